@@ -79,7 +79,7 @@ module.exports = {
     },
     onlyIn('onnxruntime-node', '^packages/sdk/src/runtime/ort[.]ts$'),
     onlyIn('ml-matrix', '^packages/sdk/src/linalg/decompositions[.]ts$'),
-    onlyIn('csv-parse', '^packages/sdk/src/plugin/data/tableStream[.]ts$'),
+    onlyIn('csv-parse', '^packages/sdk/src/plugin/data/tables/tableStream[.]ts$'),
     onlyIn('tinypool', '^packages/sdk/src/plugin/inThreads[.]ts$'),
     onlyIn('sharp', '^packages/vision/src/(image/sharp\\w+|report/overlay)[.]ts$'),
     onlyIn(

@@ -1,6 +1,6 @@
 /** @file Tuners with shared and seeded tensors (VeRA), and with states, a loss and hooks of their own (AdaLoRA), held to PEFT's numbers. */
 
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import {
@@ -18,9 +18,9 @@ import {
 } from '@onnx-lora/sdk';
 import { readSafetensors } from '@onnx-lora/sdk/data';
 import { definePlugin, TorchRandom, type Tuner } from '@onnx-lora/sdk/plugin';
-import { crossEntropy } from '@onnx-lora/sdk/tasks';
+import { crossEntropy, type LossFragment, meanSquaredError } from '@onnx-lora/sdk/tasks';
 import { ParameterSet, Trainer } from '@onnx-lora/sdk/core';
-import { checkAdapterRoundTrip, checkPlugin, conformance, randomAdapter } from '@onnx-lora/sdk/testing';
+import { checkAdapterRoundTrip, checkGradients, checkPlugin, conformance, randomAdapter } from '@onnx-lora/sdk/testing'; // prettier-ignore
 import { afterAll, describe, expect, it } from 'vitest';
 import { adaloraPlugin } from '../docs/examples/plugins/adalora.ts';
 import { ia3Plugin } from '../docs/examples/plugins/ia3.ts';
@@ -43,6 +43,25 @@ const twice: Tuner = {
   }),
 };
 const twicePlugin = definePlugin({ name: 'twice', tuners: [twice] });
+
+/** LoRA with one A for all layers of the same width. */
+const tied: Tuner = {
+  name: 'tied',
+  peftType: 'TIED',
+  description: 'B of each layer, and A of all layers that read as much',
+  defaults: {},
+  tune: (layer) => {
+    const tensor = (dims: readonly [number, number]) => {
+      const zeros = (): Float32Array => new Float32Array(dims[0] * dims[1]);
+      return { dims, first: zeros, idle: zeros };
+    };
+    return {
+      linearIn: ['tied_B'],
+      tensors: { tied_A: { ...tensor([2, layer.in]), share: 'shape' }, tied_B: tensor([layer.out, 2]) },
+      delta: (g, { tied_A: A, tied_B: B }) => g.MatMul(B!, A!),
+    };
+  },
+};
 
 /** Has a tensor in no file, as large as the config says. */
 const largePlugin = definePlugin({
@@ -71,6 +90,15 @@ const scratch = mkdtempSync(path.join(tmpdir(), 'onnx-lora-hooks-'));
 afterAll(() => {
   rmSync(scratch, { recursive: true, force: true });
 });
+
+/** What a model yields with an adapter for the inputs of a case. */
+async function logits(model: Model, adapter: Adapter, name = 'peft-vera'): Promise<Tensor> {
+  const { tensors } = await readSafetensors(path.join(cases, name, 'inputs.safetensors'));
+  const session = await model.session({ adapters: { adapter } });
+  const outputs = await session.run({ x: tensors.get('x')! }, { adapter: 'adapter' });
+  await session.release();
+  return outputs['logits']!;
+}
 
 it("draws torch's numbers", () => {
   // torch.empty(4).uniform_(-1, 1, generator=torch.Generator('cpu').manual_seed(7)), and the 700th of such a row.
@@ -110,6 +138,33 @@ describe('shared tensors', () => {
     const unsaved = await randomAdapter(model, { lora: { ...lora, tuner: { ...lora.tuner, save_projection: false } } });
     expect(unsaved.tensors.size).toBe(2 * 8);
     for (const each of [adapter, unsaved]) expect(await checkAdapterRoundTrip(model, each)).toEqual([]);
+  });
+
+  it('of each shape are one tensor, which computes and learns what LoRA does with a copy of it in each layer', async () => {
+    const plugins = [definePlugin({ name: 'tied', tuners: [tied] })];
+    const model = await openModel(path.join(cases, 'peft-vera/model.onnx'), { plugins });
+    const { tensors: given } = await readSafetensors(path.join(cases, 'peft-vera/inputs.safetensors'));
+    const inputs = { x: given.get('x')! };
+    const all = { tuner: 'tied', targetModules: ['up', 'down'] };
+    // up reads 16 and yields 24 numbers, down the other way, in four layers.
+    expect(previewLora(model, all).trainableParameters).toBe(2 * (16 + 24) + 2 * 4 * (16 + 24));
+    const adapter = await randomAdapter(model, { lora: all });
+    const [shared, own] = [[...adapter.tensors.keys()].filter((name) => name.includes('tied_A')), [...adapter.tensors].filter(([name]) => name.includes('tied_B'))]; // prettier-ignore
+    expect(shared.sort()).toEqual(['base_model.tied_A.2x16', 'base_model.tied_A.2x24']);
+    const copies = own.flatMap(([name, B]): [string, Tensor][] => [
+      [name.replace('tied_B', 'lora_B.weight'), B],
+      [name.replace('tied_B', 'lora_A.weight'), adapter.tensors.get(`base_model.tied_A.2x${name.includes('.up.') ? 16 : 24}`)!], // prettier-ignore
+    ]);
+    const { config } = await randomAdapter(model, { lora: { r: 2, alpha: 2, targetModules: ['up', 'down'] } });
+    const [found, wanted] = await Promise.all([adapter, new Adapter(config, new Map(copies))].map((each) => logits(model, each))); // prettier-ignore
+    (found!.data as Float32Array).forEach((value, i) => {
+      expect(value).toBeCloseTo(Number(wanted!.data[i]), 5);
+    });
+    expect(await checkAdapterRoundTrip(model, adapter)).toEqual([]);
+    const loss: LossFragment = (g, { logits }, { y }) => meanSquaredError(g, logits!, y!);
+    const checked = await checkGradients(model, { lora: all, loss, inputs, targets: { y: float32(new Float32Array(wanted!.data.length), wanted!.dims) } }); // prettier-ignore
+    expect(checked).toHaveLength(2 + 8);
+    expect(checked.flatMap(({ problem }) => problem ?? [])).toEqual([]);
   });
 
   it('are not made where the config says other sizes than the file, or too large ones', async () => {
@@ -190,6 +245,58 @@ describe('AdaLoRA', () => {
     expect(bits(again)).toEqual(bits(whole));
     await Promise.all([whole.release(), again.release()]);
   });
+
+  it("reads PEFT's file of the directions that are left", async () => {
+    const model = await openModel(path.join(folder, 'model.onnx'), { plugins: [adaloraPlugin] });
+    const adapter = await loadAdapter(path.join(folder, 'trained'));
+    const { tensors: expected } = await readSafetensors(path.join(folder, 'expected.safetensors'));
+    expect(new Set([...adapter.tensors].filter(([name]) => name.endsWith('lora_E')).map(([, { dims }]) => dims[0])).size).toBeGreaterThan(1); // prettier-ignore
+    const { data } = await logits(model, adapter, 'peft-adalora-schedule');
+    (expected.get('trained.logits')!.data as Float32Array).forEach((value, i) => {
+      expect(data[i]).toBeCloseTo(value, 3);
+    });
+    expect(await checkAdapterRoundTrip(model, adapter)).toEqual([]);
+  });
+
+  it(
+    'goes on after it was killed, and its directions that are left compute the same in the layout of PEFT',
+    { timeout: 60_000 },
+    async () => {
+      const model = await openModel(path.join(folder, 'model.onnx'), { plugins: [adaloraPlugin] });
+      const { tensors: given } = await readSafetensors(path.join(folder, 'inputs.safetensors'));
+      const rows = given.get('x')!.dims[0]!;
+      const task = taskOf(rows, { x: given.get('x')! }, { labels: given.get('labels')! }, (g, { logits }, { labels }) => crossEntropy(g, logits!, labels!)); // prettier-ignore
+      const tuner = { name: 'adalora', init_r: 4, target_r: 2, tinit: 1, tfinal: 2, deltaT: 1, total_step: 10 };
+      const all = { task, batchSize: 3, lora: { tuner, targetModules: ['up', 'down'] }, lr: 0.05, steps: 10 } satisfies TrainOptions; // prettier-ignore
+      const whole = (await (await train(model, all)).done).adapter;
+      const checkpoints = { folder: path.join(scratch, 'whole'), every: 5 };
+      const killed = path.join(scratch, 'killed');
+      const run = await train(model, { ...all, checkpoints });
+      for await (const event of run) if (event.type === 'checkpoint' && event.step === 5) cpSync(checkpoints.folder, killed, { recursive: true }); // prettier-ignore
+      await run.done;
+      const resumed = (await (await train(model, { ...all, checkpoints: { ...checkpoints, folder: killed }, resume: true })).done).adapter; // prettier-ignore
+      expect([...resumed.tensors]).toEqual([...whole.tensors]);
+
+      // PEFT's file: rows of A and E, columns of B, and which they are in the config.
+      const cut = new Map<string, Tensor>();
+      const pattern: Record<string, boolean[]> = {};
+      for (const [name, { data, dims }] of whole.tensors) {
+        const singular = whole.tensors.get(name.replace(/lora_[AEB]$/, 'lora_E'))!.data as Float32Array;
+        const kept = [...singular].map((value) => value !== 0);
+        pattern[name.replace(/^base_model\.model\./, '').replace(/lora_[AEB]$/, 'lora_E')] = kept;
+        const [rank, width] = [singular.length, name.endsWith('lora_B') ? 1 : data.length / singular.length];
+        const left = (data as Float32Array).filter((_, i) => kept[Math.floor(i / width) % rank]);
+        const count = kept.filter(Boolean).length;
+        cut.set(name, float32(left, name.endsWith('lora_B') ? [dims[0]!, count] : [count, dims[1]!]));
+      }
+      expect(Object.values(pattern).flat().filter(Boolean)).toHaveLength(2 * Object.keys(pattern).length);
+      const peft = new Adapter({ ...whole.config, extra: { ...whole.config.extra, rank_pattern: pattern } }, cut);
+      const [full, few] = await Promise.all([whole, peft].map(async (each) => (await logits(model, each, 'peft-adalora-schedule')).data as Float32Array)); // prettier-ignore
+      full!.forEach((value, i) => {
+        expect(few![i]).toBeCloseTo(value, 5);
+      });
+    },
+  );
 });
 
 describe('blends', () => {
@@ -229,13 +336,7 @@ describe('blends', () => {
 });
 
 describe('as LoRA', () => {
-  const run = async (model: Model, adapter: Adapter): Promise<Float32Array> => {
-    const { tensors } = await readSafetensors(path.join(cases, 'peft-vera/inputs.safetensors'));
-    const session = await model.session({ adapters: { adapter } });
-    const { logits } = await session.run({ x: tensors.get('x')! }, { adapter: 'adapter' });
-    await session.release();
-    return logits!.data as Float32Array;
-  };
+  const run = async (model: Model, adapter: Adapter): Promise<Float32Array> => (await logits(model, adapter)).data as Float32Array; // prettier-ignore
   const far = (a: Float32Array, b: Float32Array): number => Math.max(...a.map((value, i) => Math.abs(value - b[i]!)));
 
   it.each<[string, number, boolean]>([

@@ -1,6 +1,6 @@
 /** @file Tuners of plugins, held to PEFT's numbers: (IA)³, which scales, and LoHa, whose change of the weight is no low-rank product. */
 
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import {
@@ -363,6 +363,33 @@ describe('the check of the kit', () => {
     const unmerged = changed(({ tensors, apply }) => ({ tensors, apply, weight: undefined! }));
     expect(await checkTuner(unmerged)).toEqual([]);
   });
+});
+
+it('becomes LoRA by the command line', { timeout: 60_000 }, async () => {
+  const file = path.join(cases, 'peft-loha/model.onnx');
+  const [source, exact, near] = ['loha', 'exact', 'near'].map((name) => path.join(scratch, name)) as [string, string, string]; // prettier-ignore
+  const adapter = await randomAdapter(await openModel(file, { plugins }), { lora: { tuner: { name: 'loha', r: 2 }, targetModules: ['up'] } }); // prettier-ignore
+  await adapter.save(source);
+  const plugin = ['--plugin', path.join(import.meta.dirname, '../docs/examples/plugins/loha.ts')];
+  const convert = (out: string, ...flags: string[]): ReturnType<typeof call> => call(['convert', source, out, ...plugin, ...flags]); // prettier-ignore
+  // A product of two products of rank 2 has rank 4.
+  expect(await convert(exact, '--plain-from', file, '--rank', '4', '--json')).toMatchObject({ code: 0 });
+  const lora = await loadAdapter(exact);
+  expect(lora.config).toMatchObject({ peftType: 'LORA', r: 4, alpha: 4 });
+  const base = await openModel(file, { plugins });
+  expectSame(await logits(base, { lora }, 'lora'), await logits(base, { adapter }, 'adapter'));
+  expect((await convert(near, '--plain-from', file, '--rank', '1')).stdout).toMatch(/parameters; of the change of "layers\.\d\.up" the rank leaves out [\d.]+%, of others less\.$/m); // prettier-ignore
+  for (const [flags, message] of [
+    [['--rank', '4'], '--rank is of use with --plain-from only'],
+    [['--plain-from', exact], 'is an adapter. Name the base model.'],
+    [['--plain-from', file, '--rank', '0'], 'rank r must be a whole number'],
+  ] as const) {
+    const out = path.join(scratch, 'refused');
+    const { code, stderr } = await convert(out, ...flags);
+    expect([code, stderr, existsSync(out)]).toEqual([2, expect.stringContaining(message), false]);
+  }
+  const plain = await call(['convert', exact, near, '--plain-from', file, '--rank', '4', '--overwrite']);
+  expect([plain.code, plain.stderr]).toEqual([2, expect.stringContaining('one of LoRA keeps its own')]);
 });
 
 it('is trained, evaluated, listed and merged by the command line', { timeout: 60_000 }, async () => {

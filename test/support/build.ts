@@ -7,7 +7,10 @@ const root = path.join(import.meta.dirname, '../..');
 
 /** What `npm run build` does. What is built already is left alone. */
 export function setup(): void {
-  for (const words of [['node_modules/typescript/bin/tsc', '-b', 'tsconfig.build.json'], ['packages/sdk/bundle.mjs']]) {
+  for (const words of [
+    ['node_modules/@typescript/native/bin/tsc', '-b', 'tsconfig.build.json'],
+    ['packages/sdk/bundle.mjs'],
+  ]) {
     execFileSync(process.execPath, words, { cwd: root });
   }
 }

@@ -357,6 +357,36 @@ describe('the output', () => {
   });
 });
 
+// /proc says of a folder that cannot be made that the one above it is missing.
+describe.runIf(process.platform === 'linux')('the output is where no folder can be made', () => {
+  const impossible = '/proc/onnx-lora/out';
+
+  it('of whatever writes', async () => {
+    const folder = temporaryFolder();
+    const data = digits(folder);
+    const [first, second] = [path.join(folder, 'a'), path.join(folder, 'b')];
+    for (const out of [first, second]) await callJson('train', vit, '--data', data, '--out', out, '--steps', '1');
+    const image = path.join(data, '3', '0000.png');
+    const feeds = path.join(folder, 'feeds.safetensors');
+    await writeSafetensors(feeds, new Map([['pixel_values', float32(new Float32Array(3 * 28 * 28), [1, 3, 28, 28])]]));
+    for (const words of [
+      ['train', vit, '--data', data, '--steps', '1', '--out', impossible],
+      ['compare', first, second, '--out', `${impossible}.html`],
+      ['merge', vit, '--adapter', first, '--out', impossible],
+      ['merge', vit, '--adapter', first, '--out', `${impossible}.onnx`],
+      ['export', vit, '--adapter', first, '--out', `${impossible}.onnx`],
+      ['combine', first, second, '--out', impossible],
+      ['combine', first, second, '--out', `${impossible}.onnx_adapter`],
+      ['convert', first, `${impossible}.onnx_adapter`],
+      ['preprocess', vit, image, '--out', `${impossible}.safetensors`],
+      ['run', vit, '--feeds', feeds, '--out', `${impossible}.safetensors`],
+    ])
+      expect(await mistake(folder, ...words)).toMatch(
+        /^error: .*"\/proc\/onnx-lora.*ENOENT.* (Name another folder with --out|Check the path, its rights and the free space)\.\n$/,
+      );
+  });
+});
+
 describe('the words', () => {
   it.each([
     ['an unknown command', ['trian', vit]],

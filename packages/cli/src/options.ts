@@ -1,77 +1,119 @@
-/** @file Gives commands their flags. */
+/** @file Makes commands: their words, their flags, and examples in their help. */
 
-import { type Command, type Help, Option } from 'commander';
+import { Command, type Help, Option } from 'commander';
 import { descriptionOf, flagOf, settingInfos } from './settings/settings.ts';
 import type { CommandSettingInfo, Heading, SettingName } from './settings/setting.ts';
 import { hanging } from './terminal/table.ts';
 
-/** Flags of commands that write files. */
-export interface OverwriteFlags {
-  /** Whether what is there may be replaced. */
-  readonly overwrite?: boolean;
-}
-
-/** Flags that every command has. */
-export interface OutputFlags {
+/** Flags that several commands have beside settings; others by their names. */
+export interface Flags extends Readonly<Record<string, unknown>> {
   /** One JSON value on stdout. */
   readonly json?: boolean;
   /** Nothing on stderr but errors. */
   readonly quiet?: boolean;
+  /** Whether what is there may be replaced. */
+  readonly overwrite?: boolean;
+  readonly allowBaseMismatch?: boolean;
+  readonly config?: string;
+  /** How much of each adapter. */
+  readonly weight?: readonly string[];
 }
 
-/** Flags of the settings named. `words` replaces descriptions where a command means something of its own. */
-export function addSettings(
-  command: Command,
-  names: readonly SettingName[],
-  words: Partial<Record<SettingName, string>> = {},
-): Command {
-  for (const name of names) {
-    const { form } = settingInfos[name];
-    const placeholder = placeholderOf(settingInfos[name]);
-    const flag = flagOf(name);
-    const spelled = name === 'out' ? `-o, ${flag}` : flag;
-    const option = new Option(
-      placeholder === undefined ? spelled : `${spelled} ${placeholder}`,
-      words[name] ?? descriptionOf(name),
-    );
-    if (form === 'pairs' || form === 'each')
-      option.argParser<string[] | undefined>((each, before) => [...(before ?? []), each]);
-    // By the setting's name, whatever the flag is called.
-    option.attributeName = () => name;
-    command.addOption(option);
-    // What commander would say of a flag that nobody gave: `eval` is true without `--no-eval`.
-    if (option.negate) command.setOptionValue(name, undefined);
+/** What these flags are called here. */
+type SharedFlag = 'config' | 'mismatch' | 'overwrite' | 'adapters' | 'weights' | 'output';
+
+/** These flags, by what commands call them: made anew for each, since one of them may put them under a heading. */
+const shared: Readonly<Record<SharedFlag, () => readonly Option[]>> = {
+  config: () => [new Option('--config <file>', 'YAML file of settings, keys as the flags; flags go before it')],
+  mismatch: () => [new Option('--allow-base-mismatch', 'accept an adapter that says it was trained on other weights')],
+  overwrite: () => [new Option('--overwrite', 'replace what is there; without it, that is refused')],
+  adapters: () => [
+    new Option(
+      '--adapter <path>',
+      'PEFT folder, folder of a training run, or .onnx_adapter file; may be given several times',
+    ).argParser(collect),
+  ],
+  weights: () => [
+    new Option(
+      '--weight <x>',
+      'how much of an adapter; once per adapter, in their order, or with commas between (default: 1 each)',
+    ).argParser((text: string, before: readonly string[] | undefined) => [...(before ?? []), ...text.split(',')]),
+  ],
+  output: () => [
+    new Option('--json', 'print the result as JSON'),
+    new Option('--quiet', 'say nothing on the way'),
+    new Option('--debug', 'show the stack of an error'),
+  ],
+};
+
+/** A flag: one of several commands, a setting, which may mean something of its own here, or one of the command alone. */
+export type Flag = SharedFlag | SettingName | readonly [setting: SettingName, meaning: string] | Option;
+
+/** What a command says of itself. */
+export interface CommandInfo {
+  readonly name: string;
+  readonly summary: string;
+  readonly description: string;
+  /** How it is called, where its words do not say it. */
+  readonly usage?: string;
+  /** Its words, as commander writes them, and what they mean. */
+  readonly words?: Readonly<Record<string, string>>;
+  /** In the order of help. */
+  readonly flags?: readonly Flag[];
+  /** A line each; `#` begins a comment. */
+  readonly examples: readonly string[];
+}
+
+/** The word of a command that takes a model alone. */
+export const modelWord = { '[model]': 'folder, .onnx file or hub id; or --model' } as const;
+
+/** Makes a command, which is then told what to do. */
+export function commandOf({
+  name,
+  summary,
+  description,
+  usage,
+  words = {},
+  flags = [],
+  examples,
+}: CommandInfo): Command {
+  const command = new Command(name).summary(summary).description(description);
+  if (usage !== undefined) command.usage(usage);
+  for (const [word, meaning] of Object.entries(words)) command.argument(word, meaning);
+  for (const flag of flags) {
+    if (flag instanceof Option) command.addOption(flag);
+    else if (typeof flag === 'string' && Object.hasOwn(shared, flag))
+      for (const option of shared[flag as SharedFlag]()) command.addOption(option);
+    else if (typeof flag === 'string') addSetting(command, flag as SettingName);
+    else addSetting(command, flag[0], flag[1]);
   }
+  return addExamples(command, ...examples);
+}
+
+/** The flag of a setting. */
+export function addSetting(command: Command, name: SettingName, meaning: string = descriptionOf(name)): Command {
+  const { form } = settingInfos[name];
+  const placeholder = placeholderOf(settingInfos[name]);
+  const flag = flagOf(name);
+  const spelled = name === 'out' ? `-o, ${flag}` : flag;
+  const option = new Option(placeholder === undefined ? spelled : `${spelled} ${placeholder}`, meaning);
+  if (form === 'pairs' || form === 'each') option.argParser(collect);
+  // By the setting's name, whatever the flag is called.
+  option.attributeName = () => name;
+  command.addOption(option);
+  // What commander would say of a flag that nobody gave: `eval` is true without `--no-eval`.
+  if (option.negate) command.setOptionValue(name, undefined);
   return command;
+}
+
+function collect(text: string, before: readonly string[] | undefined): string[] {
+  return [...(before ?? []), text];
 }
 
 /** What follows a flag; nothing behind one that is true or false. */
 function placeholderOf({ kind, whole, placeholder }: CommandSettingInfo): string | undefined {
   if (placeholder !== undefined || kind === 'flag') return placeholder;
   return whole ? '<n>' : '<x>';
-}
-
-/** `--config`. */
-export function addConfig(command: Command): Command {
-  return command.option('--config <file>', 'YAML file of settings, keys as the flags; flags go before it');
-}
-
-/** `--allow-base-mismatch`. */
-export function addMismatch(command: Command): Command {
-  return command.option('--allow-base-mismatch', 'accept an adapter that says it was trained on other weights');
-}
-
-/** `--overwrite`, of commands that write to --out. */
-export function addOverwrite(command: Command): Command {
-  return command.option('--overwrite', 'replace what is there; without it, that is refused');
-}
-
-/** `--json`, `--quiet` and `--debug`. */
-export function addOutput(command: Command): Command {
-  return command
-    .option('--json', 'print the result as JSON')
-    .option('--quiet', 'say nothing on the way')
-    .option('--debug', 'show the stack of an error');
 }
 
 const examples = new WeakMap<Command, readonly string[]>();

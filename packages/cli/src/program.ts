@@ -23,7 +23,7 @@ import { didYouMean, nearest, type Plugin } from '@onnx-lora/sdk/plugin';
 import { type Context, loadRegistry } from './context.ts';
 import { keyOf } from './settings/setting.ts';
 import { exitCodes, reportFailure, usageError } from './terminal/errors.ts';
-import { addExamples, addSettings, groupFlags, narrowHelp } from './options.ts';
+import { addExamples, addSetting, groupFlags, narrowHelp } from './options.ts';
 import { askedPlugins } from './plugins/asked.ts';
 import { type AskedPlugin, loadNamedPlugins } from './plugins/loadNamed.ts';
 import { type Streams, Terminal } from './terminal/terminal.ts';
@@ -114,7 +114,7 @@ export function createProgram(context: Context): Command {
     .version(version(), '-V, --version', 'print the version')
     .helpCommand('help [command]', 'explain a command');
   for (const make of commands) program.addCommand(make(context));
-  for (const command of program.commands) if (!withoutPlugins.has(command.name())) addSettings(command, ['plugins']);
+  for (const command of program.commands) if (!withoutPlugins.has(command.name())) addSetting(command, 'plugins');
   addExamples(
     program,
     'onnx-lora inspect models/vit                                   # what can be adapted?',

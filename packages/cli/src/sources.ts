@@ -15,7 +15,7 @@ import {
 import { didYouMean, guardedFactory, type TaskFactory, type TaskOptions } from '@onnx-lora/sdk/plugin';
 import { usageError } from './terminal/errors.ts';
 import { flagsOfRun, type Loaded, notLoadedHint } from './plugins/notLoaded.ts';
-import type { OverwriteFlags } from './options.ts';
+import type { Flags } from './options.ts';
 import { splitList } from './settings/targets.ts';
 import type { Settings } from './settings/setting.ts';
 
@@ -122,7 +122,7 @@ export function requireOutFile(out: string | undefined, ending: string): string 
  *
  * @throws OnnxLoraError `CONFIG_INVALID`
  */
-export function requireFree(files: readonly string[], { overwrite }: OverwriteFlags): void {
+export function requireFree(files: readonly string[], { overwrite }: Pick<Flags, 'overwrite'>): void {
   const found = overwrite ? undefined : files.find((file) => existsSync(file));
   if (found === undefined) return;
   throw usageError(`"${found}" is there already. Name another place, or add --overwrite to replace it.`);

@@ -10,14 +10,8 @@ export {
 } from './baselines/frozenBaselines.ts';
 export { type Chemistry, openChemistry } from './chemistry/chemistry.ts';
 export { withRandomSmiles } from './chemistry/randomSmiles.ts';
-export {
-  type A3mOptions,
-  type FastaOptions,
-  type FastaRecord,
-  parseA3m,
-  parseFasta,
-  readFasta,
-} from './data/formats/fasta.ts';
+export { type A3mOptions, type FastaOptions, type FastaRecord, parseA3m, parseFasta } from './data/formats/fasta.ts';
+export { readFasta } from './data/sequenceFile.ts';
 export { parseFastq } from './data/formats/fastq.ts';
 export { parseStockholm, type StockholmRecord } from './data/formats/stockholm.ts';
 export { mutated, mutationsBetween, nameOfMutations, parseMutations } from './data/mutations.ts';
@@ -61,10 +55,14 @@ export {
 } from './splits/similarAcrossSplits.ts';
 export { type SequenceSplit, type SequenceSplitOptions, splitSequences } from './splits/splitSequences.ts';
 export { type AttentionOptions, attentionOver, type LetterAttention } from './tasks/attention/attentionOver.ts';
-export { openSequenceClassifier, openSequenceLabeller } from './tasks/classification/openSequenceClassifier.ts';
+export {
+  openSequenceClassifier,
+  openSequenceLabeller,
+  openSequenceRegressor,
+} from './tasks/classification/openSequenceClassifier.ts';
 export type { SequencePredictorOptions } from './tasks/records/headPredictor.ts';
+export type { SequenceTaskFactory } from './tasks/sequenceTaskFactory.ts';
 export { openSequenceTask } from './tasks/openSequenceTask.ts';
-export { openSequenceRegressor, SequenceRegressionFactory } from './tasks/classification/sequenceRegressionFactory.ts';
 export {
   sequenceClassification,
   type SequenceClassificationOptions,
@@ -75,20 +73,21 @@ export {
   type SequenceRegressionOptions,
 } from './tasks/classification/sequenceTasks.ts';
 export {
-  SequenceClassificationFactory,
-  SequenceLabellingFactory,
-} from './tasks/classification/sequenceClassificationFactory.ts';
+  sequenceClassificationFactory,
+  sequenceLabellingFactory,
+  sequenceRegressionFactory,
+} from './tasks/classification/sequenceFactories.ts';
 export { sequenceExamples, type WholeSequenceOptions } from './tasks/classification/sequenceExamples.ts';
 export {
   maskedLanguageModelling,
   type MaskedLanguageModellingOptions,
 } from './tasks/masked/maskedLanguageModelling.ts';
-export { MaskedLanguageModellingFactory } from './tasks/masked/maskedLanguageModellingFactory.ts';
+export { maskedLanguageModellingFactory } from './tasks/masked/maskedLanguageModellingFactory.ts';
 export type { MaskingOptions } from './tasks/masked/masking.ts';
 export { openPerplexity, type PerplexityOptions } from './tasks/masked/openPerplexity.ts';
 export type { ResidueClassScores } from './tasks/residues/residueAnswers.ts';
 export { openResidueClassifier, openResidueRegressor } from './tasks/residues/openResidueClassifier.ts';
-export { ResidueClassificationFactory, ResidueRegressionFactory } from './tasks/residues/residueFactories.ts';
+export { residueClassificationFactory, residueRegressionFactory } from './tasks/residues/residueFactories.ts';
 export {
   residueClassification,
   type ResidueClassificationOptions,
@@ -113,11 +112,7 @@ export {
   type SequenceEmbedderOptions,
   type SequenceEmbeddingOptions,
 } from './tasks/embedding/sequenceEmbedder.ts';
-export {
-  SequenceEmbeddingFactory,
-  SequenceRetrievalFactory,
-  type SequenceRetrievalFactoryOptions,
-} from './tasks/embedding/sequenceEmbeddingFactory.ts';
+export { sequenceEmbeddingFactory, sequenceRetrievalFactory } from './tasks/embedding/sequenceEmbeddingFactory.ts';
 export type { FeatureOptions, SequencePooling } from './tasks/embedding/tokenStates.ts';
 export {
   type SequenceGroup,
@@ -127,9 +122,8 @@ export {
 export { EsmTokenizer, type EsmTokenizerOptions } from './tokenizers/esmTokenizer.ts';
 export { openTokenizer } from './tokenizers/openTokenizer.ts';
 export type { FramedTokens, SequenceTokenizer, SequenceTokens } from './tokenizers/sequenceTokenizer.ts';
-export { MutationScanFactory, type MutationScanFactoryOptions } from './tasks/variants/mutationScanFactory.ts';
+export { mutationScanFactory, variantEffectFactory } from './tasks/variants/variantFactories.ts';
 export { type MeasuredVariant, variantEffect, type VariantEffectOptions } from './tasks/variants/variantEffect.ts';
-export { VariantEffectFactory } from './tasks/variants/variantEffectFactory.ts';
 export {
   type MutationScan,
   mutationScan,
@@ -146,4 +140,3 @@ export {
 } from './variants/variantScorer.ts';
 export type { TokenScoresOptions } from './variants/tokenScores.ts';
 export type { EffectScorer, ScoreOptions, Variant, VariantScorer } from './variants/effectScorer.ts';
-export type { AnsweringOptions } from './tasks/sequenceTaskFactory.ts';

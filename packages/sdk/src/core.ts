@@ -24,7 +24,7 @@ export { FileLock, type Holder } from './files/fileLock.ts';
 export type { Owner } from './files/owner.ts';
 export { weightsDigest } from './graph/file/digest.ts';
 export { dataTypeName, dataTypeNumber } from './graph/dataType.ts';
-export { fromHalves, toHalf } from './graph/halfFloat.ts';
+export { fromHalves, toHalf } from './runtime/halfFloat.ts';
 export { arrayOf, type TensorDataConstructor } from './runtime/tensor.ts';
 export { readFloats, readTensor, tensorProto } from './graph/tensorData.ts';
 export { indexGraph, indexWhole, type GraphIndex } from './graph/walk.ts';
@@ -69,7 +69,7 @@ export type { RowPlace } from './ops/rows/rowPlaces.ts';
 export { GradientStep } from './train/step/gradientStep.ts';
 export type { GradientStepRequest, MemoryPlan, TrainedGraph } from './train/step/stepRequest.ts';
 export type { Products } from './train/step/microBatch.ts';
-export type { LossAndGradients } from './train/step/lossAndGradients.ts';
+export type { LossAndGradients } from './train/step/gradientMean.ts';
 export {
   buildTrainingGraph,
   type FrozenPrefix,
@@ -79,7 +79,7 @@ export {
 export { GradientMean } from './train/step/gradientMean.ts';
 export type { TrainerState } from './train/trainerState.ts';
 export { loraPlus, type LoraPlusOptions, withoutDecay } from './train/groups.ts';
-export { createOptimizer, type OptimizerName, optimizerNames } from './train/optimizers/named.ts';
+export * from './train/optimizers/named.ts';
 export {
   type Schedule,
   scheduleOf,
@@ -93,7 +93,7 @@ export { leadingSvd } from './linalg/leadingSvd.ts';
 export { type EigenValues, type SingularValues, symmetricEigen } from './linalg/decompositions.ts';
 export { Random, type RandomState } from './runtime/random.ts';
 export { planAdapter } from './model/planning/planAdapter.ts';
-export type { PlannedAdapter } from './model/planning/plannedAdapter.ts';
+export { type PlannedAdapter, DEFAULT_RANK } from './model/planning/loraOptions.ts';
 export { errorCodes, type ErrorCodeInfo } from './errorCodes.ts';
 export type { ModelFile } from './model/opening/joinFiles.ts';
 export type { UnadaptableLayer } from './match/unadaptable.ts';
@@ -103,17 +103,12 @@ export type { CachePrefix } from './model/training/options/keptPrefix.ts';
 export type { Memory } from './train/forward/index.ts';
 export type { BadLossPolicy } from './model/training/badLoss.ts';
 export type { BadSamplePolicy } from './model/training/batchQueue.ts';
-export type { Headable, ModelChanges } from './model/head/headable.ts';
+export type { ModelChanges, ModelGraph, ModelGraphParts } from './model/modelGraph.ts';
 export { initializerNames } from './lora/init/named.ts';
 export type { AdapterNotes, AttachedHead, HeadPool } from './adapter/storage/adapterNotes.ts';
 export type { AdapterSource, PlaceOptions } from './adapter/serving/adapterBank.ts';
-export type { AdamOptions } from './train/optimizers/adam.ts';
-export type { SgdOptions } from './train/optimizers/sgd.ts';
-export type { LionOptions } from './train/optimizers/lion.ts';
-export type { AdafactorOptions } from './train/optimizers/adafactor.ts';
 export type { ClipOptions } from './train/clip.ts';
 export type { EmaOptions } from './train/ema.ts';
 export type { LossScalingOptions } from './train/step/lossScale.ts';
 export { providerNames } from './runtime/providers/providers.ts';
-export { DEFAULT_RANK } from './model/planning/loraOptions.ts';
 export { trainDefaults } from './model/training/options/options.ts';

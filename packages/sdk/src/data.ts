@@ -5,7 +5,7 @@
 export { readModelConfig } from './model/opening/readModelConfig.ts';
 export { readSafetensors, type Safetensors, writeSafetensors } from './adapter/formats/safetensors.ts';
 export { inThreads, type ThreadedDataset, type ThreadOptions, ThreadPool } from './plugin/inThreads.ts';
-export { AtomicWriter, writeFileAtomic } from './files/atomicWriter.ts';
+export { AtomicWriter, makeFolder, writeFileAtomic } from './files/atomicWriter.ts';
 export { contentKey, ExampleSet } from './plugin/data/exampleSet.ts';
 export {
   withSourceLocation,
@@ -22,8 +22,12 @@ export {
   type AugmentationOptions,
   augmentationPresets,
   type AugmentationPresets,
+  badSetting,
+  checkRange,
+  checkShare,
+  checkWhole,
+  type Range,
 } from './plugin/data/augmentation.ts';
-export { badSetting, checkRange, checkShare, checkWhole, type Range } from './plugin/data/augmentationChecks.ts';
 export {
   cellLabels,
   cellList,
@@ -35,12 +39,11 @@ export {
   cellSplit,
   cellText,
   csvCell,
-  type Defined,
-  defined,
   type Row,
   type TableOptions,
   textOfCell,
-} from './plugin/data/cells.ts';
+} from './plugin/data/tables/cells.ts';
+export { type Defined, defined } from './runtime/defined.ts';
 export {
   ColumnFinder,
   type ColumnRole,
@@ -48,7 +51,7 @@ export {
   columnSettings,
   type MissingColumn,
   type NamedColumns,
-} from './plugin/data/columns.ts';
+} from './plugin/data/tables/columns.ts';
 export { drawSeed } from './runtime/random.ts';
 export { BoundedCache } from './plugin/data/boundedCache.ts';
 export {
@@ -83,9 +86,9 @@ export {
   textLines,
   textOf,
   type TextPieces,
-} from './plugin/data/textLines.ts';
-export { fairHoldOut, type RecordSplit, type SplitFacts, splitRecords } from './plugin/data/splitRecords.ts';
-export { isObject, type JsonObject, readJsonObject } from './plugin/data/json.ts';
+} from './plugin/data/tables/textLines.ts';
+export { fairHoldOut, type RecordSplit, type SplitFacts, splitRecords } from './plugin/data/splits/splitRecords.ts';
+export { isObject, type JsonObject, readJsonObject, ConfigFields } from './plugin/data/modelFiles/configFields.ts';
 export {
   byTokenizer,
   checkTokenIds,
@@ -97,14 +100,13 @@ export {
   checkedTokenizer,
   readTokenizerFile,
   readTokenLines,
-} from './plugin/data/tokenizerFiles.ts';
-export { ConfigFields } from './plugin/data/configFields.ts';
+} from './plugin/data/modelFiles/tokenizerFiles.ts';
 export {
   filesInTwoSplits,
   type Shared,
   sharedBetweenSplits,
   sharedWarning,
-} from './plugin/data/sharedBetweenSplits.ts';
+} from './plugin/data/splits/sharedBetweenSplits.ts';
 export {
   checkFraction,
   type EvalSplit,
@@ -116,6 +118,12 @@ export {
   splitNames,
   telling,
   withTestForValidation,
-} from './plugin/data/splits.ts';
-export { type Peeked, peeked, openTable, type TableFormat, type TableStream } from './plugin/data/tableStream.ts';
-export { readTable, type Table, tableEndings, tableOf, wholeTable } from './plugin/data/table.ts';
+} from './plugin/data/splits/splits.ts';
+export {
+  type Peeked,
+  peeked,
+  openTable,
+  type TableFormat,
+  type TableStream,
+} from './plugin/data/tables/tableStream.ts';
+export { readTable, type Table, tableEndings, tableOf, wholeTable } from './plugin/data/tables/table.ts';

@@ -1,6 +1,28 @@
 /** @file What each error code means: the text behind `onnx-lora explain` and the page of errors. */
 
-import type { ErrorCode } from './errors.ts';
+/**
+ * What kind of thing went wrong. `input` codes are a user's mistake (the command line exits with 2),
+ * `internal` is ours or a plugin author's.
+ */
+export type ErrorCode =
+  | 'FILE_NOT_FOUND'
+  | 'FILE_INVALID'
+  | 'MODEL_INVALID'
+  | 'MODEL_UNSUPPORTED'
+  | 'TARGET_NOT_FOUND'
+  | 'ADAPTER_INVALID'
+  | 'ADAPTER_MISMATCH'
+  | 'CONFIG_INVALID'
+  | 'DATA_INVALID'
+  | 'INPUT_INVALID'
+  | 'NO_GRADIENT'
+  | 'LOSS_NOT_FINITE'
+  | 'OUT_OF_MEMORY'
+  | 'PROVIDER_UNAVAILABLE'
+  | 'RUNTIME_FAILED'
+  | 'CANCELLED'
+  | 'OVERLOADED'
+  | 'PLUGIN_INVALID';
 
 /** What an error code stands for; texts are Markdown. */
 export interface ErrorCodeInfo {

@@ -1,28 +1,8 @@
 /** @file The one error class that users of the SDK meet. */
 
-/**
- * What kind of thing went wrong. `input` codes are a user's mistake (the command line exits with 2),
- * `internal` is ours or a plugin author's.
- */
-export type ErrorCode =
-  | 'FILE_NOT_FOUND'
-  | 'FILE_INVALID'
-  | 'MODEL_INVALID'
-  | 'MODEL_UNSUPPORTED'
-  | 'TARGET_NOT_FOUND'
-  | 'ADAPTER_INVALID'
-  | 'ADAPTER_MISMATCH'
-  | 'CONFIG_INVALID'
-  | 'DATA_INVALID'
-  | 'INPUT_INVALID'
-  | 'NO_GRADIENT'
-  | 'LOSS_NOT_FINITE'
-  | 'OUT_OF_MEMORY'
-  | 'PROVIDER_UNAVAILABLE'
-  | 'RUNTIME_FAILED'
-  | 'CANCELLED'
-  | 'OVERLOADED'
-  | 'PLUGIN_INVALID';
+import type { ErrorCode } from './errorCodes.ts';
+
+export type { ErrorCode } from './errorCodes.ts';
 
 /**
  * An error whose message names the file or thing, says what was expected and found, and ends with a remedy.

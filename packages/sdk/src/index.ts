@@ -7,11 +7,12 @@
 export { OnnxLoraError, type ErrorCode } from './errors.ts';
 export { openModel, type OpenOptions } from './model/opening/openModel.ts';
 export type { FixedInputs, FixedValue } from './model/opening/fixedInputs.ts';
-export { Model, type ModelSessionOptions, type ModuleInfo } from './model/model.ts';
+export { Model, type ModelSessionOptions } from './model/model.ts';
+export type { ModuleInfo } from './model/opening/namedModules.ts';
 export { train } from './model/train.ts';
 export type { CheckpointOptions, TrainOptions } from './model/training/options/options.ts';
 export type { TrainResult, TrainingRun } from './model/training/trainingRun.ts';
-export type { TrainEvent } from './plugin/events.ts';
+export type { TrainEvent, Evaluation } from './plugin/events.ts';
 export type { EarlyStopping, MetricChoice } from './model/training/objective.ts';
 export type { LoraOptions } from './model/planning/loraOptions.ts';
 export { type LoraPreview, previewLora } from './model/planning/previewLora.ts';
@@ -21,7 +22,6 @@ export { evaluate, type EvaluateOptions } from './model/evaluate.ts';
 export { openPredictor, type OpenPredictorOptions, type TaskPredictor } from './model/openPredictor.ts';
 export { attachHead, type AttachHeadOptions, type HeadedModel } from './model/head/attachHead.ts';
 export { modelFor } from './model/head/forAdapter.ts';
-export type { Evaluation } from './plugin/evaluation.ts';
 export {
   type AdaptersToMerge,
   merge,
@@ -36,7 +36,8 @@ export { eva, type EvaOptions } from './lora/init/eva.ts';
 export { loraGa, type LoraGaOptions } from './lora/init/named.ts';
 export { Adapter, type SaveOptions } from './adapter/adapter.ts';
 export type { AdapterConfig } from './adapter/formats/peftConfig.ts';
-export { loadAdapter, type LoadAdapterOptions } from './model/loadAdapter.ts';
+export { loadAdapter } from './model/loadAdapter.ts';
+export type { LoadAdapterOptions } from './model/opening/hub.ts';
 export { saveOnnxAdapter } from './adapter/storage/convert.ts';
 export { combineAdapters } from './adapter/combine/combine.ts';
 export {
@@ -71,4 +72,4 @@ export { checkMachine } from './runtime/providers/providers.ts';
 export { BoundFeeds } from './runtime/boundFeeds.ts';
 export type { Provider, Runtime, Session } from './runtime/session.ts';
 export type { InputSizes } from './ops/rewrites/resizeInputs.ts';
-export { type PluginRegistry, loadPlugins, type LoadPluginsOptions } from './plugin/loadPlugins.ts';
+export { type PluginRegistry, loadPlugins, type LoadPluginsOptions } from './plugin/registry/loadPlugins.ts';

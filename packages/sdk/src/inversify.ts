@@ -4,8 +4,13 @@
  */
 
 import { Container, type ServiceIdentifier } from 'inversify';
-import { type ContributionKind, type Contributions, type Plugin, contributionKinds } from './plugin/definePlugin.ts';
-import { type PluginRegistry, loadPlugins, type LoadPluginsOptions } from './plugin/loadPlugins.ts';
+import {
+  type ContributionKind,
+  type Contributions,
+  type Plugin,
+  contributionKinds,
+} from './plugin/registry/definePlugin.ts';
+import { type PluginRegistry, loadPlugins, type LoadPluginsOptions } from './plugin/registry/loadPlugins.ts';
 
 /** The key of one kind of contribution: `container.getAll(KIND.tasks)`. */
 export const KIND: { readonly [Kind in ContributionKind]: ServiceIdentifier<Contributions[Kind][number]> } =

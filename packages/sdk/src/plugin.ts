@@ -70,7 +70,7 @@ export {
   type ModelFacts,
   type ModelFamily,
   defaultTargetPaths,
-} from './plugin/family.ts';
+} from './plugin/families/family.ts';
 export {
   type FamilySignatures,
   type ModuleName,
@@ -78,14 +78,12 @@ export {
   matcher,
   type RoleNames,
   rolesFrom,
-} from './plugin/moduleNames.ts';
-export {
   asInLora,
   describedFamily,
   type DescribedFamily,
   type FamilyFacts,
   queriesAndValues,
-} from './plugin/describedFamily.ts';
+} from './plugin/families/describedFamily.ts';
 export type {
   PredictorInput,
   PredictorOptions,
@@ -94,9 +92,9 @@ export type {
   TaskFactory,
   TaskOptions,
 } from './plugin/taskFactory.ts';
-export { guard, type Guarded } from './plugin/guard.ts';
-export { guardedFactory } from './plugin/guardedFactory.ts';
-export { guardedTask } from './plugin/guardedTask.ts';
+export { guard, type Guarded } from './plugin/guards/guard.ts';
+export { guardedFactory } from './plugin/guards/guardedFactory.ts';
+export { guardedTask } from './plugin/guards/guardedTask.ts';
 export {
   token,
   type Token,
@@ -106,7 +104,7 @@ export {
   binding,
   type Resolved,
   type Binding,
-} from './plugin/token.ts';
+} from './plugin/registry/token.ts';
 export type {
   DatasetFactory,
   DatasetRequest,
@@ -119,7 +117,7 @@ export type {
   TrackedRun,
   Tracker,
   TrackerFactory,
-} from './plugin/contributions.ts';
+} from './plugin/registry/contributions.ts';
 export {
   type ContributionKind,
   contributionKinds,
@@ -129,7 +127,7 @@ export {
   PLUGIN_CONTRACT,
   type PluginDefinition,
   type Services,
-} from './plugin/definePlugin.ts';
+} from './plugin/registry/definePlugin.ts';
 export type { GradientRule, GraphContext, Vjp, VjpSite } from './autodiff/vjp.ts';
 export type { InferenceSite, Rule as InferenceRule } from './ops/inference/site.ts';
 export {

@@ -7,49 +7,8 @@ export type { GraphBuilder, Operand, Value } from './graph/builder.ts';
 export type { LossFragment } from './train/graph/addLoss.ts';
 export { requireExamples } from './model/train.ts';
 export { worseMetric, type WorseMetric, requireMetric } from './model/training/objective.ts';
-export type { BadSample } from './plugin/evaluation.ts';
-export {
-  batchHardTriplet,
-  type BatchHardTripletOptions,
-  binaryCrossEntropy,
-  type BinaryCrossEntropyOptions,
-  contrastive,
-  cosineDistance,
-  cosineEmbedding,
-  type CosineEmbeddingOptions,
-  crossEntropy,
-  type CrossEntropyOptions,
-  ctc,
-  type CtcOptions,
-  dice,
-  type DiceOptions,
-  distillation,
-  type DistillationOptions,
-  type ElementOptions,
-  huber,
-  type HuberOptions,
-  infoNce,
-  type InfoNceOptions,
-  kullbackLeibler,
-  type KullbackLeiblerOptions,
-  l1,
-  meanSquaredError,
-  negativeLogLikelihood,
-  type NegativeLogLikelihoodOptions,
-  type Reduction,
-  sigmoidFocal,
-  type SigmoidFocalOptions,
-  sigmoidContrastive,
-  smoothL1,
-  type SmoothL1Options,
-  softmaxFocal,
-  type SoftmaxFocalOptions,
-  supervisedContrastive,
-  type SupervisedContrastiveOptions,
-  tripletMargin,
-  type TripletMarginOptions,
-  weightedSum,
-} from './train/losses/index.ts';
+export type { BadSample } from './plugin/events.ts';
+export * from './train/losses/index.ts';
 export type { Batch, Dataset, MetricCollector, Metrics, MetricsNamed } from './plugin/dataset.ts';
 export { filePredictor, fileProcessor } from './plugin/predict/filePredictor.ts';
 export { type SourceProcessor, sourcePredictor, type SourceRequest } from './plugin/predict/sourcePredictor.ts';
@@ -92,7 +51,15 @@ export type {
 } from './plugin/reportSection.ts';
 export type { GraphPort, HeadInput, RunnableModel, RunnableOptions, TaskModel } from './plugin/taskModel.ts';
 export { withLoss, type WithLossOptions } from './plugin/withLoss.ts';
-export { batchesOf, type BatchSource, evenlySpaced } from './plugin/tasks/batches.ts';
+export {
+  type BadExample,
+  batchesOf,
+  type BatchSource,
+  evenlySpaced,
+  heldOut,
+  type HeldOutBatch,
+  bucketLength,
+} from './plugin/tasks/batches.ts';
 export {
   type Embedder,
   embeddingAnswers,
@@ -120,7 +87,7 @@ export {
 } from './plugin/tasks/taskOf.ts';
 export { embeddingScatter, type ScatterRequest } from './plugin/tasks/embedding/embeddingScatter.ts';
 export { type Feature, featureOf, type FeatureRules } from './plugin/tasks/embedding/feature.ts';
-export { embeddingEndings, embeddingWriter } from './plugin/tasks/embedding/files/embeddingWriter.ts';
+export { embeddingEndings, embeddingWriter, saveEmbeddings } from './plugin/tasks/embedding/files/embeddingWriter.ts';
 export type { KindGroup, KindGrouping, KindItems } from './plugin/tasks/embedding/pkSampler.ts';
 export {
   bestNeighbourCount,
@@ -166,13 +133,20 @@ export {
   unitTensor,
   unitVector,
   vectorsOf,
+  scaled,
+  type Scaling,
+  scalingOf,
 } from './plugin/tasks/embedding/rows.ts';
-export { scaled, type Scaling, scalingOf } from './plugin/tasks/embedding/scaling.ts';
-export { saveEmbeddings } from './plugin/tasks/embedding/saveEmbeddings.ts';
-export { heldOut, type HeldOutBatch } from './plugin/tasks/heldOut.ts';
-export { listed } from './plugin/tasks/listed.ts';
-export { listedPorts, shownPort } from './plugin/tasks/ports.ts';
-export { regressionHead, type RegressionHeadChoice } from './plugin/tasks/regression/regressionHead.ts';
+export { listed, listedPorts, shownPort } from './plugin/tasks/listed.ts';
+export {
+  regressionHead,
+  type RegressionHeadChoice,
+  type RegressionOptions,
+  type RegressionParts,
+  regressionParts,
+  type RegressionRequest,
+  valueTargets,
+} from './plugin/tasks/regression/regressionParts.ts';
 export {
   type NumberColumn,
   NumberTally,
@@ -182,25 +156,21 @@ export {
 } from './plugin/tasks/regression/regressionMetrics.ts';
 export { regression } from './plugin/tasks/regression/regression.ts';
 export { type NumberPairs, paritySection, residualSection } from './plugin/tasks/regression/numberSections.ts';
-export {
-  type RegressionOptions,
-  type RegressionParts,
-  regressionParts,
-  type RegressionRequest,
-  valueTargets,
-} from './plugin/tasks/regression/regressionParts.ts';
-export { bucketLength } from './plugin/tasks/bucketLength.ts';
 export { beamPaths, bestPaths } from './plugin/tasks/text/ctcDecoding.ts';
 export { CtcTokenizer, type CtcTokenizerOptions, type FramesOptions } from './plugin/tasks/text/ctcTokenizer.ts';
 export { align, type AlignedPiece, countEdits, type EditCounts } from './plugin/tasks/text/edits.ts';
 export { ErrorCounter, type ErrorRates, wordErrors, wordsOf } from './plugin/tasks/text/wordErrors.ts';
 export {
+  answersOf,
   calibrationError,
+  type ClassAnswer,
   type ConfidenceBin,
   fitTemperature,
   type LabelledScores,
   reliability,
   temperatureOf,
+  heldOutScores,
+  type LabelledExamples,
 } from './plugin/tasks/classification/calibration.ts';
 export {
   chooseHead,
@@ -210,7 +180,13 @@ export {
   replacedHead,
   type TaskHead,
 } from './plugin/tasks/classification/chooseHead.ts';
-export { balancedWeights, type ClassBalance, classWeights } from './plugin/tasks/classification/classBalance.ts';
+export {
+  balancedWeights,
+  type ClassBalance,
+  classWeights,
+  type ClassWeighting,
+  weightsOf,
+} from './plugin/tasks/classification/lossWeights.ts';
 export {
   ClassificationMetrics,
   type ClassificationMetricsOptions,
@@ -220,9 +196,7 @@ export {
   type ClassTallyOptions,
 } from './plugin/tasks/classification/classificationMetrics.ts';
 export {
-  answersOf,
   calibrationSection,
-  type ClassAnswer,
   classTable,
   mistakeCaption,
   worstMistakes,
@@ -233,7 +207,13 @@ export {
   classProbe,
   unknownLabel,
 } from './plugin/tasks/classification/classification.ts';
-export { type DataWords, differentLabels } from './plugin/tasks/classification/dataLabels.ts';
+export {
+  type DataWords,
+  differentLabels,
+  knownLabels,
+  labelsOrNumbers,
+  matchLabels,
+} from './plugin/tasks/classification/modelLabels.ts';
 export {
   decodeClasses,
   decodeLabels,
@@ -263,6 +243,7 @@ export {
   type Tally,
   type WholeAnswers,
   wholeAnswers,
+  MeasuredTally,
 } from './plugin/tasks/answers/answerMetrics.ts';
 export {
   JoinedWindows,
@@ -280,15 +261,11 @@ export {
   labelVector,
   thresholdsOf,
 } from './plugin/tasks/classification/labelling.ts';
-export { accuracyOf, heldOutScores, type LabelledExamples } from './plugin/tasks/classification/heldOutScores.ts';
-export { type ClassWeighting, weightsOf } from './plugin/tasks/classification/lossWeights.ts';
-export { knownLabels, labelsOrNumbers, matchLabels } from './plugin/tasks/classification/modelLabels.ts';
 export {
   averagePrecisions,
   bestThresholds,
   labelCounts,
   type LabelScores,
-  LabelTally,
   type LabelTallyOptions,
   type LabelVector,
   MultiLabelMetrics,

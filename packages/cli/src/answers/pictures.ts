@@ -1,7 +1,6 @@
 /** @file Pictures in answers, such as masks, as files. */
 
 import { readdirSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { Answer, Prediction } from '@onnx-lora/sdk/tasks';
 import { writeFileAtomic } from '@onnx-lora/sdk/data';
@@ -37,7 +36,6 @@ export async function* withPictures(
         `"${other}" and "${asked}" would both be written to "${file}". Ask for them one after the other.`,
       );
     written.set(file, asked);
-    await mkdir(folder, { recursive: true });
     await writeFileAtomic(file, bytes);
     return file;
   };

@@ -1,10 +1,9 @@
 /** @file Answers about whole files, printed: a table at the end, lines as they come, or JSON. */
 
 import type { Answer, Prediction } from '@onnx-lora/sdk/tasks';
-import { printable } from '../terminal/errors.ts';
 import type { Progress } from '../terminal/progress.ts';
 import { formatTable, grouped, short, timecode } from '../terminal/table.ts';
-import type { Terminal } from '../terminal/terminal.ts';
+import { printable, type Terminal } from '../terminal/terminal.ts';
 import { briefVector, withLists } from './vectors.ts';
 
 /** How answers are printed. */

@@ -65,8 +65,9 @@ page  ${out}
   ])
     expect(html).toContain(words);
   expect(html).not.toContain('r<8>');
-  // A curve for each run.
-  expect(html.split('<path class="s')).toHaveLength(1 + 2 + 2 + 2);
+  // Two curves of the loss in training, and one of each metric: the other run was measured once, which is a point.
+  expect(html.split('<path class="s')).toHaveLength(1 + 2 + 1 + 1);
+  expect(html.split(/<g class="s1"><circle [^>]*><title>r&lt;8&gt;: 2, /)).toHaveLength(1 + 2);
   expect((await call(['compare', four, eight])).stderr).toMatch(/compare\.html" is there already\. .*--overwrite/);
   expect(await callJson('compare', eight, four, '-o', path.join(runs, 'other.html'))).toMatchObject({
     runs: [
@@ -92,6 +93,9 @@ it('takes the best measurement of a run that kept the best, and warns of other e
     warnings: string[];
   }>('compare', best, last, none);
   expect(found.map(({ metrics }) => metrics?.['accuracy'])).toEqual([0.9, 0.4, undefined]);
+  // What was never measured has no curve, and its name is not one of a curve.
+  const html = readFileSync(path.join(runs, 'compare.html'), 'utf8');
+  expect(html).toContain('<li class="s1">last</li><li class="none">none (no curve)</li>');
   expect(warnings).toEqual([
     expect.stringMatching(/not be measured on the same examples: seed differ/) as string,
     `Nothing was measured of ${none}: no data was held out.`,

@@ -3,18 +3,11 @@
 import path from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { writeFileAtomic } from '@onnx-lora/sdk/data';
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import type { Context } from '../context.ts';
-import { printable, usageError } from '../terminal/errors.ts';
+import { usageError } from '../terminal/errors.ts';
 import { type Measured, RunHistory } from '../run/history.ts';
-import {
-  addExamples,
-  addOutput,
-  addOverwrite,
-  addSettings,
-  type OutputFlags,
-  type OverwriteFlags,
-} from '../options.ts';
+import { commandOf, type Flags } from '../options.ts';
 import { readSettings } from '../settings/readSettings.ts';
 import { comparisonPage, type ComparedRun } from '../report/comparison.ts';
 import { wordOf } from '../settings/runConfig.ts';
@@ -23,24 +16,19 @@ import { settingInfos } from '../settings/settings.ts';
 import { keyOf, type SettingName, type Settings } from '../settings/setting.ts';
 import { requireFree } from '../sources.ts';
 import { formatTable, short, withInterval } from '../terminal/table.ts';
+import { printable } from '../terminal/terminal.ts';
 
 /** Makes the command. */
 export function compareCommand(context: Context): Command {
-  const command = new Command('compare')
-    .summary('put training runs beside each other')
-    .description(
+  return commandOf({
+    name: 'compare',
+    summary: 'put training runs beside each other',
+    description:
       'Shows what runs came to on held-out data, with intervals where the task has them, and the settings in which they differ, and writes a page with their curves over each other. Runs of other data, or of another --seed or --validation that holds out other examples, are measured on other examples: the answer says so.',
-    )
-    .argument('<runs...>', 'folders of training runs, two or more');
-  addSettings(command, ['out'], { out: 'the .html file to write (default: compare.html beside the first run)' });
-  addOverwrite(command);
-  addOutput(command);
-  addExamples(
-    command,
-    'onnx-lora compare runs/r4 runs/r8 runs/r16',
-    'onnx-lora compare runs/* --json | jq .runs[].metrics',
-  );
-  return command.action(async (folders: readonly string[], flags: OutputFlags & OverwriteFlags & { out?: string }) => {
+    words: { '<runs...>': 'folders of training runs, two or more' },
+    flags: [['out', 'the .html file to write (default: compare.html beside the first run)'], 'overwrite', 'output'],
+    examples: ['onnx-lora compare runs/r4 runs/r8 runs/r16', 'onnx-lora compare runs/* --json | jq .runs[].metrics'],
+  }).action(async (folders: readonly string[], flags: Flags & { out?: string }) => {
     if (folders.length < 2) throw usageError('One run is named. Name two or more to compare.');
     const twice = folders.find((folder, i) => folders.findIndex((each) => path.resolve(each) === path.resolve(folder)) < i); // prettier-ignore
     if (twice !== undefined) throw usageError(`"${twice}" is named twice. Name different runs.`);
@@ -52,22 +40,20 @@ export function compareCommand(context: Context): Command {
     const settings = differing(runs.map((run) => run.settings));
     const warnings = warningsOf(runs);
     await writeFileAtomic(out, comparisonPage({ runs, settings, warnings, date: new Date() }));
-    if (flags.json) {
-      context.terminal.printJson({
-        out,
-        runs: runs.map(({ folder, measured, history }) => ({
-          folder,
-          steps: stepsOf(history),
-          metrics: measured?.metrics ?? null,
-          ...(measured?.intervals ? { intervals: measured.intervals } : {}),
-          examples: measured?.examples ?? null,
-        })),
-        settings: Object.fromEntries(settings.map(({ name, values }) => [name, values])),
-        warnings,
-      });
-      return;
-    }
-    for (const line of asText(runs, settings)) context.terminal.print(printable(line));
+    const told = {
+      out,
+      runs: runs.map(({ folder, measured, history }) => ({
+        folder,
+        steps: stepsOf(history),
+        metrics: measured?.metrics ?? null,
+        ...(measured?.intervals ? { intervals: measured.intervals } : {}),
+        examples: measured?.examples ?? null,
+      })),
+      settings: Object.fromEntries(settings.map(({ name, values }) => [name, values])),
+      warnings,
+    };
+    context.terminal.result(flags, told, () => asText(runs, settings));
+    if (flags.json) return;
     for (const warning of warnings) context.terminal.note(`warning: ${warning}`);
     context.terminal.print(printable(`page  ${out}`));
   });

@@ -2,11 +2,11 @@
 
 import { evaluate, type Evaluation } from '@onnx-lora/sdk';
 import type { TaskFactory } from '@onnx-lora/sdk/plugin';
-import { Command, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import { checkNames } from '../settings/choices.ts';
 import type { Context } from '../context.ts';
 import { machineOptions } from '../settings/training.ts';
-import { addConfig, addExamples, addMismatch, addOutput, addSettings, type OutputFlags } from '../options.ts';
+import { commandOf, type Flags, modelWord } from '../options.ts';
 import { usageError } from '../terminal/errors.ts';
 import type { Settings } from '../settings/setting.ts';
 import { trainedOnOf } from '../run/runFolder.ts';
@@ -17,54 +17,46 @@ import { withTaskSettings } from '../settings/taskSettings.ts';
 import { chooseTask, chosenAdapter, oneModel, openNamed, placedOn, requireFlag, taskOptions } from '../sources.ts';
 import { formatTable, grouped, short, withInterval } from '../terminal/table.ts';
 
-interface EvalFlags extends OutputFlags {
-  readonly split: string;
-  readonly config?: string;
-  readonly allowBaseMismatch?: boolean;
-}
-
 /** What `--split` may say. */
 const splits = ['held-out', 'test', 'all'] as const;
 
 /** Makes the command. */
 export function evalCommand(context: Context): Command {
-  const command = new Command('eval')
-    .summary('measure a model on labelled data, with or without an adapter')
-    .description(
+  return commandOf({
+    name: 'eval',
+    summary: 'measure a model on labelled data, with or without an adapter',
+    description:
       'Measures a model on labelled data: on what is held out of it (by --validation, or as validation, val or test beside train) where there is such, else on all of it; and with the adapter of a run never on what that was trained on, unless --split all asks for it. Without --adapter, measures the base.',
-    )
-    .argument('[model]', 'folder, .onnx file or hub id; or --model');
-  addSettings(command, [
-    'model',
-    'fix',
-    'data',
-    'validation',
-    'task',
-    'set',
-    'adapter',
-    'batchSize',
-    'onBadSample',
-    'seed',
-    'provider',
-    'threads',
-  ]);
-  command.addOption(
-    new Option(
-      '--split <part>',
-      'what is measured: held-out, test (of data that have such a part), or all, trained on or not',
-    )
-      .choices(splits)
-      .default('held-out'),
-  );
-  addMismatch(addConfig(command));
-  addOutput(command);
-  addExamples(
-    command,
-    'onnx-lora eval models/vit --data photos/test                          # the base',
-    'onnx-lora eval models/vit --data photos/test --adapter runs/photos    # with an adapter',
-    'onnx-lora eval models/vit --data photos/test --json                   # {"accuracy":0.87,…}',
-  );
-  return command.action(async (word: string | undefined, flags: EvalFlags & Record<string, unknown>) => {
+    words: modelWord,
+    flags: [
+      'model',
+      'fix',
+      'data',
+      'validation',
+      'task',
+      'set',
+      'adapter',
+      'batchSize',
+      'onBadSample',
+      'seed',
+      'provider',
+      'threads',
+      new Option(
+        '--split <part>',
+        'what is measured: held-out, test (of data that have such a part), or all, trained on or not',
+      )
+        .choices(splits)
+        .default('held-out'),
+      'config',
+      'mismatch',
+      'output',
+    ],
+    examples: [
+      'onnx-lora eval models/vit --data photos/test                          # the base',
+      'onnx-lora eval models/vit --data photos/test --adapter runs/photos    # with an adapter',
+      'onnx-lora eval models/vit --data photos/test --json                   # {"accuracy":0.87,…}',
+    ],
+  }).action(async (word: string | undefined, flags: Flags & { readonly split: string }) => {
     const { terminal } = context;
     const settings = await readSettings(flags, flags.config);
     checkNames(settings, context.registry());
@@ -91,8 +83,7 @@ export function evalCommand(context: Context): Command {
       allowBaseMismatch: flags.allowBaseMismatch ?? false,
       onBatch: (done, total) => progress.showLive(done, total, `${grouped(done)} of ${grouped(total)} examples`),
     });
-    if (flags.json) terminal.printJson(metricsJson(evaluation));
-    else for (const line of metricsText(evaluation)) terminal.print(line);
+    terminal.result(flags, metricsJson(evaluation), () => metricsText(evaluation));
   });
 }
 

@@ -5,35 +5,33 @@ import { type PluginRegistry, type LoraPreview, type Model, type ModuleInfo, pre
 import type { GraphPort } from '@onnx-lora/sdk/tasks';
 import { defaultTargetPaths } from '@onnx-lora/sdk/plugin';
 import { DEFAULT_RANK } from '@onnx-lora/sdk/core';
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import type { Context } from '../context.ts';
-import { printable } from '../terminal/errors.ts';
 import { adapterSettings, loraOptions } from '../settings/adapter.ts';
-import { addExamples, addOutput, addSettings, type OutputFlags } from '../options.ts';
+import { commandOf, type Flags, modelWord } from '../options.ts';
 import { notLoadedHint } from '../plugins/notLoaded.ts';
 import { readSettings } from '../settings/readSettings.ts';
 import type { Settings } from '../settings/setting.ts';
 import { oneModel, openNamed } from '../sources.ts';
 import { formatTable, grouped, inBytes } from '../terminal/table.ts';
+import { printable } from '../terminal/terminal.ts';
 
 /** Makes the command. */
 export function inspectCommand(context: Context): Command {
-  const command = new Command('inspect')
-    .summary('list what a model is and which of its modules can be adapted')
-    .description(
+  return commandOf({
+    name: 'inspect',
+    summary: 'list what a model is and which of its modules can be adapted',
+    description:
       'Lists what a model is (family, inputs, outputs, size) and the modules that can be adapted, under the paths that --targets is matched against. With --targets, marks those that would match and counts what would be trained.',
-    )
-    .argument('[model]', 'folder, .onnx file or hub id; or --model');
-  addSettings(command, ['model', 'fix', ...adapterSettings]);
-  addOutput(command);
-  addExamples(
-    command,
-    'onnx-lora inspect models/vit',
-    'onnx-lora inspect models/vit --targets query,value --r 8   # what would this train?',
-    "onnx-lora inspect model.onnx --targets 're:.*layer\\.[0-3]\\..*'",
-    'onnx-lora inspect models/vit --json',
-  );
-  return command.action(async (word: string | undefined, flags: OutputFlags & Record<string, unknown>) => {
+    words: modelWord,
+    flags: ['model', 'fix', ...adapterSettings, 'output'],
+    examples: [
+      'onnx-lora inspect models/vit',
+      'onnx-lora inspect models/vit --targets query,value --r 8   # what would this train?',
+      "onnx-lora inspect model.onnx --targets 're:.*layer\\.[0-3]\\..*'",
+      'onnx-lora inspect models/vit --json',
+    ],
+  }).action(async (word: string | undefined, flags: Flags) => {
     const settings = await readSettings(flags, undefined);
     const model = await openNamed(oneModel(word, flags['model'], settings), context.registry(), settings);
     const matched = preview(model, settings);
@@ -79,37 +77,7 @@ function asJson(
     metadata: model.metadata,
     inputs: portsAsJson(model.inputs),
     outputs: portsAsJson(model.outputs),
-    modules: model
-      .modules()
-      .map(
-        ({
-          path,
-          kind,
-          weightShape,
-          groups,
-          bias,
-          parameters,
-          node,
-          weight,
-          pathSource,
-          confidence,
-          storage,
-          partOf,
-        }) => ({
-          path,
-          kind,
-          shape: weightShape,
-          groups,
-          bias,
-          parameters,
-          node,
-          weight,
-          pathSource,
-          confidence,
-          storage,
-          ...(partOf === undefined ? {} : { partOf }),
-        }),
-      ),
+    modules: model.modules().map(({ weightShape: shape, ...module }) => ({ ...module, shape })),
     unadaptable: model.unadaptable(),
     targets: matched
       ? {

@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { type Adapter, type PluginRegistry, type Model, openPredictor } from '@onnx-lora/sdk';
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { BeyondText } from '../answers/beyondText.ts';
 import { picturesOf, withPictures } from '../answers/pictures.ts';
 import { counted, printAnswers } from '../answers/printAnswers.ts';
@@ -11,16 +11,7 @@ import { checkNames } from '../settings/choices.ts';
 import type { Context } from '../context.ts';
 import { usageError } from '../terminal/errors.ts';
 import { machineOptions } from '../settings/training.ts';
-import {
-  addConfig,
-  addExamples,
-  addMismatch,
-  addOutput,
-  addOverwrite,
-  addSettings,
-  type OutputFlags,
-  type OverwriteFlags,
-} from '../options.ts';
+import { commandOf, type Flags } from '../options.ts';
 import { Progress } from '../terminal/progress.ts';
 import { readSettings } from '../settings/readSettings.ts';
 import {
@@ -39,36 +30,42 @@ import { given, predictSources, requireSources, STDIN } from '../answers/predict
 /** Files that are answered for in one batch. */
 const FEW_FILES = 32;
 
-interface PredictFlags extends OutputFlags, OverwriteFlags {
-  readonly config?: string;
-  readonly allowBaseMismatch?: boolean;
-}
-
 /** Makes the command. */
 export function predictCommand(context: Context): Command {
-  const command = new Command('predict')
-    .summary('answer for files that nobody has labelled')
-    .description(
+  return commandOf({
+    name: 'predict',
+    summary: 'answer for files that nobody has labelled',
+    description:
       'Says what a model makes of files, one line each: label, score, file; or what is said in a recording; or of each record of a file that holds many, such as a FASTA file. A folder stands for all files below it, "-" for standard input. Pictures in the answers, such as masks, are written into the folder of --out. Answers about records are written to the file of --out (.csv, .tsv, .jsonl), and an interrupted command goes on where it stood when it is repeated.',
-    )
-    .usage('MODEL FILE… [options]')
-    .argument('[words...]', 'the model and the files; with --model, only files');
-  addSettings(command, ['model', 'fix', 'task', 'set', 'adapter', 'batchSize', 'provider', 'threads', 'out'], {
-    out: 'folder for pictures in the answers, such as masks; or file for answers about records (.csv, .tsv, .jsonl)',
-  });
-  addOverwrite(command);
-  addMismatch(addConfig(command));
-  addOutput(command);
-  addExamples(
-    command,
-    'onnx-lora predict models/vit cat.jpg dog.jpg --adapter runs/photos',
-    'onnx-lora predict --model models/vit photos --json | jq -r .[].label               # all photos of a folder',
-    'onnx-lora predict models/segformer street.jpg --out masks                          # masks/street-mask.png',
-    'onnx-lora predict models/esm2 proteins.fasta.gz --adapter runs/gb1 --out fit.csv   # of any size',
-    'onnx-lora predict models/whisper call.wav --adapter runs/calls                     # what is said',
-    'arecord -f S16_LE -r 16000 | onnx-lora predict models/whisper -                    # while it is said',
-  );
-  return command.action(async (words: string[], flags: PredictFlags & Record<string, unknown>) => {
+    usage: 'MODEL FILE… [options]',
+    words: { '[words...]': 'the model and the files; with --model, only files' },
+    flags: [
+      'model',
+      'fix',
+      'task',
+      'set',
+      'adapter',
+      'batchSize',
+      'provider',
+      'threads',
+      [
+        'out',
+        'folder for pictures in the answers, such as masks; or file for answers about records (.csv, .tsv, .jsonl)',
+      ],
+      'overwrite',
+      'config',
+      'mismatch',
+      'output',
+    ],
+    examples: [
+      'onnx-lora predict models/vit cat.jpg dog.jpg --adapter runs/photos',
+      'onnx-lora predict --model models/vit photos --json | jq -r .[].label               # all photos of a folder',
+      'onnx-lora predict models/segformer street.jpg --out masks                          # masks/street-mask.png',
+      'onnx-lora predict models/esm2 proteins.fasta.gz --adapter runs/gb1 --out fit.csv   # of any size',
+      'onnx-lora predict models/whisper call.wav --adapter runs/calls                     # what is said',
+      'arecord -f S16_LE -r 16000 | onnx-lora predict models/whisper -                    # while it is said',
+    ],
+  }).action(async (words: string[], flags: Flags) => {
     const settings = await readSettings(flags, flags.config);
     checkNames(settings, context.registry());
     const named = splitWords(words, settings.model);

@@ -4,16 +4,9 @@ import type { PluginRegistry, Tensor } from '@onnx-lora/sdk';
 import type { TaskModel } from '@onnx-lora/sdk/tasks';
 import { readModelConfig, writeSafetensors } from '@onnx-lora/sdk/data';
 import { preprocessorOf } from '@onnx-lora/vision';
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import type { Context } from '../context.ts';
-import {
-  addExamples,
-  addOutput,
-  addOverwrite,
-  addSettings,
-  type OutputFlags,
-  type OverwriteFlags,
-} from '../options.ts';
+import { commandOf, type Flags } from '../options.ts';
 import { Progress } from '../terminal/progress.ts';
 import { readSettings } from '../settings/readSettings.ts';
 import {
@@ -29,18 +22,16 @@ import { grouped } from '../terminal/table.ts';
 
 /** Makes the command. */
 export function preprocessCommand(context: Context): Command {
-  const command = new Command('preprocess')
-    .summary('write exactly what a model is fed for files')
-    .description(
+  return commandOf({
+    name: 'preprocess',
+    summary: 'write exactly what a model is fed for files',
+    description:
       "Turns files into tensors as the model's preprocessor_config.json says, and writes them into one safetensors file: a tensor per input, named by its path as given, without the batch dimension (for an image [3, height, width], for a recording that Whisper hears [80, 3000]). MODEL may be a folder without any .onnx.",
-    )
-    .usage('MODEL INPUT… -o FEEDS.safetensors [options]')
-    .argument('[words...]', 'the model and the inputs; with --model, only inputs');
-  addSettings(command, ['model', 'out'], { out: 'the .safetensors file to write' });
-  addOverwrite(command);
-  addOutput(command);
-  addExamples(command, 'onnx-lora preprocess models/vit cat.jpg dog.jpg -o feeds.safetensors');
-  return command.action(async (words: string[], flags: OutputFlags & OverwriteFlags & Record<string, unknown>) => {
+    usage: 'MODEL INPUT… -o FEEDS.safetensors [options]',
+    words: { '[words...]': 'the model and the inputs; with --model, only inputs' },
+    flags: ['model', ['out', 'the .safetensors file to write'], 'overwrite', 'output'],
+    examples: ['onnx-lora preprocess models/vit cat.jpg dog.jpg -o feeds.safetensors'],
+  }).action(async (words: string[], flags: Flags) => {
     const { terminal } = context;
     const settings = await readSettings(flags, undefined);
     const named = splitWords(words, settings.model);
@@ -62,14 +53,12 @@ export function preprocessCommand(context: Context): Command {
         );
     }
     await writeSafetensors(out, tensors);
-    if (flags.json) {
-      terminal.printJson({ out, tensors: Object.fromEntries([...tensors].map(([name, { dims }]) => [name, dims])) });
-    } else {
+    const shapes = Object.fromEntries([...tensors].map(([name, { dims }]) => [name, dims]));
+    terminal.result(flags, { out, tensors: shapes }, () => {
       const [first] = tensors.values();
-      terminal.print(
-        `Wrote ${out}: ${tensors.size === 1 ? 'a tensor' : `${grouped(tensors.size)} tensors, the first`} [${first!.dims.join(', ')}].`,
-      );
-    }
+      const count = tensors.size === 1 ? 'a tensor' : `${grouped(tensors.size)} tensors, the first`;
+      return [`Wrote ${out}: ${count} [${first!.dims.join(', ')}].`];
+    });
   });
 }
 

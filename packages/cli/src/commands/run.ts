@@ -3,48 +3,37 @@
 import { loadAdapter, type Model, type Tensor } from '@onnx-lora/sdk';
 import { readSafetensors, writeSafetensors } from '@onnx-lora/sdk/data';
 import { didYouMean } from '@onnx-lora/sdk/plugin';
-import { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { checkNames } from '../settings/choices.ts';
 import type { Context } from '../context.ts';
 import { usageError } from '../terminal/errors.ts';
 import { machineOptions } from '../settings/training.ts';
-import {
-  addExamples,
-  addMismatch,
-  addOutput,
-  addOverwrite,
-  addSettings,
-  type OutputFlags,
-  type OverwriteFlags,
-} from '../options.ts';
+import { commandOf, type Flags, modelWord } from '../options.ts';
 import { readSettings } from '../settings/readSettings.ts';
 import { oneModel, openNamed, requireFlag, requireFree, requireOutFile } from '../sources.ts';
 
-interface RunFlags extends OutputFlags, OverwriteFlags {
-  readonly feeds?: string;
-  readonly allowBaseMismatch?: boolean;
-}
-
 /** Makes the command. */
 export function runCommand(context: Context): Command {
-  const command = new Command('run')
-    .summary('write the raw outputs of a model for given feeds')
-    .description(
+  return commandOf({
+    name: 'run',
+    summary: 'write the raw outputs of a model for given feeds',
+    description:
       'Runs a model once, with or without an adapter, on the tensors of a safetensors file, named as the inputs, and writes its outputs by name.',
-    )
-    .argument('[model]', 'folder, .onnx file or hub id; or --model')
-    .option('--feeds <file>', 'safetensors file with a tensor per input of the model');
-  addSettings(command, ['model', 'fix', 'adapter', 'out', 'provider', 'threads'], {
-    out: 'the .safetensors file to write',
-  });
-  addMismatch(command);
-  addOverwrite(command);
-  addOutput(command);
-  addExamples(
-    command,
-    'onnx-lora run models/vit --feeds feeds.safetensors --adapter runs/photos -o outputs.safetensors',
-  );
-  return command.action(async (word: string | undefined, flags: RunFlags & Record<string, unknown>) => {
+    words: modelWord,
+    flags: [
+      new Option('--feeds <file>', 'safetensors file with a tensor per input of the model'),
+      'model',
+      'fix',
+      'adapter',
+      ['out', 'the .safetensors file to write'],
+      'provider',
+      'threads',
+      'mismatch',
+      'overwrite',
+      'output',
+    ],
+    examples: ['onnx-lora run models/vit --feeds feeds.safetensors --adapter runs/photos -o outputs.safetensors'],
+  }).action(async (word: string | undefined, flags: Flags & { readonly feeds?: string }) => {
     const settings = await readSettings(flags, undefined);
     checkNames(settings, context.registry());
     const feedsFile = requireFlag(flags.feeds, 'feeds', 'name a safetensors file with a tensor per input');
@@ -67,11 +56,10 @@ export function runCommand(context: Context): Command {
     }
     await writeSafetensors(out, new Map(Object.entries(outputs)));
     const shapes = Object.entries(outputs).map(([name, { type, dims }]) => ({ name, type, dims }));
-    if (flags.json) context.terminal.printJson({ out, outputs: shapes });
-    else {
+    context.terminal.result(flags, { out, outputs: shapes }, () => {
       const shown = shapes.map(({ name, type, dims }) => `${name} ${type} [${dims.join(', ')}]`).join('; ');
-      context.terminal.print(`Wrote ${out}: ${shown}.`);
-    }
+      return [`Wrote ${out}: ${shown}.`];
+    });
   });
 }
 

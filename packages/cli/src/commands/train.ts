@@ -3,11 +3,11 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { checkNames } from '../settings/choices.ts';
 import type { Context } from '../context.ts';
 import { usageError } from '../terminal/errors.ts';
-import { addConfig, addExamples, addOutput, addSettings, type OutputFlags } from '../options.ts';
+import { commandOf, type Flag, type Flags, modelWord } from '../options.ts';
 import { readSettings } from '../settings/readSettings.ts';
 import type { SettingName } from '../settings/setting.ts';
 import { descriptionOf, settingInfos } from '../settings/settings.ts';
@@ -15,9 +15,7 @@ import { oneModel } from '../sources.ts';
 import { short } from '../terminal/table.ts';
 import { runTraining, type TrainSummary } from '../run/trainRun.ts';
 
-interface TrainFlags extends OutputFlags {
-  readonly config?: string;
-  readonly overwrite?: boolean;
+interface TrainFlags extends Flags {
   /** Folder of the run to go on with. */
   readonly resume?: string;
 }
@@ -25,40 +23,42 @@ interface TrainFlags extends OutputFlags {
 const names = Object.keys(settingInfos) as SettingName[];
 
 /** All settings but those of answers, and of plugins, which every command has. Where the run goes stands behind what it is about. */
-const trainSettings: readonly SettingName[] = names
+const trainSettings: readonly Flag[] = names
   .filter((name) => !['adapter', 'plugins', 'out'].includes(name))
-  .flatMap((name) => (name === 'from' ? (['out', name] as const) : [name]));
+  .flatMap((name): Flag[] => {
+    if (name === 'from') return [['out', 'folder for the run (default: a new one in runs/)'], name];
+    if (name !== 'validation') return [name];
+    const usual = 'default: a tenth of each class, where the data has no part for it';
+    return [[name, `${descriptionOf(name)} (${usual})`]];
+  });
 
 /** Makes the command. */
 export function trainCommand(context: Context): Command {
-  const command = new Command('train')
-    .summary('train an adapter')
-    .description(
+  return commandOf({
+    name: 'train',
+    summary: 'train an adapter',
+    description:
       'Trains a LoRA adapter and leaves a folder: adapter/ (as PEFT has it), report.html, metrics.jsonl, checkpoints/ and config.yaml, which repeats the run. Where data is held out (by --validation, or as validation, val or test beside train), it is measured before and after. Ctrl-C saves all that --resume needs and exits with 130; a second Ctrl-C ends at once. After a crash, --resume goes on from the last checkpoint and ends with the same adapter, bit for bit.',
-    )
-    .argument('[model]', 'folder, .onnx file or hub id; or --model');
-  addSettings(command, trainSettings, {
-    out: 'folder for the run (default: a new one in runs/)',
-    validation: `${descriptionOf('validation')} (default: a tenth of each class, where the data has no part for it)`,
-  });
-  command
-    .option('--resume <folder>', 'go on with the interrupted run in this folder, as if nothing had happened')
-    .option('--overwrite', 'replace the run that is in --out');
-  addConfig(command);
-  addOutput(command);
-  addExamples(
-    command,
-    'onnx-lora train models/vit --data photos                                            # into runs/photos-image-classification',
-    'onnx-lora train models/vit --data photos --validation 0.2 --out runs/photos         # measured on a fifth',
-    'onnx-lora train models/vit --data photos --targets all-linear --r 16 --lr 5e-4 --epochs 5 --out runs/wide',
-    "onnx-lora train models/vit --data photos --targets 'node:/attention/ kind:linear' --bias lora_only --out runs/by-node",
-    "onnx-lora train models/vit --data photos --init pissa --out runs/pissa   # starts with the weights' main directions",
-    'onnx-lora train models/vit --data photos --validation 0.2 --epochs 50 --eval-every epoch --patience 5 --load-best --on-bad-loss backoff --on-bad-sample skip --out runs/night',
-    'onnx-lora train models/vit --data more-photos --from runs/photos --lr 1e-4 --out runs/more   # on from an adapter',
-    'onnx-lora train --resume runs/night   # after Ctrl-C, a crash or a power cut',
-    'onnx-lora train --config runs/photos/config.yaml --seed 1 --out runs/photos-1   # the same again, another seed',
-  );
-  return command.action(async (word: string | undefined, flags: TrainFlags & Record<string, unknown>) => {
+    words: modelWord,
+    flags: [
+      ...trainSettings,
+      new Option('--resume <folder>', 'go on with the interrupted run in this folder, as if nothing had happened'),
+      new Option('--overwrite', 'replace the run that is in --out'),
+      'config',
+      'output',
+    ],
+    examples: [
+      'onnx-lora train models/vit --data photos                                            # into runs/photos-image-classification',
+      'onnx-lora train models/vit --data photos --validation 0.2 --out runs/photos         # measured on a fifth',
+      'onnx-lora train models/vit --data photos --targets all-linear --r 16 --lr 5e-4 --epochs 5 --out runs/wide',
+      "onnx-lora train models/vit --data photos --targets 'node:/attention/ kind:linear' --bias lora_only --out runs/by-node",
+      "onnx-lora train models/vit --data photos --init pissa --out runs/pissa   # starts with the weights' main directions",
+      'onnx-lora train models/vit --data photos --validation 0.2 --epochs 50 --eval-every epoch --patience 5 --load-best --on-bad-loss backoff --on-bad-sample skip --out runs/night',
+      'onnx-lora train models/vit --data more-photos --from runs/photos --lr 1e-4 --out runs/more   # on from an adapter',
+      'onnx-lora train --resume runs/night   # after Ctrl-C, a crash or a power cut',
+      'onnx-lora train --config runs/photos/config.yaml --seed 1 --out runs/photos-1   # the same again, another seed',
+    ],
+  }).action(async (word: string | undefined, flags: TrainFlags) => {
     const { resume } = flags;
     const settings = await readSettings(flags, resume === undefined ? flags.config : configToResume(resume, flags));
     checkNames(settings, context.registry());
@@ -72,14 +72,13 @@ export function trainCommand(context: Context): Command {
       },
       context,
     );
-    if (flags.json) context.terminal.printJson(summary);
-    else for (const line of asText(summary)) context.terminal.print(line);
+    context.terminal.result(flags, summary, () => asText(summary));
     context.exitWith(exitCode);
   });
 }
 
 /** The settings of the run to go on with, which its folder holds. */
-function configToResume(folder: string, flags: TrainFlags & Record<string, unknown>): string {
+function configToResume(folder: string, flags: TrainFlags): string {
   const other = ['config', 'out', 'overwrite'].find((name) => flags[name] !== undefined);
   if (other !== undefined) {
     throw usageError(

@@ -1,10 +1,10 @@
 /** @file From `--data` to a path that tasks read: a path as it is, or what a dataset of a plugin makes ready. */
 
 import { existsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { type PluginRegistry, OnnxLoraError } from '@onnx-lora/sdk';
+import { makeFolder } from '@onnx-lora/sdk/data';
 import { type DatasetFactory, didYouMean, guard } from '@onnx-lora/sdk/plugin';
 import { usageError } from '../terminal/errors.ts';
 import type { Progress } from '../terminal/progress.ts';
@@ -28,7 +28,7 @@ export async function pathOfData(
   if (!dataset || (at < 0 && existsSync(data))) return data;
   const folder = folderOf(dataset);
   try {
-    await mkdir(folder, { recursive: true });
+    makeFolder(folder);
   } catch (cause) {
     throw new OnnxLoraError(
       'FILE_INVALID',

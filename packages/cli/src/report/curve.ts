@@ -2,6 +2,7 @@
 
 import type { Stretch } from '../run/history.ts';
 import { short } from '../terminal/table.ts';
+import { niceTicks, pathThrough, plot } from './plot.ts';
 
 /** A point that was measured. */
 export interface CurvePoint {
@@ -19,13 +20,6 @@ export interface CurveOptions {
   readonly heldOut?: readonly CurvePoint[];
 }
 
-const width = 560;
-const height = 260;
-const left = 64;
-const right = 20;
-const top = 12;
-const bottom = 36;
-
 /** An `<svg>` of a number over the steps; a line of text where there are too few steps to draw. */
 export function stepCurve(stretches: readonly Stretch[], { name, smooth = false, heldOut = [] }: CurveOptions): string {
   if (stretches.length < 2) return '<p class="quiet">Too few steps for a curve.</p>';
@@ -39,69 +33,59 @@ export function stepCurve(stretches: readonly Stretch[], { name, smooth = false,
           { step, value: high },
         ],
   );
-  const ends = smooth ? means : raw;
-  return draw(raw, [smooth ? 'raw' : 'smooth'], smooth ? [means] : [], {
-    label: `${name} from ${short(ends[0]!.value)} to ${short(ends.at(-1)!.value)}`,
-    marks: false,
+  return draw(name, {
+    lines: smooth ? [['raw', raw], ['smooth', means]] : [['smooth', raw]],
     told: stretches.map(({ step, mean }) => ({ step, value: mean })),
     heldOut: heldOut.filter(({ value }) => Number.isFinite(value)),
-  });
+  }); // prettier-ignore
 }
 
 /** An `<svg>` of what was measured now and then, a mark for each. */
 export function measuredCurve(points: readonly CurvePoint[], { name }: CurveOptions): string {
   const finite = points.filter(({ value }) => Number.isFinite(value));
-  if (finite.length < 2) return '';
-  const label = `${name} from ${short(finite[0]!.value)} to ${short(finite.at(-1)!.value)}`;
-  return draw(finite, ['smooth'], [], { label, marks: true, told: [], heldOut: [] });
+  return finite.length < 2 ? '' : draw(name, { lines: [['smooth', finite]], marks: finite });
 }
 
-interface DrawOptions {
-  readonly label: string;
-  readonly marks: boolean;
+interface Drawn {
+  /** Lines by their classes; what the last of them does is told to those who cannot see it. */
+  readonly lines: readonly (readonly [kind: 'raw' | 'smooth', points: readonly CurvePoint[]])[];
+  readonly marks?: readonly CurvePoint[];
   /** Points that tell their numbers where a pointer rests on them. */
-  readonly told: readonly CurvePoint[];
-  readonly heldOut: readonly CurvePoint[];
+  readonly told?: readonly CurvePoint[];
+  readonly heldOut?: readonly CurvePoint[];
 }
 
-function draw(
-  line: readonly CurvePoint[],
-  [style]: readonly [string],
-  over: readonly (readonly CurvePoint[])[],
-  { label, marks, told, heldOut }: DrawOptions,
-): string {
-  const values = [...line, ...heldOut].map(({ value }) => value);
-  const lowest = values.reduce((a, b) => Math.min(a, b));
-  const highest = values.reduce((a, b) => Math.max(a, b));
-  const [first, last] = [Math.min(line[0]!.step, heldOut[0]?.step ?? Infinity), Math.max(line.at(-1)!.step, heldOut.at(-1)?.step ?? 0)]; // prettier-ignore
+function draw(name: string, { lines, marks = [], told = [], heldOut = [] }: Drawn): string {
+  const shown = [...lines[0]![1], ...heldOut];
+  const [low, high] = ends(shown.map(({ value }) => value));
+  const [first, last] = ends(shown.map(({ step }) => step));
   // What lies near 0 is shown from 0, so that half as high is half as much.
-  const isFar = lowest > highest / 2 && highest - lowest > 1e-6 * highest;
-  const yTicks = niceTicks(isFar ? lowest : Math.min(0, lowest), highest, 5);
+  const isFar = low > high / 2 && high - low > 1e-6 * high;
   const xTicks = niceTicks(first, last, 6).filter((tick) => Number.isInteger(tick) && tick >= first && tick <= last);
-  const [low, high] = [yTicks[0]!, yTicks.at(-1)!];
-  const x = (step: number): number => left + ((step - first) / (last - first || 1)) * (width - left - right);
-  const y = (value: number): number => height - bottom - ((value - low) / (high - low || 1)) * (height - top - bottom);
-  const path = (points: readonly CurvePoint[]): string =>
-    points.map(({ step, value }, i) => `${i === 0 ? 'M' : 'L'}${x(step).toFixed(1)} ${y(value).toFixed(1)}`).join('');
-  const reach = (width - left - right) / Math.max(1, told.length);
-  return [
-    `<svg class="curve" viewBox="0 0 ${width} ${height}" role="img" aria-label="${label} over steps ${Math.round(first)} to ${Math.round(last)}.">`,
-    ...yTicks.map(
-      (tick) =>
-        `<line class="grid" x1="${left}" x2="${width - right}" y1="${y(tick).toFixed(1)}" y2="${y(tick).toFixed(1)}"/>` +
-        `<text x="${left - 8}" y="${(y(tick) + 4).toFixed(1)}" text-anchor="end">${short(tick)}</text>`,
-    ),
-    ...xTicks.map(
-      (tick) => `<text x="${x(tick).toFixed(1)}" y="${height - bottom + 18}" text-anchor="middle">${tick}</text>`,
-    ),
-    `<text x="${(left + width - right) / 2}" y="${height - 3}" text-anchor="middle">step</text>`,
-    `<path class="${style}" d="${path(line)}"/>`,
-    ...over.map((points) => `<path class="smooth" d="${path(points)}"/>`),
-    ...told.map((point) => `<rect class="hit" x="${(x(point.step) - reach / 2).toFixed(1)}" y="${top}" width="${reach.toFixed(1)}" height="${height - top - bottom}">${tooltip(point)}</rect>`), // prettier-ignore
-    ...(heldOut.length > 1 ? [`<path class="held-out" d="${path(heldOut)}"/>`] : []),
-    ...[...(marks ? line : []), ...heldOut].map((point) => `<circle${heldOut.includes(point) ? ' class="held-out"' : ''} cx="${x(point.step).toFixed(1)}" cy="${y(point.value).toFixed(1)}" r="${heldOut.includes(point) ? 4 : 3}">${tooltip(point)}</circle>`), // prettier-ignore
-    '</svg>',
-  ].join('\n');
+  const axes = {
+    x: { name: 'step', ticks: xTicks, ends: [first, last] as const },
+    y: { name: '', ticks: niceTicks(isFar ? low : Math.min(0, low), high, 5) },
+  };
+  const whole = lines.at(-1)![1];
+  const label = `${name} from ${short(whole[0]!.value)} to ${short(whole.at(-1)!.value)} over steps ${Math.round(first)} to ${Math.round(last)}.`;
+  return plot({ kind: 'curve', label, height: 264, ...axes }, ({ atX, atY, width, top, bottom }) => {
+    const reach = width / Math.max(1, told.length);
+    const path = (kind: string, points: readonly CurvePoint[]): string =>
+      `<path class="${kind}" d="${pathThrough(points.map(({ step, value }) => [step, value]), { atX, atY })}"/>`; // prettier-ignore
+    const circle = (point: CurvePoint, kind: string, r: number): string =>
+      `<circle${kind} cx="${atX(point.step)}" cy="${atY(point.value)}" r="${r}">${tooltip(point)}</circle>`;
+    return [
+      ...lines.map(([kind, points]) => path(kind, points)),
+      ...told.map((point) => `<rect class="hit" x="${(Number(atX(point.step)) - reach / 2).toFixed(1)}" y="${top}" width="${reach.toFixed(1)}" height="${bottom - top}">${tooltip(point)}</rect>`), // prettier-ignore
+      ...(heldOut.length > 1 ? [path('held-out', heldOut)] : []),
+      ...marks.map((point) => circle(point, '', 3)),
+      ...heldOut.map((point) => circle(point, ' class="held-out"', 4)),
+    ];
+  });
+}
+
+function ends(values: readonly number[]): [least: number, most: number] {
+  return [values.reduce((a, b) => Math.min(a, b)), values.reduce((a, b) => Math.max(a, b))];
 }
 
 function tooltip({ step, value }: CurvePoint): string {
@@ -118,15 +102,4 @@ export function runningMean(stretches: readonly Stretch[]): CurvePoint[] {
     weight = keep * weight + (1 - keep || 1);
     return { step, value: sum / weight };
   });
-}
-
-/** Round numbers from at or below `from` to at or above `to`, about `count` of them. */
-export function niceTicks(from: number, to: number, count: number): number[] {
-  // Below this, a power of ten is no longer exact enough to count in.
-  const rough = Math.max((to - from || Math.abs(to) || 1) / count, 1e-290);
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough * 0.999)!;
-  const first = Math.floor(from / step + 1e-9);
-  const last = Math.ceil(to / step - 1e-9);
-  return Array.from({ length: Math.max(1, last - first) + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)));
 }

@@ -3,6 +3,7 @@
 import type { ReportHeatmap } from '@onnx-lora/sdk/tasks';
 import { short } from '../terminal/table.ts';
 import { escapeHtml } from './escape.ts';
+import { nothingToDraw } from './plot.ts';
 
 /** The share of values that the colours reach: a few far ones must not make all others pale. */
 const REACHED = 0.98;
@@ -20,7 +21,7 @@ interface Scale {
 export function heatmap(map: ReportHeatmap): string {
   const { x, y, rows, columns, values, marked = [] } = map;
   const scale = scaleOf(map);
-  if (!scale) return '<p class="quiet">Nothing to draw.</p>';
+  if (!scale) return nothingToDraw;
   const marks = new Set(marked.map(([row, column]) => row * columns.length + column));
   const head = columns.map((name) => `<th scope="col">${escapeHtml(name)}</th>`).join('');
   const body = rows.map((name, row) => {

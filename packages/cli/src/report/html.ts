@@ -116,7 +116,7 @@ function evaluations({ history }: ReportContent): string {
       value === undefined ? [] : [{ step, value }],
     );
     // Before and after are in the table already.
-    const curve = points.length > 2 ? measuredCurve(points, { name: escapeHtml(name) }) : '';
+    const curve = points.length > 2 ? measuredCurve(points, { name }) : '';
     // That of the loss is beside that of the training.
     return curve === '' || name === 'loss' ? [] : [part(`${escapeHtml(name)} on held-out data`, curve)];
   });

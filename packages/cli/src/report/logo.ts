@@ -2,8 +2,8 @@
 
 import type { ReportLogoColumn } from '@onnx-lora/sdk/tasks';
 import { short } from '../terminal/table.ts';
-import { niceTicks } from './curve.ts';
 import { escapeHtml } from './escape.ts';
+import { niceTicks, nothingToDraw } from './plot.ts';
 
 const height = 220;
 const left = 52;
@@ -34,7 +34,7 @@ export interface LogoOptions {
 export function logo({ x, y, columns }: LogoOptions, title: string): string {
   const heights = columns.map(({ letters }) => letters.reduce((sum, each) => sum + each.height, 0));
   const highest = Math.max(0, ...heights);
-  if (highest === 0) return '<p class="quiet">Nothing to draw.</p>';
+  if (highest === 0) return nothingToDraw;
   const isNucleic = columns.every(({ letters }) => letters.every(({ letter }) => Object.hasOwn(nucleotides, letter)));
   const colours = isNucleic ? nucleotides : aminoAcids;
   const ticks = niceTicks(0, highest, 4);

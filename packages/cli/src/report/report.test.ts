@@ -4,7 +4,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { confusionTable } from './confusion.ts';
 import { RunHistory, Series } from '../run/history.ts';
-import { measuredCurve, niceTicks, stepCurve } from './curve.ts';
+import { measuredCurve, stepCurve } from './curve.ts';
+import { niceTicks } from './plot.ts';
 import { escapeHtml } from './escape.ts';
 import { formatReport, type ReportContent } from './html.ts';
 

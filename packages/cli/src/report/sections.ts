@@ -2,12 +2,12 @@
 
 import type { ReportClip, ReportPicture, ReportSection } from '@onnx-lora/sdk/tasks';
 import { short } from '../terminal/table.ts';
-import { chart } from './chart.ts';
+import { chart, histogram } from './chart.ts';
 import { escapeHtml } from './escape.ts';
 import { heatmap } from './heatmap.ts';
-import { histogram } from './histogram.ts';
 import { letterRows } from './letters.ts';
 import { logo } from './logo.ts';
+import { page } from './page.ts';
 
 /** What wants the whole width. */
 const WIDE: ReadonlySet<ReportSection['kind']> = new Set(['gallery', 'clips', 'heatmap', 'letters', 'logo']);
@@ -25,6 +25,11 @@ export function formatSections(sections: readonly ReportSection[]): string {
       return part(escapeHtml(section.title), `${text}${body(section)}`, WIDE.has(section.kind));
     })
     .join('\n');
+}
+
+/** What a task shows of its answers, as a page of its own. Everything that comes from outside is escaped. */
+export function sectionsPage(title: string, sections: readonly ReportSection[]): string {
+  return page(title, `<div class="parts">\n${formatSections(sections)}\n</div>`);
 }
 
 function body(section: ReportSection): string {

@@ -1,9 +1,8 @@
 /** @file Tests of what reports show of sequences: bars, maps, letters and logos stand for their numbers. */
 
 import { describe, expect, it } from 'vitest';
-import { chart } from './chart.ts';
+import { chart, histogram } from './chart.ts';
 import { heatmap } from './heatmap.ts';
-import { histogram } from './histogram.ts';
 import { letterRows } from './letters.ts';
 import { logo } from './logo.ts';
 

@@ -98,6 +98,8 @@ svg.logo .label { fill: var(--quiet); font-size: 11px; font-weight: 400; font-fa
 svg.logo .grid { stroke: var(--line); stroke-width: 1; }
 svg.logo .under { fill: transparent; }
 ul.legend { list-style: none; display: flex; flex-wrap: wrap; gap: .25rem 1rem; padding: 0; margin: .25rem 0; font-size: .9rem; }
+ul.legend li.none { color: var(--quiet); }
+ul.legend li.none::before { background: none; border: 1px solid currentColor; }
 ul.legend li::before { content: ''; display: inline-block; width: .7rem; height: .7rem; border-radius: 50%; background: currentColor; margin-right: .4rem; }
 .s0 { color: var(--s0); }
 .s1 { color: var(--s1); }

@@ -1,12 +1,12 @@
 /** @file The folder of a training run: config.yaml, metrics.jsonl, checkpoints, adapter and report.html. */
 
-import { closeSync, createReadStream, existsSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs'; // prettier-ignore
+import { closeSync, createReadStream, existsSync, openSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs'; // prettier-ignore
 import { hostname } from 'node:os';
 import { rename } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { OnnxLoraError, type TrainEvent } from '@onnx-lora/sdk';
-import { ExampleSet, writeFileAtomic } from '@onnx-lora/sdk/data';
+import { ExampleSet, makeFolder, writeFileAtomic } from '@onnx-lora/sdk/data';
 import { TensorBoardWriter } from '@onnx-lora/sdk/plugin';
 import { FileLock } from '@onnx-lora/sdk/core';
 import { z } from 'zod';
@@ -77,7 +77,7 @@ export class RunFolder {
   lock(): void {
     let lock: ReturnType<typeof FileLock.take>;
     try {
-      mkdirSync(this.path, { recursive: true });
+      makeFolder(this.path);
       lock = FileLock.take(this.#lockFile);
     } catch (cause) {
       throw cannotWrite(this.path, cause);
@@ -137,7 +137,7 @@ export class RunFolder {
    */
   begin(config: string, { tensorboard }: RecordOptions): void {
     try {
-      mkdirSync(this.path, { recursive: true });
+      makeFolder(this.path);
       // The checkpoints of an earlier run have been removed by the one that begins. First what makes it one to go on with.
       for (const name of [CONFIG, ADAPTER, METRICS, REPORT, TENSORBOARD, TRAINED_ON]) {
         rmSync(path.join(this.path, name), { recursive: true, force: true });

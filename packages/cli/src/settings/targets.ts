@@ -10,30 +10,22 @@ type Condition = (module: ModuleInfo) => boolean;
 
 /** What may stand before the colon of a condition, and what the words behind it mean. */
 const conditions: Readonly<Record<string, (words: string) => Condition>> = {
-  node: (words) =>
-    (
-      (pattern) =>
-      ({ node }) =>
-        pattern.test(node)
-    )(regularExpression('node', words)),
-  weight: (words) =>
-    (
-      (pattern) =>
-      ({ weight }) =>
-        pattern.test(weight)
-    )(regularExpression('weight', words)),
-  kind: (words) =>
-    (
-      (kinds) =>
-      ({ kind }) =>
-        kinds.includes(kind)
-    )(splitList(words)),
-  shape: (words) =>
-    (
-      (sizes) =>
-      ({ weightShape }) =>
-        fits(weightShape, sizes)
-    )(words.split(/[x×]/)),
+  node: (words) => {
+    const pattern = regularExpression('node', words);
+    return ({ node }) => pattern.test(node);
+  },
+  weight: (words) => {
+    const pattern = regularExpression('weight', words);
+    return ({ weight }) => pattern.test(weight);
+  },
+  kind: (words) => {
+    const kinds = splitList(words);
+    return ({ kind }) => kinds.includes(kind);
+  },
+  shape: (words) => {
+    const sizes = words.split(/[x×]/);
+    return ({ weightShape }) => fits(weightShape, sizes);
+  },
 };
 
 /**

@@ -1,7 +1,6 @@
 /** @file One line that tells how far the work is; a few plain lines where nobody watches. */
 
-import { printable } from './errors.ts';
-import type { Terminal } from './terminal.ts';
+import { printable, type Terminal } from './terminal.ts';
 
 /** How many lines a whole run leaves in a pipe. */
 const PLAIN_LINES = 10;

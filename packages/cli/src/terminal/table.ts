@@ -65,6 +65,11 @@ export function short(value: number): string {
     : value.toExponential(1);
 }
 
+/** A share of one as `12.34%`. */
+export function percent(share: number): string {
+  return `${short(100 * share)}%`;
+}
+
 /** `0.61 (0.55 to 0.66)`: a number with the interval that holds it with a probability of 95%, where there is one. */
 export function withInterval(text: string, interval: readonly [low: number, high: number] | undefined): string {
   return interval ? `${text} (${short(interval[0])} to ${short(interval[1])})` : text;

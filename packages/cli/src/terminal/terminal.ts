@@ -53,6 +53,12 @@ export class Terminal {
     this.stdout.write(`${JSON.stringify(value)}\n`);
   }
 
+  /** The result as it is wanted: as JSON, or as lines, which may hold names out of files of strangers. */
+  result({ json = false }: { readonly json?: boolean }, value: unknown, lines: () => Iterable<string>): void {
+    if (json) this.printJson(value);
+    else for (const line of lines()) this.print(printable(line));
+  }
+
   /** A line about the work, which is no part of the result. */
   note(line: string): void {
     this.endLiveLine();
@@ -75,4 +81,12 @@ export class Terminal {
 /** https://no-color.org */
 function wantsColour(stream: Writer): boolean {
   return stream.isTTY === true && !process.env['NO_COLOR'];
+}
+
+/** Names in a message come from files of strangers: what would steer the terminal is shown as `\x1b`. */
+export function printable(text: string): string {
+  // oxlint-disable-next-line no-control-regex
+  return text.replaceAll(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g, (character) => {
+    return `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`;
+  });
 }

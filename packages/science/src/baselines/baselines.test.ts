@@ -6,7 +6,7 @@ import { type Matrix, matrix } from '@onnx-lora/sdk/plugin';
 import { Random } from '@onnx-lora/sdk/core';
 import { describe, expect, it, test } from 'vitest';
 import { frozenBaselines, oneHot } from './frozenBaselines.ts';
-import { bestNeighbourCount, neighbourAnswers } from './neighbours.ts';
+import { bestNeighbourCount, neighbourAnswers } from './answers.ts';
 import { fitRidge, ridgeAnswers } from './ridge.ts';
 
 interface Golden {

@@ -11,7 +11,7 @@ import {
   numberMeasure,
 } from '@onnx-lora/sdk/tasks';
 import { type Matrix, matrix } from '@onnx-lora/sdk/plugin';
-import { type BaselineAnswers, meanAnswers, neighboursOn, ridgeOn } from './answers.ts';
+import { type BaselineAnswers, type FeatureRows, meanAnswers, neighboursOn, ridgeOn } from './answers.ts';
 
 /** Sequences as a baseline sees them. */
 export interface BaselineExamples {
@@ -182,17 +182,11 @@ function check({ kind, outputs = 1, train, validation, adapted }: BaselinesReque
   }
 }
 
-/** Features of training and held-out variants. */
-interface OneHot {
-  readonly train: Matrix;
-  readonly validation: Matrix;
-}
-
 /**
  * A feature per letter at each place where the training sequences differ: 1 where a sequence has it. What only held-out
  * sequences have is no feature. Undefined where sequences are of several lengths, or all alike.
  */
-export function oneHot(train: readonly string[], validation: readonly string[]): OneHot | undefined {
+export function oneHot(train: readonly string[], validation: readonly string[]): FeatureRows | undefined {
   const length = train[0]?.length;
   if (length === undefined || [...train, ...validation].some((sequence) => sequence.length !== length))
     return undefined;

@@ -8,7 +8,6 @@ import { isOneProtein } from '../splits/sequenceGroups.ts';
 import { similarAcrossSplits } from '../splits/similarAcrossSplits.ts';
 import { splitSequences } from '../splits/splitSequences.ts';
 import { alphabetsOf, SequenceSpeller } from './letters.ts';
-import { repeatedRecords } from './repeatedRecords.ts';
 import { readLayout } from './readLayout.ts';
 import type {
   Alphabet,
@@ -20,7 +19,7 @@ import type {
   SequenceRecord,
   SequenceSource,
 } from './sequenceRecord.ts';
-import { sharedSequences } from './sharedSequences.ts';
+import { repeatedRecords, sharedSequences } from './sharedSequences.ts';
 import { comparedWith, givenWildType, type WildType } from './wildType.ts';
 
 /**

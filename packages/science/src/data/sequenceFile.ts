@@ -1,29 +1,30 @@
 /** @file Opens a file of sequences, which may be compressed, tells how it is written, and says how far it is read. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { peeked, type TableFormat } from '@onnx-lora/sdk/data';
+import { peeked, type TableFormat, textOf } from '@onnx-lora/sdk/data';
 import { notFound } from '@onnx-lora/sdk/plugin';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { pipeline, Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
+import { type FastaRecord, parseFasta } from './formats/fasta.ts';
+import { recordFormats } from './sequenceRecords.ts';
 
-/** Ways to write sequences. `lines` has one on each line. */
-export type SequenceFormat = TableFormat | 'fasta' | 'fastq' | 'a3m' | 'stockholm' | 'lines';
+/** Ways to write sequences. */
+export type SequenceFormat = TableFormat | keyof typeof recordFormats;
 
-const formats: Readonly<Record<SequenceFormat, readonly string[]>> = {
-  fasta: ['.fasta', '.fa', '.faa', '.fna', '.ffn', '.fas', '.afa'],
-  fastq: ['.fastq', '.fq'],
-  a3m: ['.a3m'],
-  stockholm: ['.sto', '.stockholm', '.stk'],
+const endingsOf: Readonly<Record<SequenceFormat, readonly string[]>> = {
+  ...(Object.fromEntries(Object.entries(recordFormats).map(([format, { endings }]) => [format, endings])) as Record<
+    keyof typeof recordFormats,
+    readonly string[]
+  >),
   csv: ['.csv'],
   tsv: ['.tsv', '.tab'],
   jsonl: ['.jsonl', '.ndjson'],
-  lines: ['.smi', '.smiles', '.seq'],
 };
 
 const formatOfEnding: ReadonlyMap<string, SequenceFormat> = new Map(
-  Object.entries(formats).flatMap(([format, endings]) =>
+  Object.entries(endingsOf).flatMap(([format, endings]) =>
     endings.map((ending) => [ending, format as SequenceFormat] as const),
   ),
 );
@@ -54,7 +55,7 @@ export function formatOf(name: string, head: Uint8Array): SequenceFormat {
   if (head.includes(0) && !isUtf16) {
     throw new OnnxLoraError(
       'DATA_INVALID',
-      `"${name}" is no text file. Save a spreadsheet as CSV; sequences are read from ${Object.keys(formats).join(', ')}.`,
+      `"${name}" is no text file. Save a spreadsheet as CSV; sequences are read from ${Object.keys(endingsOf).join(', ')}.`,
     );
   }
   const named = formatOfName(name);
@@ -175,4 +176,14 @@ function unreadable(name: string, cause: unknown): unknown {
       : `"${name}" cannot be read: ${message}. Check that it is a file you may read.`,
     { cause },
   );
+}
+
+/**
+ * The records of a FASTA file in their order, which may be compressed by gzip. Only one record is held in memory at a time.
+ *
+ * @throws OnnxLoraError `FILE_NOT_FOUND`, or `DATA_INVALID` naming the file, the line and the remedy
+ */
+export async function* readFasta(file: string): AsyncGenerator<FastaRecord> {
+  const { bytes } = await openBytes(file);
+  yield* parseFasta(textOf(bytes), file);
 }

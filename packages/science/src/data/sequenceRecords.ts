@@ -1,6 +1,5 @@
 /** @file Reads the records of files that are no tables, one by one. */
 
-import { type OpenBytes, type SequenceFormat } from './sequenceFile.ts';
 import { parseA3m, parseFasta } from './formats/fasta.ts';
 import { parseFastq } from './formats/fastq.ts';
 import { parseStockholm } from './formats/stockholm.ts';
@@ -9,8 +8,44 @@ import { OnnxLoraError } from '@onnx-lora/sdk';
 import { type Split, splitNames, textLines, textOf, type TextPieces } from '@onnx-lora/sdk/data';
 import { isMissing, numberOf } from './table/columnContents.ts';
 
-/** Formats whose records stand by themselves. */
-type RecordFormat = Exclude<SequenceFormat, 'csv' | 'tsv' | 'jsonl'>;
+/** A way to write sequences. */
+interface RecordFormat {
+  /** Of its files, in lower case with the dot. */
+  readonly endings: readonly string[];
+  /** The records of text that comes in pieces cut anywhere; `name` is what it is called in errors. */
+  readonly records: (text: TextPieces, name: string, options: ParseOptions) => AsyncIterable<ParsedRecord>;
+}
+
+interface ParseOptions {
+  /** What becomes of characters that are no residues: an error at the line, or they are kept to be looked at later. */
+  readonly illegal: 'error' | 'keep';
+}
+
+/** A record as its format has it. */
+interface ParsedRecord {
+  /** The number of its line by default. */
+  readonly id?: string;
+  readonly sequence: string;
+  /** What the header says beside the id. */
+  readonly description?: string;
+  /** A letter for each letter of the sequence. */
+  readonly structure?: string;
+  readonly family?: string;
+  /** Counted from 1. */
+  readonly line: number;
+}
+
+/** Formats whose records stand by themselves; `lines` has one on each line. */
+type RecordFormats = 'fasta' | 'fastq' | 'a3m' | 'stockholm' | 'lines';
+
+/** How each is read. */
+export const recordFormats: Readonly<Record<RecordFormats, RecordFormat>> = {
+  fasta: { endings: ['.fasta', '.fa', '.faa', '.fna', '.ffn', '.fas', '.afa'], records: parseFasta },
+  fastq: { endings: ['.fastq', '.fq'], records: parseFastq },
+  a3m: { endings: ['.a3m'], records: parseA3m },
+  stockholm: { endings: ['.sto', '.stockholm', '.stk'], records: parseStockholm },
+  lines: { endings: ['.smi', '.smiles', '.seq'], records: parsePlainLines },
+};
 
 /**
  * The records of a file that is no table.
@@ -19,57 +54,30 @@ type RecordFormat = Exclude<SequenceFormat, 'csv' | 'tsv' | 'jsonl'>;
  * @throws OnnxLoraError `DATA_INVALID`, naming the line and the remedy
  */
 export async function* sequenceRecords(
-  { name, bytes }: Pick<OpenBytes, 'name' | 'bytes'>,
-  format: RecordFormat,
+  { name, bytes }: { readonly name: string; readonly bytes: AsyncIterable<Uint8Array> },
+  format: RecordFormats,
   illegal: 'error' | 'keep' = 'error',
 ): AsyncGenerator<SequenceRecord> {
-  const text = textOf(bytes);
-  const placed = (line: number, id: string): string => `${name}, line ${line} (${id.slice(0, 60)})`;
-  if (format === 'lines') {
-    for await (const { sequence, id, line } of parsePlainLines(text, name))
-      yield { id: id ?? String(line), sequence, where: `${name}, line ${line}` };
-    return;
+  const records = recordFormats[format].records(textOf(bytes), name, { illegal });
+  for await (const { id, sequence, description = '', structure, family, line } of records) {
+    const where = `${name}, line ${line}${id === undefined ? '' : ` (${id.slice(0, 60)})`}`;
+    yield {
+      id: id ?? String(line),
+      sequence,
+      ...headerFacts(description, where),
+      ...(family === undefined ? {} : { labels: [family] }),
+      ...(structure === undefined ? {} : { residues: [...structure] }),
+      where,
+    };
   }
-  if (format === 'stockholm') {
-    for await (const { id, sequence, structure, family, line } of parseStockholm(text, name, { illegal })) {
-      const residues = structure === undefined ? undefined : [...structure];
-      yield {
-        id,
-        sequence,
-        ...(family === undefined ? {} : { labels: [family] }),
-        ...(residues ? { residues } : {}),
-        where: placed(line, id),
-      };
-    }
-    return;
-  }
-  const parsed =
-    format === 'fastq'
-      ? parseFastq(text, name)
-      : format === 'a3m'
-        ? parseA3m(text, name, { illegal })
-        : parseFasta(text, name, { illegal });
-  for await (const { id, description, sequence, line } of parsed) {
-    const where = placed(line, id);
-    yield { id, sequence, ...headerFacts(description, where), where };
-  }
-}
-
-/** A line of a list. */
-interface PlainRecord {
-  readonly sequence: string;
-  /** What follows the sequence after a blank. */
-  readonly id?: string;
-  /** Counted from 1. */
-  readonly line: number;
 }
 
 /**
- * The sequences of a list; empty lines and those that begin with `#` are passed over.
+ * The sequences of a list, each with what follows it after a blank as its name; empty lines and those that begin with `#` are passed over.
  *
  * @throws OnnxLoraError `DATA_INVALID` when there are none
  */
-export async function* parsePlainLines(chunks: TextPieces, name: string): AsyncGenerator<PlainRecord> {
+export async function* parsePlainLines(chunks: TextPieces, name: string): AsyncGenerator<ParsedRecord> {
   let number = 0;
   let count = 0;
   for await (const line of textLines(`"${name}"`, chunks)) {

@@ -4,7 +4,7 @@ import { stat } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { readFolder } from '@onnx-lora/sdk/data';
-import { readFasta } from './formats/fasta.ts';
+import { readFasta } from './sequenceFile.ts';
 import { mutationsBetween } from './mutations.ts';
 import type { SequenceRecord } from './sequenceRecord.ts';
 

@@ -1,14 +1,12 @@
 /** @file What the factories of all tasks on sequences share: settings, what they are asked about, and predictors. */
 
 import { headSetting, type Predictor, type RunnableModel, type Task } from '@onnx-lora/sdk/tasks';
-import type {
-  GivenOptions,
-  PredictorInput,
-  PredictorOptions,
-  SettingRows,
-  SettingTable,
-  TaskFactory,
-  TaskOptions,
+import {
+  type GivenOptions,
+  type PredictorOptions,
+  type SettingRows,
+  settingsOf,
+  type TaskFactory,
 } from '@onnx-lora/sdk/plugin';
 import { dataSettings } from '../data/dataSettings.ts';
 import { withEnsemble } from '../ensemble/evaluateEnsemble.ts';
@@ -60,22 +58,41 @@ export const headSettings: SettingRows<SequenceHeadOptions & BaselineOptions> = 
 /** Of what several adapters answer together, lengths and data. */
 export const answeringSettings: SettingRows<AnsweringOptions> = { ...ensembleSettings, ...sequenceSettings };
 
-/** A factory of tasks on sequences. */
-export abstract class SequenceTaskFactory<Options> {
-  /** Settings of the task and of its predictor, by the options that they give. */
-  abstract readonly settings: SettingTable<Options>;
-  /** Files of sequences, with an answer about each. */
-  readonly input: PredictorInput = sequenceFiles;
-
-  /** What the command line's words say of the task. */
-  protected optionsOf(options: TaskOptions): GivenOptions<Options> & SequenceTaskOptions {
-    const { validation, holdOut, seed, settings } = options;
-    return { ...this.settings.read(settings), validation, holdOut, seed };
-  }
-}
-
 /** What several adapters may answer together about sequences. */
 export interface AnsweringOptions extends EnsembleOptions, SequenceTaskOptions {}
+
+/** Makes tasks on sequences, and what answers about files of them. */
+export type SequenceTaskFactory = TaskFactory & Required<Pick<TaskFactory, 'predictor' | 'settings'>>;
+
+/** What the command line knows of a task on sequences. */
+interface SequenceFactory<Options> extends Pick<TaskFactory, 'name' | 'description' | 'defaults'> {
+  /** Settings of the task and of its predictor, by the options that they give. */
+  readonly settings: SettingRows<Options>;
+  readonly task: (data: string, options: GivenOptions<Options> & SequenceTaskOptions) => Task;
+  readonly predictor: (
+    model: RunnableModel,
+    options: Omit<PredictorOptions, 'settings'>,
+    settings: GivenOptions<Options>,
+  ) => Predictor | Promise<Predictor>;
+}
+
+/** A factory of tasks on sequences, whose predictors are asked about files of them. */
+export function sequenceFactory<Options>({
+  settings: rows,
+  task,
+  predictor,
+  ...factory
+}: SequenceFactory<Options>): SequenceTaskFactory {
+  const settings = settingsOf<Options>(rows);
+  return {
+    ...factory,
+    settings,
+    input: sequenceFiles,
+    create: ({ data, settings: given, validation, holdOut, seed }) =>
+      task(data, { ...settings.read(given), validation, holdOut, seed }),
+    predictor: async (model, { settings: given, ...options } = {}) => predictor(model, options, settings.read(given)),
+  };
+}
 
 /**
  * Batches of 8, as Schmirler et al. have them: sequences are long, and data sets of measurements small. Their learning rate is
@@ -92,25 +109,18 @@ const sequenceDefaults: NonNullable<TaskFactory['defaults']> = {
   sampling: 'length',
 };
 
-/** A factory of tasks on labelled sequences, about which several adapters may answer together. */
-export abstract class AnsweringFactory<Options extends AnsweringOptions> extends SequenceTaskFactory<Options> {
-  /** What trainings of sequences begin with. */
-  readonly defaults: NonNullable<TaskFactory['defaults']> = sequenceDefaults;
-
-  /** The task with one adapter. */
-  protected abstract task(data: string, options: GivenOptions<Options> & SequenceTaskOptions): Task;
-
-  /** What answers about sequences. */
-  protected abstract open(model: RunnableModel, options: SequencePredictorOptions): Promise<Predictor>;
-
-  /** The task on the data. */
-  create(options: TaskOptions): Task {
-    const own = this.optionsOf(options);
-    return withEnsemble(this.task(options.data, own), own.ensemble);
-  }
-
-  /** Answers about sequences. */
-  async predictor(model: RunnableModel, { settings, ...options }: PredictorOptions = {}): Promise<Predictor> {
-    return this.open(model, await sequenceOptionsOf(options, this.settings.read(settings)));
-  }
+/** A factory of tasks on labelled sequences, about which several adapters may answer together; `open` makes what answers. */
+export function answeringFactory<Options extends AnsweringOptions>({
+  task,
+  open,
+  ...factory
+}: Omit<SequenceFactory<Options>, 'predictor' | 'defaults'> & {
+  readonly open: (model: RunnableModel, options: SequencePredictorOptions) => Promise<Predictor>;
+}): SequenceTaskFactory {
+  return sequenceFactory<Options>({
+    ...factory,
+    defaults: sequenceDefaults,
+    task: (data, options) => withEnsemble(task(data, options), options.ensemble),
+    predictor: async (model, options, settings) => open(model, await sequenceOptionsOf(options, settings)),
+  });
 }

@@ -2,54 +2,35 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { Substitution } from '../data/sequenceRecord.ts';
-import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
 import type { TokenScores } from './tokenScores.ts';
-import { nameOfVariant, type ScoreOptions, substitutionsOf, type Variant, type VariantScorer } from './effectScorer.ts';
+import { nameOfVariant, substitutionsOf, type Variant, type VariantScorer } from './effectScorer.ts';
 import { type Masking, WildType } from './wildType.ts';
 
 /** Masked marginals and wild-type marginals. */
-export class MarginalScorer implements VariantScorer {
-  readonly #scores: TokenScores;
-  readonly #masking: Masking;
-  #wildType: WildType | undefined;
+export function marginalScorer(scores: TokenScores, masking: Masking): VariantScorer {
+  let known: WildType | undefined;
+  return {
+    tokenizer: scores.tokenizer,
+    score: async (sequence, variants, { onProgress } = {}) => {
+      if (known?.sequence !== sequence) known = new WildType(sequence, masking, scores);
+      const wildType = known;
+      const all = variants.map((variant) => requireSubstitutions(variant, sequence));
+      await wildType.ask(all, onProgress);
+      return all.map((substitutions) => wildType.logOdds(substitutions));
+    },
+    likelihoods: () => Promise.reject(noWildType()),
+    release: () => scores.release(),
+    [Symbol.asyncDispose]: () => scores.release(),
+  };
+}
 
-  constructor(scores: TokenScores, masking: Masking) {
-    this.#scores = scores;
-    this.#masking = masking;
-  }
-
-  get tokenizer(): SequenceTokenizer {
-    return this.#scores.tokenizer;
-  }
-
-  async score(sequence: string, variants: readonly Variant[], { onProgress }: ScoreOptions = {}): Promise<number[]> {
-    if (this.#wildType?.sequence !== sequence) this.#wildType = new WildType(sequence, this.#masking, this.#scores);
-    const wildType = this.#wildType;
-    const all = variants.map((variant) => this.#substitutionsOf(variant, sequence));
-    await wildType.ask(all, onProgress);
-    return all.map((substitutions) => wildType.logOdds(substitutions));
-  }
-
-  likelihoods(): Promise<number[]> {
-    return Promise.reject(noWildType());
-  }
-
-  async release(): Promise<void> {
-    await this.#scores.release();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.release();
-  }
-
-  #substitutionsOf(variant: Variant, wildType: string): readonly Substitution[] {
-    const substitutions = substitutionsOf(variant, wildType);
-    if (substitutions) return substitutions;
-    throw new OnnxLoraError(
-      'DATA_INVALID',
-      `The variant "${nameOfVariant(variant)}" has ${variant.sequence!.length} residues, and the wild type ${wildType.length}: some were inserted or deleted, and marginals compare position by position. Choose the method pseudo-perplexity, or leave it out.`,
-    );
-  }
+function requireSubstitutions(variant: Variant, wildType: string): readonly Substitution[] {
+  const substitutions = substitutionsOf(variant, wildType);
+  if (substitutions) return substitutions;
+  throw new OnnxLoraError(
+    'DATA_INVALID',
+    `The variant "${nameOfVariant(variant)}" has ${variant.sequence!.length} residues, and the wild type ${wildType.length}: some were inserted or deleted, and marginals compare position by position. Choose the method pseudo-perplexity, or leave it out.`,
+  );
 }
 
 /** For data of variants of which the wild type is not known. */

@@ -90,7 +90,7 @@ describe('by a model that predicts numbers', () => {
     expect(await mutationScan(modelFor(model, adapter), sequence, { ...options, adapter })).toMatchObject({ scores });
     // Such an adapter says nothing of single tokens.
     await expect(mutationScan(model, sequence, { adapter })).rejects.toThrow(
-      'gives "logits" [10, 1], not scores of tokens [batch, tokens, vocabulary]: it was trained for another task',
+      'gives "logits" [batch, 1], not scores of tokens [batch, tokens, vocabulary]: it was trained for another task',
     );
   });
 

@@ -1,7 +1,8 @@
 /** @file Asks a masked language model how likely each token is at places of a sequence. */
 
-import { type Adapter, type AdapterSession, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
-import { lengthBuckets, type RunnableModel, type RunnableOptions, shownPort } from '@onnx-lora/sdk/tasks';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { type RunnableModel, shownPort } from '@onnx-lora/sdk/tasks';
+import { type AskingOptions, notNumbers, openAsker, type SequenceAsker } from '../tasks/records/sequencePredictor.ts';
 import { openSequenceInput, type SequenceInput } from '../tasks/sequenceInput.ts';
 import type { TokenRow } from '../tasks/sequenceTask.ts';
 import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
@@ -46,106 +47,27 @@ interface Asking {
 }
 
 /** How the scores of a model's tokens are asked for. */
-export interface TokenScoresOptions extends Omit<RunnableOptions, 'adapters'> {
-  /** The base alone without one. */
-  readonly adapter?: Adapter | undefined;
+export interface TokenScoresOptions extends AskingOptions {
   /** The tokenizer of the model's folder by default. */
   readonly tokenizer?: SequenceTokenizer | undefined;
   /** Most tokens that the model is shown at once, special ones included; by default what its files say. */
   readonly maxLength?: number | undefined;
-  /** Rows per run; 32 by default. */
-  readonly batchSize?: number | undefined;
 }
 
 /** The graph output with scores. */
 export const SCORES = 'logits';
-/** Most tokens of a batch: attention takes memory by their square. */
-const BATCH_TOKENS = 8192;
-/** Batches that are made ahead, so that rows of like length come together. */
-export const LOOK_AHEAD = 4;
-const ADAPTER = 'adapter';
-
-/** A model that is asked about rows of tokens. */
-export class RowRunner {
-  readonly input: SequenceInput;
-  readonly name: string;
-  /** Rows per run. */
-  readonly batchSize: number;
-  readonly #session: AdapterSession;
-  readonly #adapter: string | null;
-
-  private constructor(name: string, input: SequenceInput, session: AdapterSession, batchSize: number) {
-    this.name = name;
-    this.input = input;
-    this.batchSize = batchSize;
-    this.#session = session;
-    this.#adapter = session.adapterNames.includes(ADAPTER) ? ADAPTER : null;
-  }
-
-  /** @throws OnnxLoraError `CONFIG_INVALID` for a batch of no rows; others as `model.session` */
-  static async open(
-    model: RunnableModel,
-    input: SequenceInput,
-    { adapter, batchSize = 32, ...load }: Omit<TokenScoresOptions, 'tokenizer' | 'maxLength'>,
-  ): Promise<RowRunner> {
-    if (!Number.isInteger(batchSize) || batchSize < 1)
-      throw new OnnxLoraError(
-        'CONFIG_INVALID',
-        `batchSize must be a whole number of at least 1, but it is ${batchSize}.`,
-      );
-    const session = await model.session({ ...load, adapters: adapter ? { [ADAPTER]: adapter } : {} });
-    return new RowRunner(model.name, input, session, batchSize);
-  }
-
-  /**
-   * What `read` makes of the scores of each row, in the order of the rows; those of like length are computed together.
-   *
-   * @param read takes the output, which row of it is meant, and which of `rows` that is
-   */
-  async run<Answer>(
-    rows: readonly TokenRow[],
-    read: (output: Tensor, row: number, index: number) => Answer,
-  ): Promise<Answer[]> {
-    const { mask, length } = this.input.ports;
-    const limits = { rows: this.batchSize, tokens: BATCH_TOKENS, isPadded: mask !== undefined || length !== undefined };
-    const found = new Array<Answer>(rows.length);
-    for (const batch of lengthBuckets(
-      rows.map(({ ids }) => ids.length),
-      limits,
-    )) {
-      const feeds = this.input.feeds(batch.map((i) => rows[i]!));
-      const outputs = await this.#session.run(feeds, { adapter: this.#adapter, fetches: [SCORES] });
-      for (const [row, i] of batch.entries()) found[i] = read(outputs[SCORES]!, row, i);
-    }
-    return found;
-  }
-
-  /** For what a model says that has diverged. */
-  notNumbers(): OnnxLoraError {
-    return new OnnxLoraError(
-      'LOSS_NOT_FINITE',
-      `"${this.name}" gives scores that are no numbers. ${this.#adapter === null ? 'Check the model.' : 'The adapter has probably diverged: train it again with a lower learning rate.'}`,
-    );
-  }
-
-  /** Frees the session. */
-  release(): Promise<void> {
-    return this.#session.release();
-  }
-}
 
 /** A masked language model, ready to be asked. */
 export class TokenScores {
   readonly tokenizer: SequenceTokenizer;
   /** Most tokens of a sequence that the model sees at once, special ones aside. */
   readonly windowSize: number;
-  readonly #runner: RowRunner;
+  readonly #asker: SequenceAsker<Question, readonly Float64Array[]>;
 
-  private constructor(runner: RowRunner) {
-    const { tokenizer, rules } = runner.input;
+  private constructor({ tokenizer, rules }: SequenceInput, asker: SequenceAsker<Question, readonly Float64Array[]>) {
     this.tokenizer = tokenizer;
     this.windowSize = rules.most - tokenizer.added.single;
-    this.#runner = runner;
+    this.#asker = asker;
   }
 
   /**
@@ -159,7 +81,26 @@ export class TokenScores {
     const { tokenizer, maxLength, ...load } = options;
     const input = await openSequenceInput(model, { tokenizer, maxLength });
     requireResidues(model, input.tokenizer);
-    return new TokenScores(await RowRunner.open(model, input, load));
+    const asker = await openAsker<Question, readonly Float64Array[]>(
+      model,
+      {
+        input,
+        outputs: [SCORES],
+        row: ({ row }) => row,
+        found: ({ [SCORES]: scores }, { places }) => {
+          const { dims, data } = scores!;
+          if (dims.length !== 3) throw notTokens(model.name, dims);
+          return places.map((place) => {
+            const logs = logSoftmax(data as Float32Array, place * dims[2]!, dims[2]!);
+            // Scores that are no numbers would be left out where orders are compared.
+            if (logs.some(Number.isNaN)) throw notNumbers(model.name, load.adapter !== undefined);
+            return logs;
+          });
+        },
+      },
+      load,
+    );
+    return new TokenScores(input, asker);
   }
 
   /** A part of a sequence with special tokens around it and the mask where it is to be. */
@@ -174,39 +115,17 @@ export class TokenScores {
   }
 
   /**
-   * Logarithms of the probabilities of all tokens, `[vocabulary]` for each place of each question, in their order. Questions
-   * are taken as they are needed, a few batches at a time.
+   * Logarithms of the probabilities of all tokens, `[vocabulary]` for each place of each question, in their order.
    *
    * @throws OnnxLoraError `ADAPTER_MISMATCH` for an adapter whose head gives no scores of tokens
    */
-  async *answers(questions: Iterable<Question>): AsyncGenerator<readonly Float64Array[]> {
-    let ahead: Question[] = [];
-    for (const question of questions) {
-      ahead.push(question);
-      if (ahead.length < LOOK_AHEAD * this.#runner.batchSize) continue;
-      yield* await this.#all(ahead);
-      ahead = [];
-    }
-    if (ahead.length > 0) yield* await this.#all(ahead);
+  answers(questions: Iterable<Question>): AsyncGenerator<readonly Float64Array[]> {
+    return this.#asker.ask(questions);
   }
 
   /** Frees the session. */
-  async release(): Promise<void> {
-    await this.#runner.release();
-  }
-
-  #all(questions: readonly Question[]): Promise<Float64Array[][]> {
-    const rows = questions.map(({ row }) => row);
-    return this.#runner.run(rows, ({ dims, data }, row, i) => {
-      if (dims.length !== 3) throw notTokens(this.#runner.name, dims);
-      const [, tokens, width] = dims as [number, number, number];
-      return questions[i]!.places.map((place) => {
-        const logs = logSoftmax(data as Float32Array, (row * tokens + place) * width, width);
-        // Scores that are no numbers would be left out where orders are compared.
-        if (logs.some(Number.isNaN)) throw this.#runner.notNumbers();
-        return logs;
-      });
-    });
+  release(): Promise<void> {
+    return this.#asker.release();
   }
 }
 
@@ -243,6 +162,6 @@ function requireResidues({ name }: RunnableModel, { maskId, isPerLetter }: Seque
 function notTokens(name: string, dims: readonly number[]): OnnxLoraError {
   return new OnnxLoraError(
     'ADAPTER_MISMATCH',
-    `With this adapter "${name}" gives "${SCORES}" [${dims.join(', ')}], not scores of tokens [batch, tokens, vocabulary]: it was trained for another task. Use the base, or an adapter of the task masked-language-modelling.`,
+    `With this adapter "${name}" gives "${SCORES}" [${['batch', ...dims.slice(1)].join(', ')}], not scores of tokens [batch, tokens, vocabulary]: it was trained for another task. Use the base, or an adapter of the task masked-language-modelling.`,
   );
 }

@@ -2,8 +2,8 @@
 
 import type { RunnableModel } from '@onnx-lora/sdk/tasks';
 import type { ScoreOptions, Variant, VariantScorer } from './effectScorer.ts';
-import { MarginalScorer } from './marginalScorer.ts';
-import { PseudoScorer } from './pseudoScorer.ts';
+import { marginalScorer } from './marginalScorer.ts';
+import { pseudoScorer } from './pseudoScorer.ts';
 import { TokenScores, type TokenScoresOptions } from './tokenScores.ts';
 
 /**
@@ -58,8 +58,8 @@ export async function openVariantScorer(
   { method = 'masked-marginals', multiple = 'additive', ...options }: VariantScorerOptions = {},
 ): Promise<VariantScorer> {
   const scores = await TokenScores.open(model, options);
-  if (isPseudo(method)) return new PseudoScorer(scores, method === 'pseudo-perplexity');
-  return new MarginalScorer(scores, method === 'wild-type-marginals' ? 'none' : multiple === 'together' ? 'together' : 'each'); // prettier-ignore
+  if (isPseudo(method)) return pseudoScorer(scores, method === 'pseudo-perplexity');
+  return marginalScorer(scores, method === 'wild-type-marginals' ? 'none' : multiple === 'together' ? 'together' : 'each'); // prettier-ignore
 }
 
 /** True for methods that judge whole sequences, and so can do without a wild type. */

@@ -3,6 +3,7 @@
  * are, from x alone where that costs no more: it need not be kept twice.
  */
 
+import { attributeOf } from '../ops/schema.ts';
 import type { Value } from '../graph/builder.ts';
 import { floatAttribute } from '../graph/walk.ts';
 import { input, type Vjp, where } from './vjp.ts';
@@ -10,7 +11,7 @@ import { input, type Vjp, where } from './vjp.ts';
 /** dy above 0, alpha · dy elsewhere. */
 export const leakyRelu: Vjp = (site) => {
   const { g, node, dy } = site;
-  const alpha = g.scalar(floatAttribute(node, 'alpha', 0.01), dy.type);
+  const alpha = g.scalar(attributeOf(node, 'alpha'), dy.type);
   return g.Mul(dy, g.Where(g.Greater(input(site, 0), 0), g.scalar(1, dy.type), alpha));
 };
 
@@ -27,7 +28,7 @@ export const preluSlope: Vjp = (site) => site.g.Mul(site.dy, site.g.Min(input(si
 export const elu: Vjp = (site) => {
   const { g, node, y, dy } = site;
   const x = input(site, 0);
-  const alpha = floatAttribute(node, 'alpha', 1);
+  const alpha = attributeOf(node, 'alpha');
   if (alpha === 1) return g.Mul(dy, g.Exp(g.Min(x, 0)));
   return g.Mul(dy, g.Where(g.Greater(x, 0), g.scalar(1, dy.type), g.Add(y[0]!, alpha)));
 };
@@ -35,8 +36,8 @@ export const elu: Vjp = (site) => {
 /** The derivative is `gamma · alpha · eˣ` up to 0, and gamma above. */
 export const selu: Vjp = (site) => {
   const { g, node, y, dy } = site;
-  const alpha = floatAttribute(node, 'alpha', 1.67326319217681884765625);
-  const gamma = floatAttribute(node, 'gamma', 1.05070102214813232421875);
+  const alpha = attributeOf(node, 'alpha');
+  const gamma = attributeOf(node, 'gamma');
   const below = g.Add(y[0]!, gamma * alpha);
   return g.Mul(dy, g.Where(g.Greater(input(site, 0), 0), g.scalar(gamma, dy.type), below));
 };
@@ -44,14 +45,14 @@ export const selu: Vjp = (site) => {
 /** The derivative is `e^(x/alpha)` up to 0, and 1 above. */
 export const celu: Vjp = (site) => {
   const { g, node, dy } = site;
-  const alpha = floatAttribute(node, 'alpha', 1);
+  const alpha = attributeOf(node, 'alpha');
   const below = g.Min(input(site, 0), 0);
   return g.Mul(dy, g.Exp(alpha === 1 ? below : g.Mul(below, 1 / alpha)));
 };
 
 /** alpha between the bounds, 0 on them and beyond, as torch. */
 export const hardSigmoid: Vjp = ({ g, node, y: [y], dy }) => {
-  const alpha = floatAttribute(node, 'alpha', 0.2);
+  const alpha = attributeOf(node, 'alpha');
   const isInside = g.And(g.Greater(y!, 0), g.Less(y!, 1));
   return g.Mul(dy, g.Where(isInside, g.scalar(alpha, dy.type), 0));
 };
@@ -75,15 +76,13 @@ export const mish: Vjp = (site) => {
 };
 
 /** Of `x·σ(alpha·x)`, which Swish has with alpha 1 and QuickGelu with 1.702: `s·(1 + alpha·(x − y))` with s = σ(alpha·x). */
-export const swish =
-  (fallback: number): Vjp =>
-  (site) => {
-    const { g, node, y, dy } = site;
-    const x = input(site, 0);
-    const alpha = floatAttribute(node, 'alpha', fallback);
-    const scaled = (value: Value): Value => (alpha === 1 ? value : g.Mul(value, alpha));
-    return g.Mul(dy, g.Mul(g.Sigmoid(scaled(x)), g.Add(scaled(g.Sub(x, y[0]!)), 1)));
-  };
+export const swish: Vjp = (site) => {
+  const { g, node, y, dy } = site;
+  const x = input(site, 0);
+  const alpha = attributeOf(node, 'alpha');
+  const scaled = (value: Value): Value => (alpha === 1 ? value : g.Mul(value, alpha));
+  return g.Mul(dy, g.Mul(g.Sigmoid(scaled(x)), g.Add(scaled(g.Sub(x, y[0]!)), 1)));
+};
 
 /** (1 − |y|)² is 1 ÷ (1 + |x|)². */
 export const softsign: Vjp = ({ g, y: [y], dy }) => {
@@ -94,7 +93,7 @@ export const softsign: Vjp = ({ g, y: [y], dy }) => {
 /** dy above alpha. */
 export const thresholdedRelu: Vjp = (site) => {
   const { g, node, dy } = site;
-  return where(g, g.Greater(input(site, 0), floatAttribute(node, 'alpha', 1)), dy);
+  return where(g, g.Greater(input(site, 0), attributeOf(node, 'alpha')), dy);
 };
 
 /** dy further than lambd from 0. */

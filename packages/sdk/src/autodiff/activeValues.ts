@@ -3,32 +3,31 @@
 import type { CustomGradient } from '../graph/builder.ts';
 import type { NodeProto } from '../graph/proto.ts';
 import type { ValueType } from '../graph/value.ts';
-import { readNames, subgraphs } from '../graph/walk.ts';
+import { indexNodes, readNames, subgraphs } from '../graph/walk.ts';
 import { isKnownDomain } from '../ops/domains.ts';
 import { isIf } from './branches.ts';
 import { ruleOf, stopGradientOps } from './rules.ts';
 import { isFloat } from './vjp.ts';
 
+/** Where gradients begin and end. */
+interface ActiveValuesRequest {
+  readonly types: ReadonlyMap<string, ValueType>;
+  /** Values to differentiate by. */
+  readonly wrt: readonly string[];
+  /** Values that gradients do not pass. */
+  readonly stopped: ReadonlySet<string>;
+  /** Values whose derivatives are known. */
+  readonly given?: ReadonlyMap<string, readonly CustomGradient[]>;
+}
+
 /** Finds the values that a gradient can flow into, node after node in the order of the graph. */
 export class ActiveValues {
+  readonly #about: ActiveValuesRequest;
   readonly #active: Set<string>;
-  readonly #types: ReadonlyMap<string, ValueType>;
-  readonly #stopped: ReadonlySet<string>;
-  readonly #given: ReadonlyMap<string, readonly CustomGradient[]> | undefined;
 
-  constructor(about: {
-    readonly types: ReadonlyMap<string, ValueType>;
-    /** Values to differentiate by. */
-    readonly wrt: readonly string[];
-    /** Values that gradients do not pass. */
-    readonly stopped: ReadonlySet<string>;
-    /** Values whose derivatives are known. */
-    readonly given?: ReadonlyMap<string, readonly CustomGradient[]>;
-  }) {
+  constructor(about: ActiveValuesRequest) {
+    this.#about = about;
     this.#active = new Set(about.wrt);
-    this.#types = about.types;
-    this.#stopped = about.stopped;
-    this.#given = about.given;
   }
 
   /** Whether a gradient flows into the value. */
@@ -44,8 +43,8 @@ export class ActiveValues {
     const holdsIntegers = isQuantizer(node) || this.#readsIntegers(node);
     const outputs = node.opType === 'DynamicQuantizeLinear' ? (node.output ?? []).slice(0, 1) : (node.output ?? []);
     for (const name of outputs) {
-      const isSmooth = isFloat(this.#types.get(name)?.type) || holdsIntegers;
-      if (name && !this.#stopped.has(name) && isSmooth) this.#active.add(name);
+      const isSmooth = isFloat(this.#about.types.get(name)?.type) || holdsIntegers;
+      if (name && !this.#about.stopped.has(name) && isSmooth) this.#active.add(name);
     }
     return true;
   }
@@ -60,25 +59,37 @@ export class ActiveValues {
       for (const each of nodes) this.visit(each);
       output.forEach(({ name = '' }, i) => {
         const outer = node.output?.[i] ?? '';
-        if (outer && this.has(name) && !this.#stopped.has(outer)) this.#active.add(outer);
+        if (outer && this.has(name) && !this.#about.stopped.has(outer)) this.#active.add(outer);
       });
     }
     return (node.output ?? []).some((name) => this.has(name));
   }
 
   #readsIntegers({ input = [] }: NodeProto): boolean {
-    return input.some((name) => this.has(name) && !isFloat(this.#types.get(name)?.type));
+    return input.some((name) => this.has(name) && !isFloat(this.#about.types.get(name)?.type));
   }
 
   #isReached(node: NodeProto): boolean {
     if (!node.known?.gradient && isKnownDomain(node) && stopGradientOps.has(node.opType ?? '')) return false;
     const rule = ruleOf(node);
     const reads = (node.input ?? []).some((name, i) => this.has(name) && !(Array.isArray(rule) && rule[i] === null));
-    const given = this.#given?.get(node.output?.[0] ?? '') ?? [];
+    const given = this.#about.given?.get(node.output?.[0] ?? '') ?? [];
     return reads || given.some(({ by }) => this.has(by.name)) || this.isCapturedBy(node);
   }
 }
 
 function isQuantizer({ opType }: NodeProto): boolean {
   return opType === 'QuantizeLinear' || opType === 'DynamicQuantizeLinear';
+}
+
+/**
+ * The differences `p − s` that nothing reads but a sum with s again. Models write `s + (p − s).detach()` so that they
+ * compute with p and learn as if it were s: quantised codes, hard assignments. Gradients must not pass the difference.
+ */
+export function straightThroughDifferences(nodes: readonly NodeProto[]): string[] {
+  const { readers } = indexNodes(nodes);
+  return nodes.flatMap(({ opType, input = [], output: [difference] = [] }) => {
+    const [reader, another] = opType === 'Sub' ? (readers.get(difference!) ?? []) : [];
+    return reader?.opType === 'Add' && !another && reader.input!.includes(input[1]!) ? [difference!] : [];
+  });
 }

@@ -4,7 +4,7 @@
  */
 
 import { OnnxLoraError } from '../errors.ts';
-import { atOnce } from '../graph/file/atOnce.ts';
+import { atOnce } from '../graph/turns.ts';
 import type { CustomGradient, GraphBuilder, Value } from '../graph/builder.ts';
 import { operatorName } from '../graph/knownOperators.ts';
 import type { GraphProto, NodeProto } from '../graph/proto.ts';

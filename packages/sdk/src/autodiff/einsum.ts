@@ -1,8 +1,8 @@
 /** @file The gradient of Einsum: another Einsum, in which the output and the operand exchange their places. */
 
-import type { GraphBuilder, Value } from '../graph/builder.ts';
+import type { Value } from '../graph/builder.ts';
 import { float32 } from '../runtime/tensor.ts';
-import { castTo, input, rankOf, staticShape, type Vjp, type VjpSite } from './vjp.ts';
+import { castTo, eye, input, rankOf, staticShape, type Vjp, type VjpSite } from './vjp.ts';
 import { equationOf } from '../ops/schema.ts';
 
 const alphabet = [...'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ'];
@@ -48,13 +48,16 @@ export const einsumOperand: Vjp = (site, index) => {
       const at = term.indexOf(letter);
       return at >= 0 && (size === 1 || value.shape?.[at] !== 1);
     });
+  const constant = (data: Float32Array, dims: readonly number[]): Value =>
+    castTo(g, g.constant(float32(data, dims)), dy.type);
   let target = '';
   [...own].forEach((letter, axis) => {
     const size = shape[axis]!;
     const isAgain = target.includes(letter);
     const label = isAgain ? free.shift()! : letter;
-    if (isAgain) factors.push({ term: letter + label, value: constantOf(g, dy.type, [size, size]) });
-    else if (!isKnown(letter, size)) factors.push({ term: letter, value: constantOf(g, dy.type, [size]) });
+    if (isAgain) factors.push({ term: letter + label, value: constant(eye(size), [size, size]) });
+    else if (!isKnown(letter, size))
+      factors.push({ term: letter, value: constant(new Float32Array(size).fill(1), [size]) });
     target += label;
   });
   const equation = `${factors.map(({ term }) => term).join(',')}->${target}`;
@@ -64,11 +67,3 @@ export const einsumOperand: Vjp = (site, index) => {
     { equation },
   );
 };
-
-/** Ones `[size]`, or the identity matrix `[size, size]`. */
-function constantOf(g: GraphBuilder, type: Value['type'], dims: readonly [number] | readonly [number, number]): Value {
-  const [size] = dims;
-  const data = new Float32Array(dims.length === 1 ? size : size * size);
-  for (let i = 0; i < size; i++) data[dims.length === 1 ? i : i * (size + 1)] = 1;
-  return castTo(g, g.constant(float32(data, dims)), type);
-}

@@ -5,7 +5,7 @@ import { checkOf } from '../../../../test/support/gradcheck.ts';
 import type { Cases } from '../../../../test/support/caseForms.ts';
 import { cases } from '../../../../test/support/gradientCases.ts';
 import { runOnce } from '../../../../test/support/graphs.ts';
-import { fromHalves } from '../graph/halfFloat.ts';
+import { fromHalves } from '../runtime/halfFloat.ts';
 import type { ModelProto } from '../graph/proto.ts';
 import type { Feeds, Tensor } from '../runtime/tensor.ts';
 import type { DifferentiableOp } from './rules.ts';

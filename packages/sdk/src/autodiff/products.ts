@@ -1,7 +1,6 @@
 /** @file Gradients of MatMul and Gemm: three quarters of the work of a training step. */
 
 import type { GraphBuilder, Value } from '../graph/builder.ts';
-import { floatAttribute } from '../graph/walk.ts';
 import { asRows, input, rankOf, reshapeLike, swapLast, type Vjp, type VjpSite } from './vjp.ts';
 import { attributeOf } from '../ops/schema.ts';
 
@@ -89,7 +88,7 @@ export const gemmInput: Vjp = (site, index) => {
   const [a, b] = [input(site, 0), input(site, 1)];
   const transA = attributeOf(node, 'transA') === 1;
   const transB = attributeOf(node, 'transB') === 1;
-  const alpha = floatAttribute(node, 'alpha', 1);
+  const alpha = attributeOf(node, 'alpha');
   const scale = alpha === 1 ? {} : { alpha };
   if (index === 0) {
     return transA

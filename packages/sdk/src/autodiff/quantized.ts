@@ -9,10 +9,10 @@ import { OnnxLoraError } from '../errors.ts';
 import { bnb4Weight } from '../ops/expand/quantized/matMulBnb4.ts';
 import { nBitsWeight } from '../ops/expand/quantized/matMulNBits.ts';
 import { ExpansionSite } from '../ops/expand/site.ts';
-import type { DataType } from '../runtime/tensor.ts';
+import { type DataType, float32, sizeOf } from '../runtime/tensor.ts';
 import { convInput, convWeight } from './images/conv.ts';
 import { matMulLeft, matMulRight } from './products.ts';
-import { asRows, castTo, input, rankOf, reshapeLike, type Vjp, type VjpSite } from './vjp.ts';
+import { asRows, castTo, input, oncePerNode, rankOf, reshapeLike, type Vjp, type VjpSite } from './vjp.ts';
 import { attributeOf, axisOf, fromFront } from '../ops/schema.ts';
 
 const ranges: Partial<Record<DataType, readonly [lowest: number, highest: number]>> = {
@@ -81,27 +81,20 @@ export const packedProduct: Vjp = (site) => {
  */
 export function quantizedRecurrent(op: 'LSTM', rule: readonly (Vjp | null)[]): (Vjp | null)[] {
   const [W, R, PEEPHOLES] = [1, 2, 7];
-  const sites = new WeakMap<GraphBuilder, Map<VjpSite['node'], Pick<VjpSite, 'node' | 'x'>>>();
-  // The gradients of all inputs are made of one site, which the rule knows again by its node.
-  const inFloats = ({ g, node, x }: VjpSite): Pick<VjpSite, 'node' | 'x'> => {
-    const known = sites.get(g) ?? new Map<VjpSite['node'], Pick<VjpSite, 'node' | 'x'>>();
-    sites.set(g, known);
+  const isInteger = (i: number): boolean => i === W || i === R;
+  const inFloats = oncePerNode((site): VjpSite => {
+    const { g, x } = site;
     const weight = (which: number): Value => {
       const [scale, zero] = [x[PEEPHOLES + 2 * which - 1]!, x[PEEPHOLES + 2 * which]!].map((each) =>
         g.Unsqueeze(castTo(g, each), rankOf(each) === 1 ? [1, 2] : [1]),
       ) as [Value, Value];
       return g.Transpose(g.Mul(g.Sub(castTo(g, x[which]!), zero), scale), [0, 2, 1]);
     };
-    const { domain: _, ...rest } = node;
-    const made = known.get(node) ?? {
-      node: { ...rest, opType: op },
-      x: x.slice(0, PEEPHOLES + 1).map((each, i) => (i === W || i === R ? weight(i) : each)),
-    };
-    known.set(node, made);
-    return made;
-  };
-  const isInteger = (i: number): boolean => i === W || i === R;
-  return rule.map((own, i) => own && !isInteger(i) ? (site, index) => own({ ...site, ...inFloats(site) }, index) : null); // prettier-ignore
+    const { domain: _, ...node } = site.node;
+    const floats = x.slice(0, PEEPHOLES + 1).map((each, i) => (isInteger(i) ? weight(i) : each));
+    return { ...site, node: { ...node, opType: op }, x: floats };
+  });
+  return rule.map((own, i) => own && !isInteger(i) ? (site, index) => own(inFloats(site), index) : null); // prettier-ignore
 }
 
 /** The site with operand `which` as the numbers that its integers stand for, a scale aside. */
@@ -112,21 +105,10 @@ function withNumbers(site: VjpSite, which: 0 | 1, axis: number): VjpSite {
 }
 
 function numbersOf(g: GraphBuilder, value: Value, zero: Value | undefined, axis: number): Value {
-  const [count] = zero?.shape ?? [];
-  if (count === undefined || count === 1) {
-    const one = g.constant({
-      type: 'float32',
-      dims: (zero?.shape as [] | [1] | undefined) ?? [],
-      data: Float32Array.of(1),
-    });
-    return g.emit('DequantizeLinear', [value, one, zero]);
-  }
-  const ones = g.constant({
-    type: 'float32',
-    dims: [count as number],
-    data: new Float32Array(count as number).fill(1),
-  });
-  return g.emit('DequantizeLinear', [value, ones, zero], { axis: fromFront(axis, rankOf(value)) });
+  const dims = (zero?.shape ?? []) as readonly number[];
+  const ones = g.constant(float32(new Float32Array(sizeOf(dims)).fill(1), dims));
+  const attributes = sizeOf(dims) === 1 ? {} : { axis: fromFront(axis, rankOf(value)) };
+  return g.emit('DequantizeLinear', [value, ones, zero], attributes);
 }
 
 /** Whether every reader turns the integers back to floats with the scale that made them. Then both scales cancel. */

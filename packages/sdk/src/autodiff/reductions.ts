@@ -3,23 +3,18 @@
 import { OnnxLoraError } from '../errors.ts';
 import type { Value } from '../graph/builder.ts';
 import { isStatic } from '../graph/value.ts';
-import { intsAttribute } from '../graph/walk.ts';
 import { isEqual, signOf } from './comparisons.ts';
-import { input, rankOf, staticShape, type Vjp, type VjpSite } from './vjp.ts';
-import { attributeOf, fromFront } from '../ops/schema.ts';
+import { input, knownInts, rankOf, staticShape, type Vjp, type VjpSite } from './vjp.ts';
+import { attributeOf, reducedAxes } from '../ops/schema.ts';
 
-function reducedAxes(site: VjpSite): number[] {
-  const rank = rankOf(input(site, 0));
-  const given = intsAttribute(site.node, 'axes') ?? (site.x[1]?.ints as readonly number[] | undefined);
-  if (!given && site.x[1]) {
-    throw new OnnxLoraError(
-      'NO_GRADIENT',
-      `The gradient of ${site.node.opType} "${site.node.name}" needs axes that the graph knows.`,
-    );
-  }
-  if (given?.length) return given.map((axis) => fromFront(axis, rank));
-  const none = attributeOf(site.node, 'noop_with_empty_axes') === 1;
-  return none ? [] : Array.from({ length: rank }, (_, i) => i);
+function axesOf(site: VjpSite): readonly number[] {
+  const { node } = site;
+  const axes = reducedAxes(node, rankOf(input(site, 0)), knownInts(site));
+  if (axes) return axes;
+  throw new OnnxLoraError(
+    'NO_GRADIENT',
+    `The gradient of ${node.opType} "${node.name}" needs axes that the graph knows.`,
+  );
 }
 
 /** dy, or another value of its shape, with the reduced axes back as 1. */
@@ -38,7 +33,7 @@ function kept(site: VjpSite, value: Value, axes: readonly number[]): Value {
 const reduction =
   (rule: (site: VjpSite, x: Value, y: Value, dy: Value, axes: readonly number[]) => Value): Vjp =>
   (site) => {
-    const axes = reducedAxes(site);
+    const axes = axesOf(site);
     return rule(site, input(site, 0), kept(site, site.y[0]!, axes), kept(site, site.dy, axes), axes);
   };
 

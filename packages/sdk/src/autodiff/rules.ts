@@ -9,22 +9,18 @@ import type { GraphBuilder, Value } from '../graph/builder.ts';
 import { float } from '../graph/attributes.ts';
 import { dataTypeNumber } from '../graph/dataType.ts';
 import type { NodeProto } from '../graph/proto.ts';
-import { floatAttribute, intAttribute, stringAttribute } from '../graph/walk.ts';
+import { intAttribute } from '../graph/walk.ts';
 import { isKnownDomain } from '../ops/domains.ts';
 import {
   celu, elu, hardSigmoid, hardSwish, leakyRelu, mish, preluInput, preluSlope, selu, shrink, softsign, swish,
-  thresholdedRelu,
-} from './activations.ts'; // prettier-ignore
-import { batchNormBias, batchNormInput, batchNormScale } from './normalization/batchNorm.ts';
+  thresholdedRelu } from './activations.ts'; // prettier-ignore
 import {
-  groupNormBias, groupNormInput, groupNormScale, instanceNormBias, instanceNormInput, instanceNormScale, lrnBack,
-  meanVarianceBack,
-} from './normalization/channelNorm.ts'; // prettier-ignore
+  batchNormInput, batchNormScale, channelBias, groupNormBias, groupNormInput, groupNormScale, instanceNormInput, instanceNormScale, lrnBack,
+  meanVarianceBack } from './normalization/channelNorm.ts'; // prettier-ignore
 import {
-  columnsBack, concatPart, depthToSpaceBack, expandBack, sliceBack, spaceToDepthBack, splitBack, tileBack, transposeBack,
-} from './movement/movement.ts'; // prettier-ignore
+  columnsBack, concatPart, depthToSpaceBack, expandBack, sliceBack, spaceToDepthBack, splitBack, tileBack, transposeBack } from './movement/movement.ts'; // prettier-ignore
 import { clipHigh, clipInput, clipLow, extremeOperand, signOf } from './comparisons.ts';
-import { convBias, convInput, convTransposeInput, convTransposeWeight, convWeight } from './images/conv.ts';
+import { convInput, convTransposeInput, convTransposeWeight, convWeight } from './images/conv.ts';
 import { dropoutBack } from './dropout.ts';
 import { einsumOperand } from './einsum.ts';
 import {
@@ -47,12 +43,10 @@ import {
   maxPoolBack,
 } from './images/pooling.ts';
 import {
-  dequantizeBack, dynamicQuantizeBack, integerConv, integerProduct, packedProduct, quantizeBack, quantizedRecurrent,
-} from './quantized.ts'; // prettier-ignore
+  dequantizeBack, dynamicQuantizeBack, integerConv, integerProduct, packedProduct, quantizeBack, quantizedRecurrent } from './quantized.ts'; // prettier-ignore
 import {
   reduceExtremeBack, reduceL1Back, reduceL2Back, reduceLogSumBack, reduceLogSumExpBack, reduceMeanBack, reduceProdBack,
-  reduceSumBack, reduceSumSquareBack,
-} from './reductions.ts'; // prettier-ignore
+  reduceSumBack, reduceSumSquareBack } from './reductions.ts'; // prettier-ignore
 import { scatterData, scatterUpdates } from './movement/scatter.ts';
 import { gridImage, gridPoints } from './images/gridSample.ts';
 import { gruCell } from './recurrent/gru.ts';
@@ -60,6 +54,7 @@ import { lstmCell } from './recurrent/lstm.ts';
 import { recurrentRule } from './recurrent/recurrent.ts';
 import { resizeBack } from './images/resize.ts';
 import {
+  axesFrom,
   castTo,
   type GradientRule,
   input,
@@ -70,7 +65,7 @@ import {
   type VjpSite,
   where,
 } from './vjp.ts';
-import { axisOf } from '../ops/schema.ts';
+import { attributeOf, axisOf } from '../ops/schema.ts';
 
 /** Operators with a gradient. */
 export type DifferentiableOp =
@@ -128,7 +123,7 @@ const biased =
   };
 
 const gelu: Vjp = (site, i) =>
-  stringAttribute(site.node, 'approximate', 'none') === 'tanh' ? geluTanh(site, i) : geluErf(site, i);
+  attributeOf(site.node, 'approximate') === 'tanh' ? geluTanh(site, i) : geluErf(site, i);
 
 /** The exponent of Pow in the type of the base; the operator allows others. */
 function exponent({ g, x: [x, e] }: VjpSite): Value {
@@ -151,9 +146,8 @@ const powerExponent: Vjp = ({ g, x: [x], y, dy }) => g.Mul(dy, g.Where(g.Greater
 
 /** Axes that a softmax runs over: one, or before opset 13 all from `axis` on, joined. */
 function softmaxAxes({ g, node, x: [x] }: VjpSite): number[] {
-  const rank = rankOf(x!);
-  const axis = axisOf(node, rank, g.opset);
-  return g.opset < 13 ? Array.from({ length: rank - axis }, (_, i) => axis + i) : [axis];
+  const axis = axisOf(node, rankOf(x!), g.opset);
+  return g.opset < 13 ? axesFrom(axis, x!) : [axis];
 }
 
 // y·(dy − Σ dy·y)
@@ -238,8 +232,8 @@ export const gradientRules: { readonly [Op in DifferentiableOp]: GradientRule } 
   HardSigmoid: [hardSigmoid],
   HardSwish:  [hardSwish],
   Mish:       [mish],
-  Swish:      [swish(1)],
-  QuickGelu:  [swish(1.702)],
+  Swish:      [swish],
+  QuickGelu:  [swish],
   Softsign:   [softsign],
   Shrink:     [shrink],
   Softplus:   [({ g, dy, x }) => g.Mul(dy, g.Sigmoid(x[0]!))],
@@ -249,17 +243,17 @@ export const gradientRules: { readonly [Op in DifferentiableOp]: GradientRule } 
   LayerNormalization: [layerNormInput, layerNormScale, layerNormBias],
   RMSNormalization: [rmsNormInput, rmsNormScale],
   SimplifiedLayerNormalization: [rmsNormInput, rmsNormScale],
-  InstanceNormalization: [instanceNormInput, instanceNormScale, instanceNormBias],
+  InstanceNormalization: [instanceNormInput, instanceNormScale, channelBias],
   GroupNormalization: [groupNormInput, groupNormScale, groupNormBias],
   LpNormalization: [lpNormBack],
   LRN:        [lrnBack],
   MeanVarianceNormalization: [meanVarianceBack],
   MatMul:     [matMulLeft, matMulRight],
-  Gemm:       [gemmInput, gemmInput, ({ g, node, dy }) => scaled(g, dy, floatAttribute(node, 'beta', 1))],
+  Gemm:       [gemmInput, gemmInput, ({ g, node, dy }) => scaled(g, dy, attributeOf(node, 'beta'))],
   Einsum:     einsumOperand,
-  Conv:       [convInput, convWeight, convBias],
-  ConvTranspose: [convTransposeInput, convTransposeWeight, convBias],
-  BatchNormalization: [batchNormInput, batchNormScale, batchNormBias, null, null],
+  Conv:       [convInput, convWeight, channelBias],
+  ConvTranspose: [convTransposeInput, convTransposeWeight, channelBias],
+  BatchNormalization: [batchNormInput, batchNormScale, channelBias, null, null],
   MaxPool:    [maxPoolBack],
   AveragePool: [averagePoolBack],
   LpPool:     [lpPoolBack],

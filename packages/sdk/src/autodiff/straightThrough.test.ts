@@ -1,7 +1,7 @@
 /** @file Which differences are straight-through estimators, and what their gradients are. */
 
 import { expect, test } from 'vitest';
-import { straightThroughDifferences } from './straightThrough.ts';
+import { straightThroughDifferences } from './activeValues.ts';
 import type { NodeProto } from '../graph/proto.ts';
 
 const node = (opType: string, input: string[], output: string): NodeProto => ({ opType, input, output: [output] });

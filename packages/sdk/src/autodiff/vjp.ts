@@ -5,6 +5,7 @@ import { OnnxLoraError } from '../errors.ts';
 import { dataTypeNumber } from '../graph/dataType.ts';
 import type { NodeProto } from '../graph/proto.ts';
 import { formatShape, isStatic } from '../graph/value.ts';
+import type { KnownInts } from '../ops/schema.ts';
 
 /** What a rule sees: the forward node, its inputs `x`, its outputs `y`, and the cotangents of its outputs. */
 export interface VjpSite {
@@ -51,6 +52,11 @@ export type GradientRule = readonly (Vjp | null)[] | Vjp;
 /** Input number `i`, which the rule needs and the operator requires. */
 export function input(site: VjpSite, i: number): Value {
   return site.x[i]!;
+}
+
+/** What the graph knows of the node's inputs of integers. */
+export function knownInts({ x }: VjpSite): KnownInts {
+  return (i) => (x[i]?.ints?.every((each) => typeof each === 'number') ? (x[i].ints as readonly number[]) : undefined);
 }
 
 /** The shape of a value, all numbers. @throws OnnxLoraError `MODEL_UNSUPPORTED` where it is not known */
@@ -113,6 +119,21 @@ export function stretch(g: GraphBuilder, value: Value, axis: number, stride: num
   pads[dims.length + 1 + axis + 1] = stride - 1;
   const joined = g.Reshape(g.Pad(unit, pads), dims.toSpliced(axis, 1, dims[axis]! * stride));
   return g.Slice(joined, [0], [(dims[axis]! - 1) * stride + 1], [axis]);
+}
+
+/** The axes from `first` on. */
+export function axesFrom(first: number, value: Value): number[] {
+  return Array.from({ length: rankOf(value) - first }, (_, i) => first + i);
+}
+
+/** Sums over all axes of `[batch, channels, …]` but the channels'. */
+export function channelSums(g: GraphBuilder, value: Value): Value {
+  return g.ReduceSum(value, axesFrom(0, value).toSpliced(1, 1), false);
+}
+
+/** The numbers of an identity matrix. */
+export function eye(size: number): Float32Array {
+  return Float32Array.from({ length: size * size }, (_, i) => (i % (size + 1) === 0 ? 1 : 0));
 }
 
 /** `value` in another element type; itself where it has it already. */

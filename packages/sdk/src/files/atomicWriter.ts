@@ -1,10 +1,10 @@
 /** @file Writes single files, whole or piece by piece, so that a reader, or a crash, never meets half of one. */
 
-import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { existsSync, mkdirSync } from 'node:fs';
+import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import { beginWork, endWork, type Owner, temporaryFor } from './owner.ts';
 import { sweep, unsweep } from './sweep.ts';
-import { existsSync } from 'node:fs';
 import { OnnxLoraError } from '../errors.ts';
 
 /** Small pieces are gathered up to so many bytes. */
@@ -36,7 +36,7 @@ export class AtomicWriter {
   static async create(path: string): Promise<AtomicWriter> {
     const owner = beginWork();
     try {
-      await mkdir(dirname(path), { recursive: true });
+      makeFolder(dirname(path));
       return new AtomicWriter(path, owner, await open(temporaryFor(path, owner), 'wx+'));
     } catch (cause) {
       endWork(owner);
@@ -203,6 +203,24 @@ export function requireUnused(
     'FILE_INVALID',
     `"${found}" is there already. Name another place, or replace it (overwrite: true; --overwrite).`,
   );
+}
+
+/**
+ * Makes a folder, and those above it, where they are missing. The `recursive` of Node's own never returns where the system says
+ * that a folder is missing which is there, as it says of /proc.
+ *
+ * @throws Error the system's
+ */
+export function makeFolder(folder: string): void {
+  const whole = resolve(folder);
+  if (existsSync(whole)) return;
+  if (dirname(whole) !== whole) makeFolder(dirname(whole));
+  try {
+    mkdirSync(whole);
+  } catch (cause) {
+    // Somebody else may have made it in the meantime.
+    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause;
+  }
 }
 
 /**

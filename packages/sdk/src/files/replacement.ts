@@ -6,7 +6,7 @@ import { OnnxLoraError } from '../errors.ts';
 import { beginWork, endWork, type Owner, temporaryFor } from './owner.ts';
 import { codeOf, flush, NEW, type Plan, settle, SWAP, SwapFolder, waitABit } from './swapFolder.ts';
 import { sweep, unsweep } from './sweep.ts';
-import { writeFailed, writeFlushed } from './atomicWriter.ts';
+import { makeFolder, writeFailed, writeFlushed } from './atomicWriter.ts';
 
 /** How long to wait for another process that replaces files in the same folder, in milliseconds: that takes a few. */
 const PATIENCE = 10_000;
@@ -56,7 +56,7 @@ export class Replacement {
       const staged = temporaryFor(found ? join(root, SWAP) : root, owner);
       if (found && !found.isDirectory())
         throw new OnnxLoraError('FILE_INVALID', `"${folder}" is a file, and a folder is to be written. Name another place.`); // prettier-ignore
-      mkdirSync(dirname(staged), { recursive: true });
+      makeFolder(dirname(staged));
       mkdirSync(staged);
       mkdirSync(join(staged, NEW));
       return new Replacement(folder, owner, staged);
@@ -116,7 +116,7 @@ export class Replacement {
     const files = [...this.#names.entries()].filter(([, name]) => !this.#gone.has(name));
     mkdirSync(whole);
     for (const [at, name] of files) {
-      mkdirSync(dirname(join(whole, name)), { recursive: true });
+      makeFolder(dirname(join(whole, name)));
       renameSync(this.#stagedAt(at), join(whole, name));
     }
     flush(whole);
@@ -186,7 +186,7 @@ export class Replacement {
       );
     }
     if (this.#gone.has(name)) return old !== undefined;
-    mkdirSync(dirname(target), { recursive: true });
+    makeFolder(dirname(target));
     const { size } = statSync(this.#stagedAt(at));
     const isAlike = old?.isFile() === true && old.size === size && size <= COMPARED;
     return !isAlike || !readFileSync(target).equals(readFileSync(this.#stagedAt(at)));

@@ -5,7 +5,7 @@
 
 import { float32, int64, type Tensor } from '../runtime/tensor.ts';
 import { dataTypeNumber } from './dataType.ts';
-import { toBfloat16, toHalf } from './halfFloat.ts';
+import { toBfloat16, toHalf } from '../runtime/halfFloat.ts';
 import type { NodeProto, TensorProto } from './proto.ts';
 import { tensorProto } from './tensorData.ts';
 import { isStatic, type ValueType } from './value.ts';
@@ -318,10 +318,10 @@ export class GraphBuilder {
     if (this.opset < 10) return this.emit('Slice', [x], { starts, ends, axes });
     return this.emit('Slice', [x, this.ints(starts), this.ints(ends), this.ints(axes), steps && this.ints(steps)]);
   }
-  /** Pads, with zeros by default; negative numbers cut. `pads` as ONNX has it: all begins, then all ends. */
+  /** Pads, with zeros or a number in the type of x; negative numbers cut. `pads` as ONNX has it: all begins, then all ends. */
   Pad(x: Value, pads: readonly number[], fill = 0): Value {
     if (this.opset < 11) return this.emit('Pad', [x], { pads, ...(fill === 0 ? {} : { value: float(fill) }) });
-    return this.emit('Pad', [x, this.ints(pads), ...(fill === 0 ? [] : [this.scalar(fill)])]);
+    return this.emit('Pad', [x, this.ints(pads), ...(fill === 0 ? [] : [this.scalar(fill, x.type)])]);
   }
   /** Parts of x of these sizes along `axis`. */
   Split(x: Value, sizes: readonly number[], axis: number): Value[] {

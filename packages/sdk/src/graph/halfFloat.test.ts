@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import fc from 'fast-check';
-import { roundedToEven, toBfloat16, toHalf } from './halfFloat.ts';
+import { roundedToEven, toBfloat16, toHalf } from '../runtime/halfFloat.ts';
 import { readFloats } from './tensorData.ts';
 
 function back(bits: number, dataType: 10 | 16): number {

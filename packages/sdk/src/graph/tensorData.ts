@@ -4,7 +4,7 @@ import { OnnxLoraError } from '../errors.ts';
 import { arrayOf, bytesPerElement, sizeOf, type Tensor, type TensorData } from '../runtime/tensor.ts';
 import { type Bytes, readBytes } from './bytes.ts';
 import { byteCount, dataTypeName, dataTypeNumber } from './dataType.ts';
-import { fromBfloat16s, fromHalves } from './halfFloat.ts';
+import { fromBfloat16s, fromHalves } from '../runtime/halfFloat.ts';
 import type { TensorProto } from './proto.ts';
 
 /**

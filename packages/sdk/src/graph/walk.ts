@@ -11,6 +11,11 @@ export function* allGraphs(graph: GraphProto): Generator<GraphProto> {
   }
 }
 
+/** The nodes of a graph, and of the graphs inside them. */
+export function* allNodes(graph: GraphProto): Generator<NodeProto> {
+  for (const { node = [] } of allGraphs(graph)) yield* node;
+}
+
 /** The graphs that a node holds directly. */
 export function subgraphs(node: NodeProto): GraphProto[] {
   return (node.attribute ?? []).flatMap((attribute) => [

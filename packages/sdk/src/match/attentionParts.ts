@@ -1,13 +1,13 @@
 /** @file Queries, keys and values inside one layer: which of its outputs they are, as the attention behind it shows. */
 
-import { readTensor } from '../graph/tensorData.ts';
 import type { Dim, ValueType } from '../graph/value.ts';
-import { type GraphIndex, intAttribute, intsAttribute, type Use } from '../graph/walk.ts';
+import { type GraphIndex, intsAttribute, type Use } from '../graph/walk.ts';
+import { attributeOf, axisOf, fromFront, permOf, slicedAxes, unsqueezed } from '../ops/schema.ts';
 import { partRoles, type Sink } from './attentionRoles.ts';
 import type { Layer } from './layers/layer.ts';
 import type { Projection } from './structuralPath.ts';
 import { type Axis, picked, regrouped, taken } from './trackedAxes.ts';
-import type { Runs } from './weights/index.ts';
+import { intsOf, type Runs } from './weights/index.ts';
 
 /** What an attention makes of a layer's outputs. */
 interface AttentionParts {
@@ -148,7 +148,7 @@ class Follower {
       return [];
     };
     if (node.opType === 'MultiHeadAttention') return axes.length === 5 ? split(3, [1, 1, 1]) : undefined;
-    const [heads, shared] = [intAttribute(node, 'num_heads', 0), intAttribute(node, 'kv_num_heads', 0)];
+    const [heads, shared] = [attributeOf(node, 'num_heads'), attributeOf(node, 'kv_num_heads')];
     const width = this.#total / (heads + 2 * shared);
     if (node.opType !== 'GroupQueryAttention' || axes.length !== 3 || !(width > 0)) return undefined;
     return split(2, [heads * width, shared * width, shared * width]);
@@ -164,7 +164,7 @@ class Follower {
       const own = picked(axes, axis, start, size);
       return own && { value, axes: own.axes, offset: offset + own.offset };
     };
-    const front = (axis: number, rank = axes.length): number => (axis < 0 ? axis + rank : axis);
+    const front = (axis: number): number => fromFront(axis, axes.length);
     if (index !== 0 && !/^(?:Add|Mul)$/.test(opType)) return undefined;
     switch (opType) {
       case 'Identity':
@@ -184,44 +184,35 @@ class Follower {
       case 'Flatten':
         return shape && one(regrouped(axes, shape));
       case 'Transpose': {
-        const perm = intsAttribute(node, 'perm') ?? axes.map((_, i) => axes.length - 1 - i);
+        const perm = permOf(node, axes.length);
         return perm.length === axes.length ? one(perm.map((axis) => axes[axis]!)) : undefined;
       }
       case 'Squeeze': {
-        const gone = (intsAttribute(node, 'axes') ?? this.#ints(input[1]))?.map((axis) => front(axis));
+        const gone = (intsAttribute(node, 'axes') ?? this.#ints(input[1]))?.map(front);
         return gone && one(axes.filter((_, axis) => !gone.includes(axis)));
       }
       case 'Unsqueeze': {
         const added = intsAttribute(node, 'axes') ?? this.#ints(input[1]);
-        if (!added) return undefined;
-        const rank = axes.length + added.length;
-        const at = new Set(added.map((axis) => front(axis, rank)));
-        const rest = [...axes];
-        const none: Axis = { size: 1, factors: [], isPure: true };
-        return one(Array.from({ length: rank }, (_, axis) => (at.has(axis) ? none : rest.shift()!)));
+        return added && one(unsqueezed(axes, added, { size: 1, factors: [], isPure: true }));
       }
       case 'Gather': {
         const [at, ...more] = this.#ints(input[1]) ?? [];
-        const axis = front(intAttribute(node, 'axis', 0));
+        const axis = axisOf(node, axes.length);
         const size = axes[axis]?.size;
         if (at === undefined || more.length > 0 || typeof size !== 'number') return undefined;
-        const own = part(output[0]!, axis, front(at, size), 1);
+        const own = part(output[0]!, axis, fromFront(at, size), 1);
         const isGone = shape?.length === axes.length - 1;
         return own && one(isGone ? own.axes.toSpliced(axis, 1) : own.axes, own.offset);
       }
       case 'Slice': {
-        const [starts, ends, along, steps] = [1, 2, 3, 4].map((i) => this.#ints(input[i]));
-        const axis = front(along?.[0] ?? 0);
-        const size = axes[axis]?.size;
-        if (starts?.length !== 1 || ends?.length !== 1 || (steps && steps[0] !== 1) || typeof size !== 'number')
-          return undefined;
-        const clamp = (at: number): number => Math.min(Math.max(front(at, size), 0), size);
-        const [start, end] = [clamp(starts[0]!), clamp(ends[0]!)];
-        const own = part(output[0]!, axis, start, end - start);
+        const sizes = axes.map(({ size }) => (typeof size === 'number' ? size : 0));
+        const [slice, another] = slicedAxes(node, sizes, (i) => this.#ints(input[i])) ?? [];
+        if (!slice || another || slice.step !== 1) return undefined;
+        const own = part(output[0]!, slice.axis, slice.first, slice.count);
         return own && [own];
       }
       case 'Split': {
-        const axis = front(intAttribute(node, 'axis', 0));
+        const axis = axisOf(node, axes.length);
         const sizes = output.map((value) => this.#typeOf(value)?.shape?.[axis]);
         if (sizes.some((size) => typeof size !== 'number')) return undefined;
         let start = 0;
@@ -238,9 +229,7 @@ class Follower {
     if (!name) return undefined;
     const known: readonly Dim[] | undefined = this.#typeOf(name)?.ints;
     if (known) return known.every((each) => typeof each === 'number') ? known : undefined;
-    const tensor = this.#index.constants.get(name);
-    if (!tensor || (tensor.dataType !== 6 && tensor.dataType !== 7) || (tensor.dims?.[0] ?? 1) > 8) return undefined;
-    return Array.from(readTensor(tensor).data as ArrayLike<number | bigint>, Number);
+    return intsOf(name, this.#index);
   }
 
   #columns({ axes, offset }: Followed): Uint8Array {

@@ -1,8 +1,9 @@
 /** @file What an attention does with a value: whether it is asked with, compared with, or handed on. */
 
+import { attributeOf } from '../ops/schema.ts';
 import type { NodeProto } from '../graph/proto.ts';
 import type { ValueType } from '../graph/value.ts';
-import { type GraphIndex, intAttribute, stringAttribute, type Use } from '../graph/walk.ts';
+import { type GraphIndex, stringAttribute, type Use } from '../graph/walk.ts';
 import type { Projection } from './structuralPath.ts';
 
 /** A place where outputs of a layer are computed with. */
@@ -80,7 +81,7 @@ function isWeighed(value: string, index: GraphIndex, typeOf: (value: string) => 
   let found = false;
   forward(index.uses.get(value) ?? [], index, ({ node }) => {
     if (node.opType === 'Softmax') {
-      const axis = intAttribute(node, 'axis', -1);
+      const axis = attributeOf(node, 'axis');
       const rank = typeOf(node.input![0]!)?.shape?.length;
       found ||= axis === -1 || axis + 1 === rank;
     }

@@ -1,7 +1,7 @@
 /** @file Corrects paths in which the exporter's scopes differ from torch's modules, by the names of the parameters. */
 
 import type { GraphProto } from '../graph/proto.ts';
-import { allGraphs, type GraphIndex } from '../graph/walk.ts';
+import { allNodes, type GraphIndex } from '../graph/walk.ts';
 import { scopeOf } from './modulePath.ts';
 
 /**
@@ -12,16 +12,14 @@ import { scopeOf } from './modulePath.ts';
  */
 export function scopeCompletion(graph: GraphProto, index: GraphIndex): (scope: string) => string {
   const votes = new Map<string, Map<string, number>>();
-  for (const { node = [] } of allGraphs(graph)) {
-    for (const each of node) {
-      const scope = scopeOf(each);
-      if (scope === undefined) continue;
-      for (const name of each.input ?? []) {
-        const prefix = index.constants.has(name) ? prefixBefore(scope, name) : undefined;
-        if (prefix === undefined) continue;
-        const own = votes.get(firstPart(scope)) ?? new Map<string, number>();
-        votes.set(firstPart(scope), own.set(prefix, (own.get(prefix) ?? 0) + 1));
-      }
+  for (const node of allNodes(graph)) {
+    const scope = scopeOf(node);
+    if (scope === undefined) continue;
+    for (const name of node.input ?? []) {
+      const prefix = index.constants.has(name) ? prefixBefore(scope, name) : undefined;
+      if (prefix === undefined) continue;
+      const own = votes.get(firstPart(scope)) ?? new Map<string, number>();
+      votes.set(firstPart(scope), own.set(prefix, (own.get(prefix) ?? 0) + 1));
     }
   }
   const prefixes = new Map(

@@ -1,11 +1,12 @@
 /** @file Products that an optimizer has joined, such as those of queries, keys and values: one MatMul and a Split. */
 
 import type { NodeProto, TensorProto } from '../graph/proto.ts';
-import { readTensor, tensorProto } from '../graph/tensorData.ts';
-import { type GraphIndex, intAttribute, intsAttribute } from '../graph/walk.ts';
+import { tensorProto } from '../graph/tensorData.ts';
+import { type GraphIndex } from '../graph/walk.ts';
+import { attributeOf, splitSizes } from '../ops/schema.ts';
 import { int64 } from '../runtime/tensor.ts';
 import { pathFromNodeName, pathFromParameter, pathFromScopes } from './modulePath.ts';
-import { constantWeight } from './weights/index.ts';
+import { constantWeight, intsOf } from './weights/index.ts';
 
 /** A joined product, and the products that it was made of. */
 export interface PackedProduct {
@@ -45,7 +46,7 @@ export function unpackProduct(
   if (stored?.dims.length !== 2 || use?.node.opType !== 'Split' || others.length > 0 || index.outputs.has(product))
     return undefined;
   const split = use.node;
-  const axis = intAttribute(split, 'axis', 0);
+  const axis = attributeOf(split, 'axis');
   if (axis !== -1 && axis + 1 !== rankOf(product)) return undefined;
   const [, width] = stored.dims as [number, number];
   const sizes = sizesOf(split, width, index);
@@ -74,14 +75,8 @@ function hasPath(node: NodeProto, weight = ''): boolean {
 
 /** Sizes of a Split's outputs, in its forms before opset 13, since, and since 18. */
 function sizesOf(split: NodeProto, width: number, index: GraphIndex): readonly number[] | undefined {
-  const count = split.output?.length ?? 0;
-  const given = split.input?.[1];
-  const constant = given ? index.constants.get(given) : undefined;
-  const named = constant
-    ? Array.from(readTensor(constant).data as BigInt64Array, Number)
-    : intsAttribute(split, 'split');
-  if (given && !constant) return undefined;
-  const sizes = named ?? Array.from({ length: count }, () => width / count);
-  const isWhole = sizes.length === count && sizes.every((size) => Number.isInteger(size) && size > 0);
+  const sizes = splitSizes(split, width, intsOf(split.input?.[1], index));
+  if (!sizes?.every((size) => typeof size === 'number')) return undefined;
+  const isWhole = sizes.length === split.output?.length && sizes.every((size) => Number.isInteger(size) && size > 0);
   return isWhole && sizes.reduce((sum, size) => sum + size, 0) === width ? sizes : undefined;
 }

@@ -61,8 +61,7 @@ export function packedProjection(
 
 /** The path of a packed projection, named as the model names what is around it. */
 export function projectionPath({ projection, attention }: PackedProjection, outputPath: string | undefined): string {
-  const names = conventions.find(([output]) => output.test(outputPath ?? ''))?.[1] ?? unknown;
-  return `${attention}.${names[projection]}`;
+  return `${attention}.${namesBeside(outputPath, unknown)[projection]}`;
 }
 
 /**
@@ -88,8 +87,12 @@ export function partPaths({
       ? (pathFromValueName(attended[0] ?? '') ?? attentionBefore(outputPath))
       : parentOf(path, outputPath);
   if (attention === undefined) return undefined;
-  const names = conventions.find(([output]) => output.test(outputPath ?? ''))?.[1] ?? separate;
-  return { attention, names };
+  return { attention, names: namesBeside(outputPath, separate) };
+}
+
+/** What the projections are called in a model that calls the output's so. */
+function namesBeside(outputPath = '', otherwise: typeof unknown): Readonly<Record<Projection, string>> {
+  return conventions.find(([output]) => output.test(outputPath))?.[1] ?? otherwise;
 }
 
 function parentOf(path: string, outputPath: string | undefined): string {

@@ -1,12 +1,12 @@
 /** @file Products with weights that are no sites, and why: what a list of adaptable layers would otherwise keep silent about. */
 
 import type { GraphProto, NodeProto } from '../graph/proto.ts';
-import { allGraphs, floatAttribute, type GraphIndex, indexWhole, subgraphs } from '../graph/walk.ts';
+import { allNodes, type GraphIndex, indexWhole, subgraphs } from '../graph/walk.ts';
 import { isKnownDomain } from '../ops/domains.ts';
 import type { Site } from './sites.ts';
 import { fusedFrom } from './view.ts';
 import { constantWeight, namedConstant } from './weights/index.ts';
-import { attributeOf } from '../ops/schema.ts';
+import { attributeOf, isRandom, weightInputsOf } from '../ops/schema.ts';
 
 /** A product with a weight that cannot be adapted by itself. */
 export interface UnadaptableLayer {
@@ -22,48 +22,6 @@ export interface UnadaptableLayer {
   readonly reason: string;
 }
 
-/** Operators that multiply what they read with weights: which of their inputs those are. */
-const weightInputs: Readonly<Record<string, readonly number[]>> = {
-  MatMul: [1, 0],
-  Gemm: [1, 0],
-  Einsum: [1, 0],
-  Conv: [1],
-  ConvTranspose: [1],
-  DeformConv: [1],
-  MatMulInteger: [1, 0],
-  ConvInteger: [1],
-  QLinearMatMul: [3],
-  QLinearConv: [3],
-  LSTM: [1, 2],
-  GRU: [1, 2],
-  RNN: [1, 2],
-  DynamicQuantizeLSTM: [1, 2],
-  AttnLSTM: [1, 2],
-  Attention: [1],
-  QAttention: [1],
-  DecoderAttention: [2, 3],
-  LongformerAttention: [1, 4],
-  DynamicQuantizeMatMul: [1],
-  MatMulIntegerToFloat: [1],
-  FusedMatMul: [1, 0],
-  TransposeMatMul: [1, 0],
-  FusedMatMulActivation: [1, 0],
-  FusedGemm: [1, 0],
-  GemmFastGelu: [1],
-  GemmFloat8: [1],
-  QGemm: [3],
-  FusedConv: [1],
-  NhwcConv: [1],
-  NhwcFusedConv: [1],
-  ConvTransposeWithDynamicPads: [1],
-  MatMulNBits: [1],
-  MatMulBnb4: [1],
-  MatMulFpQ4: [1],
-  SparseToDenseMatMul: [1, 0],
-  MoE: [2, 4],
-  QMoE: [2, 5],
-};
-
 /** All products of a graph with a constant of two dimensions or more that no site stands for, in graph order. */
 export function findUnadaptable(graph: GraphProto, sites: readonly Site[]): UnadaptableLayer[] {
   const index = indexWhole(graph);
@@ -71,31 +29,30 @@ export function findUnadaptable(graph: GraphProto, sites: readonly Site[]): Unad
   const places = sites.flatMap((site) => [site, ...site.alsoAt]);
   const adaptable = new Set(places.map(({ node }) => node));
   const found = new Map<string, UnadaptableLayer>();
-  for (const { node: nodes = [] } of allGraphs(graph)) {
-    for (const node of nodes) {
-      const name = adaptable.has(node) ? undefined : weightOf(node, index, constants);
-      if (name === undefined) continue;
-      const original = fusedFrom(node) ?? node;
-      const label = original.name || (original.output?.find(Boolean) ?? '');
-      const shape = shapeOf(name, index);
-      const domain = isKnownDomain(original) ? '' : `${original.domain}.`;
-      found.set(`${label} ${name}`, {
-        node: label,
-        operator: `${domain}${original.opType ?? ''}`,
-        weight: name,
-        ...(shape ? { shape } : {}),
-        reason: reasonOf(node, name, index),
-      });
-    }
+  for (const node of allNodes(graph)) {
+    const name = adaptable.has(node) ? undefined : weightOf(node, index, constants);
+    if (name === undefined) continue;
+    const original = fusedFrom(node) ?? node;
+    const label = original.name || (original.output?.find(Boolean) ?? '');
+    const shape = shapeOf(name, index);
+    const domain = isKnownDomain(original) ? '' : `${original.domain}.`;
+    found.set(`${label} ${name}`, {
+      node: label,
+      operator: `${domain}${original.opType ?? ''}`,
+      weight: name,
+      ...(shape ? { shape } : {}),
+      reason: reasonOf(node, name, index),
+    });
   }
   return [...found.values()];
 }
 
 /** The constant among a node's inputs that it multiplies what it computes with. */
 function weightOf(node: NodeProto, index: GraphIndex, constants: ReadonlySet<string>): string | undefined {
-  const { opType = '', input = [] } = node;
-  const at = Object.hasOwn(weightInputs, opType) ? weightInputs[opType]! : [];
-  const found = at.map((i) => input[i]).find((name) => name && constants.has(name));
+  const { input = [] } = node;
+  const found = weightInputsOf(node)
+    .map((i) => input[i])
+    .find((name) => name && constants.has(name));
   // What is computed from constants alone is a constant itself.
   if (!found || input.every((name) => !name || constants.has(name))) return undefined;
   const shape = shapeOf(found, index);
@@ -109,15 +66,12 @@ function shapeOf(name: string, index: GraphIndex): readonly number[] | undefined
 /** The values that are the same in every run. */
 function constantValues(graph: GraphProto, { constants }: GraphIndex): ReadonlySet<string> {
   const found = new Set(constants.keys());
-  const random = /^Random|^Bernoulli$|^Multinomial$/;
   // Nodes are in order, and a subgraph reads only from graphs around it.
-  for (const { node = [] } of allGraphs(graph)) {
-    for (const each of node) {
-      const inputs = (each.input ?? []).filter(Boolean);
-      const isMade = inputs.length > 0 && inputs.every((name) => found.has(name)) && subgraphs(each).length === 0;
-      if (each.opType === 'Constant' || (isMade && !random.test(each.opType ?? '')))
-        for (const name of each.output ?? []) found.add(name);
-    }
+  for (const node of allNodes(graph)) {
+    const inputs = (node.input ?? []).filter(Boolean);
+    const isMade = inputs.length > 0 && inputs.every((name) => found.has(name)) && subgraphs(node).length === 0;
+    if (node.opType === 'Constant' || (isMade && !isRandom(node)))
+      for (const name of node.output ?? []) found.add(name);
   }
   return found;
 }
@@ -133,7 +87,7 @@ function reasonOf(node: NodeProto, weight: string, index: GraphIndex): string {
     return `reads a weight that other nodes compute from constants (${computedBy(weight, index)})`;
   if (opType === 'Gemm') {
     if (attributeOf(node, 'transA') === 1) return 'transposes its input';
-    if (floatAttribute(node, 'alpha', 1) !== 1 || floatAttribute(node, 'beta', 1) !== 1)
+    if (attributeOf(node, 'alpha') !== 1 || attributeOf(node, 'beta') !== 1)
       return 'scales its product or its bias (alpha, beta)';
   }
   if ((opType === 'MatMul' || opType === 'Gemm') && rank !== 2) return `has a weight of ${rank} dimensions`;

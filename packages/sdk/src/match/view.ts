@@ -6,6 +6,7 @@ import { uniqueNames, withInner } from '../graph/uniqueNames.ts';
 import type { ValueType } from '../graph/value.ts';
 import { type GraphIndex, indexWhole, readNames } from '../graph/walk.ts';
 import { type Expansion, expandNode, isExpandable } from '../ops/expand/index.ts';
+import { weightInputsOf } from '../ops/schema.ts';
 import { inferGraph, opsetOf } from '../ops/inferGraph.ts';
 import { inlineFunctions } from '../ops/functions/inlineFunctions.ts';
 import { unpackProduct } from './packedProducts.ts';
@@ -19,27 +20,15 @@ export function isOfExpansion(name: string): boolean {
   return name.startsWith(PREFIX);
 }
 
-/** Where fused operators keep the weights of layers: which of their inputs. */
-const weightInputs: Readonly<Record<string, readonly number[]>> = {
-  Attention: [1],
-  QAttention: [1],
-  FusedMatMul: [0, 1],
-  TransposeMatMul: [0, 1],
-  FusedMatMulActivation: [0, 1],
-  FusedGemm: [1],
-  GemmFastGelu: [1],
-  FusedConv: [1],
-  NhwcConv: [1],
-  NhwcFusedConv: [1],
+/** Tables of embeddings in fused operators: which of their inputs. */
+const tableInputs: Readonly<Record<string, readonly number[]>> = {
   EmbedLayerNormalization: [2],
   QEmbedLayerNormalization: [2],
-  DynamicQuantizeMatMul: [1],
-  MatMulIntegerToFloat: [1],
-  QLinearMatMul: [3],
-  QLinearConv: [3],
-  QGemm: [3],
   GatherBlockQuantized: [0],
 };
+
+/** Operators that are layers themselves, as they are. */
+const ownLayers: ReadonlySet<string> = new Set(['MatMulNBits', 'MatMulBnb4']);
 
 /** What operators were taken apart into. */
 interface Origin {
@@ -110,9 +99,9 @@ function mayBePacked({ opType, output }: NodeProto, index: GraphIndex): boolean 
 }
 
 function isHiding(node: NodeProto, index: GraphIndex): boolean {
-  const inputs = Object.hasOwn(weightInputs, node.opType ?? '') ? weightInputs[node.opType!]! : [];
-  if (inputs.length === 0 || !isExpandable(node)) return false;
-  return inputs.some((at) => {
+  const { opType = '' } = node;
+  if (ownLayers.has(opType) || !isExpandable(node)) return false;
+  return (tableInputs[opType] ?? weightInputsOf(node)).some((at) => {
     const name = node.input?.[at];
     return name !== undefined && (index.constants.has(name) || constantWeight(name, index) !== undefined);
   });

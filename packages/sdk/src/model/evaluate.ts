@@ -2,13 +2,14 @@
 
 import type { Adapter } from '../adapter/adapter.ts';
 import { OnnxLoraError } from '../errors.ts';
-import type { BadSample, Evaluation } from '../plugin/evaluation.ts';
+import type { BadSample, Evaluation } from '../plugin/events.ts';
+import { defined } from '../runtime/defined.ts';
 import type { ExampleSet } from '../plugin/data/exampleSet.ts';
-import { guardedTask } from '../plugin/guardedTask.ts';
+import { guardedTask } from '../plugin/guards/guardedTask.ts';
 import type { Dataset, Metrics } from '../plugin/dataset.ts';
 import type { PreparedTask, Task } from '../plugin/preparedTask.ts';
+import type { RunnableOptions } from '../plugin/taskModel.ts';
 import { checkMachine } from '../runtime/providers/providers.ts';
-import type { Provider } from '../runtime/session.ts';
 import type { Feeds, Tensor } from '../runtime/tensor.ts';
 import { attachHead } from './head/attachHead.ts';
 import { modelFor } from './head/forAdapter.ts';
@@ -19,17 +20,16 @@ import { trainDefaults } from './training/options/options.ts';
 import { measure } from './training/measure.ts';
 
 /** Options of {@link evaluate}. */
-export interface EvaluateOptions<Scores extends Metrics = Metrics> {
+export interface EvaluateOptions<Scores extends Metrics = Metrics> extends Pick<
+  RunnableOptions,
+  'provider' | 'threads' | 'allowBaseMismatch'
+> {
   /** What is measured, and on which data. */
   readonly task: Task<unknown, Scores, Metrics>;
   /** The base alone without one. */
   readonly adapter?: Adapter;
   /** Examples per run; 32 by default. */
   readonly batchSize?: number;
-  /** Where to run; `auto` by default. */
-  readonly provider?: Provider;
-  /** Threads per operator on the CPU; all cores by default. */
-  readonly threads?: number;
   /** Only the first so many examples. */
   readonly limit?: number;
   /** What the adapter was trained on, where that is known. */
@@ -41,8 +41,6 @@ export interface EvaluateOptions<Scores extends Metrics = Metrics> {
   readonly split?: 'held-out' | 'all';
   /** What becomes of an example that cannot be loaded: `fail` (the default), or `skip`, which leaves it out and names it in the result. */
   readonly onBadSample?: BadSamplePolicy;
-  /** Accept an adapter that says it was trained on other weights. */
-  readonly allowBaseMismatch?: boolean;
   /** Called after each batch with the number of examples done and the total. */
   readonly onBatch?: (done: number, total: number) => void;
 }
@@ -62,73 +60,54 @@ export async function evaluate<Scores extends Metrics = Metrics>(
   model: Model,
   options: EvaluateOptions<Scores>,
 ): Promise<Evaluation<Scores>> {
-  const {
-    task,
-    adapter,
-    batchSize = trainDefaults.batchSize,
-    provider,
-    threads,
-    limit,
-    allowBaseMismatch = false,
-    onBatch,
-  } = options;
+  const { task, adapter, batchSize = trainDefaults.batchSize, limit, allowBaseMismatch = false, onBatch } = options;
   whole('batchSize', batchSize, 1, 1_000_000);
   checkMachine(
     options,
     model.registry.providers.map((each) => each.name),
   );
-  const onBadSample = oneOf('onBadSample', options.onBadSample ?? 'fail', ['fail', 'skip']);
+  const skips = oneOf('onBadSample', options.onBadSample ?? 'fail', ['fail', 'skip']) === 'skip';
   const split = oneOf('split', options.split ?? 'held-out', ['held-out', 'all']);
   const bad: BadSample[] = [];
-  const own = adapter ? modelFor<Model>(model, adapter) : model;
+  const own = adapter ? modelFor(model, adapter) : model;
   // Before the data: what these say of an adapter for another base would lead astray.
   if (adapter) await own.place(adapter, { allowBaseMismatch });
   const data = await guardedTask(task).prepare(own);
-  const leaveOut =
-    onBadSample === 'fail'
-      ? undefined
-      : (example: number, error: unknown): unknown =>
-          bad.push({
-            example: (data.measure ? undefined : kept?.[example]) ?? example,
-            message: error instanceof Error ? error.message : String(error),
-          });
-  const machine = {
-    allowBaseMismatch,
-    ...(provider === undefined ? {} : { provider }),
-    ...(threads === undefined ? {} : { threads }),
-  };
   const { asked, known, kept } = await examplesOf(data, split, task.name, adapter && options.trainedOn);
   const examples = kept ? only(asked, kept) : asked;
+  const leaveOut = (example: number, error: unknown): unknown =>
+    bad.push({
+      example: (data.measure ? undefined : kept?.[example]) ?? example,
+      message: error instanceof Error ? error.message : String(error),
+    });
+  const machine = { allowBaseMismatch, ...defined({ provider: options.provider, threads: options.threads }) };
+  const told = { batchSize, ...defined({ limit, onBatch, onBadSample: skips ? leaveOut : undefined }) };
   const evaluation = data.measure
     ? await measured(data, {
         model: own,
-        ...(adapter ? { adapter } : {}),
         options: machine,
-        batchSize,
-        ...(limit === undefined ? {} : { limit }),
-        ...(kept ? { examples: kept.slice(0, limit) } : {}),
-        ...(leaveOut ? { onBadSample: leaveOut } : {}),
-        ...(onBatch ? { onBatch } : {}),
+        ...told,
+        ...defined({ adapter, examples: kept?.slice(0, limit) }),
       })
     : await inOnePass();
   // A task that measures in its own way may not keep to what it is asked for.
   const isWhole = kept !== undefined && data.measure !== undefined && evaluation.examples === undefined;
-  const measuredExamples = isWhole ? asked : examples;
-  const total = Math.min(measuredExamples.length, limit ?? Infinity);
+  const total = Math.min((isWhole ? asked : examples).length, limit ?? Infinity);
   if (bad.length > 0 && bad.length === total) {
     throw new OnnxLoraError(
       'DATA_INVALID',
       `None of the ${bad.length} examples can be loaded. The first: ${bad[0]!.message}`,
     );
   }
-  const trained = kept && !isWhole ? 0 : known && [...known].filter((i) => i < total).length;
   return {
     ...(evaluation as Evaluation<Scores>),
     examples: total - bad.length,
-    ...(trained === undefined ? {} : { trainedOn: trained }),
-    ...(kept && !isWhole ? { leftOut: known!.size } : {}),
-    ...(data.head && !adapter ? { untrainedHead: true } : {}),
-    ...(bad.length > 0 ? { badSamples: bad } : {}),
+    ...defined({
+      trainedOn: kept && !isWhole ? 0 : known && [...known].filter((i) => i < total).length,
+      leftOut: kept && !isWhole ? known!.size : undefined,
+      untrainedHead: data.head && !adapter ? true : undefined,
+      badSamples: bad.length > 0 ? bad : undefined,
+    }),
   };
 
   async function inOnePass(): Promise<Evaluation> {
@@ -139,8 +118,7 @@ export async function evaluate<Scores extends Metrics = Metrics>(
     const run = (inputs: Feeds): Promise<Record<string, Tensor>> =>
       session.run(inputs, { adapter: adapter ? 'adapter' : null });
     try {
-      const found = await measure({ data, examples, batchSize, limit, run, onBadSample: leaveOut, onBatch });
-      return found!.withIntervals();
+      return (await measure({ data, examples, run, ...told }))!.withIntervals();
     } finally {
       await session.release();
     }
@@ -212,7 +190,7 @@ async function measured(
  */
 function headed(model: Model, { head }: PreparedTask, adapter: Adapter | undefined): Model {
   if (!head) return model;
-  if (!adapter) return attachHead<Model>(model, head).model;
+  if (!adapter) return attachHead(model, head).model;
   // The task was prepared for the base, and this is what became of it.
   if (adapter.notes.labels?.join('\n') === head.labels.join('\n')) return model;
   throw new OnnxLoraError(

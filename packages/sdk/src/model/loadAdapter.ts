@@ -5,15 +5,7 @@ import path from 'node:path';
 import { type Adapter, CONFIG_FILE } from '../adapter/adapter.ts';
 import { readAdapter } from '../adapter/storage/readAdapter.ts';
 import { systemFailure } from '../errors.ts';
-import { downloadAdapter, isHubId } from './opening/hub.ts';
-
-/** Options of {@link loadAdapter}. */
-export interface LoadAdapterOptions {
-  /** Branch, tag or commit, for a hub id. */
-  readonly revision?: string;
-  /** Called with the name of each file of a hub id that must be downloaded first. */
-  readonly onDownload?: (file: string) => void;
-}
+import { downloadAdapter, isHubId, type LoadAdapterOptions } from './opening/hub.ts';
 
 /**
  * Loads an adapter. Pickle files (`adapter_model.bin`) are refused: reading one runs code.
@@ -23,10 +15,10 @@ export interface LoadAdapterOptions {
  *   them; or a hub id such as `org/name`, whose files are taken from the hub client's cache, or downloaded into it
  * @throws OnnxLoraError `FILE_NOT_FOUND`, or `ADAPTER_INVALID` and `FILE_INVALID` naming the file and the remedy
  */
-export async function loadAdapter(source: string, { revision, onDownload }: LoadAdapterOptions = {}): Promise<Adapter> {
+export async function loadAdapter(source: string, options: LoadAdapterOptions = {}): Promise<Adapter> {
   const isOnHub = !existsSync(source) && isHubId(source);
   try {
-    return await readAdapter(isOnHub ? await downloadAdapter(source, revision, onDownload) : folderOf(source));
+    return await readAdapter(isOnHub ? await downloadAdapter(source, options) : folderOf(source));
   } catch (error) {
     throw systemFailure(error) ?? error;
   }

@@ -2,7 +2,7 @@
 
 import type { Adapter } from '../adapter/adapter.ts';
 import { didYouMean, OnnxLoraError } from '../errors.ts';
-import { guardedFactory } from '../plugin/guardedFactory.ts';
+import { guardedFactory } from '../plugin/guards/guardedFactory.ts';
 import { requireNamedAdapters, sourcesOf } from '../plugin/predict/sources.ts';
 import type { Answer, Predictor, PredictOptions, Source } from '../plugin/predictor.ts';
 import type { PredictorInput, PredictorOptions, TaskFactory } from '../plugin/taskFactory.ts';
@@ -55,7 +55,7 @@ export async function openPredictor(
   requireNamedAdapters(adapters);
   const all = [...(adapter ? [adapter] : []), ...Object.values(adapters)];
   requireSameAnswers(all);
-  const own = all[0] ? modelFor<Model>(model, all[0]) : model;
+  const own = all[0] ? modelFor(model, all[0]) : model;
   const factory = guardedFactory(typeof task === 'object' ? task : taskOf(own, task ?? all[0]?.notes.task));
   if (!factory.predictor) {
     throw new OnnxLoraError(

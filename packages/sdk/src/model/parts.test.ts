@@ -10,7 +10,7 @@ import { Adapter } from '../adapter/adapter.ts';
 import { weightsDigestInTurns } from '../graph/file/digest.ts';
 import { openOnnx, writeOnnx } from '../graph/file/onnxFile.ts';
 import type { GraphProto, ModelProto, NodeProto } from '../graph/proto.ts';
-import type { FamilyFiles, ModelFamily } from '../plugin/family.ts';
+import type { FamilyFiles, ModelFamily } from '../plugin/families/family.ts';
 import { float32, type Tensor } from '../runtime/tensor.ts';
 import type { LoraOptions } from './planning/loraOptions.ts';
 import { merge, unmerge } from './merging/merge.ts';

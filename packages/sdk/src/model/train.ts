@@ -4,11 +4,13 @@ import { createHash } from 'node:crypto';
 import { Adapter } from '../adapter/adapter.ts';
 import type { AdapterSession } from '../adapter/serving/session.ts';
 import { OnnxLoraError } from '../errors.ts';
-import { guardedTask } from '../plugin/guardedTask.ts';
+import { defined } from '../runtime/defined.ts';
+import { guardedTask } from '../plugin/guards/guardedTask.ts';
 import type { Metrics } from '../plugin/dataset.ts';
 import type { PreparedTask, ReportRequest } from '../plugin/preparedTask.ts';
 import { ortVersion } from '../runtime/ort.ts';
 import { Random } from '../runtime/random.ts';
+import type { Feeds } from '../runtime/tensor.ts';
 import { ParameterSet } from '../train/parameters.ts';
 import { ShuffledBatches } from '../train/sampling/sampler.ts';
 import { scheduleOf } from '../train/schedules/schedule.ts';
@@ -18,29 +20,31 @@ import type { TrainedGraph } from '../train/step/stepRequest.ts';
 import { Trainer } from '../train/trainer.ts';
 import { continueFrom } from './initial/continueFrom.ts';
 import { attachHead } from './head/attachHead.ts';
-import { modelFor } from './head/forAdapter.ts';
-import { withNotes, withTargetScaling } from './head/headedAdapter.ts';
+import { modelFor, withNotes, withTargetScaling } from './head/forAdapter.ts';
 import { probedHead } from './head/probedHead.ts';
 import { initialise, type Initialised } from './initial/initialise.ts';
 import { loadAdapter } from './loadAdapter.ts';
 import type { Model } from './model.ts';
 import { planAdapter } from './planning/planAdapter.ts';
-import { BadLosses } from './training/badLoss.ts';
 import { BatchQueue } from './training/batchQueue.ts';
 import { CheckpointFolder } from './training/checkpoints/checkpointFolder.ts';
 import { Evaluator, type EvaluatorRequest } from './training/evaluator.ts';
-import { identityOf, requireSameRun } from './training/checkpoints/identity.ts';
+import {
+  checkpointToResume,
+  identityOf,
+  requireNoOthers,
+  requireSameRun,
+  warningsOf,
+} from './training/checkpoints/resume.ts';
 import { keptPrefix } from './training/options/keptPrefix.ts';
-import { Objective, requireMetric } from './training/objective.ts';
-import { optimizerOf } from './training/options/optimizerOf.ts';
-import type { TrainOptions } from './training/options/options.ts';
-import { isOutOfMemory, outOfMemory } from './training/outOfMemory.ts';
+import { requireMetric } from './training/objective.ts';
+import { checked, evaluationSteps, groupsOf, metricOf, optimizerOf } from './training/options/checked.ts';
+import { trainDefaults, type TrainOptions } from './training/options/options.ts';
+import { memoryFailure } from './training/outOfMemory.ts';
 import { Run, throwIfAborted } from './training/run.ts';
 import type { TrainingRun } from './training/trainingRun.ts';
 import { parseRunState } from './training/checkpoints/runState.ts';
 import { digestOfOrder, meanBatchSize, samplingOrder } from './training/options/sampling.ts';
-import { checked, evaluationSteps, groupsOf, metricOf } from './training/options/checked.ts';
-import { checkpointToResume, requireNoOthers, warningsOf } from './training/checkpoints/resume.ts';
 
 /**
  * Trains an adapter. Returns once the first batch is loaded and the graph is built, so that mistakes in data, targets and
@@ -57,13 +61,13 @@ import { checkpointToResume, requireNoOthers, warningsOf } from './training/chec
  */
 export async function train<During extends Metrics = Metrics>(
   given: Model,
-  options: TrainOptions<During>,
+  asked: TrainOptions<During>,
 ): Promise<TrainingRun<During>> {
-  throwIfAborted(options.signal);
-  const settings = checked(options, given.registry);
-  const { lr, seed } = settings;
+  throwIfAborted(asked.signal);
+  const options = checked(asked, given.registry);
+  const { lr, seed, onBadSample } = options;
   const begun = typeof options.from === 'string' ? await loadAdapter(options.from) : options.from;
-  const own = begun ? modelFor<Model>(given, begun) : given;
+  const own = begun ? modelFor(given, begun) : given;
   // Mistakes in targets are told before data are read.
   if (!begun) planAdapter(given, options.lora);
   const from = await checkpointToResume(options);
@@ -71,31 +75,26 @@ export async function train<During extends Metrics = Metrics>(
   const data = await guardedTask(options.task).prepare(own);
   requireExamples(data);
   requireMetric(metricOf(options), () => data.metrics().result());
-  const session = {
-    ...(options.provider === undefined ? {} : { provider: options.provider }),
-    ...(options.threads === undefined ? {} : { threads: options.threads }),
-  };
+  const session = defined({ provider: options.provider, threads: options.threads });
   // A run that goes on has the values of its head.
-  const probed = from
-    ? undefined
-    : await probedHead(own, data, { session, batchSize: settings.batchSize, onBadSample: settings.onBadSample });
-  const headed = data.head && attachHead<Model>(own, data.head, { seed, ...(probed && { values: probed }) });
+  const probed = from ? undefined : await probedHead(own, data, { session, batchSize: options.batchSize, onBadSample });
+  const headed = data.head && attachHead(own, data.head, { seed, ...(probed && { values: probed }) });
   const whole = headed?.model ?? own;
   const sized = whole.withInputSizes(data.inputSizes ?? {}).withOutputs(data.outputs ?? []);
   // As graphs for other sizes are made, so that parameters come in one order whichever is built first.
   const model = data.smallerInputs ? sized.withoutKnownBranches() : sized;
   const lora = headed ? withHead(options.lora, headed.modules) : options.lora;
-  const batchSize = Math.min(settings.batchSize, data.train.length);
+  const batchSize = Math.min(options.batchSize, data.train.length);
   const order = samplingOrder(options.sampling, data.train, options.batchLength);
   const perBatch = meanBatchSize(data.train.length, batchSize, seed, order);
-  const perStep = perBatch * settings.accumulation;
-  const steps = options.steps ?? Math.ceil((settings.epochs * data.train.length) / perStep);
+  const perStep = perBatch * options.accumulationSteps;
+  const steps = options.steps ?? Math.ceil((options.epochs * data.train.length) / perStep);
   const evaluateEvery = evaluationSteps(options, data, perStep);
   const continued = begun && (await continueFrom(model, begun, headed?.modules ?? []));
   const planned = continued ? undefined : planAdapter(model, lora);
   const initial =
     continued ??
-    (await initialise({ model, planned: planned!, data, session, seed, batches: settings.initBatches, batchSize }));
+    (await initialise({ model, planned: planned!, data, session, seed, batches: options.initBatches, batchSize }));
   const { plan, config } = initial;
   const otherSizes: TrainedGraph[] = [];
   for (const sizes of data.smallerInputs ?? []) {
@@ -106,55 +105,56 @@ export async function train<During extends Metrics = Metrics>(
     otherSizes.push({ base: other.onnx.model, plan: there });
   }
   const base = await model.digest();
-  const groups = groupsOf(options, lr);
-  const rate = scheduleOf(settings.schedule, { steps, warmup: settings.warmup });
+  const groups = groupsOf(options);
+  const rate = scheduleOf(options.schedule, { steps, warmup: options.warmupSteps });
   const identity = identityOf(config, {
     base,
     task: options.task.name,
     examples: data.train.length,
     labels: data.head?.labels ?? null,
-    ...(data.inputSizes ? { inputSizes: data.inputSizes } : {}),
-    ...(data.smallerInputs ? { smallerInputs: data.smallerInputs } : {}),
+    ...defined({ inputSizes: data.inputSizes, smallerInputs: data.smallerInputs }),
     steps,
     batchSize,
-    accumulationSteps: settings.accumulation,
+    accumulationSteps: options.accumulationSteps,
     lr,
     optimizer: options.optimizer ?? 'adamw',
     groups,
     clip: options.clip,
-    ema: options.ema ?? false,
-    schedule: settings.schedule,
-    warmupSteps: settings.warmup,
+    ema: options.ema,
+    schedule: options.schedule,
+    warmupSteps: options.warmupSteps,
     seed,
     sampling: digestOfOrder(order),
     evaluateEvery,
     metric: options.metric,
     earlyStopping: options.earlyStopping,
-    loadBest: options.loadBest ?? false,
-    onBadLoss: settings.onBadLoss,
-    onBadSample: settings.onBadSample,
-    cachePrefix: options.cachePrefix ?? 'auto',
-    memory: settings.memory,
+    loadBest: options.loadBest,
+    onBadLoss: options.onBadLoss,
+    onBadSample,
+    cachePrefix: options.cachePrefix,
+    memory: options.memory,
     firstValues: continued?.digest ?? digestOf(initial),
   });
   const changes = from ? requireSameRun(from.folder, from.identity, identity) : [];
   const state = from && parseRunState(from.folder, from.state);
-  const prefix = keptPrefix(options.cachePrefix ?? 'auto', data.train, Math.round(steps * perStep));
+  const prefix = keptPrefix(options.cachePrefix, data.train, Math.round(steps * perStep));
   const trainer = new Trainer({
     base: model.onnx.model,
     plan,
     seed,
     otherSizes,
     loss: (g, outputs, targets) => data.loss(g, outputs, targets),
-    ...(data.lossWeight ? { lossWeight: (targets) => data.lossWeight!(targets) } : {}),
     runtime: model.workerRuntime,
     session,
-    ...(options.optimizer === undefined ? {} : { optimizer: optimizerOf(options.optimizer, model.registry) }),
     groups,
-    ...(options.clip === undefined ? {} : { clip: options.clip }),
-    ...(typeof prefix === 'string' ? {} : { prefix }),
-    memory: settings.memory,
-    ...(options.ema ? { ema: options.ema === true ? {} : options.ema } : {}),
+    memory: options.memory,
+    ...defined({
+      lossWeight: data.lossWeight && ((targets: Feeds) => data.lossWeight!(targets)),
+      optimizer: options.optimizer && optimizerOf(options.optimizer, model.registry),
+      clip: options.clip,
+      prefix: typeof prefix === 'string' ? undefined : prefix,
+      ema: options.ema === true ? {} : options.ema || undefined,
+    }),
     parameters: (inputs) => continued?.parameters(inputs, seed) ?? ParameterSet.initial(inputs, new Random(seed)),
     name: model.name,
   });
@@ -166,11 +166,11 @@ export async function train<During extends Metrics = Metrics>(
   const queue = new BatchQueue({
     data,
     sampler,
-    ahead: settings.prefetch,
+    ahead: options.prefetch,
     // One at least: the graph is built for the shapes of a batch.
-    batches: settings.accumulation * Math.max(1, steps - firstStep),
-    progress: (batch) => (firstStep + Math.floor(batch / settings.accumulation) + 1) / steps,
-    onBadSample: settings.onBadSample,
+    batches: options.accumulationSteps * Math.max(1, steps - firstStep),
+    progress: (batch) => (firstStep + Math.floor(batch / options.accumulationSteps) + 1) / steps,
+    onBadSample,
   });
   const { inputs, targets, rows } = await queue.first();
   // Trained on several sizes, it answers with the small ones where an input fits.
@@ -184,8 +184,9 @@ export async function train<During extends Metrics = Metrics>(
   const evaluator =
     evaluateEvery === undefined
       ? undefined
-      : new Evaluator({ model, data, batchSize: Math.round(perBatch), session, onBadSample: settings.onBadSample });
-  const checkpoints = options.checkpoints && new CheckpointFolder(options.checkpoints.folder, settings.keep);
+      : new Evaluator({ model, data, batchSize: Math.round(perBatch), session, onBadSample });
+  const { folder, keep = trainDefaults.keepCheckpoints } = options.checkpoints ?? {};
+  const checkpoints = folder === undefined ? undefined : new CheckpointFolder(folder, keep);
   try {
     const { provider, parameters } = await compile(trainer, inputs, targets, rows);
     if (from) trainer.load({ tensors: from.tensors, json: state!.trainer });
@@ -199,20 +200,15 @@ export async function train<During extends Metrics = Metrics>(
       trainer,
       data,
       queue,
-      accumulation: settings.accumulation,
+      options,
       batchSize: perBatch,
       steps,
       rate: (step) => lr * rate(step),
-      badLosses: new BadLosses(settings.onBadLoss, settings.maxBadLosses, state?.badLosses),
-      objective: new Objective(metricOf(options), options.earlyStopping, state?.objective),
       evaluator,
       evaluateEvery: evaluateEvery ?? Infinity,
-      loadBest: options.loadBest ?? false,
       checkpoints,
-      checkpointEvery: settings.checkpointEvery,
       identity,
       versions,
-      signal: options.signal,
       provider,
       trainableParameters: parameters.count,
       prefix: typeof prefix === 'string' ? { kept: false, reason: prefix } : trainer.prefix!,
@@ -298,7 +294,7 @@ async function compile(trainer: Trainer, ...feeds: Parameters<Trainer['compile']
   try {
     return await trainer.compile(...feeds);
   } catch (error) {
-    throw isOutOfMemory(error) ? outOfMemory(error, trainer.memoryPlan) : error;
+    throw memoryFailure(error, trainer.memoryPlan);
   }
 }
 

@@ -5,10 +5,10 @@
 
 import type { NodeProto } from '../graph/proto.ts';
 import type { Dim } from '../graph/value.ts';
-import { attribute, intAttribute, intsAttribute, stringAttribute } from '../graph/walk.ts';
+import { attribute, intsAttribute, stringAttribute } from '../graph/walk.ts';
 import { sizeOf } from '../runtime/tensor.ts';
 import { isKnownDomain } from './domains.ts';
-import { attributeOf, axisOf, equationOf, fromFront, permOf } from './schema.ts';
+import { attributeOf, axisOf, equationOf, fromFront, permOf, reducedAxes, sliceOperands } from './schema.ts';
 
 /** An axis of an operand, or `whole` where every position of the result reads all of it, and the same of it. */
 export type TracedAxis = number | 'whole';
@@ -189,13 +189,10 @@ const concat: AxisRule = (site) =>
 
 /** Along other axes, or along this one too where all of it is taken, in its order. */
 const slice: AxisRule = ({ node, axis, x, y }) => {
-  const starts = intsAttribute(node, 'starts') ?? x[1]?.ints;
-  const axes = x[3] ? numbersIn(x[3]) : (intsAttribute(node, 'axes') ?? starts?.map((_, i) => i));
-  const steps = x[4] ? numbersIn(x[4]) : starts?.map(() => 1);
-  if (!axes || !steps) return undefined;
-  const keeps = (each: number, i: number): boolean =>
-    fromFront(each, y.length) !== axis || (steps[i] === 1 && y[axis] === x[0]!.shape[axis]);
-  return axes.every(keeps) ? [axis] : undefined;
+  const { axes, steps } = sliceOperands(node, (i) => x[i]?.ints);
+  const keeps = (each: Dim, i: number): boolean =>
+    fromFront(Number(each), y.length) !== axis || (steps?.[i] === 1 && y[axis] === x[0]!.shape[axis]);
+  return axes?.every(keeps) ? [axis] : undefined;
 };
 
 const pad: AxisRule = ({ node, axis, x, y }) => {
@@ -216,7 +213,7 @@ const gather: AxisRule = (site) => {
 
 /** Of a packed table, with its scales. */
 const gatherQuantized: AxisRule = ({ node, axis, x: [data, indices] }) => {
-  const own = axis - fromFront(intAttribute(node, 'gather_axis', 0), data!.shape.length);
+  const own = axis - fromFront(attributeOf(node, 'gather_axis'), data!.shape.length);
   return own >= 0 && own < indices!.shape.length ? ['whole', own] : undefined;
 };
 
@@ -245,18 +242,9 @@ const keptAxis = ({ node, axis }: AxisSite, reduced: readonly number[]): readonl
   return reduced.includes(own) ? undefined : [own];
 };
 
-/** Axes as an attribute or as operand 1; all where there are none. */
 const reduction: AxisRule = (site) => {
-  const [data, given] = site.x;
-  const axes = given ? numbersIn(given) : intsAttribute(site.node, 'axes');
-  if (axes?.length)
-    return keptAxis(
-      site,
-      axes.map((each) => fromFront(each, data!.shape.length)),
-    );
-  // Without axes it is over all of them, or over none; where they are computed, nothing is known.
-  const isOverNone = !(given && !axes) && attributeOf(site.node, 'noop_with_empty_axes') === 1;
-  return isOverNone ? [site.axis] : undefined;
+  const axes = reducedAxes(site.node, site.x[0]!.shape.length, (i) => numbersIn(site.x[i]));
+  return axes && keptAxis(site, axes);
 };
 
 /**

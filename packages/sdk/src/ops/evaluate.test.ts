@@ -28,6 +28,12 @@ it.each<[string, (g: GraphBuilder, values: Given) => Value]>([
   ['orders and shapes', (g, { a }) => g.Squeeze(g.Reshape(g.Transpose(a, [2, 0, 1]), [4, 6, 1]), [2])],
   ['parts side by side', (g, { a, c }) => g.Concat([a, g.Expand(g.Unsqueeze(c, [0]), [2, 3, 2])], 2)],
   ['chosen parts', (g, { a }) => g.Gather(a, g.ints([3, 0, 0]), 2)],
+  ['parts backwards', (g, { a }) => g.Slice(a, [-1, 0], [-9, 2], [2, 1], [-2, 1])],
+  [
+    'roundings',
+    (g, { a }) => g.Mul(g.emit('Ceil', [g.Mul(a, 3)]), g.Add(g.emit('Round', [g.Mul(a, 5)]), g.emit('Sign', [a]))),
+  ],
+  ['bools', (g, { a, c }) => g.Where(g.And(g.Not(g.Less(a, 0)), g.LessOrEqual(a, c)), a, 2)],
   ['sums over dimensions', (g, { a }) => g.Add(g.ReduceSum(a, [1], true), g.ReduceMean(a, [0, 2], true))],
   ['norms', (g, { b }) => g.Sqrt(g.ReduceSumSquare(b, [1], false))],
   ['functions', (g, { b }) => g.Tanh(g.Mul(g.Exp(g.Neg(b)), g.Add(g.Sin(b), g.Cos(g.Log(b)))))],
@@ -61,6 +67,6 @@ it('an operator that is not known is named, with those that are', () => {
   const x: Value = { name: 'x', type: 'float32', shape: [2] };
   const result = g.Softplus(x);
   expect(() => evaluate(g, [[x, [1, 2]]], result)).toThrow(
-    /The operator Softplus cannot be computed .* known are Neg, /,
+    /The operator Softplus cannot be computed .* known are Abs, /,
   );
 });

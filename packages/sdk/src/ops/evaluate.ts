@@ -4,8 +4,9 @@ import { OnnxLoraError } from '../errors.ts';
 import type { GraphBuilder, Value } from '../graph/builder.ts';
 import type { NodeProto } from '../graph/proto.ts';
 import { readTensor } from '../graph/tensorData.ts';
-import { intAttribute, intsAttribute } from '../graph/walk.ts';
 import { sizeOf } from '../runtime/tensor.ts';
+import { ofOne, ofTwo } from './arithmetic.ts';
+import { axisOf, permOf, reducedAxes, slicedAxes } from './schema.ts';
 
 /** Numbers and their shape. */
 interface Wide {
@@ -70,46 +71,25 @@ const reduced =
   (compute: (x: number) => number, finish: (sum: number, count: number) => number = (sum) => sum): Rule =>
   ([x, axesInput], dims, node) => {
     const { data, dims: from } = x!;
-    const rank = from.length;
-    const listed = axesInput ? [...axesInput.data] : (intsAttribute(node, 'axes') ?? [...from.keys()]);
-    const axes = new Set(listed.map((axis) => (axis + rank) % rank));
-    const kept = from.map((dim, axis) => (axes.has(axis) ? 1 : dim));
+    const axes = reducedAxes(node, from.length, () => axesInput && [...axesInput.data])!;
+    const kept = from.map((dim, axis) => (axes.includes(axis) ? 1 : dim));
     const sums = new Float64Array(sizeOf(dims));
     const at = places(kept, from);
     for (let i = 0; i < data.length; i++) sums[at(i)]! += compute(data[i]!);
     return sums.map((sum) => finish(sum, data.length / sums.length));
   };
 
+function mapped<T>(table: Readonly<Record<string, T>>, rule: (compute: T) => Rule): Record<string, Rule> {
+  return Object.fromEntries(Object.entries(table).map(([op, compute]) => [op, rule(compute)]));
+}
+
 const rules: Readonly<Record<string, Rule>> = {
-  Neg: each((x) => -x),
-  Abs: each(Math.abs),
-  Sqrt: each(Math.sqrt),
-  Exp: each(Math.exp),
-  Log: each(Math.log),
-  Sin: each(Math.sin),
-  Cos: each(Math.cos),
-  Tanh: each(Math.tanh),
-  Sigmoid: each((x) => 1 / (1 + Math.exp(-x))),
-  Relu: each((x) => Math.max(x, 0)),
-  Reciprocal: each((x) => 1 / x),
-  Add: both((a, b) => a + b),
-  Sub: both((a, b) => a - b),
-  Mul: both((a, b) => a * b),
-  Div: both((a, b) => a / b),
-  Pow: both((a, b) => a ** b),
-  Max: both(Math.max),
-  Min: both(Math.min),
+  ...mapped(ofOne, each),
+  ...mapped(ofTwo, both),
   Where: (inputs, dims) => {
-    const [condition, yes, no] = inputs.map((input) => spread(input, dims)) as [
-      Float64Array,
-      Float64Array,
-      Float64Array,
-    ];
-    return condition.map((holds, i) => (holds ? yes[i]! : no[i]!));
+    const [condition, yes, no] = inputs.map((input) => spread(input, dims));
+    return condition!.map((holds, i) => (holds ? yes![i]! : no![i]!));
   },
-  Equal: both((a, b) => Number(a === b)),
-  Less: both((a, b) => Number(a < b)),
-  Greater: both((a, b) => Number(a > b)),
   // The shapes are inferred.
   Identity: same,
   Cast: same,
@@ -120,33 +100,24 @@ const rules: Readonly<Record<string, Rule>> = {
   Expand: ([x], dims) => spread(x!, dims),
   Transpose: ([x], dims, node) => {
     const { data, dims: from } = x!;
-    const perm = intsAttribute(node, 'perm') ?? [...from.keys()].reverse();
-    const steps = stridesOf(from);
-    return gathered(
-      data,
-      dims,
-      perm.map((axis) => steps[axis]!),
-    );
-  },
-  Slice: ([x, starts, , axesInput, stepsInput], dims) => {
-    const { data, dims: from } = x!;
     const strides = stridesOf(from);
-    const axes = axesInput ? [...axesInput.data] : [...starts!.data.keys()];
+    const steps = permOf(node, from.length).map((axis) => strides[axis]!);
+    return gathered(data, dims, steps);
+  },
+  Slice: (inputs, dims, node) => {
+    const { data, dims: from } = inputs[0]!;
+    const strides = stridesOf(from);
     let offset = 0;
-    axes.forEach((given, i) => {
-      const axis = (given + from.length) % from.length;
-      const step = stepsInput?.data[i] ?? 1;
-      const start = starts!.data[i]!;
-      const last = step > 0 ? from[axis]! : from[axis]! - 1;
-      offset += Math.min(Math.max(start < 0 ? start + from[axis]! : start, 0), last) * strides[axis]!;
+    for (const { axis, first, step } of slicedAxes(node, from, (i) => inputs[i] && [...inputs[i].data])!) {
+      offset += first * strides[axis]!;
       strides[axis]! *= step;
-    });
-    return new Float64Array(sizeOf(dims)).map((_, i) => data[offset + stepped(i, dims, strides)]!);
+    }
+    return gathered(data, dims, strides, offset);
   },
   MatMul: ([a, b], dims) => product(a!, b!, dims),
   Gather: ([x, indices], dims, node) => {
     const { data, dims: from } = x!;
-    const axis = (intAttribute(node, 'axis', 0) + from.length) % from.length;
+    const axis = axisOf(node, from.length);
     const inner = sizeOf(from.slice(axis + 1));
     const count = indices!.data.length;
     return new Float64Array(sizeOf(dims)).map((_, i) => {
@@ -156,7 +127,7 @@ const rules: Readonly<Record<string, Rule>> = {
     });
   },
   Concat: (inputs, dims, node) => {
-    const axis = (intAttribute(node, 'axis', 0) + dims.length) % dims.length;
+    const axis = axisOf(node, dims.length);
     const outer = sizeOf(dims.slice(0, axis));
     const result = new Float64Array(sizeOf(dims));
     let at = 0;
@@ -213,8 +184,8 @@ function spread({ data, dims }: Wide, to: readonly number[]): Float64Array {
   return new Float64Array(sizeOf(to)).map((_, i) => data[at(i)]!);
 }
 
-function gathered(data: Float64Array, dims: readonly number[], steps: readonly number[]): Float64Array {
-  return new Float64Array(sizeOf(dims)).map((_, i) => data[stepped(i, dims, steps)]!);
+function gathered(data: Float64Array, dims: readonly number[], steps: readonly number[], from = 0): Float64Array {
+  return new Float64Array(sizeOf(dims)).map((_, i) => data[from + stepped(i, dims, steps)]!);
 }
 
 function stepped(index: number, dims: readonly number[], steps: readonly number[]): number {

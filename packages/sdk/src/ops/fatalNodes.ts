@@ -7,8 +7,9 @@ import { OnnxLoraError } from '../errors.ts';
 import type { GraphProto, NodeProto } from '../graph/proto.ts';
 import { readTensor } from '../graph/tensorData.ts';
 import type { ValueType } from '../graph/value.ts';
-import { allGraphs, indexWhole } from '../graph/walk.ts';
+import { allNodes, indexWhole } from '../graph/walk.ts';
 import { sizeOf } from '../runtime/tensor.ts';
+import { isStandard } from './domains.ts';
 import { attributeOf } from './schema.ts';
 
 /** Constants beyond this many numbers are not looked through. */
@@ -26,7 +27,7 @@ const smallest: Readonly<Record<string, number>> = { int64: -(2 ** 63), int32: -
  * @throws OnnxLoraError `MODEL_INVALID` naming file and node
  */
 export function refuseFatalNodes(graph: GraphProto, types: ReadonlyMap<string, ValueType>, file: string): void {
-  const suspects = [...allGraphs(graph)].flatMap(({ node = [] }) => node.filter(maySuspect));
+  const suspects = [...allNodes(graph)].filter(maySuspect);
   if (suspects.length === 0) return;
   const { constants } = indexWhole(graph);
   const contents = (name = ''): readonly number[] => {
@@ -47,8 +48,8 @@ export function refuseFatalNodes(graph: GraphProto, types: ReadonlyMap<string, V
   }
 }
 
-function maySuspect({ domain = '', opType = '' }: NodeProto): boolean {
-  return (domain === '' || domain === 'ai.onnx') && ['Div', 'Mod', 'SplitToSequence'].includes(opType);
+function maySuspect({ domain, opType = '' }: NodeProto): boolean {
+  return isStandard(domain) && ['Div', 'Mod', 'SplitToSequence'].includes(opType);
 }
 
 function split(parts: readonly number[]): string | undefined {

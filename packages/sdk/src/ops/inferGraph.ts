@@ -4,6 +4,7 @@ import { dataTypeName } from '../graph/dataType.ts';
 import type { GraphProto, ModelProto, ValueInfoProto } from '../graph/proto.ts';
 import type { Dim, ValueType } from '../graph/value.ts';
 import { subgraphs } from '../graph/walk.ts';
+import { isStandard } from './domains.ts';
 import { inferNode, isImpossible } from './infer.ts';
 import { constantType } from './inference/sources.ts';
 import { controlFlow, isControlFlow, knownBranch, onlyBranch } from './inference/subgraphs.ts';
@@ -18,7 +19,7 @@ export interface Bindings {
 
 /** The opset version that a model imports for the standard operators. */
 export function opsetOf(model: ModelProto): number {
-  return model.opsetImport?.find(({ domain }) => !domain || domain === 'ai.onnx')?.version ?? 0;
+  return model.opsetImport?.find(({ domain }) => isStandard(domain))?.version ?? 0;
 }
 
 /** The type that a file declares for a value. */

@@ -1,25 +1,45 @@
 /** @file Attributes of operators with the defaults that their schemas give them, where more than one reader asks for them. */
 
 import type { NodeProto } from '../graph/proto.ts';
+import type { Dim } from '../graph/value.ts';
 import { floatAttribute, intAttribute, intsAttribute, stringAttribute } from '../graph/walk.ts';
+import { divideExactly } from './dim.ts';
 
-/** Defaults that all operators share which have the attribute. */
+/** Defaults of attributes, where no other is said of an operator below. */
 const defaults = {
+  activation: '',
   allowzero: 0,
+  alpha: 1,
+  approximate: 'none',
   auto_pad: 'NOTSET',
+  axis: 0,
   batch_dims: 0,
+  beta: 1,
   bits: 4,
   block_size: 0,
   blocksize: 1,
   channels_last: 0,
   direction: 'forward',
+  do_rotary: 0,
   epsilon: 1e-5,
   fmod: 0,
+  gamma: 1,
+  gather_axis: 0,
   group: 1,
+  interleaved: 0,
+  keep_aspect_ratio_policy: 'stretch',
   keepdims: 1,
+  kv_num_heads: 0,
   layout: 0,
+  mode: '',
   noop_with_empty_axes: 0,
+  num_heads: 0,
+  output_dtype: 0,
   p: 2,
+  q_num_heads: 0,
+  quant_type: -1,
+  quantize_axis: 1,
+  stash_type: 1,
   training_mode: 0,
   transA: 0,
   transB: 0,
@@ -29,25 +49,59 @@ const defaults = {
 
 type Defaults = typeof defaults;
 
-/** Where `axis` is not 0 by default. */
-const axes: Readonly<Record<string, number>> = {
-  DequantizeLinear: 1,
-  Flatten: 1,
-  LayerNormalization: -1,
-  LogSoftmax: -1,
-  LpNormalization: -1,
-  OneHot: -1,
-  QuantizeLinear: 1,
-  RMSNormalization: -1,
-  SimplifiedLayerNormalization: -1,
-  Softmax: -1,
-  TopK: -1,
+const floats: ReadonlySet<string> = new Set<keyof Defaults>(['alpha', 'beta', 'epsilon', 'gamma']);
+
+const lastAxis = { axis: -1 };
+
+/** What is other for an operator. */
+const ownDefaults: Readonly<Record<string, Partial<Defaults>>> = {
+  DepthToSpace: { mode: 'DCR' },
+  DequantizeLinear: { axis: 1 },
+  EmbedLayerNormalization: { epsilon: 1e-12 },
+  Flatten: { axis: 1 },
+  GatherBlockQuantized: { block_size: 128 },
+  GridSample: { mode: 'linear' },
+  GroupNorm: { channels_last: 1 },
+  HardSigmoid: { alpha: 0.2, beta: 0.5 },
+  LRN: { alpha: 1e-4, beta: 0.75 },
+  LayerNormalization: lastAxis,
+  LeakyRelu: { alpha: 0.01 },
+  LogSoftmax: lastAxis,
+  LpNormalization: lastAxis,
+  MatMulBnb4: { transB: 1 },
+  OneHot: lastAxis,
+  Pad: { mode: 'constant' },
+  QEmbedLayerNormalization: { epsilon: 1e-12 },
+  QLinearLeakyRelu: { alpha: 0.01 },
+  QuantizeLinear: { axis: 1 },
+  QuickGelu: { alpha: 1.702 },
+  RMSNormalization: lastAxis,
+  Resize: { mode: 'nearest' },
+  Selu: { alpha: 1.67326319217681884765625, gamma: 1.05070102214813232421875 },
+  SimplifiedLayerNormalization: lastAxis,
+  SkipGroupNorm: { channels_last: 1 },
+  SkipLayerNormalization: { epsilon: 1e-12 },
+  SkipSimplifiedLayerNormalization: { epsilon: 1e-12 },
+  Softmax: lastAxis,
+  TopK: lastAxis,
+  Upsample: { mode: 'nearest' },
 };
+
+const random: ReadonlySet<string> = new Set([
+  'RandomNormal', 'RandomNormalLike', 'RandomUniform', 'RandomUniformLike', 'Bernoulli', 'Multinomial',
+]); // prettier-ignore
+
+/** Whether a node gives something else each time: it draws, or drops what it draws of (since opset 12 where an input says so). */
+export function isRandom({ opType = '', input = [] }: NodeProto): boolean {
+  return random.has(opType) || (opType === 'Dropout' && Boolean(input[2]));
+}
 
 /** An attribute of a node, or its default. */
 export function attributeOf<Name extends keyof Defaults>(node: NodeProto, name: Name): Defaults[Name] {
-  const value: number | string = defaults[name];
-  const read = typeof value === 'string' ? stringAttribute : Number.isInteger(value) ? intAttribute : floatAttribute;
+  const { opType = '' } = node;
+  const own = Object.hasOwn(ownDefaults, opType) ? ownDefaults[opType]![name] : undefined;
+  const value: number | string = own ?? defaults[name];
+  const read = typeof value === 'string' ? stringAttribute : floats.has(name) ? floatAttribute : intAttribute;
   return (read as (node: NodeProto, name: string, fallback: unknown) => Defaults[Name])(node, name, value);
 }
 
@@ -60,7 +114,89 @@ export function fromFront(axis: number, rank: number): number {
 export function axisOf(node: NodeProto, rank: number, opset = 13): number {
   const { opType = '' } = node;
   const isOld = opset < 13 && (opType === 'Softmax' || opType === 'LogSoftmax');
-  return fromFront(intAttribute(node, 'axis', isOld ? 1 : (axes[opType] ?? 0)), rank);
+  return fromFront(isOld ? intAttribute(node, 'axis', 1) : attributeOf(node, 'axis'), rank);
+}
+
+/** Integers among the inputs of a node that the graph knows, by number of the input; undefined for others. */
+export type KnownInts = (input: number) => readonly number[] | undefined;
+
+/**
+ * The axes of a reduction, from the front: an attribute or input 1; all without either, or none where `noop_with_empty_axes`
+ * says so. Undefined where they are computed.
+ */
+export function reducedAxes(node: NodeProto, rank: number, ints: KnownInts): readonly number[] | undefined {
+  const axes = intsAttribute(node, 'axes') ?? ints(1);
+  if (!axes && node.input?.[1]) return undefined;
+  if (axes?.length) return axes.map((axis) => fromFront(axis, rank));
+  return attributeOf(node, 'noop_with_empty_axes') === 1 ? [] : Array.from({ length: rank }, (_, i) => i);
+}
+
+/** What a Slice takes of an axis: `count` positions from `first` on, `step` apart. */
+export interface SlicedAxis {
+  readonly axis: number;
+  readonly first: number;
+  readonly count: number;
+  readonly step: number;
+}
+
+/** What a Slice is told: lists of one length, of which some may be sizes that have a name; undefined for those not known. */
+export function sliceOperands<T extends Dim>(
+  node: NodeProto,
+  ints: (input: number) => readonly T[] | undefined,
+): Readonly<Record<'starts' | 'ends' | 'axes' | 'steps', readonly (T | number)[] | undefined>> {
+  const starts = intsAttribute(node, 'starts') ?? ints(1);
+  return {
+    starts,
+    ends: intsAttribute(node, 'ends') ?? ints(2),
+    axes: node.input?.[3] ? ints(3) : (intsAttribute(node, 'axes') ?? starts?.map((_, i) => i)),
+    steps: node.input?.[4] ? ints(4) : starts?.map(() => 1),
+  };
+}
+
+/** What a Slice takes of an operand; all of the axes that are not listed. Undefined where the graph does not know it. */
+export function slicedAxes(node: NodeProto, shape: readonly number[], ints: KnownInts): SlicedAxis[] | undefined {
+  const { starts, ends, axes, steps } = sliceOperands(node, ints);
+  if (!starts || !ends || !axes || !steps || steps.includes(0)) return undefined;
+  return axes.map((each, i) => {
+    const axis = fromFront(each, shape.length);
+    return { axis, step: steps[i]!, ...slicedRange(shape[axis] ?? 0, starts[i]!, ends[i]!, steps[i]!) };
+  });
+}
+
+/** Which of `size` positions `start:end:step` takes; negative numbers count from the end, what lies outside is cut off. */
+export function slicedRange(size: number, start: number, end: number, step: number): Omit<SlicedAxis, 'axis' | 'step'> {
+  const clamp = (value: number): number => {
+    const index = fromFront(value, size);
+    return step > 0 ? Math.min(Math.max(index, 0), size) : Math.min(Math.max(index, -1), size - 1);
+  };
+  const [first, last] = [clamp(start), clamp(end)];
+  return { first, count: Math.max(0, Math.ceil((last - first) / step)) };
+}
+
+/**
+ * The sizes of a Split's outputs: those that are given, as an attribute or input 1, or equal parts, of which the last may be
+ * smaller. Undefined where neither tells.
+ */
+export function splitSizes(
+  node: NodeProto,
+  total: Dim,
+  given: readonly Dim[] | undefined,
+): readonly (Dim | undefined)[] | undefined {
+  const sizes = intsAttribute(node, 'split') ?? given;
+  if (sizes || node.input?.[1]) return sizes;
+  const outputs = node.output ?? [];
+  const count = intAttribute(node, 'num_outputs', outputs.length);
+  if (typeof total !== 'number') return outputs.map(() => divideExactly(total, count));
+  const each = Math.ceil(total / count);
+  return outputs.map((_, i) => Math.max(0, Math.min(each, total - i * each)));
+}
+
+/** A list with `none` inserted where Unsqueeze inserts axes. */
+export function unsqueezed<T>(list: readonly T[], axes: readonly number[], none: T): T[] {
+  const rank = list.length + axes.length;
+  const inserted = new Set(axes.map((axis) => fromFront(axis, rank)));
+  const rest = [...list];
+  return Array.from({ length: rank }, (_, i) => (inserted.has(i) ? none : rest.shift()!));
 }
 
 /** The order in which a Transpose has the axes of its operand: all turned round by default. */
@@ -83,4 +219,50 @@ export function equationOf(node: NodeProto): Equation {
   const once = letters.filter((letter) => letters.indexOf(letter) === letters.lastIndexOf(letter)).sort();
   const result = written ?? `${left.includes('...') ? '...' : ''}${once.join('')}`;
   return { terms: left.split(','), result, isWritten: written !== undefined };
+}
+
+const weightInputs: Readonly<Record<string, readonly number[]>> = {
+  MatMul: [1, 0],
+  Gemm: [1, 0],
+  Einsum: [1, 0],
+  Conv: [1],
+  ConvTranspose: [1],
+  DeformConv: [1],
+  MatMulInteger: [1, 0],
+  ConvInteger: [1],
+  QLinearMatMul: [3],
+  QLinearConv: [3],
+  LSTM: [1, 2],
+  GRU: [1, 2],
+  RNN: [1, 2],
+  DynamicQuantizeLSTM: [1, 2],
+  AttnLSTM: [1, 2],
+  Attention: [1],
+  QAttention: [1],
+  DecoderAttention: [2, 3],
+  LongformerAttention: [1, 4],
+  DynamicQuantizeMatMul: [1],
+  MatMulIntegerToFloat: [1],
+  FusedMatMul: [1, 0],
+  TransposeMatMul: [1, 0],
+  FusedMatMulActivation: [1, 0],
+  FusedGemm: [1, 0],
+  GemmFastGelu: [1],
+  GemmFloat8: [1],
+  QGemm: [3],
+  FusedConv: [1],
+  NhwcConv: [1],
+  NhwcFusedConv: [1],
+  ConvTransposeWithDynamicPads: [1],
+  MatMulNBits: [1],
+  MatMulBnb4: [1],
+  MatMulFpQ4: [1],
+  SparseToDenseMatMul: [1, 0],
+  MoE: [2, 4],
+  QMoE: [2, 5],
+};
+
+/** Which inputs of an operator are weights that it multiplies what it reads with; where either may be, first the usual. */
+export function weightInputsOf({ opType = '' }: NodeProto): readonly number[] {
+  return Object.hasOwn(weightInputs, opType) ? weightInputs[opType]! : [];
 }

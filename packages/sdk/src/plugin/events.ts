@@ -1,7 +1,36 @@
-/** @file What a training run tells while it goes on: one type per kind of event, told apart by `type`. */
+/** @file What is found when held-out examples are measured, and what a training run tells while it goes on. */
 
-import type { Evaluation } from './evaluation.ts';
-import type { Metrics } from './dataset.ts';
+import type { MetricCollector, Metrics } from './dataset.ts';
+
+/** What a measurement finds. */
+export interface Evaluation<Scores extends Metrics = Metrics> {
+  /** Metrics by name; the first is the one by which models are compared. */
+  readonly metrics: Scores;
+  /** Counts `[true class, predicted class]`, where the task has classes. */
+  readonly confusion?: ReturnType<NonNullable<MetricCollector['confusion']>>;
+  /** Intervals that hold metrics with a probability of 95%, where the task gives them. */
+  readonly intervals?: ReturnType<NonNullable<MetricCollector['intervals']>>;
+  /** How many examples were measured. */
+  readonly examples: number;
+  /** How long it took. */
+  readonly seconds: number;
+  /** How many of these the adapter was trained on, where that is known. */
+  readonly trainedOn?: number;
+  /** How many others were left out, since the adapter was trained on them. */
+  readonly leftOut?: number;
+  /** True where the base has no head for the data's labels, and its answers are those of one that was never trained. */
+  readonly untrainedHead?: boolean;
+  /** Examples that `evaluate` left out, because they could not be loaded. */
+  readonly badSamples?: readonly BadSample[];
+}
+
+/** An example that could not be loaded. */
+export interface BadSample {
+  /** Its index in the task's data. */
+  readonly example: number;
+  /** Why: it names the file. */
+  readonly message: string;
+}
 
 /** One optimizer step was made. */
 export interface StepEvent {
@@ -27,20 +56,15 @@ export interface StepEvent {
 }
 
 /** Held-out data was measured. */
-export interface EvaluationEvent<Scores extends Metrics = Metrics> {
+export interface EvaluationEvent<Scores extends Metrics = Metrics> extends Pick<
+  Evaluation<Scores>,
+  'metrics' | 'confusion' | 'examples' | 'seconds'
+> {
   readonly type: 'evaluation';
   /** The steps made before. */
   readonly step: number;
-  /** Metrics by name; the first is the one by which evaluations are compared. */
-  readonly metrics: Scores;
-  /** Counts `[true class, predicted class]`, where the task has classes. */
-  readonly confusion?: Evaluation['confusion'];
   /** Intervals that hold metrics with a probability of 95%, where the task gives them: of the last evaluation, and with `loadBest` of the best. */
   readonly intervals?: Evaluation['intervals'];
-  /** How many examples were measured. */
-  readonly examples: number;
-  /** How long it took. */
-  readonly seconds: number;
   /** True when no evaluation of this run was better. */
   readonly best: boolean;
 }
@@ -68,14 +92,10 @@ export interface SkippedEvent {
 }
 
 /** An example could not be loaded and was left out. */
-export interface BadSampleEvent {
+export interface BadSampleEvent extends BadSample {
   readonly type: 'badSample';
   /** Steps made before. */
   readonly step: number;
-  /** Its index in the task's training data. */
-  readonly example: number;
-  /** Why: it names the file. */
-  readonly message: string;
   /** How many different examples were left out so far. */
   readonly count: number;
 }

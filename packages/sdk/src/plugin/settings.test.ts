@@ -1,9 +1,9 @@
 /** @file Tests of tables of settings: what is taken, which options it gives, and how what cannot be is refused. */
 
 import { describe, expect, it, test } from 'vitest';
-import { definePlugin } from './definePlugin.ts';
-import { guardedFactory } from './guardedFactory.ts';
-import { loadPlugins } from './loadPlugins.ts';
+import { definePlugin } from './registry/definePlugin.ts';
+import { guardedFactory } from './guards/guardedFactory.ts';
+import { loadPlugins } from './registry/loadPlugins.ts';
 import { settingsOf } from './settings.ts';
 import type { TaskFactory } from './taskFactory.ts';
 

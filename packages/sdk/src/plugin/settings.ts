@@ -28,21 +28,17 @@ export interface NumberBounds {
 }
 
 /** What a setting is called and takes, as commands, files, help and schemas need it. */
-export interface SettingInfo extends NumberBounds {
+export interface SettingInfo extends NumberBounds, Pick<DescribedSetting, 'description' | 'default'> {
   /** In camel case: `groupColumn`. */
   readonly name: string;
   /** What values it takes: `flag` is true or false, `texts` a list, `choice` one of the words in `of`, `other` what `schema` says. */
   readonly kind: 'text' | 'texts' | 'flag' | 'number' | 'choice' | 'other';
-  /** One line for `--help`. */
-  readonly description: string;
   /** The words of a choice. */
   readonly of?: readonly string[];
   /** Words that a number may be instead: `auto`. */
   readonly or?: readonly string[];
   /** What checks values of no usual kind; messages go on after the name: `must be a folder, or a fraction`. */
   readonly schema?: z.ZodType;
-  /** What it is where nobody sets it; absent where that depends on other things. */
-  readonly default?: string | number | boolean;
 }
 
 /** What every row says of its setting. */

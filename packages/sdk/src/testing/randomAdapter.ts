@@ -3,9 +3,8 @@
 import { Adapter } from '../adapter/adapter.ts';
 import { injectAdapters } from '../lora/inject.ts';
 import { ByTuner } from '../lora/tunings/byTuner.ts';
-import type { LoraOptions } from '../model/planning/loraOptions.ts';
+import type { LoraOptions, PlannedAdapter } from '../model/planning/loraOptions.ts';
 import type { Model } from '../model/model.ts';
-import type { PlannedAdapter } from '../model/planning/plannedAdapter.ts';
 import { planAdapter } from '../model/planning/planAdapter.ts';
 import { Random } from '../runtime/random.ts';
 import { ParameterSet } from '../train/parameters.ts';

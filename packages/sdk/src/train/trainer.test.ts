@@ -12,7 +12,7 @@ import { Random } from '../runtime/random.ts';
 import { type Feeds, float32, type Tensor } from '../runtime/tensor.ts';
 import { GradientMean } from './step/gradientMean.ts';
 import { MaskDrawer } from './dropout.ts';
-import type { LossAndGradients } from './step/lossAndGradients.ts';
+import type { LossAndGradients } from './step/gradientMean.ts';
 import { withoutDecay } from './groups.ts';
 import { meanSquaredError } from './losses/index.ts';
 import { optimizerNames } from './optimizers/named.ts';

@@ -9,7 +9,7 @@ import { Ema, type EmaOptions } from './ema.ts';
 import { GradientStep } from './step/gradientStep.ts';
 import type { GradientStepRequest, MemoryPlan } from './step/stepRequest.ts';
 import { applyGroups, type ParameterGroup, type ParameterRule } from './groups.ts';
-import type { LossAndGradients } from './step/lossAndGradients.ts';
+import type { LossAndGradients } from './step/gradientMean.ts';
 import { LossScale, type LossScalingOptions } from './step/lossScale.ts';
 import { createOptimizer, type OptimizerName, type OptimizerOptions } from './optimizers/named.ts';
 import { notNegative } from './optimizers/numbers.ts';
@@ -17,7 +17,7 @@ import type { Optimizer } from './optimizers/optimizer.ts';
 import type { ParameterSet } from './parameters.ts';
 import type { PrefixReport } from './prefix/prefixOptions.ts';
 import { readTrainerState, type TrainerState, writeTrainerState } from './trainerState.ts';
-import { inTurns } from './turns.ts';
+import { inTurns } from '../graph/turns.ts';
 
 /** What a step computes on the way. */
 export interface StepResult {

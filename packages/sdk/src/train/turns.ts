@@ -1,25 +1,7 @@
-/** @file Long work on the main thread in short turns, so that the event loop never waits for it. */
-
-/** How long work may hold the thread before others get their turn, in milliseconds. */
-const TURN_MS = 6;
+/** @file Loops over many numbers in slices, between which the event loop may turn. */
 
 /** Numbers that are worked through between two looks at the clock: well under a millisecond of the slowest optimizer. */
 const SLICE = 1 << 15;
-
-/**
- * Does work to its end, and lets the event loop turn whenever the work has held the thread for some milliseconds. The work
- * yields wherever it may be interrupted; where it is depends on the clock, so nothing that it computes may.
- */
-export async function inTurns<T>(work: Generator<void, T>): Promise<T> {
-  let since = performance.now();
-  for (;;) {
-    const { done, value } = work.next();
-    if (done) return value;
-    if (performance.now() - since < TURN_MS) continue;
-    await new Promise<void>((resolve) => setImmediate(resolve));
-    since = performance.now();
-  }
-}
 
 /** Calls `work` with consecutive ranges `[from, to)` that make up `[0, length)`, and yields after each. */
 export function* slices(

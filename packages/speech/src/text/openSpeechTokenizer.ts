@@ -103,7 +103,7 @@ function ctcFrom(
     wordDelimiter: special('word_delimiter_token', '|'),
     space: special('replace_word_delimiter_char', ' '),
     isLowerCase: config['do_lower_case'] === true,
-    where: path,
+    file: path,
   };
   return new CtcTokenizer(ids, names);
 }

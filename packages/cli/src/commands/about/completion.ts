@@ -1,30 +1,29 @@
 /** @file `onnx-lora completion`: the script by which a shell completes the command. */
 
-import { Argument, Command } from 'commander';
+import { Argument, type Command } from 'commander';
 import { bashScript } from './bash.ts';
 import { completable } from './completable.ts';
 import { fishScript } from './fish.ts';
 import { zshScript } from './zsh.ts';
 import type { Context } from '../../context.ts';
-import { addExamples } from '../../options.ts';
+import { commandOf } from '../../options.ts';
 
 // Scripts that hold all words, rather than ones that ask the command: that would take a second for each press of Tab.
 const scripts = { bash: bashScript, zsh: zshScript, fish: fishScript };
 
 /** Makes the command. */
 export function completionCommand({ terminal, registry }: Context): Command {
-  const command = new Command('completion')
-    .summary('print the script by which a shell completes onnx-lora')
-    .description(
+  const command = commandOf({
+    name: 'completion',
+    summary: 'print the script by which a shell completes onnx-lora',
+    description:
       'Prints a script that has the shell complete commands, flags, and what follows them: names of tasks, providers, optimizers and the like, or files. The script holds all of it and needs to be printed anew after an update.',
-    )
-    .addArgument(new Argument('<shell>', 'the shell').choices(Object.keys(scripts)));
-  addExamples(
-    command,
-    'source <(onnx-lora completion bash)   # in ~/.bashrc',
-    'source <(onnx-lora completion zsh)    # in ~/.zshrc, after compinit',
-    'onnx-lora completion fish > ~/.config/fish/completions/onnx-lora.fish',
-  );
+    examples: [
+      'source <(onnx-lora completion bash)   # in ~/.bashrc',
+      'source <(onnx-lora completion zsh)    # in ~/.zshrc, after compinit',
+      'onnx-lora completion fish > ~/.config/fish/completions/onnx-lora.fish',
+    ],
+  }).addArgument(new Argument('<shell>', 'the shell').choices(Object.keys(scripts)));
   return command.action((shell: keyof typeof scripts) =>
     terminal.print(scripts[shell](completable(command.parent!, registry()))),
   );

@@ -3,28 +3,28 @@
 import type { ErrorCode } from '@onnx-lora/sdk';
 import { didYouMean } from '@onnx-lora/sdk/plugin';
 import { errorCodes } from '@onnx-lora/sdk/core';
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import type { Context } from '../../context.ts';
 import { usageError } from '../../terminal/errors.ts';
-import { addExamples, addOutput, type OutputFlags } from '../../options.ts';
+import { commandOf, type Flags } from '../../options.ts';
 import { formatTable } from '../../terminal/table.ts';
 
 const codes = Object.keys(errorCodes) as ErrorCode[];
 
 /** Makes the command. */
 export function explainCommand({ terminal }: Context): Command {
-  const command = new Command('explain')
-    .summary('explain an error code')
-    .description(
+  return commandOf({
+    name: 'explain',
+    summary: 'explain an error code',
+    description:
       'Says what an error code means, what it comes from, and what to do about it; without a code, lists them all. Programs find the code of an OnnxLoraError in its property code.',
-    )
-    .argument('[code]', 'an error code, such as TARGET_NOT_FOUND');
-  addOutput(command);
-  addExamples(command, 'onnx-lora explain', 'onnx-lora explain TARGET_NOT_FOUND');
-  return command.action((word: string | undefined, { json }: OutputFlags) => {
+    words: { '[code]': 'an error code, such as TARGET_NOT_FOUND' },
+    flags: ['output'],
+    examples: ['onnx-lora explain', 'onnx-lora explain TARGET_NOT_FOUND'],
+  }).action((word: string | undefined, flags: Flags) => {
     const shown = word === undefined ? codes : [find(word)];
-    if (json) terminal.printJson(shown.map((code) => ({ code, ...errorCodes[code] })));
-    else for (const line of word === undefined ? list() : details(shown[0]!)) terminal.print(line);
+    const told = shown.map((code) => ({ code, ...errorCodes[code] }));
+    terminal.result(flags, told, () => (word === undefined ? list() : details(shown[0]!)));
   });
 }
 

@@ -8,53 +8,38 @@ import {
   type PreprocessorFactory,
   type TaskFactory,
 } from '@onnx-lora/sdk/plugin';
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { type Context, ownPlugins } from '../../context.ts';
-import { printable } from '../../terminal/errors.ts';
-import { addExamples, addOutput, type OutputFlags } from '../../options.ts';
+import { commandOf, type Flags } from '../../options.ts';
 import { type InstalledPackage, PLUGIN_KEYWORD } from '../../plugins/installed.ts';
 import { notLoaded } from '../../plugins/notLoaded.ts';
 import { formatTable } from '../../terminal/table.ts';
 
 /** Makes the command. */
 export function pluginsCommand(context: Context): Command {
-  const command = new Command('plugins')
-    .summary('list plugins and what they bring')
-    .description(
-      `Lists the plugins that are loaded, those of --plugin among them, with what they bring, and the packages installed here that say they are plugins (by the keyword ${PLUGIN_KEYWORD}). A package is not loaded before you ask for it, since loading runs its code.`,
-    );
-  addOutput(command);
-  addExamples(
-    command,
-    'onnx-lora plugins',
-    'onnx-lora plugins --plugin onnx-lora-cells          # what this one brings',
-    'onnx-lora train models/cells --data photos --plugin onnx-lora-cells',
-  );
-  return command.action(({ json }: OutputFlags) => {
-    const { terminal } = context;
-    const print = (line: string): void => terminal.print(printable(line));
+  return commandOf({
+    name: 'plugins',
+    summary: 'list plugins and what they bring',
+    description: `Lists the plugins that are loaded, those of --plugin among them, with what they bring, and the packages installed here that say they are plugins (by the keyword ${PLUGIN_KEYWORD}). A package is not loaded before you ask for it, since loading runs its code.`,
+    flags: ['output'],
+    examples: [
+      'onnx-lora plugins',
+      'onnx-lora plugins --plugin onnx-lora-cells          # what this one brings',
+      'onnx-lora train models/cells --data photos --plugin onnx-lora-cells',
+    ],
+  }).action((flags: Flags) => {
     const { plugins, broughtBy } = context.registry();
     const installed = notLoaded(context);
-    if (json) {
-      terminal.printJson({
-        loaded: plugins.map((plugin) => ({
-          ...facts(plugin),
-          own: ownPlugins.includes(plugin),
-          ...names(broughtBy(plugin)),
-        })),
-        installed,
-      });
-      return;
-    }
-    for (const plugin of plugins) {
-      const { name, version, description } = facts(plugin);
-      const from = ownPlugins.includes(plugin) ? 'comes with the command' : 'asked for';
-      print(`${[name, version].filter(Boolean).join(' ')}  (${from})`);
-      if (description) print(`  ${description}`);
-      const rows = Object.entries(names(broughtBy(plugin))).map(([kind, list]) => [`  ${kind}`, list.join(', ')]);
-      for (const line of formatTable(rows)) print(line);
-    }
-    for (const line of listed(installed)) print(line);
+    const loaded = plugins.map((plugin) => ({ ...facts(plugin), own: ownPlugins.includes(plugin), brought: names(broughtBy(plugin)) })); // prettier-ignore
+    const told = { loaded: loaded.map(({ brought, ...plugin }) => ({ ...plugin, ...brought })), installed };
+    context.terminal.result(flags, told, () => [
+      ...loaded.flatMap(({ name, version, description, own, brought }) => [
+        `${[name, version].filter(Boolean).join(' ')}  (${own ? 'comes with the command' : 'asked for'})`,
+        ...(description ? [`  ${description}`] : []),
+        ...formatTable(Object.entries(brought).map(([kind, list]) => [`  ${kind}`, list.join(', ')])),
+      ]),
+      ...listed(installed),
+    ]);
   });
 }
 

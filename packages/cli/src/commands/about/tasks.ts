@@ -1,40 +1,34 @@
 /** @file `onnx-lora tasks`: what can be learned, and the settings that each task has of its own. */
 
 import { didYouMean, type SettingInfo, type TaskFactory } from '@onnx-lora/sdk/plugin';
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import type { Context } from '../../context.ts';
 import { usageError } from '../../terminal/errors.ts';
-import { addExamples, addOutput, type OutputFlags } from '../../options.ts';
+import { commandOf, type Flags } from '../../options.ts';
 import { keyOf, type SettingName } from '../../settings/setting.ts';
 import { formatTable } from '../../terminal/table.ts';
 
 /** Makes the command. */
 export function tasksCommand(context: Context): Command {
-  const command = new Command('tasks')
-    .summary('list tasks and their settings')
-    .description('Lists what --task may be; with a name, the settings that --set gives this task.')
-    .argument('[task]', 'one of the tasks');
-  addOutput(command);
-  addExamples(command, 'onnx-lora tasks', 'onnx-lora tasks image-classification');
-  return command.action((name: string | undefined, { json }: OutputFlags) => {
-    const { terminal } = context;
+  return commandOf({
+    name: 'tasks',
+    summary: 'list tasks and their settings',
+    description: 'Lists what --task may be; with a name, the settings that --set gives this task.',
+    words: { '[task]': 'one of the tasks' },
+    flags: ['output'],
+    examples: ['onnx-lora tasks', 'onnx-lora tasks image-classification'],
+  }).action((name: string | undefined, flags: Flags) => {
     const { tasks } = context.registry();
     const shown = name === undefined ? tasks : [find(name, tasks)];
-    if (json) {
-      terminal.printJson(
-        shown.map(({ name: task, description, settings, defaults = {} }) => ({
-          name: task,
-          description,
-          settings: settings?.rows ?? [],
-          defaults,
-        })),
-      );
-      return;
-    }
-    for (const line of name === undefined
-      ? formatTable(tasks.map((task) => [task.name, task.description]))
-      : details(shown[0]!))
-      terminal.print(line);
+    const told = shown.map(({ name: task, description, settings, defaults = {} }) => ({
+      name: task,
+      description,
+      settings: settings?.rows ?? [],
+      defaults,
+    }));
+    context.terminal.result(flags, told, () =>
+      name === undefined ? formatTable(tasks.map((task) => [task.name, task.description])) : details(shown[0]!),
+    );
   });
 }
 

@@ -1,26 +1,19 @@
 /** @file `onnx-lora combine`: one adapter from several. */
 
 import { existsSync } from 'node:fs';
-import { combineAdapters, combineMethods, type CombineOptions, loadAdapter, saveOnnxAdapter } from '@onnx-lora/sdk';
-import { Command, Option } from 'commander';
+import { combineAdapters, combineMethods, type CombineOptions, saveOnnxAdapter } from '@onnx-lora/sdk';
+import { type Command, Option } from 'commander';
 import type { Context } from '../../context.ts';
 import { usageError } from '../../terminal/errors.ts';
-import {
-  addExamples,
-  addOutput,
-  addOverwrite,
-  addSettings,
-  type OutputFlags,
-  type OverwriteFlags,
-} from '../../options.ts';
+import { commandOf, type Flags } from '../../options.ts';
+import { loadWeighted, readNumber } from './adapterList.ts';
 import { readSettings } from '../../settings/readSettings.ts';
 import { adapterPlaces, isFolder, requireFlag, requireFree, requireOther, requireOutFile } from '../../sources.ts';
 import { grouped } from '../../terminal/table.ts';
 
 const ENDING = '.onnx_adapter';
 
-interface CombineFlags extends OutputFlags, OverwriteFlags {
-  readonly weight?: readonly string[];
+interface CombineFlags extends Flags {
   readonly method: string;
   readonly rank?: string;
   readonly density?: string;
@@ -30,64 +23,56 @@ interface CombineFlags extends OutputFlags, OverwriteFlags {
 
 /** Makes the command. */
 export function combineCommand(context: Context): Command {
-  const command = new Command('combine')
-    .summary('make one adapter out of several')
-    .description(
-      `Adds adapters of one base model up, each with a weight, or merges them by another method. The result is a plain LoRA adapter with scaling 1, written as a PEFT folder, or as an ${ENDING} where the name of --out says so.`,
-    )
-    .argument('<adapters...>', `PEFT folders, folders of training runs, or ${ENDING} files`)
-    .addOption(
+  return commandOf({
+    name: 'combine',
+    summary: 'make one adapter out of several',
+    description: `Adds adapters of one base model up, each with a weight, or merges them by another method. The result is a plain LoRA adapter with scaling 1, written as a PEFT folder, or as an ${ENDING} where the name of --out says so.`,
+    words: { '<adapters...>': `PEFT folders, folders of training runs, or ${ENDING} files` },
+    flags: [
+      'weights',
+      new Option('--method <name>', `how: ${combineMethods.join(', ')}`).default('linear'),
       new Option(
-        '--weight <x>',
-        'weight of an adapter; once per adapter, in their order, or with commas between (default: 1 each)',
-      ).argParser((text: string, before: readonly string[] | undefined) => [...(before ?? []), ...text.split(',')]),
-    )
-    .option('--method <name>', `how: ${combineMethods.join(', ')}`, 'linear')
-    .option('--rank <n>', 'rank of the result, or full; not for linear and cat (default: the largest of each module)')
-    .option('--density <x>', 'fraction of entries that ties, dare_* and magnitude_prune keep')
-    .option('--majority-sign <which>', 'whose sign wins with ties and dare_ties: total or frequency (default: total)')
-    .option('--compat <tool>', 'peft: the numbers that PEFT 0.21 gives, cross terms included');
-  addSettings(command, ['seed', 'out'], {
-    seed: 'seed of the random methods (default: 0)',
-    out: `where the result is written: a folder, or a file that ends in ${ENDING}`,
-  });
-  addOverwrite(command);
-  addOutput(command);
-  addExamples(
-    command,
-    'onnx-lora combine runs/cats runs/birds --weight 0.7 --weight 0.3 -o both',
-    'onnx-lora combine runs/cats runs/birds --method svd --rank 16 -o both',
-    'onnx-lora combine runs/polite runs/rude --weight=1,-0.5 -o more-polite   # a negative weight subtracts',
-  );
-  return command.action(async (names: readonly string[], flags: CombineFlags) => {
+        '--rank <n>',
+        'rank of the result, or full; not for linear and cat (default: the largest of each module)',
+      ),
+      new Option('--density <x>', 'fraction of entries that ties, dare_* and magnitude_prune keep'),
+      new Option(
+        '--majority-sign <which>',
+        'whose sign wins with ties and dare_ties: total or frequency (default: total)',
+      ),
+      new Option('--compat <tool>', 'peft: the numbers that PEFT 0.21 gives, cross terms included'),
+      ['seed', 'seed of the random methods (default: 0)'],
+      ['out', `where the result is written: a folder, or a file that ends in ${ENDING}`],
+      'overwrite',
+      'output',
+    ],
+    examples: [
+      'onnx-lora combine runs/cats runs/birds --weight 0.7 --weight 0.3 -o both',
+      'onnx-lora combine runs/cats runs/birds --method svd --rank 16 -o both',
+      'onnx-lora combine runs/polite runs/rude --weight=1,-0.5 -o more-polite   # a negative weight subtracts',
+    ],
+  }).action(async (names: readonly string[], flags: CombineFlags) => {
     const { seed, out: given } = await readSettings({ ...flags }, undefined);
     const out = requireFlag(given, 'out', `name the folder, or the ${ENDING} file, to write`);
     requireOut(out, names);
     requireFree(adapterPlaces(out), flags);
-    const weights = readWeights(flags.weight, names.length);
     const options = readOptions(flags, seed);
-    const adapters = await Promise.all(names.map((name) => loadAdapter(name)));
-    const combined = combineAdapters(
-      adapters.map((adapter, i) => ({ adapter, weight: weights[i]!, name: names[i]! })),
-      options,
-    );
+    const adapters = await loadWeighted(names, flags);
+    const combined = combineAdapters(adapters, options);
     await (out.endsWith(ENDING) ? saveOnnxAdapter(combined, out) : combined.save(out));
     const { r, rankPattern } = combined.config;
     const ranks = Object.values(rankPattern);
     const largest = ranks.length > 0 ? Math.max(...ranks) : r;
-    if (flags.json) {
-      context.terminal.printJson({
-        out,
-        method: options.method,
-        weights,
-        rank: largest,
-        parameters: combined.parameterCount,
-      });
-    } else {
-      context.terminal.print(
-        `Wrote ${out}: ${names.length} adapters in one of rank ${ranks.length > 0 ? 'up to ' : ''}${largest}, ${grouped(combined.parameterCount)} parameters.`,
-      );
-    }
+    const told = {
+      out,
+      method: options.method,
+      weights: adapters.map(({ weight }) => weight),
+      rank: largest,
+      parameters: combined.parameterCount,
+    };
+    context.terminal.result(flags, told, () => [
+      `Wrote ${out}: ${names.length} adapters in one of rank ${ranks.length > 0 ? 'up to ' : ''}${largest}, ${grouped(combined.parameterCount)} parameters.`,
+    ]);
   });
 }
 
@@ -96,16 +81,6 @@ function requireOut(out: string, sources: readonly string[]): void {
   if (out.endsWith(ENDING)) requireOutFile(out, ENDING);
   else if (existsSync(out) && !isFolder(out)) throw usageError(`"${out}" is a file. Name a folder.`);
   requireOther(out, sources);
-}
-
-function readWeights(given: readonly string[] | undefined, count: number): number[] {
-  if (given === undefined) return Array.from({ length: count }, () => 1);
-  if (given.length !== count) {
-    throw usageError(
-      `${count} adapters are named, but the number of weights is ${given.length}. Give --weight once per adapter, in their order.`,
-    );
-  }
-  return given.map((text) => readNumber('weight', text));
 }
 
 /** The SDK checks the values; here only what must be a number becomes one. */
@@ -120,10 +95,4 @@ function readOptions(flags: CombineFlags, seed: number | undefined): CombineOpti
     ...(seed === undefined ? {} : { seed }),
   };
   return options as CombineOptions;
-}
-
-function readNumber(flag: string, text: string): number {
-  const number = Number(text);
-  if (text.trim() !== '' && Number.isFinite(number)) return number;
-  throw usageError(`--${flag} must be a number, but it is ${JSON.stringify(text)}.`);
 }

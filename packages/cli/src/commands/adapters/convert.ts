@@ -1,19 +1,12 @@
 /** @file `onnx-lora convert`: a PEFT folder becomes an .onnx_adapter, and back; names of transformers 4 become those of 5. */
 
 import { existsSync } from 'node:fs';
-import { type Adapter, loadAdapter, type Model, saveOnnxAdapter, toPlainLora } from '@onnx-lora/sdk';
+import { Adapter, convertToLora, loadAdapter, saveOnnxAdapter, toPlainLora } from '@onnx-lora/sdk';
 import { type Generation, withNames } from '@onnx-lora/sdk/plugin';
-import { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { Context } from '../../context.ts';
 import { usageError } from '../../terminal/errors.ts';
-import {
-  addExamples,
-  addOutput,
-  addOverwrite,
-  addSettings,
-  type OutputFlags,
-  type OverwriteFlags,
-} from '../../options.ts';
+import { commandOf, type Flags } from '../../options.ts';
 import {
   adapterPlaces,
   holdsAdapter,
@@ -23,41 +16,49 @@ import {
   requireOther,
   requireOutFile,
 } from '../../sources.ts';
-import { grouped } from '../../terminal/table.ts';
+import { grouped, percent } from '../../terminal/table.ts';
 
 const ENDING = '.onnx_adapter';
 
-interface ConvertFlags extends OutputFlags, OverwriteFlags {
+interface ConvertFlags extends Flags {
   readonly names?: string;
   readonly model?: string;
   readonly plainFrom?: string;
+  readonly rank?: string;
 }
 
 /** Makes the command. */
 export function convertCommand(context: Context): Command {
-  const command = new Command('convert')
-    .summary('turn an adapter from one file format into another, or give its modules other names')
-    .description(
-      `Turns a PEFT folder into an ${ENDING}, which ONNX Runtime's other languages load, or back; which, the name of OUT says. An ${ENDING} holds the scaling inside its tensors and nothing about the base: a PEFT folder made from one has alpha = r, and is not checked against the base's weights. What only PEFT's config says, such as trained tokens, cannot be converted.`,
-    )
-    .argument('<adapter>', `PEFT folder, folder of a training run, or ${ENDING} file`)
-    .argument('<out>', `a file that ends in ${ENDING}, or a folder`);
-  command.option('--names <version>', 'names of modules: 4 or 5, the version of transformers that has them');
-  addSettings(command, ['model'], { model: 'with --names: the base model, whose family knows both' });
-  command.option(
-    '--plain-from <path>',
-    'makes an adapter plain LoRA that PEFT trained with PiSSA, OLoRA, CorDA or LoRA-GA: the base model (PiSSA and OLoRA only), or the adapter as it was saved before training',
-  );
-  addOverwrite(command);
-  addOutput(command);
-  addExamples(
-    command,
-    'onnx-lora convert runs/photos photos.onnx_adapter',
-    'onnx-lora convert photos.onnx_adapter photos-adapter',
-    'onnx-lora convert runs/photos photos-v5 --names 5 --model models/vit',
-    'onnx-lora convert pissa-adapter plain-adapter --plain-from models/vit',
-  );
-  return command.action(async (source: string, out: string, flags: ConvertFlags) => {
+  return commandOf({
+    name: 'convert',
+    summary: 'turn an adapter from one file format into another, or give its modules other names',
+    description: `Turns a PEFT folder into an ${ENDING}, which ONNX Runtime's other languages load, or back; which, the name of OUT says. An ${ENDING} holds the scaling inside its tensors and nothing about the base: a PEFT folder made from one has alpha = r, and is not checked against the base's weights. What only PEFT's config says, such as trained tokens, cannot be converted.`,
+    words: {
+      '<adapter>': `PEFT folder, folder of a training run, or ${ENDING} file`,
+      '<out>': `a file that ends in ${ENDING}, or a folder`,
+    },
+    flags: [
+      new Option('--names <version>', 'names of modules: 4 or 5, the version of transformers that has them'),
+      ['model', 'with --names: the base model, whose family knows both'],
+      new Option(
+        '--plain-from <path>',
+        "makes an adapter plain LoRA that PEFT trained with PiSSA, OLoRA, CorDA or LoRA-GA: the base model (PiSSA and OLoRA only), or the adapter as it was saved before training; and one of a plugin's tuner: the base model",
+      ),
+      new Option(
+        '--rank <n>',
+        "with --plain-from, of a tuner's adapter: the rank of what is no product of low rank by itself (default: 8)",
+      ),
+      'overwrite',
+      'output',
+    ],
+    examples: [
+      'onnx-lora convert runs/photos photos.onnx_adapter',
+      'onnx-lora convert photos.onnx_adapter photos-adapter',
+      'onnx-lora convert runs/photos photos-v5 --names 5 --model models/vit',
+      'onnx-lora convert pissa-adapter plain-adapter --plain-from models/vit',
+      'onnx-lora convert loha-adapter plain-adapter --plain-from models/vit --rank 16 --plugin onnx-lora-loha',
+    ],
+  }).action(async (source: string, out: string, flags: ConvertFlags) => {
     const names = requireGeneration(flags);
     const toOrt = out.endsWith(ENDING);
     const fromOrt = source.endsWith(ENDING);
@@ -65,6 +66,8 @@ export function convertCommand(context: Context): Command {
     if (toOrt && fromOrt && !isOther) {
       throw usageError(`"${source}" is an ${ENDING} already. Name a folder to convert it to PEFT.`);
     }
+    if (flags.rank !== undefined && flags.plainFrom === undefined)
+      throw usageError('--rank is of use with --plain-from only. Leave it out, or add --plain-from.');
     const adapter = await loadAdapter(source);
     if (!toOrt && !fromOrt && !isOther) {
       throw usageError(
@@ -75,16 +78,22 @@ export function convertCommand(context: Context): Command {
     else if (existsSync(out) && !isFolder(out)) throw usageError(`"${out}" is a file. Name a folder.`);
     requireOther(out, [source, ...(flags.plainFrom === undefined ? [] : [flags.plainFrom])]);
     requireFree(adapterPlaces(out), flags);
-    const plain =
-      flags.plainFrom === undefined
-        ? adapter
-        : await toPlainLora(adapter, await baseOrInitial(flags.plainFrom, context));
+    const { adapter: plain, errors } =
+      flags.plainFrom === undefined ? { adapter } : await plainLora(adapter, flags.plainFrom, flags.rank, context);
     const named = names === undefined ? plain : await renamed(plain, names, flags, context);
     await (toOrt ? saveOnnxAdapter(named, out) : named.save(out));
     const format = toOrt ? 'onnx_adapter' : 'peft';
     const parameters = named.parameterCount;
-    if (flags.json) context.terminal.printJson({ out, format, parameters, ...(names === undefined ? {} : { names }) });
-    else context.terminal.print(`Wrote ${out}: ${grouped(parameters)} parameters${wordsOfNames(named, plain, names)}.`);
+    const told = {
+      out,
+      format,
+      parameters,
+      ...(names === undefined ? {} : { names }),
+      ...(errors && { leftOut: Object.fromEntries(errors) }),
+    };
+    context.terminal.result(flags, told, () => [
+      `Wrote ${out}: ${grouped(parameters)} parameters${wordsOfNames(named, plain, names)}${errors ? wordsOfErrors(errors) : ''}.`,
+    ]);
   });
 }
 
@@ -101,9 +110,28 @@ function requireGeneration({ names, model }: ConvertFlags): Generation | undefin
   return names === '4' ? 4 : 5;
 }
 
-/** What `--plain-from` names: an adapter where there is one, else a model. */
-function baseOrInitial(source: string, context: Context): Promise<Adapter | Model> {
-  return holdsAdapter(source) ? loadAdapter(source) : openNamed(source, context.registry());
+/** Plain LoRA by what `--plain-from` names, an adapter where there is one, else a model; of a tuner's adapter, what the rank left out. */
+async function plainLora(
+  adapter: Adapter,
+  from: string,
+  rank: string | undefined,
+  context: Context,
+): Promise<{ readonly adapter: Adapter; readonly errors?: ReadonlyMap<string, number> }> {
+  const origin = holdsAdapter(from) ? await loadAdapter(from) : await openNamed(from, context.registry());
+  const { peftType } = adapter.config;
+  if (peftType === 'LORA') {
+    if (rank === undefined) return { adapter: await toPlainLora(adapter, origin) };
+    throw usageError('--rank is for adapters of other tuners; one of LoRA keeps its own. Leave it out.');
+  }
+  if (origin instanceof Adapter)
+    throw usageError(`The adapter is of the type ${peftType}, and "${from}" is an adapter. Name the base model.`);
+  return convertToLora(adapter, origin, rank === undefined ? {} : { r: Number(rank) });
+}
+
+/** How much of the change the rank left out, of the module that has lost most. */
+function wordsOfErrors(errors: ReadonlyMap<string, number>): string {
+  const [module, most] = [...errors].reduce((worst, each) => (each[1] > worst[1] ? each : worst));
+  return most === 0 ? '; its changes are exact' : `; of the change of "${module}" the rank leaves out ${percent(most)}, of others less`; // prettier-ignore
 }
 
 async function renamed(

@@ -2,44 +2,25 @@
 
 import path from 'node:path';
 import { type Adapter, exportWithInputs, loadAdapter } from '@onnx-lora/sdk';
-import { Command } from 'commander';
-import { addAdapterNames } from './adapterList.ts';
+import type { Command } from 'commander';
 import type { Context } from '../../context.ts';
-import { printable, usageError } from '../../terminal/errors.ts';
-import {
-  addExamples,
-  addMismatch,
-  addOutput,
-  addOverwrite,
-  addSettings,
-  type OutputFlags,
-  type OverwriteFlags,
-} from '../../options.ts';
+import { usageError } from '../../terminal/errors.ts';
+import { commandOf, type Flags, modelWord } from '../../options.ts';
 import { readSettings } from '../../settings/readSettings.ts';
 import { oneModel, openNamed, requireOutFile } from '../../sources.ts';
 
-interface ExportFlags extends OutputFlags, OverwriteFlags {
-  readonly adapter?: readonly string[];
-  readonly allowBaseMismatch?: boolean;
-}
-
 /** Makes the command. */
 export function exportCommand(context: Context): Command {
-  const command = new Command('export')
-    .summary("write a model whose adapters are optional inputs, for ONNX Runtime's other languages")
-    .description(
+  return commandOf({
+    name: 'export',
+    summary: "write a model whose adapters are optional inputs, for ONNX Runtime's other languages",
+    description:
       'Writes an .onnx whose adapters are graph inputs with defaults that leave the base as it is, and beside it an .onnx_adapter for each adapter, named after it. C, C++, C#, Java and Python run it with one of the files as active adapter.',
-    )
-    .argument('[model]', 'folder, .onnx file or hub id; or --model');
-  addSettings(command, ['model', 'fix']);
-  addAdapterNames(command);
-  addSettings(command, ['out'], { out: 'the .onnx file to write' });
-  addOverwrite(command);
-  addMismatch(command);
-  addOutput(command);
-  addExamples(command, 'onnx-lora export models/vit --adapter runs/cats --adapter runs/birds -o served/vit.onnx');
-  return command.action(
-    async (word: string | undefined, { adapter: sources = [], ...flags }: ExportFlags & Record<string, unknown>) => {
+    words: modelWord,
+    flags: ['model', 'fix', 'adapters', ['out', 'the .onnx file to write'], 'overwrite', 'mismatch', 'output'],
+    examples: ['onnx-lora export models/vit --adapter runs/cats --adapter runs/birds -o served/vit.onnx'],
+  }).action(
+    async (word: string | undefined, { adapter: sources = [], ...flags }: Flags & { adapter?: readonly string[] }) => {
       const settings = await readSettings(flags, undefined);
       const out = requireOutFile(settings.out, '.onnx');
       if (sources.length === 0) throw usageError('--adapter is missing: name the adapters to export.');
@@ -55,11 +36,10 @@ export function exportCommand(context: Context): Command {
         allowBaseMismatch: flags.allowBaseMismatch ?? false,
         overwrite: flags.overwrite ?? false,
       });
-      if (flags.json) context.terminal.printJson(result);
-      else {
+      context.terminal.result(flags, result, () => {
         const files = Object.values(result.adapters).join(', ');
-        context.terminal.print(printable(`Wrote ${result.files.join(' and ')}: ${result.inputs.length} optional inputs; and ${files}.`)); // prettier-ignore
-      }
+        return [`Wrote ${result.files.join(' and ')}: ${result.inputs.length} optional inputs; and ${files}.`];
+      });
     },
   );
 }

@@ -3,96 +3,84 @@
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { type Model, merge, type MergeResult, unmerge } from '@onnx-lora/sdk';
-import { Command } from 'commander';
-import { addAdapters, type AdapterFlags, loadWeighted } from './adapterList.ts';
+import { type Command, Option } from 'commander';
+import { loadWeighted } from './adapterList.ts';
 import type { Context } from '../../context.ts';
-import { printable } from '../../terminal/errors.ts';
-import {
-  addExamples,
-  addMismatch,
-  addOutput,
-  addOverwrite,
-  addSettings,
-  type OutputFlags,
-  type OverwriteFlags,
-} from '../../options.ts';
+import { commandOf, type Flag, type Flags, modelWord } from '../../options.ts';
 import { readSettings } from '../../settings/readSettings.ts';
 import { oneModel, openNamed, requireFlag } from '../../sources.ts';
-import { short } from '../../terminal/table.ts';
+import { usageError } from '../../terminal/errors.ts';
+import { percent } from '../../terminal/table.ts';
 
-interface MergeFlags extends OutputFlags, OverwriteFlags, AdapterFlags {
-  readonly allowBaseMismatch?: boolean;
-  readonly requantize?: boolean;
-}
+/** What both commands take. */
+const both: readonly Flag[] = [
+  'model',
+  'fix',
+  'adapters',
+  'weights',
+  ['out', 'a folder for the model and what lies beside the base, or the lone .onnx file to write'],
+  'overwrite',
+];
 
 /** Makes `merge`. */
 export function mergeCommand(context: Context): Command {
-  const command = new Command('merge')
-    .summary("fold adapters into a model's weights")
-    .description(
+  return commandOf({
+    name: 'merge',
+    summary: "fold adapters into a model's weights",
+    description:
       'Writes a plain .onnx with the adapters inside its weights, which any runtime opens and which is as fast as the base. The base is left as it is. Several adapters are folded in one after the other, each by its weight. A folder gets model.onnx and what lies beside the base, such as its preprocessor or tokenizer, and is opened as the base is; a lone .onnx file has only its labels with it. Weights of 16 bits are rounded; the answer says how far that is from the exact sum. Where a quantised weight would lose more than a fiftieth of the change to rounding, it stays as it is, and the low-rank product is computed beside it.',
-    )
-    .argument('[model]', 'folder, .onnx file or hub id; or --model');
-  addFlags(command);
-  addMismatch(command);
-  command.option(
-    '--requantize',
-    'quantise weights of few bits anew, whatever the change loses by it: as small and as fast as the base',
-  );
-  addOutput(command);
-  addExamples(
-    command,
-    'onnx-lora merge models/vit --adapter runs/photos --out models/vit-photos   # a folder as the base has, for predict',
-    'onnx-lora merge models/vit --adapter runs/photos --out photos.onnx         # a lone file, for other runtimes',
-    'onnx-lora merge models/vit --adapter runs/cats --adapter runs/birds --weight 0.7,0.3 -o both.onnx',
-  );
-  return command.action((word: string | undefined, flags: MergeFlags & Record<string, unknown>) =>
-    run(context, word, flags, merge),
-  );
+    words: modelWord,
+    flags: [
+      ...both,
+      'mismatch',
+      new Option(
+        '--requantize',
+        'quantise weights of few bits anew, whatever the change loses by it: as small and as fast as the base',
+      ),
+      'output',
+    ],
+    examples: [
+      'onnx-lora merge models/vit --adapter runs/photos --out models/vit-photos   # a folder as the base has, for predict',
+      'onnx-lora merge models/vit --adapter runs/photos --out photos.onnx         # a lone file, for other runtimes',
+      'onnx-lora merge models/vit --adapter runs/cats --adapter runs/birds --weight 0.7,0.3 -o both.onnx',
+    ],
+  }).action((word: string | undefined, flags: MergeFlags) => run(context, word, flags, merge));
 }
 
 /** Makes `unmerge`. */
 export function unmergeCommand(context: Context): Command {
-  const command = new Command('unmerge')
-    .summary('take merged adapters out of a model again')
-    .description(
+  return commandOf({
+    name: 'unmerge',
+    summary: 'take merged adapters out of a model again',
+    description:
       'Writes the model that a merged one was made from, to within rounding: W − s·B·A, with the weights of the merge. What merging has replaced cannot come back: DoRA, trained tokens, and what is trained in full.',
-    )
-    .argument('[model]', 'the merged model: folder, .onnx file or hub id; or --model');
-  addFlags(command);
-  addOutput(command);
-  addExamples(command, 'onnx-lora unmerge photos.onnx --adapter runs/photos --out base.onnx');
-  return command.action((word: string | undefined, flags: MergeFlags & Record<string, unknown>) =>
-    run(context, word, flags, unmerge),
-  );
+    words: { '[model]': 'the merged model: folder, .onnx file or hub id; or --model' },
+    flags: [...both, 'output'],
+    examples: ['onnx-lora unmerge photos.onnx --adapter runs/photos --out base.onnx'],
+  }).action((word: string | undefined, flags: MergeFlags) => run(context, word, flags, unmerge));
 }
 
-function addFlags(command: Command): void {
-  addSettings(command, ['model', 'fix']);
-  addAdapters(command);
-  addSettings(command, ['out'], {
-    out: 'a folder for the model and what lies beside the base, or the lone .onnx file to write',
-  });
-  addOverwrite(command);
+interface MergeFlags extends Flags {
+  readonly adapter?: readonly string[];
+  readonly requantize?: boolean;
 }
 
 async function run(
   { terminal, registry }: Context,
   word: string | undefined,
-  { adapter, weight, ...flags }: MergeFlags & Record<string, unknown>,
+  { adapter: names = [], ...flags }: MergeFlags,
   write: typeof merge,
 ): Promise<void> {
   const settings = await readSettings(flags, undefined);
   const model = await openNamed(oneModel(word, flags['model'], settings), registry(), settings);
   const out = requireFlag(settings.out, 'out', 'name the .onnx file or the folder to write');
-  const adapters = await loadWeighted({ ...(adapter ? { adapter } : {}), ...(weight ? { weight } : {}) });
-  const result = await write(model, adapters, out, {
+  if (names.length === 0) throw usageError('--adapter is missing: name the adapter.');
+  const result = await write(model, await loadWeighted(names, flags), out, {
     allowBaseMismatch: flags.allowBaseMismatch ?? false,
     overwrite: flags.overwrite ?? false,
     requantize: flags.requantize ?? false,
   });
-  if (flags.json) terminal.printJson(result);
-  else for (const line of [...asText(result, out), ...stillNeeded(model, out)]) terminal.print(printable(line));
+  terminal.result(flags, result, () => [...asText(result, out), ...stillNeeded(model, out)]);
 }
 
 /** What `predict` also wants of a lone file: what lies beside the base. Its labels are inside. */
@@ -137,8 +125,4 @@ function written(files: readonly string[], out: string): string {
 function counted(names: readonly string[]): string {
   const more = names.length - 3;
   return `${names.slice(0, 3).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
-}
-
-function percent(share: number): string {
-  return `${short(100 * share)}%`;
 }

@@ -9,7 +9,8 @@ import { gzipSync } from 'node:zlib';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type FastaRecord, MAX_SEQUENCE, parseFasta, readFasta } from './fasta.ts';
+import { type FastaRecord, MAX_SEQUENCE, parseFasta } from './fasta.ts';
+import { readFasta } from '../sequenceFile.ts';
 
 async function all(records: AsyncIterable<FastaRecord>): Promise<FastaRecord[]> {
   const result: FastaRecord[] = [];

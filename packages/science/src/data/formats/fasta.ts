@@ -1,8 +1,7 @@
 /** @file Reads FASTA record by record, however large the file is; and A3M alignments, which are FASTA with insertions in lower case. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { textLines, textOf, type TextPieces } from '@onnx-lora/sdk/data';
-import { openBytes } from '../sequenceFile.ts';
+import { textLines, type TextPieces } from '@onnx-lora/sdk/data';
 
 /** Longest sequence that is read, in characters; the longest protein known has some 45,000 residues. */
 export const MAX_SEQUENCE: number = 2 ** 24;
@@ -38,16 +37,6 @@ export interface FastaOptions {
 }
 
 const NOT_A_RESIDUE = /[^A-Za-z*.-]/u;
-
-/**
- * The records of a FASTA file in their order, which may be compressed by gzip. Only one record is held in memory at a time.
- *
- * @throws OnnxLoraError `FILE_NOT_FOUND`, or `DATA_INVALID` naming the file, the line and the remedy
- */
-export async function* readFasta(file: string): AsyncGenerator<FastaRecord> {
-  const { bytes } = await openBytes(file);
-  yield* parseFasta(textOf(bytes), file);
-}
 
 /**
  * The records of FASTA text that comes in pieces cut anywhere. Lines end with LF, CR LF or CR; empty lines and lines

@@ -1,10 +1,11 @@
 /** @file Which letters of a sequence a model attends to. */
 
-import { type Adapter, type AdapterSession, Model, OnnxLoraError } from '@onnx-lora/sdk';
+import { type Adapter, Model, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import type { RunnableModel, RunnableOptions } from '@onnx-lora/sdk/tasks';
 import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
 import { perLetter } from '../residues/residueTargets.ts';
-import { openSequenceInput, type SequenceInput } from '../sequenceInput.ts';
+import { openSequenceInput } from '../sequenceInput.ts';
+import type { TokenRow } from '../sequenceTask.ts';
 
 /** Options of {@link attentionOver}. */
 export interface AttentionOptions extends Omit<RunnableOptions, 'adapters'> {
@@ -47,7 +48,7 @@ export async function attentionOver(
   sequence: string,
   options: AttentionOptions = {},
 ): Promise<LetterAttention> {
-  const reader = await AttentionReader.open(model, options);
+  const reader = await openAttention(model, options);
   try {
     return await reader.over(sequence);
   } finally {
@@ -67,69 +68,61 @@ export function attentionValues(model: RunnableModel): readonly string[] {
 }
 
 /** A model whose attention is read, sequence by sequence. */
-export class AttentionReader {
-  readonly #input: SequenceInput;
-  readonly #session: AdapterSession;
-  readonly #value: string;
-  readonly #adapter: string | null;
-
-  private constructor(input: SequenceInput, session: AdapterSession, value: string, adapter: string | null) {
-    this.#input = input;
-    this.#session = session;
-    this.#value = value;
-    this.#adapter = adapter;
-  }
-
+export interface AttentionReader {
   /** As {@link attentionOver}. */
-  static async open(
-    model: RunnableModel,
-    { adapter, tokenizer, maxLength, layer, ...load }: AttentionOptions = {},
-  ): Promise<AttentionReader> {
-    const values = attentionValues(model);
-    const value = values.at(layer ?? -1);
-    if (value === undefined || (layer !== undefined && !(Number.isInteger(layer) && layer >= 0))) {
-      throw values.length === 0
-        ? new OnnxLoraError(
-            'MODEL_UNSUPPORTED',
-            `"${model.name}" does not show its attention: it is of no known family, or its graph computes attention as one operator. Export it with attention written out (attn_implementation="eager").`,
-          )
-        : new OnnxLoraError(
-            'CONFIG_INVALID',
-            `"${model.name}" has the layers 0 to ${values.length - 1}, and layer ${layer} is none of them.`,
-          );
-    }
-    const input = await openSequenceInput(model, { tokenizer, maxLength });
-    const named = adapter ? { adapter } : {};
-    const session = await model.withOutputs([value]).session({ ...load, adapters: named });
-    return new AttentionReader(input, session, value, adapter ? 'adapter' : null);
-  }
-
-  async over(sequence: string): Promise<LetterAttention> {
-    const { tokenizer } = this.#input;
-    const [row] = this.#input.rows({ id: sequence.slice(0, 20), where: 'the sequence', sequence });
-    const { ids, at, count } = row!;
-    const outputs = await this.#session.run(this.#input.feeds([row!]), {
-      adapter: this.#adapter,
-      fetches: [this.#value],
-    });
-    const { dims, data } = outputs[this.#value]!;
-    // A graph of a fixed length has padding behind the tokens, which nothing attends to.
-    const length = dims.at(-1)!;
-    const heads = data.length / (length * length);
-    const shares = new Float64Array(length);
-    for (let head = 0; head < heads; head++) {
-      for (let query = 0; query < ids.length; query++) {
-        const from = (head * length + query) * length;
-        for (let key = 0; key < length; key++) shares[key]! += Number(data[from + key]) / (heads * ids.length);
-      }
-    }
-    const letters = perLetter(sequence, tokenizer, (token) => (token < count ? shares[at + token] : undefined));
-    const own = shares.subarray(at, at + count).reduce((sum, share) => sum + share, 0);
-    return { shares: letters, special: 1 - own };
-  }
-
+  over(sequence: string): Promise<LetterAttention>;
   /** Frees the session. */
-  release(): Promise<void> {
-    return this.#session.release();
+  release(): Promise<void>;
+}
+
+/** Loads a model to read the attention of; as {@link attentionOver}. */
+export async function openAttention(
+  model: RunnableModel,
+  { adapter, tokenizer, maxLength, layer, ...load }: AttentionOptions = {},
+): Promise<AttentionReader> {
+  const values = attentionValues(model);
+  const value = values.at(layer ?? -1);
+  if (value === undefined || (layer !== undefined && !(Number.isInteger(layer) && layer >= 0))) {
+    throw values.length === 0
+      ? new OnnxLoraError(
+          'MODEL_UNSUPPORTED',
+          `"${model.name}" does not show its attention: it is of no known family, or its graph computes attention as one operator. Export it with attention written out (attn_implementation="eager").`,
+        )
+      : new OnnxLoraError(
+          'CONFIG_INVALID',
+          `"${model.name}" has the layers 0 to ${values.length - 1}, and layer ${layer} is none of them.`,
+        );
   }
+  const input = await openSequenceInput(model, { tokenizer, maxLength });
+  const named = adapter ? { adapter } : {};
+  const session = await model.withOutputs([value]).session({ ...load, adapters: named });
+  return {
+    over: async (sequence) => {
+      const [row] = input.rows({ id: sequence.slice(0, 20), where: 'the sequence', sequence });
+      const run = { adapter: adapter ? 'adapter' : null, fetches: [value] };
+      const outputs = await session.run(input.feeds([row!]), run);
+      return sharesOf(outputs[value]!, row!, (answerOf) => perLetter(sequence, input.tokenizer, answerOf));
+    },
+    release: () => session.release(),
+  };
+}
+
+/** The mean over heads, and over the tokens that attend, of weights `[…, tokens, tokens]`. */
+function sharesOf(
+  { dims, data }: Tensor,
+  { ids, at, count }: TokenRow,
+  lettersOf: (shareOf: (token: number) => number | undefined) => LetterAttention['shares'],
+): LetterAttention {
+  // A graph of a fixed length has padding behind the tokens, which nothing attends to.
+  const length = dims.at(-1)!;
+  const heads = data.length / (length * length);
+  const shares = new Float64Array(length);
+  for (let head = 0; head < heads; head++) {
+    for (let query = 0; query < ids.length; query++) {
+      const from = (head * length + query) * length;
+      for (let key = 0; key < length; key++) shares[key]! += Number(data[from + key]) / (heads * ids.length);
+    }
+  }
+  const own = shares.subarray(at, at + count).reduce((sum, share) => sum + share, 0);
+  return { shares: lettersOf((token) => (token < count ? shares[at + token] : undefined)), special: 1 - own };
 }

@@ -2,7 +2,7 @@
 
 import type { ReportLetters, ReportRequest, ReportSection } from '@onnx-lora/sdk/tasks';
 import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
-import { AttentionReader, attentionValues } from './attentionOver.ts';
+import { attentionValues, openAttention } from './attentionOver.ts';
 
 /** A sequence that is shown. */
 export interface AttendedSequence {
@@ -22,7 +22,7 @@ export async function attentionSections(
   { tokenizer, maxLength }: { readonly tokenizer: SequenceTokenizer; readonly maxLength?: number | undefined },
 ): Promise<readonly ReportSection[]> {
   if (sequences.length === 0 || attentionValues(model).length === 0) return [];
-  const reader = await AttentionReader.open(model, { ...options, adapter, tokenizer, maxLength });
+  const reader = await openAttention(model, { ...options, adapter, tokenizer, maxLength });
   try {
     const rows: ReportLetters[] = [];
     for (const { title, sequence } of sequences) {

@@ -1,44 +1,19 @@
 /** @file Masked-language modelling for the command line. */
 
-import type { Predictor, RunnableModel, Task } from '@onnx-lora/sdk/tasks';
-import {
-  type PredictorOptions,
-  settingsOf,
-  type SettingTable,
-  type TaskFactory,
-  type TaskOptions,
-} from '@onnx-lora/sdk/plugin';
-import { SequenceTaskFactory, sequenceSettings } from '../sequenceTaskFactory.ts';
+import { sequenceFactory, sequenceSettings, type SequenceTaskFactory } from '../sequenceTaskFactory.ts';
 import { maskedLanguageModelling, type MaskedLanguageModellingOptions } from './maskedLanguageModelling.ts';
+import { maskingSettings } from './masking.ts';
 import { openPerplexity } from './openPerplexity.ts';
 
-/** Makes `masked-language-modelling` tasks, and what says how well a model knows sequences. */
-export class MaskedLanguageModellingFactory
-  extends SequenceTaskFactory<MaskedLanguageModellingOptions>
-  implements TaskFactory
-{
-  readonly name = 'masked-language-modelling';
-  readonly description =
-    'Goes on with what the model was pre-trained on, with sequences of your own; the data is sequences without labels.';
-  readonly settings: SettingTable<MaskedLanguageModellingOptions> = settingsOf({
-    rate: {
-      kind: 'number',
-      above: 0,
-      max: 1,
-      description: 'Share of tokens that are to be guessed; 0.15 by default.',
-    },
-    masked: { kind: 'number', min: 0, max: 1, description: 'Of these, the share that is masked; 0.8 by default.' },
-    random: {
-      kind: 'number',
-      min: 0,
-      max: 1,
-      description: 'And the share that becomes a random token; 0.1 by default.',
-    },
-    spanLength: {
-      kind: 'number',
-      min: 1,
-      description: 'Masks spans of about this length, such as 5, not single tokens.',
-    },
+/** Makes `masked-language-modelling` tasks, and what says how well a model knows sequences, see {@link openPerplexity}. */
+export const maskedLanguageModellingFactory: SequenceTaskFactory = sequenceFactory<MaskedLanguageModellingOptions>({
+  name: 'masked-language-modelling',
+  description:
+    'Goes on with what the model was pre-trained on, with sequences of your own; the data is sequences without labels.',
+  // Little is learned of a sequence at a time, and much of it is known: more of them at once, and fewer rounds.
+  defaults: { batchSize: 16, epochs: 3, lr: 1e-3, warmupSteps: 0.05 },
+  settings: {
+    ...maskingSettings,
     dynamic: {
       name: 'fixedMasks',
       kind: 'flag',
@@ -46,18 +21,8 @@ export class MaskedLanguageModellingFactory
       description: 'Each sequence has the same masks whenever it is trained on.',
     },
     ...sequenceSettings,
-  });
-  /** Little is learned of a sequence at a time, and much of it is known: more of them at once, and fewer rounds. */
-  readonly defaults = { batchSize: 16, epochs: 3, lr: 1e-3, warmupSteps: 0.05 } as const;
-
-  /** The task on the data. */
-  create(options: TaskOptions): Task {
-    return maskedLanguageModelling(options.data, this.optionsOf(options));
-  }
-
-  /** Answers `{ id, perplexity, accuracy, masked }`, see {@link openPerplexity}. */
-  predictor(model: RunnableModel, { settings, ...options }: PredictorOptions = {}): Promise<Predictor> {
-    const { rate, masked, random, spanLength, dynamic: _, maxLength, tooLong, overlap, ...data } = this.settings.read(settings); // prettier-ignore
-    return openPerplexity(model, { ...options, data, maxLength, tooLong, overlap, rate, masked, random, spanLength });
-  }
-}
+  },
+  task: maskedLanguageModelling,
+  predictor: (model, options, { rate, masked, random, spanLength, dynamic: _, maxLength, tooLong, overlap, ...data }) =>
+    openPerplexity(model, { ...options, data, maxLength, tooLong, overlap, rate, masked, random, spanLength }),
+});

@@ -3,6 +3,7 @@
 import { type Feeds, int64, OnnxLoraError } from '@onnx-lora/sdk';
 import type { Random } from '@onnx-lora/sdk/core';
 import { drawSeed } from '@onnx-lora/sdk/data';
+import { type SettingRows, settingsOf, type SettingTable } from '@onnx-lora/sdk/plugin';
 import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
 
 /**
@@ -31,6 +32,21 @@ export interface MaskingOptions {
    */
   readonly spanLength?: number | undefined;
 }
+
+/** The same on the command line. */
+export const maskingSettings: SettingRows<MaskingOptions> = {
+  rate: { kind: 'number', above: 0, below: 1, description: 'Share of tokens that are to be guessed; 0.15 by default.' },
+  masked: { kind: 'number', min: 0, max: 1, description: 'Of these, the share that is masked; 0.8 by default.' },
+  random: { kind: 'number', min: 0, max: 1, description: 'And the share that becomes a random token; 0.1 by default.' },
+  spanLength: {
+    kind: 'number',
+    min: 1,
+    max: 100,
+    description: 'Masks spans of about this length, such as 5, not single tokens.',
+  },
+};
+
+const table: SettingTable<MaskingOptions> = settingsOf(maskingSettings);
 
 /** What masking must know of a tokenizer. */
 export type MaskedVocabulary = Pick<SequenceTokenizer, 'size' | 'maskId' | 'specialIds' | 'unknownId'>;
@@ -67,12 +83,13 @@ export class Masking {
   /** @throws OnnxLoraError `CONFIG_INVALID` for shares that are none; `MODEL_UNSUPPORTED` for a vocabulary without a mask */
   constructor(vocabulary: MaskedVocabulary, options: MaskingOptions = {}) {
     const { rate = 0.15, masked = 0.8, random = 0.1, spanLength } = options;
-    if (!(rate > 0 && rate < 1)) throw badMasking('rate', 'a share above 0 and below 1', rate);
-    if (!(masked >= 0 && masked <= 1)) throw badMasking('masked', 'a share from 0 to 1', masked);
-    if (!(random >= 0 && random <= 1 - masked + 1e-9))
-      throw badMasking('random', `a share that with masked, ${masked}, is at most 1`, random);
-    if (spanLength !== undefined && !(spanLength >= 1 && spanLength <= 100))
-      throw badMasking('spanLength', 'a mean length from 1 to 100 tokens', spanLength);
+    table.check({ rate, masked, random, ...(spanLength !== undefined && { spanLength }) }, source);
+    if (random > 1 - masked + 1e-9) {
+      throw new OnnxLoraError(
+        'CONFIG_INVALID',
+        `${source.where('random')} must be a share that with masked, ${masked}, is at most 1, but it is ${random}. ${source.remedy()}`,
+      );
+    }
     const { maskId } = vocabulary;
     if (maskId === undefined) {
       throw new OnnxLoraError(
@@ -145,12 +162,10 @@ export class Masking {
   }
 }
 
-function badMasking(name: string, expected: string, found: number): OnnxLoraError {
-  return new OnnxLoraError(
-    'CONFIG_INVALID',
-    `The setting ${name} of masking must be ${expected}, but it is ${found}. 0.15 of the tokens to be guessed, of which 0.8 masked and 0.1 random, is usual.`,
-  );
-}
+const source = {
+  where: (name: string) => `The setting ${name} of masking`,
+  remedy: () => '0.15 of the tokens to be guessed, of which 0.8 masked and 0.1 random, is usual.',
+};
 
 /**
  * Targets of a batch: `labels` int64 `[batch, tokens]`, the true ids of tokens to be guessed and −100 elsewhere; `records` int64

@@ -1,6 +1,6 @@
 /** @file What answers about whole sequences, whatever the answer is. */
 
-import type { Adapter } from '@onnx-lora/sdk';
+import { type Adapter, OnnxLoraError } from '@onnx-lora/sdk';
 import {
   type Prediction,
   type Predictor,
@@ -9,13 +9,13 @@ import {
   scoresOf,
 } from '@onnx-lora/sdk/tasks';
 import type { PredictorOptions } from '@onnx-lora/sdk/plugin';
-import type { SequenceDataOptions } from '../../data/sequenceRecord.ts';
+import type { SequenceDataOptions, SequenceRecord } from '../../data/sequenceRecord.ts';
 import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
+import { requireLetters } from '../residues/residueTargets.ts';
 import { requireHead } from '../sequenceHead.ts';
-import { openSequenceInput } from '../sequenceInput.ts';
+import { openSequenceInput, type SequenceInput } from '../sequenceInput.ts';
 import type { LengthOptions, SequenceTaskOptions } from '../sequenceTask.ts';
 import { answeringAdapters, type EnsembleOptions } from './answeringAdapters.ts';
-import { requireAnswers } from './requireAnswers.ts';
 import { sequencePredictor, type SequenceRow } from './sequencePredictor.ts';
 
 /**
@@ -29,44 +29,95 @@ export interface SequencePredictorOptions extends LengthOptions, RecordPredictor
   readonly tokenizer?: SequenceTokenizer | undefined;
 }
 
-/** What a task makes of scores. */
-export interface SequenceAnswers {
-  /** What a row of scores says: numbers or probabilities. Those of windows and adapters are averaged. */
-  readonly answerOf: (scores: Float32Array) => ArrayLike<number>;
-  /** The prediction, without what the record is called. */
-  readonly shown: (answer: AveragedAnswer) => Prediction;
+/** What is said of a record, given what each of its rows was answered with. */
+type SaidOf = (record: SequenceRecord, rows: readonly Pick<SequenceRow, 'row' | 'members'>[]) => Prediction;
+
+/** A head that answers, and what feeds the model. */
+export interface OpenedHead {
+  readonly input: SequenceInput;
+  /** Name of the output, and the number of its columns. */
+  readonly output: string;
+  readonly outputs: number;
 }
 
 /**
  * Answers `{ id, … }` about sequences, with the head that the model has or its adapter brings.
  *
- * @param noun what it answers with, for errors: `classes`
- * @param made asked with the number of outputs of the head
- * @throws OnnxLoraError `CONFIG_INVALID` for adapters that answer something else; `MODEL_UNSUPPORTED` for a model without a head; as `openSequenceInput`, `model.session`
+ * @param asked what it answers with, for errors (`classes`), and whether about each residue
+ * @param made asked with the head
+ * @throws OnnxLoraError `CONFIG_INVALID` for adapters that answer something else; `MODEL_UNSUPPORTED` for a model without a head; as
+ *   `openSequenceInput`, `model.session`
  */
-export async function headPredictor(
+export async function openHead(
   model: RunnableModel,
   options: SequencePredictorOptions,
-  noun: string,
-  made: (outputs: number) => SequenceAnswers,
+  { noun, isEach = false }: { readonly noun: string; readonly isEach?: boolean },
+  made: (head: OpenedHead) => SaidOf,
 ): Promise<Predictor> {
-  requireAnswers(adaptersIn(options), noun);
-  const { output, outputs } = requireHead(model, noun);
-  const { answerOf, shown } = made(outputs);
-  const input = await openSequenceInput(model, options);
+  const { adapter, adapters = {}, ensemble = [] } = options;
+  requireAnswers([...(adapter ? [adapter] : []), ...Object.values(adapters), ...ensemble], noun);
+  const input = await openSequenceInput(
+    model,
+    isEach ? { ...options, tooLong: options.tooLong ?? 'windows' } : options,
+  );
+  if (isEach) requireLetters(model.name, input.tokenizer);
+  const { output, outputs } = requireHead(model, noun, isEach ? input.tokenizer : undefined);
+  const said = made({ input, output, outputs });
   return sequencePredictor({
     ...options,
     model,
     input,
     outputs: [output],
     rows: input.rows,
-    answers: ({ id }, rows) => [{ id, ...shown(averagedAnswer(rows, output, outputs, answerOf)) }],
+    answers: (record, rows) => [{ id: record.id, ...said(record, rows) }],
   });
 }
 
-/** All adapters that may answer. */
-export function adaptersIn({ adapter, adapters = {}, ensemble = [] }: RecordPredictorOptions): readonly Adapter[] {
-  return [...(adapter ? [adapter] : []), ...Object.values(adapters), ...ensemble];
+/** What heads answer with, by the task that they were trained for. */
+const answersOf: Readonly<Record<string, string>> = {
+  'sequence-classification': 'classes',
+  'sequence-labelling': 'labels',
+  'sequence-regression': 'numbers',
+  'residue-classification': 'classes',
+  'residue-regression': 'numbers',
+};
+
+/**
+ * A number looks like the score of a single class, and would be answered as one that is certain.
+ *
+ * @param noun what the task answers with, in the plural: `classes`
+ * @throws OnnxLoraError `CONFIG_INVALID` for an adapter of a task that is known to answer with something else
+ */
+function requireAnswers(adapters: readonly Adapter[], noun: string): void {
+  for (const { notes } of adapters) {
+    const own = notes.task === undefined ? undefined : answersOf[notes.task];
+    if (own === undefined || own === noun) continue;
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `The adapter was trained for the task ${notes.task!} and answers with ${own}, not with ${noun}. Take that task (--task ${notes.task!}), or leave it out.`,
+    );
+  }
+}
+
+/** What a task makes of scores. */
+export interface WholeAnswers {
+  /** What a row of scores says: numbers or probabilities. Those of windows and adapters are averaged. */
+  readonly answerOf: (scores: Float32Array) => ArrayLike<number>;
+  /** The prediction, without what the record is called. */
+  readonly shown: (answer: AveragedAnswer) => Prediction;
+}
+
+/** As {@link openHead}, of whole sequences; `made` is asked with the number of outputs. */
+export function headPredictor(
+  model: RunnableModel,
+  options: SequencePredictorOptions,
+  noun: string,
+  made: (outputs: number) => WholeAnswers,
+): Promise<Predictor> {
+  return openHead(model, options, { noun }, ({ output, outputs }) => {
+    const { answerOf, shown } = made(outputs);
+    return (_, rows) => shown(averagedAnswer(rows, output, outputs, answerOf));
+  });
 }
 
 /** The options of a predictor, with what its settings gave. */

@@ -1,6 +1,6 @@
 /** @file Answers about the sequences of files of any size. */
 
-import type { Tensor } from '@onnx-lora/sdk';
+import { type Adapter, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import {
   type AnsweredRow,
   type Outputs,
@@ -10,6 +10,8 @@ import {
   type RecordPredictorOptions,
   type RecordProcessor,
   type RunnableModel,
+  type RunnableOptions,
+  type Source,
 } from '@onnx-lora/sdk/tasks';
 import type { PredictorInput } from '@onnx-lora/sdk/plugin';
 import type { SequenceDataOptions, SequenceRecord } from '../../data/sequenceRecord.ts';
@@ -88,6 +90,71 @@ export function sequenceProcessor<Item, Row extends TokenRow = TokenRow>({
     decode: (given, _, batch) => batch.map((__, row) => rowOfOutputs(given, row)),
     answers,
   };
+}
+
+/** A model that is asked about items of any kind, such as places of a sequence. */
+export interface SequenceAsker<Item, Found> extends AsyncDisposable {
+  /** What is found of each item, in their order. Items are taken as they are needed, a few batches at a time. */
+  ask(items: Iterable<Item>): AsyncGenerator<Found>;
+  /** Frees the session. */
+  release(): Promise<void>;
+}
+
+/** How a model is asked. */
+export interface AskingOptions extends Omit<RunnableOptions, 'adapters'> {
+  /** The base alone without one. */
+  readonly adapter?: Adapter | undefined;
+  /** Rows per run; 32 by default. */
+  readonly batchSize?: number | undefined;
+}
+
+/**
+ * Loads a model that is asked about items of one row each.
+ *
+ * @param found what is found of an item in the outputs of its row, `[1, …]`
+ * @throws OnnxLoraError `CONFIG_INVALID` for a batch of no rows; as `recordPredictor`
+ */
+export async function openAsker<Item extends object, Found>(
+  model: RunnableModel,
+  {
+    found,
+    row,
+    ...request
+  }: Pick<SequenceAnswers<Item, TokenRow>, 'input' | 'outputs'> & {
+    readonly row: (item: Item) => TokenRow;
+    readonly found: (outputs: Outputs, item: Item) => Found;
+  },
+  { adapter, batchSize = 32, ...load }: AskingOptions,
+): Promise<SequenceAsker<Item, Found>> {
+  if (!Number.isInteger(batchSize) || batchSize < 1)
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `batchSize must be a whole number of at least 1, but it is ${batchSize}.`,
+    );
+  const processor = sequenceProcessor<Item>({
+    ...request,
+    lookAhead: 4,
+    rows: (item) => [row(item)],
+    answers: (item, [only]) => [{ found: found(only!.found, item) }],
+  });
+  const predictor = await recordPredictor(model, processor, { load, ...(adapter && { adapter }) });
+  return {
+    async *ask(items) {
+      // What is asked about stands where a predictor has files.
+      for await (const { prediction } of predictor.predict(items as unknown as Iterable<Source>, { batchSize }))
+        yield prediction['found'] as Found;
+    },
+    release: () => predictor.release(),
+    [Symbol.asyncDispose]: () => predictor.release(),
+  };
+}
+
+/** For what a model says that has diverged. */
+export function notNumbers(name: string, hasAdapter: boolean): OnnxLoraError {
+  return new OnnxLoraError(
+    'LOSS_NOT_FINITE',
+    `"${name}" gives scores that are no numbers. ${hasAdapter ? 'The adapter has probably diverged: train it again with a lower learning rate.' : 'Check the model.'}`,
+  );
 }
 
 /** Row `row` of each tensor, with a batch of 1. */

@@ -8,12 +8,9 @@ import {
   type RunnableModel,
 } from '@onnx-lora/sdk/tasks';
 import { tokenOutput } from '../outputOfTokens.ts';
-import { adaptersIn, type SequencePredictorOptions } from '../records/headPredictor.ts';
-import { requireAnswers } from '../records/requireAnswers.ts';
-import { sequencePredictor, type SequenceRow } from '../records/sequencePredictor.ts';
-import { requireHead } from '../sequenceHead.ts';
-import { openSequenceInput } from '../sequenceInput.ts';
-import { perLetter, requireLetters } from './residueTargets.ts';
+import { openHead, type SequencePredictorOptions } from '../records/headPredictor.ts';
+import type { SequenceRow } from '../records/sequencePredictor.ts';
+import { perLetter } from './residueTargets.ts';
 
 /** What a task makes of the scores of residues. */
 export interface ResidueAnswers {
@@ -24,42 +21,30 @@ export interface ResidueAnswers {
 }
 
 /**
- * Answers `{ id, … }` about each residue of sequences, with the head that the model has or its adapter brings. Long sequences are
- * read in windows, unless `tooLong` says otherwise.
+ * As `openHead`, about each residue of sequences. Long sequences are read in windows, unless `tooLong` says otherwise.
  *
  * @param noun what it answers with, for errors: `classes`
  * @param made asked with the number of outputs of the head
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without a head for residues, or whose tokens are several letters; as
- *   `openSequenceInput`, `model.session`
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without a head for residues, or whose tokens are several letters
  */
-export async function residuePredictor(
+export function residuePredictor(
   model: RunnableModel,
   options: SequencePredictorOptions,
   noun: string,
   made: (outputs: number) => ResidueAnswers,
 ): Promise<Predictor> {
-  requireAnswers(adaptersIn(options), noun);
-  const input = await openSequenceInput(model, { ...options, tooLong: options.tooLong ?? 'windows' });
-  const { tokenizer } = input;
-  requireLetters(model.name, tokenizer);
-  const { output, outputs } = requireHead(model, noun, tokenizer);
-  const { valuesOf, shown } = made(outputs);
-  return sequencePredictor({
-    ...options,
-    model,
-    input,
-    outputs: [output],
-    rows: input.rows,
-    answers: ({ id, sequence }, rows) => {
+  return openHead(model, options, { noun, isEach: true }, ({ input, output, outputs }) => {
+    const { valuesOf, shown } = made(outputs);
+    return ({ sequence }, rows) => {
       const byToken = tokenAnswers(rows, { output, outputs, valuesOf });
-      return [{ id, ...shown(perLetter(sequence, tokenizer, (token) => byToken.get(token))) }];
-    },
+      return shown(perLetter(sequence, input.tokenizer, (token) => byToken.get(token)));
+    };
   });
 }
 
 /** The mean answer about each token, over windows and adapters. */
 function tokenAnswers(
-  rows: readonly SequenceRow[],
+  rows: readonly Pick<SequenceRow, 'row' | 'members'>[],
   {
     output,
     outputs,

@@ -22,12 +22,6 @@ export const convInput: Vjp = (site) => {
 /** dw of each output channel: the products of dy with what its windows read. */
 export const convWeight: Vjp = (site) => kernelGradient(site.g, input(site, 0), site.dy, convWindow(site));
 
-/** The sum of dy per channel. */
-export const convBias: Vjp = ({ g, dy }) => {
-  const axes = staticShape(dy).map((_, i) => i);
-  return g.ReduceSum(dy, axes.toSpliced(1, 1), false);
-};
-
 /** A transposed convolution is the transpose of one over its result: dx = Conv(dy, w). */
 export const convTransposeInput: Vjp = (site) => {
   const { dy, window } = transposed(site);

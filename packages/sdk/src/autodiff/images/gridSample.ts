@@ -5,6 +5,7 @@
  * that depends on points alone is computed as `[batch, points]`, one axis after the other.
  */
 
+import { attributeOf } from '../../ops/schema.ts';
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import { dataTypeNumber } from '../../graph/dataType.ts';
 import { intAttribute, stringAttribute } from '../../graph/walk.ts';
@@ -75,7 +76,7 @@ function sizesOf(site: VjpSite): {
 
 function modeOf({ node }: VjpSite): 'nearest' | 'linear' | 'cubic' {
   // Since opset 20 there is no "bi" before the names: images may have three axes.
-  return stringAttribute(node, 'mode', 'linear').replace(/^bi/, '') as 'nearest' | 'linear' | 'cubic';
+  return attributeOf(node, 'mode').replace(/^bi/, '') as 'nearest' | 'linear' | 'cubic';
 }
 
 /** Taps of points, with the weights and slopes of each axis. */

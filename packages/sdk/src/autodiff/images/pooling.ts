@@ -1,13 +1,12 @@
 /** @file Gradients of pooling over windows and over whole images. */
 
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
-import { float } from '../../graph/attributes.ts';
 import { dataTypeNumber } from '../../graph/dataType.ts';
 import { intAttribute, intsAttribute } from '../../graph/walk.ts';
 import { float32, sizeOf, tensor } from '../../runtime/tensor.ts';
 import { isEqual, signOf } from '../comparisons.ts';
 import { castTo, input, staticShape, type Vjp, type VjpSite, where } from '../vjp.ts';
-import { reach, scatterWindows, type Window, windowOf } from './window.ts';
+import { positionKernels, reach, scatterWindows, type Window, windowOf } from './window.ts';
 import { attributeOf } from '../../ops/schema.ts';
 
 /** The lowest finite float32 and float16: padding that is never a maximum, and that a product with 0 takes away. */
@@ -90,25 +89,19 @@ export const maxPoolBack: Vjp = (site) => {
   );
   const around = [0, 0, ...pads.slice(0, kernel.length), 0, 0, ...ends];
   const flat = g.Reshape(x, [batch * channels, 1, ...image]);
-  const padded = around.every((pad) => pad === 0)
-    ? flat
-    : padWith(g, flat, around, x.type === 'float16' ? LOWEST_HALF : LOWEST);
-  // Each window as a column of a matrix. A kernel with a one at a position of the window reads what stands there.
-  const count = sizeOf(kernel);
-  const eye = Float32Array.from({ length: count * count }, (_, i) => (i % (count + 1) === 0 ? 1 : 0));
-  const positions = castTo(g, g.constant(float32(eye, [count, 1, ...kernel])), x.type);
+  const fill = x.type === 'float16' ? LOWEST_HALF : LOWEST;
+  const padded = around.every((pad) => pad === 0) ? flat : g.Pad(flat, around, fill);
+  // Each window as a column of a matrix.
+  const positions = positionKernels(g, kernel, x.type);
   const columns = g.emit('Conv', [padded, positions], { strides, dilations });
   const first = g.emit('ArgMax', [columns], { axis: 1, keepdims: 1 });
-  const isFirst = g.Equal(g.Cast(first, dataTypeNumber('int32')), counting(g, [count, ...kernel.map(() => 1)]));
+  const isFirst = g.Equal(
+    g.Cast(first, dataTypeNumber('int32')),
+    counting(g, [sizeOf(kernel), ...kernel.map(() => 1)]),
+  );
   const chosen = where(g, isFirst, g.Reshape(dy, [batch * channels, 1, ...windows]));
   return g.Reshape(scatterWindows(g, chosen, positions, { ...window, group: 1 }, image), [batch, channels, ...image]);
 };
-
-function padWith(g: GraphBuilder, value: Value, pads: readonly number[], fill: number): Value {
-  return g.opset < 11
-    ? g.emit('Pad', [value], { pads, value: float(fill) })
-    : g.emit('Pad', [value, g.ints(pads), castTo(g, g.scalar(fill), value.type)]);
-}
 
 /** 0, 1, 2 … as int32 of a shape. */
 function counting(g: GraphBuilder, shape: readonly number[]): Value {

@@ -10,8 +10,8 @@ import type { Value } from '../../graph/builder.ts';
 import { attributeType } from '../../graph/proto.ts';
 import { attribute, intsAttribute, stringAttribute } from '../../graph/walk.ts';
 import { float32, sizeOf } from '../../runtime/tensor.ts';
-import { asRows, castTo, input, staticShape, type Vjp, type VjpSite } from '../vjp.ts';
-import { fromFront } from '../../ops/schema.ts';
+import { asRows, castTo, eye, input, staticShape, type Vjp, type VjpSite } from '../vjp.ts';
+import { attributeOf, fromFront } from '../../ops/schema.ts';
 
 /** dy times the transposed matrix of each axis; of pixels that were repeated, the sum. */
 export const resizeBack: Vjp = (site) => {
@@ -73,7 +73,7 @@ function repeats(site: VjpSite, from: readonly number[], to: readonly number[]):
     (place === 'asymmetric' && rounding === 'floor') || (place === 'half_pixel' && rounding.startsWith('round'));
   const scales = from.map((size, axis) => scaleOf(site, axis, size, to[axis]!));
   const isRepeated =
-    stringAttribute(node, 'mode', 'nearest') === 'nearest' &&
+    attributeOf(node, 'mode') === 'nearest' &&
     isPlain &&
     // AveragePool works on the axes behind the channels, of floats that every provider has.
     from.length >= 3 && from.length <= 5 && dy.type !== 'float64' &&
@@ -86,9 +86,8 @@ function axisMatrix(site: VjpSite, axis: number, from: number, to: number): Valu
   const { g, node } = site;
   const { roi, scales, sizes, positions } = inputsOf(site);
   const at = positions[axis]!;
-  const eye = Float32Array.from({ length: from * from }, (_, i) => (i % (from + 1) === 0 ? 1 : 0));
-  const rows = g.constant(float32(eye, [1, 1, from, from]));
-  const policy = stringAttribute(node, 'keep_aspect_ratio_policy', 'stretch');
+  const rows = g.constant(float32(eye(from), [1, 1, from, from]));
+  const policy = attributeOf(node, 'keep_aspect_ratio_policy');
   if (sizes && policy !== 'stretch') {
     throw new OnnxLoraError(
       'NO_GRADIENT',

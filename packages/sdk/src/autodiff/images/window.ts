@@ -2,9 +2,9 @@
 
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import type { NodeProto } from '../../graph/proto.ts';
-import { intsAttribute } from '../../graph/walk.ts';
-import { sizeOf } from '../../runtime/tensor.ts';
-import { staticShape, stretch } from '../vjp.ts';
+import { givenWindow } from '../../ops/inference/windows.ts';
+import { float32, sizeOf } from '../../runtime/tensor.ts';
+import { castTo, eye, staticShape, stretch } from '../vjp.ts';
 import { attributeOf } from '../../ops/schema.ts';
 
 /** How a window lies on an image. */
@@ -20,12 +20,8 @@ export interface Window {
 
 /** The window of a convolution or a pooling with this kernel over an image of the spatial sizes `image`. */
 export function windowOf(node: NodeProto, image: readonly number[], kernel: readonly number[]): Window {
-  const ones = new Array<number>(kernel.length).fill(1);
-  const strides = intsAttribute(node, 'strides') ?? ones;
-  const dilations = intsAttribute(node, 'dilations') ?? ones;
-  const auto = attributeOf(node, 'auto_pad');
-  const zeros = new Array<number>(2 * kernel.length).fill(0);
-  let pads = auto === 'VALID' ? zeros : (intsAttribute(node, 'pads') ?? zeros);
+  const { strides, dilations, pads: given, auto } = givenWindow(node, kernel.length);
+  let pads = given;
   if (auto.startsWith('SAME')) {
     const total = image.map((size, i) =>
       Math.max(0, (Math.ceil(size / strides[i]!) - 1) * strides[i]! + reach(kernel[i]!, dilations[i]!) - size),
@@ -35,6 +31,12 @@ export function windowOf(node: NodeProto, image: readonly number[], kernel: read
     pads = auto === 'SAME_UPPER' ? [...less, ...more] : [...more, ...less];
   }
   return { kernel, strides, dilations, pads, group: attributeOf(node, 'group') };
+}
+
+/** A kernel for each position of a window, with a one there: Conv then reads what stands at that position. */
+export function positionKernels(g: GraphBuilder, window: readonly number[], type: Value['type']): Value {
+  const count = sizeOf(window);
+  return castTo(g, g.constant(float32(eye(count), [count, 1, ...window])), type);
 }
 
 /** How many positions a window spans. */

@@ -3,7 +3,6 @@
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import { dataTypeNumber } from '../../graph/dataType.ts';
 import { isStatic } from '../../graph/value.ts';
-import { intAttribute } from '../../graph/walk.ts';
 import { attributeOf, axisOf, fromFront } from '../../ops/schema.ts';
 import { int64, sizeOf } from '../../runtime/tensor.ts';
 import { isEqual } from '../comparisons.ts';
@@ -130,6 +129,6 @@ function scatterAdd(g: GraphBuilder, shape: readonly number[], indices: Value, u
 export const topKBack: Vjp = (site) => {
   const { g, node, y, dy } = site;
   const zeros = g.Expand(g.scalar(0, dy.type), staticShape(input(site, 0)));
-  const axis = intAttribute(node, 'axis', -1);
+  const axis = attributeOf(node, 'axis');
   return g.emit(g.opset < 11 ? 'Scatter' : 'ScatterElements', [zeros, y[1]!, dy], { axis });
 };

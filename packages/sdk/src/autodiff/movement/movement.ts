@@ -1,11 +1,9 @@
 /** @file Gradients of operators that move values without changing them, and of Col2Im, which adds up those that meet. */
 
 import { OnnxLoraError } from '../../errors.ts';
-import { intsAttribute, stringAttribute } from '../../graph/walk.ts';
-import { attributeOf, axisOf, fromFront, permOf } from '../../ops/schema.ts';
-import { float32, sizeOf } from '../../runtime/tensor.ts';
-import { castTo, input, rankOf, staticShape, stretch, type Vjp, zeros } from '../vjp.ts';
-import { windowOf } from '../images/window.ts';
+import { attributeOf, axisOf, permOf, slicedAxes } from '../../ops/schema.ts';
+import { input, knownInts, rankOf, staticShape, stretch, type Vjp, zeros } from '../vjp.ts';
+import { positionKernels, windowOf } from '../images/window.ts';
 
 /** Transpose by the inverse permutation. */
 export const transposeBack: Vjp = ({ g, node, x, dy }) => {
@@ -35,34 +33,25 @@ export const splitBack: Vjp = ({ g, node, y, dys, dy }) => {
 export const sliceBack: Vjp = (site) => {
   const { g, node, dy } = site;
   const shape = staticShape(input(site, 0));
-  const list = (name: string, i: number): readonly number[] | undefined =>
-    intsAttribute(node, name) ?? (site.x[i]?.ints as readonly number[] | undefined);
-  const [starts, ends] = [list('starts', 1), list('ends', 2)];
-  if (!starts || !ends || [...starts, ...ends].some((value) => typeof value !== 'number')) {
+  const slices = slicedAxes(node, shape, knownInts(site));
+  if (!slices) {
     throw new OnnxLoraError(
       'NO_GRADIENT',
       `The gradient of Slice "${node.name}" needs starts and ends that the graph knows. Export the model so that they do not depend on what it is fed.`,
     );
   }
-  const axes = list('axes', 3) ?? starts.map((_, i) => i);
-  const steps = list('steps', 4) ?? starts.map(() => 1);
   const before = shape.map(() => 0);
   const after = shape.map(() => 0);
   let result = dy;
-  axes.forEach((each, i) => {
-    const axis = fromFront(each, shape.length);
-    const size = shape[axis]!;
+  for (const { axis, first, step } of slices) {
     const count = staticShape(dy)[axis]!;
-    const step = steps[i]!;
-    const index = starts[i]! < 0 ? starts[i]! + size : starts[i]!;
-    const first = step > 0 ? Math.min(Math.max(index, 0), size) : Math.min(Math.max(index, -1), size - 1);
     const stride = Math.abs(step);
     if (step < 0) result = g.Slice(result, [count - 1], [-count - 1], [axis], [-1]);
     if (stride > 1 && count > 0) result = stretch(g, result, axis, stride);
     const start = step > 0 ? first : first - (count - 1) * stride;
     before[axis] = start;
-    after[axis] = size - start - (count > 0 ? (count - 1) * stride + 1 : 0);
-  });
+    after[axis] = shape[axis]! - start - (count > 0 ? (count - 1) * stride + 1 : 0);
+  }
   return [...before, ...after].every((pad) => pad === 0) ? result : g.Pad(result, [...before, ...after]);
 };
 
@@ -83,7 +72,7 @@ export const depthToSpaceBack: Vjp = ({ g, node, x: [x], dy }) => {
   const shape = staticShape(x!);
   const [n, c, h, w] = shape as [number, number, number, number];
   const blocks = g.Reshape(dy, [n, c / (b * b), h, b, w, b]);
-  const isDepthFirst = stringAttribute(node, 'mode', 'DCR') === 'DCR';
+  const isDepthFirst = attributeOf(node, 'mode') === 'DCR';
   return g.Reshape(g.Transpose(blocks, isDepthFirst ? [0, 3, 5, 1, 2, 4] : [0, 1, 3, 5, 2, 4]), shape);
 };
 
@@ -115,10 +104,7 @@ export const columnsBack: Vjp = (site) => {
     const axes = block.map((_, i) => 2 * i + 3);
     return g.Reshape(g.Transpose(split, [0, 1, ...axes, ...axes.map((axis) => axis - 1)]), columns);
   }
-  // A kernel with a one at a position of the block reads what stands there.
-  const count = sizeOf(block);
-  const eye = Float32Array.from({ length: count * count }, (_, i) => (i % (count + 1) === 0 ? 1 : 0));
-  const positions = castTo(g, g.constant(float32(eye, [count, 1, ...block])), dy.type);
+  const positions = positionKernels(g, block, dy.type);
   const flat = g.Reshape(dy, [batch * channels, 1, ...image]);
   return g.Reshape(g.emit('Conv', [flat, positions], { strides, dilations, pads }), columns);
 };

@@ -2,15 +2,15 @@
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
-import { intsAttribute, stringAttribute } from '../../graph/walk.ts';
-import { input, staticShape, type Vjp } from '../vjp.ts';
-import { fromFront } from '../../ops/schema.ts';
+import { intsAttribute } from '../../graph/walk.ts';
+import { input, knownInts, staticShape, type Vjp } from '../vjp.ts';
+import { attributeOf, fromFront } from '../../ops/schema.ts';
 
 /** Cuts the padding off again, and where it repeated the input adds it to what it repeated. */
 export const padBack: Vjp = (site) => {
   const { g, node, dy } = site;
-  const mode = stringAttribute(node, 'mode', 'constant');
-  const pads = (intsAttribute(node, 'pads') ?? site.x[1]?.ints) as readonly number[] | undefined;
+  const mode = attributeOf(node, 'mode');
+  const pads = intsAttribute(node, 'pads') ?? knownInts(site)(1);
   if (!pads) {
     throw new OnnxLoraError(
       'NO_GRADIENT',
@@ -19,7 +19,7 @@ export const padBack: Vjp = (site) => {
   }
   const shape = staticShape(input(site, 0));
   const rank = shape.length;
-  const axes = (site.x[3]?.ints as readonly number[] | undefined) ?? shape.map((_, i) => i);
+  const axes = knownInts(site)(3) ?? shape.map((_, i) => i);
   const back = new Array<number>(2 * rank).fill(0);
   axes.forEach((each, i) => {
     const axis = fromFront(each, rank);

@@ -1,7 +1,8 @@
 /** @file Gradients of ScatterND and ScatterElements, whatever they do with what stood there. */
 
+import { attributeOf } from '../../ops/schema.ts';
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
-import { intAttribute, stringAttribute } from '../../graph/walk.ts';
+import { stringAttribute } from '../../graph/walk.ts';
 import { castTo, input, staticShape, type Vjp, type VjpSite, zerosLike } from '../vjp.ts';
 
 /** Reading and writing at the node's indices. */
@@ -21,7 +22,7 @@ function placesOf({ g, node, x }: VjpSite): Places {
       write: (data, updates, reduction) => g.emit('ScatterND', [data, indices, updates], how(reduction)),
     };
   }
-  const axis = intAttribute(node, 'axis', 0);
+  const axis = attributeOf(node, 'axis');
   return {
     read: (value) => g.GatherElements(value, indices, axis),
     write: (data, updates, reduction) =>

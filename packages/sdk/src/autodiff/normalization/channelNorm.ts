@@ -1,8 +1,10 @@
 /**
- * @file Gradients of the normalisations of images and sounds `[batch, channels, …]`: InstanceNormalization, GroupNormalization,
- * MeanVarianceNormalization, whose statistics are of each alone, and LRN.
+ * @file Gradients of the normalisations of images and sounds `[batch, channels, …]`: BatchNormalization with statistics that
+ * are constants; InstanceNormalization, GroupNormalization and MeanVarianceNormalization, whose statistics are of each alone;
+ * and LRN.
  */
 
+import { OnnxLoraError } from '../../errors.ts';
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import { floatAttribute, intAttribute, intsAttribute } from '../../graph/walk.ts';
 import { attributeOf, fromFront } from '../../ops/schema.ts';
@@ -10,6 +12,7 @@ import { float32, sizeOf } from '../../runtime/tensor.ts';
 import { standardized, type Standardized, standardizedBack } from './standardize.ts';
 import {
   castTo,
+  channelSums,
   input,
   oncePerNode,
   rankOf,
@@ -25,11 +28,34 @@ function column(g: GraphBuilder, value: Value, rank: number): Value {
   return g.Reshape(value, [-1, ...new Array<number>(rank - 2).fill(1)]);
 }
 
-/** Sums over all axes but the channels'. */
-function channelSums(g: GraphBuilder, value: Value): Value {
-  const axes = Array.from({ length: rankOf(value) }, (_, i) => i).filter((axis) => axis !== 1);
-  return g.ReduceSum(value, axes, false);
+/** Σ dy per channel. */
+export const channelBias: Vjp = ({ g, dy }) => channelSums(g, dy);
+
+/** 1 ÷ √(variance + ε), `[C]`, of a trained model, in which mean and variance are constants. */
+function inverseDeviation(site: VjpSite): Value {
+  const { g, node } = site;
+  if (attributeOf(node, 'training_mode') === 1) {
+    throw new OnnxLoraError(
+      'NO_GRADIENT',
+      `BatchNormalization "${node.name}" is in training mode, which has no gradient rule. Export the model in evaluation mode (model.eval()).`,
+    );
+  }
+  return g.Reciprocal(g.Sqrt(g.Add(input(site, 4), attributeOf(node, 'epsilon'))));
 }
+
+/** dx = dy · scale ÷ √(variance + ε). */
+export const batchNormInput: Vjp = (site) => {
+  const { g, dy } = site;
+  return g.Mul(dy, column(g, g.Mul(input(site, 1), inverseDeviation(site)), rankOf(input(site, 0))));
+};
+
+/** The sum of dy · (x − mean) ÷ √(variance + ε) per channel. */
+export const batchNormScale: Vjp = (site) => {
+  const { g, dy } = site;
+  const x = input(site, 0);
+  const centred = g.Sub(x, column(g, input(site, 3), rankOf(x)));
+  return g.Mul(channelSums(g, g.Mul(dy, centred)), inverseDeviation(site));
+};
 
 const instances = oncePerNode((site): Standardized =>
   standardized(site.g, widened(site.g, input(site, 0)), 2, attributeOf(site.node, 'epsilon')),
@@ -48,9 +74,6 @@ export const instanceNormScale: Vjp = (site) => {
   const { g, dy } = site;
   return castTo(g, channelSums(g, g.Mul(widened(g, dy), instances(site).xhat)), input(site, 1).type);
 };
-
-/** Σ dy per channel. */
-export const instanceNormBias: Vjp = (site) => channelSums(site.g, site.dy);
 
 /** x, or another value of its shape, as `[batch, groups, channels · … ÷ groups]`. */
 function grouped({ g, node }: VjpSite, value: Value): Value {
@@ -109,8 +132,8 @@ export const lrnBack: Vjp = (site) => {
   const x = input(site, 0);
   const channels = staticShape(x)[1]!;
   const size = intAttribute(node, 'size', 1);
-  const beta = floatAttribute(node, 'beta', 0.75);
-  const weight = floatAttribute(node, 'alpha', 1e-4) / size;
+  const beta = attributeOf(node, 'beta');
+  const weight = attributeOf(node, 'alpha') / size;
   // Channel c sums from c − ⌊(size − 1)/2⌋ to c + ⌈(size − 1)/2⌉.
   const [before, after] = [Math.floor((size - 1) / 2), Math.ceil((size - 1) / 2)];
   const band = new Float32Array(channels * channels);

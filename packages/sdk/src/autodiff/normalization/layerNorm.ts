@@ -2,12 +2,11 @@
 
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import { isStatic } from '../../graph/value.ts';
-import { intAttribute } from '../../graph/walk.ts';
 import { attributeOf, axisOf } from '../../ops/schema.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
 import { signOf } from '../comparisons.ts';
 import { standardized, type Standardized, standardizedBack } from './standardize.ts';
-import { castTo, input, oncePerNode, rankOf, type Vjp, widened } from '../vjp.ts';
+import { axesFrom, castTo, input, oncePerNode, rankOf, type Vjp, widened } from '../vjp.ts';
 
 const normalized = oncePerNode(({ g, node, x: [x] }): Standardized => {
   const first = axisOf(node, rankOf(x!));
@@ -40,7 +39,7 @@ const rowsOf = oncePerNode((site): Rows => {
   const { g, node } = site;
   const x = widened(g, input(site, 0));
   const first = axisOf(node, rankOf(x));
-  const axes = Array.from({ length: rankOf(x) - first }, (_, i) => first + i);
+  const axes = axesFrom(first, x);
   const row = x.shape!.slice(first);
   const square = isStatic(row)
     ? g.Mul(g.ReduceSumSquare(x, axes, true), 1 / sizeOf(row))
@@ -69,7 +68,7 @@ export const rmsNormScale: Vjp = (site) => {
 export const lpNormBack: Vjp = (site) => {
   const { g, node, y, dy } = site;
   const x = input(site, 0);
-  const axes = [intAttribute(node, 'axis', -1)];
+  const axes = [attributeOf(node, 'axis')];
   const isL1 = attributeOf(node, 'p') === 1;
   const norm = isL1 ? g.ReduceSum(g.Abs(x), axes, true) : g.ReduceL2(x, axes, true);
   const inverse = g.Where(g.Greater(norm, 0), g.Reciprocal(norm), 0);

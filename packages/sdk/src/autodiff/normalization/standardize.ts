@@ -7,7 +7,7 @@ import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import { float } from '../../graph/attributes.ts';
 import { isStatic } from '../../graph/value.ts';
 import { float32, sizeOf } from '../../runtime/tensor.ts';
-import { rankOf } from '../vjp.ts';
+import { axesFrom } from '../vjp.ts';
 
 /** x̂ = (x − mean)·inv and inv = 1/√(var + ε), over `axes`, which inv has as 1. */
 export interface Standardized {
@@ -21,7 +21,7 @@ export interface Standardized {
  * knows the operator at every opset.
  */
 export function standardized(g: GraphBuilder, x: Value, first: number, epsilon: number): Standardized {
-  const axes = Array.from({ length: rankOf(x) - first }, (_, i) => first + i);
+  const axes = axesFrom(first, x);
   const row = x.shape?.slice(first);
   // In float64 the operator's inverse deviations are float32.
   if (x.type === 'float32' && isStatic(row)) {

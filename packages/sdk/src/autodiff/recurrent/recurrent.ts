@@ -10,7 +10,7 @@ import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import { attributeType, type NodeProto } from '../../graph/proto.ts';
 import { readBytes } from '../../graph/bytes.ts';
 import { attribute, floatAttribute, intAttribute } from '../../graph/walk.ts';
-import { input, staticShape, type Vjp, type VjpSite, zeros } from '../vjp.ts';
+import { input, oncePerNode, staticShape, type Vjp, type VjpSite, zeros } from '../vjp.ts';
 import { attributeOf } from '../../ops/schema.ts';
 
 /** One direction of a recurrent node. Tensors over time are `[positions, batch, …]`. */
@@ -58,19 +58,12 @@ interface Unrolled {
 
 /** The rules of a recurrent operator: X, W, R, B, lengths, first states, for LSTM first cell states and peepholes. */
 export function recurrentRule(cell: Cell, activations: readonly string[]): (Vjp | null)[] {
-  const known = new WeakMap<GraphBuilder, Map<NodeProto, Unrolled>>();
   // The inputs' gradients have almost all in common.
-  const unrolled = (site: VjpSite): Unrolled => {
-    const ofBuilder = known.get(site.g) ?? new Map<NodeProto, Unrolled>();
-    known.set(site.g, ofBuilder);
-    const found = ofBuilder.get(site.node);
-    if (found) return found;
+  const unrolled = oncePerNode((site): Unrolled => {
     check(site, activations);
     const directions = directionsOf(site, activations);
-    const made = { directions, gradients: directions.map(cell) };
-    ofBuilder.set(site.node, made);
-    return made;
-  };
+    return { directions, gradients: directions.map(cell) };
+  });
   const perDirection =
     (build: (direction: Direction, gradients: Gradients) => Value): Vjp =>
     (site) => {

@@ -5,6 +5,7 @@ import { blocksOf, byteLength } from '../bytes.ts';
 import type { GraphProto, TensorProto } from '../proto.ts';
 import { rawBytes } from '../tensorData.ts';
 import { tensorsOf } from '../tensors.ts';
+import { atOnce, inTurns } from '../turns.ts';
 import { allGraphs } from '../walk.ts';
 
 /** Smaller tensors are shapes and constants, which exporters and optimizers change without changing the model. */
@@ -16,15 +17,8 @@ const MIN_BYTES = 256;
  * anonymous weights anew and optimizers make the one of the other; types, shapes and values do.
  */
 export function weightsDigest(graph: GraphProto): string {
-  const work = digestBlocks(graph);
-  for (;;) {
-    const { done, value } = work.next();
-    if (done) return value;
-  }
+  return atOnce(digestBlocks(graph));
 }
-
-/** How long one turn of the event loop may hash. */
-const TURN_MS = 8;
 
 /**
  * As {@link weightsDigest}, with turns of the event loop in between: gigabytes take seconds.
@@ -32,15 +26,8 @@ const TURN_MS = 8;
  * @param others further graphs of the same model, in any order; what several hold counts as often as the one that holds it
  *   most often, so that the digest is that of the same model in one file
  */
-export async function weightsDigestInTurns(graph: GraphProto, ...others: readonly GraphProto[]): Promise<string> {
-  const work = digestBlocks(graph, ...others);
-  for (let since = performance.now(); ;) {
-    const { done, value } = work.next();
-    if (done) return value;
-    if (performance.now() - since < TURN_MS) continue;
-    await new Promise((resolve) => setImmediate(resolve));
-    since = performance.now();
-  }
+export function weightsDigestInTurns(graph: GraphProto, ...others: readonly GraphProto[]): Promise<string> {
+  return inTurns(digestBlocks(graph, ...others));
 }
 
 /** Comes back after each block. */

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { GraphBuilder, type Value } from '../builder.ts';
 import { findSites } from '../../match/sites.ts';
 import { viewOf } from '../../match/view.ts';
-import { fuseGelu } from '../../match/fuseGelu.ts';
+import { fuse } from '../../match/fusions.ts';
 import { inferNode } from '../../ops/infer.ts';
 import { inferGraph, opsetOf } from '../../ops/inferGraph.ts';
 import { inlineKnownBranches } from '../../ops/rewrites/inlineBranches.ts';
@@ -71,7 +71,7 @@ const bytes = Uint8Array.from(Buffer.concat(encodeModel(sample()).map(readBytes)
 function digest(model: ModelProto & { graph: GraphProto }): void {
   for (const tensor of model.graph.initializer ?? []) readTensor(tensor);
   inferGraph(model, { dims: { batch: 2 } });
-  inferGraph({ ...model, graph: fuseGelu(model.graph) });
+  inferGraph({ ...model, graph: fuse(model.graph) });
   listsAsSlices(model.graph, opsetOf(model));
   const view = viewOf(model);
   inlineKnownBranches(view.graph, inferGraph(view));

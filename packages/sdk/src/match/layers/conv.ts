@@ -1,18 +1,9 @@
 /** @file Convolutions: Conv and ConvTranspose of one to three dimensions, and ConvInteger. */
 
-import { quantizedWeight } from '../weights/index.ts';
-import {
-  addedBias,
-  beforeRounding,
-  type Layer,
-  type LayerFinder,
-  operands,
-  ownBias,
-  roundingBehind,
-  type SiteKind,
-} from './layer.ts';
-import { integerProduct, isSingle } from './linear.ts';
 import { attributeOf } from '../../ops/schema.ts';
+import { sizeOf } from '../../runtime/tensor.ts';
+import { type LayerFinder, operands, ownBias, productLayer, type SiteKind } from './layer.ts';
+import { integerProduct, integerWeight } from './linear.ts';
 
 const kinds: Readonly<Record<number, SiteKind>> = { 3: 'conv1d', 4: 'conv2d', 5: 'conv3d' };
 const transposedKinds: Readonly<Record<number, SiteKind>> = { 3: 'convTranspose1d', 4: 'convTranspose2d' };
@@ -26,21 +17,8 @@ export const conv: LayerFinder = (node, index) => {
   if (!found || !kind) return undefined;
   const { stored } = found;
   const out = kind.startsWith('convT') ? stored.dims[1]! * attributeOf(node, 'group') : stored.dims[0]!;
-  const rounding = roundingBehind(node.output![0]!, index);
-  const nodes = [node, ...(rounding ?? [])];
-  const product = nodes.at(-1)!.output![0]!;
-  const bias = ownBias(node, index, 2, out) ?? addedBias(product, out, index, rank - 2);
-  return {
-    kind,
-    node,
-    nodes,
-    input: beforeRounding(found.input, index),
-    product,
-    output: bias && bias.node !== node ? bias.node.output![0]! : product,
-    weight: { name: stored.name, layout: 'torch', stored },
-    ...(bias ? { bias } : {}),
-    weightShape: stored.dims,
-  } satisfies Layer;
+  const bias = ownBias(node, index, 2, out);
+  return productLayer({ kind, node, nodes: [node], ...found, layout: 'torch', bias, behind: rank - 2, out }, index);
 };
 
 /** A convolution of integers, scaled behind it. */
@@ -49,28 +27,8 @@ export const convInteger: LayerFinder = (node, index) => {
   const dims = found?.codes.tensor.dims ?? [];
   const kind = kinds[dims.length];
   if (!found || !kind) return undefined;
-  const inner = dims.slice(1).reduce((size, dim) => size * dim, 1);
-  const stored = quantizedWeight(found.codes.name, [], {
-    codes: found.codes,
-    scales: found.scales,
-    ...(found.zeros ? { zeros: found.zeros } : {}),
-    dims,
-    groupOf: isSingle(found.scales) ? () => 0 : (position) => Math.floor(position / inner),
-    support: found.support,
-  });
+  const inner = sizeOf(dims.slice(1));
+  const stored = integerWeight(found, (position) => Math.floor(position / inner));
   if (!stored) return undefined;
-  const product = found.nodes.at(-1)!.output![0]!;
-  const added = found.bias ? undefined : addedBias(product, dims[0]!, index, dims.length - 2);
-  const bias = found.bias ?? added;
-  return {
-    kind,
-    node,
-    nodes: found.nodes,
-    input: found.input,
-    product,
-    output: added ? added.node.output![0]! : product,
-    weight: { name: stored.name, layout: 'torch', stored },
-    ...(bias ? { bias } : {}),
-    weightShape: dims,
-  };
+  return productLayer({ kind, node, ...found, stored, layout: 'torch', behind: dims.length - 2, out: dims[0]! }, index);
 };

@@ -1,6 +1,7 @@
 /** @file Embeddings: Gather from a constant table, also one of integers that are scaled behind it. */
 
-import { type GraphIndex, intAttribute } from '../../graph/walk.ts';
+import { attributeOf } from '../../ops/schema.ts';
+import { type GraphIndex } from '../../graph/walk.ts';
 import { constantWeight, holdsCodes, namedConstant, quantizedWeight, type StoredWeight } from '../weights/index.ts';
 import type { NodeProto } from '../../graph/proto.ts';
 import { isSingle } from './linear.ts';
@@ -8,7 +9,7 @@ import { type LayerFinder, soleUse } from './layer.ts';
 
 /** Gather of rows by ids that the model is fed or computes. */
 export const embedding: LayerFinder = (node, index) => {
-  if (node.opType !== 'Gather' || intAttribute(node, 'axis', 0) !== 0) return undefined;
+  if (node.opType !== 'Gather' || attributeOf(node, 'axis') !== 0) return undefined;
   const [table, input] = node.input ?? [];
   // Constant indices are positions or relative biases, not tokens that a user feeds.
   if (!table || !input || index.constants.has(input)) return undefined;

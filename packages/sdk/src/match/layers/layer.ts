@@ -70,6 +70,40 @@ export interface Layer {
   readonly equations?: readonly [string, string];
 }
 
+/** A product with a weight, as {@link productLayer} takes it. */
+export interface WeightProduct extends Pick<Layer, 'kind' | 'node' | 'nodes' | 'input' | 'arrange'> {
+  readonly stored: StoredWeight;
+  readonly layout: WeightLayout;
+  /** Where it has one of its own. */
+  readonly bias?: LayerBias | undefined;
+  /** How many dimensions of the product follow the outputs' own; none by default. */
+  readonly behind?: number;
+  /** How many outputs it has. */
+  readonly out: number;
+}
+
+/** The layer of a product, with what stands around it: its input is what is rounded before it, its bias may be an Add behind it. */
+export function productLayer(product: WeightProduct, index: GraphIndex): Layer {
+  const { kind, node, stored, layout, arrange, out, behind = 0 } = product;
+  const rounding = roundingBehind(product.nodes.at(-1)!.output![0]!, index);
+  const nodes = [...product.nodes, ...(rounding ?? [])];
+  const yielded = nodes.at(-1)!.output![0]!;
+  const bias = product.bias ?? addedBias(yielded, out, index, behind);
+  const isBehind = bias && bias.node !== node && !bias.inside;
+  return {
+    kind,
+    node,
+    nodes,
+    input: beforeRounding(product.input, index),
+    product: yielded,
+    output: isBehind ? bias.node.output![0]! : yielded,
+    weight: { name: stored.name, layout, stored },
+    ...(bias ? { bias } : {}),
+    weightShape: layout === 'in-out' ? stored.dims.toReversed() : stored.dims,
+    ...(arrange ? { arrange } : {}),
+  };
+}
+
 /** Finds the layer that a node is, or undefined. */
 export type LayerFinder = (node: NodeProto, index: GraphIndex) => Layer | undefined;
 
@@ -114,7 +148,7 @@ export function soleUse(value: string, index: GraphIndex): Use | undefined {
  *
  * @param behind how many dimensions follow the outputs' own
  */
-export function addedBias(product: string, out: number, index: GraphIndex, behind = 0): LayerBias | undefined {
+function addedBias(product: string, out: number, index: GraphIndex, behind = 0): LayerBias | undefined {
   const use = soleUse(product, index);
   if (use?.node.opType !== 'Add') return undefined;
   const at = 1 - use.index;

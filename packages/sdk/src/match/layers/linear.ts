@@ -1,7 +1,7 @@
 /** @file Linear layers: MatMul with the weight on either side, Gemm, MatMulNBits, MatMulInteger, Einsum. */
 
 import type { NodeProto } from '../../graph/proto.ts';
-import { type GraphIndex, type Use, floatAttribute } from '../../graph/walk.ts';
+import { type GraphIndex, type Use } from '../../graph/walk.ts';
 import {
   bnb4Weight,
   constantWeight,
@@ -11,53 +11,20 @@ import {
   type StoredWeight,
 } from '../weights/index.ts';
 import {
-  addedBias,
-  beforeRounding,
   type Layer,
   type LayerBias,
   type LayerFinder,
   operands,
   ownBias,
-  roundingBehind,
+  productLayer,
   soleUse,
-  type WeightLayout,
+  type WeightProduct,
 } from './layer.ts';
 import { attributeOf, equationOf } from '../../ops/schema.ts';
 
-interface Product {
-  readonly node: NodeProto;
-  readonly nodes: readonly NodeProto[];
-  readonly input: string;
-  readonly stored: StoredWeight;
-  readonly layout: WeightLayout;
-  readonly bias?: LayerBias | undefined;
-  readonly arrange?: Layer['arrange'];
-  /** How many dimensions of the product follow the outputs' own. */
-  readonly behind?: number;
-}
-
-function linear(product: Product, index: GraphIndex): Layer | undefined {
-  const { node, stored, layout, arrange, behind = 0 } = product;
-  const [rows, columns] = stored.dims as [number, number];
-  const weightShape = layout === 'in-out' ? [columns, rows] : [rows, columns];
-  const own = product.nodes.at(-1)!.output![0]!;
-  const rounding = roundingBehind(own, index);
-  const nodes = rounding ? [...product.nodes, ...rounding] : product.nodes;
-  const yielded = nodes.at(-1)!.output![0]!;
-  const bias = product.bias ?? addedBias(yielded, weightShape[0]!, index, behind);
-  const isBehind = bias && bias.node !== node && !bias.inside;
-  return {
-    kind: 'linear',
-    node,
-    nodes,
-    input: beforeRounding(product.input, index),
-    product: yielded,
-    output: isBehind ? bias.node.output![0]! : yielded,
-    weight: { name: stored.name, layout, stored },
-    ...(bias ? { bias } : {}),
-    weightShape,
-    ...(arrange ? { arrange } : {}),
-  };
+function linear(product: Omit<WeightProduct, 'kind' | 'out'>, index: GraphIndex): Layer {
+  const [rows, columns] = product.stored.dims as [number, number];
+  return productLayer({ kind: 'linear', ...product, out: product.layout === 'in-out' ? columns : rows }, index);
 }
 
 /** MatMul of a value and a constant matrix. */
@@ -86,7 +53,7 @@ export const matMulFromLeft =
 /** Gemm with the weight as second operand. */
 export const gemm: LayerFinder = (node, index) => {
   if (node.opType !== 'Gemm' || attributeOf(node, 'transA') === 1) return undefined;
-  if (floatAttribute(node, 'alpha', 1) !== 1 || floatAttribute(node, 'beta', 1) !== 1) return undefined;
+  if (attributeOf(node, 'alpha') !== 1 || attributeOf(node, 'beta') !== 1) return undefined;
   const found = operands(node, index, { input: 0, weight: 1 });
   if (found?.stored.dims.length !== 2) return undefined;
   const layout = attributeOf(node, 'transB') === 1 ? 'out-in' : 'in-out';
@@ -94,25 +61,21 @@ export const gemm: LayerFinder = (node, index) => {
   return linear({ node, nodes: [node], ...found, layout, bias: ownBias(node, index, 2, out) }, index);
 };
 
-/** ONNX Runtime's product with a weight of 2, 4 or 8 bits in blocks. */
-export const matMulNBits: LayerFinder = (node, index) => {
-  if (node.opType !== 'MatMulNBits') return undefined;
-  const [input] = node.input ?? [];
-  const stored = nBitsWeight(node, index);
-  if (!input || !stored) return undefined;
-  return linear(
-    { node, nodes: [node], input, stored, layout: 'out-in', bias: ownBias(node, index, 5, stored.dims[0]!) },
-    index,
-  );
-};
+const packedProduct =
+  (opType: string, weightOf: typeof nBitsWeight, biasAt: number): LayerFinder =>
+  (node, index) => {
+    const input = node.opType === opType ? node.input?.[0] : undefined;
+    const stored = input ? weightOf(node, index) : undefined;
+    if (!input || !stored) return undefined;
+    const bias = ownBias(node, index, biasAt, stored.dims[0]!);
+    return linear({ node, nodes: [node], input, stored, layout: 'out-in', bias }, index);
+  };
 
-/** ONNX Runtime's product with a weight in the 4-bit floats of bitsandbytes. */
-export const matMulBnb4: LayerFinder = (node, index) => {
-  if (node.opType !== 'MatMulBnb4') return undefined;
-  const [input] = node.input ?? [];
-  const stored = bnb4Weight(node, index);
-  return input && stored ? linear({ node, nodes: [node], input, stored, layout: 'out-in' }, index) : undefined;
-};
+/** ONNX Runtime's product with a weight of 2, 4 or 8 bits in blocks. */
+export const matMulNBits: LayerFinder = packedProduct('MatMulNBits', nBitsWeight, 5);
+
+/** ONNX Runtime's product with a weight in the 4-bit floats of bitsandbytes, which has no bias. */
+export const matMulBnb4: LayerFinder = packedProduct('MatMulBnb4', bnb4Weight, Infinity);
 
 /**
  * Integers multiplied, then scaled: DynamicQuantizeLinear, MatMulInteger, Cast, and Mul with the product of both scales.
@@ -121,21 +84,20 @@ export const matMulBnb4: LayerFinder = (node, index) => {
 export const matMulInteger: LayerFinder = (node, index) => {
   const found = integerProduct(node, 'MatMulInteger', index);
   if (!found) return undefined;
-  const dims = found.codes.tensor.dims ?? [];
-  const [, columns] = dims;
-  if (dims.length !== 2 || columns === undefined) return undefined;
-  const stored = quantizedWeight(found.codes.name, [], {
-    codes: found.codes,
-    scales: found.scales,
-    ...(found.zeros ? { zeros: found.zeros } : {}),
-    dims,
-    groupOf: isSingle(found.scales) ? () => 0 : (position) => position % columns,
-    support: found.support,
-  });
-  if (!stored) return undefined;
-  const { nodes, input, bias } = found;
-  return linear({ node, nodes, input, stored, layout: 'in-out', ...(bias ? { bias } : {}) }, index);
+  const [, columns, ...more] = found.codes.tensor.dims ?? [];
+  const stored = columns && more.length === 0 ? integerWeight(found, (position) => position % columns) : undefined;
+  return stored && linear({ node, ...found, stored, layout: 'in-out' }, index);
 };
+
+/** The weight of a product of integers; `groupOf` says to which of several scales a position belongs. */
+export function integerWeight(
+  { codes, scales, zeros, support }: IntegerProduct,
+  groupOf: (position: number) => number,
+): StoredWeight | undefined {
+  const dims = codes.tensor.dims ?? [];
+  const parts = { codes, scales, ...(zeros ? { zeros } : {}), dims, support };
+  return quantizedWeight(codes.name, [], { ...parts, groupOf: isSingle(scales) ? () => 0 : groupOf });
+}
 
 type NamedConstant = NonNullable<ReturnType<typeof namedConstant>>;
 

@@ -1,5 +1,6 @@
 /** @file Weights of com.microsoft.MatMulBnb4: the 4-bit floats of bitsandbytes, in blocks with the largest number of each. */
 
+import { attributeOf } from '../../ops/schema.ts';
 import { readBytes } from '../../graph/bytes.ts';
 import type { NodeProto } from '../../graph/proto.ts';
 import { rawBytes, readFloats } from '../../graph/tensorData.ts';
@@ -8,7 +9,7 @@ import { bnb4Numbers } from '../../ops/expand/quantized/matMulBnb4.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
 import { namedConstant } from './dequantizeLinear.ts';
 import { floatTensor, floatType } from './plain.ts';
-import { type ChangedTensors, current, type StoredWeight } from './stored.ts';
+import { asStored, type ChangedTensors, current, type StoredWeight } from './stored.ts';
 
 /**
  * The weight `[out, in]` of a MatMulBnb4 node: the number of each code, times its block's.
@@ -18,9 +19,9 @@ import { type ChangedTensors, current, type StoredWeight } from './stored.ts';
 export function bnb4Weight(node: NodeProto, index: GraphIndex): StoredWeight | undefined {
   const [codes, scales] = [1, 2].map((i) => namedConstant(node.input?.[i], index));
   const [width, out, block] = (['K', 'N', 'block_size'] as const).map((name) => intAttribute(node, name, 0));
-  const numbers = bnb4Numbers(intAttribute(node, 'quant_type', -1));
+  const numbers = bnb4Numbers(attributeOf(node, 'quant_type'));
   if (!codes || !scales || !numbers || !width || !out || !block) return undefined;
-  if (intAttribute(node, 'transB', 1) !== 1) return undefined;
+  if (attributeOf(node, 'transB') !== 1) return undefined;
   const count = out * width;
   const blocks = Math.ceil(count / block);
   const scaleType = floatType(scales.tensor.dataType);
@@ -36,14 +37,11 @@ export function bnb4Weight(node: NodeProto, index: GraphIndex): StoredWeight | u
     });
   };
   return {
+    ...asStored,
     name: codes.name,
     dims: [out, width],
     storage: `4-bit floats, blocks of ${block}`,
     tensors: [codes, scales],
-    chain: [],
-    support: [],
-    isPart: false,
-    cuts: [],
     read,
     write: (values, changed) => {
       const before = read(changed);

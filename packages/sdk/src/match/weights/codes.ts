@@ -85,3 +85,39 @@ export function withCodes(tensor: TensorProto, codes: ArrayLike<number>): Tensor
     rawData: pack(codes, codeType(tensor.dataType)!),
   };
 }
+
+/** Codes in rows, each of which begins at a byte of its own. */
+export interface PackedRows {
+  readonly rows: number;
+  /** Codes of a row. */
+  readonly width: number;
+  /** Bytes of a row, the last of which may hold more codes than there are. */
+  readonly bytes: number;
+}
+
+/** The integers of packed rows, row by row. */
+export function readRows(tensor: TensorProto, { rows, width, bytes }: PackedRows, type: CodeType): Int32Array {
+  const all = readBytes(rawBytes(tensor) ?? new Uint8Array());
+  const result = new Int32Array(rows * width);
+  for (let row = 0; row < rows; row++)
+    result.set(unpack(all.subarray(row * bytes, (row + 1) * bytes), width, type), row * width);
+  return result;
+}
+
+/** The same tensor with other integers. @param fill what stands in each row behind them */
+export function withRows(
+  { name, dims, dataType }: TensorProto,
+  codes: ArrayLike<number>,
+  { rows, width, bytes }: PackedRows,
+  type: CodeType,
+  fill: (row: number) => number = () => 0,
+): TensorProto {
+  const rawData = new Uint8Array(rows * bytes);
+  const own = new Int32Array((bytes * 8) / type.bits);
+  for (let row = 0; row < rows; row++) {
+    own.fill(fill(row));
+    for (let i = 0; i < width; i++) own[i] = codes[row * width + i]!;
+    rawData.set(pack(own, type), row * bytes);
+  }
+  return { ...(name === undefined ? {} : { name }), dims: [...(dims ?? [])], dataType: dataType!, rawData };
+}

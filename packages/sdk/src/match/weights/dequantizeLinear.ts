@@ -5,10 +5,10 @@ import type { NodeProto, TensorProto } from '../../graph/proto.ts';
 import { readFloats } from '../../graph/tensorData.ts';
 import { type GraphIndex } from '../../graph/walk.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
-import { codeType, readCodes, withCodes } from './codes.ts';
+import { type CodeType, codeType, type PackedRows, readCodes, readRows, withCodes, withRows } from './codes.ts';
 import { floatTensor, floatType } from './plain.ts';
 import { dequantize, type Quantized, requantize } from './quantized.ts';
-import { type ChangedTensors, current, type NamedTensor, type StoredWeight } from './stored.ts';
+import { asStored, type ChangedTensors, current, type NamedTensor, type StoredWeight } from './stored.ts';
 import { attributeOf, axisOf } from '../../ops/schema.ts';
 
 /** Where a quantised weight's numbers lie. */
@@ -23,6 +23,13 @@ export interface QuantizedTensors {
   readonly groupOf: (position: number) => number;
   /** Nodes elsewhere that read the tensors for this weight alone. */
   readonly support?: readonly NodeProto[];
+  /** Codes and zero points where they are packed by rows; zero points that there are not lie in the middle then. */
+  readonly packed?: {
+    readonly type: CodeType;
+    readonly codes: PackedRows;
+    readonly zeros: PackedRows;
+    readonly storage: string;
+  };
 }
 
 /** The weight that a DequantizeLinear node makes of constants; undefined for activations and for other integer types. */
@@ -47,21 +54,24 @@ export function namedConstant(name: string | undefined, index: GraphIndex): Name
 export function quantizedWeight(
   name: string,
   chain: readonly NodeProto[],
-  { codes, scales, zeros, dims, groupOf, support = [] }: QuantizedTensors,
+  { codes, scales, zeros, dims, groupOf, support = [], packed }: QuantizedTensors,
 ): StoredWeight | undefined {
-  const type = codeType(codes.tensor.dataType);
+  const type = packed?.type ?? codeType(codes.tensor.dataType);
   const scaleType = floatType(scales.tensor.dataType);
   if (!type || !scaleType || sizeOf(dims) === 0) return undefined;
   const hasZeroCodes = zeros !== undefined && codeType(zeros.tensor.dataType) !== undefined;
+  const integers = (tensor: TensorProto, rows: PackedRows | undefined): Int32Array | undefined =>
+    rows ? readRows(tensor, rows, type) : readCodes(tensor);
   const state = (changed?: ChangedTensors): Quantized => {
     const scaleValues = readFloats(current(scales, changed));
-    const zeroCodes = zeros && (hasZeroCodes ? readCodes : readFloats)(current(zeros, changed));
+    const now = zeros && current(zeros, changed);
+    const given = now && (hasZeroCodes ? integers(now, packed?.zeros) : readFloats(now));
     return {
-      codes: readCodes(current(codes, changed)) ?? new Int32Array(sizeOf(dims)),
+      codes: integers(current(codes, changed), packed?.codes) ?? new Int32Array(sizeOf(dims)),
       scales: scaleValues,
-      zeros: zeroCodes
-        ? scaleValues.map((_, i) => zeroCodes[zeroCodes.length === 1 ? 0 : i]!)
-        : new Float32Array(scaleValues.length),
+      zeros: given
+        ? scaleValues.map((_, i) => given[given.length === 1 ? 0 : i]!)
+        : new Float32Array(scaleValues.length).fill(packed ? 2 ** (type.bits - 1) : 0),
       groupOf,
       type,
       roundScale: (scale) => readFloats(floatTensor('', scaleType, [scale], []))[0]!,
@@ -69,30 +79,32 @@ export function quantizedWeight(
     };
   };
   return {
+    ...asStored,
     name,
     dims,
-    storage: type.name,
+    storage: packed?.storage ?? type.name,
     tensors: [codes, scales, ...(zeros ? [zeros] : [])],
     chain,
     support,
-    isPart: false,
-    cuts: [],
     read: (changed) => dequantize(state(changed)),
     write: (values, changed) => {
       const after = requantize(values, state(changed));
+      // Codes behind the last of a row mean 0.
+      const fill = (row: number): number => Math.round(after.zeros[(row + 1) * packed!.zeros.width - 1]!);
+      const written = packed
+        ? withRows(codes.tensor, after.codes, packed.codes, type, fill)
+        : withCodes(codes.tensor, after.codes);
+      const zerosOf = (tensor: TensorProto): TensorProto =>
+        packed
+          ? withRows(tensor, after.zeros, packed.zeros, type)
+          : withCodes(tensor, after.zeros.slice(0, sizeOf(tensor.dims ?? [])));
       return [
-        { name: codes.name, tensor: withCodes(codes.tensor, after.codes) },
+        { name: codes.name, tensor: written },
         { name: scales.name, tensor: floatTensor(scales.name, scaleType, after.scales, scales.tensor.dims ?? []) },
-        ...(hasZeroCodes
-          ? [{ name: zeros.name, tensor: withCodes(zeros.tensor, zerosAs(zeros.tensor, after.zeros)) }]
-          : []),
+        ...(hasZeroCodes ? [{ name: zeros.name, tensor: zerosOf(zeros.tensor) }] : []),
       ];
     },
   };
-}
-
-function zerosAs({ dims = [] }: TensorProto, zeros: Float32Array): Float32Array {
-  return zeros.slice(0, sizeOf(dims));
 }
 
 function grouping(

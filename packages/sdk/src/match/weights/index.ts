@@ -11,7 +11,7 @@ export { quantizedWeight, holdsCodes, namedConstant, readsCodes } from './dequan
 export { bnb4Weight } from './bnb4.ts';
 export { nBitsWeight } from './nBits.ts';
 export { floatTensor, floatType } from './plain.ts';
-export { permute, type Runs, runsOf } from './rearranged.ts';
+export { intsOf, permute, type Runs, runsOf } from './rearranged.ts';
 export type { ChangedTensors, Cut, NamedTensor, StoredWeight } from './stored.ts';
 
 /** Deeper chains are no exporter's work. */

@@ -1,11 +1,11 @@
 /** @file Weights stored as floats: float32, and float64, float16 and bfloat16, which are rounded on writing. */
 
 import { dataTypeName } from '../../graph/dataType.ts';
-import { toBfloat16, toHalf, toShorts } from '../../graph/halfFloat.ts';
+import { toBfloat16, toHalf, toShorts } from '../../runtime/halfFloat.ts';
 import type { TensorProto } from '../../graph/proto.ts';
 import { readFloats, tensorProto } from '../../graph/tensorData.ts';
 import type { DataType } from '../../runtime/tensor.ts';
-import { current, type NamedTensor, type StoredWeight } from './stored.ts';
+import { asStored, current, type NamedTensor, type StoredWeight } from './stored.ts';
 
 /** A constant of floats; undefined for other element types. */
 export function plainWeight(named: NamedTensor): StoredWeight | undefined {
@@ -13,14 +13,11 @@ export function plainWeight(named: NamedTensor): StoredWeight | undefined {
   if (!type) return undefined;
   const dims = named.tensor.dims ?? [];
   return {
+    ...asStored,
     name: named.name,
     dims,
     storage: type,
     tensors: [named],
-    chain: [],
-    support: [],
-    isPart: false,
-    cuts: [],
     read: (changed) => readFloats(current(named, changed)),
     write: (values) => [{ name: named.name, tensor: floatTensor(named.name, type, values, dims) }],
   };

@@ -1,6 +1,6 @@
 /** @file Weights stored as integers with a scale and a zero point per group: value = (code − zero) · scale. */
 
-import { roundedToEven } from '../../graph/halfFloat.ts';
+import { roundedToEven } from '../../runtime/halfFloat.ts';
 import type { CodeType } from './codes.ts';
 
 /** Integers with their scales, as numbers. */

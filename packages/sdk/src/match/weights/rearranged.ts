@@ -1,12 +1,14 @@
 /** @file Weights that reach a layer through nodes which only move numbers: Identity, Cast, Transpose, Reshape, Slice, Split. */
 
 import type { NodeProto } from '../../graph/proto.ts';
-import { readTensor } from '../../graph/tensorData.ts';
-import { type GraphIndex, intAttribute, intsAttribute } from '../../graph/walk.ts';
+import { isStatic, type ValueType } from '../../graph/value.ts';
+import { type GraphIndex, intAttribute } from '../../graph/walk.ts';
+import { inferNode } from '../../ops/infer.ts';
+import { constantType } from '../../ops/inference/sources.ts';
+import { axisOf, permOf, slicedAxes, splitSizes } from '../../ops/schema.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
 import { floatType } from './plain.ts';
 import type { StoredWeight } from './stored.ts';
-import { attributeOf, axisOf, fromFront, permOf } from '../../ops/schema.ts';
 
 /** What a node makes of a constant weight; undefined where the node does more than move numbers. */
 export function rearranged(
@@ -38,13 +40,14 @@ export function rearranged(
     case 'Squeeze':
     case 'Unsqueeze':
     case 'Flatten': {
-      const dims = reshapedDims(node, source.dims, index);
-      return dims && { ...through, dims };
+      const operands = (node.input ?? []).map((name, i) => (i === 0 ? { shape: source.dims } : typeOf(name, index)));
+      const dims = inferNode({ node, inputs: operands, opset: 13 })[0]?.shape;
+      return isStatic(dims) && sizeOf(dims) === sizeOf(source.dims) ? { ...through, dims } : undefined;
     }
     case 'Slice':
-      return part(slicedRange(node, source.dims, index), source, through);
+      return part(slicedPart(node, source.dims, index), source, through);
     case 'Split':
-      return part(splitRange(node, output, source.dims, index), source, through);
+      return part(splitPart(node, output, source.dims, index), source, through);
     default:
       return undefined;
   }
@@ -112,64 +115,32 @@ function eachRun(
       visit((i * dims[axis]! + first + run * step) * inner, (i * count + run) * length, length);
 }
 
-function slicedRange(node: NodeProto, dims: readonly number[], index: GraphIndex): Range | undefined {
-  const [starts, ends, axes, steps] = [1, 2, 3, 4].map((i) => constantInts(node.input?.[i], index));
-  if (starts?.length !== 1 || ends?.length !== 1) return undefined;
-  if ((steps && steps[0] !== 1) || (axes && axes.length !== 1)) return undefined;
-  if ((node.input?.[3] && !axes) || (node.input?.[4] && !steps)) return undefined;
-  const axis = fromFront(axes?.[0] ?? 0, dims.length);
-  const size = dims[axis];
-  if (size === undefined) return undefined;
-  const clamp = (at: number): number => Math.min(Math.max(at < 0 ? at + size : at, 0), size);
-  const [start, end] = [clamp(starts[0]!), clamp(ends[0]!)];
-  return end > start ? { axis, start, end } : undefined;
+function slicedPart(node: NodeProto, dims: readonly number[], index: GraphIndex): Range | undefined {
+  const [slice, another] = slicedAxes(node, dims, (i) => intsOf(node.input?.[i], index)) ?? [];
+  if (!slice || another || slice.step !== 1 || slice.count === 0) return undefined;
+  return { axis: slice.axis, start: slice.first, end: slice.first + slice.count };
 }
 
-function splitRange(node: NodeProto, output: string, dims: readonly number[], index: GraphIndex): Range | undefined {
-  const outputs = node.output ?? [];
+function splitPart(node: NodeProto, output: string, dims: readonly number[], index: GraphIndex): Range | undefined {
   const axis = axisOf(node, dims.length);
-  const size = dims[axis];
-  const which = outputs.indexOf(output);
-  if (size === undefined || which < 0) return undefined;
-  const sizes = constantInts(node.input?.[1], index) ?? intsAttribute(node, 'split');
-  if (!sizes && node.input?.[1]) return undefined;
-  const each = Math.ceil(size / outputs.length);
-  const own = sizes ?? outputs.map((_, i) => Math.min(each, size - i * each));
-  const start = own.slice(0, which).reduce((sum, length) => sum + length, 0);
-  const end = start + (own[which] ?? 0);
-  return end > start && end <= size ? { axis, start, end } : undefined;
+  const which = (node.output ?? []).indexOf(output);
+  const sizes = dims[axis] === undefined ? undefined : splitSizes(node, dims[axis], intsOf(node.input?.[1], index));
+  if (!sizes?.every((size) => typeof size === 'number') || which < 0) return undefined;
+  const start = sizes.slice(0, which).reduce((sum, length) => sum + length, 0);
+  const end = start + (sizes[which] ?? 0);
+  return end > start && end <= dims[axis]! ? { axis, start, end } : undefined;
 }
 
-function reshapedDims(node: NodeProto, dims: readonly number[], index: GraphIndex): number[] | undefined {
-  const given = constantInts(node.input?.[1], index);
-  if (node.input?.[1] && !given) return undefined;
-  if (node.opType === 'Flatten') {
-    const axis = axisOf(node, dims.length);
-    return [sizeOf(dims.slice(0, axis)), sizeOf(dims.slice(axis))];
-  }
-  if (node.opType === 'Reshape') {
-    if (!given || given.filter((dim) => dim === -1).length > 1) return undefined;
-    const shape = given.map((dim, i) => (dim === 0 && attributeOf(node, 'allowzero') === 0 ? dims[i]! : dim));
-    const known = sizeOf(shape.filter((dim) => dim !== -1));
-    const result = shape.map((dim) => (dim === -1 ? sizeOf(dims) / known : dim));
-    return sizeOf(result) === sizeOf(dims) && result.every(Number.isInteger) ? result : undefined;
-  }
-  const axes = given ?? intsAttribute(node, 'axes');
-  if (node.opType === 'Squeeze') {
-    const gone = axes?.map((axis) => fromFront(axis, dims.length));
-    return dims.filter((dim, i) => (gone ? !gone.includes(i) : dim !== 1));
-  }
-  if (!axes) return undefined;
-  const added = new Set(axes.map((axis) => fromFront(axis, dims.length + axes.length)));
-  const rest = [...dims];
-  return Array.from({ length: dims.length + axes.length }, (_, i) => (added.has(i) ? 1 : rest.shift()!));
+function typeOf(name: string, index: GraphIndex): ValueType | undefined {
+  const tensor = index.constants.get(name);
+  return name ? (tensor ? constantType(tensor) : {}) : undefined;
 }
 
-function constantInts(name: string | undefined, index: GraphIndex): number[] | undefined {
+/** The integers of a short constant. */
+export function intsOf(name: string | undefined, index: GraphIndex): readonly number[] | undefined {
   const tensor = name ? index.constants.get(name) : undefined;
-  if (!tensor || (tensor.dims ?? []).length > 1 || sizeOf(tensor.dims ?? []) > 64) return undefined;
-  if (tensor.dataType !== 6 && tensor.dataType !== 7) return undefined;
-  return Array.from(readTensor(tensor).data as ArrayLike<number | bigint>, Number);
+  const { type, ints } = tensor ? constantType(tensor) : {};
+  return type === 'int64' || type === 'int32' ? (ints as readonly number[] | undefined) : undefined;
 }
 
 /** Numbers of a row-major tensor with its dimensions in another order: dimension i of the result is `perm[i]` of `dims`. */

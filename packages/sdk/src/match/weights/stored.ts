@@ -58,6 +58,14 @@ export interface StoredWeight {
   write(values: Float32Array, changed?: ChangedTensors): readonly NamedTensor[];
 }
 
+/** What holds of a weight that the layer reads as it is stored. */
+export const asStored: Pick<StoredWeight, 'chain' | 'support' | 'isPart' | 'cuts'> = {
+  chain: [],
+  support: [],
+  isPart: false,
+  cuts: [],
+};
+
 /** How many numbers a weight has. */
 export function weightSize({ dims }: StoredWeight): number {
   return sizeOf(dims);

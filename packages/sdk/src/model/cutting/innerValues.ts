@@ -1,7 +1,7 @@
-/** @file Values inside a graph as outputs. */
+/** @file Values inside a graph as outputs, and those that outputs are made of. */
 
 import { OnnxLoraError } from '../../errors.ts';
-import type { GraphProto, ModelProto } from '../../graph/proto.ts';
+import type { GraphProto, ModelProto, NodeProto } from '../../graph/proto.ts';
 import type { ValueType } from '../../graph/value.ts';
 import { indexGraph } from '../../graph/walk.ts';
 import { valueInfo } from '../../lora/valueInfo.ts';
@@ -41,4 +41,35 @@ export function requireComputed(graph: GraphProto, values: readonly string[], na
     'INPUT_INVALID',
     `"${name}" computes no value "${strange}", so it cannot be an output. Name the output of one of its nodes.`,
   );
+}
+
+/**
+ * The value that a Slice cuts an output from; undefined where the output is not cut from anything.
+ *
+ * SAM's decoder makes four masks for a prompt, and its export leaves out the first, which is the one for prompts that can mean
+ * only one thing.
+ */
+export function slicedFrom(graph: GraphProto, output: string): string | undefined {
+  const maker = makerOf(graph, output);
+  return maker?.opType === 'Slice' ? maker.input?.[0] : undefined;
+}
+
+const probabilities = new Set(['Softmax', 'LogSoftmax', 'Sigmoid']);
+
+/** The scores of which a Softmax, LogSoftmax or Sigmoid makes an output; undefined where none does. */
+export function logitsOf(graph: GraphProto, output: string): string | undefined {
+  const maker = makerOf(graph, output);
+  return maker && probabilities.has(maker.opType ?? '') ? maker.input?.[0] : undefined;
+}
+
+/** The node that computes a value, copies aside. */
+function makerOf({ node = [] }: GraphProto, value: string): NodeProto | undefined {
+  let wanted: string | undefined = value;
+  // Not for ever: nodes of a broken file may read each other in a circle.
+  for (let steps = 0; steps < node.length; steps++) {
+    const maker = node.find((each) => wanted !== undefined && each.output?.includes(wanted));
+    if (maker?.opType !== 'Identity') return maker;
+    wanted = maker.input?.[0];
+  }
+  return undefined;
 }

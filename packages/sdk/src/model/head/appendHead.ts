@@ -4,40 +4,32 @@ import type { AttachedHead } from '../../adapter/storage/adapterNotes.ts';
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
 import { dataTypeNumber } from '../../graph/dataType.ts';
-import type { GraphProto, ModelProto } from '../../graph/proto.ts';
 import { tensorProto } from '../../graph/tensorData.ts';
-import { formatShape, type ValueType } from '../../graph/value.ts';
+import { formatShape } from '../../graph/value.ts';
 import { indexWhole } from '../../graph/walk.ts';
 import { valueInfo } from '../../lora/valueInfo.ts';
 import { inferNode } from '../../ops/infer.ts';
-import type { Site } from '../../match/sites.ts';
 import { opsetOf } from '../../ops/inferGraph.ts';
 import { transposed } from '../../runtime/layout.ts';
 import { float32 } from '../../runtime/tensor.ts';
 import { withOutputsOnly } from '../cutting/cutGraph.ts';
-import type { HeadValues } from './replaceHead.ts';
+import type { ModelGraph } from '../modelGraph.ts';
+import type { Graphed, HeadValues } from './replaceHead.ts';
 
 /** The output that an attached head gives. */
 export const SCORES = 'logits';
 
 const LAST = 2 ** 31 - 1;
 
-/** What is read of a model. */
-export interface FeatureModel {
-  readonly name: string;
-  readonly model: ModelProto & { readonly graph: GraphProto };
-  readonly types: ReadonlyMap<string, ValueType>;
-  readonly sites: readonly Site[];
-}
-
 /** The value that a head reads: the output, or what the module reads whose place it takes. */
-function readBy(head: AttachedHead, { name, sites }: Pick<FeatureModel, 'name' | 'sites'>): string {
+function readBy(head: AttachedHead, model: ModelGraph): string {
   if (head.inPlaceOf === undefined) return head.output;
+  const sites = model.sites();
   const site = sites.find(({ path }) => path === head.inPlaceOf);
   if (site) return site.input;
   throw new OnnxLoraError(
     'MODEL_UNSUPPORTED',
-    `"${name}" has no module "${head.inPlaceOf}", whose place the head takes.${didYouMean(head.inPlaceOf, sites.map(({ path }) => path))} Take the model that the head was made for.`, // prettier-ignore
+    `"${model.name}" has no module "${head.inPlaceOf}", whose place the head takes.${didYouMean(head.inPlaceOf, sites.map(({ path }) => path))} Take the model that the head was made for.`, // prettier-ignore
   );
 }
 
@@ -46,9 +38,9 @@ function readBy(head: AttachedHead, { name, sites }: Pick<FeatureModel, 'name' |
  *
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` when the output has no features of a known number, or not the shape that is read
  */
-export function headWidth(model: Pick<FeatureModel, 'name' | 'types' | 'sites'>, head: AttachedHead): number {
+export function headWidth(model: ModelGraph, head: AttachedHead): number {
   const value = readBy(head, model);
-  const shape = model.types.get(value)?.shape;
+  const shape = model.types().get(value)?.shape;
   const isTokens = shape?.length === 3;
   const width = shape?.length === 4 ? shape[1] : shape?.at(-1);
   const fits = head.pool === 'all' ? shape?.length === 2 || shape?.length === 4 : isTokens;
@@ -65,15 +57,12 @@ export function headWidth(model: Pick<FeatureModel, 'name' | 'types' | 'sites'>,
  *
  * @throws OnnxLoraError as {@link headWidth}; `MODEL_UNSUPPORTED` where there is an output of that name already
  */
-export function appendHead(
-  given: FeatureModel,
-  head: AttachedHead,
-  { weight, bias }: HeadValues,
-): FeatureModel['model'] {
+export function appendHead(given: ModelGraph, head: AttachedHead, { weight, bias }: HeadValues): Graphed {
   headWidth(given, head);
-  const { name, types } = given;
+  const { name } = given;
+  const types = given.types();
   const read = readBy(head, given);
-  const model = head.inPlaceOf === undefined ? given.model : withoutHead(given, head, read);
+  const model = head.inPlaceOf === undefined ? given.onnx.model : withoutHead(given, head, read);
   const { graph } = model;
   if (head.inPlaceOf === undefined ? types.has(SCORES) : indexWhole(graph).producer.has(SCORES)) {
     throw new OnnxLoraError(
@@ -111,19 +100,19 @@ export function appendHead(
 }
 
 /** The model up to the value that the new head reads, and its other outputs. */
-function withoutHead({ model }: FeatureModel, head: AttachedHead, read: string): FeatureModel['model'] {
+function withoutHead({ onnx: { model } }: ModelGraph, head: AttachedHead, read: string): Graphed {
   const others = (model.graph.output ?? []).filter(({ name }) => name !== head.output);
   const { graph, ...rest } = withOutputsOnly(model, others, [read]);
   return { ...rest, graph: { ...graph, input: model.graph.input ?? [] } };
 }
 
 /** The mask as a value of the graph; undefined where means take all tokens. */
-function maskOf({ name, model, types }: FeatureModel, { mask }: AttachedHead): Value | undefined {
+function maskOf(model: ModelGraph, { mask }: AttachedHead): Value | undefined {
   if (mask === undefined) return undefined;
-  if ((model.graph.input ?? []).some((input) => input.name === mask)) return { name: mask, ...types.get(mask) };
+  if (Object.hasOwn(model.inputs, mask)) return { name: mask, ...model.types().get(mask) };
   throw new OnnxLoraError(
     'MODEL_UNSUPPORTED',
-    `"${name}" has no input "${mask}", which says for the head what is padding. Leave the mask out, or take the model that the head was made for.`,
+    `"${model.name}" has no input "${mask}", which says for the head what is padding. Leave the mask out, or take the model that the head was made for.`,
   );
 }
 

@@ -3,13 +3,15 @@
 import type { AdapterNotes, AttachedHead } from '../../adapter/storage/adapterNotes.ts';
 import { OnnxLoraError, didYouMean } from '../../errors.ts';
 import type { Site } from '../../match/sites.ts';
+import { defined } from '../../runtime/defined.ts';
 import type { HeadValues as GivenValues, NewHead } from '../../plugin/preparedTask.ts';
 import { Random } from '../../runtime/random.ts';
 import { float32, sizeOf } from '../../runtime/tensor.ts';
+import type { ModelGraph } from '../modelGraph.ts';
 import { appendHead, headWidth } from './appendHead.ts';
-import type { Headable } from './headable.ts';
-import { headSites, scoreValues } from './headSites.ts';
+import { headSites } from './headSites.ts';
 import { type HeadValues, replaceHeads } from './replaceHead.ts';
+import { scoreValues } from './scoreValues.ts';
 
 /** Options of {@link attachHead}. */
 export interface AttachHeadOptions {
@@ -41,7 +43,7 @@ export interface HeadedModel<M> {
  * @throws OnnxLoraError `CONFIG_INVALID` for no labels or labels that occur twice; `MODEL_UNSUPPORTED` where no layer gives
  *   the output, or the graph is written for its number of labels
  */
-export function attachHead<M extends Headable<M>>(
+export function attachHead<M extends ModelGraph>(
   model: M,
   head: NewHead,
   { seed = 0, values: given }: AttachHeadOptions = {},
@@ -79,10 +81,9 @@ export function attachHead<M extends Headable<M>>(
       output: head.output,
       pool: attach.pool,
       skip: attach.skip ?? 0,
-      ...(attach.mask === undefined ? {} : { mask: attach.mask }),
-      ...(attach.inPlaceOf === undefined ? {} : { inPlaceOf: attach.inPlaceOf }),
+      ...defined({ mask: attach.mask, inPlaceOf: attach.inPlaceOf }),
     };
-    const width = headWidth({ name: model.name, types: model.types(), sites: model.sites() }, place);
+    const width = headWidth(model, place);
     return { model: withAttached(model, place, initial([width]), { labels }), modules: [place.module] };
   }
   const heads = headSites(model.onnx.model.graph, model.sites(), head.output);
@@ -97,24 +98,26 @@ export function attachHead<M extends Headable<M>>(
 }
 
 /** The model with a head behind its features. */
-export function withAttached<M extends Headable<M>>(
+export function withAttached<M extends ModelGraph>(
   model: M,
   head: AttachedHead,
   values: HeadValues,
   notes: AdapterNotes,
 ): M {
-  const given = { name: model.name, model: model.onnx.model, types: model.types(), sites: model.sites() };
-  const graph = appendHead(given, head, values);
-  return model.derived({ model: graph, config: withLabels(model.config, notes.labels), notes: { ...notes, head } });
+  return model.derived({
+    model: appendHead(model, head, values),
+    config: withLabels(model.config, notes.labels),
+    notes: { ...notes, head },
+  });
 }
 
 /** The model with other heads in the place of its own. */
-export function withReplaced<M extends Headable<M>>(
+export function withReplaced<M extends ModelGraph>(
   model: M,
   values: ReadonlyMap<Site, HeadValues>,
   notes: AdapterNotes,
 ): M {
-  const scores = scoreValues(model.onnx.model.graph, [...values.keys()], model.types(), model.name);
+  const scores = scoreValues(model, [...values.keys()]);
   const graph = replaceHeads(model.onnx.model, values, { scores, types: model.types() });
   return model.derived({ model: graph, config: withLabels(model.config, notes.labels), notes });
 }

@@ -1,16 +1,18 @@
-/** @file A model with the head that an adapter brings: of another number of outputs, or one that the model lacks. */
+/** @file A model with the head that an adapter brings, of another number of outputs or one that the model lacks, and what makes such an adapter complete. */
 
-import type { Adapter } from '../../adapter/adapter.ts';
+import { Adapter } from '../../adapter/adapter.ts';
+import { parseTensorName, tensorName } from '../../adapter/formats/tensorNames.ts';
 import { requireShape } from '../../adapter/naming/place.ts';
-import { parseTensorName } from '../../adapter/formats/tensorNames.ts';
+import type { AdapterNotes } from '../../adapter/storage/adapterNotes.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import type { Site } from '../../match/sites.ts';
+import type { NewHead } from '../../plugin/preparedTask.ts';
 import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
+import type { ModelGraph } from '../modelGraph.ts';
 import { headWidth } from './appendHead.ts';
 import { withAttached, withLabels, withReplaced } from './attachHead.ts';
-import type { Headable } from './headable.ts';
-import { scoreValues } from './headSites.ts';
 import { freeTypes, type HeadValues, withFreeHeads } from './replaceHead.ts';
+import { scoreValues } from './scoreValues.ts';
 
 /**
  * The model as an adapter answers with it: the head has the adapter's number of outputs and `config` its labels, so that a
@@ -24,7 +26,7 @@ import { freeTypes, type HeadValues, withFreeHeads } from './replaceHead.ts';
  * @throws OnnxLoraError `ADAPTER_MISMATCH` for an adapter of another base, whose modules or shapes are not the model's;
  *   `MODEL_UNSUPPORTED` where the graph is written for its own number of outputs
  */
-export function modelFor<M extends Headable<M>>(model: M, adapter: Adapter): M {
+export function modelFor<M extends ModelGraph>(model: M, adapter: Adapter): M {
   requireUpright(model, adapter);
   const own = withHeadOf(model, adapter);
   // Labels of an adapter that is for another model would be told to be wrong, and not the adapter.
@@ -32,12 +34,12 @@ export function modelFor<M extends Headable<M>>(model: M, adapter: Adapter): M {
   return own;
 }
 
-function withHeadOf<M extends Headable<M>>(model: M, adapter: Adapter): M {
+function withHeadOf<M extends ModelGraph>(model: M, adapter: Adapter): M {
   const { head, labels, learned } = adapter.notes;
   const shapes = headShapes(adapter);
   if (head && !model.sites().some(({ path }) => path === head.module)) {
-    const dims = shapes.get(head.module)?.weight;
-    const width = headWidth({ name: model.name, types: model.types(), sites: model.sites() }, head);
+    const dims = shapes.get(head.module);
+    const width = headWidth(model, head);
     if (dims?.length !== 2 || dims[1] !== width) {
       throw new OnnxLoraError(
         'ADAPTER_MISMATCH',
@@ -61,7 +63,7 @@ function withHeadOf<M extends Headable<M>>(model: M, adapter: Adapter): M {
  *
  * @throws OnnxLoraError as {@link modelFor}; `ADAPTER_MISMATCH` for heads that are attached in different ways
  */
-export function withOpenHeads<M extends Headable<M>>(
+export function withOpenHeads<M extends ModelGraph>(
   model: M,
   adapters: readonly Adapter[],
   reserved: readonly string[],
@@ -74,7 +76,7 @@ export function withOpenHeads<M extends Headable<M>>(
     if (isReserved && isOpenable(base, site)) open.add(site);
   }
   if (open.size === 0) return base;
-  const scores = scoreValues(base.onnx.model.graph, [...open], base.types(), base.name);
+  const scores = scoreValues(base, [...open]);
   return base.derived({
     model: withFreeHeads(base.onnx.model, scores),
     types: freeTypes(base.types(), scores),
@@ -89,7 +91,7 @@ export function withOpenHeads<M extends Headable<M>>(
  * @throws OnnxLoraError as {@link modelFor}; `ADAPTER_MISMATCH` for heads of different numbers of outputs, or attached in
  *   different ways
  */
-export function withSharedHead<M extends Headable<M>>(model: M, adapters: Readonly<Record<string, Adapter>>): M {
+export function withSharedHead<M extends ModelGraph>(model: M, adapters: Readonly<Record<string, Adapter>>): M {
   const all = Object.entries(adapters);
   const attached = attachedAlike(
     model,
@@ -99,7 +101,7 @@ export function withSharedHead<M extends Headable<M>>(model: M, adapters: Readon
   for (const module of new Set([...attached.map(({ notes }) => notes.head!.module), ...resized])) {
     const own = model.sites().find(({ path }) => path === module)?.weightShape[0];
     const sizes = all.flatMap(([name, each]) => {
-      const outputs = headShapes(each).get(module)?.weight[0] ?? own;
+      const outputs = headShapes(each).get(module)?.[0] ?? own;
       return outputs === undefined ? [] : [{ name, outputs }];
     });
     const [first] = sizes;
@@ -110,11 +112,11 @@ export function withSharedHead<M extends Headable<M>>(model: M, adapters: Readon
       `The head "${module}" has ${first!.outputs} outputs with the adapter "${first!.name}" and ${other.outputs} with "${other.name}", and one file holds a head of one size. Write a file for each size.`,
     );
   }
-  return all.reduce((headed, [, each]) => modelFor<M>(headed, each), model);
+  return all.reduce((headed, [, each]) => modelFor(headed, each), model);
 }
 
 /** @throws OnnxLoraError `ADAPTER_MISMATCH` where heads that the model lacks are attached in different ways */
-function attachedAlike<M>(model: Headable<M>, adapters: readonly Adapter[]): readonly Adapter[] {
+function attachedAlike(model: ModelGraph, adapters: readonly Adapter[]): readonly Adapter[] {
   const paths = new Set(model.sites().map(({ path }) => path));
   const attached = adapters.filter(({ notes }) => notes.head && !paths.has(notes.head.module));
   const other = attached.find(({ notes }) => JSON.stringify(notes.head) !== JSON.stringify(attached[0]!.notes.head));
@@ -126,12 +128,12 @@ function attachedAlike<M>(model: Headable<M>, adapters: readonly Adapter[]): rea
 }
 
 /** Layers of which an adapter brings another number of outputs, and the shape of the weight that it brings. */
-function resizedHeads<M>(model: Headable<M>, adapter: Adapter): Map<Site, readonly number[]> {
+function resizedHeads(model: ModelGraph, adapter: Adapter): Map<Site, readonly number[]> {
   const shapes = headShapes(adapter);
   if (shapes.size === 0) return new Map();
   return new Map(
     model.sites().flatMap((site) => {
-      const dims = shapes.get(site.path)?.weight;
+      const dims = shapes.get(site.path);
       const [out, ...rest] = site.weightShape;
       const isOther = dims !== undefined && dims[0] !== out && dims.slice(1).join() === rest.join();
       return isOther && !model.openHeads.has(site.path) ? [[site, dims] as const] : [];
@@ -140,22 +142,22 @@ function resizedHeads<M>(model: Headable<M>, adapter: Adapter): Map<Site, readon
 }
 
 /** @throws OnnxLoraError `ADAPTER_MISMATCH` for a head whose weight is transposed: of its bias alone no one could tell that */
-function requireUpright<M>(model: Headable<M>, adapter: Adapter): void {
+function requireUpright(model: ModelGraph, adapter: Adapter): void {
   const shapes = headShapes(adapter);
   if (shapes.size === 0) return;
   for (const { path, weightShape } of model.sites()) {
-    const dims = shapes.get(path)?.weight;
+    const dims = shapes.get(path);
     if (dims?.length === 2 && dims[1] !== weightShape[1] && dims[0] === weightShape[1])
       requireShape(`${path}.weight of the adapter`, dims, weightShape, model.name);
   }
 }
 
 /** Shapes of the weights that an adapter replaces, by module. */
-function headShapes({ tensors }: Adapter): Map<string, { readonly weight: readonly number[] }> {
+function headShapes({ tensors }: Adapter): Map<string, readonly number[]> {
   return new Map(
     [...tensors].flatMap(([name, { dims }]) => {
       const { module, role, parameter } = parseTensorName(name);
-      return role === 'parameter' && parameter === 'weight' ? [[module, { weight: dims }] as const] : [];
+      return role === 'parameter' && parameter === 'weight' ? [[module, dims] as const] : [];
     }),
   );
 }
@@ -166,9 +168,9 @@ function fittingNotes({ notes }: Adapter, outputs: number): Adapter['notes'] {
   return labels?.length === outputs ? notes : rest;
 }
 
-function isOpenable<M>(model: Headable<M>, site: Site): boolean {
+function isOpenable(model: ModelGraph, site: Site): boolean {
   try {
-    scoreValues(model.onnx.model.graph, [site], model.types(), model.name);
+    scoreValues(model, [site]);
     return true;
   } catch (error) {
     if (error instanceof OnnxLoraError) return false;
@@ -183,4 +185,33 @@ function zeros(dims: readonly number[]): HeadValues {
 
 function described({ notes: { head } }: Adapter): string {
   return `"${head!.output}" (${head!.pool})`;
+}
+
+/** The adapter with notes beside those that it has. */
+export function withNotes(adapter: Adapter, notes: AdapterNotes): Adapter {
+  if (Object.keys(notes).length === 0) return adapter;
+  return new Adapter(adapter.config, adapter.tensors, adapter.baseDigest, { ...adapter.notes, ...notes });
+}
+
+/**
+ * The adapter whose head gives `factor · y + offset` of what it was trained to give: in units of the data, where it was
+ * trained on standardised targets. Weight and bias take it in, so that whoever loads the adapter needs to know of nothing.
+ */
+export function withTargetScaling(
+  adapter: Adapter,
+  units: NonNullable<NewHead['targetScaling']>,
+  modules: readonly string[],
+): Adapter {
+  const tensors = new Map(adapter.tensors);
+  for (const module of modules) {
+    const [weight, bias] = ['weight', 'bias'].map((parameter) => tensorName(module, 'parameter', parameter)) as [string, string]; // prettier-ignore
+    const change = (name: string, value: (old: number, output: number) => number): void => {
+      const { data, dims } = tensors.get(name) as Tensor & { readonly data: Float32Array };
+      const row = data.length / dims[0]!;
+      tensors.set(name, float32(data.map((old, i) => value(old, Math.floor(i / row))), [...dims])); // prettier-ignore
+    };
+    change(weight, (old, output) => old * units.factor[output]!);
+    change(bias, (old, output) => old * units.factor[output]! + units.offset[output]!);
+  }
+  return new Adapter(adapter.config, tensors, adapter.baseDigest, adapter.notes);
 }

@@ -3,14 +3,14 @@
 import { OnnxLoraError } from '../../errors.ts';
 import type { GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto } from '../../graph/proto.ts';
 import { tensorProto } from '../../graph/tensorData.ts';
-import { toHalf, toShorts } from '../../graph/halfFloat.ts';
+import { toHalf, toShorts } from '../../runtime/halfFloat.ts';
 import type { ValueType } from '../../graph/value.ts';
 import type { Site } from '../../match/sites.ts';
 import { addendOf, lastNode } from '../../match/layers/layer.ts';
 import { dropUnreadInitializers } from '../../ops/rewrites/simplify.ts';
 import { transposed } from '../../runtime/layout.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
-import type { ScoreValues } from './headSites.ts';
+import type { ScoreValues } from './scoreValues.ts';
 
 /** Weight and bias of a layer, float32, as torch has them: `[out, in]` or `[out, in, height, width]`, and `[out]`. */
 export interface HeadValues {
@@ -18,7 +18,8 @@ export interface HeadValues {
   readonly bias: Tensor;
 }
 
-type Graphed = ModelProto & { readonly graph: GraphProto };
+/** A model with its graph. */
+export type Graphed = ModelProto & { readonly graph: GraphProto };
 
 /**
  * The model with heads of these values in the place of its own. They have a bias also where the old ones had none.

@@ -25,7 +25,7 @@ import { sizeOf, type Tensor } from '../../runtime/tensor.ts';
 import { observeInputs } from '../../train/observeInputs.ts';
 import { weightGradients } from '../../train/weightGradients.ts';
 import { initSite } from './initialSite.ts';
-import type { PlannedAdapter } from '../planning/plannedAdapter.ts';
+import type { PlannedAdapter } from '../planning/loraOptions.ts';
 import type { Model } from '../model.ts';
 import { fixedTensors, isResidual, peftTensors, type Start, startedLayer } from './start.ts';
 

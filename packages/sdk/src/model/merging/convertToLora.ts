@@ -52,11 +52,7 @@ export async function convertToLora(
     throw new OnnxLoraError('INPUT_INVALID', 'The adapter is LoRA already. Use it as it is.');
   if (!Number.isInteger(r) || r < 1)
     throw new OnnxLoraError('INPUT_INVALID', `The rank r must be a whole number of at least 1, but it is ${r}.`);
-  const {
-    adapter: named,
-    tunings,
-    unused,
-  } = await modelFor<Model>(model, adapter).place(adapter, { allowBaseMismatch });
+  const { adapter: named, tunings, unused } = await modelFor(model, adapter).place(adapter, { allowBaseMismatch });
   const tensors = new Map<string, Tensor>(unused.map((name) => [name, named.tensors.get(name)!]));
   const [ranks, errors] = [new Map<string, number>(), new Map<string, number>()];
   for (const { tuning, saved, names } of tunings) {

@@ -67,7 +67,7 @@ export async function exportWithInputs(
   requireUnused([file, ...Object.keys(adapters).map(placeOfAdapter)], options);
   if (Object.keys(adapters).length === 0)
     throw new OnnxLoraError('INPUT_INVALID', 'No adapter is named, so there is nothing to make inputs for. Name one.');
-  const model = withSharedHead<Model>(given, adapters);
+  const model = withSharedHead(given, adapters);
   const placed: (readonly [string, PlacedAdapter])[] = [];
   for (const [name, adapter] of Object.entries(adapters)) {
     requireName(name);

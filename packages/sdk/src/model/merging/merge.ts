@@ -6,15 +6,23 @@ import { Adapter } from '../../adapter/adapter.ts';
 import { requireOneOwner } from '../../adapter/combine/kept.ts';
 import { partName } from '../../adapter/combine/options.ts';
 import { trainedInFull } from '../../adapter/combine/sources.ts';
-import { mergeAdapter } from '../../adapter/merging/merge.ts';
-import type { PlacedAdapter } from '../../adapter/naming/place.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { requireUnused } from '../../files/atomicWriter.ts';
 import { writeOnnxFiles } from '../../graph/file/onnxFile.ts';
 import { modelFor } from '../head/forAdapter.ts';
-import { bytesOf, companionsOf, configWithSizes, mayLose, mergeParts, placeOf } from './mergeParts.ts';
+import {
+  bytesOf,
+  companionsOf,
+  configWithSizes,
+  mergeInto,
+  mergeParts,
+  modulesOf,
+  placeAll,
+  placeOf,
+} from './mergeParts.ts';
 import type { AdaptersToMerge, MergeOptions, MergeResult, WeightedAdapter } from './mergeTypes.ts';
-import { LEARNED_KEY, type Model } from '../model.ts';
+import type { Model } from '../model.ts';
+import { LEARNED_KEY } from '../modelGraph.ts';
 import { withOwnConfig } from '../opening/readModelConfig.ts';
 
 export type { AdaptersToMerge, MergeOptions, MergeResult, WeightedAdapter } from './mergeTypes.ts';
@@ -82,34 +90,20 @@ async function write(
   requireWritable(model, file);
   requireUnused([file], options);
   if (!isUnmerge) requireSameHeads(all);
-  const own = all.reduce((headed, { adapter }) => modelFor<Model>(headed, adapter), model);
+  const own = all.reduce((headed, { adapter }) => modelFor(headed, adapter), model);
   const folder = isFolder ? place : path.dirname(file);
   const sizes = configWithSizes(own, isUnmerge ? [] : all);
   const beside = isFolder ? filesBeside(model, own, folder, sizes, options) : new Map<string, Uint8Array>();
-  const placed: PlacedAdapter[] = [];
-  for (const { adapter } of all) placed.push(await own.place(adapter, options));
-  const {
-    model: merged,
-    rounding,
-    untied,
-    beside: computedBeside,
-  } = mergeAdapter(own.onnx.model, placed, {
-    unmerge: isUnmerge,
-    weights: all.map(({ weight }) => weight),
-    names: all.map(({ name }) => name),
-    newHeads: newHeads(model, own),
-    mayLose: mayLose(options, isUnmerge),
-  });
+  const placed = await placeAll(own, all, options);
+  const { model: merged, ...found } = mergeInto(own, placed, all, options, isUnmerge, newHeads(model, own));
   const config = sizes ?? own.config;
   const whole = isFolder || !config ? merged : withOwnConfig(merged, configOf(own, config));
-  const files = writeOnnxFiles([{ file, model: whole }], [...beside]);
-  const modules = placed.flatMap(({ tunings }) => tunings.map(({ tuning }) => tuning.path));
   return {
-    files,
-    modules: [...new Set(modules)],
-    rounding,
-    untied,
-    beside: computedBeside,
+    files: writeOnnxFiles([{ file, model: whole }], [...beside]),
+    modules: [...new Set(placed.flatMap(modulesOf))],
+    rounding: found.rounding,
+    untied: found.untied,
+    beside: found.beside,
     ...(own !== model && beside.has(configIn(folder)) ? { config: configIn(folder) } : {}),
   };
 }

@@ -10,7 +10,8 @@ import { commonInputSizes } from '../../adapter/storage/adapterNotes.ts';
 import { openOnnx, writeOnnxFiles } from '../../graph/file/onnxFile.ts';
 import { isCompanion } from '../opening/hub.ts';
 import type { MergeOptions, MergeResult, WeightedAdapter } from './mergeTypes.ts';
-import { INPUT_SIZES_KEY, type Model } from '../model.ts';
+import type { Model } from '../model.ts';
+import { INPUT_SIZES_KEY } from '../modelGraph.ts';
 
 /**
  * Merges adapters into every part that they change, those that only serve included, and writes all parts and what lies beside
@@ -34,26 +35,18 @@ export async function mergeParts(
     );
   }
   const changed = new Set<string>();
-  for (const { adapter } of adapters)
-    for (const each of modulesOf(await model.place(adapter, options))) changed.add(each);
+  for (const each of (await placeAll(model, adapters, options)).flatMap(modulesOf)) changed.add(each);
   const files: Parameters<typeof writeOnnxFiles>[0][number][] = [];
   const merged: MergedModel[] = [];
   for (const part of model.parts) {
-    const placed: PlacedAdapter[] = [];
     // The whole has checked the base.
-    for (const { adapter } of adapters) placed.push(await part.place(adapter, { allowBaseMismatch: true }));
+    const placed = await placeAll(part, adapters, { allowBaseMismatch: true });
     const file = path.join(folder, placeOf(part, model));
     if (placed.every((each) => modulesOf(each).length === 0)) {
       files.push({ file, model: openOnnx(part.file).model });
       continue;
     }
-    const [weights, names] = [adapters.map(({ weight }) => weight), adapters.map(({ name }) => name)];
-    const result = mergeAdapter(part.onnx.model, placed, {
-      unmerge: isUnmerge,
-      weights,
-      names,
-      mayLose: mayLose(options, isUnmerge),
-    });
+    const result = mergeInto(part, placed, adapters, options, isUnmerge);
     files.push({ file, model: result.model });
     merged.push(result);
   }
@@ -66,12 +59,38 @@ export async function mergeParts(
   };
 }
 
-/** Of an adapter's change, what rounding may take away: what is taken out again was in the weights. */
-export function mayLose({ requantize = false }: MergeOptions, isUnmerge: boolean): number {
-  return requantize || isUnmerge ? Infinity : 0.02;
+/** The places of all adapters in a model, one after the other. */
+export async function placeAll(
+  model: Model,
+  adapters: readonly WeightedAdapter[],
+  options: MergeOptions,
+): Promise<PlacedAdapter[]> {
+  const placed: PlacedAdapter[] = [];
+  for (const { adapter } of adapters) placed.push(await model.place(adapter, options));
+  return placed;
 }
 
-function modulesOf({ tunings }: PlacedAdapter): string[] {
+/** A model's graph with adapters in its weights, or out of them. */
+export function mergeInto(
+  { onnx }: Model,
+  placed: readonly PlacedAdapter[],
+  adapters: readonly WeightedAdapter[],
+  { requantize = false }: MergeOptions,
+  isUnmerge: boolean,
+  newHeads?: ReadonlySet<string>,
+): MergedModel {
+  return mergeAdapter(onnx.model, placed, {
+    unmerge: isUnmerge,
+    weights: adapters.map(({ weight }) => weight),
+    names: adapters.map(({ name }) => name),
+    ...(newHeads && { newHeads }),
+    // What is taken out again was in the weights.
+    mayLose: requantize || isUnmerge ? Infinity : 0.02,
+  });
+}
+
+/** Paths of the modules that an adapter changes. */
+export function modulesOf({ tunings }: PlacedAdapter): string[] {
   return tunings.map(({ tuning }) => tuning.path);
 }
 

@@ -49,7 +49,7 @@ export async function toPlainLora(adapter: Adapter, from: Adapter | Model): Prom
     adapter: named,
     tunings,
     unused,
-  } = await modelFor<Model>(from, adapter).place(adapter, {
+  } = await modelFor(from, adapter).place(adapter, {
     allowBaseMismatch: true,
   });
   const missing = unused.map((each) => parseTensorName(each)).find(({ role }) => role.startsWith('lora_'));

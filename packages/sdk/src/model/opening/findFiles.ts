@@ -3,7 +3,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { OnnxLoraError } from '../../errors.ts';
-import type { FamilyFiles, FamilyPart, ModelFamily } from '../../plugin/family.ts';
+import type { FamilyFiles, FamilyPart, ModelFamily } from '../../plugin/families/family.ts';
 import type { FilesToJoin } from './joinFiles.ts';
 
 /** Where to look, and for what. */

@@ -8,6 +8,7 @@ import { PICKLE_FILE } from '../../adapter/storage/readAdapter.ts';
 import { writeFileAtomic } from '../../files/atomicWriter.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { isInside } from '../../graph/file/insideFolder.ts';
+import { defined } from '../../runtime/defined.ts';
 import { pathHint } from '../../files/notFound.ts';
 
 /** Files beside the model that say how it is used. */
@@ -35,13 +36,18 @@ export function isHubId(source: string): boolean {
   return HUB_ID.test(source) && !/\.(?:onnx|onnx_adapter|safetensors)$/.test(source);
 }
 
+/** Options of `loadAdapter`: how a repository is downloaded. */
+export interface LoadAdapterOptions {
+  /** Branch, tag or commit, for a hub id. */
+  readonly revision?: string;
+  /** Called with the name of each file of a hub id that must be downloaded first. */
+  readonly onDownload?: (file: string) => void;
+}
+
 /** What of a model's repository is downloaded. */
-export interface ModelDownload {
-  readonly revision?: string | undefined;
+interface ModelDownload extends LoadAdapterOptions {
   /** `fp16` of `model_fp16.onnx`; full precision without. */
-  readonly variant?: string | undefined;
-  /** Called with the name of each file that the cache lacks. */
-  readonly onDownload?: ((file: string) => void) | undefined;
+  readonly variant?: string;
 }
 
 /**
@@ -50,7 +56,7 @@ export interface ModelDownload {
  * @returns the repository's folder in the cache
  * @throws OnnxLoraError `FILE_NOT_FOUND` when the hub has no such model, cannot be reached, or the model has no ONNX file
  */
-export function downloadModel(repo: string, { revision, variant, onDownload }: ModelDownload = {}): Promise<string> {
+export function downloadModel(repo: string, { variant, ...options }: ModelDownload = {}): Promise<string> {
   const choose = (files: readonly string[]): string[] => {
     const wanted = files.filter((file) => companions.test(file) || isWeights(file, variant));
     if (wanted.some((file) => file.endsWith('.onnx'))) return wanted;
@@ -60,7 +66,7 @@ export function downloadModel(repo: string, { revision, variant, onDownload }: M
       `The hub's model "${repo}" has ${which}. Export it first, for example with optimum-cli export onnx.`,
     );
   };
-  return download(repo, 'a model', choose, revision, onDownload);
+  return download('a model', { repo, choose, ...options });
 }
 
 /** The files of a PEFT adapter: config, tensors in one file, or in several with their index. */
@@ -69,12 +75,11 @@ const adapterFiles = /^adapter_(?:config\.json|model(?:-\d+-of-\d+)?\.safetensor
 /**
  * Downloads the adapter at the top of a repository, unless the cache has it. Its pickles stay where they are.
  *
- * @param onDownload called with the name of each file that the cache lacks
  * @returns the repository's folder in the cache
  * @throws OnnxLoraError `FILE_NOT_FOUND` when the hub has no such repository or cannot be reached; `ADAPTER_INVALID` when it
  *   holds no adapter, or one whose tensors are only there as a pickle
  */
-export function downloadAdapter(repo: string, revision?: string, onDownload?: (file: string) => void): Promise<string> {
+export function downloadAdapter(repo: string, options: LoadAdapterOptions = {}): Promise<string> {
   const choose = (files: readonly string[]): string[] => {
     const wanted = files.filter((file) => adapterFiles.test(file));
     if (!wanted.includes(CONFIG_FILE)) {
@@ -91,29 +96,20 @@ export function downloadAdapter(repo: string, revision?: string, onDownload?: (f
         : `The hub's adapter "${repo}" holds no ${WEIGHTS_FILE}. Check the revision.`,
     );
   };
-  return download(repo, 'an adapter', choose, revision, onDownload);
+  return download('an adapter', { repo, choose, ...options });
 }
 
 /** What of a repository is fetched, and how. */
-interface Download {
+interface Download extends LoadAdapterOptions {
   readonly repo: string;
-  /** Branch, tag or commit. */
-  readonly revision: string;
   readonly choose: (files: readonly string[]) => string[];
-  readonly onDownload: ((file: string) => void) | undefined;
 }
 
 /** Fetches the files of a repository that `choose` chooses; returns its folder in the cache. */
-async function download(
-  repo: string,
-  what: string,
-  choose: (files: readonly string[]) => string[],
-  revision = 'main',
-  onDownload?: (file: string) => void,
-): Promise<string> {
+async function download(what: string, wanted: Download): Promise<string> {
   // Loaded when it is needed: opening a local model shall not pay for it.
   const hub = await import('@huggingface/hub');
-  const wanted = { repo, revision, choose, onDownload };
+  const { repo } = wanted;
   const cache = path.resolve(hub.getHFHubCachePath(), hub.getRepoFolderName({ type: 'model', name: repo }));
   try {
     if (isSet(process.env['HF_HUB_OFFLINE'])) throw new Error('HF_HUB_OFFLINE is set, and the cache does not have it');
@@ -134,13 +130,12 @@ async function download(
 async function fetchSnapshot(
   { modelInfo, listFiles, downloadFileToCacheDir }: typeof Hub,
   cache: string,
-  { repo, revision, choose, onDownload }: Download,
+  { repo, revision = 'main', choose, onDownload }: Download,
 ): Promise<string> {
-  const hubUrl = process.env['HF_ENDPOINT'];
-  const connection = {
-    ...(hubUrl === undefined ? {} : { hubUrl }),
-    ...(process.env['HF_TOKEN'] ? { accessToken: process.env['HF_TOKEN'] } : {}),
-  };
+  const connection = defined({
+    hubUrl: process.env['HF_ENDPOINT'],
+    accessToken: process.env['HF_TOKEN'] || undefined,
+  });
   // Of one commit all files lie in one folder; by the name of a branch each would lie in that of its own last commit.
   const { sha } = await modelInfo({ ...connection, name: repo, revision, additionalFields: ['sha'] });
   const files: string[] = [];
@@ -161,7 +156,7 @@ async function fetchSnapshot(
 }
 
 /** The folder of a revision in the cache, where it was fetched before and still holds what is chosen. */
-function cachedSnapshot(cache: string, { revision, choose }: Download): string | undefined {
+function cachedSnapshot(cache: string, { revision = 'main', choose }: Download): string | undefined {
   const ref = path.join(cache, 'refs', revision);
   const sha = isInside(ref, cache) && existsSync(ref) ? readFileSync(ref, 'utf8').trim() : revision;
   const snapshot = path.join(cache, 'snapshots', sha);

@@ -9,7 +9,7 @@ import { viewOf } from '../../match/view.ts';
 import { compose } from '../../ops/compose/compose.ts';
 import { withIdleInputs } from '../../ops/compose/idleInputs.ts';
 import { isSameTensor } from '../../ops/compose/sameTensor.ts';
-import type { FamilyPart } from '../../plugin/family.ts';
+import type { FamilyPart } from '../../plugin/families/family.ts';
 
 /** One of the files of a model. */
 export interface ModelFile {

@@ -5,23 +5,24 @@ import path from 'node:path';
 import { OnnxLoraError, systemFailure } from '../../errors.ts';
 import { settle } from '../../files/swapFolder.ts';
 import { openOnnx } from '../../graph/file/onnxFile.ts';
-import type { Plugin } from '../../plugin/definePlugin.ts';
-import type { FamilyFiles, ModelFamily } from '../../plugin/family.ts';
-import { type PluginRegistry, catalogueOf } from '../../plugin/loadPlugins.ts';
+import { defined } from '../../runtime/defined.ts';
+import type { Plugin } from '../../plugin/registry/definePlugin.ts';
+import type { FamilyFiles, ModelFamily } from '../../plugin/families/family.ts';
+import { type PluginRegistry, catalogueOf } from '../../plugin/registry/loadPlugins.ts';
 import { OrtRuntime } from '../../runtime/ort.ts';
 import type { Runtime } from '../../runtime/session.ts';
 import { WorkerRuntime } from '../../runtime/workerRuntime.ts';
 import { type FixedInputs, requireOneFile } from './fixedInputs.ts';
 import { filesInFolder, filesNamed, onlyFile, publishedAs, wholeFile } from './findFiles.ts';
-import { downloadModel, isHubId } from './hub.ts';
+import { downloadModel, isHubId, type LoadAdapterOptions } from './hub.ts';
 import { type FilesToJoin, joinFiles, partsByName } from './joinFiles.ts';
 import { Model, type ModelParts, type PartOf } from '../model.ts';
 import { ownConfig, readModelConfig } from './readModelConfig.ts';
-import { withProviders } from '../../plugin/withProviders.ts';
+import { withProviders } from '../../plugin/registry/withProviders.ts';
 import { notFound } from '../../files/notFound.ts';
 
 /** Options of {@link openModel}. */
-export interface OpenOptions {
+export interface OpenOptions extends LoadAdapterOptions {
   /** Families that may recognise the model, such as those of `@onnx-lora/vision`. */
   readonly families?: readonly ModelFamily[];
   /**
@@ -57,10 +58,6 @@ export interface OpenOptions {
    * what is merged or exported does not have them. For models of one file.
    */
   readonly fixedInputs?: FixedInputs;
-  /** Branch, tag or commit, for a hub id. */
-  readonly revision?: string;
-  /** Called with the name of each file of a hub id that must be downloaded first. */
-  readonly onDownload?: (file: string) => void;
 }
 
 /**
@@ -94,10 +91,7 @@ async function openAsItIs(source: string | readonly string[], given: OpenOptions
   const published = options.files ? [options.files] : publishedAs(families, readModelConfig(located));
   const wanted = { folder: located, published, variant };
   const single = (file: string): Model => modelOf({ name: source, onnx: openOnnx(file), folder: located }, options);
-  const joined = (found: FilesToJoin): Model => {
-    requireOneFile(options.fixedInputs ?? {}, filesOf(found), source);
-    return modelOf({ name: source, ...joinFiles(found), folder: located }, options);
-  };
+  const joined = (found: FilesToJoin): Model => joinedModel(source, found, located, options);
   const preferred = filesInFolder({ ...wanted, published: published.filter(({ arePreferred }) => arePreferred) });
   if (preferred) return joined(preferred);
   const whole = options.files ? undefined : wholeFile(wanted);
@@ -134,17 +128,19 @@ function openFiles(files: readonly string[], options: OpenOptions): Model {
     throw new OnnxLoraError('CONFIG_INVALID', 'No file of the model is named. Name at least one .onnx file.');
   }
   if (files.length === 1) return openFile(first, first, options);
-  const name = files.join(' + ');
-  requireOneFile(options.fixedInputs ?? {}, files, name);
   const folder = folderOf(first);
   for (const each of new Set([folder, ...files.map((file) => path.dirname(file))])) settle(each);
   const published = options.files ? [options.files] : publishedAs(options.families ?? [], readModelConfig(folder));
-  const found = filesNamed(files, published) ?? partsByName(files);
-  return modelOf({ name, ...joinFiles(found), folder }, options);
+  return joinedModel(files.join(' + '), filesNamed(files, published) ?? partsByName(files), folder, options);
 }
 
-function filesOf({ parts }: FilesToJoin): string[] {
-  return parts.map(({ file }) => file);
+function joinedModel(name: string, found: FilesToJoin, folder: string, options: OpenOptions): Model {
+  requireOneFile(
+    options.fixedInputs ?? {},
+    found.parts.map(({ file }) => file),
+    name,
+  );
+  return modelOf({ name, ...joinFiles(found), folder }, options);
 }
 
 function modelOf(
@@ -156,8 +152,7 @@ function modelOf(
   const config = ownConfig(parts.onnx.model, parts.onnx.path) ?? readModelConfig(parts.folder);
   return new Model({
     ...parts,
-    ...(config ? { config } : {}),
-    ...(foldedScales ? { foldedScales } : {}),
+    ...defined({ config, foldedScales }),
     families,
     registry,
     runtime: withProviders(runtime ?? new OrtRuntime(), registry.providers),

@@ -2,11 +2,11 @@
 
 import { OnnxLoraError } from '../../errors.ts';
 import { kindOf } from '../../lora/kinds/table.ts';
-import { withParts } from '../../match/partSites.ts';
 import type { Site } from '../../match/sites.ts';
-import { defaultTargetPaths } from '../../plugin/family.ts';
+import { defaultTargetPaths } from '../../plugin/families/family.ts';
 import type { LoraOptions } from './loraOptions.ts';
-import type { Model, ModuleInfo } from '../model.ts';
+import type { Model } from '../model.ts';
+import type { ModuleInfo } from '../opening/namedModules.ts';
 
 const OUT_PROJ = '.out_proj';
 
@@ -45,8 +45,7 @@ function accepted(
       'layersToTransform limits a list of names, but targetModules is a function. Let the function look at the path.',
     );
   }
-  const sites = new Map(withParts(model.sites()).map((site) => [site.path, site]));
-  const adaptable = model.modules().filter(({ path }) => isModule(sites.get(path)!));
+  const adaptable = model.modules().filter(({ path }) => isModule(model.sitesByPath().get(path)!));
   const taken = adaptable.filter((module) => accepts(module));
   // Of a layer that is taken whole, no part is asked for besides.
   const whole = new Set(taken.map(({ path }) => path));

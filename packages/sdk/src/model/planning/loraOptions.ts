@@ -1,7 +1,11 @@
-/** @file What a user says of the adapter to train. */
+/** @file What a user says of the adapter to train, and what that comes to in one model. */
 
+import type { AdapterConfig } from '../../adapter/formats/peftConfig.ts';
+import type { Generation } from '../../adapter/naming/nameTable.ts';
 import type { Initializer } from '../../lora/init/initializer.ts';
-import type { Model, ModuleInfo } from '../model.ts';
+import type { AdapterPlan } from '../../lora/tunings/moduleTuning.ts';
+import type { Model } from '../model.ts';
+import type { ModuleInfo } from '../opening/namedModules.ts';
 
 /** The rank of adapters where nobody says another. */
 export const DEFAULT_RANK = 8;
@@ -85,4 +89,18 @@ export interface LoraOptions {
    * { tuner: { name: 'ia3', feedforward_modules: ['down'] }, targetModules: ['up', 'down'] }
    */
   readonly tuner?: string | NamedTuner;
+}
+
+/** A plan for one model, and the config that PEFT will read. */
+export interface PlannedAdapter {
+  /** What is injected where. */
+  readonly plan: AdapterPlan;
+  /** Under the model's own names. */
+  readonly config: AdapterConfig;
+  /** The generation whose names the options use, where it is not the model's: they were translated. */
+  readonly namedAs?: Generation;
+  /** What differs from what was asked, and how to have it. */
+  readonly warnings: readonly string[];
+  /** What gives first values; PEFT's default without. */
+  readonly initializer?: Initializer;
 }

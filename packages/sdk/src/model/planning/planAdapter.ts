@@ -9,16 +9,15 @@ import { kindOf } from '../../lora/kinds/table.ts';
 import type { LowRankSite } from '../../lora/tunings/lowRankSite.ts';
 import { LowRank } from '../../lora/tunings/lowRank.ts';
 import { WholeParameter } from '../../lora/tunings/wholeParameter.ts';
+import { defined } from '../../runtime/defined.ts';
 import { withParts } from '../../match/partSites.ts';
 import type { Site } from '../../match/sites.ts';
 import { targetNames, withAttentions } from './chosenModules.ts';
 import { fittingRanks, requireRank } from './fittingRanks.ts';
 import { requireInitializable } from '../initial/initialSite.ts';
 import type { Model } from '../model.ts';
-import { DEFAULT_RANK, type LoraOptions } from './loraOptions.ts';
-import { namedModules } from '../opening/namedModules.ts';
+import { DEFAULT_RANK, type LoraOptions, type PlannedAdapter } from './loraOptions.ts';
 import { planByTuner } from './planByTuner.ts';
-import type { PlannedAdapter } from './plannedAdapter.ts';
 import { selectNamed } from './selectNamed.ts';
 import { targetParameters } from './targetParameters.ts';
 import { trainedParameters } from './trainedParameters.ts';
@@ -44,7 +43,7 @@ export function planAdapter(model: Model, options: LoraOptions = {}): PlannedAda
   const scale = { r, alpha: options.alpha ?? 2 * r };
   const chosen = choose(model, options, scale);
   const { parameters, tokens, ties, modulesToSave, fields, namedAs } = chosen;
-  const sites = new Map(withParts(model.sites()).map((site) => [site.path, site]));
+  const sites = model.sitesByPath();
   const variant = {
     useRslora: options.useRslora ?? false,
     useDora: options.useDora ?? false,
@@ -89,8 +88,7 @@ export function planAdapter(model: Model, options: LoraOptions = {}): PlannedAda
     throw new OnnxLoraError('CONFIG_INVALID', 'targetModules is empty, and so is all else: nothing would be trained. Name modules.'); // prettier-ignore
   return {
     config: own.length > 0 ? config : { ...config, targetModules: NO_MODULES },
-    ...(namedAs === undefined ? {} : { namedAs }),
-    ...(initializer ? { initializer } : {}),
+    ...defined({ namedAs, initializer }),
     warnings,
     plan: [
       ...lowRank.map((each) => new LowRank(each, scalingAt(config, each).scaling)),
@@ -117,12 +115,11 @@ function choose(model: Model, options: LoraOptions, scale: { readonly r: number;
     targetModules: targetNames(model, options),
     targetParameters: parameters.map(({ name }) => name),
   };
-  const modules = namedModules(model.onnx.model.graph, model.sites());
-  const selected = selectNamed(modules, wanted, model);
+  const selected = selectNamed(model.namedModules(), wanted, model);
   const { targets, modulesToSave } = selected;
   const tokens = trainedTokens(model, options.trainableTokenIndices ?? [], [...targets, ...modulesToSave]);
   const ties = options.ensureWeightTying ? ensuredTies(model, { targets, modulesToSave, tokens }) : [];
-  const sites = new Map(withParts(model.sites()).map((site) => [site.path, site]));
+  const sites = model.sitesByPath();
   return { ...selected, parameters, tokens, ties, adapted: withAttentions(withEmbeddings(targets, ties), sites) };
 }
 
@@ -167,8 +164,8 @@ function biasOfPart({ path, part }: Site): OnnxLoraError {
 
 /** @throws OnnxLoraError `CONFIG_INVALID` when the layers are stored as they were before */
 function requireQuantised(lowRank: readonly LowRankSite[], model: Model, original: Model): void {
-  const before = new Map(withParts(original.sites()).map(({ path, weight }) => [path, weight.stored.storage]));
-  if (lowRank.some(({ site }) => before.get(site.path) !== site.weight.stored.storage)) return;
+  const before = original.sitesByPath();
+  if (lowRank.some(({ site }) => before.get(site.path)?.weight.stored.storage !== site.weight.stored.storage)) return;
   throw new OnnxLoraError(
     'CONFIG_INVALID',
     `"${model.name}" stores the layers to adapt as "${original.name}" does (${lowRank[0]?.site.weight.stored.storage}), so there is nothing lost that "loftq" could make up for. Train on the quantised model, or take another initialisation.`,

@@ -4,12 +4,9 @@ import { adapterConfig } from '../../adapter/formats/peftConfig.ts';
 import { ByTuner, type ChosenTuner } from '../../lora/tunings/byTuner.ts';
 import { WholeParameter } from '../../lora/tunings/wholeParameter.ts';
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
-import { withParts } from '../../match/partSites.ts';
 import { targetNames } from './chosenModules.ts';
-import type { LoraOptions } from './loraOptions.ts';
+import type { LoraOptions, PlannedAdapter } from './loraOptions.ts';
 import type { Model } from '../model.ts';
-import { namedModules } from '../opening/namedModules.ts';
-import type { PlannedAdapter } from './plannedAdapter.ts';
 import { selectNamed } from './selectNamed.ts';
 import { trainedParameters } from './trainedParameters.ts';
 
@@ -42,12 +39,11 @@ export function planByTuner(
       `"${other[0]}" is an option of LoRA, and the tuner is "${tuner.name}". Leave it out; settings of the tuner stand beside its name: ${Object.keys(tuner.defaults).join(', ') || 'it has none'}.`,
     );
   }
-  const sites = new Map(withParts(model.sites()).map((site) => [site.path, site]));
   const wanted = { ...options, r: 1, alpha: 1, targetModules: targetNames(model, options) };
-  const selected = selectNamed(namedModules(model.onnx.model.graph, model.sites()), wanted, model);
+  const selected = selectNamed(model.namedModules(), wanted, model);
   const settings = tuner.saved?.(meant, selected.targets) ?? meant;
   const tuned = ByTuner.all(
-    selected.targets.map((path) => ({ site: sites.get(path)!, module: path })),
+    selected.targets.map((path) => ({ site: model.sitesByPath().get(path)!, module: path })),
     { tuner, settings },
   );
   const { modulesToSave } = selected;

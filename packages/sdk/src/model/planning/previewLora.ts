@@ -43,7 +43,8 @@ export function previewLora(model: Model, options: LoraOptions = {}): LoraPrevie
     parameters: config.targetParameters ?? [],
     tokens: Object.keys(config.trainableTokenIndices ?? {}),
     trained: wholeParameters(plan).map(({ name }) => name),
-    trainableParameters: tensors.reduce((sum, { count }) => sum + count, 0),
+    // What modules share is one tensor.
+    trainableParameters: [...new Map(tensors.map(({ name, count }) => [name, count])).values()].reduce((sum, count) => sum + count, 0), // prettier-ignore
     warnings,
     ...(namedAs === undefined ? {} : { namedAs }),
   };

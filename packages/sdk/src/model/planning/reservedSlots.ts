@@ -2,15 +2,13 @@
 
 import { OnnxLoraError } from '../../errors.ts';
 import { ParameterFinder } from '../../adapter/merging/findParameter.ts';
-import type { GraphProto } from '../../graph/proto.ts';
 import { kindOf } from '../../lora/kinds/table.ts';
 import { LowRank } from '../../lora/tunings/lowRank.ts';
 import type { AdapterPlan } from '../../lora/tunings/moduleTuning.ts';
+import type { TrainedParameter } from '../../lora/tunings/trainedParameter.ts';
 import { WholeParameter } from '../../lora/tunings/wholeParameter.ts';
-import { withParts } from '../../match/partSites.ts';
-import type { Site } from '../../match/sites.ts';
-import { namedModules } from '../opening/namedModules.ts';
-import { type NamedModel, selectNamed } from './selectNamed.ts';
+import type { ModelGraph } from '../modelGraph.ts';
+import { selectNamed } from './selectNamed.ts';
 
 /** Which places to reserve, in PEFT's words. */
 export interface ReservedModules {
@@ -25,12 +23,6 @@ export interface ReservedModules {
   readonly useDora?: boolean;
 }
 
-/** What is read of a model. */
-export interface ReservingModel extends NamedModel {
-  readonly graph: GraphProto;
-  readonly sites: readonly Site[];
-}
-
 /**
  * The plan with the places that are asked for; undefined when none are.
  *
@@ -38,13 +30,15 @@ export interface ReservingModel extends NamedModel {
  *   adapted
  */
 export function reservedSlots(
-  model: ReservingModel,
-  { targetModules, modulesToSave, useDora = false }: ReservedModules,
-  openHeads: ReadonlySet<string>,
+  model: ModelGraph,
+  {
+    targetModules,
+    modulesToSave,
+    useDora = false,
+  }: { readonly [Key in keyof ReservedModules]: ReservedModules[Key] | undefined },
 ): AdapterPlan | undefined {
   if (targetModules === undefined && modulesToSave === undefined) return undefined;
-  const sites = new Map(withParts(model.sites).map((site) => [site.path, site]));
-  const parameters = new ParameterFinder(model.graph, model.sites);
+  const finder = new ParameterFinder(model.onnx.model.graph, model.sites());
   const wanted = {
     // Ranks come with the adapters; any will do here.
     r: 1,
@@ -52,10 +46,10 @@ export function reservedSlots(
     targetModules: targetModules ?? [],
     ...(modulesToSave ? { modulesToSave } : {}),
   };
-  const selected = selectNamed(namedModules(model.graph, model.sites), wanted, model);
+  const selected = selectNamed(model.namedModules(), wanted, model);
   return [
     ...selected.targets.map((path) => {
-      const site = sites.get(path)!;
+      const site = model.sitesByPath().get(path)!;
       const kind = kindOf(site);
       const refusal = kind.refuses(site, { r: kind.matrix(site).groups, dora: useDora, bias: false });
       if (refusal === undefined) return new LowRank({ site, dora: useDora });
@@ -65,10 +59,14 @@ export function reservedSlots(
       );
     }),
     ...selected.modulesToSave.flatMap((path) =>
-      ['weight', 'bias'].flatMap((parameter) => {
-        const found = parameters.find(path, parameter);
-        return found ? [new WholeParameter(openHeads.has(path) ? { ...found, isOpen: true } : found)] : [];
-      }),
+      wholeModule(finder, path).map(
+        (found) => new WholeParameter(model.openHeads.has(path) ? { ...found, isOpen: true } : found),
+      ),
     ),
   ];
+}
+
+/** What a module has of weight and bias. */
+export function wholeModule(finder: ParameterFinder, path: string): TrainedParameter[] {
+  return ['weight', 'bias'].flatMap((parameter) => finder.find(path, parameter) ?? []);
 }

@@ -22,9 +22,8 @@ export type TargetParameter = Candidate;
  */
 export function targetParameters(model: Model, entries: readonly string[]): TargetParameter[] {
   if (entries.length === 0) return [];
-  const sites = new Map(model.sites().map((site) => [site.path, site]));
   const candidates = model.sites().flatMap((site): Candidate[] => {
-    if (isAttention(site, sites)) return [];
+    if (isAttention(site, model.sitesByPath())) return [];
     return [{ name: site.kind === 'parameter' ? site.path : `${site.path}.weight`, site }];
   });
   const chosen = entries.flatMap((entry) => {

@@ -6,7 +6,8 @@ import { tensorName } from '../../adapter/formats/tensorNames.ts';
 import type { LowRankSite } from '../../lora/tunings/lowRankSite.ts';
 import type { TrainedParameter } from '../../lora/tunings/trainedParameter.ts';
 import { isAttention } from './chosenModules.ts';
-import type { Model } from '../model.ts';
+import { wholeModule } from './reservedSlots.ts';
+import type { ModelGraph } from '../modelGraph.ts';
 
 /** What decides on the parameters. */
 export interface TrainedRequest {
@@ -18,27 +19,24 @@ export interface TrainedRequest {
 }
 
 /** The parameters, those of saved modules first. */
-export function trainedParameters(model: Model, { lowRank, modulesToSave, bias }: TrainedRequest): TrainedParameter[] {
+export function trainedParameters(
+  model: ModelGraph,
+  { lowRank, modulesToSave, bias }: TrainedRequest,
+): TrainedParameter[] {
   const finder = new ParameterFinder(model.onnx.model.graph, model.sites());
-  const saved = modulesToSave.flatMap((path) =>
-    ['weight', 'bias'].flatMap((parameter) => finder.find(path, parameter) ?? []),
-  );
+  const saved = modulesToSave.flatMap((path) => wholeModule(finder, path));
   if (bias === 'none') return saved;
-  const sites = new Map(model.sites().map((site) => [site.path, site]));
   const names = new Map(lowRank.map(({ site, savedAs = site.path }) => [site.path, savedAs]));
   const known = new Set(saved.map(({ name }) => name));
-  const biases = (bias === 'all' ? finder.biases() : lowRank.flatMap(({ site }) => biasOf(finder, site.path)))
+  const biases = (
+    bias === 'all' ? finder.biases() : lowRank.flatMap(({ site }) => finder.find(site.path, 'bias') ?? [])
+  )
     // The bias of a MultiheadAttention's first product is called in_proj_bias, and PEFT leaves it alone.
-    .filter(({ name, site }) => !known.has(name) && !(site && isAttention(site, sites)))
+    .filter(({ name, site }) => !known.has(name) && !(site && isAttention(site, model.sitesByPath())))
     .map((parameter): TrainedParameter => {
       // PEFT's wrapper stands between an adapted module and its bias.
       const wrapped = names.get(parameter.modulePath);
       return wrapped === undefined ? parameter : { ...parameter, savedAs: tensorName(wrapped, 'base_layer.bias') };
     });
   return [...saved, ...biases];
-}
-
-function biasOf(finder: ParameterFinder, module: string): TrainedParameter[] {
-  const found = finder.find(module, 'bias');
-  return found ? [found] : [];
 }

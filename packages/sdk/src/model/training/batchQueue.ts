@@ -1,7 +1,7 @@
 /** @file Batches loaded ahead of the steps that consume them, in the sampler's order, with an exact position. */
 
 import { OnnxLoraError } from '../../errors.ts';
-import type { BadSample } from '../../plugin/evaluation.ts';
+import type { BadSample } from '../../plugin/events.ts';
 import type { Batch } from '../../plugin/dataset.ts';
 import type { PreparedTask } from '../../plugin/preparedTask.ts';
 import type { SamplerState, ShuffledBatches } from '../../train/sampling/sampler.ts';

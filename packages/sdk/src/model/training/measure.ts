@@ -1,8 +1,9 @@
 /** @file Runs a task's held-out examples and sums up its metrics. */
 
-import type { Evaluation } from '../../plugin/evaluation.ts';
+import type { Evaluation } from '../../plugin/events.ts';
 import type { Dataset } from '../../plugin/dataset.ts';
 import type { PreparedTask } from '../../plugin/preparedTask.ts';
+import { type BadExample, loadExamples } from '../../plugin/tasks/batches.ts';
 import type { Feeds, Tensor } from '../../runtime/tensor.ts';
 
 /** What is measured, and how. */
@@ -14,7 +15,7 @@ export interface MeasureRequest {
   readonly limit?: number | undefined;
   readonly run: (inputs: Feeds) => Promise<Readonly<Record<string, Tensor>>>;
   /** What becomes of an example that cannot be loaded: it fails the measurement unless this leaves it out. */
-  readonly onBadSample?: ((example: number, error: unknown) => void) | undefined;
+  readonly onBadSample?: BadExample | undefined;
   /** Called after each batch with the number of examples done and the total. */
   readonly onBatch?: ((done: number, total: number) => void) | undefined;
   /** Asked before each batch; true ends the measurement without a result. */
@@ -73,11 +74,5 @@ async function load(
   total: number,
 ): Promise<unknown[]> {
   const indices = Array.from({ length: Math.min(batchSize, total - from) }, (_, i) => from + i);
-  if (!onBadSample) return Promise.all(indices.map((index) => examples.get(index)));
-  const results = await Promise.allSettled(indices.map((index) => examples.get(index)));
-  return results.flatMap((result, i) => {
-    if (result.status === 'fulfilled') return [result.value];
-    onBadSample(indices[i]!, result.reason);
-    return [];
-  });
+  return (await loadExamples(examples, indices, onBadSample)).map(({ example }) => example);
 }

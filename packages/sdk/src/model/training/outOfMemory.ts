@@ -8,13 +8,14 @@ const words =
   /bad_alloc|failed to allocate|out of memory|not enough memory|array buffer allocation failed|ENOMEM|allocation failed/i;
 
 /** True for the errors that runtimes and V8 throw when memory has run out. */
-export function isOutOfMemory(error: unknown): boolean {
+function isOutOfMemory(error: unknown): boolean {
   for (let each = error; each instanceof Error; each = each.cause) if (words.test(each.message)) return true;
   return false;
 }
 
-/** The error that a user gets. */
-export function outOfMemory(error: unknown, plan: MemoryPlan | undefined): OnnxLoraError {
+/** The error that a user gets: where memory has run out one that says what to lower, or else the error itself. */
+export function memoryFailure(error: unknown, plan: MemoryPlan | undefined): unknown {
+  if (!isOutOfMemory(error)) return error;
   return new OnnxLoraError(
     'OUT_OF_MEMORY',
     `Memory has run out (${(error as Error).message.replace(/[.\s]+$/, '')}). ${plan ? advice(plan) : 'Lower batchSize (--batch-size).'}`,

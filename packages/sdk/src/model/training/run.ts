@@ -3,16 +3,11 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Adapter } from '../../adapter/adapter.ts';
 import { OnnxLoraError } from '../../errors.ts';
-import type { Metrics } from '../../plugin/dataset.ts';
 import type { PreparedTask } from '../../plugin/preparedTask.ts';
-import type { SamplerState } from '../../train/sampling/sampler.ts';
-import type { LossAndGradients } from '../../train/step/lossAndGradients.ts';
-import { wrongRow } from '../../train/graph/expected.ts';
-import { GradientMean } from '../../train/step/gradientMean.ts';
 import type { PrefixReport } from '../../train/prefix/prefixOptions.ts';
 import type { Trainer } from '../../train/trainer.ts';
 import type { ConcreteProvider, ProviderReport } from '../../runtime/session.ts';
-import type { BadLosses } from './badLoss.ts';
+import { examplesOf, gradientsOf, namesOf } from './batchGradients.ts';
 import type { BatchQueue, LoadedBatch } from './batchQueue.ts';
 import type { RunIdentity } from './checkpoints/checkpoint.ts';
 import type { CheckpointFolder } from './checkpoints/checkpointFolder.ts';
@@ -20,10 +15,12 @@ import type { Evaluator } from './evaluator.ts';
 import type { MeasuredOnce } from './measure.ts';
 import { EventLog } from './eventLog.ts';
 import type { TrainEvent } from '../../plugin/events.ts';
-import { namesOf } from './exampleNames.ts';
-import type { Objective } from './objective.ts';
-import { isOutOfMemory, outOfMemory } from './outOfMemory.ts';
-import { metricsFrom, type RunState, savedMetrics } from './checkpoints/runState.ts';
+import type { CheckedOptions } from './options/checked.ts';
+import { trainDefaults } from './options/options.ts';
+import { defined } from '../../runtime/defined.ts';
+import { memoryFailure } from './outOfMemory.ts';
+import { RunProgress, type RunState } from './checkpoints/runState.ts';
+import { PauseState, ProviderReports } from './betweenSteps.ts';
 import type { TrainingRun, TrainResult } from './trainingRun.ts';
 
 /** What a run is made of. */
@@ -31,26 +28,19 @@ export interface RunParts {
   readonly trainer: Trainer;
   readonly data: PreparedTask;
   readonly queue: BatchQueue;
-  /** Batches of one step. */
-  readonly accumulation: number;
+  readonly options: CheckedOptions;
   /** Examples in a batch, on average. */
   readonly batchSize: number;
   readonly steps: number;
   /** The learning rate of a step, counted from 0. */
   readonly rate: (step: number) => number;
-  readonly badLosses: BadLosses;
-  readonly objective: Objective;
   /** Undefined where nothing is measured during the run. */
   readonly evaluator: Evaluator | undefined;
   /** Steps from one evaluation to the next. */
   readonly evaluateEvery: number;
-  readonly loadBest: boolean;
   readonly checkpoints: CheckpointFolder | undefined;
-  /** Steps from one checkpoint to the next. */
-  readonly checkpointEvery: number;
   readonly identity: RunIdentity;
   readonly versions: Readonly<Record<string, string>>;
-  readonly signal: AbortSignal | undefined;
   readonly provider: ConcreteProvider;
   readonly trainableParameters: number;
   readonly prefix: PrefixReport;
@@ -74,27 +64,16 @@ export class Run implements TrainingRun {
   readonly done: Promise<TrainResult>;
   readonly #parts: RunParts;
   readonly #events = new EventLog();
-  readonly #badExamples: Set<number>;
+  readonly #progress: RunProgress;
   /** Held-out examples that could not be loaded, each told of once. */
   readonly #badHeldOut = new Set<number>();
-  #step: number;
-  #loss: number;
-  #skippedSteps: number;
-  #position: SamplerState | null;
   #best: Adapter | undefined;
-  /** What was measured last, and at which step; and of the best. */
-  #measured: { readonly step: number; readonly metrics: Metrics } | undefined;
-  #bestMetrics: Metrics | undefined;
   #stopped = false;
   #paused: PauseState | undefined;
-  /** Seconds that earlier parts of the run took. */
-  readonly #secondsBefore: number;
   readonly #start = performance.now();
   /** Time that was spent paused. */
   #pausedMs = 0;
-  /** Who waits for a report of the provider. */
-  #asked: { resolve: (report: Promise<ProviderReport>) => void; reject: (error: Error) => void }[] = [];
-  #hasEnded = false;
+  readonly #reports = new ProviderReports();
   #saving: Promise<void> = Promise.resolve();
   #savedStep: number;
 
@@ -106,17 +85,10 @@ export class Run implements TrainingRun {
     this.prefix = parts.prefix;
     const { step = 0, state, best } = parts.from ?? {};
     this.firstStep = step;
-    this.#step = step;
     this.#savedStep = step;
-    this.#loss = state?.loss ?? NaN;
-    this.#skippedSteps = state?.skippedSteps ?? 0;
-    this.#position = state?.position ?? null;
-    this.#badExamples = new Set(state?.badExamples);
-    this.#secondsBefore = state?.seconds ?? 0;
+    this.#progress = new RunProgress(parts.options, { step, state });
     this.#best = best;
-    if (state?.measured) this.#measured = { ...state.measured, metrics: metricsFrom(state.measured.metrics) };
-    if (state?.bestMetrics) this.#bestMetrics = metricsFrom(state.bestMetrics);
-    for (const message of parts.warnings) this.#emit({ type: 'warning', step, message });
+    for (const message of parts.warnings) this.#events.add({ type: 'warning', step, message });
     this.done = this.#work();
     // Who iterates gets the failure from the iterator; without this it would also count as unhandled.
     this.done.catch(() => undefined);
@@ -127,8 +99,7 @@ export class Run implements TrainingRun {
   }
 
   providerReport(): Promise<ProviderReport> {
-    if (this.#hasEnded) return Promise.reject(hasEnded());
-    return new Promise((resolve, reject) => this.#asked.push({ resolve, reject }));
+    return this.#reports.ask();
   }
 
   stop(): void {
@@ -157,19 +128,20 @@ export class Run implements TrainingRun {
   }
 
   async #work(): Promise<TrainResult> {
-    const { trainer, evaluator, signal } = this.#parts;
+    const { trainer, evaluator, evaluateEvery, checkpoints, options } = this.#parts;
+    const { signal, checkpoints: { every = trainDefaults.checkpointEvery } = {} } = options;
     const abort = (): void => this.stop();
     if (signal?.aborted) this.stop();
     signal?.addEventListener('abort', abort, { once: true });
     try {
       while (!this.#isOver) {
         // In between, since no two things may use the trainer at a time.
-        await this.#answer();
+        await this.#reports.answer(this.#parts.reportProvider);
         await this.#makeStep();
         // What comes after the last regular evaluation may be the best. Before the checkpoint, which keeps what it found.
         const isLast = this.#step === this.steps;
-        if (evaluator && (isLast || this.#step % this.#parts.evaluateEvery === 0)) await this.#evaluate(evaluator);
-        if (this.#step % this.#parts.checkpointEvery === 0) await this.#save();
+        if (evaluator && (isLast || this.#step % evaluateEvery === 0)) await this.#evaluate(evaluator);
+        if (this.#step % every === 0) await this.#save();
         // Timers, signals and input get their turn also where the runtime computes in this thread.
         await setImmediate();
         await this.#whilePaused();
@@ -187,25 +159,19 @@ export class Run implements TrainingRun {
       signal?.removeEventListener('abort', abort);
       await trainer.release().catch(noop);
       await evaluator?.release().catch(noop);
-      this.#parts.checkpoints?.release();
+      checkpoints?.release();
       this.resume();
-      this.#hasEnded = true;
-      for (const { reject } of this.#asked) reject(hasEnded());
+      this.#reports.end();
       this.#events.end();
     }
   }
 
-  async #answer(): Promise<void> {
-    const asked = this.#asked;
-    if (asked.length === 0) return;
-    this.#asked = [];
-    const report = this.#parts.reportProvider();
-    for (const { resolve } of asked) resolve(report);
-    await report.catch(noop);
+  get #step(): number {
+    return this.#progress.step;
   }
 
   get #isOver(): boolean {
-    return this.#step >= this.steps || this.#stopped || this.#parts.objective.isOver;
+    return this.#step >= this.steps || this.#stopped || this.#progress.objective.isOver;
   }
 
   get #endedBy(): TrainResult['endedBy'] {
@@ -218,46 +184,49 @@ export class Run implements TrainingRun {
   }
 
   async #result(): Promise<TrainResult> {
-    const { objective, loadBest, finish } = this.#parts;
-    const adapter = (loadBest && this.#best) || this.adapter;
+    const { finish } = this.#parts;
+    const { objective, measured, bestMetrics, badExamples, skippedSteps, loss } = this.#progress;
+    // There is one only where it is to be the result.
+    const adapter = this.#best ?? this.adapter;
     const { best } = objective.state;
     const endedBy = this.#endedBy;
-    const metrics = loadBest && this.#best ? this.#bestMetrics : this.#measured?.step === this.#step ? this.#measured.metrics : undefined; // prettier-ignore
+    const metrics = this.#best ? bestMetrics : measured?.step === this.#step ? measured.metrics : undefined;
     return {
       adapter: finish && this.#step > 0 ? await finish(adapter) : adapter,
       steps: this.#step,
-      loss: this.#loss,
-      seconds: this.#secondsBefore + this.#elapsed,
+      loss,
+      seconds: this.#progress.seconds(this.#elapsed),
       stopped: endedBy === 'stop',
       endedBy,
-      ...(metrics ? { metrics } : {}),
-      ...(best ? { best } : {}),
-      skippedSteps: this.#skippedSteps,
-      badSamples: this.#badExamples.size,
+      ...defined({ metrics, best }),
+      skippedSteps,
+      badSamples: badExamples.size,
     };
   }
 
   async #makeStep(): Promise<void> {
-    const { trainer, queue, accumulation, rate, badLosses, data, batchSize } = this.#parts;
+    const { trainer, queue, rate, data, batchSize, options } = this.#parts;
+    const { accumulationSteps } = options;
+    const { badLosses } = this.#progress;
     const number = this.#step + 1;
     const batches: LoadedBatch[] = [];
     try {
-      while (batches.length < accumulation) batches.push(await queue.next());
+      while (batches.length < accumulationSteps) batches.push(await queue.next());
       for (const { bad } of batches) this.#tellOfBad(bad, number);
       const lr = badLosses.state.factor * rate(this.#step);
-      const { loss, gradNorm, overflowed } = await trainer.apply(await this.#gradients(batches), lr);
+      const { loss, gradNorm, overflowed } = await trainer.apply(await gradientsOf(batches, trainer, data), lr);
       this.#advance(batches);
       if (overflowed) {
-        this.#skippedSteps++;
+        this.#progress.skippedSteps++;
         const message = `Step ${number}: gradients overflowed float16. Nothing moved, and the loss scale is lower from now on.`;
-        this.#emit({ type: 'skipped', step: number, message, examples: examplesOf(batches), inARow: 1 });
+        this.#events.add({ type: 'skipped', step: number, message, examples: examplesOf(batches), inARow: 1 });
         return;
       }
       badLosses.good();
-      this.#loss = loss;
+      this.#progress.loss = loss;
       const pace = this.#elapsed / (this.#step - this.firstStep);
-      const perStep = batchSize * accumulation;
-      this.#emit({
+      const perStep = batchSize * accumulationSteps;
+      this.#events.add({
         type: 'step',
         step: this.#step,
         steps: this.steps,
@@ -270,47 +239,29 @@ export class Run implements TrainingRun {
         memory: process.memoryUsage.rss(),
       });
     } catch (error) {
-      const failure = isOutOfMemory(error) ? outOfMemory(error, trainer.memoryPlan) : error;
+      const failure = memoryFailure(error, trainer.memoryPlan);
       if (!(failure instanceof OnnxLoraError)) throw failure;
       const named = new OnnxLoraError(failure.code, `Step ${number}: ${failure.message}`, { cause: failure });
       if (failure.code !== 'LOSS_NOT_FINITE') throw named;
       const examples = examplesOf(batches);
       const message = badLosses.bad(named, `The batch held ${namesOf(data.train, examples)}.`);
-      this.#skippedSteps++;
+      this.#progress.skippedSteps++;
       this.#advance(batches);
-      this.#emit({ type: 'skipped', step: number, message, examples, inARow: badLosses.state.inARow });
+      this.#events.add({ type: 'skipped', step: number, message, examples, inARow: badLosses.state.inARow });
     }
   }
 
-  async #gradients(batches: readonly LoadedBatch[]): Promise<LossAndGradients> {
-    const { trainer, data } = this.#parts;
-    const [first] = batches;
-    const of = async ({ inputs, targets, rows }: LoadedBatch): Promise<LossAndGradients> => {
-      try {
-        return await trainer.lossAndGradients(inputs, targets, rows);
-      } catch (error) {
-        const row = wrongRow(error);
-        if (row === undefined || !(error instanceof OnnxLoraError)) throw error;
-        const message = `${error.message} It is that of ${namesOf(data.train, [rows[row]!])}.`;
-        throw new OnnxLoraError(error.code, message, { cause: error });
-      }
-    };
-    if (batches.length === 1) return of(first!);
-    const mean = new GradientMean();
-    for (const batch of batches) await mean.add(await of(batch));
-    return mean.value();
-  }
-
   #advance(batches: readonly LoadedBatch[]): void {
-    this.#position = batches.at(-1)!.position;
-    this.#step++;
+    this.#progress.position = batches.at(-1)!.position;
+    this.#progress.step++;
   }
 
   #tellOfBad(bad: LoadedBatch['bad'], step: number): void {
     for (const { example, message } of bad) {
-      if (this.#badExamples.has(example)) continue;
-      this.#badExamples.add(example);
-      this.#emit({ type: 'badSample', step, example, message, count: this.#badExamples.size });
+      const { badExamples } = this.#progress;
+      if (badExamples.has(example)) continue;
+      badExamples.add(example);
+      this.#events.add({ type: 'badSample', step, example, message, count: badExamples.size });
     }
   }
 
@@ -318,11 +269,11 @@ export class Run implements TrainingRun {
     if (this.#badHeldOut.has(example)) return;
     this.#badHeldOut.add(example);
     const message = `A held-out example is left out: ${error instanceof Error ? error.message : String(error)}`;
-    this.#emit({ type: 'warning', step: this.#step, message });
+    this.#events.add({ type: 'warning', step: this.#step, message });
   }
 
   async #evaluate(evaluator: Evaluator): Promise<void> {
-    const { objective, loadBest } = this.#parts;
+    const { loadBest } = this.#parts.options;
     const adapter = this.adapter;
     let found: MeasuredOnce | undefined;
     try {
@@ -332,49 +283,45 @@ export class Run implements TrainingRun {
         (example, error) => this.#tellOfHeldOut(example, error),
       );
     } catch (error) {
-      throw isOutOfMemory(error) ? outOfMemory(error, undefined) : error;
+      throw memoryFailure(error, undefined);
     }
     if (!found) return;
-    const best = objective.update(this.#step, found.evaluation.metrics);
+    const best = this.#progress.objective.update(this.#step, found.evaluation.metrics);
     // Of what the run may end with, for that is not measured again.
     const isKept = this.#isOver || (best && loadBest);
     const evaluation = isKept ? found.withIntervals() : found.evaluation;
-    this.#measured = { step: this.#step, metrics: evaluation.metrics };
+    this.#progress.measured = { step: this.#step, metrics: evaluation.metrics };
     if (best && loadBest) {
       this.#best = adapter;
-      this.#bestMetrics = evaluation.metrics;
+      this.#progress.bestMetrics = evaluation.metrics;
     }
-    this.#emit({ type: 'evaluation', step: this.#step, ...evaluation, best });
+    this.#events.add({ type: 'evaluation', step: this.#step, ...evaluation, best });
   }
 
   /** Copies the state, and writes it while the run goes on. A checkpoint that cannot be written does not end the run. */
   async #save(): Promise<void> {
-    const { checkpoints, trainer, identity, versions, loadBest } = this.#parts;
+    const { checkpoints, trainer, identity, versions } = this.#parts;
     const step = this.#step;
     if (!checkpoints || step === this.#savedStep) return;
     await this.#saving;
     const { tensors, json } = await trainer.state();
-    const state: RunState = {
-      position: this.#position,
-      loss: Number.isFinite(this.#loss) ? this.#loss : null,
-      seconds: this.#secondsBefore + this.#elapsed,
-      skippedSteps: this.#skippedSteps,
-      badExamples: [...this.#badExamples],
-      badLosses: this.#parts.badLosses.state,
-      objective: this.#parts.objective.state,
-      ...(this.#measured && { measured: { ...this.#measured, metrics: savedMetrics(this.#measured.metrics) } }),
-      ...(this.#bestMetrics && { bestMetrics: savedMetrics(this.#bestMetrics) }),
-      trainer: json,
-    };
-    const best = loadBest ? this.#best : undefined;
-    const saving = checkpoints.save({ step, identity, adapter: this.adapter, tensors, state, best, versions });
+    const state = this.#progress.state(this.#elapsed, json);
+    const saving = checkpoints.save({
+      step,
+      identity,
+      adapter: this.adapter,
+      tensors,
+      state,
+      best: this.#best,
+      versions,
+    });
     this.#savedStep = step;
     this.#saving = saving.then(
-      (folder) => this.#emit({ type: 'checkpoint', step, folder }),
+      (folder) => this.#events.add({ type: 'checkpoint', step, folder }),
       (error: Error) => {
         this.#savedStep = this.firstStep;
         const message = `The checkpoint of step ${step} is not written, and the training goes on: ${error.message} Earlier checkpoints are as they were.`;
-        this.#emit({ type: 'warning', step, message });
+        this.#events.add({ type: 'warning', step, message });
       },
     );
   }
@@ -388,52 +335,12 @@ export class Run implements TrainingRun {
     await paused.over;
     this.#pausedMs += performance.now() - since;
   }
-
-  #emit(event: TrainEvent): void {
-    this.#events.add(event);
-  }
 }
 
 /** @throws OnnxLoraError `CANCELLED`, whose cause is the signal's reason */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (!signal?.aborted) return;
   throw new OnnxLoraError('CANCELLED', 'The training was cancelled by its signal.', { cause: signal.reason });
-}
-
-function hasEnded(): OnnxLoraError {
-  return new OnnxLoraError(
-    'CANCELLED',
-    'The run has ended, so there is no provider to report. Ask before its last step.',
-  );
-}
-
-function examplesOf(batches: readonly LoadedBatch[]): number[] {
-  return batches.flatMap(({ examples }) => examples);
-}
-
-/** One pause: asked for, reached, over. */
-class PauseState {
-  readonly reached: Promise<void>;
-  readonly over: Promise<void>;
-  #reach: () => void = noop;
-  #finish: () => void = noop;
-  #timer: NodeJS.Timeout | undefined;
-
-  constructor() {
-    this.reached = new Promise((resolve) => (this.#reach = resolve));
-    this.over = new Promise((resolve) => (this.#finish = resolve));
-  }
-
-  /** The run holds. A timer keeps the process alive, which would otherwise end where nothing else happens in it. */
-  arrived(): void {
-    this.#timer = setInterval(noop, 2 ** 30);
-    this.#reach();
-  }
-
-  end(): void {
-    clearInterval(this.#timer);
-    this.#finish();
-  }
 }
 
 function noop(): void {}

@@ -1,9 +1,10 @@
 /** @file Writes what a run tells as a file that TensorBoard reads: TFRecords of `tensorflow.Event` messages. */
 
-import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { closeSync, openSync, writeSync } from 'node:fs';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import { OnnxLoraError } from '../../errors.ts';
+import { makeFolder } from '../../files/atomicWriter.ts';
 import type { TrainEvent } from '../../plugin/events.ts';
 
 /** By byte. @see https://www.rfc-editor.org/rfc/rfc3720#appendix-B.4 */
@@ -55,7 +56,7 @@ export class TensorBoardWriter implements Disposable {
     // TensorBoard reads the files of a folder in the order of their names.
     const name = `events.out.tfevents.${String(Math.floor(now() / 1000)).padStart(10, '0')}.${hostname()}.${process.pid}`;
     try {
-      mkdirSync(folder, { recursive: true });
+      makeFolder(folder);
       [this.file, this.#descriptor] = openNew(folder, name);
     } catch (cause) {
       throw new OnnxLoraError(

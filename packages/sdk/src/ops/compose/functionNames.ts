@@ -2,7 +2,9 @@
 
 import { readBytes } from '../../graph/bytes.ts';
 import { encodeModel } from '../../graph/file/encode.ts';
-import type { AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto } from '../../graph/proto.ts';
+import type { FunctionProto, GraphProto, ModelProto, NodeProto } from '../../graph/proto.ts';
+import { withInner } from '../../graph/uniqueNames.ts';
+import { functionKey } from '../functions/functionCall.ts';
 
 /** Collects functions part by part. */
 export class FunctionNames {
@@ -15,7 +17,7 @@ export class FunctionNames {
     const names = new Map<string, string>();
     const added: [string, FunctionProto][] = [];
     for (const each of functions) {
-      const key = keyOf(each);
+      const key = functionKey(each);
       const before = this.#known.get(key);
       if (before && isSame(before, each)) continue;
       if (!before) {
@@ -23,22 +25,16 @@ export class FunctionNames {
         continue;
       }
       let name = `${each.name}_${part}`;
-      for (let number = 1; this.#known.has(keyOf({ ...each, name })); number++) name = `${each.name}_${part}_${number}`;
+      for (let number = 1; this.#known.has(functionKey({ ...each, name })); number++)
+        name = `${each.name}_${part}_${number}`;
       names.set(key, name);
-      added.push([keyOf({ ...each, name }), { ...each, name }]);
+      added.push([functionKey({ ...each, name }), { ...each, name }]);
     }
     const renamed = (node: NodeProto): NodeProto => {
-      const name = names.get(keyOf({ ...node, name: node.opType ?? '' }));
-      const own = name === undefined ? node : { ...node, opType: name };
-      if (!own.attribute?.some(({ g, graphs }) => g ?? graphs)) return own;
-      return { ...own, attribute: own.attribute.map(inAttribute) };
+      const name = names.get(functionKey({ ...node, name: node.opType ?? '' }));
+      return withInner(name === undefined ? node : { ...node, opType: name }, inGraph);
     };
     const inGraph = (each: GraphProto): GraphProto => ({ ...each, node: (each.node ?? []).map(renamed) });
-    const inAttribute = (each: AttributeProto): AttributeProto => ({
-      ...each,
-      ...(each.g ? { g: inGraph(each.g) } : {}),
-      ...(each.graphs ? { graphs: each.graphs.map(inGraph) } : {}),
-    });
     for (const [key, each] of added) {
       const own = names.size > 0 ? { ...each, node: (each.node ?? []).map(renamed) } : each;
       this.#known.set(key, own);
@@ -46,10 +42,6 @@ export class FunctionNames {
     }
     return { graph: names.size > 0 ? inGraph(graph) : graph };
   }
-}
-
-function keyOf({ domain = '', name = '', overload = '' }: Pick<FunctionProto, 'domain' | 'name' | 'overload'>): string {
-  return [domain === 'ai.onnx' ? '' : domain, name, overload].join('\n');
 }
 
 function isSame(a: FunctionProto, b: FunctionProto): boolean {

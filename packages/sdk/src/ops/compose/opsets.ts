@@ -2,6 +2,7 @@
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { OperatorSetId } from '../../graph/proto.ts';
+import { isStandard } from '../domains.ts';
 import { changedBetween } from '../functions/functionOpset.ts';
 import type { GraphPart } from './ports.ts';
 
@@ -40,7 +41,7 @@ function reasonAgainst({ model }: GraphPart, from: number, to: number): string |
 
 function importsOf({ model }: GraphPart): { readonly domain: string; readonly version: number }[] {
   return (model.opsetImport ?? []).map(({ domain = '', version = 0 }) => ({
-    domain: domain === 'ai.onnx' ? '' : domain,
+    domain: isStandard(domain) ? '' : domain,
     version,
   }));
 }

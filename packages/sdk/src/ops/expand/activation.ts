@@ -1,7 +1,7 @@
 /** @file Activations that fused products and convolutions apply to their result, by name. */
 
-import type { Value } from '../../graph/builder.ts';
-import { float } from '../../graph/attributes.ts';
+import type { GraphBuilder, Value } from '../../graph/builder.ts';
+import { type Attributes, float } from '../../graph/attributes.ts';
 import type { ExpansionSite } from './site.ts';
 
 /** The parameters of an activation; what it means by them is its operator's affair. Absent ones have its defaults. */
@@ -11,43 +11,37 @@ export interface ActivationParameters {
   readonly gamma?: number | undefined;
 }
 
+/** `x·max(0, min(1, x/6 + ½))`. */
+export function hardSwish(g: GraphBuilder, x: Value): Value {
+  return g.Mul(x, g.emit('HardSigmoid', [x], { alpha: float(1 / 6), beta: float(0.5) }));
+}
+
 type Activation = (site: ExpansionSite, x: Value, parameters: ActivationParameters) => Value;
 
-const plain =
-  (op: string): Activation =>
-  ({ g }, x) =>
-    g.emit(op, [x]);
-
 /** An operator whose attributes are some of alpha, beta and gamma. */
-const parametric =
-  (op: string, names: readonly (keyof ActivationParameters)[]): Activation =>
-  ({ g }, x, parameters) =>
-    g.emit(
-      op,
-      [x],
-      Object.fromEntries(
-        names.map((name) => [name, parameters[name] === undefined ? undefined : float(parameters[name])]),
-      ),
-    );
+const emitted =
+  (op: string, ...names: readonly (keyof ActivationParameters)[]): Activation =>
+  ({ g }, x, parameters) => {
+    const given = names.flatMap((name) => (parameters[name] === undefined ? [] : [[name, float(parameters[name])]]));
+    return g.emit(op, [x], Object.fromEntries(given) as Attributes);
+  };
 
 const activations: Readonly<Record<string, Activation>> = {
-  Relu: plain('Relu'),
-  Tanh: plain('Tanh'),
-  Sigmoid: plain('Sigmoid'),
-  Softplus: plain('Softplus'),
-  Softsign: plain('Softsign'),
-  LeakyRelu: parametric('LeakyRelu', ['alpha']),
-  Elu: parametric('Elu', ['alpha']),
-  Selu: parametric('Selu', ['alpha', 'gamma']),
-  ThresholdedRelu: parametric('ThresholdedRelu', ['alpha']),
-  HardSigmoid: parametric('HardSigmoid', ['alpha', 'beta']),
-  HardSwish: ({ g }, x) => g.Mul(x, g.emit('HardSigmoid', [x], { alpha: float(1 / 6), beta: float(0.5) })),
-  Clip: (site, x, { alpha, beta }) =>
-    site.g.emit('Clip', [
-      x,
-      alpha === undefined ? undefined : site.scalar(alpha),
-      beta === undefined ? undefined : site.scalar(beta),
-    ]),
+  Relu: emitted('Relu'),
+  Tanh: emitted('Tanh'),
+  Sigmoid: emitted('Sigmoid'),
+  Softplus: emitted('Softplus'),
+  Softsign: emitted('Softsign'),
+  LeakyRelu: emitted('LeakyRelu', 'alpha'),
+  Elu: emitted('Elu', 'alpha'),
+  Selu: emitted('Selu', 'alpha', 'gamma'),
+  ThresholdedRelu: emitted('ThresholdedRelu', 'alpha'),
+  HardSigmoid: emitted('HardSigmoid', 'alpha', 'beta'),
+  HardSwish: ({ g }, x) => hardSwish(g, x),
+  Clip: (site, x, { alpha, beta }) => {
+    const [low, high] = [alpha, beta].map((bound) => (bound === undefined ? undefined : site.scalar(bound)));
+    return site.g.emit('Clip', [x, low, high]);
+  },
 };
 
 /**

@@ -41,7 +41,7 @@ export function convAttributes(site: ExpansionSite): Attributes {
 
 function activated(site: ExpansionSite, y: Value, sum: Value | undefined): Value | undefined {
   const [alpha, beta] = site.floats('activation_params');
-  return activate(site, site.string('activation', ''), sum ? site.g.Add(y, sum) : y, { alpha, beta });
+  return activate(site, site.of('activation'), sum ? site.g.Add(y, sum) : y, { alpha, beta });
 }
 
 /** What `compute` makes of x `[batch, …, channels]` with its channels second, put last again. Undefined for unknown rank. */

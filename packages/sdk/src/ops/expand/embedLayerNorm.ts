@@ -53,7 +53,7 @@ function embedded(
   const sum = g.Add(word, position);
   const segment = segments && site.layer(g.Gather(segments, segmentIds!, 0), 'token_type_embeddings');
   const total = segment ? g.Add(sum, segment) : sum;
-  const [y] = layerNorm(site, total, gamma, beta, site.float('epsilon', 1e-12));
+  const [y] = layerNorm(site, total, gamma, beta, site.of('epsilon'));
   return [y, site.wants(1) ? lengths(site, ids, mask) : undefined, total];
 }
 

@@ -1,7 +1,6 @@
-/** @file Gelu and its relatives: BiasGelu, FastGelu, QuickGelu, BiasSplitGelu, Mish, Swish, HardSwish, and BiasAdd. */
+/** @file Gelu and its relatives: BiasGelu, FastGelu, QuickGelu, BiasSplitGelu, Mish, Swish, and BiasAdd. */
 
 import type { Value } from '../../graph/builder.ts';
-import { float } from '../../graph/attributes.ts';
 import { type ExpansionSite, rankOf, staticDim, type Rule } from './site.ts';
 
 /** `½x·(1 + erf(x/√2))`. */
@@ -22,7 +21,7 @@ export function geluTanh(site: ExpansionSite, x: Value): Value {
 /** Gelu of x, of both domains; `approximate` is `none` or `tanh`. */
 export const gelu: Rule = (site) => {
   const [x] = site.inputs;
-  const approximate = site.string('approximate', 'none');
+  const approximate = site.of('approximate');
   if (!x || !['none', 'tanh'].includes(approximate)) return undefined;
   return approximate === 'tanh' ? geluTanh(site, x) : geluErf(site, x);
 };
@@ -39,22 +38,15 @@ export const fastGelu: Rule = (site) => {
   return x && geluTanh(site, bias ? site.g.Add(x, bias) : x);
 };
 
-/** `x·σ(alpha·x)`; alpha is 1.702 for QuickGelu and 1 for Swish, unless the node says otherwise. */
-export const swish =
-  (fallback: number): Rule =>
-  (site) => {
-    const [x] = site.inputs;
-    if (!x) return undefined;
-    const alpha = site.float('alpha', fallback);
-    return site.g.Mul(x, site.g.Sigmoid(alpha === 1 ? x : site.g.Mul(x, site.scalar(alpha))));
-  };
+/** `x·σ(alpha·x)`: Swish and QuickGelu. */
+export const swish: Rule = (site) => {
+  const [x] = site.inputs;
+  const alpha = site.of('alpha');
+  return x && site.g.Mul(x, site.g.Sigmoid(alpha === 1 ? x : site.g.Mul(x, site.scalar(alpha))));
+};
 
 /** `x·tanh(ln(1 + eˣ))`. */
 export const mish: Rule = ({ g, inputs: [x] }) => x && g.Mul(x, g.Tanh(g.Softplus(x)));
-
-/** `x·max(0, min(1, x/6 + ½))`. */
-export const hardSwish: Rule = ({ g, inputs: [x] }) =>
-  x && g.Mul(x, g.emit('HardSigmoid', [x], { alpha: float(1 / 6), beta: float(0.5) }));
 
 /** `X + bias + skip`, X `[batch, positions, channels]`. */
 export const biasAdd: Rule = ({ g, inputs: [x, bias, skip] }) => x && bias && skip && g.Add(g.Add(x, bias), skip);

@@ -10,7 +10,7 @@ import { type Expanded, type ExpansionSite, rankOf, type Rule, staticDim } from 
 export const groupNormalization: Rule = (site) => {
   const [x, scale, bias] = site.inputs;
   const groups = site.int('num_groups', 0);
-  if (!x || !scale || !bias || groups < 1 || site.int('stash_type', 1) !== 1) return undefined;
+  if (!x || !scale || !bias || groups < 1 || site.of('stash_type') !== 1) return undefined;
   return grouped(site, x, scale, bias, { groups, perGroup: site.opset < 21 });
 };
 
@@ -24,7 +24,7 @@ export const groupNorm: Rule = (site): Expanded => {
   const [rank, groups] = [rankOf(x), site.int('groups', 0)];
   if (!x || !gamma || !beta || groups < 1 || rank === undefined || rank < 3) return undefined;
   const { g } = site;
-  const isLast = site.int('channels_last', 1) === 1;
+  const isLast = site.of('channels_last') === 1;
   const positions = Array.from({ length: rank - 2 }, (_, i) => i + 1);
   const sum = residual(site, x, skip, bias, isLast);
   if (!sum) return undefined;
@@ -79,7 +79,7 @@ function grouped(
   const rows = g.Reshape(wide, [0, groups, -1]);
   const centred = g.Sub(rows, g.ReduceMean(rows, [2], true));
   const variance = g.ReduceMean(g.Mul(centred, centred), [2], true);
-  const deviation = g.Sqrt(g.Add(variance, g.scalar(site.float('epsilon', 1e-5), wide.type)));
+  const deviation = g.Sqrt(g.Add(variance, g.scalar(site.of('epsilon'), wide.type)));
   const normal = g.Div(centred, deviation);
   const back = (each: Value): Value => {
     const shaped = g.Reshape(each, g.Shape(x));

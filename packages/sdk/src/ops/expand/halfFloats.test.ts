@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest';
 import { bytes, type Fused, integers, type Operand, runExpanded, w, x } from '../../../../../test/support/expansion.ts';
-import { fromHalves, toHalf, toShorts } from '../../graph/halfFloat.ts';
+import { fromHalves, toHalf, toShorts } from '../../runtime/halfFloat.ts';
 import type { Tensor } from '../../runtime/tensor.ts';
 
 const heads = { num_heads: 2 };

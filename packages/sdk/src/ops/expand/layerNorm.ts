@@ -26,7 +26,7 @@ export function layerNorm(
 export const layerNormalization: Rule = (site) => {
   const [x, scale, bias] = site.inputs;
   if (!x || !scale) return undefined;
-  const attributes = { axis: site.int('axis', -1), epsilon: float(site.float('epsilon', 1e-5)) };
+  const attributes = { axis: site.of('axis'), epsilon: float(site.of('epsilon')) };
   return site.g.emitMany('LayerNormalization', [x, scale, bias], site.wants(1) || site.wants(2) ? 3 : 1, attributes);
 };
 
@@ -58,8 +58,8 @@ export function rmsNorm(
 /** SimplifiedLayerNormalization and RMSNormalization: any `axis`, `stash_type` 1 (float32), output 1 where asked for. */
 export const rmsNormalization: Rule = (site) => {
   const [x, scale] = site.inputs;
-  if (!x || !scale || site.int('stash_type', 1) !== 1) return undefined;
-  return rmsNorm(site, x, scale, site.float('epsilon', 1e-5), site.int('axis', -1));
+  if (!x || !scale || site.of('stash_type') !== 1) return undefined;
+  return rmsNorm(site, x, scale, site.of('epsilon'), site.of('axis'));
 };
 
 /**
@@ -70,14 +70,7 @@ export const skipLayerNorm: Rule = (site) => {
   const [x, skip, gamma, beta, bias] = site.inputs;
   if (!x || !skip || !gamma) return undefined;
   const sum = residual(site, x, skip, bias);
-  const [y, mean, inverse] = layerNorm(
-    site,
-    sum,
-    gamma,
-    beta,
-    site.float('epsilon', 1e-12),
-    site.wants(1) || site.wants(2),
-  );
+  const [y, mean, inverse] = layerNorm(site, sum, gamma, beta, site.of('epsilon'), site.wants(1) || site.wants(2));
   return [y, mean, inverse, sum];
 };
 
@@ -89,7 +82,7 @@ export const skipRmsNorm: Rule = (site): Expanded => {
   const [x, skip, gamma, bias] = site.inputs;
   if (!x || !skip || !gamma) return undefined;
   const sum = residual(site, x, skip, bias);
-  const attributes = { axis: -1, epsilon: float(site.float('epsilon', 1e-12)) };
+  const attributes = { axis: -1, epsilon: float(site.of('epsilon')) };
   const outputs = site.wants(2) ? 2 : 1;
   const [y, inverse] = site.g.emitMany('SimplifiedLayerNormalization', [sum, gamma], outputs, attributes);
   return [y, undefined, inverse, sum];

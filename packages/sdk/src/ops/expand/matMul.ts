@@ -13,17 +13,17 @@ export const fusedMatMul: Rule = (site) => {
   const [a, b] = site.inputs;
   if (!a || !b || site.has('activation_axis')) return undefined;
   const product = timesTurnedWeight(site, a, b) ?? batchedProduct(site, a, b);
-  const alpha = site.float('alpha', 1);
+  const alpha = site.of('alpha');
   if (!product) return undefined;
   const scaled = alpha === 1 ? product : site.g.Mul(product, site.scalar(alpha));
-  return activate(site, site.string('activation', ''), scaled, activationParameters(site));
+  return activate(site, site.of('activation'), scaled, activationParameters(site));
 };
 
 /** `A · Wᵀ` as a Gemm over the rows of A, so that a weight of the file stays a plain input; undefined for other forms. */
 function timesTurnedWeight(site: ExpansionSite, a: Value, weight: Value): Value | undefined {
   const { g } = site;
   const [columns, width] = staticShape(weight) ?? [];
-  const plain = site.int('transA', 0) === 0 && site.int('transBatchA', 0) === 0 && site.int('transB', 0) === 1;
+  const plain = site.of('transA') === 0 && site.of('transBatchA') === 0 && site.of('transB') === 1;
   const rank = rankOf(a) ?? 0;
   if (!plain || !site.constant(weight) || rankOf(weight) !== 2 || rank < 2 || columns === undefined) return undefined;
   const rows = rank === 2 ? a : g.Reshape(a, [-1, width!]);
@@ -57,12 +57,12 @@ export const fusedGemm: Rule = (site) => {
   const [a, b, c] = site.inputs;
   if (!a || !b) return undefined;
   const product = site.g.Gemm(a, b, c, {
-    transA: site.int('transA', 0) === 1,
-    transB: site.int('transB', 0) === 1,
-    ...(site.has('alpha') ? { alpha: site.float('alpha', 1) } : {}),
-    ...(site.has('beta') ? { beta: site.float('beta', 1) } : {}),
+    transA: site.of('transA') === 1,
+    transB: site.of('transB') === 1,
+    ...(site.has('alpha') ? { alpha: site.of('alpha') } : {}),
+    ...(site.has('beta') ? { beta: site.of('beta') } : {}),
   });
-  return activate(site, site.string('activation', ''), site.layer(product), activationParameters(site));
+  return activate(site, site.of('activation'), site.layer(product), activationParameters(site));
 };
 
 /** Gelu's tanh form of `X·W + bias`, the bias optional. */

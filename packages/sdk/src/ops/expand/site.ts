@@ -7,6 +7,7 @@ import { type Dim, isStatic, type ValueType } from '../../graph/value.ts';
 import { attribute, floatAttribute, intAttribute, intsAttribute, stringAttribute } from '../../graph/walk.ts';
 import type { DataType } from '../../runtime/tensor.ts';
 import { inferNode } from '../infer.ts';
+import { attributeOf } from '../schema.ts';
 
 /** What is known around a node that is to be expanded. */
 export interface ExpansionContext {
@@ -66,6 +67,11 @@ export class ExpansionSite {
   /** Whether the node has the attribute. */
   has(name: string): boolean {
     return attribute(this.node, name) !== undefined;
+  }
+
+  /** An attribute, or what its operator's schema says. */
+  of<Name extends Parameters<typeof attributeOf>[1]>(name: Name): ReturnType<typeof attributeOf<Name>> {
+    return attributeOf(this.node, name);
   }
 
   /** An integer attribute. */

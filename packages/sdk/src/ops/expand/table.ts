@@ -2,6 +2,7 @@
 
 import { float } from '../../graph/attributes.ts';
 import type { NodeProto } from '../../graph/proto.ts';
+import { hardSwish } from './activation.ts';
 import { attention } from './attention/attention.ts';
 import { embedLayerNorm, qEmbedLayerNorm } from './embedLayerNorm.ts';
 import { gatherBlockQuantized } from './quantized/gatherBlockQuantized.ts';
@@ -24,7 +25,7 @@ import {
 import { rotaryEmbedding, standardRotaryEmbedding } from './attention/rotary.ts';
 import { standardAttention } from './attention/standardAttention.ts';
 import { fusedConv, nhwcConv } from './conv.ts';
-import { biasAdd, biasGelu, biasSplitGelu, fastGelu, gelu, hardSwish, mish, swish } from './gelu.ts';
+import { biasAdd, biasGelu, biasSplitGelu, fastGelu, gelu, mish, swish } from './gelu.ts';
 import { layerNormalization, rmsNormalization, skipLayerNorm, skipRmsNorm } from './layerNorm.ts';
 import { fusedGemm, fusedMatMul, gemmFastGelu } from './matMul.ts';
 import { matMulBnb4 } from './quantized/matMulBnb4.ts';
@@ -39,7 +40,7 @@ import { rankOf, type Rule, staticDim } from './site.ts';
  */
 const gatedRelativePositionBias: Rule = (site) => {
   const [query, queryBias, bias, weight, gateBias, eco, offset] = site.inputs;
-  const heads = site.int('num_heads', 0);
+  const heads = site.of('num_heads');
   const width = staticDim(weight, 1);
   if (!query || !queryBias || !bias || !weight || !gateBias || !eco || offset || heads < 1) return undefined;
   if (rankOf(query) !== 3 || width === undefined || width % 2 !== 0) return undefined;
@@ -89,7 +90,7 @@ const contrib: Readonly<Record<string, ExpansionRow>> = {
   Gelu: row(gelu),
   BiasGelu: row(biasGelu),
   FastGelu: row(fastGelu),
-  QuickGelu: row(swish(1.702), 'alpha'),
+  QuickGelu: row(swish, 'alpha'),
   BiasAdd: row(biasAdd),
   BiasSplitGelu: row(biasSplitGelu),
   // Normalisations.
@@ -146,7 +147,7 @@ const quantized: Readonly<Record<string, ExpansionRow>> = {
   QLinearMul: row(qLinearBinary('Mul')),
   QLinearSigmoid: row(qLinearUnary('Sigmoid')),
   QLinearLeakyRelu: row(
-    qLinearUnary('LeakyRelu', (site) => ({ alpha: float(site.float('alpha', 0.01)) })),
+    qLinearUnary('LeakyRelu', (site) => ({ alpha: float(site.of('alpha')) })),
     'alpha',
   ),
   QLinearSoftmax: row(qLinearSoftmax, 'axis', 'opset'),
@@ -161,8 +162,8 @@ const quantized: Readonly<Record<string, ExpansionRow>> = {
 const standard: Readonly<Record<string, ExpansionRow>> = {
   Gelu: row(gelu, 'approximate'),
   Mish: row(mish),
-  Swish: row(swish(1), 'alpha'),
-  HardSwish: row(hardSwish),
+  Swish: row(swish, 'alpha'),
+  HardSwish: row(({ g, inputs: [x] }) => x && hardSwish(g, x)),
   SimplifiedLayerNormalization: row(rmsNormalization, 'axis', 'epsilon', 'stash_type'),
   RMSNormalization: row(rmsNormalization, 'axis', 'epsilon', 'stash_type'),
   GroupNormalization: row(groupNormalization, 'epsilon', 'num_groups', 'stash_type'),

@@ -1,6 +1,8 @@
 /** @file One call of a function: its body with the call's inputs, outputs and attributes put in. */
 
 import type { AttributeProto, FunctionProto, GraphProto, NodeProto, ValueInfoProto } from '../../graph/proto.ts';
+import { withInner, withValueNames } from '../../graph/uniqueNames.ts';
+import { isStandard } from '../domains.ts';
 
 /** The body of a function as it stands at one call. */
 export interface CallBody {
@@ -30,11 +32,30 @@ export function functionCall(call: NodeProto, called: FunctionProto, scope: stri
   const attributes = new Map((called.attributeProto ?? []).map((each) => [each.name ?? '', each]));
   for (const each of call.attribute ?? []) attributes.set(each.name ?? '', each);
 
-  const body = new Body(scope, names, attributes);
+  const value = (name: string): string => (name === '' ? '' : (names.get(name) ?? `${scope}/${name}`));
+  const resolved = ({ refAttrName, ...attribute }: AttributeProto): AttributeProto[] => {
+    if (!refAttrName) return [attribute];
+    const given = attributes.get(refAttrName);
+    return given ? [{ ...given, ...(attribute.name === undefined ? {} : { name: attribute.name }) }] : [];
+  };
+  const inBody = (node: NodeProto, i: number): NodeProto => {
+    const { attribute = [], ...own } = withInner(node, innerGraph);
+    return {
+      ...own,
+      name: `${scope}/${node.name || unnamed(node, i)}`,
+      input: (node.input ?? []).map(value),
+      output: (node.output ?? []).map(value),
+      attribute: attribute.flatMap(resolved),
+    };
+  };
+  const innerGraph = (graph: GraphProto): GraphProto => ({
+    ...withValueNames({ ...graph, node: [] }, value),
+    node: (graph.node ?? []).map(inBody),
+  });
   const scopes = call.metadataProps;
   const nodes = [
     ...(called.node ?? []).map((node, i) => {
-      const placed = body.node(node, unnamed(node, i));
+      const placed = inBody(node, i);
       return placed.metadataProps?.length || !scopes ? placed : { ...placed, metadataProps: scopes };
     }),
     ...passed,
@@ -42,9 +63,18 @@ export function functionCall(call: NodeProto, called: FunctionProto, scope: stri
   const inner = (called.valueInfo ?? []).filter(({ name = '' }) => !names.has(name));
   return {
     nodes,
-    valueInfo: inner.map((info) => ({ ...info, name: body.value(info.name ?? '') })),
+    valueInfo: inner.map((info) => ({ ...info, name: value(info.name ?? '') })),
     names: nodes.flatMap(({ name, output }) => [name ?? '', ...(output ?? [])]),
   };
+}
+
+/** What tells functions apart, and which of them a call means. */
+export function functionKey({
+  domain,
+  name = '',
+  overload = '',
+}: Pick<FunctionProto, 'domain' | 'name' | 'overload'>): string {
+  return [isStandard(domain) ? '' : domain, name, overload].join('\n');
 }
 
 /** What a node of a body is called that has no name: by its operator and its place. */
@@ -54,57 +84,4 @@ export function unnamed({ opType = '' }: NodeProto, index: number): string {
 
 function identity(input: string, output: string, name: string): NodeProto {
   return { name, opType: 'Identity', input: [input], output: [output] };
-}
-
-/** Renames what stands in the body of a function. */
-class Body {
-  readonly #scope: string;
-  readonly #names: ReadonlyMap<string, string>;
-  readonly #attributes: ReadonlyMap<string, AttributeProto>;
-
-  constructor(scope: string, names: ReadonlyMap<string, string>, attributes: ReadonlyMap<string, AttributeProto>) {
-    this.#scope = scope;
-    this.#names = names;
-    this.#attributes = attributes;
-  }
-
-  value(name: string): string {
-    return name === '' ? '' : (this.#names.get(name) ?? `${this.#scope}/${name}`);
-  }
-
-  node(node: NodeProto, name: string): NodeProto {
-    return {
-      ...node,
-      name: `${this.#scope}/${node.name || name}`,
-      input: (node.input ?? []).map((name) => this.value(name)),
-      output: (node.output ?? []).map((name) => this.value(name)),
-      attribute: (node.attribute ?? []).flatMap((each) => this.#attribute(each)),
-    };
-  }
-
-  #attribute(attribute: AttributeProto): AttributeProto[] {
-    if (attribute.refAttrName) {
-      const given = this.#attributes.get(attribute.refAttrName);
-      return given ? [{ ...given, ...(attribute.name === undefined ? {} : { name: attribute.name }) }] : [];
-    }
-    return [
-      {
-        ...attribute,
-        ...(attribute.g ? { g: this.#graph(attribute.g) } : {}),
-        ...(attribute.graphs ? { graphs: attribute.graphs.map((graph) => this.#graph(graph)) } : {}),
-      },
-    ];
-  }
-
-  #graph(graph: GraphProto): GraphProto {
-    const renamed = <T extends { name?: string }>(each: T): T => ({ ...each, name: this.value(each.name ?? '') });
-    return {
-      ...graph,
-      node: (graph.node ?? []).map((node, i) => this.node(node, unnamed(node, i))),
-      ...(graph.initializer ? { initializer: graph.initializer.map(renamed) } : {}),
-      ...(graph.input ? { input: graph.input.map(renamed) } : {}),
-      ...(graph.output ? { output: graph.output.map(renamed) } : {}),
-      ...(graph.valueInfo ? { valueInfo: graph.valueInfo.map(renamed) } : {}),
-    };
-  }
 }

@@ -2,7 +2,8 @@
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { FunctionProto, NodeProto } from '../../graph/proto.ts';
-import { allGraphs, subgraphs } from '../../graph/walk.ts';
+import { allNodes } from '../../graph/walk.ts';
+import { isStandard } from '../domains.ts';
 
 const reductions = [
   'ReduceMean', 'ReduceMax', 'ReduceMin', 'ReduceProd', 'ReduceL1', 'ReduceL2', 'ReduceLogSum', 'ReduceLogSumExp',
@@ -34,9 +35,8 @@ const changedAt: Readonly<Record<string, readonly number[]>> = {
 
 /** The first node, those of subgraphs included, that means something else when its version of the operators is raised. */
 export function changedBetween(nodes: readonly NodeProto[], from: number, to: number): NodeProto | undefined {
-  return [...nodesOf(nodes)].find(({ domain = '', opType = '' }) => {
-    const isStandard = domain === '' || domain === 'ai.onnx';
-    const versions = isStandard && Object.hasOwn(changedAt, opType) ? changedAt[opType]! : [];
+  return [...allNodes({ node: [...nodes] })].find(({ domain, opType = '' }) => {
+    const versions = isStandard(domain) && Object.hasOwn(changedAt, opType) ? changedAt[opType]! : [];
     return versions.some((at) => at > from && at <= to);
   });
 }
@@ -57,11 +57,4 @@ export function checkedOpset(called: FunctionProto, version: number, model: numb
       (changed ? `, and ${changed.opType} changed between them` : '') +
       `. Convert the model to one version, with onnx.version_converter or by exporting it again.`,
   );
-}
-
-function* nodesOf(nodes: readonly NodeProto[]): Generator<NodeProto> {
-  for (const node of nodes) {
-    yield node;
-    for (const graph of subgraphs(node)) for (const each of allGraphs(graph)) yield* each.node ?? [];
-  }
 }

@@ -1,8 +1,10 @@
 /** @file Puts the bodies of a model's own functions in the place of their calls, so that matching sees plain operators. */
 
 import type { FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetId } from '../../graph/proto.ts';
+import { withInner } from '../../graph/uniqueNames.ts';
 import { allGraphs } from '../../graph/walk.ts';
-import { functionCall, unnamed } from './functionCall.ts';
+import { isStandard } from '../domains.ts';
+import { functionCall, functionKey, unnamed } from './functionCall.ts';
 import { checkedOpset } from './functionOpset.ts';
 import { checkFunctionCalls } from './functionSizes.ts';
 
@@ -29,11 +31,6 @@ export function inlineFunctions(model: ModelProto): ModelProto {
   };
 }
 
-/** What names a function, and what a call of it names. */
-function keyOf(domain: string | undefined, name: string | undefined, overload: string | undefined): string {
-  return [domain === 'ai.onnx' ? '' : (domain ?? ''), name ?? '', overload ?? ''].join('\n');
-}
-
 class Inliner {
   /** Versions of the operator sets that the result imports, by domain. */
   readonly opsets: Map<string, number>;
@@ -43,7 +40,7 @@ class Inliner {
 
   constructor({ functions = [], graph = {}, opsetImport = [] }: ModelProto) {
     this.opsets = new Map(opsetImport.map(({ domain, version }) => [domain ?? '', version ?? 0]));
-    this.#functions = new Map(functions.map((each) => [keyOf(each.domain, each.name, each.overload), each]));
+    this.#functions = new Map(functions.map((each) => [functionKey(each), each]));
     checkFunctionCalls(graph, (node) => this.#called(node));
     this.#names = new Set([...allGraphs(graph)].flatMap(namesIn));
   }
@@ -57,7 +54,7 @@ class Inliner {
   /** The node with its subgraphs inlined, or the body of the function that it calls. */
   #node(node: NodeProto, values: NonNullable<GraphProto['valueInfo']>): NodeProto[] {
     const called = this.#called(node);
-    if (!called) return [this.#withSubgraphs(node)];
+    if (!called) return [withInner(node, (graph) => this.graph(graph))];
     this.#import(called);
     const scope = this.#scope(node, called);
     const body = functionCall(node, called, scope);
@@ -66,20 +63,8 @@ class Inliner {
     return body.nodes.flatMap((each) => this.#node(each, values));
   }
 
-  #called({ domain, opType, overload }: NodeProto): FunctionProto | undefined {
-    return this.#functions.get(keyOf(domain, opType, overload));
-  }
-
-  #withSubgraphs(node: NodeProto): NodeProto {
-    if (!node.attribute?.some(({ g, graphs }) => g ?? graphs)) return node;
-    return {
-      ...node,
-      attribute: node.attribute.map((each) => ({
-        ...each,
-        ...(each.g ? { g: this.graph(each.g) } : {}),
-        ...(each.graphs ? { graphs: each.graphs.map((graph) => this.graph(graph)) } : {}),
-      })),
-    };
+  #called(node: NodeProto): FunctionProto | undefined {
+    return this.#functions.get(functionKey({ ...node, name: node.opType ?? '' }));
   }
 
   /** A name for the call that makes names of its body which nothing has yet. */
@@ -99,7 +84,7 @@ class Inliner {
     for (const { domain = '', version = 0 } of called.opsetImport ?? []) {
       const existing = this.opsets.get(domain) ?? (domain === 'ai.onnx' ? this.opsets.get('') : undefined);
       if (existing === undefined) this.opsets.set(domain, version);
-      else if (domain === '' || domain === 'ai.onnx') checkedOpset(called, version, existing);
+      else if (isStandard(domain)) checkedOpset(called, version, existing);
     }
   }
 }

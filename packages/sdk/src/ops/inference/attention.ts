@@ -1,9 +1,10 @@
 /** @file Types and shapes of attention, whose heads may come joined or apart, behind a cached past or not. */
 
+import { attributeOf } from '../schema.ts';
 import type { Dim, ValueType } from '../../graph/value.ts';
-import { intAttribute, intsAttribute } from '../../graph/walk.ts';
+import { intsAttribute } from '../../graph/walk.ts';
 import { add, divideExactly, multiply } from '../dim.ts';
-import { input, like, type Rule } from './site.ts';
+import { input, like, type Rule, shaped } from './site.ts';
 
 type Shape = readonly Dim[] | undefined;
 
@@ -20,7 +21,7 @@ const packedAttention =
     const { type } = input(site, typed);
     const width = weight?.[1] === undefined ? undefined : divideExactly(weight[1], 3);
     const values = intsAttribute(site.node, 'qkv_hidden_sizes')?.[2] ?? width;
-    const heads = intAttribute(site.node, 'num_heads', 0);
+    const heads = attributeOf(site.node, 'num_heads');
     const size = values === undefined || heads < 1 ? undefined : divideExactly(values, heads);
     const [batch, positions] = shape ?? [];
     const known = batch !== undefined && positions !== undefined && size !== undefined;
@@ -44,7 +45,7 @@ function present(shape: Shape, past: ValueType | undefined, heads: number): Shap
 
 const multiHeadAttention: Rule = (site) => {
   const [query, key, value] = [0, 1, 2].map((i) => input(site, i).shape);
-  const heads = intAttribute(site.node, 'num_heads', 0);
+  const heads = attributeOf(site.node, 'num_heads');
   const { type } = input(site);
   if (!query || heads < 1 || query.length > 3 || (key?.length ?? 5) > 4 || !value) return [{ type }];
   const hidden = value.length === 4 ? multiply(value[1]!, value[3]!) : value[2];
@@ -61,7 +62,7 @@ const multiHeadAttention: Rule = (site) => {
 
 const groupQueryAttention: Rule = (site) => {
   const [{ type, shape }, key, value] = [input(site), site.inputs[1], site.inputs[2]];
-  const [heads, groups] = [intAttribute(site.node, 'num_heads', 0), intAttribute(site.node, 'kv_num_heads', 0)];
+  const [heads, groups] = [attributeOf(site.node, 'num_heads'), attributeOf(site.node, 'kv_num_heads')];
   if (!shape || heads < 1 || groups < 1) return [{ type }];
   // Queries, keys and values of all heads may come in one.
   const width = divideExactly(shape[2]!, key ? heads : heads + 2 * groups);
@@ -80,8 +81,8 @@ const standardAttention: Rule = (site) => {
   const { type } = input(site);
   if (!query || !key || !value) return [{ type }];
   const isJoined = query.length === 3;
-  const groups = isJoined ? intAttribute(site.node, 'kv_num_heads', 0) : Number(key[1]);
-  const heads = isJoined ? intAttribute(site.node, 'q_num_heads', 0) : query[1]!;
+  const groups = isJoined ? attributeOf(site.node, 'kv_num_heads') : Number(key[1]);
+  const heads = isJoined ? attributeOf(site.node, 'q_num_heads') : query[1]!;
   if (isJoined && (groups < 1 || Number(heads) < 1)) return [{ type }];
   const [keys, values] = [present(key, site.inputs[4], groups), present(value, site.inputs[5], groups)];
   const width = values?.[3];
@@ -98,18 +99,16 @@ const attention: Rule = (site) =>
   site.node.domain === 'com.microsoft' ? packedAttention(0, 4)(site) : standardAttention(site);
 
 /** A bias for scores by the distance of query and key: `[1, heads, queries, keys]`. */
-const relativePositionBias: Rule = (site) => {
-  const [{ type, shape }, queries, keys] = [input(site), input(site, 1).ints?.[0], input(site, 2).ints?.[0]];
-  const isKnown = shape && queries !== undefined && keys !== undefined;
-  return [{ type, shape: isKnown ? [1, shape[1]!, queries, keys] : undefined }];
-};
+const relativePositionBias = shaped((shape, site) => {
+  const [queries, keys] = [input(site, 1).ints?.[0], input(site, 2).ints?.[0]];
+  return queries === undefined || keys === undefined ? undefined : [1, shape[1]!, queries, keys];
+});
 
 /** The same, weighted by each query: `[batch, heads, queries, keys]`. */
-const gatedRelativePositionBias: Rule = (site) => {
-  const [{ type, shape }, bias] = [input(site), input(site, 2).shape];
-  const isKnown = shape?.length === 3 && bias?.length === 4;
-  return [{ type, shape: isKnown ? [shape[0]!, ...bias.slice(1)] : undefined }];
-};
+const gatedRelativePositionBias = shaped((shape, site) => {
+  const bias = input(site, 2).shape;
+  return shape.length === 3 && bias?.length === 4 ? [shape[0]!, ...bias.slice(1)] : undefined;
+});
 
 /** Rows by operator. */
 export const attentionRules: Readonly<Record<string, Rule>> = {

@@ -4,7 +4,7 @@
  */
 
 import { dataTypeName } from '../../graph/dataType.ts';
-import { roundedToEven } from '../../graph/halfFloat.ts';
+import { ofOne, ofTwo } from '../arithmetic.ts';
 import type { Dim, ValueType } from '../../graph/value.ts';
 import { intAttribute } from '../../graph/walk.ts';
 import { add, broadcast, divideExactly, isSize, multiply, subtract, symbol } from '../dim.ts';
@@ -70,21 +70,19 @@ const remainder = numeric((a, b, { node }) =>
 );
 
 const elementwise = broadcasting(firstType);
-const logical = (test: (a: number, b: number) => boolean): Rule =>
-  broadcasting(
-    () => 'bool',
-    numeric((a, b) => Number(test(a, b))),
-  );
+const logical = (op: string): Rule => broadcasting(() => 'bool', numeric(ofTwo[op]!));
 /** Equal symbols are equal sizes, whatever they are; and a size compares with a negative number as 0 does. */
-const comparison = (test: (a: number, b: number) => boolean): Rule =>
+const comparison = (op: string): Rule =>
   broadcasting(
     () => 'bool',
     (a, b, site) => {
-      if (a === b) return Number(test(0, 0));
-      const [left, right] = [sizeBeside(b, a), sizeBeside(a, b)];
-      return numeric((one, other) => Number(test(one, other)))(left, right, site);
+      if (a === b) return ofTwo[op]!(0, 0);
+      return numeric(ofTwo[op]!)(sizeBeside(b, a), sizeBeside(a, b), site);
     },
   );
+/** Of equal symbols, the symbol. */
+const extreme = (op: string): Rule =>
+  broadcasting(firstType, (a, b, site) => (a === b ? a : numeric(ofTwo[op]!)(a, b, site)));
 
 /** A size that is compared with a negative number is any that is not negative. */
 const sizeBeside = (other: Dim, size: Dim): Dim =>
@@ -92,10 +90,10 @@ const sizeBeside = (other: Dim, size: Dim): Dim =>
 
 /** The contents of the only input, one by one. */
 const mapped =
-  (operation: (value: number) => number): Rule =>
+  (op: string): Rule =>
   (site) => {
     const { type, shape } = input(site);
-    const ints = numbersIn(input(site))?.map((value) => rounded(operation(value), type));
+    const ints = numbersIn(input(site))?.map((value) => rounded(ofOne[op]!(value), type));
     return [{ type, shape, ints: ints?.every(Number.isFinite) ? ints : undefined }];
   };
 
@@ -117,10 +115,7 @@ function casted(x: ValueType, type: ValueType['type']): ValueType {
 }
 
 const where: Rule = (site) => {
-  const shapes = [0, 1, 2].map((i) => input(site, i).shape);
-  const shape = shapes.every((each) => each)
-    ? shapes.reduce<Dim[] | undefined>((a, b) => a && broadcast(a, b!), [])
-    : undefined;
+  const [{ type, shape }] = broadcasting(() => input(site, 1).type)(site) as [ValueType];
   const condition = numbersIn(input(site));
   const [yes, no] = [input(site, 1).ints, input(site, 2).ints];
   const at = (list: readonly Dim[], i: number): Dim => list[list.length === 1 ? 0 : i]!;
@@ -129,7 +124,7 @@ const where: Rule = (site) => {
     shape && shape.length <= 1 && length <= 64 && condition && yes && no
       ? Array.from({ length }, (_, i) => (at(condition, i) ? at(yes, i) : at(no, i)))
       : undefined;
-  return [{ type: input(site, 1).type, shape, ints }];
+  return [{ type, shape, ints }];
 };
 
 /** Second output: which elements were kept. */
@@ -137,29 +132,29 @@ const dropout: Rule = (site) => [...like(1)(site), { type: 'bool', shape: input(
 
 const same = like(1);
 
+function rows(ops: readonly string[], rule: (op: string) => Rule): Record<string, Rule> {
+  return Object.fromEntries(ops.map((op) => [op, rule(op)]));
+}
+
 /** Rows by operator. */
 export const elementwiseRules: Readonly<Record<string, Rule>> = {
-  ...Object.fromEntries(
+  ...rows(
     [
       'Exp', 'Log', 'Erf', 'Sin', 'Cos', 'Tan', 'Asin', 'Acos', 'Atan', 'Sinh', 'Cosh', 'Tanh', 'Asinh',
       'Acosh', 'Atanh', 'Sigmoid', 'Softplus', 'Softsign', 'Relu', 'LeakyRelu', 'PRelu', 'ThresholdedRelu', 'Elu', 'Selu',
       'Celu', 'HardSigmoid', 'HardSwish', 'Hardmax', 'Mish', 'Swish', 'Gelu', 'FastGelu', 'QuickGelu', 'BiasGelu', 'Shrink',
       'Softmax', 'LogSoftmax', 'BiasSoftmax', 'Clip', 'BitwiseNot', 'Trilu', 'CumSum', 'CumProd', 'Inverse', 'BiasAdd',
       'RotaryEmbedding', 'MoE', 'QMoE', 'ReverseSequence', 'Scatter', 'ScatterND', 'ScatterElements', 'TensorScatter',
-    ].map((op) => [op, same]), // prettier-ignore
+    ], // prettier-ignore
+    () => same,
   ),
+  ...rows(['Abs', 'Ceil', 'Floor', 'Neg', 'Not', 'Reciprocal', 'Round', 'Sign', 'Sqrt'], mapped),
+  ...rows(['And', 'Or', 'Xor'], logical),
+  ...rows(['Equal', 'Less', 'LessOrEqual', 'Greater', 'GreaterOrEqual'], comparison),
+  ...rows(['Min', 'Max'], extreme),
   Identity: (site) => [input(site)],
-  Floor: mapped(Math.floor),
-  Ceil: mapped(Math.ceil),
-  Round: mapped(roundedToEven),
-  Sqrt: mapped(Math.sqrt),
-  Reciprocal: mapped((value) => 1 / value),
-  Abs: mapped(Math.abs),
-  Neg: mapped((value) => 0 - value),
-  Sign: mapped(Math.sign),
   Cast: (site) => [casted(input(site), dataTypeName(intAttribute(site.node, 'to', 0)))],
   CastLike: (site) => [casted(input(site), input(site, 1).type)],
-  Not: mapped((value) => (value === 0 ? 1 : 0)),
   IsNaN: bools,
   IsInf: bools,
   Add: broadcasting(firstType, add),
@@ -167,23 +162,13 @@ export const elementwiseRules: Readonly<Record<string, Rule>> = {
   Mul: broadcasting(firstType, multiply),
   Div: broadcasting(firstType, divide),
   Mod: broadcasting(firstType, remainder),
-  Pow: broadcasting(firstType, numeric(Math.pow)),
-  Min: broadcasting(firstType, (a, b, site) => (a === b ? a : numeric((c, d) => Math.min(c, d))(a, b, site))),
-  Max: broadcasting(firstType, (a, b, site) => (a === b ? a : numeric((c, d) => Math.max(c, d))(a, b, site))),
+  Pow: broadcasting(firstType, numeric(ofTwo['Pow']!)),
   Sum: elementwise,
   Mean: elementwise,
   BitShift: elementwise,
   BitwiseAnd: elementwise,
   BitwiseOr: elementwise,
   BitwiseXor: elementwise,
-  And: logical((a, b) => a !== 0 && b !== 0),
-  Or: logical((a, b) => a !== 0 || b !== 0),
-  Xor: logical((a, b) => (a !== 0) !== (b !== 0)),
-  Equal: comparison((a, b) => a === b),
-  Less: comparison((a, b) => a < b),
-  LessOrEqual: comparison((a, b) => a <= b),
-  Greater: comparison((a, b) => a > b),
-  GreaterOrEqual: comparison((a, b) => a >= b),
   Where: where,
   Dropout: dropout,
   BiasDropout: dropout,

@@ -1,9 +1,9 @@
 /** @file Types and shapes of operators on images `[batch, channels, …]` and boxes in them. */
 
 import type { Dim } from '../../graph/value.ts';
-import { attribute, intAttribute, intsAttribute, stringAttribute } from '../../graph/walk.ts';
+import { attribute, intAttribute, intsAttribute } from '../../graph/walk.ts';
 import { divideExactly, multiply } from '../dim.ts';
-import { axesOf, firstType, type InferenceSite, input, numbersIn, type Rule, unknownDim } from './site.ts';
+import { axesOf, firstType, type InferenceSite, input, numbersIn, type Rule, shaped, unknownDim } from './site.ts';
 import { attributeOf, fromFront } from '../schema.ts';
 
 /** A size times a scale, rounded down. */
@@ -20,45 +20,38 @@ const resize: Rule = (site) => {
   const sizes = input(site, 3).ints;
   const scales = numbersIn(input(site, site.opset < 11 ? 1 : 2));
   // The sizes are then bounds.
-  const isBound = stringAttribute(site.node, 'keep_aspect_ratio_policy', 'stretch') !== 'stretch';
-  const axes = (intsAttribute(site.node, 'axes') ?? shape.map((_, i) => i)).map((axis) =>
-    fromFront(axis, shape.length),
-  );
+  const isBound = attributeOf(site.node, 'keep_aspect_ratio_policy') !== 'stretch';
   const result: Dim[] = [...shape];
-  axes.forEach((axis, i) => {
+  axesWithin(site, shape.length).forEach((axis, i) => {
     result[axis] = (isBound ? undefined : (sizes?.[i] ?? sized(shape[axis]!, scales?.[i]))) ?? unknownDim(site, axis);
   });
   return [{ type, shape: result }];
 };
 
-const upsample: Rule = (site) => {
-  const { type, shape } = input(site);
+const upsample = shaped((shape, site) => {
   const scales = attribute(site.node, 'scales')?.floats ?? numbersIn(input(site, 1));
-  return [{ type, shape: shape?.map((dim, i) => sized(dim, scales?.[i]) ?? unknownDim(site, i)) }];
-};
+  return shape.map((dim, i) => sized(dim, scales?.[i]) ?? unknownDim(site, i));
+});
 
-const depthToSpace: Rule = (site) => {
-  const { type, shape } = input(site);
+const depthToSpace = shaped((shape, site) => {
   const b = attributeOf(site.node, 'blocksize');
-  if (shape?.length !== 4) return [{ type }];
+  if (shape.length !== 4) return undefined;
   const [n, c, h, w] = shape as [Dim, Dim, Dim, Dim];
-  return [{ type, shape: [n, divideExactly(c, b * b) ?? unknownDim(site, 1), multiply(h, b), multiply(w, b)] }];
-};
+  return [n, divideExactly(c, b * b) ?? unknownDim(site, 1), multiply(h, b), multiply(w, b)];
+});
 
-const spaceToDepth: Rule = (site) => {
-  const { type, shape } = input(site);
+const spaceToDepth = shaped((shape, site) => {
   const b = attributeOf(site.node, 'blocksize');
-  if (shape?.length !== 4) return [{ type }];
+  if (shape.length !== 4) return undefined;
   const [n, c, h, w] = shape as [Dim, Dim, Dim, Dim];
-  const smaller = [h, w].map((size, i) => divideExactly(size, b) ?? unknownDim(site, i + 2));
-  return [{ type, shape: [n, multiply(c, b * b), ...smaller] }];
-};
+  return [n, multiply(c, b * b), ...[h, w].map((size, i) => divideExactly(size, b) ?? unknownDim(site, i + 2))];
+});
 
 /** Points of an image at a grid `[batch, …, axes]`. */
-const gridSample: Rule = (site) => {
-  const [{ type, shape }, grid] = [input(site), input(site, 1).shape];
-  return [{ type, shape: shape && grid && [shape[0]!, shape[1]!, ...grid.slice(1, -1)] }];
-};
+const gridSample = shaped((shape, site) => {
+  const grid = input(site, 1).shape;
+  return grid && [shape[0]!, shape[1]!, ...grid.slice(1, -1)];
+});
 
 /** A grid for images of the size `[batch, channels, …]` that input 1 holds. */
 const affineGrid: Rule = (site) => {
@@ -66,37 +59,30 @@ const affineGrid: Rule = (site) => {
   return [{ type: firstType(site), shape: size && [size[0]!, ...size.slice(2), size.length - 2] }];
 };
 
-const centerCropPad: Rule = (site) => {
-  const { type, shape } = input(site);
+const centerCropPad = shaped((shape, site) => {
   const sizes = input(site, 1).ints;
-  if (!shape) return [{ type }];
-  const axes = (intsAttribute(site.node, 'axes') ?? shape.map((_, i) => i)).map((axis) =>
-    fromFront(axis, shape.length),
-  );
-  return [
-    {
-      type,
-      shape: shape.map((dim, i) => (axes.includes(i) ? (sizes?.[axes.indexOf(i)] ?? unknownDim(site, i)) : dim)),
-    },
-  ];
-};
+  const axes = axesWithin(site, shape.length);
+  return shape.map((dim, i) => (axes.includes(i) ? (sizes?.[axes.indexOf(i)] ?? unknownDim(site, i)) : dim));
+});
+
+/** The attribute `axes`, from the front; all of them without it. */
+function axesWithin({ node }: InferenceSite, rank: number): readonly number[] {
+  const all = Array.from({ length: rank }, (_, i) => i);
+  return intsAttribute(node, 'axes')?.map((axis) => fromFront(axis, rank)) ?? all;
+}
 
 /** One image a box, of the sizes that `sizes` tells. */
-const boxes =
-  (sizes: (site: InferenceSite) => readonly Dim[] | undefined): Rule =>
-  (site) => {
-    const [{ type, shape }, rois, size] = [input(site), input(site, 1).shape, sizes(site)];
-    return [{ type, shape: shape && rois && size && [rois[0]!, shape[1]!, ...size] }];
-  };
+const boxes = (sizes: (site: InferenceSite) => readonly Dim[] | undefined): Rule =>
+  shaped((shape, site) => {
+    const [rois, size] = [input(site, 1).shape, sizes(site)];
+    return rois && size && [rois[0]!, shape[1]!, ...size];
+  });
 
 /** A dimension of size 1 where the contents of input 1 say. */
-const expandDims: Rule = (site) => {
-  const { type, shape } = input(site);
+const expandDims = shaped((shape, site) => {
   const [axis] = numbersIn(input(site, 1)) ?? axesOf(site, 1) ?? [];
-  return [
-    { type, shape: shape && axis !== undefined ? shape.toSpliced(fromFront(axis, shape.length + 1), 0, 1) : undefined },
-  ];
-};
+  return axis === undefined ? undefined : shape.toSpliced(fromFront(axis, shape.length + 1), 0, 1);
+});
 
 /** Rows by operator. */
 export const imageRules: Readonly<Record<string, Rule>> = {

@@ -1,10 +1,10 @@
 /** @file Types and shapes of operators that only move numbers. */
 
 import { type Dim, isStatic } from '../../graph/value.ts';
-import { intAttribute, intsAttribute } from '../../graph/walk.ts';
+import { intsAttribute } from '../../graph/walk.ts';
 import { add, broadcast, divideExactly, multiply, product } from '../dim.ts';
-import { axesOf, firstType, input, numbersIn, type Rule, unknownDim } from './site.ts';
-import { attributeOf, axisOf, fromFront, permOf } from '../schema.ts';
+import { axesOf, firstType, input, numbersIn, type Rule, shaped, unknownDim } from './site.ts';
+import { attributeOf, axisOf, fromFront, permOf, splitSizes, unsqueezed } from '../schema.ts';
 
 /** Far above any real tensor's; the file says how long a shape is, and one of a billion entries is not a shape. */
 const MAX_RANK = 64;
@@ -28,12 +28,10 @@ const reshape: Rule = (site) => {
   return [{ type, shape: dims, ints }];
 };
 
-const flatten: Rule = (site) => {
-  const { type, shape } = input(site);
-  if (!shape) return [{ type }];
-  const axis = axisOf(site.node, shape.length);
-  return [{ type, shape: [product(shape.slice(0, axis)), product(shape.slice(axis))] }];
-};
+const flatten = shaped((shape, { node }) => {
+  const axis = axisOf(node, shape.length);
+  return [product(shape.slice(0, axis)), product(shape.slice(axis))];
+});
 
 const transpose: Rule = (site) => {
   const { type, shape, ints } = input(site);
@@ -66,11 +64,7 @@ const unsqueeze: Rule = (site) => {
   const { type, shape, ints } = input(site);
   const axes = axesOf(site, 1);
   if (!shape || !axes) return [{ type }];
-  const rank = shape.length + axes.length;
-  const inserted = new Set(axes.map((axis) => fromFront(axis, rank)));
-  let next = 0;
-  const result = Array.from({ length: rank }, (_, i) => (inserted.has(i) ? 1 : shape[next++]!));
-  return [{ type, shape: result, ints }];
+  return [{ type, shape: unsqueezed(shape, axes, 1), ints }];
 };
 
 /** Inputs one after the other along an axis. */
@@ -95,16 +89,12 @@ const split: Rule = (site) => {
   const outputs = site.node.output ?? [];
   if (!shape) return outputs.map(() => ({ type }));
   const axis = axisOf(site.node, shape.length);
-  const sizes = intsAttribute(site.node, 'split') ?? input(site, 1).ints;
-  const total = shape[axis]!;
-  const count = intAttribute(site.node, 'num_outputs', outputs.length);
-  const chunk = typeof total === 'number' && !site.inputs[1] ? Math.ceil(total / count) : undefined;
+  const sizes = splitSizes(site.node, shape[axis]!, input(site, 1).ints);
   let from = 0;
   return outputs.map((_, i) => {
-    const even = chunk === undefined ? undefined : Math.max(0, Math.min(chunk, (total as number) - i * chunk));
-    const size = sizes?.[i] ?? even ?? (site.inputs[1] ? undefined : divideExactly(total, count));
+    const size = sizes?.[i];
     const part = typeof size === 'number' && shape.length === 1 ? ints?.slice(from, (from += size)) : undefined;
-    return { type, shape: shape.map((dim, k) => (k === axis ? (size ?? unknownDim(site, axis, i)) : dim)), ints: part };
+    return { type, shape: shape.with(axis, size ?? unknownDim(site, axis, i)), ints: part };
   });
 };
 
@@ -119,26 +109,22 @@ const expand: Rule = (site) => {
   ];
 };
 
-const tile: Rule = (site) => {
-  const { type, shape } = input(site);
+const tile = shaped((shape, site) => {
   const repeats = input(site, 1).ints;
-  if (!repeats) return [{ type, shape: shape?.map((_, i) => unknownDim(site, i)) }];
-  return [{ type, shape: shape?.map((dim, i) => multiply(dim, repeats[i]!)) }];
-};
+  return shape.map((dim, i) => (repeats ? multiply(dim, repeats[i]!) : unknownDim(site, i)));
+});
 
-const pad: Rule = (site) => {
-  const { type, shape } = input(site);
+const pad = shaped((shape, site) => {
   const pads = intsAttribute(site.node, 'pads') ?? input(site, 1).ints;
-  const axes = site.inputs[3] ? numbersIn(input(site, 3)) : shape?.map((_, i) => i);
-  if (!shape) return [{ type }];
-  if (!pads || !axes) return [{ type, shape: shape.map((_, i) => unknownDim(site, i)) }];
+  const axes = site.inputs[3] ? numbersIn(input(site, 3)) : shape.map((_, i) => i);
+  if (!pads || !axes) return shape.map((_, i) => unknownDim(site, i));
   const result = [...shape];
   axes.forEach((each, i) => {
     const axis = fromFront(each, shape.length);
     result[axis] = add(add(result[axis]!, pads[i]!), pads[i + axes.length]!);
   });
-  return [{ type, shape: result }];
-};
+  return result;
+});
 
 /** Rows by operator. */
 export const movementRules: Readonly<Record<string, Rule>> = {

@@ -4,7 +4,7 @@ import type { Dim, ValueType } from '../../graph/value.ts';
 import { intAttribute } from '../../graph/walk.ts';
 import { broadcast, divideExactly } from '../dim.ts';
 import { attributeOf, equationOf } from '../schema.ts';
-import { firstType, type InferenceSite, input, type Rule } from './site.ts';
+import { firstType, type InferenceSite, input, type Rule, shaped } from './site.ts';
 
 /** A product of inputs 0 and `right`, of the element type that `type` tells. */
 export const product =
@@ -42,13 +42,11 @@ const fusedMatMul: Rule = (site) => {
 };
 
 /** The first input with its last dimension another. */
-const withLast =
-  (last: (site: InferenceSite) => Dim | undefined): Rule =>
-  (site) => {
-    const { type, shape } = input(site);
+const withLast = (last: (site: InferenceSite) => Dim | undefined): Rule =>
+  shaped((shape, site) => {
     const width = last(site);
-    return [{ type, shape: shape && width !== undefined ? [...shape.slice(0, -1), width] : undefined }];
-  };
+    return width === undefined ? undefined : [...shape.slice(0, -1), width];
+  });
 
 /** Letters name dimensions; an ellipsis stands for those without a letter, which are broadcast. */
 const einsum: Rule = (site) => {
@@ -89,7 +87,7 @@ export const productRules: Readonly<Record<string, Rule>> = {
   MatMulInteger: product(() => 'int32'),
   MatMulInteger16: product(() => 'int32'),
   MatMulNBits: withLast(({ node }) => intAttribute(node, 'N', undefined)),
-  MatMulBnb4: withLast(({ node }) => intAttribute(node, intAttribute(node, 'transB', 1) === 1 ? 'N' : 'K', undefined)),
+  MatMulBnb4: withLast(({ node }) => intAttribute(node, attributeOf(node, 'transB') === 1 ? 'N' : 'K', undefined)),
   BiasSplitGelu: withLast((site) => {
     const last = input(site).shape?.at(-1);
     return last === undefined ? undefined : divideExactly(last, 2);

@@ -24,7 +24,7 @@ const quantizeLinear: Rule = (site) => {
 };
 
 const dequantizeLinear: Rule = (site) => {
-  const chosen = intAttribute(site.node, 'output_dtype', 0);
+  const chosen = attributeOf(site.node, 'output_dtype');
   return [{ type: chosen === 0 ? input(site, 1).type : dataTypeName(chosen), shape: input(site).shape }];
 };
 

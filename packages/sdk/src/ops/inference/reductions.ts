@@ -3,8 +3,8 @@
 import type { Dim, ValueType } from '../../graph/value.ts';
 import { stringAttribute } from '../../graph/walk.ts';
 import { add, multiply } from '../dim.ts';
-import { axesOf, type InferenceSite, input, like, type Rule } from './site.ts';
-import { attributeOf, axisOf, fromFront } from '../schema.ts';
+import { type InferenceSite, input, like, numbersIn, type Rule, shaped } from './site.ts';
+import { attributeOf, axisOf, reducedAxes } from '../schema.ts';
 
 /** A reduction over the attribute `axes`, or over input 1; `fold` calculates with contents of one dimension. */
 function reduction(fold?: (a: Dim, b: Dim) => Dim | undefined): Rule {
@@ -12,13 +12,16 @@ function reduction(fold?: (a: Dim, b: Dim) => Dim | undefined): Rule {
     const { type, shape, ints } = input(site);
     if (!shape) return [{ type }];
     const keep = attributeOf(site.node, 'keepdims') === 1;
-    const given = axesOf(site, 1);
-    // Axes that are an input whose contents are unknown.
-    if (!given && site.inputs[1]) return [{ type }];
-    if (!given?.length && attributeOf(site.node, 'noop_with_empty_axes') === 1) return [{ type, shape }];
-    const axes = new Set((given?.length ? given : shape.map((_, i) => i)).map((axis) => fromFront(axis, shape.length)));
-    const result = keep ? shape.map((dim, i) => (axes.has(i) ? 1 : dim)) : shape.filter((_, i) => !axes.has(i));
-    return [{ type, shape: result, ints: shape.length === 1 && ints && fold ? folded(ints, fold) : undefined }];
+    const axes = reducedAxes(site.node, shape.length, (i) => numbersIn(input(site, i)));
+    if (!axes) return [{ type }];
+    const result = shape.flatMap((dim, i) => (!axes.includes(i) ? [dim] : keep ? [1] : []));
+    return [
+      {
+        type,
+        shape: result,
+        ints: axes.length > 0 && shape.length === 1 && ints && fold ? folded(ints, fold) : undefined,
+      },
+    ];
   };
 }
 
@@ -95,7 +98,7 @@ export const reductionRules: Readonly<Record<string, Rule>> = {
       reduction(),
     ]),
   ),
-  Det: (site) => [{ type: input(site).type, shape: input(site).shape?.slice(0, -2) }],
+  Det: shaped((shape) => shape.slice(0, -2)),
   ArgMax: arg,
   ArgMin: arg,
   LayerNormalization: normalization,

@@ -2,7 +2,9 @@
 
 import { type Dim, type ValueType, isStatic } from '../../graph/value.ts';
 import { intAttribute } from '../../graph/walk.ts';
+import { isElementwise } from '../axes.ts';
 import { broadcast, product } from '../dim.ts';
+import { isStandard } from '../domains.ts';
 import { axesOf, type InferenceSite, input } from './site.ts';
 import { attributeOf, axisOf, fromFront } from '../schema.ts';
 
@@ -66,11 +68,6 @@ const reshape: Refusal = (site) => {
 };
 
 const refusals: Readonly<Record<string, Refusal>> = {
-  ...Object.fromEntries(
-    ['Add', 'Sub', 'Mul', 'Div', 'Pow', 'Mod', 'Min', 'Max', 'Sum', 'Where', 'Equal', 'Less', 'Greater', 'And', 'Or'].map(
-      (op) => [op, broadcasting],
-    ), // prettier-ignore
-  ),
   LSTM: recurrent,
   GRU: recurrent,
   RNN: recurrent,
@@ -89,8 +86,9 @@ const refusals: Readonly<Record<string, Refusal>> = {
  * @param outputs what its rule infers of its outputs, however senseless
  */
 export function isRefused(site: InferenceSite, outputs: readonly ValueType[]): boolean {
-  const { domain = '', opType = '' } = site.node;
-  if (domain !== '' && domain !== 'ai.onnx') return false;
+  const { domain, opType = '' } = site.node;
+  if (!isStandard(domain)) return false;
   const isSenseless = outputs.some(({ shape }) => shape?.some((dim) => typeof dim === 'number' && dim < 0));
-  return isSenseless || (Object.hasOwn(refusals, opType) && refusals[opType]!(site));
+  if (isSenseless || isElementwise(site.node)) return isSenseless || broadcasting(site);
+  return Object.hasOwn(refusals, opType) && refusals[opType]!(site);
 }

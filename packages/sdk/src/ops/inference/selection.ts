@@ -1,19 +1,15 @@
 /** @file Types and shapes of operators that pick numbers: slices, gathers, the largest, those that are not zero. */
 
 import { type Dim, isStatic } from '../../graph/value.ts';
-import { intAttribute, intsAttribute } from '../../graph/walk.ts';
+import { intAttribute } from '../../graph/walk.ts';
 import { subtract, symbol } from '../dim.ts';
-import { firstType, input, numbersIn, type Rule, unknownDim } from './site.ts';
-import { attributeOf, axisOf, fromFront } from '../schema.ts';
+import { firstType, input, numbersIn, type Rule, shaped, unknownDim } from './site.ts';
+import { attributeOf, axisOf, fromFront, slicedRange, sliceOperands } from '../schema.ts';
 
 const slice: Rule = (site) => {
   const { type, shape, ints } = input(site);
   if (!shape) return [{ type }];
-  const list = (name: string, index: number): readonly Dim[] | undefined =>
-    intsAttribute(site.node, name) ?? input(site, index).ints;
-  const [starts, ends] = [list('starts', 1), list('ends', 2)];
-  const axes = site.inputs[3] ? list('axes', 3) : (intsAttribute(site.node, 'axes') ?? starts?.map((_, i) => i));
-  const steps = site.inputs[4] ? list('steps', 4) : starts?.map(() => 1);
+  const { starts, ends, axes, steps } = sliceOperands(site.node, (index) => input(site, index).ints);
   const result = [...shape];
   let kept = ints;
   if (!starts || !ends || !axes || !steps) {
@@ -62,12 +58,8 @@ const END = 1e9;
 function sliceRange(size: Dim, start: Dim, end: Dim, step: number): { count: Dim; from?: number } | undefined {
   if (!Number.isFinite(step) || step === 0) return undefined;
   if (typeof size === 'number' && typeof start === 'number' && typeof end === 'number') {
-    const clamp = (value: number): number => {
-      const index = value < 0 ? value + size : value;
-      return step > 0 ? Math.min(Math.max(index, 0), size) : Math.min(Math.max(index, -1), size - 1);
-    };
-    const [from, to] = [clamp(start), clamp(end)];
-    return { count: Math.max(0, Math.ceil((to - from) / step)), from };
+    const { first, count } = slicedRange(size, start, end, step);
+    return { count, from: first };
   }
   if (step !== 1) return undefined;
   const toEnd = end === size || (typeof end === 'number' && end >= END);
@@ -90,13 +82,12 @@ const gather: Rule = (site) => {
   return [{ type, shape: result, ints: result.length <= 1 ? picked : undefined }];
 };
 
-const gatherNd: Rule = (site) => {
-  const [{ type, shape }, indices] = [input(site), input(site, 1).shape];
-  const batch = attributeOf(site.node, 'batch_dims');
+const gatherNd = shaped((shape, site) => {
+  const indices = input(site, 1).shape;
   const depth = indices?.at(-1);
-  if (!shape || !indices || typeof depth !== 'number') return [{ type }];
-  return [{ type, shape: [...indices.slice(0, -1), ...shape.slice(batch + depth)] }];
-};
+  if (!indices || typeof depth !== 'number') return undefined;
+  return [...indices.slice(0, -1), ...shape.slice(attributeOf(site.node, 'batch_dims') + depth)];
+});
 
 const topK: Rule = (site) => {
   const { type, shape } = input(site);

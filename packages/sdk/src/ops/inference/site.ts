@@ -30,6 +30,14 @@ export const like =
   (site) =>
     Array.from({ length: count }, () => ({ type: input(site).type, shape: input(site).shape }));
 
+/** The type of the first input, in a shape that is made of its own; unknown where that is, or what is made of it. */
+export const shaped =
+  (make: (shape: readonly Dim[], site: InferenceSite) => readonly Dim[] | undefined): Rule =>
+  (site) => {
+    const { type, shape } = input(site);
+    return [{ type, shape: shape && make(shape, site) }];
+  };
+
 /** Axes as attribute (older opsets) or as input number `index`; undefined where they are absent or not known. */
 export function axesOf(site: InferenceSite, index: number): readonly number[] | undefined {
   return intsAttribute(site.node, 'axes') ?? numbersIn(input(site, index));

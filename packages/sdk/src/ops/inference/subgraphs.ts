@@ -3,12 +3,13 @@
 import type { NodeProto } from '../../graph/proto.ts';
 import type { Dim, ValueType } from '../../graph/value.ts';
 import { intAttribute, intsAttribute } from '../../graph/walk.ts';
-import { type InferenceSite, input, unknownDim } from './site.ts';
+import { isStandard } from '../domains.ts';
 import { fromFront } from '../schema.ts';
+import { type InferenceSite, input, unknownDim } from './site.ts';
 
 /** Whether the outputs of a node depend on what its subgraphs yield. */
-export function isControlFlow({ domain = '', opType = '' }: NodeProto): boolean {
-  return (domain === '' || domain === 'ai.onnx') && ['If', 'Loop', 'Scan'].includes(opType);
+export function isControlFlow({ domain, opType = '' }: NodeProto): boolean {
+  return isStandard(domain) && ['If', 'Loop', 'Scan'].includes(opType);
 }
 
 /**

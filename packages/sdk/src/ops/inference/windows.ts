@@ -3,11 +3,12 @@
  * com.microsoft.nchwc are for images whose channels ONNX Runtime keeps in blocks, for one processor.
  */
 
+import type { NodeProto } from '../../graph/proto.ts';
 import type { Dim, ValueType } from '../../graph/value.ts';
 import { intAttribute, intsAttribute } from '../../graph/walk.ts';
 import { add, divideExactly, multiply, product, subtract, symbol } from '../dim.ts';
 import { attributeOf } from '../schema.ts';
-import { firstType, type InferenceSite, input, type Rule, unknownDim } from './site.ts';
+import { firstType, type InferenceSite, input, type Rule, shaped, unknownDim } from './site.ts';
 
 /** Output size of a window along one axis. */
 function windowed(
@@ -28,14 +29,17 @@ function windowed(
   return ceil && (count - 1) * stride >= size + before ? count - 1 : count;
 }
 
-interface Window {
+/** How windows lie on `n` axes, as their node says. */
+export interface GivenWindow {
   readonly strides: readonly number[];
   readonly dilations: readonly number[];
+  /** All begins, then all ends; with `auto` SAME, what follows from the sizes takes their place. */
   readonly pads: readonly number[];
   readonly auto: string;
 }
 
-function windowOf({ node }: InferenceSite, n: number): Window {
+/** The attributes of a convolution or a pooling over `n` axes. */
+export function givenWindow(node: NodeProto, n: number): GivenWindow {
   const auto = attributeOf(node, 'auto_pad');
   const zeros = new Array<number>(2 * n).fill(0);
   return {
@@ -49,7 +53,7 @@ function windowOf({ node }: InferenceSite, n: number): Window {
 function spatial(site: InferenceSite, kernel: readonly Dim[]): ((size: Dim, i: number) => Dim) | undefined {
   const n = kernel.length;
   if (n > 16 || !kernel.every((k) => typeof k === 'number')) return undefined;
-  const { strides, dilations, pads, auto } = windowOf(site, n);
+  const { strides, dilations, pads, auto } = givenWindow(site.node, n);
   const ceil = intAttribute(site.node, 'ceil_mode', 0) === 1;
   return (size, i) => {
     if (auto.startsWith('SAME'))
@@ -68,12 +72,11 @@ export const conv =
     return [{ type: type(site), shape: [shape[0]!, kernel[0]!, ...shape.slice(2).map(window)] }];
   };
 
-const convTranspose: Rule = (site) => {
-  const { type, shape } = input(site);
+const convTranspose = shaped((shape, site) => {
   const weight = input(site, 1).shape;
-  if (!shape || !weight || shape.length > 16) return [{ type }];
+  if (!weight || shape.length > 16) return undefined;
   const n = Math.max(0, shape.length - 2);
-  const { strides, dilations, pads, auto } = windowOf(site, n);
+  const { strides, dilations, pads, auto } = givenWindow(site.node, n);
   const extra = intsAttribute(site.node, 'output_padding') ?? new Array<number>(n).fill(0);
   const given = intsAttribute(site.node, 'output_shape');
   const sizes = shape.slice(2).map((size, i): Dim => {
@@ -84,8 +87,8 @@ const convTranspose: Rule = (site) => {
     const reach = extra[i]! + (kernel - 1) * dilations[i]! + 1 - pads[i]! - pads[i + n]! - strides[i]!;
     return shifted(multiply(size, strides[i]!), reach);
   });
-  return [{ type, shape: [shape[0]!, multiply(weight[1]!, attributeOf(site.node, 'group')), ...sizes] }];
-};
+  return [shape[0]!, multiply(weight[1]!, attributeOf(site.node, 'group')), ...sizes];
+});
 
 /** `size + by`, by of either sign. */
 function shifted(size: Dim, by: number): Dim {
@@ -109,7 +112,7 @@ const maxUnpool: Rule = (site) => {
   const given = input(site, 2);
   if (given.ints || given.shape) return [{ type, shape: given.ints }];
   const kernel = intsAttribute(site.node, 'kernel_shape') ?? [];
-  const { strides, pads } = windowOf(site, kernel.length);
+  const { strides, pads } = givenWindow(site.node, kernel.length);
   const sizes = shape?.slice(2).map((size, i) => {
     const reach = kernel[i]! - strides[i]! - pads[i]! - pads[i + kernel.length]!;
     return shifted(multiply(size, strides[i]!), reach);
@@ -118,17 +121,14 @@ const maxUnpool: Rule = (site) => {
 };
 
 /** One number a channel. */
-export const globalPool: Rule = (site) => [
-  { type: firstType(site), shape: input(site).shape?.map((dim, i) => (i < 2 ? dim : 1)) },
-];
+export const globalPool: Rule = shaped((shape) => shape.map((dim, i) => (i < 2 ? dim : 1)));
 
 /** Blocks `[batch, channels · block, positions]` put together to an image. */
-const col2Im: Rule = (site) => {
-  const { type, shape } = input(site);
+const col2Im = shaped((shape, site) => {
   const [image, block] = [input(site, 1).ints, input(site, 2).ints];
-  const channels = shape && block ? divideExactly(shape[1]!, product(block)) : undefined;
-  return [{ type, shape: image && channels !== undefined ? [shape![0]!, channels, ...image] : undefined }];
-};
+  const channels = block && divideExactly(shape[1]!, product(block));
+  return image && channels !== undefined ? [shape[0]!, channels, ...image] : undefined;
+});
 
 /** A rule of images `[batch, channels, …]` for those with channels last. */
 export function channelsLast(rule: Rule): Rule {
@@ -168,23 +168,21 @@ export const windowRules: Readonly<Record<string, Rule>> = {
 export const NCHWC = 'com.microsoft.nchwc';
 
 /** Into blocks; the last one may be filled up. */
-const reorderInput: Rule = (site) => {
-  const { type, shape } = input(site);
-  const last = attributeOf(site.node, 'channels_last') === 1;
-  const sizes = last ? shape?.slice(1, -1) : shape?.slice(2);
-  return [{ type, shape: shape && sizes && [shape[0]!, unknownDim(site, 1), ...sizes] }];
-};
+const reorderInput = shaped((shape, site) => {
+  const sizes = isChannelsLast(site) ? shape.slice(1, -1) : shape.slice(2);
+  return [shape[0]!, unknownDim(site, 1), ...sizes];
+});
 
 /** Out of them, to as many channels as there really are. */
-const reorderOutput: Rule = (site) => {
-  const { type, shape } = input(site);
+const reorderOutput = shaped((shape, site) => {
   const channels = intAttribute(site.node, 'channels', 0);
-  const last = attributeOf(site.node, 'channels_last') === 1;
-  const sizes = shape?.slice(2);
-  return [
-    { type, shape: shape && sizes && (last ? [shape[0]!, ...sizes, channels] : [shape[0]!, channels, ...sizes]) },
-  ];
-};
+  const [batch, , ...sizes] = shape;
+  return isChannelsLast(site) ? [batch!, ...sizes, channels] : [batch!, channels, ...sizes];
+});
+
+function isChannelsLast({ node }: InferenceSite): boolean {
+  return attributeOf(node, 'channels_last') === 1;
+}
 
 /** Rows by operator; a convolution's weight has its own channels filled up too. */
 export const blockedRules: Readonly<Record<string, Rule>> = {

@@ -3,10 +3,11 @@
  * with its vocabulary is the largest of all.
  */
 
+import { attributeOf } from '../schema.ts';
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import type { NodeProto } from '../../graph/proto.ts';
 import { isStatic, type ValueType } from '../../graph/value.ts';
-import { indexNodes, intAttribute } from '../../graph/walk.ts';
+import { indexNodes } from '../../graph/walk.ts';
 import { isElementwise } from '../axes.ts';
 
 /**
@@ -20,82 +21,71 @@ export function gatherFirst(nodes: readonly NodeProto[], types: Map<string, Valu
   const value = (name: string): Value => ({ name, ...(types.get(name) ?? g.types.get(name)) });
   return nodes.flatMap((node) => {
     const [data = '', indices = ''] = node.input ?? [];
-    if (node.opType !== 'Gather' || intAttribute(node, 'axis', 0) !== 0) return [node];
+    if (node.opType !== 'Gather' || attributeOf(node, 'axis') !== 0) return [node];
     if (value(data).shape?.length !== 2 || value(indices).shape?.length !== 1) return [node];
-    const rows = new Rows(g, producer, value, value(indices));
-    const taken = rows.of(data);
+    const { rows, products } = rowsOf(value(data), value(indices), { g, producer, value });
     const made = g.nodes.splice(0);
-    if (rows.products === 0) return [node];
+    if (products === 0) return [node];
     for (const [name, type] of g.types) if (!types.has(name)) types.set(name, type);
-    made.push({ opType: 'Identity', name: node.name ?? '', input: [taken.name], output: node.output! });
+    made.push({ opType: 'Identity', name: node.name ?? '', input: [rows.name], output: node.output! });
     return made;
   });
 }
 
-/** Makes rows that are wanted of values whose axes but the last are rows, one after the other. */
-class Rows {
-  /** Products that are now of these rows alone. */
-  products = 0;
-  readonly #g: GraphBuilder;
-  readonly #producer: ReadonlyMap<string, NodeProto>;
-  readonly #value: (name: string) => Value;
-  readonly #indices: Value;
-  readonly #known = new Map<string, Value>();
-
-  constructor(
-    g: GraphBuilder,
-    producer: ReadonlyMap<string, NodeProto>,
-    value: (name: string) => Value,
-    indices: Value,
-  ) {
-    this.#g = g;
-    this.#producer = producer;
-    this.#value = value;
-    this.#indices = indices;
-  }
-
-  /** `[indices, last]` of a value `[…, last]`. */
-  of(name: string): Value {
-    const known = this.#known.get(name) ?? this.#computed(name) ?? this.#gathered(name);
-    this.#known.set(name, known);
-    return known;
-  }
-
-  #computed(name: string): Value | undefined {
-    const node = this.#producer.get(name);
-    const [g, shape] = [this.#g, this.#value(name).shape];
+/**
+ * Makes the rows `[indices, last]` that are wanted of a value `[…, last]`, whose axes but the last are rows, one after the other.
+ * `products` says how many products are now of these rows alone.
+ */
+function rowsOf(
+  data: Value,
+  indices: Value,
+  {
+    g,
+    producer,
+    value,
+  }: {
+    readonly g: GraphBuilder;
+    readonly producer: ReadonlyMap<string, NodeProto>;
+    readonly value: (name: string) => Value;
+  },
+): { readonly rows: Value; readonly products: number } {
+  let products = 0;
+  const known = new Map<string, Value>();
+  const rowsOfValue = (whole: Value): Value => {
+    const rows = known.get(whole.name) ?? computed(whole) ?? gathered(whole);
+    known.set(whole.name, rows);
+    return rows;
+  };
+  const computed = ({ name, shape }: Value): Value | undefined => {
+    const node = producer.get(name);
     if (!node || !isStatic(shape) || node.output?.length !== 1) return undefined;
-    const inputs = (node.input ?? []).map((each) => this.#value(each));
+    const inputs = (node.input ?? []).map(value);
     const [a, b] = inputs;
-    const same = ({ opType, domain, attribute }: NodeProto, operands: readonly Value[]): Value => {
-      const output = g.emit(opType!, operands);
-      Object.assign(g.nodes.at(-1)!, { domain, attribute });
-      return output;
-    };
     switch (node.opType) {
       case 'MatMul':
         if (b?.shape?.length !== 2 || (a?.shape?.length ?? 0) < 2) return undefined;
-        this.products++;
-        return g.MatMul(this.of(a!.name), b);
+        products++;
+        return g.MatMul(rowsOfValue(a!), b);
       case 'Reshape':
-        return a?.shape?.at(-1) === shape.at(-1) ? this.of(a!.name) : undefined;
-      default:
+        return a?.shape?.at(-1) === shape.at(-1) ? rowsOfValue(a!) : undefined;
+      default: {
         // Of one row alone no operand is taken by row, and so the result would not be either.
         if (!isElementwise(node) || isOneRow(shape)) return undefined;
         if (!inputs.every((each) => fits(each.shape, shape))) return undefined;
-        return same(
-          node,
-          inputs.map((each) => (isOneRow(each.shape!) ? each : this.of(each.name))),
+        const rows = g.emit(
+          node.opType!,
+          inputs.map((each) => (isOneRow(each.shape!) ? each : rowsOfValue(each))),
         );
+        Object.assign(g.nodes.at(-1)!, { domain: node.domain, attribute: node.attribute });
+        return rows;
+      }
     }
-  }
-
-  #gathered(name: string): Value {
-    const value = this.#value(name);
-    const last = value.shape!.at(-1) as number;
-    const rows = value.shape!.length === 2 ? value : this.#g.Reshape(value, [-1, last]);
-    return this.#g.Gather(rows, this.#indices, 0);
-  }
+  };
+  const gathered = (whole: Value): Value => {
+    const last = whole.shape!.at(-1) as number;
+    return g.Gather(whole.shape!.length === 2 ? whole : g.Reshape(whole, [-1, last]), indices, 0);
+  };
+  return { rows: rowsOfValue(data), products };
 }
 
 /** Whether an operand has the same rows as the result, or one row for all. */

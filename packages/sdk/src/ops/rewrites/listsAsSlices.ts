@@ -2,7 +2,7 @@
 
 import type { GraphProto, NodeProto, TensorProto } from '../../graph/proto.ts';
 import { readTensor, tensorProto } from '../../graph/tensorData.ts';
-import { type GraphIndex, indexGraph, intAttribute } from '../../graph/walk.ts';
+import { type GraphIndex, indexGraph } from '../../graph/walk.ts';
 import { int64 } from '../../runtime/tensor.ts';
 import { attributeOf } from '../schema.ts';
 
@@ -37,7 +37,7 @@ function slice(at: NodeProto, index: GraphIndex, initializers: TensorProto[], op
     return `${output}/${name}`;
   };
   const [start, end] = bounds;
-  const axis = constant('axis', intAttribute(split, 'axis', 0));
+  const axis = constant('axis', attributeOf(split, 'axis'));
   return { ...at, opType: 'Slice', input: [x, constant('start', start), constant('end', end), axis] };
 }
 

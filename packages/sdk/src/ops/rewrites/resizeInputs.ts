@@ -8,6 +8,7 @@ import { GraphBuilder, type Value } from '../../graph/builder.ts';
 import type { GraphProto, ModelProto, NodeProto, ValueInfoProto } from '../../graph/proto.ts';
 import { type Dim, formatShape, isStatic, type ValueType } from '../../graph/value.ts';
 import { readNames, subgraphs } from '../../graph/walk.ts';
+import { isElementwise } from '../axes.ts';
 import { inferNode, isImpossible } from '../infer.ts';
 import { inlineKnownBranches } from './inlineBranches.ts';
 import { inferGraph, opsetOf } from '../inferGraph.ts';
@@ -15,12 +16,6 @@ import { expandTarget, reshapeTarget } from './resizedTarget.ts';
 
 /** Sizes by input and axis: `{ input_features: { 2: 600 } }`. */
 export type InputSizes = Readonly<Record<string, Readonly<Record<number, number>>>>;
-
-/** Operators that broadcast their operands. */
-const broadcasts = new Set([
-  'Add', 'Sub', 'Mul', 'Div', 'Pow', 'Mod', 'Min', 'Max', 'Sum', 'Mean', 'Where', 'And', 'Or', 'Xor', 'Equal', 'Less',
-  'LessOrEqual', 'Greater', 'GreaterOrEqual', 'PRelu',
-]); // prettier-ignore
 
 /**
  * The model whose inputs have these sizes along these axes. Constants that meet a smaller value keep their first positions;
@@ -147,27 +142,23 @@ function resizedInput(
   return resized.join() === shape.join() ? undefined : { ...type, shape: resized };
 }
 
+interface ResizeRequest {
+  readonly opset: number;
+  /** Types in the old sizes. */
+  readonly before: ReadonlyMap<string, ValueType>;
+  /** Types in the new sizes, of what differs. */
+  readonly changed: Map<string, ValueType>;
+  readonly name: string;
+}
+
 /** Takes a graph's nodes in their order, and gives them as they must be for the new sizes. */
 class Resizer {
   readonly #g: GraphBuilder;
-  readonly #opset: number;
-  readonly #before: ReadonlyMap<string, ValueType>;
-  readonly #changed: Map<string, ValueType>;
-  readonly #name: string;
+  readonly #about: ResizeRequest;
   readonly #sliced = new Map<string, Value>();
 
-  constructor(about: {
-    readonly opset: number;
-    /** Types in the old sizes. */
-    readonly before: ReadonlyMap<string, ValueType>;
-    /** Types in the new sizes, of what differs. */
-    readonly changed: Map<string, ValueType>;
-    readonly name: string;
-  }) {
-    this.#opset = about.opset;
-    this.#before = about.before;
-    this.#changed = about.changed;
-    this.#name = about.name;
+  constructor(about: ResizeRequest) {
+    this.#about = about;
     this.#g = new GraphBuilder({ opset: about.opset, infer: inferNode, prefix: 'resized/' });
   }
 
@@ -176,52 +167,53 @@ class Resizer {
   }
 
   resize(node: NodeProto): NodeProto[] {
-    if (!readNames(node).some((name) => this.#changed.has(name))) return [node];
+    if (!readNames(node).some((name) => this.#about.changed.has(name))) return [node];
     if (subgraphs(node).length > 0) throw this.#refusal(node, 'it holds a graph of its own');
     const start = this.#g.nodes.length;
     const fitted = this.#fitted(node);
     const inputs = (fitted.input ?? []).map((name) => (name ? this.#type(name) : undefined));
-    const old = (node.input ?? []).map((name) => (name ? this.#before.get(name) : undefined));
-    const isPossible = !isImpossible({ node: fitted, inputs, opset: this.#opset });
-    if (!isPossible && !isImpossible({ node, inputs: old, opset: this.#opset }))
+    const old = (node.input ?? []).map((name) => (name ? this.#about.before.get(name) : undefined));
+    const isPossible = !isImpossible({ node: fitted, inputs, opset: this.#about.opset });
+    if (!isPossible && !isImpossible({ node, inputs: old, opset: this.#about.opset }))
       throw this.#refusal(node, `it cannot take ${inputs.map((each) => formatShape(each?.shape)).join(' and ')}`);
-    const inferred = inferNode({ node: fitted, inputs, opset: this.#opset });
+    const inferred = inferNode({ node: fitted, inputs, opset: this.#about.opset });
     (node.output ?? []).forEach((name, i) => {
       if (!name) return;
-      const [old, found] = [this.#before.get(name) ?? {}, inferred[i] ?? {}];
+      const [old, found] = [this.#about.before.get(name) ?? {}, inferred[i] ?? {}];
       const isLost = (!found.shape && old.shape) || (isStatic(found.shape) && found.shape.includes(0));
       if (isLost || (!found.shape && !old.shape))
         throw this.#refusal(node, `it cannot take ${inputs.map((each) => formatShape(each?.shape)).join(' and ')}`);
       if (found.shape!.join() !== old.shape?.join() || found.ints?.join() !== old.ints?.join())
-        this.#changed.set(name, found);
+        this.#about.changed.set(name, found);
     });
     return [...this.#g.nodes.slice(start), fitted];
   }
 
   #type(name: string): ValueType {
-    return this.#changed.get(name) ?? this.#g.types.get(name) ?? this.#before.get(name) ?? {};
+    return this.#about.changed.get(name) ?? this.#g.types.get(name) ?? this.#about.before.get(name) ?? {};
   }
 
   /** The node with operands that fit each other. */
   #fitted(node: NodeProto): NodeProto {
     const { opType = '', input = [] } = node;
-    if (broadcasts.has(opType)) return { ...node, input: input.map((name) => this.#cutToFit(name, input)) };
-    if ((opType === 'Reshape' || opType === 'Expand') && !this.#changed.has(input[1]!)) return this.#withTarget(node);
+    if (isElementwise(node)) return { ...node, input: input.map((name) => this.#cutToFit(name, input)) };
+    if ((opType === 'Reshape' || opType === 'Expand') && !this.#about.changed.has(input[1]!))
+      return this.#withTarget(node);
     if (opType === 'MatMul') this.#requireSameLength(node);
     return node;
   }
 
   /** An operand that has kept its sizes, cut along the axes of which another one has less than it had. */
   #cutToFit(name: string, operands: readonly string[]): string {
-    if (this.#changed.has(name)) return name;
-    const shape = this.#before.get(name)?.shape;
+    if (this.#about.changed.has(name)) return name;
+    const shape = this.#about.before.get(name)?.shape;
     if (!shape) return name;
-    let value: Value = { name, ...this.#before.get(name) };
+    let value: Value = { name, ...this.#about.before.get(name) };
     shape.forEach((size, axis) => {
       const back = shape.length - axis;
       for (const other of operands) {
-        const now = this.#changed.get(other)?.shape?.at(-back);
-        const old = this.#before.get(other)?.shape?.at(-back);
+        const now = this.#about.changed.get(other)?.shape?.at(-back);
+        const old = this.#about.before.get(other)?.shape?.at(-back);
         if (typeof now !== 'number' || now === old || old !== size || size === 1 || value.shape?.[axis] === now)
           continue;
         value = this.#first(value, axis, now);
@@ -241,8 +233,8 @@ class Resizer {
   /** The node with a shape for its data of now. */
   #withTarget(node: NodeProto): NodeProto {
     const [data, shape] = node.input as [string, string];
-    const [old, now] = [this.#before.get(data)?.shape, this.#changed.get(data)?.shape];
-    const target = this.#before.get(shape)?.ints;
+    const [old, now] = [this.#about.before.get(data)?.shape, this.#about.changed.get(data)?.shape];
+    const target = this.#about.before.get(shape)?.ints;
     if (!old || !now || !target) throw this.#refusal(node, 'its shape is not known');
     const resized = (node.opType === 'Expand' ? expandTarget : reshapeTarget)({ old, now, target });
     if (resized?.join() === target.join()) return node;
@@ -264,7 +256,7 @@ class Resizer {
   #refusal(node: NodeProto, why: string): OnnxLoraError {
     return new OnnxLoraError(
       'MODEL_UNSUPPORTED',
-      `"${this.#name}" cannot be used with smaller inputs: ${node.opType} "${node.name}" cannot follow, ${why}.`,
+      `"${this.#about.name}" cannot be used with smaller inputs: ${node.opType} "${node.name}" cannot follow, ${why}.`,
     );
   }
 }

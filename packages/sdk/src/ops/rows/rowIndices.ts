@@ -7,7 +7,6 @@ import type { NodeProto, TensorProto } from '../../graph/proto.ts';
 import { dataTypeName } from '../../graph/dataType.ts';
 import { rawBytes, readTensor } from '../../graph/tensorData.ts';
 import type { ValueType } from '../../graph/value.ts';
-import { intAttribute } from '../../graph/walk.ts';
 import { attributeOf, axisOf } from '../schema.ts';
 
 /** Integers of the row with number i on axis 0: `slope · i` more than something between `min` and `max`. */
@@ -240,7 +239,7 @@ function staysInRow(
     case 'Gather': {
       const size = data!.shape[0]! / rows;
       const isWithin = parts.length === 1 && parts[0]!.slope === size && parts[0]!.min >= 0 && parts[0]!.max < size;
-      return intAttribute(node, 'axis', 0) === 0 && isWithin;
+      return attributeOf(node, 'axis') === 0 && isWithin;
     }
     case 'GatherND':
       return attributeOf(node, 'batch_dims') === 0 && isTuple(data!, indices, parts, rows);

@@ -2,12 +2,12 @@
 
 import type { NodeProto, TensorProto } from '../../graph/proto.ts';
 import { isStatic, type ValueType } from '../../graph/value.ts';
-import { attribute, intAttribute, readNames, stringAttribute, subgraphs } from '../../graph/walk.ts';
+import { attribute, readNames, subgraphs } from '../../graph/walk.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
 import { type AxisOperand, type AxisSite, isReshape, traceAxis, type TracedAxis } from '../axes.ts';
 import { isKnownDomain } from '../domains.ts';
 import { type IndexOperand, RowIndices } from './rowIndices.ts';
-import { axisOf } from '../schema.ts';
+import { attributeOf, axisOf, isRandom } from '../schema.ts';
 
 /**
  * How a value depends on the batch. A number: the axis on which each row of the batch has its own part, `size ÷ rows` long
@@ -40,11 +40,6 @@ export interface MixedRows {
  * batch is added to its integers.
  */
 export type RowState = RowAxis | 'counting' | MixedRows;
-
-/** Operators that give something else each time. */
-const randomOps: ReadonlySet<string> = new Set([
-  'RandomNormal', 'RandomNormalLike', 'RandomUniform', 'RandomUniformLike', 'Bernoulli', 'Multinomial',
-]); // prettier-ignore
 
 /** Operators that may repeat a constant for each row. */
 const repeating: ReadonlySet<string> = new Set(['Expand', 'Tile']);
@@ -118,9 +113,8 @@ export class RowStates {
   #visit(node: NodeProto): RowState | readonly RowState[] {
     const { rows, opset } = this.#request;
     const { opType = '' } = node;
-    const isRandom = randomOps.has(opType) || (opType === 'Dropout' && node.input?.[2]);
     // What happens in a branch or a loop is not followed.
-    if (isRandom || !isKnownDomain(node) || subgraphs(node).length > 0) return mixedBy(node);
+    if (isRandom(node) || !isKnownDomain(node) || subgraphs(node).length > 0) return mixedBy(node);
     if (opType === 'Constant') return this.#constant(node.output![0]!, attribute(node, 'value')?.t);
     // Known sizes are those of the batch that the graph is built for.
     const isSize = opType === 'Shape' || opType === 'Size';
@@ -246,10 +240,10 @@ export class RowStates {
  * of them, or the other way round; undefined for other operators.
  */
 function blocksOf(node: NodeProto): number | undefined {
-  const size = intAttribute(node, 'blocksize', 1) ** 2;
+  const size = attributeOf(node, 'blocksize') ** 2;
   if (node.opType === 'SpaceToDepth') return size;
   if (node.opType !== 'DepthToSpace') return undefined;
-  return stringAttribute(node, 'mode', 'DCR') === 'CRD' ? 1 : 1 / size;
+  return attributeOf(node, 'mode') === 'CRD' ? 1 : 1 / size;
 }
 
 function mixedBy({ name, opType }: NodeProto): MixedRows {

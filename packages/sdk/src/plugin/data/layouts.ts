@@ -6,8 +6,8 @@ import { basename, extname, join } from 'node:path';
 import { OnnxLoraError } from '../../errors.ts';
 import { notFound } from '../../files/notFound.ts';
 import { listed } from '../tasks/listed.ts';
-import { type Split, splitNames } from './splits.ts';
-import { tableEndings } from './table.ts';
+import { type Split, splitNames } from './splits/splits.ts';
+import { tableEndings } from './tables/table.ts';
 
 /** Names in a folder. */
 export interface FolderEntries {

@@ -1,8 +1,8 @@
 /** @file Reads the data of a domain: a path or records of the user's own, divided, and looked through for what is in two splits. */
 
 import { OnnxLoraError } from '../../errors.ts';
-import { fairHoldOut, type RecordSplit } from './splitRecords.ts';
-import { checkFraction, type EvalSplit, measuredOn, type SplitData } from './splits.ts';
+import { fairHoldOut, type RecordSplit } from './splits/splitRecords.ts';
+import { checkFraction, type EvalSplit, measuredOn, type SplitData } from './splits/splits.ts';
 
 /** Data in their parts, and what their owner should know of them, such as examples that are in two splits. */
 export interface ReadData<Item> extends SplitData<Item> {

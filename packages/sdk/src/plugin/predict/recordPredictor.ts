@@ -4,6 +4,7 @@ import type { Adapter } from '../../adapter/adapter.ts';
 import type { AdapterSession } from '../../adapter/serving/session.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import type { Feeds } from '../../runtime/tensor.ts';
+import { defined } from '../../runtime/defined.ts';
 import type {
   AnsweredRow,
   Answer,
@@ -169,7 +170,7 @@ class Pass<Item, Row, Found> {
           open: made.length,
           predictions: [],
           skip: this.#toSkip,
-          read: { ...(read === undefined ? {} : { read }), ...(total === undefined ? {} : { total }) },
+          read: defined({ read, total }),
         };
         this.#toSkip = 0;
       }

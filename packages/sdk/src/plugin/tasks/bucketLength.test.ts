@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { bucketLength } from './bucketLength.ts';
+import { bucketLength } from './batches.ts';
 
 test('rungs are few, and not much longer', () => {
   fc.assert(

@@ -1,14 +1,14 @@
 /** @file What a domain says of its own for the tasks that answer with classes, labels or numbers about whole examples. */
 
-import type { HeadFeatures, HeadValues, PreparedTask, ReportRequest } from '../preparedTask.ts';
+import type { HeadFeatures, HeadValues, NewHead, PreparedTask, ReportRequest } from '../preparedTask.ts';
 import type { Batch, Dataset } from '../dataset.ts';
 import type { Feeds } from '../../runtime/tensor.ts';
 import type { ReportSection } from '../reportSection.ts';
 import type { TaskModel } from '../taskModel.ts';
-import type { SplitData } from '../data/splits.ts';
-import { balancedWeights } from './classification/classBalance.ts';
+import type { SplitData } from '../data/splits/splits.ts';
+import { balancedWeights } from './classification/lossWeights.ts';
 import type { HeadPort, TaskHead } from './classification/chooseHead.ts';
-import type { ClassAnswer } from './classification/classificationSections.ts';
+import type { ClassAnswer } from './classification/calibration.ts';
 import type { ClassMetricName } from './classification/classificationMetrics.ts';
 import type { LabelMeasures } from './statistics/labelMeasure.ts';
 import type { NumberScores } from './statistics/numberMeasure.ts';
@@ -213,6 +213,11 @@ export class RecordDataset<Record, Item extends object, Target> implements Label
     const item = await this.#loading.load(record, draw, index);
     return { ...item, target: this.targets[index]!, ...(draw === undefined ? {} : { draw }) };
   }
+}
+
+/** The new head that a task needs, with first values where the domain has a probe. */
+export function probedHead(head: NewHead | undefined, probe: NewHead['probe'] | undefined): Pick<PreparedTask, 'head'> {
+  return head ? { head: { ...head, ...(probe && { probe }) } } : {};
 }
 
 /** Examples of both parts with their targets, and what every kind of task has alike. */

@@ -1,5 +1,6 @@
 /** @file How far the outputs of two runs are apart. */
 
+import { fromHalves } from '../halfFloat.ts';
 import type { Tensor, TensorData } from '../tensor.ts';
 
 /** The output that differs most, and by how much. */
@@ -56,13 +57,5 @@ function floatDifference(actual: ArrayLike<number>, expected: ArrayLike<number>)
 
 /** The numbers of a float16 tensor: ONNX Runtime hands out bits, and numbers where Node has an array for them. */
 function halfFloats(data: TensorData): ArrayLike<number> {
-  return data instanceof Uint16Array ? Float32Array.from(data, halfFloat) : (data as Float32Array);
-}
-
-function halfFloat(half: number): number {
-  const fraction = half & 0x3ff;
-  const exponent = (half >> 10) & 0x1f;
-  const sign = half & 0x8000 ? -1 : 1;
-  if (exponent === 0x1f) return fraction ? NaN : sign * Infinity;
-  return sign * (exponent === 0 ? fraction * 2 ** -24 : (1 + fraction / 1024) * 2 ** (exponent - 15));
+  return data instanceof Uint16Array ? fromHalves(data) : (data as Float32Array);
 }

@@ -9,14 +9,16 @@ import { Adapter } from '../../adapter/adapter.ts';
 import type { LoraOptions } from '../../model/planning/loraOptions.ts';
 import type { Model } from '../../model/model.ts';
 import { openModel } from '../../model/opening/openModel.ts';
-import { float32, type Tensor } from '../../runtime/tensor.ts';
+import { OrtRuntime } from '../../runtime/ort.ts';
+import type { Runtime } from '../../runtime/session.ts';
+import { type Feeds, float32, type Tensor } from '../../runtime/tensor.ts';
 import { convNet } from '../models/convNet.ts';
 import { linearNet } from '../models/linearNet.ts';
 import type { SmallModel } from '../models/modelBuilder.ts';
 import { publishModel } from '../models/publishModel.ts';
 import { visionTransformer } from '../models/visionTransformer.ts';
 import { randomAdapter } from '../randomAdapter.ts';
-import { checkAdapterRoundTrip } from './checkAdapterRoundTrip.ts';
+import { checkAdapterRoundTrip, checkAdapterRows } from './checkAdapterRoundTrip.ts';
 import { randomFeeds } from './randomFeeds.ts';
 
 const scratch = mkdtempSync(path.join(tmpdir(), 'onnx-lora-trips-'));
@@ -69,4 +71,44 @@ it('a runtime that computes adapters wrongly is caught', async () => {
   const problems = await checkAdapterRoundTrip(model, adapter);
   expect(problems).toHaveLength(1);
   expect(problems[0]).toMatch(/^merged, logits at \d+ is /);
+});
+
+/** Changes the numbers of the tensors in whose names there is a word. */
+function each(tensors: Feeds, word: string, change: (value: number) => number): Record<string, Tensor> {
+  const changed = ({ data, dims }: Tensor): Tensor => float32((data as Float32Array).map(change), dims);
+  return Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, name.includes(word) ? changed(tensor) : tensor])); // prettier-ignore
+}
+
+/** As of a file whose outputs depend on the size of the batch: those of a batch of one are larger by half a hundredth. */
+function sensitiveRuntime(feedsOfOne: (feeds: Feeds) => Feeds = (feeds) => feeds): Runtime {
+  return {
+    async createSession(source, options) {
+      const session = await new OrtRuntime().createSession(source, options);
+      return {
+        inputNames: session.inputNames,
+        outputNames: session.outputNames,
+        provider: session.provider,
+        run: async (feeds, fetches) => {
+          if (feeds['x']!.dims[0] !== 1) return session.run(feeds, fetches);
+          return each(await session.run(feedsOfOne(feeds), fetches), '', (value) => 1.005 * value);
+        },
+        release: () => session.release(),
+      };
+    },
+  };
+}
+
+it.each<[string, (feeds: Feeds) => Feeds, RegExp[]]>([
+  ['are told as they are where a file depends on the size of the batch', (feeds) => feeds, []],
+  [
+    'that are mixed up are found there too',
+    // Each row has the other's adapter, which is the opposite.
+    (feeds) => each(feeds, 'lora_B', (value) => -value),
+    [/^row 0 of a mixed batch: /, /^row 1 of a mixed batch: /],
+  ],
+])('rows %s', async (_, feedsOfOne, problems) => {
+  const folder = await publishModel(mkdtempSync(path.join(scratch, 'model-')), { model: convNet() });
+  const model = await openModel(folder, { runtime: sensitiveRuntime(feedsOfOne) });
+  const adapter = await randomAdapter(model, { lora: { r: 2, targetModules: ['stem', 'wide'] } });
+  expect(await checkAdapterRows(model, adapter)).toEqual(problems.map((each) => expect.stringMatching(each)));
 });

@@ -1,6 +1,6 @@
 /** @file What a check is, and what it finds. */
 
-import type { PluginRegistry } from '../../plugin/loadPlugins.ts';
+import type { PluginRegistry } from '../../plugin/registry/loadPlugins.ts';
 import type { Runtime } from '../../runtime/session.ts';
 import type { ConformanceCase } from './case.ts';
 import { type Difference, short } from './compare.ts';

@@ -104,7 +104,7 @@ export function compareNumbers(
   const errors = Array.from(expected, (value, i) => errorOf(actual[i] ?? NaN, value));
   const maxError = errors.reduce((a, b) => Math.max(a, b), 0);
   if ('relativeRms' in tolerance) {
-    const rms = norm(errors) / (norm(Array.from(expected, magnitude)) || 1);
+    const rms = normOfErrors(errors, expected);
     const ok = rms <= tolerance.relativeRms;
     return {
       name,
@@ -126,6 +126,19 @@ export function compareNumbers(
     tolerance,
     problem: `${name}${where} is ${short(actual[worst] ?? NaN)}, expected ${short(expected[worst]!)} (error ${short(errors[worst]!)}, allowed ${short(allowed(expected[worst]!))})`,
   };
+}
+
+/** Norm of the difference over norm of the expected, of two tensors of one shape. */
+export function relativeRms(actual: Tensor, expected: Tensor): number {
+  const [found, wanted] = [numbers(actual), numbers(expected)];
+  return normOfErrors(
+    Array.from(wanted, (value, i) => errorOf(found[i] ?? NaN, value)),
+    wanted,
+  );
+}
+
+function normOfErrors(errors: readonly number[], expected: ArrayLike<number>): number {
+  return norm(errors) / (norm(Array.from(expected, magnitude)) || 1);
 }
 
 /** A number in a few significant digits. */

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { OnnxLoraError } from '../../errors.ts';
 import type { OpenOptions } from '../../model/opening/openModel.ts';
-import { catalogueOf } from '../../plugin/loadPlugins.ts';
+import { catalogueOf } from '../../plugin/registry/loadPlugins.ts';
 import { OrtRuntime } from '../../runtime/ort.ts';
 import type { Runtime } from '../../runtime/session.ts';
 import { caseName, type ConformanceCase, findCases, readCase } from './case.ts';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import { OnnxLoraError } from '../../errors.ts';
-import type { DatasetFactory } from '../../plugin/contributions.ts';
+import type { DatasetFactory } from '../../plugin/registry/contributions.ts';
 import { checkDataset } from './checkDataset.ts';
 
 const scratch = mkdtempSync(path.join(tmpdir(), 'onnx-lora-datasets-'));

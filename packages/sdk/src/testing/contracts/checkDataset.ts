@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import type { DatasetFactory } from '../../plugin/contributions.ts';
+import type { DatasetFactory } from '../../plugin/registry/contributions.ts';
 import { call, findingsLater, refusalProblems } from '../failures.ts';
 
 /** What a dataset is checked with. */

@@ -1,7 +1,7 @@
 /** @file What must hold of a model family. */
 
-import { defaultTargetPaths, type ModelFacts, type ModelFamily } from '../../plugin/family.ts';
-import type { FamilySignatures } from '../../plugin/moduleNames.ts';
+import { defaultTargetPaths, type ModelFacts, type ModelFamily } from '../../plugin/families/family.ts';
+import type { FamilySignatures } from '../../plugin/families/describedFamily.ts';
 import { call, findings } from '../failures.ts';
 
 /** A model of the family: `model.config`, the paths of `model.modules()`, and what is to be adapted there. */

@@ -3,9 +3,9 @@
 import { OnnxLoraError } from '../../errors.ts';
 import { operatorName } from '../../graph/knownOperators.ts';
 import type { Model } from '../../model/model.ts';
-import type { FinishedRun, OperatorRule } from '../../plugin/contributions.ts';
-import type { Contributions, Plugin } from '../../plugin/definePlugin.ts';
-import { loadPlugins } from '../../plugin/loadPlugins.ts';
+import type { FinishedRun, OperatorRule } from '../../plugin/registry/contributions.ts';
+import type { Contributions, Plugin } from '../../plugin/registry/definePlugin.ts';
+import { loadPlugins } from '../../plugin/registry/loadPlugins.ts';
 import type { Task } from '../../plugin/preparedTask.ts';
 import type { PreprocessorFactory, TaskFactory } from '../../plugin/taskFactory.ts';
 import { checkOperator } from '../gradients/checkOperator.ts';

@@ -1,7 +1,7 @@
 /** @file The check of providers: a right one passes, and each mistake is told. */
 
 import { expect, it } from 'vitest';
-import type { ProviderFactory } from '../../plugin/contributions.ts';
+import type { ProviderFactory } from '../../plugin/registry/contributions.ts';
 import { OrtRuntime } from '../../runtime/ort.ts';
 import type { Session } from '../../runtime/session.ts';
 import { type Feeds, float32 } from '../../runtime/tensor.ts';

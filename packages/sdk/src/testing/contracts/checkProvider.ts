@@ -1,7 +1,7 @@
 /** @file What must hold of a place where graphs run. */
 
 import { sessionModel } from '../../graph/file/onnxFile.ts';
-import type { ProviderFactory } from '../../plugin/contributions.ts';
+import type { ProviderFactory } from '../../plugin/registry/contributions.ts';
 import type { Session } from '../../runtime/session.ts';
 import { randomFeeds } from '../adapters/randomFeeds.ts';
 import { call, findingsLater, refusalProblems } from '../failures.ts';

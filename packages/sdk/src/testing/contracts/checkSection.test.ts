@@ -1,7 +1,7 @@
 /** @file The check of sections: right ones pass, and each mistake is told. */
 
 import { expect, it } from 'vitest';
-import type { FinishedRun, SectionFactory } from '../../plugin/contributions.ts';
+import type { FinishedRun, SectionFactory } from '../../plugin/registry/contributions.ts';
 import type { ReportSection } from '../../plugin/reportSection.ts';
 import { checkSection } from './checkSection.ts';
 

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { openModel } from '../../model/opening/openModel.ts';
-import type { FinishedRun, SectionFactory } from '../../plugin/contributions.ts';
+import type { FinishedRun, SectionFactory } from '../../plugin/registry/contributions.ts';
 import { OrtRuntime } from '../../runtime/ort.ts';
 import { call, findingsLater } from '../failures.ts';
 import { linearNet } from '../models/linearNet.ts';

@@ -90,7 +90,7 @@ function modelOf<Example>(
   model: Model,
   { head, outputs = [], inputSizes = {} }: PreparedTask<Example>,
 ): { readonly fed: Model; readonly modules: readonly string[] } {
-  const headed = head && attachHead<Model>(model, head);
+  const headed = head && attachHead(model, head);
   const fed = (headed?.model ?? model).withOutputs(outputs).withInputSizes(inputSizes);
   return { fed, modules: headed?.modules ?? [] };
 }

@@ -3,7 +3,7 @@
 import { appendFileSync, existsSync } from 'node:fs';
 import path from 'node:path';
 import { expect, it } from 'vitest';
-import type { TrackedRun, Tracker, TrackerFactory } from '../../plugin/contributions.ts';
+import type { TrackedRun, Tracker, TrackerFactory } from '../../plugin/registry/contributions.ts';
 import type { TrainEvent } from '../../plugin/events.ts';
 import { checkTracker } from './checkTracker.ts';
 

@@ -3,7 +3,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import type { TrackedRun, TrackerFactory } from '../../plugin/contributions.ts';
+import type { TrackedRun, TrackerFactory } from '../../plugin/registry/contributions.ts';
 import type { TrainEvent } from '../../plugin/events.ts';
 import { call, findingsLater } from '../failures.ts';
 

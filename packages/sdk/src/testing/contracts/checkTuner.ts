@@ -6,7 +6,7 @@ import path from 'node:path';
 import { OnnxLoraError } from '../../errors.ts';
 import type { ChangeOfLayer, TrainingHooks, TunedTensor, Tuner, Tuning } from '../../lora/tuner.ts';
 import { openModel } from '../../model/opening/openModel.ts';
-import { definePlugin } from '../../plugin/definePlugin.ts';
+import { definePlugin } from '../../plugin/registry/definePlugin.ts';
 import { OrtRuntime } from '../../runtime/ort.ts';
 import { checkAdapterRoundTrip } from '../adapters/checkAdapterRoundTrip.ts';
 import { randomFeeds } from '../adapters/randomFeeds.ts';

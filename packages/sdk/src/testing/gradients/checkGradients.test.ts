@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, it } from 'vitest';
 import { writeOnnx } from '../../graph/file/onnxFile.ts';
-import type { ModuleInfo } from '../../model/model.ts';
+import type { ModuleInfo } from '../../model/opening/namedModules.ts';
 import { openModel } from '../../model/opening/openModel.ts';
 import type { LossFragment } from '../../train/graph/addLoss.ts';
 import { type ConformanceCase, readCase } from '../conformance/case.ts';

@@ -1,7 +1,7 @@
 /** @file Holds the gradients that a model is trained with against finite differences of its loss. */
 
 import { OnnxLoraError } from '../../errors.ts';
-import { atOnce } from '../../graph/file/atOnce.ts';
+import { atOnce } from '../../graph/turns.ts';
 import type { LoraOptions } from '../../model/planning/loraOptions.ts';
 import type { Model } from '../../model/model.ts';
 import { planAdapter } from '../../model/planning/planAdapter.ts';

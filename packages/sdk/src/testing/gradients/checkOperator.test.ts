@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { OnnxLoraError } from '../../errors.ts';
 import type { Value } from '../../graph/builder.ts';
-import type { OperatorRule } from '../../plugin/contributions.ts';
+import type { OperatorRule } from '../../plugin/registry/contributions.ts';
 import { checkOperator } from './checkOperator.ts';
 import type { OperatorCase } from './operands.ts';
 

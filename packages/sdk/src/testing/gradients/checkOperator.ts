@@ -8,7 +8,7 @@ import { GraphBuilder, type InferNode, type Value } from '../../graph/builder.ts
 import { operatorName } from '../../graph/knownOperators.ts';
 import type { ModelProto, NodeProto } from '../../graph/proto.ts';
 import { inferNode } from '../../ops/infer.ts';
-import type { OperatorRule } from '../../plugin/contributions.ts';
+import type { OperatorRule } from '../../plugin/registry/contributions.ts';
 import { Random } from '../../runtime/random.ts';
 import type { Session } from '../../runtime/session.ts';
 import type { Feeds, Tensor } from '../../runtime/tensor.ts';

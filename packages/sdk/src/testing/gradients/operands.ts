@@ -2,7 +2,7 @@
 
 import type { Value } from '../../graph/builder.ts';
 import type { Attributes } from '../../graph/attributes.ts';
-import { toHalf, toShorts } from '../../graph/halfFloat.ts';
+import { toHalf, toShorts } from '../../runtime/halfFloat.ts';
 import type { Random } from '../../runtime/random.ts';
 import { float32, int64, sizeOf, type Tensor, type TensorData } from '../../runtime/tensor.ts';
 

@@ -8,7 +8,7 @@ import { occurrencesOf } from '../../match/sites.ts';
 import type { TrainedParameter } from '../../lora/tunings/trainedParameter.ts';
 import { lowRankLayers } from '../../lora/tunings/lowRank.ts';
 import { wholeParameters } from '../../lora/tunings/wholeParameter.ts';
-import type { PlannedAdapter } from '../../model/planning/plannedAdapter.ts';
+import type { PlannedAdapter } from '../../model/planning/loraOptions.ts';
 
 /** Tensors of an adapter in double precision, by PEFT's names and in PEFT's layout. */
 export type WideTensors = ReadonlyMap<string, { readonly data: Float64Array; readonly dims: readonly number[] }>;

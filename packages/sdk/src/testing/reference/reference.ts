@@ -3,7 +3,7 @@
 import { withInner } from '../../graph/uniqueNames.ts';
 import type { GraphProto, NodeProto } from '../../graph/proto.ts';
 import type { Model } from '../../model/model.ts';
-import type { PlannedAdapter } from '../../model/planning/plannedAdapter.ts';
+import type { PlannedAdapter } from '../../model/planning/loraOptions.ts';
 import type { Feeds, Tensor } from '../../runtime/tensor.ts';
 import type { CaseLoss } from '../conformance/case.ts';
 import { modelSteps, slopes } from '../gradients/finiteDifferences.ts';

@@ -4,7 +4,7 @@ import { GraphBuilder } from '../../graph/builder.ts';
 import type { NodeProto, TensorProto } from '../../graph/proto.ts';
 import { readFloats } from '../../graph/tensorData.ts';
 import { isStatic, type ValueType } from '../../graph/value.ts';
-import { attribute } from '../../graph/walk.ts';
+import { indexGraph } from '../../graph/walk.ts';
 import { inferNode } from '../../ops/infer.ts';
 import { bytesPerElement, sizeOf } from '../../runtime/tensor.ts';
 
@@ -32,11 +32,7 @@ interface Parts extends Pick<ForwardGraph, 'nodes' | 'types'> {
 
 /** A forward graph with a builder of its own. */
 export function forwardGraph({ nodes, types, initializers, outputs, opset }: Parts): ForwardGraph {
-  const constants = new Map(initializers.map((tensor) => [tensor.name ?? '', tensor]));
-  for (const node of nodes) {
-    const value = node.opType === 'Constant' ? attribute(node, 'value')?.t : undefined;
-    if (value) constants.set(node.output![0]!, value);
-  }
+  const { constants } = indexGraph({ node: [...nodes], initializer: [...initializers] });
   const g = new GraphBuilder({ opset, infer: inferNode, prefix: 'forward/' });
   return { nodes, types, constants, outputs: new Set(outputs), g };
 }

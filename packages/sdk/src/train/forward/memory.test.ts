@@ -10,7 +10,7 @@ import { planAdapter } from '../../model/planning/planAdapter.ts';
 import { OrtRuntime } from '../../runtime/ort.ts';
 import { Random } from '../../runtime/random.ts';
 import type { Feeds } from '../../runtime/tensor.ts';
-import type { LossAndGradients } from '../step/lossAndGradients.ts';
+import type { LossAndGradients } from '../step/gradientMean.ts';
 import { ParameterSet } from '../parameters.ts';
 import { Trainer } from '../trainer.ts';
 import type { LossFragment } from '../graph/addLoss.ts';

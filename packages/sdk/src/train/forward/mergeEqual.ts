@@ -3,12 +3,11 @@
 import { readBytes } from '../../graph/bytes.ts';
 import type { AttributeProto, NodeProto, TensorProto } from '../../graph/proto.ts';
 import { subgraphs } from '../../graph/walk.ts';
+import { isRandom } from '../../ops/schema.ts';
 import type { ForwardGraph } from './forwardGraph.ts';
 
 /** Constants up to this size are compared by their contents. */
 const SMALL = 64;
-/** Operators that give another result each time. */
-const random = /^(Random|Bernoulli|Multinomial|Dropout)/;
 
 /** Replaces every node that computes what an earlier one does. */
 export function mergeEqual(graph: ForwardGraph): void {
@@ -25,7 +24,7 @@ export function mergeEqual(graph: ForwardGraph): void {
     const input = (node.input ?? []).map((name) => renamed.get(name) ?? name);
     const own = input.some((name, i) => name !== node.input![i]) ? { ...node, input } : node;
     // Branches read names of the graph around them.
-    if (subgraphs(node).length > 0 || random.test(node.opType ?? '') || node.opType === 'Constant') return [own];
+    if (subgraphs(node).length > 0 || isRandom(node) || node.opType === 'Constant') return [own];
     if (names.some((name) => outputs.has(name))) return [own];
     const key = [
       node.domain ?? '',

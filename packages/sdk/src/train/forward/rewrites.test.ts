@@ -3,7 +3,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { modelOf, runOnce } from '../../../../../test/support/graphs.ts';
-import { atOnce } from '../../graph/file/atOnce.ts';
+import { atOnce } from '../../graph/turns.ts';
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
 import { dataTypeNumber } from '../../graph/dataType.ts';
 import { inferNode } from '../../ops/infer.ts';

@@ -5,9 +5,8 @@
 
 import type { NodeProto } from '../../graph/proto.ts';
 import { isStatic } from '../../graph/value.ts';
-import { intsAttribute } from '../../graph/walk.ts';
+import { axisOf, fromFront, slicedAxes } from '../../ops/schema.ts';
 import { emitted, type ForwardGraph } from './forwardGraph.ts';
-import { axisOf, fromFront } from '../../ops/schema.ts';
 
 /** A node that takes a range of one axis. */
 interface Part {
@@ -66,26 +65,19 @@ function split(graph: ForwardGraph, parts: readonly Part[]): NodeProto[] {
 function partOf({ types }: ForwardGraph, node: NodeProto): Part | undefined {
   const { shape } = types.get(node.input?.[0] ?? '') ?? {};
   if (!isStatic(shape)) return undefined;
-  const list = (name: string, at: number): readonly number[] | undefined => {
-    const found = intsAttribute(node, name) ?? types.get(node.input?.[at] ?? '')?.ints;
+  const list = (at: number): readonly number[] | undefined => {
+    const found = types.get(node.input?.[at] ?? '')?.ints;
     return found?.every((each) => typeof each === 'number') ? found : undefined;
   };
   if (node.opType === 'Gather') {
     const index = types.get(node.input![1]!);
-    const [at] = list('', 1) ?? [];
+    const [at] = list(1) ?? [];
     if (index?.shape?.length !== 0 || at === undefined) return undefined;
     const axis = axisOf(node, shape.length);
-    const start = at < 0 ? at + shape[axis]! : at;
+    const start = fromFront(at, shape[axis]!);
     return { node, axis, start, end: start + 1, squeezes: true };
   }
-  if (node.opType !== 'Slice') return undefined;
-  const [starts, ends] = [list('starts', 1), list('ends', 2)];
-  const hasAxes = Boolean(node.input?.[3]) || intsAttribute(node, 'axes') !== undefined;
-  const axes = hasAxes ? list('axes', 3) : [0];
-  const steps = node.input?.[4] ? list('steps', 4) : [1];
-  if (starts?.length !== 1 || ends?.length !== 1 || axes?.length !== 1 || steps?.[0] !== 1) return undefined;
-  const axis = fromFront(axes[0]!, shape.length);
-  const size = shape[axis]!;
-  const clamp = (at: number): number => Math.min(Math.max(at < 0 ? at + size : at, 0), size);
-  return { node, axis, start: clamp(starts[0]!), end: clamp(ends[0]!), squeezes: false };
+  const [slice, another] = (node.opType === 'Slice' && slicedAxes(node, shape, list)) || [];
+  if (!slice || another || slice.step !== 1) return undefined;
+  return { node, axis: slice.axis, start: slice.first, end: slice.first + slice.count, squeezes: false };
 }

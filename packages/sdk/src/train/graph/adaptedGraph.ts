@@ -1,15 +1,14 @@
 /** @file The base with its adapters in, ready to be differentiated. */
 
-import { ActiveValues } from '../../autodiff/activeValues.ts';
+import { ActiveValues, straightThroughDifferences } from '../../autodiff/activeValues.ts';
 import { ruleOf } from '../../autodiff/rules.ts';
-import { straightThroughDifferences } from '../../autodiff/straightThrough.ts';
 import type { GraphProto, ModelProto } from '../../graph/proto.ts';
 import type { Value } from '../../graph/builder.ts';
 import type { ValueType } from '../../graph/value.ts';
 import { injectAdapters } from '../../lora/inject.ts';
 import type { DropoutMask } from '../../lora/adapterInputs.ts';
 import type { AdapterInput, AdapterPlan } from '../../lora/tunings/moduleTuning.ts';
-import { fuseGelu } from '../../match/fuseGelu.ts';
+import { fuse } from '../../match/fusions.ts';
 import { expandOperators, refold } from '../../match/view.ts';
 import { inferGraph, opsetOf } from '../../ops/inferGraph.ts';
 import { inlineKnownBranches } from '../../ops/rewrites/inlineBranches.ts';
@@ -44,7 +43,7 @@ export interface AdaptedGraphRequest {
 /** Injects adapters, fuses GELU, takes apart what has no gradient of its own, and folds shapes; may be interrupted between. */
 export function* adaptedGraph({ base, plan, inputs }: AdaptedGraphRequest): Generator<void, AdaptedGraph> {
   const shapes = Object.fromEntries(Object.entries(inputs).map(([name, { dims }]) => [name, dims]));
-  const fused: ModelProto = { ...base, graph: listsAsSlices(fuseGelu(base.graph ?? {}), opsetOf(base)) };
+  const fused: ModelProto = { ...base, graph: listsAsSlices(fuse(base.graph ?? {}), opsetOf(base)) };
   const baseTypes = inferGraph(fused, { shapes });
   yield;
   const injected = injectAdapters(fused, plan, { types: baseTypes, mode: 'training' });

@@ -3,7 +3,7 @@
 import { OnnxLoraError } from '../../errors.ts';
 import type { GraphProto, NodeProto } from '../../graph/proto.ts';
 import { formatShape, isStatic, type ValueType } from '../../graph/value.ts';
-import { readNames } from '../../graph/walk.ts';
+import { indexNodes, readNames } from '../../graph/walk.ts';
 
 /** How many values an error lists. */
 const FEW = 4;
@@ -20,9 +20,7 @@ export function openLengthError(
   const isOpen = (name = ''): boolean => !isStatic(types.get(name)?.shape);
   const output = (graph.output ?? []).find(({ name }) => isOpen(name))?.name;
   if (output === undefined) return error;
-  const makers = new Map(
-    (graph.node ?? []).flatMap((node) => (node.output ?? []).map((name) => [name, node] as const)),
-  );
+  const { producer: makers } = indexNodes(graph.node ?? []);
   const decided: NodeProto[] = [];
   const usable = new Set<string>();
   // A set takes in what is added while it is walked through.

@@ -2,9 +2,8 @@
 
 import { type Backward, differentiation } from '../../autodiff/backward.ts';
 import { OnnxLoraError } from '../../errors.ts';
-import { atOnce } from '../../graph/file/atOnce.ts';
+import { atOnce } from '../../graph/turns.ts';
 import { GraphBuilder } from '../../graph/builder.ts';
-import { dataTypeNumber } from '../../graph/dataType.ts';
 import type { GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto } from '../../graph/proto.ts';
 import { byteLength } from '../../graph/bytes.ts';
 import { rawBytes } from '../../graph/tensorData.ts';
@@ -12,7 +11,8 @@ import { isStatic, type ValueType } from '../../graph/value.ts';
 import { readNames } from '../../graph/walk.ts';
 import type { DropoutMask } from '../../lora/adapterInputs.ts';
 import type { AdapterInput, AdapterPlan } from '../../lora/tunings/moduleTuning.ts';
-import { CONTRIB } from '../../match/fuseGelu.ts';
+import { valueInfo } from '../../lora/valueInfo.ts';
+import { CONTRIB } from '../../match/fusions.ts';
 import { scopeOf } from '../../match/modulePath.ts';
 import { inferNode } from '../../ops/infer.ts';
 import { opsetOf } from '../../ops/inferGraph.ts';
@@ -290,10 +290,7 @@ function productsOf(nodes: readonly NodeProto[], types: ReadonlyMap<string, Valu
 }
 
 function port(name: string, { type, dims }: Pick<Tensor, 'type' | 'dims'>): ValueInfoProto {
-  return {
-    name,
-    type: { tensorType: { elemType: dataTypeNumber(type), shape: { dim: dims.map((dimValue) => ({ dimValue })) } } },
-  };
+  return valueInfo(name, type, dims);
 }
 
 function withContrib({ opsetImport = [] }: ModelProto): NonNullable<ModelProto['opsetImport']> {

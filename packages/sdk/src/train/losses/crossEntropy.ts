@@ -1,7 +1,7 @@
-/** @file Cross-entropy of class scores. */
+/** @file Cross-entropy of class scores, and of log-probabilities. */
 
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
-import { classesOf, invalid, isFloat, rowsOf, sameShape, shapeOf, typed } from './operands.ts';
+import { classesOf, int32, invalid, isFloat, range, rowsOf, sameShape, shapeOf, typed, wide } from './operands.ts';
 import type { Reduction } from './reduction.ts';
 import {
   classWeights,
@@ -12,6 +12,7 @@ import {
   type RowScores,
   rowScores,
   targetCost,
+  weighted,
 } from './rowScores.ts';
 
 /** Options of {@link crossEntropy}. */
@@ -103,4 +104,33 @@ function distributionCosts(
   const given = typed(g, labels, rows.scores);
   const smooth = labelSmoothing === 0 ? given : g.Add(g.Mul(given, 1 - labelSmoothing), labelSmoothing / classes);
   return targetCost(g, rows, weights ? g.Mul(smooth, g.Reshape(weights, [1, classes])) : smooth);
+}
+
+/** Options of {@link negativeLogLikelihood}, as of cross-entropy. */
+export type NegativeLogLikelihoodOptions = Omit<CrossEntropyOptions, 'labelSmoothing'>;
+
+/**
+ * `−logProbabilities[label]`: cross-entropy where the softmax has been taken already.
+ *
+ * @param logProbabilities `[..., classes]`, float
+ * @param labels `[...]`, whole numbers
+ * @returns a scalar; `[...]` without reduction
+ * @throws OnnxLoraError `PLUGIN_INVALID` where shapes do not fit together
+ * @see https://pytorch.org/docs/stable/generated/torch.nn.NLLLoss.html
+ */
+export function negativeLogLikelihood(
+  g: GraphBuilder,
+  logProbabilities: Value,
+  labels: Value,
+  { ignoreIndex = -100, weight, reduction = 'mean' }: NegativeLogLikelihoodOptions = {},
+): Value {
+  const shape = shapeOf(logProbabilities);
+  const rows = rowsOf(g, wide(g, logProbabilities));
+  const { index, counts } = rowLabels(g, labels, logProbabilities, ignoreIndex, reduction);
+  const size = shape.at(-1)!;
+  const isLabel = g.Equal(index, int32(g, range(size), [1, size]));
+  const gradient = g.Neg(typed(g, isLabel, rows));
+  const cost = g.withGradient(g.Neg(g.GatherElements(rows, index, 1)), [{ by: rows, gradient }]);
+  const shares = weighted(g, typed(g, counts, rows), index, weight, rows);
+  return reduceRows(g, { costs: g.Mul(cost, shares), counts: shares }, shape.slice(0, -1), reduction);
 }

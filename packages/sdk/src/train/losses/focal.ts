@@ -4,7 +4,7 @@ import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import { binaryCost } from './binaryCrossEntropy.ts';
 import { invalid, sameShape, shapeOf, typed, wide } from './operands.ts';
 import { type ElementOptions, reduce, type Reduction } from './reduction.ts';
-import { classWeights, labelCost, reduceRows, rowLabels, rowScores } from './rowScores.ts';
+import { labelCost, reduceRows, rowLabels, rowScores, weighted } from './rowScores.ts';
 
 /** Options of {@link sigmoidFocal}. */
 export interface SigmoidFocalOptions extends ElementOptions {
@@ -70,8 +70,7 @@ export function softmaxFocal(
   const counted = typed(g, counts, rows.scores);
   const cost = labelCost(g, rows, index);
   const focal = focused(g, cost, g.Sub(g.scalar(1, cost.type), g.Exp(g.Neg(cost))), gamma);
-  const share = alpha ? g.Mul(counted, g.Gather(classWeights(g, alpha, rows.scores), index, 0)) : counted;
-  const costs = g.Mul(focal, share);
+  const costs = g.Mul(focal, weighted(g, counted, index, alpha, rows.scores));
   return reduceRows(g, { costs, counts: counted }, shapeOf(logits).slice(0, -1), reduction);
 }
 

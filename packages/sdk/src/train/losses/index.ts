@@ -3,7 +3,12 @@
 export { binaryCrossEntropy, type BinaryCrossEntropyOptions } from './binaryCrossEntropy.ts';
 export { contrastive, infoNce, type InfoNceOptions, sigmoidContrastive } from './embeddings/contrastive.ts';
 export { cosineDistance, cosineEmbedding, type CosineEmbeddingOptions } from './embeddings/cosine.ts';
-export { crossEntropy, type CrossEntropyOptions } from './crossEntropy.ts';
+export {
+  crossEntropy,
+  type CrossEntropyOptions,
+  negativeLogLikelihood,
+  type NegativeLogLikelihoodOptions,
+} from './crossEntropy.ts';
 export { ctc, type CtcOptions } from './ctc/ctc.ts';
 export { dice, type DiceOptions } from './dice.ts';
 export { huber, type HuberOptions, l1, meanSquaredError, smoothL1, type SmoothL1Options } from './difference.ts';
@@ -16,7 +21,5 @@ export {
   supervisedContrastive,
   type SupervisedContrastiveOptions,
 } from './embeddings/metricLearning.ts';
-export { negativeLogLikelihood, type NegativeLogLikelihoodOptions } from './negativeLogLikelihood.ts';
-export type { ElementOptions, Reduction } from './reduction.ts';
+export { type ElementOptions, type Reduction, weightedSum } from './reduction.ts';
 export { tripletMargin, type TripletMarginOptions } from './embeddings/triplet.ts';
-export { weightedSum } from './weightedSum.ts';

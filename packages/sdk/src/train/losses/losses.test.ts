@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { runOnce } from '../../../../../test/support/graphs.ts';
 import { furthest } from '../../../fixtures/losses/furthest.ts';
 import { type Golden, goldens, lossGraph, withOptions } from '../../../fixtures/losses/goldens.ts';
-import { fromHalves, toHalf, toShorts } from '../../graph/halfFloat.ts';
+import { fromHalves, toHalf, toShorts } from '../../runtime/halfFloat.ts';
 import type { Tensor } from '../../runtime/tensor.ts';
 
 /** Runs a case, and says how far value and gradients are from torch's. */

@@ -65,7 +65,7 @@ export function classesOf({ name, type, shape }: Value): number {
 }
 
 /** These numbers as a constant in the element type of `like`. */
-export function numbers(g: GraphBuilder, values: readonly number[], dims: readonly number[], like: Value): Value {
+export function numbers(g: GraphBuilder, values: ArrayLike<number>, dims: readonly number[], like: Value): Value {
   const tensor: Tensor =
     like.type === 'float64'
       ? { type: 'float64', dims, data: Float64Array.from(values) }
@@ -76,4 +76,9 @@ export function numbers(g: GraphBuilder, values: readonly number[], dims: readon
 /** These whole numbers as an int32 constant: WebGPU has no arithmetic on int64. */
 export function int32(g: GraphBuilder, values: readonly number[], dims: readonly number[]): Value {
   return g.constant({ type: 'int32', dims, data: Int32Array.from(values) });
+}
+
+/** 0 to `size − 1`. */
+export function range(size: number): number[] {
+  return Array.from({ length: size }, (_, i) => i);
 }

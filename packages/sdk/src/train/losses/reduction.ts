@@ -1,6 +1,6 @@
 /** @file From a loss of each element to one number: sums and means, over all or over those that count. */
 
-import type { GraphBuilder, Value } from '../../graph/builder.ts';
+import type { GraphBuilder, Operand, Value } from '../../graph/builder.ts';
 import { formatShape } from '../../graph/value.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
 import { expectOf } from '../graph/expected.ts';
@@ -57,4 +57,16 @@ function aligned(g: GraphBuilder, mask: Value, losses: Value): Value {
 
 function nonZero(g: GraphBuilder, mask: Value): Value {
   return mask.type === 'bool' ? mask : g.Cast(mask, 9);
+}
+
+/**
+ * `Σ weight·loss`.
+ *
+ * @param parts weights, which are numbers or scalars of the graph, and losses, which are scalars
+ * @throws OnnxLoraError `PLUGIN_INVALID` where there is none
+ */
+export function weightedSum(g: GraphBuilder, parts: readonly (readonly [weight: Operand, loss: Value])[]): Value {
+  const [first, ...rest] = parts.map(([weight, loss]) => (weight === 1 ? loss : g.Mul(loss, weight)));
+  if (!first) throw invalid('a weighted sum needs at least one loss.');
+  return rest.reduce((sum, each) => g.Add(sum, each), first);
 }

@@ -126,6 +126,17 @@ export function classWeights(g: GraphBuilder, weight: readonly number[], scores:
   throw invalid(`there are ${weight.length} weights for the ${classes} classes of "${scores.name}".`);
 }
 
+/** How much each label counts, `[rows, 1]`, times the weight of its class where there are weights. */
+export function weighted(
+  g: GraphBuilder,
+  counts: Value,
+  index: Value,
+  weight: readonly number[] | undefined,
+  scores: Value,
+): Value {
+  return weight ? g.Mul(counts, g.Gather(classWeights(g, weight, scores), index, 0)) : counts;
+}
+
 /** Costs of rows, `[rows, 1]`, and how much each counts in the mean; all alike where that is left out. */
 export interface RowCosts {
   readonly costs: Value;

@@ -1,10 +1,9 @@
 /** @file Adafactor: second moments of matrices as the product of a column and a row, in a fraction of Adam's memory. */
 
-import { sizeOf, type Tensor } from '../../runtime/tensor.ts';
+import { sizeOf } from '../../runtime/tensor.ts';
 import { rowSlices, slices, sumOfSquares } from '../turns.ts';
-import { Memory } from './memory.ts';
+import type { UpdateRule } from './memory.ts';
 import { notNegative, notPositive, positive } from './numbers.ts';
-import type { Optimizer, UpdateSettings } from './optimizer.ts';
 
 /** Settings of Adafactor; the defaults are torch's. */
 export interface AdafactorOptions {
@@ -33,77 +32,52 @@ type Slot = 'row_var' | 'col_var' | 'variance';
  * transformers adds to them), and takes the two switches of transformers.
  *
  * @see https://arxiv.org/abs/1804.04235 and torch.optim.Adafactor
+ * @throws OnnxLoraError `CONFIG_INVALID` for a number out of its range
  */
-export class Adafactor implements Optimizer {
-  readonly name = 'adafactor';
-  readonly weightDecay: number;
-  readonly #beta2Decay: number;
-  readonly #eps: readonly [number, number];
-  readonly #clipThreshold: number;
-  readonly #scaleParameter: boolean;
-  readonly #relativeStep: boolean;
-  readonly #memory = new Memory<Slot>((dims) => {
-    const { matrices, rows, columns } = matricesOf(dims);
-    return dims.length > 1
-      ? { row_var: matrices * rows, col_var: matrices * columns, variance: 0 }
-      : { row_var: 0, col_var: 0, variance: rows * columns };
-  });
+export function adafactor({
+  beta2Decay = -0.8,
+  eps: [eps1, eps2] = [2 ** -23, 1e-3],
+  clipThreshold = 1,
+  scaleParameter = true,
+  relativeStep = true,
+  weightDecay = 0,
+}: AdafactorOptions): UpdateRule<Slot> {
+  notPositive('beta2Decay', beta2Decay);
+  positive('eps[0]', eps1);
+  notNegative('eps[1]', eps2);
+  positive('clipThreshold', clipThreshold);
+  return {
+    name: 'adafactor',
+    weightDecay: notNegative('weightDecay', weightDecay),
+    sizes: (dims) => {
+      const { matrices, rows, columns } = matricesOf(dims);
+      return dims.length > 1
+        ? { row_var: matrices * rows, col_var: matrices * columns, variance: 0 }
+        : { row_var: 0, col_var: 0, variance: rows * columns };
+    },
+    *update(value, gradient, { step, arrays }, { lr, weightDecay: decay, dims }) {
+      const share = step ** beta2Decay;
+      const { row_var, col_var, variance } = arrays;
+      const size = value.length;
 
-  /** @throws OnnxLoraError `CONFIG_INVALID` for a number out of its range */
-  constructor({
-    beta2Decay = -0.8,
-    eps = [2 ** -23, 1e-3],
-    clipThreshold = 1,
-    scaleParameter = true,
-    relativeStep = true,
-    weightDecay = 0,
-  }: Omit<AdafactorOptions, 'name'> = {}) {
-    this.weightDecay = notNegative('weightDecay', weightDecay);
-    this.#beta2Decay = notPositive('beta2Decay', beta2Decay);
-    this.#eps = [positive('eps[0]', eps[0]), notNegative('eps[1]', eps[1])];
-    this.#clipThreshold = positive('clipThreshold', clipThreshold);
-    this.#scaleParameter = scaleParameter;
-    this.#relativeStep = relativeStep;
-  }
+      let rate = relativeStep ? Math.min(lr, 1 / Math.sqrt(step)) : lr;
+      if (scaleParameter) rate *= Math.max(eps2, Math.sqrt((yield* sumOfSquares(value)) / size));
 
-  *update(
-    name: string,
-    value: Float32Array,
-    gradient: Float32Array,
-    { lr, weightDecay, dims }: UpdateSettings,
-  ): Generator<void, void> {
-    const remembered = this.#memory.of(name, dims);
-    const step = ++remembered.step;
-    const share = step ** this.#beta2Decay;
-    const { row_var, col_var, variance } = remembered.arrays;
-    const [eps1, eps2] = this.#eps;
-    const size = value.length;
-
-    let rate = this.#relativeStep ? Math.min(lr, 1 / Math.sqrt(step)) : lr;
-    if (this.#scaleParameter) rate *= Math.max(eps2, Math.sqrt((yield* sumOfSquares(value)) / size));
-
-    const matrices = matricesOf(dims);
-    const roots = dims.length > 1 ? yield* factoredRoots(gradient, row_var, col_var, matrices, share, eps1) : yield* wholeRoots(gradient, variance, share); // prettier-ignore
-    const most = 1 / eps1;
-    // The update is not stored: computing it twice costs less than another array of the parameter's size.
-    let squares = 0;
-    yield* rowSlices(roots.byRow.length, matrices.columns, (from, to) => {
-      squares += updateSquares(gradient, roots, matrices, most, from, to);
-    });
-    const factor = rate / Math.max(1, Math.sqrt(squares / size) / this.#clipThreshold);
-    const keep = 1 - lr * weightDecay;
-    yield* rowSlices(roots.byRow.length, matrices.columns, (from, to) => {
-      move(value, gradient, roots, matrices, most, keep, factor, from, to);
-    });
-  }
-
-  state(): Map<string, Tensor> {
-    return this.#memory.state();
-  }
-
-  load(state: ReadonlyMap<string, Tensor>, dims: ReadonlyMap<string, readonly number[]>): void {
-    this.#memory.load(state, dims);
-  }
+      const matrices = matricesOf(dims);
+      const roots = dims.length > 1 ? yield* factoredRoots(gradient, row_var, col_var, matrices, share, eps1) : yield* wholeRoots(gradient, variance, share); // prettier-ignore
+      const most = 1 / eps1;
+      // The update is not stored: computing it twice costs less than another array of the parameter's size.
+      let squares = 0;
+      yield* rowSlices(roots.byRow.length, matrices.columns, (from, to) => {
+        squares += updateSquares(gradient, roots, matrices, most, from, to);
+      });
+      const factor = rate / Math.max(1, Math.sqrt(squares / size) / clipThreshold);
+      const keep = 1 - lr * decay;
+      yield* rowSlices(roots.byRow.length, matrices.columns, (from, to) => {
+        move(value, gradient, roots, matrices, most, keep, factor, from, to);
+      });
+    },
+  };
 }
 
 /**

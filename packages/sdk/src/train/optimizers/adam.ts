@@ -1,10 +1,9 @@
 /** @file Adam and AdamW, as torch computes them. */
 
-import { type Tensor, sizeOf } from '../../runtime/tensor.ts';
+import { sizeOf } from '../../runtime/tensor.ts';
 import { slices } from '../turns.ts';
-import { Memory } from './memory.ts';
-import { numberIn, notNegative } from './numbers.ts';
-import type { Optimizer, UpdateSettings } from './optimizer.ts';
+import type { UpdateRule } from './memory.ts';
+import { fractions, notNegative } from './numbers.ts';
 
 /** Settings of Adam and AdamW; the defaults are torch's. */
 export interface AdamOptions {
@@ -29,61 +28,42 @@ type Slot = 'exp_avg' | 'exp_avg_sq' | 'max_exp_avg_sq';
  * Adam, with weight decay in the gradient (`adam`) or decoupled (`adamw`).
  *
  * @see https://arxiv.org/abs/1412.6980, https://arxiv.org/abs/1711.05101, and torch.optim.Adam and AdamW
+ * @throws OnnxLoraError `CONFIG_INVALID` for a number out of its range
  */
-export class Adam implements Optimizer {
-  readonly name: AdamOptions['name'];
-  readonly weightDecay: number;
-  readonly #betas: readonly [number, number];
-  readonly #eps: number;
-  readonly #amsgrad: boolean;
-  readonly #memory: Memory<Slot>;
-
-  /** @throws OnnxLoraError `CONFIG_INVALID` for a number out of its range */
-  constructor({ name, betas = [0.9, 0.999], eps = 1e-8, weightDecay, amsgrad = false }: AdamOptions) {
-    this.name = name;
-    this.weightDecay = notNegative('weightDecay', weightDecay ?? (name === 'adamw' ? 0.01 : 0));
-    this.#betas = [numberIn('betas[0]', betas[0], 0, 1), numberIn('betas[1]', betas[1], 0, 1)];
-    this.#eps = notNegative('eps', eps);
-    this.#amsgrad = amsgrad;
-    this.#memory = new Memory((dims) => {
+export function adam({
+  name,
+  betas = [0.9, 0.999],
+  eps = 1e-8,
+  weightDecay = name === 'adamw' ? 0.01 : 0,
+  amsgrad = false,
+}: AdamOptions): UpdateRule<Slot> {
+  const [beta1, beta2] = fractions('betas', betas);
+  notNegative('eps', eps);
+  return {
+    name,
+    weightDecay: notNegative('weightDecay', weightDecay),
+    sizes: (dims) => {
       const size = sizeOf(dims);
       return { exp_avg: size, exp_avg_sq: size, max_exp_avg_sq: amsgrad ? size : 0 };
-    });
-  }
-
-  *update(
-    name: string,
-    value: Float32Array,
-    gradient: Float32Array,
-    { lr, weightDecay, dims }: UpdateSettings,
-  ): Generator<void, void> {
-    const remembered = this.#memory.of(name, dims);
-    const step = ++remembered.step;
-    const { exp_avg, exp_avg_sq, max_exp_avg_sq } = remembered.arrays;
-    const [beta1, beta2] = this.#betas;
-    const isDecoupled = this.name === 'adamw';
-    const numbers: StepNumbers = {
-      beta1,
-      beta2,
-      eps: this.#eps,
-      size: lr / (1 - beta1 ** step),
-      correction: 1 / Math.sqrt(1 - beta2 ** step),
-      keep: isDecoupled ? 1 - lr * weightDecay : 1,
-      l2: isDecoupled ? 0 : weightDecay,
-    };
-    yield* slices(value.length, (from, to) => {
-      if (this.#amsgrad) moveByLargest(value, gradient, exp_avg, exp_avg_sq, max_exp_avg_sq, numbers, from, to);
-      else move(value, gradient, exp_avg, exp_avg_sq, numbers, from, to);
-    });
-  }
-
-  state(): Map<string, Tensor> {
-    return this.#memory.state();
-  }
-
-  load(state: ReadonlyMap<string, Tensor>, dims: ReadonlyMap<string, readonly number[]>): void {
-    this.#memory.load(state, dims);
-  }
+    },
+    update: (value, gradient, { step, arrays }, { lr, weightDecay: decay }) => {
+      const { exp_avg, exp_avg_sq, max_exp_avg_sq } = arrays;
+      const isDecoupled = name === 'adamw';
+      const numbers: StepNumbers = {
+        beta1,
+        beta2,
+        eps,
+        size: lr / (1 - beta1 ** step),
+        correction: 1 / Math.sqrt(1 - beta2 ** step),
+        keep: isDecoupled ? 1 - lr * decay : 1,
+        l2: isDecoupled ? 0 : decay,
+      };
+      return slices(value.length, (from, to) => {
+        if (amsgrad) moveByLargest(value, gradient, exp_avg, exp_avg_sq, max_exp_avg_sq, numbers, from, to);
+        else move(value, gradient, exp_avg, exp_avg_sq, numbers, from, to);
+      });
+    },
+  };
 }
 
 interface StepNumbers {

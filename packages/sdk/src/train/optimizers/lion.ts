@@ -1,10 +1,9 @@
 /** @file Lion: steps of one size, in the direction of a mean gradient's sign. */
 
-import { sizeOf, type Tensor } from '../../runtime/tensor.ts';
+import { sizeOf } from '../../runtime/tensor.ts';
 import { slices } from '../turns.ts';
-import { Memory } from './memory.ts';
-import { notNegative, numberIn } from './numbers.ts';
-import type { Optimizer, UpdateSettings } from './optimizer.ts';
+import type { UpdateRule } from './memory.ts';
+import { fractions, notNegative } from './numbers.ts';
 
 /** Settings of Lion; the defaults are the paper's. */
 export interface LionOptions {
@@ -20,42 +19,19 @@ export interface LionOptions {
  * the weight decay higher by as much.
  *
  * @see https://arxiv.org/abs/2302.06675, algorithm 2
+ * @throws OnnxLoraError `CONFIG_INVALID` for a number out of its range
  */
-export class Lion implements Optimizer {
-  readonly name = 'lion';
-  readonly weightDecay: number;
-  readonly #betas: readonly [number, number];
-  readonly #memory = new Memory<'exp_avg'>((dims) => ({ exp_avg: sizeOf(dims) }));
-
-  /** @throws OnnxLoraError `CONFIG_INVALID` for a number out of its range */
-  constructor({ betas = [0.9, 0.99], weightDecay = 0 }: Omit<LionOptions, 'name'> = {}) {
-    this.weightDecay = notNegative('weightDecay', weightDecay);
-    this.#betas = [numberIn('betas[0]', betas[0], 0, 1), numberIn('betas[1]', betas[1], 0, 1)];
-  }
-
-  *update(
-    name: string,
-    value: Float32Array,
-    gradient: Float32Array,
-    { lr, weightDecay, dims }: UpdateSettings,
-  ): Generator<void, void> {
-    const remembered = this.#memory.of(name, dims);
-    remembered.step++;
-    const { exp_avg } = remembered.arrays;
-    const [beta1, beta2] = this.#betas;
-    const keep = 1 - lr * weightDecay;
-    yield* slices(value.length, (from, to) => {
-      move(value, gradient, exp_avg, beta1, beta2, lr, keep, from, to);
-    });
-  }
-
-  state(): Map<string, Tensor> {
-    return this.#memory.state();
-  }
-
-  load(state: ReadonlyMap<string, Tensor>, dims: ReadonlyMap<string, readonly number[]>): void {
-    this.#memory.load(state, dims);
-  }
+export function lion({ betas = [0.9, 0.99], weightDecay = 0 }: LionOptions): UpdateRule<'exp_avg'> {
+  const [beta1, beta2] = fractions('betas', betas);
+  return {
+    name: 'lion',
+    weightDecay: notNegative('weightDecay', weightDecay),
+    sizes: (dims) => ({ exp_avg: sizeOf(dims) }),
+    update: (value, gradient, { arrays: { exp_avg } }, { lr, weightDecay: decay }) =>
+      slices(value.length, (from, to) => {
+        move(value, gradient, exp_avg, beta1, beta2, lr, 1 - lr * decay, from, to);
+      }),
+  };
 }
 
 function move(

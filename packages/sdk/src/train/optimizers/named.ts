@@ -1,11 +1,14 @@
 /** @file Optimizers by name. */
 
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
-import { Adafactor, type AdafactorOptions } from './adafactor.ts';
-import { Adam, type AdamOptions } from './adam.ts';
-import { Lion, type LionOptions } from './lion.ts';
+import { adafactor, type AdafactorOptions } from './adafactor.ts';
+import { adam, type AdamOptions } from './adam.ts';
+import { lion, type LionOptions } from './lion.ts';
+import { remembering, type UpdateRule } from './memory.ts';
 import type { Optimizer } from './optimizer.ts';
-import { Sgd, type SgdOptions } from './sgd.ts';
+import { sgd, type SgdOptions } from './sgd.ts';
+
+export type { AdafactorOptions, AdamOptions, LionOptions, SgdOptions };
 
 /** An optimizer by name, with its settings. */
 export type OptimizerOptions = AdamOptions | SgdOptions | LionOptions | AdafactorOptions;
@@ -13,8 +16,17 @@ export type OptimizerOptions = AdamOptions | SgdOptions | LionOptions | Adafacto
 /** The name of an optimizer. */
 export type OptimizerName = OptimizerOptions['name'];
 
+/** The rule of each. */
+const rules: { readonly [Name in OptimizerName]: (options: never) => UpdateRule<string> } = {
+  adamw: adam,
+  adam,
+  sgd,
+  lion,
+  adafactor,
+};
+
 /** Every optimizer's name. */
-export const optimizerNames: readonly OptimizerName[] = ['adamw', 'adam', 'sgd', 'lion', 'adafactor'];
+export const optimizerNames: readonly OptimizerName[] = Object.keys(rules) as OptimizerName[];
 
 /**
  * Makes the optimizer of this name, with default settings where only the name is given.
@@ -23,22 +35,9 @@ export const optimizerNames: readonly OptimizerName[] = ['adamw', 'adam', 'sgd',
  */
 export function createOptimizer(given: OptimizerName | OptimizerOptions): Optimizer {
   const options: OptimizerOptions = typeof given === 'string' ? { name: given } : given;
-  switch (options.name) {
-    case 'adamw':
-    case 'adam':
-      return new Adam(options);
-    case 'sgd':
-      return new Sgd(options);
-    case 'lion':
-      return new Lion(options);
-    case 'adafactor':
-      return new Adafactor(options);
-    default: {
-      const { name } = options as { readonly name: string };
-      throw new OnnxLoraError(
-        'CONFIG_INVALID',
-        `There is no optimizer "${name}".${didYouMean(name, optimizerNames)} Choose one of ${optimizerNames.join(', ')}.`,
-      );
-    }
-  }
+  if (Object.hasOwn(rules, options.name)) return remembering(rules[options.name](options as never));
+  throw new OnnxLoraError(
+    'CONFIG_INVALID',
+    `There is no optimizer "${options.name}".${didYouMean(options.name, optimizerNames)} Choose one of ${optimizerNames.join(', ')}.`,
+  );
 }

@@ -2,32 +2,27 @@
 
 import type { NodeProto } from '../../graph/proto.ts';
 import { isStatic, type ValueType } from '../../graph/value.ts';
+import { isReshape } from '../../ops/axes.ts';
 import { attributeOf, equationOf } from '../../ops/schema.ts';
+import { sizeOf } from '../../runtime/tensor.ts';
 
 /** Nanoseconds per floating-point operation of a product: 50 billion a second. */
 const PER_FLOP = 0.02;
 /** Nanoseconds per number that is read or written. */
 const PER_NUMBER = 0.3;
 
-/** Operators that move no numbers. */
-const freeOps: ReadonlySet<string> = new Set(['Reshape', 'Flatten', 'Squeeze', 'Unsqueeze', 'Identity', 'Dropout']);
-
 /** Estimated nanoseconds of a node; 0 for what only gives a tensor another shape. */
 export function costOf(node: NodeProto, types: ReadonlyMap<string, ValueType>): number {
-  if (freeOps.has(node.opType ?? '')) return 0;
+  if (isReshape(node) || node.opType === 'Identity' || node.opType === 'Dropout') return 0;
   const sizes = [...(node.input ?? []), ...(node.output ?? [])].map((name) => sizeOf(dims(name, types)));
   const numbers = sizes.reduce((a, b) => a + b, 0);
   return PER_FLOP * flops(node, types) + PER_NUMBER * numbers;
 }
 
+/** The shape of a value; that of a scalar where it is not known, which counts little. */
 function dims(name: string | undefined, types: ReadonlyMap<string, ValueType>): readonly number[] {
   const shape = name ? types.get(name)?.shape : undefined;
   return isStatic(shape) ? shape : [];
-}
-
-/** Of an unknown or a scalar value little. */
-function sizeOf(shape: readonly number[]): number {
-  return shape.length === 0 ? 1 : shape.reduce((a, b) => a * b, 1);
 }
 
 /** Multiplications and additions of products; 0 for other operators. */

@@ -2,7 +2,7 @@
 
 import type { Session } from '../../runtime/session.ts';
 import { arrayOf, bytesPerElement, type Feeds, sizeOf, type Tensor, type TensorData } from '../../runtime/tensor.ts';
-import { inTurns } from '../turns.ts';
+import { inTurns } from '../../graph/turns.ts';
 import type { RowStore } from './rowStore.ts';
 import type { KeptValue } from './split.ts';
 

@@ -1,9 +1,10 @@
 /** @file Keeps rows in a file of one run, which goes with the run. */
 
-import { mkdir, open, rm, type FileHandle } from 'node:fs/promises';
+import { open, rm, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { crc32 } from 'node:zlib';
 import { OnnxLoraError } from '../../errors.ts';
+import { makeFolder } from '../../files/atomicWriter.ts';
 import type { RowStore } from './rowStore.ts';
 
 interface Place {
@@ -47,7 +48,7 @@ export class RowFile implements RowStore {
   static async create(folder: string, limit: number): Promise<RowFile> {
     const where = path.join(folder, `prefix-${process.pid}-${Date.now()}-${count++}.rows`);
     try {
-      await mkdir(folder, { recursive: true });
+      makeFolder(folder);
       const file = await open(where, 'wx+');
       const isNameless = process.platform !== 'win32';
       if (isNameless) await rm(where);

@@ -2,8 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../runtime/random.ts';
 import { ShuffledBatches } from './sampler.ts';
-import { lengthOrder } from './lengthOrder.ts';
-import { weightedOrder } from './weightedOrder.ts';
+import { lengthOrder, weightedOrder } from './orders.ts';
 
 describe('random numbers', () => {
   it('go on from a saved state', () => {

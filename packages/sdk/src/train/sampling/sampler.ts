@@ -2,8 +2,7 @@
 
 import { OnnxLoraError } from '../../errors.ts';
 import { Random, type RandomState } from '../../runtime/random.ts';
-import { lengthOrder } from './lengthOrder.ts';
-import { weightedOrder } from './weightedOrder.ts';
+import { lengthOrder, weightedOrder } from './orders.ts';
 
 /** Where a sampler stands: enough to go on exactly. */
 export interface SamplerState {

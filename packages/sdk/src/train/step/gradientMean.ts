@@ -1,8 +1,20 @@
 /** @file The mean of several batches' gradients: for accumulation, and for what several machines computed. */
 
 import { OnnxLoraError } from '../../errors.ts';
-import type { LossAndGradients } from './lossAndGradients.ts';
-import { inTurns, slices } from '../turns.ts';
+import { inTurns } from '../../graph/turns.ts';
+import { slices } from '../turns.ts';
+
+/** One batch's loss and gradients, in the graph's layout, by adapter input name. */
+export interface LossAndGradients {
+  /** The loss of the batch. */
+  readonly loss: number;
+  /** One array per trained tensor, of its shape. */
+  readonly gradients: ReadonlyMap<string, Float32Array>;
+  /** How much the batch counts in a mean over batches: its `lossWeight`, or 1 where there is none. */
+  readonly weight: number;
+  /** Why there is no loss, where nothing of the batch counts. */
+  readonly nothing?: string | undefined;
+}
 
 /**
  * A mean of losses and gradients, each counted by its weight. With the weights that a task's `lossWeight` gives, the mean

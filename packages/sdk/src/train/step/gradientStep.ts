@@ -12,7 +12,7 @@ import { MaskDrawer } from '../dropout.ts';
 import { requireExpected } from '../graph/expected.ts';
 import { GradientMean } from './gradientMean.ts';
 import { KeptGraphs } from './keptGraphs.ts';
-import type { LossAndGradients } from './lossAndGradients.ts';
+import type { LossAndGradients } from './gradientMean.ts';
 import { cut, type Piece, pieceRows, rowsOf } from './microBatch.ts';
 import type { ParameterSet } from '../parameters.ts';
 import { PrefixCache } from '../prefix/prefixCache.ts';
@@ -21,7 +21,8 @@ import { RowFile } from '../prefix/rowFile.ts';
 import { rowInputsOf } from '../../ops/rows/rowInputs.ts';
 import { MemoryRows, type RowStore } from '../prefix/rowStore.ts';
 import { type FrozenPrefix, prepareTraining, type TrainingGraph } from '../graph/trainingGraph.ts';
-import { inTurns, multiply } from '../turns.ts';
+import { inTurns } from '../../graph/turns.ts';
+import { multiply } from '../turns.ts';
 import type { GradientStepRequest, MemoryPlan, TrainedGraph } from './stepRequest.ts';
 
 interface Compiled {

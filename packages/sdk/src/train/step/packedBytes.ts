@@ -3,7 +3,7 @@
 import { byteLength } from '../../graph/bytes.ts';
 import type { GraphProto } from '../../graph/proto.ts';
 import { rawBytes } from '../../graph/tensorData.ts';
-import { allGraphs } from '../../graph/walk.ts';
+import { allNodes } from '../../graph/walk.ts';
 import { attributeOf } from '../../ops/schema.ts';
 
 /** Operators whose second operand is packed where it is a weight. */
@@ -16,13 +16,11 @@ const products = new Set(['MatMul', 'Gemm', 'FusedMatMul', 'MatMulInteger', 'Dyn
 export function packedBytes(graph: GraphProto): number {
   const weights = new Map((graph.initializer ?? []).map((tensor) => [tensor.name ?? '', tensor]));
   const ways = new Map<string, number>();
-  for (const { node = [] } of allGraphs(graph)) {
-    for (const each of node) {
-      const tensor = products.has(each.opType ?? '') ? weights.get(each.input?.[1] ?? '') : undefined;
-      if (!tensor) continue;
-      const way = `${attributeOf(each, 'transB')} ${tensor.name}`;
-      ways.set(way, byteLength(rawBytes(tensor) ?? new Uint8Array()));
-    }
+  for (const node of allNodes(graph)) {
+    const tensor = products.has(node.opType ?? '') ? weights.get(node.input?.[1] ?? '') : undefined;
+    if (!tensor) continue;
+    const way = `${attributeOf(node, 'transB')} ${tensor.name}`;
+    ways.set(way, byteLength(rawBytes(tensor) ?? new Uint8Array()));
   }
   return [...ways.values()].reduce((sum, bytes) => sum + bytes, 0);
 }

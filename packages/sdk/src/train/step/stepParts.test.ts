@@ -8,7 +8,7 @@ import { Ema } from '../ema.ts';
 import { GradientMean } from './gradientMean.ts';
 import { LossScale } from './lossScale.ts';
 import { ParameterSet } from '../parameters.ts';
-import { inTurns } from '../turns.ts';
+import { inTurns } from '../../graph/turns.ts';
 
 const names = Object.keys(shapes);
 const floats = (name: string): Float32Array => goldenFloats(name)!;

@@ -1,12 +1,12 @@
 /** @file The folder of a run's checkpoints: `step-100`, `step-200` …, the latest few of them. */
 
-import { mkdirSync, rmdirSync } from 'node:fs';
+import { rmdirSync } from 'node:fs';
 import { readdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { OnnxLoraError } from '../../../errors.ts';
 import { FileLock, type Holder } from '../../../files/fileLock.ts';
 import { writeFolderAtomic } from '../../../files/replacement.ts';
-import { writeFailed } from '../../../files/atomicWriter.ts';
+import { makeFolder, writeFailed } from '../../../files/atomicWriter.ts';
 import { type Checkpoint, formatCheckpoint, readCheckpoint } from './checkpoint.ts';
 
 const STEP = /^step-(\d+)$/;
@@ -38,7 +38,7 @@ export class CheckpointFolder {
   take(): void {
     let lock: FileLock | Holder;
     try {
-      mkdirSync(this.path, { recursive: true });
+      makeFolder(this.path);
       lock = FileLock.take(path.join(this.path, '.lock'));
     } catch (cause) {
       throw writeFailed(this.path, cause);

@@ -1,9 +1,85 @@
-/** @file Going on from a checkpoint: which one, and what to say where things are no longer the same. */
+/** @file Going on from a checkpoint: which one, whether it is of this run, and what to say where things are no longer the same. */
 
 import path from 'node:path';
+import { type AdapterConfig, formatAdapterConfig } from '../../../adapter/formats/peftConfig.ts';
 import { OnnxLoraError } from '../../../errors.ts';
-import { type FoundCheckpoint, latestCheckpoint, stepsIn } from './checkpointFolder.ts';
 import type { TrainOptions } from '../options/options.ts';
+import type { RunIdentity } from './checkpoint.ts';
+import { type FoundCheckpoint, latestCheckpoint, stepsIn } from './checkpointFolder.ts';
+
+/** Keys of an adapter's config that say nothing about its numbers. */
+const names = new Set(['base_model_name_or_path', 'peft_version', 'task_type', 'inference_mode', 'revision']);
+
+/**
+ * Everything that the numbers of a run depend on, as plain values.
+ *
+ * @param settings options of the run; what is not plain becomes text, functions their source
+ */
+export function identityOf(config: AdapterConfig, settings: Readonly<Record<string, unknown>>): RunIdentity {
+  const adapter = Object.entries(JSON.parse(formatAdapterConfig(config)) as Record<string, unknown>)
+    .filter(([key]) => !names.has(key))
+    .map(([key, value]) => [`adapter ${key}`, plain(value)] as const);
+  const own = Object.entries(settings).map(([key, value]) => [key, plain(value)] as const);
+  return Object.fromEntries([...own, ...adapter].filter(([, value]) => value !== 'null'));
+}
+
+function plain(value: unknown): string | number | boolean {
+  if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') return value;
+  return JSON.stringify(value ?? null, (_, each: unknown) => (typeof each === 'function' ? String(each) : each));
+}
+
+/**
+ * What may be another when a run goes on: all else would make numbers that it has made already, or what it has learned, those
+ * of another run. Provider, threads, prefetching and checkpoints are not in a run's identity at all.
+ */
+const changeable: ReadonlySet<string> = new Set([
+  'lr',
+  'steps',
+  'schedule',
+  'warmupSteps',
+  'groups',
+  'clip',
+  'evaluateEvery',
+  'earlyStopping',
+  'onBadLoss',
+  'onBadSample',
+  'cachePrefix',
+  'memory',
+]);
+
+/**
+ * Refuses a checkpoint of another run.
+ *
+ * @returns what has changed that may, each as `lr was 0.01 and is 0.001`
+ * @throws OnnxLoraError `CONFIG_INVALID`, naming what differs
+ */
+export function requireSameRun(folder: string, was: RunIdentity, is: RunIdentity): string[] {
+  const different = [...new Set([...Object.keys(was), ...Object.keys(is)])].filter((key) => was[key] !== is[key]);
+  const told = (key: string): string => `${key} was ${shown(was[key])} and is ${shown(is[key])}`;
+  const keys = different.filter((key) => !changeable.has(key));
+  if (keys.length === 0) return different.map(told);
+  if (keys.includes('base')) {
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `The checkpoint "${folder}" was trained on another base: its weights' sha256 begins with ${short(was['base'])}, this model's with ${short(is['base'])}. Open the model that the run began with, or start a new run.`,
+    );
+  }
+  const differences = keys.map(told);
+  throw new OnnxLoraError(
+    'CONFIG_INVALID',
+    `The checkpoint "${folder}" belongs to another run: ${differences.join('; ')}. Resume with the settings that the run began with, but for those that may change (${[...changeable].join(', ')}), or start a new run in another folder.`,
+  );
+}
+
+function short(digest: unknown): string {
+  return typeof digest === 'string' ? digest.slice(0, 12) : 'nothing';
+}
+
+/** Long values, such as lists of modules, are cut. */
+function shown(value: string | number | boolean | undefined): string {
+  const text = value === undefined ? 'not set' : String(value);
+  return text.length > 80 ? `${text.slice(0, 77)}…` : text;
+}
 
 /**
  * The checkpoint that a run goes on from; undefined where it begins.

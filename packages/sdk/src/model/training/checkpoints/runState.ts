@@ -1,11 +1,12 @@
-/** @file What a run keeps in a checkpoint beside tensors. */
+/** @file What a run has come to, and what of it a checkpoint keeps beside tensors. */
 
 import { z } from 'zod';
 import { OnnxLoraError } from '../../../errors.ts';
 import type { Metrics } from '../../../plugin/dataset.ts';
 import type { SamplerState } from '../../../train/sampling/sampler.ts';
-import type { BadLossState } from '../badLoss.ts';
-import type { ObjectiveState } from '../objective.ts';
+import { BadLosses, type BadLossState } from '../badLoss.ts';
+import { Objective, type ObjectiveState } from '../objective.ts';
+import { type CheckedOptions, metricOf } from '../options/checked.ts';
 
 /** Everything but tensors. */
 export interface RunState {
@@ -28,16 +29,69 @@ export interface RunState {
 
 type SavedMetrics = Readonly<Record<string, number | null>>;
 
-/** Metrics as JSON can hold them. */
-export function savedMetrics(metrics: Metrics): SavedMetrics {
+/** NaN is null in JSON. */
+function savedMetrics(metrics: Metrics): SavedMetrics {
   return Object.fromEntries(
     Object.entries(metrics).map(([name, value]) => [name, Number.isFinite(value) ? value : null]),
   );
 }
 
-/** Metrics out of a checkpoint. */
-export function metricsFrom(saved: SavedMetrics): Metrics {
+function metricsFrom(saved: SavedMetrics): Metrics {
   return Object.fromEntries(Object.entries(saved).map(([name, value]) => [name, value ?? NaN]));
+}
+
+/** What a run has come to: it goes on from what a checkpoint has of it. */
+export class RunProgress {
+  readonly badLosses: BadLosses;
+  readonly objective: Objective;
+  readonly badExamples: Set<number>;
+  /** Steps made, the last one's loss, and how many were skipped. */
+  step: number;
+  loss: number;
+  skippedSteps: number;
+  position: SamplerState | null;
+  /** What was measured last, and at which step; and of the best. */
+  measured: { readonly step: number; readonly metrics: Metrics } | undefined;
+  bestMetrics: Metrics | undefined;
+  /** Seconds that earlier parts of the run took. */
+  readonly #secondsBefore: number;
+
+  constructor(
+    options: CheckedOptions,
+    { step, state }: { readonly step: number; readonly state?: RunState | undefined },
+  ) {
+    this.badLosses = new BadLosses(options.onBadLoss, options.maxBadLosses, state?.badLosses);
+    this.objective = new Objective(metricOf(options), options.earlyStopping, state?.objective);
+    this.badExamples = new Set(state?.badExamples);
+    this.step = step;
+    this.loss = state?.loss ?? NaN;
+    this.skippedSteps = state?.skippedSteps ?? 0;
+    this.position = state?.position ?? null;
+    this.#secondsBefore = state?.seconds ?? 0;
+    if (state?.measured) this.measured = { ...state.measured, metrics: metricsFrom(state.measured.metrics) };
+    if (state?.bestMetrics) this.bestMetrics = metricsFrom(state.bestMetrics);
+  }
+
+  /** How long the whole run has taken, given what its latest part took. */
+  seconds(own: number): number {
+    return this.#secondsBefore + own;
+  }
+
+  /** As a checkpoint keeps it. */
+  state(own: number, trainer: unknown): RunState {
+    return {
+      position: this.position,
+      loss: Number.isFinite(this.loss) ? this.loss : null,
+      seconds: this.seconds(own),
+      skippedSteps: this.skippedSteps,
+      badExamples: [...this.badExamples],
+      badLosses: this.badLosses.state,
+      objective: this.objective.state,
+      ...(this.measured && { measured: { ...this.measured, metrics: savedMetrics(this.measured.metrics) } }),
+      ...(this.bestMetrics && { bestMetrics: savedMetrics(this.bestMetrics) }),
+      trainer,
+    };
+  }
 }
 
 const count = z.int().min(0);

@@ -1,35 +1,42 @@
 /** @file The options of a training, checked and with their defaults, before anything begins. */
 
-import { OnnxLoraError } from '../../../errors.ts';
+import { didYouMean, OnnxLoraError } from '../../../errors.ts';
+import type { Metrics } from '../../../plugin/dataset.ts';
 import type { PreparedTask } from '../../../plugin/preparedTask.ts';
+import type { PluginRegistry } from '../../../plugin/registry/loadPlugins.ts';
+import { defined } from '../../../runtime/defined.ts';
 import { checkMachine } from '../../../runtime/providers/providers.ts';
 import { Ema } from '../../../train/ema.ts';
 import { loraPlus, type ParameterGroup, withoutDecay } from '../../../train/groups.ts';
+import { createOptimizer, optimizerNames, type OptimizerOptions } from '../../../train/optimizers/named.ts';
+import type { Optimizer } from '../../../train/optimizers/optimizer.ts';
 import { scheduleOf } from '../../../train/schedules/schedule.ts';
 import type { Model } from '../../model.ts';
-import { MAX_SEED, oneOf, positive, whole } from './checks.ts';
 import type { MetricChoice } from '../objective.ts';
-import { optimizerOf } from './optimizerOf.ts';
-import { type TrainOptions, trainDefaults } from './options.ts';
+import { MAX_SEED, oneOf, positive, whole } from './checks.ts';
+import { trainDefaults, type TrainOptions } from './options.ts';
+
+/** What is so where nobody says otherwise. */
+const defaults = { ...trainDefaults, memory: 'auto', cachePrefix: 'auto', ema: false, loadBest: false } as const;
 
 /** Options with their defaults, all within their bounds; those of whole numbers are. */
-interface CheckedOptions {
-  readonly epochs: number;
-  readonly batchSize: number;
-  readonly lr: number;
-  readonly memory: 'auto' | number;
-  readonly accumulation: number;
-  readonly schedule: NonNullable<TrainOptions['schedule']>;
-  readonly warmup: number;
-  readonly seed: number;
-  readonly initBatches: number;
-  readonly prefetch: number;
-  readonly checkpointEvery: number;
-  readonly keep: number;
-  readonly onBadLoss: NonNullable<TrainOptions['onBadLoss']>;
-  readonly maxBadLosses: number;
-  readonly onBadSample: NonNullable<TrainOptions['onBadSample']>;
-}
+export type CheckedOptions<During extends Metrics = Metrics> = TrainOptions<During> &
+  Required<
+    Pick<
+      TrainOptions,
+      Extract<keyof TrainOptions, keyof typeof trainDefaults> | 'memory' | 'cachePrefix' | 'ema' | 'loadBest'
+    >
+  >;
+
+/** Whole numbers: the least, and what nobody needs more of. */
+const wholes = {
+  batchSize: [1, 1_000_000],
+  accumulationSteps: [1, 1_000_000],
+  seed: [0, MAX_SEED],
+  initBatches: [1, 1_000_000],
+  prefetch: [0, 1000],
+  maxBadLosses: [1, 1_000_000_000],
+} as const;
 
 /** The metric that says which evaluation is the best; undefined for the task's own. */
 export function metricOf({ metric }: TrainOptions): MetricChoice | undefined {
@@ -42,8 +49,12 @@ export function metricOf({ metric }: TrainOptions): MetricChoice | undefined {
  * @throws OnnxLoraError `CONFIG_INVALID` for a value out of its bounds, or options that exclude each other;
  *   `PROVIDER_UNAVAILABLE`
  */
-export function checked(options: TrainOptions, registry: Model['registry']): CheckedOptions {
-  const { steps, checkpoints, earlyStopping, evaluateEvery, optimizer, clip, ema, from, lora } = options;
+export function checked<During extends Metrics>(
+  given: TrainOptions<During>,
+  registry: Model['registry'],
+): CheckedOptions<During> {
+  const options: CheckedOptions<During> = { ...defaults, ...(defined(given) as TrainOptions<During>) };
+  const { steps, checkpoints, earlyStopping, evaluateEvery, optimizer, clip, ema, from, lora, memory } = options;
   checkMachine(
     options,
     registry.providers.map(({ name }) => name),
@@ -60,10 +71,7 @@ export function checked(options: TrainOptions, registry: Model['registry']): Che
   if (optimizer !== undefined) optimizerOf(optimizer, registry);
   if (ema) new Ema(ema === true ? {} : ema);
   for (const [name, bound] of Object.entries(clip ?? {})) positive(`clip.${name}`, bound as number);
-  scheduleOf(options.schedule ?? trainDefaults.schedule, {
-    steps: steps || 1,
-    warmup: options.warmupSteps ?? trainDefaults.warmupSteps,
-  });
+  scheduleOf(options.schedule, { steps: steps || 1, warmup: options.warmupSteps });
   for (const name of ['weightDecay', 'loraPlusRatio', 'batchLength'] as const) {
     const value = options[name];
     if (value !== undefined && !(name === 'weightDecay' && value === 0)) positive(name, value);
@@ -76,32 +84,19 @@ export function checked(options: TrainOptions, registry: Model['registry']): Che
         `earlyStopping.minDelta must be a number of at least 0, but it is ${earlyStopping.minDelta}.`,
       );
   }
-  return {
-    epochs: positive('epochs', options.epochs ?? trainDefaults.epochs, 1_000_000),
-    batchSize: whole('batchSize', options.batchSize ?? trainDefaults.batchSize, 1, 1_000_000),
-    lr: positive('lr', options.lr ?? trainDefaults.lr),
-    memory: options.memory === undefined || options.memory === 'auto' ? 'auto' : positive('memory', options.memory),
-    accumulation: whole(
-      'accumulationSteps',
-      options.accumulationSteps ?? trainDefaults.accumulationSteps,
-      1,
-      1_000_000,
-    ),
-    schedule: options.schedule ?? trainDefaults.schedule,
-    warmup: options.warmupSteps ?? trainDefaults.warmupSteps,
-    seed: whole('seed', options.seed ?? trainDefaults.seed, 0, MAX_SEED),
-    initBatches: whole('initBatches', options.initBatches ?? trainDefaults.initBatches, 1, 1_000_000),
-    prefetch: whole('prefetch', options.prefetch ?? trainDefaults.prefetch, 0, 1000),
-    checkpointEvery: whole('checkpoints.every', checkpoints?.every ?? trainDefaults.checkpointEvery),
-    keep: whole('checkpoints.keep', checkpoints?.keep ?? trainDefaults.keepCheckpoints),
-    onBadLoss: oneOf('onBadLoss', options.onBadLoss ?? trainDefaults.onBadLoss, ['stop', 'skip', 'backoff']),
-    maxBadLosses: whole('maxBadLosses', options.maxBadLosses ?? trainDefaults.maxBadLosses),
-    onBadSample: oneOf('onBadSample', options.onBadSample ?? trainDefaults.onBadSample, ['fail', 'skip']),
-  };
+  positive('epochs', options.epochs, 1_000_000);
+  positive('lr', options.lr);
+  if (memory !== 'auto') positive('memory', memory);
+  for (const [name, [least, most]] of Object.entries(wholes)) whole(name, options[name as keyof typeof wholes], least, most); // prettier-ignore
+  whole('checkpoints.every', checkpoints?.every ?? trainDefaults.checkpointEvery);
+  whole('checkpoints.keep', checkpoints?.keep ?? trainDefaults.keepCheckpoints);
+  oneOf('onBadLoss', options.onBadLoss, ['stop', 'skip', 'backoff']);
+  oneOf('onBadSample', options.onBadSample, ['fail', 'skip']);
+  return options;
 }
 
 /** The groups of all options together: what is said in general first, what the user says last. */
-export function groupsOf({ weightDecay, loraPlusRatio, groups = [] }: TrainOptions, lr: number): ParameterGroup[] {
+export function groupsOf({ weightDecay, loraPlusRatio, groups = [], lr }: CheckedOptions): ParameterGroup[] {
   return [
     ...(weightDecay === undefined ? [] : [{ match: () => true, weightDecay }]),
     withoutDecay,
@@ -125,4 +120,21 @@ export function evaluationSteps(
     );
   }
   return every === 'epoch' ? Math.max(1, Math.round(data.train.length / perStep)) : whole('evaluateEvery', every);
+}
+
+/** @throws OnnxLoraError `CONFIG_INVALID` for a name that nobody brings, and for settings that cannot be */
+export function optimizerOf(
+  given: NonNullable<TrainOptions['optimizer']>,
+  { optimizers }: Pick<PluginRegistry, 'optimizers'>,
+): Optimizer {
+  if (typeof given === 'object' && 'update' in given) return given as Optimizer;
+  const { name, ...settings } = typeof given === 'string' ? { name: given } : given;
+  const brought = optimizers.find((each) => each.name === name);
+  if (brought) return brought.create(settings);
+  if (optimizerNames.some((each) => each === name)) return createOptimizer({ name, ...settings } as OptimizerOptions);
+  const names = [...optimizerNames, ...optimizers.map((each) => each.name)];
+  throw new OnnxLoraError(
+    'CONFIG_INVALID',
+    `There is no optimizer "${name}".${didYouMean(String(name), names)} Choose one of ${names.join(', ')}.`,
+  );
 }

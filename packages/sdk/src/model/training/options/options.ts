@@ -4,8 +4,8 @@ import type { Adapter } from '../../../adapter/adapter.ts';
 import type { CachePrefix } from './keptPrefix.ts';
 import type { Metrics } from '../../../plugin/dataset.ts';
 import type { Task } from '../../../plugin/preparedTask.ts';
+import type { RunnableOptions } from '../../../plugin/taskModel.ts';
 import type { Memory } from '../../../train/forward/index.ts';
-import type { Provider } from '../../../runtime/session.ts';
 import type { ClipOptions } from '../../../train/clip.ts';
 import type { EmaOptions } from '../../../train/ema.ts';
 import type { ParameterGroup } from '../../../train/groups.ts';
@@ -56,7 +56,7 @@ export const trainDefaults = {
 } as const;
 
 /** Options of `train`. */
-export interface TrainOptions<During extends Metrics = Metrics> {
+export interface TrainOptions<During extends Metrics = Metrics> extends Pick<RunnableOptions, 'provider' | 'threads'> {
   /** What is learned, and from which data. */
   readonly task: Task<unknown, Metrics, During>;
   /** The adapter to train; what the model's family recommends by default. */
@@ -157,10 +157,6 @@ export interface TrainOptions<During extends Metrics = Metrics> {
    * long sequences.
    */
   readonly memory?: Memory;
-  /** Where to run; `auto` by default. */
-  readonly provider?: Provider;
-  /** Threads per operator on the CPU; all cores by default. */
-  readonly threads?: number;
   /**
    * Cancels the run, as signals do elsewhere: `done` and the iteration reject with `CANCELLED`, whose `cause` is the signal's
    * reason, after the step under way, which cannot be interrupted. With `checkpoints` the run can go on from there, and

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { OnnxLoraError } from '../../../errors.ts';
 import type { Dataset } from '../../../plugin/dataset.ts';
 import { type OrderOptions, ShuffledBatches } from '../../../train/sampling/sampler.ts';
-import { checkedWeights } from '../../../train/sampling/weightedOrder.ts';
+import { checkedWeights } from '../../../train/sampling/orders.ts';
 
 /**
  * Each example once in an epoch; as many of every class; each once, and batches of examples of about one length; or as often as

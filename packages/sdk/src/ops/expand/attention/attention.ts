@@ -1,22 +1,12 @@
 /** @file Attention of com.microsoft: the projections of queries, keys and values are inside, as one packed weight. */
 
 import type { Value } from '../../../graph/builder.ts';
-import { maskAddend } from './attentionMask.ts';
-import {
-  additive,
-  appended,
-  attend,
-  causal,
-  joinHeads,
-  lowest,
-  scores,
-  sizeAt,
-  splitHeads,
-} from './scaledDotProduct.ts';
+import { maskedAttention } from './attentionMask.ts';
+import { joinHeads, splitHeads } from './scaledDotProduct.ts';
 import { type Expanded, type ExpansionSite, type Rule, staticDim } from '../site.ts';
 
 /**
- * Attention with a weight `[in, q + k + v]` of known width: bias, mask_index in the forms of {@link maskAddend}, past and
+ * Attention with a weight `[in, q + k + v]` of known width: bias, mask_index in the forms of `maskAddend`, past and
  * present `[2, batch, heads, positions, width]`, attention_bias, `unidirectional`, `qkv_hidden_sizes`, `scale`,
  * `mask_filter_value`. Not: rotary embedding inside, a past buffer that is shared with the present.
  *
@@ -68,24 +58,17 @@ export function selfAttention(
 ): Expanded {
   const { g } = site;
   const { mask, past, attentionBias } = inputs;
-  const heads = site.int('num_heads', 0);
-  if (heads < 1 || site.int('do_rotary', 0) !== 0 || site.int('past_present_share_buffer', 0) !== 0) return undefined;
-  const cached = [0, 1].map((i) => past && g.Squeeze(g.Slice(past, [i], [i + 1], [0]), [0]));
-  const q = splitHeads(site, inputs.q, heads);
-  const k = appended(site, cached[0], splitHeads(site, inputs.k, heads));
-  const v = appended(site, cached[1], splitHeads(site, inputs.v, heads));
-  const unidirectional = site.int('unidirectional', 0) === 1 && staticDim(q, 2) !== 1;
-  const masks: (Value | undefined)[] = [attentionBias];
-  if (mask || unidirectional) {
-    const [queries, keys] = [sizeAt(site, q, 2), sizeAt(site, k, 2)];
-    const before = past && g.Sub(keys, queries);
-    const filter = site.float('mask_filter_value', -10000);
-    const addend = mask && maskAddend(site, mask, { batched: inputs.q, queries, keys, past: before, filter });
-    if (mask && !addend) return undefined;
-    masks.push(addend, unidirectional ? additive(site, causal(site, queries, keys, before), lowest(site)) : undefined);
-  }
-  const score = scores(site, q, k, site.float('scale', 0) || undefined, masks);
-  if (!score) return undefined;
-  const present = site.wants(1) ? g.Concat([g.Unsqueeze(k, [0]), g.Unsqueeze(v, [0])], 0) : undefined;
-  return [joinHeads(site, attend(site, score, v)), present];
+  const heads = site.of('num_heads');
+  if (heads < 1 || site.of('do_rotary') !== 0 || site.int('past_present_share_buffer', 0) !== 0) return undefined;
+  const [pastKey, pastValue] = [0, 1].map((i) => past && g.Squeeze(g.Slice(past, [i], [i + 1], [0]), [0]));
+  const [q, k, v] = [inputs.q, inputs.k, inputs.v].map((each) => splitHeads(site, each, heads)) as [
+    Value,
+    Value,
+    Value,
+  ];
+  const attended = maskedAttention(site, { q, k, v, batched: inputs.q, mask, attentionBias, pastKey, pastValue });
+  if (!attended) return undefined;
+  const { hidden, keys, values } = attended;
+  const present = site.wants(1) ? g.Concat([g.Unsqueeze(keys, [0]), g.Unsqueeze(values, [0])], 0) : undefined;
+  return [joinHeads(site, hidden), present];
 }

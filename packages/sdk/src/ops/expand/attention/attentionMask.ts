@@ -1,12 +1,12 @@
-/** @file The forms of mask_index and key_padding_mask in ONNX Runtime's attention, as something to add to the scores. */
+/** @file ONNX Runtime's attention by head, and the forms of mask_index and key_padding_mask, as something to add to the scores. */
 
 import type { Value } from '../../../graph/builder.ts';
 import { multiply } from '../../dim.ts';
-import { additive, positive, range, sizeAt } from './scaledDotProduct.ts';
-import type { ExpansionSite } from '../site.ts';
+import { additive, appended, attend, causal, lowest, positive, range, scores, sizeAt } from './scaledDotProduct.ts';
+import { type ExpansionSite, staticDim } from '../site.ts';
 
 /** What the meaning of a mask depends on. */
-export interface MaskContext {
+interface MaskContext {
   /** A value whose first axis is the batch, for its size. */
   readonly batched: Value;
   /** Number of queries and of keys, one-dimensional of one element. */
@@ -22,7 +22,7 @@ export interface MaskContext {
  * A mask as an addend of `[batch, heads, queries, keys]`: lengths `[batch]`; ends and starts `[2·batch]`; ones and zeros
  * `[batch, keys]`, `[batch, queries, keys]` or `[batch, 1, longest, longest]`. Undefined where the form is not known.
  */
-export function maskAddend(site: ExpansionSite, mask: Value, context: MaskContext): Value | undefined {
+function maskAddend(site: ExpansionSite, mask: Value, context: MaskContext): Value | undefined {
   const { g } = site;
   const { past, queries, keys, filter } = context;
   const hide = (condition: Value): Value => additive(site, condition, filter);
@@ -62,4 +62,34 @@ function withinBounds(site: ExpansionSite, mask: Value, { batched, keys }: MaskC
   const ends = g.emit('Slice', [bounds, g.ints([0]), size, g.ints([0])]);
   const starts = g.emit('Slice', [bounds, size, g.Add(size, size), g.ints([0])]);
   return g.And(g.Less(columns, g.Unsqueeze(ends, [1])), g.GreaterOrEqual(columns, g.Unsqueeze(starts, [1])));
+}
+
+/**
+ * Attention of queries, keys and values by head behind a past, masked as ONNX Runtime's operators are: by mask_index or
+ * key_padding_mask, attention_bias and `unidirectional`, with `scale` and `mask_filter_value`. Undefined where the form of the
+ * mask is not known, or a size that is needed.
+ */
+export function maskedAttention(
+  site: ExpansionSite,
+  inputs: Readonly<
+    Record<'q' | 'k' | 'v' | 'batched', Value> &
+      Record<'mask' | 'attentionBias' | 'pastKey' | 'pastValue', Value | undefined>
+  >,
+): Readonly<Record<'hidden' | 'keys' | 'values' | 'score', Value>> | undefined {
+  const { q, batched, mask, attentionBias, pastKey, pastValue } = inputs;
+  const keys = appended(site, pastKey, inputs.k);
+  const values = appended(site, pastValue, inputs.v);
+  const unidirectional = site.int('unidirectional', 0) === 1 && staticDim(q, 2) !== 1;
+  const masks: (Value | undefined)[] = [attentionBias];
+  if (mask || unidirectional) {
+    const [queryCount, keyCount] = [sizeAt(site, q, 2), sizeAt(site, keys, 2)];
+    const past = pastKey && sizeAt(site, pastKey, 2);
+    const filter = site.float('mask_filter_value', -10000);
+    const addend = mask && maskAddend(site, mask, { batched, queries: queryCount, keys: keyCount, past, filter });
+    if (mask && !addend) return undefined;
+    const seen = unidirectional ? causal(site, queryCount, keyCount, past) : undefined;
+    masks.push(addend, seen && additive(site, seen, lowest(site)));
+  }
+  const score = scores(site, q, keys, site.float('scale', 0) || undefined, masks);
+  return score && { hidden: attend(site, score, values), keys, values, score };
 }

@@ -4,7 +4,7 @@ import type { Value } from '../../../graph/builder.ts';
 import { rmsNorm } from '../layerNorm.ts';
 import { rotate } from './rotary.ts';
 import {
-  additive, appended, attend, causal, joinHeads, lowest, range, repeatHeads, scores, sizeAt, splitHeads,
+  additive, appended, attend, causal, joinHeads, lowest, range, repeatHeads, scores, sizeAt, softcapped, splitHeads,
 } from './scaledDotProduct.ts'; // prettier-ignore
 import { type ExpansionSite, rankOf, type Rule, staticDim } from '../site.ts';
 
@@ -19,7 +19,7 @@ import { type ExpansionSite, rankOf, type Rule, staticDim } from '../site.ts';
 export const groupQueryAttention: Rule = (site) => {
   const [query, key, value, pastKey, pastValue, , , cos, sin, ids, attentionBias, headSink] = site.inputs;
   const [kScale, vScale, qNorm, kNorm, ...others] = site.inputs.slice(12);
-  const [heads, groups] = [site.int('num_heads', 0), site.int('kv_num_heads', 0)];
+  const [heads, groups] = [site.of('num_heads'), site.of('kv_num_heads')];
   const isKnown =
     [kScale, vScale, ...others].every((each) => !each) &&
     !qNorm === !kNorm &&
@@ -44,7 +44,6 @@ export const groupQueryAttention: Rule = (site) => {
   const k = appended(site, pastKey, turned[1]);
   const v = appended(site, pastValue, splitHeads(site, apart.v, groups));
   const window = site.int('local_window_size', -1);
-  const softcap = site.float('softcap', 0);
   const score = scores(
     site,
     turned[0],
@@ -53,7 +52,7 @@ export const groupQueryAttention: Rule = (site) => {
     [],
   );
   if (!score) return undefined;
-  const capped = softcap > 0 ? g.Mul(g.Tanh(g.Div(score, site.scalar(softcap))), site.scalar(softcap)) : score;
+  const capped = softcapped(site, score);
   const seen = causal(site, queries, sizeAt(site, k, 2), past, window > 0 ? window : undefined);
   const masked = g.Add(attentionBias ? g.Add(capped, attentionBias) : capped, additive(site, seen, lowest(site)));
   const sink = headSink
@@ -104,7 +103,7 @@ function rotated(
     readonly past: Value | undefined;
   },
 ): readonly [Value, Value] | undefined {
-  if (site.int('do_rotary', 0) !== 1) return [q, k];
+  if (site.of('do_rotary') !== 1) return [q, k];
   const { cos, sin, ids, queries, past } = tables;
   if (!cos || !sin) return undefined;
   const { g } = site;

@@ -1,24 +1,14 @@
 /** @file MultiHeadAttention and DecoderMaskedMultiHeadAttention: attention behind projections that stand outside. */
 
 import type { Value } from '../../../graph/builder.ts';
-import { maskAddend } from './attentionMask.ts';
-import {
-  additive,
-  appended,
-  attend,
-  causal,
-  joinHeads,
-  lowest,
-  scores,
-  sizeAt,
-  splitHeads,
-} from './scaledDotProduct.ts';
+import { maskedAttention } from './attentionMask.ts';
+import { joinHeads, splitHeads } from './scaledDotProduct.ts';
 import { type Expanded, type ExpansionSite, rankOf, type Rule, staticDim } from '../site.ts';
 
 /**
  * MultiHeadAttention with query `[batch, queries, hidden]` and key and value `[batch, keys, hidden]` or
  * `[batch, heads, keys, width]`; query, key and value packed as `[batch, positions, heads, 3, width]`; key and value
- * packed as `[batch, keys, heads, 2, width]`. With bias, key_padding_mask in the forms of {@link maskAddend},
+ * packed as `[batch, keys, heads, 2, width]`. With bias, key_padding_mask in the forms of `maskAddend`,
  * attention_bias, past and present, `unidirectional`, `scale`, `mask_filter_value`, and the scores as output 3. Not: a
  * past buffer shared with the present, beam search.
  */
@@ -51,27 +41,12 @@ interface Inputs {
 }
 
 function crossAttention(site: ExpansionSite, inputs: Inputs): Expanded {
-  const heads = site.int('num_heads', 0);
+  const heads = site.of('num_heads');
   const { query, mask, attentionBias, pastKey, pastValue } = inputs;
   const fresh = heads > 0 ? freshHeads(site, inputs, heads) : undefined;
   if (!query || !fresh || !pastKey !== !pastValue) return undefined;
-  const { q } = fresh;
-  const k = appended(site, pastKey, fresh.k);
-  const v = appended(site, pastValue, fresh.v);
-  const unidirectional = site.int('unidirectional', 0) === 1 && staticDim(q, 2) !== 1;
-  const masks: (Value | undefined)[] = [attentionBias];
-  if (mask || unidirectional) {
-    const [queries, keys] = [sizeAt(site, q, 2), sizeAt(site, k, 2)];
-    const past = pastKey && sizeAt(site, pastKey, 2);
-    const filter = site.float('mask_filter_value', -10000);
-    const addend = mask && maskAddend(site, mask, { batched: query, queries, keys, past, filter });
-    if (mask && !addend) return undefined;
-    masks.push(addend, unidirectional ? additive(site, causal(site, queries, keys, past), lowest(site)) : undefined);
-  }
-  const score = scores(site, q, k, site.float('scale', 0) || undefined, masks);
-  if (!score) return undefined;
-  const hidden = attend(site, score, v);
-  return [joinHeads(site, hidden), k, v, score];
+  const attended = maskedAttention(site, { ...fresh, batched: query, mask, attentionBias, pastKey, pastValue });
+  return attended && [joinHeads(site, attended.hidden), attended.keys, attended.values, attended.score];
 }
 
 /** Query, key and value as `[batch, heads, positions, width]`, the bias added, without the past. */

@@ -58,13 +58,13 @@ export const rotaryEmbedding: Rule = (site) => {
   const { g } = site;
   const half = staticDim(cos, 1);
   if (half === undefined) return undefined;
-  const heads = site.int('num_heads', 0);
+  const heads = site.of('num_heads');
   const hidden = staticDim(x, 2);
   const width = heads > 0 ? hidden && hidden / heads : 2 * half;
   const positions = positionRows(site, x, ids);
   if (!positions) return undefined;
   const table = (values: Value): Value => g.Unsqueeze(g.Gather(values, positions, 0), [1]);
-  const rotation = { cos: table(cos), sin: table(sin), interleaved: site.int('interleaved', 0) === 1 };
+  const rotation = { cos: table(cos), sin: table(sin), interleaved: site.of('interleaved') === 1 };
   return byHead(site, x, width, (each) => rotate(site, each, rotation));
 };
 
@@ -88,8 +88,8 @@ export const standardRotaryEmbedding: Rule = (site) => {
   if (!x || !cos || !sin) return undefined;
   const { g } = site;
   const table = (values: Value): Value => g.Unsqueeze(ids ? g.Gather(values, ids, 0) : values, [1]);
-  const rotation = { cos: table(cos), sin: table(sin), interleaved: site.int('interleaved', 0) === 1 };
-  const heads = site.int('num_heads', 0);
+  const rotation = { cos: table(cos), sin: table(sin), interleaved: site.of('interleaved') === 1 };
+  const heads = site.of('num_heads');
   const hidden = staticDim(x, 2);
   return byHead(site, x, heads > 0 && hidden !== undefined ? hidden / heads : undefined, (each) =>
     rotate(site, each, rotation),

@@ -105,6 +105,12 @@ export function scores(
   return masks.reduce<Value>((sum, mask) => (mask ? g.Add(sum, mask) : sum), scaled);
 }
 
+/** Scores kept within ±`softcap`, where the node has one. */
+export function softcapped(site: ExpansionSite, score: Value): Value {
+  const softcap = site.float('softcap', 0);
+  return softcap > 0 ? site.g.Mul(site.g.Tanh(site.g.Div(score, site.scalar(softcap))), site.scalar(softcap)) : score;
+}
+
 /**
  * Every query's mean of the values by the softmax of its scores: `[batch, heads, queries, width]`.
  *

@@ -11,6 +11,7 @@ import {
   repeatHeads,
   scores,
   sizeAt,
+  softcapped,
   splitHeads,
 } from './scaledDotProduct.ts';
 import { type ExpansionSite, rankOf, type Rule, staticDim } from '../site.ts';
@@ -25,8 +26,8 @@ export const standardAttention: Rule = (site) => {
   const [query, key, value, mask, pastKey, pastValue, lengths] = site.inputs;
   if (!query || !key || !value || !pastKey !== !pastValue) return undefined;
   const isJoined = rankOf(query) === 3;
-  const heads = isJoined ? site.int('q_num_heads', 0) : staticDim(query, 1);
-  const groups = isJoined ? site.int('kv_num_heads', 0) : staticDim(key, 1);
+  const heads = isJoined ? site.of('q_num_heads') : staticDim(query, 1);
+  const groups = isJoined ? site.of('kv_num_heads') : staticDim(key, 1);
   if (!heads || !groups || heads % groups !== 0 || ![3, 4].includes(rankOf(query) ?? 0)) return undefined;
   const { g } = site;
   const byHead = (x: Value, count: number): Value => (isJoined ? splitHeads(site, x, count) : x);
@@ -37,8 +38,7 @@ export const standardAttention: Rule = (site) => {
 
   const plain = scores(site, q, repeatHeads(site, k, groups, times), site.float('scale', undefined), []);
   if (!plain) return undefined;
-  const softcap = site.float('softcap', 0);
-  const capped = softcap > 0 ? g.Mul(g.Tanh(g.Div(plain, site.scalar(softcap))), site.scalar(softcap)) : plain;
+  const capped = softcapped(site, plain);
   const masks = maskAddends(site, { q, k, mask, pastKey, lengths });
   if (!masks) return undefined;
   const score = masks.reduce((sum, each) => g.Add(sum, each), capped);

@@ -17,16 +17,16 @@ const fourBits: ReadonlySet<number | undefined> = new Set([21, 22]);
 export const gatherBlockQuantized: Rule = (site) => {
   const [data, indices, scales, zeroPoints] = site.inputs;
   if (data && indices && scales && fourBits.has(site.constant(data)?.dataType) && site.opset >= 21) {
-    const blocks = { axis: site.int('quantize_axis', 1), block_size: site.int('block_size', 128) };
+    const blocks = { axis: site.of('quantize_axis'), block_size: site.of('block_size') };
     const table = site.named(site.g.emit('DequantizeLinear', [data, scales, zeroPoints], blocks), 'weight');
-    return site.layer(site.g.Gather(table, indices, site.int('gather_axis', 0)));
+    return site.layer(site.g.Gather(table, indices, site.of('gather_axis')));
   }
   const shape = staticShape(data);
-  const bits = site.int('bits', 4);
-  const size = site.int('block_size', 128);
+  const bits = site.of('bits');
+  const size = site.of('block_size');
   if (!data || !indices || !scales || shape?.length !== 2 || data.type !== 'uint8' || ![2, 4, 8].includes(bits))
     return undefined;
-  if (site.int('gather_axis', 0) !== 0 || ![1, -1].includes(site.int('quantize_axis', 1))) return undefined;
+  if (site.of('gather_axis') !== 0 || ![1, -1].includes(site.of('quantize_axis'))) return undefined;
   const { g } = site;
   const width = (shape[1]! * 8) / bits;
   const blocks = Math.ceil(width / size);

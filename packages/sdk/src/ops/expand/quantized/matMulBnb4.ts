@@ -34,10 +34,10 @@ export const matMulBnb4: Rule = (site) => {
 /** The weight of a MatMulBnb4 as float32 `[N, K]`; undefined for the forms above that are not covered. */
 export function bnb4Weight(site: ExpansionSite): Value | undefined {
   const [a, packed, largest] = site.inputs;
-  const [K, N, size] = [site.int('K', 0), site.int('N', 0), site.int('block_size', 0)];
-  const values = bnb4Numbers(site.int('quant_type', -1));
+  const [K, N, size] = [site.int('K', 0), site.int('N', 0), site.of('block_size')];
+  const values = bnb4Numbers(site.of('quant_type'));
   if (!a || !packed || !largest || !values || K < 1 || N < 1 || size < 1 || (K * N) % size !== 0) return undefined;
-  if (site.int('transB', 1) !== 1) return undefined;
+  if (site.of('transB') !== 1) return undefined;
   const { g } = site;
   const byte = (value: number): Value => g.constant({ type: 'uint8', dims: [], data: Uint8Array.of(value) });
   const shifted = (x: Value, direction: string): Value => g.emit('BitShift', [x, byte(4)], { direction });

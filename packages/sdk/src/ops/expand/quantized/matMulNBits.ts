@@ -42,7 +42,7 @@ export const matMulNBits: Rule = (site) => {
  */
 export function nBitsWeight(site: ExpansionSite): Value | undefined {
   const [a, packed, scales, zeroPoints, order] = site.inputs;
-  const [K, N, bits, size] = [site.int('K', 0), site.int('N', 0), site.int('bits', 4), site.int('block_size', 0)];
+  const [K, N, bits, size] = [site.int('K', 0), site.int('N', 0), site.of('bits'), site.of('block_size')];
   if (!a || !packed || !scales || order || packed.type !== 'uint8' || site.int('weight_prepacked', 0) !== 0)
     return undefined;
   if (![2, 4, 8].includes(bits) || K < 1 || N < 1 || size < 1) return undefined;

@@ -45,16 +45,16 @@ export const qLinearConv: Rule = (site) => {
 
 /** QGemm: `alpha · op(A) · op(B) + C` with transA and transB; floats where it has no scale for the result. */
 export const qGemm: Rule = (site) => {
-  const [a, b] = [operand(site, 0), operand(site, 3, site.int('transB', 0) === 1 ? 0 : 1)];
+  const [a, b] = [operand(site, 0), operand(site, 3, site.of('transB') === 1 ? 0 : 1)];
   const [aScale, bScale, c] = [site.inputs[1], site.inputs[4], site.inputs[6]];
-  const alpha = site.float('alpha', 1);
+  const alpha = site.of('alpha');
   if (!a || !b || !aScale || !bScale || count(aScale) !== 1) return undefined;
   const { g } = site;
   const shift = c && dequantized(site, c, scaleProduct(site, aScale, bScale, alpha), undefined);
   if (c && !shift) return undefined;
   const product = g.Gemm(a, site.named(b, 'weight'), shift, {
-    transA: site.int('transA', 0) === 1,
-    transB: site.int('transB', 0) === 1,
+    transA: site.of('transA') === 1,
+    transB: site.of('transB') === 1,
     ...(alpha === 1 ? {} : { alpha }),
   });
   const y = site.layer(product);
@@ -148,5 +148,5 @@ export const linearQuantization =
 
 /** What `compute` makes of x, whose channels are last with `channels_last`. */
 function withChannels(site: ExpansionSite, x: Value, compute: (x: Value) => Value): Value | undefined {
-  return site.int('channels_last', 0) === 1 ? channelsFirst(site, x, compute) : compute(x);
+  return site.of('channels_last') === 1 ? channelsFirst(site, x, compute) : compute(x);
 }

@@ -5,6 +5,8 @@ import { type Feeds, int64 } from '../../../runtime/tensor.ts';
 import type { MetricCollector, Metrics } from '../../dataset.ts';
 import type { Outputs } from '../../predictor.ts';
 import { scoresOf } from '../classification/scores.ts';
+import { bootstrapIntervals, drawsFor } from '../statistics/bootstrap.ts';
+import type { Measure } from '../statistics/measure.ts';
 import { JoinedWindows, type MeanAnswer, meanNumbers, type PartAnswer, type WindowAnswers } from './joinedWindows.ts';
 
 /** Sums up the answers about records. */
@@ -17,6 +19,33 @@ export interface Tally<Truth, Scores extends Metrics> {
   intervals?(): ReturnType<NonNullable<MetricCollector['intervals']>>;
   /** Counts by true and named class, where there are classes. */
   confusion?(): ReturnType<NonNullable<MetricCollector['confusion']>>;
+}
+
+/** A tally that is a measure of all answers; its intervals are drawn over whole records, whose parts are no independent evidence. */
+export abstract class MeasuredTally<Truth, Scores extends Metrics> implements Tally<Truth, Scores> {
+  readonly #seed: number;
+
+  /** `seed` seeds the draws of the intervals. */
+  constructor(seed = 0) {
+    this.#seed = seed;
+  }
+
+  abstract add(record: number, answers: readonly PartAnswer<Truth>[]): void;
+
+  /** The metrics, as a bootstrap asks for them. */
+  protected abstract measure(): Measure<Scores>;
+
+  /** How many records there are, and cells in the table of their answers. */
+  protected abstract get size(): { readonly records: number; readonly cells: number };
+
+  result(): Scores {
+    return this.measure()();
+  }
+
+  intervals(): ReturnType<NonNullable<MetricCollector['intervals']>> {
+    const { records, cells } = this.size;
+    return bootstrapIntervals(this.measure(), records, { seed: this.#seed, samples: drawsFor(cells) });
+  }
 }
 
 /** Reads the answers in a batch, given the outputs of each adapter that answers. */

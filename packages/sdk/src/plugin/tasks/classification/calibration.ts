@@ -1,7 +1,9 @@
-/** @file Temperature scaling: scores divided by one number, so that probabilities say how often the answer is right. */
+/** @file Held-out scores, and temperature scaling: scores divided by one number, so that probabilities say how often the answer is right. */
 
+import type { ReportRequest } from '../../preparedTask.ts';
 import type { TaskModel } from '../../taskModel.ts';
-import { logSumExp, type Scores } from './scores.ts';
+import { type BatchSource, heldOut } from '../batches.ts';
+import { logSumExp, type Scores, scoresOf } from './scores.ts';
 
 /** Scores and the classes that are true, one per row. */
 export interface LabelledScores extends Scores {
@@ -49,22 +51,36 @@ function slope({ rows, classes, data, truths }: LabelledScores, inverse: number)
   return sum;
 }
 
+/** The answer for one example. */
+export interface ClassAnswer {
+  /** The example's number in its dataset. */
+  readonly index: number;
+  /** Number of the class that is right. */
+  readonly truth: number;
+  /** Number of the class that the model names. */
+  readonly answer: number;
+  /** Probability of the answer. */
+  readonly confidence: number;
+}
+
+/** The answers that scores give when they are divided by the temperature. */
+export function answersOf({ rows, classes, data, truths }: LabelledScores, temperature = 1): ClassAnswer[] {
+  return Array.from({ length: rows }, (_, index) => {
+    const row = data.subarray(index * classes, (index + 1) * classes).map((score) => score / temperature);
+    const answer = row.reduce((best, score, c) => (score > row[best]! ? c : best), 0);
+    return { index, truth: truths[index]!, answer, confidence: Math.exp(row[answer]! - logSumExp(row)) };
+  });
+}
+
 /** Answers by confidence, in bins of equal width from 0 to 1; those without answers are left out. */
-export function reliability(
-  { rows, classes, data, truths }: LabelledScores,
-  temperature = 1,
-  bins = 15,
-): readonly ConfidenceBin[] {
+export function reliability(scores: LabelledScores, temperature = 1, bins = 15): readonly ConfidenceBin[] {
   const all = Array.from({ length: bins }, () => ({ count: 0, confidence: 0, right: 0 }));
-  for (let i = 0; i < rows; i++) {
-    const row = data.subarray(i * classes, (i + 1) * classes).map((score) => score / temperature);
-    const best = row.reduce((top, score, c) => (score > row[top]! ? c : top), 0);
-    const confidence = Math.exp(row[best]! - logSumExp(row));
+  for (const { truth, answer, confidence } of answersOf(scores, temperature)) {
     // Bins are open at their lower end, as in Guo et al.
     const bin = all[Math.min(bins - 1, Math.max(0, Math.ceil(confidence * bins) - 1))]!;
     bin.count++;
     bin.confidence += confidence;
-    if (best === truths[i]) bin.right++;
+    if (answer === truth) bin.right++;
   }
   return all.flatMap(({ count, confidence, right }) =>
     count === 0 ? [] : [{ count, confidence: confidence / count, accuracy: right / count }],
@@ -83,4 +99,32 @@ export function calibrationError(bins: readonly ConfidenceBin[]): number {
 export function temperatureOf({ learned }: TaskModel): number {
   const temperature = learned?.['temperature'];
   return typeof temperature === 'number' && temperature > 0 ? temperature : 1;
+}
+
+/** Held-out examples and their classes. */
+export interface LabelledExamples<Example> extends BatchSource<Example> {
+  /** The number of each example's class. */
+  readonly truths: readonly number[];
+}
+
+/**
+ * Scores of all examples, in their order.
+ *
+ * @throws OnnxLoraError `INPUT_INVALID` when the output is missing or of another shape; `LOSS_NOT_FINITE` when a score
+ *   is NaN or infinite
+ */
+export async function heldOutScores<Example>(
+  examples: LabelledExamples<Example>,
+  request: Pick<ReportRequest, 'run' | 'batchSize'>,
+  { output, labels }: { readonly output: string; readonly labels: readonly string[] },
+): Promise<LabelledScores> {
+  const { dataset, truths } = examples;
+  const data = new Float32Array(dataset.length * labels.length);
+  let at = 0;
+  for await (const { outputs } of heldOut(examples, request)) {
+    const { data: rows } = scoresOf(outputs, output, labels.length);
+    data.set(rows, at);
+    at += rows.length;
+  }
+  return { rows: dataset.length, classes: labels.length, data, truths };
 }

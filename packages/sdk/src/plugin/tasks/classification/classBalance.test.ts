@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { balancedWeights, classWeights } from './classBalance.ts';
+import { balancedWeights, classWeights } from './lossWeights.ts';
 
 describe('class weights', () => {
   test('are those of scikit-learn and of Cui et al.', () => {

@@ -7,18 +7,24 @@ import type { Metrics } from '../../dataset.ts';
 import type { HeadValues, PreparedTask, Task } from '../../preparedTask.ts';
 import type { TaskModel } from '../../taskModel.ts';
 import { settingsOf } from '../../settings.ts';
-import { telling } from '../../data/splits.ts';
+import { telling } from '../../data/splits/splits.ts';
 import { classifierSettings } from '../taskSettings.ts';
-import { heldOut } from '../heldOut.ts';
+import { heldOut } from '../batches.ts';
 import { listed } from '../listed.ts';
-import { boundExamples, type Examples, type HeadOption, type Labelled, type OpenedExamples } from '../examples.ts';
+import {
+  boundExamples,
+  type Examples,
+  type HeadOption,
+  type Labelled,
+  type OpenedExamples,
+  probedHead,
+} from '../examples.ts';
 import { softmaxRows } from '../statistics/classMeasure.ts';
-import { fitTemperature, type LabelledScores, temperatureOf } from './calibration.ts';
+import { answersOf, fitTemperature, heldOutScores, type LabelledScores, temperatureOf } from './calibration.ts';
 import { chooseHead, type TaskHead } from './chooseHead.ts';
 import { ClassificationMetrics, type ClassificationScores } from './classificationMetrics.ts';
-import { answersOf, calibrationSection, classTable, worstMistakes } from './classificationSections.ts';
-import { differentLabels } from './dataLabels.ts';
-import { heldOutScores } from './heldOutScores.ts';
+import { calibrationSection, classTable, worstMistakes } from './classificationSections.ts';
+import { differentLabels } from './modelLabels.ts';
 import { type ClassWeighting, weightOfBatch, weightsOf } from './lossWeights.ts';
 
 /** Options of tasks with one class per example. */
@@ -86,6 +92,7 @@ async function prepare<Item extends object, Record, Scores extends Metrics>(
       seed: opened.seed,
     });
   const { blend, probe } = opened;
+  const isClass = (example: number): number[] => labels.map((_, c) => Number(bound.targetOf(example) === c));
   const blended: typeof collate = async (batch) => {
     const draw = batch[0]?.draw;
     const { inputs, targets } = await collate(batch);
@@ -94,17 +101,7 @@ async function prepare<Item extends object, Record, Scores extends Metrics>(
   return {
     ...shared,
     ...(blend && { collate: blended }),
-    ...(head && {
-      head: {
-        ...head,
-        ...(probe && {
-          probe: (features) => {
-            const wanted = (example: number): number[] => labels.map((_, c) => Number(bound.targetOf(example) === c));
-            return classProbe(probe(features, wanted), labels.length);
-          },
-        }),
-      },
-    }),
+    ...probedHead(head, probe && ((features) => classProbe(probe(features, isClass), labels.length))),
     loss: (g, outputs, { labels: truths }) =>
       crossEntropy(g, outputs[output]!, truths!, { labelSmoothing, weight: weights }),
     lossWeight: (batch) => weightOfBatch(batch, weights),

@@ -1,9 +1,8 @@
 /** @file Accuracy, macro-F1, cross-entropy and the confusion matrix of a classifier. */
 
 import type { MetricCollector, Metrics, MetricsNamed } from '../../dataset.ts';
-import { AnswerMetrics, type Tally, wholeAnswers, wrongTargets } from '../answers/answerMetrics.ts';
+import { AnswerMetrics, MeasuredTally, wholeAnswers, wrongTargets } from '../answers/answerMetrics.ts';
 import { meanClasses, type PartAnswer } from '../answers/joinedWindows.ts';
-import { bootstrapIntervals, drawsFor } from '../statistics/bootstrap.ts';
 import { areaMeasure, type ClassScores, namedMeasure, softmaxRows } from '../statistics/classMeasure.ts';
 import { type Measure, pickMetrics } from '../statistics/measure.ts';
 import { bestClasses, logSumExp } from './scores.ts';
@@ -34,7 +33,7 @@ interface Cell {
 }
 
 /** Counts of answers by what is true and what was named: of the parts of records there may be millions. */
-export class ClassTally<Scores extends Metrics = Metrics> implements Tally<number, Scores> {
+export class ClassTally<Scores extends Metrics = Metrics> extends MeasuredTally<number, Scores> {
   readonly #options: ClassTallyOptions;
   readonly #names: readonly ClassMetricName[];
   readonly #cells = new Map<string, Cell>();
@@ -45,6 +44,7 @@ export class ClassTally<Scores extends Metrics = Metrics> implements Tally<numbe
   /** For the classes of a task; see {@link ClassTallyOptions}. */
   constructor(options: ClassTallyOptions) {
     const { labels, metrics = ['accuracy', 'top5', 'macroF1', 'loss'] } = options;
+    super(options.seed);
     this.#options = options;
     this.#names = metrics.filter((name) => name !== 'top5' || labels.length > 5);
   }
@@ -82,16 +82,9 @@ export class ClassTally<Scores extends Metrics = Metrics> implements Tally<numbe
     return this.#names.includes('auroc') || this.#names.includes('auprc');
   }
 
-  /** NaN before the first example. */
-  result(): Scores {
-    return this.#measure()();
-  }
-
-  /** Records are drawn whole, for the parts of one are no independent evidence. */
-  intervals(): ReturnType<NonNullable<MetricCollector['intervals']>> {
-    const { labels, seed = 0 } = this.#options;
-    const samples = drawsFor(this.#hasAreas ? this.#ranked.length * labels.length : this.#cells.size);
-    return bootstrapIntervals(this.#measure(), this.#records, { seed, samples });
+  protected get size(): { records: number; cells: number } {
+    const cells = this.#hasAreas ? this.#ranked.length * this.#options.labels.length : this.#cells.size;
+    return { records: this.#records, cells };
   }
 
   /** Classes that are present, true or named, in the model's order. */
@@ -105,7 +98,8 @@ export class ClassTally<Scores extends Metrics = Metrics> implements Tally<numbe
     return { labels: seen.map((c) => labels[c] ?? String(c)), counts };
   }
 
-  #measure(): Measure<Scores> {
+  /** NaN before the first example. */
+  protected measure(): Measure<Scores> {
     const classes = this.#options.labels.length;
     const cells = [...this.#cells.values()];
     const named = namedMeasure({

@@ -2,32 +2,10 @@
 
 import type { MetricCollector } from '../../dataset.ts';
 import type { ReportSection } from '../../reportSection.ts';
-import { calibrationError, type LabelledScores, reliability } from './calibration.ts';
-import { logSumExp } from './scores.ts';
+import { calibrationError, type ClassAnswer, type LabelledScores, reliability } from './calibration.ts';
 
 /** Counts of answers, as a collector gives them. */
 type Confusion = ReturnType<NonNullable<MetricCollector['confusion']>>;
-
-/** The answer for one example. */
-export interface ClassAnswer {
-  /** The example's number in its dataset. */
-  readonly index: number;
-  /** Number of the class that is right. */
-  readonly truth: number;
-  /** Number of the class that the model names. */
-  readonly answer: number;
-  /** Probability of the answer. */
-  readonly confidence: number;
-}
-
-/** The answers that scores give when they are divided by the temperature. */
-export function answersOf({ rows, classes, data, truths }: LabelledScores, temperature = 1): ClassAnswer[] {
-  return Array.from({ length: rows }, (_, index) => {
-    const row = data.subarray(index * classes, (index + 1) * classes).map((score) => score / temperature);
-    const answer = row.reduce((best, score, c) => (score > row[best]! ? c : best), 0);
-    return { index, truth: truths[index]!, answer, confidence: Math.exp(row[answer]! - logSumExp(row)) };
-  });
-}
 
 /** The wrong answers, those that are given most confidently first. */
 export function worstMistakes(

@@ -8,8 +8,8 @@ import type { HeadValues, PreparedTask, ReportRequest, Task } from '../../prepar
 import type { ReportSection } from '../../reportSection.ts';
 import { settingsOf } from '../../settings.ts';
 import type { TaskModel } from '../../taskModel.ts';
-import { boundExamples, type Examples, type HeadOption, type Labelled } from '../examples.ts';
-import { heldOut } from '../heldOut.ts';
+import { boundExamples, type Examples, type HeadOption, type Labelled, probedHead } from '../examples.ts';
+import { heldOut } from '../batches.ts';
 import { labellingSettings } from '../taskSettings.ts';
 import { listed } from '../listed.ts';
 import { f1 } from '../statistics/labelMeasure.ts';
@@ -94,12 +94,7 @@ async function prepare<Item extends object, Record, Scores extends Metrics>(
   };
   return {
     ...shared,
-    ...(head && {
-      head: {
-        ...head,
-        ...(probe && { probe: (features) => labelProbe(probe(features, bound.targetOf)) }),
-      },
-    }),
+    ...probedHead(head, probe && ((features) => labelProbe(probe(features, bound.targetOf)))),
     loss: (g, outputs, truths) => binaryCrossEntropy(g, outputs[output]!, truths['labels']!, { posWeight: weights }),
     lossWeight: ({ labels: own }) => own!.dims[0]!,
     metrics,

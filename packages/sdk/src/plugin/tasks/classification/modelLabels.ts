@@ -1,4 +1,4 @@
-/** @file The classes a model knows: their names and order, from `config.json`, and how folders map to them. */
+/** @file The classes of data and those a model knows: their names and order, and how one maps to the other. */
 
 import { didYouMean, OnnxLoraError } from '../../../errors.ts';
 import type { TaskModel } from '../../taskModel.ts';
@@ -93,5 +93,30 @@ export function matchLabels(
   throw new OnnxLoraError(
     'DATA_INVALID',
     `The classes of "${root}" are not the classes of "${model.name}". The data's classes (${names.length}): ${listed(names, 20)}. The model's classes (${classes}): ${listed(labels, 20)}. Not among them: ${listed(unknown, 20)}.${didYouMean(unknown[0]!, labels)} Rename them after the model's classes; or, to teach it these ${names.length} classes in their place, have it get a new head (head: 'new', --set head=new).`,
+  );
+}
+
+/** How the data is spoken of. */
+export interface DataWords {
+  /** What the data is called. */
+  readonly root: string;
+  /** What its examples are called, in the plural: `images`. */
+  readonly noun: string;
+}
+
+/**
+ * The different labels of all examples, in the order of their code units.
+ *
+ * @throws OnnxLoraError `DATA_INVALID` for fewer than two
+ */
+export function differentLabels(labels: Iterable<string>, { root, noun }: DataWords): readonly string[] {
+  // The default order compares code units; a locale's would differ from machine to machine.
+  const names = [...new Set(labels)].sort();
+  if (names.length >= 2) return names;
+  throw new OnnxLoraError(
+    'DATA_INVALID',
+    names.length === 0
+      ? `The ${noun} of "${root}" have no labels. Put the ${noun} of each class into a folder of its own, or name their labels in a manifest.`
+      : `"${root}" has one class only, "${names[0]}". A classifier needs at least two: add another class.`,
   );
 }

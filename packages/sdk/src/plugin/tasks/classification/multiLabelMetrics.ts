@@ -1,9 +1,8 @@
 /** @file Mean average precision and F1 where an example may have any number of labels. */
 
 import type { MetricCollector, Metrics, MetricsNamed } from '../../dataset.ts';
-import { AnswerMetrics, type Tally, wholeAnswers, wrongTargets } from '../answers/answerMetrics.ts';
+import { AnswerMetrics, MeasuredTally, wholeAnswers, wrongTargets } from '../answers/answerMetrics.ts';
 import { meanLabels, type PartAnswer } from '../answers/joinedWindows.ts';
-import { bootstrapIntervals, drawsFor } from '../statistics/bootstrap.ts';
 import { f1, type LabelCounts, labelMeasure, type LabelMeasures } from '../statistics/labelMeasure.ts';
 import { type Measure, pickMetrics } from '../statistics/measure.ts';
 import { rankingMeasure } from '../statistics/rankingMeasure.ts';
@@ -34,13 +33,14 @@ export interface LabelTallyOptions {
 }
 
 /** Scores of labels, record by record. */
-export class LabelTally<Scores extends Metrics> implements Tally<LabelVector, Scores> {
+class LabelTally<Scores extends Metrics> extends MeasuredTally<LabelVector, Scores> {
   readonly #options: LabelTallyOptions;
   readonly #scores: number[] = [];
   readonly #truths: boolean[] = [];
 
   /** For the labels of a task; see {@link LabelTallyOptions}. */
   constructor(options: LabelTallyOptions) {
+    super(options.seed);
     this.#options = options;
   }
 
@@ -58,17 +58,12 @@ export class LabelTally<Scores extends Metrics> implements Tally<LabelVector, Sc
     return { labels: this.#options.labels.length, scores: this.#scores, truths: this.#truths };
   }
 
-  result(): Scores {
-    return this.#measure()();
-  }
-
-  intervals(): ReturnType<NonNullable<MetricCollector['intervals']>> {
-    const { labels, seed = 0 } = this.#options;
+  protected get size(): { records: number; cells: number } {
     const cells = this.#scores.length;
-    return bootstrapIntervals(this.#measure(), cells / labels.length, { seed, samples: drawsFor(cells) });
+    return { records: cells / this.#options.labels.length, cells };
   }
 
-  #measure(): Measure<Scores> {
+  protected measure(): Measure<Scores> {
     const { labels, scores, truths } = this.all;
     const { thresholds, metrics = ['mAP', 'microF1', 'macroF1', 'loss'] } = this.#options;
     const measure = labelMeasure({ labels, truths, probabilities: scores.map(probability), thresholds });

@@ -2,7 +2,7 @@
 
 import { didYouMean, OnnxLoraError } from '../../../errors.ts';
 import type { GraphPort, HeadInput, TaskModel } from '../../taskModel.ts';
-import { listedPorts } from '../ports.ts';
+import { listedPorts } from '../listed.ts';
 
 /** The name that stands for what a head reads. */
 const BEFORE_HEAD = 'before-head';

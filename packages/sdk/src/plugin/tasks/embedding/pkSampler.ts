@@ -2,6 +2,7 @@
 
 import { OnnxLoraError } from '../../../errors.ts';
 import { drawSeed, Random } from '../../../runtime/random.ts';
+import { placesByValue } from '../../data/splits/splitRecords.ts';
 import type { Dataset } from '../../dataset.ts';
 
 /** Examples of one kind. */
@@ -51,12 +52,7 @@ export class PkSampler<Item> implements Dataset<KindGroup<Item>> {
   constructor(items: KindItems<Item>, grouping: KindGrouping) {
     const { labels } = items;
     const { perGroup, isAugmented, noun } = grouping;
-    const byLabel = new Map<number, number[]>();
-    labels.forEach((label, index) => {
-      const members = byLabel.get(label);
-      if (members) members.push(index);
-      else byLabel.set(label, [index]);
-    });
+    const byLabel = placesByValue(labels);
     const fewest = isAugmented ? 1 : 2;
     const kinds = [...byLabel.values()].filter((members) => members.length >= fewest);
     if (kinds.length < 2) {

@@ -5,12 +5,11 @@ import type { Metrics } from '../../dataset.ts';
 import type { PreparedTask, Task } from '../../preparedTask.ts';
 import type { TaskModel } from '../../taskModel.ts';
 import { boundExamples, type Examples, type HeadOption, type Labelled } from '../examples.ts';
-import { heldOut } from '../heldOut.ts';
+import { heldOut } from '../batches.ts';
 import { noHead } from '../classification/chooseHead.ts';
 import { valueNames } from '../decodeAnswers.ts';
-import { regressionHead } from './regressionHead.ts';
+import { regressionHead, type RegressionOptions, regressionParts, valueTargets } from './regressionParts.ts';
 import { RegressionMetrics, type RegressionScores } from './regressionMetrics.ts';
-import { type RegressionOptions, regressionParts, valueTargets } from './regressionParts.ts';
 import { paritySection, residualSection } from './numberSections.ts';
 
 /**

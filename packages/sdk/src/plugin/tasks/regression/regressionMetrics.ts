@@ -1,9 +1,8 @@
 /** @file How far predicted numbers are from the true ones. */
 
 import type { MetricCollector, Metrics, MetricsNamed } from '../../dataset.ts';
-import { AnswerMetrics, type Tally, wholeAnswers, wrongTargets } from '../answers/answerMetrics.ts';
+import { AnswerMetrics, MeasuredTally, wholeAnswers, wrongTargets } from '../answers/answerMetrics.ts';
 import type { PartAnswer } from '../answers/joinedWindows.ts';
-import { bootstrapIntervals, drawsFor } from '../statistics/bootstrap.ts';
 import { type Measure, pickMetrics } from '../statistics/measure.ts';
 import { numberMeasure, type NumberScores } from '../statistics/numberMeasure.ts';
 
@@ -28,7 +27,7 @@ export interface NumberTallyOptions {
 }
 
 /** Numbers, record by record; the truth is NaN where it is not known. */
-export class NumberTally<Scores extends Metrics> implements Tally<readonly number[], Scores> {
+export class NumberTally<Scores extends Metrics> extends MeasuredTally<readonly number[], Scores> {
   /** By number. */
   readonly columns: readonly NumberColumn[];
   readonly #options: NumberTallyOptions;
@@ -36,6 +35,7 @@ export class NumberTally<Scores extends Metrics> implements Tally<readonly numbe
 
   /** See {@link NumberTallyOptions}. */
   constructor(options: NumberTallyOptions) {
+    super(options.seed);
     this.#options = options;
     this.columns = Array.from({ length: options.outputs }, () => ({ predicted: [], truths: [], records: [] }));
   }
@@ -52,19 +52,12 @@ export class NumberTally<Scores extends Metrics> implements Tally<readonly numbe
     }
   }
 
+  protected get size(): { records: number; cells: number } {
+    return { records: this.#records, cells: this.columns.reduce((sum, { truths }) => sum + truths.length, 0) };
+  }
+
   /** Of several numbers per answer the mean over them. */
-  result(): Scores {
-    return this.#measure()();
-  }
-
-  /** Records are drawn whole, for the parts of one are no independent evidence. */
-  intervals(): ReturnType<NonNullable<MetricCollector['intervals']>> {
-    const { seed = 0 } = this.#options;
-    const samples = drawsFor(this.columns.reduce((sum, { truths }) => sum + truths.length, 0));
-    return bootstrapIntervals(this.#measure(), this.#records, { seed, samples });
-  }
-
-  #measure(): Measure<Scores> {
+  protected measure(): Measure<Scores> {
     const { metrics = ['rmse', 'mae', 'r2', 'spearman'] } = this.#options;
     const each = this.columns.map(({ predicted, truths, records }) => {
       const measure = numberMeasure(predicted, truths);

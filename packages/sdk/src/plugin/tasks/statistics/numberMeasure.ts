@@ -1,7 +1,6 @@
 /** @file How far predicted numbers are from the true ones, and whether they are in the same order. */
 
-import type { Measure } from './measure.ts';
-import { sorted, weightedRanks } from './ranks.ts';
+import { type Measure, sorted, weightedRanks } from './measure.ts';
 
 /** Metrics of one predicted number. */
 export type NumberScores = Readonly<Record<'spearman' | 'pearson' | 'rmse' | 'mae' | 'r2', number>>;

@@ -1,7 +1,6 @@
 /** @file How well scores put what is true before what is not, whatever the threshold. */
 
-import type { Measure } from './measure.ts';
-import { sorted } from './ranks.ts';
+import { type Measure, sorted } from './measure.ts';
 
 /** Metrics of the scores of one label. */
 export type RankingScores = Readonly<Record<'auroc' | 'averagePrecision', number>>;

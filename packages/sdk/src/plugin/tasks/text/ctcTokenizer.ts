@@ -19,7 +19,7 @@ export interface CtcTokenizerOptions {
   /** Whether texts are in lower case while the vocabulary is in upper case: transformers' `do_lower_case`. */
   readonly isLowerCase?: boolean;
   /** The file, for messages. */
-  readonly where?: string;
+  readonly file?: string;
 }
 
 /** How the ids of frames are read. */
@@ -67,7 +67,7 @@ export class CtcTokenizer {
       wordDelimiter = '|',
       space = ' ',
     } = options;
-    const { isLowerCase = false, where = 'The vocabulary' } = options;
+    const { isLowerCase = false, file } = options;
     const entries = vocabulary.map((entry, i) => (typeof entry === 'string' ? ([entry, i] as const) : entry));
     this.#ids = new Map(entries);
     const labels: string[] = [];
@@ -78,7 +78,7 @@ export class CtcTokenizer {
     if (blankId === undefined) {
       throw new OnnxLoraError(
         'CONFIG_INVALID',
-        `${where === 'The vocabulary' ? where : `"${where}"`} has no token "${blank}", which frames without a character stand for. Set pad_token in tokenizer_config.json to the one that it has.`,
+        `${file === undefined ? 'The vocabulary' : `"${file}"`} has no token "${blank}", which frames without a character stand for. Set pad_token in tokenizer_config.json to the one that it has.`,
       );
     }
     this.blank = blankId;

@@ -11,7 +11,7 @@ import { dataTypeNumber } from '../../../graph/dataType.ts';
 import { formatShape } from '../../../graph/value.ts';
 import { expectOf } from '../../graph/expected.ts';
 import { ctcRecursion, NEVER } from './ctcRecursion.ts';
-import { int32, invalid, shapeOf, typed, wide } from '../operands.ts';
+import { int32, invalid, range, shapeOf, typed, wide } from '../operands.ts';
 import { type Reduction, total } from '../reduction.ts';
 import { narrow, rowScores } from '../rowScores.ts';
 
@@ -200,8 +200,4 @@ function waysAtStart(g: GraphBuilder, through: Value): Value {
   const start = g.Slice(through, [0, 0], [2, 1], [1, 2]);
   const best = g.ReduceMax(start, [1], true);
   return g.Add(best, g.Log(g.ReduceSum(g.Exp(g.Sub(start, best)), [1], true)));
-}
-
-function range(size: number): number[] {
-  return Array.from({ length: size }, (_, i) => i);
 }

@@ -1,9 +1,7 @@
 /** @file The recursion of CTC over time, as one Scan. */
 
 import { GraphBuilder, type Value } from '../../../graph/builder.ts';
-import { float } from '../../../graph/attributes.ts';
-import { dataTypeNumber } from '../../../graph/dataType.ts';
-import type { ValueInfoProto } from '../../../graph/proto.ts';
+import { valueInfo } from '../../../lora/valueInfo.ts';
 import { inferNode } from '../../../ops/infer.ts';
 import { numbers, shapeOf } from '../operands.ts';
 
@@ -33,11 +31,7 @@ export function ctcRecursion(g: GraphBuilder, emissions: Value, skip: Value): Va
   });
   const [before, frame] = [value('before'), value('frame')];
   // What moves on by n: shifted to the right, with impossibilities coming in.
-  const moved = (n: number): Value => {
-    const pads = [0, n, 0, -n];
-    if (body.opset < 11) return body.emit('Pad', [before], { pads, value: float(NEVER) });
-    return body.emit('Pad', [before, body.ints(pads), numbers(body, [NEVER], [], like)]);
-  };
+  const moved = (n: number): Value => body.Pad(before, [0, n, 0, -n], NEVER);
   const ways = [before, moved(1), body.Add(moved(2), skip)];
   const best = body.emit('Max', ways);
   const sum = body.emit('Sum', ways.map((way) => body.Exp(body.Sub(way, best)))); // prettier-ignore
@@ -50,17 +44,12 @@ export function ctcRecursion(g: GraphBuilder, emissions: Value, skip: Value): Va
         name: `${emissions.name}/step`,
         node: body.nodes,
         initializer: body.initializers,
-        input: [before, frame].map(port),
-        output: [after, kept].map(port),
+        input: [before, frame].map((each) => valueInfo(each.name, each.type, each.shape)),
+        output: [after, kept].map((each) => valueInfo(each.name, each.type, each.shape)),
       },
     },
   });
   const type = { type: 'float64', shape: [frames, rows, states] } as const;
   g.types.set(all!.name, type);
   return { name: all!.name, ...type };
-}
-
-function port({ name, type, shape }: Value): ValueInfoProto {
-  const dim = (shape as readonly number[]).map((dimValue) => ({ dimValue }));
-  return { name, type: { tensorType: { elemType: dataTypeNumber(type!), shape: { dim } } } };
 }

@@ -1,9 +1,10 @@
 /** @file Contrastive losses: each row of a batch must find its partner among all others. */
 
 import type { GraphBuilder, Value } from '../../../graph/builder.ts';
+import { eye } from '../../../autodiff/vjp.ts';
 import { formatShape } from '../../../graph/value.ts';
 import { binaryCost } from '../binaryCrossEntropy.ts';
-import { int32, invalid, numbers, sameShape, shapeOf, typed, wide } from '../operands.ts';
+import { int32, invalid, numbers, range, sameShape, shapeOf, typed, wide } from '../operands.ts';
 import { total } from '../reduction.ts';
 import { labelCost, rowScores } from '../rowScores.ts';
 
@@ -59,11 +60,7 @@ export function contrastive(
   { symmetric = true }: Pick<InfoNceOptions, 'symmetric'> = {},
 ): Value {
   const batch = squareSize(similarities);
-  const diagonal = int32(
-    g,
-    Array.from({ length: batch }, (_, i) => i),
-    [batch, 1],
-  );
+  const diagonal = int32(g, range(batch), [batch, 1]);
   const cost = (matrix: Value): Value => total(g, labelCost(g, rowScores(g, matrix), diagonal), 'mean');
   const forward = cost(similarities);
   if (!symmetric) return forward;
@@ -80,8 +77,7 @@ function squareSize(similarities: Value): number {
 
 /** 1 on the diagonal, 0 elsewhere. */
 export function identity(g: GraphBuilder, size: number, like: Value): Value {
-  const values = Array.from({ length: size * size }, (_, i) => (i % (size + 1) === 0 ? 1 : 0));
-  return numbers(g, values, [size, size], like);
+  return numbers(g, eye(size), [size, size], like);
 }
 
 /**

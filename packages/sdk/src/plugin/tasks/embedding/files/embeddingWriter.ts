@@ -1,7 +1,11 @@
-/** @file Embeddings on their way into a file of arrays, with constant memory, however many there are. */
+/** @file Writes embeddings where other programs read them: at once, or on their way into a file of arrays with constant memory, however many there are. */
 
 import { extname } from 'node:path';
+import { writeSafetensors } from '../../../../adapter/formats/safetensors.ts';
 import { OnnxLoraError } from '../../../../errors.ts';
+import { writeFileAtomic } from '../../../../files/atomicWriter.ts';
+import type { Tensor } from '../../../../runtime/tensor.ts';
+import { csvCell } from '../../../data/tables/cells.ts';
 import type { AnswerWriter, Prediction } from '../../../predictor.ts';
 import { joinVectors } from '../rows.ts';
 import { type ArrayFile, type EmbeddingAnswer, EmbeddingRows } from './embeddingRows.ts';
@@ -102,5 +106,35 @@ class PositionArrays {
     const { dims, data } = joinVectors(this.#rows);
     this.#rows = [];
     await this.#file.add(this.#file.nameOf(this.#id), dims[0]!, dims[1]!, data as Float32Array);
+  }
+}
+
+/**
+ * Writes embeddings with the names of their files: a `.safetensors` file (tensor `embeddings`; the names as a JSON list under
+ * `files` in its metadata) or a `.csv` file (a column `file`, then a column per number).
+ *
+ * @param embeddings float32 `[files, width]`
+ * @throws OnnxLoraError `INPUT_INVALID` for another ending, or as many names as there are not rows
+ */
+export async function saveEmbeddings(path: string, files: readonly string[], embeddings: Tensor): Promise<void> {
+  const [rows, width] = embeddings.dims;
+  if (embeddings.dims.length !== 2 || rows !== files.length) {
+    throw new OnnxLoraError(
+      'INPUT_INVALID',
+      `Embeddings [${embeddings.dims.join(', ')}] do not belong to ${files.length} files. Give as many names as there are rows.`,
+    );
+  }
+  switch (extname(path).toLowerCase()) {
+    case '.safetensors':
+      return writeSafetensors(path, new Map([['embeddings', embeddings]]), { files: JSON.stringify(files) });
+    case '.csv': {
+      const columns = Array.from({ length: width! }, (_, i) => `e${i}`);
+      const lines = files.map((file, i) =>
+        [csvCell(file, ','), ...embeddings.data.slice(i * width!, (i + 1) * width!)].join(','),
+      );
+      return writeFileAtomic(path, `${[['file', ...columns].join(','), ...lines].join('\n')}\n`);
+    }
+    default:
+      throw new OnnxLoraError('INPUT_INVALID', `"${path}" ends with neither .safetensors nor .csv. Name such a file.`);
   }
 }

@@ -1,0 +1,91 @@
+/** @file What plots have in common: a frame with ticks around it, and where in it values lie. */
+
+import { short } from '../terminal/table.ts';
+import { escapeHtml } from './escape.ts';
+
+/** What a plot without values is. */
+export const nothingToDraw = '<p class="quiet">Nothing to draw.</p>';
+
+/** One of the two axes. */
+export interface Axis {
+  /** Empty where the heading of the plot says it. */
+  readonly name: string;
+  readonly ticks: readonly number[];
+  /** The values at its ends; the outer ticks by default. */
+  readonly ends?: readonly [from: number, to: number];
+}
+
+/** The frame of a plot. */
+export interface PlotFrame {
+  /** The class of the `<svg>`. */
+  readonly kind: 'chart' | 'curve';
+  /** What it shows, for those who cannot see it. */
+  readonly label: string;
+  readonly height: number;
+  readonly x: Axis;
+  readonly y: Axis;
+}
+
+/** Where in the picture values lie, and the ends of its inside. */
+export interface Places {
+  readonly atX: (value: number) => string;
+  readonly atY: (value: number) => string;
+  readonly width: number;
+  readonly top: number;
+  readonly bottom: number;
+}
+
+const width = 560;
+const left = 64;
+const right = 20;
+const top = 12;
+/** Room for ticks and the name of the axis. */
+const below = 40;
+
+/** An `<svg>` with what `draw` makes of the values. */
+export function plot({ kind, label, height, x, y }: PlotFrame, draw: (places: Places) => readonly string[]): string {
+  const [end, bottom] = [width - right, height - below];
+  const atX = placed(x, left, end);
+  const atY = placed(y, bottom, top);
+  const middle = (top + bottom) / 2;
+  return [
+    `<svg class="${kind}" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escapeHtml(label)}">`,
+    ...y.ticks.map(
+      (tick) =>
+        `<line class="grid" x1="${left}" x2="${end}" y1="${atY(tick)}" y2="${atY(tick)}"/><text x="${left - 8}" y="${atY(tick)}" dy="4" text-anchor="end">${short(tick)}</text>`,
+    ),
+    ...x.ticks.map((tick) => `<text x="${atX(tick)}" y="${bottom + 18}" text-anchor="middle">${short(tick)}</text>`),
+    `<text x="${(left + end) / 2}" y="${height - 4}" text-anchor="middle">${escapeHtml(x.name)}</text>`,
+    ...(y.name === ''
+      ? []
+      : [
+          `<text x="14" y="${middle}" text-anchor="middle" transform="rotate(-90 14 ${middle})">${escapeHtml(y.name)}</text>`,
+        ]),
+    ...draw({ atX, atY, width: end - left, top, bottom }),
+    '</svg>',
+  ].join('\n');
+}
+
+function placed({ ticks, ends = [ticks[0]!, ticks.at(-1)!] }: Axis, first: number, last: number): Places['atX'] {
+  const [from, to] = ends;
+  return (value) => (first + ((value - from) / (to - from || 1)) * (last - first)).toFixed(1);
+}
+
+/** A path through points, in their order. */
+export function pathThrough(
+  points: readonly (readonly [x: number, y: number])[],
+  { atX, atY }: Pick<Places, 'atX' | 'atY'>,
+): string {
+  return points.map(([x, y], i) => `${i === 0 ? 'M' : 'L'}${atX(x)} ${atY(y)}`).join('');
+}
+
+/** Round numbers from at or below `from` to at or above `to`, about `count` of them. */
+export function niceTicks(from: number, to: number, count: number): number[] {
+  // Below this, a power of ten is no longer exact enough to count in.
+  const rough = Math.max((to - from || Math.abs(to) || 1) / count, 1e-290);
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough * 0.999)!;
+  const first = Math.floor(from / step + 1e-9);
+  const last = Math.ceil(to / step - 1e-9);
+  return Array.from({ length: Math.max(1, last - first) + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)));
+}

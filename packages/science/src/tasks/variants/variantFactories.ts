@@ -1,0 +1,97 @@
+/** @file Zero-shot variant effects, and scans of all single substitutions, for the command line. */
+
+import { answeringTask, requireNamedAdapters } from '@onnx-lora/sdk/tasks';
+import type { SettingRows } from '@onnx-lora/sdk/plugin';
+import { dataSettings } from '../../data/dataSettings.ts';
+import type { SequenceDataOptions } from '../../data/sequenceRecord.ts';
+import type { MutationScannerOptions, ScanOptions } from '../../variants/mutationScan.ts';
+import { variantMethods, type VariantScorerOptions } from '../../variants/variantScorer.ts';
+import { sequenceFactory, type SequenceTaskFactory } from '../sequenceTaskFactory.ts';
+import { scanPredictor } from './scanPredictor.ts';
+import { variantEffect, type VariantEffectOptions } from './variantEffect.ts';
+import { variantPredictor } from './variantPredictor.ts';
+
+/** Of scoring by likelihood. */
+const scoringSettings: SettingRows<Pick<VariantScorerOptions, 'method' | 'maxLength'>> = {
+  method: {
+    kind: 'choice',
+    of: variantMethods,
+    description: `How variants are scored: ${variantMethods.join(', ')}; the first by default.`,
+  },
+  maxLength: {
+    kind: 'number',
+    whole: true,
+    min: 1,
+    description: 'Most tokens that the model is shown at once, special ones included.',
+  },
+};
+
+/** The task `variant-effect`: it measures and answers, with `{ id, score }` for each variant, and has nothing to learn. */
+export const variantEffectFactory: SequenceTaskFactory = sequenceFactory<VariantEffectOptions>({
+  name: 'variant-effect',
+  description:
+    'Scores of variants by a protein language model that has seen no measurement; to measure and predict with, not to train.',
+  settings: {
+    ...scoringSettings,
+    multiple: {
+      kind: 'choice',
+      of: ['additive', 'together'],
+      description:
+        'What masked-marginals masks for several substitutions: additive (default) each alone, together all at once.',
+    },
+    value: {
+      kind: 'text',
+      description: 'Which measurement scores are compared with, where there are several.',
+    },
+    ...dataSettings,
+  },
+  // Nothing is held out, since nothing is trained on the data.
+  task: (data, options) => variantEffect(data, { ...options, holdOut: undefined }),
+  predictor: (model, { adapter, adapters, load }, { method, multiple, maxLength, ...data }) => {
+    requireNamedAdapters(adapters);
+    return variantPredictor(model, { ...load, method, multiple, maxLength, adapter }, data);
+  },
+});
+
+/** Options of the scan and of the data. */
+type MutationScanOptions = Pick<MutationScannerOptions, 'by' | 'value' | 'method' | 'maxLength'> &
+  Pick<ScanOptions, 'residues'> &
+  SequenceDataOptions;
+
+/** The task `mutation-scan`: it answers with every single substitution of a sequence, and has nothing to learn. */
+export const mutationScanFactory: SequenceTaskFactory = sequenceFactory<MutationScanOptions>({
+  name: 'mutation-scan',
+  description: 'The effect of every single substitution of each sequence; to predict with, not to train.',
+  settings: {
+    by: {
+      kind: 'choice',
+      of: ['likelihood', 'model'],
+      description:
+        'likelihood (default), by a masked language model; model, what an adapter of sequence-regression predicts.',
+    },
+    value: { kind: 'text', description: 'With by=model, which of several predicted numbers.' },
+    residues: {
+      kind: 'text',
+      to: lettersOf,
+      must: 'the letters to put in, such as ACDEFGHIKLMNPQRSTVWY',
+      description: 'The letters to put in; by default the 20 amino acids, or the 4 bases.',
+    },
+    ...scoringSettings,
+    ...dataSettings,
+  },
+  task: () =>
+    answeringTask(
+      'mutation-scan',
+      'To measure scores of variants take the task variant-effect; to learn from measurements, sequence-regression',
+    ),
+  predictor: (model, { adapter, adapters, load }, { by, value, residues, method, maxLength, ...data }) => {
+    requireNamedAdapters(adapters);
+    return scanPredictor(model, { ...load, by, value, residues, method, maxLength, adapter }, data);
+  },
+});
+
+/** The letters of a word, each once; undefined where it has others than letters. */
+function lettersOf(text: string): readonly string[] | undefined {
+  const letters = [...new Set(text.toUpperCase().replaceAll(/[\s,]/g, ''))];
+  return letters.length > 0 && letters.every((letter) => /[A-Z]/.test(letter)) ? letters : undefined;
+}

@@ -1,0 +1,96 @@
+/** @file What of a graph depends on how many outputs its heads have. */
+
+import { OnnxLoraError } from '../../errors.ts';
+import type { NodeProto, TensorProto } from '../../graph/proto.ts';
+import { readTensor } from '../../graph/tensorData.ts';
+import type { ValueType } from '../../graph/value.ts';
+import { type GraphIndex, indexWhole, subgraphs } from '../../graph/walk.ts';
+import type { Site } from '../../match/sites.ts';
+import { declaredType } from '../../ops/inferGraph.ts';
+import { sizeOf } from '../../runtime/tensor.ts';
+import type { ModelGraph } from '../modelGraph.ts';
+import { canBeHead, ofOne, ofSeveral, shaped } from './headSites.ts';
+
+/** Operators that take whatever number of scores there is, and whose result does not depend on it. */
+const ends = new Set(['Shape', 'Size', 'ArgMax', 'ArgMin']);
+
+/** Values with the scores of a head, and which of their dimensions counts the outputs, where it is known. */
+export type ScoreValues = ReadonlyMap<string, number | undefined>;
+
+/**
+ * The values that change their shape when heads have another number of outputs.
+ *
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` where a node is written for the old number
+ */
+export function scoreValues(model: ModelGraph, heads: readonly Site[]): ScoreValues {
+  const { graph } = model.onnx.model;
+  const types = model.types();
+  const index = indexWhole(graph);
+  const own = new Set(heads.flatMap((site) => [...site.nodes, ...(site.bias ? [site.bias.node] : [])]));
+  const inMain = new Set(graph.node);
+  const declared = new Map((graph.output ?? []).map((info) => [info.name ?? '', declaredType(info).shape]));
+  const found = new Map<string, number | undefined>();
+  const collect = (value: string, site: Site): void => {
+    if (found.has(value)) return;
+    found.set(value, axisOf(types.get(value)?.shape ?? declared.get(value), site.weightShape[0]!, site.kind));
+    for (const { node } of index.uses.get(value) ?? [])
+      if (!isEnd(node)) for (const output of node.output ?? []) collect(output, site);
+  };
+  for (const site of heads) for (const value of [site.product, site.output]) collect(value, site);
+
+  const [{ path, weightShape }] = heads as readonly [Site, ...Site[]];
+  const out = weightShape[0]!;
+  const refuse = (reason: string): never => {
+    throw new OnnxLoraError(
+      'MODEL_UNSUPPORTED',
+      `"${path}" of "${model.name}" cannot have another number of outputs than ${out}: ${reason}. Export the model with a head of the number that you need.`,
+    );
+  };
+  const isFine = (node: NodeProto, at: number): boolean => {
+    const { opType = '', input = [] } = node;
+    if (subgraphs(node).length > 0) return false;
+    if (isEnd(node) || ofOne.has(opType)) return true;
+    if (shaped.has(opType)) return at === 0 && input.slice(1).every((each) => !namesSize(each, out, index));
+    const others = input.filter((each) => each && !found.has(each));
+    return ofSeveral.has(opType) && others.every((each) => broadcasts(each, out, index, types));
+  };
+  if (heads.some((site) => !canBeHead(site) || !inMain.has(site.node)))
+    refuse('it is no linear layer or convolution that is computed once');
+  for (const value of found.keys())
+    for (const { node, index: at } of index.uses.get(value) ?? [])
+      if (!own.has(node) && !isFine(node, at)) refuse(problem(node));
+  return found;
+}
+
+function isEnd({ opType = '' }: NodeProto): boolean {
+  return ends.has(opType);
+}
+
+function problem({ name, opType, output }: NodeProto): string {
+  return `the node "${name || output?.[0]}" (${opType}) behind it is written for that number, or may be`;
+}
+
+/** Whether a constant shape, or one that is put together from constants, says the number. */
+function namesSize(value: string, out: number, { constants, producer }: GraphIndex): boolean {
+  const says = (tensor: TensorProto | undefined): boolean =>
+    tensor !== undefined && sizeOf(tensor.dims ?? []) <= 16 && [...readTensor(tensor).data].some((each) => Number(each) === out); // prettier-ignore
+  if (constants.has(value)) return out > 1 && says(constants.get(value));
+  const node = producer.get(value);
+  return node?.opType === 'Concat' && (node.input ?? []).some((part) => says(constants.get(part)));
+}
+
+/** Whether a value beside the scores is there for whatever number of them. */
+function broadcasts(
+  value: string,
+  out: number,
+  { constants }: GraphIndex,
+  types: ReadonlyMap<string, ValueType>,
+): boolean {
+  const shape = constants.get(value)?.dims ?? types.get(value)?.shape;
+  return shape !== undefined && (sizeOf(shape.map((dim) => (dim === 1 ? 1 : 2))) === 1 || !shape.includes(out));
+}
+
+function axisOf(shape: ValueType['shape'], out: number, kind: Site['kind']): number | undefined {
+  if (!shape) return undefined;
+  return kind === 'linear' ? shape.lastIndexOf(out) : shape.indexOf(out, 1);
+}

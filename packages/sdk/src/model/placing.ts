@@ -1,0 +1,137 @@
+/** @file Where an adapter's tensors belong in a model: under which names, by which tuner, and whether it is the base's. */
+
+import type { Adapter } from '../adapter/adapter.ts';
+import { baseChangingInit, LORA, variantOf } from '../adapter/formats/peftConfig.ts';
+import { parseTensorName } from '../adapter/formats/tensorNames.ts';
+import { adaptNames, modulesOf, tablesOf } from '../adapter/naming/generations.ts';
+import { changeInPart, hasAll, type PrefixChange, prefixChange } from '../adapter/naming/modulePrefix.ts';
+import { type PlacedAdapter, placeAdapter } from '../adapter/naming/place.ts';
+import { OnnxLoraError } from '../errors.ts';
+import { type ChosenTuner, tunerSettings } from '../lora/tunings/byTuner.ts';
+import type { ModelGraph } from './modelGraph.ts';
+
+/** Models around one: the whole that it is a part of, and its own parts. */
+export interface Relations {
+  /** Of a part: the whole, and what module paths have there before those of the part. */
+  readonly whole: (() => { readonly places: AdapterPlaces; readonly path: string }) | undefined;
+  /** The parts, each a model of its own. */
+  readonly parts: () => readonly ModelGraph[];
+}
+
+/** Finds the places of adapters in a model. */
+export class AdapterPlaces {
+  readonly #model: ModelGraph;
+  readonly #relations: Relations;
+  readonly #warned = new WeakSet<Adapter>();
+
+  constructor(model: ModelGraph, relations: Relations) {
+    this.#model = model;
+    this.#relations = relations;
+  }
+
+  /** As `model.place`. */
+  async place(adapter: Adapter, allowBaseMismatch: boolean): Promise<PlacedAdapter> {
+    const { name } = this.#model;
+    const variant = variantOf(adapter.config);
+    if (variant !== undefined) {
+      throw new OnnxLoraError(
+        'ADAPTER_INVALID',
+        `The adapter is a variant of LoRA (${variant}) that cannot be computed here: as plain LoRA it would give other outputs. Merge it in PEFT, or train it without ${variant}.`,
+      );
+    }
+    const placed = this.find(adapter);
+    const whole = this.#relations.whole?.().places;
+    // What the other files of the model hold is theirs.
+    if (!whole) this.#warnOfUnused(adapter, placed.unused);
+    else if (placed.unused.length > 0 || placed.tunings.length === 0)
+      whole.#warnOfUnused(adapter, whole.find(adapter).unused);
+    if (allowBaseMismatch) return placed;
+    const init = baseChangingInit(adapter.config);
+    if (init !== undefined) {
+      throw new OnnxLoraError(
+        'ADAPTER_MISMATCH',
+        `The adapter counts from a base that its initialisation "${init}" has changed. Make it plain LoRA (toPlainLora; onnx-lora convert --plain-from), or allow the mismatch (allowBaseMismatch, --allow-base-mismatch) if "${name}" is that changed base.`,
+      );
+    }
+    if (await this.#isBaseOf(adapter)) return placed;
+    throw new OnnxLoraError(
+      'ADAPTER_MISMATCH',
+      `The adapter was trained on other weights than those of "${name}" (their sha256 is ${adapter.baseDigest!.slice(0, 12)}…, this model's ${(await this.#model.digest()).slice(0, 12)}…). Use the base that it was trained on, or allow the mismatch (allowBaseMismatch, --allow-base-mismatch) if you know that they are the same.`,
+    );
+  }
+
+  /** Whether an adapter was trained on these weights, or on those of the model that this is a part of, or of a part. */
+  async #isBaseOf({ baseDigest }: Adapter): Promise<boolean> {
+    if (baseDigest === undefined) return true;
+    if (baseDigest === (await this.#model.digest())) return true;
+    const { whole, parts } = this.#relations;
+    for (const model of whole ? [whole().places.#model] : parts())
+      if (baseDigest === (await model.digest())) return true;
+    return false;
+  }
+
+  /** The places of an adapter's tensors by their names and shapes alone. */
+  find(adapter: Adapter): PlacedAdapter {
+    const { name, openHeads, notes, onnx } = this.#model;
+    const chosen = this.#tunerOf(adapter);
+    const { named, prefix } = this.#named(adapter);
+    if (!prefix) return { adapter: named, tunings: [], unused: [...named.tensors.keys()] };
+    return placeAdapter(named, onnx.model.graph, this.#model.sites(), name, {
+      prefix,
+      openHeads,
+      newHead: notes.head?.module,
+      mayBeEmpty: this.#relations.whole !== undefined,
+      chosen,
+    });
+  }
+
+  /** The tuner of an adapter that is not LoRA. */
+  #tunerOf({ config }: Adapter): ChosenTuner | undefined {
+    const { peftType } = config;
+    if (peftType === LORA) return undefined;
+    const tuner = this.#model.registry.tuners.find((each) => each.peftType === peftType);
+    if (!tuner) {
+      throw new OnnxLoraError(
+        'ADAPTER_INVALID',
+        `The adapter is of the type ${peftType}, and no plugin brings a tuner for it. Load one that does (openModel(source, { plugins }), --plugin), train the adapter as LoRA, or convert it with PEFT's save_as_lora.`,
+      );
+    }
+    return { tuner, settings: tunerSettings(tuner, config) };
+  }
+
+  /**
+   * The adapter under the names of transformers that the graph uses, and what they begin with on either side; of an
+   * adapter for another part of the model no prefix.
+   */
+  #named(adapter: Adapter): { readonly named: Adapter; readonly prefix: PrefixChange | undefined } {
+    const modules = modulesOf(adapter);
+    const own = this.#model.namedModules().map(({ path }) => path);
+    const { whole } = this.#relations;
+    if (whole && !hasAll(own, modules)) {
+      const { places, path } = whole();
+      const { named, prefix } = places.#named(adapter);
+      return { named, prefix: prefix && changeInPart(prefix, path) };
+    }
+    const prefix = prefixChange(modules, own, this.#model.file);
+    const { inAdapter, inGraph } = prefix;
+    const paths = own.map((path) => `${inAdapter}${path.slice(inGraph.length)}`);
+    return { named: adaptNames(adapter, paths, tablesOf(this.#model)), prefix };
+  }
+
+  /** Says once for an adapter what of it has no effect: a graph may be a part of the model, or lack a folded module. */
+  #warnOfUnused(adapter: Adapter, unused: readonly string[]): void {
+    // Copies of the base are no part of what was trained: PEFT saves biases of a replaced module with `bias: all`.
+    const parsed = unused.map((name) => parseTensorName(name)).filter(({ role }) => role !== 'base_layer.weight');
+    const modules = [...new Set(parsed.map(({ module }) => module))].filter(
+      (module) => !module.split('.').includes('original_module'),
+    );
+    if (modules.length === 0 || this.#warned.has(adapter)) return;
+    this.#warned.add(adapter);
+    const few = modules.slice(0, 3).map((module) => `"${module}"`);
+    const rest = modules.length > few.length ? ` and ${modules.length - few.length} more` : '';
+    process.emitWarning(
+      `The adapter changes modules that "${this.#model.name}" does not hold, which has no effect here: ${few.join(', ')}${rest}.`,
+      'OnnxLoraWarning',
+    );
+  }
+}

@@ -1,0 +1,54 @@
+/** @file The gradients of a step's batches, and their examples in messages. */
+
+import { OnnxLoraError } from '../../errors.ts';
+import type { Dataset } from '../../plugin/dataset.ts';
+import type { PreparedTask } from '../../plugin/preparedTask.ts';
+import { wrongRow } from '../../train/graph/expected.ts';
+import { GradientMean, type LossAndGradients } from '../../train/step/gradientMean.ts';
+import type { Trainer } from '../../train/trainer.ts';
+import type { LoadedBatch } from './batchQueue.ts';
+
+/**
+ * Loss and gradients of batches, their mean where there are several.
+ *
+ * @throws OnnxLoraError as the trainer; naming the example whose targets are wrong
+ */
+export async function gradientsOf(
+  batches: readonly LoadedBatch[],
+  trainer: Trainer,
+  { train }: PreparedTask,
+): Promise<LossAndGradients> {
+  const of = async ({ inputs, targets, rows }: LoadedBatch): Promise<LossAndGradients> => {
+    try {
+      return await trainer.lossAndGradients(inputs, targets, rows);
+    } catch (error) {
+      const row = wrongRow(error);
+      if (row === undefined || !(error instanceof OnnxLoraError)) throw error;
+      const message = `${error.message} It is that of ${namesOf(train, [rows[row]!])}.`;
+      throw new OnnxLoraError(error.code, message, { cause: error });
+    }
+  };
+  if (batches.length === 1) return of(batches[0]!);
+  const mean = new GradientMean();
+  for (const batch of batches) await mean.add(await of(batch));
+  return mean.value();
+}
+
+/** The examples that batches were drawn from. */
+export function examplesOf(batches: readonly LoadedBatch[]): number[] {
+  return batches.flatMap(({ examples }) => examples);
+}
+
+/** How many are named; a batch may hold thousands, and each name is a path. */
+const MOST = 4;
+
+/** `the examples 3 (photos/a.png) and 17 (photos/b.png)`, or three of them and how many more. */
+export function namesOf(dataset: Dataset<unknown>, examples: readonly number[]): string {
+  const named = examples.slice(0, examples.length > MOST ? MOST - 1 : MOST).map((index) => {
+    const name = dataset.nameOf?.(index);
+    return name === undefined ? String(index) : `${index} (${name})`;
+  });
+  if (examples.length > MOST) named.push(`${examples.length - MOST + 1} more`);
+  const last = named.pop()!;
+  return named.length === 0 ? `the example ${last}` : `the examples ${named.join(', ')} and ${last}`;
+}

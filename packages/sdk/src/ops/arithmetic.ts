@@ -1,0 +1,42 @@
+/** @file THE table of arithmetic: what an operator makes of the elements of its operands, as numbers in double precision. */
+
+import { roundedToEven } from '../runtime/halfFloat.ts';
+
+/** Of one element. Bools are 0 and 1. */
+export const ofOne: Readonly<Record<string, (x: number) => number>> = {
+  Abs: Math.abs,
+  Ceil: Math.ceil,
+  Cos: Math.cos,
+  Exp: Math.exp,
+  Floor: Math.floor,
+  Log: Math.log,
+  Neg: (x) => 0 - x,
+  Not: (x) => (x === 0 ? 1 : 0),
+  Reciprocal: (x) => 1 / x,
+  Relu: (x) => Math.max(x, 0),
+  Round: roundedToEven,
+  Sigmoid: (x) => 1 / (1 + Math.exp(-x)),
+  Sign: Math.sign,
+  Sin: Math.sin,
+  Sqrt: Math.sqrt,
+  Tanh: Math.tanh,
+};
+
+/** Of two elements, whole numbers or floats alike. */
+export const ofTwo: Readonly<Record<string, (a: number, b: number) => number>> = {
+  Add: (a, b) => a + b,
+  And: (a, b) => Number(a !== 0 && b !== 0),
+  Div: (a, b) => a / b,
+  Equal: (a, b) => Number(a === b),
+  Greater: (a, b) => Number(a > b),
+  GreaterOrEqual: (a, b) => Number(a >= b),
+  Less: (a, b) => Number(a < b),
+  LessOrEqual: (a, b) => Number(a <= b),
+  Max: Math.max,
+  Min: Math.min,
+  Mul: (a, b) => a * b,
+  Or: (a, b) => Number(a !== 0 || b !== 0),
+  Pow: (a, b) => a ** b,
+  Sub: (a, b) => a - b,
+  Xor: (a, b) => Number((a !== 0) !== (b !== 0)),
+};

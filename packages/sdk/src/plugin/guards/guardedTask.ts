@@ -1,0 +1,114 @@
+/** @file A task whose failures say which task it is, and in which function it fails. */
+
+import { OnnxLoraError } from '../../errors.ts';
+import { namesIn, watchedNames } from '../../train/graph/missedNames.ts';
+import type { MetricCollector, Metrics } from '../dataset.ts';
+import type { PreparedTask, Task } from '../preparedTask.ts';
+import { type At, badPart, guard, guarded, type Guarded, type Members } from './guard.ts';
+
+/** Tasks that were prepared by a guarded one, for which nothing is left to do. */
+const done = new WeakSet<object>();
+
+/**
+ * The task, but that its functions throw nothing other than `OnnxLoraError`: what else they throw becomes `PLUGIN_INVALID`
+ * with the task's name, the function's name and the error as its cause. Functions are called on the objects that they belong
+ * to, and those that a task does not have stay absent. Its datasets are as they are.
+ *
+ * @example
+ * const data = await guardedTask(task).prepare(model);
+ * await data.collate([]); // The task "cells" fails in collate: …
+ */
+export function guardedTask<Example, Scores extends Metrics, During extends Metrics>(
+  task: Task<Example, Scores, During>,
+): Task<Example, Scores, During> {
+  const { name } = task;
+  const at = atTask(name);
+  return {
+    name,
+    prepare: (model) =>
+      guard(at('prepare'), async () => {
+        const prepared = await task.prepare(model);
+        requireCurrent(name, prepared);
+        if (done.has(prepared)) return prepared;
+        const data = guarded(at, prepared, membersOf<Example, Scores, During>(at));
+        done.add(data);
+        return data;
+      }),
+  };
+}
+
+/** How a task of this name is spoken of. */
+export function atTask(name: string): At {
+  return (where, facts) => ({ part: `task "${name}"`, where, ...(facts ? { facts } : {}) });
+}
+
+function membersOf<Example, Scores extends Metrics, During extends Metrics>(
+  at: At,
+): Members<PreparedTask<Example, Scores, During>> {
+  const collector: Members<MetricCollector<During>> = {
+    update: (update) => (outputs, targets) =>
+      guard(
+        at('update', () => namesOf(outputs, targets)),
+        () => update(outputs, targets),
+      ),
+    result: (result) => () => guard(at('result'), () => numbers(at('result'), result())),
+    intervals: 'call',
+    confusion: 'call',
+  };
+  return {
+    train: 'as-is',
+    validation: 'as-is',
+    warnings: 'as-is',
+    notes: 'as-is',
+    outputs: 'as-is',
+    inputSizes: 'as-is',
+    smallerInputs: 'as-is',
+    head: (head) =>
+      head.probe ? { ...head, probe: (features) => guard(at('probe'), () => head.probe!(features)) } : head,
+    collate: 'call',
+    loss: (loss) => (g, outputs, targets) => {
+      const missed: string[] = [];
+      const read = (): string => (missed.length === 0 ? '' : `It reads ${missed.at(-1)}, which is not there. `);
+      return guard(
+        at('loss', () => read() + namesOf(outputs, targets)),
+        () => loss(g, watchedNames('output', outputs, missed), watchedNames('target', targets, missed)),
+      );
+    },
+    lossWeight: 'call',
+    metrics: (metrics) => () => guard(at('metrics'), () => guarded(at, metrics(), collector)),
+    finish: 'call',
+    measure: (measure) => (request) =>
+      guard(at('measure'), async () => {
+        const measurement = await measure(request);
+        numbers(at('measure'), measurement.metrics);
+        return measurement;
+      }),
+    report: 'call',
+  };
+}
+
+/** @throws OnnxLoraError `PLUGIN_INVALID` for what only the former contract had */
+function requireCurrent(task: string, prepared: object): void {
+  if (!('decode' in prepared)) return;
+  throw new OnnxLoraError(
+    'PLUGIN_INVALID',
+    `The task "${task}" prepares decode(), which nothing calls. Its author must move it into what predictor() of the factory returns: filePredictor(model, { feeds, decode }, options).`,
+  );
+}
+
+/** NaN and infinity are numbers here: a correlation of equal values is none, and a loss may be without bound. */
+function numbers<Found extends Metrics>(about: Guarded, metrics: Found): Found {
+  if (typeof metrics !== 'object' || metrics === null)
+    throw badPart(about, `it gives ${shown(metrics)} in place of metrics by their names`);
+  const bad = Object.entries(metrics).find(([, value]) => typeof value !== 'number');
+  if (!bad) return metrics;
+  throw badPart(about, `the metric "${bad[0]}" is ${shown(bad[1])}, which is no number`);
+}
+
+function shown(value: unknown): string {
+  return typeof value === 'string' ? JSON.stringify(value) : String(value);
+}
+
+function namesOf(outputs: Readonly<Record<string, unknown>>, targets: Readonly<Record<string, unknown>>): string {
+  return `Outputs: ${namesIn(outputs)}; targets, which are what collate gives: ${namesIn(targets)}.`;
+}
