@@ -10,7 +10,7 @@ import { evaluate, type Model, type ModuleInfo, openModel, previewLora, train } 
 import { CtcTokenizer } from '@onnx-lora/sdk/tasks';
 import { lineReading } from './support/lineReading.ts';
 import { fontOf, fontsIn, type Line, recogniserIn, setLines, shuffledWords } from './support/ocrLines.ts';
-import { writeStandIn } from './support/ocrStandIn.ts';
+import { writeOcrFixture } from './support/ocrFixture.ts';
 
 const { values: given, positionals } = parseArgs({
   allowPositionals: true,
@@ -27,7 +27,7 @@ const seed = Number(given.seed);
 const HELD_OUT = 200;
 await rm('runs/ocr-adapter', { recursive: true, force: true });
 // Without a folder of packages a small recogniser stands in, which can read nothing.
-const files = folder === undefined ? writeStandIn('runs/ocr-stand-in') : recogniserIn(folder);
+const files = folder === undefined ? writeOcrFixture('runs/ocr-fixture') : recogniserIn(folder);
 const [handwriting, ...prints] = folder === undefined ? ['sans', 'serif'] : fontsIn(folder);
 
 // #region open

@@ -4,10 +4,10 @@ import { mkdir, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import sharp from 'sharp';
 import { writeDigits } from '../../test/fixtures/digits.ts';
-import type { StandIn } from './standIns.ts';
+import type { Fixture } from './fixtures.ts';
 
 /** A picture of a round thing, at `x`, `y`. */
-export function picture(width = 96, height = 64, x = 48, y = 32): StandIn {
+export function picture(width = 96, height = 64, x = 48, y = 32): Fixture {
   return async (file) => {
     await mkdir(path.dirname(file), { recursive: true });
     await sharp(Buffer.from(scene(width, height, x, y, 'white', 'teal'))).toFile(file);
@@ -15,7 +15,7 @@ export function picture(width = 96, height = 64, x = 48, y = 32): StandIn {
 }
 
 /** The mask of that thing. */
-function maskOfPicture(width = 96, height = 64, x = 48, y = 32): StandIn {
+function maskOfPicture(width = 96, height = 64, x = 48, y = 32): Fixture {
   return (file) => sharp(Buffer.from(scene(width, height, x, y, 'black', 'white'))).toFile(file);
 }
 
@@ -26,7 +26,7 @@ function scene(width: number, height: number, x: number, y: number, ground: stri
 }
 
 /** Class folders of handwritten digits, called after what they stand for. */
-export function classFolders(names: readonly string[], perClass: number, from = 0): StandIn {
+export function classFolders(names: readonly string[], perClass: number, from = 0): Fixture {
   return async (folder) => {
     const classes = names.map((_, digit) => digit);
     writeDigits(folder, { perClass, from, classes });
@@ -38,7 +38,7 @@ export function classFolders(names: readonly string[], perClass: number, from = 
 }
 
 /** Pictures with a mask for each, and the manifest that names them. */
-export function maskedPictures(count: number): StandIn {
+export function maskedPictures(count: number): Fixture {
   return async (folder) => {
     const rows = ['image,mask'];
     await mkdir(folder, { recursive: true });
@@ -53,7 +53,7 @@ export function maskedPictures(count: number): StandIn {
 }
 
 /** Pictures with captions, in a manifest. */
-export function captionedPictures(captions: readonly string[]): StandIn {
+export function captionedPictures(captions: readonly string[]): Fixture {
   return async (file) => {
     const rows = ['image,text'];
     for (const [i, caption] of captions.entries()) {
@@ -65,7 +65,7 @@ export function captionedPictures(captions: readonly string[]): StandIn {
 }
 
 /** Instances of one picture in COCO's form. */
-export const cocoInstances: StandIn = async (file) => {
+export const cocoInstances: Fixture = async (file) => {
   const [width, height] = [640, 480];
   await picture(width, height)(path.join(path.dirname(file), 'cell.png'));
   const content = {

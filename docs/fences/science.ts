@@ -8,7 +8,7 @@ import {
   sequenceRegression,
 } from '@onnx-lora/science';
 import { families, proteins, rowsOf, variants } from './sequences.ts';
-import { type AdapterParts, adapterOf, copyOf, type StandIns } from './standIns.ts';
+import { type AdapterParts, adapterOf, copyOf, type Fixtures } from './fixtures.ts';
 
 const esm = copyOf('docs/examples/models/esm2-tiny');
 const structures = rowsOf('proteins/structure.csv', 6);
@@ -16,7 +16,7 @@ const esmAdapter = (parts: Pick<AdapterParts, 'data' | 'ending' | 'task'>): Retu
   adapterOf({ model: esm, families: scienceFamilies, ...parts });
 const fitness = esmAdapter({ data: variants, ending: '.csv', task: (file) => sequenceRegression(file) });
 
-export const scienceFiles: StandIns = {
+export const scienceFiles: Fixtures = {
   'models/esm2': esm,
   esm2_t6_8M_UR50D: esm,
 

@@ -6,18 +6,18 @@ import { writeOnnx } from '@onnx-lora/sdk/core';
 import { audioClassification, speechFamilies as families, speechRecognition } from '@onnx-lora/speech';
 import { wav2vec2Encoder } from '../../test/fixtures/wav2vec2.ts';
 import { clips, recording, silence, spoken, transcribed } from './recordings.ts';
-import { adapterOf, copyOf, type StandIn, type StandIns } from './standIns.ts';
+import { adapterOf, copyOf, type Fixture, type Fixtures } from './fixtures.ts';
 
 const whisper = copyOf('test/fixtures/whisperMerged');
 const wav2vec2 = copyOf('test/fixtures/wav2vec2');
-const encoder: StandIn = async (folder) => {
+const encoder: Fixture = async (folder) => {
   mkdirSync(folder, { recursive: true });
   for (const file of ['config.json', 'preprocessor_config.json'])
     await copyOf(`test/fixtures/wav2vec2/${file}`)(path.join(folder, file));
   writeOnnx(path.join(folder, 'model.onnx'), (await wav2vec2Encoder()).onnx.model);
 };
 /** The tiny Whisper, whose other language is German, and which may write times. */
-const german: StandIn = async (folder) => {
+const german: Fixture = async (folder) => {
   await whisper(folder);
   for (const name of ['tokenizer.json', 'tokenizer_config.json', 'generation_config.json']) {
     const file = path.join(folder, name);
@@ -40,7 +40,7 @@ const recognition = adapterOf({
   task: (folder) => speechRecognition(folder, { language: 'en' }),
 });
 
-export const speechFiles: StandIns = {
+export const speechFiles: Fixtures = {
   'models/whisper-tiny.en': whisper,
   'models/whisper-small': german,
   'models/wav2vec2-base-960h': wav2vec2,

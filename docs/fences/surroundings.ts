@@ -10,11 +10,11 @@ import { wave } from './recordings.ts';
 import { scienceFiles } from './science.ts';
 import { seriesFiles } from './series.ts';
 import { speechFiles } from './speech.ts';
-import type { StandIns } from './standIns.ts';
+import type { Fixtures } from './fixtures.ts';
 import { uses } from './uses.ts';
 import { visionFiles } from './vision.ts';
 
-const files: StandIns = { ...visionFiles, ...speechFiles, ...scienceFiles, ...seriesFiles };
+const files: Fixtures = { ...visionFiles, ...speechFiles, ...scienceFiles, ...seriesFiles };
 
 /** Goes to a new folder, and puts there each file that the fences name and this folder knows. */
 export async function enter(fences: readonly Fence[]): Promise<void> {

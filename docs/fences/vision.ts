@@ -14,11 +14,11 @@ import { writeDigits } from '../../test/fixtures/digits.ts';
 import { writeDarkShapes } from '../../test/fixtures/shapes.ts';
 import { captionedPictures, classFolders, cocoInstances, maskedPictures, picture } from './pictures.ts';
 import { root } from './fences.ts';
-import { adapterOf, copyOf, type StandIn, type StandIns } from './standIns.ts';
+import { adapterOf, copyOf, type Fixture, type Fixtures } from './fixtures.ts';
 import { backbone, detr, int8Vit } from './visionModels.ts';
 
 const vit = copyOf('docs/examples/models/vit-mnist');
-const vit5: StandIn = async (folder) => {
+const vit5: Fixture = async (folder) => {
   await mkdir(folder, { recursive: true });
   await copyOf('test/fixtures/cases/vit-dynamo-v5/model.onnx')(path.join(folder, 'model.onnx'));
   await writeFile(path.join(folder, 'config.json'), '{ "model_type": "vit" }');
@@ -28,11 +28,11 @@ const segformer = copyOf('packages/vision/fixtures/segformer');
 
 const digits = classFolders(['0', '1', '2'], 8);
 const birds = classFolders(['jay', 'wren'], 8);
-const shapes: StandIn = (folder) => writeDarkShapes(folder, { count: 20, seed: 1 });
+const shapes: Fixture = (folder) => writeDarkShapes(folder, { count: 20, seed: 1 });
 const cells = maskedPictures(10);
 
 /** An adapter of the ViT for the classes that it has. */
-export const photosAdapter: StandIn = adapterOf({
+export const photosAdapter: Fixture = adapterOf({
   model: vit,
   families,
   data: digits,
@@ -52,7 +52,7 @@ const leavesAdapter = adapterOf({
 });
 const cellsAdapter = adapterOf({ model: sam, families, data: cells, task: (folder) => promptableSegmentation(folder) });
 
-export const visionFiles: StandIns = {
+export const visionFiles: Fixtures = {
   'models/vit': vit,
   'docs/examples/models/vit-mnist': vit,
   'models/vit-int8': int8Vit,

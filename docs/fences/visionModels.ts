@@ -5,13 +5,13 @@ import path from 'node:path';
 import { float32, type Model, openModel } from '@onnx-lora/sdk';
 import { type ModelProto, readFloats, tensorProto, writeOnnx } from '@onnx-lora/sdk/core';
 import { root } from './fences.ts';
-import { copyOf, type StandIn } from './standIns.ts';
+import { copyOf, type Fixture } from './fixtures.ts';
 
 const imageNet = { image_mean: [0.485, 0.456, 0.406], image_std: [0.229, 0.224, 0.225] };
 const vit = 'docs/examples/models/vit-mnist';
 
 /** A backbone in the place of DINOv2: tokens and their first, without a head. */
-export const backbone: StandIn = madeFrom('dinov2', ({ onnx: { model } }) => {
+export const backbone: Fixture = madeFrom('dinov2', ({ onnx: { model } }) => {
   const { graph } = model;
   const outputs = {
     last_hidden_state: '/vit/layernorm/LayerNormalization_output_0',
@@ -35,7 +35,7 @@ export const backbone: StandIn = madeFrom('dinov2', ({ onnx: { model } }) => {
 });
 
 /** The ViT with its linear layers in int8, a scale for each output behind DequantizeLinear. */
-export const int8Vit: StandIn = madeFrom('vit', ({ onnx: { model } }) => {
+export const int8Vit: Fixture = madeFrom('vit', ({ onnx: { model } }) => {
   const { graph } = model;
   const weights = new Map(graph!.initializer!.map((each) => [each.name, each]));
   const initializer = [...weights.values()];
@@ -64,7 +64,7 @@ export const int8Vit: StandIn = madeFrom('vit', ({ onnx: { model } }) => {
 });
 
 /** The ViT where a DETR is meant, of which only the preprocessor is asked. */
-export const detr: StandIn = async (folder) => {
+export const detr: Fixture = async (folder) => {
   await copyOf(vit)(folder);
   await writeFile(path.join(folder, 'config.json'), '{ "model_type": "detr" }');
   const size = { shortest_edge: 28, longest_edge: 40 };
@@ -72,7 +72,7 @@ export const detr: StandIn = async (folder) => {
   await writeFile(path.join(folder, 'preprocessor_config.json'), JSON.stringify(processor));
 };
 
-function madeFrom(modelType: string, change: (model: Model) => ModelProto): StandIn {
+function madeFrom(modelType: string, change: (model: Model) => ModelProto): Fixture {
   return async (folder) => {
     await mkdir(folder, { recursive: true });
     await copyOf(`${vit}/preprocessor_config.json`)(path.join(folder, 'preprocessor_config.json'));

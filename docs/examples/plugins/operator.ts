@@ -15,8 +15,8 @@ export const inverse: OperatorRule = {
   // A function per input, here one: dy is the gradient of the output, y the outputs.
   gradient: [
     ({ g, dy, y }) => {
-      const turned = g.Transpose(y[0]!, [0, 2, 1]);
-      return g.Neg(g.MatMul(g.MatMul(turned, dy), turned));
+      const transposed = g.Transpose(y[0]!, [0, 2, 1]);
+      return g.Neg(g.MatMul(g.MatMul(transposed, dy), transposed));
     },
   ],
 };

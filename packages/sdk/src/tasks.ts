@@ -68,12 +68,23 @@ export {
 } from './plugin/tasks/embedding/embedder.ts';
 export {
   answeringTask,
+  checkedTask,
   classifierSettings,
   headSetting,
   labellingSettings,
   regressionSettings,
   retrievalSettings,
 } from './plugin/tasks/taskSettings.ts';
+export {
+  type AnsweringFactory,
+  type DividedAs,
+  fileTaskOf,
+  type PredictorFacts,
+  type ProcessorFactory,
+  type ProcessorFacts,
+  type TaskFacts,
+  taskOf,
+} from './plugin/tasks/taskOf.ts';
 export { embeddingScatter, type ScatterRequest } from './plugin/tasks/embedding/embeddingScatter.ts';
 export { type Feature, featureOf, type FeatureRules } from './plugin/tasks/embedding/feature.ts';
 export { embeddingEndings, embeddingWriter, saveEmbeddings } from './plugin/tasks/embedding/files/embeddingWriter.ts';
@@ -173,7 +184,6 @@ export {
   balancedWeights,
   type ClassBalance,
   classWeights,
-  checkLabelSmoothing,
   type ClassWeighting,
   weightsOf,
 } from './plugin/tasks/classification/lossWeights.ts';

@@ -59,7 +59,7 @@ export type {
   TranscriptSegment,
 } from './generation/transcriber.ts';
 export { speechPlugin, AUDIO_READER, AUDIO_FORMAT } from './plugin.ts';
-export { type FeatureExtractor, openExtractor, type SoundFrames } from './features/featureExtractor.ts';
+export { type FeatureExtractor, openExtractor, type AudioFrames } from './features/featureExtractor.ts';
 export { FeatureExtractorFactory } from './features/featureExtractorFactory.ts';
 export { specAugment, type SpecAugmentOptions } from './features/specAugment.ts';
 export { batchWaveforms, normalise, type WaveformBatchOptions } from './features/waveform.ts';
@@ -69,7 +69,7 @@ export type { SpeechTokenizer } from './text/subwordTokenizer.ts';
 export { clipLengths } from './data/clipLengths.ts';
 export { speechDataSettings } from './data/dataSettings.ts';
 export { readSpeechData, splitSpeech } from './data/readSpeechData.ts';
-export { SpeechDataset, type SpeechExample, type SpeechLoading, type LoadedSound } from './data/speechDataset.ts';
+export { SpeechDataset, type SpeechExample, type SpeechLoading, type LoadedAudio } from './data/speechDataset.ts';
 export type {
   SpeechData,
   SpeechRecord,
@@ -88,29 +88,38 @@ export {
   type RecognitionScores,
   speechRecognition,
   type SpeechRecognitionOptions,
+  speechRecognitionTask,
+  type SpeechRecognitionTaskOptions,
 } from './tasks/recognition/speechRecognition.ts';
-export {
-  SpeechRecognitionFactory,
-  type SpeechRecognitionFactoryOptions,
-} from './tasks/recognition/speechRecognitionFactory.ts';
 export type { ScoringOptions } from './tasks/scoring.ts';
 export type { TranscriptOptions } from './tasks/recognition/transcriptLabels.ts';
 export {
   audioClassification,
   type AudioClassificationOptions,
+  audioClassificationTask,
+  audioClassifier,
   audioRegression,
   type AudioRegressionOptions,
-  type AudioTaggingOptions,
+  audioRegressionTask,
   audioTagging,
-  audioClassifier,
+  type AudioTaggingOptions,
+  audioTaggingTask,
 } from './tasks/classification/audioClassification.ts';
-export { AudioClassificationFactory, AudioTaggingFactory } from './tasks/classification/audioClassificationFactory.ts';
 export { audioExamples, type AudioTaskOptions } from './tasks/classification/audioExamples.ts';
 export { ctcRecognition, type CtcRecognitionOptions } from './tasks/ctc/ctcRecognition.ts';
 export type { CtcScores } from './tasks/ctc/ctcMetrics.ts';
 export type { CtcTarget } from './tasks/ctc/ctcLoss.ts';
 export type { CtcWordsOptions } from './tasks/ctc/ctcWords.ts';
-export { type AudioEmbedder, type AudioEmbedderOptions, openAudioEmbedder } from './tasks/embedding/audioEmbedder.ts';
-export { AudioEmbeddingFactory, AudioRetrievalFactory } from './tasks/embedding/audioEmbeddingFactory.ts';
-export { type AudioGroup, audioRetrieval, type AudioRetrievalOptions } from './tasks/embedding/audioRetrieval.ts';
-export type { AudioReading, SoundTaskOptions } from './tasks/soundTask.ts';
+export {
+  type AudioEmbedder,
+  type AudioEmbedderOptions,
+  audioEmbeddingTask,
+  openAudioEmbedder,
+} from './tasks/embedding/audioEmbedder.ts';
+export {
+  type AudioGroup,
+  audioRetrieval,
+  type AudioRetrievalOptions,
+  audioRetrievalTask,
+} from './tasks/embedding/audioRetrieval.ts';
+export type { AudioReading, AudioTask, AudioTools, AudioTrainingOptions } from './tasks/audioTask.ts';

@@ -27,7 +27,7 @@ describe('speechPlugin', () => {
   it('brings tasks by their names', () => {
     const { tasks } = loadPlugins([speechPlugin]);
     const names = tasks.map(({ name }) => name);
-    expect(names).toEqual(expect.arrayContaining(['speech-recognition', 'audio-classification', 'audio-tagging', 'audio-embedding', 'audio-retrieval'])); // prettier-ignore
+    expect(names).toEqual(expect.arrayContaining(['speech-recognition', 'audio-classification', 'audio-tagging', 'audio-regression', 'audio-embedding', 'audio-retrieval'])); // prettier-ignore
     expect(tasks.map((factory) => factory.create({ data: 'x', seed: 0 }).name)).toEqual(names);
     const known = new Set(names);
     expect(speechFamilies.flatMap((family) => family.tasks).filter((name) => !known.has(name))).toEqual([]);

@@ -15,9 +15,14 @@ import type { AudioFormat } from './audio/formats/audioFormat.ts';
 import { AudioFileReader } from './audio/audioFileReader.ts';
 import { speechFamilies } from './families/index.ts';
 import { FeatureExtractorFactory } from './features/featureExtractorFactory.ts';
-import { AudioClassificationFactory, AudioTaggingFactory } from './tasks/classification/audioClassificationFactory.ts';
-import { AudioEmbeddingFactory, AudioRetrievalFactory } from './tasks/embedding/audioEmbeddingFactory.ts';
-import { SpeechRecognitionFactory } from './tasks/recognition/speechRecognitionFactory.ts';
+import {
+  audioClassificationTask,
+  audioRegressionTask,
+  audioTaggingTask,
+} from './tasks/classification/audioClassification.ts';
+import { audioEmbeddingTask } from './tasks/embedding/audioEmbedder.ts';
+import { audioRetrievalTask } from './tasks/embedding/audioRetrieval.ts';
+import { speechRecognitionTask } from './tasks/recognition/speechRecognition.ts';
 
 /** Decodes recordings. That of this package reads every {@link AUDIO_FORMAT}. */
 export const AUDIO_READER: Token<AudioReader> = token('audio-reader', { usuallyFrom: '@onnx-lora/speech' });
@@ -28,7 +33,7 @@ export const AUDIO_FORMAT: TokenList<AudioFormat> = tokenList('audio-format');
 /** Speech: the families, the preprocessors of Whisper and wav2vec2, a reader of sound files, and the tasks. */
 export const speechPlugin: Plugin = definePlugin({
   name: '@onnx-lora/speech',
-  description: 'Sound: speech recognition, transcription, classification, tagging, embeddings.',
+  description: 'Sound: speech recognition, transcription, classification, tagging, regression, embeddings.',
   bindings: [
     ...audioFormats.map((format) => binding(AUDIO_FORMAT, () => format)),
     binding(AUDIO_READER, ({ formats }) => new AudioFileReader(formats), {
@@ -41,10 +46,11 @@ export const speechPlugin: Plugin = definePlugin({
   preprocessors: ({ reader }) => [new FeatureExtractorFactory(reader)],
   tasks: ({ reader, preprocessors }) =>
     [
-      SpeechRecognitionFactory,
-      AudioClassificationFactory,
-      AudioTaggingFactory,
-      AudioEmbeddingFactory,
-      AudioRetrievalFactory,
-    ].map((Factory) => new Factory(reader, preprocessors)),
+      speechRecognitionTask,
+      audioClassificationTask,
+      audioTaggingTask,
+      audioRegressionTask,
+      audioEmbeddingTask,
+      audioRetrievalTask,
+    ].map((task) => task(reader, preprocessors)),
 });

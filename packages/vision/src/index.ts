@@ -81,9 +81,6 @@ export {
 export type { Resample } from './preprocess/resize/resampleFilters.ts';
 export { resize } from './preprocess/resize/resize.ts';
 export { SharpDecoder, type SharpDecoderOptions } from './image/sharpDecoder.ts';
-export { ImageClassificationFactory, imageClassifier } from './tasks/classification/imageClassificationFactory.ts';
-export type { ImageProcessorOptions } from './tasks/classification/imageProcessor.ts';
-export { ImageRegressionFactory } from './tasks/classification/imageRegressionFactory.ts';
 export {
   imageExamples,
   type ImageMixOptions,
@@ -93,12 +90,17 @@ export {
 export {
   imageClassification,
   type ImageClassificationOptions,
+  imageClassificationTask,
+  imageClassifier,
+  type ImageProcessorOptions,
   imageRegression,
   type ImageRegressionOptions,
+  imageRegressionTask,
   multiLabelClassification,
   type MultiLabelOptions,
+  multiLabelTask,
 } from './tasks/classification/imageTasks.ts';
-export { MultiLabelFactory } from './tasks/classification/multiLabelFactory.ts';
+export type { ImageTask, ImageTools } from './tasks/imageTask.ts';
 export {
   type FrozenBaselines,
   frozenBaselines,
@@ -110,20 +112,24 @@ export {
   imageEmbedder,
   imageEmbeddings,
   type ImageEmbeddingsOptions,
+  imageEmbeddingTask,
   type ImageEmbedderOptions,
 } from './tasks/embedding/imageEmbedder.ts';
-export { ImageEmbeddingFactory } from './tasks/embedding/imageEmbeddingFactory.ts';
 export type { ImageReading } from './tasks/imageReading.ts';
-export { type ImageGroup, imageRetrieval, type ImageRetrievalOptions } from './tasks/embedding/imageRetrieval.ts';
-export { ImageRetrievalFactory } from './tasks/embedding/imageRetrievalFactory.ts';
+export {
+  type ImageGroup,
+  imageRetrieval,
+  type ImageRetrievalOptions,
+  imageRetrievalTask,
+} from './tasks/embedding/imageRetrieval.ts';
 export {
   type CaptionedImage,
   imageText,
   type ImageTextOptions,
+  imageTextTask,
   type Caption,
 } from './tasks/embedding/text/imageText.ts';
 export type { ImageTextScores } from './tasks/embedding/text/imageTextMetrics.ts';
-export { ImageTextFactory } from './tasks/embedding/text/imageTextFactory.ts';
 export { zeroShotClassifier, type ZeroShotOptions } from './tasks/embedding/text/zeroShot.ts';
 export type { FoundMask, GenerateMasksOptions } from './tasks/promptable/generateMasks.ts';
 export type { MaskLogits } from './tasks/promptable/imageMask.ts';
@@ -134,16 +140,19 @@ export type { PromptableLoss } from './tasks/promptable/promptableLoss.ts';
 export {
   promptableSegmentation,
   type PromptableSegmentationOptions,
+  promptableSegmentationTask,
 } from './tasks/promptable/promptableSegmentation.ts';
 export type { PromptableScores } from './tasks/promptable/promptableMetrics.ts';
-export { PromptableSegmentationFactory } from './tasks/promptable/promptableSegmentationFactory.ts';
 export type { PromptOptions } from './tasks/promptable/promptSampling.ts';
 export type { MaskChoice } from './tasks/promptable/samPorts.ts';
 export { SamPredictor, type SamPredictorOptions } from './tasks/promptable/samPredictor.ts';
-export { semanticSegmentation, type SemanticSegmentationOptions } from './tasks/segmentation/semanticSegmentation.ts';
+export {
+  semanticSegmentation,
+  type SemanticSegmentationOptions,
+  semanticSegmentationTask,
+} from './tasks/segmentation/semanticSegmentation.ts';
 export type { SegmentationScores } from './tasks/segmentation/segmentationMetrics.ts';
-export { SemanticSegmentationFactory } from './tasks/segmentation/semanticSegmentationFactory.ts';
-export { semanticSegmenter, type SemanticSegmenterOptions } from './tasks/segmentation/semanticSegmenter.ts';
-export type { SegmentationExample } from './tasks/segmentation/segmentationDataset.ts';
+export { semanticSegmenter, type SemanticSegmenterOptions } from './tasks/segmentation/semanticSegmentation.ts';
+export type { SegmentationExample } from './tasks/segmentation/segmentationReport.ts';
 export type { SegmentationLossOptions } from './tasks/segmentation/segmentationLoss.ts';
 export type { PromptableSegmenterOptions } from './tasks/promptable/promptableSegmenter.ts';

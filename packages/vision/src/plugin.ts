@@ -5,14 +5,12 @@ import { visionFamilies } from './families/index.ts';
 import type { ImageDecoder } from './image/image.ts';
 import { SharpDecoder } from './image/sharpDecoder.ts';
 import { ImagePreprocessorFactory } from './preprocess/config/preprocessorFile.ts';
-import { ImageClassificationFactory } from './tasks/classification/imageClassificationFactory.ts';
-import { ImageRegressionFactory } from './tasks/classification/imageRegressionFactory.ts';
-import { MultiLabelFactory } from './tasks/classification/multiLabelFactory.ts';
-import { ImageEmbeddingFactory } from './tasks/embedding/imageEmbeddingFactory.ts';
-import { ImageRetrievalFactory } from './tasks/embedding/imageRetrievalFactory.ts';
-import { ImageTextFactory } from './tasks/embedding/text/imageTextFactory.ts';
-import { PromptableSegmentationFactory } from './tasks/promptable/promptableSegmentationFactory.ts';
-import { SemanticSegmentationFactory } from './tasks/segmentation/semanticSegmentationFactory.ts';
+import { imageClassificationTask, imageRegressionTask, multiLabelTask } from './tasks/classification/imageTasks.ts';
+import { imageEmbeddingTask } from './tasks/embedding/imageEmbedder.ts';
+import { imageRetrievalTask } from './tasks/embedding/imageRetrieval.ts';
+import { imageTextTask } from './tasks/embedding/text/imageText.ts';
+import { promptableSegmentationTask } from './tasks/promptable/promptableSegmentation.ts';
+import { semanticSegmentationTask } from './tasks/segmentation/semanticSegmentation.ts';
 
 /** The decoder of image files; provide another to replace sharp. */
 export const IMAGE_DECODER: Token<ImageDecoder> = token('image-decoder', {
@@ -29,13 +27,13 @@ export const visionPlugin: Plugin = definePlugin({
   preprocessors: ({ decoder }) => [new ImagePreprocessorFactory(decoder)],
   tasks: ({ decoder, preprocessors }) =>
     [
-      ImageClassificationFactory,
-      MultiLabelFactory,
-      ImageRegressionFactory,
-      ImageEmbeddingFactory,
-      ImageRetrievalFactory,
-      ImageTextFactory,
-      SemanticSegmentationFactory,
-      PromptableSegmentationFactory,
-    ].map((Factory) => new Factory(decoder, preprocessors)),
+      imageClassificationTask,
+      multiLabelTask,
+      imageRegressionTask,
+      imageEmbeddingTask,
+      imageRetrievalTask,
+      imageTextTask,
+      semanticSegmentationTask,
+      promptableSegmentationTask,
+    ].map((task) => task(decoder, preprocessors)),
 });

@@ -124,6 +124,13 @@ export interface SettingTable<Options = unknown, Extra = unknown> {
    * @throws OnnxLoraError `CONFIG_INVALID` as `check`
    */
   read(given: SettingValues | undefined, source?: SettingSource): GivenOptions<Options>;
+  /**
+   * Checks options that a program gives by their own names, as settings are. Options of kinds that no setting has, such as a
+   * weight for each class, are whose they are to check.
+   *
+   * @throws OnnxLoraError `CONFIG_INVALID` for a value that cannot be
+   */
+  checkOptions(options: { readonly [Key in keyof Options]?: Options[Key] | undefined }): void;
 }
 
 /** A row as it is once its type has been checked. */
@@ -171,7 +178,28 @@ export function settingsOf<Options, Extra = unknown>(
       }
       return options as GivenOptions<Options>;
     },
+    checkOptions: (options) => {
+      for (const row of all) checkOption(row, options);
+    },
   };
+}
+
+function checkOption({ path, row }: Row, options: unknown): void {
+  const value = path.reduce<unknown>((inner, key) => (inner as Readonly<Record<string, unknown>> | undefined)?.[key], options); // prettier-ignore
+  const isOfNoSetting = typeof value === 'object' && value !== null && row.kind !== 'texts';
+  if (value === undefined || row.to || isOfNoSetting) return;
+  const { error } = settingSchema(row).safeParse(row.kind === 'texts' ? valueOfWords(row, value) : value);
+  if (!error) return;
+  const shown = typeof value === 'number' ? String(value) : JSON.stringify(value);
+  throw new OnnxLoraError(
+    'CONFIG_INVALID',
+    `${path.join('.')} ${error.issues[0]!.message}, but it is ${shown}.${hintFor(row, value)} ${row.description}`,
+  );
+}
+
+/** What a word that was given may be meant as. */
+function hintFor({ of = [], or = [] }: AnyRow, given: unknown): string {
+  return typeof given === 'string' ? didYouMean(given, [...of, ...or]) : '';
 }
 
 interface Row {
@@ -212,10 +240,9 @@ function checked(
   const option = error || !row.to ? data : row.to(data);
   if (!error && (option !== undefined || row.must === undefined)) return { plain: data, option };
   const message = error?.issues[0]!.message ?? `must be ${row.must}`;
-  const hint = typeof given === 'string' ? didYouMean(given, [...(row.of ?? []), ...(row.or ?? [])]) : '';
   throw new OnnxLoraError(
     'CONFIG_INVALID',
-    `${where(name)} ${message}, but it is ${JSON.stringify(given)}.${hint} ${remedy(name)}`,
+    `${where(name)} ${message}, but it is ${JSON.stringify(given)}.${hintFor(row, given)} ${remedy(name)}`,
   );
 }
 

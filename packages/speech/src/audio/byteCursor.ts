@@ -78,7 +78,7 @@ class FileCursor implements ByteCursor {
   #blockAt = 0;
 
   private constructor(path: string, size: number, head: Uint8Array) {
-    this.name = soundFile(path);
+    this.name = audioFile(path);
     this.#path = path;
     this.#size = size;
     this.#block = head;
@@ -138,7 +138,7 @@ async function readAt(path: string, offset: number, length: number): Promise<{ s
   }
 }
 
-function soundFile(path: string): string {
+function audioFile(path: string): string {
   return `The sound file "${path}"`;
 }
 
@@ -148,7 +148,7 @@ function unreadable(path: string, cause: unknown): OnnxLoraError {
   }
   const reason = cause instanceof Error ? cause.message : String(cause);
   return audioInvalid(
-    { name: soundFile(path) },
+    { name: audioFile(path) },
     `cannot be read: ${reason}. Check that it is a file you may read.`,
     cause,
   );

@@ -18,7 +18,7 @@ import {
 import { background, loadClips, noise } from './noise.ts';
 import { convolve, reverb } from './reverb.ts';
 import { gain, speedPerturbation } from './perturb.ts';
-import type { SoundTaskOptions } from '../tasks/soundTask.ts';
+import type { AudioTrainingOptions } from '../tasks/audioTask.ts';
 import '../../../../test/support/seed.ts';
 
 const RATE = 16_000;
@@ -202,7 +202,7 @@ describe('room and convolve', () => {
 
 describe('presets and files', () => {
   it('finds presets by name', () => {
-    const table = settingsOf<SoundTaskOptions>({ augment: waveAugmentSetting });
+    const table = settingsOf<AudioTrainingOptions>({ augment: waveAugmentSetting });
     expect(table.read({ augment: 'standard' })).toEqual({ augment: [speedPerturbation(), gain()] });
     expect(() => table.read({ augment: 'storng' })).toThrow('Did you mean "strong"?');
     expect([...waveAugmentationPresets.keys()]).toEqual(['none', 'standard', 'strong']);

@@ -84,7 +84,7 @@ function requireReader(reader: AudioReader | undefined): AudioReader {
   if (reader) return reader;
   throw new OnnxLoraError(
     'CONFIG_INVALID',
-    'The data does not say how long all recordings are, so that they must be read for minSeconds and maxSeconds. Give a reader: { reader: new SoundReader() }.',
+    'The data does not say how long all recordings are, so that they must be read for minSeconds and maxSeconds. Give a reader: { reader: new AudioFileReader() }.',
   );
 }
 

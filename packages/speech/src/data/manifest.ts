@@ -5,6 +5,7 @@ import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
   cellLabels,
   cellNumber,
+  cellNumbers,
   cellRefused,
   cellSplit,
   cellText,
@@ -32,6 +33,12 @@ export const speechColumns: ColumnRoles<keyof SpeechColumns> = {
   },
   label: { setting: 'labelColumn', description: 'Column with the class.', usual: ['label', 'class', 'category'] },
   labels: { setting: 'labelsColumn', description: 'Column that lists labels.', usual: ['labels', 'tags'] },
+  values: {
+    setting: 'valueColumns',
+    description: 'Columns with numbers to predict.',
+    usual: ['value', 'values'],
+    isMany: true,
+  },
   speaker: {
     setting: 'speakerColumn',
     description: 'Column with who speaks.',
@@ -61,7 +68,10 @@ export const speechColumns: ColumnRoles<keyof SpeechColumns> = {
 };
 
 /** Columns that a table has, by what they hold. */
-type FoundColumns = SpeechColumns & { readonly audio: string };
+type FoundColumns = { [Role in Exclude<keyof SpeechColumns, 'values'>]?: string } & {
+  audio: string;
+  values?: readonly string[];
+};
 
 /**
  * Records of a table; whether their files exist is not looked at. Names of files start from `folder`.
@@ -74,14 +84,13 @@ export function manifestRecords(
   folder: string = dirname(table.file),
 ): SpeechRecord[] {
   const finder = new ColumnFinder(table, speechColumns, names);
-  const columns: { -readonly [Role in keyof SpeechColumns]: string } = {};
-  for (const role of Object.keys(speechColumns) as (keyof SpeechColumns)[]) {
-    const column = finder.one(role);
-    if (column !== undefined) columns[role] = column;
-    else if (role === 'audio')
-      throw finder.missing('audio', { what: 'the recording', isData: isAudio, header: 'path,text' });
-  }
-  return table.rows.map((row) => recordOf(row, columns as FoundColumns, audioFolder ?? folder));
+  const audio = finder.one('audio');
+  if (audio === undefined)
+    throw finder.missing('audio', { what: 'the recording', isData: isAudio, header: 'path,text' });
+  const { audio: _, values: __, ...others } = speechColumns;
+  const found = (Object.keys(others) as (keyof typeof others)[]).map((role) => [role, finder.one(role)]);
+  const columns: FoundColumns = { audio, ...defined({ ...Object.fromEntries(found), values: finder.many('values') }) };
+  return table.rows.map((row) => recordOf(row, columns, audioFolder ?? folder));
 }
 
 function recordOf(row: Row, columns: FoundColumns, folder: string): SpeechRecord {
@@ -96,12 +105,21 @@ function recordOf(row: Row, columns: FoundColumns, folder: string): SpeechRecord
     ...defined({
       text: text(columns.text),
       labels: label !== undefined ? [label] : labels === undefined ? undefined : cellLabels(row, labels),
+      values: columns.values && valuesIn(row, columns.values),
       speaker: text(columns.speaker),
       language: text(columns.language),
       split: split === undefined ? undefined : cellSplit(row, split),
     }),
     where: `${name} (${row.place})`,
   };
+}
+
+/** Numbers of one cell, or of a cell each, of which an empty one is not known. */
+function valuesIn(row: Row, columns: readonly string[]): readonly number[] {
+  const isKnown = (column: string): boolean => ![undefined, null, ''].includes(row.cells.get(column) as undefined);
+  const [first] = columns;
+  if (columns.length === 1 && isKnown(first!)) return cellNumbers(row, first!);
+  return columns.map((column) => (isKnown(column) ? cellNumber(row, column) : Number.NaN));
 }
 
 /** The name of the file, which Hugging Face's data may wrap as `{ "path": … }`. */

@@ -4,21 +4,21 @@ import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import { type Labelled, RecordDataset, type RecordLoading } from '@onnx-lora/sdk/tasks';
 import { BoundedCache, contentKey, drawSeed } from '@onnx-lora/sdk/data';
 import { type AudioReader, monoAt } from '../audio/audio.ts';
-import type { FeatureExtractor, SoundFrames } from '../features/featureExtractor.ts';
+import type { FeatureExtractor, AudioFrames } from '../features/featureExtractor.ts';
 import type { SpeechRecord } from './speechRecord.ts';
 
 /** The sound of an utterance, ready to be fed. */
-export interface LoadedSound {
+export interface LoadedAudio {
   /** What it is called in messages. */
   readonly where: string;
   /** Its features, without a batch dimension. */
   readonly features: Tensor;
   /** Where in a spectrogram the clip is, and not padding. */
-  readonly sound?: SoundFrames;
+  readonly sound?: AudioFrames;
 }
 
 /** One utterance, with what is known of it, such as the ids of its transcript. */
-export type SpeechExample<Target> = Labelled<LoadedSound, Target>;
+export type SpeechExample<Target> = Labelled<LoadedAudio, Target>;
 
 /** How the recordings of a dataset are loaded. */
 export interface SpeechLoading {
@@ -29,7 +29,7 @@ export interface SpeechLoading {
   /** What is done at random to the sound of examples that are drawn. */
   readonly augmentWave?: ((samples: Float32Array, sampleRate: number, seed: number) => Float32Array) | undefined;
   /** What is done at random to their features, where these are spectrograms; `sound` says where in them the clip is. */
-  readonly augmentFeatures?: ((features: Tensor, sound: SoundFrames, seed: number) => Tensor) | undefined;
+  readonly augmentFeatures?: ((features: Tensor, sound: AudioFrames, seed: number) => Tensor) | undefined;
   /** Seeds all that is random; with it every draw is the same again. */
   readonly seed: number;
   /** Most bytes of features that are kept in memory; 512 MB by default. 0 keeps none. */
@@ -39,7 +39,7 @@ export interface SpeechLoading {
 const DEFAULT_CACHE_BYTES = 512e6;
 
 /** Recordings, each loaded when asked for. */
-export class SpeechDataset<Target> extends RecordDataset<SpeechRecord, LoadedSound, Target> {
+export class SpeechDataset<Target> extends RecordDataset<SpeechRecord, LoadedAudio, Target> {
   /** The content of the recording, and which part of it the example is. */
   declare readonly keyOf: (index: number) => Promise<string>;
   /** How long each is, for batches of about one length. */
@@ -52,21 +52,21 @@ export class SpeechDataset<Target> extends RecordDataset<SpeechRecord, LoadedSou
     loading: SpeechLoading,
     lengths?: readonly number[],
   ) {
-    super(records, targets, soundLoading(loading));
+    super(records, targets, audioLoading(loading));
     if (lengths) this.lengths = lengths;
   }
 }
 
-function soundLoading({
+function audioLoading({
   reader,
   extractor,
   augmentWave,
   augmentFeatures,
   seed,
   cacheBytes = DEFAULT_CACHE_BYTES,
-}: SpeechLoading): RecordLoading<SpeechRecord, LoadedSound> {
-  const cache = new BoundedCache<number, LoadedSound>(cacheBytes, ({ features }) => features.data.byteLength);
-  const read = async (record: SpeechRecord, seedOfWave?: number): Promise<LoadedSound> => {
+}: SpeechLoading): RecordLoading<SpeechRecord, LoadedAudio> {
+  const cache = new BoundedCache<number, LoadedAudio>(cacheBytes, ({ features }) => features.data.byteLength);
+  const read = async (record: SpeechRecord, seedOfWave?: number): Promise<LoadedAudio> => {
     const { where } = record;
     try {
       const heard = await monoAt(reader, record.audio, extractor.sampleRate, record.span);

@@ -50,6 +50,8 @@ export interface SpeechColumns {
   readonly label?: string;
   /** All its labels, in one cell. */
   readonly labels?: string;
+  /** Numbers to predict. */
+  readonly values?: string | readonly string[];
   /** Who speaks. */
   readonly speaker?: string;
   /** ISO 639-1 code or name of the language that is spoken. */

@@ -22,7 +22,7 @@ export interface FeatureExtractor extends Preprocessor {
    */
   extract(samples: Float32Array): Tensor;
   /** Where in the features of a clip of so many samples its sound is. Absent where features are no spectrogram. */
-  soundIn?(samples: number): SoundFrames;
+  soundIn?(samples: number): AudioFrames;
   /**
    * Clips of one batch, padded to the longest as transformers pads them: the input, and an `attention_mask` (int64) where
    * the model was trained with one.
@@ -33,7 +33,7 @@ export interface FeatureExtractor extends Preprocessor {
 }
 
 /** Which frames of a spectrogram are sound, and not padding: the first so many along an axis. */
-export interface SoundFrames {
+export interface AudioFrames {
   /** The axis of time: 1 in `[mels, frames]`, 0 in `[frames, mels]`. */
   readonly timeAxis: 0 | 1;
   /** How many frames are sound. */

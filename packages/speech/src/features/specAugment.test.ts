@@ -3,7 +3,7 @@
 import { float32, type Tensor } from '@onnx-lora/sdk';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { SoundFrames } from './featureExtractor.ts';
+import type { AudioFrames } from './featureExtractor.ts';
 import { specAugment, type SpecAugmentOptions } from './specAugment.ts';
 
 /** Features `[frames, mels]` without any 0. */
@@ -45,7 +45,7 @@ describe('specAugment', () => {
       fc.property(cases, ({ frames, padding, mels, seed, options }) => {
         const before = features(frames + padding, mels);
         const kept = before.data.slice();
-        const sound: SoundFrames = { timeAxis: 0, frames };
+        const sound: AudioFrames = { timeAxis: 0, frames };
         const after = specAugment(before, sound, options, seed);
         expect(before.data).toEqual(kept);
         expect(specAugment(before, sound, options, seed)).toEqual(after);
@@ -64,15 +64,15 @@ describe('specAugment', () => {
     fc.assert(
       fc.property(cases, ({ frames, padding, mels, seed, options }) => {
         const upright = features(frames + padding, mels);
-        const turned = (from: Tensor): Tensor => {
+        const transposed = (from: Tensor): Tensor => {
           const [rows, columns] = from.dims as [number, number];
           const data = Float32Array.from({ length: rows * columns }, (_, i) =>
             Number(from.data[(i % rows) * columns + Math.floor(i / rows)]),
           );
           return float32(data, [columns, rows]);
         };
-        const other = specAugment(turned(upright), { timeAxis: 1, frames }, options, seed);
-        expect(turned(other)).toEqual(specAugment(upright, { timeAxis: 0, frames }, options, seed));
+        const other = specAugment(transposed(upright), { timeAxis: 1, frames }, options, seed);
+        expect(transposed(other)).toEqual(specAugment(upright, { timeAxis: 0, frames }, options, seed));
       }),
     );
   });

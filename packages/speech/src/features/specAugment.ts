@@ -2,7 +2,7 @@
 
 import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import { Random } from '@onnx-lora/sdk/core';
-import type { SoundFrames } from './featureExtractor.ts';
+import type { AudioFrames } from './featureExtractor.ts';
 
 /** How much is hidden; the names are those of transformers' config.json, whose defaults these are for Whisper. */
 export interface SpecAugmentOptions {
@@ -36,7 +36,7 @@ interface Masks {
  * @see D. S. Park et al., SpecAugment: A Simple Data Augmentation Method for Automatic Speech Recognition, 2019; how many masks
  *   there are and where is drawn as transformers' `_compute_mask_indices` does
  */
-export function specAugment(features: Tensor, sound: SoundFrames, options: SpecAugmentOptions, seed: number): Tensor {
+export function specAugment(features: Tensor, sound: AudioFrames, options: SpecAugmentOptions, seed: number): Tensor {
   const time = masksOf('maskTime', options.maskTimeProb ?? 0.05, options.maskTimeLength, options.maskTimeMinMasks ?? 2);
   const mel = masksOf(
     'maskFeature',

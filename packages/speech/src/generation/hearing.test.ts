@@ -12,7 +12,7 @@ import { shortExtractor } from '../features/audioContext.ts';
 import { FeatureExtractorFactory } from '../features/featureExtractorFactory.ts';
 import { openExtractor } from '../features/featureExtractor.ts';
 import { speechRecognition } from '../tasks/recognition/speechRecognition.ts';
-import { SpeechRecognitionFactory } from '../tasks/recognition/speechRecognitionFactory.ts';
+import { speechRecognitionTask } from '../tasks/recognition/speechRecognition.ts';
 import { openSpeechTokenizer } from '../text/openSpeechTokenizer.ts';
 import { readGenerationConfig } from './generationConfig.ts';
 import { rulesOf } from './search/logitRules.ts';
@@ -201,7 +201,7 @@ test('evaluate and the answers for files hear as the transcriber does', async ()
   const { toWave } = await import('../audio/wave.ts');
   (await import('node:fs')).writeFileSync(wave, toWave(brief, rate));
   const reader = new AudioFileReader();
-  const factory = new SpeechRecognitionFactory(reader, [new FeatureExtractorFactory(reader)]);
+  const factory = speechRecognitionTask(reader, [new FeatureExtractorFactory(reader)]);
   const answered = async (adapter: Adapter, settings = {}): Promise<unknown> => {
     const predictor = await factory.predictor(model, { adapter, load: { ...load, allowBaseMismatch: true }, settings: { language: 'en', ...settings } }); // prettier-ignore
     const texts: unknown[] = [];

@@ -1,7 +1,7 @@
 /** @file A model with encoder and decoder, loaded with its adapters: sound in, tokens out. */
 
 import { type AdapterChoice, type Feeds, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
-import type { RunnableModel, RunnableOptions } from '@onnx-lora/sdk/tasks';
+import { logSumExp, type RunnableModel, type RunnableOptions } from '@onnx-lora/sdk/tasks';
 import type { Random } from '@onnx-lora/sdk/core';
 import { beamSearch } from './search/beamSearch.ts';
 import type { DecodingOptions, TokenDecoder } from './decoder/decoding.ts';
@@ -11,7 +11,6 @@ import { rulesOf } from './search/logitRules.ts';
 import { adaptersOf, requireEach, selectRows } from './decoder/rows.ts';
 import type { HeardSizes } from './hearing.ts';
 import { openDecoder, type ServingParts, servingParts } from './decoder/openDecoder.ts';
-import { logSumExp } from './search/scores.ts';
 import type { HeardLanguage } from './transcriber.ts';
 import { AudioEncoder } from './decoder/audioEncoder.ts';
 

@@ -39,7 +39,7 @@ export interface TranscriptReport {
 }
 
 /** Bytes of sound in one report, which is one file. */
-const mostSound = 12_000_000;
+const mostAudio = 12_000_000;
 
 /**
  * Sections for a task's report. Recordings whose reference has no word are left out.
@@ -167,7 +167,7 @@ function keyOf(said = '', heard = ''): string {
 
 async function clipsOf(worst: readonly ComparedWords[]): Promise<ReportSection> {
   const clips: ReportClip[] = [];
-  let room = mostSound;
+  let room = mostAudio;
   let silent = 0;
   for (const { utterance, said, before, after } of worst) {
     const samples = await (typeof utterance.samples === 'function' ? utterance.samples() : utterance.samples);

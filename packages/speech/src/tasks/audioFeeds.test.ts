@@ -7,7 +7,7 @@ import { AudioFileReader } from '../audio/audioFileReader.ts';
 import type { FeatureExtractor } from '../features/featureExtractor.ts';
 import { FeatureExtractorFactory } from '../features/featureExtractorFactory.ts';
 import { framesOf, ownFrames } from './frameTargets.ts';
-import { rowsAlike, audioFeeds, soundPorts } from './audioFeeds.ts';
+import { rowsAlike, audioFeeds, audioPorts } from './audioFeeds.ts';
 
 const extractor = (mask: boolean): FeatureExtractor =>
   new FeatureExtractorFactory(new AudioFileReader()).create(
@@ -23,7 +23,7 @@ describe('feeds', () => {
   test('are what the extractor makes, padded further as it pads', () => {
     for (const masked of [true, false]) {
       const made = extractor(masked);
-      const ports = soundPorts(
+      const ports = audioPorts(
         model(masked ? { input_values: values, attention_mask: mask } : { input_values: values }),
       );
       const { feeds, lengths, padded } = audioFeeds(made, ports, clips, 3);
@@ -37,14 +37,14 @@ describe('feeds', () => {
   });
 
   test('mask nothing where the graph asks for a mask that the model was trained without', () => {
-    const ports = soundPorts(model({ input_values: values, attention_mask: mask }));
+    const ports = audioPorts(model({ input_values: values, attention_mask: mask }));
     const { feeds, lengths } = audioFeeds(extractor(false), ports, clips);
     expect(Array.from(feeds['attention_mask']!.data, Number)).toEqual(new Array(8).fill(1));
     expect(lengths).toEqual([4, 4]);
   });
 
   test('have the length and the batch that the graph insists on', () => {
-    const ports = soundPorts(model({ input_values: { type: 'float32', dims: [2, 5] } }));
+    const ports = audioPorts(model({ input_values: { type: 'float32', dims: [2, 5] } }));
     expect(audioFeeds(extractor(false), ports, clips).feeds['input_values']!.dims).toEqual([2, 5]);
     expect(() => audioFeeds(extractor(false), ports, clips.slice(1))).toThrow(/batches of exactly 2/);
     const long = [float32(new Float32Array(6), [6]), clips[0]!];
@@ -53,14 +53,14 @@ describe('feeds', () => {
 
   test('take clips together where padding is masked, else those of one length', () => {
     const three = [...clips, float32([7, 7, 7, 1], [4])];
-    const ports = soundPorts(model({ input_values: values, attention_mask: mask }));
+    const ports = audioPorts(model({ input_values: values, attention_mask: mask }));
     expect(rowsAlike(extractor(true), ports, three)).toEqual([[0, 1, 2]]);
     expect(rowsAlike(extractor(false), ports, three)).toEqual([[0, 2], [1]]);
   });
 
   test('are refused to models that take other things', () => {
     const two = { input_values: values, input_ids: { type: 'int64', dims: ['batch', 'tokens'] } } as const;
-    expect(() => soundPorts(model(two))).toThrow(/does not take sound alone.*"input_ids"/);
+    expect(() => audioPorts(model(two))).toThrow(/does not take sound alone.*"input_ids"/);
   });
 });
 

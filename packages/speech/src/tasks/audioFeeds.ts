@@ -5,7 +5,7 @@ import { listedPorts, bucketLength, type TaskModel } from '@onnx-lora/sdk/tasks'
 import type { FeatureExtractor } from '../features/featureExtractor.ts';
 
 /** Inputs of a model that hears. */
-export interface SoundPorts {
+export interface AudioPorts {
   /** Float32: `[batch, samples]`, or features of any layout. */
   readonly input: string;
   /** Int64 `[batch, length]`, 1 where there is sound and 0 where there is padding; undefined where the graph has none. */
@@ -30,7 +30,7 @@ export interface AudioFeeds {
  *
  * @throws OnnxLoraError `MODEL_UNSUPPORTED`, with what the graph has
  */
-export function soundPorts(model: TaskModel): SoundPorts {
+export function audioPorts(model: TaskModel): AudioPorts {
   const { attention_mask: mask, ...others } = model.inputs;
   const [found, ...more] = Object.entries(others);
   const isSound = found !== undefined && more.length === 0 && found[1].type === 'float32';
@@ -60,7 +60,7 @@ export function soundPorts(model: TaskModel): SoundPorts {
  */
 export function audioFeeds(
   extractor: FeatureExtractor,
-  ports: SoundPorts,
+  ports: AudioPorts,
   clips: readonly Tensor[],
   unit?: number,
 ): AudioFeeds {
@@ -92,7 +92,7 @@ export function audioFeeds(
 }
 
 /** Whether the model is told what is padding, and what is sound. */
-export function canTellPadding(extractor: FeatureExtractor, ports: SoundPorts): boolean {
+export function canTellPadding(extractor: FeatureExtractor, ports: AudioPorts): boolean {
   if (ports.mask === undefined) return false;
   return 'attention_mask' in extractor.batch([extractor.extract(new Float32Array(extractor.sampleRate))]);
 }
@@ -101,7 +101,7 @@ export function canTellPadding(extractor: FeatureExtractor, ports: SoundPorts): 
  * Which clips can be a batch, so that none is answered otherwise than alone: all, where the model can tell sound from padding;
  * else those that are equally long.
  */
-export function rowsAlike(extractor: FeatureExtractor, ports: SoundPorts, clips: readonly Tensor[]): number[][] {
+export function rowsAlike(extractor: FeatureExtractor, ports: AudioPorts, clips: readonly Tensor[]): number[][] {
   const isMasked =
     ports.mask !== undefined && clips.length > 0 && 'attention_mask' in extractor.batch(clips.slice(0, 1));
   const groups = new Map<number, number[]>();
@@ -112,8 +112,8 @@ export function rowsAlike(extractor: FeatureExtractor, ports: SoundPorts, clips:
   return [...groups.values()];
 }
 
-/** How much of each row that was fed is its own, of feeds of {@link soundFeeds}. */
-export function fedLengths(feeds: Feeds, { input, mask }: SoundPorts): Omit<AudioFeeds, 'feeds'> {
+/** How much of each row that was fed is its own, of feeds of {@link audioFeeds}. */
+export function fedLengths(feeds: Feeds, { input, mask }: AudioPorts): Omit<AudioFeeds, 'feeds'> {
   const { dims } = feeds[input]!;
   return { lengths: lengthsOf(mask === undefined ? undefined : feeds[mask], dims[0]!, dims[1]!), padded: dims[1]! };
 }

@@ -2,9 +2,9 @@
 
 import { type Feeds, float32, int64, type Tensor } from '@onnx-lora/sdk';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
-import type { SoundFrames } from '../features/featureExtractor.ts';
+import type { AudioFrames } from '../features/featureExtractor.ts';
 import type { FrameCount } from './frameCount.ts';
-import type { AudioFeeds, SoundPorts } from './audioFeeds.ts';
+import type { AudioFeeds, AudioPorts } from './audioFeeds.ts';
 
 /** What a product of float32 may be too large by. */
 const ROUNDING = 1e-3;
@@ -31,8 +31,8 @@ export function frameTargets(
  * @param clips features before they were padded to a batch, and where in those of fixed length the sound is
  */
 export function ownFrames(
-  clips: readonly { readonly features: Tensor; readonly sound?: SoundFrames | undefined }[],
-  { mask }: Pick<SoundPorts, 'mask'>,
+  clips: readonly { readonly features: Tensor; readonly sound?: AudioFrames | undefined }[],
+  { mask }: Pick<AudioPorts, 'mask'>,
   { lengths, padded }: Pick<AudioFeeds, 'lengths' | 'padded'>,
   count: FrameCount | undefined,
 ): Feeds {

@@ -33,9 +33,9 @@ export function affineSample(sample: Sample, map: AffineMap, { interpolation, fi
   });
 }
 
-/** A turn around the middle by `degrees`, counter-clockwise. */
+/** A rotation around the middle by `degrees`, counter-clockwise. */
 export function rotationMap({ width, height }: Pick<Image, 'width' | 'height'>, degrees: number): AffineMap {
-  // Whole quarter turns are exact, as rounding to 15 digits makes them in Pillow.
+  // Whole quarters are exact, as rounding to 15 digits makes them in Pillow.
   const radians = -((((degrees % 360) + 360) % 360) * Math.PI) / 180;
   const cos = round15(Math.cos(radians));
   const sin = round15(Math.sin(radians));

@@ -127,9 +127,9 @@ describe('annotations stay in step with the image', () => {
   test('what lies outside has the colour and the class that were asked for', () => {
     const sample = rectangle(20, 20, [0, 0, 20, 20]);
     const masks = [{ ...sample.masks![0]!, outside: 255 }];
-    const turned = augment({ ...sample, masks }, [rotation({ degrees: [45, 45], fill: [1, 2, 3] })], 0);
-    expect([...turned.image.data.subarray(0, 3), turned.masks![0]!.data[0]]).toEqual([1, 2, 3, 255]);
-    expect(turned.masks![0]!.data[10 * 20 + 10]).toBe(1);
+    const rotated = augment({ ...sample, masks }, [rotation({ degrees: [45, 45], fill: [1, 2, 3] })], 0);
+    expect([...rotated.image.data.subarray(0, 3), rotated.masks![0]!.data[0]]).toEqual([1, 2, 3, 255]);
+    expect(rotated.masks![0]!.data[10 * 20 + 10]).toBe(1);
   });
 });
 

@@ -52,11 +52,11 @@ const operations: Record<string, (image: Image, golden: Golden) => { readonly da
   'rotate-mask': (image, { value }) => {
     const { width, height } = image;
     const mask = { width, height, data: image.data.filter((_, i) => i % 3 === 0), outside: 255 };
-    const turned = affineSample({ image, masks: [mask] }, rotationMap(image, value), {
+    const rotated = affineSample({ image, masks: [mask] }, rotationMap(image, value), {
       interpolation: 'bilinear',
       fill: black,
     });
-    return turned.masks![0]!;
+    return rotated.masks![0]!;
   },
   quarters: (image, { value }) => applyRotate90({ image }, { type: 'rotate90' }, drawing(value)).image,
   randaugment: (image, { value, sign }) => {

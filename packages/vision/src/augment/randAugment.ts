@@ -33,8 +33,8 @@ export interface RandAugment {
 export type RandAugmentOptions = AugmentationOptions<RandAugment>;
 
 /**
- * Changes the image in `operations` ways, each drawn from turns, shears, shifts and changes of colour: `RandAugment` of
- * torchvision, with its list and strengths. Turned and shifted masks, boxes and points follow.
+ * Changes the image in `operations` ways, each drawn from rotations, shears, shifts and changes of colour: `RandAugment` of
+ * torchvision, with its list and strengths. Rotated and shifted masks, boxes and points follow.
  *
  * @throws OnnxLoraError `CONFIG_INVALID` for settings that make no sense
  * @see https://arxiv.org/abs/1909.13719

@@ -56,9 +56,9 @@ export function applyRotation(sample: Sample, { degrees, interpolation, fill }: 
 
 /** Rotates by quarters, as many as are drawn. */
 export function applyRotate90(sample: Sample, _: Rotate90, random: Random): Sample {
-  let turned = sample;
-  for (let turns = random.index(4); turns > 0; turns--) turned = rotated90(turned);
-  return turned;
+  let rotated = sample;
+  for (let quarters = random.index(4); quarters > 0; quarters--) rotated = rotated90(rotated);
+  return rotated;
 }
 
 /** A rotation by 90°, counter-clockwise. */

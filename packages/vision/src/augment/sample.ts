@@ -25,7 +25,7 @@ export interface Sample {
   readonly boxes?: readonly Box[];
   /** Points on objects. */
   readonly points?: readonly Point[];
-  /** Once a crop or a turn has left boxes outside of the image: for each that is left, its place in the list before. */
+  /** Once a crop or a rotation has left boxes outside of the image: for each that is left, its place in the list before. */
   readonly boxIndices?: readonly number[];
   /** The same of points. */
   readonly pointIndices?: readonly number[];

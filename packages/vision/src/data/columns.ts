@@ -128,10 +128,10 @@ export function findColumns(table: Table, names: ColumnNames = {}): Columns {
   // Who names several labels means no single one, unless it is named, too.
   const label = manyLabels.length > 0 ? finder.chosen('label')[0] : finder.one('label');
   const labels = manyLabels.length > 1 ? undefined : finder.one('labels');
-  const values = several(finder.chosen('values'), () => finder.usual('values'));
+  const values = finder.many('values');
   const [x, y] = [finder.one('x'), finder.one('y')];
   const [objects] = finder.all(['objects']) ?? [];
-  const box = several(boxes, () => finder.usual('box')) ?? finder.all(corners[0]) ?? finder.all(corners[1]);
+  const box = finder.many('box') ?? finder.all(corners[0]) ?? finder.all(corners[1]);
   const bbox = box ? undefined : finder.all(['bbox']);
   const isTold = label !== undefined || labels !== undefined || values !== undefined;
   const found = {
@@ -154,13 +154,6 @@ export function findColumns(table: Table, names: ColumnNames = {}): Columns {
       objects,
     }),
   };
-}
-
-/** Columns that the user names, or the one that is found. */
-function several(chosen: readonly string[], find: () => string | undefined): readonly string[] | undefined {
-  if (chosen.length > 0) return chosen;
-  const found = find();
-  return found === undefined ? undefined : [found];
 }
 
 /** Two or more columns whose every cell is 0 or 1. */

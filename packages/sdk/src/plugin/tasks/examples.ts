@@ -48,7 +48,7 @@ export interface LabelledDataset<Item, Target, Record = unknown> extends Dataset
 export interface HeadOption {
   /**
    * `auto`, the default, keeps the model's own where that knows the data's labels, or gives as many numbers; where a few of the
-   * labels are strange to it, that is an error, for they may be misspelt. `new` always makes one, `keep` never.
+   * labels are unknown to it, that is an error, for they may be misspelt. `new` always makes one, `keep` never.
    */
   readonly head?: 'auto' | 'new' | 'keep' | undefined;
 }

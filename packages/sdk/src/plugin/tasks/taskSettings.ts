@@ -1,8 +1,9 @@
 /** @file Settings that tasks of all domains share, by the options that they give, and tasks that only answer. */
 
 import { OnnxLoraError } from '../../errors.ts';
+import type { Metrics } from '../dataset.ts';
 import type { Task } from '../preparedTask.ts';
-import type { SettingRow, SettingRows } from '../settings.ts';
+import type { SettingRow, SettingRows, SettingTable } from '../settings.ts';
 import type { ClassifierOptions } from './classification/classification.ts';
 import type { LabellingOptions } from './classification/labelling.ts';
 import type { RetrievalLossOptions } from './embedding/retrieval.ts';
@@ -37,10 +38,10 @@ export function classifierSettings(noun: string): Required<SettingRows<Classifie
 export const labellingSettings: SettingRows<LabellingOptions> = {
   threshold: {
     kind: 'number',
-    min: 0,
-    max: 1,
+    above: 0,
+    below: 1,
     or: ['tuned'],
-    description: 'Probability from which a label is given (0.5), or tuned.',
+    description: 'Probability between 0 and 1 from which a label is given (0.5), or tuned.',
   },
   posWeights: {
     kind: 'choice',
@@ -83,5 +84,20 @@ export function answeringTask(name: string, instead: string): Task {
     name,
     prepare: () =>
       Promise.reject(new OnnxLoraError('CONFIG_INVALID', `The task ${name} only answers (predict). ${instead}.`)),
+  };
+}
+
+/** The task, whose options are checked as the settings that they are when it is prepared, before anything is read. */
+export function checkedTask<Options, Example, Scores extends Metrics, During extends Metrics>(
+  settings: SettingTable<Options>,
+  options: Parameters<SettingTable<NoInfer<Options>>['checkOptions']>[0],
+  task: Task<Example, Scores, During>,
+): Task<Example, Scores, During> {
+  return {
+    name: task.name,
+    prepare: async (model) => {
+      settings.checkOptions(options);
+      return task.prepare(model);
+    },
   };
 }

@@ -79,7 +79,7 @@ export interface OpenAudio {
   pieces(start: number, end: number): AsyncIterable<readonly Float32Array[]>;
 }
 
-/** Decodes one kind of sound file. A plugin may provide more of them as `SOUND_FORMAT`. */
+/** Decodes one kind of sound file. A plugin may provide more of them as `AUDIO_FORMAT`. */
 export interface AudioFormat {
   /** What messages call it: `WAV`. */
   readonly name: string;

@@ -22,7 +22,7 @@ export interface ChunkDecoder<Chunk> {
 }
 
 /** What every piece of a sound has. */
-export interface SoundShape {
+export interface AudioShape {
   readonly sampleRate: number;
   readonly channels: number;
 }
@@ -41,7 +41,7 @@ export async function* decodeChunks<Chunk>(
   bytes: ByteCursor,
   decoder: ChunkDecoder<Chunk>,
   chunks: AsyncIterable<Chunk>,
-  shape: SoundShape,
+  shape: AudioShape,
 ): AsyncGenerator<readonly Float32Array[]> {
   const step = async (decode: () => Decoded | Promise<Decoded>): Promise<readonly Float32Array[] | undefined> => {
     const decoded = await attempt(bytes, decode);
@@ -78,7 +78,7 @@ async function attempt<Result>(bytes: ByteCursor, what: () => Result | Promise<R
 function inShape(
   bytes: ByteCursor,
   { channelData, samplesDecoded, sampleRate }: Decoded,
-  shape: SoundShape,
+  shape: AudioShape,
 ): readonly Float32Array[] {
   // A decoder may give a mono sound in two equal channels.
   const channels = channelData.slice(0, shape.channels).map((channel) => channel.subarray(0, samplesDecoded));

@@ -133,9 +133,9 @@ class CachedDecoding implements Decoding {
       const input = name.replace(/^present\b/, 'past_key_values');
       return input in models.next.inputs && input !== name ? [[input, value] as const] : [];
     });
-    this.#own = Object.fromEntries(past.filter(([name]) => !isOfSound(name)));
+    this.#own = Object.fromEntries(past.filter(([name]) => !isOfAudio(name)));
     const read = Object.entries(this.#sound).filter(([name]) => name in models.next.inputs);
-    this.#sound = { ...Object.fromEntries(read), ...Object.fromEntries(past.filter(([name]) => isOfSound(name))) };
+    this.#sound = { ...Object.fromEntries(read), ...Object.fromEntries(past.filter(([name]) => isOfAudio(name))) };
     return outputs;
   }
 
@@ -175,7 +175,7 @@ class CachedDecoding implements Decoding {
 }
 
 /** Keys and values of the encoder's states, against those of the text's own tokens. */
-function isOfSound(name: string): boolean {
+function isOfAudio(name: string): boolean {
   return name.includes('.encoder.');
 }
 

@@ -1,6 +1,7 @@
 /** @file Beam search, as transformers does it. */
 
-import { bestOf, chosen, logSumExp } from './scores.ts';
+import { logSumExp } from '@onnx-lora/sdk/tasks';
+import { bestOf, chosen } from './scores.ts';
 import { type DecodedWindow, firstLogits, type SearchRequest } from './search.ts';
 
 /** A text that is being written. */

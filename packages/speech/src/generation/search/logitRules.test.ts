@@ -1,11 +1,12 @@
 /** @file What may be written next, beside transformers' processors and openai-whisper's rules. */
 
 import { Random } from '@onnx-lora/sdk/core';
+import { logSumExp } from '@onnx-lora/sdk/tasks';
 import { describe, expect, it } from 'vitest';
 import golden from '../../fixtures/timestampRules.json' with { type: 'json' };
 import { generationConfigOf } from '../generationConfig.ts';
 import { rulesOf, timestampRules } from './logitRules.ts';
-import { best, bestOf, drawn, logSumExp } from './scores.ts';
+import { best, bestOf, drawn } from './scores.ts';
 
 const allowed = (logits: Float32Array): number[] =>
   [...logits].flatMap((score, token) => (score > -Infinity ? [token] : []));

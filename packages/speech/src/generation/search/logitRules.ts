@@ -1,7 +1,7 @@
 /** @file What a model may write next: rules that change its logits, as transformers' processors do. */
 
+import { logSumExp } from '@onnx-lora/sdk/tasks';
 import type { GenerationConfig } from '../generationConfig.ts';
-import { logSumExp } from './scores.ts';
 
 /**
  * Changes logits, or log-probabilities, `[vocabulary]` in place: what must not come is −∞.

@@ -16,16 +16,6 @@ export function best(scores: Float32Array): number {
   return at;
 }
 
-/** log Σ exp(x), −∞ for none. What is taken from logits to make log-probabilities of them. */
-export function logSumExp(scores: Float32Array): number {
-  const at = best(scores);
-  if (at < 0) return -Infinity;
-  const greatest = scores[at]!;
-  let sum = 0;
-  for (const score of scores) sum += Math.exp(score - greatest);
-  return greatest + Math.log(sum);
-}
-
 /** A token by chance, each with the probability that softmax(scores ÷ temperature) gives it; −1 where all are −∞. */
 export function drawn(scores: Float32Array, temperature: number, random: Random): number {
   const at = best(scores);

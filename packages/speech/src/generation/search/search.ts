@@ -1,10 +1,11 @@
 /** @file A search for the best text: what is asked of it, and the greedy one. */
 
 import { Random } from '@onnx-lora/sdk/core';
+import { logSumExp } from '@onnx-lora/sdk/tasks';
 import type { Decoding } from '../decoder/decoding.ts';
 import type { GenerationConfig } from '../generationConfig.ts';
 import type { LogitRule } from './logitRules.ts';
-import { best, chosen, drawn, logSumExp } from './scores.ts';
+import { best, chosen, drawn } from './scores.ts';
 
 /** A search for the text of each row. */
 export interface SearchRequest {

@@ -10,8 +10,16 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { toWave } from '../../audio/wave.ts';
 import { tones } from '../../../../../test/fixtures/tones.ts';
 import { wav2vec2Encoder } from '../../../../../test/fixtures/wav2vec2.ts';
+import { AudioFileReader } from '../../audio/audioFileReader.ts';
 import { speechFamilies } from '../../families/index.ts';
-import { audioClassification, audioRegression, audioTagging, audioClassifier } from './audioClassification.ts';
+import { FeatureExtractorFactory } from '../../features/featureExtractorFactory.ts';
+import {
+  audioClassification,
+  audioClassifier,
+  audioRegression,
+  audioRegressionTask,
+  audioTagging,
+} from './audioClassification.ts';
 
 const whisper = fileURLToPath(new URL('../../../../../test/fixtures/whisperMerged', import.meta.url));
 let folder: string;
@@ -111,6 +119,35 @@ describe('audio classification', () => {
     await session.release();
     const [{ value }] = processor.decode(outputs) as unknown as [{ value: number }];
     expect(Math.abs(value - 100)).toBeLessThan(100);
+
+    const reader = new AudioFileReader();
+    const factory = audioRegressionTask(reader, [new FeatureExtractorFactory(reader)]);
+    await using predictor = await factory.predictor(own, { adapter, load: { worker: false } });
+    for await (const { prediction } of predictor.predict([join(folder, 'low', '0.wav')]))
+      expect(prediction['value']).toBeCloseTo(value, 3);
+  });
+
+  test('learns numbers that columns of a manifest hold', async () => {
+    const reader = new AudioFileReader();
+    const factory = audioRegressionTask(reader, [new FeatureExtractorFactory(reader)]);
+    const data = join(folder, 'ratings.csv');
+    writeFileSync(data, 'path,mos,noise\nlow/0.wav,1.5,3\nlow/1.wav,2,\nhigh/0.wav,4,1\nhigh/1.wav,,\n');
+    const settings = { valueColumns: ['mos', 'noise'], loss: 'huber' };
+    const prepared = await factory.create({ data, seed: 0, settings }).prepare(model);
+    const { train, warnings, head } = prepared;
+    expect([train.length, head?.labels]).toEqual([3, ['value 1', 'value 2']]);
+    expect(warnings).toContain('1 recordings without a measured number are left out.');
+    const { targets } = await prepared.collate([await train.get(0), await train.get(1)]);
+    expect([...targets['values']!.data]).toEqual([1.5, 3, 2, 0]);
+    expect([...targets['known']!.data]).toEqual([1, 1, 1, 0]);
+    writeFileSync(data, 'path,value\nlow/0.wav,loud\n');
+    await expect(factory.create({ data, seed: 0 }).prepare(model)).rejects.toThrow(
+      /ratings\.csv, line 2, column "value": .*"loud"/,
+    );
+    // What a program gives is checked as what words give.
+    const given = (options: object): Promise<unknown> => audioRegression(folder, options).prepare(model);
+    await expect(given({ maxSeconds: 0 })).rejects.toThrow(/^maxSeconds must be a number above 0, but it is 0\./);
+    await expect(given({ splitBy: 'voice' })).rejects.toThrow(/^splitBy must be one of speaker, text, recording/);
   });
 
   test("feeds Whisper's encoder a window of one length, in training too", async () => {

@@ -2,29 +2,56 @@
 
 import {
   type AnswerKind,
+  checkedTask,
   classification,
   type ClassificationScores,
   type ClassifierOptions,
+  classifierSettings,
+  filePredictor,
   headDecoder,
+  headSetting,
   labelling,
   type LabellingOptions,
+  labellingSettings,
   type LabelVector,
   type MultiLabelScores,
   type OutputProcessor,
+  type PredictorFacts,
   regression,
   type RegressionOptions,
   type RegressionScores,
+  regressionSettings,
   type Task,
   type TaskModel,
 } from '@onnx-lora/sdk/tasks';
+import { type SettingRows, settingsOf } from '@onnx-lora/sdk/plugin';
 import type { SpeechExample } from '../../data/speechDataset.ts';
 import type { SpeechSource } from '../../data/speechRecord.ts';
-import { soundFiles, type AudioReading } from '../soundTask.ts';
-import { audioExamples, type AudioTaskOptions } from './audioExamples.ts';
-import { classifierPorts } from './audioPorts.ts';
+import { audioPorts } from '../audioFeeds.ts';
+import {
+  audioFiles,
+  type AudioReading,
+  audioSettings,
+  type AudioTask,
+  audioTask,
+  type AudioTools,
+} from '../audioTask.ts';
+import { audioExamples, type AudioTaskOptions, requiredHead } from './audioExamples.ts';
+
+const taskSettings: SettingRows<AudioTaskOptions> = { head: headSetting, ...audioSettings };
+
+/** Answers of a kind about recordings. */
+function answering(kind: AnswerKind): PredictorFacts<unknown, AudioTools>['predictor'] {
+  return async (model, tools, options) => filePredictor(model, await audioClassifier(model, tools, kind), options);
+}
 
 /** Options of {@link audioClassification}. */
 export interface AudioClassificationOptions extends AudioTaskOptions, ClassifierOptions {}
+
+const classSettings = settingsOf<AudioClassificationOptions>({
+  ...classifierSettings('recordings'),
+  ...taskSettings,
+});
 
 /**
  * One class per recording. `source` is a folder with a folder of recordings per class, or any other data that
@@ -40,11 +67,24 @@ export function audioClassification(
   source: SpeechSource,
   options: AudioClassificationOptions = {},
 ): Task<SpeechExample<number>, ClassificationScores> {
-  return classification('audio-classification', audioExamples(source, options), options);
+  const task = classification('audio-classification', audioExamples(source, options), options);
+  return checkedTask(classSettings, options, task);
 }
+
+/** The task `audio-classification`. */
+export const audioClassificationTask: AudioTask = audioTask({
+  name: 'audio-classification',
+  description:
+    'One class per recording, such as a word, an emotion or a speaker; the data is a folder of recordings for each class, or a manifest.',
+  settings: classSettings,
+  task: audioClassification,
+  predictor: answering('classes'),
+});
 
 /** Options of {@link audioTagging}. */
 export interface AudioTaggingOptions extends AudioTaskOptions, LabellingOptions {}
+
+const labelSettings = settingsOf<AudioTaggingOptions>({ ...labellingSettings, ...taskSettings });
 
 /**
  * Any number of labels per recording, such as the events that are heard in it, of a manifest with a column `labels`. Heads,
@@ -54,19 +94,31 @@ export function audioTagging(
   source: SpeechSource,
   options: AudioTaggingOptions = {},
 ): Task<SpeechExample<LabelVector>, MultiLabelScores> {
-  return labelling('audio-tagging', audioExamples(source, options), options);
+  const task = labelling('audio-tagging', audioExamples(source, options), options);
+  return checkedTask(labelSettings, options, task);
 }
+
+/** The task `audio-tagging`. */
+export const audioTaggingTask: AudioTask = audioTask({
+  name: 'audio-tagging',
+  description: 'Any number of labels per recording, such as what is heard in it; the data is a manifest with labels.',
+  settings: labelSettings,
+  task: audioTagging,
+  predictor: answering('labels'),
+});
 
 /** Options of {@link audioRegression}. */
 export interface AudioRegressionOptions extends AudioTaskOptions, RegressionOptions {}
 
+const numberSettings = settingsOf<AudioRegressionOptions>({ ...regressionSettings, ...taskSettings });
+
 /**
- * One or several numbers per recording, such as how good speech sounds or how excited it is, of records of one's own with
- * `values`. Heads, units, gaps, targets and errors are those of `regression`.
+ * One or several numbers per recording, such as how good speech sounds or how excited it is, of a manifest with columns of
+ * values. Heads, units, gaps, targets and errors are those of `regression`.
  *
  * @example
  * ```ts
- * const task = audioRegression([{ audio: 'a.wav', values: [3.5] }, { audio: 'b.wav', values: [4.2] }]);
+ * const task = audioRegression('ratings.csv', { columns: { values: 'mos' }, validation: 0.2 });
  * const { adapter } = await (await train(model, { task })).done;
  * ```
  */
@@ -74,8 +126,19 @@ export function audioRegression(
   source: SpeechSource,
   options: AudioRegressionOptions = {},
 ): Task<SpeechExample<readonly number[]>, RegressionScores> {
-  return regression('audio-regression', audioExamples(source, options), options);
+  const task = regression('audio-regression', audioExamples(source, options), options);
+  return checkedTask(numberSettings, options, task);
 }
+
+/** The task `audio-regression`. */
+export const audioRegressionTask: AudioTask = audioTask({
+  name: 'audio-regression',
+  description:
+    'Numbers about each recording, such as how good it sounds; the data is a manifest with columns of values.',
+  settings: numberSettings,
+  task: audioRegression,
+  predictor: answering('numbers'),
+});
 
 /**
  * Turns recordings into what the model is fed, and its scores into labels. Needs the feature extractor's file in the model's
@@ -97,6 +160,6 @@ export async function audioClassifier(
   reading: AudioReading = {},
   kind: AnswerKind = 'classes',
 ): Promise<OutputProcessor> {
-  const ports = classifierPorts(model);
-  return { feeds: await soundFiles(model, ports, reading), decode: headDecoder(model, ports.head, kind) };
+  const head = requiredHead(model);
+  return { feeds: await audioFiles(model, audioPorts(model), reading), decode: headDecoder(model, head, kind) };
 }

@@ -1,9 +1,12 @@
 /** @file Recordings as tasks with classes, labels or numbers take them: how they are read, fed and shown. */
 
+import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
   type ClassAnswer,
   type Examples,
   type HeadOption,
+  type HeadPort,
+  listedPorts,
   mistakeCaption,
   noHead,
   type ReportClip,
@@ -14,32 +17,32 @@ import {
 } from '@onnx-lora/sdk/tasks';
 import { monoAt } from '../../audio/audio.ts';
 import { toWave } from '../../audio/wave.ts';
-import type { LoadedSound } from '../../data/speechDataset.ts';
+import type { LoadedAudio } from '../../data/speechDataset.ts';
 import type { SpeechRecord, SpeechSource } from '../../data/speechRecord.ts';
-import { openSoundTask, type SoundTask, type SoundTaskOptions } from '../soundTask.ts';
-import { audioPorts } from './audioPorts.ts';
+import { audioPorts } from '../audioFeeds.ts';
+import { openAudioTask, type OpenedAudioTask, type AudioTrainingOptions } from '../audioTask.ts';
 
 /** Options of every task with one answer per recording. */
-export interface AudioTaskOptions extends SoundTaskOptions, HeadOption {}
+export interface AudioTaskOptions extends AudioTrainingOptions, HeadOption {}
 
 /** Mistakes that the report plays, and the most seconds of each. */
 const MISTAKES = 12;
 const MOST_SECONDS = 20;
 
 /** The recordings of a folder, a manifest, or whatever else `readSpeechData` reads. */
-export function audioExamples(source: SpeechSource, options: AudioTaskOptions): Examples<LoadedSound, SpeechRecord> {
+export function audioExamples(source: SpeechSource, options: AudioTaskOptions): Examples<LoadedAudio, SpeechRecord> {
   return {
     noun: 'recordings',
     one: 'recording',
     root: typeof source === 'string' ? source : 'the data',
     tagging: 'audio-tagging',
     open: async (model) => {
-      const { head, ...ports } = audioPorts(model);
-      const task = await openSoundTask(model, source, options);
+      const ports = audioPorts(model);
+      const task = await openAudioTask(model, source, options);
       return {
         data: task.data,
         known: ({ where, labels, values }) => ({ place: where, labels, values }),
-        own: head,
+        own: headOf(model),
         attach: attached,
         dataset: task.dataset,
         feeds: (examples) => {
@@ -50,6 +53,26 @@ export function audioExamples(source: SpeechSource, options: AudioTaskOptions): 
       };
     },
   };
+}
+
+/** The scores of whole recordings, where the model gives some. */
+function headOf({ outputs: { logits } }: TaskModel): HeadPort | undefined {
+  const outputs = logits?.dims?.length === 2 && logits.type === 'float32' ? logits.dims[1] : undefined;
+  return typeof outputs === 'number' ? { output: 'logits', outputs } : undefined;
+}
+
+/**
+ * The same of a model that must have a head.
+ *
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED`
+ */
+export function requiredHead(model: TaskModel): HeadPort {
+  const head = headOf(model);
+  if (head) return head;
+  throw new OnnxLoraError(
+    'MODEL_UNSUPPORTED',
+    `"${model.name}" does not classify sound: it has no float32 output "logits" [batch, classes] (it has ${listedPorts(model.outputs)}). Name the adapter that brings its head, or export it with one.`,
+  );
 }
 
 /**
@@ -81,7 +104,7 @@ function attached(model: TaskModel, labels: readonly string[]): TaskHead {
 async function players(
   worst: readonly ClassAnswer[],
   { labels, records, text }: ShownMistakes<SpeechRecord>,
-  { reader, extractor }: SoundTask,
+  { reader, extractor }: OpenedAudioTask,
 ): Promise<ReportSection> {
   const clips = await Promise.all(
     worst.map(async (answer): Promise<ReportClip> => {

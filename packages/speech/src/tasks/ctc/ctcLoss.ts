@@ -1,6 +1,7 @@
 /** @file The CTC loss of a batch, and its targets. */
 
 import { type Feeds, int64 } from '@onnx-lora/sdk';
+import { logSumExp } from '@onnx-lora/sdk/tasks';
 import type { FrameCount } from '../frameCount.ts';
 import { frameTargets } from '../frameTargets.ts';
 import type { AudioFeeds } from '../audioFeeds.ts';
@@ -70,7 +71,7 @@ export function ctcLoss({ logits, frames, labels }: CtcRow, ids: readonly number
   // Before the first frame there is one way, in front of the first two states.
   for (let frame = 0; frame < frames; frame++) {
     const scores = logits.subarray(frame * labels, (frame + 1) * labels);
-    const total = logSum(scores);
+    const total = logSumExp(scores);
     const next = new Float64Array(states.length);
     for (const [state, id] of states.entries()) {
       const canSkip = state > 1 && id !== blank && id !== states[state - 2];
@@ -88,14 +89,6 @@ export function ctcLoss({ logits, frames, labels }: CtcRow, ids: readonly number
 /** Fewest frames in which ids can be said: one each, and a blank between two that are the same. */
 export function framesNeeded(ids: readonly number[]): number {
   return ids.reduce((sum, id, i) => sum + (id === ids[i - 1] ? 2 : 1), 0);
-}
-
-function logSum(scores: Float32Array): number {
-  let top = -Infinity;
-  for (const score of scores) top = Math.max(top, score);
-  let sum = 0;
-  for (const score of scores) sum += Math.exp(score - top);
-  return top + Math.log(sum);
 }
 
 function logAdd(a: number, b: number): number {

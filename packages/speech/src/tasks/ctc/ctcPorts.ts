@@ -2,10 +2,10 @@
 
 import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import { type CtcTokenizer, listedPorts, type TaskModel } from '@onnx-lora/sdk/tasks';
-import { type SoundPorts, soundPorts } from '../audioFeeds.ts';
+import { type AudioPorts, audioPorts } from '../audioFeeds.ts';
 
 /** Inputs and output of a CTC model. */
-export interface CtcPorts extends SoundPorts {
+export interface CtcPorts extends AudioPorts {
   /** Scores `[batch, frames, labels]`, float32; absent in an encoder without a head. */
   readonly logits?: string;
   /** How many labels there are; absent where the graph does not say. */
@@ -41,7 +41,7 @@ export function ctcPorts(model: TaskModel): CtcPorts {
   const port = logits
     ? { logits: 'logits', ...(typeof labels === 'number' && { labels }) }
     : { states: 'last_hidden_state' };
-  return { ...soundPorts(model), ...port };
+  return { ...audioPorts(model), ...port };
 }
 
 /** A word and the frames it is said in: `end` is the first after it. */

@@ -18,7 +18,7 @@ import type { SpeechRecord, SpeechSource } from '../../data/speechRecord.ts';
 import { transcriptSections } from '../../report/transcriptSections.ts';
 import type { TextNormaliser } from '../../text/normalise/basicNormaliser.ts';
 import { isEnglish, type ScoringOptions, scoringNormaliser } from '../scoring.ts';
-import { openSoundTask, type SoundTask, type SoundTaskOptions } from '../soundTask.ts';
+import { openAudioTask, type OpenedAudioTask, type AudioTrainingOptions } from '../audioTask.ts';
 import { ctcPorts, frameScores } from './ctcPorts.ts';
 import { type CtcTarget, ctcTargets, framesNeeded } from './ctcLoss.ts';
 import { CtcMetrics, type CtcScores } from './ctcMetrics.ts';
@@ -27,7 +27,7 @@ import { type CtcWords, ctcWords, type CtcWordsOptions } from './ctcWords.ts';
 import { frameCount } from '../frameCount.ts';
 
 /** Options of {@link ctcRecognition}. */
-export interface CtcRecognitionOptions extends SoundTaskOptions, CtcWordsOptions, ScoringOptions {
+export interface CtcRecognitionOptions extends AudioTrainingOptions, CtcWordsOptions, ScoringOptions {
   /**
    * `mean`, the default: each clip's loss over the number of its characters, then the mean over the batch, so that a batch can be
    * computed in parts. `sum`: the sum of all. transformers' config.json says `sum` unless told otherwise
@@ -62,7 +62,7 @@ async function prepare(
   { reduction = 'mean', head, language, ...options }: CtcRecognitionOptions,
 ): Promise<PreparedTask<Example, CtcScores>> {
   const ports = ctcPorts(model);
-  const task = await openSoundTask(model, source, options);
+  const task = await openAudioTask(model, source, options);
   const { data } = task;
   const texts = [...data.train, ...(data.validation ?? [])].map(textOf);
   const trained = texts.slice(0, data.train.length);
@@ -123,7 +123,7 @@ type Hearing = (
 ) => string[];
 
 interface ReportParts {
-  readonly task: SoundTask;
+  readonly task: OpenedAudioTask;
   readonly validation: SpeechDataset<CtcTarget>;
   readonly collate: PreparedTask<Example>['collate'];
   readonly texts: readonly string[];

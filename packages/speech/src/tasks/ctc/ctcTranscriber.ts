@@ -26,7 +26,7 @@ import {
 import { ctcTokenizer } from './ctcWords.ts';
 import { type FrameCount, frameCount } from '../frameCount.ts';
 import { rowsAlike, audioFeeds } from '../audioFeeds.ts';
-import { openAudio } from '../soundTask.ts';
+import { openAudio } from '../audioTask.ts';
 
 /** How a recording is cut. */
 interface WindowOptions {

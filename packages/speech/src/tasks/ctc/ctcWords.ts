@@ -51,7 +51,7 @@ export async function ctcWords(
     const { write, unknown, share } = fitted(own, texts);
     // An adapter's own vocabulary is never given up for that of the data it is measured on.
     if (head === 'keep' || learned || share < FOREIGN_SHARE)
-      return { tokenizer: own, base: own, write, warnings: strangers(unknown) };
+      return { tokenizer: own, base: own, write, warnings: unknownLetters(unknown) };
   }
   const labels = ctcVocabulary(texts, plainText);
   const place = ports.states === undefined ? { output: ports.logits! } : { output: ports.states, attach: { pool: 'each' } as const }; // prettier-ignore
@@ -155,8 +155,8 @@ function fitted(tokenizer: CtcTokenizer, texts: readonly string[]): Fitted {
       if (!knows(character)) unknown.set(character, (unknown.get(character) ?? 0) + 1);
     }
   }
-  const strange = [...unknown.values()].reduce((sum, count) => sum + count, 0);
-  return { write, unknown, share: all === 0 ? 0 : strange / all };
+  const count = [...unknown.values()].reduce((sum, count) => sum + count, 0);
+  return { write, unknown, share: all === 0 ? 0 : count / all };
 }
 
 const isWord = /[\p{L}\p{M}\p{N}]/u;
@@ -179,7 +179,7 @@ function singleSpaced(text: string): string {
   return text.replaceAll(/\s+/gu, ' ').trim();
 }
 
-function strangers(unknown: ReadonlyMap<string, number>): string[] {
+function unknownLetters(unknown: ReadonlyMap<string, number>): string[] {
   if (unknown.size === 0) return [];
   const frequent = [...unknown].sort((a, b) => b[1] - a[1]).slice(0, 8);
   const listed = frequent.map(([character, count]) => `${character} (${count})`).join(', ');

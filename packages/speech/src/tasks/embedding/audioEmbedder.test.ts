@@ -7,8 +7,7 @@ import { toWave } from '../../audio/wave.ts';
 import { FeatureExtractorFactory } from '../../features/featureExtractorFactory.ts';
 import { tones } from '../../../../../test/fixtures/tones.ts';
 import { wav2vec2 } from '../../../../../test/fixtures/wav2vec2.ts';
-import { AudioEmbeddingFactory } from './audioEmbeddingFactory.ts';
-import { frameMeans, openAudioEmbedder, soundFeature } from './audioEmbedder.ts';
+import { audioEmbeddingTask, audioFeature, frameMeans, openAudioEmbedder } from './audioEmbedder.ts';
 
 let model: Model;
 beforeAll(async () => {
@@ -40,7 +39,7 @@ describe('an embedder', () => {
 
   test('answers for bytes as they come', async () => {
     const reader = new AudioFileReader();
-    const factory = new AudioEmbeddingFactory(reader, [new FeatureExtractorFactory(reader)]);
+    const factory = audioEmbeddingTask(reader, [new FeatureExtractorFactory(reader)]);
     const { channels } = tones('AB');
     async function* bytes(): AsyncGenerator<Uint8Array> {
       yield toWave(channels[0]!, 16_000);
@@ -60,7 +59,7 @@ describe('an embedder', () => {
       for (;;) yield [new Float32Array(1000)];
     };
     const stream = (): ReturnType<AudioFileReader['stream']> => Promise.resolve({ sampleRate: 1, pieces: endless() });
-    const never = await new AudioEmbeddingFactory(Object.assign(new AudioFileReader(), { stream }), [
+    const never = await audioEmbeddingTask(Object.assign(new AudioFileReader(), { stream }), [
       new FeatureExtractorFactory(reader),
     ]).predictor(model);
     await expect(never.predict([bytes()])[Symbol.asyncIterator]().next()).rejects.toThrow('more than 3600 s');
@@ -69,9 +68,9 @@ describe('an embedder', () => {
   });
 
   test('names what a model lacks', () => {
-    expect(() => soundFeature(model, 'logit')).toThrow(/no output "logit".*Did you mean "logits"/);
-    expect(soundFeature(model).inner).toHaveLength(1);
-    expect(soundFeature(model, 'logits')).toMatchObject({ output: 'logits', inner: [] });
+    expect(() => audioFeature(model, 'logit')).toThrow(/no output "logit".*Did you mean "logits"/);
+    expect(audioFeature(model).inner).toHaveLength(1);
+    expect(audioFeature(model, 'logits')).toMatchObject({ output: 'logits', inner: [] });
   });
 });
 

@@ -2,6 +2,7 @@
 
 import { type Feeds, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import {
+  answeringTask,
   type Embedder,
   embeddingAnswers,
   type Feature,
@@ -11,19 +12,22 @@ import {
   openEmbedder,
   pooledRows,
   type Prediction,
+  type PredictorFacts,
+  recordPredictor,
   type RecordProcessor,
   type RunnableModel,
   type RunnableOptions,
   type TaskModel,
   type Value,
 } from '@onnx-lora/sdk/tasks';
+import { type PredictorInput, type SettingRows, settingsOf } from '@onnx-lora/sdk/plugin';
 import { type Audio, type AudioReader, type AudioSource, monoAt } from '../../audio/audio.ts';
 import { joinPieces, AudioFileReader } from '../../audio/audioFileReader.ts';
-import type { SoundFrames } from '../../features/featureExtractor.ts';
+import type { AudioFrames } from '../../features/featureExtractor.ts';
 import { frameCount } from '../frameCount.ts';
 import { frameLengths, framesOf, ownFrames } from '../frameTargets.ts';
-import { canTellPadding, fedLengths, audioFeeds, soundPorts } from '../audioFeeds.ts';
-import { openAudio, type AudioReading } from '../soundTask.ts';
+import { canTellPadding, fedLengths, audioFeeds, audioPorts } from '../audioFeeds.ts';
+import { openAudio, type AudioReading, type AudioTask, audioTask, type AudioTools } from '../audioTask.ts';
 
 /** Recordings at a time, where nothing else is said. */
 const BATCH = 8;
@@ -77,7 +81,7 @@ export async function openAudioEmbedder(
 interface Clip {
   readonly features: Tensor;
   /** Where in features of fixed length the sound is. */
-  readonly sound?: SoundFrames | undefined;
+  readonly sound?: AudioFrames | undefined;
 }
 
 /** What answers `{ width, embedding }` about recordings, whole files or streams. */
@@ -85,8 +89,8 @@ export async function embeddingProcessor(
   model: TaskModel,
   { reader = new AudioFileReader(), preprocessors, output: named, normalize = true }: EmbeddingOptions,
 ): Promise<RecordProcessor<Clip, Clip, Prediction, AudioSource | AsyncIterable<Uint8Array>>> {
-  const { output } = soundFeature(model, named);
-  const ports = soundPorts(model);
+  const { output } = audioFeature(model, named);
+  const ports = audioPorts(model);
   const extractor = await openAudio(model, { reader, preprocessors });
   const count = frameCount(model);
   return {
@@ -118,7 +122,7 @@ export async function embeddingProcessor(
  *
  * @throws OnnxLoraError as `featureOf`
  */
-export function soundFeature(model: TaskModel, named?: string): Feature {
+export function audioFeature(model: TaskModel, named?: string): Feature {
   return featureOf(model, named, {
     noun: 'sound',
     shapes: ['[batch, width]', '[batch, frames, width]'],
@@ -161,3 +165,34 @@ async function whole(source: AudioSource | AsyncIterable<Uint8Array>, reader: Au
   }
   return { sampleRate, channels: joinPieces(all, frames) } satisfies Audio;
 }
+
+/** What tasks on features are told. */
+type FeatureOption = Pick<EmbeddingOptions, 'output'>;
+
+/** Settings of every task on features. */
+export const featureSettings: SettingRows<FeatureOption> = {
+  output: {
+    kind: 'text',
+    description: 'The graph output that is the feature; before-head is what a classifier reads.',
+  },
+};
+
+/** What answers `{ width, embedding }`, of length 1, about recordings, from files or a stream. */
+export const embedding: Required<Pick<PredictorFacts<FeatureOption, AudioTools>, 'input' | 'predictor'>> = {
+  input: { streams: true } satisfies PredictorInput,
+  predictor: async (model, { output, reader, preprocessors }, options) =>
+    recordPredictor(model, await embeddingProcessor(model, { reader, preprocessors, output }), options),
+};
+
+/** The task `audio-embedding`: it answers with embeddings, and has nothing to learn. */
+export const audioEmbeddingTask: AudioTask = audioTask({
+  name: 'audio-embedding',
+  description: 'One vector per recording, from any speech encoder; to predict with, not to train.',
+  settings: settingsOf<FeatureOption>(featureSettings),
+  task: () =>
+    answeringTask(
+      'audio-embedding',
+      'To train or measure embeddings on recordings with labels or speakers, take the task audio-retrieval',
+    ),
+  ...embedding,
+});

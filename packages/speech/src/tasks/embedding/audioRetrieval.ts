@@ -2,31 +2,40 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
+  checkedTask,
   haveAPair,
   type KindData,
   type KindGroup,
   openFairly,
   type RetrievalLossOptions,
   type RetrievalScores,
+  retrievalSettings,
   retrievalTask,
   type Task,
 } from '@onnx-lora/sdk/tasks';
+import { settingsOf } from '@onnx-lora/sdk/plugin';
 import type { SpeechExample } from '../../data/speechDataset.ts';
 import type { SpeechRecord, SpeechSource } from '../../data/speechRecord.ts';
 import { frameCount } from '../frameCount.ts';
 import { ownFrames } from '../frameTargets.ts';
-import { soundPorts } from '../audioFeeds.ts';
-import { openSoundTask, type SoundTaskOptions } from '../soundTask.ts';
-import { frameMeans, frameMeanValue, soundFeature } from './audioEmbedder.ts';
+import { audioPorts } from '../audioFeeds.ts';
+import { audioSettings, type AudioTask, audioTask, type AudioTrainingOptions, openAudioTask } from '../audioTask.ts';
+import { audioFeature, embedding, featureSettings, frameMeans, frameMeanValue } from './audioEmbedder.ts';
 
 /** Options of {@link audioRetrieval}. */
-export interface AudioRetrievalOptions extends SoundTaskOptions, RetrievalLossOptions {
+export interface AudioRetrievalOptions extends AudioTrainingOptions, RetrievalLossOptions {
   /** The graph output that is the feature; see `AudioEmbedderOptions`. */
   readonly output?: string | undefined;
 }
 
 /** Recordings of one kind. */
 export type AudioGroup = KindGroup<SpeechExample<string>>;
+
+const settings = settingsOf<AudioRetrievalOptions>({
+  ...featureSettings,
+  ...retrievalSettings('Recordings of one kind'),
+  ...audioSettings,
+});
 
 /**
  * Metric learning on recordings: those of one kind are drawn together, others apart. The kind is the label, or where there are
@@ -44,11 +53,11 @@ export function audioRetrieval(
 ): Task<AudioGroup, RetrievalScores> {
   const { loss, temperature, margin, perGroup, output, ...data } = options;
   const request = { name: 'audio-retrieval', noun: 'recordings', loss, temperature, margin, perGroup, seed: data.seed };
-  return retrievalTask(request, async (model) => {
-    const ports = soundPorts(model);
-    const feature = soundFeature(model, output);
+  const task = retrievalTask<SpeechExample<string>>(request, async (model) => {
+    const ports = audioPorts(model);
+    const feature = audioFeature(model, output);
     const task = await openFairly(
-      (own) => openSoundTask(model, source, own),
+      (own) => openAudioTask(model, source, own),
       data,
       ({ data: { validation } }) => !validation || haveAPair(validation.map(kindOf)),
     );
@@ -75,7 +84,20 @@ export function audioRetrieval(
       embeddingValue: (g, outputs, targets) => frameMeanValue(g, outputs[feature.output]!, targets),
     };
   });
+  return checkedTask(settings, options, task);
 }
+
+/** The task `audio-retrieval`, which answers with embeddings. */
+export const audioRetrievalTask: AudioTask = audioTask({
+  name: 'audio-retrieval',
+  description:
+    'Embeddings in which recordings of one label, or one speaker, lie together; the data is as for audio-classification.',
+  settings,
+  // Groups, each of several recordings, whose loss needs them all at once.
+  defaults: { batchSize: 8 },
+  task: audioRetrieval,
+  ...embedding,
+});
 
 /** What a recording is of: its label, or else who speaks. */
 function kindOf({ labels = [], speaker, where }: SpeechRecord): string {

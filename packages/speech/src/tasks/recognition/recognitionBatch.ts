@@ -1,7 +1,8 @@
 /** @file Batches of a model that writes: its ports, what it is fed, and what it is to write. */
 
 import { type Feeds, int64, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
-import type { MetricCollector, MetricsNamed, TaskModel } from '@onnx-lora/sdk/tasks';
+import { logSumExp, type MetricCollector, type MetricsNamed, type TaskModel } from '@onnx-lora/sdk/tasks';
+import { best } from '../../generation/search/scores.ts';
 
 /** Names in the graph of an encoder with a decoder. */
 export interface RecognitionPorts {
@@ -111,9 +112,9 @@ export class TeacherForcedMetrics implements MetricCollector<TeacherForcedScores
     const scores = logits.data as Float32Array;
     for (const [row, label] of rows.entries()) {
       if (Number(label) === IGNORED) continue;
-      const { best, logSum } = scan(scores, row * vocabulary, vocabulary);
-      this.#loss += logSum - scores[row * vocabulary + Number(label)]!;
-      if (best === Number(label)) this.#right++;
+      const own = scores.subarray(row * vocabulary, (row + 1) * vocabulary);
+      this.#loss += logSumExp(own) - own[Number(label)]!;
+      if (best(own) === Number(label)) this.#right++;
       this.#count++;
     }
   }
@@ -121,14 +122,4 @@ export class TeacherForcedMetrics implements MetricCollector<TeacherForcedScores
   result(): TeacherForcedScores {
     return { loss: this.#loss / this.#count, tokenAccuracy: this.#right / this.#count };
   }
-}
-
-/** Where the highest score is, and the logarithm of the sum of all exponentials. */
-function scan(scores: Float32Array, from: number, size: number): { readonly best: number; readonly logSum: number } {
-  let best = 0;
-  for (let i = 1; i < size; i++) if (scores[from + i]! > scores[from + best]!) best = i;
-  const highest = scores[from + best]!;
-  let sum = 0;
-  for (let i = 0; i < size; i++) sum += Math.exp(scores[from + i]! - highest);
-  return { best, logSum: highest + Math.log(sum) };
 }

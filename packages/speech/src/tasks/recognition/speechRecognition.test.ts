@@ -13,8 +13,7 @@ import { speechFamilies } from '../../families/index.ts';
 import { generationConfigOf } from '../../generation/generationConfig.ts';
 import { openSpeechTokenizer } from '../../text/openSpeechTokenizer.ts';
 import { transcriptLabels } from './transcriptLabels.ts';
-import { speechRecognition, type SpeechRecognitionOptions } from './speechRecognition.ts';
-import { SpeechRecognitionFactory } from './speechRecognitionFactory.ts';
+import { speechRecognition, type SpeechRecognitionOptions, speechRecognitionTask } from './speechRecognition.ts';
 import { AudioFileReader } from '../../audio/audioFileReader.ts';
 
 const folder = path.join(import.meta.dirname, '../../../../../test/fixtures/whisperMerged');
@@ -304,7 +303,7 @@ describe('mistakes', () => {
   });
 
   test('the factory refuses settings that make no sense', () => {
-    const factory = new SpeechRecognitionFactory(new AudioFileReader(), []);
+    const factory = speechRecognitionTask(new AudioFileReader(), []);
     const create = (settings: Record<string, string>) => () => factory.create({ data: 'x', seed: 0, settings });
     expect(create({ contextSeconds: 'much' })).toThrow(
       /contextSeconds must be a number of seconds, or auto or full, but it is "much"/,

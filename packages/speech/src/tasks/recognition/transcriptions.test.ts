@@ -8,7 +8,7 @@ import type { SpeechRecord } from '../../data/speechRecord.ts';
 import { speechFamilies } from '../../families/index.ts';
 import { openTranscriber } from '../../generation/openTranscriber.ts';
 import { openSpeechTokenizer } from '../../text/openSpeechTokenizer.ts';
-import { openAudio } from '../soundTask.ts';
+import { openAudio } from '../audioTask.ts';
 import { Transcriptions } from './transcriptions.ts';
 
 const folder = path.join(import.meta.dirname, '../../../../../test/fixtures/whisperMerged');

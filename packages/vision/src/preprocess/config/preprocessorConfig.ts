@@ -57,10 +57,10 @@ function refuseUnknown(fields: ImageFields, className: string | undefined, type:
       `${className} resizes by rules of its own, which are not supported. Known are ${known}; bring a PreprocessorFactory of your own in a plugin for this one.`,
     );
   }
-  const strange = fields.names.filter((name) => !knownFields.has(name) && !name.startsWith('_'));
-  if (strange.length > 0) {
+  const unknownFields = fields.names.filter((name) => !knownFields.has(name) && !name.startsWith('_'));
+  if (unknownFields.length > 0) {
     throw fields.error(
-      `${className ?? 'a processor without a name'} asks for ${strange.map((name) => `"${name}"`).join(', ')}, which is not supported. Known are ${known}; remove the field if it does not matter, or bring a PreprocessorFactory of your own in a plugin.`,
+      `${className ?? 'a processor without a name'} asks for ${unknownFields.map((name) => `"${name}"`).join(', ')}, which is not supported. Known are ${known}; remove the field if it does not matter, or bring a PreprocessorFactory of your own in a plugin.`,
     );
   }
 }

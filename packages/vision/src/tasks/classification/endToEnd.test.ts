@@ -11,9 +11,7 @@ import { dataFolder } from '../../../fixtures/dataFolder.ts';
 import { visionFamilies } from '../../families/index.ts';
 import { SharpDecoder } from '../../image/sharpDecoder.ts';
 import { ImagePreprocessorFactory } from '../../preprocess/config/preprocessorFile.ts';
-import { ImageRegressionFactory } from './imageRegressionFactory.ts';
-import { imageRegression, multiLabelClassification } from './imageTasks.ts';
-import { MultiLabelFactory } from './multiLabelFactory.ts';
+import { imageRegression, imageRegressionTask, multiLabelClassification, multiLabelTask } from './imageTasks.ts';
 
 const vit = fileURLToPath(new URL('../../../../../docs/examples/models/vit-mnist', import.meta.url));
 const decoder = new SharpDecoder();
@@ -63,7 +61,7 @@ test('numbers come in units of the data, with the adapter and merged', async () 
   expect(metrics['rmse']).toBeLessThan(200);
   expect(metrics['spearman']).toBeGreaterThan(0.75);
 
-  const factory = new ImageRegressionFactory(decoder, preprocessors);
+  const factory = imageRegressionTask(decoder, preprocessors);
   const processor = await factory.processor(modelFor<Model>(model, adapter));
   const feeds = await processor.feeds(images.slice(180, 184));
   const found = processor.decode(await outputs(model, feeds, adapter), feeds);
@@ -94,7 +92,7 @@ test('several labels, with thresholds of their own', async () => {
   expect(metrics['mAP']).toBeGreaterThan(0.85);
   expect(metrics['microF1']).toBeGreaterThan(0.75);
 
-  const processor = await new MultiLabelFactory(decoder, preprocessors).processor(own);
+  const processor = await multiLabelTask(decoder, preprocessors).processor(own);
   const feeds = await processor.feeds([images[8 * 20 + 3]!]);
   const [eight] = processor.decode(await outputs(model, feeds, adapter), feeds);
   expect(Object.keys(eight!['scores'] as object)).toEqual(['even', 'large', 'loop']);

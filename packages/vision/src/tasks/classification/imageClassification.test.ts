@@ -7,8 +7,7 @@ import { dataFolder } from '../../../fixtures/dataFolder.ts';
 import type { Image, ImageDecoder } from '../../image/image.ts';
 import { SharpDecoder } from '../../image/sharpDecoder.ts';
 import { ImagePreprocessorFactory } from '../../preprocess/config/preprocessorFile.ts';
-import { imageClassification } from './imageTasks.ts';
-import { imageClassifier, ImageClassificationFactory } from './imageClassificationFactory.ts';
+import { imageClassification, imageClassificationTask, imageClassifier } from './imageTasks.ts';
 
 const eight = JSON.stringify({ image_processor_type: 'ViTImageProcessor', size: { height: 8, width: 8 } });
 const catsAndDogs = { 'cat/1.png': true, 'cat/2.png': true, 'dog/1.png': true, 'dog/2.png': true } as const;
@@ -92,8 +91,8 @@ describe('imageClassification', () => {
     for (const validation of [1, -0.1, Number.NaN]) {
       await expect(imageClassification(folder, { validation }).prepare(model())).rejects.toThrow(/between 0 and 1/);
     }
-    const strange = imageClassification(folder, { validation: dataFolder({ 'cow/9.png': true }) });
-    await expect(strange.prepare(model())).rejects.toThrow(
+    const unknown = imageClassification(folder, { validation: dataFolder({ 'cow/9.png': true }) });
+    await expect(unknown.prepare(model())).rejects.toThrow(
       /has the class "cow", which is none of those that are learned/,
     );
   });
@@ -248,10 +247,10 @@ describe('the head of imageClassification', () => {
   }); // prettier-ignore
 });
 
-describe('ImageClassificationFactory', () => {
+describe('imageClassificationTask', () => {
   test('knows its settings, and says when one cannot be', async () => {
     const decoder = new SharpDecoder();
-    const factory = new ImageClassificationFactory(decoder, [new ImagePreprocessorFactory(decoder)]);
+    const factory = imageClassificationTask(decoder, [new ImagePreprocessorFactory(decoder)]);
     const data = dataFolder(catsAndDogs);
     const settings = { augment: 'standard', classWeights: 'balanced', mixUp: 0.2, labelSmoothing: 0.1, head: 'new' };
     expect(Object.keys(settings).filter((name) => !factory.settings.rows.some((each) => each.name === name))).toEqual(
@@ -271,6 +270,10 @@ describe('ImageClassificationFactory', () => {
     const measured = await prepared.collate([await prepared.validation!.get(0)]);
     expect(measured.targets['labels']!.type).toBe('int64');
     expect(() => factory.create({ data, seed: 1, settings: { augment: 'standart' } })).toThrow(/mean "standard"/);
+    // What a program gives is checked as what words give.
+    const given = (options: object): Promise<unknown> => imageClassification(data, options).prepare(model());
+    await expect(given({ mixUp: 0 })).rejects.toThrow(/^mixUp must be a number above 0, but it is 0\. Blends images/);
+    await expect(given({ columns: { image: 3 } })).rejects.toThrow(/^columns\.image must be text, but it is 3\./);
     const calibrated = factory.create({ data, seed: 1, settings: { calibrate: true } });
     await expect(calibrated.prepare(model())).rejects.toThrow(/none are held out/);
   });
@@ -297,7 +300,7 @@ describe('ImageClassificationFactory', () => {
 
   test('makes tasks, and answers about files without labels', async () => {
     const decoder = new SharpDecoder();
-    const factory = new ImageClassificationFactory(decoder, [new ImagePreprocessorFactory(decoder)]);
+    const factory = imageClassificationTask(decoder, [new ImagePreprocessorFactory(decoder)]);
     const folder = dataFolder(catsAndDogs);
     expect((await factory.create({ data: folder, seed: 1 }).prepare(model())).train.length).toBe(4);
 

@@ -15,7 +15,7 @@ import {
   type ShownMistakes,
   type TaskModel,
 } from '@onnx-lora/sdk/tasks';
-import { withSourceLocation, contentKey, drawSeed, nameOfRecord } from '@onnx-lora/sdk/data';
+import { drawSeed, nameOfRecord } from '@onnx-lora/sdk/data';
 import type { Augmentation } from '../../augment/augment.ts';
 import { mixBatch, type MixOptions, oneHot } from '../../augment/mixBatch.ts';
 import { type ImageSource, type ImageRecord, labelsOfRecord, type ImageDataOptions } from '../../data/imageRecord.ts';
@@ -26,7 +26,7 @@ import { shrunk, webp } from '../../report/overlay.ts';
 import { type Features, featuresOf } from '../embedding/features.ts';
 import { featureSections } from '../embedding/featureSections.ts';
 import { checkBatch } from '../imagePort.ts';
-import { type ImageReading, openImages } from '../imageReading.ts';
+import { imageLoading, type ImageReading, openImages } from '../imageReading.ts';
 import { attached, imagePorts } from './imagePorts.ts';
 
 /** Options of every task with one answer per image. */
@@ -108,23 +108,15 @@ export function imageExamples(
   return { noun: 'images', one: 'image', root, tagging: 'multi-label-classification', open };
 }
 
-/** How images are loaded, with what is done at random to those that are drawn; `seed` makes every draw the same again. */
+/** How images are loaded whose labels say how often each is drawn; see {@link imageLoading}. */
 export function pixelLoading(
   loader: ImageLoader,
   augment: readonly Augmentation[],
   seed: number,
 ): RecordLoading<ImageRecord, LoadedPixels> {
   return {
-    isDeterministic: augment.length === 0,
-    nameOf: nameOfRecord,
-    keyOf: ({ file }) => contentKey(file),
+    ...imageLoading(loader, augment, seed, ({ pixels }, { file }) => ({ file, pixels })),
     labelsOf: (record) => (record.label === undefined && !record.labels ? undefined : labelsOfRecord(record)),
-    load: async (record, draw) => {
-      const isAugmented = draw !== undefined && augment.length > 0;
-      const drawn = isAugmented ? { augmentations: augment, seed: drawSeed(seed, draw) } : {};
-      const { pixels } = await withSourceLocation(record, () => loader.load({ image: record.file, ...drawn }));
-      return { file: record.file, pixels };
-    },
   };
 }
 

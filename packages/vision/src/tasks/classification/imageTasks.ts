@@ -1,21 +1,33 @@
 /** @file Teaches and tests models that answer about whole images: with a class, with labels, or with numbers. */
 
 import {
+  type AnswerKind,
+  checkedTask,
   classification,
   type ClassificationScores,
   type ClassifierOptions,
+  classifierSettings,
+  headDecoder,
   type Labelled,
   labelling,
   type LabellingOptions,
+  labellingSettings,
   type LabelVector,
   type MultiLabelScores,
+  type OutputProcessor,
   regression,
   type RegressionOptions,
   type RegressionScores,
+  regressionSettings,
   type Task,
+  type TaskModel,
 } from '@onnx-lora/sdk/tasks';
+import { settingsOf } from '@onnx-lora/sdk/plugin';
 import type { ImageSource } from '../../data/imageRecord.ts';
+import { imageFeeds, type ImageReading, openImages } from '../imageReading.ts';
+import { imageSettings, type ImageTask, imageTask } from '../imageTask.ts';
 import { imageExamples, type ImageTaskOptions, type LoadedPixels } from './imageExamples.ts';
+import { headPorts } from './imagePorts.ts';
 
 /** Options of {@link imageClassification}. */
 export interface ImageClassificationOptions extends ImageTaskOptions, ClassifierOptions {
@@ -29,6 +41,17 @@ export interface ImageClassificationOptions extends ImageTaskOptions, Classifier
    */
   readonly baselines?: boolean;
 }
+
+const classSettings = settingsOf<ImageClassificationOptions>({
+  ...imageSettings,
+  ...classifierSettings('images'),
+  mixUp: { kind: 'number', above: 0, description: 'Blends images in pairs: alpha of MixUp, such as 0.2.' },
+  cutMix: { kind: 'number', above: 0, description: 'Puts parts of images into others: alpha of CutMix, such as 1.' },
+  baselines: {
+    kind: 'flag',
+    description: 'Shows k nearest neighbours and a linear probe on frozen features beside the adapter.',
+  },
+});
 
 /**
  * One class per image. `source` is a folder with a folder of images per class, or any other data that `readImageData` reads.
@@ -45,11 +68,23 @@ export function imageClassification(
   source: ImageSource,
   options: ImageClassificationOptions = {},
 ): Task<Labelled<LoadedPixels, number>, ClassificationScores> {
-  return classification('image-classification', imageExamples(source, options), options);
+  const task = classification('image-classification', imageExamples(source, options), options);
+  return checkedTask(classSettings, options, task);
 }
+
+/** The task `image-classification`. */
+export const imageClassificationTask: ImageTask = imageTask({
+  name: 'image-classification',
+  description: 'One class per image; the data is a folder with a folder of images for each class, or a manifest.',
+  settings: classSettings,
+  task: imageClassification,
+  processor: (model, tools) => imageClassifier(model, tools),
+});
 
 /** Options of {@link multiLabelClassification}. */
 export interface MultiLabelOptions extends ImageTaskOptions, LabellingOptions {}
+
+const labelSettings = settingsOf<MultiLabelOptions>({ ...imageSettings, ...labellingSettings });
 
 /**
  * Any number of labels per image, of a manifest with a column `labels`, or a column of zeros and ones for each. Needs
@@ -65,11 +100,23 @@ export function multiLabelClassification(
   source: ImageSource,
   options: MultiLabelOptions = {},
 ): Task<Labelled<LoadedPixels, LabelVector>, MultiLabelScores> {
-  return labelling('multi-label-classification', imageExamples(source, options), options);
+  const task = labelling('multi-label-classification', imageExamples(source, options), options);
+  return checkedTask(labelSettings, options, task);
 }
+
+/** The task `multi-label-classification`. */
+export const multiLabelTask: ImageTask = imageTask({
+  name: 'multi-label-classification',
+  description: 'Any number of labels per image; the data is a manifest with labels, or a column of 0 and 1 for each.',
+  settings: labelSettings,
+  task: multiLabelClassification,
+  processor: (model, tools) => imageProcessor(model, tools, 'labels'),
+});
 
 /** Options of {@link imageRegression}. */
 export interface ImageRegressionOptions extends ImageTaskOptions, RegressionOptions {}
+
+const numberSettings = settingsOf<ImageRegressionOptions>({ ...imageSettings, ...regressionSettings });
 
 /**
  * One or several numbers per image, of a manifest with columns of values. Needs `preprocessor_config.json` in the model's folder.
@@ -85,5 +132,51 @@ export function imageRegression(
   source: ImageSource,
   options: ImageRegressionOptions = {},
 ): Task<Labelled<LoadedPixels, readonly number[]>, RegressionScores> {
-  return regression('image-regression', imageExamples(source, options), options);
+  const task = regression('image-regression', imageExamples(source, options), options);
+  return checkedTask(numberSettings, options, task);
+}
+
+/** The task `image-regression`. */
+export const imageRegressionTask: ImageTask = imageTask({
+  name: 'image-regression',
+  description: 'Numbers about each image; the data is a manifest with columns of values.',
+  settings: numberSettings,
+  task: imageRegression,
+  processor: (model, tools) => imageProcessor(model, tools, 'numbers'),
+});
+
+/**
+ * Turns image files into what the model is fed, and its outputs into labels. Needs `preprocessor_config.json` in the
+ * model's folder. An adapter with labels or a head of its own goes into the model first: `modelFor(model, adapter)`.
+ *
+ * @example
+ * ```ts
+ * const classifier = await imageClassifier(model);
+ * const outputs = await session.run(await classifier.feeds(['a.png', 'b.png']), { adapter: 'rotated' });
+ * console.log(classifier.decode(outputs).map(({ label }) => label));
+ * ```
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` or `MODEL_UNSUPPORTED` when the model is no image classifier; `feeds` throws
+ *   `DATA_INVALID` naming an unreadable image
+ */
+export function imageClassifier(model: TaskModel, options: ImageProcessorOptions = {}): Promise<OutputProcessor> {
+  return imageProcessor(model, options, 'classes');
+}
+
+/** Options of processors. */
+export type ImageProcessorOptions = Pick<ImageReading, 'decoder' | 'preprocessors'>;
+
+/**
+ * A processor of a model that answers about images with classes, labels or numbers.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` or `MODEL_UNSUPPORTED` when the model takes no images or has no head
+ */
+async function imageProcessor(
+  model: TaskModel,
+  options: ImageProcessorOptions,
+  kind: AnswerKind,
+): Promise<OutputProcessor> {
+  const { input, head, ...port } = headPorts(model);
+  const { images } = await openImages(model, input, { ...options, cacheBytes: 0 });
+  return { feeds: imageFeeds(model, { name: input, ...port }, images), decode: headDecoder(model, head, kind) };
 }

@@ -1,7 +1,8 @@
 /** @file Images with their embeddings: as answers, and as one vector per image of a list, from any vision model. */
 
-import { type Adapter, type Model, OnnxLoraError, stack, type Tensor } from '@onnx-lora/sdk';
+import { type Adapter, type Model, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import {
+  answeringTask,
   embeddingAnswers,
   fileProcessor,
   openEmbedder,
@@ -9,8 +10,9 @@ import {
   type RunnableOptions,
   type TaskModel,
 } from '@onnx-lora/sdk/tasks';
-import { checkBatch } from '../imagePort.ts';
-import type { ImageReading } from '../imageReading.ts';
+import { type SettingRows, settingsOf } from '@onnx-lora/sdk/plugin';
+import { imageFeeds, type ImageReading } from '../imageReading.ts';
+import { type ImageTask, imageTask } from '../imageTask.ts';
 import { type FeatureOptions, imageRows, openFeatures } from './features.ts';
 
 /** Options of {@link imageEmbedder}. */
@@ -41,14 +43,10 @@ export async function imageEmbedder(
   model: TaskModel,
   { normalize = true, ...options }: ImageEmbedderOptions = {},
 ): Promise<OutputProcessor> {
-  // Each image is looked at once.
   const { features, images } = await openFeatures(model, { cacheBytes: 0, ...options });
   return {
     outputs: features.inner,
-    feeds: async (files) => {
-      checkBatch(model, features.input, files.length);
-      return { [features.input.name]: stack(await Promise.all(files.map((file) => images.preprocess(file)))) };
-    },
+    feeds: imageFeeds(model, features.input, images),
     decode: (outputs) => embeddingAnswers(imageRows(outputs, features), normalize),
   };
 }
@@ -83,3 +81,29 @@ export async function imageEmbeddings(
     if (done % batchSize === 0 || done === files.length) onBatch?.(done);
   });
 }
+
+/** Settings of every task that works on features. */
+export const featureSettings: SettingRows<FeatureOptions> = {
+  output: {
+    kind: 'text',
+    description: 'The graph output that is the feature; before-head is what a classifier reads.',
+  },
+  pooling: {
+    kind: 'choice',
+    of: ['cls', 'mean', 'gem'],
+    description: 'cls, mean or gem, of an output with several vectors per image.',
+  },
+};
+
+/** The task `image-embedding`: it answers with embeddings, and has nothing to learn. */
+export const imageEmbeddingTask: ImageTask = imageTask({
+  name: 'image-embedding',
+  description: 'One vector per image, from any vision model; to predict with, not to train.',
+  settings: settingsOf<FeatureOptions>(featureSettings),
+  task: () =>
+    answeringTask(
+      'image-embedding',
+      'To train or measure embeddings on labelled images, take the task image-retrieval',
+    ),
+  processor: imageEmbedder,
+});

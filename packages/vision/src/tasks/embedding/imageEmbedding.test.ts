@@ -8,9 +8,8 @@ import { readDigits, writeDigits } from '../../../../../docs/examples/support/di
 import { dataFolder } from '../../../fixtures/dataFolder.ts';
 import { SharpDecoder } from '../../image/sharpDecoder.ts';
 import { ImagePreprocessorFactory } from '../../preprocess/config/preprocessorFile.ts';
-import { ImageEmbeddingFactory } from './imageEmbeddingFactory.ts';
-import { imageEmbeddings } from './imageEmbedder.ts';
-import { ImageRetrievalFactory } from './imageRetrievalFactory.ts';
+import { imageEmbeddings, imageEmbeddingTask } from './imageEmbedder.ts';
+import { imageRetrievalTask } from './imageRetrieval.ts';
 
 const vit = fileURLToPath(new URL('../../../../../docs/examples/models/vit-mnist', import.meta.url));
 const decoder = new SharpDecoder();
@@ -25,10 +24,7 @@ test('the predictor answers with the embeddings that imageEmbeddings gives', asy
   const expected = await imageEmbeddings(model, files, { batchSize: 2 });
   const raw = await imageEmbeddings(model, files, { normalize: false });
   const width = expected.dims[1]!;
-  for (const factory of [
-    new ImageEmbeddingFactory(decoder, preprocessors),
-    new ImageRetrievalFactory(decoder, preprocessors),
-  ]) {
+  for (const factory of [imageEmbeddingTask(decoder, preprocessors), imageRetrievalTask(decoder, preprocessors)]) {
     await using predictor = await factory.predictor(model, { load: { worker: false } });
     const answers: Prediction[] = [];
     for await (const { prediction } of predictor.predict(files, { batchSize: 2 })) answers.push(prediction);
@@ -65,11 +61,11 @@ test('embeddings are written for other programs', async () => {
 
 test('the command line hears what is wrong', async () => {
   const model = await openModel(vit);
-  const embedding = new ImageEmbeddingFactory(decoder, preprocessors);
-  const retrieval = new ImageRetrievalFactory(decoder, preprocessors);
+  const embedding = imageEmbeddingTask(decoder, preprocessors);
+  const retrieval = imageRetrievalTask(decoder, preprocessors);
   const options = { data: 'nowhere', seed: 0 };
   await expect(embedding.create(options).prepare(model)).rejects.toThrow(/take the task image-retrieval/);
-  expect(() => embedding.processor(model, { pooling: 'max' })).toThrow(
+  await expect(embedding.processor(model, { pooling: 'max' })).rejects.toThrow(
     'pooling must be one of cls, mean, gem, but it is "max"',
   );
   expect(() => retrieval.create({ ...options, settings: { augment: 'standart' } })).toThrow(/Did you mean "standard"/);

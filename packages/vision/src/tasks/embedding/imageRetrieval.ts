@@ -2,22 +2,28 @@
 
 import { OnnxLoraError, stack } from '@onnx-lora/sdk';
 import {
+  checkedTask,
   haveAPair,
   type KindData,
   type KindGroup,
   type RetrievalLossOptions,
   type RetrievalScores,
+  retrievalSettings,
   retrievalTask,
   type Task,
   type Labelled,
   RecordDataset,
 } from '@onnx-lora/sdk/tasks';
-import type { Augmentation } from '../../augment/augment.ts';
+import { settingsOf } from '@onnx-lora/sdk/plugin';
+import { type Augmentation, augmentSetting } from '../../augment/augment.ts';
+import { dataSettings } from '../../data/dataSettings.ts';
 import type { ImageDataOptions, ImageRecord, ImageSource } from '../../data/imageRecord.ts';
 import { readImageData } from '../../data/readImageData.ts';
 import { type LoadedPixels, pixelLoading } from '../classification/imageExamples.ts';
 import { checkBatch } from '../imagePort.ts';
 import type { ImageReading } from '../imageReading.ts';
+import { type ImageTask, imageTask } from '../imageTask.ts';
+import { featureSettings, imageEmbedder } from './imageEmbedder.ts';
 import { type FeatureOptions, imageRows, imageValue, openFeatures } from './features.ts';
 
 /** Images of one kind. */
@@ -28,6 +34,13 @@ export interface ImageRetrievalOptions extends FeatureOptions, ImageDataOptions,
   /** What is done to training images at random; nothing by default. */
   readonly augment?: readonly Augmentation[] | undefined;
 }
+
+const settings = settingsOf<ImageRetrievalOptions>({
+  ...featureSettings,
+  ...retrievalSettings('Images of one label'),
+  augment: augmentSetting,
+  ...dataSettings,
+});
 
 /**
  * Metric learning on images with labels: images of one label are drawn together, others apart. An example is a group of
@@ -45,7 +58,7 @@ export function imageRetrieval(
 ): Task<ImageGroup, RetrievalScores> {
   const { loss, temperature, margin, perGroup, augment = [], ...reading } = options;
   const request = { name: 'image-retrieval', noun: 'images', loss, temperature, margin, perGroup, seed: options.seed };
-  return retrievalTask(request, async (model) => {
+  const task = retrievalTask<Labelled<LoadedPixels, string>>(request, async (model) => {
     const { features, images } = await openFeatures(model, reading);
     const canMeasure = (held: readonly ImageRecord[]): boolean => haveAPair(held.map(({ label }) => label));
     const { root, train, validation, warnings } = await readImageData(data, { ...reading, canMeasure });
@@ -71,7 +84,18 @@ export function imageRetrieval(
       embeddingValue: (g, outputs) => imageValue(g, outputs, features),
     };
   });
+  return checkedTask(settings, options, task);
 }
+
+/** The task `image-retrieval`, which answers with embeddings. */
+export const imageRetrievalTask: ImageTask = imageTask({
+  name: 'image-retrieval',
+  description: 'Embeddings in which images of one label lie together; the data is as for image-classification.',
+  settings,
+  task: imageRetrieval,
+  processor: (model, { output, pooling, decoder, preprocessors }) =>
+    imageEmbedder(model, { output, pooling, decoder, preprocessors }),
+});
 
 function labelOf({ label, place }: ImageRecord): string {
   if (label !== undefined) return label;

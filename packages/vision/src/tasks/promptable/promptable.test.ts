@@ -16,8 +16,11 @@ import { intersectionOverUnion, overlapOf } from '../../metrics/maskMetrics.ts';
 import { pointToImage } from '../../preprocess/geometry.ts';
 import { ImagePreprocessorFactory } from '../../preprocess/config/preprocessorFile.ts';
 import type { PromptableExample } from './promptableDataset.ts';
-import { promptableSegmentation, type PromptableSegmentationOptions } from './promptableSegmentation.ts';
-import { PromptableSegmentationFactory } from './promptableSegmentationFactory.ts';
+import {
+  promptableSegmentation,
+  type PromptableSegmentationOptions,
+  promptableSegmentationTask,
+} from './promptableSegmentation.ts';
 import { SamPredictor } from './samPredictor.ts';
 
 const folder = fileURLToPath(new URL('../../../../../docs/examples/models/sam-tiny', import.meta.url));
@@ -231,7 +234,7 @@ describe('a model', () => {
 
   test('answers on the command line with a mask as PNG', async () => {
     const decoder = new SharpDecoder();
-    const factory = new PromptableSegmentationFactory(decoder, [new ImagePreprocessorFactory(decoder)]);
+    const factory = promptableSegmentationTask(decoder, [new ImagePreprocessorFactory(decoder)]);
     await expect(factory.processor(model)).rejects.toMatchObject({ code: 'CONFIG_INVALID', message: /--set points/ });
     await expect(factory.processor(model, { points: '1,2,3' })).rejects.toThrow(/must be points of 2 numbers/);
     const [x, y] = held[0]!.points![0]!;

@@ -1,7 +1,7 @@
 /** @file Objects in images, and prompts for them, as a dataset. */
 
 import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
-import type { Dataset } from '@onnx-lora/sdk/tasks';
+import { RecordDataset } from '@onnx-lora/sdk/tasks';
 import { withSourceLocation, contentKey, nameOfRecord, drawSeed } from '@onnx-lora/sdk/data';
 import { Random } from '@onnx-lora/sdk/core';
 import type { Augmentation } from '../../augment/augment.ts';
@@ -50,88 +50,71 @@ export interface PromptableDatasetOptions {
 }
 
 /** Prompts for objects whose masks are known, drawn anew each time an example is. */
-export class PromptableDataset implements Dataset<PromptableExample> {
-  readonly #items: readonly Item[];
-  readonly #options: PromptableDatasetOptions;
+export class PromptableDataset extends RecordDataset<Item, PromptableExample, undefined> {
+  /** Prompts differ, unless all are given by the data. */
+  readonly changingInputs: readonly string[];
 
   /** @throws OnnxLoraError `DATA_INVALID` for a record that shows no object's pixels */
   constructor(records: readonly ImageRecord[], options: PromptableDatasetOptions) {
-    this.#items = records.flatMap((record) => itemsOf(record, options.objectsPerImage));
-    this.#options = options;
-  }
-
-  get length(): number {
-    return this.#items.length;
-  }
-
-  /** Images stay the same unless they are augmented. */
-  get isDeterministic(): boolean {
-    return this.#options.augment.length === 0;
-  }
-
-  /** Prompts differ, unless all are given by the data. */
-  get changingInputs(): readonly string[] {
-    const { prompts, promptInputs } = this.#options;
+    const { prompts, promptInputs, augment, objectsPerImage } = options;
+    const items = records.flatMap((record) => itemsOf(record, objectsPerImage));
+    super(items, [], {
+      // Images stay the same unless they are augmented.
+      isDeterministic: augment.length === 0,
+      nameOf: ({ record }) => nameOfRecord(record),
+      keyOf: ({ record }) => contentKey(record.file),
+      load: (item, draw) => prompted(item, draw, options),
+    });
     const isGiven = ({ record }: Item): boolean => (pointsOf(record)?.length ?? 0) >= prompts.points;
-    return !prompts.box && prompts.negativePoints === 0 && this.#items.every(isGiven) ? [] : promptInputs;
+    this.changingInputs = !prompts.box && prompts.negativePoints === 0 && items.every(isGiven) ? [] : promptInputs;
   }
+}
 
-  /** The image's path, and where the data names it. */
-  nameOf(index: number): string {
-    const item = this.#items[index];
-    return item ? nameOfRecord(item.record) : String(index);
-  }
-
-  /** The content of the image's file. */
-  async keyOf(index: number): Promise<string> {
-    return contentKey(this.#items[index]!.record.file);
-  }
-
-  /** @throws OnnxLoraError `DATA_INVALID`, naming the file, when an image or a mask cannot be read, or shows no object */
-  async get(index: number, draw?: number): Promise<PromptableExample> {
-    const item = this.#items[index];
-    if (!item) throw new RangeError(`There is no example ${index}: the dataset has ${this.length}.`);
-    const { loader, prompts, augment, objectsPerImage, seed } = this.#options;
-    const { record } = item;
-    const isMeasured = draw === undefined;
-    const drawn = isMeasured ? 0 : drawSeed(seed, draw);
-    const known = pointsOf(record);
-    const { pixels, geometry, masks, points } = await withSourceLocation(record, () =>
-      loader.load({
-        image: record.file,
-        masks: item.masks,
-        ...(known && { points: known }),
-        ...(!isMeasured && augment.length > 0 && { augmentations: augment, seed: drawn }),
-        annotations: 'image',
-      }),
+/** @throws OnnxLoraError `DATA_INVALID`, naming the file, when an image or a mask cannot be read, or shows no object */
+async function prompted(
+  item: Item,
+  draw: number | undefined,
+  { loader, prompts, augment, objectsPerImage, seed }: PromptableDatasetOptions,
+): Promise<PromptableExample> {
+  const { record } = item;
+  const isMeasured = draw === undefined;
+  const drawn = isMeasured ? 0 : drawSeed(seed, draw);
+  const known = pointsOf(record);
+  const { pixels, geometry, masks, points } = await withSourceLocation(record, () =>
+    loader.load({
+      image: record.file,
+      masks: item.masks,
+      ...(known && { points: known }),
+      ...(!isMeasured && augment.length > 0 && { augmentations: augment, seed: drawn }),
+      annotations: 'image',
+    }),
+  );
+  // Augmentations may have moved an object out of the image.
+  const there = masks!.filter(({ data }) => data.includes(1));
+  if (isMeasured && there.length < masks!.length) {
+    throw new OnnxLoraError(
+      'DATA_INVALID',
+      `${record.place}: the mask of an object in "${record.file}" is empty. Take it out of the data.`,
     );
-    // Augmentations may have moved an object out of the image.
-    const there = masks!.filter(({ data }) => data.includes(1));
-    if (isMeasured && there.length < masks!.length) {
-      throw new OnnxLoraError(
-        'DATA_INVALID',
-        `${record.place}: the mask of an object in "${record.file}" is empty. Take it out of the data.`,
-      );
-    }
-    const nothing: Mask = { width: geometry.input.width, height: geometry.input.height, data: new Uint8Array(geometry.input.width * geometry.input.height) }; // prettier-ignore
-    const shown = Array.from({ length: objectsPerImage }, (_, i) => there[i % there.length] ?? nothing);
-    const random = isMeasured ? undefined : new Random(drawn);
-    const promptOf = (mask: Mask): InputPrompt => {
-      if (mask === nothing) return promptToInput({ points: [[0, 0]] }, geometry, record.file);
-      const options = { random, ...(points && item.masks.length === 1 && { known: onObject(points, mask) }) };
-      return promptToInput(promptFor(mask, prompts, options), geometry, record.file);
-    };
-    return {
-      file: record.file,
-      pixels,
-      geometry,
-      prompts: shown.map(promptOf),
-      masks: shown,
-      // In training an object that is asked for twice has two prompts; measured, it would only count twice.
-      weights: shown.map((mask, i) => (mask === nothing || (isMeasured && i >= there.length) ? 0 : 1)),
-      isMeasured,
-    };
   }
+  const nothing: Mask = { width: geometry.input.width, height: geometry.input.height, data: new Uint8Array(geometry.input.width * geometry.input.height) }; // prettier-ignore
+  const shown = Array.from({ length: objectsPerImage }, (_, i) => there[i % there.length] ?? nothing);
+  const random = isMeasured ? undefined : new Random(drawn);
+  const promptOf = (mask: Mask): InputPrompt => {
+    if (mask === nothing) return promptToInput({ points: [[0, 0]] }, geometry, record.file);
+    const options = { random, ...(points && item.masks.length === 1 && { known: onObject(points, mask) }) };
+    return promptToInput(promptFor(mask, prompts, options), geometry, record.file);
+  };
+  return {
+    file: record.file,
+    pixels,
+    geometry,
+    prompts: shown.map(promptOf),
+    masks: shown,
+    // In training an object that is asked for twice has two prompts; measured, it would only count twice.
+    weights: shown.map((mask, i) => (mask === nothing || (isMeasured && i >= there.length) ? 0 : 1)),
+    isMeasured,
+  };
 }
 
 /** Points that the data gives for the one object of an image. */

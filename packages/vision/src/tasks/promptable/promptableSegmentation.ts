@@ -1,18 +1,22 @@
 /** @file Teaches a SAM to find the objects that prompts ask for. */
 
 import { type Feeds, float32, int64, OnnxLoraError, stack } from '@onnx-lora/sdk';
-import type { Batch, PreparedTask, Task, TaskModel } from '@onnx-lora/sdk/tasks';
-import type { Augmentation } from '../../augment/augment.ts';
-import type { ImageDataOptions, ImageSource } from '../../data/imageRecord.ts';
+import { type Batch, checkedTask, type PreparedTask, type Task, type TaskModel } from '@onnx-lora/sdk/tasks';
+import { settingsOf } from '@onnx-lora/sdk/plugin';
+import { type Augmentation, augmentSetting } from '../../augment/augment.ts';
+import { dataSettings } from '../../data/dataSettings.ts';
+import type { Box, ImageDataOptions, ImageSource, Point } from '../../data/imageRecord.ts';
 import { readImageData } from '../../data/readImageData.ts';
 import { maskToInput } from '../../preprocess/geometry.ts';
 import type { ImageReading } from '../imageReading.ts';
+import { type ImageTask, imageTask } from '../imageTask.ts';
 import { packMasks, PromptableMetrics, type PromptableScores } from './promptableMetrics.ts';
 import { type MaskChoice, openSamImages, samPorts } from './samPorts.ts';
 import { PromptableDataset, type PromptableExample } from './promptableDataset.ts';
 import { OUTSIDE, promptableLoss, type PromptableLoss } from './promptableLoss.ts';
 import { promptableReport } from './promptableReport.ts';
 import { promptFeeds } from './prompt.ts';
+import { promptableSegmenter, type PromptableSegmenterOptions } from './promptableSegmenter.ts';
 import { promptOptions, type PromptOptions } from './promptSampling.ts';
 
 /** Options of {@link promptableSegmentation}. */
@@ -32,6 +36,70 @@ export interface PromptableSegmentationOptions extends ImageDataOptions, ImageRe
   readonly augment?: readonly Augmentation[] | undefined;
 }
 
+const counts = { kind: 'number', whole: true, min: 0 } as const;
+
+const settings = settingsOf<PromptableSegmentationOptions & PromptableSegmenterOptions>({
+  masks: {
+    kind: 'choice',
+    of: ['several', 'one'],
+    description: 'several (default): one per meaning of a prompt; one: a single mask.',
+  },
+  loss: {
+    kind: 'choice',
+    of: ['sam', 'bce'],
+    to: (loss) => (loss === 'bce' ? { bce: 1 } : {}),
+    description: 'sam (default): focal, Dice and IoU; bce: cross-entropy, Dice and IoU.',
+  },
+  prompts: {
+    points: { name: 'promptPoints', ...counts, description: 'Points on the object in training; 1 by default.' },
+    negativePoints: { ...counts, description: 'Points beside the object in training; 0 by default.' },
+    box: { name: 'promptBox', kind: 'flag', description: 'Prompt with a box in training.' },
+  },
+  objectsPerImage: {
+    ...counts,
+    min: 1,
+    description: 'Objects of an image asked for at once; 1 by default.',
+  },
+  augment: augmentSetting,
+  prompt: {
+    points: {
+      kind: 'text',
+      to: (text) => listOf(text, (point) => numbersIn<Point>(point, 2)),
+      must: 'points of 2 numbers, such as 40,30;90,80',
+      description: 'To predict: points of one object in pixels, x,y;x,y.',
+    },
+    labels: {
+      kind: 'text',
+      to: (text) => listOf(text, (label) => signs.get(label.trim())),
+      must: '1 or 0 for each point, such as 1;0',
+      description: 'For each point 1 (on the object) or 0 (not on it); all 1 by default: 1;0.',
+    },
+    box: {
+      kind: 'text',
+      to: (text) => numbersIn<Box>(text, 4),
+      must: '4 numbers with commas between, such as 40,30,90,80',
+      description: 'To predict: a box around the object in pixels, left,upper,right,lower.',
+    },
+  },
+  ...dataSettings,
+});
+
+const signs: ReadonlyMap<string, 0 | 1> = new Map([
+  ['0', 0],
+  ['1', 1],
+]);
+
+/** What stands between semicolons; undefined where one of them is none. */
+function listOf<Item>(text: string, read: (part: string) => Item | undefined): readonly Item[] | undefined {
+  const items = text.split(';').map(read);
+  return items.every((item) => item !== undefined) ? items : undefined;
+}
+
+function numbersIn<Numbers extends Point | Box>(text: string, count: Numbers['length']): Numbers | undefined {
+  const found = text.split(',').map((each) => (each.trim() === '' ? NaN : Number(each)));
+  return found.length === count && found.every(Number.isFinite) ? (found as unknown as Numbers) : undefined;
+}
+
 /**
  * Promptable segmentation: an image and a prompt in, the mask of the object out. The data says which pixels are the object: a
  * mask image each (with points, if it has some: columns x and y of a manifest), or outlines of many as in COCO. Other prompts
@@ -47,8 +115,27 @@ export function promptableSegmentation(
   source: ImageSource,
   options: PromptableSegmentationOptions = {},
 ): Task<PromptableExample, PromptableScores> {
-  return { name: 'promptable-segmentation', prepare: (model) => prepare(model, source, options) };
+  return checkedTask(settings, options, {
+    name: 'promptable-segmentation',
+    prepare: (model) => prepare(model, source, options),
+  });
 }
+
+/** The task `promptable-segmentation`. */
+export const promptableSegmentationTask: ImageTask = imageTask({
+  name: 'promptable-segmentation',
+  description:
+    'The mask of what a point or a box means (SAM); the data is images with masks, or a COCO file of outlined objects.',
+  settings,
+  task: promptableSegmentation,
+  processor: async (model, { prompt, masks, decoder, preprocessors }) => {
+    if (prompt?.points || prompt?.box) return promptableSegmenter(model, { prompt, masks, decoder, preprocessors });
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      'Say which object is meant: --set points=x,y with a point on it, or --set box=left,upper,right,lower.',
+    );
+  },
+});
 
 async function prepare(
   model: TaskModel,
@@ -56,12 +143,6 @@ async function prepare(
   options: PromptableSegmentationOptions,
 ): Promise<PreparedTask<PromptableExample, PromptableScores>> {
   const { loss, objectsPerImage = 1, augment = [], seed = 0 } = options;
-  if (!Number.isInteger(objectsPerImage) || objectsPerImage < 1) {
-    throw new OnnxLoraError(
-      'CONFIG_INVALID',
-      `objectsPerImage must be a whole number of at least 1, but it is ${objectsPerImage}.`,
-    );
-  }
   const ports = samPorts(model, options.masks);
   const prompts = promptOptions(options.prompts ?? {}, ports, model.name);
   const { images: loader, decoder, preprocessor } = await openSamImages(model, options);

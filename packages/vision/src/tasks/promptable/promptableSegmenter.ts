@@ -1,11 +1,11 @@
 /** @file The masks of one prompt in many image files, for the command line. */
 
-import { type Feeds, OnnxLoraError, stack } from '@onnx-lora/sdk';
+import { stack } from '@onnx-lora/sdk';
 import type { Prediction, Processor, TaskModel } from '@onnx-lora/sdk/tasks';
 import { formatCocoCounts, encodeRle } from '../../data/shapes/rle.ts';
 import { indexedPng } from '../../image/indexedPng.ts';
 import type { Geometry } from '../../preprocess/geometry.ts';
-import type { ImageReading } from '../imageReading.ts';
+import { FedImages, type ImageReading } from '../imageReading.ts';
 import { cutLogits, logitsOfImage, masksOf, type PromptMasks } from './imageMask.ts';
 import { type MaskChoice, openSamImages, samPorts } from './samPorts.ts';
 import { type Prompt, promptFeeds, promptToInput } from './prompt.ts';
@@ -32,27 +32,18 @@ export async function promptableSegmenter(
   // Each image is looked at once.
   const { images: loader, preprocessor } = await openSamImages(model, { ...reading, cacheBytes: 0 });
   const isPadded = preprocessor.plan.pad !== undefined;
-  // Of each batch that was fed, the way of its images.
-  const fed = new WeakMap<Feeds, readonly Geometry[]>();
+  const fed = new FedImages();
   return {
     outputs: ports.inner,
     feeds: async (files) => {
       const images = await Promise.all(files.map((image) => loader.load({ image })));
       const prompts = images.map(({ geometry }, i) => [promptToInput(prompt, geometry, files[i]!)]);
       const pixels = stack(images.map((image) => image.pixels));
-      const feeds = { [ports.pixels]: pixels, ...promptFeeds(prompts, ports, model.name) };
-      fed.set(feeds, images.map(({ geometry }) => geometry)); // prettier-ignore
-      return feeds;
+      return fed.note({ [ports.pixels]: pixels, ...promptFeeds(prompts, ports, model.name) }, images);
     },
     decode: (outputs, inputs) => {
       const found = masksOf(outputs, ports);
-      const geometries = fed.get(inputs);
-      if (!geometries || geometries.length !== outputs[ports.masks]!.dims[0]) {
-        throw new OnnxLoraError(
-          'INPUT_INVALID',
-          'These are not the outputs of the feeds that are given with them. Decode outputs with the feeds that gave them, as they came from feeds().',
-        );
-      }
+      const geometries = fed.of(inputs, outputs[ports.masks]!.dims[0]!);
       return geometries.map((geometry, i) => answer(found(i, 0), geometry, isPadded));
     },
   };

@@ -53,9 +53,9 @@ export function samPorts(model: TaskModel, choice: MaskChoice = 'several'): SamP
       `it takes ${listed(inputs)}, and not an image (pixel_values) with points (input_points, input_labels) or boxes (input_boxes). A SAM that is published as two files is opened by the folder that holds both: the vision encoder, and the prompt encoder with the mask decoder`,
     );
   }
-  const strange = Object.keys(inputs).filter((name) => ![pixels, points, labels, boxes, mask].includes(name));
-  if (strange.length > 0)
-    throw unsupported(model, `nothing is known to feed its input "${strange[0]}". Export it without`);
+  const unknown = Object.keys(inputs).filter((name) => ![pixels, points, labels, boxes, mask].includes(name));
+  if (unknown.length > 0)
+    throw unsupported(model, `nothing is known to feed its input "${unknown[0]}". Export it without`);
   if (scores === undefined || masks === undefined) {
     throw unsupported(model, `it gives ${listed(outputs)}, and not "pred_masks" and "iou_scores"`);
   }

@@ -37,7 +37,7 @@ export function segmentationLoss(
 ): Value {
   const [batch, classes, rows, columns] = sizes(logits);
   const [, height, width] = sizes(labels);
-  // The classes go last before the scores grow, so that the large tensor is not turned around.
+  // The classes go last before the scores grow, so that the large tensor is not transposed.
   const small = g.Transpose(logits, [0, 2, 3, 1]);
   const sameSize = rows === height && columns === width;
   const scores =

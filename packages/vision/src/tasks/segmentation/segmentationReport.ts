@@ -1,15 +1,18 @@
 /** @file What a report shows of a segmentation: classes in a table, and pictures of the worst and of usual results. */
 
 import { basename } from 'node:path';
+import type { Tensor } from '@onnx-lora/sdk';
 import {
   type Batch,
   batchesOf,
+  type RecordDataset,
   type ReportPicture,
   type ReportRequest,
   type ReportSection,
   evenlySpaced,
 } from '@onnx-lora/sdk/tasks';
 import type { Mask } from '../../augment/sample.ts';
+import type { ImageRecord } from '../../data/imageRecord.ts';
 import type { ImageDecoder } from '../../image/image.ts';
 import { meanOver, PixelConfusion } from '../../metrics/maskMetrics.ts';
 import type { ImageLoader } from '../../preprocess/imageLoader.ts';
@@ -17,8 +20,20 @@ import { resizeNearest } from '../../preprocess/resize/resize.ts';
 import { paintMask, sideBySide, shrunk, webp, galleries } from '../../report/overlay.ts';
 import { classMap, classMapOfImage, type ClassScores, scoresOf, labelColors } from './classMap.ts';
 import type { SegmentationClasses } from './segmentationClasses.ts';
-import type { SegmentationDataset, SegmentationExample } from './segmentationDataset.ts';
 import { IGNORED } from './segmentationLoss.ts';
+
+/** One image, ready to be fed. */
+export interface SegmentationExample {
+  /** Path of the image. */
+  readonly file: string;
+  /** Float32 `[3, height, width]`. */
+  readonly pixels: Tensor;
+  /** The class of each pixel of `pixels`; 255 where it does not count. */
+  readonly classes: Mask;
+}
+
+/** Images with their class maps. */
+export type SegmentationDataset = RecordDataset<ImageRecord, SegmentationExample, undefined>;
 
 /** What a report is made from. */
 export interface SegmentationReportOptions {

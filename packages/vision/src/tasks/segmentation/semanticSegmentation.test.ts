@@ -17,10 +17,13 @@ import { indexedPng } from '../../image/indexedPng.ts';
 import { classColor } from '../../report/overlay.ts';
 import { classMap, scoresOf } from './classMap.ts';
 import { segmentationLoss } from './segmentationLoss.ts';
-import { semanticSegmentation, type SemanticSegmentationOptions } from './semanticSegmentation.ts';
-import { SemanticSegmentationFactory } from './semanticSegmentationFactory.ts';
-import { semanticSegmenter } from './semanticSegmenter.ts';
-import type { SegmentationExample } from './segmentationDataset.ts';
+import {
+  semanticSegmentation,
+  type SemanticSegmentationOptions,
+  semanticSegmentationTask,
+} from './semanticSegmentation.ts';
+import { semanticSegmenter } from './semanticSegmentation.ts';
+import type { SegmentationExample } from './segmentationReport.ts';
 import { SharpDecoder } from '../../image/sharpDecoder.ts';
 import { ImagePreprocessorFactory } from '../../preprocess/config/preprocessorFile.ts';
 
@@ -252,7 +255,7 @@ describe('classes', () => {
 
 test('the command line’s settings make options, and mistakes are named', async () => {
   const decoder = new SharpDecoder();
-  const factory = new SemanticSegmentationFactory(decoder, [new ImagePreprocessorFactory(decoder)]);
+  const factory = semanticSegmentationTask(decoder, [new ImagePreprocessorFactory(decoder)]);
   const create = (settings: Record<string, string | number | readonly string[]>) =>
     factory.create({ data: scene, seed: 1, holdOut: 0.5, settings });
   const prepared = await create({ labels: ['a', 'b', 'c', 'd'], augment: 'strong', classWeights: ['1', '1', '2', '3'], dice: 1 }).prepare(model); // prettier-ignore

@@ -1,18 +1,36 @@
 /** @file Teaches and tests models that give every pixel of an image a class. */
 
 import { OnnxLoraError, stack, tensor, type Tensor } from '@onnx-lora/sdk';
-import type { Batch, PreparedTask, Task, TaskModel } from '@onnx-lora/sdk/tasks';
-import type { Augmentation } from '../../augment/augment.ts';
-import type { ImageDataOptions, ImageSource } from '../../data/imageRecord.ts';
+import {
+  type Batch,
+  checkedTask,
+  labelsOrNumbers,
+  type PreparedTask,
+  type Processor,
+  RecordDataset,
+  type Task,
+  type TaskModel,
+} from '@onnx-lora/sdk/tasks';
+import { settingsOf } from '@onnx-lora/sdk/plugin';
+import { type Augmentation, augmentSetting } from '../../augment/augment.ts';
+import { dataSettings } from '../../data/dataSettings.ts';
+import type { ImageDataOptions, ImageRecord, ImageSource } from '../../data/imageRecord.ts';
 import { readImageData } from '../../data/readImageData.ts';
+import type { LoadedImage } from '../../preprocess/imageLoader.ts';
 import { checkBatch } from '../imagePort.ts';
-import { type ImageReading, openImages } from '../imageReading.ts';
-import { segmentationClasses } from './segmentationClasses.ts';
-import { SegmentationDataset, type SegmentationExample } from './segmentationDataset.ts';
+import { FedImages, imageLoading, type ImageReading, openImages } from '../imageReading.ts';
+import { type ImageTask, imageTask } from '../imageTask.ts';
+import { checkNumber, segmentationClasses } from './segmentationClasses.ts';
 import { IGNORED, segmentationLoss, type SegmentationLossOptions } from './segmentationLoss.ts';
-import { SegmentationMetrics, type SegmentationScores } from './segmentationMetrics.ts';
-import { type SegmentationPorts, segmentationPorts } from './classMap.ts';
-import { segmentationReport } from './segmentationReport.ts';
+import { checkedScores, SegmentationMetrics, type SegmentationScores } from './segmentationMetrics.ts';
+import {
+  classMapOfImage,
+  scoresOf,
+  type SegmentationPorts,
+  segmentationPorts,
+  segmentationPrediction,
+} from './classMap.ts';
+import { type SegmentationDataset, type SegmentationExample, segmentationReport } from './segmentationReport.ts';
 
 /** Options of {@link semanticSegmentation}. */
 export interface SemanticSegmentationOptions extends ImageDataOptions, ImageReading, SegmentationLossOptions {
@@ -24,6 +42,30 @@ export interface SemanticSegmentationOptions extends ImageDataOptions, ImageRead
   /** Random changes of the images in training, whose class maps follow; none by default. */
   readonly augment?: readonly Augmentation[] | undefined;
 }
+
+const settings = settingsOf<SemanticSegmentationOptions>({
+  labels: { kind: 'texts', description: 'Names of all classes, in the order of their numbers in the masks.' },
+  augment: augmentSetting,
+  lossSize: {
+    kind: 'choice',
+    of: ['labels', 'logits'],
+    description: 'Where scores and masks are compared: labels (default) or logits.',
+  },
+  dice: { kind: 'number', min: 0, description: 'Weight of the Dice loss beside the cross-entropy; 0 by default.' },
+  classWeights: {
+    kind: 'texts',
+    to: weightsIn,
+    must: 'numbers of at least 0',
+    description: 'How much each class counts, in the order of the labels.',
+  },
+  labelSmoothing: {
+    kind: 'number',
+    min: 0,
+    max: 1,
+    description: 'Share of a label that is spread over all classes.',
+  },
+  ...dataSettings,
+});
 
 /**
  * Semantic segmentation: a class for every pixel. `data` has masks whose pixels are class numbers, 255 for what does not count
@@ -40,8 +82,21 @@ export function semanticSegmentation(
   data: ImageSource,
   options: SemanticSegmentationOptions = {},
 ): Task<SegmentationExample, SegmentationScores> {
-  return { name: 'semantic-segmentation', prepare: (model) => prepare(model, data, options) };
+  return checkedTask(settings, options, {
+    name: 'semantic-segmentation',
+    prepare: (model) => prepare(model, data, options),
+  });
 }
+
+/** The task `semantic-segmentation`. */
+export const semanticSegmentationTask: ImageTask = imageTask({
+  name: 'semantic-segmentation',
+  description:
+    'A class per pixel; the data is a folder of images beside a folder of masks, or a COCO file of outlined objects.',
+  settings,
+  task: semanticSegmentation,
+  processor: (model, { decoder, preprocessors }) => semanticSegmenter(model, { decoder, preprocessors }),
+});
 
 async function prepare(
   model: TaskModel,
@@ -62,10 +117,17 @@ async function prepare(
   const classes = await segmentationClasses({ model, classes: ports.classes, data, labels: given, reduceLabels });
   const { labels } = classes;
   checkWeights(options.classWeights, labels);
-  const common = { classes, loader, seed };
-  const train = new SegmentationDataset({ ...common, records: data.train, augmentations: augment });
-  const validation =
-    data.validation && new SegmentationDataset({ ...common, records: data.validation, augmentations: [] });
+  const dataset = (records: readonly ImageRecord[], drawn: readonly Augmentation[]): SegmentationDataset => {
+    const itemOf = ({ pixels, masks }: LoadedImage, { file, place }: ImageRecord): SegmentationExample => {
+      const [mask] = masks!;
+      for (const number of new Set(mask!.data)) checkNumber(number, labels, `of ${place}`);
+      return { file, pixels, classes: mask! };
+    };
+    const loading = imageLoading(loader, drawn, seed, itemOf, (record) => [classes.maskOf(record)]);
+    return new RecordDataset(records, [], loading);
+  };
+  const train = dataset(data.train, augment);
+  const validation = data.validation && dataset(data.validation, []);
   const { output } = ports;
   const collate = (examples: readonly SegmentationExample[]): Promise<Batch> => collateBatch(examples, ports, model);
   return {
@@ -122,4 +184,40 @@ function weightOf({ data }: Tensor, weights: readonly number[] | undefined): num
     if (number !== IGNORED) sum += weights ? weights[number]! : 1;
   }
   return sum;
+}
+
+function weightsIn(texts: readonly string[]): readonly number[] | undefined {
+  const weights = texts.map(Number);
+  return weights.every((weight) => weight >= 0) ? weights : undefined;
+}
+
+/** Options of {@link semanticSegmenter}. */
+export type SemanticSegmenterOptions = Pick<ImageReading, 'decoder' | 'preprocessors'>;
+
+/**
+ * Turns image files into what the model is fed, and its outputs into class maps of the images' own size: of each a PNG of class
+ * numbers with a palette (`mask`), and the share of each class (`classes`). Outputs are decoded with
+ * the feeds that gave them, of which the segmenter knows the images' own sizes.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` or `MODEL_UNSUPPORTED` when the model does not segment images; `feeds` throws
+ *   `DATA_INVALID` naming an unreadable image
+ */
+export async function semanticSegmenter(model: TaskModel, options: SemanticSegmenterOptions = {}): Promise<Processor> {
+  const { input, output, classes } = segmentationPorts(model);
+  // Each image is looked at once.
+  const { images: loader } = await openImages(model, input.name, { ...options, cacheBytes: 0 });
+  const labels = labelsOrNumbers(model, classes);
+  const fed = new FedImages();
+  return {
+    feeds: async (files) => {
+      checkBatch(model, input, files.length);
+      const images = await Promise.all(files.map((image) => loader.load({ image })));
+      return fed.note({ [input.name]: stack(images.map(({ pixels }) => pixels)) }, images);
+    },
+    decode: (outputs, inputs) => {
+      const scores = scoresOf(checkedScores(outputs, output, labels.length));
+      const geometries = fed.of(inputs, scores.length);
+      return scores.map((each, i) => segmentationPrediction(classMapOfImage(each, geometries[i]!), labels));
+    },
+  };
 }

@@ -97,6 +97,14 @@ export class ColumnFinder<Role extends string> {
     return this.chosen(role)[0] ?? this.usual(role, fits);
   }
 
+  /** The columns that the user names, or the free one with the first of the usual names. */
+  many(role: Role): readonly string[] | undefined {
+    const chosen = this.chosen(role);
+    if (chosen.length > 0) return chosen;
+    const found = this.usual(role);
+    return found === undefined ? undefined : [found];
+  }
+
   /** The free column with the first of the usual names that fits. */
   usual(role: Role, fits: (column: string) => boolean = () => true): string | undefined {
     const free = this.#free();

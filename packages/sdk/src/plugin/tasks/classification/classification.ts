@@ -6,7 +6,9 @@ import { crossEntropy } from '../../../train/losses/index.ts';
 import type { Metrics } from '../../dataset.ts';
 import type { HeadValues, PreparedTask, Task } from '../../preparedTask.ts';
 import type { TaskModel } from '../../taskModel.ts';
+import { settingsOf } from '../../settings.ts';
 import { telling } from '../../data/splits/splits.ts';
+import { classifierSettings } from '../taskSettings.ts';
 import { heldOut } from '../batches.ts';
 import { listed } from '../listed.ts';
 import {
@@ -23,7 +25,7 @@ import { chooseHead, type TaskHead } from './chooseHead.ts';
 import { ClassificationMetrics, type ClassificationScores } from './classificationMetrics.ts';
 import { calibrationSection, classTable, worstMistakes } from './classificationSections.ts';
 import { differentLabels } from './modelLabels.ts';
-import { checkLabelSmoothing, type ClassWeighting, weightOfBatch, weightsOf } from './lossWeights.ts';
+import { type ClassWeighting, weightOfBatch, weightsOf } from './lossWeights.ts';
 
 /** Options of tasks with one class per example. */
 export interface ClassifierOptions {
@@ -34,6 +36,8 @@ export interface ClassifierOptions {
   /** Fits a temperature on the held-out examples, which is saved with the adapter, so that probabilities can be trusted. */
   readonly calibrate?: boolean | undefined;
 }
+
+const settings = settingsOf<ClassifierOptions>(classifierSettings('examples'));
 
 /** Of many classes a wrong start must not be a sure one. */
 const MOST_SLOPE = 10;
@@ -64,7 +68,7 @@ async function prepare<Item extends object, Record, Scores extends Metrics>(
 ): Promise<PreparedTask<Labelled<Item, number>, Scores>> {
   const { noun } = examples;
   const { labelSmoothing = 0, classWeights, calibrate = false } = options;
-  checkLabelSmoothing(labelSmoothing);
+  settings.checkOptions(options);
   const opened = await examples.open(model, 'classes');
   const { output, labels, head } = labelledHead(model, examples, opened, options);
   const classOf = classes(name, examples, opened, labels);

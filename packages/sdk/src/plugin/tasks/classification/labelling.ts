@@ -6,9 +6,11 @@ import { binaryCrossEntropy } from '../../../train/losses/index.ts';
 import type { Metrics } from '../../dataset.ts';
 import type { HeadValues, PreparedTask, ReportRequest, Task } from '../../preparedTask.ts';
 import type { ReportSection } from '../../reportSection.ts';
+import { settingsOf } from '../../settings.ts';
 import type { TaskModel } from '../../taskModel.ts';
 import { boundExamples, type Examples, type HeadOption, type Labelled, probedHead } from '../examples.ts';
 import { heldOut } from '../batches.ts';
+import { labellingSettings } from '../taskSettings.ts';
 import { listed } from '../listed.ts';
 import { f1 } from '../statistics/labelMeasure.ts';
 import { labelledHead } from './classification.ts';
@@ -33,6 +35,8 @@ export interface LabellingOptions {
   /** How much a yes counts beside a no in the loss: `balanced` gives the examples with a label as much weight as those without. */
   readonly posWeights?: 'balanced' | undefined;
 }
+
+const settings = settingsOf<LabellingOptions>(labellingSettings);
 
 /**
  * Any number of labels per example: binary cross-entropy of each label; mean average precision and F1; thresholds that are
@@ -59,7 +63,7 @@ async function prepare<Item extends object, Record, Scores extends Metrics>(
 ): Promise<PreparedTask<Labelled<Item, LabelVector>, Scores>> {
   const { noun } = examples;
   const { threshold = 0.5, posWeights } = options;
-  checkOptions(options);
+  settings.checkOptions(options);
   const opened = await examples.open(model, 'labels');
   const { output, labels, head } = labelledHead(model, examples, opened, options);
   const bound = await boundExamples(
@@ -129,22 +133,6 @@ export function labelProbe({ weight, bias }: HeadValues): HeadValues {
   return { weight: weight.map((value) => 4 * value), bias: bias.map((value) => 4 * (value - 0.5)) };
 }
 
-/** @throws OnnxLoraError `CONFIG_INVALID` */
-function checkOptions({ threshold = 0.5, posWeights }: LabellingOptions): void {
-  if (typeof threshold === 'number' && !(threshold > 0 && threshold < 1))
-    throw new OnnxLoraError('CONFIG_INVALID', `A threshold is a probability between 0 and 1, but it is ${threshold}.`);
-  if (typeof threshold !== 'number' && threshold !== 'tuned')
-    throw new OnnxLoraError(
-      'CONFIG_INVALID',
-      `threshold is a number between 0 and 1, or "tuned", but it is ${JSON.stringify(threshold)}.`,
-    );
-  if (posWeights !== undefined && posWeights !== 'balanced')
-    throw new OnnxLoraError(
-      'CONFIG_INVALID',
-      `posWeights is "balanced", or left out, but it is ${JSON.stringify(posWeights)}.`,
-    );
-}
-
 /**
  * Zeros and ones for the labels of one example.
  *
@@ -153,11 +141,11 @@ function checkOptions({ threshold = 0.5, posWeights }: LabellingOptions): void {
  */
 export function labelVector(own: Iterable<string>, labels: readonly string[], place: string): LabelVector {
   const given = new Set(own);
-  const strange = [...given].find((label) => !labels.includes(label));
-  if (strange === undefined) return labels.map((label) => (given.has(label) ? 1 : 0));
+  const unknown = [...given].find((label) => !labels.includes(label));
+  if (unknown === undefined) return labels.map((label) => (given.has(label) ? 1 : 0));
   throw new OnnxLoraError(
     'DATA_INVALID',
-    `${place} has the label "${strange}", which is none of those that are learned: ${listed(labels, 20)}. Rename it, or remove it.`,
+    `${place} has the label "${unknown}", which is none of those that are learned: ${listed(labels, 20)}. Rename it, or remove it.`,
   );
 }
 

@@ -55,24 +55,10 @@ export function balancedWeights(labels: readonly (readonly string[])[]): number[
 export type ClassWeighting = 'balanced' | 'effective' | Readonly<Record<string, number>>;
 
 /**
- * How much of a label is spread over all classes, checked before anything is trained.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` for anything but a number from 0 to 1
- */
-export function checkLabelSmoothing(value: number): number {
-  if (typeof value === 'number' && value >= 0 && value <= 1) return value;
-  throw new OnnxLoraError(
-    'CONFIG_INVALID',
-    `labelSmoothing is how much of a label is spread over all classes: a number from 0 to 1, but it is ${JSON.stringify(value)}. 0.1 is usual.`,
-  );
-}
-
-/**
  * A weight per class.
  *
  * @param targets the class of each example that is trained on
- * @throws OnnxLoraError `CONFIG_INVALID` for another word, a weight that is no number above 0, or one of a label that there is
- *   not
+ * @throws OnnxLoraError `CONFIG_INVALID` for a weight that is no number above 0, or one of a label that there is not
  */
 export function weightsOf(
   given: ClassWeighting,
@@ -80,11 +66,6 @@ export function weightsOf(
   labels: readonly string[],
 ): readonly number[] {
   if (typeof given === 'string') {
-    if (given !== 'balanced' && given !== 'effective')
-      throw new OnnxLoraError(
-        'CONFIG_INVALID',
-        `classWeights is "balanced", "effective" or a weight per class, but it is ${JSON.stringify(given)}.`,
-      );
     const counts = labels.map(() => 0);
     for (const target of targets) counts[target]!++;
     return classWeights(counts, given);

@@ -27,14 +27,16 @@ const classes = (options: object): Promise<unknown> => classification('classes',
 const tags = (options: object): Promise<unknown> => labelling('tags', files, options).prepare(model);
 
 it.each<[string, () => Promise<unknown>, string]>([
-  ['labelSmoothing 3', () => classes({ labelSmoothing: 3 }), 'labelSmoothing is how much of a label is spread over all classes: a number from 0 to 1, but it is 3. 0.1 is usual.'],
-  ['labelSmoothing as text', () => classes({ labelSmoothing: '0.1' }), 'labelSmoothing is how much of a label is spread over all classes: a number from 0 to 1, but it is "0.1". 0.1 is usual.'],
-  ['classWeights even', () => classes({ classWeights: 'even' }), 'classWeights is "balanced", "effective" or a weight per class, but it is "even".'],
-  ['threshold best', () => tags({ threshold: 'best' }), 'threshold is a number between 0 and 1, or "tuned", but it is "best".'],
-  ['posWeights even', () => tags({ posWeights: 'even' }), 'posWeights is "balanced", or left out, but it is "even".'],
-  ['loss mae', async () => regressionParts({ head: { output: 'y', labels: ['y'] }, targets: [[1]], loss: 'mae' as 'mse' }), 'loss is "mse" or "huber", but it is "mae".'],
-  ['temperature 0', async () => retrievalLoss({ temperature: 0 }), 'temperature must be a number above 0, but it is 0.'],
-  ['margin -1', async () => retrievalLoss({ loss: 'triplet', margin: -1 }), 'margin must be a number of at least 0, but it is -1.'],
+  ['labelSmoothing 3', () => classes({ labelSmoothing: 3 }), 'labelSmoothing must be a number of at least 0 and not above 1, but it is 3. How much of a label is spread over all classes, 0 to 1.'],
+  ['labelSmoothing as text', () => classes({ labelSmoothing: '0.1' }), 'labelSmoothing must be a number of at least 0, but it is "0.1". How much of a label is spread over all classes, 0 to 1.'],
+  ['classWeights even', () => classes({ classWeights: 'even' }), 'classWeights must be one of balanced, effective, but it is "even". balanced: rare classes count as much as frequent ones; effective: nearly so.'],
+  ['threshold 1', () => tags({ threshold: 1 }), 'threshold must be a number, or tuned, but it is 1. Probability between 0 and 1 from which a label is given (0.5), or tuned.'],
+  ['perGroup NaN', async () => retrievalLoss({ perGroup: NaN }), 'perGroup must be a whole number of at least 2, but it is NaN. Examples of one kind that are trained on together; 2 by default.'],
+  ['threshold best', () => tags({ threshold: 'best' }), 'threshold must be a number, or tuned, but it is "best". Probability between 0 and 1 from which a label is given (0.5), or tuned.'],
+  ['posWeights even', () => tags({ posWeights: 'even' }), 'posWeights must be one of balanced, but it is "even". balanced: rare labels count as much as frequent ones.'],
+  ['loss mae', async () => regressionParts({ head: { output: 'y', labels: ['y'] }, targets: [[1]], loss: 'mae' as 'mse' }), 'loss must be one of mse, huber, but it is "mae". Did you mean "mse"? mse (default), or huber, which minds outliers less.'],
+  ['temperature 0', async () => retrievalLoss({ temperature: 0 }), 'temperature must be a number above 0, but it is 0. What cosines are divided by; 0.1 by default.'],
+  ['margin -1', async () => retrievalLoss({ loss: 'triplet', margin: -1 }), 'margin must be a number of at least 0, but it is -1. Of triplets; 0.2 by default.'],
 ])('%s', async (_, make, message) => {
   await expect(make()).rejects.toThrowError(expect.objectContaining({ code: 'CONFIG_INVALID', message }));
 }); // prettier-ignore

@@ -6,7 +6,9 @@ import { int64 } from '../../../runtime/tensor.ts';
 import { batchHardTriplet, infoNce, supervisedContrastive } from '../../../train/losses/index.ts';
 import type { Batch, Dataset } from '../../dataset.ts';
 import type { PreparedTask, Task } from '../../preparedTask.ts';
+import { settingsOf } from '../../settings.ts';
 import type { TaskModel } from '../../taskModel.ts';
+import { retrievalSettings } from '../taskSettings.ts';
 import { embeddingScatter } from './embeddingScatter.ts';
 import { type KindGroup, singleKinds, PkSampler } from './pkSampler.ts';
 import { type EmbeddingsOf, RetrievalMetrics, type RetrievalScores } from './retrievalScores.ts';
@@ -137,6 +139,8 @@ export interface RetrievalLossOptions {
   readonly perGroup?: number | undefined;
 }
 
+const settings = settingsOf<RetrievalLossOptions>(retrievalSettings('Examples of one kind'));
+
 /**
  * The loss of embeddings `[batch, width]` with labels `[batch]`.
  *
@@ -146,11 +150,13 @@ export function retrievalLoss(
   options: RetrievalLossOptions,
 ): (g: GraphBuilder, embeddings: Value, labels: Value) => Value {
   const { loss = 'contrastive', temperature = 0.1, margin = 0.2, perGroup = 2 } = options;
-  check(loss, perGroup);
-  if (!(temperature > 0 && temperature < Infinity))
-    throw new OnnxLoraError('CONFIG_INVALID', `temperature must be a number above 0, but it is ${temperature}.`);
-  if (!(margin >= 0 && margin < Infinity))
-    throw new OnnxLoraError('CONFIG_INVALID', `margin must be a number of at least 0, but it is ${margin}.`);
+  settings.checkOptions(options);
+  if (loss === 'info-nce' && perGroup !== 2) {
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `The loss info-nce compares pairs, but perGroup is ${perGroup}. Leave perGroup out, or take the loss contrastive.`,
+    );
+  }
   return (g, embeddings, labels) => {
     if (loss === 'triplet') return batchHardTriplet(g, embeddings, labels, { margin });
     if (loss === 'contrastive') return supervisedContrastive(g, embeddings, labels, { temperature });
@@ -164,22 +170,4 @@ function pairs({ shape }: Value): [number[], number[]] {
   const rows = Number(shape![0]);
   const half = Array.from({ length: rows / 2 }, (_, i) => 2 * i);
   return [half, half.map((i) => i + 1)];
-}
-
-function check(loss: string, perGroup: number): void {
-  if (!['contrastive', 'triplet', 'info-nce'].includes(loss)) {
-    throw new OnnxLoraError(
-      'CONFIG_INVALID',
-      `There is no retrieval loss "${loss}". Take contrastive, triplet or info-nce.`,
-    );
-  }
-  if (!Number.isInteger(perGroup) || perGroup < 2) {
-    throw new OnnxLoraError('CONFIG_INVALID', `perGroup must be a whole number of at least 2, but it is ${perGroup}.`);
-  }
-  if (loss === 'info-nce' && perGroup !== 2) {
-    throw new OnnxLoraError(
-      'CONFIG_INVALID',
-      `The loss info-nce compares pairs, but perGroup is ${perGroup}. Leave perGroup out, or take the loss contrastive.`,
-    );
-  }
 }

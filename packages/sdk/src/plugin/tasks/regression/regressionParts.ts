@@ -5,14 +5,18 @@ import type { GraphBuilder, Value } from '../../../graph/builder.ts';
 import { type Feeds, float32 } from '../../../runtime/tensor.ts';
 import { huber, meanSquaredError } from '../../../train/losses/index.ts';
 import type { HeadFeatures, HeadValues, NewHead, PreparedTask } from '../../preparedTask.ts';
+import { settingsOf } from '../../settings.ts';
 import type { TaskModel } from '../../taskModel.ts';
 import { type HeadPort, replacedHead, type TaskHead } from '../classification/chooseHead.ts';
+import { regressionSettings } from '../taskSettings.ts';
 
 /** Options of tasks that predict numbers. */
 export interface RegressionOptions {
   /** Squared errors (`mse`, the default), or `huber`, which is linear beyond one deviation and so minds outliers less. */
   readonly loss?: 'mse' | 'huber' | undefined;
 }
+
+const settings = settingsOf<RegressionOptions>(regressionSettings);
 
 /** What the parts are made from. */
 export interface RegressionRequest extends RegressionOptions {
@@ -45,8 +49,7 @@ export interface RegressionParts
  * @throws OnnxLoraError `CONFIG_INVALID` for another loss
  */
 export function regressionParts({ head, targets, loss = 'mse', probe }: RegressionRequest): RegressionParts {
-  if (loss !== 'mse' && loss !== 'huber')
-    throw new OnnxLoraError('CONFIG_INVALID', `loss is "mse" or "huber", but it is ${JSON.stringify(loss)}.`);
+  settings.checkOptions({ loss });
   const { output, labels } = head;
   const count = labels.length;
   const { mean, deviation } = moments(targets, count);

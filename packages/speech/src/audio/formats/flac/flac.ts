@@ -1,12 +1,12 @@
 /** @file FLAC files. */
 
 import { type ByteCursor, audioInvalid } from '../../byteCursor.ts';
-import { type ChunkDecoder, DAMAGED, decodeChunks, type SoundShape } from '../decodeChunks.ts';
+import { type ChunkDecoder, DAMAGED, decodeChunks, type AudioShape } from '../decodeChunks.ts';
 import { type FlacFrame, flacFrames } from './flacFrames.ts';
 import { cutPieces, type OpenAudio, optionalPackage, type AudioFormat } from '../audioFormat.ts';
 
 /** The STREAMINFO block. */
-interface StreamInfo extends SoundShape {
+interface StreamInfo extends AudioShape {
   /** Bits of a sample. */
   readonly bits: number;
   /** Samples per channel; undefined where the encoder did not know. */

@@ -90,7 +90,7 @@ export async function aacTrack(bytes: ByteCursor): Promise<AacTrack> {
   }
   const moov = boxAt(file, 'moov');
   if (!moov) throw audioInvalid(bytes, `is damaged or cut short: it has no table of what is in it. ${DAMAGED}`);
-  const track = firstBox(moov, ({ type, body }) => type === 'trak' && isSound(body))?.body;
+  const track = firstBox(moov, ({ type, body }) => type === 'trak' && isAudioTrack(body))?.body;
   const stbl = track && boxAt(track, 'mdia', 'minf', 'stbl');
   if (!track || !stbl) throw audioInvalid(bytes, 'is an MP4 file without sound. Check that it is the right one.');
   const setup = aacSetup(boxAt(stbl, 'stsd') ?? new Uint8Array(0));
@@ -111,7 +111,7 @@ export async function aacTrack(bytes: ByteCursor): Promise<AacTrack> {
   }
 }
 
-function isSound(track: Uint8Array): boolean {
+function isAudioTrack(track: Uint8Array): boolean {
   const handler = boxAt(track, 'mdia', 'hdlr');
   return handler !== undefined && Buffer.from(handler.subarray(8, 12)).toString('latin1') === 'soun';
 }

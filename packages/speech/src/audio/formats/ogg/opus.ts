@@ -42,7 +42,7 @@ export async function openOpus(bytes: ByteCursor, head: Uint8Array): Promise<Ope
         free: () => opus.free(),
       };
       const packets = async function* (): AsyncGenerator<Uint8Array[]> {
-        for await (const page of soundPages(bytes)) {
+        for await (const page of audioPages(bytes)) {
           // The count of the last page says how much of its last packet is sound.
           if (page.isLast) total = page.granule;
           if (page.packets.length > 0) yield [...page.packets];
@@ -64,7 +64,7 @@ export async function openOpus(bytes: ByteCursor, head: Uint8Array): Promise<Ope
   };
 }
 
-async function* soundPages(bytes: ByteCursor): AsyncGenerator<PagePackets> {
+async function* audioPages(bytes: ByteCursor): AsyncGenerator<PagePackets> {
   let headers = HEADERS;
   for await (const page of oggPackets(bytes, oggPages(bytes))) {
     const skipped = Math.min(headers, page.packets.length);

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { fixture } from '../../../../fixtures/goldens.ts';
 import { stratifiedFolds, frozenBaselines } from './frozenBaselines.ts';
 import { fitLogisticRegression, predictClasses } from './logisticRegression.ts';
-import { bestNeighbourCount, nearestClasses } from './neighbours.ts';
+import { bestNeighbourCount, nearestClasses } from './frozenBaselines.ts';
 
 interface Probe {
   readonly C: number;
@@ -107,8 +107,8 @@ describe('frozenBaselines', () => {
     expect(accuracy).toBe(predicted.filter((answer, i) => answer === golden.truths[i]).length / 40);
     expect(found.linearProbe.accuracy).toBeGreaterThan(0.7);
     // Labels of the validation images change what is measured, not what is chosen.
-    const turned = golden.truths.map((label) => (label + 1) % 3);
-    const other = frozenBaselines({ train: of(golden.train, golden.labels), validation: of(golden.other, turned) });
+    const shifted = golden.truths.map((label) => (label + 1) % 3);
+    const other = frozenBaselines({ train: of(golden.train, golden.labels), validation: of(golden.other, shifted) });
     expect([other.knn.k, other.linearProbe.C]).toEqual([k, found.linearProbe.C]);
     expect(other.knn.accuracy).toBeLessThan(accuracy);
   });

@@ -11,8 +11,7 @@ import { fixture } from '../../../../fixtures/goldens.ts';
 import { visionFamilies } from '../../../families/index.ts';
 import { SharpDecoder } from '../../../image/sharpDecoder.ts';
 import { ImagePreprocessorFactory } from '../../../preprocess/config/preprocessorFile.ts';
-import { imageText } from './imageText.ts';
-import { ImageTextFactory } from './imageTextFactory.ts';
+import { imageText, imageTextTask } from './imageText.ts';
 import { rowLength, textTokenizer } from './textTokenizer.ts';
 import { zeroShotClassifier } from './zeroShot.ts';
 
@@ -128,7 +127,7 @@ test('several captions of one image are all right answers', async () => {
 
 describe('zero-shot classification', () => {
   const decoder = new SharpDecoder();
-  const factory = new ImageTextFactory(decoder, [new ImagePreprocessorFactory(decoder)]);
+  const factory = imageTextTask(decoder, [new ImagePreprocessorFactory(decoder)]);
 
   test("gives transformers' similarities", async () => {
     const model = await openModel(tiny, { families: visionFamilies });

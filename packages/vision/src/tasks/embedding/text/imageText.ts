@@ -2,6 +2,7 @@
 
 import { int64, OnnxLoraError, stack } from '@onnx-lora/sdk';
 import {
+  checkedTask,
   contrastive,
   infoNce,
   type Labelled,
@@ -11,14 +12,18 @@ import {
   type Task,
   type TaskModel,
 } from '@onnx-lora/sdk/tasks';
-import type { Augmentation } from '../../../augment/augment.ts';
+import { settingsOf } from '@onnx-lora/sdk/plugin';
+import { type Augmentation, augmentSetting } from '../../../augment/augment.ts';
+import { dataSettings } from '../../../data/dataSettings.ts';
 import type { ImageDataOptions, ImageRecord, ImageSource } from '../../../data/imageRecord.ts';
 import { readImageData } from '../../../data/readImageData.ts';
 import { type LoadedPixels, pixelLoading } from '../../classification/imageExamples.ts';
 import type { ImageReading } from '../../imageReading.ts';
+import { type ImageTask, imageTask } from '../../imageTask.ts';
 import { ImageTextMetrics, type ImageTextScores } from './imageTextMetrics.ts';
 import { openImageText, textFeeds, usualScale } from './imageTextPorts.ts';
 import { rowLength } from './textTokenizer.ts';
+import { zeroShotClassifier, type ZeroShotOptions } from './zeroShot.ts';
 
 /** A caption. */
 export interface Caption {
@@ -37,6 +42,16 @@ export interface ImageTextOptions extends ImageDataOptions, ImageReading {
   readonly augment?: readonly Augmentation[] | undefined;
 }
 
+const settings = settingsOf<ImageTextOptions & ZeroShotOptions>({
+  augment: augmentSetting,
+  ...dataSettings,
+  labels: { kind: 'texts', description: 'To predict: what images may show, as cat,dog.' },
+  template: {
+    kind: 'text',
+    description: 'To predict: the sentence around a label; "a photo of a {}." by default.',
+  },
+});
+
 /**
  * Contrastive training on images with captions, as CLIP and SigLIP were trained: in a batch, each caption must find its image
  * and each image its caption. A batch in which two captions say the same punishes a right answer, so captions should differ.
@@ -47,8 +62,26 @@ export interface ImageTextOptions extends ImageDataOptions, ImageReading {
  * @param data a path, records or what {@link readImageData} gave; every image needs a `text`
  */
 export function imageText(data: ImageSource, options: ImageTextOptions = {}): Task<CaptionedImage, ImageTextScores> {
-  return { name: 'image-text', prepare: (model) => prepare(model, data, options) };
+  return checkedTask(settings, options, {
+    name: 'image-text',
+    prepare: (model) => prepare(model, data, options),
+  });
 }
+
+/** The task `image-text`, which answers as zero-shot classifiers do. */
+export const imageTextTask: ImageTask = imageTask({
+  name: 'image-text',
+  description: 'Which caption belongs to which image (CLIP, SigLIP); the data is a manifest of image and text.',
+  settings,
+  task: imageText,
+  processor: async (model, { labels, template, decoder, preprocessors }) => {
+    if (labels) return zeroShotClassifier(model, { decoder, preprocessors, labels, template });
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      'Nothing says what the images may show. Name the labels: --set labels=cat,dog.',
+    );
+  },
+});
 
 async function prepare(
   model: TaskModel,

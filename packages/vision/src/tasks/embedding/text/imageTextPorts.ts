@@ -35,10 +35,10 @@ function imageTextPorts(model: TaskModel): ImageTextPorts {
   const ids = model.inputs['input_ids'];
   const mask = model.inputs['attention_mask'];
   const has = (name: string): boolean => name in model.outputs;
-  const strange = Object.keys(model.inputs).filter(
+  const unknown = Object.keys(model.inputs).filter(
     (name) => ![image.name, 'input_ids', 'attention_mask'].includes(name),
   );
-  if (!isInteger(ids?.type) || strange.length > 0 || !has('image_embeds') || !has('text_embeds')) {
+  if (!isInteger(ids?.type) || unknown.length > 0 || !has('image_embeds') || !has('text_embeds')) {
     const [inputs, outputs] = [Object.keys(model.inputs), Object.keys(model.outputs)].map((names) => names.join(', '));
     throw new OnnxLoraError(
       'MODEL_UNSUPPORTED',

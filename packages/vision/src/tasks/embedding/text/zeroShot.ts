@@ -1,10 +1,10 @@
 /** @file Classes without training: which text describes an image best. */
 
-import { OnnxLoraError, stack, type Tensor } from '@onnx-lora/sdk';
+import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import { matrixOf, type OutputProcessor, l2Normalize, softmaxRows, type TaskModel } from '@onnx-lora/sdk/tasks';
 import type { Matrix } from '@onnx-lora/sdk/plugin';
 import { matmul } from '@onnx-lora/sdk/core';
-import type { ImageReading } from '../../imageReading.ts';
+import { imageFeeds, type ImageReading } from '../../imageReading.ts';
 import { type ImageTextPorts, openImageText, textFeeds, usualScale } from './imageTextPorts.ts';
 
 /** Options of {@link zeroShotClassifier}. */
@@ -37,11 +37,9 @@ export async function zeroShotClassifier(
   const { ports, images, tokenizer } = await openImageText(model, { cacheBytes: 0, ...reading });
   const prompts = labels.map((label) => tokenizer.encode(template.replaceAll('{}', () => label)));
   const texts = textFeeds(prompts, tokenizer, ports);
+  const feeds = imageFeeds(model, ports.image, images);
   return {
-    feeds: async (files) => ({
-      [ports.image.name]: stack(await Promise.all(files.map((file) => images.preprocess(file)))),
-      ...texts,
-    }),
+    feeds: async (files) => ({ ...(await feeds(files)), ...texts }),
     decode: (outputs) =>
       similarities(outputs, ports).map((scores) => {
         const top = scores

@@ -1,19 +1,26 @@
-/** @file What tasks on sound share: data, features, batches. */
+/** @file What tasks on audio share: data, features, batches, settings. */
 
 import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
-import type { PreprocessorFactory } from '@onnx-lora/sdk/plugin';
-import type { Processor, TaskModel } from '@onnx-lora/sdk/tasks';
+import type { PreprocessorFactory, SettingRow, SettingRows } from '@onnx-lora/sdk/plugin';
+import {
+  type AnsweringFactory,
+  type PredictorFacts,
+  type Processor,
+  type TaskModel,
+  taskOf,
+} from '@onnx-lora/sdk/tasks';
 import { type AudioReader, monoAt } from '../audio/audio.ts';
 import { AudioFileReader } from '../audio/audioFileReader.ts';
-import { augmentWave, type WaveAugmentation } from '../augment/augmentWave.ts';
+import { augmentWave, type WaveAugmentation, waveAugmentSetting } from '../augment/augmentWave.ts';
 import { clipLengths } from '../data/clipLengths.ts';
+import { speechDataSettings } from '../data/dataSettings.ts';
 import { readSpeechData } from '../data/readSpeechData.ts';
 import { SpeechDataset, type SpeechLoading } from '../data/speechDataset.ts';
 import type { SpeechData, SpeechDataOptions, SpeechRecord, SpeechSource } from '../data/speechRecord.ts';
 import { type FeatureExtractor, openExtractor } from '../features/featureExtractor.ts';
 import { FeatureExtractorFactory } from '../features/featureExtractorFactory.ts';
 import { specAugment, type SpecAugmentOptions } from '../features/specAugment.ts';
-import { type AudioFeeds, audioFeeds, type SoundPorts } from './audioFeeds.ts';
+import { type AudioFeeds, audioFeeds, type AudioPorts } from './audioFeeds.ts';
 
 /** What reads the sound of a task. */
 export interface AudioReading {
@@ -26,7 +33,7 @@ export interface AudioReading {
 }
 
 /** Options of every task on sound. */
-export interface SoundTaskOptions extends SpeechDataOptions, AudioReading {
+export interface AudioTrainingOptions extends SpeechDataOptions, AudioReading {
   /** What is done at random to the sound that is trained on; nothing by default. */
   readonly augment?: readonly WaveAugmentation[] | undefined;
   /** Hides parts of the spectrograms that are trained on; nothing by default. Models that take samples pass it over. */
@@ -34,7 +41,7 @@ export interface SoundTaskOptions extends SpeechDataOptions, AudioReading {
 }
 
 /** The data of a task, and how its recordings are loaded. */
-export interface SoundTask {
+export interface OpenedAudioTask {
   readonly data: SpeechData;
   readonly reader: AudioReader;
   readonly extractor: FeatureExtractor;
@@ -50,7 +57,7 @@ export interface SoundTask {
     own?: FeatureExtractor,
   ) => Promise<SpeechDataset<Target>>;
   /** Feeds of clips; those that are trained on are padded to lengths that return, since each takes a graph of its own. */
-  feeds(ports: SoundPorts, clips: readonly Tensor[], isTrained: boolean): AudioFeeds;
+  feeds(ports: AudioPorts, clips: readonly Tensor[], isTrained: boolean): AudioFeeds;
 }
 
 /** Seconds, or frames of a spectrogram, that lengths of clips that are trained on are counted in. */
@@ -62,11 +69,11 @@ const UNIT_FRAMES = 32;
  *
  * @throws OnnxLoraError `CONFIG_INVALID`, `DATA_INVALID`, `FILE_NOT_FOUND`
  */
-export async function openSoundTask(
+export async function openAudioTask(
   model: TaskModel,
   source: SpeechSource,
-  options: SoundTaskOptions,
-): Promise<SoundTask> {
+  options: AudioTrainingOptions,
+): Promise<OpenedAudioTask> {
   const { reader = new AudioFileReader(), cacheBytes, augment = [], specAugment: hidden, seed = 0 } = options;
   const extractor = await openAudio(model, { ...options, reader });
   const data = await readSpeechData(source, { ...options, reader });
@@ -119,9 +126,9 @@ export function openAudio(
 }
 
 /** What makes feeds of files, for a processor. */
-export async function soundFiles(
+export async function audioFiles(
   model: TaskModel,
-  ports: SoundPorts,
+  ports: AudioPorts,
   { reader = new AudioFileReader(), preprocessors }: AudioReading,
 ): Promise<Processor['feeds']> {
   const extractor = await openAudio(model, { reader, preprocessors });
@@ -130,4 +137,34 @@ export async function soundFiles(
   const clip = async (file: string): Promise<Tensor> =>
     extractor.extract(await monoAt(reader, file, extractor.sampleRate, end === undefined ? {} : { end }));
   return async (files) => audioFeeds(extractor, ports, await Promise.all(files.map(clip))).feeds;
+}
+
+/** Masks of spectrograms. */
+export const specAugmentSetting: SettingRow<SpecAugmentOptions> = {
+  kind: 'flag',
+  to: (on) => (on ? {} : undefined),
+  description: 'Hides parts of the spectrograms in training.',
+};
+
+/** Settings of every task that is trained on sound. */
+export const audioSettings: SettingRows<AudioTrainingOptions> = {
+  augment: waveAugmentSetting,
+  specAugment: specAugmentSetting,
+  ...speechDataSettings,
+};
+
+/** What reads the recordings of a task. */
+export interface AudioTools {
+  /** Decodes recordings. */
+  readonly reader: AudioReader;
+  /** Makers of feature extractors, asked in order. */
+  readonly preprocessors: readonly PreprocessorFactory[];
+}
+
+/** Makes the factory of a task on audio; `preprocessors` are asked in order. */
+export type AudioTask = (reader: AudioReader, preprocessors: readonly PreprocessorFactory[]) => AnsweringFactory;
+
+/** A task on audio from what is said of it. */
+export function audioTask<Options>(facts: PredictorFacts<Options, AudioTools>): AudioTask {
+  return (reader, preprocessors) => taskOf(facts, { reader, preprocessors });
 }

@@ -9,7 +9,7 @@ import { HEIGHT } from './ocrLines.ts';
 const characters = [...'0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.,:;?!\'"()-'];
 
 /** Writes a small recogniser with random weights, and its alphabet, a character to a line. */
-export function writeStandIn(folder: string): { readonly model: string; readonly alphabet: string } {
+export function writeOcrFixture(folder: string): { readonly model: string; readonly alphabet: string } {
   const classes = characters.length + 2;
   const builder = new ModelBuilder();
   const { g } = builder;

@@ -8,21 +8,21 @@ import type { ModelFamily } from '@onnx-lora/sdk/plugin';
 import { root } from './fences.ts';
 
 /** Makes a file or folder at the path. */
-export type StandIn = (file: string) => unknown;
+export type Fixture = (file: string) => unknown;
 
 /** By the path that fences name. */
-export type StandIns = Readonly<Record<string, StandIn>>;
+export type Fixtures = Readonly<Record<string, Fixture>>;
 
 /** A file or folder of this repository. */
-export function copyOf(source: string): StandIn {
+export function copyOf(source: string): Fixture {
   return (file) => cp(path.join(root, source), file, { recursive: true });
 }
 
 /** What an adapter is made of. */
 export interface AdapterParts {
-  readonly model: StandIn;
+  readonly model: Fixture;
   readonly families: readonly ModelFamily[];
-  readonly data: StandIn;
+  readonly data: Fixture;
   /** The ending of the data's file; it is a folder by default. */
   readonly ending?: string;
   readonly task: (data: string) => Task;
@@ -30,7 +30,7 @@ export interface AdapterParts {
 }
 
 /** An adapter of one training step. */
-export function adapterOf({ model, families, data, ending = '', task, lora = {} }: AdapterParts): StandIn {
+export function adapterOf({ model, families, data, ending = '', task, lora = {} }: AdapterParts): Fixture {
   return async (file) => {
     const folder = '.for-an-adapter';
     const [modelFolder, dataFile] = [`${folder}/model`, `${folder}/data${ending}`];
