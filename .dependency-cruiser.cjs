@@ -90,7 +90,7 @@ module.exports = {
     onlyIn('wavefile', '^packages/speech/src/audio/formats/wav[.]ts$'),
     onlyIn('mpg123-decoder', '^packages/speech/src/audio/formats/mp3/mp3[.]ts$'),
     onlyIn('@wasm-audio-decoders/flac', '^packages/speech/src/audio/formats/flac/flac[.]ts$'),
-    onlyIn('@wasm-audio-decoders/ogg-vorbis', '^packages/speech/src/audio/formats/ogg/vorbis[.]ts$'),
+    onlyIn('@wasm-audio-decoders/ogg-vorbis', '^packages/speech/src/audio/formats/ogg/ogg[.]ts$'),
     onlyIn('opus-decoder', '^packages/speech/src/audio/formats/ogg/opus[.]ts$'),
     onlyIn('inversify', '^packages/sdk/src/inversify[.]ts$'),
     {

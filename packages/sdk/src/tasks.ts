@@ -66,15 +66,7 @@ export {
   type EmbedderOptions,
   openEmbedder,
 } from './plugin/tasks/embedding/embedder.ts';
-export {
-  answeringTask,
-  checkedTask,
-  classifierSettings,
-  headSetting,
-  labellingSettings,
-  regressionSettings,
-  retrievalSettings,
-} from './plugin/tasks/taskSettings.ts';
+export { answeringTask, checkedTask, headSetting } from './plugin/tasks/taskSettings.ts';
 export {
   type AnsweringFactory,
   type DividedAs,
@@ -114,6 +106,7 @@ export {
   type RetrievalRequest,
   retrievalTask,
   retrievalLoss,
+  retrievalSettings,
 } from './plugin/tasks/embedding/retrieval.ts';
 export {
   type EmbeddingsOf,
@@ -145,6 +138,7 @@ export {
   type RegressionParts,
   regressionParts,
   type RegressionRequest,
+  regressionSettings,
   valueTargets,
 } from './plugin/tasks/regression/regressionParts.ts';
 export {
@@ -204,6 +198,7 @@ export {
 export {
   classification,
   type ClassifierOptions,
+  classifierSettings,
   classProbe,
   unknownLabel,
 } from './plugin/tasks/classification/classification.ts';
@@ -257,6 +252,7 @@ export {
 export {
   labelling,
   type LabellingOptions,
+  labellingSettings,
   labelProbe,
   labelVector,
   thresholdsOf,

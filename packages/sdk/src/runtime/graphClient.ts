@@ -9,7 +9,7 @@ import type { LoadedAnswer, SentTensor, WorkerAnswer, WorkerRequest } from './wo
 export interface Link {
   post(request: WorkerRequest, transfer: ArrayBuffer[]): void;
   /** What is sent of a tensor's values; themselves by default. */
-  copied?(tensor: Tensor): TensorData;
+  readonly copied?: (tensor: Tensor) => TensorData;
   /** Called when an answer is owed, and when none is any more. */
   owe?(isOwed: boolean): void;
 }

@@ -85,7 +85,7 @@ interface Clip {
 }
 
 /** What answers `{ width, embedding }` about recordings, whole files or streams. */
-export async function embeddingProcessor(
+async function embeddingProcessor(
   model: TaskModel,
   { reader = new AudioFileReader(), preprocessors, output: named, normalize = true }: EmbeddingOptions,
 ): Promise<RecordProcessor<Clip, Clip, Prediction, AudioSource | AsyncIterable<Uint8Array>>> {

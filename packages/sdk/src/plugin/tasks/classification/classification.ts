@@ -6,9 +6,8 @@ import { crossEntropy } from '../../../train/losses/index.ts';
 import type { Metrics } from '../../dataset.ts';
 import type { HeadValues, PreparedTask, Task } from '../../preparedTask.ts';
 import type { TaskModel } from '../../taskModel.ts';
-import { settingsOf } from '../../settings.ts';
+import { settingsOf, type SettingRows } from '../../settings.ts';
 import { telling } from '../../data/splits/splits.ts';
-import { classifierSettings } from '../taskSettings.ts';
 import { heldOut } from '../batches.ts';
 import { listed } from '../listed.ts';
 import {
@@ -35,6 +34,24 @@ export interface ClassifierOptions {
   readonly classWeights?: ClassWeighting | undefined;
   /** Fits a temperature on the held-out examples, which is saved with the adapter, so that probabilities can be trusted. */
   readonly calibrate?: boolean | undefined;
+}
+
+/** Settings of tasks with one class per example; `noun` is what examples are called: `images`. */
+export function classifierSettings(noun: string): Required<SettingRows<ClassifierOptions>> {
+  return {
+    labelSmoothing: {
+      kind: 'number',
+      min: 0,
+      max: 1,
+      description: 'How much of a label is spread over all classes, 0 to 1.',
+    },
+    classWeights: {
+      kind: 'choice',
+      of: ['balanced', 'effective'],
+      description: 'balanced: rare classes count as much as frequent ones; effective: nearly so.',
+    },
+    calibrate: { kind: 'flag', description: `Fits a temperature on held-out ${noun}, for probabilities to trust.` },
+  };
 }
 
 const settings = settingsOf<ClassifierOptions>(classifierSettings('examples'));

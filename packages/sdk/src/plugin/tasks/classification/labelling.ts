@@ -6,11 +6,10 @@ import { binaryCrossEntropy } from '../../../train/losses/index.ts';
 import type { Metrics } from '../../dataset.ts';
 import type { HeadValues, PreparedTask, ReportRequest, Task } from '../../preparedTask.ts';
 import type { ReportSection } from '../../reportSection.ts';
-import { settingsOf } from '../../settings.ts';
+import { settingsOf, type SettingRows } from '../../settings.ts';
 import type { TaskModel } from '../../taskModel.ts';
 import { boundExamples, type Examples, type HeadOption, type Labelled, probedHead } from '../examples.ts';
 import { heldOut } from '../batches.ts';
-import { labellingSettings } from '../taskSettings.ts';
 import { listed } from '../listed.ts';
 import { f1 } from '../statistics/labelMeasure.ts';
 import { labelledHead } from './classification.ts';
@@ -35,6 +34,22 @@ export interface LabellingOptions {
   /** How much a yes counts beside a no in the loss: `balanced` gives the examples with a label as much weight as those without. */
   readonly posWeights?: 'balanced' | undefined;
 }
+
+/** Settings of tasks with any number of labels per example. */
+export const labellingSettings: SettingRows<LabellingOptions> = {
+  threshold: {
+    kind: 'number',
+    above: 0,
+    below: 1,
+    or: ['tuned'],
+    description: 'Probability between 0 and 1 from which a label is given (0.5), or tuned.',
+  },
+  posWeights: {
+    kind: 'choice',
+    of: ['balanced'],
+    description: 'balanced: rare labels count as much as frequent ones.',
+  },
+};
 
 const settings = settingsOf<LabellingOptions>(labellingSettings);
 

@@ -6,9 +6,8 @@ import { int64 } from '../../../runtime/tensor.ts';
 import { batchHardTriplet, infoNce, supervisedContrastive } from '../../../train/losses/index.ts';
 import type { Batch, Dataset } from '../../dataset.ts';
 import type { PreparedTask, Task } from '../../preparedTask.ts';
-import { settingsOf } from '../../settings.ts';
+import { settingsOf, type SettingRows } from '../../settings.ts';
 import type { TaskModel } from '../../taskModel.ts';
-import { retrievalSettings } from '../taskSettings.ts';
 import { embeddingScatter } from './embeddingScatter.ts';
 import { type KindGroup, singleKinds, PkSampler } from './pkSampler.ts';
 import { type EmbeddingsOf, RetrievalMetrics, type RetrievalScores } from './retrievalScores.ts';
@@ -137,6 +136,25 @@ export interface RetrievalLossOptions {
   readonly margin?: number | undefined;
   /** Examples of one kind that are trained on together; 2 by default. A batch of 32 is then 32 pairs. */
   readonly perGroup?: number | undefined;
+}
+
+/** Settings of tasks that draw examples of one kind together; `noun` is what examples are called, and of what kind: `Images of one label`. */
+export function retrievalSettings(noun: string): SettingRows<RetrievalLossOptions> {
+  return {
+    loss: {
+      kind: 'choice',
+      of: ['contrastive', 'triplet', 'info-nce'],
+      description: 'contrastive (default), triplet or info-nce.',
+    },
+    temperature: { kind: 'number', above: 0, description: 'What cosines are divided by; 0.1 by default.' },
+    margin: { kind: 'number', min: 0, description: 'Of triplets; 0.2 by default.' },
+    perGroup: {
+      kind: 'number',
+      whole: true,
+      min: 2,
+      description: `${noun} that are trained on together; 2 by default.`,
+    },
+  };
 }
 
 const settings = settingsOf<RetrievalLossOptions>(retrievalSettings('Examples of one kind'));

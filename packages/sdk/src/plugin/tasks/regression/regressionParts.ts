@@ -5,16 +5,24 @@ import type { GraphBuilder, Value } from '../../../graph/builder.ts';
 import { type Feeds, float32 } from '../../../runtime/tensor.ts';
 import { huber, meanSquaredError } from '../../../train/losses/index.ts';
 import type { HeadFeatures, HeadValues, NewHead, PreparedTask } from '../../preparedTask.ts';
-import { settingsOf } from '../../settings.ts';
+import { settingsOf, type SettingRows } from '../../settings.ts';
 import type { TaskModel } from '../../taskModel.ts';
 import { type HeadPort, replacedHead, type TaskHead } from '../classification/chooseHead.ts';
-import { regressionSettings } from '../taskSettings.ts';
 
 /** Options of tasks that predict numbers. */
 export interface RegressionOptions {
   /** Squared errors (`mse`, the default), or `huber`, which is linear beyond one deviation and so minds outliers less. */
   readonly loss?: 'mse' | 'huber' | undefined;
 }
+
+/** Settings of tasks with numbers about each example. */
+export const regressionSettings: SettingRows<RegressionOptions> = {
+  loss: {
+    kind: 'choice',
+    of: ['mse', 'huber'],
+    description: 'mse (default), or huber, which minds outliers less.',
+  },
+};
 
 const settings = settingsOf<RegressionOptions>(regressionSettings);
 
