@@ -61,7 +61,6 @@ export {
   openSequenceRegressor,
 } from './tasks/classification/openSequenceClassifier.ts';
 export type { SequencePredictorOptions } from './tasks/records/headPredictor.ts';
-export type { SequenceTaskFactory } from './tasks/sequenceTaskFactory.ts';
 export { openSequenceTask } from './tasks/openSequenceTask.ts';
 export {
   sequenceClassification,

@@ -1,6 +1,12 @@
 /** @file What the factories of all tasks on sequences share: settings, what they are asked about, and predictors. */
 
-import { headSetting, type Predictor, type RunnableModel, type Task } from '@onnx-lora/sdk/tasks';
+import {
+  type AnsweringFactory,
+  headSetting,
+  type Predictor,
+  type RunnableModel,
+  type Task,
+} from '@onnx-lora/sdk/tasks';
 import {
   type GivenOptions,
   type PredictorOptions,
@@ -61,9 +67,6 @@ export const answeringSettings: SettingRows<AnsweringOptions> = { ...ensembleSet
 /** What several adapters may answer together about sequences. */
 export interface AnsweringOptions extends EnsembleOptions, SequenceTaskOptions {}
 
-/** Makes tasks on sequences, and what answers about files of them. */
-export type SequenceTaskFactory = TaskFactory & Required<Pick<TaskFactory, 'predictor' | 'settings'>>;
-
 /** What the command line knows of a task on sequences. */
 interface SequenceFactory<Options> extends Pick<TaskFactory, 'name' | 'description' | 'defaults'> {
   /** Settings of the task and of its predictor, by the options that they give. */
@@ -82,7 +85,7 @@ export function sequenceFactory<Options>({
   task,
   predictor,
   ...factory
-}: SequenceFactory<Options>): SequenceTaskFactory {
+}: SequenceFactory<Options>): AnsweringFactory {
   const settings = settingsOf<Options>(rows);
   return {
     ...factory,
@@ -116,7 +119,7 @@ export function answeringFactory<Options extends AnsweringOptions>({
   ...factory
 }: Omit<SequenceFactory<Options>, 'predictor' | 'defaults'> & {
   readonly open: (model: RunnableModel, options: SequencePredictorOptions) => Promise<Predictor>;
-}): SequenceTaskFactory {
+}): AnsweringFactory {
   return sequenceFactory<Options>({
     ...factory,
     defaults: sequenceDefaults,

@@ -1,13 +1,7 @@
 /** @file Tasks with an answer about each sequence for the command line. */
 
-import { classifierSettings, labellingSettings, regressionSettings } from '@onnx-lora/sdk/tasks';
-import {
-  answeringFactory,
-  type AnsweringOptions,
-  answeringSettings,
-  headSettings,
-  type SequenceTaskFactory,
-} from '../sequenceTaskFactory.ts';
+import { type AnsweringFactory, classifierSettings, labellingSettings, regressionSettings } from '@onnx-lora/sdk/tasks';
+import { answeringFactory, type AnsweringOptions, answeringSettings, headSettings } from '../sequenceTaskFactory.ts';
 import { openSequenceClassifier, openSequenceLabeller, openSequenceRegressor } from './openSequenceClassifier.ts';
 import {
   sequenceClassification,
@@ -19,7 +13,7 @@ import {
 } from './sequenceTasks.ts';
 
 /** Makes `sequence-classification` tasks, and what answers with classes. */
-export const sequenceClassificationFactory: SequenceTaskFactory = answeringFactory<
+export const sequenceClassificationFactory: AnsweringFactory = answeringFactory<
   SequenceClassificationOptions & AnsweringOptions
 >({
   name: 'sequence-classification',
@@ -31,19 +25,19 @@ export const sequenceClassificationFactory: SequenceTaskFactory = answeringFacto
 });
 
 /** Makes `sequence-labelling` tasks, and what answers with any number of labels. */
-export const sequenceLabellingFactory: SequenceTaskFactory = answeringFactory<
-  SequenceLabellingOptions & AnsweringOptions
->({
-  name: 'sequence-labelling',
-  description:
-    'Any number of labels per sequence or pair, such as functions; the data is a table with labels, or a column of 0 and 1 for each.',
-  settings: { ...headSettings, ...labellingSettings, ...answeringSettings },
-  task: sequenceLabelling,
-  open: openSequenceLabeller,
-});
+export const sequenceLabellingFactory: AnsweringFactory = answeringFactory<SequenceLabellingOptions & AnsweringOptions>(
+  {
+    name: 'sequence-labelling',
+    description:
+      'Any number of labels per sequence or pair, such as functions; the data is a table with labels, or a column of 0 and 1 for each.',
+    settings: { ...headSettings, ...labellingSettings, ...answeringSettings },
+    task: sequenceLabelling,
+    open: openSequenceLabeller,
+  },
+);
 
 /** Makes `sequence-regression` tasks, and what answers with numbers. */
-export const sequenceRegressionFactory: SequenceTaskFactory = answeringFactory<
+export const sequenceRegressionFactory: AnsweringFactory = answeringFactory<
   SequenceRegressionOptions & AnsweringOptions
 >({
   name: 'sequence-regression',

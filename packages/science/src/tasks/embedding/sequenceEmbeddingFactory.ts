@@ -1,9 +1,9 @@
 /** @file Embeddings of sequences for the command line. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { answeringTask, retrievalSettings } from '@onnx-lora/sdk/tasks';
+import { type AnsweringFactory, answeringTask, retrievalSettings } from '@onnx-lora/sdk/tasks';
 import type { SettingRows } from '@onnx-lora/sdk/plugin';
-import { sequenceFactory, sequenceSettings, type SequenceTaskFactory } from '../sequenceTaskFactory.ts';
+import { sequenceFactory, sequenceSettings } from '../sequenceTaskFactory.ts';
 import { type SequenceEmbeddingOptions, embeddingPredictor } from './sequenceEmbedder.ts';
 import { sequenceRetrieval, type SequenceRetrievalOptions } from './sequenceRetrieval.ts';
 
@@ -27,7 +27,7 @@ const embeddingSettings: SettingRows<SequenceEmbeddingOptions> = {
  * The task `sequence-embedding`: it answers with `{ id, embedding }`, or `{ id, position, residue, embedding }` for each residue, and
  * has nothing to learn.
  */
-export const sequenceEmbeddingFactory: SequenceTaskFactory = sequenceFactory<SequenceEmbeddingOptions>({
+export const sequenceEmbeddingFactory: AnsweringFactory = sequenceFactory<SequenceEmbeddingOptions>({
   name: 'sequence-embedding',
   description:
     'One vector per sequence, or per residue, written to .npz, .safetensors or .csv; to predict with, not to train.',
@@ -41,7 +41,7 @@ export const sequenceEmbeddingFactory: SequenceTaskFactory = sequenceFactory<Seq
 });
 
 /** Makes `sequence-retrieval` tasks, and answers with embeddings. */
-export const sequenceRetrievalFactory: SequenceTaskFactory = sequenceFactory<
+export const sequenceRetrievalFactory: AnsweringFactory = sequenceFactory<
   Omit<SequenceRetrievalOptions, 'pool'> & SequenceEmbeddingOptions
 >({
   name: 'sequence-retrieval',

@@ -1,12 +1,13 @@
 /** @file Masked-language modelling for the command line. */
 
-import { sequenceFactory, sequenceSettings, type SequenceTaskFactory } from '../sequenceTaskFactory.ts';
+import type { AnsweringFactory } from '@onnx-lora/sdk/tasks';
+import { sequenceFactory, sequenceSettings } from '../sequenceTaskFactory.ts';
 import { maskedLanguageModelling, type MaskedLanguageModellingOptions } from './maskedLanguageModelling.ts';
 import { maskingSettings } from './masking.ts';
 import { openPerplexity } from './openPerplexity.ts';
 
 /** Makes `masked-language-modelling` tasks, and what says how well a model knows sequences, see {@link openPerplexity}. */
-export const maskedLanguageModellingFactory: SequenceTaskFactory = sequenceFactory<MaskedLanguageModellingOptions>({
+export const maskedLanguageModellingFactory: AnsweringFactory = sequenceFactory<MaskedLanguageModellingOptions>({
   name: 'masked-language-modelling',
   description:
     'Goes on with what the model was pre-trained on, with sequences of your own; the data is sequences without labels.',

@@ -1,14 +1,9 @@
 /** @file Tasks with an answer about each residue for the command line. */
 
 import type { SettingRows } from '@onnx-lora/sdk/plugin';
-import { classifierSettings, headSetting, regressionSettings } from '@onnx-lora/sdk/tasks';
+import { type AnsweringFactory, classifierSettings, headSetting, regressionSettings } from '@onnx-lora/sdk/tasks';
 import type { SequenceHeadOptions } from '../sequenceHead.ts';
-import {
-  answeringFactory,
-  type AnsweringOptions,
-  answeringSettings,
-  type SequenceTaskFactory,
-} from '../sequenceTaskFactory.ts';
+import { answeringFactory, type AnsweringOptions, answeringSettings } from '../sequenceTaskFactory.ts';
 import { openResidueClassifier, openResidueRegressor } from './openResidueClassifier.ts';
 import {
   residueClassification,
@@ -29,7 +24,7 @@ const residueSettings: SettingRows<Pick<SequenceHeadOptions, 'head'> & Answering
 };
 
 /** Makes `residue-classification` tasks, and what answers with `{ id, residues, confidence, score }`. */
-export const residueClassificationFactory: SequenceTaskFactory = answeringFactory<
+export const residueClassificationFactory: AnsweringFactory = answeringFactory<
   ResidueClassificationOptions & AnsweringOptions
 >({
   name: 'residue-classification',
@@ -46,13 +41,13 @@ export const residueClassificationFactory: SequenceTaskFactory = answeringFactor
 });
 
 /** Makes `residue-regression` tasks, and what answers with `{ id, values }`. */
-export const residueRegressionFactory: SequenceTaskFactory = answeringFactory<
-  ResidueRegressionOptions & AnsweringOptions
->({
-  name: 'residue-regression',
-  description:
-    'A number for each residue, such as its accessibility or flexibility; the data is a table with a list of numbers per sequence.',
-  settings: { ...regressionSettings, ...residueSettings },
-  task: residueRegression,
-  open: openResidueRegressor,
-});
+export const residueRegressionFactory: AnsweringFactory = answeringFactory<ResidueRegressionOptions & AnsweringOptions>(
+  {
+    name: 'residue-regression',
+    description:
+      'A number for each residue, such as its accessibility or flexibility; the data is a table with a list of numbers per sequence.',
+    settings: { ...regressionSettings, ...residueSettings },
+    task: residueRegression,
+    open: openResidueRegressor,
+  },
+);

@@ -1,12 +1,12 @@
 /** @file Zero-shot variant effects, and scans of all single substitutions, for the command line. */
 
-import { answeringTask, requireNamedAdapters } from '@onnx-lora/sdk/tasks';
+import { type AnsweringFactory, answeringTask, requireNamedAdapters } from '@onnx-lora/sdk/tasks';
 import type { SettingRows } from '@onnx-lora/sdk/plugin';
 import { dataSettings } from '../../data/dataSettings.ts';
 import type { SequenceDataOptions } from '../../data/sequenceRecord.ts';
 import type { MutationScannerOptions, ScanOptions } from '../../variants/mutationScan.ts';
 import { variantMethods, type VariantScorerOptions } from '../../variants/variantScorer.ts';
-import { sequenceFactory, type SequenceTaskFactory } from '../sequenceTaskFactory.ts';
+import { sequenceFactory } from '../sequenceTaskFactory.ts';
 import { scanPredictor } from './scanPredictor.ts';
 import { variantEffect, type VariantEffectOptions } from './variantEffect.ts';
 import { variantPredictor } from './variantPredictor.ts';
@@ -27,7 +27,7 @@ const scoringSettings: SettingRows<Pick<VariantScorerOptions, 'method' | 'maxLen
 };
 
 /** The task `variant-effect`: it measures and answers, with `{ id, score }` for each variant, and has nothing to learn. */
-export const variantEffectFactory: SequenceTaskFactory = sequenceFactory<VariantEffectOptions>({
+export const variantEffectFactory: AnsweringFactory = sequenceFactory<VariantEffectOptions>({
   name: 'variant-effect',
   description:
     'Scores of variants by a protein language model that has seen no measurement; to measure and predict with, not to train.',
@@ -59,7 +59,7 @@ type MutationScanOptions = Pick<MutationScannerOptions, 'by' | 'value' | 'method
   SequenceDataOptions;
 
 /** The task `mutation-scan`: it answers with every single substitution of a sequence, and has nothing to learn. */
-export const mutationScanFactory: SequenceTaskFactory = sequenceFactory<MutationScanOptions>({
+export const mutationScanFactory: AnsweringFactory = sequenceFactory<MutationScanOptions>({
   name: 'mutation-scan',
   description: 'The effect of every single substitution of each sequence; to predict with, not to train.',
   settings: {

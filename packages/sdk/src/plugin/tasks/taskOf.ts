@@ -35,7 +35,10 @@ export interface ProcessorFacts<Options, Reading> extends TaskFacts<Options, Rea
 }
 
 /** A factory with settings, of a task about which a predictor answers. */
-export type AnsweringFactory = TaskFactory & Required<Pick<TaskFactory, 'settings' | 'predictor'>>;
+export interface AnsweringFactory extends TaskFactory {
+  readonly settings: SettingTable;
+  predictor: NonNullable<TaskFactory['predictor']>;
+}
 
 /** The same with a processor, for programs that run the session themselves. */
 export interface ProcessorFactory extends AnsweringFactory {
