@@ -108,15 +108,18 @@ it(
     await ended(start('save', folder, '3', '1000'));
     whole.set(3, content());
     let rank = 3;
-    for (const at of [5, 9, 12, 14, 16, 17, 18, 20]) {
+    let at = 0;
+    for (; ; at++) {
       const other = rank === 2 ? 3 : 2;
-      expect(await ended(start('save', folder, String(other), String(at)))).toBe('SIGKILL');
+      // Until there are no more calls.
+      if ((await ended(start('save', folder, String(other), String(at)))) === null) break;
       // As PEFT would read it, and as we do.
       expect([...whole.values()]).toContain(content());
       rank = (await readAdapter(folder)).config.r;
       expect(content()).toBe(whole.get(rank));
       ranks.add(rank === other ? 1 : 0);
     }
+    expect(at).toBeGreaterThan(10);
     expect(ranks.size).toBe(2);
     expect(await ended(start('save', folder, '3', '1000'))).toBeNull();
     expect(await ended(start('save', folder, '2', '1000'))).toBeNull();
