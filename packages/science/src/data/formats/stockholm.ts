@@ -22,6 +22,7 @@ export interface StockholmRecord {
 
 /** Characters of one alignment that are held in memory, at most: letters, names and structures. */
 const MAX_LETTERS = 2 ** 29;
+const BLANK = /\s/u;
 const NOT_A_RESIDUE = /[^A-Za-z*.~_-]/u;
 
 /** An alignment that is being read. */
@@ -83,29 +84,37 @@ export async function* parseStockholm(
 }
 
 function readLine(alignment: Alignment, text: string, number: number, name: string, illegal: 'error' | 'keep'): void {
+  const [first, rest] = firstWord(text);
   if (text.startsWith('#')) {
-    const [, tag, value] = /^#=GF\s+(ID|AC)\s+(.*)$/.exec(text) ?? [];
-    if (tag === 'ID') alignment.id ??= value!;
-    if (tag === 'AC') alignment.accession ??= value!;
-    const [, of, letters] = /^#=GR\s+(\S+)\s+SS\s+(\S+)$/.exec(text) ?? [];
-    if (of === undefined) return;
-    const structure = (alignment.structures.get(of) ?? '') + letters!;
+    const [kind, value] = firstWord(rest);
+    if (first === '#=GF' && value !== '') {
+      if (kind === 'ID') alignment.id ??= value;
+      if (kind === 'AC') alignment.accession ??= value;
+    }
+    const [feature, letters] = firstWord(value);
+    if (first !== '#=GR' || feature !== 'SS' || letters === '' || BLANK.test(letters)) return;
+    const structure = (alignment.structures.get(kind) ?? '') + letters;
     if (structure.length > MAX_SEQUENCE) throw tooLong(name, number);
-    alignment.structures.set(of, structure);
+    alignment.structures.set(kind, structure);
     count(alignment, text, number, name);
     return;
   }
-  const [, id, letters] = /^(\S+)\s+(\S+)$/.exec(text) ?? [];
-  if (id === undefined || letters === undefined)
+  if (rest === '' || BLANK.test(rest))
     throw badLine(name, number, 'a name and its aligned letters are expected, separated by blanks. Correct the line.');
-  const bad = illegal === 'error' ? NOT_A_RESIDUE.exec(letters)?.[0] : undefined;
+  const bad = illegal === 'error' ? NOT_A_RESIDUE.exec(rest)?.[0] : undefined;
   if (bad !== undefined)
     throw badLine(name, number, `${JSON.stringify(bad)} is no residue and no gap. Remove it, or correct the line.`);
   count(alignment, text, number, name);
-  const row = alignment.rows.get(id);
-  if (row) row.text += letters;
-  else alignment.rows.set(id, { text: letters, line: number });
+  const row = alignment.rows.get(first);
+  if (row) row.text += rest;
+  else alignment.rows.set(first, { text: rest, line: number });
   if (row && row.text.length > MAX_SEQUENCE) throw tooLong(name, number);
+}
+
+/** A word and what stands behind it. A pattern for the whole line would run out of stack where that has millions of letters. */
+function firstWord(text: string): [word: string, rest: string] {
+  const at = text.search(BLANK);
+  return at === -1 ? [text, ''] : [text.slice(0, at), text.slice(at).trimStart()];
 }
 
 /** Counts what is kept of a line. */
