@@ -569,7 +569,10 @@ describe('checkpoints', () => {
     const digits = [...text.matchAll(/\d/g)].map(({ index }) => index);
     for (let i = 0; i < digits.length; i += Math.ceil(digits.length / 25)) {
       const at = digits[i]!;
-      writeFileSync(file, `${text.slice(0, at)}${(Number(text[at]) + 1) % 10}${text.slice(at + 1)}`);
+      const damaged = `${text.slice(0, at)}${(Number(text[at]) + 1) % 10}${text.slice(at + 1)}`;
+      // Another 18th digit is the same number.
+      if (JSON.stringify(JSON.parse(damaged)) === JSON.stringify(JSON.parse(text))) continue;
+      writeFileSync(file, damaged);
       const found = (await latestCheckpoint(place))!;
       expect([found.step, found.passedOver[0]], text.slice(at - 20, at + 1)).toEqual([8, expect.stringContaining(`"${path.join(place, 'step-10')}" is no complete checkpoint`)]); // prettier-ignore
     }
