@@ -149,6 +149,7 @@ describe('operators', () => {
     ['contents of OneHot', (g, x) => g.Reshape(g.emit('OneHot', [g.ints([1, -1]), g.scalar(3, 'int64'), g.Shape(x)]), [-1]), [4, 9]],
     ['contents of Shape with start and end', emit('Shape', [], { start: -2, end: 3 }), [2, 3, 4, 5]],
     ['contents of integer arithmetic', (g, x) => { const n = g.Shape(x); return g.Sub(g.Mul(g.Div(n, g.ints([2])), n), g.ints([-3])); }, [5, 8]],
+    ['contents of the smaller and the larger', (g, x) => g.emit('ConstantOfShape', [g.emit('Max', [g.emit('Min', [g.Shape(x), g.ints([3, 9])]), g.ints([1, 7])])]), [5, 6]],
     ['contents of Range', (g, x) => g.emit('Range', [g.scalar(1, 'int64'), g.Gather(g.Shape(x), g.scalar(0, 'int64'), 0), g.scalar(2, 'int64')]), [8]],
     ['reduction before axes were inputs', emit('ReduceMean', [], { axes: [-1], keepdims: 0 }), [2, 3], 17],
   ])('%s', async (_, build, dims, opset) => expect(await inferred(build, dims, opset)).toBeDefined()); // prettier-ignore
