@@ -1,5 +1,5 @@
 /**
- * @file What hearing little of Whisper's window costs: five-fold cross-validation over all recordings, with several seeds. Each
+ * @file What hearing little of the silence in Whisper's window costs: five-fold cross-validation over all recordings, with several seeds. Each
  * result is a line of a file, so that hours of work can be interrupted and gone on with.
  */
 
@@ -21,8 +21,8 @@ import { appendFile, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { recognitionModel, recordings } from './recognition.ts';
 
-/** How much is heard in training: as by default, the whole window in every step, or five seconds in every step. */
-const windowVariants = { default: 'auto', full: 'full', short: 5 } as const;
+/** How much is heard in training: as by default, or the whole window. */
+const windowVariants = { default: 'auto', full: 'full' } as const;
 type Variant = keyof typeof windowVariants;
 
 /** What one training reached on the recordings that it did not see. */

@@ -59,6 +59,9 @@ it('breaks rows of a table between words, and no other lines', () => {
   );
   const command = `To go on: onnx-lora train --resume ${'runs/'.repeat(12)}`;
   expect(narrowed(command, 60)).toBe(command);
+  // Colours take no place.
+  const dim = `\u001B[2m${row}\u001B[22m`;
+  expect(narrowed(dim, row.length)).toBe(dim);
   let text = '';
   const stdout = { write: (more: string) => (text += more), isTTY: true, columns: 60 };
   new Terminal({ stdout, stderr: stdout }).printJson({ a: 'b   c'.repeat(30) });

@@ -57,6 +57,15 @@ describe('the model', () => {
     `);
   });
 
+  it('lies in a folder inside', async () => {
+    const folder = temporaryFolder();
+    mkdirSync(path.join(folder, 'vit/onnx'), { recursive: true });
+    writeFileSync(path.join(folder, 'vit/onnx/model.onnx'), '');
+    expect(await mistake(folder, 'inspect', path.join(folder, 'vit/model.onnx'))).toContain(
+      'Did you mean "FOLDER/vit/onnx/model.onnx"?',
+    );
+  });
+
   it('is not named', async () => {
     expect(await mistake(temporaryFolder(), 'inspect')).toMatchInlineSnapshot(`
       "error: No model is named. Give a folder, an .onnx file or a hub id, as the first word or with --model.

@@ -72,21 +72,21 @@ export {
   type SequenceRegressionOptions,
 } from './tasks/classification/sequenceTasks.ts';
 export {
-  sequenceClassificationFactory,
-  sequenceLabellingFactory,
-  sequenceRegressionFactory,
+  sequenceClassificationTask,
+  sequenceLabellingTask,
+  sequenceRegressionTask,
 } from './tasks/classification/sequenceFactories.ts';
 export { sequenceExamples, type WholeSequenceOptions } from './tasks/classification/sequenceExamples.ts';
 export {
   maskedLanguageModelling,
   type MaskedLanguageModellingOptions,
 } from './tasks/masked/maskedLanguageModelling.ts';
-export { maskedLanguageModellingFactory } from './tasks/masked/maskedLanguageModellingFactory.ts';
+export { maskedLanguageModellingTask } from './tasks/masked/maskedLanguageModellingTask.ts';
 export type { MaskingOptions } from './tasks/masked/masking.ts';
 export { openPerplexity, type PerplexityOptions } from './tasks/masked/openPerplexity.ts';
 export type { ResidueClassScores } from './tasks/residues/residueAnswers.ts';
 export { openResidueClassifier, openResidueRegressor } from './tasks/residues/openResidueClassifier.ts';
-export { residueClassificationFactory, residueRegressionFactory } from './tasks/residues/residueFactories.ts';
+export { residueClassificationTask, residueRegressionTask } from './tasks/residues/residueFactories.ts';
 export {
   residueClassification,
   type ResidueClassificationOptions,
@@ -111,7 +111,7 @@ export {
   type SequenceEmbedderOptions,
   type SequenceEmbeddingOptions,
 } from './tasks/embedding/sequenceEmbedder.ts';
-export { sequenceEmbeddingFactory, sequenceRetrievalFactory } from './tasks/embedding/sequenceEmbeddingFactory.ts';
+export { sequenceEmbeddingTask, sequenceRetrievalTask } from './tasks/embedding/sequenceEmbeddingTask.ts';
 export type { FeatureOptions, SequencePooling } from './tasks/embedding/tokenStates.ts';
 export {
   type SequenceGroup,
@@ -121,7 +121,7 @@ export {
 export { EsmTokenizer, type EsmTokenizerOptions } from './tokenizers/esmTokenizer.ts';
 export { openTokenizer } from './tokenizers/openTokenizer.ts';
 export type { FramedTokens, SequenceTokenizer, SequenceTokens } from './tokenizers/sequenceTokenizer.ts';
-export { mutationScanFactory, variantEffectFactory } from './tasks/variants/variantFactories.ts';
+export { mutationScanTask, variantEffectTask } from './tasks/variants/variantFactories.ts';
 export { type MeasuredVariant, variantEffect, type VariantEffectOptions } from './tasks/variants/variantEffect.ts';
 export {
   type MutationScan,

@@ -3,14 +3,14 @@
 import { definePlugin, type Plugin } from '@onnx-lora/sdk/plugin';
 import { scienceFamilies } from './families/index.ts';
 import {
-  sequenceClassificationFactory,
-  sequenceLabellingFactory,
-  sequenceRegressionFactory,
+  sequenceClassificationTask,
+  sequenceLabellingTask,
+  sequenceRegressionTask,
 } from './tasks/classification/sequenceFactories.ts';
-import { sequenceEmbeddingFactory, sequenceRetrievalFactory } from './tasks/embedding/sequenceEmbeddingFactory.ts';
-import { maskedLanguageModellingFactory } from './tasks/masked/maskedLanguageModellingFactory.ts';
-import { residueClassificationFactory, residueRegressionFactory } from './tasks/residues/residueFactories.ts';
-import { mutationScanFactory, variantEffectFactory } from './tasks/variants/variantFactories.ts';
+import { sequenceEmbeddingTask, sequenceRetrievalTask } from './tasks/embedding/sequenceEmbeddingTask.ts';
+import { maskedLanguageModellingTask } from './tasks/masked/maskedLanguageModellingTask.ts';
+import { residueClassificationTask, residueRegressionTask } from './tasks/residues/residueFactories.ts';
+import { mutationScanTask, variantEffectTask } from './tasks/variants/variantFactories.ts';
 
 /** Science: the families, and the tasks on sequences. */
 export const sciencePlugin: Plugin = definePlugin({
@@ -18,15 +18,15 @@ export const sciencePlugin: Plugin = definePlugin({
   description: 'Sequences of proteins, molecules and DNA: classes, numbers, residues, variants, embeddings.',
   families: scienceFamilies,
   tasks: [
-    sequenceClassificationFactory,
-    sequenceLabellingFactory,
-    sequenceRegressionFactory,
-    maskedLanguageModellingFactory,
-    residueClassificationFactory,
-    residueRegressionFactory,
-    sequenceEmbeddingFactory,
-    sequenceRetrievalFactory,
-    variantEffectFactory,
-    mutationScanFactory,
+    sequenceClassificationTask,
+    sequenceLabellingTask,
+    sequenceRegressionTask,
+    maskedLanguageModellingTask,
+    residueClassificationTask,
+    residueRegressionTask,
+    sequenceEmbeddingTask,
+    sequenceRetrievalTask,
+    variantEffectTask,
+    mutationScanTask,
   ],
 });

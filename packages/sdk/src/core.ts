@@ -67,7 +67,7 @@ export type { DropoutMask, RowsApart } from './lora/adapterInputs.ts';
 export { type DrawMask, MaskDrawer } from './train/dropout.ts';
 export type { RowPlace } from './ops/rows/rowPlaces.ts';
 export { GradientStep } from './train/step/gradientStep.ts';
-export type { GradientStepRequest, MemoryPlan, TrainedGraph } from './train/step/stepRequest.ts';
+export type { GradientStepRequest, MemoryPlan } from './train/step/stepRequest.ts';
 export type { Products } from './train/step/microBatch.ts';
 export type { LossAndGradients } from './train/step/gradientMean.ts';
 export {

@@ -28,6 +28,8 @@ export interface Work {
   readonly registry: PluginRegistry;
   /** Who follows the run; there once it begins. */
   trackers?: Trackers;
+  /** How far it is: before the first step, in training, or behind the saved adapter. */
+  stage: 'before' | 'during' | 'after';
 }
 
 /** Those who follow the run; a run that they refuse to follow is stopped. */

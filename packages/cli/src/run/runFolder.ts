@@ -72,9 +72,10 @@ export class RunFolder {
   /**
    * Takes the folder for this process, until {@link RunFolder.close}. A lock of a process that died is taken over.
    *
+   * @param onEnd called where a signal ends the process at once
    * @throws OnnxLoraError `FILE_INVALID` where another process trains there, or nothing can be written
    */
-  lock(): void {
+  lock(onEnd: () => void = () => undefined): void {
     let lock: ReturnType<typeof FileLock.take>;
     try {
       makeFolder(this.path);
@@ -84,7 +85,10 @@ export class RunFolder {
     }
     if (!(lock instanceof FileLock)) throw this.#isTaken(lock);
     this.#lock = lock;
-    this.#unlisten = whenSignalEnds(() => lock.release());
+    this.#unlisten = whenSignalEnds(() => {
+      lock.release();
+      onEnd();
+    });
   }
 
   /** @throws OnnxLoraError `FILE_INVALID` where a process trains there */

@@ -71,6 +71,13 @@ export interface TrainOutcome {
   readonly exitCode: number;
 }
 
+/** What is told where a signal ends the process at once. */
+const INTERRUPTED = {
+  before: 'Interrupted before the first step: nothing has been trained.',
+  during: 'Ended at once: what has been trained since the last checkpoint is lost.',
+  after: 'Interrupted after training: the adapter is saved, the report is not.',
+} as const;
+
 /** Share of each class that is held out where the data has no part for it. */
 const HOLD_OUT = 0.1;
 
@@ -135,7 +142,7 @@ export async function runTraining(
   const { preview, newModules } = begun
     ? await previewOf(begun, own, prepared)
     : previewWithHead(model, prepared, lora);
-  const work: Work = { model, task, settings, progress, folder, history: new RunHistory(), registry };
+  const work: Work = { model, task, settings, progress, folder, history: new RunHistory(), registry, stage: 'before' };
   const adapted = [...preview.targets, ...preview.parameters, ...preview.tokens];
   if (prepared.head) {
     progress.note(
@@ -155,7 +162,7 @@ export async function runTraining(
   progress.note(parameterLine(preview.trainableParameters, model.parameterCount, adapted.length));
 
   const { targets: _, ...others } = settings;
-  folder.lock();
+  folder.lock(() => progress.note(INTERRUPTED[work.stage]));
   try {
     // Another may have begun, or ended, since the folder was looked at.
     if (!resume) folder.checkFree(overwrite);
@@ -228,6 +235,7 @@ async function trainInFolder(
       () => undefined,
     );
   }
+  work.stage = 'during';
   const interrupt = new Interrupt(() => {
     run.stop();
     progress.note('Stopping after this step; press Ctrl-C again to end at once.');
@@ -242,6 +250,7 @@ async function trainInFolder(
     if (made > 0) await saveAdapter(adapter, work);
     // Everything is safe now: a Ctrl-C during what follows may end the process.
     interrupt.release();
+    work.stage = 'after';
     const stopped = interrupt.code !== undefined;
     const { after, sections } = await afterwards(work, { result, prepared, before, stopped, firstStep: run.firstStep });
     const worse = worseNote(before, after, settings);

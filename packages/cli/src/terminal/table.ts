@@ -1,5 +1,7 @@
 /** @file Text in columns. */
 
+import { stripVTControlCharacters } from 'node:util';
+
 /** Where a column's text stands. */
 export type Alignment = 'left' | 'right';
 
@@ -22,8 +24,13 @@ export function formatTable(rows: readonly (readonly string[])[], alignments: re
  * lines as they are, which a terminal breaks itself and which can be copied whole.
  */
 export function narrowed(row: string, width: number): string {
-  if (row.length <= width || !/\S {2,}\S/.test(row)) return row;
+  if (widthOf(row) <= width || !/\S {2,}\S/.test(row)) return row;
   return hanging(row, width, /^ */.exec(row)![0].length + 4);
+}
+
+/** Places that a text takes on a terminal, without what only colours it. */
+function widthOf(text: string): number {
+  return stripVTControlCharacters(text).length;
 }
 
 /** Text broken between words; lines below the first are indented by so many spaces. Words that are longer stay whole. */
@@ -31,7 +38,7 @@ export function hanging(text: string, width: number, indent: number): string {
   const lines: string[] = [];
   let line = '';
   for (const [piece] of text.matchAll(/ *[^ ]+/g)) {
-    if (line !== '' && line.length + piece.length > width) {
+    if (line !== '' && widthOf(line + piece) > width) {
       lines.push(line);
       line = ' '.repeat(indent) + piece.trimStart();
     } else line += piece;

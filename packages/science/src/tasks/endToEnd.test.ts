@@ -12,9 +12,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { scienceFamilies } from '../families/index.ts';
 import { sequenceClassification, sequenceLabelling, sequenceRegression } from './classification/sequenceTasks.ts';
 import {
-  sequenceClassificationFactory,
-  sequenceLabellingFactory,
-  sequenceRegressionFactory,
+  sequenceClassificationTask,
+  sequenceLabellingTask,
+  sequenceRegressionTask,
 } from './classification/sequenceFactories.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'onnx-lora-sequences-'));
@@ -68,7 +68,7 @@ describe('numbers', () => {
   const fasta = join(folder, 'new.fasta');
   writeFileSync(fasta, sequences.map((sequence, i) => `>p${i} of a test\n${sequence}\n`).join(''));
   const task = sequenceRegression(file);
-  const factory = sequenceRegressionFactory;
+  const factory = sequenceRegressionTask;
   let adapter: Adapter;
   let predictor: Predictor;
   beforeAll(async () => {
@@ -232,7 +232,7 @@ describe('classes', () => {
     expect(Number(adapter.notes.learned!['temperature'])).toBeGreaterThan(0);
 
     const own = modelFor<Model>(model, adapter);
-    const predictor = await sequenceClassificationFactory.predictor(own, { adapter, load: { threads: 1 } });
+    const predictor = await sequenceClassificationTask.predictor(own, { adapter, load: { threads: 1 } });
     const answers = await all(predictor.predict([file]));
     await predictor.release();
     const hits = answers.slice(120).filter(({ prediction }, i) => prediction['label'] === rich(sequences[120 + i]!));
@@ -270,7 +270,7 @@ test('several labels, with thresholds of their own', async () => {
   expect(intervals!['mAP']![0]).toBeLessThan(metrics['mAP']!);
   expect(Object.keys(adapter.notes.learned!['thresholds'] as object)).toEqual(['long', 'rich']);
   const own = modelFor<Model>(model, adapter);
-  const predictor = await sequenceLabellingFactory.predictor(own, { adapter, load: { threads: 1 } });
+  const predictor = await sequenceLabellingTask.predictor(own, { adapter, load: { threads: 1 } });
   const [first] = await all(predictor.predict([file]));
   await predictor.release();
   expect(Object.keys(first!.prediction)).toEqual(['id', 'labels', 'long', 'rich']);

@@ -25,8 +25,8 @@ export function notFound(
 }
 
 /**
- * ` Did you mean "models/vit"?` of what lies in the same folder; of several missing folders the first is looked at, where the
- * rest of the path is there with another name of it.
+ * ` Did you mean "models/vit"?` of what lies in the same folder, or by the same name in one inside; of several missing folders
+ * the first is looked at, where the rest of the path is there with another name of it.
  */
 export function pathHint(missing: string): string {
   return hintWith(missing, '');
@@ -41,7 +41,11 @@ function hintWith(missing: string, rest: string): string {
   const fits = names.filter((name) => name !== word && (rest === '' || existsSync(path.join(meant(name), rest))));
   // Names of files are like each other where they do not mean the same: tighter than for words of a language.
   const [near] = nearest(word, fits, 1, Math.max(2, Math.floor(word.length / 3)));
-  return near === undefined ? '' : ` Did you mean "${path.join(meant(near), rest)}"?`;
+  const inside =
+    near === undefined && rest === '' ? names.filter((name) => existsSync(path.join(meant(name), word))) : [];
+  const found =
+    near === undefined ? inside.map((name) => path.join(meant(name), word)) : [path.join(meant(near), rest)];
+  return found.length === 1 ? ` Did you mean "${found[0]}"?` : '';
 }
 
 /** Names in a folder that are not hidden; undefined where it cannot be read. */

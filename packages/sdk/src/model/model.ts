@@ -7,7 +7,8 @@ import { AdapterSession } from '../adapter/serving/session.ts';
 import { didYouMean, OnnxLoraError } from '../errors.ts';
 import type { OnnxFile } from '../graph/file/onnxFile.ts';
 import { inlineKnownBranches } from '../ops/rewrites/inlineBranches.ts';
-import { type InputSizes, resizeInputs } from '../ops/rewrites/resizeInputs.ts';
+import type { InputSizes } from '../ops/rewrites/inputSizes.ts';
+import { resizeInputs } from '../ops/rewrites/resizeInputs.ts';
 import { requireNamedAdapters } from '../plugin/predict/sources.ts';
 import type { RunnableOptions } from '../plugin/taskModel.ts';
 import { checkMachine } from '../runtime/providers/providers.ts';
@@ -117,15 +118,17 @@ export class Model extends ModelGraph {
   }
 
   /**
-   * The same model for smaller inputs than it was exported for, along axes of which the graph knows the size as a number:
-   * such as a Whisper that hears the first six seconds only. Embeddings of positions and the like are cut to their first
-   * ones.
+   * The same model for smaller inputs than it was exported for, along axes of which the graph knows the size as a number.
+   * Embeddings of positions and the like are cut to their first ones. Or few positions stand for many: of Whisper's 30 seconds
+   * the speech at the beginning, and one position in four of the silence behind, which counts as four in attention. Outputs
+   * have all positions then.
    *
    * @example
-   * const short = model.withInputSizes({ input_features: { 2: 600 } });
+   * const small = model.withInputSizes({ pixel_values: { 2: 160, 3: 160 } });
+   * const short = model.withInputSizes({ input_features: { 2: { first: 550, spread: 600, last: 50 } } });
    *
-   * @throws OnnxLoraError `INPUT_INVALID` for an input that is not there, or a larger size; `MODEL_UNSUPPORTED` naming the
-   *   node that cannot follow
+   * @throws OnnxLoraError `INPUT_INVALID` for an input that is not there, a larger size, or more than one where an axis is
+   *   spread; `MODEL_UNSUPPORTED` naming the node that cannot follow
    */
   withInputSizes(sizes: InputSizes): Model {
     const { model } = this.onnx;

@@ -15,7 +15,7 @@ import { findUnadaptable, type UnadaptableLayer } from '../match/unadaptable.ts'
 import { viewOf } from '../match/view.ts';
 import { refuseFatalNodes } from '../ops/fatalNodes.ts';
 import { declaredType, inferGraph, opsetOf } from '../ops/inferGraph.ts';
-import type { InputSizes } from '../ops/rewrites/resizeInputs.ts';
+import type { InputSizes } from '../ops/rewrites/inputSizes.ts';
 import { isObject, type JsonObject } from '../plugin/data/modelFiles/configFields.ts';
 import type { ModelFamily } from '../plugin/families/family.ts';
 import { noPlugins, type PluginRegistry } from '../plugin/registry/loadPlugins.ts';

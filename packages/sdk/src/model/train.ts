@@ -14,9 +14,7 @@ import type { Feeds } from '../runtime/tensor.ts';
 import { ParameterSet } from '../train/parameters.ts';
 import { ShuffledBatches } from '../train/sampling/sampler.ts';
 import { scheduleOf } from '../train/schedules/schedule.ts';
-import { LowRank, lowRankLayers } from '../lora/tunings/lowRank.ts';
-import type { AdapterPlan } from '../lora/tunings/moduleTuning.ts';
-import type { TrainedGraph } from '../train/step/stepRequest.ts';
+import { lowRankLayers } from '../lora/tunings/lowRank.ts';
 import { Trainer } from '../train/trainer.ts';
 import { continueFrom } from './initial/continueFrom.ts';
 import { attachHead } from './head/attachHead.ts';
@@ -80,9 +78,7 @@ export async function train<During extends Metrics = Metrics>(
   const probed = from ? undefined : await probedHead(own, data, { session, batchSize: options.batchSize, onBadSample });
   const headed = data.head && attachHead(own, data.head, { seed, ...(probed && { values: probed }) });
   const whole = headed?.model ?? own;
-  const sized = whole.withInputSizes(data.inputSizes ?? {}).withOutputs(data.outputs ?? []);
-  // As graphs for other sizes are made, so that parameters come in one order whichever is built first.
-  const model = data.smallerInputs ? sized.withoutKnownBranches() : sized;
+  const model = whole.withInputSizes(data.inputSizes ?? {}).withOutputs(data.outputs ?? []);
   const lora = headed ? withHead(options.lora, headed.modules) : options.lora;
   const batchSize = Math.min(options.batchSize, data.train.length);
   const order = samplingOrder(options.sampling, data.train, options.batchLength);
@@ -96,14 +92,6 @@ export async function train<During extends Metrics = Metrics>(
     continued ??
     (await initialise({ model, planned: planned!, data, session, seed, batches: options.initBatches, batchSize }));
   const { plan, config } = initial;
-  const otherSizes: TrainedGraph[] = [];
-  for (const sizes of data.smallerInputs ?? []) {
-    const other = model.withInputSizes(sizes);
-    const there = begun
-      ? (await continueFrom(other, begun, headed?.modules ?? [])).plan
-      : alike(planAdapter(other, lora).plan, plan);
-    otherSizes.push({ base: other.onnx.model, plan: there });
-  }
   const base = await model.digest();
   const groups = groupsOf(options);
   const rate = scheduleOf(options.schedule, { steps, warmup: options.warmupSteps });
@@ -112,7 +100,7 @@ export async function train<During extends Metrics = Metrics>(
     task: options.task.name,
     examples: data.train.length,
     labels: data.head?.labels ?? null,
-    ...defined({ inputSizes: data.inputSizes, smallerInputs: data.smallerInputs }),
+    ...defined({ inputSizes: data.inputSizes }),
     steps,
     batchSize,
     accumulationSteps: options.accumulationSteps,
@@ -142,7 +130,6 @@ export async function train<During extends Metrics = Metrics>(
     base: model.onnx.model,
     plan,
     seed,
-    otherSizes,
     loss: (g, outputs, targets) => data.loss(g, outputs, targets),
     runtime: model.workerRuntime,
     session,
@@ -169,12 +156,10 @@ export async function train<During extends Metrics = Metrics>(
     ahead: options.prefetch,
     // One at least: the graph is built for the shapes of a batch.
     batches: options.accumulationSteps * Math.max(1, steps - firstStep),
-    progress: (batch) => (firstStep + Math.floor(batch / options.accumulationSteps) + 1) / steps,
     onBadSample,
   });
   const { inputs, targets, rows } = await queue.first();
-  // Trained on several sizes, it answers with the small ones where an input fits.
-  const inputSizes = data.inputSizes ?? data.smallerInputs?.[0];
+  const { inputSizes } = data;
   const notes = { ...model.notes, task: options.task.name, ...(inputSizes && { inputSizes }) };
   const makeAdapter = (): Adapter => {
     const adapter = initial.finish((trainer.averaged ?? trainer.parameters!).tensors(), base);
@@ -244,20 +229,6 @@ function withHead(lora: TrainOptions['lora'] = {}, modules: readonly string[]): 
   const saved = lora.modulesToSave ?? [];
   const isSaved = (path: string): boolean => saved.some((name) => path === name || path.endsWith(`.${name}`));
   return { ...lora, modulesToSave: [...saved, ...modules.filter((path) => !isSaved(path))] };
-}
-
-/** A plan for the same adapters on a model with other sizes, with the first values of `known`. */
-function alike(plan: AdapterPlan, begun: AdapterPlan): AdapterPlan {
-  const known = new Map(lowRankLayers(begun).map((each) => [each.slot, each]));
-  return plan.map((each) => {
-    if (!(each instanceof LowRank)) return each;
-    const {
-      layer: { constants, fixed },
-      scaling,
-      start,
-    } = known.get(each.slot)!;
-    return new LowRank({ ...each.layer, ...(constants && { constants }), ...(fixed && { fixed }) }, scaling, start);
-  });
 }
 
 /** What is told where an adapter's head cannot be trained on. */

@@ -59,6 +59,11 @@ export function isReshape(node: NodeProto): boolean {
   return reshaping.has(node.opType ?? '') && isKnownDomain(node);
 }
 
+/** Whether the result is a sum, mean or the like over axes of the operand. */
+export function isReduction(node: NodeProto): boolean {
+  return reductions.has(node.opType ?? '') && isKnownDomain(node);
+}
+
 const elementwise: ReadonlySet<string> = new Set([
   'Add', 'Sub', 'Mul', 'Div', 'Pow', 'Mod', 'Min', 'Max', 'Sum', 'Mean', 'And', 'Or', 'Xor', 'Not', 'Equal', 'Less',
   'LessOrEqual', 'Greater', 'GreaterOrEqual', 'Where', 'BitShift', 'BitwiseAnd', 'BitwiseOr', 'BitwiseXor', 'BitwiseNot',
@@ -69,10 +74,10 @@ const elementwise: ReadonlySet<string> = new Set([
   'QLinearLeakyRelu',
 ]); // prettier-ignore
 
-const reductions = [
+const reductions: ReadonlySet<string> = new Set([
   'ReduceSum', 'ReduceMean', 'ReduceMax', 'ReduceMin', 'ReduceProd', 'ReduceL1', 'ReduceL2', 'ReduceLogSum',
   'ReduceLogSumExp', 'ReduceSumSquare',
-]; // prettier-ignore
+]); // prettier-ignore
 
 /** Over images, waveforms and their like, `[rows, channels, …]`. */
 const batchwise = [
@@ -286,7 +291,7 @@ const quantization: AxisRule = (site) => {
 
 const rules: Readonly<Record<string, AxisRule>> = {
   ...Object.fromEntries([...elementwise].map((op) => [op, broadcast])),
-  ...Object.fromEntries(reductions.map((op) => [op, reduction])),
+  ...Object.fromEntries([...reductions].map((op) => [op, reduction])),
   ...Object.fromEntries(batchwise.map((op) => [op, batchFirst])),
   ...Object.fromEntries([...reshaping].map((op) => [op, reshape])),
   Dropout: broadcast,

@@ -3,7 +3,7 @@
 import type { Adapter } from '../adapter/adapter.ts';
 import type { HeadPool } from '../adapter/storage/adapterNotes.ts';
 import type { GraphBuilder, Value } from '../graph/builder.ts';
-import type { InputSizes } from '../ops/rewrites/resizeInputs.ts';
+import type { InputSizes } from '../ops/rewrites/inputSizes.ts';
 import type { Feeds, Tensor } from '../runtime/tensor.ts';
 import type { Dataset, Batch, Metrics, MetricCollector } from './dataset.ts';
 import type { ReportSection } from './reportSection.ts';
@@ -41,23 +41,13 @@ export interface PreparedTask<Example = unknown, Scores extends Metrics = Metric
   /** The head that the labels need and the model does not have. */
   readonly head?: NewHead;
   /**
-   * Smaller sizes that inputs have in batches than the graph says, by input and axis: `{ input_features: { 2: 600 } }` for
-   * clips of six seconds. Training uses the graph as it is for them, `model.withInputSizes`; `measure` and what the finished
-   * adapter serves have the model as it is.
+   * Smaller sizes that inputs have in batches than the graph says, by input and axis: `{ pixel_values: { 2: 160, 3: 160 } }`.
+   * Training uses the graph as it is for them, `model.withInputSizes`; `measure` and what the finished adapter serves have the
+   * model as it is.
    */
   readonly inputSizes?: InputSizes;
-  /**
-   * Sizes as {@link PreparedTask.inputSizes} has them that inputs have in some of the batches that are trained on: such as clips
-   * of which little is heard at first. The graph is rewritten for each, and the adapter notes the first of them.
-   */
-  readonly smallerInputs?: readonly InputSizes[];
-  /**
-   * Makes one batch. Called ahead of the step that consumes it.
-   *
-   * @param progress in training, the share of its steps up to this one, which counts: 1 for the last. Absent where batches must
-   *   not depend on it, as in evaluation.
-   */
-  collate(examples: readonly Example[], progress?: number): Promise<Batch>;
+  /** Makes one batch. Called ahead of the step that consumes it. */
+  collate(examples: readonly Example[]): Promise<Batch>;
   /**
    * The loss of one batch as a graph fragment: a float32 scalar, from graph outputs and targets by name. A feed that it needs,
    * such as a mask of padding, is a target too.

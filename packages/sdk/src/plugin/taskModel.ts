@@ -3,7 +3,7 @@
 import type { Adapter } from '../adapter/adapter.ts';
 import type { AdapterNotes } from '../adapter/storage/adapterNotes.ts';
 import type { AdapterSession } from '../adapter/serving/session.ts';
-import type { InputSizes } from '../ops/rewrites/resizeInputs.ts';
+import type { InputSizes } from '../ops/rewrites/inputSizes.ts';
 import type { Provider } from '../runtime/session.ts';
 import type { DataType } from '../runtime/tensor.ts';
 

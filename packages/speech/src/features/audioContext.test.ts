@@ -30,23 +30,36 @@ describe('the seconds that are heard', () => {
 });
 
 describe('features of the beginning', () => {
-  it("are the whole window's first frames", () => {
-    const short = shortExtractor(whisper, 5)!;
-    expect(short).toMatchObject({ frames: 500, axis: 2, maxSamples: 80_000, inputName: 'input_features' });
+  it.each([
+    [4, 550, 650, { first: 550, spread: 600, last: 50 }],
+    [Infinity, 500, 0, 500],
+  ] as const)("are the whole window's first and last frames, one of %d in between", (standsFor, first, last, size) => {
+    const short = shortExtractor(whisper, 5, standsFor)!;
+    expect(short).toMatchObject({ axis: 2, maxSamples: 80_000, sizes: { input_features: { 2: size } } });
     const clip = noise(2.3);
     const [whole, cut] = [whisper.extract(clip), short.extract(clip)];
-    expect(cut.dims).toEqual([80, 500]);
+    const frames = first + last;
+    expect(cut.dims).toEqual([80, frames]);
     for (const row of [0, 41, 79]) {
-      const wanted = (whole.data as Float32Array).slice(row * 3000, row * 3000 + 500);
-      expect((cut.data as Float32Array).slice(row * 500, (row + 1) * 500)).toEqual(wanted);
+      const all = (whole.data as Float32Array).slice(row * 3000, (row + 1) * 3000);
+      const wanted = [...all.slice(0, first), ...all.slice(3000 - last)];
+      expect(Array.from((cut.data as Float32Array).slice(row * frames, (row + 1) * frames))).toEqual(wanted);
     }
     expect(short.soundIn!(clip.length)).toEqual(whisper.soundIn!(clip.length));
-    expect(short.batch([cut, cut])['input_features']!.dims).toEqual([2, 80, 500]);
+    expect(short.batch([cut, cut])['input_features']!.dims).toEqual([2, 80, frames]);
   });
 
-  it('come in pairs', () => {
-    expect(shortExtractor(whisper, 4.015)!.frames).toBe(402);
-    expect(shortExtractor(whisper, 60)!.frames).toBe(3000);
+  it('are silence where they are left out', () => {
+    const { data } = whisper.extract(noise(5));
+    // Of each band all frames after half a second of silence are equal, so that one may stand for others.
+    for (const row of [0, 41, 79]) expect(new Set((data as Float32Array).slice(row * 3000 + 550, (row + 1) * 3000)).size).toBe(1); // prettier-ignore
+  });
+
+  it('come in pairs, and not where they are all', () => {
+    expect(shortExtractor(whisper, 4.015)!.sizes).toEqual({
+      input_features: { 2: { first: 452, spread: 626, last: 50 } },
+    });
+    for (const seconds of [29, 60]) expect(shortExtractor(whisper, seconds)).toBeUndefined();
   });
 
   it('are not made of a clip that goes on', () => {

@@ -3,7 +3,7 @@
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { Adapter, evaluate, int64, loadAdapter, merge, type Model, openModel, type RowAdapter } from '@onnx-lora/sdk'; // prettier-ignore
+import { Adapter, evaluate, type InputSize, int64, loadAdapter, merge, type Model, openModel, type RowAdapter } from '@onnx-lora/sdk'; // prettier-ignore
 import { wordErrors } from '@onnx-lora/sdk/tasks';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { AudioFileReader } from '../audio/audioFileReader.ts';
@@ -24,26 +24,30 @@ const folder = path.join(import.meta.dirname, '../../../../test/fixtures/whisper
 const scratch = mkdtempSync(path.join(tmpdir(), 'onnx-lora-hearing-'));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 const rate = 16_000;
-/** Of a window of one second, which is 100 frames. */
+/** Of a window of one second, which is 100 frames; of these alone, as adapters of old note it. */
 const [FRAMES, SECONDS] = [60, 0.6];
+/** What {@link SECONDS} hear. */
+const SPREAD = { first: 62, spread: 10, last: 2 };
 const load = { provider: 'cpu', threads: 1, worker: false } as const;
 const asked = { language: 'en', maxTokens: 12 } as const;
 
 let model: Model;
 let whole: Adapter;
 let short: Adapter;
+let spread: Adapter;
 let transcriber: Transcriber;
 beforeAll(async () => {
   model = await openModel(folder, { families: speechFamilies });
   whole = await loadAdapter(path.join(folder, 'adapter'));
   short = heardWith(FRAMES);
-  transcriber = await openTranscriber(model, { ...load, adapters: { short, whole } });
+  spread = heardWith(SPREAD);
+  transcriber = await openTranscriber(model, { ...load, adapters: { short, whole, spread } });
 });
 afterAll(() => transcriber.release());
 
-function heardWith(frames: number): Adapter {
+function heardWith(size: InputSize): Adapter {
   const { config, tensors, baseDigest } = whole;
-  return new Adapter(config, tensors, baseDigest, { inputSizes: { input_features: { 2: frames } } });
+  return new Adapter(config, tensors, baseDigest, { inputSizes: { input_features: { 2: size } } });
 }
 
 const clip = (seconds: number, kind = 1): Float32Array =>
@@ -55,14 +59,16 @@ async function tokensOf(sound: Float32Array, adapter: RowAdapter, by: Transcribe
   return [...found!.tokens];
 }
 
-/** What the joined graph for so many frames writes, token by token, without a cache: neither of the transcriber's files. */
-async function writtenByJoined(sound: Float32Array, frames: number, hasAdapter: boolean): Promise<number[]> {
+/** What the joined graph for such frames writes, token by token, without a cache: neither of the transcriber's files. */
+async function writtenByJoined(sound: Float32Array, size: InputSize, hasAdapter: boolean): Promise<number[]> {
   const config = await readGenerationConfig(model, await openSpeechTokenizer(folder));
   const full = await openExtractor(model, [new FeatureExtractorFactory(new AudioFileReader())]);
-  const extractor = frames < 100 ? shortExtractor(full, frames / 100)! : full;
+  const short = shortExtractor(full, SECONDS, typeof size === 'number' ? Infinity : undefined)!;
+  const extractor = size === 100 ? full : short;
+  const sizes = { input_features: { 2: size } };
+  if (size !== 100) expect(short.sizes).toEqual(sizes);
   const features = extractor.batch([extractor.extract(sound)])['input_features']!;
-  expect(features.dims).toEqual([1, 80, frames]);
-  const session = await model.withInputSizes({ input_features: { 2: frames } }).session({ ...load, adapters: { whole } }); // prettier-ignore
+  const session = await model.withInputSizes(sizes).session({ ...load, adapters: { whole } });
   const prompt = promptOf(config, { language: 'en', timestamps: false });
   const rules = rulesOf(config, false);
   const written: number[] = [];
@@ -111,9 +117,10 @@ describe('clips', () => {
       openTranscriber(model, { ...load, adapters: { short, whole }, contextSeconds });
     const [few, full] = [await open(SECONDS), await open('full')];
     expect(await tokensOf(brief, 'short', full)).toEqual(await tokensOf(brief, 'whole'));
-    expect(await tokensOf(brief, 'whole', few)).toEqual(await writtenByJoined(brief, FRAMES, true));
-    expect(await tokensOf(brief, 'whole', few)).not.toEqual(await tokensOf(brief, 'whole'));
-    expect(await tokensOf(brief, null, few)).toEqual(await writtenByJoined(brief, FRAMES, false));
+    for (const adapter of ['whole', 'short']) expect(await tokensOf(brief, adapter, few)).toEqual(await writtenByJoined(brief, SPREAD, true)); // prettier-ignore
+    expect(await tokensOf(brief, null, few)).toEqual(await writtenByJoined(brief, SPREAD, false));
+    const [ofFew, ofAll] = await Promise.all([few, full].map(async (each) => (await each.detectLanguages!([brief], { adapter: 'whole' }))[0]!)); // prettier-ignore
+    expect(ofFew!.probability).not.toBe(ofAll!.probability);
     expect(await tokensOf(long, 'whole', few)).toEqual(await tokensOf(long, 'whole'));
     await few.release();
     await full.release();
@@ -132,6 +139,14 @@ test('recordings too: in one short window where they fit, in whole ones where th
   );
 });
 
+test('few positions of the silence, where the adapter notes them, as if all were computed with its weights', async () => {
+  const set = await openTranscriber(model, { ...load, adapters: { spread: whole }, contextSeconds: SECONDS });
+  const [found, wanted] = await Promise.all([transcriber, set].map((each) => each.detectLanguages!([brief], { adapter: 'spread' }))); // prettier-ignore
+  expect(found).toEqual(wanted);
+  expect(await tokensOf(brief, 'spread')).toEqual(await writtenByJoined(brief, SPREAD, true));
+  await set.release();
+});
+
 test('a note of a window that the model does not have changes nothing, and one of hardly any hears no clip', async () => {
   const odd = { none: heardWith(100), larger: heardWith(5000), least: heardWith(1) };
   const opened = await openTranscriber(model, { ...load, adapters: odd });
@@ -148,8 +163,8 @@ test('a model of one file is cut for its window, and answers as the published fi
   } // prettier-ignore
   const one = await openModel(lone, { families: speechFamilies });
   expect(one.parts).toEqual([]);
-  const opened = await openTranscriber(one, { ...load, adapters: { short, whole }, allowBaseMismatch: true });
-  for (const name of ['short', 'whole']) expect(await tokensOf(brief, name, opened)).toEqual(await tokensOf(brief, name)); // prettier-ignore
+  const opened = await openTranscriber(one, { ...load, adapters: { short, whole, spread }, allowBaseMismatch: true });
+  for (const name of ['short', 'whole', 'spread']) expect(await tokensOf(brief, name, opened)).toEqual(await tokensOf(brief, name)); // prettier-ignore
   await opened.release();
 });
 
@@ -180,21 +195,22 @@ test('evaluate and the answers for files hear as the transcriber does', async ()
     text: ['come in', 'call it'][i]!,
     where: `${i}.wav`,
   }));
-  const written = async (adapter: RowAdapter): Promise<string[]> =>
-    (await transcriber.transcribeClips(records.map(({ audio }) => audio.channels[0]!), { language: 'en', adapter })).map(({ text }) => text); // prettier-ignore
+  const written = async (adapter: RowAdapter, by: Transcriber = transcriber): Promise<string[]> =>
+    (await by.transcribeClips(records.map(({ audio }) => audio.channels[0]!), { language: 'en', adapter })).map(({ text }) => text); // prettier-ignore
   const rate1 = async (adapter?: Adapter, contextSeconds?: number | 'full'): Promise<number> => {
     const task = speechRecognition(records, { language: 'en', normalizer: 'none', ...(contextSeconds === undefined ? {} : { contextSeconds }) }); // prettier-ignore
     const options = { ...(adapter ? { adapter } : {}), allowBaseMismatch: true, provider: 'cpu' as const, threads: 1 };
     return (await evaluate(model, { task, ...options })).metrics['cer']!;
   };
-  const expected = async (adapter: RowAdapter): Promise<number> =>
-    wordErrors(records.map(({ text }) => text), await written(adapter)).cer; // prettier-ignore
+  const expected = async (adapter: RowAdapter, by?: Transcriber): Promise<number> =>
+    wordErrors(records.map(({ text }) => text), await written(adapter, by)).cer; // prettier-ignore
   expect(await rate1(short)).toBeCloseTo(await expected('short'), 10);
   expect(await rate1(whole)).toBeCloseTo(await expected('whole'), 10);
   expect(await expected('short')).not.toBe(await expected('whole'));
   // What is set goes before what is noted; the base alone is always measured with the whole window.
   expect(await rate1(short, 'full')).toBeCloseTo(await expected('whole'), 10);
-  expect(await rate1(whole, SECONDS)).toBeCloseTo(await expected('short'), 10);
+  const few = await openTranscriber(model, { ...load, adapters: { whole }, contextSeconds: SECONDS });
+  expect(await rate1(whole, SECONDS)).toBeCloseTo(await expected('whole', few), 10);
   expect(await rate1(undefined, SECONDS)).toBeCloseTo(await expected(null), 10);
 
   const wave = path.join(scratch, 'brief.wav');
@@ -212,5 +228,6 @@ test('evaluate and the answers for files hear as the transcriber does', async ()
   expect(await answered(short)).toBe((await written('short'))[0]);
   expect(await answered(whole)).toBe((await written('whole'))[0]);
   expect(await answered(short, { contextSeconds: 'full' })).toBe((await written('whole'))[0]);
-  expect(await answered(whole, { contextSeconds: String(SECONDS) })).toBe((await written('short'))[0]);
+  expect(await answered(whole, { contextSeconds: String(SECONDS) })).toBe((await written('whole', few))[0]);
+  await few.release();
 });

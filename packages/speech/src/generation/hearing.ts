@@ -1,8 +1,6 @@
-/**
- * @file How much of its window a model hears of each clip: an adapter that has learned with a short window answers best with
- * that, and one that has not often goes wrong with it.
- */
+/** @file How much of its window a model hears of each clip: as much as the adapter noted that it has learned with. */
 
+import { isDeepStrictEqual } from 'node:util';
 import type { Adapter, RowAdapter } from '@onnx-lora/sdk';
 import type { RunnableModel } from '@onnx-lora/sdk/tasks';
 import type { AdapterNotes } from '@onnx-lora/sdk/core';
@@ -21,7 +19,7 @@ export type HeardSizes = NonNullable<AdapterNotes['inputSizes']>;
 /** What is heard of some clips. */
 export interface Heard {
   readonly extractor: FeatureExtractor;
-  /** What a short window makes of the inputs' sizes; absent for the whole. */
+  /** The inputs' sizes where little of the silence is heard; absent for all of it. */
   readonly sizes?: HeardSizes;
 }
 
@@ -67,15 +65,15 @@ export class Hearing {
    */
   of(adapter: RowAdapter, samples: number): Heard {
     const short = this.#shortOf(adapter);
-    if (!short || samples > short.maxSamples!) return this.#whole;
-    return { extractor: short, sizes: { [short.inputName]: { [short.axis]: short.frames } } };
+    if (!short || samples > short.maxSamples) return this.#whole;
+    return { extractor: short, sizes: short.sizes };
   }
 
   #shortOf(adapter: RowAdapter): ShortExtractor | undefined {
     if (this.#isAsked || adapter === null) return this.#base;
     const names = typeof adapter === 'string' ? [adapter] : Object.keys(adapter);
     const [first, ...others] = names.map((name) => this.#learned.get(name));
-    return others.every((each) => each?.frames === first?.frames) ? first : undefined;
+    return others.every((each) => isDeepStrictEqual(each?.sizes, first?.sizes)) ? first : undefined;
   }
 }
 
@@ -86,8 +84,9 @@ export class Hearing {
 function learnedWith(extractor: FeatureExtractor, sizes: HeardSizes | undefined): ShortExtractor | undefined {
   const { maxSamples, sampleRate, inputName } = extractor;
   const all = maxSamples === undefined ? undefined : extractor.soundIn?.(maxSamples);
-  const frames = all && sizes?.[inputName]?.[all.timeAxis + 1];
+  const noted = all && sizes?.[inputName]?.[all.timeAxis + 1];
+  const [frames, standsFor] = typeof noted === 'object' ? [noted.first - noted.last] : [noted, Infinity];
   if (frames === undefined || maxSamples === undefined || frames >= all!.frames) return undefined;
   const units = Math.ceil((UNITS * frames) / all!.frames);
-  return units < UNITS ? shortExtractor(extractor, (units / UNITS) * (maxSamples / sampleRate)) : undefined;
+  return units < UNITS ? shortExtractor(extractor, (units / UNITS) * (maxSamples / sampleRate), standsFor) : undefined;
 }

@@ -141,9 +141,9 @@ export interface TranscriberOptions extends RunnableOptions {
   /** What makes features of sound; made by `preprocessors` of the file in the model's folder by default. */
   readonly extractor?: FeatureExtractor;
   /**
-   * Seconds from the beginning of a clip that a model with a fixed window hears. By `auto`, the default, those with which the
-   * adapter was trained, which it notes, and else the whole window. A number or `full` holds for every adapter and for the
-   * base. Clips that are longer are heard with the whole window in any case.
+   * Seconds from the beginning of a clip that a model with a fixed window hears, with little of the silence behind. By `auto`,
+   * the default, those with which the adapter was trained, which it notes, and else the whole window. A number or `full` holds
+   * for every adapter and for the base. Clips that are longer are heard with the whole window in any case.
    */
   readonly contextSeconds?: ContextSeconds;
   /** The vocabulary; found in the model's folder by default. */

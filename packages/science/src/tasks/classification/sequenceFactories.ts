@@ -13,7 +13,7 @@ import {
 } from './sequenceTasks.ts';
 
 /** Makes `sequence-classification` tasks, and what answers with classes. */
-export const sequenceClassificationFactory: AnsweringFactory = answeringFactory<
+export const sequenceClassificationTask: AnsweringFactory = answeringFactory<
   SequenceClassificationOptions & AnsweringOptions
 >({
   name: 'sequence-classification',
@@ -25,21 +25,17 @@ export const sequenceClassificationFactory: AnsweringFactory = answeringFactory<
 });
 
 /** Makes `sequence-labelling` tasks, and what answers with any number of labels. */
-export const sequenceLabellingFactory: AnsweringFactory = answeringFactory<SequenceLabellingOptions & AnsweringOptions>(
-  {
-    name: 'sequence-labelling',
-    description:
-      'Any number of labels per sequence or pair, such as functions; the data is a table with labels, or a column of 0 and 1 for each.',
-    settings: { ...headSettings, ...labellingSettings, ...answeringSettings },
-    task: sequenceLabelling,
-    open: openSequenceLabeller,
-  },
-);
+export const sequenceLabellingTask: AnsweringFactory = answeringFactory<SequenceLabellingOptions & AnsweringOptions>({
+  name: 'sequence-labelling',
+  description:
+    'Any number of labels per sequence or pair, such as functions; the data is a table with labels, or a column of 0 and 1 for each.',
+  settings: { ...headSettings, ...labellingSettings, ...answeringSettings },
+  task: sequenceLabelling,
+  open: openSequenceLabeller,
+});
 
 /** Makes `sequence-regression` tasks, and what answers with numbers. */
-export const sequenceRegressionFactory: AnsweringFactory = answeringFactory<
-  SequenceRegressionOptions & AnsweringOptions
->({
+export const sequenceRegressionTask: AnsweringFactory = answeringFactory<SequenceRegressionOptions & AnsweringOptions>({
   name: 'sequence-regression',
   description:
     'Numbers about each sequence or pair, such as fitness or solubility; the data is a table with a column of numbers.',

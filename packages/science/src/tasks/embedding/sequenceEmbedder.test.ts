@@ -7,7 +7,7 @@ import type { Predictor } from '@onnx-lora/sdk/tasks';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { scienceFamilies } from '../../families/index.ts';
 import { embeddingPredictor, openSequenceEmbedder, type SequenceEmbeddingOptions } from './sequenceEmbedder.ts';
-import { sequenceEmbeddingFactory } from './sequenceEmbeddingFactory.ts';
+import { sequenceEmbeddingTask } from './sequenceEmbeddingTask.ts';
 import { sequenceFeature, isPerToken } from './tokenStates.ts';
 
 const fixtures = fileURLToPath(new URL('../../fixtures/', import.meta.url));
@@ -92,7 +92,7 @@ describe('the answers of predict', () => {
   });
 
   it('are refused to training', async () => {
-    const task = sequenceEmbeddingFactory.create({ data: 'x.fasta', seed: 0 });
+    const task = sequenceEmbeddingTask.create({ data: 'x.fasta', seed: 0 });
     await expect(task.prepare(model)).rejects.toThrow('sequence-retrieval');
   });
 });

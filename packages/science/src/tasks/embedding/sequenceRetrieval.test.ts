@@ -8,7 +8,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
 import { scienceFamilies } from '../../families/index.ts';
 import { openSequenceEmbedder } from './sequenceEmbedder.ts';
-import { sequenceRetrievalFactory } from './sequenceEmbeddingFactory.ts';
+import { sequenceRetrievalTask } from './sequenceEmbeddingTask.ts';
 import { kindsOf, sequenceRetrieval } from './sequenceRetrieval.ts';
 import { embeddingsBy, pooledTokens } from './tokenStates.ts';
 
@@ -136,7 +136,7 @@ it('says what is wrong with data and options', async () => {
   await expect(prepare(families, { tooLong: 'windows' })).rejects.toThrow('reads no windows');
   const alone = { train: families, validation: [families[0]!, families[6]!], warnings: [] };
   await expect(sequenceRetrieval(alone).prepare(model)).rejects.toThrow('none can find another');
-  const factory = sequenceRetrievalFactory;
+  const factory = sequenceRetrievalTask;
   expect(() => factory.create({ data: 'x', seed: 0, settings: { pool: 'residues' } })).toThrow('pool');
   expect(() => factory.create({ data: 'x', seed: 0, settings: { loss: 'arc' } })).toThrow('loss');
 });

@@ -11,7 +11,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { scienceFamilies } from '../../families/index.ts';
 import { openTokenizer } from '../../tokenizers/openTokenizer.ts';
 import { maskedLanguageModelling } from './maskedLanguageModelling.ts';
-import { maskedLanguageModellingFactory } from './maskedLanguageModellingFactory.ts';
+import { maskedLanguageModellingTask } from './maskedLanguageModellingTask.ts';
 import { NOT_ASKED } from './masking.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'onnx-lora-masked-'));
@@ -70,7 +70,7 @@ describe('masked-language modelling', () => {
 
     // What answers record by record hides the same letters: together they are what was measured.
     const own = modelFor<Model>(model, adapter);
-    const predictor = await maskedLanguageModellingFactory.predictor(own, { adapter, load: { threads: 1 } });
+    const predictor = await maskedLanguageModellingTask.predictor(own, { adapter, load: { threads: 1 } });
     const answers: Prediction[] = [];
     for await (const { prediction } of predictor.predict([validation])) answers.push(prediction);
     await predictor.release();

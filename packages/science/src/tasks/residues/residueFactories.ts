@@ -24,7 +24,7 @@ const residueSettings: SettingRows<Pick<SequenceHeadOptions, 'head'> & Answering
 };
 
 /** Makes `residue-classification` tasks, and what answers with `{ id, residues, confidence, score }`. */
-export const residueClassificationFactory: AnsweringFactory = answeringFactory<
+export const residueClassificationTask: AnsweringFactory = answeringFactory<
   ResidueClassificationOptions & AnsweringOptions
 >({
   name: 'residue-classification',
@@ -41,13 +41,11 @@ export const residueClassificationFactory: AnsweringFactory = answeringFactory<
 });
 
 /** Makes `residue-regression` tasks, and what answers with `{ id, values }`. */
-export const residueRegressionFactory: AnsweringFactory = answeringFactory<ResidueRegressionOptions & AnsweringOptions>(
-  {
-    name: 'residue-regression',
-    description:
-      'A number for each residue, such as its accessibility or flexibility; the data is a table with a list of numbers per sequence.',
-    settings: { ...regressionSettings, ...residueSettings },
-    task: residueRegression,
-    open: openResidueRegressor,
-  },
-);
+export const residueRegressionTask: AnsweringFactory = answeringFactory<ResidueRegressionOptions & AnsweringOptions>({
+  name: 'residue-regression',
+  description:
+    'A number for each residue, such as its accessibility or flexibility; the data is a table with a list of numbers per sequence.',
+  settings: { ...regressionSettings, ...residueSettings },
+  task: residueRegression,
+  open: openResidueRegressor,
+});

@@ -12,7 +12,7 @@ import { scienceFamilies } from '../../families/index.ts';
 import { EsmTokenizer } from '../../tokenizers/esmTokenizer.ts';
 import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
 import { openResidueClassifier } from './openResidueClassifier.ts';
-import { residueClassificationFactory, residueRegressionFactory } from './residueFactories.ts';
+import { residueClassificationTask, residueRegressionTask } from './residueFactories.ts';
 import { residueClassification, residueRegression } from './residueTasks.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'onnx-lora-residues-'));
@@ -76,7 +76,7 @@ describe('classes of residues', () => {
   const file = table('charges.csv', [['id', 'sequence', 'charge', 'split'], ...rows]);
   const options = { columns: { residues: 'charge' }, unknown: ['X'] } as const;
   const task = residueClassification(file, options);
-  const factory = residueClassificationFactory;
+  const factory = residueClassificationTask;
   let adapter: Adapter;
   beforeAll(async () => {
     adapter = await trained(task, 60);
@@ -197,7 +197,7 @@ describe('classes of residues', () => {
 
   test('are no numbers, and X among them may be a mistake', async () => {
     const own = modelFor<Model>(model, adapter);
-    await expect(residueRegressionFactory.predictor(own, { adapter })).rejects.toThrow(
+    await expect(residueRegressionTask.predictor(own, { adapter })).rejects.toThrow(
       'The adapter was trained for the task residue-classification and answers with classes, not with numbers.',
     );
     const { warnings } = await residueClassification(file, { columns: { residues: 'charge' } }).prepare(model);
@@ -325,7 +325,7 @@ describe('numbers of residues', () => {
     const fasta = join(folder, 'numbers.fasta');
     writeFileSync(fasta, sequences.map((sequence, i) => `>p${i}\n${sequence}\n`).join(''));
     const adapted = modelFor<Model>(model, adapter);
-    const predictor = await residueRegressionFactory.predictor(adapted, { adapter, load: { threads: 1 } });
+    const predictor = await residueRegressionTask.predictor(adapted, { adapter, load: { threads: 1 } });
     const answers = await all(predictor, fasta);
     await predictor.release();
     const errors = answers.slice(90).flatMap(({ values }, i) =>

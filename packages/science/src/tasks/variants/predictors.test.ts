@@ -9,7 +9,7 @@ import type { Prediction, Predictor } from '@onnx-lora/sdk/tasks';
 import type { SettingValue } from '@onnx-lora/sdk/plugin';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { esm } from '../../families/esm.ts';
-import { mutationScanFactory, variantEffectFactory } from './variantFactories.ts';
+import { mutationScanTask, variantEffectTask } from './variantFactories.ts';
 
 const fixtures = fileURLToPath(new URL('../../fixtures/', import.meta.url));
 const { tiny } = JSON.parse(readFileSync(path.join(fixtures, 'variantScores.json'), 'utf8')) as {
@@ -50,7 +50,7 @@ function expectClose(answers: readonly Prediction[], expected: readonly number[]
 
 describe('variant-effect', () => {
   const open = (settings: Record<string, SettingValue>): Promise<Predictor> =>
-    variantEffectFactory.predictor(model, { settings });
+    variantEffectTask.predictor(model, { settings });
   const table = (): string => file('variants.csv', ['mutant', ...tiny.variants].join('\n'));
 
   test('scores a table of mutations against a wild type', async () => {
@@ -93,7 +93,7 @@ describe('variant-effect', () => {
 
 describe('mutation-scan', () => {
   const open = (settings: Record<string, SettingValue> = {}): Promise<Predictor> =>
-    mutationScanFactory.predictor(model, { settings });
+    mutationScanTask.predictor(model, { settings });
 
   test('answers with every substitution of every sequence', async () => {
     const fasta = file('scan.fasta', `>one\n${wildType}\n>two\nMKX\n`);
@@ -125,7 +125,7 @@ describe('mutation-scan', () => {
   });
 
   test('is not trained', async () => {
-    const task = mutationScanFactory.create({ data: 'x.csv', seed: 0 });
+    const task = mutationScanTask.create({ data: 'x.csv', seed: 0 });
     await expect(task.prepare(model)).rejects.toThrow('The task mutation-scan only answers (predict)');
   });
 });

@@ -27,7 +27,7 @@ const scoringSettings: SettingRows<Pick<VariantScorerOptions, 'method' | 'maxLen
 };
 
 /** The task `variant-effect`: it measures and answers, with `{ id, score }` for each variant, and has nothing to learn. */
-export const variantEffectFactory: AnsweringFactory = sequenceFactory<VariantEffectOptions>({
+export const variantEffectTask: AnsweringFactory = sequenceFactory<VariantEffectOptions>({
   name: 'variant-effect',
   description:
     'Scores of variants by a protein language model that has seen no measurement; to measure and predict with, not to train.',
@@ -59,7 +59,7 @@ type MutationScanOptions = Pick<MutationScannerOptions, 'by' | 'value' | 'method
   SequenceDataOptions;
 
 /** The task `mutation-scan`: it answers with every single substitution of a sequence, and has nothing to learn. */
-export const mutationScanFactory: AnsweringFactory = sequenceFactory<MutationScanOptions>({
+export const mutationScanTask: AnsweringFactory = sequenceFactory<MutationScanOptions>({
   name: 'mutation-scan',
   description: 'The effect of every single substitution of each sequence; to predict with, not to train.',
   settings: {

@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { OnnxLoraError } from '../../errors.ts';
+import type { InputSizes } from '../../ops/rewrites/inputSizes.ts';
 import { parseForeignJson } from '../formats/foreignJson.ts';
 
 /** What a head makes one row of features from, where an output has several: tokens, or places of a map; `each` makes a row of each. */
@@ -37,11 +38,11 @@ export interface AdapterNotes {
   /** What the task has learned beside weights, such as a temperature; its own affair. */
   readonly learned?: Readonly<Record<string, unknown>>;
   /**
-   * Sizes of inputs by name and axis with which it was trained, at least at first, where they are smaller than the base's:
-   * `{ input_features: { 2: 500 } }` for a Whisper that heard five seconds. It answers best with these,
-   * `model.withInputSizes`; an adapter without such a note is for the base as it is.
+   * Sizes of inputs by name and axis with which it was trained, where they are smaller than the base's:
+   * `{ input_features: { 2: { first: 550, spread: 600, last: 50 } } }` for a Whisper that heard five seconds. It answers best
+   * with these, `model.withInputSizes`; an adapter without such a note is for the base as it is.
    */
-  readonly inputSizes?: Readonly<Record<string, Readonly<Record<number, number>>>>;
+  readonly inputSizes?: InputSizes;
 }
 
 /**
@@ -59,15 +60,17 @@ const HEAD = 'onnx_lora.head';
 const LEARNED = 'onnx_lora.learned';
 const INPUT_SIZES = 'onnx_lora.input_sizes';
 
+const positions = z
+  .int()
+  .min(1)
+  .max(2 ** 31);
+
 /** Sizes by input and axis; no input has more axes, and no axis is longer. */
-export const inputSizesSchema: z.ZodType<Record<string, Record<string, number>>> = z.record(
+export const inputSizesSchema: z.ZodType<InputSizes> = z.record(
   z.string().min(1),
   z.record(
     z.string().regex(/^\d$/),
-    z
-      .int()
-      .min(1)
-      .max(2 ** 31),
+    z.union([positions, z.strictObject({ first: positions, spread: positions, last: positions })]),
   ),
 );
 

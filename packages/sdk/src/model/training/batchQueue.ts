@@ -28,8 +28,6 @@ export interface BatchQueueRequest {
   readonly ahead: number;
   /** How many batches there are to be; none is loaded beyond them. */
   readonly batches: number;
-  /** The share of the run's steps up to that of batch 0, 1, … of this queue, which it counts. */
-  readonly progress: (batch: number) => number;
   readonly onBadSample: BadSamplePolicy;
 }
 
@@ -38,7 +36,6 @@ export class BatchQueue {
   readonly #request: BatchQueueRequest;
   readonly #waiting: Promise<LoadedBatch>[] = [];
   #left: number;
-  #begun = 0;
 
   constructor(request: BatchQueueRequest) {
     this.#request = request;
@@ -69,24 +66,19 @@ export class BatchQueue {
     const { sampler } = this.#request;
     const before = sampler.drawn;
     const examples = sampler.next().value;
-    const loading = this.#load(examples, before, sampler.state(), this.#request.progress(this.#begun++));
+    const loading = this.#load(examples, before, sampler.state());
     // A failure is told when the batch is asked for, not as an unhandled rejection before.
     loading.catch(() => undefined);
     this.#waiting.push(loading);
   }
 
-  async #load(
-    examples: readonly number[],
-    before: number,
-    position: SamplerState,
-    progress: number,
-  ): Promise<LoadedBatch> {
+  async #load(examples: readonly number[], before: number, position: SamplerState): Promise<LoadedBatch> {
     const { data, onBadSample } = this.#request;
     // Asynchronous also where a dataset throws at once.
     const loading = examples.map(async (index, i) => data.train.get(index, before + i));
     if (onBadSample === 'fail') {
       const loaded = await Promise.all(loading);
-      return { ...(await data.collate(loaded, progress)), examples, rows: examples, bad: [], position };
+      return { ...(await data.collate(loaded)), examples, rows: examples, bad: [], position };
     }
     const results = await Promise.allSettled(loading);
     const good = results.flatMap((result, i) => (result.status === 'fulfilled' ? [{ value: result.value, i }] : []));
@@ -105,7 +97,7 @@ export class BatchQueue {
       result.status === 'fulfilled' ? { value: result.value, i } : good[next++ % good.length]!,
     );
     const rows = filled.map(({ i }) => examples[i]!);
-    const batch = await data.collate(filled.map(({ value }) => value), progress); // prettier-ignore
+    const batch = await data.collate(filled.map(({ value }) => value));
     return { ...batch, examples, rows, bad, position };
   }
 }

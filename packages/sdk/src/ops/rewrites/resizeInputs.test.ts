@@ -8,7 +8,8 @@ import type { GraphProto, ModelProto } from '../../graph/proto.ts';
 import { Random } from '../../runtime/random.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
 import { inferNode } from '../infer.ts';
-import { type InputSizes, resizeInputs } from './resizeInputs.ts';
+import type { InputSizes } from './inputSizes.ts';
+import { resizeInputs } from './resizeInputs.ts';
 
 type Model = ModelProto & { readonly graph: GraphProto };
 

@@ -10,18 +10,19 @@ import { type Dim, formatShape, isStatic, type ValueType } from '../../graph/val
 import { readNames, subgraphs } from '../../graph/walk.ts';
 import { isElementwise } from '../axes.ts';
 import { inferNode, isImpossible } from '../infer.ts';
+import { type InputSizes, resizedInput, roundedSizes, shownSizes, type SpreadSize } from './inputSizes.ts';
+import { axesThatDiffer, BETWEEN, Spread } from './spreadAxis.ts';
 import { inlineKnownBranches } from './inlineBranches.ts';
 import { inferGraph, opsetOf } from '../inferGraph.ts';
 import { expandTarget, reshapeTarget } from './resizedTarget.ts';
 
-/** Sizes by input and axis: `{ input_features: { 2: 600 } }`. */
-export type InputSizes = Readonly<Record<string, Readonly<Record<number, number>>>>;
-
 /**
- * The model whose inputs have these sizes along these axes. Constants that meet a smaller value keep their first positions;
- * shapes that were written down are written anew.
+ * The model whose inputs have these sizes along these axes. Constants that meet a smaller value keep their first positions, or
+ * those that are computed of a spread axis; shapes that were written down are written anew. Outputs that have a spread axis have
+ * all its positions, each as what stands for it.
  *
- * @throws OnnxLoraError `INPUT_INVALID` for an input or axis that is not there, or a larger size; `MODEL_UNSUPPORTED` naming
+ * @throws OnnxLoraError `INPUT_INVALID` for an input or axis that is not there, a larger size, or two axes that are spread;
+ *   `MODEL_UNSUPPORTED` naming
  *   the node that cannot follow, and sizes near these with which all can; `name` is what the user calls the model
  */
 export function resizeInputs<M extends ModelProto & { readonly graph: GraphProto }>(
@@ -34,7 +35,7 @@ export function resizeInputs<M extends ModelProto & { readonly graph: GraphProto
   } catch (error) {
     if (!(error instanceof OnnxLoraError) || error.code !== 'MODEL_UNSUPPORTED') throw error;
     const near = sizesThatHold(model, sizes, name);
-    const remedy = near ? `Take sizes that all nodes can follow, such as ${shown(near)}; it was` : 'Use the sizes that it was'; // prettier-ignore
+    const remedy = near ? `Take sizes that all nodes can follow, such as ${shownSizes(near)}; it was` : 'Use the sizes that it was'; // prettier-ignore
     const exported = (model.graph.input ?? []).flatMap((info) => (Object.hasOwn(sizes, info.name ?? '') ? [`${info.name} ${formatShape(inputShape(info))}`] : [])); // prettier-ignore
     throw new OnnxLoraError(error.code, `${error.message} ${remedy} exported for: ${exported.join(', ')}.`, {
       cause: error,
@@ -52,7 +53,7 @@ function sizesThatHold(
   name: string,
 ): InputSizes | undefined {
   const roundings = [2, 4, 8, 16, 32, 64].flatMap((step) => [Math.floor, Math.ceil].map((round) => (size: number) => step * round(size / step))); // prettier-ignore
-  const rounded = roundings.map((round) => mapSizes(sizes, round));
+  const rounded = roundings.map((round) => roundedSizes(sizes, round));
   const tried = new Set([JSON.stringify(sizes)]);
   let left = LOOKED_AT / Math.max(1, model.graph.node?.length ?? 0);
   for (const each of rounded) {
@@ -66,21 +67,6 @@ function sizesThatHold(
     }
   }
   return undefined;
-}
-
-function mapSizes(sizes: InputSizes, round: (size: number) => number): InputSizes {
-  const axesOf = (axes: Readonly<Record<number, number>>): Record<number, number> =>
-    Object.fromEntries(Object.entries(axes).map(([axis, size]) => [axis, round(size)]));
-  return Object.fromEntries(Object.entries(sizes).map(([input, axes]) => [input, axesOf(axes)]));
-}
-
-/** `{ image: { 2: 512, 3: 512 } }` */
-function shown(sizes: InputSizes): string {
-  const inputs = Object.entries(sizes).map(([input, axes]) => {
-    const pairs = Object.entries(axes).map(([axis, size]) => `${axis}: ${size}`);
-    return `${input}: { ${pairs.join(', ')} }`;
-  });
-  return `{ ${inputs.join(', ')} }`;
 }
 
 function inputShape({ type }: ValueInfoProto): readonly Dim[] | undefined {
@@ -98,8 +84,10 @@ function resized<M extends ModelProto & { readonly graph: GraphProto }>(model: M
     if (resized) changed.set(input, resized);
   }
   if (changed.size === 0) return model;
-  const resizer = new Resizer({ opset: opsetOf(model), before, changed, name });
-  const node = (graph.node ?? []).flatMap((each) => resizer.resize(each));
+  const spread = spreadOf(sizes, before, name);
+  const resizer = new Resizer({ opset: opsetOf(model), before, changed, name, spread });
+  const resizedNodes = (graph.node ?? []).flatMap((each) => resizer.resize(each));
+  const node = spread ? resizer.withAllPositions(resizedNodes, graph.output ?? []) : resizedNodes;
   const declared = (infos: readonly ValueInfoProto[] = []): ValueInfoProto[] =>
     infos.map((info) => withSizes(info, changed.get(info.name ?? '')));
   return {
@@ -109,37 +97,24 @@ function resized<M extends ModelProto & { readonly graph: GraphProto }>(model: M
       node,
       initializer: [...(graph.initializer ?? []), ...resizer.initializers],
       input: declared(graph.input),
-      output: declared(graph.output),
+      output: spread ? graph.output : declared(graph.output),
       valueInfo: (graph.valueInfo ?? []).filter((info) => !changed.has(info.name ?? '')),
     },
   };
 }
 
-function resizedInput(
-  { input = [] }: GraphProto,
-  type: ValueType | undefined,
-  name: string,
-  axes: Readonly<Record<number, number>>,
-  model: string,
-): ValueType | undefined {
-  const shape = type?.shape;
-  if (!shape || !input.some((info) => info.name === name)) {
-    const names = input.map((info) => `"${info.name}"`).join(', ');
-    throw new OnnxLoraError('INPUT_INVALID', `"${model}" has no input "${name}" of a known shape. It has ${names}.`);
-  }
-  const resized: Dim[] = [...shape];
-  for (const [axis, size] of Object.entries(axes)) {
-    const old = shape[Number(axis)];
-    if (old === undefined || !Number.isSafeInteger(size) || size < 1 || (typeof old === 'number' && size > old)) {
-      throw new OnnxLoraError(
-        'INPUT_INVALID',
-        `Input "${name}" of "${model}" is ${formatShape(shape)}, so its axis ${axis} cannot have the size ${size}. Give a whole number from 1 to what it has.`,
-      );
-    }
-    // What has a name takes any size as it is.
-    if (typeof old === 'number') resized[Number(axis)] = size;
-  }
-  return resized.join() === shape.join() ? undefined : { ...type, shape: resized };
+/** The axis that is spread, if one is. */
+function spreadOf(sizes: InputSizes, types: ReadonlyMap<string, ValueType>, name: string): Spread | undefined {
+  const all = Object.entries(sizes).flatMap(([input, axes]) =>
+    Object.entries(axes).map(([axis, size]) => ({ of: types.get(input)!.shape![Number(axis)] as number, size })),
+  );
+  const spread = all.find(({ size }) => typeof size !== 'number');
+  if (spread && all.length > 1)
+    throw new OnnxLoraError(
+      'INPUT_INVALID',
+      `Of the inputs of "${name}" more sizes are changed than that of the axis that is spread. Change that alone.`,
+    );
+  return spread && new Spread(spread.of, spread.size as SpreadSize);
 }
 
 interface ResizeRequest {
@@ -149,6 +124,7 @@ interface ResizeRequest {
   /** Types in the new sizes, of what differs. */
   readonly changed: Map<string, ValueType>;
   readonly name: string;
+  readonly spread: Spread | undefined;
 }
 
 /** Takes a graph's nodes in their order, and gives them as they must be for the new sizes. */
@@ -170,7 +146,7 @@ class Resizer {
     if (!readNames(node).some((name) => this.#about.changed.has(name))) return [node];
     if (subgraphs(node).length > 0) throw this.#refusal(node, 'it holds a graph of its own');
     const start = this.#g.nodes.length;
-    const fitted = this.#fitted(node);
+    const fitted = this.#weighted(this.#fitted(node));
     const inputs = (fitted.input ?? []).map((name) => (name ? this.#type(name) : undefined));
     const old = (node.input ?? []).map((name) => (name ? this.#about.before.get(name) : undefined));
     const isPossible = !isImpossible({ node: fitted, inputs, opset: this.#about.opset });
@@ -183,10 +159,47 @@ class Resizer {
       const isLost = (!found.shape && old.shape) || (isStatic(found.shape) && found.shape.includes(0));
       if (isLost || (!found.shape && !old.shape))
         throw this.#refusal(node, `it cannot take ${inputs.map((each) => formatShape(each?.shape)).join(' and ')}`);
+      if (this.#about.spread?.isOff(old.shape, found.shape)) throw this.#refusal(node, BETWEEN);
       if (found.shape!.join() !== old.shape?.join() || found.ints?.join() !== old.ints?.join())
         this.#about.changed.set(name, found);
     });
     return [...this.#g.nodes.slice(start), fitted];
+  }
+
+  /** The node with weights where it sums over a spread axis. */
+  #weighted(node: NodeProto): NodeProto {
+    const { spread, opset, before } = this.#about;
+    if (!spread) return node;
+    const operands = (node.input ?? []).map((name) => {
+      const now = this.#type(name);
+      return { old: before.get(name)?.shape ?? now.shape, now };
+    });
+    const fitted = spread.weighted(this.#g, { node, opset, operands });
+    if (typeof fitted === 'string') throw this.#refusal(node, fitted);
+    return fitted;
+  }
+
+  /** The nodes with outputs that have all positions of a spread axis. */
+  withAllPositions(nodes: readonly NodeProto[], outputs: readonly ValueInfoProto[]): NodeProto[] {
+    const { spread, before, changed } = this.#about;
+    const few = new Map<string, string>();
+    const start = this.#g.nodes.length;
+    const last: NodeProto[] = [];
+    for (const { name = '' } of outputs) {
+      const old = before.get(name)?.shape ?? [];
+      const { shape } = changed.get(name) ?? {};
+      const axes = axesThatDiffer(old, shape);
+      if (axes.length === 0) continue;
+      few.set(name, `resized/${name}`);
+      const all = axes.reduce(
+        (value, axis) => this.#g.Gather(value, this.#g.ints(spread!.standIns(old[axis], shape![axis])!), axis),
+        { ...changed.get(name), name: few.get(name)! } as Value,
+      );
+      last.push({ opType: 'Identity', name: `resized/all of ${name}`, input: [all.name], output: [name] });
+    }
+    const renamed = (names: readonly string[] = []): string[] => names.map((each) => few.get(each) ?? each);
+    const inside = nodes.map((node) => ({ ...node, input: renamed(node.input), output: renamed(node.output) }));
+    return [...inside, ...this.#g.nodes.slice(start), ...last];
   }
 
   #type(name: string): ValueType {
@@ -222,10 +235,13 @@ class Resizer {
     return value.name;
   }
 
-  /** The first positions of a value. */
+  /** The first positions of a value, or those of a spread axis. */
   #first(value: Value, axis: number, size: number): Value {
     const key = `${value.name}|${axis}|${size}`;
-    const known = this.#sliced.get(key) ?? this.#g.Slice(value, [0], [size], [axis]);
+    const positions = this.#about.spread?.positions(value.shape?.[axis], size);
+    const known =
+      this.#sliced.get(key) ??
+      (positions ? this.#g.Gather(value, this.#g.ints(positions), axis) : this.#g.Slice(value, [0], [size], [axis]));
     this.#sliced.set(key, known);
     return known;
   }

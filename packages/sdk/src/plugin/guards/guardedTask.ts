@@ -62,7 +62,6 @@ function membersOf<Example, Scores extends Metrics, During extends Metrics>(
     notes: 'as-is',
     outputs: 'as-is',
     inputSizes: 'as-is',
-    smallerInputs: 'as-is',
     head: (head) =>
       head.probe ? { ...head, probe: (features) => guard(at('probe'), () => head.probe!(features)) } : head,
     collate: 'call',

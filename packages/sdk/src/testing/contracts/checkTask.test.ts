@@ -198,16 +198,6 @@ const broken = (): never => {
   throw new TypeError('x is not iterable');
 };
 
-it('what comes at the beginning of a run is checked, too', async () => {
-  const wide: PreparedTask<Example>['collate'] = async (batch, progress) => {
-    const { inputs, targets } = await right.collate(batch);
-    return progress === 0.01 ? { inputs: { x: float32(new Float32Array(3 * batch.length), [batch.length, 3]) }, targets } : { inputs, targets }; // prettier-ignore
-  };
-  expect(await checkTask(task({ collate: wide }), model)).toEqual([
-    'collate at the beginning of a run feeds what the model takes with none of smallerInputs',
-  ]);
-});
-
 describe('what a task throws', () => {
   const later = (): Promise<never> => Promise.resolve().then(broken);
   const collector = right.metrics();

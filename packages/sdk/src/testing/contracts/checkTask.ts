@@ -37,7 +37,6 @@ const SAME = 1e-3;
  *   lists of weights, lengths and names are as long as the data;
  * - `collate` feeds all inputs of the model and no others, of their types and shapes, with finite numbers;
  * - the loss is a finite scalar, a gradient of it reaches what is trained, and is that of finite differences;
- * - what `collate` feeds at the beginning of a run fits the model as it is, or with one of `smallerInputs`;
  * - with `lossWeight`, the loss of both is the mean of the loss of each, weighted so;
  * - metrics are numbers, the same for one batch of two as for two of one, and each time.
  *
@@ -71,14 +70,7 @@ export async function checkTask<Example>(
     ];
     // What follows needs batches that fit.
     if (problems.length > 0) return [...new Set(problems)];
-    const early = await batch(examples, 0.01);
-    const sizes = [{}, ...(data.smallerInputs ?? [])];
-    const smaller = call("the model with the task's smallerInputs", () =>
-      sizes.map((each) => fed.withInputSizes(each)),
-    );
-    const isEarly = smaller.some((each) => batchProblems(early, each).length === 0);
     return [
-      ...(isEarly ? [] : ['collate at the beginning of a run feeds what the model takes with none of smallerInputs']),
       ...(await findingsLater(() => lossProblems(data, fed, lora, both, single))),
       ...(await metricsProblems(data, fed, both, single)),
     ];
@@ -100,7 +92,7 @@ function get<Example>(what: string, data: Dataset<Example>, index: number, draw?
 }
 
 function batcher<Example>(data: Pick<PreparedTask<Example>, 'collate'>): PreparedTask<Example>['collate'] {
-  return (examples, progress) => call('collate', () => data.collate(examples, progress));
+  return (examples) => call('collate', () => data.collate(examples));
 }
 
 function loraOf(model: Model, lora: LoraOptions | undefined, modules: readonly string[]): LoraOptions {

@@ -23,7 +23,7 @@ import { MemoryRows, type RowStore } from '../prefix/rowStore.ts';
 import { type FrozenPrefix, prepareTraining, type TrainingGraph } from '../graph/trainingGraph.ts';
 import { inTurns } from '../../graph/turns.ts';
 import { multiply } from '../turns.ts';
-import type { GradientStepRequest, MemoryPlan, TrainedGraph } from './stepRequest.ts';
+import type { GradientStepRequest, MemoryPlan } from './stepRequest.ts';
 
 interface Compiled {
   readonly graph: TrainingGraph;
@@ -47,8 +47,8 @@ const KEPT_BYTES = 128 << 20;
  */
 export class GradientStep {
   readonly #request: GradientStepRequest;
-  /** The graphs for batches of different sizes, and what they take. */
-  readonly #graphsBySize: readonly (TrainedGraph & { readonly check: FeedCheck })[];
+  /** What the graph takes. */
+  readonly #check: FeedCheck;
   #parameters: ParameterSet | undefined;
   readonly #graphs = new KeptGraphs<Compiled>(KEPT_BYTES);
   /** Draws what dropout leaves out. */
@@ -62,11 +62,7 @@ export class GradientStep {
   constructor(request: GradientStepRequest) {
     this.#request = request;
     this.masks = new MaskDrawer(request.seed ?? 0, request.drawMask);
-    this.#graphsBySize = [request, ...(request.otherSizes ?? [])].map(({ base, plan }) => ({
-      base,
-      plan,
-      check: FeedCheck.of(base.graph ?? {}),
-    }));
+    this.#check = FeedCheck.of(request.base.graph ?? {});
   }
 
   /** The parameters as they are now; undefined before {@link GradientStep.compile}. */
@@ -197,9 +193,8 @@ export class GradientStep {
   }
 
   async #compile(inputs: Feeds, targets: Feeds, examples?: readonly number[]): Promise<Compiled> {
-    const [first] = this.#graphsBySize;
-    const { base, plan, check } = this.#graphsBySize.find((each) => !each.check.fault(inputs)) ?? first!;
-    requireCollated(check, inputs, targets, this.#request.name);
+    requireCollated(this.#check, inputs, targets, this.#request.name);
+    const { base, plan } = this.#request;
     const room = this.#roomFor(base, inputs, examples);
     const shapes = [inputs, targets]
       .map((feeds) =>

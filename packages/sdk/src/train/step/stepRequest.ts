@@ -11,21 +11,12 @@ import type { PrefixOptions } from '../prefix/prefixOptions.ts';
 import type { Memory } from '../forward/index.ts';
 import type { LossFragment } from '../graph/addLoss.ts';
 
-/** A graph and what of it is trained. */
-export interface TrainedGraph {
+/** What gradients are computed of. */
+export interface GradientStepRequest {
   /** The graph without adapters. */
   readonly base: ModelProto;
   /** What is trained. */
   readonly plan: AdapterPlan;
-}
-
-/** What gradients are computed of. */
-export interface GradientStepRequest extends TrainedGraph {
-  /**
-   * The same for inputs of other sizes, where a graph knows these as numbers. A batch is computed by the first graph that takes
-   * it, `base` before these; all have the same adapters.
-   */
-  readonly otherSizes?: readonly TrainedGraph[];
   /** The loss, as a graph fragment. */
   readonly loss: LossFragment;
   /** Where graphs run. */

@@ -43,8 +43,8 @@ export function servingParts(model: RunnableModel, sizes?: HeardSizes): ServingP
     const parts = { ...common, encoder, first, ...(next && has(first.outputs, 'present.') ? { next } : {}) };
     return forSizes(parts, sizes);
   }
-  const cut = cutBehindEncoder(sizes && model instanceof Model ? model.withInputSizes(sizes) : model);
-  if (cut) return cut;
+  const cut = cutBehindEncoder(model);
+  if (cut) return forSizes(cut, sizes);
   throw new OnnxLoraError(
     'MODEL_UNSUPPORTED',
     `"${model.name}" has no encoder and decoder that can write text. Open a folder with encoder_model.onnx and decoder_model_merged.onnx, or decoder_model.onnx, as published models have them; or, for a model that classifies or embeds sound, name that task, such as audio-classification.`,
@@ -108,11 +108,12 @@ interface CrossAttentions {
 /** Where the decoder shows what of the sound it attends to; undefined where it does not. */
 export function crossAttentions(model: RunnableModel, sizes?: HeardSizes): CrossAttentions | undefined {
   if (!(model instanceof Model)) return undefined;
-  const plain = (sizes ? model.withInputSizes(sizes) : model).withoutKnownBranches();
+  const plain = model.withoutKnownBranches();
   const cut = cutBehindEncoder(plain);
   const values = crossKeys(plain).map(({ path }) => plain.attentionBehind(path));
-  if (!(cut?.first instanceof Model) || values.includes(undefined)) return undefined;
-  return { decoder: cut.first, ports: cut.ports, values: values as string[] };
+  if (!cut || values.includes(undefined)) return undefined;
+  const { first, ports } = forSizes(cut, sizes);
+  return first instanceof Model ? { decoder: first, ports, values: values as string[] } : undefined;
 }
 
 /** Loads the decoder. */

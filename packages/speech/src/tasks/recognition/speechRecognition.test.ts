@@ -1,12 +1,9 @@
 /** @file Teaching a tiny Whisper: labels, what is left out, error rates, what training hears. */
 
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { type Adapter, evaluate, loadAdapter, type Model, openModel, train, type TrainOptions } from '@onnx-lora/sdk'; // prettier-ignore
+import { evaluate, loadAdapter, type Model, openModel, train } from '@onnx-lora/sdk'; // prettier-ignore
 import type { Dataset, PreparedTask } from '@onnx-lora/sdk/tasks';
 import { ExampleSet } from '@onnx-lora/sdk/data';
-import { ShuffledBatches } from '@onnx-lora/sdk/core';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { GivenSpeechRecord } from '../../data/speechRecord.ts';
 import { speechFamilies } from '../../families/index.ts';
@@ -122,85 +119,37 @@ describe('what is left out', () => {
 describe('what training hears', () => {
   test('is the whole window where most of it is heard', async () => {
     const task = await prepare([record('Come in', { seconds: 0.8 })]);
-    expect([task.inputSizes, task.smallerInputs]).toEqual([undefined, undefined]);
+    expect(task.inputSizes).toBeUndefined();
     expect((await firstBatch(task))['sizes']).toEqual([1, 80, 100]);
   });
 
-  test('is what recordings need at first, and the whole window in the end, where one is longer than it said, and in measures', async () => {
-    const { audio } = record('Come in', { seconds: 0.9 });
-    const task = await prepare([record('Come in'), { audio, text: 'Come in', duration: 0.3 }]);
-    expect([task.inputSizes, task.smallerInputs]).toEqual([undefined, [{ input_features: { 2: 58 } }]]);
-    const clips = [await task.train.get(0), await task.train.get(1)];
-    const framesAt = async (progress: number | undefined, ...numbers: number[]): Promise<number | undefined> =>
-      (await task.collate(numbers.map((i) => clips[i]!), progress)).inputs['input_features']!.dims[2]; // prettier-ignore
-    expect(await framesAt(0.01, 0)).toBe(58);
-    expect(await framesAt(0.83, 0, 0)).toBe(58);
-    expect(await framesAt(0.84, 0)).toBe(100);
-    // The last step, also where it is the only one.
-    expect(await framesAt(1, 0)).toBe(100);
-    expect(await framesAt(0.01, 0, 1)).toBe(100);
-    expect(await framesAt(undefined, 0)).toBe(100);
+  test('is what recordings need, and a little of the silence behind, whose adapter notes it', async () => {
+    const task = await prepare([record('Come in')]);
+    const inputSizes = { input_features: { 2: { first: 60, spread: 10, last: 2 } } };
+    expect(task.inputSizes).toEqual(inputSizes);
+    expect((await firstBatch(task))['sizes']).toEqual([1, 80, 72]);
+    const run = await train(model, {
+      task: speechRecognition([record('Come in')], { language: 'en' }),
+      lora: { targetModules: ['q_proj'] },
+      steps: 1,
+    });
+    expect((await run.done).adapter.notes.inputSizes).toEqual(inputSizes);
   });
 
-  test('changes within a run, whose steps are those of runs with either, and which goes on to the same bits', async () => {
-    const records = ['Come in', 'Call it.', 'It is', 'Come'].map((text) => record(text));
-    const lora = { targetModules: ['q_proj', 'v_proj'], r: 2 };
-    const settings = { lora, steps: 8, batchSize: 2, lr: 1e-3, schedule: 'constant', threads: 1, seed: 3 } as const;
-    const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-windows-'));
-    const losses = async (contextSeconds: 'auto' | number, more: Partial<TrainOptions> = {}): Promise<[number[], Adapter]> => {
-      const found: number[] = [];
-      const task = speechRecognition(records, { language: 'en', contextSeconds });
-      const run = await train(model, { ...settings, task, ...more });
-      for await (const event of run) if (event.type === 'step') found.push(event.loss);
-      return [found, (await run.done).adapter];
-    }; // prettier-ignore
-    try {
-      const [both, adapter] = await losses('auto', { checkpoints: { folder, every: 3, keep: 9 } });
-      // 17 of 30 parts of a second, with a graph that was made smaller before layers were found in it.
-      const [short, ended] = await losses((17 / 30) * 1, { steps: 6 });
-      expect(both.slice(0, 6)).toEqual(short);
-      expect(adapter.notes.inputSizes).toEqual({ input_features: { 2: 58 } });
-      expect(ended.notes.inputSizes).toEqual({ input_features: { 2: 58 } });
-      // The last steps are those of a trainer that hears the whole window, from where the others have ended.
-      const task = await speechRecognition(records, { language: 'en', contextSeconds: 'full' }).prepare(model);
-      const order = new ShuffledBatches(4, 2, 3);
-      const batches = Array.from({ length: 8 }, () => order.next().value);
-      const batch = await task.collate(await Promise.all(batches[6]!.map((i) => task.train.get(i))));
-      const collector = task.metrics();
-      const session = await model.session({ adapters: { ended }, allowBaseMismatch: true });
-      collector.update(await session.run(batch.inputs, { adapter: 'ended' }), batch.targets);
-      await session.release();
-      expect(both[6]).toBeCloseTo(collector.result()['loss']!, 4);
-      for (const step of [3, 6]) {
-        const [rest, again] = await losses('auto', { resume: path.join(folder, `step-${step}`) });
-        expect(rest).toEqual(both.slice(step));
-        await Promise.all([again, adapter].map(async (each, i) => each.save(path.join(folder, `adapter-${i}`))));
-        const [found, wanted] = [0, 1].map((i) => readFileSync(path.join(folder, `adapter-${i}/adapter_model.safetensors`))); // prettier-ignore
-        expect(found!.equals(wanted!), `from step ${step}`).toBe(true);
-        expect([...again.tensors.keys()], `order from step ${step}`).toEqual([...adapter.tensors.keys()]);
-      }
-      // What the encoder gives is kept for each window by itself.
-      const decoder = { lora: { ...lora, targetModules: String.raw`.*decoder\.layers\.\d+\.self_attn\.v_proj` } };
-      const [kept] = await losses('auto', decoder);
-      const [computed] = await losses('auto', { ...decoder, cachePrefix: false });
-      for (const [i, loss] of kept.entries()) expect(loss).toBeCloseTo(computed[i]!, 4);
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
-  }, 120_000);
-
-  test('may be less: the graph is trained as it is for that, and its loss is near that of the whole window', async () => {
+  test('may be less: the graph is trained as it is for that, and its loss is nearly that of the whole window', async () => {
     const records = ['Come in', 'Call it.'].map((text) => record(text));
     const losses: number[] = [];
     for (const contextSeconds of [0.6, 'full'] as const) {
       const task = speechRecognition(records, { language: 'en', contextSeconds });
       const prepared = await task.prepare(model);
-      expect(prepared.inputSizes).toEqual(contextSeconds === 'full' ? undefined : { input_features: { 2: 60 } });
+      expect(prepared.inputSizes).toEqual(
+        contextSeconds === 'full' ? undefined : { input_features: { 2: { first: 62, spread: 10, last: 2 } } },
+      );
       const run = await train(model, { task, lora: { targetModules: ['q_proj'] }, steps: 1, batchSize: 2 });
       losses.push((await run.done).loss);
     }
     expect(losses[0]).not.toBe(losses[1]);
-    expect(Math.abs(losses[0]! / losses[1]! - 1)).toBeLessThan(0.2);
+    expect(Math.abs(losses[0]! / losses[1]! - 1)).toBeLessThan(0.02);
   });
 
   test('a clip that is longer is refused, with what to set', async () => {
@@ -279,7 +228,7 @@ describe('measuring', () => {
   });
 
   test('what a recogniser has learned is measured in its training by one pass', async () => {
-    const task = await prepare(records);
+    const task = await prepare(records, { contextSeconds: 'full' });
     const collector = task.metrics();
     const batch = await task.collate([await task.validation!.get(0), await task.validation!.get(1)]);
     const session = await model.session();

@@ -42,11 +42,9 @@ import { type RecognitionExample, writtenTask } from './writtenTask.ts';
 /** Options of {@link speechRecognition}. */
 export interface SpeechRecognitionOptions extends AudioTrainingOptions, TranscriptOptions, ScoringOptions {
   /**
-   * Seconds from the beginning of a clip that a model with a fixed window hears. Whisper's window is 30 s, of which it computes
-   * the silence as dearly as the speech. By `auto`, the default, training hears as many as the longest clip has in the first
-   * five sixths of the steps and the whole window in the rest; by `full` the whole window throughout. With a number it
-   * hears so many and no more. The adapter notes a short window that it was trained with, by `auto` too, and clips that fit are
-   * heard with it.
+   * Seconds from the beginning of a clip that a model with a fixed window hears, with little of the silence behind. Whisper's
+   * window is 30 s, of which it computes the silence as dearly as the speech. By `auto`, the default, training hears as many as
+   * the longest clip has; by `full` the whole window. The adapter notes them, and clips that fit are heard so.
    *
    * `evaluate` measures an adapter with what it notes, or with what is set here, and the base with the whole window.
    */
@@ -74,7 +72,7 @@ const settings = settingsOf<SpeechRecognitionTaskOptions>({
     or: ['auto', 'full'],
     unit: 'seconds',
     description:
-      'Seconds of the window that are heard: auto (default: few at first in training, all in the end; what an adapter notes), a number, or full.',
+      'Seconds that are heard, with little of the silence behind: auto (default: those of the longest clip, or what an adapter notes), a number, or full.',
   },
   augment: waveAugmentSetting,
   timestamps: {

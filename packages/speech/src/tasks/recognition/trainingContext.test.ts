@@ -1,6 +1,6 @@
 /** @file How much of its window a model hears in training. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
+import { type InputSize, OnnxLoraError } from '@onnx-lora/sdk';
 import type { TaskModel } from '@onnx-lora/sdk/tasks';
 import { expect, test } from 'vitest';
 import { AudioFileReader } from '../../audio/audioFileReader.ts';
@@ -22,8 +22,8 @@ function modelWith(frames: number | string, more: Partial<TaskModel> = {}): Task
 const stated = (...durations: readonly number[]): SpeechRecord[] =>
   durations.map((duration) => ({ audio: 'a.wav', where: 'a.wav', duration }));
 
-/** Frames that are heard at first, and in the end. */
-async function framesOf(request: Partial<TrainingContextRequest>): Promise<readonly [first: number, last: number]> {
+/** Frames that are heard of 3,000: without spread ones, all. */
+async function framesOf(request: Partial<TrainingContextRequest>): Promise<InputSize> {
   const found = await trainingContext({
     model: modelWith(3000),
     records: stated(2, 5.5),
@@ -33,31 +33,29 @@ async function framesOf(request: Partial<TrainingContextRequest>): Promise<reado
     augment: [],
     ...request,
   });
-  const last = found.inputSizes?.['input_features']?.[2] ?? 3000;
+  const size = found.inputSizes?.['input_features']?.[2] ?? 3000;
   // The extractor gives what the graph is made for.
-  expect(found.extractor.extract(new Float32Array(16_000)).dims[1]).toBe(last);
-  if (!found.atFirst) return [last, last];
-  const { frames, timeAxis, inputSizes } = found.atFirst;
-  expect([timeAxis, inputSizes]).toEqual([1, { input_features: { 2: frames } }]);
-  return [frames, last];
+  const count = typeof size === 'number' ? size : size.first + size.spread + size.last;
+  expect(found.extractor.extract(new Float32Array(16_000)).dims[1]).toBe(count);
+  return size;
 }
 
-test('at first that of the longest recording, rounded up, and more where recordings are stretched; all in the end', async () => {
-  expect(await framesOf({})).toEqual([600, 3000]);
-  expect(await framesOf({ augment: [gain(), speedPerturbation()] })).toEqual([700, 3000]);
-  expect(await framesOf({ augment: [speedPerturbation({ factors: [0.6, 1.2] })] })).toEqual([1000, 3000]);
-  expect(await framesOf({ records: stated(0.5) })).toEqual([400, 3000]);
+test('that of the longest recording, rounded up, and more where recordings are stretched, with little of the silence behind', async () => {
+  expect(await framesOf({})).toEqual({ first: 650, spread: 576, last: 50 });
+  expect(await framesOf({ augment: [gain(), speedPerturbation()] })).toMatchObject({ first: 750 });
+  expect(await framesOf({ augment: [speedPerturbation({ factors: [0.6, 1.2] })] })).toMatchObject({ first: 1050 });
+  expect(await framesOf({ records: stated(0.5) })).toMatchObject({ first: 450 });
 });
 
 test('the whole window where most of it is heard, or it is asked for', async () => {
-  expect(await framesOf({ records: stated(25) })).toEqual([3000, 3000]);
-  expect(await framesOf({ context: 'full' })).toEqual([3000, 3000]);
-  expect(await framesOf({ context: 8 })).toEqual([800, 800]);
+  expect(await framesOf({ records: stated(25) })).toBe(3000);
+  expect(await framesOf({ context: 'full' })).toBe(3000);
+  expect(await framesOf({ context: 8 })).toMatchObject({ first: 850 });
 });
 
 test('recordings of which nothing says how long they are, are measured', async () => {
   const audio = { sampleRate: 8000, channels: [new Float32Array(8000 * 7.2)] };
-  expect(await framesOf({ records: [{ audio, where: 'x' }] })).toEqual([800, 3000]);
+  expect(await framesOf({ records: [{ audio, where: 'x' }] })).toMatchObject({ first: 850 });
 });
 
 test('the whole window where the graph leaves the length open, or cannot follow; but what is asked for is not passed over', async () => {
@@ -66,7 +64,7 @@ test('the whole window where the graph leaves the length open, or cannot follow;
       throw new OnnxLoraError('MODEL_UNSUPPORTED', 'no');
     },
   });
-  expect(await framesOf({ model: modelWith('frames') })).toEqual([3000, 3000]);
-  expect(await framesOf({ model: refuses })).toEqual([3000, 3000]);
-  expect(await framesOf({ model: refuses, context: 6 })).toEqual([600, 600]);
+  expect(await framesOf({ model: modelWith('frames') })).toBe(3000);
+  expect(await framesOf({ model: refuses })).toBe(3000);
+  expect(await framesOf({ model: refuses, context: 6 })).toMatchObject({ first: 650 });
 });

@@ -14,25 +14,7 @@ export interface TrainingContext {
   readonly extractor: FeatureExtractor;
   /** The sizes that inputs have by it, where they are smaller than the graph says. */
   readonly inputSizes?: InputSizes;
-  /** What it hears of a clip at first, where it hears more in the end. */
-  readonly atFirst?: ShortWindow;
 }
-
-/** The beginning of a window. */
-export interface ShortWindow {
-  /** How many frames of the features it has. */
-  readonly frames: number;
-  /** The axis of a clip's features that they lie along. */
-  readonly timeAxis: 0 | 1;
-  /** The sizes that inputs have by it. */
-  readonly inputSizes: InputSizes;
-}
-
-/**
- * The share of the steps after which the whole window is heard, where it is by `auto`. The steps before it teach the most of
- * what is said, at an eighth of the time; those behind it, what the adapter is served with.
- */
-export const WHOLE_AFTER: number = 5 / 6;
 
 /** What decides about it. */
 export interface TrainingContextRequest {
@@ -51,8 +33,8 @@ const MOST_MEASURED = 2000;
 const SLACK_SECONDS = 0.05;
 
 /**
- * The extractor for training. By `auto` it hears as much of its window as the longest recording takes at first, and all of it
- * in the end; Whisper's encoder computes silence as dearly as speech.
+ * The extractor for training. By `auto` it hears as much of its window as the longest recording takes, and little of the silence
+ * behind that.
  *
  * @throws OnnxLoraError `CONFIG_INVALID` for a number of seconds that cannot be; as the reader
  */
@@ -66,12 +48,10 @@ export async function trainingContext(request: TrainingContextRequest): Promise<
   const short = seconds === undefined ? undefined : shortExtractor(extractor, seconds);
   // A graph that leaves the length open says nothing of which lengths it takes.
   if (!short || typeof model.inputs[inputName]?.dims?.[short.axis] !== 'number') return { extractor };
-  const inputSizes = { [inputName]: { [short.axis]: short.frames } };
-  if (context !== 'auto') return { extractor: short, inputSizes };
+  const { sizes: inputSizes } = short;
   // What nobody has asked for is not worth an error.
-  if (!canFollow(model, inputSizes)) return { extractor };
-  const timeAxis = short.axis === 1 ? 0 : 1;
-  return { extractor, atFirst: { frames: short.frames, timeAxis, inputSizes } };
+  if (context === 'auto' && !canFollow(model, inputSizes)) return { extractor };
+  return { extractor: short, inputSizes };
 }
 
 function canFollow(model: TaskModel, sizes: InputSizes): boolean {

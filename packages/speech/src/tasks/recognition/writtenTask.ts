@@ -1,6 +1,5 @@
 /** @file The task of a model that writes what it hears, from its data and all that reads them. */
 
-import type { Tensor } from '@onnx-lora/sdk';
 import {
   type Batch,
   crossEntropy,
@@ -12,7 +11,6 @@ import {
   wordErrors,
 } from '@onnx-lora/sdk/tasks';
 import type { SpeechDataset, SpeechExample } from '../../data/speechDataset.ts';
-import { firstFrames } from '../../features/audioContext.ts';
 import type { FeatureExtractor } from '../../features/featureExtractor.ts';
 import { transcriptSections } from '../../report/transcriptSections.ts';
 import type { TextNormaliser } from '../../text/normalise/basicNormaliser.ts';
@@ -27,7 +25,6 @@ import {
   TeacherForcedMetrics,
   type TeacherForcedScores,
 } from './recognitionBatch.ts';
-import { type ShortWindow, WHOLE_AFTER } from './trainingContext.ts';
 import type { TranscriptLabels } from './transcriptLabels.ts';
 import type { Transcriptions } from './transcriptions.ts';
 
@@ -42,7 +39,6 @@ export interface WrittenTaskParts {
   readonly ports: RecognitionPorts;
   readonly extractor: FeatureExtractor;
   readonly inputSizes?: PreparedTask['inputSizes'];
-  readonly atFirst?: ShortWindow;
   readonly tokenizer: SpeechTokenizer;
   readonly labels: TranscriptLabels;
   /** How many labels the longest transcript has. */
@@ -62,15 +58,14 @@ const PADDED_SECONDS = 0.5;
 export function writtenTask(
   parts: WrittenTaskParts,
 ): PreparedTask<RecognitionExample, MetricsNamed<'wer' | 'cer'>, TeacherForcedScores> {
-  const { train, validation, warnings, inputSizes, atFirst, ports, transcriptions, normalise } = parts;
+  const { train, validation, warnings, inputSizes, ports, transcriptions, normalise } = parts;
   const { records } = validation ?? train;
   return {
     train,
     ...(validation && { validation }),
     warnings,
     ...(inputSizes && { inputSizes }),
-    ...(atFirst && { smallerInputs: [atFirst.inputSizes] }),
-    collate: async (examples, progress) => batchOf(examples, parts, progress),
+    collate: async (examples) => batchOf(examples, parts),
     loss: (g, outputs, targets) =>
       crossEntropy(g, outputs[ports.logits]!, targets['labels']!, { ignoreIndex: IGNORED, countedOnly: true }),
     lossWeight: (targets) => countLabels(targets['labels']!),
@@ -93,30 +88,16 @@ export function writtenTask(
 
 function batchOf(
   examples: readonly RecognitionExample[],
-  { model, ports, extractor, atFirst, labels: { start, pad }, longest }: WrittenTaskParts,
-  progress = 1,
+  { model, ports, extractor, labels: { start, pad }, longest }: WrittenTaskParts,
 ): Batch {
   const rows = examples.map(({ target }) => target);
   const length = labelLength(Math.max(...rows.map((row) => row.length)), longest);
   const { tokens, labels } = labelBatch(rows, { start, pad, length });
-  const clips = heardAt(progress, examples, atFirst);
+  const clips = examples.map(({ features }) => features);
   const multiple = clips[0]!.dims.length === 1 ? Math.round(PADDED_SECONDS * extractor.sampleRate) : 1;
   const mask = 'attention_mask' in model.inputs ? { mask: 'attention_mask' } : {};
   const { feeds } = audioFeeds(extractor, { input: ports.input, ...mask }, clips, multiple);
   return { inputs: { ...feeds, [ports.tokens]: tokens }, targets: { labels } };
-}
-
-/** Features of a batch: their first frames alone, as long as little is heard and where every clip ends in them. */
-function heardAt(
-  progress: number,
-  examples: readonly RecognitionExample[],
-  atFirst: ShortWindow | undefined,
-): readonly Tensor[] {
-  const clips = examples.map(({ features }) => features);
-  if (!atFirst || progress > WHOLE_AFTER) return clips;
-  const { timeAxis, frames } = atFirst;
-  const doEnd = examples.every(({ sound }) => sound !== undefined && sound.frames <= frames);
-  return doEnd ? clips.map((clip) => firstFrames(clip, timeAxis, frames)) : clips;
 }
 
 /** What is heard before and after, with sound to be played. */

@@ -27,7 +27,7 @@ const embeddingSettings: SettingRows<SequenceEmbeddingOptions> = {
  * The task `sequence-embedding`: it answers with `{ id, embedding }`, or `{ id, position, residue, embedding }` for each residue, and
  * has nothing to learn.
  */
-export const sequenceEmbeddingFactory: AnsweringFactory = sequenceFactory<SequenceEmbeddingOptions>({
+export const sequenceEmbeddingTask: AnsweringFactory = sequenceFactory<SequenceEmbeddingOptions>({
   name: 'sequence-embedding',
   description:
     'One vector per sequence, or per residue, written to .npz, .safetensors or .csv; to predict with, not to train.',
@@ -41,7 +41,7 @@ export const sequenceEmbeddingFactory: AnsweringFactory = sequenceFactory<Sequen
 });
 
 /** Makes `sequence-retrieval` tasks, and answers with embeddings. */
-export const sequenceRetrievalFactory: AnsweringFactory = sequenceFactory<
+export const sequenceRetrievalTask: AnsweringFactory = sequenceFactory<
   Omit<SequenceRetrievalOptions, 'pool'> & SequenceEmbeddingOptions
 >({
   name: 'sequence-retrieval',

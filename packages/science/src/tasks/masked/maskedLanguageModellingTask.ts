@@ -7,7 +7,7 @@ import { maskingSettings } from './masking.ts';
 import { openPerplexity } from './openPerplexity.ts';
 
 /** Makes `masked-language-modelling` tasks, and what says how well a model knows sequences, see {@link openPerplexity}. */
-export const maskedLanguageModellingFactory: AnsweringFactory = sequenceFactory<MaskedLanguageModellingOptions>({
+export const maskedLanguageModellingTask: AnsweringFactory = sequenceFactory<MaskedLanguageModellingOptions>({
   name: 'masked-language-modelling',
   description:
     'Goes on with what the model was pre-trained on, with sequences of your own; the data is sequences without labels.',

@@ -1,0 +1,85 @@
+/** @file The sizes that are asked of a graph's inputs, and how they are shown. */
+
+import { OnnxLoraError } from '../../errors.ts';
+import type { GraphProto } from '../../graph/proto.ts';
+import { type Dim, formatShape, type ValueType } from '../../graph/value.ts';
+
+/** How many positions of an axis there are, the first ones; or those at its ends, and few in between. */
+export type InputSize = number | SpreadSize;
+
+/** The ends of an axis, and positions that are spread evenly over what lies between, each of which stands for those around it. */
+export interface SpreadSize {
+  /** How many positions there are from the beginning. */
+  readonly first: number;
+  /** How many are spread over those behind. */
+  readonly spread: number;
+  /** How many there are at the end. */
+  readonly last: number;
+}
+
+/** Sizes by input and axis: `{ input_features: { 2: 600 } }`, `{ input_features: { 2: { first: 550, spread: 96, last: 50 } } }`. */
+export type InputSizes = Readonly<Record<string, Readonly<Record<number, InputSize>>>>;
+
+/** How many positions that are. */
+function positionsIn(size: InputSize): number {
+  return typeof size === 'number' ? size : size.first + size.spread + size.last;
+}
+
+/** The same sizes with each number rounded. */
+export function roundedSizes(sizes: InputSizes, round: (size: number) => number): InputSizes {
+  const rounded = (size: InputSize): InputSize =>
+    typeof size === 'number' ? round(size) : (mapValues({ ...size }, round) as unknown as SpreadSize);
+  return mapValues(sizes, (axes) => mapValues(axes, rounded));
+}
+
+function mapValues<A, B>(record: Readonly<Record<string, A>>, map: (value: A) => B): Record<string, B> {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value)]));
+}
+
+/** `{ image: { 2: 512, 3: 512 } }` */
+export function shownSizes(sizes: InputSizes): string {
+  return shown(sizes);
+}
+
+function shown(value: unknown): string {
+  if (typeof value !== 'object' || !value) return String(value);
+  return `{ ${Object.entries(value).map(([key, each]) => `${key}: ${shown(each)}`).join(', ')} }`; // prettier-ignore
+}
+
+/**
+ * The type of an input with other sizes along axes of which the graph knows the size as a number; undefined where they are what
+ * it has.
+ *
+ * @throws OnnxLoraError `INPUT_INVALID` for an input or axis that is not there, or a larger size; `model` is what the user calls
+ *   it
+ */
+export function resizedInput(
+  { input = [] }: GraphProto,
+  type: ValueType | undefined,
+  name: string,
+  axes: Readonly<Record<number, InputSize>>,
+  model: string,
+): ValueType | undefined {
+  const shape = type?.shape;
+  if (!shape || !input.some((info) => info.name === name)) {
+    const names = input.map((info) => `"${info.name}"`).join(', ');
+    throw new OnnxLoraError('INPUT_INVALID', `"${model}" has no input "${name}" of a known shape. It has ${names}.`);
+  }
+  const resized: Dim[] = [...shape];
+  for (const [axis, size] of Object.entries(axes)) {
+    const old = shape[Number(axis)];
+    const isSpread = typeof size !== 'number';
+    const counts = isSpread ? [size.first, size.spread, size.last] : [size];
+    const areCounts = counts.every((each) => Number.isSafeInteger(each) && each >= 1);
+    const isMore = typeof old === 'number' ? positionsIn(size) > old : isSpread;
+    if (old === undefined || !areCounts || isMore) {
+      throw new OnnxLoraError(
+        'INPUT_INVALID',
+        `Input "${name}" of "${model}" is ${formatShape(shape)}, so its axis ${axis} cannot have the size ${shown(size)}. Give a whole number from 1 to what it has${isSpread ? ', or three that are no more together, for an axis of a known size' : ''}.`,
+      );
+    }
+    // What has a name takes any size as it is.
+    if (typeof old === 'number') resized[Number(axis)] = positionsIn(size);
+  }
+  return resized.join() === shape.join() ? undefined : { ...type, shape: resized };
+}
