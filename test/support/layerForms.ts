@@ -93,7 +93,8 @@ function parameter(weightShape: readonly number[], shape: readonly number[], equ
   };
 }
 
-const random = new Random(6);
+/** Anew for each form, so that its numbers do not hang on which were made before. */
+let random = new Random(6);
 const int8 = codeType(codeTypes.int8)!;
 
 /** The weight as codes behind DequantizeLinear, a scale for each of `dims[axis]`. */
@@ -363,6 +364,7 @@ export function formModel(
   { build, input }: LayerForm,
   weights: (dims: readonly number[], i: number) => ArrayLike<number> = (dims) => randomFloats(dims, random),
 ): ModelProto {
+  random = new Random(6);
   const g = new WeightBuilder(18, '/fc/');
   const x: Value = { name: 'x', type: input.type ?? 'float32', shape: input.shape };
   let count = 0;
