@@ -18,6 +18,18 @@ step() {
   printf '=== %s: %s in %d s\n' "$name" "$result" $((SECONDS - start))
 }
 
+# Runs two commands beside each other, of which neither keeps both cores busy; the second is shown when the first has ended.
+both() {
+  local shown result=0
+  shown=$(mktemp)
+  $2 >"$shown" 2>&1 &
+  $1 || result=1
+  wait $! || result=1
+  cat "$shown"
+  rm -f "$shown"
+  return $result
+}
+
 finish() {
   printf '\n'
   printf '%s\n' "${times[@]}" "$(printf '%6d s          altogether' "$SECONDS")"
