@@ -17,7 +17,8 @@ export function brokenLinks(folder: string): string[] {
   const works = (link: string, page: string): boolean => {
     if (!URL.canParse(link, `${site}/${page}`)) return false;
     const { origin, protocol, pathname, hash } = new URL(link, `${site}/${page}`);
-    if (origin !== site) return protocol === 'https:';
+    // Small pictures are within the page.
+    if (origin !== site) return protocol === 'https:' || link.startsWith('data:image/');
     const file = fileAt(files, pathname);
     if (file === undefined) return false;
     return hash === '' || anchorsOf(file).has(decodeURIComponent(hash.slice(1)));

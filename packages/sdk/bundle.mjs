@@ -52,3 +52,16 @@ for (const name of readdirSync(dist, { recursive: true })) {
   const file = path.join(dist, name);
   if (file.endsWith('.js') && !written.has(file)) rmSync(file);
 }
+
+// Types that no public type leads to are of use to this workspace alone: npm leaves out what this file names.
+const reached = new Set();
+const visit = (file) => {
+  if (reached.has(file) || !existsSync(file)) return;
+  reached.add(file);
+  for (const [, to] of readFileSync(file, 'utf8').matchAll(/(?:from|import)\s*\(?["'](\.[^"']+)\.[jt]s["']/g))
+    visit(path.resolve(path.dirname(file), `${to}.d.ts`));
+};
+const types = readdirSync(dist, { recursive: true }).filter((name) => name.endsWith('.d.ts'));
+for (const entry of Object.values(exports)) if (typeof entry !== 'string') visit(path.join(here, entry.types));
+const unreached = types.filter((name) => !reached.has(path.join(dist, name)));
+writeFileSync(path.join(dist, '.npmignore'), unreached.map((name) => `/${name.replaceAll('\\', '/')}\n`).join(''));
