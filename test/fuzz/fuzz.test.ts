@@ -42,7 +42,7 @@ async function fuzz(...args: string[]): Promise<{ readonly code: number; readonl
   }
 }
 
-const count = process.env['NIGHTLY'] === undefined ? 250 : 1000;
+const count = process.env['NIGHTLY'] === undefined ? 400 : 1000;
 
 describe('the parsers of foreign bytes', () => {
   beforeAll(() => bundle(), 60_000);
