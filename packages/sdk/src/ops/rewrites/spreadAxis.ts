@@ -101,7 +101,7 @@ export class Spread {
 
   /** Whether one of a value's axes has positions that are none of those that are computed. */
   isOff(old: readonly Dim[] | undefined, now: readonly Dim[] | undefined): boolean {
-    return axesThatDiffer(old, now).some((axis) => !this.positions(old![axis], now?.[axis]));
+    return axesThatDiffer(old, now).some((axis) => !this.#at(old![axis], now?.[axis]));
   }
 
   /** The node as it must be for few positions, with weights where it sums over them; why it cannot be, in words. */
