@@ -14,10 +14,11 @@ import { lastJson } from './spawn.ts';
 import { median } from './statistics.ts';
 
 /** The quickstart's digits; named here as they lie once built. */
-const digitsOfExamples = new URL('../../../docs/examples/dist/support/digits.js', import.meta.url).href;
-interface Digits {
+export const digitsOfExamples: string = new URL('../../../docs/examples/dist/support/digits.js', import.meta.url).href;
+/** What it exports. */
+export interface Digits {
   readonly readDigits: () => Promise<object[]>;
-  readonly writeDigits: (folder: string, digits: readonly object[], shift: 'turned') => Promise<void>;
+  readonly writeDigits: (folder: string, digits: readonly object[], shift: 'turned' | 'inverted') => Promise<void>;
 }
 
 interface AccuracyCase {
@@ -40,7 +41,7 @@ const settings = { steps: 200, batch: 32, lr: 5e-3, r: 8, alpha: 16 } as const;
 const seeds = [0, 1, 2] as const;
 /** The small ViT, and the stamps where they are there. The program runs from a folder three levels below the project's. */
 const project = fileURLToPath(new URL('../../../', import.meta.url));
-const vit = path.join(project, 'docs/examples/models/vit-mnist');
+export const vit: string = path.join(project, 'docs/examples/models/vit-mnist');
 const stamps = path.join(project, '../shared/data/stamps');
 
 /**

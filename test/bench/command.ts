@@ -1,6 +1,6 @@
 /** @file The command `bench [--model NAME] [--out FILE] [--quick] [--provider NAME] [--threads N] [--peft [PYTHON]]`. */
 
-import { OnnxLoraError, type Provider } from '@onnx-lora/sdk';
+import { OnnxLoraError, type PrecisionName, type Provider } from '@onnx-lora/sdk';
 import { writeFileAtomic } from '@onnx-lora/sdk/data';
 import { writeOnnx } from '@onnx-lora/sdk/core';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -22,15 +22,17 @@ import { type BenchSettings, fullSizes, quickSizes, type Sizes, type VitName } f
 import { compareSound } from './sound.ts';
 import { runChild } from './spawn.ts';
 import { compareTranscription } from './transcribeBesideTransformers.ts';
+import { comparePrecisions } from './precisions.ts';
 import { crossValidateWindows } from './windows.ts';
 
-const usage = `Usage: npm run bench -- [--model NAME] [--out FILE] [--quick] [--provider NAME] [--threads N] [--peft [PYTHON]] [--training TEXT]
+const usage = `Usage: npm run bench -- [--model NAME] [--out FILE] [--quick] [--provider NAME] [--threads N] [--peft [PYTHON]] [--training TEXT] [--precision NAMES]
        npm run bench -- --images PYTHON
        npm run bench -- --audio PYTHON
        npm run bench -- --accuracy PYTHON
        npm run bench -- --promptable PYTHON
        npm run bench -- --transcribe PYTHON
        npm run bench -- --speech PYTHON
+       npm run bench -- --precisions FILE [--precision NAMES] [--training TEXT]
        npm run bench -- --window FILE [--variants NAMES] [--threads N]
 
 Times forward passes and training steps of LoRA on a ViT with random weights, and the memory that each takes.
@@ -42,13 +44,16 @@ Times forward passes and training steps of LoRA on a ViT with random weights, an
   --threads N      threads for one operator; all cores by default
   --peft [PYTHON]  also time PEFT on torch, with this Python (default: python3), and training steps on further models
   --training TEXT  only training steps beside PEFT, of the models and targets that the regular expression matches
+  --precision NAMES  of training steps beside PEFT: float32 (default), int8, int8-backward; several with commas between
   --images PYTHON  only photos decoded and preprocessed, beside transformers with Pillow
   --audio PYTHON   only features of sound, beside transformers with NumPy and torch
   --accuracy PYTHON  only what adapters and new heads reach on real images, beside PEFT
   --promptable PYTHON  only what a small SAM learns of prompted masks, and how fast, beside PEFT
   --speech PYTHON  only what Whisper tiny.en learns of Spanish recordings, and how fast, beside PEFT
+  --precisions FILE  only what is learned in each precision, with three seeds; adds its results to FILE, and goes on where
+                   it ends; --precision is float32,int8-backward,int8 unless named, --training chooses among the tasks
   --window FILE    only what a short window costs Whisper tiny.en, by cross-validation; adds its results to FILE, and goes on
-                   where it ends. Hours; --variants are default,full unless named
+                   where it ends. Hours; --variants are default,full unless named; there are int8-backward and int8, too
   --transcribe PYTHON  only how fast Whisper tiny.en writes down recordings, beside transformers`;
 
 const EXIT_USAGE = 2;
@@ -93,12 +98,14 @@ export async function benchCommand(
         threads: { type: 'string' },
         peft: { type: 'boolean' },
         training: { type: 'string' },
+        precision: { type: 'string' },
         images: { type: 'string' },
         audio: { type: 'string' },
         accuracy: { type: 'string' },
         promptable: { type: 'string' },
         transcribe: { type: 'string' },
         speech: { type: 'string' },
+        precisions: { type: 'string' },
         window: { type: 'string' },
         variants: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
@@ -131,6 +138,11 @@ export async function benchCommand(
       await compareRecognition(programs.self, values.speech, programs.speech, print);
       return 0;
     }
+    if (values.precisions !== undefined) {
+      const names = (values.precision ?? 'float32,int8-backward,int8').split(',') as PrecisionName[];
+      await comparePrecisions(values.precisions, names, new RegExp(values.training ?? ''), print);
+      return 0;
+    }
     if (values.window !== undefined) {
       await crossValidateWindows(values.window, values.variants ?? 'default,full', threads, print);
       return 0;
@@ -143,15 +155,16 @@ export async function benchCommand(
     const settings: BenchSettings = { ...sizes, provider: (values.provider ?? 'cpu') as Provider, threads };
     const peft = values.peft ? await findPeft(positionals[0] ?? 'python3', programs.peft) : undefined;
     const only = new RegExp(values.training ?? '');
+    const precisions = (values.precision ?? 'float32').split(',') as PrecisionName[];
     const sides = typeof peft === 'object' && { self: programs.self, python: peft.python, script: programs.training };
     if (values.training !== undefined) {
-      if (sides) await compareTraining(sides, only, print);
+      if (sides) await compareTraining(sides, only, precisions, print);
       else print(`Training steps are held against PEFT's: ${typeof peft === 'string' ? peft : 'pass --peft'}.`);
       return sides ? 0 : EXIT_USAGE;
     }
     const report = await bench(settings, programs.self, peft);
     for (const line of reportLines(report)) print(line);
-    const training = sides && !values.quick ? await compareTraining(sides, only, print) : undefined;
+    const training = sides && !values.quick ? await compareTraining(sides, only, precisions, print) : undefined;
     if (values.out !== undefined)
       await writeFileAtomic(
         values.out,

@@ -30,11 +30,24 @@ export const promptableCases: readonly PromptableCase[] = [
 ];
 
 /** As in the Python script. */
-const settings = { steps: 240, batchSize: 12, lr: 2e-3, weightDecay: 0, threads: 2 } as const;
-const targets = {
+export const promptableSettings: {
+  steps: number;
+  batchSize: number;
+  lr: number;
+  weightDecay: number;
+  threads: number;
+} = {
+  steps: 240,
+  batchSize: 12,
+  lr: 2e-3,
+  weightDecay: 0,
+  threads: 2,
+};
+/** What is adapted where. */
+export const promptableTargets: Readonly<Record<PromptableCase['where'], string>> = {
   encoder: String.raw`vision_encoder\.layers\.\d+\.(attn\.(qkv|proj)|mlp\.(lin1|lin2))`,
   decoder: String.raw`mask_decoder\.transformer\..*(q_proj|k_proj|v_proj|out_proj|lin1|lin2)`,
-} as const;
+};
 
 /** The program runs from a folder three levels below the project's. */
 const project = fileURLToPath(new URL('../../../', import.meta.url));
@@ -48,13 +61,13 @@ export async function promptableOf({ where, masks }: PromptableCase, seed: numbe
   const data = await readImageData(stamps);
   const loss = { bce: 1, iou: masks === 'one' ? 0 : 1 };
   const task = promptableSegmentation({ ...data, validation: data.test! }, { masks, loss, seed });
-  const before = await evaluate(sam, { task, threads: settings.threads });
-  const lora = { r: 8, alpha: 16, targetModules: targets[where] };
-  const run = await train(sam, { ...settings, task, lora, seed });
+  const before = await evaluate(sam, { task, threads: promptableSettings.threads });
+  const lora = { r: 8, alpha: 16, targetModules: promptableTargets[where] };
+  const run = await train(sam, { ...promptableSettings, task, lora, seed });
   const [start, cpu] = [performance.now(), process.cpuUsage()];
   const { adapter } = await run.done;
   const [seconds, used] = [(performance.now() - start) / 1000, process.cpuUsage(cpu)];
-  const after = await evaluate(sam, { task, adapter, threads: settings.threads });
+  const after = await evaluate(sam, { task, adapter, threads: promptableSettings.threads });
   return {
     before: before.metrics['meanIou']!,
     after: after.metrics['meanIou']!,

@@ -1,8 +1,8 @@
 /** @file Training steps on published architectures, beside PEFT on torch: what each takes in time and memory. */
 
-import { type Feeds, float32, int64, type Model, openModel } from '@onnx-lora/sdk';
+import { type Feeds, float32, int64, type Model, openModel, type PrecisionName } from '@onnx-lora/sdk';
 import { crossEntropy, ctc, type LossFragment } from '@onnx-lora/sdk/tasks';
-import { ParameterSet, planAdapter, Random, Trainer } from '@onnx-lora/sdk/core';
+import { measurePrecision, ParameterSet, planAdapter, Random, Trainer, type TrainerRequest } from '@onnx-lora/sdk/core';
 import { peakMb } from './largeModel.ts';
 
 /** Which layers are adapted: queries and values, all linear ones, or queries and values of the last quarter of layers. */
@@ -15,6 +15,8 @@ export type ModelName = 'vit-s' | 'vit-b' | 'esm2-8m' | 'esm2-35m' | 'whisper-ti
 export interface TrainingCase {
   readonly model: ModelName;
   readonly targets: TrainingTargets;
+  /** In what the base computes; float32 by default. */
+  readonly precision?: PrecisionName;
 }
 
 /** What is measured, in the order of the table. */
@@ -111,17 +113,17 @@ export interface TrainingFigures {
 /** Trains for some steps. */
 export async function timeSteps(
   file: string,
-  { model: name, targets }: TrainingCase,
+  { model: name, targets, precision = 'float32' }: TrainingCase,
   steps: number,
 ): Promise<TrainingFigures> {
-  const model = await openModel(file);
+  const model = await openModel(file, { precision });
   const subject = subjects[name];
   const { plan } = planAdapter(model, { r: 8, alpha: 16, targetModules: modulesOf(model, subject, targets) });
   const random = new Random(1);
   const { inputs, targets: labels } = subject.batch(random);
   const rows = Object.values(inputs)[0]!.dims[0]!;
   const examples = targets === 'top q,v' ? Array.from({ length: rows }, (_, i) => i) : undefined;
-  const trainer = new Trainer({
+  const request = {
     base: model.onnx.model,
     plan,
     loss: subject.loss,
@@ -131,7 +133,10 @@ export async function timeSteps(
     session: { provider: 'cpu', threads: 2 },
     parameters: (all) => ParameterSet.initial(all, random),
     name,
-  });
+  } satisfies TrainerRequest;
+  const measured =
+    model.precision && (await measurePrecision({ ...request, precision: model.precision }, inputs, labels));
+  const trainer = new Trainer({ ...request, precision: measured?.precision });
   await trainer.step(inputs, labels, 1e-4, examples);
   const stepMs: number[] = [];
   for (let i = 0; i < steps; i++) {

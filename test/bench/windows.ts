@@ -21,8 +21,15 @@ import { appendFile, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { recognitionModel, recordings } from './recognition.ts';
 
-/** How much is heard in training: as by default, or the whole window. */
-const windowVariants = { default: 'auto', full: 'full' } as const;
+/** How much is heard in training, as by default or the whole window; and in what the base computes. */
+const windowVariants = {
+  default: { contextSeconds: 'auto', precision: 'float32' },
+  full: { contextSeconds: 'full', precision: 'float32' },
+  'int8-backward': { contextSeconds: 'auto', precision: 'int8-backward' },
+  int8: { contextSeconds: 'auto', precision: 'int8' },
+} as const;
+/** What a variant is held against. */
+const besideOf = (variant: string): string => (variant.startsWith('int8') ? 'default' : 'full');
 type Variant = keyof typeof windowVariants;
 
 /** What one training reached on the recordings that it did not see. */
@@ -118,12 +125,13 @@ async function resultOf(
   test: readonly SpeechRecord[],
   { seed, variant, threads }: { readonly seed: number; readonly variant: Variant; readonly threads: number },
 ): Promise<Omit<WindowResult, 'fold' | 'seed' | 'variant'>> {
-  const model = await openModel(recognitionModel, { families: speechFamilies });
+  const { contextSeconds, precision } = windowVariants[variant];
+  const model = await openModel(recognitionModel, { families: speechFamilies, precision });
   // All of them are trained on, whichever split the data mean them for.
   const all = taught
     .toSorted((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1))
     .map((record): SpeechRecord => ({ ...record, split: 'train' }));
-  const task = speechRecognition(all, { contextSeconds: windowVariants[variant] });
+  const task = speechRecognition(all, { contextSeconds });
   const lora = { r: 8, alpha: 16, targetModules: ['q_proj', 'v_proj'] };
   const run = await train(model, { ...settings, seed, threads, task, lora });
   const [start, cpu] = [performance.now(), process.cpuUsage()];
@@ -173,7 +181,7 @@ export function windowLines(results: readonly WindowResult[]): string[] {
   const rows = variants.map((variant) => {
     const own = results.filter((each) => each.variant === variant);
     const pairs = own.flatMap((each) => {
-      const full = results.find((other) => other.variant === 'full' && other.fold === each.fold && other.seed === each.seed); // prettier-ignore
+      const full = results.find((other) => other.variant === besideOf(variant) && other.fold === each.fold && other.seed === each.seed); // prettier-ignore
       return full && variant !== 'full' ? [{ each, full }] : [];
     });
     const cpu = own.reduce((sum, each) => sum + each.cpu, 0) / own.length;
@@ -182,7 +190,7 @@ export function windowLines(results: readonly WindowResult[]): string[] {
     return `| ${[variant, own.length, percent(cerOf(clips)), percent(wer), pairs.length, differenceIn(pairs), cpu.toFixed(0)].join(' | ')} |`; // prettier-ignore
   });
   return [
-    '| heard in training | trainings | CER | WER | beside full | CER minus full, points | CPU s |',
+    '| heard in training | trainings | CER | WER | pairs | more CER than full, or than default with int8, points | CPU s |',
     '| --- | --- | --- | --- | --- | --- | --- |',
     ...rows,
   ];

@@ -1,15 +1,17 @@
-/** @file The command `conformance FOLDER… [--check NAME] [--json]`. */
+/** @file The command `conformance FOLDER… [--check NAME] [--precision NAME] [--json]`. */
 
 import { parseArgs } from 'node:util';
-import { OnnxLoraError } from '@onnx-lora/sdk';
+import { OnnxLoraError, type PrecisionName } from '@onnx-lora/sdk';
+import { precisionNames } from '@onnx-lora/sdk/core';
 import { type CheckName, checkNames, type CheckReport, conformance } from '@onnx-lora/sdk/testing';
 
-const usage = `Usage: npm run conformance -- FOLDER… [--check NAME]… [--json]
+const usage = `Usage: npm run conformance -- FOLDER… [--check NAME]… [--precision NAME] [--json]
 
 Holds cases against the SDK: each folder holds a model, an adapter and PEFT's numbers (a case.json), or is a folder of
 such. Prints one line per case and check; exits with 1 if any fails.
 
   --check NAME  only this check; may be repeated: ${checkNames.join(', ')}
+  --precision NAME  gradients alone, with frozen products in this precision: ${precisionNames.join(', ')}
   --json        one JSON document instead of lines`;
 
 const EXIT_FAILED = 1;
@@ -37,6 +39,7 @@ async function run(args: readonly string[], print: (line: string) => void): Prom
     options: {
       check: { type: 'string', multiple: true },
       json: { type: 'boolean' },
+      precision: { type: 'string' },
       help: { type: 'boolean', short: 'h' },
     },
   });
@@ -46,6 +49,7 @@ async function run(args: readonly string[], print: (line: string) => void): Prom
   }
   const report = await conformance(positionals, {
     checks: (values.check ?? []) as CheckName[],
+    ...(values.precision === undefined ? {} : { precision: values.precision as PrecisionName }),
     onCheck: (found) => {
       if (!values.json) print(line(found));
     },

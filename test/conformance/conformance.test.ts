@@ -76,6 +76,23 @@ describe('the SDK agrees with PEFT', () => {
   });
 });
 
+/** The check of gradients alone, with the gradients' products in integers. */
+async function inIntegers(folder: string): Promise<readonly (string | undefined)[]> {
+  const { checks } = await conformance(folder, { precision: 'int8-backward' });
+  return [checks.map(({ check }) => check).join(), checks[0]!.status, checks[0]!.detail];
+}
+
+describe("gradients through products of integers point where PEFT's do", () => {
+  it.each(['vit-v4', 'vit-dora-v4', 'lora-trainable-tokens', 't5-encoder-v5', 'deberta-v5', 'evoformer'])(
+    'in %s',
+    async (name) => {
+      const [checks, status, detail] = await inIntegers(path.join(cases, name));
+      expect([checks, status]).toEqual(['gradients', 'passed']);
+      expect(detail).toMatch(/^least cosine (0\.99[5-9]\d|1\.0000), loss off by 0\.00%, (\d+) of \2 products$/);
+    },
+  );
+});
+
 /** Cases without PEFT's gradients: torch has no such graph. */
 const quantized = ['bert-nbits4-qdq', 'bert-int8-dynamic', 'vit-qoperator-static'];
 
@@ -248,6 +265,19 @@ describe('a case that says otherwise is caught', () => {
     const reports = await run(folder);
     expect(failedChecks(reports)).toEqual(['gradients']);
     expect(detailOf(reports, 'gradients')).toContain('base_model.model.classifier.weight at');
+  });
+
+  it('another direction of a gradient through products of integers', async () => {
+    const folder = copyOf('lora-linear');
+    await editTensors(path.join(folder, 'expected.safetensors'), (tensors) => {
+      const name = [...tensors.keys()].find((each) => each.startsWith('lora.grad.'))!;
+      tensors.set(name, times(tensors.get(name)!, -1));
+    });
+    expect(await inIntegers(folder)).toEqual([
+      'gradients',
+      'failed',
+      expect.stringMatching(/has cosine -0\.99\d\d, which should be 0\.995 at least$/),
+    ]);
   });
 
   it('a gradient where PEFT has none', async () => {

@@ -44,7 +44,7 @@ export function nothingNamed(what: 'files' | 'inputs', source: string, model: st
 export async function openNamed(
   model: string | undefined,
   plugins: PluginRegistry,
-  { fix }: Pick<Settings, 'fix'> = {},
+  { fix, precision }: Pick<Settings, 'fix' | 'precision'> = {},
 ): Promise<Model> {
   const source = requireModel(model);
   const holds = (...names: string[]): boolean => existsSync(path.join(source, ...names));
@@ -56,6 +56,7 @@ export async function openNamed(
   return openModel(source, {
     plugins,
     ...(fix ? { fixedInputs: fixedInputs(fix) } : {}),
+    ...(precision ? { precision } : {}),
     onDownload: (file) => {
       if (process.stderr.isTTY) process.stderr.write(`downloading ${file} of ${source}\n`);
     },

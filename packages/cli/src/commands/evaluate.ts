@@ -40,6 +40,7 @@ export function evalCommand(context: Context): Command {
       'onBadSample',
       'seed',
       'provider',
+      'precision',
       'threads',
       new Option(
         '--split <part>',

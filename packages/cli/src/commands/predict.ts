@@ -47,6 +47,7 @@ export function predictCommand(context: Context): Command {
       'adapter',
       'batchSize',
       'provider',
+      'precision',
       'threads',
       [
         'out',

@@ -27,6 +27,7 @@ export function runCommand(context: Context): Command {
       'adapter',
       ['out', 'the .safetensors file to write'],
       'provider',
+      'precision',
       'threads',
       'mismatch',
       'overwrite',

@@ -1,7 +1,7 @@
 /** @file What a command reads and where its result goes: settings that are the command's own. */
 
 import { settingsOf, type SettingTable } from '@onnx-lora/sdk/plugin';
-import { trainDefaults } from '@onnx-lora/sdk/core';
+import { precisionNames, trainDefaults } from '@onnx-lora/sdk/core';
 import { z } from 'zod';
 import type { CommandSetting, Settings } from './setting.ts';
 
@@ -22,7 +22,7 @@ function folderOrFraction(): z.ZodType {
 
 /** The model, the data, the task, and an adapter to begin with. */
 export const inputTable: SettingTable<
-  Pick<Settings, 'model' | 'fix' | 'data' | 'validation' | 'task' | 'set' | 'adapter' | 'from'>,
+  Pick<Settings, 'model' | 'fix' | 'precision' | 'data' | 'validation' | 'task' | 'set' | 'adapter' | 'from'>,
   CommandSetting
 > = settingsOf({
   model: {
@@ -44,6 +44,14 @@ export const inputTable: SettingTable<
     placeholder: '<input=value>',
     description:
       'an input of the model that keeps this value, such as sr=16000, and is not fed; may be given many times',
+    group: 'Model, data and task',
+  },
+  precision: {
+    kind: 'choice',
+    of: precisionNames,
+    placeholder: '<which>',
+    description: 'in what frozen layers compute: int8 is faster, int8-backward only in gradients; both on the CPU',
+    default: 'float32',
     group: 'Model, data and task',
   },
   data: {

@@ -37,6 +37,7 @@ function samples(): Settings {
     onBadSample: 'skip',
     memory: 100,
     cachePrefix: 'off',
+    precision: 'int8',
     provider: 'cpu',
   };
   return Object.fromEntries(

@@ -1,6 +1,6 @@
 /** @file What a setting of the command is: its values, and what the command says of it beyond what any table does. */
 
-import type { LoraOptions, Provider } from '@onnx-lora/sdk';
+import type { LoraOptions, PrecisionName, Provider } from '@onnx-lora/sdk';
 import type { SettingInfo, SettingTable, SettingValue, SettingValues } from '@onnx-lora/sdk/plugin';
 import type { BadLossPolicy, BadSamplePolicy, ScheduleName } from '@onnx-lora/sdk/core';
 
@@ -8,6 +8,7 @@ import type { BadLossPolicy, BadSamplePolicy, ScheduleName } from '@onnx-lora/sd
 export interface Settings {
   model?: string;
   fix?: Record<string, FixedSetting>;
+  precision?: PrecisionName;
   data?: string;
   validation?: string | number;
   task?: string;

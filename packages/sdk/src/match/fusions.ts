@@ -6,9 +6,7 @@
 import type { GraphProto, NodeProto } from '../graph/proto.ts';
 import { readFloats } from '../graph/tensorData.ts';
 import { type GraphIndex, indexGraph } from '../graph/walk.ts';
-
-/** The contrib domain of ONNX Runtime, where Gelu exists at every opset. */
-export const CONTRIB = 'com.microsoft';
+import { CONTRIB } from '../ops/domains.ts';
 
 /** What a value is: x itself, a constant, what an operator makes of other values, or any of several. */
 type Pattern = 'x' | number | Made | { readonly anyOf: readonly Pattern[] };

@@ -8,10 +8,11 @@ import { didYouMean, OnnxLoraError } from '../errors.ts';
 import type { OnnxFile } from '../graph/file/onnxFile.ts';
 import { inlineKnownBranches } from '../ops/rewrites/inlineBranches.ts';
 import type { InputSizes } from '../ops/rewrites/inputSizes.ts';
+import { sessionIn } from '../ops/precision/precision.ts';
 import { resizeInputs } from '../ops/rewrites/resizeInputs.ts';
 import { requireNamedAdapters } from '../plugin/predict/sources.ts';
 import type { RunnableOptions } from '../plugin/taskModel.ts';
-import { checkMachine } from '../runtime/providers/providers.ts';
+import { checkMachine, warn } from '../runtime/providers/providers.ts';
 import type { SessionOptions } from '../runtime/session.ts';
 import { cutGraph } from './cutting/cutGraph.ts';
 import { requireComputed, withInnerOutputs } from './cutting/innerValues.ts';
@@ -19,6 +20,7 @@ import { withOpenHeads } from './head/forAdapter.ts';
 import { type ModelChanges, ModelGraph, type ModelGraphParts } from './modelGraph.ts';
 import { type FixedInputs, fixInputs, requireOneFile } from './opening/fixedInputs.ts';
 import { AdapterPlaces } from './placing.ts';
+import { otherPrecision, servingPrecision } from './servingPrecision.ts';
 import { type ReservedModules, reservedSlots } from './planning/reservedSlots.ts';
 
 /** The model that a file is a part of. */
@@ -216,6 +218,9 @@ export class Model extends ModelGraph {
     useDora,
     ...options
   }: ModelSessionOptions): Promise<AdapterSession> {
+    const machine = sessionIn(this.precision, options);
+    const warning = otherPrecision(this.precision, adapters);
+    if (warning) warn(options, warning);
     const placed: Record<string, PlacedAdapter> = {};
     for (const [name, adapter] of Object.entries(adapters))
       placed[name] = await this.place(adapter, { allowBaseMismatch });
@@ -227,7 +232,8 @@ export class Model extends ModelGraph {
       source: adapterSource,
       place: (adapter, place) => this.place(adapter, { allowBaseMismatch, ...place }),
       runtime: worker ? this.workerRuntime : this.runtime,
-      options,
+      precision: servingPrecision(this.precision, Object.values(adapters)),
+      options: machine,
       name: this.name,
     });
   }

@@ -15,6 +15,7 @@ import { findUnadaptable, type UnadaptableLayer } from '../match/unadaptable.ts'
 import { viewOf } from '../match/view.ts';
 import { refuseFatalNodes } from '../ops/fatalNodes.ts';
 import { declaredType, inferGraph, opsetOf } from '../ops/inferGraph.ts';
+import type { BasePrecision } from '../ops/precision/precision.ts';
 import type { InputSizes } from '../ops/rewrites/inputSizes.ts';
 import { isObject, type JsonObject } from '../plugin/data/modelFiles/configFields.ts';
 import type { ModelFamily } from '../plugin/families/family.ts';
@@ -34,6 +35,8 @@ export interface ModelChanges {
   readonly model?: ModelProto & { readonly graph: GraphProto };
   /** What `config.json` says. */
   readonly config?: JsonObject;
+  /** In what it computes; as the file has it by default. */
+  readonly precision?: BasePrecision;
   /** Types of all values, where they cannot be inferred from the graph. */
   readonly types?: ReadonlyMap<string, ValueType>;
   /** Paths of heads of which adapters may bring any number of outputs. */
@@ -83,6 +86,8 @@ export abstract class ModelGraph implements TaskModel {
   readonly files: readonly string[];
   declare readonly folder?: string;
   declare readonly config?: JsonObject;
+  /** In what products with its weights are computed, where that is not what the file says. */
+  declare readonly precision?: BasePrecision;
   /** What the plugins bring that it was opened with. */
   readonly registry: PluginRegistry;
   /** The family that recognised it, where one did. */
@@ -138,6 +143,7 @@ export abstract class ModelGraph implements TaskModel {
     this.opset = opsetOf(onnx.model);
     this.producer = [onnx.model.producerName, onnx.model.producerVersion].filter(Boolean).join(' ') || 'unknown';
     if (folder !== undefined) this.folder = folder;
+    if (parts.precision) this.precision = parts.precision;
     if (config !== undefined) this.config = config;
     const facts = { ...(config ? { config } : {}), modulePaths: this.#wholeSites().map(({ path }) => path) };
     const family = families.find((each) => each.matches(facts));

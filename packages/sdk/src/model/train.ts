@@ -8,6 +8,7 @@ import { defined } from '../plugin/data/defined.ts';
 import { guardedTask } from '../plugin/guards/guardedTask.ts';
 import type { Metrics } from '../plugin/dataset.ts';
 import type { PreparedTask, ReportRequest } from '../plugin/preparedTask.ts';
+import { sessionIn } from '../ops/precision/precision.ts';
 import { ortVersion } from '../runtime/ort.ts';
 import { Random } from '../runtime/random.ts';
 import type { Feeds } from '../runtime/tensor.ts';
@@ -15,7 +16,7 @@ import { ParameterSet } from '../train/parameters.ts';
 import { ShuffledBatches } from '../train/sampling/sampler.ts';
 import { scheduleOf } from '../train/schedules/schedule.ts';
 import { lowRankLayers } from '../lora/tunings/lowRank.ts';
-import { Trainer } from '../train/trainer.ts';
+import { Trainer, type TrainerRequest } from '../train/trainer.ts';
 import { continueFrom } from './initial/continueFrom.ts';
 import { attachHead } from './head/attachHead.ts';
 import { modelFor, withNotes, withTargetScaling } from './head/forAdapter.ts';
@@ -40,6 +41,7 @@ import { checked, evaluationSteps, groupsOf, metricOf, optimizerOf } from './tra
 import { trainDefaults, type TrainOptions } from './training/options/options.ts';
 import { memoryFailure } from './training/outOfMemory.ts';
 import { Run, throwIfAborted } from './training/run.ts';
+import { runPrecision } from './training/runPrecision.ts';
 import type { TrainingRun } from './training/trainingRun.ts';
 import { parseRunState } from './training/checkpoints/runState.ts';
 import { digestOfOrder, meanBatchSize, samplingOrder } from './training/options/sampling.ts';
@@ -73,12 +75,12 @@ export async function train<During extends Metrics = Metrics>(
   const data = await guardedTask(options.task).prepare(own);
   requireExamples(data);
   requireMetric(metricOf(options), () => data.metrics().result());
-  const session = defined({ provider: options.provider, threads: options.threads });
+  const session = sessionIn(given.precision, defined({ provider: options.provider, threads: options.threads }));
   // A run that goes on has the values of its head.
   const probed = from ? undefined : await probedHead(own, data, { session, batchSize: options.batchSize, onBadSample });
   const headed = data.head && attachHead(own, data.head, { seed, ...(probed && { values: probed }) });
   const whole = headed?.model ?? own;
-  const model = whole.withInputSizes(data.inputSizes ?? {}).withOutputs(data.outputs ?? []);
+  const shaped = whole.withInputSizes(data.inputSizes ?? {}).withOutputs(data.outputs ?? []);
   const lora = headed ? withHead(options.lora, headed.modules) : options.lora;
   const batchSize = Math.min(options.batchSize, data.train.length);
   const order = samplingOrder(options.sampling, data.train, options.batchLength);
@@ -86,13 +88,21 @@ export async function train<During extends Metrics = Metrics>(
   const perStep = perBatch * options.accumulationSteps;
   const steps = options.steps ?? Math.ceil((options.epochs * data.train.length) / perStep);
   const evaluateEvery = evaluationSteps(options, data, perStep);
-  const continued = begun && (await continueFrom(model, begun, headed?.modules ?? []));
-  const planned = continued ? undefined : planAdapter(model, lora);
+  const continued = begun && (await continueFrom(shaped, begun, headed?.modules ?? []));
+  const planned = continued ? undefined : planAdapter(shaped, lora);
   const initial =
     continued ??
-    (await initialise({ model, planned: planned!, data, session, seed, batches: options.initBatches, batchSize }));
+    (await initialise({
+      model: shaped,
+      planned: planned!,
+      data,
+      session,
+      seed,
+      batches: options.initBatches,
+      batchSize,
+    }));
   const { plan, config } = initial;
-  const base = await model.digest();
+  const base = await shaped.digest();
   const groups = groupsOf(options);
   const rate = scheduleOf(options.schedule, { steps, warmup: options.warmupSteps });
   const identity = identityOf(config, {
@@ -100,7 +110,7 @@ export async function train<During extends Metrics = Metrics>(
     task: options.task.name,
     examples: data.train.length,
     labels: data.head?.labels ?? null,
-    ...defined({ inputSizes: data.inputSizes }),
+    ...defined({ inputSizes: data.inputSizes, precision: shaped.precision?.name }),
     steps,
     batchSize,
     accumulationSteps: options.accumulationSteps,
@@ -126,25 +136,6 @@ export async function train<During extends Metrics = Metrics>(
   const changes = from ? requireSameRun(from.folder, from.identity, identity) : [];
   const state = from && parseRunState(from.folder, from.state);
   const prefix = keptPrefix(options.cachePrefix, data.train, Math.round(steps * perStep));
-  const trainer = new Trainer({
-    base: model.onnx.model,
-    plan,
-    seed,
-    loss: (g, outputs, targets) => data.loss(g, outputs, targets),
-    runtime: model.workerRuntime,
-    session,
-    groups,
-    memory: options.memory,
-    ...defined({
-      lossWeight: data.lossWeight && ((targets: Feeds) => data.lossWeight!(targets)),
-      optimizer: options.optimizer && optimizerOf(options.optimizer, model.registry),
-      clip: options.clip,
-      prefix: typeof prefix === 'string' ? undefined : prefix,
-      ema: options.ema === true ? {} : options.ema || undefined,
-    }),
-    parameters: (inputs) => continued?.parameters(inputs, seed) ?? ParameterSet.initial(inputs, new Random(seed)),
-    name: model.name,
-  });
   // Not the random numbers of the first values: as many of those are drawn as there are parameters.
   const sampler = state?.position
     ? ShuffledBatches.at(state.position, data.train.length, batchSize, order)
@@ -159,8 +150,31 @@ export async function train<During extends Metrics = Metrics>(
     onBadSample,
   });
   const { inputs, targets, rows } = await queue.first();
+  const request = {
+    base: shaped.onnx.model,
+    plan,
+    seed,
+    loss: (g, outputs, targets) => data.loss(g, outputs, targets),
+    runtime: shaped.workerRuntime,
+    session,
+    groups,
+    memory: options.memory,
+    ...defined({
+      lossWeight: data.lossWeight && ((targets: Feeds) => data.lossWeight!(targets)),
+      optimizer: options.optimizer && optimizerOf(options.optimizer, shaped.registry),
+      clip: options.clip,
+      prefix: typeof prefix === 'string' ? undefined : prefix,
+      ema: options.ema === true ? {} : options.ema || undefined,
+    }),
+    parameters: (inputs) => continued?.parameters(inputs, seed) ?? ParameterSet.initial(inputs, new Random(seed)),
+    name: shaped.name,
+  } satisfies TrainerRequest;
+  const chosen = { asked: shaped.precision, before: state?.precision };
+  const { precision, warnings } = await runPrecision(request, chosen, inputs, targets);
+  const model = precision ? shaped.derived({ precision }) : shaped;
+  const trainer = new Trainer({ ...request, ...defined({ precision }) });
   const { inputSizes } = data;
-  const notes = { ...model.notes, task: options.task.name, ...(inputSizes && { inputSizes }) };
+  const notes = { ...model.notes, task: options.task.name, ...defined({ inputSizes, precision }) };
   const makeAdapter = (): Adapter => {
     const adapter = initial.finish((trainer.averaged ?? trainer.parameters!).tensors(), base);
     const { targetScaling } = data.head ?? {};
@@ -193,6 +207,7 @@ export async function train<During extends Metrics = Metrics>(
       evaluateEvery: evaluateEvery ?? Infinity,
       checkpoints,
       identity,
+      precision,
       versions,
       provider,
       trainableParameters: parameters.count,
@@ -209,6 +224,7 @@ export async function train<During extends Metrics = Metrics>(
       },
       warnings: [
         ...(planned?.warnings ?? []),
+        ...warnings,
         ...(data.warnings ?? []),
         ...(begun && headed ? [newHeadOf(begun, headed.modules)] : []),
         ...(from ? warningsOf(from, versions, changes) : []),

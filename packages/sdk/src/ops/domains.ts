@@ -1,8 +1,11 @@
 /** @file Whose operators are known by their names. */
 
-import type { NodeProto } from '../graph/proto.ts';
+import type { ModelProto, NodeProto } from '../graph/proto.ts';
 
-const known: ReadonlySet<string> = new Set(['', 'ai.onnx', 'com.microsoft']);
+/** ONNX Runtime's own operators. */
+export const CONTRIB = 'com.microsoft';
+
+const known: ReadonlySet<string> = new Set(['', 'ai.onnx', CONTRIB]);
 
 /** Whether a domain is that of ONNX's own operators. */
 export function isStandard(domain = ''): boolean {
@@ -15,4 +18,11 @@ export function isStandard(domain = ''): boolean {
  */
 export function isKnownDomain({ domain = '' }: NodeProto): boolean {
   return known.has(domain);
+}
+
+/** The operator sets of a model, ONNX Runtime's own among them. */
+export function withContrib({ opsetImport = [] }: ModelProto): NonNullable<ModelProto['opsetImport']> {
+  return opsetImport.some(({ domain }) => domain === CONTRIB)
+    ? opsetImport
+    : [...opsetImport, { domain: CONTRIB, version: 1 }];
 }

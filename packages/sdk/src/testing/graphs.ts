@@ -4,7 +4,7 @@ import type { GraphBuilder, Value } from '../graph/builder.ts';
 import { dataTypeNumber } from '../graph/dataType.ts';
 import { sessionModel } from '../graph/file/onnxFile.ts';
 import type { GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto } from '../graph/proto.ts';
-import { CONTRIB } from '../match/fusions.ts';
+import { CONTRIB } from '../ops/domains.ts';
 import { OrtRuntime } from '../runtime/ort.ts';
 import type { Session } from '../runtime/session.ts';
 import type { Feeds, Tensor } from '../runtime/tensor.ts';

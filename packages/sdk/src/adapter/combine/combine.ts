@@ -4,7 +4,7 @@ import { OnnxLoraError } from '../../errors.ts';
 import { Random } from '../../runtime/random.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
 import { Adapter } from '../adapter.ts';
-import { type AdapterNotes, commonInputSizes } from '../storage/adapterNotes.ts';
+import { type AdapterNotes, commonNote } from '../storage/adapterNotes.ts';
 import { looksLike } from '../naming/generations.ts';
 import type { AdapterConfig } from '../formats/peftConfig.ts';
 import { parseTensorName, tensorName } from '../formats/tensorNames.ts';
@@ -57,8 +57,9 @@ function commonNotes(parts: readonly CombinePart[]): AdapterNotes {
       ? ({ [key]: own[0] } as Pick<AdapterNotes, K>)
       : undefined;
   };
-  const inputSizes = commonInputSizes(parts.map(({ adapter }) => adapter.notes));
-  return { ...common('labels'), ...common('head'), ...(inputSizes && { inputSizes }) };
+  const notes = parts.map(({ adapter }) => adapter.notes);
+  const [inputSizes, precision] = [commonNote(notes, 'inputSizes'), commonNote(notes, 'precision')];
+  return { ...common('labels'), ...common('head'), ...(inputSizes && { inputSizes }), ...(precision && { precision }) };
 }
 
 /** The config and tensors of the combination; says nothing about the base. */

@@ -3,10 +3,12 @@
 import { OnnxLoraError } from '../../errors.ts';
 import type { ModelProto } from '../../graph/proto.ts';
 import { sessionModel } from '../../graph/file/onnxFile.ts';
+import { inTurns } from '../../graph/turns.ts';
 import type { ValueType } from '../../graph/value.ts';
 import type { RowsApart } from '../../lora/adapterInputs.ts';
 import { type Injected, injectAdapters } from '../../lora/inject.ts';
 import type { AdapterPlan } from '../../lora/tunings/moduleTuning.ts';
+import { type BasePrecision, inPrecision } from '../../ops/precision/precision.ts';
 import type { BoundFeeds } from '../../runtime/boundFeeds.ts';
 import type { ConcreteProvider, ProviderReport, Runtime, Session, SessionOptions } from '../../runtime/session.ts';
 import type { Feeds, Tensor } from '../../runtime/tensor.ts';
@@ -33,6 +35,8 @@ export interface AdapterSessionRequest {
   /** Finds the places of an adapter that comes later. */
   readonly place: BankRequest['place'];
   readonly runtime: Runtime;
+  /** In what the base computes; float32 by default. */
+  readonly precision?: BasePrecision | undefined;
   readonly options?: SessionOptions;
   readonly name: string;
 }
@@ -92,10 +96,11 @@ export class AdapterSession implements AsyncDisposable {
 
   /** Injects the places into the base and loads it. */
   static async create(request: AdapterSessionRequest): Promise<AdapterSession> {
-    const { base, types, adapters, reserved, runtime, options, name } = request;
+    const { base, types, adapters, reserved, runtime, precision, options, name } = request;
     const plan = planSlots(Object.values(adapters), reserved);
     const injected = injectAdapters(base, plan, { types, mode: 'inference' });
-    const native = await runtime.createSession({ ...sessionModel(injected.model), name }, options);
+    const model = await inTurns(inPrecision(injected.model, precision));
+    const native = await runtime.createSession({ ...sessionModel(model), name }, options);
     try {
       const session = new AdapterSession(native, injected, request);
       for (const [key, placed] of Object.entries(adapters)) await session.#bank.addPlaced(key, placed);

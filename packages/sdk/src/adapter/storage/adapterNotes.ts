@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { OnnxLoraError } from '../../errors.ts';
+import type { BasePrecision } from '../../ops/precision/precision.ts';
 import type { InputSizes } from '../../ops/rewrites/inputSizes.ts';
 import { parseForeignJson } from '../formats/foreignJson.ts';
 
@@ -43,14 +44,16 @@ export interface AdapterNotes {
    * with these, `model.withInputSizes`; an adapter without such a note is for the base as it is.
    */
   readonly inputSizes?: InputSizes;
+  /** In what its base computed while it was trained, where that was not float32. */
+  readonly precision?: BasePrecision;
 }
 
-/**
- * The sizes of inputs that adapters have in common which shall be one; undefined where one was trained with others, or as the
- * base is.
- */
-export function commonInputSizes(all: readonly AdapterNotes[]): AdapterNotes['inputSizes'] {
-  const [first, ...others] = all.map(({ inputSizes }) => inputSizes);
+/** What all these adapters note alike; undefined where one says otherwise, or nothing. */
+export function commonNote<Key extends keyof AdapterNotes>(
+  all: readonly AdapterNotes[],
+  key: Key,
+): AdapterNotes[Key] | undefined {
+  const [first, ...others] = all.map((notes) => notes[key]);
   return others.every((each) => JSON.stringify(each) === JSON.stringify(first)) ? first : undefined;
 }
 
@@ -59,6 +62,7 @@ const LABELS = 'onnx_lora.labels';
 const HEAD = 'onnx_lora.head';
 const LEARNED = 'onnx_lora.learned';
 const INPUT_SIZES = 'onnx_lora.input_sizes';
+const PRECISION = 'onnx_lora.precision';
 
 const positions = z
   .int()
@@ -74,6 +78,14 @@ export const inputSizesSchema: z.ZodType<InputSizes> = z.record(
   ),
 );
 
+/** What a file says of a precision: no model has more products. */
+export const precisionSchema: z.ZodType<BasePrecision> = z.strictObject({
+  name: z.enum(['int8', 'int8-backward']),
+  weightBits: z.union([z.literal(7), z.literal(8)]),
+  smallest: z.int().min(1).max(1e12).optional(),
+  inFloat32: z.array(z.string().min(1)).max(1e5).optional(),
+});
+
 const schemas = {
   [TASK]: z.string().min(1),
   [LABELS]: z.array(z.string()).min(1),
@@ -87,12 +99,20 @@ const schemas = {
   }),
   [LEARNED]: z.record(z.string(), z.unknown()),
   [INPUT_SIZES]: inputSizesSchema,
+  [PRECISION]: precisionSchema,
 };
 
 /** The notes as entries of a safetensors file's metadata. */
-export function formatNotes({ task, labels, head, learned, inputSizes }: AdapterNotes): Record<string, string> {
-  const notes = { [TASK]: task, [LABELS]: labels, [HEAD]: head, [LEARNED]: learned, [INPUT_SIZES]: inputSizes };
-  const entries = Object.entries(notes);
+export function formatNotes(notes: AdapterNotes): Record<string, string> {
+  const { task, labels, head, learned, inputSizes, precision } = notes;
+  const entries = Object.entries({
+    [TASK]: task,
+    [LABELS]: labels,
+    [HEAD]: head,
+    [LEARNED]: learned,
+    [INPUT_SIZES]: inputSizes,
+    [PRECISION]: precision,
+  });
   return Object.fromEntries(
     entries.flatMap(([key, value]) => (value === undefined ? [] : [[key, JSON.stringify(value)]])),
   );
@@ -118,18 +138,13 @@ export function parseNotes(metadata: Readonly<Record<string, string>>, file: str
       );
     }
   };
-  const [task, labels, head, learned, inputSizes] = [
-    read(TASK),
-    read(LABELS),
-    read(HEAD),
-    read(LEARNED),
-    read(INPUT_SIZES),
-  ];
-  return {
-    ...(task && { task }),
-    ...(labels && { labels }),
-    ...(head && { head }),
-    ...(learned && { learned }),
-    ...(inputSizes && { inputSizes }),
+  const all = {
+    task: read(TASK),
+    labels: read(LABELS),
+    head: read(HEAD),
+    learned: read(LEARNED),
+    inputSizes: read(INPUT_SIZES),
+    precision: read(PRECISION),
   };
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)) as AdapterNotes;
 }

@@ -21,6 +21,7 @@ import { tensorsOf, withTensors } from '../tensors.ts';
 import { Replacement } from '../../files/replacement.ts';
 import { writeFailed } from '../../files/atomicWriter.ts';
 import { isInside, leadsInside } from './insideFolder.ts';
+import { scratchWeights } from './scratchWeights.ts';
 import { allGraphs } from '../walk.ts';
 import { notFound } from '../../files/notFound.ts';
 
@@ -267,9 +268,11 @@ function inline(tensor: TensorProto): TensorProto {
 
 /**
  * The model as a runtime takes it: a few kilobytes of graph whose weights are ranges of the user's own files.
- * ONNX Runtime maps them into memory, so nothing is copied.
+ * ONNX Runtime maps them into memory, so nothing is copied. Large weights that are computed are in a file of their own, which
+ * the session deletes.
  */
-export function sessionModel(model: ModelProto): { bytes: Uint8Array; folder?: string } {
+export function sessionModel(given: ModelProto): { bytes: Uint8Array; folder?: string; scratch?: string } {
+  const { model, file: scratch } = scratchWeights(given);
   const files = new Set<string>();
   for (const tensor of graphsOf(model).flatMap(tensorsOf)) {
     const raw = rawBytes(tensor);
@@ -290,7 +293,7 @@ export function sessionModel(model: ModelProto): { bytes: Uint8Array; folder?: s
     bytes.set(chunk, at);
     at += chunk.length;
   }
-  return folder === undefined ? { bytes } : { bytes, folder };
+  return { bytes, ...(folder !== undefined && { folder }), ...(scratch !== undefined && { scratch }) };
 }
 
 function commonFolder(folders: readonly string[]): string | undefined {
@@ -298,7 +301,11 @@ function commonFolder(folders: readonly string[]): string | undefined {
   if (first === undefined) return undefined;
   let common = first;
   for (const folder of rest) {
-    while (folder !== common && !isInside(folder, common)) common = path.dirname(common);
+    while (folder !== common && !isInside(folder, common)) {
+      // Another drive.
+      if (path.dirname(common) === common) return undefined;
+      common = path.dirname(common);
+    }
   }
   return common;
 }

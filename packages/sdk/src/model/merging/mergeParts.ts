@@ -6,7 +6,7 @@ import { type MergedModel, mergeAdapter } from '../../adapter/merging/merge.ts';
 import type { PlacedAdapter } from '../../adapter/naming/place.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { isInside } from '../../graph/file/insideFolder.ts';
-import { commonInputSizes } from '../../adapter/storage/adapterNotes.ts';
+import { commonNote } from '../../adapter/storage/adapterNotes.ts';
 import { openOnnx, writeOnnxFiles } from '../../graph/file/onnxFile.ts';
 import { isCompanion } from '../opening/hub.ts';
 import type { MergeOptions, MergeResult, WeightedAdapter } from './mergeTypes.ts';
@@ -129,7 +129,10 @@ export function configWithSizes(
   { config }: Pick<Model, 'config'>,
   adapters: readonly WeightedAdapter[],
 ): Model['config'] {
-  const inputSizes = commonInputSizes(adapters.map(({ adapter }) => adapter.notes));
+  const inputSizes = commonNote(
+    adapters.map(({ adapter }) => adapter.notes),
+    'inputSizes',
+  );
   if (!config || (!inputSizes && !(INPUT_SIZES_KEY in config))) return undefined;
   const { [INPUT_SIZES_KEY]: _, ...others } = config;
   return { ...others, ...(inputSizes && { [INPUT_SIZES_KEY]: inputSizes }) };

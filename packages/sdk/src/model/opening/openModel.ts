@@ -2,9 +2,15 @@
 
 import { existsSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { OnnxLoraError, systemFailure } from '../../errors.ts';
+import { didYouMean, OnnxLoraError, systemFailure } from '../../errors.ts';
 import { settle } from '../../files/swapFolder.ts';
 import { openOnnx } from '../../graph/file/onnxFile.ts';
+import {
+  type BasePrecision,
+  type PrecisionChoice,
+  precisionNames,
+  requirePrecision,
+} from '../../ops/precision/precision.ts';
 import { defined } from '../../plugin/data/defined.ts';
 import type { Plugin } from '../../plugin/registry/definePlugin.ts';
 import type { FamilyFiles, ModelFamily } from '../../plugin/families/family.ts';
@@ -20,6 +26,7 @@ import { Model, type ModelParts, type PartOf } from '../model.ts';
 import { ownConfig, readModelConfig } from './readModelConfig.ts';
 import { withProviders } from '../../plugin/registry/withProviders.ts';
 import { notFound } from '../../files/notFound.ts';
+import { measureWeightBits } from './weightBits.ts';
 
 /** Options of {@link openModel}. */
 export interface OpenOptions extends LoadAdapterOptions {
@@ -54,6 +61,15 @@ export interface OpenOptions extends LoadAdapterOptions {
    */
   readonly files?: FamilyFiles;
   /**
+   * In what the model computes, in training, evaluation and sessions: `float32` by default. `int8` computes products with weights
+   * in integers of eight bits, forward and backward, on the CPU; nothing in the file changes. Weights have 7 bits on processors
+   * whose products of integers saturate, unless `weightBits` says otherwise.
+   *
+   * @example
+   * const model = await openModel('models/vit', { precision: 'int8' });
+   */
+  readonly precision?: PrecisionChoice;
+  /**
    * Values of inputs that stay the same, as {@link Model.withFixedInputs} takes them: `{ sr: 16000n }`. They need not be fed, and
    * what is merged or exported does not have them. For models of one file.
    */
@@ -74,10 +90,36 @@ export interface OpenOptions extends LoadAdapterOptions {
  */
 export async function openModel(source: string | readonly string[], given: OpenOptions = {}): Promise<Model> {
   try {
-    return (await openAsItIs(source, given)).withFixedInputs(given.fixedInputs ?? {});
+    const model = (await openAsItIs(source, given)).withFixedInputs(given.fixedInputs ?? {});
+    return await inPrecision(model, given.precision ?? 'float32');
   } catch (error) {
     throw systemFailure(error) ?? error;
   }
+}
+
+async function inPrecision(model: Model, asked: PrecisionChoice): Promise<Model> {
+  const precision = await precisionHere(asked, model.runtime);
+  if (!precision) return model;
+  requirePrecision(model.onnx.model, precision, model.name);
+  return model.derived({ precision });
+}
+
+/**
+ * What a precision is on this machine; undefined for float32.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for a name that there is not
+ */
+export async function precisionHere(asked: PrecisionChoice, runtime: Runtime): Promise<BasePrecision | undefined> {
+  const { name, weightBits, ...given } =
+    typeof asked === 'string' ? ({ name: asked } as Exclude<PrecisionChoice, string>) : asked;
+  if (!precisionNames.includes(name)) {
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `There is no precision "${name}".${didYouMean(name, precisionNames)} There are ${precisionNames.join(', ')}.`,
+    );
+  }
+  if (asked === 'float32') return undefined;
+  return { ...given, name, weightBits: weightBits ?? (await measureWeightBits(runtime)) };
 }
 
 async function openAsItIs(source: string | readonly string[], given: OpenOptions): Promise<Model> {

@@ -3,6 +3,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Adapter } from '../../adapter/adapter.ts';
 import { OnnxLoraError } from '../../errors.ts';
+import type { BasePrecision } from '../../ops/precision/precision.ts';
 import type { PreparedTask } from '../../plugin/preparedTask.ts';
 import type { PrefixReport } from '../../train/prefix/prefixOptions.ts';
 import type { Trainer } from '../../train/trainer.ts';
@@ -40,6 +41,8 @@ export interface RunParts {
   readonly evaluateEvery: number;
   readonly checkpoints: CheckpointFolder | undefined;
   readonly identity: RunIdentity;
+  /** In what the base computes, where that is not float32. */
+  readonly precision?: BasePrecision | undefined;
   readonly versions: Readonly<Record<string, string>>;
   readonly provider: ConcreteProvider;
   readonly trainableParameters: number;
@@ -305,7 +308,7 @@ export class Run implements TrainingRun {
     if (!checkpoints || step === this.#savedStep) return;
     await this.#saving;
     const { tensors, json } = await trainer.state();
-    const state = this.#progress.state(this.#elapsed, json);
+    const state = { ...this.#progress.state(this.#elapsed, json), ...defined({ precision: this.#parts.precision }) };
     const saving = checkpoints.save({
       step,
       identity,

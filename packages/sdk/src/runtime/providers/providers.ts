@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { OnnxLoraError, nearest } from '../../errors.ts';
-import type { ConcreteProvider, FallenBackNode } from '../session.ts';
+import type { ConcreteProvider, FallenBackNode, SessionOptions } from '../session.ts';
 
 const concrete: readonly ConcreteProvider[] = ['cpu', 'cuda', 'dml', 'coreml', 'webgpu'];
 
@@ -145,4 +145,10 @@ export function reasonOf(error: unknown): string {
   const message = (error instanceof Error ? error.message : String(error)).split('\n')[0]!;
   // "/onnxruntime_src/…/file.cc:136 function(…) condition was false. What is wrong"
   return message.replace(/^\S*\.(?:cc|h):\d+ .* was false\. /, '').replace(/[.\s]+$/, '');
+}
+
+/** Tells of something that is not as it was asked for: whom the options name, else a warning of the process. */
+export function warn({ onWarning }: Pick<SessionOptions, 'onWarning'>, message: string): void {
+  if (onWarning) onWarning(message);
+  else process.emitWarning(message, 'OnnxLoraWarning');
 }

@@ -1,5 +1,6 @@
 /** @file What a check is, and what it finds. */
 
+import type { BasePrecision } from '../../ops/precision/precision.ts';
 import type { PluginRegistry } from '../../plugin/registry/loadPlugins.ts';
 import type { Runtime } from '../../runtime/session.ts';
 import type { ConformanceCase } from './case.ts';
@@ -18,6 +19,8 @@ export interface Outcome {
 /** What a check may use besides the case. */
 export interface CheckContext {
   readonly runtime: Runtime;
+  /** In what gradients are computed; float32 where it is absent. */
+  readonly precision?: BasePrecision | undefined;
   /** What models are opened with. */
   readonly plugins: PluginRegistry;
   /** An empty folder of its own, deleted afterwards. */

@@ -1,7 +1,8 @@
 /** @file Holds case folders against the SDK, check by check. */
 
 import { OnnxLoraError } from '../../errors.ts';
-import type { OpenOptions } from '../../model/opening/openModel.ts';
+import { type OpenOptions, precisionHere } from '../../model/opening/openModel.ts';
+import type { PrecisionName } from '../../ops/precision/precision.ts';
 import { catalogueOf } from '../../plugin/registry/loadPlugins.ts';
 import { OrtRuntime } from '../../runtime/ort.ts';
 import type { Runtime } from '../../runtime/session.ts';
@@ -53,6 +54,11 @@ export interface ConformanceOptions {
   readonly plugins?: OpenOptions['plugins'];
   /** Names of checks; all by default. */
   readonly checks?: readonly CheckName[];
+  /**
+   * In what frozen products are computed, such as `int8`: then only gradients are checked, each by its cosine with the expected
+   * one, and the loss, which may be 2% off.
+   */
+  readonly precision?: PrecisionName;
   /** What computes; ONNX Runtime by default. */
   readonly runtime?: Runtime;
   /** Hears of each check when it is done. */
@@ -71,14 +77,22 @@ export interface ConformanceOptions {
  */
 export async function conformance(
   folders: string | readonly string[],
-  { plugins, checks: names = [], runtime = new OrtRuntime(), onCheck }: ConformanceOptions = {},
+  {
+    plugins,
+    checks: names = [],
+    precision: asked = 'float32',
+    runtime = new OrtRuntime(),
+    onCheck,
+  }: ConformanceOptions = {},
 ): Promise<ConformanceReport> {
   const start = performance.now();
-  const wanted = chosen(names);
+  // Models of cases are small.
+  const precision = asked === 'float32' ? undefined : await precisionHere({ name: asked, smallest: 1 }, runtime);
+  const wanted = precision ? [gradients] : chosen(names);
   const registry = catalogueOf(plugins);
   const reports: CheckReport[] = [];
   for (const folder of findCases(typeof folders === 'string' ? [folders] : folders)) {
-    for await (const report of checkCase(folder, wanted, { plugins: registry, runtime })) {
+    for await (const report of checkCase(folder, wanted, { plugins: registry, runtime, precision })) {
       reports.push(report);
       onCheck?.(report);
     }

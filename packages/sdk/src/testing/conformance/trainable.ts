@@ -6,13 +6,15 @@ import type { Runtime } from '../../runtime/session.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
 import type { DrawMask } from '../../train/dropout.ts';
 import type { OptimizerOptions } from '../../train/optimizers/named.ts';
+import type { BasePrecision } from '../../ops/precision/precision.ts';
 import type { PlacedAdapter } from '../../adapter/naming/place.ts';
 import { parseTensorName } from '../../adapter/formats/tensorNames.ts';
 import { ByTuner } from '../../lora/tunings/byTuner.ts';
 import { LowRank } from '../../lora/tunings/lowRank.ts';
 import type { AdapterPlan } from '../../lora/tunings/moduleTuning.ts';
 import { ParameterSet } from '../../train/parameters.ts';
-import { Trainer } from '../../train/trainer.ts';
+import { type MeasuredPrecision, measurePrecision } from '../../train/step/measurePrecision.ts';
+import { Trainer, type TrainerRequest } from '../../train/trainer.ts';
 import type { CaseLoss, ConformanceCase } from './case.ts';
 import { lossFragment } from './loss.ts';
 import { caseAdapter } from './outputs.ts';
@@ -64,6 +66,7 @@ async function trainableAdapter(subject: ConformanceCase): Promise<Adapter> {
  * A trainer that starts from the case's adapter.
  *
  * @param hooks whether tuners do what they do around steps; gradients alone are expected to be without
+ * @param precision in what the base computes; products that are too far off on the case's batch stay in float32
  * @throws OnnxLoraError where the loss, a layer or an adapter's part is not supported
  */
 export async function trainerFor(
@@ -72,12 +75,13 @@ export async function trainerFor(
   optimizer: OptimizerOptions = { name: 'adamw' },
   drawMask?: DrawMask,
   hooks: boolean = false,
-): Promise<{ trainer: Trainer; placed: PlacedAdapter }> {
+  precision?: BasePrecision,
+): Promise<{ trainer: Trainer; placed: PlacedAdapter; measured?: MeasuredPrecision }> {
   const { placed, plan } = await placeFor(subject, await trainableAdapter(subject), {
     drops: drawMask !== undefined,
     hooks,
   });
-  const trainer = new Trainer({
+  const request = {
     base: subject.model.onnx.model,
     plan,
     loss: lossFragment(requiredLoss(subject)),
@@ -87,8 +91,10 @@ export async function trainerFor(
     ...(drawMask ? { drawMask } : {}),
     parameters: (inputs) => ParameterSet.of(placed, inputs),
     name: subject.id,
-  });
-  return { trainer, placed };
+  } satisfies TrainerRequest;
+  if (!precision) return { trainer: new Trainer(request), placed };
+  const measured = await measurePrecision({ ...request, precision }, subject.feeds, subject.targets);
+  return { trainer: new Trainer({ ...request, precision: measured.precision }), placed, measured };
 }
 
 /** The adapter that parameters make, with what the graph has no place for carried through. */

@@ -12,10 +12,11 @@ import { readNames } from '../../graph/walk.ts';
 import type { DropoutMask } from '../../lora/adapterInputs.ts';
 import type { AdapterInput, AdapterPlan } from '../../lora/tunings/moduleTuning.ts';
 import { valueInfo } from '../../lora/valueInfo.ts';
-import { CONTRIB } from '../../match/fusions.ts';
 import { scopeOf } from '../../match/modulePath.ts';
+import { withContrib } from '../../ops/domains.ts';
 import { inferNode } from '../../ops/infer.ts';
 import { opsetOf } from '../../ops/inferGraph.ts';
+import { type BasePrecision, inPrecision } from '../../ops/precision/precision.ts';
 import { gatherFirst } from '../../ops/rewrites/gatherFirst.ts';
 import { computeOnlyPicked } from '../../ops/rewrites/narrow.ts';
 import { dropUnreadInitializers, reachable } from '../../ops/rewrites/simplify.ts';
@@ -48,6 +49,8 @@ export interface TrainingGraphRequest {
   readonly memory?: Memory;
   /** How many graphs like this one a batch takes, one after the other; 1 by default. */
   readonly pieces?: number;
+  /** In what the base computes; float32 by default. */
+  readonly precision?: BasePrecision;
   /** Leaves out what gives every example the same values in each epoch, where there is enough of it. */
   readonly prefix?: PrefixRoom;
 }
@@ -118,7 +121,7 @@ export interface PreparedTraining extends Pick<TrainingGraph, 'forwardBytes' | '
  * may be interrupted between its parts.
  */
 export function* prepareTraining(request: TrainingGraphRequest): Generator<void, PreparedTraining> {
-  const { base, inputs, memory = 'auto', pieces, prefix: room } = request;
+  const { base, inputs, memory = 'auto', pieces, prefix: room, precision } = request;
   const adapted = yield* adaptedGraph(request);
   const { types } = adapted;
   const opset = opsetOf(base);
@@ -159,7 +162,7 @@ export function* prepareTraining(request: TrainingGraphRequest): Generator<void,
     .reduce((sum, name) => sum + bytesOf(types.get(name)), 0);
 
   function* build(): Generator<void, TrainingGraph> {
-    const g = new GraphBuilder({ opset, infer: inferNode, prefix: 'grad/' });
+    const g = new GraphBuilder({ opset, infer: inferNode, prefix: GRADIENT });
     const differentiated = differentiation({
       g,
       nodes: forward,
@@ -201,11 +204,11 @@ export function* prepareTraining(request: TrainingGraphRequest): Generator<void,
       output: ports.map((name) => ({ name })),
       valueInfo: [],
     });
+    const model = yield* inPrecision({ ...base, graph, opsetImport: withContrib(base) }, precision, isOfGradient);
+    const below = typeof split === 'object' ? yield* frozenPrefix(split, request, initializers, rows) : split;
     return {
-      model: { ...base, graph, opsetImport: withContrib(base) },
-      ...(split === undefined
-        ? {}
-        : { prefix: typeof split === 'string' ? split : frozenPrefix(split, base, initializers, inputs, rows) }),
+      model,
+      ...(below === undefined ? {} : { prefix: below }),
       inputs: adapted.inputs,
       masks: adapted.masks,
       loss: loss.value.name,
@@ -216,11 +219,19 @@ export function* prepareTraining(request: TrainingGraphRequest): Generator<void,
       forwardBytes,
       products,
       recomputes: recomputation.recomputed.size > 0,
-      weightBytes: weightBytesOf(graph),
-      packedBytes: packedBytes(graph),
+      weightBytes: weightBytesOf(model.graph!),
+      packedBytes: packedBytes(model.graph!),
     };
   }
   return { forwardBytes, products, build };
+}
+
+/** Names of the nodes that the gradients add begin with it. */
+const GRADIENT = 'grad/';
+
+/** Whether a node of a training graph is one that gradients add. */
+export function isOfGradient({ name = '' }: NodeProto): boolean {
+  return name.startsWith(GRADIENT);
 }
 
 function nameOf({ name }: { readonly name: string }): string {
@@ -239,13 +250,12 @@ function inputPorts(
     .map((info) => (inputs[info.name!] ? port(info.name!, inputs[info.name!]!) : info));
 }
 
-function frozenPrefix(
+function* frozenPrefix(
   { prefix, kept, bytesPerExample, share }: Split,
-  base: ModelProto,
+  { base, inputs, precision }: TrainingGraphRequest,
   initializer: readonly TensorProto[],
-  inputs: Feeds,
   rows: number,
-): FrozenPrefix {
+): Generator<void, FrozenPrefix> {
   const read = new Set(prefix.flatMap(readNames));
   const graph = dropUnreadInitializers({
     ...base.graph,
@@ -255,14 +265,15 @@ function frozenPrefix(
     output: kept.map(({ name }) => ({ name })),
     valueInfo: [],
   });
+  const model = yield* inPrecision({ ...base, graph, opsetImport: withContrib(base) }, precision);
   return {
-    model: { ...base, graph, opsetImport: withContrib(base) },
+    model,
     nodes: prefix.length,
     kept,
     bytesPerExample,
     share,
     rows,
-    packedBytes: packedBytes(graph),
+    packedBytes: packedBytes(model.graph!),
   };
 }
 
@@ -291,10 +302,4 @@ function productsOf(nodes: readonly NodeProto[], types: ReadonlyMap<string, Valu
 
 function port(name: string, { type, dims }: Pick<Tensor, 'type' | 'dims'>): ValueInfoProto {
   return valueInfo(name, type, dims);
-}
-
-function withContrib({ opsetImport = [] }: ModelProto): NonNullable<ModelProto['opsetImport']> {
-  return opsetImport.some(({ domain }) => domain === CONTRIB)
-    ? opsetImport
-    : [...opsetImport, { domain: CONTRIB, version: 1 }];
 }

@@ -4,23 +4,23 @@ import { FeedCheck } from '../../adapter/serving/feedCheck.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { sessionModel } from '../../graph/file/onnxFile.ts';
 import type { ModelProto } from '../../graph/proto.ts';
-import { declaredType } from '../../ops/inferGraph.ts';
 import type { ProviderReport, Session } from '../../runtime/session.ts';
-import { type Feeds, float32, type Tensor } from '../../runtime/tensor.ts';
+import type { Feeds } from '../../runtime/tensor.ts';
 import { requireCollated } from '../graph/collated.ts';
 import { MaskDrawer } from '../dropout.ts';
 import { requireExpected } from '../graph/expected.ts';
 import { GradientMean } from './gradientMean.ts';
 import { KeptGraphs } from './keptGraphs.ts';
 import type { LossAndGradients } from './gradientMean.ts';
-import { cut, type Piece, pieceRows, rowsOf } from './microBatch.ts';
+import { cut, type Piece, rowsOf } from './microBatch.ts';
+import { prepareStep, stepFeeds } from './prepareStep.ts';
 import type { ParameterSet } from '../parameters.ts';
 import { PrefixCache } from '../prefix/prefixCache.ts';
 import type { PrefixOptions, PrefixReport } from '../prefix/prefixOptions.ts';
 import { RowFile } from '../prefix/rowFile.ts';
 import { rowInputsOf } from '../../ops/rows/rowInputs.ts';
 import { MemoryRows, type RowStore } from '../prefix/rowStore.ts';
-import { type FrozenPrefix, prepareTraining, type TrainingGraph } from '../graph/trainingGraph.ts';
+import type { FrozenPrefix, TrainingGraph } from '../graph/trainingGraph.ts';
 import { inTurns } from '../../graph/turns.ts';
 import { multiply } from '../turns.ts';
 import type { GradientStepRequest, MemoryPlan } from './stepRequest.ts';
@@ -139,12 +139,7 @@ export class GradientStep {
   }
 
   #feeds({ graph }: Compiled, inputs: Feeds, targets: Feeds, lossScale: number): Feeds {
-    const feeds: Record<string, Tensor> = { ...inputs };
-    for (const [name, tensor] of Object.entries(targets)) feeds[graph.targetNames[name]!] = tensor;
-    for (const { input, fed } of this.#parameters!.fed()) feeds[input.name] = fed;
-    if (graph.lossScale !== undefined) feeds[graph.lossScale] = float32([lossScale], []);
-    for (const [name, mask] of this.masks.next(graph.masks)) feeds[name] = mask;
-    return feeds;
+    return stepFeeds(graph, this.#parameters!, this.masks, { inputs, targets }, lossScale);
   }
 
   async #run(
@@ -194,7 +189,7 @@ export class GradientStep {
 
   async #compile(inputs: Feeds, targets: Feeds, examples?: readonly number[]): Promise<Compiled> {
     requireCollated(this.#check, inputs, targets, this.#request.name);
-    const { base, plan } = this.#request;
+    const { base } = this.#request;
     const room = this.#roomFor(base, inputs, examples);
     const shapes = [inputs, targets]
       .map((feeds) =>
@@ -208,20 +203,8 @@ export class GradientStep {
     if (kept) return kept;
     // Before the next is built: what does not fit beside one like the last goes first.
     await this.#graphs.makeRoom(this.#graphs.last?.bytes);
-    const { loss, runtime, session: options, name, lossWeight } = this.#request;
-    const { lossScale = false, memory = 'auto' } = this.#request;
-    const choose = this.#request.pieceRows ?? pieceRows;
-    const prefix = room ? { prefix: room } : {};
-    let prepared = await inTurns(prepareTraining({ base, plan, loss, inputs, targets, lossScale, memory, ...prefix }));
-    const total = rowsOf(inputs, targets);
-    let rows: number | undefined;
-    const best = total === undefined ? 0 : choose(total, prepared.forwardBytes, prepared.products);
-    if (lossWeight && total !== undefined && best < total && takesAnyBatch(base, inputs)) {
-      rows = best;
-      const [piece] = cut(inputs, targets, rows, total) as [Piece];
-      const pieces = total / rows;
-      prepared = await inTurns(prepareTraining({ base, plan, loss, ...piece, pieces, lossScale, memory, ...prefix }));
-    }
+    const { runtime, session: options, name } = this.#request;
+    const { prepared, rows, total } = await prepareStep(this.#request, inputs, targets, room);
     const graph = await inTurns(prepared.build());
     const { forwardBytes, weightBytes } = graph;
     const bytes = forwardBytes + weightBytes;
@@ -302,10 +285,4 @@ async function withPrefix({ session, prefix }: Compiled, inputs: Feeds, examples
   const read = new Set(session.inputNames);
   const still = Object.entries(inputs).filter(([name]) => read.has(name));
   return { ...Object.fromEntries(still), ...(await prefix!.values(inputs, examples)) };
-}
-
-/** Whether a model leaves the number of rows open; one that was exported for a fixed batch takes no part of it. */
-function takesAnyBatch({ graph }: ModelProto, inputs: Feeds): boolean {
-  const fed = (graph?.input ?? []).filter(({ name = '' }) => inputs[name]);
-  return fed.every((info) => typeof declaredType(info).shape?.[0] !== 'number');
 }

@@ -7,7 +7,15 @@ import { allNodes } from '../../graph/walk.ts';
 import { attributeOf } from '../../ops/schema.ts';
 
 /** Operators whose second operand is packed where it is a weight. */
-const products = new Set(['MatMul', 'Gemm', 'FusedMatMul', 'MatMulInteger', 'DynamicQuantizeMatMul', 'MatMulNBits']);
+const products = new Set([
+  'MatMul',
+  'Gemm',
+  'FusedMatMul',
+  'MatMulInteger',
+  'MatMulIntegerToFloat',
+  'DynamicQuantizeMatMul',
+  'MatMulNBits',
+]);
 
 /**
  * Bytes of the packed copies: one of each weight for each way in which products read it. Forward and backward products read it

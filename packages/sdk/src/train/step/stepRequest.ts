@@ -2,6 +2,7 @@
 
 import type { ModelProto } from '../../graph/proto.ts';
 import type { AdapterInput, AdapterPlan } from '../../lora/tunings/moduleTuning.ts';
+import type { BasePrecision } from '../../ops/precision/precision.ts';
 import type { Runtime, SessionOptions } from '../../runtime/session.ts';
 import type { Feeds } from '../../runtime/tensor.ts';
 import type { DrawMask } from '../dropout.ts';
@@ -19,6 +20,8 @@ export interface GradientStepRequest {
   readonly plan: AdapterPlan;
   /** The loss, as a graph fragment. */
   readonly loss: LossFragment;
+  /** In what the base computes; float32 by default. */
+  readonly precision?: BasePrecision | undefined;
   /** Where graphs run. */
   readonly runtime: Runtime;
   /** How they are loaded. */

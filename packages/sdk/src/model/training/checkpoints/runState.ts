@@ -3,6 +3,8 @@
 import { z } from 'zod';
 import { OnnxLoraError } from '../../../errors.ts';
 import type { Metrics } from '../../../plugin/dataset.ts';
+import { precisionSchema } from '../../../adapter/storage/adapterNotes.ts';
+import type { BasePrecision } from '../../../ops/precision/precision.ts';
 import type { SamplerState } from '../../../train/sampling/sampler.ts';
 import { BadLosses, type BadLossState } from '../badLoss.ts';
 import { Objective, type ObjectiveState } from '../objective.ts';
@@ -23,6 +25,8 @@ export interface RunState {
   /** The last measurement, and the best: NaN is null. */
   readonly measured?: { readonly step: number; readonly metrics: SavedMetrics } | undefined;
   readonly bestMetrics?: SavedMetrics | undefined;
+  /** In what the base computes, where that is not float32. */
+  readonly precision?: BasePrecision | undefined;
   /** The trainer's own, which it checks itself. */
   readonly trainer: unknown;
 }
@@ -111,6 +115,7 @@ const schema = z.object({
   }),
   measured: z.optional(z.object({ step: count, metrics })),
   bestMetrics: z.optional(metrics),
+  precision: z.optional(precisionSchema),
   trainer: z.unknown(),
 });
 

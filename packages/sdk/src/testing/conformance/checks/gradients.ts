@@ -3,7 +3,8 @@
 import { float32, type Tensor } from '../../../runtime/tensor.ts';
 import { ParameterSet } from '../../../train/parameters.ts';
 import { released } from '../../lent.ts';
-import { type Check, type CheckContext, judge, notApplicable } from '../check.ts';
+import type { MeasuredPrecision } from '../../../train/step/measurePrecision.ts';
+import { type Check, type CheckContext, failed, judge, notApplicable, type Outcome, passed } from '../check.ts';
 import type { ConformanceCase } from '../case.ts';
 import { compareGradients, compareTensors, largestMagnitude, short } from '../compare.ts';
 import { toleranceOf } from '../outputs.ts';
@@ -20,7 +21,8 @@ export const gradients: Check = {
       .map(([name, tensor]) => [name.slice(PREFIX.length), tensor] as const);
     if (expected.length === 0) return notApplicable('the case expects no lora.grad.<tensor>');
     const scale = Math.max(...expected.map(([, tensor]) => largestMagnitude(tensor)));
-    const { loss, actual } = await gradientsOf(subject, context);
+    const { loss, actual, measured } = await gradientsOf(subject, context);
+    if (context.precision) return alike(expected, actual, measured, Number(loss.data[0]), subject);
     const surplus = [...actual].filter(
       ([name, tensor]) => !subject.expected.has(PREFIX + name) && largestMagnitude(tensor) !== 0,
     );
@@ -44,9 +46,9 @@ export const gradients: Check = {
 /** The loss as the training graph computes it, and gradients under PEFT's names and in PEFT's layout. */
 async function gradientsOf(
   subject: ConformanceCase,
-  { runtime }: CheckContext,
-): Promise<{ loss: Tensor; actual: Map<string, Tensor> }> {
-  const { trainer } = await trainerFor(subject, runtime);
+  { runtime, precision }: CheckContext,
+): Promise<{ loss: Tensor; actual: Map<string, Tensor>; measured?: MeasuredPrecision }> {
+  const { trainer, measured } = await trainerFor(subject, runtime, undefined, undefined, false, precision);
   return released(trainer, async () => {
     const { loss, gradients: found } = await trainer.lossAndGradients(subject.feeds, subject.targets);
     // A parameter's own way back to PEFT's layout is its gradient's, too.
@@ -54,6 +56,56 @@ async function gradientsOf(
       const value = found.get(parameter.input.name);
       return value ? [{ ...parameter, value }] : [];
     });
-    return { loss: float32([loss], []), actual: new ParameterSet(asParameters).tensors() };
+    return {
+      loss: float32([loss], []),
+      actual: new ParameterSet(asParameters).tensors(),
+      ...(measured && { measured }),
+    };
   });
+}
+
+const LEAST_COSINE = 0.995;
+const MOST_OF_LOSS = 0.02;
+
+/** In integers, gradients point where they should, and the loss is about what it should be. */
+function alike(
+  expected: readonly (readonly [name: string, tensor: Tensor])[],
+  actual: ReadonlyMap<string, Tensor>,
+  measured: MeasuredPrecision | undefined,
+  loss: number,
+  subject: ConformanceCase,
+): Outcome {
+  const { products = [], precision } = measured ?? {};
+  if (products.length === 0) return notApplicable('the model has no products that are large enough');
+  const cosines = expected.flatMap(([name, tensor]): [string, number][] =>
+    largestMagnitude(tensor) === 0 ? [] : [[name, cosine(tensor, actual.get(name))]],
+  );
+  const wanted = Number(subject.expected.get('lora.loss')?.data[0] ?? loss);
+  const off = Math.abs(loss / wanted - 1);
+  const problems = cosines
+    .filter(([, each]) => !(each >= LEAST_COSINE))
+    .sort(([, a], [, b]) => a - b)
+    .map(
+      ([name, each]) =>
+        `the gradient of ${name} has cosine ${each.toFixed(4)}, which should be ${LEAST_COSINE} at least`,
+    );
+  if (!(off <= MOST_OF_LOSS)) problems.push(`the loss is ${loss}, and should be ${wanted}`);
+  if (problems.length > 0) return failed(problems);
+  const least = Math.min(...cosines.map(([, each]) => each));
+  const exact = precision?.inFloat32?.length ?? 0;
+  return passed(
+    `least cosine ${least.toFixed(4)}, loss off by ${(100 * off).toFixed(2)}%, ${products.length - exact} of ${products.length} products`,
+  );
+}
+
+function cosine(a: Tensor, b: Tensor | undefined): number {
+  if (!b) return NaN;
+  let [dot, ofA, ofB] = [0, 0, 0];
+  for (let i = 0; i < a.data.length; i++) {
+    const [x, y] = [Number(a.data[i]), Number(b.data[i])];
+    dot += x * y;
+    ofA += x * x;
+    ofB += y * y;
+  }
+  return dot / Math.sqrt(ofA * ofB);
 }

@@ -1,0 +1,63 @@
+/** @file Products of a graph that can be computed in integers: those with a matrix of the file. */
+
+import { dataTypeName } from '../../graph/dataType.ts';
+import type { GraphProto, NodeProto, TensorProto } from '../../graph/proto.ts';
+import { type GraphIndex, indexGraph, intsAttribute } from '../../graph/walk.ts';
+import { sizeOf } from '../../runtime/tensor.ts';
+import { CONTRIB, isStandard } from '../domains.ts';
+import { attributeOf } from '../schema.ts';
+
+/** Numbers of a weight; with smaller ones, a product takes less time than the rounding of what it multiplies. */
+export const SMALLEST: number = 32_768;
+
+/** `x · weight + addend`, the weight with its axes exchanged or not. */
+export interface FrozenProduct {
+  /** Name of what is multiplied. */
+  readonly x: string;
+  readonly weight: TensorProto;
+  readonly isTransposed: boolean;
+  /** Name of what is added, of any shape that broadcasts. */
+  readonly addend: string | undefined;
+}
+
+/**
+ * The products by their nodes, in the order of the graph.
+ *
+ * @param smallest numbers of a weight at least
+ */
+export function frozenProducts(graph: GraphProto, smallest: number = SMALLEST): ReadonlyMap<NodeProto, FrozenProduct> {
+  const index = indexGraph(graph);
+  const found = new Map<NodeProto, FrozenProduct>();
+  for (const node of graph.node ?? []) {
+    const product = frozenProduct(node, index);
+    if (product && sizeOf(product.weight.dims!) >= smallest) found.set(node, product);
+  }
+  return found;
+}
+
+function frozenProduct(node: NodeProto, index: GraphIndex): FrozenProduct | undefined {
+  const { opType, domain, input: [x = '', factor = '', addend] = [] } = node;
+  const isFused = opType === 'FusedMatMul' && domain === CONTRIB;
+  const isGemm = opType === 'Gemm' && isStandard(domain);
+  const isMatMul = opType === 'MatMul' && isStandard(domain);
+  if (!isFused && !isGemm && !isMatMul) return undefined;
+  if (!isMatMul && (attributeOf(node, 'transA') !== 0 || attributeOf(node, 'alpha') !== 1)) return undefined;
+  if (isGemm && addend && attributeOf(node, 'beta') !== 1) return undefined;
+  if (isFused && (attributeOf(node, 'transBatchA') !== 0 || attributeOf(node, 'transBatchB') !== 0)) return undefined;
+  const matrix = matrixOf(factor, index);
+  if (!matrix || index.constants.has(x)) return undefined;
+  const isTransposed = !isMatMul && attributeOf(node, 'transB') === 1;
+  return { x, weight: matrix.weight, isTransposed: matrix.isTransposed !== isTransposed, addend: addend || undefined };
+}
+
+/** A float32 matrix of the file, itself or behind a Transpose. */
+function matrixOf(
+  name: string,
+  { constants, producer }: GraphIndex,
+): Pick<FrozenProduct, 'weight' | 'isTransposed'> | undefined {
+  const node = producer.get(name);
+  const isTransposed = node?.opType === 'Transpose' && intsAttribute(node, 'perm')?.join() !== '0,1';
+  const weight = constants.get(isTransposed ? node.input![0]! : name);
+  if (weight?.dims?.length !== 2 || dataTypeName(weight.dataType) !== 'float32') return undefined;
+  return { weight, isTransposed };
+}

@@ -1,0 +1,65 @@
+/** @file What comes before a step runs: its graph, for as many rows as are computed at once, and what that is fed. */
+
+import { inTurns } from '../../graph/turns.ts';
+import type { ModelProto } from '../../graph/proto.ts';
+import { declaredType } from '../../ops/inferGraph.ts';
+import { type Feeds, float32, type Tensor } from '../../runtime/tensor.ts';
+import type { MaskDrawer } from '../dropout.ts';
+import { type PreparedTraining, prepareTraining, type TrainingGraph } from '../graph/trainingGraph.ts';
+import type { ParameterSet } from '../parameters.ts';
+import type { PrefixRoom } from '../prefix/split.ts';
+import { cut, type Piece, pieceRows, rowsOf } from './microBatch.ts';
+import type { GradientStepRequest } from './stepRequest.ts';
+
+/** The forward half of a step's graph. */
+export interface PreparedStep {
+  readonly prepared: PreparedTraining;
+  /** Rows that one run takes; undefined where a batch is computed at once. */
+  readonly rows: number | undefined;
+  /** Rows of the batch, where its feeds agree. */
+  readonly total: number | undefined;
+  /** What of the batch the graph is built for. */
+  readonly piece: Piece;
+}
+
+/** Prepares the graph for a batch, or for a piece of it. */
+export async function prepareStep(
+  request: GradientStepRequest,
+  inputs: Feeds,
+  targets: Feeds,
+  room?: PrefixRoom,
+): Promise<PreparedStep> {
+  const { base, plan, loss, lossWeight, precision, lossScale = false, memory = 'auto' } = request;
+  const { pieceRows: choose = pieceRows } = request;
+  const parts = { base, plan, loss, lossScale, memory, ...(room && { prefix: room }), ...(precision && { precision }) };
+  const whole = { inputs, targets };
+  const prepared = await inTurns(prepareTraining({ ...parts, ...whole }));
+  const total = rowsOf(inputs, targets);
+  const rows = total === undefined ? 0 : choose(total, prepared.forwardBytes, prepared.products);
+  if (!lossWeight || total === undefined || rows >= total || !takesAnyBatch(base, inputs))
+    return { prepared, rows: undefined, total, piece: whole };
+  const [piece] = cut(inputs, targets, rows, total) as [Piece];
+  return { prepared: await inTurns(prepareTraining({ ...parts, ...piece, pieces: total / rows })), rows, total, piece };
+}
+
+/** Whether a model leaves the number of rows open; one that was exported for a fixed batch takes no part of it. */
+function takesAnyBatch({ graph }: ModelProto, inputs: Feeds): boolean {
+  const fed = (graph?.input ?? []).filter(({ name = '' }) => inputs[name]);
+  return fed.every((info) => typeof declaredType(info).shape?.[0] !== 'number');
+}
+
+/** What one run of a step's graph is fed. */
+export function stepFeeds(
+  graph: TrainingGraph,
+  parameters: ParameterSet,
+  masks: MaskDrawer,
+  { inputs, targets }: Piece,
+  lossScale: number,
+): Feeds {
+  const feeds: Record<string, Tensor> = { ...inputs };
+  for (const [name, tensor] of Object.entries(targets)) feeds[graph.targetNames[name]!] = tensor;
+  for (const { input, fed } of parameters.fed()) feeds[input.name] = fed;
+  if (graph.lossScale !== undefined) feeds[graph.lossScale] = float32([lossScale], []);
+  for (const [name, mask] of masks.next(graph.masks)) feeds[name] = mask;
+  return feeds;
+}
