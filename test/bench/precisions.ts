@@ -7,11 +7,12 @@ import { evaluate, openModel, type PrecisionName, train, type TrainOptions } fro
 import { readSequenceData, scienceFamilies, sequenceRegression } from '@onnx-lora/science';
 import { imageClassification, promptableSegmentation, readImageData, visionFamilies } from '@onnx-lora/vision';
 import { existsSync } from 'node:fs';
-import { appendFile, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { appendFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { digitsOfExamples, type Digits, vit } from './accuracy.ts';
+import { resultsIn } from './windows.ts';
 import { promptableModel, promptableSettings, promptableTargets, stamps } from './promptable.ts';
 
 /** What one training reached on data that it did not see. */
@@ -128,7 +129,7 @@ export async function comparePrecisions(
     for (const each of casesIn(folder).filter(({ name }) => only.test(name))) {
       for (const seed of seeds) {
         for (const precision of precisions) {
-          const known = await resultsIn(file);
+          const known = await resultsIn<PrecisionResult>(file);
           if (known.some((one) => one.name === each.name && one.seed === seed && one.precision === precision)) continue;
           const found = { name: each.name, precision, seed, ...(await resultOf(each, precision, seed)) };
           await appendFile(file, `${JSON.stringify(found)}\n`);
@@ -138,7 +139,7 @@ export async function comparePrecisions(
         }
       }
     }
-    for (const line of precisionLines(await resultsIn(file), precisions)) print(line);
+    for (const line of precisionLines(await resultsIn<PrecisionResult>(file), precisions)) print(line);
   } finally {
     await rm(folder, { recursive: true });
   }
@@ -159,12 +160,6 @@ async function resultOf(
   const { user, system } = process.cpuUsage(before);
   const { metrics } = await evaluate(model, { task, adapter, threads: 1 });
   return { value: points * (metrics as Readonly<Record<string, number>>)[metric]!, cpu: (user + system) / 1e6 };
-}
-
-async function resultsIn(file: string): Promise<PrecisionResult[]> {
-  if (!existsSync(file)) return [];
-  const lines = (await readFile(file, 'utf8')).split('\n').filter(Boolean);
-  return lines.map((line) => JSON.parse(line) as PrecisionResult);
 }
 
 /** The 97.5th percentile of Student's t by degrees of freedom, from 1. */

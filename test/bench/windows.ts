@@ -166,10 +166,11 @@ function clipResult(clip: string, reference: string, hypothesis: string): ClipRe
 
 const sumOf = ({ substitutions, deletions, insertions }: EditCounts): number => substitutions + deletions + insertions;
 
-async function resultsIn(file: string): Promise<WindowResult[]> {
+/** What a file has of results, one a line; none where there is no file. */
+export async function resultsIn<Result = WindowResult>(file: string): Promise<Result[]> {
   if (!existsSync(file)) return [];
   const lines = (await readFile(file, 'utf8')).split('\n').filter(Boolean);
-  return lines.map((line) => JSON.parse(line) as WindowResult);
+  return lines.map((line) => JSON.parse(line) as Result);
 }
 
 /**

@@ -20,7 +20,7 @@ import { withOpenHeads } from './head/forAdapter.ts';
 import { type ModelChanges, ModelGraph, type ModelGraphParts } from './modelGraph.ts';
 import { type FixedInputs, fixInputs, requireOneFile } from './opening/fixedInputs.ts';
 import { AdapterPlaces } from './placing.ts';
-import { otherPrecision, servingPrecision } from './servingPrecision.ts';
+import { otherPrecision, servingPrecision } from './precision.ts';
 import { type ReservedModules, reservedSlots } from './planning/reservedSlots.ts';
 
 /** The model that a file is a part of. */

@@ -41,7 +41,7 @@ import { checked, evaluationSteps, groupsOf, metricOf, optimizerOf } from './tra
 import { trainDefaults, type TrainOptions } from './training/options/options.ts';
 import { memoryFailure } from './training/outOfMemory.ts';
 import { Run, throwIfAborted } from './training/run.ts';
-import { runPrecision } from './training/runPrecision.ts';
+import { runPrecision } from './precision.ts';
 import type { TrainingRun } from './training/trainingRun.ts';
 import { parseRunState } from './training/checkpoints/runState.ts';
 import { digestOfOrder, meanBatchSize, samplingOrder } from './training/options/sampling.ts';

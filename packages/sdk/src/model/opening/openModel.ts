@@ -2,15 +2,10 @@
 
 import { existsSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { didYouMean, OnnxLoraError, systemFailure } from '../../errors.ts';
+import { OnnxLoraError, systemFailure } from '../../errors.ts';
 import { settle } from '../../files/swapFolder.ts';
 import { openOnnx } from '../../graph/file/onnxFile.ts';
-import {
-  type BasePrecision,
-  type PrecisionChoice,
-  precisionNames,
-  requirePrecision,
-} from '../../ops/precision/precision.ts';
+import { type PrecisionChoice, requirePrecision } from '../../ops/precision/precision.ts';
 import { defined } from '../../plugin/data/defined.ts';
 import type { Plugin } from '../../plugin/registry/definePlugin.ts';
 import type { FamilyFiles, ModelFamily } from '../../plugin/families/family.ts';
@@ -26,7 +21,7 @@ import { Model, type ModelParts, type PartOf } from '../model.ts';
 import { ownConfig, readModelConfig } from './readModelConfig.ts';
 import { withProviders } from '../../plugin/registry/withProviders.ts';
 import { notFound } from '../../files/notFound.ts';
-import { measureWeightBits } from './weightBits.ts';
+import { precisionHere } from '../precision.ts';
 
 /** Options of {@link openModel}. */
 export interface OpenOptions extends LoadAdapterOptions {
@@ -102,24 +97,6 @@ async function inPrecision(model: Model, asked: PrecisionChoice): Promise<Model>
   if (!precision) return model;
   requirePrecision(model.onnx.model, precision, model.name);
   return model.derived({ precision });
-}
-
-/**
- * What a precision is on this machine; undefined for float32.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` for a name that there is not
- */
-export async function precisionHere(asked: PrecisionChoice, runtime: Runtime): Promise<BasePrecision | undefined> {
-  const { name, weightBits, ...given } =
-    typeof asked === 'string' ? ({ name: asked } as Exclude<PrecisionChoice, string>) : asked;
-  if (!precisionNames.includes(name)) {
-    throw new OnnxLoraError(
-      'CONFIG_INVALID',
-      `There is no precision "${name}".${didYouMean(name, precisionNames)} There are ${precisionNames.join(', ')}.`,
-    );
-  }
-  if (asked === 'float32') return undefined;
-  return { ...given, name, weightBits: weightBits ?? (await measureWeightBits(runtime)) };
 }
 
 async function openAsItIs(source: string | readonly string[], given: OpenOptions): Promise<Model> {

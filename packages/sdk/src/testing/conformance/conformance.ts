@@ -1,7 +1,8 @@
 /** @file Holds case folders against the SDK, check by check. */
 
 import { OnnxLoraError } from '../../errors.ts';
-import { type OpenOptions, precisionHere } from '../../model/opening/openModel.ts';
+import type { OpenOptions } from '../../model/opening/openModel.ts';
+import { precisionHere } from '../../model/precision.ts';
 import type { PrecisionName } from '../../ops/precision/precision.ts';
 import { catalogueOf } from '../../plugin/registry/loadPlugins.ts';
 import { OrtRuntime } from '../../runtime/ort.ts';

@@ -4,19 +4,19 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { golden, mlp } from '../../../fixtures/inits/mlp.ts';
-import { outputOf, taskOf } from '../../../fixtures/memorise.ts';
-import type { Adapter } from '../../adapter/adapter.ts';
-import { writeOnnx } from '../../graph/file/onnxFile.ts';
-import { tensorProto } from '../../graph/tensorData.ts';
-import type { BasePrecision } from '../../ops/precision/precision.ts';
-import { float32, type Tensor } from '../../runtime/tensor.ts';
-import { meanSquaredError } from '../../train/losses/index.ts';
-import { merge } from '../merging/merge.ts';
-import type { Model } from '../model.ts';
-import { openModel } from '../opening/openModel.ts';
-import { train } from '../train.ts';
-import type { TrainOptions } from './options/options.ts';
+import { golden, mlp } from '../../fixtures/inits/mlp.ts';
+import { outputOf, taskOf } from '../../fixtures/memorise.ts';
+import type { Adapter } from '../adapter/adapter.ts';
+import { writeOnnx } from '../graph/file/onnxFile.ts';
+import { tensorProto } from '../graph/tensorData.ts';
+import type { BasePrecision } from '../ops/precision/precision.ts';
+import { float32, type Tensor } from '../runtime/tensor.ts';
+import { meanSquaredError } from '../train/losses/index.ts';
+import { merge } from './merging/merge.ts';
+import type { Model } from './model.ts';
+import { openModel } from './opening/openModel.ts';
+import { train } from './train.ts';
+import type { TrainOptions } from './training/options/options.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-precision-'));
 afterAll(() => {
@@ -175,7 +175,7 @@ describe('an adapter of a base in integers', () => {
   it('keeps its note in its file', async () => {
     const { adapter } = await trained(await openModel(file, { precision: int8 }), { steps: 1 });
     await adapter.save(path.join(folder, 'adapter'));
-    const { loadAdapter } = await import('../loadAdapter.ts');
+    const { loadAdapter } = await import('./loadAdapter.ts');
     expect((await loadAdapter(path.join(folder, 'adapter'))).notes.precision).toEqual(adapter.notes.precision);
   });
 });

@@ -1,0 +1,96 @@
+/** @file In what the frozen base of a model computes: on this machine, in a session with its adapters, and in a run on its data. */
+
+import type { Adapter } from '../adapter/adapter.ts';
+import { didYouMean, OnnxLoraError } from '../errors.ts';
+import { type BasePrecision, type PrecisionChoice, precisionNames } from '../ops/precision/precision.ts';
+import type { Runtime } from '../runtime/session.ts';
+import type { Feeds } from '../runtime/tensor.ts';
+import { type MeasuredProduct, measurePrecision } from '../train/step/measurePrecision.ts';
+import type { GradientStepRequest } from '../train/step/stepRequest.ts';
+import { measureWeightBits } from './opening/weightBits.ts';
+
+/**
+ * What a precision is on this machine; undefined for float32.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for a name that there is not
+ */
+export async function precisionHere(asked: PrecisionChoice, runtime: Runtime): Promise<BasePrecision | undefined> {
+  const { name, weightBits, ...given } =
+    typeof asked === 'string' ? ({ name: asked } as Exclude<PrecisionChoice, string>) : asked;
+  if (!precisionNames.includes(name)) {
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `There is no precision "${name}".${didYouMean(name, precisionNames)} There are ${precisionNames.join(', ')}.`,
+    );
+  }
+  if (asked === 'float32') return undefined;
+  return { ...given, name, weightBits: weightBits ?? (await measureWeightBits(runtime)) };
+}
+
+/** The model's precision, without the products that these adapters were trained without. */
+export function servingPrecision(
+  precision: BasePrecision | undefined,
+  adapters: readonly Adapter[],
+): BasePrecision | undefined {
+  const exact = adapters.flatMap(({ notes }) => notes.precision?.inFloat32 ?? []);
+  return precision && { ...precision, inFloat32: [...new Set([...(precision.inFloat32 ?? []), ...exact])] };
+}
+
+/** What is told of adapters that were trained on the same weights in another precision; undefined where there is nothing to tell. */
+export function otherPrecision(
+  precision: BasePrecision | undefined,
+  adapters: Readonly<Record<string, Adapter>>,
+): string | undefined {
+  const own = answersIn(precision);
+  const others = Object.entries(adapters).filter(([, { notes }]) => answersIn(notes.precision) !== own);
+  if (others.length === 0) return undefined;
+  const [[name, { notes }]] = others as [[string, Adapter]];
+  const more = others.length > 1 ? ` and ${others.length - 1} more` : '';
+  const theirs = answersIn(notes.precision);
+  return `"${name}"${more} learned on a base in ${theirs}, and the model computes in ${own}: answers differ a little. Open the model with precision "${theirs}" to have them as they were measured.`;
+}
+
+/** Gradients in integers leave answers as they are. */
+function answersIn(precision: BasePrecision | undefined): 'float32' | 'int8' {
+  return precision?.name === 'int8' ? 'int8' : 'float32';
+}
+
+/** How a run's base computes, and what there is to say of it. */
+export interface RunPrecision {
+  readonly precision?: BasePrecision | undefined;
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Measures the products on the run's first batch.
+ *
+ * @param asked as the model was opened
+ * @param before of the run that this one goes on with
+ * @throws OnnxLoraError as `Trainer.compile`
+ */
+export async function runPrecision(
+  request: GradientStepRequest,
+  { asked, before }: { readonly asked: BasePrecision | undefined; readonly before: BasePrecision | undefined },
+  inputs: Feeds,
+  targets: Feeds,
+): Promise<RunPrecision> {
+  if (!asked || before || asked.inFloat32) return { precision: before ?? asked, warnings: [] };
+  const { precision, products } = await measurePrecision({ ...request, precision: asked }, inputs, targets);
+  const exact = new Set(precision.inFloat32);
+  const kept = products.filter(({ name }) => exact.has(name));
+  return { precision, warnings: kept.length === 0 ? [] : [keptInFloat32(precision, kept, products.length)] };
+}
+
+const SHOWN = 8;
+
+function keptInFloat32({ name }: BasePrecision, kept: readonly MeasuredProduct[], of: number): string {
+  const shown = kept
+    .toSorted((a, b) => b.error - a.error)
+    .slice(0, SHOWN)
+    .map(
+      (each) =>
+        `${each.module} ${each.name.startsWith('backward') ? '(gradient) ' : ''}${(100 * each.error).toFixed(0)}%`,
+    );
+  const more = kept.length > SHOWN ? ` and ${kept.length - SHOWN} more` : '';
+  return `Of ${of} products in precision "${name}", ${kept.length} stay in float32, since rounding changes them too much on the first batch: ${shown.join(', ')}${more}.`;
+}
