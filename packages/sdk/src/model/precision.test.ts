@@ -26,7 +26,7 @@ afterAll(() => {
 const { model: graph, output } = mlp((layer) => golden(`base.${layer}.weight`));
 const file = path.join(folder, 'mlp.onnx');
 writeOnnx(file, graph);
-const int8: BasePrecision = { name: 'int8', weightBits: 7, smallest: 1 };
+const int8: BasePrecision = { name: 'int8', saturates: true, smallest: 1 };
 const inputs = { x: golden('base.calibration.x') };
 const targets = { target: golden('target') };
 const task = taskOf(64, inputs, targets, (g, outputs, wanted) =>

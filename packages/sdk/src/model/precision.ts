@@ -7,7 +7,7 @@ import type { Runtime } from '../runtime/session.ts';
 import type { Feeds } from '../runtime/tensor.ts';
 import { type MeasuredProduct, measurePrecision } from '../train/step/measurePrecision.ts';
 import type { GradientStepRequest } from '../train/step/stepRequest.ts';
-import { measureWeightBits } from './opening/weightBits.ts';
+import { measureSaturation } from './opening/saturation.ts';
 
 /**
  * What a precision is on this machine; undefined for float32.
@@ -15,7 +15,7 @@ import { measureWeightBits } from './opening/weightBits.ts';
  * @throws OnnxLoraError `CONFIG_INVALID` for a name that there is not
  */
 export async function precisionHere(asked: PrecisionChoice, runtime: Runtime): Promise<BasePrecision | undefined> {
-  const { name, weightBits, ...given } =
+  const { name, saturates, ...given } =
     typeof asked === 'string' ? ({ name: asked } as Exclude<PrecisionChoice, string>) : asked;
   if (!precisionNames.includes(name)) {
     throw new OnnxLoraError(
@@ -24,7 +24,7 @@ export async function precisionHere(asked: PrecisionChoice, runtime: Runtime): P
     );
   }
   if (asked === 'float32') return undefined;
-  return { ...given, name, weightBits: weightBits ?? (await measureWeightBits(runtime)) };
+  return { ...given, name, saturates: saturates ?? (await measureSaturation(runtime)) };
 }
 
 /** The model's precision, without the products that these adapters were trained without. */

@@ -81,7 +81,7 @@ export const inputSizesSchema: z.ZodType<InputSizes> = z.record(
 /** What a file says of a precision: no model has more products. */
 export const precisionSchema: z.ZodType<BasePrecision> = z.strictObject({
   name: z.enum(['int8', 'int8-backward']),
-  weightBits: z.union([z.literal(7), z.literal(8)]),
+  saturates: z.boolean(),
   smallest: z.int().min(1).max(1e12).optional(),
   inFloat32: z.array(z.string().min(1)).max(1e5).optional(),
 });

@@ -57,8 +57,8 @@ export interface OpenOptions extends LoadAdapterOptions {
   readonly files?: FamilyFiles;
   /**
    * In what the model computes, in training, evaluation and sessions: `float32` by default. `int8` computes products with weights
-   * in integers of eight bits, forward and backward, on the CPU; nothing in the file changes. Weights have 7 bits on processors
-   * whose products of integers saturate, unless `weightBits` says otherwise.
+   * in integers of eight bits, forward and backward, on the CPU; nothing in the file changes. Weights are rounded a little
+   * more on processors whose products of integers saturate; `saturates` says which, where it is not to be measured.
    *
    * @example
    * const model = await openModel('models/vit', { precision: 'int8' });

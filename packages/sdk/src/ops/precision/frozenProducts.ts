@@ -16,6 +16,8 @@ export interface FrozenProduct {
   readonly x: string;
   readonly weight: TensorProto;
   readonly isTransposed: boolean;
+  /** Whether x is known to have two axes. */
+  readonly isFlat: boolean;
   /** Name of what is added, of any shape that broadcasts. */
   readonly addend: string | undefined;
 }
@@ -47,7 +49,13 @@ function frozenProduct(node: NodeProto, index: GraphIndex): FrozenProduct | unde
   const matrix = matrixOf(factor, index);
   if (!matrix || index.constants.has(x)) return undefined;
   const isTransposed = !isMatMul && attributeOf(node, 'transB') === 1;
-  return { x, weight: matrix.weight, isTransposed: matrix.isTransposed !== isTransposed, addend: addend || undefined };
+  return {
+    x,
+    weight: matrix.weight,
+    isTransposed: matrix.isTransposed !== isTransposed,
+    isFlat: isGemm,
+    addend: addend || undefined,
+  };
 }
 
 /** A float32 matrix of the file, itself or behind a Transpose. */

@@ -1,4 +1,4 @@
-/** @file Products in integers give what their formula gives, computed here number by number; on any processor, with weights of 7 bits. */
+/** @file Products in integers give what their formula gives, computed here number by number; on any processor, with weights that do not saturate. */
 
 import { describe, expect, it } from 'vitest';
 import { modelFrom, runOnce } from '../../../../../test/support/graphs.ts';
@@ -24,14 +24,16 @@ const values = Float32Array.from(
 );
 const x = float32(values, [ROWS, IN]);
 
-/** x · w with w `[in, out]`: each column of w in steps of its largest magnitude ÷ 63, each row of x in steps of its own ÷ 127. */
+/** x · w with w `[in, out]`: each column of w in steps of its largest sum of two neighbours ÷ 127, each row of x in steps of its largest magnitude ÷ 127. */
 function expected(of: ArrayLike<number>, w: (i: number, j: number) => number): number[] {
   const rows = Array.from({ length: ROWS }, (_, row) => Array.from({ length: IN }, (__, i) => of[row * IN + i]!));
   const largest = rows.map((row) => Math.max(1e-30, ...row.map(Math.abs)));
   const rounded = rows.map((row, r) => row.map((value) => Math.round((127 * value) / largest[r]!)));
   return rounded.flatMap((row, r) =>
     Array.from({ length: OUT }, (_, j) => {
-      const scale = Math.max(...row.map((__, i) => Math.abs(w(i, j)))) / 63;
+      const pairs = row.flatMap((__, i) => (i % 2 === 0 ? [[w(i, j), w(i + 1, j)] as const] : []));
+      const sums = pairs.map(([a, b]) => (a * b > 0 ? Math.abs(a + b) : Math.max(Math.abs(a), Math.abs(b))));
+      const scale = Math.max(...sums) / 127;
       const sum = row.reduce((total, value, i) => total + value * Math.round(w(i, j) / scale), 0);
       return (sum * scale * largest[r]!) / 127;
     }),
@@ -44,7 +46,7 @@ async function computed(
   const g = new GraphBuilder({ opset: 17, infer: inferNode, prefix: '' });
   const input: Value = { name: 'x', type: 'float32', shape: ['rows', IN] };
   const y = emit(g, input);
-  const precision = { name: 'int8', weightBits: 7, smallest: 1 } as const;
+  const precision = { name: 'int8', saturates: true, smallest: 1 } as const;
   const model = atOnce(inPrecision(modelFrom(g, [input], [y]), precision));
   const { [y.name]: found } = await runOnce(model, { x });
   return [model.graph!.node!.map(({ opType }) => opType!), Array.from(found!.data, Number)];

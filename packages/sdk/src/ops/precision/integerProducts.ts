@@ -7,44 +7,48 @@
 
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
 import type { GraphProto, NodeProto } from '../../graph/proto.ts';
+import type { Tensor } from '../../runtime/tensor.ts';
 import { CONTRIB } from '../domains.ts';
 import { inferNode } from '../infer.ts';
 import { dropUnreadInitializers, reachable } from '../rewrites/simplify.ts';
 import type { FrozenProduct } from './frozenProducts.ts';
-import { integerWeight, type WeightBits } from './integerWeight.ts';
+import { integerWeight } from './integerWeight.ts';
 
 /** Emits products in integers. */
 export class IntegerProducts {
   readonly g: GraphBuilder;
-  readonly #bits: WeightBits;
+  readonly #saturates: boolean;
   readonly #weights = new Map<string, readonly [values: Value, scales: Value]>();
   /** Several products read one value, such as queries, keys and values; it is rounded once. */
   readonly #rounded = new Map<string, Rounded>();
 
-  /** @param opset of the graph that they are put into */
-  constructor(opset: number, bits: WeightBits) {
+  /**
+   * @param opset of the graph that they are put into
+   * @param saturates whether products of two neighbours are added in 16 bits
+   */
+  constructor(opset: number, saturates: boolean) {
     this.g = new GraphBuilder({ opset, infer: inferNode, prefix: 'int8/' });
-    this.#bits = bits;
+    this.#saturates = saturates;
   }
 
   /** The product without what is added to it. */
   emit(product: FrozenProduct): Value {
-    const { x } = product;
-    const { integers, rows } = this.#rounded.get(x) ?? rounded(this.g, { name: x, type: 'float32' });
-    this.#rounded.set(x, { integers, rows });
+    const { g } = this;
+    const { x, weight, isTransposed, isFlat } = product;
+    const [inside, columns] = isTransposed ? weight.dims!.toReversed() : weight.dims!;
+    const { integers, rows, leading } = this.#rounded.get(x) ?? rounded(g, { name: x, type: 'float32' }, inside!);
+    this.#rounded.set(x, { integers, rows, leading });
     const [values, scales] = this.#weight(product);
-    const [scale, zeroPoint] = scaleOf(this.g);
-    return this.g.Mul(
-      this.g.emit('MatMulIntegerToFloat', [integers, values, scale, scales, zeroPoint], {}, CONTRIB),
-      rows,
-    );
+    const inSteps = [integers, values, g.scalar(1), scales, g.constant(ZERO)];
+    const y = g.Mul(g.emit('MatMulIntegerToFloat', inSteps, {}, CONTRIB), rows);
+    return isFlat ? y : g.Reshape(y, g.Concat([leading, g.ints([columns!])], 0));
   }
 
   #weight({ weight, isTransposed }: FrozenProduct): readonly [values: Value, scales: Value] {
     const name = `int8/weights/${weight.name}${isTransposed ? '/transposed' : ''}`;
     const known = this.#weights.get(name);
     if (known) return known;
-    const { values, scales } = integerWeight(weight, name, isTransposed, this.#bits);
+    const { values, scales } = integerWeight(weight, name, isTransposed, this.#saturates);
     this.g.initializers.push(values, scales);
     const found = [
       { name, type: 'int8', shape: values.dims },
@@ -85,23 +89,33 @@ export function* withIntegerProducts(
   });
 }
 
-/** What stands for `(integers − ZERO) ÷ STEPS · rows`. */
+/** What stands for `(integers − ZERO) · rows`, with all axes but the last in one. */
 interface Rounded {
+  /** uint8 `[rows, in]`. */
   readonly integers: Value;
-  /** The largest magnitude of each row. */
+  /** What a step of each row is, `[rows, 1]`. */
   readonly rows: Value;
+  /** All axes but the last: int64 `[rank - 1]`. */
+  readonly leading: Value;
 }
 
 const STEPS = 127;
-const ZERO = 128;
+const ZERO: Tensor = { type: 'uint8', dims: [], data: Uint8Array.of(128) };
+/** The first opset whose QuantizeLinear has a scale for each row. */
+const SCALED_ROWS = 13;
 
-/** x with each row divided by its largest magnitude, as integers of eight bits. What a row becomes depends on no other. */
-function rounded(g: GraphBuilder, x: Value): Rounded {
+/** Each row of x `[…, inside]` in steps of its largest magnitude, as integers of eight bits. What a row becomes depends on no other. */
+function rounded(g: GraphBuilder, x: Value, inside: number): Rounded {
+  const flat = g.Reshape(x, [-1, inside]);
+  const leading = g.Slice(g.Shape(x), [0], [-1], [0]);
+  const largest = g.Max(g.ReduceMax(flat, [-1], false), g.Neg(g.ReduceMin(flat, [-1], false)));
   // Not exactly zero, so that rows of zeros stay zeros.
-  const rows = g.Max(g.ReduceMax(g.Abs(x), [-1], true), g.scalar(1e-30));
-  return { integers: g.emit('QuantizeLinear', [g.Div(x, rows), ...scaleOf(g)]), rows };
-}
-
-function scaleOf(g: GraphBuilder): [scale: Value, zeroPoint: Value] {
-  return [g.scalar(1 / STEPS), g.constant({ type: 'uint8', dims: [], data: Uint8Array.of(ZERO) })];
+  const steps = g.Mul(g.Max(largest, g.scalar(1e-30)), g.scalar(1 / STEPS));
+  const rows = g.Unsqueeze(steps, [1]);
+  const zero = g.constant(ZERO);
+  const integers =
+    g.opset < SCALED_ROWS
+      ? g.emit('QuantizeLinear', [g.Div(flat, rows), g.scalar(1), zero])
+      : g.emit('QuantizeLinear', [flat, steps, g.Expand(zero, g.Shape(steps))], { axis: 0 });
+  return { integers, rows, leading };
 }

@@ -5,9 +5,6 @@ import type { TensorProto } from '../../graph/proto.ts';
 import { readFloats, tensorProto } from '../../graph/tensorData.ts';
 import { float32 } from '../../runtime/tensor.ts';
 
-/** Bits of a weight: 7 on processors whose products of eight bits saturate. */
-export type WeightBits = 7 | 8;
-
 /** A matrix `[in, out]` that stands for `values · scales`. */
 export interface IntegerWeight {
   /** int8 `[in, out]`; computed when it is written. */
@@ -16,21 +13,25 @@ export interface IntegerWeight {
   readonly scales: TensorProto;
 }
 
+/** What 127 stands for; with it, two rounded neighbours of one sign are at most 128 together. */
+const STEPS = 127;
+
 /**
- * Rounds a float32 matrix to the nearest of `2^bits − 1` steps that are symmetric around zero and as small as the largest
- * number of each column allows.
+ * Rounds a float32 matrix to the nearest of 255 steps that are symmetric around zero and as small as the largest number of each
+ * column allows. Where sums saturate, as small as the largest sum of two neighbours along `in` allows: 255 times 128 is what 16
+ * bits hold. That is about seven and a half bits, and nothing is cut off.
  *
  * @param isTransposed whether the matrix is meant with its axes exchanged; then each of its rows has a scale
+ * @param saturates whether products of two neighbours are added in 16 bits
  */
 export function integerWeight(
   weight: TensorProto,
   name: string,
   isTransposed: boolean,
-  bits: WeightBits,
+  saturates: boolean,
 ): IntegerWeight {
   const [rows, columns] = weight.dims as [number, number];
-  const highest = 2 ** (bits - 1) - 1;
-  const scales = largest(readFloats(weight), columns, isTransposed).map((most) => most / highest || 1);
+  const scales = largest(readFloats(weight), columns, isTransposed, saturates).map((most) => most / STEPS || 1);
   const compute = (): Uint8Array => {
     const floats = readFloats(weight);
     const values = new Int8Array(floats.length);
@@ -49,12 +50,19 @@ export function integerWeight(
   };
 }
 
-/** The largest magnitude in each column, or in each row. */
-function largest(floats: Float32Array, columns: number, ofRows: boolean): Float32Array {
-  const most = new Float32Array(ofRows ? floats.length / columns : columns);
-  for (let row = 0, at = 0; at < floats.length; row++) {
-    for (let column = 0; column < columns; column++, at++) {
-      const value = Math.abs(floats[at]!);
+/** The largest magnitude in each column, or in each row; of pairs, that of two neighbours of one sign is their sum. */
+function largest(floats: Float32Array, columns: number, ofRows: boolean, ofPairs: boolean): Float32Array {
+  const rows = floats.length / columns;
+  const most = new Float32Array(ofRows ? rows : columns);
+  const [step, other] = ofRows ? [1, 2] : [2, 1];
+  for (let row = 0; row < rows; row += step) {
+    for (let column = 0; column < columns; column += other) {
+      const at = row * columns + column;
+      const first = floats[at]!;
+      const hasNext = ofRows ? column + 1 < columns : row + 1 < rows;
+      const second = hasNext ? floats[ofRows ? at + 1 : at + columns]! : 0;
+      const value =
+        ofPairs && first > 0 === second > 0 ? Math.abs(first + second) : Math.max(Math.abs(first), Math.abs(second));
       const i = ofRows ? row : column;
       if (value > most[i]!) most[i] = value;
     }

@@ -23,15 +23,15 @@ export const precisionNames: readonly PrecisionName[] = ['float32', 'int8', 'int
 export interface BasePrecision {
   /** What it is called. */
   readonly name: Exclude<PrecisionName, 'float32'>;
-  /** Bits of a weight: 7 where products of eight bits saturate. */
-  readonly weightBits: 7 | 8;
+  /** Whether products of two neighbours are added in 16 bits, as x86 processors without VNNI do; then weights are rounded to fit. */
+  readonly saturates: boolean;
   /** Numbers that a weight must have; 32,768 by default, since smaller products gain nothing. */
   readonly smallest?: number | undefined;
   /** Products that stay in float32, by their weights: `forward head.weight`, `backward head.weight` for those of gradients. */
   readonly inFloat32?: readonly string[] | undefined;
 }
 
-/** A precision as a user asks for it; bits are measured where they are not said. */
+/** A precision as a user asks for it; what is not said of the processor is measured. */
 export type PrecisionChoice = PrecisionName | (Partial<BasePrecision> & Pick<BasePrecision, 'name'>);
 
 /** Whether a node is one of those that gradients add. */
@@ -94,7 +94,7 @@ export function* inPrecision(
   isBackward: IsBackward = () => false,
 ): Generator<void, ModelProto> {
   if (!precision) return model;
-  const integers = new IntegerProducts(opsetOf(model), precision.weightBits);
+  const integers = new IntegerProducts(opsetOf(model), precision.saturates);
   const products = chosenProducts(model, precision, isBackward);
   const graph = yield* withIntegerProducts(model.graph ?? {}, integers, products);
   return { ...model, graph, opsetImport: withContrib(model) };
@@ -129,7 +129,7 @@ export function* withProductErrors(
   precision: BasePrecision,
   isBackward: IsBackward = () => false,
 ): Generator<void, { readonly model: ModelProto; readonly errors: readonly ProductError[] }> {
-  const integers = new IntegerProducts(opsetOf(model), precision.weightBits);
+  const integers = new IntegerProducts(opsetOf(model), precision.saturates);
   const { g } = integers;
   const errors: ProductError[] = [];
   for (const [node, product] of chosenProducts(model, precision, isBackward)) {
