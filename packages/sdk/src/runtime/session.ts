@@ -100,8 +100,6 @@ export interface SessionSource {
   readonly bytes: Uint8Array;
   /** Folder that the external-data locations inside `bytes` are relative to. */
   readonly folder?: string;
-  /** A file of weights that were computed for this graph alone; the session deletes it when it is released. */
-  readonly scratch?: string;
   /** For error messages: the file the user named. */
   readonly name: string;
 }

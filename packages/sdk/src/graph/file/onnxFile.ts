@@ -268,11 +268,10 @@ function inline(tensor: TensorProto): TensorProto {
 
 /**
  * The model as a runtime takes it: a few kilobytes of graph whose weights are ranges of the user's own files.
- * ONNX Runtime maps them into memory, so nothing is copied. Large weights that are computed are in a file of their own, which
- * the session deletes.
+ * ONNX Runtime maps them into memory, so nothing is copied. Large weights that are computed are in a scratch file.
  */
-export function sessionModel(given: ModelProto): { bytes: Uint8Array; folder?: string; scratch?: string } {
-  const { model, file: scratch } = scratchWeights(given);
+export function sessionModel(given: ModelProto): { bytes: Uint8Array; folder?: string } {
+  const model = scratchWeights(given);
   const files = new Set<string>();
   for (const tensor of graphsOf(model).flatMap(tensorsOf)) {
     const raw = rawBytes(tensor);
@@ -293,7 +292,7 @@ export function sessionModel(given: ModelProto): { bytes: Uint8Array; folder?: s
     bytes.set(chunk, at);
     at += chunk.length;
   }
-  return { bytes, ...(folder !== undefined && { folder }), ...(scratch !== undefined && { scratch }) };
+  return { bytes, ...(folder !== undefined && { folder }) };
 }
 
 function commonFolder(folders: readonly string[]): string | undefined {

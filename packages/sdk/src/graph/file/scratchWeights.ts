@@ -1,24 +1,36 @@
-/** @file Weights that are computed for one graph: in a file while a session maps it, instead of several times in memory. */
+/** @file Weights that are computed for sessions: once, into a file that they map, instead of several times in memory. */
 
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { dropScratchFile, newScratchFile } from '../../files/scratchFile.ts';
-import { byteLength, type FileSlice, isInFile, readBytes } from '../bytes.ts';
+import { byteLength, type ComputedBytes, type FileSlice, isInFile, readBytes } from '../bytes.ts';
 import type { ModelProto } from '../proto.ts';
 import { rawBytes } from '../tensorData.ts';
 import { withTensors } from '../tensors.ts';
 
-/** Bytes from which on a weight is worth a file. */
-const LARGE = 1 << 20;
+/** Bytes from which on a weight is worth its place in a file. */
+const LARGE = 1 << 16;
 /** Weights begin at multiples of it, as the pages that are mapped do. */
 const PAGE = 4096;
 
+const written = new WeakMap<ComputedBytes, FileSlice>();
+/** Weights of a file that may be asked for again. */
+const uses = new Map<string, number>();
+const collected = new FinalizationRegistry<string>((file) => {
+  const left = uses.get(file)! - 1;
+  uses.set(file, left);
+  if (left > 0) return;
+  uses.delete(file);
+  dropScratchFile(file);
+});
+
 /**
- * The model with its large computed weights in a scratch file, and that file; without one where there are none. To be dropped
- * when no session reads it any more.
+ * The model with its large computed weights in a scratch file. Sessions of graphs that share weights share what was computed;
+ * the file goes when no graph refers to them any more, and with the process at the latest.
  *
  * @throws NodeJS.ErrnoException where the folder cannot be written to, or is full
  */
-export function scratchWeights(model: ModelProto): { readonly model: ModelProto; readonly file?: string } {
+export function scratchWeights(model: ModelProto): ModelProto {
+  const added = new Map<ComputedBytes, FileSlice>();
   let file: string | undefined;
   let descriptor: number | undefined;
   let end = 0;
@@ -26,16 +38,25 @@ export function scratchWeights(model: ModelProto): { readonly model: ModelProto;
     const moved = withTensors(model, (tensor) => {
       const raw = rawBytes(tensor);
       if (!raw || raw instanceof Uint8Array || isInFile(raw) || byteLength(raw) < LARGE) return tensor;
-      file ??= newScratchFile('onnx-lora-weights');
-      descriptor ??= openSync(file, 'wx', 0o600);
-      const slice: FileSlice = { path: file, offset: end, length: byteLength(raw) };
-      const bytes = readBytes(raw);
-      for (let done = 0; done < bytes.length;)
-        done += writeSync(descriptor, bytes, done, bytes.length - done, end + done);
-      end = Math.ceil((end + bytes.length) / PAGE) * PAGE;
+      let slice = written.get(raw) ?? added.get(raw);
+      if (!slice) {
+        file ??= newScratchFile('onnx-lora-weights');
+        descriptor ??= openSync(file, 'wx', 0o600);
+        slice = { path: file, offset: end, length: byteLength(raw) };
+        const bytes = readBytes(raw);
+        for (let done = 0; done < bytes.length;)
+          done += writeSync(descriptor, bytes, done, bytes.length - done, end + done);
+        end = Math.ceil((end + bytes.length) / PAGE) * PAGE;
+        added.set(raw, slice);
+      }
       return { ...tensor, rawData: slice };
     });
-    return file === undefined ? { model } : { model: moved, file };
+    if (file !== undefined) uses.set(file, added.size);
+    for (const [raw, slice] of added) {
+      written.set(raw, slice);
+      collected.register(raw, slice.path);
+    }
+    return moved;
   } catch (error) {
     if (file !== undefined) dropScratchFile(file);
     throw error;

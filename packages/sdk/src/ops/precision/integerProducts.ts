@@ -6,7 +6,7 @@
  */
 
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
-import type { GraphProto, NodeProto } from '../../graph/proto.ts';
+import type { GraphProto, NodeProto, TensorProto } from '../../graph/proto.ts';
 import type { Tensor } from '../../runtime/tensor.ts';
 import { CONTRIB } from '../domains.ts';
 import { inferNode } from '../infer.ts';
@@ -18,7 +18,7 @@ import { integerWeight } from './integerWeight.ts';
 export class IntegerProducts {
   readonly g: GraphBuilder;
   readonly #saturates: boolean;
-  readonly #weights = new Map<string, readonly [values: Value, scales: Value]>();
+  readonly #weights = new Set<TensorProto>();
   /** Several products read one value, such as queries, keys and values; it is rounded once. */
   readonly #rounded = new Map<string, Rounded>();
 
@@ -45,17 +45,13 @@ export class IntegerProducts {
   }
 
   #weight({ weight, isTransposed }: FrozenProduct): readonly [values: Value, scales: Value] {
-    const name = `int8/weights/${weight.name}${isTransposed ? '/transposed' : ''}`;
-    const known = this.#weights.get(name);
-    if (known) return known;
-    const { values, scales } = integerWeight(weight, name, isTransposed, this.#saturates);
-    this.g.initializers.push(values, scales);
-    const found = [
-      { name, type: 'int8', shape: values.dims },
+    const { values, scales } = integerWeight(weight, isTransposed, this.#saturates);
+    if (!this.#weights.has(values)) this.g.initializers.push(values, scales);
+    this.#weights.add(values);
+    return [
+      { name: values.name!, type: 'int8', shape: values.dims },
       { name: scales.name!, type: 'float32', shape: scales.dims },
-    ] as const satisfies readonly Value[];
-    this.#weights.set(name, found);
-    return found;
+    ];
   }
 }
 

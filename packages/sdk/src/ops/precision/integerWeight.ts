@@ -19,35 +19,61 @@ const STEPS = 127;
 /**
  * Rounds a float32 matrix to the nearest of 255 steps that are symmetric around zero and as small as the largest number of each
  * column allows. Where sums saturate, as small as the largest sum of two neighbours along `in` allows: 255 times 128 is what 16
- * bits hold. That is about seven and a half bits, and nothing is cut off.
+ * bits hold. That is about seven and a half bits, and nothing is cut off. A tensor is rounded once, for all graphs that have it.
  *
  * @param isTransposed whether the matrix is meant with its axes exchanged; then each of its rows has a scale
  * @param saturates whether products of two neighbours are added in 16 bits
  */
-export function integerWeight(
-  weight: TensorProto,
-  name: string,
-  isTransposed: boolean,
-  saturates: boolean,
-): IntegerWeight {
+export function integerWeight(weight: TensorProto, isTransposed: boolean, saturates: boolean): IntegerWeight {
+  const of = known.get(weight) ?? new Map<string, IntegerWeight>();
+  known.set(weight, of);
+  const way = `${isTransposed} ${saturates}`;
+  const found = of.get(way) ?? roundedWeight(weight, isTransposed, saturates);
+  of.set(way, found);
+  return found;
+}
+
+const known = new WeakMap<TensorProto, Map<string, IntegerWeight>>();
+
+function roundedWeight(weight: TensorProto, isTransposed: boolean, saturates: boolean): IntegerWeight {
+  const name = `int8/weights/${weight.name}${isTransposed ? '/transposed' : ''}`;
   const [rows, columns] = weight.dims as [number, number];
   const scales = largest(readFloats(weight), columns, isTransposed, saturates).map((most) => most / STEPS || 1);
+  const inverses = scales.map((scale) => 1 / scale);
   const compute = (): Uint8Array => {
     const floats = readFloats(weight);
-    const values = new Int8Array(floats.length);
-    for (let row = 0, at = 0; row < rows; row++) {
-      for (let column = 0; column < columns; column++, at++) {
-        if (isTransposed) values[column * rows + row] = Math.round(floats[at]! / scales[row]!);
-        else values[at] = Math.round(floats[at]! / scales[column]!);
-      }
-    }
-    return new Uint8Array(values.buffer);
+    return new Uint8Array((isTransposed ? transposed(floats, rows, inverses) : straight(floats, inverses)).buffer);
   };
   const dims = isTransposed ? [columns, rows] : [rows, columns];
   return {
     values: { name, dims, dataType: dataTypeNumber('int8'), rawData: { length: rows * columns, compute } },
     scales: tensorProto(`${name}/scales`, float32(scales, [scales.length])),
   };
+}
+
+function straight(floats: Float32Array, inverses: Float32Array): Int8Array {
+  const values = new Int8Array(floats.length);
+  const columns = inverses.length;
+  for (let at = 0; at < floats.length;) {
+    for (let column = 0; column < columns; column++, at++) values[at] = Math.round(floats[at]! * inverses[column]!);
+  }
+  return values;
+}
+
+/** Rows that are written side by side, so that what they write shares cache lines. */
+const BLOCK = 64;
+
+function transposed(floats: Float32Array, rows: number, inverses: Float32Array): Int8Array {
+  const values = new Int8Array(floats.length);
+  const columns = floats.length / rows;
+  for (let first = 0; first < rows; first += BLOCK) {
+    const end = Math.min(rows, first + BLOCK);
+    for (let column = 0; column < columns; column++) {
+      for (let row = first; row < end; row++)
+        values[column * rows + row] = Math.round(floats[row * columns + column]! * inverses[row]!);
+    }
+  }
+  return values;
 }
 
 /** The largest magnitude in each column, or in each row; of pairs, that of two neighbours of one sign is their sum. */

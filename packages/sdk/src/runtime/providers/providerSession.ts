@@ -4,7 +4,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { OnnxLoraError } from '../../errors.ts';
-import { dropScratchFile } from '../../files/scratchFile.ts';
 import type { Engine, LoadedGraph, NativeOptions } from '../engine.ts';
 import type { BoundFeeds } from '../boundFeeds.ts';
 import { nativeOptions } from '../nativeOptions.ts';
@@ -30,16 +29,11 @@ import type { Feeds, Tensor } from '../tensor.ts';
  */
 export async function openSession(engine: Engine, source: SessionSource, options: SessionOptions): Promise<Session> {
   const request: Request = { engine, source, options };
-  try {
-    const here = availability(engine.built);
-    const chosen = providersToTry(options.provider ?? 'auto', here);
-    const others = (options.fallback ?? []).flatMap((provider) => providersToTry(provider, here));
-    const tries = [...new Set([...chosen, ...others])];
-    return new ProviderSession(request, await loadFirst(request, options.strict ? tries.slice(0, 1) : tries));
-  } catch (error) {
-    if (source.scratch !== undefined) dropScratchFile(source.scratch);
-    throw error;
-  }
+  const here = availability(engine.built);
+  const chosen = providersToTry(options.provider ?? 'auto', here);
+  const others = (options.fallback ?? []).flatMap((provider) => providersToTry(provider, here));
+  const tries = [...new Set([...chosen, ...others])];
+  return new ProviderSession(request, await loadFirst(request, options.strict ? tries.slice(0, 1) : tries));
 }
 
 interface Request {
@@ -159,14 +153,8 @@ class ProviderSession implements Session {
   #released: Promise<void> | undefined;
 
   release(): Promise<void> {
-    this.#released ??= this.#queue.close().then(() => this.#release());
+    this.#released ??= this.#queue.close().then(() => this.#loaded.graph.release());
     return this.#released;
-  }
-
-  async #release(): Promise<void> {
-    await this.#loaded.graph.release();
-    const { scratch } = this.#request.source;
-    if (scratch !== undefined) dropScratchFile(scratch);
   }
 
   #enqueue<T>(inputs: RunInputs, { signal }: RunOptions, work: (inputs: RunInputs) => Promise<T>): Promise<T> {
