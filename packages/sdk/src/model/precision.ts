@@ -5,7 +5,7 @@ import { didYouMean, OnnxLoraError } from '../errors.ts';
 import { type BasePrecision, type PrecisionChoice, precisionNames } from '../ops/precision/precision.ts';
 import type { Runtime } from '../runtime/session.ts';
 import type { Feeds } from '../runtime/tensor.ts';
-import { type MeasuredProduct, measurePrecision } from '../train/step/measurePrecision.ts';
+import { type MeasuredPrecision, measurePrecision } from '../train/step/measurePrecision.ts';
 import type { GradientStepRequest } from '../train/step/stepRequest.ts';
 import { measureSaturation } from './opening/saturation.ts';
 
@@ -75,22 +75,32 @@ export async function runPrecision(
   targets: Feeds,
 ): Promise<RunPrecision> {
   if (!asked || before || asked.inFloat32) return { precision: before ?? asked, warnings: [] };
-  const { precision, products } = await measurePrecision({ ...request, precision: asked }, inputs, targets);
-  const exact = new Set(precision.inFloat32);
-  const kept = products.filter(({ name }) => exact.has(name));
-  return { precision, warnings: kept.length === 0 ? [] : [keptInFloat32(precision, kept, products.length)] };
+  const measured = await measurePrecision({ ...request, precision: asked }, inputs, targets);
+  return { precision: measured.precision, warnings: keptInFloat32(measured) };
 }
 
 const SHOWN = 8;
 
-function keptInFloat32({ name }: BasePrecision, kept: readonly MeasuredProduct[], of: number): string {
-  const shown = kept
+function keptInFloat32({ precision, products, forGradients, cosine }: MeasuredPrecision): readonly string[] {
+  const exact = new Set(precision.inFloat32);
+  const others = new Set(forGradients);
+  const kept = products.filter(({ name }) => exact.has(name));
+  if (kept.length === 0) return [];
+  const tooFar = kept.filter(({ name }) => !others.has(name));
+  const shown = tooFar
     .toSorted((a, b) => b.error - a.error)
     .slice(0, SHOWN)
     .map(
       (each) =>
         `${each.module} ${each.name.startsWith('backward') ? '(gradient) ' : ''}${(100 * each.error).toFixed(0)}%`,
     );
-  const more = kept.length > SHOWN ? ` and ${kept.length - SHOWN} more` : '';
-  return `Of ${of} products in precision "${name}", ${kept.length} stay in float32, since rounding changes them too much on the first batch: ${shown.join(', ')}${more}.`;
+  const more = tooFar.length > SHOWN ? ` and ${tooFar.length - SHOWN} more` : '';
+  const rest = kept.length - tooFar.length;
+  const sentences = [
+    `Of ${products.length} products in precision "${precision.name}", ${kept.length} stay in float32.`,
+    tooFar.length > 0 && `Rounding changes ${tooFar.length} too much on the first batch: ${shown.join(', ')}${more}.`,
+    rest > 0 && `${rest} are needed for the loss to be within 2% of that in float32, and for every gradient to have a cosine of 0.995 with it (now ${cosine.toFixed(4)}).`,
+    kept.length === products.length && 'So it changes nothing for this model: leave it out.',
+  ]; // prettier-ignore
+  return [sentences.filter((each) => each !== false).join(' ')];
 }

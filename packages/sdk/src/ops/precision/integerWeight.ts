@@ -55,11 +55,13 @@ function straight(floats: Float32Array, inverses: Float32Array): Int8Array {
   const values = new Int8Array(floats.length);
   const columns = inverses.length;
   for (let at = 0; at < floats.length;) {
-    for (let column = 0; column < columns; column++, at++) values[at] = Math.round(floats[at]! * inverses[column]!);
+    for (let column = 0; column < columns; column++, at++) values[at] = floats[at]! * inverses[column]! + ROUND - ROUND;
   }
   return values;
 }
 
+/** Added to a small number, it leaves no place for what is behind the point: several times as fast as `Math.round`. */
+const ROUND = 1.5 * 2 ** 52;
 /** Rows that are written side by side, so that what they write shares cache lines. */
 const BLOCK = 64;
 
@@ -69,8 +71,8 @@ function transposed(floats: Float32Array, rows: number, inverses: Float32Array):
   for (let first = 0; first < rows; first += BLOCK) {
     const end = Math.min(rows, first + BLOCK);
     for (let column = 0; column < columns; column++) {
-      for (let row = first; row < end; row++)
-        values[column * rows + row] = Math.round(floats[row * columns + column]! * inverses[row]!);
+      for (let row = first, at = column * rows + first; row < end; row++, at++)
+        values[at] = floats[row * columns + column]! * inverses[row]! + ROUND - ROUND;
     }
   }
   return values;
@@ -80,17 +82,26 @@ function transposed(floats: Float32Array, rows: number, inverses: Float32Array):
 function largest(floats: Float32Array, columns: number, ofRows: boolean, ofPairs: boolean): Float32Array {
   const rows = floats.length / columns;
   const most = new Float32Array(ofRows ? rows : columns);
-  const [step, other] = ofRows ? [1, 2] : [2, 1];
-  for (let row = 0; row < rows; row += step) {
-    for (let column = 0; column < columns; column += other) {
-      const at = row * columns + column;
-      const first = floats[at]!;
-      const hasNext = ofRows ? column + 1 < columns : row + 1 < rows;
-      const second = hasNext ? floats[ofRows ? at + 1 : at + columns]! : 0;
-      const value =
-        ofPairs && first > 0 === second > 0 ? Math.abs(first + second) : Math.max(Math.abs(first), Math.abs(second));
-      const i = ofRows ? row : column;
-      if (value > most[i]!) most[i] = value;
+  const share = ofPairs ? 1 : 0;
+  if (ofRows) {
+    for (let row = 0, at = 0; row < rows; row++) {
+      let before = 0;
+      let found = 0;
+      for (let column = 0; column < columns; column++, at++) {
+        const value = floats[at]!;
+        found = Math.max(found, Math.abs(value), share * (column & 1) * Math.abs(value + before));
+        before = value;
+      }
+      most[row] = found;
+    }
+    return most;
+  }
+  for (let row = 0, at = 0; row < rows; row++) {
+    const ofPair = share * (row & 1);
+    for (let column = 0; column < columns; column++, at++) {
+      const value = floats[at]!;
+      const before = ofPair === 0 ? 0 : floats[at - columns]!;
+      most[column] = Math.max(most[column]!, Math.abs(value), ofPair * Math.abs(value + before));
     }
   }
   return most;

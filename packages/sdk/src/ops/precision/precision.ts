@@ -1,12 +1,10 @@
 /** @file The numbers in which a frozen base computes: what a user calls them, and the graph that does. */
 
 import { OnnxLoraError } from '../../errors.ts';
-import type { Value } from '../../graph/builder.ts';
 import type { ModelProto, NodeProto } from '../../graph/proto.ts';
 import type { SessionOptions } from '../../runtime/session.ts';
 import { withContrib } from '../domains.ts';
 import { opsetOf } from '../inferGraph.ts';
-import { dropUnreadInitializers, reachable } from '../rewrites/simplify.ts';
 import { type FrozenProduct, frozenProducts, SMALLEST } from './frozenProducts.ts';
 import { IntegerProducts, withIntegerProducts } from './integerProducts.ts';
 
@@ -38,7 +36,7 @@ export type PrecisionChoice = PrecisionName | (Partial<BasePrecision> & Pick<Bas
 export type IsBackward = (node: NodeProto) => boolean;
 
 /** What a product is called: by its weight, and whether it is `dy · Wᵀ`. */
-function productName({ weight }: FrozenProduct, isBackward: boolean): string {
+export function productName({ weight }: FrozenProduct, isBackward: boolean): string {
   return `${isBackward ? 'backward' : 'forward'} ${weight.name}`;
 }
 
@@ -100,7 +98,8 @@ export function* inPrecision(
   return { ...model, graph, opsetImport: withContrib(model) };
 }
 
-function chosenProducts(
+/** The products of a graph that a precision computes in integers, by their nodes. */
+export function chosenProducts(
   { graph = {} }: ModelProto,
   { name, smallest, inFloat32 }: BasePrecision,
   isBackward: IsBackward,
@@ -111,42 +110,4 @@ function chosenProducts(
     return (isBack || name === 'int8') && !exact.has(productName(product, isBack));
   };
   return new Map([...frozenProducts(graph, smallest)].filter((each) => isChosen(...each)));
-}
-
-/** How far a product is off in a precision. */
-export interface ProductError {
-  /** As `inFloat32` of the precision calls it. */
-  readonly name: string;
-  /** Name of its weight. */
-  readonly weight: string;
-  /** Name of the output that is the error: the Euclidean norm of the difference in parts of that of the product, `[]`. */
-  readonly output: string;
-}
-
-/** The model with the errors of its products for outputs, in place of its own; may be interrupted after each. */
-export function* withProductErrors(
-  model: ModelProto,
-  precision: BasePrecision,
-  isBackward: IsBackward = () => false,
-): Generator<void, { readonly model: ModelProto; readonly errors: readonly ProductError[] }> {
-  const integers = new IntegerProducts(opsetOf(model), precision.saturates);
-  const { g } = integers;
-  const errors: ProductError[] = [];
-  for (const [node, product] of chosenProducts(model, precision, isBackward)) {
-    const [x, weight] = node.input!;
-    g.nodes.push({ ...node, name: `${node.name}/alone`, input: [x!, weight!], output: [`${node.output![0]}/alone`] });
-    const exact: Value = { name: `${node.output![0]}/alone`, type: 'float32' };
-    const norm = (value: Value): Value => g.emit('ReduceL2', [value], { keepdims: 0 });
-    const { name: output } = g.Div(norm(g.Sub(integers.emit(product), exact)), norm(exact));
-    errors.push({ name: productName(product, isBackward(node)), weight: product.weight.name!, output });
-    yield;
-  }
-  const outputs = errors.map(({ output }) => output);
-  const graph = dropUnreadInitializers({
-    ...model.graph,
-    node: reachable([...(model.graph?.node ?? []), ...g.nodes], outputs),
-    initializer: [...(model.graph?.initializer ?? []), ...g.initializers],
-    output: outputs.map((name) => ({ name })),
-  });
-  return { model: { ...model, graph, opsetImport: withContrib(model) }, errors };
 }

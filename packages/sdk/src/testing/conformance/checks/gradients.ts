@@ -3,7 +3,7 @@
 import { float32, type Tensor } from '../../../runtime/tensor.ts';
 import { ParameterSet } from '../../../train/parameters.ts';
 import { released } from '../../lent.ts';
-import type { MeasuredPrecision } from '../../../train/step/measurePrecision.ts';
+import { gradientCosines, type MeasuredPrecision } from '../../../train/step/measurePrecision.ts';
 import { type Check, type CheckContext, failed, judge, notApplicable, type Outcome, passed } from '../check.ts';
 import type { ConformanceCase } from '../case.ts';
 import { compareGradients, compareTensors, largestMagnitude, short } from '../compare.ts';
@@ -77,9 +77,7 @@ function alike(
 ): Outcome {
   const { products = [], precision } = measured ?? {};
   if (products.length === 0) return notApplicable('the model has no products that are large enough');
-  const cosines = expected.flatMap(([name, tensor]): [string, number][] =>
-    largestMagnitude(tensor) === 0 ? [] : [[name, cosine(tensor, actual.get(name))]],
-  );
+  const cosines = [...gradientCosines(new Map(expected), actual)];
   const wanted = Number(subject.expected.get('lora.loss')?.data[0] ?? loss);
   const off = Math.abs(loss / wanted - 1);
   const problems = cosines
@@ -96,16 +94,4 @@ function alike(
   return passed(
     `least cosine ${least.toFixed(4)}, loss off by ${(100 * off).toFixed(2)}%, ${products.length - exact} of ${products.length} products`,
   );
-}
-
-function cosine(a: Tensor, b: Tensor | undefined): number {
-  if (!b) return NaN;
-  let [dot, ofA, ofB] = [0, 0, 0];
-  for (let i = 0; i < a.data.length; i++) {
-    const [x, y] = [Number(a.data[i]), Number(b.data[i])];
-    dot += x * y;
-    ofA += x * x;
-    ofB += y * y;
-  }
-  return dot / Math.sqrt(ofA * ofB);
 }

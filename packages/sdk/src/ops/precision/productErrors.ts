@@ -1,0 +1,124 @@
+/** @file How far products are off in a precision: what they multiply is sampled from a run in float32, then a few are computed both ways at a time. */
+
+import { GraphBuilder, type Value } from '../../graph/builder.ts';
+import type { ModelProto, NodeProto } from '../../graph/proto.ts';
+import { indexGraph } from '../../graph/walk.ts';
+import { valueInfo } from '../../lora/valueInfo.ts';
+import { sizeOf } from '../../runtime/tensor.ts';
+import { withContrib } from '../domains.ts';
+import { inferNode } from '../infer.ts';
+import { opsetOf } from '../inferGraph.ts';
+import { dropUnreadInitializers } from '../rewrites/simplify.ts';
+import type { FrozenProduct } from './frozenProducts.ts';
+import { IntegerProducts } from './integerProducts.ts';
+import { type BasePrecision, chosenProducts, type IsBackward, productName } from './precision.ts';
+
+/** Rows of what is multiplied that are compared: the largest, by which a product's norm is known well enough. */
+const SAMPLED = 32;
+/** Numbers of weights that one model holds in both forms, with others than the first. */
+const MOST_WEIGHTS = 16 << 20;
+
+/** A model that also gives what its products multiply. */
+export interface SampledModel {
+  readonly model: ModelProto;
+  /** The product of each node. */
+  readonly products: ReadonlyMap<NodeProto, FrozenProduct>;
+  /** Name of the output with rows of what a product multiplies, float32 `[rows, in]`, by the name of that. */
+  readonly samples: ReadonlyMap<string, string>;
+}
+
+/** The model with samples of what those of its products multiply that a precision computes in integers. */
+export function withSamples(model: ModelProto, precision: BasePrecision, isBackward: IsBackward): SampledModel {
+  const g = new GraphBuilder({ opset: opsetOf(model), infer: inferNode, prefix: 'sample/' });
+  const products = chosenProducts(model, precision, isBackward);
+  const samples = new Map<string, string>();
+  for (const { x, weight, isTransposed } of products.values()) {
+    if (samples.has(x)) continue;
+    const flat = g.Reshape({ name: x, type: 'float32' }, [-1, weight.dims![isTransposed ? 1 : 0]!]);
+    const rows = g.emit('Min', [g.ints([SAMPLED]), g.Slice(g.Shape(flat), [0], [1], [0])]);
+    const [, largest] = g.emitMany('TopK', [g.ReduceL2(flat, [1], false), rows], 2, { axis: 0 });
+    samples.set(x, g.Gather(flat, largest!, 0).name);
+  }
+  const { node = [], initializer = [], output = [] } = model.graph ?? {};
+  const graph = {
+    ...model.graph,
+    node: [...node, ...g.nodes],
+    initializer: [...initializer, ...g.initializers],
+    output: [...output, ...[...samples.values()].map((name) => ({ name }))],
+  };
+  return { model: { ...model, graph }, products, samples };
+}
+
+/** A model of a few products, which gives how far they are off. */
+export interface ErrorModel {
+  /** Its inputs are the samples, by the names of their outputs. */
+  readonly model: ModelProto;
+  readonly errors: readonly ProductError[];
+}
+
+/** How far a product is off in a precision. */
+export interface ProductError {
+  /** As `inFloat32` of the precision calls it. */
+  readonly name: string;
+  /** Name of its weight. */
+  readonly weight: string;
+  /** Name of the output that is the error: the Euclidean norm of the difference in parts of that of the product, `[]`. */
+  readonly output: string;
+}
+
+/** Models for all products of a sampled one. */
+export function* errorModels(
+  { model, products, samples }: SampledModel,
+  precision: BasePrecision,
+  isBackward: IsBackward,
+): Generator<ErrorModel, void> {
+  let some: [NodeProto, FrozenProduct][] = [];
+  let size = 0;
+  for (const each of products) {
+    const own = sizeOf(each[1].weight.dims!);
+    if (some.length > 0 && size + own > MOST_WEIGHTS) {
+      yield errorModel(model, some, samples, precision, isBackward);
+      [some, size] = [[], 0];
+    }
+    some.push(each);
+    size += own;
+  }
+  if (some.length > 0) yield errorModel(model, some, samples, precision, isBackward);
+}
+
+function errorModel(
+  model: ModelProto,
+  products: readonly (readonly [NodeProto, FrozenProduct])[],
+  samples: ReadonlyMap<string, string>,
+  precision: BasePrecision,
+  isBackward: IsBackward,
+): ErrorModel {
+  const { producer } = indexGraph(model.graph ?? {});
+  const integers = new IntegerProducts(opsetOf(model), precision.saturates);
+  const { g } = integers;
+  const norm = (value: Value): Value => g.emit('ReduceL2', [value], { keepdims: 0 });
+  const errors: ProductError[] = [];
+  const before = new Map<string, NodeProto>();
+  const inputs = new Map<string, number>();
+  for (const [node, product] of products) {
+    const x = samples.get(product.x)!;
+    const factor = node.input![1]!;
+    const transpose = producer.get(factor);
+    if (transpose) before.set(factor, transpose);
+    inputs.set(x, product.weight.dims![product.isTransposed ? 1 : 0]!);
+    const output = `${node.output![0]}/exact`;
+    g.nodes.push({ ...node, input: [x, factor], output: [output] });
+    const exact: Value = { name: output, type: 'float32' };
+    const { name } = g.Div(norm(g.Sub(integers.emit({ ...product, x, isFlat: true }), exact)), norm(exact));
+    errors.push({ name: productName(product, isBackward(node)), weight: product.weight.name!, output: name });
+  }
+  const graph = dropUnreadInitializers({
+    ...model.graph,
+    node: [...before.values(), ...g.nodes],
+    initializer: [...(model.graph?.initializer ?? []), ...g.initializers],
+    input: [...inputs].map(([name, columns]) => valueInfo(name, 'float32', ['rows', columns])),
+    output: errors.map(({ output }) => ({ name: output })),
+    valueInfo: [],
+  });
+  return { model: { ...model, graph, opsetImport: withContrib(model) }, errors };
+}
