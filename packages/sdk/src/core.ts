@@ -111,6 +111,7 @@ export type { ClipOptions } from './train/clip.ts';
 export type { EmaOptions } from './train/ema.ts';
 export type { LossScalingOptions } from './train/step/lossScale.ts';
 export { providerNames } from './runtime/providers/providers.ts';
+export { measurePrecisionGain, type PrecisionGain } from './model/precisionGain.ts';
 export { precisionNames } from './ops/precision/precision.ts';
 export { measurePrecision, type MeasuredPrecision, type MeasuredProduct } from './train/step/measurePrecision.ts';
 export { trainDefaults } from './model/training/options/options.ts';

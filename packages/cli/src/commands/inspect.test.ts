@@ -9,6 +9,7 @@ import type { Value } from '@onnx-lora/sdk/tasks';
 import { GraphBuilder, inferNode, writeOnnx } from '@onnx-lora/sdk/core';
 import { expect, it } from 'vitest';
 import { call, callJson, vit } from '../../fixtures/call.ts';
+import { modelFrom } from '../../../../test/support/graphs.ts';
 import { main } from '../program.ts';
 
 interface Inspected {
@@ -121,5 +122,23 @@ it('says what has weights and no module, how channels are grouped, and what the 
     modules: [{ groups: 4, kind: 'conv1d' }],
     unadaptable: [{ operator: 'RNN', shape: [1, 5, 4] }],
   });
+  rmSync(folder, { recursive: true });
+});
+
+it('--precision times its products in integers', async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-inspect-'));
+  const g = new GraphBuilder({ opset: 18, infer: inferNode, prefix: '/' });
+  const weight = (): Value => g.constant(float32(new Float32Array(256 * 256).fill(0.1), [256, 256]));
+  const y = g.MatMul(g.MatMul({ name: 'x', type: 'float32', shape: [4, 256] }, weight()), weight());
+  const file = path.join(folder, 'model.onnx');
+  writeOnnx(file, modelFrom(g, [{ name: 'x', type: 'float32', shape: [4, 256] }], [y]));
+  const { precision } = await callJson<{ precision: Record<string, unknown> }>('inspect', file, '--precision', 'int8');
+  expect(precision).toMatchObject({ name: 'int8', products: 2, weights: 2 * 256 ** 2 });
+  expect(precision).toMatchObject({ floatBytes: 8 * 256 ** 2, integerBytes: 4 * 256 ** 2 });
+  expect(precision['time']).toBeGreaterThan(0);
+  const { stdout } = await call(['inspect', file, '--precision', 'int8-backward']);
+  expect(stdout).toMatch(
+    /precision +the gradients of 2 products with 131,072 weights take \d+\.\d\d of their time in float32 on this machine, and 131\.1 kB beside 524\.3 kB/,
+  );
   rmSync(folder, { recursive: true });
 });

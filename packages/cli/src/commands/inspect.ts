@@ -1,10 +1,17 @@
 /** @file `onnx-lora inspect`: what a model is, and what of it can be adapted. */
 
 import path from 'node:path';
-import { type PluginRegistry, type LoraPreview, type Model, type ModuleInfo, previewLora } from '@onnx-lora/sdk';
+import {
+  type BasePrecision,
+  type PluginRegistry,
+  type LoraPreview,
+  type Model,
+  type ModuleInfo,
+  previewLora,
+} from '@onnx-lora/sdk';
 import type { GraphPort } from '@onnx-lora/sdk/tasks';
 import { defaultTargetPaths } from '@onnx-lora/sdk/plugin';
-import { DEFAULT_RANK } from '@onnx-lora/sdk/core';
+import { DEFAULT_RANK, measurePrecisionGain, type PrecisionGain } from '@onnx-lora/sdk/core';
 import type { Command } from 'commander';
 import type { Context } from '../context.ts';
 import { adapterSettings, loraOptions } from '../settings/adapter.ts';
@@ -22,21 +29,25 @@ export function inspectCommand(context: Context): Command {
     name: 'inspect',
     summary: 'list what a model is and which of its modules can be adapted',
     description:
-      'Lists what a model is (family, inputs, outputs, size) and the modules that can be adapted, under the paths that --targets is matched against. With --targets, marks those that would match and counts what would be trained.',
+      "Lists what a model is (family, inputs, outputs, size) and the modules that can be adapted, under the paths that --targets is matched against. With --targets, marks those that would match and counts what would be trained. With --precision, times products of the model's sizes on this machine.",
     words: modelWord,
-    flags: ['model', 'fix', ...adapterSettings, 'output'],
+    flags: ['model', 'fix', 'precision', ...adapterSettings, 'output'],
     examples: [
       'onnx-lora inspect models/vit',
       'onnx-lora inspect models/vit --targets query,value --r 8   # what would this train?',
       "onnx-lora inspect model.onnx --targets 're:.*layer\\.[0-3]\\..*'",
+      'onnx-lora inspect models/vit --precision int8   # what would integers bring here?',
       'onnx-lora inspect models/vit --json',
     ],
   }).action(async (word: string | undefined, flags: Flags) => {
     const settings = await readSettings(flags, undefined);
     const model = await openNamed(oneModel(word, flags['model'], settings), context.registry(), settings);
     const matched = preview(model, settings);
-    if (flags.json) context.terminal.printJson(asJson(model, settings, matched, context));
-    else for (const line of asText(model, settings, matched, context)) context.terminal.print(line);
+    const { precision } = model;
+    const gain = precision && { ...precision, ...(await measurePrecisionGain(model, precision)) };
+    if (flags.json)
+      context.terminal.printJson({ ...asJson(model, settings, matched, context), precision: gain ?? null });
+    else for (const line of asText(model, settings, matched, context, gain)) context.terminal.print(line);
   });
 }
 
@@ -115,6 +126,7 @@ function asText(
   settings: Settings,
   matched: LoraPreview | undefined,
   context: Context,
+  gain: (BasePrecision & PrecisionGain) | undefined,
 ): readonly string[] {
   const { bold, dim } = context.terminal.colours;
   const tasks = usualTasks(model, context.registry());
@@ -129,6 +141,7 @@ function asText(
     ['inputs', portsAsText(model.inputs)],
     ['outputs', portsAsText(model.outputs)],
     ['parameters', `${grouped(model.parameterCount)} (${inBytes(model.weightBytes)})`],
+    ...(gain ? [['precision', gainAsText(gain)]] : []),
     ...metadataRows(model.metadata),
     ...(hint === '' ? [] : [['plugins', hint]]),
   ]);
@@ -168,6 +181,21 @@ function portsAsText(ports: Readonly<Record<string, GraphPort>>): string {
   return Object.entries(ports)
     .map(([name, { type, dims }]) => `${name} ${type} [${dims?.join(', ') ?? '?'}]`)
     .join('; ');
+}
+
+function gainAsText({
+  name,
+  products,
+  weights,
+  time,
+  floatBytes,
+  integerBytes,
+}: BasePrecision & PrecisionGain): string {
+  const what = `${grouped(products)} products with ${grouped(weights)} weights`;
+  const took = `${time.toFixed(2)} of their time in float32 on this machine`;
+  return name === 'int8'
+    ? `${what} take ${took}, and ${inBytes(integerBytes)} for ${inBytes(floatBytes)}`
+    : `the gradients of ${what} take ${took}, and ${inBytes(integerBytes)} beside ${inBytes(floatBytes)}`;
 }
 
 /** Longer texts are cut in the terminal; `--json` has them whole. */

@@ -143,7 +143,10 @@ describe('a loss that rounding changes too much', () => {
     const [exact, rounded] = [await openModel(file), await openModel(file, { precision: int8 })];
     const answers = await outputOf({ model: exact, feeds: inputs, task, lossOf: () => 0 });
     // So near that the difference is about as small as what rounding adds.
-    const near = float32(Float32Array.from(answers.data, (value) => 1.01 * Number(value)), answers.dims); // prettier-ignore
+    const near = float32(
+      Float32Array.from(Array.from(answers.data, Number), (value) => 1.01 * value),
+      answers.dims,
+    );
     const own = taskOf(64, inputs, { target: near }, (g, outputs, wanted) =>
       meanSquaredError(g, outputs[output]!, wanted['target']!),
     );

@@ -1,0 +1,109 @@
+/** @file What a precision brings on this machine, found in about a second: each size of product, timed in both. */
+
+import { GraphBuilder, type Value } from '../graph/builder.ts';
+import { sessionModel } from '../graph/file/onnxFile.ts';
+import type { ModelProto } from '../graph/proto.ts';
+import { inTurns } from '../graph/turns.ts';
+import { valueInfo } from '../lora/valueInfo.ts';
+import { inferNode } from '../ops/infer.ts';
+import { frozenProducts } from '../ops/precision/frozenProducts.ts';
+import { type BasePrecision, inPrecision } from '../ops/precision/precision.ts';
+import type { Runtime } from '../runtime/session.ts';
+import { float32, sizeOf } from '../runtime/tensor.ts';
+import type { Model } from './model.ts';
+
+/** What computing in a precision takes, beside float32. */
+export interface PrecisionGain {
+  /** Products with frozen weights that it computes in integers, of the forward pass. */
+  readonly products: number;
+  /** Numbers of their weights. */
+  readonly weights: number;
+  /** Time of these products in parts of that in float32, with what rounds their operands. */
+  readonly time: number;
+  /** Bytes of these weights in float32. */
+  readonly floatBytes: number;
+  /** Bytes of them in integers, of the copies for the forward pass and for gradients together. */
+  readonly integerBytes: number;
+}
+
+/** Rows of a product: the tokens of two or three images. */
+const ROWS = 512;
+const OPSET = 17;
+/** Numbers of a weight at most; wider products take as long by their columns. */
+const MOST_WEIGHTS = 4 << 20;
+const TURNS = 4;
+
+/**
+ * Times products of the sizes that a model has, with weights of zeros, in float32 and in the precision in turn. Forward and
+ * backward products take the same time.
+ *
+ * @throws OnnxLoraError `RUNTIME_FAILED`
+ */
+export async function measurePrecisionGain(
+  { onnx, runtime }: Pick<Model, 'onnx' | 'runtime'>,
+  precision: BasePrecision,
+): Promise<PrecisionGain> {
+  const products = [...frozenProducts(onnx.model.graph ?? {}, precision.smallest).values()];
+  const sizes = new Map<string, { inside: number; columns: number; count: number }>();
+  for (const { weight, isTransposed } of products) {
+    const [inside, columns] = (isTransposed ? weight.dims!.toReversed() : weight.dims!) as [number, number];
+    const key = `${inside} ${columns}`;
+    sizes.set(key, { inside, columns, count: (sizes.get(key)?.count ?? 0) + 1 });
+  }
+  let [floats, integers] = [0, 0];
+  for (const { inside, columns, count } of sizes.values()) {
+    const timed = Math.max(1, Math.min(columns, Math.floor(MOST_WEIGHTS / inside)));
+    const [inFloats, inIntegers] = await timeProduct(inside, timed, precision, runtime);
+    floats += (count * columns * inFloats) / timed;
+    integers += (count * columns * inIntegers) / timed;
+  }
+  const weights = [...new Set(products.map(({ weight }) => weight))].reduce((sum, { dims }) => sum + sizeOf(dims!), 0);
+  return {
+    products: products.length,
+    weights,
+    time: integers / floats,
+    floatBytes: 4 * weights,
+    integerBytes: (precision.name === 'int8' ? 2 : 1) * weights,
+  };
+}
+
+/** Milliseconds of the fastest run in float32, and in the precision. */
+async function timeProduct(
+  inside: number,
+  columns: number,
+  precision: BasePrecision,
+  runtime: Runtime,
+): Promise<readonly [floats: number, integers: number]> {
+  const g = new GraphBuilder({ opset: OPSET, infer: inferNode, prefix: '' });
+  const x: Value = { name: 'x', type: 'float32', shape: [ROWS, inside] };
+  const y = g.MatMul(x, g.constant(float32(new Float32Array(inside * columns), [inside, columns])));
+  const graph = {
+    name: 'product',
+    node: g.nodes,
+    initializer: g.initializers,
+    input: [valueInfo(x.name, 'float32', [ROWS, inside])],
+    output: [{ name: y.name }],
+  };
+  const exact: ModelProto = { irVersion: 8, opsetImport: [{ domain: '', version: OPSET }], graph };
+  const rounded = await inTurns(inPrecision(exact, { ...precision, name: 'int8', smallest: 1 }));
+  const sessions = await Promise.all(
+    [exact, rounded].map((each) =>
+      runtime.createSession({ ...sessionModel(each), name: 'the measurement of a product' }, { provider: 'cpu' }),
+    ),
+  );
+  const feeds = { x: float32(new Float32Array(ROWS * inside).fill(1), [ROWS, inside]) };
+  const fastest = [Infinity, Infinity];
+  try {
+    for (let turn = 0; turn <= TURNS; turn++) {
+      for (const [i, session] of sessions.entries()) {
+        const start = performance.now();
+        await session.run(feeds);
+        // The first run is a warm-up.
+        if (turn > 0) fastest[i] = Math.min(fastest[i]!, performance.now() - start);
+      }
+    }
+    return fastest as [number, number];
+  } finally {
+    for (const session of sessions) await session.release();
+  }
+}
