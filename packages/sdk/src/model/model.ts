@@ -232,7 +232,7 @@ export class Model extends ModelGraph {
       source: adapterSource,
       place: (adapter, place) => this.place(adapter, { allowBaseMismatch, ...place }),
       runtime: worker ? this.workerRuntime : this.runtime,
-      precision: servingPrecision(this.precision, Object.values(adapters)),
+      precision: servingPrecision(this, Object.values(adapters)),
       options: machine,
       name: this.name,
     });

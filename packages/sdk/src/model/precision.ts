@@ -1,6 +1,8 @@
 /** @file In what the frozen base of a model computes: on this machine, in a session with its adapters, and in a run on its data. */
 
 import type { Adapter } from '../adapter/adapter.ts';
+import type { Model } from './model.ts';
+import { occurrencesOf } from '../match/site.ts';
 import { didYouMean, OnnxLoraError } from '../errors.ts';
 import { type BasePrecision, type PrecisionChoice, precisionNames } from '../ops/precision/precision.ts';
 import type { Runtime } from '../runtime/session.ts';
@@ -27,13 +29,51 @@ export async function precisionHere(asked: PrecisionChoice, runtime: Runtime): P
   return { ...given, name, saturates: saturates ?? (await measureSaturation(runtime)) };
 }
 
-/** The model's precision, without the products that these adapters were trained without. */
+/** The model's precision as its graph has it, without the products that these adapters were trained without. */
 export function servingPrecision(
-  precision: BasePrecision | undefined,
+  model: Pick<Model, 'precision' | 'sites'>,
   adapters: readonly Adapter[],
 ): BasePrecision | undefined {
   const exact = adapters.flatMap(({ notes }) => notes.precision?.inFloat32 ?? []);
-  return precision && { ...precision, inFloat32: [...new Set([...(precision.inFloat32 ?? []), ...exact])] };
+  const { precision } = model;
+  return precision && ofWeights({ ...precision, inFloat32: [...(precision.inFloat32 ?? []), ...exact] }, model);
+}
+
+/**
+ * Products that stay in float32 are noted by their modules, `forward encoder.layer.0.attention.query`, which are the same in
+ * every export; a graph knows them by their weights.
+ */
+function ofWeights(precision: BasePrecision, model: Pick<Model, 'sites'>): BasePrecision {
+  const all = modulesOfWeights(model);
+  return renamed(precision, (name) => {
+    const weights = all.flatMap(([weight, module]) => (module === name ? [weight] : []));
+    return weights.length > 0 ? weights : [name];
+  });
+}
+
+function ofModules(precision: BasePrecision, model: Pick<Model, 'sites'>): BasePrecision {
+  const modules = new Map(modulesOfWeights(model));
+  return renamed(precision, (weight) => [modules.get(weight) ?? weight]);
+}
+
+function renamed(
+  { inFloat32 = [], ...rest }: BasePrecision,
+  names: (name: string) => readonly string[],
+): BasePrecision {
+  const found = inFloat32.flatMap((each) => {
+    const [direction, ...name] = each.split(' ');
+    return names(name.join(' ')).map((other) => `${direction} ${other}`);
+  });
+  return { ...rest, inFloat32: [...new Set(found)] };
+}
+
+/** Of a weight with several modules, such as a head that is tied to an embedding, the first linear one. */
+function modulesOfWeights(model: Pick<Model, 'sites'>): readonly (readonly [weight: string, module: string])[] {
+  const pairs = model
+    .sites()
+    .toSorted((a, b) => Number(a.kind !== 'linear') - Number(b.kind !== 'linear'))
+    .flatMap((site) => occurrencesOf(site).map(({ weight }) => [weight.stored.tensors[0].name, site.path] as const));
+  return [...new Map(pairs.toReversed())];
 }
 
 /** What is told of adapters that were trained on the same weights in another precision; undefined where there is nothing to tell. */
@@ -57,26 +97,32 @@ function answersIn(precision: BasePrecision | undefined): 'float32' | 'int8' {
 
 /** How a run's base computes, and what there is to say of it. */
 export interface RunPrecision {
+  /** As the training graph has it. */
   readonly precision?: BasePrecision | undefined;
+  /** As adapters note it. */
+  readonly noted?: BasePrecision | undefined;
   readonly warnings: readonly string[];
 }
 
 /**
  * Measures the products on the run's first batch.
  *
- * @param asked as the model was opened
+ * @param model with the precision that is asked for
  * @param before of the run that this one goes on with
  * @throws OnnxLoraError as `Trainer.compile`
  */
 export async function runPrecision(
   request: GradientStepRequest,
-  { asked, before }: { readonly asked: BasePrecision | undefined; readonly before: BasePrecision | undefined },
+  model: Pick<Model, 'precision' | 'sites'>,
+  before: BasePrecision | undefined,
   inputs: Feeds,
   targets: Feeds,
 ): Promise<RunPrecision> {
-  if (!asked || before || asked.inFloat32) return { precision: before ?? asked, warnings: [] };
-  const measured = await measurePrecision({ ...request, precision: asked }, inputs, targets);
-  return { precision: measured.precision, warnings: keptInFloat32(measured) };
+  const known = before ?? model.precision;
+  if (!known || known.inFloat32) return { precision: known && ofWeights(known, model), noted: known, warnings: [] };
+  const measured = await measurePrecision({ ...request, precision: known }, inputs, targets);
+  const { precision } = measured;
+  return { precision, noted: ofModules(precision, model), warnings: keptInFloat32(measured) };
 }
 
 const SHOWN = 8;

@@ -169,12 +169,11 @@ export async function train<During extends Metrics = Metrics>(
     parameters: (inputs) => continued?.parameters(inputs, seed) ?? ParameterSet.initial(inputs, new Random(seed)),
     name: shaped.name,
   } satisfies TrainerRequest;
-  const chosen = { asked: shaped.precision, before: state?.precision };
-  const { precision, warnings } = await runPrecision(request, chosen, inputs, targets);
-  const model = precision ? shaped.derived({ precision }) : shaped;
+  const { precision, noted, warnings } = await runPrecision(request, shaped, state?.precision, inputs, targets);
+  const model = noted ? shaped.derived({ precision: noted }) : shaped;
   const trainer = new Trainer({ ...request, ...defined({ precision }) });
   const { inputSizes } = data;
-  const notes = { ...model.notes, task: options.task.name, ...defined({ inputSizes, precision }) };
+  const notes = { ...model.notes, task: options.task.name, ...defined({ inputSizes, precision: noted }) };
   const makeAdapter = (): Adapter => {
     const adapter = initial.finish((trainer.averaged ?? trainer.parameters!).tensors(), base);
     const { targetScaling } = data.head ?? {};
@@ -207,7 +206,7 @@ export async function train<During extends Metrics = Metrics>(
       evaluateEvery: evaluateEvery ?? Infinity,
       checkpoints,
       identity,
-      precision,
+      precision: noted,
       versions,
       provider,
       trainableParameters: parameters.count,

@@ -25,7 +25,10 @@ export interface BasePrecision {
   readonly saturates: boolean;
   /** Numbers that a weight must have; 32,768 by default, since smaller products gain nothing. */
   readonly smallest?: number | undefined;
-  /** Products that stay in float32, by their weights: `forward head.weight`, `backward head.weight` for those of gradients. */
+  /**
+   * Products that stay in float32: `forward head`, `backward head` for those of gradients. Of a model and in notes by their
+   * modules, in a graph by the names of their weights.
+   */
   readonly inFloat32?: readonly string[] | undefined;
 }
 

@@ -32,17 +32,21 @@ export function withSamples(model: ModelProto, precision: BasePrecision, isBackw
   const g = new GraphBuilder({ opset: opsetOf(model), infer: inferNode, prefix: 'sample/' });
   const products = chosenProducts(model, precision, isBackward);
   const samples = new Map<string, string>();
-  for (const { x, weight, isTransposed } of products.values()) {
-    if (samples.has(x)) continue;
+  const { node: nodes = [], initializer = [], output = [] } = model.graph ?? {};
+  const node = nodes.flatMap((each) => {
+    const product = products.get(each);
+    if (!product || samples.has(product.x)) return [each];
+    const { x, weight, isTransposed } = product;
     const flat = g.Reshape({ name: x, type: 'float32' }, [-1, weight.dims![isTransposed ? 1 : 0]!]);
     const rows = g.emit('Min', [g.ints([SAMPLED]), g.Slice(g.Shape(flat), [0], [1], [0])]);
     const [, largest] = g.emitMany('TopK', [g.ReduceL2(flat, [1], false), rows], 2, { axis: 0 });
     samples.set(x, g.Gather(flat, largest!, 0).name);
-  }
-  const { node = [], initializer = [], output = [] } = model.graph ?? {};
+    // Before the product, so that the runtime takes the sample while x is there.
+    return [...g.nodes.splice(0), each];
+  });
   const graph = {
     ...model.graph,
-    node: [...node, ...g.nodes],
+    node,
     initializer: [...initializer, ...g.initializers],
     output: [...output, ...[...samples.values()].map((name) => ({ name }))],
   };
