@@ -1,15 +1,18 @@
 /** @file The benchmark runs to its end at small sizes, and writes what docs/performance.md says it writes. */
 
 import { execFile } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { openOnnx, readFloats } from '@onnx-lora/sdk/core';
+import { openOnnx, readFloats, writeOnnx } from '@onnx-lora/sdk/core';
 import { build } from 'vite';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { vitModel } from '../fixtures/vit.ts';
+import { gpuMb, gpuNames } from './gpu.ts';
 import { type LargeModel, writeLargeAdapter, writeLargeModel } from './largeModel.ts';
+import { whyNotBeside } from './peft.ts';
 import type { BenchReport } from './report.ts';
 import { quickSizes } from './settings.ts';
 import { sources } from '../support/sources.ts';
@@ -126,6 +129,29 @@ describe('the command', () => {
     expect(stdout).toMatch(/^There is no provider "cudo"\. Did you mean "cuda"\?.*\n$/);
   });
 
+  // A software driver takes minutes to compile the programs of a step.
+  it.skipIf(process.env['NIGHTLY'] === undefined || process.platform === 'win32')(
+    'times steps on a GPU in both precisions, and says that torch sees none',
+    async (context) => {
+      const { graph, ...model } = vitModel({ hidden: 192, layers: 2, heads: 3, image: 32, patch: 8, classes: 100 });
+      const output = { opType: 'Identity', input: [graph!.output![0]!.name!], output: ['output'] };
+      const exported = path.join(folder, 'exported.onnx');
+      const graphOf = { ...graph, node: [...graph!.node!, output], output: [{ ...graph!.output![0], name: 'output' }] };
+      writeOnnx(exported, { ...model, graph: graphOf });
+      const python = path.join(folder, 'python');
+      const versions = JSON.stringify({ torch: '2.13.0+cpu', transformers: '5', peft: '0.21' });
+      const lines = ['#!/bin/sh', `if [ "$2" = versions ]; then echo '${versions}'`, `else cp '${exported}' "$4"; echo '{}'; fi`];
+      writeFileSync(python, lines.join('\n'), { mode: 0o755 });
+      const { code, stdout } = await bench('--quick', '--provider', 'webgpu', '--training', '', '--peft', python);
+      if (stdout.includes('"webgpu" does not work on this machine')) context.skip(stdout);
+      expect(stdout).toContain('PEFT is left out: torch 2.13.0+cpu sees no GPU.');
+      expect(stdout).toMatch(/^\| vit-tiny +\| q,v +\| float32 +\| +[\d,]+ \| +1\.00 \| +– \| +– \|/m);
+      expect(stdout).toMatch(/^\| vit-tiny +\| q,v +\| float16 +\| +[\d,]+ \| +\d+\.\d\d \| +– \| +– \|/m);
+      expect(code).toBe(0);
+    },
+    300_000,
+  ); // prettier-ignore
+
   it('finds its Python script', () => {
     expect(existsSync(path.join(folder, '../../bench/peft_on_torch.py'))).toBe(true);
   });
@@ -180,6 +206,28 @@ describe('large models', () => {
     // B·A of rank 4 with 0.01 everywhere, on a base of zeros.
     expect(new Set(readFloats(weight))).toEqual(new Set([Math.fround(4e-4)]));
   }, 300_000);
+});
+
+describe('GPUs', () => {
+  it.skipIf(process.platform === 'win32')('hold what nvidia-smi says, all together', async () => {
+    const before = process.env['PATH'];
+    onTestFinished(() => {
+      process.env['PATH'] = before;
+    });
+    const place = mkdtempSync(path.join(tmpdir(), 'onnx-lora-smi-'));
+    process.env['PATH'] = place;
+    expect([await gpuMb(), await gpuNames()]).toEqual([undefined, undefined]);
+    const lines = ['#!/bin/sh', 'case "$1" in *memory*) echo 1024; echo 512;; *) echo "NVIDIA L4, 550.1";; esac'];
+    writeFileSync(path.join(place, 'nvidia-smi'), lines.join('\n'), { mode: 0o755 });
+    expect([await gpuMb(), await gpuNames()]).toEqual([1536, 'NVIDIA L4, 550.1']);
+  });
+
+  it('are where PEFT is timed, for a provider of one', () => {
+    const peft = { python: 'python', script: '', versions: { torch: '2.13.0+cpu' } };
+    expect(whyNotBeside('cpu', peft)).toBeUndefined();
+    expect(whyNotBeside('webgpu', peft)).toBe('torch 2.13.0+cpu sees no GPU');
+    expect(whyNotBeside('cuda', { ...peft, versions: { torch: '2.13.0', gpu: 'NVIDIA L4' } })).toBeUndefined();
+  });
 });
 
 describe('statistics', () => {

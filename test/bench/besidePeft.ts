@@ -1,33 +1,46 @@
 /** @file Both sides of the comparison of training steps, in turn, and its table. */
 
-import type { PrecisionName } from '@onnx-lora/sdk';
+import type { PrecisionName, Provider } from '@onnx-lora/sdk';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { gpuNames } from './gpu.ts';
 import { lastJson, runChild } from './spawn.ts';
 import { median } from './statistics.ts';
-import { type TrainingCase, trainingCases, type TrainingFigures } from './training.ts';
+import type { TrainingCase, TrainingFigures } from './training.ts';
 
 /** A case on both sides. */
 export interface TrainingComparison extends TrainingCase {
   readonly onnxLora: TrainingFigures;
-  readonly peft: TrainingFigures;
+  /** Absent where torch cannot compute on what the provider does. */
+  readonly peft?: TrainingFigures;
   readonly precision: PrecisionName;
   /** Median step here in parts of PEFT's; of the last quarter of layers, of PEFT's step on all of them. */
-  readonly time: number;
-  /** Likewise of the peak memory. */
-  readonly memory: number;
+  readonly time?: number;
+  /** Likewise of the peak memory, on a GPU that of the GPU. */
+  readonly memory?: number;
   /** Median step in parts of that in the first precision. */
   readonly ofFirst: number;
 }
 
-/** Programs of both sides. */
+/** Programs of both sides, and where they compute. */
 export interface Sides {
   /** This benchmark's own program, for children. */
   readonly self: string;
   readonly python: string;
   /** The Python script that exports the models and trains them. */
   readonly script: string;
+  /** Where graphs run here. */
+  readonly provider: Provider;
+  /** Why there is nothing beside it; torch then only exports the models. */
+  readonly notBeside?: string | undefined;
+}
+
+/** What is measured. */
+export interface TrainingChoice {
+  readonly cases: readonly TrainingCase[];
+  /** In which the base computes. PEFT computes in float32, on a GPU in float16 as well. */
+  readonly precisions: readonly PrecisionName[];
 }
 
 /** How often each side has its turn, and how many steps of a turn count. */
@@ -35,47 +48,55 @@ const TURNS = 2;
 const STEPS = 2;
 
 /**
- * Measures every case whose name matches `only`. Each turn is a process of its own.
+ * Measures training steps. Each turn is a process of its own.
  *
- * @param precisions in which the base computes, each beside the same steps of PEFT
- * @param report called with each case that is done
+ * @param report called with each line of the table, as docs/performance.md has them
  */
 export async function compareTraining(
-  { self, python, script }: Sides,
-  only: RegExp,
-  precisions: readonly PrecisionName[],
+  { self, python, script, provider, notBeside }: Sides,
+  { cases, precisions }: TrainingChoice,
   report: (line: string) => void,
 ): Promise<TrainingComparison[]> {
   const folder = await mkdtemp(path.join(tmpdir(), 'onnx-lora-bench-'));
   const found: TrainingComparison[] = [];
+  const isGpu = provider !== 'cpu';
+  /** What torch computes in beside a precision. */
+  const besideOf = (precision: PrecisionName): PrecisionName =>
+    isGpu && precision === 'float16' ? 'float16' : 'float32';
   try {
-    report(tableHead);
-    for (const each of trainingCases.filter(({ model, targets }) => only.test(`${model} ${targets}`))) {
+    if (isGpu) report(`On ${provider}; ${(await gpuNames()) ?? 'nvidia-smi tells of no GPU'}.`);
+    if (notBeside !== undefined) report(`PEFT is left out: ${notBeside}.`);
+    for (const line of tableHead(isGpu)) report(line);
+    for (const each of cases) {
       const file = path.join(folder, `${each.model}.onnx`);
       if (!found.some(({ model }) => model === each.model))
         await lastJson(python, [script, 'export', each.model, file]);
       const ours = new Map(precisions.map((precision) => [precision, [] as TrainingFigures[]]));
-      const theirs: TrainingFigures[] = [];
+      const theirs = new Map([...new Set(precisions.map(besideOf))].map((precision) => [precision, [] as TrainingFigures[]])); // prettier-ignore
       for (let turn = 0; turn < TURNS; turn++) {
         for (const [precision, figures] of ours) {
-          const order = { train: { ...each, precision }, model: file, steps: STEPS };
+          const order = { train: { ...each, precision, provider }, model: file, steps: STEPS };
           figures.push((await runChild(self, order)) as TrainingFigures);
         }
         const wanted = each.targets === 'all' ? 'all' : 'q,v';
-        theirs.push((await lastJson(python, [script, 'step', each.model, wanted, String(STEPS)])) as TrainingFigures);
+        for (const [precision, figures] of notBeside === undefined ? theirs : []) {
+          const order = [script, 'step', each.model, wanted, String(STEPS), isGpu ? 'cuda' : 'cpu', precision];
+          figures.push((await lastJson(python, order)) as TrainingFigures);
+        }
       }
-      const peft = joined(theirs);
       const first = median([...joined(ours.get(precisions[0]!)!).stepMs]);
       for (const [precision, figures] of ours) {
         const onnxLora = joined(figures);
         const own = median([...onnxLora.stepMs]);
-        const ratios = {
+        const turns = theirs.get(besideOf(precision))!;
+        const peft = turns.length === 0 ? undefined : joined(turns);
+        const beside = peft && {
+          peft,
           time: own / median([...peft.stepMs]),
-          memory: onnxLora.peakMb / peft.peakMb,
-          ofFirst: own / first,
+          memory: isGpu ? onnxLora.gpuMb! / peft.gpuMb! : onnxLora.peakMb / peft.peakMb,
         };
-        found.push({ ...each, precision, onnxLora, peft, ...ratios });
-        report(tableLine(found.at(-1)!));
+        found.push({ ...each, precision, provider, onnxLora, ...beside, ofFirst: own / first });
+        report(tableLine(found.at(-1)!, isGpu));
       }
     }
     return found;
@@ -85,40 +106,57 @@ export async function compareTraining(
 }
 
 function joined(turns: readonly TrainingFigures[]): TrainingFigures {
-  return { stepMs: turns.flatMap(({ stepMs }) => stepMs), peakMb: Math.max(...turns.map(({ peakMb }) => peakMb)) };
+  const onGpu = turns.flatMap(({ gpuMb }) => (gpuMb === undefined ? [] : [gpuMb]));
+  return {
+    stepMs: turns.flatMap(({ stepMs }) => stepMs),
+    peakMb: Math.max(...turns.map(({ peakMb }) => peakMb)),
+    ...(onGpu.length > 0 && { gpuMb: Math.max(...onGpu) }),
+  };
 }
 
-const widths = [14, 8, 14, 12, 8, 12, 8, 10, 10, 8];
+const widths = [13, 7, 13, 8, 9, 8, 6, 7, 8, 6];
+/** Columns of words; the others are of numbers. */
+const WORDS = 3;
 
 function row(cells: readonly string[]): string {
-  return cells.map((cell, i) => (i < 3 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join(' ');
+  return `| ${cells.map((cell, i) => (i < WORDS ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join(' | ')} |`;
 }
 
-const tableHead = row([
-  'training step',
-  'adapted',
-  'precision',
-  'ms',
-  '÷ first',
-  'PEFT ms',
-  '÷ PEFT',
-  'MB',
-  'PEFT MB',
-  '÷ PEFT',
-]);
+function tableHead(isGpu: boolean): string[] {
+  const mb = isGpu ? 'GPU MB' : 'MB';
+  const titles = [
+    'model',
+    'adapted',
+    'precision',
+    'step, ms',
+    '÷ first',
+    'PEFT, ms',
+    '÷ PEFT',
+    mb,
+    'PEFT, MB',
+    '÷ PEFT',
+  ];
+  const line = widths.map((width, i) => (i < WORDS ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`));
+  return [row(titles), row(line)];
+}
 
-function tableLine({ model, targets, precision, onnxLora, peft, time, memory, ofFirst }: TrainingComparison): string {
-  const whole = (value: number): string => Math.round(value).toLocaleString('en');
+function tableLine(
+  { model, targets, precision, onnxLora, peft, time, memory, ofFirst }: TrainingComparison,
+  isGpu: boolean,
+): string {
+  const whole = (value?: number): string => (value === undefined ? '–' : Math.round(value).toLocaleString('en'));
+  const part = (value?: number): string => (value === undefined || Number.isNaN(value) ? '–' : value.toFixed(2));
+  const megabytes = (figures?: TrainingFigures): string => whole(isGpu ? figures?.gpuMb : figures?.peakMb);
   return row([
     model,
     targets,
     precision,
     whole(median([...onnxLora.stepMs])),
-    ofFirst.toFixed(2),
-    whole(median([...peft.stepMs])),
-    time.toFixed(2),
-    whole(onnxLora.peakMb),
-    whole(peft.peakMb),
-    memory.toFixed(2),
+    part(ofFirst),
+    whole(peft && median([...peft.stepMs])),
+    part(time),
+    megabytes(onnxLora),
+    megabytes(peft),
+    part(memory),
   ]);
 }

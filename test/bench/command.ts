@@ -9,19 +9,20 @@ import { availableParallelism, cpus, tmpdir, totalmem } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { vitModel } from '../fixtures/vit.ts';
-import { compareTraining } from './besidePeft.ts';
+import { compareTraining, type TrainingChoice } from './besidePeft.ts';
 import { compareAccuracy } from './accuracy.ts';
 import { type CaseName, caseNames, type SwapFigures } from './cases.ts';
 import { compareImages } from './images.ts';
 import { type LargeModel, type OpeningFigures, writeLargeModel } from './largeModel.ts';
 import { compareRecognition } from './recognitionBesidePeft.ts';
 import { comparePromptable } from './promptableBesidePeft.ts';
-import { findPeft, type PeftCase, peftCases, peftPeak, type PeftPython, peftTimes } from './peft.ts';
+import { findPeft, type PeftCase, peftCases, peftPeak, type PeftPython, peftTimes, whyNotBeside } from './peft.ts';
 import { type BenchReport, type CaseFigures, figures, ratiosOf, reportLines, servingRatiosOf } from './report.ts';
 import { type BenchSettings, fullSizes, quickSizes, type Sizes, type VitName } from './settings.ts';
 import { compareSound } from './sound.ts';
 import { runChild } from './spawn.ts';
 import { compareTranscription } from './transcribeBesideTransformers.ts';
+import { quickTrainingCases, trainingCases } from './training.ts';
 import { comparePrecisions } from './precisions.ts';
 import { crossValidateWindows } from './windows.ts';
 
@@ -42,9 +43,11 @@ Times forward passes and training steps of LoRA on a ViT with random weights, an
   --quick          a tiny model and few rounds, to try the benchmark itself
   --provider NAME  cpu (default), cuda, dml, coreml or webgpu
   --threads N      threads for one operator; all cores by default
-  --peft [PYTHON]  also time PEFT on torch, with this Python (default: python3), and training steps on further models
+  --peft [PYTHON]  also time PEFT on torch, with this Python (default: python3), and training steps on further models; on a GPU
+                   beside another provider than cpu, where torch sees one
   --training TEXT  only training steps beside PEFT, of the models and targets that the regular expression matches
-  --precision NAMES  of training steps beside PEFT: float32 (default), int8, int8-backward; several with commas between
+  --precision NAMES  of training steps beside PEFT: float32 (default), int8, int8-backward, float16; several with
+                   commas between; on other providers than cpu, float32,float16 unless named
   --images PYTHON  only photos decoded and preprocessed, beside transformers with Pillow
   --audio PYTHON   only features of sound, beside transformers with NumPy and torch
   --accuracy PYTHON  only what adapters and new heads reach on real images, beside PEFT
@@ -155,16 +158,31 @@ export async function benchCommand(
     const settings: BenchSettings = { ...sizes, provider: (values.provider ?? 'cpu') as Provider, threads };
     const peft = values.peft ? await findPeft(positionals[0] ?? 'python3', programs.peft) : undefined;
     const only = new RegExp(values.training ?? '');
-    const precisions = (values.precision ?? 'float32').split(',') as PrecisionName[];
-    const sides = typeof peft === 'object' && { self: programs.self, python: peft.python, script: programs.training };
+    const { provider } = settings;
+    const choice: TrainingChoice = {
+      cases: (values.quick ? quickTrainingCases : trainingCases).filter(({ model, targets }) =>
+        only.test(`${model} ${targets}`),
+      ),
+      precisions: (values.precision ?? (provider === 'cpu' ? 'float32' : 'float32,float16')).split(
+        ',',
+      ) as PrecisionName[],
+    };
+    const sides = typeof peft === 'object' && {
+      self: programs.self,
+      python: peft.python,
+      script: programs.training,
+      provider,
+      notBeside: whyNotBeside(provider, peft),
+    };
     if (values.training !== undefined) {
-      if (sides) await compareTraining(sides, only, precisions, print);
+      if (sides) await compareTraining(sides, choice, print);
       else print(`Training steps are held against PEFT's: ${typeof peft === 'string' ? peft : 'pass --peft'}.`);
       return sides ? 0 : EXIT_USAGE;
     }
-    const report = await bench(settings, programs.self, peft);
+    const beside = sides && sides.notBeside !== undefined ? sides.notBeside : peft;
+    const report = await bench(settings, programs.self, beside);
     for (const line of reportLines(report)) print(line);
-    const training = sides && !values.quick ? await compareTraining(sides, only, precisions, print) : undefined;
+    const training = sides && (await compareTraining(sides, choice, print));
     if (values.out !== undefined)
       await writeFileAtomic(
         values.out,

@@ -14,8 +14,13 @@ export const peftCases: readonly PeftCase[] = ['base', 'lora', 'step', 'allLinea
 export interface PeftPython {
   readonly python: string;
   readonly script: string;
-  /** Versions by package. */
+  /** Versions by package; `gpu` is the name of one that torch sees, if it does. */
   readonly versions: Readonly<Record<string, string>>;
+}
+
+/** Why PEFT cannot do the same work as a provider; undefined where it can. */
+export function whyNotBeside(provider: string, { versions }: PeftPython): string | undefined {
+  return provider === 'cpu' || versions['gpu'] !== undefined ? undefined : `torch ${versions['torch']} sees no GPU`;
 }
 
 /** Looks for torch, transformers and PEFT; a reason as text where one is missing. */

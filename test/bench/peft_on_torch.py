@@ -1,10 +1,11 @@
 """The benchmark's cases in PEFT on torch, on a model of the same sizes with random weights.
 
-peft_on_torch.py versions              versions of torch, transformers and peft
+peft_on_torch.py versions              versions of torch, transformers and peft, and the name of a GPU that torch sees
 peft_on_torch.py times SETTINGS        milliseconds of each case, round by round
 peft_on_torch.py peak SETTINGS CASE    peak memory of a process that does only this case
 
-SETTINGS is the benchmark's settings as JSON. Prints one line of JSON.
+SETTINGS is the benchmark's settings as JSON; where their provider is not `cpu`, torch computes on `cuda`. Prints one line of
+JSON.
 """
 
 import json
@@ -48,14 +49,18 @@ def adapted(s, targets):
 
 
 def forward_case(model, batch):
+    model.to(batch["labels"].device)
+
     def run():
         with torch.no_grad():
-            return model(pixel_values=batch["pixel_values"])
+            # As on the other side, logits come back.
+            return model(pixel_values=batch["pixel_values"]).logits.cpu()
 
     return run
 
 
 def step_case(model, batch):
+    model.to(batch["labels"].device)
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-4)
 
@@ -109,14 +114,20 @@ def peak_megabytes():
 
 def main(command, settings="{}", name=""):
     if command == "versions":
-        return {m.__name__: m.__version__ for m in (torch, transformers, peft)}
+        versions = {m.__name__: m.__version__ for m in (torch, transformers, peft)}
+        return {**versions, "gpu": torch.cuda.get_device_name(0)} if torch.cuda.is_available() else versions
     s = json.loads(settings)
     torch.manual_seed(0)
     torch.set_num_threads(s["threads"])
+    # As ONNX Runtime multiplies on NVIDIA's GPUs.
+    torch.backends.cuda.matmul.allow_tf32 = True
+    torch.backends.cudnn.allow_tf32 = True
     batch = {
         "pixel_values": torch.randn(s["batch"], 3, s["image"], s["image"]),
         "labels": torch.randint(0, s["classes"], (s["batch"],)),
     }
+    if s["provider"] != "cpu":
+        batch = {name: value.to("cuda") for name, value in batch.items()}
     return times(s, batch) if command == "times" else peak(s, batch, name)
 
 

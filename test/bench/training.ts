@@ -1,15 +1,17 @@
 /** @file Training steps on published architectures, beside PEFT on torch: what each takes in time and memory. */
 
-import { type Feeds, float32, int64, type Model, openModel, type PrecisionName } from '@onnx-lora/sdk';
+import { type Feeds, float32, int64, type Model, openModel, type PrecisionName, type Provider } from '@onnx-lora/sdk';
 import { crossEntropy, ctc, type LossFragment } from '@onnx-lora/sdk/tasks';
 import { measurePrecision, ParameterSet, planAdapter, Random, Trainer, type TrainerRequest } from '@onnx-lora/sdk/core';
+import { gpuMb } from './gpu.ts';
 import { peakMb } from './largeModel.ts';
 
 /** Which layers are adapted: queries and values, all linear ones, or queries and values of the last quarter of layers. */
 export type TrainingTargets = 'q,v' | 'all' | 'top q,v';
 
 /** A model that the Python script can export. */
-export type ModelName = 'vit-s' | 'vit-b' | 'esm2-8m' | 'esm2-35m' | 'whisper-tiny' | 'wav2vec2-base' | 'sam-b';
+export type ModelName =
+  'vit-tiny' | 'vit-s' | 'vit-b' | 'esm2-8m' | 'esm2-35m' | 'whisper-tiny' | 'wav2vec2-base' | 'sam-b';
 
 /** One figure to find. */
 export interface TrainingCase {
@@ -17,7 +19,12 @@ export interface TrainingCase {
   readonly targets: TrainingTargets;
   /** In what the base computes; float32 by default. */
   readonly precision?: PrecisionName;
+  /** Where it runs; `cpu` by default. */
+  readonly provider?: Provider;
 }
+
+/** A model so small that a software driver computes it in seconds, to try the benchmark itself. */
+export const quickTrainingCases: readonly TrainingCase[] = [{ model: 'vit-tiny', targets: 'q,v' }];
 
 /** What is measured, in the order of the table. */
 export const trainingCases: readonly TrainingCase[] = [
@@ -45,15 +52,15 @@ interface Subject {
 
 const classified: LossFragment = (g, { output }, { labels }) => crossEntropy(g, output!, labels!);
 
-const vit: Subject = {
+const vit = (batch = 8, image = 224, layers = 12): Subject => ({
   batch: (random) => ({
-    inputs: { pixel_values: floats(random, [8, 3, 224, 224]) },
-    targets: { labels: numbers(random, [8], 0, 100) },
+    inputs: { pixel_values: floats(random, [batch, 3, image, image]) },
+    targets: { labels: numbers(random, [batch], 0, 100) },
   }),
   loss: classified,
   isMean: true,
-  layers: 12,
-};
+  layers,
+});
 
 const esm = (layers: number): Subject => ({
   batch: (random) => {
@@ -69,8 +76,9 @@ const esm = (layers: number): Subject => ({
 });
 
 const subjects: Readonly<Record<ModelName, Subject>> = {
-  'vit-s': vit,
-  'vit-b': vit,
+  'vit-tiny': vit(2, 32, 2),
+  'vit-s': vit(),
+  'vit-b': vit(),
   'esm2-8m': esm(6),
   'esm2-35m': esm(12),
   'whisper-tiny': {
@@ -108,14 +116,17 @@ export interface TrainingFigures {
   readonly stepMs: readonly number[];
   /** Largest resident memory of the process. */
   readonly peakMb: number;
+  /** Memory that it took on a GPU; absent on the CPU, and without nvidia-smi. */
+  readonly gpuMb?: number;
 }
 
 /** Trains for some steps. */
 export async function timeSteps(
   file: string,
-  { model: name, targets, precision = 'float32' }: TrainingCase,
+  { model: name, targets, precision = 'float32', provider = 'cpu' }: TrainingCase,
   steps: number,
 ): Promise<TrainingFigures> {
+  const before = provider === 'cpu' ? undefined : await gpuMb();
   const model = await openModel(file, { precision });
   const subject = subjects[name];
   const { plan } = planAdapter(model, { r: 8, alpha: 16, targetModules: modulesOf(model, subject, targets) });
@@ -130,13 +141,15 @@ export async function timeSteps(
     ...(subject.isMean ? { lossWeight: () => 1 } : {}),
     ...(examples ? { prefix: { bytes: 1 << 30, examples: rows } } : {}),
     runtime: model.runtime,
-    session: { provider: 'cpu', threads: 2 },
+    session: { provider, threads: 2 },
     parameters: (all) => ParameterSet.initial(all, random),
     name,
   } satisfies TrainerRequest;
   const measured =
     model.precision && (await measurePrecision({ ...request, precision: model.precision }, inputs, labels));
-  const trainer = new Trainer({ ...request, precision: measured?.precision });
+  const { precision: used, lossScale: initial } = measured ?? {};
+  const scaled = initial === undefined ? {} : { lossScaling: { initial } };
+  const trainer = new Trainer({ ...request, ...scaled, precision: used });
   await trainer.step(inputs, labels, 1e-4, examples);
   const stepMs: number[] = [];
   for (let i = 0; i < steps; i++) {
@@ -144,8 +157,10 @@ export async function timeSteps(
     await trainer.step(inputs, labels, 1e-4, examples);
     stepMs.push(performance.now() - start);
   }
+  const after = before === undefined ? undefined : await gpuMb();
   await trainer.release();
-  return { stepMs, peakMb: peakMb() };
+  const onGpu = before === undefined || after === undefined ? {} : { gpuMb: after - before };
+  return { stepMs, peakMb: peakMb(), ...onGpu };
 }
 
 const attention = new Set(['query', 'value', 'q_proj', 'v_proj', 'qkv']);

@@ -1,12 +1,16 @@
 """Training steps of PEFT on torch, and the same models as ONNX files with the same random weights.
 
 training_on_torch.py export MODEL FILE           writes the model
-training_on_torch.py step MODEL TARGETS STEPS    milliseconds of each step and peak memory, as one line of JSON
+training_on_torch.py step MODEL TARGETS STEPS [DEVICE [PRECISION]]
+                                                 milliseconds of each step and peak memory, as one line of JSON
 
-MODEL is one of the names below, TARGETS `q,v` or `all`. Weights are random: speed does not depend on them.
+MODEL is one of the names below, TARGETS `q,v` or `all`, DEVICE `cpu` (default) or `cuda`, PRECISION `float32` (default), with
+TF32 on a GPU, or `float16`: automatic mixed precision with a gradient scaler. Weights are random: speed does not depend on
+them.
 """
 
 import json
+import subprocess
 import sys
 import time
 import warnings
@@ -17,10 +21,10 @@ import transformers
 THREADS = 2
 
 
-def vit(**sizes):
-    model = transformers.ViTForImageClassification(transformers.ViTConfig(num_labels=100, **sizes))
-    inputs = {"pixel_values": torch.randn(8, 3, 224, 224)}
-    return model, inputs, torch.randint(0, 100, (8,))
+def vit(batch=8, image_size=224, **sizes):
+    config = transformers.ViTConfig(num_labels=100, image_size=image_size, **sizes)
+    inputs = {"pixel_values": torch.randn(batch, 3, image_size, image_size)}
+    return transformers.ViTForImageClassification(config), inputs, torch.randint(0, 100, (batch,))
 
 
 def esm(hidden, layers):
@@ -75,7 +79,9 @@ ALL = ATTENTION + [
     "key", "dense", "k_proj", "o_proj", "out_proj", "fc1", "fc2",
     "intermediate_dense", "output_dense", "proj", "lin1", "lin2",
 ]  # fmt: skip
+TINY = {"hidden_size": 192, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 768, "patch_size": 8}
 MODELS = {
+    "vit-tiny": lambda: vit(batch=2, image_size=32, **TINY),
     "vit-s": lambda: vit(hidden_size=384, num_attention_heads=6, intermediate_size=1536),
     "vit-b": vit,
     "esm2-8m": lambda: esm(320, 6),
@@ -115,24 +121,45 @@ def export(name, file):
     print("{}")
 
 
-def step(name, targets, steps):
+def gpu_megabytes():
+    """Memory in use on the GPUs, by nvidia-smi as on the other side; None without it."""
+    try:
+        query = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
+        return sum(float(line) for line in subprocess.check_output(query, text=True).split())
+    except (OSError, subprocess.CalledProcessError, ValueError):
+        return None
+
+
+def step(name, targets, steps, device="cpu", precision="float32"):
     from peft import LoraConfig, get_peft_model
 
+    before = gpu_megabytes() if device == "cuda" else None
+    # As ONNX Runtime multiplies on NVIDIA's GPUs.
+    torch.backends.cuda.matmul.allow_tf32 = True
+    torch.backends.cudnn.allow_tf32 = True
     model, inputs, labels = MODELS[name]()
+    inputs = {key: value.to(device) for key, value in inputs.items()}
+    labels = None if labels is None else labels.to(device)
     wanted = ALL if targets == "all" else ATTENTION
     there = {path.rsplit(".", 1)[-1] for path, _ in model.named_modules()}
     config = LoraConfig(r=8, lora_alpha=16, target_modules=[each for each in wanted if each in there])
-    model = get_peft_model(model.eval(), config).eval()
+    model = get_peft_model(model.eval(), config).eval().to(device)
+    is_mixed = precision == "float16"
+    scaler = torch.amp.GradScaler(device, enabled=is_mixed)
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], 1e-4)
 
     def once():
-        if labels is None:
-            loss = output(model(**inputs)).pow(2).mean()
-        else:
-            loss = model(**inputs, labels=labels).loss
-        loss.backward()
-        optimizer.step()
+        with torch.autocast(device, torch.float16, enabled=is_mixed):
+            if labels is None:
+                loss = output(model(**inputs)).float().pow(2).mean()
+            else:
+                loss = model(**inputs, labels=labels).loss
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
         optimizer.zero_grad(set_to_none=True)
+        if device == "cuda":
+            torch.cuda.synchronize()
 
     once()
     times = []
@@ -142,7 +169,9 @@ def step(name, targets, steps):
         times.append((time.perf_counter() - start) * 1e3)
     with open("/proc/self/status") as status:
         peak = next(line for line in status if line.startswith("VmHWM"))
-    print(json.dumps({"stepMs": times, "peakMb": int(peak.split()[1]) / 1024}))
+    found = {"stepMs": times, "peakMb": int(peak.split()[1]) / 1024}
+    # Taken from the device is never given back before the end: it is the peak.
+    print(json.dumps(found if before is None else {**found, "gpuMb": gpu_megabytes() - before}))
 
 
 if __name__ == "__main__":
@@ -152,4 +181,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "export":
         export(*sys.argv[2:])
     else:
-        step(sys.argv[2], sys.argv[3], int(sys.argv[4]))
+        step(sys.argv[2], sys.argv[3], int(sys.argv[4]), *sys.argv[5:])

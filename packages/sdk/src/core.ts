@@ -68,6 +68,7 @@ export { type DrawMask, MaskDrawer } from './train/dropout.ts';
 export type { RowPlace } from './ops/rows/rowPlaces.ts';
 export { GradientStep } from './train/step/gradientStep.ts';
 export type { GradientStepRequest, MemoryPlan } from './train/step/stepRequest.ts';
+export type { LossScaling } from './train/graph/addLoss.ts';
 export type { Products } from './train/step/microBatch.ts';
 export type { LossAndGradients } from './train/step/gradientMean.ts';
 export {
@@ -112,6 +113,6 @@ export type { EmaOptions } from './train/ema.ts';
 export type { LossScalingOptions } from './train/step/lossScale.ts';
 export { providerNames } from './runtime/providers/providers.ts';
 export { measurePrecisionGain, type PrecisionGain } from './model/precisionGain.ts';
-export { precisionNames } from './ops/precision/precision.ts';
+export { precisionNames, sessionIn } from './ops/precision/precision.ts';
 export { measurePrecision, type MeasuredPrecision, type MeasuredProduct } from './train/step/measurePrecision.ts';
 export { trainDefaults } from './model/training/options/options.ts';

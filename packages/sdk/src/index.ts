@@ -71,6 +71,12 @@ export { WorkerRuntime } from './runtime/workerRuntime.ts';
 export { checkMachine } from './runtime/providers/providers.ts';
 export { BoundFeeds } from './runtime/boundFeeds.ts';
 export type { Provider, Runtime, Session } from './runtime/session.ts';
-export type { BasePrecision, PrecisionChoice, PrecisionName } from './ops/precision/precision.ts';
+export type {
+  BasePrecision,
+  HalfPrecision,
+  IntegerPrecision,
+  PrecisionChoice,
+  PrecisionName,
+} from './ops/precision/precision.ts';
 export type { InputSize, InputSizes, SpreadSize } from './ops/rewrites/inputSizes.ts';
 export { type PluginRegistry, loadPlugins, type LoadPluginsOptions } from './plugin/registry/loadPlugins.ts';

@@ -2,7 +2,7 @@
 
 import path from 'node:path';
 import {
-  type BasePrecision,
+  type IntegerPrecision,
   type PluginRegistry,
   type LoraPreview,
   type Model,
@@ -20,6 +20,7 @@ import { notLoadedHint } from '../plugins/notLoaded.ts';
 import { readSettings } from '../settings/readSettings.ts';
 import type { Settings } from '../settings/setting.ts';
 import { oneModel, openNamed } from '../sources.ts';
+import { usageError } from '../terminal/errors.ts';
 import { formatTable, grouped, inBytes } from '../terminal/table.ts';
 import { printable } from '../terminal/terminal.ts';
 
@@ -44,6 +45,11 @@ export function inspectCommand(context: Context): Command {
     const model = await openNamed(oneModel(word, flags['model'], settings), context.registry(), settings);
     const matched = preview(model, settings);
     const { precision } = model;
+    if (precision?.name === 'float16') {
+      throw usageError(
+        'What float16 brings on a GPU is not measured here. Train a few steps with it and without: --steps 5 --no-eval --provider webgpu.',
+      );
+    }
     const gain = precision && { ...precision, ...(await measurePrecisionGain(model, precision)) };
     if (flags.json)
       context.terminal.printJson({ ...asJson(model, settings, matched, context), precision: gain ?? null });
@@ -126,7 +132,7 @@ function asText(
   settings: Settings,
   matched: LoraPreview | undefined,
   context: Context,
-  gain: (BasePrecision & PrecisionGain) | undefined,
+  gain: (IntegerPrecision & PrecisionGain) | undefined,
 ): readonly string[] {
   const { bold, dim } = context.terminal.colours;
   const tasks = usualTasks(model, context.registry());
@@ -190,7 +196,7 @@ function gainAsText({
   time,
   floatBytes,
   integerBytes,
-}: BasePrecision & PrecisionGain): string {
+}: IntegerPrecision & PrecisionGain): string {
   const what = `${grouped(products)} products with ${grouped(weights)} weights`;
   const took = `${time.toFixed(2)} of their time in float32 on this machine`;
   return name === 'int8'

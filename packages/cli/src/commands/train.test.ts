@@ -681,7 +681,12 @@ describe('what is wrong before the first step', () => {
     [['--targets', 'nope'], 'No module in'],
     [['--task', 'image-clasification'], 'Did you mean "image-classification"'],
     [['--provider', 'gpu'], 'There is no provider "gpu". Did you mean "cpu"?'],
-    [['--precision', 'int9'], '--precision must be one of float32, int8, int8-backward'],
+    [['--precision', 'int9'], '--precision must be one of float32, int8, int8-backward, float16'],
+    [['--precision', 'float16'], 'precision "float16" computes on a GPU, but the provider is "auto".'],
+    [
+      ['--precision', 'int8', '--provider', 'cuda'],
+      'precision "int8" computes on the CPU, but the provider is "cuda".',
+    ],
     [['--precision', 'int8'], 'so that precision "int8" would change nothing'],
     [['--steps', '0'], '--steps must be a whole number of at least 1, but it is "0".'],
     [['--lr', 'fast'], '--lr must be a number above 0, but it is "fast".'],

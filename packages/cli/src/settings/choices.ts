@@ -2,7 +2,7 @@
 
 import { type PluginRegistry, checkMachine, combineMethods } from '@onnx-lora/sdk';
 import { didYouMean } from '@onnx-lora/sdk/plugin';
-import { errorCodes, initializerNames, optimizerNames, providerNames } from '@onnx-lora/sdk/core';
+import { errorCodes, initializerNames, optimizerNames, providerNames, sessionIn } from '@onnx-lora/sdk/core';
 import { usageError } from '../terminal/errors.ts';
 import { TENSORBOARD } from '../plugins/trackers.ts';
 import { flagOf } from './settings.ts';
@@ -38,12 +38,15 @@ export function choicesOf({
 const closed = ['init', 'tuner', 'optimizer'] as const;
 
 /**
- * Checks names that plugins may bring, before anything is read: only with the plugins it is known which there are.
+ * Checks names that plugins may bring, and where a precision is to compute, before anything is read: only with the plugins it
+ * is known which there are.
  *
  * @throws OnnxLoraError `CONFIG_INVALID`, `PROVIDER_UNAVAILABLE`
  */
 export function checkNames(settings: Settings, registry: PluginRegistry): void {
   checkMachine(settings, namesOf(registry.providers));
+  const { precision = 'float32' } = settings;
+  if (precision !== 'float32') sessionIn({ name: precision }, settings);
   const choices = choicesOf(registry);
   for (const setting of closed) {
     const given = settings[setting];

@@ -50,7 +50,7 @@ export const inputTable: SettingTable<
     kind: 'choice',
     of: precisionNames,
     placeholder: '<which>',
-    description: 'in what frozen layers compute: int8 is faster, int8-backward only in gradients; both on the CPU',
+    description: 'in what frozen layers compute: int8 (int8-backward: only gradients) on the CPU, float16 on a GPU',
     default: 'float32',
     group: 'Model, data and task',
   },

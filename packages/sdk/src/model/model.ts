@@ -8,7 +8,6 @@ import { didYouMean, OnnxLoraError } from '../errors.ts';
 import type { OnnxFile } from '../graph/file/onnxFile.ts';
 import { inlineKnownBranches } from '../ops/rewrites/inlineBranches.ts';
 import type { InputSizes } from '../ops/rewrites/inputSizes.ts';
-import { sessionIn } from '../ops/precision/precision.ts';
 import { resizeInputs } from '../ops/rewrites/resizeInputs.ts';
 import { requireNamedAdapters } from '../plugin/predict/sources.ts';
 import type { RunnableOptions } from '../plugin/taskModel.ts';
@@ -20,7 +19,7 @@ import { withOpenHeads } from './head/forAdapter.ts';
 import { type ModelChanges, ModelGraph, type ModelGraphParts } from './modelGraph.ts';
 import { type FixedInputs, fixInputs, requireOneFile } from './opening/fixedInputs.ts';
 import { AdapterPlaces } from './placing.ts';
-import { otherPrecision, servingPrecision } from './precision.ts';
+import { otherPrecision, servingPrecision, sessionHere } from './precision.ts';
 import { type ReservedModules, reservedSlots } from './planning/reservedSlots.ts';
 
 /** The model that a file is a part of. */
@@ -218,7 +217,8 @@ export class Model extends ModelGraph {
     useDora,
     ...options
   }: ModelSessionOptions): Promise<AdapterSession> {
-    const machine = sessionIn(this.precision, options);
+    const runtime = worker ? this.workerRuntime : this.runtime;
+    const machine = await sessionHere(this.precision, options, runtime);
     const warning = otherPrecision(this.precision, adapters);
     if (warning) warn(options, warning);
     const placed: Record<string, PlacedAdapter> = {};
@@ -231,7 +231,7 @@ export class Model extends ModelGraph {
       reserved: reservedSlots(this, { targetModules, modulesToSave, useDora }),
       source: adapterSource,
       place: (adapter, place) => this.place(adapter, { allowBaseMismatch, ...place }),
-      runtime: worker ? this.workerRuntime : this.runtime,
+      runtime,
       precision: servingPrecision(this, Object.values(adapters)),
       options: machine,
       name: this.name,

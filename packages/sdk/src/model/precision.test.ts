@@ -1,4 +1,4 @@
-/** @file Runs on a base in integers: what stays in float32, how they go on, and what their adapters serve and merge into. */
+/** @file Runs on a base in integers, and in float16: what stays in float32, how they go on, what their adapters serve and merge into. */
 
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,6 +7,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { golden, mlp } from '../../fixtures/inits/mlp.ts';
 import { outputOf, taskOf } from '../../fixtures/memorise.ts';
 import type { Adapter } from '../adapter/adapter.ts';
+import { OnnxLoraError } from '../errors.ts';
 import { writeOnnx } from '../graph/file/onnxFile.ts';
 import { tensorProto } from '../graph/tensorData.ts';
 import type { BasePrecision } from '../ops/precision/precision.ts';
@@ -27,11 +28,35 @@ const { model: graph, output } = mlp((layer) => golden(`base.${layer}.weight`));
 const file = path.join(folder, 'mlp.onnx');
 writeOnnx(file, graph);
 const int8: BasePrecision = { name: 'int8', saturates: true, smallest: 1 };
+const float16: BasePrecision = { name: 'float16', smallest: 1 };
 const inputs = { x: golden('base.calibration.x') };
 const targets = { target: golden('target') };
 const task = taskOf(64, inputs, targets, (g, outputs, wanted) =>
   meanSquaredError(g, outputs[output]!, wanted['target']!),
 );
+
+/** A precision, where it computes here, and a weight beside which it makes nothing of others, or that it cannot hold. */
+interface Here {
+  readonly precision: BasePrecision;
+  readonly provider: 'cpu' | 'webgpu';
+  readonly large: number;
+  readonly error: string;
+}
+
+const onCpu: Here = { precision: int8, provider: 'cpu', large: 1000, error: '100%' };
+const onGpu: Here = { precision: float16, provider: 'webgpu', large: 1e5, error: 'overflow' };
+
+/** Undefined where float16 computes here. */
+const whyNoHalf = await (async (): Promise<string | undefined> => {
+  try {
+    await (await (await openModel(file, { precision: float16 })).session({ provider: 'webgpu' })).release();
+    return undefined;
+  } catch (error) {
+    if (error instanceof OnnxLoraError && error.code === 'PROVIDER_UNAVAILABLE') return error.message;
+    throw error;
+  }
+})();
+const everyHere = whyNoHalf === undefined ? [onCpu, onGpu] : [onCpu];
 
 interface Trained {
   readonly losses: readonly number[];
@@ -47,6 +72,7 @@ async function trained(model: Model, options: Partial<TrainOptions> = {}): Promi
     batchSize: 16,
     lr: 1e-2,
     threads: 1,
+    provider: model.precision?.name === 'float16' ? 'webgpu' : 'cpu',
     ...options,
   });
   const losses: number[] = [];
@@ -67,19 +93,66 @@ function off(a: Tensor, b: Tensor): number {
   return Math.hypot(...x.map((value, i) => value - y[i]!)) / Math.hypot(...x);
 }
 
-describe('a run on a base in integers', () => {
+describe.each(everyHere)('a run on a base in $precision.name', ({ precision }) => {
   it('learns as in float32, within what rounding changes, and its adapter notes it', async () => {
     const [exact, rounded] = [
       await trained(await openModel(file)),
-      await trained(await openModel(file, { precision: int8 })),
+      await trained(await openModel(file, { precision })),
     ];
     rounded.losses.forEach((loss, i) => expect(Math.abs(loss / exact.losses[i]! - 1)).toBeLessThan(0.02));
     expect(rounded.losses).not.toEqual(exact.losses);
     expect(rounded.losses.at(-1)).toBeLessThan(rounded.losses[0]!);
     expect(exact.adapter.notes.precision).toBeUndefined();
-    expect(rounded.adapter.notes.precision).toEqual({ ...int8, inFloat32: [] });
+    expect(rounded.adapter.notes.precision).toEqual({ ...precision, inFloat32: [] });
+    expect(off(tensorOf(exact.adapter), tensorOf(rounded.adapter))).toBeLessThan(0.05);
   });
 
+  it('goes on to the same bytes, and not in another precision', async () => {
+    const model = await openModel(file, { precision });
+    const whole = await trained(model);
+    const place = path.join(folder, `run-${precision.name}`);
+    await trained(model, { checkpoints: { folder: place, every: 2, keep: 9 } });
+    const rest = await trained(model, { resume: path.join(place, 'step-2') });
+    expect(rest.losses).toEqual(whole.losses.slice(2));
+    expect(bytesOf(rest.adapter)).toBe(bytesOf(whole.adapter));
+    expect(rest.adapter.notes).toEqual(whole.adapter.notes);
+    await expect(trained(await openModel(file), { resume: path.join(place, 'step-2') })).rejects.toThrow(
+      `precision was ${precision.name} and is not set`,
+    );
+  });
+});
+
+describe.skipIf(whyNoHalf !== undefined)('gradients in float16', () => {
+  it.each([1e-7, 1e5])('are neither zero nor infinite for a loss that is multiplied by %s', async (factor) => {
+    const scaled = taskOf(64, inputs, targets, (g, outputs, wanted) =>
+      g.Mul(meanSquaredError(g, outputs[output]!, wanted['target']!), factor),
+    );
+    // Adam moves by signs and ratios, whatever the size.
+    const options = { task: scaled, optimizer: { name: 'adamw', eps: 1e-30 } } as const;
+    const [exact, half] = [
+      await trained(await openModel(file), options),
+      await trained(await openModel(file, { precision: float16 }), options),
+    ];
+    expect(half.adapter.notes.precision?.inFloat32).toEqual([]);
+    expect(half.warnings).toEqual([]);
+    expect(off(tensorOf(exact.adapter), tensorOf(half.adapter))).toBeLessThan(0.05);
+  });
+});
+
+it.skipIf(whyNoHalf !== undefined)('a session in float16 tells of values that it cannot hold, once', async () => {
+  const model = await openModel(file, { precision: float16 });
+  const told: string[] = [];
+  const session = await model.session({ provider: 'webgpu', onWarning: (text) => told.push(text) });
+  await session.run(inputs);
+  expect(told).toEqual([]);
+  const large = float32((inputs.x.data as Float32Array).map((value) => 1e6 * value), inputs.x.dims);
+  for (let run = 0; run < 2; run++) await session.run({ x: large });
+  await session.release();
+  expect(told.length).toBe(1);
+  expect(told[0]).toMatch(/ holds NaN\. In precision "float16", values beyond 65,504 are infinite; /);
+}); // prettier-ignore
+
+describe('a base with gradients in integers', () => {
   it('has the losses of float32 where only gradients are rounded, as long as nothing has moved', async () => {
     const only = { ...int8, name: 'int8-backward' } as const;
     const [exact, rounded] = [
@@ -90,51 +163,44 @@ describe('a run on a base in integers', () => {
     expect(bytesOf(rounded.adapter)).not.toBe(bytesOf(exact.adapter));
     expect(off(tensorOf(exact.adapter), tensorOf(rounded.adapter))).toBeLessThan(0.05);
   });
-
-  it('goes on to the same bytes, and not in another precision', async () => {
-    const model = await openModel(file, { precision: int8 });
-    const whole = await trained(model);
-    const place = path.join(folder, 'run');
-    await trained(model, { checkpoints: { folder: place, every: 2, keep: 9 } });
-    const rest = await trained(model, { resume: path.join(place, 'step-2') });
-    expect(rest.losses).toEqual(whole.losses.slice(2));
-    expect(bytesOf(rest.adapter)).toBe(bytesOf(whole.adapter));
-    expect(rest.adapter.notes).toEqual(whole.adapter.notes);
-    await expect(trained(await openModel(file), { resume: path.join(place, 'step-2') })).rejects.toThrow(
-      'precision was int8 and is not set',
-    );
-  });
 });
 
-describe('a product that rounding changes too much', () => {
-  // One number of each column is so large that the others, which are all that x reads, are rounded to zero.
+describe.each(everyHere)('a product that $precision.name changes too much', ({ precision, provider, large, error }) => {
+  // One number of each column is so large that integers make zeros of the others, which are all that x reads, or is infinite.
   const [rows, columns] = golden('base.fc1.weight').dims as [number, number];
   const weight = float32((golden('base.fc1.weight').data as Float32Array).slice(), [rows, columns]);
-  for (let row = 0; row < rows; row++) (weight.data as Float32Array)[row * columns] = 1000;
+  for (let row = 0; row < rows; row++) (weight.data as Float32Array)[row * columns] = large;
   const x = float32((inputs.x.data as Float32Array).slice(), inputs.x.dims);
   for (let row = 0; row < x.dims[0]!; row++) (x.data as Float32Array)[row * columns] = 0;
   const own = taskOf(64, { x }, targets, (g, outputs, wanted) =>
     meanSquaredError(g, outputs[output]!, wanted['target']!),
   );
-  const spoilt = path.join(folder, 'spoilt.onnx');
+  const spoilt = path.join(folder, `spoilt-${precision.name}.onnx`);
   const initializer = graph.graph!.initializer!.map((each) => (each.name === 'fc1.weight' ? tensorProto('fc1.weight', weight) : each)); // prettier-ignore
   writeOnnx(spoilt, { ...graph, graph: { ...graph.graph, initializer } });
 
   it('stays in float32, in training and in serving, and is told of', async () => {
-    const model = await openModel(spoilt, { precision: int8 });
+    const model = await openModel(spoilt, { precision });
     const { adapter, warnings, losses } = await trained(model, { task: own });
-    expect(adapter.notes.precision).toEqual({ ...int8, inFloat32: ['forward fc1'] });
+    expect(adapter.notes.precision).toEqual({ ...precision, inFloat32: ['forward fc1'] });
     expect(warnings.join()).toMatch(
-      /^Of \d products in precision \"int8\", 1 stay in float32. Rounding changes 1 too much on the first batch: fc1(\.weight)? 100%\.$/,
+      new RegExp(
+        `^Of \\d products in precision "${precision.name}", 1 stay in float32. Rounding changes 1 too much on the first batch: fc1(\\.weight)? ${error}\\.$`,
+      ),
     );
     const exact = await trained(await openModel(spoilt), { task: own });
     expect(Math.abs(losses[0]! / exact.losses[0]! - 1)).toBeLessThan(0.02);
     const inFloats = await openModel(spoilt);
-    const answer = async (from: Model, own?: Adapter): Promise<Tensor> =>
-      outputOf({ model: from, feeds: { x }, task, lossOf: () => 0 }, own);
+    const answer = async (from: Model, own?: Adapter): Promise<Tensor> => {
+      const machine = { provider: from.precision ? provider : 'cpu', threads: 1 } as const;
+      const session = await from.session({ ...machine, ...(own && { adapters: { own } }) });
+      const outputs = await session.run({ x }, { adapter: own ? 'own' : null });
+      await session.release();
+      return outputs[output]!;
+    };
     expect(off(await answer(inFloats, adapter), await answer(model, adapter))).toBeLessThan(0.05);
-    // Without the note, the layer is in integers.
-    expect(off(await answer(inFloats), await answer(model))).toBeGreaterThan(0.3);
+    // Without the note, the layer is in integers; what is infinite in float16 never is.
+    if (precision.name === 'int8') expect(off(await answer(inFloats), await answer(model))).toBeGreaterThan(0.3);
   });
 });
 
@@ -159,14 +225,15 @@ describe('a loss that rounding changes too much', () => {
   });
 });
 
-describe('an adapter of a base in integers', () => {
+describe.each(everyHere)('an adapter of a base in $precision.name', ({ precision, provider }) => {
   it('is served as it was measured, and elsewhere with a warning', async () => {
-    const [exact, rounded] = [await openModel(file), await openModel(file, { precision: int8 })];
+    const [exact, rounded] = [await openModel(file), await openModel(file, { precision })];
     const { adapter } = await trained(rounded);
     const told: string[] = [];
     const outputs: Tensor[] = [];
     for (const model of [exact, rounded]) {
-      const session = await model.session({ adapters: { adapter }, threads: 1, onWarning: (text) => told.push(text) });
+      const machine = { provider: model.precision ? provider : 'cpu', threads: 1 } as const;
+      const session = await model.session({ ...machine, adapters: { adapter }, onWarning: (text) => told.push(text) });
       outputs.push((await session.run(inputs, { adapter: 'adapter' }))[output]!);
       const mixed = await session.run(inputs, { adapter: Array.from({ length: 64 }, (_, i) => (i % 2 ? 'adapter' : null)) });
       const alone = [(await session.run(inputs))[output]!, outputs.at(-1)!];
@@ -174,18 +241,18 @@ describe('an adapter of a base in integers', () => {
       await session.release();
     }
     expect(told).toEqual([
-      '"adapter" learned on a base in int8, and the model computes in float32: answers differ a little. Open the model with precision "int8" to have them as they were measured.',
+      `"adapter" learned on a base in ${precision.name}, and the model computes in float32: answers differ a little. Open the model with precision "${precision.name}" to have them as they were measured.`,
     ]);
     expect(off(...(outputs as [Tensor, Tensor]))).toBeLessThan(0.05);
     expect(off(...(outputs as [Tensor, Tensor]))).toBeGreaterThan(0);
   }); // prettier-ignore
 
   it('is merged into the numbers of the file', async () => {
-    const [exact, rounded] = [await openModel(file), await openModel(file, { precision: int8 })];
+    const [exact, rounded] = [await openModel(file), await openModel(file, { precision })];
     const { adapter } = await trained(rounded);
     const places = await Promise.all(
       [exact, rounded].map(async (model, i) => {
-        const place = path.join(folder, `merged-${i}.onnx`);
+        const place = path.join(folder, `merged-${precision.name}-${i}.onnx`);
         await merge(model, adapter, place);
         return readFileSync(place).toString('base64');
       }),
@@ -194,7 +261,7 @@ describe('an adapter of a base in integers', () => {
   });
 
   it('keeps its note in its file', async () => {
-    const { adapter } = await trained(await openModel(file, { precision: int8 }), { steps: 1 });
+    const { adapter } = await trained(await openModel(file, { precision }), { steps: 1 });
     await adapter.save(path.join(folder, 'adapter'));
     const { loadAdapter } = await import('./loadAdapter.ts');
     expect((await loadAdapter(path.join(folder, 'adapter'))).notes.precision).toEqual(adapter.notes.precision);
@@ -202,8 +269,22 @@ describe('an adapter of a base in integers', () => {
 });
 
 describe('a precision', () => {
+  it.skipIf(whyNoHalf === undefined)(`float16 is not computed here: ${whyNoHalf}`, async () => {
+    const model = await openModel(file, { precision: float16 });
+    await expect(model.session({ provider: 'webgpu' })).rejects.toThrow('webgpu');
+  });
+
+  it('float16 is refused on the CPU, before anything is done', async () => {
+    const model = await openModel(file, { precision: float16 });
+    const message =
+      'precision "float16" computes on a GPU, but the provider is "cpu". On the CPU it is no faster than float32, and takes no less memory. Name the provider of a GPU, such as "webgpu" or "cuda", or leave precision out.';
+    await expect(model.session({ provider: 'cpu' })).rejects.toThrow(message);
+    await expect(model.session()).rejects.toThrow('but the provider is "auto"');
+    await expect(trained(model, { provider: 'cpu' })).rejects.toThrow(message);
+  });
+
   it.each([
-    ['of no such name', { precision: 'int9' as 'int8' }, 'There is no precision "int9". Did you mean "int8"? There are float32, int8, int8-backward.'],
+    ['of no such name', { precision: 'int9' as 'int8' }, 'There is no precision "int9". Did you mean "int8"? There are float32, int8, int8-backward, float16.'],
     ['for a model with no product that is large enough', { precision: 'int8' as const }, 'has no product with a float32 weight of at least 32768 numbers, so that precision "int8" would change nothing.'],
   ])('%s is refused', async (_, options, message) => {
     await expect(openModel(file, options)).rejects.toThrow(message);

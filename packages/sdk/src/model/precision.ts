@@ -4,11 +4,18 @@ import type { Adapter } from '../adapter/adapter.ts';
 import type { Model } from './model.ts';
 import { occurrencesOf } from '../match/site.ts';
 import { didYouMean, OnnxLoraError } from '../errors.ts';
-import { type BasePrecision, type PrecisionChoice, precisionNames } from '../ops/precision/precision.ts';
-import type { Runtime } from '../runtime/session.ts';
+import {
+  type BasePrecision,
+  type PrecisionChoice,
+  type PrecisionName,
+  precisionNames,
+  sessionIn,
+} from '../ops/precision/precision.ts';
+import type { Runtime, SessionOptions } from '../runtime/session.ts';
 import type { Feeds } from '../runtime/tensor.ts';
 import { type MeasuredPrecision, measurePrecision } from '../train/step/measurePrecision.ts';
 import type { GradientStepRequest } from '../train/step/stepRequest.ts';
+import { requireHalf } from './opening/halfCheck.ts';
 import { measureSaturation } from './opening/saturation.ts';
 
 /**
@@ -17,8 +24,8 @@ import { measureSaturation } from './opening/saturation.ts';
  * @throws OnnxLoraError `CONFIG_INVALID` for a name that there is not
  */
 export async function precisionHere(asked: PrecisionChoice, runtime: Runtime): Promise<BasePrecision | undefined> {
-  const { name, saturates, ...given } =
-    typeof asked === 'string' ? ({ name: asked } as Exclude<PrecisionChoice, string>) : asked;
+  const given = typeof asked === 'string' ? ({ name: asked } as Exclude<PrecisionChoice, string>) : asked;
+  const { name } = given;
   if (!precisionNames.includes(name)) {
     throw new OnnxLoraError(
       'CONFIG_INVALID',
@@ -26,7 +33,24 @@ export async function precisionHere(asked: PrecisionChoice, runtime: Runtime): P
     );
   }
   if (asked === 'float32') return undefined;
-  return { ...given, name, saturates: saturates ?? (await measureSaturation(runtime)) };
+  if (given.name === 'float16') return given;
+  return { ...given, saturates: given.saturates ?? (await measureSaturation(runtime)) };
+}
+
+/**
+ * Options of a session that computes in a precision, once it is known that it can.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for a provider that a precision is not for; `PROVIDER_UNAVAILABLE` for one that does
+ *   not compute in it on this machine
+ */
+export async function sessionHere<Options extends Pick<SessionOptions, 'provider'>>(
+  precision: BasePrecision | undefined,
+  options: Options,
+  runtime: Runtime,
+): Promise<Options> {
+  const here = sessionIn(precision, options);
+  if (precision?.name === 'float16') await requireHalf(runtime, here.provider!);
+  return here;
 }
 
 /** The model's precision as its graph has it, without the products that these adapters were trained without. */
@@ -91,8 +115,8 @@ export function otherPrecision(
 }
 
 /** Gradients in integers leave answers as they are. */
-function answersIn(precision: BasePrecision | undefined): 'float32' | 'int8' {
-  return precision?.name === 'int8' ? 'int8' : 'float32';
+function answersIn(precision: BasePrecision | undefined): PrecisionName {
+  return precision === undefined || precision.name === 'int8-backward' ? 'float32' : precision.name;
 }
 
 /** How a run's base computes, and what there is to say of it. */
@@ -101,6 +125,8 @@ export interface RunPrecision {
   readonly precision?: BasePrecision | undefined;
   /** As adapters note it. */
   readonly noted?: BasePrecision | undefined;
+  /** The first loss scale, where it was measured. */
+  readonly lossScale?: number | undefined;
   readonly warnings: readonly string[];
 }
 
@@ -121,8 +147,8 @@ export async function runPrecision(
   const known = before ?? model.precision;
   if (!known || known.inFloat32) return { precision: known && ofWeights(known, model), noted: known, warnings: [] };
   const measured = await measurePrecision({ ...request, precision: known }, inputs, targets);
-  const { precision } = measured;
-  return { precision, noted: ofModules(precision, model), warnings: keptInFloat32(measured) };
+  const { precision, lossScale } = measured;
+  return { precision, noted: ofModules(precision, model), lossScale, warnings: keptInFloat32(measured) };
 }
 
 const SHOWN = 8;
@@ -138,7 +164,7 @@ function keptInFloat32({ precision, products, forGradients, cosine }: MeasuredPr
     .slice(0, SHOWN)
     .map(
       (each) =>
-        `${each.module} ${each.name.startsWith('backward') ? '(gradient) ' : ''}${(100 * each.error).toFixed(0)}%`,
+        `${each.module} ${each.name.startsWith('backward') ? '(gradient) ' : ''}${each.error === Infinity ? 'overflow' : `${(100 * each.error).toFixed(0)}%`}`,
     );
   const more = tooFar.length > SHOWN ? ` and ${tooFar.length - SHOWN} more` : '';
   const rest = kept.length - tooFar.length;

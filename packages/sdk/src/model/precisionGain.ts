@@ -7,7 +7,7 @@ import { inTurns } from '../graph/turns.ts';
 import { valueInfo } from '../lora/valueInfo.ts';
 import { inferNode } from '../ops/infer.ts';
 import { frozenProducts } from '../ops/precision/frozenProducts.ts';
-import { type BasePrecision, inPrecision } from '../ops/precision/precision.ts';
+import { inPrecision, type IntegerPrecision } from '../ops/precision/precision.ts';
 import type { Runtime } from '../runtime/session.ts';
 import { float32, sizeOf } from '../runtime/tensor.ts';
 import type { Model } from './model.ts';
@@ -41,7 +41,7 @@ const TURNS = 4;
  */
 export async function measurePrecisionGain(
   { onnx, runtime }: Pick<Model, 'onnx' | 'runtime'>,
-  precision: BasePrecision,
+  precision: IntegerPrecision,
 ): Promise<PrecisionGain> {
   const products = [...frozenProducts(onnx.model.graph ?? {}, precision.smallest).values()];
   const sizes = new Map<string, { inside: number; columns: number; count: number }>();
@@ -71,7 +71,7 @@ export async function measurePrecisionGain(
 async function timeProduct(
   inside: number,
   columns: number,
-  precision: BasePrecision,
+  precision: IntegerPrecision,
   runtime: Runtime,
 ): Promise<readonly [floats: number, integers: number]> {
   const g = new GraphBuilder({ opset: OPSET, infer: inferNode, prefix: '' });

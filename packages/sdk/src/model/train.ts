@@ -8,7 +8,6 @@ import { defined } from '../plugin/data/defined.ts';
 import { guardedTask } from '../plugin/guards/guardedTask.ts';
 import type { Metrics } from '../plugin/dataset.ts';
 import type { PreparedTask, ReportRequest } from '../plugin/preparedTask.ts';
-import { sessionIn } from '../ops/precision/precision.ts';
 import { ortVersion } from '../runtime/ort.ts';
 import { Random } from '../runtime/random.ts';
 import type { Feeds } from '../runtime/tensor.ts';
@@ -41,7 +40,7 @@ import { checked, evaluationSteps, groupsOf, metricOf, optimizerOf } from './tra
 import { trainDefaults, type TrainOptions } from './training/options/options.ts';
 import { memoryFailure } from './training/outOfMemory.ts';
 import { Run, throwIfAborted } from './training/run.ts';
-import { runPrecision } from './precision.ts';
+import { runPrecision, sessionHere } from './precision.ts';
 import type { TrainingRun } from './training/trainingRun.ts';
 import { parseRunState } from './training/checkpoints/runState.ts';
 import { digestOfOrder, meanBatchSize, samplingOrder } from './training/options/sampling.ts';
@@ -72,10 +71,11 @@ export async function train<During extends Metrics = Metrics>(
   if (!begun) planAdapter(given, options.lora);
   const from = await checkpointToResume(options);
   await requireNoOthers(options, from);
+  const machine = defined({ provider: options.provider, threads: options.threads });
+  const session = await sessionHere(given.precision, machine, given.workerRuntime);
   const data = await guardedTask(options.task).prepare(own);
   requireExamples(data);
   requireMetric(metricOf(options), () => data.metrics().result());
-  const session = sessionIn(given.precision, defined({ provider: options.provider, threads: options.threads }));
   // A run that goes on has the values of its head.
   const probed = from ? undefined : await probedHead(own, data, { session, batchSize: options.batchSize, onBadSample });
   const headed = data.head && attachHead(own, data.head, { seed, ...(probed && { values: probed }) });
@@ -169,9 +169,16 @@ export async function train<During extends Metrics = Metrics>(
     parameters: (inputs) => continued?.parameters(inputs, seed) ?? ParameterSet.initial(inputs, new Random(seed)),
     name: shaped.name,
   } satisfies TrainerRequest;
-  const { precision, noted, warnings } = await runPrecision(request, shaped, state?.precision, inputs, targets);
+  const { precision, noted, lossScale, warnings } = await runPrecision(
+    request,
+    shaped,
+    state?.precision,
+    inputs,
+    targets,
+  );
   const model = noted ? shaped.derived({ precision: noted }) : shaped;
-  const trainer = new Trainer({ ...request, ...defined({ precision }) });
+  const lossScaling = lossScale === undefined ? undefined : { initial: lossScale };
+  const trainer = new Trainer({ ...request, ...defined({ precision, lossScaling }) });
   const { inputSizes } = data;
   const notes = { ...model.notes, task: options.task.name, ...defined({ inputSizes, precision: noted }) };
   const makeAdapter = (): Adapter => {

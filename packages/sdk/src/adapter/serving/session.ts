@@ -10,6 +10,7 @@ import { type Injected, injectAdapters } from '../../lora/inject.ts';
 import type { AdapterPlan } from '../../lora/tunings/moduleTuning.ts';
 import { type BasePrecision, inPrecision } from '../../ops/precision/precision.ts';
 import type { BoundFeeds } from '../../runtime/boundFeeds.ts';
+import { warn } from '../../runtime/providers/providers.ts';
 import type { ConcreteProvider, ProviderReport, Runtime, Session, SessionOptions } from '../../runtime/session.ts';
 import type { Feeds, Tensor } from '../../runtime/tensor.ts';
 import { ActiveAdapters, type ActiveFeeds, type AdapterChoice, isRows, keyOf, namesIn } from './activeFeeds.ts';
@@ -69,12 +70,15 @@ export class AdapterSession implements AsyncDisposable {
   #rowsApart: RowsApart | undefined;
   /** Whether the model takes any number of rows. */
   readonly #takesAnyRows: boolean;
+  readonly #options: SessionOptions;
+  /** Whether outputs are looked at for what overflows float16: until it is told of. */
+  #mayOverflow: boolean;
 
   /** Used by {@link AdapterSession.create}. */
   private constructor(
     session: Session,
     injected: Injected,
-    { base, types, name, place, source }: AdapterSessionRequest,
+    { base, types, name, place, source, precision, options = {} }: AdapterSessionRequest,
   ) {
     const { inputs, rows } = injected;
     this.#session = session;
@@ -91,6 +95,8 @@ export class AdapterSession implements AsyncDisposable {
     this.#modelInputs = session.inputNames.filter((each) => !own.has(each));
     this.#check = FeedCheck.of(base.graph ?? {}, this.#modelInputs);
     this.#injected = injected;
+    this.#options = options;
+    this.#mayOverflow = precision?.name === 'float16';
     this.#takesAnyRows = typeof types.get(injected.batchInput)?.shape?.[0] === 'string';
   }
 
@@ -170,13 +176,16 @@ export class AdapterSession implements AsyncDisposable {
   ): Promise<Record<string, Tensor>> {
     this.#requireFeeds(feeds, bound);
     const choice = this.#onePerRow(adapter, feeds);
-    const run = (one: AdapterChoice, own: Feeds): Promise<Record<string, Tensor>> =>
-      this.#with(one, (active) =>
+    const run = async (one: AdapterChoice, own: Feeds): Promise<Record<string, Tensor>> => {
+      const outputs = await this.#with(one, (active) =>
         this.#session.run({ ...own, ...active.feeds }, fetches, {
           bound: [...bound, ...active.bound],
           ...(signal ? { signal } : {}),
         }),
       );
+      if (this.#mayOverflow) this.#tellOfOverflow(outputs);
+      return outputs;
+    };
     if (!isRows(choice)) return run(choice, feeds);
     let module = this.#injected.apart;
     if (module === undefined) {
@@ -233,6 +242,16 @@ export class AdapterSession implements AsyncDisposable {
   /** As {@link AdapterSession.release}, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.release();
+  }
+
+  #tellOfOverflow(outputs: Readonly<Record<string, Tensor>>): void {
+    const found = Object.entries(outputs).find(([, { data }]) => data instanceof Float32Array && data.includes(NaN));
+    if (!found) return;
+    this.#mayOverflow = false;
+    warn(
+      this.#options,
+      `"${found[0]}" of "${this.#name}" holds NaN. In precision "float16", values beyond 65,504 are infinite; open the model in float32 to see whether that is why.`,
+    );
   }
 
   #requireFeeds(feeds: Feeds, bound?: readonly BoundFeeds[], isWhole?: boolean): void {

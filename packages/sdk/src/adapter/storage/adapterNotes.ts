@@ -78,13 +78,20 @@ export const inputSizesSchema: z.ZodType<InputSizes> = z.record(
   ),
 );
 
-/** What a file says of a precision: no model has more products. */
-export const precisionSchema: z.ZodType<BasePrecision> = z.strictObject({
-  name: z.enum(['int8', 'int8-backward']),
-  saturates: z.boolean(),
+const productChoice = {
   smallest: z.int().min(1).max(1e12).optional(),
   inFloat32: z.array(z.string().min(1)).max(1e5).optional(),
-});
+};
+
+/** What a file says of a precision: no model has more products. */
+export const precisionSchema: z.ZodType<BasePrecision> = z.discriminatedUnion('name', [
+  z.strictObject({
+    name: z.enum(['int8', 'int8-backward']),
+    saturates: z.boolean(),
+    ...productChoice,
+  }),
+  z.strictObject({ name: z.literal('float16'), ...productChoice }),
+]);
 
 const schemas = {
   [TASK]: z.string().min(1),

@@ -1,6 +1,7 @@
 /** @file Products of a graph that can be computed in integers: those with a matrix of the file. */
 
 import { dataTypeName } from '../../graph/dataType.ts';
+import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import type { GraphProto, NodeProto, TensorProto } from '../../graph/proto.ts';
 import { type GraphIndex, indexGraph, intsAttribute } from '../../graph/walk.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
@@ -20,6 +21,18 @@ export interface FrozenProduct {
   readonly isFlat: boolean;
   /** Name of what is added, of any shape that broadcasts. */
   readonly addend: string | undefined;
+}
+
+/** Emits products in other numbers than float32. */
+export interface ProductEmitter {
+  /** Holds what was emitted. */
+  readonly g: GraphBuilder;
+  /**
+   * The product as float32, without what is added to it.
+   *
+   * @param node of the product
+   */
+  emit(product: FrozenProduct, node: NodeProto): Value;
 }
 
 /**

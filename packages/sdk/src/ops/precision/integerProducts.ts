@@ -11,11 +11,11 @@ import type { Tensor } from '../../runtime/tensor.ts';
 import { CONTRIB } from '../domains.ts';
 import { inferNode } from '../infer.ts';
 import { dropUnreadInitializers, reachable } from '../rewrites/simplify.ts';
-import type { FrozenProduct } from './frozenProducts.ts';
+import type { FrozenProduct, ProductEmitter } from './frozenProducts.ts';
 import { integerWeight } from './integerWeight.ts';
 
 /** Emits products in integers. */
-export class IntegerProducts {
+export class IntegerProducts implements ProductEmitter {
   readonly g: GraphBuilder;
   readonly #saturates: boolean;
   readonly #weights = new Set<TensorProto>();
@@ -56,14 +56,14 @@ export class IntegerProducts {
 }
 
 /**
- * The graph with these products in integers; may be interrupted after each.
+ * The graph with these products in other numbers; may be interrupted after each.
  */
-export function* withIntegerProducts(
+export function* withProducts(
   graph: GraphProto,
-  integers: IntegerProducts,
+  emitter: ProductEmitter,
   products: ReadonlyMap<NodeProto, FrozenProduct>,
 ): Generator<void, GraphProto> {
-  const { g } = integers;
+  const { g } = emitter;
   const node: NodeProto[] = [];
   for (const each of graph.node ?? []) {
     const product = products.get(each);
@@ -71,7 +71,7 @@ export function* withIntegerProducts(
       node.push(each);
       continue;
     }
-    const y = integers.emit(product);
+    const y = emitter.emit(product, each);
     if (product.addend !== undefined) g.Add(y, { name: product.addend, type: 'float32' });
     g.nodes.at(-1)!.output = [each.output![0]!];
     node.push(...g.nodes.splice(0));

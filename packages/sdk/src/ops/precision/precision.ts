@@ -1,28 +1,26 @@
 /** @file The numbers in which a frozen base computes: what a user calls them, and the graph that does. */
 
 import { OnnxLoraError } from '../../errors.ts';
-import type { ModelProto, NodeProto } from '../../graph/proto.ts';
+import type { GraphProto, ModelProto, NodeProto } from '../../graph/proto.ts';
 import type { SessionOptions } from '../../runtime/session.ts';
 import { withContrib } from '../domains.ts';
 import { opsetOf } from '../inferGraph.ts';
-import { type FrozenProduct, frozenProducts, SMALLEST } from './frozenProducts.ts';
-import { IntegerProducts, withIntegerProducts } from './integerProducts.ts';
+import { type FrozenProduct, frozenProducts, type ProductEmitter, SMALLEST } from './frozenProducts.ts';
+import { fitsHalf, HalfProducts, halfProducts } from './halfProducts.ts';
+import { IntegerProducts, withProducts } from './integerProducts.ts';
 
 /**
  * In what a frozen base computes: `float32` as the file has it; `int8` its products with weights in integers of eight bits,
- * forward and backward; `int8-backward` only those of the gradients, so that losses and answers are those of float32.
+ * forward and backward; `int8-backward` only those of the gradients, so that losses and answers are those of float32;
+ * `float16` its products with weights in half floats, on a GPU.
  */
-export type PrecisionName = 'float32' | 'int8' | 'int8-backward';
+export type PrecisionName = 'float32' | 'int8' | 'int8-backward' | 'float16';
 
 /** All names, the default first. */
-export const precisionNames: readonly PrecisionName[] = ['float32', 'int8', 'int8-backward'];
+export const precisionNames: readonly PrecisionName[] = ['float32', 'int8', 'int8-backward', 'float16'];
 
-/** A precision below float32, as it is computed on one machine. */
-export interface BasePrecision {
-  /** What it is called. */
-  readonly name: Exclude<PrecisionName, 'float32'>;
-  /** Whether products of two neighbours are added in 16 bits, as x86 processors without VNNI do; then weights are rounded to fit. */
-  readonly saturates: boolean;
+/** Which products of a base are computed in a precision. */
+interface ProductChoice {
   /** Numbers that a weight must have; 32,768 by default, since smaller products gain nothing. */
   readonly smallest?: number | undefined;
   /**
@@ -32,8 +30,26 @@ export interface BasePrecision {
   readonly inFloat32?: readonly string[] | undefined;
 }
 
+/** Products in integers, as they are computed on one machine. */
+export interface IntegerPrecision extends ProductChoice {
+  /** What it is called. */
+  readonly name: 'int8' | 'int8-backward';
+  /** Whether products of two neighbours are added in 16 bits, as x86 processors without VNNI do; then weights are rounded to fit. */
+  readonly saturates: boolean;
+}
+
+/** Products in half floats. */
+export interface HalfPrecision extends ProductChoice {
+  /** What it is called. */
+  readonly name: 'float16';
+}
+
+/** A precision below float32, as it is computed on one machine. */
+export type BasePrecision = IntegerPrecision | HalfPrecision;
+
 /** A precision as a user asks for it; what is not said of the processor is measured. */
-export type PrecisionChoice = PrecisionName | (Partial<BasePrecision> & Pick<BasePrecision, 'name'>);
+export type PrecisionChoice =
+  PrecisionName | HalfPrecision | (Partial<IntegerPrecision> & Pick<IntegerPrecision, 'name'>);
 
 /** Whether a node is one of those that gradients add. */
 export type IsBackward = (node: NodeProto) => boolean;
@@ -49,21 +65,18 @@ const FIRST_OPSET = 11;
  * Checks that a model can compute in a precision.
  *
  * @param name of the model, for the error
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for one without products that could be of integers
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for one without products that could be in it
  */
-export function requirePrecision(
-  model: ModelProto,
-  { name: precision, smallest = SMALLEST }: BasePrecision,
-  name: string,
-): void {
+export function requirePrecision(model: ModelProto, asked: BasePrecision, name: string): void {
+  const { name: precision, smallest = SMALLEST } = asked;
   const opset = opsetOf(model);
-  if (opset < FIRST_OPSET) {
+  if (precision !== 'float16' && opset < FIRST_OPSET) {
     throw new OnnxLoraError(
       'MODEL_UNSUPPORTED',
       `"${name}" has opset ${opset}, which cannot round values as precision "${precision}" needs. Export it with opset ${FIRST_OPSET} or later, or leave precision out.`,
     );
   }
-  if (frozenProducts(model.graph ?? {}, smallest).size > 0) return;
+  if (productsIn(asked, model.graph).size > 0) return;
   throw new OnnxLoraError(
     'MODEL_UNSUPPORTED',
     `"${name}" has no product with a float32 weight of at least ${smallest} numbers, so that precision "${precision}" would change nothing. Take the file in float32, or leave precision out.`,
@@ -76,11 +89,18 @@ export function requirePrecision(
  * @throws OnnxLoraError `CONFIG_INVALID` for a provider without such products
  */
 export function sessionIn<Options extends Pick<SessionOptions, 'provider'>>(
-  precision: BasePrecision | undefined,
+  precision: Pick<BasePrecision, 'name'> | undefined,
   options: Options,
 ): Options {
   if (!precision) return options;
   const { provider = 'auto' } = options;
+  if (precision.name === 'float16') {
+    if (provider !== 'auto' && provider !== 'cpu') return options;
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `precision "float16" computes on a GPU, but the provider is "${provider}". On the CPU it is no faster than float32, and takes no less memory. Name the provider of a GPU, such as "webgpu" or "cuda", or leave precision out.`,
+    );
+  }
   if (provider === 'auto' || provider === 'cpu') return { ...options, provider: 'cpu' };
   throw new OnnxLoraError(
     'CONFIG_INVALID',
@@ -95,22 +115,35 @@ export function* inPrecision(
   isBackward: IsBackward = () => false,
 ): Generator<void, ModelProto> {
   if (!precision) return model;
-  const integers = new IntegerProducts(opsetOf(model), precision.saturates);
-  const products = chosenProducts(model, precision, isBackward);
-  const graph = yield* withIntegerProducts(model.graph ?? {}, integers, products);
+  const chosen = chosenProducts(model, precision, isBackward);
+  // What is infinite in float16 can only have been found where a batch was measured.
+  const fitting = [...chosen].filter(([, { weight }]) => precision.name !== 'float16' || fitsHalf(weight));
+  const graph = yield* withProducts(model.graph ?? {}, emitterOf(model, precision), new Map(fitting));
   return { ...model, graph, opsetImport: withContrib(model) };
 }
 
-/** The products of a graph that a precision computes in integers, by their nodes. */
+function emitterOf(model: ModelProto, precision: BasePrecision): ProductEmitter {
+  if (precision.name === 'float16') return new HalfProducts(model.graph ?? {}, opsetOf(model));
+  return new IntegerProducts(opsetOf(model), precision.saturates);
+}
+
+function productsIn(
+  { name, smallest = SMALLEST }: BasePrecision,
+  graph: GraphProto = {},
+): ReadonlyMap<NodeProto, FrozenProduct> {
+  return name === 'float16' ? halfProducts(graph, smallest) : frozenProducts(graph, smallest);
+}
+
+/** The products of a graph that are computed in a precision, by their nodes. */
 export function chosenProducts(
-  { graph = {} }: ModelProto,
-  { name, smallest, inFloat32 }: BasePrecision,
+  { graph }: ModelProto,
+  precision: BasePrecision,
   isBackward: IsBackward,
 ): ReadonlyMap<NodeProto, FrozenProduct> {
-  const exact = new Set(inFloat32);
+  const exact = new Set(precision.inFloat32);
   const isChosen = (node: NodeProto, product: FrozenProduct): boolean => {
     const isBack = isBackward(node);
-    return (isBack || name === 'int8') && !exact.has(productName(product, isBack));
+    return (isBack || precision.name !== 'int8-backward') && !exact.has(productName(product, isBack));
   };
-  return new Map([...frozenProducts(graph, smallest)].filter((each) => isChosen(...each)));
+  return new Map([...productsIn(precision, graph)].filter((each) => isChosen(...each)));
 }

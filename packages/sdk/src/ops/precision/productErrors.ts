@@ -1,4 +1,4 @@
-/** @file How far products are off in a precision: what they multiply is sampled from a run in float32, then a few are computed both ways at a time. */
+/** @file How far products in integers are off: what they multiply is sampled from a run in float32, then a few are computed both ways at a time. */
 
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
 import type { ModelProto, NodeProto } from '../../graph/proto.ts';
@@ -11,7 +11,7 @@ import { opsetOf } from '../inferGraph.ts';
 import { dropUnreadInitializers } from '../rewrites/simplify.ts';
 import type { FrozenProduct } from './frozenProducts.ts';
 import { IntegerProducts } from './integerProducts.ts';
-import { type BasePrecision, chosenProducts, type IsBackward, productName } from './precision.ts';
+import { chosenProducts, type IntegerPrecision, type IsBackward, productName } from './precision.ts';
 
 /** Rows of what is multiplied that are compared: the largest, by which a product's norm is known well enough. */
 const SAMPLED = 32;
@@ -28,7 +28,7 @@ export interface SampledModel {
 }
 
 /** The model with samples of what those of its products multiply that a precision computes in integers. */
-export function withSamples(model: ModelProto, precision: BasePrecision, isBackward: IsBackward): SampledModel {
+export function withSamples(model: ModelProto, precision: IntegerPrecision, isBackward: IsBackward): SampledModel {
   const g = new GraphBuilder({ opset: opsetOf(model), infer: inferNode, prefix: 'sample/' });
   const products = chosenProducts(model, precision, isBackward);
   const samples = new Map<string, string>();
@@ -53,9 +53,8 @@ export function withSamples(model: ModelProto, precision: BasePrecision, isBackw
   return { model: { ...model, graph }, products, samples };
 }
 
-/** A model of a few products, which gives how far they are off. */
+/** A model which gives how far products are off. */
 export interface ErrorModel {
-  /** Its inputs are the samples, by the names of their outputs. */
   readonly model: ModelProto;
   readonly errors: readonly ProductError[];
 }
@@ -70,10 +69,10 @@ export interface ProductError {
   readonly output: string;
 }
 
-/** Models for all products of a sampled one. */
+/** Models for all products of a sampled one, each of a few; their inputs are the samples, by the names of their outputs. */
 export function* errorModels(
   { model, products, samples }: SampledModel,
-  precision: BasePrecision,
+  precision: IntegerPrecision,
   isBackward: IsBackward,
 ): Generator<ErrorModel, void> {
   let some: [NodeProto, FrozenProduct][] = [];
@@ -94,7 +93,7 @@ function errorModel(
   model: ModelProto,
   products: readonly (readonly [NodeProto, FrozenProduct])[],
   samples: ReadonlyMap<string, string>,
-  precision: BasePrecision,
+  precision: IntegerPrecision,
   isBackward: IsBackward,
 ): ErrorModel {
   const { producer } = indexGraph(model.graph ?? {});

@@ -94,7 +94,9 @@ export async function trainerFor(
   } satisfies TrainerRequest;
   if (!precision) return { trainer: new Trainer(request), placed };
   const measured = await measurePrecision({ ...request, precision }, subject.feeds, subject.targets);
-  return { trainer: new Trainer({ ...request, precision: measured.precision }), placed, measured };
+  const { lossScale: initial } = measured;
+  const scaled = initial === undefined ? {} : { lossScaling: { initial } };
+  return { trainer: new Trainer({ ...request, ...scaled, precision: measured.precision }), placed, measured };
 }
 
 /** The adapter that parameters make, with what the graph has no place for carried through. */

@@ -39,12 +39,15 @@ export interface AddedLoss {
   readonly results: readonly string[];
 }
 
+/** Whether gradients are scaled by a factor that is fed: never, where the graph is of float16, or always. */
+export type LossScaling = boolean | 'always';
+
 /** What {@link addLoss} adds. */
 export interface LossRequest {
   readonly opset: number;
   readonly loss: LossFragment;
   readonly targets: Feeds;
-  readonly lossScale?: boolean | undefined;
+  readonly lossScale?: LossScaling | undefined;
 }
 
 /** Calls the loss fragment. Types of what it makes are added to the graph's. */
@@ -69,7 +72,8 @@ export function addLoss(
   const fedTypes = [...targets.values()].map((each) => [each.name, each] as const);
   requireOneType(g, new Map<string, ValueType>([...types, ...g.types, ...fedTypes]));
   const isHalf = (graph.node ?? []).some(({ output }) => output?.some((name) => types.get(name)?.type === 'float16'));
-  const scale: Value | undefined = lossScale && isHalf ? { name: LOSS_SCALE, type: 'float32', shape: [] } : undefined;
+  const isScaled = lossScale === 'always' || (lossScale && isHalf);
+  const scale: Value | undefined = isScaled ? { name: LOSS_SCALE, type: 'float32', shape: [] } : undefined;
   const isFloat = computed.type === 'float32' || computed.type === 'float64';
   const own = isFloat ? computed : g.Cast(computed, dataTypeNumber('float32'));
   const inType = (each: Value): Value => (own.type === 'float32' ? each : g.Cast(each, dataTypeNumber('float64')));

@@ -22,7 +22,7 @@ import { computeOnlyPicked } from '../../ops/rewrites/narrow.ts';
 import { dropUnreadInitializers, reachable } from '../../ops/rewrites/simplify.ts';
 import { type Feeds, float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
 import { adaptedGraph } from './adaptedGraph.ts';
-import { type AddedLoss, addLoss, type LossFragment } from './addLoss.ts';
+import { type AddedLoss, addLoss, type LossFragment, type LossScaling } from './addLoss.ts';
 import type { Expectation } from './expected.ts';
 import { bytesOf, forwardGraph, type Memory, planMemory, simplifyForward } from '../forward/index.ts';
 import type { Products } from '../step/microBatch.ts';
@@ -43,8 +43,8 @@ export interface TrainingGraphRequest {
   readonly inputs: Feeds;
   /** What the loss compares outputs with, likewise. */
   readonly targets: Feeds;
-  /** Whether a graph that computes in float16 has its gradients scaled, by a factor that is fed; false by default. */
-  readonly lossScale?: boolean;
+  /** Whether gradients are scaled, by a factor that is fed; false by default. */
+  readonly lossScale?: LossScaling;
   /** Bytes that forward values kept for the gradients may take; `auto` by default. */
   readonly memory?: Memory;
   /** How many graphs like this one a batch takes, one after the other; 1 by default. */

@@ -8,11 +8,18 @@ import type { GraphProto, ModelProto } from '../../graph/proto.ts';
 import { inTurns } from '../../graph/turns.ts';
 import { scopeOf } from '../../match/modulePath.ts';
 import { frozenProducts } from '../../ops/precision/frozenProducts.ts';
-import { type BasePrecision, inPrecision } from '../../ops/precision/precision.ts';
+import { withHalfErrors } from '../../ops/precision/halfErrors.ts';
+import {
+  type BasePrecision,
+  type HalfPrecision,
+  inPrecision,
+  type IntegerPrecision,
+} from '../../ops/precision/precision.ts';
 import { errorModels, type SampledModel, withSamples } from '../../ops/precision/productErrors.ts';
 import type { Feeds, Tensor } from '../../runtime/tensor.ts';
 import { MaskDrawer } from '../dropout.ts';
 import { isOfGradient, type TrainingGraph } from '../graph/trainingGraph.ts';
+import { LossScale } from './lossScale.ts';
 import type { Products } from './microBatch.ts';
 import { prepareStep, stepFeeds } from './prepareStep.ts';
 import type { GradientStepRequest } from './stepRequest.ts';
@@ -30,7 +37,7 @@ export interface MeasuredProduct {
   readonly name: string;
   /** The module that it belongs to; its weight where no module is known. */
   readonly module: string;
-  /** Euclidean norm of the difference to float32, in parts of that of the product. */
+  /** Euclidean norm of the difference to float32, in parts of that of the product; infinite where it overflows. */
   readonly error: number;
 }
 
@@ -46,11 +53,13 @@ export interface MeasuredPrecision {
   readonly lossError: number;
   /** Products that stay in float32 not by their own errors, but for the sake of gradients and loss. */
   readonly forGradients: readonly string[];
+  /** A loss scale with which no gradient overflows; absent but for `float16`. */
+  readonly lossScale?: number | undefined;
 }
 
 /**
- * Runs one step in float32, computes samples of its products in integers, and runs the step in the precision, with ever more
- * products in float32 until every gradient has a cosine of 0.995 with that of float32 and the loss is within 2%. Nothing is
+ * Runs one step in float32, computes its products in the precision, of integers samples of them, and runs the step in the
+ * precision, with ever more products in float32 until every gradient has a cosine of 0.995 with that of float32 and the loss is within 2%. Nothing is
  * changed.
  *
  * @throws OnnxLoraError as `Trainer.compile`
@@ -62,27 +71,82 @@ export async function measurePrecision(
 ): Promise<MeasuredPrecision> {
   const { precision, prefix: _, ...inFloats } = request;
   const { seed = 0, drawMask, parameters } = request;
-  const own = { ...inFloats, precision: undefined, pieceRows: fewRows };
+  const isHalf = precision.name === 'float16';
+  const own = {
+    ...inFloats,
+    ...(isHalf && { lossScale: 'always' as const }),
+    precision: undefined,
+    pieceRows: fewRows,
+  };
   const { prepared, piece } = await prepareStep(own, inputs, targets);
   const graph = await inTurns(prepared.build());
-  const feeds = stepFeeds(graph, parameters(graph.inputs), new MaskDrawer(seed, drawMask), piece, 1);
-  const run = (model: ModelProto): Promise<Feeds> => runOnce(model, feeds, request, graph.recomputes);
-
-  const sampled = withSamples(graph.model, precision, isOfGradient);
-  const exact = await run(sampled.model);
-  const products = await measureProducts(sampled, exact, request);
+  const run: RunStep = (model, scale) => {
+    const feeds = stepFeeds(graph, parameters(graph.inputs), new MaskDrawer(seed, drawMask), piece, scale);
+    return runOnce(model, feeds, request, graph.recomputes);
+  };
+  const first = isHalf
+    ? await measureHalves(graph.model, precision, run)
+    : await measureIntegers(graph.model, precision, request, run);
+  const { products, exact, lossScale } = first;
   const tooFar = unique(products.filter(({ error }) => error > MOST));
   for (const forGradients of leftOut(products.filter(({ name }) => !tooFar.includes(name)))) {
     const found = { ...precision, inFloat32: [...tooFar, ...forGradients] };
     const isExact = found.inFloat32.length === unique(products).length;
-    const outputs = isExact ? exact : await run(await inTurns(inPrecision(graph.model, found, isOfGradient)));
+    const outputs = isExact
+      ? exact
+      : await run(await inTurns(inPrecision(graph.model, found, isOfGradient)), lossScale ?? 1);
     const [wanted, gradients] = [exact, outputs].map((each) => gradientsIn(graph, each)) as [Gradients, Gradients];
     const cosine = Math.min(1, ...gradientCosines(wanted, gradients).values());
     const off = lossError(graph, exact, outputs);
     if (isExact || (cosine >= LEAST_COSINE && off <= MOST_OF_LOSS))
-      return { precision: found, products, cosine, lossError: off, forGradients };
+      return { precision: found, products, cosine, lossError: off, forGradients, lossScale };
   }
   throw new Error('The last try leaves everything in float32.');
+}
+
+/** Runs a model of the step, with gradients multiplied by a scale where it takes one. */
+type RunStep = (model: ModelProto, scale: number) => Promise<Feeds>;
+
+/** Products, and what the step gives in float32. */
+interface FirstRun extends Pick<MeasuredPrecision, 'products' | 'lossScale'> {
+  readonly exact: Feeds;
+}
+
+async function measureIntegers(
+  model: ModelProto,
+  precision: IntegerPrecision,
+  request: GradientStepRequest,
+  run: RunStep,
+): Promise<FirstRun> {
+  const sampled = withSamples(model, precision, isOfGradient);
+  const exact = await run(sampled.model, 1);
+  return { exact, products: await measureProducts(sampled, exact, precision, request) };
+}
+
+/** With the loss scaled as a run scales it: less where gradients overflow, but not for those that do so with any scale. */
+async function measureHalves(model: ModelProto, precision: HalfPrecision, run: RunStep): Promise<FirstRun> {
+  const modules = modulesByWeight(model.graph ?? {});
+  const { model: measuring, errors } = withHalfErrors(model, precision, isOfGradient);
+  const measure = async (lossScale: number): Promise<FirstRun> => {
+    const exact = await run(measuring, lossScale);
+    const products = errors.map(({ name, weight, output }): MeasuredProduct => {
+      const error = Number(exact[output]!.data[0]);
+      return { name, module: modules.get(weight) ?? weight, error: Number.isNaN(error) ? Infinity : error };
+    });
+    return { exact, products, lossScale };
+  };
+  const { value } = new LossScale();
+  let best = await measure(value);
+  for (let scale = value / 16; overflown(best) > 0 && scale >= 1; scale /= 16) {
+    const lower = await measure(scale);
+    if (overflown(lower) < overflown(best)) best = lower;
+  }
+  return best;
+}
+
+/** How many products of gradients overflow. */
+function overflown({ products }: FirstRun): number {
+  return products.filter(({ name, error }) => error === Infinity && name.startsWith('backward')).length;
 }
 
 type Gradients = ReadonlyMap<string, Tensor>;
@@ -109,11 +173,12 @@ function unique(products: readonly MeasuredProduct[]): string[] {
 async function measureProducts(
   sampled: SampledModel,
   outputs: Feeds,
-  request: GradientStepRequest & { readonly precision: BasePrecision },
+  precision: IntegerPrecision,
+  request: GradientStepRequest,
 ): Promise<readonly MeasuredProduct[]> {
   const modules = modulesByWeight(sampled.model.graph ?? {});
   const measured: MeasuredProduct[] = [];
-  for (const { model, errors } of errorModels(sampled, request.precision, isOfGradient)) {
+  for (const { model, errors } of errorModels(sampled, precision, isOfGradient)) {
     const found = await runOnce(model, outputs, request, false);
     for (const { name, weight, output } of errors) {
       // Of nothing but zeros there is no error: 0 / 0.

@@ -29,7 +29,8 @@ export async function prepareStep(
   targets: Feeds,
   room?: PrefixRoom,
 ): Promise<PreparedStep> {
-  const { base, plan, loss, lossWeight, precision, lossScale = false, memory = 'auto' } = request;
+  const { base, plan, loss, lossWeight, precision, memory = 'auto' } = request;
+  const lossScale = request.lossScale && precision?.name === 'float16' ? 'always' : (request.lossScale ?? false);
   const { pieceRows: choose = pieceRows } = request;
   const parts = { base, plan, loss, lossScale, memory, ...(room && { prefix: room }), ...(precision && { precision }) };
   const whole = { inputs, targets };

@@ -10,7 +10,7 @@ import type { Products } from './microBatch.ts';
 import type { ParameterSet } from '../parameters.ts';
 import type { PrefixOptions } from '../prefix/prefixOptions.ts';
 import type { Memory } from '../forward/index.ts';
-import type { LossFragment } from '../graph/addLoss.ts';
+import type { LossFragment, LossScaling } from '../graph/addLoss.ts';
 
 /** What gradients are computed of. */
 export interface GradientStepRequest {
@@ -41,8 +41,8 @@ export interface GradientStepRequest {
   readonly seed?: number;
   /** What dropout leaves out, in place of random numbers. */
   readonly drawMask?: DrawMask;
-  /** Whether gradients of a graph that computes in float16 are scaled; false by default. */
-  readonly lossScale?: boolean;
+  /** Whether gradients are scaled; false by default, and of a base in precision `float16` wherever others would be. */
+  readonly lossScale?: LossScaling;
   /**
    * Runs what lies below the lowest trained layer once for each example. Only for data whose examples never change: the same
    * number of an example must mean the same row of inputs in every batch of the same shape.
