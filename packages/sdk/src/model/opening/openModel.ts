@@ -58,8 +58,8 @@ export interface OpenOptions extends LoadAdapterOptions {
   /**
    * In what the model computes, in training, evaluation and sessions: `float32` by default. `int8` computes products with weights
    * in integers of eight bits, forward and backward, on the CPU; nothing in the file changes. Weights are rounded a little
-   * more on processors whose products of integers saturate; `saturates` says which, where it is not to be measured. `float16` computes them in half floats on a GPU,
-   * whose provider has to be named; weights then take half of the memory.
+   * more on processors whose products of integers saturate; `saturates` says which, where it is not to be measured. `float16`
+   * computes them in half floats on a GPU, whose provider has to be named; weights then take half of the memory.
    *
    * @example
    * const model = await openModel('models/vit', { precision: 'int8' });

@@ -59,8 +59,8 @@ export interface MeasuredPrecision {
 
 /**
  * Runs one step in float32, computes its products in the precision, of integers samples of them, and runs the step in the
- * precision, with ever more products in float32 until every gradient has a cosine of 0.995 with that of float32 and the loss is within 2%. Nothing is
- * changed.
+ * precision, with ever more products in float32 until every gradient has a cosine of 0.995 with that of float32 and the loss is
+ * within 2%. Nothing is changed.
  *
  * @throws OnnxLoraError as `Trainer.compile`
  */
@@ -80,8 +80,10 @@ export async function measurePrecision(
   };
   const { prepared, piece } = await prepareStep(own, inputs, targets);
   const graph = await inTurns(prepared.build());
+  // Once: a caller may draw them.
+  const initial = parameters(graph.inputs);
   const run: RunStep = (model, scale) => {
-    const feeds = stepFeeds(graph, parameters(graph.inputs), new MaskDrawer(seed, drawMask), piece, scale);
+    const feeds = stepFeeds(graph, initial, new MaskDrawer(seed, drawMask), piece, scale);
     return runOnce(model, feeds, request, graph.recomputes);
   };
   const first = isHalf
