@@ -14,6 +14,8 @@ export interface TrainingComparison extends TrainingCase {
   readonly onnxLora: TrainingFigures;
   /** Absent where torch cannot compute on what the provider does. */
   readonly peft?: TrainingFigures;
+  /** In what PEFT's base computes. */
+  readonly besideIn: BesidePrecision;
   readonly precision: PrecisionName;
   /** Median step here in parts of PEFT's; of the last quarter of layers, of PEFT's step on all of them. */
   readonly time?: number;
@@ -22,6 +24,9 @@ export interface TrainingComparison extends TrainingCase {
   /** Median step in parts of that in the first precision. */
   readonly ofFirst: number;
 }
+
+/** In what torch computes: `bfloat16` by autocast and `torch.compile`, which is the fastest that it has for a processor. */
+type BesidePrecision = 'float32' | 'float16' | 'bfloat16';
 
 /** Programs of both sides, and where they compute. */
 export interface Sides {
@@ -34,6 +39,8 @@ export interface Sides {
   readonly provider: Provider;
   /** Why there is nothing beside it; torch then only exports the models. */
   readonly notBeside?: string | undefined;
+  /** Whether the processor computes in bfloat16, so that torch is timed with it as well. */
+  readonly hasBfloat16?: boolean;
 }
 
 /** What is measured. */
@@ -53,7 +60,7 @@ const STEPS = 2;
  * @param report called with each line of the table, as docs/performance.md has them
  */
 export async function compareTraining(
-  { self, python, script, provider, notBeside }: Sides,
+  { self, python, script, provider, notBeside, hasBfloat16 = false }: Sides,
   { cases, precisions }: TrainingChoice,
   report: (line: string) => void,
 ): Promise<TrainingComparison[]> {
@@ -61,8 +68,10 @@ export async function compareTraining(
   const found: TrainingComparison[] = [];
   const isGpu = provider !== 'cpu';
   /** What torch computes in beside a precision. */
-  const besideOf = (precision: PrecisionName): PrecisionName =>
-    isGpu && precision === 'float16' ? 'float16' : 'float32';
+  const besideOf = (precision: PrecisionName): readonly BesidePrecision[] => {
+    if (isGpu) return [precision === 'float16' ? 'float16' : 'float32'];
+    return hasBfloat16 ? ['float32', 'bfloat16'] : ['float32'];
+  };
   try {
     if (isGpu) report(`On ${provider}; ${(await gpuNames()) ?? 'nvidia-smi tells of no GPU'}.`);
     if (notBeside !== undefined) report(`PEFT is left out: ${notBeside}.`);
@@ -72,7 +81,7 @@ export async function compareTraining(
       if (!found.some(({ model }) => model === each.model))
         await lastJson(python, [script, 'export', each.model, file]);
       const ours = new Map(precisions.map((precision) => [precision, [] as TrainingFigures[]]));
-      const theirs = new Map([...new Set(precisions.map(besideOf))].map((precision) => [precision, [] as TrainingFigures[]])); // prettier-ignore
+      const theirs = new Map([...new Set(precisions.flatMap(besideOf))].map((precision) => [precision, [] as TrainingFigures[]])); // prettier-ignore
       for (let turn = 0; turn < TURNS; turn++) {
         for (const [precision, figures] of ours) {
           const order = { train: { ...each, precision, provider }, model: file, steps: STEPS };
@@ -88,15 +97,17 @@ export async function compareTraining(
       for (const [precision, figures] of ours) {
         const onnxLora = joined(figures);
         const own = median([...onnxLora.stepMs]);
-        const turns = theirs.get(besideOf(precision))!;
-        const peft = turns.length === 0 ? undefined : joined(turns);
-        const beside = peft && {
-          peft,
-          time: own / median([...peft.stepMs]),
-          memory: isGpu ? onnxLora.gpuMb! / peft.gpuMb! : onnxLora.peakMb / peft.peakMb,
-        };
-        found.push({ ...each, precision, provider, onnxLora, ...beside, ofFirst: own / first });
-        report(tableLine(found.at(-1)!, isGpu));
+        for (const besideIn of besideOf(precision)) {
+          const turns = theirs.get(besideIn)!;
+          const peft = turns.length === 0 ? undefined : joined(turns);
+          const beside = peft && {
+            peft,
+            time: own / median([...peft.stepMs]),
+            memory: isGpu ? onnxLora.gpuMb! / peft.gpuMb! : onnxLora.peakMb / peft.peakMb,
+          };
+          found.push({ ...each, precision, provider, onnxLora, besideIn, ...beside, ofFirst: own / first });
+          report(tableLine(found.at(-1)!, isGpu));
+        }
       }
     }
     return found;
@@ -114,7 +125,7 @@ function joined(turns: readonly TrainingFigures[]): TrainingFigures {
   };
 }
 
-const widths = [13, 7, 13, 8, 9, 8, 6, 7, 8, 6];
+const widths = [13, 7, 13, 8, 9, 8, 8, 6, 7, 8, 6];
 /** Columns of words; the others are of numbers. */
 const WORDS = 3;
 
@@ -130,6 +141,7 @@ function tableHead(isGpu: boolean): string[] {
     'precision',
     'step, ms',
     '÷ first',
+    'PEFT in',
     'PEFT, ms',
     '÷ PEFT',
     mb,
@@ -141,7 +153,7 @@ function tableHead(isGpu: boolean): string[] {
 }
 
 function tableLine(
-  { model, targets, precision, onnxLora, peft, time, memory, ofFirst }: TrainingComparison,
+  { model, targets, precision, onnxLora, besideIn, peft, time, memory, ofFirst }: TrainingComparison,
   isGpu: boolean,
 ): string {
   const whole = (value?: number): string => (value === undefined ? '–' : Math.round(value).toLocaleString('en'));
@@ -153,6 +165,7 @@ function tableLine(
     precision,
     whole(median([...onnxLora.stepMs])),
     part(ofFirst),
+    peft ? besideIn : '–',
     whole(peft && median([...peft.stepMs])),
     part(time),
     megabytes(onnxLora),

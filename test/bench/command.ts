@@ -173,6 +173,7 @@ export async function benchCommand(
       script: programs.training,
       provider,
       notBeside: whyNotBeside(provider, peft),
+      hasBfloat16: peft.versions['bfloat16'] !== undefined,
     };
     if (values.training !== undefined) {
       if (sides) await compareTraining(sides, choice, print);

@@ -14,7 +14,7 @@ export const peftCases: readonly PeftCase[] = ['base', 'lora', 'step', 'allLinea
 export interface PeftPython {
   readonly python: string;
   readonly script: string;
-  /** Versions by package; `gpu` is the name of one that torch sees, if it does. */
+  /** Versions by package; `gpu` is the name of one that torch sees, `bfloat16` is there where the processor computes in it. */
   readonly versions: Readonly<Record<string, string>>;
 }
 

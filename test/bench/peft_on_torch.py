@@ -1,6 +1,7 @@
 """The benchmark's cases in PEFT on torch, on a model of the same sizes with random weights.
 
-peft_on_torch.py versions              versions of torch, transformers and peft, and the name of a GPU that torch sees
+peft_on_torch.py versions              versions of torch, transformers and peft, the name of a GPU that torch sees, and
+                                       what of the processor computes in bfloat16
 peft_on_torch.py times SETTINGS        milliseconds of each case, round by round
 peft_on_torch.py peak SETTINGS CASE    peak memory of a process that does only this case
 
@@ -114,8 +115,13 @@ def peak_megabytes():
 
 def main(command, settings="{}", name=""):
     if command == "versions":
-        versions = {m.__name__: m.__version__ for m in (torch, transformers, peft)}
-        return {**versions, "gpu": torch.cuda.get_device_name(0)} if torch.cuda.is_available() else versions
+        found = {m.__name__: m.__version__ for m in (torch, transformers, peft)}
+        if torch.cuda.is_available():
+            found["gpu"] = torch.cuda.get_device_name(0)
+        # Elsewhere torch computes in bfloat16 as well, and takes longer than in float32.
+        if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported():
+            found["bfloat16"] = torch.backends.cpu.get_cpu_capability()
+        return found
     s = json.loads(settings)
     torch.manual_seed(0)
     torch.set_num_threads(s["threads"])
