@@ -9,7 +9,7 @@ import { batchInputsOf, type RowPlace, RowPlaces } from '../ops/rows/rowPlaces.t
 import { kindOf } from './kinds/table.ts';
 import type { LowRank } from './tunings/lowRank.ts';
 import type { AdapterInput, AdapterPlan, ModuleTuning } from './tunings/moduleTuning.ts';
-import { valueInfo } from './valueInfo.ts';
+import { valueInfo } from '../graph/valueInfo.ts';
 
 /** How the injected graph will be used. */
 export interface InjectOptions {

@@ -1,7 +1,7 @@
 /** @file In what the frozen base of a model computes: on this machine, in a session with its adapters, and in a run on its data. */
 
 import type { Adapter } from '../adapter/adapter.ts';
-import type { Model } from './model.ts';
+import type { ModelGraph } from './modelGraph.ts';
 import { occurrencesOf } from '../match/site.ts';
 import { didYouMean, OnnxLoraError } from '../errors.ts';
 import {
@@ -55,7 +55,7 @@ export async function sessionHere<Options extends Pick<SessionOptions, 'provider
 
 /** The model's precision as its graph has it, without the products that these adapters were trained without. */
 export function servingPrecision(
-  model: Pick<Model, 'precision' | 'sites'>,
+  model: Pick<ModelGraph, 'precision' | 'sites'>,
   adapters: readonly Adapter[],
 ): BasePrecision | undefined {
   const exact = adapters.flatMap(({ notes }) => notes.precision?.inFloat32 ?? []);
@@ -67,7 +67,7 @@ export function servingPrecision(
  * Products that stay in float32 are noted by their modules, `forward encoder.layer.0.attention.query`, which are the same in
  * every export; a graph knows them by their weights.
  */
-function ofWeights(precision: BasePrecision, model: Pick<Model, 'sites'>): BasePrecision {
+function ofWeights(precision: BasePrecision, model: Pick<ModelGraph, 'sites'>): BasePrecision {
   const all = modulesOfWeights(model);
   return renamed(precision, (name) => {
     const weights = all.flatMap(([weight, module]) => (module === name ? [weight] : []));
@@ -75,7 +75,7 @@ function ofWeights(precision: BasePrecision, model: Pick<Model, 'sites'>): BaseP
   });
 }
 
-function ofModules(precision: BasePrecision, model: Pick<Model, 'sites'>): BasePrecision {
+function ofModules(precision: BasePrecision, model: Pick<ModelGraph, 'sites'>): BasePrecision {
   const modules = new Map(modulesOfWeights(model));
   return renamed(precision, (weight) => [modules.get(weight) ?? weight]);
 }
@@ -92,7 +92,7 @@ function renamed(
 }
 
 /** Of a weight with several modules, such as a head that is tied to an embedding, the first linear one. */
-function modulesOfWeights(model: Pick<Model, 'sites'>): readonly (readonly [weight: string, module: string])[] {
+function modulesOfWeights(model: Pick<ModelGraph, 'sites'>): readonly (readonly [weight: string, module: string])[] {
   const pairs = model
     .sites()
     .toSorted((a, b) => Number(a.kind !== 'linear') - Number(b.kind !== 'linear'))
@@ -139,7 +139,7 @@ export interface RunPrecision {
  */
 export async function runPrecision(
   request: GradientStepRequest,
-  model: Pick<Model, 'precision' | 'sites'>,
+  model: Pick<ModelGraph, 'precision' | 'sites'>,
   before: BasePrecision | undefined,
   inputs: Feeds,
   targets: Feeds,

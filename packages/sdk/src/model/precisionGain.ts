@@ -4,7 +4,7 @@ import { GraphBuilder, type Value } from '../graph/builder.ts';
 import { sessionModel } from '../graph/file/onnxFile.ts';
 import type { ModelProto } from '../graph/proto.ts';
 import { inTurns } from '../graph/turns.ts';
-import { valueInfo } from '../lora/valueInfo.ts';
+import { valueInfo } from '../graph/valueInfo.ts';
 import { inferNode } from '../ops/infer.ts';
 import { frozenProducts } from '../ops/precision/frozenProducts.ts';
 import { inPrecision, type IntegerPrecision } from '../ops/precision/precision.ts';

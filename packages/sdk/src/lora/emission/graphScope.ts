@@ -11,7 +11,7 @@ import { float32 } from '../../runtime/tensor.ts';
 import type { AdapterInputs } from '../adapterInputs.ts';
 import { kindOf } from '../kinds/table.ts';
 import { type Fold, RowFold } from '../rows.ts';
-import { valueInfo } from '../valueInfo.ts';
+import { valueInfo } from '../../graph/valueInfo.ts';
 import type { Emission } from './emission.ts';
 
 /** The nodes of a graph as the file has them, beside what their subgraphs became. */

@@ -3,7 +3,7 @@
 import type { GraphProto, ModelProto, NodeProto } from '../../graph/proto.ts';
 import type { ValueType } from '../../graph/value.ts';
 import { indexNodes, readNames } from '../../graph/walk.ts';
-import { valueInfo } from '../../lora/valueInfo.ts';
+import { valueInfo } from '../../graph/valueInfo.ts';
 
 type Whole = ModelProto & { readonly graph: GraphProto };
 

@@ -4,7 +4,7 @@ import { OnnxLoraError } from '../../errors.ts';
 import type { GraphProto, ModelProto, NodeProto } from '../../graph/proto.ts';
 import type { ValueType } from '../../graph/value.ts';
 import { indexGraph } from '../../graph/walk.ts';
-import { valueInfo } from '../../lora/valueInfo.ts';
+import { valueInfo } from '../../graph/valueInfo.ts';
 
 /**
  * The model with more of its values as outputs, behind its own.

@@ -7,7 +7,7 @@ import { dataTypeNumber } from '../../graph/dataType.ts';
 import { tensorProto } from '../../graph/tensorData.ts';
 import { formatShape } from '../../graph/value.ts';
 import { indexWhole } from '../../graph/walk.ts';
-import { valueInfo } from '../../lora/valueInfo.ts';
+import { valueInfo } from '../../graph/valueInfo.ts';
 import { inferNode } from '../../ops/infer.ts';
 import { opsetOf } from '../../ops/inferGraph.ts';
 import { transposed } from '../../runtime/layout.ts';

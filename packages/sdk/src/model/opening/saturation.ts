@@ -3,7 +3,7 @@
 import { OnnxLoraError } from '../../errors.ts';
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
 import { sessionModel } from '../../graph/file/onnxFile.ts';
-import { valueInfo } from '../../lora/valueInfo.ts';
+import { valueInfo } from '../../graph/valueInfo.ts';
 import { inferNode } from '../../ops/infer.ts';
 import type { Runtime } from '../../runtime/session.ts';
 import type { Tensor } from '../../runtime/tensor.ts';

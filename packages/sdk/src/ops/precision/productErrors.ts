@@ -3,7 +3,7 @@
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
 import type { ModelProto, NodeProto } from '../../graph/proto.ts';
 import { indexGraph } from '../../graph/walk.ts';
-import { valueInfo } from '../../lora/valueInfo.ts';
+import { valueInfo } from '../../graph/valueInfo.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
 import { withContrib } from '../domains.ts';
 import { inferNode } from '../infer.ts';

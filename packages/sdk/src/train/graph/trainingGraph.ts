@@ -11,7 +11,7 @@ import { isStatic, type ValueType } from '../../graph/value.ts';
 import { readNames } from '../../graph/walk.ts';
 import type { DropoutMask } from '../../lora/adapterInputs.ts';
 import type { AdapterInput, AdapterPlan } from '../../lora/tunings/moduleTuning.ts';
-import { valueInfo } from '../../lora/valueInfo.ts';
+import { valueInfo } from '../../graph/valueInfo.ts';
 import { scopeOf } from '../../match/modulePath.ts';
 import { withContrib } from '../../ops/domains.ts';
 import { inferNode } from '../../ops/infer.ts';

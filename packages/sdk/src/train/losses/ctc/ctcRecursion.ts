@@ -1,7 +1,7 @@
 /** @file The recursion of CTC over time, as one Scan. */
 
 import { GraphBuilder, type Value } from '../../../graph/builder.ts';
-import { valueInfo } from '../../../lora/valueInfo.ts';
+import { valueInfo } from '../../../graph/valueInfo.ts';
 import { inferNode } from '../../../ops/infer.ts';
 import { numbers, shapeOf } from '../operands.ts';
 

@@ -1,8 +1,8 @@
-/** @file Declarations of values that an injection adds to a graph. */
+/** @file Declarations of the values that a graph takes and gives. */
 
-import { dataTypeNumber } from '../graph/dataType.ts';
-import type { ValueInfoProto } from '../graph/proto.ts';
-import type { Dim, ValueType } from '../graph/value.ts';
+import { dataTypeNumber } from './dataType.ts';
+import type { ValueInfoProto } from './proto.ts';
+import type { Dim, ValueType } from './value.ts';
 
 /** A value's declaration. */
 export function valueInfo(name: string, type: ValueType['type'], shape: readonly Dim[] | undefined): ValueInfoProto {
