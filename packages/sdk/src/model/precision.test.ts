@@ -220,7 +220,7 @@ describe('a loss that rounding changes too much', () => {
     expect(Math.abs(found.losses[0]! / wanted.losses[0]! - 1)).toBeLessThan(0.02);
     expect(found.adapter.notes.precision?.inFloat32).toContain('forward fc1');
     expect(found.warnings.join()).toMatch(
-      /^Of \d products in precision "int8", \d stay in float32. \d are needed for the loss to be within 2% of that in float32, and for every gradient to have a cosine of 0.995 with it \(now (0\.99[5-9]|1\.0)\d+\)\./,
+      /^Of \d products in precision "int8", \d stay in float32. They are needed for the loss to be within 2% of that in float32, and for every gradient to have a cosine of 0.995 with it \(now (0\.99[5-9]|1\.0)\d+\)\./,
     );
   });
 });
