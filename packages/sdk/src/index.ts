@@ -30,6 +30,14 @@ export {
   unmerge,
   type WeightedAdapter,
 } from './model/merging/merge.ts';
+export {
+  type KeptLayer,
+  quantize,
+  type QuantizedLayer,
+  type QuantizeOptions,
+  type QuantizeResult,
+} from './model/quantizing/quantize.ts';
+export type { QuantizedBits } from './ops/quantization/forms.ts';
 export { exportWithInputs, type ExportOptions, type ExportResult } from './model/merging/exportWithInputs.ts';
 export { corda, type CordaOptions } from './lora/init/corda.ts';
 export { eva, type EvaOptions } from './lora/init/eva.ts';

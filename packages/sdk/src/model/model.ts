@@ -78,6 +78,11 @@ export class Model extends ModelGraph {
     ));
   }
 
+  /** What module paths of the whole have before those of each of {@link Model.parts}. For code that extends the SDK. */
+  get partPaths(): readonly string[] {
+    return (this.#given.files ?? []).map(({ path }) => path);
+  }
+
   /** A model of a piece of this one's graph, which takes adapters of the whole. */
   #piece(changes: Partial<ModelParts> & { readonly onnx: OnnxFile }, path = ''): Model {
     const { files: _f, types: _t, origin: _o, ...shared } = this.#given;
