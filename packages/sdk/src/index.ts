@@ -31,6 +31,7 @@ export {
   type WeightedAdapter,
 } from './model/merging/merge.ts';
 export {
+  type CalibrationData,
   type KeptLayer,
   quantize,
   type QuantizedLayer,

@@ -4,6 +4,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import type { ModuleInfo, QuantizeResult } from '@onnx-lora/sdk';
 import { describe, expect, it } from 'vitest';
+import { writeDigits } from '../../../../test/fixtures/digits.ts';
 import { call, callJson, temporaryFolder, vit } from '../../fixtures/call.ts';
 
 it.each([
@@ -33,9 +34,37 @@ it('says what the file is, and which layers are off most', async () => {
   expect([code, stderr]).toEqual([0, '']);
   const lines = stdout.trimEnd().split('\n');
   expect(lines[0]).toMatch(/^Wrote .*vit\.onnx: 24 layers in fewer bits, 2\.3 MB → \d+\.\d kB\.$/);
-  expect(lines[1]).toBe('Weights that are off most, of 24:');
+  expect(lines[1]).toMatch(/^Off most: +weight$/);
   expect(lines.slice(2, 7)).toEqual(new Array(5).fill(expect.stringMatching(/^ {2}vit\.encoder\.layer\.\S+ +\d\.\d+%$/))); // prettier-ignore
-  expect(lines.slice(7)).toEqual(['As they were, 1:', '  classifier has a weight of 960 numbers only']);
+  expect(lines.slice(7)).toEqual(['As it was, 1:', '  classifier has a weight of 960 numbers only']);
+});
+
+it('measures what layers give on data', async () => {
+  const folder = temporaryFolder();
+  const [out, digits] = [path.join(folder, 'vit.onnx'), path.join(folder, 'digits')];
+  writeDigits(digits, { perClass: 6 });
+  const flags = ['--data', digits, '--examples', '6'];
+  const result = await callJson<QuantizeResult>('quantize', vit, '--bits', '8', ...flags, '--out', out);
+  expect(result.layers.map(({ outputError }) => outputError! > 1e-4 && outputError! < 0.05)).toEqual(new Array(36).fill(true)); // prettier-ignore
+  const { stdout } = await call(['quantize', vit, '--bits', '8', ...flags, '--out', out, '--overwrite']);
+  expect(stdout).toMatch(/^Off most: +output +weight$/m);
+  const refused = await call(['quantize', vit, '--bits', '8', '--examples', '6', '--out', out]);
+  expect([refused.code, refused.stderr]).toEqual([2, expect.stringMatching(/--examples says how many of --data/)]);
+});
+
+it('writes a model that reads digits as its base does', async () => {
+  const folder = temporaryFolder();
+  const digits = path.join(folder, 'digits');
+  writeDigits(digits, { perClass: 10 });
+  const accuracy = async (model: string): Promise<number> =>
+    (await callJson<{ accuracy: number }>('eval', model, '--data', digits)).accuracy;
+  const before = await accuracy(vit);
+  for (const bits of ['8', '4', 'nf4']) {
+    const out = path.join(folder, bits);
+    await callJson('quantize', vit, '--bits', bits, '--out', out);
+    expect(Math.abs((await accuracy(out)) - before)).toBeLessThanOrEqual(0.02);
+  }
+  expect(before).toBeGreaterThan(0.9);
 });
 
 describe('is refused', () => {

@@ -1,13 +1,18 @@
 /** @file `onnx-lora quantize`: a file of fewer bits from a model in float32. */
 
-import { quantize, type QuantizedBits, type QuantizeResult } from '@onnx-lora/sdk';
+import path from 'node:path';
+import { type Model, quantize, type QuantizedBits, type QuantizedLayer, type QuantizeResult } from '@onnx-lora/sdk';
+import type { Task } from '@onnx-lora/sdk/tasks';
 import { quantizedBits } from '@onnx-lora/sdk/core';
 import { type Command, Option } from 'commander';
 import type { Context } from '../context.ts';
 import { commandOf, type Flags, modelWord } from '../options.ts';
+import { pathOfData } from '../plugins/dataset.ts';
 import { loraOptions } from '../settings/adapter.ts';
 import { readSettings } from '../settings/readSettings.ts';
-import { oneModel, openNamed, requireFlag } from '../sources.ts';
+import type { Settings } from '../settings/setting.ts';
+import { withTaskSettings } from '../settings/taskSettings.ts';
+import { chooseTask, oneModel, openNamed, requireFlag, taskOptions } from '../sources.ts';
 import { usageError } from '../terminal/errors.ts';
 import { Progress } from '../terminal/progress.ts';
 import { formatTable, inBytes, percent } from '../terminal/table.ts';
@@ -16,6 +21,7 @@ interface QuantizeFlags extends Flags {
   readonly bits?: string;
   readonly blockSize?: string;
   readonly maxError?: string;
+  readonly examples?: string;
 }
 
 /** Makes the command. */
@@ -34,8 +40,12 @@ export function quantizeCommand(context: Context): Command {
       new Option('--block-size <n>', 'with 4 and nf4: numbers that have one step (default: 32, and 64 for nf4)'),
       new Option(
         '--max-error <x>',
-        'layers that are further off stay in float32, in parts of their norm (default: 0.05 with 8 bits, 0.2 with 4)',
+        'layers that are further off stay in float32, their outputs on --data, else their weights, in parts of the norm (default: 0.05 with 8 bits, 0.2 with 4)',
       ),
+      ['data', 'data to measure what layers give on, as train takes them; without, weights alone are compared'],
+      'task',
+      'set',
+      new Option('--examples <n>', 'how many examples of --data are measured (default: 64)'),
       ['out', 'a folder for the model and what lies beside the base, or the lone .onnx file to write'],
       'overwrite',
       'output',
@@ -50,21 +60,34 @@ export function quantizeCommand(context: Context): Command {
     const settings = await readSettings(flags, undefined);
     const bits = bitsOf(flags.bits);
     const [blockSize, maxError] = [numberOf('block-size', flags.blockSize), numberOf('max-error', flags.maxError)];
+    const examples = numberOf('examples', flags.examples);
+    if (examples !== undefined && settings.data === undefined)
+      throw usageError('--examples says how many of --data are measured. Add --data, or leave it out.');
     const out = requireFlag(settings.out, 'out', 'name the .onnx file or the folder to write');
     const model = await openNamed(oneModel(word, flags['model'], settings), registry());
     const { targetModules, excludeModules } = loraOptions(settings);
     const progress = new Progress(terminal, flags);
+    const data = settings.data === undefined ? undefined : await calibrationTask(model, settings, context, progress);
     const result = await quantize(model, out, {
       bits,
       ...(targetModules === undefined ? {} : { targetModules }),
       ...(excludeModules === undefined ? {} : { excludeModules }),
       ...(blockSize === undefined ? {} : { blockSize }),
       ...(maxError === undefined ? {} : { maxError }),
+      ...(data === undefined ? {} : { data }),
+      ...(examples === undefined ? {} : { examples }),
       overwrite: flags.overwrite ?? false,
       onLayer: (done, total, module) => progress.showLive(done, total, `${done} of ${total} layers: ${module}`),
     });
     terminal.result(flags, result, () => asText(result, out));
   });
+}
+
+/** The task that makes inputs of the data. */
+async function calibrationTask(model: Model, settings: Settings, context: Context, progress: Progress): Promise<Task> {
+  const factory = await chooseTask(settings.task, model, context);
+  const data = await pathOfData(settings.data!, context.registry(), progress);
+  return factory.create(taskOptions(withTaskSettings(settings, factory), data, settings.seed ?? 0));
 }
 
 /** @throws OnnxLoraError `CONFIG_INVALID` */
@@ -87,14 +110,29 @@ function numberOf(flag: string, text: string | undefined): number | undefined {
 const SHOWN = 5;
 
 function asText({ files, bytesBefore, bytesAfter, layers, kept }: QuantizeResult, out: string): string[] {
-  const worst = layers.toSorted((a, b) => b.error - a.error).slice(0, SHOWN);
   const models = files.filter((file) => file.endsWith('.onnx'));
+  const what = models.length === 1 ? path.relative(out, models[0]!) : `${models.length} files`;
+  const place = models[0] === out ? out : `${out} (${what}, and what lies beside)`;
+  const count = layers.length === 1 ? '1 layer' : `${layers.length} layers`;
   return [
-    `Wrote ${models[0] === out ? out : `${out} (${models.length === 1 ? 'model.onnx' : `${models.length} files`}, and what lies beside)`}: ${layers.length} layers in fewer bits, ${inBytes(bytesBefore)} → ${inBytes(bytesAfter)}.`,
-    `Weights that are off most, of ${layers.length}:`,
-    ...formatTable(worst.map(({ module, error }) => [`  ${module}`, percent(error)])),
-    ...(kept.length === 0 ? [] : [`As they were, ${kept.length}:`]),
+    `Wrote ${place}: ${count} in fewer bits, ${inBytes(bytesBefore)} → ${inBytes(bytesAfter)}.`,
+    ...worstOf(layers),
+    ...(kept.length === 0 ? [] : [`As ${kept.length === 1 ? 'it was' : 'they were'}, ${kept.length}:`]),
     ...kept.slice(0, SHOWN).map(({ module, reason }) => `  ${module} ${reason}`),
     ...(kept.length > SHOWN ? [`  … and ${kept.length - SHOWN} more (--json lists them).`] : []),
   ];
+}
+
+/** The layers that are off most: in what they give, where that was measured. */
+function worstOf(layers: readonly QuantizedLayer[]): string[] {
+  const decisive = ({ error, outputError }: QuantizedLayer): number => outputError ?? error;
+  const worst = layers.toSorted((a, b) => decisive(b) - decisive(a)).slice(0, SHOWN);
+  const isMeasured = layers.some(({ outputError }) => outputError !== undefined);
+  const head = isMeasured ? [['Off most:', 'output', 'weight']] : [['Off most:', 'weight']];
+  const rows = worst.map(({ module, error, outputError }) => [
+    `  ${module}`,
+    ...(isMeasured ? [outputError === undefined ? '-' : percent(outputError)] : []),
+    percent(error),
+  ]);
+  return formatTable([...head, ...rows], ['left', 'right', 'right']);
 }

@@ -162,6 +162,51 @@ describe.each(forms)('a file of %s bits', (bits, operator, mostOfWeights, mostOf
   });
 });
 
+describe('data', () => {
+  const outputs = (weight: Float32Array): number[] => {
+    const rows = x['x']!.data as Float32Array;
+    return Array.from({ length: 24 * HIDDEN }, (_, at) => {
+      const [row, out] = [Math.floor(at / HIDDEN), at % HIDDEN];
+      let sum = 0;
+      for (let i = 0; i < INPUTS; i++) sum += rows[row * INPUTS + i]! * weight[out * INPUTS + i]!;
+      return sum;
+    });
+  };
+  const batches: Feeds[] = [0, 10].map((from) => {
+    const rows = from === 0 ? 10 : 14;
+    return { x: float32((x['x']!.data as Float32Array).slice(from * INPUTS, (from + rows) * INPUTS), [rows, INPUTS]) };
+  });
+  const task = taskOf(24, x, { target: x['x']! }, (g, found) => g.ReduceMean(found['logits']!, [0, 1], false));
+
+  it.each([
+    ['of batches', batches],
+    ['of a task', task],
+  ] as const)('%s say how far what each layer gives is off', async (_, data) => {
+    const { result, model } = await quantized('nf4', { data });
+    const [exact, rounded] = [weightsOf(await openModel(base)), weightsOf(model)];
+    const wanted = off(outputs(rounded.get('encoder.0')!), outputs(exact.get('encoder.0')!));
+    expect(result.layers[0]!.outputError).toBeCloseTo(wanted, 5);
+    expect(result.layers.map(({ outputError }) => outputError! > 0.02 && outputError! < 0.2)).toEqual([
+      true,
+      true,
+      true,
+    ]);
+  });
+
+  it('decide which layers stay in float32, in place of the weights', async () => {
+    const { result: all } = await quantized('nf4', { data: batches });
+    const errors = all.layers.map(({ outputError }) => outputError!);
+    const [least, middle] = errors.toSorted((a, b) => a - b);
+    const { result } = await quantized('nf4', { data: batches, maxError: (least! + middle!) / 2 });
+    expect(result.layers.map(({ outputError }) => outputError)).toEqual([least]);
+    expect(result.kept.map(({ error }) => error)).toEqual(errors.filter((error) => error !== least));
+  });
+
+  it('without examples are refused', async () => {
+    await expect(quantized(4, { data: [] })).rejects.toThrow(/the data have no examples/);
+  });
+});
+
 it('notes what it was made from', async () => {
   const { model, file } = await quantized(4, { blockSize: 16 });
   expect(JSON.parse(model.metadata['onnx_lora.quantized']!)).toEqual({

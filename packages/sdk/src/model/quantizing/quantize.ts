@@ -16,13 +16,16 @@ import { opsetOf } from '../../ops/inferGraph.ts';
 import { type QuantizedBits, quantizedBits, type QuantizedForm, quantizeMatrix } from '../../ops/quantization/forms.ts';
 import { requireWritable } from '../merging/merge.ts';
 import { companionsOf, placeOf, requireOtherFolder } from '../merging/mergeParts.ts';
+import { defined } from '../../plugin/data/defined.ts';
 import type { Model } from '../model.ts';
 import { withOwnConfig } from '../opening/readModelConfig.ts';
-import { positive } from '../training/options/checks.ts';
+import { positive, whole } from '../training/options/checks.ts';
 import { chooseLayers, type KeptLayer, type LayerChoice } from './chooseLayers.ts';
+import { type CalibrationData, outputErrors } from './outputErrors.ts';
 import { type MatrixTensors, quantizedGraph, rowsOf, withBytes, withNames } from './quantizedGraph.ts';
 
 export type { KeptLayer } from './chooseLayers.ts';
+export type { CalibrationData } from './outputErrors.ts';
 
 /** Options of {@link quantize}. */
 export interface QuantizeOptions extends Pick<LayerChoice, 'targetModules' | 'excludeModules'> {
@@ -34,10 +37,17 @@ export interface QuantizeOptions extends Pick<LayerChoice, 'targetModules' | 'ex
   readonly bits: QuantizedBits;
   /** Numbers of a block of 4 bits, a power of two of at least 16: 32 by default, and 64 for `nf4`. */
   readonly blockSize?: number;
-  /** Layers that are further off stay in float32, norm over norm: 0.05 of 8 bits by default, 0.2 of 4. */
+  /**
+   * Layers that are further off stay in float32, norm over norm: 0.05 of 8 bits by default, 0.2 of 4. Their output is meant where
+   * there are data, else their weight.
+   */
   readonly maxError?: number;
   /** Layers with fewer numbers in their weight stay in float32: 4,096 by default. */
   readonly smallest?: number;
+  /** Data to measure what layers give on: a task, or what the model is fed. Without, weights alone are compared. */
+  readonly data?: CalibrationData;
+  /** How many examples of a task are measured; 64 by default. */
+  readonly examples?: number;
   /** False refuses to write over files that are there; true by default. */
   readonly overwrite?: boolean;
   /** Called after each layer. */
@@ -50,6 +60,8 @@ export interface QuantizedLayer {
   readonly module: string;
   /** How far the weight is off: the Euclidean norm of the difference, in parts of that of the weight. */
   readonly error: number;
+  /** The same of what the layer gives on the data, where there are data. */
+  readonly outputError?: number;
 }
 
 /** What {@link quantize} wrote. */
@@ -85,13 +97,14 @@ const BLOCK_SIZES: readonly number[] = [16, 32, 64, 128, 256];
  * @example
  * const { layers, bytesBefore, bytesAfter } = await quantize(model, 'models/vit-4bit', { bits: 4 });
  *
- * @throws OnnxLoraError `CONFIG_INVALID`; `TARGET_NOT_FOUND`; `MODEL_UNSUPPORTED` where no layer can be quantised;
+ * @throws OnnxLoraError `CONFIG_INVALID`; `TARGET_NOT_FOUND`; `MODEL_UNSUPPORTED` where no layer can be quantised; `DATA_INVALID`;
  *   `FILE_INVALID` when the file cannot be written, or is there and `overwrite` is false
  */
 export async function quantize(model: Model, place: string, options: QuantizeOptions): Promise<QuantizeResult> {
   const form = formOf(options);
-  const { maxError = form.bits === 8 ? 0.05 : 0.2, smallest = SMALLEST, onLayer } = options;
+  const { maxError = form.bits === 8 ? 0.05 : 0.2, smallest = SMALLEST, examples = 64, data, onLayer } = options;
   positive('maxError', maxError);
+  whole('examples', examples, 1, 1_000_000);
   const opset = opsetOf(model.onnx.model);
   if (opset < FIRST_OPSET) {
     throw new OnnxLoraError(
@@ -115,16 +128,24 @@ export async function quantize(model: Model, place: string, options: QuantizeOpt
       onLayer?.(i + 1, sites.length, site.path);
       await new Promise<void>((resolve) => setImmediate(resolve));
     }
-    const far = [...all].filter(([, { error }]) => !(error <= maxError));
-    for (const [module] of far) all.delete(module);
+    const tensors = new Map([...all].map(([module, each]) => [module, each.tensors]));
+    const measured = data && (await outputErrors(model, { layers: tensors, form, data, examples }));
+    const decisive = (module: string): number => measured?.get(module) ?? all.get(module)!.error;
+    const far = [...all.keys()].flatMap((module) => {
+      const error = decisive(module);
+      return error <= maxError ? [] : [{ module, error, reason: tooFar(error) }];
+    });
+    for (const { module } of far) all.delete(module);
     const written = parts.map(({ prefix, ...part }) => ({ ...part, ...inFewerBits(part.model, all, form, prefix) }));
     const nameless = new Set(written.flatMap((each) => each.nameless));
     const left = [
       ...kept,
-      ...far.map(([module, { error }]) => ({ module, error, reason: tooFar(error) })),
+      ...far,
       ...[...nameless].map((module) => ({ module, reason: 'would lose its module path' })),
     ];
-    const layers = [...all].flatMap(([module, { error }]) => (nameless.has(module) ? [] : [{ module, error }]));
+    const layers = [...all].flatMap(([module, { error }]) =>
+      nameless.has(module) ? [] : [{ module, error, ...defined({ outputError: measured?.get(module) }) }],
+    );
     requireSome(model, layers.length, left);
     const made: QuantizedFrom = { from: await model.digest(), ...form };
     const files = writeOnnxFiles(

@@ -32,7 +32,7 @@ export function rowsOf(site: Site): Rows {
 }
 
 /** The product of a site with a quantised matrix. */
-function productOf(site: Site, tensors: MatrixTensors): ProductSite {
+export function productOf(site: Site, tensors: MatrixTensors): ProductSite {
   const [out, width] = site.weightShape as [number, number];
   return { node: site.node, x: site.node.input![0]!, out, width, tensors };
 }
@@ -68,7 +68,8 @@ export function quantizedGraph(
   return { ...folded, graph: folded.graph! };
 }
 
-function tensorsOf({ codes, scales, zeros }: MatrixTensors): TensorProto[] {
+/** All of a matrix. */
+export function tensorsOf({ codes, scales, zeros }: MatrixTensors): TensorProto[] {
   return [codes, scales, ...(zeros ? [zeros] : [])];
 }
 
@@ -88,7 +89,7 @@ export function withNames(tensors: MatrixTensors, weight: string): MatrixTensors
 }
 
 /** A beginning of names that no node or value has. */
-function freePrefix(graph: GraphProto): string {
+export function freePrefix(graph: GraphProto): string {
   const taken = new Set(
     [...allGraphs(graph)].flatMap(({ node = [], initializer = [] }) =>
       [
