@@ -67,6 +67,25 @@ it('writes a model that reads digits as its base does', async () => {
   expect(before).toBeGreaterThan(0.9);
 });
 
+it("writes LoftQ's adapter beside, with which training begins", async () => {
+  const folder = temporaryFolder();
+  const [out, digits, run] = [path.join(folder, 'vit'), path.join(folder, 'digits'), path.join(folder, 'run')];
+  writeDigits(digits, { perClass: 4, turned: true });
+  const flags = ['quantize', vit, '--bits', 'nf4', '--loftq-rank', '8', '--loftq-iterations', '2', '--out', out];
+  const { layers, adapter } = await callJson<Omit<QuantizeResult, 'adapter'> & { adapter: string }>(...flags);
+  expect(adapter).toBe(path.join(out, 'loftq'));
+  expect(layers.every(({ error, errorWithAdapter }) => errorWithAdapter! < 0.85 * error)).toBe(true);
+  const refused = await call(flags);
+  expect([refused.code, refused.stderr]).toEqual([2, expect.stringMatching(/adapter_config\.json" is there already/)]);
+  const { stdout } = await call([...flags, '--overwrite']);
+  expect(stdout).toMatch(/^Off most: +weight +with the adapter$/m);
+  expect(stdout).toContain(`Wrote ${adapter}: the adapter to begin with (train ${out} --from ${adapter}).`);
+  const trained = await callJson<{ steps: number }>('train', out, '--from', adapter, '--data', digits, '--steps', '2', '--out', run); // prettier-ignore
+  expect(trained.steps).toBe(2);
+  const other = await call(['eval', vit, '--adapter', run, '--data', digits]);
+  expect([other.code, other.stderr]).toEqual([2, expect.stringMatching(/trained on other weights/)]);
+});
+
 describe('is refused', () => {
   it.each([
     [[], /--bits is missing: say 8, 4, nf4/],
@@ -75,6 +94,8 @@ describe('is refused', () => {
     [['--bits', '4', '--block-size', '33'], /must be one of 16, 32, 64, 128, 256/],
     [['--bits', '8', '--block-size', '32'], /is for 4 bits and nf4/],
     [['--bits', '4', '--targets', 'nowhere'], /nowhere/],
+    [['--bits', '4', '--loftq-iterations', '5'], /--loftq-iterations is of use with --loftq-rank only/],
+    [['--bits', '4', '--loftq-rank', '0'], /must be a whole number of at least 1/],
     [['--bits', '4', '--max-error', '0.01'], /No linear layer of .* can be quantised/],
   ])('%j', async (flags, message) => {
     const out = path.join(temporaryFolder(), 'vit');

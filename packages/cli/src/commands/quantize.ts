@@ -1,7 +1,14 @@
 /** @file `onnx-lora quantize`: a file of fewer bits from a model in float32. */
 
 import path from 'node:path';
-import { type Model, quantize, type QuantizedBits, type QuantizedLayer, type QuantizeResult } from '@onnx-lora/sdk';
+import {
+  type LoftqOptions,
+  type Model,
+  quantize,
+  type QuantizedBits,
+  type QuantizedLayer,
+  type QuantizeResult,
+} from '@onnx-lora/sdk';
 import type { Task } from '@onnx-lora/sdk/tasks';
 import { quantizedBits } from '@onnx-lora/sdk/core';
 import { type Command, Option } from 'commander';
@@ -12,7 +19,7 @@ import { loraOptions } from '../settings/adapter.ts';
 import { readSettings } from '../settings/readSettings.ts';
 import type { Settings } from '../settings/setting.ts';
 import { withTaskSettings } from '../settings/taskSettings.ts';
-import { chooseTask, oneModel, openNamed, requireFlag, taskOptions } from '../sources.ts';
+import { adapterPlaces, chooseTask, oneModel, openNamed, requireFlag, requireFree, taskOptions } from '../sources.ts';
 import { usageError } from '../terminal/errors.ts';
 import { Progress } from '../terminal/progress.ts';
 import { formatTable, inBytes, percent } from '../terminal/table.ts';
@@ -22,6 +29,8 @@ interface QuantizeFlags extends Flags {
   readonly blockSize?: string;
   readonly maxError?: string;
   readonly examples?: string;
+  readonly loftqRank?: string;
+  readonly loftqIterations?: string;
 }
 
 /** Makes the command. */
@@ -46,6 +55,11 @@ export function quantizeCommand(context: Context): Command {
       'task',
       'set',
       new Option('--examples <n>', 'how many examples of --data are measured (default: 64)'),
+      new Option(
+        '--loftq-rank <n>',
+        'LoftQ: also write the adapter of this rank that makes up for most of what is lost, to train from (--from)',
+      ),
+      new Option('--loftq-iterations <n>', 'turns of LoftQ; 5 come nearer (default: 1)'),
       ['out', 'a folder for the model and what lies beside the base, or the lone .onnx file to write'],
       'overwrite',
       'output',
@@ -53,6 +67,8 @@ export function quantizeCommand(context: Context): Command {
     examples: [
       'onnx-lora quantize models/vit --bits 8 --out models/vit-int8',
       'onnx-lora quantize models/llm --bits 4 --exclude-modules lm_head --out models/llm-4bit',
+      'onnx-lora quantize models/vit --bits nf4 --loftq-rank 16 --out models/vit-nf4   # and models/vit-nf4/loftq',
+      'onnx-lora train models/vit-nf4 --from models/vit-nf4/loftq --data photos --out runs/photos',
       'onnx-lora train models/vit-int8 --data photos --out runs/photos   # an adapter on it, as on any other',
     ],
   }).action(async (word: string | undefined, flags: QuantizeFlags) => {
@@ -63,12 +79,15 @@ export function quantizeCommand(context: Context): Command {
     const examples = numberOf('examples', flags.examples);
     if (examples !== undefined && settings.data === undefined)
       throw usageError('--examples says how many of --data are measured. Add --data, or leave it out.');
+    const loftq = loftqOf(flags);
     const out = requireFlag(settings.out, 'out', 'name the .onnx file or the folder to write');
+    const adapterOut = out.endsWith('.onnx') ? `${out.slice(0, -'.onnx'.length)}-loftq` : path.join(out, 'loftq');
+    if (loftq) requireFree(adapterPlaces(adapterOut), flags);
     const model = await openNamed(oneModel(word, flags['model'], settings), registry());
     const { targetModules, excludeModules } = loraOptions(settings);
     const progress = new Progress(terminal, flags);
     const data = settings.data === undefined ? undefined : await calibrationTask(model, settings, context, progress);
-    const result = await quantize(model, out, {
+    const { adapter, ...result } = await quantize(model, out, {
       bits,
       ...(targetModules === undefined ? {} : { targetModules }),
       ...(excludeModules === undefined ? {} : { excludeModules }),
@@ -76,10 +95,16 @@ export function quantizeCommand(context: Context): Command {
       ...(maxError === undefined ? {} : { maxError }),
       ...(data === undefined ? {} : { data }),
       ...(examples === undefined ? {} : { examples }),
+      ...(loftq === undefined ? {} : { loftq }),
       overwrite: flags.overwrite ?? false,
       onLayer: (done, total, module) => progress.showLive(done, total, `${done} of ${total} layers: ${module}`),
     });
-    terminal.result(flags, result, () => asText(result, out));
+    await adapter?.save(adapterOut);
+    const told = adapter ? { ...result, adapter: adapterOut } : result;
+    terminal.result(flags, told, () => [
+      ...asText(result, out),
+      ...(adapter ? [`Wrote ${adapterOut}: the adapter to begin with (train ${out} --from ${adapterOut}).`] : []),
+    ]);
   });
 }
 
@@ -96,6 +121,14 @@ function bitsOf(text: string | undefined): QuantizedBits {
   const found = quantizedBits.find((each) => String(each) === text.toLowerCase());
   if (found !== undefined) return found;
   throw usageError(`--bits must be one of ${quantizedBits.join(', ')}, but it is ${JSON.stringify(text)}.`);
+}
+
+/** @throws OnnxLoraError `CONFIG_INVALID` for turns without a rank */
+function loftqOf({ loftqRank, loftqIterations }: QuantizeFlags): LoftqOptions | undefined {
+  const [r, iterations] = [numberOf('loftq-rank', loftqRank), numberOf('loftq-iterations', loftqIterations)];
+  if (r !== undefined) return { r, ...(iterations === undefined ? {} : { iterations }) };
+  if (iterations === undefined) return undefined;
+  throw usageError('--loftq-iterations is of use with --loftq-rank only. Leave it out, or add --loftq-rank.');
 }
 
 /** @throws OnnxLoraError `CONFIG_INVALID` for text that is no number */
@@ -125,14 +158,17 @@ function asText({ files, bytesBefore, bytesAfter, layers, kept }: QuantizeResult
 
 /** The layers that are off most: in what they give, where that was measured. */
 function worstOf(layers: readonly QuantizedLayer[]): string[] {
-  const decisive = ({ error, outputError }: QuantizedLayer): number => outputError ?? error;
+  const decisive = ({ error, errorWithAdapter, outputError }: QuantizedLayer): number =>
+    outputError ?? errorWithAdapter ?? error;
   const worst = layers.toSorted((a, b) => decisive(b) - decisive(a)).slice(0, SHOWN);
   const isMeasured = layers.some(({ outputError }) => outputError !== undefined);
-  const head = isMeasured ? [['Off most:', 'output', 'weight']] : [['Off most:', 'weight']];
-  const rows = worst.map(({ module, error, outputError }) => [
+  const hasAdapter = layers.some(({ errorWithAdapter }) => errorWithAdapter !== undefined);
+  const head = ['Off most:', ...(isMeasured ? ['output'] : []), 'weight', ...(hasAdapter ? ['with the adapter'] : [])];
+  const rows = worst.map(({ module, error, outputError, errorWithAdapter }) => [
     `  ${module}`,
     ...(isMeasured ? [outputError === undefined ? '-' : percent(outputError)] : []),
     percent(error),
+    ...(errorWithAdapter === undefined ? [] : [percent(errorWithAdapter)]),
   ]);
-  return formatTable([...head, ...rows], ['left', 'right', 'right']);
+  return formatTable([head, ...rows], ['left', 'right', 'right']);
 }

@@ -18,6 +18,7 @@ import { requireComputed, withInnerOutputs } from './cutting/innerValues.ts';
 import { withOpenHeads } from './head/forAdapter.ts';
 import { type ModelChanges, ModelGraph, type ModelGraphParts } from './modelGraph.ts';
 import { type FixedInputs, fixInputs, requireOneFile } from './opening/fixedInputs.ts';
+import type { ModelFile } from './opening/joinFiles.ts';
 import { AdapterPlaces } from './placing.ts';
 import { otherPrecision, servingPrecision, sessionHere } from './precision.ts';
 import { type ReservedModules, reservedSlots } from './planning/reservedSlots.ts';
@@ -78,9 +79,9 @@ export class Model extends ModelGraph {
     ));
   }
 
-  /** What module paths of the whole have before those of each of {@link Model.parts}. For code that extends the SDK. */
-  get partPaths(): readonly string[] {
-    return (this.#given.files ?? []).map(({ path }) => path);
+  /** What the whole knows of each of {@link Model.parts}. For code that extends the SDK. */
+  get partFiles(): readonly Pick<ModelFile, 'path' | 'onlyServes'>[] {
+    return this.#given.files ?? [];
   }
 
   /** A model of a piece of this one's graph, which takes adapters of the whole. */

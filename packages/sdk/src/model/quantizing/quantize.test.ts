@@ -20,7 +20,8 @@ import { merge } from '../merging/merge.ts';
 import type { Model } from '../model.ts';
 import { openModel } from '../opening/openModel.ts';
 import { train } from '../train.ts';
-import { quantize, type QuantizeOptions, type QuantizeResult } from './quantize.ts';
+import { quantize } from './quantize.ts';
+import type { QuantizeOptions, QuantizeResult } from './quantizeOptions.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-quantize-'));
 afterAll(() => {
@@ -284,7 +285,7 @@ describe('is refused', () => {
     [{ bits: 3 }, /bits \(--bits\) must be one of 8, 4, nf4, but it is 3/],
     [{ bits: 4, blockSize: 24 }, /must be one of 16, 32, 64, 128, 256, which ONNX Runtime has products for, but it is 24/],
     [{ bits: 8, blockSize: 32 }, /is for 4 bits and nf4/],
-    [{ bits: 4, maxError: 0 }, /maxError must be a number above 0/],
+    [{ bits: 4, maxError: 0 }, /maxError \(--max-error\) must be a number above 0/],
     [{ bits: 4, maxError: 0.001 }, /No linear layer of .* can be quantised. "encoder.0" would be \d\.\d% off, and so on \(3 layers\)/],
     [{ bits: 4, smallest: 1e6 }, /"encoder.0" has a weight of 6912 numbers only/],
     [{ bits: 4, targetModules: ['encoder.7'] }, /encoder\.7/],

@@ -11,82 +11,27 @@ import type { ModelProto } from '../../graph/proto.ts';
 import { rawBytes } from '../../graph/tensorData.ts';
 import { tensorsOf } from '../../graph/tensors.ts';
 import { allGraphs } from '../../graph/walk.ts';
+import type { SingularValues } from '../../linalg/decompositions.ts';
 import type { Site } from '../../match/sites.ts';
 import { opsetOf } from '../../ops/inferGraph.ts';
-import { type QuantizedBits, quantizedBits, type QuantizedForm, quantizeMatrix } from '../../ops/quantization/forms.ts';
+import { type QuantizedForm, quantizeMatrix } from '../../ops/quantization/forms.ts';
+import { defined } from '../../plugin/data/defined.ts';
+import { Random } from '../../runtime/random.ts';
 import { requireWritable } from '../merging/merge.ts';
 import { companionsOf, placeOf, requireOtherFolder } from '../merging/mergeParts.ts';
-import { defined } from '../../plugin/data/defined.ts';
 import type { Model } from '../model.ts';
 import { withOwnConfig } from '../opening/readModelConfig.ts';
-import { positive, whole } from '../training/options/checks.ts';
-import { chooseLayers, type KeptLayer, type LayerChoice } from './chooseLayers.ts';
-import { type CalibrationData, outputErrors } from './outputErrors.ts';
+import { chooseLayers, type KeptLayer } from './chooseLayers.ts';
+import { loftqAdapter, loftqMatrix } from './loftq.ts';
+import { outputErrors } from './outputErrors.ts';
 import { type MatrixTensors, quantizedGraph, rowsOf, withBytes, withNames } from './quantizedGraph.ts';
-
-export type { KeptLayer } from './chooseLayers.ts';
-export type { CalibrationData } from './outputErrors.ts';
-
-/** Options of {@link quantize}. */
-export interface QuantizeOptions extends Pick<LayerChoice, 'targetModules' | 'excludeModules'> {
-  /**
-   * `8`: products in integers, weights with a step for each output, what is multiplied in 8 bits with a step for each
-   * row: about a quarter as large, and faster. `4`: integers in blocks with a step and a zero point each. `nf4`: the 16 numbers
-   * of QLoRA, in blocks with the largest magnitude of each. Both are for memory.
-   */
-  readonly bits: QuantizedBits;
-  /** Numbers of a block of 4 bits, a power of two of at least 16: 32 by default, and 64 for `nf4`. */
-  readonly blockSize?: number;
-  /**
-   * Layers that are further off stay in float32, norm over norm: 0.05 of 8 bits by default, 0.2 of 4. Their output is meant where
-   * there are data, else their weight.
-   */
-  readonly maxError?: number;
-  /** Layers with fewer numbers in their weight stay in float32: 4,096 by default. */
-  readonly smallest?: number;
-  /** Data to measure what layers give on: a task, or what the model is fed. Without, weights alone are compared. */
-  readonly data?: CalibrationData;
-  /** How many examples of a task are measured; 64 by default. */
-  readonly examples?: number;
-  /** False refuses to write over files that are there; true by default. */
-  readonly overwrite?: boolean;
-  /** Called after each layer. */
-  readonly onLayer?: (done: number, total: number, module: string) => void;
-}
-
-/** A layer that was quantised. */
-export interface QuantizedLayer {
-  /** torch's module path. */
-  readonly module: string;
-  /** How far the weight is off: the Euclidean norm of the difference, in parts of that of the weight. */
-  readonly error: number;
-  /** The same of what the layer gives on the data, where there are data. */
-  readonly outputError?: number;
-}
-
-/** What {@link quantize} wrote. */
-export interface QuantizeResult {
-  /** The .onnx files, and what lies beside them. */
-  readonly files: readonly string[];
-  /** Bytes of all constants before. */
-  readonly bytesBefore: number;
-  /** And after. */
-  readonly bytesAfter: number;
-  /** The layers that were quantised, in graph order. */
-  readonly layers: readonly QuantizedLayer[];
-  /** The linear layers that were asked for and stay as they are. */
-  readonly kept: readonly KeptLayer[];
-}
+import { checkedOptions, type QuantizeOptions, type QuantizeResult } from './quantizeOptions.ts';
 
 /** Where a quantised file's metadata say what it was made from. */
 const QUANTIZED_KEY = 'onnx_lora.quantized';
 
 /** The first opset whose integers the rows of a product can be rounded to. */
 const FIRST_OPSET = 11;
-/** Numbers of a weight: what smaller ones would save, nobody misses. */
-const SMALLEST = 4096;
-/** Blocks that ONNX Runtime's products of 4 bits know. */
-const BLOCK_SIZES: readonly number[] = [16, 32, 64, 128, 256];
 
 /**
  * Writes a model with its linear layers in fewer bits. Modules keep their paths, so that the same targets match, and adapters are
@@ -101,10 +46,8 @@ const BLOCK_SIZES: readonly number[] = [16, 32, 64, 128, 256];
  *   `FILE_INVALID` when the file cannot be written, or is there and `overwrite` is false
  */
 export async function quantize(model: Model, place: string, options: QuantizeOptions): Promise<QuantizeResult> {
-  const form = formOf(options);
-  const { maxError = form.bits === 8 ? 0.05 : 0.2, smallest = SMALLEST, examples = 64, data, onLayer } = options;
-  positive('maxError', maxError);
-  whole('examples', examples, 1, 1_000_000);
+  const { form, maxError, smallest, examples } = checkedOptions(options);
+  const { data, loftq, onLayer } = options;
   const opset = opsetOf(model.onnx.model);
   if (opset < FIRST_OPSET) {
     throw new OnnxLoraError(
@@ -117,20 +60,29 @@ export async function quantize(model: Model, place: string, options: QuantizeOpt
   requireUnused([...parts.map(({ file }) => file), ...beside.map(([file]) => file)], options);
   const { sites, kept } = chooseLayers(model, form, { ...options, smallest });
   requireSome(model, sites.length, kept);
+  const random = new Random(options.seed ?? 0);
   const scratch = new ScratchBytes();
   try {
     const all = new Map<string, Quantized>();
     for (const [i, site] of sites.entries()) {
       const rows = rowsOf(site);
-      const { tensors, restored } = quantizeMatrix(rows, form);
-      const error = relativeError(restored, rows.values);
-      all.set(site.path, { site, error, tensors: withBytes(tensors, (bytes) => scratch.keep(readBytes(bytes))) });
+      const found = loftq && loftqMatrix(rows, form, loftq, random);
+      const { tensors, restored } = found?.quantized ?? quantizeMatrix(rows, form);
+      all.set(site.path, {
+        site,
+        error: relativeError(restored, rows.values),
+        tensors: withBytes(tensors, (bytes) => scratch.keep(readBytes(bytes))),
+        ...(found && { components: found.components, errorWithAdapter: found.error }),
+      });
       onLayer?.(i + 1, sites.length, site.path);
       await new Promise<void>((resolve) => setImmediate(resolve));
     }
     const tensors = new Map([...all].map(([module, each]) => [module, each.tensors]));
     const measured = data && (await outputErrors(model, { layers: tensors, form, data, examples }));
-    const decisive = (module: string): number => measured?.get(module) ?? all.get(module)!.error;
+    const decisive = (module: string): number => {
+      const { error, errorWithAdapter } = all.get(module)!;
+      return measured?.get(module) ?? errorWithAdapter ?? error;
+    };
     const far = [...all.keys()].flatMap((module) => {
       const error = decisive(module);
       return error <= maxError ? [] : [{ module, error, reason: tooFar(error) }];
@@ -143,11 +95,21 @@ export async function quantize(model: Model, place: string, options: QuantizeOpt
       ...far,
       ...[...nameless].map((module) => ({ module, reason: 'would lose its module path' })),
     ];
-    const layers = [...all].flatMap(([module, { error }]) =>
-      nameless.has(module) ? [] : [{ module, error, ...defined({ outputError: measured?.get(module) }) }],
+    const layers = [...all].flatMap(([module, { error, errorWithAdapter }]) =>
+      nameless.has(module)
+        ? []
+        : [{ module, error, ...defined({ outputError: measured?.get(module), errorWithAdapter }) }],
     );
     requireSome(model, layers.length, left);
     const made: QuantizedFrom = { from: await model.digest(), ...form };
+    const components = new Map(
+      layers.flatMap(({ module }) => {
+        const own = all.get(module)!.components;
+        return own ? [[module, own] as const] : [];
+      }),
+    );
+    const graphs = written.flatMap(({ graph: { graph }, onlyServes }) => (onlyServes ? [] : [graph]));
+    const adapter = loftq && (await loftqAdapter(model, components, loftq, graphs, random));
     const files = writeOnnxFiles(
       written.map(({ file, graph }) => ({ file, model: withMetadata(graph, made, model, place) })),
       beside,
@@ -158,6 +120,7 @@ export async function quantize(model: Model, place: string, options: QuantizeOpt
       bytesAfter: bytesOf(files.slice(0, files.length - beside.length)),
       layers,
       kept: left,
+      ...(adapter && { adapter }),
     };
   } finally {
     scratch.drop();
@@ -170,29 +133,8 @@ interface Quantized {
   /** Without names of their own. */
   readonly tensors: MatrixTensors;
   readonly error: number;
-}
-
-/** @throws OnnxLoraError `CONFIG_INVALID` */
-function formOf({ bits, blockSize }: QuantizeOptions): QuantizedForm {
-  if (!quantizedBits.includes(bits)) {
-    throw new OnnxLoraError(
-      'CONFIG_INVALID',
-      `bits (--bits) must be one of ${quantizedBits.join(', ')}, but it is ${JSON.stringify(bits)}.`,
-    );
-  }
-  if (blockSize !== undefined && bits === 8) {
-    throw new OnnxLoraError(
-      'CONFIG_INVALID',
-      'blockSize (--block-size) is for 4 bits and nf4: weights of 8 bits have one step for each output. Leave it out.',
-    );
-  }
-  if (blockSize !== undefined && !BLOCK_SIZES.includes(blockSize)) {
-    throw new OnnxLoraError(
-      'CONFIG_INVALID',
-      `blockSize (--block-size) must be one of ${BLOCK_SIZES.join(', ')}, which ONNX Runtime has products for, but it is ${blockSize}.`,
-    );
-  }
-  return bits === 8 ? { bits } : { bits, blockSize: blockSize ?? (bits === 4 ? 32 : 64) };
+  readonly errorWithAdapter?: number;
+  readonly components?: SingularValues;
 }
 
 /** A file to write. */
@@ -201,6 +143,8 @@ interface PartFile {
   readonly model: Model;
   /** What module paths of the whole have before those of the file. */
   readonly prefix: string;
+  /** Whether it is no part of the joined graph. */
+  readonly onlyServes: boolean;
 }
 
 /** @throws OnnxLoraError `FILE_INVALID` for a place that is the model's own */
@@ -211,12 +155,13 @@ function partsFor(model: Model, place: string): readonly PartFile[] {
     return model.parts.map((part, i) => ({
       file: path.join(place, placeOf(part, model)),
       model: part,
-      prefix: model.partPaths[i]!,
+      prefix: model.partFiles[i]!.path,
+      onlyServes: model.partFiles[i]!.onlyServes,
     }));
   }
   const file = isFolder ? path.join(place, path.dirname(placeOf(model, model)), 'model.onnx') : place;
   requireWritable(model, file);
-  return [{ file, model, prefix: '' }];
+  return [{ file, model, prefix: '', onlyServes: false }];
 }
 
 /** @throws OnnxLoraError `MODEL_UNSUPPORTED` where no layer is left */
