@@ -83,7 +83,7 @@ it("writes LoftQ's adapter beside, with which training begins", async () => {
   const trained = await callJson<{ steps: number }>('train', out, '--from', adapter, '--data', digits, '--steps', '2', '--out', run); // prettier-ignore
   expect(trained.steps).toBe(2);
   const other = await call(['eval', vit, '--adapter', run, '--data', digits]);
-  expect([other.code, other.stderr]).toEqual([2, expect.stringMatching(/trained on other weights/)]);
+  expect([other.code, other.stderr]).toEqual([2, expect.stringMatching(/had lost to rounding \(LoftQ\)/)]);
 });
 
 describe('is refused', () => {

@@ -10,7 +10,12 @@ import { lostComponents } from '../../lora/init/loftq.ts';
 import { splitComponents } from '../../lora/init/split.ts';
 import { lowRankLayers } from '../../lora/tunings/lowRank.ts';
 import type { Rows } from '../../ops/quantization/blocks.ts';
-import { type QuantizedForm, type QuantizedMatrix, quantizeMatrix } from '../../ops/quantization/forms.ts';
+import {
+  type QuantizedForm,
+  type QuantizedFrom,
+  type QuantizedMatrix,
+  quantizeMatrix,
+} from '../../ops/quantization/forms.ts';
 import type { Random } from '../../runtime/random.ts';
 import type { Tensor } from '../../runtime/tensor.ts';
 import { initSite } from '../initial/initialSite.ts';
@@ -74,14 +79,18 @@ export function loftqMatrix(
  *
  * @param model in float32
  * @param components by module path
- * @param graphs the quantised ones, whose weights it belongs to
+ * @param options.graphs the quantised ones, whose weights it belongs to
  */
 export async function loftqAdapter(
   model: Model,
   components: ReadonlyMap<string, SingularValues>,
-  { r, alpha }: LoftqOptions,
-  graphs: readonly GraphProto[],
-  random: Random,
+  {
+    r,
+    alpha,
+    made,
+    graphs,
+    random,
+  }: LoftqOptions & { readonly made: QuantizedFrom; readonly graphs: readonly GraphProto[]; readonly random: Random },
 ): Promise<Adapter> {
   const { plan, config } = planAdapter(model, { r, ...(alpha && { alpha }), targetModules: [...components.keys()] });
   const tensors = new Map<string, Tensor>();
@@ -95,7 +104,8 @@ export async function loftqAdapter(
     for (const [name, tensor] of peftTensors(start)) tensors.set(name, tensor);
   }
   const [first, ...others] = graphs;
-  return new Adapter(config, tensors, await weightsDigestInTurns(first!, ...others));
+  const digest = await weightsDigestInTurns(first!, ...others);
+  return new Adapter(config, tensors, digest, { quantizedBase: { ...made, loftq: true } });
 }
 
 /** The factors with ranks that do nothing yet: a layer may have fewer components than the adapter has ranks. */

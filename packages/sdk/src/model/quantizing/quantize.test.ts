@@ -17,6 +17,7 @@ import { linearNet } from '../../testing/models/linearNet.ts';
 import { ModelBuilder } from '../../testing/models/modelBuilder.ts';
 import { meanSquaredError } from '../../train/losses/index.ts';
 import { merge } from '../merging/merge.ts';
+import { loadAdapter } from '../loadAdapter.ts';
 import type { Model } from '../model.ts';
 import { openModel } from '../opening/openModel.ts';
 import { train } from '../train.ts';
@@ -160,6 +161,69 @@ describe.each(forms)('a file of %s bits', (bits, operator, mostOfWeights, mostOf
     expect(anew.modules().map(({ storage }) => storage)).toEqual(model.modules().map(({ storage }) => storage));
     expect(off((await answers(anew)).data as Float32Array, served.data as Float32Array)).toBeLessThan(mostOfOutputs);
     if (bits === 8) for (const each of [model, anew]) expect(largestPairs(each)).toEqual([127, 127, 127]);
+  });
+});
+
+describe('an adapter', () => {
+  const target = { target: float32(Float32Array.from({ length: 24 * 4 }, () => random.normal()), [24, 4]) }; // prettier-ignore
+  const task = taskOf(24, x, target, (g, outputs, wanted) =>
+    meanSquaredError(g, outputs['logits']!, wanted['target']!),
+  );
+  async function trained(model: Model, from?: Adapter): Promise<Adapter> {
+    const start = from ? { from } : { lora: { r: 4, targetModules: ['encoder.0', 'head'] } };
+    const run = await train(model, { task, ...start, steps: 4, batchSize: 24, lr: 0.02, threads: 1 });
+    return (await run.done).adapter;
+  }
+  async function warningsOf(work: () => Promise<unknown>): Promise<string[]> {
+    const warnings: string[] = [];
+    const listen = ({ message }: Error): unknown => warnings.push(message);
+    process.on('warning', listen);
+    try {
+      await work();
+      await new Promise((resolve) => setImmediate(resolve));
+    } finally {
+      process.off('warning', listen);
+    }
+    return warnings;
+  }
+
+  it('of a quantised base is one of its base, and the other way round, with a warning', async () => {
+    const [float32Model, four, eight] = [await openModel(base), (await quantized(4)).model, (await quantized(8)).model];
+    const [ofFloats, ofFour] = [await trained(float32Model), await trained(four)];
+    expect(ofFour.notes.quantizedBase).toEqual(four.quantizedFrom);
+    expect(four.quantizedFrom).toEqual({ from: await float32Model.digest(), bits: 4, blockSize: 32 });
+    expect(ofFloats.notes.quantizedBase).toBeUndefined();
+    const told = (there: string, here: string) => expect.stringMatching(new RegExp(`^The adapter learned on these weights in ${there}, and ".*" has them in ${here}: answers differ a little`)); // prettier-ignore
+    expect(await warningsOf(() => float32Model.place(ofFour))).toEqual([told('4 bits', 'float32')]);
+    expect(await warningsOf(() => four.place(ofFloats))).toEqual([told('float32', '4 bits')]);
+    expect(await warningsOf(() => eight.place(ofFour))).toEqual([told('4 bits', '8 bits')]);
+    // Once for each.
+    expect(await warningsOf(async () => [await eight.place(ofFour), await four.place(ofFour), await float32Model.place(ofFloats)])).toEqual([]); // prettier-ignore
+    // Merged into the base it is nearer to what was trained than the base is.
+    const [merged, learned] = [newFile(), (await answers(four, x, ofFour)).data as Float32Array];
+    await merge(float32Model, ofFour, merged);
+    const found = (await answers(await openModel(merged))).data as Float32Array;
+    expect(off(found, learned)).toBeLessThan(0.5 * off((await answers(float32Model)).data as Float32Array, learned));
+  });
+
+  it('of other weights, and one that began with LoftQ, is none of the base', async () => {
+    const file = newFile();
+    const { adapter: begun } = await quantize(await openModel(base), file, { bits: 4, smallest: 1, loftq: { r: 2 } });
+    const adapter = await trained(await openModel(file), begun);
+    expect(adapter.notes.quantizedBase).toMatchObject({ bits: 4, loftq: true });
+    for (const each of [begun!, adapter])
+      await expect((await openModel(base)).place(each)).rejects.toThrow(/had lost to rounding \(LoftQ\), and ".*" has not lost it/); // prettier-ignore
+    const other = newFile();
+    writeOnnx(other, linearNet({ inputs: INPUTS, hidden: HIDDEN, layers: 2, outputs: 4, seed: 2 }));
+    const own = await trained((await quantized(4, {}, other)).model);
+    await expect((await openModel(base)).place(own)).rejects.toThrow(/was trained on other weights/);
+  });
+
+  it('keeps what it notes of its base', async () => {
+    const adapter = await trained((await quantized('nf4')).model);
+    const place = path.join(folder, 'adapter');
+    await adapter.save(place);
+    expect((await loadAdapter(place)).notes).toEqual(adapter.notes);
   });
 });
 

@@ -14,21 +14,19 @@ import { allGraphs } from '../../graph/walk.ts';
 import type { SingularValues } from '../../linalg/decompositions.ts';
 import type { Site } from '../../match/sites.ts';
 import { opsetOf } from '../../ops/inferGraph.ts';
-import { type QuantizedForm, quantizeMatrix } from '../../ops/quantization/forms.ts';
+import { type QuantizedForm, type QuantizedFrom, quantizeMatrix } from '../../ops/quantization/forms.ts';
 import { defined } from '../../plugin/data/defined.ts';
 import { Random } from '../../runtime/random.ts';
 import { requireWritable } from '../merging/merge.ts';
 import { companionsOf, placeOf, requireOtherFolder } from '../merging/mergeParts.ts';
 import type { Model } from '../model.ts';
+import { QUANTIZED_KEY } from '../modelGraph.ts';
 import { withOwnConfig } from '../opening/readModelConfig.ts';
 import { chooseLayers, type KeptLayer } from './chooseLayers.ts';
 import { loftqAdapter, loftqMatrix } from './loftq.ts';
 import { outputErrors } from './outputErrors.ts';
 import { type MatrixTensors, quantizedGraph, rowsOf, withBytes, withNames } from './quantizedGraph.ts';
 import { checkedOptions, type QuantizeOptions, type QuantizeResult } from './quantizeOptions.ts';
-
-/** Where a quantised file's metadata say what it was made from. */
-const QUANTIZED_KEY = 'onnx_lora.quantized';
 
 /** The first opset whose integers the rows of a product can be rounded to. */
 const FIRST_OPSET = 11;
@@ -109,7 +107,7 @@ export async function quantize(model: Model, place: string, options: QuantizeOpt
       }),
     );
     const graphs = written.flatMap(({ graph: { graph }, onlyServes }) => (onlyServes ? [] : [graph]));
-    const adapter = loftq && (await loftqAdapter(model, components, loftq, graphs, random));
+    const adapter = loftq && (await loftqAdapter(model, components, { ...loftq, made, graphs, random }));
     const files = writeOnnxFiles(
       written.map(({ file, graph }) => ({ file, model: withMetadata(graph, made, model, place) })),
       beside,
@@ -211,12 +209,6 @@ function inFewerBits(
     for (const site of lost) own.delete(site);
   }
 }
-
-/** What a quantised file was made from. */
-type QuantizedFrom = QuantizedForm & {
-  /** sha256 of the weights that were quantised. */
-  readonly from: string;
-};
 
 function withMetadata(graph: ModelProto, made: QuantizedFrom, model: Model, place: string): ModelProto {
   const others = (graph.metadataProps ?? []).filter(({ key }) => key !== QUANTIZED_KEY);

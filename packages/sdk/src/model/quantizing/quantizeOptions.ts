@@ -4,12 +4,13 @@ import type { Adapter } from '../../adapter/adapter.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { type QuantizedBits, quantizedBits, type QuantizedForm } from '../../ops/quantization/forms.ts';
 import { positive, whole } from '../training/options/checks.ts';
-import type { KeptLayer, LayerChoice } from './chooseLayers.ts';
+import type { LoraOptions } from '../planning/loraOptions.ts';
+import type { KeptLayer } from './chooseLayers.ts';
 import type { LoftqOptions } from './loftq.ts';
 import type { CalibrationData } from './outputErrors.ts';
 
 /** Options of `quantize`. */
-export interface QuantizeOptions extends Pick<LayerChoice, 'targetModules' | 'excludeModules'> {
+export interface QuantizeOptions extends Pick<LoraOptions, 'targetModules' | 'excludeModules'> {
   /**
    * `8`: products in integers, weights with a step for each output, what is multiplied in 8 bits with a step for each
    * row: about a quarter as large, and faster. `4`: integers in blocks with a step and a zero point each. `nf4`: the 16 numbers

@@ -24,6 +24,17 @@ export const quantizedBits: readonly QuantizedBits[] = [8, 4, 'nf4'];
 /** A form, and how large its blocks are; 8 bits have one step for each output. */
 export type QuantizedForm = { readonly bits: 8 } | { readonly bits: 4 | 'nf4'; readonly blockSize: number };
 
+/** What a quantised model was made from. */
+export type QuantizedFrom = QuantizedForm & {
+  /** sha256 of the weights that were quantised. */
+  readonly from: string;
+};
+
+/** In words: `8 bits`, `4 bits`, `NF4`. */
+export function formName({ bits }: QuantizedForm): string {
+  return bits === 'nf4' ? 'NF4' : `${bits} bits`;
+}
+
 /** A quantised matrix. */
 export interface QuantizedMatrix {
   /** What the product reads, by the place among its inputs. */
