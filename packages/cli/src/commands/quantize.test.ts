@@ -96,7 +96,7 @@ describe('is refused', () => {
     [['--bits', '4', '--targets', 'nowhere'], /nowhere/],
     [['--bits', '4', '--loftq-iterations', '5'], /--loftq-iterations is of use with --loftq-rank only/],
     [['--bits', '4', '--loftq-rank', '0'], /must be a whole number of at least 1/],
-    [['--bits', '4', '--max-error', '0.01'], /No linear layer of .* can be quantised/],
+    [['--bits', '4', '--max-error', '0.01'], /No layer of .* can be quantised/],
   ])('%j', async (flags, message) => {
     const out = path.join(temporaryFolder(), 'vit');
     const { code, stderr } = await call(['quantize', vit, ...flags, '--out', out]);

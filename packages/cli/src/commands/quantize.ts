@@ -39,12 +39,12 @@ export function quantizeCommand(context: Context): Command {
     name: 'quantize',
     summary: 'write a model with its linear layers in 8 or 4 bits',
     description:
-      'Writes a file for plain ONNX Runtime with the weights of linear layers in fewer bits, and says how far each is off. 8 computes in integers: about a quarter as large, and faster. 4 and nf4 are for memory: about a seventh as large. Modules keep their paths, so that adapters are trained on the file as on any other. What is not linear, what other layers share, and layers that would lose too much stay as they are, and are named.',
+      'Writes a file for plain ONNX Runtime with the weights of linear layers in fewer bits, and says how far each is off. 8 computes in integers: about a quarter as large, and faster. 4 and nf4 are for memory: about a seventh as large. Modules keep their paths, so that adapters are trained on the file as on any other. Embeddings take 8 bits. Convolutions and norms stay as they are, and so do layers that would lose too much, which are named.',
     words: modelWord,
     flags: [
       'model',
       new Option('--bits <n>', 'how many: 8, 4 or nf4, the 4 bits of QLoRA'),
-      ['targets', 'layers to quantise, as train --targets names them (default: all that are linear)'],
+      ['targets', 'layers to quantise, as train --targets names them (default: all that are linear, and embeddings)'],
       ['excludeModules', 'layers to leave in float32, such as lm_head'],
       new Option('--block-size <n>', 'with 4 and nf4: numbers that have one step (default: 32, and 64 for nf4)'),
       new Option(

@@ -35,21 +35,33 @@ export interface ChosenLayers {
 }
 
 /**
- * Chooses among the linear layers of a model: all of them, or those that `targetModules` names.
+ * Chooses among the linear layers and embeddings of a model: all of them, or those that `targetModules` names.
  *
  * @throws OnnxLoraError `TARGET_NOT_FOUND`, `CONFIG_INVALID` as `previewLora`
  */
 export function chooseLayers(model: Model, form: QuantizedForm, choice: LayerChoice): ChosenLayers {
-  const linear = model.sites().filter(({ kind }) => kind === 'linear');
-  const asked = askedFor(model, linear, choice);
+  const layers = model.sites().filter(isQuantizable);
+  const asked = askedFor(model, layers, choice);
   const kept: KeptLayer[] = [];
-  let sites = linear.filter((site) => {
+  const sites = layers.filter((site) => {
     const reason = asked.has(site.path) ? refusal(site, model, form, choice) : undefined;
     if (reason !== undefined) kept.push({ module: site.path, reason });
     return asked.has(site.path) && reason === undefined;
   });
-  // A weight that something else goes on reading would be in the file twice.
+  const found = withoutShared(model, sites);
+  return { sites: found.sites, kept: [...kept, ...found.kept] };
+}
+
+/** Whether a layer is of a kind that has a form in fewer bits. */
+export function isQuantizable({ kind }: Site): boolean {
+  return kind === 'linear' || kind === 'embedding';
+}
+
+/** The layers without those whose weight something else goes on reading: it would be in the file twice. */
+export function withoutShared(model: Model, given: readonly Site[]): ChosenLayers {
   const index = indexWhole(model.onnx.model.graph);
+  const kept: KeptLayer[] = [];
+  let sites = given;
   for (;;) {
     const products = new Set(sites.flatMap((site) => occurrencesOf(site).map(({ node }) => node)));
     const chains = new Set(sites.flatMap((site) => occurrencesOf(site).flatMap(({ weight }) => weight.stored.chain)));
@@ -66,10 +78,10 @@ export function chooseLayers(model: Model, form: QuantizedForm, choice: LayerCho
 /** Paths of the layers that the options name. */
 function askedFor(
   model: Model,
-  linear: readonly Site[],
+  layers: readonly Site[],
   { targetModules, excludeModules }: LayerChoice,
 ): ReadonlySet<string> {
-  const names = targetModules === undefined ? linear.map(({ path }) => path) : targetNames(model, { targetModules });
+  const names = targetModules === undefined ? layers.map(({ path }) => path) : targetNames(model, { targetModules });
   const wanted = { r: 1, alpha: 1, targetModules: names, ...(excludeModules && { excludeModules }) };
   return new Set(selectNamed(model.namedModules(), wanted, model).targets);
 }
@@ -82,18 +94,21 @@ function refusal(site: Site, model: Model, form: QuantizedForm, { smallest }: La
   if (fused) return `is inside a fused ${fused.opType}`;
   const other = places.find((place) => !isProduct(place));
   if (other) return `is computed by ${other.node.opType}, with its weight in a place that no quantised product has`;
-  const type = places.map(({ input }) => model.types().get(input)?.type).find((each) => each && each !== 'float32');
+  const read = places.map((place) => (place.kind === 'embedding' ? place.output : place.input));
+  const type = read.map((value) => model.types().get(value)?.type).find((each) => each && each !== 'float32');
   if (type) return `computes in ${type}`;
   const size = weightSize(stored);
   if (size < smallest) return `has a weight of ${size} numbers only`;
-  if (form.bits === 'nf4' && size % form.blockSize !== 0)
+  if (site.kind === 'linear' && form.bits === 'nf4' && size % form.blockSize !== 0)
     return `has a weight of ${size} numbers, which are no blocks of ${form.blockSize}`;
   return undefined;
 }
 
-/** Whether it is `x · W` of a standard operator. */
-function isProduct({ node, weight, arrange }: Site): boolean {
+/** Whether it is `x · W`, or rows of a table, of a standard operator. */
+function isProduct({ kind, node, nodes, weight, arrange }: Site): boolean {
   const { opType, domain, input = [] } = node;
+  if (kind === 'embedding')
+    return isStandard(domain) && nodes.length === 1 && input[0] === weight.stored.tensors[0].name;
   return !arrange && isStandard(domain) && (opType === 'MatMul' || opType === 'Gemm') && input[1] === weight.name;
 }
 

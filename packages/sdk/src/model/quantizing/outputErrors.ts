@@ -103,7 +103,7 @@ function measuringGraph(
   const main = new Set(base.graph.node);
   const added = [...layers].flatMap(([module, tensors], i) => {
     const site = model.sitesByPath().get(module);
-    if (!site || !main.has(site.node)) return [];
+    if (site?.kind !== 'linear' || !main.has(site.node)) return [];
     const named = withNames(tensors, `${prefix}/${i}`);
     const [exact, rounded] = ['exact', 'rounded'].map((name): Value => ({ name: `${prefix}/${i}/${name}`, type: 'float32' })) as [Value, Value]; // prettier-ignore
     // Without a bias, which is none of the weight's.

@@ -283,43 +283,66 @@ it('notes what it was made from', async () => {
   expect(node.attribute!.find(({ name }) => name === 'block_size')!.i).toBe(16);
 });
 
-describe('stay as they are', () => {
-  /** `tokens` → an embedding, a layer with an outlier, one that shares the embedding's table, and the same in a branch. */
-  function mixed(): string {
-    const builder = new ModelBuilder({ seed: 3 });
-    const { g } = builder;
-    const table = builder.weight('embed.weight', [40, 16]);
-    const tokens: Value = { name: 'tokens', type: 'int64', shape: ['batch', 4] };
-    const linear = (value: Value, module: string, weight: Value): Value => {
-      const y = g.MatMul(value, weight);
-      builder.name(`/${module}/MatMul`);
-      return y;
-    };
-    let value = g.Gather(table, tokens, 0);
-    value = g.Relu(linear(value, 'plain', builder.weight('w1', [16, 16])));
-    value = linear(value, 'outlier', builder.weight('w2', [16, 16]));
-    value = linear(value, 'broken', builder.weight('w3', [16, 16]));
-    const logits = linear(value, 'head', g.Transpose(table, [1, 0]));
-    builder.name('/head/MatMul', 'logits');
-    const model = builder.model([tokens], [{ ...logits, name: 'logits' }]);
-    const changed = (name: string, at: number, number: number): void => {
-      const i = model.graph.initializer!.findIndex((each) => each.name === name);
-      const data = readFloats(model.graph.initializer![i]!).slice();
-      data[at] = number;
-      model.graph.initializer![i] = tensorProto(name, float32(data, [16, 16]));
-    };
-    changed('w2', 5, 400);
-    changed('w3', 7, NaN);
-    const file = newFile();
-    writeOnnx(file, model);
-    return file;
-  }
+/**
+ * `tokens` → an embedding, a plain layer, one with an outlier, one that is no number, and one that shares the embedding's table.
+ *
+ * @param largest number of the table, whose others are below a half; none by default
+ */
+function mixed(largest?: number, isBroken = true): string {
+  const builder = new ModelBuilder({ seed: 3 });
+  const { g } = builder;
+  const table = builder.weight('embed.weight', [40, 16]);
+  const tokens: Value = { name: 'tokens', type: 'int64', shape: ['batch', 4] };
+  const linear = (value: Value, module: string, weight: Value): Value => {
+    const y = g.MatMul(value, weight);
+    builder.name(`/${module}/MatMul`);
+    return y;
+  };
+  let value = g.Gather(table, tokens, 0);
+  value = g.Relu(linear(value, 'plain', builder.weight('w1', [16, 16])));
+  value = linear(value, 'outlier', builder.weight('w2', [16, 16]));
+  value = linear(value, 'broken', builder.weight('w3', [16, 16]));
+  const logits = linear(value, 'head', g.Transpose(table, [1, 0]));
+  builder.name('/head/MatMul', 'logits');
+  const model = builder.model([tokens], [{ ...logits, name: 'logits' }]);
+  const changed = (name: string, at: number, number: number): void => {
+    const i = model.graph.initializer!.findIndex((each) => each.name === name);
+    const data = readFloats(model.graph.initializer![i]!).slice();
+    data[at] = number;
+    model.graph.initializer![i] = tensorProto(name, float32(data, model.graph.initializer![i]!.dims!));
+  };
+  changed('w2', 5, 400);
+  if (isBroken) changed('w3', 7, NaN);
+  if (largest !== undefined) changed('embed.weight', 3, largest);
+  const file = newFile();
+  writeOnnx(file, model);
+  return file;
+}
 
-  it('layers that are too far off, shared, or asked to, with the reason', async () => {
-    const { model, result } = await quantized(8, { maxError: 0.03 }, mixed());
-    const reasons = new Map(result.kept.map(({ module, reason }) => [module, reason]));
+describe.each([8, 4, 'nf4'] as const satisfies QuantizedBits[])('an embedding in a file of %s bits', (bits) => {
+  const tokens = { tokens: int64([1, 2, 3, 39, 0, 5, 8, 8], [2, 4]) };
+  it('has its table in 8 bits, and a layer that shares it a matrix of its own', async () => {
+    const from = mixed(undefined, false);
+    const { model, result, file } = await quantized(bits, { blockSize: bits === 8 ? undefined : 16 } as never, from);
+    expect(result.layers.map(({ module }) => module)).toEqual(['embed', 'plain', 'outlier', 'broken', 'head']);
+    expect(result.kept).toEqual([]);
+    expect(model.modules().map(({ path: own, kind }) => [own, kind])).toEqual((await openModel(from)).modules().map(({ path: own, kind }) => [own, kind])); // prettier-ignore
+    expect(model.modules()[0]!.storage).toBe('int8');
+    const floats = (openOnnx(file).model.graph.initializer ?? []).filter(({ dataType, dims = [] }) => dataType === 1 && dims.length > 1); // prettier-ignore
+    expect(floats.map(({ name }) => name)).toEqual([]);
+    // One step for the whole table, 1/127 of its largest number.
+    const [exact, rounded] = [weightsOf(await openModel(from)), weightsOf(model)].map((each) => each.get('embed')!) as [Float32Array, Float32Array]; // prettier-ignore
+    const step = Math.max(...exact.map(Math.abs)) / 127;
+    rounded.forEach((value, i) => expect(value).toBeCloseTo(step * Math.round(exact[i]! / step), 6));
+    expect(off((await answers(model, tokens)).data as Float32Array, (await answers(await openModel(from), tokens)).data as Float32Array)).toBeLessThan(bits === 8 ? 0.05 : 0.3); // prettier-ignore
+  });
+});
+
+describe('stay as they are', () => {
+  it('layers that are too far off, shared, or broken, with the reason', async () => {
+    const { model, result } = await quantized(8, { maxError: 0.03, excludeModules: ['embed'] }, mixed());
     expect(result.layers.map(({ module }) => module)).toEqual(['plain', 'outlier']);
-    expect([...reasons]).toEqual([
+    expect(result.kept.map(({ module, reason }) => [module, reason])).toEqual([
       ['head', expect.stringMatching(/^shares its weight with Gather/)],
       ['broken', 'holds numbers that are not finite'],
     ]);
@@ -330,11 +353,17 @@ describe('stay as they are', () => {
       ['broken', 'float32'],
       ['head', 'float32'],
     ]);
-    // The whole column of an outlier becomes nothing, against which the outlier is everything: the norm does not see it.
-    const strict = await quantized(4, { maxError: 0.05, excludeModules: ['outlier'] }, mixed()).catch((error: unknown) => error); // prettier-ignore
-    expect(strict).toMatchObject({ code: 'MODEL_UNSUPPORTED', message: expect.stringMatching(/No linear layer .*"head" shares/) }); // prettier-ignore
     const tokens = { tokens: int64([1, 2, 3, 4], [1, 4]) };
     expect((await answers(model, tokens)).dims).toEqual([1, 4, 40]);
+  });
+
+  it('layers that share their weight with one that is too far off', async () => {
+    const { result } = await quantized(8, { maxError: 0.03, targetModules: ['embed', 'head', 'plain'] }, mixed(40));
+    expect(result.layers.map(({ module }) => module)).toEqual(['plain']);
+    expect(result.kept.map(({ module, reason }) => [module, reason])).toEqual([
+      ['embed', expect.stringMatching(/^would be [\d.]+% off$/)],
+      ['head', expect.stringMatching(/^shares its weight with Gather/)],
+    ]);
   });
 
   it('layers that no name asks for', async () => {
@@ -350,7 +379,7 @@ describe('is refused', () => {
     [{ bits: 4, blockSize: 24 }, /must be one of 16, 32, 64, 128, 256, which ONNX Runtime has products for, but it is 24/],
     [{ bits: 8, blockSize: 32 }, /is for 4 bits and nf4/],
     [{ bits: 4, maxError: 0 }, /maxError \(--max-error\) must be a number above 0/],
-    [{ bits: 4, maxError: 0.001 }, /No linear layer of .* can be quantised. "encoder.0" would be \d\.\d% off, and so on \(3 layers\)/],
+    [{ bits: 4, maxError: 0.001 }, /No layer of .* can be quantised. "encoder.0" would be \d\.\d% off, and so on \(3 layers\)/],
     [{ bits: 4, smallest: 1e6 }, /"encoder.0" has a weight of 6912 numbers only/],
     [{ bits: 4, targetModules: ['encoder.7'] }, /encoder\.7/],
   ] as const)('%j', async (options, message) => {

@@ -14,7 +14,7 @@ import { allGraphs } from '../../graph/walk.ts';
 import type { SingularValues } from '../../linalg/decompositions.ts';
 import type { Site } from '../../match/sites.ts';
 import { opsetOf } from '../../ops/inferGraph.ts';
-import { type QuantizedForm, type QuantizedFrom, quantizeMatrix } from '../../ops/quantization/forms.ts';
+import { type QuantizedForm, type QuantizedFrom, quantizeMatrix, quantizeTable } from '../../ops/quantization/forms.ts';
 import { defined } from '../../plugin/data/defined.ts';
 import { Random } from '../../runtime/random.ts';
 import { requireWritable } from '../merging/merge.ts';
@@ -22,7 +22,7 @@ import { companionsOf, placeOf, requireOtherFolder } from '../merging/mergeParts
 import type { Model } from '../model.ts';
 import { QUANTIZED_KEY } from '../modelGraph.ts';
 import { withOwnConfig } from '../opening/readModelConfig.ts';
-import { chooseLayers, type KeptLayer } from './chooseLayers.ts';
+import { chooseLayers, isQuantizable, type KeptLayer, withoutShared } from './chooseLayers.ts';
 import { loftqAdapter, loftqMatrix } from './loftq.ts';
 import { outputErrors } from './outputErrors.ts';
 import { type MatrixTensors, quantizedGraph, rowsOf, withBytes, withNames } from './quantizedGraph.ts';
@@ -64,8 +64,9 @@ export async function quantize(model: Model, place: string, options: QuantizeOpt
     const all = new Map<string, Quantized>();
     for (const [i, site] of sites.entries()) {
       const rows = rowsOf(site);
-      const found = loftq && loftqMatrix(rows, form, loftq, random);
-      const { tensors, restored } = found?.quantized ?? quantizeMatrix(rows, form);
+      const isTable = site.kind === 'embedding';
+      const found = isTable ? undefined : loftq && loftqMatrix(rows, form, loftq, random);
+      const { tensors, restored } = isTable ? quantizeTable(rows) : (found?.quantized ?? quantizeMatrix(rows, form));
       all.set(site.path, {
         site,
         error: relativeError(restored, rows.values),
@@ -86,11 +87,14 @@ export async function quantize(model: Model, place: string, options: QuantizeOpt
       return error <= maxError ? [] : [{ module, error, reason: tooFar(error) }];
     });
     for (const { module } of far) all.delete(module);
+    const shared = withoutShared(model, [...all.values()].map(({ site }) => site)).kept; // prettier-ignore
+    for (const { module } of shared) all.delete(module);
     const written = parts.map(({ prefix, ...part }) => ({ ...part, ...inFewerBits(part.model, all, form, prefix) }));
     const nameless = new Set(written.flatMap((each) => each.nameless));
     const left = [
       ...kept,
       ...far,
+      ...shared,
       ...[...nameless].map((module) => ({ module, reason: 'would lose its module path' })),
     ];
     const layers = [...all].flatMap(([module, { error, errorWithAdapter }]) =>
@@ -169,7 +173,7 @@ function requireSome(model: Model, count: number, kept: readonly KeptLayer[]): v
   const why = first ? ` "${first.module}" ${first.reason}${kept.length > 1 ? `, and so on (${kept.length} layers)` : ''}.` : ''; // prettier-ignore
   throw new OnnxLoraError(
     'MODEL_UNSUPPORTED',
-    `No linear layer of "${model.name}" can be quantised.${why} Quantise a file with float32 weights, allow smaller weights (smallest) or a larger error (maxError, --max-error), or take the file as it is.`,
+    `No layer of "${model.name}" can be quantised.${why} Quantise a file with float32 weights, allow smaller weights (smallest) or a larger error (maxError, --max-error), or take the file as it is.`,
   );
 }
 
@@ -184,8 +188,8 @@ function inFewerBits(
   const names = new Map<string, string>();
   const own = new Map<Site, MatrixTensors>();
   for (const site of model.sites()) {
-    const found = site.kind === 'linear' ? layers.get(whole(site)) : undefined;
-    if (found?.site.weightShape.join() !== site.weightShape.join()) continue;
+    const found = isQuantizable(site) ? layers.get(whole(site)) : undefined;
+    if (found?.site.kind !== site.kind || found.site.weightShape.join() !== site.weightShape.join()) continue;
     const { stored, layout } = site.weight;
     const [{ name: root }] = stored.tensors;
     // Parts of one tensor have tensors of their own; what several layers read in the same way is one.

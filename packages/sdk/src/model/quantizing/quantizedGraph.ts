@@ -21,20 +21,22 @@ import { kindOf } from '../../lora/kinds/table.ts';
 /** The tensors of a quantised matrix. */
 export type MatrixTensors = QuantizedMatrix['tensors'];
 
-/** A layer's weight as `[out, width]`. */
+/** A layer's weight as `[out, width]`, a table as it is. */
 export function rowsOf(site: Site): Rows {
-  const { out, width, layout } = kindOf(site).matrix(site);
   const values = site.weight.stored.read();
+  const [rows, columns] = site.weightShape as [number, number];
+  if (site.kind === 'embedding') return { values, out: rows, width: columns };
+  const { out, width, layout } = kindOf(site).matrix(site);
   if (layout !== 'in-out') return { values, out, width };
   const turned = new Float32Array(values.length);
   for (let i = 0; i < width; i++) for (let row = 0; row < out; row++) turned[row * width + i] = values[i * out + row]!;
   return { values: turned, out, width };
 }
 
-/** The product of a site with a quantised matrix. */
+/** The product of a site with a quantised matrix, or the rows that it takes of one. */
 export function productOf(site: Site, tensors: MatrixTensors): ProductSite {
   const [out, width] = site.weightShape as [number, number];
-  return { node: site.node, x: site.node.input![0]!, out, width, tensors };
+  return { node: site.node, x: site.node.input![site.kind === 'embedding' ? 1 : 0]!, out, width, tensors };
 }
 
 /** The model with these layers quantised. Their nodes keep the names by which their modules are known. */

@@ -82,7 +82,46 @@ function integerMatrix({ values, out, width }: Rows): QuantizedMatrix {
   return { tensors: named, restored };
 }
 
-/** A product with a matrix: the node that it was, and the names of what it reads. */
+/** Highest code of a table. */
+const HIGHEST = 127;
+
+/**
+ * Rounds a table of embeddings: to integers of eight bits with one step for all, which take rows before they become floats, in
+ * operators of ONNX's own. As a matrix of a product it may be in the file a second time.
+ */
+export function quantizeTable({ values, out, width }: Rows): QuantizedMatrix {
+  const scale = tableStep(values);
+  const codes = values.map((value) => tableCode(value, scale));
+  return {
+    tensors: {
+      codes: tensorProto('_quantized', { type: 'int8', dims: [out, width], data: Int8Array.from(codes) }),
+      scales: tensorProto('_scale', float32([scale], [])),
+    },
+    restored: codes.map((code) => code * scale),
+  };
+}
+
+/** Shares of the largest number that steps are tried for: a table has few large ones, and many rows that they make coarse. */
+const SHARES = [1, 0.9, 0.8, 0.7, 0.6, 0.5];
+
+function tableCode(value: number, scale: number): number {
+  return Math.max(-HIGHEST, Math.min(HIGHEST, Math.round(value / scale)));
+}
+
+/** The step by which the numbers are rounded least, by the sum of squares. */
+function tableStep(values: Float32Array): number {
+  const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  let [best, least] = [1, Infinity];
+  for (const share of largest > 0 ? SHARES : []) {
+    const scale = Math.fround((share * largest) / HIGHEST);
+    let error = 0;
+    for (const value of values) error += (tableCode(value, scale) * scale - value) ** 2;
+    if (error < least) [best, least] = [scale, error];
+  }
+  return best;
+}
+
+/** A product with a matrix, or rows of a table: the node that it was, and the names of what it reads. */
 export interface ProductSite {
   readonly node: NodeProto;
   /** Name of what is multiplied, `[…, width]`. */
@@ -112,6 +151,7 @@ export class QuantizedProducts {
   /** The nodes that take the place of a MatMul or Gemm; the product keeps its name, by which its module is known. */
   nodes(site: ProductSite): NodeProto[] {
     const { node } = site;
+    if (node.opType === 'Gather') return rowsOfTable(site);
     const [, , addend] = node.opType === 'Gemm' ? node.input! : [];
     const y = node.output![0]!;
     const product = addend ? `${y}_product` : y;
@@ -157,4 +197,13 @@ export class QuantizedProducts {
     if (node.metadataProps) product.metadataProps = node.metadataProps;
     return nodes;
   }
+}
+
+/** The rows as integers, then as floats. */
+function rowsOfTable({ node, x, tensors: { codes, scales } }: ProductSite): NodeProto[] {
+  const [y] = node.output!;
+  const { attribute: _, domain: __, ...own } = node;
+  const rows = { ...node, input: [codes.name!, x], output: [`${y}_codes`] };
+  const input = [`${y}_codes`, scales.name!];
+  return [rows, { ...own, name: `${node.name ?? y}_dequantize`, opType: 'DequantizeLinear', input, output: [y!] }];
 }
