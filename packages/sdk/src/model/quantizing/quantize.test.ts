@@ -7,12 +7,13 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { taskOf } from '../../../fixtures/memorise.ts';
 import type { Adapter } from '../../adapter/adapter.ts';
 import type { Value } from '../../graph/builder.ts';
+import type { AttributeProto } from '../../graph/proto.ts';
 import { readBytes } from '../../graph/bytes.ts';
 import { readFloats, tensorProto } from '../../graph/tensorData.ts';
 import { openOnnx, writeOnnx } from '../../graph/file/onnxFile.ts';
 import type { QuantizedBits } from '../../ops/quantization/forms.ts';
 import { Random } from '../../runtime/random.ts';
-import { type Feeds, float32, int64, type Tensor } from '../../runtime/tensor.ts';
+import { type Feeds, float32, int64, tensor, type Tensor } from '../../runtime/tensor.ts';
 import { linearNet } from '../../testing/models/linearNet.ts';
 import { ModelBuilder } from '../../testing/models/modelBuilder.ts';
 import { meanSquaredError } from '../../train/losses/index.ts';
@@ -371,6 +372,40 @@ describe('stay as they are', () => {
     expect(result).toMatchObject({ layers: [{ module: 'encoder.1' }], kept: [] });
     expect(model.modules().map(({ storage }) => storage)).toEqual(['float32', '4-bit floats, blocks of 64', 'float32']);
   });
+});
+
+/** Both branches of an If multiply what is outside with one weight, as the two of a merged decoder do. */
+function branching(): string {
+  const builder = new ModelBuilder({ seed: 4 });
+  const { g } = builder;
+  const [input, flag]: Value[] = [
+    { name: 'x', type: 'float32', shape: ['batch', INPUTS] },
+    { name: 'flag', type: 'bool', shape: [] },
+  ];
+  const weight = builder.weight('w', [INPUTS, 32]);
+  const branch = (name: string, factor: number): AttributeProto => {
+    const inner = g.inner(name);
+    const y = inner.MatMul(inner.Mul(input!, factor), weight);
+    inner.nodes.at(-1)!.name = '/shared/MatMul';
+    const again = inner.Relu(y);
+    return { name, type: 5, g: { name, node: inner.nodes, initializer: [...inner.initializers], output: [{ name: again.name }] } }; // prettier-ignore
+  };
+  g.nodes.push({ opType: 'If', name: '/If', input: ['flag'], output: ['logits'], attribute: [branch('then_branch', 1), branch('else_branch', -2)] }); // prettier-ignore
+  const file = newFile();
+  writeOnnx(file, builder.model([input!, flag!], [{ name: 'logits', type: 'float32', shape: ['batch', 32] }]));
+  return file;
+}
+
+it.each([8, 4, 'nf4'] as const)('a layer in both branches of an If is one of %s bits in both', async (bits) => {
+  const from = branching();
+  const { model, result, file } = await quantized(bits, {}, from);
+  expect(result).toMatchObject({ layers: [{ module: 'shared' }], kept: [] });
+  expect((openOnnx(file).model.graph.initializer ?? []).map(({ name }) => name)).not.toContain('w');
+  for (const flag of [1, 0]) {
+    const feeds = { ...x, flag: tensor('bool', Uint8Array.of(flag), []) };
+    const [found, wanted] = [await answers(model, feeds), await answers(await openModel(from), feeds)];
+    expect(off(found.data as Float32Array, wanted.data as Float32Array)).toBeLessThan(bits === 8 ? 0.03 : 0.15);
+  }
 });
 
 describe('is refused', () => {
