@@ -20,12 +20,14 @@ export interface Relations {
   readonly parts: () => readonly ModelGraph[];
 }
 
+/** Of what an adapter's user was told: once, though several models are made of one on the way. */
+const toldOfBits = new WeakMap<Adapter, Set<string>>();
+
 /** Finds the places of adapters in a model. */
 export class AdapterPlaces {
   readonly #model: ModelGraph;
   readonly #relations: Relations;
   readonly #warned = new WeakSet<Adapter>();
-  readonly #toldOfBits = new WeakSet<Adapter>();
 
   constructor(model: ModelGraph, relations: Relations) {
     this.#model = model;
@@ -92,8 +94,10 @@ export class AdapterPlaces {
         `The adapter began with what its base, these weights in ${there}, had lost to rounding (LoftQ), and "${name}" has not lost it. Use the quantised model that it was trained on; to have it for others, train without LoftQ.`,
       );
     }
-    if (!this.#toldOfBits.has(adapter)) {
-      this.#toldOfBits.add(adapter);
+    const told = toldOfBits.get(adapter) ?? new Set();
+    toldOfBits.set(adapter, told);
+    if (!told.has(`${there} ${here}`)) {
+      told.add(`${there} ${here}`);
       process.emitWarning(
         `The adapter learned on these weights in ${there}, and "${name}" has them in ${here}: answers differ a little. Measure it here (evaluate, onnx-lora eval) before it is used.`,
         'OnnxLoraWarning',
