@@ -14,6 +14,7 @@ import { mergeCommand, unmergeCommand } from './commands/adapters/merge.ts';
 import { predictCommand } from './commands/predict.ts';
 import { pluginsCommand } from './commands/about/plugins.ts';
 import { preprocessCommand } from './commands/preprocess.ts';
+import { quantizeCommand } from './commands/quantize.ts';
 import { runCommand } from './commands/run.ts';
 import { schemaCommand } from './commands/about/schema.ts';
 import { tasksCommand } from './commands/about/tasks.ts';
@@ -38,6 +39,7 @@ const commands = [
   mergeCommand,
   unmergeCommand,
   exportCommand,
+  quantizeCommand,
   combineCommand,
   convertCommand,
   preprocessCommand,

@@ -113,6 +113,7 @@ export type { EmaOptions } from './train/ema.ts';
 export type { LossScalingOptions } from './train/step/lossScale.ts';
 export { providerNames } from './runtime/providers/providers.ts';
 export { measurePrecisionGain, type PrecisionGain } from './model/precisionGain.ts';
+export { quantizedBits } from './ops/quantization/forms.ts';
 export { precisionNames, sessionIn } from './ops/precision/precision.ts';
 export { measurePrecision, type MeasuredPrecision, type MeasuredProduct } from './train/step/measurePrecision.ts';
 export { trainDefaults } from './model/training/options/options.ts';

@@ -30,6 +30,12 @@ export {
   unmerge,
   type WeightedAdapter,
 } from './model/merging/merge.ts';
+export { quantize } from './model/quantizing/quantize.ts';
+export type { QuantizedLayer, QuantizeOptions, QuantizeResult } from './model/quantizing/quantizeOptions.ts';
+export type { KeptLayer } from './model/quantizing/chooseLayers.ts';
+export type { LoftqOptions } from './model/quantizing/loftq.ts';
+export type { CalibrationData } from './model/quantizing/outputErrors.ts';
+export type { QuantizedBits, QuantizedForm, QuantizedFrom } from './ops/quantization/forms.ts';
 export { exportWithInputs, type ExportOptions, type ExportResult } from './model/merging/exportWithInputs.ts';
 export { corda, type CordaOptions } from './lora/init/corda.ts';
 export { eva, type EvaOptions } from './lora/init/eva.ts';

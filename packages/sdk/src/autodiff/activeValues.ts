@@ -5,6 +5,7 @@ import type { NodeProto } from '../graph/proto.ts';
 import type { ValueType } from '../graph/value.ts';
 import { indexNodes, readNames, subgraphs } from '../graph/walk.ts';
 import { isKnownDomain } from '../ops/domains.ts';
+import { isLargestOfRows } from '../ops/quantization/rowIntegers.ts';
 import { isIf } from './branches.ts';
 import { ruleOf, stopGradientOps } from './rules.ts';
 import { isFloat } from './vjp.ts';
@@ -91,5 +92,25 @@ export function straightThroughDifferences(nodes: readonly NodeProto[]): string[
   return nodes.flatMap(({ opType, input = [], output: [difference] = [] }) => {
     const [reader, another] = opType === 'Sub' ? (readers.get(difference!) ?? []) : [];
     return reader?.opType === 'Add' && !another && reader.input!.includes(input[1]!) ? [difference!] : [];
+  });
+}
+
+/**
+ * The largest magnitudes of rows by which what a product of integers reads is divided, and the product multiplied again. As
+ * for any scale of rounding, gradients must not pass them: what they add in one place they take away in the other.
+ */
+export function scalesOfRows(nodes: readonly NodeProto[]): string[] {
+  const { producer, readers } = indexNodes(nodes);
+  return nodes.flatMap(({ opType, output: [rows = ''] = [] }) => {
+    if (opType !== 'Max') return [];
+    const divisions = (readers.get(rows) ?? []).filter((node) => node.opType === 'Div' && node.input?.[1] === rows);
+    const isRounded = divisions.some(
+      ({ input: [x = ''] = [], output: [divided = ''] = [] }) =>
+        isLargestOfRows(rows, x, (name) => producer.get(name)) &&
+        readers.get(divided)?.every((node) => node.opType === 'QuantizeLinear'),
+    );
+    return isRounded && readers.get(rows)!.every((node) => divisions.includes(node) || node.opType === 'Mul')
+      ? [rows]
+      : [];
   });
 }

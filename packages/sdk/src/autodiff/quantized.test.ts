@@ -6,8 +6,10 @@ import { modelOf, runOnce } from '../../../../test/support/graphs.ts';
 import { randomFloats } from '../../../../test/support/storedWeights.ts';
 import { GraphBuilder, type Value } from '../graph/builder.ts';
 import { inferNode } from '../ops/infer.ts';
+import { rowIntegers, rowProduct } from '../ops/quantization/rowIntegers.ts';
 import { Random } from '../runtime/random.ts';
 import { float32, sizeOf } from '../runtime/tensor.ts';
+import { scalesOfRows } from './activeValues.ts';
 import type { StraightThroughOp } from './rules.ts';
 
 const random = new Random(5);
@@ -61,7 +63,7 @@ const zero = (g: GraphBuilder, type: 'uint8' | 'int8', ...values: number[]): Val
 const around = [-30, -12.84, -12.7, 0, 3.3, 12.74, 12.76, 40];
 const inside = [0, 1, 1, 1, 1, 1, 0, 0];
 
-const rounded: Readonly<Record<string, (g: GraphBuilder, x: Value) => Value>> = {
+const roundings: Readonly<Record<string, (g: GraphBuilder, x: Value) => Value>> = {
   'turned back with the same scale': (g, x) => {
     const [by, at] = [scale(g, 0.1), zero(g, 'int8', 0)];
     return g.emit('DequantizeLinear', [g.emit('QuantizeLinear', [x, by, at]), by, at]);
@@ -116,7 +118,7 @@ const nBits = (bits: number, more: Parameters<GraphBuilder['constant']>[0][] = [
 const checks: Readonly<Record<StraightThroughOp, Readonly<Record<string, () => Promise<void>>>>> = {
   QuantizeLinear: {
     ...Object.fromEntries(
-      Object.entries(rounded).map(([name, build]) => [
+      Object.entries(roundings).map(([name, build]) => [
         name,
         async () => {
           const gradient = await gradientOf(Float32Array.from(around), [2, 4], build);
@@ -169,6 +171,59 @@ const checks: Readonly<Record<StraightThroughOp, Readonly<Record<string, () => P
       },
     ]),
   ),
+  MatMulIntegerToFloat: {
+    ...Object.fromEntries(
+      (['', 'with zero points and a bias', 'of a scaled input'] as const).map((name) => [
+        `${name === '' ? 'one scale' : name}`,
+        async () => {
+          const [codes, dims] = [bytes('int8', [4, 3]), [2, 5, 4]];
+          const scales = name === '' ? [0.25] : [0.25, 0.5, 2];
+          const zeros = name === '' ? [0] : [3, -7, 11];
+          const gradient = await gradientOf(floats(...dims), dims, (g, x) => {
+            const [by, at] = [scale(g, 0.02), zero(g, 'uint8', 128)];
+            // By another scale than x is rounded by, as little as that makes sense, the product is half as large.
+            const own = name === 'of a scaled input' ? scale(g, 0.01) : by;
+            const integer = g.emit('QuantizeLinear', [x, by, at]);
+            const operands = [integer, g.constant(codes), own, scale(g, ...scales), at, zero(g, 'int8', ...zeros), scale(g, 1, 2, 3)]; // prettier-ignore
+            return g.emit('MatMulIntegerToFloat', operands, {}, CONTRIB);
+          });
+          const weight = Array.from({ length: 12 }, (_, i) => {
+            const [column, row] = [Math.floor(i / 4), i % 4];
+            const of = (values: readonly number[]): number => values[values.length === 1 ? 0 : column]!;
+            return of(scales) * (codes.data[row * 3 + column]! - of(zeros)) * (name === 'of a scaled input' ? 0.5 : 1);
+          });
+          expectClose(gradient, times(weightsOf(30), weight, 10, 3, 4));
+        },
+      ]),
+    ),
+    'by integers on the right': async () => {
+      const codes = bytes('uint8', [2, 3]);
+      const gradient = await gradientOf(floats(3, 4), [3, 4], (g, x) => {
+        const [by, at] = [scale(g, 0.02), zero(g, 'int8', 0)];
+        const operands = [g.constant(codes), g.emit('QuantizeLinear', [x, by, at]), scale(g, 0.5), by, undefined, at];
+        return g.emit('MatMulIntegerToFloat', operands, {}, CONTRIB);
+      });
+      // dW = xᵀ·dy, for x of 2 rows.
+      const dy = weightsOf(8);
+      const expected = Array.from({ length: 12 }, (_, i) => {
+        const [row, column] = [Math.floor(i / 4), i % 4];
+        return 0.5 * [0, 1].reduce((sum, each) => sum + codes.data[each * 3 + row]! * dy[each * 4 + column]!, 0);
+      });
+      expectClose(gradient, expected);
+    },
+    'of rows that are divided by their largest magnitude': async () => {
+      const codes = bytes('int8', [4, 3]);
+      const gradient = await gradientOf(floats(2, 5, 4), [2, 5, 4], (g, x) => {
+        const input = rowIntegers(g, x);
+        const product = rowProduct(g, input, g.constant(codes), scale(g, 0.25, 0.5, 2));
+        expect(scalesOfRows(g.nodes)).toEqual([input.rows.name]);
+        for (const each of scalesOfRows(g.nodes)) g.stopped.add(each);
+        return product;
+      });
+      const weight = Array.from({ length: 12 }, (_, i) => [0.25, 0.5, 2][Math.floor(i / 4)]! * codes.data[(i % 4) * 3 + Math.floor(i / 4)]!); // prettier-ignore
+      expectClose(gradient, times(weightsOf(30), weight, 10, 3, 4));
+    },
+  },
   ConvInteger: {
     'as the convolution of the numbers': async () => {
       const codes = bytes('uint8', [4, 2, 3, 3]);

@@ -8,7 +8,9 @@ import type { GraphBuilder, Value } from '../graph/builder.ts';
 import { OnnxLoraError } from '../errors.ts';
 import { bnb4Weight } from '../ops/expand/quantized/matMulBnb4.ts';
 import { nBitsWeight } from '../ops/expand/quantized/matMulNBits.ts';
+import { CONTRIB } from '../ops/domains.ts';
 import { ExpansionSite } from '../ops/expand/site.ts';
+import { isLargestOfRows } from '../ops/quantization/rowIntegers.ts';
 import { type DataType, float32, sizeOf } from '../runtime/tensor.ts';
 import { convInput, convWeight } from './images/conv.ts';
 import { matMulLeft, matMulRight } from './products.ts';
@@ -28,7 +30,10 @@ export const quantizeBack: Vjp = (site) => {
   const scale = perAxis(site, castTo(g, input(site, 1)));
   const dx = isUndone(site) ? dy : g.Div(dy, scale);
   const range = ranges[y[0]!.type ?? 'float32'];
-  if (!range) return castTo(g, dx, x[0]!.type);
+  // Of rows that are divided by their largest magnitude nothing is cut off.
+  const division = site.context.producer(x[0]!.name);
+  const [before = '', rows = ''] = division?.opType === 'Div' ? division.input! : [];
+  if (!range || isLargestOfRows(rows, before, (name) => site.context.producer(name))) return castTo(g, dx, x[0]!.type);
   const zero = x[2] ? perAxis(site, castTo(g, x[2])) : g.scalar(0);
   // What rounds to an integer of the range is inside; of constants, the runtime computes the bounds once.
   const [low, high] = [range[0] - 0.5, range[1] + 0.5].map((bound) =>
@@ -54,6 +59,24 @@ export const dequantizeBack: Vjp = (site) => {
 /** MatMulInteger: as MatMul of the numbers without their zero points. */
 export const integerProduct: Vjp = (site, index) =>
   index === 0 ? matMulLeft(withNumbers(site, 1, -1), 0) : matMulRight(withNumbers(site, 0, -2), 1);
+
+/** MatMulIntegerToFloat: as MatMul of the floats, the other operand's integers turned to them for the moment. */
+export const integerToFloat: Vjp = (site, index) => {
+  const { g, node, x, context } = site;
+  const own = index as 0 | 1;
+  const other = 1 - own;
+  const [integers, scale, zero] = [other, other + 2, other + 4].map((at) => x[at]);
+  const isSingle = sizeOf((scale!.shape ?? []) as number[]) === 1;
+  // ONNX Runtime's own has an axis at every opset.
+  const domain = g.opset < 13 ? CONTRIB : '';
+  const axis = isSingle ? {} : { axis: rankOf(integers!) - 1 };
+  const floats = g.emit('DequantizeLinear', [integers, scale, zero], axis, domain);
+  const operands = x.map((each, at) => (at === other ? floats : each));
+  const dx = (own === 0 ? matMulLeft : matMulRight)({ ...site, x: operands }, own);
+  const producer = context.producer(node.input![own]!);
+  if (producer && isQuantizer(producer.opType) && isUndone({ node: producer, context })) return dx;
+  return g.Mul(dx, x[own + 2]!);
+};
 
 /** ConvInteger, likewise. */
 export const integerConv: Vjp = (site, index) =>
@@ -115,9 +138,11 @@ function numbersOf(g: GraphBuilder, value: Value, zero: Value | undefined, axis:
 function isUndone({ node, context }: Pick<VjpSite, 'node' | 'context'>): boolean {
   const [integers, dynamicScale] = node.output!;
   const scale = node.opType === 'QuantizeLinear' ? node.input![1] : dynamicScale;
-  return context
-    .readers(integers!)
-    .every(({ opType, input: [read, by] = [] }) => opType === 'DequantizeLinear' && read === integers && by === scale);
+  return context.readers(integers!).every(({ opType, input: read = [] }) => {
+    if (opType === 'DequantizeLinear') return read[0] === integers && read[1] === scale;
+    if (opType !== 'MatMulIntegerToFloat') return false;
+    return [0, 1].every((at) => read[at] !== integers || read[at + 2] === scale);
+  });
 }
 
 function isQuantizer(op: string | undefined): boolean {

@@ -43,7 +43,7 @@ import {
   maxPoolBack,
 } from './images/pooling.ts';
 import {
-  dequantizeBack, dynamicQuantizeBack, integerConv, integerProduct, packedProduct, quantizeBack, quantizedRecurrent } from './quantized.ts'; // prettier-ignore
+  dequantizeBack, dynamicQuantizeBack, integerConv, integerProduct, integerToFloat, packedProduct, quantizeBack, quantizedRecurrent } from './quantized.ts'; // prettier-ignore
 import {
   reduceExtremeBack, reduceL1Back, reduceL2Back, reduceLogSumBack, reduceLogSumExpBack, reduceMeanBack, reduceProdBack,
   reduceSumBack, reduceSumSquareBack } from './reductions.ts'; // prettier-ignore
@@ -84,7 +84,7 @@ export type DifferentiableOp =
 /** Operators that round, or read what was rounded: their gradients are those of the float operators they stand for. */
 export type StraightThroughOp =
   | 'QuantizeLinear' | 'DequantizeLinear' | 'DynamicQuantizeLinear' | 'MatMulInteger' | 'ConvInteger' | 'MatMulNBits'
-  | 'MatMulBnb4' | 'DynamicQuantizeLSTM'; // prettier-ignore
+  | 'MatMulBnb4' | 'MatMulIntegerToFloat' | 'DynamicQuantizeLSTM'; // prettier-ignore
 
 const back: Vjp = ({ dy }) => dy;
 // Cotangents of integers that stand for floats are float32.
@@ -311,6 +311,7 @@ export const gradientRules: { readonly [Op in DifferentiableOp]: GradientRule } 
   ConvInteger: [integerConv, integerConv, null, null],
   MatMulNBits: [packedProduct, null, null, null, null, back],
   MatMulBnb4: [packedProduct, null, null],
+  MatMulIntegerToFloat: [integerToFloat, integerToFloat, null, null, null, null, back],
   DynamicQuantizeLSTM: quantizedLstm,
 };
 

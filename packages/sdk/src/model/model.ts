@@ -18,6 +18,7 @@ import { requireComputed, withInnerOutputs } from './cutting/innerValues.ts';
 import { withOpenHeads } from './head/forAdapter.ts';
 import { type ModelChanges, ModelGraph, type ModelGraphParts } from './modelGraph.ts';
 import { type FixedInputs, fixInputs, requireOneFile } from './opening/fixedInputs.ts';
+import type { ModelFile } from './opening/joinFiles.ts';
 import { AdapterPlaces } from './placing.ts';
 import { otherPrecision, servingPrecision, sessionHere } from './precision.ts';
 import { type ReservedModules, reservedSlots } from './planning/reservedSlots.ts';
@@ -76,6 +77,11 @@ export class Model extends ModelGraph {
     return (this.#parts ??= (this.#given.files ?? []).map(({ name, onnx, path }) =>
       this.#piece({ name, onnx, families }, path),
     ));
+  }
+
+  /** What the whole knows of each of {@link Model.parts}. For code that extends the SDK. */
+  get partFiles(): readonly Pick<ModelFile, 'path' | 'onlyServes'>[] {
+    return this.#given.files ?? [];
   }
 
   /** A model of a piece of this one's graph, which takes adapters of the whole. */

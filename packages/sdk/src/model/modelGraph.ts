@@ -1,7 +1,8 @@
 /** @file What an opened model holds: its graph, the facts of its files, and the layers that can be adapted. */
 
 import type { Adapter } from '../adapter/adapter.ts';
-import { type AdapterNotes, inputSizesSchema } from '../adapter/storage/adapterNotes.ts';
+import { type AdapterNotes, inputSizesSchema, quantizedSchema } from '../adapter/storage/adapterNotes.ts';
+import { parseForeignJson } from '../adapter/formats/foreignJson.ts';
 import { weightsDigestInTurns } from '../graph/file/digest.ts';
 import type { OnnxFile } from '../graph/file/onnxFile.ts';
 import { operatorName, withKnownOperators } from '../graph/knownOperators.ts';
@@ -16,6 +17,7 @@ import { viewOf } from '../match/view.ts';
 import { refuseFatalNodes } from '../ops/fatalNodes.ts';
 import { declaredType, inferGraph, opsetOf } from '../ops/inferGraph.ts';
 import type { BasePrecision } from '../ops/precision/precision.ts';
+import type { QuantizedFrom } from '../ops/quantization/forms.ts';
 import type { InputSizes } from '../ops/rewrites/inputSizes.ts';
 import { isObject, type JsonObject } from '../plugin/data/modelFiles/configFields.ts';
 import type { ModelFamily } from '../plugin/families/family.ts';
@@ -76,6 +78,9 @@ export interface ModelGraphParts extends Omit<ModelChanges, 'model'> {
 export const LEARNED_KEY = 'onnx_lora';
 /** Where it has the sizes of inputs with which the adapters were trained. */
 export const INPUT_SIZES_KEY = 'onnx_lora_input_sizes';
+
+/** Where the metadata of a quantised file say what it was made from. */
+export const QUANTIZED_KEY = 'onnx_lora.quantized';
 
 /** The graph of an opened model, and what is found in it. Weights stay in the user's files. */
 export abstract class ModelGraph implements TaskModel {
@@ -187,6 +192,17 @@ export abstract class ModelGraph implements TaskModel {
   get metadata(): Readonly<Record<string, string>> {
     const entries = this.#sources.toReversed().flatMap(({ onnx }) => onnx.model.metadataProps ?? []);
     return Object.fromEntries(entries.map(({ key = '', value = '' }) => [key, value]));
+  }
+
+  /** What `quantize` made it from; undefined for a model that it did not make. */
+  get quantizedFrom(): QuantizedFrom | undefined {
+    const text = this.metadata[QUANTIZED_KEY];
+    if (text === undefined) return undefined;
+    try {
+      return quantizedSchema.safeParse(parseForeignJson(text)).data;
+    } catch {
+      return undefined;
+    }
   }
 
   /** How many nodes the main graph has. */

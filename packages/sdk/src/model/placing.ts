@@ -9,6 +9,7 @@ import { type PlacedAdapter, placeAdapter } from '../adapter/naming/place.ts';
 import { OnnxLoraError } from '../errors.ts';
 import { type ChosenTuner, tunerSettings } from '../lora/tunings/byTuner.ts';
 import { listed } from '../plugin/tasks/listed.ts';
+import { formName } from '../ops/quantization/forms.ts';
 import type { ModelGraph } from './modelGraph.ts';
 
 /** Models around one: the whole that it is a part of, and its own parts. */
@@ -18,6 +19,9 @@ export interface Relations {
   /** The parts, each a model of its own. */
   readonly parts: () => readonly ModelGraph[];
 }
+
+/** Of what an adapter's user was told: once, though several models are made of one on the way. */
+const toldOfBits = new WeakMap<Adapter, Set<string>>();
 
 /** Finds the places of adapters in a model. */
 export class AdapterPlaces {
@@ -55,6 +59,7 @@ export class AdapterPlaces {
       );
     }
     if (await this.#isBaseOf(adapter)) return placed;
+    if (await this.#isInOtherBits(adapter)) return placed;
     throw new OnnxLoraError(
       'ADAPTER_MISMATCH',
       `The adapter was trained on other weights than those of "${name}" (their sha256 is ${adapter.baseDigest!.slice(0, 12)}…, this model's ${(await this.#model.digest()).slice(0, 12)}…). Use the base that it was trained on, or allow the mismatch (allowBaseMismatch, --allow-base-mismatch) if you know that they are the same.`,
@@ -69,6 +74,36 @@ export class AdapterPlaces {
     for (const model of whole ? [whole().places.#model] : parts())
       if (baseDigest === (await model.digest())) return true;
     return false;
+  }
+
+  /**
+   * Whether an adapter was trained on these weights in more or fewer bits, by what `quantize` and `train` note: then it is warned
+   * of once.
+   *
+   * @throws OnnxLoraError `ADAPTER_MISMATCH` for one that holds what its own base had lost
+   */
+  async #isInOtherBits(adapter: Adapter): Promise<boolean> {
+    const { name, quantizedFrom: own } = this.#model;
+    const theirs = adapter.notes.quantizedBase;
+    const origin = own?.from ?? (await this.#model.digest());
+    if (origin !== (theirs?.from ?? adapter.baseDigest)) return false;
+    const [here, there] = [own, theirs].map((form) => (form ? formName(form) : 'float32'));
+    if (theirs?.loftq) {
+      throw new OnnxLoraError(
+        'ADAPTER_MISMATCH',
+        `The adapter began with what its base, these weights in ${there}, had lost to rounding (LoftQ), and "${name}" has not lost it. Use the quantised model that it was trained on; to have it for others, train without LoftQ.`,
+      );
+    }
+    const told = toldOfBits.get(adapter) ?? new Set();
+    toldOfBits.set(adapter, told);
+    if (!told.has(`${there} ${here}`)) {
+      told.add(`${there} ${here}`);
+      process.emitWarning(
+        `The adapter learned on these weights in ${there}, and "${name}" has them in ${here}: answers differ a little. Measure it here (evaluate, onnx-lora eval) before it is used.`,
+        'OnnxLoraWarning',
+      );
+    }
+    return true;
   }
 
   /** The places of an adapter's tensors by their names and shapes alone. */

@@ -180,7 +180,10 @@ export async function train<During extends Metrics = Metrics>(
   const lossScaling = lossScale === undefined ? undefined : { initial: lossScale };
   const trainer = new Trainer({ ...request, ...defined({ precision, lossScaling }) });
   const { inputSizes } = data;
-  const notes = { ...model.notes, task: options.task.name, ...defined({ inputSizes, precision: noted }) };
+  const hasLost = planned?.initializer?.name === 'loftq' || begun?.notes.quantizedBase?.loftq;
+  const quantizedBase = shaped.quantizedFrom && { ...shaped.quantizedFrom, ...(hasLost && { loftq: true }) };
+  const added = defined({ inputSizes, precision: noted, quantizedBase });
+  const notes = { ...model.notes, task: options.task.name, ...added };
   const makeAdapter = (): Adapter => {
     const adapter = initial.finish((trainer.averaged ?? trainer.parameters!).tensors(), base);
     const { targetScaling } = data.head ?? {};

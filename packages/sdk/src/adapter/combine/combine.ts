@@ -59,7 +59,14 @@ function commonNotes(parts: readonly CombinePart[]): AdapterNotes {
   };
   const notes = parts.map(({ adapter }) => adapter.notes);
   const [inputSizes, precision] = [commonNote(notes, 'inputSizes'), commonNote(notes, 'precision')];
-  return { ...common('labels'), ...common('head'), ...(inputSizes && { inputSizes }), ...(precision && { precision }) };
+  const quantizedBase = commonNote(notes, 'quantizedBase');
+  return {
+    ...common('labels'),
+    ...common('head'),
+    ...(inputSizes && { inputSizes }),
+    ...(precision && { precision }),
+    ...(quantizedBase && { quantizedBase }),
+  };
 }
 
 /** The config and tensors of the combination; says nothing about the base. */

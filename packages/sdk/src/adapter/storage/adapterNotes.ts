@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { OnnxLoraError } from '../../errors.ts';
 import type { BasePrecision } from '../../ops/precision/precision.ts';
+import type { QuantizedFrom } from '../../ops/quantization/forms.ts';
 import type { InputSizes } from '../../ops/rewrites/inputSizes.ts';
 import { parseForeignJson } from '../formats/foreignJson.ts';
 
@@ -46,6 +47,8 @@ export interface AdapterNotes {
   readonly inputSizes?: InputSizes;
   /** In what its base computed while it was trained, where that was not float32. */
   readonly precision?: BasePrecision;
+  /** What its base was quantised from, where it was; `loftq` where the adapter also holds what that had lost. */
+  readonly quantizedBase?: QuantizedFrom & { readonly loftq?: boolean };
 }
 
 /** What all these adapters note alike; undefined where one says otherwise, or nothing. */
@@ -63,6 +66,7 @@ const HEAD = 'onnx_lora.head';
 const LEARNED = 'onnx_lora.learned';
 const INPUT_SIZES = 'onnx_lora.input_sizes';
 const PRECISION = 'onnx_lora.precision';
+const QUANTIZED_BASE = 'onnx_lora.quantized_base';
 
 const positions = z
   .int()
@@ -93,6 +97,15 @@ export const precisionSchema: z.ZodType<BasePrecision> = z.discriminatedUnion('n
   z.strictObject({ name: z.literal('float16'), ...productChoice }),
 ]);
 
+const sha256 = z.string().regex(/^[\da-f]{64}$/);
+const blockSize = z.int().min(1).max(1 << 16); // prettier-ignore
+
+/** What a file says of what it was quantised from. */
+export const quantizedSchema: z.ZodType<QuantizedFrom> = z.union([
+  z.object({ from: sha256, bits: z.literal(8) }),
+  z.object({ from: sha256, bits: z.union([z.literal(4), z.literal('nf4')]), blockSize }),
+]);
+
 const schemas = {
   [TASK]: z.string().min(1),
   [LABELS]: z.array(z.string()).min(1),
@@ -107,11 +120,12 @@ const schemas = {
   [LEARNED]: z.record(z.string(), z.unknown()),
   [INPUT_SIZES]: inputSizesSchema,
   [PRECISION]: precisionSchema,
+  [QUANTIZED_BASE]: z.intersection(quantizedSchema, z.object({ loftq: z.boolean().optional() })),
 };
 
 /** The notes as entries of a safetensors file's metadata. */
 export function formatNotes(notes: AdapterNotes): Record<string, string> {
-  const { task, labels, head, learned, inputSizes, precision } = notes;
+  const { task, labels, head, learned, inputSizes, precision, quantizedBase } = notes;
   const entries = Object.entries({
     [TASK]: task,
     [LABELS]: labels,
@@ -119,6 +133,7 @@ export function formatNotes(notes: AdapterNotes): Record<string, string> {
     [LEARNED]: learned,
     [INPUT_SIZES]: inputSizes,
     [PRECISION]: precision,
+    [QUANTIZED_BASE]: quantizedBase,
   });
   return Object.fromEntries(
     entries.flatMap(([key, value]) => (value === undefined ? [] : [[key, JSON.stringify(value)]])),
@@ -152,6 +167,7 @@ export function parseNotes(metadata: Readonly<Record<string, string>>, file: str
     learned: read(LEARNED),
     inputSizes: read(INPUT_SIZES),
     precision: read(PRECISION),
+    quantizedBase: read(QUANTIZED_BASE),
   };
   return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)) as AdapterNotes;
 }

@@ -64,3 +64,31 @@ export function scratchWeights(model: ModelProto): ModelProto {
     if (descriptor !== undefined) closeSync(descriptor);
   }
 }
+
+/** Bytes in a scratch file: what is computed once and read several times, and more than memory should hold. */
+export class ScratchBytes {
+  #file: string | undefined;
+  #descriptor: number | undefined;
+  #end = 0;
+
+  /**
+   * Writes bytes to the file.
+   *
+   * @throws NodeJS.ErrnoException where the folder cannot be written to, or is full
+   */
+  keep(bytes: Uint8Array): FileSlice {
+    this.#file ??= newScratchFile('onnx-lora-weights');
+    this.#descriptor ??= openSync(this.#file, 'wx', 0o600);
+    const slice: FileSlice = { path: this.#file, offset: this.#end, length: bytes.length };
+    for (let done = 0; done < bytes.length;)
+      done += writeSync(this.#descriptor, bytes, done, bytes.length - done, this.#end + done);
+    this.#end = Math.ceil((this.#end + bytes.length) / PAGE) * PAGE;
+    return slice;
+  }
+
+  /** Deletes the file. */
+  drop(): void {
+    if (this.#descriptor !== undefined) closeSync(this.#descriptor);
+    if (this.#file !== undefined) dropScratchFile(this.#file);
+  }
+}

@@ -4,6 +4,7 @@ import type { NodeProto } from '../../graph/proto.ts';
 import type { GraphIndex, Use } from '../../graph/walk.ts';
 import { constantWeight, type StoredWeight } from '../weights/index.ts';
 import { weightSize } from '../weights/stored.ts';
+import { isLargestOfRows } from '../../ops/quantization/rowIntegers.ts';
 
 /**
  * What kind of torch module a site is. A `parameter` is a bare one, such as stacked experts, or the weights of an LSTM; it is
@@ -85,8 +86,11 @@ export interface WeightProduct extends Pick<Layer, 'kind' | 'node' | 'nodes' | '
 /** The layer of a product, with what stands around it: its input is what is rounded before it, its bias may be an Add behind it. */
 export function productLayer(product: WeightProduct, index: GraphIndex): Layer {
   const { kind, node, stored, layout, arrange, out, behind = 0 } = product;
-  const rounding = roundingBehind(product.nodes.at(-1)!.output![0]!, index);
-  const nodes = [...product.nodes, ...(rounding ?? [])];
+  const rounded = beforeRounding(product.input, index);
+  const scaled = scaledRows(rounded, product.nodes.at(-1)!.output![0]!, index);
+  const scaledNodes = [...product.nodes, ...(scaled ? [scaled.behind] : [])];
+  const rounding = roundingBehind(scaledNodes.at(-1)!.output![0]!, index);
+  const nodes = [...scaledNodes, ...(rounding ?? [])];
   const yielded = nodes.at(-1)!.output![0]!;
   const bias = product.bias ?? addedBias(yielded, out, index, behind);
   const isBehind = bias && bias.node !== node && !bias.inside;
@@ -94,7 +98,7 @@ export function productLayer(product: WeightProduct, index: GraphIndex): Layer {
     kind,
     node,
     nodes,
-    input: beforeRounding(product.input, index),
+    input: scaled?.before ?? rounded,
     product: yielded,
     output: isBehind ? bias.node.output![0]! : yielded,
     weight: { name: stored.name, layout, stored },
@@ -167,6 +171,24 @@ export function beforeRounding(value: string, index: GraphIndex): string {
   if (dequantize?.opType !== 'DequantizeLinear') return value;
   const quantize = index.producer.get(dequantize.input?.[0] ?? '');
   return quantize?.opType === 'QuantizeLinear' ? (quantize.input?.[0] ?? value) : value;
+}
+
+/**
+ * Of a product whose input's rows are divided by their largest magnitudes before they are rounded, and multiplied by these
+ * again behind it: the value before, and the Mul.
+ */
+function scaledRows(
+  input: string,
+  product: string,
+  index: GraphIndex,
+): { readonly before: string; readonly behind: NodeProto } | undefined {
+  const [division, use] = [index.producer.get(input), soleUse(product, index)];
+  if (division?.opType !== 'Div' || use?.node.opType !== 'Mul') return undefined;
+  const [before, rows] = division.input!;
+  const isSame = use.node.input![1 - use.index] === rows;
+  return isSame && isLargestOfRows(rows!, before!, (name) => index.producer.get(name))
+    ? { before: before!, behind: use.node }
+    : undefined;
 }
 
 /** The nodes that round a product to the integers in which it is passed on, and back: what is yielded lies behind them. */

@@ -76,6 +76,7 @@ export function quantizedWeight(
       type,
       roundScale: (scale) => readFloats(floatTensor('', scaleType, [scale], []))[0]!,
       zerosAreFixed: !hasZeroCodes,
+      ...(!packed && dims.length === 2 && scaleValues.length === dims[1] ? { columns: dims[1]! } : {}),
     };
   };
   return {

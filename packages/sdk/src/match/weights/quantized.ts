@@ -17,6 +17,8 @@ export interface Quantized {
   readonly roundScale: (scale: number) => number;
   /** Zero points that the file does not store, or stores as fractions, stay as they are. */
   readonly zerosAreFixed: boolean;
+  /** Of a matrix `[in, out]` that integers are multiplied with: how many outputs there are. */
+  readonly columns?: number;
 }
 
 /** (code − zero) · scale. */
@@ -42,7 +44,7 @@ export function requantize(values: Float32Array, before: Quantized): Pick<Quanti
   const isSymmetric = before.zerosAreFixed || isCentred;
   const scales = before.scales.slice();
   const zeros = before.zeros.slice();
-  const extremes = groupExtremes(values, scales.length, groupOf);
+  const extremes = groupExtremes(addedInPairs(before) ? sumsOfPairs(values, before.columns!) : values, scales.length, groupOf); // prettier-ignore
   const kept = groupsThatFit(values, before, [low, high]);
   for (let group = 0; group < scales.length; group++) {
     const [least, most] = [extremes[2 * group]!, extremes[2 * group + 1]!];
@@ -69,6 +71,28 @@ function symmetricScale(least: number, most: number, zero: number, [low, high]: 
   const plain = Math.max(most / above, -least / below);
   const flipped = Math.max(most / below, -least / above);
   return flipped < plain * (1 - 1e-6) ? -flipped : plain;
+}
+
+/** Two rounded neighbours of one sign are at most so much together where sums saturate: 255 times that fits 16 bits. */
+const PAIR = 128;
+
+/** Whether the codes are such that no processor cuts off what it adds of two neighbours, though they are of 8 bits. */
+function addedInPairs({ codes, columns, type, zerosAreFixed, zeros }: Quantized): boolean {
+  if (!columns || type.name !== 'int8' || codes.length < 64) return false;
+  if (!zerosAreFixed && zeros.some((zero) => zero !== 0)) return false;
+  for (let i = 0; i < codes.length; i++) {
+    const second = codes[i + columns] ?? 0;
+    if (Math.floor(i / columns) % 2 === 0 && Math.abs(codes[i]! + second) > PAIR) return false;
+  }
+  return true;
+}
+
+/** Each number, or its sum with its neighbour along `in` where both have one sign. */
+function sumsOfPairs(values: Float32Array, columns: number): Float32Array {
+  return values.map((value, i) => {
+    const other = values[Math.floor(i / columns) % 2 === 0 ? i + columns : i - columns] ?? 0;
+    return value > 0 === other > 0 ? value + other : value;
+  });
 }
 
 /** The least (at most 0) and the largest (at least 0) number of each group, side by side. */

@@ -143,7 +143,8 @@ function byModule<T extends { readonly module: string }>(all: readonly T[]): T[]
   return [...new Map(all.map((each) => [each.module, each])).values()];
 }
 
-function requireOtherFolder(model: Model, folder: string): void {
+/** @throws OnnxLoraError `FILE_INVALID` for the model's own folder, and for a file */
+export function requireOtherFolder(model: Model, folder: string): void {
   if (!existsSync(folder)) return;
   if (!statSync(folder).isDirectory()) {
     throw new OnnxLoraError(

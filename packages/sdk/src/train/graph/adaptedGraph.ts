@@ -1,6 +1,6 @@
 /** @file The base with its adapters in, ready to be differentiated. */
 
-import { ActiveValues, straightThroughDifferences } from '../../autodiff/activeValues.ts';
+import { ActiveValues, scalesOfRows, straightThroughDifferences } from '../../autodiff/activeValues.ts';
 import { ruleOf } from '../../autodiff/rules.ts';
 import type { GraphProto, ModelProto } from '../../graph/proto.ts';
 import type { Value } from '../../graph/builder.ts';
@@ -55,7 +55,8 @@ export function* adaptedGraph({ base, plan, inputs }: AdaptedGraphRequest): Gene
   const types = inferGraph(whole, { shapes });
   yield;
   const wrt = injected.inputs.filter(({ tensor }) => tensor.use === undefined);
-  const stopped = new Set([...injected.stopped, ...straightThroughDifferences(whole.graph?.node ?? [])]);
+  const nodes = whole.graph?.node ?? [];
+  const stopped = new Set([...injected.stopped, ...straightThroughDifferences(nodes), ...scalesOfRows(nodes)]);
   const active = new ActiveValues({ types, wrt: wrt.map(({ name }) => name), stopped });
   const expanded = expandOperators(
     { ...whole, graph: inlineKnownBranches(whole.graph ?? {}, types) },

@@ -19,11 +19,11 @@ export function dequantized(
   axis = -1,
 ): Value | undefined {
   const [rank, scales] = [rankOf(x), count(scale)];
-  if (rank === undefined || scales === undefined) return undefined;
-  const front = fromFront(axis, rank);
   if (scales === 1) return g.emit('DequantizeLinear', [x, scale, zeroPoint]);
+  if (rank === undefined || scales === undefined) return undefined;
   // ONNX Runtime's own has an axis at every opset.
-  return g.emit('DequantizeLinear', [x, scale, zeroPoint], { axis: front }, opset < 13 ? 'com.microsoft' : '');
+  const own = { axis: fromFront(axis, rank) };
+  return g.emit('DequantizeLinear', [x, scale, zeroPoint], own, opset < 13 ? 'com.microsoft' : '');
 }
 
 /** Floats as integers of `type`, with one scale and zero point. Undefined for several. */

@@ -1,0 +1,174 @@
+/** @file `onnx-lora quantize`: a file of fewer bits from a model in float32. */
+
+import path from 'node:path';
+import {
+  type LoftqOptions,
+  type Model,
+  quantize,
+  type QuantizedBits,
+  type QuantizedLayer,
+  type QuantizeResult,
+} from '@onnx-lora/sdk';
+import type { Task } from '@onnx-lora/sdk/tasks';
+import { quantizedBits } from '@onnx-lora/sdk/core';
+import { type Command, Option } from 'commander';
+import type { Context } from '../context.ts';
+import { commandOf, type Flags, modelWord } from '../options.ts';
+import { pathOfData } from '../plugins/dataset.ts';
+import { loraOptions } from '../settings/adapter.ts';
+import { readSettings } from '../settings/readSettings.ts';
+import type { Settings } from '../settings/setting.ts';
+import { withTaskSettings } from '../settings/taskSettings.ts';
+import { adapterPlaces, chooseTask, oneModel, openNamed, requireFlag, requireFree, taskOptions } from '../sources.ts';
+import { usageError } from '../terminal/errors.ts';
+import { Progress } from '../terminal/progress.ts';
+import { formatTable, inBytes, percent } from '../terminal/table.ts';
+
+interface QuantizeFlags extends Flags {
+  readonly bits?: string;
+  readonly blockSize?: string;
+  readonly maxError?: string;
+  readonly examples?: string;
+  readonly loftqRank?: string;
+  readonly loftqIterations?: string;
+}
+
+/** Makes the command. */
+export function quantizeCommand(context: Context): Command {
+  return commandOf({
+    name: 'quantize',
+    summary: 'write a model with its linear layers in 8 or 4 bits',
+    description:
+      'Writes a file for plain ONNX Runtime with the weights of linear layers in fewer bits, and says how far each is off. 8 computes in integers: about a quarter as large, and faster. 4 and nf4 are for memory: about a seventh as large. Modules keep their paths, so that adapters are trained on the file as on any other. Embeddings take 8 bits. Convolutions and norms stay as they are, and so do layers that would lose too much, which are named.',
+    words: modelWord,
+    flags: [
+      'model',
+      new Option('--bits <n>', 'how many: 8, 4 or nf4, the 4 bits of QLoRA'),
+      ['targets', 'layers to quantise, as train --targets names them (default: all that are linear, and embeddings)'],
+      ['excludeModules', 'layers to leave in float32, such as lm_head'],
+      new Option('--block-size <n>', 'with 4 and nf4: numbers that have one step (default: 32, and 64 for nf4)'),
+      new Option(
+        '--max-error <x>',
+        'layers that are further off stay in float32, their outputs on --data, else their weights, in parts of the norm (default: 0.05 with 8 bits, 0.2 with 4)',
+      ),
+      ['data', 'data to measure what layers give on, as train takes them; without, weights alone are compared'],
+      'task',
+      'set',
+      new Option('--examples <n>', 'how many examples of --data are measured (default: 64)'),
+      new Option(
+        '--loftq-rank <n>',
+        'LoftQ: also write the adapter of this rank that makes up for most of what is lost, to train from (--from)',
+      ),
+      new Option('--loftq-iterations <n>', 'turns of LoftQ; 5 come nearer (default: 1)'),
+      ['out', 'a folder for the model and what lies beside the base, or the lone .onnx file to write'],
+      'overwrite',
+      'output',
+    ],
+    examples: [
+      'onnx-lora quantize models/vit --bits 8 --out models/vit-int8',
+      'onnx-lora quantize models/llm --bits 4 --exclude-modules lm_head --out models/llm-4bit',
+      'onnx-lora quantize models/vit --bits nf4 --loftq-rank 16 --out models/vit-nf4   # and models/vit-nf4/loftq',
+      'onnx-lora train models/vit-nf4 --from models/vit-nf4/loftq --data photos --out runs/photos',
+      'onnx-lora train models/vit-int8 --data photos --out runs/photos   # an adapter on it, as on any other',
+    ],
+  }).action(async (word: string | undefined, flags: QuantizeFlags) => {
+    const { terminal, registry } = context;
+    const settings = await readSettings(flags, undefined);
+    const bits = bitsOf(flags.bits);
+    const [blockSize, maxError] = [numberOf('block-size', flags.blockSize), numberOf('max-error', flags.maxError)];
+    const examples = numberOf('examples', flags.examples);
+    if (examples !== undefined && settings.data === undefined)
+      throw usageError('--examples says how many of --data are measured. Add --data, or leave it out.');
+    const loftq = loftqOf(flags);
+    const out = requireFlag(settings.out, 'out', 'name the .onnx file or the folder to write');
+    const adapterOut = out.endsWith('.onnx') ? `${out.slice(0, -'.onnx'.length)}-loftq` : path.join(out, 'loftq');
+    if (loftq) requireFree(adapterPlaces(adapterOut), flags);
+    const model = await openNamed(oneModel(word, flags['model'], settings), registry());
+    const { targetModules, excludeModules } = loraOptions(settings);
+    const progress = new Progress(terminal, flags);
+    const data = settings.data === undefined ? undefined : await calibrationTask(model, settings, context, progress);
+    const { adapter, ...result } = await quantize(model, out, {
+      bits,
+      ...(targetModules === undefined ? {} : { targetModules }),
+      ...(excludeModules === undefined ? {} : { excludeModules }),
+      ...(blockSize === undefined ? {} : { blockSize }),
+      ...(maxError === undefined ? {} : { maxError }),
+      ...(data === undefined ? {} : { data }),
+      ...(examples === undefined ? {} : { examples }),
+      ...(loftq === undefined ? {} : { loftq }),
+      overwrite: flags.overwrite ?? false,
+      onLayer: (done, total, module) => progress.showLive(done, total, `${done} of ${total} layers: ${module}`),
+    });
+    await adapter?.save(adapterOut);
+    const told = adapter ? { ...result, adapter: adapterOut } : result;
+    terminal.result(flags, told, () => [
+      ...asText(result, out),
+      ...(adapter ? [`Wrote ${adapterOut}: the adapter to begin with (train ${out} --from ${adapterOut}).`] : []),
+    ]);
+  });
+}
+
+/** The task that makes inputs of the data. */
+async function calibrationTask(model: Model, settings: Settings, context: Context, progress: Progress): Promise<Task> {
+  const factory = await chooseTask(settings.task, model, context);
+  const data = await pathOfData(settings.data!, context.registry(), progress);
+  return factory.create(taskOptions(withTaskSettings(settings, factory), data, settings.seed ?? 0));
+}
+
+/** @throws OnnxLoraError `CONFIG_INVALID` */
+function bitsOf(text: string | undefined): QuantizedBits {
+  if (text === undefined) throw usageError(`--bits is missing: say ${quantizedBits.join(', ')}.`);
+  const found = quantizedBits.find((each) => String(each) === text.toLowerCase());
+  if (found !== undefined) return found;
+  throw usageError(`--bits must be one of ${quantizedBits.join(', ')}, but it is ${JSON.stringify(text)}.`);
+}
+
+/** @throws OnnxLoraError `CONFIG_INVALID` for turns without a rank */
+function loftqOf({ loftqRank, loftqIterations }: QuantizeFlags): LoftqOptions | undefined {
+  const [r, iterations] = [numberOf('loftq-rank', loftqRank), numberOf('loftq-iterations', loftqIterations)];
+  if (r !== undefined) return { r, ...(iterations === undefined ? {} : { iterations }) };
+  if (iterations === undefined) return undefined;
+  throw usageError('--loftq-iterations is of use with --loftq-rank only. Leave it out, or add --loftq-rank.');
+}
+
+/** @throws OnnxLoraError `CONFIG_INVALID` for text that is no number */
+function numberOf(flag: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const number = text.trim() === '' ? NaN : Number(text);
+  if (Number.isFinite(number)) return number;
+  throw usageError(`--${flag} must be a number, but it is ${JSON.stringify(text)}.`);
+}
+
+/** How many of the layers that lost most are shown; `--json` has all. */
+const SHOWN = 5;
+
+function asText({ files, bytesBefore, bytesAfter, layers, kept }: QuantizeResult, out: string): string[] {
+  const models = files.filter((file) => file.endsWith('.onnx'));
+  const what = models.length === 1 ? path.relative(out, models[0]!) : `${models.length} files`;
+  const place = models[0] === out ? out : `${out} (${what}, and what lies beside)`;
+  const count = layers.length === 1 ? '1 layer' : `${layers.length} layers`;
+  return [
+    `Wrote ${place}: ${count} in fewer bits, ${inBytes(bytesBefore)} → ${inBytes(bytesAfter)}.`,
+    ...worstOf(layers),
+    ...(kept.length === 0 ? [] : [`As ${kept.length === 1 ? 'it was' : 'they were'}, ${kept.length}:`]),
+    ...kept.slice(0, SHOWN).map(({ module, reason }) => `  ${module} ${reason}`),
+    ...(kept.length > SHOWN ? [`  … and ${kept.length - SHOWN} more (--json lists them).`] : []),
+  ];
+}
+
+/** The layers that are off most: in what they give, where that was measured. */
+function worstOf(layers: readonly QuantizedLayer[]): string[] {
+  const decisive = ({ error, errorWithAdapter, outputError }: QuantizedLayer): number =>
+    outputError ?? errorWithAdapter ?? error;
+  const worst = layers.toSorted((a, b) => decisive(b) - decisive(a)).slice(0, SHOWN);
+  const isMeasured = layers.some(({ outputError }) => outputError !== undefined);
+  const hasAdapter = layers.some(({ errorWithAdapter }) => errorWithAdapter !== undefined);
+  const head = ['Off most:', ...(isMeasured ? ['output'] : []), 'weight', ...(hasAdapter ? ['with the adapter'] : [])];
+  const rows = worst.map(({ module, error, outputError, errorWithAdapter }) => [
+    `  ${module}`,
+    ...(isMeasured ? [outputError === undefined ? '-' : percent(outputError)] : []),
+    percent(error),
+    ...(errorWithAdapter === undefined ? [] : [percent(errorWithAdapter)]),
+  ]);
+  return formatTable([head, ...rows], ['left', 'right', 'right']);
+}

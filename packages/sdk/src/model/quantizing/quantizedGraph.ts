@@ -1,0 +1,106 @@
+/** @file The graph of a model with products in place of others: quantised weights where there were floats. */
+
+import type { Bytes } from '../../graph/bytes.ts';
+import type { GraphProto, ModelProto, NodeProto, TensorProto } from '../../graph/proto.ts';
+import { withInner } from '../../graph/uniqueNames.ts';
+import { allGraphs } from '../../graph/walk.ts';
+import { occurrencesOf, type Site } from '../../match/sites.ts';
+import { refold } from '../../match/view.ts';
+import { withContrib } from '../../ops/domains.ts';
+import { opsetOf } from '../../ops/inferGraph.ts';
+import {
+  type ProductSite,
+  type QuantizedForm,
+  type QuantizedMatrix,
+  QuantizedProducts,
+} from '../../ops/quantization/forms.ts';
+import type { Rows } from '../../ops/quantization/blocks.ts';
+import { dropUnreadInitializers, reachable } from '../../ops/rewrites/simplify.ts';
+import { kindOf } from '../../lora/kinds/table.ts';
+
+/** The tensors of a quantised matrix. */
+export type MatrixTensors = QuantizedMatrix['tensors'];
+
+/** A layer's weight as `[out, width]`, a table as it is. */
+export function rowsOf(site: Site): Rows {
+  const values = site.weight.stored.read();
+  const [rows, columns] = site.weightShape as [number, number];
+  if (site.kind === 'embedding') return { values, out: rows, width: columns };
+  const { out, width, layout } = kindOf(site).matrix(site);
+  if (layout !== 'in-out') return { values, out, width };
+  const turned = new Float32Array(values.length);
+  for (let i = 0; i < width; i++) for (let row = 0; row < out; row++) turned[row * width + i] = values[i * out + row]!;
+  return { values: turned, out, width };
+}
+
+/** The product of a site with a quantised matrix, or the rows that it takes of one. */
+export function productOf(site: Site, tensors: MatrixTensors): ProductSite {
+  const [out, width] = site.weightShape as [number, number];
+  return { node: site.node, x: site.node.input![site.kind === 'embedding' ? 1 : 0]!, out, width, tensors };
+}
+
+/** The model with these layers quantised. Their nodes keep the names by which their modules are known. */
+export function quantizedGraph(
+  model: ModelProto & { readonly graph: GraphProto },
+  layers: ReadonlyMap<Site, MatrixTensors>,
+  form: QuantizedForm,
+): ModelProto & { readonly graph: GraphProto } {
+  const sites = new Map<NodeProto, ProductSite>();
+  for (const [site, tensors] of layers)
+    for (const place of occurrencesOf(site)) sites.set(place.node, productOf(place, tensors));
+  const prefix = freePrefix(model.graph);
+  let graphs = 0;
+  const rewritten = (graph: GraphProto): GraphProto => {
+    const products = new QuantizedProducts(form, opsetOf(model), `${prefix}/${graphs++}/`);
+    const node = (graph.node ?? []).flatMap((each) => {
+      const site = sites.get(each);
+      return site ? products.nodes(site) : [withInner(each, rewritten)];
+    });
+    const outputs = (graph.output ?? []).map(({ name = '' }) => name);
+    return {
+      ...graph,
+      node: reachable(node, outputs),
+      initializer: [...(graph.initializer ?? []), ...products.constants],
+    };
+  };
+  const graph = rewritten(model.graph);
+  const added = new Map([...layers.values()].flatMap(tensorsOf).map((tensor) => [tensor.name, tensor]));
+  const whole = { ...graph, initializer: [...(graph.initializer ?? []), ...added.values()] };
+  const folded = refold({ ...model, graph: dropUnreadInitializers(whole), opsetImport: withContrib(model) });
+  return { ...folded, graph: folded.graph! };
+}
+
+/** All of a matrix. */
+export function tensorsOf({ codes, scales, zeros }: MatrixTensors): TensorProto[] {
+  return [codes, scales, ...(zeros ? [zeros] : [])];
+}
+
+/** The tensors, each as something else. */
+function mapped({ codes, scales, zeros }: MatrixTensors, change: (tensor: TensorProto) => TensorProto): MatrixTensors {
+  return { codes: change(codes), scales: change(scales), ...(zeros ? { zeros: change(zeros) } : {}) };
+}
+
+/** The tensors with their bytes elsewhere. */
+export function withBytes(tensors: MatrixTensors, move: (bytes: Bytes) => Bytes): MatrixTensors {
+  return mapped(tensors, (tensor) => ({ ...tensor, rawData: move(tensor.rawData!) }));
+}
+
+/** The tensors named after a weight. */
+export function withNames(tensors: MatrixTensors, weight: string): MatrixTensors {
+  return mapped(tensors, (tensor) => ({ ...tensor, name: `${weight}${tensor.name}` }));
+}
+
+/** A beginning of names that no node or value has. */
+export function freePrefix(graph: GraphProto): string {
+  const taken = new Set(
+    [...allGraphs(graph)].flatMap(({ node = [], initializer = [] }) =>
+      [
+        ...node.flatMap(({ name = '', output = [] }) => [name, ...output]),
+        ...initializer.map(({ name = '' }) => name),
+      ].map((name) => name.slice(0, name.indexOf('/') + 1)),
+    ),
+  );
+  let prefix = 'quantized';
+  for (let number = 2; taken.has(`${prefix}/`); number++) prefix = `quantized_${number}`;
+  return prefix;
+}

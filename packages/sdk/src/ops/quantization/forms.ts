@@ -1,0 +1,209 @@
+/** @file The forms in which a file holds a quantised matrix, and the product with it: what plain ONNX Runtime computes. */
+
+import { attributeProto } from '../../graph/attributes.ts';
+import { GraphBuilder, type Value } from '../../graph/builder.ts';
+import { readBytes } from '../../graph/bytes.ts';
+import type { NodeProto, TensorProto } from '../../graph/proto.ts';
+import { tensorProto } from '../../graph/tensorData.ts';
+import { float32 } from '../../runtime/tensor.ts';
+import { CONTRIB } from '../domains.ts';
+import { inferNode } from '../infer.ts';
+import { integerWeight } from '../precision/integerWeight.ts';
+import { integerBlocks, normalFloatBlocks, type Rows } from './blocks.ts';
+import { type RowIntegers, rowIntegers, rowProduct } from './rowIntegers.ts';
+
+/**
+ * Bits of a number: `8` for products in integers, `4` for integers in blocks with a step and a zero point each, `nf4` for the
+ * 16 numbers of QLoRA.
+ */
+export type QuantizedBits = 8 | 4 | 'nf4';
+
+/** All of them. */
+export const quantizedBits: readonly QuantizedBits[] = [8, 4, 'nf4'];
+
+/** A form, and how large its blocks are; 8 bits have one step for each output. */
+export type QuantizedForm = { readonly bits: 8 } | { readonly bits: 4 | 'nf4'; readonly blockSize: number };
+
+/** What a quantised model was made from. */
+export type QuantizedFrom = QuantizedForm & {
+  /** sha256 of the weights that were quantised. */
+  readonly from: string;
+};
+
+/** In words: `8 bits`, `4 bits`, `NF4`. */
+export function formName({ bits }: QuantizedForm): string {
+  return bits === 'nf4' ? 'NF4' : `${bits} bits`;
+}
+
+/** A quantised matrix. */
+export interface QuantizedMatrix {
+  /** What the product reads, by the place among its inputs. */
+  readonly tensors: { readonly codes: TensorProto; readonly scales: TensorProto; readonly zeros?: TensorProto };
+  /** What it stands for, `[out, width]`. */
+  readonly restored: Float32Array;
+}
+
+/** Rounds a matrix. The names of its tensors are what follows that of the weight, as ONNX Runtime's quantizers have it. */
+export function quantizeMatrix(rows: Rows, form: QuantizedForm): QuantizedMatrix {
+  const { out, width } = rows;
+  if (form.bits === 8) return integerMatrix(rows);
+  const { bits, blockSize } = form;
+  const { codes, scales, zeros, restored } =
+    bits === 4 ? integerBlocks(rows, blockSize) : { zeros: undefined, ...normalFloatBlocks(rows, blockSize) };
+  const own = bits === 4 ? '_Q4' : '_Bnb4';
+  const blocks = Math.ceil(width / blockSize);
+  const bytes = (suffix: string, dims: readonly number[], data: Uint8Array): TensorProto =>
+    tensorProto(`${own}${suffix}`, { type: 'uint8', dims, data });
+  return {
+    tensors: {
+      codes: bytes('', bits === 4 ? [out, blocks, blockSize / 2] : [codes.length], codes),
+      scales: tensorProto(`${own}_scales`, float32(scales, [scales.length])),
+      ...(zeros ? { zeros: bytes('_zero_points', [zeros.length], zeros) } : {}),
+    },
+    restored,
+  };
+}
+
+function integerMatrix({ values, out, width }: Rows): QuantizedMatrix {
+  // Transposed, since rows are outputs here, and products want columns.
+  const weight = tensorProto('', float32(values, [out, width]));
+  // On x86 processors without VNNI, ONNX Runtime adds two products in 16 bits, and nobody knows where a file will run.
+  const found = integerWeight(weight, true, true);
+  const rawData = readBytes(found.values.rawData!);
+  const codes = new Int8Array(rawData.buffer, rawData.byteOffset, rawData.length);
+  const scales = new Float32Array(readBytes(found.scales.rawData!).slice().buffer);
+  const restored = new Float32Array(values.length);
+  for (let row = 0; row < out; row++)
+    for (let i = 0; i < width; i++) restored[row * width + i] = codes[i * out + row]! * scales[row]!;
+  const named = {
+    codes: { ...found.values, name: '_quantized', rawData },
+    scales: { ...found.scales, name: '_scales' },
+  };
+  return { tensors: named, restored };
+}
+
+/** Highest code of a table. */
+const HIGHEST = 127;
+
+/**
+ * Rounds a table of embeddings: to integers of eight bits with one step for all, which take rows before they become floats, in
+ * operators of ONNX's own. As a matrix of a product it may be in the file a second time.
+ */
+export function quantizeTable({ values, out, width }: Rows): QuantizedMatrix {
+  const scale = tableStep(values);
+  const codes = values.map((value) => tableCode(value, scale));
+  return {
+    tensors: {
+      codes: tensorProto('_quantized', { type: 'int8', dims: [out, width], data: Int8Array.from(codes) }),
+      scales: tensorProto('_scale', float32([scale], [])),
+    },
+    restored: codes.map((code) => code * scale),
+  };
+}
+
+/** Shares of the largest number that steps are tried for: a table has few large ones, and many rows that they make coarse. */
+const SHARES = [1, 0.9, 0.8, 0.7, 0.6, 0.5];
+
+function tableCode(value: number, scale: number): number {
+  return Math.max(-HIGHEST, Math.min(HIGHEST, Math.round(value / scale)));
+}
+
+/** The step by which the numbers are rounded least, by the sum of squares. */
+function tableStep(values: Float32Array): number {
+  const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  let [best, least] = [1, Infinity];
+  for (const share of largest > 0 ? SHARES : []) {
+    const scale = Math.fround((share * largest) / HIGHEST);
+    let error = 0;
+    for (const value of values) error += (tableCode(value, scale) * scale - value) ** 2;
+    if (error < least) [best, least] = [scale, error];
+  }
+  return best;
+}
+
+/** A product with a matrix, or rows of a table: the node that it was, and the names of what it reads. */
+export interface ProductSite {
+  readonly node: NodeProto;
+  /** Name of what is multiplied, `[…, width]`. */
+  readonly x: string;
+  readonly out: number;
+  readonly width: number;
+  readonly tensors: QuantizedMatrix['tensors'];
+}
+
+/** Emits the products of one graph: within it, what several of them read is rounded once. */
+export class QuantizedProducts {
+  readonly #form: QuantizedForm;
+  readonly #g: GraphBuilder;
+  readonly #rounded = new Map<string, RowIntegers>();
+
+  /** @param prefix of new names, which nothing in the model begins with */
+  constructor(form: QuantizedForm, opset: number, prefix: string) {
+    this.#form = form;
+    this.#g = new GraphBuilder({ opset, infer: inferNode, prefix });
+  }
+
+  /** Constants that the nodes read beside the matrices. */
+  get constants(): readonly TensorProto[] {
+    return this.#g.initializers;
+  }
+
+  /** The nodes that take the place of a MatMul or Gemm; the product keeps its name, by which its module is known. */
+  nodes(site: ProductSite): NodeProto[] {
+    const { node } = site;
+    if (node.opType === 'Gather') return rowsOfTable(site);
+    const [, , addend] = node.opType === 'Gemm' ? node.input! : [];
+    const y = node.output![0]!;
+    const product = addend ? `${y}_product` : y;
+    const nodes = this.#product(site, product);
+    if (!addend) return nodes;
+    const { domain: _, attribute: __, ...own } = node;
+    return [...nodes, { ...own, name: `${node.name ?? y}_bias`, opType: 'Add', input: [product, addend], output: [y] }];
+  }
+
+  #product({ node, x, out, width, tensors: { codes, scales, zeros } }: ProductSite, y: string): NodeProto[] {
+    const form = this.#form;
+    if (form.bits === 8) return this.#integers(node, x, [codes, scales], y);
+    const { bits, blockSize } = form;
+    const sizes = { K: width, N: out, block_size: blockSize };
+    // Level 4 rounds what is multiplied to integers too, by blocks: as exact, and up to twice as fast for a single row.
+    const attributes = bits === 4 ? { ...sizes, bits: 4, accuracy_level: 4 } : { ...sizes, quant_type: 1 };
+    return [
+      {
+        ...node,
+        opType: bits === 4 ? 'MatMulNBits' : 'MatMulBnb4',
+        domain: CONTRIB,
+        input: [x, codes.name!, scales.name!, ...(zeros ? [zeros.name!] : [])],
+        output: [y],
+        attribute: Object.entries(attributes).map(([key, value]) => attributeProto(key, value)),
+      },
+    ];
+  }
+
+  #integers(node: NodeProto, x: string, [codes, scales]: readonly [TensorProto, TensorProto], y: string): NodeProto[] {
+    const g = this.#g;
+    const known = this.#rounded.get(x) ?? rowIntegers(g, { name: x, type: 'float32' });
+    this.#rounded.set(x, known);
+    const value = ({ name, dims }: TensorProto, type: 'int8' | 'float32'): Value => ({
+      name: name!,
+      type,
+      shape: dims,
+    });
+    rowProduct(g, known, value(codes, 'int8'), value(scales, 'float32'));
+    const nodes = g.nodes.splice(0);
+    nodes.at(-1)!.output = [y];
+    const product = nodes.at(-2)!;
+    product.name = node.name ?? product.name!;
+    if (node.metadataProps) product.metadataProps = node.metadataProps;
+    return nodes;
+  }
+}
+
+/** The rows as integers, then as floats. */
+function rowsOfTable({ node, x, tensors: { codes, scales } }: ProductSite): NodeProto[] {
+  const [y] = node.output!;
+  const { attribute: _, domain: __, ...own } = node;
+  const rows = { ...node, input: [codes.name!, x], output: [`${y}_codes`] };
+  const input = [`${y}_codes`, scales.name!];
+  return [rows, { ...own, name: `${node.name ?? y}_dequantize`, opType: 'DequantizeLinear', input, output: [y!] }];
+}
