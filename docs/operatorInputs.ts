@@ -30,6 +30,7 @@ export const operatorInputs: Readonly<Record<string, string>> = {
   MatMul: 'A B',
   MatMulBnb4: 'A B absmax',
   MatMulInteger: 'A B a_zero_point b_zero_point',
+  MatMulIntegerToFloat: 'A B a_scale b_scale a_zero_point b_zero_point bias',
   MatMulNBits: 'A B scales zero_points g_idx bias',
   Mod: 'A B',
   Mul: 'A B',
