@@ -1,7 +1,8 @@
 /** @file Declarations of the values that a graph takes and gives. */
 
 import { dataTypeNumber } from './dataType.ts';
-import type { ValueInfoProto } from './proto.ts';
+import type { GraphBuilder, Value } from './builder.ts';
+import type { ModelProto, ValueInfoProto } from './proto.ts';
 import type { Dim, ValueType } from './value.ts';
 
 /** A value's declaration. */
@@ -10,5 +11,20 @@ export function valueInfo(name: string, type: ValueType['type'], shape: readonly
   return {
     name,
     type: { tensorType: { elemType: dataTypeNumber(type ?? 'float32'), ...(dim ? { shape: { dim } } : {}) } },
+  };
+}
+
+/** The model that a builder's nodes make, for asking a runtime what it does. */
+export function modelOf({ opset, nodes, initializers }: GraphBuilder, input: Value, output: Value): ModelProto {
+  return {
+    irVersion: 7,
+    opsetImport: [{ domain: '', version: opset }],
+    graph: {
+      name: 'asked',
+      node: nodes,
+      initializer: initializers,
+      input: [valueInfo(input.name, input.type, input.shape)],
+      output: [{ name: output.name }],
+    },
   };
 }

@@ -2,9 +2,8 @@
 
 import { GraphBuilder, type Value } from '../graph/builder.ts';
 import { sessionModel } from '../graph/file/onnxFile.ts';
-import type { ModelProto } from '../graph/proto.ts';
 import { inTurns } from '../graph/turns.ts';
-import { valueInfo } from '../graph/valueInfo.ts';
+import { modelOf } from '../graph/valueInfo.ts';
 import { inferNode } from '../ops/infer.ts';
 import { frozenProducts } from '../ops/precision/frozenProducts.ts';
 import { inPrecision, type IntegerPrecision } from '../ops/precision/precision.ts';
@@ -77,14 +76,7 @@ async function timeProduct(
   const g = new GraphBuilder({ opset: OPSET, infer: inferNode, prefix: '' });
   const x: Value = { name: 'x', type: 'float32', shape: [ROWS, inside] };
   const y = g.MatMul(x, g.constant(float32(new Float32Array(inside * columns), [inside, columns])));
-  const graph = {
-    name: 'product',
-    node: g.nodes,
-    initializer: g.initializers,
-    input: [valueInfo(x.name, 'float32', [ROWS, inside])],
-    output: [{ name: y.name }],
-  };
-  const exact: ModelProto = { irVersion: 8, opsetImport: [{ domain: '', version: OPSET }], graph };
+  const exact = modelOf(g, x, y);
   const rounded = await inTurns(inPrecision(exact, { ...precision, name: 'int8', smallest: 1 }));
   const sessions = await Promise.all(
     [exact, rounded].map((each) =>

@@ -4,7 +4,7 @@ import { OnnxLoraError } from '../../errors.ts';
 import { dataTypeNumber } from '../../graph/dataType.ts';
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
 import { sessionModel } from '../../graph/file/onnxFile.ts';
-import { valueInfo } from '../../graph/valueInfo.ts';
+import { modelOf } from '../../graph/valueInfo.ts';
 import { inferNode } from '../../ops/infer.ts';
 import type { Runtime } from '../../runtime/session.ts';
 import { float32 } from '../../runtime/tensor.ts';
@@ -35,16 +35,8 @@ async function ask(runtime: Runtime, provider: string): Promise<void> {
   const x: Value = { name: 'x', type: 'float32', shape: dims };
   const half = g.Cast(x, dataTypeNumber('float16'));
   const y = g.Cast(g.Gemm(g.MatMul(half, half), half, undefined, { transB: true }), dataTypeNumber('float32'));
-  const graph = {
-    name: 'products',
-    node: g.nodes,
-    initializer: g.initializers,
-    input: [valueInfo(x.name, 'float32', dims)],
-    output: [{ name: y.name }],
-  };
-  const model = { irVersion: 7, opsetImport: [{ domain: '', version: OPSET }], graph };
   const session = await runtime.createSession(
-    { ...sessionModel(model), name: 'a product in float16' },
+    { ...sessionModel(modelOf(g, x, y)), name: 'a product in float16' },
     { provider, strict: true },
   );
   try {

@@ -3,7 +3,7 @@
 import { OnnxLoraError } from '../../errors.ts';
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
 import { sessionModel } from '../../graph/file/onnxFile.ts';
-import { valueInfo } from '../../graph/valueInfo.ts';
+import { modelOf } from '../../graph/valueInfo.ts';
 import { inferNode } from '../../ops/infer.ts';
 import type { Runtime } from '../../runtime/session.ts';
 import type { Tensor } from '../../runtime/tensor.ts';
@@ -45,16 +45,8 @@ async function areExact(runtime: Runtime, rows: number): Promise<readonly boolea
     return COLUMNS[column]![row % 4]!;
   });
   const y = g.emit('MatMulInteger', [x, g.constant({ type: 'int8', dims: [SIZE, columns], data })]);
-  const graph = {
-    name: 'products',
-    node: g.nodes,
-    initializer: g.initializers,
-    input: [valueInfo(x.name, 'uint8', dims)],
-    output: [{ name: y.name }],
-  };
-  const model = { irVersion: 7, opsetImport: [{ domain: '', version: OPSET }], graph };
   const session = await runtime.createSession(
-    { ...sessionModel(model), name: 'the measurement of integer products' },
+    { ...sessionModel(modelOf(g, x, y)), name: 'the measurement of integer products' },
     { provider: 'cpu', threads: 1 },
   );
   try {

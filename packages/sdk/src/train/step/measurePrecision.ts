@@ -8,14 +8,13 @@ import type { GraphProto, ModelProto } from '../../graph/proto.ts';
 import { inTurns } from '../../graph/turns.ts';
 import { scopeOf } from '../../match/modulePath.ts';
 import { frozenProducts } from '../../ops/precision/frozenProducts.ts';
-import { withHalfErrors } from '../../ops/precision/halfErrors.ts';
 import {
   type BasePrecision,
   type HalfPrecision,
   inPrecision,
   type IntegerPrecision,
 } from '../../ops/precision/precision.ts';
-import { errorModels, type SampledModel, withSamples } from '../../ops/precision/productErrors.ts';
+import { errorModels, type SampledModel, withHalfErrors, withSamples } from '../../ops/precision/productErrors.ts';
 import type { Feeds, Tensor } from '../../runtime/tensor.ts';
 import { MaskDrawer } from '../dropout.ts';
 import { isOfGradient, type TrainingGraph } from '../graph/trainingGraph.ts';
