@@ -64,7 +64,8 @@ module.exports = {
     packageRule('vision', ['sdk']),
     packageRule('speech', ['sdk']),
     packageRule('science', ['sdk']),
-    packageRule('cli', ['sdk', 'vision', 'speech', 'science']),
+    packageRule('methods', ['sdk']),
+    packageRule('cli', ['sdk', 'vision', 'speech', 'science', 'methods']),
     // Its template is a plugin, which imports the SDK; the generator itself imports none of the packages.
     packageRule('create-onnx-lora-plugin', ['sdk']),
     {

@@ -15,6 +15,7 @@ export default {
     'packages/vision',
     'packages/speech',
     'packages/science',
+    'packages/methods',
     'packages/cli',
     'packages/create-onnx-lora-plugin',
   ],

@@ -16,16 +16,14 @@ import {
   train,
   type TrainOptions,
 } from '@onnx-lora/sdk';
+import { methodsPlugin } from '@onnx-lora/methods';
 import { readSafetensors } from '@onnx-lora/sdk/data';
 import { definePlugin, TorchRandom, type Tuner } from '@onnx-lora/sdk/plugin';
 import { crossEntropy, type LossFragment, meanSquaredError } from '@onnx-lora/sdk/tasks';
 import { ParameterSet, Trainer } from '@onnx-lora/sdk/core';
-import { checkAdapterRoundTrip, checkGradients, checkPlugin, conformance, randomAdapter } from '@onnx-lora/sdk/testing'; // prettier-ignore
+import { checkAdapterRoundTrip, checkGradients, checkTuner, randomAdapter } from '@onnx-lora/sdk/testing'; // prettier-ignore
 import { afterAll, describe, expect, it } from 'vitest';
-import { adaloraPlugin } from '../docs/examples/plugins/adalora.ts';
-import { ia3Plugin } from '../docs/examples/plugins/ia3.ts';
-import { lohaPlugin } from '../docs/examples/plugins/loha.ts';
-import { veraPlugin } from '../docs/examples/plugins/vera.ts';
+import { vera } from '../packages/methods/src/tuners/vera.ts';
 import { taskOf } from '../packages/sdk/fixtures/memorise.ts';
 
 const cases = path.join(import.meta.dirname, 'fixtures/cases');
@@ -111,25 +109,11 @@ it("draws torch's numbers", () => {
   expect([...large]).toEqual([-0.10241985321044922, -0.25659674406051636, 0.35207509994506836]);
 });
 
-describe('conformance', () => {
-  it.each([
-    ['peft-vera', veraPlugin],
-    ['peft-vera-unsaved', veraPlugin],
-    ['peft-vera-conv1d-gpt2', veraPlugin],
-    ['peft-adalora-schedule', adaloraPlugin],
-  ])('%s', async (name, plugin) => {
-    const { checks } = await conformance(path.join(cases, name), { plugins: [plugin] });
-    expect(checks.map(({ check, status, detail }) => [check, status, status === 'passed' ? '' : detail])).toEqual(
-      checks.map(({ check }) => [check, 'passed', '']),
-    );
-  });
-});
-
 describe('shared tensors', () => {
   const lora = { tuner: { name: 'vera', r: 4 }, targetModules: ['up', 'down'] };
 
   it('are one input of a graph, in the file once or not at all, and not trained', async () => {
-    const model = await openModel(path.join(cases, 'peft-vera/model.onnx'), { plugins: [veraPlugin] });
+    const model = await openModel(path.join(cases, 'peft-vera/model.onnx'), { plugins: [methodsPlugin] });
     // Eight layers of 16 and 24 outputs, and a rank of 4.
     expect(previewLora(model, lora).trainableParameters).toBe(4 * (16 + 24) + 8 * 4);
     const adapter = await randomAdapter(model, { lora });
@@ -168,7 +152,7 @@ describe('shared tensors', () => {
   });
 
   it('are not made where the config says other sizes than the file, or too large ones', async () => {
-    const model = await openModel(path.join(cases, 'peft-vera/model.onnx'), { plugins: [veraPlugin, largePlugin] });
+    const model = await openModel(path.join(cases, 'peft-vera/model.onnx'), { plugins: [methodsPlugin, largePlugin] });
     const { config, tensors } = await randomAdapter(model, { lora: { ...lora, tuner: { ...lora.tuner, save_projection: false } } }); // prettier-ignore
     const other = new Adapter({ ...config, extra: { ...config.extra, r: 1e12 } }, tensors);
     await expect(model.place(other)).rejects.toThrow(/vera_lambda_d of "layers.0.up" has shape \[4\].* needs \[1000000000000\]/); // prettier-ignore
@@ -180,11 +164,11 @@ describe('shared tensors', () => {
   });
 
   it('pass the check of the kit', async () => {
-    expect(await checkPlugin(veraPlugin)).toEqual([]);
+    expect(await checkTuner(vera)).toEqual([]);
   });
 
   it('serve adapters of different layers in one session', async () => {
-    const model = await openModel(path.join(cases, 'peft-vera/model.onnx'), { plugins: [veraPlugin] });
+    const model = await openModel(path.join(cases, 'peft-vera/model.onnx'), { plugins: [methodsPlugin] });
     const { tensors: feeds } = await readSafetensors(path.join(cases, 'peft-vera/inputs.safetensors'));
     const x = { x: feeds.get('x')! };
     const [up, down] = await Promise.all(
@@ -205,7 +189,7 @@ describe('AdaLoRA', () => {
   };
 
   it('allots ranks as PEFT does, step by step, and goes on from a state to the same bits', async () => {
-    const model = await openModel(path.join(folder, 'model.onnx'), { plugins: [adaloraPlugin] });
+    const model = await openModel(path.join(folder, 'model.onnx'), { plugins: [methodsPlugin] });
     const adapter = await loadAdapter(path.join(folder, 'adapter'));
     const { tensors: given } = await readSafetensors(path.join(folder, 'inputs.safetensors'));
     const { tensors: expected } = await readSafetensors(path.join(folder, 'expected.safetensors'));
@@ -247,7 +231,7 @@ describe('AdaLoRA', () => {
   });
 
   it("reads PEFT's file of the directions that are left", async () => {
-    const model = await openModel(path.join(folder, 'model.onnx'), { plugins: [adaloraPlugin] });
+    const model = await openModel(path.join(folder, 'model.onnx'), { plugins: [methodsPlugin] });
     const adapter = await loadAdapter(path.join(folder, 'trained'));
     const { tensors: expected } = await readSafetensors(path.join(folder, 'expected.safetensors'));
     expect(new Set([...adapter.tensors].filter(([name]) => name.endsWith('lora_E')).map(([, { dims }]) => dims[0])).size).toBeGreaterThan(1); // prettier-ignore
@@ -262,7 +246,7 @@ describe('AdaLoRA', () => {
     'goes on after it was killed, and its directions that are left compute the same in the layout of PEFT',
     { timeout: 60_000 },
     async () => {
-      const model = await openModel(path.join(folder, 'model.onnx'), { plugins: [adaloraPlugin] });
+      const model = await openModel(path.join(folder, 'model.onnx'), { plugins: [methodsPlugin] });
       const { tensors: given } = await readSafetensors(path.join(folder, 'inputs.safetensors'));
       const rows = given.get('x')!.dims[0]!;
       const task = taskOf(rows, { x: given.get('x')! }, { labels: given.get('labels')! }, (g, { logits }, { labels }) => crossEntropy(g, logits!, labels!)); // prettier-ignore
@@ -300,7 +284,7 @@ describe('AdaLoRA', () => {
 });
 
 describe('blends', () => {
-  const open = (): Promise<Model> => openModel(path.join(cases, 'peft-vera/model.onnx'), { plugins: [veraPlugin, lohaPlugin, ia3Plugin, twicePlugin] }); // prettier-ignore
+  const open = (): Promise<Model> => openModel(path.join(cases, 'peft-vera/model.onnx'), { plugins: [methodsPlugin, twicePlugin] }); // prettier-ignore
   const change = ({ tensors, config }: Adapter, factor: number, pattern: RegExp, idle = 0): Adapter =>
     new Adapter(config, new Map([...tensors].map(([name, { data, ...rest }]) => [name, { ...rest, data: pattern.test(name) ? (data as Float32Array).map((each) => idle + factor * (each - idle)) : data } as Tensor]))); // prettier-ignore
 
@@ -344,7 +328,7 @@ describe('as LoRA', () => {
     ['loha', 16, true],
     ['loha', 2, false],
   ])('%s of rank %d', async (tuner, r, isExact) => {
-    const model = await openModel(path.join(cases, 'peft-vera/model.onnx'), { plugins: [veraPlugin, lohaPlugin] });
+    const model = await openModel(path.join(cases, 'peft-vera/model.onnx'), { plugins: [methodsPlugin] });
     const adapter = await randomAdapter(model, { lora: { tuner: { name: tuner, r: 4 }, targetModules: ['up', 'down'] } }); // prettier-ignore
     const { adapter: lora, errors } = await convertToLora(adapter, model, { r });
     expect(lora.config).toMatchObject({ peftType: 'LORA', r });
@@ -360,7 +344,7 @@ describe('as LoRA', () => {
   });
 
   it('refuses what is LoRA, and what changes a bias', async () => {
-    const model = await openModel(path.join(cases, 'peft-vera/model.onnx'), { plugins: [ia3Plugin] });
+    const model = await openModel(path.join(cases, 'peft-vera/model.onnx'), { plugins: [methodsPlugin] });
     const [lora, ia3] = await Promise.all([{ r: 2, targetModules: ['up'] }, { tuner: 'ia3', targetModules: ['up'] }].map((each) => randomAdapter(model, { lora: each }))); // prettier-ignore
     await expect(convertToLora(lora!, model)).rejects.toThrow(/LoRA already/);
     await expect(convertToLora(ia3!, model)).rejects.toThrow(/"layers.0.up" cannot become LoRA: it changes its bias/);

@@ -5,7 +5,7 @@ import { type Adapter, type Feeds, float32, int64, loadAdapter, type Model, open
 import { ParameterSet, planAdapter, Random, Trainer } from '@onnx-lora/sdk/core';
 import { openTranscriber, speechFamilies } from '@onnx-lora/speech';
 import { visionFamilies } from '@onnx-lora/vision';
-import { ia3, ia3Plugin } from '../examples/plugins/ia3.ts';
+import { tuners } from '@onnx-lora/methods';
 import { forecast } from '../examples/series/forecast.ts';
 import { seriesPlugin } from '../examples/series/plugin.ts';
 import { root } from './fences.ts';
@@ -57,6 +57,5 @@ export const given: Readonly<Record<string, () => unknown>> = {
 
   seriesPlugin: () => seriesPlugin,
   forecast: () => forecast,
-  ia3: () => ia3,
-  ia3Plugin: () => ia3Plugin,
+  ia3: () => tuners.find(({ name }) => name === 'ia3')!,
 };

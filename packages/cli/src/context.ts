@@ -2,6 +2,7 @@
 
 import { loadPlugins, type PluginRegistry } from '@onnx-lora/sdk';
 import type { Terminal } from './terminal/terminal.ts';
+import { methodsPlugin } from '@onnx-lora/methods';
 import { sciencePlugin } from '@onnx-lora/science';
 import type { Plugin } from '@onnx-lora/sdk/plugin';
 import { speechPlugin } from '@onnx-lora/speech';
@@ -19,7 +20,7 @@ export interface Context {
 }
 
 /** The plugins that come with the command. */
-export const ownPlugins: readonly Plugin[] = [visionPlugin, speechPlugin, sciencePlugin];
+export const ownPlugins: readonly Plugin[] = [visionPlugin, speechPlugin, sciencePlugin, methodsPlugin];
 
 /** What the commands choose from. What was asked for goes first: its families are asked before the command's own. */
 export function loadRegistry(asked: readonly Plugin[] = []): PluginRegistry {

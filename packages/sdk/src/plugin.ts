@@ -26,6 +26,7 @@ export type {
   LayerInGraph,
   LoraFactors,
   StepTensor,
+  TensorNumbers,
   TensorsOfTuning,
   TrainingHooks,
   TrainingStep,

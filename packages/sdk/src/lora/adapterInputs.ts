@@ -179,8 +179,9 @@ export class AdapterInputs {
       return known.value;
     }
     const input = { name: this.#free(tensor.name), tuning, tensor, perRow };
-    const value: Value = { name: input.name, type: 'float32', shape: dims };
-    this.#inputs.set(tensor.name, { input, others: new Set(), info: valueInfo(input.name, 'float32', dims), value });
+    const { type = 'float32' } = tensor;
+    const value: Value = { name: input.name, type, shape: dims };
+    this.#inputs.set(tensor.name, { input, others: new Set(), info: valueInfo(input.name, type, dims), value });
     return value;
   }
 

@@ -19,6 +19,8 @@ export interface TunedLayer {
   readonly weightShape: readonly number[];
   /** Whether it has a bias. */
   readonly bias: boolean;
+  /** The base's weight, flat, as torch lays it out: for what is derived from it. Read anew at every call. */
+  readonly weight: () => Float32Array;
 }
 
 /** A tuner's own keys of `adapter_config.json` and their values, as JSON has them. */
@@ -39,19 +41,28 @@ export interface TunedTensor {
   readonly role?: TunedRole;
   /**
    * Who has the same numbers: the layer alone (`site`, the default), all adapted layers with a tensor of this name and shape
-   * (`shape`), or all adapted layers (`adapter`). One that is shared is called `base_model.NAME` in PEFT's file.
+   * (`shape`), those that name the same group, or all adapted layers (`adapter`). One that is shared is called
+   * `base_model.NAME` in PEFT's file, of a group `base_model.NAME.GROUP`.
    */
-  readonly share?: 'site' | 'shape' | 'adapter';
+  readonly share?: 'site' | 'shape' | 'adapter' | { readonly group: string };
+  /**
+   * Of places in something else: which integers a file has of them, and that each is at least 0 and less than `below`. They
+   * are not trained. Without, a tensor is float32.
+   */
+  readonly integers?: { readonly type: 'int32' | 'int64'; readonly below: number };
   /** Whether it is in the adapter's file: what is trained or frozen is, what is seeded or a state is not, unless this says so. */
   readonly saved?: boolean;
   /**
    * The values that training begins with, flat. What is seeded, and what is not in a file, begins so wherever it is needed:
    * then nothing may be drawn from `random`.
    */
-  readonly first: (random: Random) => Float32Array;
+  readonly first: (random: Random) => TensorNumbers;
   /** Values that leave the layer as it is, for runs without the adapter, flat. */
-  readonly idle: () => Float32Array;
+  readonly idle: () => TensorNumbers;
 }
+
+/** Numbers of a tensor, of its own type: float32 but for {@link TunedTensor.integers}. */
+export type TensorNumbers = Float32Array | Int32Array | BigInt64Array;
 
 /** The layer inside a graph. */
 export interface LayerInGraph {
@@ -95,8 +106,14 @@ export interface LoraFactors {
 
 /** A tuning that adds to the weight: forward, merging and taking out follow for every kind of layer. */
 export interface ChangeOfWeight {
-  /** Emits ΔW, in the shape of {@link TunedLayer.weightShape}: the layer computes with W + ΔW. */
-  readonly delta: (g: GraphBuilder, tensors: ByTensor<Value>) => Value;
+  /**
+   * Emits ΔW, in the shape of {@link TunedLayer.weightShape}: the layer computes with W + ΔW.
+   *
+   * @param weight emits the base's W, for a change that depends on it: then `readsWeight` must say so
+   */
+  readonly delta: (g: GraphBuilder, tensors: ByTensor<Value>, weight: () => Value) => Value;
+  /** Whether ΔW depends on W: such a change cannot be taken out of a merged weight. */
+  readonly readsWeight?: boolean;
 }
 
 /** A tuning that computes something else in place of the layer. */
@@ -117,6 +134,10 @@ export interface Tuner {
   readonly name: string;
   /** `peft_type` in the adapter's config: `IA3`. */
   readonly peftType: string;
+  /** Of a variant of LoRA, whose `peftType` is `LORA`: the key of the config that makes an adapter one, such as `kasa_config`. */
+  readonly variant?: string;
+  /** Where the method is described: an address. */
+  readonly paper?: string;
   /** One line for `onnx-lora plugins`. */
   readonly description: string;
   /**
@@ -137,9 +158,15 @@ export interface Tuner {
    * Its tensors and its mathematics for one layer.
    *
    * @param layers all layers that are adapted, for tensors that they share
+   * @param saved of an adapter's file: the shapes of its tensors for this layer, by their names, where they say what settings do not
    * @throws OnnxLoraError `CONFIG_INVALID` for a setting that cannot be
    */
-  tune(layer: TunedLayer, settings: TunerSettings, layers: readonly TunedLayer[]): Tuning;
+  tune(
+    layer: TunedLayer,
+    settings: TunerSettings,
+    layers: readonly TunedLayer[],
+    saved?: ByTensor<readonly number[]>,
+  ): Tuning;
   /** What it does in training beside gradients of the task's loss. */
   training?(settings: TunerSettings): TrainingHooks;
 }

@@ -7,6 +7,7 @@ import { adaptNames, modulesOf, tablesOf } from '../adapter/naming/generations.t
 import { changeInPart, hasAll, type PrefixChange, prefixChange } from '../adapter/naming/modulePrefix.ts';
 import { type PlacedAdapter, placeAdapter } from '../adapter/naming/place.ts';
 import { OnnxLoraError } from '../errors.ts';
+import type { Tuner } from '../lora/tuner.ts';
 import { type ChosenTuner, tunerSettings } from '../lora/tunings/byTuner.ts';
 import { listed } from '../plugin/tasks/listed.ts';
 import { formName } from '../ops/quantization/forms.ts';
@@ -38,10 +39,10 @@ export class AdapterPlaces {
   async place(adapter: Adapter, allowBaseMismatch: boolean): Promise<PlacedAdapter> {
     const { name } = this.#model;
     const variant = variantOf(adapter.config);
-    if (variant !== undefined) {
+    if (variant !== undefined && !this.#variant(variant)) {
       throw new OnnxLoraError(
         'ADAPTER_INVALID',
-        `The adapter is a variant of LoRA (${variant}) that cannot be computed here: as plain LoRA it would give other outputs. Merge it in PEFT, or train it without ${variant}.`,
+        `The adapter is a variant of LoRA (${variant}) that cannot be computed here: as plain LoRA it would give other outputs. Load a plugin that brings it (@onnx-lora/methods has most), merge it in PEFT, or train it without ${variant}.`,
       );
     }
     const placed = this.find(adapter);
@@ -121,11 +122,20 @@ export class AdapterPlaces {
     });
   }
 
-  /** The tuner of an adapter that is not LoRA. */
+  /** The tuner of a variant of LoRA. */
+  #variant(key: string): Tuner | undefined {
+    return this.#model.registry.tuners.find(({ peftType, variant }) => peftType === LORA && variant === key);
+  }
+
+  /** The tuner of an adapter that is not plain LoRA. */
   #tunerOf({ config }: Adapter): ChosenTuner | undefined {
     const { peftType } = config;
-    if (peftType === LORA) return undefined;
-    const tuner = this.#model.registry.tuners.find((each) => each.peftType === peftType);
+    const variant = peftType === LORA ? variantOf(config) : undefined;
+    if (peftType === LORA && variant === undefined) return undefined;
+    const tuner =
+      variant === undefined
+        ? this.#model.registry.tuners.find((each) => each.peftType === peftType)
+        : this.#variant(variant);
     if (!tuner) {
       throw new OnnxLoraError(
         'ADAPTER_INVALID',

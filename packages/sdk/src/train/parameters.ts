@@ -17,6 +17,8 @@ export interface Parameter {
   readonly value: Float32Array;
   /** What the graph reads: the values themselves, or scale · value − base as the tensor has it, in a copy. */
   readonly fed: Tensor;
+  /** Of integers: as a file has them. */
+  readonly integers?: Tensor;
 }
 
 /** Gives every injected input its first value. */
@@ -112,7 +114,7 @@ export class ParameterSet {
     return new ParameterSet(
       [...this.all, ...this.still].map((each) => {
         const own = (values.get(each.input.name) ?? each.value).slice();
-        return parameter(each.input, { value: own, dims: each.dims });
+        return parameter(each.input, { ...each, value: own });
       }),
     );
   }
@@ -124,7 +126,8 @@ export class ParameterSet {
   }
 }
 
-function parameter(input: AdapterInput, { value, dims }: LaidOut): Parameter {
+function parameter(input: AdapterInput, { value, dims, integers }: LaidOut): Parameter {
+  if (integers) return { input, value, dims, fed: integers, integers };
   const { scale, base } = input.tensor;
   const fed = base ? value.map((each, i) => each - base[i]!) : scale === 1 ? value : value.map((each) => scale * each);
   return { input, value, dims, fed: float32(fed, dims) };

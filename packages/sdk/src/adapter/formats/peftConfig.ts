@@ -233,6 +233,13 @@ function checked<Schema extends z.ZodType>(schemaOf: Schema, json: unknown, file
  * PEFT 0.21 writes, with PEFT's defaults.
  */
 export function formatAdapterConfig(config: AdapterConfig): string {
+  const all = configKeys(config);
+  const dropouts = [...all.keys()].filter((key) => key.endsWith('_dropout'));
+  return pythonJson(all, new Set(dropouts));
+}
+
+/** All keys of the config's file, by PEFT's names. */
+export function configKeys(config: AdapterConfig): Map<string, unknown> {
   const written = Object.hasOwn(config.extra, 'peft_version');
   const ofAll = {
     peft_type: config.peftType,
@@ -263,9 +270,7 @@ export function formatAdapterConfig(config: AdapterConfig): string {
   const isLora = config.peftType === LORA;
   const defaults = isLora ? otherDefaults : sharedDefaults;
   const sources = [written ? {} : defaults, config.extra, ofAll, isLora ? ofLora : {}];
-  const all = new Map(sources.flatMap((source) => Object.entries<unknown>(source)));
-  const dropouts = [...all.keys()].filter((key) => key.endsWith('_dropout'));
-  return pythonJson(all, new Set(dropouts));
+  return new Map(sources.flatMap((source) => Object.entries<unknown>(source)));
 }
 
 /** Initialisations that take the first values out of the base's weights, or exchange those for quantised ones. */

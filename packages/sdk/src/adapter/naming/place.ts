@@ -6,7 +6,8 @@ import { kindOf } from '../../lora/kinds/table.ts';
 import type { TrainedParameter } from '../../lora/tunings/trainedParameter.ts';
 import { ByTuner, type ChosenTuner } from '../../lora/tunings/byTuner.ts';
 import { LowRank, type PlacedLowRank } from '../../lora/tunings/lowRank.ts';
-import type { PlacedTuning } from '../../lora/tunings/moduleTuning.ts';
+import type { LaidOut, PlacedTuning } from '../../lora/tunings/moduleTuning.ts';
+import type { TunedTensor } from '../../lora/tuner.ts';
 import { WholeParameter } from '../../lora/tunings/wholeParameter.ts';
 import { withParts } from '../../match/partSites.ts';
 import type { Site } from '../../match/sites.ts';
@@ -18,7 +19,7 @@ import { ParameterFinder } from '../merging/findParameter.ts';
 import { dropoutAt, SiteNames, scalingAt } from './moduleNames.ts';
 import type { PrefixChange } from './modulePrefix.ts';
 import { fromEarlierLayout, hasEarlierLayout } from '../formats/stackedLayout.ts';
-import { parseTensorName, tensorName } from '../formats/tensorNames.ts';
+import { parseTensorName, PEFT_PREFIX, tensorName } from '../formats/tensorNames.ts';
 import { tiedTokenTensors, tokenTensors } from '../formats/trainableTokens.ts';
 
 /** An adapter's tensors by their places in a graph. */
@@ -132,13 +133,14 @@ function tunedModules(
 ): (PlacedTuning & { readonly tuning: ByTuner })[] {
   const words = new Map<string, Map<string, string>>();
   for (const name of tensors.keys()) {
-    const { module, role, parameter = '' } = parseTensorName(name);
-    const isOwn = role === 'parameter' ? parameter !== 'weight' && parameter !== 'bias' : role !== 'base_layer.weight';
-    if (!isOwn || !siteOf(module)) continue;
-    const word = role === 'parameter' ? parameter : role;
-    words.set(module, (words.get(module) ?? new Map<string, string>()).set(word, name));
+    const found = tunedName(name, siteOf);
+    if (found) words.set(found.module, (words.get(found.module) ?? new Map<string, string>()).set(found.word, name));
   }
-  const modules = [...words.keys()].map((module) => ({ module, site: siteOf(module)! }));
+  const modules = [...words].map(([module, own]) => ({
+    module,
+    site: siteOf(module)!,
+    saved: Object.fromEntries([...own].map(([word, name]) => [word, tensors.get(name)!.dims])),
+  }));
   const made = new Map<string, Tensor>();
   return ByTuner.all(modules, chosen).map((tuning) => {
     const own = words.get(tuning.layer.path)!;
@@ -146,7 +148,10 @@ function tunedModules(
       const name = each.shared ? each.savedAs : own.get(each.role);
       const saved = name === undefined ? undefined : tensors.get(name);
       const { dims } = tuning.math.tensors[each.role]!;
-      if (saved) requireShape(`${each.role} of "${tuning.path}"`, saved.dims, dims, model);
+      if (saved) {
+        requireShape(`${each.role} of "${tuning.path}"`, saved.dims, dims, model);
+        requirePlaces(`${each.role} of "${tuning.path}"`, saved, tuning.math.tensors[each.role]!);
+      }
       if (saved || each.unsaved) return { ...each, dims, saved, names: saved ? [name!] : [] };
       throw new OnnxLoraError(
         'ADAPTER_INVALID',
@@ -156,8 +161,7 @@ function tunedModules(
     // Only now is anything made that is as large as the config says: what the file has agrees with it.
     const found = parts.map((each) => {
       const { role, name, dims, names: inFile } = each;
-      const tensor =
-        each.saved ?? made.get(name) ?? remade(tuning.path, role, dims, () => each.first(new Random(0)).value);
+      const tensor = each.saved ?? made.get(name) ?? remade(tuning.path, role, dims, () => each.first(new Random(0)));
       made.set(name, tensor);
       return { role, tensor, names: inFile };
     });
@@ -169,12 +173,43 @@ function tunedModules(
   });
 }
 
+/**
+ * The module of a tensor of a tuner, and its word for it: all that follows the path of the layer. What begins as a plain
+ * parameter of the module does (`weight`, `modules_to_save`) is none.
+ */
+function tunedName(
+  name: string,
+  siteOf: (module: string) => Site | undefined,
+): { readonly module: string; readonly word: string } | undefined {
+  const path = name.startsWith(PEFT_PREFIX) ? name.slice(PEFT_PREFIX.length) : name;
+  for (let at = path.lastIndexOf('.'); at > 0; at = path.lastIndexOf('.', at - 1)) {
+    const [module, word] = [path.slice(0, at), path.slice(at + 1)];
+    if (siteOf(module)) return /^(weight|bias|base_layer|modules_to_save)\b/.test(word) ? undefined : { module, word };
+  }
+  return undefined;
+}
+
+/** @throws OnnxLoraError `ADAPTER_INVALID` for places that are none */
+function requirePlaces(what: string, { type, data }: Tensor, { integers }: TunedTensor): void {
+  const isFloat = type.startsWith('float') || type === 'bfloat16';
+  if (!integers && isFloat) return;
+  const wrong = integers?.type === type ? Array.from(data as Int32Array, Number).find((at) => at < 0 || at >= integers.below) : type; // prettier-ignore
+  if (wrong === undefined) return;
+  throw new OnnxLoraError(
+    'ADAPTER_INVALID',
+    `${what} must hold ${integers ? `numbers of type ${integers.type} from 0 to ${integers.below - 1}` : 'floating-point numbers'}, and has ${wrong}. Copy or save the adapter again.`,
+  );
+}
+
 /** What a tensor that is made anew may take. */
 const MADE_BYTES = 2 ** 31;
 
 /** A tensor that is in no file. @throws OnnxLoraError `ADAPTER_INVALID` for one larger than any adapter's */
-function remade(path: string, role: string, dims: readonly number[], first: () => Float32Array): Tensor {
-  if (4 * sizeOf(dims) <= MADE_BYTES) return float32(first(), dims);
+function remade(path: string, role: string, dims: readonly number[], first: () => LaidOut): Tensor {
+  if (4 * sizeOf(dims) <= MADE_BYTES) {
+    const { integers, value } = first();
+    return integers ?? float32(value, dims);
+  }
   throw new OnnxLoraError(
     'ADAPTER_INVALID',
     `The adapter's config asks for ${role} of "${path}" in the shape [${dims.join(', ')}], which is more than ${MADE_BYTES / 2 ** 30} GiB. Check the rank in its adapter_config.json.`,

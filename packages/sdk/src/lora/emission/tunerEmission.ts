@@ -9,7 +9,7 @@ import { occurrencesOf, type Site } from '../../match/sites.ts';
 import type { AdapterInputs } from '../adapterInputs.ts';
 import { kindOf } from '../kinds/table.ts';
 import type { ByTensor, ChangeOfLayer, ChangeOfWeight, LayerInGraph } from '../tuner.ts';
-import type { ByTuner } from '../tunings/byTuner.ts';
+import { type ByTuner, weightOf } from '../tunings/byTuner.ts';
 import { hookedTunings } from '../tunings/trainingHooks.ts';
 import type { Emission, EmitNode } from './emission.ts';
 import type { GraphScope } from './graphScope.ts';
@@ -66,10 +66,7 @@ export class TunerEmission implements Emission {
     const layer: LayerInGraph = {
       x: scope.as(input, 'float32'),
       forward: (x) => scope.as(scope.forward(site, scope.as(x, input.type)), 'float32'),
-      weight: () => {
-        const own = scope.weight(site);
-        return site.weight.layout === 'in-out' ? g.Transpose(own, [1, 0]) : own;
-      },
+      weight: () => this.#weight(site),
     };
     const { apply } = tuned.math as ChangeOfLayer;
     const y = scope.as(apply(g, layer, this.#tensorsOf(tuned)), typeOfLayer);
@@ -81,14 +78,23 @@ export class TunerEmission implements Emission {
     const scope = this.#scope;
     const { g } = scope;
     const base = scope.emitRenamed(scope.withInputs(original, current), site.output);
-    const { delta } = tuned.math as ChangeOfWeight;
+    const { delta, readsWeight = false } = tuned.math as ChangeOfWeight;
     const read = scope.read(site.input);
     const x = site.kind === 'embedding' ? read : scope.as(read, 'float32');
     const { arrange } = site;
-    const change = delta(g, this.#tensorsOf(tuned));
+    const change = delta(g, this.#tensorsOf(tuned), () =>
+      weightOf(readsWeight ? this.#weight(site) : undefined, tuned.chosen.tuner),
+    );
     const product = kindOf(site).whole!(g, site, arrange ? g.Transpose(x, [...arrange.input]) : x, change);
     const more = arrange ? g.Transpose(product, [...arrange.output]) : product;
     scope.nameLast(g.Add(base, scope.as(more, scope.read(site.output).type)), site.output);
+  }
+
+  /** The base's weight as torch lays it out. */
+  #weight(site: Site): Value {
+    const own = this.#scope.weight(site);
+    const isTransposed = site.kind === 'linear' && site.weight.layout === 'in-out';
+    return isTransposed ? this.#scope.g.Transpose(own, [1, 0]) : own;
   }
 
   #tensorsOf(tuned: ByTuner): ByTensor<Value> {

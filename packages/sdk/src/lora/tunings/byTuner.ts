@@ -1,7 +1,7 @@
 /** @file What a tuner of a plugin makes of a layer. */
 
 import type { WeightEdit } from '../../adapter/merging/editWeights.ts';
-import type { AdapterConfig } from '../../adapter/formats/peftConfig.ts';
+import { type AdapterConfig, configKeys } from '../../adapter/formats/peftConfig.ts';
 import { tensorName } from '../../adapter/formats/tensorNames.ts';
 import { biasReaders, byTensor, weightReader } from '../../adapter/merging/weightReaders.ts';
 import { OnnxLoraError } from '../../errors.ts';
@@ -12,11 +12,21 @@ import { type Site, occurrencesOf } from '../../match/sites.ts';
 import { evaluate } from '../../ops/evaluate.ts';
 import { inferNode } from '../../ops/infer.ts';
 import { transposed } from '../../runtime/layout.ts';
-import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
+import { float32, sizeOf, tensor, type Tensor } from '../../runtime/tensor.ts';
 import { kindOf } from '../kinds/table.ts';
-import type { ByTensor, TunedLayer, Tuner, TunerSettings, Tuning } from '../tuner.ts';
+import type {
+  ByTensor,
+  ChangeOfWeight,
+  TensorNumbers,
+  TunedLayer,
+  TunedTensor,
+  Tuner,
+  TunerSettings,
+  Tuning,
+} from '../tuner.ts';
 import {
   type Edits,
+  type LaidOut,
   layerNodes,
   type ModuleTuning,
   type SavedTensors,
@@ -39,11 +49,14 @@ export interface TunedSite {
   readonly site: Site;
   /** PEFT's name of it. */
   readonly module: string;
+  /** Of an adapter's file: the shapes of its tensors for the layer. */
+  readonly saved?: ByTensor<readonly number[]>;
 }
 
 /** The tuner's settings in an adapter's config, PEFT's defaults where it has none. */
-export function tunerSettings({ defaults }: Tuner, { extra }: Pick<AdapterConfig, 'extra'>): TunerSettings {
-  return Object.fromEntries(Object.entries(defaults).map(([key, value]) => [key, extra[key] ?? value]));
+export function tunerSettings({ defaults }: Tuner, config: AdapterConfig): TunerSettings {
+  const keys = configKeys(config);
+  return Object.fromEntries(Object.entries(defaults).map(([key, value]) => [key, keys.get(key) ?? value]));
 }
 
 /** A layer that another tuner than LoRA adapts. Its tensors are in graphs as PEFT has them, the same for all rows of a batch. */
@@ -64,10 +77,16 @@ export class ByTuner implements ModuleTuning {
   /** What adapts it. */
   readonly chosen: ChosenTuner;
   readonly #layers: readonly TunedLayer[];
+  readonly #saved: TunedSite['saved'];
 
-  private constructor(site: Site, layer: TunedLayer, layers: readonly TunedLayer[], chosen: ChosenTuner) {
+  private constructor(
+    { site, saved }: TunedSite,
+    layer: TunedLayer,
+    layers: readonly TunedLayer[],
+    chosen: ChosenTuner,
+  ) {
     const { tuner, settings } = chosen;
-    const math = tuner.tune(layer, settings, layers);
+    const math = tuner.tune(layer, settings, layers, saved);
     const unfit = 'delta' in math ? undefined : refusedApply(site);
     if (unfit !== undefined) throw refused(site, tuner, unfit);
     requireNewContract(math, tuner);
@@ -79,6 +98,7 @@ export class ByTuner implements ModuleTuning {
     this.layer = layer;
     this.chosen = chosen;
     this.#layers = layers;
+    this.#saved = saved;
   }
 
   /**
@@ -95,7 +115,7 @@ export class ByTuner implements ModuleTuning {
       if (refusal !== undefined) throw refused(site, tuner, refusal);
       return layer;
     });
-    return sites.map(({ site }, i) => new ByTuner(site, layers[i]!, layers, chosen));
+    return sites.map((each, i) => new ByTuner(each, layers[i]!, layers, chosen));
   }
 
   /** The same without what the tuner does in training beside gradients. */
@@ -103,7 +123,8 @@ export class ByTuner implements ModuleTuning {
     const { tuner, settings } = this.chosen;
     const { name, peftType, description, defaults } = tuner;
     const plain: Tuner = { name, peftType, description, defaults, tune: (...given) => tuner.tune(...given) };
-    return new ByTuner(this.site, this.layer, this.#layers, { tuner: plain, settings });
+    const place = { site: this.site, module: this.layer.path, ...(this.#saved ? { saved: this.#saved } : {}) };
+    return new ByTuner(place, this.layer, this.#layers, { tuner: plain, settings });
   }
 
   get slot(): string {
@@ -120,7 +141,7 @@ export class ByTuner implements ModuleTuning {
 
   get noUnmerge(): string | undefined {
     const { math } = this;
-    if ('delta' in math || math.unmerged) return undefined;
+    if ('delta' in math ? !math.readsWeight : math.unmerged) return undefined;
     return `is ${this.peftType}, whose change of the weight its tuner cannot take back`;
   }
 
@@ -134,29 +155,28 @@ export class ByTuner implements ModuleTuning {
   }
 
   tensor(role: string): TuningTensor {
-    const { dims, role: use = 'trained', share = 'site', saved, first, idle } = this.math.tensors[role]!;
-    const shape = dims.join('x');
+    const own = this.math.tensors[role]!;
+    const { dims, role: use = own.integers ? 'frozen' : 'trained', share = 'site', saved, integers, first, idle } = own;
+    const group = typeof share === 'object' ? share.group : share === 'shape' ? dims.join('x') : undefined;
     return {
       role,
       // Adapters of one session that share tensors of other shapes have inputs of their own.
-      name: share === 'site' ? `${this.path}.${role}` : `${role}.${shape}`,
+      name: share === 'site' ? `${this.path}.${role}` : [role, group, dims.join('x')].filter(Boolean).join('.'),
       savedAs:
         share === 'site'
           ? tensorName(this.layer.path, 'parameter', role)
-          : `base_model.${role}${share === 'shape' ? `.${shape}` : ''}`,
+          : `base_model.${[role, group].filter(Boolean).join('.')}`,
       replaces: false,
       scale: 1,
       count: sizeOf(dims),
+      ...(integers ? { type: integers.type } : {}),
       ...(use === 'trained' ? {} : { use }),
       ...((saved ?? (use === 'trained' || use === 'frozen')) ? {} : { unsaved: true }),
       ...(share === 'site' ? {} : { shared: true }),
-      first: (random) => ({ value: first(random), dims }),
-      fromSaved: (saved) => {
-        const own = saved.get(role)!;
-        return { value: floats(own).slice(), dims: own.dims };
-      },
-      toSaved: ({ value, dims: own }) => float32(value.slice(), own),
-      idle: () => float32(idle(), dims),
+      first: (random) => laidOut(asTensor(own, first(random), dims)),
+      fromSaved: (saved) => laidOut(saved.get(role)!),
+      toSaved: ({ value, dims, integers: kept }) => kept ?? float32(value.slice(), dims),
+      idle: () => asTensor(own, idle(), dims),
       blend: (parts, base) => this.#blended(role, parts, base),
     };
   }
@@ -200,7 +220,8 @@ export class ByTuner implements ModuleTuning {
   }
 
   feeds(saved: SavedTensors): ReadonlyMap<string, Tensor> {
-    return new Map([...saved].map(([role, tensor]) => [role, float32(floats(tensor), tensor.dims)]));
+    const isInteger = (role: string): boolean => this.math.tensors[role]?.integers !== undefined;
+    return new Map([...saved].map(([role, own]) => [role, isInteger(role) ? own : float32(floats(own), own.dims)]));
   }
 
   isHeldByWeight(): boolean {
@@ -218,7 +239,7 @@ export class ByTuner implements ModuleTuning {
     const ways = 'delta' in math ? undefined : sign === 1 ? math : math.unmerged!;
     const weight = (before: Float32Array): ArrayLike<number> =>
       'delta' in math
-        ? this.#computed(saved, (g, tensors) => math.delta(g, tensors)).map((change, i) => before[i]! + sign * change)
+        ? this.#delta(math, saved, before).map((change, i) => before[i]! + sign * change)
         : this.#computed(saved, (g, tensors, own) => ways!.weight!(g, own!, tensors), [before, this.layer.weightShape]);
     const weights = byTensor(occurrencesOf(site), ({ weight: own }) => own.stored).map((places): WeightEdit => {
       const { stored, layout } = places[0].weight;
@@ -248,7 +269,7 @@ export class ByTuner implements ModuleTuning {
    */
   change(saved: SavedTensors): { readonly weight: Float64Array; readonly changesBias: boolean } {
     const { math, site } = this;
-    if ('delta' in math) return { weight: this.#computed(saved, (g, own) => math.delta(g, own)), changesBias: false };
+    if ('delta' in math) return { weight: this.#delta(math, saved, this.layer.weight), changesBias: false };
     const { weight, bias } = this.edits(saved, 1).weights.reduce<Partial<Record<'weight' | 'bias', WeightEdit>>>(
       (found, edit) => (edit.stored === site.weight.stored ? { ...found, weight: edit } : { ...found, bias: edit }),
       {},
@@ -264,6 +285,16 @@ export class ByTuner implements ModuleTuning {
     return { weight: inTorch, changesBias: bias !== undefined && changeOf(bias).some((each) => each !== 0) };
   }
 
+  /** ΔW, flat, as torch lays it out. */
+  #delta(
+    { delta, readsWeight = false }: ChangeOfWeight,
+    saved: SavedTensors,
+    weight: Float32Array | (() => Float32Array),
+  ): Float64Array {
+    const own = typeof weight === 'function' ? weight : () => weight;
+    return this.#computed(saved, (g, tensors, value) => delta(g, tensors, () => weightOf(value, this.chosen.tuner)), readsWeight ? [own(), this.layer.weightShape] : undefined); // prettier-ignore
+  }
+
   /** What a fragment makes of an adapter's tensors, in double precision. */
   #computed(
     saved: SavedTensors,
@@ -272,7 +303,11 @@ export class ByTuner implements ModuleTuning {
   ): Float64Array {
     const g = new GraphBuilder({ opset: FRAGMENT_OPSET, infer: inferNode, prefix: 'merge/' });
     const value = (name: string, shape: readonly number[]): Value => ({ name, type: 'float32', shape });
-    const given = [...saved].map(([role, tensor]) => [value(role, tensor.dims), floats(tensor)] as const);
+    const given = [...saved].map(([role, { type, dims, data }]): readonly [Value, ArrayLike<number>] =>
+      type === 'int32' || type === 'int64'
+        ? [{ name: role, type, shape: dims }, Array.from(data as Int32Array, Number)]
+        : [value(role, dims), floats({ type, dims, data })],
+    );
     const tensors = Object.fromEntries(given.map(([each]) => [each.name, each]));
     const before = own && value('merge/own', own[1]);
     const result = fragment(g, tensors, before);
@@ -285,7 +320,32 @@ function layerOf(site: Site, path: string): TunedLayer {
   const [first = 0, second = 0] = weightShape;
   const [out, width] =
     kind === 'embedding' ? [second, first] : [first, kindOf(site).matrix(site).width / sizeOf(weightShape.slice(2))];
-  return { path, kind, in: width, out, weightShape, bias: bias !== undefined };
+  const weight = (): Float32Array => {
+    const { stored, layout } = site.weight;
+    const own = stored.read();
+    const [rows, columns] = stored.dims as [number, number];
+    return kind === 'linear' && layout === 'in-out' ? transposed(own, rows, columns) : own.slice();
+  };
+  return { path, kind, in: width, out, weightShape, bias: bias !== undefined, weight };
+}
+
+/** The base's weight, where a tuner has said that it reads it. @throws OnnxLoraError `PLUGIN_INVALID` */
+export function weightOf(weight: Value | undefined, { name }: Tuner): Value {
+  if (weight) return weight;
+  throw new OnnxLoraError(
+    'PLUGIN_INVALID',
+    `The change of the tuner "${name}" reads the weight, which it does not say. Give readsWeight: true beside delta.`,
+  );
+}
+
+function asTensor({ integers }: TunedTensor, numbers: TensorNumbers, dims: readonly number[]): Tensor {
+  return integers ? tensor(integers.type, numbers, dims) : float32(numbers as Float32Array, dims);
+}
+
+function laidOut(own: Tensor): LaidOut {
+  const { type, dims } = own;
+  if (type === 'int32' || type === 'int64') return { value: new Float32Array(0), dims, integers: own };
+  return { value: floats(own).slice(), dims };
 }
 
 function refused({ path }: Site, { name }: Tuner, reason: string): OnnxLoraError {

@@ -18,6 +18,8 @@ export interface LaidOut {
   readonly value: Float32Array;
   /** Their shape. */
   readonly dims: readonly number[];
+  /** Of integers, which nothing changes: they themselves, and `value` is empty. */
+  readonly integers?: Tensor;
 }
 
 /** A tuning's tensors as PEFT lays them out, by {@link TuningTensor.role}. */
@@ -32,7 +34,7 @@ export interface Weighted {
 }
 
 /**
- * One tensor through which a tuning enters a graph, all float32. A graph for training has one adapter's, in the layout in
+ * One tensor through which a tuning enters a graph, float32 but for places in something else. A graph for training has one adapter's, in the layout in
  * which an optimizer moves it; one for inference takes any adapter's, times its scaling.
  */
 export interface TuningTensor {
@@ -52,6 +54,8 @@ export interface TuningTensor {
   readonly base?: Float32Array;
   /** How many numbers are trained, without those of a twin. */
   readonly count: number;
+  /** Its type in graphs; float32 without. */
+  readonly type?: 'int32' | 'int64';
   /** Of what is not trained: what it is for instead. */
   readonly use?: Exclude<TunedRole, 'trained'>;
   /** Whether files do not have it. */

@@ -1,6 +1,6 @@
 /** @file What a user says of an adapter by another tuner than LoRA, made into a plan for one model. */
 
-import { adapterConfig } from '../../adapter/formats/peftConfig.ts';
+import { LORA, adapterConfig, parseAdapterConfig } from '../../adapter/formats/peftConfig.ts';
 import { ByTuner, type ChosenTuner } from '../../lora/tunings/byTuner.ts';
 import { WholeParameter } from '../../lora/tunings/wholeParameter.ts';
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
@@ -50,16 +50,17 @@ export function planByTuner(
   const trained = trainedParameters(model, { lowRank: [], modulesToSave, bias: 'none' });
   if (tuned.length === 0)
     throw new OnnxLoraError('CONFIG_INVALID', 'targetModules is empty, so the tuner has nothing to adapt. Name modules.'); // prettier-ignore
+  const fields = {
+    targetModules: selected.targets,
+    modulesToSave: selected.fields.modulesToSave,
+    baseModelNameOrPath: model.name,
+  };
+  const config =
+    tuner.peftType === LORA
+      ? { ...parseAdapterConfig({ ...settings, peft_type: LORA }, `settings of ${tuner.name}`), ...fields }
+      : adapterConfig({ peftType: tuner.peftType, r: 0, alpha: 0, ...fields, extra: settings });
   return {
-    config: adapterConfig({
-      peftType: tuner.peftType,
-      r: 0,
-      alpha: 0,
-      targetModules: selected.targets,
-      modulesToSave: selected.fields.modulesToSave,
-      baseModelNameOrPath: model.name,
-      extra: settings,
-    }),
+    config,
     ...(selected.namedAs === undefined ? {} : { namedAs: selected.namedAs }),
     warnings: [],
     plan: [...tuned, ...trained.map((each) => new WholeParameter(each))],

@@ -167,8 +167,8 @@ function namesOf(each: object): string[] {
   if ('op' in each) return [operatorName((each as OperatorRule).domain, (each as OperatorRule).op)];
   // Two domains may have a family for models of one type, of which each recognises its own.
   if ('matches' in each) return [`${(each as ModelFamily).domain}/${(each as ModelFamily).name}`];
-  // Of a run a tuner is found by its name, of a file by its type.
-  if ('peftType' in each) return [(each as Tuner).name, (each as Tuner).peftType];
+  // Of a run a tuner is found by its name, of a file by its type, or by what makes it a variant of LoRA.
+  if ('peftType' in each) return [(each as Tuner).name, (each as Tuner).variant ?? (each as Tuner).peftType];
   return 'name' in each ? [each.name as string] : [];
 }
 

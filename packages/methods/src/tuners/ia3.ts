@@ -1,13 +1,6 @@
-/** @file (IA)³ as a plugin: a factor for each output of a layer, or for each input where it is a feed-forward layer's. */
+/** @file (IA)³: a factor for each output of a layer, or for each input where it is a feed-forward layer's. */
 
-import {
-  type ChangeOfLayer,
-  definePlugin,
-  type Plugin,
-  type TunedLayer,
-  type Tuner,
-  type TunerSettings,
-} from '@onnx-lora/sdk/plugin';
+import { type ChangeOfLayer, type TunedLayer, type Tuner, type TunerSettings } from '@onnx-lora/sdk/plugin';
 
 /** Whether the layer's inputs are scaled and not its outputs: PEFT's `feedforward_modules`. */
 function isFeedforward({ path }: Pick<TunedLayer, 'path'>, { feedforward_modules: names }: TunerSettings): boolean {
@@ -15,10 +8,10 @@ function isFeedforward({ path }: Pick<TunedLayer, 'path'>, { feedforward_modules
   return ((names ?? []) as readonly string[]).some((name) => path.endsWith(name));
 }
 
-/** @see https://arxiv.org/abs/2205.05638 */
 export const ia3: Tuner = {
   name: 'ia3',
   peftType: 'IA3',
+  paper: 'https://arxiv.org/abs/2205.05638',
   description: '(IA)³: trains a factor for each output of a layer, or for each input of a feed-forward layer',
   kinds: ['linear', 'conv2d', 'conv3d'],
   defaults: { exclude_modules: null, feedforward_modules: [], fan_in_fan_out: false, init_ia3_weights: true },
@@ -52,6 +45,3 @@ export const ia3: Tuner = {
     };
   },
 };
-
-/** What the package exports. */
-export const ia3Plugin: Plugin = definePlugin({ name: 'onnx-lora-ia3', version: '1.0.0', tuners: [ia3] });

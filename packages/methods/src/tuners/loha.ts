@@ -1,12 +1,12 @@
-/** @file LoHa as a plugin: the weight changes by the product, number by number, of two low-rank matrices. */
+/** @file LoHa: the weight changes by the product, number by number, of two low-rank matrices. */
 
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
-import { definePlugin, type Plugin, type TunedTensor, type Tuner } from '@onnx-lora/sdk/plugin';
+import { type TunedTensor, type Tuner } from '@onnx-lora/sdk/plugin';
 
-/** @see https://arxiv.org/abs/2108.06098 */
-const loha: Tuner = {
+export const loha: Tuner = {
   name: 'loha',
   peftType: 'LOHA',
+  paper: 'https://arxiv.org/abs/2108.06098',
   description: 'LoHa: a change of high rank, as the Hadamard product of two of low rank',
   kinds: ['linear', 'conv1d', 'conv2d'],
   defaults: {
@@ -78,6 +78,3 @@ const loha: Tuner = {
     };
   },
 };
-
-/** What the package exports. */
-export const lohaPlugin: Plugin = definePlugin({ name: 'onnx-lora-loha', version: '1.0.0', tuners: [loha] });

@@ -1,9 +1,7 @@
-/** @file AdaLoRA as a plugin: a low-rank change as a singular value decomposition, of which training prunes directions. */
+/** @file AdaLoRA: a low-rank change as a singular value decomposition, of which training prunes directions. */
 
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import {
-  definePlugin,
-  type Plugin,
   type StepTensor,
   type TrainingStep,
   type TunedTensor,
@@ -25,10 +23,10 @@ interface Schedule {
   readonly orth_reg_weight: number;
 }
 
-/** @see https://arxiv.org/abs/2303.10512 */
-const adalora: Tuner = {
+export const adalora: Tuner = {
   name: 'adalora',
   peftType: 'ADALORA',
+  paper: 'https://arxiv.org/abs/2303.10512',
   description: 'AdaLoRA: low-rank changes whose ranks go where they matter most',
   defaults: {
     init_r: 12,
@@ -144,6 +142,3 @@ function scoresOf(tensors: Readonly<Record<string, StepTensor>>, r: number): num
       score('lora_E', k) + mean('lora_A', width, (i) => k * width + i) + mean('lora_B', height, (i) => i * r + k),
   );
 }
-
-/** What the package exports. */
-export const adaloraPlugin: Plugin = definePlugin({ name: 'onnx-lora-adalora', version: '1.0.0', tuners: [adalora] });

@@ -1,12 +1,12 @@
-/** @file VeRA as a plugin: all layers share two random matrices, and each trains two vectors that scale these. */
+/** @file VeRA: all layers share two random matrices, and each trains two vectors that scale these. */
 
 import type { Tensor } from '@onnx-lora/sdk';
-import { definePlugin, type Plugin, TorchRandom, type TunedTensor, type Tuner } from '@onnx-lora/sdk/plugin';
+import { TorchRandom, type TunedTensor, type Tuner } from '@onnx-lora/sdk/plugin';
 
-/** @see https://arxiv.org/abs/2310.11454 */
-const vera: Tuner = {
+export const vera: Tuner = {
   name: 'vera',
   peftType: 'VERA',
+  paper: 'https://arxiv.org/abs/2310.11454',
   description: 'VeRA: trains two vectors of each layer, which scale random matrices that all layers share',
   defaults: {
     r: 256,
@@ -73,6 +73,3 @@ function filled(rows: number, columns: number, value: (row: number, column: numb
   const data = Float32Array.from({ length: rows * columns }, (_, i) => value(Math.floor(i / columns), i % columns));
   return { type: 'float32', dims: [rows, columns], data };
 }
-
-/** What the package exports. */
-export const veraPlugin: Plugin = definePlugin({ name: 'onnx-lora-vera', version: '1.0.0', tuners: [vera] });

@@ -1,0 +1,62 @@
+/** @file The page of the methods, made from the tuners themselves. */
+
+import { tuners } from '@onnx-lora/methods';
+import type { TunedLayer, Tuner, Tuning } from '@onnx-lora/sdk/plugin';
+import { format, resolveConfig } from 'prettier';
+
+/** The page in Markdown, formatted as `file` is. */
+export async function methodPage(file: string): Promise<string> {
+  return format(text(), { ...(await resolveConfig(file)), parser: 'markdown' });
+}
+
+function text(): string {
+  return `---
+title: Methods beside LoRA
+order: 633
+group: Tools and extensions
+---
+
+# Methods beside LoRA
+
+\`@onnx-lora/methods\` brings ways to adapt a model other than LoRA. It is a plugin as any other, and the command line has it with it: \`--tuner loha\`, or with settings \`--tuner '{"name":"loha","r":4}'\`. Settings have PEFT's names and defaults. Adapters are files of PEFT's, read and written; outputs, loss, gradients, steps of training and merged weights of each are held to PEFT's numbers by the tests.
+
+Which one to take is a question to [measure](./first-steps.md). Plain LoRA, with its targets, rank and rate [chosen well](./targets-rank-and-rate.md), is hard to beat, and serves every row of a batch with an adapter of its own in one run; those below need a run for each adapter of a batch. Most want a learning rate of their own.
+
+| \`--tuner\` | \`peft_type\` | what is trained | layers | merges | taken out again | blends | as LoRA |
+| --- | --- | --- | --- | --- | --- | --- | --- |
+${tuners.map(row).join('\n')}
+
+- merges: [a plain model](./merge.md) can be written that computes the same. Taken out again: \`unmerge\` gives the base back.
+- blends: several adapters can be [mixed by weights](./combine.md) in a session; of others one can be weakened (\`{ a: 0.5 }\`) at most.
+- as LoRA: [\`convertToLora\`](./tuners.md#run-and-merge) makes plain LoRA of it, for programs that know no other: exactly, or by the largest singular values (nearly).
+
+This page is made from the tuners themselves. [Another one](./tuners.md) is a file.
+`;
+}
+
+function row(tuner: Tuner): string {
+  const { name, peftType, description, kinds = ['linear'], paper, variant } = tuner;
+  const math = tuner.tune(example(kinds[0]!), tuner.defaults, [example(kinds[0]!)]);
+  const what = description.slice(description.indexOf(': ') + 2);
+  const title = description.slice(0, description.indexOf(': '));
+  const yes = (is: boolean): string => (is ? 'yes' : 'no');
+  return `| \`${name}\` | \`${peftType}\`${variant === undefined ? '' : ` with \`${variant}\``} | ${paper === undefined ? title : `[${title}](${paper})`}: ${what} | ${kinds.map((kind) => `\`${kind}\``).join(', ')} | ${yes(merges(math))} | ${yes(canBeTakenOut(math))} | ${yes(math.linearIn !== undefined)} | ${math.toLora ? 'exactly' : merges(math) ? 'nearly' : 'no'} |`;
+}
+
+function merges(math: Tuning): boolean {
+  return 'delta' in math || math.weight !== undefined;
+}
+
+function canBeTakenOut(math: Tuning): boolean {
+  return 'delta' in math ? !math.readsWeight : math.unmerged !== undefined;
+}
+
+/** A layer as large as the defaults of all tuners need. */
+function example(kind: TunedLayer['kind']): TunedLayer {
+  const [features, kernel] = [64, kind.startsWith('conv') ? 3 : 1];
+  const spatial = kind.startsWith('conv') ? Array.from({ length: Number(kind.at(-2)) }, () => kernel) : [];
+  const weightShape = [features, features, ...spatial];
+  const count = weightShape.reduce((product, size) => product * size, 1);
+  const weight = (): Float32Array => Float32Array.from({ length: count }, (_, i) => Math.sin(i * i));
+  return { path: 'encoder.0', kind, in: features, out: features, weightShape, bias: true, weight };
+}

@@ -1,0 +1,23 @@
+/** @file What this package brings, as any plugin would. */
+
+import { definePlugin, type Plugin, type Tuner } from '@onnx-lora/sdk/plugin';
+import { adalora } from './tuners/adalora.ts';
+import { ia3 } from './tuners/ia3.ts';
+import { loha } from './tuners/loha.ts';
+import { vera } from './tuners/vera.ts';
+
+/** Tuners beside LoRA, by the names that `lora.tuner` and `--tuner` take. */
+export const tuners: readonly Tuner[] = [
+  // By their names.
+  adalora,
+  ia3,
+  loha,
+  vera,
+];
+
+/** All of them. */
+export const methodsPlugin: Plugin = definePlugin({
+  name: '@onnx-lora/methods',
+  description: 'Ways to adapt a model beside LoRA, in the format of PEFT.',
+  tuners,
+});
