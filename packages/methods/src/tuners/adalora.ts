@@ -8,6 +8,7 @@ import {
   type Tuner,
   type TunerSettings,
 } from '@onnx-lora/sdk/plugin';
+import { filled, normal, zeros } from './tensors.ts';
 
 const factors = ['lora_A', 'lora_E', 'lora_B'] as const;
 
@@ -46,27 +47,16 @@ export const adalora: Tuner = {
     // PEFT's file of a trained adapter has the directions that are left, and the config which these are.
     const r = pattern?.[`${layer.path}.lora_E`]?.filter(Boolean).length ?? begun;
     const scaling = (alpha > 0 ? alpha : begun) / (begun + 1e-5);
-    const size = ([rows, columns]: readonly [number, number]): number => rows * columns;
     const shapes = { lora_A: [r, layer.in], lora_E: [r, 1], lora_B: [layer.out, r] } as const;
-    const trained = (name: keyof typeof shapes, deviation: number): TunedTensor => ({
-      dims: shapes[name],
-      first: (random) => new Float32Array(size(shapes[name])).map(() => deviation * random.normal()),
-      idle: () => new Float32Array(size(shapes[name])),
-    });
-    const state = (dims: readonly [number, number], value = 0): TunedTensor => ({
-      dims,
-      role: 'state',
-      first: () => new Float32Array(size(dims)).fill(value),
-      idle: () => new Float32Array(size(dims)),
-    });
+    const state = (name: keyof typeof shapes): TunedTensor => ({ ...zeros(shapes[name]), role: 'state' });
     return {
       tensors: {
-        lora_A: trained('lora_A', 0.02),
-        lora_E: trained('lora_E', 0),
-        lora_B: trained('lora_B', 0.02),
-        kept: state(shapes.lora_E, 1),
-        ...Object.fromEntries(factors.map((name) => [`importance_${name}`, state(shapes[name])])),
-        ...Object.fromEntries(factors.map((name) => [`uncertainty_${name}`, state(shapes[name])])),
+        lora_A: normal(shapes.lora_A, 0.02),
+        lora_E: zeros(shapes.lora_E),
+        lora_B: normal(shapes.lora_B, 0.02),
+        kept: { ...filled(shapes.lora_E, 1), role: 'state' },
+        ...Object.fromEntries(factors.map((name) => [`importance_${name}`, state(name)])),
+        ...Object.fromEntries(factors.map((name) => [`uncertainty_${name}`, state(name)])),
       },
       delta: (g, { lora_A: A, lora_E: E, lora_B: B }) => g.Mul(g.MatMul(B!, g.Mul(A!, E!)), scaling),
     };

@@ -1,7 +1,8 @@
 /** @file LoHa: the weight changes by the product, number by number, of two low-rank matrices. */
 
+import type { Tuner } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
-import { type TunedTensor, type Tuner } from '@onnx-lora/sdk/plugin';
+import { normal, sizeOf, zeros } from './tensors.ts';
 
 export const loha: Tuner = {
   name: 'loha',
@@ -29,24 +30,16 @@ export const loha: Tuner = {
   tune: ({ weightShape }, { r, alpha, use_effective_conv2d: isEffective }) => {
     const [rank, scaling] = [r as number, (alpha as number) / (r as number)];
     const [out, channels, ...kernel] = weightShape as [number, number, ...number[]];
-    const window = kernel.reduce((product, size) => product * size, 1);
-    const tensor = (dims: readonly number[], deviation: number): TunedTensor => {
-      const size = dims.reduce((product, dim) => product * dim, 1);
-      return {
-        dims,
-        first: (random) => new Float32Array(size).map(() => deviation * random.normal()),
-        idle: () => new Float32Array(size),
-      };
-    };
+    const window = sizeOf(kernel);
     // As PEFT begins: one of the four is zero, so that nothing changes.
     if (isEffective !== true || window === 1) {
       return {
         linearIn: ['hada_w1_a'],
         tensors: {
-          hada_w1_a: tensor([out, rank], 0.1),
-          hada_w1_b: tensor([rank, channels * window], 1),
-          hada_w2_a: tensor([out, rank], 0),
-          hada_w2_b: tensor([rank, channels * window], 1),
+          hada_w1_a: normal([out, rank], 0.1),
+          hada_w1_b: normal([rank, channels * window], 1),
+          hada_w2_a: zeros([out, rank]),
+          hada_w2_b: normal([rank, channels * window], 1),
         },
         delta: (g, { hada_w1_a: a1, hada_w1_b: b1, hada_w2_a: a2, hada_w2_b: b2 }) =>
           g.Reshape(g.Mul(g.Mul(g.MatMul(a1!, b1!), g.MatMul(a2!, b2!)), scaling), weightShape),
@@ -64,12 +57,12 @@ export const loha: Tuner = {
     return {
       linearIn: ['hada_w1_a'],
       tensors: {
-        hada_t1: tensor([rank, rank, ...kernel], 0.1),
-        hada_w1_a: tensor([rank, out], 0.1),
-        hada_w1_b: tensor([rank, channels], 1),
-        hada_t2: tensor([rank, rank, ...kernel], 0.1),
-        hada_w2_a: tensor([rank, out], 0),
-        hada_w2_b: tensor([rank, channels], 1),
+        hada_t1: normal([rank, rank, ...kernel], 0.1),
+        hada_w1_a: normal([rank, out], 0.1),
+        hada_w1_b: normal([rank, channels], 1),
+        hada_t2: normal([rank, rank, ...kernel], 0.1),
+        hada_w2_a: zeros([rank, out]),
+        hada_w2_b: normal([rank, channels], 1),
       },
       delta: (g, { hada_t1: t1, hada_w1_a: a1, hada_w1_b: b1, hada_t2: t2, hada_w2_a: a2, hada_w2_b: b2 }) => {
         const [one, two] = [inner(g, t1!, b1!), inner(g, t2!, b2!)];

@@ -2,6 +2,7 @@
 
 import type { Tensor } from '@onnx-lora/sdk';
 import { TorchRandom, type TunedTensor, type Tuner } from '@onnx-lora/sdk/plugin';
+import { filled, zeros } from './tensors.ts';
 
 export const vera: Tuner = {
   name: 'vera',
@@ -29,17 +30,11 @@ export const vera: Tuner = {
     const drawn = (rows: number, columns: number, random: TorchRandom): Float32Array =>
       random.uniform(rows * columns, -Math.sqrt(6 / columns), Math.sqrt(6 / columns));
     const projection = (dims: readonly number[], values: (random: TorchRandom) => Float32Array): TunedTensor => ({
-      dims,
+      ...zeros(dims),
       role: 'seeded',
       share: 'adapter',
       saved: saved === true,
       first: () => values(new TorchRandom(key as number)),
-      idle: () => new Float32Array(dims[0]! * dims[1]!),
-    });
-    const vector = (size: number, value: number): TunedTensor => ({
-      dims: [size],
-      first: () => new Float32Array(size).fill(value),
-      idle: () => new Float32Array(size),
     });
     return {
       linearIn: ['vera_lambda_b'],
@@ -49,8 +44,8 @@ export const vera: Tuner = {
           drawn(rank, width, random);
           return drawn(height, rank, random);
         }),
-        vera_lambda_d: vector(rank, first as number),
-        vera_lambda_b: vector(layer.out, 0),
+        vera_lambda_d: filled([rank], first as number, 0),
+        vera_lambda_b: zeros([layer.out]),
       },
       delta: (g, { vera_A: A, vera_B: B, vera_lambda_d: d, vera_lambda_b: b }) =>
         g.MatMul(
@@ -58,8 +53,8 @@ export const vera: Tuner = {
           g.Mul(g.Unsqueeze(d!, [1]), g.Slice(A!, [0], [layer.in], [1])),
         ),
       toLora: ({ vera_A: A, vera_B: B, vera_lambda_d: d, vera_lambda_b: b }) => ({
-        A: filled(rank, layer.in, (k, i) => at(d!, k) * at(A!, k * width + i)),
-        B: filled(layer.out, rank, (o, k) => at(b!, o) * at(B!, o * rank + k)),
+        A: made(rank, layer.in, (k, i) => at(d!, k) * at(A!, k * width + i)),
+        B: made(layer.out, rank, (o, k) => at(b!, o) * at(B!, o * rank + k)),
       }),
     };
   },
@@ -69,7 +64,7 @@ function at({ data }: Tensor, i: number): number {
   return Number(data[i]);
 }
 
-function filled(rows: number, columns: number, value: (row: number, column: number) => number): Tensor {
+function made(rows: number, columns: number, value: (row: number, column: number) => number): Tensor {
   const data = Float32Array.from({ length: rows * columns }, (_, i) => value(Math.floor(i / columns), i % columns));
   return { type: 'float32', dims: [rows, columns], data };
 }
