@@ -22,7 +22,10 @@ describe("PEFT's numbers", () => {
 });
 
 describe('gradients of differences, files, merging', () => {
-  it.each(tuners.map((tuner) => [tuner.name, tuner] as const))('%s', async (_, tuner) => {
+  // Of Arrow, which begins as nothing, mixtures.test.ts has the same.
+  const trained = tuners.filter(({ name }) => name !== 'arrow');
+
+  it.each(trained.map((tuner) => [tuner.name, tuner] as const))('%s', async (_, tuner) => {
     expect(await checkTuner(tuner)).toEqual([]);
   });
 });

@@ -2,16 +2,22 @@
 
 import { definePlugin, type Plugin, type Tuner } from '@onnx-lora/sdk/plugin';
 import { adalora } from './tuners/adalora.ts';
+import { arrow } from './tuners/arrow.ts';
+import { hydraLora } from './tuners/hydraLora.ts';
 import { ia3 } from './tuners/ia3.ts';
 import { loha } from './tuners/loha.ts';
+import { mola } from './tuners/mola.ts';
 import { vera } from './tuners/vera.ts';
 
 /** Tuners beside LoRA, by the names that `lora.tuner` and `--tuner` take. */
 export const tuners: readonly Tuner[] = [
   // By their names.
   adalora,
+  arrow,
+  hydraLora,
   ia3,
   loha,
+  mola,
   vera,
 ];
 

@@ -51,7 +51,7 @@ export type {
   RandomInitializer,
   WeightInitializer,
 } from './lora/init/initializer.ts';
-export { type Matrix, matrix } from './linalg/matrix.ts';
+export { addScaled, type Matrix, matrix } from './linalg/matrix.ts';
 export { type NamedBase, withNames } from './adapter/naming/generations.ts';
 export { type Generation, type NamePair, type NameTable, translatePath } from './adapter/naming/nameTable.ts';
 export type { Optimizer, UpdateSettings } from './train/optimizers/optimizer.ts';

@@ -32,7 +32,7 @@ export function injectAdapters(base: ModelProto, plan: AdapterPlan, options: Inj
     const nodes = (graph.node ?? []).map(
       (node) => [node, withInner(node, (inner) => rewrite(inner, holdsBatch && node.opType !== 'Scan'))] as const,
     );
-    const scope = new GraphScope(shared, graph, number === 0 ? 'lora/' : `lora/${number}/`, holdsBatch);
+    const scope = new GraphScope(shared, graph, number === 0 ? 'lora/' : `lora/${number}/`, holdsBatch, number === 0);
     const result = scope.rewrite(nodes, emissionsOf(scope, plan));
     if (number === 0 && shared.training) losses.push(...scope.losses());
     constants.push(...scope.constants);

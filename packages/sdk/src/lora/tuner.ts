@@ -72,6 +72,8 @@ export interface LayerInGraph {
   readonly forward: (x: Value) => Value;
   /** The base's weight, as {@link TunedLayer.weightShape} has it, as float32. */
   readonly weight: () => Value;
+  /** In training, adds the float32 scalar that is emitted to the task's loss; else nothing is emitted. */
+  readonly addLoss: (emit: () => Value) => void;
 }
 
 /** Tensors, or what stands for them, by the names of {@link Tuning.tensors}. */

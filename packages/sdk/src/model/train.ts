@@ -102,6 +102,12 @@ export async function train<During extends Metrics = Metrics>(
       batchSize,
     }));
   const { plan, config } = initial;
+  if (plan.every((tuning) => tuning.trained().length === 0)) {
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `The adapter has nothing to train: all that its ${config.peftType} has is frozen. Train another tuner, or a head beside it (modulesToSave).`,
+    );
+  }
   const base = await shaped.digest();
   const groups = groupsOf(options);
   const rate = scheduleOf(options.schedule, { steps, warmup: options.warmupSteps });

@@ -27,6 +27,8 @@ export class GraphScope {
   readonly own: ReadonlySet<NodeProto>;
   /** Brings what differs between rows into layers. */
   readonly rows: RowFold;
+  /** Whether it is the model's own graph, and not one inside a node. */
+  readonly isMain: boolean;
   readonly #graph: GraphProto;
   readonly #holdsBatch: boolean;
   #emissions: readonly Emission[] = [];
@@ -34,12 +36,13 @@ export class GraphScope {
   readonly #picked = new Map<string, Value>();
   #calls = 0;
 
-  constructor(inputs: AdapterInputs, graph: GraphProto, prefix: string, holdsBatch: boolean) {
+  constructor(inputs: AdapterInputs, graph: GraphProto, prefix: string, holdsBatch: boolean, isMain = true) {
     this.inputs = inputs;
     this.#graph = graph;
     this.g = new GraphBuilder({ opset: inputs.opset, infer: inferNode, prefix });
     this.rows = new RowFold(this.g, inputs.batchInput);
     this.#holdsBatch = holdsBatch;
+    this.isMain = isMain;
     this.own = new Set(graph.node);
   }
 

@@ -22,6 +22,7 @@ export class TunerEmission implements Emission {
   readonly #scope: GraphScope;
 
   readonly #tunings: readonly ByTuner[];
+  readonly #losses: Value[] = [];
 
   constructor(scope: GraphScope, tunings: readonly ByTuner[]) {
     this.#scope = scope;
@@ -43,18 +44,15 @@ export class TunerEmission implements Emission {
 
   losses(): readonly Value[] {
     const { g, inputs } = this.#scope;
-    return hookedTunings(this.#tunings).flatMap(({ hooks, tunings, name }) => {
+    const ofHooks = hookedTunings(this.#tunings).flatMap(({ hooks, tunings, name }) => {
       if (!hooks.loss) return [];
       const loss = hooks.loss(
         g,
         tunings.map((each) => ({ layer: each.layer, tensors: tunerInputs(inputs, each) })),
       );
-      if (loss.shape?.length === 0 && loss.type === 'float32') return [loss];
-      throw new OnnxLoraError(
-        'PLUGIN_INVALID',
-        `The loss that the tuner "${name}" adds must be a float32 scalar, but it is ${loss.type ?? 'of an unknown type'} of shape ${formatShape(loss.shape)}. Reduce it, as g.ReduceSum does.`,
-      );
+      return [requireLoss(loss, name)];
     });
+    return [...this.#losses, ...ofHooks];
   }
 
   /** What a tuner makes of a layer, computed in float32 and given in the layer's own type. */
@@ -67,6 +65,11 @@ export class TunerEmission implements Emission {
       x: scope.as(input, 'float32'),
       forward: (x) => scope.as(scope.forward(site, scope.as(x, input.type)), 'float32'),
       weight: () => this.#weight(site),
+      addLoss: (emit) => {
+        const { name } = tuned.chosen.tuner;
+        if (scope.training && !scope.isMain) throw lostLoss(site, name);
+        if (scope.training) this.#losses.push(requireLoss(emit(), name));
+      },
     };
     const { apply } = tuned.math as ChangeOfLayer;
     const y = scope.as(apply(g, layer, this.#tensorsOf(tuned)), typeOfLayer);
@@ -100,6 +103,22 @@ export class TunerEmission implements Emission {
   #tensorsOf(tuned: ByTuner): ByTensor<Value> {
     return tunerInputs(this.#scope.inputs, tuned);
   }
+}
+
+function lostLoss({ path }: Site, name: string): OnnxLoraError {
+  return new OnnxLoraError(
+    'MODEL_UNSUPPORTED',
+    `"${path}" is inside a branch or a loop of the graph, and the tuner "${name}" adds to the loss there, which cannot be reached from it. Leave the layer out (excludeModules), or the loss (its setting).`,
+  );
+}
+
+/** @throws OnnxLoraError `PLUGIN_INVALID` */
+function requireLoss(loss: Value, name: string): Value {
+  if (loss.shape?.length === 0 && loss.type === 'float32') return loss;
+  throw new OnnxLoraError(
+    'PLUGIN_INVALID',
+    `The loss that the tuner "${name}" adds must be a float32 scalar, but it is ${loss.type ?? 'of an unknown type'} of shape ${formatShape(loss.shape)}. Reduce it, as g.ReduceSum does.`,
+  );
 }
 
 /** A tuner's tensors, by its own names of them. States are inputs only where they are read. */

@@ -1,0 +1,59 @@
+/** @file What mixtures of LoRAs share: experts beside each other in one product, and gates of the best of them. */
+
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { ByTensor, TunedTensor } from '@onnx-lora/sdk/plugin';
+import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
+import { sizeOf, zeros } from '../tuners/tensors.ts';
+
+/** How many experts a layer has, and their rank. */
+export interface Experts {
+  readonly experts: number;
+  readonly r: number;
+}
+
+/** A `[experts, r, in]` and B `[experts, out, r]`, as LoRA begins: A uniform in ±1/√in, B zero. */
+export function expertTensors(
+  { experts, r }: Experts,
+  { in: width, out }: { readonly in: number; readonly out: number },
+): { readonly A: TunedTensor; readonly B: TunedTensor } {
+  const A = [experts, r, width];
+  const first: TunedTensor['first'] = (random) =>
+    new Float32Array(sizeOf(A)).map(() => random.uniform(-1, 1) / Math.sqrt(width));
+  return { A: { ...zeros(A), first }, B: zeros([experts, out, r]) };
+}
+
+/** Σₑ gₑ·Bₑ·Aₑ·x, `[..., out]`, of x `[..., in]` and gates `[..., experts]`: two products, with the gates between them. */
+export function mixed(g: GraphBuilder, x: Value, { A, B }: ByTensor<Value>, gates: Value, sizes: Experts): Value {
+  const { experts, r } = sizes;
+  const [all, width, out] = [experts * r, A!.shape![2] as number, B!.shape![1] as number];
+  const down = g.MatMul(x, g.Transpose(g.Reshape(A!, [all, width]), [1, 0]));
+  const up = g.Reshape(g.Transpose(B!, [0, 2, 1]), [all, out]);
+  return g.MatMul(g.Mul(down, perRank(g, gates, sizes)), up);
+}
+
+/** Gates `[..., experts]` as often as each expert has ranks: `[..., experts · r]`. */
+export function perRank(g: GraphBuilder, gates: Value, { experts, r }: Experts): Value {
+  const data = Float32Array.from({ length: experts * experts * r }, (_, i) => Number(Math.floor(i / (experts * r)) === Math.floor((i % (experts * r)) / r))); // prettier-ignore
+  return g.MatMul(gates, g.constant({ type: 'float32', dims: [experts, experts * r], data }));
+}
+
+/** The softmax of the k largest of the scores `[..., experts]`, and 0 for the others. */
+export function topGates(g: GraphBuilder, scores: Value, k: number, experts: number): Value {
+  if (k >= experts) return g.Softmax(scores, -1);
+  return g.Softmax(g.Where(isTop(g, scores, k), scores, -1e9), -1);
+}
+
+/** Whether each of the scores `[..., experts]` is among the k largest. */
+export function isTop(g: GraphBuilder, scores: Value, k: number): Value {
+  const [largest] = g.emitMany('TopK', [g.stopGradient(g.Identity(scores)), g.ints([k])], 2, { axis: -1 });
+  return g.GreaterOrEqual(scores, g.ReduceMin(largest!, [-1], true));
+}
+
+/** @throws OnnxLoraError `CONFIG_INVALID` for a number that is no whole one of at least 1 */
+export function requireCount(tuner: string, key: string, value: unknown): number {
+  if (Number.isSafeInteger(value) && (value as number) >= 1) return value as number;
+  throw new OnnxLoraError(
+    'CONFIG_INVALID',
+    `${key} of the tuner "${tuner}" must be a whole number of at least 1, and is ${JSON.stringify(value)}.`,
+  );
+}

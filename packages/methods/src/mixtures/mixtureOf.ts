@@ -1,0 +1,113 @@
+/** @file Makes one adapter of several LoRAs, which chooses among them by what it reads. */
+
+import { Adapter, float32, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import { Random } from '@onnx-lora/sdk/core';
+import { addScaled, type Matrix } from '@onnx-lora/sdk/plugin';
+import { arrow } from '../tuners/arrow.ts';
+import { mola } from '../tuners/mola.ts';
+import { factorsOf, mainDirection, type ModuleFactors } from './factors.ts';
+
+/** How {@link mixtureOf} chooses. */
+export interface MixtureOptions {
+  /**
+   * `arrow`, the default: by the main direction of each adapter, without any training. `trained`: by a router, which `train`
+   * has yet to train from this adapter (`from`) on examples of all of them; the adapters themselves stay as they are.
+   */
+  readonly router?: 'arrow' | 'trained';
+  /** How many adapters act on a token; 3 with `arrow`, 2 with `trained`. */
+  readonly topK?: number;
+  /** Of `arrow`: scores are divided by it, so that less than 1 makes the choice sharper; 1 by default. */
+  readonly temperature?: number;
+  /** Of `arrow`: adapters of general knowledge, whose mean is taken out of each adapter first, A and B apart as PEFT does. */
+  readonly general?: readonly Adapter[];
+  /** Of `trained`: whether each token is routed, the default, or each example as a whole. */
+  readonly routeBy?: 'token' | 'example';
+}
+
+/**
+ * One adapter of several, for inputs of all of their kinds: each token is given to those that fit it. It is served as any
+ * adapter, in one run; it cannot be merged, as what it computes depends on the input.
+ *
+ * Arrow: Ostapenko et al., "Towards Modular LLMs by Building and Reusing a Library of LoRAs" (2024), arXiv:2405.11157.
+ *
+ * @example
+ * const mixture = mixtureOf({ turned, inverted, noisy });
+ * const session = await model.session({ adapters: { mixture }, plugins: [methodsPlugin] });
+ *
+ * @param adapters LoRAs of linear layers, by the names that the mixture's config keeps; a layer that one of them does not
+ *   adapt has nothing of it
+ * @throws OnnxLoraError `INPUT_INVALID` for less than two adapters, for one that is no LoRA of linear layers alone, and for adapters of other bases
+ */
+export function mixtureOf(adapters: Readonly<Record<string, Adapter>>, options: MixtureOptions = {}): Adapter {
+  const { router = 'arrow', topK, temperature = 1, general = [], routeBy = 'token' } = options;
+  const names = Object.keys(adapters);
+  if (names.length < 2) throw new OnnxLoraError('INPUT_INVALID', 'A mixture needs at least two adapters. Name more.');
+  const bases = new Set(Object.values(adapters).flatMap(({ baseDigest }) => baseDigest ?? []));
+  if (bases.size > 1) throw new OnnxLoraError('INPUT_INVALID', `The adapters ${names.join(', ')} were trained on different base models. Mix those of one.`); // prettier-ignore
+  const known = general.map((each, i) => factorsOf(each, `general ${i}`));
+  const experts = names.map((name) => withoutMean(factorsOf(adapters[name]!, name), known));
+  const modules = [...new Set(experts.flatMap((each) => [...each.keys()]))];
+  const r = Math.max(...experts.flatMap((each) => [...each.values()].map(({ A }) => A.rows)));
+  const random = new Random(0);
+  const tensors = new Map<string, Tensor>();
+  for (const module of modules) {
+    const own = experts.map((each) => each.get(module));
+    const { A, B } = own.find((each) => each !== undefined)!;
+    const stack = (
+      word: string,
+      dims: readonly number[],
+      fill: (each: ModuleFactors, into: Float32Array) => void,
+    ): void => {
+      // prettier-ignore
+      const size = dims.reduce((product, dim) => product * dim, 1);
+      const data = new Float32Array(names.length * size);
+      own.forEach((each, i) => {
+        if (each) fill(each, data.subarray(i * size, (i + 1) * size));
+      });
+      tensors.set(`base_model.model.${module}.${word}`, float32(data, [names.length, ...dims]));
+    };
+    const prefix = router === 'arrow' ? 'arrow' : 'mola';
+    stack(`${prefix}_A`, [r, A.columns], (each, into) => into.set(each.A.data));
+    // Beside the columns of an expert of less rank are zeros.
+    stack(`${prefix}_B`, [B.rows, r], ({ B: { columns, data }, scaling }, into) => {
+      data.forEach((value, at) => (into[Math.floor(at / columns) * r + (at % columns)] = scaling * value));
+    });
+    if (router === 'arrow') stack('arrow_prototypes', [A.columns], (each, into) => into.set(mainDirection(each)));
+    else stack('mola_router', [A.columns], (_, into) => into.set(into.map(() => 0.02 * random.normal())));
+  }
+  const { tuner, settings } =
+    router === 'arrow'
+      ? { tuner: arrow, settings: { experts: names, r, top_k: topK ?? 3, router_temperature: temperature } }
+      : { tuner: mola, settings: { experts: names.length, r, lora_alpha: r, top_k: topK ?? 2, route_by: routeBy, train_experts: false } }; // prettier-ignore
+  const [{ config, baseDigest }] = Object.values(adapters) as [Adapter];
+  return new Adapter(
+    {
+      ...config,
+      peftType: tuner.peftType,
+      r: 0,
+      alpha: 0,
+      targetModules: modules,
+      rankPattern: {},
+      alphaPattern: {},
+      extra: { ...tuner.defaults, ...settings },
+    },
+    tensors,
+    baseDigest,
+  );
+}
+
+/** An adapter less the mean A and the mean B of general ones, in the modules that these have. */
+function withoutMean(
+  own: Map<string, ModuleFactors>,
+  general: readonly Map<string, ModuleFactors>[],
+): Map<string, ModuleFactors> {
+  // prettier-ignore
+  const less = (of: Matrix, others: readonly Matrix[]): Matrix =>
+    others.reduce((left, other) => addScaled(left, other, -1 / general.length), of);
+  return new Map(
+    [...own].map(([module, { A, B, scaling }]) => {
+      const others = general.flatMap((each) => each.get(module) ?? []);
+      return [module, { A: less(A, others.map((each) => each.A)), B: less(B, others.map((each) => each.B)), scaling }]; // prettier-ignore
+    }),
+  );
+}

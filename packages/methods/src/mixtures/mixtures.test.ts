@@ -1,0 +1,185 @@
+/** @file Mixtures of LoRAs: Arrow against PEFT's numbers, gates against loops over experts and rows. */
+
+import path from 'node:path';
+import { Adapter, loadAdapter, type Model, openModel, previewLora, type Tensor, train } from '@onnx-lora/sdk';
+import { meanSquaredError } from '@onnx-lora/sdk/tasks';
+import { readSafetensors } from '@onnx-lora/sdk/data';
+import { randomAdapter } from '@onnx-lora/sdk/testing';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { taskOf } from '../../../sdk/fixtures/memorise.ts';
+import { methodsPlugin } from '../plugin.ts';
+import { mixtureOf, type MixtureOptions } from './mixtureOf.ts';
+
+const folder = path.join(import.meta.dirname, '../../fixtures/arrow');
+let model: Model;
+let expected: ReadonlyMap<string, Tensor>;
+let tasks: Record<string, Adapter>;
+let general: Adapter[];
+let x: Tensor;
+
+const load = (name: string): Promise<Adapter> => loadAdapter(path.join(folder, name));
+const numbers = ({ data }: Tensor): number[] => Array.from(data as Float32Array);
+
+beforeAll(async () => {
+  model = await openModel(path.join(folder, 'model.onnx'), { plugins: [methodsPlugin] });
+  ({ tensors: expected } = await readSafetensors(path.join(folder, 'expected.safetensors')));
+  const [a, b, c] = await Promise.all(['task_0', 'task_1', 'task_2'].map(load));
+  tasks = { task_0: a!, task_1: b!, task_2: c! };
+  general = await Promise.all(['gks_0', 'gks_1'].map(load));
+  const { tensors } = await readSafetensors(path.join(folder, 'base.safetensors'));
+  x = tensors.get('x')!;
+});
+
+async function run(adapter: Adapter | null, feeds: Tensor = x): Promise<Tensor> {
+  const session = await model.session({ adapters: adapter ? { adapter } : {}, threads: 1 });
+  try {
+    const outputs = await session.run(
+      { [Object.keys(model.inputs)[0]!]: feeds },
+      { adapter: adapter ? 'adapter' : null },
+    );
+    return Object.values(outputs)[0]!;
+  } finally {
+    await session.release();
+  }
+}
+
+function expectSame(found: Tensor, wanted: Tensor, digits = 4): void {
+  expect(found.dims).toEqual(wanted.dims);
+  numbers(found).forEach((value, i) => {
+    expect(value).toBeCloseTo(numbers(wanted)[i]!, digits);
+  });
+}
+
+describe('Arrow', () => {
+  it.each<[string, MixtureOptions, boolean]>([
+    ['top1', { topK: 1 }, false],
+    ['top2', { topK: 2 }, false],
+    ['top3-cold', { topK: 3, temperature: 0.3 }, false],
+    ['top2-gks', { topK: 2 }, true],
+  ])("%s computes PEFT's outputs from PEFT's prototypes, and its own are close", async (name, options, isGeneral) => {
+    const mixture = mixtureOf(tasks, { ...options, ...(isGeneral ? { general } : {}) });
+    const cosines: number[] = [];
+    const tensors = new Map(
+      [...mixture.tensors].map(([key, tensor]): [string, Tensor] => {
+        if (!key.endsWith('prototypes')) return [key, tensor];
+        const theirs = expected.get(`${name}.${key.split('.').at(-2)!}.prototypes`)!;
+        const [count, width] = theirs.dims as [number, number];
+        for (let e = 0; e < count; e++) {
+          const [one, other] = [tensor, theirs].map((each) => numbers(each).slice(e * width, (e + 1) * width));
+          cosines.push(Math.abs(one!.reduce((sum, value, i) => sum + value * other![i]!, 0)));
+        }
+        return [key, theirs];
+      }),
+    );
+    // PEFT stops after 15 rounds.
+    expect(Math.min(...cosines)).toBeGreaterThan(0.985);
+    expect(cosines.filter((each) => each > 0.9999).length).toBeGreaterThan(cosines.length / 2);
+    expectSame(await run(new Adapter(mixture.config, tensors)), expected.get(`${name}.y`)!);
+  });
+});
+
+/** The mean change that each of the adapters makes, times a gate of its own, row by row. */
+describe('gates', () => {
+  const rowsOf = (tensor: Tensor): Tensor[] => {
+    const [rows, ...rest] = tensor.dims as [number, ...number[]];
+    const size = tensor.data.length / rows;
+    return Array.from({ length: rows }, (_, i) => ({ ...tensor, dims: [1, ...rest], data: tensor.data.slice(i * size, (i + 1) * size) }) as Tensor); // prettier-ignore
+  };
+
+  it.each<[string, () => Promise<Adapter>]>([
+    ['arrow', async () => mixtureOf(tasks, { topK: 2 })],
+    ['a router by tokens', () => withRouter(mixtureOf(tasks, { router: 'trained' }))],
+    ['a router by examples', () => withRouter(mixtureOf(tasks, { router: 'trained', routeBy: 'example', topK: 1 }))],
+    ['hydralora', () => randomAdapter(model, { lora: { tuner: 'hydralora', targetModules: ['up', 'down'] } })],
+    ['mola', () => randomAdapter(model, { lora: { tuner: 'mola', targetModules: ['up', 'down'] } })],
+  ])('of %s are those of each row alone', async (_, make) => {
+    const mixture = await make();
+    const whole = rowsOf(await run(mixture));
+    const alone = await Promise.all(rowsOf(x).map((row) => run(mixture, row)));
+    whole.forEach((row, i) => {
+      expectSame(row, alone[i]!, 5);
+    });
+    expect(numbers(await run(mixture))).not.toEqual(numbers(await run(null)));
+  });
+
+  it('that know but one adapter give what it gives alone', async () => {
+    const { task_0, task_1 } = tasks as Record<'task_0' | 'task_1', Adapter>;
+    const silent = new Adapter(task_1.config, new Map([...task_1.tensors].map(([name, tensor]) => [name, { ...tensor, data: new Float32Array(tensor.data.length) } as Tensor]))); // prettier-ignore
+    // Of what the other does there is no direction: the score of every token is 0, which is the least.
+    expectSame(await run(mixtureOf({ task_0, silent }, { topK: 1 })), await run(task_0), 5);
+  });
+
+  it('of equal adapters give what one gives, whatever they are', async () => {
+    const { task_2 } = tasks as Record<'task_2', Adapter>;
+    for (const options of [{ topK: 2 }, { router: 'trained' as const }])
+      expectSame(await run(mixtureOf({ one: task_2, other: task_2 }, options)), await run(task_2), 4);
+  });
+});
+
+/** A router that has its preferences: one as it begins has nearly none. */
+function withRouter(mixture: Adapter): Promise<Adapter> {
+  const change = (name: string, tensor: Tensor): Tensor =>
+    name.endsWith('router') ? ({ ...tensor, data: (tensor.data as Float32Array).map((value) => 50 * value) } as Tensor) : tensor; // prettier-ignore
+  return Promise.resolve(new Adapter(mixture.config, new Map([...mixture.tensors].map(([name, tensor]) => [name, change(name, tensor)])))); // prettier-ignore
+}
+
+describe('training', () => {
+  it('moves the router of trained adapters alone', async () => {
+    const mixture = mixtureOf(tasks, { router: 'trained' });
+    const targets = { y: expected.get('top1.y')! };
+    const task = taskOf(x.dims[0]!, { x }, targets, (g, { logits }, { y }) => meanSquaredError(g, logits!, y!));
+    const trained = (await (await train(model, { task, from: mixture, lr: 0.01, steps: 2, batchSize: x.dims[0]! })).done).adapter; // prettier-ignore
+    const changed = [...trained.tensors].filter(([name, { data }]) => numbers(mixture.tensors.get(name)!).some((value, i) => value !== data[i])); // prettier-ignore
+    expect(changed.map(([name]) => name.slice(name.lastIndexOf('.') + 1))).toEqual(['mola_router', 'mola_router']);
+  });
+
+  it('adds how unevenly experts are taken to the loss', async () => {
+    const loss = async (weight: number): Promise<number> => {
+      const tuner = { name: 'mola', experts: 4, top_k: 4, router_aux_loss_coef: weight };
+      const task = taskOf(x.dims[0]!, { x }, { y: expected.get('top1.y')! }, (g, { logits }, { y }) => meanSquaredError(g, logits!, y!)); // prettier-ignore
+      const run = await train(model, { task, lora: { tuner, targetModules: ['up', 'down'] }, lr: 1e-30, steps: 1, batchSize: x.dims[0]! }); // prettier-ignore
+      for await (const event of run) if (event.type === 'step') return event.loss;
+      throw new Error('no step');
+    };
+    // With all experts taken by all, each has a quarter of the places, and 4 · Σ ¼ · p = 1 in each of two layers.
+    expect((await loss(0.5)) - (await loss(0))).toBeCloseTo(0.5 * 2, 4);
+  });
+});
+
+it.each<[string, () => unknown, RegExp]>([
+  ['one adapter', () => mixtureOf({ one: tasks['task_0']! }), /needs at least two adapters/],
+  [
+    'what is no LoRA',
+    () => mixtureOf({ mixture: mixtureOf(tasks), other: tasks['task_0']! }),
+    /only LoRA adapters can be combined/,
+  ],
+  [
+    'bases that differ',
+    () =>
+      mixtureOf({
+        a: new Adapter(tasks['task_0']!.config, tasks['task_0']!.tensors, 'a'),
+        b: new Adapter(tasks['task_1']!.config, tasks['task_1']!.tensors, 'b'),
+      }),
+    /trained on different base models/,
+  ],
+])('refuses %s', (_, mix, message) => {
+  expect(mix).toThrow(message);
+});
+
+it.each([
+  [{ experts: 0 }, /experts of the tuner "mola" must be a whole number/],
+  [{ route_by: 'word' }, /route_by .* must be "token" or "example"/],
+])('refuses the settings %j', (settings, message) => {
+  expect(() => previewLora(model, { tuner: { name: 'mola', ...settings }, targetModules: ['up'] })).toThrow(message);
+});
+
+it('spreads numbers of experts over the depth', async () => {
+  const adapter = await randomAdapter(model, { lora: { tuner: { name: 'mola', experts: [2, 5] }, targetModules: ['up', 'down'] } }); // prettier-ignore
+  expect(['up', 'down'].map((module) => adapter.tensors.get(`base_model.model.${module}.mola_router`)!.dims[0])).toEqual([2, 5]); // prettier-ignore
+});
+
+it('of Arrow has nothing to train', async () => {
+  const task = taskOf(x.dims[0]!, { x }, { y: expected.get('top1.y')! }, (g, { logits }, { y }) => meanSquaredError(g, logits!, y!)); // prettier-ignore
+  const run = train(model, { task, from: mixtureOf(tasks), lr: 0.01, steps: 1, batchSize: 1 });
+  await expect(run.then(({ done }) => done)).rejects.toThrow(/nothing to train/);
+});

@@ -1,0 +1,30 @@
+/** @file Arrow: LoRAs that were trained apart, of which each token takes those that know its direction. Nothing is trained. */
+
+import type { Tuner } from '@onnx-lora/sdk/plugin';
+import { expertTensors, mixed, requireCount, topGates } from '../mixtures/experts.ts';
+import { zeros } from './tensors.ts';
+
+export const arrow: Tuner = {
+  name: 'arrow',
+  peftType: 'ARROW',
+  paper: 'https://arxiv.org/abs/2405.11157',
+  description: 'Arrow: nothing; each token goes to the LoRAs in whose main direction it lies (made by `mixtureOf`)',
+  defaults: { experts: [], r: 8, top_k: 3, router_temperature: 1 },
+  tune: (layer, { experts: names, r, top_k, router_temperature }) => {
+    const sizes = { experts: Math.max(1, (names as string[]).length), r: requireCount('arrow', 'r', r) }; // prettier-ignore
+    const k = requireCount('arrow', 'top_k', top_k);
+    const { A, B } = expertTensors(sizes, layer);
+    return {
+      tensors: {
+        arrow_A: { ...A, role: 'frozen' },
+        arrow_B: { ...B, role: 'frozen' },
+        arrow_prototypes: { ...zeros([sizes.experts, layer.in]), role: 'frozen' },
+      },
+      apply: (g, { x, forward }, { arrow_A, arrow_B, arrow_prototypes }) => {
+        const scores = g.Abs(g.MatMul(x, g.Transpose(arrow_prototypes!, [1, 0])));
+        const gates = topGates(g, g.Div(scores, router_temperature as number), k, sizes.experts);
+        return g.Add(forward(x), mixed(g, x, { A: arrow_A!, B: arrow_B! }, gates, sizes));
+      },
+    };
+  },
+};

@@ -1,0 +1,79 @@
+/** @file MoLA: each layer has several LoRAs and a router, which gives each token, or each example, to the best of them. */
+
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { TunedLayer, Tuner, TunerSettings } from '@onnx-lora/sdk/plugin';
+import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
+import { expertTensors, isTop, mixed, requireCount, topGates } from '../mixtures/experts.ts';
+import { normal } from './tensors.ts';
+
+export const mola: Tuner = {
+  name: 'mola',
+  peftType: 'MOLA',
+  paper: 'https://arxiv.org/abs/2402.08562',
+  description: 'MoLA: several LoRAs for each layer, and a router that takes the best of them for each token or example',
+  defaults: {
+    // A number, or several that are spread over the layers by depth.
+    experts: 4,
+    r: 8,
+    lora_alpha: 16,
+    top_k: 2,
+    route_by: 'token',
+    router_init: 0.02,
+    router_aux_loss_coef: 0.001,
+    train_experts: true,
+  },
+  tune: (layer, settings, layers) => {
+    const { r, lora_alpha: alpha, top_k, router_init: spread, router_aux_loss_coef: weight, train_experts } = settings;
+    const sizes = { experts: expertsOf(layer, settings, layers), r: requireCount('mola', 'r', r) };
+    const k = requireCount('mola', 'top_k', top_k);
+    const isByExample = byExample(settings);
+    const { A, B } = expertTensors(sizes, layer);
+    const role = train_experts === false ? 'frozen' : 'trained';
+    return {
+      tensors: {
+        mola_A: { ...A, role },
+        mola_B: { ...B, role },
+        mola_router: normal([sizes.experts, layer.in], spread as number),
+      },
+      apply: (g, { x, forward, addLoss }, { mola_A, mola_B, mola_router }) => {
+        const seen = isByExample ? meanOfExample(g, x) : x;
+        const scores = g.MatMul(seen, g.Transpose(mola_router!, [1, 0]));
+        if (weight !== 0)
+          addLoss(() => g.Mul(imbalance(g, scores, Math.min(k, sizes.experts), sizes.experts), weight as number));
+        const gates = topGates(g, scores, k, sizes.experts);
+        const change = mixed(g, x, { A: mola_A!, B: mola_B! }, gates, sizes);
+        return g.Add(forward(x), g.Mul(change, (alpha as number) / sizes.r));
+      },
+    };
+  },
+};
+
+/**
+ * How unevenly tokens go to experts: experts · Σₑ (share of the places that e has) · (its mean probability), 1 where all have
+ * as many. Formula of the Switch transformer, as MixLoRA and MoLA take it.
+ */
+function imbalance(g: GraphBuilder, scores: Value, k: number, experts: number): Value {
+  const axes = Array.from({ length: scores.shape!.length - 1 }, (_, axis) => axis);
+  const FLOAT = 1;
+  const share = g.Div(g.ReduceMean(g.Cast(isTop(g, scores, k), FLOAT), axes, false), k);
+  const probability = g.ReduceMean(g.Softmax(scores, -1), axes, false);
+  return g.Mul(g.ReduceSum(g.Mul(share, probability), [0], false), experts);
+}
+
+/** The mean over all of an example that is neither its row of the batch nor its features, kept as dimensions of 1. */
+function meanOfExample(g: GraphBuilder, x: Value): Value {
+  const axes = Array.from({ length: Math.max(0, x.shape!.length - 2) }, (_, i) => i + 1);
+  return axes.length === 0 ? x : g.ReduceMean(x, axes, true);
+}
+
+function byExample({ route_by: by }: TunerSettings): boolean {
+  if (by === 'token' || by === 'example') return by === 'example';
+  throw new OnnxLoraError('CONFIG_INVALID', `route_by of the tuner "mola" must be "token" or "example", and is ${JSON.stringify(by)}.`); // prettier-ignore
+}
+
+/** How many experts a layer has: the one number, or that of its part of the depth. */
+function expertsOf(layer: TunedLayer, { experts }: TunerSettings, layers: readonly TunedLayer[]): number {
+  const counts = Array.isArray(experts) ? (experts as unknown[]) : [experts];
+  const at = Math.floor((layers.findIndex(({ path }) => path === layer.path) * counts.length) / layers.length);
+  return requireCount('mola', 'experts', counts[at]);
+}
