@@ -2,16 +2,24 @@
 
 import { definePlugin, type Plugin, type Tuner } from '@onnx-lora/sdk/plugin';
 import { adalora } from './tuners/adalora.ts';
+import { gralora } from './tuners/gralora.ts';
+import { hira } from './tuners/hira.ts';
 import { ia3 } from './tuners/ia3.ts';
 import { loha } from './tuners/loha.ts';
+import { lokr } from './tuners/lokr.ts';
+import { miss } from './tuners/miss.ts';
 import { vera } from './tuners/vera.ts';
 
 /** Tuners beside LoRA, by the names that `lora.tuner` and `--tuner` take. */
 export const tuners: readonly Tuner[] = [
   // By their names.
   adalora,
+  gralora,
+  hira,
   ia3,
   loha,
+  lokr,
+  miss,
   vera,
 ];
 
