@@ -53,7 +53,7 @@ function canBeTakenOut(math: Tuning): boolean {
 
 /** A layer as large as the defaults of all tuners need. */
 function example(kind: TunedLayer['kind']): TunedLayer {
-  const [features, kernel] = [64, kind.startsWith('conv') ? 3 : 1];
+  const [features, kernel] = [256, kind.startsWith('conv') ? 3 : 1];
   const spatial = kind.startsWith('conv') ? Array.from({ length: Number(kind.at(-2)) }, () => kernel) : [];
   const weightShape = [features, features, ...spatial];
   const count = weightShape.reduce((product, size) => product * size, 1);

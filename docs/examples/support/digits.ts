@@ -8,8 +8,11 @@ import sharp from 'sharp';
 const SIZE = 28;
 const PIXELS = SIZE * SIZE;
 
-/** How the digits are changed: `turned` by 90° counterclockwise, `inverted` to black on white. */
-export type Shift = 'upright' | 'turned' | 'inverted';
+/**
+ * How the digits are changed: `turned` by 90° counterclockwise, `inverted` to black on white, `mirrored` left to right,
+ * `shrunken` to half their size in the middle.
+ */
+export type Shift = 'upright' | 'turned' | 'inverted' | 'mirrored' | 'shrunken';
 
 /** One digit: what it shows, and its pixels from 0 to 255, `[28, 28]`. */
 interface Digit {
@@ -36,8 +39,8 @@ export async function readDigits(): Promise<Digit[]> {
   return torchPermutation(digits.length, 1).map((index) => digits[index]!);
 }
 
-/** Writes digits as `<folder>/<label>/<number>.png`. */
-export async function writeDigits(folder: string, digits: readonly Digit[], shift: Shift): Promise<void> {
+/** Writes digits as `<folder>/<label>/<number>.png`, the first of which is `from`. */
+export async function writeDigits(folder: string, digits: readonly Digit[], shift: Shift, from = 0): Promise<void> {
   await Promise.all(
     Array.from({ length: 10 }, (_, label) => mkdir(path.join(folder, String(label)), { recursive: true })),
   );
@@ -45,7 +48,7 @@ export async function writeDigits(folder: string, digits: readonly Digit[], shif
     digits.map(({ label, pixels }, i) =>
       sharp(shifted(pixels, shift), { raw: { width: SIZE, height: SIZE, channels: 1 } })
         .png({ compressionLevel: 1 })
-        .toFile(path.join(folder, String(label), `${String(i).padStart(5, '0')}.png`)),
+        .toFile(path.join(folder, String(label), `${String(from + i).padStart(5, '0')}.png`)),
     ),
   );
 }
@@ -64,9 +67,19 @@ export async function makeDigits(folder: string): Promise<string> {
 }
 
 function shifted(pixels: Uint8Array, shift: Shift): Uint8Array {
-  if (shift === 'inverted') return pixels.map((value) => 255 - value);
   if (shift === 'upright') return pixels;
-  return pixels.map((_, i) => pixels[(i % SIZE) * SIZE + SIZE - 1 - Math.floor(i / SIZE)]!);
+  if (shift === 'inverted') return pixels.map((value) => 255 - value);
+  return pixels.map((_, i) => sourceOf(pixels, Math.floor(i / SIZE), i % SIZE, shift));
+}
+
+/** What is seen at a place of a digit that was moved. */
+function sourceOf(pixels: Uint8Array, row: number, column: number, shift: Shift): number {
+  const at = (y: number, x: number): number => pixels[y * SIZE + x] ?? 0;
+  if (shift === 'turned') return at(column, SIZE - 1 - row);
+  if (shift === 'mirrored') return at(row, SIZE - 1 - column);
+  const [y, x] = [row, column].map((place) => 2 * (place - SIZE / 4)) as [number, number];
+  if (Math.min(y, x) < 0 || Math.max(y, x) >= SIZE) return 0;
+  return Math.round((at(y, x) + at(y + 1, x) + at(y, x + 1) + at(y + 1, x + 1)) / 4);
 }
 
 /** `torch.randperm(length)` after `torch.manual_seed(seed)`: Fisher–Yates on the numbers of MT19937. */

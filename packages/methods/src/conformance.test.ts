@@ -4,6 +4,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { checkTuner, conformance } from '@onnx-lora/sdk/testing';
 import { describe, expect, it } from 'vitest';
+import type { TunerSettings } from '@onnx-lora/sdk/plugin';
 import { methodsPlugin, tuners } from './plugin.ts';
 
 const own = path.join(import.meta.dirname, '../../../test/fixtures/cases');
@@ -21,11 +22,33 @@ describe("PEFT's numbers", () => {
   });
 });
 
+/** Where the defaults are for larger layers than those of the check: 8 or 6 inputs, 6 outputs. */
+const settings: Readonly<Record<string, TunerSettings>> = {
+  miss: { r: 4 },
+};
+
+/** Further settings with which a tuner computes something else. */
+const variants: readonly (readonly [name: string, TunerSettings])[] = [
+  ['lokr', { r: 1, decompose_both: true }],
+  ['miss', { r: 2, init_weights: 'bat' }],
+  ['miss', { r: 4, init_weights: 'mini', mini_r: 2 }],
+  ['gralora', { r: 4, hybrid_r: 2 }],
+];
+
 describe('gradients of differences, files, merging', () => {
   // Of Arrow, which begins as nothing, mixtures.test.ts has the same.
-  const trained = tuners.filter(({ name }) => name !== 'arrow');
+  const begun = tuners.filter(({ name }) => name !== 'arrow');
 
-  it.each(trained.map((tuner) => [tuner.name, tuner] as const))('%s', async (_, tuner) => {
-    expect(await checkTuner(tuner)).toEqual([]);
+  it.each(begun.map((tuner) => [tuner.name, tuner] as const))('%s', async (_, tuner) => {
+    expect(await checkTuner(tuner, settings[tuner.name])).toEqual([]);
+  });
+
+  it.each(variants)('%s with %o', async (name, own) => {
+    expect(
+      await checkTuner(
+        tuners.find((each) => each.name === name)!,
+        own,
+      ),
+    ).toEqual([]);
   });
 });

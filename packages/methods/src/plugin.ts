@@ -3,9 +3,13 @@
 import { definePlugin, type Plugin, type Tuner } from '@onnx-lora/sdk/plugin';
 import { adalora } from './tuners/adalora.ts';
 import { arrow } from './tuners/arrow.ts';
+import { gralora } from './tuners/gralora.ts';
+import { hira } from './tuners/hira.ts';
 import { hydraLora } from './tuners/hydraLora.ts';
 import { ia3 } from './tuners/ia3.ts';
 import { loha } from './tuners/loha.ts';
+import { lokr } from './tuners/lokr.ts';
+import { miss } from './tuners/miss.ts';
 import { mola } from './tuners/mola.ts';
 import { vera } from './tuners/vera.ts';
 
@@ -14,9 +18,13 @@ export const tuners: readonly Tuner[] = [
   // By their names.
   adalora,
   arrow,
+  gralora,
+  hira,
   hydraLora,
   ia3,
   loha,
+  lokr,
+  miss,
   mola,
   vera,
 ];

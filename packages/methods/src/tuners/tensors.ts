@@ -1,5 +1,6 @@
 /** @file Tensors of tuners, by how they begin. Idle, all are zeros but those that say otherwise. */
 
+import type { Tensor } from '@onnx-lora/sdk';
 import type { TunedTensor } from '@onnx-lora/sdk/plugin';
 
 /** How many numbers a shape has. */
@@ -26,4 +27,24 @@ export function normal(dims: readonly number[], deviation: number): TunedTensor 
 /** One of numbers between −bound and bound. */
 export function uniform(dims: readonly number[], bound: number): TunedTensor {
   return { ...zeros(dims), first: (random) => new Float32Array(sizeOf(dims)).map(() => random.uniform(-bound, bound)) };
+}
+
+/**
+ * One that begins as torch's layers do: `kaiming_uniform_` with a = √5, uniform in ±1/√inputs.
+ *
+ * @param inputs how many numbers each output reads: of a matrix `[out, in]` its columns
+ */
+export function kaiming(dims: readonly number[], inputs: number = sizeOf(dims.slice(1))): TunedTensor {
+  return uniform(dims, 1 / Math.sqrt(inputs));
+}
+
+/** A number of a tensor, by its place in the flat array. */
+export function at({ data }: Tensor, i: number): number {
+  return Number(data[i]);
+}
+
+/** A matrix of the numbers that a function says. */
+export function made(rows: number, columns: number, value: (row: number, column: number) => number): Tensor {
+  const data = Float32Array.from({ length: rows * columns }, (_, i) => value(Math.floor(i / columns), i % columns));
+  return { type: 'float32', dims: [rows, columns], data };
 }

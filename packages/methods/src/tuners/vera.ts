@@ -1,8 +1,8 @@
 /** @file VeRA: all layers share two random matrices, and each trains two vectors that scale these. */
 
-import type { Tensor } from '@onnx-lora/sdk';
 import { TorchRandom, type TunedTensor, type Tuner } from '@onnx-lora/sdk/plugin';
-import { filled, zeros } from './tensors.ts';
+import { dropoutOf } from './settings.ts';
+import { at, filled, made, zeros } from './tensors.ts';
 
 export const vera: Tuner = {
   name: 'vera',
@@ -22,7 +22,8 @@ export const vera: Tuner = {
     layers_pattern: null,
     layers_to_transform: null,
   },
-  tune: (layer, { r, projection_prng_key: key, save_projection: saved, d_initial: first }, layers) => {
+  tune: (layer, settings, layers) => {
+    const { r, projection_prng_key: key, save_projection: saved, d_initial: first } = settings;
     const rank = r as number;
     const width = Math.max(...layers.map((each) => each.in));
     const height = Math.max(...layers.map((each) => each.out));
@@ -38,6 +39,7 @@ export const vera: Tuner = {
     });
     return {
       linearIn: ['vera_lambda_b'],
+      dropout: dropoutOf(settings, 'vera_dropout'),
       tensors: {
         vera_A: projection([rank, width], (random) => drawn(rank, width, random)),
         vera_B: projection([height, rank], (random) => {
@@ -59,12 +61,3 @@ export const vera: Tuner = {
     };
   },
 };
-
-function at({ data }: Tensor, i: number): number {
-  return Number(data[i]);
-}
-
-function made(rows: number, columns: number, value: (row: number, column: number) => number): Tensor {
-  const data = Float32Array.from({ length: rows * columns }, (_, i) => value(Math.floor(i / columns), i % columns));
-  return { type: 'float32', dims: [rows, columns], data };
-}

@@ -1,0 +1,60 @@
+/**
+ * @file Four adapters for four kinds of digits, and one mixture of them that answers all kinds without being told which.
+ */
+
+import { mkdir, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Adapter, evaluate, openModel, train } from '@onnx-lora/sdk';
+import { methodsPlugin, mixtureOf } from '@onnx-lora/methods';
+import { imageClassification, visionFamilies } from '@onnx-lora/vision';
+import { readDigits, type Shift, writeDigits } from './support/digits.ts';
+
+const folder = 'runs/mixture';
+await rm(folder, { recursive: true, force: true });
+await mkdir(folder, { recursive: true });
+const shifts = ['turned', 'inverted', 'mirrored', 'shrunken'] as const satisfies readonly Shift[];
+const digits = await readDigits();
+for (const [i, shift] of shifts.entries()) {
+  await writeDigits(path.join(folder, shift, 'train'), digits.slice(1000 * i, 1000 * (i + 1)), shift);
+  await writeDigits(path.join(folder, shift, 'test'), digits.slice(8000, 8500), shift);
+  // What the router learns on is a little of each.
+  await writeDigits(
+    path.join(folder, 'all', 'train', shift),
+    digits.slice(4000 + 200 * i, 4000 + 200 * (i + 1)),
+    shift,
+  );
+}
+
+// #region adapters
+const models = fileURLToPath(new URL('../models/vit-mnist', import.meta.url));
+const model = await openModel(models, { families: visionFamilies, plugins: [methodsPlugin] });
+const adapters: Record<string, Adapter> = {};
+for (const shift of shifts) {
+  const task = imageClassification(path.join(folder, shift));
+  const lora = { r: 8, alpha: 16, targetModules: 'all-linear' as const };
+  adapters[shift] = (await (await train(model, { task, lora, steps: 200, lr: 5e-3, schedule: 'cosine' })).done).adapter;
+}
+// #endregion adapters
+
+// #region mixtures
+const arrow = mixtureOf(adapters, { topK: 2 });
+const routed: Record<string, Adapter> = {};
+for (const [name, routeBy, r] of [['example', 'example', 1e-2], ['token', 'token', 1e-2],['example3', 'example', 5e-2]] as const) {
+  const from = mixtureOf(adapters, { router: 'trained', routeBy, topK: 4 });
+  const run = await train(model, { task: imageClassification(path.join(folder, 'all')), from, steps: 300, lr: r, schedule: 'cosine' });
+  for await (const e of run) if (e.type === 'step' && e.step % 50 === 0) console.log(name, e.step, e.loss);
+  routed[name] = (await run.done).adapter;
+}
+// #endregion mixtures
+const all = Object.fromEntries(await Promise.all(shifts.map(async (shift) => [shift, await accuracies(shift)])));
+console.table(all);
+
+async function accuracies(shift: Shift): Promise<Record<string, string>> {
+  const task = imageClassification(path.join(folder, shift));
+  const of = async (adapter?: Adapter): Promise<string> => {
+    const { metrics } = await evaluate(model, { task, ...(adapter ? { adapter } : {}) });
+    return `${(100 * metrics['accuracy']!).toFixed(1)}%`;
+  };
+  return { base: await of(), own: await of(adapters[shift]), arrow: await of(arrow), example: await of(routed['example']), token: await of(routed['token']), ex3: await of(routed['example3']) };
+}

@@ -1,0 +1,57 @@
+/** @file GraLoRA: the weight is cut into k × k blocks, each of which changes by a low-rank product of its own. */
+
+import type { TunedTensor, Tuner } from '@onnx-lora/sdk/plugin';
+import { dropoutOf, finite, peftModules, requireOnly, whole, wrong } from './settings.ts';
+import { kaiming, zeros } from './tensors.ts';
+
+export const gralora: Tuner = {
+  name: 'gralora',
+  peftType: 'GRALORA',
+  paper: 'https://arxiv.org/abs/2505.20355',
+  description: 'GraLoRA: a low-rank change for each block of the weight, with as many numbers as one for all of it',
+  defaults: {
+    r: 32,
+    hybrid_r: 0,
+    alpha: 64,
+    gralora_dropout: 0,
+    gralora_k: 2,
+    fan_in_fan_out: false,
+    bias: 'none',
+    init_weights: true,
+    ...peftModules,
+  },
+  tune: ({ in: inputs, out, path }, settings) => {
+    requireOnly(settings, { bias: 'none' });
+    const [r, k, hybrid] = [whole(settings, 'r'), whole(settings, 'gralora_k'), whole(settings, 'hybrid_r', 0)];
+    if (r % k !== 0) throw wrong(settings, 'gralora_k', `a divisor of r, ${r}`);
+    if (inputs % k !== 0 || out % k !== 0) throw wrong(settings, 'gralora_k', `a divisor of the ${inputs} inputs and ${out} outputs of "${path}"`); // prettier-ignore
+    const [q, width, height] = [r / k, inputs / k, out / k];
+    const scaling = finite(settings, 'alpha') / (r + hybrid);
+    const isRandom = settings['init_weights'] === false;
+    const begun = (dims: readonly number[], reads: number): TunedTensor =>
+      isRandom ? kaiming(dims, reads) : zeros(dims);
+    const general = {
+      'gralora_A_general.weight': kaiming([hybrid, inputs]),
+      'gralora_B_general.weight': begun([out, hybrid], hybrid),
+    };
+    return {
+      tensors: {
+        gralora_A: kaiming([k, width, r], width),
+        gralora_B: begun([k, r, height], r),
+        ...(hybrid > 0 ? general : {}),
+      },
+      linearIn: ['gralora_B', ...(hybrid > 0 ? ['gralora_B_general.weight'] : [])],
+      dropout: dropoutOf(settings, 'gralora_dropout'),
+      delta: (g, { gralora_A: A, gralora_B: B, ...more }) => {
+        // Of output block j and input block n: B[j]'s part n times A[n]'s part j.
+        const parts = [
+          g.Transpose(g.Reshape(B!, [k, k, q, height]), [0, 1, 3, 2]),
+          g.Transpose(g.Reshape(A!, [k, width, k, q]), [2, 0, 3, 1]),
+        ] as const;
+        const blocks = g.Reshape(g.Transpose(g.MatMul(...parts), [0, 2, 1, 3]), [out, inputs]);
+        const [a, b] = [more['gralora_A_general.weight'], more['gralora_B_general.weight']];
+        return g.Mul(a && b ? g.Add(blocks, g.MatMul(b, a)) : blocks, scaling);
+      },
+    };
+  },
+};

@@ -1,0 +1,74 @@
+/** @file Settings of tuners, checked: users write them, and strangers in the config of an adapter. */
+
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { numberByPattern, type TunedLayer, type TunerSettings } from '@onnx-lora/sdk/plugin';
+
+/** What PEFT's config of every tuner has beside its own: which modules are meant, which the options of a run say. */
+export const peftModules: TunerSettings = { exclude_modules: null, layers_pattern: null, layers_to_transform: null };
+
+/**
+ * A setting that is a whole number of at least `least`.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID`
+ */
+export function whole(settings: TunerSettings, key: string, least = 1): number {
+  const value = settings[key];
+  if (Number.isSafeInteger(value) && (value as number) >= least) return value as number;
+  throw wrong(settings, key, `a whole number of at least ${least}`);
+}
+
+/**
+ * A setting that is a finite number.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID`
+ */
+export function finite(settings: TunerSettings, key: string): number {
+  const value = settings[key];
+  if (Number.isFinite(value)) return value as number;
+  throw wrong(settings, key, 'a number');
+}
+
+/**
+ * A setting that is a whole number of at least 1, which a table of patterns may have another of for some layers: `r` and
+ * `rank_pattern`.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID`
+ */
+export function wholeOf(
+  { path }: Pick<TunedLayer, 'path'>,
+  settings: TunerSettings,
+  key: string,
+  table: string,
+): number {
+  const own = numberByPattern(settings[table] as Record<string, number> | null, table, path);
+  return own === undefined ? whole(settings, key) : whole({ [`${key} of "${path}"`]: own }, `${key} of "${path}"`);
+}
+
+/**
+ * A probability of dropout, less than 1.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID`
+ */
+export function dropoutOf(settings: TunerSettings, key: string): number {
+  const value = finite(settings, key);
+  if (value >= 0 && value < 1) return value;
+  throw wrong(settings, key, 'a probability less than 1');
+}
+
+/**
+ * Settings of PEFT that are only read where they have the value that they have without being named.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for another
+ */
+export function requireOnly(settings: TunerSettings, expected: TunerSettings): void {
+  const other = Object.entries(expected).find(([key, value]) => settings[key] !== value);
+  if (other) throw wrong(settings, other[0], `${JSON.stringify(other[1])}, all that this tuner has of it`);
+}
+
+/** @param expected as the end of "must be" */
+export function wrong(settings: TunerSettings, key: string, expected: string): OnnxLoraError {
+  return new OnnxLoraError(
+    'CONFIG_INVALID',
+    `The tuner's setting ${key} must be ${expected}, and is ${JSON.stringify(settings[key]) ?? 'missing'}. Change it.`,
+  );
+}
