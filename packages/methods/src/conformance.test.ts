@@ -21,8 +21,27 @@ describe("PEFT's numbers", () => {
   });
 });
 
+/** Settings that are checked besides, or in place of, defaults that do not fit layers of 8 and 6 inputs and 6 outputs. */
+const settings: Readonly<Record<string, readonly Readonly<Record<string, unknown>>[]>> = {
+  boft: [{ boft_block_size: 2 }, { boft_block_size: 0, boft_block_num: 1 }],
+  deft: [{}, { decomposition_method: 'qr', alpha: 4 }, { decomposition_method: 'qr', r: 3, para: true }],
+  glora: [
+    {},
+    { config_A_B: 'vector', config_C: 'vector', config_D_E: 'vector' },
+    { config_A_B: 'none', config_C: 'none' },
+  ],
+  hra: [{}, { r: 3, apply_GS: true }],
+  oft: [{}, { oft_block_size: 2, use_cayley_neumann: false }, { r: 2, oft_block_size: 0, block_share: true }],
+  peanut: [{ r: 4, depth: 2, act_fn: 'silu', scaling: 100 }],
+  road: [{ group_size: 6 }, { group_size: 2, variant: 'road_2' }, { group_size: 6, variant: 'road_4' }],
+};
+
 describe('gradients of differences, files, merging', () => {
-  it.each(tuners.map((tuner) => [tuner.name, tuner] as const))('%s', async (_, tuner) => {
-    expect(await checkTuner(tuner)).toEqual([]);
-  });
+  const checked = tuners.flatMap((tuner) => (settings[tuner.name] ?? [{}]).map((own) => [tuner, own] as const));
+  it.each(checked.map(([tuner, own]) => [`${tuner.name} ${JSON.stringify(own)}`, tuner, own] as const))(
+    '%s',
+    async (_, tuner, own) => {
+      expect(await checkTuner(tuner, own)).toEqual([]);
+    },
+  );
 });

@@ -2,16 +2,32 @@
 
 import { definePlugin, type Plugin, type Tuner } from '@onnx-lora/sdk/plugin';
 import { adalora } from './tuners/adalora.ts';
+import { beft } from './tuners/beft.ts';
+import { boft } from './tuners/boft.ts';
+import { deft } from './tuners/deft.ts';
+import { glora } from './tuners/glora.ts';
+import { hra } from './tuners/hra.ts';
 import { ia3 } from './tuners/ia3.ts';
 import { loha } from './tuners/loha.ts';
+import { oft } from './tuners/oft.ts';
+import { peanut } from './tuners/peanut.ts';
+import { road } from './tuners/road.ts';
 import { vera } from './tuners/vera.ts';
 
 /** Tuners beside LoRA, by the names that `lora.tuner` and `--tuner` take. */
 export const tuners: readonly Tuner[] = [
   // By their names.
   adalora,
+  beft,
+  boft,
+  deft,
+  glora,
+  hra,
   ia3,
   loha,
+  oft,
+  peanut,
+  road,
   vera,
 ];
 
