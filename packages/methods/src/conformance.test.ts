@@ -2,9 +2,9 @@
 
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
+import type { TunerSettings } from '@onnx-lora/sdk/plugin';
 import { checkTuner, conformance } from '@onnx-lora/sdk/testing';
 import { describe, expect, it } from 'vitest';
-import type { TunerSettings } from '@onnx-lora/sdk/plugin';
 import { methodsPlugin, tuners } from './plugin.ts';
 
 const own = path.join(import.meta.dirname, '../../../test/fixtures/cases');
@@ -22,33 +22,32 @@ describe("PEFT's numbers", () => {
   });
 });
 
-/** Where the defaults are for larger layers than those of the check: 8 or 6 inputs, 6 outputs. */
-const settings: Readonly<Record<string, TunerSettings>> = {
-  miss: { r: 4 },
+/** Settings that are checked besides, or in place of, defaults that do not fit layers of 8 and 6 inputs and 6 outputs. */
+const settings: Readonly<Record<string, readonly TunerSettings[]>> = {
+  boft: [{ boft_block_size: 2 }, { boft_block_size: 0, boft_block_num: 1 }],
+  deft: [{}, { decomposition_method: 'qr', alpha: 4 }, { decomposition_method: 'qr', r: 3, para: true }],
+  gralora: [{}, { r: 4, hybrid_r: 2 }],
+  glora: [
+    {},
+    { config_A_B: 'vector', config_C: 'vector', config_D_E: 'vector' },
+    { config_A_B: 'none', config_C: 'none' },
+  ],
+  hra: [{}, { r: 3, apply_GS: true }],
+  lokr: [{}, { r: 1, decompose_both: true }],
+  miss: [{ r: 4 }, { r: 2, init_weights: 'bat' }, { r: 4, init_weights: 'mini', mini_r: 2 }],
+  oft: [{}, { oft_block_size: 2, use_cayley_neumann: false }, { r: 2, oft_block_size: 0, block_share: true }],
+  peanut: [{ r: 4, depth: 2, act_fn: 'silu', scaling: 100 }],
+  road: [{ group_size: 6 }, { group_size: 2, variant: 'road_2' }, { group_size: 6, variant: 'road_4' }],
 };
-
-/** Further settings with which a tuner computes something else. */
-const variants: readonly (readonly [name: string, TunerSettings])[] = [
-  ['lokr', { r: 1, decompose_both: true }],
-  ['miss', { r: 2, init_weights: 'bat' }],
-  ['miss', { r: 4, init_weights: 'mini', mini_r: 2 }],
-  ['gralora', { r: 4, hybrid_r: 2 }],
-];
 
 describe('gradients of differences, files, merging', () => {
   // Of Arrow, which begins as nothing, mixtures.test.ts has the same.
   const begun = tuners.filter(({ name }) => name !== 'arrow');
-
-  it.each(begun.map((tuner) => [tuner.name, tuner] as const))('%s', async (_, tuner) => {
-    expect(await checkTuner(tuner, settings[tuner.name])).toEqual([]);
-  });
-
-  it.each(variants)('%s with %o', async (name, own) => {
-    expect(
-      await checkTuner(
-        tuners.find((each) => each.name === name)!,
-        own,
-      ),
-    ).toEqual([]);
-  });
+  const checked = begun.flatMap((tuner) => (settings[tuner.name] ?? [{}]).map((own) => [tuner, own] as const));
+  it.each(checked.map(([tuner, own]) => [`${tuner.name} ${JSON.stringify(own)}`, tuner, own] as const))(
+    '%s',
+    async (_, tuner, own) => {
+      expect(await checkTuner(tuner, own)).toEqual([]);
+    },
+  );
 });

@@ -3,14 +3,22 @@
 import { definePlugin, type Plugin, type Tuner } from '@onnx-lora/sdk/plugin';
 import { adalora } from './tuners/adalora.ts';
 import { arrow } from './tuners/arrow.ts';
+import { beft } from './tuners/beft.ts';
+import { boft } from './tuners/boft.ts';
+import { deft } from './tuners/deft.ts';
+import { glora } from './tuners/glora.ts';
 import { gralora } from './tuners/gralora.ts';
 import { hira } from './tuners/hira.ts';
+import { hra } from './tuners/hra.ts';
 import { hydraLora } from './tuners/hydraLora.ts';
 import { ia3 } from './tuners/ia3.ts';
 import { loha } from './tuners/loha.ts';
 import { lokr } from './tuners/lokr.ts';
 import { miss } from './tuners/miss.ts';
 import { mola } from './tuners/mola.ts';
+import { oft } from './tuners/oft.ts';
+import { peanut } from './tuners/peanut.ts';
+import { road } from './tuners/road.ts';
 import { vera } from './tuners/vera.ts';
 
 /** Tuners beside LoRA, by the names that `lora.tuner` and `--tuner` take. */
@@ -18,14 +26,22 @@ export const tuners: readonly Tuner[] = [
   // By their names.
   adalora,
   arrow,
+  beft,
+  boft,
+  deft,
+  glora,
   gralora,
   hira,
+  hra,
   hydraLora,
   ia3,
   loha,
   lokr,
   miss,
   mola,
+  oft,
+  peanut,
+  road,
   vera,
 ];
 

@@ -1,7 +1,7 @@
 /** @file Settings of tuners, checked: users write them, and strangers in the config of an adapter. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { numberByPattern, type TunedLayer, type TunerSettings } from '@onnx-lora/sdk/plugin';
+import { numberByPattern, type TunedLayer, type Tuner, type TunerSettings } from '@onnx-lora/sdk/plugin';
 
 /** What PEFT's config of every tuner has beside its own: which modules are meant, which the options of a run say. */
 export const peftModules: TunerSettings = { exclude_modules: null, layers_pattern: null, layers_to_transform: null };
@@ -71,4 +71,26 @@ export function wrong(settings: TunerSettings, key: string, expected: string): O
     'CONFIG_INVALID',
     `The tuner's setting ${key} must be ${expected}, and is ${JSON.stringify(settings[key]) ?? 'missing'}. Change it.`,
   );
+}
+
+/** @throws OnnxLoraError `CONFIG_INVALID` for a setting that is none of those that it may be */
+export function oneOf(tuner: string, settings: TunerSettings, key: string, allowed: readonly unknown[]): void {
+  const { [key]: value } = settings;
+  if (allowed.includes(value)) return;
+  const names = allowed.map((each) => JSON.stringify(each)).join(', ');
+  const remedy = allowed.length === 1 ? `Only ${names} is known` : `Choose one of ${names}`;
+  throw new OnnxLoraError(
+    'CONFIG_INVALID',
+    `"${key}" of the tuner "${tuner}" cannot be ${JSON.stringify(value)}. ${remedy}.`,
+  );
+}
+
+/** Hooks of a tuner that trains with these values of its settings alone; adapters that were trained with others can be run. */
+export function trainsWith(tuner: string, values: TunerSettings): Required<Pick<Tuner, 'training'>> {
+  return {
+    training: (settings) => {
+      for (const [key, value] of Object.entries(values)) oneOf(tuner, settings, key, [value]);
+      return {};
+    },
+  };
 }
