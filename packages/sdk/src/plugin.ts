@@ -39,6 +39,7 @@ export type {
   Tuning,
 } from './lora/tuner.ts';
 export { TorchRandom } from './runtime/torchRandom.ts';
+export { numberByPattern } from './adapter/formats/scaling.ts';
 export type {
   GradientInitializer,
   InitialFactors,

@@ -7,7 +7,6 @@ import type { Site } from '../match/sites.ts';
 import { opsetOf } from '../ops/inferGraph.ts';
 import { batchInputsOf, type RowPlace, RowPlaces } from '../ops/rows/rowPlaces.ts';
 import { kindOf } from './kinds/table.ts';
-import type { LowRank } from './tunings/lowRank.ts';
 import type { AdapterInput, AdapterPlan, ModuleTuning } from './tunings/moduleTuning.ts';
 import { valueInfo } from '../graph/valueInfo.ts';
 
@@ -48,7 +47,7 @@ export interface Injected {
   readonly masks: readonly DropoutMask[];
 }
 
-/** What a low-rank product of a layer reads of its input in one step: a bool for each number. */
+/** What an adapter's change of a layer reads of its input in one step: a bool for each number. */
 export interface DropoutMask {
   /** Name of the graph input. */
   readonly name: string;
@@ -186,7 +185,7 @@ export class AdapterInputs {
   }
 
   /** The input that says what of x is left out; one for each place of a module, as PEFT draws anew wherever it is called. */
-  mask({ site: { path }, layer: { dropout = 0 } }: LowRank, dims: readonly number[]): Value {
+  mask({ path }: Site, dropout: number, dims: readonly number[]): Value {
     const count = this.#masks.filter(({ module }) => module === path).length;
     const name = this.#free(`${path}.lora_dropout${count === 0 ? '' : `.${count}`}`);
     this.#masks.push({ name, module: path, dims, keep: 1 - dropout });

@@ -114,6 +114,8 @@ export interface ChangeOfWeight {
   readonly delta: (g: GraphBuilder, tensors: ByTensor<Value>, weight: () => Value) => Value;
   /** Whether ΔW depends on W: such a change cannot be taken out of a merged weight. */
   readonly readsWeight?: boolean;
+  /** In training: the share of the layer's input, drawn anew for each step, that ΔW does not see. 0 without. */
+  readonly dropout?: number;
 }
 
 /** A tuning that computes something else in place of the layer. */

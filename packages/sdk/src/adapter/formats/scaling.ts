@@ -21,8 +21,8 @@ export function scalingOf(
   config: Pick<AdapterConfig, 'r' | 'alpha' | 'rankPattern' | 'alphaPattern' | 'useRslora'>,
   modulePath: string,
 ): Scaling {
-  const r = firstMatch(config.rankPattern, 'rankPattern', modulePath) ?? config.r;
-  const alpha = firstMatch(config.alphaPattern, 'alphaPattern', modulePath) ?? config.alpha;
+  const r = numberByPattern(config.rankPattern, 'rankPattern', modulePath) ?? config.r;
+  const alpha = numberByPattern(config.alphaPattern, 'alphaPattern', modulePath) ?? config.alpha;
   return { r, alpha, scaling: alpha / (config.useRslora ? Math.sqrt(r) : r) };
 }
 
@@ -34,7 +34,20 @@ interface PatternTable {
 
 const compiled = new WeakMap<object, PatternTable>();
 
-function firstMatch(table: Readonly<Record<string, number>>, where: string, modulePath: string): number | undefined {
+/**
+ * What a table of patterns says of a module, as PEFT's `rank_pattern` does: the number of the first key that matches the end of
+ * the module's path; nothing where none does.
+ *
+ * @param table nothing where the config has none
+ * @param where what the table is, for errors, such as `rank_pattern`
+ * @throws OnnxLoraError `CONFIG_INVALID` when a key is not a usable pattern
+ */
+export function numberByPattern(
+  table: Readonly<Record<string, number>> | null | undefined,
+  where: string,
+  modulePath: string,
+): number | undefined {
+  if (!table) return undefined;
   const { patterns, answers } = readTable(table, where);
   if (!answers.has(modulePath)) {
     answers.set(modulePath, patterns.find(([pattern]) => pattern.endMatch(modulePath))?.[1]);

@@ -11,7 +11,10 @@ import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
 import { ParameterSet } from '../../train/parameters.ts';
 import { Trainer } from '../../train/trainer.ts';
 import { injectAdapters } from '../inject.ts';
+import type { TunedTensor, Tuner } from '../tuner.ts';
+import { ByTuner } from '../tunings/byTuner.ts';
 import { LowRank } from '../tunings/lowRank.ts';
+import type { ModuleTuning } from '../tunings/moduleTuning.ts';
 
 /** sin(start + 1.7·i), as the numbers of PEFT were computed from. */
 function wave(dims: readonly number[], start: number, factor = 1): Tensor {
@@ -100,6 +103,57 @@ describe('DoRA with dropout', () => {
       });
     }
     await trainer.release();
+  });
+});
+
+test("a tuner's change reads the input without what LoRA's product does not read", async () => {
+  const { x, build } = expected.linear;
+  const model = net(build, x);
+  const site = sited(model).sites[0]!;
+  const zeros = (dims: readonly number[]): TunedTensor => {
+    const numbers = (): Float32Array => new Float32Array(sizeOf(dims));
+    return { dims, first: numbers, idle: numbers };
+  };
+  const tuner: Tuner = {
+    name: 'own',
+    peftType: 'OWN',
+    description: 'LoRA, as a tuner',
+    defaults: {},
+    tune: () => ({
+      dropout: 0.25,
+      tensors: { lora_A: zeros([2, 4]), lora_B: zeros([3, 2]) },
+      delta: (g, { lora_A, lora_B }) => g.Mul(g.MatMul(lora_B!, lora_A!), 1.5),
+    }),
+  };
+  const [own] = ByTuner.all([{ site, module: 'fc' }], { tuner, settings: {} });
+  const saved = new Map([
+    ['lora_A', wave([2, 4], 10, 0.5)],
+    ['lora_B', wave([3, 2], 11, 0.5)],
+  ]);
+  const of = async (tuning: ModuleTuning): Promise<readonly (readonly number[])[]> => {
+    const trainer = new Trainer({
+      base: model,
+      plan: [tuning],
+      loss: (g, outputs) => g.ReduceMean(g.Tanh(Object.values(outputs)[0]!), [0, 1], false),
+      runtime: new OrtRuntime(),
+      session: { provider: 'cpu', threads: 1 },
+      drawMask: ({ dims }) => Uint8Array.from({ length: sizeOf(dims) }, (_, i) => Number(i % 3 !== 1)),
+      parameters: (inputs) => ParameterSet.of({ tunings: [{ tuning, saved, names: [] }] }, inputs),
+      name: 'linear',
+    });
+    const { loss, gradients } = await trainer.lossAndGradients({ x: wave(x.shape, 3) }, {});
+    const parameters = trainer.parameters!.all.map((each) => ({ ...each, value: gradients.get(each.input.name)! }));
+    const tensors = new ParameterSet(parameters).tensors();
+    await trainer.release();
+    return [[loss], ...[...tensors.keys()].sort().map((name) => [...(tensors.get(name)!.data as Float32Array)])];
+  };
+  const asTuner = await of(own!);
+  const asLora = await of(new LowRank({ site, r: 2, dora: false, dropout: 0.25 }, 1.5));
+  expect(asTuner).toHaveLength(3);
+  asTuner.forEach((numbers, i) => {
+    numbers.forEach((each, j) => {
+      expect(each).toBeCloseTo(asLora[i]![j]!, 6);
+    });
   });
 });
 

@@ -82,6 +82,19 @@ export class GraphScope {
     return { ...current, input: (current.input ?? []).map((name) => names.get(name) ?? name) };
   }
 
+  /**
+   * What an adapter's change reads of a layer's input: all of it, but in training with dropout without what is left out in the
+   * step, and what stays so much larger that the sum is the same on average.
+   *
+   * @param dropout the share that is left out
+   */
+  dropped(x: Value, site: Site, dropout = 0): Value {
+    if (!this.training || dropout === 0) return x;
+    const { g } = this;
+    const mask = this.inputs.mask(site, dropout, x.shape as readonly number[]);
+    return g.Mul(g.Mul(x, g.Cast(mask, dataTypeNumber('float32'))), 1 / (1 - dropout));
+  }
+
   /** Emits what is added to the loss in training. */
   losses(): Value[] {
     return this.#emissions.flatMap((each) => each.losses?.() ?? []);

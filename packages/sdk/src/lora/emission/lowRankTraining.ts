@@ -152,15 +152,9 @@ export class LowRankTraining extends LowRankForm {
     return layer.some((site) => this.lowRankAt(site).layer.dropout);
   }
 
-  /** What a site reads without what is left out in this step, and what stays so much larger that the sum is the same on average. */
+  /** What a site reads without what is left out in this step. */
   #dropped(site: Site): Value {
-    const { g, inputs } = this.scope;
-    const lowRank = this.lowRankAt(site);
-    const x = this.#source(site);
-    if (!lowRank.layer.dropout) return x;
-    const mask = inputs.mask(lowRank, x.shape as readonly number[]);
-    const kept = g.Mul(x, g.Cast(mask, dataTypeNumber('float32')));
-    return g.Mul(kept, 1 / (1 - lowRank.layer.dropout));
+    return this.scope.dropped(this.#source(site), site, this.lowRankAt(site).layer.dropout);
   }
 
   /** What trained rows of a table add: the row of each id that is trained, else zero. */

@@ -78,9 +78,9 @@ export class TunerEmission implements Emission {
     const scope = this.#scope;
     const { g } = scope;
     const base = scope.emitRenamed(scope.withInputs(original, current), site.output);
-    const { delta, readsWeight = false } = tuned.math as ChangeOfWeight;
+    const { delta, readsWeight = false, dropout } = tuned.math as ChangeOfWeight;
     const read = scope.read(site.input);
-    const x = site.kind === 'embedding' ? read : scope.as(read, 'float32');
+    const x = site.kind === 'embedding' ? read : scope.dropped(scope.as(read, 'float32'), site, dropout);
     const { arrange } = site;
     const change = delta(g, this.#tensorsOf(tuned), () =>
       weightOf(readsWeight ? this.#weight(site) : undefined, tuned.chosen.tuner),

@@ -122,7 +122,11 @@ export class ByTuner implements ModuleTuning {
   withoutTraining(): ByTuner {
     const { tuner, settings } = this.chosen;
     const { name, peftType, description, defaults } = tuner;
-    const plain: Tuner = { name, peftType, description, defaults, tune: (...given) => tuner.tune(...given) };
+    const tune: Tuner['tune'] = (...given) => {
+      const math = tuner.tune(...given);
+      return 'delta' in math ? { ...math, dropout: 0 } : math;
+    };
+    const plain: Tuner = { name, peftType, description, defaults, tune };
     const place = { site: this.site, module: this.layer.path, ...(this.#saved ? { saved: this.#saved } : {}) };
     return new ByTuner(place, this.layer, this.#layers, { tuner: plain, settings });
   }
