@@ -48,7 +48,7 @@ function merges(math: Tuning): boolean {
 }
 
 function canBeTakenOut(math: Tuning): boolean {
-  return 'delta' in math ? !math.readsWeight : math.unmerged !== undefined;
+  return math.unmerged !== undefined || ('delta' in math && !math.readsWeight);
 }
 
 /** A layer as large as the defaults of all tuners need. */
@@ -58,5 +58,14 @@ function example(kind: TunedLayer['kind']): TunedLayer {
   const weightShape = [features, features, ...spatial];
   const count = weightShape.reduce((product, size) => product * size, 1);
   const weight = (): Float32Array => Float32Array.from({ length: count }, (_, i) => Math.sin(i * i));
-  return { path: 'encoder.0', kind, in: features, out: features, weightShape, bias: true, weight };
+  return {
+    path: 'encoder.0',
+    kind,
+    in: features,
+    out: features,
+    weightShape,
+    bias: true,
+    weight,
+    ownBias: () => weight().slice(0, features),
+  };
 }

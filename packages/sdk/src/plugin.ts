@@ -52,7 +52,10 @@ export type {
   RandomInitializer,
   WeightInitializer,
 } from './lora/init/initializer.ts';
-export { type Matrix, matrix } from './linalg/matrix.ts';
+export { type SingularValues, svd } from './linalg/decompositions.ts';
+export { leadingSvd } from './linalg/leadingSvd.ts';
+export { type Matrix, matmul, matrix, type ProductOptions } from './linalg/matrix.ts';
+export { type Orthogonal, qr } from './linalg/qr.ts';
 export { type NamedBase, withNames } from './adapter/naming/generations.ts';
 export { type Generation, type NamePair, type NameTable, translatePath } from './adapter/naming/nameTable.ts';
 export type { Optimizer, UpdateSettings } from './train/optimizers/optimizer.ts';

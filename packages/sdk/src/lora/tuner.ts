@@ -21,6 +21,8 @@ export interface TunedLayer {
   readonly bias: boolean;
   /** The base's weight, flat, as torch lays it out: for what is derived from it. Read anew at every call. */
   readonly weight: () => Float32Array;
+  /** The base's bias, `[out]`, where it has one. Read anew at every call. */
+  readonly ownBias: () => Float32Array | undefined;
 }
 
 /** A tuner's own keys of `adapter_config.json` and their values, as JSON has them. */
@@ -112,10 +114,12 @@ export interface ChangeOfWeight {
    * @param weight emits the base's W, for a change that depends on it: then `readsWeight` must say so
    */
   readonly delta: (g: GraphBuilder, tensors: ByTensor<Value>, weight: () => Value) => Value;
-  /** Whether ΔW depends on W: such a change cannot be taken out of a merged weight. */
+  /** Whether ΔW depends on W: then it can be taken out of a merged weight by `unmerged` alone. */
   readonly readsWeight?: boolean;
   /** In training: the share of the layer's input, drawn anew for each step, that ΔW does not see. 0 without. */
   readonly dropout?: number;
+  /** W from W + ΔW, for a change that depends on W. */
+  readonly unmerged?: Pick<ChangeOfLayer, 'weight'>;
 }
 
 /** A tuning that computes something else in place of the layer. */

@@ -16,6 +16,7 @@ import { float32, sizeOf, tensor, type Tensor } from '../../runtime/tensor.ts';
 import { kindOf } from '../kinds/table.ts';
 import type {
   ByTensor,
+  ChangeOfLayer,
   ChangeOfWeight,
   TensorNumbers,
   TunedLayer,
@@ -145,7 +146,7 @@ export class ByTuner implements ModuleTuning {
 
   get noUnmerge(): string | undefined {
     const { math } = this;
-    if ('delta' in math ? !math.readsWeight : math.unmerged) return undefined;
+    if (math.unmerged ?? ('delta' in math && !math.readsWeight)) return undefined;
     return `is ${this.peftType}, whose change of the weight its tuner cannot take back`;
   }
 
@@ -240,9 +241,10 @@ export class ByTuner implements ModuleTuning {
         `The adapter of "${module}" cannot be merged: what ${this.peftType} computes is no weight. Run it in a session.`,
       );
     }
-    const ways = 'delta' in math ? undefined : sign === 1 ? math : math.unmerged!;
+    const ways: Pick<ChangeOfLayer, 'weight' | 'bias'> | undefined =
+      sign === -1 ? math.unmerged : 'delta' in math ? undefined : math;
     const weight = (before: Float32Array): ArrayLike<number> =>
-      'delta' in math
+      'delta' in math && !ways
         ? this.#delta(math, saved, before).map((change, i) => before[i]! + sign * change)
         : this.#computed(saved, (g, tensors, own) => ways!.weight!(g, own!, tensors), [before, this.layer.weightShape]);
     const weights = byTensor(occurrencesOf(site), ({ weight: own }) => own.stored).map((places): WeightEdit => {
@@ -330,7 +332,8 @@ function layerOf(site: Site, path: string): TunedLayer {
     const [rows, columns] = stored.dims as [number, number];
     return kind === 'linear' && layout === 'in-out' ? transposed(own, rows, columns) : own.slice();
   };
-  return { path, kind, in: width, out, weightShape, bias: bias !== undefined, weight };
+  const ownBias = (): Float32Array | undefined => bias?.stored.read().slice();
+  return { path, kind, in: width, out, weightShape, bias: bias !== undefined, weight, ownBias };
 }
 
 /** The base's weight, where a tuner has said that it reads it. @throws OnnxLoraError `PLUGIN_INVALID` */
