@@ -2,6 +2,10 @@
 
 import { definePlugin, type Plugin, type Tuner } from '@onnx-lora/sdk/plugin';
 import { adalora } from './tuners/adalora.ts';
+import { bdlora } from './tuners/bdlora.ts';
+import { kasa } from './tuners/kasa.ts';
+import { qalora } from './tuners/qalora.ts';
+import { velora } from './tuners/velora.ts';
 import { ia3 } from './tuners/ia3.ts';
 import { loha } from './tuners/loha.ts';
 import { vera } from './tuners/vera.ts';
@@ -10,8 +14,12 @@ import { vera } from './tuners/vera.ts';
 export const tuners: readonly Tuner[] = [
   // By their names.
   adalora,
+  bdlora,
   ia3,
+  kasa,
   loha,
+  qalora,
+  velora,
   vera,
 ];
 
