@@ -28,7 +28,7 @@ ${tuners.map(row).join('\n')}
 
 - merges: [a plain model](./merge.md) can be written that computes the same. Taken out again: \`unmerge\` gives the base back.
 - blends: several adapters can be [mixed by weights](./combine.md) in a session; of others one can be weakened (\`{ a: 0.5 }\`) at most.
-- as LoRA: [\`convertToLora\`](./tuners.md#run-and-merge) makes plain LoRA of it, for programs that know no other: exactly, or by the largest singular values (nearly).
+- as LoRA: [\`convertToLora\`](./tuners.md#run-and-merge) makes plain LoRA of it, for programs that know no other: exactly, or by the largest singular values (nearly). What is LoRA differs from it in training alone: it is served, merged and combined as LoRA is, also where no plugin knows it.
 
 This page is made from the tuners themselves. [Another one](./tuners.md) is a file.
 `;
@@ -39,16 +39,20 @@ function row(tuner: Tuner): string {
   const math = tuner.tune(example(kinds[0]!), tuner.defaults, [example(kinds[0]!)]);
   const what = description.slice(description.indexOf(': ') + 2);
   const title = description.slice(0, description.indexOf(': '));
+  const isLora = variant !== undefined && ofTraining.has(variant);
   const yes = (is: boolean): string => (is ? 'yes' : 'no');
-  return `| \`${name}\` | \`${peftType}\`${variant === undefined ? '' : ` with \`${variant}\``} | ${paper === undefined ? title : `[${title}](${paper})`}: ${what} | ${kinds.map((kind) => `\`${kind}\``).join(', ')} | ${yes(merges(math))} | ${yes(canBeTakenOut(math))} | ${yes(math.linearIn !== undefined)} | ${math.toLora ? 'exactly' : merges(math) ? 'nearly' : 'no'} |`;
+  return `| \`${name}\` | \`${peftType}\`${variant === undefined ? '' : ` with \`${variant}\``} | ${paper === undefined ? title : `[${title}](${paper})`}: ${what} | ${kinds.map((kind) => `\`${kind}\``).join(', ')} | ${yes(isLora || merges(math))} | ${yes(isLora || canBeTakenOut(math))} | ${yes(isLora || math.linearIn !== undefined)} | ${isLora ? 'is LoRA' : 'factors' in math || math.toLora ? 'exactly' : merges(math) ? 'nearly' : 'no'} |`;
 }
 
+/** What says but how an adapter is trained: elsewhere it is LoRA itself. */
+const ofTraining = new Set(['velora_config', 'monteclora_config']);
+
 function merges(math: Tuning): boolean {
-  return 'delta' in math || math.weight !== undefined;
+  return 'factors' in math || 'delta' in math || math.weight !== undefined;
 }
 
 function canBeTakenOut(math: Tuning): boolean {
-  return math.unmerged !== undefined || ('delta' in math && !math.readsWeight);
+  return math.unmerged !== undefined || (('factors' in math || 'delta' in math) && !math.readsWeight);
 }
 
 /** A layer as large as the defaults of all tuners need. */

@@ -25,6 +25,7 @@ import {
 import { methodsPlugin } from '@onnx-lora/methods';
 import { readSafetensors } from '@onnx-lora/sdk/data';
 import {
+  type ChangeByFactors,
   type ChangeOfWeight,
   definePlugin,
   type Plugin,
@@ -45,7 +46,7 @@ import { taskOf } from '../packages/sdk/fixtures/memorise.ts';
 const cases = path.join(import.meta.dirname, 'fixtures/cases');
 
 /** What computes something in place of the layer. */
-type Applied = Exclude<Tuning, ChangeOfWeight>;
+type Applied = Exclude<Tuning, ChangeByFactors | ChangeOfWeight>;
 
 /** Scales the weight by outputs, and not the bias: x·Wᵀ + b + x·((l − 1)∘W)ᵀ. */
 const scaledWeight: Tuner = {

@@ -13,8 +13,11 @@ const all = path.join(import.meta.dirname, '../../../../shared/oracle/cases');
 /** What only every night needs has more cases of methods that have one here. */
 const cases = process.env['NIGHTLY'] && existsSync(all) ? all : own;
 
+/** Variants of LoRA, whose type is LORA. */
+const variants = new Set(['bdlora', 'kasa', 'mica', 'velora'].map((name) => `lora-${name}`));
+
 describe("PEFT's numbers", () => {
-  it.each(readdirSync(cases).filter((name) => name.startsWith('peft-')))('%s', async (name) => {
+  it.each(readdirSync(cases).filter((name) => name.startsWith('peft-') || variants.has(name)))('%s', async (name) => {
     const { checks } = await conformance(path.join(cases, name), { plugins: [methodsPlugin] });
     const failed = checks.filter(({ status }) => status === 'failed');
     expect(failed.map(({ check, detail }) => `${check}: ${detail}`)).toEqual([]);
@@ -24,6 +27,7 @@ describe("PEFT's numbers", () => {
 
 /** Settings that are checked besides, or in place of, defaults that do not fit layers of 8 and 6 inputs and 6 outputs. */
 const settings: Readonly<Record<string, readonly TunerSettings[]>> = {
+  bdlora: [{ use_bdlora: { target_modules_bd_a: ['encoder.0'], target_modules_bd_b: ['encoder.1'], nblocks: 2 } }],
   boft: [{ boft_block_size: 2 }, { boft_block_size: 0, boft_block_num: 1 }],
   deft: [{}, { decomposition_method: 'qr', alpha: 4 }, { decomposition_method: 'qr', r: 3, para: true }],
   gralora: [{}, { r: 4, hybrid_r: 2 }],
@@ -33,10 +37,12 @@ const settings: Readonly<Record<string, readonly TunerSettings[]>> = {
     { config_A_B: 'none', config_C: 'none' },
   ],
   hra: [{}, { r: 3, apply_GS: true }],
+  kasa: [{ r: 2 }],
   lokr: [{}, { r: 1, decompose_both: true }],
   miss: [{ r: 4 }, { r: 2, init_weights: 'bat' }, { r: 4, init_weights: 'mini', mini_r: 2 }],
   oft: [{}, { oft_block_size: 2, use_cayley_neumann: false }, { r: 2, oft_block_size: 0, block_share: true }],
   peanut: [{ r: 4, depth: 2, act_fn: 'silu', scaling: 100 }],
+  qalora: [{ qalora_group_size: 2 }],
   road: [{ group_size: 6 }, { group_size: 2, variant: 'road_2' }, { group_size: 6, variant: 'road_4' }],
 };
 

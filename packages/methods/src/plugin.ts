@@ -3,6 +3,7 @@
 import { definePlugin, type Plugin, type Tuner } from '@onnx-lora/sdk/plugin';
 import { adalora } from './tuners/adalora.ts';
 import { arrow } from './tuners/arrow.ts';
+import { bdlora } from './tuners/bdlora.ts';
 import { beft } from './tuners/beft.ts';
 import { boft } from './tuners/boft.ts';
 import { deft } from './tuners/deft.ts';
@@ -12,13 +13,16 @@ import { hira } from './tuners/hira.ts';
 import { hra } from './tuners/hra.ts';
 import { hydraLora } from './tuners/hydraLora.ts';
 import { ia3 } from './tuners/ia3.ts';
+import { kasa } from './tuners/kasa.ts';
 import { loha } from './tuners/loha.ts';
 import { lokr } from './tuners/lokr.ts';
 import { miss } from './tuners/miss.ts';
 import { mola } from './tuners/mola.ts';
 import { oft } from './tuners/oft.ts';
 import { peanut } from './tuners/peanut.ts';
+import { qalora } from './tuners/qalora.ts';
 import { road } from './tuners/road.ts';
+import { velora } from './tuners/velora.ts';
 import { vera } from './tuners/vera.ts';
 
 /** Tuners beside LoRA, by the names that `lora.tuner` and `--tuner` take. */
@@ -26,6 +30,7 @@ export const tuners: readonly Tuner[] = [
   // By their names.
   adalora,
   arrow,
+  bdlora,
   beft,
   boft,
   deft,
@@ -35,13 +40,16 @@ export const tuners: readonly Tuner[] = [
   hra,
   hydraLora,
   ia3,
+  kasa,
   loha,
   lokr,
   miss,
   mola,
   oft,
   peanut,
+  qalora,
   road,
+  velora,
   vera,
 ];
 

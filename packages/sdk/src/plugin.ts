@@ -21,6 +21,7 @@ export { TensorBoardWriter } from './model/training/tensorBoard.ts';
 export type { NamedTuner } from './model/planning/loraOptions.ts';
 export type {
   ByTensor,
+  ChangeByFactors,
   ChangeOfLayer,
   ChangeOfWeight,
   LayerInGraph,
@@ -38,6 +39,7 @@ export type {
   TunerSettings,
   Tuning,
 } from './lora/tuner.ts';
+export { scalingOf } from './adapter/formats/scaling.ts';
 export { TorchRandom } from './runtime/torchRandom.ts';
 export { numberByPattern } from './adapter/formats/scaling.ts';
 export type {

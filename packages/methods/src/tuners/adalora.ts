@@ -1,6 +1,5 @@
 /** @file AdaLoRA: a low-rank change as a singular value decomposition, of which training prunes directions. */
 
-import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import {
   type StepTensor,
   type TrainingStep,
@@ -8,6 +7,7 @@ import {
   type Tuner,
   type TunerSettings,
 } from '@onnx-lora/sdk/plugin';
+import { fromIdentity } from './identity.ts';
 import { filled, normal, zeros } from './tensors.ts';
 
 const factors = ['lora_A', 'lora_E', 'lora_B'] as const;
@@ -73,14 +73,6 @@ export const adalora: Tuner = {
     after: (step) => allocate(step, settings),
   }),
 };
-
-/** ‖square − I‖ */
-function fromIdentity(g: GraphBuilder, square: Value): Value {
-  const n = square.shape![0] as number;
-  const identity = Float32Array.from({ length: n * n }, (_, i) => Number(i % (n + 1) === 0));
-  const off = g.Sub(square, g.constant({ type: 'float32', dims: [n, n], data: identity }));
-  return g.Sqrt(g.ReduceSumSquare(off, [0, 1], false));
-}
 
 /** Sets the singular values to zero that matter least, down to the budget of the step. */
 function allocate({ step, modules }: TrainingStep, settings: TunerSettings): void {

@@ -70,6 +70,8 @@ export type TensorNumbers = Float32Array | Int32Array | BigInt64Array;
 export interface LayerInGraph {
   /** What it reads as float32: `[..., in]`, of a convolution `[batch, in, ...]`. */
   readonly x: Value;
+  /** x without what a step of training leaves out by {@link TensorsOfTuning.dropout}, and what stays so much larger; x itself elsewhere. */
+  readonly dropped: () => Value;
   /** The base's layer, bias included: `[..., out]` or `[batch, out, ...]`. May be called with another input than x. */
   readonly forward: (x: Value) => Value;
   /** The base's weight, as {@link TunedLayer.weightShape} has it, as float32. */
@@ -85,7 +87,7 @@ export type ByTensor<T> = Readonly<Record<string, T>>;
  * What a tuner makes of one layer. Its mathematics is written once, with operators: the gradient follows from them, and
  * merging computes the very same on the weight, in double precision.
  */
-export type Tuning = TensorsOfTuning & (ChangeOfWeight | ChangeOfLayer);
+export type Tuning = TensorsOfTuning & (ChangeByFactors | ChangeOfWeight | ChangeOfLayer);
 
 /** The tensors of a tuning. */
 export interface TensorsOfTuning {
@@ -96,6 +98,8 @@ export interface TensorsOfTuning {
    * same. By these, adapters can be blended that have the others in common; a blend of one adapter and the base always can.
    */
   readonly linearIn?: readonly string[];
+  /** In training: the share of the layer's input, drawn anew for each step, that the change does not see. 0 without. */
+  readonly dropout?: number;
   /** Factors whose product B·A is the change of the weight, exactly, where there are such. */
   readonly toLora?: (tensors: ByTensor<Tensor>) => LoraFactors;
 }
@@ -108,6 +112,19 @@ export interface LoraFactors {
   readonly B: Tensor;
 }
 
+/**
+ * A tuning that adds a product B·A to the weight: as {@link ChangeOfWeight}, but a linear layer's is computed without its
+ * weight's size, and it is plain LoRA exactly.
+ */
+export interface ChangeByFactors {
+  /** Emits A `[r, in]`, of a convolution `[r, in · kernel]`, and B `[out, r]`, with all scaling in them. */
+  readonly factors: (g: GraphBuilder, tensors: ByTensor<Value>) => { readonly A: Value; readonly B: Value };
+  /** Whether tensors depend on W: then it can be taken out of a merged weight by `unmerged` alone. */
+  readonly readsWeight?: boolean;
+  /** W from W + ΔW, for a change that depends on W. */
+  readonly unmerged?: Pick<ChangeOfLayer, 'weight'>;
+}
+
 /** A tuning that adds to the weight: forward, merging and taking out follow for every kind of layer. */
 export interface ChangeOfWeight {
   /**
@@ -118,8 +135,6 @@ export interface ChangeOfWeight {
   readonly delta: (g: GraphBuilder, tensors: ByTensor<Value>, weight: () => Value) => Value;
   /** Whether ΔW depends on W: then it can be taken out of a merged weight by `unmerged` alone. */
   readonly readsWeight?: boolean;
-  /** In training: the share of the layer's input, drawn anew for each step, that ΔW does not see. 0 without. */
-  readonly dropout?: number;
   /** W from W + ΔW, for a change that depends on W. */
   readonly unmerged?: Pick<ChangeOfLayer, 'weight'>;
 }
@@ -142,7 +157,10 @@ export interface Tuner {
   readonly name: string;
   /** `peft_type` in the adapter's config: `IA3`. */
   readonly peftType: string;
-  /** Of a variant of LoRA, whose `peftType` is `LORA`: the key of the config that makes an adapter one, such as `kasa_config`. */
+  /**
+   * Of a variant of LoRA, whose `peftType` is `LORA`: the key of the config that makes an adapter one, such as `kasa_config`.
+   * Where the key says but how an adapter is trained (`velora_config`, `monteclora_config`), it is plain LoRA everywhere else.
+   */
   readonly variant?: string;
   /** Where the method is described: an address. */
   readonly paper?: string;

@@ -19,7 +19,7 @@ import { withOpenHeads } from './head/forAdapter.ts';
 import { type ModelChanges, ModelGraph, type ModelGraphParts } from './modelGraph.ts';
 import { type FixedInputs, fixInputs, requireOneFile } from './opening/fixedInputs.ts';
 import type { ModelFile } from './opening/joinFiles.ts';
-import { AdapterPlaces } from './placing.ts';
+import { AdapterPlaces, type PlaceOptions } from './placing.ts';
 import { otherPrecision, servingPrecision, sessionHere } from './precision.ts';
 import { type ReservedModules, reservedSlots } from './planning/reservedSlots.ts';
 
@@ -252,11 +252,8 @@ export class Model extends ModelGraph {
    * @throws OnnxLoraError `ADAPTER_MISMATCH`; `ADAPTER_INVALID` for an adapter that holds a module under both names, or is a
    *   variant such as aLoRA
    */
-  async place(
-    adapter: Adapter,
-    { allowBaseMismatch = false }: { readonly allowBaseMismatch?: boolean } = {},
-  ): Promise<PlacedAdapter> {
-    return this.#places.place(adapter, allowBaseMismatch);
+  async place(adapter: Adapter, options: PlaceOptions = {}): Promise<PlacedAdapter> {
+    return this.#places.place(adapter, options);
   }
 
   override requireModules(adapter: Adapter): void {

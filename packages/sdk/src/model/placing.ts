@@ -1,7 +1,7 @@
 /** @file Where an adapter's tensors belong in a model: under which names, by which tuner, and whether it is the base's. */
 
 import type { Adapter } from '../adapter/adapter.ts';
-import { baseChangingInit, LORA, variantOf } from '../adapter/formats/peftConfig.ts';
+import { baseChangingInit, isForTraining, LORA, trainedAs, variantOf } from '../adapter/formats/peftConfig.ts';
 import { parseTensorName } from '../adapter/formats/tensorNames.ts';
 import { adaptNames, modulesOf, tablesOf } from '../adapter/naming/generations.ts';
 import { changeInPart, hasAll, type PrefixChange, prefixChange } from '../adapter/naming/modulePrefix.ts';
@@ -12,6 +12,14 @@ import { type ChosenTuner, tunerSettings } from '../lora/tunings/byTuner.ts';
 import { listed } from '../plugin/tasks/listed.ts';
 import { formName } from '../ops/quantization/forms.ts';
 import type { ModelGraph } from './modelGraph.ts';
+
+/** How an adapter is placed. */
+export interface PlaceOptions {
+  /** Takes an adapter that was trained on other weights. */
+  readonly allowBaseMismatch?: boolean;
+  /** Whether it is trained on: as the variant of LoRA that it is, where only training knows of that. */
+  readonly toTrain?: boolean;
+}
 
 /** Models around one: the whole that it is a part of, and its own parts. */
 export interface Relations {
@@ -36,16 +44,19 @@ export class AdapterPlaces {
   }
 
   /** As `model.place`. */
-  async place(adapter: Adapter, allowBaseMismatch: boolean): Promise<PlacedAdapter> {
+  async place(
+    adapter: Adapter,
+    { allowBaseMismatch = false, toTrain = false }: PlaceOptions = {},
+  ): Promise<PlacedAdapter> {
     const { name } = this.#model;
-    const variant = variantOf(adapter.config);
+    const variant = variantOf(adapter.config) ?? (toTrain ? trainedAs(adapter.config) : undefined);
     if (variant !== undefined && !this.#variant(variant)) {
       throw new OnnxLoraError(
         'ADAPTER_INVALID',
-        `The adapter is a variant of LoRA (${variant}) that cannot be computed here: as plain LoRA it would give other outputs. Load a plugin that brings it (@onnx-lora/methods has most), merge it in PEFT, or train it without ${variant}.`,
+        `The adapter is a variant of LoRA (${variant}) that ${variantOf(adapter.config) === undefined ? 'cannot be trained here: as plain LoRA it would get other gradients' : 'cannot be computed here: as plain LoRA it would give other outputs'}. Load a plugin that brings it (@onnx-lora/methods has most), merge it in PEFT, or train it without ${variant}.`,
       );
     }
-    const placed = this.find(adapter);
+    const placed = this.find(adapter, toTrain);
     const whole = this.#relations.whole?.().places;
     // What the other files of the model hold is theirs.
     if (!whole) this.#warnOfUnused(adapter, placed.unused);
@@ -108,9 +119,9 @@ export class AdapterPlaces {
   }
 
   /** The places of an adapter's tensors by their names and shapes alone. */
-  find(adapter: Adapter): PlacedAdapter {
+  find(adapter: Adapter, toTrain: boolean = false): PlacedAdapter {
     const { name, openHeads, notes, onnx } = this.#model;
-    const chosen = this.#tunerOf(adapter);
+    const chosen = this.#tunerOf(adapter, toTrain);
     const { named, prefix } = this.#named(adapter);
     if (!prefix) return { adapter: named, tunings: [], unused: [...named.tensors.keys()] };
     return placeAdapter(named, onnx.model.graph, this.#model.sites(), name, {
@@ -128,9 +139,9 @@ export class AdapterPlaces {
   }
 
   /** The tuner of an adapter that is not plain LoRA. */
-  #tunerOf({ config }: Adapter): ChosenTuner | undefined {
+  #tunerOf({ config }: Adapter, toTrain: boolean): ChosenTuner | undefined {
     const { peftType } = config;
-    const variant = peftType === LORA ? variantOf(config) : undefined;
+    const variant = peftType === LORA ? (variantOf(config) ?? (toTrain ? trainedAs(config) : undefined)) : undefined;
     if (peftType === LORA && variant === undefined) return undefined;
     const tuner =
       variant === undefined
@@ -167,7 +178,10 @@ export class AdapterPlaces {
   /** Says once for an adapter what of it has no effect: a graph may be a part of the model, or lack a folded module. */
   #warnOfUnused(adapter: Adapter, unused: readonly string[]): void {
     // Copies of the base are no part of what was trained: PEFT saves biases of a replaced module with `bias: all`.
-    const parsed = unused.map((name) => parseTensorName(name)).filter(({ role }) => role !== 'base_layer.weight');
+    const parsed = unused
+      .filter((name) => !isForTraining(name))
+      .map((name) => parseTensorName(name))
+      .filter(({ role }) => role !== 'base_layer.weight');
     const modules = [...new Set(parsed.map(({ module }) => module))].filter(
       (module) => !module.split('.').includes('original_module'),
     );

@@ -28,7 +28,7 @@ test.each([
 ])('%s is refused by its name', async (key, value) => {
   await expect(model.place(withOption(key, value))).rejects.toMatchObject({
     code: 'ADAPTER_INVALID',
-    message: `The adapter is a variant of LoRA (${key}) that cannot be computed here: as plain LoRA it would give other outputs. Merge it in PEFT, or train it without ${key}.`,
+    message: `The adapter is a variant of LoRA (${key}) that cannot be computed here: as plain LoRA it would give other outputs. Load a plugin that brings it (@onnx-lora/methods has most), merge it in PEFT, or train it without ${key}.`,
   });
 });
 
@@ -39,3 +39,17 @@ test.each([
 ])('%s: %j is placed', async (key, value) => {
   expect((await model.place(withOption(key, value))).tunings.length).toBeGreaterThan(0);
 });
+
+test.each(['velora_config', 'monteclora_config'])(
+  '%s is plain LoRA but for training, which a plugin must know',
+  async (key) => {
+    const adapter = withOption(key, {});
+    expect((await model.place(adapter)).tunings.every(({ tuning }) => tuning.kind === 'lowRank')).toBe(true);
+    await expect(model.place(adapter, { toTrain: true })).rejects.toMatchObject({
+      code: 'ADAPTER_INVALID',
+      message: expect.stringContaining(
+        `(${key}) that cannot be trained here: as plain LoRA it would get other gradients.`,
+      ) as unknown,
+    });
+  },
+);

@@ -287,12 +287,27 @@ const variants = [
   'arrow_config',
   'kasa_config',
   'layer_replication',
-  'monteclora_config',
   'use_bdlora',
   'use_qalora',
 ];
 
-/** PEFT's key of the option that makes the adapter a variant of LoRA that cannot be computed here. */
+/** Options that say but how an adapter is trained; what it computes is s·B·A. */
+const ofTraining = ['monteclora_config', 'velora_config'];
+
+/** What files have of these options, beside A and B. */
+const TRAINING_TENSOR = /\.lora_(?:velora_embed|monteclora_sampler\.\w+)$/;
+
+/** Whether a tensor is there for training alone, by its name in a file. */
+export function isForTraining(name: string): boolean {
+  return TRAINING_TENSOR.test(name);
+}
+
+/** PEFT's key of the option that makes the adapter a variant of LoRA, of which only training knows. */
+export function trainedAs({ extra }: Pick<AdapterConfig, 'extra'>): string | undefined {
+  return ofTraining.find((key) => Object.hasOwn(extra, key) && Boolean(extra[key]));
+}
+
+/** PEFT's key of the option that makes the adapter a variant of LoRA that computes something else. */
 export function variantOf({ extra }: Pick<AdapterConfig, 'extra'>): string | undefined {
   return variants.find((key) => Object.hasOwn(extra, key) && Boolean(extra[key]));
 }

@@ -297,7 +297,9 @@ function lowRankTensors(
     requireShape(`lora_magnitude_vector of "${site.path}"`, magnitude.dims, kind.perOutputShape(site), model);
   if (bias) requireShape(`lora_B.bias of "${site.path}"`, bias.dims, [kind.matrix(site).out], model);
   const named = module === site.path ? {} : { savedAs: module };
-  const layer = { site, r, dora, bias: bias !== undefined, ...named, ...dropoutAt(site, adapter.config) };
+  // As PEFT trains on what began by MiCA.
+  const left = adapter.config.initLoraWeights === 'mica' ? { left: ['lora_B'] } : {};
+  const layer = { site, r, dora, bias: bias !== undefined, ...named, ...left, ...dropoutAt(site, adapter.config) };
   const optional = { lora_magnitude_vector: magnitude, 'lora_B.bias': bias };
   return {
     tuning: new LowRank(layer, scalingAt(adapter.config, layer).scaling),

@@ -188,3 +188,65 @@ test('parts of one product leave out numbers of their own', async () => {
       expect(found[row * 6 + out]! - base[row * 6 + out]!).toBeCloseTo(sum * at(B, out % 2), 5);
     }
 });
+
+describe("a tuner's dropout", () => {
+  const pair: Tuner = {
+    name: 'pair',
+    peftType: 'PAIR',
+    description: 'Pair: two factors',
+    defaults: {},
+    kinds: ['linear', 'conv2d'],
+    tune: ({ weightShape: [out, ...rest] }) => {
+      const tensor = (dims: readonly number[]): ReturnType<Tuner['tune']>['tensors'][string] => ({
+        dims,
+        first: () => new Float32Array(sizeOf(dims)),
+        idle: () => new Float32Array(sizeOf(dims)),
+      });
+      return {
+        dropout: 0.25,
+        tensors: { lora_A: tensor([2, sizeOf(rest)]), lora_B: tensor([out!, 2]) },
+        factors: (g, { lora_A, lora_B }) => ({ A: lora_A!, B: g.Mul(lora_B!, 1.5) }),
+      };
+    },
+  };
+
+  test.each(['linear', 'conv'] as const)('leaves out of a %s what LoRA leaves out', async (kind) => {
+    const { x, build } = expected[kind];
+    const model = net(build, x);
+    const [site] = sited(model).sites;
+    const found = async (tuning: ModuleTuning): Promise<[loss: number, gradients: number[][]]> => {
+      const trainer = new Trainer({
+        base: model,
+        plan: [tuning],
+        loss: (g, outputs) => {
+          const [y] = Object.values(outputs) as [Value];
+          return g.ReduceMean(g.Mul(y, g.Mul(y, y)), y.shape!.map((_, axis) => axis), false); // prettier-ignore
+        },
+        runtime: new OrtRuntime(),
+        session: { provider: 'cpu', threads: 1 },
+        drawMask: ({ dims }) => Uint8Array.from({ length: sizeOf(dims) }, (_, i) => Number(i % 3 !== 1)),
+        parameters: (inputs) => {
+          const begun = [...ParameterSet.initial(inputs, { uniform: () => 0 } as never).tensors()];
+          const saved = new Map(begun.map(([name, { dims }]) => [name.includes('lora_A') ? 'lora_A' : 'lora_B', wave(dims, name.includes('lora_A') ? 10 : 11, 0.5)])); // prettier-ignore
+          return ParameterSet.of({ tunings: [{ tuning, saved, names: [] }] }, inputs);
+        },
+        name: kind,
+      });
+      const { loss, gradients } = await trainer.lossAndGradients({ x: wave(x.shape, 3) }, {});
+      const named = trainer.parameters!.all.map((each) => ({ ...each, value: gradients.get(each.input.name)! }));
+      await trainer.release();
+      return [loss, [...new ParameterSet(named).tensors().values()].map(({ data }) => [...(data as Float32Array)])];
+    };
+    const [own] = ByTuner.all([{ site: site!, module: 'fc' }], { tuner: pair, settings: {} });
+    const [loss, gradients] = await found(own!);
+    const [wantedLoss, wanted] = await found(new LowRank({ site: site!, r: 2, dora: false, dropout: 0.25 }, 1.5));
+    const [withoutLoss] = await found(new LowRank({ site: site!, r: 2, dora: false }, 1.5));
+    expect(loss).toBeCloseTo(wantedLoss, 5);
+    expect(Math.abs(loss - withoutLoss)).toBeGreaterThan(0.01);
+    gradients.forEach((each, k) => {
+      each.forEach((value, i) => {
+        expect(value).toBeCloseTo(wanted[k]![i]!, 5);
+      });
+    });
+  });
+});

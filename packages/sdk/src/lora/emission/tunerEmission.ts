@@ -8,7 +8,7 @@ import { lastNode } from '../../match/layers/layer.ts';
 import { occurrencesOf, type Site } from '../../match/sites.ts';
 import type { AdapterInputs } from '../adapterInputs.ts';
 import { kindOf } from '../kinds/table.ts';
-import type { ByTensor, ChangeOfLayer, ChangeOfWeight, LayerInGraph } from '../tuner.ts';
+import type { ByTensor, ChangeByFactors, ChangeOfLayer, ChangeOfWeight, LayerInGraph } from '../tuner.ts';
 import { type ByTuner, weightOf } from '../tunings/byTuner.ts';
 import { hookedTunings } from '../tunings/trainingHooks.ts';
 import type { Emission, EmitNode } from './emission.ts';
@@ -61,9 +61,11 @@ export class TunerEmission implements Emission {
     const { g } = scope;
     const input = scope.read(site.input);
     const typeOfLayer = scope.read(site.output).type;
+    const x = scope.as(input, 'float32');
     const layer: LayerInGraph = {
-      x: scope.as(input, 'float32'),
-      forward: (x) => scope.as(scope.forward(site, scope.as(x, input.type)), 'float32'),
+      x,
+      dropped: () => scope.dropped(x, site, tuned.math.dropout),
+      forward: (own) => scope.as(scope.forward(site, scope.as(own, input.type)), 'float32'),
       weight: () => this.#weight(site),
       addLoss: (emit) => {
         const { name } = tuned.chosen.tuner;
@@ -81,16 +83,24 @@ export class TunerEmission implements Emission {
     const scope = this.#scope;
     const { g } = scope;
     const base = scope.emitRenamed(scope.withInputs(original, current), site.output);
-    const { delta, readsWeight = false, dropout } = tuned.math as ChangeOfWeight;
     const read = scope.read(site.input);
-    const x = site.kind === 'embedding' ? read : scope.dropped(scope.as(read, 'float32'), site, dropout);
+    const x = site.kind === 'embedding' ? read : scope.dropped(scope.as(read, 'float32'), site, tuned.math.dropout);
     const { arrange } = site;
-    const change = delta(g, this.#tensorsOf(tuned), () =>
-      weightOf(readsWeight ? this.#weight(site) : undefined, tuned.chosen.tuner),
-    );
-    const product = kindOf(site).whole!(g, site, arrange ? g.Transpose(x, [...arrange.input]) : x, change);
+    const product = this.#change(site, tuned, this.#tensorsOf(tuned), arrange ? g.Transpose(x, [...arrange.input]) : x);
     const more = arrange ? g.Transpose(product, [...arrange.output]) : product;
     scope.nameLast(g.Add(base, scope.as(more, scope.read(site.output).type)), site.output);
+  }
+
+  /** x·ΔWᵀ */
+  #change(site: Site, { math, chosen }: ByTuner, tensors: ByTensor<Value>, x: Value): Value {
+    const { g } = this.#scope;
+    const { factors, delta, readsWeight = false } = math as ChangeOfWeight & Partial<ChangeByFactors>;
+    if (factors && site.kind === 'linear') {
+      const { A, B } = factors(g, tensors);
+      return g.MatMul(g.MatMul(x, g.Transpose(A, [1, 0])), g.Transpose(B, [1, 0]));
+    }
+    const weight = (): Value => weightOf(readsWeight ? this.#weight(site) : undefined, chosen.tuner);
+    return kindOf(site).whole!(g, site, x, delta(g, tensors, weight));
   }
 
   /** The base's weight as torch lays it out. */

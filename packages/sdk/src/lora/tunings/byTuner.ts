@@ -16,9 +16,12 @@ import { float32, sizeOf, tensor, type Tensor } from '../../runtime/tensor.ts';
 import { kindOf } from '../kinds/table.ts';
 import type {
   ByTensor,
+  ChangeByFactors,
   ChangeOfLayer,
   ChangeOfWeight,
+  LoraFactors,
   TensorNumbers,
+  TensorsOfTuning,
   TunedLayer,
   TunedTensor,
   Tuner,
@@ -60,6 +63,9 @@ export function tunerSettings({ defaults }: Tuner, config: AdapterConfig): Tuner
   return Object.fromEntries(Object.entries(defaults).map(([key, value]) => [key, keys.get(key) ?? value]));
 }
 
+/** What a tuner makes of a layer; of two factors the change of the weight, too. */
+type PlacedMath = TensorsOfTuning & ((ChangeOfWeight & Partial<ChangeByFactors>) | ChangeOfLayer);
+
 /** A layer that another tuner than LoRA adapts. Its tensors are in graphs as PEFT has them, the same for all rows of a batch. */
 export class ByTuner implements ModuleTuning {
   readonly kind = 'tuner';
@@ -67,7 +73,7 @@ export class ByTuner implements ModuleTuning {
   readonly site: Site;
   readonly path: string;
   /** What the tuner makes of the layer. */
-  readonly math: Tuning;
+  readonly math: PlacedMath;
   /** `peft_type` of the tuner. */
   readonly peftType: string;
   /** The tuner and its settings as text: adapters of one session must agree in it where they adapt the same layer. */
@@ -87,7 +93,7 @@ export class ByTuner implements ModuleTuning {
     chosen: ChosenTuner,
   ) {
     const { tuner, settings } = chosen;
-    const math = tuner.tune(layer, settings, layers, saved);
+    const math = withDelta(tuner.tune(layer, settings, layers, saved), layer);
     const unfit = 'delta' in math ? undefined : refusedApply(site);
     if (unfit !== undefined) throw refused(site, tuner, unfit);
     requireNewContract(math, tuner);
@@ -125,7 +131,7 @@ export class ByTuner implements ModuleTuning {
     const { name, peftType, description, defaults } = tuner;
     const tune: Tuner['tune'] = (...given) => {
       const math = tuner.tune(...given);
-      return 'delta' in math ? { ...math, dropout: 0 } : math;
+      return Object.assign(Object.create(math) as typeof math, { dropout: 0 });
     };
     const plain: Tuner = { name, peftType, description, defaults, tune };
     const place = { site: this.site, module: this.layer.path, ...(this.#saved ? { saved: this.#saved } : {}) };
@@ -291,6 +297,22 @@ export class ByTuner implements ModuleTuning {
     return { weight: inTorch, changesBias: bias !== undefined && changeOf(bias).some((each) => each !== 0) };
   }
 
+  /** Factors whose product is the change of the weight exactly, where there are such. */
+  toLora(saved: SavedTensors): LoraFactors | undefined {
+    const { math } = this;
+    if (math.toLora || !('factors' in math)) return math.toLora?.(Object.fromEntries(saved));
+    const factor = (name: 'A' | 'B'): Tensor => {
+      let dims: readonly number[] = [];
+      const numbers = this.#computed(saved, (g, tensors) => {
+        const value = math.factors!(g, tensors)[name];
+        dims = value.shape as readonly number[];
+        return value;
+      });
+      return float32(Float32Array.from(numbers), dims);
+    };
+    return { A: factor('A'), B: factor('B') };
+  }
+
   /** ΔW, flat, as torch lays it out. */
   #delta(
     { delta, readsWeight = false }: ChangeOfWeight,
@@ -343,6 +365,17 @@ export function weightOf(weight: Value | undefined, { name }: Tuner): Value {
     'PLUGIN_INVALID',
     `The change of the tuner "${name}" reads the weight, which it does not say. Give readsWeight: true beside delta.`,
   );
+}
+
+function withDelta(math: Tuning, { kind, weightShape }: TunedLayer): PlacedMath {
+  if (!('factors' in math)) return math;
+  const delta = (g: GraphBuilder, tensors: ByTensor<Value>): Value => {
+    const { A, B } = math.factors(g, tensors);
+    const product = g.MatMul(B, A);
+    if (kind === 'embedding') return g.Transpose(product, [1, 0]);
+    return weightShape.length === 2 ? product : g.Reshape(product, weightShape);
+  };
+  return Object.assign(Object.create(math) as typeof math, { delta });
 }
 
 function asTensor({ integers }: TunedTensor, numbers: TensorNumbers, dims: readonly number[]): Tensor {

@@ -29,7 +29,7 @@ export interface Continued extends Initialised {
 export async function continueFrom(model: Model, given: Adapter, newHead: readonly string[]): Promise<Continued> {
   const kept = [...given.tensors].filter(([name]) => !newHead.includes(parseTensorName(name).module));
   const adapter = newHead.length === 0 ? given : new Adapter(given.config, new Map(kept), given.baseDigest);
-  const placed = await model.place(adapter);
+  const placed = await model.place(adapter, { toTrain: true });
   const heads = trainedParameters(model, { lowRank: [], modulesToSave: newHead, bias: 'none' });
   const plan = [...placed.tunings.map(({ tuning }) => tuning), ...heads.map((each) => new WholeParameter(each))];
   const saved = placed.adapter.config.modulesToSave ?? [];

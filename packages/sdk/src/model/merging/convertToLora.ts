@@ -2,7 +2,7 @@
 
 import { Adapter } from '../../adapter/adapter.ts';
 import { approximated, type Product } from '../../adapter/combine/lowRank.ts';
-import { adapterConfig, LORA } from '../../adapter/formats/peftConfig.ts';
+import { adapterConfig, LORA, variantOf } from '../../adapter/formats/peftConfig.ts';
 import { tensorName } from '../../adapter/formats/tensorNames.ts';
 import { exactly } from '../../adapter/storage/convertResidual.ts';
 import { OnnxLoraError } from '../../errors.ts';
@@ -48,7 +48,7 @@ export async function convertToLora(
   model: Model,
   { r = 8, allowBaseMismatch = false }: ConvertToLoraOptions = {},
 ): Promise<ConvertedToLora> {
-  if (adapter.config.peftType === LORA)
+  if (adapter.config.peftType === LORA && variantOf(adapter.config) === undefined)
     throw new OnnxLoraError('INPUT_INVALID', 'The adapter is LoRA already. Use it as it is.');
   if (!Number.isInteger(r) || r < 1)
     throw new OnnxLoraError('INPUT_INVALID', `The rank r must be a whole number of at least 1, but it is ${r}.`);
@@ -87,11 +87,11 @@ export async function convertToLora(
 
 /** B `[out, r]` and A `[r, width]`, and what they leave out. */
 function factorsOf(tuning: ByTuner, saved: SavedTensors, r: number): { product: Product; error: number } {
-  const { site, path, math } = tuning;
+  const { site, path } = tuning;
   const { groups } = kindOf(site).matrix(site);
-  const exact = math.toLora?.(Object.fromEntries(saved));
+  const exact = groups === 1 ? tuning.toLora(saved) : undefined;
   const asMatrix = (tensor: Tensor): Matrix => matrix(tensor.dims[0]!, tensor.data.length / tensor.dims[0]!, floats(tensor)); // prettier-ignore
-  if (exact && groups === 1) return { product: { A: asMatrix(exact.A), B: asMatrix(exact.B) }, error: 0 };
+  if (exact) return { product: { A: asMatrix(exact.A), B: asMatrix(exact.B) }, error: 0 };
   const { weight, changesBias } = tuning.change(saved);
   const problem = changesBias ? 'changes its bias, which a product of LoRA cannot' : groups > 1 ? 'is of a convolution with groups' : undefined; // prettier-ignore
   if (problem !== undefined) {

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { Adapter } from '../../adapter/adapter.ts';
 import type { AdapterRunOptions } from '../../adapter/serving/session.ts';
+import { isForTraining } from '../../adapter/formats/peftConfig.ts';
 import { PEFT_PREFIX } from '../../adapter/formats/tensorNames.ts';
 import { ByTuner } from '../../lora/tunings/byTuner.ts';
 import { loadAdapter } from '../../model/loadAdapter.ts';
@@ -96,7 +97,7 @@ async function fileProblems(model: Model, adapter: Adapter, folder: string): Pro
     }),
     ...[...loaded.tensors.keys()].filter((name) => !adapter.tensors.has(name)).map((name) => `${name} was not saved`),
     ...names.filter((name) => !name.startsWith(PEFT_PREFIX) && !SHARED.test(name)).map((name) => `${name} is no name of PEFT's: it must begin with ${PEFT_PREFIX}`), // prettier-ignore
-    ...unused.map((name) => `${name} has no place in "${model.name}"`),
+    ...unused.filter((name) => !isForTraining(name)).map((name) => `${name} has no place in "${model.name}"`),
   ];
 }
 

@@ -8,6 +8,7 @@ import type { DrawMask } from '../../train/dropout.ts';
 import type { OptimizerOptions } from '../../train/optimizers/named.ts';
 import type { BasePrecision } from '../../ops/precision/precision.ts';
 import type { PlacedAdapter } from '../../adapter/naming/place.ts';
+import { LORA } from '../../adapter/formats/peftConfig.ts';
 import { parseTensorName } from '../../adapter/formats/tensorNames.ts';
 import { ByTuner } from '../../lora/tunings/byTuner.ts';
 import { LowRank } from '../../lora/tunings/lowRank.ts';
@@ -35,13 +36,15 @@ export async function placeFor(
   adapter: Adapter,
   { drops = false, hooks = false }: { readonly drops?: boolean; readonly hooks?: boolean } = {},
 ): Promise<Placed> {
-  const placed = await model.place(adapter);
+  const placed = await model.place(adapter, { toTrain: true });
   return {
     placed,
     // Expected are the numbers of a model in evaluation mode, unless masks are given.
     plan: placed.tunings.map(({ tuning }) => {
       if (tuning instanceof LowRank && !drops) return new LowRank({ ...tuning.layer, dropout: 0 }, tuning.scaling);
-      return tuning instanceof ByTuner && !hooks ? tuning.withoutTraining() : tuning;
+      // What is added for variants of LoRA PEFT leaves to its callers, and the cases have none of it.
+      const isPlain = tuning instanceof ByTuner && (!hooks || tuning.peftType === LORA);
+      return isPlain ? tuning.withoutTraining() : tuning;
     }),
   };
 }

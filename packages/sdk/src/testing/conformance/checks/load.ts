@@ -10,7 +10,7 @@ export const load: Check = {
   name: 'load',
   async run(subject) {
     const adapter = await caseAdapter(subject);
-    const placed = await subject.model.place(adapter);
+    const placed = await subject.model.place(adapter, { toTrain: true });
     const homeless = placed.unused.filter((name) => {
       const { module, role } = parseTensorName(name);
       const isBase = role === 'base_layer.weight' || module.split('.').includes('original_module');
