@@ -13,12 +13,15 @@ const all = path.join(import.meta.dirname, '../../../../shared/oracle/cases');
 const cases = process.env['NIGHTLY'] && existsSync(all) ? all : own;
 
 describe("PEFT's numbers", () => {
-  it.each(readdirSync(cases).filter((name) => name.startsWith('peft-')))('%s', async (name) => {
-    const { checks } = await conformance(path.join(cases, name), { plugins: [methodsPlugin] });
-    const failed = checks.filter(({ status }) => status === 'failed');
-    expect(failed.map(({ check, detail }) => `${check}: ${detail}`)).toEqual([]);
-    expect(checks.filter(({ status }) => status === 'passed').length).toBeGreaterThan(6);
-  });
+  it.each(readdirSync(cases).filter((name) => /^peft-|^lora-(?:loraplus|lorafa|riemannian)/.test(name)))(
+    '%s',
+    async (name) => {
+      const { checks } = await conformance(path.join(cases, name), { plugins: [methodsPlugin] });
+      const failed = checks.filter(({ status }) => status === 'failed');
+      expect(failed.map(({ check, detail }) => `${check}: ${detail}`)).toEqual([]);
+      expect(checks.filter(({ status }) => status === 'passed').length).toBeGreaterThan(6);
+    },
+  );
 });
 
 describe('gradients of differences, files, merging', () => {

@@ -1,3 +1,3 @@
 /** @file Ways to adapt a model beside LoRA, each a tuner; `methodsPlugin` has them all. */
 
-export { methodsPlugin, tuners } from './plugin.ts';
+export { methodsPlugin, optimizers, tuners } from './plugin.ts';

@@ -51,10 +51,13 @@ export type {
   RandomInitializer,
   WeightInitializer,
 } from './lora/init/initializer.ts';
-export { type Matrix, matrix } from './linalg/matrix.ts';
+export { type Matrix, matmul, matrix, type ProductOptions } from './linalg/matrix.ts';
+export { type EigenValues, symmetricEigen } from './linalg/decompositions.ts';
 export { type NamedBase, withNames } from './adapter/naming/generations.ts';
 export { type Generation, type NamePair, type NameTable, translatePath } from './adapter/naming/nameTable.ts';
-export type { Optimizer, UpdateSettings } from './train/optimizers/optimizer.ts';
+export type { OptimizedModule, Optimizer, UpdateSettings } from './train/optimizers/optimizer.ts';
+export { type Remembered, remembering, type UpdateRule } from './train/optimizers/memory.ts';
+export { createOptimizer } from './train/optimizers/named.ts';
 export type { ParameterGroup, TrainedTensor } from './train/groups.ts';
 export type {
   ConcreteProvider,

@@ -82,7 +82,17 @@ export class LowRank implements ModuleTuning {
     return layerNodes(this.site);
   }
 
+  /** The same, of which training leaves some tensors as they begin. */
+  leaving(roles: readonly string[]): LowRank {
+    return new LowRank({ ...this.layer, left: roles }, this.scaling, this.start);
+  }
+
   tensor(role: string): TuningTensor {
+    const tensor = this.#tensor(role);
+    return this.layer.left?.includes(role) ? { ...tensor, use: 'frozen' } : tensor;
+  }
+
+  #tensor(role: string): TuningTensor {
     if (role !== 'lora_A' && role !== 'lora_B') return outputTensor(this, role as OutputRole);
     return this.layer.tokens ? rowsTensor(this, role) : factorTensor(this, role);
   }
@@ -92,7 +102,7 @@ export class LowRank implements ModuleTuning {
     const factors = (['lora_A', 'lora_B'] as const).filter((role) => !fixed?.[role]);
     const own = tiedTo ? [] : tokens ? (['lora_B'] as const) : factors;
     const more = [...(bias ? (['lora_B.bias'] as const) : []), ...(dora ? (['lora_magnitude_vector'] as const) : [])];
-    return [...own, ...more].map((role) => this.tensor(role));
+    return [...own, ...more].map((role) => this.tensor(role)).filter(({ use }) => use === undefined);
   }
 
   join(other: ModuleTuning = this): ModuleTuning | undefined {

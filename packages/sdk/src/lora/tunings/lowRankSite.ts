@@ -30,6 +30,8 @@ export interface LowRankSite {
   readonly constants?: FactorTensors;
   /** Factors that are not trained, in the graph's layout, lora_B times the scaling. */
   readonly fixed?: Partial<FactorTensors>;
+  /** Tensors that training leaves as they begin, by their roles: they enter the graph, and get no gradients. */
+  readonly left?: readonly string[];
   /**
    * The embedding's adapter that this one is the transpose of, since their weights are one: lora_A is the other's lora_B,
    * and lora_B its lora_A. Their gradients are apart, and an optimizer steps both, as in PEFT; of trained rows it is one.
