@@ -30,6 +30,19 @@ ${tuners.map(row).join('\n')}
 - blends: several adapters can be [mixed by weights](./combine.md) in a session; of others one can be weakened (\`{ a: 0.5 }\`) at most.
 - as LoRA: [\`convertToLora\`](./tuners.md#run-and-merge) makes plain LoRA of it, for programs that know no other: exactly, or by the largest singular values (nearly). What is LoRA differs from it in training alone: it is served, merged and combined as LoRA is, also where no plugin knows it.
 
+## Optimizers
+
+The plugin has ways to move LoRA's numbers too, by the names that \`optimizer\` and \`--optimizer\` take, alone or with settings: \`--optimizer '{"name":"riemannian","reg":0.001}'\`. What they save is an adapter as any other, and runs go on from checkpoints to the same bytes.
+
+| \`--optimizer\` | what it does | settings | held to |
+| --- | --- | --- | --- |
+| \`lorafa\` | [LoRA-FA](https://arxiv.org/abs/2308.03303): leaves A as it was drawn, trains B with a gradient that is corrected for it, and keeps no gradient and less of the forward pass for A. Plain LoRA on linear layers; DoRA, biases of B, convolutions and embeddings are refused | \`betas\`, \`eps\` (1e-6), \`weightDecay\` (0), \`delta\` (1e-8) | PEFT's \`create_lorafa_optimizer\`, in float32 |
+| \`muon\` | [Muon](https://kellerjordan.github.io/posts/muon): steps of matrices are orthogonal; vectors move as with AdamW | \`momentum\` (0.95), \`nesterov\`, \`weightDecay\` (0.1), \`adjustLr\` (\`original\`, or \`match_rms_adamw\` to keep AdamW's rates), \`nsSteps\` (5), \`betas\`, \`eps\` | \`torch.optim.Muon\`, in float32 |
+| \`riemannian\` | [Riemannian preconditioning](https://arxiv.org/abs/2402.02347): multiplies gradients of A and B by inverses of the rank's size, then another optimizer moves them. Factors of convolutions and embeddings have their gradients as they are | \`inner\` (\`adamw\`), \`reg\` (0.01), and those of the inner one | PEFT's \`create_riemannian_optimizer\` |
+| \`schedule-free-adamw\` | [Schedule-free AdamW](https://arxiv.org/abs/2405.15682): saves an average of all steps in place of a falling rate; set \`schedule: constant\` | \`betas\`, \`eps\`, \`weightDecay\` (0), \`r\` (0), \`weightLrPower\` (2) | the authors' schedulefree 1.4.1 |
+
+LoRA+ needs no plugin: \`loraPlusRatio\` and \`--lora-plus-ratio\` ([train](./train.md)).
+
 This page is made from the tuners themselves. [Another one](./tuners.md) is a file.
 `;
 }

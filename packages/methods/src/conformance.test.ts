@@ -13,11 +13,11 @@ const all = path.join(import.meta.dirname, '../../../../shared/oracle/cases');
 /** What only every night needs has more cases of methods that have one here. */
 const cases = process.env['NIGHTLY'] && existsSync(all) ? all : own;
 
-/** Variants of LoRA, whose type is LORA. */
-const variants = new Set(['bdlora', 'kasa', 'mica', 'velora'].map((name) => `lora-${name}`));
+/** Also variants of LoRA, whose type is LORA, and its optimizers. */
+const held = /^peft-|^lora-(?:bdlora|kasa|mica|velora|loraplus|lorafa|riemannian)/;
 
 describe("PEFT's numbers", () => {
-  it.each(readdirSync(cases).filter((name) => name.startsWith('peft-') || variants.has(name)))('%s', async (name) => {
+  it.each(readdirSync(cases).filter((name) => held.test(name)))('%s', async (name) => {
     const { checks } = await conformance(path.join(cases, name), { plugins: [methodsPlugin] });
     const failed = checks.filter(({ status }) => status === 'failed');
     expect(failed.map(({ check, detail }) => `${check}: ${detail}`)).toEqual([]);

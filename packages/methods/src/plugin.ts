@@ -1,6 +1,10 @@
 /** @file What this package brings, as any plugin would. */
 
-import { definePlugin, type Plugin, type Tuner } from '@onnx-lora/sdk/plugin';
+import { definePlugin, type OptimizerFactory, type Plugin, type Tuner } from '@onnx-lora/sdk/plugin';
+import { lorafa } from './optimizers/lorafa.ts';
+import { muon } from './optimizers/muon.ts';
+import { riemannian } from './optimizers/riemannian.ts';
+import { scheduleFree } from './optimizers/scheduleFree.ts';
 import { adalora } from './tuners/adalora.ts';
 import { arrow } from './tuners/arrow.ts';
 import { bdlora } from './tuners/bdlora.ts';
@@ -53,9 +57,13 @@ export const tuners: readonly Tuner[] = [
   vera,
 ];
 
+/** Optimizers by the names that `optimizer` and `--optimizer` take. */
+export const optimizers: readonly OptimizerFactory[] = [lorafa, muon, riemannian, scheduleFree];
+
 /** All of them. */
 export const methodsPlugin: Plugin = definePlugin({
   name: '@onnx-lora/methods',
   description: 'Ways to adapt a model beside LoRA, in the format of PEFT.',
   tuners,
+  optimizers,
 });

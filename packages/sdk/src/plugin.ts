@@ -54,13 +54,15 @@ export type {
   RandomInitializer,
   WeightInitializer,
 } from './lora/init/initializer.ts';
-export { type SingularValues, svd } from './linalg/decompositions.ts';
+export { type EigenValues, type SingularValues, svd, symmetricEigen } from './linalg/decompositions.ts';
 export { leadingSvd } from './linalg/leadingSvd.ts';
 export { addScaled, type Matrix, matmul, matrix, type ProductOptions } from './linalg/matrix.ts';
 export { type Orthogonal, qr } from './linalg/qr.ts';
 export { type NamedBase, withNames } from './adapter/naming/generations.ts';
 export { type Generation, type NamePair, type NameTable, translatePath } from './adapter/naming/nameTable.ts';
-export type { Optimizer, UpdateSettings } from './train/optimizers/optimizer.ts';
+export type { OptimizedModule, Optimizer, UpdateSettings } from './train/optimizers/optimizer.ts';
+export { type Remembered, remembering, type UpdateRule } from './train/optimizers/memory.ts';
+export { createOptimizer } from './train/optimizers/named.ts';
 export type { ParameterGroup, TrainedTensor } from './train/groups.ts';
 export type {
   ConcreteProvider,

@@ -1,12 +1,12 @@
 /** @file The adapter that settings describe, each the SDK's option that it is. */
 
 import type { LoraOptions, Model } from '@onnx-lora/sdk';
-import { type NamedTuner, settingsOf, type SettingTable } from '@onnx-lora/sdk/plugin';
+import { settingsOf, type SettingTable } from '@onnx-lora/sdk/plugin';
 import { DEFAULT_RANK, initializerNames } from '@onnx-lora/sdk/core';
 import { z } from 'zod';
-import { usageError } from '../terminal/errors.ts';
 import { parseLayers, parseTable, parseTokens } from './numbers.ts';
 import { type CommandSetting, optionsIn, type SettingName, type Settings } from './setting.ts';
+import { namedOrJson } from './named.ts';
 import { parseTargets } from './targets.ts';
 
 type Table = string | Readonly<Record<string, number>>;
@@ -36,7 +36,7 @@ export const adapterTable: SettingTable<Omit<LoraOptions, 'original'> & { origin
       kind: 'text',
       placeholder: '<name>',
       description: 'another tuner than LoRA, which a plugin brings: its name, or JSON with its settings',
-      to: parseTuner,
+      to: (text) => namedOrJson(text, '--tuner', 'ia3'),
       group: 'The adapter',
     },
     r: {
@@ -175,20 +175,4 @@ export const adapterSettings: readonly SettingName[] = adapterTable.rows
 export function loraOptions(settings: Settings, original?: Model): LoraOptions {
   const { original: _, ...options } = optionsIn(settings, adapterTable);
   return { ...options, ...(original ? { original } : {}) };
-}
-
-/**
- * What `--tuner` says: a name, or JSON with a name and settings.
- *
- * @throws OnnxLoraError `CONFIG_INVALID`
- */
-function parseTuner(text: string): NonNullable<LoraOptions['tuner']> {
-  if (!text.startsWith('{')) return text;
-  try {
-    const tuner = JSON.parse(text) as NamedTuner;
-    if (typeof tuner.name === 'string') return tuner;
-  } catch {
-    // Told below.
-  }
-  throw usageError(`--tuner must be a name, or JSON such as {"name":"ia3"}, but it is ${text}.`);
 }

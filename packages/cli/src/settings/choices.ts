@@ -6,6 +6,7 @@ import { errorCodes, initializerNames, optimizerNames, providerNames, sessionIn 
 import { usageError } from '../terminal/errors.ts';
 import { TENSORBOARD } from '../plugins/trackers.ts';
 import { flagOf } from './settings.ts';
+import { nameIn } from './named.ts';
 import type { Settings } from './setting.ts';
 
 /** Words by the name of a setting, a flag or an argument as code spells it; other words may be right as well. */
@@ -52,7 +53,7 @@ export function checkNames(settings: Settings, registry: PluginRegistry): void {
     const given = settings[setting];
     if (given === undefined) continue;
     const words = choices[setting] ?? [];
-    const name = setting === 'tuner' && given.startsWith('{') ? nameIn(given) : given;
+    const name = setting === 'init' ? given : nameIn(given);
     if (name === undefined || words.includes(name) || (setting === 'init' && /^pissa_niter_\d+$/.test(name))) continue;
     const known =
       words.length > 0
@@ -69,16 +70,6 @@ const nouns: Readonly<Record<(typeof closed)[number], string>> = {
   tuner: 'tuner',
   optimizer: 'optimizer',
 };
-
-/** The name in a tuner's JSON; undefined for text that is none, of which its reader tells. */
-function nameIn(json: string): string | undefined {
-  try {
-    const { name } = JSON.parse(json) as { name?: unknown };
-    return typeof name === 'string' ? name : undefined;
-  } catch {
-    return undefined;
-  }
-}
 
 function namesOf(list: readonly { readonly name: string }[]): string[] {
   return list.map(({ name }) => name);

@@ -12,6 +12,7 @@ import {
 } from '@onnx-lora/sdk/core';
 import { z } from 'zod';
 import { usageError } from '../terminal/errors.ts';
+import { namedOrJson } from './named.ts';
 import { type CommandSetting, optionsIn, type Settings } from './setting.ts';
 
 const MILLION = 1_000_000;
@@ -97,7 +98,8 @@ export const trainingTable: SettingTable<Omit<TrainOptions, 'task'> & { readonly
       kind: 'other',
       schema: nameSuchAs(optimizerNames),
       placeholder: '<name>',
-      description: `one of ${optimizerNames.join(', ')}`,
+      description: `one of ${optimizerNames.join(', ')}, or one that a plugin brings; or JSON with its settings`,
+      to: (text: string) => namedOrJson(text, '--optimizer', 'muon'),
       default: 'adamw',
       group: 'How it learns',
     },

@@ -8,6 +8,7 @@ import { type ClipOptions, clipInSlices, normOf } from './clip.ts';
 import { Ema, type EmaOptions } from './ema.ts';
 import { GradientStep } from './step/gradientStep.ts';
 import type { GradientStepRequest, MemoryPlan } from './step/stepRequest.ts';
+import { leavingOut, optimizedModules } from './optimizedModules.ts';
 import { applyGroups, type ParameterGroup, type ParameterRule } from './groups.ts';
 import type { LossAndGradients } from './step/gradientMean.ts';
 import { LossScale, type LossScalingOptions } from './step/lossScale.ts';
@@ -62,18 +63,22 @@ export class Trainer {
   readonly #ema: Ema | undefined;
   readonly #lossScale: LossScale | undefined;
   #rules: ReadonlyMap<string, ParameterRule> | undefined;
+  /** Shapes as torch has them, by the names of inputs. */
+  #torchDims: ReadonlyMap<string, readonly number[]> = new Map();
   #steps = 0;
 
   /** @throws OnnxLoraError `CONFIG_INVALID` for settings out of their range */
   constructor(request: TrainerRequest) {
     const { optimizer = 'adamw', groups = [], clip, ema, lossScaling = true } = request;
     this.#lossScale = lossScaling ? new LossScale(lossScaling === true ? {} : lossScaling) : undefined;
-    this.#gradients = new GradientStep({ ...request, lossScale: this.#lossScale !== undefined });
     this.#optimizer = isOptimizer(optimizer) ? optimizer : createOptimizer(optimizer);
-    this.#hooks = new StepHooks(request.plan);
+    const plan = leavingOut(request.plan, this.#optimizer);
+    this.#gradients = new GradientStep({ ...request, plan, lossScale: this.#lossScale !== undefined });
+    this.#hooks = new StepHooks(plan);
     this.#groups = groups;
     this.#clip = clip;
     if (clip) notNegative('clip', 'norm' in clip ? clip.norm : clip.value);
+    if (ema && this.#optimizer.evaluated) throw averagesItself(this.#optimizer.name);
     this.#ema = ema ? new Ema(ema) : undefined;
   }
 
@@ -82,9 +87,20 @@ export class Trainer {
     return this.#gradients.parameters;
   }
 
-  /** A copy of the parameters' moving average; undefined without one, and before {@link Trainer.compile}. */
+  /**
+   * A copy of what is to be evaluated and saved in place of the parameters: their moving average, or what the optimizer says;
+   * undefined where these themselves are, and before {@link Trainer.compile}.
+   */
   get averaged(): ParameterSet | undefined {
-    return this.#ema && this.parameters && this.#ema.parameters(this.parameters);
+    const { parameters } = this;
+    if (!parameters) return undefined;
+    if (this.#ema) return this.#ema.parameters(parameters);
+    const optimizer = this.#optimizer;
+    if (!optimizer.evaluated) return undefined;
+    const values = parameters.all.map(
+      ({ input: { name }, value }) => [name, optimizer.evaluated!(name, value)] as const,
+    );
+    return parameters.withValues(new Map(values));
   }
 
   /** Steps that moved something. */
@@ -194,12 +210,14 @@ export class Trainer {
     if (this.#clip) yield* clipInSlices(gradients.values(), gradNorm, this.#clip);
     const at = { step: this.#steps, lr };
     this.#hooks.call('gradients', at, parameters, gradients);
+    if (this.#optimizer.gradients) yield* this.#optimizer.gradients(optimizedModules(parameters, gradients));
     for (const parameter of parameters.all) {
       const { input, value, dims } = parameter;
       const gradient = gradients.get(input.name);
       if (!gradient) continue;
       const { lrFactor, weightDecay } = this.#rules!.get(input.name)!;
-      yield* this.#optimizer.update(input.name, value, gradient, { lr: lr * lrFactor, weightDecay, dims });
+      const torchDims = this.#torchDims.get(input.name)!;
+      yield* this.#optimizer.update(input.name, value, gradient, { lr: lr * lrFactor, weightDecay, dims, torchDims });
       parameters.share(parameter);
     }
     this.#hooks.call('after', at, parameters, gradients);
@@ -214,6 +232,7 @@ export class Trainer {
   #begin(parameters: ParameterSet): void {
     if (this.#rules) return;
     this.#rules = applyGroups(parameters.all, this.#groups, this.#optimizer.weightDecay);
+    this.#torchDims = new Map(parameters.all.map((each) => [each.input.name, each.input.tensor.toSaved(each).dims]));
     this.#ema?.begin(parameters);
   }
 
@@ -239,6 +258,10 @@ export class Trainer {
 
 function isOptimizer(given: OptimizerName | OptimizerOptions | Optimizer): given is Optimizer {
   return typeof given === 'object' && 'update' in given;
+}
+
+function averagesItself(name: string): OnnxLoraError {
+  return new OnnxLoraError('CONFIG_INVALID', `The optimizer ${name} averages parameters itself, and ema does so too. Leave ema out.`); // prettier-ignore
 }
 
 function notFinite(loss: number, gradNorm: number, lr: number): OnnxLoraError {

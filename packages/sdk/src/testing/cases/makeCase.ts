@@ -21,7 +21,12 @@ import { Reference } from '../reference/reference.ts';
 import { floatTensor, type Precision } from '../reference/wideSession.ts';
 
 /** Settings of {@link AdamW64}: those of a case. */
-type AdamWSettings = Pick<CaseTraining, 'lr' | 'betas' | 'eps' | 'weightDecay'>;
+interface AdamWSettings {
+  readonly lr: number;
+  readonly betas: readonly [number, number];
+  readonly eps: number;
+  readonly weightDecay: number;
+}
 
 /** Moves one tensor. @see https://arxiv.org/abs/1711.05101 */
 class AdamW64 {
@@ -160,12 +165,7 @@ export async function makeCase(folder: string, options: MakeCaseOptions): Promis
 }
 
 /** Steps of AdamW with the reference's gradients. */
-async function trained(
-  reference: Reference,
-  start: WideTensors,
-  steps: number,
-  settings: Pick<CaseTraining, 'lr' | 'betas' | 'eps' | 'weightDecay'>,
-) {
+async function trained(reference: Reference, start: WideTensors, steps: number, settings: AdamWSettings) {
   const tensors = new Map([...start].map(([name, { data, dims }]) => [name, { data: data.slice(), dims }]));
   const optimizers = new Map([...tensors].map(([name, { data }]) => [name, new AdamW64(data.length, settings)]));
   const losses: number[] = [];

@@ -27,11 +27,11 @@ export interface CaseLoss {
 
 /** How PEFT trained the adapter on the one batch of the case, and what it measured. */
 export interface CaseTraining {
+  /** `adamw`, `loraplus` (AdamW in PEFT's groups of LoRA+), or the name of a plugin's optimizer. */
   readonly optimizer: string;
   readonly lr: number;
-  readonly betas: readonly [number, number];
-  readonly eps: number;
-  readonly weightDecay: number;
+  /** Settings of the optimizer stand beside these, by its own names: `betas`, `eps`, `weightDecay` … */
+  readonly [setting: string]: unknown;
   readonly steps: number;
   /** Before each step, and after the last. */
   readonly losses: readonly number[];

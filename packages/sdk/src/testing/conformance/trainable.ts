@@ -5,7 +5,6 @@ import { OnnxLoraError } from '../../errors.ts';
 import type { Runtime } from '../../runtime/session.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
 import type { DrawMask } from '../../train/dropout.ts';
-import type { OptimizerOptions } from '../../train/optimizers/named.ts';
 import type { BasePrecision } from '../../ops/precision/precision.ts';
 import type { PlacedAdapter } from '../../adapter/naming/place.ts';
 import { LORA } from '../../adapter/formats/peftConfig.ts';
@@ -68,6 +67,7 @@ async function trainableAdapter(subject: ConformanceCase): Promise<Adapter> {
 /**
  * A trainer that starts from the case's adapter.
  *
+ * @param optimizer what moves the parameters; AdamW without
  * @param hooks whether tuners do what they do around steps; gradients alone are expected to be without
  * @param precision in what the base computes; products that are too far off on the case's batch stay in float32
  * @throws OnnxLoraError where the loss, a layer or an adapter's part is not supported
@@ -75,7 +75,7 @@ async function trainableAdapter(subject: ConformanceCase): Promise<Adapter> {
 export async function trainerFor(
   subject: ConformanceCase,
   runtime: Runtime,
-  optimizer: OptimizerOptions = { name: 'adamw' },
+  optimizer: Pick<TrainerRequest, 'optimizer' | 'groups'> = {},
   drawMask?: DrawMask,
   hooks: boolean = false,
   precision?: BasePrecision,
@@ -90,7 +90,7 @@ export async function trainerFor(
     loss: lossFragment(requiredLoss(subject)),
     runtime,
     session: { threads: 1 },
-    optimizer,
+    ...optimizer,
     ...(drawMask ? { drawMask } : {}),
     parameters: (inputs) => ParameterSet.of(placed, inputs),
     name: subject.id,

@@ -23,6 +23,8 @@ export interface UpdateRule<Slot extends string> extends Pick<Optimizer, 'name' 
     remembered: Remembered<Slot>,
     settings: UpdateSettings,
   ): Generator<void, void>;
+  /** What is evaluated in place of a parameter that has been updated, as {@link Optimizer.evaluated} says. */
+  evaluated?(value: Float32Array, remembered: Remembered<Slot>): Float32Array;
 }
 
 /** The optimizer of a rule. Its state has `parameter.slot` and `parameter.step` of every parameter that was updated. */
@@ -44,6 +46,12 @@ export function remembering<Slot extends string>(rule: UpdateRule<Slot>): Optimi
       own.step++;
       yield* rule.update(value, gradient, own, settings);
     },
+    ...(rule.evaluated && {
+      evaluated: (name: string, value: Float32Array): Float32Array => {
+        const own = all.get(name);
+        return own ? rule.evaluated!(value, own) : value;
+      },
+    }),
     state() {
       const state = new Map<string, Tensor>();
       for (const [name, { step, arrays }] of all) {

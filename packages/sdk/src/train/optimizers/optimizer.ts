@@ -1,5 +1,7 @@
 /** @file What an optimizer is: something that moves parameters against their gradients, and remembers. */
 
+import type { ByTensor, StepTensor } from '../../lora/tuner.ts';
+import type { SiteKind } from '../../match/sites.ts';
 import type { Tensor } from '../../runtime/tensor.ts';
 
 /** What one update of one parameter goes by. */
@@ -10,6 +12,20 @@ export interface UpdateSettings {
   readonly weightDecay: number;
   /** Shape of the parameter. */
   readonly dims: readonly number[];
+  /** Its shape as PEFT and torch have it, which may be turned: A of a linear layer is `[r, in]` there and `[in, r]` in graphs. */
+  readonly torchDims?: readonly number[];
+}
+
+/** What is trained of a module, for an optimizer that looks at several of its tensors together. */
+export interface OptimizedModule<T> {
+  /** torch's path of the module. */
+  readonly path: string;
+  /** What kind of layer it is; absent of recurrent layers, and of what is none. */
+  readonly kind?: SiteKind;
+  /** Of LoRA: what B·A is multiplied with. */
+  readonly scaling?: number;
+  /** By PEFT's word: `lora_A`, `lora_B`, `lora_magnitude_vector`; `parameter` of a weight or bias that is trained whole. */
+  readonly tensors: ByTensor<T>;
 }
 
 /**
@@ -29,6 +45,20 @@ export interface Optimizer {
    * @param name tells parameters apart between steps
    */
   update(name: string, value: Float32Array, gradient: Float32Array, settings: UpdateSettings): Generator<void, void>;
+  /**
+   * Told before a run of all that there is to train, by how many numbers each tensor has: it may refuse. It gives, by the path
+   * of the module, what it leaves as it begins. Of these no gradients are computed. Without, nothing is left.
+   *
+   * @throws OnnxLoraError `CONFIG_INVALID` for a module that it cannot train
+   */
+  leaves?(modules: readonly OptimizedModule<number>[]): ReadonlyMap<string, readonly string[]>;
+  /**
+   * Before the updates of a step, and after clipping: may change gradients in place by what else a module has, in slices as
+   * {@link Optimizer.update}. Shapes are those of graphs: of a linear layer A is `[in, r]`, and B `[r, out]`.
+   */
+  gradients?(modules: readonly OptimizedModule<StepTensor>[]): Generator<void, void>;
+  /** The values to be evaluated and saved in place of a parameter's, which stay as they are; without, these themselves. */
+  evaluated?(name: string, value: Float32Array): Float32Array;
   /**
    * Everything that it remembers, complete and exact: after {@link Optimizer.load}, updates give the same bits. The
    * tensors are the optimizer's own memory, so write or copy them before the next update.

@@ -7,8 +7,11 @@ import { compareNumbers, compareTensors } from '../compare.ts';
 import { expectedOutputs, outputsOf, toleranceOf } from '../outputs.ts';
 import { adapterOf, trainerFor } from '../trainable.ts';
 import type { Runtime } from '../../../runtime/session.ts';
+import { optimizerOf } from '../../../model/training/options/checked.ts';
 import type { DrawMask } from '../../../train/dropout.ts';
-import type { Trainer } from '../../../train/trainer.ts';
+import { loraPlus } from '../../../train/groups.ts';
+import { optimizerNames, type OptimizerOptions } from '../../../train/optimizers/named.ts';
+import type { Trainer, TrainerRequest } from '../../../train/trainer.ts';
 
 /** The check. */
 export const train: Check = {
@@ -16,8 +19,7 @@ export const train: Check = {
   async run(subject, { runtime }) {
     const { train: settings } = subject;
     if (!settings) return notApplicable('the case was not trained');
-    const { betas, eps, weightDecay } = adamW(settings, subject);
-    const optimizer = { name: 'adamw', betas, eps, weightDecay } as const;
+    const optimizer = optimizerFor(settings, subject);
     const { trainer, placed } = await trainerFor(subject, runtime, optimizer, masksOf(subject), true);
     try {
       const losses: number[] = [];
@@ -38,6 +40,9 @@ export const train: Check = {
     }
   },
 };
+
+/** What of a case's training is no setting of its optimizer. */
+const described: ReadonlySet<string> = new Set(['optimizer', 'lr', 'steps', 'losses', 'rule', 'note']);
 
 /** The masks of dropout that the case brings: `dropout.<module>.<step>`. */
 function masksOf({ masks }: ConformanceCase): DrawMask | undefined {
@@ -60,10 +65,27 @@ async function finalLoss(subject: ConformanceCase, runtime: Runtime, trained: Tr
   }
 }
 
-function adamW(settings: CaseTraining, { id }: ConformanceCase): CaseTraining {
-  if (settings.optimizer === 'adamw') return settings;
+/**
+ * What moved the parameters of the case, with its settings.
+ *
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for an optimizer that neither the SDK nor a given plugin has
+ */
+function optimizerFor(
+  training: CaseTraining,
+  { id, model: { registry } }: ConformanceCase,
+): Pick<TrainerRequest, 'optimizer' | 'groups'> {
+  const { optimizer: name, lr, betas, eps, weightDecay } = training;
+  const adamw = { name: 'adamw', betas, eps, weightDecay } as OptimizerOptions;
+  if (name === 'adamw') return { optimizer: adamw };
+  if (name === 'loraplus') {
+    const { ratio, embeddingLr } = training as unknown as { ratio: number; embeddingLr: number };
+    return { optimizer: adamw, groups: loraPlus({ ratio, lr, embeddingLr }) };
+  }
+  const known = [...optimizerNames, ...registry.optimizers.map((each) => each.name)];
+  const settings = Object.entries(training).filter(([key]) => !described.has(key));
+  if (known.includes(name)) return { optimizer: optimizerOf({ name, ...Object.fromEntries(settings) }, registry) };
   throw new OnnxLoraError(
     'MODEL_UNSUPPORTED',
-    `The case "${id}" was trained with ${settings.optimizer}; only adamw can be repeated.`,
+    `The case "${id}" was trained with ${name}, and there are ${known.join(', ')}. Give the plugin that brings it.`,
   );
 }

@@ -1,0 +1,100 @@
+/** @file LoRA-FA: A stays as it was drawn, and B's gradient is corrected for it. */
+
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import {
+  type Matrix,
+  matmul,
+  type OptimizedModule,
+  type Optimizer,
+  type OptimizerFactory,
+  remembering,
+} from '@onnx-lora/sdk/plugin';
+import { asMatrix, dampedInverse, isPair, pairsOf } from './pairs.ts';
+import { fractions, notNegative, settingsOf } from './settings.ts';
+
+interface LoraFaSettings {
+  readonly betas: readonly [number, number];
+  readonly eps: number;
+  readonly weightDecay: number;
+  readonly delta: number;
+}
+
+/**
+ * LoRA-FA trains B alone, so that of each layer's input r numbers are kept for the gradient and not all, and Adam remembers
+ * nothing of A. ∂B becomes ∂B·(AAᵀ + delta·I)⁺ ÷ scaling², by which the change of B·A is the nearest to a step of the weight
+ * itself; AdamW as transformers had it then moves B, and whatever else is trained.
+ *
+ * Settings: `betas` (0.9, 0.999), `eps` (1e-6, added before the bias is corrected), `weightDecay` (0), `delta` (1e-8).
+ *
+ * @see https://arxiv.org/abs/2308.03303 and PEFT's create_lorafa_optimizer, which has the product in bfloat16
+ */
+export const lorafa: OptimizerFactory = {
+  name: 'lorafa',
+  create: (given) => {
+    const settings = settingsOf<LoraFaSettings>('lorafa', given, {
+      betas: fractions(0.9, 0.999),
+      eps: notNegative(1e-6),
+      weightDecay: notNegative(0),
+      delta: notNegative(1e-8),
+    });
+    // Of an A that never moves; made again from it where a run goes on.
+    const corrections = new WeakMap<Float32Array, Matrix>();
+    return {
+      ...adamW(settings),
+      leaves: (modules) => {
+        for (const module of modules) refuse(module);
+        if (!modules.some(isPair)) throw refusal('there is no linear layer with LoRA');
+        return new Map(modules.filter(isPair).map(({ path }) => [path, ['lora_A']]));
+      },
+      *gradients(modules): ReturnType<NonNullable<Optimizer['gradients']>> {
+        for (const { module, A, B } of pairsOf(modules)) {
+          if (!B.gradient) continue;
+          const a = asMatrix(A, A.value);
+          const correction =
+            corrections.get(A.value) ?? dampedInverse(matmul(a, a, { transposeA: true }), settings.delta);
+          corrections.set(A.value, correction);
+          yield;
+          const corrected = matmul(correction, asMatrix(B, B.gradient)).data;
+          const square = module.scaling! ** 2;
+          for (let i = 0; i < corrected.length; i++) B.gradient[i] = corrected[i]! / square;
+          yield;
+        }
+      },
+    };
+  },
+};
+
+/** AdamW as transformers had it: the denominator is not corrected, and decay comes last. */
+function adamW({ betas: [beta1, beta2], eps, weightDecay }: LoraFaSettings): Optimizer {
+  return remembering<'exp_avg' | 'exp_avg_sq'>({
+    name: 'lorafa',
+    weightDecay,
+    sizes: (dims) => {
+      const size = dims.reduce((product, dim) => product * dim, 1);
+      return { exp_avg: size, exp_avg_sq: size };
+    },
+    *update(value, gradient, { step, arrays: { exp_avg: first, exp_avg_sq: second } }, { lr, weightDecay: decay }) {
+      const size = (lr * Math.sqrt(1 - beta2 ** step)) / (1 - beta1 ** step);
+      for (let i = 0; i < value.length; i++) {
+        const g = gradient[i]!;
+        const m = (first[i] = beta1 * first[i]! + (1 - beta1) * g);
+        const v = (second[i] = beta2 * second[i]! + (1 - beta2) * g * g);
+        value[i] = (value[i]! - (size * m) / (Math.sqrt(v) + eps)) * (1 - lr * decay);
+        if (i % 0x8000 === 0) yield;
+      }
+    },
+  });
+}
+
+/** What PEFT's optimizer would take for pairs of factors, though it is none. */
+function refuse({ path, kind, tensors }: OptimizedModule<number>): void {
+  const roles = Object.keys(tensors);
+  const other = roles.find((role) => role.startsWith('lora_') && role !== 'lora_A' && role !== 'lora_B');
+  if (other !== undefined) throw refusal(`"${path}" has ${other === 'lora_magnitude_vector' ? 'DoRA' : other}`);
+  if (roles.includes('lora_A') && kind !== 'linear')
+    throw refusal(`"${path}" is ${kind === undefined ? 'a recurrent layer' : `of kind ${kind}`}`);
+}
+
+function refusal(why: string): OnnxLoraError {
+  return new OnnxLoraError('CONFIG_INVALID', `The optimizer lorafa trains B of plain LoRA on linear layers, and ${why}. Leave that out, or take another optimizer.`); // prettier-ignore
+}

@@ -1,0 +1,106 @@
+/** @file Muon: steps of matrices are orthogonal, so that every direction of them moves as much. */
+
+import { type Matrix, matmul, matrix, type OptimizerFactory, remembering } from '@onnx-lora/sdk/plugin';
+import { sizeOf } from '../tuners/tensors.ts';
+import { fraction, fractions, notNegative, oneOf, settingsOf } from './settings.ts';
+
+interface MuonSettings {
+  readonly momentum: number;
+  readonly nesterov: boolean;
+  readonly weightDecay: number;
+  readonly adjustLr: 'original' | 'match_rms_adamw';
+  readonly nsSteps: number;
+  readonly betas: readonly [number, number];
+  readonly eps: number;
+}
+
+/** Of Newton and Schulz's iteration, steepest at zero: singular values end between 0.7 and 1.2. */
+const COEFFICIENTS = [3.4445, -4.775, 2.0315] as const;
+
+/**
+ * Muon. Of a parameter with two dimensions or more (kernels as a matrix with a row for each output), the momentum of the
+ * gradient is made nearly orthogonal, by five iterations, and is the step. What has one dimension moves as AdamW moves it, at
+ * the same rate. A matrix of rank r moves by about lr·√r in all, so rates are higher than AdamW's.
+ *
+ * Settings: `momentum` (0.95), `nesterov` (true), `weightDecay` (0.1), `adjustLr`: `original` multiplies the rate by √(rows ÷
+ * columns) where that is above 1, `match_rms_adamw` by 0.2·√(the larger), by which AdamW's rates do; `nsSteps` (5); `betas` (0.9,
+ * 0.999) and `eps` (1e-8) of AdamW.
+ *
+ * @see https://kellerjordan.github.io/posts/muon and torch.optim.Muon, which iterates in bfloat16
+ */
+export const muon: OptimizerFactory = {
+  name: 'muon',
+  create: (given) => {
+    const settings = settingsOf<MuonSettings>('muon', given, {
+      momentum: fraction(0.95),
+      nesterov: oneOf(true, false),
+      weightDecay: notNegative(0.1),
+      adjustLr: oneOf('original', 'match_rms_adamw'),
+      nsSteps: { default: 5, is: (n) => Number.isInteger(n) && Number(n) > 0 && Number(n) < 100, range: 'a whole number from 1 to 99' }, // prettier-ignore
+      betas: fractions(0.9, 0.999),
+      eps: notNegative(1e-8),
+    });
+    const { momentum, nesterov, betas: [beta1, beta2], eps } = settings; // prettier-ignore
+    return remembering<'momentum_buffer' | 'exp_avg' | 'exp_avg_sq'>({
+      name: 'muon',
+      weightDecay: settings.weightDecay,
+      sizes: (dims) => {
+        const [matrices, vectors] = dims.length > 1 ? [sizeOf(dims), 0] : [0, sizeOf(dims)];
+        return { momentum_buffer: matrices, exp_avg: vectors, exp_avg_sq: vectors };
+      },
+      *update(value, gradient, { step, arrays }, { lr, weightDecay, dims, torchDims = dims }) {
+        const keep = 1 - lr * weightDecay;
+        if (dims.length < 2) {
+          const { exp_avg: first, exp_avg_sq: second } = arrays;
+          const [size, root] = [lr / (1 - beta1 ** step), Math.sqrt(1 - beta2 ** step)];
+          for (let i = 0; i < value.length; i++) {
+            const g = gradient[i]!;
+            const m = (first[i] = beta1 * first[i]! + (1 - beta1) * g);
+            const v = (second[i] = beta2 * second[i]! + (1 - beta2) * g * g);
+            value[i] = keep * value[i]! - (size * m) / (Math.sqrt(v) / root + eps);
+          }
+          yield;
+          return;
+        }
+        const buffer = arrays.momentum_buffer;
+        const moved = matrix(dims[0]!, sizeOf(dims.slice(1)));
+        for (let i = 0; i < value.length; i++) {
+          const g = gradient[i]!;
+          const b = (buffer[i] = momentum * buffer[i]! + (1 - momentum) * g);
+          moved.data[i] = nesterov ? (1 - momentum) * g + momentum * b : b;
+        }
+        const { data } = yield* orthogonal(moved, settings.nsSteps);
+        const rate = lr * rateFactor(settings, torchDims);
+        for (let i = 0; i < value.length; i++) value[i] = keep * value[i]! - rate * data[i]!;
+      },
+    });
+  },
+};
+
+/** By torch's first two dimensions, also of kernels. */
+function rateFactor({ adjustLr }: MuonSettings, [rows, ...columns]: readonly number[]): number {
+  const width = sizeOf(columns);
+  return adjustLr === 'original' ? Math.sqrt(Math.max(1, rows! / width)) : 0.2 * Math.sqrt(Math.max(rows!, width));
+}
+
+/** Nearly U·Vᵀ of a matrix U·S·Vᵀ: quintic iterations on the side that is shorter. */
+function* orthogonal(given: Matrix, steps: number): Generator<void, Matrix> {
+  const [a, b, c] = COEFFICIENTS;
+  const isTall = given.rows > given.columns;
+  let norm = 0;
+  for (const each of given.data) norm += each * each;
+  const scale = 1 / Math.max(Math.sqrt(norm), 1e-7);
+  let x: Matrix = matrix(given.rows, given.columns, given.data.map((each) => scale * each)); // prettier-ignore
+  for (let step = 0; step < steps; step++) {
+    const gram = isTall ? matmul(x, x, { transposeA: true }) : matmul(x, x, { transposeB: true });
+    yield;
+    const square = matmul(gram, gram);
+    const update = matrix(gram.rows, gram.rows, gram.data.map((each, i) => b * each + c * square.data[i]!)); // prettier-ignore
+    yield;
+    const product = isTall ? matmul(x, update) : matmul(update, x);
+    for (let i = 0; i < product.data.length; i++) product.data[i]! += a * x.data[i]!;
+    x = product;
+    yield;
+  }
+  return x;
+}

@@ -1,0 +1,54 @@
+/** @file Riemannian preconditioning: gradients of A and B by what the other factor is, then another optimizer. */
+
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { createOptimizer, matmul, type Optimizer, type OptimizerFactory } from '@onnx-lora/sdk/plugin';
+import { asMatrix, dampedInverse, isPair, pairsOf } from './pairs.ts';
+import { notNegative, oneOf, settingsOf } from './settings.ts';
+
+/**
+ * Before each step ∂A becomes (BᵀB + reg·I)⁻¹·∂A, and ∂B becomes ∂B·(AAᵀ + reg·I)⁻¹; then the optimizer `inner` moves them. That
+ * is a gradient step on matrices of the rank, whichever factors they are written as. Factors of convolutions and embeddings,
+ * magnitudes of DoRA and what is trained whole have their gradients as they are.
+ *
+ * Settings: `inner` (`adamw`, `adam`, `sgd`, `lion`, `adafactor`), `reg` (0.01), and all that `inner` has.
+ *
+ * @see https://arxiv.org/abs/2402.02347 and PEFT's create_riemannian_optimizer
+ */
+export const riemannian: OptimizerFactory = {
+  name: 'riemannian',
+  create: ({ inner, reg, ...rest }) => {
+    const own = settingsOf<{ inner: 'adamw'; reg: number }>('riemannian', { inner, reg }, {
+      inner: oneOf('adamw', ...(['adam', 'sgd', 'lion', 'adafactor'] as readonly string[] as readonly 'adamw'[])),
+      reg: notNegative(0.01),
+    }); // prettier-ignore
+    const moves = createOptimizer({ name: own.inner, ...rest });
+    return {
+      ...moves,
+      // A checkpoint of one inner optimizer is none of another's.
+      name: `riemannian ${moves.name}`,
+      leaves: (modules) => {
+        const stacked = modules.find(({ kind }) => kind === 'parameter');
+        if (stacked)
+          throw new OnnxLoraError('CONFIG_INVALID', `The optimizer riemannian takes two factors of a layer, and "${stacked.path}" has several pairs in one tensor (targetParameters). Leave it out, or take another optimizer.`); // prettier-ignore
+        if (modules.some(isPair)) return new Map();
+        throw new OnnxLoraError('CONFIG_INVALID', 'The optimizer riemannian is for LoRA on linear layers, and there is none. Adapt linear layers by LoRA, or take another optimizer.'); // prettier-ignore
+      },
+      *gradients(modules): ReturnType<NonNullable<Optimizer['gradients']>> {
+        for (const { A, B } of pairsOf(modules)) {
+          // A and B are turned in graphs: BᵀB is B·Bᵀ there, and AAᵀ is Aᵀ·A.
+          const [a, b] = [asMatrix(A, A.value), asMatrix(B, B.value)];
+          if (A.gradient) {
+            const byB = dampedInverse(matmul(b, b, { transposeB: true }), own.reg);
+            A.gradient.set(matmul(asMatrix(A, A.gradient), byB).data);
+          }
+          yield;
+          if (B.gradient) {
+            const byA = dampedInverse(matmul(a, a, { transposeA: true }), own.reg);
+            B.gradient.set(matmul(byA, asMatrix(B, B.gradient)).data);
+          }
+          yield;
+        }
+      },
+    };
+  },
+};

@@ -1,0 +1,54 @@
+/** @file The modules of a run as an optimizer sees them that looks at several tensors together, and what it leaves. */
+
+import { OnnxLoraError } from '../errors.ts';
+import { LowRank } from '../lora/tunings/lowRank.ts';
+import type { AdapterPlan, ModuleTuning } from '../lora/tunings/moduleTuning.ts';
+import type { StepTensor } from '../lora/tuner.ts';
+import type { OptimizedModule, Optimizer } from './optimizers/optimizer.ts';
+import type { ParameterSet } from './parameters.ts';
+
+/**
+ * The plan without what the optimizer leaves as it begins.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for a module that it cannot train; `PLUGIN_INVALID` where it leaves what must be trained
+ */
+export function leavingOut(plan: AdapterPlan, optimizer: Optimizer): AdapterPlan {
+  if (!optimizer.leaves) return plan;
+  const modules = plan.map((tuning) => {
+    const counts = tuning.trained().map(({ role, count }) => [role, count] as const);
+    return { ...about(tuning), tensors: Object.fromEntries(counts) };
+  });
+  const left = optimizer.leaves(modules);
+  return plan.map((tuning) => {
+    const roles = left.get(tuning.path) ?? [];
+    if (roles.length === 0) return tuning;
+    if (tuning instanceof LowRank) return tuning.leaving(roles);
+    throw new OnnxLoraError(
+      'PLUGIN_INVALID',
+      `The optimizer ${optimizer.name} leaves ${roles.join(', ')} of "${tuning.path}", and only tensors of LoRA can be left. Take another optimizer.`,
+    );
+  });
+}
+
+/** The modules at a step, each with all of its tensors. */
+export function optimizedModules(
+  parameters: ParameterSet,
+  gradients: ReadonlyMap<string, Float32Array>,
+): OptimizedModule<StepTensor>[] {
+  const tensors = new Map<ModuleTuning, Record<string, StepTensor>>();
+  for (const { input, dims, value } of [...parameters.all, ...parameters.still]) {
+    const gradient = gradients.get(input.name);
+    const own = tensors.get(input.tuning) ?? {};
+    own[input.tensor.role] = { dims, value, ...(gradient ? { gradient } : {}) };
+    tensors.set(input.tuning, own);
+  }
+  return [...tensors].map(([tuning, own]) => ({ ...about(tuning), tensors: own }));
+}
+
+function about(tuning: ModuleTuning): Pick<OptimizedModule<never>, 'path' | 'kind' | 'scaling'> {
+  return {
+    path: tuning.path,
+    ...(tuning.site && !tuning.site.recurrent ? { kind: tuning.site.kind } : {}),
+    ...(tuning instanceof LowRank ? { scaling: tuning.scaling } : {}),
+  };
+}
