@@ -6,6 +6,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { rolldown } from 'rolldown';
+import { minifySync } from 'rolldown/utils';
 import license from 'rollup-plugin-license';
 
 const here = import.meta.dirname;
@@ -34,13 +35,20 @@ const bundle = await rolldown({
     if (level !== 'debug' && level !== 'info') throw new Error(log.message);
   },
 });
-// Docstrings are in the types. Names stay as they are, for stack traces.
-const { output } = await bundle.generate({ comments: { jsdoc: false }, chunkFileNames: 'chunks/[name]-[hash].js' });
+// Docstrings are in the types. Our code stays as it is, for stack traces; libraries, in chunks of their own, lose what is but
+// for readers.
+const { output } = await bundle.generate({
+  comments: { jsdoc: false },
+  chunkFileNames: 'chunks/[name]-[hash].js',
+  codeSplitting: { groups: [{ name: libraryOf, debugName: 'libraries', test: /[\\/]node_modules[\\/]/ }] },
+});
 await bundle.close();
 
 // What has not changed is not written, so that a build beside running programs does not pull files from under them.
 const written = new Set();
-for (const { fileName, code } of output) {
+for (const { fileName, code: full, moduleIds } of output) {
+  const isLibrary = moduleIds.length > 0 && moduleIds.every((id) => libraryOf(id) !== undefined);
+  const { code } = isLibrary ? minifySync(fileName, full, { mangle: false }) : { code: full };
   const file = path.join(dist, fileName);
   written.add(file);
   if (existsSync(file) && readFileSync(file, 'utf8') === code) continue;
@@ -65,3 +73,10 @@ const types = readdirSync(dist, { recursive: true }).filter((name) => name.endsW
 for (const entry of Object.values(exports)) if (typeof entry !== 'string') visit(path.join(here, entry.types));
 const unreached = types.filter((name) => !reached.has(path.join(dist, name)));
 writeFileSync(path.join(dist, '.npmignore'), unreached.map((name) => `/${name.replaceAll('\\', '/')}\n`).join(''));
+
+/** The library that a module is of, as part of a file's name. */
+function libraryOf(id) {
+  return /[\\/]node_modules[\\/]((?:@[^\\/]+[\\/])?[^\\/]+)[\\/](?!.*[\\/]node_modules[\\/])/
+    .exec(id)?.[1]
+    .replaceAll(/[@\\/]/g, '');
+}
