@@ -23,6 +23,7 @@ import { compareSound } from './sound.ts';
 import { runChild } from './spawn.ts';
 import { compareTranscription } from './transcribeBesideTransformers.ts';
 import { quickTrainingCases, trainingCases } from './training.ts';
+import { measureMethods } from './methodCosts.ts';
 import { comparePrecisions } from './precisions.ts';
 import { crossValidateWindows } from './windows.ts';
 
@@ -34,6 +35,7 @@ const usage = `Usage: npm run bench -- [--model NAME] [--out FILE] [--quick] [--
        npm run bench -- --transcribe PYTHON
        npm run bench -- --speech PYTHON
        npm run bench -- --precisions FILE [--precision NAMES] [--training TEXT]
+       npm run bench -- --methods FILE
        npm run bench -- --window FILE [--variants NAMES] [--threads N]
 
 Times forward passes and training steps of LoRA on a ViT with random weights, and the memory that each takes.
@@ -55,6 +57,7 @@ Times forward passes and training steps of LoRA on a ViT with random weights, an
   --speech PYTHON  only what Whisper tiny.en learns of Spanish recordings, and how fast, beside PEFT
   --precisions FILE  only what is learned in each precision, with three seeds; adds its results to FILE, and goes on where
                    it ends; --precision is float32,int8-backward,int8 unless named, --training chooses among the tasks
+  --methods FILE   only what a step costs by each method beside LoRA, as a multiple of LoRA's; adds to FILE what it lacks
   --window FILE    only what a short window costs Whisper tiny.en, by cross-validation; adds its results to FILE, and goes on
                    where it ends. Hours; --variants are default,full unless named; there are int8-backward and int8, too
   --transcribe PYTHON  only how fast Whisper tiny.en writes down recordings, beside transformers`;
@@ -109,6 +112,7 @@ export async function benchCommand(
         transcribe: { type: 'string' },
         speech: { type: 'string' },
         precisions: { type: 'string' },
+        methods: { type: 'string' },
         window: { type: 'string' },
         variants: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
@@ -145,6 +149,17 @@ export async function benchCommand(
       const names = (values.precision ?? 'float32,int8-backward,int8').split(',') as PrecisionName[];
       await comparePrecisions(values.precisions, names, new RegExp(values.training ?? ''), print);
       return 0;
+    }
+    if (values.methods !== undefined) {
+      const file = values.methods;
+      const folder = await mkdtemp(path.join(tmpdir(), 'onnx-lora-bench-'));
+      try {
+        writeOnnx(path.join(folder, 'vit.onnx'), vitModel());
+        await measureMethods(path.join(folder, 'vit.onnx'), file, print);
+        return 0;
+      } finally {
+        await rm(folder, { recursive: true });
+      }
     }
     if (values.window !== undefined) {
       await crossValidateWindows(values.window, values.variants ?? 'default,full', threads, print);

@@ -173,14 +173,16 @@ function modulesOf(model: Model, { layers }: Subject, targets: TrainingTargets):
   return wanted.map(({ path }) => path).filter((path) => Number(/\.(\d+)\./.exec(path)?.[1] ?? 0) >= first);
 }
 
-function floats(random: Random, dims: readonly number[]): Feeds[string] {
+/** Normally distributed numbers. */
+export function floats(random: Random, dims: readonly number[]): Feeds[string] {
   return float32(
     new Float32Array(dims.reduce((a, b) => a * b)).map(() => random.normal()),
     dims,
   );
 }
 
-function numbers(random: Random, dims: readonly number[], low: number, high: number): Feeds[string] {
+/** Whole numbers from `low` to `high − 1`. */
+export function numbers(random: Random, dims: readonly number[], low: number, high: number): Feeds[string] {
   const size = dims.reduce((a, b) => a * b);
   return int64(Array.from({ length: size }, () => low + random.index(high - low)), dims); // prettier-ignore
 }

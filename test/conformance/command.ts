@@ -1,17 +1,24 @@
-/** @file The command `conformance FOLDER… [--check NAME] [--precision NAME] [--json]`. */
+/** @file The command `conformance FOLDER… [--check NAME] [--precision NAME] [--plugin NAME] [--peft PYTHON] [--json]`. */
 
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
+import { methodsPlugin, tuners } from '@onnx-lora/methods';
 import { OnnxLoraError, type PrecisionName } from '@onnx-lora/sdk';
+import type { Plugin } from '@onnx-lora/sdk/plugin';
+import { type Exchanged, exchange } from './exchange.ts';
 import { precisionNames } from '@onnx-lora/sdk/core';
 import { type CheckName, checkNames, type CheckReport, conformance } from '@onnx-lora/sdk/testing';
 
-const usage = `Usage: npm run conformance -- FOLDER… [--check NAME]… [--precision NAME] [--json]
+const usage = `Usage: npm run conformance -- FOLDER… [--check NAME]… [--precision NAME] [--plugin NAME]… [--peft PYTHON] [--json]
 
 Holds cases against the SDK: each folder holds a model, an adapter and PEFT's numbers (a case.json), or is a folder of
 such. Prints one line per case and check; exits with 1 if any fails.
 
   --check NAME  only this check; may be repeated: ${checkNames.join(', ')}
   --precision NAME  gradients alone, with frozen products in this precision: ${precisionNames.join(', ')}
+  --plugin NAME  one that brings tuners, families or operators; @onnx-lora/methods is there without
+  --peft PYTHON  instead of checks: an adapter of each case's kind is made here, and PEFT loads and merges it
   --json        one JSON document instead of lines`;
 
 const EXIT_FAILED = 1;
@@ -40,6 +47,8 @@ async function run(args: readonly string[], print: (line: string) => void): Prom
       check: { type: 'string', multiple: true },
       json: { type: 'boolean' },
       precision: { type: 'string' },
+      plugin: { type: 'string', multiple: true },
+      peft: { type: 'string' },
       help: { type: 'boolean', short: 'h' },
     },
   });
@@ -47,7 +56,11 @@ async function run(args: readonly string[], print: (line: string) => void): Prom
     print(usage);
     return values.help ? 0 : EXIT_USAGE;
   }
+  const named = await Promise.all((values.plugin ?? []).map((name) => importPlugin(name)));
+  const plugins = [...new Set([...named, methodsPlugin])];
+  if (values.peft !== undefined) return exchangeAll(positionals, values.peft, plugins, print);
   const report = await conformance(positionals, {
+    plugins,
     checks: (values.check ?? []) as CheckName[],
     ...(values.precision === undefined ? {} : { precision: values.precision as PrecisionName }),
     onCheck: (found) => {
@@ -58,6 +71,35 @@ async function run(args: readonly string[], print: (line: string) => void): Prom
   if (values.json) print(JSON.stringify(report, undefined, 2));
   else print(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
   return failed > 0 ? EXIT_FAILED : 0;
+}
+
+/** What a package exports that `definePlugin` has made. @throws OnnxLoraError `CONFIG_INVALID` where there is nothing such */
+async function importPlugin(name: string): Promise<Plugin> {
+  const from = name.startsWith('.') || path.isAbsolute(name) ? pathToFileURL(path.resolve(name)).href : name;
+  const exported = Object.values((await import(from)) as Record<string, unknown>);
+  const plugin = exported.find(
+    (each) => typeof each === 'object' && each !== null && 'contract' in each && 'parts' in each,
+  );
+  if (plugin) return plugin as Plugin;
+  throw new OnnxLoraError('CONFIG_INVALID', `"${name}" exports no plugin. Export what definePlugin gives.`);
+}
+
+/** Has PEFT load what is made here, case by case. */
+async function exchangeAll(
+  folders: readonly string[],
+  python: string,
+  plugins: readonly Plugin[],
+  print: (line: string) => void,
+): Promise<number> {
+  // prettier-ignore
+  let failures = 0;
+  for (const folder of folders) {
+    const { status, detail } = await exchange(folder, python, plugins, tuners).catch((error: unknown): Exchanged => ({ status: 'failed', detail: (error as Error).message.trim().split('\n').at(-1)! })); // prettier-ignore
+    if (status === 'failed') failures++;
+    print(`${path.basename(folder)} exchange ${status}  ${detail}`);
+  }
+  print(`${folders.length - failures} passed, ${failures} failed`);
+  return failures > 0 ? EXIT_FAILED : 0;
 }
 
 function line({ case: name, check, status, detail }: CheckReport): string {

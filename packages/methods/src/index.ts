@@ -1,4 +1,6 @@
 /** @file Ways to adapt a model beside LoRA, each a tuner; `methodsPlugin` has them all. */
 
+export { continual, type ContinualMethod, type ContinualOptions, type ContinualReport } from './continual/continual.ts';
+export { withReplay } from './continual/withReplay.ts';
 export { mixtureOf, type MixtureOptions } from './mixtures/mixtureOf.ts';
 export { methodsPlugin, optimizers, tuners } from './plugin.ts';

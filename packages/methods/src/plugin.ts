@@ -11,6 +11,7 @@ import { bdlora } from './tuners/bdlora.ts';
 import { beft } from './tuners/beft.ts';
 import { boft } from './tuners/boft.ts';
 import { deft } from './tuners/deft.ts';
+import { ewc } from './tuners/ewc.ts';
 import { glora } from './tuners/glora.ts';
 import { gralora } from './tuners/gralora.ts';
 import { hira } from './tuners/hira.ts';
@@ -23,6 +24,7 @@ import { lokr } from './tuners/lokr.ts';
 import { miss } from './tuners/miss.ts';
 import { mola } from './tuners/mola.ts';
 import { oft } from './tuners/oft.ts';
+import { oLora } from './tuners/oLora.ts';
 import { peanut } from './tuners/peanut.ts';
 import { qalora } from './tuners/qalora.ts';
 import { road } from './tuners/road.ts';
@@ -38,6 +40,7 @@ export const tuners: readonly Tuner[] = [
   beft,
   boft,
   deft,
+  ewc,
   glora,
   gralora,
   hira,
@@ -50,6 +53,7 @@ export const tuners: readonly Tuner[] = [
   miss,
   mola,
   oft,
+  oLora,
   peanut,
   qalora,
   road,

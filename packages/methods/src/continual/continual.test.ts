@@ -1,0 +1,141 @@
+/** @file One task after the other: what is kept between two, what replay adds, and the summary, against hand-made numbers. */
+
+import path from 'node:path';
+import { Adapter, float32, type Model, openModel, type Tensor, train } from '@onnx-lora/sdk';
+import { meanSquaredError, type MetricCollector, type Task } from '@onnx-lora/sdk/tasks';
+import { randomAdapter } from '@onnx-lora/sdk/testing';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { taskOf } from '../../../sdk/fixtures/memorise.ts';
+import { methodsPlugin } from '../plugin.ts';
+import { continual, type ContinualMethod, summary } from './continual.ts';
+import { nextStage } from './nextStage.ts';
+import { withReplay } from './withReplay.ts';
+
+let model: Model;
+const targetModules = ['up', 'down'];
+const x = float32(Float32Array.from({ length: 3 * 5 * 8 }, (_, i) => Math.sin(i * i)), [3, 5, 8]); // prettier-ignore
+
+beforeAll(async () => {
+  model = await openModel(path.join(import.meta.dirname, '../../fixtures/arrow/model.onnx'), {
+    plugins: [methodsPlugin],
+  });
+});
+
+/** Three examples to learn by heart. */
+function memories(seed: number): Task {
+  const y = float32(Float32Array.from({ length: 9 }, (_, i) => Math.cos(seed * (i + 1))), [3, 3]); // prettier-ignore
+  const task = taskOf(3, { x }, { y }, (g, { logits }, { y: wanted }) => meanSquaredError(g, logits!, wanted!));
+  const metrics = (): MetricCollector => ({ update: () => undefined, result: () => ({ score: seed }) });
+  return { ...task, prepare: async (given) => ({ ...(await task.prepare(given)), metrics }) };
+}
+
+async function logits(adapter: Adapter): Promise<number[]> {
+  const session = await model.session({ adapters: { adapter }, threads: 1 });
+  const { logits: found } = await session.run({ x }, { adapter: 'adapter' });
+  await session.release();
+  return Array.from(found!.data as Float32Array);
+}
+
+const end = (adapter: Adapter, word: string): [string, Tensor][] => [...adapter.tensors].filter(([name]) => name.endsWith(`.${word}`)); // prettier-ignore
+
+/** The adapter with other values for some of its tensors. */
+function changed(adapter: Adapter, change: (name: string, tensor: Tensor) => Tensor | undefined): Adapter {
+  return new Adapter(adapter.config, new Map([...adapter.tensors].map(([name, tensor]) => [name, change(name, tensor) ?? tensor]))); // prettier-ignore
+}
+
+describe('between two tasks', () => {
+  it('O-LoRA keeps what was learned beside new factors, task after task', async () => {
+    let adapter = await randomAdapter(model, { lora: { tuner: { name: 'o-lora', r: 2 }, targetModules } });
+    for (const stage of [1, 2]) {
+      const before = await logits(adapter);
+      adapter = nextStage(adapter, stage);
+      expect(adapter.config.extra['old_r']).toBe(2 * stage);
+      for (const [, { dims }] of end(adapter, 'old_A')) expect(dims[0]).toBe(2 * stage);
+      for (const [, { data }] of end(adapter, 'lora_B')) expect([...(data as Float32Array)].every((each) => each === 0)).toBe(true); // prettier-ignore
+      (await logits(adapter)).forEach((value, i) => {
+        expect(value).toBeCloseTo(before[i]!, 5);
+      });
+      // As if the new factors had learned something.
+      adapter = changed(adapter, (name, { data, dims }) => (name.endsWith('lora_B') ? float32((data as Float32Array).map((_, i) => Math.sin(i)), dims) : undefined)); // prettier-ignore
+    }
+  });
+
+  it('the new A of O-LoRA turns away from the old ones', async () => {
+    const overlap = (adapter: Adapter): number => {
+      let sum = 0;
+      for (const [name, { data: A, dims }] of end(adapter, 'lora_A')) {
+        const old = adapter.tensors.get(name.replace('lora_A', 'old_A'))!;
+        const width = dims[1]!;
+        for (let i = 0; i < dims[0]!; i++)
+          for (let j = 0; j < old.dims[0]!; j++)
+            sum += Math.abs(Array.from({ length: width }, (_, k) => Number(A[i * width + k]) * Number(old.data[j * width + k])).reduce((a, b) => a + b)); // prettier-ignore
+      }
+      return sum;
+    };
+    const first = await train(model, { task: memories(1), lora: { tuner: { name: 'o-lora', r: 2, lambda: 5 }, targetModules }, lr: 0.02, steps: 5 }); // prettier-ignore
+    const begun = nextStage((await first.done).adapter, 7);
+    const { adapter } = await (await train(model, { task: memories(2), from: begun, lr: 0.02, steps: 40 })).done;
+    expect(overlap(begun)).toBeGreaterThan(0.3);
+    expect(overlap(adapter)).toBeLessThan(0.5 * overlap(begun));
+    for (const [name, { data }] of end(adapter, 'old_A')) expect(data).toEqual(begun.tensors.get(name)!.data);
+  });
+
+  it('EWC holds values by the mean squares of gradients so far', async () => {
+    const run = await train(model, { task: memories(1), lora: { tuner: { name: 'ewc', r: 2 }, targetModules }, lr: 0.02, steps: 4 }); // prettier-ignore
+    const { adapter } = await run.done;
+    const next = nextStage(adapter, 1);
+    for (const [name, { data }] of end(adapter, 'lora_B')) {
+      const squares = adapter.tensors.get(name.replace('lora_B', 'squares_lora_B'))!.data as Float32Array;
+      expect(next.tensors.get(name.replace('lora_B', 'anchor_lora_B'))!.data).toEqual(data);
+      expect(next.tensors.get(name.replace('lora_B', 'fisher_lora_B'))!.data).toEqual(squares.map((each) => each / 4));
+      expect(Math.max(...squares)).toBeGreaterThan(0);
+    }
+    // A spring of stiffness 500 is in balance at a 500th of the gradient; free, twenty steps go a fiftieth of it at most.
+    const moved = async (lambda: number): Promise<number> => {
+      const stiff = changed(next, (name, { data, dims }) => (name.includes('.fisher_') ? float32(new Float32Array(data.length).fill(1), dims) : undefined)); // prettier-ignore
+      const from = new Adapter({ ...stiff.config, extra: { ...stiff.config.extra, lambda } }, stiff.tensors);
+      const after = (await (await train(model, { task: memories(2), from, lr: 0.001, steps: 20, optimizer: 'sgd' })).done).adapter; // prettier-ignore
+      return Math.hypot(...end(after, 'lora_B').flatMap(([name, { data }]) => [...(data as Float32Array)].map((value, i) => value - Number(next.tensors.get(name)!.data[i])))); // prettier-ignore
+    };
+    expect((await moved(500)) / (await moved(0))).toBeLessThan(0.3);
+  });
+});
+
+it('replay adds examples of each task before, once each, and measures the new one alone', async () => {
+  const data = await withReplay(memories(3), [memories(1), memories(2)], 2).prepare(model as never);
+  expect(data.train.length).toBe(3 + 2 + 2);
+  expect((await withReplay(memories(3), [memories(1)], 100).prepare(model as never)).train.length).toBe(6);
+  expect(await Promise.all(Array.from({ length: 7 }, (_, i) => data.train.get(i)))).toHaveLength(7);
+  expect((await memories(3).prepare(model as never)).validation).toEqual(data.validation);
+});
+
+it('sums a matrix up', () => {
+  const scores = [
+    [0.9, 0.3, 0.2],
+    [0.7, 0.8, 0.4],
+    [0.5, 0.85, 0.9],
+  ];
+  const { average, forgetting, forwardTransfer } = summary(scores, [0.1, 0.1, 0.1]);
+  expect(average).toBeCloseTo(0.75, 12);
+  // 0.9 − 0.5 and 0.8 − 0.85.
+  expect(forgetting).toBeCloseTo((0.4 - 0.05) / 2, 12);
+  expect(forwardTransfer).toBeCloseTo((0.2 + 0.3) / 2, 12);
+});
+
+it.each<ContinualMethod>(['sequential', 'replay', 'o-lora', 'ewc', 'merge'])(
+  '%s goes through all tasks',
+  async (method) => {
+    const tasks = { one: memories(1), two: memories(2) };
+    const seen: string[] = [];
+    const found = await continual(model, { tasks, method, lora: { r: 2, targetModules }, steps: 3, batchSize: 3, lr: 0.01, replayExamples: 2, onTask: (task) => seen.push(task) }); // prettier-ignore
+    expect(seen).toEqual(['one', 'two']);
+    expect([found.base, ...found.scores]).toEqual(new Array(3).fill([1, 2]));
+    expect(found.adapter.tensors.size).toBeGreaterThan(3);
+  },
+);
+
+it('refuses one task, and a method that is none', async () => {
+  await expect(continual(model, { tasks: { one: memories(1) } })).rejects.toThrow(/at least two tasks/);
+  const tasks = { one: memories(1), two: memories(2) };
+  await expect(continual(model, { tasks, method: 'none' as never })).rejects.toThrow(/no method "none".*o-lora/);
+});

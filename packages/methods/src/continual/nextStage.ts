@@ -1,0 +1,62 @@
+/** @file What an adapter is for the task after the one that it has learned. */
+
+import { Adapter, float32, type Tensor } from '@onnx-lora/sdk';
+import { Random } from '@onnx-lora/sdk/core';
+
+/** The adapter to train on with, of a method that changes it between two tasks. */
+export function nextStage(adapter: Adapter, seed: number): Adapter {
+  const { config, tensors, baseDigest, notes } = adapter;
+  if (config.peftType === 'O_LORA') {
+    const old = Number(config.extra['old_r']) + Number(config.extra['r']);
+    const extra = { ...config.extra, old_r: old };
+    return new Adapter({ ...config, extra }, withOld(tensors, new Random(seed)), baseDigest, notes);
+  }
+  if (config.peftType === 'EWC_LORA') return new Adapter(config, anchored(tensors), baseDigest, notes);
+  return adapter;
+}
+
+/** Of O-LoRA: A and B join those of earlier tasks, and new ones begin. */
+function withOld(tensors: ReadonlyMap<string, Tensor>, random: Random): Map<string, Tensor> {
+  const next = new Map(tensors);
+  for (const [name, A] of tensors) {
+    if (!name.endsWith('.lora_A')) continue;
+    const named = (word: string): string => name.replace(/lora_A$/, word);
+    const B = tensors.get(named('lora_B'))!;
+    const [oldA, oldB] = [tensors.get(named('old_A')), tensors.get(named('old_B'))];
+    next.set(named('old_A'), rows(oldA, A));
+    next.set(named('old_B'), transposed(rows(oldB && transposed(oldB), transposed(B))));
+    const bound = 1 / Math.sqrt(A.dims[1]!);
+    next.set(name, float32(new Float32Array(A.data.length).map(() => random.uniform(-bound, bound)), A.dims)); // prettier-ignore
+    next.set(named('lora_B'), float32(new Float32Array(B.data.length), B.dims));
+  }
+  return next;
+}
+
+/** Of EWC: the values are those to be held, as stiff as the squared gradients of all tasks so far. */
+function anchored(tensors: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
+  const next = new Map(tensors);
+  for (const [name, { dims, data }] of tensors) {
+    const [, module, factor] = /^(.*\.)(lora_[AB])$/.exec(name) ?? [];
+    if (factor === undefined) continue;
+    const numbers = (word: string): Float32Array => tensors.get(`${module}${word}`)!.data as Float32Array;
+    const [steps] = numbers('steps');
+    const [fisher, squares] = [numbers(`fisher_${factor}`), numbers(`squares_${factor}`)];
+    next.set(`${module}anchor_${factor}`, float32((data as Float32Array).slice(), dims));
+    next.set(`${module}fisher_${factor}`, float32(fisher.map((value, i) => value + squares[i]! / Math.max(1, steps!)), dims)); // prettier-ignore
+    next.set(`${module}squares_${factor}`, float32(new Float32Array(squares.length), dims));
+    if (factor === 'lora_B') next.set(`${module}steps`, float32([0], [1]));
+  }
+  return next;
+}
+
+/** The rows of both, one below the other. */
+function rows(above: Tensor | undefined, below: Tensor): Tensor {
+  const [count, width] = below.dims as [number, number];
+  if (!above) return float32((below.data as Float32Array).slice(), below.dims);
+  return float32([...(above.data as Float32Array), ...(below.data as Float32Array)], [above.dims[0]! + count, width]);
+}
+
+function transposed({ dims, data }: Tensor): Tensor {
+  const [count, width] = dims as [number, number];
+  return float32(Float32Array.from(data as Float32Array, (_, i) => Number(data[(i % count) * width + Math.floor(i / count)])), [width, count]); // prettier-ignore
+}

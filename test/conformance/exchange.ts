@@ -1,0 +1,97 @@
+/** @file Adapters that are made here, opened by PEFT itself: nothing is missing there or too much, and merged both are the same. */
+
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { float32, loadAdapter, merge, type Model, OnnxLoraError, openModel, type Tensor } from '@onnx-lora/sdk';
+import { writeSafetensors } from '@onnx-lora/sdk/data';
+import type { Plugin, Tuner } from '@onnx-lora/sdk/plugin';
+import { randomAdapter } from '@onnx-lora/sdk/testing';
+import { lastJson } from '../bench/spawn.ts';
+
+/** What PEFT made of an adapter. */
+export interface Exchanged {
+  readonly status: 'passed' | 'failed';
+  readonly detail: string;
+}
+
+/** What the script beside this file prints. */
+interface Told {
+  readonly missing: readonly string[];
+  readonly unexpected: readonly string[];
+  /** The largest difference of merged weights, of the weight's largest number; null where PEFT does not merge. */
+  readonly difference: number | null;
+}
+
+/** What float32 leaves of products and decompositions in another order. */
+const TOLERANCE = 2e-4;
+
+/**
+ * Makes a random adapter by the tuner and settings of a case, saves it, and has PEFT load and merge it.
+ *
+ * @param tuners those of the plugin
+ */
+export async function exchange(
+  folder: string,
+  python: string,
+  plugins: readonly Plugin[],
+  tuners: readonly Tuner[],
+): Promise<Exchanged> {
+  const scratch = mkdtempSync(path.join(tmpdir(), 'onnx-lora-exchange-'));
+  try {
+    const { config } = await loadAdapter(path.join(folder, 'adapter'));
+    const keys = JSON.parse(readFileSync(path.join(folder, 'adapter/adapter_config.json'), 'utf8')) as Record<string, unknown>; // prettier-ignore
+    const isVariant = ({ variant }: Tuner): boolean => variant !== undefined && Boolean(keys[variant]);
+    const tuner = tuners.find((each) => each.peftType === config.peftType && (each.variant === undefined || isVariant(each))); // prettier-ignore
+    if (!tuner) throw new OnnxLoraError('CONFIG_INVALID', `No plugin brings a tuner for ${config.peftType}.`);
+    const settings = Object.fromEntries(Object.keys(tuner.defaults).flatMap((key) => (keys[key] === undefined ? [] : [[key, keys[key]]]))); // prettier-ignore
+    const model = await openModel(path.join(folder, 'model.onnx'), { plugins });
+    const adapter = await randomAdapter(model, {
+      lora: { tuner: { name: tuner.name, ...settings }, targetModules: config.targetModules as string[] },
+    });
+    const at = (name: string): string => path.join(scratch, name);
+    await adapter.save(at('adapter'));
+    await writeSafetensors(at('base.safetensors'), weightsOf(model));
+    const merges = await mergesTo(model, adapter, at('merged.onnx'));
+    if (merges) await writeSafetensors(at('merged.safetensors'), weightsOf(await openModel(at('merged.onnx'))));
+    const script = path.join(import.meta.dirname, '../../conformance/load_in_peft.py');
+    const { missing, unexpected, difference } = (await lastJson(python, [script, folder, scratch])) as Told;
+    const names = (what: string, all: readonly string[]): string[] => (all.length > 0 ? [`${what}: ${all.slice(0, 3).join(', ')} (${all.length})`] : []); // prettier-ignore
+    const problems = [...names('missing', missing), ...names('not known there', unexpected)];
+    if (merges !== (difference !== null)) problems.push(`merges ${merges ? 'here alone' : 'in PEFT alone'}`);
+    if (difference !== null && !(difference < TOLERANCE)) problems.push(`merged weights differ by ${difference}`);
+    return problems.length > 0
+      ? { status: 'failed', detail: problems.join('; ') }
+      : { status: 'passed', detail: difference === null ? 'not merged' : `merged ${difference.toExponential(1)}` };
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+/** Whether an adapter could be merged. */
+async function mergesTo(model: Model, adapter: Parameters<typeof merge>[1], file: string): Promise<boolean> {
+  try {
+    await merge(model, adapter, file);
+    return true;
+  } catch (error) {
+    if (error instanceof OnnxLoraError && error.code === 'MODEL_UNSUPPORTED') return false;
+    throw error;
+  }
+}
+
+/** The weights and biases of all layers, as torch lays them out, by torch's names. */
+function weightsOf(model: Model): Map<string, Tensor> {
+  return new Map(
+    model.sites().flatMap(({ path: module, kind, weight: { stored, layout }, bias, weightShape }) => {
+      const [rows, columns] = stored.dims as [number, number];
+      const values = stored.read();
+      const turned = kind === 'linear' && layout === 'in-out';
+      const data = turned ? values.map((_, i) => values[(i % rows) * columns + Math.floor(i / rows)]!) : values.slice();
+      const own = bias?.stored.read().slice();
+      return [
+        [`${module}.weight`, float32(data, [...weightShape])] as const,
+        ...(own ? [[`${module}.bias`, float32(own, [own.length])] as const] : []),
+      ];
+    }),
+  );
+}
