@@ -10,7 +10,10 @@ import { arrow } from './tuners/arrow.ts';
 import { bdlora } from './tuners/bdlora.ts';
 import { beft } from './tuners/beft.ts';
 import { boft } from './tuners/boft.ts';
+import { c3a } from './tuners/c3a.ts';
 import { deft } from './tuners/deft.ts';
+import { delora } from './tuners/delora.ts';
+import { fourierft } from './tuners/fourierft.ts';
 import { glora } from './tuners/glora.ts';
 import { gralora } from './tuners/gralora.ts';
 import { hira } from './tuners/hira.ts';
@@ -24,10 +27,14 @@ import { miss } from './tuners/miss.ts';
 import { mola } from './tuners/mola.ts';
 import { oft } from './tuners/oft.ts';
 import { peanut } from './tuners/peanut.ts';
+import { pvera } from './tuners/pvera.ts';
 import { qalora } from './tuners/qalora.ts';
+import { randlora } from './tuners/randlora.ts';
 import { road } from './tuners/road.ts';
+import { vblora } from './tuners/vblora.ts';
 import { velora } from './tuners/velora.ts';
 import { vera } from './tuners/vera.ts';
+import { waveft } from './tuners/waveft.ts';
 
 /** Tuners beside LoRA, by the names that `lora.tuner` and `--tuner` take. */
 export const tuners: readonly Tuner[] = [
@@ -37,7 +44,10 @@ export const tuners: readonly Tuner[] = [
   bdlora,
   beft,
   boft,
+  c3a,
   deft,
+  delora,
+  fourierft,
   glora,
   gralora,
   hira,
@@ -51,10 +61,14 @@ export const tuners: readonly Tuner[] = [
   mola,
   oft,
   peanut,
+  pvera,
   qalora,
+  randlora,
   road,
+  vblora,
   velora,
   vera,
+  waveft,
 ];
 
 /** Optimizers by the names that `optimizer` and `--optimizer` take. */
