@@ -1,10 +1,9 @@
 /** @file DeLoRA: how far a low-rank change goes is one number, apart from the directions in which it goes. */
 
-import type { Tuner } from '@onnx-lora/sdk/plugin';
+import { numberByPattern, type Tuner } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import { dropoutOf, finite, peftModules, requireOnly, wholeOf } from './settings.ts';
-import { at, filled, kaiming, made, zeros } from './tensors.ts';
-import { numberByPattern } from '@onnx-lora/sdk/plugin';
+import { filled, kaiming, zeros } from './tensors.ts';
 
 /** Norms are at least so large. */
 const LEAST = 1e-4;
@@ -46,21 +45,9 @@ export const delora: Tuner = {
       },
       linearIn: ['delora_lambda'],
       dropout: dropoutOf(settings, 'module_dropout'),
-      delta: (g, { delora_A: A, delora_B: B, delora_lambda: lambda, delora_w_norm: norms }) => {
+      factors: (g, { delora_A: A, delora_B: B, delora_lambda: lambda, delora_w_norm: norms }) => {
         const scale = g.Div(g.Div(lambda!, r), g.Mul(lengths(g, A!, 1), lengths(g, B!, 0)));
-        return g.Mul(g.MatMul(g.Mul(B!, scale), A!), norms!);
-      },
-      toLora: ({ delora_A: A, delora_B: B, delora_lambda: lambda, delora_w_norm: norms }) => {
-        const length = (count: number, place: (i: number) => number, of: typeof A): number =>
-          Math.max(LEAST, Math.hypot(...Array.from({ length: count }, (_, i) => at(of!, place(i)))));
-        const scales = Array.from(
-          { length: r },
-          (_, k) => at(lambda!, 0) / r / length(inputs, (i) => k * inputs + i, A) / length(out, (o) => o * r + k, B),
-        );
-        return {
-          A: made(r, inputs, (k, i) => at(A!, k * inputs + i) * at(norms!, i)),
-          B: made(out, r, (o, k) => at(B!, o * r + k) * scales[k]!),
-        };
+        return { A: g.Mul(A!, norms!), B: g.Mul(B!, scale) };
       },
     };
   },

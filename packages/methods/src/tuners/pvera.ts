@@ -24,7 +24,7 @@ export const pvera: Tuner = {
     ...peftModules,
   },
   tune: (layer, settings, layers) => {
-    requireOnly(settings, { bias: 'none', init_weights: true, sample_at_inference: false, generator_seed: null });
+    requireOnly(settings, { bias: 'none', init_weights: true, sample_at_inference: false });
     const r = whole(settings, 'r');
     const { A, B } = projections(layers, settings, [2 * r, r]);
     return {
@@ -37,11 +37,10 @@ export const pvera: Tuner = {
       },
       linearIn: ['pvera_lambda_b'],
       dropout: dropoutOf(settings, 'pvera_dropout'),
-      delta: (g, { pvera_A: a, pvera_B: b, pvera_lambda_d: d, pvera_lambda_b: scale }) => {
-        const outer = g.Mul(g.Unsqueeze(scale!, [1]), g.Slice(b!, [0], [layer.out], [0]));
-        const inner = g.Mul(g.Unsqueeze(g.Slice(d!, [0], [r], [0]), [1]), g.Slice(a!, [0, 0], [r, layer.in], [0, 1]));
-        return g.MatMul(outer, inner);
-      },
+      factors: (g, { pvera_A: a, pvera_B: b, pvera_lambda_d: d, pvera_lambda_b: scale }) => ({
+        A: g.Mul(g.Unsqueeze(g.Slice(d!, [0], [r], [0]), [1]), g.Slice(a!, [0, 0], [r, layer.in], [0, 1])),
+        B: g.Mul(g.Unsqueeze(scale!, [1]), g.Slice(b!, [0], [layer.out], [0])),
+      }),
     };
   },
 };

@@ -41,11 +41,10 @@ export const vblora: Tuner = {
         },
       },
       dropout: dropoutOf(settings, 'vblora_dropout'),
-      delta: (g, { vblora_logits_A: a, vblora_logits_B: b, vblora_vector_bank: bank }) => {
-        const A = g.Reshape(fromBank(g, a!, bank!, top), [r, inputs]);
-        const B = g.Reshape(g.Transpose(fromBank(g, b!, bank!, top), [0, 2, 1]), [out, r]);
-        return g.MatMul(B, A);
-      },
+      factors: (g, { vblora_logits_A: a, vblora_logits_B: b, vblora_vector_bank: bank }) => ({
+        A: g.Reshape(fromBank(g, a!, bank!, top), [r, inputs]),
+        B: g.Reshape(g.Transpose(fromBank(g, b!, bank!, top), [0, 2, 1]), [out, r]),
+      }),
     };
   },
 };

@@ -2,7 +2,7 @@
 
 import { TorchRandom, type TunedLayer, type TunedTensor, type Tuner, type TunerSettings } from '@onnx-lora/sdk/plugin';
 import { dropoutOf, finite, peftModules, requireOnly, whole } from './settings.ts';
-import { at, filled, made, zeros } from './tensors.ts';
+import { filled, zeros } from './tensors.ts';
 
 export const vera: Tuner = {
   name: 'vera',
@@ -23,7 +23,7 @@ export const vera: Tuner = {
   tune: (layer, settings, layers) => {
     requireOnly(settings, { bias: 'none', init_weights: true });
     const rank = whole(settings, 'r');
-    const { A: one, B: other, width } = projections(layers, settings, [rank, rank]);
+    const { A: one, B: other } = projections(layers, settings, [rank, rank]);
     return {
       linearIn: ['vera_lambda_b'],
       dropout: dropoutOf(settings, 'vera_dropout'),
@@ -33,14 +33,9 @@ export const vera: Tuner = {
         vera_lambda_d: filled([rank], finite(settings, 'd_initial'), 0),
         vera_lambda_b: zeros([layer.out]),
       },
-      delta: (g, { vera_A: A, vera_B: B, vera_lambda_d: d, vera_lambda_b: b }) =>
-        g.MatMul(
-          g.Mul(g.Unsqueeze(b!, [1]), g.Slice(B!, [0], [layer.out], [0])),
-          g.Mul(g.Unsqueeze(d!, [1]), g.Slice(A!, [0], [layer.in], [1])),
-        ),
-      toLora: ({ vera_A: A, vera_B: B, vera_lambda_d: d, vera_lambda_b: b }) => ({
-        A: made(rank, layer.in, (k, i) => at(d!, k) * at(A!, k * width + i)),
-        B: made(layer.out, rank, (o, k) => at(b!, o) * at(B!, o * rank + k)),
+      factors: (g, { vera_A: A, vera_B: B, vera_lambda_d: d, vera_lambda_b: b }) => ({
+        A: g.Mul(g.Unsqueeze(d!, [1]), g.Slice(A!, [0], [layer.in], [1])),
+        B: g.Mul(g.Unsqueeze(b!, [1]), g.Slice(B!, [0], [layer.out], [0])),
       }),
     };
   },
@@ -55,7 +50,7 @@ export function projections(
   layers: readonly TunedLayer[],
   settings: TunerSettings,
   ranks: readonly [number, number],
-): { readonly A: TunedTensor; readonly B: TunedTensor; readonly width: number } {
+): Readonly<Record<'A' | 'B', TunedTensor>> {
   const key = whole(settings, 'projection_prng_key', 0);
   const width = Math.max(...layers.map((each) => each.in));
   const height = Math.max(...layers.map((each) => each.out));
@@ -73,5 +68,5 @@ export function projections(
     drawn(first, random);
     return drawn(second, random);
   };
-  return { A: seeded(first, (random) => drawn(first, random)), B: seeded(second, after), width };
+  return { A: seeded(first, (random) => drawn(first, random)), B: seeded(second, after) };
 }
