@@ -23,14 +23,18 @@ import { ia3 } from './tuners/ia3.ts';
 import { kasa } from './tuners/kasa.ts';
 import { loha } from './tuners/loha.ts';
 import { lokr } from './tuners/lokr.ts';
+import { loraXs } from './tuners/loraXs.ts';
+import { melora } from './tuners/melora.ts';
 import { miss } from './tuners/miss.ts';
 import { mola } from './tuners/mola.ts';
+import { nola } from './tuners/nola.ts';
 import { oft } from './tuners/oft.ts';
 import { peanut } from './tuners/peanut.ts';
 import { pvera } from './tuners/pvera.ts';
 import { qalora } from './tuners/qalora.ts';
 import { randlora } from './tuners/randlora.ts';
 import { road } from './tuners/road.ts';
+import { ttLora } from './tuners/ttLora.ts';
 import { vblora } from './tuners/vblora.ts';
 import { velora } from './tuners/velora.ts';
 import { vera } from './tuners/vera.ts';
@@ -57,14 +61,18 @@ export const tuners: readonly Tuner[] = [
   kasa,
   loha,
   lokr,
+  loraXs,
+  melora,
   miss,
   mola,
+  nola,
   oft,
   peanut,
   pvera,
   qalora,
   randlora,
   road,
+  ttLora,
   vblora,
   velora,
   vera,
