@@ -19,11 +19,7 @@ for (const [i, shift] of shifts.entries()) {
   await writeDigits(path.join(folder, shift, 'train'), digits.slice(1000 * i, 1000 * (i + 1)), shift);
   await writeDigits(path.join(folder, shift, 'test'), digits.slice(8000, 8500), shift);
   // What the router learns on is a little of each.
-  await writeDigits(
-    path.join(folder, 'all', 'train', shift),
-    digits.slice(4000 + 200 * i, 4000 + 200 * (i + 1)),
-    shift,
-  );
+  await writeDigits(path.join(folder, 'all'), digits.slice(4000 + 250 * i, 4000 + 250 * (i + 1)), shift, 250 * i);
 }
 
 // #region adapters

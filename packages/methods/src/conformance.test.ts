@@ -10,18 +10,28 @@ import { methodsPlugin, tuners } from './plugin.ts';
 const own = path.join(import.meta.dirname, '../../../test/fixtures/cases');
 const all = path.join(import.meta.dirname, '../../../../shared/oracle/cases');
 
-/** What only every night needs has more cases of methods that have one here. */
-const cases = process.env['NIGHTLY'] && existsSync(all) ? all : own;
+/** Every night there are more cases of methods that have one here. */
+const folders = [own, ...(process.env['NIGHTLY'] && existsSync(all) ? [all] : [])].flatMap((folder) =>
+  readdirSync(folder).map((name) => [name, path.join(folder, name)] as const),
+);
+
+/**
+ * What PEFT computes otherwise than its own formula. C3A's gradient by the layer's input takes the vectors in the wrong direction,
+ * so that all layers but the last adapted one are trained by others than their gradients; ours are those of differences, and
+ * `peft-c3a-differentiated` has PEFT's with the same product, differentiated by torch.
+ */
+const wrongInPeft: Readonly<Record<string, readonly string[]>> = { 'peft-c3a': ['gradients', 'train'] };
 
 /** Also variants of LoRA, whose type is LORA, and its optimizers. */
 const held = /^peft-|^lora-(?:bdlora|kasa|mica|velora|loraplus|lorafa|riemannian)/;
 
 describe("PEFT's numbers", () => {
-  it.each(readdirSync(cases).filter((name) => held.test(name)))('%s', async (name) => {
-    const { checks } = await conformance(path.join(cases, name), { plugins: [methodsPlugin] });
+  it.each(folders.filter(([name]) => held.test(name)))('%s', async (name, folder) => {
+    const { checks } = await conformance(folder, { plugins: [methodsPlugin] });
+    const wrong = wrongInPeft[name] ?? [];
     const failed = checks.filter(({ status }) => status === 'failed');
-    expect(failed.map(({ check, detail }) => `${check}: ${detail}`)).toEqual([]);
-    expect(checks.filter(({ status }) => status === 'passed').length).toBeGreaterThan(6);
+    expect(failed.map(({ check, detail }) => `${check}: ${detail}`).filter((each) => wrong.every((check) => !each.startsWith(check)))).toEqual([]); // prettier-ignore
+    expect(checks.filter(({ status }) => status === 'passed').length).toBeGreaterThan(wrong.length > 0 ? 4 : 6);
   });
 });
 
@@ -29,8 +39,10 @@ describe("PEFT's numbers", () => {
 const settings: Readonly<Record<string, readonly TunerSettings[]>> = {
   bdlora: [{ use_bdlora: { target_modules_bd_a: ['encoder.0'], target_modules_bd_b: ['encoder.1'], nblocks: 2 } }],
   boft: [{ boft_block_size: 2 }, { boft_block_size: 0, boft_block_num: 1 }],
+  c3a: [{ block_size: 2 }],
   deft: [{}, { decomposition_method: 'qr', alpha: 4 }, { decomposition_method: 'qr', r: 3, para: true }],
   gralora: [{}, { r: 4, hybrid_r: 2 }],
+  fourierft: [{ n_frequency: 12 }],
   glora: [
     {},
     { config_A_B: 'vector', config_C: 'vector', config_D_E: 'vector' },
@@ -39,11 +51,20 @@ const settings: Readonly<Record<string, readonly TunerSettings[]>> = {
   hra: [{}, { r: 3, apply_GS: true }],
   kasa: [{ r: 2 }],
   lokr: [{}, { r: 1, decompose_both: true }],
+  'lora-xs': [{ r: 3, init_std: 0.1 }],
   miss: [{ r: 4 }, { r: 2, init_weights: 'bat' }, { r: 4, init_weights: 'mini', mini_r: 2 }],
+  nola: [{ bases: 10 }],
   oft: [{}, { oft_block_size: 2, use_cayley_neumann: false }, { r: 2, oft_block_size: 0, block_share: true }],
   peanut: [{ r: 4, depth: 2, act_fn: 'silu', scaling: 100 }],
   qalora: [{ qalora_group_size: 2 }],
+  randlora: [{}, { r: 4, save_projection: false }],
   road: [{ group_size: 6 }, { group_size: 2, variant: 'road_2' }, { group_size: 6, variant: 'road_4' }],
+  vblora: [{ r: 2, num_vectors: 6, vector_length: 2 }],
+  waveft: [
+    { n_frequency: 12 },
+    { n_frequency: 12, wavelet_family: 'sym4' },
+    { n_frequency: 12, use_idwt: false, proportional_parameters: true },
+  ],
 };
 
 describe('gradients of differences, files, merging', () => {

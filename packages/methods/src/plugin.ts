@@ -10,8 +10,11 @@ import { arrow } from './tuners/arrow.ts';
 import { bdlora } from './tuners/bdlora.ts';
 import { beft } from './tuners/beft.ts';
 import { boft } from './tuners/boft.ts';
+import { c3a } from './tuners/c3a.ts';
 import { deft } from './tuners/deft.ts';
+import { delora } from './tuners/delora.ts';
 import { ewc } from './tuners/ewc.ts';
+import { fourierft } from './tuners/fourierft.ts';
 import { glora } from './tuners/glora.ts';
 import { gralora } from './tuners/gralora.ts';
 import { hira } from './tuners/hira.ts';
@@ -21,15 +24,23 @@ import { ia3 } from './tuners/ia3.ts';
 import { kasa } from './tuners/kasa.ts';
 import { loha } from './tuners/loha.ts';
 import { lokr } from './tuners/lokr.ts';
+import { loraXs } from './tuners/loraXs.ts';
+import { melora } from './tuners/melora.ts';
 import { miss } from './tuners/miss.ts';
 import { mola } from './tuners/mola.ts';
+import { nola } from './tuners/nola.ts';
 import { oft } from './tuners/oft.ts';
 import { oLora } from './tuners/oLora.ts';
 import { peanut } from './tuners/peanut.ts';
+import { pvera } from './tuners/pvera.ts';
 import { qalora } from './tuners/qalora.ts';
+import { randlora } from './tuners/randlora.ts';
 import { road } from './tuners/road.ts';
+import { ttLora } from './tuners/ttLora.ts';
+import { vblora } from './tuners/vblora.ts';
 import { velora } from './tuners/velora.ts';
 import { vera } from './tuners/vera.ts';
+import { waveft } from './tuners/waveft.ts';
 
 /** Tuners beside LoRA, by the names that `lora.tuner` and `--tuner` take. */
 export const tuners: readonly Tuner[] = [
@@ -39,8 +50,11 @@ export const tuners: readonly Tuner[] = [
   bdlora,
   beft,
   boft,
+  c3a,
   deft,
+  delora,
   ewc,
+  fourierft,
   glora,
   gralora,
   hira,
@@ -50,15 +64,23 @@ export const tuners: readonly Tuner[] = [
   kasa,
   loha,
   lokr,
+  loraXs,
+  melora,
   miss,
   mola,
+  nola,
   oft,
   oLora,
   peanut,
+  pvera,
   qalora,
+  randlora,
   road,
+  ttLora,
+  vblora,
   velora,
   vera,
+  waveft,
 ];
 
 /** Optimizers by the names that `optimizer` and `--optimizer` take. */

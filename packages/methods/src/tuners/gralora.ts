@@ -2,6 +2,7 @@
 
 import type { TunedTensor, Tuner } from '@onnx-lora/sdk/plugin';
 import { dropoutOf, finite, peftModules, requireOnly, whole, wrong } from './settings.ts';
+import { identity } from './rotation.ts';
 import { kaiming, zeros } from './tensors.ts';
 
 export const gralora: Tuner = {
@@ -42,15 +43,16 @@ export const gralora: Tuner = {
       },
       linearIn: ['gralora_B', ...(hybrid > 0 ? ['gralora_B_general.weight'] : [])],
       dropout: dropoutOf(settings, 'gralora_dropout'),
-      delta: (g, { gralora_A: A, gralora_B: B, ...more }) => {
-        // Of output block j and input block n: B[j]'s part n times A[n]'s part j.
-        const parts = [
-          g.Transpose(g.Reshape(B!, [k, k, q, height]), [0, 1, 3, 2]),
-          g.Transpose(g.Reshape(A!, [k, width, k, q]), [2, 0, 3, 1]),
-        ] as const;
-        const blocks = g.Reshape(g.Transpose(g.MatMul(...parts), [0, 2, 1, 3]), [out, inputs]);
-        const [a, b] = [more['gralora_A_general.weight'], more['gralora_B_general.weight']];
-        return g.Mul(a && b ? g.Add(blocks, g.MatMul(b, a)) : blocks, scaling);
+      // Row (n, s) of A is A[n]'s, which reads the inputs of block n alone; it reaches the outputs of block s / q alone.
+      factors: (g, { gralora_A: a, gralora_B: b, ...more }) => {
+        const own = identity(g, k);
+        const rows = g.Reshape(g.Transpose(a!, [0, 2, 1]), [k, r, 1, width]);
+        const columns = g.Reshape(g.Transpose(g.Reshape(b!, [k, k, q, height]), [0, 3, 1, 2]), [k, height, k, 1, q]);
+        const A = g.Reshape(g.Mul(rows, g.Reshape(own, [k, 1, k, 1])), [k * r, inputs]);
+        const B = g.Reshape(g.Mul(columns, g.Reshape(g.Mul(own, scaling), [k, 1, 1, k, 1])), [out, k * r]);
+        const [generalA, generalB] = [more['gralora_A_general.weight'], more['gralora_B_general.weight']];
+        if (!generalA || !generalB) return { A, B };
+        return { A: g.Concat([A, generalA], 0), B: g.Concat([B, g.Mul(generalB, scaling)], 1) };
       },
     };
   },

@@ -1,7 +1,7 @@
 /** @file HiRA: the weight changes by itself times a low-rank matrix, number by number, so that the change has high rank. */
 
 import type { TunedTensor, Tuner } from '@onnx-lora/sdk/plugin';
-import { dropoutOf, peftModules, wholeOf, wrong } from './settings.ts';
+import { dropoutOf, peftModules, whole, wrong } from './settings.ts';
 import { kaiming, normal, sizeOf, zeros } from './tensors.ts';
 
 export const hira: Tuner = {
@@ -22,11 +22,13 @@ export const hira: Tuner = {
     kind.startsWith('conv') && channels !== inputs
       ? 'is a convolution with groups, which HiRA does not have'
       : undefined,
-  tune: (layer, settings) => {
+  tune: (layer, settings, _, saved) => {
     const { init_weights: init } = settings;
     if (![true, false, 'gaussian'].includes(init as boolean))
       throw wrong(settings, 'init_weights', 'true, false or "gaussian"');
-    const r = wholeOf(layer, settings, 'r', 'rank_pattern');
+    const hasPattern = Object.keys((settings['rank_pattern'] as object | null) ?? {}).length > 0;
+    if (!saved && hasPattern) throw wrong(settings, 'rank_pattern', 'empty, since PEFT does not heed it');
+    const r = saved?.['hira_A']?.[0] ?? whole(settings, 'r');
     const { weightShape } = layer;
     if (layer.kind === 'embedding') {
       const [ids, dim] = weightShape as [number, number];

@@ -2,7 +2,7 @@
 
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import type { ByTensor, TunedTensor, Tuner } from '@onnx-lora/sdk/plugin';
-import { peftModules, requireOnly, whole, wholeOf, wrong } from './settings.ts';
+import { peftModules, trainsWith, whole, wholeOf, wrong } from './settings.ts';
 import { kaiming, sizeOf, zeros } from './tensors.ts';
 
 export const lokr: Tuner = {
@@ -25,8 +25,8 @@ export const lokr: Tuner = {
     decompose_factor: -1,
     ...peftModules,
   },
+  ...trainsWith('lokr', { rank_dropout: 0, module_dropout: 0 }),
   tune: (layer, settings) => {
-    requireOnly(settings, { rank_dropout: 0, rank_dropout_scale: false, module_dropout: 0 });
     const { init_weights: init, use_effective_conv2d: isEffective, decompose_both: isBoth } = settings;
     if (![true, false, 'lycoris'].includes(init as boolean))
       throw wrong(settings, 'init_weights', 'true, false or "lycoris"');

@@ -3,7 +3,8 @@
 import type { ChangeOfWeight, TunedLayer, Tuner, TunerSettings, Tuning } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import { dropoutOf, peftModules, requireOnly, whole, wrong } from './settings.ts';
-import { kaiming, made, at, zeros } from './tensors.ts';
+import { identity } from './rotation.ts';
+import { kaiming, zeros } from './tensors.ts';
 
 export const miss: Tuner = {
   name: 'miss',
@@ -33,22 +34,21 @@ function shared({ in: inputs, out, path }: TunedLayer, settings: TunerSettings, 
     tensors: { miss_block: init === false ? kaiming([r, width]) : zeros([r, width]) },
     linearIn: ['miss_block'],
     dropout: dropoutOf(settings, 'miss_dropout'),
-    delta: (g, { miss_block: block }) => {
-      const rows = g.Reshape(g.Transpose(block!, [1, 0]), [1, width, 1, r]);
-      const all = g.Reshape(g.Expand(rows, [out / width, width, times, r]), [out, times * r]);
-      return times * r === inputs ? all : g.Slice(all, [0], [inputs], [1]);
+    factors: (g, { miss_block: block }) => {
+      const turned = g.Reshape(g.Transpose(block!, [1, 0]), [1, width, r]);
+      const again = g.Reshape(g.Expand(g.Unsqueeze(identity(g, r), [1]), [r, times, r]), [r, times * r]);
+      return {
+        A: times * r === inputs ? again : g.Slice(again, [0], [inputs], [1]),
+        B: g.Reshape(width === out ? turned : g.Expand(turned, [out / width, width, r]), [out, r]),
+      };
     },
-    toLora: ({ miss_block: block }) => ({
-      A: made(r, inputs, (k, i) => Number(i % r === k)),
-      B: made(out, r, (o, k) => at(block!, k * width + (o % width))),
-    }),
   };
 }
 
 /** Each square of W of r by r is multiplied: ΔW = W·block + block, of a block for each r outputs. */
 function bat({ in: inputs, out, path }: TunedLayer, settings: TunerSettings, r: number): Tuning {
   if (inputs % r !== 0 || out % r !== 0) throw wrong(settings, 'r', `a divisor of the ${inputs} inputs and ${out} outputs of "${path}"`); // prettier-ignore
-  requireOnly(settings, { miss_dropout: 0 });
+  if (settings['miss_dropout'] !== 0) throw wrong(settings, 'miss_dropout', '0 with "bat", which PEFT trains without');
   const delta: ChangeOfWeight['delta'] = (g: GraphBuilder, { miss_block: block }, weight) => {
     const squares = (of: Value): Value => g.Transpose(g.Reshape(of, [out / r, r, inputs / r, r]), [2, 0, 1, 3]);
     const change = g.Add(g.MatMul(squares(weight()), block!), block!);

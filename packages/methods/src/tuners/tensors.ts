@@ -1,6 +1,5 @@
 /** @file Tensors of tuners, by how they begin. Idle, all are zeros but those that say otherwise. */
 
-import type { Tensor } from '@onnx-lora/sdk';
 import type { TunedTensor } from '@onnx-lora/sdk/plugin';
 
 /** How many numbers a shape has. */
@@ -36,15 +35,4 @@ export function uniform(dims: readonly number[], bound: number): TunedTensor {
  */
 export function kaiming(dims: readonly number[], inputs: number = sizeOf(dims.slice(1))): TunedTensor {
   return uniform(dims, 1 / Math.sqrt(inputs));
-}
-
-/** A number of a tensor, by its place in the flat array. */
-export function at({ data }: Tensor, i: number): number {
-  return Number(data[i]);
-}
-
-/** A matrix of the numbers that a function says. */
-export function made(rows: number, columns: number, value: (row: number, column: number) => number): Tensor {
-  const data = Float32Array.from({ length: rows * columns }, (_, i) => value(Math.floor(i / columns), i % columns));
-  return { type: 'float32', dims: [rows, columns], data };
 }

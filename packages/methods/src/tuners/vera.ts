@@ -1,8 +1,8 @@
 /** @file VeRA: all layers share two random matrices, and each trains two vectors that scale these. */
 
-import { TorchRandom, type TunedTensor, type Tuner } from '@onnx-lora/sdk/plugin';
-import { dropoutOf } from './settings.ts';
-import { at, filled, made, zeros } from './tensors.ts';
+import { TorchRandom, type TunedLayer, type TunedTensor, type Tuner, type TunerSettings } from '@onnx-lora/sdk/plugin';
+import { dropoutOf, finite, peftModules, requireOnly, whole } from './settings.ts';
+import { filled, zeros } from './tensors.ts';
 
 export const vera: Tuner = {
   name: 'vera',
@@ -18,46 +18,55 @@ export const vera: Tuner = {
     fan_in_fan_out: false,
     bias: 'none',
     init_weights: true,
-    exclude_modules: null,
-    layers_pattern: null,
-    layers_to_transform: null,
+    ...peftModules,
   },
   tune: (layer, settings, layers) => {
-    const { r, projection_prng_key: key, save_projection: saved, d_initial: first } = settings;
-    const rank = r as number;
-    const width = Math.max(...layers.map((each) => each.in));
-    const height = Math.max(...layers.map((each) => each.out));
-    // As PEFT draws them, one after the other: uniform with the variance 2 / inputs.
-    const drawn = (rows: number, columns: number, random: TorchRandom): Float32Array =>
-      random.uniform(rows * columns, -Math.sqrt(6 / columns), Math.sqrt(6 / columns));
-    const projection = (dims: readonly number[], values: (random: TorchRandom) => Float32Array): TunedTensor => ({
-      ...zeros(dims),
-      role: 'seeded',
-      share: 'adapter',
-      saved: saved === true,
-      first: () => values(new TorchRandom(key as number)),
-    });
+    requireOnly(settings, { bias: 'none', init_weights: true });
+    const rank = whole(settings, 'r');
+    const { A: one, B: other } = projections(layers, settings, [rank, rank]);
     return {
       linearIn: ['vera_lambda_b'],
       dropout: dropoutOf(settings, 'vera_dropout'),
       tensors: {
-        vera_A: projection([rank, width], (random) => drawn(rank, width, random)),
-        vera_B: projection([height, rank], (random) => {
-          drawn(rank, width, random);
-          return drawn(height, rank, random);
-        }),
-        vera_lambda_d: filled([rank], first as number, 0),
+        vera_A: one,
+        vera_B: other,
+        vera_lambda_d: filled([rank], finite(settings, 'd_initial'), 0),
         vera_lambda_b: zeros([layer.out]),
       },
-      delta: (g, { vera_A: A, vera_B: B, vera_lambda_d: d, vera_lambda_b: b }) =>
-        g.MatMul(
-          g.Mul(g.Unsqueeze(b!, [1]), g.Slice(B!, [0], [layer.out], [0])),
-          g.Mul(g.Unsqueeze(d!, [1]), g.Slice(A!, [0], [layer.in], [1])),
-        ),
-      toLora: ({ vera_A: A, vera_B: B, vera_lambda_d: d, vera_lambda_b: b }) => ({
-        A: made(rank, layer.in, (k, i) => at(d!, k) * at(A!, k * width + i)),
-        B: made(layer.out, rank, (o, k) => at(b!, o) * at(B!, o * rank + k)),
+      factors: (g, { vera_A: A, vera_B: B, vera_lambda_d: d, vera_lambda_b: b }) => ({
+        A: g.Mul(g.Unsqueeze(d!, [1]), g.Slice(A!, [0], [layer.in], [1])),
+        B: g.Mul(g.Unsqueeze(b!, [1]), g.Slice(B!, [0], [layer.out], [0])),
       }),
     };
   },
 };
+
+/**
+ * Random matrices for all layers, from `projection_prng_key` where the file does not have them (`save_projection`): A
+ * `[ranks[0], widest inputs]` and B `[most outputs, ranks[1]]`. As PEFT draws them, one after the other: uniform with the variance
+ * 2 / columns.
+ */
+export function projections(
+  layers: readonly TunedLayer[],
+  settings: TunerSettings,
+  ranks: readonly [number, number],
+): Readonly<Record<'A' | 'B', TunedTensor>> {
+  const key = whole(settings, 'projection_prng_key', 0);
+  const width = Math.max(...layers.map((each) => each.in));
+  const height = Math.max(...layers.map((each) => each.out));
+  const [first, second] = [[ranks[0], width], [height, ranks[1]]] as [[number, number], [number, number]]; // prettier-ignore
+  const drawn = ([rows, columns]: readonly [number, number], random: TorchRandom): Float32Array =>
+    random.uniform(rows * columns, -Math.sqrt(6 / columns), Math.sqrt(6 / columns));
+  const seeded = (dims: readonly number[], values: (random: TorchRandom) => Float32Array): TunedTensor => ({
+    ...zeros(dims),
+    role: 'seeded',
+    share: 'adapter',
+    saved: settings['save_projection'] === true,
+    first: () => values(new TorchRandom(key)),
+  });
+  const after = (random: TorchRandom): Float32Array => {
+    drawn(first, random);
+    return drawn(second, random);
+  };
+  return { A: seeded(first, (random) => drawn(first, random)), B: seeded(second, after) };
+}

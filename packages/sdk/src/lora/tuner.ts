@@ -44,7 +44,7 @@ export interface TunedTensor {
   /**
    * Who has the same numbers: the layer alone (`site`, the default), all adapted layers with a tensor of this name and shape
    * (`shape`), those that name the same group, or all adapted layers (`adapter`). One that is shared is called
-   * `base_model.NAME` in PEFT's file, of a group `base_model.NAME.GROUP`.
+   * `base_model.NAME` in PEFT's file, of a group `base_model.NAME.GROUP`; where PEFT has it of each layer as well, that is read.
    */
   readonly share?: 'site' | 'shape' | 'adapter' | { readonly group: string };
   /**

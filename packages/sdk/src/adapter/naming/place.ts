@@ -145,14 +145,17 @@ function tunedModules(
   return ByTuner.all(modules, chosen).map((tuning) => {
     const own = words.get(tuning.layer.path)!;
     const parts = tuning.tensors().map((each) => {
-      const name = each.shared ? each.savedAs : own.get(each.role);
-      const saved = name === undefined ? undefined : tensors.get(name);
+      // Of some tuners PEFT's file repeats for each layer what all share.
+      const names = [...(each.shared ? [each.savedAs] : []), own.get(each.role)].flatMap((name) =>
+        name !== undefined && tensors.has(name) ? [name] : [],
+      );
       const { dims } = tuning.math.tensors[each.role]!;
-      if (saved) {
-        requireShape(`${each.role} of "${tuning.path}"`, saved.dims, dims, model);
-        requirePlaces(`${each.role} of "${tuning.path}"`, saved, tuning.math.tensors[each.role]!);
+      for (const name of names) {
+        requireShape(`${each.role} of "${tuning.path}"`, tensors.get(name)!.dims, dims, model);
+        requirePlaces(`${each.role} of "${tuning.path}"`, tensors.get(name)!, tuning.math.tensors[each.role]!);
       }
-      if (saved || each.unsaved) return { ...each, dims, saved, names: saved ? [name!] : [] };
+      const saved = names.length > 0 ? tensors.get(names[0]!) : undefined;
+      if (saved || each.unsaved) return { ...each, dims, saved, names };
       throw new OnnxLoraError(
         'ADAPTER_INVALID',
         `The adapter holds only part of module "${tuning.path}": ${each.role} is missing. Copy or save it again.`,

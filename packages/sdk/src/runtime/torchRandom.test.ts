@@ -1,0 +1,46 @@
+/** @file Random numbers as torch 2.13 draws them. */
+
+import { describe, expect, it } from 'vitest';
+import { TorchRandom } from './torchRandom.ts';
+
+const bound = 0.0577350269;
+
+function sumOf(numbers: Float32Array): number {
+  return numbers.reduce((sum, each) => sum + each, 0);
+}
+
+describe('uniform numbers', () => {
+  it('of float32 are rounded once', () => {
+    const numbers = new TorchRandom(5).uniform(3000, -bound, bound);
+    expect([...numbers.subarray(0, 6)]).toEqual([
+      0.03813420236110687, -0.04317299276590347, 0.04705054685473442, 0.03694199025630951, 0.04850936308503151,
+      -0.0442659966647625,
+    ]);
+    expect(sumOf(numbers)).toBe(-4.960711844316393);
+  });
+
+  it('of bfloat16 are never the upper bound', () => {
+    const numbers = new TorchRandom(0).uniform(3000, -bound, bound, 'bfloat16');
+    expect([...numbers.subarray(330, 338)]).toEqual([
+      -0.0478515625, -0.049560546875, -0.0576171875, 0.03662109375, -0.039794921875, 0.0225830078125, 0.043701171875,
+      -0.0576171875,
+    ]);
+    expect(sumOf(numbers)).toBe(-2.065510869026184);
+  });
+});
+
+describe('permutations', () => {
+  it('of many, the first few', () => {
+    expect(new TorchRandom(11).permuted(6, 1_000_003)).toEqual([250_119, 375_094, 645_439, 952_030, 510_426, 721_918]);
+  });
+
+  it('of few, all', () => {
+    expect(new TorchRandom(2 ** 31 - 1).permuted(7, 7)).toEqual([5, 3, 6, 1, 2, 0, 4]);
+  });
+
+  it('of more than torch draws by 32 bits are refused', () => {
+    expect(() => new TorchRandom(1).permuted(5, 2 ** 28)).toThrow(
+      /Of 268435456 places none can be drawn .* of less than 214748364\./,
+    );
+  });
+});
