@@ -67,6 +67,7 @@ export class TunerEmission implements Emission {
       x: scope.as(input, 'float32'),
       forward: (x) => scope.as(scope.forward(site, scope.as(x, input.type)), 'float32'),
       weight: () => this.#weight(site),
+      training: scope.training,
     };
     const { apply } = tuned.math as ChangeOfLayer;
     const y = scope.as(apply(g, layer, this.#tensorsOf(tuned)), typeOfLayer);
