@@ -38,11 +38,16 @@ describe("PEFT's numbers", () => {
 /** Settings that are checked besides, or in place of, defaults that do not fit layers of 8 and 6 inputs and 6 outputs. */
 const settings: Readonly<Record<string, readonly TunerSettings[]>> = {
   bdlora: [{ use_bdlora: { target_modules_bd_a: ['encoder.0'], target_modules_bd_b: ['encoder.1'], nblocks: 2 } }],
+  adamss: [
+    { r: 5, num_subspaces: 2 },
+    { num_subspaces: 3, use_dynamic_rank: true, subspace_rank: 2 },
+  ],
   boft: [{ boft_block_size: 2 }, { boft_block_size: 0, boft_block_num: 1 }],
   c3a: [{ block_size: 2 }],
   deft: [{}, { decomposition_method: 'qr', alpha: 4 }, { decomposition_method: 'qr', r: 3, para: true }],
   gralora: [{}, { r: 4, hybrid_r: 2 }],
   fourierft: [{ n_frequency: 12 }],
+  frod: [{ sparse_rate: 0.2 }],
   glora: [
     {},
     { config_A_B: 'vector', config_C: 'vector', config_D_E: 'vector' },
@@ -55,6 +60,12 @@ const settings: Readonly<Record<string, readonly TunerSettings[]>> = {
   miss: [{ r: 4 }, { r: 2, init_weights: 'bat' }, { r: 4, init_weights: 'mini', mini_r: 2 }],
   nola: [{ bases: 10 }],
   oft: [{}, { oft_block_size: 2, use_cayley_neumann: false }, { r: 2, oft_block_size: 0, block_share: true }],
+  osf: [{}, { effective_rank: 0.34 }],
+  psoft: [
+    { r: 4 },
+    { r: 3, use_cayley_neumann: true, cayley_neumann_eps: 0.3, ab_svd_init: 'pissa_init' },
+    { r: 2, psoft_orth: false },
+  ],
   peanut: [{ r: 4, depth: 2, act_fn: 'silu', scaling: 100 }],
   qalora: [{ qalora_group_size: 2 }],
   randlora: [{}, { r: 4, save_projection: false }],

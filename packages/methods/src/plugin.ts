@@ -6,6 +6,7 @@ import { muon } from './optimizers/muon.ts';
 import { riemannian } from './optimizers/riemannian.ts';
 import { scheduleFree } from './optimizers/scheduleFree.ts';
 import { adalora } from './tuners/adalora.ts';
+import { adamss } from './tuners/adamss.ts';
 import { arrow } from './tuners/arrow.ts';
 import { bdlora } from './tuners/bdlora.ts';
 import { beft } from './tuners/beft.ts';
@@ -15,6 +16,7 @@ import { deft } from './tuners/deft.ts';
 import { delora } from './tuners/delora.ts';
 import { ewc } from './tuners/ewc.ts';
 import { fourierft } from './tuners/fourierft.ts';
+import { frod } from './tuners/frod.ts';
 import { glora } from './tuners/glora.ts';
 import { gralora } from './tuners/gralora.ts';
 import { hira } from './tuners/hira.ts';
@@ -31,7 +33,9 @@ import { mola } from './tuners/mola.ts';
 import { nola } from './tuners/nola.ts';
 import { oft } from './tuners/oft.ts';
 import { oLora } from './tuners/oLora.ts';
+import { osf } from './tuners/osf.ts';
 import { peanut } from './tuners/peanut.ts';
+import { psoft } from './tuners/psoft.ts';
 import { pvera } from './tuners/pvera.ts';
 import { qalora } from './tuners/qalora.ts';
 import { randlora } from './tuners/randlora.ts';
@@ -46,6 +50,7 @@ import { waveft } from './tuners/waveft.ts';
 export const tuners: readonly Tuner[] = [
   // By their names.
   adalora,
+  adamss,
   arrow,
   bdlora,
   beft,
@@ -55,6 +60,7 @@ export const tuners: readonly Tuner[] = [
   delora,
   ewc,
   fourierft,
+  frod,
   glora,
   gralora,
   hira,
@@ -71,7 +77,9 @@ export const tuners: readonly Tuner[] = [
   nola,
   oft,
   oLora,
+  osf,
   peanut,
+  psoft,
   pvera,
   qalora,
   randlora,

@@ -40,6 +40,7 @@ export type {
   Tuning,
 } from './lora/tuner.ts';
 export { numberByPattern, scalingOf } from './adapter/formats/scaling.ts';
+export { compilePattern, type Pattern } from './lora/patternMatch.ts';
 export { asBfloat16, TorchRandom } from './runtime/torchRandom.ts';
 export type {
   GradientInitializer,
@@ -53,9 +54,19 @@ export type {
   RandomInitializer,
   WeightInitializer,
 } from './lora/init/initializer.ts';
-export { type EigenValues, type SingularValues, svd, symmetricEigen } from './linalg/decompositions.ts';
+export { type EigenValues, type SingularValues, solvePositive, svd, symmetricEigen } from './linalg/decompositions.ts';
 export { leadingSvd } from './linalg/leadingSvd.ts';
-export { addScaled, type Matrix, matmul, matrix, type ProductOptions } from './linalg/matrix.ts';
+export {
+  addScaled,
+  type Matrix,
+  matmul,
+  matrix,
+  type ProductOptions,
+  scaleColumns,
+  sliceColumns,
+  sliceRows,
+  transpose,
+} from './linalg/matrix.ts';
 export { type Orthogonal, qr } from './linalg/qr.ts';
 export { type NamedBase, withNames } from './adapter/naming/generations.ts';
 export { type Generation, type NamePair, type NameTable, translatePath } from './adapter/naming/nameTable.ts';

@@ -1,6 +1,6 @@
 /** @file DEFT: takes a subspace of the outputs away from the weight, and puts a low-rank product into its place. */
 
-import { type ByTensor, matmul, matrix, qr, type Tuner } from '@onnx-lora/sdk/plugin';
+import { type ByTensor, matmul, matrix, qr, type TunedTensor, type Tuner } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import { identity, inverse, table, transposed } from './rotation.ts';
 import { oneOf, trainsWith, peftModules } from './settings.ts';
@@ -31,7 +31,6 @@ export const deft: Tuner = {
     const { in: width, out: height } = layer;
     const rank = Math.min(r, height);
     const scaling = alpha ? alpha / rank : 1;
-    const P = normal([height, rank], 0.02);
     /** The subspace, and what the weight is multiplied with to be taken out of it. */
     const projection = (g: GraphBuilder, own: Value): readonly [Q: Value, right: Value] => {
       if (method === 'relu') return [own, g.Relu(own)];
@@ -39,24 +38,16 @@ export const deft: Tuner = {
       return [Q, Q];
     };
     const scaled = (g: GraphBuilder, { deft_R: R }: ByTensor<Value>): Value | undefined => R && g.Mul(R, scaling);
-    // R begins such that nothing changes, by the P that was drawn just before it.
-    let drawn: Float32Array = new Float32Array();
-    const first = (): Float32Array => {
-      const own = matrix(height, rank, drawn);
-      const right =
-        method === 'qr'
-          ? qr(own).Q
-          : matrix(
-              height,
-              rank,
-              drawn.map((each) => Math.max(each, 0)),
-            );
+    // R begins such that nothing changes.
+    const first: TunedTensor['first'] = (_, numbersOf) => {
+      const drawn = matrix(height, rank, numbersOf('deft_P') as Float32Array);
+      const right = method === 'qr' ? qr(drawn).Q : { ...drawn, data: drawn.data.map((each) => Math.max(each, 0)) };
       const taken = matmul(right, matrix(height, width, layer.weight()), { transposeA: true });
       return Float32Array.from(taken.data, (each) => each / scaling);
     };
     return {
       tensors: {
-        deft_P: { ...P, first: (random) => (drawn = P.first(random) as Float32Array) },
+        deft_P: normal([height, rank], 0.02),
         ...(para ? {} : { deft_R: isIdle ? { ...zeros([rank, width]), first } : normal([rank, width], 0.02 * spread) }),
       },
       apply: (g, { x, forward }, tensors) => {

@@ -57,10 +57,14 @@ export interface TunedTensor {
   /**
    * The values that training begins with, flat. What is seeded, and what is not in a file, begins so wherever it is needed:
    * then nothing may be drawn from `random`.
+   *
+   * @param numbersOf the numbers that a tensor of the layer has which stands before this one in {@link TensorsOfTuning.tensors}
    */
-  readonly first: (random: Random) => TensorNumbers;
+  readonly first: (random: Random, numbersOf: (name: string) => TensorNumbers) => TensorNumbers;
   /** Values that leave the layer as it is, for runs without the adapter, flat. */
   readonly idle: () => TensorNumbers;
+  /** Whether the gradient is another than the loss's on purpose, such as a projection: {@link checkTuner} holds it to nothing. */
+  readonly ownGradient?: boolean;
 }
 
 /** Numbers of a tensor, of its own type: float32 but for {@link TunedTensor.integers}. */
@@ -78,6 +82,8 @@ export interface LayerInGraph {
   readonly weight: () => Value;
   /** In training, adds the float32 scalar that is emitted to the task's loss; else nothing is emitted. */
   readonly addLoss: (emit: () => Value) => void;
+  /** Whether the graph is one for training, where gradients are asked for. */
+  readonly training: boolean;
 }
 
 /** Tensors, or what stands for them, by the names of {@link Tuning.tensors}. */
@@ -171,6 +177,11 @@ export interface Tuner {
    * `modules_to_save`, `task_type` …).
    */
   readonly defaults: TunerSettings;
+  /**
+   * Names of tensors that PEFT computes with, leaves out of its files and makes anew, by numbers that only its own libraries
+   * give. Files have them here, and one of PEFT's needs them added.
+   */
+  readonly notInPeft?: readonly string[];
   /** The kinds of layers that it can adapt; linear ones alone without. */
   readonly kinds?: readonly SiteKind[];
   /** Why a layer cannot be adapted so, as the end of a sentence that begins with the layer; or nothing. */

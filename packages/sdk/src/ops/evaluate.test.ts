@@ -28,6 +28,15 @@ it.each<[string, (g: GraphBuilder, values: Given) => Value]>([
   ['orders and shapes', (g, { a }) => g.Squeeze(g.Reshape(g.Transpose(a, [2, 0, 1]), [4, 6, 1]), [2])],
   ['parts side by side', (g, { a, c }) => g.Concat([a, g.Expand(g.Unsqueeze(c, [0]), [2, 3, 2])], 2)],
   ['chosen parts', (g, { a }) => g.Gather(a, g.ints([3, 0, 0]), 2)],
+  [
+    'scattered elements',
+    (g, { a, b }) =>
+      g.emit(
+        'ScatterElements',
+        [b, g.constant(int64([3, -4, 1, 0], [2, 2])), g.Reshape(g.Slice(a, [0, 0, 1], [1, 2, 3], [0, 1, 2]), [2, 2])],
+        { axis: 0 },
+      ),
+  ],
   ['parts backwards', (g, { a }) => g.Slice(a, [-1, 0], [-9, 2], [2, 1], [-2, 1])],
   [
     'roundings',

@@ -127,6 +127,19 @@ const rules: Readonly<Record<string, Rule>> = {
       return data[(outer * from[axis]! + index) * inner + rest]!;
     });
   },
+  ScatterElements: ([x, indices, updates], dims, node) => {
+    if (node.attribute?.some(({ name }) => name === 'reduction')) throw unknown(node);
+    const axis = axisOf(node, dims.length);
+    const strides = stridesOf(dims);
+    const result = x!.data.slice();
+    // An update has its own place in all dimensions but the one along which it is scattered.
+    const steps = strides.map((stride, i) => (i === axis ? 0 : stride));
+    updates!.data.forEach((value, i) => {
+      const index = (indices!.data[i]! + dims[axis]!) % dims[axis]!;
+      result[stepped(i, indices!.dims, steps) + index * strides[axis]!] = value;
+    });
+    return result;
+  },
   Concat: (inputs, dims, node) => {
     const axis = axisOf(node, dims.length);
     const outer = sizeOf(dims.slice(0, axis));

@@ -79,6 +79,24 @@ export class TorchRandom {
     });
   }
 
+  /**
+   * As `torch.randn` fills a float32 tensor of 16 numbers or more, by Box's and Muller's transform of blocks of 16. Sine,
+   * cosine and logarithm are torch's to the last few bits.
+   *
+   * @throws RangeError for fewer, which torch draws otherwise
+   */
+  normal(count: number): Float32Array {
+    if (count < 16) throw new RangeError(`torch draws ${count} normal numbers in another way than 16 and more.`);
+    const numbers = this.uniform(count, 0, 1);
+    for (let at = 0; at + 16 <= count; at += 16) inPairs(numbers.subarray(at, at + 16));
+    // What is left over is drawn anew, with those before it that fill a block.
+    if (count % 16 !== 0) {
+      numbers.set(this.uniform(16, 0, 1), count - 16);
+      inPairs(numbers.subarray(count - 16));
+    }
+    return numbers;
+  }
+
   #turn(): void {
     const state = this.#state;
     for (let i = 0; i < SIZE; i++) {
@@ -86,5 +104,15 @@ export class TorchRandom {
       state[i] = state[(i + MIDDLE) % SIZE]! ^ (y >>> 1) ^ (y & 1 ? 0x9908b0df : 0);
     }
     this.#next = 0;
+  }
+}
+
+/** Normal numbers of uniform ones: the first eight give lengths, the others directions. */
+function inPairs(block: Float32Array): void {
+  for (let i = 0; i < 8; i++) {
+    const length = Math.sqrt(-2 * Math.log(1 - block[i]!));
+    const direction = 2 * Math.PI * block[i + 8]!;
+    block[i] = length * Math.cos(direction);
+    block[i + 8] = length * Math.sin(direction);
   }
 }

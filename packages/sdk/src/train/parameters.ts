@@ -44,7 +44,14 @@ export class ParameterSet {
 
   /** The values that training begins with: PEFT's, or those that tunings have been given. */
   static initial(inputs: readonly AdapterInput[], random: Random): ParameterSet {
-    const set = new ParameterSet(inputs.map((input) => parameter(input, input.tensor.first(random))));
+    const made = new Map<string, LaidOut>();
+    const set = new ParameterSet(
+      inputs.map((input) => {
+        const values = input.tensor.first(random, (name) => made.get(name)!);
+        made.set(input.tensor.name, values);
+        return parameter(input, values);
+      }),
+    );
     for (const each of set.all) if (!each.input.tensor.twin) set.share(each);
     set.refresh();
     return set;

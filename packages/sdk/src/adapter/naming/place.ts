@@ -6,7 +6,7 @@ import { kindOf } from '../../lora/kinds/table.ts';
 import type { TrainedParameter } from '../../lora/tunings/trainedParameter.ts';
 import { ByTuner, type ChosenTuner } from '../../lora/tunings/byTuner.ts';
 import { LowRank, type PlacedLowRank } from '../../lora/tunings/lowRank.ts';
-import type { LaidOut, PlacedTuning } from '../../lora/tunings/moduleTuning.ts';
+import { type LaidOut, laidOut, type PlacedTuning } from '../../lora/tunings/moduleTuning.ts';
 import type { TunedTensor } from '../../lora/tuner.ts';
 import { WholeParameter } from '../../lora/tunings/wholeParameter.ts';
 import { withParts } from '../../match/partSites.ts';
@@ -156,15 +156,21 @@ function tunedModules(
       }
       const saved = names.length > 0 ? tensors.get(names[0]!) : undefined;
       if (saved || each.unsaved) return { ...each, dims, saved, names };
+      const { notInPeft = [], peftType } = chosen.tuner;
       throw new OnnxLoraError(
         'ADAPTER_INVALID',
-        `The adapter holds only part of module "${tuning.path}": ${each.role} is missing. Copy or save it again.`,
+        notInPeft.includes(each.role)
+          ? `The adapter has no ${each.role} for "${tuning.path}", which PEFT leaves out of files of ${peftType} and which only the machine that trained it can make. Add it to the file there: layer.${each.role}[adapter] as "${PEFT_PREFIX}${tuning.layer.path}.${each.role}", and so ${notInPeft.join(', ')} of all layers.`
+          : `The adapter holds only part of module "${tuning.path}": ${each.role} is missing. Copy or save it again.`,
       );
     });
     // Only now is anything made that is as large as the config says: what the file has agrees with it.
     const found = parts.map((each) => {
       const { role, name, dims, names: inFile } = each;
-      const tensor = each.saved ?? made.get(name) ?? remade(tuning.path, role, dims, () => each.first(new Random(0)));
+      const tensor =
+        each.saved ??
+        made.get(name) ??
+        remade(tuning.path, role, dims, () => each.first(new Random(0), (other) => laidOut(made.get(other)!)));
       made.set(name, tensor);
       return { role, tensor, names: inFile };
     });

@@ -72,6 +72,7 @@ export class TunerEmission implements Emission {
         if (scope.training && !scope.isMain) throw lostLoss(site, name);
         if (scope.training) this.#losses.push(requireLoss(emit(), name));
       },
+      training: scope.training,
     };
     const { apply } = tuned.math as ChangeOfLayer;
     const y = scope.as(apply(g, layer, this.#tensorsOf(tuned)), typeOfLayer);

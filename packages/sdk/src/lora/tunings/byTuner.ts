@@ -30,7 +30,7 @@ import type {
 } from '../tuner.ts';
 import {
   type Edits,
-  type LaidOut,
+  laidOut,
   layerNodes,
   type ModuleTuning,
   type SavedTensors,
@@ -167,7 +167,16 @@ export class ByTuner implements ModuleTuning {
 
   tensor(role: string): TuningTensor {
     const own = this.math.tensors[role]!;
-    const { dims, role: use = own.integers ? 'frozen' : 'trained', share = 'site', saved, integers, first, idle } = own;
+    const {
+      dims,
+      role: use = own.integers ? 'frozen' : 'trained',
+      share = 'site',
+      saved,
+      integers,
+      first,
+      idle,
+      ownGradient,
+    } = own;
     const group = typeof share === 'object' ? share.group : share === 'shape' ? dims.join('x') : undefined;
     return {
       role,
@@ -184,7 +193,14 @@ export class ByTuner implements ModuleTuning {
       ...(use === 'trained' ? {} : { use }),
       ...((saved ?? (use === 'trained' || use === 'frozen')) ? {} : { unsaved: true }),
       ...(share === 'site' ? {} : { shared: true }),
-      first: (random) => laidOut(asTensor(own, first(random), dims)),
+      ...(ownGradient ? { ownGradient } : {}),
+      first: (random, made) => {
+        const numbersOf = (other: string): TensorNumbers => {
+          const { value, integers: places } = made(this.tensor(other).name);
+          return places ? (places.data as TensorNumbers) : value;
+        };
+        return laidOut(asTensor(own, first(random, numbersOf), dims));
+      },
       fromSaved: (saved) => laidOut(saved.get(role)!),
       toSaved: ({ value, dims, integers: kept }) => kept ?? float32(value.slice(), dims),
       idle: () => asTensor(own, idle(), dims),
@@ -380,12 +396,6 @@ function withDelta(math: Tuning, { kind, weightShape }: TunedLayer): PlacedMath 
 
 function asTensor({ integers }: TunedTensor, numbers: TensorNumbers, dims: readonly number[]): Tensor {
   return integers ? tensor(integers.type, numbers, dims) : float32(numbers as Float32Array, dims);
-}
-
-function laidOut(own: Tensor): LaidOut {
-  const { type, dims } = own;
-  if (type === 'int32' || type === 'int64') return { value: new Float32Array(0), dims, integers: own };
-  return { value: floats(own).slice(), dims };
 }
 
 function refused({ path }: Site, { name }: Tuner, reason: string): OnnxLoraError {

@@ -7,6 +7,7 @@ import type { Random } from '../../runtime/random.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
 import type { NodeProto } from '../../graph/proto.ts';
+import { floats } from '../../graph/tensorData.ts';
 import type { TunedRole } from '../tuner.ts';
 
 /** Everything that is injected into one graph: what is made of each module. */
@@ -64,9 +65,15 @@ export interface TuningTensor {
   readonly shared?: boolean;
   /** The dimension that is a rank, which each adapter may have another of. */
   readonly rankAxis?: number;
+  /** Whether its gradient is another than the loss's, on purpose. */
+  readonly ownGradient?: boolean;
 
-  /** The values that training begins with. */
-  first(random: Random): LaidOut;
+  /**
+   * The values that training begins with.
+   *
+   * @param made those of tensors that stand before it, by their names, for what is derived from them
+   */
+  first(random: Random, made: (name: string) => LaidOut): LaidOut;
   /** Those of an adapter, to train on with. */
   fromSaved(saved: SavedTensors): LaidOut;
   /** Values in PEFT's layout, copied. */
@@ -180,4 +187,11 @@ export function moved(parts: readonly Weighted[], base: Tensor, head?: string): 
     for (let i = 0; i < data.length; i++) data[i]! += weight * (to[i]! - from[i]!);
   }
   return float32(data, base.dims);
+}
+
+/** The numbers of a tensor, in a copy; of integers the tensor itself. */
+export function laidOut(own: Tensor): LaidOut {
+  const { type, dims } = own;
+  if (type === 'int32' || type === 'int64') return { value: new Float32Array(0), dims, integers: own };
+  return { value: floats(own).slice(), dims };
 }

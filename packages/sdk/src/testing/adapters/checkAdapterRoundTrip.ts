@@ -12,13 +12,14 @@ import { merge, unmerge } from '../../model/merging/merge.ts';
 import type { Model } from '../../model/model.ts';
 import { openModel } from '../../model/opening/openModel.ts';
 import { OrtRuntime } from '../../runtime/ort.ts';
+import { floats } from '../../graph/tensorData.ts';
 import { type Feeds, float32, type Tensor } from '../../runtime/tensor.ts';
 import { compareTensors, relativeRms, type Tolerance, tolerances } from '../conformance/compare.ts';
 import { inScratch, released } from '../lent.ts';
 import { randomFeeds } from './randomFeeds.ts';
 
 /** What modules share has no module's path. */
-const SHARED = /^base_model\.[^.]+(\.[\dx]+)?$/;
+const SHARED = /^base_model\.[^.]+(\.[^.]+)?$/;
 
 /** Options of {@link checkAdapterRoundTrip}. */
 export interface RoundTripOptions {
@@ -206,13 +207,17 @@ async function sensitivity(
 function opposite({ config, tensors, baseDigest, notes }: Adapter): Adapter {
   const isB = (name: string): boolean => /lora(_embedding)?_B/.test(name);
   const by = [...tensors.keys()].some(isB) ? (name: string) => (isB(name) ? -1 : 1) : () => 0.75;
-  const turned = [...tensors].map(([name, { data, dims }]): [string, Tensor] => [
-    name,
-    float32(
-      (data as Float32Array).map((each) => by(name) * each),
-      dims,
-    ),
-  ]);
+  const turned = [...tensors].map(([name, tensor]): [string, Tensor] => {
+    // Places stay where they are.
+    if (tensor.type === 'int32' || tensor.type === 'int64') return [name, tensor];
+    return [
+      name,
+      float32(
+        floats(tensor).map((each) => by(name) * each),
+        tensor.dims,
+      ),
+    ];
+  });
   return new Adapter(config, new Map(turned), baseDigest, notes);
 }
 

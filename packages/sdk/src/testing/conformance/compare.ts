@@ -16,7 +16,8 @@ export const tolerances: Readonly<Record<'output' | 'gradient' | 'trainingLoss' 
   output: { rtol: 1e-3, atol: 1e-4 },
   gradient: { ofLargest: 5e-3 },
   trainingLoss: { rtol: 5e-3, atol: 0 },
-  weight: { rtol: 1e-4, atol: 1e-6 },
+  // Torch's singular vectors in float32, of values that lie close together, are not much closer.
+  weight: { rtol: 1e-4, atol: 2e-6 },
 };
 
 /** A gradient whose largest magnitude is below this is rounding noise. */

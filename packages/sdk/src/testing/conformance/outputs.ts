@@ -1,6 +1,7 @@
 /** @file The model alone, and with the adapter, gives the outputs that torch and PEFT give. */
 
-import type { Adapter } from '../../adapter/adapter.ts';
+import { Adapter } from '../../adapter/adapter.ts';
+import { PEFT_PREFIX } from '../../adapter/formats/tensorNames.ts';
 import { loadAdapter } from '../../model/loadAdapter.ts';
 import type { Model } from '../../model/model.ts';
 import type { Tensor } from '../../runtime/tensor.ts';
@@ -10,10 +11,21 @@ import type { ConformanceCase } from './case.ts';
 import { type Check, judge, notApplicable, type Outcome } from './check.ts';
 import { compareTensors, tolerances, type Tolerance } from './compare.ts';
 
-/** The adapter that the case starts from, as PEFT saved it. */
-export async function caseAdapter({ folder }: ConformanceCase): Promise<Adapter> {
-  return loadAdapter(path.join(folder, 'adapter'));
+/** The adapter that the case starts from, as PEFT saved it, with what its files lack. */
+export async function caseAdapter({ folder, model, expected }: ConformanceCase): Promise<Adapter> {
+  const adapter = await loadAdapter(path.join(folder, 'adapter'));
+  const { peftType } = adapter.config;
+  const names = model.registry.tuners.find((each) => each.peftType === peftType)?.notInPeft ?? [];
+  const derived = [...expected].filter(
+    ([name]) => name.startsWith(DERIVED) && names.some((each) => name.endsWith(`.${each}`)),
+  );
+  if (derived.length === 0) return adapter;
+  const added = derived.map(([name, tensor]) => [`${PEFT_PREFIX}${name.slice(DERIVED.length)}`, tensor] as const);
+  return new Adapter(adapter.config, new Map([...adapter.tensors, ...added]));
 }
+
+/** What PEFT's file lacks is called so in expected.safetensors, with the module's path behind it. */
+const DERIVED = 'derived.';
 
 /** The tolerance for a quantity, or the case's own. */
 export function toleranceOf({ relativeRms }: ConformanceCase, kind: keyof typeof tolerances): Tolerance {

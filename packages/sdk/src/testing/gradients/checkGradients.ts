@@ -41,7 +41,8 @@ const tolerances = { float64: { ofLargest: 1e-3 }, float32: { ofLargest: 5e-3 } 
  * training does to a graph, against central differences of the loss, in double precision where ONNX Runtime has the kernels.
  * The adapter has random values, so that no gradient is zero as B is.
  *
- * A loss that stops gradients on purpose, and a graph that rounds, differ from their differences rightly.
+ * A loss that stops gradients on purpose, and a graph that rounds, differ from their differences rightly. Tensors of a tuner that
+ * says so (`ownGradient`) are left out.
  *
  * @example
  * const data = await task.prepare(model);
@@ -79,6 +80,7 @@ export async function checkGradients(
     try {
       const differences: Difference[] = [];
       for (const { input, value } of trainer.parameters!.all) {
+        if (input.tensor.ownGradient) continue;
         const gradient = found.gradients.get(input.name) ?? new Float32Array(value.length);
         const picked = pick(gradient, elements, random);
         const at = lossAt.values.get(input.name)!;
