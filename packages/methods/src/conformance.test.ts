@@ -43,6 +43,9 @@ const settings: Readonly<Record<string, readonly TunerSettings[]>> = {
   oft: [{}, { oft_block_size: 2, use_cayley_neumann: false }, { r: 2, oft_block_size: 0, block_share: true }],
   peanut: [{ r: 4, depth: 2, act_fn: 'silu', scaling: 100 }],
   qalora: [{ qalora_group_size: 2 }],
+  shira: [{ r: 1 }, { r: 2, random_seed: 3 }],
+  supertuning: [{ sparsity: 0.8 }, { sparsity: 0.8, r: 2 }, { sparsity: 0.8, save_precomputed_indices: false }],
+  tinylora: [{}, { weight_tying: 1 }],
   road: [{ group_size: 6 }, { group_size: 2, variant: 'road_2' }, { group_size: 6, variant: 'road_4' }],
 };
 

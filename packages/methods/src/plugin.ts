@@ -26,6 +26,10 @@ import { oft } from './tuners/oft.ts';
 import { peanut } from './tuners/peanut.ts';
 import { qalora } from './tuners/qalora.ts';
 import { road } from './tuners/road.ts';
+import { shira } from './tuners/shira.ts';
+import { supertuning } from './tuners/supertuning.ts';
+import { tinylora } from './tuners/tinylora.ts';
+import { unilora } from './tuners/unilora.ts';
 import { velora } from './tuners/velora.ts';
 import { vera } from './tuners/vera.ts';
 
@@ -53,6 +57,10 @@ export const tuners: readonly Tuner[] = [
   peanut,
   qalora,
   road,
+  shira,
+  supertuning,
+  tinylora,
+  unilora,
   velora,
   vera,
 ];

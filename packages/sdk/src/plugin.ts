@@ -39,8 +39,8 @@ export type {
   TunerSettings,
   Tuning,
 } from './lora/tuner.ts';
+export { asBfloat16, TorchRandom } from './runtime/torchRandom.ts';
 export { scalingOf } from './adapter/formats/scaling.ts';
-export { TorchRandom } from './runtime/torchRandom.ts';
 export { numberByPattern } from './adapter/formats/scaling.ts';
 export type {
   GradientInitializer,

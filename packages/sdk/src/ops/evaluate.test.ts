@@ -2,7 +2,7 @@
 
 import { expect, it } from 'vitest';
 import { GraphBuilder, type Value } from '../graph/builder.ts';
-import { float32, type Tensor } from '../runtime/tensor.ts';
+import { float32, int64, type Tensor } from '../runtime/tensor.ts';
 import { modelFrom, runOnce } from '../testing/graphs.ts';
 import { evaluate } from './evaluate.ts';
 import { inferNode } from './infer.ts';
@@ -37,6 +37,19 @@ it.each<[string, (g: GraphBuilder, values: Given) => Value]>([
   ['sums over dimensions', (g, { a }) => g.Add(g.ReduceSum(a, [1], true), g.ReduceMean(a, [0, 2], true))],
   ['norms', (g, { b }) => g.Sqrt(g.ReduceSumSquare(b, [1], false))],
   ['functions', (g, { b }) => g.Tanh(g.Mul(g.Exp(g.Neg(b)), g.Add(g.Sin(b), g.Cos(g.Log(b)))))],
+  ['weights that sum to one', (g, { a }) => g.Softmax(a, 1)],
+  [
+    'the largest and their places',
+    (g, { a }) => {
+      const [values, places] = g.emitMany('TopK', [a, g.ints([2])], 2);
+      return g.Add(values!, g.Cast(places!, 1));
+    },
+  ],
+  ['the smallest', (g, { b }) => g.emitMany('TopK', [b, g.ints([3])], 2, { largest: 0 })[0]!],
+  [
+    'numbers put into places',
+    (g, { a, c }) => g.emit('ScatterND', [a, g.constant(int64([1, 2, 0, 1], [2, 2])), g.Expand(g.Slice(c, [0], [2], [0]), [2, 4])]), // prettier-ignore
+  ],
   ['choices', (g, { a }) => g.Where(g.Greater(a, 0), g.Relu(a), g.Pow(a, 2))],
 ])('%s', async (_, fragment) => {
   const g = new GraphBuilder({ opset: 17, infer: inferNode, prefix: '' });

@@ -4,6 +4,7 @@ import { OnnxLoraError } from '../errors.ts';
 import type { GraphBuilder, Value } from '../graph/builder.ts';
 import type { NodeProto } from '../graph/proto.ts';
 import { readTensor } from '../graph/tensorData.ts';
+import { intAttribute } from '../graph/walk.ts';
 import { sizeOf } from '../runtime/tensor.ts';
 import { ofOne, ofTwo } from './arithmetic.ts';
 import { axisOf, permOf, reducedAxes, slicedAxes } from './schema.ts';
@@ -137,6 +138,41 @@ const rules: Readonly<Record<string, Rule>> = {
         result.set(data.subarray(o * run, (o + 1) * run), at);
         at += run;
       }
+    return result;
+  },
+  Softmax: ([x], dims, node) => {
+    const [{ data }, axis] = [x!, axisOf(node, dims.length)];
+    const [size, step] = [dims[axis]!, sizeOf(dims.slice(axis + 1))];
+    return data.map((value, i) => {
+      const first = i - (Math.floor(i / step) % size) * step;
+      let sum = 0;
+      for (let k = 0; k < size; k++) sum += Math.exp(data[first + k * step]! - value);
+      return 1 / sum;
+    });
+  },
+  // The largest along the last axis, or the smallest, and their places.
+  TopK: ([x], dims, node, output) => {
+    const { data, dims: from } = x!;
+    if (axisOf(node, from.length) !== from.length - 1) throw unknown(node);
+    const sign = intAttribute(node, 'largest', 1) === 0 ? 1 : -1;
+    const [size, count] = [from.at(-1)!, dims.at(-1)!];
+    const rows = Array.from({ length: data.length / size }, (_, row) => {
+      const own = data.subarray(row * size, (row + 1) * size);
+      const order = Array.from(own, (__, i) => i).sort((a, b) => sign * (own[a]! - own[b]!) || a - b);
+      return order.slice(0, count).map((i) => (output === 0 ? own[i]! : i));
+    });
+    return Float64Array.from(rows.flat());
+  },
+  ScatterND: ([x, indices, updates]) => {
+    const { data, dims: from } = x!;
+    const depth = indices!.dims.at(-1)!;
+    const [strides, inner] = [stridesOf(from), sizeOf(from.slice(depth))];
+    const result = data.slice();
+    for (let i = 0; i * depth < indices!.data.length; i++) {
+      let to = 0;
+      for (let axis = 0; axis < depth; axis++) to += indices!.data[i * depth + axis]! * strides[axis]!;
+      result.set(updates!.data.subarray(i * inner, (i + 1) * inner), to);
+    }
     return result;
   },
   ReduceSum: reduced((x) => x),

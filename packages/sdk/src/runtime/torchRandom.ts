@@ -1,7 +1,17 @@
 /** @file Random numbers as torch's CPU generator draws them, for tensors that PEFT makes from a seed. */
 
+import { OnnxLoraError } from '../errors.ts';
+import { fromBfloat16s, toBfloat16 } from './halfFloat.ts';
+
 const SIZE = 624;
 const MIDDLE = 397;
+/** From here on `torch.randperm` draws 64 bits for each place. */
+const MOST_PLACES = Math.floor((2 ** 32 - 1) / 20);
+
+/** The nearest number that bfloat16 has. */
+export function asBfloat16(value: number): number {
+  return fromBfloat16s(Uint16Array.of(toBfloat16(value)))[0]!;
+}
 
 /**
  * The Mersenne Twister, MT19937: `torch.Generator('cpu').manual_seed(seed)`. Numbers are torch's to the bit.
@@ -35,13 +45,78 @@ export class TorchRandom {
     return (y ^ (y >>> 18)) >>> 0;
   }
 
-  /** As `torch.empty(count).uniform_(from, to)` fills a float32 tensor: 24 bits for each number. */
-  uniform(count: number, from: number, to: number): Float32Array {
+  /**
+   * As `torch.empty(count, dtype=type).uniform_(from, to)` fills a tensor: 24 bits for each number, its product and sum rounded
+   * once.
+   */
+  uniform(count: number, from: number, to: number, type: 'float32' | 'bfloat16' = 'float32'): Float32Array {
     const [low, high] = [Math.fround(from), Math.fround(to)];
     const range = Math.fround(high - low);
+    const [first, end] = [asBfloat16(low), asBfloat16(high)];
     return new Float32Array(count).map(() => {
-      const unit = (this.bits() & 0xffffff) / 2 ** 24;
-      return Math.fround(Math.fround(unit * range) + low);
+      const value = Math.fround(((this.bits() & 0xffffff) / 2 ** 24) * range + low);
+      if (type === 'float32') return value;
+      // The upper bound is not among the numbers, so that what is rounded to it becomes the lower one.
+      const rounded = asBfloat16(value);
+      return rounded === end ? first : rounded;
+    });
+  }
+
+  /**
+   * As `torch.normal(0, deviation, size=(count,))` fills a float32 tensor, but for what torch's vectors of numbers round
+   * otherwise: sixteen at a time by Box and Muller, and one after the other in double precision where there are fewer.
+   */
+  normal(count: number, deviation: number): Float32Array {
+    if (count < 16) return this.#fewNormal(count, deviation);
+    const values = this.uniform(count, 0, 1);
+    const fill = (from: number): void => {
+      for (let i = from; i < from + 8; i++) {
+        const radius = deviation * Math.sqrt(-2 * Math.log(1 - values[i]!));
+        const angle = 2 * Math.PI * values[i + 8]!;
+        [values[i], values[i + 8]] = [radius * Math.cos(angle), radius * Math.sin(angle)];
+      }
+    };
+    for (let from = 0; from + 16 <= count; from += 16) fill(from);
+    if (count % 16 !== 0) {
+      // The last sixteen are drawn anew.
+      values.set(this.uniform(16, 0, 1), count - 16);
+      fill(count - 16);
+    }
+    return values;
+  }
+
+  #fewNormal(count: number, deviation: number): Float32Array {
+    const unit = (): number => {
+      const high = this.bits();
+      return ((high & 0x1fffff) * 2 ** 32 + this.bits()) / 2 ** 53;
+    };
+    let next: number | undefined;
+    return new Float32Array(count).map(() => {
+      if (next !== undefined) {
+        const own = next;
+        next = undefined;
+        return deviation * own;
+      }
+      const [angle, radius] = [2 * Math.PI * unit(), Math.sqrt(-2 * Math.log1p(-unit()))];
+      next = radius * Math.sin(angle);
+      return deviation * radius * Math.cos(angle);
+    });
+  }
+
+  /**
+   * The first `count` numbers of `torch.randperm(of)`: what is drawn of `of` places.
+   *
+   * @throws OnnxLoraError `MODEL_UNSUPPORTED` for more places than torch draws by 32 bits each
+   */
+  permuted(count: number, of: number): number[] {
+    if (of >= MOST_PLACES) throw new OnnxLoraError('MODEL_UNSUPPORTED', `Of ${of} places none can be drawn as torch draws them, only of less than ${MOST_PLACES}. Leave out so large a layer (excludeModules).`); // prettier-ignore
+    // Those that were moved: a permutation of millions is not written down for the first thousand.
+    const moved = new Map<number, number>();
+    return Array.from({ length: Math.min(count, of) }, (_, i) => {
+      const chosen = i === of - 1 ? i : i + (this.bits() % (of - i));
+      const own = moved.get(chosen) ?? chosen;
+      moved.set(chosen, moved.get(i) ?? i);
+      return own;
     });
   }
 

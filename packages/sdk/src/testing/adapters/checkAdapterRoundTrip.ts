@@ -206,13 +206,12 @@ async function sensitivity(
 function opposite({ config, tensors, baseDigest, notes }: Adapter): Adapter {
   const isB = (name: string): boolean => /lora(_embedding)?_B/.test(name);
   const by = [...tensors.keys()].some(isB) ? (name: string) => (isB(name) ? -1 : 1) : () => 0.75;
-  const turned = [...tensors].map(([name, { data, dims }]): [string, Tensor] => [
-    name,
-    float32(
-      (data as Float32Array).map((each) => by(name) * each),
-      dims,
-    ),
-  ]);
+  const turned = [...tensors].map(([name, tensor]): [string, Tensor] => {
+    const { type, data, dims } = tensor;
+    // Integers are places in something else.
+    if (type !== 'float32') return [name, tensor];
+    return [name, float32((data as Float32Array).map((each) => by(name) * each), dims)]; // prettier-ignore
+  });
   return new Adapter(config, new Map(turned), baseDigest, notes);
 }
 

@@ -154,7 +154,9 @@ async function forward(
   const still = parameters
     .fed()
     .filter(({ input }) => !values.has(input.name))
-    .map(({ input, value, dims }) => [input.name, floatTensor(value, dims, wide.precision)] as const);
+    .map(
+      ({ input, value, dims, integers }) => [input.name, integers ?? floatTensor(value, dims, wide.precision)] as const,
+    );
   const run = async (): Promise<number> => {
     const fed = Object.fromEntries([...parameters.all.map(feedOf), ...still]);
     const outputs = await wide.session.run({ ...batch, ...fed });
