@@ -19,7 +19,8 @@ import { ParameterFinder } from '../merging/findParameter.ts';
 import { dropoutAt, SiteNames, scalingAt } from './moduleNames.ts';
 import type { PrefixChange } from './modulePrefix.ts';
 import { fromEarlierLayout, hasEarlierLayout } from '../formats/stackedLayout.ts';
-import { parseTensorName, PEFT_PREFIX, tensorName } from '../formats/tensorNames.ts';
+import { LN_TUNING } from '../formats/peftConfig.ts';
+import { normName, parseTensorName, PEFT_PREFIX, tensorName } from '../formats/tensorNames.ts';
 import { tiedTokenTensors, tokenTensors } from '../formats/trainableTokens.ts';
 
 /** An adapter's tensors by their places in a graph. */
@@ -83,8 +84,10 @@ export function placeAdapter(
           ...checkParameter(found, tensor, model, openHeads),
           ...(found.modulePath === newHead ? { isNew: true } : {}),
         };
-        const isPlain = role === 'parameter' && module === inGraph(module);
-        const own = isPlain ? checked : { ...checked, savedAs: tensorName(module, role, parameter) };
+        const isNorm = adapter.config.peftType === LN_TUNING && name.includes('.ln_tuning_layers.');
+        const isPlain = role === 'parameter' && module === inGraph(module) && !isNorm;
+        const savedAs = isNorm ? normName(module, parameter!) : tensorName(module, role, parameter);
+        const own = isPlain ? checked : { ...checked, savedAs };
         trained.push({ tuning: new WholeParameter(own), saved: new Map([['parameter', tensor]]), names: [name] });
       }
     } else if (role === 'base_layer.weight' || !names.find(inGraph(module))) {
@@ -292,7 +295,7 @@ function lowRankTensors(
   adapter: Adapter,
   model: string,
 ): PlacedLowRank {
-  const rows = tensors.get('trainable_tokens_delta');
+  const rows = tensors.get('trainable_tokens_delta') ?? tensors.get('own_tokens_delta');
   if (rows) return tokenTensors(module, site, rows, adapter.config, model);
   const kind = kindOf(site);
   const { names } = kind;
