@@ -43,6 +43,8 @@ The plugin has ways to move LoRA's numbers too, by the names that \`optimizer\` 
 
 LoRA+ needs no plugin: \`loraPlusRatio\` and \`--lora-plus-ratio\` ([train](./train.md)).
 
+LN tuning (\`--tuner ln_tuning\`: weights and biases of normalisations, trained whole) is a tuner of the SDK itself, and PEFT's type for trained rows of embeddings alone (\`TRAINABLE_TOKENS\`) is read as what [\`trainableTokenIndices\`](./train.md) trains.
+
 This page is made from the tuners themselves. [Another one](./tuners.md) is a file.
 `;
 }

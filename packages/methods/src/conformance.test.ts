@@ -69,6 +69,9 @@ const settings: Readonly<Record<string, readonly TunerSettings[]>> = {
   peanut: [{ r: 4, depth: 2, act_fn: 'silu', scaling: 100 }],
   qalora: [{ qalora_group_size: 2 }],
   randlora: [{}, { r: 4, save_projection: false }],
+  shira: [{ r: 1 }, { r: 2, random_seed: 3 }],
+  supertuning: [{ sparsity: 0.8 }, { sparsity: 0.8, r: 2 }, { sparsity: 0.8, save_precomputed_indices: false }],
+  tinylora: [{}, { weight_tying: 1 }],
   road: [{ group_size: 6 }, { group_size: 2, variant: 'road_2' }, { group_size: 6, variant: 'road_4' }],
   vblora: [{ r: 2, num_vectors: 6, vector_length: 2 }],
   waveft: [

@@ -40,7 +40,11 @@ import { pvera } from './tuners/pvera.ts';
 import { qalora } from './tuners/qalora.ts';
 import { randlora } from './tuners/randlora.ts';
 import { road } from './tuners/road.ts';
+import { shira } from './tuners/shira.ts';
+import { supertuning } from './tuners/supertuning.ts';
+import { tinylora } from './tuners/tinylora.ts';
 import { ttLora } from './tuners/ttLora.ts';
+import { unilora } from './tuners/unilora.ts';
 import { vblora } from './tuners/vblora.ts';
 import { velora } from './tuners/velora.ts';
 import { vera } from './tuners/vera.ts';
@@ -84,7 +88,11 @@ export const tuners: readonly Tuner[] = [
   qalora,
   randlora,
   road,
+  shira,
+  supertuning,
+  tinylora,
   ttLora,
+  unilora,
   vblora,
   velora,
   vera,

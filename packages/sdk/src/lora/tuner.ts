@@ -48,10 +48,10 @@ export interface TunedTensor {
    */
   readonly share?: 'site' | 'shape' | 'adapter' | { readonly group: string };
   /**
-   * Of places in something else: which integers a file has of them, and that each is at least 0 and less than `below`. They
+   * Of places in something else: which integers a file has of them, and that each is at least 0 and less than `below`, of which each slice of the first dimension may have its own. They
    * are not trained. Without, a tensor is float32.
    */
-  readonly integers?: { readonly type: 'int32' | 'int64'; readonly below: number };
+  readonly integers?: { readonly type: 'int32' | 'int64'; readonly below: number | readonly number[] };
   /** Whether it is in the adapter's file: what is trained or frozen is, what is seeded or a state is not, unless this says so. */
   readonly saved?: boolean;
   /**
@@ -196,6 +196,7 @@ export interface Tuner {
    *
    * @param layers all layers that are adapted, for tensors that they share
    * @param saved of an adapter's file: the shapes of its tensors for this layer, by their names, where they say what settings do not
+   * @param read of an adapter's file: its tensor of this name for the layer
    * @throws OnnxLoraError `CONFIG_INVALID` for a setting that cannot be
    */
   tune(
@@ -203,6 +204,7 @@ export interface Tuner {
     settings: TunerSettings,
     layers: readonly TunedLayer[],
     saved?: ByTensor<readonly number[]>,
+    read?: (name: string) => Tensor | undefined,
   ): Tuning;
   /** What it does in training beside gradients of the task's loss. */
   training?(settings: TunerSettings): TrainingHooks;

@@ -1,7 +1,14 @@
 /** @file Where an adapter's tensors belong in a model: under which names, by which tuner, and whether it is the base's. */
 
 import type { Adapter } from '../adapter/adapter.ts';
-import { baseChangingInit, isForTraining, LORA, trainedAs, variantOf } from '../adapter/formats/peftConfig.ts';
+import {
+  baseChangingInit,
+  isForTraining,
+  isPlainType,
+  LORA,
+  trainedAs,
+  variantOf,
+} from '../adapter/formats/peftConfig.ts';
 import { parseTensorName } from '../adapter/formats/tensorNames.ts';
 import { adaptNames, modulesOf, tablesOf } from '../adapter/naming/generations.ts';
 import { changeInPart, hasAll, type PrefixChange, prefixChange } from '../adapter/naming/modulePrefix.ts';
@@ -142,7 +149,7 @@ export class AdapterPlaces {
   #tunerOf({ config }: Adapter, toTrain: boolean): ChosenTuner | undefined {
     const { peftType } = config;
     const variant = peftType === LORA ? (variantOf(config) ?? (toTrain ? trainedAs(config) : undefined)) : undefined;
-    if (peftType === LORA && variant === undefined) return undefined;
+    if (isPlainType(peftType) || (peftType === LORA && variant === undefined)) return undefined;
     const tuner =
       variant === undefined
         ? this.#model.registry.tuners.find((each) => each.peftType === peftType)

@@ -63,6 +63,47 @@ export class TorchRandom {
   }
 
   /**
+   * As `torch.normal(0, deviation, size=(count,))` fills a float32 tensor, but for what torch's vectors of numbers round
+   * otherwise: sixteen at a time by Box and Muller, and one after the other in double precision where there are fewer.
+   */
+  normal(count: number, deviation = 1): Float32Array {
+    if (count < 16) return this.#fewNormal(count, deviation);
+    const values = this.uniform(count, 0, 1);
+    const fill = (from: number): void => {
+      for (let i = from; i < from + 8; i++) {
+        const radius = deviation * Math.sqrt(-2 * Math.log(1 - values[i]!));
+        const angle = 2 * Math.PI * values[i + 8]!;
+        [values[i], values[i + 8]] = [radius * Math.cos(angle), radius * Math.sin(angle)];
+      }
+    };
+    for (let from = 0; from + 16 <= count; from += 16) fill(from);
+    if (count % 16 !== 0) {
+      // The last sixteen are drawn anew.
+      values.set(this.uniform(16, 0, 1), count - 16);
+      fill(count - 16);
+    }
+    return values;
+  }
+
+  #fewNormal(count: number, deviation: number): Float32Array {
+    const unit = (): number => {
+      const high = this.bits();
+      return ((high & 0x1fffff) * 2 ** 32 + this.bits()) / 2 ** 53;
+    };
+    let next: number | undefined;
+    return new Float32Array(count).map(() => {
+      if (next !== undefined) {
+        const own = next;
+        next = undefined;
+        return deviation * own;
+      }
+      const [angle, radius] = [2 * Math.PI * unit(), Math.sqrt(-2 * Math.log1p(-unit()))];
+      next = radius * Math.sin(angle);
+      return deviation * radius * Math.cos(angle);
+    });
+  }
+
+  /**
    * The first `count` numbers of `torch.randperm(of)`: what is drawn of `of` places.
    *
    * @throws OnnxLoraError `MODEL_UNSUPPORTED` for more places than torch draws by 32 bits each
@@ -79,24 +120,6 @@ export class TorchRandom {
     });
   }
 
-  /**
-   * As `torch.randn` fills a float32 tensor of 16 numbers or more, by Box's and Muller's transform of blocks of 16. Sine,
-   * cosine and logarithm are torch's to the last few bits.
-   *
-   * @throws RangeError for fewer, which torch draws otherwise
-   */
-  normal(count: number): Float32Array {
-    if (count < 16) throw new RangeError(`torch draws ${count} normal numbers in another way than 16 and more.`);
-    const numbers = this.uniform(count, 0, 1);
-    for (let at = 0; at + 16 <= count; at += 16) inPairs(numbers.subarray(at, at + 16));
-    // What is left over is drawn anew, with those before it that fill a block.
-    if (count % 16 !== 0) {
-      numbers.set(this.uniform(16, 0, 1), count - 16);
-      inPairs(numbers.subarray(count - 16));
-    }
-    return numbers;
-  }
-
   #turn(): void {
     const state = this.#state;
     for (let i = 0; i < SIZE; i++) {
@@ -104,15 +127,5 @@ export class TorchRandom {
       state[i] = state[(i + MIDDLE) % SIZE]! ^ (y >>> 1) ^ (y & 1 ? 0x9908b0df : 0);
     }
     this.#next = 0;
-  }
-}
-
-/** Normal numbers of uniform ones: the first eight give lengths, the others directions. */
-function inPairs(block: Float32Array): void {
-  for (let i = 0; i < 8; i++) {
-    const length = Math.sqrt(-2 * Math.log(1 - block[i]!));
-    const direction = 2 * Math.PI * block[i + 8]!;
-    block[i] = length * Math.cos(direction);
-    block[i + 8] = length * Math.sin(direction);
   }
 }

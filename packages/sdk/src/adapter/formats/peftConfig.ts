@@ -56,6 +56,23 @@ export interface AdapterConfig {
   readonly extra: Readonly<Record<string, unknown>>;
 }
 
+/** `peft_type` of normalisations that are trained whole. */
+export const LN_TUNING = 'LN_TUNING';
+
+/** What `lora.tuner` and `--tuner` call it. */
+export const NORM_TUNER = 'ln_tuning';
+
+/** `peft_type` of trained rows of embeddings alone. */
+const TRAINABLE_TOKENS = 'TRAINABLE_TOKENS';
+
+/** Types of adapters of which nothing is a tuner's: what they train can stand beside LoRA as well. */
+const plain: ReadonlySet<string> = new Set([LN_TUNING, TRAINABLE_TOKENS]);
+
+/** Whether what an adapter trains is rows and whole parameters alone, for which no tuner is needed. */
+export function isPlainType(peftType: string): boolean {
+  return plain.has(peftType);
+}
+
 /** `peft_type` of LoRA. */
 export const LORA = 'LORA';
 
@@ -88,6 +105,11 @@ export function adapterConfig(given: Partial<AdapterConfig> & Pick<AdapterConfig
 
 const names = z.union([z.string(), z.array(z.string())]);
 
+const index = z.int().min(0);
+
+/** Of the config of trained rows. */
+const tokens = z.object({ token_indices: z.array(index) });
+
 /** Fields of the configs of all tuners. */
 const shared = z.object({
   target_modules: names.nullish(),
@@ -97,8 +119,6 @@ const shared = z.object({
 });
 
 const flag = z.boolean().nullish();
-
-const index = z.int().min(0);
 
 const schema = shared.extend({
   exclude_modules: names.nullish(),
@@ -213,6 +233,7 @@ function parseOther(json: object, peftType: string, file: string): AdapterConfig
     modulesToSave: data.modules_to_save ?? null,
     taskType: data.task_type ?? null,
     baseModelNameOrPath: data.base_model_name_or_path ?? null,
+    ...(peftType === TRAINABLE_TOKENS ? { trainableTokenIndices: checked(tokens, json, file).token_indices } : {}),
     extra: Object.fromEntries(Object.entries(json).filter(([key]) => !known.has(key))),
   });
 }
@@ -245,7 +266,7 @@ export function configKeys(config: AdapterConfig): Map<string, unknown> {
     peft_type: config.peftType,
     target_modules: config.targetModules,
     // PEFT's configs of tokens alone have no such key.
-    ...(config.peftType === 'TRAINABLE_TOKENS' ? {} : { modules_to_save: config.modulesToSave }),
+    ...(config.peftType === TRAINABLE_TOKENS ? {} : { modules_to_save: config.modulesToSave }),
     task_type: config.taskType,
     base_model_name_or_path: config.baseModelNameOrPath,
   };

@@ -9,6 +9,7 @@ export type TensorRole =
   | 'lora_embedding_B'
   | 'lora_magnitude_vector'
   | 'trainable_tokens_delta'
+  | 'own_tokens_delta'
   | 'base_layer.weight'
   | 'base_layer.bias'
   | 'parameter';
@@ -38,6 +39,8 @@ const suffixes: Readonly<Record<Exclude<TensorRole, 'parameter'>, string>> = {
   lora_embedding_B: 'lora_embedding_B',
   lora_magnitude_vector: 'lora_magnitude_vector',
   trainable_tokens_delta: 'token_adapter.trainable_tokens_delta',
+  // Of an adapter of such rows alone.
+  own_tokens_delta: 'trainable_tokens_delta',
   'base_layer.weight': 'base_layer.weight',
   'base_layer.bias': 'base_layer.bias',
 };
@@ -71,9 +74,19 @@ export function parseTensorName(name: string): TensorName {
     const role = roles.get(withoutAdapter(parts.slice(-length)).join('.'));
     if (role) return { module: parts.slice(0, -length).join('.'), role };
   }
+  const norm = parts.lastIndexOf(NORMS);
+  if (norm > 0 && norm < parts.length - 1) return { module: parts.slice(0, norm).join('.'), role: 'parameter', parameter: parts.at(-1)! }; // prettier-ignore
   const saved = parts.lastIndexOf('modules_to_save');
   const kept = saved > 0 && saved < parts.length - 2 ? [...parts.slice(0, saved), ...parts.slice(saved + 2)] : parts;
   return { module: kept.slice(0, -1).join('.'), role: 'parameter', parameter: kept.at(-1)! };
+}
+
+/** What stands between a module's path and its parameter where LN tuning has trained it. */
+const NORMS = 'ln_tuning_layers';
+
+/** The name under which LN tuning stores a module's parameter, from torch's name of it. */
+export function normName(module: string, parameter: string): string {
+  return tensorName(module, 'parameter', `${NORMS}.${parameter.slice(parameter.lastIndexOf('.') + 1)}`);
 }
 
 /**

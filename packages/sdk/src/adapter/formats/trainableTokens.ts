@@ -7,7 +7,7 @@ import { LowRank, type PlacedLowRank } from '../../lora/tunings/lowRank.ts';
 import type { Site } from '../../match/sites.ts';
 import { transposedMatrix } from '../../runtime/layout.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
-import type { AdapterConfig } from './peftConfig.ts';
+import { type AdapterConfig, LORA } from './peftConfig.ts';
 import { tensorName } from './tensorNames.ts';
 
 /**
@@ -50,13 +50,22 @@ export function tokenTensors(
     for (let i = 0; i < dim; i++) B[i * ids.length + row] = values[row * dim + i]! - table[id * dim + i]!;
   });
   const savedAs = module === site.path ? {} : { savedAs: module };
+  const isAlone = config.peftType !== LORA;
   return {
-    tuning: new LowRank({ site, r: ids.length, dora: false, bias: false, tokens: ids, ...savedAs }),
+    tuning: new LowRank({
+      site,
+      r: ids.length,
+      dora: false,
+      bias: false,
+      tokens: ids,
+      ...savedAs,
+      ...(isAlone ? { onlyTokens: true } : {}),
+    }),
     saved: new Map([
       ['lora_A', float32(A, [ids.length, vocabulary])],
       ['lora_B', float32(B, [dim, ids.length])],
     ]),
-    names: [tensorName(module, 'trainable_tokens_delta')],
+    names: [tensorName(module, isAlone ? 'own_tokens_delta' : 'trainable_tokens_delta')],
   };
 }
 

@@ -19,7 +19,8 @@ import { ParameterFinder } from '../merging/findParameter.ts';
 import { dropoutAt, SiteNames, scalingAt } from './moduleNames.ts';
 import type { PrefixChange } from './modulePrefix.ts';
 import { fromEarlierLayout, hasEarlierLayout } from '../formats/stackedLayout.ts';
-import { parseTensorName, PEFT_PREFIX, tensorName } from '../formats/tensorNames.ts';
+import { LN_TUNING } from '../formats/peftConfig.ts';
+import { normName, parseTensorName, PEFT_PREFIX, tensorName } from '../formats/tensorNames.ts';
 import { tiedTokenTensors, tokenTensors } from '../formats/trainableTokens.ts';
 
 /** An adapter's tensors by their places in a graph. */
@@ -67,6 +68,7 @@ export function placeAdapter(
   const trained: PlacedTuning[] = [];
   const unused: string[] = [];
   const byTuner = chosen ? tunedModules(adapter, chosen, (module) => names.find(inGraph(module)), model) : [];
+  if (chosen && byTuner.length === 0) requireLayers(adapter);
   const tuned = new Set(byTuner.flatMap((each) => each.names));
   for (const [name, tensor] of adapter.tensors) {
     const { module, role, parameter } = parseTensorName(name);
@@ -82,8 +84,10 @@ export function placeAdapter(
           ...checkParameter(found, tensor, model, openHeads),
           ...(found.modulePath === newHead ? { isNew: true } : {}),
         };
-        const isPlain = role === 'parameter' && module === inGraph(module);
-        const own = isPlain ? checked : { ...checked, savedAs: tensorName(module, role, parameter) };
+        const isNorm = adapter.config.peftType === LN_TUNING && name.includes('.ln_tuning_layers.');
+        const isPlain = role === 'parameter' && module === inGraph(module) && !isNorm;
+        const savedAs = isNorm ? normName(module, parameter!) : tensorName(module, role, parameter);
+        const own = isPlain ? checked : { ...checked, savedAs };
         trained.push({ tuning: new WholeParameter(own), saved: new Map([['parameter', tensor]]), names: [name] });
       }
     } else if (role === 'base_layer.weight' || !names.find(inGraph(module))) {
@@ -140,6 +144,7 @@ function tunedModules(
     module,
     site: siteOf(module)!,
     saved: Object.fromEntries([...own].map(([word, name]) => [word, tensors.get(name)!.dims])),
+    read: (word: string) => tensors.get(own.get(word) ?? ''),
   }));
   const made = new Map<string, Tensor>();
   return ByTuner.all(modules, chosen).map((tuning) => {
@@ -198,15 +203,37 @@ function tunedName(
   return undefined;
 }
 
+/** @throws OnnxLoraError `ADAPTER_INVALID` for a file of which nothing says which layers it is for */
+function requireLayers({ tensors, config }: Adapter): void {
+  const names = [...tensors.keys()];
+  if (names.some((name) => name.startsWith(PEFT_PREFIX) || !name.startsWith(SHARED_PREFIX))) return;
+  throw new OnnxLoraError(
+    'ADAPTER_INVALID',
+    `The adapter's file has only what all its layers share (${names[0]}), and PEFT draws the rest of ${config.peftType} anew in the order in which the model's class has its layers, which a graph does not tell. Save it again in PEFT with all that it has (save_indices=True, save_projection=True).`,
+  );
+}
+
+/** What the names of tensors begin with that layers share. */
+const SHARED_PREFIX = 'base_model.';
+
 /** @throws OnnxLoraError `ADAPTER_INVALID` for places that are none */
-function requirePlaces(what: string, { type, data }: Tensor, { integers }: TunedTensor): void {
+function requirePlaces(what: string, { type, data, dims }: Tensor, { integers }: TunedTensor): void {
   const isFloat = type.startsWith('float') || type === 'bfloat16';
   if (!integers && isFloat) return;
-  const wrong = integers?.type === type ? Array.from(data as Int32Array, Number).find((at) => at < 0 || at >= integers.below) : type; // prettier-ignore
+  const each = data.length / (dims[0] ?? 1);
+  const below = (i: number): number => typeof integers!.below === 'number' ? integers!.below : integers!.below[Math.floor(i / each)]!; // prettier-ignore
+  const wrong = integers?.type === type ? Array.from(data as Int32Array, Number).find((at, i) => at < 0 || at >= below(i)) : type; // prettier-ignore
   if (wrong === undefined) return;
   throw new OnnxLoraError(
     'ADAPTER_INVALID',
-    `${what} must hold ${integers ? `numbers of type ${integers.type} from 0 to ${integers.below - 1}` : 'floating-point numbers'}, and has ${wrong}. Copy or save the adapter again.`,
+    `${what} must hold ${
+      integers
+        ? `numbers of type ${integers.type} from 0 to ${[integers.below]
+            .flat()
+            .map((end) => end - 1)
+            .join(' and ')}`
+        : 'floating-point numbers'
+    }, and has ${wrong}. Copy or save the adapter again.`,
   );
 }
 
@@ -277,7 +304,7 @@ function lowRankTensors(
   adapter: Adapter,
   model: string,
 ): PlacedLowRank {
-  const rows = tensors.get('trainable_tokens_delta');
+  const rows = tensors.get('trainable_tokens_delta') ?? tensors.get('own_tokens_delta');
   if (rows) return tokenTensors(module, site, rows, adapter.config, model);
   const kind = kindOf(site);
   const { names } = kind;

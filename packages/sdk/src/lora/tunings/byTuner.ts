@@ -55,6 +55,8 @@ export interface TunedSite {
   readonly module: string;
   /** Of an adapter's file: the shapes of its tensors for the layer. */
   readonly saved?: ByTensor<readonly number[]>;
+  /** Of an adapter's file: its tensor of a name for the layer. */
+  readonly read?: (name: string) => Tensor | undefined;
 }
 
 /** The tuner's settings in an adapter's config, PEFT's defaults where it has none. */
@@ -84,16 +86,16 @@ export class ByTuner implements ModuleTuning {
   /** What adapts it. */
   readonly chosen: ChosenTuner;
   readonly #layers: readonly TunedLayer[];
-  readonly #saved: TunedSite['saved'];
+  readonly #inFile: Pick<TunedSite, 'read' | 'saved'>;
 
   private constructor(
-    { site, saved }: TunedSite,
+    { site, saved, read }: TunedSite,
     layer: TunedLayer,
     layers: readonly TunedLayer[],
     chosen: ChosenTuner,
   ) {
     const { tuner, settings } = chosen;
-    const math = withDelta(tuner.tune(layer, settings, layers, saved), layer);
+    const math = withDelta(tuner.tune(layer, settings, layers, saved, read), layer);
     const unfit = 'delta' in math ? undefined : refusedApply(site);
     if (unfit !== undefined) throw refused(site, tuner, unfit);
     requireNewContract(math, tuner);
@@ -105,7 +107,7 @@ export class ByTuner implements ModuleTuning {
     this.layer = layer;
     this.chosen = chosen;
     this.#layers = layers;
-    this.#saved = saved;
+    this.#inFile = { ...(saved ? { saved } : {}), ...(read ? { read } : {}) };
   }
 
   /**
@@ -134,7 +136,7 @@ export class ByTuner implements ModuleTuning {
       return Object.assign(Object.create(math) as typeof math, { dropout: 0 });
     };
     const plain: Tuner = { name, peftType, description, defaults, tune };
-    const place = { site: this.site, module: this.layer.path, ...(this.#saved ? { saved: this.#saved } : {}) };
+    const place = { site: this.site, module: this.layer.path, ...this.#inFile };
     return new ByTuner(place, this.layer, this.#layers, { tuner: plain, settings });
   }
 

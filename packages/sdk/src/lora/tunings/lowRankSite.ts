@@ -23,6 +23,8 @@ export interface LowRankSite {
    * that picks these rows, and B holds what is added to them.
    */
   readonly tokens?: readonly number[];
+  /** Whether the adapter is of PEFT's type for such rows alone, whose file calls them otherwise. */
+  readonly onlyTokens?: boolean;
   /**
    * A second pair of factors beside the trained one, as constants: first values that are taken out again, so that the
    * layer starts at what the base computes. In the graph's layout, lora_B times minus the scaling.

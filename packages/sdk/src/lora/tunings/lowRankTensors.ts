@@ -56,12 +56,12 @@ export function factorTensor({ layer, scaling, start }: Owner, role: Factor): Tu
 
 /** The rows of an embedding that are trained, `[n, dim]`: they begin as they are, and the graph reads what they are more. */
 export function rowsTensor(owner: Owner, role: Factor): TuningTensor {
-  const { site, tokens, savedAs = site.path, tiedTo } = owner.layer;
+  const { site, tokens, savedAs = site.path, tiedTo, onlyTokens } = owner.layer;
   const rows = tableRows(site, tokens!);
   const dims = [tokens!.length, rows.length / tokens!.length] as const;
   return {
     ...factorTensor(owner, role),
-    savedAs: tensorName(savedAs, 'trainable_tokens_delta'),
+    savedAs: tensorName(savedAs, onlyTokens ? 'own_tokens_delta' : 'trainable_tokens_delta'),
     replaces: true,
     scale: 1,
     base: rows,

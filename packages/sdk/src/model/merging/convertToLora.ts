@@ -68,6 +68,8 @@ export async function convertToLora(
     for (const [factor, { data }] of [['lora_A', product.A], ['lora_B', product.B]] as const)
       tensors.set(tensorName(path, kind.names[factor]), float32(Float32Array.from(data), kind.factorShape(site, factor, product.A.rows))); // prettier-ignore
   }
+  if (ranks.size === 0)
+    throw new OnnxLoraError('INPUT_INVALID', `The adapter is of the type ${adapter.config.peftType}, which changes no layer as LoRA can. Use it as it is, or merge it.`); // prettier-ignore
   const rankPattern = Object.fromEntries(
     [...ranks].flatMap(([path, own]) => (own === r ? [] : [[exactly(path), own]])),
   );

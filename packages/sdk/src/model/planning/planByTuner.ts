@@ -1,12 +1,13 @@
 /** @file What a user says of an adapter by another tuner than LoRA, made into a plan for one model. */
 
-import { LORA, adapterConfig, parseAdapterConfig } from '../../adapter/formats/peftConfig.ts';
+import { LORA, NORM_TUNER, adapterConfig, parseAdapterConfig } from '../../adapter/formats/peftConfig.ts';
 import { ByTuner, type ChosenTuner } from '../../lora/tunings/byTuner.ts';
 import { WholeParameter } from '../../lora/tunings/wholeParameter.ts';
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
 import { targetNames } from './chosenModules.ts';
 import type { LoraOptions, PlannedAdapter } from './loraOptions.ts';
 import type { Model } from '../model.ts';
+import { planNorms } from './planNorms.ts';
 import { selectNamed } from './selectNamed.ts';
 import { trainedParameters } from './trainedParameters.ts';
 
@@ -39,6 +40,7 @@ export function planByTuner(
       `"${other[0]}" is an option of LoRA, and the tuner is "${tuner.name}". Leave it out; settings of the tuner stand beside its name: ${Object.keys(tuner.defaults).join(', ') || 'it has none'}.`,
     );
   }
+  if (!('tune' in tuner)) return planNorms(model, options);
   const wanted = { ...options, r: 1, alpha: 1, targetModules: targetNames(model, options) };
   const selected = selectNamed(model.namedModules(), wanted, model);
   const settings = tuner.saved?.(meant, selected.targets) ?? meant;
@@ -67,12 +69,20 @@ export function planByTuner(
   };
 }
 
-function chooseTuner({ registry }: Model, given: NonNullable<LoraOptions['tuner']>): ChosenTuner {
+/** The tuner of normalisations, which has no layers that a plugin's would tune. */
+const norms = { name: NORM_TUNER, defaults: {} };
+
+function chooseTuner(
+  { registry }: Model,
+  given: NonNullable<LoraOptions['tuner']>,
+): { readonly tuner: ChosenTuner['tuner'] | typeof norms; readonly settings: ChosenTuner['settings'] } {
   const { name, ...settings } = typeof given === 'string' ? { name: given } : given;
-  const names = registry.tuners.map((each) => each.name);
-  const tuner = registry.tuners.find((each) => each.name === name);
+  const all = [...registry.tuners, norms];
+  const names = all.map((each) => each.name);
+  const tuner = all.find((each) => each.name === name);
   if (!tuner) {
-    const known = names.length > 0 ? `Choose one of ${names.join(', ')}` : 'Load a plugin that brings it';
+    const known =
+      names.length > 1 ? `Choose one of ${names.join(', ')}` : `Load a plugin that brings it, or choose ${NORM_TUNER}`;
     throw new OnnxLoraError(
       'CONFIG_INVALID',
       `There is no tuner "${name}".${didYouMean(name, names)} ${known}, or leave it out for LoRA.`,

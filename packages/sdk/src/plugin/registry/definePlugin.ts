@@ -11,7 +11,7 @@ import type {
   SectionFactory,
   TrackerFactory,
 } from './contributions.ts';
-import { LORA } from '../../adapter/formats/peftConfig.ts';
+import { LN_TUNING, LORA, NORM_TUNER } from '../../adapter/formats/peftConfig.ts';
 import { initializerNames } from '../../lora/init/named.ts';
 import { defined } from '../data/defined.ts';
 import type { Tuner } from '../../lora/tuner.ts';
@@ -134,7 +134,7 @@ export const kinds: Readonly<Record<ContributionKind, Kind>> = {
     word: 'a tuner',
     fields: { name: 'string', peftType: 'string', description: 'string', defaults: 'object', tune: 'function' },
     isNamed: true,
-    own: ['lora', LORA],
+    own: ['lora', LORA, NORM_TUNER, LN_TUNING],
   },
   optimizers: { word: 'an optimizer', fields: made, isNamed: true, own: optimizerNames },
   operators: { word: 'a rule for the operator', fields: { domain: 'string', op: 'string' } },

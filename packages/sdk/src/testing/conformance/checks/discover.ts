@@ -12,13 +12,16 @@ export const discover: Check = {
   async run(subject) {
     if (subject.adapted.length === 0) return notApplicable('the case adapts no module');
     const names = new SiteNames(withParts(subject.model.sites()), (await caseAdapter(subject)).config);
+    // What is trained whole need be no layer.
+    const named = new Set(subject.model.namedModules().map(({ path }) => path));
     const problems: string[] = [];
     let present = 0;
     for (const module of subject.adapted) {
       const shape = names.find(module)?.weightShape;
       const expected = torchShape(subject, module);
       if (!shape) {
-        if (!mayBeAbsent(subject, module)) problems.push(`${module} is not found`);
+        if (named.has(module)) present++;
+        else if (!mayBeAbsent(subject, module)) problems.push(`${module} is not found`);
       } else if (expected && shape.join() !== expected.join()) {
         problems.push(`${module} is found with shape [${shape.join(', ')}], expected [${expected.join(', ')}]`);
       } else present++;

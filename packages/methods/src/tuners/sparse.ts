@@ -1,0 +1,14 @@
+/** @file A change of some numbers of a weight. */
+
+import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
+
+/** ONNX's number of int64. */
+const INT64 = 7;
+
+/** Zeros of a shape, but for values at places in it, counted row by row: int32 `[count]`. */
+export function scattered(g: GraphBuilder, places: Value, values: Value, shape: readonly number[]): Value {
+  const total = shape.reduce((product, dim) => product * dim, 1);
+  const none = g.Expand(g.constant({ type: 'float32', dims: [1], data: new Float32Array(1) }), [total]);
+  const index = g.Unsqueeze(g.Cast(places, INT64), [1]);
+  return g.Reshape(g.emit('ScatterND', [none, index, values]), shape);
+}

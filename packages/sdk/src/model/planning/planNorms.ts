@@ -1,0 +1,64 @@
+/** @file LN tuning (PEFT's `LN_TUNING`): normalisations whose weights and biases are trained whole, and nothing else. */
+
+import { adapterConfig, LN_TUNING } from '../../adapter/formats/peftConfig.ts';
+import { normName } from '../../adapter/formats/tensorNames.ts';
+import { ParameterFinder } from '../../adapter/merging/findParameter.ts';
+import { OnnxLoraError } from '../../errors.ts';
+import { WholeParameter } from '../../lora/tunings/wholeParameter.ts';
+import type { LoraOptions, PlannedAdapter } from './loraOptions.ts';
+import type { Model } from '../model.ts';
+import { wholeModule } from './reservedSlots.ts';
+import { selectNamed } from './selectNamed.ts';
+import { trainedParameters } from './trainedParameters.ts';
+
+/**
+ * Applies the options to a model. Without `targetModules` all modules are meant whose weight is one number for each feature.
+ *
+ * @see https://arxiv.org/abs/2312.11420
+ * @throws OnnxLoraError `TARGET_NOT_FOUND` for an entry that matches nothing; `CONFIG_INVALID` where there is no such module
+ */
+export function planNorms(model: Model, options: LoraOptions): PlannedAdapter {
+  const finder = new ParameterFinder(model.onnx.model.graph, model.sites());
+  const { targetModules: given = normsOf(model, finder) } = options;
+  if (typeof given === 'function') {
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      'targetModules is a function, which is asked of layers that can be adapted, and not of normalisations. Name these, or leave it out for all.',
+    );
+  }
+  // Any module may be trained whole, and these are asked for as layers are elsewhere.
+  const modules = model.namedModules().map((each) => (each.kind === 'other' ? { ...each, kind: 'embedding' } : each));
+  const selected = selectNamed(modules, { ...options, r: 1, alpha: 1, targetModules: given }, model);
+  const norms = selected.targets.flatMap((path) => wholeModule(finder, path));
+  const trained = trainedParameters(model, { lowRank: [], modulesToSave: selected.modulesToSave, bias: 'none' });
+  if (norms.length === 0) {
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `"${model.name}" has no normalisation whose weight has kept its name, so LN tuning has nothing to train. Name modules (targetModules, --targets), or train another adapter.`,
+    );
+  }
+  return {
+    config: adapterConfig({
+      peftType: LN_TUNING,
+      r: 0,
+      alpha: 0,
+      targetModules: selected.targets,
+      modulesToSave: selected.fields.modulesToSave,
+      baseModelNameOrPath: model.name,
+    }),
+    ...(selected.namedAs === undefined ? {} : { namedAs: selected.namedAs }),
+    warnings: [],
+    plan: [...norms.map((each) => ({ ...each, savedAs: normName(each.modulePath, each.name) })), ...trained].map(
+      (each) => new WholeParameter(each),
+    ),
+  };
+}
+
+/** The modules whose weight is one number for each feature. */
+function normsOf(model: Model, finder: ParameterFinder): string[] {
+  const others = model.namedModules().filter(({ kind }) => kind === 'other');
+  return others.flatMap(({ path }) => {
+    const { stored, torchDims } = finder.find(path, 'weight') ?? {};
+    return stored && (torchDims ?? stored.dims).length === 1 ? [path] : [];
+  });
+}
