@@ -11,6 +11,7 @@ import { bdlora } from './tuners/bdlora.ts';
 import { beft } from './tuners/beft.ts';
 import { boft } from './tuners/boft.ts';
 import { deft } from './tuners/deft.ts';
+import { dylora } from './tuners/dylora.ts';
 import { glora } from './tuners/glora.ts';
 import { gralora } from './tuners/gralora.ts';
 import { hira } from './tuners/hira.ts';
@@ -25,7 +26,9 @@ import { mola } from './tuners/mola.ts';
 import { oft } from './tuners/oft.ts';
 import { peanut } from './tuners/peanut.ts';
 import { qalora } from './tuners/qalora.ts';
+import { relora } from './tuners/relora.ts';
 import { road } from './tuners/road.ts';
+import { sora } from './tuners/sora.ts';
 import { velora } from './tuners/velora.ts';
 import { vera } from './tuners/vera.ts';
 
@@ -38,6 +41,7 @@ export const tuners: readonly Tuner[] = [
   beft,
   boft,
   deft,
+  dylora,
   glora,
   gralora,
   hira,
@@ -52,7 +56,9 @@ export const tuners: readonly Tuner[] = [
   oft,
   peanut,
   qalora,
+  relora,
   road,
+  sora,
   velora,
   vera,
 ];

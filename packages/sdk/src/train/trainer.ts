@@ -220,7 +220,7 @@ export class Trainer {
       yield* this.#optimizer.update(input.name, value, gradient, { lr: lr * lrFactor, weightDecay, dims, torchDims });
       parameters.share(parameter);
     }
-    this.#hooks.call('after', at, parameters, gradients);
+    this.#hooks.call('after', at, parameters, gradients, this.#optimizer);
     yield* parameters.refreshInSlices();
     if (this.#ema) yield* this.#ema.update(parameters);
     if (this.#gradients.isScaled) this.#lossScale?.succeed();
