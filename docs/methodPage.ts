@@ -32,7 +32,7 @@ ${tuners.map(row).join('\n')}
 
 ## Beside PEFT
 
-PEFT has no SoRA, DyLoRA and ReLoRA; their files are in its layout, with names of our own, and the tests hold them to their authors' formulas in torch. All three become plain LoRA exactly, by \`convertToLora\` or \`onnx-lora convert ADAPTER OUT --plain-from MODEL\`: SoRA of as many ranks as gates are open, DyLoRA of the rank that \`dyloraAtRank(adapter, rank)\` cuts it to, ReLoRA of the rank times one more than it has restarted. ReLoRA wants its own schedule: \`schedule: { name: 'jagged_cosine', every }\` with \`every\` as its \`restart_every\`; with \`prune_ratio: 1\` it is COLA.
+PEFT has no SoRA, DyLoRA, ReLoRA and AFLoRA; their files are in its layout, with names of our own, and the tests hold them to their authors' formulas in torch. They become plain LoRA exactly, by \`convertToLora\` or \`onnx-lora convert ADAPTER OUT --plain-from MODEL\`: SoRA of as many ranks as gates are open, DyLoRA of the rank that \`dyloraAtRank(adapter, rank)\` cuts it to, ReLoRA of the rank times one more than it has restarted. ReLoRA wants its own schedule: \`schedule: { name: 'jagged_cosine', every }\` with \`every\` as its \`restart_every\`; with \`prune_ratio: 1\` it is COLA. AFLoRA needs \`total_step\`, the steps of the run; which matrix is frozen when is by the paper, as its authors have published no code.
 
 ## Optimizers
 

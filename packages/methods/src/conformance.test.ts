@@ -27,6 +27,7 @@ describe("PEFT's numbers", () => {
 
 /** Settings that are checked besides, or in place of, defaults that do not fit layers of 8 and 6 inputs and 6 outputs. */
 const settings: Readonly<Record<string, readonly TunerSettings[]>> = {
+  aflora: [{ total_step: 10 }],
   bdlora: [{ use_bdlora: { target_modules_bd_a: ['encoder.0'], target_modules_bd_b: ['encoder.1'], nblocks: 2 } }],
   boft: [{ boft_block_size: 2 }, { boft_block_size: 0, boft_block_num: 1 }],
   deft: [{}, { decomposition_method: 'qr', alpha: 4 }, { decomposition_method: 'qr', r: 3, para: true }],

@@ -6,6 +6,7 @@ import { muon } from './optimizers/muon.ts';
 import { riemannian } from './optimizers/riemannian.ts';
 import { scheduleFree } from './optimizers/scheduleFree.ts';
 import { adalora } from './tuners/adalora.ts';
+import { aflora } from './tuners/aflora.ts';
 import { arrow } from './tuners/arrow.ts';
 import { bdlora } from './tuners/bdlora.ts';
 import { beft } from './tuners/beft.ts';
@@ -36,6 +37,7 @@ import { vera } from './tuners/vera.ts';
 export const tuners: readonly Tuner[] = [
   // By their names.
   adalora,
+  aflora,
   arrow,
   bdlora,
   beft,

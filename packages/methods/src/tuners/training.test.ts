@@ -59,6 +59,7 @@ describe('runs go on to the same bytes after a stop', () => {
     { name: 'dylora', r: 4 },
     { name: 'dylora', r: 4, frozen: true },
     { name: 'relora', r: 2, restart_every: 3 },
+    { name: 'aflora', r: 2, total_step: 8 },
   ])('of %o', async (tuner) => {
     const { model } = await opened('methods-sora');
     const task = await memorising(path.join(cases, 'methods-sora'));
@@ -117,5 +118,12 @@ it('directions that sora has closed are not in plain LoRA', async () => {
   const ranks = [...plain.tensors].flatMap(([name, { dims }]) => (name.includes('lora_A') ? [dims[0]!] : []));
   const ascending = (one: number, other: number): number => one - other;
   expect(ranks.sort(ascending)).toEqual(open.map((each) => Math.max(1, each)).sort(ascending));
+  expectNear(await logits(model, plain, feeds), await logits(model, adapter, feeds), 4);
+});
+
+it('aflora is plain LoRA of its rank', async () => {
+  const { model, adapter, feeds } = await opened('methods-aflora');
+  const { adapter: plain } = await convertToLora(adapter, model, { r: 3 });
+  expect(ranksOf(plain)).toEqual([3]);
   expectNear(await logits(model, plain, feeds), await logits(model, adapter, feeds), 4);
 });
