@@ -1,15 +1,13 @@
 /** @file AFLoRA: two matrices and a vector behind each, of which training freezes one matrix after the other. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { StepTensor, TunedTensor, Tuner } from '@onnx-lora/sdk/plugin';
 import { lowRankChange, someDirections } from './lowRank.ts';
-import { filled, uniform, zeros } from './tensors.ts';
+import { finite, whole, wrong } from './settings.ts';
+import { filled, kaiming, zeros } from './tensors.ts';
 
 const matrices = ['lora_A', 'lora_B'] as const;
 
 interface AfloraSettings {
-  readonly r: number;
-  readonly d_initial: number;
   readonly beta1: number;
   readonly beta2: number;
   readonly tinit: number;
@@ -25,15 +23,15 @@ export const aflora: Tuner = {
     'AFLoRA: low-rank matrices, which are frozen one after the other, and a vector behind each, which are trained on',
   defaults: { r: 4, d_initial: 1, beta1: 0.85, beta2: 0.85, tinit: 0, tfinal: 0, total_step: null },
   tune: (layer, settings) => {
-    const { r, d_initial: first } = settings as unknown as AfloraSettings;
+    const [r, first] = [whole(settings, 'r'), finite(settings, 'd_initial')];
     const shapes = { lora_A: [r, layer.in], lora_B: [layer.out, r] } as const;
     const states = (word: string, dims: (name: 'lora_A' | 'lora_B') => readonly number[]): [string, TunedTensor][] =>
       matrices.map((name) => [`${word}_${name}`, { ...zeros(dims(name)), role: 'state' }]);
     return {
       linearIn: ['lambda_b'],
       tensors: {
-        lora_A: uniform(shapes.lora_A, layer.in ** -0.5),
-        lora_B: uniform(shapes.lora_B, r ** -0.5),
+        lora_A: kaiming(shapes.lora_A),
+        lora_B: kaiming(shapes.lora_B),
         lambda_d: filled([r], first, 0),
         lambda_b: zeros([layer.out]),
         ...Object.fromEntries([
@@ -55,7 +53,8 @@ export const aflora: Tuner = {
   training: (given) => {
     const settings = given as unknown as AfloraSettings;
     const { tinit, tfinal, total_step: total } = settings;
-    if (total === null || !(total > tinit + tfinal)) throw new OnnxLoraError('CONFIG_INVALID', `total_step of aflora must be the number of steps of the run, more than tinit and tfinal together, but it is ${total}. Set it.`); // prettier-ignore
+    if (total === null || !(whole(given, 'total_step') > tinit + tfinal))
+      throw wrong(given, 'total_step', 'the number of steps of the run, more than tinit and tfinal together');
     return {
       gradients: ({ modules }) => {
         for (const { tensors } of modules)

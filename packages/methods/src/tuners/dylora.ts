@@ -3,7 +3,8 @@
 import { Adapter, OnnxLoraError } from '@onnx-lora/sdk';
 import { type StepTensor, TorchRandom, type Tuner } from '@onnx-lora/sdk/plugin';
 import { lowRankChange, someDirections } from './lowRank.ts';
-import { uniform, zeros } from './tensors.ts';
+import { finite, whole, wrong } from './settings.ts';
+import { kaiming, zeros } from './tensors.ts';
 
 interface DyloraSettings {
   readonly r: number;
@@ -21,14 +22,14 @@ export const dylora: Tuner = {
   // `rank`: of how many directions it computes outside of training; all without. `frozen`: a step trains the last of its directions alone.
   defaults: { r: 8, lora_alpha: 16, rank: null, frozen: false, seed: 0 },
   tune: (layer, settings) => {
-    const { r, lora_alpha: alpha, rank } = settings as unknown as DyloraSettings;
-    if (rank !== null && !(Number.isInteger(rank) && rank >= 1 && rank <= r))
-      throw new OnnxLoraError('CONFIG_INVALID', `rank of dylora must be a whole number from 1 to r, which is ${r}, but it is ${JSON.stringify(rank)}.`); // prettier-ignore
+    const [r, alpha] = [whole(settings, 'r'), finite(settings, 'lora_alpha')];
+    const { rank } = settings as unknown as DyloraSettings;
+    if (rank !== null && whole(settings, 'rank') > r) throw wrong(settings, 'rank', `at most r, which is ${r}`);
     const shown = truncation(r, rank ?? r, alpha);
     return {
       linearIn: ['lora_B'],
       tensors: {
-        lora_A: uniform([r, layer.in], layer.in ** -0.5),
+        lora_A: kaiming([r, layer.in]),
         lora_B: zeros([layer.out, r]),
         truncation: { ...zeros([1, r]), role: 'state', first: () => shown.slice() },
       },

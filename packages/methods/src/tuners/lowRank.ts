@@ -3,6 +3,7 @@
 import type { Tensor } from '@onnx-lora/sdk';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import type { ByTensor, ChangeOfLayer, LoraFactors } from '@onnx-lora/sdk/plugin';
+import { at, made } from './tensors.ts';
 
 /** Emits A `[k, in]` and B `[out, k]`, with all scaling in them. */
 export type EmitFactors = (g: GraphBuilder, tensors: ByTensor<Value>) => { readonly A: Value; readonly B: Value };
@@ -30,13 +31,8 @@ export function someDirections(A: Tensor, B: Tensor, factors: readonly number[])
   const [k, width, height] = [A.dims[0]!, A.dims[1]!, B.dims[0]!];
   const kept = factors.flatMap((factor, i) => (factor === 0 ? [] : [i]));
   const all = kept.length > 0 ? kept : [0];
-  const a = Float32Array.from({ length: all.length * width }, (_, at) => Number(A.data[all[Math.floor(at / width)]! * width + (at % width)])); // prettier-ignore
-  const b = Float32Array.from({ length: height * all.length }, (_, at) => {
-    const i = all[at % all.length]!;
-    return factors[i]! * Number(B.data[Math.floor(at / all.length) * k + i]);
-  });
   return {
-    A: { type: 'float32', dims: [all.length, width], data: a },
-    B: { type: 'float32', dims: [height, all.length], data: b },
+    A: made(all.length, width, (row, i) => at(A, all[row]! * width + i)),
+    B: made(height, all.length, (row, i) => factors[all[i]!]! * at(B, row * k + all[i]!)),
   };
 }

@@ -7,14 +7,14 @@
  * the base that everybody has, and are plain LoRA of a higher rank.
  */
 
-import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import type { Tensor } from '@onnx-lora/sdk';
 import { type StepTensor, TorchRandom, type Tuner } from '@onnx-lora/sdk/plugin';
 import { lowRankChange, someDirections } from './lowRank.ts';
-import { uniform, zeros } from './tensors.ts';
+import { finite, whole, wrong } from './settings.ts';
+import { kaiming, zeros } from './tensors.ts';
 
 interface ReloraSettings {
   readonly r: number;
-  readonly lora_alpha: number;
   readonly restart_every: number;
   readonly restarts: number;
   readonly prune_ratio: number;
@@ -29,14 +29,14 @@ export const relora: Tuner = {
   // `prune_ratio`: the share of the optimizer's moments that a restart sets to zero, the smallest first; 1 is COLA.
   defaults: { r: 8, lora_alpha: 16, restart_every: 500, restarts: 3, prune_ratio: 0.9, seed: 0 },
   tune: (layer, settings) => {
-    const { r, lora_alpha: alpha, restarts, restart_every: every, prune_ratio: ratio } = settings as unknown as ReloraSettings; // prettier-ignore
-    for (const [name, value] of Object.entries({ restarts, restart_every: every }))
-      if (!(Number.isInteger(value) && value >= 1)) throw new OnnxLoraError('CONFIG_INVALID', `${name} of relora must be a whole number of 1 or more, but it is ${JSON.stringify(value)}.`); // prettier-ignore
-    if (!(ratio >= 0 && ratio <= 1)) throw new OnnxLoraError('CONFIG_INVALID', `prune_ratio of relora must be a number from 0 to 1, but it is ${JSON.stringify(ratio)}.`); // prettier-ignore
-    const scaling = alpha / r;
+    const [r, restarts] = [whole(settings, 'r'), whole(settings, 'restarts')];
+    whole(settings, 'restart_every');
+    const ratio = finite(settings, 'prune_ratio');
+    if (ratio < 0 || ratio > 1) throw wrong(settings, 'prune_ratio', 'from 0 to 1');
+    const scaling = finite(settings, 'lora_alpha') / r;
     return {
       tensors: {
-        lora_A: uniform([r, layer.in], layer.in ** -0.5),
+        lora_A: kaiming([r, layer.in]),
         lora_B: zeros([layer.out, r]),
         merged_A: { ...zeros([restarts * r, layer.in]), role: 'state', saved: true },
         merged_B: { ...zeros([layer.out, restarts * r]), role: 'state', saved: true },

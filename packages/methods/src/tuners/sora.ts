@@ -2,14 +2,8 @@
 
 import type { Tuner } from '@onnx-lora/sdk/plugin';
 import { lowRankChange, someDirections } from './lowRank.ts';
-import { normal, uniform, zeros } from './tensors.ts';
-
-interface SoraSettings {
-  readonly r: number;
-  readonly lora_alpha: number;
-  readonly sparse_lambda: number;
-  readonly sparse_lambda_2: number;
-}
+import { finite, whole } from './settings.ts';
+import { kaiming, normal, zeros } from './tensors.ts';
 
 export const sora: Tuner = {
   name: 'sora',
@@ -19,12 +13,12 @@ export const sora: Tuner = {
   // Names and numbers of the authors' scripts: how much the mean gate adds to the loss, and how far a step takes gates to zero.
   defaults: { r: 8, lora_alpha: 16, sparse_lambda: 10, sparse_lambda_2: 3e-4 },
   tune: (layer, settings) => {
-    const { r, lora_alpha: alpha } = settings as unknown as SoraSettings;
-    const scaling = alpha / r;
+    const r = whole(settings, 'r');
+    const scaling = finite(settings, 'lora_alpha') / r;
     return {
       linearIn: ['lora_B'],
       tensors: {
-        lora_A: uniform([r, layer.in], layer.in ** -0.5),
+        lora_A: kaiming([r, layer.in]),
         lora_B: zeros([layer.out, r]),
         gate: normal([1, r], 1),
       },
@@ -38,7 +32,7 @@ export const sora: Tuner = {
     };
   },
   training: (settings) => {
-    const { r, sparse_lambda: weight, sparse_lambda_2: threshold } = settings as unknown as SoraSettings;
+    const [r, weight, threshold] = [whole(settings, 'r'), finite(settings, 'sparse_lambda'), finite(settings, 'sparse_lambda_2')]; // prettier-ignore
     return {
       loss: (g, modules) => {
         const sums = modules.map(({ tensors: { gate } }) => g.ReduceSum(g.Abs(gate!), [0, 1], false));

@@ -96,7 +96,7 @@ describe('dylora', () => {
       expect(ranksOf(plain)).toEqual([rank]);
       expectNear(await logits(model, plain, feeds), expected, 4);
     }
-    await expect(logits(model, dyloraAtRank(adapter, 9), feeds)).rejects.toThrow('rank of dylora must be a whole number from 1 to r, which is 4, but it is 9.'); // prettier-ignore
+    await expect(logits(model, dyloraAtRank(adapter, 9), feeds)).rejects.toThrow('setting rank must be at most r, which is 4, and is 9.'); // prettier-ignore
   });
 });
 
