@@ -30,6 +30,10 @@ ${tuners.map(row).join('\n')}
 - blends: several adapters can be [mixed by weights](./combine.md) in a session; of others one can be weakened (\`{ a: 0.5 }\`) at most.
 - as LoRA: [\`convertToLora\`](./tuners.md#run-and-merge) makes plain LoRA of it, for programs that know no other: exactly, or by the largest singular values (nearly). What is LoRA differs from it in training alone: it is served, merged and combined as LoRA is, also where no plugin knows it.
 
+## Beside PEFT
+
+PEFT has no SoRA, DyLoRA, ReLoRA and AFLoRA; their files are in its layout, with names of our own, and the tests hold them to their authors' formulas in torch. They become plain LoRA exactly, by \`convertToLora\` or \`onnx-lora convert ADAPTER OUT --plain-from MODEL\`: SoRA of as many ranks as gates are open, DyLoRA of the rank that \`dyloraAtRank(adapter, rank)\` cuts it to, ReLoRA of the rank times one more than it has restarted. ReLoRA wants its own schedule: \`schedule: { name: 'jagged_cosine', every }\` with \`every\` as its \`restart_every\`; with \`prune_ratio: 1\` it is COLA. AFLoRA needs \`total_step\`, the steps of the run; which matrix is frozen when is by the paper, as its authors have published no code.
+
 ## Optimizers
 
 The plugin has ways to move LoRA's numbers too, by the names that \`optimizer\` and \`--optimizer\` take, alone or with settings: \`--optimizer '{"name":"riemannian","reg":0.001}'\`. What they save is an adapter as any other, and runs go on from checkpoints to the same bytes.

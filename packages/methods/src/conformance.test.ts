@@ -23,7 +23,7 @@ const folders = [own, ...(process.env['NIGHTLY'] && existsSync(all) ? [all] : []
 const wrongInPeft: Readonly<Record<string, readonly string[]>> = { 'peft-c3a': ['gradients', 'train'] };
 
 /** Also variants of LoRA, whose type is LORA, and its optimizers. */
-const held = /^peft-|^lora-(?:bdlora|kasa|mica|velora|loraplus|lorafa|riemannian)/;
+const held = /^peft-|^methods-|^lora-(?:bdlora|kasa|mica|velora|loraplus|lorafa|riemannian)/;
 
 describe("PEFT's numbers", () => {
   it.each(folders.filter(([name]) => held.test(name)))('%s', async (name, folder) => {
@@ -37,6 +37,7 @@ describe("PEFT's numbers", () => {
 
 /** Settings that are checked besides, or in place of, defaults that do not fit layers of 8 and 6 inputs and 6 outputs. */
 const settings: Readonly<Record<string, readonly TunerSettings[]>> = {
+  aflora: [{ total_step: 10 }],
   bdlora: [{ use_bdlora: { target_modules_bd_a: ['encoder.0'], target_modules_bd_b: ['encoder.1'], nblocks: 2 } }],
   adamss: [
     { r: 5, num_subspaces: 2 },

@@ -4,3 +4,4 @@ export { continual, type ContinualMethod, type ContinualOptions, type ContinualR
 export { withReplay } from './continual/withReplay.ts';
 export { mixtureOf, type MixtureOptions } from './mixtures/mixtureOf.ts';
 export { methodsPlugin, optimizers, tuners } from './plugin.ts';
+export { dyloraAtRank } from './tuners/dylora.ts';

@@ -7,6 +7,7 @@ import { riemannian } from './optimizers/riemannian.ts';
 import { scheduleFree } from './optimizers/scheduleFree.ts';
 import { adalora } from './tuners/adalora.ts';
 import { adamss } from './tuners/adamss.ts';
+import { aflora } from './tuners/aflora.ts';
 import { arrow } from './tuners/arrow.ts';
 import { bdlora } from './tuners/bdlora.ts';
 import { beft } from './tuners/beft.ts';
@@ -14,6 +15,7 @@ import { boft } from './tuners/boft.ts';
 import { c3a } from './tuners/c3a.ts';
 import { deft } from './tuners/deft.ts';
 import { delora } from './tuners/delora.ts';
+import { dylora } from './tuners/dylora.ts';
 import { ewc } from './tuners/ewc.ts';
 import { fourierft } from './tuners/fourierft.ts';
 import { frod } from './tuners/frod.ts';
@@ -39,8 +41,10 @@ import { psoft } from './tuners/psoft.ts';
 import { pvera } from './tuners/pvera.ts';
 import { qalora } from './tuners/qalora.ts';
 import { randlora } from './tuners/randlora.ts';
+import { relora } from './tuners/relora.ts';
 import { road } from './tuners/road.ts';
 import { shira } from './tuners/shira.ts';
+import { sora } from './tuners/sora.ts';
 import { supertuning } from './tuners/supertuning.ts';
 import { tinylora } from './tuners/tinylora.ts';
 import { ttLora } from './tuners/ttLora.ts';
@@ -55,6 +59,7 @@ export const tuners: readonly Tuner[] = [
   // By their names.
   adalora,
   adamss,
+  aflora,
   arrow,
   bdlora,
   beft,
@@ -62,6 +67,7 @@ export const tuners: readonly Tuner[] = [
   c3a,
   deft,
   delora,
+  dylora,
   ewc,
   fourierft,
   frod,
@@ -87,8 +93,10 @@ export const tuners: readonly Tuner[] = [
   pvera,
   qalora,
   randlora,
+  relora,
   road,
   shira,
+  sora,
   supertuning,
   tinylora,
   ttLora,

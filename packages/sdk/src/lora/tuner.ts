@@ -226,6 +226,13 @@ export interface StepTensor {
   readonly value: Float32Array;
   /** The gradient of the loss, clipped, to be changed in place before the optimizer's step; absent where it has none. */
   readonly gradient?: Float32Array;
+  /** Before the optimizer's step: leaves the tensor out of it, so that neither its numbers nor what is remembered of them change. */
+  readonly leave?: () => void;
+  /**
+   * After the optimizer's step: what that remembers of each of the numbers, such as Adam's two moments, to be changed in
+   * place. What it remembers otherwise, and of what it has not moved yet, is not among it.
+   */
+  readonly moments?: () => readonly Float32Array[];
 }
 
 /** A step of the optimizer, as hooks see it. */

@@ -3,7 +3,11 @@
 import { type HookedTunings, hookedTunings } from '../lora/tunings/trainingHooks.ts';
 import type { AdapterPlan } from '../lora/tunings/moduleTuning.ts';
 import type { ByTensor, StepTensor, TrainingStep } from '../lora/tuner.ts';
-import type { ParameterSet } from './parameters.ts';
+import type { Optimizer } from './optimizers/optimizer.ts';
+import type { Parameter, ParameterSet } from './parameters.ts';
+
+type StepAt = Pick<TrainingStep, 'step' | 'lr'>;
+type Gradients = ReadonlyMap<string, Float32Array>;
 
 /** Calls the hooks of a plan around steps. */
 export class StepHooks {
@@ -14,22 +18,38 @@ export class StepHooks {
   }
 
   /**
-   * Calls one of the hooks of each tuner.
+   * Calls what tuners do before the optimizer's step.
    *
    * @param gradients those of the step, by the names of inputs
+   * @returns the names of inputs that the step is to leave
    */
-  call(
+  before(step: StepAt, parameters: ParameterSet, gradients: Gradients): ReadonlySet<string> {
+    const left = new Set<string>();
+    this.#call('gradients', step, parameters, gradients, ({ input: { name } }) => ({ leave: () => left.add(name) }));
+    return left;
+  }
+
+  /** Calls what tuners do after the step of this optimizer. */
+  after(step: StepAt, parameters: ParameterSet, gradients: Gradients, optimizer: Optimizer): void {
+    this.#call('after', step, parameters, gradients, ({ input: { name }, value }) => ({
+      moments: () => momentsOf(optimizer, name, value.length),
+    }));
+  }
+
+  #call(
     which: 'gradients' | 'after',
-    step: Pick<TrainingStep, 'step' | 'lr'>,
+    step: StepAt,
     parameters: ParameterSet,
-    gradients: ReadonlyMap<string, Float32Array>,
+    gradients: Gradients,
+    more: (parameter: Parameter) => Pick<StepTensor, 'leave' | 'moments'>,
   ): void {
     const called = this.#hooked.filter(({ hooks }) => hooks[which]);
     if (called.length === 0) return;
     const byName = new Map(
-      [...parameters.all, ...parameters.still].map(({ input, dims, value }) => {
+      [...parameters.all, ...parameters.still].map((parameter) => {
+        const { input, dims, value } = parameter;
         const gradient = gradients.get(input.name);
-        return [input.tensor.name, { dims, value, ...(gradient ? { gradient } : {}) }] as const;
+        return [input.tensor.name, { dims, value, ...(gradient && { gradient }), ...more(parameter) }] as const;
       }),
     );
     for (const { hooks, tunings } of called)
@@ -43,4 +63,11 @@ export class StepHooks {
         })),
       });
   }
+}
+
+/** What an optimizer remembers of a parameter, number by number: its own memory. */
+function momentsOf(optimizer: Optimizer, name: string, size: number): Float32Array[] {
+  return [...optimizer.state()].flatMap(([key, { type, data }]) =>
+    key.startsWith(`${name}.`) && type === 'float32' && data.length === size ? [data as Float32Array] : [],
+  );
 }

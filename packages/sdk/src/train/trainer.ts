@@ -209,18 +209,18 @@ export class Trainer {
     }
     if (this.#clip) yield* clipInSlices(gradients.values(), gradNorm, this.#clip);
     const at = { step: this.#steps, lr };
-    this.#hooks.call('gradients', at, parameters, gradients);
+    const left = this.#hooks.before(at, parameters, gradients);
     if (this.#optimizer.gradients) yield* this.#optimizer.gradients(optimizedModules(parameters, gradients));
     for (const parameter of parameters.all) {
       const { input, value, dims } = parameter;
       const gradient = gradients.get(input.name);
-      if (!gradient) continue;
+      if (!gradient || left.has(input.name)) continue;
       const { lrFactor, weightDecay } = this.#rules!.get(input.name)!;
       const torchDims = this.#torchDims.get(input.name)!;
       yield* this.#optimizer.update(input.name, value, gradient, { lr: lr * lrFactor, weightDecay, dims, torchDims });
       parameters.share(parameter);
     }
-    this.#hooks.call('after', at, parameters, gradients);
+    this.#hooks.after(at, parameters, gradients, this.#optimizer);
     yield* parameters.refreshInSlices();
     if (this.#ema) yield* this.#ema.update(parameters);
     if (this.#gradients.isScaled) this.#lossScale?.succeed();

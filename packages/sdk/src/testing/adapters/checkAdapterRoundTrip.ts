@@ -208,7 +208,6 @@ function opposite({ config, tensors, baseDigest, notes }: Adapter): Adapter {
   const isB = (name: string): boolean => /lora(_embedding)?_B/.test(name);
   const by = [...tensors.keys()].some(isB) ? (name: string) => (isB(name) ? -1 : 1) : () => 0.75;
   const turned = [...tensors].map(([name, tensor]): [string, Tensor] => {
-<<<<<<< HEAD
     // Places stay where they are.
     if (tensor.type === 'int32' || tensor.type === 'int64') return [name, tensor];
     return [
@@ -218,12 +217,6 @@ function opposite({ config, tensors, baseDigest, notes }: Adapter): Adapter {
         tensor.dims,
       ),
     ];
-=======
-    const { type, data, dims } = tensor;
-    // Integers are places in something else.
-    if (type !== 'float32') return [name, tensor];
-    return [name, float32((data as Float32Array).map((each) => by(name) * each), dims)]; // prettier-ignore
->>>>>>> m3
   });
   return new Adapter(config, new Map(turned), baseDigest, notes);
 }

@@ -11,6 +11,8 @@ const variants: Readonly<Record<string, readonly [ScheduleName | ScheduleOptions
   'cosine-cycles': [{ name: 'cosine', cycles: 1.5 }],
   'cosine-end': [{ name: 'cosine', end: 0.2 }, 4],
   restarts: [{ name: 'cosine_with_restarts', cycles: 3 }, 2],
+  jagged: [{ name: 'jagged_cosine', every: 5, rewarm: 2, end: 0.25 }, 3],
+  'jagged-default': ['jagged_cosine'],
   'inverse-sqrt': ['inverse_sqrt', 4],
   'inverse-sqrt-timescale': [{ name: 'inverse_sqrt', timescale: 7 }],
   'one-cycle': ['one_cycle'],

@@ -10,6 +10,8 @@ import { notNegative, numberIn, positive } from '../optimizers/numbers.ts';
  * - `linear` falls to `end` (0) along a line, `polynomial` to `end` (0) as `(1 − done)^power` (1).
  * - `cosine` falls along a cosine: half a period by default (`cycles` 0.5), down to `end` (0).
  * - `cosine_with_restarts` falls along half a cosine `cycles` (1) times, from the highest rate each time.
+ * - `jagged_cosine` falls along half a cosine down to `end` (0.1), and every so many steps (`every`, a quarter of the run) rises
+ *   to it anew from 0, over `rewarm` steps (a tenth of these): ReLoRA's.
  * - `inverse_sqrt` falls as one over the root of the steps, without end: `timescale` steps (as many as the warm-up has, or
  *   10,000) after the warm-up's beginning it is at its highest.
  * - `one_cycle` rises along a cosine from 1/`divFactor` (25) over the first `pctStart` (0.3) of the run, and falls to
@@ -21,6 +23,7 @@ export type ScheduleOptions =
   | { readonly name: 'polynomial'; readonly power?: number; readonly end?: number }
   | { readonly name: 'cosine'; readonly cycles?: number; readonly end?: number }
   | { readonly name: 'cosine_with_restarts'; readonly cycles?: number }
+  | { readonly name: 'jagged_cosine'; readonly every?: number; readonly rewarm?: number; readonly end?: number }
   | { readonly name: 'inverse_sqrt'; readonly timescale?: number }
   | {
       readonly name: 'one_cycle';
@@ -39,6 +42,7 @@ export const scheduleNames: readonly ScheduleName[] = [
   'polynomial',
   'cosine',
   'cosine_with_restarts',
+  'jagged_cosine',
   'inverse_sqrt',
   'one_cycle',
 ];
@@ -57,7 +61,7 @@ export type Schedule = (step: number) => number;
 /**
  * The schedule of a run: by step, the factor on the learning rate. It depends on nothing but the step, so a run that is
  * resumed at a step goes on as it would have. The numbers are those of transformers' `get_scheduler`, and for `one_cycle`
- * those of torch's `OneCycleLR`. As there, the first step of a warm-up has the rate 0.
+ * those of torch's `OneCycleLR`, for `jagged_cosine` those of ReLoRA's authors. As there, the first step of a warm-up has the rate 0.
  *
  * @throws OnnxLoraError `CONFIG_INVALID` for a name that there is not, and for settings out of their range
  */
@@ -103,6 +107,18 @@ function fallOf(
     case 'cosine_with_restarts': {
       const cycles = positive('cycles', options.cycles ?? 1);
       return (since) => (done(since) >= 1 ? 0 : 0.5 * (1 + Math.cos(Math.PI * ((cycles * done(since)) % 1))));
+    }
+    case 'jagged_cosine': {
+      const every = positive('every', options.every ?? Math.max(1, Math.ceil(steps / 4)));
+      const rewarm = notNegative('rewarm', options.rewarm ?? Math.ceil(every / 10));
+      const end = numberIn('end', options.end ?? 0.1, 0, 1);
+      const height = (at: number): number => end + (1 - end) * 0.5 * (1 + Math.cos(Math.PI * at));
+      const length = Math.max(1, steps - warmup);
+      // As ReLoRA's code counts, a rise ends at the height of the steps before it, and only the last part knows of the warm-up.
+      return (since) => {
+        const [step, rest] = [since + warmup, (since + warmup) % every];
+        return rest < rewarm ? (rest / Math.max(1, rewarm)) * height((step - rest) / length) : height(since / length);
+      };
     }
     case 'inverse_sqrt': {
       const timescale = positive('timescale', options.timescale ?? (warmup || 10_000));
