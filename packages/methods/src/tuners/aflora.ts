@@ -1,7 +1,6 @@
 /** @file AFLoRA: two matrices and a vector behind each, of which training freezes one matrix after the other. */
 
 import type { StepTensor, TunedTensor, Tuner } from '@onnx-lora/sdk/plugin';
-import { lowRankChange, someDirections } from './lowRank.ts';
 import { finite, whole, wrong } from './settings.ts';
 import { filled, kaiming, zeros } from './tensors.ts';
 
@@ -40,14 +39,10 @@ export const aflora: Tuner = {
           ...states('uncertainty', (name) => shapes[name]),
         ]),
       },
-      toLora: ({ lora_A: A, lora_B: B, lambda_d: d, lambda_b: b }) => {
-        const scaled = (B!.data as Float32Array).map((each, i) => each * Number(b!.data[Math.floor(i / r)]));
-        return someDirections(A!, { ...B!, data: scaled }, Array.from(d!.data as Float32Array));
-      },
-      ...lowRankChange((g, { lora_A: A, lora_B: B, lambda_d: d, lambda_b: b }) => ({
+      factors: (g, { lora_A: A, lora_B: B, lambda_d: d, lambda_b: b }) => ({
         A: g.Mul(A!, g.Unsqueeze(d!, [1])),
         B: g.Mul(B!, g.Unsqueeze(b!, [1])),
-      })),
+      }),
     };
   },
   training: (given) => {

@@ -2,7 +2,6 @@
 
 import { Adapter, OnnxLoraError } from '@onnx-lora/sdk';
 import { type StepTensor, TorchRandom, type Tuner } from '@onnx-lora/sdk/plugin';
-import { lowRankChange, someDirections } from './lowRank.ts';
 import { finite, whole, wrong } from './settings.ts';
 import { kaiming, zeros } from './tensors.ts';
 
@@ -33,8 +32,7 @@ export const dylora: Tuner = {
         lora_B: zeros([layer.out, r]),
         truncation: { ...zeros([1, r]), role: 'state', first: () => shown.slice() },
       },
-      ...lowRankChange((g, { lora_A: A, lora_B: B, truncation: scale }) => ({ A: A!, B: g.Mul(B!, scale!) })),
-      toLora: ({ lora_A: A, lora_B: B }) => someDirections(A!, B!, [...shown]),
+      factors: (g, { lora_A: A, lora_B: B, truncation: scale }) => ({ A: A!, B: g.Mul(B!, scale!) }),
     };
   },
   training: (settings) => {

@@ -7,9 +7,7 @@
  * the base that everybody has, and are plain LoRA of a higher rank.
  */
 
-import type { Tensor } from '@onnx-lora/sdk';
 import { type StepTensor, TorchRandom, type Tuner } from '@onnx-lora/sdk/plugin';
-import { lowRankChange, someDirections } from './lowRank.ts';
 import { finite, whole, wrong } from './settings.ts';
 import { kaiming, zeros } from './tensors.ts';
 
@@ -41,21 +39,10 @@ export const relora: Tuner = {
         merged_A: { ...zeros([restarts * r, layer.in]), role: 'state', saved: true },
         merged_B: { ...zeros([layer.out, restarts * r]), role: 'state', saved: true },
       },
-      ...lowRankChange((g, { lora_A: A, lora_B: B, merged_A, merged_B }) => ({
+      factors: (g, { lora_A: A, lora_B: B, merged_A, merged_B }) => ({
         A: g.Concat([A!, merged_A!], 0),
         B: g.Mul(g.Concat([B!, merged_B!], 1), scaling),
-      })),
-      toLora: ({ lora_A: A, lora_B: B, merged_A, merged_B }) => {
-        const [a, b] = [joined(A!, merged_A!, 0), joined(B!, merged_B!, 1)];
-        const all = b.dims[1]!;
-        const used = new Set<number>();
-        (b.data as Float32Array).forEach((value, i) => value !== 0 && used.add(i % all));
-        return someDirections(
-          a,
-          b,
-          Array.from({ length: all }, (_, k) => (used.has(k) ? scaling : 0)),
-        );
-      },
+      }),
     };
   },
   training: (settings) => {
@@ -76,21 +63,6 @@ export const relora: Tuner = {
     };
   },
 };
-
-/** Two matrices, one below the other (`axis` 0) or side by side (1). */
-function joined(first: Tensor, second: Tensor, axis: 0 | 1): Tensor {
-  const dims = [...first.dims];
-  dims[axis]! += second.dims[axis]!;
-  const [own, width] = [first.dims[1]!, dims[1]!];
-  const data = new Float32Array(first.data.length + second.data.length);
-  const copy = ({ data: values, dims: [rows, columns] }: Tensor, at: number): void => {
-    for (let row = 0; row < rows!; row++)
-      data.set(values.subarray(row * columns!, (row + 1) * columns!) as Float32Array, at + row * width);
-  };
-  copy(first, 0);
-  copy(second, axis === 0 ? first.data.length : own);
-  return { type: 'float32', dims, data };
-}
 
 /** Adds the factors to what is fixed, from this direction on. */
 function keep(

@@ -1,7 +1,6 @@
 /** @file SoRA: a gate on each direction of LoRA, which training closes where it does not matter. */
 
 import type { Tuner } from '@onnx-lora/sdk/plugin';
-import { lowRankChange, someDirections } from './lowRank.ts';
 import { finite, whole } from './settings.ts';
 import { kaiming, normal, zeros } from './tensors.ts';
 
@@ -22,13 +21,7 @@ export const sora: Tuner = {
         lora_B: zeros([layer.out, r]),
         gate: normal([1, r], 1),
       },
-      ...lowRankChange((g, { lora_A: A, lora_B: B, gate }) => ({ A: A!, B: g.Mul(g.Mul(B!, gate!), scaling) })),
-      toLora: ({ lora_A: A, lora_B: B, gate }) =>
-        someDirections(
-          A!,
-          B!,
-          Array.from(gate!.data as Float32Array, (each) => scaling * each),
-        ),
+      factors: (g, { lora_A: A, lora_B: B, gate }) => ({ A: A!, B: g.Mul(g.Mul(B!, gate!), scaling) }),
     };
   },
   training: (settings) => {

@@ -87,13 +87,28 @@ export async function convertToLora(
   return { adapter: new Adapter(config, tensors, named.baseDigest, named.notes), errors };
 }
 
+/** The directions that change something; one at least, so that there is a rank. */
+function withoutIdle({ A, B }: Product): Product {
+  const [r, width] = [A.rows, A.columns];
+  const acts = (k: number): boolean =>
+    A.data.subarray(k * width, (k + 1) * width).some((value) => value !== 0) &&
+    B.data.some((value, i) => i % r === k && value !== 0);
+  const kept = Array.from({ length: r }, (_, k) => k).filter(acts);
+  if (kept.length === r) return { A, B };
+  const all = kept.length > 0 ? kept : [0];
+  return {
+    A: matrix(all.length, width, Float64Array.from({ length: all.length * width }, (_, i) => A.data[all[Math.floor(i / width)]! * width + (i % width)]!)), // prettier-ignore
+    B: matrix(B.rows, all.length, Float64Array.from({ length: B.rows * all.length }, (_, i) => B.data[Math.floor(i / all.length) * r + all[i % all.length]!]!)), // prettier-ignore
+  };
+}
+
 /** B `[out, r]` and A `[r, width]`, and what they leave out. */
 function factorsOf(tuning: ByTuner, saved: SavedTensors, r: number): { product: Product; error: number } {
   const { site, path } = tuning;
   const { groups } = kindOf(site).matrix(site);
   const exact = groups === 1 ? tuning.toLora(saved) : undefined;
   const asMatrix = (tensor: Tensor): Matrix => matrix(tensor.dims[0]!, tensor.data.length / tensor.dims[0]!, floats(tensor)); // prettier-ignore
-  if (exact) return { product: { A: asMatrix(exact.A), B: asMatrix(exact.B) }, error: 0 };
+  if (exact) return { product: withoutIdle({ A: asMatrix(exact.A), B: asMatrix(exact.B) }), error: 0 };
   const { weight, changesBias } = tuning.change(saved);
   const problem = changesBias ? 'changes its bias, which a product of LoRA cannot' : groups > 1 ? 'is of a convolution with groups' : undefined; // prettier-ignore
   if (problem !== undefined) {
