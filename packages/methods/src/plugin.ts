@@ -53,6 +53,7 @@ import { vblora } from './tuners/vblora.ts';
 import { velora } from './tuners/velora.ts';
 import { vera } from './tuners/vera.ts';
 import { waveft } from './tuners/waveft.ts';
+import { xlora } from './tuners/xlora.ts';
 
 /** Tuners beside LoRA, by the names that `lora.tuner` and `--tuner` take. */
 export const tuners: readonly Tuner[] = [
@@ -105,6 +106,7 @@ export const tuners: readonly Tuner[] = [
   velora,
   vera,
   waveft,
+  xlora,
 ];
 
 /** Optimizers by the names that `optimizer` and `--optimizer` take. */

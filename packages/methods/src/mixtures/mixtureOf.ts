@@ -2,9 +2,10 @@
 
 import { Adapter, float32, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import { Random } from '@onnx-lora/sdk/core';
-import { addScaled, type Matrix } from '@onnx-lora/sdk/plugin';
+import { addScaled, type Matrix, type Tuner } from '@onnx-lora/sdk/plugin';
 import { arrow } from '../tuners/arrow.ts';
 import { mola } from '../tuners/mola.ts';
+import { xlora } from '../tuners/xlora.ts';
 import { factorsOf, mainDirection, type ModuleFactors } from './factors.ts';
 
 /** How {@link mixtureOf} chooses. */
@@ -12,15 +13,19 @@ export interface MixtureOptions {
   /**
    * `arrow`, the default: by the main direction of each adapter, without any training. `trained`: by a router, which `train`
    * has yet to train from this adapter (`from`) on examples of all of them; the adapters themselves stay as they are.
+   * `xlora`: the same with one classifier for all layers, which reads what the base makes of the input at its end: it knows
+   * more, and a run costs twice as much.
    */
-  readonly router?: 'arrow' | 'trained';
-  /** How many adapters act on a token; 3 with `arrow`, 2 with `trained`. */
+  readonly router?: 'arrow' | 'trained' | 'xlora';
+  /** How many adapters act on a token; 3 with `arrow`, 2 with `trained`, all with `xlora`. */
   readonly topK?: number;
   /** Of `arrow`: scores are divided by it, so that less than 1 makes the choice sharper; 1 by default. */
   readonly temperature?: number;
   /** Of `arrow`: adapters of general knowledge, whose mean is taken out of each adapter first, A and B apart as PEFT does. */
   readonly general?: readonly Adapter[];
-  /** Of `trained`: whether each token is routed, the default, or each example as a whole. */
+  /** Of `xlora`: how many features the model's last linear layer reads. */
+  readonly hiddenSize?: number;
+  /** Of `trained` and `xlora`: whether each token is routed, the default, or each example as a whole. */
   readonly routeBy?: 'token' | 'example';
 }
 
@@ -39,7 +44,7 @@ export interface MixtureOptions {
  * @throws OnnxLoraError `INPUT_INVALID` for less than two adapters, for one that is no LoRA of linear layers alone, and for adapters of other bases
  */
 export function mixtureOf(adapters: Readonly<Record<string, Adapter>>, options: MixtureOptions = {}): Adapter {
-  const { router = 'arrow', topK, temperature = 1, general = [], routeBy = 'token' } = options;
+  const { router = 'arrow', topK, temperature = 1, general = [], routeBy = 'token', hiddenSize } = options;
   const names = Object.keys(adapters);
   if (names.length < 2) throw new OnnxLoraError('INPUT_INVALID', 'A mixture needs at least two adapters. Name more.');
   const bases = new Set(Object.values(adapters).flatMap(({ baseDigest }) => baseDigest ?? []));
@@ -48,6 +53,11 @@ export function mixtureOf(adapters: Readonly<Record<string, Adapter>>, options: 
   const experts = names.map((name) => withoutMean(factorsOf(adapters[name]!, name), known));
   const modules = [...new Set(experts.flatMap((each) => [...each.keys()]))];
   const r = Math.max(...experts.flatMap((each) => [...each.values()].map(({ A }) => A.rows)));
+  const chosen = (): { readonly tuner: Tuner; readonly settings: Readonly<Record<string, unknown>> } => {
+    if (router === 'arrow') return { tuner: arrow, settings: { experts: names, r, top_k: topK ?? 3, router_temperature: temperature } }; // prettier-ignore
+    if (router === 'xlora') return { tuner: xlora, settings: { experts: names, r, hidden_size: hiddenSize, top_k_lora: topK ?? null, route_by: routeBy } }; // prettier-ignore
+    return { tuner: mola, settings: { experts: names.length, r, lora_alpha: r, top_k: topK ?? 2, route_by: routeBy, train_experts: false } }; // prettier-ignore
+  };
   const random = new Random(0);
   const tensors = new Map<string, Tensor>();
   for (const module of modules) {
@@ -66,19 +76,18 @@ export function mixtureOf(adapters: Readonly<Record<string, Adapter>>, options: 
       });
       tensors.set(`base_model.model.${module}.${word}`, float32(data, [names.length, ...dims]));
     };
-    const prefix = router === 'arrow' ? 'arrow' : 'mola';
+    const prefix = router === 'trained' ? 'mola' : router;
     stack(`${prefix}_A`, [r, A.columns], (each, into) => into.set(each.A.data));
     // Beside the columns of an expert of less rank are zeros.
     stack(`${prefix}_B`, [B.rows, r], ({ B: { columns, data }, scaling }, into) => {
       data.forEach((value, at) => (into[Math.floor(at / columns) * r + (at % columns)] = scaling * value));
     });
     if (router === 'arrow') stack('arrow_prototypes', [A.columns], (each, into) => into.set(mainDirection(each)));
-    else stack('mola_router', [A.columns], (_, into) => into.set(into.map(() => 0.02 * random.normal())));
+    else if (router === 'trained')
+      stack('mola_router', [A.columns], (_, into) => into.set(into.map(() => 0.02 * random.normal())));
   }
-  const { tuner, settings } =
-    router === 'arrow'
-      ? { tuner: arrow, settings: { experts: names, r, top_k: topK ?? 3, router_temperature: temperature } }
-      : { tuner: mola, settings: { experts: names.length, r, lora_alpha: r, top_k: topK ?? 2, route_by: routeBy, train_experts: false } }; // prettier-ignore
+  const { tuner, settings } = chosen();
+  if (router === 'xlora') addClassifier(tensors, settings, random);
   const [{ config, baseDigest }] = Object.values(adapters) as [Adapter];
   return new Adapter(
     {
@@ -94,6 +103,20 @@ export function mixtureOf(adapters: Readonly<Record<string, Adapter>>, options: 
     tensors,
     baseDigest,
   );
+}
+
+/** The first numbers of X-LoRA's classifier, as torch's linear layers have them. */
+function addClassifier(
+  tensors: Map<string, Tensor>,
+  { experts, hidden_size: width }: Readonly<Record<string, unknown>>,
+  random: Random,
+): void {
+  // prettier-ignore
+  if (width === undefined) throw new OnnxLoraError('CONFIG_INVALID', 'router "xlora" needs hiddenSize: how many features the last linear layer of the model reads.'); // prettier-ignore
+  const [outputs, inputs] = [(experts as string[]).length, width as number];
+  const drawn = (count: number): Float32Array => new Float32Array(count).map(() => random.uniform(-1, 1) / Math.sqrt(inputs)); // prettier-ignore
+  tensors.set('base_model.xlora_classifier.0.weight', float32(drawn(outputs * inputs), [outputs, inputs]));
+  tensors.set('base_model.xlora_classifier.0.bias', float32(drawn(outputs), [outputs]));
 }
 
 /** An adapter less the mean A and the mean B of general ones, in the modules that these have. */

@@ -1,5 +1,6 @@
 /** @file Mixtures of LoRAs: Arrow against PEFT's numbers, gates against loops over experts and rows. */
 
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Adapter, loadAdapter, type Model, openModel, previewLora, type Tensor, train } from '@onnx-lora/sdk';
 import { meanSquaredError } from '@onnx-lora/sdk/tasks';
@@ -182,4 +183,53 @@ it('of Arrow has nothing to train', async () => {
   const task = taskOf(x.dims[0]!, { x }, { y: expected.get('top1.y')! }, (g, { logits }, { y }) => meanSquaredError(g, logits!, y!)); // prettier-ignore
   const run = train(model, { task, from: mixtureOf(tasks), lr: 0.01, steps: 1, batchSize: 1 });
   await expect(run.then(({ done }) => done)).rejects.toThrow(/nothing to train/);
+});
+
+describe('X-LoRA', () => {
+  const own = path.join(import.meta.dirname, '../../fixtures/xlora');
+  const { cases } = JSON.parse(readFileSync(path.join(own, 'xlora.json'), 'utf8')) as { cases: Record<string, { layers: readonly string[] } & Record<string, unknown>> }; // prettier-ignore
+
+  it.each(Object.keys(cases).filter((name) => name !== 'fixed'))(
+    "%s: PEFT's logits from PEFT's classifier",
+    async (name) => {
+      const llama = await openModel(path.join(own, 'model.onnx'), { plugins: [methodsPlugin] });
+      const { tensors: wanted } = await readSafetensors(path.join(own, 'expected.safetensors'));
+      const [a, b, c] = await Promise.all(['0', '1', '2'].map((each) => loadAdapter(path.join(own, each))));
+      const { layers, ...settings } = cases[name]!;
+      const mixture = mixtureOf({ a: a!, b: b!, c: c! }, { router: 'xlora', hiddenSize: 16 });
+      const isByLayer = settings['layerwise_scalings'] === true;
+      const order = layers.toSorted().map((each) => layers.indexOf(each));
+      const classifier = [...wanted].flatMap(([key, tensor]): [string, Tensor][] => {
+        const [, part] = key.split(`${name}.classifier.layers.`);
+        if (part === undefined || !key.startsWith(`${name}.`)) return [];
+        const isLast = part.startsWith(String(2 * (Number(settings['xlora_depth'] ?? 1) - 1)));
+        // The outputs of the last are by layers, in another order here.
+        const size = tensor.data.length / (3 * layers.length);
+        const data = isLast && isByLayer ? order.flatMap((l) => [...(tensor.data as Float32Array).subarray(l * 3 * size, (l + 1) * 3 * size)]) : [...(tensor.data as Float32Array)]; // prettier-ignore
+        return [[`base_model.xlora_classifier.${part}`, { ...tensor, data: Float32Array.from(data) } as Tensor]];
+      });
+      const kept = [...mixture.tensors].filter(([key]) => !key.includes('classifier'));
+      const adapter = new Adapter({ ...mixture.config, extra: { ...mixture.config.extra, ...settings } }, new Map([...kept, ...classifier])); // prettier-ignore
+      const session = await llama.session({ adapters: { adapter }, threads: 1 });
+      const { tensors: base } = await readSafetensors(path.join(own, 'base.safetensors'));
+      const ids = base.get('input_ids')!;
+      const feeds = Object.fromEntries(Object.keys(llama.inputs).map((input) => [input, input === 'input_ids' ? ids : { ...ids, data: new BigInt64Array(ids.data.length).fill(1n) } as Tensor])); // prettier-ignore
+      const { logits } = await session.run(feeds, { adapter: 'adapter' });
+      await session.release();
+      expectSame(logits!, wanted.get(`${name}.logits`)!);
+    },
+  );
+
+  it('learns, and says which size its classifier needs', async () => {
+    expect(() => mixtureOf(tasks, { router: 'xlora' })).toThrow(/needs hiddenSize/);
+    const task = taskOf(x.dims[0]!, { x }, { y: expected.get('top1.y')! }, (g, { logits }, { y }) => meanSquaredError(g, logits!, y!)); // prettier-ignore
+    const begin = (hiddenSize: number): ReturnType<typeof train> => train(model, { task, from: mixtureOf(tasks, { router: 'xlora', hiddenSize }), lr: 0.01, steps: 2, batchSize: x.dims[0]! }); // prettier-ignore
+    await expect(begin(7)).rejects.toThrow(
+      /is for 7 features, and the last linear layer reads 16. Give hiddenSize: 16/,
+    );
+    const { adapter } = await (await begin(16)).done;
+    const before = mixtureOf(tasks, { router: 'xlora', hiddenSize: 16 });
+    const changed = [...adapter.tensors].filter(([name, { data }]) => numbers(before.tensors.get(name)!).some((value, i) => value !== data[i])); // prettier-ignore
+    expect(changed.map(([name]) => name).sort()).toEqual(['base_model.xlora_classifier.0.bias', 'base_model.xlora_classifier.0.weight']); // prettier-ignore
+  });
 });

@@ -80,6 +80,13 @@ export interface LayerInGraph {
   readonly forward: (x: Value) => Value;
   /** The base's weight, as {@link TunedLayer.weightShape} has it, as float32. */
   readonly weight: () => Value;
+  /**
+   * What a linear layer of the model reads where no adapter acts, as float32: the base is computed up to there once more, so
+   * that a run costs twice as much. Of the last linear layer without a path.
+   *
+   * @throws OnnxLoraError `TARGET_NOT_FOUND` where there is no such layer; `MODEL_UNSUPPORTED` for a base with branches or loops before it
+   */
+  readonly inputOfBase: (path?: string) => Value;
   /** In training, adds the float32 scalar that is emitted to the task's loss; else nothing is emitted. */
   readonly addLoss: (emit: () => Value) => void;
   /** Whether the graph is one for training, where gradients are asked for. */

@@ -1,10 +1,12 @@
 /** @file One graph of a model while adapters are put into it: the main graph, or a branch or body inside a node. */
 
+import { OnnxLoraError } from '../../errors.ts';
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
 import { dataTypeNumber } from '../../graph/dataType.ts';
 import type { GraphProto, NodeProto, TensorProto, ValueInfoProto } from '../../graph/proto.ts';
 import { addendOf, lastNode } from '../../match/layers/layer.ts';
-import type { Site } from '../../match/sites.ts';
+import { subgraphs } from '../../graph/walk.ts';
+import { findSites, type Site } from '../../match/sites.ts';
 import { readsCodes } from '../../match/weights/index.ts';
 import { inferNode } from '../../ops/infer.ts';
 import { float32 } from '../../runtime/tensor.ts';
@@ -34,6 +36,10 @@ export class GraphScope {
   #emissions: readonly Emission[] = [];
   readonly #valueInfo: ValueInfoProto[] = [];
   readonly #picked = new Map<string, Value>();
+  /** Nodes that were emitted as the base has them, and read nothing that an adapter changes. */
+  readonly #plain = new Set<NodeProto>();
+  readonly #changed = new Set<string>();
+  readonly #untouched = new Map<string, string>();
   #calls = 0;
 
   constructor(inputs: AdapterInputs, graph: GraphProto, prefix: string, holdsBatch: boolean, isMain = true) {
@@ -60,6 +66,7 @@ export class GraphScope {
   rewrite(nodes: RewrittenNodes, emissions: readonly Emission[]): GraphProto {
     this.#emissions = emissions;
     for (const [original, current] of nodes) {
+      this.#note(original);
       const replaced = this.#emissions.find((each) => each.replaced.has(original))?.replaced.get(original);
       if (replaced) replaced(original, current);
       else if (this.#emissions.some(({ dropped }) => dropped.has(original))) continue;
@@ -74,6 +81,49 @@ export class GraphScope {
       node: this.g.nodes,
       valueInfo: [...(this.#graph.valueInfo ?? []), ...this.#valueInfo],
     };
+  }
+
+  /** Notes whether a node gives what it gives in the base, before it is emitted. */
+  #note(node: NodeProto): void {
+    const isReplaced = this.#emissions.some((each) => each.replaced.has(node) || each.dropped.has(node));
+    const isChanged = isReplaced || (node.input ?? []).some((name) => this.#changed.has(name));
+    if (isChanged) for (const name of node.output ?? []) this.#changed.add(name);
+    else this.#plain.add(node);
+  }
+
+  /** The value that a linear layer reads; the last one of the graph without a path. @throws OnnxLoraError `TARGET_NOT_FOUND` */
+  inputOf(path?: string): string {
+    const sites = findSites(this.#graph, { typeOf: (name) => this.inputs.types.get(name), parts: false });
+    const linear = sites.filter(({ kind }) => kind === 'linear');
+    const site = path === undefined ? linear.at(-1) : linear.find((each) => each.path === path);
+    if (site) return site.input;
+    throw new OnnxLoraError('TARGET_NOT_FOUND', `There is no linear layer ${path === undefined ? 'in the graph' : `"${path}"`} whose input could be read. Name another.`); // prettier-ignore
+  }
+
+  /**
+   * A value as it is without any adapter. What has not been emitted yet, or reads what adapters change, is computed once more.
+   *
+   * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a branch or a loop among it
+   */
+  untouched(name: string): Value {
+    const producers = new Map((this.#graph.node ?? []).flatMap((node) => (node.output ?? []).map((each) => [each, node] as const))); // prettier-ignore
+    const needed = new Set<NodeProto>();
+    const left = [name];
+    while (left.length > 0) {
+      const value = left.pop()!;
+      const node = this.#untouched.has(value) ? undefined : producers.get(value);
+      if (!node || this.#plain.has(node) || needed.has(node)) continue;
+      needed.add(node);
+      left.push(...(node.input ?? []));
+    }
+    for (const node of this.#graph.node ?? []) {
+      if (!needed.has(node)) continue;
+      if (subgraphs(node).length > 0) {
+        throw new OnnxLoraError('MODEL_UNSUPPORTED', `The base cannot be computed once more beside itself: "${node.name}" is a branch or a loop (${node.opType}). Choose a layer before it, or another method.`); // prettier-ignore
+      }
+      this.#emitAgain(node, this.#untouched, 'lora/untouched/');
+    }
+    return { name: this.#untouched.get(name) ?? name, ...this.inputs.types.get(name) };
   }
 
   /** The node as it stands when what an adapter replaces is read from there. */

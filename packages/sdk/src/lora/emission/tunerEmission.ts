@@ -67,6 +67,7 @@ export class TunerEmission implements Emission {
       dropped: () => scope.dropped(x, site, tuned.math.dropout),
       forward: (own) => scope.as(scope.forward(site, scope.as(own, input.type)), 'float32'),
       weight: () => this.#weight(site),
+      inputOfBase: (path) => scope.as(scope.untouched(scope.inputOf(path)), 'float32'),
       addLoss: (emit) => {
         const { name } = tuned.chosen.tuner;
         if (scope.training && !scope.isMain) throw lostLoss(site, name);
