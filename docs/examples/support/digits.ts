@@ -10,9 +10,9 @@ const PIXELS = SIZE * SIZE;
 
 /**
  * How the digits are changed: `turned` by 90° counterclockwise, `inverted` to black on white, `mirrored` left to right,
- * `shrunken` to half their size in the middle.
+ * `flipped` top to bottom, `shrunken` to half their size in the middle.
  */
-export type Shift = 'upright' | 'turned' | 'inverted' | 'mirrored' | 'shrunken';
+export type Shift = 'upright' | 'turned' | 'inverted' | 'mirrored' | 'flipped' | 'shrunken';
 
 /** One digit: what it shows, and its pixels from 0 to 255, `[28, 28]`. */
 interface Digit {
@@ -77,6 +77,7 @@ function sourceOf(pixels: Uint8Array, row: number, column: number, shift: Shift)
   const at = (y: number, x: number): number => pixels[y * SIZE + x] ?? 0;
   if (shift === 'turned') return at(column, SIZE - 1 - row);
   if (shift === 'mirrored') return at(row, SIZE - 1 - column);
+  if (shift === 'flipped') return at(SIZE - 1 - row, column);
   const [y, x] = [row, column].map((place) => 2 * (place - SIZE / 4)) as [number, number];
   if (Math.min(y, x) < 0 || Math.max(y, x) >= SIZE) return 0;
   return Math.round((at(y, x) + at(y + 1, x) + at(y, x + 1) + at(y + 1, x + 1)) / 4);
