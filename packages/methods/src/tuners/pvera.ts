@@ -1,7 +1,7 @@
 /** @file PVeRA: VeRA, of which the inner vector says a normal distribution for each input: its mean is what an adapter computes. */
 
 import type { Tuner } from '@onnx-lora/sdk/plugin';
-import { dropoutOf, finite, peftModules, requireOnly, whole } from './settings.ts';
+import { dropoutOf, finite, peftLayers, requireOnly, whole } from './settings.ts';
 import { filled, zeros } from './tensors.ts';
 import { projections } from './vera.ts';
 
@@ -21,7 +21,7 @@ export const pvera: Tuner = {
     fan_in_fan_out: false,
     bias: 'none',
     init_weights: true,
-    ...peftModules,
+    ...peftLayers,
   },
   tune: (layer, settings, layers) => {
     requireOnly(settings, { bias: 'none', init_weights: true, sample_at_inference: false });
