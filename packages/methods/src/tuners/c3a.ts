@@ -1,7 +1,7 @@
 /** @file C3A: the change is made of circulant blocks, each of which a vector says. */
 
 import type { TunedTensor, Tuner } from '@onnx-lora/sdk/plugin';
-import { peftModules, requireOnly, wholeOf, wrong } from './settings.ts';
+import { peftLayers, requireOnly, wholeOf, wrong } from './settings.ts';
 import { normal, uniform, zeros } from './tensors.ts';
 
 export const c3a: Tuner = {
@@ -9,7 +9,7 @@ export const c3a: Tuner = {
   peftType: 'C3A',
   paper: 'https://arxiv.org/abs/2407.19342',
   description: 'C3A: a change of high rank of circulant blocks, each of which is one vector, turned from row to row',
-  defaults: { block_size: 256, block_size_pattern: {}, init_weights: 'xavier_uniform', bias: 'none', ...peftModules },
+  defaults: { block_size: 256, block_size_pattern: {}, init_weights: 'xavier_uniform', bias: 'none', ...peftLayers },
   tune: (layer, settings) => {
     requireOnly(settings, { bias: 'none' });
     const { in: inputs, out, path } = layer;

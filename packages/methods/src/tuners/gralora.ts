@@ -1,7 +1,7 @@
 /** @file GraLoRA: the weight is cut into k × k blocks, each of which changes by a low-rank product of its own. */
 
 import type { TunedTensor, Tuner } from '@onnx-lora/sdk/plugin';
-import { dropoutOf, finite, peftModules, requireOnly, whole, wrong } from './settings.ts';
+import { dropoutOf, finite, peftLayers, requireOnly, whole, wrong } from './settings.ts';
 import { identity } from './rotation.ts';
 import { kaiming, zeros } from './tensors.ts';
 
@@ -19,7 +19,7 @@ export const gralora: Tuner = {
     fan_in_fan_out: false,
     bias: 'none',
     init_weights: true,
-    ...peftModules,
+    ...peftLayers,
   },
   tune: ({ in: inputs, out, path }, settings) => {
     requireOnly(settings, { bias: 'none' });

@@ -1,7 +1,7 @@
 /** @file RandLoRA: the change is a sum of random matrices of low rank, so many that it has full rank; how they are scaled is trained. */
 
 import { asBfloat16, TorchRandom, type TunedLayer, type TunedTensor, type Tuner, type TunerSettings } from '@onnx-lora/sdk/plugin'; // prettier-ignore
-import { dropoutOf, finite, peftModules, requireOnly, whole } from './settings.ts';
+import { dropoutOf, finite, peftLayers, requireOnly, whole } from './settings.ts';
 import { filled, normal, zeros } from './tensors.ts';
 
 export const randlora: Tuner = {
@@ -21,7 +21,7 @@ export const randlora: Tuner = {
     fan_in_fan_out: false,
     init_weights: true,
     bias: 'none',
-    ...peftModules,
+    ...peftLayers,
   },
   tune: ({ in: inputs, out }, settings, layers) => {
     requireOnly(settings, { bias: 'none' });

@@ -3,8 +3,11 @@
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { numberByPattern, type TunedLayer, type Tuner, type TunerSettings } from '@onnx-lora/sdk/plugin';
 
-/** What PEFT's config of every tuner has beside its own: which modules are meant, which the options of a run say. */
-export const peftModules: TunerSettings = { exclude_modules: null, layers_pattern: null, layers_to_transform: null };
+/** What PEFT's config of every tuner has beside its own: which layers are meant, which the options of a run say. */
+export const peftLayers: TunerSettings = { layers_pattern: null, layers_to_transform: null };
+
+/** The same of tuners that can leave out modules. */
+export const peftModules: TunerSettings = { exclude_modules: null, ...peftLayers };
 
 /**
  * A setting that is a whole number of at least `least`.

@@ -1,7 +1,7 @@
 /** @file VeRA: all layers share two random matrices, and each trains two vectors that scale these. */
 
 import { TorchRandom, type TunedLayer, type TunedTensor, type Tuner, type TunerSettings } from '@onnx-lora/sdk/plugin';
-import { dropoutOf, finite, peftModules, requireOnly, whole } from './settings.ts';
+import { dropoutOf, finite, peftLayers, requireOnly, whole } from './settings.ts';
 import { filled, zeros } from './tensors.ts';
 
 export const vera: Tuner = {
@@ -18,7 +18,7 @@ export const vera: Tuner = {
     fan_in_fan_out: false,
     bias: 'none',
     init_weights: true,
-    ...peftModules,
+    ...peftLayers,
   },
   tune: (layer, settings, layers) => {
     requireOnly(settings, { bias: 'none', init_weights: true });

@@ -47,16 +47,16 @@ export interface Injected {
   readonly masks: readonly DropoutMask[];
 }
 
-/** What an adapter's change of a layer reads of its input in one step: a bool for each number. */
+/** What is drawn anew for each step: what an adapter's change of a layer reads of its input, or noise. */
 export interface DropoutMask {
   /** Name of the graph input. */
   readonly name: string;
   /** Path of the module. */
   readonly module: string;
-  /** As the layer's input. */
+  /** Of a mask as the layer's input. */
   readonly dims: readonly number[];
-  /** The share that is kept. */
-  readonly keep: number;
+  /** Of a mask, a bool for each number, the share that is kept; `noise` of normally distributed float32 numbers. */
+  readonly keep: number | 'noise';
 }
 
 /** How a batch is taken apart by its rows, and results put together, where no one run can have rows that differ. */
@@ -112,7 +112,7 @@ export class AdapterInputs {
       rowsApart: () => this.#rowsApart(),
       infos: [
         ...inputs.map(({ info }) => info),
-        ...this.#masks.map(({ name, dims }) => valueInfo(name, 'bool', dims)),
+        ...this.#masks.map(({ name, dims, keep }) => valueInfo(name, keep === 'noise' ? 'float32' : 'bool', dims)),
         ...(rows === undefined ? [] : [valueInfo(rows, 'int64', undefined)]),
       ],
       ...(rows === undefined ? {} : { rows }),
@@ -186,10 +186,18 @@ export class AdapterInputs {
 
   /** The input that says what of x is left out; one for each place of a module, as PEFT draws anew wherever it is called. */
   mask({ path }: Site, dropout: number, dims: readonly number[]): Value {
-    const count = this.#masks.filter(({ module }) => module === path).length;
+    const count = this.#masks.filter(({ module, keep }) => module === path && keep !== 'noise').length;
     const name = this.#free(`${path}.lora_dropout${count === 0 ? '' : `.${count}`}`);
     this.#masks.push({ name, module: path, dims, keep: 1 - dropout });
     return { name, type: 'bool', shape: dims };
+  }
+
+  /** The input of normally distributed numbers, drawn anew for each step; one for each place of a module. */
+  noise({ path }: Site, dims: readonly number[]): Value {
+    const count = this.#masks.filter(({ module, keep }) => module === path && keep === 'noise').length;
+    const name = this.#free(`${path}.noise${count === 0 ? '' : `.${count}`}`);
+    this.#masks.push({ name, module: path, dims, keep: 'noise' });
+    return { name, type: 'float32', shape: dims };
   }
 
   #free(name: string): string {

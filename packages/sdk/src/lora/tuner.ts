@@ -113,6 +113,19 @@ export interface TensorsOfTuning {
   readonly linearIn?: readonly string[];
   /** In training: the share of the layer's input, drawn anew for each step, that the change does not see. 0 without. */
   readonly dropout?: number;
+  /**
+   * In training alone: emits what is added to a linear layer's output beside the change, by numbers that are drawn anew for each
+   * step.
+   *
+   * @param x what the change sees of the layer's input
+   * @param normal normally distributed numbers of this shape, of mean 0 and variance 1
+   */
+  readonly sampled?: (
+    g: GraphBuilder,
+    x: Value,
+    tensors: ByTensor<Value>,
+    normal: (dims: readonly number[]) => Value,
+  ) => Value;
   /** Factors whose product B·A is the change of the weight, exactly, where there are such. */
   readonly toLora?: (tensors: ByTensor<Tensor>) => LoraFactors;
 }

@@ -4,8 +4,8 @@ import type { DropoutMask } from '../lora/adapterInputs.ts';
 import { Random } from '../runtime/random.ts';
 import { sizeOf, type Tensor } from '../runtime/tensor.ts';
 
-/** What of a layer's input a step reads: 1 where a number is kept, in the shape of the mask. */
-export type DrawMask = (mask: DropoutMask, run: number) => Uint8Array;
+/** What of a layer's input a step reads: 1 where a number is kept, in the shape of the mask. Of noise the numbers themselves. */
+export type DrawMask = (mask: DropoutMask, run: number) => Uint8Array | Float32Array;
 
 /** Draws masks, those of each run of a graph by the number of the run. */
 export class MaskDrawer {
@@ -30,14 +30,18 @@ export class MaskDrawer {
     const run = this.runs++;
     const random = new Random((Math.imul(run + 1, 0x9e3779b1) ^ this.#seed) >>> 0);
     return masks.map((mask) => {
-      const data = this.#draw ? this.#draw(mask, run) : kept(mask, random);
-      return [mask.name, { type: 'bool', dims: mask.dims, data }];
+      const data = this.#draw ? this.#draw(mask, run) : drawn(mask, random);
+      return [mask.name, { type: mask.keep === 'noise' ? 'float32' : 'bool', dims: mask.dims, data } as Tensor];
     });
   }
 }
 
+function drawn({ dims, keep }: DropoutMask, random: Random): Uint8Array | Float32Array {
+  return keep === 'noise' ? new Float32Array(sizeOf(dims)).map(() => random.normal()) : kept(dims, keep, random);
+}
+
 /** Sixteen random bits tell of each number whether it is kept. */
-function kept({ dims, keep }: DropoutMask, random: Random): Uint8Array {
+function kept(dims: readonly number[], keep: number, random: Random): Uint8Array {
   const data = new Uint8Array(sizeOf(dims));
   const below = Math.round(keep * 2 ** 16);
   for (let i = 0; i < data.length; i += 2) {

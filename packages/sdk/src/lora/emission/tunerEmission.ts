@@ -88,7 +88,12 @@ export class TunerEmission implements Emission {
     const read = scope.read(site.input);
     const x = site.kind === 'embedding' ? read : scope.dropped(scope.as(read, 'float32'), site, tuned.math.dropout);
     const { arrange } = site;
-    const product = this.#change(site, tuned, this.#tensorsOf(tuned), arrange ? g.Transpose(x, [...arrange.input]) : x);
+    const tensors = this.#tensorsOf(tuned);
+    const own = arrange ? g.Transpose(x, [...arrange.input]) : x;
+    const change = this.#change(site, tuned, tensors, own);
+    const { sampled } = tuned.math;
+    const drawn = scope.training && sampled?.(g, own, tensors, (dims) => scope.inputs.noise(site, dims));
+    const product = drawn ? g.Add(change, drawn) : change;
     const more = arrange ? g.Transpose(product, [...arrange.output]) : product;
     scope.nameLast(g.Add(base, scope.as(more, scope.read(site.output).type)), site.output);
   }

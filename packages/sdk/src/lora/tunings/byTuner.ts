@@ -133,7 +133,7 @@ export class ByTuner implements ModuleTuning {
     const { name, peftType, description, defaults } = tuner;
     const tune: Tuner['tune'] = (...given) => {
       const math = tuner.tune(...given);
-      return Object.assign(Object.create(math) as typeof math, { dropout: 0 });
+      return Object.assign(Object.create(math) as typeof math, { dropout: 0, sampled: undefined });
     };
     const plain: Tuner = { name, peftType, description, defaults, tune };
     const place = { site: this.site, module: this.layer.path, ...this.#inFile };

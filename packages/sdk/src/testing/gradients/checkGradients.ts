@@ -15,7 +15,8 @@ import { compareGradients, type Difference, largestMagnitude } from '../conforma
 import { port } from '../graphs.ts';
 import { floatTensor, wideSession, type WideSession } from '../reference/wideSession.ts';
 import { finerSteps, modelSteps, slopes } from './finiteDifferences.ts';
-import { randomTrainer } from './randomTrainer.ts';
+import { MaskDrawer } from '../../train/dropout.ts';
+import { drawOnce, randomTrainer } from './randomTrainer.ts';
 
 /** What {@link checkGradients} differentiates. */
 export interface CheckGradientsOptions {
@@ -159,8 +160,9 @@ async function forward(
     .map(
       ({ input, value, dims, integers }) => [input.name, integers ?? floatTensor(value, dims, wide.precision)] as const,
     );
+  const drawn = new MaskDrawer(0, drawOnce).next(adapted.masks);
   const run = async (): Promise<number> => {
-    const fed = Object.fromEntries([...parameters.all.map(feedOf), ...still]);
+    const fed = Object.fromEntries([...parameters.all.map(feedOf), ...still, ...drawn]);
     const outputs = await wide.session.run({ ...batch, ...fed });
     return Number(outputs[added.value.name]!.data[0]);
   };

@@ -6,6 +6,7 @@ import { type Check, judge, notApplicable } from '../check.ts';
 import { compareNumbers, compareTensors } from '../compare.ts';
 import { expectedOutputs, outputsOf, toleranceOf } from '../outputs.ts';
 import { adapterOf, trainerFor } from '../trainable.ts';
+import { sizeOf } from '../../../runtime/tensor.ts';
 import type { Runtime } from '../../../runtime/session.ts';
 import { optimizerOf } from '../../../model/training/options/checked.ts';
 import type { DrawMask } from '../../../train/dropout.ts';
@@ -44,10 +45,10 @@ export const train: Check = {
 /** What of a case's training is no setting of its optimizer. */
 const described: ReadonlySet<string> = new Set(['optimizer', 'lr', 'steps', 'losses', 'rule', 'note']);
 
-/** The masks of dropout that the case brings: `dropout.<module>.<step>`. */
-function masksOf({ masks }: ConformanceCase): DrawMask | undefined {
-  if (masks.size === 0) return undefined;
-  return ({ module }, run) => masks.get(`${module}.${run}`)!.data as Uint8Array;
+/** The masks of dropout that the case brings: `dropout.<module>.<step>`. Cases are trained without noise. */
+function masksOf({ masks }: ConformanceCase): DrawMask {
+  return ({ module, keep, dims }, run) =>
+    keep === 'noise' ? new Float32Array(sizeOf(dims)) : (masks.get(`${module}.${run}`)!.data as Uint8Array);
 }
 
 /** The loss after the last step, which is without dropout. */
