@@ -23,6 +23,9 @@ function tunerOf(name: string): Tuner {
 
 it.each([
   ['oft', { r: 2 }, /one must be 0, and they are 2 and 32/],
+  ['hra', { r: 0 }, /setting r must be a whole number of at least 1, and is 0/],
+  ['oft', { num_cayley_neumann_terms: 1e9 }, /num_cayley_neumann_terms must be at most 64, and is 1000000000/],
+  ['peanut', { depth: 1e9 }, /depth must be at most 64, and is 1000000000/],
   ['boft', { boft_block_size: 5 }, /divides the 12 inputs of "layers.0.up" .* got boft_block_size 5/],
   ['road', {}, /pairs the 10 outputs of "layers.0.up" in groups of group_size 64/],
   ['road', { variant: 'road_3' }, /"variant" of the tuner "road" cannot be "road_3". Choose one of "road_1"/],

@@ -5,7 +5,7 @@ import { transpose, type TunedTensor, type Tuner } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import { type AdamssSettings, directionsOf, groupsOf, rankOf, vectorsOf } from './adamssGroups.ts';
 import { transposed } from './rotation.ts';
-import { trainsWith } from './settings.ts';
+import { finite, trainsWith, whole } from './settings.ts';
 import { normal, zeros } from './tensors.ts';
 
 const training = { use_asa: false };
@@ -36,6 +36,8 @@ export const adamss: Tuner = {
   },
   tune: (layer, settings, _, saved) => {
     const own = settings as unknown as AdamssSettings;
+    for (const key of ['r', 'num_subspaces', 'subspace_rank']) whole(settings, key);
+    for (const key of ['svd_threshold', 'random_seed']) finite(settings, key);
     const { in: width, out: height } = layer;
     const columns = width + Number(layer.bias);
     const rank = Math.min(own.r, height, columns);

@@ -4,7 +4,7 @@ import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { Tuner } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import { byBlocks, cayley, transposed, turned } from './rotation.ts';
-import { trainsWith, peftModules } from './settings.ts';
+import { peftModules, trainsWith, whole } from './settings.ts';
 import { filled, normal, sizeOf, zeros } from './tensors.ts';
 
 const training = { boft_dropout: 0, bias: 'none' };
@@ -31,7 +31,7 @@ export const boft: Tuner = {
     return height === width ? undefined : 'is a convolution with filters that are not square, which PEFT cannot rotate';
   },
   tune: (layer, settings) => {
-    const { boft_block_size: wanted, boft_block_num: count } = settings as { boft_block_size: number; boft_block_num: number }; // prettier-ignore
+    const [wanted, count] = [whole(settings, 'boft_block_size', 0), whole(settings, 'boft_block_num', 0)];
     const features = sizeOf(layer.weightShape) / layer.out;
     const size = wanted === 0 ? features / count : wanted;
     const blocks = features / size;

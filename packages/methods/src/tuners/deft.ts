@@ -3,7 +3,7 @@
 import { type ByTensor, matmul, matrix, qr, type TunedTensor, type Tuner } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import { identity, inverse, table, transposed } from './rotation.ts';
-import { oneOf, trainsWith, peftModules } from './settings.ts';
+import { oneOf, peftModules, trainsWith, whole } from './settings.ts';
 import { normal, zeros } from './tensors.ts';
 
 const training = { deft_dropout: 0, bias: 'none' };
@@ -27,9 +27,9 @@ export const deft: Tuner = {
   },
   tune: (layer, settings) => {
     oneOf('deft', settings, 'decomposition_method', ['relu', 'qr']);
-    const { r, alpha, para, init_scale: spread, decomposition_method: method, init_weights: isIdle } = settings as { r: number; alpha: number | null; para: boolean; init_scale: number; decomposition_method: string; init_weights: boolean }; // prettier-ignore
+    const { alpha, para, init_scale: spread, decomposition_method: method, init_weights: isIdle } = settings as { alpha: number | null; para: boolean; init_scale: number; decomposition_method: string; init_weights: boolean }; // prettier-ignore
     const { in: width, out: height } = layer;
-    const rank = Math.min(r, height);
+    const rank = Math.min(whole(settings, 'r'), height);
     const scaling = alpha ? alpha / rank : 1;
     /** The subspace, and what the weight is multiplied with to be taken out of it. */
     const projection = (g: GraphBuilder, own: Value): readonly [Q: Value, right: Value] => {

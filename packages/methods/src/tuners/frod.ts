@@ -5,17 +5,10 @@ import { matrix, type TensorNumbers, type TunedTensor, type Tuner } from '@onnx-
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import { basisOf, columnsOf, drawn } from './frodBasis.ts';
 import { transposed } from './rotation.ts';
-import { oneOf, trainsWith, peftModules } from './settings.ts';
+import { finite, oneOf, peftModules, trainsWith, whole, wrong } from './settings.ts';
 import { filled, normal, zeros } from './tensors.ts';
 
 const training = { frod_dropout: 0, bias: 'none' };
-
-interface Settings {
-  readonly projection_prng_key: number;
-  readonly sparse_rate: number;
-  readonly regularization_alpha: number;
-  readonly init_weights: boolean;
-}
 
 export const frod: Tuner = {
   name: 'frod',
@@ -38,7 +31,13 @@ export const frod: Tuner = {
   tune: (layer, settings, layers, saved) => {
     // Made anew, the basis would have the signs of another library.
     oneOf('frod', settings, 'save_projection', [true]);
-    const { sparse_rate: rate, regularization_alpha: alpha, projection_prng_key: key, init_weights: isIdle } = settings as unknown as Settings; // prettier-ignore
+    const [rate, alpha, key] = [
+      finite(settings, 'sparse_rate'),
+      finite(settings, 'regularization_alpha'),
+      whole(settings, 'projection_prng_key', 0),
+    ];
+    if (rate < 0 || rate > 1) throw wrong(settings, 'sparse_rate', 'between 0 and 1');
+    const isIdle = settings['init_weights'] === true; // prettier-ignore
     const { in: width, out: height } = layer;
     const category = categoryOf(layer.path);
     const alike = layers.filter((each) => categoryOf(each.path) === category);

@@ -62,14 +62,8 @@ export function basisOf(layers: readonly TunedLayer[], alpha: number): Matrix {
 
 /** Places off the diagonal, `[2, count]`, drawn by a key. */
 export function drawn(width: number, count: number, key: number): BigInt64Array {
-  const random = new TorchRandom(key);
-  const moved = new Map<number, number>();
   const places = new BigInt64Array(2 * count);
-  const of = width * (width - 1);
-  for (let i = 0; i < count; i++) {
-    const chosen = i === of - 1 ? i : i + (random.bits() % (of - i));
-    const place = moved.get(chosen) ?? chosen;
-    moved.set(chosen, moved.get(i) ?? i);
+  for (const [i, place] of new TorchRandom(key).permuted(count, width * (width - 1)).entries()) {
     const [row, column] = [Math.floor(place / (width - 1)), place % (width - 1)];
     places[i] = BigInt(row);
     places[count + i] = BigInt(column < row ? column : column + 1);

@@ -2,7 +2,7 @@
 
 import type { ByTensor, TunedTensor, Tuner } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
-import { oneOf, trainsWith } from './settings.ts';
+import { oneOf, trainsWith, whole } from './settings.ts';
 import { normal, uniform, zeros } from './tensors.ts';
 
 const training = { bias: 'none' };
@@ -17,8 +17,8 @@ export const glora: Tuner = {
     oneOf('glora', settings, 'config_A_B', ['lora', 'vector', 'constant', 'none']);
     oneOf('glora', settings, 'config_C', ['lora', 'vector', 'none']);
     oneOf('glora', settings, 'config_D_E', ['vector', 'constant', 'none']);
-    const { r, config_A_B: onWeight, config_C: across, config_D_E: onBias, init_weights: isIdle } = settings;
-    const rank = r as number;
+    const { config_A_B: onWeight, config_C: across, config_D_E: onBias, init_weights: isIdle } = settings;
+    const rank = whole(settings, 'r');
     const constant = (numbers: Float32Array, dims: readonly number[]): ((g: GraphBuilder) => Value) => (g) => g.constant({ type: 'float32', dims, data: numbers }); // prettier-ignore
     const [height, width] = [layer.out, layer.in];
     /** The tensors of one of the five. */

@@ -3,7 +3,7 @@
 import type { Tuner } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import { identity, inverse, table, transposed, turned } from './rotation.ts';
-import { trainsWith, peftModules } from './settings.ts';
+import { peftModules, trainsWith, whole } from './settings.ts';
 import { sizeOf, uniform } from './tensors.ts';
 
 const training = { bias: 'none' };
@@ -17,8 +17,9 @@ export const hra: Tuner = {
   defaults: { r: 8, apply_GS: false, init_weights: true, ...training, ...peftModules },
   refuses: ({ weightShape: [, , height, width] }) =>
     height === width ? undefined : 'is a convolution with filters that are not square, which PEFT cannot reflect',
-  tune: (layer, { r, apply_GS: isOrthogonal, init_weights: isIdle }) => {
-    const rank = r as number;
+  tune: (layer, settings) => {
+    const { apply_GS: isOrthogonal, init_weights: isIdle } = settings;
+    const rank = whole(settings, 'r');
     const features = sizeOf(layer.weightShape) / layer.out;
     const drawn = uniform([features, rank], 1 / Math.sqrt(rank));
     // Two reflections at one plane undo each other. Made orthogonal, they cannot be one.

@@ -3,19 +3,16 @@
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { StepTensor, Tuner } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
-import { byBlocks, cayley, inverse, neumann, skew, transposed, turned } from './rotation.ts';
-import { trainsWith, peftModules } from './settings.ts';
+import { byBlocks, cayley, inverse, MOST_TERMS, neumann, skew, transposed, turned } from './rotation.ts';
+import { finite, peftModules, trainsWith, whole, wrong } from './settings.ts';
 import { normal, sizeOf, zeros } from './tensors.ts';
 
 interface Settings {
-  readonly r: number;
-  readonly oft_block_size: number;
   readonly coft: boolean;
   readonly eps: number;
   readonly block_share: boolean;
   readonly init_weights: boolean;
   readonly use_cayley_neumann: boolean;
-  readonly num_cayley_neumann_terms: number;
 }
 
 const training = { module_dropout: 0, bias: 'none' };
@@ -44,14 +41,17 @@ export const oft: Tuner = {
     weightShape.slice(2).some((dim) => dim !== 1) ? 'is a convolution with more than one tap, which PEFT cannot rotate' : undefined, // prettier-ignore
   tune: (layer, settings) => {
     const { block_share: isShared, init_weights: isIdle, ...own } = settings as unknown as Settings;
+    const terms = whole(settings, 'num_cayley_neumann_terms');
+    if (terms > MOST_TERMS) throw wrong(settings, 'num_cayley_neumann_terms', `at most ${MOST_TERMS}`);
+    finite(settings, 'eps');
     const features = sizeOf(layer.weightShape) / layer.out;
-    const size = blockSize(features, settings as unknown as Settings);
+    const size = blockSize(features, whole(settings, 'r', 0), whole(settings, 'oft_block_size', 0));
     const blocks = features / size;
     const dims = [isShared ? 1 : blocks, (size * (size - 1)) / 2];
     // The series turns the other way than what it is the series of: PEFT has (I − Q)(I + Q)⁻¹ there.
     const rotation = (g: GraphBuilder, weight: Value): Value => {
       const Q = skew(g, own.coft ? constrained(g, weight, own.eps) : weight, size);
-      return own.use_cayley_neumann ? neumann(g, Q, size, own.num_cayley_neumann_terms) : cayley(g, g.Neg(Q), size);
+      return own.use_cayley_neumann ? neumann(g, Q, size, terms) : cayley(g, g.Neg(Q), size);
     };
     return {
       tensors: { 'oft_R.weight': isIdle ? zeros(dims) : normal(dims, 0.1) },
@@ -77,7 +77,7 @@ export const oft: Tuner = {
 };
 
 /** How large blocks are: what was asked, or the nearest size that divides the features, as PEFT finds it. */
-function blockSize(features: number, { r, oft_block_size: size }: Settings): number {
+function blockSize(features: number, r: number, size: number): number {
   if ((r === 0) === (size === 0)) {
     throw new OnnxLoraError(
       'CONFIG_INVALID',

@@ -2,7 +2,7 @@
 
 import type { TunedTensor, Tuner } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
-import { oneOf, peftModules } from './settings.ts';
+import { finite, oneOf, peftModules, whole, wrong } from './settings.ts';
 import { uniform, zeros } from './tensors.ts';
 
 const activations: Readonly<Record<string, (g: GraphBuilder, x: Value) => Value>> = {
@@ -13,6 +13,9 @@ const activations: Readonly<Record<string, (g: GraphBuilder, x: Value) => Value>
   linear: (g, x) => g.Identity(x),
 };
 
+/** How deep the network may be. */
+const MOST_LAYERS = 64;
+
 export const peanut: Tuner = {
   name: 'peanut',
   peftType: 'PEANUT',
@@ -21,7 +24,9 @@ export const peanut: Tuner = {
   defaults: { r: 32, depth: 0, act_fn: 'relu', scaling: 1, init_weights: true, ...peftModules },
   tune: ({ weightShape: [out] }, settings) => {
     oneOf('peanut', settings, 'act_fn', Object.keys(activations));
-    const { r, depth, act_fn: name, scaling, init_weights: isIdle } = settings as { r: number; depth: number; act_fn: string; scaling: number; init_weights: boolean }; // prettier-ignore
+    const { act_fn: name, init_weights: isIdle } = settings as { act_fn: string; init_weights: boolean }; // prettier-ignore
+    const [r, depth, scaling] = [whole(settings, 'r'), whole(settings, 'depth', 0), finite(settings, 'scaling')];
+    if (depth > MOST_LAYERS) throw wrong(settings, 'depth', `at most ${MOST_LAYERS}`);
     const { [name]: act } = activations;
     const drawn = (rows: number, columns: number): TunedTensor => uniform([rows, columns], 1 / Math.sqrt(columns));
     const layers = Array.from({ length: depth }, (_, i) => i);

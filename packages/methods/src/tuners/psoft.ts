@@ -3,13 +3,11 @@
 import { leadingSvd, matmul, matrix, type TunedTensor, type Tuner } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { cayley, identity, neumann, skew, transposed } from './rotation.ts';
-import { oneOf, trainsWith, peftModules } from './settings.ts';
+import { cayley, identity, MOST_TERMS, neumann, skew, transposed } from './rotation.ts';
+import { finite, oneOf, peftModules, trainsWith, whole, wrong } from './settings.ts';
 import { filled, normal, zeros } from './tensors.ts';
 
 interface Settings {
-  readonly r: number;
-  readonly psoft_alpha: number;
   readonly ab_svd_init: 'psoft_init' | 'pissa_init';
   readonly psoft_orth: boolean;
   readonly psoft_mag_a: boolean;
@@ -49,9 +47,16 @@ export const psoft: Tuner = {
   },
   tune: (layer, settings) => {
     oneOf('psoft', settings, 'ab_svd_init', ['psoft_init', 'pissa_init']);
-    const { r, psoft_alpha: alpha, ab_svd_init: init, ...own } = settings as unknown as Settings;
+    const { ab_svd_init: init, ...own } = settings as unknown as Settings;
+    const [r, alpha, terms] = [
+      whole(settings, 'r'),
+      finite(settings, 'psoft_alpha'),
+      whole(settings, 'num_cayley_neumann_terms'),
+    ];
+    if (terms > MOST_TERMS) throw wrong(settings, 'num_cayley_neumann_terms', `at most ${MOST_TERMS}`);
+    if (own.cayley_neumann_eps !== null) finite(settings, 'cayley_neumann_eps');
     const { in: width, out: height } = layer;
-    if (!(r >= 1 && r <= Math.min(width, height))) {
+    if (r > Math.min(width, height)) {
       throw new OnnxLoraError(
         'CONFIG_INVALID',
         `"r" of the tuner "psoft" is ${r}, and "${layer.path}" has ${Math.min(width, height)} singular values. Choose a smaller one, or leave the layer out (excludeModules).`,
@@ -117,12 +122,7 @@ export const psoft: Tuner = {
   ...trainsWith('psoft', training),
 };
 
-function rotation(
-  g: GraphBuilder,
-  free: Value,
-  r: number,
-  settings: Omit<Settings, 'r' | 'psoft_alpha' | 'ab_svd_init'>,
-): Value {
+function rotation(g: GraphBuilder, free: Value, r: number, settings: Omit<Settings, 'ab_svd_init'>): Value {
   const { use_cayley_neumann: isSeries, num_cayley_neumann_terms: terms, cayley_neumann_eps: eps } = settings;
   const Q = skew(g, g.Reshape(free, [1, (r * (r - 1)) / 2]), r);
   if (!isSeries) return g.Reshape(cayley(g, Q, r), [r, r]);

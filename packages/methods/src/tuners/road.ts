@@ -4,7 +4,7 @@ import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { ByTensor, Tuner } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import { likeRows } from './rotation.ts';
-import { oneOf } from './settings.ts';
+import { oneOf, whole } from './settings.ts';
 import { filled, normal, zeros } from './tensors.ts';
 
 const sizes: Readonly<Record<string, number>> = { road_1: 0.5, road_2: 1, road_4: 2 };
@@ -16,9 +16,10 @@ export const road: Tuner = {
   description: 'RoAd: turns pairs of the outputs of a layer, and scales them',
   defaults: { variant: 'road_1', group_size: 64, init_weights: true },
   tune: (layer, settings) => {
-    const { variant, group_size: group, init_weights: isIdle } = settings as { variant: string; group_size: number; init_weights: boolean }; // prettier-ignore
+    const { variant, init_weights: isIdle } = settings as { variant: string; init_weights: boolean };
+    const group = whole(settings, 'group_size', 2);
     oneOf('road', settings, 'variant', Object.keys(sizes));
-    if (!(group > 0) || group % 2 !== 0 || layer.out % group !== 0) {
+    if (group % 2 !== 0 || layer.out % group !== 0) {
       throw new OnnxLoraError(
         'CONFIG_INVALID',
         `The tuner "road" pairs the ${layer.out} outputs of "${layer.path}" in groups of group_size ${group}, which must be even and divide them. Choose another group_size, or leave the layer out (excludeModules).`,

@@ -44,6 +44,9 @@ export function cayley(g: GraphBuilder, Q: Value, size: number): Value {
   return g.Sub(g.Mul(inverse(g, g.Sub(one, Q), size), 2), one);
 }
 
+/** How many terms of the series there may be: far more than any that converges needs. */
+export const MOST_TERMS = 64;
+
 /** The same by its series, of which PEFT halves the last term: I + 2Q + 2Q² + … + Qⁿ. Nearly a rotation where Q is small. */
 export function neumann(g: GraphBuilder, Q: Value, size: number, terms: number): Value {
   const one = g.Expand(identity(g, size), Q.shape as number[]);
