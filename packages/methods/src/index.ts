@@ -2,3 +2,4 @@
 
 export { mixtureOf, type MixtureOptions } from './mixtures/mixtureOf.ts';
 export { methodsPlugin, optimizers, tuners } from './plugin.ts';
+export { forTask } from './tuners/poly.ts';

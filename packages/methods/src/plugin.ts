@@ -18,16 +18,19 @@ import { hra } from './tuners/hra.ts';
 import { hydraLora } from './tuners/hydraLora.ts';
 import { ia3 } from './tuners/ia3.ts';
 import { kasa } from './tuners/kasa.ts';
+import { lily } from './tuners/lily.ts';
 import { loha } from './tuners/loha.ts';
 import { lokr } from './tuners/lokr.ts';
 import { miss } from './tuners/miss.ts';
 import { mola } from './tuners/mola.ts';
 import { oft } from './tuners/oft.ts';
 import { peanut } from './tuners/peanut.ts';
+import { poly } from './tuners/poly.ts';
 import { qalora } from './tuners/qalora.ts';
 import { road } from './tuners/road.ts';
 import { shira } from './tuners/shira.ts';
 import { supertuning } from './tuners/supertuning.ts';
+import { tiedlora } from './tuners/tiedlora.ts';
 import { tinylora } from './tuners/tinylora.ts';
 import { unilora } from './tuners/unilora.ts';
 import { velora } from './tuners/velora.ts';
@@ -49,16 +52,19 @@ export const tuners: readonly Tuner[] = [
   hydraLora,
   ia3,
   kasa,
+  lily,
   loha,
   lokr,
   miss,
   mola,
   oft,
   peanut,
+  poly,
   qalora,
   road,
   shira,
   supertuning,
+  tiedlora,
   tinylora,
   unilora,
   velora,

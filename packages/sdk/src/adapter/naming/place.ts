@@ -144,13 +144,13 @@ function tunedModules(
     module,
     site: siteOf(module)!,
     saved: Object.fromEntries([...own].map(([word, name]) => [word, tensors.get(name)!.dims])),
-    read: (word: string) => tensors.get(own.get(word) ?? ''),
+    read: (word: string, of: string = module) => tensors.get(words.get(of)?.get(word) ?? ''),
   }));
   const made = new Map<string, Tensor>();
   return ByTuner.all(modules, chosen).map((tuning) => {
     const own = words.get(tuning.layer.path)!;
     const parts = tuning.tensors().map((each) => {
-      const name = each.shared ? each.savedAs : own.get(each.role);
+      const name = each.shared && !each.inEach ? each.savedAs : own.get(each.role);
       const saved = name === undefined ? undefined : tensors.get(name);
       const { dims } = tuning.math.tensors[each.role]!;
       if (saved) {

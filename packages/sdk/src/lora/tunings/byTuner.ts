@@ -56,7 +56,7 @@ export interface TunedSite {
   /** Of an adapter's file: the shapes of its tensors for the layer. */
   readonly saved?: ByTensor<readonly number[]>;
   /** Of an adapter's file: its tensor of a name for the layer. */
-  readonly read?: (name: string) => Tensor | undefined;
+  readonly read?: (name: string, path?: string) => Tensor | undefined;
 }
 
 /** The tuner's settings in an adapter's config, PEFT's defaults where it has none. */
@@ -170,13 +170,14 @@ export class ByTuner implements ModuleTuning {
   tensor(role: string): TuningTensor {
     const own = this.math.tensors[role]!;
     const { dims, role: use = own.integers ? 'frozen' : 'trained', share = 'site', saved, integers, first, idle } = own;
+    const inEach = typeof share === 'object' && share.inEach === true;
     const group = typeof share === 'object' ? share.group : share === 'shape' ? dims.join('x') : undefined;
     return {
       role,
       // Adapters of one session that share tensors of other shapes have inputs of their own.
       name: share === 'site' ? `${this.path}.${role}` : [role, group, dims.join('x')].filter(Boolean).join('.'),
       savedAs:
-        share === 'site'
+        share === 'site' || inEach
           ? tensorName(this.layer.path, 'parameter', role)
           : `base_model.${[role, group].filter(Boolean).join('.')}`,
       replaces: false,
@@ -186,6 +187,7 @@ export class ByTuner implements ModuleTuning {
       ...(use === 'trained' ? {} : { use }),
       ...((saved ?? (use === 'trained' || use === 'frozen')) ? {} : { unsaved: true }),
       ...(share === 'site' ? {} : { shared: true }),
+      ...(inEach ? { inEach } : {}),
       first: (random) => laidOut(asTensor(own, first(random), dims)),
       fromSaved: (saved) => laidOut(saved.get(role)!),
       toSaved: ({ value, dims, integers: kept }) => kept ?? float32(value.slice(), dims),
