@@ -14,7 +14,7 @@ const all = path.join(import.meta.dirname, '../../../../shared/oracle/cases');
 const cases = process.env['NIGHTLY'] && existsSync(all) ? all : own;
 
 /** Also variants of LoRA, whose type is LORA, and its optimizers. Poly has a test of its own: rows of its case are of several tasks. */
-const held = /^peft-(?!poly)|^lora-(?:bdlora|kasa|mica|velora|loraplus|lorafa|riemannian)/;
+const held = /^peft-(?!poly)|^lora-(?:bdlora|kasa|mica|monteclora|velora|loraplus|lorafa|riemannian)/;
 
 describe("PEFT's numbers", () => {
   it.each(readdirSync(cases).filter((name) => held.test(name)))('%s', async (name) => {

@@ -23,6 +23,7 @@ import { loha } from './tuners/loha.ts';
 import { lokr } from './tuners/lokr.ts';
 import { miss } from './tuners/miss.ts';
 import { mola } from './tuners/mola.ts';
+import { monteclora } from './tuners/monteclora.ts';
 import { oft } from './tuners/oft.ts';
 import { peanut } from './tuners/peanut.ts';
 import { poly } from './tuners/poly.ts';
@@ -57,6 +58,7 @@ export const tuners: readonly Tuner[] = [
   lokr,
   miss,
   mola,
+  monteclora,
   oft,
   peanut,
   poly,
