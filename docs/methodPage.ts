@@ -47,6 +47,8 @@ The plugin has ways to move LoRA's numbers too, by the names that \`optimizer\` 
 
 LoRA+ needs no plugin: \`loraPlusRatio\` and \`--lora-plus-ratio\` ([train](./train.md)).
 
+- Some depend on more than the layer: Lily averages its router over all rows of a batch, so that a row's answer depends on the others. Poly is read as what one task has of it (\`"task": 1\` in its config, or \`forTask\`); converted to LoRA, several tasks go into one batch. TinyLoRA's vectors are numbered by the order of layers, which in PEFT is that of the model's class and here that of the graph: of PEFT's files the projections tell it.
+
 LN tuning (\`--tuner ln_tuning\`: weights and biases of normalisations, trained whole) is a tuner of the SDK itself, and PEFT's type for trained rows of embeddings alone (\`TRAINABLE_TOKENS\`) is read as what [\`trainableTokenIndices\`](./train.md) trains.
 
 This page is made from the tuners themselves. [Another one](./tuners.md) is a file.

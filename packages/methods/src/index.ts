@@ -5,3 +5,4 @@ export { withReplay } from './continual/withReplay.ts';
 export { mixtureOf, type MixtureOptions } from './mixtures/mixtureOf.ts';
 export { methodsPlugin, optimizers, tuners } from './plugin.ts';
 export { dyloraAtRank } from './tuners/dylora.ts';
+export { forTask } from './tuners/poly.ts';

@@ -17,7 +17,9 @@ import { float32, sizeOf, type Tensor } from '../../sdk/src/runtime/tensor.ts';
 import { ParameterSet } from '../../sdk/src/train/parameters.ts';
 import { Trainer } from '../../sdk/src/train/trainer.ts';
 import { methodsPlugin } from './plugin.ts';
+import { monteclora } from './tuners/monteclora.ts';
 import { velora } from './tuners/velora.ts';
+import type { StepTensor, TunedLayer, Tuner, TunerSettings } from '@onnx-lora/sdk/plugin';
 
 let scratch = '';
 let model: Model;
@@ -47,54 +49,61 @@ function numbersOf(adapter: Adapter, end: string): Float32Array {
   return data as Float32Array;
 }
 
+/** A layer of 5 inputs and 3 outputs, as PEFT's numbers are of: the mean of y³ for x [4, 5], and gradients. */
+async function trainedOnce(
+  tuner: Tuner,
+  settings: TunerSettings,
+  more: ReadonlyMap<string, Tensor>,
+): Promise<{ readonly loss: number; readonly gradients: ReadonlyMap<string, Float32Array> }> {
+  const g = new WeightBuilder(17, '/fc/');
+  const x: Value = { name: 'x', type: 'float32', shape: [4, 5] };
+  const weight = (dims: readonly number[], start: number): Value => g.floats([...(wave(dims, start).data as Float32Array)], dims); // prettier-ignore
+  const y = g.emit('Gemm', [x, weight([3, 5], 1), weight([3], 2)], { transB: 1 });
+  g.nodes[0]!.name = '/fc/Gemm';
+  const base = modelOf({ opset: 17, inputs: [x], outputs: [y.name], nodes: g.nodes, initializers: g.initializers });
+  const all = { ...tuner.defaults, r: 2, lora_alpha: 3, ...settings };
+  const [tuning] = ByTuner.all([{ site: sited(base).sites[0]!, module: 'fc' }], { tuner, settings: all });
+  const saved = new Map([...more, ['lora_A.weight', wave([2, 5], 10, 0.5)], ['lora_B.weight', wave([3, 2], 11, 0.5)]]); // prettier-ignore
+  const trainer = new Trainer({
+    base,
+    plan: [tuning!],
+    loss: (b, outputs) => {
+      const [found] = Object.values(outputs) as [Value];
+      return b.ReduceMean(b.Mul(found, b.Mul(found, found)), [0, 1], false);
+    },
+    runtime: new OrtRuntime(),
+    session: { provider: 'cpu', threads: 1 },
+    parameters: (inputs) => ParameterSet.of({ tunings: [{ tuning: tuning!, saved, names: [] }] }, inputs),
+    name: tuner.name,
+  });
+  try {
+    return await trainer.lossAndGradients({ x: wave([4, 5], 3) }, {});
+  } finally {
+    await trainer.release();
+  }
+}
+
+function expectGradients(
+  found: ReadonlyMap<string, Float32Array>,
+  wanted: Readonly<Record<string, readonly number[]>>,
+): void {
+  for (const [name, numbers] of Object.entries(wanted))
+    numbers.forEach((each, i) => {
+      expect(found.get(`fc.${name}`)![i], `${name} ${i}`).toBeCloseTo(each, 4);
+    });
+}
+
 describe('VeLoRA', () => {
-  // PEFT 0.21.2 in float64: the mean of y³ where y is a layer of 5 inputs and 3 outputs, for x [4, 5].
+  // PEFT 0.21.2 in float64.
   it.each([
     ['batch_average', [-0.2375677, 0.4152456, -0.0810838, 0.3605454, -0.6301987, 0.2125036, -0.3714359, 0.0725292, 0.2071156, -0.3620182]], // prettier-ignore
     ['random', [0.1347351, 0, 0.1796468, -0.1473304, 0, 0.0591302, 0, 0.0788403, 0.1621914, 0]],
-  ])("has PEFT's gradients with %s", async (type, wantedA) => {
-    const g = new WeightBuilder(17, '/fc/');
-    const x: Value = { name: 'x', type: 'float32', shape: [4, 5] };
-    const weight = (dims: readonly number[], start: number): Value => g.floats([...(wave(dims, start).data as Float32Array)], dims); // prettier-ignore
-    const y = g.emit('Gemm', [x, weight([3, 5], 1), weight([3], 2)], { transB: 1 });
-    g.nodes[0]!.name = '/fc/Gemm';
-    const base = modelOf({ opset: 17, inputs: [x], outputs: [y.name], nodes: g.nodes, initializers: g.initializers });
-    const settings = {
-      ...velora.defaults,
-      r: 2,
-      lora_alpha: 3,
-      velora_config: { num_groups: 2, scale: 0.5, init_type: type },
-    };
-    const [tuning] = ByTuner.all([{ site: sited(base).sites[0]!, module: 'fc' }], { tuner: velora, settings });
-    const saved = new Map([
-      ['lora_A.weight', wave([2, 5], 10, 0.5)],
-      ['lora_B.weight', wave([3, 2], 11, 0.5)],
-      ['lora_velora_embed', float32([0.6, 0, 0.8], [3])],
-    ]);
-    const trainer = new Trainer({
-      base,
-      plan: [tuning!],
-      loss: (b, outputs) => {
-        const [found] = Object.values(outputs) as [Value];
-        return b.ReduceMean(b.Mul(found, b.Mul(found, found)), [0, 1], false);
-      },
-      runtime: new OrtRuntime(),
-      session: { provider: 'cpu', threads: 1 },
-      parameters: (inputs) => ParameterSet.of({ tunings: [{ tuning: tuning!, saved, names: [] }] }, inputs),
-      name: 'velora',
-    });
-    const { loss, gradients } = await trainer.lossAndGradients({ x: wave([4, 5], 3) }, {});
-    await trainer.release();
+  ])("has PEFT's gradients with %s", async (type, A) => {
+    const settings = { velora_config: { num_groups: 2, scale: 0.5, init_type: type } };
+    const { loss, gradients } = await trainedOnce(velora, settings, new Map([['lora_velora_embed', float32([0.6, 0, 0.8], [3])]])); // prettier-ignore
     expect(loss).toBeCloseTo(4.443663584479615, 4);
-    const wantedB = [-7.6779707, -0.8782019, 2.0560556, -4.12036, 6.0300691, -5.5435835];
-    for (const [name, wanted] of [
-      ['fc.lora_A.weight', wantedA],
-      ['fc.lora_B.weight', wantedB],
-    ] as const)
-      // prettier-ignore
-      wanted.forEach((each, i) => {
-        expect(gradients.get(name)![i], `${name} ${i}`).toBeCloseTo(each, 4);
-      });
+    const B = [-7.6779707, -0.8782019, 2.0560556, -4.12036, 6.0300691, -5.5435835];
+    expectGradients(gradients, { 'lora_A.weight': A, 'lora_B.weight': B });
   });
 
   it('is LoRA when it is served: rows of one batch may have other adapters', async () => {
@@ -110,6 +119,53 @@ describe('VeLoRA', () => {
     (mixed['logits']!.data as Float32Array).forEach((each, i) => {
       expect(each).toBeCloseTo(Number(alone['logits']!.data[i]), 6);
     });
+  });
+});
+
+describe('MonteCLoRA', () => {
+  const monteclora_config = { num_samples: 3, sample_scaler: 0.5, kl_loss_weight: 0.25, dirichlet_prior: 0.1 };
+
+  // PEFT 0.21.2 in float64, with _get_monteclora_loss, for numbers that are given in place of drawn ones.
+  it.each([
+    [false, -0.5920017652528071, [0.01845, 0.13794, -0.410419]],
+    [true, -0.1428569431257692, [0.171372, 0.013969, -0.533987]],
+  ])("has PEFT's loss and gradients, with entropy: %s", async (use_entropy, more, shares) => {
+    const sampler = 'lora_monteclora_sampler.';
+    const drawn = new Map([
+      ['normal', wave([3, 5, 2], 14)],
+      ['wishart', float32([1.2, 3.4], [2])],
+      ['dirichlet', wave([3], 15)],
+      [`${sampler}std_prior`, wave([2], 12, 0.5)],
+      [`${sampler}expert_weights_prior`, wave([3], 13, 0.5)],
+      [`${sampler}gaussian_var_prior`, float32([1, 0, 0, 1], [2, 2])],
+      [`${sampler}expert_weights`, float32([1 / 3, 1 / 3, 1 / 3], [3])],
+    ]);
+    const { loss, gradients } = await trainedOnce(monteclora, { monteclora_config: { ...monteclora_config, use_entropy } }, drawn); // prettier-ignore
+    expect(loss).toBeCloseTo(4.664975803070328 + more, 4);
+    expectGradients(gradients, {
+      'lora_A.weight': [-2.498521, 0.011489, 2.495561, -0.654568, -2.326886, 0.081984, -0.776946, 0.118227, 0.74648, -0.310586], // prettier-ignore
+      'lora_B.weight': [-6.978195, -1.108517, 1.754625, -2.024753, 4.823134, -2.395056],
+      [`${sampler}std_prior`]: [-0.631184, 6.670959],
+      [`${sampler}expert_weights_prior`]: shares,
+    });
+  });
+
+  it('draws for each step and layer anew, and the same for the same', () => {
+    const tensor = (count: number): StepTensor => ({ dims: [count], value: new Float32Array(count) });
+    const after = (step: number): Float32Array[] => {
+      const modules = targetModules.map((each) => ({ layer: { path: each } as TunedLayer, tensors: { normal: tensor(3000), wishart: tensor(500), dirichlet: tensor(2) } })); // prettier-ignore
+      monteclora.training!({ ...monteclora.defaults }).after!({ step, lr: 1e-3, modules });
+      return modules.flatMap(({ tensors: { normal, wishart } }) => [normal.value, wishart.value]);
+    };
+    const [one, same, other] = [after(4), after(4), after(5)];
+    expect(same).toEqual(one);
+    expect(other[0]).not.toEqual(one[0]);
+    expect(one[2]).not.toEqual(one[0]);
+    const mean = (values: Float32Array, of: (value: number) => number): number => values.reduce((sum, each) => sum + of(each), 0) / values.length; // prettier-ignore
+    expect(Math.abs(mean(one[0]!, (each) => each))).toBeLessThan(0.08);
+    expect(mean(one[0]!, (each) => each ** 2)).toBeCloseTo(1, 0);
+    // The diagonal of Wishart's matrices is chi-squared, of as many degrees as there are rows.
+    expect(mean(one[1]!, (each) => each) / 500).toBeCloseTo(1, 1);
   });
 });
 

@@ -26,17 +26,20 @@ import { hra } from './tuners/hra.ts';
 import { hydraLora } from './tuners/hydraLora.ts';
 import { ia3 } from './tuners/ia3.ts';
 import { kasa } from './tuners/kasa.ts';
+import { lily } from './tuners/lily.ts';
 import { loha } from './tuners/loha.ts';
 import { lokr } from './tuners/lokr.ts';
 import { loraXs } from './tuners/loraXs.ts';
 import { melora } from './tuners/melora.ts';
 import { miss } from './tuners/miss.ts';
 import { mola } from './tuners/mola.ts';
+import { monteclora } from './tuners/monteclora.ts';
 import { nola } from './tuners/nola.ts';
 import { oft } from './tuners/oft.ts';
 import { oLora } from './tuners/oLora.ts';
 import { osf } from './tuners/osf.ts';
 import { peanut } from './tuners/peanut.ts';
+import { poly } from './tuners/poly.ts';
 import { psoft } from './tuners/psoft.ts';
 import { pvera } from './tuners/pvera.ts';
 import { qalora } from './tuners/qalora.ts';
@@ -46,6 +49,7 @@ import { road } from './tuners/road.ts';
 import { shira } from './tuners/shira.ts';
 import { sora } from './tuners/sora.ts';
 import { supertuning } from './tuners/supertuning.ts';
+import { tiedlora } from './tuners/tiedlora.ts';
 import { tinylora } from './tuners/tinylora.ts';
 import { ttLora } from './tuners/ttLora.ts';
 import { unilora } from './tuners/unilora.ts';
@@ -79,17 +83,20 @@ export const tuners: readonly Tuner[] = [
   hydraLora,
   ia3,
   kasa,
+  lily,
   loha,
   lokr,
   loraXs,
   melora,
   miss,
   mola,
+  monteclora,
   nola,
   oft,
   oLora,
   osf,
   peanut,
+  poly,
   psoft,
   pvera,
   qalora,
@@ -99,6 +106,7 @@ export const tuners: readonly Tuner[] = [
   shira,
   sora,
   supertuning,
+  tiedlora,
   tinylora,
   ttLora,
   unilora,

@@ -44,9 +44,10 @@ export interface TunedTensor {
   /**
    * Who has the same numbers: the layer alone (`site`, the default), all adapted layers with a tensor of this name and shape
    * (`shape`), those that name the same group, or all adapted layers (`adapter`). One that is shared is called
-   * `base_model.NAME` in PEFT's file, of a group `base_model.NAME.GROUP`; where PEFT has it of each layer as well, that is read.
+   * `base_model.NAME` in PEFT's file, of a group `base_model.NAME.GROUP`; where PEFT has it of each layer as well, that is read, and
+   * with `inEach` written.
    */
-  readonly share?: 'site' | 'shape' | 'adapter' | { readonly group: string };
+  readonly share?: 'site' | 'shape' | 'adapter' | { readonly group: string; readonly inEach?: boolean };
   /**
    * Of places in something else: which integers a file has of them, and that each is at least 0 and less than `below`, of which each slice of the first dimension may have its own. They
    * are not trained. Without, a tensor is float32.
@@ -216,7 +217,7 @@ export interface Tuner {
    *
    * @param layers all layers that are adapted, for tensors that they share
    * @param saved of an adapter's file: the shapes of its tensors for this layer, by their names, where they say what settings do not
-   * @param read of an adapter's file: its tensor of this name for the layer
+   * @param read of an adapter's file: its tensor of this name for the layer, or for another one by its path
    * @throws OnnxLoraError `CONFIG_INVALID` for a setting that cannot be
    */
   tune(
@@ -224,8 +225,10 @@ export interface Tuner {
     settings: TunerSettings,
     layers: readonly TunedLayer[],
     saved?: ByTensor<readonly number[]>,
-    read?: (name: string) => Tensor | undefined,
+    read?: (name: string, path?: string) => Tensor | undefined,
   ): Tuning;
+  /** Whether what a row of a batch gets depends on the other rows. */
+  readonly mixesRows?: boolean;
   /** What it does in training beside gradients of the task's loss. */
   training?(settings: TunerSettings): TrainingHooks;
 }

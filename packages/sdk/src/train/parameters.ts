@@ -129,7 +129,12 @@ export class ParameterSet {
   /** The tensors under PEFT's names and in PEFT's layout, copied. */
   tensors(): Map<string, Tensor> {
     const saved = [...this.all, ...this.still].filter(({ input }) => !input.tensor.unsaved);
-    return new Map(saved.map(({ input: { tensor }, ...values }) => [tensor.savedAs, tensor.toSaved(values)]));
+    return new Map(
+      saved.flatMap(({ input: { tensor, tuning, others }, ...values }) => {
+        const each = tensor.inEach ? [tuning, ...others].map((own) => own.tensor(tensor.role)) : [tensor];
+        return each.map((own) => [own.savedAs, own.toSaved(values)] as const);
+      }),
+    );
   }
 }
 

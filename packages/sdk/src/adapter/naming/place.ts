@@ -144,7 +144,7 @@ function tunedModules(
     module,
     site: siteOf(module)!,
     saved: Object.fromEntries([...own].map(([word, name]) => [word, tensors.get(name)!.dims])),
-    read: (word: string) => tensors.get(own.get(word) ?? ''),
+    read: (word: string, of: string = module) => tensors.get(words.get(of)?.get(word) ?? ''),
   }));
   const made = new Map<string, Tensor>();
   return ByTuner.all(modules, chosen).map((tuning) => {

@@ -56,7 +56,7 @@ export interface TunedSite {
   /** Of an adapter's file: the shapes of its tensors for the layer. */
   readonly saved?: ByTensor<readonly number[]>;
   /** Of an adapter's file: its tensor of a name for the layer. */
-  readonly read?: (name: string) => Tensor | undefined;
+  readonly read?: (name: string, path?: string) => Tensor | undefined;
 }
 
 /** The tuner's settings in an adapter's config, PEFT's defaults where it has none. */
@@ -179,13 +179,14 @@ export class ByTuner implements ModuleTuning {
       idle,
       ownGradient,
     } = own;
+    const inEach = typeof share === 'object' && share.inEach === true;
     const group = typeof share === 'object' ? share.group : share === 'shape' ? dims.join('x') : undefined;
     return {
       role,
       // Adapters of one session that share tensors of other shapes have inputs of their own.
       name: share === 'site' ? `${this.path}.${role}` : [role, group, dims.join('x')].filter(Boolean).join('.'),
       savedAs:
-        share === 'site'
+        share === 'site' || inEach
           ? tensorName(this.layer.path, 'parameter', role)
           : `base_model.${[role, group].filter(Boolean).join('.')}`,
       replaces: false,
@@ -195,6 +196,7 @@ export class ByTuner implements ModuleTuning {
       ...(use === 'trained' ? {} : { use }),
       ...((saved ?? (use === 'trained' || use === 'frozen')) ? {} : { unsaved: true }),
       ...(share === 'site' ? {} : { shared: true }),
+      ...(inEach ? { inEach } : {}),
       ...(ownGradient ? { ownGradient } : {}),
       first: (random, made) => {
         const numbersOf = (other: string): TensorNumbers => {

@@ -49,6 +49,8 @@ export interface CaseDescription {
   readonly modules: Readonly<Record<string, readonly [readonly number[], string]>>;
   readonly loss?: CaseLoss;
   readonly train?: CaseTraining;
+  /** Why PEFT does not merge the adapter. */
+  readonly noMerge?: string;
   /** Replaces the usual tolerances: norm of the difference over norm of the expected. */
   readonly relativeRms?: number;
 }
@@ -153,6 +155,7 @@ function parseDescription(file: string): CaseDescription {
     modules: (json['modules'] ?? {}) as CaseDescription['modules'],
     ...(isObject(loss) ? { loss: loss as unknown as CaseLoss } : {}),
     ...(isObject(train) ? { train: train as unknown as CaseTraining } : {}),
+    ...(typeof json['noMerge'] === 'string' ? { noMerge: json['noMerge'] } : {}),
     ...(typeof relativeRms === 'number' ? { relativeRms } : {}),
   };
 }

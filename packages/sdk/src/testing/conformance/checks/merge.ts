@@ -2,6 +2,7 @@
 
 import path from 'node:path';
 import { merge as mergeModel, type MergeResult } from '../../../model/merging/merge.ts';
+import { ByTuner } from '../../../lora/tunings/byTuner.ts';
 import type { Model } from '../../../model/model.ts';
 import { openModel } from '../../../model/opening/openModel.ts';
 import { transposedMatrix } from '../../../runtime/layout.ts';
@@ -9,7 +10,7 @@ import { float32, type Tensor } from '../../../runtime/tensor.ts';
 import { readFloats } from '../../../graph/tensorData.ts';
 import { withParts } from '../../../match/partSites.ts';
 import { type ConformanceCase, mayBeAbsent } from '../case.ts';
-import { type Check, judge } from '../check.ts';
+import { type Check, judge, notApplicable } from '../check.ts';
 import { compareTensors, type Difference, type Tolerance } from '../compare.ts';
 import { caseAdapter, outputsOf, toleranceOf } from '../outputs.ts';
 
@@ -18,6 +19,11 @@ export const merge: Check = {
   name: 'merge',
   async run(subject, { runtime, plugins, scratch }) {
     const adapter = await caseAdapter(subject);
+    if (subject.noMerge !== undefined) {
+      const { tunings } = await subject.model.place(adapter);
+      const merges = tunings.every(({ tuning }) => !(tuning instanceof ByTuner) || tuning.merges);
+      if (!merges) return notApplicable(`neither here nor in PEFT: ${subject.noMerge}`);
+    }
     const file = path.join(scratch, 'merged.onnx');
     const { rounding } = await mergeModel(subject.model, adapter, file, { requantize: true });
     const model = await openModel(file, { runtime, plugins });
