@@ -186,6 +186,36 @@ describe('trained tokens', () => {
   });
 });
 
+it('leaves out whole rows or features where that is said, in a run that goes on from the file as well', async () => {
+  const opened = await openCase('lora-linear');
+  const lossesOf = async (more: Pick<Parameters<typeof train>[1], 'lora' | 'from'>): Promise<[number[], Adapter]> => {
+    const run = await train(opened.model, { task: task(opened), steps: 3, lr: 0.05, ...more });
+    const losses: number[] = [];
+    for await (const event of run) if (event.type === 'step') losses.push(event.loss);
+    return [losses, (await run.done).adapter];
+  };
+  const lora = { r: 4, targetModules: ['up', 'down'], loraDropout: 0.5 } satisfies LoraOptions;
+  const found = new Map<string, string>();
+  for (const loraDropoutPattern of ['element', 'column', 'row'] as const) {
+    const [losses, adapter] = await lossesOf({ lora: { ...lora, loraDropoutPattern } });
+    const key = adapter.config.extra['lora_dropout_pattern'];
+    expect(key).toBe(loraDropoutPattern === 'element' ? undefined : loraDropoutPattern);
+    const saved = path.join(folder, `dropout-${loraDropoutPattern}`);
+    await adapter.save(saved);
+    const [more] = await lossesOf({ from: saved });
+    const [asElements] = await lossesOf({ from: new Adapter({ ...adapter.config, extra: {} }, adapter.tensors) });
+    // The first step draws the same bits for each: as many of them as are left out together.
+    if (key === undefined) expect(more).toEqual(asElements);
+    else expect(more).not.toEqual(asElements);
+    found.set(loraDropoutPattern, losses.join());
+  }
+  expect(new Set(found.values()).size).toBe(3);
+  expect(() => previewLora(opened.model, { ...lora, loraDropout: 0, loraDropoutPattern: 'row' })).toThrow('loraDropoutPattern "row" says how loraDropout leaves out, which is 0.'); // prettier-ignore
+  expect(() => previewLora(opened.model, { ...lora, loraDropoutPattern: 'rows' as 'row' })).toThrow(
+    'loraDropoutPattern',
+  );
+});
+
 describe('what cannot be done is an error that says what can', () => {
   const never = (): boolean => false;
   it.each<[string, LoraOptions, string, RegExp]>([

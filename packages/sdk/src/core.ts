@@ -42,7 +42,7 @@ export type { LowRankSite } from './lora/tunings/lowRankSite.ts';
 export type { ParameterReader, TrainedParameter } from './lora/tunings/trainedParameter.ts';
 export type { Factor, FactorValues } from './lora/kinds/kind.ts';
 export { selectModules } from './lora/targets.ts';
-export { SiteNames } from './adapter/naming/moduleNames.ts';
+export { dropoutPatterns, SiteNames } from './adapter/naming/moduleNames.ts';
 export { type PlacedAdapter, placeAdapter } from './adapter/naming/place.ts';
 export { joinTunings } from './adapter/serving/slots.ts';
 export type * from './lora/tunings/moduleTuning.ts';

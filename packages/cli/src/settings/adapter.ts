@@ -2,7 +2,7 @@
 
 import type { LoraOptions, Model } from '@onnx-lora/sdk';
 import { settingsOf, type SettingTable } from '@onnx-lora/sdk/plugin';
-import { DEFAULT_RANK, initializerNames } from '@onnx-lora/sdk/core';
+import { DEFAULT_RANK, dropoutPatterns, initializerNames } from '@onnx-lora/sdk/core';
 import { z } from 'zod';
 import { parseLayers, parseTable, parseTokens } from './numbers.ts';
 import { type CommandSetting, optionsIn, type SettingName, type Settings } from './setting.ts';
@@ -140,6 +140,14 @@ export const adapterTable: SettingTable<Omit<LoraOptions, 'original'> & { origin
       placeholder: '<share>',
       description: 'share of what an adapter reads that each step leaves out',
       default: 0,
+      group: 'The adapter',
+    },
+    loraDropoutPattern: {
+      kind: 'choice',
+      of: dropoutPatterns,
+      placeholder: '<pattern>',
+      description: `what --lora-dropout leaves out together: ${dropoutPatterns.join(', ')}`,
+      default: 'element',
       group: 'The adapter',
     },
     ensureWeightTying: {

@@ -31,6 +31,7 @@ function samples(): Settings {
     schedule: 'cosine',
     ema: 0.9,
     loraDropout: 0.1,
+    loraDropoutPattern: 'row',
     eval: false,
     evalEvery: 'epoch',
     onBadLoss: 'skip',

@@ -32,6 +32,7 @@ export interface Settings {
   bias?: NonNullable<LoraOptions['bias']>;
   loraBias?: boolean;
   loraDropout?: number;
+  loraDropoutPattern?: NonNullable<LoraOptions['loraDropoutPattern']>;
   ensureWeightTying?: boolean;
   init?: string;
   original?: string;

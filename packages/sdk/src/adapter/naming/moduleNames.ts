@@ -2,7 +2,7 @@
 
 import type { Site } from '../../match/sites.ts';
 import { isCalledProjection } from '../../match/structuralPath.ts';
-import { attentionAround, type LowRankSite } from '../../lora/tunings/lowRankSite.ts';
+import { attentionAround, type DropoutPattern, type LowRankSite } from '../../lora/tunings/lowRankSite.ts';
 import { type NameRule, nameRule } from '../../lora/targetRules.ts';
 import type { AdapterConfig } from '../formats/peftConfig.ts';
 import { type Scaling, scalingOf } from '../formats/scaling.ts';
@@ -94,10 +94,18 @@ export function scalingAt(
 /** What training leaves out of a layer's input by an adapter's config: nothing of an embedding's, in PEFT either. */
 export function dropoutAt(
   { kind }: Pick<Site, 'kind'>,
-  { loraDropout }: Pick<AdapterConfig, 'loraDropout'>,
-): Pick<LowRankSite, 'dropout'> {
-  return loraDropout > 0 && kind !== 'embedding' && kind !== 'parameter' ? { dropout: loraDropout } : {};
+  { loraDropout, extra }: Pick<AdapterConfig, 'loraDropout' | 'extra'>,
+): Pick<LowRankSite, 'dropout' | 'dropoutPattern'> {
+  if (loraDropout === 0 || kind === 'embedding' || kind === 'parameter') return {};
+  const pattern = dropoutPatterns.find((each) => each === extra[DROPOUT_PATTERN]);
+  return { dropout: loraDropout, ...(pattern && { dropoutPattern: pattern }) };
 }
+
+/** Ways of dropout, for options. */
+export const dropoutPatterns: readonly DropoutPattern[] = ['element', 'column', 'row'];
+
+/** The key of an adapter's config that says in which way it drops; PEFT has none, and drops elements. */
+export const DROPOUT_PATTERN = 'lora_dropout_pattern';
 
 /** What patterns for rank and alpha are matched against: of a weight that is adapted by its own name that name. */
 function patternName({ path, kind }: Site, targetParameters: readonly string[]): string {

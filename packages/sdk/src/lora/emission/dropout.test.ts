@@ -250,3 +250,73 @@ describe("a tuner's dropout", () => {
     });
   });
 });
+
+describe('what is left out together', () => {
+  const linear = { x: { name: 'x', type: 'float32', shape: [2, 3, 4] }, build: (g, weight) => g.emit('MatMul', [{ name: 'x', type: 'float32', shape: [2, 3, 4] }, weight([4, 3], 1)]) } satisfies { x: Value; build: Parameters<typeof net>[0] }; // prettier-ignore
+  const { conv, linear: flat } = expected;
+
+  /** Loss and gradients, where the numbers of x with these places are left out. */
+  async function found(
+    { x, build }: { x: { readonly shape: readonly number[] } & Value; build: Parameters<typeof net>[0] },
+    pattern: 'element' | 'column' | 'row',
+    mask: (dims: readonly number[]) => Uint8Array,
+  ): Promise<{ dims: readonly number[]; numbers: number[] }> {
+    const model = net(build, x);
+    const [site] = sited(model).sites;
+    const tuning = new LowRank({ site: site!, r: 2, dora: false, dropout: 0.25, dropoutPattern: pattern }, 1.5);
+    const masks: (readonly number[])[] = [];
+    const trainer = new Trainer({
+      base: model,
+      plan: [tuning],
+      loss: (g, outputs) => {
+        const [y] = Object.values(outputs) as [Value];
+        return g.ReduceMean(g.Tanh(y), y.shape!.map((_, axis) => axis), false); // prettier-ignore
+      },
+      runtime: new OrtRuntime(),
+      session: { provider: 'cpu', threads: 1 },
+      drawMask: ({ dims }) => {
+        masks.push(dims);
+        return mask(dims);
+      },
+      parameters: (inputs) => {
+        const begun = [...ParameterSet.initial(inputs, { uniform: () => 0 } as never).tensors()];
+        const saved = new Map(begun.map(([name, { dims }]) => [name.includes('lora_A') ? 'lora_A' : 'lora_B', wave(dims, name.includes('lora_A') ? 10 : 11, 0.5)])); // prettier-ignore
+        return ParameterSet.of({ tunings: [{ tuning, saved, names: [] }] }, inputs);
+      },
+      name: pattern,
+    });
+    const { loss, gradients } = await trainer.lossAndGradients({ x: wave(x.shape, 3) }, {});
+    await trainer.release();
+    return { dims: masks[0]!, numbers: [loss, ...[...gradients.values()].flatMap((each) => [...each])] };
+  }
+
+  test.each([
+    ['tokens by feature', linear, 'column', [2, 1, 4]],
+    ['whole tokens', linear, 'row', [2, 3, 1]],
+    ['features of the batch', flat, 'column', [1, 4]],
+    ['whole rows', flat, 'row', [2, 1]],
+    ['channels', conv, 'column', [1, 2, 1, 1]],
+    ['places', conv, 'row', [1, 1, 3, 3]],
+  ] as const)('%s', async (_, net, pattern, dims) => {
+    const ofMask = (count: number): Uint8Array => Uint8Array.from({ length: count }, (_, i) => Number(i % 3 !== 1));
+    const together = await found(net, pattern, (own) => ofMask(sizeOf(own)));
+    expect(together.dims).toEqual(dims);
+    // The same, said of each number.
+    const small = ofMask(sizeOf(dims));
+    const { shape } = net.x;
+    const whole = Uint8Array.from({ length: sizeOf(shape) }, (_, i) => {
+      let [rest, at, step] = [i, 0, 1];
+      for (let axis = shape.length - 1; axis >= 0; axis--) {
+        at += dims[axis] === 1 ? 0 : step * (rest % shape[axis]!);
+        step *= dims[axis]!;
+        rest = Math.floor(rest / shape[axis]!);
+      }
+      return small[at]!;
+    });
+    const each = await found(net, 'element', () => whole);
+    expect(each.dims).toEqual(shape);
+    together.numbers.forEach((number, i) => {
+      expect(number).toBeCloseTo(each.numbers[i]!, 6);
+    });
+  });
+});

@@ -15,6 +15,7 @@ import { kindOf } from '../kinds/table.ts';
 import { type Fold, RowFold } from '../rows.ts';
 import { valueInfo } from '../../graph/valueInfo.ts';
 import type { Emission } from './emission.ts';
+import type { DropoutPattern } from '../tunings/lowRankSite.ts';
 
 /** The nodes of a graph as the file has them, beside what their subgraphs became. */
 type RewrittenNodes = readonly (readonly [original: NodeProto, current: NodeProto])[];
@@ -140,11 +141,12 @@ export class GraphScope {
    * step, and what stays so much larger that the sum is the same on average.
    *
    * @param dropout the share that is left out
+   * @param pattern what is left out together
    */
-  dropped(x: Value, site: Site, dropout = 0): Value {
+  dropped(x: Value, site: Site, dropout = 0, pattern: DropoutPattern = 'element'): Value {
     if (!this.training || dropout === 0) return x;
     const { g } = this;
-    const mask = this.inputs.mask(site, dropout, x.shape as readonly number[]);
+    const mask = this.inputs.mask(site, dropout, maskDims(x.shape as readonly number[], site, pattern));
     return g.Mul(g.Mul(x, g.Cast(mask, dataTypeNumber('float32'))), 1 / (1 - dropout));
   }
 
@@ -274,4 +276,13 @@ export function withoutInput(node: NodeProto, at: number): NodeProto {
   const input = (node.input ?? []).map((name, i) => (i === at ? '' : name));
   while (input.at(-1) === '') input.pop();
   return { ...node, input };
+}
+
+/** The shape of a mask that leaves out by this pattern; it broadcasts against the layer's input. */
+function maskDims(dims: readonly number[], { kind, arrange }: Site, pattern: DropoutPattern): readonly number[] {
+  if (pattern === 'element') return dims;
+  const features = kind.startsWith('conv') ? 1 : (arrange?.input.at(-1) ?? dims.length - 1);
+  if (pattern === 'row') return dims.map((dim, axis) => (axis === features ? 1 : dim));
+  // With two dimensions there are no places within an example: features are left out of the whole batch.
+  return dims.map((dim, axis) => (axis === features || (axis === 0 && dims.length > 2) ? dim : 1));
 }

@@ -154,7 +154,8 @@ export class LowRankTraining extends LowRankForm {
 
   /** What a site reads without what is left out in this step. */
   #dropped(site: Site): Value {
-    return this.scope.dropped(this.#source(site), site, this.lowRankAt(site).layer.dropout);
+    const { dropout, dropoutPattern } = this.lowRankAt(site).layer;
+    return this.scope.dropped(this.#source(site), site, dropout, dropoutPattern);
   }
 
   /** What trained rows of a table add: the row of each id that is trained, else zero. */

@@ -4,6 +4,14 @@ import type { Site } from '../../match/sites.ts';
 import type { Tensor } from '../../runtime/tensor.ts';
 import type { Factor } from '../kinds/kind.ts';
 
+/**
+ * What dropout leaves out together: single numbers (`element`), a feature of an example in all of its places (`column`), or a
+ * place with all of its features, such as a token (`row`).
+ *
+ * @see https://arxiv.org/abs/2403.00812
+ */
+export type DropoutPattern = 'element' | 'column' | 'row';
+
 /** A site with a low-rank adapter. */
 export interface LowRankSite {
   /** The layer. */
@@ -16,6 +24,8 @@ export interface LowRankSite {
   readonly bias?: boolean;
   /** In training, the share of what the low-rank product reads that is left out at each step (PEFT's `lora_dropout`). */
   readonly dropout?: number;
+  /** What is left out together; `element` without. */
+  readonly dropoutPattern?: DropoutPattern;
   /** The module's name in PEFT's files, where wrappers are nested: `attn.base_layer.out_proj`. */
   readonly savedAs?: string;
   /**

@@ -3,6 +3,7 @@
 import type { AdapterConfig } from '../../adapter/formats/peftConfig.ts';
 import type { Generation } from '../../adapter/naming/nameTable.ts';
 import type { Initializer } from '../../lora/init/initializer.ts';
+import type { DropoutPattern } from '../../lora/tunings/lowRankSite.ts';
 import type { AdapterPlan } from '../../lora/tunings/moduleTuning.ts';
 import type { Model } from '../model.ts';
 import type { ModuleInfo } from '../opening/namedModules.ts';
@@ -63,6 +64,11 @@ export interface LoraOptions {
    * default. Embeddings are read whole.
    */
   readonly loraDropout?: number;
+  /**
+   * What `loraDropout` leaves out together: single numbers (`element`, the default), a feature of an example in all of its places
+   * (`column`; of inputs with two dimensions, of the whole batch), or a place with all of its features, such as a token (`row`).
+   */
+  readonly loraDropoutPattern?: DropoutPattern;
   /** Weight-decomposed LoRA: trains a magnitude per output beside the direction. */
   readonly useDora?: boolean;
   /** Rank by pattern for the end of a module's path, in place of `r`; the first that matches counts. */

@@ -1,12 +1,12 @@
 /** @file What a user says of the adapter to train, made into a plan for one model. */
 
 import { OnnxLoraError } from '../../errors.ts';
-import { dropoutAt, SiteNames, scalingAt } from '../../adapter/naming/moduleNames.ts';
+import { DROPOUT_PATTERN, dropoutAt, dropoutPatterns, SiteNames, scalingAt } from '../../adapter/naming/moduleNames.ts';
 import { type AdapterConfig, adapterConfig } from '../../adapter/formats/peftConfig.ts';
 import type { Initializer } from '../../lora/init/initializer.ts';
 import { initializerOf } from '../../lora/init/named.ts';
 import { kindOf } from '../../lora/kinds/table.ts';
-import type { LowRankSite } from '../../lora/tunings/lowRankSite.ts';
+import type { DropoutPattern, LowRankSite } from '../../lora/tunings/lowRankSite.ts';
 import { LowRank } from '../../lora/tunings/lowRank.ts';
 import { WholeParameter } from '../../lora/tunings/wholeParameter.ts';
 import { defined } from '../../plugin/data/defined.ts';
@@ -17,6 +17,7 @@ import { fittingRanks, requireRank } from './fittingRanks.ts';
 import { requireInitializable } from '../initial/initialSite.ts';
 import type { Model } from '../model.ts';
 import { DEFAULT_RANK, type LoraOptions, type PlannedAdapter } from './loraOptions.ts';
+import { oneOf } from '../training/options/checks.ts';
 import { planByTuner } from './planByTuner.ts';
 import { selectNamed } from './selectNamed.ts';
 import { targetParameters } from './targetParameters.ts';
@@ -50,6 +51,7 @@ export function planAdapter(model: Model, options: LoraOptions = {}): PlannedAda
     loraBias: options.loraBias ?? false,
   };
   const loraDropout = dropoutOf(options);
+  const pattern = patternOf(options);
   const written = Array.isArray(options.targetModules) ? (options.targetModules as readonly string[]) : [];
   const { adapted, rankPattern, alphaPattern, warnings } = fittingRanks(
     chosen.adapted,
@@ -70,7 +72,10 @@ export function planAdapter(model: Model, options: LoraOptions = {}): PlannedAda
     targetParameters: parameters.length > 0 ? parameters.map(({ name }) => name) : null,
     trainableTokenIndices: idsByPath(tokens),
     baseModelNameOrPath: model.name,
-    ...(options.ensureWeightTying ? { extra: { ensure_weight_tying: true } } : {}),
+    extra: {
+      ...(options.ensureWeightTying ? { ensure_weight_tying: true } : {}),
+      ...(pattern === 'element' ? {} : { [DROPOUT_PATTERN]: pattern }),
+    },
   });
   checkTogether(config, { ...chosen, adapted }, initializer);
   const part = adapted.map(({ path }) => sites.get(path)!).find((site) => site.part);
@@ -103,6 +108,16 @@ function dropoutOf({ loraDropout = 0 }: LoraOptions): number {
   throw new OnnxLoraError(
     'CONFIG_INVALID',
     `loraDropout must be a number from 0 to below 1, but it is ${loraDropout}.`,
+  );
+}
+
+/** @throws OnnxLoraError `CONFIG_INVALID` for a pattern that there is not, or nothing that is left out */
+function patternOf({ loraDropout = 0, loraDropoutPattern: pattern = 'element' }: LoraOptions): DropoutPattern {
+  oneOf('loraDropoutPattern', pattern, dropoutPatterns);
+  if (pattern === 'element' || loraDropout > 0) return pattern;
+  throw new OnnxLoraError(
+    'CONFIG_INVALID',
+    `loraDropoutPattern "${pattern}" says how loraDropout leaves out, which is 0. Set loraDropout, such as to 0.1, or leave the pattern out.`,
   );
 }
 
