@@ -4,7 +4,8 @@ import { format, resolveConfig } from 'prettier';
 import { flagOf, settingInfos } from '../packages/cli/src/settings/settings.ts';
 import { keyOf, type SettingName } from '../packages/cli/src/settings/setting.ts';
 import { withFlags } from './commandPage.ts';
-import { type JsonSchema, valueSchema } from '../packages/cli/src/settings/settingsSchema.ts';
+import { type JsonSchema, rowSchema } from '../packages/cli/src/settings/settingsSchema.ts';
+import { sweepTable } from '../packages/cli/src/settings/sweep.ts';
 
 /** The file that the page shows. */
 export const exampleOfSettings = `# yaml-language-server: $schema=onnx-lora.schema.json
@@ -59,7 +60,15 @@ This table is made from the settings themselves.
 
 | key | value | default | meaning |
 | --- | --- | --- | --- |
-${(Object.keys(settingInfos) as SettingName[]).map(row).join('\n')}
+${(Object.keys(settingInfos) as SettingName[]).map((name) => row(settingInfos[name])).join('\n')}
+
+## Of a sweep
+
+The file of [\`sweep\`](../guides/sweep.md) has these under its key \`sweep\`, beside the settings above, which all trials have in common.
+
+| key | value | default | meaning |
+| --- | --- | --- | --- |
+${sweepTable.rows.map(row).join('\n')}
 `;
 }
 
@@ -70,14 +79,15 @@ function exceptions(): string {
   return pairs.length === 0 ? '' : ` (${pairs.join(', ')})`;
 }
 
-function row(name: SettingName): string {
-  const { description, default: value } = settingInfos[name];
+function row(info: Parameters<typeof rowSchema>[0]): string {
+  const { name, description, default: value } = info;
   const otherwise = value === undefined ? '' : `\`${value}\``;
-  return `| \`${keyOf(name)}\` | ${words(valueSchema(name))} | ${otherwise} | ${withFlags(description)} |`;
+  return `| \`${keyOf(name)}\` | ${words(rowSchema(info))} | ${otherwise} | ${withFlags(description)} |`;
 }
 
 /** What a schema accepts, in words. */
 function words(schema: JsonSchema): string {
+  if (Object.keys(schema).length === 0) return 'any value';
   if (schema.anyOf) return schema.anyOf.map((each) => words(each as JsonSchema)).join(', or ');
   if (schema.enum) return schema.enum.map((each) => `\`${String(each)}\``).join(', ');
   if (schema.const !== undefined) return `\`${String(schema.const)}\``;
@@ -88,6 +98,8 @@ function words(schema: JsonSchema): string {
       return `number${bounds(schema)}`;
     case 'boolean':
       return '`true` or `false`';
+    case 'null':
+      return 'nothing';
     case 'array':
       return `list (${words(schema.items as JsonSchema)})`;
     case 'object':

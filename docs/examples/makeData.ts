@@ -1,15 +1,17 @@
 /**
- * @file Makes the data that the tutorials train on, each in a folder of its own name, in the folder that this is run in:
+ * @file Makes the data that the tutorials and sweeps train on, each in a folder of its own name, in the folder that this is run in:
  * `node docs/examples/dist/makeData.js digits` makes those named, and without a name all.
  */
 
 import { makeAssay } from './support/assay.ts';
 import { makeBeeps } from './support/beeps.ts';
-import { makeDigits } from './support/digits.ts';
+import { makeDigits, turnedDigits } from './support/digits.ts';
 import { makeParts } from './support/parts.ts';
 
 const makers: Readonly<Record<string, (folder: string) => Promise<string>>> = {
   digits: makeDigits,
+  turned: turnedDigits(640, 500),
+  'turned-few': turnedDigits(200, 200),
   parts: makeParts,
   beeps: makeBeeps,
   assay: makeAssay,

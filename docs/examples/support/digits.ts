@@ -66,6 +66,20 @@ export async function makeDigits(folder: string): Promise<string> {
   return '1,000 digits to train on and 500 to test';
 }
 
+/**
+ * Makes what writes digits rotated by 90° for the sweeps, so many to train on and so many to test: `<folder>/train` and
+ * `<folder>/test`.
+ */
+export function turnedDigits(train: number, test: number): (folder: string) => Promise<string> {
+  return async (folder) => {
+    await rm(folder, { recursive: true, force: true });
+    const digits = await readDigits();
+    await writeDigits(path.join(folder, 'train'), digits.slice(0, train), 'turned');
+    await writeDigits(path.join(folder, 'test'), digits.slice(-test), 'turned');
+    return `${train} digits to train on and ${test} to test, rotated by 90°`;
+  };
+}
+
 function shifted(pixels: Uint8Array, shift: Shift): Uint8Array {
   if (shift === 'upright') return pixels;
   if (shift === 'inverted') return pixels.map((value) => 255 - value);

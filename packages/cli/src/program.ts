@@ -16,6 +16,7 @@ import { pluginsCommand } from './commands/about/plugins.ts';
 import { preprocessCommand } from './commands/preprocess.ts';
 import { quantizeCommand } from './commands/quantize.ts';
 import { runCommand } from './commands/run.ts';
+import { sweepCommand } from './commands/sweep.ts';
 import { schemaCommand } from './commands/about/schema.ts';
 import { tasksCommand } from './commands/about/tasks.ts';
 import { trainCommand } from './commands/train.ts';
@@ -33,6 +34,7 @@ import { type Streams, Terminal } from './terminal/terminal.ts';
 const commands = [
   inspectCommand,
   trainCommand,
+  sweepCommand,
   evalCommand,
   compareCommand,
   predictCommand,

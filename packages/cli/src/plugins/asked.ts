@@ -2,7 +2,7 @@
 
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { readSettings } from '../settings/readSettings.ts';
+import { readYaml, settingsIn } from '../settings/readSettings.ts';
 import { askedIn, type AskedPlugin } from './loadNamed.ts';
 
 /** Flags that say what to load. */
@@ -21,7 +21,9 @@ export interface PluginFlags {
 export async function askedPlugins({ plugins = [], config, resume }: PluginFlags): Promise<AskedPlugin[]> {
   const byFlag = plugins.map((name) => askedIn(process.cwd(), name));
   const file = typeof config === 'string' ? config : configIn(resume);
-  const { plugins: byFile = [] } = file === undefined ? {} : await readSettings({}, file);
+  // Whose other keys are the command's to read.
+  const { plugins: given = null } = file === undefined ? {} : await readYaml(file);
+  const { plugins: byFile = [] } = given === null ? {} : settingsIn({ plugins: given }, file!);
   const all = [...byFlag, ...byFile.map((name) => askedIn(path.dirname(path.resolve(file!)), name))];
   return all.filter(({ name }, i) => all.findIndex((each) => each.name === name) === i);
 }

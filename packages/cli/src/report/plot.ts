@@ -13,6 +13,8 @@ export interface Axis {
   readonly ticks: readonly number[];
   /** The values at its ends; the outer ticks by default. */
   readonly ends?: readonly [from: number, to: number];
+  /** Whether equal factors are equally long. */
+  readonly isLog?: boolean;
 }
 
 /** The frame of a plot. */
@@ -66,9 +68,14 @@ export function plot({ kind, label, height, x, y }: PlotFrame, draw: (places: Pl
   ].join('\n');
 }
 
-function placed({ ticks, ends = [ticks[0]!, ticks.at(-1)!] }: Axis, first: number, last: number): Places['atX'] {
-  const [from, to] = ends;
-  return (value) => (first + ((value - from) / (to - from || 1)) * (last - first)).toFixed(1);
+function placed(
+  { ticks, ends = [ticks[0]!, ticks.at(-1)!], isLog = false }: Axis,
+  first: number,
+  last: number,
+): Places['atX'] {
+  const along = (value: number): number => (isLog ? Math.log(value) : value);
+  const [from, to] = ends.map(along) as [number, number];
+  return (value) => (first + ((along(value) - from) / (to - from || 1)) * (last - first)).toFixed(1);
 }
 
 /** A path through points, in their order. */
@@ -88,4 +95,13 @@ export function niceTicks(from: number, to: number, count: number): number[] {
   const first = Math.floor(from / step + 1e-9);
   const last = Math.ceil(to / step - 1e-9);
   return Array.from({ length: Math.max(1, last - first) + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)));
+}
+
+/** Powers of ten from at or below `from` to at or above `to`, both above 0; with 2 and 5 times them where there are few. */
+export function logTicks(from: number, to: number): number[] {
+  const [first, last] = [Math.floor(Math.log10(from) + 1e-9), Math.ceil(Math.log10(to) - 1e-9)];
+  const factors = last - first > 2 ? [1] : [1, 2, 5];
+  const all = Array.from({ length: last - first + 1 }, (_, i) => factors.map((factor) => Number((factor * 10 ** (first + i)).toPrecision(12)))).flat(); // prettier-ignore
+  const [begin, end] = [all.findLast((tick) => tick <= from * (1 + 1e-9)), all.find((tick) => tick >= to * (1 - 1e-9))];
+  return all.filter((tick) => tick >= (begin ?? from) && tick <= (end ?? to));
 }

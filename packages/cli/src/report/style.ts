@@ -20,6 +20,7 @@ h2 { font-size: 1.1rem; margin: 2.25rem 0 .75rem; }
 p { margin: .25rem 0; overflow-wrap: anywhere; }
 .quiet { color: var(--quiet); }
 .notice { background: rgba(var(--miss), .12); border-left: 4px solid rgb(var(--miss)); padding: .6rem .9rem; margin: 1rem 0; }
+p.answer { background: rgba(var(--accent), .1); border-left: 4px solid rgb(var(--accent)); padding: .6rem .9rem; margin: 1rem 0; }
 dl.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .75rem; margin: 1.25rem 0 0; }
 dl.facts > div { background: var(--panel); border-radius: .5rem; padding: .6rem .8rem; }
 dt { color: var(--quiet); font-size: .85rem; }
@@ -64,6 +65,8 @@ svg.chart .grid { stroke: var(--line); stroke-width: 1; }
 svg.chart path { fill: none; stroke: currentColor; stroke-width: 2; stroke-linejoin: round; }
 svg.chart circle { fill: currentColor; fill-opacity: .75; }
 svg.chart rect { fill: currentColor; fill-opacity: .8; }
+svg.chart .bar { stroke: currentColor; stroke-width: 1.5; stroke-opacity: .45; }
+svg.chart path.front { stroke: var(--quiet); stroke-width: 1.5; stroke-dasharray: 5 4; }
 svg.chart .diagonal, svg.chart .zero { stroke: var(--quiet); stroke-width: 1.5; stroke-dasharray: 5 4; }
 table.heatmap { border-collapse: separate; border-spacing: 1px; }
 table.heatmap th, table.heatmap td { border: 0; padding: 0; text-align: center; font-size: .7rem; line-height: 1.15rem; }

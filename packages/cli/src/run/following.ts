@@ -30,6 +30,8 @@ export interface Work {
   trackers?: Trackers;
   /** How far it is: before the first step, in training, or behind the saved adapter. */
   stage: 'before' | 'during' | 'after';
+  /** Told of each event as well. */
+  readonly onEvent?: (event: TrainEvent) => void;
 }
 
 /** Those who follow the run; a run that they refuse to follow is stopped. */
@@ -112,6 +114,7 @@ function tell(event: TrainEvent, run: TrainingRun, work: Work): void {
   const { progress, folder } = work;
   record(work, event);
   work.trackers?.add(event);
+  work.onEvent?.(event);
   switch (event.type) {
     case 'step':
       progress.show(event.step, run.steps, progressLine(event));

@@ -4,6 +4,7 @@ import { closeSync, createReadStream, existsSync, openSync, readdirSync, readFil
 import { hostname } from 'node:os';
 import { rename } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { createInterface } from 'node:readline';
 import { OnnxLoraError, type TrainEvent } from '@onnx-lora/sdk';
 import { ExampleSet, makeFolder, writeFileAtomic } from '@onnx-lora/sdk/data';
@@ -95,6 +96,12 @@ export class RunFolder {
   checkUntaken(): void {
     const holder = existsSync(this.#lockFile) ? FileLock.holderOf(this.#lockFile) : undefined;
     if (holder && !this.#lock) throw this.#isTaken(holder);
+  }
+
+  /** Waits until no process trains there: one whose parent has died ends after its step. */
+  async untaken(milliseconds: number): Promise<void> {
+    const until = performance.now() + milliseconds;
+    while (FileLock.holderOf(this.#lockFile) && performance.now() < until) await setTimeout(100);
   }
 
   #isTaken({ pid, host, since }: NonNullable<ReturnType<typeof FileLock.holderOf>>): OnnxLoraError {

@@ -6,11 +6,13 @@ import {
   type LoraOptions,
   type Model,
   modelFor,
+  type LoraPreview,
   previewLora,
   train,
+  type TrainEvent,
   type TrainResult,
 } from '@onnx-lora/sdk';
-import { type PreparedTask, requireExamples, requireMetric } from '@onnx-lora/sdk/tasks';
+import { type PreparedTask, requireExamples, requireMetric, type Task } from '@onnx-lora/sdk/tasks';
 import { ExampleSet } from '@onnx-lora/sdk/data';
 import type { Context } from '../context.ts';
 import { exitCodes, usageError } from '../terminal/errors.ts';
@@ -21,7 +23,7 @@ import { pathOfData } from '../plugins/dataset.ts';
 import { requireTrackers } from '../plugins/trackers.ts';
 import { Progress } from '../terminal/progress.ts';
 import { formatReport } from '../report/html.ts';
-import { formatCommand, resolveSettings } from '../settings/runConfig.ts';
+import { formatCommand, type ResolvedSettings, resolveSettings } from '../settings/runConfig.ts';
 import { RunFolder } from './runFolder.ts';
 import type { Settings } from '../settings/setting.ts';
 import { chooseTask, openNamed, requireFlag, requireModel, taskOptions } from '../sources.ts';
@@ -39,6 +41,10 @@ export interface TrainRunOptions {
   /** Go on with the run that is in the folder. */
   readonly resume: boolean;
   readonly quiet: boolean;
+  /** Where to stop before the end, to go on later: as the SDK's option. */
+  readonly stopAfter?: number | undefined;
+  /** Told of each event of the run. */
+  readonly onEvent?: ((event: TrainEvent) => void) | undefined;
 }
 
 /** What a run came to, as `--json` prints it. */
@@ -53,6 +59,8 @@ export interface TrainSummary {
   readonly endedBy: TrainResult['endedBy'];
   readonly seconds: number;
   readonly trainableParameters: number;
+  /** How many examples there are to train on, and held out. */
+  readonly examples: { readonly train: number; readonly heldOut: number };
   readonly before: Evaluation['metrics'] | null;
   readonly after: Evaluation['metrics'] | null;
   /** Of the metrics after training. */
@@ -81,15 +89,37 @@ const INTERRUPTED = {
 /** Share of each class that is held out where the data has no part for it. */
 const HOLD_OUT = 0.1;
 
+/** What a run is to be: its settings, model and data read, and found to go together. */
+export interface PlannedRun {
+  readonly model: Model;
+  readonly task: Task;
+  readonly prepared: PreparedTask;
+  readonly folder: RunFolder;
+  readonly settings: ResolvedSettings;
+  /** The adapter to begin with, or how to make one. */
+  readonly start: { readonly from: Adapter } | { readonly lora: LoraOptions };
+  readonly preview: Pick<LoraPreview, 'targets' | 'parameters' | 'tokens' | 'trainableParameters'>;
+  readonly newModules: readonly string[];
+  /** Whether held-out data are measured before and after. */
+  readonly measures: boolean;
+}
+
+/** Makes what several plans have in common: anew for each where there is one. */
+export type Shared = <T>(what: 'model' | 'data' | 'examples', key: unknown, make: () => Promise<T>) => Promise<T>;
+
+const notShared: Shared = (_, __, make) => make();
+
 /**
- * Trains and fills the run folder. What can be wrong with settings, model and data is an error before the folder is
- * touched.
+ * Finds out all that can be wrong with settings, model and data. Touches no folder.
+ *
+ * @param named the folder of the run; one that is not there yet without
+ * @throws OnnxLoraError `CONFIG_INVALID`, `DATA_INVALID`, `TARGET_NOT_FOUND` and whatever else opening model and data can end in
  */
-export async function runTraining(
+export async function planRun(
   given: Settings,
-  { overwrite, resume, quiet }: TrainRunOptions,
   context: Context,
-): Promise<TrainOutcome> {
+  { named, progress, shared = notShared }: { named: RunFolder | undefined; progress: Progress; shared?: Shared },
+): Promise<PlannedRun> {
   const registry = context.registry();
   const source = requireFlag(given.data, 'data', 'name the data to train on');
   // What these say is read, before anything else is.
@@ -98,12 +128,9 @@ export async function runTraining(
   requireTrackers(given.track, registry);
   // Whether held-out data, where there is such, is measured before and after.
   const measures = given.eval ?? true;
-  const named = given.out === undefined ? undefined : new RunFolder(given.out);
-  if (resume) named?.checkUntaken();
-  else named?.checkFree(overwrite);
-  const progress = new Progress(context.terminal, { quiet });
-  const data = await pathOfData(source, registry, progress);
-  const model = await openNamed(requireModel(given.model), registry, given);
+  const data = await shared('data', source, () => pathOfData(source, registry, progress));
+  const base = [requireModel(given.model), given.fix, given.precision];
+  const model = await shared('model', base, () => openNamed(given.model, registry, given));
   const begun = await adapterToBegin(given);
   const own = begun ? modelFor<Model>(model, begun.adapter) : model;
   const factory = await chooseTask(given.task, model, context, begun);
@@ -126,9 +153,9 @@ export async function runTraining(
   );
   // What is trained is measured, unless it is said that nothing be held out (--validation 0).
   const holdOut = given.validation === undefined && measures ? { holdOut: HOLD_OUT } : {};
-  const { task, prepared } = await prepareOnce(
-    factory.create({ ...taskOptions(settings, data, settings.seed), ...holdOut }),
-    own,
+  const options = { ...taskOptions(settings, data, settings.seed), ...holdOut };
+  const { task, prepared } = await shared('examples', [base, factory.name, given.from, options], () =>
+    prepareOnce(factory.create(options), own),
   );
   requireExamples(prepared);
   const holdsOut = prepared.validation !== undefined;
@@ -142,7 +169,33 @@ export async function runTraining(
   const { preview, newModules } = begun
     ? await previewOf(begun, own, prepared)
     : previewWithHead(model, prepared, lora);
-  const work: Work = { model, task, settings, progress, folder, history: new RunHistory(), registry, stage: 'before' };
+  const start = begun ? { from: begun.adapter } : { lora };
+  return { model, task, prepared, folder, settings, start, preview, newModules, measures: measures && holdsOut };
+}
+
+/**
+ * Trains and fills the run folder. What can be wrong with settings, model and data is an error before the folder is
+ * touched.
+ */
+export async function runTraining(given: Settings, options: TrainRunOptions, context: Context): Promise<TrainOutcome> {
+  const { overwrite, resume, quiet, onEvent } = options;
+  const named = given.out === undefined ? undefined : new RunFolder(given.out);
+  if (resume) named?.checkUntaken();
+  else named?.checkFree(overwrite);
+  const progress = new Progress(context.terminal, { quiet });
+  const planned = await planRun(given, context, { named, progress });
+  const { model, task, prepared, folder, settings, preview, newModules } = planned;
+  const work: Work = {
+    model,
+    task,
+    settings,
+    progress,
+    folder,
+    history: new RunHistory(),
+    registry: context.registry(),
+    stage: 'before',
+    ...(onEvent ? { onEvent } : {}),
+  };
   const adapted = [...preview.targets, ...preview.parameters, ...preview.tokens];
   if (prepared.head) {
     progress.note(
@@ -166,13 +219,9 @@ export async function runTraining(
   try {
     // Another may have begun, or ended, since the folder was looked at.
     if (!resume) folder.checkFree(overwrite);
-    return await trainInFolder(work, {
-      prepared,
-      start: begun ? { from: begun.adapter } : { lora },
+    return await trainInFolder(work, planned, {
+      ...options,
       adapted,
-      measures: measures && holdsOut,
-      overwrite,
-      resume,
       shown: given.targets === undefined ? others : settings,
     });
   } finally {
@@ -181,14 +230,9 @@ export async function runTraining(
 }
 
 /** What {@link trainInFolder} goes by. */
-interface Prepared extends Pick<TrainRunOptions, 'overwrite' | 'resume'> {
-  readonly prepared: PreparedTask;
-  /** The adapter to begin with, or how to make one. */
-  readonly start: { readonly from: Adapter } | { readonly lora: LoraOptions };
+interface InFolder extends TrainRunOptions {
   /** Modules that are adapted. */
   readonly adapted: readonly string[];
-  /** Whether held-out data are measured before and after. */
-  readonly measures: boolean;
   /** Settings for the report. The family's choice is listed as the adapted modules; among them it would only be long. */
   readonly shown: Settings;
 }
@@ -196,7 +240,8 @@ interface Prepared extends Pick<TrainRunOptions, 'overwrite' | 'resume'> {
 /** The run itself, in a folder that is this process's. */
 async function trainInFolder(
   work: Work,
-  { prepared, start: beginning, adapted, measures, overwrite, resume, shown }: Prepared,
+  { prepared, start: beginning, measures }: PlannedRun,
+  { adapted, overwrite, resume, stopAfter, shown }: InFolder,
 ): Promise<TrainOutcome> {
   const { model, task, settings, progress, folder } = work;
   // Looked at now, for files may change while it trains.
@@ -222,6 +267,7 @@ async function trainInFolder(
       overwrite,
     },
     resume,
+    ...(stopAfter === undefined ? {} : { stopAfter }),
   });
   if (run.prefix.kept) {
     progress.note(
@@ -289,6 +335,7 @@ async function trainInFolder(
         endedBy: result.endedBy,
         seconds,
         trainableParameters: run.trainableParameters,
+        examples: { train: prepared.train.length, heldOut: prepared.validation?.length ?? 0 },
         before: before?.metrics ?? null,
         after: after?.metrics ?? null,
         ...(after?.intervals ? { intervals: after.intervals } : {}),

@@ -71,6 +71,15 @@ function pairOf(text: string): [string, string | true] {
  * @throws OnnxLoraError `FILE_NOT_FOUND`, `CONFIG_INVALID`
  */
 async function readConfigFile(file: string): Promise<Settings> {
+  return settingsIn(await readYaml(file), file);
+}
+
+/**
+ * The keys and values of a YAML file, as they stand there.
+ *
+ * @throws OnnxLoraError `FILE_NOT_FOUND`, `CONFIG_INVALID`
+ */
+export async function readYaml(file: string): Promise<Record<string, unknown>> {
   // The parser compares each key with all others, and there may be a hundred thousand of them.
   const document = parseDocument(await readText(file), { prettyErrors: true, uniqueKeys: false });
   const [error] = document.errors;
@@ -78,14 +87,27 @@ async function readConfigFile(file: string): Promise<Settings> {
     throw usageError(`"${file}" is not valid YAML: ${error.message.split('\n')[0]!.replace(/:$/, '')}. Correct it.`);
   const twice = repeatedKey(document);
   if (twice !== undefined) throw usageError(`"${file}" has the key "${twice}" twice. Remove one.`);
-  const content = toPlain(document, file);
+  return toPlain(document, file);
+}
+
+/**
+ * The settings that keys and values of a file are, each checked.
+ *
+ * @param under the keys that lead to them in the file
+ * @throws OnnxLoraError `CONFIG_INVALID`
+ */
+export function settingsIn(
+  content: Readonly<Record<string, unknown>>,
+  file: string,
+  under: readonly string[] = [],
+): Settings {
   const settings: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(content)) {
-    const name = names.find((each) => keyOf(each) === dashed(key));
-    if (!name) throw usageError(unknownKey(file, key));
+    const name = settingOfKey(key);
+    if (!name) throw usageError(unknownKey(file, key, under));
     if (Object.hasOwn(settings, name)) throw usageError(`"${file}" has the key "${keyOf(name)}" twice. Remove one.`);
     if (value !== null && value !== undefined)
-      settings[name] = checked(name, value, (inner) => `"${[key, ...inner].join('.')}" in "${file}"`);
+      settings[name] = checked(name, value, (inner) => `"${[...under, key, ...inner].join('.')}" in "${file}"`);
   }
   return settings;
 }
@@ -138,11 +160,16 @@ function toPlain(document: ReturnType<typeof parseDocument>, file: string): Reco
   throw usageError(`"${file}" must hold keys and values, such as "steps: 200".`);
 }
 
-function unknownKey(file: string, key: string): string {
+function unknownKey(file: string, key: string, under: readonly string[]): string {
   const known = names.map(keyOf);
   const meant = settingElsewhere(dashed(key));
   const hint = meant === undefined ? didYouMean(dashed(key), known) : ` Here it is "${keyOf(meant)}".`;
-  return `"${file}" has the unknown key "${key}".${hint} Keys are ${known.join(', ')}.`;
+  return `"${file}" has the unknown key "${[...under, key].join('.')}".${hint} Keys are ${known.join(', ')}.`;
+}
+
+/** The setting that a key of a file means; undefined where there is none. */
+export function settingOfKey(key: string): SettingName | undefined {
+  return names.find((each) => keyOf(each) === dashed(key));
 }
 
 function dashed(key: string): string {

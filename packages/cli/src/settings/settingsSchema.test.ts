@@ -45,7 +45,7 @@ it('has every setting, with words and a default that the schema itself accepts',
   const { properties } = JSON.parse(text) as {
     properties: Record<string, { description: string; default?: unknown }>;
   };
-  expect(Object.keys(properties)).toEqual(names.map(keyOf));
+  expect(Object.keys(properties)).toEqual([...names.map(keyOf), 'sweep']);
   for (const [key, { description, default: value }] of Object.entries(properties)) {
     expect(description, key).not.toBe('');
     if (value !== undefined) expect(accepts({ [key]: value }), key).toBe(true);
@@ -111,6 +111,14 @@ describe('says what the command says of', () => {
     for (const content of [{}, { r: 2, 'batch-size': 3 }, { batchsize: 3 }, { steps: 1, unknown: 2 }, [], 'text'])
       expect(accepts(content)).toBe(await reads(content, folder));
   });
+});
+
+it('knows what a sweep has beside settings', () => {
+  expect(
+    accepts({ lr: 1, sweep: { methods: { lora: { r: [4, 8] }, ia3: null }, try: { lr: [1e-3] }, seeds: 3 } }),
+  ).toBe(true);
+  for (const sweep of [[], { search: 'best' }, { minuts: 3 }, { seeds: 0 }, { methods: [] }])
+    expect(accepts({ sweep })).toBe(false);
 });
 
 it('holds to one spelling where the command reads several', async () => {

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { choicesOf } from './choices.ts';
 import { settingInfos } from './settings.ts';
 import { keyOf, type SettingName } from './setting.ts';
+import { sweepTable } from './sweep.ts';
 
 /** A JSON schema, or a part of one. */
 export type JsonSchema = z.core.JSONSchema.BaseSchema;
@@ -23,12 +24,29 @@ export function settingsSchema(registry: PluginRegistry): JsonSchema {
     description: 'What onnx-lora takes with --config. A key is a flag without its dashes.',
     type: 'object',
     additionalProperties: false,
-    properties: Object.fromEntries(names.map((name) => [keyOf(name), propertyOf(name, registry)])),
+    properties: {
+      ...Object.fromEntries(names.map((name) => [keyOf(name), propertyOf(name, registry)])),
+      sweep: sweepSchema(),
+    },
+  };
+}
+
+/** What the file of a sweep has beside settings. */
+function sweepSchema(): JsonSchema {
+  const properties = sweepTable.rows.map((row) => {
+    const { description, default: value } = row;
+    return [keyOf(row.name), { description, ...(value === undefined ? {} : { default: value }), ...rowSchema(row) }];
+  });
+  return {
+    description: 'for onnx-lora sweep: what is tried',
+    type: 'object',
+    additionalProperties: false,
+    properties: Object.fromEntries(properties) as Record<string, JsonSchema>,
   };
 }
 
 /** What a setting's value may be. */
-export function valueSchema(name: SettingName): JsonSchema {
+function valueSchema(name: SettingName): JsonSchema {
   return rowSchema(settingInfos[name]);
 }
 
@@ -72,7 +90,8 @@ function setSchema(tasks: readonly TaskFactory[]): JsonSchema {
   return { allOf: [valueSchema('set'), { properties: Object.fromEntries(properties) as Record<string, JsonSchema> }] };
 }
 
-function rowSchema(row: SettingInfo): JsonSchema {
+/** What the value of a row of a table may be. */
+export function rowSchema(row: SettingInfo): JsonSchema {
   const { $schema: _, ...schema } = z.toJSONSchema(settingSchema(row), { target: 'draft-7' });
   return schema;
 }

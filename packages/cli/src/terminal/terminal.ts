@@ -32,6 +32,7 @@ export class Terminal {
   /** Colours for what goes to stderr. */
   readonly errorColours: Colours;
   #hasOpenLine = false;
+  #openLines = 0;
 
   constructor({ stdout, stderr }: Streams) {
     this.stdout = stdout;
@@ -76,10 +77,19 @@ export class Terminal {
     this.#hasOpenLine = true;
   }
 
-  /** Keeps the line drawn last; what follows stands below it. */
+  /** Replaces the lines that stderr shows last, where those were drawn so. For a person's eyes; no line may be wider than it. */
+  redrawLines(lines: readonly string[]): void {
+    const up = this.#openLines > 0 ? `\u001B[${this.#openLines}A` : '';
+    this.stderr.write(`\r${up}\u001B[J${lines.map((line) => `${printable(line)}\n`).join('')}`);
+    this.#openLines = lines.length;
+    this.#hasOpenLine = false;
+  }
+
+  /** Keeps what was drawn last; what follows stands below it. */
   endLiveLine(): void {
     if (this.#hasOpenLine) this.stderr.write('\n');
     this.#hasOpenLine = false;
+    this.#openLines = 0;
   }
 }
 

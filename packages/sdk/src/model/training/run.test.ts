@@ -191,6 +191,20 @@ describe('batches', () => {
 });
 
 describe('holding and stopping', () => {
+  it.each([
+    [4, 4],
+    [0.31, 4],
+    [99, 10],
+  ])('stopAfter %d ends it after step %d, and it goes on as if it had not', async (stopAfter, step) => {
+    const checkpoints = { folder: newFolder(), every: 100 };
+    const part = await run({ held: 8 }, { checkpoints, stopAfter });
+    expect(part.result).toMatchObject({ steps: step, endedBy: step < 10 ? 'stop' : 'steps' });
+    const rest = await run({ held: 8 }, { checkpoints, resume: true });
+    const whole = await run({ held: 8 });
+    expect([...part.losses, ...rest.losses]).toEqual(whole.losses);
+    expect(bytesOf(rest.result.adapter)).toBe(bytesOf(whole.result.adapter));
+  });
+
   it('pause holds the run after a step, resume lets it go on, and nothing else changes', async () => {
     const expected = await run();
     const held = await train(model, { ...settings, task: tinyTask() });
@@ -706,6 +720,7 @@ describe('an option that is another when a run goes on', () => {
     from: ['may not'],
     steps: ['may', 12],
     epochs: ['may', 3],
+    stopAfter: ['may', 0.5],
     batchSize: ['may not', 4],
     lr: ['may', 1e-3],
     optimizer: ['may not', 'sgd'],

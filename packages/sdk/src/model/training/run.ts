@@ -174,12 +174,17 @@ export class Run implements TrainingRun {
   }
 
   get #isOver(): boolean {
-    return this.#step >= this.steps || this.#stopped || this.#progress.objective.isOver;
+    return this.#step >= this.steps || this.#isStopped || this.#progress.objective.isOver;
+  }
+
+  get #isStopped(): boolean {
+    const { stopAfter = Infinity } = this.#parts.options;
+    return this.#stopped || this.#step >= (stopAfter < 1 ? Math.ceil(stopAfter * this.steps) : stopAfter);
   }
 
   get #endedBy(): TrainResult['endedBy'] {
     if (this.#step >= this.steps) return 'steps';
-    return this.#stopped ? 'stop' : 'earlyStopping';
+    return this.#isStopped ? 'stop' : 'earlyStopping';
   }
 
   get #elapsed(): number {

@@ -85,6 +85,8 @@ export function checked<During extends Metrics>(
       );
   }
   positive('epochs', options.epochs, 1_000_000);
+  if (options.stopAfter !== undefined && !(options.stopAfter > 0 && options.stopAfter < 1))
+    whole('stopAfter', options.stopAfter);
   positive('lr', options.lr);
   if (memory !== 'auto') positive('memory', memory);
   for (const [name, [least, most]] of Object.entries(wholes)) whole(name, options[name as keyof typeof wholes], least, most); // prettier-ignore

@@ -74,6 +74,11 @@ export interface TrainOptions<During extends Metrics = Metrics> extends Pick<Run
   readonly steps?: number;
   /** Passes over the data; 3 by default, and only without `steps`. */
   readonly epochs?: number;
+  /**
+   * Ends the run after this step as `stop()` would; learning rates stay those of the whole run, which can go on from its
+   * checkpoint. Below 1: this part of all steps, rounded up.
+   */
+  readonly stopAfter?: number;
   /** Examples per batch; 32 by default, or all when there are fewer. */
   readonly batchSize?: number;
   /** Highest learning rate; 1e-3 by default. */
@@ -131,7 +136,7 @@ export interface TrainOptions<During extends Metrics = Metrics> extends Pick<Run
    * Go on from the latest complete checkpoint: of this folder (a checkpoint, a folder of checkpoints, or a folder that holds
    * `checkpoints`), or with `true` of `checkpoints.folder` if there is one there yet. The run ends as if it had never been
    * interrupted, bit for bit on the same machine and provider. These may be others than before, from that step on: `lr`,
-   * `steps`, `epochs`, `schedule`, `warmupSteps`, `weightDecay`, `groups`, `loraPlusRatio`, `clip`, `evaluateEvery`,
+   * `steps`, `epochs`, `stopAfter`, `schedule`, `warmupSteps`, `weightDecay`, `groups`, `loraPlusRatio`, `clip`, `evaluateEvery`,
    * `earlyStopping`, `onBadLoss`, `onBadSample`, and what changes no result: `provider`, `threads`, `memory`, `cachePrefix`,
    * `prefetch`, `checkpoints`. A warning tells what has changed.
    */

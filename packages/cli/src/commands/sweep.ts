@@ -1,0 +1,261 @@
+/** @file `onnx-lora sweep`: which way to train is best, found out by trials. */
+
+import { existsSync, readdirSync } from 'node:fs';
+import { readFile, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { OnnxLoraError, type ErrorCode } from '@onnx-lora/sdk';
+import { FileLock } from '@onnx-lora/sdk/core';
+import { makeFolder, writeFileAtomic } from '@onnx-lora/sdk/data';
+import { type Command, Option } from 'commander';
+import type { Context } from '../context.ts';
+import { commandOf, type Flags } from '../options.ts';
+import { askedPlugins } from '../plugins/asked.ts';
+import { sweepPage } from '../report/sweepPage.ts';
+import { checkTrials, metricNamed } from '../sweep/checking.ts';
+import { planSweep, type SweepPlan } from '../sweep/configurations.ts';
+import { outcomeCsv, outcomeJson } from '../sweep/files.ts';
+import { type Metric, rungsOf } from '../sweep/halving.ts';
+import { Journal } from '../sweep/journal.ts';
+import { outcomeOf, type SweepOutcome } from '../sweep/outcome.ts';
+import { probability, recommendationOf } from '../sweep/recommendation.ts';
+import { type Ending, TrialRunner } from '../sweep/runTrials.ts';
+import { readSweepFile, type SweepFile } from '../sweep/sweepFile.ts';
+import { launch } from '../sweep/trialProcess.ts';
+import { Watcher } from '../sweep/watching.ts';
+import { exitCodes, usageError } from '../terminal/errors.ts';
+import { Interrupt } from '../terminal/interrupt.ts';
+import { Progress } from '../terminal/progress.ts';
+import { clock, formatTable, grouped, short, withInterval } from '../terminal/table.ts';
+
+interface SweepFlags extends Flags {
+  readonly out?: string;
+  /** Train nothing. */
+  readonly plan?: boolean;
+  /** Run failed trials again. */
+  readonly retry?: boolean;
+  readonly plugins?: readonly string[];
+}
+
+/** What a sweep puts into its folder, and `--overwrite` therefore removes. */
+const own = { journal: 'sweep.json', page: 'sweep.html', table: 'sweep.csv', outcome: 'outcome.json', trials: 'trials' } as const; // prettier-ignore
+const LOCK = 'sweep.lock';
+
+/** Makes the command. */
+export function sweepCommand(context: Context): Command {
+  return commandOf({
+    name: 'sweep',
+    summary: 'find out by trials which way to train is best',
+    description:
+      'Trains with many settings, each trial as train does it in a process of its own, and leaves a page that says what to use: scores with intervals over trained parameters, time, memory and bytes, Pareto fronts, and paired tests against plain LoRA. The file has the settings of train, which all trials have in common, and under "sweep" what is tried: methods, values, grid, random or halving, seeds, folds, and a budget of time and memory. All trials are checked before the first begins. Ctrl-C saves; after that, a crash or kill -9 the same command goes on, and what is finished is not run again.',
+    flags: [
+      new Option('--config <file>', 'YAML file: settings as train has them, and under "sweep" what is tried'),
+      ['out', 'folder of the sweep (default: one in runs/, called as the file)'],
+      new Option('--plan', 'check all trials and list them; train nothing'),
+      new Option('--retry', 'run trials again that have failed'),
+      new Option('--overwrite', 'begin anew: remove the sweep that is in --out'),
+      'output',
+    ],
+    examples: [
+      'onnx-lora sweep --config sweep.yaml --plan              # what would be trained?',
+      'onnx-lora sweep --config sweep.yaml                     # into runs/sweep; once more to go on',
+      'onnx-lora sweep --config sweep.yaml --json | jq .recommendation',
+    ],
+  }).action(async (flags: SweepFlags) => {
+    if (flags.config === undefined)
+      throw usageError('--config is missing: name the YAML file that says what is to be tried.');
+    const file = await readSweepFile(flags.config);
+    const plan = planSweep(file, context.registry());
+    const out = flags.out ?? outOf(file);
+    requireSweepFolder(out, flags);
+    const progress = new Progress(context.terminal, flags);
+    const found = await checkTrials(plan, context, progress);
+    const trials = plan.configurations.reduce((sum, each) => sum + each.trials.length, 0);
+    const rungs = rungsOf(plan, file.options);
+    if (flags.plan) {
+      context.terminal.result(flags, planJson(plan, out, trials, rungs), () => planText(plan, trials, rungs));
+      return;
+    }
+    makeFolder(out);
+    const lock = FileLock.take(path.join(out, LOCK));
+    if (!(lock instanceof FileLock)) {
+      throw new OnnxLoraError(
+        'FILE_INVALID',
+        `The sweep in "${out}" is being made by process ${lock.pid} on ${lock.host}, since ${lock.since}. Wait until that has ended, or name another folder with --out.`,
+      );
+    }
+    try {
+      if (flags.overwrite)
+        for (const name of Object.values(own)) await rm(path.join(out, name), { recursive: true, force: true });
+      const journal = Journal.open(out);
+      const ids = plan.configurations.flatMap((each) => each.trials.map(({ id }) => id));
+      const before = ids.filter((id) => journal.get(id)?.status === 'done').length;
+      if (flags.retry) for (const id of ids) if (journal.get(id)?.status === 'failed') journal.forget(id);
+      progress.note(`${grouped(trials)} trials of ${grouped(plan.configurations.length)} configurations in ${out}${before > 0 ? `; ${grouped(before)} are done` : ''}`); // prettier-ignore
+      const metric = found ?? metricOfFirst(ids, journal);
+      const { parallel, factor } = file.options;
+      const runner = new TrialRunner({
+        plan,
+        journal,
+        options: file.options,
+        out,
+        plugins: await askedPlugins(flags),
+        launch,
+        rungs,
+        factor,
+        metric,
+        onChange: () => watcher.show(),
+      });
+      const watcher: Watcher = new Watcher(
+        { plan, metric, journal, parallel, rungs, factor, underway: runner.underway },
+        { terminal: context.terminal, progress, quiet: flags.quiet ?? false },
+      );
+      const interrupt = new Interrupt(() => {
+        runner.stop('stopped');
+        progress.note('Stopping after the steps under way; press Ctrl-C again to end at once.');
+      });
+      let ending: Ending;
+      try {
+        ending = await runner.run();
+      } finally {
+        interrupt.release();
+      }
+      const known = outcomeOf(plan, metric, journal);
+      const sofar = ending === 'done' ? '' : 'So far: ';
+      const outcome = { ...known, recommendation: `${sofar}${recommendationOf(known)}` };
+      const { page } = await write(out, outcome, ending, file, journal);
+      if (ending === 'time') progress.note(`The ${file.options.minutes} minutes are over. With more of them, the same command goes on.`); // prettier-ignore
+      if (ending === 'stopped') progress.note('To go on, give the same command again.');
+      context.terminal.result(flags, { out, page, ending, ...outcomeJson(outcome) }, () => asText(outcome, out, page, journal)); // prettier-ignore
+      context.exitWith(interrupt.code ?? exitCodes.done);
+      requireSome(outcome, ids, journal);
+    } finally {
+      lock.release();
+    }
+  });
+}
+
+function outOf({ file, content }: SweepFile): string {
+  return typeof content['out'] === 'string' ? content['out'] : path.join('runs', path.parse(file).name);
+}
+
+/** @throws OnnxLoraError `CONFIG_INVALID` for a folder that holds something else */
+function requireSweepFolder(out: string, { overwrite }: SweepFlags): void {
+  if (!existsSync(out)) return;
+  let names: string[];
+  try {
+    names = readdirSync(out).filter((name) => name !== LOCK && !name.startsWith('.'));
+  } catch (cause) {
+    throw new OnnxLoraError('FILE_INVALID', `"${out}" cannot be used: ${(cause as Error).message}. Name a folder with --out.`, { cause }); // prettier-ignore
+  }
+  if (names.length > 0 && !names.includes(own.journal) && !overwrite)
+    throw usageError(`The folder "${out}" is not empty, and holds no sweep to go on with. Name another with --out.`);
+}
+
+/** Of a task that cannot name its metrics without examples: the first of the first trial that was measured. */
+function metricOfFirst(ids: readonly string[], journal: Journal): Metric {
+  const found = (): Metric => {
+    const measured = ids.flatMap((id) => journal.get(id)?.measured ?? [])[0];
+    return metricNamed(Object.keys(measured?.metrics ?? {})[0] ?? 'score');
+  };
+  return {
+    get name() {
+      return found().name;
+    },
+    get isLower() {
+      return found().isLower;
+    },
+  };
+}
+
+async function write(
+  out: string,
+  outcome: SweepOutcome,
+  ending: Ending,
+  { file, options: { parallel } }: SweepFile,
+  { seconds }: Journal,
+): Promise<{ page: string }> {
+  const at = (name: string): string => path.join(out, name);
+  await writeFileAtomic(at(own.outcome), `${JSON.stringify(outcomeJson(outcome), null, 1)}\n`);
+  await writeFileAtomic(at(own.table), outcomeCsv(outcome));
+  await writeFileAtomic(
+    at(own.page),
+    sweepPage({
+      title: `Sweep: ${path.basename(path.resolve(out))}`,
+      outcome,
+      isWhole: ending === 'done',
+      file: await readFile(file, 'utf8'),
+      seconds,
+      parallel,
+      date: new Date(),
+      runtime: `Node ${process.versions.node}`,
+    }),
+  );
+  return { page: at(own.page) };
+}
+
+/** @throws OnnxLoraError of the first trial, where all have failed */
+function requireSome({ trials }: SweepOutcome, ids: readonly string[], journal: Journal): void {
+  if (trials.done > 0 || trials.failed < trials.all) return;
+  const { code, message } = ids.flatMap((id) => journal.get(id)?.failure ?? [])[0]!;
+  throw new OnnxLoraError(
+    code as ErrorCode,
+    `All ${trials.all} trials have failed, the first so: ${message} Once the cause is mended, --retry runs them again.`,
+  );
+}
+
+function planJson({ configurations }: SweepPlan, out: string, trials: number, rungs: readonly number[]): unknown {
+  return {
+    out,
+    trials,
+    rungs,
+    configurations: configurations.map(({ name, method, values, trials: own_ }) => ({
+      configuration: name,
+      method,
+      settings: values,
+      trials: own_.map(({ id, seed, fold }) => ({ id, seed, ...(fold === undefined ? {} : { fold }) })),
+    })),
+  };
+}
+
+function planText({ configurations }: SweepPlan, trials: number, rungs: readonly number[]): string[] {
+  const rows = configurations.map(({ name, trials: own_ }) => [
+    name,
+    own_.map(({ seed, fold }) => (fold === undefined ? seed : `${seed}/${fold}`)).join(' '),
+  ]);
+  return [
+    ...formatTable([['configuration', 'seeds'], ...rows]),
+    `${grouped(trials)} trials${rungs.length > 1 ? `, of which the best are made whole: ${rungs.map((part) => `${short(100 * part)}%`).join(', ')} of the steps` : ''}`,
+  ];
+}
+
+function asText(
+  { methods, metric, trials, recommendation, baseline }: SweepOutcome,
+  out: string,
+  page: string,
+  { seconds }: Journal,
+): string[] {
+  const rows = methods.map(({ method, best, test }) => [
+    method,
+    best.configuration.name,
+    withInterval(short(best.score!), best.interval),
+    test
+      ? `${test.difference > 0 ? '+' : ''}${withInterval(short(test.difference), test.interval)}`
+      : method === baseline
+        ? 'baseline'
+        : '–',
+    test?.adjusted === undefined ? '' : `p ${probability(test.adjusted)}`,
+    best.parameters === undefined ? '' : grouped(Math.round(best.parameters)),
+  ]);
+  const failed = trials.failed > 0 ? `, ${trials.failed} failed` : '';
+  return [
+    `${trials.done} of ${trials.all} trials made to their end${failed}, in ${clock(seconds)}.`,
+    '',
+    ...(rows.length > 0
+      ? [...formatTable([['method', 'at its best', metric.name, 'better by', '', 'parameters'], ...rows]), '']
+      : []),
+    recommendation,
+    '',
+    `page   ${page}`,
+    `table  ${path.join(out, own.table)}`,
+  ];
+}

@@ -1,0 +1,78 @@
+/** @file What can be wrong with the trials of a sweep, found out before the first of them begins, by what `train` itself checks with. */
+
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { worseMetric } from '@onnx-lora/sdk/tasks';
+import type { Context } from '../context.ts';
+import { planRun, type Shared } from '../run/trainRun.ts';
+import { checkNames } from '../settings/choices.ts';
+import { metricChoice } from '../settings/training.ts';
+import { usageError } from '../terminal/errors.ts';
+import type { Progress } from '../terminal/progress.ts';
+import type { SweepPlan } from './configurations.ts';
+import type { Metric } from './halving.ts';
+
+/** Keeps the last of each kind: neighbours have most in common, and data of many seeds would not fit in memory. */
+function lastOfEach(): Shared {
+  const kept = new Map<string, { readonly key: string; readonly made: Promise<unknown> }>();
+  return <T>(what: string, key: unknown, make: () => Promise<T>): Promise<T> => {
+    const text = JSON.stringify(key);
+    const before = kept.get(what);
+    if (before?.key === text) return before.made as Promise<T>;
+    const made = make();
+    kept.set(what, { key: text, made });
+    return made;
+  };
+}
+
+/**
+ * Plans every trial as `train` does, without training.
+ *
+ * @returns the metric by which they are compared, where the task can name its metrics beforehand
+ * @throws OnnxLoraError of the first trial that cannot be, naming it
+ */
+export async function checkTrials(
+  { configurations }: SweepPlan,
+  context: Context,
+  progress: Progress,
+): Promise<Metric | undefined> {
+  const shared = lastOfEach();
+  const turns = Math.max(...configurations.map(({ trials }) => trials.length));
+  // All configurations with one seed, then with the next: data depend on seeds alone.
+  const all = Array.from({ length: turns }, (_, turn) =>
+    configurations.map(({ name, trials }) => ({ name, settings: trials[turn]!.settings })),
+  ).flat();
+  let metric: Metric | undefined;
+  for (const [i, { name, settings }] of all.entries()) {
+    progress.showLive(i + 1, all.length, `checking trial ${i + 1} of ${all.length}`);
+    try {
+      checkNames(settings, context.registry());
+      if (settings.eval === false)
+        throw usageError('A trial is compared by what it measures, and eval is false. Leave it out.');
+      const { measures, prepared } = await planRun(settings, context, { named: undefined, progress, shared });
+      if (!measures)
+        throw usageError('There is nothing to compare trials by: no data are held out. Hold some out, such as validation: 0.2.'); // prettier-ignore
+      metric ??= metricOf(settings.metric, () => prepared.metrics().result());
+    } catch (error) {
+      if (!(error instanceof OnnxLoraError)) throw error;
+      throw new OnnxLoraError(error.code, `${name}: ${error.message}`, { cause: error });
+    }
+  }
+  return metric;
+}
+
+/** The metric that is asked for, or the task's first; undefined where it cannot be known without examples. */
+function metricOf(asked: string | undefined, empty: () => Readonly<Record<string, number>>): Metric | undefined {
+  if (asked !== undefined) return metricNamed(asked);
+  try {
+    const [first] = Object.keys(empty());
+    return first === undefined ? undefined : metricNamed(first);
+  } catch {
+    return undefined;
+  }
+}
+
+/** A metric by its name, with which way is better as runs have it. */
+export function metricNamed(text: string): Metric {
+  const choice = metricChoice(text);
+  return { name: choice.name, isLower: worseMetric({ [choice.name]: 0 }, { [choice.name]: 1 }, choice) !== undefined };
+}

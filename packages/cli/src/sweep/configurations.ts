@@ -1,0 +1,297 @@
+/** @file What a sweep tries: configurations of each method, and the trials that are each of them with a seed and a fold. */
+
+import { createHash } from 'node:crypto';
+import { type PluginRegistry } from '@onnx-lora/sdk';
+import { didYouMean } from '@onnx-lora/sdk/plugin';
+import { initializerNames, Random } from '@onnx-lora/sdk/core';
+import { settingInfos } from '../settings/settings.ts';
+import type { Settings } from '../settings/setting.ts';
+import { settingOfKey, settingsIn } from '../settings/readSettings.ts';
+import { configOf } from '../settings/runConfig.ts';
+import { usageError } from '../terminal/errors.ts';
+import { short } from '../terminal/table.ts';
+import type { Content } from '../settings/sweep.ts';
+import type { SweepFile } from './sweepFile.ts';
+
+/** A way to train, all settings but for seed and fold. */
+export interface Configuration {
+  readonly method: string;
+  /** What tells it from others: the method, and values of what is tried, as `lora r 8, lr 0.003`. */
+  readonly name: string;
+  readonly values: Content;
+  /** In their order of seeds and folds. */
+  readonly trials: readonly Trial[];
+}
+
+/** One training. */
+export interface Trial {
+  /** Made of the settings, so that a trial of the same settings is the same. */
+  readonly id: string;
+  readonly seed: number;
+  readonly fold?: number;
+  readonly settings: Settings;
+}
+
+/** All that is to be tried. */
+export interface SweepPlan {
+  readonly configurations: readonly Configuration[];
+  /** Methods in the order of the file. */
+  readonly methods: readonly string[];
+  /** The method that the others are held against. */
+  readonly baseline: string;
+}
+
+/** Settings whose values cannot be tried: they say which trial it is, where it goes, or what it is measured on. */
+const fixed: Readonly<Record<string, string>> = {
+  seed: 'Seeds are in sweep.seeds.',
+  out: 'Each trial has a folder of its own.',
+  plugins: 'Name plugins beside "sweep".',
+  eval: 'A trial that is not measured says nothing.',
+  metric: 'All are compared by one: name it beside "sweep".',
+  data: 'Trials of other data cannot be compared: name it beside "sweep".',
+  validation: 'Trials of other data cannot be compared: name it beside "sweep".',
+  task: 'Trials of other tasks cannot be compared: name it beside "sweep".',
+  adapter: 'No run has it.',
+};
+
+/** More than anybody has the time for. */
+const MOST = 100_000;
+
+/**
+ * The trials that a file asks for.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for what is no method, no setting, or no value of it
+ */
+export function planSweep(sweep: SweepFile, registry: PluginRegistry): SweepPlan {
+  const { options, content, file } = sweep;
+  const known = knownMethods(registry);
+  const methods = options.methods
+    ? Object.entries(options.methods).map(([name, own]) => ({ name, own: ownOf(name, own, known, file) }))
+    : [{ name: nameOfBase(content), own: {} }];
+  const [first] = methods;
+  if (!first) throw usageError(`"sweep.methods" in "${file}" names no method. Leave it out, or name some.`);
+  const names = methods.map(({ name }) => name);
+  const { baseline = names.find((name) => name === 'lora') ?? first.name } = options;
+  if (!names.includes(baseline))
+    throw usageError(`"sweep.baseline" in "${file}" is "${baseline}", which is no method of it.${didYouMean(baseline, names)} Methods are ${names.join(', ')}.`); // prettier-ignore
+  const configurations = methods.flatMap(({ name, own }) => configurationsOf(name, own, sweep, registry));
+  const seen = new Map<string, string>();
+  for (const { name, trials } of configurations) {
+    const other = seen.get(trials[0]!.id);
+    if (other !== undefined)
+      throw usageError(`"${other}" and "${name}" of "${file}" are the same settings. Remove one.`);
+    seen.set(trials[0]!.id, name);
+  }
+  return { configurations, methods: names, baseline };
+}
+
+/** Settings of methods that need no other word than their name. */
+function knownMethods({ tuners, initializers }: PluginRegistry): Readonly<Record<string, Content>> {
+  const named = (setting: string, list: readonly string[]): [string, Content][] =>
+    list.map((name) => [name, { [setting]: name }]);
+  return Object.fromEntries<Content>([
+    ...named('init', [
+      ...initializerNames.filter((name) => !name.endsWith('_N')),
+      ...initializers.map(({ name }) => name),
+    ]),
+    ...named(
+      'tuner',
+      tuners.map(({ name }) => name),
+    ),
+    ['lora', {}],
+    ['dora', { dora: true }],
+    ['rslora', { rslora: true }],
+  ]);
+}
+
+function ownOf(name: string, own: Content, known: Readonly<Record<string, Content>>, file: string): Content {
+  const says = ['tuner', 'dora', 'rslora', 'init'].some((key) => Object.hasOwn(own, key));
+  if (Object.hasOwn(known, name)) return says ? own : { ...known[name], ...own };
+  if (Object.keys(own).length > 0) return own;
+  const names = Object.keys(known);
+  throw usageError(
+    `"sweep.methods" in "${file}" names "${name}", which is no method, and says no settings of it.${didYouMean(name, names)} Methods by name are ${names.join(', ')}; plugins bring more (plugins: […]).`,
+  );
+}
+
+/** What the only method is called. */
+function nameOfBase({ tuner, dora }: Content): string {
+  return nameOfTuner(tuner) ?? (dora === true ? 'dora' : 'lora');
+}
+
+function nameOfTuner(tuner: unknown): string | undefined {
+  if (typeof tuner === 'object' && tuner !== null) return String((tuner as Content)['name']);
+  if (typeof tuner !== 'string') return undefined;
+  return /^\{.*"name"\s*:\s*"([^"]*)"/.exec(tuner)?.[1] ?? tuner;
+}
+
+/** A setting that is tried, and its values. */
+interface Axis {
+  readonly key: string;
+  readonly values: readonly unknown[] | Range;
+}
+
+/** Numbers between two, of which some are drawn. */
+interface Range {
+  readonly from: number;
+  readonly to: number;
+  readonly isLog: boolean;
+  readonly isWhole: boolean;
+}
+
+function configurationsOf(method: string, own: Content, sweep: SweepFile, registry: PluginRegistry): Configuration[] {
+  const { file, options, content } = sweep;
+  const { draws, drawSeed } = options;
+  const mayDraw = draws !== undefined;
+  const axes = [
+    ...Object.entries(own).map((entry) => axisOf(entry, ['sweep', 'methods', method], mayDraw, sweep)),
+    ...Object.entries(options.try)
+      .filter(([key]) => !Object.hasOwn(own, key))
+      .map((entry) => axisOf(entry, ['sweep', 'try'], mayDraw, sweep)),
+  ];
+  const chosen = draws === undefined ? grid(axes, file) : drawn(axes, draws, seedOf(method, drawSeed));
+  const told = axes.filter(({ values }) => !Array.isArray(values) || values.length > 1).map(({ key }) => key);
+  return chosen.map((values) => {
+    const shown = told.map((key) => `${key} ${wordOf(values[key])}`);
+    const name = [method, shown.join(', ')].filter((part) => part !== '').join(' ');
+    const raw = withTunerSettings({ ...content, ...plain(values, content) }, registry);
+    const settings = settingsIn(raw, file);
+    return {
+      method,
+      name,
+      values: Object.fromEntries(told.map((key) => [key, values[key] ?? null])),
+      trials: trialsOf(settings, options),
+    };
+  });
+}
+
+/** A key and its values, each checked as a setting; those of a tuner's own are checked with it. */
+function axisOf(
+  [key, given]: [string, unknown],
+  under: readonly string[],
+  mayDraw: boolean,
+  { file }: SweepFile,
+): Axis {
+  const name = settingOfKey(key);
+  const reason = name === undefined ? undefined : fixed[name];
+  if (reason !== undefined) throw usageError(`"${[...under, key].join('.')}" in "${file}" cannot be tried. ${reason}`);
+  const range = rangeOf(given);
+  if (range && name !== undefined && settingInfos[name].kind === 'number') {
+    const where = `"${[...under, key].join('.')}" in "${file}"`;
+    if (!mayDraw) throw usageError(`${where} is a range, from which values are drawn. Add search: random and draws, or list values.`); // prettier-ignore
+    if (!(range.from < range.to) || (range.isLog && !(range.from > 0)))
+      throw usageError(`${where} must be from a number to a larger one${range.isLog ? ', both above 0' : ''}. Correct it.`); // prettier-ignore
+    for (const end of [range.from, range.to]) settingsIn({ [key]: end }, file, under);
+    return { key, values: { ...range, isWhole: settingInfos[name].whole === true } };
+  }
+  const values = Array.isArray(given) ? (given as unknown[]) : [given];
+  if (values.length === 0) throw usageError(`"${[...under, key].join('.')}" in "${file}" is an empty list. Name values, or leave it out.`); // prettier-ignore
+  if (name !== undefined && name !== 'tuner') for (const value of values) settingsIn({ [key]: value }, file, under);
+  return { key, values };
+}
+
+function rangeOf(given: unknown): Omit<Range, 'isWhole'> | undefined {
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) return undefined;
+  const { from, to, scale } = given as Content;
+  return typeof from === 'number' && typeof to === 'number' ? { from, to, isLog: scale === 'log' } : undefined;
+}
+
+function grid(axes: readonly Axis[], file: string): Content[] {
+  let all: Content[] = [{}];
+  for (const { key, values } of axes) {
+    all = all.flatMap((before) => (values as readonly unknown[]).map((value) => ({ ...before, [key]: value })));
+    if (all.length > MOST) throw usageError(`"${file}" asks for more than ${MOST} configurations. Draw some: search: random.`); // prettier-ignore
+  }
+  return all;
+}
+
+/** So many different ones; all where there are no more. */
+function drawn(axes: readonly Axis[], count: number, seed: number): Content[] {
+  const random = new Random(seed);
+  const found = new Map<string, Content>();
+  for (let tries = 0; found.size < count && tries < 100 * count; tries++) {
+    const values = Object.fromEntries(axes.map(({ key, values: all }) => [key, draw(all, random)]));
+    const id = JSON.stringify(values);
+    if (!found.has(id)) found.set(id, values);
+  }
+  return [...found.values()];
+}
+
+function draw(values: Axis['values'], random: Random): unknown {
+  if (Array.isArray(values)) return values[random.index(values.length)];
+  const { from, to, isLog, isWhole } = values as Range;
+  const value = isLog ? Math.exp(random.uniform(Math.log(from), Math.log(to))) : random.uniform(from, to);
+  return isWhole ? Math.round(value) : Number(value.toPrecision(3));
+}
+
+/** Methods draw apart, so that another one in the file changes no draw of the others. */
+function seedOf(method: string, drawSeed: number): number {
+  return createHash('sha256').update(`${drawSeed} ${method}`).digest().readUInt32LE(0);
+}
+
+/** Values by the keys of settings, with `set.NAME` inside `set`. */
+function plain(values: Content, { set }: Content): Content {
+  const inSet = Object.entries(values).filter(([key]) => key.startsWith('set.'));
+  const others = Object.entries(values).filter(([key]) => !key.startsWith('set.'));
+  if (inSet.length === 0) return Object.fromEntries(others);
+  const own = Object.fromEntries(inSet.map(([key, value]) => [key.slice('set.'.length), value]));
+  return { ...Object.fromEntries(others), set: { ...(set as object | undefined), ...own } };
+}
+
+/** Keys that a tuner has as settings of its own go to it. */
+function withTunerSettings(raw: Content, { tuners }: PluginRegistry): Content {
+  const { tuner: given, ...others } = raw;
+  const found = tuners.find(({ name }) => name === nameOfTuner(given));
+  const isText = typeof given === 'string' && !given.startsWith('{');
+  if (!found) return typeof given === 'object' && given !== null ? { ...others, tuner: JSON.stringify(given) } : raw;
+  const named = isText ? { name: given } : typeof given === 'string' ? objectIn(given) : (given as Content);
+  // What reads the setting says what is wrong with it.
+  if (!named) return raw;
+  const isOwn = ([key]: [string, unknown]): boolean => Object.hasOwn(found.defaults, key);
+  const own = Object.entries(others).filter(isOwn);
+  const settings = { ...named, ...Object.fromEntries(own.filter(([, value]) => value !== null)) };
+  const tuner = Object.keys(settings).length === 1 ? found.name : JSON.stringify(settings);
+  return { ...Object.fromEntries(Object.entries(others).filter((entry) => !isOwn(entry))), tuner };
+}
+
+function objectIn(json: string): Content | undefined {
+  try {
+    return JSON.parse(json) as Content;
+  } catch {
+    return undefined;
+  }
+}
+
+function trialsOf(settings: Settings, { seeds, folds }: SweepFile['options']): Trial[] {
+  const { out: _, ...others } = settings;
+  return seeds.flatMap((seed) =>
+    (folds ?? [undefined]).map((fold) => {
+      const own: Settings = {
+        keepCheckpoints: 1,
+        ...others,
+        seed,
+        ...(fold === undefined ? {} : { set: { ...others.set, fold } }),
+      };
+      return { id: idOf(own), seed, ...(fold === undefined ? {} : { fold }), settings: own };
+    }),
+  );
+}
+
+function idOf(settings: Settings): string {
+  return createHash('sha256').update(JSON.stringify(configOf(settings))).digest('hex').slice(0, 10); // prettier-ignore
+}
+
+/** A value as names of configurations have it. */
+function wordOf(value: unknown): string {
+  if (value === null || value === undefined) return '–';
+  if (typeof value === 'number') return short(value);
+  if (Array.isArray(value)) return value.map(String).join('+');
+  return typeof value === 'object' ? JSON.stringify(value) : String(value as string | boolean);
+}
+
+/** A name for the folder of a trial: `lora-r-8-lr-0.003-seed-0-1f2e3d4c5b`. */
+export function folderOf({ name }: Configuration, { seed, fold, id }: Trial): string {
+  const words = `${name} seed ${seed}${fold === undefined ? '' : ` fold ${fold}`}`;
+  const slug = words.toLowerCase().replaceAll(/[^a-z0-9.]+/g, '-').slice(0, 80); // prettier-ignore
+  return `${slug.replaceAll(/^[-.]+|[-.]+$/g, '')}-${id}`;
+}

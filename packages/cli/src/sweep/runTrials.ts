@@ -1,0 +1,215 @@
+/** @file Runs the trials of a sweep, several at a time, within time and memory, and writes down what becomes of each. */
+
+import { rm } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import path from 'node:path';
+import type { AskedPlugin } from '../plugins/loadNamed.ts';
+import { RunFolder } from '../run/runFolder.ts';
+import type { TrainSummary } from '../run/trainRun.ts';
+import { folderOf, type SweepPlan } from './configurations.ts';
+import { type Choosing, nextTasks, type Task } from './halving.ts';
+import type { Journal, TrialRecord } from './journal.ts';
+import type { SweepOptions } from '../settings/sweep.ts';
+import type { Launch, RunningTrial } from './trialProcess.ts';
+import type { TrialMessage } from './trialProgram.ts';
+
+/** What is run, and how. */
+export interface TrialsRequest extends Omit<Choosing, 'journal'> {
+  readonly plan: SweepPlan;
+  readonly journal: Journal;
+  readonly options: Pick<SweepOptions, 'parallel' | 'minutes' | 'memory'>;
+  /** The sweep's folder. */
+  readonly out: string;
+  readonly plugins: readonly AskedPlugin[];
+  readonly launch: Launch;
+  /** Told whenever something has changed. */
+  readonly onChange?: () => void;
+}
+
+/** A trial under way. */
+export interface Underway {
+  readonly task: Task;
+  /** When it began, in milliseconds of `performance.now()`. */
+  readonly since: number;
+  step: number;
+  steps: number | undefined;
+  loss: number | undefined;
+  /** Bytes of memory that its process holds. */
+  memory: number;
+}
+
+/** Why no more trials begin. */
+export type Ending = 'done' | 'time' | 'stopped';
+
+/** How often a trial may crash before it counts as failed. */
+const CRASHES = 2;
+const MEGABYTE = 2 ** 20;
+/** How long a trial that was asked to end may take for its step, in milliseconds. */
+const LAST_STEP = 120_000;
+
+/** Runs them. */
+export class TrialRunner {
+  readonly underway: Map<string, Underway> = new Map();
+  readonly #request: TrialsRequest;
+  readonly #running = new Map<string, { readonly trial: RunningTrial; readonly over: Promise<void> }>();
+  #ending: Ending | undefined;
+  #failure: Error | undefined;
+
+  constructor(request: TrialsRequest) {
+    this.#request = request;
+  }
+
+  /** Resolves when all is done, or what was running has ended. */
+  async run(): Promise<Ending> {
+    const { options, journal } = this.#request;
+    const left = options.minutes === undefined ? undefined : options.minutes * 60 - journal.seconds;
+    const timer = left === undefined ? undefined : setTimeout(() => this.stop('time'), Math.min(2 ** 31 - 1, Math.max(0, left * 1000))); // prettier-ignore
+    try {
+      if (left !== undefined && left <= 0) this.stop('time');
+      for (;;) {
+        while (!this.#ending && this.#running.size < options.parallel) {
+          const task = this.#next();
+          if (!task) break;
+          this.#begin(task);
+        }
+        if (this.#running.size === 0) break;
+        await Promise.race([...this.#running.values()].map(({ over }) => over));
+      }
+    } finally {
+      clearTimeout(timer);
+      await journal.write();
+    }
+    if (this.#failure) throw this.#failure;
+    return this.#ending ?? 'done';
+  }
+
+  /** Begins no more trials, and lets those that run save and end. */
+  stop(why: Ending): void {
+    this.#ending ??= why;
+    for (const { trial } of this.#running.values()) {
+      trial.stop();
+      // One that hangs would hold up all.
+      setTimeout(() => trial.kill(), LAST_STEP).unref();
+    }
+  }
+
+  /** Ends those that run at once. */
+  kill(): void {
+    for (const { trial } of this.#running.values()) trial.kill();
+  }
+
+  /** The first trial that is to be made, once there is the memory for it. */
+  #next(): Task | undefined {
+    const { plan, options, journal } = this.#request;
+    const task = nextTasks(plan, this.#request).find(({ trial }) => !this.#running.has(trial.id));
+    if (!task || options.memory === undefined || this.#running.size === 0) return task;
+    const known = plan.configurations.flatMap(({ trials }) => trials.map(({ id }) => journal.get(id)?.memory ?? 0));
+    const most = Math.max(0, ...known);
+    // Nothing is known before the first has ended.
+    if (most === 0) return undefined;
+    return (this.#running.size + 1) * most <= options.memory * MEGABYTE ? task : undefined;
+  }
+
+  #begin(task: Task): void {
+    const { configuration, trial, part } = task;
+    const { out, plugins, launch, options, onChange } = this.#request;
+    const folder = path.join(out, 'trials', folderOf(configuration, trial));
+    const now: Underway = { task, since: performance.now(), step: 0, steps: undefined, loss: undefined, memory: 0 };
+    this.underway.set(trial.id, now);
+    const threads = Math.max(1, Math.floor(availableParallelism() / options.parallel));
+    const settings = {
+      ...(options.parallel > 1 ? { threads } : {}),
+      ...trial.settings,
+      out: folder,
+    };
+    let last: Extract<TrialMessage, { type: 'ended' | 'failed' }> | undefined;
+    const running = launch({ settings, plugins, ...(part < 1 ? { stopAfter: part } : {}) }, (message) => {
+      if (message.type === 'step') Object.assign(now, { step: message.step, steps: message.steps, loss: message.loss });
+      else if (message.type === 'alive') {
+        now.memory = message.memory;
+        if (options.memory !== undefined && message.memory > options.memory * MEGABYTE) {
+          last = { type: 'failed', code: 'OUT_OF_MEMORY', message: `It held ${Math.ceil(message.memory / MEGABYTE)} MB, and sweep.memory allows ${options.memory}.` }; // prettier-ignore
+          running.kill();
+        }
+      } else last ??= message;
+      onChange?.();
+    });
+    const over = this.#request.journal
+      .note(trial.id, { status: 'begun' })
+      .then(() => running.ended)
+      .then(async ({ signal, code, stderr }) => {
+        const wall = (performance.now() - now.since) / 1000;
+        await this.#ended(task, { last, folder, wall, crash: signal ?? `exit code ${code}`, stderr });
+      })
+      // A full disk ends the sweep: what is not written down would be lost.
+      .catch((error: Error) => {
+        this.#failure ??= error;
+        this.stop('stopped');
+      })
+      .finally(() => {
+        this.#running.delete(trial.id);
+        this.underway.delete(trial.id);
+        onChange?.();
+      });
+    this.#running.set(trial.id, { trial: running, over });
+  }
+
+  async #ended(
+    { trial, part, configuration }: Task,
+    { last, folder, wall, crash, stderr }: Ended, // prettier-ignore
+  ): Promise<void> {
+    const { journal } = this.#request;
+    const before = journal.get(trial.id)!;
+    const spent = { wall: before.wall + wall };
+    if (last?.type === 'failed') {
+      const { code, message } = last;
+      return journal.note(trial.id, { ...spent, status: 'failed', failure: { code, message } });
+    }
+    if (!last) {
+      if (this.#ending) return journal.note(trial.id, spent);
+      const crashes = before.crashes + 1;
+      const told = stderr.trim().split('\n').at(-1) ?? '';
+      const message = `Its process ended by ${crash}, ${crashes} times${told === '' ? '' : `: ${told}`}. Where the system ended it for want of memory, set sweep.memory or fewer at a time.`;
+      return journal.note(trial.id, {
+        ...spent,
+        crashes,
+        ...(crashes < CRASHES ? {} : { status: 'failed', failure: { code: 'CRASHED', message } }),
+      });
+    }
+    const { summary, memory, bytes, trainedOn } = last;
+    const isPaused = summary.endedBy === 'stop' && part < 1;
+    await journal.note(trial.id, {
+      ...spent,
+      ...outcomeOf(summary, before, part),
+      status: isPaused ? 'paused' : 'done',
+      bytes,
+      memory: Math.max(memory, before.memory ?? 0),
+      ...(trainedOn === undefined ? {} : { trainedOn }),
+    });
+    // What a trial needs to go on takes several times its adapter's place.
+    const { keepCheckpoints = 1 } = configuration.trials[0]!.settings;
+    if (!isPaused && keepCheckpoints === 1)
+      await rm(new RunFolder(folder).checkpoints, { recursive: true, force: true });
+  }
+}
+
+/** How a trial's process ended. */
+interface Ended {
+  readonly last: Extract<TrialMessage, { type: 'ended' | 'failed' }> | undefined;
+  readonly folder: string;
+  readonly wall: number;
+  readonly crash: string;
+  readonly stderr: string;
+}
+
+function outcomeOf(summary: TrainSummary, before: TrialRecord, part: number): Partial<TrialRecord> {
+  const { steps, after, intervals, seconds, trainableParameters, examples } = summary;
+  const measured = { part, step: steps, metrics: after ?? {}, ...(intervals ? { intervals } : {}) };
+  return {
+    measured: [...before.measured.filter((each) => each.part !== part), measured],
+    ...(summary.before ? { before: { ...summary.before } } : {}),
+    seconds,
+    parameters: trainableParameters,
+    examples,
+  };
+}

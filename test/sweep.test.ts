@@ -1,0 +1,149 @@
+/** @file Sweeps as users run them: killed with SIGKILL again and again, they end with the table of one that never was; stopped, they go on. */
+
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { writeDigits } from './fixtures/digits.ts';
+
+const isNightly = process.env['NIGHTLY'] !== undefined;
+const root = fileURLToPath(new URL('..', import.meta.url));
+const command = path.join(root, 'packages/cli/bin/onnx-lora.js');
+const model = path.join(root, 'docs/examples/models/vit-mnist');
+
+/** 24 trials of 8 configurations; 4 of 2 for each change. */
+const tried = isNightly
+  ? '{ methods: { lora: { r: [2, 4] }, ia3: , loha: { r: 2 } }, try: { lr: [3e-3, 3e-2] }, seeds: 3, parallel: 2 }'
+  : '{ methods: { lora: { r: 2 }, ia3: }, try: { lr: 3e-2 }, seeds: 2, parallel: 2 }';
+
+let folder = '';
+beforeAll(() => {
+  folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-sweep-'));
+  writeDigits(path.join(folder, 'digits/train'), { perClass: 3, turned: true });
+  writeDigits(path.join(folder, 'digits/test'), { perClass: 2, from: 820, turned: true });
+  const settings = `model: ${model}\ndata: ${path.join(folder, 'digits')}\nsteps: 8\nbatch-size: 10\nthreads: 1\ncheckpoint-every: 2`;
+  writeFileSync(path.join(folder, 'sweep.yaml'), `${settings}\nsweep: ${tried}\n`);
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 500 }));
+
+interface Ending {
+  readonly signal: NodeJS.Signals | null;
+  readonly code: number | null;
+  readonly stderr: string;
+}
+
+function sweep(out: string): { child: ChildProcess; ended: Promise<Ending> } {
+  const words = [
+    command,
+    'sweep',
+    '--config',
+    path.join(folder, 'sweep.yaml'),
+    '--out',
+    path.join(folder, out),
+    '--json',
+  ];
+  const child = spawn(process.execPath, words, { stdio: ['ignore', 'ignore', 'pipe'] });
+  let stderr = '';
+  child.stderr!.on('data', (text: Buffer) => (stderr += text.toString()));
+  return { child, ended: new Promise((resolve) => child.on('close', (code, signal) => resolve({ code, signal, stderr }))) }; // prettier-ignore
+}
+
+interface Entry {
+  readonly status: string;
+}
+const journalOf = (out: string): Entry[] => {
+  try {
+    const { trials } = JSON.parse(readFileSync(path.join(folder, out, 'sweep.json'), 'utf8')) as { trials: Record<string, Entry> }; // prettier-ignore
+    return Object.values(trials);
+  } catch {
+    return [];
+  }
+};
+
+/** Without what depends on the machine and on the moment. */
+function tableOf(out: string): string[][] {
+  const [head, ...rows] = readFileSync(path.join(folder, out, 'sweep.csv'), 'utf8')
+    .trimEnd()
+    .split('\n');
+  const names = head!.split(',');
+  const isMeasured = new Set(['training_seconds', 'memory_bytes', 'fronts']);
+  // No name of a configuration but those in quotes has a comma.
+  const cells = rows.map((row) => row.replaceAll(/"[^"]*"/g, (name) => name.replaceAll(',', ';')).split(','));
+  return [names, ...cells].map((row) => row.filter((_, i) => !isMeasured.has(names[i]!)));
+}
+
+/** Ends the trials of a sweep too, as a power cut would. */
+function killTrials(out: string): void {
+  const trials = path.join(folder, out, 'trials');
+  for (const name of readdirSync(trials)) {
+    try {
+      const { pid } = JSON.parse(readFileSync(path.join(trials, name, 'run.lock'), 'utf8')) as { pid: number };
+      process.kill(pid, 'SIGKILL');
+    } catch {
+      // It does not run.
+    }
+  }
+}
+
+it('SIGKILL at any moment changes nothing', { timeout: 3_600_000 }, async () => {
+  const since = performance.now();
+  const whole = await sweep('whole').ended;
+  expect(whole).toMatchObject({ code: 0 });
+  const count = journalOf('whole').length;
+  expect(count).toBe(isNightly ? 24 : 4);
+  const perTrial = (2 * (performance.now() - since)) / count;
+
+  let kills = 0;
+  while (kills < 3) {
+    const done = (): number => journalOf('killed').filter(({ status }) => status === 'done').length;
+    const before = done();
+    const { child, ended } = sweep('killed');
+    let isOver = false;
+    void ended.then(() => (isOver = true));
+    // At any moment of a trial: in the first of all, and then once another one is done.
+    const isUnderWay = (): boolean => journalOf('killed').some(({ status }) => status === 'begun') && (kills === 0 || done() > before); // prettier-ignore
+    while (!isOver && !isUnderWay()) await setTimeout(20);
+    await setTimeout(Math.random() * perTrial);
+    child.kill('SIGKILL');
+    if (kills === 1) killTrials('killed');
+    const { signal } = await ended;
+    if (signal !== 'SIGKILL') break;
+    kills++;
+  }
+  expect(kills).toBeGreaterThan(isNightly ? 2 : 0);
+  const last = await sweep('killed').ended;
+  expect(last).toMatchObject({ code: 0 });
+  expect(tableOf('killed')).toEqual(tableOf('whole'));
+
+  // What is finished is not run again.
+  const withoutSeconds = (): string => readFileSync(path.join(folder, 'killed/sweep.json'), 'utf8').replace(/"seconds": [\d.]+,/, ''); // prettier-ignore
+  const journal = withoutSeconds();
+  const again = await sweep('killed').ended;
+  expect(again.stderr).toContain(`; ${count} are done`);
+  expect(withoutSeconds()).toBe(journal);
+});
+
+it('Ctrl-C lets trials save, and exits as shells have it', { timeout: 600_000 }, async () => {
+  const { child, ended } = sweep('stopped');
+  while (journalOf('stopped').length === 0) await setTimeout(20);
+  await setTimeout(500);
+  child.kill('SIGINT');
+  const { code, stderr } = await ended;
+  expect({ code, stderr }).toMatchObject({ code: 130, stderr: expect.stringContaining('To go on, give the same command again.') }); // prettier-ignore
+});
+
+it.each(['rates', 'ranks', 'alphas', 'methods'])('docs/examples/sweeps/%s.yaml can be made', async (name) => {
+  const place = path.join(folder, name);
+  mkdirSync(place);
+  symlinkSync(path.join(root, 'docs'), path.join(place, 'docs'), 'junction');
+  for (const data of ['turned', 'turned-few'])
+    symlinkSync(path.join(folder, 'digits'), path.join(place, data), 'junction');
+  const words = [command, 'sweep', '--config', `docs/examples/sweeps/${name}.yaml`, '--plan', '--json'];
+  const { status, stdout, stderr } = spawnSync(process.execPath, words, { cwd: place, encoding: 'utf8' });
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  const expected = { rates: 30, ranks: 30, alphas: 27, methods: 36 }[name];
+  expect(JSON.parse(stdout)).toMatchObject({ trials: expected });
+});
