@@ -64,6 +64,7 @@ export const visionFiles: Fixtures = {
   'models/sam': sam,
 
   photos: digits,
+  withdrawn: digits,
   'quickstart/images/turned': async (folder) => {
     writeDigits(path.join(folder, 'train'), { perClass: 1, turned: true });
     writeDigits(path.join(folder, 'test'), { perClass: 2, from: 1, turned: true });

@@ -6,3 +6,4 @@ export { mixtureOf, type MixtureOptions } from './mixtures/mixtureOf.ts';
 export { methodsPlugin, optimizers, tuners } from './plugin.ts';
 export { dyloraAtRank } from './tuners/dylora.ts';
 export { forTask } from './tuners/poly.ts';
+export { unlearning, type UnlearningOptions } from './unlearning/unlearning.ts';

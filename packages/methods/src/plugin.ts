@@ -21,6 +21,7 @@ import { fourierft } from './tuners/fourierft.ts';
 import { frod } from './tuners/frod.ts';
 import { glora } from './tuners/glora.ts';
 import { gralora } from './tuners/gralora.ts';
+import { gsLora } from './tuners/gsLora.ts';
 import { hira } from './tuners/hira.ts';
 import { hra } from './tuners/hra.ts';
 import { hydraLora } from './tuners/hydraLora.ts';
@@ -78,6 +79,7 @@ export const tuners: readonly Tuner[] = [
   frod,
   glora,
   gralora,
+  gsLora,
   hira,
   hra,
   hydraLora,
