@@ -1,8 +1,8 @@
 /** @file DeLoRA: how far a low-rank change goes is one number, apart from the directions in which it goes. */
 
-import { numberByPattern, type Tuner } from '@onnx-lora/sdk/plugin';
+import type { Tuner } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
-import { dropoutOf, finite, peftModules, requireOnly, wholeOf } from './settings.ts';
+import { dropoutOf, finiteOf, peftModules, requireOnly, wholeOf } from './settings.ts';
 import { filled, kaiming, zeros } from './tensors.ts';
 
 /** Norms are at least so large. */
@@ -25,10 +25,9 @@ export const delora: Tuner = {
   },
   tune: (layer, settings) => {
     requireOnly(settings, { bias: 'none' });
-    const { in: inputs, out, path } = layer;
+    const { in: inputs, out } = layer;
     const r = wholeOf(layer, settings, 'r', 'rank_pattern');
-    const own = numberByPattern(settings['lambda_pattern'] as Record<string, number> | null, 'lambda_pattern', path);
-    const begun = own ?? finite(settings, 'delora_lambda');
+    const begun = finiteOf(layer, settings, 'delora_lambda', 'lambda_pattern');
     const first = (): Float32Array => {
       const weight = layer.weight();
       const squares = new Float64Array(inputs);

@@ -5,6 +5,9 @@ import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import { finite, peftModules, requireOnly, whole, wholeOf, wrong } from './settings.ts';
 import { normal, zeros } from './tensors.ts';
 
+/** What the waves of a layer may take. */
+const MOST_BYTES = 2 ** 30;
+
 /** Of a number among the waves of some places, which part of a whole turn its angle is. */
 type Turn = (places: readonly number[], row: number, column: number) => number;
 
@@ -45,6 +48,13 @@ export const fourierft: Tuner = {
         });
       },
     });
+    const size = 8 * count * (height + width);
+    if (size > MOST_BYTES)
+      throw wrong(
+        settings,
+        'n_frequency',
+        `at most ${Math.floor(MOST_BYTES / 8 / (height + width))} for "${path}", of which waves take 1 GiB`,
+      );
     const rowTurn: Turn = (places, p, k) => ((p * Math.floor(places[k]! / inputs)) % out) / out;
     const columnTurn: Turn = (places, k, q) => ((q * (places[k]! % inputs)) % inputs) / inputs;
     return {

@@ -2,6 +2,7 @@
 
 import type { Tuner } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
+import { finiteOf, peftModules, trainsWith, wholeOf } from './settings.ts';
 import { normal, sizeOf, zeros } from './tensors.ts';
 
 export const loha: Tuner = {
@@ -19,16 +20,14 @@ export const loha: Tuner = {
     module_dropout: 0,
     init_weights: true,
     use_effective_conv2d: false,
-    exclude_modules: null,
-    layers_pattern: null,
-    layers_to_transform: null,
+    ...peftModules,
   },
-  refuses: (_, { rank_pattern: ranks, alpha_pattern: alphas }) =>
-    Object.keys({ ...(ranks as object), ...(alphas as object) }).length > 0
-      ? 'may have a rank or an alpha of its own, which this plugin does not read'
-      : undefined,
-  tune: ({ weightShape }, { r, alpha, use_effective_conv2d: isEffective }) => {
-    const [rank, scaling] = [r as number, (alpha as number) / (r as number)];
+  ...trainsWith('loha', { rank_dropout: 0, module_dropout: 0, init_weights: true }),
+  tune: (layer, settings) => {
+    const { weightShape } = layer;
+    const isEffective = settings['use_effective_conv2d'];
+    const rank = wholeOf(layer, settings, 'r', 'rank_pattern');
+    const scaling = finiteOf(layer, settings, 'alpha', 'alpha_pattern') / rank;
     const [out, channels, ...kernel] = weightShape as [number, number, ...number[]];
     const window = sizeOf(kernel);
     // As PEFT begins: one of the four is zero, so that nothing changes.

@@ -2,7 +2,7 @@
 
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import type { ByTensor, TunedTensor, Tuner } from '@onnx-lora/sdk/plugin';
-import { peftModules, trainsWith, whole, wholeOf, wrong } from './settings.ts';
+import { finiteOf, peftModules, trainsWith, whole, wholeOf, wrong } from './settings.ts';
 import { kaiming, sizeOf, zeros } from './tensors.ts';
 
 export const lokr: Tuner = {
@@ -32,7 +32,7 @@ export const lokr: Tuner = {
       throw wrong(settings, 'init_weights', 'true, false or "lycoris"');
     const factor = settings['decompose_factor'] === -1 ? -1 : whole(settings, 'decompose_factor');
     const r = wholeOf(layer, settings, 'r', 'rank_pattern');
-    const scaling = wholeOf(layer, settings, 'alpha', 'alpha_pattern') / r;
+    const scaling = finiteOf(layer, settings, 'alpha', 'alpha_pattern') / r;
     const [out, inputs, ...kernel] = layer.weightShape as [number, number, ...number[]];
     const [[a, c], [b, d]] = [factors(out, factor), factors(inputs, factor)];
     const window = sizeOf(kernel);

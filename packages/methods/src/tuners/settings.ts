@@ -43,8 +43,30 @@ export function wholeOf(
   key: string,
   table: string,
 ): number {
-  const own = numberByPattern(settings[table] as Record<string, number> | null, table, path);
+  const own = byPattern(path, settings, table);
   return own === undefined ? whole(settings, key) : whole({ [`${key} of "${path}"`]: own }, `${key} of "${path}"`);
+}
+
+/**
+ * The same of any number: `alpha` and `alpha_pattern`.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID`
+ */
+export function finiteOf(
+  { path }: Pick<TunedLayer, 'path'>,
+  settings: TunerSettings,
+  key: string,
+  table: string,
+): number {
+  const own = byPattern(path, settings, table);
+  return own === undefined ? finite(settings, key) : finite({ [`${key} of "${path}"`]: own }, `${key} of "${path}"`);
+}
+
+/** @throws OnnxLoraError `CONFIG_INVALID` for what is no table, and for a key that is no pattern */
+function byPattern(path: string, settings: TunerSettings, table: string): number | undefined {
+  const { [table]: numbers } = settings;
+  if (typeof numbers === 'object' && !Array.isArray(numbers)) return numberByPattern(numbers as Record<string, number> | null, table, path); // prettier-ignore
+  throw wrong(settings, table, 'numbers by patterns of modules');
 }
 
 /**

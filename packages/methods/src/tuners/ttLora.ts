@@ -2,8 +2,11 @@
 
 import type { ByTensor, TunedTensor, Tuner } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
-import { dropoutOf, finite, whole } from './settings.ts';
+import { dropoutOf, finite, whole, wrong } from './settings.ts';
 import { normal, sizeOf, zeros } from './tensors.ts';
+
+/** Of each side. */
+const MOST_CORES = 24;
 
 export const ttLora: Tuner = {
   name: 'tt-lora',
@@ -13,6 +16,7 @@ export const ttLora: Tuner = {
   defaults: { r: 8, alpha: 8, cores: 3, dropout: 0 },
   tune: ({ in: inputs, out }, settings) => {
     const [r, cores] = [whole(settings, 'r'), whole(settings, 'cores')];
+    if (cores > MOST_CORES) throw wrong(settings, 'cores', `at most ${MOST_CORES}, more than a side has divisors`);
     const scaling = finite(settings, 'alpha') / r;
     const [left, right] = [divided(out, cores), divided(inputs, cores)];
     const shapes = [
