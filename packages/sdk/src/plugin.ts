@@ -68,7 +68,6 @@ export {
   transpose,
 } from './linalg/matrix.ts';
 export { trailingSvd } from './linalg/trailingSvd.ts';
-export { addScaled, type Matrix, matmul, matrix, type ProductOptions } from './linalg/matrix.ts';
 export { type Orthogonal, qr } from './linalg/qr.ts';
 export { type NamedBase, withNames } from './adapter/naming/generations.ts';
 export { type Generation, type NamePair, type NameTable, translatePath } from './adapter/naming/nameTable.ts';
