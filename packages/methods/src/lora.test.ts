@@ -152,14 +152,15 @@ describe('MonteCLoRA', () => {
 
   it('draws for each step and layer anew, and the same for the same', () => {
     const tensor = (count: number): StepTensor => ({ dims: [count], value: new Float32Array(count) });
-    const after = (step: number): Float32Array[] => {
+    const after = (step: number, seed = 1): Float32Array[] => {
       const modules = targetModules.map((each) => ({ layer: { path: each } as TunedLayer, tensors: { normal: tensor(3000), wishart: tensor(500), dirichlet: tensor(2) } })); // prettier-ignore
-      monteclora.training!({ ...monteclora.defaults }).after!({ step, lr: 1e-3, modules });
+      monteclora.training!({ ...monteclora.defaults }).after!({ step, lr: 1e-3, seed, modules });
       return modules.flatMap(({ tensors: { normal, wishart } }) => [normal.value, wishart.value]);
     };
     const [one, same, other] = [after(4), after(4), after(5)];
     expect(same).toEqual(one);
     expect(other[0]).not.toEqual(one[0]);
+    expect(after(4, 2)[0]).not.toEqual(one[0]);
     expect(one[2]).not.toEqual(one[0]);
     const mean = (values: Float32Array, of: (value: number) => number): number => values.reduce((sum, each) => sum + of(each), 0) / values.length; // prettier-ignore
     expect(Math.abs(mean(one[0]!, (each) => each))).toBeLessThan(0.08);

@@ -1,7 +1,8 @@
 /** @file KaSA: the weight's smallest singular values make room for a change that is a singular value decomposition itself. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { matrix, svd, type TunedLayer, type TunedTensor, type Tuner } from '@onnx-lora/sdk/plugin';
+import { Random } from '@onnx-lora/sdk/core';
+import { matrix, trailingSvd, type TunedLayer, type TunedTensor, type Tuner } from '@onnx-lora/sdk/plugin';
 import { fromIdentity } from './identity.ts';
 import { loraFactors, rankOf, variantOfLora } from './lora.ts';
 import { normal, zeros } from './tensors.ts';
@@ -56,11 +57,11 @@ function smallest(layer: TunedLayer, r: number): Record<'dropped_A' | 'dropped_B
   let known: { readonly A: Float32Array; readonly B: Float32Array } | undefined;
   const components = (): { readonly A: Float32Array; readonly B: Float32Array } => {
     if (known) return known;
-    const { U, S, V } = svd(matrix(layer.out, layer.in, layer.weight()));
-    const from = S.length - r;
+    // The components are the weight's, whatever their search begins with.
+    const { U, S, V } = trailingSvd(matrix(layer.out, layer.in, layer.weight()), r, new Random(0));
     return (known = {
-      A: Float32Array.from({ length: r * layer.in }, (_, i) => V.data[(i % layer.in) * V.columns + from + Math.floor(i / layer.in)]!), // prettier-ignore
-      B: Float32Array.from({ length: layer.out * r }, (_, i) => S[from + (i % r)]! * U.data[Math.floor(i / r) * U.columns + from + (i % r)]!), // prettier-ignore
+      A: Float32Array.from({ length: r * layer.in }, (_, i) => V.data[(i % layer.in) * V.columns + Math.floor(i / layer.in)]!), // prettier-ignore
+      B: Float32Array.from({ length: layer.out * r }, (_, i) => S[i % r]! * U.data[Math.floor(i / r) * U.columns + (i % r)]!), // prettier-ignore
     });
   };
   return {

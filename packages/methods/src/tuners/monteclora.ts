@@ -66,9 +66,9 @@ export const monteclora: Tuner = {
           losses.length,
         );
       },
-      after: ({ step, modules }) => {
+      after: ({ step, seed, modules }) => {
         modules.forEach(({ tensors }, i) => {
-          draw(tensors, new Random((Math.imul(step + 1, 0x9e3779b1) ^ Math.imul(i + 1, 0x85ebca6b)) >>> 0));
+          draw(tensors, new Random((Math.imul(step + 1, 0x9e3779b1) ^ Math.imul(i + 1, 0x85ebca6b) ^ seed) >>> 0));
         });
       },
     };

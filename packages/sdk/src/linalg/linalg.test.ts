@@ -16,6 +16,7 @@ import {
 } from './matrix.ts';
 import { qr } from './qr.ts';
 import { randomSvd } from './randomSvd.ts';
+import { trailingSvd } from './trailingSvd.ts';
 
 function normal(rows: number, columns: number, seed: number): Matrix {
   const random = new Random(seed);
@@ -171,6 +172,38 @@ describe('the first singular values alone', () => {
     expect([...leadingSvd(matrix(3, 2, [1, 0, 0, 2, 0, 0]), 5, new Random(1)).S]).toEqual([2, 1]);
     const broken = matrix(200, 200, new Float64Array(40_000).fill(NaN, 7, 8));
     expect(() => leadingSvd(broken, 2, new Random(1))).toThrow('not finite');
+  });
+});
+
+describe('the smallest singular values', () => {
+  it.each([
+    ['a square matrix', 200, 200, 5],
+    ['a wide one', 150, 260, 3],
+    ['a tall one', 260, 150, 3],
+    ['a small one', 9, 5, 2],
+    ['more than it has', 4, 6, 9],
+  ])('are those of all: %s', (_, rows, columns, rank) => {
+    const a = normal(rows, columns, 7);
+    const all = svd(a);
+    const from = Math.max(0, all.S.length - rank);
+    const { U, S, V } = trailingSvd(a, rank, new Random(3));
+    expect(S).toHaveLength(all.S.length - from);
+    S.forEach((value, i) => expect(value).toBeCloseTo(all.S[from + i]!, 7));
+    const product = (own: typeof all, start: number): Matrix =>
+      matmul(scaleColumns(sliceColumns(own.U, start, own.S.length), own.S.slice(start)), sliceColumns(own.V, start, own.S.length), { transposeB: true }); // prettier-ignore
+    expect(distance(product({ U, S, V }, 0), product(all, from))).toBeLessThan(1e-6);
+    expect(distance(matmul(U, U, { transposeA: true }), identity(S.length))).toBeLessThan(1e-6);
+    expect(distance(matmul(V, V, { transposeA: true }), identity(S.length))).toBeLessThan(1e-6);
+  });
+
+  it('are zeros of a matrix of lower rank, and values that are not finite are refused', () => {
+    const low = matmul(normal(150, 20, 1), normal(20, 160, 2));
+    const { U, S, V } = trailingSvd(low, 3, new Random(1));
+    S.forEach((value) => expect(value).toBeCloseTo(0, 8));
+    expect(distance(matmul(U, U, { transposeA: true }), identity(3))).toBeLessThan(1e-8);
+    expect(distance(matmul(V, V, { transposeA: true }), identity(3))).toBeLessThan(1e-8);
+    const broken = matrix(200, 200, new Float64Array(40_000).fill(NaN, 7, 8));
+    expect(() => trailingSvd(broken, 2, new Random(1))).toThrow('not finite');
   });
 });
 

@@ -264,6 +264,8 @@ export interface TrainingStep {
   readonly step: number;
   /** The learning rate of this step. */
   readonly lr: number;
+  /** Of the run, for what is drawn: with the number of the step it gives the same again where a run goes on. */
+  readonly seed: number;
   /** The adapted layers. */
   readonly modules: readonly TunedModule<StepTensor>[];
 }

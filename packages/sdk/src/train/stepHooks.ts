@@ -6,7 +6,7 @@ import type { ByTensor, StepTensor, TrainingStep } from '../lora/tuner.ts';
 import type { Optimizer } from './optimizers/optimizer.ts';
 import type { Parameter, ParameterSet } from './parameters.ts';
 
-type StepAt = Pick<TrainingStep, 'step' | 'lr'>;
+type StepAt = Omit<TrainingStep, 'modules'>;
 type Gradients = ReadonlyMap<string, Float32Array>;
 
 /** Calls the hooks of a plan around steps. */

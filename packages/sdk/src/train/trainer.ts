@@ -58,6 +58,7 @@ export class Trainer {
   readonly #gradients: GradientStep;
   readonly #optimizer: Optimizer;
   readonly #hooks: StepHooks;
+  readonly #seed: number;
   readonly #groups: readonly ParameterGroup[];
   readonly #clip: ClipOptions | undefined;
   readonly #ema: Ema | undefined;
@@ -75,6 +76,7 @@ export class Trainer {
     const plan = leavingOut(request.plan, this.#optimizer);
     this.#gradients = new GradientStep({ ...request, plan, lossScale: this.#lossScale !== undefined });
     this.#hooks = new StepHooks(plan);
+    this.#seed = request.seed ?? 0;
     this.#groups = groups;
     this.#clip = clip;
     if (clip) notNegative('clip', 'norm' in clip ? clip.norm : clip.value);
@@ -208,7 +210,7 @@ export class Trainer {
       throw nothing === undefined ? notFinite(loss, gradNorm, lr) : new OnnxLoraError('LOSS_NOT_FINITE', nothing);
     }
     if (this.#clip) yield* clipInSlices(gradients.values(), gradNorm, this.#clip);
-    const at = { step: this.#steps, lr };
+    const at = { step: this.#steps, lr, seed: this.#seed };
     const left = this.#hooks.before(at, parameters, gradients);
     if (this.#optimizer.gradients) yield* this.#optimizer.gradients(optimizedModules(parameters, gradients));
     for (const parameter of parameters.all) {

@@ -1,10 +1,10 @@
 /** @file Initialisers that need the weight alone: PiSSA, OLoRA, MiCA. */
 
-import { svd } from '../../linalg/decompositions.ts';
 import { leadingSvd } from '../../linalg/leadingSvd.ts';
-import { matrix, sliceColumns } from '../../linalg/matrix.ts';
+import { matrix } from '../../linalg/matrix.ts';
 import { qr } from '../../linalg/qr.ts';
 import { randomSvd } from '../../linalg/randomSvd.ts';
+import { trailingSvd } from '../../linalg/trailingSvd.ts';
 import { refuseRankAbove, type WeightInitializer } from './initializer.ts';
 import { splitComponents } from './split.ts';
 
@@ -57,8 +57,5 @@ export const mica: WeightInitializer = {
   saved: { initLoraWeights: 'mica' },
   fixed: ['lora_B'],
   refuses: (site) => refuseRankAbove(site, site.r),
-  init: ({ r, width }, weight) => {
-    const { U } = svd(weight);
-    return { A: matrix(r, width), B: sliceColumns(U, U.columns - r, U.columns) };
-  },
+  init: ({ r, width }, weight, random) => ({ A: matrix(r, width), B: trailingSvd(weight, r, random).U }),
 };

@@ -1,0 +1,139 @@
+/** @file The smallest singular values of a matrix, without computing all. */
+
+import type { Random } from '../runtime/random.ts';
+import { type SingularValues, svd, symmetricEigen } from './decompositions.ts';
+import { joinColumns, type Matrix, matmul, matrix, scaleColumns, sliceColumns } from './matrix.ts';
+import { qr } from './qr.ts';
+
+/** Below this size, and where a good part of all components is wanted, all are computed at once. */
+const SMALL = 128;
+
+/** Vectors at a time. */
+const BLOCK = 4;
+
+/** Vectors are found when they miss being eigenvectors by this part of the largest eigenvalue. */
+const TOLERANCE = 1e-9;
+
+/** Singular values below this part of the matrix's norm are taken for zero. */
+const NOTHING = 1e-8;
+
+/** What is added to squares of singular values, as a part of their mean: it changes no vector, and lets all be divided by. */
+const SHIFT = 1e-12;
+
+/**
+ * The last `rank` components of the thin singular value decomposition; all where there are fewer. The largest eigenvectors of
+ * the inverse of A·Aᵀ, or of Aᵀ·A where that is smaller, are sought as {@link leadingSvd} does it. For a weight of 768 by 768 and
+ * ranks as adapters have them that takes about a second, where all components take half a minute.
+ *
+ * @throws RangeError for values that are not finite
+ */
+export function trailingSvd(a: Matrix, rank: number, random: Random): SingularValues {
+  const size = Math.min(a.rows, a.columns);
+  const isWide = a.rows <= a.columns;
+  const vectors = size <= SMALL || 8 * rank > size ? undefined : smallest(a, isWide, rank, random);
+  if (!vectors) return last(svd(a), rank);
+  // What the vectors of one side are taken to, is the other's times the singular values.
+  const other = matmul(a, vectors, { transposeA: isWide });
+  const S = Float64Array.from({ length: rank }, (_, k) => {
+    let sum = 0;
+    for (let i = 0; i < other.rows; i++) sum += other.data[i * rank + k]! ** 2;
+    return Math.sqrt(sum);
+  });
+  // Of what is as good as zero, rounding would be the other side's vectors.
+  const norm = Math.hypot(...columnNorms(a));
+  if (S.some((each) => each < NOTHING * norm)) return last(svd(a), rank);
+  const turned = scaleColumns(other, S.map((each) => 1 / each)); // prettier-ignore
+  return isWide ? { U: vectors, S, V: turned } : { U: turned, S, V: vectors };
+}
+
+/** Orthonormal, by falling singular values; nothing where they were not found. */
+function smallest(a: Matrix, isWide: boolean, rank: number, random: Random): Matrix | undefined {
+  const square = isWide ? matmul(a, a, { transposeB: true }) : matmul(a, a, { transposeA: true });
+  const n = square.rows;
+  let trace = 0;
+  for (let i = 0; i < n; i++) trace += square.data[i * (n + 1)]!;
+  if (!Number.isFinite(trace) || trace === 0) return undefined;
+  for (let i = 0; i < n; i++) square.data[i * (n + 1)]! += (SHIFT * trace) / n;
+  const factor = cholesky(square);
+  if (!factor) return undefined;
+  const start = matrix(n, BLOCK);
+  for (let i = 0; i < start.data.length; i++) start.data[i] = random.normal();
+  let [Q, C, block] = [matrix(n, 0), matrix(n, 0), solved(factor, start)];
+  for (let next = 4 * rank + 8 * BLOCK; Q.columns + BLOCK <= n / 2;) {
+    const own = qr(apart(Q, block)).Q;
+    block = solved(factor, own);
+    [Q, C] = [joinColumns(Q, own), joinColumns(C, block)];
+    if (Q.columns < next) continue;
+    const { values, V } = symmetricEigen(matmul(Q, C, { transposeA: true }));
+    const order = [...values.keys()].sort((i, j) => values[j]! - values[i]!).slice(0, rank);
+    const chosen = chosenColumns(V, order.reverse());
+    const [vectors, images] = [matmul(Q, chosen), matmul(C, chosen)];
+    const largest = values[order.at(-1)!]!;
+    const off = images.data.map((each, i) => each - values[order[i % rank]!]! * vectors.data[i]!);
+    if (Math.hypot(...columnNorms({ ...images, data: off })) <= TOLERANCE * largest) return vectors;
+    next = Math.ceil(1.4 * next);
+  }
+  return undefined;
+}
+
+/** L of A = L·Lᵀ, of which the lower half counts; nothing for a matrix that has none. */
+function cholesky({ rows: n, data }: Matrix): Matrix | undefined {
+  const L = matrix(n, n, data.slice());
+  for (let i = 0; i < n; i++)
+    for (let j = 0; j <= i; j++) {
+      let sum = L.data[i * n + j]!;
+      for (let k = 0, [p, q] = [i * n, j * n]; k < j; k++) sum -= L.data[p + k]! * L.data[q + k]!;
+      if (i === j && !(sum > 0)) return undefined;
+      L.data[i * n + j] = i === j ? Math.sqrt(sum) : sum / L.data[j * n + j]!;
+    }
+  return L;
+}
+
+/** X of L·Lᵀ·X = B. */
+function solved({ rows: n, data: L }: Matrix, b: Matrix): Matrix {
+  const [x, width] = [b.data.slice(), b.columns];
+  const less = (to: number, from: number, times: number): void => {
+    for (let j = 0; j < width; j++) x[to * width + j]! -= times * x[from * width + j]!;
+  };
+  const divide = (row: number): void => {
+    for (let j = 0; j < width; j++) x[row * width + j]! /= L[row * (n + 1)]!;
+  };
+  for (let i = 0; i < n; i++) {
+    for (let k = 0; k < i; k++) less(i, k, L[i * n + k]!);
+    divide(i);
+  }
+  for (let i = n - 1; i >= 0; i--) {
+    divide(i);
+    for (let k = 0; k < i; k++) less(k, i, L[i * n + k]!);
+  }
+  return matrix(n, width, x);
+}
+
+/** The block without what lies in the span of Q; twice, since once leaves rounding behind. */
+function apart(Q: Matrix, block: Matrix): Matrix {
+  let result = block;
+  for (let pass = 0; pass < 2; pass++) {
+    const inside = matmul(Q, matmul(Q, result, { transposeA: true }));
+    result = matrix(block.rows, block.columns, result.data.map((each, i) => each - inside.data[i]!)); // prettier-ignore
+  }
+  return result;
+}
+
+function columnNorms({ rows, columns, data }: Matrix): number[] {
+  return Array.from({ length: columns }, (_, k) => {
+    let sum = 0;
+    for (let i = 0; i < rows; i++) sum += data[i * columns + k]! ** 2;
+    return Math.sqrt(sum);
+  });
+}
+
+function chosenColumns({ rows, columns, data }: Matrix, order: readonly number[]): Matrix {
+  const count = order.length;
+  const values = Float64Array.from({ length: rows * count }, (_, i) => data[Math.floor(i / count) * columns + order[i % count]!]!); // prettier-ignore
+  return matrix(rows, count, values);
+}
+
+function last({ U, S, V }: SingularValues, rank: number): SingularValues {
+  const from = Math.max(0, S.length - rank);
+  return { U: sliceColumns(U, from, S.length), S: S.slice(from), V: sliceColumns(V, from, S.length) };
+}
