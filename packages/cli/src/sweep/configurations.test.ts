@@ -72,6 +72,17 @@ sweep:
     expect(trials[1]).toMatch(/^lora-r-4-lr-0\.001-seed-5-[0-9a-f]{10}$/);
   });
 
+  it('takes a tuner and an optimizer with settings as they are written', async () => {
+    const plan = await planOf(`sweep: { try: { tuner: [null, ia3, { name: loha, r: 2 }], optimizer: [sgd, { name: sgd, momentum: 0.9 }] } }`); // prettier-ignore
+    const momentum = '{"name":"sgd","momentum":0.9}';
+    expect(settingsOf(plan)).toEqual(
+      [{}, { tuner: 'ia3' }, { tuner: '{"name":"loha","r":2}' }].flatMap((own) => [
+        { ...own, optimizer: 'sgd' },
+        { ...own, optimizer: momentum },
+      ]),
+    );
+  });
+
   it('has the same trials whatever stands beside them', async () => {
     const ids = async (methods: string): Promise<string[]> =>
       (await planOf(`r: 4\nsweep: { methods: ${methods}, seeds: 2 }`)).configurations.flatMap(({ trials }) => trials.map(({ id }) => id)); // prettier-ignore

@@ -120,7 +120,7 @@ function nameOfBase({ tuner, dora }: Content): string {
 }
 
 function nameOfTuner(tuner: unknown): string | undefined {
-  if (typeof tuner === 'object' && tuner !== null) return String((tuner as Content)['name']);
+  if (isObject(tuner)) return String(tuner['name']);
   if (typeof tuner !== 'string') return undefined;
   return /^\{.*"name"\s*:\s*"([^"]*)"/.exec(tuner)?.[1] ?? tuner;
 }
@@ -154,7 +154,7 @@ function configurationsOf(method: string, own: Content, sweep: SweepFile, regist
   return chosen.map((values) => {
     const shown = told.map((key) => `${key} ${wordOf(values[key])}`);
     const name = [method, shown.join(', ')].filter((part) => part !== '').join(' ');
-    const raw = withTunerSettings({ ...content, ...plain(values, content) }, registry);
+    const raw = withTunerSettings(plain({ ...content, ...values }), registry);
     const settings = settingsIn(raw, file);
     return {
       method,
@@ -186,13 +186,14 @@ function axisOf(
   }
   const values = Array.isArray(given) ? (given as unknown[]) : [given];
   if (values.length === 0) throw usageError(`"${[...under, key].join('.')}" in "${file}" is an empty list. Name values, or leave it out.`); // prettier-ignore
-  if (name !== undefined && name !== 'tuner') for (const value of values) settingsIn({ [key]: value }, file, under);
+  const checked = name === 'tuner' || name === 'optimizer' ? values.filter((value) => !isObject(value)) : values;
+  if (name !== undefined) for (const value of checked) settingsIn({ [key]: value }, file, under);
   return { key, values };
 }
 
 function rangeOf(given: unknown): Omit<Range, 'isWhole'> | undefined {
-  if (typeof given !== 'object' || given === null || Array.isArray(given)) return undefined;
-  const { from, to, scale } = given as Content;
+  if (!isObject(given)) return undefined;
+  const { from, to, scale } = given;
   return typeof from === 'number' && typeof to === 'number' ? { from, to, isLog: scale === 'log' } : undefined;
 }
 
@@ -229,13 +230,20 @@ function seedOf(method: string, drawSeed: number): number {
   return createHash('sha256').update(`${drawSeed} ${method}`).digest().readUInt32LE(0);
 }
 
-/** Values by the keys of settings, with `set.NAME` inside `set`. */
-function plain(values: Content, { set }: Content): Content {
-  const inSet = Object.entries(values).filter(([key]) => key.startsWith('set.'));
-  const others = Object.entries(values).filter(([key]) => !key.startsWith('set.'));
-  if (inSet.length === 0) return Object.fromEntries(others);
+/** Keys and values as a file of settings has them: `set.NAME` inside `set`, and an optimizer with settings as JSON. */
+function plain(content: Content): Content {
+  const { set, optimizer, ...others } = content;
+  const inSet = Object.entries(others).filter(([key]) => key.startsWith('set.'));
   const own = Object.fromEntries(inSet.map(([key, value]) => [key.slice('set.'.length), value]));
-  return { ...Object.fromEntries(others), set: { ...(set as object | undefined), ...own } };
+  return {
+    ...Object.fromEntries(Object.entries(others).filter(([key]) => !key.startsWith('set.'))),
+    ...(set === undefined && inSet.length === 0 ? {} : { set: { ...(set as object | undefined), ...own } }),
+    ...(optimizer === undefined ? {} : { optimizer: isObject(optimizer) ? JSON.stringify(optimizer) : optimizer }),
+  };
+}
+
+function isObject(value: unknown): value is Content {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** Keys that a tuner has as settings of its own go to it. */
@@ -243,7 +251,7 @@ function withTunerSettings(raw: Content, { tuners }: PluginRegistry): Content {
   const { tuner: given, ...others } = raw;
   const found = tuners.find(({ name }) => name === nameOfTuner(given));
   const isText = typeof given === 'string' && !given.startsWith('{');
-  if (!found) return typeof given === 'object' && given !== null ? { ...others, tuner: JSON.stringify(given) } : raw;
+  if (!found) return isObject(given) ? { ...others, tuner: JSON.stringify(given) } : raw;
   const named = isText ? { name: given } : typeof given === 'string' ? objectIn(given) : (given as Content);
   // What reads the setting says what is wrong with it.
   if (!named) return raw;
