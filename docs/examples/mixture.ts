@@ -13,7 +13,7 @@ import { readDigits, type Shift, writeDigits } from './support/digits.ts';
 const folder = 'runs/mixture';
 await rm(folder, { recursive: true, force: true });
 await mkdir(folder, { recursive: true });
-const shifts = ['turned', 'inverted', 'mirrored', 'shrunken'] as const satisfies readonly Shift[];
+const shifts = ['turned', 'inverted', 'shrunken', 'striped'] as const satisfies readonly Shift[];
 const digits = await readDigits();
 for (const [i, shift] of shifts.entries()) {
   await writeDigits(path.join(folder, shift, 'train'), digits.slice(1000 * i, 1000 * (i + 1)), shift);

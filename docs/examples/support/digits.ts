@@ -10,9 +10,10 @@ const PIXELS = SIZE * SIZE;
 
 /**
  * How the digits are changed: `turned` by 90° counterclockwise, `inverted` to black on white, `mirrored` left to right,
- * `flipped` top to bottom, `shrunken` to half their size in the middle.
+ * `flipped` top to bottom, `shrunken` to half their size in the middle,
+ * `striped` with every third row white.
  */
-export type Shift = 'upright' | 'turned' | 'inverted' | 'mirrored' | 'flipped' | 'shrunken';
+export type Shift = 'upright' | 'turned' | 'inverted' | 'mirrored' | 'flipped' | 'shrunken' | 'striped';
 
 /** One digit: what it shows, and its pixels from 0 to 255, `[28, 28]`. */
 interface Digit {
@@ -83,6 +84,7 @@ export function turnedDigits(train: number, test: number): (folder: string) => P
 function shifted(pixels: Uint8Array, shift: Shift): Uint8Array {
   if (shift === 'upright') return pixels;
   if (shift === 'inverted') return pixels.map((value) => 255 - value);
+  if (shift === 'striped') return pixels.map((value, i) => (Math.floor(i / SIZE) % 3 === 0 ? 255 : value));
   return pixels.map((_, i) => sourceOf(pixels, Math.floor(i / SIZE), i % SIZE, shift));
 }
 
