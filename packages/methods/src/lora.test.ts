@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { sited } from '../../../test/support/formAdapters.ts';
 import { modelOf } from '../../../test/support/graphs.ts';
 import { WeightBuilder } from '../../../test/support/storedWeights.ts';
-import { taskOf } from '../../sdk/fixtures/memorise.ts';
+import { taskOf } from '../fixtures/memorise.ts';
 import type { Value } from '../../sdk/src/graph/builder.ts';
 import { ByTuner } from '../../sdk/src/lora/tunings/byTuner.ts';
 import { OrtRuntime } from '../../sdk/src/runtime/ort.ts';

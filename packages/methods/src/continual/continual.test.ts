@@ -5,7 +5,7 @@ import { Adapter, float32, type Model, openModel, type Tensor, train } from '@on
 import { meanSquaredError, type MetricCollector, type Task } from '@onnx-lora/sdk/tasks';
 import { randomAdapter } from '@onnx-lora/sdk/testing';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { taskOf } from '../../../sdk/fixtures/memorise.ts';
+import { taskOf } from '../../fixtures/memorise.ts';
 import { methodsPlugin } from '../plugin.ts';
 import { continual, type ContinualMethod, summary } from './continual.ts';
 import { nextStage } from './nextStage.ts';

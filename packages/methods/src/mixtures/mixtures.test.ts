@@ -7,7 +7,7 @@ import { meanSquaredError } from '@onnx-lora/sdk/tasks';
 import { readSafetensors } from '@onnx-lora/sdk/data';
 import { randomAdapter } from '@onnx-lora/sdk/testing';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { taskOf } from '../../../sdk/fixtures/memorise.ts';
+import { taskOf } from '../../fixtures/memorise.ts';
 import { methodsPlugin } from '../plugin.ts';
 import { mixtureOf, type MixtureOptions } from './mixtureOf.ts';
 
