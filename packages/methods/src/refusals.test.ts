@@ -72,6 +72,9 @@ it.each([
   ['boft', {}, [10, 4, 1, 3], /filters that are not square/],
   ['boft', { boft_n_butterfly_factor: 2 }, [10, 12], /would have 2 butterfly factors/],
   ['hra', {}, [10, 4, 1, 3], /filters that are not square/],
+  ['oft', {}, [10, 4, 1, 1], /convolution in groups/],
+  ['boft', {}, [10, 4, 3, 3], /convolution in groups/],
+  ['hra', {}, [10, 4, 3, 3], /convolution in groups/],
 ])('%s of a layer with %j and weight %j', (name, settings, weightShape, message) => {
   const tuner = tunerOf(name);
   const kind = weightShape.length === 2 ? 'linear' : 'conv2d';

@@ -3,7 +3,7 @@
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { Tuner } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
-import { byBlocks, cayley, transposed, turned } from './rotation.ts';
+import { byBlocks, cayley, refusedGroups, transposed, turned } from './rotation.ts';
 import { peftModules, trainsWith, whole } from './settings.ts';
 import { filled, normal, sizeOf, zeros } from './tensors.ts';
 
@@ -24,11 +24,14 @@ export const boft: Tuner = {
     init_weights: true,
     ...peftModules,
   },
-  refuses: ({ weightShape: [, , height, width] }, { boft_n_butterfly_factor: factors }) => {
+  refuses: (layer, { boft_n_butterfly_factor: factors }) => {
+    const [, , height, width] = layer.weightShape;
     // Without a CUDA extension PEFT makes one factor of any number of them.
     if (factors !== 1)
       return `would have ${String(factors)} butterfly factors (boft_n_butterfly_factor), and only 1 is known`;
-    return height === width ? undefined : 'is a convolution with filters that are not square, which PEFT cannot rotate';
+    return height === width
+      ? refusedGroups(layer)
+      : 'is a convolution with filters that are not square, which PEFT cannot rotate';
   },
   tune: (layer, settings) => {
     const [wanted, count] = [whole(settings, 'boft_block_size', 0), whole(settings, 'boft_block_num', 0)];

@@ -2,7 +2,7 @@
 
 import type { Tuner } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
-import { identity, inverse, table, transposed, turned } from './rotation.ts';
+import { identity, inverse, refusedGroups, table, transposed, turned } from './rotation.ts';
 import { peftModules, trainsWith, whole } from './settings.ts';
 import { sizeOf, uniform } from './tensors.ts';
 
@@ -15,8 +15,10 @@ export const hra: Tuner = {
   description: 'HRA: reflects the inputs of a layer by a chain of Householder reflections',
   kinds: ['linear', 'conv2d'],
   defaults: { r: 8, apply_GS: false, init_weights: true, ...training, ...peftModules },
-  refuses: ({ weightShape: [, , height, width] }) =>
-    height === width ? undefined : 'is a convolution with filters that are not square, which PEFT cannot reflect',
+  refuses: (layer) =>
+    layer.weightShape[2] === layer.weightShape[3]
+      ? refusedGroups(layer)
+      : 'is a convolution with filters that are not square, which PEFT cannot reflect',
   tune: (layer, settings) => {
     const { apply_GS: isOrthogonal, init_weights: isIdle } = settings;
     const rank = whole(settings, 'r');

@@ -1,9 +1,9 @@
 /** @file OFT: rotates the inputs of a layer, block by block. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import type { StepTensor, Tuner } from '@onnx-lora/sdk/plugin';
+import type { ByTensor, StepTensor, Tuner } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
-import { byBlocks, cayley, inverse, MOST_TERMS, neumann, skew, transposed, turned } from './rotation.ts';
+import { byBlocks, cayley, inverse, MOST_TERMS, neumann, refusedGroups, skew, transposed, turned } from './rotation.ts';
 import { finite, peftModules, trainsWith, whole, wrong } from './settings.ts';
 import { normal, sizeOf, zeros } from './tensors.ts';
 
@@ -21,8 +21,9 @@ export const oft: Tuner = {
   name: 'oft',
   peftType: 'OFT',
   paper: 'https://arxiv.org/abs/2306.07280',
-  description: 'OFT: rotates the inputs of a layer, block by block; `coft` keeps the rotations small',
-  kinds: ['linear', 'conv2d'],
+  description:
+    'OFT: rotates the inputs of a layer, block by block, or what an embedding yields; `coft` keeps rotations small',
+  kinds: ['linear', 'conv2d', 'embedding'],
   defaults: {
     r: 0,
     oft_block_size: 32,
@@ -36,15 +37,16 @@ export const oft: Tuner = {
     num_cayley_neumann_terms: 5,
     ...peftModules,
   },
-  refuses: ({ weightShape }) =>
+  refuses: (layer) =>
     // PEFT's forward pass of larger ones is not what it merges, nor the base where nothing has been trained.
-    weightShape.slice(2).some((dim) => dim !== 1) ? 'is a convolution with more than one tap, which PEFT cannot rotate' : undefined, // prettier-ignore
+    layer.weightShape.slice(2).some((dim) => dim !== 1) ? 'is a convolution with more than one tap, which PEFT cannot rotate' : refusedGroups(layer), // prettier-ignore
   tune: (layer, settings) => {
     const { block_share: isShared, init_weights: isIdle, ...own } = settings as unknown as Settings;
     const terms = whole(settings, 'num_cayley_neumann_terms');
     if (terms > MOST_TERMS) throw wrong(settings, 'num_cayley_neumann_terms', `at most ${MOST_TERMS}`);
     finite(settings, 'eps');
-    const features = sizeOf(layer.weightShape) / layer.out;
+    const isTable = layer.kind === 'embedding';
+    const features = isTable ? layer.out : sizeOf(layer.weightShape) / layer.out;
     const size = blockSize(features, whole(settings, 'r', 0), whole(settings, 'oft_block_size', 0));
     const blocks = features / size;
     const dims = [isShared ? 1 : blocks, (size * (size - 1)) / 2];
@@ -53,17 +55,30 @@ export const oft: Tuner = {
       const Q = skew(g, own.coft ? constrained(g, weight, own.eps) : weight, size);
       return own.use_cayley_neumann ? neumann(g, Q, size, terms) : cayley(g, g.Neg(Q), size);
     };
+    /** R⁻¹: of a rotation the transposed, of the series (RᵀR)⁻¹Rᵀ. */
+    const opposite = (g: GraphBuilder, R: Value): Value => {
+      const turnedBack = transposed(g, R);
+      if (!own.use_cayley_neumann) return turnedBack;
+      return g.MatMul(inverse(g, g.MatMul(turnedBack, R), size), turnedBack);
+    };
+    const name = isTable ? 'oft_embedding_R.weight' : 'oft_R.weight';
+    const matrices = (g: GraphBuilder, tensors: ByTensor<Value>): Value => rotation(g, tensors[name]!);
+    const rows = (g: GraphBuilder, given: Value, R: Value): Value => byBlocks(g, given, R, blocks);
+    const tensors = { [name]: isIdle ? zeros(dims) : normal(dims, 0.1) };
+    if (isTable) {
+      return {
+        tensors,
+        apply: (g, { x, forward }, given) => rows(g, forward(x), matrices(g, given)),
+        weight: (g, weight, given) => rows(g, weight, matrices(g, given)),
+        unmerged: { weight: (g, weight, given) => rows(g, weight, opposite(g, matrices(g, given))) },
+      };
+    }
     return {
-      tensors: { 'oft_R.weight': isIdle ? zeros(dims) : normal(dims, 0.1) },
+      tensors,
       ...turned(layer, {
-        inputs: (g, rows, { 'oft_R.weight': weight }) => byBlocks(g, rows, rotation(g, weight!), blocks),
-        weight: (g, rows, { 'oft_R.weight': weight }) => byBlocks(g, rows, transposed(g, rotation(g, weight!)), blocks),
-        back: (g, rows, { 'oft_R.weight': weight }) => {
-          const R = rotation(g, weight!);
-          if (!own.use_cayley_neumann) return byBlocks(g, rows, R, blocks);
-          // Of the series R⁻ᵀ = R(RᵀR)⁻¹.
-          return byBlocks(g, rows, g.MatMul(R, inverse(g, g.MatMul(transposed(g, R), R), size)), blocks);
-        },
+        inputs: (g, x, given) => rows(g, x, matrices(g, given)),
+        weight: (g, weight, given) => rows(g, weight, transposed(g, matrices(g, given))),
+        back: (g, weight, given) => rows(g, weight, transposed(g, opposite(g, matrices(g, given)))),
       }),
     };
   },
@@ -71,7 +86,7 @@ export const oft: Tuner = {
     ...trainsWith('oft', training).training(settings),
     gradients: ({ modules }) => {
       const { coft, eps } = settings as unknown as Settings;
-      if (coft) for (const { tensors } of modules) constrain(tensors['oft_R.weight']!, eps);
+      if (coft) for (const { tensors } of modules) for (const each of Object.values(tensors)) constrain(each, eps);
     },
   }),
 };

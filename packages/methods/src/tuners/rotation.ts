@@ -95,6 +95,12 @@ export function likeRows(g: GraphBuilder, value: Value, rows: Value): Value {
 /** What becomes of rows of a weight, `[..., n]`. */
 export type OnRows = (g: GraphBuilder, rows: Value, tensors: ByTensor<Value>) => Value;
 
+/** Why a layer cannot be turned as a whole. */
+export function refusedGroups({ in: channels, weightShape, kind }: TunedLayer): string | undefined {
+  if (!kind.startsWith('conv') || channels === weightShape[1]) return undefined;
+  return 'is a convolution in groups, which PEFT cannot rotate';
+}
+
 /** A linear map A of what a layer reads. */
 export interface Turn {
   /** rows·Aᵀ: what the layer reads in place of its inputs. */
