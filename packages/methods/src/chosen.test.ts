@@ -8,6 +8,7 @@ import { linearNet, publishModel, randomAdapter } from '@onnx-lora/sdk/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { OrtRuntime } from '../../sdk/src/runtime/ort.ts';
 import type { Tensor } from '../../sdk/src/runtime/tensor.ts';
+import { matrix, svd } from '@onnx-lora/sdk/plugin';
 import { methodsPlugin } from './plugin.ts';
 
 const cases = path.join(import.meta.dirname, '../../../test/fixtures/cases');
@@ -61,6 +62,19 @@ describe('Supertuning', () => {
     expect(await of2(true)).toEqual(order.slice(0, 4));
     expect(await of2(false)).toEqual(order.slice(-4).reverse());
   });
+
+  it('scales a product by twice its rank where no alpha is given, as PEFT does', async () => {
+    const planned = (lora_alpha: number | null): Promise<Adapter> => randomAdapter(model, { lora: { tuner: { name: 'supertuning', sparsity: 0.9, r: 3, lora_alpha }, targetModules } }); // prettier-ignore
+    const [own, six, three] = await Promise.all([null, 6, 3].map((alpha) => planned(alpha)));
+    const changes = await Promise.all(
+      [own!, six!, three!].map(async ({ config }) => {
+        const { adapter } = await convertToLora(new Adapter(config, own!.tensors), model, { r: 6 });
+        return [of(adapter, 'encoder.0.lora_A.weight'), of(adapter, 'encoder.0.lora_B.weight')];
+      }),
+    );
+    expect(changes[0]).toEqual(changes[1]);
+    expect(changes[0]).not.toEqual(changes[2]);
+  });
 });
 
 describe('TinyLoRA', () => {
@@ -76,6 +90,34 @@ describe('TinyLoRA', () => {
       for (let i = 0; i < 8; i++) {
         const wanted = [0, 1, 2, 3].reduce((sum, k) => sum + B[2 * o + (k >> 1)]! * R[k]! * A[8 * (k & 1) + i]!, 0);
         expect([0, 1].reduce((sum, k) => sum + ownB[2 * o + k]! * ownA[8 * k + i]!, 0)).toBeCloseTo(wanted, 6);
+      }
+  });
+
+  it("begins with the weight's two largest singular components, halved between its factors", async () => {
+    const adapter = await randomAdapter(model, { lora: { tuner: { name: 'tinylora', u: 20 }, targetModules } });
+    const [A, B] = [of(adapter, 'encoder.0.tinylora_A'), of(adapter, 'encoder.0.tinylora_B')];
+    const { U, S, V } = svd(
+      matrix(
+        6,
+        8,
+        model
+          .sites()
+          .find((site) => site.path === 'encoder.0')!
+          .weight.stored.read(),
+      ),
+    );
+    for (const k of [0, 1]) {
+      const length = (values: readonly number[]): number => values.reduce((sum, each) => sum + each * each, 0);
+      expect(length(A.slice(8 * k, 8 * k + 8))).toBeCloseTo(S[k]!, 5);
+      expect(length(B.filter((_, i) => i % 2 === k))).toBeCloseTo(S[k]!, 5);
+    }
+    for (let o = 0; o < 6; o++)
+      for (let i = 0; i < 8; i++) {
+        const best = [0, 1].reduce(
+          (sum, k) => sum + S[k]! * U.data[o * U.columns + k]! * V.data[i * V.columns + k]!,
+          0,
+        );
+        expect([0, 1].reduce((sum, k) => sum + B[2 * o + k]! * A[8 * k + i]!, 0)).toBeCloseTo(best, 5);
       }
   });
 
