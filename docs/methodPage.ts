@@ -45,7 +45,26 @@ The plugin has ways to move LoRA's numbers too, by the names that \`optimizer\` 
 | \`riemannian\` | [Riemannian preconditioning](https://arxiv.org/abs/2402.02347): multiplies gradients of A and B by inverses of the rank's size, then another optimizer moves them. Factors of convolutions and embeddings have their gradients as they are | \`inner\` (\`adamw\`), \`reg\` (0.01), and those of the inner one | PEFT's \`create_riemannian_optimizer\` |
 | \`schedule-free-adamw\` | [Schedule-free AdamW](https://arxiv.org/abs/2405.15682): saves an average of all steps in place of a falling rate; set \`schedule: constant\` | \`betas\`, \`eps\`, \`weightDecay\` (0), \`r\` (0), \`weightLrPower\` (2) | the authors' schedulefree 1.4.1 |
 
-LoRA+ needs no plugin: \`loraPlusRatio\` and \`--lora-plus-ratio\` ([train](./train.md)).
+## Layers by a short run
+
+LoRA-drop asks a short run which layers matter, by how much their changes make of inputs of the task, and gives the others no adapter. (In the [paper](https://arxiv.org/abs/2402.07721) those share one.)
+
+\`\`\`ts
+import { loraDrop } from '@onnx-lora/methods';
+import { openModel, train } from '@onnx-lora/sdk';
+import { imageClassification, visionFamilies } from '@onnx-lora/vision';
+
+const task = imageClassification('photos');
+const model = await openModel('models/vit', { families: visionFamilies });
+const lora = { r: 8, targetModules: 'all-linear' };
+const { adapter } = await (await train(model, { task, lora, steps: 50 })).done;
+const run = await train(model, { task, lora: { ...lora, initLoraWeights: loraDrop(adapter, { share: 0.9 }) } });
+console.log((await run.done).adapter.config.targetModules);
+\`\`\`
+
+## Without a plugin
+
+LoRA+ needs no plugin: \`loraPlusRatio\` and \`--lora-plus-ratio\` ([train](./train.md)). Nor does dropout of whole features or tokens, \`loraDropoutPattern\`.
 
 - Some depend on more than the layer: Lily averages its router over all rows of a batch, so that a row's answer depends on the others. Poly is read as what one task has of it (\`"task": 1\` in its config, or \`forTask\`); converted to LoRA, several tasks go into one batch. TinyLoRA's vectors are numbered by the order of layers, which in PEFT is that of the model's class and here that of the graph: of PEFT's files the projections tell it.
 
