@@ -35,9 +35,11 @@ export const launch: Launch = (job, listen) => {
   let stderr = '';
   child.stderr!.on('data', (text: Buffer) => (stderr = `${stderr}${text.toString()}`.slice(-SAID)));
   child.on('message', (message) => listen(message as TrialMessage));
+  // Not `close`, which never comes where this side has let go of the channel.
+  const said = new Promise((resolve) => child.stderr!.on('close', resolve));
   const ended = new Promise<Awaited<RunningTrial['ended']>>((resolve) => {
     child.on('error', (error) => resolve({ signal: null, code: null, stderr: error.message }));
-    child.on('close', (code, signal) => resolve({ code, signal, stderr }));
+    child.on('exit', (code, signal) => void said.then(() => resolve({ code, signal, stderr })));
   });
   child.send(job, () => undefined);
   return {
