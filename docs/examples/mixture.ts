@@ -19,7 +19,7 @@ for (const [i, shift] of shifts.entries()) {
   await writeDigits(path.join(folder, shift, 'train'), digits.slice(1000 * i, 1000 * (i + 1)), shift);
   await writeDigits(path.join(folder, shift, 'test'), digits.slice(8000, 8500), shift);
   // What the router learns on is a little of each.
-  await writeDigits(path.join(folder, 'all'), digits.slice(4000 + 250 * i, 4000 + 250 * (i + 1)), shift, 250 * i);
+  await writeDigits(path.join(folder, 'all'), digits.slice(4000 + 1000 * i, 4000 + 1000 * (i + 1)), shift, 1000 * i);
 }
 
 // #region adapters
@@ -36,7 +36,7 @@ for (const shift of shifts) {
 // #region mixtures
 const arrow = mixtureOf(adapters, { topK: 2 });
 const from = mixtureOf(adapters, { router: 'xlora', hiddenSize: 96 });
-const routing = await train(model, { task: imageClassification(path.join(folder, 'all')), from, steps: 300, lr: 1e-2 });
+const routing = await train(model, { task: imageClassification(path.join(folder, 'all')), from, steps: 600, lr: 1e-2 });
 const { adapter: mixture } = await routing.done;
 // #endregion mixtures
 const all = Object.fromEntries(await Promise.all(shifts.map(async (shift) => [shift, await accuracies(shift)])));

@@ -3,11 +3,18 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { Adapter, convertToLora, loadAdapter, type LoraOptions, type Model, openModel } from '@onnx-lora/sdk';
+import {
+  Adapter,
+  convertToLora,
+  loadAdapter,
+  type LoraOptions,
+  type Model,
+  openModel,
+  OrtRuntime,
+  type Tensor,
+} from '@onnx-lora/sdk';
 import { linearNet, publishModel, randomAdapter } from '@onnx-lora/sdk/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { OrtRuntime } from '../../sdk/src/runtime/ort.ts';
-import type { Tensor } from '../../sdk/src/runtime/tensor.ts';
 import { matrix, svd } from '@onnx-lora/sdk/plugin';
 import { methodsPlugin } from './plugin.ts';
 

@@ -3,12 +3,11 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { convertToLora, type Model, openModel, type Tensor } from '@onnx-lora/sdk';
+import { convertToLora, type Model, openModel, OrtRuntime, type Tensor } from '@onnx-lora/sdk';
 import { TorchRandom } from '@onnx-lora/sdk/plugin';
 import { linearNet, publishModel, randomAdapter } from '@onnx-lora/sdk/testing';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { OrtRuntime } from '../../sdk/src/runtime/ort.ts';
-import { Random } from '../../sdk/src/runtime/random.ts';
+import { Random } from '@onnx-lora/sdk/core';
 import { methodsPlugin } from './plugin.ts';
 import { loraXs } from './tuners/loraXs.ts';
 

@@ -3,19 +3,26 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { Adapter, convertToLora, type LoraOptions, type Model, openModel, train } from '@onnx-lora/sdk';
+import {
+  Adapter,
+  convertToLora,
+  float32,
+  type LoraOptions,
+  type Model,
+  openModel,
+  OrtRuntime,
+  type Tensor,
+  train,
+} from '@onnx-lora/sdk';
 import { linearNet, publishModel, randomAdapter, randomFeeds } from '@onnx-lora/sdk/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { sited } from '../../../test/support/formAdapters.ts';
 import { modelOf } from '../../../test/support/graphs.ts';
 import { WeightBuilder } from '../../../test/support/storedWeights.ts';
 import { taskOf } from '../fixtures/memorise.ts';
-import type { Value } from '../../sdk/src/graph/builder.ts';
-import { ByTuner } from '../../sdk/src/lora/tunings/byTuner.ts';
-import { OrtRuntime } from '../../sdk/src/runtime/ort.ts';
-import { float32, sizeOf, type Tensor } from '../../sdk/src/runtime/tensor.ts';
-import { ParameterSet } from '../../sdk/src/train/parameters.ts';
-import { Trainer } from '../../sdk/src/train/trainer.ts';
+import type { Value } from '@onnx-lora/sdk/tasks';
+import { ByTuner, ParameterSet, Trainer } from '@onnx-lora/sdk/core';
+import { sizeOf } from './tuners/tensors.ts';
 import { methodsPlugin } from './plugin.ts';
 import { monteclora } from './tuners/monteclora.ts';
 import { velora } from './tuners/velora.ts';

@@ -1,15 +1,13 @@
 /** @file PVeRA in training, where it draws, held to PEFT's numbers with the same noise. */
 
 import { expect, it } from 'vitest';
+import { float32, OrtRuntime, type Tensor } from '@onnx-lora/sdk';
 import { sited } from '../../../test/support/formAdapters.ts';
 import { modelOf } from '../../../test/support/graphs.ts';
 import { WeightBuilder } from '../../../test/support/storedWeights.ts';
-import type { Value } from '../../sdk/src/graph/builder.ts';
-import { ByTuner } from '../../sdk/src/lora/tunings/byTuner.ts';
-import { OrtRuntime } from '../../sdk/src/runtime/ort.ts';
-import { float32, sizeOf, type Tensor } from '../../sdk/src/runtime/tensor.ts';
-import { ParameterSet } from '../../sdk/src/train/parameters.ts';
-import { Trainer } from '../../sdk/src/train/trainer.ts';
+import type { Value } from '@onnx-lora/sdk/tasks';
+import { ByTuner, ParameterSet, Trainer } from '@onnx-lora/sdk/core';
+import { sizeOf } from './tuners/tensors.ts';
 import { pvera } from './tuners/pvera.ts';
 
 /** sin(start + 1.7·i), as the numbers of PEFT were computed from. */

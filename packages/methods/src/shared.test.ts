@@ -1,11 +1,18 @@
 /** @file Tuners whose layers share factors, and whose tasks mix skills, against PEFT and formulas. */
 
 import path from 'node:path';
-import { Adapter, convertToLora, type LoraOptions, loadAdapter, type Model, openModel } from '@onnx-lora/sdk';
+import {
+  Adapter,
+  convertToLora,
+  loadAdapter,
+  type LoraOptions,
+  type Model,
+  openModel,
+  OrtRuntime,
+} from '@onnx-lora/sdk';
 import { readSafetensors } from '@onnx-lora/sdk/data';
 import { checkAdapterRoundTrip, checkTuner, randomAdapter } from '@onnx-lora/sdk/testing';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { OrtRuntime } from '../../sdk/src/runtime/ort.ts';
 import { forTask } from './index.ts';
 import { methodsPlugin } from './plugin.ts';
 import { tiedlora } from './tuners/tiedlora.ts';

@@ -38,24 +38,23 @@ function sample(data: Dataset<unknown>, count: number, seed: number): Dataset<un
 function joined(first: Dataset<unknown>, others: readonly Dataset<unknown>[]): Dataset<unknown> {
   const all = [first, ...others];
   const places = all.flatMap((data) => Array.from({ length: data.length }, (_, i) => [data, i] as const));
-  const { keyOf, lengths } = first;
   return {
     length: places.length,
     get: (index, draw) => places[index]![0].get(places[index]![1], draw),
     nameOf: (index) => places[index]![0].nameOf?.(places[index]![1]) ?? String(index),
-    ...(keyOf ? { keyOf: async (index) => (await places[index]![0].keyOf?.(places[index]![1])) ?? [] } : {}),
+    ...(first.keyOf ? { keyOf: async (index) => (await places[index]![0].keyOf?.(places[index]![1])) ?? [] } : {}),
     isDeterministic: all.every((data) => data.isDeterministic === true),
-    ...(lengths ? { lengths: places.map(([data, i]) => data.lengths?.[i] ?? 0) } : {}),
+    ...(first.lengths ? { lengths: places.map(([data, i]) => data.lengths?.[i] ?? 0) } : {}),
   };
 }
 
 function view(data: Dataset<unknown>, order: readonly number[]): Dataset<unknown> {
-  const { nameOf, keyOf, lengths } = data;
+  const { lengths } = data;
   return {
     length: order.length,
     get: (index, draw) => data.get(order[index]!, draw),
-    ...(nameOf ? { nameOf: (index) => data.nameOf!(order[index]!) } : {}),
-    ...(keyOf ? { keyOf: (index) => data.keyOf!(order[index]!) } : {}),
+    ...(data.nameOf ? { nameOf: (index) => data.nameOf!(order[index]!) } : {}),
+    ...(data.keyOf ? { keyOf: (index) => data.keyOf!(order[index]!) } : {}),
     ...(lengths ? { lengths: order.map((i) => lengths[i]!) } : {}),
     ...(data.isDeterministic === undefined ? {} : { isDeterministic: data.isDeterministic }),
   };

@@ -1,6 +1,5 @@
 /** @file What mixtures of LoRAs share: experts beside each other in one product, and gates of the best of them. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { ByTensor, TunedTensor } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import { sizeOf, zeros } from '../tuners/tensors.ts';
@@ -32,7 +31,7 @@ export function mixed(g: GraphBuilder, x: Value, { A, B }: ByTensor<Value>, gate
 }
 
 /** Gates `[..., experts]` as often as each expert has ranks: `[..., experts · r]`. */
-export function perRank(g: GraphBuilder, gates: Value, { experts, r }: Experts): Value {
+function perRank(g: GraphBuilder, gates: Value, { experts, r }: Experts): Value {
   const data = Float32Array.from({ length: experts * experts * r }, (_, i) => Number(Math.floor(i / (experts * r)) === Math.floor((i % (experts * r)) / r))); // prettier-ignore
   return g.MatMul(gates, g.constant({ type: 'float32', dims: [experts, experts * r], data }));
 }
@@ -47,13 +46,4 @@ export function topGates(g: GraphBuilder, scores: Value, k: number, experts: num
 export function isTop(g: GraphBuilder, scores: Value, k: number): Value {
   const [largest] = g.emitMany('TopK', [g.stopGradient(g.Identity(scores)), g.ints([k])], 2, { axis: -1 });
   return g.GreaterOrEqual(scores, g.ReduceMin(largest!, [-1], true));
-}
-
-/** @throws OnnxLoraError `CONFIG_INVALID` for a number that is no whole one of at least 1 */
-export function requireCount(tuner: string, key: string, value: unknown): number {
-  if (Number.isSafeInteger(value) && (value as number) >= 1) return value as number;
-  throw new OnnxLoraError(
-    'CONFIG_INVALID',
-    `${key} of the tuner "${tuner}" must be a whole number of at least 1, and is ${JSON.stringify(value)}.`,
-  );
 }

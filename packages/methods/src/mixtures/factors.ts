@@ -38,7 +38,7 @@ export function factorsOf(adapter: Adapter, name: string): Map<string, ModuleFac
 }
 
 /** A matrix with all numbers so many times as large. */
-export function times({ rows, columns, data }: Matrix, factor: number): Matrix {
+function times({ rows, columns, data }: Matrix, factor: number): Matrix {
   return { rows, columns, data: data.map((value) => factor * value) };
 }
 

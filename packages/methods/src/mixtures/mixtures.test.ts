@@ -168,8 +168,8 @@ it.each<[string, () => unknown, RegExp]>([
 });
 
 it.each([
-  [{ experts: 0 }, /experts of the tuner "mola" must be a whole number/],
-  [{ route_by: 'word' }, /route_by .* must be "token" or "example"/],
+  [{ experts: 0 }, /setting experts must be a whole number/],
+  [{ route_by: 'word' }, /setting route_by must be "token" or "example"/],
 ])('refuses the settings %j', (settings, message) => {
   expect(() => previewLora(model, { tuner: { name: 'mola', ...settings }, targetModules: ['up'] })).toThrow(message);
 });

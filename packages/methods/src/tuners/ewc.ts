@@ -24,8 +24,13 @@ export const ewc: Tuner = {
       tensors: {
         lora_A: A,
         lora_B: B,
-        ...{ anchor_lora_A: frozen(A), anchor_lora_B: frozen(B), fisher_lora_A: frozen(A), fisher_lora_B: frozen(B) },
-        ...{ squares_lora_A: counted(A), squares_lora_B: counted(B), steps: counted(zeros([1])) },
+        anchor_lora_A: frozen(A),
+        anchor_lora_B: frozen(B),
+        fisher_lora_A: frozen(A),
+        fisher_lora_B: frozen(B),
+        squares_lora_A: counted(A),
+        squares_lora_B: counted(B),
+        steps: counted(zeros([1])),
       },
       factors: (g, { lora_A, lora_B }) => ({ A: g.Identity(lora_A!), B: g.Mul(lora_B!, scaling) }),
     };

@@ -1,9 +1,9 @@
 /** @file MoLA: each layer has several LoRAs and a router, which gives each token, or each example, to the best of them. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { TunedLayer, Tuner, TunerSettings } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
-import { expertTensors, isTop, mixed, requireCount, topGates } from '../mixtures/experts.ts';
+import { expertTensors, isTop, mixed, topGates } from '../mixtures/experts.ts';
+import { finite, whole, wrong } from './settings.ts';
 import { normal } from './tensors.ts';
 
 export const mola: Tuner = {
@@ -23,26 +23,25 @@ export const mola: Tuner = {
     train_experts: true,
   },
   tune: (layer, settings, layers) => {
-    const { r, lora_alpha: alpha, top_k, router_init: spread, router_aux_loss_coef: weight, train_experts } = settings;
-    const sizes = { experts: expertsOf(layer, settings, layers), r: requireCount('mola', 'r', r) };
-    const k = requireCount('mola', 'top_k', top_k);
+    const weight = finite(settings, 'router_aux_loss_coef');
+    const sizes = { experts: expertsOf(layer, settings, layers), r: whole(settings, 'r') };
+    const k = whole(settings, 'top_k');
     const isByExample = byExample(settings);
     const { A, B } = expertTensors(sizes, layer);
-    const role = train_experts === false ? 'frozen' : 'trained';
+    const role = settings['train_experts'] === false ? 'frozen' : 'trained';
     return {
       tensors: {
         mola_A: { ...A, role },
         mola_B: { ...B, role },
-        mola_router: normal([sizes.experts, layer.in], spread as number),
+        mola_router: normal([sizes.experts, layer.in], finite(settings, 'router_init')),
       },
       apply: (g, { x, forward, addLoss }, { mola_A, mola_B, mola_router }) => {
         const seen = isByExample ? meanOfExample(g, x) : x;
         const scores = g.MatMul(seen, g.Transpose(mola_router!, [1, 0]));
-        if (weight !== 0)
-          addLoss(() => g.Mul(imbalance(g, scores, Math.min(k, sizes.experts), sizes.experts), weight as number));
+        if (weight !== 0) addLoss(() => g.Mul(imbalance(g, scores, Math.min(k, sizes.experts), sizes.experts), weight));
         const gates = topGates(g, scores, k, sizes.experts);
         const change = mixed(g, x, { A: mola_A!, B: mola_B! }, gates, sizes);
-        return g.Add(forward(x), g.Mul(change, (alpha as number) / sizes.r));
+        return g.Add(forward(x), g.Mul(change, finite(settings, 'lora_alpha') / sizes.r));
       },
     };
   },
@@ -68,12 +67,12 @@ function meanOfExample(g: GraphBuilder, x: Value): Value {
 
 function byExample({ route_by: by }: TunerSettings): boolean {
   if (by === 'token' || by === 'example') return by === 'example';
-  throw new OnnxLoraError('CONFIG_INVALID', `route_by of the tuner "mola" must be "token" or "example", and is ${JSON.stringify(by)}.`); // prettier-ignore
+  throw wrong({ route_by: by }, 'route_by', '"token" or "example"');
 }
 
 /** How many experts a layer has: the one number, or that of its part of the depth. */
 function expertsOf(layer: TunedLayer, { experts }: TunerSettings, layers: readonly TunedLayer[]): number {
   const counts = Array.isArray(experts) ? (experts as unknown[]) : [experts];
   const at = Math.floor((layers.findIndex(({ path }) => path === layer.path) * counts.length) / layers.length);
-  return requireCount('mola', 'experts', counts[at]);
+  return whole({ experts: counts[at] }, 'experts');
 }

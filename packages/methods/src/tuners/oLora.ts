@@ -28,17 +28,16 @@ export const oLora: Tuner = {
       }),
     };
   },
-  training: (settings) => ({
-    // Σ |A_old·Aᵀ| over all modules, as the authors' code has it.
-    ...(settings['old_r'] === 0 || settings['lambda'] === 0
-      ? {}
-      : {
-          loss: (g, modules) => {
-            const overlaps = modules.map(({ tensors: { lora_A: A, old_A } }) =>
-              g.ReduceSum(g.Abs(g.MatMul(old_A!, g.Transpose(A!, [1, 0]))), [0, 1], false),
-            );
-            return g.Mul(overlaps.reduce((one, other) => g.Add(one, other)), finite(settings, 'lambda')); // prettier-ignore
-          },
-        }),
-  }),
+  training: (settings) => {
+    if (settings['old_r'] === 0 || settings['lambda'] === 0) return {};
+    return {
+      // Σ |A_old·Aᵀ| over all modules, as the authors' code has it.
+      loss: (g, modules) => {
+        const overlaps = modules.map(({ tensors: { lora_A: A, old_A } }) =>
+          g.ReduceSum(g.Abs(g.MatMul(old_A!, g.Transpose(A!, [1, 0]))), [0, 1], false),
+        );
+        return g.Mul(overlaps.reduce((one, other) => g.Add(one, other)), finite(settings, 'lambda')); // prettier-ignore
+      },
+    };
+  },
 };
