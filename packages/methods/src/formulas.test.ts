@@ -3,11 +3,11 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { convertToLora, type Model, openModel, OrtRuntime, type Tensor } from '@onnx-lora/sdk';
+import { convertToLora, type Model, openModel, type Tensor } from '@onnx-lora/sdk';
+import { Random } from '@onnx-lora/sdk/core';
 import { TorchRandom } from '@onnx-lora/sdk/plugin';
 import { linearNet, publishModel, randomAdapter } from '@onnx-lora/sdk/testing';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { Random } from '@onnx-lora/sdk/core';
 import { methodsPlugin } from './plugin.ts';
 import { loraXs } from './tuners/loraXs.ts';
 
@@ -19,7 +19,6 @@ beforeAll(async () => {
     await publishModel(path.join(scratch, 'net'), { model: linearNet({ inputs: 12, hidden: 8 }) }),
     {
       plugins: [methodsPlugin],
-      runtime: new OrtRuntime(),
     },
   );
 });
