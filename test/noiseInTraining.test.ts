@@ -1,16 +1,6 @@
 /** @file PVeRA in training, where it draws, held to PEFT's numbers with the same noise. */
 
 import { expect, it } from 'vitest';
-<<<<<<< HEAD:packages/methods/src/pvera.test.ts
-import { float32, OrtRuntime, type Tensor } from '@onnx-lora/sdk';
-import { sited } from '../../../test/support/formAdapters.ts';
-import { modelOf } from '../../../test/support/graphs.ts';
-import { WeightBuilder } from '../../../test/support/storedWeights.ts';
-import type { Value } from '@onnx-lora/sdk/tasks';
-import { ByTuner, ParameterSet, Trainer } from '@onnx-lora/sdk/core';
-import { sizeOf } from './tuners/tensors.ts';
-import { pvera } from './tuners/pvera.ts';
-=======
 import { sited } from './support/formAdapters.ts';
 import { modelOf } from './support/graphs.ts';
 import { WeightBuilder } from './support/storedWeights.ts';
@@ -21,7 +11,6 @@ import { float32, sizeOf, type Tensor } from '../packages/sdk/src/runtime/tensor
 import { ParameterSet } from '../packages/sdk/src/train/parameters.ts';
 import { Trainer } from '../packages/sdk/src/train/trainer.ts';
 import { pvera } from '../packages/methods/src/tuners/pvera.ts';
->>>>>>> m1:test/noiseInTraining.test.ts
 
 /** sin(start + 1.7·i), as the numbers of PEFT were computed from. */
 function wave(dims: readonly number[], start: number, factor = 1): Tensor {
