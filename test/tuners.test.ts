@@ -242,8 +242,8 @@ describe('errors', () => {
     ['an option of LoRA', { ...IA3, r: 4 }, /"r" is an option of LoRA/],
     [
       'a layer that the tuner refuses',
-      { ...LOHA, tuner: { name: 'loha', rank_pattern: { up: 3 } } },
-      /"layers.0.up" cannot be .* a rank or an alpha of its own/,
+      { ...LOHA, tuner: { name: 'lora-xs', r: 99 } },
+      /"layers.0.up" cannot be adapted by the tuner "lora-xs": the layer has \d+ singular vectors, and the rank is 99/,
     ],
     ['a target that is not there', { ...IA3, targetModules: ['left'] }, /left/],
   ])('of training: %s', (_, lora, message) => {
