@@ -14,7 +14,8 @@ export const adamss: Tuner = {
   name: 'adamss',
   peftType: 'ADAMSS',
   paper: 'https://openreview.net/forum?id=8ZdWmpYxT0',
-  description: 'AdaMSS: groups the outputs of a layer by their weights, and trains a low-rank change of each group',
+  description:
+    'AdaMSS: groups the outputs of a layer by their weights, and trains a low-rank change of each group, behind `r` directions of the weight',
   defaults: {
     r: 100,
     num_subspaces: 5,

@@ -14,7 +14,8 @@ export const frod: Tuner = {
   name: 'frod',
   peftType: 'FROD',
   paper: 'https://doi.org/10.1609/aaai.v40i31.39813',
-  description: 'FRoD: trains stretches and a few rotations in a basis that layers of one kind share',
+  description:
+    "FRoD: trains stretches and a few rotations in a basis that layers of one kind share; steps take products of the weight's size",
   defaults: {
     projection_prng_key: 0,
     save_projection: true,

@@ -11,7 +11,8 @@ export const glora: Tuner = {
   name: 'glora',
   peftType: 'GLORA',
   paper: 'https://arxiv.org/abs/2306.07967',
-  description: 'GLoRA: scales and shifts weight and bias, W + W∘A + B and b + b∘D + E + W·C',
+  description:
+    "GLoRA: scales and shifts weight and bias, W + W∘A + B and b + b∘D + E + W·C; steps take a product of the weight's size more",
   defaults: { r: 8, config_A_B: 'lora', config_C: 'lora', config_D_E: 'constant', init_weights: true, ...training },
   tune: (layer, settings) => {
     oneOf('glora', settings, 'config_A_B', ['lora', 'vector', 'constant', 'none']);

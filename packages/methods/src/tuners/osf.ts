@@ -22,7 +22,7 @@ export const osf: Tuner = {
   peftType: 'OSF',
   paper: 'https://openreview.net/forum?id=vQcyqsGJDw',
   description:
-    'OSF: trains the small singular values of a weight and their vectors, orthogonal to those of the large ones',
+    'OSF: trains the small singular values of a weight and their vectors, orthogonal to those of the large ones: about as many numbers as the weight has',
   // PEFT ignores the last.
   defaults: { effective_rank: null, rank_pattern: null, init_weights: true, target_svd_config: null },
   tune: (layer, settings) => {

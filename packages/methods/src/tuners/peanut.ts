@@ -20,7 +20,8 @@ export const peanut: Tuner = {
   name: 'peanut',
   peftType: 'PEANUT',
   paper: 'https://arxiv.org/abs/2410.01870',
-  description: 'PEANuT: a small network that makes the change of a weight from the weight',
+  description:
+    'PEANuT: a small network that makes the change of a weight from the weight, of whose size steps take a product more',
   defaults: { r: 32, depth: 0, act_fn: 'relu', scaling: 1, init_weights: true, ...peftModules },
   tune: ({ weightShape: [out] }, settings) => {
     oneOf('peanut', settings, 'act_fn', Object.keys(activations));
