@@ -96,7 +96,7 @@ const anyAdapter = fc
 
 /** What the config alone says cannot be converted, and neither can other methods than LoRA. */
 const convertible = caseFolders().filter(
-  ([name]) => !/^peft-|target-parameters|trainable-tokens|bdlora|kasa|monteclora/.test(name),
+  ([name]) => !/^peft-|^methods-|target-parameters|trainable-tokens|bdlora|kasa|monteclora/.test(name),
 );
 
 /** What the model of a case is fed for an adapter. */
