@@ -9,7 +9,7 @@ import {
   type OptimizerFactory,
   remembering,
 } from '@onnx-lora/sdk/plugin';
-import { asMatrix, dampedInverse, isPair, pairsOf } from './pairs.ts';
+import { asMatrix, dampedInverse, gramOf, isPair, pairsOf } from './pairs.ts';
 import { fractions, notNegative, settingsOf } from './settings.ts';
 
 interface LoraFaSettings {
@@ -50,8 +50,7 @@ export const lorafa: OptimizerFactory = {
         for (const { module, A, B } of pairsOf(modules)) {
           if (!B.gradient) continue;
           const a = asMatrix(A, A.value);
-          const correction =
-            corrections.get(A.value) ?? dampedInverse(matmul(a, a, { transposeA: true }), settings.delta);
+          const correction = corrections.get(A.value) ?? dampedInverse(gramOf(a), settings.delta);
           corrections.set(A.value, correction);
           yield;
           const corrected = matmul(correction, asMatrix(B, B.gradient)).data;

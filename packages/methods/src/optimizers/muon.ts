@@ -2,6 +2,7 @@
 
 import { type Matrix, matmul, matrix, type OptimizerFactory, remembering } from '@onnx-lora/sdk/plugin';
 import { sizeOf } from '../tuners/tensors.ts';
+import { gramOf, turned } from './pairs.ts';
 import { fraction, fractions, notNegative, oneOf, settingsOf } from './settings.ts';
 
 interface MuonSettings {
@@ -86,21 +87,36 @@ function rateFactor({ adjustLr }: MuonSettings, [rows, ...columns]: readonly num
 /** Nearly U·Vᵀ of a matrix U·S·Vᵀ: quintic iterations on the side that is shorter. */
 function* orthogonal(given: Matrix, steps: number): Generator<void, Matrix> {
   const [a, b, c] = COEFFICIENTS;
-  const isTall = given.rows > given.columns;
+  const isWide = given.columns > given.rows;
+  let x = isWide ? turned(given) : given;
   let norm = 0;
-  for (const each of given.data) norm += each * each;
+  for (const each of x.data) norm += each * each;
   const scale = 1 / Math.max(Math.sqrt(norm), 1e-7);
-  let x: Matrix = matrix(given.rows, given.columns, given.data.map((each) => scale * each)); // prettier-ignore
+  for (let i = 0; i < x.data.length; i++) x.data[i]! *= scale;
+  const n = x.columns;
   for (let step = 0; step < steps; step++) {
-    const gram = isTall ? matmul(x, x, { transposeA: true }) : matmul(x, x, { transposeB: true });
+    const gram = gramOf(x);
     yield;
-    const square = matmul(gram, gram);
-    const update = matrix(gram.rows, gram.rows, gram.data.map((each, i) => b * each + c * square.data[i]!)); // prettier-ignore
+    const update = matmul(gram, gram);
+    for (let i = 0; i < update.data.length; i++) update.data[i] = b * gram.data[i]! + c * update.data[i]!;
+    for (let i = 0; i < n; i++) update.data[i * n + i]! += a;
     yield;
-    const product = isTall ? matmul(x, update) : matmul(update, x);
-    for (let i = 0; i < product.data.length; i++) product.data[i]! += a * x.data[i]!;
-    x = product;
+    x = times(x, update);
     yield;
   }
-  return x;
+  return isWide ? turned(x) : x;
+}
+
+/** X·U of a tall X and a symmetric U: each number is a product of two rows. */
+function times({ rows, columns, data }: Matrix, { data: square }: Matrix): Matrix {
+  const result = matrix(rows, columns);
+  for (let row = 0; row < rows; row++) {
+    const at = row * columns;
+    for (let i = 0; i < columns; i++) {
+      let sum = 0;
+      for (let j = 0; j < columns; j++) sum += data[at + j]! * square[i * columns + j]!;
+      result.data[at + i] = sum;
+    }
+  }
+  return result;
 }

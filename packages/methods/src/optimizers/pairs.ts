@@ -34,6 +34,29 @@ export function asMatrix({ dims }: StepTensor, values: Float32Array): Matrix {
   return matrix(dims[0]!, dims[1]!, values);
 }
 
+/** MᵀM of a matrix that is much taller than wide, as factors are, without a product of its transposed. */
+export function gramOf({ rows, columns, data }: Matrix): Matrix {
+  const gram = matrix(columns, columns);
+  const sums = gram.data;
+  for (let row = 0; row < rows; row++) {
+    const at = row * columns;
+    for (let i = 0; i < columns; i++) {
+      const x = data[at + i]!;
+      for (let j = 0; j <= i; j++) sums[i * columns + j]! += x * data[at + j]!;
+    }
+  }
+  for (let i = 0; i < columns; i++) for (let j = 0; j < i; j++) sums[j * columns + i] = sums[i * columns + j]!;
+  return gram;
+}
+
+/** A matrix with its rows as columns. */
+export function turned({ rows, columns, data }: Matrix): Matrix {
+  const result = matrix(columns, rows);
+  for (let row = 0; row < rows; row++)
+    for (let column = 0; column < columns; column++) result.data[column * rows + row] = data[row * columns + column]!;
+  return result;
+}
+
 /** What of torch's float32 a number cannot be told from another by. */
 const EPSILON = 2 ** -23;
 

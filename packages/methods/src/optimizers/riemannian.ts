@@ -2,7 +2,7 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { createOptimizer, matmul, type Optimizer, type OptimizerFactory } from '@onnx-lora/sdk/plugin';
-import { asMatrix, dampedInverse, isPair, pairsOf } from './pairs.ts';
+import { asMatrix, dampedInverse, gramOf, isPair, pairsOf, turned } from './pairs.ts';
 import { notNegative, oneOf, settingsOf } from './settings.ts';
 
 /**
@@ -38,12 +38,12 @@ export const riemannian: OptimizerFactory = {
           // A and B are turned in graphs: BᵀB is B·Bᵀ there, and AAᵀ is Aᵀ·A.
           const [a, b] = [asMatrix(A, A.value), asMatrix(B, B.value)];
           if (A.gradient) {
-            const byB = dampedInverse(matmul(b, b, { transposeB: true }), own.reg);
+            const byB = dampedInverse(gramOf(turned(b)), own.reg);
             A.gradient.set(matmul(asMatrix(A, A.gradient), byB).data);
           }
           yield;
           if (B.gradient) {
-            const byA = dampedInverse(matmul(a, a, { transposeA: true }), own.reg);
+            const byA = dampedInverse(gramOf(a), own.reg);
             B.gradient.set(matmul(byA, asMatrix(B, B.gradient)).data);
           }
           yield;
