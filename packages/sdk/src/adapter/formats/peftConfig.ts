@@ -52,6 +52,8 @@ export interface AdapterConfig {
   readonly taskType: string | null;
   /** The base model, as the one who trained the adapter called it. */
   readonly baseModelNameOrPath: string | null;
+  /** Keys of the file whose whole numbers Python holds as floats and writes with a point: `scaling` of `5.0`. */
+  readonly floats?: readonly string[];
   /** Every other key of the file, verbatim. */
   readonly extra: Readonly<Record<string, unknown>>;
 }
@@ -256,7 +258,7 @@ function checked<Schema extends z.ZodType>(schemaOf: Schema, json: unknown, file
 export function formatAdapterConfig(config: AdapterConfig): string {
   const all = configKeys(config);
   const dropouts = [...all.keys()].filter((key) => key.endsWith('_dropout'));
-  return pythonJson(all, new Set(dropouts));
+  return pythonJson(all, new Set([...dropouts, ...(config.floats ?? [])]));
 }
 
 /** All keys of the config's file, by PEFT's names. */

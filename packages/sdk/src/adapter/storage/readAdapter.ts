@@ -10,7 +10,8 @@ import { Adapter, BASE_DIGEST, CONFIG_FILE, WEIGHTS_FILE } from '../adapter.ts';
 import { fromOrtAdapter } from './convert.ts';
 import { parseForeignJson } from '../formats/foreignJson.ts';
 import { parseOrtAdapter } from '../formats/ortAdapter.ts';
-import { parseAdapterConfig } from '../formats/peftConfig.ts';
+import { type AdapterConfig, parseAdapterConfig } from '../formats/peftConfig.ts';
+import { floatsOf } from '../formats/pythonJson.ts';
 import { readSafetensors, type Safetensors } from '../formats/safetensors.ts';
 import { INDEX_FILE, readShards } from './shardedWeights.ts';
 import { PEFT_PREFIX } from '../formats/tensorNames.ts';
@@ -99,7 +100,7 @@ async function readFiles(folder: string): Promise<Adapter> {
       `"${folder}" holds no ${CONFIG_FILE}: it is not an adapter that PEFT or onnx-lora has saved. Name the folder that holds it, with ${WEIGHTS_FILE} beside it.`,
     );
   }
-  const config = parseAdapterConfig(await readJson(configFile), configFile);
+  const config = withFloats(parseAdapterConfig(await readJson(configFile), configFile), await readFile(configFile, 'utf8'));
   const { tensors, metadata } = await readWeights(folder);
   const twice = [...tensors.keys()].find((name) => !name.startsWith(PEFT_PREFIX) && tensors.has(PEFT_PREFIX + name));
   if (twice !== undefined) {
@@ -109,6 +110,12 @@ async function readFiles(folder: string): Promise<Adapter> {
     );
   }
   return new Adapter(config, tensors, metadata[BASE_DIGEST], parseNotes(metadata, folder));
+}
+
+/** What its JSON value no longer tells: which whole numbers are floats of Python's. */
+function withFloats(config: AdapterConfig, text: string): AdapterConfig {
+  const floats = floatsOf(text).filter((key) => !key.endsWith('_dropout'));
+  return floats.length === 0 ? config : { ...config, floats };
 }
 
 /** The tensors of a PEFT folder: from the one file, else from those that the index lists. */
