@@ -15,7 +15,7 @@ export const frod: Tuner = {
   peftType: 'FROD',
   paper: 'https://doi.org/10.1609/aaai.v40i31.39813',
   description:
-    "FRoD: trains stretches and a few rotations in a basis that layers of one kind share; steps take products of the weight's size",
+    "FRoD: trains stretches and a few rotations in a basis that layers of one kind share; steps take products of the weight's size, and PEFT reads right only files of its own",
   defaults: {
     projection_prng_key: 0,
     save_projection: true,
