@@ -6,7 +6,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Adapter, evaluate, openModel, train } from '@onnx-lora/sdk';
-import { methodsPlugin, mixtureOf } from '@onnx-lora/methods';
+import { methodsPlugin, mixtureOf, onlyBest } from '@onnx-lora/methods';
 import { imageClassification, visionFamilies } from '@onnx-lora/vision';
 import { readDigits, type Shift, writeDigits } from './support/digits.ts';
 
@@ -37,7 +37,7 @@ for (const shift of shifts) {
 const arrow = mixtureOf(adapters, { topK: 2 });
 const from = mixtureOf(adapters, { router: 'xlora', hiddenSize: 96 });
 const routing = await train(model, { task: imageClassification(path.join(folder, 'all')), from, steps: 600, lr: 1e-2 });
-const { adapter: mixture } = await routing.done;
+const mixture = onlyBest((await routing.done).adapter);
 // #endregion mixtures
 const all = Object.fromEntries(await Promise.all(shifts.map(async (shift) => [shift, await accuracies(shift)])));
 console.table(all);

@@ -11,7 +11,12 @@ import { numbers, floats } from './training.ts';
 /** Where a tuner's defaults are for larger layers, or nothing without settings. */
 const settings: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   bdlora: { use_bdlora: { target_modules_bd_a: ['query'], target_modules_bd_b: ['value'], nblocks: 2 } },
+  aflora: { total_step: 100 },
+  c3a: { block_size: 128 },
+  vblora: { vector_length: 128 },
+  relora: { restart_every: 100, restarts: 1 },
   arrow: { experts: ['one', 'two', 'three', 'four'] },
+  xlora: { experts: ['one', 'two', 'three', 'four'] },
 };
 
 /** Steps that count, and those before. */

@@ -98,7 +98,7 @@ async function exchangeAll(
     if (status === 'failed') failures++;
     print(`${path.basename(folder)} exchange ${status}  ${detail}`);
   }
-  print(`${folders.length - failures} passed, ${failures} failed`);
+  print(`${failures} of ${folders.length} failed`);
   return failures > 0 ? EXIT_FAILED : 0;
 }
 

@@ -11,7 +11,7 @@ import { lastJson } from '../bench/spawn.ts';
 
 /** What PEFT made of an adapter. */
 export interface Exchanged {
-  readonly status: 'passed' | 'failed';
+  readonly status: 'passed' | 'failed' | 'not applicable';
   readonly detail: string;
 }
 
@@ -22,6 +22,12 @@ interface Told {
   /** The largest difference of merged weights, of the weight's largest number; null where PEFT does not merge. */
   readonly difference: number | null;
 }
+
+/** Types whose files say too little for PEFT itself: it makes what is missing by another decomposition, or not at all. */
+const unlikeInPeft: Readonly<Record<string, string>> = {
+  PSOFT: 'its basis has the signs of LAPACK, and PEFT does not save it',
+  FROD: 'PEFT loads V and leaves U as that of the V before',
+};
 
 /** What float32 leaves of products and decompositions in another order. */
 const TOLERANCE = 2e-4;
@@ -41,6 +47,8 @@ export async function exchange(
   try {
     const { config } = await loadAdapter(path.join(folder, 'adapter'));
     const keys = JSON.parse(readFileSync(path.join(folder, 'adapter/adapter_config.json'), 'utf8')) as Record<string, unknown>; // prettier-ignore
+    const unlike = unlikeInPeft[config.peftType];
+    if (unlike !== undefined) return { status: 'not applicable', detail: unlike };
     const isVariant = ({ variant }: Tuner): boolean => variant !== undefined && Boolean(keys[variant]);
     const tuner = tuners.find((each) => each.peftType === config.peftType && (each.variant === undefined || isVariant(each))); // prettier-ignore
     if (!tuner) throw new OnnxLoraError('CONFIG_INVALID', `No plugin brings a tuner for ${config.peftType}.`);

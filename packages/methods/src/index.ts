@@ -3,7 +3,7 @@
 export { continual, type ContinualMethod, type ContinualOptions, type ContinualReport } from './continual/continual.ts';
 export { withReplay } from './continual/withReplay.ts';
 export { loraDrop, type LoraDropOptions } from './initializers/loraDrop.ts';
-export { mixtureOf, type MixtureOptions } from './mixtures/mixtureOf.ts';
+export { mixtureOf, type MixtureOptions, onlyBest } from './mixtures/mixtureOf.ts';
 export { methodsPlugin, optimizers, tuners } from './plugin.ts';
 export { dyloraAtRank } from './tuners/dylora.ts';
 export { forTask } from './tuners/poly.ts';

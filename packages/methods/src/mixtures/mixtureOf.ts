@@ -105,6 +105,25 @@ export function mixtureOf(adapters: Readonly<Record<string, Adapter>>, options: 
   );
 }
 
+/**
+ * A mixture in which only the best adapters act: their weights are a softmax over them, so that of one it is 1. A router learns
+ * better with all of them; once it has learned, the best one alone is nearer to what that does by itself.
+ *
+ * @param k how many act on a token or an example
+ * @throws OnnxLoraError `INPUT_INVALID` for an adapter that is no mixture
+ */
+export function onlyBest(mixture: Adapter, k = 1): Adapter {
+  const changes: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+    [arrow.peftType]: { top_k: k },
+    [mola.peftType]: { top_k: k },
+    [xlora.peftType]: { top_k_lora: k, enable_softmax_topk: true },
+  };
+  const { config, tensors, baseDigest, notes } = mixture;
+  const change = changes[config.peftType];
+  if (!change) throw new OnnxLoraError('INPUT_INVALID', `An adapter of the type ${config.peftType} has no adapters to choose from. Make a mixture of several: mixtureOf.`); // prettier-ignore
+  return new Adapter({ ...config, extra: { ...config.extra, ...change } }, tensors, baseDigest, notes);
+}
+
 /** The first numbers of X-LoRA's classifier, as torch's linear layers have them. */
 function addClassifier(
   tensors: Map<string, Tensor>,

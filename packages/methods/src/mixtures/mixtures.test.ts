@@ -9,7 +9,7 @@ import { randomAdapter } from '@onnx-lora/sdk/testing';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { taskOf } from '../../fixtures/memorise.ts';
 import { methodsPlugin } from '../plugin.ts';
-import { mixtureOf, type MixtureOptions } from './mixtureOf.ts';
+import { mixtureOf, type MixtureOptions, onlyBest } from './mixtureOf.ts';
 
 const folder = path.join(import.meta.dirname, '../../fixtures/arrow');
 let model: Model;
@@ -232,4 +232,25 @@ describe('X-LoRA', () => {
     const changed = [...adapter.tensors].filter(([name, { data }]) => numbers(before.tensors.get(name)!).some((value, i) => value !== data[i])); // prettier-ignore
     expect(changed.map(([name]) => name).sort()).toEqual(['base_model.xlora_classifier.0.bias', 'base_model.xlora_classifier.0.weight']); // prettier-ignore
   });
+});
+
+it('with the best alone computes each token by one of the adapters', async () => {
+  const every = await Promise.all(Object.values(tasks).map((each) => run(each)));
+  for (const mixture of [
+    mixtureOf(tasks, { router: 'xlora', hiddenSize: 16, routeBy: 'example' }),
+    await withRouter(mixtureOf(tasks, { router: 'trained', routeBy: 'example' })),
+  ]) {
+    // prettier-ignore
+    const isByLayers = mixture.config.peftType === 'MOLA';
+    const rows = numbers(await run(onlyBest(mixture)));
+    const [, outputs] = every[0]!.dims as [number, number];
+    // Of one classifier all layers of a row are by the same adapter.
+    if (!isByLayers)
+      for (let row = 0; row < x.dims[0]!; row++) {
+        const distances = every.map((each) => Math.hypot(...numbers(each).slice(row * outputs, (row + 1) * outputs).map((value, i) => value - rows[row * outputs + i]!))); // prettier-ignore
+        expect(Math.min(...distances)).toBeLessThan(1e-5);
+      }
+    expect(rows).not.toEqual(numbers(await run(mixture)));
+  }
+  expect(() => onlyBest(tasks['task_0']!)).toThrow(/LORA has no adapters to choose from/);
 });

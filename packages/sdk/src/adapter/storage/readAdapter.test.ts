@@ -25,6 +25,8 @@ const fixtures = path.join(import.meta.dirname, '../../../../..');
 /** Folders that PEFT has saved. */
 const peftFolders = ['packages/sdk/fixtures/adapters/peft', 'test/fixtures/cases'].flatMap((collection) =>
   readdirSync(path.join(fixtures, collection))
+    // Those of methods that PEFT does not have.
+    .filter((name) => !name.startsWith('methods-'))
     .flatMap((name) => [path.join(fixtures, collection, name), path.join(fixtures, collection, name, 'adapter')])
     .filter((folder) => existsSync(path.join(folder, 'adapter_model.safetensors')))
     .map((folder) => [path.relative(fixtures, folder), folder] as const),
