@@ -11,7 +11,7 @@ export function pythonJson(members: ReadonlyMap<string, unknown>, floats: Readon
     const value = members.get(key);
     const text = `${JSON.stringify(key)}: ${JSON.stringify(value, null, 2) ?? 'null'}`;
     const withPoints = text.replaceAll(/"(\w+)": (-?\d+)(?=,?$)/gm, (member, name: string) => (floats.has(name) ? `${member}.0` : member)); // prettier-ignore
-    return `  ${withPoints.replaceAll(/(?<=[ \[])-?(?:0\.0000\d+|\d(?:\.\d+)?e-\d+)(?=,?$)/gm, smallInPython).replaceAll('\n', '\n  ')}`; // prettier-ignore
+    return `  ${withPoints.replaceAll(/(?<=[ [])-?(?:0\.0000\d+|\d(?:\.\d+)?e-\d+)(?=,?$)/gm, smallInPython).replaceAll('\n', '\n  ')}`; // prettier-ignore
   });
   // Python escapes whatever is not ASCII.
   return `{\n${lines.join(',\n')}\n}`.replace(
