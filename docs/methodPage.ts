@@ -1,8 +1,13 @@
 /** @file The page of the methods, made from the tuners themselves. */
 
+import { readFileSync } from 'node:fs';
 import { tuners } from '@onnx-lora/methods';
 import type { TunedLayer, Tuner, Tuning } from '@onnx-lora/sdk/plugin';
 import { format, resolveConfig } from 'prettier';
+
+const costs = JSON.parse(readFileSync(new URL('methodCosts.json', import.meta.url), 'utf8')) as Readonly<
+  Record<string, number>
+>;
 
 /** The page in Markdown, formatted as `file` is. */
 export async function methodPage(file: string): Promise<string> {
@@ -22,12 +27,13 @@ group: Tools and extensions
 
 Which one to take is a question to [measure](./sweep.md). Plain LoRA, with its targets, rank and rate [chosen well](./targets-rank-and-rate.md), is hard to beat, and serves every row of a batch with an adapter of its own in one run; those below need a run for each adapter of a batch. Most want a learning rate of their own.
 
-| \`--tuner\` | \`peft_type\` | what is trained | layers | merges | taken out again | blends | as LoRA |
-| --- | --- | --- | --- | --- | --- | --- | --- |
+| \`--tuner\` | \`peft_type\` | what is trained | layers | merges | taken out again | blends | as LoRA | step |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- |
 ${tuners.map(row).join('\n')}
 
 - merges: [a plain model](./merge.md) can be written that computes the same. Taken out again: \`unmerge\` gives the base back.
 - blends: several adapters can be [mixed by weights](./combine.md) in a session; of others one can be weakened (\`{ a: 0.5 }\`) at most.
+- step: processor time of a step of training, as a multiple of LoRA's of rank 8; queries and values of a ViT-S/16 with the tuner's defaults, two images, one thread (\`npm run bench -- --methods FILE\`).
 - as LoRA: [\`convertToLora\`](./tuners.md#run-and-merge) makes plain LoRA of it, for programs that know no other: exactly, or by the largest singular values (nearly). What is LoRA differs from it in training alone: it is served, merged and combined as LoRA is, also where no plugin knows it.
 
 ## Beside PEFT
@@ -81,7 +87,7 @@ function row(tuner: Tuner): string {
   const title = description.slice(0, description.indexOf(': '));
   const isLora = variant !== undefined && ofTraining.has(variant);
   const yes = (is: boolean): string => (is ? 'yes' : 'no');
-  return `| \`${name}\` | \`${peftType}\`${variant === undefined ? '' : ` with \`${variant}\``} | ${paper === undefined ? title : `[${title}](${paper})`}: ${what} | ${kinds.map((kind) => `\`${kind}\``).join(', ')} | ${yes(isLora || merges(math))} | ${yes(isLora || canBeTakenOut(math))} | ${yes(isLora || math.linearIn !== undefined)} | ${isLora ? 'is LoRA' : 'factors' in math || math.toLora ? 'exactly' : merges(math) ? 'nearly' : 'no'} |`;
+  return `| \`${name}\` | \`${peftType}\`${variant === undefined ? '' : ` with \`${variant}\``} | ${paper === undefined ? title : `[${title}](${paper})`}: ${what} | ${kinds.map((kind) => `\`${kind}\``).join(', ')} | ${yes(isLora || merges(math))} | ${yes(isLora || canBeTakenOut(math))} | ${yes(isLora || math.linearIn !== undefined)} | ${isLora ? 'is LoRA' : 'factors' in math || math.toLora ? 'exactly' : merges(math) ? 'nearly' : 'no'} | ${costs[name] === undefined ? '–' : costs[name].toFixed(2)} |`;
 }
 
 /** What says but how an adapter is trained: elsewhere it is LoRA itself. */

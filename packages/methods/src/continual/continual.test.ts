@@ -8,6 +8,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { taskOf } from '../../fixtures/memorise.ts';
 import { methodsPlugin } from '../plugin.ts';
 import { continual, type ContinualMethod, summary } from './continual.ts';
+import { InputSpaces, learnNext } from './infLora.ts';
 import { nextStage } from './nextStage.ts';
 import { withReplay } from './withReplay.ts';
 
@@ -122,7 +123,7 @@ it('sums a matrix up', () => {
   expect(forwardTransfer).toBeCloseTo((0.2 + 0.3) / 2, 12);
 });
 
-it.each<ContinualMethod>(['sequential', 'replay', 'o-lora', 'ewc', 'merge'])(
+it.each<ContinualMethod>(['sequential', 'replay', 'o-lora', 'inf-lora', 'ewc', 'merge'])(
   '%s goes through all tasks',
   async (method) => {
     const tasks = { one: memories(1), two: memories(2) };
@@ -138,4 +139,29 @@ it('refuses one task, and a method that is none', async () => {
   await expect(continual(model, { tasks: { one: memories(1) } })).rejects.toThrow(/at least two tasks/);
   const tasks = { one: memories(1), two: memories(2) };
   await expect(continual(model, { tasks, method: 'none' as never })).rejects.toThrow(/no method "none".*o-lora/);
+});
+
+it('InfLoRA changes nothing along inputs of the task before, and leaves A as it was chosen', async () => {
+  const spaces = new InputSpaces();
+  const own = { lora: { r: 2, alpha: 4, targetModules }, training: { lr: 0.02, steps: 10, batchSize: 3 } };
+  const one = await learnNext(model, memories(1), spaces, { ...own, before: undefined });
+  const next = nextStage(one, 2);
+  const two = await learnNext(model, memories(2), spaces, { ...own, before: next });
+  expect(two.config.extra).toMatchObject({ old_r: 2, train_A: false });
+  for (const [name, { data, dims }] of end(two, 'lora_A')) {
+    const old = next.tensors.get(name.replace('lora_A', 'old_A'))!;
+    const width = dims[1]!;
+    // The first A are main directions of the very same inputs: the second ones have nothing of them.
+    for (let i = 0; i < 2; i++)
+      for (let j = 0; j < 2; j++)
+        expect(Array.from({ length: width }, (_, k) => Number(data[i * width + k]) * Number(old.data[j * width + k])).reduce((a, b) => a + b)).toBeCloseTo(0, 5); // prettier-ignore
+    expect(Math.hypot(...(data as Float32Array).subarray(0, width))).toBeCloseTo(1 / Math.sqrt(3), 5);
+  }
+  // Inputs lie in few directions, which the first task has taken: what the second learns is nearly lost on them.
+  const moved = (from: number[], to: number[]): number => Math.hypot(...from.map((value, i) => value - to[i]!));
+  const [before, after] = [await logits(next), await logits(two)];
+  expect(moved(before, after)).toBeGreaterThan(0);
+  const plain = (await (await train(model, { task: memories(2), lora: { r: 2, alpha: 4, targetModules }, lr: 0.02, steps: 10, batchSize: 3 })).done).adapter; // prettier-ignore
+  const base = changed(plain, (name, { data, dims }) => (name.includes('lora_B') ? float32(new Float32Array(data.length), dims) : undefined)); // prettier-ignore
+  expect(moved(before, after)).toBeLessThan(0.5 * moved(await logits(base), await logits(plain)));
 });

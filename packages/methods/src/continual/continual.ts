@@ -2,15 +2,17 @@
 
 import { type Adapter, combineAdapters, evaluate, type LoraOptions, type Model, OnnxLoraError, train, type TrainOptions } from '@onnx-lora/sdk'; // prettier-ignore
 import type { Task } from '@onnx-lora/sdk/tasks';
+import { InputSpaces, learnNext } from './infLora.ts';
 import { nextStage } from './nextStage.ts';
 import { withReplay } from './withReplay.ts';
 
 /**
  * How the tasks before are kept. `sequential`: not at all, plain LoRA goes on. `replay`: some of their examples are trained again.
- * `o-lora`: each task has a LoRA of its own, orthogonal to the others. `ewc`: what mattered is held near its values. `merge`:
+ * `o-lora`: each task has a LoRA of its own, orthogonal to the others. `inf-lora`: the same, in directions of inputs that no task before
+ * needs. `ewc`: what mattered is held near its values. `merge`:
  * each task has a LoRA of its own from the base, and the mean of all is taken.
  */
-export type ContinualMethod = 'sequential' | 'replay' | 'o-lora' | 'ewc' | 'merge';
+export type ContinualMethod = 'sequential' | 'replay' | 'o-lora' | 'inf-lora' | 'ewc' | 'merge';
 
 /** Options of {@link continual}: those of each training besides. */
 export interface ContinualOptions extends Omit<TrainOptions, 'task' | 'lora' | 'from' | 'resume' | 'checkpoints'> {
@@ -65,6 +67,7 @@ export async function continual(model: Model, options: ContinualOptions): Promis
   if (names.length < 2) throw new OnnxLoraError('CONFIG_INVALID', 'There must be at least two tasks to learn one after the other. Name more.'); // prettier-ignore
   const first = startOf(method, lora, lambda);
   const seed = training.seed ?? 1;
+  const spaces = method === 'inf-lora' ? new InputSpaces() : undefined;
   const adapters: Adapter[] = [];
   const scores: number[][] = [];
   const measure = async (adapter?: Adapter): Promise<number[]> => {
@@ -80,8 +83,10 @@ export async function continual(model: Model, options: ContinualOptions): Promis
     const earlier = names.slice(0, i).map((each) => tasks[each]!);
     const task = method === 'replay' && i > 0 ? withReplay(tasks[name]!, earlier, replayExamples, seed) : tasks[name]!;
     const begun = adapters.at(-1);
+    const adapter = spaces && (await learnNext(model, task, spaces, { lora, training, before: begun && nextStage(begun, seed + i) })); // prettier-ignore
+    if (adapter) adapters.push(adapter);
     const from = begun && method !== 'merge' ? { from: nextStage(begun, seed + i) } : { lora: first };
-    adapters.push((await (await train(model, { ...training, ...from, task })).done).adapter);
+    if (!adapter) adapters.push((await (await train(model, { ...training, ...from, task })).done).adapter);
     const now = method === 'merge' ? meanOf(adapters) : adapters.at(-1)!;
     scores.push(await measure(now));
     onTask?.(name, scores.at(-1)!);
@@ -118,7 +123,7 @@ function startOf(
   // prettier-ignore
   const { r = 8, alpha = 16, targetModules } = lora;
   const modules = targetModules === undefined ? {} : { targetModules };
-  const known: readonly string[] = ['sequential', 'replay', 'merge', 'o-lora', 'ewc'];
+  const known: readonly string[] = ['sequential', 'replay', 'merge', 'o-lora', 'inf-lora', 'ewc'];
   if (!known.includes(method)) throw new OnnxLoraError('CONFIG_INVALID', `There is no method "${method}" to learn tasks one after the other. Methods are ${known.join(', ')}.`); // prettier-ignore
   if (method !== 'o-lora' && method !== 'ewc') return { r, alpha, ...modules };
   return { tuner: { name: method, r, lora_alpha: alpha, ...(lambda === undefined ? {} : { lambda }) }, ...modules };

@@ -11,7 +11,7 @@ export const oLora: Tuner = {
   paper: 'https://arxiv.org/abs/2310.14152',
   description:
     'O-LoRA: LoRA beside those of earlier tasks, which stay as they are, and orthogonal to them (see `continual`)',
-  defaults: { r: 8, lora_alpha: 16, old_r: 0, lambda: 0.5 },
+  defaults: { r: 8, lora_alpha: 16, old_r: 0, lambda: 0.5, train_A: true },
   tune: (layer, settings) => {
     const [r, old] = [whole(settings, 'r'), whole(settings, 'old_r', 0)];
     const scaling = finite(settings, 'lora_alpha') / r;
@@ -21,7 +21,11 @@ export const oLora: Tuner = {
       old_B: { ...zeros([layer.out, old]), role: 'frozen' },
     } as const;
     return {
-      tensors: { lora_A: A, lora_B: B, ...(old > 0 ? before : {}) },
+      tensors: {
+        lora_A: settings['train_A'] === false ? { ...A, role: 'frozen' } : A,
+        lora_B: B,
+        ...(old > 0 ? before : {}),
+      },
       factors: (g, { lora_A, lora_B, old_A, old_B }) => ({
         A: old > 0 ? g.Concat([old_A!, lora_A!], 0) : g.Identity(lora_A!),
         B: g.Mul(old > 0 ? g.Concat([old_B!, lora_B!], 1) : lora_B!, scaling),

@@ -1,0 +1,160 @@
+/** @file InfLoRA: each task changes directions of inputs that mattered to no task before; A is chosen so, and B alone is trained. */
+
+import {
+  Adapter,
+  float32,
+  type LoraOptions,
+  type Model,
+  OnnxLoraError,
+  type Tensor,
+  train,
+  type TrainOptions,
+} from '@onnx-lora/sdk';
+import {
+  addScaled,
+  type InputInitializer,
+  type InputObserver,
+  type Matrix,
+  matmul,
+  matrix,
+  symmetricEigen,
+  transpose,
+} from '@onnx-lora/sdk/plugin';
+import type { Task } from '@onnx-lora/sdk/tasks';
+import { oLora } from '../tuners/oLora.ts';
+
+/** Of the energy of a task's inputs, what its directions must hold before they are left alone. */
+const THRESHOLD = 0.95;
+
+/**
+ * The directions of inputs that tasks so far need, of each module, as orthonormal columns `[in, k]`, and what the next task
+ * reads. Inputs are those of the base; the authors measure the model with the adapters so far.
+ *
+ * @see https://arxiv.org/abs/2404.00228, with the memory of GPM in place of its dual
+ */
+export class InputSpaces {
+  readonly #directions = new Map<string, Matrix>();
+  #grams = new Map<string, Matrix>();
+
+  /** LoRA's first values for the next task: A is the main directions of its inputs, but for those that earlier tasks need. */
+  initializer(): InputInitializer {
+    this.#grams = new Map();
+    return {
+      name: 'inf-lora',
+      needs: 'inputs',
+      passes: 1,
+      refuses: ({ kind, r, width }) =>
+        kind !== 'linear' ? 'is not linear, and InfLoRA is for linear layers' : r > width ? `reads ${width} features, and the rank is ${r}` : undefined, // prettier-ignore
+      observe: ({ width }): InputObserver => {
+        const gram = matrix(width, width);
+        return {
+          settled: false,
+          update: (batch) => batch.gram.data.forEach((each, i) => (gram.data[i]! += each)),
+          factors: ({ path, r, out }) => {
+            this.#grams.set(path, gram);
+            const main = largest(this.#left(path, gram), r);
+            const A = transpose(main);
+            return { A: { ...A, data: A.data.map((each) => each / Math.sqrt(3)) }, B: matrix(out, r) };
+          },
+        };
+      },
+    };
+  }
+
+  /** Adds the directions of the task that was learned, until they hold enough of its inputs. */
+  learned(): void {
+    for (const [path, gram] of this.#grams) {
+      const all = trace(gram);
+      const left = this.#left(path, gram);
+      const { values, V } = symmetricEigen(left);
+      let held = all - trace(left);
+      let count = 0;
+      while (held < THRESHOLD * all && count < values.length) held += values[values.length - 1 - count++]!;
+      const [known, more] = [this.#directions.get(path), columns(V, values.length - count)];
+      this.#directions.set(path, known ? beside(known, more) : more);
+    }
+  }
+
+  /** A task's inputs without the directions that earlier tasks need: (I − ΦΦᵀ)·G·(I − ΦΦᵀ). */
+  #left(path: string, gram: Matrix): Matrix {
+    const known = this.#directions.get(path);
+    if (!known) return gram;
+    const once = addScaled(gram, matmul(known, matmul(known, gram, { transposeA: true })), -1);
+    return addScaled(once, matmul(matmul(once, known), known, { transposeB: true }), -1);
+  }
+}
+
+/** What {@link learnNext} trains with. */
+interface NextTask {
+  /** The adapter of the tasks before. */
+  readonly before: Adapter | undefined;
+  /** What is adapted. */
+  readonly lora: Pick<LoraOptions, 'r' | 'alpha' | 'targetModules'>;
+  /** All else of the training. */
+  readonly training: Omit<TrainOptions, 'task' | 'lora' | 'from'>;
+}
+
+/** Trains one more task: its B, beside what was learned before. */
+export async function learnNext(
+  model: Model,
+  task: Task,
+  spaces: InputSpaces,
+  { before, lora, training }: NextTask,
+): Promise<Adapter> {
+  // prettier-ignore
+  const { r = 8, alpha = 16 } = lora;
+  const chosen = { ...lora, r, alpha, initLoraWeights: spaces.initializer() };
+  // One step that goes nowhere: what is wanted are the first values.
+  const begun = (await (await train(model, { ...training, task, lora: chosen, steps: 1, lr: Number.MIN_VALUE })).done).adapter; // prettier-ignore
+  const { adapter } = await (await train(model, { ...training, task, from: staged(begun, before, r, alpha) })).done;
+  spaces.learned();
+  return adapter;
+}
+
+/** The factors of a LoRA as those of a task beside the ones before, whose A stays. */
+function staged(
+  { config, tensors, baseDigest, notes }: Adapter,
+  before: Adapter | undefined,
+  r: number,
+  alpha: number,
+): Adapter {
+  // prettier-ignore
+  const own = new Map<string, Tensor>();
+  for (const [name, { dims, data }] of tensors) {
+    const [, place, factor] = /^(.*\.lora_[AB])\.(weight)$/.exec(name) ?? [];
+    if (factor === undefined) throw new OnnxLoraError('MODEL_UNSUPPORTED', `InfLoRA has no place for "${name}". Train linear layers alone.`); // prettier-ignore
+    const isB = place!.endsWith('B');
+    own.set(place!, float32(isB ? new Float32Array(data.length) : (data as Float32Array).slice(), dims));
+  }
+  for (const [name, tensor] of before?.tensors ?? []) if (/\.old_[AB]$/.test(name)) own.set(name, tensor);
+  const settings = { r, lora_alpha: alpha, old_r: before?.config.extra['old_r'] ?? 0, lambda: 0, train_A: false };
+  const extra = { ...oLora.defaults, ...settings };
+  return new Adapter({ ...config, peftType: oLora.peftType, r: 0, alpha: 0, initLoraWeights: true, extra }, own, baseDigest, notes); // prettier-ignore
+}
+
+/** The eigenvectors to the k largest eigenvalues, as columns, the largest first. */
+function largest(symmetric: Matrix, k: number): Matrix {
+  const { V } = symmetricEigen(symmetric);
+  return reversed(columns(V, V.columns - k));
+}
+
+function columns({ rows, columns: all, data }: Matrix, from: number): Matrix {
+  const width = all - from;
+  return matrix(rows, width, Float64Array.from({ length: rows * width }, (_, i) => data[Math.floor(i / width) * all + from + (i % width)]!)); // prettier-ignore
+}
+
+function reversed({ rows, columns: width, data }: Matrix): Matrix {
+  return matrix(rows, width, Float64Array.from(data, (_, i) => data[Math.floor(i / width) * width + width - 1 - (i % width)]!)); // prettier-ignore
+}
+
+function beside(one: Matrix, other: Matrix): Matrix {
+  const width = one.columns + other.columns;
+  const at = (row: number, column: number): number => column < one.columns ? one.data[row * one.columns + column]! : other.data[row * other.columns + column - one.columns]!; // prettier-ignore
+  return matrix(one.rows, width, Float64Array.from({ length: one.rows * width }, (_, i) => at(Math.floor(i / width), i % width))); // prettier-ignore
+}
+
+function trace({ rows, data }: Matrix): number {
+  let sum = 0;
+  for (let i = 0; i < rows; i++) sum += data[i * rows + i]!;
+  return sum;
+}
