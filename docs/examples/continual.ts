@@ -37,7 +37,7 @@ for (const seed of seeds.length > 0 ? seeds : [1]) {
       lora: { r: 8, alpha: 16, targetModules: 'all-linear' },
       replayExamples: 100,
       steps: 120,
-      lr: 5e-3,
+      lr: 3e-3,
       seed,
     });
     // #endregion continual
