@@ -52,7 +52,7 @@ export async function placeFor(
  * The adapter of the case together with trained biases that some versions of PEFT do not save: these start from the
  * base's values.
  */
-async function trainableAdapter(subject: ConformanceCase): Promise<Adapter> {
+export async function trainableAdapter(subject: ConformanceCase): Promise<Adapter> {
   const adapter = await caseAdapter(subject);
   const missing = subject.trainable.filter((name) => !adapter.tensors.has(name));
   const biases = missing.flatMap((name): [string, Tensor][] => {

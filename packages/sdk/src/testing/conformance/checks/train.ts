@@ -5,7 +5,7 @@ import type { CaseTraining, ConformanceCase } from '../case.ts';
 import { type Check, judge, notApplicable } from '../check.ts';
 import { compareNumbers, compareTensors } from '../compare.ts';
 import { expectedOutputs, outputsOf, toleranceOf } from '../outputs.ts';
-import { adapterOf, trainerFor } from '../trainable.ts';
+import { adapterOf, trainableAdapter, trainerFor } from '../trainable.ts';
 import { sizeOf } from '../../../runtime/tensor.ts';
 import type { Runtime } from '../../../runtime/session.ts';
 import { optimizerOf } from '../../../model/training/options/checked.ts';
@@ -21,7 +21,7 @@ export const train: Check = {
     const { train: settings } = subject;
     if (!settings) return notApplicable('the case was not trained');
     const optimizer = optimizerFor(settings, subject);
-    const { trainer, placed } = await trainerFor(subject, runtime, optimizer, masksOf(subject), true);
+    const { trainer, placed } = await trainerFor(subject, runtime, optimizer, masksOf(subject), await isWhole(subject, settings)); // prettier-ignore
     try {
       const losses: number[] = [];
       for (let step = 0; step < settings.steps; step++)
@@ -41,6 +41,12 @@ export const train: Check = {
     }
   },
 };
+
+/** Whether the case was trained with what its tuner does around steps. PEFT leaves AdaLoRA's to its user: `budgets` tell that it was done. */
+async function isWhole(subject: ConformanceCase, settings: CaseTraining): Promise<boolean> {
+  const { config } = await trainableAdapter(subject);
+  return config.peftType !== 'ADALORA' || settings['budgets'] !== undefined;
+}
 
 /** What of a case's training is no setting of its optimizer. */
 const described: ReadonlySet<string> = new Set(['optimizer', 'lr', 'steps', 'losses', 'rule', 'note']);
