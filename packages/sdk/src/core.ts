@@ -48,7 +48,7 @@ export { joinTunings } from './adapter/serving/slots.ts';
 export type * from './lora/tunings/moduleTuning.ts';
 export { LowRank, lowRanksOf, lowRankLayers, type PlacedLowRank } from './lora/tunings/lowRank.ts';
 export { WholeParameter, wholeParameters } from './lora/tunings/wholeParameter.ts';
-export { ByTuner, type ChosenTuner, type TunedSite } from './lora/tunings/byTuner.ts';
+export { ByTuner, type ChosenTuner, type PlacedMath, type TunedSite } from './lora/tunings/byTuner.ts';
 export type { PrefixChange } from './adapter/naming/modulePrefix.ts';
 export { mergeAdapter, type MergeAdapterOptions, type MergedModel } from './adapter/merging/merge.ts';
 export type { EditedModel, RoundingError, WeightEdit } from './adapter/merging/editWeights.ts';

@@ -8,6 +8,7 @@ export { OnnxLoraError, type ErrorCode } from './errors.ts';
 export { openModel, type OpenOptions } from './model/opening/openModel.ts';
 export type { FixedInputs, FixedValue } from './model/opening/fixedInputs.ts';
 export { Model, type ModelSessionOptions } from './model/model.ts';
+export type { PlaceOptions } from './model/placing.ts';
 export type { ModuleInfo } from './model/opening/namedModules.ts';
 export { train } from './model/train.ts';
 export type { CheckpointOptions, TrainOptions } from './model/training/options/options.ts';

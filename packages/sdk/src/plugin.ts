@@ -40,7 +40,7 @@ export type {
   Tuning,
 } from './lora/tuner.ts';
 export { numberByPattern, scalingOf } from './adapter/formats/scaling.ts';
-export { compilePattern, type Pattern } from './lora/patternMatch.ts';
+export { compilePattern, type Pattern, PatternWork } from './lora/patternMatch.ts';
 export { asBfloat16, TorchRandom } from './runtime/torchRandom.ts';
 export type {
   GradientInitializer,

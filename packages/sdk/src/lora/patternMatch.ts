@@ -12,6 +12,7 @@ import { type PatternNode, isWord, parsePattern } from './pattern.ts';
 
 /** A pattern ready to be matched against many names. */
 export interface Pattern {
+  /** The pattern as it was given. */
   readonly source: string;
   /** Whether the whole text matches, as Python's `re.fullmatch`. */
   fullMatch(text: string): boolean;
@@ -39,11 +40,14 @@ const STEPS_PER_CHARACTER = 50;
 export class PatternWork {
   #left: number;
 
+  /** So many steps, for all patterns together. */
   constructor(steps: number = MAX_TOTAL_STEPS) {
     this.#left = steps;
   }
 
   /**
+   * Takes steps from what is left.
+   *
    * @param where what the patterns are, for the error, such as `rankPattern`
    * @throws OnnxLoraError `CONFIG_INVALID` when all steps are spent, now or before
    */

@@ -66,7 +66,7 @@ export function tunerSettings({ defaults }: Tuner, config: AdapterConfig): Tuner
 }
 
 /** What a tuner makes of a layer; of two factors the change of the weight, too. */
-type PlacedMath = TensorsOfTuning & ((ChangeOfWeight & Partial<ChangeByFactors>) | ChangeOfLayer);
+export type PlacedMath = TensorsOfTuning & ((ChangeOfWeight & Partial<ChangeByFactors>) | ChangeOfLayer);
 
 /** A layer that another tuner than LoRA adapts. Its tensors are in graphs as PEFT has them, the same for all rows of a batch. */
 export class ByTuner implements ModuleTuning {
