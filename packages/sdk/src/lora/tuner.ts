@@ -64,7 +64,7 @@ export interface TunedTensor {
   readonly first: (random: Random, numbersOf: (name: string) => TensorNumbers) => TensorNumbers;
   /** Values that leave the layer as it is, for runs without the adapter, flat. */
   readonly idle: () => TensorNumbers;
-  /** Whether the gradient is another than the loss's on purpose, such as a projection: {@link checkTuner} holds it to nothing. */
+  /** Whether the gradient is another than the loss's on purpose, such as a projection: `checkTuner` holds it to nothing. */
   readonly ownGradient?: boolean;
 }
 
