@@ -44,7 +44,10 @@ export async function measureMethods(vit: string, file: string, print: (line: st
       known[name] = (error as Error).message;
     }
     print(`${name}  ${known[name]}`);
-    await writeFileAtomic(file, `${JSON.stringify(Object.fromEntries(Object.entries(known).sort(([a], [b]) => a.localeCompare(b))), undefined, 2)}\n`);
+    await writeFileAtomic(
+      file,
+      `${JSON.stringify(Object.fromEntries(Object.entries(known).sort(([a], [b]) => a.localeCompare(b))), undefined, 2)}\n`,
+    );
   }
 }
 

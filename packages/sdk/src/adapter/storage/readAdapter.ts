@@ -100,7 +100,10 @@ async function readFiles(folder: string): Promise<Adapter> {
       `"${folder}" holds no ${CONFIG_FILE}: it is not an adapter that PEFT or onnx-lora has saved. Name the folder that holds it, with ${WEIGHTS_FILE} beside it.`,
     );
   }
-  const config = withFloats(parseAdapterConfig(await readJson(configFile), configFile), await readFile(configFile, 'utf8'));
+  const config = withFloats(
+    parseAdapterConfig(await readJson(configFile), configFile),
+    await readFile(configFile, 'utf8'),
+  );
   const { tensors, metadata } = await readWeights(folder);
   const twice = [...tensors.keys()].find((name) => !name.startsWith(PEFT_PREFIX) && tensors.has(PEFT_PREFIX + name));
   if (twice !== undefined) {
