@@ -83,10 +83,12 @@ export async function continual(model: Model, options: ContinualOptions): Promis
     const earlier = names.slice(0, i).map((each) => tasks[each]!);
     const task = method === 'replay' && i > 0 ? withReplay(tasks[name]!, earlier, replayExamples, seed) : tasks[name]!;
     const begun = adapters.at(-1);
-    const adapter = spaces && (await learnNext(model, task, spaces, { lora, training, before: begun && nextStage(begun, seed + i) })); // prettier-ignore
-    if (adapter) adapters.push(adapter);
-    const from = begun && method !== 'merge' ? { from: nextStage(begun, seed + i) } : { lora: first };
-    if (!adapter) adapters.push((await (await train(model, { ...training, ...from, task })).done).adapter);
+    const before = begun && method !== 'merge' ? nextStage(begun, seed + i) : undefined;
+    const begin = before ? { from: before } : { lora: first };
+    const adapter = spaces
+      ? await learnNext(model, task, spaces, { lora, training, before })
+      : (await (await train(model, { ...training, ...begin, task })).done).adapter;
+    adapters.push(adapter);
     const now = method === 'merge' ? meanOf(adapters) : adapters.at(-1)!;
     scores.push(await measure(now));
     onTask?.(name, scores.at(-1)!);

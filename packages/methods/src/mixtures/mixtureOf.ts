@@ -36,8 +36,9 @@ export interface MixtureOptions {
  * Arrow: Ostapenko et al., "Towards Modular LLMs by Building and Reusing a Library of LoRAs" (2024), arXiv:2405.11157.
  *
  * @example
+ * const model = await openModel('models/vit', { plugins: [methodsPlugin] });
  * const mixture = mixtureOf({ turned, inverted, noisy });
- * const session = await model.session({ adapters: { mixture }, plugins: [methodsPlugin] });
+ * const session = await model.session({ adapters: { mixture } });
  *
  * @param adapters LoRAs of linear layers, by the names that the mixture's config keeps; a layer that one of them does not
  *   adapt has nothing of it
@@ -68,7 +69,6 @@ export function mixtureOf(adapters: Readonly<Record<string, Adapter>>, options: 
       dims: readonly number[],
       fill: (each: ModuleFactors, into: Float32Array) => void,
     ): void => {
-      // prettier-ignore
       const size = dims.reduce((product, dim) => product * dim, 1);
       const data = new Float32Array(names.length * size);
       own.forEach((each, i) => {
