@@ -23,7 +23,7 @@ group: Tools and extensions
 
 # Methods beside LoRA
 
-\`@onnx-lora/methods\` brings ways to adapt a model other than LoRA. It is a plugin as any other, and the command line has it with it: \`--tuner loha\`, or with settings \`--tuner '{"name":"loha","r":4}'\`. Settings have PEFT's names and defaults. Adapters are files of PEFT's, read and written; outputs, loss, gradients, steps of training and merged weights of each are held to PEFT's numbers by the tests, and what PEFT does not have to the formula of its paper.
+\`@onnx-lora/methods\` brings ways to adapt a model other than LoRA. It is a plugin as any other, and the command line has it with it: \`--tuner loha\`, or with settings \`--tuner '{"name":"loha","r":4}'\`. Settings have PEFT's names and defaults. Adapters are files of PEFT's, read and written; outputs, loss, gradients, steps of training and merged weights of each are held to PEFT's numbers by the tests (but for gradients of C3A, which PEFT computes otherwise than its own formula, and here are those of the formula), and what PEFT does not have to the formula of its paper.
 
 Which one to take is a question to [measure](./sweep.md). Plain LoRA, with its targets, rank and rate [chosen well](./targets-rank-and-rate.md), is hard to beat, and serves every row of a batch with an adapter of its own in one run; those below need a run for each adapter of a batch. Most want a learning rate of their own.
 

@@ -7,7 +7,7 @@ import {
   type Tuner,
   type TunerSettings,
 } from '@onnx-lora/sdk/plugin';
-import { fromIdentity } from './identity.ts';
+import { fromIdentity } from './fragments.ts';
 import { filled, normal, zeros } from './tensors.ts';
 
 const factors = ['lora_A', 'lora_E', 'lora_B'] as const;

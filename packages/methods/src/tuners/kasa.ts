@@ -3,7 +3,7 @@
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { Random } from '@onnx-lora/sdk/core';
 import { matrix, trailingSvd, type TunedLayer, type TunedTensor, type Tuner } from '@onnx-lora/sdk/plugin';
-import { fromIdentity } from './identity.ts';
+import { fromIdentity } from './fragments.ts';
 import { loraFactors, rankOf, variantOfLora } from './lora.ts';
 import { normal, zeros } from './tensors.ts';
 

@@ -2,7 +2,7 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { TorchRandom, type TunedTensor, type Tuner } from '@onnx-lora/sdk/plugin';
-import { scattered } from './sparse.ts';
+import { scattered } from './fragments.ts';
 import { normal, zeros } from './tensors.ts';
 
 export const shira: Tuner = {

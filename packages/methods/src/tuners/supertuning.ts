@@ -2,7 +2,7 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { TunedLayer, TunedTensor, Tuner } from '@onnx-lora/sdk/plugin';
-import { scattered } from './sparse.ts';
+import { scattered } from './fragments.ts';
 import { normal, uniform, zeros } from './tensors.ts';
 
 const count = (layer: TunedLayer, sparsity: unknown): number =>

@@ -9,7 +9,8 @@ import type { ModelProto } from '../../graph/proto.ts';
 import { OrtRuntime } from '../../runtime/ort.ts';
 import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
 import { ParameterSet } from '../../train/parameters.ts';
-import { Trainer } from '../../train/trainer.ts';
+import { Trainer, type TrainerRequest } from '../../train/trainer.ts';
+import type { DrawMask } from '../../train/dropout.ts';
 import { injectAdapters } from '../inject.ts';
 import type { TunedTensor, Tuner } from '../tuner.ts';
 import { ByTuner } from '../tunings/byTuner.ts';
@@ -59,6 +60,14 @@ const expected = {
   },
 } satisfies Record<string, { x: Value; build: Parameters<typeof net>[0]; [more: string]: unknown }>;
 
+const meanCube: TrainerRequest['loss'] = (g, outputs) => {
+  const [y] = Object.values(outputs) as [Value];
+  return g.ReduceMean(g.Mul(y, g.Mul(y, y)), y.shape!.map((_, axis) => axis), false); // prettier-ignore
+};
+
+/** Leaves out every third number. */
+const everyThird: DrawMask = ({ dims }) => Uint8Array.from({ length: sizeOf(dims) }, (_, i) => Number(i % 3 !== 1));
+
 describe('DoRA with dropout', () => {
   test.each(['linear', 'conv'] as const)('%s', async (kind) => {
     const { x, build, loss, ...gradients } = expected[kind];
@@ -68,13 +77,10 @@ describe('DoRA with dropout', () => {
     const trainer = new Trainer({
       base: model,
       plan: [tuning],
-      loss: (g, outputs) => {
-        const [y] = Object.values(outputs) as [Value];
-        return g.ReduceMean(g.Mul(y, g.Mul(y, y)), y.shape!.map((_, axis) => axis), false); // prettier-ignore
-      },
+      loss: meanCube,
       runtime: new OrtRuntime(),
       session: { provider: 'cpu', threads: 1 },
-      drawMask: ({ dims }) => Uint8Array.from({ length: sizeOf(dims) }, (_, i) => Number(i % 3 !== 1)),
+      drawMask: everyThird,
       parameters: (inputs) => {
         const begun = ParameterSet.initial(inputs, { uniform: () => 0 } as never).tensors();
         const saved = new Map(
@@ -137,7 +143,7 @@ test("a tuner's change reads the input without what LoRA's product does not read
       loss: (g, outputs) => g.ReduceMean(g.Tanh(Object.values(outputs)[0]!), [0, 1], false),
       runtime: new OrtRuntime(),
       session: { provider: 'cpu', threads: 1 },
-      drawMask: ({ dims }) => Uint8Array.from({ length: sizeOf(dims) }, (_, i) => Number(i % 3 !== 1)),
+      drawMask: everyThird,
       parameters: (inputs) => ParameterSet.of({ tunings: [{ tuning, saved, names: [] }] }, inputs),
       name: 'linear',
     });
@@ -218,13 +224,10 @@ describe("a tuner's dropout", () => {
       const trainer = new Trainer({
         base: model,
         plan: [tuning],
-        loss: (g, outputs) => {
-          const [y] = Object.values(outputs) as [Value];
-          return g.ReduceMean(g.Mul(y, g.Mul(y, y)), y.shape!.map((_, axis) => axis), false); // prettier-ignore
-        },
+        loss: meanCube,
         runtime: new OrtRuntime(),
         session: { provider: 'cpu', threads: 1 },
-        drawMask: ({ dims }) => Uint8Array.from({ length: sizeOf(dims) }, (_, i) => Number(i % 3 !== 1)),
+        drawMask: everyThird,
         parameters: (inputs) => {
           const begun = [...ParameterSet.initial(inputs, { uniform: () => 0 } as never).tensors()];
           const saved = new Map(begun.map(([name, { dims }]) => [name.includes('lora_A') ? 'lora_A' : 'lora_B', wave(dims, name.includes('lora_A') ? 10 : 11, 0.5)])); // prettier-ignore

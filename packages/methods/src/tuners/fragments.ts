@@ -1,6 +1,14 @@
-/** @file A change of some numbers of a weight. */
+/** @file Fragments of graphs that several tuners emit. */
 
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
+
+/** ‖square − I‖ */
+export function fromIdentity(g: GraphBuilder, square: Value): Value {
+  const n = square.shape![0] as number;
+  const identity = Float32Array.from({ length: n * n }, (_, i) => Number(i % (n + 1) === 0));
+  const off = g.Sub(square, g.constant({ type: 'float32', dims: [n, n], data: identity }));
+  return g.Sqrt(g.ReduceSumSquare(off, [0, 1], false));
+}
 
 /** ONNX's number of int64. */
 const INT64 = 7;
