@@ -81,6 +81,7 @@ export { BoundFeeds } from './runtime/boundFeeds.ts';
 export type { Provider, Runtime, Session } from './runtime/session.ts';
 export type {
   BasePrecision,
+  FewerBits,
   HalfPrecision,
   IntegerPrecision,
   PrecisionChoice,

@@ -50,7 +50,8 @@ export const inputTable: SettingTable<
     kind: 'choice',
     of: precisionNames,
     placeholder: '<which>',
-    description: 'in what frozen layers compute: int8 (int8-backward: only gradients) on the CPU, float16 on a GPU',
+    description:
+      'in what frozen layers compute: int8 (int8-backward: only gradients) on the CPU, float16 on a GPU; int4 and nf4 save memory',
     default: 'float32',
     group: 'Model, data and task',
   },

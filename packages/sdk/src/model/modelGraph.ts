@@ -205,6 +205,11 @@ export abstract class ModelGraph implements TaskModel {
     }
   }
 
+  /** The file with its graph as it stands there. For code that extends the SDK. */
+  get stored(): OnnxFile {
+    return this.#given.onnx;
+  }
+
   /** How many nodes the main graph has. */
   get nodeCount(): number {
     return this.#given.onnx.model.graph.node?.length ?? 0;

@@ -16,6 +16,7 @@ import type { LoraOptions } from './planning/loraOptions.ts';
 import { merge, unmerge } from './merging/merge.ts';
 import type { Model } from './model.ts';
 import { openModel, type OpenOptions } from './opening/openModel.ts';
+import { quantize } from './quantizing/quantize.ts';
 import { train } from './train.ts';
 
 const scratch = mkdtempSync(path.join(tmpdir(), 'onnx-lora-parts-'));
@@ -160,6 +161,17 @@ describe('opened', () => {
     expect(await joined.digest()).toBe(await one.digest());
     expect(await run(joined, { x })).toEqual(await run(one, { x }));
     expect(await runParts(joined)).toEqual(await run(one, { x }));
+  });
+
+  it('in precision int4 is what quantize writes, each file of it', async () => {
+    const precision = { name: 'int4', blockSize: 16, smallest: 1 } as const;
+    const folder = path.join(scratch, `quantised-${count++}`);
+    await quantize(await open(), folder, { bits: 4, blockSize: 16, smallest: 1 });
+    const [written, joined] = [await open(undefined, folder), await open({ families: [family], precision })];
+    expect(await joined.digest()).toBe(await written.digest());
+    expect(joined.quantizedFrom).toEqual({ from: await (await open()).digest(), bits: 4, blockSize: 16 });
+    expect(await run(joined, { x })).toEqual(await run(written, { x }));
+    expect(await runParts(joined)).toEqual(await run(written, { x }));
   });
 
   it('has its files as parts', async () => {

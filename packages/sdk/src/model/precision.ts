@@ -6,6 +6,7 @@ import { occurrencesOf } from '../match/site.ts';
 import { didYouMean, OnnxLoraError } from '../errors.ts';
 import {
   type BasePrecision,
+  type FewerBits,
   type PrecisionChoice,
   type PrecisionName,
   precisionNames,
@@ -18,13 +19,16 @@ import type { GradientStepRequest } from '../train/step/stepRequest.ts';
 import { requireHalf } from './opening/halfCheck.ts';
 import { measureSaturation } from './opening/saturation.ts';
 
+/** A precision with what is said of it; undefined for float32. */
+export type AskedPrecision = Exclude<PrecisionChoice, string>;
+
 /**
- * What a precision is on this machine; undefined for float32.
+ * The precision that is asked for.
  *
  * @throws OnnxLoraError `CONFIG_INVALID` for a name that there is not
  */
-export async function precisionHere(asked: PrecisionChoice, runtime: Runtime): Promise<BasePrecision | undefined> {
-  const given = typeof asked === 'string' ? ({ name: asked } as Exclude<PrecisionChoice, string>) : asked;
+export function askedPrecision(asked: PrecisionChoice = 'float32'): AskedPrecision | undefined {
+  const given = typeof asked === 'string' ? ({ name: asked } as AskedPrecision) : asked;
   const { name } = given;
   if (!precisionNames.includes(name)) {
     throw new OnnxLoraError(
@@ -32,7 +36,14 @@ export async function precisionHere(asked: PrecisionChoice, runtime: Runtime): P
       `There is no precision "${name}".${didYouMean(name, precisionNames)} There are ${precisionNames.join(', ')}.`,
     );
   }
-  if (asked === 'float32') return undefined;
+  return asked === 'float32' ? undefined : given;
+}
+
+/** What a precision of products is on this machine. */
+export async function precisionHere(
+  given: Exclude<AskedPrecision, FewerBits>,
+  runtime: Runtime,
+): Promise<BasePrecision> {
   if (given.name === 'float16') return given;
   return { ...given, saturates: given.saturates ?? (await measureSaturation(runtime)) };
 }

@@ -23,6 +23,12 @@ const collected = new FinalizationRegistry<string>((file) => {
   dropScratchFile(file);
 });
 
+/** Has a file go when none of these is referred to any more. */
+function dropWith(file: string, bytes: readonly (FileSlice | ComputedBytes)[]): void {
+  uses.set(file, bytes.length);
+  for (const each of bytes) collected.register(each, file);
+}
+
 /**
  * The model with its large computed weights in a scratch file. Sessions of graphs that share weights share what was computed;
  * the file goes when no graph refers to them any more, and with the process at the latest.
@@ -51,11 +57,8 @@ export function scratchWeights(model: ModelProto): ModelProto {
       }
       return { ...tensor, rawData: slice };
     });
-    if (file !== undefined) uses.set(file, added.size);
-    for (const [raw, slice] of added) {
-      written.set(raw, slice);
-      collected.register(raw, slice.path);
-    }
+    for (const [raw, slice] of added) written.set(raw, slice);
+    if (file !== undefined) dropWith(file, [...added.keys()]);
     return moved;
   } catch (error) {
     if (file !== undefined) dropScratchFile(file);
@@ -70,6 +73,7 @@ export class ScratchBytes {
   #file: string | undefined;
   #descriptor: number | undefined;
   #end = 0;
+  readonly #kept: FileSlice[] = [];
 
   /**
    * Writes bytes to the file.
@@ -83,12 +87,24 @@ export class ScratchBytes {
     for (let done = 0; done < bytes.length;)
       done += writeSync(this.#descriptor, bytes, done, bytes.length - done, this.#end + done);
     this.#end = Math.ceil((this.#end + bytes.length) / PAGE) * PAGE;
+    this.#kept.push(slice);
     return slice;
   }
 
   /** Deletes the file. */
   drop(): void {
-    if (this.#descriptor !== undefined) closeSync(this.#descriptor);
+    this.#close();
     if (this.#file !== undefined) dropScratchFile(this.#file);
+  }
+
+  /** Keeps no more, and deletes the file when nothing refers to what was kept. */
+  leave(): void {
+    this.#close();
+    if (this.#file !== undefined) dropWith(this.#file, this.#kept.splice(0));
+  }
+
+  #close(): void {
+    if (this.#descriptor !== undefined) closeSync(this.#descriptor);
+    this.#descriptor = undefined;
   }
 }

@@ -7,7 +7,7 @@ import type { PlacedAdapter } from '../../adapter/naming/place.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { isInside } from '../../graph/file/insideFolder.ts';
 import { commonNote } from '../../adapter/storage/adapterNotes.ts';
-import { openOnnx, writeOnnxFiles } from '../../graph/file/onnxFile.ts';
+import { writeOnnxFiles } from '../../graph/file/onnxFile.ts';
 import { isCompanion } from '../opening/hub.ts';
 import type { MergeOptions, MergeResult, WeightedAdapter } from './mergeTypes.ts';
 import type { Model } from '../model.ts';
@@ -43,7 +43,7 @@ export async function mergeParts(
     const placed = await placeAll(part, adapters, { allowBaseMismatch: true });
     const file = path.join(folder, placeOf(part, model));
     if (placed.every((each) => modulesOf(each).length === 0)) {
-      files.push({ file, model: openOnnx(part.file).model });
+      files.push({ file, model: part.stored.model });
       continue;
     }
     const result = mergeInto(part, placed, adapters, options, isUnmerge);

@@ -45,11 +45,12 @@ export interface JoinedFiles {
 /**
  * Opens files and joins those that are not there for serving only.
  *
+ * @param open what reads a file
  * @throws OnnxLoraError as `openOnnx`; `MODEL_UNSUPPORTED` when they do not fit together
  */
-export function joinFiles({ parts, outputs }: FilesToJoin): JoinedFiles {
+export function joinFiles({ parts, outputs }: FilesToJoin, open: typeof openOnnx = openOnnx): JoinedFiles {
   const files = parts.map(({ name, file, prefix, onlyServes = false }): ModelFile => {
-    const onnx = openOnnx(file);
+    const onnx = open(file);
     const missing = prefix === undefined ? '' : missingPath(prefix, pathsOf(onnx));
     return { name, onnx, path: missing, onlyServes };
   });

@@ -4,8 +4,8 @@ import { existsSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { OnnxLoraError, systemFailure } from '../../errors.ts';
 import { settle } from '../../files/swapFolder.ts';
-import { openOnnx } from '../../graph/file/onnxFile.ts';
-import { type PrecisionChoice, requirePrecision } from '../../ops/precision/precision.ts';
+import { type OnnxFile, openOnnx } from '../../graph/file/onnxFile.ts';
+import { type FewerBits, isFewerBits, type PrecisionChoice, requirePrecision } from '../../ops/precision/precision.ts';
 import { defined } from '../../plugin/data/defined.ts';
 import type { Plugin } from '../../plugin/registry/definePlugin.ts';
 import type { FamilyFiles, ModelFamily } from '../../plugin/families/family.ts';
@@ -21,7 +21,8 @@ import { Model, type ModelParts, type PartOf } from '../model.ts';
 import { ownConfig, readModelConfig } from './readModelConfig.ts';
 import { withProviders } from '../../plugin/registry/withProviders.ts';
 import { notFound } from '../../files/notFound.ts';
-import { precisionHere } from '../precision.ts';
+import { type AskedPrecision, askedPrecision, precisionHere } from '../precision.ts';
+import { quantizedGraphs } from '../quantizing/quantizedParts.ts';
 
 /** Options of {@link openModel}. */
 export interface OpenOptions extends LoadAdapterOptions {
@@ -59,7 +60,9 @@ export interface OpenOptions extends LoadAdapterOptions {
    * In what the model computes, in training, evaluation and sessions: `float32` by default. `int8` computes products with weights
    * in integers of eight bits, forward and backward, on the CPU; nothing in the file changes. Weights are rounded a little
    * more on processors whose products of integers saturate; `saturates` says which, where it is not to be measured. `float16`
-   * computes them in half floats on a GPU, whose provider has to be named; weights then take half of the memory.
+   * computes them in half floats on a GPU, whose provider has to be named; weights then take half of the memory. `int4` and
+   * `nf4` round weights to four bits while the model is opened, which takes a moment, and compute in float32: the model is that
+   * which `quantize` writes.
    *
    * @example
    * const model = await openModel('models/vit', { precision: 'int8' });
@@ -86,23 +89,47 @@ export interface OpenOptions extends LoadAdapterOptions {
  */
 export async function openModel(source: string | readonly string[], given: OpenOptions = {}): Promise<Model> {
   try {
-    const model = (await openAsItIs(source, given)).withFixedInputs(given.fixedInputs ?? {});
-    return await inPrecision(model, given.precision ?? 'float32');
+    const precision = askedPrecision(given.precision);
+    const model = await (precision && isFewerBits(precision) ? openInFewerBits(source, given, precision) : openAsItIs(source, given)); // prettier-ignore
+    const fixed = model.withFixedInputs(given.fixedInputs ?? {});
+    return await (precision && !isFewerBits(precision) ? inPrecision(fixed, precision) : fixed);
   } catch (error) {
     throw systemFailure(error) ?? error;
   }
 }
 
-async function inPrecision(model: Model, asked: PrecisionChoice): Promise<Model> {
+async function inPrecision(model: Model, asked: Exclude<AskedPrecision, FewerBits>): Promise<Model> {
   const precision = await precisionHere(asked, model.runtime);
-  if (!precision) return model;
   requirePrecision(model.onnx.model, precision, model.name);
   return model.derived({ precision });
 }
 
-async function openAsItIs(source: string | readonly string[], given: OpenOptions): Promise<Model> {
+/** The model that the files would be which `quantize` writes. */
+async function openInFewerBits(
+  source: string | readonly string[],
+  given: OpenOptions,
+  precision: FewerBits,
+): Promise<Model> {
+  const graphs = await quantizedGraphs(await openAsItIs(source, given), precision);
+  const open = (file: string): OnnxFile => {
+    const model = graphs.get(realpathSync(file));
+    return model ? { path: file, model } : openOnnx(file);
+  };
+  return openAsItIs(source, given, open);
+}
+
+/** Options of a model, and what reads its files. */
+interface Opening extends OpenOptions {
+  readonly open: typeof openOnnx;
+}
+
+async function openAsItIs(
+  source: string | readonly string[],
+  given: OpenOptions,
+  open: typeof openOnnx = openOnnx,
+): Promise<Model> {
   const plugins = catalogueOf(given.plugins);
-  const options = { ...given, plugins, families: [...(given.families ?? []), ...plugins.families] };
+  const options = { ...given, open, plugins, families: [...(given.families ?? []), ...plugins.families] };
   if (typeof source !== 'string') return openFiles(source, options);
   const { families, variant } = options;
   const located = existsSync(source) ? source : await fromHub(source, options);
@@ -110,7 +137,7 @@ async function openAsItIs(source: string | readonly string[], given: OpenOptions
   settle(located);
   const published = options.files ? [options.files] : publishedAs(families, readModelConfig(located));
   const wanted = { folder: located, published, variant };
-  const single = (file: string): Model => modelOf({ name: source, onnx: openOnnx(file), folder: located }, options);
+  const single = (file: string): Model => modelOf({ name: source, onnx: open(file), folder: located }, options);
   const joined = (found: FilesToJoin): Model => joinedModel(source, found, located, options);
   const preferred = filesInFolder({ ...wanted, published: published.filter(({ arePreferred }) => arePreferred) });
   if (preferred) return joined(preferred);
@@ -122,10 +149,10 @@ async function openAsItIs(source: string | readonly string[], given: OpenOptions
 }
 
 /** One file; where it is one of a family's several, it knows the whole that it is a part of, as `model.parts` do. */
-function openFile(name: string, file: string, options: OpenOptions): Model {
+function openFile(name: string, file: string, options: Opening): Model {
   const folder = folderOf(file);
   for (const each of new Set([folder, path.dirname(file)])) settle(each);
-  const own = { name, onnx: openOnnx(file), folder };
+  const own = { name, onnx: options.open(file), folder };
   const published = publishedAs(options.families ?? [], readModelConfig(folder));
   const found = filesInFolder({ folder, published });
   const at = found?.parts.findIndex((part) => realpathSync(part.file) === realpathSync(file)) ?? -1;
@@ -133,7 +160,7 @@ function openFile(name: string, file: string, options: OpenOptions): Model {
   let whole: PartOf | undefined;
   const partOf = (): PartOf => {
     if (!whole) {
-      const joined = joinFiles(found);
+      const joined = joinFiles(found, options.open);
       whole = { whole: modelOf({ name: folder, ...joined, folder }, options), path: joined.files[at]!.path };
     }
     return whole;
@@ -142,7 +169,7 @@ function openFile(name: string, file: string, options: OpenOptions): Model {
 }
 
 /** Several files as one model. */
-function openFiles(files: readonly string[], options: OpenOptions): Model {
+function openFiles(files: readonly string[], options: Opening): Model {
   const [first] = files;
   if (first === undefined) {
     throw new OnnxLoraError('CONFIG_INVALID', 'No file of the model is named. Name at least one .onnx file.');
@@ -154,13 +181,13 @@ function openFiles(files: readonly string[], options: OpenOptions): Model {
   return joinedModel(files.join(' + '), filesNamed(files, published) ?? partsByName(files), folder, options);
 }
 
-function joinedModel(name: string, found: FilesToJoin, folder: string, options: OpenOptions): Model {
+function joinedModel(name: string, found: FilesToJoin, folder: string, options: Opening): Model {
   requireOneFile(
     options.fixedInputs ?? {},
     found.parts.map(({ file }) => file),
     name,
   );
-  return modelOf({ name, ...joinFiles(found), folder }, options);
+  return modelOf({ name, ...joinFiles(found, options.open), folder }, options);
 }
 
 function modelOf(

@@ -1,14 +1,16 @@
 /** @file Quantised files: what their weights are, what they give, that they are trained on and merged into, and what stays as it is. */
 
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { afterAll, describe, expect, it } from 'vitest';
 import { taskOf } from '../../../fixtures/memorise.ts';
 import type { Adapter } from '../../adapter/adapter.ts';
 import type { Value } from '../../graph/builder.ts';
 import type { AttributeProto } from '../../graph/proto.ts';
-import { readBytes } from '../../graph/bytes.ts';
+import { isInFile, readBytes } from '../../graph/bytes.ts';
 import { readFloats, tensorProto } from '../../graph/tensorData.ts';
 import { openOnnx, writeOnnx } from '../../graph/file/onnxFile.ts';
 import type { QuantizedBits } from '../../ops/quantization/forms.ts';
@@ -270,6 +272,60 @@ describe('data', () => {
 
   it('without examples are refused', async () => {
     await expect(quantized(4, { data: [] })).rejects.toThrow(/the data have no examples/);
+  });
+});
+
+describe.each([
+  ['int4', 4],
+  ['nf4', 'nf4'],
+] as const)('a model opened in precision %s', (name, bits) => {
+  const precision = { name, smallest: 1 } as const;
+  const own = new Random(6);
+  const target = { target: float32(Float32Array.from({ length: 24 * 4 }, () => own.normal()), [24, 4]) }; // prettier-ignore
+  const task = taskOf(24, x, target, (g, outputs, wanted) => meanSquaredError(g, outputs['logits']!, wanted['target']!)); // prettier-ignore
+  async function learned(model: Model): Promise<Adapter> {
+    const run = await train(model, { task, lora: { r: 4, targetModules: ['encoder.0', 'head'] }, steps: 4, batchSize: 24, lr: 0.02, threads: 1 }); // prettier-ignore
+    return (await run.done).adapter;
+  }
+
+  it('is the one that quantize writes: answers, digest, and what is learned on it', async () => {
+    const [{ model: written }, model] = [await quantized(bits), await openModel(base, { precision })];
+    expect(model.quantizedFrom).toEqual(written.quantizedFrom);
+    expect(model.weightBytes).toBe(written.weightBytes);
+    expect(await model.digest()).toBe(await written.digest());
+    expect((await answers(model)).data).toEqual((await answers(written)).data);
+    const [a, b] = [await learned(model), await learned(written)];
+    expect(a.notes).toEqual(b.notes);
+    for (const [tensorName, { data }] of a.tensors) expect(data).toEqual(b.tensors.get(tensorName)!.data);
+    // Merged into the float32 file, as an adapter of the written one is.
+    const [ofOpened, ofWritten] = [newFile(), newFile()];
+    await merge(await openModel(base), a, ofOpened);
+    await merge(await openModel(base), b, ofWritten);
+    expect(readFileSync(ofOpened)).toEqual(readFileSync(ofWritten));
+  });
+
+  it('has its weights in a file that goes with it', { timeout: 20_000 }, async () => {
+    const place = async (): Promise<string> => {
+      const { onnx } = await openModel(base, { precision });
+      const kept = onnx.model.graph.initializer!.flatMap(({ rawData }) => (rawData && isInFile(rawData) ? [rawData.path] : [])); // prettier-ignore
+      const [file] = kept.filter((each) => path.dirname(each) === tmpdir());
+      expect(existsSync(file!)).toBe(true);
+      return file!;
+    };
+    const file = await place();
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    await expect
+      .poll(() => {
+        collect();
+        return existsSync(file);
+      })
+      .toBe(false);
+  });
+
+  it('is refused where nothing is large enough', async () => {
+    await expect(openModel(base, { precision: { name, smallest: 1e6 } })).rejects.toThrow(/No layer of ".*" can be quantised\. "encoder\.0" has a weight of 6912 numbers only, and so on/); // prettier-ignore
+    await expect(openModel(base, { precision: { name, blockSize: 20 } })).rejects.toThrow(/blockSize .* must be one of 16, 32, 64, 128, 256/); // prettier-ignore
   });
 });
 

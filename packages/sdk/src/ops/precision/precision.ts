@@ -12,12 +12,13 @@ import { IntegerProducts, withProducts } from './integerProducts.ts';
 /**
  * In what a frozen base computes: `float32` as the file has it; `int8` its products with weights in integers of eight bits,
  * forward and backward; `int8-backward` only those of the gradients, so that losses and answers are those of float32;
- * `float16` its products with weights in half floats, on a GPU.
+ * `float16` its products with weights in half floats, on a GPU; `int4` and `nf4` in float32 with weights that take four bits, for
+ * memory.
  */
-export type PrecisionName = 'float32' | 'int8' | 'int8-backward' | 'float16';
+export type PrecisionName = 'float32' | 'int8' | 'int8-backward' | 'float16' | 'int4' | 'nf4';
 
 /** All names, the default first. */
-export const precisionNames: readonly PrecisionName[] = ['float32', 'int8', 'int8-backward', 'float16'];
+export const precisionNames: readonly PrecisionName[] = ['float32', 'int8', 'int8-backward', 'float16', 'int4', 'nf4'];
 
 /** Which products of a base are computed in a precision. */
 interface ProductChoice {
@@ -44,12 +45,27 @@ export interface HalfPrecision extends ProductChoice {
   readonly name: 'float16';
 }
 
+/** Weights in four bits, as `quantize` writes them: 16 integers with a step and a zero point for each block, or the 16 numbers of QLoRA. */
+export interface FewerBits {
+  /** What it is called. */
+  readonly name: 'int4' | 'nf4';
+  /** Numbers of a block, a power of two of at least 16: 32 by default, and 64 for `nf4`. */
+  readonly blockSize?: number | undefined;
+  /** Numbers that a weight must have; 4,096 by default. */
+  readonly smallest?: number | undefined;
+}
+
 /** A precision below float32, as it is computed on one machine. */
 export type BasePrecision = IntegerPrecision | HalfPrecision;
 
 /** A precision as a user asks for it; what is not said of the processor is measured. */
 export type PrecisionChoice =
-  PrecisionName | HalfPrecision | (Partial<IntegerPrecision> & Pick<IntegerPrecision, 'name'>);
+  PrecisionName | HalfPrecision | FewerBits | (Partial<IntegerPrecision> & Pick<IntegerPrecision, 'name'>);
+
+/** Whether a precision is one of weights alone, which the graph has in place of those of the file. */
+export function isFewerBits(asked: { readonly name: PrecisionName }): asked is FewerBits {
+  return asked.name === 'int4' || asked.name === 'nf4';
+}
 
 /** Whether a node is one of those that gradients add. */
 export type IsBackward = (node: NodeProto) => boolean;
@@ -89,10 +105,10 @@ export function requirePrecision(model: ModelProto, asked: BasePrecision, name: 
  * @throws OnnxLoraError `CONFIG_INVALID` for a provider without such products
  */
 export function sessionIn<Options extends Pick<SessionOptions, 'provider'>>(
-  precision: Pick<BasePrecision, 'name'> | undefined,
+  precision: { readonly name: PrecisionName } | undefined,
   options: Options,
 ): Options {
-  if (!precision) return options;
+  if (!precision || precision.name === 'float32' || isFewerBits(precision)) return options;
   const { provider = 'auto' } = options;
   if (precision.name === 'float16') {
     if (provider !== 'auto' && provider !== 'cpu') return options;

@@ -2,8 +2,8 @@
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { OpenOptions } from '../../model/opening/openModel.ts';
-import { precisionHere } from '../../model/precision.ts';
-import type { PrecisionName } from '../../ops/precision/precision.ts';
+import { askedPrecision, precisionHere } from '../../model/precision.ts';
+import { isFewerBits, type PrecisionName } from '../../ops/precision/precision.ts';
 import { catalogueOf } from '../../plugin/registry/loadPlugins.ts';
 import { OrtRuntime } from '../../runtime/ort.ts';
 import type { Runtime } from '../../runtime/session.ts';
@@ -87,8 +87,15 @@ export async function conformance(
   }: ConformanceOptions = {},
 ): Promise<ConformanceReport> {
   const start = performance.now();
+  const given = askedPrecision(asked);
+  if (given && isFewerBits(given)) {
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `Weights in precision "${asked}" are others than those of the cases, so their numbers are, too. Name a precision of products: int8, int8-backward or float16.`,
+    );
+  }
   // Models of cases are small.
-  const precision = asked === 'float32' ? undefined : await precisionHere({ name: asked, smallest: 1 }, runtime);
+  const precision = given && (await precisionHere({ ...given, smallest: 1 }, runtime));
   const wanted = precision ? [gradients] : chosen(names);
   const registry = catalogueOf(plugins);
   const reports: CheckReport[] = [];

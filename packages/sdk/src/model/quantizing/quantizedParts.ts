@@ -1,0 +1,234 @@
+/** @file A model's graphs with linear layers and embeddings in fewer bits, whether they are written to files or computed with at once. */
+
+import { realpathSync } from 'node:fs';
+import { OnnxLoraError } from '../../errors.ts';
+import { readBytes } from '../../graph/bytes.ts';
+import type { OnnxFile } from '../../graph/file/onnxFile.ts';
+import { ScratchBytes } from '../../graph/file/scratchWeights.ts';
+import type { SingularValues } from '../../linalg/decompositions.ts';
+import type { Site } from '../../match/sites.ts';
+import { opsetOf } from '../../ops/inferGraph.ts';
+import type { FewerBits } from '../../ops/precision/precision.ts';
+import { type QuantizedForm, type QuantizedFrom, quantizeMatrix, quantizeTable } from '../../ops/quantization/forms.ts';
+import { defined } from '../../plugin/data/defined.ts';
+import { Random } from '../../runtime/random.ts';
+import type { Model } from '../model.ts';
+import { QUANTIZED_KEY } from '../modelGraph.ts';
+import { chooseLayers, isQuantizable, type KeptLayer, withoutShared } from './chooseLayers.ts';
+import { loftqMatrix } from './loftq.ts';
+import { outputErrors } from './outputErrors.ts';
+import { type MatrixTensors, quantizedGraph, rowsOf, withBytes, withNames } from './quantizedGraph.ts';
+import { type CheckedOptions, checkedOptions, type QuantizedLayer, type QuantizeOptions } from './quantizeOptions.ts';
+
+/** The first opset whose integers the rows of a product can be rounded to. */
+const FIRST_OPSET = 11;
+
+/** One file of a model. */
+export interface ModelPart {
+  readonly model: Model;
+  /** What module paths of the whole have before those of the file. */
+  readonly prefix: string;
+}
+
+/** How layers are chosen and rounded. */
+export interface QuantizeRequest
+  extends CheckedOptions, Pick<QuantizeOptions, 'targetModules' | 'excludeModules' | 'data' | 'loftq' | 'onLayer'> {
+  /** Draws what of LoftQ is random. */
+  readonly random: Random;
+  /** Where bytes are set aside. */
+  readonly scratch: ScratchBytes;
+}
+
+/** A model in fewer bits. */
+export interface QuantizedParts {
+  /** The graph of each part, in their order. */
+  readonly graphs: readonly ReturnType<typeof quantizedGraph>[];
+  readonly layers: readonly QuantizedLayer[];
+  readonly kept: readonly KeptLayer[];
+  /** What it was made from, which the graphs say too. */
+  readonly made: QuantizedFrom;
+  /** LoftQ's, by module. */
+  readonly components: ReadonlyMap<string, SingularValues>;
+}
+
+/** The files that a model consists of. */
+export function partsOf(model: Model): readonly (ModelPart & { readonly onlyServes: boolean })[] {
+  if (model.parts.length === 0) return [{ model, prefix: '', onlyServes: false }];
+  return model.parts.map((part, i) => {
+    const { path: prefix, onlyServes } = model.partFiles[i]!;
+    return { model: part, prefix, onlyServes };
+  });
+}
+
+/**
+ * The graphs of a model's files with weights in four bits, by the files' real paths. What the weights have become lies in a file
+ * of the system's temporary folder, which goes when no graph refers to it any more.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID`; `MODEL_UNSUPPORTED` where no layer can be quantised
+ */
+export async function quantizedGraphs(
+  model: Model,
+  { name, ...choice }: FewerBits,
+): Promise<ReadonlyMap<string, OnnxFile['model']>> {
+  const checked = checkedOptions({ bits: name === 'nf4' ? name : 4, ...defined(choice) });
+  const parts = partsOf(model);
+  const scratch = new ScratchBytes();
+  try {
+    const { graphs } = await quantizeParts(model, parts, { ...checked, random: new Random(0), scratch });
+    return new Map(parts.map((part, i) => [realpathSync(part.model.file), graphs[i]!]));
+  } finally {
+    scratch.leave();
+  }
+}
+
+/**
+ * Rounds weights, of which one is in memory at a time, and puts them into the graphs of the parts.
+ *
+ * @throws OnnxLoraError `TARGET_NOT_FOUND`; `MODEL_UNSUPPORTED` where no layer can be quantised; `DATA_INVALID`
+ */
+export async function quantizeParts(
+  model: Model,
+  parts: readonly ModelPart[],
+  request: QuantizeRequest,
+): Promise<QuantizedParts> {
+  const { form, maxError, examples, data, loftq, onLayer, random, scratch } = request;
+  const opset = opsetOf(model.onnx.model);
+  if (opset < FIRST_OPSET) {
+    throw new OnnxLoraError(
+      'MODEL_UNSUPPORTED',
+      `"${model.name}" has opset ${opset}, which has no quantised products. Export it with opset ${FIRST_OPSET} or later.`,
+    );
+  }
+  const { sites, kept } = chooseLayers(model, form, request);
+  requireSome(model, sites.length, kept);
+  const all = new Map<string, Quantized>();
+  for (const [i, site] of sites.entries()) {
+    const rows = rowsOf(site);
+    const isTable = site.kind === 'embedding';
+    const found = isTable ? undefined : loftq && loftqMatrix(rows, form, loftq, random);
+    const { tensors, restored } = isTable ? quantizeTable(rows) : (found?.quantized ?? quantizeMatrix(rows, form));
+    all.set(site.path, {
+      site,
+      error: relativeError(restored, rows.values),
+      tensors: withBytes(tensors, (bytes) => scratch.keep(readBytes(bytes))),
+      ...(found && { components: found.components, errorWithAdapter: found.error }),
+    });
+    onLayer?.(i + 1, sites.length, site.path);
+    await new Promise<void>((resolve) => setImmediate(resolve));
+  }
+  const tensors = new Map([...all].map(([module, each]) => [module, each.tensors]));
+  const measured = data && (await outputErrors(model, { layers: tensors, form, data, examples }));
+  const decisive = (module: string): number => {
+    const { error, errorWithAdapter } = all.get(module)!;
+    return measured?.get(module) ?? errorWithAdapter ?? error;
+  };
+  const far = [...all.keys()].flatMap((module) => {
+    const error = decisive(module);
+    return error <= maxError ? [] : [{ module, error, reason: tooFar(error) }];
+  });
+  for (const { module } of far) all.delete(module);
+  const shared = withoutShared(model, [...all.values()].map(({ site }) => site)).kept; // prettier-ignore
+  for (const { module } of shared) all.delete(module);
+  const made: QuantizedFrom = { from: await model.digest(), ...form };
+  const found = parts.map((part) => inFewerBits(part, all, form));
+  const nameless = new Set(found.flatMap((each) => each.nameless));
+  const left = [
+    ...kept,
+    ...far,
+    ...shared,
+    ...[...nameless].map((module) => ({ module, reason: 'would lose its module path' })),
+  ];
+  const layers = [...all].flatMap(([module, { error, errorWithAdapter }]) =>
+    nameless.has(module)
+      ? []
+      : [{ module, error, ...defined({ outputError: measured?.get(module), errorWithAdapter }) }],
+  );
+  requireSome(model, layers.length, left);
+  const components = new Map(
+    layers.flatMap(({ module }) => {
+      const own = all.get(module)!.components;
+      return own ? [[module, own] as const] : [];
+    }),
+  );
+  return { graphs: found.map(({ graph }) => withNote(graph, made)), layers, kept: left, made, components };
+}
+
+/** A quantised weight, by the module's path in the whole model. */
+interface Quantized {
+  readonly site: Site;
+  /** Without names of their own. */
+  readonly tensors: MatrixTensors;
+  readonly error: number;
+  readonly errorWithAdapter?: number;
+  readonly components?: SingularValues;
+}
+
+/** @throws OnnxLoraError `MODEL_UNSUPPORTED` where no layer is left */
+function requireSome(model: Model, count: number, kept: readonly KeptLayer[]): void {
+  if (count > 0) return;
+  const [first] = kept;
+  const why = first ? ` "${first.module}" ${first.reason}${kept.length > 1 ? `, and so on (${kept.length} layers)` : ''}.` : ''; // prettier-ignore
+  throw new OnnxLoraError(
+    'MODEL_UNSUPPORTED',
+    `No layer of "${model.name}" can be quantised.${why} Quantise a file with float32 weights, allow smaller weights (smallest) or a larger error (maxError, --max-error), or take the file as it is.`,
+  );
+}
+
+/** A file's graph with these layers quantised, and the paths of those that would not be found under their names any more. */
+function inFewerBits(
+  { model, prefix }: ModelPart,
+  layers: ReadonlyMap<string, Quantized>,
+  form: QuantizedForm,
+): { readonly graph: ReturnType<typeof quantizedGraph>; readonly nameless: readonly string[] } {
+  const whole = (site: Site): string => (prefix === '' ? site.path : `${prefix}.${site.path}`);
+  const names = new Map<string, string>();
+  const own = new Map<Site, MatrixTensors>();
+  for (const site of model.sites()) {
+    const found = isQuantizable(site) ? layers.get(whole(site)) : undefined;
+    if (found?.site.kind !== site.kind || found.site.weightShape.join() !== site.weightShape.join()) continue;
+    const { stored, layout } = site.weight;
+    const [{ name: root }] = stored.tensors;
+    // Parts of one tensor have tensors of their own; what several layers read in the same way is one.
+    const key = `${stored.name} ${layout}`;
+    const used = [...names.values()].filter((name) => name === root || name.startsWith(`${root}_part`)).length;
+    if (!names.has(key)) names.set(key, used === 0 ? root : `${root}_part${used}`);
+    own.set(site, withNames(found.tensors, names.get(key)!));
+  }
+  const nameless: string[] = [];
+  for (;;) {
+    const graph = quantizedGraph(model.onnx.model, own, form);
+    const paths = new Set(
+      model
+        .derived({ model: graph })
+        .sites()
+        .map((site) => site.path),
+    );
+    const lost = [...own.keys()].filter((site) => !paths.has(site.path));
+    if (lost.length === 0) return { graph, nameless };
+    nameless.push(...lost.map(whole));
+    for (const site of lost) own.delete(site);
+  }
+}
+
+function withNote<Graph extends ReturnType<typeof quantizedGraph>>(graph: Graph, made: QuantizedFrom): Graph {
+  const others = (graph.metadataProps ?? []).filter(({ key }) => key !== QUANTIZED_KEY);
+  return { ...graph, metadataProps: [...others, { key: QUANTIZED_KEY, value: JSON.stringify(made) }] };
+}
+
+/** ‖found − wanted‖ ÷ ‖wanted‖; not a number for weights that are none. */
+function relativeError(found: Float32Array, wanted: Float32Array): number {
+  let [difference, size] = [0, 0];
+  for (let i = 0; i < wanted.length; i++) {
+    difference += (found[i]! - wanted[i]!) ** 2;
+    size += wanted[i]! ** 2;
+  }
+  return size === 0 ? 0 : Math.sqrt(difference / size);
+}
+
+function tooFar(error: number): string {
+  return Number.isFinite(error) ? `would be ${percent(error)} off` : 'holds numbers that are not finite';
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(share < 0.1 ? 1 : 0)}%`;
+}
