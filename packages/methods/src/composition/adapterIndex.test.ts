@@ -1,4 +1,4 @@
-/** @file Indices of adapters: centres and choices by hand, files, and a batch of rows against a loop over them. */
+/** @file Indices of adapters: choices by hand and by scikit-learn, files, and a batch of rows against a loop over them. */
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,6 +8,7 @@ import { readSafetensors, writeSafetensors } from '@onnx-lora/sdk/data';
 import { afterAll, describe, expect, it } from 'vitest';
 import { AdapterIndex } from './adapterIndex.ts';
 
+const fixtures = path.join(import.meta.dirname, '../../fixtures');
 const scratch = mkdtempSync(path.join(tmpdir(), 'onnx-lora-index-'));
 afterAll(() => {
   rmSync(scratch, { recursive: true });
@@ -15,8 +16,8 @@ afterAll(() => {
 
 const rows = (...all: readonly (readonly number[])[]): Tensor => float32(all.flat(), [all.length, all[0]!.length]);
 
-/** Centres at (0, 1), (4, 0) and (0, 9). */
-const index = AdapterIndex.of({ near: rows([0, 0], [0, 2]), right: rows([4, 0]), far: rows([1, 9], [-1, 9], [0, 9]) });
+/** Means at (0, 1), (4, 0) and (0, 9), and Euclid's distance. */
+const index = AdapterIndex.of({ near: rows([0, 0], [0, 2]), right: rows([4, 0]), far: rows([1, 9], [-1, 9], [0, 9]) }, { shrinkage: 1 }); // prettier-ignore
 
 it('chooses the adapter of the nearest mean', () => {
   expect(index.names).toEqual(['near', 'right', 'far']);
@@ -24,71 +25,78 @@ it('chooses the adapter of the nearest mean', () => {
   expect(index.choose(rows([0, 1], [2.2, 0], [0, 5.5], [0, 4.5]))).toEqual(['near', 'right', 'far', 'near']);
 });
 
-it('blends the nearest, evenly or by how near they are', () => {
-  const inputs = rows([1, 1]);
-  expect(index.choose(inputs, { topK: 2 })).toEqual([{ near: 0.5, right: 0.5 }]);
-  // Squares of distances are 1 and 10.
-  const [{ near, right, far }] = index.choose(inputs, { topK: 3, temperature: 4 }) as [Record<string, number>];
-  const powers = [1, 10, 65].map((square) => Math.exp(-square / 4));
-  [near, right, far].forEach((weight, i) => {
-    expect(weight).toBeCloseTo(powers[i]! / powers.reduce((sum, each) => sum + each), 6);
-  });
-  expect(index.choose(inputs, { topK: 9 })).toEqual([{ near: 1 / 3, right: 1 / 3, far: 1 / 3 }]);
+it.each([0.1, 0.5])(
+  'finds adapters as likely as linear discriminant analysis does, shrunk by %d',
+  async (shrinkage) => {
+    const { tensors } = await readSafetensors(path.join(fixtures, 'adapterIndex/adapterIndex.safetensors'));
+    const names = ['a', 'b', 'c'];
+    const own = AdapterIndex.of(Object.fromEntries(names.map((name) => [name, tensors.get(`examples.${name}`)!])), { shrinkage }); // prettier-ignore
+    const likely = tensors.get(`${shrinkage}.likely`)!.data as Float32Array;
+    const found = own.choose(tensors.get('inputs')!, { topK: 3, temperature: 1 }) as Record<string, number>[];
+    found.forEach((each, row) => {
+      names.forEach((name, i) => expect(each[name]).toBeCloseTo(likely[3 * row + i]!, 5)); // prettier-ignore
+    });
+  },
+);
+
+it('blends the best, evenly by default', () => {
+  expect(index.choose(rows([1, 1]), { topK: 2 })).toEqual([{ near: 0.5, right: 0.5 }]);
+  expect(index.choose(rows([1, 1]), { topK: 9 })).toEqual([{ near: 1 / 3, right: 1 / 3, far: 1 / 3 }]);
 });
 
-it('with several centres knows an adapter of two kinds of examples', () => {
-  const examples = { two: rows([0, 0], [0, 1], [20, 0], [20, 1]), one: rows([10, 0], [10, 1], [11, 0], [11, 1]) };
-  const inputs = rows([19, 0], [1, 0], [10, 0]);
-  // Both means are at about (10, 0.5).
-  expect(AdapterIndex.of(examples).choose(rows([10.1, 0.5]))).toEqual(['two']);
-  expect(AdapterIndex.of(examples, { centres: 2 }).choose(inputs)).toEqual(['two', 'two', 'one']);
+it('of one example each measures as Euclid does', () => {
+  expect(AdapterIndex.of({ a: rows([0, 0]), b: rows([2, 0]) }).choose(rows([0.9, 5], [1.1, -5]))).toEqual(['a', 'b']);
 });
 
 it('is a file of safetensors', async () => {
   const file = path.join(scratch, 'adapters.safetensors');
   await index.save(file);
   const { tensors, metadata } = await readSafetensors(file);
-  expect(metadata).toEqual({ format: 'onnx-lora adapter index 1' });
-  expect(tensors.get('far')).toEqual(rows([0, 9]));
+  expect(metadata).toEqual({ format: 'onnx-lora adapter index 1', adapters: '["near","right","far"]' });
+  expect([...tensors].map(([name, { dims }]) => [name, ...dims])).toEqual([['biases', 3], ['weights', 3, 2]]); // prettier-ignore
   const loaded = await AdapterIndex.load(file);
+  const options = { topK: 2, temperature: 1 };
   const inputs = rows([0, 1], [2.2, 0], [0, 5.5], [0, 4.5]);
-  expect(loaded.choose(inputs, { topK: 2, temperature: 1 })).toEqual(index.choose(inputs, { topK: 2, temperature: 1 }));
+  expect(loaded.choose(inputs, options)).toEqual(index.choose(inputs, options));
 });
 
 describe('refuses', () => {
-  const write = async (tensors: Record<string, Tensor>, format = 'onnx-lora adapter index 1'): Promise<string> => {
+  const right = { weights: rows([1, 2]), biases: float32([1], [1]) };
+  it.each<[string, Record<string, Tensor>, Record<string, string>?]>([
+    ['another format', right, { format: 'pt' }],
+    ['names that are no JSON', right, { adapters: 'a' }],
+    ['no names', right, { adapters: '[]' }],
+    ['names that are none', right, { adapters: '[1]' }],
+    ['more names than rows', right, { adapters: '["a", "b"]' }],
+    ['no biases', { weights: right.weights }],
+    ['biases of another size', { ...right, biases: float32([1, 2], [2]) }],
+    ['weights without features', { ...right, weights: float32([], [1, 0]) }],
+    ['other numbers', { ...right, weights: tensor('float64', Float64Array.of(1), [1, 1]) }],
+    ['numbers that are none', { ...right, weights: rows([NaN]) }],
+  ])('a file with %s', async (_, tensors, metadata = {}) => {
     const file = path.join(scratch, 'bad.safetensors');
-    await writeSafetensors(file, new Map(Object.entries(tensors)), { format });
-    return file;
-  };
-
-  it.each<[string, () => Promise<string>, RegExp]>([
-    ['another file', () => write({ a: rows([1]) }, 'pt'), /is no index of adapters: its metadata do not say/],
-    ['a file without adapters', () => write({}), /it names no adapter/],
-    [
-      'centres of other widths',
-      () => write({ a: rows([1]), b: rows([1, 2]) }),
-      /"b" has 2 features, and another has 1/,
-    ],
-    ['an adapter without centres', () => write({ a: float32([], [0, 3]) }), /"a" has 0 rows, less than 1/],
-    [
-      'other numbers',
-      () => write({ a: tensor('float64', Float64Array.of(1), [1, 1]) }),
-      /"a" is float64 \[1, 1\], not float32/,
-    ],
-    ['numbers that are none', () => write({ a: rows([NaN]) }), /"a" has numbers that are not finite/],
-  ])('%s', async (_, make, message) => {
-    await expect(make().then((file) => AdapterIndex.load(file))).rejects.toThrow(message);
+    const whole = { format: 'onnx-lora adapter index 1', adapters: '["a"]' };
+    await writeSafetensors(file, new Map(Object.entries(right)), whole);
+    expect((await AdapterIndex.load(file)).names).toEqual(['a']);
+    await writeSafetensors(file, new Map(Object.entries(tensors)), { ...whole, ...metadata });
+    await expect(AdapterIndex.load(file)).rejects.toThrow(/bad.safetensors" is no index of adapters: expected are the metadata .* found .*"format":/); // prettier-ignore
   });
 
   it.each<[string, () => unknown, RegExp]>([
+    ['no adapters', () => AdapterIndex.of({}), /it names no adapter/],
     [
-      'fewer examples than centres',
-      () => AdapterIndex.of({ a: rows([1]) }, { centres: 2 }),
-      /"a" has 1 rows, less than 2/,
+      'an adapter without examples',
+      () => AdapterIndex.of({ a: float32([], [0, 3]) }),
+      /"a" is float32 \[0, 3\], not float32 \[rows, width\]/,
     ],
-    ['half a centre', () => AdapterIndex.of({ a: rows([1]) }, { centres: 0.5 }), /centres of AdapterIndex must be/],
-    ['inputs of another width', () => index.choose(rows([1, 2, 3])), /centres of 2 features, and the inputs have 3/],
+    [
+      'features of other widths',
+      () => AdapterIndex.of({ a: rows([1]), b: rows([1, 2]) }),
+      /"b" has 2 features, and 1 are expected/,
+    ],
+    ['numbers that are none', () => AdapterIndex.of({ a: rows([NaN]) }), /"a" has numbers that are not finite/],
+    ['no shrinkage', () => AdapterIndex.of({ a: rows([1]) }, { shrinkage: 0 }), /shrinkage must be a number above 0/],
+    ['inputs of another width', () => index.choose(rows([1, 2, 3])), /"inputs" has 3 features, and 2 are expected/],
     ['no adapter to choose', () => index.choose(rows([1, 2]), { topK: 0 }), /topK must be a whole number/],
     [
       'a temperature of none',
@@ -101,7 +109,7 @@ describe('refuses', () => {
 });
 
 it.each([1, 2])('%i of them serve a batch as they serve its rows one by one', async (topK) => {
-  const folder = path.join(import.meta.dirname, '../../fixtures/arrow');
+  const folder = path.join(fixtures, 'arrow');
   const names = ['task_0', 'task_1', 'task_2'];
   const adapters = Object.fromEntries(await Promise.all(names.map(async (name): Promise<[string, Adapter]> => [name, await loadAdapter(path.join(folder, name))]))); // prettier-ignore
   const own = AdapterIndex.of(Object.fromEntries(names.map((name, i) => [name, rows([i, 0])])));

@@ -2,30 +2,31 @@
 
 import { float32, OnnxLoraError, type RowAdapter, type Tensor } from '@onnx-lora/sdk';
 import { readSafetensors, writeSafetensors } from '@onnx-lora/sdk/data';
-import { type Matrix, matrix } from '@onnx-lora/sdk/plugin';
-import { forNearest, matrixOf } from '@onnx-lora/sdk/tasks';
-import { clusters } from '../tuners/clusters.ts';
+import { addScaled, type Matrix, matmul, matrix, solvePositive, transpose } from '@onnx-lora/sdk/plugin';
+import { matrixOf } from '@onnx-lora/sdk/tasks';
 
 /** How {@link AdapterIndex.choose} chooses. */
 export interface ChooseOptions {
   /** How many adapters act on an input: 1 by default, and of more a blend, whose ranks add up. */
   readonly topK?: number;
   /**
-   * The weights of a blend are the softmax of −distance² ÷ temperature. Infinity, the default, gives all of them the same weight, and
-   * few different blends, which a session keeps; with any other each row of a batch has a blend of its own.
+   * What scores are divided by before a softmax makes the weights of a blend of them: with 1 these are how likely each adapter is.
+   * Infinity, the default, gives all of them the same weight, and few different blends, which a session keeps; with any other each
+   * row of a batch has a blend of its own.
    */
   readonly temperature?: number;
 }
 
-/** What `metadata` says of such a file. */
+/** What the metadata of such a file say. */
 const FORMAT = 'onnx-lora adapter index 1';
 
 /**
- * For each adapter the centres of what its examples are to the frozen base, by which inputs find the adapter that they are for:
- * nothing is trained, and an adapter more is centres more.
+ * Finds the adapter that an input is for among those of one base, by features of the frozen base: the nearest mean of the adapters'
+ * examples. Distances are measured by how features spread among the examples of one adapter, so that directions in which these
+ * differ anyway, such as what a digit shows, say little. Nothing is trained.
  *
- * The mean of examples as in Zhao et al., "LoraRetriever" (2024), arXiv:2402.09997; several centres of k-means as in Wistuba et al.,
- * "Continual Learning with Low Rank Adaptation" (2023), arXiv:2311.17601.
+ * Retrieval by means of features as in Zhao et al., "LoraRetriever" (2024), arXiv:2402.09997; the distance, that of linear discriminant
+ * analysis with a covariance shrunk towards a multiple of the identity, as in Goswami et al., "FeCAM" (2023), arXiv:2309.14062.
  *
  * @example
  * const features = (files: string[]) => imageEmbeddings(model, files, { output: 'before-head' });
@@ -34,42 +35,48 @@ const FORMAT = 'onnx-lora adapter index 1';
  * const outputs = await session.run(feeds, { adapter });
  */
 export class AdapterIndex {
-  /** `[centres, width]` by the adapter's name. */
-  readonly #centres: ReadonlyMap<string, Tensor>;
-  /** All of them, one below the other. */
-  readonly #all: Matrix;
-  /** Whose centre each row is. */
-  readonly #owners: readonly string[];
+  /** The adapters, in the order of the rows. */
+  readonly names: readonly string[];
+  /** `[adapters, width]`: Σ⁻¹·μ of each, where Σ is the covariance within adapters. */
+  readonly #weights: Matrix;
+  /** `[adapters]`: −½·μᵀ·Σ⁻¹·μ. */
+  readonly #biases: ArrayLike<number>;
 
-  private constructor(centres: ReadonlyMap<string, Tensor>) {
-    this.#centres = centres;
-    const width = [...centres.values()][0]!.dims[1]!;
-    this.#owners = [...centres].flatMap(([name, { dims }]) => Array.from({ length: dims[0]! }, () => name));
-    this.#all = matrix(this.#owners.length, width);
-    let at = 0;
-    for (const { data } of centres.values()) {
-      this.#all.data.set(data as Float32Array, at);
-      at += data.length;
-    }
+  private constructor(names: readonly string[], weights: Tensor, biases: Tensor) {
+    this.names = names;
+    this.#weights = matrixOf(weights);
+    this.#biases = biases.data as Float32Array;
   }
 
   /**
    * An index of adapters.
    *
-   * @param examples by the name of each adapter embeddings float32 `[examples, width]` of some inputs that it is for, by the base alone
-   * @param centres of each adapter, by k-means; 1, the mean, by default
-   * @throws OnnxLoraError `INPUT_INVALID` for embeddings that are none or of different widths, and for fewer examples than centres
+   * @param examples by the name of each adapter embeddings float32 `[examples, width]` of inputs that it is for, by the base alone;
+   *   about a hundred are enough
+   * @param shrinkage how much of the covariance, from 0 to 1, is replaced by its mean variance in all directions: the more, the fewer
+   *   examples there are for the features; 0.1 by default, and 1 makes the distance Euclid's
+   * @throws OnnxLoraError `INPUT_INVALID` for embeddings that are none or of different widths; `CONFIG_INVALID` for a shrinkage out of
+   *   its range
    */
   static of(
     examples: Readonly<Record<string, Tensor>>,
-    { centres = 1 }: { readonly centres?: number } = {},
+    { shrinkage = 0.1 }: { readonly shrinkage?: number } = {},
   ): AdapterIndex {
-    if (!(Number.isSafeInteger(centres) && centres > 0))
-      throw new OnnxLoraError('CONFIG_INVALID', `centres of AdapterIndex must be a whole number of at least 1, but it is ${centres}.`); // prettier-ignore
-    const given = new Map(Object.entries(examples));
-    const problem = problemOf(given, centres);
-    if (problem !== undefined) throw new OnnxLoraError('INPUT_INVALID', `An index cannot be made: ${problem}. Give embeddings of each adapter's examples by one model: imageEmbeddings, …`); // prettier-ignore
-    return new AdapterIndex(new Map([...given].map(([name, tensor]) => [name, means(matrixOf(tensor), centres)])));
+    if (!(shrinkage > 0 && shrinkage <= 1)) throw new OnnxLoraError('CONFIG_INVALID', `shrinkage must be a number above 0 and at most 1, but it is ${shrinkage}.`); // prettier-ignore
+    const names = Object.keys(examples);
+    const width = examples[names[0] ?? '']?.dims[1];
+    const problem = names.length === 0 ? 'it names no adapter' : names.map((name) => problemOf(name, examples[name]!, width)).find((each) => each !== undefined); // prettier-ignore
+    if (problem !== undefined) throw new OnnxLoraError('INPUT_INVALID', `An index cannot be made: ${problem}. Give embeddings of some examples of each adapter, all by one model.`); // prettier-ignore
+    const rows = names.map((name) => matrixOf(examples[name]!));
+    const means = matrix(names.length, width!, rows.flatMap((each) => [...meanOf(each)])); // prettier-ignore
+    const solved = solvePositive(shrunk(rows.map(covariance), shrinkage), transpose(means));
+    const weights = Float32Array.from(transpose(solved).data);
+    const biases = names.map((_, row) => {
+      let product = 0;
+      for (let at = row * width!; at < (row + 1) * width!; at++) product += means.data[at]! * weights[at]!;
+      return -product / 2;
+    });
+    return new AdapterIndex(names, float32(weights, [names.length, width!]), float32(biases, [names.length]));
   }
 
   /**
@@ -79,82 +86,99 @@ export class AdapterIndex {
    */
   static async load(file: string): Promise<AdapterIndex> {
     const { tensors, metadata } = await readSafetensors(file);
-    const problem = metadata['format'] === FORMAT ? problemOf(tensors, 1) : `its metadata do not say "format": "${FORMAT}"`; // prettier-ignore
-    if (problem !== undefined) throw new OnnxLoraError('FILE_INVALID', `"${file}" is no index of adapters: ${problem}. Save it again with AdapterIndex.`); // prettier-ignore
-    return new AdapterIndex(tensors);
-  }
-
-  /** Names of the adapters. */
-  get names(): readonly string[] {
-    return [...this.#centres.keys()];
+    const [weights, biases] = [tensors.get('weights'), tensors.get('biases')];
+    const names = namesIn(metadata['adapters']);
+    const fits = names && weights?.dims.length === 2 && weights.dims[0] === names.length && weights.dims[1]! > 0 && biases?.dims.join() === `${names.length}`; // prettier-ignore
+    const isFloat = [weights, biases].every((each) => each?.type === 'float32' && (each.data as Float32Array).every(Number.isFinite)); // prettier-ignore
+    if (metadata['format'] === FORMAT && fits && isFloat) return new AdapterIndex(names, weights, biases);
+    const found = [...tensors].map(([name, { type, dims }]) => `${name} ${type} [${dims.join(', ')}]`).join(', ');
+    throw new OnnxLoraError(
+      'FILE_INVALID',
+      `"${file}" is no index of adapters: expected are the metadata "format": "${FORMAT}" and "adapters" with their names, and finite numbers, weights float32 [adapters, width] and biases float32 [adapters]; found ${JSON.stringify(metadata).slice(0, 500)} and ${found || 'no tensors'}. Make it anew: AdapterIndex.of.`,
+    );
   }
 
   /**
-   * Writes one safetensors file: a tensor float32 `[centres, width]` for each adapter, under its name.
+   * Writes one safetensors file.
    *
    * @throws OnnxLoraError `FILE_INVALID` when writing fails
    */
   async save(file: string): Promise<void> {
-    await writeSafetensors(file, this.#centres, { format: FORMAT });
+    const { rows, columns, data } = this.#weights;
+    const tensors = new Map([['weights', float32(Float32Array.from(data), [rows, columns])], ['biases', float32(Float32Array.from(this.#biases), [rows])]]); // prettier-ignore
+    await writeSafetensors(file, tensors, { format: FORMAT, adapters: JSON.stringify(this.names) });
   }
 
   /**
-   * The adapter of each row, for `session.run`: a name, or with `topK` a blend of the nearest.
+   * The adapter of each input, as the rows of a batch name it: a name, or with `topK` a blend of the best.
    *
-   * @param embeddings float32 `[rows, width]` of inputs, made as those of the examples were
-   * @throws OnnxLoraError `INPUT_INVALID` for embeddings of another width, `CONFIG_INVALID` for options out of their range
+   * @param embeddings float32 `[inputs, width]`, made as those of the examples were
+   * @throws OnnxLoraError `INPUT_INVALID` for embeddings of another width; `CONFIG_INVALID` for options out of their range
    */
   choose(embeddings: Tensor, { topK = 1, temperature = Infinity }: ChooseOptions = {}): Exclude<RowAdapter, null>[] {
-    const { rows, columns, data } = this.#all;
     if (!(Number.isSafeInteger(topK) && topK > 0)) throw new OnnxLoraError('CONFIG_INVALID', `topK must be a whole number of at least 1, but it is ${topK}.`); // prettier-ignore
     if (!(temperature > 0)) throw new OnnxLoraError('CONFIG_INVALID', `temperature must be a number above 0, but it is ${temperature}.`); // prettier-ignore
-    const problem = problemOf(new Map([['inputs', embeddings]]), 0);
-    const width = embeddings.dims[1];
-    if (problem !== undefined || width !== columns)
-      throw new OnnxLoraError('INPUT_INVALID', `The index has centres of ${columns} features, and ${problem ?? `the inputs have ${width}`}. Embed inputs as the examples were embedded.`); // prettier-ignore
-    const squares = Array.from({ length: rows }, (_, row) => data.subarray(row * columns, (row + 1) * columns).reduce((sum, each) => sum + each ** 2, 0)); // prettier-ignore
-    const chosen: Exclude<RowAdapter, null>[] = [];
-    forNearest({ features: this.#all }, matrixOf(embeddings), rows, (near) => {
-      // −distance², but for what is the same for all centres.
-      const scores = new Map<string, number>();
-      near.rows.forEach((row, i) => {
-        const name = this.#owners[row]!;
-        if (scores.size < topK && !scores.has(name)) scores.set(name, 2 * near.products[i]! - squares[row]!);
-      });
-      chosen.push(topK === 1 ? [...scores.keys()][0]! : softmax(scores, temperature));
+    const problem = problemOf('inputs', embeddings, this.#weights.columns);
+    if (problem !== undefined) throw new OnnxLoraError('INPUT_INVALID', `The index does not know such features: ${problem}. Embed inputs as the examples were embedded.`); // prettier-ignore
+    const { rows, columns, data } = matmul(matrixOf(embeddings), this.#weights, { transposeB: true });
+    return Array.from({ length: rows }, (_, row) => {
+      const best = this.names
+        .map((name, i) => ({ name, score: data[row * columns + i]! + this.#biases[i]! }))
+        .sort((a, b) => b.score - a.score)
+        .slice(0, topK);
+      return topK === 1 ? best[0]!.name : softmax(best, temperature);
     });
-    return chosen;
   }
 }
 
-/** What is wrong with embeddings or centres, of which each adapter has at least so many. */
-function problemOf(all: ReadonlyMap<string, Tensor>, least: number): string | undefined {
-  const width = [...all.values()][0]?.dims[1];
-  if (all.size === 0) return 'it names no adapter';
-  for (const [name, { type, dims, data }] of all) {
-    if (type !== 'float32' || dims.length !== 2 || dims[1] === 0) return `"${name}" is ${type} [${dims.join(', ')}], not float32 [examples, width]`; // prettier-ignore
-    if (dims[1] !== width) return `"${name}" has ${dims[1]} features, and another has ${width}`;
-    if (dims[0]! < least) return `"${name}" has ${dims[0]} rows, less than ${least}`;
-    if (!(data as Float32Array).every(Number.isFinite)) return `"${name}" has numbers that are not finite`;
+/** What is wrong with embeddings; nothing where they are float32 `[rows, width]`. */
+function problemOf(name: string, { type, dims, data }: Tensor, width: number | undefined): string | undefined {
+  if (type !== 'float32' || dims.length !== 2 || data.length === 0) return `"${name}" is ${type} [${dims.join(', ')}], not float32 [rows, width]`; // prettier-ignore
+  if (dims[1] !== width) return `"${name}" has ${dims[1]} features, and ${width} are expected`;
+  return (data as Float32Array).every(Number.isFinite) ? undefined : `"${name}" has numbers that are not finite`;
+}
+
+function namesIn(text: string | undefined): string[] | undefined {
+  try {
+    const names: unknown = JSON.parse(text ?? '');
+    return Array.isArray(names) && names.length > 0 && names.every((each) => typeof each === 'string') ? names : undefined; // prettier-ignore
+  } catch {
+    return undefined;
   }
-  return undefined;
 }
 
-/** The means of clusters of the rows. */
-function means(rows: Matrix, count: number): Tensor {
-  const labels = count === 1 ? Array.from({ length: rows.rows }, () => 0) : clusters(rows, count);
-  const sums = matrix(count, rows.columns);
-  const sizes = Array.from({ length: count }, (_, cluster) => labels.filter((each) => each === cluster).length);
-  rows.data.forEach((value, at) => {
-    const cluster = labels[Math.floor(at / rows.columns)]!;
-    sums.data[cluster * rows.columns + (at % rows.columns)]! += value / sizes[cluster]!;
-  });
-  return float32(Float32Array.from(sums.data), [count, rows.columns]);
+function meanOf({ rows, columns, data }: Matrix): Float64Array {
+  const mean = new Float64Array(columns);
+  data.forEach((value, at) => (mean[at % columns]! += value / rows));
+  return mean;
 }
 
-function softmax(scores: ReadonlyMap<string, number>, temperature: number): Record<string, number> {
-  const most = Math.max(...scores.values());
-  const powers = [...scores].map(([name, score]) => [name, Math.exp((score - most) / temperature)] as const);
+/** `[width, width]`, of the rows as all that there are. */
+function covariance(all: Matrix): Matrix {
+  const mean = meanOf(all);
+  const less = { ...all, data: all.data.map((value, at) => (value - mean[at % all.columns]!) / Math.sqrt(all.rows)) };
+  return matmul(less, less, { transposeA: true });
+}
+
+/** The mean of covariances, shrunk. */
+function shrunk(all: readonly Matrix[], shrinkage: number): Matrix {
+  const mean = all.reduce((sum, each) => addScaled(sum, each, 1 / all.length), matrix(all[0]!.rows, all[0]!.columns));
+  const width = mean.rows;
+  let trace = 0;
+  for (let i = 0; i < width; i++) trace += mean.data[i * (width + 1)]!;
+  // Of examples that are all alike, such as one for each adapter, the distance is Euclid's.
+  const variance = trace > 0 ? trace / width : 1;
+  const identity = matrix(width, width);
+  for (let i = 0; i < width; i++) identity.data[i * (width + 1)] = variance;
+  return addScaled(addScaled(mean, mean, -shrinkage), identity, shrinkage);
+}
+
+function softmax(
+  best: readonly { readonly name: string; readonly score: number }[],
+  temperature: number,
+): Record<string, number> {
+  // prettier-ignore
+  const powers = best.map(({ name, score }) => [name, Math.exp((score - best[0]!.score) / temperature)] as const);
   const total = powers.reduce((sum, [, power]) => sum + power, 0);
   return Object.fromEntries(powers.map(([name, power]) => [name, power / total]));
 }
