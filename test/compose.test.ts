@@ -1,9 +1,10 @@
-/** @file Several adapters on layers of all kinds, against PEFT: alone, combined, active together, and one for each row. */
+/** @file Several adapters on layers of all kinds, and of several tuners, against PEFT: alone, combined, active together, and one for each row. */
 
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type Adapter, type AdapterChoice, combineAdapters, type CombineOptions, loadAdapter, merge, type Model, openModel, type Tensor } from '@onnx-lora/sdk'; // prettier-ignore
+import { methodsPlugin } from '@onnx-lora/methods';
 import { readSafetensors } from '@onnx-lora/sdk/data';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
@@ -46,10 +47,11 @@ async function run(
   choice: AdapterChoice,
   own: Record<string, Adapter> = adapters,
   from: Model = model,
+  input: Tensor = ids,
 ): Promise<Tensor> {
   const session = await from.session({ adapters: own, threads: 1 });
   try {
-    return Object.values(await session.run({ [Object.keys(from.inputs)[0]!]: ids }, { adapter: choice }))[0]!;
+    return Object.values(await session.run({ [Object.keys(from.inputs)[0]!]: input }, { adapter: choice }))[0]!;
   } finally {
     await session.release();
   }
@@ -133,4 +135,38 @@ describe('one for each row', () => {
     const wanted = expected['mixed']!.get(`${name}.right`) ?? expected['mixed']!.get(`${name}.y`);
     expectSame(await run(choice, used), wanted);
   });
+});
+
+describe('of other tuners', () => {
+  const own = path.join(folder, 'types');
+  // The same net as that of Arrow's numbers.
+  const net = path.join(import.meta.dirname, '../packages/methods/fixtures/arrow');
+  const together = JSON.parse(readFileSync(path.join(own, 'types.json'), 'utf8')) as Record<string, { adapters: readonly string[]; error?: string }>; // prettier-ignore
+  const plugins = [methodsPlugin];
+  let base: Model;
+  let x: Tensor;
+  let wanted: ReadonlyMap<string, Tensor>;
+  beforeAll(async () => {
+    base = await openModel(path.join(net, 'model.onnx'), { plugins });
+    x = (await readSafetensors(path.join(net, 'base.safetensors'))).tensors.get('x')!;
+    ({ tensors: wanted } = await readSafetensors(path.join(own, 'expected.safetensors')));
+  });
+  const load = (name: string): Promise<Adapter> => loadAdapter(path.join(own, name));
+
+  it.each(['lora', 'loha', 'lokr', 'oft', 'shira'])('%s alone', async (name) => {
+    expectSame(await run(name, { [name]: await load(name) }, base, x), wanted.get(`${name}.y`));
+  });
+
+  it.each(Object.entries(together).filter(([, { error }]) => error === undefined))(
+    '%s merged one after the other',
+    async (name, { adapters: names }) => {
+      let merged = base;
+      for (const [i, each] of names.entries()) {
+        const file = path.join(scratch, `${name}-${i}.onnx`);
+        await merge(merged, await load(each), file, { allowBaseMismatch: true });
+        merged = await openModel(file, { plugins });
+      }
+      expectSame(await run(null, {}, merged, x), wanted.get(`${name}.y_merged`));
+    },
+  );
 });

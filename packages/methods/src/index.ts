@@ -1,5 +1,9 @@
 /** @file Ways to adapt a model beside LoRA, each a tuner; `methodsPlugin` has them all. */
 
+export { AdapterIndex, type ChooseOptions } from './composition/adapterIndex.ts';
+export type { BlendLossOptions } from './composition/blendLoss.ts';
+export { loraHub, type LoraHubOptions, type LoraHubResult } from './composition/loraHub.ts';
+export { zipLora, type ZipLoraOptions } from './composition/zipLora.ts';
 export { continual, type ContinualMethod, type ContinualOptions, type ContinualReport } from './continual/continual.ts';
 export { withReplay } from './continual/withReplay.ts';
 export { loraDrop, type LoraDropOptions } from './initializers/loraDrop.ts';

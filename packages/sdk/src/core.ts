@@ -26,7 +26,7 @@ export { weightsDigest } from './graph/file/digest.ts';
 export { dataTypeName, dataTypeNumber } from './graph/dataType.ts';
 export { fromHalves, toHalf } from './runtime/halfFloat.ts';
 export { arrayOf, type TensorDataConstructor } from './runtime/tensor.ts';
-export { readFloats, readTensor, tensorProto } from './graph/tensorData.ts';
+export { floats, readFloats, readTensor, tensorProto } from './graph/tensorData.ts';
 export { indexGraph, indexWhole, type GraphIndex } from './graph/walk.ts';
 export { type Bindings, inferGraph, opsetOf } from './ops/inferGraph.ts';
 export { inferNode } from './ops/infer.ts';

@@ -1,7 +1,7 @@
 /** @file The factors of a LoRA by module, and the direction in which it acts most. */
 
 import { type Adapter, combineAdapters, OnnxLoraError } from '@onnx-lora/sdk';
-import { matmul, scalingOf } from '@onnx-lora/sdk/core';
+import { floats, matmul, scalingOf } from '@onnx-lora/sdk/core';
 import { matrix, type Matrix } from '@onnx-lora/sdk/plugin';
 
 /** What a LoRA has of a linear layer. */
@@ -24,7 +24,8 @@ export function factorsOf(adapter: Adapter, name: string): Map<string, ModuleFac
   // What cannot be combined cannot be mixed, for the same reasons.
   combineAdapters([{ adapter, name }], { method: 'cat' });
   const found = new Map<string, { A?: Matrix; B?: Matrix }>();
-  for (const [key, { dims, data }] of adapter.tensors) {
+  for (const [key, tensor] of adapter.tensors) {
+    const { dims } = tensor;
     const [, module = '', factor] = /^(?:base_model\.model\.)?(.+)\.lora_([AB])\.weight$/.exec(key) ?? [];
     if (factor === undefined || dims.length !== 2) {
       throw new OnnxLoraError(
@@ -32,7 +33,7 @@ export function factorsOf(adapter: Adapter, name: string): Map<string, ModuleFac
         `The adapter "${name}" has "${key}", and only LoRAs of linear layers can be mixed. Train it without (targetModules, modulesToSave).`,
       );
     }
-    found.set(module, { ...found.get(module), [factor]: matrix(dims[0]!, dims[1]!, data as Float32Array) });
+    found.set(module, { ...found.get(module), [factor]: matrix(dims[0]!, dims[1]!, floats(tensor)) });
   }
   return new Map([...found].map(([module, { A, B }]) => [module, { A: A!, B: B!, scaling: scalingOf(adapter.config, module).scaling }])); // prettier-ignore
 }

@@ -1,0 +1,184 @@
+/** @file Which adapter an input is for: the one whose examples look most like it to the frozen base. */
+
+import { float32, OnnxLoraError, type RowAdapter, type Tensor } from '@onnx-lora/sdk';
+import { readSafetensors, writeSafetensors } from '@onnx-lora/sdk/data';
+import { addScaled, type Matrix, matmul, matrix, solvePositive, transpose } from '@onnx-lora/sdk/plugin';
+import { matrixOf } from '@onnx-lora/sdk/tasks';
+
+/** How {@link AdapterIndex.choose} chooses. */
+export interface ChooseOptions {
+  /** How many adapters act on an input: 1 by default, and of more a blend, whose ranks add up. */
+  readonly topK?: number;
+  /**
+   * What scores are divided by before a softmax makes the weights of a blend of them: with 1 these are how likely each adapter is.
+   * Infinity, the default, gives all of them the same weight, and few different blends, which a session keeps; with any other each
+   * row of a batch has a blend of its own.
+   */
+  readonly temperature?: number;
+}
+
+/** What the metadata of such a file say. */
+const FORMAT = 'onnx-lora adapter index 1';
+
+/**
+ * Finds the adapter that an input is for among those of one base, by features of the frozen base: the nearest mean of the adapters'
+ * examples. Distances are measured by how features spread among the examples of one adapter, so that directions in which these
+ * differ anyway, such as what a digit shows, say little. Nothing is trained.
+ *
+ * Retrieval by means of features as in Zhao et al., "LoraRetriever" (2024), arXiv:2402.09997; the distance, that of linear discriminant
+ * analysis with a covariance shrunk towards a multiple of the identity, as in Goswami et al., "FeCAM" (2023), arXiv:2309.14062.
+ *
+ * @example
+ * const features = (files: string[]) => imageEmbeddings(model, files, { output: 'before-head' });
+ * const index = AdapterIndex.of({ turned: await features(turned), inverted: await features(inverted) });
+ * const adapter = index.choose(await features(files));
+ * const outputs = await session.run(feeds, { adapter });
+ */
+export class AdapterIndex {
+  /** The adapters, in the order of the rows. */
+  readonly names: readonly string[];
+  /** `[adapters, width]`: Σ⁻¹·μ of each, where Σ is the covariance within adapters. */
+  readonly #weights: Matrix;
+  /** `[adapters]`: −½·μᵀ·Σ⁻¹·μ. */
+  readonly #biases: ArrayLike<number>;
+
+  private constructor(names: readonly string[], weights: Tensor, biases: Tensor) {
+    this.names = names;
+    this.#weights = matrixOf(weights);
+    this.#biases = biases.data as Float32Array;
+  }
+
+  /**
+   * An index of adapters.
+   *
+   * @param examples by the name of each adapter embeddings float32 `[examples, width]` of inputs that it is for, by the base alone;
+   *   about a hundred are enough
+   * @param shrinkage how much of the covariance, from 0 to 1, is replaced by its mean variance in all directions: the more, the fewer
+   *   examples there are for the features; 0.1 by default, and 1 makes the distance Euclid's
+   * @throws OnnxLoraError `INPUT_INVALID` for embeddings that are none or of different widths; `CONFIG_INVALID` for a shrinkage out of
+   *   its range
+   */
+  static of(
+    examples: Readonly<Record<string, Tensor>>,
+    { shrinkage = 0.1 }: { readonly shrinkage?: number } = {},
+  ): AdapterIndex {
+    if (!(shrinkage > 0 && shrinkage <= 1)) throw new OnnxLoraError('CONFIG_INVALID', `shrinkage must be a number above 0 and at most 1, but it is ${shrinkage}.`); // prettier-ignore
+    const names = Object.keys(examples);
+    const width = examples[names[0] ?? '']?.dims[1];
+    const problem = names.length === 0 ? 'it names no adapter' : names.map((name) => problemOf(name, examples[name]!, width)).find((each) => each !== undefined); // prettier-ignore
+    if (problem !== undefined) throw new OnnxLoraError('INPUT_INVALID', `An index cannot be made: ${problem}. Give embeddings of some examples of each adapter, all by one model.`); // prettier-ignore
+    const rows = names.map((name) => matrixOf(examples[name]!));
+    const means = matrix(names.length, width!, rows.flatMap((each) => [...meanOf(each)])); // prettier-ignore
+    const solved = solvePositive(shrunk(rows.map(covariance), shrinkage), transpose(means));
+    const weights = Float32Array.from(transpose(solved).data);
+    const biases = names.map((_, row) => {
+      let product = 0;
+      for (let at = row * width!; at < (row + 1) * width!; at++) product += means.data[at]! * weights[at]!;
+      return -product / 2;
+    });
+    return new AdapterIndex(names, float32(weights, [names.length, width!]), float32(biases, [names.length]));
+  }
+
+  /**
+   * Reads an index that {@link AdapterIndex.save} has written.
+   *
+   * @throws OnnxLoraError `FILE_NOT_FOUND`, `FILE_INVALID`
+   */
+  static async load(file: string): Promise<AdapterIndex> {
+    const { tensors, metadata } = await readSafetensors(file);
+    const [weights, biases] = [tensors.get('weights'), tensors.get('biases')];
+    const names = namesIn(metadata['adapters']);
+    const fits = names && weights?.dims.length === 2 && weights.dims[0] === names.length && weights.dims[1]! > 0 && biases?.dims.join() === `${names.length}`; // prettier-ignore
+    const isFloat = [weights, biases].every((each) => each?.type === 'float32' && (each.data as Float32Array).every(Number.isFinite)); // prettier-ignore
+    if (metadata['format'] === FORMAT && fits && isFloat) return new AdapterIndex(names, weights, biases);
+    const found = [...tensors].map(([name, { type, dims }]) => `${name} ${type} [${dims.join(', ')}]`).join(', ');
+    throw new OnnxLoraError(
+      'FILE_INVALID',
+      `"${file}" is no index of adapters: expected are the metadata "format": "${FORMAT}" and "adapters" with their names, and finite numbers, weights float32 [adapters, width] and biases float32 [adapters]; found ${JSON.stringify(metadata).slice(0, 500)} and ${found || 'no tensors'}. Make it anew: AdapterIndex.of.`,
+    );
+  }
+
+  /**
+   * Writes one safetensors file.
+   *
+   * @throws OnnxLoraError `FILE_INVALID` when writing fails
+   */
+  async save(file: string): Promise<void> {
+    const { rows, columns, data } = this.#weights;
+    const tensors = new Map([['weights', float32(Float32Array.from(data), [rows, columns])], ['biases', float32(Float32Array.from(this.#biases), [rows])]]); // prettier-ignore
+    await writeSafetensors(file, tensors, { format: FORMAT, adapters: JSON.stringify(this.names) });
+  }
+
+  /**
+   * The adapter of each input, as the rows of a batch name it: a name, or with `topK` a blend of the best.
+   *
+   * @param embeddings float32 `[inputs, width]`, made as those of the examples were
+   * @throws OnnxLoraError `INPUT_INVALID` for embeddings of another width; `CONFIG_INVALID` for options out of their range
+   */
+  choose(embeddings: Tensor, { topK = 1, temperature = Infinity }: ChooseOptions = {}): Exclude<RowAdapter, null>[] {
+    if (!(Number.isSafeInteger(topK) && topK > 0)) throw new OnnxLoraError('CONFIG_INVALID', `topK must be a whole number of at least 1, but it is ${topK}.`); // prettier-ignore
+    if (!(temperature > 0)) throw new OnnxLoraError('CONFIG_INVALID', `temperature must be a number above 0, but it is ${temperature}.`); // prettier-ignore
+    const problem = problemOf('inputs', embeddings, this.#weights.columns);
+    if (problem !== undefined) throw new OnnxLoraError('INPUT_INVALID', `The index does not know such features: ${problem}. Embed inputs as the examples were embedded.`); // prettier-ignore
+    const { rows, columns, data } = matmul(matrixOf(embeddings), this.#weights, { transposeB: true });
+    return Array.from({ length: rows }, (_, row) => {
+      const best = this.names
+        .map((name, i) => ({ name, score: data[row * columns + i]! + this.#biases[i]! }))
+        .sort((a, b) => b.score - a.score)
+        .slice(0, topK);
+      return topK === 1 ? best[0]!.name : softmax(best, temperature);
+    });
+  }
+}
+
+/** What is wrong with embeddings; nothing where they are float32 `[rows, width]`. */
+function problemOf(name: string, { type, dims, data }: Tensor, width: number | undefined): string | undefined {
+  if (type !== 'float32' || dims.length !== 2 || data.length === 0) return `"${name}" is ${type} [${dims.join(', ')}], not float32 [rows, width]`; // prettier-ignore
+  if (dims[1] !== width) return `"${name}" has ${dims[1]} features, and ${width} are expected`;
+  return (data as Float32Array).every(Number.isFinite) ? undefined : `"${name}" has numbers that are not finite`;
+}
+
+function namesIn(text: string | undefined): string[] | undefined {
+  try {
+    const names: unknown = JSON.parse(text ?? '');
+    return Array.isArray(names) && names.length > 0 && names.every((each) => typeof each === 'string') ? names : undefined; // prettier-ignore
+  } catch {
+    return undefined;
+  }
+}
+
+function meanOf({ rows, columns, data }: Matrix): Float64Array {
+  const mean = new Float64Array(columns);
+  data.forEach((value, at) => (mean[at % columns]! += value / rows));
+  return mean;
+}
+
+/** `[width, width]`, of the rows as all that there are. */
+function covariance(all: Matrix): Matrix {
+  const mean = meanOf(all);
+  const less = { ...all, data: all.data.map((value, at) => (value - mean[at % all.columns]!) / Math.sqrt(all.rows)) };
+  return matmul(less, less, { transposeA: true });
+}
+
+/** The mean of covariances, shrunk. */
+function shrunk(all: readonly Matrix[], shrinkage: number): Matrix {
+  const mean = all.reduce((sum, each) => addScaled(sum, each, 1 / all.length), matrix(all[0]!.rows, all[0]!.columns));
+  const width = mean.rows;
+  let trace = 0;
+  for (let i = 0; i < width; i++) trace += mean.data[i * (width + 1)]!;
+  // Of examples that are all alike, such as one for each adapter, the distance is Euclid's.
+  const variance = trace > 0 ? trace / width : 1;
+  const identity = matrix(width, width);
+  for (let i = 0; i < width; i++) identity.data[i * (width + 1)] = variance;
+  return addScaled(addScaled(mean, mean, -shrinkage), identity, shrinkage);
+}
+
+function softmax(
+  best: readonly { readonly name: string; readonly score: number }[],
+  temperature: number,
+): Record<string, number> {
+  // prettier-ignore
+  const powers = best.map(({ name, score }) => [name, Math.exp((score - best[0]!.score) / temperature)] as const);
+  const total = powers.reduce((sum, [, power]) => sum + power, 0);
+  return Object.fromEntries(powers.map(([name, power]) => [name, power / total]));
+}

@@ -1,0 +1,129 @@
+/** @file The loss of a task for one blend of adapters after the other, by one session. */
+
+import type { Adapter, AdapterBlend, AdapterSession, Feeds, Model, Session, Tensor } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { dataTypeNumber, GraphBuilder, inferNode, sessionModel, type ValueInfoProto } from '@onnx-lora/sdk/core';
+import { guardedTask } from '@onnx-lora/sdk/plugin';
+import { batchesOf, type PreparedTask, type RunnableOptions, type Task, type Value } from '@onnx-lora/sdk/tasks';
+
+/** A batch, and how much its loss counts in the mean. */
+interface Weighed {
+  readonly inputs: Feeds;
+  readonly targets: Feeds;
+  readonly weight: number;
+}
+
+/** Options of {@link BlendLoss.open}. */
+export interface BlendLossOptions extends Pick<RunnableOptions, 'provider' | 'threads' | 'allowBaseMismatch'> {
+  /** Examples per run; 32 by default. */
+  readonly batchSize?: number;
+}
+
+/**
+ * The loss of the examples that a task trains on, which are held in memory. The model is loaded once, and a blend costs its
+ * passes alone.
+ */
+export class BlendLoss implements AsyncDisposable {
+  readonly #model: Model;
+  readonly #data: PreparedTask;
+  readonly #batches: readonly Weighed[];
+  readonly #session: AdapterSession;
+  /** By the shapes of a batch. */
+  readonly #losses = new Map<string, Session>();
+
+  private constructor(model: Model, data: PreparedTask, batches: readonly Weighed[], session: AdapterSession) {
+    this.#model = model;
+    this.#data = data;
+    this.#batches = batches;
+    this.#session = session;
+  }
+
+  /**
+   * Reads the examples, and loads the model with the adapters.
+   *
+   * @throws OnnxLoraError `DATA_INVALID` for a task that needs a head which the model does not have, and for data without examples; as
+   *   `task.prepare` and `model.session`
+   */
+  static async open(
+    model: Model,
+    task: Task,
+    adapters: Readonly<Record<string, Adapter>>,
+    { batchSize = 32, ...machine }: BlendLossOptions = {},
+  ): Promise<BlendLoss> {
+    const data = await guardedTask(task).prepare(model);
+    if (data.head) {
+      throw new OnnxLoraError(
+        'DATA_INVALID',
+        `The data of the task "${task.name}" need a new head for ${data.head.labels.slice(0, 10).join(', ')}, which no blend of adapters trains. Give data with the labels of "${model.name}".`,
+      );
+    }
+    const batches: Weighed[] = [];
+    for await (const { batch, examples } of batchesOf(
+      { dataset: data.train, collate: (each) => data.collate(each) },
+      batchSize,
+    ))
+      // prettier-ignore
+      batches.push({ ...batch, weight: data.lossWeight?.(batch.targets) ?? examples.length });
+    if (batches.length === 0) throw new OnnxLoraError('DATA_INVALID', `The task "${task.name}" has no examples to train on. Give it some.`); // prettier-ignore
+    const session = await model
+      .withInputSizes(data.inputSizes ?? {})
+      .withOutputs(data.outputs ?? [])
+      .session({ adapters, ...machine });
+    return new BlendLoss(model, data, batches, session);
+  }
+
+  /** The mean loss over all examples, of the base with Σ wᵢ·ΔWᵢ, the weights by the names of the adapters. */
+  async of(weights: AdapterBlend): Promise<number> {
+    let [sum, total] = [0, 0];
+    for (const { inputs, targets, weight } of this.#batches) {
+      const outputs = await this.#session.run(inputs, { adapter: weights });
+      sum += weight * (await this.#lossOf(outputs, targets));
+      total += weight;
+    }
+    return sum / total;
+  }
+
+  /** Frees the sessions. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([this.#session, ...this.#losses.values()].map((each) => each.release()));
+  }
+
+  async #lossOf(outputs: Feeds, targets: Feeds): Promise<number> {
+    const shapes = JSON.stringify([outputs, targets].map((each) => Object.values(each).map(({ dims }) => dims)));
+    const session = this.#losses.get(shapes) ?? (await this.#lossGraph(outputs, targets));
+    this.#losses.set(shapes, session);
+    const [loss] = Object.values(
+      await session.run({ ...prefixed(outputs, 'output/'), ...prefixed(targets, 'target/') }),
+    );
+    return Number(loss!.data[0]);
+  }
+
+  /** The task's loss as a graph of its own, of the outputs and targets. */
+  #lossGraph(outputs: Feeds, targets: Feeds): Promise<Session> {
+    const g = new GraphBuilder({ opset: this.#model.opset, infer: inferNode, prefix: 'loss/' });
+    const values = (feeds: Feeds, prefix: string): Record<string, Value> =>
+      Object.fromEntries(Object.entries(feeds).map(([name, { type, dims }]) => [name, { name: `${prefix}${name}`, type, shape: dims }])); // prettier-ignore
+    // A loss may be one of the outputs itself, and no graph gives what it is fed.
+    const loss = g.Identity(this.#data.loss(g, values(outputs, 'output/'), values(targets, 'target/')));
+    const source = sessionModel({
+      ...this.#model.onnx.model,
+      graph: {
+        name: 'loss',
+        node: g.nodes,
+        initializer: g.initializers,
+        input: Object.entries({ ...prefixed(outputs, 'output/'), ...prefixed(targets, 'target/') }).map(infoOf),
+        output: [{ name: loss.name }],
+      },
+    });
+    return this.#model.workerRuntime.createSession({ ...source, name: 'loss' }, { provider: 'cpu', threads: 1 });
+  }
+}
+
+function prefixed(feeds: Feeds, prefix: string): Feeds {
+  return Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [`${prefix}${name}`, tensor]));
+}
+
+function infoOf([name, { type, dims }]: readonly [string, Tensor]): ValueInfoProto {
+  const dim = dims.map((dimValue) => ({ dimValue }));
+  return { name, type: { tensorType: { elemType: dataTypeNumber(type), shape: { dim } } } };
+}

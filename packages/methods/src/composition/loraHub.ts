@@ -1,0 +1,89 @@
+/** @file LoRAHub: the weights of a sum of adapters that serve a task best, found on a few of its examples without gradients. */
+
+import { type Adapter, combineAdapters, type Model, OnnxLoraError } from '@onnx-lora/sdk';
+import { Random } from '@onnx-lora/sdk/core';
+import type { Task } from '@onnx-lora/sdk/tasks';
+import { BlendLoss, type BlendLossOptions } from './blendLoss.ts';
+import { search } from './search.ts';
+
+/** Options of {@link loraHub}. */
+export interface LoraHubOptions extends BlendLossOptions {
+  /** LoRAs of one base, by the names that the weights have. */
+  readonly adapters: Readonly<Record<string, Adapter>>;
+  /** What is to be done: the loss of the examples that it trains on is made small, some dozens of them. */
+  readonly task: Task;
+  /** How many weightings are tried; 40 by default. Each takes a pass over the examples. */
+  readonly evaluations?: number;
+  /** Seed of the search; 0 by default. The same seed finds the same weights. */
+  readonly seed?: number;
+  /** Weights are in [−bound, bound]; 1.5 by default. */
+  readonly bound?: number;
+  /** What the mean size of the weights counts beside the loss; 0.05 by default. */
+  readonly penalty?: number;
+  /** Called after each weighting with the number of those that are done, and the task's loss with this one. */
+  readonly onEvaluation?: (done: number, loss: number) => void;
+}
+
+/** What {@link loraHub} has found. */
+export interface LoraHubResult {
+  /** Σ wᵢ·ΔWᵢ as one plain LoRA, whose rank is the sum of the ranks. */
+  readonly adapter: Adapter;
+  /** wᵢ by the adapters' names. */
+  readonly weights: Readonly<Record<string, number>>;
+  /** The mean loss of the examples with it, without the penalty. */
+  readonly loss: number;
+}
+
+/** The deviation of the search's first steps, a sixth of the way from bound to bound, as of the optimizers that the authors use. */
+const FIRST_STEP = 1 / 3;
+
+/**
+ * Finds the weights of adapters that were trained on other tasks with which their sum does a new one: those of least loss plus
+ * penalty · mean |wᵢ|, from zero weights on, by the {@link search (1+1)-CMA-ES}, where the authors take NGOpt of nevergrad. They
+ * weigh A and B apart, so that wᵢ counts squared, with cross terms; here the changes themselves are weighed, as `cat` does.
+ *
+ * Huang et al., "LoraHub: Efficient Cross-Task Generalization via Dynamic LoRA Composition" (2023), arXiv:2307.13269.
+ *
+ * @example
+ * const { adapter, weights } = await loraHub(model, { adapters: { turned, inverted }, task: imageClassification('both') });
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for numbers out of their range; `INPUT_INVALID` for no adapters, and for those that cannot be
+ *   subtracted, such as DoRA and what has trained a head; `LOSS_NOT_FINITE` where the base's loss is no number; as `task.prepare`
+ *   and `model.session`
+ */
+export async function loraHub(model: Model, options: LoraHubOptions): Promise<LoraHubResult> {
+  const { adapters, task, evaluations = 40, seed = 0, bound = 1.5, penalty = 0.05, onEvaluation, ...load } = options;
+  requireNumbers({ evaluations, bound, penalty, batchSize: load.batchSize ?? 1 });
+  const names = Object.keys(adapters);
+  const sumOf = (weights: readonly number[]): Adapter =>
+    combineAdapters(names.map((name, i) => ({ adapter: adapters[name]!, weight: weights[i]!, name })), { method: 'cat' }); // prettier-ignore
+  // Whether they can be subtracted is told before anything is computed.
+  sumOf(names.map(() => -1));
+  await using losses = await BlendLoss.open(model, task, adapters, load);
+  const named = (weights: readonly number[]): Record<string, number> => Object.fromEntries(names.map((name, i) => [name, weights[i]!])); // prettier-ignore
+  const cost = (weights: readonly number[]): number => (penalty * weights.reduce((sum, each) => sum + Math.abs(each), 0)) / names.length; // prettier-ignore
+  let done = 0;
+  const { numbers, loss } = await search(
+    async (weights) => {
+      const own = await losses.of(named(weights));
+      if (done === 0 && !Number.isFinite(own))
+        throw new OnnxLoraError('LOSS_NOT_FINITE', `The loss of "${model.name}" without an adapter is ${own}. Look at the examples and the task's loss.`); // prettier-ignore
+      onEvaluation?.(++done, own);
+      return own + cost(weights);
+    },
+    { start: names.map(() => 0), bound, step: FIRST_STEP * bound, evaluations, random: new Random(seed) },
+  );
+  return { adapter: sumOf(numbers), weights: named(numbers), loss: loss - cost(numbers) };
+}
+
+function requireNumbers(numbers: Readonly<Record<'evaluations' | 'batchSize' | 'bound' | 'penalty', number>>): void {
+  const { evaluations, batchSize, bound, penalty } = numbers;
+  const require = (name: keyof typeof numbers, what: string, is: boolean): void => {
+    if (!is)
+      throw new OnnxLoraError('CONFIG_INVALID', `${name} of loraHub must be ${what}, but it is ${numbers[name]}.`);
+  };
+  require('evaluations', 'a whole number of at least 1', Number.isSafeInteger(evaluations) && evaluations > 0);
+  require('batchSize', 'a whole number of at least 1', Number.isSafeInteger(batchSize) && batchSize > 0);
+  require('bound', 'a number above 0', bound > 0 && Number.isFinite(bound));
+  require('penalty', 'a number of at least 0', penalty >= 0 && Number.isFinite(penalty));
+}
