@@ -35,6 +35,7 @@ import { melora } from './tuners/melora.ts';
 import { miss } from './tuners/miss.ts';
 import { mola } from './tuners/mola.ts';
 import { monteclora } from './tuners/monteclora.ts';
+import { mora } from './tuners/mora.ts';
 import { nola } from './tuners/nola.ts';
 import { oft } from './tuners/oft.ts';
 import { oLora } from './tuners/oLora.ts';
@@ -93,6 +94,7 @@ export const tuners: readonly Tuner[] = [
   miss,
   mola,
   monteclora,
+  mora,
   nola,
   oft,
   oLora,

@@ -44,6 +44,12 @@ it.each<[name: string, settings: object, message: RegExp]>([
   ],
   ['vblora', { vector_length: 4 }, /vector_length must be a divisor of the 8 inputs and 6 outputs/],
   ['vblora', { vector_length: 2, save_only_topk_weights: true }, /save_only_topk_weights must be false, all that/],
+  ['mora', { r: 2, mora_type: 2 }, /mora_type must be 1 \(shared\) or 6 \(rotated\), and is 2/],
+  [
+    'mora',
+    {},
+    /r must be at most 4 for "encoder\.0", whose matrix would have more rows than the layer inputs, and is 8/,
+  ],
   ['pvera', { sample_at_inference: true }, /sample_at_inference must be false, all that this tuner has of it/],
   [
     'lora-xs',
