@@ -13,6 +13,7 @@ import { bdlora } from './tuners/bdlora.ts';
 import { beft } from './tuners/beft.ts';
 import { boft } from './tuners/boft.ts';
 import { c3a } from './tuners/c3a.ts';
+import { cola } from './tuners/cola.ts';
 import { deft } from './tuners/deft.ts';
 import { delora } from './tuners/delora.ts';
 import { dylora } from './tuners/dylora.ts';
@@ -41,6 +42,7 @@ import { oft } from './tuners/oft.ts';
 import { oLora } from './tuners/oLora.ts';
 import { osf } from './tuners/osf.ts';
 import { peanut } from './tuners/peanut.ts';
+import { periodicLora } from './tuners/periodicLora.ts';
 import { poly } from './tuners/poly.ts';
 import { psoft } from './tuners/psoft.ts';
 import { pvera } from './tuners/pvera.ts';
@@ -72,6 +74,7 @@ export const tuners: readonly Tuner[] = [
   beft,
   boft,
   c3a,
+  cola,
   deft,
   delora,
   dylora,
@@ -100,6 +103,7 @@ export const tuners: readonly Tuner[] = [
   oLora,
   osf,
   peanut,
+  periodicLora,
   poly,
   psoft,
   pvera,

@@ -59,6 +59,8 @@ describe('runs go on to the same bytes after a stop', () => {
     { name: 'dylora', r: 4 },
     { name: 'dylora', r: 4, frozen: true },
     { name: 'relora', r: 2, restart_every: 3 },
+    { name: 'cola', r: 2, restart_every: 3 },
+    { name: 'periodic-lora', r: 2, restart_every: 3 },
     { name: 'aflora', r: 2, total_step: 8 },
   ])('of %o', async (tuner) => {
     const { model } = await opened('methods-sora');
@@ -100,12 +102,16 @@ describe('dylora', () => {
   });
 });
 
-it('what relora has taken in is plain LoRA of so many more ranks', async () => {
-  const { model, adapter, feeds } = await opened('methods-relora');
-  // Three restarts of rank 2, and what was trained since.
-  const { adapter: plain, errors } = await convertToLora(adapter, model, { r: 8 });
+it.each([
+  ['relora', 4],
+  ['cola', 3],
+  ['periodic-lora', 4],
+])('what %s has taken in is plain LoRA of so many more ranks', async (name, times) => {
+  const { model, adapter, feeds } = await opened(`methods-${name}`);
+  // Restarts of rank 2, and what was trained since.
+  const { adapter: plain, errors } = await convertToLora(adapter, model, { r: 2 * times });
   expect([...new Set(errors.values())]).toEqual([0]);
-  expect(ranksOf(plain)).toEqual([8]);
+  expect(ranksOf(plain)).toEqual([2 * times]);
   expectNear(await logits(model, plain, feeds), await logits(model, adapter, feeds), 4);
 });
 

@@ -256,6 +256,11 @@ export interface StepTensor {
    * place. What it remembers otherwise, and of what it has not moved yet, is not among it.
    */
   readonly moments?: () => readonly Float32Array[];
+  /**
+   * After the optimizer's step: lets the optimizer forget all of the tensor once all hooks have been called, its count of steps
+   * too, so that its next step is as its first.
+   */
+  readonly forget?: () => void;
 }
 
 /** A step of the optimizer, as hooks see it. */

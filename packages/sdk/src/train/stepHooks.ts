@@ -31,9 +31,12 @@ export class StepHooks {
 
   /** Calls what tuners do after the step of this optimizer. */
   after(step: StepAt, parameters: ParameterSet, gradients: Gradients, optimizer: Optimizer): void {
+    const forgotten = new Set<string>();
     this.#call('after', step, parameters, gradients, ({ input: { name }, value }) => ({
       moments: () => momentsOf(optimizer, name, value.length),
+      forget: () => forgotten.add(name),
     }));
+    if (forgotten.size > 0) forget(optimizer, parameters, forgotten);
   }
 
   #call(
@@ -41,7 +44,7 @@ export class StepHooks {
     step: StepAt,
     parameters: ParameterSet,
     gradients: Gradients,
-    more: (parameter: Parameter) => Pick<StepTensor, 'leave' | 'moments'>,
+    more: (parameter: Parameter) => Pick<StepTensor, 'leave' | 'moments' | 'forget'>,
   ): void {
     const called = this.#hooked.filter(({ hooks }) => hooks[which]);
     if (called.length === 0) return;
@@ -70,4 +73,11 @@ function momentsOf(optimizer: Optimizer, name: string, size: number): Float32Arr
   return [...optimizer.state()].flatMap(([key, { type, data }]) =>
     key.startsWith(`${name}.`) && type === 'float32' && data.length === size ? [data as Float32Array] : [],
   );
+}
+
+/** Lets an optimizer go on with what it remembers of all parameters but these. */
+function forget(optimizer: Optimizer, { all }: ParameterSet, names: ReadonlySet<string>): void {
+  const left = all.filter(({ input: { name } }) => !names.has(name));
+  const state = [...optimizer.state()].filter(([key]) => [...names].every((name) => !key.startsWith(`${name}.`)));
+  optimizer.load(new Map(state), new Map(left.map(({ input: { name }, dims }) => [name, dims])));
 }
