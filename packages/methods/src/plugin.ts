@@ -34,6 +34,7 @@ import { lokr } from './tuners/lokr.ts';
 import { loraXs } from './tuners/loraXs.ts';
 import { melora } from './tuners/melora.ts';
 import { miss } from './tuners/miss.ts';
+import { mixlora } from './tuners/mixlora.ts';
 import { mola } from './tuners/mola.ts';
 import { monteclora } from './tuners/monteclora.ts';
 import { mora } from './tuners/mora.ts';
@@ -95,6 +96,7 @@ export const tuners: readonly Tuner[] = [
   loraXs,
   melora,
   miss,
+  mixlora,
   mola,
   monteclora,
   mora,

@@ -53,6 +53,8 @@ it.each<[name: string, settings: object, message: RegExp]>([
     {},
     /r must be at most 4 for "encoder\.0", whose matrix would have more rows than the layer inputs, and is 8/,
   ],
+  ['mixlora', { top_k: 9 }, /top_k must be at most num_experts, which is 8, and is 9/],
+  ['mixlora', { feedforward_modules: 'encoder' }, /feedforward_modules must be a list of names, and is "encoder"/],
   ['pvera', { sample_at_inference: true }, /sample_at_inference must be false, all that this tuner has of it/],
   [
     'lora-xs',

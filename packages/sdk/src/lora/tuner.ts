@@ -88,6 +88,14 @@ export interface LayerInGraph {
    * @throws OnnxLoraError `TARGET_NOT_FOUND` where there is no such layer; `MODEL_UNSUPPORTED` for a base with branches or loops before it
    */
   readonly inputOfBase: (path?: string) => Value;
+  /**
+   * What the layer reads, as float32, where layers before it that the tuner adapts as well yield these values, by their paths, in
+   * place of theirs: what lies between is computed once more.
+   *
+   * @throws OnnxLoraError `MODEL_UNSUPPORTED` where it does not follow from them, and where another adapted layer, a branch or
+   *   a loop lies between
+   */
+  readonly inputGiven: (outputs: Readonly<Record<string, Value>>) => Value;
   /** In training, adds the float32 scalar that is emitted to the task's loss; else nothing is emitted. */
   readonly addLoss: (emit: () => Value) => void;
   /** Whether the graph is one for training, where gradients are asked for. */
