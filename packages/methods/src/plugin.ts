@@ -8,6 +8,7 @@ import { scheduleFree } from './optimizers/scheduleFree.ts';
 import { adalora } from './tuners/adalora.ts';
 import { adamss } from './tuners/adamss.ts';
 import { aflora } from './tuners/aflora.ts';
+import { allocatingLora } from './tuners/allocatingLora.ts';
 import { arrow } from './tuners/arrow.ts';
 import { bdlora } from './tuners/bdlora.ts';
 import { beft } from './tuners/beft.ts';
@@ -70,6 +71,7 @@ export const tuners: readonly Tuner[] = [
   adalora,
   adamss,
   aflora,
+  allocatingLora,
   arrow,
   bdlora,
   beft,

@@ -23,6 +23,7 @@ const [STEPS, STOPPED] = [9, 4];
 const rows: readonly Row[] = [
   { tuner: { name: 'adalora', init_r: 4, target_r: 2, tinit: 1, tfinal: 2, total_step: STEPS } },
   { tuner: { name: 'aflora', r: 2, total_step: STEPS } },
+  { tuner: { name: 'allocating-lora', r: 2, max_r: 3, review_every: 3, moved: 2 } },
   { tuner: { name: 'cola', r: 2, restart_every: 3 } },
   { tuner: { name: 'cola', r: 2, restart_every: 3 }, optimizer: 'schedule-free-adamw' },
   { tuner: { name: 'dylora', r: 4 } },

@@ -20,6 +20,7 @@ afterAll(() => {
 
 // encoder.0 has 8 inputs and 6 outputs.
 it.each<[name: string, settings: object, message: RegExp]>([
+  ['allocating-lora', { max_r: 4 }, /max_r must be at least r, which is 8, and is 4/],
   ['lokr', { r: 0 }, /setting r must be a whole number of at least 1, and is 0\. Change it\./],
   ['lokr', { alpha: 'much' }, /alpha must be a number, and is "much"/],
   ['lokr', { rank_pattern: 'encoder' }, /rank_pattern must be numbers by patterns of modules, and is "encoder"/],

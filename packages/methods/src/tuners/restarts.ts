@@ -90,7 +90,7 @@ function keep(
 }
 
 /** FNV-1a of a path: another number for each layer, whatever the others are. */
-function hashOf(path: string): number {
+export function hashOf(path: string): number {
   let hash = 0x811c9dc5;
   for (const byte of new TextEncoder().encode(path)) hash = Math.imul(hash ^ byte, 0x01000193);
   return hash >>> 0;

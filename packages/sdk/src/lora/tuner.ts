@@ -294,4 +294,10 @@ export interface TrainingHooks {
   gradients?(step: TrainingStep): void;
   /** After the optimizer's step: may change values, such as for proximal steps, masks and budgets of ranks. */
   after?(step: TrainingStep): void;
+  /**
+   * Behind `after`: may try values, and keep some. Then the task must hold examples out.
+   *
+   * @param loss gives the loss of some of them, the same in each step and as many as a batch has, with the values as they are then
+   */
+  review?(step: TrainingStep, loss: () => Promise<number>): Promise<void>;
 }
