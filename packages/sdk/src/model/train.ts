@@ -313,7 +313,7 @@ function digestOf({ plan }: Initialised): string {
 
 /** @throws OnnxLoraError `DATA_INVALID` for a tuner that looks at held-out examples where there are none */
 function requireHeldOut(plan: AdapterPlan, { validation }: PreparedTask): void {
-  const reviewer = hookedTunings(plan).find(({ hooks }) => hooks.review);
+  const reviewer = hookedTunings(plan).find(({ hooks }) => 'review' in hooks);
   if (!reviewer || (validation && validation.length > 0)) return;
   throw new OnnxLoraError('DATA_INVALID', `The task holds no data out, and the tuner "${reviewer.name}" goes by them. Hold data out (for images, validation: 0.2), or take another tuner.`); // prettier-ignore
 }
