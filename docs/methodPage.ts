@@ -38,7 +38,12 @@ ${tuners.map(row).join('\n')}
 
 ## Beside PEFT
 
-PEFT has no SoRA, DyLoRA, ReLoRA and AFLoRA; their files are in its layout, with names of our own, and the tests hold them to their authors' formulas in torch. They become plain LoRA exactly, by \`convertToLora\` or \`onnx-lora convert ADAPTER OUT --plain-from MODEL\`: SoRA of as many ranks as gates are open, DyLoRA of the rank that \`dyloraAtRank(adapter, rank)\` cuts it to, ReLoRA of the rank times one more than it has restarted. ReLoRA wants its own schedule: \`schedule: { name: 'jagged_cosine', every }\` with \`every\` as its \`restart_every\`; with \`prune_ratio: 1\` it is COLA. AFLoRA needs \`total_step\`, the steps of the run; which matrix is frozen when is by the paper, as its authors have published no code.
+PEFT has no SoRA, DyLoRA, ReLoRA, COLA, PeriodicLoRA, AFLoRA, ALoRA, MoRA and MixLoRA; their files are in its layout, with names of our own (MoRA's are those of its authors' fork of PEFT), and the tests hold them to their authors' formulas in torch. All but the last two become plain LoRA exactly, by \`convertToLora\` or \`onnx-lora convert ADAPTER OUT --plain-from MODEL\`: SoRA and ALoRA of as many ranks as gates are open, DyLoRA of the rank that \`dyloraAtRank(adapter, rank)\` cuts it to, ReLoRA, COLA and PeriodicLoRA of the rank times one more than they have restarted.
+
+- ReLoRA, COLA and PeriodicLoRA add the change to what is fixed after each \`restart_every\` steps, up to \`restarts\` times. ReLoRA then begins a new LoRA and keeps the largest tenth of the optimizer's moments (\`prune_ratio\`); COLA begins one with an optimizer that knows nothing yet; PeriodicLoRA adds a part of the change (\`momentum_ratio\`) and trains the rest on. ReLoRA and COLA want their own schedule, \`schedule: { name: 'jagged_cosine', every }\` with \`every\` as \`restart_every\`; PeriodicLoRA a constant rate.
+- AFLoRA needs \`total_step\`, the steps of the run; which matrix is frozen when is by the paper, as its authors have published no code.
+- ALoRA (\`--tuner allocating-lora\`; what PEFT calls aLoRA is another method) needs examples that are held out. After each \`review_every\` steps, \`reviews\` times, it computes the loss of a batch of them without each direction and with it alone, and moves the \`moved\` that matter least. A review takes as long as twice as many steps as there are directions.
+- MixLoRA needs the names of the layers of a feed-forward block, the one that yields what the block does last: \`"feedforward_modules":["up_proj","gate_proj","down_proj"]\`. Without, each layer is a block. What lies between them is computed \`top_k\` times; layers outside of blocks get LoRA.
 
 ## Optimizers
 
@@ -73,6 +78,7 @@ console.log((await run.done).adapter.config.targetModules);
 LoRA+ needs no plugin: \`loraPlusRatio\` and \`--lora-plus-ratio\` ([train](./train.md)). Nor does dropout of whole features or tokens, \`loraDropoutPattern\`.
 
 - Some depend on more than the layer: Lily averages its router over all rows of a batch, so that a row's answer depends on the others. Poly is read as what one task has of it (\`"task": 1\` in its config, or \`forTask\`); converted to LoRA, several tasks go into one batch. TinyLoRA's vectors are numbered by the order of layers, which in PEFT is that of the model's class and here that of the graph: of PEFT's files the projections tell it.
+- QA-LoRA's change fits into the zero points of a weight in 4 bits where these are fractions. ONNX Runtime's product with fractions takes 1.2 times as long for 197 rows of 1024 features, and 50 times or more for one, so merging keeps the zero points and [computes the change beside](./merge.md): as exactly, for two small products more.
 
 LN tuning (\`--tuner ln_tuning\`: weights and biases of normalisations, trained whole) is a tuner of the SDK itself, and PEFT's type for trained rows of embeddings alone (\`TRAINABLE_TOKENS\`) is read as what [\`trainableTokenIndices\`](./train.md) trains.
 

@@ -33,6 +33,7 @@ import {
   type Tuning,
   withNames,
 } from '@onnx-lora/sdk/plugin';
+import type { Value } from '@onnx-lora/sdk/tasks';
 import { checkAdapterRoundTrip, checkGradients, checkTuner, randomAdapter } from '@onnx-lora/sdk/testing'; // prettier-ignore
 import { visionFamilies } from '@onnx-lora/vision';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -181,6 +182,43 @@ describe('training', () => {
     // Four layers from 16 to 24 and back: a factor for each of 24 outputs, and for each of 24 inputs.
     expect(previewLora(model, IA3).trainableParameters).toBe(4 * (24 + 24));
     expect(previewLora(model, LOHA).trainableParameters).toBe(8 * 2 * 2 * (16 + 24));
+  });
+});
+
+describe('what a layer reads where others yield something else', () => {
+  /** up twice as large: for all that follows, or for what down reads alone. */
+  const doubled = (given?: (path: string) => string): Plugin => {
+    const outputs = new Map<string, Value>();
+    const tune: Tuner['tune'] = ({ path }) => ({
+      tensors: { unused: { dims: [1], first: () => new Float32Array(1), idle: () => new Float32Array(1) } },
+      apply: (g, { x, forward, inputGiven }) => {
+        const y = forward(x);
+        const name = given?.(path);
+        if (name !== undefined) return forward(inputGiven({ [name]: outputs.get(name) ?? y }));
+        if (!path.endsWith('up')) return y;
+        outputs.set(path, g.Mul(y, 2));
+        return given ? y : outputs.get(path)!;
+      },
+    });
+    return definePlugin({ name: 'doubled', tuners: [{ name: 'doubled', peftType: 'DOUBLED', description: 'twice: as large', defaults: {}, tune }] }); // prettier-ignore
+  };
+  const of = async (given?: (path: string) => string): Promise<Float32Array> => {
+    const base = await openModel(path.join(cases, 'peft-ia3/model.onnx'), { plugins: [doubled(given)], runtime: new OrtRuntime() }); // prettier-ignore
+    const adapter = await randomAdapter(base, { lora: { tuner: 'doubled', targetModules: ['up', 'down'] } });
+    return logits(base, { adapter }, 'adapter');
+  };
+
+  it('is what it would read then', async () => {
+    const beside = await of((name) => (name.endsWith('down') ? name.replace('down', 'up') : undefined)!);
+    expectSame(beside, await of());
+    expect(beside).not.toEqual(await logits(model));
+  });
+
+  it.each([
+    ['a layer that it does not follow from', 'layers.3.down', 'the one does not follow from the others'],
+    ['an adapted layer between', 'layers.0.up', '"/layers.0/down/Gemm" belongs to a layer that is adapted'],
+  ])('is refused for %s', async (_, from, message) => {
+    await expect(of((name) => (name === 'layers.1.down' ? from : undefined)!)).rejects.toThrow(message);
   });
 });
 

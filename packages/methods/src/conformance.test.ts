@@ -61,6 +61,13 @@ const settings: Readonly<Record<string, readonly TunerSettings[]>> = {
   lokr: [{}, { r: 1, decompose_both: true }],
   'lora-xs': [{ r: 3, init_std: 0.1 }],
   miss: [{ r: 4 }, { r: 2, init_weights: 'bat' }, { r: 4, init_weights: 'mini', mini_r: 2 }],
+  mixlora: [
+    { num_experts: 3 },
+    { num_experts: 3, feedforward_modules: ['0', '1'] },
+    { top_k: 3, num_experts: 3, feedforward_modules: ['1'] },
+  ],
+  // Of 8 inputs 5 by 5 or 4 by 4 with some that are left, and without.
+  mora: [{ r: 2 }, { r: 3, mora_type: 6 }, { r: 1, mora_type: 6 }],
   nola: [{ bases: 10 }],
   oft: [{}, { oft_block_size: 2, use_cayley_neumann: false }, { r: 2, oft_block_size: 0, block_share: true }],
   osf: [{}, { effective_rank: 0.34 }],

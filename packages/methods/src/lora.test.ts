@@ -194,6 +194,24 @@ describe('QA-LoRA', () => {
   });
 });
 
+it("MoRA reads files of its authors' fork of PEFT, which have the matrix twice", async () => {
+  const adapter = await randomAdapter(model, { lora: { tuner: { name: 'mora', r: 2 }, targetModules } });
+  expect(adapter.config.extra['use_mora']).toBe(true);
+  const [, { dims }] = [...adapter.tensors].find(([name]) => name.endsWith('encoder.0.lora_A.weight'))!;
+  // √(2 · (8 + 6)) is 5.3.
+  expect(dims).toEqual([5, 5]);
+  const twice = new Map([...adapter.tensors].flatMap((each) => [each, [each[0].replace('lora_A', 'lora_B'), each[1]] as const])); // prettier-ignore
+  const forked = new Adapter(adapter.config, twice);
+  const feeds = randomFeeds(model);
+  const outputs = async (own: Adapter): Promise<unknown> => {
+    const session = await model.session({ adapters: { own } });
+    const found = await session.run(feeds, { adapter: 'own' });
+    await session.release();
+    return found;
+  };
+  expect(await outputs(forked)).toEqual(await outputs(adapter));
+});
+
 describe('KaSA', () => {
   it('adds what keeps its factors orthogonal and its singular values small to the loss', async () => {
     const lora = { tuner: { name: 'kasa', r: 2 }, targetModules };

@@ -8,11 +8,13 @@ import { scheduleFree } from './optimizers/scheduleFree.ts';
 import { adalora } from './tuners/adalora.ts';
 import { adamss } from './tuners/adamss.ts';
 import { aflora } from './tuners/aflora.ts';
+import { allocatingLora } from './tuners/allocatingLora.ts';
 import { arrow } from './tuners/arrow.ts';
 import { bdlora } from './tuners/bdlora.ts';
 import { beft } from './tuners/beft.ts';
 import { boft } from './tuners/boft.ts';
 import { c3a } from './tuners/c3a.ts';
+import { cola } from './tuners/cola.ts';
 import { deft } from './tuners/deft.ts';
 import { delora } from './tuners/delora.ts';
 import { dylora } from './tuners/dylora.ts';
@@ -33,13 +35,16 @@ import { lokr } from './tuners/lokr.ts';
 import { loraXs } from './tuners/loraXs.ts';
 import { melora } from './tuners/melora.ts';
 import { miss } from './tuners/miss.ts';
+import { mixlora } from './tuners/mixlora.ts';
 import { mola } from './tuners/mola.ts';
 import { monteclora } from './tuners/monteclora.ts';
+import { mora } from './tuners/mora.ts';
 import { nola } from './tuners/nola.ts';
 import { oft } from './tuners/oft.ts';
 import { oLora } from './tuners/oLora.ts';
 import { osf } from './tuners/osf.ts';
 import { peanut } from './tuners/peanut.ts';
+import { periodicLora } from './tuners/periodicLora.ts';
 import { poly } from './tuners/poly.ts';
 import { psoft } from './tuners/psoft.ts';
 import { pvera } from './tuners/pvera.ts';
@@ -66,11 +71,13 @@ export const tuners: readonly Tuner[] = [
   adalora,
   adamss,
   aflora,
+  allocatingLora,
   arrow,
   bdlora,
   beft,
   boft,
   c3a,
+  cola,
   deft,
   delora,
   dylora,
@@ -91,13 +98,16 @@ export const tuners: readonly Tuner[] = [
   loraXs,
   melora,
   miss,
+  mixlora,
   mola,
   monteclora,
+  mora,
   nola,
   oft,
   oLora,
   osf,
   peanut,
+  periodicLora,
   poly,
   psoft,
   pvera,

@@ -20,6 +20,7 @@ afterAll(() => {
 
 // encoder.0 has 8 inputs and 6 outputs.
 it.each<[name: string, settings: object, message: RegExp]>([
+  ['allocating-lora', { max_r: 4 }, /max_r must be at least r, which is 8, and is 4/],
   ['lokr', { r: 0 }, /setting r must be a whole number of at least 1, and is 0\. Change it\./],
   ['lokr', { alpha: 'much' }, /alpha must be a number, and is "much"/],
   ['lokr', { rank_pattern: 'encoder' }, /rank_pattern must be numbers by patterns of modules, and is "encoder"/],
@@ -44,6 +45,17 @@ it.each<[name: string, settings: object, message: RegExp]>([
   ],
   ['vblora', { vector_length: 4 }, /vector_length must be a divisor of the 8 inputs and 6 outputs/],
   ['vblora', { vector_length: 2, save_only_topk_weights: true }, /save_only_topk_weights must be false, all that/],
+  ['relora', { prune_ratio: 1.1 }, /prune_ratio must be from 0 to 1, and is 1\.1/],
+  ['periodic-lora', { momentum_ratio: 0 }, /momentum_ratio must be above 0, and at most 1, and is 0/],
+  ['cola', { restart_every: 0.5 }, /restart_every must be a whole number of at least 1/],
+  ['mora', { r: 2, mora_type: 2 }, /mora_type must be 1 \(shared\) or 6 \(rotated\), and is 2/],
+  [
+    'mora',
+    {},
+    /r must be at most 4 for "encoder\.0", whose matrix would have more rows than the layer inputs, and is 8/,
+  ],
+  ['mixlora', { top_k: 9 }, /top_k must be at most num_experts, which is 8, and is 9/],
+  ['mixlora', { feedforward_modules: 'encoder' }, /feedforward_modules must be a list of names, and is "encoder"/],
   ['pvera', { sample_at_inference: true }, /sample_at_inference must be false, all that this tuner has of it/],
   [
     'lora-xs',

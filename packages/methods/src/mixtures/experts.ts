@@ -47,3 +47,33 @@ export function isTop(g: GraphBuilder, scores: Value, k: number): Value {
   const [largest] = g.emitMany('TopK', [g.stopGradient(g.Identity(scores)), g.ints([k])], 2, { axis: -1 });
   return g.GreaterOrEqual(scores, g.ReduceMin(largest!, [-1], true));
 }
+
+/** ONNX's number of float32. */
+const FLOAT = 1;
+
+/**
+ * How unevenly tokens go to the best k of their experts, by scores `[..., experts]`: experts · Σₑ (share of the places that e
+ * has) · (its mean probability), 1 where all have as many. Formula of the Switch transformer, as MixLoRA and MoLA take it.
+ */
+export function imbalance(g: GraphBuilder, scores: Value, k: number, experts: number): Value {
+  const axes = Array.from({ length: scores.shape!.length - 1 }, (_, axis) => axis);
+  const share = g.Div(g.ReduceMean(g.Cast(isTop(g, scores, k), FLOAT), axes, false), k);
+  const probability = g.ReduceMean(g.Softmax(scores, -1), axes, false);
+  return g.Mul(g.ReduceSum(g.Mul(share, probability), [0], false), experts);
+}
+
+/** Of the scores `[..., experts]` the k largest, one after the other: a weight `[..., 1]`, of which the sum is 1, and a 1 for the expert. */
+export function choices(
+  g: GraphBuilder,
+  scores: Value,
+  k: number,
+  experts: number,
+): { readonly weight: Value; readonly isChosen: Value }[] {
+  const [largest, places] = g.emitMany('TopK', [scores, g.ints([k])], 2, { axis: -1 }) as [Value, Value];
+  const weights = g.Softmax(largest, -1);
+  const numbers = g.ints(Array.from({ length: experts }, (_, e) => e));
+  return Array.from({ length: k }, (_, i) => ({
+    weight: g.Slice(weights, [i], [i + 1], [-1]),
+    isChosen: g.Cast(g.Equal(g.Slice(places, [i], [i + 1], [-1]), numbers), FLOAT),
+  }));
+}

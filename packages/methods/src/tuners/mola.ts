@@ -2,7 +2,7 @@
 
 import type { TunedLayer, Tuner, TunerSettings } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
-import { expertTensors, isTop, mixed, topGates } from '../mixtures/experts.ts';
+import { expertTensors, imbalance, mixed, topGates } from '../mixtures/experts.ts';
 import { finite, whole, wrong } from './settings.ts';
 import { normal } from './tensors.ts';
 
@@ -46,18 +46,6 @@ export const mola: Tuner = {
     };
   },
 };
-
-/**
- * How unevenly tokens go to experts: experts · Σₑ (share of the places that e has) · (its mean probability), 1 where all have
- * as many. Formula of the Switch transformer, as MixLoRA and MoLA take it.
- */
-function imbalance(g: GraphBuilder, scores: Value, k: number, experts: number): Value {
-  const axes = Array.from({ length: scores.shape!.length - 1 }, (_, axis) => axis);
-  const FLOAT = 1;
-  const share = g.Div(g.ReduceMean(g.Cast(isTop(g, scores, k), FLOAT), axes, false), k);
-  const probability = g.ReduceMean(g.Softmax(scores, -1), axes, false);
-  return g.Mul(g.ReduceSum(g.Mul(share, probability), [0], false), experts);
-}
 
 /** The mean over all of an example that is neither its row of the batch nor its features, kept as dimensions of 1. */
 function meanOfExample(g: GraphBuilder, x: Value): Value {

@@ -1,29 +1,13 @@
-/** @file Tuners that do something around steps: runs go on after a stop, and what they leave behind is what it should be. */
+/** @file What tuners that do something around steps leave behind. */
 
-import { cpSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
-import {
-  type Adapter,
-  convertToLora,
-  type Feeds,
-  loadAdapter,
-  type Model,
-  openModel,
-  train,
-  type TrainOptions,
-} from '@onnx-lora/sdk';
+import { type Adapter, convertToLora, type Feeds, loadAdapter, type Model, openModel } from '@onnx-lora/sdk';
 import { readSafetensors } from '@onnx-lora/sdk/data';
-import { afterAll, describe, expect, it } from 'vitest';
-import { memorising } from '../../fixtures/memorise.ts';
+import { describe, expect, it } from 'vitest';
 import { methodsPlugin } from '../plugin.ts';
 import { dyloraAtRank } from './dylora.ts';
 
 const cases = path.join(import.meta.dirname, '../../../../test/fixtures/cases');
-const scratch = mkdtempSync(path.join(tmpdir(), 'onnx-lora-tuners-'));
-afterAll(() => {
-  rmSync(scratch, { recursive: true, force: true });
-});
 
 async function opened(name: string): Promise<{ model: Model; adapter: Adapter; feeds: Feeds }> {
   const folder = path.join(cases, name);
@@ -53,29 +37,6 @@ function ranksOf({ tensors }: Adapter): number[] {
   return [...new Set([...tensors].flatMap(([name, { dims }]) => (name.includes('lora_A') ? [dims[0]!] : [])))];
 }
 
-describe('runs go on to the same bytes after a stop', () => {
-  it.each([
-    { name: 'sora', r: 4, sparse_lambda_2: 0.05 },
-    { name: 'dylora', r: 4 },
-    { name: 'dylora', r: 4, frozen: true },
-    { name: 'relora', r: 2, restart_every: 3 },
-    { name: 'aflora', r: 2, total_step: 8 },
-  ])('of %o', async (tuner) => {
-    const { model } = await opened('methods-sora');
-    const task = await memorising(path.join(cases, 'methods-sora'));
-    const all = { task, batchSize: 3, lora: { tuner, targetModules: ['up', 'down'] }, lr: 0.02, steps: 8 } satisfies TrainOptions; // prettier-ignore
-    const whole = (await (await train(model, all)).done).adapter;
-    const name = JSON.stringify(tuner);
-    const checkpoints = { folder: path.join(scratch, name), every: 4 };
-    const stopped = path.join(scratch, `${name}-stopped`);
-    const run = await train(model, { ...all, checkpoints });
-    for await (const event of run) if (event.type === 'checkpoint' && event.step === 4) cpSync(checkpoints.folder, stopped, { recursive: true }); // prettier-ignore
-    await run.done;
-    const again = (await (await train(model, { ...all, checkpoints: { ...checkpoints, folder: stopped }, resume: true })).done).adapter; // prettier-ignore
-    expect([...again.tensors]).toEqual([...whole.tensors]);
-  });
-});
-
 describe('dylora', () => {
   it('computes with the first directions of any rank, and is plain LoRA of it', async () => {
     const { model, adapter, feeds } = await opened('methods-dylora');
@@ -100,12 +61,16 @@ describe('dylora', () => {
   });
 });
 
-it('what relora has taken in is plain LoRA of so many more ranks', async () => {
-  const { model, adapter, feeds } = await opened('methods-relora');
-  // Three restarts of rank 2, and what was trained since.
-  const { adapter: plain, errors } = await convertToLora(adapter, model, { r: 8 });
+it.each([
+  ['relora', 4],
+  ['cola', 3],
+  ['periodic-lora', 4],
+])('what %s has taken in is plain LoRA of so many more ranks', async (name, times) => {
+  const { model, adapter, feeds } = await opened(`methods-${name}`);
+  // Restarts of rank 2, and what was trained since.
+  const { adapter: plain, errors } = await convertToLora(adapter, model, { r: 2 * times });
   expect([...new Set(errors.values())]).toEqual([0]);
-  expect(ranksOf(plain)).toEqual([8]);
+  expect(ranksOf(plain)).toEqual([2 * times]);
   expectNear(await logits(model, plain, feeds), await logits(model, adapter, feeds), 4);
 });
 

@@ -88,6 +88,14 @@ export interface LayerInGraph {
    * @throws OnnxLoraError `TARGET_NOT_FOUND` where there is no such layer; `MODEL_UNSUPPORTED` for a base with branches or loops before it
    */
   readonly inputOfBase: (path?: string) => Value;
+  /**
+   * What the layer reads, as float32, where layers before it that the tuner adapts as well yield these values, by their paths, in
+   * place of theirs: what lies between is computed once more.
+   *
+   * @throws OnnxLoraError `MODEL_UNSUPPORTED` where it does not follow from them, and where another adapted layer, a branch or
+   *   a loop lies between
+   */
+  readonly inputGiven: (outputs: Readonly<Record<string, Value>>) => Value;
   /** In training, adds the float32 scalar that is emitted to the task's loss; else nothing is emitted. */
   readonly addLoss: (emit: () => Value) => void;
   /** Whether the graph is one for training, where gradients are asked for. */
@@ -256,6 +264,11 @@ export interface StepTensor {
    * place. What it remembers otherwise, and of what it has not moved yet, is not among it.
    */
   readonly moments?: () => readonly Float32Array[];
+  /**
+   * After the optimizer's step: lets the optimizer forget all of the tensor once all hooks have been called, its count of steps
+   * too, so that its next step is as its first.
+   */
+  readonly forget?: () => void;
 }
 
 /** A step of the optimizer, as hooks see it. */
@@ -281,4 +294,10 @@ export interface TrainingHooks {
   gradients?(step: TrainingStep): void;
   /** After the optimizer's step: may change values, such as for proximal steps, masks and budgets of ranks. */
   after?(step: TrainingStep): void;
+  /**
+   * Behind `after`: may try values, and keep some. Then the task must hold examples out.
+   *
+   * @param loss gives the loss of some of them, the same in each step and as many as a batch has, with the values as they are then
+   */
+  review?(step: TrainingStep, loss: () => Promise<number>): Promise<void>;
 }

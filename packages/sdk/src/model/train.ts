@@ -15,6 +15,8 @@ import { ParameterSet } from '../train/parameters.ts';
 import { ShuffledBatches } from '../train/sampling/sampler.ts';
 import { scheduleOf } from '../train/schedules/schedule.ts';
 import { lowRankLayers } from '../lora/tunings/lowRank.ts';
+import type { AdapterPlan } from '../lora/tunings/moduleTuning.ts';
+import { hookedTunings } from '../lora/tunings/trainingHooks.ts';
 import { Trainer, type TrainerRequest } from '../train/trainer.ts';
 import { continueFrom } from './initial/continueFrom.ts';
 import { attachHead } from './head/attachHead.ts';
@@ -108,6 +110,7 @@ export async function train<During extends Metrics = Metrics>(
       `The adapter has nothing to train: all that its ${config.peftType} has is frozen. Train another tuner, or a head beside it (modulesToSave).`,
     );
   }
+  requireHeldOut(plan, data);
   const base = await shaped.digest();
   const groups = groupsOf(options);
   const rate = scheduleOf(options.schedule, { steps, warmup: options.warmupSteps });
@@ -306,6 +309,13 @@ function digestOf({ plan }: Initialised): string {
   for (const { path, start } of lowRankLayers(plan))
     if (start) hash.update(path).update(start.lora_A).update(start.lora_B);
   return hash.digest('hex');
+}
+
+/** @throws OnnxLoraError `DATA_INVALID` for a tuner that looks at held-out examples where there are none */
+function requireHeldOut(plan: AdapterPlan, { validation }: PreparedTask): void {
+  const reviewer = hookedTunings(plan).find(({ hooks }) => 'review' in hooks);
+  if (!reviewer || (validation && validation.length > 0)) return;
+  throw new OnnxLoraError('DATA_INVALID', `The task holds no data out, and the tuner "${reviewer.name}" goes by them. Hold data out (for images, validation: 0.2), or take another tuner.`); // prettier-ignore
 }
 
 /**

@@ -24,6 +24,7 @@ test.each([
   ['arrow_config', { top_k: 3 }],
   ['kasa_config', {}],
   ['layer_replication', [[0, 2]]],
+  ['use_mora', true],
   ['use_qalora', true],
 ])('%s is refused by its name', async (key, value) => {
   await expect(model.place(withOption(key, value))).rejects.toMatchObject({

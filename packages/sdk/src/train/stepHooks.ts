@@ -2,7 +2,7 @@
 
 import { type HookedTunings, hookedTunings } from '../lora/tunings/trainingHooks.ts';
 import type { AdapterPlan } from '../lora/tunings/moduleTuning.ts';
-import type { ByTensor, StepTensor, TrainingStep } from '../lora/tuner.ts';
+import type { ByTensor, StepTensor, TrainingHooks, TrainingStep } from '../lora/tuner.ts';
 import type { Optimizer } from './optimizers/optimizer.ts';
 import type { Parameter, ParameterSet } from './parameters.ts';
 
@@ -25,26 +25,39 @@ export class StepHooks {
    */
   before(step: StepAt, parameters: ParameterSet, gradients: Gradients): ReadonlySet<string> {
     const left = new Set<string>();
-    this.#call('gradients', step, parameters, gradients, ({ input: { name } }) => ({ leave: () => left.add(name) }));
+    const seen = { parameters, gradients, more: ({ input: { name } }: Parameter) => ({ leave: () => left.add(name) }) };
+    for (const [hooks, modules] of this.#with('gradients', seen)) hooks.gradients!({ ...step, modules });
     return left;
   }
 
   /** Calls what tuners do after the step of this optimizer. */
   after(step: StepAt, parameters: ParameterSet, gradients: Gradients, optimizer: Optimizer): void {
-    this.#call('after', step, parameters, gradients, ({ input: { name }, value }) => ({
-      moments: () => momentsOf(optimizer, name, value.length),
-    }));
+    const memory = new Memory(optimizer, parameters);
+    for (const [hooks, modules] of this.#with('after', { parameters, gradients, more: memory.of }))
+      hooks.after!({ ...step, modules });
+    memory.forget();
   }
 
-  #call(
-    which: 'gradients' | 'after',
+  /** Calls what tuners do with held-out examples, whose loss they may ask for. */
+  async review(
     step: StepAt,
     parameters: ParameterSet,
-    gradients: Gradients,
-    more: (parameter: Parameter) => Pick<StepTensor, 'leave' | 'moments'>,
-  ): void {
+    optimizer: Optimizer,
+    loss: () => Promise<number>,
+  ): Promise<void> {
+    const memory = new Memory(optimizer, parameters);
+    for (const [hooks, modules] of this.#with('review', { parameters, gradients: new Map(), more: memory.of }))
+      await hooks.review!({ ...step, modules }, loss);
+    memory.forget();
+  }
+
+  /** The hooks of that name with the modules of their tuners. */
+  #with(
+    which: 'gradients' | 'after' | 'review',
+    { parameters, gradients, more }: SeenByHooks,
+  ): [TrainingHooks, TrainingStep['modules']][] {
     const called = this.#hooked.filter(({ hooks }) => hooks[which]);
-    if (called.length === 0) return;
+    if (called.length === 0) return [];
     const byName = new Map(
       [...parameters.all, ...parameters.still].map((parameter) => {
         const { input, dims, value } = parameter;
@@ -52,16 +65,48 @@ export class StepHooks {
         return [input.tensor.name, { dims, value, ...(gradient && { gradient }), ...more(parameter) }] as const;
       }),
     );
-    for (const { hooks, tunings } of called)
-      hooks[which]!({
-        ...step,
-        modules: tunings.map((tuning) => ({
-          layer: tuning.layer,
-          tensors: Object.fromEntries(
-            tuning.tensors().map(({ role, name }) => [role, byName.get(name)!]),
-          ) as ByTensor<StepTensor>,
-        })),
-      });
+    return called.map(({ hooks, tunings }) => [
+      hooks,
+      tunings.map((tuning) => ({
+        layer: tuning.layer,
+        tensors: Object.fromEntries(
+          tuning.tensors().map(({ role, name }) => [role, byName.get(name)!]),
+        ) as ByTensor<StepTensor>,
+      })),
+    ]);
+  }
+}
+
+/** What hooks are shown. */
+interface SeenByHooks {
+  readonly parameters: ParameterSet;
+  readonly gradients: Gradients;
+  readonly more: (parameter: Parameter) => Pick<StepTensor, 'leave' | 'moments' | 'forget'>;
+}
+
+/** What an optimizer remembers, as hooks may look at it and have it forgotten. */
+class Memory {
+  readonly #optimizer: Optimizer;
+  readonly #parameters: ParameterSet;
+  readonly #forgotten = new Set<string>();
+
+  constructor(optimizer: Optimizer, parameters: ParameterSet) {
+    this.#optimizer = optimizer;
+    this.#parameters = parameters;
+  }
+
+  readonly of: SeenByHooks['more'] = ({ input: { name }, value }) => ({
+    moments: () => momentsOf(this.#optimizer, name, value.length),
+    forget: () => this.#forgotten.add(name),
+  });
+
+  /** Lets the optimizer go on with what it remembers of all other parameters. */
+  forget(): void {
+    const names = [...this.#forgotten];
+    if (names.length === 0) return;
+    const left = this.#parameters.all.filter(({ input }) => !this.#forgotten.has(input.name));
+    const state = [...this.#optimizer.state()].filter(([key]) => names.every((name) => !key.startsWith(`${name}.`)));
+    this.#optimizer.load(new Map(state), new Map(left.map(({ input: { name }, dims }) => [name, dims])));
   }
 }
 

@@ -159,6 +159,25 @@ export class Trainer {
   }
 
   /**
+   * After a step that has moved something: lets tuners try values by the loss of held-out examples, and keep some.
+   *
+   * @param heldOut gives them, once it is asked for
+   * @throws OnnxLoraError `LOSS_NOT_FINITE` for a loss that is NaN or infinite
+   */
+  async review(lr: number, heldOut: () => Promise<{ readonly inputs: Feeds; readonly targets: Feeds }>): Promise<void> {
+    const parameters = this.#required();
+    const at = { step: this.#steps - 1, lr, seed: this.#seed };
+    await this.#hooks.review(at, parameters, this.#optimizer, async () => {
+      parameters.refresh();
+      const { inputs, targets } = await heldOut();
+      const { loss } = await this.lossAndGradients(inputs, targets);
+      if (!Number.isFinite(loss)) throw notFinite(loss, NaN, lr);
+      return loss;
+    });
+    parameters.refresh();
+  }
+
+  /**
    * One optimizer step on one batch.
    *
    * @param examples number of the example in each row, where values of the frozen prefix shall be kept

@@ -304,13 +304,14 @@ export function baseChangingInit({ initLoraWeights }: Pick<AdapterConfig, 'initL
   return typeof initLoraWeights === 'string' && BASE_CHANGING.test(initLoraWeights) ? initLoraWeights : undefined;
 }
 
-/** Options by which PEFT computes something else than s·B·A, or for another stack of layers. */
+/** Options by which PEFT, or for MoRA its authors' fork, computes something else than s·B·A, or for another stack of layers. */
 const variants = [
   'alora_invocation_tokens',
   'arrow_config',
   'kasa_config',
   'layer_replication',
   'use_bdlora',
+  'use_mora',
   'use_qalora',
 ];
 

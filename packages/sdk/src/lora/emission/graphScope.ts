@@ -107,24 +107,52 @@ export class GraphScope {
    * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a branch or a loop among it
    */
   untouched(name: string): Value {
-    const producers = new Map((this.#graph.node ?? []).flatMap((node) => (node.output ?? []).map((each) => [each, node] as const))); // prettier-ignore
-    const needed = new Set<NodeProto>();
-    const left = [name];
-    while (left.length > 0) {
-      const value = left.pop()!;
-      const node = this.#untouched.has(value) ? undefined : producers.get(value);
-      if (!node || this.#plain.has(node) || needed.has(node)) continue;
-      needed.add(node);
-      left.push(...(node.input ?? []));
-    }
-    for (const node of this.#graph.node ?? []) {
-      if (!needed.has(node)) continue;
+    for (const node of this.#before(name, (value, node) => this.#untouched.has(value) || this.#plain.has(node))) {
       if (subgraphs(node).length > 0) {
         throw new OnnxLoraError('MODEL_UNSUPPORTED', `The base cannot be computed once more beside itself: "${node.name}" is a branch or a loop (${node.opType}). Choose a layer before it, or another method.`); // prettier-ignore
       }
       this.#emitAgain(node, this.#untouched, 'lora/untouched/');
     }
     return { name: this.#untouched.get(name) ?? name, ...this.inputs.types.get(name) };
+  }
+
+  /**
+   * A value as it is where others, by their names, are in place of what has been emitted under these.
+   *
+   * @throws OnnxLoraError `MODEL_UNSUPPORTED` where it does not follow from them, and for an adapted layer, a branch or a loop
+   *   among what is computed once more
+   */
+  given(name: string, others: ReadonlyMap<string, Value>): Value {
+    const prefix = `lora/given/${this.#calls++}/`;
+    const names = new Map([...others].map(([own, value]) => [own, value.name]));
+    const refused = (why: string): OnnxLoraError =>
+      new OnnxLoraError('MODEL_UNSUPPORTED', `What lies between ${[...others.keys()].map((each) => `"${each}"`).join(', ')} and "${name}" cannot be computed once more: ${why}. Leave the layers out (excludeModules), or take another method.`); // prettier-ignore
+    for (const node of this.#before(name, (value) => others.has(value))) {
+      if (!(node.input ?? []).some((each) => names.has(each))) continue;
+      const isAdapted = this.#emissions.some((each) => each.replaced.has(node) || each.dropped.has(node));
+      if (isAdapted) throw refused(`"${node.name}" belongs to a layer that is adapted`);
+      if (subgraphs(node).length > 0) throw refused(`"${node.name}" is a branch or a loop (${node.opType})`);
+      this.#emitAgain(this.withInputs(node, node), names, prefix);
+    }
+    const found = names.get(name);
+    if (found === undefined) throw refused('the one does not follow from the others');
+    return { name: found, ...this.inputs.types.get(name) };
+  }
+
+  /** The nodes from which a value follows, in their order, up to those whose outputs are known. */
+  #before(name: string, isKnown: (value: string, node: NodeProto) => boolean): NodeProto[] {
+    const nodes = this.#graph.node ?? [];
+    const producers = new Map(nodes.flatMap((node) => (node.output ?? []).map((each) => [each, node] as const)));
+    const needed = new Set<NodeProto>();
+    const left = [name];
+    while (left.length > 0) {
+      const value = left.pop()!;
+      const node = producers.get(value);
+      if (!node || needed.has(node) || isKnown(value, node)) continue;
+      needed.add(node);
+      left.push(...(node.input ?? []));
+    }
+    return nodes.filter((node) => needed.has(node));
   }
 
   /** The node as it stands when what an adapter replaces is read from there. */

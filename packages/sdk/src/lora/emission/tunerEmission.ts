@@ -23,6 +23,8 @@ export class TunerEmission implements Emission {
 
   readonly #tunings: readonly ByTuner[];
   readonly #losses: Value[] = [];
+  /** Where each layer was computed last, by its path in PEFT's file. */
+  readonly #latest = new Map<string, Site>();
 
   constructor(scope: GraphScope, tunings: readonly ByTuner[]) {
     this.#scope = scope;
@@ -68,6 +70,13 @@ export class TunerEmission implements Emission {
       forward: (own) => scope.as(scope.forward(site, scope.as(own, input.type)), 'float32'),
       weight: () => this.#weight(site),
       inputOfBase: (path) => scope.as(scope.untouched(scope.inputOf(path)), 'float32'),
+      inputGiven: (outputs) => {
+        const given = Object.entries(outputs).map(([path, value]) => {
+          const output = this.#latest.get(path)?.output ?? path;
+          return [output, scope.as(value, scope.read(output).type)] as const;
+        });
+        return scope.as(scope.given(site.input, new Map(given)), 'float32');
+      },
       addLoss: (emit) => {
         const { name } = tuned.chosen.tuner;
         if (scope.training && !scope.isMain) throw lostLoss(site, name);
@@ -78,6 +87,7 @@ export class TunerEmission implements Emission {
     const { apply } = tuned.math as ChangeOfLayer;
     const y = scope.as(apply(g, layer, this.#tensorsOf(tuned)), typeOfLayer);
     scope.nameLast(g.nodes.at(-1)?.output?.[0] === y.name ? y : g.Identity(y), site.output);
+    this.#latest.set(tuned.layer.path, site);
   }
 
   /** y + x·ΔWᵀ, and alike for other kinds of layers, behind the last node of one. */

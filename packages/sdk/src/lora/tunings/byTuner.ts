@@ -133,7 +133,9 @@ export class ByTuner implements ModuleTuning {
     const { name, peftType, description, defaults } = tuner;
     const tune: Tuner['tune'] = (...given) => {
       const math = tuner.tune(...given);
-      return Object.assign(Object.create(math) as typeof math, { dropout: 0, sampled: undefined });
+      const apply: ChangeOfLayer['apply'] = (g, layer, tensors) => (math as ChangeOfLayer).apply(g, { ...layer, addLoss: () => undefined }, tensors); // prettier-ignore
+      const own = { dropout: 0, sampled: undefined, ...('apply' in math ? { apply } : {}) };
+      return Object.assign(Object.create(math) as typeof math, own);
     };
     const plain: Tuner = { name, peftType, description, defaults, tune };
     const place = { site: this.site, module: this.layer.path, ...this.#inFile };

@@ -4,7 +4,9 @@ import { setImmediate } from 'node:timers/promises';
 import type { Adapter } from '../../adapter/adapter.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import type { BasePrecision } from '../../ops/precision/precision.ts';
+import type { Batch } from '../../plugin/dataset.ts';
 import type { PreparedTask } from '../../plugin/preparedTask.ts';
+import { evenlySpaced, loadExamples } from '../../plugin/tasks/batches.ts';
 import type { PrefixReport } from '../../train/prefix/prefixOptions.ts';
 import type { Trainer } from '../../train/trainer.ts';
 import type { ConcreteProvider, ProviderReport } from '../../runtime/session.ts';
@@ -70,6 +72,7 @@ export class Run implements TrainingRun {
   readonly #progress: RunProgress;
   /** Held-out examples that could not be loaded, each told of once. */
   readonly #badHeldOut = new Set<number>();
+  #heldOut: Promise<Batch> | undefined;
   #best: Adapter | undefined;
   #stopped = false;
   #paused: PauseState | undefined;
@@ -140,7 +143,8 @@ export class Run implements TrainingRun {
       while (!this.#isOver) {
         // In between, since no two things may use the trainer at a time.
         await this.#reports.answer(this.#parts.reportProvider);
-        await this.#makeStep();
+        const lr = await this.#makeStep();
+        if (lr !== undefined) await trainer.review(lr, () => (this.#heldOut ??= this.#loadHeldOut()));
         // What comes after the last regular evaluation may be the best. Before the checkpoint, which keeps what it found.
         const isLast = this.#step === this.steps;
         if (evaluator && (isLast || this.#step % evaluateEvery === 0)) await this.#evaluate(evaluator);
@@ -212,7 +216,8 @@ export class Run implements TrainingRun {
     };
   }
 
-  async #makeStep(): Promise<void> {
+  /** Makes a step and gives its rate; nothing where it moved nothing. */
+  async #makeStep(): Promise<number | undefined> {
     const { trainer, queue, rate, data, batchSize, options } = this.#parts;
     const { accumulationSteps } = options;
     const { badLosses } = this.#progress;
@@ -228,7 +233,7 @@ export class Run implements TrainingRun {
         this.#progress.skippedSteps++;
         const message = `Step ${number}: gradients overflowed float16. Nothing moved, and the loss scale is lower from now on.`;
         this.#events.add({ type: 'skipped', step: number, message, examples: examplesOf(batches), inARow: 1 });
-        return;
+        return undefined;
       }
       badLosses.good();
       this.#progress.loss = loss;
@@ -246,6 +251,7 @@ export class Run implements TrainingRun {
         secondsLeft: pace * (this.steps - this.#step),
         memory: process.memoryUsage.rss(),
       });
+      return lr;
     } catch (error) {
       const failure = memoryFailure(error, trainer.memoryPlan);
       if (!(failure instanceof OnnxLoraError)) throw failure;
@@ -256,7 +262,16 @@ export class Run implements TrainingRun {
       this.#progress.skippedSteps++;
       this.#advance(batches);
       this.#events.add({ type: 'skipped', step: number, message, examples, inARow: badLosses.state.inARow });
+      return undefined;
     }
+  }
+
+  /** As many held-out examples as a batch has, from all over. */
+  async #loadHeldOut(): Promise<Batch> {
+    const { data, batchSize } = this.#parts;
+    const indices = evenlySpaced(data.validation!.length, Math.round(batchSize));
+    const loaded = await loadExamples(data.validation!, indices, (...bad) => this.#tellOfHeldOut(...bad));
+    return data.collate(loaded.map(({ example }) => example));
   }
 
   #advance(batches: readonly LoadedBatch[]): void {

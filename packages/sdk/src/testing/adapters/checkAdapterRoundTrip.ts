@@ -18,8 +18,8 @@ import { compareTensors, relativeRms, type Tolerance, tolerances } from '../conf
 import { inScratch, released } from '../lent.ts';
 import { randomFeeds } from './randomFeeds.ts';
 
-/** What modules share has no module's path. */
-const SHARED = /^base_model\.[^.]+(\.[^.]+)?$/;
+/** What modules share has no module's path; the group of those that do may be one. */
+const SHARED = /^base_model\.[^.]+(\..+)?$/;
 
 /** Options of {@link checkAdapterRoundTrip}. */
 export interface RoundTripOptions {

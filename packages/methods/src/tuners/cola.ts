@@ -1,0 +1,19 @@
+/** @file COLA: a chain of LoRAs, each of which learns what those before it have left, with an optimizer of its own. */
+
+import type { Tuner } from '@onnx-lora/sdk/plugin';
+import { restartDefaults, restarting, tuneRestarted } from './restarts.ts';
+
+export const cola: Tuner = {
+  name: 'cola',
+  peftType: 'COLA',
+  paper: 'https://arxiv.org/abs/2401.04151',
+  description: 'COLA: a chain of LoRAs, of which every so many steps one is fixed and the next begins, with an optimizer that knows nothing yet', // prettier-ignore
+  defaults: restartDefaults,
+  tune: tuneRestarted,
+  training: (settings) =>
+    restarting(settings, 1, ({ A, B, begin }) => {
+      begin();
+      A.forget!();
+      B.forget!();
+    }),
+};
