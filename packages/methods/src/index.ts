@@ -7,4 +7,10 @@ export { mixtureOf, type MixtureOptions, onlyBest } from './mixtures/mixtureOf.t
 export { methodsPlugin, optimizers, tuners } from './plugin.ts';
 export { dyloraAtRank } from './tuners/dylora.ts';
 export { forTask } from './tuners/poly.ts';
-export { unlearning, type UnlearningOptions } from './unlearning/unlearning.ts';
+export {
+  measureUnlearning,
+  type MeasureUnlearningOptions,
+  type Membership,
+  type UnlearningScores,
+} from './unlearning/measureUnlearning.ts';
+export { unlearning, type UnlearningMethod, type UnlearningOptions } from './unlearning/unlearning.ts';
