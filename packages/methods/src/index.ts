@@ -1,6 +1,12 @@
 /** @file Ways to adapt a model beside LoRA, each a tuner; `methodsPlugin` has them all. */
 
-export { continual, type ContinualMethod, type ContinualOptions, type ContinualReport } from './continual/continual.ts';
+export {
+  continual,
+  type ContinualMethod,
+  continualMethods,
+  type ContinualOptions,
+  type ContinualReport,
+} from './continual/continual.ts';
 export { withReplay } from './continual/withReplay.ts';
 export { loraDrop, type LoraDropOptions } from './initializers/loraDrop.ts';
 export { mixtureOf, type MixtureOptions, onlyBest } from './mixtures/mixtureOf.ts';

@@ -47,6 +47,7 @@ import { qalora } from './tuners/qalora.ts';
 import { randlora } from './tuners/randlora.ts';
 import { relora } from './tuners/relora.ts';
 import { road } from './tuners/road.ts';
+import { sdLora } from './tuners/sdLora.ts';
 import { shira } from './tuners/shira.ts';
 import { sora } from './tuners/sora.ts';
 import { supertuning } from './tuners/supertuning.ts';
@@ -105,6 +106,7 @@ export const tuners: readonly Tuner[] = [
   randlora,
   relora,
   road,
+  sdLora,
   shira,
   sora,
   supertuning,
