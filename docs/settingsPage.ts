@@ -5,6 +5,7 @@ import { flagOf, settingInfos } from '../packages/cli/src/settings/settings.ts';
 import { keyOf, type SettingName } from '../packages/cli/src/settings/setting.ts';
 import { withFlags } from './commandPage.ts';
 import { type JsonSchema, rowSchema } from '../packages/cli/src/settings/settingsSchema.ts';
+import { continualTable } from '../packages/cli/src/settings/continual.ts';
 import { sweepTable } from '../packages/cli/src/settings/sweep.ts';
 
 /** The file that the page shows. */
@@ -69,6 +70,14 @@ The file of [\`sweep\`](../guides/sweep.md) has these under its key \`sweep\`, b
 | key | value | default | meaning |
 | --- | --- | --- | --- |
 ${sweepTable.rows.map(row).join('\n')}
+
+## Of tasks in a row
+
+The file of [\`continual\`](../guides/continual.md) has these under its key \`continual\`, beside the settings above, which all tasks have in common.
+
+| key | value | default | meaning |
+| --- | --- | --- | --- |
+${continualTable.rows.map(row).join('\n')}
 `;
 }
 

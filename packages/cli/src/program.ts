@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander';
 import { combineCommand } from './commands/adapters/combine.ts';
 import { completionCommand } from './commands/about/completion.ts';
 import { compareCommand } from './commands/compare.ts';
+import { continualCommand } from './commands/continual.ts';
 import { convertCommand } from './commands/adapters/convert.ts';
 import { evalCommand } from './commands/evaluate.ts';
 import { explainCommand } from './commands/about/explain.ts';
@@ -35,6 +36,7 @@ const commands = [
   inspectCommand,
   trainCommand,
   sweepCommand,
+  continualCommand,
   evalCommand,
   compareCommand,
   predictCommand,

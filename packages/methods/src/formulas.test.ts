@@ -59,6 +59,14 @@ const formulas: Readonly<
       return sum(2, (k) => a(k) * b(k));
     },
   },
+  // Two tasks before.
+  'sd-lora': {
+    settings: { r: 2, lora_alpha: 3, old_tasks: 2 },
+    change: (of, o, i) =>
+      1.5 *
+      (sum(2, (task) => of('old_scale', task) * sum(2, (k) => of('old_B', o, 2 * task + k) * of('old_A', 2 * task + k, i))) +
+        of('scale', 0) * sum(2, (k) => of('lora_B', o, k) * of('lora_A', k, i))), // prettier-ignore
+  },
   // 8 = 4 · 2 and 12 = 4 · 3: five bonds of rank 2 … 2 between four tensors.
   'tt-lora': {
     settings: { r: 2, alpha: 1, cores: 2 },

@@ -4,11 +4,23 @@ export { AdapterIndex, type ChooseOptions } from './composition/adapterIndex.ts'
 export type { BlendLossOptions } from './composition/blendLoss.ts';
 export { loraHub, type LoraHubOptions, type LoraHubResult } from './composition/loraHub.ts';
 export { zipLora, type ZipLoraOptions } from './composition/zipLora.ts';
-export { continual, type ContinualMethod, type ContinualOptions, type ContinualReport } from './continual/continual.ts';
+export {
+  continual,
+  type ContinualMethod,
+  continualMethods,
+  type ContinualOptions,
+  type ContinualReport,
+} from './continual/continual.ts';
 export { withReplay } from './continual/withReplay.ts';
 export { loraDrop, type LoraDropOptions } from './initializers/loraDrop.ts';
 export { mixtureOf, type MixtureOptions, onlyBest } from './mixtures/mixtureOf.ts';
 export { methodsPlugin, optimizers, tuners } from './plugin.ts';
 export { dyloraAtRank } from './tuners/dylora.ts';
 export { forTask } from './tuners/poly.ts';
-export { unlearning, type UnlearningOptions } from './unlearning/unlearning.ts';
+export {
+  measureUnlearning,
+  type MeasureUnlearningOptions,
+  type Membership,
+  type UnlearningScores,
+} from './unlearning/measureUnlearning.ts';
+export { unlearning, type UnlearningMethod, type UnlearningOptions } from './unlearning/unlearning.ts';

@@ -52,6 +52,7 @@ import { qalora } from './tuners/qalora.ts';
 import { randlora } from './tuners/randlora.ts';
 import { relora } from './tuners/relora.ts';
 import { road } from './tuners/road.ts';
+import { sdLora } from './tuners/sdLora.ts';
 import { shira } from './tuners/shira.ts';
 import { sora } from './tuners/sora.ts';
 import { supertuning } from './tuners/supertuning.ts';
@@ -115,6 +116,7 @@ export const tuners: readonly Tuner[] = [
   randlora,
   relora,
   road,
+  sdLora,
   shira,
   sora,
   supertuning,

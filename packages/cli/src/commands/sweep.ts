@@ -1,16 +1,15 @@
 /** @file `onnx-lora sweep`: which way to train is best, found out by trials. */
 
-import { existsSync, readdirSync } from 'node:fs';
-import { readFile, rm } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { OnnxLoraError, type ErrorCode } from '@onnx-lora/sdk';
-import { FileLock } from '@onnx-lora/sdk/core';
-import { makeFolder, writeFileAtomic } from '@onnx-lora/sdk/data';
+import { writeFileAtomic } from '@onnx-lora/sdk/data';
 import { type Command, Option } from 'commander';
 import type { Context } from '../context.ts';
 import { commandOf, type Flags } from '../options.ts';
 import { askedPlugins } from '../plugins/asked.ts';
 import { sweepPage } from '../report/sweepPage.ts';
+import { inKept, requireKept } from '../run/keptFolder.ts';
 import { checkTrials, metricNamed } from '../sweep/checking.ts';
 import { planSweep, type SweepPlan } from '../sweep/configurations.ts';
 import { outcomeCsv, outcomeJson } from '../sweep/files.ts';
@@ -38,7 +37,7 @@ interface SweepFlags extends Flags {
 
 /** What a sweep puts into its folder, and `--overwrite` therefore removes. */
 const own = { journal: 'sweep.json', page: 'sweep.html', table: 'sweep.csv', outcome: 'outcome.json', trials: 'trials' } as const; // prettier-ignore
-const LOCK = 'sweep.lock';
+const kept = { noun: 'sweep', journal: own.journal, lock: 'sweep.lock', own: Object.values(own) } as const;
 
 /** Makes the command. */
 export function sweepCommand(context: Context): Command {
@@ -66,7 +65,8 @@ export function sweepCommand(context: Context): Command {
     const file = await readSweepFile(flags.config);
     const plan = planSweep(file, context.registry());
     const out = flags.out ?? outOf(file);
-    requireSweepFolder(out, flags);
+    const folder = { ...kept, path: out };
+    requireKept(folder, flags.overwrite);
     const progress = new Progress(context.terminal, flags);
     const found = await checkTrials(plan, context, progress);
     const trials = plan.configurations.reduce((sum, each) => sum + each.trials.length, 0);
@@ -75,17 +75,7 @@ export function sweepCommand(context: Context): Command {
       context.terminal.result(flags, planJson(plan, out, trials, rungs), () => planText(plan, trials, rungs));
       return;
     }
-    makeFolder(out);
-    const lock = FileLock.take(path.join(out, LOCK));
-    if (!(lock instanceof FileLock)) {
-      throw new OnnxLoraError(
-        'FILE_INVALID',
-        `The sweep in "${out}" is being made by process ${lock.pid} on ${lock.host}, since ${lock.since}. Wait until that has ended, or name another folder with --out.`,
-      );
-    }
-    try {
-      if (flags.overwrite)
-        for (const name of Object.values(own)) await rm(path.join(out, name), { recursive: true, force: true });
+    await inKept(folder, flags.overwrite ?? false, async () => {
       const journal = Journal.open(out);
       const ids = plan.configurations.flatMap((each) => each.trials.map(({ id }) => id));
       const before = ids.filter((id) => journal.get(id)?.status === 'done').length;
@@ -128,27 +118,12 @@ export function sweepCommand(context: Context): Command {
       context.terminal.result(flags, { out, page, ending, ...outcomeJson(outcome) }, () => asText(outcome, out, page, journal)); // prettier-ignore
       context.exitWith(interrupt.code ?? exitCodes.done);
       requireSome(outcome, ids, journal);
-    } finally {
-      lock.release();
-    }
+    });
   });
 }
 
 function outOf({ file, content }: SweepFile): string {
   return typeof content['out'] === 'string' ? content['out'] : path.join('runs', path.parse(file).name);
-}
-
-/** @throws OnnxLoraError `CONFIG_INVALID` for a folder that holds something else */
-function requireSweepFolder(out: string, { overwrite }: SweepFlags): void {
-  if (!existsSync(out)) return;
-  let names: string[];
-  try {
-    names = readdirSync(out).filter((name) => name !== LOCK && !name.startsWith('.'));
-  } catch (cause) {
-    throw new OnnxLoraError('FILE_INVALID', `"${out}" cannot be used: ${(cause as Error).message}. Name a folder with --out.`, { cause }); // prettier-ignore
-  }
-  if (names.length > 0 && !names.includes(own.journal) && !overwrite)
-    throw usageError(`The folder "${out}" is not empty, and holds no sweep to go on with. Name another with --out.`);
 }
 
 /** Of a task that cannot name its metrics without examples: the first of the first trial that was measured. */

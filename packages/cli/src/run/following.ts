@@ -135,7 +135,8 @@ function tell(event: TrainEvent, run: TrainingRun, work: Work): void {
   }
 }
 
-function progressLine({ step, steps, loss, lr, samplesPerSecond, secondsLeft }: StepEvent): string {
+/** How far a run is, on one line. */
+export function progressLine({ step, steps, loss, lr, samplesPerSecond, secondsLeft }: StepEvent): string {
   return `step ${String(step).padStart(String(steps).length)}/${steps}  loss ${decimals(loss)}  lr ${lr.toExponential(2)}  ${samplesPerSecond.toFixed(0)} samples/s  ${clock(secondsLeft)} left`;
 }
 

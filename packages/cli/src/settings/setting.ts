@@ -73,6 +73,9 @@ export interface Settings {
   out?: string;
 }
 
+/** Keys and values as they stand in a file. */
+export type Content = Readonly<Record<string, unknown>>;
+
 /** What an input of the model may be fixed to, before it is read as the input's type. */
 export type FixedSetting = string | number | boolean | (number | boolean)[];
 

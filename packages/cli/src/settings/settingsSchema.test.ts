@@ -45,7 +45,7 @@ it('has every setting, with words and a default that the schema itself accepts',
   const { properties } = JSON.parse(text) as {
     properties: Record<string, { description: string; default?: unknown }>;
   };
-  expect(Object.keys(properties)).toEqual([...names.map(keyOf), 'sweep']);
+  expect(Object.keys(properties)).toEqual([...names.map(keyOf), 'sweep', 'continual']);
   for (const [key, { description, default: value }] of Object.entries(properties)) {
     expect(description, key).not.toBe('');
     if (value !== undefined) expect(accepts({ [key]: value }), key).toBe(true);
@@ -113,12 +113,16 @@ describe('says what the command says of', () => {
   });
 });
 
-it('knows what a sweep has beside settings', () => {
+it('knows what a sweep, and tasks in a row, have beside settings', () => {
   expect(
     accepts({ lr: 1, sweep: { methods: { lora: { r: [4, 8] }, ia3: null }, try: { lr: [1e-3] }, seeds: 3 } }),
   ).toBe(true);
   for (const sweep of [[], { search: 'best' }, { minuts: 3 }, { seeds: 0 }, { methods: [] }])
     expect(accepts({ sweep })).toBe(false);
+  const tasks = { turned: 'data/turned', inverted: 'data/inverted' };
+  expect(accepts({ lr: 1, continual: { tasks, method: 'ewc', lambda: 5 } })).toBe(true);
+  for (const continual of [[], { method: 'best' }, { tasks: { turned: 3 } }, { 'replay-examples': 0 }])
+    expect(accepts({ continual })).toBe(false);
 });
 
 it('holds to one spelling where the command reads several', async () => {

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { choicesOf } from './choices.ts';
 import { settingInfos } from './settings.ts';
 import { keyOf, type SettingName } from './setting.ts';
+import { continualTable } from './continual.ts';
 import { sweepTable } from './sweep.ts';
 
 /** A JSON schema, or a part of one. */
@@ -26,19 +27,21 @@ export function settingsSchema(registry: PluginRegistry): JsonSchema {
     additionalProperties: false,
     properties: {
       ...Object.fromEntries(names.map((name) => [keyOf(name), propertyOf(name, registry)])),
-      sweep: sweepSchema(),
+      sweep: sectionSchema(sweepTable, 'for onnx-lora sweep: what is tried'),
+      continual: sectionSchema(continualTable, 'for onnx-lora continual: tasks that are learned one after the other'),
     },
   };
 }
 
-/** What the file of a sweep has beside settings. */
-function sweepSchema(): JsonSchema {
-  const properties = sweepTable.rows.map((row) => {
-    const { description, default: value } = row;
-    return [keyOf(row.name), { description, ...(value === undefined ? {} : { default: value }), ...rowSchema(row) }];
+/** What the file of such work has beside settings. */
+function sectionSchema({ rows }: { readonly rows: readonly SettingInfo[] }, description: string): JsonSchema {
+  const properties = rows.map((row) => {
+    const { description: meaning, default: value } = row;
+    const known = { description: meaning, ...(value === undefined ? {} : { default: value }) };
+    return [keyOf(row.name), { ...known, ...rowSchema(row) }];
   });
   return {
-    description: 'for onnx-lora sweep: what is tried',
+    description,
     type: 'object',
     additionalProperties: false,
     properties: Object.fromEntries(properties) as Record<string, JsonSchema>,

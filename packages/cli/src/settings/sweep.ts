@@ -2,10 +2,7 @@
 
 import { settingsOf, type SettingTable } from '@onnx-lora/sdk/plugin';
 import { z } from 'zod';
-import type { CommandSetting } from './setting.ts';
-
-/** Keys and values as they stand in a file. */
-export type Content = Readonly<Record<string, unknown>>;
+import type { CommandSetting, Content } from './setting.ts';
 
 /** How configurations are chosen. */
 export type Search = 'grid' | 'random' | 'halving';

@@ -12,7 +12,7 @@ import type { SweepPlan } from './configurations.ts';
 import type { Metric } from './halving.ts';
 
 /** Keeps the last of each kind: neighbours have most in common, and data of many seeds would not fit in memory. */
-function lastOfEach(): Shared {
+export function lastOfEach(): Shared {
   const kept = new Map<string, { readonly key: string; readonly made: Promise<unknown> }>();
   return <T>(what: string, key: unknown, make: () => Promise<T>): Promise<T> => {
     const text = JSON.stringify(key);

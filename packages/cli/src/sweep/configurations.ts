@@ -10,7 +10,7 @@ import { settingOfKey, settingsIn } from '../settings/readSettings.ts';
 import { configOf } from '../settings/runConfig.ts';
 import { usageError } from '../terminal/errors.ts';
 import { short } from '../terminal/table.ts';
-import type { Content } from '../settings/sweep.ts';
+import type { Content } from '../settings/setting.ts';
 import type { SweepFile } from './sweepFile.ts';
 
 /** A way to train, all settings but for seed and fold. */

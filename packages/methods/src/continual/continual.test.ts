@@ -1,14 +1,16 @@
 /** @file One task after the other: what is kept between two, what replay adds, and the summary, against hand-made numbers. */
 
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Adapter, float32, type Model, openModel, type Tensor, train } from '@onnx-lora/sdk';
 import { meanSquaredError, type MetricCollector, type Task } from '@onnx-lora/sdk/tasks';
 import { randomAdapter } from '@onnx-lora/sdk/testing';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { taskOf } from '../../fixtures/memorise.ts';
 import { methodsPlugin } from '../plugin.ts';
-import { continual, type ContinualMethod, summary } from './continual.ts';
-import { InputSpaces, learnNext } from './infLora.ts';
+import { continual, continualMethods, type ContinualOptions, summary } from './continual.ts';
+import { InputSpaces, nextDirections } from './infLora.ts';
 import { nextStage } from './nextStage.ts';
 import { withReplay } from './withReplay.ts';
 
@@ -45,12 +47,15 @@ function changed(adapter: Adapter, change: (name: string, tensor: Tensor) => Ten
 }
 
 describe('between two tasks', () => {
-  it('O-LoRA keeps what was learned beside new factors, task after task', async () => {
-    let adapter = await randomAdapter(model, { lora: { tuner: { name: 'o-lora', r: 2 }, targetModules } });
+  it.each([
+    ['o-lora', 'old_r', 2],
+    ['sd-lora', 'old_tasks', 1],
+  ])('%s keeps what was learned beside new factors, task after task', async (name, counted, each) => {
+    let adapter = await randomAdapter(model, { lora: { tuner: { name, r: 2 }, targetModules } });
     for (const stage of [1, 2]) {
       const before = await logits(adapter);
       adapter = nextStage(adapter, stage);
-      expect(adapter.config.extra['old_r']).toBe(2 * stage);
+      expect(adapter.config.extra[counted]).toBe(each * stage);
       for (const [, { dims }] of end(adapter, 'old_A')) expect(dims[0]).toBe(2 * stage);
       for (const [, { data }] of end(adapter, 'lora_B')) expect([...(data as Float32Array)].every((each) => each === 0)).toBe(true); // prettier-ignore
       (await logits(adapter)).forEach((value, i) => {
@@ -59,6 +64,23 @@ describe('between two tasks', () => {
       // As if the new factors had learned something.
       adapter = changed(adapter, (name, { data, dims }) => (name.endsWith('lora_B') ? float32((data as Float32Array).map((_, i) => Math.sin(i)), dims) : undefined)); // prettier-ignore
     }
+  });
+
+  it('SD-LoRA keeps directions, and has magnitudes for what they were', async () => {
+    const first = await randomAdapter(model, { lora: { tuner: { name: 'sd-lora', r: 2 }, targetModules } });
+    const next = nextStage(first, 1);
+    for (const [name, { data: A }] of end(first, 'lora_A')) {
+      const word = (adapter: Adapter, each: string): number[] => [...(adapter.tensors.get(name.replace('lora_A', each))!.data as Float32Array)]; // prettier-ignore
+      const B = word(first, 'lora_B');
+      const [lengthA, lengthB] = [Math.hypot(...(A as Float32Array)), Math.hypot(...B)];
+      word(next, 'old_A').forEach((value, i) => expect(value).toBeCloseTo(Number(A[i]) / lengthA, 6));
+      word(next, 'old_B').forEach((value, i) => expect(value).toBeCloseTo(B[i]! / lengthB, 6));
+      expect(word(next, 'old_scale')).toEqual([expect.closeTo(word(first, 'scale')[0]! * lengthA * lengthB, 4)]);
+      expect(word(next, 'scale')).toEqual([expect.closeTo(0.8, 6)]);
+    }
+    const { adapter } = await (await train(model, { task: memories(2), from: next, lr: 0.02, steps: 3 })).done;
+    for (const word of ['old_A', 'old_B']) for (const [name, { data }] of end(adapter, word)) expect(data).toEqual(next.tensors.get(name)!.data); // prettier-ignore
+    for (const word of ['old_scale', 'scale', 'lora_A', 'lora_B']) for (const [name, { data }] of end(adapter, word)) expect(data).not.toEqual(next.tensors.get(name)!.data); // prettier-ignore
   });
 
   it('the new A of O-LoRA turns away from the old ones', async () => {
@@ -121,32 +143,83 @@ it('sums a matrix up', () => {
   // 0.9 − 0.5 and 0.8 − 0.85.
   expect(forgetting).toBeCloseTo((0.4 - 0.05) / 2, 12);
   expect(forwardTransfer).toBeCloseTo((0.2 + 0.3) / 2, 12);
+  // The same as errors.
+  const errors = summary(scores.map((row) => row.map((score) => 1 - score)), [0.9, 0.9, 0.9], true); // prettier-ignore
+  expect(errors.average).toBeCloseTo(0.25, 12);
+  expect(errors.forgetting).toBeCloseTo(forgetting, 12);
+  expect(errors.forwardTransfer).toBeCloseTo(forwardTransfer, 12);
 });
 
-it.each<ContinualMethod>(['sequential', 'replay', 'o-lora', 'inf-lora', 'ewc', 'merge'])(
-  '%s goes through all tasks',
-  async (method) => {
-    const tasks = { one: memories(1), two: memories(2) };
-    const seen: string[] = [];
-    const found = await continual(model, { tasks, method, lora: { r: 2, targetModules }, steps: 3, batchSize: 3, lr: 0.01, replayExamples: 2, onTask: (task) => seen.push(task) }); // prettier-ignore
-    expect(seen).toEqual(['one', 'two']);
-    expect([found.base, ...found.scores]).toEqual(new Array(3).fill([1, 2]));
-    expect(found.adapter.tensors.size).toBeGreaterThan(3);
-  },
-);
+const tasks = { one: memories(1), two: memories(2) };
+const few = { tasks, lora: { r: 2, targetModules }, steps: 6, batchSize: 2, lr: 0.01, replayExamples: 2, seed: 5, threads: 1 } as const; // prettier-ignore
 
-it('refuses one task, and a method that is none', async () => {
+it.each(continualMethods)('%s goes through all tasks', async (method) => {
+  const seen: string[] = [];
+  const found = await continual(model, { ...few, method, onTask: (task) => seen.push(task) });
+  expect(seen).toEqual(['one', 'two']);
+  expect(found.metric).toBe('score');
+  expect([found.base, ...found.scores]).toEqual(new Array(3).fill([1, 2]));
+  expect(found.adapter.tensors.size).toBeGreaterThan(3);
+});
+
+it.each(continualMethods)('%s, interrupted in the middle of a task, ends with the same adapter', async (method) => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-continual-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const { adapter: whole } = await continual(model, { ...few, method });
+  const made: string[] = [];
+  const stop = new AbortController();
+  const kept: ContinualOptions = {
+    ...few,
+    method,
+    checkpoints: { folder, every: 1 },
+    onEvent: (task, event) => {
+      if (event.type !== 'step') return;
+      made.push(`${task} ${event.step}`);
+      if (task === 'two' && event.step === 2) stop.abort();
+    },
+  };
+  await expect(continual(model, { ...kept, signal: stop.signal })).rejects.toMatchObject({ code: 'CANCELLED' });
+  const before = made.splice(0).length;
+  const { adapter, scores } = await continual(model, kept);
+  expect(scores).toEqual([[1, 2], [1, 2]]); // prettier-ignore
+  // No step is made again.
+  expect(before + made.length).toBeLessThanOrEqual(12);
+  expect(made[0]).toMatch(/^two [3-6]$/);
+  expect(adapter.config.peftType).toBe(whole.config.peftType);
+  expect([...adapter.tensors.keys()].toSorted()).toEqual([...whole.tensors.keys()].toSorted());
+  for (const [name, { data }] of adapter.tensors) expect(data, name).toEqual(whole.tensors.get(name)!.data);
+  expect(readdirSync(folder).toSorted()).toEqual(['adapters', 'checkpoints', 'continual.json']);
+  made.splice(0);
+  await continual(model, kept);
+  expect(made).toEqual([]);
+  await expect(continual(model, { ...kept, lr: 0.02 })).rejects.toThrow(/other settings: lr was 0.01 and is 0.02/);
+  await continual(model, { ...kept, lr: 0.02, checkpoints: { folder, overwrite: true } });
+  expect(made).toHaveLength(12);
+});
+
+it('refuses what cannot be learned so, before anything is measured', async () => {
   await expect(continual(model, { tasks: { one: memories(1) } })).rejects.toThrow(/at least two tasks/);
-  const tasks = { one: memories(1), two: memories(2) };
-  await expect(continual(model, { tasks, method: 'none' as never })).rejects.toThrow(/no method "none".*o-lora/);
+  await expect(continual(model, { ...few, method: 'none' as never })).rejects.toThrow(/no method "none".*o-lora/);
+  await expect(continual(model, { ...few, method: 'ewc', lora: { tuner: 'loha' } })).rejects.toThrow(/ewc says itself how/); // prettier-ignore
+  await expect(continual(model, { ...few, lora: { targetModules: ['nowhere'] } })).rejects.toThrow(/nowhere/);
+  const withHead = (labels: string[]): Task => ({ ...tasks.one, prepare: async (given) => ({ ...(await tasks.one.prepare(given)), head: { output: 'logits', labels } }) }); // prettier-ignore
+  const cats = withHead(['cat', 'dog']);
+  await expect(continual(model, { ...few, tasks: { cats, birds: withHead(['bird', 'dog']) } })).rejects.toThrow(/"cats" and "birds" have different labels/); // prettier-ignore
+  await expect(continual(model, { ...few, method: 'merge', tasks: { cats, dogs: cats } })).rejects.toThrow(/another method than merge/); // prettier-ignore
 });
 
 it('InfLoRA changes nothing along inputs of the task before, and leaves A as it was chosen', async () => {
   const spaces = new InputSpaces();
-  const own = { lora: { r: 2, alpha: 4, targetModules }, training: { lr: 0.02, steps: 10, batchSize: 3 } };
-  const one = await learnNext(model, memories(1), spaces, { ...own, before: undefined });
+  const learned = async (task: Task, before?: Adapter): Promise<Adapter> => {
+    const own = { lr: 0.02, steps: 10, batchSize: 3, task };
+    const from = await nextDirections(model, { ...own, lora: { r: 2, alpha: 4, targetModules } }, spaces, before);
+    const { adapter } = await (await train(model, { ...own, from })).done;
+    spaces.learned();
+    return adapter;
+  };
+  const one = await learned(memories(1));
   const next = nextStage(one, 2);
-  const two = await learnNext(model, memories(2), spaces, { ...own, before: next });
+  const two = await learned(memories(2), next);
   expect(two.config.extra).toMatchObject({ old_r: 2, train_A: false });
   for (const [name, { data, dims }] of end(two, 'lora_A')) {
     const old = next.tensors.get(name.replace('lora_A', 'old_A'))!;

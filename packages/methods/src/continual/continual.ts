@@ -1,41 +1,59 @@
 /** @file Learns one task after the other with one adapter, and measures after each what is left of those before. */
 
-import { type Adapter, combineAdapters, evaluate, type LoraOptions, type Model, OnnxLoraError, train, type TrainOptions } from '@onnx-lora/sdk'; // prettier-ignore
-import type { Task } from '@onnx-lora/sdk/tasks';
-import { InputSpaces, learnNext } from './infLora.ts';
+import { type Adapter, combineAdapters, evaluate, type LoraOptions, type Model, OnnxLoraError, previewLora, train, type TrainEvent, type TrainOptions } from '@onnx-lora/sdk'; // prettier-ignore
+import { defined } from '@onnx-lora/sdk/data';
+import { guardedTask } from '@onnx-lora/sdk/plugin';
+import { type Metrics, type Task, worseMetric } from '@onnx-lora/sdk/tasks';
+import { InputSpaces, nextDirections } from './infLora.ts';
+import { Journal, type MeasuredBase } from './journal.ts';
 import { nextStage } from './nextStage.ts';
 import { withReplay } from './withReplay.ts';
 
 /**
  * How the tasks before are kept. `sequential`: not at all, plain LoRA goes on. `replay`: some of their examples are trained again.
  * `o-lora`: each task has a LoRA of its own, orthogonal to the others. `inf-lora`: the same, in directions of inputs that no task before
- * needs. `ewc`: what mattered is held near its values. `merge`:
- * each task has a LoRA of its own from the base, and the mean of all is taken.
+ * needs. `sd-lora`: the same without that, but how much of each task before is taken is learned anew. `ewc`: what mattered is held
+ * near its values. `merge`: each task has a LoRA of its own from the base, and the mean of all is taken.
  */
-export type ContinualMethod = 'sequential' | 'replay' | 'o-lora' | 'inf-lora' | 'ewc' | 'merge';
+export type ContinualMethod = 'sequential' | 'replay' | 'o-lora' | 'inf-lora' | 'sd-lora' | 'ewc' | 'merge';
+
+/** All methods. */
+export const continualMethods: readonly ContinualMethod[] = ['sequential', 'replay', 'o-lora', 'inf-lora', 'sd-lora', 'ewc', 'merge']; // prettier-ignore
+
+/** Those that are tuners. */
+const tuned: readonly ContinualMethod[] = ['o-lora', 'sd-lora', 'ewc'];
 
 /** Options of {@link continual}: those of each training besides. */
-export interface ContinualOptions extends Omit<TrainOptions, 'task' | 'lora' | 'from' | 'resume' | 'checkpoints'> {
+export interface ContinualOptions extends Omit<TrainOptions, 'task' | 'from' | 'resume' | 'stopAfter'> {
   /** What is learned, by its name, in this order. */
   readonly tasks: Readonly<Record<string, Task>>;
   /** How the tasks before are kept; `sequential` by default. */
   readonly method?: ContinualMethod;
-  /** What of the model is adapted, and the rank; r 8 and alpha 16 by default. */
-  readonly lora?: Pick<LoraOptions, 'r' | 'alpha' | 'targetModules'>;
+  /** What of the model is adapted, and how; r 8 and alpha 16 by default. Methods that are tuners take no other, and no `init`. */
+  readonly lora?: LoraOptions;
   /** Of `replay`: examples of each task before; 100 by default. */
   readonly replayExamples?: number;
   /** Of `o-lora` and `ewc`: how much the tasks before count; 0.5 and 1000 by default. */
   readonly lambda?: number;
-  /** Called after each task with what is measured then. */
+  /**
+   * Keeps in this folder what is finished, an adapter and the scores after each task, and checkpoints of the one under way. The
+   * same call goes on from there, and ends as if it had never been interrupted.
+   */
+  readonly checkpoints?: NonNullable<TrainOptions['checkpoints']>;
+  /** Called after each task with what is measured then; of tasks that were learned by an earlier call, at once. */
   readonly onTask?: (task: string, scores: readonly number[]) => void;
+  /** Called with each event of the training of a task. */
+  readonly onEvent?: (task: string, event: TrainEvent) => void;
 }
 
-/** What {@link continual} has found. Scores are those of each task's first metric, for which more is better. */
+/** What {@link continual} has found. */
 export interface ContinualReport {
   /** The last adapter. */
   readonly adapter: Adapter;
   /** Names of the tasks, in their order. */
   readonly tasks: readonly string[];
+  /** What scores are: the metric that is asked for where `evaluate` gives it, or else the first of the tasks. */
+  readonly metric: string;
   /** The base's score of each task. */
   readonly base: readonly number[];
   /** `scores[i][j]`: after task i, that of task j. */
@@ -57,78 +75,118 @@ export interface ContinualReport {
  *   method: 'replay',
  *   lora: { targetModules: ['query', 'value'] },
  *   steps: 200,
+ *   checkpoints: { folder: 'runs/shifts' },
  * });
  *
- * @throws OnnxLoraError `CONFIG_INVALID` for less than two tasks, and a method that does not exist; as `train` does
+ * @throws OnnxLoraError `CONFIG_INVALID` for less than two tasks, those of different labels, and a method that does not exist;
+ *   `CANCELLED` by the signal, after which the same call goes on where there are `checkpoints`; as `train` does
  */
 export async function continual(model: Model, options: ContinualOptions): Promise<ContinualReport> {
-  const { tasks, method = 'sequential', lora = {}, replayExamples = 100, lambda, onTask, ...training } = options;
+  const { tasks, method = 'sequential', lora = {}, replayExamples = 100, lambda, checkpoints, onTask, onEvent, ...training } = options; // prettier-ignore
   const names = Object.keys(tasks);
   if (names.length < 2) throw new OnnxLoraError('CONFIG_INVALID', 'There must be at least two tasks to learn one after the other. Name more.'); // prettier-ignore
+  if (names.some((name) => /^\d+$/.test(name))) throw new OnnxLoraError('CONFIG_INVALID', 'A task is called by a whole number, and objects have such keys in an order of their own. Give tasks names such as "first".'); // prettier-ignore
   const first = startOf(method, lora, lambda);
+  // Mistakes in targets are told before data are read.
+  previewLora(model, first);
+  await requireAlike(model, tasks, method);
   const seed = training.seed ?? 1;
-  const spaces = method === 'inf-lora' ? new InputSpaces() : undefined;
-  const adapters: Adapter[] = [];
-  const scores: number[][] = [];
-  const measure = async (adapter?: Adapter): Promise<number[]> => {
-    const found: number[] = [];
-    for (const name of names) {
-      const { metrics } = await evaluate(model, { task: tasks[name]!, ...(adapter ? { adapter } : {}) });
-      found.push(Object.values(metrics)[0]!);
-    }
+  const { signal: _s, provider: _p, threads: _t, memory: _m, cachePrefix: _c, prefetch: _f, ...numbers } = training;
+  const about = { base: await model.digest(), tasks: names, method, lora, replayExamples, lambda, ...numbers };
+  const journal = checkpoints && (await Journal.open(checkpoints, about));
+  const measure = async (adapter?: Adapter): Promise<Metrics[]> => {
+    const found: Metrics[] = [];
+    const { provider, threads, onBadSample } = training;
+    const machine = defined({ adapter, provider, threads, onBadSample });
+    for (const name of names) found.push((await evaluate(model, { task: tasks[name]!, ...machine })).metrics);
     return found;
   };
-  const base = await measure();
+  const { metric, base } = journal?.base ?? (await measuredBase(measure, training.metric));
+  const scored = async (adapter: Adapter): Promise<number[]> => (await measure(adapter)).map((metrics) => metrics[metric] ?? NaN); // prettier-ignore
+  if (!journal?.base) await journal?.begin({ metric, base });
+  const spaces = method === 'inf-lora' ? new InputSpaces() : undefined;
+  const adapters: Adapter[] = [];
+  const scores: (readonly number[])[] = [];
+  const current = (): Adapter => (method === 'merge' ? meanOf(adapters) : adapters.at(-1)!);
   for (const [i, name] of names.entries()) {
     const earlier = names.slice(0, i).map((each) => tasks[each]!);
     const task = method === 'replay' && i > 0 ? withReplay(tasks[name]!, earlier, replayExamples, seed) : tasks[name]!;
-    const begun = adapters.at(-1);
-    const before = begun && method !== 'merge' ? nextStage(begun, seed + i) : undefined;
-    const begin = before ? { from: before } : { lora: first };
-    const adapter = spaces
-      ? await learnNext(model, task, spaces, { lora, training, before })
-      : (await (await train(model, { ...training, ...begin, task })).done).adapter;
-    adapters.push(adapter);
-    const now = method === 'merge' ? meanOf(adapters) : adapters.at(-1)!;
-    scores.push(await measure(now));
-    onTask?.(name, scores.at(-1)!);
+    const before = i > 0 && method !== 'merge' ? nextStage(adapters.at(-1)!, seed + i) : undefined;
+    const from = spaces ? await nextDirections(model, { ...training, lora, task }, spaces, before) : before;
+    const finished = journal?.finished[i];
+    if (finished) adapters.push(await journal!.adapterOf(i));
+    else {
+      const run = await train(model, { ...training, ...(from ? { from } : { lora: first }), task, ...journal?.trainingOf(i) }); // prettier-ignore
+      for await (const event of run) onEvent?.(name, event);
+      adapters.push((await run.done).adapter);
+    }
+    spaces?.learned();
+    scores.push(finished?.scores ?? (await scored(current())));
+    if (journal && !finished) adapters[i] = await journal.finish(adapters[i]!, { task: name, scores: scores[i]! });
+    onTask?.(name, scores[i]!);
   }
-  return {
-    adapter: method === 'merge' ? meanOf(adapters) : adapters.at(-1)!,
-    tasks: names,
-    base,
-    scores,
-    ...summary(scores, base),
-  };
+  return { adapter: current(), tasks: names, metric, base, scores, ...summary(scores, base, isLower(metric, training.metric)) }; // prettier-ignore
 }
 
-/** The mean of the last row, and of what each task has lost or had beforehand. */
+/**
+ * The mean of the last row, and of what each task has lost or had beforehand.
+ *
+ * @param isLower whether lower scores are better
+ */
 export function summary(
   scores: readonly (readonly number[])[],
   base: readonly number[],
+  isLower: boolean = false,
 ): Pick<ContinualReport, 'average' | 'forgetting' | 'forwardTransfer'> {
+  const better = isLower ? -1 : 1;
   const last = scores.at(-1)!;
   const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
-  const best = (task: number): number => Math.max(...scores.slice(task, -1).map((row) => row[task]!));
+  const best = (task: number): number => Math.max(...scores.slice(task, -1).map((row) => better * row[task]!));
   return {
     average: mean(last),
-    forgetting: mean(last.slice(0, -1).map((score, task) => best(task) - score)),
-    forwardTransfer: mean(last.slice(1).map((_, task) => scores[task]![task + 1]! - base[task + 1]!)),
+    forgetting: mean(last.slice(0, -1).map((score, task) => best(task) - better * score)),
+    forwardTransfer: mean(last.slice(1).map((_, task) => better * (scores[task]![task + 1]! - base[task + 1]!))),
   };
 }
 
-function startOf(
-  method: ContinualMethod,
-  lora: ContinualOptions['lora'] & object,
-  lambda: number | undefined,
-): LoraOptions {
-  // prettier-ignore
-  const { r = 8, alpha = 16, targetModules } = lora;
-  const modules = targetModules === undefined ? {} : { targetModules };
-  const known: readonly string[] = ['sequential', 'replay', 'merge', 'o-lora', 'inf-lora', 'ewc'];
-  if (!known.includes(method)) throw new OnnxLoraError('CONFIG_INVALID', `There is no method "${method}" to learn tasks one after the other. Methods are ${known.join(', ')}.`); // prettier-ignore
-  if (method !== 'o-lora' && method !== 'ewc') return { r, alpha, ...modules };
-  return { tuner: { name: method, r, lora_alpha: alpha, ...(lambda === undefined ? {} : { lambda }) }, ...modules };
+function isLower(name: string, asked: ContinualOptions['metric']): boolean {
+  const choice = typeof asked === 'object' ? asked : { name };
+  return worseMetric({ [name]: 0 }, { [name]: 1 }, choice) !== undefined;
+}
+
+/** The base's scores, by the metric that is asked for where `evaluate` gives it, or else by the first. */
+async function measuredBase(
+  measure: () => Promise<readonly Metrics[]>,
+  asked: ContinualOptions['metric'],
+): Promise<MeasuredBase> {
+  const found = await measure();
+  const names = Object.keys(found[0]!);
+  const name = typeof asked === 'object' ? asked.name : asked;
+  const metric = name !== undefined && names.includes(name) ? name : names[0]!;
+  return { metric, base: found.map((metrics) => metrics[metric] ?? NaN) };
+}
+
+/** @throws OnnxLoraError `CONFIG_INVALID` for tasks that one adapter cannot learn */
+async function requireAlike(model: Model, tasks: ContinualOptions['tasks'], method: ContinualMethod): Promise<void> {
+  let first: { readonly name: string; readonly labels: string } | undefined;
+  for (const [name, task] of Object.entries(tasks)) {
+    const { head } = await guardedTask(task).prepare(model);
+    const labels = head?.labels.join('\n') ?? '';
+    if (head && method === 'merge') throw new OnnxLoraError('CONFIG_INVALID', `The labels of "${name}" are not the model's, so each task would have a head of its own, and of these there is no mean. Take another method than merge.`); // prettier-ignore
+    if (first && labels !== first.labels) throw new OnnxLoraError('CONFIG_INVALID', `The tasks "${first.name}" and "${name}" have different labels, and one adapter has one head. Give both the same labels, or train an adapter for each.`); // prettier-ignore
+    first ??= { name, labels };
+  }
+}
+
+/** How the adapter of the first task is made. */
+function startOf(method: ContinualMethod, lora: LoraOptions, lambda: number | undefined): LoraOptions {
+  if (!continualMethods.includes(method)) throw new OnnxLoraError('CONFIG_INVALID', `There is no method "${method}" to learn tasks one after the other. Methods are ${continualMethods.join(', ')}.`); // prettier-ignore
+  const { tuner, r = 8, alpha = 16, ...others } = lora;
+  const isTuner = tuned.includes(method);
+  const own = (['tuner', 'initLoraWeights'] as const).find((name) => lora[name] !== undefined);
+  if (own !== undefined && (isTuner || method === 'inf-lora')) throw new OnnxLoraError('CONFIG_INVALID', `The method ${method} says itself how the adapter is made, and lora.${own} does so too. Leave it out, or take sequential, replay or merge.`); // prettier-ignore
+  if (isTuner) return { ...others, tuner: { name: method, r, lora_alpha: alpha, ...defined({ lambda }) } };
+  return tuner === undefined ? { ...others, r, alpha } : lora;
 }
 
 function meanOf(adapters: readonly Adapter[]): Adapter {

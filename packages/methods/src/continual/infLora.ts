@@ -1,15 +1,6 @@
 /** @file InfLoRA: each task changes directions of inputs that mattered to no task before; A is chosen so, and B alone is trained. */
 
-import {
-  Adapter,
-  float32,
-  type LoraOptions,
-  type Model,
-  OnnxLoraError,
-  type Tensor,
-  train,
-  type TrainOptions,
-} from '@onnx-lora/sdk';
+import { Adapter, float32, type Model, OnnxLoraError, type Tensor, train, type TrainOptions } from '@onnx-lora/sdk';
 import {
   addScaled,
   type InputInitializer,
@@ -20,7 +11,6 @@ import {
   symmetricEigen,
   transpose,
 } from '@onnx-lora/sdk/plugin';
-import type { Task } from '@onnx-lora/sdk/tasks';
 import { oLora } from '../tuners/oLora.ts';
 
 /** Of the energy of a task's inputs, what its directions must hold before they are left alone. */
@@ -84,31 +74,22 @@ export class InputSpaces {
   }
 }
 
-/** What {@link learnNext} trains with. */
-interface NextTask {
-  /** The adapter of the tasks before. */
-  readonly before: Adapter | undefined;
-  /** What is adapted. */
-  readonly lora: Pick<LoraOptions, 'r' | 'alpha' | 'targetModules'>;
-  /** All else of the training. */
-  readonly training: Omit<TrainOptions, 'task' | 'lora' | 'from'>;
-}
-
-/** Trains one more task: its B, beside what was learned before. */
-export async function learnNext(
+/**
+ * What the training of the next task begins with: A is the main directions of its inputs that no task before needs, and stays.
+ *
+ * @param before the adapter of the tasks before
+ */
+export async function nextDirections(
   model: Model,
-  task: Task,
+  options: Omit<TrainOptions, 'from'>,
   spaces: InputSpaces,
-  { before, lora, training }: NextTask,
+  before: Adapter | undefined,
 ): Promise<Adapter> {
-  // prettier-ignore
-  const { r = 8, alpha = 16 } = lora;
-  const chosen = { ...lora, r, alpha, initLoraWeights: spaces.initializer() };
+  const { r = 8, alpha = 16 } = options.lora ?? {};
+  const lora = { ...options.lora, r, alpha, initLoraWeights: spaces.initializer() };
   // One step that goes nowhere: what is wanted are the first values.
-  const begun = (await (await train(model, { ...training, task, lora: chosen, steps: 1, lr: Number.MIN_VALUE })).done).adapter; // prettier-ignore
-  const { adapter } = await (await train(model, { ...training, task, from: staged(begun, before, r, alpha) })).done;
-  spaces.learned();
-  return adapter;
+  const begun = (await (await train(model, { ...options, lora, steps: 1, lr: Number.MIN_VALUE })).done).adapter;
+  return staged(begun, before, r, alpha);
 }
 
 /** The factors of a LoRA as those of a task beside the ones before, whose A stays. */
@@ -120,9 +101,14 @@ function staged(
 ): Adapter {
   // prettier-ignore
   const own = new Map<string, Tensor>();
-  for (const [name, { dims, data }] of tensors) {
+  for (const [name, { type, dims, data }] of tensors) {
     const [, place, factor] = /^(.*\.lora_[AB])\.(weight)$/.exec(name) ?? [];
-    if (factor === undefined) throw new OnnxLoraError('MODEL_UNSUPPORTED', `InfLoRA has no place for "${name}". Train linear layers alone.`); // prettier-ignore
+    if (factor === undefined) {
+      if (name.includes('.lora_')) throw new OnnxLoraError('MODEL_UNSUPPORTED', `InfLoRA has no place for "${name}". Train linear layers alone.`); // prettier-ignore
+      // A head, which is trained in full.
+      own.set(name, before?.tensors.get(name) ?? { dims, data, type });
+      continue;
+    }
     const isB = place!.endsWith('B');
     own.set(place!, float32(isB ? new Float32Array(data.length) : (data as Float32Array).slice(), dims));
   }

@@ -6,22 +6,65 @@ import { Random } from '@onnx-lora/sdk/core';
 /** The adapter to train on with, of a method that changes it between two tasks. */
 export function nextStage(adapter: Adapter, seed: number): Adapter {
   const { config, tensors, baseDigest, notes } = adapter;
-  if (config.peftType === 'O_LORA') {
-    const old = Number(config.extra['old_r']) + Number(config.extra['r']);
-    const extra = { ...config.extra, old_r: old };
-    return new Adapter({ ...config, extra }, withOld(tensors, new Random(seed)), baseDigest, notes);
+  const { extra } = config;
+  const changed = (more: object, numbers: ReadonlyMap<string, Tensor>): Adapter => new Adapter({ ...config, extra: { ...extra, ...more } }, numbers, baseDigest, notes); // prettier-ignore
+  switch (config.peftType) {
+    case 'O_LORA':
+      return changed({ old_r: Number(extra['old_r']) + Number(extra['r']) }, withOld(tensors, new Random(seed)));
+    case 'SD_LORA': {
+      const directions = withMagnitudes(tensors, Number(extra['init_scale']));
+      return changed({ old_tasks: Number(extra['old_tasks']) + 1 }, withOld(directions, new Random(seed)));
+    }
+    case 'EWC_LORA':
+      return changed({}, anchored(tensors));
+    default:
+      return adapter;
   }
-  if (config.peftType === 'EWC_LORA') return new Adapter(config, anchored(tensors), baseDigest, notes);
-  return adapter;
 }
 
-/** Of O-LoRA: A and B join those of earlier tasks, and new ones begin. */
-function withOld(tensors: ReadonlyMap<string, Tensor>, random: Random): Map<string, Tensor> {
+/**
+ * Of SD-LoRA: A and B of length 1, and what they were times their lengths among the magnitudes of earlier tasks, so that nothing
+ * changes. The authors begin each stage with magnitudes of 0.8.
+ */
+function withMagnitudes(tensors: ReadonlyMap<string, Tensor>, first: number): Map<string, Tensor> {
   const next = new Map(tensors);
   for (const [name, A] of tensors) {
     if (!name.endsWith('.lora_A')) continue;
     const named = (word: string): string => name.replace(/lora_A$/, word);
     const B = tensors.get(named('lora_B'))!;
+    const [unitA, unitB] = [unit(A), unit(B)];
+    next.set(name, unitA.direction);
+    next.set(named('lora_B'), unitB.direction);
+    const scale = Number(tensors.get(named('scale'))!.data[0]) * unitA.length * unitB.length;
+    const old = tensors.get(named('old_scale'));
+    const scales = [...((old?.data ?? []) as Iterable<number>), scale];
+    next.set(named('old_scale'), float32(scales, [scales.length]));
+    next.set(named('scale'), float32([first], [1]));
+  }
+  return next;
+}
+
+/** The same of length 1, and its length. */
+function unit({ data, dims }: Tensor): { readonly direction: Tensor; readonly length: number } {
+  const numbers = data as Float32Array;
+  const length = Math.sqrt(numbers.reduce((sum, value) => sum + value * value, 0));
+  return {
+    direction: float32(
+      numbers.map((value) => value / (length || 1)),
+      dims,
+    ),
+    length,
+  };
+}
+
+/** Of O-LoRA and SD-LoRA: A and B join those of earlier tasks, and new ones begin. */
+function withOld(tensors: ReadonlyMap<string, Tensor>, random: Random): Map<string, Tensor> {
+  const next = new Map(tensors);
+  // In one order, whether the tensors are those of a run or of a file: numbers are drawn for each.
+  for (const name of [...tensors.keys()].toSorted()) {
+    if (!name.endsWith('.lora_A')) continue;
+    const named = (word: string): string => name.replace(/lora_A$/, word);
+    const [A, B] = [tensors.get(name)!, tensors.get(named('lora_B'))!];
     const [oldA, oldB] = [tensors.get(named('old_A')), tensors.get(named('old_B'))];
     next.set(named('old_A'), rows(oldA, A));
     next.set(named('old_B'), transposed(rows(oldB && transposed(oldB), transposed(B))));

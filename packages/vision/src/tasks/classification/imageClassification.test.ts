@@ -57,6 +57,17 @@ describe('imageClassification', () => {
     expect(classifier.decode({ logits }).map(({ label }) => label)).toEqual(['cat', 'dog', 'cat']);
   });
 
+  test('one class is enough where the model knows others, and is told of', async () => {
+    const dogs = imageClassification(dataFolder({ 'dog/1.png': true, 'dog/2.png': true }));
+    const prepared = await dogs.prepare(model());
+    const { targets } = await prepared.collate([await prepared.train.get(0)]);
+    expect(targets['labels']!.data).toEqual(BigInt64Array.of(0n));
+    expect(prepared.warnings).toEqual([expect.stringMatching(/^All images to train on are of one class, "dog"/)]);
+    const birds = imageClassification(dataFolder({ 'bird/1.png': true, 'bird/2.png': true }));
+    await expect(birds.prepare(model())).rejects.toThrow(/one class only, "bird"/);
+    expect((await imageClassification(dataFolder(catsAndDogs)).prepare(model())).warnings ?? []).toEqual([]);
+  });
+
   test('decodes each image once while the cache lasts', async () => {
     const folder = dataFolder(catsAndDogs);
     const run = async (cacheBytes: number) => {

@@ -117,6 +117,9 @@ async function prepare<Item extends object, Record, Scores extends Metrics>(
   };
   return {
     ...shared,
+    ...(new Set(train.targets).size === 1 && {
+      warnings: [...(shared.warnings ?? []), `All ${noun} to train on are of one class, "${labels[train.targets[0]!]}": who trains on them alone teaches the model to say nothing else.`], // prettier-ignore
+    }),
     ...(blend && { collate: blended }),
     ...probedHead(head, probe && ((features) => classProbe(probe(features, isClass), labels.length))),
     loss: (g, outputs, { labels: truths }) =>
@@ -174,9 +177,10 @@ async function prepare<Item extends object, Record, Scores extends Metrics>(
 }
 
 /**
- * The head for the labels that the data have, those that are trained on where there are some.
+ * The head for the labels that the data have, those that are trained on where there are some. One class is enough where the
+ * model knows others.
  *
- * @throws OnnxLoraError as {@link differentLabels} and {@link chooseHead}
+ * @throws OnnxLoraError `DATA_INVALID` for one class alone; as {@link differentLabels} and {@link chooseHead}
  */
 export function labelledHead<Item extends object, Record>(
   model: TaskModel,
@@ -188,7 +192,12 @@ export function labelledHead<Item extends object, Record>(
     telling(data).flatMap((record) => known(record).labels ?? []),
     { root, noun },
   );
-  return chooseHead(model, own, names, { root, mode, attach });
+  const head = chooseHead(model, own, names, { root, mode, attach });
+  if (names.length > 1 || (!head.head && head.labels.length > 1)) return head;
+  throw new OnnxLoraError(
+    'DATA_INVALID',
+    `"${root}" has one class only, "${names[0]}", which is none of several that the model knows. A classifier needs at least two: add another class.`,
+  );
 }
 
 /** The number of a record's class among the labels. */

@@ -107,16 +107,14 @@ export interface DataWords {
 /**
  * The different labels of all examples, in the order of their code units.
  *
- * @throws OnnxLoraError `DATA_INVALID` for fewer than two
+ * @throws OnnxLoraError `DATA_INVALID` where there are none
  */
 export function differentLabels(labels: Iterable<string>, { root, noun }: DataWords): readonly string[] {
   // The default order compares code units; a locale's would differ from machine to machine.
   const names = [...new Set(labels)].sort();
-  if (names.length >= 2) return names;
+  if (names.length > 0) return names;
   throw new OnnxLoraError(
     'DATA_INVALID',
-    names.length === 0
-      ? `The ${noun} of "${root}" have no labels. Put the ${noun} of each class into a folder of its own, or name their labels in a manifest.`
-      : `"${root}" has one class only, "${names[0]}". A classifier needs at least two: add another class.`,
+    `The ${noun} of "${root}" have no labels. Put the ${noun} of each class into a folder of its own, or name their labels in a manifest.`,
   );
 }

@@ -1,0 +1,81 @@
+/** @file What `onnx-lora continual` leaves of the scores: a page with the matrix as a heat map, JSON and CSV. */
+
+import type { ContinualReport } from '@onnx-lora/methods';
+import { csvCell } from '@onnx-lora/sdk/data';
+import { short } from '../terminal/table.ts';
+import { escapeHtml } from './escape.ts';
+import { heatmap } from './heatmap.ts';
+import { dateOf } from './html.ts';
+import { page } from './page.ts';
+import { part } from './sections.ts';
+
+/** What was found, but for the adapter. */
+export interface ContinualScores extends Omit<ContinualReport, 'adapter'> {
+  /** How the tasks before were kept. */
+  readonly method: string;
+  /** Whether lower scores are better. */
+  readonly isLower: boolean;
+}
+
+/** What the page tells beside the scores. */
+export interface ContinualPage {
+  readonly title: string;
+  readonly found: ContinualScores;
+  /** The settings, as the file has them. */
+  readonly file: string;
+  readonly date: Date;
+  readonly runtime: string;
+}
+
+/** The page. Everything that comes from outside is escaped. */
+export function continualPage({ title, found, file, date, runtime }: ContinualPage): string {
+  const { method, metric, isLower, tasks, average, forgetting, forwardTransfer } = found;
+  const facts = [
+    ['method', method],
+    [`score: ${metric}`, isLower ? 'lower is better' : 'higher is better'],
+    ['average at the end', short(average)],
+    ['forgetting', short(forgetting)],
+    ['forward transfer', short(forwardTransfer)],
+  ] as const;
+  const { names, rows } = matrixOf(found);
+  const map = { x: 'score of', y: 'after', rows: names, columns: tasks, values: rows };
+  return page(
+    title,
+    `<p class="quiet">${dateOf(date)}</p>
+<dl class="facts">
+${facts.map(([name, value]) => `<div><dt>${escapeHtml(name)}</dt><dd>${escapeHtml(value)}</dd></div>`).join('\n')}
+</dl>
+<div class="parts">
+${part('Scores after each task', heatmap(map), true)}
+${part(
+  'How to read this',
+  `<p>A row is what one adapter scores on all tasks once it has learned the tasks down to that row; below the diagonal stands what is left of those before.</p>
+<p>Average: the mean of the last row. Forgetting: how much worse each task but the last is at the end than it was at its best. Forward transfer: how much better than the base each task but the first is right before it is learned.</p>
+<p>All of it is one run with one seed, on the held-out examples of each task.</p>`,
+  true,
+)}
+${part('The file', `<pre>${escapeHtml(file)}</pre>`, true)}
+</div>
+<p class="quiet">${escapeHtml(runtime)}</p>`,
+  );
+}
+
+/** The scores for programs. */
+export function continualJson({ isLower, ...found }: ContinualScores): Record<string, unknown> {
+  return { ...found, better: isLower ? 'lower' : 'higher' };
+}
+
+/** The matrix, a row for the base and for each task. */
+export function continualCsv(found: ContinualScores): string {
+  const { names, rows } = matrixOf(found);
+  const lines = [['after', ...found.tasks], ...rows.map((row, i) => [names[i]!, ...row.map(String)])];
+  return `${lines.map((line) => line.map((cell) => csvCell(cell, ',')).join(',')).join('\n')}\n`;
+}
+
+/** The matrix with the base above it. */
+export function matrixOf({ base, scores, tasks }: Pick<ContinualScores, 'base' | 'scores' | 'tasks'>): {
+  readonly names: readonly string[];
+  readonly rows: readonly (readonly number[])[];
+} {
+  return { names: ['base', ...tasks], rows: [base, ...scores] };
+}

@@ -1,0 +1,128 @@
+/** @file What a model says of each example by itself: its loss, and its scores of classes. */
+
+import { type Adapter, type Feeds, type Model, modelFor, OnnxLoraError, type Session, type Tensor } from '@onnx-lora/sdk'; // prettier-ignore
+import { dataTypeNumber, GraphBuilder, inferNode, type ModelProto, sessionModel } from '@onnx-lora/sdk/core';
+import { batchesOf, type Dataset, type PreparedTask, type RunnableOptions, type Value } from '@onnx-lora/sdk/tasks';
+
+/** Who is asked, and about which examples. */
+export interface Asked {
+  readonly model: Model;
+  /** The base alone without one. */
+  readonly adapter?: Adapter | undefined;
+  /** How examples become feeds and targets, and the loss. */
+  readonly data: PreparedTask;
+  /** Each of them is a batch by itself. */
+  readonly examples: Dataset<unknown>;
+  /** How the model is loaded. */
+  readonly machine?: Pick<RunnableOptions, 'provider' | 'threads'>;
+}
+
+/**
+ * The loss of each example, in their order.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for a task whose loss compares examples; as `model.session` does
+ */
+export async function lossesOf(asked: Asked): Promise<Float64Array> {
+  const { model, data, examples } = asked;
+  if (!data.lossWeight)
+    throw new OnnxLoraError('CONFIG_INVALID', 'One example has no loss by itself in a task without lossWeight, as those are whose loss compares examples. Take a task of classes, labels, numbers or texts, or give yours a lossWeight.'); // prettier-ignore
+  const losses = new Float64Array(examples.length);
+  let loss: { readonly shapes: string; readonly session: Session } | undefined;
+  try {
+    for await (const { example, feeds } of saidOf(asked)) {
+      const shapes = Object.values(feeds).map(({ dims }) => dims.join('x')).join(); // prettier-ignore
+      if (loss?.shapes !== shapes) {
+        await loss?.session.release();
+        const source = { ...sessionModel(lossGraph(asked, feeds)), name: 'loss' };
+        loss = { shapes, session: await model.runtime.createSession(source, { provider: 'cpu', threads: 1 }) };
+      }
+      losses[example] = Number(Object.values(await loss.session.run(feeds))[0]!.data[0]);
+    }
+  } finally {
+    await loss?.session.release();
+  }
+  return losses;
+}
+
+/** Scores of classes, and where the loss finds them. */
+export interface ClassScores {
+  /** The output that holds them, `[batch, …, classes]`. */
+  readonly output: string;
+  /** The target that says which class is right, `[batch, …]`. */
+  readonly labels: string;
+  /** Of each example `[…, classes]`, in their order. */
+  readonly scores: readonly Tensor[];
+}
+
+/**
+ * The scores that the loss compares with labels.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for a loss of another kind; `DATA_INVALID` for examples of several sizes; as
+ *   `model.session` does
+ */
+export async function scoresOf(asked: Asked): Promise<ClassScores> {
+  const scores: Tensor[] = [];
+  let names: Pick<ClassScores, 'output' | 'labels'> | undefined;
+  for await (const { feeds } of saidOf(asked)) {
+    names ??= scoreNames(asked, feeds);
+    const { dims: [, ...size], ...own } = feeds[OUTPUT + names.output]!; // prettier-ignore
+    if (scores[0] && scores[0].dims.join() !== size.join())
+      throw new OnnxLoraError('DATA_INVALID', `The model gives [${scores[0].dims.join(', ')}] scores for one example and [${size.join(', ')}] for another, and kl needs examples of one size. Unlearn by npo or bounded, or cut the examples to one size.`); // prettier-ignore
+    scores.push({ ...own, dims: size });
+  }
+  return { ...names!, scores };
+}
+
+/** Prefixes of what the graph of a loss is fed. */
+const [OUTPUT, TARGET] = ['output/', 'target/'] as const;
+
+/** An example's feeds of the graph of a loss: what the model gives for it, and what is right. */
+interface Said {
+  readonly example: number;
+  readonly feeds: Feeds;
+}
+
+async function* saidOf({ model, adapter, data, examples, machine }: Asked): AsyncGenerator<Said> {
+  const whole = adapter ? modelFor(model, adapter) : model;
+  const own = whole.withInputSizes(data.inputSizes ?? {}).withOutputs(data.outputs ?? []);
+  const session = await own.session({ ...machine, ...(adapter ? { adapters: { adapter } } : {}) });
+  const named = (prefix: string, tensors: Feeds): Feeds =>
+    Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [prefix + name, tensor]));
+  try {
+    const source = { dataset: examples, collate: (batch: readonly unknown[]) => data.collate(batch) };
+    for await (const { indices, batch } of batchesOf(source, 1)) {
+      const outputs = await session.run(batch.inputs, { adapter: adapter ? 'adapter' : null });
+      yield { example: indices[0]!, feeds: { ...named(OUTPUT, outputs), ...named(TARGET, batch.targets) } };
+    }
+  } finally {
+    await session.release();
+  }
+}
+
+/** The loss as a graph of its own. */
+function lossGraph({ model: { onnx, opset }, data }: Asked, feeds: Feeds): ModelProto {
+  const g = new GraphBuilder({ opset, infer: inferNode, prefix: 'loss/' });
+  const values = Object.entries(feeds).map(([name, { type, dims }]): Value => ({ name, type, shape: dims }));
+  const called = (prefix: string): Record<string, Value> => {
+    const own = values.filter(({ name }) => name.startsWith(prefix));
+    return Object.fromEntries(own.map((value) => [value.name.slice(prefix.length), value]));
+  };
+  const loss = data.loss(g, called(OUTPUT), called(TARGET));
+  const input = Object.entries(feeds).map(([name, { type, dims }]) => {
+    const shape = { dim: dims.map((dimValue) => ({ dimValue })) };
+    return { name, type: { tensorType: { elemType: dataTypeNumber(type), shape } } };
+  });
+  const graph = { name: 'loss', node: g.nodes, initializer: g.initializers, input, output: [{ name: loss.name }] };
+  return { ...onnx.model, graph };
+}
+
+/** The one output that the loss reads, and the whole numbers that go with its rows. */
+function scoreNames(asked: Asked, feeds: Feeds): Pick<ClassScores, 'output' | 'labels'> {
+  const read = new Set(lossGraph(asked, feeds).graph!.node!.flatMap(({ input = [] }) => input));
+  const [output, ...others] = [...read].filter((name) => name.startsWith(OUTPUT));
+  const rows = output === undefined ? '' : feeds[output]!.dims.slice(0, -1).join();
+  const labels = [...read].find((name) => name.startsWith(TARGET) && /int/.test(feeds[name]!.type) && feeds[name]!.dims.join() === rows); // prettier-ignore
+  if (output === undefined || others.length > 0 || labels === undefined)
+    throw new OnnxLoraError('CONFIG_INVALID', 'kl compares what the model says of each class, and the loss of the task is not that of scores of classes with one label each. Unlearn by npo, bounded or difference.'); // prettier-ignore
+  return { output: output.slice(OUTPUT.length), labels: labels.slice(TARGET.length) };
+}

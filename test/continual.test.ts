@@ -1,0 +1,84 @@
+/** @file Tasks in a row as users run them: killed with SIGKILL again and again, they end with the bytes of a run that never was; stopped, they go on. */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { writeDigits } from './fixtures/digits.ts';
+
+const isNightly = process.env['NIGHTLY'] !== undefined;
+const root = fileURLToPath(new URL('..', import.meta.url));
+const command = path.join(root, 'packages/cli/bin/onnx-lora.js');
+const model = path.join(root, 'docs/examples/models/vit-mnist');
+
+let folder = '';
+beforeAll(() => {
+  folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-continual-'));
+  for (const turned of [true, false]) {
+    const kind = path.join(folder, turned ? 'turned' : 'upright');
+    writeDigits(path.join(kind, 'train'), { perClass: 3, turned });
+    writeDigits(path.join(kind, 'test'), { perClass: 2, from: 820, turned });
+  }
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 500 }));
+
+interface Ending {
+  readonly signal: NodeJS.Signals | null;
+  readonly code: number | null;
+  readonly stderr: string;
+}
+
+function learn(method: string, out: string): { child: ChildProcess; ended: Promise<Ending> } {
+  const config = path.join(folder, `${method}.yaml`);
+  const tasks = `{ turned: "${path.join(folder, 'turned')}", upright: "${path.join(folder, 'upright')}" }`;
+  writeFileSync(config, `model: ${model}\nsteps: 12\nbatch-size: 10\nthreads: 1\ncheckpoint-every: 3\ntargets: all-linear\ncontinual: { method: ${method}, tasks: ${tasks} }\n`); // prettier-ignore
+  const words = [command, 'continual', '--config', config, '--out', path.join(folder, out), '--json'];
+  const child = spawn(process.execPath, words, { stdio: ['ignore', 'ignore', 'pipe'] });
+  let stderr = '';
+  child.stderr!.on('data', (text: Buffer) => (stderr += text.toString()));
+  return { child, ended: new Promise((resolve) => child.on('close', (code, signal) => resolve({ code, signal, stderr }))) }; // prettier-ignore
+}
+
+const resultOf = (out: string): string[] =>
+  ['adapter/adapter_model.safetensors', 'adapter/adapter_config.json', 'matrix.json', 'matrix.csv'].map((name) =>
+    readFileSync(path.join(folder, out, name), 'latin1'),
+  );
+
+it.each(isNightly ? ['sequential', 'replay', 'o-lora', 'inf-lora', 'sd-lora', 'ewc', 'merge'] : ['ewc'])(
+  'SIGKILL at any moment changes nothing: %s',
+  { timeout: 3_600_000 },
+  async (method) => {
+    const since = performance.now();
+    expect(await learn(method, `${method}-whole`).ended).toMatchObject({ code: 0 });
+    const time = performance.now() - since;
+    let kills = 0;
+    for (let attempt = 1; attempt <= (isNightly ? 6 : 2); attempt++) {
+      const { child, ended } = learn(method, `${method}-killed`);
+      // At any moment of what is left, but for a start that does nothing.
+      const timer = setTimeout(time * (0.3 + 0.6 * Math.random())).then(() => child.kill('SIGKILL'));
+      const { signal } = await ended;
+      await timer;
+      if (signal !== 'SIGKILL') break;
+      kills++;
+    }
+    expect(kills).toBeGreaterThan(0);
+    expect(await learn(method, `${method}-killed`).ended).toMatchObject({ code: 0 });
+    expect(resultOf(`${method}-killed`)).toEqual(resultOf(`${method}-whole`));
+  },
+);
+
+it('Ctrl-C saves, exits as shells have it, and the same command goes on', { timeout: 600_000 }, async () => {
+  const { child, ended } = learn('ewc', 'stopped');
+  // Once, and not before the first step of a task.
+  let isAsked = false;
+  child.stderr!.on('data', (text: Buffer) => {
+    if (!isAsked && text.toString().includes('task 1 of 2')) isAsked = child.kill('SIGINT');
+  });
+  const { code, stderr } = await ended;
+  expect({ code, stderr }).toMatchObject({ code: 130, stderr: expect.stringContaining('To go on, give the same command again.') }); // prettier-ignore
+  expect(await learn('ewc', 'stopped').ended).toMatchObject({ code: 0 });
+  expect(resultOf('stopped')).toEqual(resultOf('ewc-whole'));
+});
