@@ -15,6 +15,8 @@ const settings: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   c3a: { block_size: 128 },
   vblora: { vector_length: 128 },
   relora: { restart_every: 100, restarts: 1 },
+  cola: { restart_every: 100, restarts: 1 },
+  'periodic-lora': { restart_every: 100, restarts: 1 },
   arrow: { experts: ['one', 'two', 'three', 'four'] },
   xlora: { experts: ['one', 'two', 'three', 'four'] },
 };

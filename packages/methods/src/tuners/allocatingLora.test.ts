@@ -1,12 +1,16 @@
 /** @file ALoRA: what a review moves, held to runs of sessions without each direction and with it alone. */
 
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Adapter, convertToLora, float32, type Model, openModel, type Tensor, train } from '@onnx-lora/sdk';
 import { readSafetensors } from '@onnx-lora/sdk/data';
+import { definePlugin, type Tuner } from '@onnx-lora/sdk/plugin';
 import { crossEntropy } from '@onnx-lora/sdk/tasks';
 import { expect, it } from 'vitest';
 import { memorising, taskOf } from '../../fixtures/memorise.ts';
 import { methodsPlugin } from '../plugin.ts';
+import { allocatingLora } from './allocatingLora.ts';
 
 const folder = path.join(import.meta.dirname, '../../../../test/fixtures/cases/methods-sora');
 const modules = ['layers.0.up', 'layers.0.down', 'layers.1.up', 'layers.1.down'];
@@ -77,6 +81,23 @@ it('moves ranks from where held-out examples miss them least', async () => {
   // Closed ones are not in plain LoRA.
   const ranks = modules.map((module) => plain.tensors.get(nameOf(module, 'lora_A.weight'))!.dims[0]!);
   expect(ranks).toEqual(modules.map((_, m) => [0, 1].filter((k) => expected[m]![k] === 1).length || 1));
+});
+
+it('leaves no checkpoint of what a review that fails has tried', async () => {
+  const failing: Tuner = {
+    ...allocatingLora,
+    training: () => ({
+      review: ({ step }) => (step < 2 ? Promise.resolve() : Promise.reject(new Error('no loss'))),
+    }),
+  };
+  const plugins = [definePlugin({ name: 'failing', tuners: [failing] })];
+  const model = await openModel(path.join(folder, 'model.onnx'), { plugins });
+  const checkpoints = { folder: mkdtempSync(path.join(tmpdir(), 'onnx-lora-review-')), every: 2 };
+  const lora = { tuner: settings.name, targetModules: ['up'] };
+  const run = await train(model, { task: await memorising(folder), lora, steps: 4, batchSize: 3, checkpoints });
+  await expect(run.done).rejects.toThrow('no loss');
+  expect(readdirSync(checkpoints.folder).filter((name) => name.startsWith('step'))).toEqual(['step-2']);
+  rmSync(checkpoints.folder, { recursive: true });
 });
 
 it('needs examples that are held out', async () => {

@@ -8,7 +8,7 @@
  * the base that everybody has, and are plain LoRA of a higher rank.
  */
 
-import { type StepTensor, type TunedModule, TorchRandom, type Tuner, type TunerSettings } from '@onnx-lora/sdk/plugin';
+import { type StepTensor, TorchRandom, type Tuner, type TunerSettings } from '@onnx-lora/sdk/plugin';
 import { finite, whole } from './settings.ts';
 import { kaiming, zeros } from './tensors.ts';
 
@@ -34,9 +34,8 @@ export const tuneRestarted: Tuner['tune'] = (layer, settings) => {
   };
 };
 
-/** A layer at a restart. */
+/** A layer's factors at a restart. */
 interface Restarted {
-  readonly module: TunedModule<StepTensor>;
   readonly A: StepTensor;
   readonly B: StepTensor;
   /** Draws A as it was first drawn, by other numbers, and makes B zero. */
@@ -59,8 +58,7 @@ export function restarting(
     after: ({ step, modules }) => {
       const restart = (step + 1) / every;
       if (!Number.isInteger(restart) || restart > restarts) return;
-      for (const module of modules) {
-        const { layer, tensors } = module;
+      for (const { layer, tensors } of modules) {
         keep(tensors, (restart - 1) * r, share);
         const [A, B] = [tensors['lora_A']!, tensors['lora_B']!];
         const begin = (): void => {
@@ -69,7 +67,7 @@ export function restarting(
           A.value.set(random.uniform(r * layer.in, -bound, bound));
           B.value.fill(0);
         };
-        then({ module, A, B, begin });
+        then({ A, B, begin });
       }
     },
   };

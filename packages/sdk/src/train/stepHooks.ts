@@ -38,6 +38,11 @@ export class StepHooks {
     memory.forget();
   }
 
+  /** Whether tuners look at held-out examples. */
+  get reviews(): boolean {
+    return this.#hooked.some(({ hooks }) => 'review' in hooks);
+  }
+
   /** Calls what tuners do with held-out examples, whose loss they may ask for. */
   async review(
     step: StepAt,

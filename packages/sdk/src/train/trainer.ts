@@ -165,6 +165,7 @@ export class Trainer {
    * @throws OnnxLoraError `LOSS_NOT_FINITE` for a loss that is NaN or infinite
    */
   async review(lr: number, heldOut: () => Promise<{ readonly inputs: Feeds; readonly targets: Feeds }>): Promise<void> {
+    if (!this.#hooks.reviews) return;
     const parameters = this.#required();
     const at = { step: this.#steps - 1, lr, seed: this.#seed };
     await this.#hooks.review(at, parameters, this.#optimizer, async () => {

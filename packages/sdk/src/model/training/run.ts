@@ -144,7 +144,7 @@ export class Run implements TrainingRun {
         // In between, since no two things may use the trainer at a time.
         await this.#reports.answer(this.#parts.reportProvider);
         const lr = await this.#makeStep();
-        if (lr !== undefined) await trainer.review(lr, () => (this.#heldOut ??= this.#loadHeldOut()));
+        if (lr !== undefined) await this.#review(lr);
         // What comes after the last regular evaluation may be the best. Before the checkpoint, which keeps what it found.
         const isLast = this.#step === this.steps;
         if (evaluator && (isLast || this.#step % evaluateEvery === 0)) await this.#evaluate(evaluator);
@@ -264,6 +264,14 @@ export class Run implements TrainingRun {
       this.#events.add({ type: 'skipped', step: number, message, examples, inARow: badLosses.state.inARow });
       return undefined;
     }
+  }
+
+  /** Lets tuners try values. One that fails leaves no checkpoint of what it tried. */
+  async #review(lr: number): Promise<void> {
+    const saved = this.#savedStep;
+    this.#savedStep = this.#step;
+    await this.#parts.trainer.review(lr, () => (this.#heldOut ??= this.#loadHeldOut()));
+    this.#savedStep = saved;
   }
 
   /** As many held-out examples as a batch has, from all over. */
