@@ -24,7 +24,9 @@ for (const [i, shift] of shifts.entries()) {
 const models = fileURLToPath(new URL('../models/vit-mnist', import.meta.url));
 const seeds = process.argv.slice(2).map(Number);
 const methods: readonly ContinualMethod[] =
-  seeds.length > 0 ? ['sequential', 'replay', 'o-lora', 'inf-lora', 'ewc', 'merge'] : ['sequential', 'replay'];
+  seeds.length > 0
+    ? ['sequential', 'replay', 'o-lora', 'inf-lora', 'ewc', 'merge', 'sd-lora']
+    : ['sequential', 'replay'];
 const percent = (score: number): string => `${(100 * score).toFixed(1)}%`;
 for (const seed of seeds.length > 0 ? seeds : [1]) {
   const table: Record<string, Record<string, string>> = {};
