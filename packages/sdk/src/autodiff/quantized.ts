@@ -8,6 +8,7 @@ import type { GraphBuilder, Value } from '../graph/builder.ts';
 import { OnnxLoraError } from '../errors.ts';
 import { bnb4Weight } from '../ops/expand/quantized/matMulBnb4.ts';
 import { nBitsWeight } from '../ops/expand/quantized/matMulNBits.ts';
+import { dataTypeNumber } from '../graph/dataType.ts';
 import { CONTRIB } from '../ops/domains.ts';
 import { ExpansionSite } from '../ops/expand/site.ts';
 import { isLargestOfRows } from '../ops/quantization/rowIntegers.ts';
@@ -88,7 +89,8 @@ export const packedProduct: Vjp = (site) => {
   const types = new Map(x.flatMap((value) => (value ? [[value.name, value] as const] : [])));
   const context = { types, constants: new Map(), opset: g.opset, prefix: '' };
   const expansion = new ExpansionSite(node, context, g);
-  const weight = node.opType === 'MatMulBnb4' ? bnb4Weight(expansion) : nBitsWeight(expansion);
+  const shape = behind(g, dy);
+  const weight = node.opType === 'MatMulBnb4' ? bnb4Weight(expansion, shape) : nBitsWeight(expansion, shape);
   if (!weight) {
     throw new OnnxLoraError(
       'NO_GRADIENT',
@@ -97,6 +99,17 @@ export const packedProduct: Vjp = (site) => {
   }
   return castTo(g, reshapeLike(g, g.Gemm(asRows(g, castTo(g, dy)), weight), x[0]!), x[0]!.type);
 };
+
+/**
+ * Shapes that are known once a cotangent is. Otherwise ONNX Runtime would turn the weights of all layers to floats ahead, or as
+ * soon as it can, and keep them until they are needed.
+ */
+function behind(g: GraphBuilder, dy: Value): (dims: readonly number[]) => Value {
+  const first = g.Slice(g.Reshape(dy, [-1]), [0], [1], [0]);
+  // Zero, also where it is no number.
+  const zero = g.Cast(g.emit('Less', [first, first]), dataTypeNumber('int64'));
+  return (dims) => g.Add(g.ints(dims), zero);
+}
 
 /**
  * DynamicQuantizeLSTM: as the operator of floats with the weights that the integers stand for. It has them as

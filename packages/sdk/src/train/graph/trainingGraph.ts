@@ -7,7 +7,6 @@ import { GraphBuilder } from '../../graph/builder.ts';
 import type { GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto } from '../../graph/proto.ts';
 import { byteLength } from '../../graph/bytes.ts';
 import { rawBytes } from '../../graph/tensorData.ts';
-import { isStatic, type ValueType } from '../../graph/value.ts';
 import { readNames } from '../../graph/walk.ts';
 import type { DropoutMask } from '../../lora/adapterInputs.ts';
 import type { AdapterInput, AdapterPlan } from '../../lora/tunings/moduleTuning.ts';
@@ -20,12 +19,12 @@ import { type BasePrecision, inPrecision } from '../../ops/precision/precision.t
 import { gatherFirst } from '../../ops/rewrites/gatherFirst.ts';
 import { computeOnlyPicked } from '../../ops/rewrites/narrow.ts';
 import { dropUnreadInitializers, reachable } from '../../ops/rewrites/simplify.ts';
-import { type Feeds, float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
+import { type Feeds, float32, type Tensor } from '../../runtime/tensor.ts';
 import { adaptedGraph } from './adaptedGraph.ts';
 import { type AddedLoss, addLoss, type LossFragment, type LossScaling } from './addLoss.ts';
 import type { Expectation } from './expected.ts';
 import { bytesOf, forwardGraph, type Memory, planMemory, simplifyForward } from '../forward/index.ts';
-import type { Products } from '../step/microBatch.ts';
+import { type Products, productsOf } from '../step/microBatch.ts';
 import { rowInputsOf } from '../../ops/rows/rowInputs.ts';
 import { openLengthError } from './openLengths.ts';
 import { packedBytes } from '../step/packedBytes.ts';
@@ -285,19 +284,6 @@ function weightBytesOf({ initializer = [] }: GraphProto): number {
 function moduleOf(node: NodeProto): string {
   const scope = scopeOf(node);
   return scope === undefined ? '' : `module "${scope}"`;
-}
-
-function productsOf(nodes: readonly NodeProto[], types: ReadonlyMap<string, ValueType>): Products {
-  let [multiplications, rows] = [0, 0];
-  for (const { opType, input = [] } of nodes) {
-    const [a, b] = input.map((name) => types.get(name)?.shape);
-    if ((opType !== 'MatMul' && opType !== 'Gemm') || !isStatic(a) || !isStatic(b) || b.length !== 2) continue;
-    const own = sizeOf(b);
-    const count = sizeOf(a.slice(0, -1));
-    multiplications += own * count;
-    rows += own * count * count;
-  }
-  return { rows: multiplications === 0 ? 0 : rows / multiplications, multiplications };
 }
 
 function port(name: string, { type, dims }: Pick<Tensor, 'type' | 'dims'>): ValueInfoProto {

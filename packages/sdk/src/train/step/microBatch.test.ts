@@ -1,7 +1,7 @@
 /** @file How large the pieces of a batch are. */
 
 import { describe, expect, it } from 'vitest';
-import { pieceRows } from './microBatch.ts';
+import { pieceRows, productsOf } from './microBatch.ts';
 
 const MB = 2 ** 20;
 
@@ -21,4 +21,22 @@ describe('a batch of 8', () => {
     expect(pieceRows(7, 1000 * MB, { rows: 7000, multiplications: 70e9 })).toBe(1);
     expect(pieceRows(9, 1000 * MB, { rows: 1773, multiplications: 38e9 })).toBe(3);
   });
+});
+
+it('products with packed weights count as those that they stand for', () => {
+  const type = (...shape: number[]) => ({ type: 'float32', shape }) as const;
+  const types = new Map([
+    ['x', type(8, 197, 384)],
+    ['w', type(384, 1536)],
+    ['q', type(589824)],
+    ['k', type(8, 384, 197)],
+    ['y', type(8, 197, 1536)],
+  ]);
+  const node = (opType: string, other: string, output: string) => ({ opType, input: ['x', other], output: [output] });
+  const float = productsOf([node('MatMul', 'w', 'y')], types);
+  expect(float).toEqual({ rows: 8 * 197, multiplications: 8 * 197 * 384 * 1536 });
+  for (const op of ['MatMulNBits', 'MatMulBnb4', 'MatMulIntegerToFloat'])
+    expect(productsOf([node(op, 'q', 'y')], types)).toEqual(float);
+  // Attention, and what is no product.
+  expect(productsOf([node('MatMul', 'k', 'y'), node('Add', 'w', 'y')], types).multiplications).toBe(0);
 });

@@ -1,6 +1,8 @@
 /** @file Computes a batch in pieces, so that what a step keeps for its gradients stays small. */
 
-import type { Feeds, Tensor, TensorData } from '../../runtime/tensor.ts';
+import type { NodeProto } from '../../graph/proto.ts';
+import { isStatic, type ValueType } from '../../graph/value.ts';
+import { type Feeds, sizeOf, type Tensor, type TensorData } from '../../runtime/tensor.ts';
 
 /** One piece of a batch. */
 export interface Piece {
@@ -48,6 +50,26 @@ export interface Products {
   readonly rows: number;
   /** Multiplications of numbers in all products together. */
   readonly multiplications: number;
+}
+
+/** Products whose weights are not in float32. */
+const ofPackedWeights: ReadonlySet<string> = new Set(['MatMulNBits', 'MatMulBnb4', 'MatMulIntegerToFloat']);
+
+/** The products of a graph with matrices: weights of any form, or what adapters and gradients have. */
+export function productsOf(nodes: readonly NodeProto[], types: ReadonlyMap<string, ValueType>): Products {
+  let [multiplications, rows] = [0, 0];
+  for (const { opType = '', input = [], output = [] } of nodes) {
+    const [a, b, y] = [input[0], input[1], output[0]].map((name) => types.get(name ?? '')?.shape);
+    const isPacked = ofPackedWeights.has(opType) && isStatic(y);
+    if (!isPacked && opType !== 'MatMul' && opType !== 'Gemm') continue;
+    const weight = isPacked ? [a?.at(-1) ?? 0, y.at(-1)!] : b;
+    if (!isStatic(a) || !isStatic(weight) || weight.length !== 2) continue;
+    const own = sizeOf(weight);
+    const count = sizeOf(a.slice(0, -1));
+    multiplications += own * count;
+    rows += own * count * count;
+  }
+  return { rows: multiplications === 0 ? 0 : rows / multiplications, multiplications };
 }
 
 /** Rows from which on a product of matrices uses the processor well. */

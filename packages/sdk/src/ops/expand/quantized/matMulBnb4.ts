@@ -31,8 +31,12 @@ export const matMulBnb4: Rule = (site) => {
   return site.layer(g.MatMul(a, site.named(weight, 'weight')));
 };
 
-/** The weight of a MatMulBnb4 as float32 `[N, K]`; undefined for the forms above that are not covered. */
-export function bnb4Weight(site: ExpansionSite): Value | undefined {
+/**
+ * The weight of a MatMulBnb4 as float32 `[N, K]`; undefined for the forms above that are not covered.
+ *
+ * @param shape gives the shape of the codes, a byte each; what is made of them waits for it
+ */
+export function bnb4Weight(site: ExpansionSite, shape?: (dims: readonly number[]) => Value): Value | undefined {
   const [a, packed, largest] = site.inputs;
   const [K, N, size] = [site.int('K', 0), site.int('N', 0), site.of('block_size')];
   const values = bnb4Numbers(site.of('quant_type'));
@@ -41,7 +45,9 @@ export function bnb4Weight(site: ExpansionSite): Value | undefined {
   const { g } = site;
   const byte = (value: number): Value => g.constant({ type: 'uint8', dims: [], data: Uint8Array.of(value) });
   const shifted = (x: Value, direction: string): Value => g.emit('BitShift', [x, byte(4)], { direction });
-  const halves = [shifted(packed, 'RIGHT'), shifted(shifted(packed, 'LEFT'), 'RIGHT')];
+  const inBytes = [(N * K) / 2];
+  const bytes = g.Reshape(packed, shape?.(inBytes) ?? inBytes);
+  const halves = [shifted(bytes, 'RIGHT'), shifted(shifted(bytes, 'LEFT'), 'RIGHT')];
   const codes = g.Concat(
     halves.map((half) => g.Reshape(half, [-1, 1])),
     1,

@@ -39,8 +39,10 @@ export const matMulNBits: Rule = (site) => {
 /**
  * The weight of a MatMulNBits as float32 `[N, K]`; undefined for the forms above that are not covered. The last step
  * is a DequantizeLinear, which ONNX Runtime does not compute ahead: it keeps a byte a number, not a float.
+ *
+ * @param shape gives the shape of these bytes; what is made of them waits for it
  */
-export function nBitsWeight(site: ExpansionSite): Value | undefined {
+export function nBitsWeight(site: ExpansionSite, shape?: (dims: readonly number[]) => Value): Value | undefined {
   const [a, packed, scales, zeroPoints, order] = site.inputs;
   const [K, N, bits, size] = [site.int('K', 0), site.int('N', 0), site.of('bits'), site.of('block_size')];
   if (!a || !packed || !scales || order || packed.type !== 'uint8' || site.int('weight_prepacked', 0) !== 0)
@@ -48,7 +50,10 @@ export function nBitsWeight(site: ExpansionSite): Value | undefined {
   if (![2, 4, 8].includes(bits) || K < 1 || N < 1 || size < 1) return undefined;
   const { g } = site;
   const blocks = Math.ceil(K / size);
-  const codes = g.Reshape(unpacked(site, g.Reshape(packed, [N * blocks, -1]), bits, [N * blocks]), [N * blocks, size]);
+  const dims = [N * blocks, size];
+  const inBytes = [N * blocks, (size * bits) / 8];
+  const bytes = unpacked(site, g.Reshape(packed, shape?.(inBytes) ?? inBytes), bits, [N * blocks]);
+  const codes = g.Reshape(bytes, dims);
   const scale = site.cast(g.Reshape(scales, [N * blocks]), 'float32');
   const zero = zeroPoint(site, zeroPoints, { N, blocks, bits });
   // The domain has the axis at every opset.
