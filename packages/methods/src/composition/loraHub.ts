@@ -39,7 +39,7 @@ const FIRST_STEP = 0.2;
 
 /**
  * Finds the weights of adapters that were trained on other tasks with which their sum does a new one: those of least loss plus
- * penalty · mean |wᵢ|, from zero weights on, by the {@link search (1+1)-CMA-ES}, where the authors take NGOpt of nevergrad. They
+ * penalty · mean |wᵢ|, from zero weights on, by the (1+1)-Cholesky-CMA-ES, where the authors take NGOpt of nevergrad. They
  * weigh A and B apart, so that wᵢ counts squared, with cross terms; here the changes themselves are weighed, as `cat` does.
  *
  * Huang et al., "LoraHub: Efficient Cross-Task Generalization via Dynamic LoRA Composition" (2023), arXiv:2307.13269.
