@@ -44,7 +44,7 @@ test('there is a quickstart', () => {
 const isNightly = process.env['NIGHTLY'] !== undefined;
 test.each(examples.filter((name) => isNightly || (everyChange.has(name) && !told(name))))(
   'docs/examples/%s.ts',
-  { timeout: 300_000 },
+  { timeout: 600_000 },
   async (name) => {
     const program = join(root, `docs/examples/dist/${name}.js`);
     const { stdout } = await run(process.execPath, ['--enable-source-maps', program], { cwd: folder });

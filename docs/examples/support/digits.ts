@@ -16,7 +16,7 @@ const PIXELS = SIZE * SIZE;
 export type Shift = 'upright' | 'turned' | 'inverted' | 'mirrored' | 'flipped' | 'shrunken' | 'striped';
 
 /** One digit: what it shows, and its pixels from 0 to 255, `[28, 28]`. */
-interface Digit {
+export interface Digit {
   readonly label: number;
   readonly pixels: Uint8Array;
 }
@@ -40,14 +40,20 @@ export async function readDigits(): Promise<Digit[]> {
   return torchPermutation(digits.length, 1).map((index) => digits[index]!);
 }
 
-/** Writes digits as `<folder>/<label>/<number>.png`, the first of which is `from`. */
-export async function writeDigits(folder: string, digits: readonly Digit[], shift: Shift, from = 0): Promise<void> {
+/** Writes digits as `<folder>/<label>/<number>.png`, the first of which is `from`, with a shift, or one after the other. */
+export async function writeDigits(
+  folder: string,
+  digits: readonly Digit[],
+  shift: Shift | readonly Shift[],
+  from = 0,
+): Promise<void> {
+  const shifts = typeof shift === 'string' ? [shift] : shift;
   await Promise.all(
     Array.from({ length: 10 }, (_, label) => mkdir(path.join(folder, String(label)), { recursive: true })),
   );
   await Promise.all(
     digits.map(({ label, pixels }, i) =>
-      sharp(shifted(pixels, shift), { raw: { width: SIZE, height: SIZE, channels: 1 } })
+      sharp(shifts.reduce(shifted, pixels), { raw: { width: SIZE, height: SIZE, channels: 1 } })
         .png({ compressionLevel: 1 })
         .toFile(path.join(folder, String(label), `${String(from + i).padStart(5, '0')}.png`)),
     ),

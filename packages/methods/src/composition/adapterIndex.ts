@@ -1,6 +1,6 @@
 /** @file Which adapter an input is for: the one whose examples look most like it to the frozen base. */
 
-import { float32, OnnxLoraError, type RowAdapter, type Tensor } from '@onnx-lora/sdk';
+import { type AdapterBlend, float32, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import { readSafetensors, writeSafetensors } from '@onnx-lora/sdk/data';
 import { addScaled, type Matrix, matmul, matrix, solvePositive, transpose } from '@onnx-lora/sdk/plugin';
 import { matrixOf } from '@onnx-lora/sdk/tasks';
@@ -110,12 +110,15 @@ export class AdapterIndex {
   }
 
   /**
-   * The adapter of each input, as the rows of a batch name it: a name, or with `topK` a blend of the best.
+   * The adapter of each input, by name, as the rows of a batch take it.
    *
    * @param embeddings float32 `[inputs, width]`, made as those of the examples were
    * @throws OnnxLoraError `INPUT_INVALID` for embeddings of another width; `CONFIG_INVALID` for options out of their range
    */
-  choose(embeddings: Tensor, { topK = 1, temperature = Infinity }: ChooseOptions = {}): Exclude<RowAdapter, null>[] {
+  choose(embeddings: Tensor): string[];
+  /** The same with options: a name, or with `topK` a blend of the best. */
+  choose(embeddings: Tensor, options: ChooseOptions): (string | AdapterBlend)[];
+  choose(embeddings: Tensor, { topK = 1, temperature = Infinity }: ChooseOptions = {}): (string | AdapterBlend)[] {
     if (!(Number.isSafeInteger(topK) && topK > 0)) throw new OnnxLoraError('CONFIG_INVALID', `topK must be a whole number of at least 1, but it is ${topK}.`); // prettier-ignore
     if (!(temperature > 0)) throw new OnnxLoraError('CONFIG_INVALID', `temperature must be a number above 0, but it is ${temperature}.`); // prettier-ignore
     const problem = problemOf('inputs', embeddings, this.#weights.columns);

@@ -1,4 +1,4 @@
-/** @file Looks for the numbers of least loss without gradients: the (1+1)-CMA-ES. */
+/** @file Looks for the numbers of least loss without gradients: the (1+1)-Cholesky-CMA-ES. */
 
 import type { Random } from '@onnx-lora/sdk/core';
 
@@ -36,7 +36,7 @@ const EASY = 0.44;
  * loss that is no number is worse than any.
  *
  * Igel, Suttorp and Hansen, "A Computational Efficient Covariance Matrix Update and a (1+1)-CMA for Evolution Strategies"
- * (GECCO 2006), algorithm of the Cholesky factor, with its constants.
+ * (GECCO 2006), doi 10.1145/1143997.1144082: the update of the Cholesky factor, without an evolution path, and its constants.
  */
 export async function search(
   loss: (numbers: readonly number[]) => Promise<number>,

@@ -1,30 +1,38 @@
-/** @file ZipLoRA against torch's autograd and Adam on whole weights (`fixtures/zipLora/make.py`). */
+/** @file ZipLoRA against torch's autograd and Adam on whole weights (`fixtures/zipLora/make.py`), and what layers read against a run. */
 
 import path from 'node:path';
-import { Adapter, loadAdapter, tensor, type Tensor } from '@onnx-lora/sdk';
+import { Adapter, loadAdapter, type Model, openModel, tensor, type Tensor } from '@onnx-lora/sdk';
 import { toHalf } from '@onnx-lora/sdk/core';
 import { readSafetensors } from '@onnx-lora/sdk/data';
-import { matmul, type Matrix } from '@onnx-lora/sdk/plugin';
+import { type Matrix, matmul, matrix } from '@onnx-lora/sdk/plugin';
+import { meanSquaredError, type Task } from '@onnx-lora/sdk/tasks';
 import { beforeAll, expect, it } from 'vitest';
+import { taskOf } from '../../fixtures/memorise.ts';
 import { factorsOf } from '../mixtures/factors.ts';
-import { zipLora, type ZipLoraOptions } from './zipLora.ts';
+import { inputGrams } from './inputGrams.ts';
+import { columnFactors, zipLora, type ZipLoraOptions } from './zipLora.ts';
 
 const fixtures = path.join(import.meta.dirname, '../../fixtures');
+let model: Model;
 let first: Adapter;
 let second: Adapter;
-let wanted: ReadonlyMap<string, Tensor>;
+let x: Tensor;
+let task: Task;
 beforeAll(async () => {
+  model = await openModel(path.join(fixtures, 'arrow/model.onnx'));
   [first, second] = await Promise.all(['task_0', 'task_1'].map((name) => loadAdapter(path.join(fixtures, 'arrow', name)))) as [Adapter, Adapter]; // prettier-ignore
-  ({ tensors: wanted } = await readSafetensors(path.join(fixtures, 'zipLora/zipLora.safetensors')));
+  const { tensors } = await readSafetensors(path.join(fixtures, 'arrow/base.safetensors'));
+  x = tensors.get('x')!;
+  task = taskOf(3, { x }, { y: tensors.get('y')! }, (g, { logits }, { y }) => meanSquaredError(g, logits!, y!));
 });
 
+const zip = (one: Adapter, other: Adapter, options: ZipLoraOptions = {}): Promise<Adapter> =>
+  zipLora(model, [{ adapter: one, task }, { adapter: other, task }], { batchSize: 3, initBatches: 1, threads: 1, ...options }); // prettier-ignore
+
 /** s·B·A of each module. */
-function changesOf(adapter: Adapter): Map<string, Matrix> {
+function changesOf(adapter: Adapter): Map<string, Float64Array> {
   return new Map(
-    [...factorsOf(adapter, 'zipped')].map(([module, { A, B, scaling }]) => {
-      const { data, ...sizes } = matmul(B, A);
-      return [module, { ...sizes, data: data.map((value) => scaling * value) }];
-    }),
+    [...factorsOf(adapter, 'zipped')].map(([module, { A, B, scaling }]) => [module, matmul(B, A).data.map((value) => scaling * value)]), // prettier-ignore
   );
 }
 
@@ -33,36 +41,61 @@ function expectSame(found: ArrayLike<number>, expected: ArrayLike<number>, digit
   for (let i = 0; i < found.length; i++) expect(found[i]).toBeCloseTo(expected[i]!, digits);
 }
 
-it.each([0, 0.01])('with λ %d is what torch finds', (lambda) => {
-  const found = changesOf(zipLora(first, second, { lambda }));
-  expect([...found.keys()].sort()).toEqual(['down', 'up']);
-  for (const [module, { data }] of found) expectSame(data, wanted.get(`${lambda}.${module}.delta`)!.data as Float32Array); // prettier-ignore
+it.each([0, 0.5])('with λ %d finds the factors of columns that torch finds', async (lambda) => {
+  const { tensors } = await readSafetensors(path.join(fixtures, 'zipLora/zipLora.safetensors'));
+  const numbers = (name: string): Float32Array => tensors.get(name)!.data as Float32Array;
+  const gramOf = (name: string): Matrix => {
+    const [rows, columns] = tensors.get(name)!.dims as [number, number];
+    const inputs = matrix(rows, columns, numbers(name));
+    return matmul(inputs, inputs, { transposeB: true });
+  };
+  const scaled = [first, second].map((adapter) => new Map([...factorsOf(adapter, 'own')].map(([module, { A, B, scaling }]) => [module, { A, B: { ...B, data: B.data.map((value) => scaling * value) }, scaling: 1 }]))); // prettier-ignore
+  for (const module of ['up', 'down']) {
+    const both = [scaled[0]!.get(module)!, scaled[1]!.get(module)!] as const;
+    const grams = [gramOf(`${module}.x1`), gramOf(`${module}.x2`)] as const;
+    const found = columnFactors(both, grams, { lambda, steps: 100, lr: 0.01 });
+    found.forEach((m, i) => expectSame(m, numbers(`${lambda}.${module}.m${i + 1}`))); // prettier-ignore
+  }
 });
 
-it('is a plain LoRA of the rank of both, whose first columns are those of the first times their factors', () => {
-  const { config, tensors } = zipLora(first, second);
+it('reads what layers read of the examples', async () => {
+  const grams = await inputGrams(model, task, ['up', 'down'], { batchSize: 3, initBatches: 1, threads: 1 });
+  for (const { path: module, input } of model.sites().filter((each) => grams.has(each.path))) {
+    await using session = await model.withOutputs([input]).session({ threads: 1 });
+    const { dims, data } = (await session.run({ x }))[input]!;
+    const rows = matrix(data.length / dims.at(-1)!, dims.at(-1)!, data as Float32Array);
+    expectSame(grams.get(module)!.data, matmul(rows, rows, { transposeA: true }).data, 3);
+  }
+  expect([...grams.keys()].sort()).toEqual(['down', 'up']);
+});
+
+it('is a plain LoRA of the rank of both, whose first columns are those of the first times their factors', async () => {
+  const { config, tensors } = await zip(first, second, { lambda: 0.5 });
   expect([config.peftType, config.r, config.alpha]).toEqual(['LORA', 6, 6]);
   const name = 'base_model.model.up.lora_A.weight';
-  const [A, own, m] = [tensors.get(name)!, first.tensors.get(name)!, wanted.get('0.01.up.m1')!].map(({ data }) => data as Float32Array); // prettier-ignore
+  const [A, own] = [tensors, first.tensors].map((each) => each.get(name)!.data as Float32Array);
   // The first one's scaling is 2, and that of the sum 1.
-  expectSame(
-    A!.subarray(0, own!.length),
-    own!.map((value, at) => 2 * value * m![at % m!.length]!),
-  );
+  const ratios = Array.from(own!, (value, at) => A![at]! / (2 * value));
+  const width = tensors.get(name)!.dims[1]!;
+  ratios.forEach((ratio, at) => {
+    expect(ratio).toBeCloseTo(ratios[at % width]!, 3);
+  });
+  expect(ratios.some((ratio) => Math.abs(ratio - 1) > 0.05)).toBe(true);
 });
 
-it('of no steps is the sum, and a module of one of them alone stays as it is', () => {
+it('of no steps is the sum, and a module of one of them alone stays as it is', async () => {
   const up = new Adapter(second.config, new Map([...second.tensors].filter(([name]) => name.includes('.up.'))));
-  const found = changesOf(zipLora(first, up, { steps: 0 }));
+  const down = new Adapter(first.config, new Map([...first.tensors].filter(([name]) => name.includes('.down.'))));
   const [one, other] = [changesOf(first), changesOf(up)];
-  expectSame(found.get('up')!.data, one.get('up')!.data.map((value, i) => value + other.get('up')!.data[i]!)); // prettier-ignore
-  expectSame(changesOf(zipLora(first, up)).get('down')!.data, one.get('down')!.data);
+  const sum = changesOf(await zip(first, up, { steps: 0 })).get('up')!;
+  expectSame(sum, one.get('up')!.map((value, i) => value + other.get('up')![i]!)); // prettier-ignore
+  expectSame(changesOf(await zip(first, up)).get('down')!, one.get('down')!);
+  expectSame(changesOf(await zip(down, up)).get('up')!, other.get('up')!);
 });
 
-it('reads half precision', () => {
+it('reads half precision', async () => {
   const halved = new Adapter(first.config, new Map([...first.tensors].map(([name, { dims, data }]) => [name, tensor('float16', Uint16Array.from(data as Float32Array, toHalf), dims)]))); // prettier-ignore
-  const [found, whole] = [halved, first].map((each) => changesOf(zipLora(each, second)).get('up')!.data);
-  expectSame(found!, whole!, 2);
+  expectSame(changesOf(await zip(halved, second)).get('up')!, changesOf(await zip(first, second)).get('up')!, 2);
 });
 
 it.each<[string, () => readonly [Adapter, ZipLoraOptions?], RegExp]>([
@@ -74,7 +107,7 @@ it.each<[string, () => readonly [Adapter, ZipLoraOptions?], RegExp]>([
   ['half a step', () => [second, { steps: 0.5 }], /steps of zipLora must be a whole number of at least 0/],
   ['no rate', () => [second, { lr: 0 }], /lr of zipLora must be a number above 0/],
   ['DoRA', () => [new Adapter({ ...second.config, useDora: true }, second.tensors)], /adapter "second" is DoRA/i],
-])('refuses %s', (_, given, message) => {
+])('refuses %s', async (_, given, message) => {
   const [other, options] = given();
-  expect(() => zipLora(first, other, options)).toThrow(message);
+  await expect(zip(first, other, options)).rejects.toThrow(message);
 });

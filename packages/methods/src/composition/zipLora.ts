@@ -1,12 +1,22 @@
 /** @file ZipLoRA: two LoRAs side by side, each with a factor for every column, so that they get into each other's way less. */
 
-import { Adapter, combineAdapters, float32, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
-import { addScaled, createOptimizer, matmul, scaleColumns } from '@onnx-lora/sdk/plugin';
+import { Adapter, combineAdapters, float32, type Model, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import { createOptimizer, type Matrix, matmul, matrix } from '@onnx-lora/sdk/plugin';
+import type { Task } from '@onnx-lora/sdk/tasks';
 import { factorsOf, type ModuleFactors } from '../mixtures/factors.ts';
+import { inputGrams, type InputGramsOptions } from './inputGrams.ts';
+
+/** One of the adapters that {@link zipLora} merges. */
+export interface ZipPart {
+  /** A LoRA of linear layers. */
+  readonly adapter: Adapter;
+  /** Its own examples: of those that the task trains on, some batches are read, and no labels. */
+  readonly task: Task;
+}
 
 /** How {@link zipLora} looks for the factors of columns. */
-export interface ZipLoraOptions {
-  /** How much |m₁·m₂| counts beside what is lost of the two changes; 0.01 by default. */
+export interface ZipLoraOptions extends InputGramsOptions {
+  /** How much |m₁·m₂| ÷ in counts beside what is lost of the two changes; 0.01 by default. */
   readonly lambda?: number;
   /** Steps of Adam; 100 by default. */
   readonly steps?: number;
@@ -15,80 +25,91 @@ export interface ZipLoraOptions {
 }
 
 type Pair<T> = readonly [T, T];
+type Search = Required<Pick<ZipLoraOptions, 'lambda' | 'steps' | 'lr'>>;
 
 /**
- * Merges two LoRAs of linear layers into one: ΔW = ΔW₁·diag(m₁) + ΔW₂·diag(m₂) in each layer that both adapt, where the factors of
+ * Merges two LoRAs of linear layers into a plain one, ΔW = ΔW₁·diag(m₁) + ΔW₂·diag(m₂) in each layer that both adapt. The factors of
  * columns m begin at 1 and make
  *
- * Σᵢ ‖(ΔW − ΔWᵢ)·Xᵢ‖² ÷ ‖ΔWᵢ·Xᵢ‖² + λ·|m₁·m₂|
+ * Σᵢ ‖(ΔW − ΔWᵢ)·Xᵢ‖² ÷ ‖ΔWᵢ·Xᵢ‖² + λ·|m₁·m₂| ÷ in
  *
- * small. ZipLoRA's Xᵢ are what the layer reads of each adapter's own examples. Here they are the rows of ΔWᵢ, which training has
- * made of such inputs, so that no example is needed. The rank of the result is the sum of both.
+ * small, where Xᵢ are what the layer reads of adapter i's own examples in the base. The rank is the sum of both.
  *
- * Shah et al., "ZipLoRA: Any Subject in Any Style by Effectively Merging LoRAs" (2023), arXiv:2311.13600; for the rows in place of
- * inputs Cheng et al., "Whoever Started the Interference Should End It" (2025), arXiv:2503.08099.
+ * Shah et al., "ZipLoRA: Any Subject in Any Style by Effectively Merging LoRAs" (2023), arXiv:2311.13600, which compares what the
+ * whole model gives, layer by layer with the adapters active.
  *
  * @example
- * const both = zipLora(await loadAdapter('subject'), await loadAdapter('style'));
+ * const both = await zipLora(model, [
+ *   { adapter: turned, task: imageClassification('turned') },
+ *   { adapter: inverted, task: imageClassification('inverted') },
+ * ]);
  *
  * @throws OnnxLoraError `CONFIG_INVALID` for numbers out of their range; `INPUT_INVALID` for what is no LoRA of linear layers alone;
- *   `ADAPTER_MISMATCH` for adapters of different bases
+ *   `ADAPTER_MISMATCH` for adapters of different bases; as `train` for the tasks
  */
-export function zipLora(first: Adapter, second: Adapter, options: ZipLoraOptions = {}): Adapter {
-  const own = checked(options);
-  const sum = (adapters: readonly Adapter[]): Adapter =>
-    combineAdapters(
-      adapters.map((adapter, i) => ({ adapter, name: ['first', 'second'][i]! })),
-      { method: 'cat' },
-    );
-  // Whether they fit each other is told before anything is computed.
-  sum([first, second]);
-  // Alone, an adapter is the same in float32 and with scaling 1.
-  const plain = [first, second].map((each) => sum([each]));
-  const [ones, others] = plain.map((each, i) => factorsOf(each, ['first', 'second'][i]!));
-  const found = new Map(
-    [...ones!].flatMap(([module, one]) => {
-      const other = others!.get(module);
-      return other ? [[module, mergers([one, other], own)] as const] : [];
-    }),
-  );
-  return sum(plain.map((each, i) => withColumns(each, (module) => found.get(module)?.[i])));
-}
-
-function checked({ lambda = 0.01, steps = 100, lr = 0.01 }: ZipLoraOptions): Required<ZipLoraOptions> {
+export async function zipLora(model: Model, parts: Pair<ZipPart>, options: ZipLoraOptions = {}): Promise<Adapter> {
+  const { lambda = 0.01, steps = 100, lr = 0.01, ...reading } = options;
   const wrong = (name: string, what: string, value: number): OnnxLoraError =>
     new OnnxLoraError('CONFIG_INVALID', `${name} of zipLora must be ${what}, but it is ${value}.`);
   if (!(lambda >= 0 && Number.isFinite(lambda))) throw wrong('lambda', 'a number of at least 0', lambda);
   if (!(Number.isSafeInteger(steps) && steps >= 0)) throw wrong('steps', 'a whole number of at least 0', steps);
   if (!(lr > 0 && Number.isFinite(lr))) throw wrong('lr', 'a number above 0', lr);
-  return { lambda, steps, lr };
+  const names = ['first', 'second'];
+  const sum = (adapters: readonly Adapter[]): Adapter =>
+    combineAdapters(adapters.map((adapter, i) => ({ adapter, name: names[i]! })), { method: 'cat' }); // prettier-ignore
+  // Whether they fit each other is told before anything is computed.
+  sum(parts.map(({ adapter }) => adapter));
+  // Alone, an adapter is the same in float32 and with scaling 1.
+  const plain = parts.map(({ adapter }) => sum([adapter]));
+  const [ones, others] = plain.map((each, i) => factorsOf(each, names[i]!));
+  const common = [...ones!.keys()].filter((module) => others!.has(module));
+  if (common.length === 0) return sum(plain);
+  const grams: ReadonlyMap<string, Matrix>[] = [];
+  for (const { task } of parts) grams.push(await inputGrams(model, task, common, reading));
+  const found = new Map(
+    common.map((module) => {
+      const both = [ones!.get(module)!, others!.get(module)!] as const;
+      return [module, columnFactors(both, [grams[0]!.get(module)!, grams[1]!.get(module)!], { lambda, steps, lr })];
+    }),
+  );
+  return sum(plain.map((each, i) => withColumns(each, (module) => found.get(module)?.[i])));
 }
 
-/** m₁ and m₂ of one layer, `[in]` each. */
-function mergers(both: Pair<ModuleFactors>, { lambda, steps, lr }: Required<ZipLoraOptions>): Pair<Float32Array> {
-  const width = both[0].A.columns;
+/**
+ * m₁ and m₂ of one layer, `[in]` each.
+ *
+ * @param both factors with scaling 1
+ * @param grams XᵢXᵢᵀ, `[in, in]` each
+ */
+export function columnFactors(
+  both: Pair<ModuleFactors>,
+  grams: Pair<Matrix>,
+  { lambda, steps, lr }: Search,
+): Pair<Float32Array> {
+  const width = grams[0].rows;
+  // ‖ΔWⱼ·diag(a)·Xᵢ‖² and the like are aᵀ·(Kⱼₖ ∘ XᵢXᵢᵀ)·b with Kⱼₖ = ΔWⱼᵀ·ΔWₖ: the loss is mᵀ·H·m − 2·bᵀ·m + 2.
+  const K = both.map((left) => both.map((right) => matmul(matmul(left.A, matmul(left.B, right.B, { transposeA: true }), { transposeA: true }), right.A))); // prettier-ignore
+  const parts = grams.map((gram, i) => {
+    const whole = dot(K[i]![i]!.data, gram.data) || 1;
+    return gram.data.map((value) => value / whole);
+  });
+  const all = parts[0]!.map((value, at) => value + parts[1]![at]!);
+  const H = K.map((row) => row.map(({ data }) => matrix(width, width, data.map((value, at) => value * all[at]!)))); // prettier-ignore
+  const b = K.map((row) => Float64Array.from({ length: width }, (_, c) => row.reduce((sum, { data }, k) => sum + dot(data.subarray(c * width, (c + 1) * width), parts[k]!.subarray(c * width, (c + 1) * width)), 0))); // prettier-ignore
   const m = new Float32Array(2 * width).fill(1);
   const of = (j: number): Float32Array => m.subarray(j * width, (j + 1) * width);
-  // ‖Σⱼ Bⱼ·Tⱼ·Bᵢᵀ‖² = Σⱼₖ tr(Tⱼᵀ·Pⱼₖ·Tₖ·Pᵢᵢ) with Pⱼₖ = Bⱼᵀ·Bₖ, so that no whole weight is made.
-  const P = both.map((left) => both.map((right) => matmul(left.B, right.B, { transposeA: true })));
-  const norms = both.map(({ A }, i) => {
-    const T = matmul(A, A, { transposeB: true });
-    return dot(T.data, matmul(matmul(P[i]![i]!, T), P[i]![i]!).data) || 1;
-  });
   const adam = createOptimizer('adam');
   for (let step = 0; step < steps; step++) {
-    const side = Math.sign(dot(of(0), of(1)));
-    const gradient = Float64Array.from(m, (_, at) => lambda * side * m[(at + width) % m.length]!);
-    for (const [i, { A }] of both.entries()) {
-      const T = both.map((each, j) => matmul(scaleColumns(each.A, of(j).map((value) => value - Number(i === j))), A, { transposeB: true })); // prettier-ignore
-      for (const [j, each] of both.entries()) {
-        const PT = addScaled(matmul(P[j]![0]!, T[0]!), matmul(P[j]![1]!, T[1]!), 1);
-        const G = matmul(matmul(PT, P[i]![i]!), A);
-        each.A.data.forEach((value, at) => (gradient[j * width + (at % width)]! += (2 * value * G.data[at]!) / norms[i]!)); // prettier-ignore
-      }
+    const alike = (lambda * Math.sign(dot(of(0), of(1)))) / width;
+    const gradient = new Float32Array(2 * width);
+    for (const j of [0, 1]) {
+      const [one, other] = [0, 1].map((k) => matmul(matrix(1, width, of(k)), H[k]![j]!).data);
+      of(1 - j).forEach((value, c) => {
+        gradient[j * width + c] = 2 * (one![c]! + other![c]! - b[j]![c]!) + alike * value;
+      });
     }
     // Each turn of the iterator moves a part of them.
-    for (const _ of adam.update('m', m, Float32Array.from(gradient), { lr, weightDecay: 0, dims: [2, width] }));
+    for (const _ of adam.update('m', m, gradient, { lr, weightDecay: 0, dims: [2, width] }));
   }
   return [of(0), of(1)];
 }

@@ -1,0 +1,46 @@
+/** @file What layers read of a task's examples in the base: sums of products, from which lengths of changes follow. */
+
+import { type Model, train, type TrainOptions } from '@onnx-lora/sdk';
+import { type InputInitializer, type Matrix, matrix } from '@onnx-lora/sdk/plugin';
+import type { Task } from '@onnx-lora/sdk/tasks';
+
+/** How examples are read. */
+export type InputGramsOptions = Pick<TrainOptions, 'initBatches' | 'batchSize' | 'provider' | 'threads'>;
+
+/**
+ * Σ x·xᵀ of all rows x that a layer reads in some batches of examples, `[in, in]`, by its path.
+ *
+ * @param modules paths of linear layers
+ * @throws OnnxLoraError as `train`
+ */
+export async function inputGrams(
+  model: Model,
+  task: Task,
+  modules: readonly string[],
+  options: InputGramsOptions = {},
+): Promise<ReadonlyMap<string, Matrix>> {
+  const grams = new Map<string, Matrix>();
+  const initLoraWeights: InputInitializer = {
+    name: 'input-grams',
+    needs: 'inputs',
+    passes: 1,
+    refuses: ({ kind }) => (kind === 'linear' ? undefined : 'is not linear'),
+    observe: ({ width }) => {
+      const gram = matrix(width, width);
+      return {
+        settled: false,
+        update: (batch) => batch.gram.data.forEach((value, at) => (gram.data[at]! += value)),
+        factors: ({ path, r, out }) => {
+          grams.set(path, gram);
+          return { A: matrix(r, width), B: matrix(out, r) };
+        },
+      };
+    },
+  };
+  // One step that goes nowhere: what is wanted is what the first values are made of.
+  const lora = { r: 1, alpha: 1, targetModules: [...modules], initLoraWeights };
+  await (
+    await train(model, { ...options, task, lora, steps: 1, lr: Number.MIN_VALUE })
+  ).done;
+  return grams;
+}
