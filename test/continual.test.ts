@@ -42,6 +42,13 @@ function learn(method: string, out: string): { child: ChildProcess; ended: Promi
   return { child, ended: new Promise((resolve) => child.on('close', (code, signal) => resolve({ code, signal, stderr }))) }; // prettier-ignore
 }
 
+/** Waits until it says so, or has ended. */
+async function told({ stderr }: ChildProcess, sign: string): Promise<void> {
+  let said = '';
+  for await (const text of stderr!.iterator({ destroyOnReturn: false }))
+    if ((said += String(text)).includes(sign)) return;
+}
+
 const resultOf = (out: string): string[] =>
   ['adapter/adapter_model.safetensors', 'adapter/adapter_config.json', 'matrix.json', 'matrix.csv'].map((name) =>
     readFileSync(path.join(folder, out, name), 'latin1'),
@@ -55,14 +62,15 @@ it.each(isNightly ? ['sequential', 'replay', 'o-lora', 'inf-lora', 'sd-lora', 'e
     expect(await learn(method, `${method}-whole`).ended).toMatchObject({ code: 0 });
     const time = performance.now() - since;
     let kills = 0;
-    for (let attempt = 1; attempt <= (isNightly ? 6 : 2); attempt++) {
+    // Behind a step of each task, then at any moment.
+    for (const sign of ['task 1 of 2', 'task 2 of 2', ...(isNightly ? ['', '', ''] : [])]) {
       const { child, ended } = learn(method, `${method}-killed`);
-      // At any moment of what is left, but for a start that does nothing.
-      const timer = setTimeout(time * (0.3 + 0.6 * Math.random())).then(() => child.kill('SIGKILL'));
-      const { signal } = await ended;
-      await timer;
-      if (signal !== 'SIGKILL') break;
-      kills++;
+      let isOver = false;
+      void ended.then(() => (isOver = true));
+      if (sign !== '') await told(child, sign);
+      await setTimeout(Math.random() * time * (sign === '' ? 0.8 : 0.05));
+      if (!isOver) child.kill('SIGKILL');
+      if ((await ended).signal === 'SIGKILL') kills++;
     }
     expect(kills).toBeGreaterThan(0);
     expect(await learn(method, `${method}-killed`).ended).toMatchObject({ code: 0 });
@@ -72,11 +80,8 @@ it.each(isNightly ? ['sequential', 'replay', 'o-lora', 'inf-lora', 'sd-lora', 'e
 
 it('Ctrl-C saves, exits as shells have it, and the same command goes on', { timeout: 600_000 }, async () => {
   const { child, ended } = learn('ewc', 'stopped');
-  // Once, and not before the first step of a task.
-  let isAsked = false;
-  child.stderr!.on('data', (text: Buffer) => {
-    if (!isAsked && text.toString().includes('task 1 of 2')) isAsked = child.kill('SIGINT');
-  });
+  await told(child, 'task 1 of 2');
+  child.kill('SIGINT');
   const { code, stderr } = await ended;
   expect({ code, stderr }).toMatchObject({ code: 130, stderr: expect.stringContaining('To go on, give the same command again.') }); // prettier-ignore
   expect(await learn('ewc', 'stopped').ended).toMatchObject({ code: 0 });
