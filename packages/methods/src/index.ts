@@ -2,8 +2,9 @@
 
 export { AdapterIndex, type ChooseOptions } from './composition/adapterIndex.ts';
 export type { BlendLossOptions } from './composition/blendLoss.ts';
+export type { InputGramsOptions } from './composition/inputGrams.ts';
 export { loraHub, type LoraHubOptions, type LoraHubResult } from './composition/loraHub.ts';
-export { zipLora, type ZipLoraOptions } from './composition/zipLora.ts';
+export { zipLora, type ZipLoraOptions, type ZipPart } from './composition/zipLora.ts';
 export {
   continual,
   type ContinualMethod,

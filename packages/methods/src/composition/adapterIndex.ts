@@ -38,14 +38,14 @@ export class AdapterIndex {
   /** The adapters, in the order of the rows. */
   readonly names: readonly string[];
   /** `[adapters, width]`: Σ⁻¹·μ of each, where Σ is the covariance within adapters. */
-  readonly #weights: Matrix;
+  readonly #weights: Tensor;
   /** `[adapters]`: −½·μᵀ·Σ⁻¹·μ. */
-  readonly #biases: ArrayLike<number>;
+  readonly #biases: Tensor;
 
   private constructor(names: readonly string[], weights: Tensor, biases: Tensor) {
     this.names = names;
-    this.#weights = matrixOf(weights);
-    this.#biases = biases.data as Float32Array;
+    this.#weights = weights;
+    this.#biases = biases;
   }
 
   /**
@@ -69,14 +69,10 @@ export class AdapterIndex {
     if (problem !== undefined) throw new OnnxLoraError('INPUT_INVALID', `An index cannot be made: ${problem}. Give embeddings of some examples of each adapter, all by one model.`); // prettier-ignore
     const rows = names.map((name) => matrixOf(examples[name]!));
     const means = matrix(names.length, width!, rows.flatMap((each) => [...meanOf(each)])); // prettier-ignore
-    const solved = solvePositive(shrunk(rows.map(covariance), shrinkage), transpose(means));
-    const weights = Float32Array.from(transpose(solved).data);
-    const biases = names.map((_, row) => {
-      let product = 0;
-      for (let at = row * width!; at < (row + 1) * width!; at++) product += means.data[at]! * weights[at]!;
-      return -product / 2;
-    });
-    return new AdapterIndex(names, float32(weights, [names.length, width!]), float32(biases, [names.length]));
+    const weights = transpose(solvePositive(shrunk(rows, shrinkage), transpose(means)));
+    const biases = new Float32Array(names.length);
+    weights.data.forEach((value, at) => (biases[Math.floor(at / width!)]! -= (value * means.data[at]!) / 2));
+    return new AdapterIndex(names, float32(Float32Array.from(weights.data), [names.length, width!]), float32(biases, [names.length])); // prettier-ignore
   }
 
   /**
@@ -104,8 +100,7 @@ export class AdapterIndex {
    * @throws OnnxLoraError `FILE_INVALID` when writing fails
    */
   async save(file: string): Promise<void> {
-    const { rows, columns, data } = this.#weights;
-    const tensors = new Map([['weights', float32(Float32Array.from(data), [rows, columns])], ['biases', float32(Float32Array.from(this.#biases), [rows])]]); // prettier-ignore
+    const tensors = new Map([['weights', this.#weights], ['biases', this.#biases]]); // prettier-ignore
     await writeSafetensors(file, tensors, { format: FORMAT, adapters: JSON.stringify(this.names) });
   }
 
@@ -121,17 +116,23 @@ export class AdapterIndex {
   choose(embeddings: Tensor, { topK = 1, temperature = Infinity }: ChooseOptions = {}): (string | AdapterBlend)[] {
     if (!(Number.isSafeInteger(topK) && topK > 0)) throw new OnnxLoraError('CONFIG_INVALID', `topK must be a whole number of at least 1, but it is ${topK}.`); // prettier-ignore
     if (!(temperature > 0)) throw new OnnxLoraError('CONFIG_INVALID', `temperature must be a number above 0, but it is ${temperature}.`); // prettier-ignore
-    const problem = problemOf('inputs', embeddings, this.#weights.columns);
+    const problem = problemOf('inputs', embeddings, this.#weights.dims[1]);
     if (problem !== undefined) throw new OnnxLoraError('INPUT_INVALID', `The index does not know such features: ${problem}. Embed inputs as the examples were embedded.`); // prettier-ignore
-    const { rows, columns, data } = matmul(matrixOf(embeddings), this.#weights, { transposeB: true });
+    const { rows, columns, data } = matmul(matrixOf(embeddings), matrixOf(this.#weights), { transposeB: true });
     return Array.from({ length: rows }, (_, row) => {
       const best = this.names
-        .map((name, i) => ({ name, score: data[row * columns + i]! + this.#biases[i]! }))
+        .map((name, i) => ({ name, score: data[row * columns + i]! + Number(this.#biases.data[i]) }))
         .sort((a, b) => b.score - a.score)
         .slice(0, topK);
       return topK === 1 ? best[0]!.name : softmax(best, temperature);
     });
   }
+}
+
+/** An adapter, and how well it fits an input. */
+interface Scored {
+  readonly name: string;
+  readonly score: number;
 }
 
 /** What is wrong with embeddings; nothing where they are float32 `[rows, width]`. */
@@ -156,31 +157,24 @@ function meanOf({ rows, columns, data }: Matrix): Float64Array {
   return mean;
 }
 
-/** `[width, width]`, of the rows as all that there are. */
-function covariance(all: Matrix): Matrix {
-  const mean = meanOf(all);
-  const less = { ...all, data: all.data.map((value, at) => (value - mean[at % all.columns]!) / Math.sqrt(all.rows)) };
-  return matmul(less, less, { transposeA: true });
-}
-
-/** The mean of covariances, shrunk. */
-function shrunk(all: readonly Matrix[], shrinkage: number): Matrix {
-  const mean = all.reduce((sum, each) => addScaled(sum, each, 1 / all.length), matrix(all[0]!.rows, all[0]!.columns));
-  const width = mean.rows;
+/** The mean of the adapters' covariances, `[width, width]`, shrunk. */
+function shrunk(adapters: readonly Matrix[], shrinkage: number): Matrix {
+  const width = adapters[0]!.columns;
+  let mean = matrix(width, width);
+  for (const { rows, columns, data } of adapters) {
+    const own = meanOf({ rows, columns, data });
+    const less = matrix(rows, columns, data.map((value, at) => value - own[at % columns]!)); // prettier-ignore
+    mean = addScaled(mean, matmul(less, less, { transposeA: true }), 1 / (rows * adapters.length));
+  }
   let trace = 0;
   for (let i = 0; i < width; i++) trace += mean.data[i * (width + 1)]!;
+  const left = { ...mean, data: mean.data.map((value) => (1 - shrinkage) * value) };
   // Of examples that are all alike, such as one for each adapter, the distance is Euclid's.
-  const variance = trace > 0 ? trace / width : 1;
-  const identity = matrix(width, width);
-  for (let i = 0; i < width; i++) identity.data[i * (width + 1)] = variance;
-  return addScaled(addScaled(mean, mean, -shrinkage), identity, shrinkage);
+  for (let i = 0; i < width; i++) left.data[i * (width + 1)]! += shrinkage * (trace > 0 ? trace / width : 1);
+  return left;
 }
 
-function softmax(
-  best: readonly { readonly name: string; readonly score: number }[],
-  temperature: number,
-): Record<string, number> {
-  // prettier-ignore
+function softmax(best: readonly Scored[], temperature: number): Record<string, number> {
   const powers = best.map(({ name, score }) => [name, Math.exp((score - best[0]!.score) / temperature)] as const);
   const total = powers.reduce((sum, [, power]) => sum + power, 0);
   return Object.fromEntries(powers.map(([name, power]) => [name, power / total]));

@@ -1,7 +1,6 @@
 /** @file The loss of a task for one blend of adapters after the other, by one session. */
 
-import type { Adapter, AdapterBlend, AdapterSession, Feeds, Model, Session, Tensor } from '@onnx-lora/sdk';
-import { OnnxLoraError } from '@onnx-lora/sdk';
+import { type Adapter, type AdapterBlend, type AdapterSession, type Feeds, type Model, OnnxLoraError, type Session, type Tensor } from '@onnx-lora/sdk'; // prettier-ignore
 import { dataTypeNumber, GraphBuilder, inferNode, sessionModel, type ValueInfoProto } from '@onnx-lora/sdk/core';
 import { guardedTask } from '@onnx-lora/sdk/plugin';
 import { batchesOf, type PreparedTask, type RunnableOptions, type Task, type Value } from '@onnx-lora/sdk/tasks';
@@ -13,7 +12,7 @@ interface Weighed {
   readonly weight: number;
 }
 
-/** Options of {@link BlendLoss.open}. */
+/** How examples are computed. */
 export interface BlendLossOptions extends Pick<RunnableOptions, 'provider' | 'threads' | 'allowBaseMismatch'> {
   /** Examples per run; 32 by default. */
   readonly batchSize?: number;
@@ -58,11 +57,8 @@ export class BlendLoss implements AsyncDisposable {
       );
     }
     const batches: Weighed[] = [];
-    for await (const { batch, examples } of batchesOf(
-      { dataset: data.train, collate: (each) => data.collate(each) },
-      batchSize,
-    ))
-      // prettier-ignore
+    const source = { dataset: data.train, collate: (examples: readonly unknown[]) => data.collate(examples) };
+    for await (const { batch, examples } of batchesOf(source, batchSize))
       batches.push({ ...batch, weight: data.lossWeight?.(batch.targets) ?? examples.length });
     if (batches.length === 0) throw new OnnxLoraError('DATA_INVALID', `The task "${task.name}" has no examples to train on. Give it some.`); // prettier-ignore
     const session = await model
@@ -89,34 +85,28 @@ export class BlendLoss implements AsyncDisposable {
   }
 
   async #lossOf(outputs: Feeds, targets: Feeds): Promise<number> {
-    const shapes = JSON.stringify([outputs, targets].map((each) => Object.values(each).map(({ dims }) => dims)));
-    const session = this.#losses.get(shapes) ?? (await this.#lossGraph(outputs, targets));
+    const feeds = { ...prefixed(outputs, 'output/'), ...prefixed(targets, 'target/') };
+    const shapes = JSON.stringify(Object.values(feeds).map(({ dims }) => dims));
+    const session = this.#losses.get(shapes) ?? (await this.#lossGraph(outputs, targets, feeds));
     this.#losses.set(shapes, session);
-    const [loss] = Object.values(
-      await session.run({ ...prefixed(outputs, 'output/'), ...prefixed(targets, 'target/') }),
-    );
+    const [loss] = Object.values(await session.run(feeds));
     return Number(loss!.data[0]);
   }
 
   /** The task's loss as a graph of its own, of the outputs and targets. */
-  #lossGraph(outputs: Feeds, targets: Feeds): Promise<Session> {
+  #lossGraph(outputs: Feeds, targets: Feeds, feeds: Feeds): Promise<Session> {
     const g = new GraphBuilder({ opset: this.#model.opset, infer: inferNode, prefix: 'loss/' });
-    const values = (feeds: Feeds, prefix: string): Record<string, Value> =>
-      Object.fromEntries(Object.entries(feeds).map(([name, { type, dims }]) => [name, { name: `${prefix}${name}`, type, shape: dims }])); // prettier-ignore
     // A loss may be one of the outputs itself, and no graph gives what it is fed.
     const loss = g.Identity(this.#data.loss(g, values(outputs, 'output/'), values(targets, 'target/')));
-    const source = sessionModel({
-      ...this.#model.onnx.model,
-      graph: {
-        name: 'loss',
-        node: g.nodes,
-        initializer: g.initializers,
-        input: Object.entries({ ...prefixed(outputs, 'output/'), ...prefixed(targets, 'target/') }).map(infoOf),
-        output: [{ name: loss.name }],
-      },
-    });
+    const input = Object.entries(feeds).map(infoOf);
+    const graph = { name: 'loss', node: g.nodes, initializer: g.initializers, input, output: [{ name: loss.name }] };
+    const source = sessionModel({ ...this.#model.onnx.model, graph });
     return this.#model.workerRuntime.createSession({ ...source, name: 'loss' }, { provider: 'cpu', threads: 1 });
   }
+}
+
+function values(feeds: Feeds, prefix: string): Record<string, Value> {
+  return Object.fromEntries(Object.entries(feeds).map(([name, { type, dims }]) => [name, { name: `${prefix}${name}`, type, shape: dims }])); // prettier-ignore
 }
 
 function prefixed(feeds: Feeds, prefix: string): Feeds {

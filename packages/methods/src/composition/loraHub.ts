@@ -78,12 +78,12 @@ export async function loraHub(model: Model, options: LoraHubOptions): Promise<Lo
 
 function requireNumbers(numbers: Readonly<Record<'evaluations' | 'batchSize' | 'bound' | 'penalty', number>>): void {
   const { evaluations, batchSize, bound, penalty } = numbers;
-  const require = (name: keyof typeof numbers, what: string, is: boolean): void => {
+  const check = (name: keyof typeof numbers, what: string, is: boolean): void => {
     if (!is)
       throw new OnnxLoraError('CONFIG_INVALID', `${name} of loraHub must be ${what}, but it is ${numbers[name]}.`);
   };
-  require('evaluations', 'a whole number of at least 1', Number.isSafeInteger(evaluations) && evaluations > 0);
-  require('batchSize', 'a whole number of at least 1', Number.isSafeInteger(batchSize) && batchSize > 0);
-  require('bound', 'a number above 0', bound > 0 && Number.isFinite(bound));
-  require('penalty', 'a number of at least 0', penalty >= 0 && Number.isFinite(penalty));
+  check('evaluations', 'a whole number of at least 1', Number.isSafeInteger(evaluations) && evaluations > 0);
+  check('batchSize', 'a whole number of at least 1', Number.isSafeInteger(batchSize) && batchSize > 0);
+  check('bound', 'a number above 0', bound > 0 && Number.isFinite(bound));
+  check('penalty', 'a number of at least 0', penalty >= 0 && Number.isFinite(penalty));
 }

@@ -47,7 +47,11 @@ type Search = Required<Pick<ZipLoraOptions, 'lambda' | 'steps' | 'lr'>>;
  * @throws OnnxLoraError `CONFIG_INVALID` for numbers out of their range; `INPUT_INVALID` for what is no LoRA of linear layers alone;
  *   `ADAPTER_MISMATCH` for adapters of different bases; as `train` for the tasks
  */
-export async function zipLora(model: Model, parts: Pair<ZipPart>, options: ZipLoraOptions = {}): Promise<Adapter> {
+export async function zipLora(
+  model: Model,
+  parts: readonly [ZipPart, ZipPart],
+  options: ZipLoraOptions = {},
+): Promise<Adapter> {
   const { lambda = 0.01, steps = 100, lr = 0.01, ...reading } = options;
   const wrong = (name: string, what: string, value: number): OnnxLoraError =>
     new OnnxLoraError('CONFIG_INVALID', `${name} of zipLora must be ${what}, but it is ${value}.`);
@@ -89,13 +93,15 @@ export function columnFactors(
   const width = grams[0].rows;
   // ‖ΔWⱼ·diag(a)·Xᵢ‖² and the like are aᵀ·(Kⱼₖ ∘ XᵢXᵢᵀ)·b with Kⱼₖ = ΔWⱼᵀ·ΔWₖ: the loss is mᵀ·H·m − 2·bᵀ·m + 2.
   const K = both.map((left) => both.map((right) => matmul(matmul(left.A, matmul(left.B, right.B, { transposeA: true }), { transposeA: true }), right.A))); // prettier-ignore
-  const parts = grams.map((gram, i) => {
-    const whole = dot(K[i]![i]!.data, gram.data) || 1;
-    return gram.data.map((value) => value / whole);
+  const parts = grams.map(({ data }, i) => {
+    // An adapter that changes nothing loses nothing.
+    const whole = dot(K[i]![i]!.data, data) || 1;
+    return data.map((value) => value / whole);
   });
   const all = parts[0]!.map((value, at) => value + parts[1]![at]!);
-  const H = K.map((row) => row.map(({ data }) => matrix(width, width, data.map((value, at) => value * all[at]!)))); // prettier-ignore
-  const b = K.map((row) => Float64Array.from({ length: width }, (_, c) => row.reduce((sum, { data }, k) => sum + dot(data.subarray(c * width, (c + 1) * width), parts[k]!.subarray(c * width, (c + 1) * width)), 0))); // prettier-ignore
+  const row = (of: Float64Array, c: number): Float64Array => of.subarray(c * width, (c + 1) * width);
+  const b = K.map(([one, other]) => Float64Array.from({ length: width }, (_, c) => dot(row(one!.data, c), row(parts[0]!, c)) + dot(row(other!.data, c), row(parts[1]!, c)))); // prettier-ignore
+  const H = K.map((each) => each.map(({ data }) => matrix(width, width, data.map((value, at) => value * all[at]!)))); // prettier-ignore
   const m = new Float32Array(2 * width).fill(1);
   const of = (j: number): Float32Array => m.subarray(j * width, (j + 1) * width);
   const adam = createOptimizer('adam');
@@ -121,15 +127,11 @@ function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
 }
 
 /** The adapter with the columns of A times the factors of their module, where it has such. */
-function withColumns(
-  { config, tensors, baseDigest, notes }: Adapter,
-  factors: (module: string) => Float32Array | undefined,
-): Adapter {
-  // prettier-ignore
-  const changed = [...tensors].map(([name, tensor]): [string, Tensor] => {
+function withColumns(adapter: Adapter, factors: (module: string) => Float32Array | undefined): Adapter {
+  const changed = [...adapter.tensors].map(([name, tensor]): [string, Tensor] => {
     const m = factors(/^base_model\.model\.(.+)\.lora_A\.weight$/.exec(name)?.[1] ?? '');
     if (!m) return [name, tensor];
-    return [name, float32(Float32Array.from(tensor.data as Float32Array, (value, at) => value * m[at % m.length]!), tensor.dims)]; // prettier-ignore
+    return [name, float32((tensor.data as Float32Array).map((value, at) => value * m[at % m.length]!), tensor.dims)]; // prettier-ignore
   });
-  return new Adapter(config, new Map(changed), baseDigest, notes);
+  return new Adapter(adapter.config, new Map(changed), adapter.baseDigest, adapter.notes);
 }

@@ -2,7 +2,8 @@
 
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { Adapter, loadAdapter, type Model, openModel, previewLora, type Tensor, train } from '@onnx-lora/sdk';
+import { Adapter, loadAdapter, type Model, openModel, previewLora, type Tensor, tensor, train } from '@onnx-lora/sdk';
+import { toHalf } from '@onnx-lora/sdk/core';
 import { meanSquaredError } from '@onnx-lora/sdk/tasks';
 import { readSafetensors } from '@onnx-lora/sdk/data';
 import { randomAdapter } from '@onnx-lora/sdk/testing';
@@ -108,6 +109,12 @@ describe('gates', () => {
     const silent = new Adapter(task_1.config, new Map([...task_1.tensors].map(([name, tensor]) => [name, { ...tensor, data: new Float32Array(tensor.data.length) } as Tensor]))); // prettier-ignore
     // Of what the other does there is no direction: the score of every token is 0, which is the least.
     expectSame(await run(mixtureOf({ task_0, silent }, { topK: 1 })), await run(task_0), 5);
+  });
+
+  it('read adapters in half precision', async () => {
+    const halved = ({ config, tensors }: Adapter): Adapter => new Adapter(config, new Map([...tensors].map(([name, { dims, data }]) => [name, tensor('float16', Uint16Array.from(data as Float32Array, toHalf), dims)]))); // prettier-ignore
+    const halves = Object.fromEntries(Object.entries(tasks).map(([name, adapter]) => [name, halved(adapter)]));
+    expectSame(await run(mixtureOf(halves)), await run(mixtureOf(tasks)), 2);
   });
 
   it('of equal adapters give what one gives, whatever they are', async () => {
