@@ -25,7 +25,6 @@ for (const [one, other] of [
   ['inverted', 'striped'],
   ['shrunken', 'striped'],
 ] as const)
-  // prettier-ignore
   pairs[`${one}, ${other}`] = await together(one, other);
 console.table(pairs);
 

@@ -1,14 +1,14 @@
 /** @file ZipLoRA against torch's autograd and Adam on whole weights (`fixtures/zipLora/make.py`), and what layers read against a run. */
 
 import path from 'node:path';
-import { Adapter, loadAdapter, type Model, openModel, tensor, type Tensor } from '@onnx-lora/sdk';
+import { Adapter, float32, loadAdapter, type Model, openModel, tensor, type Tensor } from '@onnx-lora/sdk';
 import { toHalf } from '@onnx-lora/sdk/core';
 import { readSafetensors } from '@onnx-lora/sdk/data';
 import { type Matrix, matmul, matrix } from '@onnx-lora/sdk/plugin';
 import { meanSquaredError, type Task } from '@onnx-lora/sdk/tasks';
 import { beforeAll, expect, it } from 'vitest';
 import { taskOf } from '../../fixtures/memorise.ts';
-import { factorsOf } from '../mixtures/factors.ts';
+import { factorsOf, type ModuleFactors } from '../mixtures/factors.ts';
 import { inputGrams } from './inputGrams.ts';
 import { columnFactors, zipLora, type ZipLoraOptions } from './zipLora.ts';
 
@@ -26,14 +26,20 @@ beforeAll(async () => {
   task = taskOf(3, { x }, { y: tensors.get('y')! }, (g, { logits }, { y }) => meanSquaredError(g, logits!, y!));
 });
 
+const reading = { batchSize: 3, initBatches: 1, threads: 1 };
 const zip = (one: Adapter, other: Adapter, options: ZipLoraOptions = {}): Promise<Adapter> =>
-  zipLora(model, [{ adapter: one, task }, { adapter: other, task }], { batchSize: 3, initBatches: 1, threads: 1, ...options }); // prettier-ignore
+  zipLora(model, [{ adapter: one, task }, { adapter: other, task }], { ...reading, ...options }); // prettier-ignore
 
 /** s·B·A of each module. */
 function changesOf(adapter: Adapter): Map<string, Float64Array> {
   return new Map(
     [...factorsOf(adapter, 'zipped')].map(([module, { A, B, scaling }]) => [module, matmul(B, A).data.map((value) => scaling * value)]), // prettier-ignore
   );
+}
+
+/** Factors with their scaling in B. */
+function scaledFactors(adapter: Adapter): Map<string, ModuleFactors> {
+  return new Map([...factorsOf(adapter, 'own')].map(([module, { A, B, scaling }]) => [module, { A, B: { ...B, data: B.data.map((value) => scaling * value) }, scaling: 1 }])); // prettier-ignore
 }
 
 function expectSame(found: ArrayLike<number>, expected: ArrayLike<number>, digits = 4): void {
@@ -49,7 +55,7 @@ it.each([0, 0.5])('with λ %d finds the factors of columns that torch finds', as
     const inputs = matrix(rows, columns, numbers(name));
     return matmul(inputs, inputs, { transposeB: true });
   };
-  const scaled = [first, second].map((adapter) => new Map([...factorsOf(adapter, 'own')].map(([module, { A, B, scaling }]) => [module, { A, B: { ...B, data: B.data.map((value) => scaling * value) }, scaling: 1 }]))); // prettier-ignore
+  const scaled = [first, second].map(scaledFactors);
   for (const module of ['up', 'down']) {
     const both = [scaled[0]!.get(module)!, scaled[1]!.get(module)!] as const;
     const grams = [gramOf(`${module}.x1`), gramOf(`${module}.x2`)] as const;
@@ -59,7 +65,7 @@ it.each([0, 0.5])('with λ %d finds the factors of columns that torch finds', as
 });
 
 it('reads what layers read of the examples', async () => {
-  const grams = await inputGrams(model, task, ['up', 'down'], { batchSize: 3, initBatches: 1, threads: 1 });
+  const grams = await inputGrams(model, task, ['up', 'down'], reading);
   for (const { path: module, input } of model.sites().filter((each) => grams.has(each.path))) {
     await using session = await model.withOutputs([input]).session({ threads: 1 });
     const { dims, data } = (await session.run({ x }))[input]!;
@@ -69,18 +75,19 @@ it('reads what layers read of the examples', async () => {
   expect([...grams.keys()].sort()).toEqual(['down', 'up']);
 });
 
-it('is a plain LoRA of the rank of both, whose first columns are those of the first times their factors', async () => {
-  const { config, tensors } = await zip(first, second, { lambda: 0.5 });
+it('is a plain LoRA of the rank of both, each with its own factors, by its own inputs', async () => {
+  const turned = float32((x.data as Float32Array).map((value, i) => value * Math.cos(i)), x.dims); // prettier-ignore
+  const tasks = [task, taskOf(3, { x: turned }, { y: x }, (g, { logits }) => g.ReduceMean(logits!, [0, 1], false))] as const; // prettier-ignore
+  const parts = [{ adapter: first, task: tasks[0] }, { adapter: second, task: tasks[1] }] as const; // prettier-ignore
+  const { config, tensors } = await zipLora(model, parts, { ...reading, lambda: 0.5 });
   expect([config.peftType, config.r, config.alpha]).toEqual(['LORA', 6, 6]);
+  const grams = [await inputGrams(model, tasks[0], ['up'], reading), await inputGrams(model, tasks[1], ['up'], reading)] as const; // prettier-ignore
+  const both = [scaledFactors(first).get('up')!, scaledFactors(second).get('up')!] as const;
+  const m = columnFactors(both, [grams[0].get('up')!, grams[1].get('up')!], { lambda: 0.5, steps: 100, lr: 0.01 });
   const name = 'base_model.model.up.lora_A.weight';
-  const [A, own] = [tensors, first.tensors].map((each) => each.get(name)!.data as Float32Array);
-  // The first one's scaling is 2, and that of the sum 1.
-  const ratios = Array.from(own!, (value, at) => A![at]! / (2 * value));
-  const width = tensors.get(name)!.dims[1]!;
-  ratios.forEach((ratio, at) => {
-    expect(ratio).toBeCloseTo(ratios[at % width]!, 3);
-  });
-  expect(ratios.some((ratio) => Math.abs(ratio - 1) > 0.05)).toBe(true);
+  // The scalings are 2 and 4/3, and that of the sum 1.
+  const wanted = [first, second].flatMap((adapter, i) => Array.from(adapter.tensors.get(name)!.data as Float32Array, (value, at) => [2, 4 / 3][i]! * value * m[i]![at % m[i]!.length]!)); // prettier-ignore
+  expectSame(tensors.get(name)!.data as Float32Array, wanted);
 });
 
 it('of no steps is the sum, and a module of one of them alone stays as it is', async () => {
