@@ -48,8 +48,8 @@ Times forward passes and training steps of LoRA on a ViT with random weights, an
   --peft [PYTHON]  also time PEFT on torch, with this Python (default: python3), and training steps on further models; on a GPU
                    beside another provider than cpu, where torch sees one
   --training TEXT  only training steps beside PEFT, of the models and targets that the regular expression matches
-  --precision NAMES  of training steps beside PEFT: float32 (default), int8, int8-backward, float16; several with
-                   commas between; on other providers than cpu, float32,float16 unless named
+  --precision NAMES  of training steps beside PEFT: float32 (default), int8, int8-backward, float16, int4,
+                   nf4; several with commas between; on other providers than cpu, float32,float16 unless named
   --images PYTHON  only photos decoded and preprocessed, beside transformers with Pillow
   --audio PYTHON   only features of sound, beside transformers with NumPy and torch
   --accuracy PYTHON  only what adapters and new heads reach on real images, beside PEFT
