@@ -65,6 +65,7 @@ export const visionFiles: Fixtures = {
 
   photos: digits,
   withdrawn: digits,
+  'never-seen': digits,
   'quickstart/images/turned': async (folder) => {
     writeDigits(path.join(folder, 'train'), { perClass: 1, turned: true });
     writeDigits(path.join(folder, 'test'), { perClass: 2, from: 1, turned: true });
@@ -88,6 +89,7 @@ export const visionFiles: Fixtures = {
 
   'photos-adapter': photosAdapter,
   cats: photosAdapter,
+  'runs/photos': photosAdapter,
   birds: photosAdapter,
   'cats-adapter': photosAdapter,
   'better-cats-adapter': photosAdapter,
