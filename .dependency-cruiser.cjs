@@ -63,9 +63,11 @@ module.exports = {
     packageRule('sdk', []),
     packageRule('vision', ['sdk']),
     packageRule('speech', ['sdk']),
-    packageRule('science', ['sdk']),
+    packageRule('sequences', ['sdk']),
+    packageRule('science', ['sdk', 'sequences']),
+    packageRule('text', ['sdk', 'sequences']),
     packageRule('methods', ['sdk']),
-    packageRule('cli', ['sdk', 'vision', 'speech', 'science', 'methods']),
+    packageRule('cli', ['sdk', 'vision', 'speech', 'science', 'text', 'methods']),
     // Its template is a plugin, which imports the SDK; the generator itself imports none of the packages.
     packageRule('create-onnx-lora-plugin', ['sdk']),
     {
@@ -75,7 +77,7 @@ module.exports = {
       from: { path: '^packages/([^/]+)/' },
       to: {
         path: '^packages/',
-        pathNot: '^packages/($1/|[^/]+/src/(index|tasks|data|plugin|core|testing|inversify)[.]ts$)',
+        pathNot: '^packages/($1/|[^/]+/src/((index|tasks|data|plugin|core|testing|inversify)[.]ts$|fixtures/))',
       },
     },
     onlyIn('onnxruntime-node', '^packages/sdk/src/runtime/ort[.]ts$'),
@@ -85,7 +87,7 @@ module.exports = {
     onlyIn('sharp', '^packages/vision/src/(image/sharp\\w+|report/overlay)[.]ts$'),
     onlyIn(
       '@huggingface/tokenizers',
-      '^packages/(vision/src/.*textTokenizer|speech/src/text/subwordTokenizer|science/src/tokenizers/jsonTokenizer)[.]ts$',
+      '^packages/(vision/src/.*textTokenizer|speech/src/text/subwordTokenizer|sequences/src/tokenizers/jsonTokenizer)[.]ts$',
     ),
     onlyIn('@rdkit/rdkit', '^packages/science/src/chemistry/rdkit[.]ts$'),
     onlyIn('wavefile', '^packages/speech/src/audio/formats/wav[.]ts$'),

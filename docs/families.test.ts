@@ -3,6 +3,7 @@
 import { fileURLToPath } from 'node:url';
 import { scienceFamilies } from '@onnx-lora/science';
 import { speechFamilies } from '@onnx-lora/speech';
+import { textFamilies } from '@onnx-lora/text';
 import { visionFamilies } from '@onnx-lora/vision';
 import { expect, test } from 'vitest';
 import { familyTable } from './familyTable.ts';
@@ -13,7 +14,7 @@ test('the page is up to date', async () => {
   await expect(await familyTable(file)).toMatchFileSnapshot(file);
 });
 
-test.each([...visionFamilies, ...speechFamilies, ...scienceFamilies])(
+test.each([...visionFamilies, ...speechFamilies, ...scienceFamilies, ...textFamilies])(
   '$name says all that its page tells',
   (family) => {
     const { name, title, paper = '', targetsFrom = '' } = family;

@@ -3,11 +3,17 @@
 import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
 import { scienceFamilies } from '@onnx-lora/science';
 import { speechFamilies } from '@onnx-lora/speech';
+import { textFamilies } from '@onnx-lora/text';
 import { visionFamilies } from '@onnx-lora/vision';
 import { format, resolveConfig } from 'prettier';
 import { anchorOf, codes } from './familyPage.ts';
 
-const families: readonly DescribedFamily[] = [...visionFamilies, ...speechFamilies, ...scienceFamilies];
+const families: readonly DescribedFamily[] = [
+  ...visionFamilies,
+  ...speechFamilies,
+  ...scienceFamilies,
+  ...textFamilies,
+];
 
 /** The page in Markdown, formatted as `file` is. */
 export async function familyTable(file: string): Promise<string> {
@@ -22,7 +28,7 @@ order: 50
 
 # Model families
 
-All ${families.length} families of \`@onnx-lora/vision\`, \`@onnx-lora/speech\` and \`@onnx-lora/science\`. A model of none of them is trained all the same: name the modules (\`targetModules\`) and [a task](../concepts/plugin.md). [A plugin](../guides/plugin.md) brings families of its own.
+All ${families.length} families of \`@onnx-lora/vision\`, \`@onnx-lora/speech\`, \`@onnx-lora/science\` and \`@onnx-lora/text\`. A model of none of them is trained all the same: name the modules (\`targetModules\`) and [a task](../concepts/plugin.md). [A plugin](../guides/plugin.md) brings families of its own.
 
 - _adapted by default_: roles of modules; the family's own page says how the modules are called, and why these.
 - _both names_: whether transformers 4 and 5 call its modules differently, so that a table [translates adapters](../concepts/match.md#names-have-generations) between the two.

@@ -2,7 +2,8 @@
 
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { openTokenizer, scienceFamilies } from '@onnx-lora/science';
+import { scienceFamilies } from '@onnx-lora/science';
+import { openTokenizer } from '@onnx-lora/sequences';
 import { int64, openModel } from '@onnx-lora/sdk';
 import { defaultTargetPaths } from '@onnx-lora/sdk/plugin';
 import { expect, it } from 'vitest';

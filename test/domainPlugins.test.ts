@@ -4,15 +4,18 @@ import { scienceFamilies, sciencePlugin } from '@onnx-lora/science';
 import { loadPlugins } from '@onnx-lora/sdk';
 import type { ModelFamily } from '@onnx-lora/sdk/plugin';
 import { speechFamilies, speechPlugin } from '@onnx-lora/speech';
+import { textFamilies, textPlugin } from '@onnx-lora/text';
 import { visionFamilies, visionPlugin } from '@onnx-lora/vision';
 import { expect, it } from 'vitest';
 
-it('vision, speech and science together give every family once', () => {
-  const { families, preprocessors } = loadPlugins([visionPlugin, speechPlugin, sciencePlugin]);
+it('vision, speech, science and text together give every family once', () => {
+  const { families, preprocessors } = loadPlugins([visionPlugin, speechPlugin, sciencePlugin, textPlugin]);
   const names = families.map(({ domain, name }) => `${domain}/${name}`);
   expect(new Set(names).size).toBe(names.length);
   expect(names).toEqual(expect.arrayContaining(['vision/vit', 'speech/whisper', 'speech/moonshine', 'science/esm']));
-  expect(names).toHaveLength(visionFamilies.length + speechFamilies.length + scienceFamilies.length);
+  expect(names).toHaveLength(
+    visionFamilies.length + speechFamilies.length + scienceFamilies.length + textFamilies.length,
+  );
   expect(new Set(preprocessors.map(({ domain }) => domain))).toEqual(new Set(['vision', 'speech']));
   // Each recognises its own model and leaves the other's alone.
   const described = families as readonly (ModelFamily & { readonly modelTypes?: readonly string[] })[];

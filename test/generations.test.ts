@@ -11,6 +11,7 @@ import { Adapter, type Feeds, loadAdapter, merge, type Model, openModel, type Te
 import { readSafetensors } from '@onnx-lora/sdk/data';
 import { withNames } from '@onnx-lora/sdk/plugin';
 import { speechFamilies } from '@onnx-lora/speech';
+import { textFamilies } from '@onnx-lora/text';
 import { visionFamilies } from '@onnx-lora/vision';
 import { afterAll, describe, expect, it } from 'vitest';
 import { caseFolders } from './support/caseFolders.ts';
@@ -18,7 +19,7 @@ import { caseFolders } from './support/caseFolders.ts';
 const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-generations-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const families = [...visionFamilies, ...speechFamilies, ...scienceFamilies];
+const families = [...visionFamilies, ...speechFamilies, ...scienceFamilies, ...textFamilies];
 const cases = new Map(caseFolders());
 const pairs = (
   [

@@ -25,7 +25,7 @@ import {
   toOrtAdapter,
   weightsDigest,
 } from '@onnx-lora/sdk/core';
-import { openTokenizer } from '@onnx-lora/science';
+import { openTokenizer } from '@onnx-lora/sequences';
 import { FeatureExtractorFactory, openSpeechTokenizer, AudioFileReader } from '@onnx-lora/speech';
 import { classMaskOf, ImagePreprocessorFactory, maskOf, readImageData, SharpDecoder } from '@onnx-lora/vision';
 import { mutateBytes } from './mutateBytes.ts';

@@ -6,6 +6,7 @@ import { methodsPlugin } from '@onnx-lora/methods';
 import { sciencePlugin } from '@onnx-lora/science';
 import type { Plugin } from '@onnx-lora/sdk/plugin';
 import { speechPlugin } from '@onnx-lora/speech';
+import { textPlugin } from '@onnx-lora/text';
 import { visionPlugin } from '@onnx-lora/vision';
 
 /** The surroundings of one call of the command. */
@@ -20,7 +21,7 @@ export interface Context {
 }
 
 /** The plugins that come with the command. */
-export const ownPlugins: readonly Plugin[] = [visionPlugin, speechPlugin, sciencePlugin, methodsPlugin];
+export const ownPlugins: readonly Plugin[] = [visionPlugin, speechPlugin, sciencePlugin, textPlugin, methodsPlugin];
 
 /** What the commands choose from. What was asked for goes first: its families are asked before the command's own. */
 export function loadRegistry(asked: readonly Plugin[] = []): PluginRegistry {

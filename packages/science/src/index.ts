@@ -118,9 +118,6 @@ export {
   sequenceRetrieval,
   type SequenceRetrievalOptions,
 } from './tasks/embedding/sequenceRetrieval.ts';
-export { EsmTokenizer, type EsmTokenizerOptions } from './tokenizers/esmTokenizer.ts';
-export { openTokenizer } from './tokenizers/openTokenizer.ts';
-export type { FramedTokens, SequenceTokenizer, SequenceTokens } from './tokenizers/sequenceTokenizer.ts';
 export { mutationScanTask, variantEffectTask } from './tasks/variants/variantFactories.ts';
 export { type MeasuredVariant, variantEffect, type VariantEffectOptions } from './tasks/variants/variantEffect.ts';
 export {

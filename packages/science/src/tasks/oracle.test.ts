@@ -6,10 +6,9 @@ import { loadAdapter, openModel, type Tensor } from '@onnx-lora/sdk';
 import type { PreparedTask, Task } from '@onnx-lora/sdk/tasks';
 import { readSafetensors } from '@onnx-lora/sdk/data';
 import { ParameterSet, Trainer } from '@onnx-lora/sdk/core';
+import { EsmTokenizer, type SequenceTokenizer } from '@onnx-lora/sequences';
 import { describe, expect, test } from 'vitest';
 import type { SequenceData, SequenceRecord } from '../data/sequenceRecord.ts';
-import { EsmTokenizer } from '../tokenizers/esmTokenizer.ts';
-import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
 import { sequenceClassification, sequenceRegression } from './classification/sequenceTasks.ts';
 
 const cases = fileURLToPath(new URL('../../../../../shared/oracle/cases/', import.meta.url));
@@ -91,7 +90,7 @@ const data = (train: readonly SequenceRecord[]): SequenceData => ({ train, warni
 describe.skipIf(!isThere)('tasks beside PEFT (needs ../shared beside the checkout)', () => {
   test('classes: ESM-2 with a trained head', async () => {
     const name = 'esm2-seqclass-v4';
-    const tokenizer = await EsmTokenizer.read(fixtures);
+    const tokenizer = await EsmTokenizer.read(`${fixtures}esmMasked`);
     const inputs = await tensorsOf(name, 'inputs');
     const labels = Array.from(inputs.get('labels')!.data, Number);
     const sequences = sequencesOf(inputs.get('input_ids')!, (id) => tokenizer.tokenOf(id)!);
@@ -102,7 +101,7 @@ describe.skipIf(!isThere)('tasks beside PEFT (needs ../shared beside the checkou
   });
 
   test.each(['esm2-regression-v4', 'chemberta-regression-v4'])('numbers: %s', async (name) => {
-    const esm = await EsmTokenizer.read(fixtures);
+    const esm = await EsmTokenizer.read(`${fixtures}esmMasked`);
     const isEsm = name.startsWith('esm');
     const tokenizer = isEsm ? esm : numbered(esm);
     const inputs = await tensorsOf(name, 'inputs');

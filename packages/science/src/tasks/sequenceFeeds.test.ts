@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { TaskModel } from '@onnx-lora/sdk/tasks';
 import { describe, expect, test } from 'vitest';
-import { letters } from '../fixtures/letters.ts';
+import { letters } from '../../../sequences/src/fixtures/letters.ts';
 import { maxTokens } from './maxTokens.ts';
 import { openSequenceTask } from './openSequenceTask.ts';
 import { openSequenceInput, sequencePorts } from './sequenceInput.ts';
@@ -68,7 +68,7 @@ describe('the longest row', () => {
 });
 
 test('a batch is padded as transformers does', async () => {
-  const folder = fileURLToPath(new URL('../fixtures/', import.meta.url));
+  const folder = fileURLToPath(new URL('../fixtures/esmMasked', import.meta.url));
   const golden = JSON.parse(readFileSync(`${folder}encodings.json`, 'utf8')) as {
     batch: { texts: string[]; input_ids: number[][]; attention_mask: number[][] };
   };

@@ -11,7 +11,7 @@ import {
   type TaskHead,
   type TaskModel,
 } from '@onnx-lora/sdk/tasks';
-import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
+import type { SequenceTokenizer } from '@onnx-lora/sequences';
 import type { SequencePorts } from './sequenceTask.ts';
 
 /** How a model answers about whole sequences. */

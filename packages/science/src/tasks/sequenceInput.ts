@@ -2,9 +2,8 @@
 
 import { type Feeds, OnnxLoraError } from '@onnx-lora/sdk';
 import { listedPorts, bucketLength, type TaskModel } from '@onnx-lora/sdk/tasks';
+import { openTokenizer, type SequenceTokenizer } from '@onnx-lora/sequences';
 import type { SequenceRecord } from '../data/sequenceRecord.ts';
-import { openTokenizer } from '../tokenizers/openTokenizer.ts';
-import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
 import { maxTokens } from './maxTokens.ts';
 import { sequenceFeeds } from './sequenceFeeds.ts';
 import type { LengthOptions, SequencePorts, TokenRow } from './sequenceTask.ts';

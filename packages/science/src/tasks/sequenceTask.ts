@@ -2,8 +2,8 @@
 
 import type { Feeds } from '@onnx-lora/sdk';
 import type { TaskModel, Labelled, LabelledDataset } from '@onnx-lora/sdk/tasks';
+import type { SequenceTokenizer } from '@onnx-lora/sequences';
 import type { SequenceData, SequenceDataOptions, SequenceRecord } from '../data/sequenceRecord.ts';
-import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
 
 /** What becomes of sequences that are longer than the model, or than {@link LengthOptions.maxLength}. */
 export interface LengthOptions {

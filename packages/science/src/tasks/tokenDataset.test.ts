@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest';
 import type { SequenceRecord } from '../data/sequenceRecord.ts';
-import { letters } from '../fixtures/letters.ts';
+import { letters } from '../../../sequences/src/fixtures/letters.ts';
 import { TokenDataset } from './tokenDataset.ts';
 
 const records: SequenceRecord[] = [

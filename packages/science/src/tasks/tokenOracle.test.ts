@@ -6,10 +6,9 @@ import { type Feeds, loadAdapter, openModel, type Tensor } from '@onnx-lora/sdk'
 import type { Task } from '@onnx-lora/sdk/tasks';
 import { readSafetensors } from '@onnx-lora/sdk/data';
 import { ParameterSet, Trainer } from '@onnx-lora/sdk/core';
+import { EsmTokenizer, type SequenceTokenizer } from '@onnx-lora/sequences';
 import { describe, expect, test } from 'vitest';
 import type { SequenceData } from '../data/sequenceRecord.ts';
-import { EsmTokenizer } from '../tokenizers/esmTokenizer.ts';
-import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
 import { maskedLanguageModelling } from './masked/maskedLanguageModelling.ts';
 import { askedTokens } from './masked/masking.ts';
 import { residueClassification } from './residues/residueTasks.ts';
@@ -19,7 +18,7 @@ const fixtures = fileURLToPath(new URL('../fixtures/', import.meta.url));
 
 /** ESM's tokenizer with as many tokens as a model has. */
 async function tokenizerOf(size: number): Promise<SequenceTokenizer> {
-  const esm = await EsmTokenizer.read(fixtures);
+  const esm = await EsmTokenizer.read(`${fixtures}esmMasked`);
   return {
     size,
     padId: esm.padId,

@@ -3,10 +3,10 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { EsmTokenizer } from '../tokenizers/esmTokenizer.ts';
+import { EsmTokenizer } from '@onnx-lora/sequences';
 import { unfitLetters } from './unfitLetters.ts';
 
-const vocabulary = readFileSync(fileURLToPath(new URL('../fixtures/vocab.txt', import.meta.url)), 'utf8');
+const vocabulary = readFileSync(fileURLToPath(new URL('../fixtures/esmMasked/vocab.txt', import.meta.url)), 'utf8');
 const esm = new EsmTokenizer(vocabulary.trimEnd().split('\n'));
 const warnings = (...sequences: string[]): string[] =>
   unfitLetters(

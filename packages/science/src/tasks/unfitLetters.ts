@@ -2,7 +2,7 @@
 
 import { AlphabetGuess } from '../data/letters.ts';
 import type { SequenceRecord } from '../data/sequenceRecord.ts';
-import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
+import type { SequenceTokenizer } from '@onnx-lora/sequences';
 
 /** Records that are looked at. */
 const LOOKED_AT = 200;

@@ -1,9 +1,9 @@
 /** @file Variants, and what scores their effect. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { SequenceTokenizer } from '@onnx-lora/sequences';
 import { mutated, mutationsBetween, nameOfMutations } from '../data/mutations.ts';
 import type { Substitution } from '../data/sequenceRecord.ts';
-import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
 
 /** A variant: what is substituted in the wild type, or its whole sequence, which may be longer or shorter. */
 export interface Variant {

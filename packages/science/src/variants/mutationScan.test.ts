@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { attachHead, int64, type Model, modelFor, openModel, train } from '@onnx-lora/sdk';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { esm } from '../families/esm.ts';
-import { letters } from '../fixtures/letters.ts';
+import { letters } from '../../../sequences/src/fixtures/letters.ts';
 import { sequenceRegression } from '../tasks/classification/sequenceTasks.ts';
 import { mutationScan, residuesFor } from './mutationScan.ts';
 import { scanSection } from '../tasks/variants/scanPredictor.ts';

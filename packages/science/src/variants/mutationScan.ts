@@ -2,7 +2,7 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { RunnableModel } from '@onnx-lora/sdk/tasks';
-import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
+import type { SequenceTokenizer } from '@onnx-lora/sequences';
 import type { EffectScorer, ScoreOptions } from './effectScorer.ts';
 import { openPredictedScorer, type PredictedScorerOptions } from './predictedScorer.ts';
 import { openVariantScorer, type VariantScorerOptions } from './variantScorer.ts';

@@ -5,11 +5,10 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { loadAdapter, merge, type Model, openModel } from '@onnx-lora/sdk';
+import { openTokenizer, type SequenceTokenizer } from '@onnx-lora/sequences';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseMutations } from '../data/mutations.ts';
 import { esm } from '../families/esm.ts';
-import { openTokenizer } from '../tokenizers/openTokenizer.ts';
-import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
 import { openVariantScorer, scoreVariants, type VariantScorerOptions } from './variantScorer.ts';
 import type { Variant } from './effectScorer.ts';
 

@@ -2,10 +2,10 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { type RunnableModel, shownPort } from '@onnx-lora/sdk/tasks';
+import type { SequenceTokenizer } from '@onnx-lora/sequences';
 import { type AskingOptions, notNumbers, openAsker, type SequenceAsker } from '../tasks/records/sequencePredictor.ts';
 import { openSequenceInput, type SequenceInput } from '../tasks/sequenceInput.ts';
 import type { TokenRow } from '../tasks/sequenceTask.ts';
-import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
 
 /** From, and up to but without. */
 export type Span = readonly [from: number, to: number];

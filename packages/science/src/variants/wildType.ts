@@ -1,8 +1,8 @@
 /** @file The sequence that variants change, and the ids of its letters. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { SequenceTokenizer } from '@onnx-lora/sequences';
 import type { Substitution } from '../data/sequenceRecord.ts';
-import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
 import { type Question, sharedWindow, type Span, type TokenScores, windowAround } from './tokenScores.ts';
 
 /**

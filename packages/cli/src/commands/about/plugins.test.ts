@@ -90,6 +90,7 @@ describe('plugins', () => {
       ['@onnx-lora/vision', true],
       ['@onnx-lora/speech', true],
       ['@onnx-lora/science', true],
+      ['@onnx-lora/text', true],
       ['@onnx-lora/methods', true],
     ]);
     expect(loaded![0]).toMatchObject({ trackers: ['text-file', 'broken'], providers: ['here'] });
@@ -126,7 +127,7 @@ describe('plugins', () => {
     const code = `exports.__esModule = true; exports.default = { name: 'mine', contract: 2, bindings: [], needs: {}, parts: {} };`;
     install(folder, 'onnx-lora-cjs', code, { type: 'commonjs', exports: './index.js' });
     const listed = await callJson('plugins', '--plugin', 'onnx-lora-cjs');
-    expect(listed).toMatchObject({ loaded: [{ name: 'mine' }, {}, {}, {}, {}], installed: [] });
+    expect(listed).toMatchObject({ loaded: [{ name: 'mine' }, {}, {}, {}, {}, {}], installed: [] });
   });
 
   it('loads an installed package by its name, its families before the own ones', async () => {

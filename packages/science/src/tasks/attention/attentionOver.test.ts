@@ -3,9 +3,9 @@
 import { fileURLToPath } from 'node:url';
 import { loadAdapter, type Model, openModel } from '@onnx-lora/sdk';
 import type { ReportRequest } from '@onnx-lora/sdk/tasks';
+import { EsmTokenizer } from '@onnx-lora/sequences';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { scienceFamilies } from '../../families/index.ts';
-import { EsmTokenizer } from '../../tokenizers/esmTokenizer.ts';
 import { attentionOver, attentionValues } from './attentionOver.ts';
 import { attentionSections } from './attentionSection.ts';
 

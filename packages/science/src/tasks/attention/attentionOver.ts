@@ -2,7 +2,7 @@
 
 import { type Adapter, Model, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import type { RunnableModel, RunnableOptions } from '@onnx-lora/sdk/tasks';
-import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
+import type { SequenceTokenizer } from '@onnx-lora/sequences';
 import { perLetter } from '../residues/residueTargets.ts';
 import { openSequenceInput } from '../sequenceInput.ts';
 import type { TokenRow } from '../sequenceTask.ts';

@@ -1,7 +1,7 @@
 /** @file What a report shows of attention over sequences. */
 
 import type { ReportLetters, ReportRequest, ReportSection } from '@onnx-lora/sdk/tasks';
-import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
+import type { SequenceTokenizer } from '@onnx-lora/sequences';
 import { attentionValues, openAttention } from './attentionOver.ts';
 
 /** A sequence that is shown. */

@@ -15,8 +15,8 @@ import {
   unitVector,
 } from '@onnx-lora/sdk/tasks';
 import type { PredictorOptions } from '@onnx-lora/sdk/plugin';
+import type { SequenceTokenizer } from '@onnx-lora/sequences';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
-import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
 import { sequencePredictor, sequenceProcessor } from '../records/sequencePredictor.ts';
 import { openSequenceInput } from '../sequenceInput.ts';
 import type { LengthOptions, SequenceTaskOptions, TokenRow } from '../sequenceTask.ts';

@@ -2,9 +2,9 @@
 
 import { type Feeds, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import { bootstrapIntervals, listedPorts, logSumExp, type MetricCollector, type TaskModel } from '@onnx-lora/sdk/tasks';
+import type { SequenceTokenizer } from '@onnx-lora/sequences';
 import { eachAsked } from './masking.ts';
 import { tokenOutput } from '../outputOfTokens.ts';
-import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
 
 /** Scores of each token of the vocabulary. */
 interface MaskedPort {

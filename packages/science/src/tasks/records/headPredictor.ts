@@ -9,8 +9,8 @@ import {
   scoresOf,
 } from '@onnx-lora/sdk/tasks';
 import type { PredictorOptions } from '@onnx-lora/sdk/plugin';
+import type { SequenceTokenizer } from '@onnx-lora/sequences';
 import type { SequenceDataOptions, SequenceRecord } from '../../data/sequenceRecord.ts';
-import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
 import { requireLetters } from '../residues/residueTargets.ts';
 import { requireHead } from '../sequenceHead.ts';
 import { openSequenceInput, type SequenceInput } from '../sequenceInput.ts';

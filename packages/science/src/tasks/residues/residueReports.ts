@@ -12,7 +12,7 @@ import {
   type ReportSection,
   evenlySpaced,
 } from '@onnx-lora/sdk/tasks';
-import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
+import type { SequenceTokenizer } from '@onnx-lora/sequences';
 import type { SequenceDataset } from '../sequenceTask.ts';
 import { classLetters } from './openResidueClassifier.ts';
 import {
