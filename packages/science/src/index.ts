@@ -1,13 +1,5 @@
 /** @file Public API of the science package. */
 
-export {
-  type BaselineExamples,
-  type BaselinesRequest,
-  type Comparison,
-  frozenBaselines,
-  type MethodResult,
-  type Against,
-} from './baselines/frozenBaselines.ts';
 export { type Chemistry, openChemistry } from './chemistry/chemistry.ts';
 export { withRandomSmiles } from './chemistry/randomSmiles.ts';
 export { type A3mOptions, type FastaOptions, type FastaRecord, parseA3m, parseFasta } from './data/formats/fasta.ts';
@@ -29,21 +21,9 @@ export type {
   Substitution,
 } from './data/sequenceRecord.ts';
 export { sequenceEndings, type StreamedSequence, streamSequences } from './data/streamSequences.ts';
-export {
-  type EnsembleCalibration,
-  ensembleCalibration,
-  type EnsembleEvaluation,
-  type UncertainAnswers,
-} from './ensemble/measureEnsemble.ts';
-export { type EnsembleOptions, evaluateEnsemble } from './ensemble/evaluateEnsemble.ts';
-export { bert, roberta } from './families/bert.ts';
 export { esm } from './families/esm.ts';
 export { scienceFamilies } from './families/index.ts';
-export { t5 } from './families/t5.ts';
 export { sciencePlugin } from './plugin.ts';
-export { comparisonSection } from './report/frozenSections.ts';
-export { curveSections, type ScoredClasses } from './report/curveSections.ts';
-export type { BaselineOptions } from './report/frozenEmbeddings.ts';
 export { logoColumn, type LogoRequest, logoSection } from './report/logoSections.ts';
 export { type ClusterOptions, clusterSequences } from './splits/likeness/clusterSequences.ts';
 export { clusterMolecules } from './splits/sequenceGroups.ts';
@@ -60,8 +40,6 @@ export {
   openSequenceLabeller,
   openSequenceRegressor,
 } from './tasks/classification/openSequenceClassifier.ts';
-export type { SequencePredictorOptions } from './tasks/records/headPredictor.ts';
-export { openSequenceTask } from './tasks/openSequenceTask.ts';
 export {
   sequenceClassification,
   type SequenceClassificationOptions,
@@ -76,7 +54,6 @@ export {
   sequenceLabellingTask,
   sequenceRegressionTask,
 } from './tasks/classification/sequenceFactories.ts';
-export { sequenceExamples, type WholeSequenceOptions } from './tasks/classification/sequenceExamples.ts';
 export {
   maskedLanguageModelling,
   type MaskedLanguageModellingOptions,
@@ -94,17 +71,6 @@ export {
   type ResidueRegressionOptions,
 } from './tasks/residues/residueTasks.ts';
 export type { ResidueExample } from './tasks/residues/residueTargets.ts';
-export type { SequenceHeadOptions } from './tasks/sequenceHead.ts';
-export type {
-  LengthOptions,
-  SequenceDataset,
-  SequenceExample,
-  SequenceItem,
-  SequencePorts,
-  SequenceTask,
-  SequenceTaskOptions,
-  TokenRow,
-} from './tasks/sequenceTask.ts';
 export {
   openSequenceEmbedder,
   type SequenceEmbedder,

@@ -1,5 +1,73 @@
 /** @file What models of texts, proteins, DNA and molecules share: they read tokens. */
 
+export {
+  type Against,
+  type BaselineExamples,
+  type BaselinesRequest,
+  type Comparison,
+  frozenBaselines,
+  type MethodResult,
+} from './baselines/frozenBaselines.ts';
+export {
+  heldOutNote,
+  type SequenceData,
+  type SequenceDomain,
+  type SequenceRecord,
+  type StreamedRecord,
+  type Wanted,
+} from './domain.ts';
+export { evaluateEnsemble, withEnsemble } from './ensemble/evaluateEnsemble.ts';
+export {
+  type EnsembleCalibration,
+  ensembleCalibration,
+  type EnsembleEvaluation,
+  type UncertainAnswers,
+} from './ensemble/measureEnsemble.ts';
+export { bert, classifierNames, encoderModules, roberta } from './families/bert.ts';
+export { sequenceTasks } from './families/encoderFamily.ts';
+export { encoderFamilies } from './families/index.ts';
+export { t5 } from './families/t5.ts';
+export { curveSections, type ScoredClasses } from './report/curveSections.ts';
+export { type BaselineOptions, frozenEmbeddings } from './report/frozenEmbeddings.ts';
+export { comparisonSection } from './report/frozenSections.ts';
+export { openClassifier, openLabeller, openRegressor } from './tasks/classification/openClassifier.ts';
+export { answersOf, sequenceExamples, type WholeOptions } from './tasks/classification/sequenceExamples.ts';
+export { openSequenceTask } from './tasks/openSequenceTask.ts';
+export { type TokenOutput, tokenOutput } from './tasks/outputOfTokens.ts';
+export type { EnsembleOptions } from './tasks/records/answeringAdapters.ts';
+export { openHead, type OpenedHead, type SequencePredictorOptions } from './tasks/records/headPredictor.ts';
+export {
+  type AskingOptions,
+  notNumbers,
+  openAsker,
+  type SequenceAnswers,
+  type SequenceAsker,
+  sequencePredictor,
+  type SequencePredictorRequest,
+  sequenceProcessor,
+  type SequenceRow,
+} from './tasks/records/sequencePredictor.ts';
+export { headOnEachToken, ownHead, type SequenceHeadOptions } from './tasks/sequenceHead.ts';
+export { openSequenceInput, type SequenceInput, type SequenceNames } from './tasks/sequenceInput.ts';
+export type {
+  LengthOptions,
+  SequenceDataset,
+  SequenceExample,
+  SequenceItem,
+  SequencePorts,
+  SequenceTask,
+  TokenOptions,
+  TokenRow,
+} from './tasks/sequenceTask.ts';
+export {
+  answeringFactory,
+  type AnsweringOptions,
+  answeringSettings,
+  headSettings,
+  lengthSettings,
+  type SequenceFactory,
+  sequenceFactory,
+} from './tasks/sequenceTaskFactory.ts';
 export { EsmTokenizer, type EsmTokenizerOptions } from './tokenizers/esmTokenizer.ts';
 export { openTokenizer } from './tokenizers/openTokenizer.ts';
 export type { FramedTokens, SequenceTokenizer, SequenceTokens } from './tokenizers/sequenceTokenizer.ts';

@@ -1,6 +1,7 @@
 /** @file A sequence in the data, what is known of it, and what a user may say of how data are read. */
 
-import type { DivideOptions, ReadData, Split } from '@onnx-lora/sdk/data';
+import type { DivideOptions } from '@onnx-lora/sdk/data';
+import type { SequenceData as Divided, SequenceRecord as AnyRecord } from '@onnx-lora/sequences';
 
 /** What letters stand for. */
 export type Alphabet = 'protein' | 'dna' | 'rna' | 'smiles';
@@ -15,40 +16,18 @@ export interface Substitution {
   readonly to: string;
 }
 
-/** One sequence of the data. */
-export interface SequenceRecord {
-  /** What it is called; its number where the data has no names. */
-  readonly id: string;
-  /** Residues, bases or SMILES, without gaps and line breaks. */
-  readonly sequence: string;
-  /** The other of a pair, such as the protein that it may bind. */
-  readonly second?: string;
-  /** Its class, or several labels; none is an empty list where the data have labels. */
-  readonly labels?: readonly string[];
-  /** Numbers to predict, in the order of {@link SequenceData.valueNames}; NaN where one was not measured. */
-  readonly values?: readonly number[];
+/** One protein, molecule or piece of DNA: `sequence` has residues, bases or SMILES, without gaps and line breaks. */
+export interface SequenceRecord extends AnyRecord {
   /** What is known of each letter: a class, a number, or null where nothing is. As long as the sequence. */
   readonly residues?: readonly (string | number | null)[];
   /** How it differs from the wild type, where it is written as its mutations; none for the wild type itself. */
   readonly substitutions?: readonly Substitution[];
-  /** Records of one group are never divided. */
-  readonly group?: string;
-  /** The split it is meant for, where the data says so. */
-  readonly split?: Split;
-  /** Where it is, for messages: `gb1.csv, line 12`. */
-  readonly where: string;
 }
 
 /** The data of a task, in parts; `train` is empty where they are for evaluation alone. */
-export interface SequenceData extends ReadData<SequenceRecord> {
-  /** What the values are called. */
-  readonly valueNames?: readonly string[];
+export interface SequenceData extends Divided<SequenceRecord> {
   /** The sequence that substitutions are counted in. */
   readonly wildType?: string;
-  /** How the held-out part was chosen, in words, for the report: `clusters of at least 30% identity stay whole`. */
-  readonly splitBy?: string;
-  /** What the user should know of the data. */
-  readonly warnings: readonly string[];
 }
 
 /** The records of one file. */
@@ -134,14 +113,4 @@ export interface SequenceDataOptions extends DivideOptions<SequenceRecord> {
   readonly identity?: number | undefined;
   /** What becomes of letters that the alphabet does not have: an error (the default), or the record is left out with a warning. */
   readonly illegal?: 'error' | 'skip' | undefined;
-}
-
-/** How many sequences are for what, and how that was chosen. */
-export function heldOutNote({ train, validation, test, splitBy }: SequenceData): string {
-  const parts = [
-    `${train.length} sequence${train.length === 1 ? '' : 's'} to train on`,
-    ...(validation ? [`${validation.length} held out`] : []),
-    ...(test && test.length > 0 ? [`${test.length} kept for testing`] : []),
-  ];
-  return `${parts.join(', ')}${splitBy === undefined ? '' : ` (${splitBy})`}`;
 }

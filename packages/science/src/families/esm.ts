@@ -1,7 +1,7 @@
 /** @file The families ESM, ESM C, ESMFold and Evoformer. */
 
 import type { DescribedFamily, RoleNames } from '@onnx-lora/sdk/plugin';
-import { classifierNames, encoderModules } from './bert.ts';
+import { classifierNames, encoderModules } from '@onnx-lora/sequences';
 import { isFolding, scienceFamily } from './scienceFamily.ts';
 
 const esmFamily = scienceFamily({

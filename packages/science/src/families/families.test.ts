@@ -123,6 +123,24 @@ const models: [model: string, family: string, paths: string[], targets: string[]
     ['attention.self.query', 'attention.self.value'],
   ],
   [
+    'XLM-R',
+    'roberta',
+    [...bertLike('roberta', words, positions, types), ...head, ...classifier],
+    ['attention.self.query', 'attention.self.value'],
+  ],
+  [
+    'MPNet',
+    'mpnet',
+    [
+      ...under('mpnet', words, positions, 'encoder.relative_attention_bias', 'pooler.dense'),
+      ...under('mpnet.encoder.layer.1.attention.attn', 'q', 'k', 'v', 'o'),
+      ...under('mpnet.encoder.layer.1', ...dense),
+      ...head,
+      ...classifier,
+    ],
+    under('attention.attn', 'q', 'v'),
+  ],
+  [
     'DistilBERT',
     'distilbert',
     [

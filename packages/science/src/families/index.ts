@@ -1,23 +1,16 @@
 /** @file All families of the science package. */
 
+import { encoderFamilies } from '@onnx-lora/sequences';
 import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
-import { albert, bert, deberta, distilbert, electra, modernbert, molformer, roberta } from './bert.ts';
 import { esm, esmc, esmfold, evoformer } from './esm.ts';
-import { t5 } from './t5.ts';
+import { molformer } from './molformer.ts';
 
-/** Every science family, for `openModel(source, { families: scienceFamilies })`. */
+/** Every science family, and the encoders that texts have too, for `openModel(source, { families: scienceFamilies })`. */
 export const scienceFamilies: readonly DescribedFamily[] = [
   esm,
   esmc,
-  t5,
-  bert,
-  roberta,
   molformer,
-  distilbert,
-  electra,
-  albert,
-  deberta,
-  modernbert,
   esmfold,
   evoformer,
+  ...encoderFamilies,
 ];

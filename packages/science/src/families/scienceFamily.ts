@@ -1,5 +1,6 @@
 /** @file What the families of this package have in common. */
 
+import { sequenceTasks } from '@onnx-lora/sequences';
 import { describedFamily, type DescribedFamily, type FamilyFacts, type ModelFacts } from '@onnx-lora/sdk/plugin';
 
 /** What is said of a family here; its tasks are {@link maskedModelTasks} unless it says otherwise. */
@@ -15,17 +16,5 @@ export function isFolding({ config }: ModelFacts): boolean {
   return config?.['is_folding_model'] === true;
 }
 
-/** What any encoder of sequences is trained and used for, the usual first. */
-export const encoderTasks: readonly string[] = [
-  'sequence-classification',
-  'sequence-regression',
-  'sequence-labelling',
-  'residue-classification',
-  'residue-regression',
-  'sequence-embedding',
-  'sequence-retrieval',
-  'mutation-scan',
-];
-
-/** The same where the model also guesses masked letters. */
-const maskedModelTasks: readonly string[] = [...encoderTasks, 'masked-language-modelling', 'variant-effect'];
+/** What any encoder of sequences is trained and used for, the usual first, where the model also guesses masked letters. */
+const maskedModelTasks: readonly string[] = [...sequenceTasks, 'masked-language-modelling', 'variant-effect'];

@@ -25,17 +25,17 @@ import {
 import { Random } from '@onnx-lora/sdk/core';
 import { beforeAll, describe, expect, it, test } from 'vitest';
 import type { GivenSequenceRecord } from '../data/sequenceRecord.ts';
-import { withEnsemble, evaluateEnsemble } from '../ensemble/evaluateEnsemble.ts';
-import { ensembleCalibration } from '../ensemble/measureEnsemble.ts';
+import { withEnsemble, evaluateEnsemble } from '@onnx-lora/sequences';
+import { ensembleCalibration } from '@onnx-lora/sequences';
 import { scienceFamilies } from '../families/index.ts';
 import {
   sequenceClassification,
   sequenceLabelling,
   sequenceRegression,
 } from '../tasks/classification/sequenceTasks.ts';
-import type { SequenceDataset, SequenceExample } from '../tasks/sequenceTask.ts';
-import { curveSections } from './curveSections.ts';
-import { frozenEmbeddings } from './frozenEmbeddings.ts';
+import type { SequenceDataset, SequenceExample } from '@onnx-lora/sequences';
+import { curveSections } from '@onnx-lora/sequences';
+import { frozenEmbeddings } from '@onnx-lora/sequences';
 import { classLogos, highestLogo, logoColumn, logoSection } from './logoSections.ts';
 
 describe('numbers', () => {

@@ -12,7 +12,7 @@ import { mutationScan, residuesFor } from './mutationScan.ts';
 import { scanSection } from '../tasks/variants/scanPredictor.ts';
 
 const fixtures = fileURLToPath(new URL('../fixtures/', import.meta.url));
-const vocabulary = readFileSync(path.join(fixtures, 'vocab.txt'), 'utf8').split('\n');
+const vocabulary = readFileSync(path.join(fixtures, 'esmMasked/vocab.txt'), 'utf8').split('\n');
 const sequence = 'MQYKLILNGK';
 const twenty = [...'ACDEFGHIKLMNPQRSTVWY'];
 

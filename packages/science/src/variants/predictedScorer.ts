@@ -2,10 +2,11 @@
 
 import { type Adapter, OnnxLoraError } from '@onnx-lora/sdk';
 import type { RunnableModel } from '@onnx-lora/sdk/tasks';
-import { notNumbers, openAsker } from '../tasks/records/sequencePredictor.ts';
-import { openSequenceInput } from '../tasks/sequenceInput.ts';
+import { notNumbers, openAsker } from '@onnx-lora/sequences';
+import { openSequenceInput } from '@onnx-lora/sequences';
 import { type EffectScorer, nameOfVariant, sequenceOf } from './effectScorer.ts';
 import { SCORES, type TokenScoresOptions } from './tokenScores.ts';
+import { sequenceDomain } from '../domain.ts';
 
 /** How the predictions of a trained model are asked for; without an adapter the model's own head predicts. */
 export interface PredictedScorerOptions extends TokenScoresOptions {
@@ -25,7 +26,7 @@ export async function openPredictedScorer(
   options: PredictedScorerOptions = {},
 ): Promise<EffectScorer> {
   const { value, tokenizer, maxLength, ...load } = options;
-  const input = await openSequenceInput(model, { tokenizer, maxLength, tooLong: 'error' });
+  const input = await openSequenceInput(model, { tokenizer, maxLength, tooLong: 'error' }, sequenceDomain);
   const labels = labelsOf(model, load.adapter);
   const asker = await openAsker<{ readonly id: string; readonly sequence: string }, number>(
     model,

@@ -3,9 +3,10 @@
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { type RunnableModel, shownPort } from '@onnx-lora/sdk/tasks';
 import type { SequenceTokenizer } from '@onnx-lora/sequences';
-import { type AskingOptions, notNumbers, openAsker, type SequenceAsker } from '../tasks/records/sequencePredictor.ts';
-import { openSequenceInput, type SequenceInput } from '../tasks/sequenceInput.ts';
-import type { TokenRow } from '../tasks/sequenceTask.ts';
+import { type AskingOptions, notNumbers, openAsker, type SequenceAsker } from '@onnx-lora/sequences';
+import { openSequenceInput, type SequenceInput } from '@onnx-lora/sequences';
+import type { TokenRow } from '@onnx-lora/sequences';
+import { sequenceDomain } from '../domain.ts';
 
 /** From, and up to but without. */
 export type Span = readonly [from: number, to: number];
@@ -79,7 +80,7 @@ export class TokenScores {
   static async open(model: RunnableModel, options: TokenScoresOptions = {}): Promise<TokenScores> {
     requireTokenScores(model);
     const { tokenizer, maxLength, ...load } = options;
-    const input = await openSequenceInput(model, { tokenizer, maxLength });
+    const input = await openSequenceInput(model, { tokenizer, maxLength }, sequenceDomain);
     requireResidues(model, input.tokenizer);
     const asker = await openAsker<Question, readonly Float64Array[]>(
       model,

@@ -4,8 +4,9 @@ import { type Adapter, Model, OnnxLoraError, type Tensor } from '@onnx-lora/sdk'
 import type { RunnableModel, RunnableOptions } from '@onnx-lora/sdk/tasks';
 import type { SequenceTokenizer } from '@onnx-lora/sequences';
 import { perLetter } from '../residues/residueTargets.ts';
-import { openSequenceInput } from '../sequenceInput.ts';
-import type { TokenRow } from '../sequenceTask.ts';
+import { openSequenceInput } from '@onnx-lora/sequences';
+import type { TokenRow } from '@onnx-lora/sequences';
+import { sequenceDomain } from '../../domain.ts';
 
 /** Options of {@link attentionOver}. */
 export interface AttentionOptions extends Omit<RunnableOptions, 'adapters'> {
@@ -93,7 +94,7 @@ export async function openAttention(
           `"${model.name}" has the layers 0 to ${values.length - 1}, and layer ${layer} is none of them.`,
         );
   }
-  const input = await openSequenceInput(model, { tokenizer, maxLength });
+  const input = await openSequenceInput(model, { tokenizer, maxLength }, sequenceDomain);
   const named = adapter ? { adapter } : {};
   const session = await model.withOutputs([value]).session({ ...load, adapters: named });
   return {

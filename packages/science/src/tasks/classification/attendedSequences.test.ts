@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
-import { attendedSequences } from './sequenceExamples.ts';
+import { attendedSequences } from '../../domain.ts';
 
 test('of each class the sequence that is answered best, no pairs and none that is very long', () => {
   const record = (id: string, more: Partial<SequenceRecord> = {}): SequenceRecord => ({ id, sequence: 'MKV', where: id, ...more }); // prettier-ignore

@@ -1,16 +1,8 @@
 /** @file Classes, labels and numbers of sequences that nobody has labelled. */
 
-import {
-  labelsOrNumbers,
-  type Prediction,
-  type Predictor,
-  probability,
-  type RunnableModel,
-  softmaxRows,
-  temperatureOf,
-  thresholdsOf,
-} from '@onnx-lora/sdk/tasks';
-import { headPredictor, type SequencePredictorOptions } from '../records/headPredictor.ts';
+import { openClassifier, openLabeller, openRegressor } from '@onnx-lora/sequences';
+import type { Predictor, RunnableModel } from '@onnx-lora/sdk/tasks';
+import { sequenceDomain, type SequencePredictorOptions } from '../../domain.ts';
 
 /**
  * Loads a model that answers `{ id, label, score }` about each sequence of a file, where `score` is the probability. Where several
@@ -19,21 +11,8 @@ import { headPredictor, type SequencePredictorOptions } from '../records/headPre
  *
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that is no classifier; `CONFIG_INVALID`, `FILE_NOT_FOUND` of its tokenizer
  */
-export function openSequenceClassifier(
-  model: RunnableModel,
-  options: SequencePredictorOptions = {},
-): Promise<Predictor> {
-  const temperature = temperatureOf(model);
-  return headPredictor(model, options, 'classes', (outputs) => {
-    const labels = labelsOrNumbers(model, outputs);
-    return {
-      answerOf: (scores) => softmaxRows(scores.map((score) => score / temperature), outputs), // prettier-ignore
-      shown: ({ mean, deviation }): Prediction => {
-        const best = mean.reduce((most, value, i) => (value > mean[most]! ? i : most), 0);
-        return { label: labels[best]!, score: mean[best]!, ...(deviation && { deviation: deviation[best]! }) };
-      },
-    };
-  });
+export function openSequenceClassifier(model: RunnableModel, options?: SequencePredictorOptions): Promise<Predictor> {
+  return openClassifier(sequenceDomain, model, options);
 }
 
 /**
@@ -41,18 +20,8 @@ export function openSequenceClassifier(
  *
  * @throws OnnxLoraError as {@link openSequenceClassifier}
  */
-export function openSequenceLabeller(model: RunnableModel, options: SequencePredictorOptions = {}): Promise<Predictor> {
-  return headPredictor(model, options, 'labels', (outputs) => {
-    const labels = labelsOrNumbers(model, outputs);
-    const thresholds = thresholdsOf(model, labels, 0.5);
-    return {
-      answerOf: (scores) => Float64Array.from(scores, probability),
-      shown: ({ mean }): Prediction => ({
-        labels: labels.filter((_, i) => mean[i]! >= thresholds[i]!).join(', '),
-        ...Object.fromEntries(labels.map((label, i) => [label, mean[i]!])),
-      }),
-    };
-  });
+export function openSequenceLabeller(model: RunnableModel, options?: SequencePredictorOptions): Promise<Predictor> {
+  return openLabeller(sequenceDomain, model, options);
 }
 
 /**
@@ -68,22 +37,6 @@ export function openSequenceLabeller(model: RunnableModel, options: SequencePred
  *
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that gives no numbers; `CONFIG_INVALID`, `FILE_NOT_FOUND` of its tokenizer
  */
-export function openSequenceRegressor(
-  model: RunnableModel,
-  options: SequencePredictorOptions = {},
-): Promise<Predictor> {
-  return headPredictor(model, options, 'numbers', (outputs) => {
-    const names = outputs === 1 ? ['value'] : labelsOrNumbers(model, outputs);
-    return {
-      answerOf: (scores) => scores,
-      shown: ({ mean, deviation }): Prediction => ({
-        ...Object.fromEntries(names.map((name, i) => [name, mean[i]!])),
-        ...(deviation && Object.fromEntries(names.map((name, i) => [deviationOf(name), deviation[i]!]))),
-      }),
-    };
-  });
-}
-
-function deviationOf(name: string): string {
-  return name === 'value' ? 'deviation' : `${name} deviation`;
+export function openSequenceRegressor(model: RunnableModel, options?: SequencePredictorOptions): Promise<Predictor> {
+  return openRegressor(sequenceDomain, model, options);
 }

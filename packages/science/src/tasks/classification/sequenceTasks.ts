@@ -14,9 +14,9 @@ import {
   type RegressionOptions,
   type Task,
 } from '@onnx-lora/sdk/tasks';
-import type { SequenceSource } from '../../data/sequenceRecord.ts';
-import type { SequenceExample } from '../sequenceTask.ts';
-import { sequenceExamples, type WholeSequenceOptions } from './sequenceExamples.ts';
+import type { SequenceRecord, SequenceSource } from '../../data/sequenceRecord.ts';
+import { type SequenceExample, sequenceExamples } from '@onnx-lora/sequences';
+import { sequenceDomain, type WholeSequenceOptions } from '../../domain.ts';
 
 /** Options of {@link sequenceClassification}. */
 export interface SequenceClassificationOptions extends WholeSequenceOptions, ClassifierOptions {}
@@ -37,8 +37,8 @@ export type SequenceClassScores = Omit<ClassScores, 'weightedF1' | 'macroPrecisi
 export function sequenceClassification(
   source: SequenceSource,
   options: SequenceClassificationOptions = {},
-): Task<SequenceExample<number>, SequenceClassScores> {
-  return classification('sequence-classification', sequenceExamples(source, options), options);
+): Task<SequenceExample<number, SequenceRecord>, SequenceClassScores> {
+  return classification('sequence-classification', sequenceExamples(sequenceDomain, source, options), options);
 }
 
 /** Options of {@link sequenceLabelling}. */
@@ -57,8 +57,8 @@ export interface SequenceLabellingOptions extends WholeSequenceOptions, Labellin
 export function sequenceLabelling(
   source: SequenceSource,
   options: SequenceLabellingOptions = {},
-): Task<SequenceExample<LabelVector>, LabelMeasures> {
-  return labelling('sequence-labelling', sequenceExamples(source, options), options);
+): Task<SequenceExample<LabelVector, SequenceRecord>, LabelMeasures> {
+  return labelling('sequence-labelling', sequenceExamples(sequenceDomain, source, options), options);
 }
 
 /** Options of {@link sequenceRegression}. */
@@ -77,6 +77,6 @@ export interface SequenceRegressionOptions extends WholeSequenceOptions, Regress
 export function sequenceRegression(
   source: SequenceSource,
   options: SequenceRegressionOptions = {},
-): Task<SequenceExample<readonly number[]>, NumberScores> {
-  return regression('sequence-regression', sequenceExamples(source, options), options);
+): Task<SequenceExample<readonly number[], SequenceRecord>, NumberScores> {
+  return regression('sequence-regression', sequenceExamples(sequenceDomain, source, options), options);
 }

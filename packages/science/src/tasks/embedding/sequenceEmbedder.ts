@@ -17,9 +17,9 @@ import {
 import type { PredictorOptions } from '@onnx-lora/sdk/plugin';
 import type { SequenceTokenizer } from '@onnx-lora/sequences';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
-import { sequencePredictor, sequenceProcessor } from '../records/sequencePredictor.ts';
-import { openSequenceInput } from '../sequenceInput.ts';
-import type { LengthOptions, SequenceTaskOptions, TokenRow } from '../sequenceTask.ts';
+import { sequencePredictor, sequenceProcessor } from '@onnx-lora/sequences';
+import { openSequenceInput } from '@onnx-lora/sequences';
+import type { LengthOptions, TokenRow } from '@onnx-lora/sequences';
 import {
   type FeatureOptions,
   pooledStates,
@@ -29,6 +29,7 @@ import {
   type StateRow,
   tokenStates,
 } from './tokenStates.ts';
+import { type SequenceTaskOptions, sequenceDomain } from '../../domain.ts';
 
 /** Options of {@link openSequenceEmbedder}. */
 export interface SequenceEmbedderOptions extends RunnableOptions, FeatureOptions, LengthOptions {
@@ -74,7 +75,7 @@ export async function openSequenceEmbedder(
 ): Promise<SequenceEmbedder> {
   const { output, pool = 'mean', tokenizer, normalize = false, maxLength, tooLong, overlap, ...load } = options;
   const feature = sequenceFeature(model, output);
-  const input = await openSequenceInput(model, { tokenizer, maxLength, tooLong, overlap });
+  const input = await openSequenceInput(model, { tokenizer, maxLength, tooLong, overlap }, sequenceDomain);
   const processor = sequenceProcessor<Asked>({
     input,
     outputs: [feature.output],
@@ -122,7 +123,7 @@ export async function embeddingPredictor(
   { output, pool = 'mean', normalize = false, maxLength, tooLong, overlap, ...data }: SequenceEmbeddingOptions,
 ): Promise<Predictor> {
   const feature = sequenceFeature(model, output);
-  const input = await openSequenceInput(model, { maxLength, tooLong, overlap });
+  const input = await openSequenceInput(model, { maxLength, tooLong, overlap }, sequenceDomain);
   const isEach = pool === 'residues';
   if (isEach) {
     requirePerToken(feature);
@@ -133,7 +134,7 @@ export async function embeddingPredictor(
       );
     }
   }
-  return sequencePredictor({
+  return sequencePredictor(sequenceDomain, {
     ...options,
     model,
     input,

@@ -3,9 +3,10 @@
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { type AnsweringFactory, answeringTask, retrievalSettings } from '@onnx-lora/sdk/tasks';
 import type { SettingRows } from '@onnx-lora/sdk/plugin';
-import { sequenceFactory, sequenceSettings } from '../sequenceTaskFactory.ts';
+import { sequenceFactory } from '@onnx-lora/sequences';
 import { type SequenceEmbeddingOptions, embeddingPredictor } from './sequenceEmbedder.ts';
 import { sequenceRetrieval, type SequenceRetrievalOptions } from './sequenceRetrieval.ts';
+import { sequenceDomain, sequenceSettings } from '../../domain.ts';
 
 const embeddingSettings: SettingRows<SequenceEmbeddingOptions> = {
   pool: {
@@ -27,7 +28,7 @@ const embeddingSettings: SettingRows<SequenceEmbeddingOptions> = {
  * The task `sequence-embedding`: it answers with `{ id, embedding }`, or `{ id, position, residue, embedding }` for each residue, and
  * has nothing to learn.
  */
-export const sequenceEmbeddingTask: AnsweringFactory = sequenceFactory<SequenceEmbeddingOptions>({
+export const sequenceEmbeddingTask: AnsweringFactory = sequenceFactory<SequenceEmbeddingOptions>(sequenceDomain, {
   name: 'sequence-embedding',
   description:
     'One vector per sequence, or per residue, written to .npz, .safetensors or .csv; to predict with, not to train.',
@@ -43,7 +44,7 @@ export const sequenceEmbeddingTask: AnsweringFactory = sequenceFactory<SequenceE
 /** Makes `sequence-retrieval` tasks, and answers with embeddings. */
 export const sequenceRetrievalTask: AnsweringFactory = sequenceFactory<
   Omit<SequenceRetrievalOptions, 'pool'> & SequenceEmbeddingOptions
->({
+>(sequenceDomain, {
   name: 'sequence-retrieval',
   description:
     'Embeddings in which sequences of one label or group, or the two of a pair, lie together; data as for sequence-classification.',

@@ -11,10 +11,12 @@ import {
   retrievalTask,
   type Task,
 } from '@onnx-lora/sdk/tasks';
-import { heldOutNote, type SequenceRecord, type SequenceSource } from '../../data/sequenceRecord.ts';
-import { openSequenceTask } from '../openSequenceTask.ts';
-import type { SequenceExample, SequenceTaskOptions } from '../sequenceTask.ts';
+import { type SequenceRecord, type SequenceSource } from '../../data/sequenceRecord.ts';
+import { heldOutNote } from '@onnx-lora/sequences';
+import { openSequenceTask } from '@onnx-lora/sequences';
+import type { SequenceExample } from '@onnx-lora/sequences';
 import { embeddingsBy, embeddingValue, type FeatureOptions, pooledTokens, sequenceFeature } from './tokenStates.ts';
+import { type SequenceTaskOptions, sequenceDomain } from '../../domain.ts';
 
 /** Options of {@link sequenceRetrieval}. */
 export interface SequenceRetrievalOptions extends SequenceTaskOptions, RetrievalLossOptions, FeatureOptions {}
@@ -55,7 +57,7 @@ export function sequenceRetrieval(
     }
     const feature = sequenceFeature(model, output);
     const task = await openFairly(
-      (own) => openSequenceTask(model, source, own),
+      (own) => openSequenceTask(sequenceDomain, model, source, own),
       data,
       ({ data: { validation } }) => !validation || haveAPair(kindsOf(validation).kinds),
     );
@@ -68,7 +70,7 @@ export function sequenceRetrieval(
       train: kinds(train, true),
       validation: validation && kinds(validation, false),
       isAugmented: false,
-      notes: [heldOutNote(task.data)],
+      notes: [heldOutNote(task.data, 'sequence')],
       warnings,
       outputs: feature.inner,
       batch: (items) => {

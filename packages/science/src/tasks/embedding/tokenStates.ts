@@ -14,7 +14,7 @@ import {
   type TaskModel,
   type Value,
 } from '@onnx-lora/sdk/tasks';
-import type { TokenRow } from '../sequenceTask.ts';
+import type { TokenRow } from '@onnx-lora/sequences';
 
 /** How one vector is made of the states of tokens: their mean without special tokens, or the state of the first, `<cls>`. */
 export type SequencePooling = 'mean' | 'first';

@@ -4,12 +4,14 @@ import { OnnxLoraError } from '@onnx-lora/sdk';
 import { crossEntropy, type PreparedTask, type Task, type TaskModel } from '@onnx-lora/sdk/tasks';
 import { drawSeed } from '@onnx-lora/sdk/data';
 import { Random } from '@onnx-lora/sdk/core';
-import { heldOutNote, type SequenceRecord, type SequenceSource } from '../../data/sequenceRecord.ts';
-import { openSequenceTask } from '../openSequenceTask.ts';
-import type { SequenceDataset, SequenceExample, SequenceTask, SequenceTaskOptions } from '../sequenceTask.ts';
+import { type SequenceRecord, type SequenceSource } from '../../data/sequenceRecord.ts';
+import { heldOutNote } from '@onnx-lora/sequences';
+import { openSequenceTask } from '@onnx-lora/sequences';
+import type { SequenceDataset, SequenceExample, SequenceTask } from '@onnx-lora/sequences';
 import { askedTokens, fixedSeed, maskedTargets, Masking, type MaskingOptions } from './masking.ts';
 import { type GuessScores, MaskedMetrics, maskedPort } from './maskedMetrics.ts';
 import { maskedReport } from './maskedReport.ts';
+import { type SequenceTaskOptions, sequenceDomain } from '../../domain.ts';
 
 /** Options of {@link maskedLanguageModelling}. */
 export interface MaskedLanguageModellingOptions extends SequenceTaskOptions, MaskingOptions {
@@ -45,7 +47,7 @@ async function prepare(
   source: SequenceSource,
   { dynamic = true, rate, masked, random, spanLength, ...options }: MaskedLanguageModellingOptions,
 ): Promise<PreparedTask<SequenceExample<undefined>, GuessScores>> {
-  const task = await openSequenceTask(model, source, options);
+  const task = await openSequenceTask(sequenceDomain, model, source, options);
   const { tokenizer, data, ports } = task;
   const { seed = 0 } = options;
   const port = maskedPort(model, tokenizer);
@@ -72,7 +74,7 @@ async function prepare(
   return {
     train: dynamic ? neverTheSame(train) : train,
     ...(validation && { validation }),
-    notes: [heldOutNote(data)],
+    notes: [heldOutNote(data, 'sequence')],
     warnings: [...data.warnings, ...warnings, ...others],
     collate,
     // Only the tokens that are asked reach the head: 15% of them.

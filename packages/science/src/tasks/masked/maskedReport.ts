@@ -2,7 +2,7 @@
 
 import { type Batch, batchesOf, type ReportRequest, type ReportSection } from '@onnx-lora/sdk/tasks';
 import type { SequenceTokenizer } from '@onnx-lora/sequences';
-import type { SequenceDataset, SequenceExample } from '../sequenceTask.ts';
+import type { SequenceDataset, SequenceExample } from '@onnx-lora/sequences';
 import { GuessSums, type MaskedMetrics } from './maskedMetrics.ts';
 import { eachAsked, type Masking } from './masking.ts';
 

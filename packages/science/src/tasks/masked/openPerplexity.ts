@@ -2,13 +2,14 @@
 
 import type { Predictor, RunnableModel } from '@onnx-lora/sdk/tasks';
 import { Random } from '@onnx-lora/sdk/core';
-import { tokenOutput } from '../outputOfTokens.ts';
-import type { SequencePredictorOptions } from '../records/headPredictor.ts';
-import { sequencePredictor } from '../records/sequencePredictor.ts';
-import { openSequenceInput } from '../sequenceInput.ts';
-import type { TokenRow } from '../sequenceTask.ts';
+import { tokenOutput } from '@onnx-lora/sequences';
+
+import { sequencePredictor } from '@onnx-lora/sequences';
+import { openSequenceInput } from '@onnx-lora/sequences';
+import type { TokenRow } from '@onnx-lora/sequences';
 import { fixedSeed, Masking, type MaskingOptions, NOT_ASKED } from './masking.ts';
 import { GuessSums, maskedPort } from './maskedMetrics.ts';
+import { type SequencePredictorOptions, sequenceDomain } from '../../domain.ts';
 
 /** A row of which some tokens are masked. */
 interface MaskedTokenRow extends TokenRow {
@@ -29,10 +30,10 @@ export async function openPerplexity(
   model: RunnableModel,
   { rate, masked, random: replaced, spanLength, ...options }: PerplexityOptions = {},
 ): Promise<Predictor> {
-  const input = await openSequenceInput(model, options);
+  const input = await openSequenceInput(model, options, sequenceDomain);
   const { output, size } = maskedPort(model, input.tokenizer);
   const masking = new Masking(input.tokenizer, { rate, masked, random: replaced, spanLength });
-  return sequencePredictor({
+  return sequencePredictor(sequenceDomain, {
     ...options,
     model,
     input,

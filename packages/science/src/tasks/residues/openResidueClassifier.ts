@@ -7,9 +7,10 @@ import {
   type RunnableModel,
   softmaxRows,
 } from '@onnx-lora/sdk/tasks';
-import type { SequencePredictorOptions } from '../records/headPredictor.ts';
+
 import { residuePredictor } from './residuePredictor.ts';
 import { bestOf } from './residueAnswers.ts';
+import type { SequencePredictorOptions } from '../../domain.ts';
 
 /**
  * Loads a model that answers `{ id, residues, confidence, score }` about each sequence of a file: the classes in the order of the

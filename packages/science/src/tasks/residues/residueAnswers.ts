@@ -13,7 +13,7 @@ import {
   NumberTally,
   type PartAnswer,
 } from '@onnx-lora/sdk/tasks';
-import { tokenOutput } from '../outputOfTokens.ts';
+import { tokenOutput } from '@onnx-lora/sequences';
 import { placesOf } from './residueTargets.ts';
 
 /** What is measured of classes of residues. */

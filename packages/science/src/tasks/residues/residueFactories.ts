@@ -2,20 +2,17 @@
 
 import type { SettingRows } from '@onnx-lora/sdk/plugin';
 import { type AnsweringFactory, classifierSettings, headSetting, regressionSettings } from '@onnx-lora/sdk/tasks';
-import type { SequenceHeadOptions } from '../sequenceHead.ts';
-import { answeringFactory, type AnsweringOptions, answeringSettings } from '../sequenceTaskFactory.ts';
+import type { SequenceHeadOptions } from '@onnx-lora/sequences';
+import { answeringFactory, type AnsweringOptions, answeringSettings } from '@onnx-lora/sequences';
+import type { SequenceDataOptions } from '../../data/sequenceRecord.ts';
+import { sequenceDomain } from '../../domain.ts';
 import { openResidueClassifier, openResidueRegressor } from './openResidueClassifier.ts';
-import {
-  residueClassification,
-  type ResidueClassificationOptions,
-  residueRegression,
-  type ResidueRegressionOptions,
-} from './residueTasks.ts';
+import { residueClassification, residueRegression } from './residueTasks.ts';
 
 /** What both tasks have; what a head reads is not to be chosen, for there is one answer per token. */
-const residueSettings: SettingRows<Pick<SequenceHeadOptions, 'head'> & AnsweringOptions> = {
+const residueSettings: SettingRows<Pick<SequenceHeadOptions, 'head'> & AnsweringOptions<SequenceDataOptions>> = {
   head: headSetting,
-  ...answeringSettings,
+  ...answeringSettings(sequenceDomain),
   tooLong: {
     kind: 'choice',
     of: ['crop', 'windows', 'error'],
@@ -24,9 +21,7 @@ const residueSettings: SettingRows<Pick<SequenceHeadOptions, 'head'> & Answering
 };
 
 /** Makes `residue-classification` tasks, and what answers with `{ id, residues, confidence, score }`. */
-export const residueClassificationTask: AnsweringFactory = answeringFactory<
-  ResidueClassificationOptions & AnsweringOptions
->({
+export const residueClassificationTask: AnsweringFactory = answeringFactory(sequenceDomain, {
   name: 'residue-classification',
   description:
     'A class for each residue, such as its secondary structure or whether it binds; the data is a table with a letter per residue, or a list.',
@@ -41,7 +36,7 @@ export const residueClassificationTask: AnsweringFactory = answeringFactory<
 });
 
 /** Makes `residue-regression` tasks, and what answers with `{ id, values }`. */
-export const residueRegressionTask: AnsweringFactory = answeringFactory<ResidueRegressionOptions & AnsweringOptions>({
+export const residueRegressionTask: AnsweringFactory = answeringFactory(sequenceDomain, {
   name: 'residue-regression',
   description:
     'A number for each residue, such as its accessibility or flexibility; the data is a table with a list of numbers per sequence.',

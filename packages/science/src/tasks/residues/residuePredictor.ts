@@ -7,10 +7,12 @@ import {
   type Predictor,
   type RunnableModel,
 } from '@onnx-lora/sdk/tasks';
-import { tokenOutput } from '../outputOfTokens.ts';
-import { openHead, type SequencePredictorOptions } from '../records/headPredictor.ts';
-import type { SequenceRow } from '../records/sequencePredictor.ts';
-import { perLetter } from './residueTargets.ts';
+import { tokenOutput } from '@onnx-lora/sequences';
+import { openHead } from '@onnx-lora/sequences';
+import type { SequenceRow } from '@onnx-lora/sequences';
+import { sequenceDomain } from '../../domain.ts';
+import { perLetter, requireLetters } from './residueTargets.ts';
+import type { SequencePredictorOptions } from '../../domain.ts';
 
 /** What a task makes of the scores of residues. */
 export interface ResidueAnswers {
@@ -33,13 +35,19 @@ export function residuePredictor(
   noun: string,
   made: (outputs: number) => ResidueAnswers,
 ): Promise<Predictor> {
-  return openHead(model, options, { noun, isEach: true }, ({ input, output, outputs }) => {
-    const { valuesOf, shown } = made(outputs);
-    return ({ sequence }, rows) => {
-      const byToken = tokenAnswers(rows, { output, outputs, valuesOf });
-      return shown(perLetter(sequence, input.tokenizer, (token) => byToken.get(token)));
-    };
-  });
+  return openHead(
+    sequenceDomain,
+    model,
+    options,
+    { noun, each: (tokenizer) => requireLetters(model.name, tokenizer) },
+    ({ input, output, outputs }) => {
+      const { valuesOf, shown } = made(outputs);
+      return ({ sequence }, rows) => {
+        const byToken = tokenAnswers(rows, { output, outputs, valuesOf });
+        return shown(perLetter(sequence, input.tokenizer, (token) => byToken.get(token)));
+      };
+    },
+  );
 }
 
 /** The mean answer about each token, over windows and adapters. */

@@ -13,7 +13,7 @@ import {
   evenlySpaced,
 } from '@onnx-lora/sdk/tasks';
 import type { SequenceTokenizer } from '@onnx-lora/sequences';
-import type { SequenceDataset } from '../sequenceTask.ts';
+import type { SequenceDataset } from '@onnx-lora/sequences';
 import { classLetters } from './openResidueClassifier.ts';
 import {
   bestOf,

@@ -3,7 +3,7 @@
 import { type Feeds, int64, OnnxLoraError } from '@onnx-lora/sdk';
 import type { SequenceTokenizer } from '@onnx-lora/sequences';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
-import type { SequenceExample } from '../sequenceTask.ts';
+import type { SequenceExample } from '@onnx-lora/sequences';
 
 /** What is known of the tokens of each record; NaN where nothing is. */
 export type ResidueExample = SequenceExample<readonly number[]>;

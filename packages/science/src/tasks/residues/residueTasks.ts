@@ -19,10 +19,11 @@ import {
   weightsOf,
 } from '@onnx-lora/sdk/tasks';
 import { telling } from '@onnx-lora/sdk/data';
-import { heldOutNote, type SequenceRecord, type SequenceSource } from '../../data/sequenceRecord.ts';
-import { openSequenceTask } from '../openSequenceTask.ts';
-import { headOnEachToken, ownHead, type SequenceHeadOptions } from '../sequenceHead.ts';
-import type { SequenceDataset, SequenceTask, SequenceTaskOptions } from '../sequenceTask.ts';
+import { type SequenceRecord, type SequenceSource } from '../../data/sequenceRecord.ts';
+import { heldOutNote } from '@onnx-lora/sequences';
+import { openSequenceTask } from '@onnx-lora/sequences';
+import { headOnEachToken, ownHead, type SequenceHeadOptions } from '@onnx-lora/sequences';
+import type { SequenceDataset, SequenceTask } from '@onnx-lora/sequences';
 import { residueClassMetrics, residueNumberMetrics, type ResidueClassScores, UNKNOWN } from './residueAnswers.ts';
 import { classReport, numberReport } from './residueReports.ts';
 import {
@@ -33,6 +34,7 @@ import {
   type ResidueExample,
   tokenValues,
 } from './residueTargets.ts';
+import { type SequenceTaskOptions, sequenceDomain } from '../../domain.ts';
 
 /** Options of {@link residueClassification}. */
 export interface ResidueClassificationOptions extends SequenceTaskOptions, Pick<SequenceHeadOptions, 'head'> {
@@ -118,7 +120,7 @@ async function prepareClasses(
   return {
     train,
     ...(validation && { validation }),
-    notes: [heldOutNote(data)],
+    notes: [heldOutNote(data, 'sequence')],
     warnings: [...data.warnings, ...gapWarnings(names), ...warnings],
     ...(head && { head }),
     collate,
@@ -158,7 +160,7 @@ async function prepareNumbers(
   return {
     train,
     ...(validation && { validation }),
-    notes: [heldOutNote(data)],
+    notes: [heldOutNote(data, 'sequence')],
     warnings: [...data.warnings, ...warnings],
     collate,
     ...regressionParts({ head, targets: known.map((value) => [value]), loss }),
@@ -176,7 +178,7 @@ async function openResidues(
   options: SequenceTaskOptions,
 ): Promise<SequenceTask> {
   const tooLong = options.tooLong ?? 'windows';
-  const task = await openSequenceTask(model, source, { needs: ['residues'], ...options, tooLong });
+  const task = await openSequenceTask(sequenceDomain, model, source, { needs: ['residues'], ...options, tooLong });
   requireLetters(model.name, task.tokenizer);
   return task;
 }

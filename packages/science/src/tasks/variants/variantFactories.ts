@@ -6,10 +6,11 @@ import { dataSettings } from '../../data/dataSettings.ts';
 import type { SequenceDataOptions } from '../../data/sequenceRecord.ts';
 import type { MutationScannerOptions, ScanOptions } from '../../variants/mutationScan.ts';
 import { variantMethods, type VariantScorerOptions } from '../../variants/variantScorer.ts';
-import { sequenceFactory } from '../sequenceTaskFactory.ts';
+import { sequenceFactory } from '@onnx-lora/sequences';
 import { scanPredictor } from './scanPredictor.ts';
 import { variantEffect, type VariantEffectOptions } from './variantEffect.ts';
 import { variantPredictor } from './variantPredictor.ts';
+import { sequenceDomain } from '../../domain.ts';
 
 /** Of scoring by likelihood. */
 const scoringSettings: SettingRows<Pick<VariantScorerOptions, 'method' | 'maxLength'>> = {
@@ -27,7 +28,7 @@ const scoringSettings: SettingRows<Pick<VariantScorerOptions, 'method' | 'maxLen
 };
 
 /** The task `variant-effect`: it measures and answers, with `{ id, score }` for each variant, and has nothing to learn. */
-export const variantEffectTask: AnsweringFactory = sequenceFactory<VariantEffectOptions>({
+export const variantEffectTask: AnsweringFactory = sequenceFactory<VariantEffectOptions>(sequenceDomain, {
   name: 'variant-effect',
   description:
     'Scores of variants by a protein language model that has seen no measurement; to measure and predict with, not to train.',
@@ -59,7 +60,7 @@ type MutationScanOptions = Pick<MutationScannerOptions, 'by' | 'value' | 'method
   SequenceDataOptions;
 
 /** The task `mutation-scan`: it answers with every single substitution of a sequence, and has nothing to learn. */
-export const mutationScanTask: AnsweringFactory = sequenceFactory<MutationScanOptions>({
+export const mutationScanTask: AnsweringFactory = sequenceFactory<MutationScanOptions>(sequenceDomain, {
   name: 'mutation-scan',
   description: 'The effect of every single substitution of each sequence; to predict with, not to train.',
   settings: {

@@ -58,7 +58,8 @@ export function loadPlugins(plugins: readonly Plugin[], { bindings = [] }: LoadP
     brought.set(plugin, Object.fromEntries(lists) as unknown as Contributions);
   }
   requireNoClash(brought);
-  const all = contributionKinds.map((kind) => [kind, [...brought.values()].flatMap((each) => [...each[kind]])]);
+  // What two plugins share is there once.
+  const all = contributionKinds.map((kind) => [kind, [...new Set([...brought.values()].flatMap((each): object[] => [...each[kind]]))]]); // prettier-ignore
   return {
     plugins: distinct,
     ...(Object.fromEntries(all) as unknown as Contributions),

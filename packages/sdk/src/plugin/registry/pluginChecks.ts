@@ -136,10 +136,11 @@ function checkName(name: string, kind: ContributionKind, plugin: string): void {
   );
 }
 
-/** @throws OnnxLoraError `PLUGIN_INVALID` for two plugins of one name, and for two things of one kind and name */
+/** @throws OnnxLoraError `PLUGIN_INVALID` for two plugins of one name, and for two things of one kind and name that are not the same */
 export function requireNoClash(brought: ReadonlyMap<Plugin, Contributions>): void {
   const plugins = new Map<string, Plugin>();
   const owners = new Map<string, string>();
+  const seen = new Set<object>();
   for (const [plugin, lists] of brought) {
     const other = plugins.get(plugin.name);
     if (other) {
@@ -151,6 +152,9 @@ export function requireNoClash(brought: ReadonlyMap<Plugin, Contributions>): voi
     plugins.set(plugin.name, plugin);
     for (const kind of contributionKinds) {
       for (const each of lists[kind]) {
+        // Several domains may bring what they share.
+        if (seen.has(each)) continue;
+        seen.add(each);
         for (const name of namesOf(each)) {
           const key = `${kind} ${name}`;
           const owner = owners.get(key) ?? (isOurs(kind, each, name) ? 'the SDK' : undefined);

@@ -4,7 +4,8 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { TaskModel } from '@onnx-lora/sdk/tasks';
 import { describe, expect, test } from 'vitest';
-import { letters } from '../../../sequences/src/fixtures/letters.ts';
+import { letters } from '../fixtures/letters.ts';
+import type { SequenceDomain, SequenceRecord } from '../domain.ts';
 import { maxTokens } from './maxTokens.ts';
 import { openSequenceTask } from './openSequenceTask.ts';
 import { openSequenceInput, sequencePorts } from './sequenceInput.ts';
@@ -19,12 +20,21 @@ const model = (inputs: TaskModel['inputs'], config?: Record<string, unknown>): T
 const numbers = (tensor: { readonly data: ArrayLike<number | bigint> } | undefined): number[] =>
   Array.from(tensor!.data, Number);
 
+const names = { noun: 'letters', one: 'letter', remedy: 'Take another.' };
+
 describe('ports', () => {
   test('are found by their names', () => {
-    expect(
-      sequencePorts(model({ input_ids: ids, attention_mask: ids, token_type_ids: ids, position_ids: ids })),
-    ).toEqual({ ids: 'input_ids', mask: 'attention_mask', types: 'token_type_ids', positions: 'position_ids' });
-    expect(sequencePorts(model({ tokens: { type: 'int32', dims: [1, 64] } }))).toEqual({ ids: 'tokens', length: 64 });
+    const all = { input_ids: ids, attention_mask: ids, token_type_ids: ids, position_ids: ids };
+    expect(sequencePorts(model(all), names)).toEqual({
+      ids: 'input_ids',
+      mask: 'attention_mask',
+      types: 'token_type_ids',
+      positions: 'position_ids',
+    });
+    expect(sequencePorts(model({ tokens: { type: 'int32', dims: [1, 64] } }), names)).toEqual({
+      ids: 'tokens',
+      length: 64,
+    });
   });
 
   test('of what reads no sequences are refused', () => {
@@ -34,7 +44,7 @@ describe('ports', () => {
       { input_ids: { type: 'int64', dims: [1, 2, 3] } },
       { attention_mask: ids },
     ] as TaskModel['inputs'][])
-      expect(() => sequencePorts(model(inputs))).toThrow(
+      expect(() => sequencePorts(model(inputs), names)).toThrow(
         expect.objectContaining({ code: 'MODEL_UNSUPPORTED', message: expect.stringContaining('its inputs are') }),
       );
   });
@@ -68,7 +78,7 @@ describe('the longest row', () => {
 });
 
 test('a batch is padded as transformers does', async () => {
-  const folder = fileURLToPath(new URL('../fixtures/esmMasked', import.meta.url));
+  const folder = fileURLToPath(new URL('../fixtures/', import.meta.url));
   const golden = JSON.parse(readFileSync(`${folder}encodings.json`, 'utf8')) as {
     batch: { texts: string[]; input_ids: number[][]; attention_mask: number[][] };
   };
@@ -76,6 +86,7 @@ test('a batch is padded as transformers does', async () => {
   const { rows, feeds } = await openSequenceInput(
     { ...model({ input_ids: ids, attention_mask: ids }, { model_type: 'esm', vocab_size: 33 }), folder },
     {},
+    names,
   );
   const fed = feeds(texts.flatMap((sequence, i) => rows({ id: String(i), where: `text ${i}`, sequence })));
   const dims = [3, input_ids[0]!.length];
@@ -87,7 +98,7 @@ test('a batch is padded as transformers does', async () => {
 
 describe('feeds', () => {
   const input = (inputs: TaskModel['inputs'], config?: Record<string, unknown>) =>
-    openSequenceInput(model(inputs, config), { tokenizer: letters });
+    openSequenceInput(model(inputs, config), { tokenizer: letters }, names);
   const record = (sequence: string, second?: string) => ({ id: 'a', where: 'a', sequence, ...(second && { second }) });
 
   test('are padded to the longest row', async () => {
@@ -122,9 +133,11 @@ describe('feeds', () => {
 
   test('of lengths that differ are warned of where the model is not told what is padding', async () => {
     const warnings = async (inputs: TaskModel['inputs'], sequences: readonly string[]) => {
-      const given = sequences.map((sequence) => ({ sequence }));
-      const options = { tokenizer: letters, validation: 0, needs: [] };
-      return (await openSequenceTask(model(inputs), given, options)).data.warnings.filter((each) => /mask/.test(each));
+      const train = sequences.map((sequence) => ({ id: sequence, where: sequence, sequence }));
+      const domain = { ...names, read: async () => ({ train, warnings: [] }) } as unknown as SequenceDomain<SequenceRecord, string, object>; // prettier-ignore
+      return (await openSequenceTask(domain, model(inputs), 'letters', { tokenizer: letters })).data.warnings.filter(
+        (each) => /mask/.test(each),
+      );
     };
     const [variants, several] = [['ABC', 'ABD'], ['ABC', 'AB']] as const; // prettier-ignore
     expect(await warnings({ input_ids: ids }, several)).toEqual([expect.stringContaining('--batch-size 1')]);

@@ -3,16 +3,17 @@
 import { type Batch, takeRows, type ReportRequest, type ReportSection } from '@onnx-lora/sdk/tasks';
 import { Random } from '@onnx-lora/sdk/core';
 import { type BaselinesRequest, type Comparison, frozenBaselines } from '../baselines/frozenBaselines.ts';
+import type { SequenceRecord } from '../domain.ts';
 import type { SequenceDataset, SequenceExample } from '../tasks/sequenceTask.ts';
 import { frozenEmbeddings } from './frozenEmbeddings.ts';
 
 /** What is compared. */
-export interface FrozenSectionsRequest<Target> {
+export interface FrozenSectionsRequest<Target, R extends SequenceRecord = SequenceRecord> {
   /** Name of the base's hidden states, among the task's outputs. */
   readonly hidden: string;
-  readonly train: SequenceDataset<Target>;
-  readonly validation: SequenceDataset<Target>;
-  readonly collate: (examples: readonly SequenceExample<Target>[]) => Promise<Batch>;
+  readonly train: SequenceDataset<Target, R>;
+  readonly validation: SequenceDataset<Target, R>;
+  readonly collate: (examples: readonly SequenceExample<Target, R>[]) => Promise<Batch>;
   readonly seed: number;
   /** What is predicted, a table for each; for several numbers one for each of them. */
   readonly questions: readonly FrozenQuestion<Target>[];
@@ -32,8 +33,8 @@ export interface FrozenQuestion<Target> extends Pick<BaselinesRequest, 'kind' | 
 const MOST_TRAINED = 5000;
 
 /** A table per question; none with fewer than two training or validation sequences. */
-export async function frozenSections<Target>(
-  { hidden, train, validation, collate, seed, questions }: FrozenSectionsRequest<Target>,
+export async function frozenSections<Target, R extends SequenceRecord>(
+  { hidden, train, validation, collate, seed, questions }: FrozenSectionsRequest<Target, R>,
   request: Pick<ReportRequest, 'run' | 'batchSize'>,
 ): Promise<readonly ReportSection[]> {
   const all = train.records.length;
@@ -42,12 +43,12 @@ export async function frozenSections<Target>(
   const held = await frozenEmbeddings({ dataset: validation, collate, hidden }, request);
   return questions.flatMap(({ name, targetOf, adapted, ...question }) => {
     const outputs = question.outputs ?? 1;
-    const known = (dataset: SequenceDataset<Target>, record: number): readonly number[] | undefined => {
+    const known = (dataset: SequenceDataset<Target, R>, record: number): readonly number[] | undefined => {
       const target = targetOf(dataset.targets[record]!);
       const list = typeof target === 'number' ? [target] : target;
       return list?.some(Number.isNaN) ? undefined : list;
     };
-    const part = (dataset: SequenceDataset<Target>, records: readonly number[]) => {
+    const part = (dataset: SequenceDataset<Target, R>, records: readonly number[]) => {
       const kept = records.flatMap((record, row) => (known(dataset, record) ? [{ record, row }] : []));
       return {
         kept,

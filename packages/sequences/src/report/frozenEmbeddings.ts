@@ -2,6 +2,7 @@
 
 import { type Batch, batchesOf, featureTensor, type ReportRequest, type TaskModel } from '@onnx-lora/sdk/tasks';
 import { type Matrix, matrix } from '@onnx-lora/sdk/plugin';
+import type { SequenceRecord } from '../domain.ts';
 import type { SequenceDataset, SequenceExample } from '../tasks/sequenceTask.ts';
 
 /** The name of the value that embeddings are made of: hidden states of tokens, or what the head reads; undefined without one. */
@@ -19,9 +20,9 @@ export interface BaselineOptions {
 }
 
 /** What embeddings are made of. */
-export interface FrozenRequest<Target> {
-  readonly dataset: SequenceDataset<Target>;
-  readonly collate: (examples: readonly SequenceExample<Target>[]) => Promise<Batch>;
+export interface FrozenRequest<Target, R extends SequenceRecord = SequenceRecord> {
+  readonly dataset: SequenceDataset<Target, R>;
+  readonly collate: (examples: readonly SequenceExample<Target, R>[]) => Promise<Batch>;
   /** Name of the hidden states, among the task's outputs. */
   readonly hidden: string;
   /** Numbers of the records; all by default. */
@@ -33,8 +34,8 @@ export interface FrozenRequest<Target> {
  *
  * @throws OnnxLoraError `INPUT_INVALID` where `hidden` is not float32 `[batch, tokens, width]` or `[batch, width]`
  */
-export async function frozenEmbeddings<Target>(
-  { dataset, collate, hidden, records }: FrozenRequest<Target>,
+export async function frozenEmbeddings<Target, R extends SequenceRecord>(
+  { dataset, collate, hidden, records }: FrozenRequest<Target, R>,
   request: Pick<ReportRequest, 'run' | 'batchSize'>,
 ): Promise<Matrix> {
   const rows = new Map((records ?? [...dataset.records.keys()]).map((record, row) => [record, row]));

@@ -2,8 +2,8 @@
 
 import type { Feeds } from '@onnx-lora/sdk';
 import type { TaskModel, Labelled, LabelledDataset } from '@onnx-lora/sdk/tasks';
-import type { SequenceTokenizer } from '@onnx-lora/sequences';
-import type { SequenceData, SequenceDataOptions, SequenceRecord } from '../data/sequenceRecord.ts';
+import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
+import type { SequenceData, SequenceRecord } from '../domain.ts';
 
 /** What becomes of sequences that are longer than the model, or than {@link LengthOptions.maxLength}. */
 export interface LengthOptions {
@@ -18,8 +18,8 @@ export interface LengthOptions {
   readonly overlap?: number | undefined;
 }
 
-/** Options of every task on sequences. */
-export interface SequenceTaskOptions extends SequenceDataOptions, LengthOptions {
+/** How sequences become tokens. */
+export interface TokenOptions extends LengthOptions {
   /** The tokenizer of the model's folder by default. */
   readonly tokenizer?: SequenceTokenizer | undefined;
 }
@@ -53,9 +53,9 @@ export interface TokenRow {
 }
 
 /** A sequence, or a window of it, as an example. */
-export interface SequenceItem {
+export interface SequenceItem<R extends SequenceRecord = SequenceRecord> {
   /** The sequence and what is known of it. */
-  readonly record: SequenceRecord;
+  readonly record: R;
   /** Number of the record in its dataset: windows of one record share it. */
   readonly index: number;
   /** Of how many windows of the record this is one; 1 by default. */
@@ -65,10 +65,14 @@ export interface SequenceItem {
 }
 
 /** One example, with what is to be predicted. */
-export type SequenceExample<Target> = Labelled<SequenceItem, Target>;
+export type SequenceExample<Target, R extends SequenceRecord = SequenceRecord> = Labelled<SequenceItem<R>, Target>;
 
 /** A dataset of sequences: an example per record, or per window. */
-export interface SequenceDataset<Target> extends LabelledDataset<SequenceItem, Target, SequenceRecord> {
+export interface SequenceDataset<Target, R extends SequenceRecord = SequenceRecord> extends LabelledDataset<
+  SequenceItem<R>,
+  Target,
+  R
+> {
   /** Tokens of each example, special ones included. */
   readonly lengths: readonly number[];
   /** Number of each example's record. */
@@ -77,25 +81,27 @@ export interface SequenceDataset<Target> extends LabelledDataset<SequenceItem, T
 }
 
 /** The data of a task, and how its sequences become feeds. */
-export interface SequenceTask {
+export interface SequenceTask<R extends SequenceRecord = SequenceRecord> {
   /** The model that is adapted. */
   readonly model: TaskModel;
   /** Records to train on and to measure on. */
-  readonly data: SequenceData;
+  readonly data: SequenceData<R>;
   /** The model's tokenizer. */
   readonly tokenizer: SequenceTokenizer;
   /** The model's inputs. */
   readonly ports: SequencePorts;
+  /** How sequences become tokens, as the user wants it. */
+  readonly options: TokenOptions;
   /**
    * A dataset of records to be trained on or measured on; `target` is what is known of each.
    *
    * @param options with `isCroppedAtRandom` a too long sequence is cropped at a place that each draw chooses anew
    */
   dataset<Target>(
-    records: readonly SequenceRecord[],
+    records: readonly R[],
     targets: readonly Target[],
     options?: { readonly isTrained?: boolean; readonly isCroppedAtRandom?: boolean },
-  ): SequenceDataset<Target>;
+  ): SequenceDataset<Target, R>;
   /**
    * Feeds of rows, padded to the longest of them: `input_ids`, `attention_mask` and `token_type_ids` where the graph takes
    * them, int64 `[batch, tokens]`. Rows that are trained on are padded to lengths that return, since each takes a graph of its

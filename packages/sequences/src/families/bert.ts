@@ -1,7 +1,7 @@
-/** @file The family BERT, and those that share its encoder or do its work: models of proteins, DNA and molecules. */
+/** @file The family BERT, and those that share its encoder or do its work: models of texts, proteins, DNA and molecules. */
 
 import type { DescribedFamily, RoleNames } from '@onnx-lora/sdk/plugin';
-import { scienceFamily } from './scienceFamily.ts';
+import { encoderFamily } from './encoderFamily.ts';
 
 const layer = 'encoder.layer.{n}';
 
@@ -46,9 +46,9 @@ export const classifierNames: readonly string[] = ['^classifier', '^classifier.d
  * BERT as transformers writes it, 4 and 5 alike, and MosaicBERT, which DNABERT-2 is: one joint projection and a gated
  * feed-forward layer. A lone .onnx file is recognised by the prefix `bert.`, since without it the names are ESM's.
  */
-export const bert: DescribedFamily = scienceFamily({
+export const bert: DescribedFamily = encoderFamily({
   name: 'bert',
-  title: 'BERT, ProtBERT and DNABERT',
+  title: 'BERT, MiniLM, ProtBERT and DNABERT',
   paper:
     'Devlin et al., "BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding" (2018), arXiv:1810.04805; Elnaggar et al., "ProtTrans" (2022), doi:10.1109/TPAMI.2021.3095381; Ji et al., "DNABERT" (2021), doi:10.1093/bioinformatics/btab083; Zhou et al., "DNABERT-2" (2023), arXiv:2306.15006',
   modelTypes: ['bert'],
@@ -71,15 +71,15 @@ export const bert: DescribedFamily = scienceFamily({
 });
 
 /**
- * RoBERTa as transformers writes it, 4 and 5 alike: ChemBERTa for molecules, AbLang's port and its like for antibodies. A
+ * RoBERTa as transformers writes it, 4 and 5 alike: XLM-R for a hundred languages, ChemBERTa for molecules, AbLang's port and its like for antibodies. A
  * lone .onnx file is recognised by the prefix `roberta.`.
  */
-export const roberta: DescribedFamily = scienceFamily({
+export const roberta: DescribedFamily = encoderFamily({
   name: 'roberta',
-  title: 'RoBERTa and ChemBERTa',
+  title: 'RoBERTa, XLM-R and ChemBERTa',
   paper:
-    'Liu et al., "RoBERTa: A Robustly Optimized BERT Pretraining Approach" (2019), arXiv:1907.11692; Chithrananda et al., "ChemBERTa" (2020), arXiv:2010.09885; Olsen et al., "AbLang" (2022), doi:10.1093/bioadv/vbac046',
-  modelTypes: ['roberta'],
+    'Liu et al., "RoBERTa: A Robustly Optimized BERT Pretraining Approach" (2019), arXiv:1907.11692; Conneau et al., "Unsupervised Cross-lingual Representation Learning at Scale" (2019), arXiv:1911.02116; Chithrananda et al., "ChemBERTa" (2020), arXiv:2010.09885; Olsen et al., "AbLang" (2022), doi:10.1093/bioadv/vbac046',
+  modelTypes: ['roberta', 'xlm-roberta', 'camembert'],
   signatures: [['^roberta.encoder.layer.{n}.attention.self.query']],
   names: {
     ...encoderModules,
@@ -88,11 +88,11 @@ export const roberta: DescribedFamily = scienceFamily({
   },
   targetsFrom:
     'queries and values: Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models" (2021), arXiv:2106.09685, section 5.2, which adapts RoBERTa',
-  preprocessors: ['RobertaTokenizer'],
+  preprocessors: ['RobertaTokenizer', 'XLMRobertaTokenizer', 'CamembertTokenizer'],
 });
 
 /** ELECTRA as transformers writes it, 4 and 5 alike; ProtElectra is one. */
-export const electra: DescribedFamily = scienceFamily({
+export const electra: DescribedFamily = encoderFamily({
   name: 'electra',
   title: 'ELECTRA',
   paper:
@@ -113,26 +113,11 @@ export const electra: DescribedFamily = scienceFamily({
   preprocessors: ['ElectraTokenizer'],
 });
 
-/** MoLFormer as its code on the hub writes it: BERT's names, linear attention over random features, rotary positions. */
-export const molformer: DescribedFamily = scienceFamily({
-  name: 'molformer',
-  title: 'MoLFormer',
-  paper:
-    'Ross et al., "Large-scale chemical language representations capture molecular structure and properties" (2022), doi:10.1038/s42256-022-00580-7',
-  modelTypes: ['molformer'],
-  signatures: [['^molformer.encoder.layer.{n}.attention.self.query']],
-  names: {
-    ...encoderModules,
-    head: ['^lm_head.transform.dense', '^lm_head.decoder', ...classifierNames, '^classifier.dense2'],
-  },
-  preprocessors: ['MolformerTokenizer'],
-});
-
 /**
  * DeBERTa as transformers writes it, 4 and 5 alike; version 1 has one joint projection. Where the table of positions has no
  * norm, as in version 1, its projections read a constant, and are not found in the graph.
  */
-export const deberta: DescribedFamily = scienceFamily({
+export const deberta: DescribedFamily = encoderFamily({
   name: 'deberta-v2',
   title: 'DeBERTa',
   paper: 'He et al., "DeBERTa: Decoding-enhanced BERT with Disentangled Attention" (2020), arXiv:2006.03654',
@@ -148,10 +133,33 @@ export const deberta: DescribedFamily = scienceFamily({
   preprocessors: ['DebertaV2Tokenizer', 'DebertaTokenizer'],
 });
 
+/** MPNet as transformers writes it, 4 and 5 alike: attention that all layers see one table of distances of. */
+export const mpnet: DescribedFamily = encoderFamily({
+  name: 'mpnet',
+  title: 'MPNet',
+  paper: 'Song et al., "MPNet: Masked and Permuted Pre-training for Language Understanding" (2020), arXiv:2004.09297',
+  modelTypes: ['mpnet'],
+  signatures: [[`${layer}.attention.attn.q`]],
+  names: {
+    'attention.query': [`${layer}.attention.attn.q`],
+    'attention.key': [`${layer}.attention.attn.k`],
+    'attention.value': [`${layer}.attention.attn.v`],
+    'attention.output': [`${layer}.attention.attn.o`],
+    'attention.position': ['encoder.relative_attention_bias'],
+    'mlp.up': feedForward['mlp.up']!,
+    'mlp.down': feedForward['mlp.down']!,
+    'embedding.token': embeddingModules['embedding.token']!,
+    'embedding.position': embeddingModules['embedding.position']!,
+    pooler: ['pooler.dense'],
+    head: ['^lm_head.dense', '^lm_head.decoder', '^qa_outputs', ...classifierNames],
+  },
+  preprocessors: ['MPNetTokenizer'],
+});
+
 const distillayer = 'transformer.layer.{n}';
 
 /** DistilBERT as transformers writes it, 4 and 5 alike. */
-export const distilbert: DescribedFamily = scienceFamily({
+export const distilbert: DescribedFamily = encoderFamily({
   name: 'distilbert',
   title: 'DistilBERT',
   paper:
@@ -174,7 +182,7 @@ export const distilbert: DescribedFamily = scienceFamily({
 const allayer = 'albert_layer_groups.{n}.albert_layers.{n}';
 
 /** ALBERT as transformers writes it, 4 and 5 alike; ProtAlbert is one. All layers are the same one, and so is its adapter. */
-export const albert: DescribedFamily = scienceFamily({
+export const albert: DescribedFamily = encoderFamily({
   name: 'albert',
   title: 'ALBERT',
   paper:
@@ -199,7 +207,7 @@ export const albert: DescribedFamily = scienceFamily({
 const modernlayer = 'layers.{n}';
 
 /** ModernBERT as transformers writes it, 4 and 5 alike: a joint projection, a gated feed-forward layer, local attention. */
-export const modernbert: DescribedFamily = scienceFamily({
+export const modernbert: DescribedFamily = encoderFamily({
   name: 'modernbert',
   title: 'ModernBERT',
   paper:

@@ -2,12 +2,16 @@
 
 import { type Feeds, OnnxLoraError } from '@onnx-lora/sdk';
 import { listedPorts, bucketLength, type TaskModel } from '@onnx-lora/sdk/tasks';
-import { openTokenizer, type SequenceTokenizer } from '@onnx-lora/sequences';
-import type { SequenceRecord } from '../data/sequenceRecord.ts';
+import { openTokenizer } from '../tokenizers/openTokenizer.ts';
+import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
+import type { SequenceDomain, SequenceRecord } from '../domain.ts';
 import { maxTokens } from './maxTokens.ts';
 import { sequenceFeeds } from './sequenceFeeds.ts';
-import type { LengthOptions, SequencePorts, TokenRow } from './sequenceTask.ts';
+import type { SequencePorts, TokenOptions, TokenRow } from './sequenceTask.ts';
 import { type RowRules, tokenRows, tokensOf } from './tokenRows.ts';
+
+/** What sequences are called, for errors. */
+export type SequenceNames = Pick<SequenceDomain<never, never, never>, 'noun' | 'one' | 'remedy'>;
 
 /** Inputs beside the ids, by the part that they play. */
 const others = { mask: 'attention_mask', types: 'token_type_ids', positions: 'position_ids' } as const;
@@ -17,7 +21,7 @@ const others = { mask: 'attention_mask', types: 'token_type_ids', positions: 'po
  *
  * @throws OnnxLoraError `MODEL_UNSUPPORTED`, with what the graph takes
  */
-export function sequencePorts(model: TaskModel): SequencePorts {
+export function sequencePorts(model: TaskModel, { noun, remedy }: SequenceNames): SequencePorts {
   const known = new Set<string>(Object.values(others));
   const rest = Object.keys(model.inputs).filter((name) => !known.has(name));
   const [ids] = rest;
@@ -26,7 +30,7 @@ export function sequencePorts(model: TaskModel): SequencePorts {
   if (ids === undefined || rest.length > 1 || wrong || (rank !== undefined && rank !== 2)) {
     throw new OnnxLoraError(
       'MODEL_UNSUPPORTED',
-      `"${model.name}" does not read sequences alone: that is one input of token ids, int64 "input_ids" [batch, tokens], perhaps with ${Object.values(others).join(', ')}, but its inputs are ${listedPorts(model.inputs)}. Use the encoder of a model of proteins, nucleotides or molecules.`,
+      `"${model.name}" does not read ${noun} alone: that is one input of token ids, int64 "input_ids" [batch, tokens], perhaps with ${Object.values(others).join(', ')}, but its inputs are ${listedPorts(model.inputs)}. ${remedy}`,
     );
   }
   const length = model.inputs[ids]!.dims?.[1];
@@ -64,14 +68,10 @@ export interface SequenceInput {
  */
 export async function openSequenceInput(
   model: TaskModel,
-  {
-    tokenizer: given,
-    maxLength,
-    tooLong,
-    overlap,
-  }: LengthOptions & { readonly tokenizer?: SequenceTokenizer | undefined },
+  { tokenizer: given, maxLength, tooLong, overlap }: TokenOptions,
+  names: SequenceNames,
 ): Promise<SequenceInput> {
-  const ports = sequencePorts(model);
+  const ports = sequencePorts(model, names);
   const tokenizer = given ?? (await openTokenizer(model));
   const rules: RowRules = { tokenizer, most: maxTokens(model, tokenizer, ports, maxLength), tooLong, overlap };
   return {

@@ -13,14 +13,10 @@ import {
   type RunnableOptions,
   type Source,
 } from '@onnx-lora/sdk/tasks';
-import type { PredictorInput } from '@onnx-lora/sdk/plugin';
-import type { SequenceDataOptions, SequenceRecord } from '../../data/sequenceRecord.ts';
-import { sequenceEndings, streamSequences } from '../../data/streamSequences.ts';
+import type { DivideOptions } from '@onnx-lora/sdk/data';
+import type { SequenceDomain, SequenceRecord } from '../../domain.ts';
 import type { SequenceInput } from '../sequenceInput.ts';
 import type { TokenRow } from '../sequenceTask.ts';
-
-/** What predictors of sequences are asked about. */
-export const sequenceFiles: PredictorInput = { endings: sequenceEndings, streams: true, records: true };
 
 /** A row that a sequence was fed as: `found` is what the model gave, outputs `[1, …]`, padding included. */
 export type SequenceRow<Row extends TokenRow = TokenRow> = AnsweredRow<Row, Outputs>;
@@ -41,12 +37,12 @@ export interface SequenceAnswers<Item, Row extends TokenRow> {
 }
 
 /** What {@link sequencePredictor} is made from. */
-export interface SequencePredictorRequest<Row extends TokenRow>
-  extends RecordPredictorOptions, SequenceAnswers<SequenceRecord, Row>, Pick<Predictor, 'writer' | 'writerEndings'> {
+export interface SequencePredictorRequest<R extends SequenceRecord, Options, Row extends TokenRow>
+  extends RecordPredictorOptions, SequenceAnswers<R, Row>, Pick<Predictor, 'writer' | 'writerEndings'> {
   /** The model as its adapter answers with it. */
   readonly model: RunnableModel;
-  /** How files are read: columns, alphabet, wild type. */
-  readonly data?: Pick<SequenceDataOptions, 'alphabet' | 'columns' | 'illegal' | 'wildType'> | undefined;
+  /** How files are read. */
+  readonly data?: Partial<Options> | undefined;
 }
 
 /**
@@ -54,15 +50,17 @@ export interface SequencePredictorRequest<Row extends TokenRow>
  *
  * @throws OnnxLoraError as `recordPredictor`
  */
-export async function sequencePredictor<Row extends TokenRow>({
-  model,
-  data,
-  writer,
-  writerEndings,
-  ...request
-}: SequencePredictorRequest<Row>): Promise<Predictor> {
-  const records: RecordProcessor<SequenceRecord, Row, Outputs>['records'] = async function* (source) {
-    for await (const { record, read, total } of streamSequences(source, data)) yield { item: record, read, total };
+export async function sequencePredictor<
+  R extends SequenceRecord,
+  Source,
+  Options extends DivideOptions<R>,
+  Row extends TokenRow,
+>(
+  domain: SequenceDomain<R, Source, Options>,
+  { model, data = {}, writer, writerEndings, ...request }: SequencePredictorRequest<R, Options, Row>,
+): Promise<Predictor> {
+  const records: RecordProcessor<R, Row, Outputs>['records'] = async function* (source) {
+    for await (const { record, read, total } of domain.stream(source, data)) yield { item: record, read, total };
   };
   const predictor = await recordPredictor(model, { ...sequenceProcessor(request), records }, request);
   return { ...predictor, ...(writer && { writer }), ...(writerEndings && { writerEndings }) };

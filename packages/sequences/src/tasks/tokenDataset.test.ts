@@ -1,8 +1,8 @@
 /** @file Tests of sequences as examples. */
 
 import { describe, expect, test } from 'vitest';
-import type { SequenceRecord } from '../data/sequenceRecord.ts';
-import { letters } from '../../../sequences/src/fixtures/letters.ts';
+import type { SequenceRecord } from '../domain.ts';
+import { letters } from '../fixtures/letters.ts';
 import { TokenDataset } from './tokenDataset.ts';
 
 const records: SequenceRecord[] = [

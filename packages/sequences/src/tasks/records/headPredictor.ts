@@ -8,13 +8,13 @@ import {
   type RunnableModel,
   scoresOf,
 } from '@onnx-lora/sdk/tasks';
+import type { DivideOptions } from '@onnx-lora/sdk/data';
 import type { PredictorOptions } from '@onnx-lora/sdk/plugin';
-import type { SequenceTokenizer } from '@onnx-lora/sequences';
-import type { SequenceDataOptions, SequenceRecord } from '../../data/sequenceRecord.ts';
-import { requireLetters } from '../residues/residueTargets.ts';
+import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
+import type { SequenceDomain, SequenceRecord } from '../../domain.ts';
 import { requireHead } from '../sequenceHead.ts';
 import { openSequenceInput, type SequenceInput } from '../sequenceInput.ts';
-import type { LengthOptions, SequenceTaskOptions } from '../sequenceTask.ts';
+import type { TokenOptions } from '../sequenceTask.ts';
 import { answeringAdapters, type EnsembleOptions } from './answeringAdapters.ts';
 import { sequencePredictor, type SequenceRow } from './sequencePredictor.ts';
 
@@ -22,15 +22,13 @@ import { sequencePredictor, type SequenceRow } from './sequencePredictor.ts';
  * Options of what answers about sequences. Where there is an ensemble, its adapters answer together with the one that is chosen,
  * with the mean of what each says.
  */
-export interface SequencePredictorOptions extends LengthOptions, RecordPredictorOptions {
+export interface SequencePredictorOptions<Options = object> extends TokenOptions, RecordPredictorOptions {
   /** How files are read. */
-  readonly data?: Pick<SequenceDataOptions, 'alphabet' | 'columns' | 'illegal' | 'wildType'> | undefined;
-  /** The tokenizer of the model's folder by default. */
-  readonly tokenizer?: SequenceTokenizer | undefined;
+  readonly data?: Partial<Options> | undefined;
 }
 
 /** What is said of a record, given what each of its rows was answered with. */
-type SaidOf = (record: SequenceRecord, rows: readonly Pick<SequenceRow, 'row' | 'members'>[]) => Prediction;
+type SaidOf<R> = (record: R, rows: readonly Pick<SequenceRow, 'row' | 'members'>[]) => Prediction;
 
 /** A head that answers, and what feeds the model. */
 export interface OpenedHead {
@@ -43,27 +41,26 @@ export interface OpenedHead {
 /**
  * Answers `{ id, … }` about sequences, with the head that the model has or its adapter brings.
  *
- * @param asked what it answers with, for errors (`classes`), and whether about each residue
+ * @param asked what it answers with, for errors (`classes`), and where it answers about each token what looks whether it can
  * @param made asked with the head
  * @throws OnnxLoraError `CONFIG_INVALID` for adapters that answer something else; `MODEL_UNSUPPORTED` for a model without a head; as
  *   `openSequenceInput`, `model.session`
  */
-export async function openHead(
+export async function openHead<R extends SequenceRecord, Source, Options extends DivideOptions<R>>(
+  domain: SequenceDomain<R, Source, Options>,
   model: RunnableModel,
-  options: SequencePredictorOptions,
-  { noun, isEach = false }: { readonly noun: string; readonly isEach?: boolean },
-  made: (head: OpenedHead) => SaidOf,
+  options: SequencePredictorOptions<Options>,
+  { noun, each }: { readonly noun: string; readonly each?: (tokenizer: SequenceTokenizer) => void },
+  made: (head: OpenedHead) => SaidOf<R>,
 ): Promise<Predictor> {
   const { adapter, adapters = {}, ensemble = [] } = options;
   requireAnswers([...(adapter ? [adapter] : []), ...Object.values(adapters), ...ensemble], noun);
-  const input = await openSequenceInput(
-    model,
-    isEach ? { ...options, tooLong: options.tooLong ?? 'windows' } : options,
-  );
-  if (isEach) requireLetters(model.name, input.tokenizer);
-  const { output, outputs } = requireHead(model, noun, isEach ? input.tokenizer : undefined);
+  const tokens: TokenOptions = each ? { ...options, tooLong: options.tooLong ?? 'windows' } : options;
+  const input = await openSequenceInput(model, tokens, domain);
+  each?.(input.tokenizer);
+  const { output, outputs } = requireHead(model, noun, domain.noun, each && input.tokenizer);
   const said = made({ input, output, outputs });
-  return sequencePredictor({
+  return sequencePredictor(domain, {
     ...options,
     model,
     input,
@@ -73,13 +70,11 @@ export async function openHead(
   });
 }
 
-/** What heads answer with, by the task that they were trained for. */
+/** What heads answer with, by the end of the name of the task that they were trained for. */
 const answersOf: Readonly<Record<string, string>> = {
-  'sequence-classification': 'classes',
-  'sequence-labelling': 'labels',
-  'sequence-regression': 'numbers',
-  'residue-classification': 'classes',
-  'residue-regression': 'numbers',
+  classification: 'classes',
+  labelling: 'labels',
+  regression: 'numbers',
 };
 
 /**
@@ -90,7 +85,7 @@ const answersOf: Readonly<Record<string, string>> = {
  */
 function requireAnswers(adapters: readonly Adapter[], noun: string): void {
   for (const { notes } of adapters) {
-    const own = notes.task === undefined ? undefined : answersOf[notes.task];
+    const own = answersOf[notes.task?.split('-').at(-1) ?? ''];
     if (own === undefined || own === noun) continue;
     throw new OnnxLoraError(
       'CONFIG_INVALID',
@@ -108,25 +103,26 @@ export interface WholeAnswers {
 }
 
 /** As {@link openHead}, of whole sequences; `made` is asked with the number of outputs. */
-export function headPredictor(
+export function headPredictor<R extends SequenceRecord, Source, Options extends DivideOptions<R>>(
+  domain: SequenceDomain<R, Source, Options>,
   model: RunnableModel,
-  options: SequencePredictorOptions,
+  options: SequencePredictorOptions<Options>,
   noun: string,
   made: (outputs: number) => WholeAnswers,
 ): Promise<Predictor> {
-  return openHead(model, options, { noun }, ({ output, outputs }) => {
+  return openHead(domain, model, options, { noun }, ({ output, outputs }) => {
     const { answerOf, shown } = made(outputs);
     return (_, rows) => shown(averagedAnswer(rows, output, outputs, answerOf));
   });
 }
 
 /** The options of a predictor, with what its settings gave. */
-export async function sequenceOptionsOf(
+export async function sequenceOptionsOf<Options extends EnsembleOptions & TokenOptions>(
   options: Omit<PredictorOptions, 'settings'>,
-  { ensemble: sources, maxLength, tooLong, overlap, ...data }: EnsembleOptions & SequenceTaskOptions,
-): Promise<SequencePredictorOptions> {
+  { ensemble: sources, maxLength, tooLong, overlap, tokenizer, ...data }: Options,
+): Promise<SequencePredictorOptions<Options>> {
   const [, ...ensemble] = await answeringAdapters(options.adapter, sources);
-  return { ...options, ensemble, data, maxLength, tooLong, overlap };
+  return { ...options, ensemble, data: data as Partial<Options>, maxLength, tooLong, overlap, tokenizer };
 }
 
 /** Numbers, and how far adapters that answer together differ. */

@@ -2,30 +2,31 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { TaskModel } from '@onnx-lora/sdk/tasks';
-import { telling } from '@onnx-lora/sdk/data';
-import { readSequenceData } from '../data/readSequenceData.ts';
-import type { SequenceData, SequenceSource } from '../data/sequenceRecord.ts';
+import { type DivideOptions, telling } from '@onnx-lora/sdk/data';
+import type { SequenceData, SequenceDomain, SequenceRecord, Wanted } from '../domain.ts';
 import { openSequenceInput } from './sequenceInput.ts';
-import type { SequencePorts, SequenceTask, SequenceTaskOptions } from './sequenceTask.ts';
+import type { SequencePorts, SequenceTask, TokenOptions } from './sequenceTask.ts';
 import { TokenDataset } from './tokenDataset.ts';
-import { unfitLetters } from './unfitLetters.ts';
 
 /**
  * Reads the data, and makes what turns its sequences into feeds.
  *
+ * @param wanted what every record must have
  * @throws OnnxLoraError `MODEL_UNSUPPORTED`, `CONFIG_INVALID`, `DATA_INVALID`, `FILE_NOT_FOUND`
  */
-export async function openSequenceTask(
+export async function openSequenceTask<R extends SequenceRecord, Source, Options extends DivideOptions<R>>(
+  domain: SequenceDomain<R, Source, Options>,
   model: TaskModel,
-  source: SequenceSource,
-  options: SequenceTaskOptions,
-): Promise<SequenceTask> {
-  const { rules, tokenizer, ports, feeds } = await openSequenceInput(model, options);
-  const read = await readSequenceData(source, options);
-  const unfit = unfitLetters(tokenizer, telling(read));
+  source: Source,
+  options: Options & TokenOptions,
+  wanted?: Wanted,
+): Promise<SequenceTask<R>> {
+  const { rules, tokenizer, ports, feeds } = await openSequenceInput(model, options, domain);
+  const read = await domain.read(source, options, wanted);
+  const unfit = domain.unfit?.(tokenizer, telling(read)) ?? [];
   const data = { ...read, warnings: [...read.warnings, ...unfit, ...unmasked(model, ports, read)] };
   if (data.train.length === 0 && !data.validation?.length)
-    throw new OnnxLoraError('DATA_INVALID', 'The data have no sequences. Name a file that has some.');
+    throw new OnnxLoraError('DATA_INVALID', `The data have no ${domain.noun}. Name a file that has some.`);
   const { seed = 0 } = options;
   // Rows are padded to few lengths, and none beyond the longest that is trained on.
   let most = 0;
@@ -34,6 +35,7 @@ export async function openSequenceTask(
     data,
     tokenizer,
     ports,
+    options,
     dataset: (records, targets, { isTrained = false, isCroppedAtRandom = false } = {}) => {
       const dataset = new TokenDataset(records, targets, { rules, seed, isCroppedAtRandom });
       if (isTrained) for (const length of dataset.lengths) most = Math.max(most, length);

@@ -3,7 +3,7 @@
 import { balancedWeights } from '@onnx-lora/sdk/tasks';
 import { drawSeed, BoundedCache } from '@onnx-lora/sdk/data';
 import { Random } from '@onnx-lora/sdk/core';
-import type { SequenceRecord } from '../data/sequenceRecord.ts';
+import type { SequenceRecord } from '../domain.ts';
 import type { SequenceDataset, SequenceExample, TokenRow } from './sequenceTask.ts';
 import { type RecordTokens, type RowRules, tokenRows, tokensOf } from './tokenRows.ts';
 
@@ -21,8 +21,8 @@ export interface TokenDatasetOptions {
 }
 
 /** An example per record, or per window of it. */
-export class TokenDataset<Target> implements SequenceDataset<Target> {
-  readonly records: readonly SequenceRecord[];
+export class TokenDataset<Target, R extends SequenceRecord = SequenceRecord> implements SequenceDataset<Target, R> {
+  readonly records: readonly R[];
   readonly targets: readonly Target[];
   readonly lengths: readonly number[];
   readonly recordOf: readonly number[];
@@ -40,7 +40,7 @@ export class TokenDataset<Target> implements SequenceDataset<Target> {
    *
    * @throws OnnxLoraError `DATA_INVALID`, naming a record that is too long, where such are refused
    */
-  constructor(records: readonly SequenceRecord[], targets: readonly Target[], options: TokenDatasetOptions) {
+  constructor(records: readonly R[], targets: readonly Target[], options: TokenDatasetOptions) {
     this.records = records;
     this.targets = targets;
     this.#options = options;
@@ -84,7 +84,7 @@ export class TokenDataset<Target> implements SequenceDataset<Target> {
     return Promise.resolve(JSON.stringify([sequence, second]));
   }
 
-  async get(index: number, draw?: number): Promise<SequenceExample<Target>> {
+  async get(index: number, draw?: number): Promise<SequenceExample<Target, R>> {
     const place = this.#places[index];
     if (!place) throw new RangeError(`There is no example ${index}: the dataset has ${this.length}.`);
     const [number, window, windows] = place;

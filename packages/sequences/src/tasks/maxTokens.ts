@@ -2,7 +2,7 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { TaskModel } from '@onnx-lora/sdk/tasks';
-import type { SequenceTokenizer } from '@onnx-lora/sequences';
+import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
 import type { SequencePorts } from './sequenceTask.ts';
 
 /** What numbers its positions from the one after the padding's on, so that some of its places are never used. */

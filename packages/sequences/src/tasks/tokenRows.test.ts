@@ -2,8 +2,8 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { SequenceRecord } from '../data/sequenceRecord.ts';
-import { letters } from '../../../sequences/src/fixtures/letters.ts';
+import type { SequenceRecord } from '../domain.ts';
+import { letters } from '../fixtures/letters.ts';
 import { tokenRows, tokensOf, windowStarts } from './tokenRows.ts';
 
 const record = (sequence: string, second?: string): SequenceRecord => ({

@@ -1,20 +1,20 @@
-/** @file The family T5: ProtT5, ProstT5 and Ankh. */
+/** @file The family T5, by its encoder: texts, ProtT5, ProstT5 and Ankh. */
 
 import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
-import { encoderTasks, scienceFamily } from './scienceFamily.ts';
+import { encoderFamily, encoderTasks } from './encoderFamily.ts';
 
 const layer = 'block.{n}.layer.{n}';
 
 /**
- * T5 as transformers writes it, 4 and 5 alike; models of proteins are used by their encoder alone. Positions are a table of
+ * T5 as transformers writes it, 4 and 5 alike; used by its encoder alone. Positions are a table of
  * biases in the first layer that all layers read, and nothing is divided by the root of the width.
  */
-export const t5: DescribedFamily = scienceFamily({
+export const t5: DescribedFamily = encoderFamily({
   name: 't5',
-  title: 'ProtT5, ProstT5 and Ankh (T5)',
+  title: 'T5, ProtT5, ProstT5 and Ankh',
   paper:
     'Raffel et al., "Exploring the Limits of Transfer Learning with a Unified Text-to-Text Transformer" (2019), arXiv:1910.10683; Elnaggar et al., "ProtTrans" (2022), doi:10.1109/TPAMI.2021.3095381; Elnaggar et al., "Ankh" (2023), arXiv:2301.06568',
-  modelTypes: ['t5'],
+  modelTypes: ['t5', 'mt5'],
   signatures: [[`${layer}.SelfAttention.q`]],
   names: {
     'attention.query': [`${layer}.SelfAttention.q`],

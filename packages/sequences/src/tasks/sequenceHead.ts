@@ -11,7 +11,7 @@ import {
   type TaskHead,
   type TaskModel,
 } from '@onnx-lora/sdk/tasks';
-import type { SequenceTokenizer } from '@onnx-lora/sequences';
+import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
 import type { SequencePorts } from './sequenceTask.ts';
 
 /** How a model answers about whole sequences. */
@@ -43,14 +43,15 @@ export function ownHead({ outputs, config }: TaskModel, each?: SequenceTokenizer
  * The same of a model that must have one.
  *
  * @param answers what it is to answer with, for the error: `classes`
+ * @param noun what it is to answer about: `sequences`
  * @throws OnnxLoraError `MODEL_UNSUPPORTED`
  */
-export function requireHead(model: TaskModel, answers: string, each?: SequenceTokenizer): HeadPort {
+export function requireHead(model: TaskModel, answers: string, noun: string, each?: SequenceTokenizer): HeadPort {
   const head = ownHead(model, each);
   if (head) return head;
   throw new OnnxLoraError(
     'MODEL_UNSUPPORTED',
-    `"${model.name}" does not answer with ${answers} about ${each ? 'each residue' : 'sequences'}: it has no float32 output "logits" [batch, ${each ? 'tokens, ' : ''}${answers}] (it has ${listedPorts(model.outputs)}). Name the adapter that brings its head (--adapter), or export it with one.`,
+    `"${model.name}" does not answer with ${answers} about ${each ? 'each token' : noun}: it has no float32 output "logits" [batch, ${each ? 'tokens, ' : ''}${answers}] (it has ${listedPorts(model.outputs)}). Name the adapter that brings its head (--adapter), or export it with one.`,
   );
 }
 

@@ -1,8 +1,8 @@
 /** @file Cuts sequences that are longer than the model. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import type { SequenceTokenizer } from '@onnx-lora/sequences';
-import type { SequenceRecord } from '../data/sequenceRecord.ts';
+import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
+import type { SequenceRecord } from '../domain.ts';
 import type { LengthOptions, TokenRow } from './sequenceTask.ts';
 
 /** Tokens of a record, without special ones. */

@@ -1,0 +1,95 @@
+/** @file Proteins, molecules and DNA as a domain of sequences. */
+
+import {
+  answersOf,
+  lengthSettings,
+  type SequenceDomain,
+  type SequenceItem,
+  type SequencePredictorOptions as PredictorOptionsOf,
+  type SequenceTask,
+  type TokenOptions,
+  type WholeOptions,
+} from '@onnx-lora/sequences';
+import type { DomainSections, FoundAnswers, ReportRequest } from '@onnx-lora/sdk/tasks';
+import type { SettingRows } from '@onnx-lora/sdk/plugin';
+import { dataSettings } from './data/dataSettings.ts';
+import { readSequenceData } from './data/readSequenceData.ts';
+import type { SequenceDataOptions, SequenceRecord, SequenceSource } from './data/sequenceRecord.ts';
+import { sequenceEndings, streamSequences } from './data/streamSequences.ts';
+import { classLogos, highestLogo } from './report/logoSections.ts';
+import { type AttendedSequence, attentionSections } from './tasks/attention/attentionSection.ts';
+import { unfitLetters } from './tasks/unfitLetters.ts';
+
+/** Options of every task on sequences. */
+export interface SequenceTaskOptions extends SequenceDataOptions, TokenOptions {}
+
+/** Options of every task with one answer per sequence. */
+export interface WholeSequenceOptions extends SequenceTaskOptions, WholeOptions {}
+
+/** Options of what answers about sequences. */
+export type SequencePredictorOptions = PredictorOptionsOf<SequenceDataOptions>;
+
+/** How sequences are read, what they are called, and what a report shows of them: logos, and what the model attends to. */
+export const sequenceDomain: SequenceDomain<SequenceRecord, SequenceSource, SequenceDataOptions> = {
+  noun: 'sequences',
+  one: 'sequence',
+  remedy: 'Use the encoder of a model of proteins, nucleotides or molecules.',
+  settings: dataSettings,
+  // Batches of 8, as Schmirler et al. (2024) have them: sequences are long, and data sets of measurements small. Their learning rate
+  // is 3e-4 for models of 8 million parameters and more; small models learn as well with 1e-3. A new head starts as a probe, so that
+  // few epochs are enough where data are many. Sequences of like length come together, so that little of a batch is padding.
+  defaults: { batchSize: 8, epochs: 5, lr: 5e-4, warmupSteps: 0.1, sampling: 'length' },
+  input: { endings: sequenceEndings, streams: true, records: true },
+  read: (source, options, wanted) => readSequenceData(source, { ...(wanted && { needs: [wanted] }), ...options }),
+  stream: streamSequences,
+  unfit: unfitLetters,
+  sections,
+};
+
+/** Lengths and data: what every task that is trained has. */
+export const sequenceSettings: SettingRows<SequenceTaskOptions> = { ...lengthSettings, ...dataSettings };
+
+async function sections<Target>(
+  found: FoundAnswers<SequenceItem<SequenceRecord>, SequenceRecord, Target>,
+  request: ReportRequest,
+  { tokenizer, options: { maxLength } }: SequenceTask<SequenceRecord>,
+): Promise<DomainSections> {
+  const { kind, labels, answers, validation } = found;
+  const { records } = validation;
+  const sequences = records.map(({ sequence }) => sequence);
+  if (kind === 'numbers')
+    return { last: labels.flatMap((name, i) => highestLogo(name, sequences, answersOf(found, i))) };
+  if (kind === 'labels') return {};
+  const named = records.map((_, row) => {
+    const own = answers.subarray(row * labels.length, (row + 1) * labels.length);
+    return own.indexOf(Math.max(...own));
+  });
+  const attended = attendedSequences(labels, found, records);
+  const attention = await attentionSections(attended, request, { tokenizer, maxLength });
+  return { last: [...classLogos(labels, sequences, named), ...attention] };
+}
+
+/** Sequences whose attention is shown, one of a class; and letters of the longest. */
+const SHOWN = 4;
+const LONGEST = 1000;
+
+/** Of the first classes the sequence that is answered best; pairs and long sequences are left out. */
+export function attendedSequences(
+  labels: readonly string[],
+  { answers, truths }: Pick<FoundAnswers<never, never, never>, 'answers' | 'truths'>,
+  records: readonly SequenceRecord[],
+): readonly AttendedSequence[] {
+  const best = labels.flatMap((label, c) => {
+    let found: { readonly record: SequenceRecord; readonly probability: number } | undefined;
+    for (const [i, [truth]] of truths.entries()) {
+      const record = records[i]!;
+      const probability = answers[i * labels.length + c]!;
+      if (truth !== c || record.second !== undefined || record.sequence.length > LONGEST) continue;
+      if (!found || probability > found.probability) found = { record, probability };
+    }
+    if (!found) return [];
+    const { record, probability } = found;
+    return [{ title: `${record.id}: ${label} (${(100 * probability).toFixed(0)}%)`, sequence: record.sequence }];
+  });
+  return best.slice(0, SHOWN);
+}

@@ -1,0 +1,34 @@
+/** @file What families of encoders have in common that read texts and other sequences. */
+
+import { describedFamily, type DescribedFamily, type FamilyFacts } from '@onnx-lora/sdk/plugin';
+
+/** What is said of a family here; its tasks are {@link maskedTasks} unless it says otherwise. */
+type FactsHere = Omit<FamilyFacts, 'domain' | 'tasks'> & Partial<Pick<FamilyFacts, 'tasks'>>;
+
+/** A family of encoders, from its facts. */
+export function encoderFamily(facts: FactsHere): DescribedFamily {
+  return describedFamily({ tasks: maskedTasks, ...facts, domain: 'text' });
+}
+
+/** What an encoder of proteins, DNA or molecules is trained and used for, the usual first. */
+export const sequenceTasks: readonly string[] = [
+  'sequence-classification',
+  'sequence-regression',
+  'sequence-labelling',
+  'residue-classification',
+  'residue-regression',
+  'sequence-embedding',
+  'sequence-retrieval',
+  'mutation-scan',
+];
+
+/** What an encoder of any sequences is: which letters or words it reads is not told by its family. */
+export const encoderTasks: readonly string[] = [
+  'text-classification',
+  'text-regression',
+  'text-labelling',
+  ...sequenceTasks,
+];
+
+/** The same where the model also guesses masked letters. */
+const maskedTasks: readonly string[] = [...encoderTasks, 'masked-language-modelling', 'variant-effect'];

@@ -1,0 +1,18 @@
+/** @file The families of encoders that several domains have. */
+
+import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
+import { albert, bert, deberta, distilbert, electra, modernbert, mpnet, roberta } from './bert.ts';
+import { t5 } from './t5.ts';
+
+/** Encoders of texts, some of which were trained on proteins, DNA or molecules. */
+export const encoderFamilies: readonly DescribedFamily[] = [
+  bert,
+  roberta,
+  mpnet,
+  distilbert,
+  electra,
+  albert,
+  deberta,
+  modernbert,
+  t5,
+];

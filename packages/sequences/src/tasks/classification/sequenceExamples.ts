@@ -1,0 +1,127 @@
+/** @file Sequences as tasks with classes, labels or numbers take them: how they are read, fed and shown. */
+
+import {
+  type ClassAnswer,
+  type Examples,
+  type FoundAnswers,
+  type ReportSection,
+  recordTargets,
+  type ShownMistakes,
+} from '@onnx-lora/sdk/tasks';
+import type { DivideOptions } from '@onnx-lora/sdk/data';
+import { heldOutNote, type SequenceDomain, type SequenceRecord } from '../../domain.ts';
+import { curveSections } from '../../report/curveSections.ts';
+import { type BaselineOptions, hiddenOutput } from '../../report/frozenEmbeddings.ts';
+import { type FrozenQuestion, frozenSections } from '../../report/frozenSections.ts';
+import { openSequenceTask } from '../openSequenceTask.ts';
+import { ridgeProbe } from '../ridgeProbe.ts';
+import { headOnTokens, ownHead, type SequenceHeadOptions } from '../sequenceHead.ts';
+import type { SequenceDataset, SequenceItem, TokenOptions } from '../sequenceTask.ts';
+
+/** Options of every task with one answer per sequence. */
+export interface WholeOptions extends TokenOptions, SequenceHeadOptions, BaselineOptions {}
+
+/** Mistakes in the report's table, and letters of a sequence that it shows. */
+const MISTAKES = 20;
+const LETTERS = 40;
+
+/** What each kind of task needs of the data. */
+const wanted = { classes: 'label', labels: 'labels', numbers: 'values' } as const;
+
+/** The sequences, or pairs of them, that a domain reads. */
+export function sequenceExamples<R extends SequenceRecord, Source, Options extends DivideOptions<R>>(
+  domain: SequenceDomain<R, Source, Options>,
+  source: Source,
+  options: Options & WholeOptions,
+): Examples<SequenceItem<R>, R> {
+  const { noun, one } = domain;
+  const { pool, baselines = true, seed = 0 } = options;
+  return {
+    noun,
+    one,
+    root: typeof source === 'string' ? source : 'the data',
+    tagging: `${one}-labelling`,
+    open: async (model, kind) => {
+      const task = await openSequenceTask(domain, model, source, options, wanted[kind]);
+      const { data, ports } = task;
+      const hidden = baselines ? hiddenOutput(model) : undefined;
+      return {
+        data,
+        notes: [heldOutNote(data, one)],
+        known: ({ where, labels, values }) => ({ place: where, labels, values }),
+        own: ownHead(model),
+        attach: headOnTokens(ports, pool),
+        dataset: (records, targets, isTrained) => task.dataset(records, targets, { isTrained }),
+        feeds: (examples) => {
+          const rows = examples.map(({ row }) => row);
+          return task.feeds(rows, examples[0]?.draw !== undefined);
+        },
+        targets: recordTargets,
+        ...(hidden !== undefined && { outputs: [hidden] }),
+        probe: ridgeProbe,
+        metrics: {
+          classes: ['accuracy', 'balancedAccuracy', 'macroF1', 'mcc', 'auroc', 'auprc', 'loss'],
+          labels: ['mAP', 'auroc', 'microF1', 'macroF1', 'mcc'],
+          numbers: ['spearman', 'pearson', 'rmse', 'mae', 'r2'],
+        },
+        seed,
+        mistakes: (worst, shown) => Promise.resolve(mistakes(one, worst.slice(0, MISTAKES), shown)),
+        sections: async (found, request) => {
+          const { train, validation, collate, labels, answers, truths } = found;
+          // They are what `dataset` has made.
+          const [known, held] = [train, validation] as SequenceDataset<never, R>[];
+          const first = hidden === undefined ? [] : await frozenSections({ hidden, train: known!, validation: held!, collate, seed, questions: questionsOf(found) }, request); // prettier-ignore
+          const own = (await domain.sections?.(found, request, task)) ?? {};
+          const isClass = found.kind === 'classes';
+          const right = truths.flatMap((each) => labels.map((_, c) => (isClass ? c === each[0] : each[c] === 1)));
+          const curves =
+            found.kind === 'numbers' ? [] : curveSections({ names: labels, scores: answers, truths: right });
+          return { first: [...first, ...(own.first ?? [])], last: [...curves, ...(own.last ?? [])] };
+        },
+      };
+    },
+  };
+}
+
+/** The answers of one output. */
+export function answersOf(
+  { answers, labels }: Pick<FoundAnswers<never, never, never>, 'answers' | 'labels'>,
+  i: number,
+): number[] {
+  return Array.from({ length: answers.length / labels.length }, (_, row) => answers[row * labels.length + i]!);
+}
+
+/** What baselines are compared by: of several numbers each. */
+function questionsOf<Target>(
+  found: Pick<FoundAnswers<never, never, Target>, 'kind' | 'labels' | 'answers' | 'thresholds' | 'numbersOf'>,
+): FrozenQuestion<Target>[] {
+  const { kind, labels, answers, thresholds, numbersOf } = found;
+  if (kind === 'numbers') {
+    return labels.map((name, i) => ({
+      kind,
+      name: labels.length > 1 ? name : undefined,
+      targetOf: (target) => numbersOf(target)[i]!,
+      adapted: answersOf(found, i),
+    }));
+  }
+  return [{ kind, outputs: labels.length, ...(thresholds && { thresholds }), targetOf: numbersOf, adapted: answers }];
+}
+
+/** Mistakes as a table. */
+function mistakes(
+  one: string,
+  worst: readonly ClassAnswer[],
+  { labels, records, text }: ShownMistakes<SequenceRecord>,
+): ReportSection {
+  return {
+    kind: 'table',
+    title: 'Worst mistakes',
+    text,
+    columns: [one, 'class', 'answer', 'probability', 'begins with'],
+    rows: worst.map(({ index, truth, answer, confidence }) => {
+      const { id, sequence } = records[index]!;
+      const start = sequence.length > LETTERS ? `${sequence.slice(0, LETTERS)}…` : sequence;
+      return [id, labels[truth]!, labels[answer]!, Number(confidence.toFixed(4)), start];
+    }),
+  };
+}
