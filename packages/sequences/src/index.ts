@@ -8,6 +8,10 @@ export {
   frozenBaselines,
   type MethodResult,
 } from './baselines/frozenBaselines.ts';
+export { ColumnContents, isMissing, numberOf } from './data/columnContents.ts';
+export { type OpenBytes, openBytes } from './data/openBytes.ts';
+export { splitOf, targetsOf } from './data/targetCells.ts';
+export { foldOf, splitColumns, splitWarnings, type TargetColumns, targetColumns } from './data/targetColumns.ts';
 export {
   heldOutNote,
   type SequenceData,

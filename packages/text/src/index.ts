@@ -1,5 +1,21 @@
 /** @file Public API of the text package. */
 
+export { readTextData } from './data/readTextData.ts';
+export { streamTexts } from './data/streamTexts.ts';
+export type { GivenText, TextColumns, TextDataOptions, TextSource } from './data/textRecord.ts';
+export type { TextPredictorOptions, TextTaskOptions, WholeTextOptions } from './domain.ts';
 export { textFamilies } from './families/index.ts';
 export { llama } from './families/llama.ts';
 export { textPlugin } from './plugin.ts';
+export { textClassificationTask, textLabellingTask, textRegressionTask } from './tasks/textFactories.ts';
+export {
+  openTextClassifier,
+  openTextLabeller,
+  openTextRegressor,
+  textClassification,
+  type TextClassificationOptions,
+  textLabelling,
+  type TextLabellingOptions,
+  textRegression,
+  type TextRegressionOptions,
+} from './tasks/textTasks.ts';

@@ -15,7 +15,8 @@ import {
   textOf,
   wholeTable,
 } from '@onnx-lora/sdk/data';
-import { formatOf, formatOfName, isTable, openBytes, sequenceEndings } from './sequenceFile.ts';
+import { openBytes } from '@onnx-lora/sequences';
+import { formatOf, formatOfName, isTable, sequenceEndings } from './sequenceFile.ts';
 import type { SequenceDataOptions, SequencePart, SequenceRecord } from './sequenceRecord.ts';
 import { type WildType, wildTypeBeside } from './wildType.ts';
 import { headerFacts, sequenceRecords } from './sequenceRecords.ts';

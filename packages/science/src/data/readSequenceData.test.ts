@@ -7,7 +7,7 @@ import { gzipSync } from 'node:zlib';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { dataFolder } from '../fixtures/dataFolder.ts';
+import { dataFolder } from '../../../sequences/src/fixtures/dataFolder.ts';
 import { readSequenceData } from './readSequenceData.ts';
 import type { SequenceDataOptions, SequenceRecord } from './sequenceRecord.ts';
 

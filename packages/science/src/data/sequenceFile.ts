@@ -1,12 +1,8 @@
-/** @file Opens a file of sequences, which may be compressed, tells how it is written, and says how far it is read. */
+/** @file Files of sequences: their endings, and how they are written. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { peeked, type TableFormat, textOf } from '@onnx-lora/sdk/data';
-import { notFound } from '@onnx-lora/sdk/plugin';
-import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
-import { pipeline, Readable } from 'node:stream';
-import { createGunzip } from 'node:zlib';
+import { type TableFormat, textOf } from '@onnx-lora/sdk/data';
+import { openBytes } from '@onnx-lora/sequences';
 import { type FastaRecord, parseFasta } from './formats/fasta.ts';
 import { recordFormats } from './sequenceRecords.ts';
 
@@ -81,101 +77,6 @@ export function formatOf(name: string, head: Uint8Array): SequenceFormat {
   const [line = ''] = text.split(/\r\n|\n|\r/, 1);
   if (line.includes('\t') && !line.includes(',')) return 'tsv';
   return /[,;]|^(?:sequence|seq|smiles)$/i.test(line) ? 'csv' : 'lines';
-}
-
-/** An open file or stream. */
-export interface OpenBytes {
-  /** What it is called in messages. */
-  readonly name: string;
-  /** The text's bytes, decompressed. To be read once, or returned from. */
-  readonly bytes: AsyncIterable<Uint8Array>;
-  /** The first of the bytes. */
-  readonly head: Uint8Array;
-  /** How many bytes the source has, compressed as it is; undefined of a stream. */
-  readonly total?: number;
-  /** How many of these were read so far. */
-  readonly read: () => number;
-}
-
-const GZIP = [0x1f, 0x8b] as const;
-/** As much as shows what a file is. */
-const HEAD_BYTES = 1 << 12;
-
-/**
- * Opens a path, or bytes that come from elsewhere, such as standard input. What is compressed by gzip (or bgzip) shows in its
- * first bytes; it is decompressed as it is read, so that no more than a piece of it is in memory.
- *
- * @throws OnnxLoraError `FILE_NOT_FOUND`, `DATA_INVALID`; also while the bytes are read
- */
-export async function openBytes(source: string | AsyncIterable<Uint8Array>): Promise<OpenBytes> {
-  const isPath = typeof source === 'string';
-  const name = isPath ? source : 'the input';
-  const total = isPath ? await sizeOf(source) : undefined;
-  let count = 0;
-  async function* counted(): AsyncGenerator<Uint8Array> {
-    for await (const chunk of isPath ? createReadStream(source) : source) {
-      count += chunk.length;
-      yield chunk;
-    }
-  }
-  const raw = await readable(name, peeked(counted(), GZIP.length));
-  const isCompressed = GZIP.every((byte, i) => raw.head[i] === byte);
-  const text = isCompressed ? await readable(name, peeked(gunzipped(raw.bytes), HEAD_BYTES)) : undefined;
-  const { head, bytes } = text ?? (await readable(name, peeked(raw.bytes, HEAD_BYTES)));
-  return { name, head, bytes: named(name, bytes), ...(total === undefined ? {} : { total }), read: () => count };
-}
-
-async function sizeOf(path: string): Promise<number> {
-  try {
-    const found = await stat(path);
-    if (found.isDirectory()) {
-      throw new OnnxLoraError('DATA_INVALID', `"${path}" is a folder, but a file is expected. Name a file in it.`);
-    }
-    return found.size;
-  } catch (cause) {
-    throw unreadable(path, cause);
-  }
-}
-
-function gunzipped(bytes: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
-  // Errors are thrown where the result is read.
-  return pipeline(Readable.from(bytes, { objectMode: false }), createGunzip(), () => undefined);
-}
-
-async function* named(name: string, bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const iterator = bytes[Symbol.asyncIterator]();
-  try {
-    for (;;) {
-      // Only what the source throws is caught, and nothing of the consumer's.
-      const { value, done } = await readable(name, iterator.next());
-      if (done) return;
-      yield value;
-    }
-  } finally {
-    await iterator.return?.();
-  }
-}
-
-async function readable<T>(name: string, reading: Promise<T>): Promise<T> {
-  try {
-    return await reading;
-  } catch (cause) {
-    throw unreadable(name, cause);
-  }
-}
-
-function unreadable(name: string, cause: unknown): unknown {
-  if (cause instanceof OnnxLoraError) return cause;
-  const { code, message } = cause as NodeJS.ErrnoException;
-  if (code === 'ENOENT') return notFound('file', name, { remedy: 'Check the path of the data.', cause });
-  const isCompressed = code?.startsWith('Z_');
-  return new OnnxLoraError(
-    'DATA_INVALID',
-    isCompressed
-      ? `"${name}" is compressed, but cannot be decompressed: ${message}. It may have been cut off; copy it again.`
-      : `"${name}" cannot be read: ${message}. Check that it is a file you may read.`,
-    { cause },
-  );
 }
 
 /**

@@ -6,7 +6,7 @@ import { parseStockholm } from './formats/stockholm.ts';
 import type { SequenceRecord } from './sequenceRecord.ts';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { type Split, splitNames, textLines, textOf, type TextPieces } from '@onnx-lora/sdk/data';
-import { isMissing, numberOf } from './table/columnContents.ts';
+import { isMissing, numberOf } from '@onnx-lora/sequences';
 
 /** A way to write sequences. */
 interface RecordFormat {

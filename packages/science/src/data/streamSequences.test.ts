@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, test, vi } from 'vitest';
-import { dataFolder } from '../fixtures/dataFolder.ts';
+import { dataFolder } from '../../../sequences/src/fixtures/dataFolder.ts';
 import { readSequenceData } from './readSequenceData.ts';
 import type { SequenceDataOptions } from './sequenceRecord.ts';
 import { type StreamedSequence, streamSequences } from './streamSequences.ts';

@@ -2,7 +2,8 @@
 
 import { openTable, type Row, type Table } from '@onnx-lora/sdk/data';
 import { alphabetsOf, SequenceSpeller } from './letters.ts';
-import { formatOf, isTable, type OpenBytes, openBytes } from './sequenceFile.ts';
+import { type OpenBytes, openBytes } from '@onnx-lora/sequences';
+import { formatOf, isTable } from './sequenceFile.ts';
 import type { Alphabet, SequenceDataOptions, SequencePart, SequenceRecord } from './sequenceRecord.ts';
 import { sequenceRecords } from './sequenceRecords.ts';
 import { RowReader } from './table/rowReader.ts';

@@ -2,20 +2,15 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
-  cellLabels,
   cellList,
-  cellNumber,
-  cellOneHot,
   cellRefused,
-  cellSplit,
   cellText,
   type Row,
-  type Split,
 } from '@onnx-lora/sdk/data';
 import { mutated, mutationsBetween, parseMutations } from '../mutations.ts';
 import type { SequenceNeed, SequenceRecord, Substitution } from '../sequenceRecord.ts';
 import type { WildType } from '../wildType.ts';
-import { isMissing, numberOf } from './columnContents.ts';
+import { isMissing, numberOf, splitOf, targetsOf } from '@onnx-lora/sequences';
 import type { FoundColumns } from './sequenceColumns.ts';
 
 /** How rows are read. */
@@ -57,7 +52,7 @@ export class RowReader {
    * @throws OnnxLoraError `DATA_INVALID`, naming row, column and remedy
    */
   read(row: Row, isTarget = true): SequenceRecord {
-    const { columns } = this.#options;
+    const { columns, fold } = this.#options;
     this.#number++;
     const text = (column: string | undefined): string | undefined =>
       column === undefined ? undefined : cellText(row, column);
@@ -73,7 +68,7 @@ export class RowReader {
       ...(second === undefined ? {} : { second }),
       ...(isTarget ? this.#targets(row, variant.sequence) : {}),
       ...(group === undefined ? {} : { group }),
-      ...(isTarget ? this.#split(row) : {}),
+      ...(isTarget ? splitOf(row, columns, fold) : {}),
       where: row.place,
     };
   }
@@ -116,59 +111,15 @@ export class RowReader {
 
   #targets(row: Row, sequence: string): Pick<SequenceRecord, 'labels' | 'values' | 'residues'> {
     const { columns, needs = [] } = this.#options;
-    const labels = this.#labels(row);
-    const values = columns.values?.map((column) => this.#value(row, column));
+    const targets = targetsOf(row, columns, needs);
     const residues = columns.residues === undefined ? undefined : residuesOf(row, columns.residues, sequence);
     if (residues === undefined && columns.residues !== undefined && needs.includes('residues'))
       throw cellRefused(row, columns.residues, '', 'a label for each residue', 'Add them, or remove the row');
     return {
-      ...(labels ? { labels } : {}),
-      ...(values ? { values } : {}),
+      ...targets,
       ...(residues ? { residues } : {}),
     };
   }
-
-  #labels(row: Row): readonly string[] | undefined {
-    const { columns, needs = [] } = this.#options;
-    const { label, labels, oneHot } = columns;
-    if (oneHot) return cellOneHot(row, oneHot);
-    if (labels !== undefined && (label === undefined || needs.includes('labels'))) return cellLabels(row, labels);
-    if (label === undefined) return undefined;
-    const text = oneText(row, label);
-    if (!isMissing(text)) return needs.includes('labels') ? cellLabels(row, label) : [text];
-    if (!needs.includes('label')) return undefined;
-    throw cellRefused(row, label, row.cells.get(label), 'a class', 'Write it, or remove the row');
-  }
-
-  #value(row: Row, column: string): number {
-    const { columns, needs = [] } = this.#options;
-    const text = oneText(row, column);
-    const isOnly = columns.values?.length === 1;
-    if (isMissing(text)) {
-      if (!isOnly || !needs.includes('values')) return NaN;
-      throw cellRefused(row, column, row.cells.get(column), 'a number', 'Write it, or remove the row');
-    }
-    return numberOf(text) ?? cellNumber(row, column);
-  }
-
-  #split(row: Row): { split?: Split } {
-    const { columns, fold } = this.#options;
-    const { isValidation } = columns;
-    if (columns.split === undefined) return {};
-    if (fold !== undefined) return { split: cellNumber(row, columns.split) === fold ? 'validation' : 'train' };
-    const split = cellSplit(row, columns.split);
-    const isMarked = isValidation !== undefined && /^(?:true|1|1\.0)$/i.test(cellText(row, isValidation) ?? '');
-    if (isMarked && split !== 'test') return { split: 'validation' };
-    return split === undefined ? {} : { split };
-  }
-}
-
-/** The text of a cell; a list of one is that one, as TAPE writes numbers. */
-function oneText(row: Row, column: string): string {
-  const cell = row.cells.get(column);
-  const inner: unknown = Array.isArray(cell) && cell.length === 1 ? cell[0] : cell;
-  if (typeof inner === 'number' || typeof inner === 'boolean') return String(inner);
-  return typeof inner === 'string' ? inner.trim() : inner === undefined || inner === null ? '' : JSON.stringify(inner);
 }
 
 /** What is known of each letter: a text of letters, or a list. */

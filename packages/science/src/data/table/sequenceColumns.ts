@@ -4,31 +4,18 @@ import type { OnnxLoraError } from '@onnx-lora/sdk';
 import { ColumnFinder, type Table } from '@onnx-lora/sdk/data';
 import { nearest } from '@onnx-lora/sdk/plugin';
 import type { SequenceColumns, SequenceNeed } from '../sequenceRecord.ts';
-import { ColumnContents } from './columnContents.ts';
+import { splitColumns, targetColumns, type TargetColumns } from '@onnx-lora/sequences';
+import { SequenceContents } from './sequenceContents.ts';
 import { sequenceColumns } from './columnRoles.ts';
 
 /** Columns that a table has, by what they hold. */
-export interface FoundColumns {
+export interface FoundColumns extends TargetColumns {
   readonly sequence?: string | undefined;
   readonly second?: string | undefined;
-  readonly id?: string | undefined;
-  /** One class. */
-  readonly label?: string | undefined;
-  /** One column that lists labels. */
-  readonly labels?: string | undefined;
-  /** Columns of 0 and 1, named after labels. */
-  readonly oneHot?: readonly string[] | undefined;
-  readonly values?: readonly string[] | undefined;
   readonly residues?: string | undefined;
   readonly mutations?: string | undefined;
   /** Residues at the sites that the wild type's file names. */
   readonly sites?: string | undefined;
-  readonly split?: string | undefined;
-  /** Other columns that divide the data in another way, where the user did not choose. */
-  readonly otherSplits: readonly string[];
-  /** FLIP's mark of what is for validation within what is for training. */
-  readonly isValidation?: string | undefined;
-  readonly group?: string | undefined;
 }
 
 /**
@@ -44,7 +31,7 @@ export function findColumns(
   hasSites = false,
 ): FoundColumns {
   const finder = new ColumnFinder(table, sequenceColumns, names);
-  const contents = new ColumnContents(table);
+  const contents = new SequenceContents(table);
   // A column "protein" may hold names.
   const fits = (column: string): boolean => /seq|smiles/i.test(column) || contents.hasSequences(column);
   const sequence =
@@ -59,58 +46,11 @@ export function findColumns(
     second,
     ...(isSites ? { sites: variants } : { mutations: variants }),
     ...splitColumns(finder, contents),
-    id: finder.one('id'),
-    group: finder.one('group'),
     residues: finder.one('residues'),
     ...targetColumns(finder, contents, needs),
   };
   checkNeeds(finder, columns, needs);
   return columns;
-}
-
-/** Columns that say which part of the data a row is in. */
-function splitColumns(
-  finder: Finder,
-  contents: ColumnContents,
-): Pick<FoundColumns, 'split' | 'otherSplits' | 'isValidation'> {
-  const chosen = finder.chosen('split')[0];
-  const usual = chosen ?? finder.usual('split', contents.hasMostlySplits);
-  // FLIP's tables have a column for each way to divide them.
-  const others = finder.rest.filter(contents.hasSplits);
-  others.forEach((column) => finder.take(column));
-  const split = usual ?? contents.mostTrained(others);
-  const marks = ['validation', `${split}_validation`.toLowerCase()];
-  const isValidation = finder.rest.find((column) => marks.includes(column.toLowerCase()) && contents.hasMarks(column));
-  finder.take(isValidation);
-  return { split, isValidation, otherSplits: chosen === undefined ? others.filter((column) => column !== split) : [] };
-}
-
-/** Columns of what is to be predicted. One of numbers may hold classes, or be what is measured: the task takes it as it needs it. */
-function targetColumns(
-  finder: Finder,
-  contents: ColumnContents,
-  needs: readonly SequenceNeed[],
-): Pick<FoundColumns, 'label' | 'labels' | 'oneHot' | 'values'> {
-  const chosenLabels = finder.chosen('labels');
-  const oneHot = chosenLabels.length > 1 ? chosenLabels : undefined;
-  const labels = oneHot ? undefined : finder.one('labels');
-  const named = finder.one('label');
-  // A cell that is no number is a mistake where numbers are needed, and is told.
-  const numbers = needs.includes('values') ? contents.hasNumbers : contents.hasOnlyNumbers;
-  const measured = finder.usual('values', (column) => needs.includes('values') || contents.hasNumbers(column));
-  const numbered = [named, labels].find((column) => column !== undefined && numbers(column));
-  const own = finder.chosen('values');
-  const value = measured ?? numbered ?? finder.lone((column) => numbers(column) && !/^fold_/i.test(column));
-  const values = own.length > 0 ? own : value === undefined ? undefined : [value];
-  const isLabelNeeded = needs.includes('label') && labels === undefined && oneHot === undefined;
-  const target =
-    values?.length === 1 && (isLabelNeeded || contents.hasWholeNumbers(values[0]!)) ? values[0] : undefined;
-  const label =
-    named ??
-    target ??
-    finder.usual('values', contents.hasClasses) ??
-    (isLabelNeeded ? finder.lone(contents.hasClasses) : undefined);
-  return { label, labels, oneHot, values };
 }
 
 type Finder = ColumnFinder<keyof SequenceColumns>;

@@ -1,7 +1,7 @@
 /** @file Reads a whole table of sequences. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { listed } from '@onnx-lora/sdk/tasks';
+import { foldOf, splitWarnings } from '@onnx-lora/sequences';
 import { cellText, type Table } from '@onnx-lora/sdk/data';
 import { fittingStarts, parseMutations } from '../mutations.ts';
 import type { SequenceDataOptions, SequencePart, Substitution } from '../sequenceRecord.ts';
@@ -17,7 +17,7 @@ import { findColumns, type FoundColumns } from './sequenceColumns.ts';
 export function tableRecords(table: Table, options: SequenceDataOptions, wildType: WildType | undefined): SequencePart {
   const { firstPosition, needs } = options;
   const columns = findColumns(table, options.columns, needs, wildType?.sites !== undefined);
-  const fold = foldOf(table, columns, options);
+  const fold = foldOf(table, columns.split, options.fold);
   const reader = new RowReader({ columns, needs, wildType, firstPosition, fold });
   try {
     const all = table.rows.map((row) => reader.read(row));
@@ -35,7 +35,7 @@ export function tableRecords(table: Table, options: SequenceDataOptions, wildTyp
         residues: columns.residues,
         id: columns.id,
       },
-      warnings: [...warningsOf(table, columns, reader, fold), ...leftOut(table, columns, all.length - records.length)],
+      warnings: [...splitWarnings(table, columns, fold, all.length - records.length), ...misfitWarnings(table, reader)],
     };
   } catch (cause) {
     throw withHint(cause, table, columns, wildType);
@@ -48,43 +48,10 @@ export function alphabetOf({ sequence }: FoundColumns): 'smiles' | 'dna' | 'rna'
   return word?.toLowerCase() as 'smiles' | 'dna' | 'rna' | undefined;
 }
 
-/** The fold that is measured on, where the split column numbers folds. */
-function foldOf({ rows, file }: Table, { split }: FoundColumns, { fold = 0 }: SequenceDataOptions): number | undefined {
-  if (split === undefined) return undefined;
-  const folds = new Set(rows.map((row) => cellText(row, split) ?? ''));
-  if ([...folds].some((each) => !/^\d+$/.test(each))) return undefined;
-  if (folds.has(String(fold))) return fold;
-  throw new OnnxLoraError(
-    'DATA_INVALID',
-    `"${file}", column "${split}": there is no fold ${fold}. Its folds are ${[...folds].sort().slice(0, 20).join(', ')}; choose one of them (fold).`,
-  );
-}
-
-function warningsOf(
-  { file }: Table,
-  { split, otherSplits }: FoundColumns,
-  { misfits }: RowReader,
-  fold: number | undefined,
-): string[] {
+function misfitWarnings({ file }: Table, { misfits }: RowReader): string[] {
+  if (misfits === 0) return [];
   return [
-    ...(otherSplits.length > 0 && split !== undefined
-      ? [
-          `"${file}" divides the data in several ways. "${split}" is used, which has most rows to train on; the others are ${listed(otherSplits, 10)}. Choose one: columns: { split: '${otherSplits[0]}' }, on the command line --set splitColumn=${otherSplits[0]}.`,
-        ]
-      : []),
-    ...(fold === undefined ? [] : [`Fold ${fold} of column "${split}" is measured on; the others are trained on.`]),
-    ...(misfits > 0
-      ? [
-          `"${file}": in ${misfits} rows the sequence does not have the mutations that are named beside it; they are left out of account there. Say which number the first letter has (firstPosition) if they are counted otherwise.`,
-        ]
-      : []),
-  ];
-}
-
-function leftOut({ file }: Table, { split }: FoundColumns, count: number): string[] {
-  if (count === 0) return [];
-  return [
-    `"${file}": ${count} rows name no split in column "${split}" and are left out. Write "train" where they are to be trained on.`,
+    `"${file}": in ${misfits} rows the sequence does not have the mutations that are named beside it; they are left out of account there. Say which number the first letter has (firstPosition) if they are counted otherwise.`,
   ];
 }
 

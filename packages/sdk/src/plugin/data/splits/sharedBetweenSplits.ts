@@ -88,7 +88,8 @@ export function sharedWarning<Item>(
   example: (one: Shared<Item>) => string,
 ): string[] {
   if (found.length === 0) return [];
+  const counted = found.length === 1 ? what.replace(/s are$/, ' is') : what;
   return [
-    `${found.length} ${what} in more than one split, such as ${example(found[0]!)}. What is trained on must not be measured with; keep each in one split.`,
+    `${found.length} ${counted} in more than one split, such as ${example(found[0]!)}. What is trained on must not be measured with; keep each in one split.`,
   ];
 }

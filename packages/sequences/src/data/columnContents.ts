@@ -1,7 +1,6 @@
 /** @file Tells what the columns of a table hold by the look of their cells. */
 
 import { splitNames, type Table } from '@onnx-lora/sdk/data';
-import { areMutations, isWildType } from '../mutations.ts';
 
 /** Rows that are looked at where most cells tell what a column is. */
 const LOOKED_AT = 2000;
@@ -19,19 +18,9 @@ export class ColumnContents {
     this.#table = table;
   }
 
-  readonly hasSequences = (column: string): boolean => {
-    const texts = this.#textsOf(column);
-    return texts.length === 0 || texts.filter((text) => /^[A-Za-z][^,;]*$|^[[(]/.test(text)).length > texts.length / 2;
-  };
-
-  hasMutations(column: string): boolean {
-    const texts = this.#textsOf(column).filter((text) => !isWildType(text));
-    return texts.filter(areMutations).length > texts.length / 2;
-  }
-
   /** True where most cells name a split; the others are mistakes, and must not be trained on. */
   readonly hasMostlySplits = (column: string): boolean => {
-    const texts = this.#textsOf(column);
+    const texts = this.textsOf(column);
     return texts.filter((text) => splitNames.has(text.toLowerCase())).length > texts.length / 2;
   };
 
@@ -48,7 +37,7 @@ export class ColumnContents {
 
   /** True where most cells are numbers. */
   readonly hasNumbers = (column: string): boolean => {
-    const texts = this.#textsOf(column).filter((text) => !isMissing(text));
+    const texts = this.textsOf(column).filter((text) => !isMissing(text));
     return texts.filter((text) => numberOf(text) !== undefined).length > texts.length / 2;
   };
 
@@ -80,7 +69,7 @@ export class ColumnContents {
   }
 
   /** Cells of the first rows that hold something. */
-  #textsOf(column: string): readonly string[] {
+  textsOf(column: string): readonly string[] {
     const known = this.#texts.get(column);
     if (known) return known;
     const texts = this.#table.rows

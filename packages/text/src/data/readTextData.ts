@@ -1,0 +1,209 @@
+/** @file Reads texts with what is known of them, from any layout, and divides them into splits. */
+
+import { stat } from 'node:fs/promises';
+import path from 'node:path';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import {
+  classFolders,
+  type DataReader,
+  defined,
+  type FolderEntries,
+  givenRecords,
+  isExample,
+  linesOf,
+  openTable,
+  readData,
+  readFolders,
+  readSplits,
+  readTable,
+  readText,
+  recordsBySplit,
+  requireRecords,
+  sharedBetweenSplits,
+  sharedWarning,
+  splitManifests,
+  splitRecords,
+  wholeTable,
+} from '@onnx-lora/sdk/data';
+import {
+  foldOf,
+  openBytes,
+  type SequenceData,
+  type SequenceRecord,
+  splitWarnings,
+  type Wanted,
+} from '@onnx-lora/sequences';
+import { findColumns, recordOf } from './textColumns.ts';
+import { formatOf, recordOfLine } from './streamTexts.ts';
+import type { GivenText, TextDataOptions, TextSource } from './textRecord.ts';
+
+/** What a reader knows besides: what every record must have. */
+type Options = TextDataOptions & { readonly wanted?: Wanted | undefined };
+
+/** Files that are texts themselves. */
+const files = { noun: 'texts', endings: ['.txt', '.md'] } as const;
+/** Bytes of such a file; longer ones are books. */
+const MOST_BYTES = 4 * 2 ** 20;
+
+/**
+ * Reads data. A path may be a table (CSV, TSV, JSON, JSONL) with a column of texts; a list with a text on each line; a folder of such
+ * files, one for each split; or a folder of text files for each class. Texts of the user's own are checked, and what this function
+ * gave is taken as it is. Texts that are in the data twice, but for capitals and blanks, come to the same side when a part is held
+ * out.
+ *
+ * @param wanted what every record must have
+ * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming file, row, column and remedy
+ */
+export function readTextData(
+  source: TextSource,
+  options: TextDataOptions = {},
+  wanted?: Wanted,
+): Promise<SequenceData> {
+  return readData<SequenceRecord, SequenceData, TextSource, Options>(texts, source, { ...options, wanted });
+}
+
+const texts: DataReader<SequenceRecord, SequenceData, TextSource, Options> = {
+  noun: 'texts',
+  remedy: 'choose what is not divided (columns.group)',
+  read: readSource,
+  holdOut: ({ train }, fraction, { seed = 0, wanted }) => {
+    const hasGroups = train.some(({ group }) => group !== undefined);
+    const split = splitRecords(train, fraction, seed, (record) => {
+      const { group, labels } = record;
+      // A number to predict is no class.
+      const classes = wanted === 'values' ? {} : labels?.length === 1 ? { label: labels[0] } : { labels };
+      return { key: plain(record), group, ...classes };
+    });
+    const whole = hasGroups ? 'groups stay whole' : 'equal texts stay together';
+    return { ...split, whole, facts: { splitBy: whole } };
+  },
+  besides: (file) => ({ splitBy: `given as "${file}"` }),
+  shared: async (parts) =>
+    sharedWarning(sharedBetweenSplits(parts, plain), 'texts are', ([[first], [second]]) => `"${first!.where}" and "${second!.where}"`), // prettier-ignore
+};
+
+/** A text by which it is known again. */
+function plain({ sequence, second = '' }: SequenceRecord): string {
+  return `${sequence}\n${second}`.toLowerCase().replaceAll(/[^\S\n]+/g, ' ');
+}
+
+/** Records with what is known of the columns that they are from. */
+interface TextPart {
+  readonly records: readonly SequenceRecord[];
+  readonly valueNames?: readonly string[] | undefined;
+  readonly splitBy?: string | undefined;
+  readonly warnings: readonly string[];
+}
+
+async function readSource(source: TextSource, options: Options): Promise<SequenceData> {
+  if (typeof source === 'object' && 'train' in source) return source;
+  const part = typeof source === 'string' ? await readPath(source, options) : await given(source);
+  requireRecords(part.records, source, 'texts');
+  requireWanted(part.records, options.wanted);
+  const split = recordsBySplit(part.records);
+  const isDivided = (split.validation ?? split.test) !== undefined;
+  return {
+    ...split,
+    ...defined({ valueNames: part.valueNames, splitBy: isDivided ? part.splitBy : undefined }),
+    warnings: part.warnings,
+  };
+}
+
+async function readPath(source: string, options: Options): Promise<TextPart> {
+  // What is no folder is opened as a file, which says what is wrong.
+  const isFolder = await stat(source).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
+  if (!isFolder) return readTextFile(source, options);
+  const parts: TextPart[] = [];
+  const manifest = async (file: string): Promise<readonly SequenceRecord[]> => {
+    const part = await readTextFile(file, options);
+    parts.push(part);
+    return part.records;
+  };
+  const records = await readFolders<SequenceRecord>(source, {
+    ...files,
+    manifest,
+    own: [(root, entries) => readSplits(splitManifests(entries), (name) => manifest(path.join(root, name)))],
+    plain: (root, entries) => textsIn(root, entries),
+    isPlain: (entries) => entries.folders.length === 0,
+    classes: async (root, entries) => {
+      const advice = 'Give a table with the columns text and label, or a folder of text files for each class.';
+      const folders = await classFolders(root, entries, files, advice);
+      return (await Promise.all(folders.map(({ label, folder, entries: own }) => textsIn(folder, own, label)))).flat();
+    },
+  });
+  const [first] = parts;
+  return {
+    records,
+    valueNames: first?.valueNames,
+    splitBy: first?.splitBy ?? 'as files and folders are named',
+    warnings: parts.flatMap(({ warnings }) => warnings),
+  };
+}
+
+/** The text files of a folder, each a text. */
+async function textsIn(folder: string, entries: FolderEntries, label?: string): Promise<SequenceRecord[]> {
+  const names = entries.files.filter((name) => isExample(files, name));
+  return Promise.all(
+    names.map(async (name) => {
+      const where = path.join(folder, name);
+      const sequence = (await readText(where, MOST_BYTES, 'Cut it into parts.')).trim();
+      return { id: name, sequence, where, ...(label === undefined ? {} : { labels: [label] }) };
+    }),
+  );
+}
+
+async function readTextFile(file: string, { columns: names, wanted, fold: asked }: Options): Promise<TextPart> {
+  if (file.toLowerCase().endsWith('.json')) return ofTable(await readTable(file));
+  const { name, bytes, head } = await openBytes(file);
+  const format = formatOf(name, head);
+  if (format !== 'lines') return ofTable(await wholeTable(name, await openTable(name, bytes, format)));
+  const records: SequenceRecord[] = [];
+  for await (const line of linesOf(name, bytes)) records.push(recordOfLine(name, line));
+  return { records, warnings: [] };
+
+  function ofTable(table: Awaited<ReturnType<typeof readTable>>): TextPart {
+    const columns = findColumns(table, names, wanted);
+    const fold = foldOf(table, columns.split, asked);
+    const all = table.rows.map((row, i) => recordOf(row, columns, i + 1, wanted, fold));
+    // In a table of several splits, rows that name none are in none.
+    const records = columns.split === undefined ? all : all.filter(({ split }) => split !== undefined);
+    return {
+      records,
+      valueNames: columns.values,
+      splitBy: columns.split === undefined ? undefined : `as the column "${columns.split}" says`,
+      warnings: splitWarnings(table, columns, fold, all.length - records.length),
+    };
+  }
+}
+
+async function given(source: AsyncIterable<GivenText> | readonly GivenText[]): Promise<TextPart> {
+  const records = await givenRecords(source, (record, number): SequenceRecord => {
+    const { text, label, labels, id = String(number), ...more } = record;
+    const where = record.where ?? (record.id === undefined ? `record ${number}` : `record ${number} (${id})`);
+    const own = label === undefined ? labels : [label];
+    if (typeof text === 'string') return { ...more, ...(own && { labels: own }), sequence: text, id, where };
+    throw new OnnxLoraError('DATA_INVALID', `${where}: it has no "text". A record names one: { text: 'It does not start.', label: 'defect' }.`); // prettier-ignore
+  });
+  const count = records[0]?.values?.length ?? 0;
+  const valueNames = count === 1 ? ['value'] : Array.from({ length: count }, (_, i) => `value ${i + 1}`);
+  return { records, ...(count > 0 ? { valueNames } : {}), warnings: [] };
+}
+
+/** @throws OnnxLoraError `DATA_INVALID`, naming the record and the remedy */
+function requireWanted(records: readonly SequenceRecord[], wanted: Wanted | undefined): void {
+  if (wanted === undefined) return;
+  const lacking = records.find(({ labels, values }) =>
+    wanted === 'label' ? labels?.length !== 1 : wanted === 'labels' ? !labels : !values,
+  );
+  if (lacking) throw new OnnxLoraError('DATA_INVALID', `${lacking.where}: ${remedies[wanted]}`);
+}
+
+const remedies: Readonly<Record<Wanted, string>> = {
+  label:
+    'it has no class to learn, or several. Give a table with the columns "text" and "label", or a folder of text files for each class.',
+  labels: 'it has no labels to learn. Give a table with the columns "text" and "labels".',
+  values: 'it has no number to learn. Give a table with the columns "text" and "value".',
+};

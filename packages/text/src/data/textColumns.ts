@@ -1,0 +1,177 @@
+/** @file What the columns of tables of texts hold, what they are usually called, and what the rows say. */
+
+import {
+  cellRefused,
+  cellText,
+  ColumnFinder,
+  type ColumnRoles,
+  columnSettings,
+  evalSplitSetting,
+  type Row,
+  type Table,
+} from '@onnx-lora/sdk/data';
+import type { SettingRows } from '@onnx-lora/sdk/plugin';
+import {
+  ColumnContents,
+  type SequenceRecord,
+  splitColumns,
+  splitOf,
+  type TargetColumns,
+  targetColumns,
+  targetsOf,
+  type Wanted,
+} from '@onnx-lora/sequences';
+import type { TextColumns, TextDataOptions } from './textRecord.ts';
+
+/** Usual names are those of GLUE and of other data sets on the hub, too; the first that is there is taken. */
+const textColumns: ColumnRoles<keyof TextColumns> = {
+  text: {
+    setting: 'textColumn',
+    description: 'Column of a table with the text, or the first of each pair.',
+    usual: [
+      'text',
+      'sentence',
+      'text1',
+      'text_1',
+      'sentence1',
+      'sentence_1',
+      'premise',
+      'question1',
+      'question',
+      'query',
+      'content',
+      'body',
+      'message',
+      'review',
+      'review_body',
+      'comment',
+      'utterance',
+      'document',
+      'description',
+      'abstract',
+      'headline',
+      'title',
+    ],
+  },
+  second: {
+    setting: 'secondColumn',
+    description: 'Column with the second text of each pair.',
+    usual: ['second', 'text2', 'text_2', 'text_pair', 'sentence2', 'sentence_2', 'hypothesis', 'question2', 'passage'],
+  },
+  id: { setting: 'idColumn', description: 'Column with what texts are called.', usual: ['id', 'idx', 'identifier', 'uuid', 'key'] }, // prettier-ignore
+  label: {
+    setting: 'labelColumn',
+    description: 'Column with the class.',
+    usual: [
+      'label',
+      'class',
+      'category',
+      'section',
+      'topic',
+      'intent',
+      'sentiment',
+      'department',
+      'queue',
+      'emotion',
+      'language',
+      'lang',
+    ],
+  },
+  labels: {
+    setting: 'labelColumns',
+    description: 'Column that lists labels, or columns of 0 and 1 named after them.',
+    usual: ['labels', 'tags', 'classes', 'topics', 'categories', 'keywords'],
+    isMany: true,
+  },
+  values: {
+    setting: 'valueColumns',
+    description: 'Columns with numbers to predict.',
+    usual: ['value', 'score', 'rating', 'stars', 'similarity', 'target', 'y'],
+    isMany: true,
+  },
+  split: {
+    setting: 'splitColumn',
+    description: 'Column with train, validation or test, or numbers of folds.',
+    usual: ['split', 'set', 'subset', 'partition'],
+  },
+  group: {
+    setting: 'groupColumn',
+    description: 'Column of what is never divided between splits, such as an author.',
+    usual: ['group', 'group_id', 'author', 'user_id', 'thread_id'],
+  },
+};
+
+/** Settings by the options that they give. */
+export const dataSettings: SettingRows<TextDataOptions> = {
+  columns: columnSettings<TextColumns>(textColumns),
+  evalSplit: evalSplitSetting,
+  fold: {
+    kind: 'number',
+    whole: true,
+    min: 0,
+    description: 'Fold that is measured on, where splitColumn numbers folds; 0 by default.',
+  },
+};
+
+/** Columns that a table of texts has, by what they hold. */
+export interface FoundColumns extends TargetColumns {
+  readonly text: string;
+  readonly second?: string | undefined;
+}
+
+/**
+ * Finds the columns of a table: by what the user says, by their usual names, and by what they hold.
+ *
+ * @param wanted what every row must have
+ * @throws OnnxLoraError `DATA_INVALID` when the user names one that is not there, or one is missing that is needed
+ */
+export function findColumns(table: Table, names: TextColumns = {}, wanted?: Wanted): FoundColumns {
+  const finder = new ColumnFinder(table, textColumns, names);
+  const contents = new ColumnContents(table);
+  const isTold = (column: string): boolean => contents.textsOf(column).some((text) => /\S\s+\S/.test(text));
+  const text = finder.one('text') ?? finder.lone(isTold);
+  const second = finder.one('second');
+  const needs = wanted === undefined ? [] : [wanted];
+  const targets = { ...splitColumns(finder, contents), ...targetColumns(finder, contents, needs) };
+  const isData = (column: string): boolean => column.split(/\s+/).length > 3;
+  if (text === undefined) throw finder.missing('text', { what: 'the text', isData, header: 'text,label' });
+  const { label, labels, oneHot, values } = targets;
+  const has = { label: label ?? labels, labels: labels ?? oneHot ?? label, values };
+  if (wanted !== undefined && has[wanted] === undefined)
+    throw finder.missing(wanted, { what: words[wanted], isData, header: 'text,label' });
+  return { ...targets, text, second };
+}
+
+const words: Readonly<Record<Wanted, string>> = { label: 'the class', labels: 'labels', values: 'numbers to predict' };
+
+/**
+ * The record of a row.
+ *
+ * @param number of the row, from 1, which it is called by where it has no name
+ * @param wanted what it must have; false where nothing that is to be predicted is read
+ * @throws OnnxLoraError `DATA_INVALID`, naming row, column and remedy
+ */
+export function recordOf(
+  row: Row,
+  columns: FoundColumns,
+  number: number,
+  wanted: Wanted | undefined | false,
+  fold?: number,
+): SequenceRecord {
+  const text = (column: string): string => {
+    const found = cellText(row, column);
+    if (found !== undefined) return found;
+    throw cellRefused(row, column, '', 'a text', 'Write it, or remove the row');
+  };
+  const { id, second, group } = columns;
+  const own = group === undefined ? undefined : cellText(row, group);
+  return {
+    id: (id === undefined ? undefined : cellText(row, id)) ?? String(number),
+    sequence: text(columns.text),
+    ...(second === undefined ? {} : { second: text(second) }),
+    ...(wanted === false ? {} : targetsOf(row, columns, wanted === undefined ? [] : [wanted])),
+    ...(own === undefined ? {} : { group: own }),
+    ...(wanted === false ? {} : splitOf(row, columns, fold)),
+    where: row.place,
+  };
+}

@@ -1,0 +1,35 @@
+/** @file Texts as a domain of sequences. */
+
+import type {
+  SequenceDomain,
+  SequencePredictorOptions,
+  SequenceRecord,
+  TokenOptions,
+  WholeOptions,
+} from '@onnx-lora/sequences';
+import { readTextData } from './data/readTextData.ts';
+import { streamTexts, textEndings } from './data/streamTexts.ts';
+import { dataSettings } from './data/textColumns.ts';
+import type { TextDataOptions, TextSource } from './data/textRecord.ts';
+
+/** Options of every task on texts. */
+export interface TextTaskOptions extends TextDataOptions, TokenOptions {}
+
+/** Options of every task with one answer per text. */
+export interface WholeTextOptions extends TextTaskOptions, WholeOptions {}
+
+/** Options of what answers about texts. */
+export type TextPredictorOptions = SequencePredictorOptions<TextDataOptions>;
+
+/** How texts are read, and what they are called. */
+export const textDomain: SequenceDomain<SequenceRecord, TextSource, TextDataOptions> = {
+  noun: 'texts',
+  one: 'text',
+  remedy: 'Use an encoder of texts, such as a BERT.',
+  settings: dataSettings,
+  // Two or three epochs are enough where a new head starts as a probe; texts of like length come together, so that little is padding.
+  defaults: { batchSize: 16, epochs: 3, lr: 1e-3, warmupSteps: 0.1, sampling: 'length' },
+  input: { endings: textEndings, streams: true, records: true },
+  read: readTextData,
+  stream: streamTexts,
+};

@@ -1,0 +1,117 @@
+/** @file Tasks on texts from a file to answers: training, measuring, answering line by line and row by row. */
+
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Adapter, evaluate, type Model, modelFor, openModel, train } from '@onnx-lora/sdk';
+import { Random } from '@onnx-lora/sdk/core';
+import type { Answer, Predictor, Task } from '@onnx-lora/sdk/tasks';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { dataFolder } from '../../../sequences/src/fixtures/dataFolder.ts';
+import { textPlugin } from '../plugin.ts';
+import { textClassificationTask, textLabellingTask, textRegressionTask } from './textFactories.ts';
+import { textClassification, textLabelling, textRegression } from './textTasks.ts';
+
+let model: Model;
+beforeAll(async () => {
+  const folder = fileURLToPath(new URL('../../../../docs/examples/models/minilm-tiny', import.meta.url));
+  model = await openModel(folder, { plugins: [textPlugin] });
+});
+
+const verbs = { repair: ['fix', 'repair', 'clean', 'wash'], buy: ['buy', 'purchase', 'find', 'offer'], send: ['send', 'ship', 'hide', 'lift'] }; // prettier-ignore
+const things = ['phone', 'laptop', 'bike', 'sofa', 'car', 'jacket', 'rug', 'cup', 'letter', 'gift'];
+type Kind = keyof typeof verbs;
+const kinds = Object.keys(verbs) as Kind[];
+
+/** Sentences with the kind of their verb, and how many words they have. */
+function sentences(count: number, seed: number): { text: string; kind: Kind; words: number }[] {
+  const random = new Random(seed);
+  const one = <T>(list: readonly T[]): T => list[random.index(list.length)]!;
+  return Array.from({ length: count }, () => {
+    const kind = one(kinds);
+    const beginning = one(['How can I', 'I want to', 'Help me', 'We want one way to']);
+    const text = `${beginning} ${one(verbs[kind])} ${one(['the', 'my', 'a'])} ${one(things)}${random.next() < 0.3 ? ', my note' : ''}.`;
+    return { text, kind, words: text.split(' ').length };
+  });
+}
+
+const all = sentences(240, 3);
+const part = (i: number): string => (i < 180 ? 'train' : 'test');
+
+async function trained(task: Task, steps = 80): Promise<Adapter> {
+  const run = await train(model, { task, steps, batchSize: 16, lr: 1e-2, threads: 1, lora: { r: 8 } });
+  return (await run.done).adapter;
+}
+
+async function answers(found: AsyncIterable<Answer>): Promise<readonly Answer[]> {
+  const list: Answer[] = [];
+  for await (const each of found) list.push(each);
+  return list;
+}
+
+const opened = (factory: typeof textClassificationTask, adapter: Adapter): Promise<Predictor> =>
+  Promise.resolve(factory.predictor(modelFor<Model>(model, adapter), { adapter, load: { threads: 1 } }));
+
+describe('classes', () => {
+  test('are learned, measured, and answered about rows and lines alike', async () => {
+    const rows = all.map(({ text, kind }, i) => `"${text}",${kind},${part(i)}`);
+    const folder = dataFolder({ 'mails.csv': `text,label,split\n${rows.join('\n')}\n` });
+    const task = textClassification(join(folder, 'mails.csv'), { evalSplit: 'test' });
+    const adapter = await trained(task);
+    const { metrics } = await evaluate(model, { task, adapter, threads: 1 });
+    expect(metrics['accuracy']).toBeGreaterThan(0.9);
+    const held = all.slice(180);
+    writeFileSync(join(folder, 'new.csv'), `message\n${held.map(({ text }) => `"${text}"`).join('\n')}\n`);
+    writeFileSync(join(folder, 'new.txt'), held.map(({ text }) => `${text}\n`).join(''));
+    const predictor = await opened(textClassificationTask, adapter);
+    try {
+      const byRow = await answers(predictor.predict([join(folder, 'new.csv')]));
+      const byLine = await answers(predictor.predict([join(folder, 'new.txt')]));
+      expect(byRow.map(({ prediction }) => prediction)).toEqual(byLine.map(({ prediction }) => prediction));
+      const right = byRow.filter(({ prediction }, i) => prediction['label'] === held[i]!.kind).length;
+      expect(right / held.length).toBeCloseTo(metrics['accuracy']!, 12);
+    } finally {
+      await predictor.release();
+    }
+  });
+
+  test('of pairs are told from both texts', async () => {
+    const rows = all.map(({ text, kind }, i) => {
+      const other = all[(7 * i + 1) % all.length]!;
+      return `"${text}","${other.text}",${kind === other.kind ? 'same' : 'other'}`;
+    });
+    const folder = dataFolder({ 'pairs.csv': `sentence1,sentence2,label\n${rows.join('\n')}\n` });
+    const task = await textClassification(join(folder, 'pairs.csv'), { validation: 0.25 }).prepare(model);
+    const example = await task.train.get(0);
+    const { inputs } = await task.collate([example]);
+    // The second text has the type 1.
+    const types = Array.from(inputs['token_type_ids']!.data as BigInt64Array, Number);
+    expect([types[0], types.at(-1), new Set(types).size]).toEqual([0, 1, 2]);
+  });
+});
+
+test('labels, any number of them', async () => {
+  const rows = all.map(({ text, kind, words }) => `"${text}",${[kind, ...(words > 6 ? ['long'] : [])].join('|')}`);
+  const folder = dataFolder({ 'mails.csv': `text,labels\n${rows.join('\n')}\n` });
+  const task = textLabelling(join(folder, 'mails.csv'), { validation: 0.25 });
+  const adapter = await trained(task);
+  expect((await evaluate(model, { task, adapter, threads: 1 })).metrics['mAP']).toBeGreaterThan(0.85);
+  const predictor = await opened(textLabellingTask, adapter);
+  const [answer] = await answers(predictor.predict([join(folder, 'mails.csv')]));
+  await predictor.release();
+  expect(Object.keys(answer!.prediction)).toEqual(['id', 'labels', 'buy', 'long', 'repair', 'send']);
+});
+
+test('numbers, in their own units', async () => {
+  const rows = all.map(({ text, words }, i) => `"${text}",${1000 + 100 * words},${part(i)}`);
+  const folder = dataFolder({ 'mails.csv': `text,value,split\n${rows.join('\n')}\n` });
+  const task = textRegression(join(folder, 'mails.csv'), { evalSplit: 'test' });
+  const adapter = await trained(task, 120);
+  const { metrics } = await evaluate(model, { task, adapter, threads: 1 });
+  expect(metrics['spearman']).toBeGreaterThan(0.8);
+  const predictor = await opened(textRegressionTask, adapter);
+  const found = await answers(predictor.predict([join(folder, 'mails.csv')]));
+  await predictor.release();
+  const errors = found.slice(180).map(({ prediction }, i) => Number(prediction['value']) - 1000 - 100 * all[180 + i]!.words); // prettier-ignore
+  expect(Math.sqrt(errors.reduce((sum, error) => sum + error ** 2, 0) / errors.length)).toBeCloseTo(metrics['rmse']!, 3); // prettier-ignore
+});

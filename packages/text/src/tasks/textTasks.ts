@@ -1,0 +1,114 @@
+/** @file Teaches and tests models that answer about whole texts: with a class, with labels, or with numbers. */
+
+import {
+  classification,
+  type ClassifierOptions,
+  type ClassScores,
+  type LabelMeasures,
+  labelling,
+  type LabellingOptions,
+  type LabelVector,
+  type NumberScores,
+  type Predictor,
+  regression,
+  type RegressionOptions,
+  type RunnableModel,
+  type Task,
+} from '@onnx-lora/sdk/tasks';
+import {
+  openClassifier,
+  openLabeller,
+  openRegressor,
+  type SequenceExample,
+  sequenceExamples,
+} from '@onnx-lora/sequences';
+import type { TextSource } from '../data/textRecord.ts';
+import { textDomain, type TextPredictorOptions, type WholeTextOptions } from '../domain.ts';
+
+/** Options of {@link textClassification}. */
+export interface TextClassificationOptions extends WholeTextOptions, ClassifierOptions {}
+
+/**
+ * One class per text, or per pair of texts, such as the department that a mail is for, or whether one sentence follows from another.
+ * Heads, targets and errors are those of `classification`.
+ *
+ * @example
+ * ```ts
+ * const task = textClassification('mails.csv', { validation: 0.2 });
+ * const { adapter } = await (await train(model, { task })).done;
+ * ```
+ */
+export function textClassification(
+  source: TextSource,
+  options: TextClassificationOptions = {},
+): Task<SequenceExample<number>, ClassScores> {
+  return classification('text-classification', sequenceExamples(textDomain, source, options), options);
+}
+
+/** Options of {@link textLabelling}. */
+export interface TextLabellingOptions extends WholeTextOptions, LabellingOptions {}
+
+/**
+ * Any number of labels per text, or per pair of texts, such as topics: a column that lists them, or a column of 0 and 1 for each. Heads,
+ * targets and errors are those of `labelling`.
+ *
+ * @example
+ * ```ts
+ * const task = textLabelling('articles.csv', { validation: 0.2, threshold: 'tuned' });
+ * const { adapter } = await (await train(model, { task })).done;
+ * ```
+ */
+export function textLabelling(
+  source: TextSource,
+  options: TextLabellingOptions = {},
+): Task<SequenceExample<LabelVector>, LabelMeasures> {
+  return labelling('text-labelling', sequenceExamples(textDomain, source, options), options);
+}
+
+/** Options of {@link textRegression}. */
+export interface TextRegressionOptions extends WholeTextOptions, RegressionOptions {}
+
+/**
+ * One or several numbers per text, or per pair of texts, such as stars, or how alike two sentences are. Heads, units, gaps, targets
+ * and errors are those of `regression`.
+ *
+ * @example
+ * ```ts
+ * const task = textRegression('reviews.csv', { columns: { values: 'stars' } });
+ * const { adapter } = await (await train(model, { task })).done;
+ * ```
+ */
+export function textRegression(
+  source: TextSource,
+  options: TextRegressionOptions = {},
+): Task<SequenceExample<readonly number[]>, NumberScores> {
+  return regression('text-regression', sequenceExamples(textDomain, source, options), options);
+}
+
+/**
+ * Loads a model that answers `{ id, label, score }` about each text of a file, where `score` is the probability. An adapter with a head
+ * of its own goes into the model first: `modelFor(model, adapter)`.
+ *
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that is no classifier; `CONFIG_INVALID`, `FILE_NOT_FOUND` of its tokenizer
+ */
+export function openTextClassifier(model: RunnableModel, options?: TextPredictorOptions): Promise<Predictor> {
+  return openClassifier(textDomain, model, options);
+}
+
+/**
+ * The same for models with any number of labels: `{ id, labels }`, and the probability of each label under its name.
+ *
+ * @throws OnnxLoraError as {@link openTextClassifier}
+ */
+export function openTextLabeller(model: RunnableModel, options?: TextPredictorOptions): Promise<Predictor> {
+  return openLabeller(textDomain, model, options);
+}
+
+/**
+ * The same for models that give numbers: `{ id, value }`, or `{ id, … }` with several numbers by their names.
+ *
+ * @throws OnnxLoraError as {@link openTextClassifier}
+ */
+export function openTextRegressor(model: RunnableModel, options?: TextPredictorOptions): Promise<Predictor> {
+  return openRegressor(textDomain, model, options);
+}
