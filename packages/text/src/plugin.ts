@@ -2,10 +2,12 @@
 
 import { definePlugin, type Plugin } from '@onnx-lora/sdk/plugin';
 import { textFamilies } from './families/index.ts';
+import { chatTask } from './tasks/chat/chat.ts';
 
-/** Texts: the families. */
+/** Texts: the families, and the tasks. */
 export const textPlugin: Plugin = definePlugin({
   name: '@onnx-lora/text',
   description: 'Texts: language models that are taught to answer.',
   families: textFamilies,
+  tasks: [chatTask],
 });
