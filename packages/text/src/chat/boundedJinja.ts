@@ -122,7 +122,12 @@ function strftimeNow(format: string): string {
 }
 
 const globals = {
-  ...{ true: true, True: true, false: false, False: false, none: null, None: null },
+  true: true,
+  True: true,
+  false: false,
+  False: false,
+  none: null,
+  None: null,
   range,
   strftime_now: strftimeNow,
   raise_exception: (message: unknown) => {

@@ -78,7 +78,7 @@ const speakers: ReadonlyMap<unknown, string> = new Map([
  *
  * @throws OnnxLoraError `DATA_INVALID` for what is no list of messages
  */
-export function checkedMessages(list: unknown, where: string): readonly ChatMessage[] {
+function checkedMessages(list: unknown, where: string): readonly ChatMessage[] {
   if (!Array.isArray(list) || list.length === 0) throw notMessages(where, `it is ${shown(list)}`);
   return list.map((given: unknown, i): ChatMessage => {
     const place = `message ${i + 1}`;
