@@ -19,3 +19,20 @@ export {
   textRegression,
   type TextRegressionOptions,
 } from './tasks/textTasks.ts';
+export { ChatTemplate, openChatTemplate } from './chat/chatTemplate.ts';
+export type { ChatMessage, Conversation, RenderedChat, RenderOptions } from './chat/chatTemplate.ts';
+export type { NamedTokens } from './chat/specialTokens.ts';
+export type { Learned } from './chat/taughtTokens.ts';
+export type {
+  ConversationColumns,
+  ConversationData,
+  ConversationDataOptions,
+  ConversationRecord,
+  ConversationSource,
+  GivenConversation,
+  PromptedText,
+} from './data/conversationRecord.ts';
+export { readConversations } from './data/readConversations.ts';
+export { chat, type ChatOptions } from './tasks/chat/chat.ts';
+export type { ChatScores } from './tasks/chat/chatMetrics.ts';
+export type { TaughtExample, TaughtRow } from './tasks/chat/taughtRows.ts';

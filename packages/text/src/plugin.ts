@@ -3,11 +3,12 @@
 import { definePlugin, type Plugin } from '@onnx-lora/sdk/plugin';
 import { textFamilies } from './families/index.ts';
 import { textClassificationTask, textLabellingTask, textRegressionTask } from './tasks/textFactories.ts';
+import { chatTask } from './tasks/chat/chat.ts';
 
 /** Texts: the families, and the tasks. */
 export const textPlugin: Plugin = definePlugin({
   name: '@onnx-lora/text',
   description: 'Texts: classes, labels and numbers about them, and language models that are taught to answer.',
   families: textFamilies,
-  tasks: [textClassificationTask, textLabellingTask, textRegressionTask],
+  tasks: [textClassificationTask, textLabellingTask, textRegressionTask, chatTask],
 });

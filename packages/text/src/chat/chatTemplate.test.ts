@@ -1,0 +1,111 @@
+/** @file Chat templates beside what transformers makes of them, and templates that were made to do harm. */
+
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it, test } from 'vitest';
+import { ChatTemplate, type Conversation, openChatTemplate } from './chatTemplate.ts';
+
+const folder = fileURLToPath(new URL('../fixtures/chat/', import.meta.url));
+const read = (name: string): string => readFileSync(`${folder}${name}`, 'utf8');
+
+interface Given {
+  readonly id: string;
+  readonly messages: Conversation['messages'];
+  readonly tools?: readonly unknown[];
+  readonly kwargs?: Record<string, unknown>;
+  readonly add_generation_prompt?: boolean;
+  readonly continue_final_message?: boolean;
+}
+
+interface Rendered {
+  readonly template: string;
+  readonly conversation: string;
+  readonly text?: string;
+  readonly error?: string;
+}
+
+const conversations = new Map((JSON.parse(read('conversations.json')) as Given[]).map((each) => [each.id, each]));
+const rendered = read('rendered.jsonl').trim().split('\n').map((line) => JSON.parse(line) as Rendered); // prettier-ignore
+const tokens = { bos_token: '<s>', eos_token: '</s>' };
+const user = (content: string): Conversation => ({ messages: [{ role: 'user', content }] });
+const template = (source: string): ChatTemplate => new ChatTemplate(source, tokens, 'model/tokenizer_config.json');
+
+describe('as transformers', () => {
+  test.each(rendered.map((each) => [each.template, each.conversation, each] as const))('%s %s', (name, id, golden) => {
+    const { messages, tools, kwargs, ...given } = conversations.get(id)!;
+    const render = (): string =>
+      template(read(`templates/${name}.jinja`)).render(
+        { messages, tools, variables: kwargs },
+        { addGenerationPrompt: given.add_generation_prompt ?? false, continueFinalMessage: given.continue_final_message ?? false }, // prettier-ignore
+      ).text;
+    if (golden.text !== undefined) expect(render()).toBe(golden.text);
+    else expect(render).toThrow(golden.error);
+  });
+});
+
+describe('a template that does harm', () => {
+  const harmful: Record<string, string> = {
+    'loops without end': '{% for a in range(90000) %}{% for b in range(90000) %}{% endfor %}{% endfor %}',
+    'loops that take nothing': '{% for a in range(90000) if a < 0 %}{% endfor %}'.repeat(20),
+    'a range beyond measure': '{% for a in range(10**12) %}{% endfor %}',
+    'text that doubles': '{% set n = namespace(t="ab") %}{% for a in range(99) %}{% set n.t = n.t ~ n.t %}{% endfor %}',
+    'a list that doubles':
+      '{% set n = namespace(t=[1]) %}{% for a in range(99) %}{% set n.t = n.t + n.t %}{% endfor %}',
+    'a macro that calls itself': '{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}',
+    'many blanks': `a${' '.repeat(100_000)}{{ 1 }}`,
+    'a long template': 'a'.repeat(300_000),
+    'nesting without end': `{{ ${'('.repeat(50_000)}1${')'.repeat(50_000)} }}`,
+    'no template': '{% if %}',
+    'a filter that is not known': '{{ "a" | nothing }}',
+  };
+  it.each(Object.entries(harmful))('%s', (_, source) => {
+    const message = expect.stringMatching(/"model\/tokenizer_config\.json" cannot be used.*Copy it again/s) as string;
+    expect(() => template(source).render(user('Hi'))).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID', message })); // prettier-ignore
+  });
+
+  it('is no long conversation', () => {
+    const messages = Array.from({ length: 2000 }, (_, i) => ({
+      role: i % 2 === 0 ? 'user' : 'assistant',
+      content: 'word '.repeat(200),
+    }));
+    const { text } = template(read('templates/chatml.jinja')).render({ messages });
+    expect(text.length).toBeGreaterThan(2_000_000);
+  });
+});
+
+describe('of a folder', () => {
+  const write = (files: Record<string, unknown>): string => {
+    const made = mkdtempSync(join(tmpdir(), 'chat-'));
+    for (const [name, content] of Object.entries(files))
+      writeFileSync(join(made, name), typeof content === 'string' ? content : JSON.stringify(content));
+    return made;
+  };
+  const say = async (files: Record<string, unknown>): Promise<string | undefined> =>
+    (await openChatTemplate(write(files)))?.render(user('Hi')).text;
+
+  it('is in a file of its own, in a list, or not there', async () => {
+    const list = [{ name: 'tool_use', template: 'tools' }, { name: 'default', template: '{{ eos_token }}list' }]; // prettier-ignore
+    expect(await say({ 'tokenizer_config.json': { chat_template: list, eos_token: { content: '</s>' } } })).toBe(
+      '</s>list',
+    );
+    expect(await say({ 'tokenizer_config.json': { chat_template: 'a' }, 'chat_template.jinja': 'file\n\n' })).toBe(
+      'file\n',
+    );
+    expect(await say({ 'tokenizer_config.json': { chat_template: null } })).toBeUndefined();
+    expect(await say({})).toBeUndefined();
+  });
+
+  it('is refused where it is no text', async () => {
+    await expect(say({ 'tokenizer_config.json': { chat_template: [{ name: 'rag', template: 'a' }] } })).rejects.toThrow(
+      expect.objectContaining({ code: 'CONFIG_INVALID' }),
+    );
+  });
+});
+
+it('does not take the marks of answers from a stranger', () => {
+  expect(() => template('{{ messages[0].content }}').render(user('a\uFDD0b'), {}, 'data.jsonl, line 3')).toThrow(
+    /data\.jsonl, line 3: .*U\+FDD0/,
+  );
+});

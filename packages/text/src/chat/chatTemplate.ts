@@ -1,0 +1,167 @@
+/** @file A conversation as the text that a model was taught to go on with: by the chat template beside it. */
+
+import { join } from 'node:path';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { isObject, type JsonObject, readText, readTokenizerFile } from '@onnx-lora/sdk/data';
+import { compileJinja, RaisedByTemplate } from './boundedJinja.ts';
+import { type NamedTokens, readNamedTokens } from './specialTokens.ts';
+
+/** What somebody says: `role` and `content`, and whatever else a template may read, such as `tool_calls`. */
+export interface ChatMessage extends JsonObject {
+  /** `system`, `user`, `assistant` or `tool`. */
+  readonly role: string;
+}
+
+/** Messages in their order, and what they may use. */
+export interface Conversation {
+  readonly messages: readonly ChatMessage[];
+  /** JSON schemas of functions that the model may call. */
+  readonly tools?: readonly unknown[] | undefined;
+  /** Further variables of the template, such as `enable_thinking`. */
+  readonly variables?: JsonObject | undefined;
+}
+
+/** How a conversation ends. */
+export interface RenderOptions {
+  /** Whether the beginning of an answer is put behind it; false by default. */
+  readonly addGenerationPrompt?: boolean;
+  /** Whether the last message is left open, so that the model goes on with it; false by default. */
+  readonly continueFinalMessage?: boolean;
+}
+
+/** A conversation as text. */
+export interface RenderedChat {
+  readonly text: string;
+  /**
+   * Where in the text what the assistant says begins and ends, by `{% generation %}` of the template; undefined for a template
+   * without it.
+   */
+  readonly answers?: readonly (readonly [start: number, end: number])[];
+}
+
+/** What begins and ends an answer in the rendered text: characters that Unicode keeps for a program's own use. */
+const [BEGIN, END] = ['\uFDD0', '\uFDD1'] as const;
+const marks = /[\uFDD0\uFDD1]/;
+/** Put behind a message that is left open, to be found again. */
+const OPEN = 'CONTINUE_FINAL_MESSAGE_TAG ';
+
+/** Makes text of conversations, as transformers' `apply_chat_template` does. */
+export class ChatTemplate {
+  /** The file that it is from. */
+  readonly path: string;
+  readonly #render: (variables: Readonly<Record<string, unknown>>) => string;
+  readonly #tokens: NamedTokens;
+  readonly #hasAnswers: boolean;
+
+  /**
+   * @param source Jinja
+   * @param tokens special tokens by the names that templates know: `{ bos_token: '<s>' }`
+   * @param path of the file that it is from, for messages
+   * @throws OnnxLoraError `CONFIG_INVALID` for what is no template
+   */
+  constructor(source: string, tokens: NamedTokens, path: string) {
+    this.path = path;
+    // Tags of a block, so that blanks around them are trimmed as around transformers' own.
+    const marked = source.replaceAll(
+      /\{%(-?)\s*(end)?generation\s*(-?)%\}/g,
+      (_, left: string, end: string | undefined, right: string) =>
+        `{%${left} if true %}{{ "${end ? END : BEGIN}" }}{% endif ${right}%}`,
+    );
+    this.#hasAnswers = marked !== source;
+    this.#render = compileJinja(marked, path);
+    this.#tokens = tokens;
+  }
+
+  /**
+   * The text of a conversation.
+   *
+   * @param where it is in the data, for messages
+   * @throws OnnxLoraError `DATA_INVALID` for a conversation that the template refuses; `CONFIG_INVALID` where the template fails
+   */
+  render(conversation: Conversation, options: RenderOptions = {}, where = 'The conversation'): RenderedChat {
+    const { messages, tools, variables } = conversation;
+    const { addGenerationPrompt = false, continueFinalMessage = false } = options;
+    if (marks.test(JSON.stringify([messages, tools, variables])))
+      throw refused(where, 'it has the character U+FDD0 or U+FDD1, which stands for nothing', 'Take it out');
+    // As transformers does: templates tell what is not there, but write "None" for what is null.
+    const said: JsonObject[] = messages.map((message) =>
+      Object.fromEntries(Object.entries(message).filter(([, value]) => value !== null && value !== undefined)),
+    );
+    const last = said.at(-1);
+    if (continueFinalMessage) {
+      if (typeof last?.['content'] !== 'string')
+        throw refused(where, 'its last message has no text to go on with', 'End it with the beginning of an answer');
+      said[said.length - 1] = { ...last, content: last['content'] + OPEN };
+    }
+    const text = this.#run(
+      { ...this.#tokens, messages: said, tools: tools ?? null, documents: null, add_generation_prompt: addGenerationPrompt, ...variables }, // prettier-ignore
+      where,
+    );
+    const { text: plain, answers } = withoutMarks(text);
+    if (continueFinalMessage) return { text: openEnd(plain, where) };
+    return { text: plain, ...(this.#hasAnswers && { answers }) };
+  }
+
+  #run(variables: Readonly<Record<string, unknown>>, where: string): string {
+    try {
+      return this.#render(variables);
+    } catch (cause) {
+      if (!(cause instanceof RaisedByTemplate)) throw cause;
+      throw refused(where, `the chat template of "${this.path}" says: ${cause.message}`, 'Write it as the model was taught', cause); // prettier-ignore
+    }
+  }
+}
+
+function refused(where: string, reason: string, remedy: string, cause?: unknown): OnnxLoraError {
+  const message = `${where}: ${reason}${/[.!?]$/.test(reason) ? '' : '.'} ${remedy}, or leave it out.`;
+  return new OnnxLoraError('DATA_INVALID', message, cause === undefined ? {} : { cause });
+}
+
+/** The text up to the end of the message that is left open; blanks at its end are kept where the template keeps them. */
+function openEnd(text: string, where: string): string {
+  const at = text.lastIndexOf(OPEN.trimEnd());
+  if (at < 0) throw refused(where, 'the chat template leaves its last message out', 'End it with another');
+  return text.startsWith(OPEN, at) ? text.slice(0, at) : text.slice(0, at).trimEnd();
+}
+
+function withoutMarks(marked: string): Required<RenderedChat> {
+  const answers: (readonly [number, number])[] = [];
+  let text = '';
+  let start = 0;
+  for (const part of marked.split(/([\uFDD0\uFDD1])/)) {
+    if (part === BEGIN) start = text.length;
+    else if (part === END) answers.push([start, text.length]);
+    else text += part;
+  }
+  return { text, answers };
+}
+
+/** The template of a list that is called so: `[{ name: 'default', template: … }]`. */
+const USUAL = 'default';
+
+/**
+ * The chat template in a model's folder: `chat_template.jinja`, or `chat_template` of `tokenizer_config.json`, where of several
+ * the one called `default` is taken; undefined where there is none.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for files that cannot be read, and what is no template
+ */
+export async function openChatTemplate(folder: string): Promise<ChatTemplate | undefined> {
+  const config = (await readTokenizerFile(folder, 'tokenizer_config.json')) ?? {};
+  const tokens = await readNamedTokens(folder);
+  const file = join(folder, 'chat_template.jinja');
+  const text = await readText(file).catch((cause: unknown) => {
+    if (cause instanceof OnnxLoraError && cause.code === 'FILE_NOT_FOUND') return undefined;
+    throw cause;
+  });
+  if (text !== undefined) return new ChatTemplate(text, tokens, file);
+  const path = join(folder, 'tokenizer_config.json');
+  const given = config['chat_template'] ?? undefined;
+  const all: unknown[] = Array.isArray(given) ? given : [{ name: USUAL, template: given }];
+  const source = all.find((each) => isObject(each) && each['name'] === USUAL) as JsonObject | undefined;
+  if (given === undefined) return undefined;
+  if (typeof source?.['template'] === 'string') return new ChatTemplate(source['template'], tokens, path);
+  throw new OnnxLoraError(
+    'CONFIG_INVALID',
+    `"${path}" has a chat_template that is neither a text nor a list with one called "${USUAL}". Copy the file again from where the model was published.`,
+  );
+}

@@ -1,0 +1,73 @@
+/** @file What is learned of conversations and texts, beside the masks of transformers and TRL. */
+
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { openTokenizer } from '@onnx-lora/sequences';
+import { describe, expect, test } from 'vitest';
+import { ChatTemplate, type Conversation, openChatTemplate } from './chatTemplate.ts';
+import { chatTokens, type Learned, plainTokens, type TaughtTokens } from './taughtTokens.ts';
+
+const folder = fileURLToPath(new URL('../fixtures/chat/', import.meta.url));
+const read = (name: string): string => readFileSync(`${folder}${name}`, 'utf8');
+
+const goldens = JSON.parse(read('masks.json')) as {
+  readonly masks: readonly {
+    readonly messages: Conversation['messages'];
+    readonly input_ids: readonly number[];
+    readonly assistant_masks: readonly number[];
+    readonly completion_mask: readonly number[];
+  }[];
+  readonly masks_plain: readonly {
+    readonly prompt: string;
+    readonly completion: string;
+    readonly input_ids: readonly number[];
+    readonly completion_mask: readonly number[];
+    readonly prompt_is_prefix: boolean;
+  }[];
+};
+const rendered = read('rendered.jsonl').trim().split('\n').map((line) => JSON.parse(line) as { template: string; conversation: string; input_ids?: number[]; assistant_masks?: number[] }); // prettier-ignore
+const conversations = new Map(
+  (JSON.parse(read('conversations.json')) as (Conversation & { id: string; kwargs?: Record<string, unknown>; add_generation_prompt?: boolean })[]).map((each) => [each.id, each]), // prettier-ignore
+);
+const tokenizer = await openTokenizer({ name: 'tiny', folder, inputs: {}, outputs: {} });
+const own = (await openChatTemplate(folder))!;
+const mask = ({ isLearned }: TaughtTokens): number[] => isLearned.map(Number);
+
+describe('the masks of transformers', () => {
+  const marked = rendered.filter(({ conversation, assistant_masks: masks }) => masks && !conversations.get(conversation)!.add_generation_prompt); // prettier-ignore
+  test.each(marked.map((each) => [each.template, each.conversation, each] as const))('%s %s', (name, id, golden) => {
+    const template = new ChatTemplate(read(`templates/${name}.jinja`), { bos_token: '<s>', eos_token: '</s>' }, name);
+    const { messages, tools, kwargs } = conversations.get(id)!;
+    const made = chatTokens({ messages, tools, variables: kwargs }, { tokenizer, template, learned: 'answers' }, id);
+    expect(made.ids).toEqual(golden.input_ids);
+    expect(mask(made)).toEqual(golden.assistant_masks);
+  });
+
+  test('of conversations of a data set', () => {
+    for (const { messages, ...golden } of goldens.masks) {
+      const made = chatTokens({ messages }, { tokenizer, template: own, learned: 'answers' }, 'line 1');
+      expect(made.ids).toEqual(golden.input_ids);
+      expect(mask(made)).toEqual(golden.assistant_masks);
+    }
+  });
+});
+
+describe('the masks of TRL', () => {
+  const source = (JSON.parse(read('tokenizer_config.json')) as { chat_template: string }).chat_template;
+  const unmarked = new ChatTemplate(source.replaceAll(/\{% (end)?generation %\}/g, ''), { bos_token: '<s>' }, 'x');
+  const learn = (messages: Conversation['messages'], learned: Learned): TaughtTokens =>
+    chatTokens({ messages }, { tokenizer, template: unmarked, learned }, 'line 1');
+
+  test('of a template that does not say what is the assistant’s', () => {
+    for (const { messages, ...golden } of goldens.masks) {
+      const made = learn(messages, 'last');
+      expect(made.ids).toEqual(golden.input_ids);
+      expect(mask(made)).toEqual(golden.completion_mask);
+    }
+  });
+  test.each(goldens.masks_plain.map((each) => [each.prompt + each.completion, each] as const))('%s', (_, golden) => {
+    const made = plainTokens(tokenizer, golden.prompt, golden.completion, 1);
+    expect(made.ids).toEqual(golden.input_ids);
+    if (golden.prompt_is_prefix) expect(mask(made)).toEqual(golden.completion_mask);
+  });
+});

@@ -1,0 +1,153 @@
+/** @file The task chat on a small model that guesses each token from the one before, from files to what is measured. */
+
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { evaluate, type Model, openModel, train } from '@onnx-lora/sdk';
+import type { PreparedTask } from '@onnx-lora/sdk/tasks';
+import { checkTask, ModelBuilder, publishModel } from '@onnx-lora/sdk/testing';
+import { openTokenizer } from '@onnx-lora/sequences';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { GivenConversation } from '../../data/conversationRecord.ts';
+import { textPlugin } from '../../plugin.ts';
+import { chat, type ChatOptions, chatTask } from './chat.ts';
+import { NOT_LEARNED, type TaughtExample, type TaughtRow } from './taughtRows.ts';
+
+const fixtures = fileURLToPath(new URL('../../fixtures/chat/', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'onnx-lora-chat-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Tokens that the tokenizer has, and numbers for each. */
+const [TOKENS, WIDTH] = [2048, 8];
+
+/** A model whose logits are a product with what a linear layer makes of a token's row, of so many positions, with these files. */
+async function bigrams(name: string, length: number, files: readonly string[]): Promise<Model> {
+  const b = new ModelBuilder();
+  const ids = { name: 'input_ids', type: 'int64', shape: ['batch', 'tokens'] } as const;
+  const rows = b.g.Gather(b.weight('model.embed_tokens.weight', [TOKENS, WIDTH]), ids as never, 0);
+  const made = b.g.MatMul(rows, b.weight('model.layers.0.mlp.up_proj.weight', [WIDTH, WIDTH]));
+  b.name('/model/layers.0/mlp/up_proj/MatMul');
+  b.g.MatMul(made, b.weight('lm_head.weight', [WIDTH, TOKENS]));
+  b.name('/lm_head/MatMul', 'logits');
+  const logits = { name: 'logits', type: 'float32', shape: ['batch', 'tokens', TOKENS] } as const;
+  const config = { model_type: 'llama', vocab_size: TOKENS, max_position_embeddings: length };
+  const root = await publishModel(join(folder, name), { model: b.model([ids as never], [logits as never]), config });
+  for (const file of files) cpSync(`${fixtures}${file}`, join(root, file));
+  return openModel(root, { plugins: [textPlugin] });
+}
+
+let model: Model;
+let short: Model;
+let bare: Model;
+beforeAll(async () => {
+  model = await bigrams('whole', 512, ['tokenizer.json', 'tokenizer_config.json']);
+  short = await bigrams('short', 24, ['tokenizer.json', 'tokenizer_config.json']);
+  bare = await bigrams('bare', 512, ['tokenizer.json']);
+});
+
+const say = (...said: readonly string[]): GivenConversation => ({
+  messages: said.map((content, i) => ({ role: i % 2 === 0 ? 'user' : 'assistant', content })),
+});
+const conversations = Array.from({ length: 24 }, (_, i) => say(`Number ${i}?`, i % 2 === 0 ? 'even' : 'odd'));
+
+/** The rows of what is trained on, as text: what is learned in brackets. */
+async function learned(on: Model, data: readonly GivenConversation[], options: ChatOptions = {}): Promise<string[]> {
+  const prepared = await chat(data, options).prepare(on);
+  return Promise.all(Array.from({ length: prepared.train.length }, (_, i) => rowOf(prepared, i).then(shown)));
+}
+const rowOf = async (prepared: PreparedTask<TaughtExample>, i: number): Promise<TaughtRow> => (await prepared.train.get(i)).row; // prettier-ignore
+
+const tokenizer = await openTokenizer({ name: 'tiny', folder: fixtures, inputs: {}, outputs: {} });
+
+/** A row with brackets around each token that is learned. */
+function shown({ ids, labels }: TaughtRow): string {
+  return ids
+    .map((id, i) => {
+      const token = tokenizer.tokenOf(id)!.replaceAll('Ġ', ' ').replaceAll('Ċ', '\n');
+      if (i > 0 && labels[i - 1] !== NOT_LEARNED) expect(labels[i - 1]).toBe(id);
+      return i > 0 && labels[i - 1] !== NOT_LEARNED ? `[${token}]` : token;
+    })
+    .join('')
+    .replaceAll('][', '');
+}
+
+describe('chat', () => {
+  test('is a task as others are', async () => {
+    expect(await checkTask(chat(conversations, { validation: 0.25 }), model, { lora: { targetModules: ['up_proj'], r: 2 } })).toEqual([]); // prettier-ignore
+  });
+
+  test('teaches answers', async () => {
+    const task = chat(conversations, { validation: 0.25 });
+    const before = await evaluate(model, { task, batchSize: 5, threads: 1 });
+    const ask = { task, steps: 30, lr: 0.1, lora: { targetModules: ['up_proj'], r: 8 }, threads: 1, evaluate: false };
+    const whole = await (await train(model, { ...ask, batchSize: 12 })).done;
+    const after = await evaluate(model, { task, adapter: whole.adapter, batchSize: 6, threads: 1 });
+    expect(Object.keys(after.metrics)).toEqual(['loss', 'perplexity', 'bytePerplexity', 'accuracy']);
+    expect(before.metrics.loss).toBeCloseTo(Math.log(TOKENS), 0);
+    expect(after.metrics.loss).toBeLessThan(4.5);
+    expect(after.intervals!['loss']![0]).toBeLessThan(after.metrics.loss);
+  });
+
+  test('learns all answers, the last, or everything', async () => {
+    const two = [say('a', 'b', 'c', 'd')];
+    const [user, answer] = ['<|im_start|>user\n', '<|im_start|>assistant\n'];
+    const asked = `<s>${user}a<|im_end|>\n${answer}`;
+    expect(await learned(model, two)).toEqual([`${asked}[b<|im_end|>]\n${user}c<|im_end|>\n${answer}[d<|im_end|>]\n`]);
+    expect(await learned(model, two, { learn: 'last' })).toEqual([`${asked}b<|im_end|>\n${user}c<|im_end|>\n${answer}[d<|im_end|>]\n`]); // prettier-ignore
+    const all = await learned(model, two, { learn: 'all' });
+    expect(all[0]!.startsWith('<s>[<|im_start|>user\na')).toBe(true);
+  });
+
+  test('learns texts and what follows prompts', async () => {
+    expect(await learned(model, [{ text: 'a b' }, { prompt: 'a', completion: ' b' }])).toEqual(['<s>[a b</s>]', '<s>a[ b</s>]']); // prettier-ignore
+  });
+
+  test('crops what is too long, and keeps the last answer', async () => {
+    const long = 'x'.repeat(40);
+    const [row] = await learned(short, [say(`${long} y`, 'yes')]);
+    expect(row).toMatch(/^<s>x+ y<\|im_end\|>\n<\|im_start\|>assistant\n\[yes<\|im_end\|>\]\n$/);
+    const prepared = await chat([say(`${long} y`, 'yes')]).prepare(short);
+    expect(prepared.train.lengths).toEqual([24]);
+    expect(prepared.warnings).toMatchObject([expect.stringMatching(/1 of 1 .* longer than 24 tokens.* record 1/)]);
+    // An answer that is longer than the model loses its end.
+    expect((await learned(short, [say('a', long)]))[0]).toMatch(/^<s>\n\[x+\]$/);
+    // A text comes in pieces, in which each of its tokens is learned once.
+    const pieces = await learned(short, [{ text: 'z'.repeat(100) }]);
+    expect(pieces.map((piece) => piece.replaceAll(/[^[\]]/g, ''))).toEqual(['[]', '[]', '[]']);
+    expect(pieces.flatMap((piece) => /\[(.*)\]/s.exec(piece)![1]!).join('')).toBe(`${'z'.repeat(100)}</s>`);
+  });
+
+  test('leaves out what has no answer, and says so', async () => {
+    const prepared = await chat([say('a'), say('a', 'b')]).prepare(model);
+    expect(prepared.train.length).toBe(1);
+    expect(prepared.warnings).toMatchObject([expect.stringMatching(/1 of 2 conversations have nothing to be learned.* record 1/)]); // prettier-ignore
+    await expect(chat([say('a')]).prepare(model)).rejects.toThrow(/nothing to learn.*record 1.*learn=all/);
+  });
+
+  test('asks for a template where there is none', async () => {
+    await expect(chat([say('a', 'b')]).prepare(bare)).rejects.toThrow(
+      expect.objectContaining({ code: 'CONFIG_INVALID', message: expect.stringContaining('chat_template.jinja') as string }), // prettier-ignore
+    );
+    expect(await learned(bare, [{ prompt: 'a', completion: ' b' }])).toEqual(['<s>a[ b]']);
+  });
+
+  test('refuses a model that writes nothing', async () => {
+    const encoder = { name: 'encoder', folder: fixtures, inputs: model.inputs, outputs: {} };
+    await expect(chat(conversations).prepare(encoder)).rejects.toThrow(/writes no text.*logits/);
+  });
+
+  test('does not learn an answer of the weight 0', async () => {
+    const { messages } = say('a', 'b', 'c', 'd');
+    const weighed = messages!.map((message, i) => (i === 1 ? { ...message, weight: 0 } : message));
+    expect((await learned(model, [{ messages: weighed }]))[0]).toMatch(/\nb<\|im_end\|>.*\[d<\|im_end\|>\]\n$/s);
+  });
+
+  test('is made by the command line', async () => {
+    const file = join(folder, 'data.jsonl');
+    writeFileSync(file, conversations.map((each) => JSON.stringify(each)).join('\n'));
+    const prepared = await chatTask.create({ data: file, holdOut: 0.25, seed: 0, settings: { learn: 'last' } }).prepare(model); // prettier-ignore
+    expect([prepared.train.length, prepared.validation!.length]).toEqual([18, 6]);
+    expect(() => chatTask.settings!.read({ learn: 'nothing' })).toThrow(/learn/);
+  });
+});

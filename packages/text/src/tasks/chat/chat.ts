@@ -1,0 +1,155 @@
+/** @file Teaches language models to answer. */
+
+import { int64, OnnxLoraError } from '@onnx-lora/sdk';
+import {
+  checkedTask,
+  crossEntropy,
+  listedPorts,
+  type PreparedTask,
+  type Task,
+  type TaskModel,
+} from '@onnx-lora/sdk/tasks';
+import { type SettingTable, settingsOf, type TaskFactory } from '@onnx-lora/sdk/plugin';
+import { openSequenceInput, type SequenceTokenizer } from '@onnx-lora/sequences';
+import { openChatTemplate } from '../../chat/chatTemplate.ts';
+import { readNamedTokens } from '../../chat/specialTokens.ts';
+import type { Learned } from '../../chat/taughtTokens.ts';
+import type { ConversationDataOptions, ConversationRecord, ConversationSource } from '../../data/conversationRecord.ts';
+import { conversationSettings, readConversations } from '../../data/readConversations.ts';
+import { ChatMetrics, type ChatScores, learnedTokens } from './chatMetrics.ts';
+import { chatReport } from './chatReport.ts';
+import { NOT_LEARNED, TaughtDataset, type TaughtExample, type TeachingRules } from './taughtRows.ts';
+
+/** Options of {@link chat}. */
+export interface ChatOptions extends ConversationDataOptions {
+  /**
+   * What is learned: all that the assistant says (`answers`, the default), the `last` answer of each conversation, or `all` tokens,
+   * prompts among them. Texts without a prompt are learned as a whole.
+   */
+  readonly learn?: Learned | undefined;
+  /** Most tokens of a conversation; 1024 by default, or fewer where the model's files say so. */
+  readonly maxLength?: number | undefined;
+  /** The tokenizer of the model's folder by default. */
+  readonly tokenizer?: SequenceTokenizer | undefined;
+}
+
+const settings: SettingTable<ChatOptions> = settingsOf<ChatOptions>({
+  learn: {
+    kind: 'choice',
+    of: ['answers', 'last', 'all'],
+    description: 'What is learned: answers (all that the assistant says; default), last (the last answer) or all.',
+  },
+  maxLength: {
+    kind: 'number',
+    whole: true,
+    min: 2,
+    description: 'Most tokens of a conversation; 1024 by default, or fewer where the model says so.',
+  },
+  ...conversationSettings,
+});
+
+/** What TRL has: enough for most conversations, where models read a hundred times as much. */
+const USUAL_LENGTH = 1024;
+
+const names = {
+  noun: 'texts',
+  one: 'text',
+  remedy: 'Use a language model, exported without a cache (optimum-cli export onnx --task text-generation).',
+};
+
+/**
+ * Teaches a language model to answer: the next token is learned wherever the assistant speaks. Data are conversations as OpenAI or
+ * ShareGPT writes them, prompts with completions, or texts, see {@link readConversations}. The model's folder needs its tokenizer,
+ * and for conversations its chat template. Targets are `labels` int64 `[batch, tokens]`, the next tokens and −100 where nothing is
+ * learned, `records` and `bytes` int64 `[batch]`.
+ *
+ * @example
+ * ```ts
+ * const task = chat('answers.jsonl', { validation: 0.1 });
+ * const { adapter } = await (await train(smollm, { task })).done;
+ * ```
+ */
+export function chat(source: ConversationSource, options: ChatOptions = {}): Task<TaughtExample, ChatScores> {
+  return checkedTask<ChatOptions, TaughtExample, ChatScores, ChatScores>(settings, options, {
+    name: 'chat',
+    prepare: (model) => prepare(model, source, options),
+  });
+}
+
+async function prepare(
+  model: TaskModel,
+  source: ConversationSource,
+  { learn = 'answers', maxLength, tokenizer: given, ...options }: ChatOptions,
+): Promise<PreparedTask<TaughtExample, ChatScores>> {
+  const { tokenizer, ports, rules, feeds } = await openSequenceInput(model, { tokenizer: given, maxLength }, names);
+  const { output, size } = logitsPort(model, tokenizer);
+  const folder = model.folder ?? '';
+  const { eos_token: end } = await readNamedTokens(folder);
+  const teaching: TeachingRules = {
+    tokenizer,
+    template: await openChatTemplate(folder),
+    learned: learn,
+    end: end === undefined ? undefined : tokenizer.idOf(end),
+    most: maxLength === undefined ? Math.min(rules.most, USUAL_LENGTH) : rules.most,
+  };
+  const data = await readConversations(source, options);
+  const dataset = (records: readonly ConversationRecord[]): TaughtDataset => new TaughtDataset(records, teaching);
+  const train = dataset(data.train);
+  const validation = data.validation && dataset(data.validation);
+  const longest = train.lengths.reduce((most, length) => Math.max(most, length), 0);
+  const collate: PreparedTask<TaughtExample>['collate'] = (examples) => {
+    const rows = examples.map(({ row }) => row);
+    const inputs = feeds(rows, examples[0]?.draw === undefined ? undefined : longest);
+    const length = inputs[ports.ids]!.dims[1]!;
+    const labels = rows.flatMap((row) => Array.from({ length }, (_, at) => row.labels[at] ?? NOT_LEARNED));
+    const ofRows = (values: readonly number[]): ReturnType<typeof int64> => int64([...values], [rows.length]);
+    const targets = {
+      labels: int64(labels, [rows.length, length]),
+      records: ofRows(examples.map(({ record }) => record)),
+      bytes: ofRows(rows.map(({ bytes }) => bytes)),
+    };
+    return Promise.resolve({ inputs, targets });
+  };
+  const metrics = (): ChatMetrics => new ChatMetrics(output, size, options.seed ?? 0);
+  return {
+    train,
+    ...(validation && { validation }),
+    warnings: [...data.warnings, ...train.warnings, ...(validation?.warnings ?? [])],
+    collate,
+    // Only tokens before one that is learned reach the head: it has the whole vocabulary for each.
+    loss: (g, outputs, { labels }) => crossEntropy(g, outputs[output]!, labels!, { countedOnly: true }),
+    lossWeight: learnedTokens,
+    metrics,
+    ...(validation && { report: (request) => chatReport({ dataset: validation, collate }, metrics, request) }),
+  };
+}
+
+/**
+ * The output with scores of the vocabulary for each token.
+ *
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without it, as one that is published without its head
+ */
+function logitsPort(
+  model: TaskModel,
+  tokenizer: SequenceTokenizer,
+): { readonly output: string; readonly size: number } {
+  const output = 'logits';
+  const dims = model.outputs[output]?.dims;
+  const size = dims?.[2];
+  if (dims?.length === 3 && typeof size === 'number' && size >= tokenizer.size) return { output, size };
+  throw new OnnxLoraError(
+    'MODEL_UNSUPPORTED',
+    `"${model.name}" writes no text: that takes an output "logits" [batch, tokens, ${tokenizer.size} or more], and its outputs are ${listedPorts(model.outputs)}. Export the model with its head (optimum-cli export onnx --task text-generation).`,
+  );
+}
+
+/** The task `chat` of the command line. */
+export const chatTask: TaskFactory = {
+  name: 'chat',
+  description: 'Answers, as a language model shall give them; the data is conversations, or prompts with completions.',
+  settings,
+  // QLoRA's batches, and a rate somewhat above its 2e-4, since what a processor trains is small; little of a batch is padding.
+  defaults: { batchSize: 16, epochs: 2, lr: 5e-4, warmupSteps: 0.03, sampling: 'length' },
+  create: ({ data, settings: own, validation, holdOut, seed }) =>
+    chat(data, { ...settings.read(own), validation, holdOut, seed }),
+};

@@ -1,0 +1,92 @@
+/** @file How well a model says what it was taught: loss, and perplexities by token and by byte. */
+
+import type { Feeds, Tensor } from '@onnx-lora/sdk';
+import { bootstrapIntervals, logSumExp, type MetricCollector } from '@onnx-lora/sdk/tasks';
+import { tokenOutput } from '@onnx-lora/sequences';
+import { NOT_LEARNED } from './taughtRows.ts';
+
+/** What is measured. */
+export type ChatScores = Readonly<Record<'loss' | 'perplexity' | 'bytePerplexity' | 'accuracy', number>>;
+
+/** Sums over the learned tokens of a record. */
+interface Sums {
+  loss: number;
+  right: number;
+  tokens: number;
+  bytes: number;
+}
+
+/** How many tokens of a batch are learned. */
+export function learnedTokens({ labels }: Feeds): number {
+  let count = 0;
+  for (const label of labels!.data) if (Number(label) !== NOT_LEARNED) count++;
+  return count;
+}
+
+/**
+ * Sums up batches whose targets are `labels` int64 `[batch, tokens]`, the next tokens, `records` int64 `[batch]`, the number of each
+ * row's record, and `bytes` int64 `[batch]`, how long the text is that they stand for.
+ */
+export class ChatMetrics implements MetricCollector<ChatScores> {
+  readonly #output: string;
+  readonly #size: number;
+  readonly #seed: number;
+  readonly #records = new Map<number, Sums>();
+
+  /**
+   * @param output name of the logits, float32 `[batch, tokens, size]`
+   * @param seed of the bootstrap
+   */
+  constructor(output: string, size: number, seed: number) {
+    this.#output = output;
+    this.#size = size;
+    this.#seed = seed;
+  }
+
+  update(outputs: Readonly<Record<string, Tensor>>, { labels, records, bytes }: Feeds): void {
+    const scores = tokenOutput(outputs, this.#output, this.#size);
+    for (let row = 0; row < scores.rows; row++) {
+      const record = Number(records!.data[row]);
+      const sums = this.#records.get(record) ?? { loss: 0, right: 0, tokens: 0, bytes: 0 };
+      this.#records.set(record, sums);
+      sums.bytes += Number(bytes!.data[row]);
+      for (let at = 0; at < scores.tokens; at++) {
+        const label = Number(labels!.data[row * scores.tokens + at]);
+        if (label === NOT_LEARNED) continue;
+        const own = scores.at(row, at);
+        sums.loss += logSumExp(own) - own[label]!;
+        if (own.every((score, id) => id === label || score < own[label]!)) sums.right++;
+        sums.tokens++;
+      }
+    }
+  }
+
+  /**
+   * `loss`, the mean cross-entropy in nats over all learned tokens; `perplexity`, its exponential; `bytePerplexity`, the same for
+   * each byte of their text, by which models of different tokens can be compared; `accuracy`, the share of tokens that are the
+   * likeliest where they stand. All are NaN before the first.
+   */
+  result(): ChatScores {
+    return scoresOf([...this.#records.values()]);
+  }
+
+  /** By a bootstrap over records: the tokens of one answer are alike. */
+  intervals(): Readonly<Record<string, readonly [low: number, high: number]>> {
+    const records = [...this.#records.values()];
+    return bootstrapIntervals((times) => scoresOf(records, times), records.length, { seed: this.#seed });
+  }
+}
+
+/** @param times how often each record counts; once by default */
+function scoresOf(records: readonly Sums[], times?: ArrayLike<number>): ChatScores {
+  const total = { loss: 0, right: 0, tokens: 0, bytes: 0 };
+  for (const [i, sums] of records.entries())
+    for (const part of ['loss', 'right', 'tokens', 'bytes'] as const) total[part] += (times?.[i] ?? 1) * sums[part];
+  const loss = total.loss / total.tokens;
+  return {
+    loss,
+    perplexity: Math.exp(loss),
+    bytePerplexity: Math.exp(total.loss / total.bytes),
+    accuracy: total.right / total.tokens,
+  };
+}

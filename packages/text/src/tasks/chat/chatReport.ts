@@ -1,0 +1,38 @@
+/** @file What a report shows of a model that was taught to answer: how likely it finds the held-out answers, before and after. */
+
+import { type BatchSource, batchesOf, type ReportRequest, type ReportSection } from '@onnx-lora/sdk/tasks';
+import type { ChatMetrics, ChatScores } from './chatMetrics.ts';
+
+/** The metrics before and after, with their intervals. */
+export async function chatReport<Example>(
+  source: BatchSource<Example>,
+  metrics: () => ChatMetrics,
+  request: ReportRequest,
+): Promise<readonly ReportSection[]> {
+  const [base, adapted] = [metrics(), metrics()];
+  for await (const { batch } of batchesOf(source, request.batchSize)) {
+    base.update(await request.run(batch.inputs, 'base'), batch.targets);
+    adapted.update(await request.run(batch.inputs, 'adapted'), batch.targets);
+  }
+  const columns: readonly (keyof ChatScores)[] = ['loss', 'perplexity', 'bytePerplexity', 'accuracy'];
+  const cells = (own: ChatMetrics): string[] => {
+    const [scores, intervals] = [own.result(), own.intervals()];
+    return columns.map((name) => {
+      const [low, high] = intervals[name] ?? [];
+      const range = low === undefined || high === undefined ? '' : ` (${low.toFixed(3)} – ${high.toFixed(3)})`;
+      return `${scores[name].toFixed(3)}${range}`;
+    });
+  };
+  return [
+    {
+      kind: 'table',
+      title: 'Held-out answers',
+      text: 'How likely the model finds answers that it was not taught. A perplexity says among how many tokens, or bytes, all as likely, it chooses: the fewer, the better. In brackets, what holds the value with a probability of 95%, as far as these conversations tell.',
+      columns: ['', 'loss', 'perplexity', 'perplexity of bytes', 'accuracy'],
+      rows: [
+        ['model before', ...cells(base)],
+        ['with the adapter', ...cells(adapted)],
+      ],
+    },
+  ];
+}

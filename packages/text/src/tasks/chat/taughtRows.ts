@@ -1,0 +1,163 @@
+/** @file What is taught as rows of tokens that fit the model, and a dataset of them. */
+
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { Dataset } from '@onnx-lora/sdk/tasks';
+import type { SequenceTokenizer, TokenRow } from '@onnx-lora/sequences';
+import type { ChatTemplate } from '../../chat/chatTemplate.ts';
+import { chatTokens, type Learned, plainTokens, type TaughtTokens } from '../../chat/taughtTokens.ts';
+import type { ConversationRecord } from '../../data/conversationRecord.ts';
+import { conversationKey } from '../../data/readConversations.ts';
+
+/** The label of tokens that are not learned: torch's `ignore_index`. */
+export const NOT_LEARNED = -100;
+
+/** A conversation, or a part of a text, as it is fed. */
+export interface TaughtRow extends TokenRow {
+  /** Of each token, the id of the next where that is learned, and {@link NOT_LEARNED} elsewhere. */
+  readonly labels: readonly number[];
+  /** Bytes of UTF-8 of the text that is learned. */
+  readonly bytes: number;
+}
+
+/** How rows are made. */
+export interface TeachingRules {
+  readonly tokenizer: SequenceTokenizer;
+  /** Makes texts of conversations; undefined where the model has none. */
+  readonly template: ChatTemplate | undefined;
+  readonly learned: Learned;
+  /** The token that ends a text, where there is one. */
+  readonly end: number | undefined;
+  /** Most tokens of a row. */
+  readonly most: number;
+}
+
+/** The tokens of a record, however many. */
+function tokensOf(record: ConversationRecord, { tokenizer, template, learned, end }: TeachingRules): TaughtTokens {
+  const { where } = record;
+  if (!('messages' in record)) {
+    const { prompt, completion } = record;
+    return learned === 'all'
+      ? plainTokens(tokenizer, '', prompt + completion, end)
+      : plainTokens(tokenizer, prompt, completion, end);
+  }
+  if (template) return chatTokens(record, { tokenizer, template, learned }, where);
+  throw new OnnxLoraError(
+    'CONFIG_INVALID',
+    `${where} is a conversation, but the model has no chat template, so that nothing says how one is written. Put chat_template.jinja into its folder, from the model that it was made from or from one that you like, or give data with "prompt" and "completion".`,
+  );
+}
+
+/** Tokens from the first of some to the one before the last, in one row. */
+function rowOf({ ids, isLearned, bytes }: TaughtTokens, places: readonly number[]): TaughtRow {
+  const own = places.map((at) => ids[at]!);
+  // The first has nothing before it that it could follow from.
+  const learned = places.map((at, i) => i > 0 && isLearned[at]!);
+  return {
+    ids: own,
+    types: own.map(() => 0),
+    at: 0,
+    count: own.length,
+    from: places[0] ?? 0,
+    labels: own.map((_, i) => (learned[i + 1] ? own[i + 1]! : NOT_LEARNED)),
+    bytes: places.reduce((sum, at, i) => sum + (learned[i] ? bytes[at]! : 0), 0),
+  };
+}
+
+const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i);
+
+/**
+ * Which tokens of a conversation stay where it has more than `most`: the oldest go, but for the token that every text begins with,
+ * as long as the last answer and something before it remain; where that alone is too long, its end goes.
+ */
+function cropped({ ids, isLearned }: TaughtTokens, most: number, specialIds: ReadonlySet<number>): readonly number[] {
+  const first = !isLearned[0] && specialIds.has(ids[0]!) ? 1 : 0;
+  let answer = isLearned.lastIndexOf(true);
+  while (answer > 0 && isLearned[answer - 1]) answer--;
+  const gone = Math.max(0, Math.min(ids.length - most, answer - 1 - first));
+  return [...range(0, first), ...range(first + gone, ids.length)].slice(0, most);
+}
+
+/** Rows, and what does not fit. */
+interface RowsOfRecord {
+  readonly rows: readonly TaughtRow[];
+  readonly isCropped: boolean;
+}
+
+/** A text is cut into pieces, the first token of each the last of the one before; a conversation is cropped. */
+function rowsOf(record: ConversationRecord, rules: TeachingRules): RowsOfRecord {
+  const tokens = tokensOf(record, rules);
+  const { length } = tokens.ids;
+  const { most } = rules;
+  const isText = !('messages' in record) && (record.prompt === '' || rules.learned === 'all');
+  const isCropped = !isText && length > most;
+  const pieces = isCropped
+    ? [cropped(tokens, most, rules.tokenizer.specialIds)]
+    : range(0, Math.max(1, Math.ceil((length - 1) / (most - 1)))).map((i) =>
+        range(i * (most - 1), Math.min(length, i * (most - 1) + most)),
+      );
+  const rows = pieces.map((places) => rowOf(tokens, places));
+  return { rows: rows.filter(({ labels }) => labels.some((label) => label !== NOT_LEARNED)), isCropped };
+}
+
+/** A row, and the number of its record. */
+export interface TaughtExample {
+  readonly row: TaughtRow;
+  readonly record: number;
+  /** In training, how many examples were drawn before. */
+  readonly draw?: number;
+}
+
+/** Rows, made once: each means the same whenever it is drawn. */
+export class TaughtDataset implements Dataset<TaughtExample> {
+  readonly isDeterministic = true;
+  readonly lengths: readonly number[];
+  /** What its owner should know of it. */
+  readonly warnings: readonly string[];
+  readonly #rows: readonly TaughtRow[];
+  readonly #records: readonly ConversationRecord[];
+  /** Of each row. */
+  readonly #recordOf: readonly number[];
+
+  /**
+   * @throws OnnxLoraError `DATA_INVALID` for records of which nothing is learned, all of them, and as the template; `CONFIG_INVALID`
+   *   for a conversation where there is no template
+   */
+  constructor(records: readonly ConversationRecord[], rules: TeachingRules) {
+    const made = records.map((record) => rowsOf(record, rules));
+    this.#records = records;
+    this.#rows = made.flatMap(({ rows }) => rows);
+    this.#recordOf = made.flatMap(({ rows }, i) => rows.map(() => i));
+    this.lengths = this.#rows.map(({ ids }) => ids.length);
+    const such = (isSuch: (made: RowsOfRecord) => boolean, what: string): string[] => {
+      const count = made.filter(isSuch).length;
+      return count === 0 ? [] : [`${count} of ${records.length} conversations ${what}, such as ${records[made.findIndex(isSuch)]!.where}.`]; // prettier-ignore
+    };
+    const without = such(({ rows }) => rows.length === 0, 'have nothing to be learned, and are left out');
+    if (records.length > 0 && this.#rows.length === 0) {
+      throw new OnnxLoraError(
+        'DATA_INVALID',
+        `There is nothing to learn: none of the ${records.length} conversations has an answer of the assistant, such as ${records[0]!.where}. Add what is to be said, or have every token learned (learn: 'all', or --set learn=all).`,
+      );
+    }
+    const cut = such(({ isCropped }) => isCropped, `are longer than ${rules.most} tokens, and lose their beginning`);
+    this.warnings = [...without, ...cut];
+  }
+
+  get length(): number {
+    return this.#rows.length;
+  }
+
+  nameOf(index: number): string {
+    return this.#records[this.#recordOf[index]!]?.where ?? String(index);
+  }
+
+  keyOf(index: number): Promise<string> {
+    return Promise.resolve(conversationKey(this.#records[this.#recordOf[index]!]!));
+  }
+
+  get(index: number, draw?: number): Promise<TaughtExample> {
+    const row = this.#rows[index];
+    if (!row) throw new RangeError(`There is no example ${index}: the dataset has ${this.length}.`);
+    return Promise.resolve({ row, record: this.#recordOf[index]!, ...(draw === undefined ? {} : { draw }) });
+  }
+}
