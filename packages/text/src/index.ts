@@ -1,5 +1,8 @@
 /** @file Public API of the text package. */
 
 export { textFamilies } from './families/index.ts';
-export { llama } from './families/llama.ts';
+export { mixtral, qwenMoe } from './families/experts.ts';
+export { bloom, gpt2, gptNeox, opt } from './families/gpt.ts';
+export { gemma, llama, mistral, qwen2, qwen3, smollm3 } from './families/llama.ts';
+export { phi, phi3 } from './families/phi.ts';
 export { textPlugin } from './plugin.ts';
