@@ -19,7 +19,7 @@ afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 const forms: readonly (readonly [string, DecoderForm])[] = [
   ['GroupQueryAttention of a joined product', { attention: 'grouped' }],
   ['GroupQueryAttention of a joined product of four bits', { attention: 'grouped', bits: 4 }],
-  ['MultiHeadAttention behind RotaryEmbedding', { attention: 'multi-head' }],
+  ['the same with a bias', { attention: 'grouped', bits: 4, biased: true }],
   ['MultiHeadAttention behind RotaryEmbedding, four bits', { attention: 'multi-head', bits: 4 }],
 ];
 

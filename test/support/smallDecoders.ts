@@ -18,6 +18,8 @@ export interface DecoderForm {
   readonly attention: 'grouped' | 'multi-head';
   /** Weights of four bits in blocks of 32, in MatMulNBits; float32 by default. */
   readonly bits?: 4;
+  /** Queries, keys and values have a bias, as Qwen2's. */
+  readonly biased?: boolean;
 }
 
 type Graphed = ModelProto & { readonly graph: NonNullable<ModelProto['graph']> };
@@ -32,7 +34,7 @@ const contrib = 'com.microsoft';
 /** Both decoders; the plain one begins without a past and yields none. */
 export function smallDecoders(form: DecoderForm): { readonly builder: Graphed; readonly plain: Graphed } {
   const groups = form.attention === 'grouped' ? 2 : heads;
-  const weights = new Weights(groups, form.bits !== undefined);
+  const weights = new Weights(groups, form);
   return {
     builder: new BuilderDecoder(weights, form, groups).model(),
     plain: new PlainDecoder(weights, groups).model(),
@@ -51,11 +53,12 @@ class Weights {
   readonly #random = new Random(5);
   readonly norms = new Map<string, Float32Array>();
   readonly matrices = new Map<string, Matrix>();
+  readonly biases = new Map<string, Float32Array>();
   readonly embedding: Float32Array;
   /** Cosines and sines `[positions, width/2]`. */
   readonly tables: readonly [cos: Float32Array, sin: Float32Array];
 
-  constructor(groups: number, isQuantized: boolean) {
+  constructor(groups: number, { bits, biased }: DecoderForm) {
     this.embedding = this.#floats(vocabulary * hidden, 1);
     for (let i = 0; i < layers; i++) {
       const at = `model.layers.${i}`;
@@ -69,7 +72,8 @@ class Weights {
         ['mlp.down_proj', inner, hidden],
       ] as const) {
         const values = this.#floats(rows * columns, 3 / Math.sqrt(rows));
-        this.matrices.set(`${at}.${name}`, isQuantized ? inBlocks(values, [rows, columns]) : { values, dims: [rows, columns] }); // prettier-ignore
+        this.matrices.set(`${at}.${name}`, bits ? inBlocks(values, [rows, columns]) : { values, dims: [rows, columns] }); // prettier-ignore
+        if (biased && /[qkv]_proj/.test(name)) this.biases.set(`${at}.${name}`, this.#floats(columns, 1));
       }
       for (const name of ['input_layernorm', 'post_attention_layernorm'])
         this.norms.set(`${at}.${name}`, this.#floats(hidden, 0.5, 1));
@@ -108,6 +112,9 @@ function inBlocks(values: Float32Array, dims: readonly [rows: number, columns: n
   }
   return { values: rounded, dims, blocks: { codes, scales } };
 }
+
+/** Scopes of a module in the names of nodes. */
+const scopeOf = (path: string): string => `/${path.replaceAll('.', '/').replace(/layers\/(\d)/, 'layers.$1')}`;
 
 /** What both forms do: the order of the modules. */
 abstract class Decoder {
@@ -190,7 +197,9 @@ class PlainDecoder extends Decoder {
   #linear(path: string, x: Value): Value {
     const { values, dims } = this.weights.matrices.get(path)!;
     const weight = this.floats(`onnx::MatMul_${this.initializers.length}`, values, dims);
-    return this.named(this.g.MatMul(x, weight), `/${path.replaceAll('.', '/').replace(/layers\/(\d)/, 'layers.$1')}/MatMul`); // prettier-ignore
+    const product = this.named(this.g.MatMul(x, weight), `${scopeOf(path)}/MatMul`);
+    const bias = this.weights.biases.get(path);
+    return bias ? this.g.Add(this.floats(`${path}.bias`, bias, [dims[1]]), product) : product;
   }
 
   #norm(path: string, x: Value): Value {
@@ -268,13 +277,25 @@ class BuilderDecoder extends Decoder {
     return [last, g.Cast(g.Gather(g.Shape(mask), g.scalar(1, 'int64'), 0), 6)];
   }
 
-  /** A product with the weights of several modules side by side, of four bits where they are. */
+  /** A layer of several modules side by side. */
   #linear(path: string, modules: readonly string[], x: Value): Value {
+    const name = path.replace('self_attn', 'attn');
+    const product = this.#product(name, modules, x);
+    const biases = modules.map((each) => this.weights.biases.get(each) ?? []);
+    const bias = Float32Array.from(biases.flatMap((each) => [...each]));
+    if (bias.length === 0) return product;
+    return this.named(
+      this.g.Add(product, this.floats(`${name}.Add.bias`, bias, [bias.length])),
+      `${scopeOf(name)}/Add`,
+    );
+  }
+
+  /** A product with their weights, of four bits where they are. */
+  #product(name: string, modules: readonly string[], x: Value): Value {
     const { g } = this;
+    const node = `${scopeOf(name)}/MatMul`;
     const parts = modules.map((each) => this.weights.matrices.get(each)!);
     const [K, N] = [parts[0]!.dims[0], parts.reduce((sum, { dims }) => sum + dims[1], 0)];
-    const name = path.replace('self_attn', 'attn');
-    const node = `/${name.replaceAll('.', '/').replace(/layers\/(\d)/, 'layers.$1')}/MatMul`;
     const weight = `${name}.MatMul.weight`;
     const joined = <T extends Float32Array | Uint8Array>(arrays: readonly T[]): number[] => arrays.flatMap((each) => [...each]); // prettier-ignore
     if (parts.every(({ blocks }) => blocks)) {
@@ -314,8 +335,8 @@ class BuilderDecoder extends Decoder {
     const qkv = this.#linear(`${at}.self_attn.qkv_proj`, projections, x);
     const attributes = { num_heads: heads, kv_num_heads: this.groups, do_rotary: 1, rotary_interleaved: 0, scale: 1 / Math.sqrt(width), local_window_size: -1 }; // prettier-ignore
     const inputs = [qkv, undefined, undefined, ...past, ...lengths, ...tables];
-    const node = `/${at.replaceAll('.', '/').replace(/layers\/(\d)/, 'layers.$1')}/attn/GroupQueryAttention`;
-    return this.named(this.g.emitMany('GroupQueryAttention', inputs, 3, attributes, contrib)[0]!, node);
+    const attended = this.g.emitMany('GroupQueryAttention', inputs, 3, attributes, contrib)[0]!;
+    return this.named(attended, `${scopeOf(at)}/attn/GroupQueryAttention`);
   }
 
   #multiHead(
