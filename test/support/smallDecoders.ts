@@ -273,7 +273,7 @@ class BuilderDecoder extends Decoder {
   /** The last key of each row, and how many there are at most, as the attention reads them. */
   #lengths(mask: Value): readonly Value[] {
     const { g } = this;
-    const last = g.Cast(g.Sub(g.ReduceSum(mask, [1]), g.scalar(1, 'int64')), 6);
+    const last = g.Cast(g.Sub(g.ReduceSum(mask, [1], true), g.scalar(1, 'int64')), 6);
     return [last, g.Cast(g.Gather(g.Shape(mask), g.scalar(1, 'int64'), 0), 6)];
   }
 

@@ -20,7 +20,7 @@ const allLinear: readonly string[] = [
  * them. What is trained begins without any, so that the joined model neither asks for them nor yields them; `model.part` has
  * the file as it is, which writes text token by token.
  */
-export const decoderFiles: FamilyFiles = {
+const decoderFiles: FamilyFiles = {
   parts: [
     {
       name: 'model',
