@@ -26,3 +26,14 @@ it('vision, speech, science and text together give every family once', () => {
     }
   }
 });
+
+it('lone files with the names of LLaMA are of one family each', () => {
+  const { families } = loadPlugins([visionPlugin, speechPlugin, sciencePlugin, textPlugin]);
+  const takers = (...modulePaths: string[]): string[] =>
+    families.filter((family) => family.matches({ modulePaths })).map(({ name }) => name);
+  const layer = (path: string): string[] =>
+    ['self_attn.q_proj', 'mlp.gate_proj'].map((name) => `${path}.layers.0.${name}`);
+  expect(takers(...layer('model'))).toEqual(['llama']);
+  expect(takers(...layer('esmc'))).toEqual(['esmc']);
+  expect(takers('model.decoder.layers.0.self_attn.q_proj', 'model.decoder.layers.0.fc1')).toEqual(['opt']);
+});

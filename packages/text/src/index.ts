@@ -5,7 +5,10 @@ export { streamTexts } from './data/streamTexts.ts';
 export type { GivenText, TextColumns, TextDataOptions, TextSource } from './data/textRecord.ts';
 export type { TextPredictorOptions, TextTaskOptions, WholeTextOptions } from './domain.ts';
 export { textFamilies } from './families/index.ts';
-export { llama } from './families/llama.ts';
+export { mixtral, qwenMoe } from './families/experts.ts';
+export { bloom, gpt2, gptNeox, opt } from './families/gpt.ts';
+export { gemma, llama, mistral, qwen2, qwen3, smollm3 } from './families/llama.ts';
+export { phi, phi3 } from './families/phi.ts';
 export { textPlugin } from './plugin.ts';
 export { textClassificationTask, textLabellingTask, textRegressionTask } from './tasks/textFactories.ts';
 export {

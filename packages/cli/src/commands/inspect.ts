@@ -66,7 +66,7 @@ function preview(model: Model, settings: Settings): LoraPreview | undefined {
 
 /** A family that does not fit, such as one that is being written, must not hide what the model has. */
 function hasUsualTargets(model: Model): boolean {
-  const paths = model.modules().flatMap(({ path: own, partOf }) => (partOf === undefined ? [own] : []));
+  const paths = model.modules().map(({ path: own }) => own);
   return model.family !== undefined && defaultTargetPaths(model.family, paths).length > 0;
 }
 

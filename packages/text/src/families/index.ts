@@ -2,7 +2,26 @@
 
 import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
 import { encoderFamilies } from '@onnx-lora/sequences';
-import { llama } from './llama.ts';
+import { mixtral, qwenMoe } from './experts.ts';
+import { bloom, gpt2, gptNeox, opt } from './gpt.ts';
+import { gemma, llama, mistral, qwen2, qwen3, smollm3 } from './llama.ts';
+import { phi, phi3 } from './phi.ts';
 
 /** Every family of texts, for `openModel(source, { families: textFamilies })`. */
-export const textFamilies: readonly DescribedFamily[] = [llama, ...encoderFamilies];
+export const textFamilies: readonly DescribedFamily[] = [
+  llama,
+  mistral,
+  qwen2,
+  qwen3,
+  gemma,
+  smollm3,
+  phi3,
+  phi,
+  mixtral,
+  qwenMoe,
+  gpt2,
+  gptNeox,
+  opt,
+  bloom,
+  ...encoderFamilies,
+];

@@ -7,7 +7,7 @@ import { missingPath, underPath } from '../../match/underPath.ts';
 import { findSites, type Site } from '../../match/sites.ts';
 import { viewOf } from '../../match/view.ts';
 import { compose } from '../../ops/compose/compose.ts';
-import { withIdleInputs } from '../../ops/compose/idleInputs.ts';
+import { idleInputsOf, withIdleInputs } from '../../ops/compose/idleInputs.ts';
 import { isSameTensor } from '../../ops/compose/sameTensor.ts';
 import type { FamilyPart } from '../../plugin/families/family.ts';
 
@@ -58,6 +58,12 @@ export function joinFiles({ parts, outputs }: FilesToJoin, open: typeof openOnnx
     onlyServes ? [] : [{ ...parts[i]!, model: underPath(withIdleInputs(onnx.model, parts[i]!.idleInputs), missing) }],
   );
   return { onnx: { path: path.dirname(parts[0]!.file), model: compose(graphs, { outputs }) }, files };
+}
+
+/** Whether it is one file, of which nothing would be left out: a model of no parts. */
+export function isAsItIs({ parts }: FilesToJoin, open: typeof openOnnx): boolean {
+  const [{ file, idleInputs }, ...others] = parts as [FileToJoin, ...FileToJoin[]];
+  return others.length === 0 && idleInputsOf(open(file).model.graph, idleInputs).length === 0;
 }
 
 function pathsOf({ model }: OnnxFile): string[] {

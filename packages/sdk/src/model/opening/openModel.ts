@@ -16,7 +16,7 @@ import { WorkerRuntime } from '../../runtime/workerRuntime.ts';
 import { type FixedInputs, requireOneFile } from './fixedInputs.ts';
 import { filesInFolder, filesNamed, onlyFile, publishedAs, wholeFile } from './findFiles.ts';
 import { downloadModel, isHubId, type LoadAdapterOptions } from './hub.ts';
-import { type FilesToJoin, joinFiles, partsByName } from './joinFiles.ts';
+import { type FilesToJoin, isAsItIs, joinFiles, partsByName } from './joinFiles.ts';
 import { Model, type ModelParts, type PartOf } from '../model.ts';
 import { ownConfig, readModelConfig } from './readModelConfig.ts';
 import { withProviders } from '../../plugin/registry/withProviders.ts';
@@ -138,7 +138,8 @@ async function openAsItIs(
   const published = options.files ? [options.files] : publishedAs(families, readModelConfig(located));
   const wanted = { folder: located, published, variant };
   const single = (file: string): Model => modelOf({ name: source, onnx: open(file), folder: located }, options);
-  const joined = (found: FilesToJoin): Model => joinedModel(source, found, located, options);
+  const joined = (found: FilesToJoin): Model =>
+    isAsItIs(found, options.open) ? single(found.parts[0]!.file) : joinedModel(source, found, located, options);
   const preferred = filesInFolder({ ...wanted, published: published.filter(({ arePreferred }) => arePreferred) });
   if (preferred) return joined(preferred);
   const whole = options.files ? undefined : wholeFile(wanted);

@@ -20,9 +20,9 @@ export function targetNames(model: Model, options: LoraOptions): string | readon
   const { targetModules: given, targetParameters = [] } = options;
   if (typeof given === 'function') return accepted(model, given, options);
   if (given !== undefined) return given;
-  // A family knows joined layers as its models have them.
-  const paths = model.modules().flatMap(({ path, partOf }) => (partOf === undefined ? [path] : []));
-  const usual = model.family ? defaultTargetPaths(model.family, paths) : [];
+  const paths = model.modules().map(({ path }) => path);
+  const found = new Set(model.family ? defaultTargetPaths(model.family, paths) : []);
+  const usual = wholeOrParts(model.modules().filter(({ path }) => found.has(path)));
   if (usual.length > 0 || targetParameters.length > 0) return usual;
   throw new OnnxLoraError(
     'CONFIG_INVALID',
@@ -46,16 +46,19 @@ function accepted(
     );
   }
   const adaptable = model.modules().filter(({ path }) => isModule(model.sitesByPath().get(path)!));
-  const taken = adaptable.filter((module) => accepts(module));
-  // Of a layer that is taken whole, no part is asked for besides.
-  const whole = new Set(taken.map(({ path }) => path));
-  const paths = taken.flatMap(({ path, partOf }) => (partOf !== undefined && whole.has(partOf) ? [] : [path]));
+  const paths = wholeOrParts(adaptable.filter((module) => accepts(module)));
   if (paths.length > 0) return paths;
   const [first] = adaptable;
   throw new OnnxLoraError(
     'TARGET_NOT_FOUND',
     `None of the ${adaptable.length} modules of "${model.name}" is accepted by targetModules.${first ? ` The first one is ${JSON.stringify(first)}.` : ''} model.modules() (onnx-lora inspect --json) lists them all.`,
   );
+}
+
+/** The paths of modules; of a layer that is among them whole, no part is asked for besides. */
+function wholeOrParts(modules: readonly ModuleInfo[]): string[] {
+  const whole = new Set(modules.map(({ path }) => path));
+  return modules.flatMap(({ path, partOf }) => (partOf !== undefined && whole.has(partOf) ? [] : [path]));
 }
 
 /** Whether PEFT can adapt it as a module: not a bare parameter, which `targetParameters` names. */

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { runOnce } from '../../../../../test/support/graphs.ts';
 import '../../../../../test/support/seed.ts';
+import { attributeProto } from '../../graph/attributes.ts';
 import type {
   AttributeProto,
   FunctionProto,
@@ -275,6 +276,23 @@ describe('inputs that the whole does not have', () => {
     ]);
     const { graph: whole } = compose([{ name: 'a', model: idle(port('use_past', [1], 9)) }]);
     expect([...(await runOnce({ irVersion: 8, opsetImport: imports.slice(0, 1), graph: whole }, { x: feed(1) }))['y']!.data]).toEqual([...feed(-1).data]); // prettier-ignore
+  });
+
+  test('have the sizes of inputs that stay, and nothing is joined with them', async () => {
+    const [x, past] = [port('x', ['batch', 2, 'now', 3]), port('past.0', ['batch', 2, 'length', 3])];
+    const made = (op: NodeProto, y: ValueInfoProto): ModelProto & { graph: GraphProto } =>
+      withIdleInputs(
+        small('a', { op, graph: { input: [x, past], output: [y] } }).model as Parameters<typeof withIdleInputs>[0],
+        /^past/,
+      );
+    const fed = float32([...Array(30).keys()], [1, 2, 5, 3]);
+    const joined = made(
+      node('Concat', ['past.0', 'x'], ['y'], { attribute: [attributeProto('axis', -2)] }),
+      port('y', []),
+    );
+    expect(joined.graph.node!.at(-1)).toMatchObject({ opType: 'Identity', input: ['x'] });
+    const shape = made(node('Shape', ['past.0'], ['y']), port('y', [4], 7));
+    expect((await runOnce(shape, { x: fed }))['y']!.data).toEqual(BigInt64Array.of(1n, 2n, 0n, 3n));
   });
 
   test('are an error where they would mean something', () => {

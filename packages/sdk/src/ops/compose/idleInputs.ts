@@ -1,15 +1,28 @@
-/** @file Inputs that a joined model does not have, such as the past of a decoder that begins: they are constants. */
+/** @file Inputs that a joined model does not have, such as the past of a decoder that begins: the graph makes them. */
 
 import { OnnxLoraError } from '../../errors.ts';
+import { attributeProto } from '../../graph/attributes.ts';
 import { byteCount, dataTypeName } from '../../graph/dataType.ts';
-import type { GraphProto, ModelProto, TensorProto, ValueInfoProto } from '../../graph/proto.ts';
+import {
+  attributeType,
+  type GraphProto,
+  type ModelProto,
+  type NodeProto,
+  type TensorProto,
+  type ValueInfoProto,
+} from '../../graph/proto.ts';
+import { tensorProto } from '../../graph/tensorData.ts';
+import { withInner } from '../../graph/uniqueNames.ts';
+import { int64 } from '../../runtime/tensor.ts';
+import { axisOf } from '../schema.ts';
 
 /** A flag has one element, a past none. */
 const MOST = 64;
 
 /**
- * The model with these inputs as constants: flags false, numbers 0, sizes that are only known at run time 0, so that a
- * tensor with one has no elements.
+ * The model with these inputs made by the graph: flags false, numbers 0, sizes that are only known at run time 0, so that a
+ * tensor with one has no elements. A size that another input has too, such as the batch's, is taken from that. What is joined
+ * with no elements stays as it is.
  *
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for an input of no known type or shape, or with elements that mean something
  */
@@ -18,27 +31,88 @@ export function withIdleInputs(
   idle: RegExp | undefined,
 ): ModelProto & { graph: GraphProto } {
   const { graph } = model;
-  const found = idle ? (graph.input ?? []).filter(({ name = '' }) => idle.test(name)) : [];
+  const found = idleInputsOf(graph, idle);
   if (found.length === 0) return model;
-  const constants = found.map(constantOf);
-  return {
-    ...model,
-    graph: {
-      ...graph,
-      input: (graph.input ?? []).filter((info) => !found.includes(info)),
-      initializer: [...(graph.initializer ?? []), ...constants],
-    },
+  const input = (graph.input ?? []).filter((info) => !found.includes(info));
+  const made = found.map((info) => madeFrom(info, input));
+  const whole = {
+    ...graph,
+    input,
+    node: [...made.flatMap(({ node = [] }) => node), ...(graph.node ?? [])],
+    initializer: [...(graph.initializer ?? []), ...made.flatMap(({ initializer = [] }) => initializer)],
   };
+  return { ...model, graph: withoutPast(whole, new Map(found.map((info) => [info.name!, dimsOf(info)!]))) };
 }
 
-function constantOf({ name = '', type }: ValueInfoProto): TensorProto {
-  const { elemType, shape } = type?.tensorType ?? {};
-  const dims = shape?.dim?.map(({ dimValue }) => dimValue ?? 0);
-  const size = dims?.reduce((product, dim) => product * dim, 1) ?? Infinity;
-  if (dims && elemType !== undefined && dataTypeName(elemType) && size <= MOST)
-    return { name, dims, dataType: elemType, rawData: new Uint8Array(byteCount(elemType, size)!) };
-  throw new OnnxLoraError(
-    'MODEL_UNSUPPORTED',
-    `The input "${name}" should be left out of the joined model, but it is no flag and no empty tensor. Use a file without it.`,
-  );
+/** The inputs that a joined model does not have. */
+export function idleInputsOf({ input = [] }: GraphProto, idle: RegExp | undefined): readonly ValueInfoProto[] {
+  return idle ? input.filter(({ name = '' }) => idle.test(name)) : [];
+}
+
+/** Sizes of an input, of which those that are only known at run time have names. */
+function dimsOf({ type }: ValueInfoProto): readonly (number | string)[] | undefined {
+  return type?.tensorType?.shape?.dim?.map(({ dimValue, dimParam = '' }) => dimValue ?? dimParam);
+}
+
+/** What makes an idle input: a constant, or nodes where a size of it is that of an input that stays. */
+function madeFrom(info: ValueInfoProto, inputs: readonly ValueInfoProto[]): Pick<GraphProto, 'node' | 'initializer'> {
+  const { name = '', type } = info;
+  const dataType = type?.tensorType?.elemType;
+  const sizes = dimsOf(info)?.map((size) => {
+    const [like] = typeof size === 'string' && size !== '' ? inputs.filter((each) => dimsOf(each)?.includes(size)) : [];
+    return like ? { of: like.name!, axis: dimsOf(like)!.indexOf(size) } : typeof size === 'number' ? size : 0;
+  });
+  const dims = sizes?.map((size) => (typeof size === 'number' ? size : 1));
+  const count = dims?.reduce((product, dim) => product * dim, 1) ?? Infinity;
+  const isShared = sizes?.some((size) => typeof size !== 'number');
+  if (!dims || dataType === undefined || !dataTypeName(dataType) || count > MOST || (isShared && count > 0))
+    throw new OnnxLoraError(
+      'MODEL_UNSUPPORTED',
+      `The input "${name}" should be left out of the joined model, but it is no flag and no empty tensor. Use a file without it.`,
+    );
+  const zeros = (own: readonly number[], size: number): TensorProto => ({ name, dims: [...own], dataType, rawData: new Uint8Array(byteCount(dataType, size)!) }); // prettier-ignore
+  return isShared ? emptyNodes(name, sizes!, zeros([1], 1)) : { initializer: [zeros(dims, count)] };
+}
+
+/** Where a size stands among those of an input. */
+interface SharedSize {
+  readonly of: string;
+  readonly axis: number;
+}
+
+function emptyNodes(
+  name: string,
+  sizes: readonly (number | SharedSize)[],
+  value: TensorProto,
+): Required<Pick<GraphProto, 'node' | 'initializer'>> {
+  const node: NodeProto[] = [];
+  const initializer: TensorProto[] = [];
+  const parts = sizes.map((size, i) => {
+    const part = `${name}/size_${i}`;
+    const at = typeof size === 'number' ? part : `${part}/axis`;
+    initializer.push(tensorProto(at, int64([typeof size === 'number' ? size : size.axis], [1])));
+    if (typeof size === 'number') return part;
+    node.push({ opType: 'Shape', input: [size.of], output: [`${part}/shape`] });
+    node.push({ opType: 'Gather', input: [`${part}/shape`, at], output: [part] });
+    return part;
+  });
+  const shape = `${name}/shape`;
+  node.push({ opType: 'Concat', input: parts, output: [shape], attribute: [attributeProto('axis', 0)] }); // prettier-ignore
+  node.push({ opType: 'ConstantOfShape', input: [shape], output: [name], attribute: [{ name: 'value', type: attributeType.tensor, t: value }] }); // prettier-ignore
+  return { node, initializer };
+}
+
+/** The graph without the joining of a past along the axis where it has nothing. */
+function withoutPast(graph: GraphProto, pasts: ReadonlyMap<string, readonly (number | string)[]>): GraphProto {
+  const plain = (node: NodeProto): NodeProto => {
+    const own = withInner(node, (inner) => withoutPast(inner, pasts));
+    if (own.opType !== 'Concat') return own;
+    const rest = (own.input ?? []).filter((name) => {
+      const dims = pasts.get(name);
+      return !dims || typeof dims[axisOf(own, dims.length)] === 'number';
+    });
+    if (rest.length === own.input?.length || rest.length === 0) return own;
+    return rest.length > 1 ? { ...own, input: rest } : { ...own, opType: 'Identity', input: rest, attribute: [] };
+  };
+  return { ...graph, node: (graph.node ?? []).map(plain) };
 }

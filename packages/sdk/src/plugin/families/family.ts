@@ -66,7 +66,7 @@ export interface FamilyPart {
   readonly inputNames?: Readonly<Record<string, string>>;
   /**
    * Names of inputs that the joined model does not have. There flags are false, and tensors with a size that is only known at
-   * run time have no elements, as the past of a decoder that begins.
+   * run time have no elements, as the past of a decoder that begins. A model in one file without such inputs has no parts.
    */
   readonly idleInputs?: RegExp;
   /**
