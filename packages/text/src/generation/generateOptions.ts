@@ -1,9 +1,8 @@
 /** @file What is asked of a model that writes text, by transformers' names, and what its files say where nothing is asked. */
 
-import type { RowAdapter } from '@onnx-lora/sdk';
-import { OnnxLoraError } from '@onnx-lora/sdk';
+import { OnnxLoraError, type RowAdapter } from '@onnx-lora/sdk';
 import { settingsOf, type SettingTable } from '@onnx-lora/sdk/plugin';
-import { GenerationFile, isId, type SamplingOptions, type SearchSettings } from '@onnx-lora/sequences';
+import { type GenerationFile, isId, type SamplingOptions, type SearchSettings } from '@onnx-lora/sequences';
 
 /** What may be said of each row of a batch, and of all of them. */
 export interface RowOptions {
