@@ -62,7 +62,7 @@ module.exports = {
     },
     packageRule('sdk', []),
     packageRule('vision', ['sdk']),
-    packageRule('speech', ['sdk']),
+    packageRule('speech', ['sdk', 'sequences']),
     packageRule('sequences', ['sdk']),
     packageRule('science', ['sdk', 'sequences']),
     packageRule('text', ['sdk', 'sequences']),

@@ -1,4 +1,4 @@
-/** @file What models of texts, proteins, DNA and molecules share: they read tokens. */
+/** @file What models of texts, proteins, DNA and molecules share: they read tokens, and some write them. */
 
 export {
   type Against,
@@ -31,6 +31,35 @@ export { bert, classifierNames, encoderModules, roberta } from './families/bert.
 export { sequenceTasks } from './families/encoderFamily.ts';
 export { encoderFamilies } from './families/index.ts';
 export { t5 } from './families/t5.ts';
+export { CachedDecoder } from './generation/decoder/cachedDecoder.ts';
+export type { Decoding, DecodingOptions, DecodingStart, Past, TokenDecoder } from './generation/decoder/decoding.ts';
+export { PLACES, withLogitPlaces } from './generation/decoder/logitPlaces.ts';
+export { isPast, pastUpTo, takesPast } from './generation/decoder/past.ts';
+export { PlainDecoder } from './generation/decoder/plainDecoder.ts';
+export { tokenInputs } from './generation/decoder/tokenFeeds.ts';
+export {
+  adapterOf,
+  adaptersOf,
+  asPort,
+  joinRows,
+  logitsAt,
+  ones,
+  requireEach,
+  selectRows,
+} from './generation/decoder/rows.ts';
+export { GenerationFile, isId, type SearchSettings } from './generation/generationFile.ts';
+export { type BeamRequest, beamSearch, type FoundText } from './generation/search/beamSearch.ts';
+export { type LogitRule, type LogitRuleOptions, logitRules } from './generation/search/logitRules.ts';
+export { type SamplingOptions, samplingRules } from './generation/search/samplingRules.ts';
+export { best } from './generation/search/scores.ts';
+export {
+  type SearchRequest,
+  type StepwiseRequest,
+  stepwiseSearch,
+  type TakenToken,
+  takeTokens,
+  type WrittenText,
+} from './generation/search/search.ts';
 export { curveSections, type ScoredClasses } from './report/curveSections.ts';
 export { type BaselineOptions, frozenEmbeddings } from './report/frozenEmbeddings.ts';
 export { comparisonSection } from './report/frozenSections.ts';

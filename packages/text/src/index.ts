@@ -36,6 +36,10 @@ export type {
   PromptedText,
 } from './data/conversationRecord.ts';
 export { readConversations } from './data/readConversations.ts';
+export type { Prompt, Prompts, RowPrompt } from './generation/checkedPrompts.ts';
+export { type GenerateOptions, generateSettings, type RowOptions } from './generation/generateOptions.ts';
+export { type GeneratorOptions, openGenerator } from './generation/openGenerator.ts';
+export type { FinishReason, GeneratedText, TextGenerator, TextPiece } from './generation/textGenerator.ts';
 export { chat, type ChatOptions } from './tasks/chat/chat.ts';
 export type { ChatScores } from './tasks/chat/chatMetrics.ts';
 export type { TaughtExample, TaughtRow } from './tasks/chat/taughtRows.ts';

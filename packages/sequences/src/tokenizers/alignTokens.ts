@@ -12,6 +12,8 @@ export interface HfTokenizer {
       addSpecialTokens: boolean,
     ): { readonly tokens: readonly string[]; readonly token_type_ids?: readonly number[] };
   } | null;
+  readonly decoder: unknown;
+  decode(ids: readonly number[], options?: { readonly clean_up_tokenization_spaces?: boolean }): string;
   token_to_id(token: string): number | undefined;
   get_vocab(): ReadonlyMap<string | undefined, number>;
   get_added_tokens_decoder(): ReadonlyMap<number, HfAddedToken>;

@@ -5,6 +5,7 @@ import { OnnxLoraError } from '@onnx-lora/sdk';
 import { byTokenizer, checkedTokenizer, isObject, type JsonObject } from '@onnx-lora/sdk/data';
 import { type HfTokenizer, tokensIn } from './alignTokens.ts';
 import {
+  type DecodeOptions,
   type Frame,
   type FrameItem,
   type SequenceTokens,
@@ -85,12 +86,17 @@ export interface OpenedJson {
  * @throws OnnxLoraError `CONFIG_INVALID` when it is no tokenizer
  */
 export function openJson(json: JsonObject, { special, config, padId, maxLength, path }: TokenizerFacts): OpenedJson {
-  const tokenizer = checkedTokenizer(json, path, () => {
-    const unk = isObject(json['model']) ? json['model']['unk_token'] : undefined;
-    if (typeof (unk ?? '') !== 'string') throw new TypeError('its unknown token is no text');
-    const names = Object.fromEntries(Object.entries(special).map(([part, token]) => [`${part}_token`, token]));
-    return new Tokenizer({ added_tokens: [], ...json }, { unk_token: unk, ...config, ...names }) as HfTokenizer;
-  });
+  const tokenizer = checkedTokenizer(
+    json,
+    path,
+    () => {
+      const unk = isObject(json['model']) ? json['model']['unk_token'] : undefined;
+      if (typeof (unk ?? '') !== 'string') throw new TypeError('its unknown token is no text');
+      const names = Object.fromEntries(Object.entries(special).map(([part, token]) => [`${part}_token`, token]));
+      return new Tokenizer({ added_tokens: [], ...json }, { unk_token: unk, ...config, ...names }) as HfTokenizer;
+    },
+    true,
+  );
   const frame = byTokenizer(path, () => jsonFrame(json, tokenizer, path));
   const tokens: (string | undefined)[] = [];
   for (const [token, id] of tokenizer.get_vocab()) if (token !== undefined) tokens[id] = token;
@@ -128,5 +134,18 @@ export class JsonTokenizer extends VocabularyTokenizer {
     const { tokens, starts, ends } = byTokenizer(vocabulary.path, () => tokensIn(tokenizer, text, isByteLevel));
     const ids = tokens.map((token) => this.idOrUnknown(token));
     return { ids, starts, ends };
+  }
+
+  decode(ids: readonly number[], { skipSpecial = false }: DecodeOptions = {}): string {
+    const { tokenizer, vocabulary } = this.#opened;
+    const unknown = ids.find((id) => this.tokenOf(id) === undefined);
+    if (unknown !== undefined) {
+      throw new OnnxLoraError(
+        'DATA_INVALID',
+        `${unknown} is no token of "${vocabulary.path}", which has ${this.size}. Check that the tokenizer is the model's own.`,
+      );
+    }
+    const said = skipSpecial ? ids.filter((id) => !this.specialIds.has(id)) : ids;
+    return said.length === 0 ? '' : byTokenizer(vocabulary.path, () => tokenizer.decode(said));
   }
 }

@@ -24,7 +24,13 @@ export interface FramedTokens {
   readonly secondAt?: number;
 }
 
-/** A tokenizer of protein, nucleotide or molecule sequences. */
+/** How ids become text. */
+export interface DecodeOptions {
+  /** Whether special tokens, such as `</s>`, are left out; false by default. */
+  readonly skipSpecial?: boolean;
+}
+
+/** A tokenizer of texts, or of protein, nucleotide or molecule sequences. */
 export interface SequenceTokenizer {
   /** Ids are below it. */
   readonly size: number;
@@ -46,6 +52,12 @@ export interface SequenceTokenizer {
   tokens(text: string): SequenceTokens;
   /** With the special tokens of one sequence, or of two. */
   framed(ids: readonly number[], second?: readonly number[]): FramedTokens;
+  /**
+   * The text of ids, as models write them; absent where no tokenizer.json or its kin says how tokens become text.
+   *
+   * @throws OnnxLoraError `DATA_INVALID` for an id that is no token
+   */
+  decode?(ids: readonly number[], options?: DecodeOptions): string;
   /** The token of an id, as the vocabulary has it. */
   tokenOf(id: number): string | undefined;
   /** The id of a token; undefined where the vocabulary does not have it. */

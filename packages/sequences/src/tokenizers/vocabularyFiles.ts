@@ -175,7 +175,8 @@ export function specialIds(
     if (named !== undefined) return idOf(named);
     return usual[part].map(idOf).find((each) => each !== undefined);
   };
-  const padId = id('pad') ?? pad;
+  // Models that write are often published without one, and filled up with their end, as transformers does.
+  const padId = id('pad') ?? pad ?? (tokens.eos ? id('eos') : undefined);
   if (padId === undefined) {
     throw new OnnxLoraError(
       'CONFIG_INVALID',

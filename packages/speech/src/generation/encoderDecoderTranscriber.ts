@@ -2,6 +2,7 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { Random } from '@onnx-lora/sdk/core';
+import { adapterOf, adaptersOf, requireEach } from '@onnx-lora/sequences';
 import type { AudioSource } from '../audio/audio.ts';
 import { segmentsOf, transcriptOf, wantsTimes } from './longform/segmentsOf.ts';
 import type {
@@ -13,7 +14,6 @@ import type {
   TranscriptSegment,
 } from './transcriber.ts';
 import { fallbackOf, heardAlike, isSilent, promptTokens, type TranscriberParts, writeWindows } from './writeWindows.ts';
-import { adapterOf, adaptersOf, requireEach } from './decoder/rows.ts';
 
 /** Transcribes with a {@link SpeechEngine}. */
 export class EncoderDecoderTranscriber implements Transcriber {
@@ -35,7 +35,7 @@ export class EncoderDecoderTranscriber implements Transcriber {
     const { sampleRate } = extractor;
     if (wantsTimes(options)) {
       const texts: Transcript[] = [];
-      requireEach(options.adapter ?? null, clips.length);
+      requireEach(options.adapter ?? null, clips.length, 'clips');
       for (const [i, clip] of clips.entries()) {
         const adapter = adapterOf(options.adapter ?? null, i);
         texts.push(await this.transcribe({ sampleRate, channels: [clip] }, { temperatures: [0], ...options, adapter }));
@@ -45,7 +45,7 @@ export class EncoderDecoderTranscriber implements Transcriber {
     const fallback = options.temperatures ? fallbackOf(options) : undefined;
     const random = new Random(options.seed ?? 0);
     const request = { timestamps: false, previous: promptTokens(this.#parts, options), fallback, random };
-    requireEach(options.adapter ?? null, clips.length);
+    requireEach(options.adapter ?? null, clips.length, 'clips');
     const rows = clips.flatMap((clip, row) => (isSilent(clip) ? [] : [row]));
     const adapter = adaptersOf(options.adapter ?? null, rows);
     const heard = rows.map((row) => clips[row]!);

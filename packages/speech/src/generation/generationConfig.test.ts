@@ -7,6 +7,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import '../../../../test/support/seed.ts';
 import { OnnxLoraError } from '@onnx-lora/sdk';
+import { GenerationFile } from '@onnx-lora/sequences';
 import type { SpeechTokenizer } from '../text/subwordTokenizer.ts';
 import { type GenerationConfig, generationConfigOf, readGenerationConfig } from './generationConfig.ts';
 import { promptOf } from './prompt.ts';
@@ -35,7 +36,7 @@ const multilingual = {
   task_to_id: { transcribe: 50359, translate: 50358 },
 }; // prettier-ignore
 const of = (own: object, config: object = {}, tokenizer?: SpeechTokenizer): GenerationConfig =>
-  generationConfigOf({ own: own as Record<string, unknown>, config: config as Record<string, unknown>, where: '"generation_config.json"' }, tokenizer); // prettier-ignore
+  generationConfigOf(new GenerationFile({ own: own as Record<string, unknown>, config: config as Record<string, unknown>, where: '"generation_config.json"' }), tokenizer); // prettier-ignore
 
 describe('the configuration', () => {
   it('is that of the file, and of config.json where it is silent', () => {

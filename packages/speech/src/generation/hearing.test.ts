@@ -15,7 +15,7 @@ import { speechRecognition } from '../tasks/recognition/speechRecognition.ts';
 import { speechRecognitionTask } from '../tasks/recognition/speechRecognition.ts';
 import { openSpeechTokenizer } from '../text/openSpeechTokenizer.ts';
 import { readGenerationConfig } from './generationConfig.ts';
-import { rulesOf } from './search/logitRules.ts';
+import { rulesOf } from './timestampRules.ts';
 import { openTranscriber } from './openTranscriber.ts';
 import { promptOf } from './prompt.ts';
 import type { Transcriber } from './transcriber.ts';

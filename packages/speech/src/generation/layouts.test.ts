@@ -7,22 +7,18 @@ import { fileURLToPath } from 'node:url';
 import { type Adapter, float32, loadAdapter, type Model, openModel, type Tensor } from '@onnx-lora/sdk';
 import { readSafetensors } from '@onnx-lora/sdk/data';
 import { Random } from '@onnx-lora/sdk/core';
+import { beamSearch, CachedDecoder, type Decoding, PLACES, selectRows, stepwiseSearch, withLogitPlaces, type WrittenText } from '@onnx-lora/sequences'; // prettier-ignore
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AudioFileReader } from '../audio/audioFileReader.ts';
 import { whisper } from '../families/whisper.ts';
 import { FeatureExtractorFactory } from '../features/featureExtractorFactory.ts';
 import { openExtractor } from '../features/featureExtractor.ts';
-import { beamSearch } from './search/beamSearch.ts';
-import { CachedDecoder } from './decoder/cachedDecoder.ts';
-import type { Decoding, TokenDecoder } from './decoder/decoding.ts';
 import { type GenerationConfig, readGenerationConfig } from './generationConfig.ts';
-import { greedySearch } from './search/search.ts';
-import { rulesOf } from './search/logitRules.ts';
-import { PLACES, withLogitPlaces } from './decoder/logitPlaces.ts';
-import { openDecoder, servingParts } from './decoder/openDecoder.ts';
+import { firstLogits } from './firstPass.ts';
+import { openDecoder, servingParts, type SoundDecoder } from './decoder/openDecoder.ts';
+import { rulesOf } from './timestampRules.ts';
 import { openTranscriber } from './openTranscriber.ts';
 import { promptOf } from './prompt.ts';
-import { selectRows } from './decoder/rows.ts';
 import { SpeechEngine } from './speechEngine.ts';
 
 const fixture = fileURLToPath(new URL('../../../../test/fixtures/whisperMerged/', import.meta.url));
@@ -112,11 +108,24 @@ it('keeps the right keys and values while beams part and clips end: as if each p
     const sounds = float32(Float32Array.from({ length: 3 * 8000 }, (_, i) => Math.sin(i * i)), [3, 80, 100]); // prettier-ignore
     const states = (await session.run({ input_features: sounds }))['last_hidden_state']!;
     const choice = { adapter: ['french', null, 'french'] };
-    const request = { config, prompts: [0, 1, 2].map(() => golden.prompt), rules: rulesOf(config, false), maxTokens: 24, temperature: 0, seed: 0, scores: true }; // prettier-ignore
+    const prompts = [0, 1, 2].map(() => golden.prompt);
+    const search = async (beams: number, decoding: Decoding): Promise<WrittenText[]> => {
+      const { logits } = await firstLogits(decoding, prompts, config, false);
+      const request = {
+        ...config,
+        decoding,
+        logits,
+        prompts,
+        rules: rulesOf(config, false),
+        maxTokens: 24,
+        scores: true,
+      };
+      if (beams === 1) return stepwiseSearch({ ...request, temperature: 0, seed: 0 });
+      return (await beamSearch({ ...request, beams })).map(([best]) => best!);
+    };
     for (const beams of [1, 4]) {
-      const search = beams > 1 ? beamSearch : greedySearch;
-      const kept = await search({ ...request, beams, decoding: decoder.begin(states, choice) });
-      const again = await search({ ...request, beams, decoding: recomputing(decoder, states, choice) });
+      const kept = await search(beams, decoder.begin(states, choice));
+      const again = await search(beams, recomputing(decoder, states, choice));
       expect(kept.map(({ tokens }) => tokens)).toEqual(again.map(({ tokens }) => tokens));
       kept.forEach(({ sumLogProb }, i) => expect(sumLogProb).toBeCloseTo(again[i]!.sumLogProb!, 3));
     }
@@ -128,7 +137,7 @@ it('keeps the right keys and values while beams part and clips end: as if each p
 
 /** Texts of which every pass is a first one. */
 function recomputing(
-  decoder: TokenDecoder,
+  decoder: SoundDecoder,
   states: Tensor,
   { adapter: own }: { adapter: (string | null)[] },
 ): Decoding {
@@ -162,7 +171,7 @@ it('gives the same logits where it computes only those that are read', async () 
   const found: Float32Array[][][] = [];
   for (const each of [first, narrow]) {
     const decoder = await CachedDecoder.open(each, each, options);
-    const decoding = decoder.begin(states);
+    const decoding = decoder.begin({ rows: 2, fixed: { encoder_hidden_states: states } });
     found.push([...(await decoding.next(prompts, [1, 3])), ...(await decoding.next([[5], [6]]))]);
     decoding.release();
     await decoder.release();

@@ -3,14 +3,12 @@
 import { type AdapterChoice, type Feeds, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import { logSumExp, type RunnableModel, type RunnableOptions } from '@onnx-lora/sdk/tasks';
 import type { Random } from '@onnx-lora/sdk/core';
-import { beamSearch } from './search/beamSearch.ts';
-import type { DecodingOptions, TokenDecoder } from './decoder/decoding.ts';
+import { adaptersOf, beamSearch, type DecodingOptions, requireEach, selectRows, stepwiseSearch } from '@onnx-lora/sequences'; // prettier-ignore
+import { type DecodedWindow, firstLogits } from './firstPass.ts';
 import type { GenerationConfig } from './generationConfig.ts';
-import { type DecodedWindow, greedySearch } from './search/search.ts';
-import { rulesOf } from './search/logitRules.ts';
-import { adaptersOf, requireEach, selectRows } from './decoder/rows.ts';
+import { rulesOf } from './timestampRules.ts';
 import type { HeardSizes } from './hearing.ts';
-import { openDecoder, type ServingParts, servingParts } from './decoder/openDecoder.ts';
+import { openDecoder, type ServingParts, servingParts, type SoundDecoder } from './decoder/openDecoder.ts';
 import type { HeardLanguage } from './transcriber.ts';
 import { AudioEncoder } from './decoder/audioEncoder.ts';
 
@@ -41,7 +39,7 @@ interface Loaded {
   readonly options: RunnableOptions;
   readonly parts: ServingParts;
   readonly encoder: AudioEncoder;
-  readonly decoder: TokenDecoder;
+  readonly decoder: SoundDecoder;
 }
 
 /** A loaded model. */
@@ -50,7 +48,7 @@ export class SpeechEngine {
   readonly #loaded: Loaded;
   readonly #name: string;
   readonly #encoder: AudioEncoder;
-  readonly #decoder: TokenDecoder;
+  readonly #decoder: SoundDecoder;
   /** Those that hear less, by how much. */
   readonly #short = new Map<string, Promise<SpeechEngine>>();
 
@@ -133,7 +131,7 @@ export class SpeechEngine {
     options: DecodeOptions = {},
   ): Promise<DecodedWindow[]> {
     const { adapter = null, temperature = 0, random } = options;
-    requireEach(adapter, prompts.length);
+    requireEach(adapter, prompts.length, 'clips');
     if (temperature > 0 && !random) {
       throw new OnnxLoraError(
         'INPUT_INVALID',
@@ -206,9 +204,15 @@ export class SpeechEngine {
     if (!Number.isInteger(beams) || beams < 1 || beams > MOST_BEAMS)
       throw new OnnxLoraError('INPUT_INVALID', `beams is ${beams}. Give a whole number from 1 to ${MOST_BEAMS}.`);
     const decoding = this.#decoder.begin(states, { adapter, signal });
-    const request = { config: this.config, decoding, prompts, rules: rulesOf(this.config, timestamps), maxTokens, beams, temperature, seed, scores: options.scores ?? false }; // prettier-ignore
+    const { scores = false } = options;
     try {
-      return await (beams > 1 && temperature === 0 ? beamSearch(request) : greedySearch(request));
+      const { logits, noSpeech } = await firstLogits(decoding, prompts, this.config, scores);
+      const request = { ...this.config, decoding, logits, prompts, rules: rulesOf(this.config, timestamps), maxTokens, scores }; // prettier-ignore
+      const texts =
+        beams > 1 && temperature === 0
+          ? (await beamSearch({ ...request, beams })).map(([best]) => best!)
+          : await stepwiseSearch({ ...request, temperature, seed });
+      return texts.map((text, i) => (noSpeech[i] === undefined ? text : { ...text, noSpeechProb: noSpeech[i] }));
     } finally {
       decoding.release();
     }

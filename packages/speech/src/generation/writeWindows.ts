@@ -2,10 +2,10 @@
 
 import { type AdapterChoice, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import type { Random } from '@onnx-lora/sdk/core';
+import { adapterOf, adaptersOf, requireEach, selectRows } from '@onnx-lora/sequences';
 import type { AudioReader } from '../audio/audio.ts';
 import type { FeatureExtractor } from '../features/featureExtractor.ts';
 import type { Aligner } from './alignment/aligner.ts';
-import { adapterOf, adaptersOf, requireEach, selectRows } from './decoder/rows.ts';
 import type { Heard, HeardSizes, Hearing } from './hearing.ts';
 import { type CheckedWindow, decodeWithFallback, type FallbackOptions, usualFallback } from './longform/fallback.ts';
 import { knownLanguage, promptOf } from './prompt.ts';
@@ -67,7 +67,7 @@ export async function writeWindows(
   options: ClipOptions,
   request: WindowRequest,
 ): Promise<WrittenWindow[]> {
-  requireEach(options.adapter ?? null, clips.length);
+  requireEach(options.adapter ?? null, clips.length, 'clips');
   const texts: WrittenWindow[] = [];
   for (const { rows, heard } of heardAlike(parts, clips, options.adapter ?? null)) {
     const own = rows.map((row) => clips[row]!);

@@ -4,9 +4,8 @@ import { type AdapterSession, int64, OnnxLoraError, type Tensor } from '@onnx-lo
 import type { RunnableModel, RunnableOptions } from '@onnx-lora/sdk/tasks';
 import { fromHalves } from '@onnx-lora/sdk/core';
 import type { GenerationConfig } from '../generationConfig.ts';
-import { crossAttentions } from '../decoder/openDecoder.ts';
+import { crossAttentions, type DecoderPorts } from '../decoder/openDecoder.ts';
 import type { HeardSizes } from '../hearing.ts';
-import type { DecoderPorts } from '../decoder/plainDecoder.ts';
 import type { DecodeOptions } from '../speechEngine.ts';
 import { type Grid, tokenTimes } from './tokenTimes.ts';
 

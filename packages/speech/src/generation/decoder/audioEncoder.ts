@@ -2,8 +2,15 @@
 
 import type { AdapterChoice, AdapterSession, Feeds, Tensor } from '@onnx-lora/sdk';
 import type { RunnableModel, RunnableOptions } from '@onnx-lora/sdk/tasks';
-import type { DecodingOptions } from './decoding.ts';
-import { adaptersOf, asPort, joinRows, ones, requireEach, selectRows } from './rows.ts';
+import {
+  adaptersOf,
+  asPort,
+  type DecodingOptions,
+  joinRows,
+  ones,
+  requireEach,
+  selectRows,
+} from '@onnx-lora/sequences';
 
 /** Which of a batch's samples are sound. */
 const MASK = 'attention_mask';
@@ -34,7 +41,7 @@ export class AudioEncoder {
     const rows = first?.dims[0] ?? 0;
     // Where the model was trained without a mask, and its graph has one all the same, all of it is sound.
     if (first && MASK in this.#inputs && !(MASK in features)) feeds.push([MASK, ones([rows, first.dims.at(-1)!])]);
-    requireEach(adapter, rows);
+    requireEach(adapter, rows, 'clips');
     const run = async (own: readonly (readonly [string, Tensor])[], each: AdapterChoice): Promise<Tensor> => {
       const options = { adapter: each, fetches: [this.#states], ...(signal ? { signal } : {}) };
       return (await this.#session.run(Object.fromEntries(own), options))[this.#states]!;

@@ -1,12 +1,27 @@
 /** @file The encoder and the decoder of a model, in whichever files it is published as. */
 
-import { Model, OnnxLoraError } from '@onnx-lora/sdk';
+import { type Feeds, Model, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import type { RunnableModel, RunnableOptions } from '@onnx-lora/sdk/tasks';
-import { CachedDecoder } from './cachedDecoder.ts';
-import type { TokenDecoder } from './decoding.ts';
-import { withLogitPlaces } from './logitPlaces.ts';
-import { type DecoderPorts, PlainDecoder } from './plainDecoder.ts';
+import { asPort, CachedDecoder, type Decoding, type DecodingOptions, ones, PlainDecoder, withLogitPlaces } from '@onnx-lora/sequences'; // prettier-ignore
 import type { HeardSizes } from '../hearing.ts';
+
+/** What a decoder calls its inputs. */
+export interface DecoderPorts {
+  readonly ids: string;
+  readonly states: string;
+}
+
+/** A loaded decoder, which writes about sound. */
+export interface SoundDecoder {
+  /**
+   * Begins a text for each row.
+   *
+   * @param states what the encoder made of the sound, `[rows, positions, hidden]`
+   */
+  begin(states: Tensor, options?: DecodingOptions): Decoding;
+  /** Frees the sessions. */
+  release(): Promise<void>;
+}
 
 /** The files that serve a model. */
 export interface ServingParts {
@@ -22,6 +37,8 @@ export interface ServingParts {
 }
 
 const STATES = 'last_hidden_state';
+/** Which positions of the sound are heard: all of them. */
+const MASK = 'encoder_attention_mask';
 const usualPorts: DecoderPorts = { ids: 'input_ids', states: 'encoder_hidden_states' };
 
 /**
@@ -117,7 +134,20 @@ export function crossAttentions(model: RunnableModel, sizes?: HeardSizes): Cross
 }
 
 /** Loads the decoder. */
-export function openDecoder({ first, next, ports }: ServingParts, options: RunnableOptions): Promise<TokenDecoder> {
+export async function openDecoder(
+  { first, next, ports }: ServingParts,
+  options: RunnableOptions,
+): Promise<SoundDecoder> {
   const own = withLogitPlaces(first);
-  return next ? CachedDecoder.open(own, next === first ? own : next, options) : PlainDecoder.open(own, ports, options);
+  const decoder = await (next
+    ? CachedDecoder.open(own, next === first ? own : next, options)
+    : PlainDecoder.open(own, ports.ids, options));
+  const fixed = (states: Tensor): Feeds => ({
+    [ports.states]: asPort(states, first.inputs[ports.states]),
+    ...(MASK in first.inputs ? { [MASK]: ones(states.dims.slice(0, 2)) } : {}),
+  });
+  return {
+    begin: (states, chosen) => decoder.begin({ rows: states.dims[0]!, fixed: fixed(states), ...chosen }),
+    release: () => decoder.release(),
+  };
 }

@@ -2,9 +2,9 @@
 
 import { deflateSync } from 'node:zlib';
 import type { Tensor } from '@onnx-lora/sdk';
+import { adaptersOf, selectRows } from '@onnx-lora/sequences';
 import type { SpeechTokenizer } from '../../text/subwordTokenizer.ts';
-import { adaptersOf, selectRows } from '../decoder/rows.ts';
-import type { DecodedWindow } from '../search/search.ts';
+import type { DecodedWindow } from '../firstPass.ts';
 import type { DecodeOptions, SpeechEngine } from '../speechEngine.ts';
 
 /** When a text went wrong, and what is done then. */

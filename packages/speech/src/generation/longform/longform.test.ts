@@ -14,7 +14,7 @@ import { Hearing } from '../hearing.ts';
 import { openTranscriber } from '../openTranscriber.ts';
 import type { Transcriber, TranscriptSegment } from '../transcriber.ts';
 import type { TranscriberParts } from '../writeWindows.ts';
-import type { DecodedWindow } from '../search/search.ts';
+import type { DecodedWindow } from '../firstPass.ts';
 import type { DecodeOptions, SpeechEngine } from '../speechEngine.ts';
 import { cutSegments, joinTexts, SlidingAudio } from './windows.ts';
 import { compressionRatio, decodeWithFallback, usualFallback } from './fallback.ts';

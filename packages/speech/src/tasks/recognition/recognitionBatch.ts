@@ -2,7 +2,7 @@
 
 import { type Feeds, int64, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import { logSumExp, type MetricCollector, type MetricsNamed, type TaskModel } from '@onnx-lora/sdk/tasks';
-import { best } from '../../generation/search/scores.ts';
+import { best } from '@onnx-lora/sequences';
 
 /** Names in the graph of an encoder with a decoder. */
 export interface RecognitionPorts {

@@ -7,6 +7,7 @@ import { ExampleSet } from '@onnx-lora/sdk/data';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { GivenSpeechRecord } from '../../data/speechRecord.ts';
 import { speechFamilies } from '../../families/index.ts';
+import { GenerationFile } from '@onnx-lora/sequences';
 import { generationConfigOf } from '../../generation/generationConfig.ts';
 import { openSpeechTokenizer } from '../../text/openSpeechTokenizer.ts';
 import { transcriptLabels } from './transcriptLabels.ts';
@@ -60,11 +61,13 @@ describe('labels', () => {
   });
 
   test('a model of English alone is taught another language under its own tokens', async () => {
-    const config = generationConfigOf({
-      own: { decoder_start_token_id: 357, eos_token_id: 356, no_timestamps_token_id: 365, is_multilingual: false },
-      config: {},
-      where: 'generation_config.json',
-    });
+    const config = generationConfigOf(
+      new GenerationFile({
+        own: { decoder_start_token_id: 357, eos_token_id: 356, no_timestamps_token_id: 365, is_multilingual: false },
+        config: {},
+        where: 'generation_config.json',
+      }),
+    );
     const tokenizer = await openSpeechTokenizer(folder);
     const labels = transcriptLabels(config, tokenizer, { language: 'es' });
     expect(labels.labelsOf({ audio: 'a.wav', where: 'a.wav', text: 'Hola', language: 'Spanish' })).toEqual([

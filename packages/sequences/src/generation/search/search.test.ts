@@ -5,10 +5,10 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import golden from '../../fixtures/search.json' with { type: 'json' };
 import type { Decoding } from '../decoder/decoding.ts';
-import { generationConfigOf } from '../generationConfig.ts';
+import { GenerationFile, type SearchSettings } from '../generationFile.ts';
 import { beamSearch } from './beamSearch.ts';
-import { rulesOf } from './logitRules.ts';
-import { type DecodedWindow, greedySearch } from './search.ts';
+import { logitRules } from './logitRules.ts';
+import { stepwiseSearch, type WrittenText } from './search.ts';
 
 const vocabulary = 12;
 
@@ -46,36 +46,47 @@ interface Options {
   readonly num_beams?: number;
 }
 
-async function search(
+interface Asked {
+  readonly prompts: readonly number[][];
+  readonly settings: SearchSettings;
+  readonly maxTokens: number;
+  readonly decoding?: Decoding;
+  readonly scores?: boolean;
+}
+
+async function found({
+  prompts,
+  settings,
+  maxTokens,
+  decoding = formula(prompts.length),
+  scores = false,
+}: Asked): Promise<WrittenText[]> {
+  const logits = (await decoding.next(prompts)).map(([row]) => row!);
+  const request = { ...settings, decoding, logits, prompts, rules: logitRules(settings), maxTokens, scores };
+  if (settings.beams === 1) return stepwiseSearch({ ...request, temperature: 0, seed: 0 });
+  return (await beamSearch(request)).map(([best]) => best!);
+}
+
+const settingsOf = (own: object): SearchSettings =>
+  new GenerationFile({ own: { eos_token_id: 0, ...own }, config: {}, where: 'the test' }).search();
+
+function search(
   prompts: readonly number[][],
   options: Options,
   ends: readonly number[],
   passes?: number[],
-): Promise<DecodedWindow[]> {
-  const own = { bos_token_id: 1, eos_token_id: ends, ...options };
-  const config = generationConfigOf({ own, config: {}, where: 'the test' });
-  const { beams } = config;
-  const request = {
-    config,
-    decoding: formula(prompts.length, passes),
-    prompts,
-    rules: rulesOf(config, false),
-    maxTokens: options.max_new_tokens,
-    beams,
-    temperature: 0,
-    seed: 0,
-    scores: false,
-  };
-  return beams > 1 ? beamSearch(request) : greedySearch(request);
+): Promise<WrittenText[]> {
+  const settings = settingsOf({ eos_token_id: ends, ...options });
+  return found({ prompts, settings, maxTokens: options.max_new_tokens, decoding: formula(prompts.length, passes) });
 }
 
-const withoutScore = (found: readonly DecodedWindow[]): unknown[] =>
+const withoutScore = (found: readonly WrittenText[]): unknown[] =>
   found.map(({ tokens, hasEnded }) => ({ tokens, hasEnded }));
 
 describe("finds transformers' texts", () => {
-  it.each(golden.cases)('$name', async ({ options, ends, found }) => {
-    expect(found).toHaveLength(golden.prompts.length);
-    const wanted = found.map(({ tokens, hasEnded }) => ({ tokens, hasEnded }));
+  it.each(golden.cases)('$name', async ({ options, ends, found: texts }) => {
+    expect(texts).toHaveLength(golden.prompts.length);
+    const wanted = texts.map(({ tokens, hasEnded }) => ({ tokens, hasEnded }));
     expect(withoutScore(await search(golden.prompts, options, ends))).toEqual(wanted);
   });
 });
@@ -96,29 +107,25 @@ it('finds for a row what it finds for the row alone, and leaves out rows that ha
 });
 
 it('sums the log-probabilities of what the rules allow, the end included', async () => {
-  const config = generationConfigOf({ own: { bos_token_id: 1, eos_token_id: 0, suppress_tokens: [4, 8] }, config: {}, where: '' }); // prettier-ignore
-  const request = { config, prompts: [[3, 1]], rules: rulesOf(config, false), maxTokens: 14, temperature: 0, seed: 0, scores: true }; // prettier-ignore
   for (const beams of [1, 3]) {
-    const run = beams > 1 ? beamSearch : greedySearch;
-    const [found] = await run({ ...request, decoding: formula(1), beams });
-    const ids = [3, 1, ...found!.tokens, 0];
+    const settings = settingsOf({ suppress_tokens: [4, 8], num_beams: beams });
+    const [text] = await found({ prompts: [[3, 1]], settings, maxTokens: 14, scores: true });
+    const ids = [3, 1, ...text!.tokens, 0];
     let sum = 0;
     for (let i = 2; i < ids.length; i++) {
       const logits = logitsOf(ids[i - 2]!, ids[i - 1]!, i).map((score, v) => (v === 4 || v === 8 ? -Infinity : score));
       const all = logits.reduce((total, score) => total + Math.exp(score), 0);
       sum += Math.log(Math.exp(logits[ids[i]!]!) / all);
     }
-    expect(found!.hasEnded).toBe(true);
-    expect(found!.sumLogProb).toBeCloseTo(sum, 4);
+    expect(text).toMatchObject({ hasEnded: true, end: 0 });
+    expect(text!.sumLogProb).toBeCloseTo(sum, 4);
   }
 });
 
 it('refuses logits that are no numbers', async () => {
-  const config = generationConfigOf({ own: { bos_token_id: 1, eos_token_id: 0 }, config: {}, where: '' });
-  for (const [beams, run] of [[1, greedySearch], [2, beamSearch]] as const) {
-    const decoding = { ...formula(1), next: async () => [[new Float32Array(vocabulary).fill(NaN)]] };
-    await expect(
-      run({ config, decoding, prompts: [[3, 1]], rules: [], maxTokens: 4, beams, temperature: 0, seed: 0, scores: false }),
-    ).rejects.toThrow('gives no token a score that is a number');
-  } // prettier-ignore
+  const decoding = { ...formula(1), next: async () => [[new Float32Array(vocabulary).fill(NaN)]] };
+  for (const beams of [1, 2]) {
+    const settings = settingsOf({ num_beams: beams });
+    await expect(found({ prompts: [[3, 1]], settings, maxTokens: 4, decoding })).rejects.toThrow('gives no token a score that is a number'); // prettier-ignore
+  }
 });

@@ -58,6 +58,6 @@ export function chosen(token: number): number {
   if (token >= 0) return token;
   throw new OnnxLoraError(
     'RUNTIME_FAILED',
-    'The model gives no token a score that is a number. Check the sound and the adapter for values that are no numbers.',
+    'The model gives no token a score that is a number. Check what it is fed and the adapter for values that are no numbers.',
   );
 }

@@ -67,7 +67,7 @@ export function logitsAt(logits: Tensor | undefined, places: readonly number[]):
   if (logits?.dims.length !== 3 || !/^float(?:16|32)$/.test(logits.type)) {
     throw new OnnxLoraError(
       'MODEL_UNSUPPORTED',
-      `A decoder must give logits of shape [batch, tokens, vocabulary], but this one gives ${logits ? `${logits.type} [${logits.dims.join(', ')}]` : 'none'}. Export the model for automatic speech recognition.`,
+      `A decoder must give logits of shape [batch, tokens, vocabulary], but this one gives ${logits ? `${logits.type} [${logits.dims.join(', ')}]` : 'none'}. Export the model with its head: for text generation, or for automatic speech recognition.`,
     );
   }
   const [rows, positions, vocabulary] = logits.dims as [number, number, number];
@@ -94,13 +94,14 @@ export function adaptersOf(choice: AdapterChoice, rows: readonly number[]): Adap
 /**
  * Where there is one for each row, there are as many as rows.
  *
+ * @param what the rows are of, for the message: `clips`
  * @throws OnnxLoraError `INPUT_INVALID`
  */
-export function requireEach(choice: AdapterChoice, rows: number): void {
+export function requireEach(choice: AdapterChoice, rows: number, what: string): void {
   if (!isEach(choice) || choice.length === rows) return;
   throw new OnnxLoraError(
     'INPUT_INVALID',
-    `${choice.length} adapters were given for ${rows} clips. Give one for each, or one for all.`,
+    `${choice.length} adapters were given for ${rows} ${what}. Give one for each, or one for all.`,
   );
 }
 

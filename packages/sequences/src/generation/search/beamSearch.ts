@@ -2,7 +2,22 @@
 
 import { logSumExp } from '@onnx-lora/sdk/tasks';
 import { bestOf, chosen } from './scores.ts';
-import { type DecodedWindow, firstLogits, type SearchRequest } from './search.ts';
+import type { SearchRequest, WrittenText } from './search.ts';
+
+/** A search that writes several texts side by side for each row. */
+export interface BeamRequest extends SearchRequest {
+  readonly beams: number;
+  /** A text's score is divided by its length to this power. */
+  readonly lengthPenalty: number;
+  /** Whether a row is done as soon as it has as many texts as beams; `never` looks for better ones as long as it can. */
+  readonly earlyStopping: boolean | 'never';
+}
+
+/** A text that such a search has found. */
+export interface FoundText extends WrittenText {
+  /** By which texts are compared. */
+  readonly score: number;
+}
 
 /** A text that is being written. */
 interface Beam {
@@ -18,14 +33,13 @@ interface Beam {
 /** A text that has ended. */
 interface Finished extends Beam {
   readonly score: number;
-  /** False where there was no more room. */
-  readonly hasEnded: boolean;
+  /** Undefined where there was no more room. */
+  readonly end: number | undefined;
 }
 
 /** What is searched for one row. */
 interface Search {
   readonly prompt: readonly number[];
-  readonly noSpeech: number | undefined;
   /** Best first, as `finished`. */
   open: readonly Beam[];
   finished: readonly Finished[];
@@ -33,7 +47,7 @@ interface Search {
 }
 
 /**
- * The best text of each row among several that are written side by side. A text's score is the sum of its log-probabilities
+ * The texts of each row, best first, as many as beams where so many were finished: the best among several that are written side by side. A text's score is the sum of its log-probabilities
  * divided by its length, the end included, to the power `lengthPenalty`.
  *
  * At each step the best continuations are taken, two for each beam. Those that end and are among the first `beams` are
@@ -43,11 +57,10 @@ interface Search {
  * @throws OnnxLoraError `RUNTIME_FAILED` for logits that are no numbers; others as the passes
  * @see transformers, generation/utils.py, _beam_search
  */
-export async function beamSearch(request: SearchRequest): Promise<DecodedWindow[]> {
+export async function beamSearch(request: BeamRequest): Promise<FoundText[][]> {
   const { decoding, prompts, maxTokens, scores } = request;
-  const first = await firstLogits(request);
-  const searches = prompts.map((prompt, row): Search => ({ prompt, noSpeech: first.noSpeech[row], open: [{ tokens: [], sumLogProb: 0, sumAllowed: 0, row }], finished: [], isDone: false })); // prettier-ignore
-  let { logits } = first;
+  const searches = prompts.map((prompt, row): Search => ({ prompt, open: [{ tokens: [], sumLogProb: 0, sumAllowed: 0, row }], finished: [], isDone: false })); // prettier-ignore
+  let { logits } = request;
   let left: readonly Search[] = searches;
   for (let length = 1; ; length++) {
     for (const search of left) advance(request, search, logits, length);
@@ -59,29 +72,33 @@ export async function beamSearch(request: SearchRequest): Promise<DecodedWindow[
     let row = 0;
     for (const search of left) search.open = search.open.map((beam) => ({ ...beam, row: row++ }));
   }
-  return searches.map(({ finished: [found], noSpeech }) => ({
-    tokens: found!.tokens,
-    hasEnded: found!.hasEnded,
-    ...(scores ? { sumLogProb: found!.sumAllowed } : {}),
-    ...(noSpeech === undefined ? {} : { noSpeechProb: noSpeech }),
-  }));
+  return searches.map(({ finished }) =>
+    finished.map(({ tokens, end, score, sumAllowed }) => ({
+      tokens,
+      hasEnded: end !== undefined,
+      score,
+      ...(end === undefined ? {} : { end }),
+      ...(scores ? { sumLogProb: sumAllowed } : {}),
+    })),
+  );
 }
 
 /** One token more for all texts of a row: the `length`-th. */
-function advance(request: SearchRequest, search: Search, logits: readonly Float32Array[], length: number): void {
-  const { config, beams, maxTokens } = request;
-  const { lengthPenalty, earlyStopping } = config;
-  const isEnd = (token: number | undefined): boolean => config.ends.includes(token!);
-  const taken = Math.max(2, 1 + config.ends.length) * beams;
+function advance(request: BeamRequest, search: Search, logits: readonly Float32Array[], length: number): void {
+  const { ends, beams, lengthPenalty, earlyStopping, maxTokens } = request;
+  const isEnd = (token: number | undefined): boolean => ends.includes(token!);
+  const taken = Math.max(2, 1 + ends.length) * beams;
   const best = search.open.flatMap((beam) => continuations(request, search.prompt, beam, logits[beam.row]!, taken));
   best.sort((a, b) => b.sumLogProb - a.sumLogProb);
   chosen(best.length - 1);
   const found = best.slice(0, taken);
   const isLast = length >= maxTokens;
   const ended = found.slice(0, beams).flatMap((beam): Finished[] => {
-    const hasEnded = isEnd(beam.tokens.at(-1));
+    const last = beam.tokens.at(-1);
+    const hasEnded = isEnd(last);
+    if (!hasEnded && !isLast) return [];
     const tokens = hasEnded ? beam.tokens.slice(0, -1) : beam.tokens;
-    return hasEnded || isLast ? [{ ...beam, tokens, hasEnded, score: beam.sumLogProb / length ** lengthPenalty }] : [];
+    return [{ ...beam, tokens, end: hasEnded ? last : undefined, score: beam.sumLogProb / length ** lengthPenalty }];
   });
   search.finished = [...search.finished, ...ended].sort((a, b) => b.score - a.score).slice(0, beams);
   search.open = found.filter(({ tokens }) => !isEnd(tokens.at(-1))).slice(0, beams);

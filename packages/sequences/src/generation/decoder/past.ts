@@ -1,0 +1,63 @@
+/** @file Keys and values that a decoder keeps of the tokens that it has read. */
+
+import { type Feeds, type Tensor, tensor, type TensorData } from '@onnx-lora/sdk';
+import { arrayOf } from '@onnx-lora/sdk/core';
+import type { GraphPort, RunnableModel } from '@onnx-lora/sdk/tasks';
+import type { Past } from './decoding.ts';
+
+/** Before the name of each input for them. */
+const PAST = 'past_key_values.';
+
+/** Whether a decoder takes keys and values of what it has read before. */
+export function takesPast({ inputs }: Pick<RunnableModel, 'inputs'>): boolean {
+  return Object.keys(inputs).some(isPast);
+}
+
+/** Whether an input is for keys or values. */
+export function isPast(name: string): boolean {
+  return name.startsWith(PAST);
+}
+
+/** What is fed where nothing was read yet: tensors of length 0, of all that the model takes. */
+export function emptyPast({ inputs }: RunnableModel, rows: number): Feeds {
+  return Object.fromEntries(
+    Object.entries(inputs).flatMap(([name, { type, dims }]) => {
+      if (!isPast(name)) return [];
+      // Its rows are the batch, and its heads and their size are known.
+      const shape = (dims ?? []).map((dim, axis) => (axis === 0 ? rows : typeof dim === 'number' ? dim : 0));
+      return [[name, tensor(type, new (arrayOf(type))(0), shape)] as const];
+    }),
+  );
+}
+
+/** The output that gives what an input is fed by the next pass. */
+export function outputFor(input: string): string {
+  return input.replace(/^past_key_values/, 'present');
+}
+
+/** What a pass gives for the inputs of the next, by their names. */
+export function pastIn(outputs: Readonly<Record<string, Tensor>>, { inputs }: RunnableModel): Feeds {
+  const names = Object.keys(inputs).filter((name) => isPast(name) && outputFor(name) in outputs);
+  return Object.fromEntries(names.map((name) => [name, outputs[outputFor(name)]!]));
+}
+
+/** The past of the first `length` tokens alone; itself where it has no more. Its length is where the file leaves a dimension open. */
+export function pastUpTo({ inputs }: RunnableModel, past: Past, length: number): Past {
+  if (length >= past.length) return past;
+  const tensors = Object.entries(past.tensors).map(([name, each]) => [name, cut(each, axisOf(inputs[name]), length)] as const); // prettier-ignore
+  return { length, tensors: Object.fromEntries(tensors) };
+}
+
+function axisOf(port: GraphPort | undefined): number {
+  return port?.dims?.findIndex((dim, axis) => axis > 0 && typeof dim === 'string') ?? -1;
+}
+
+function cut({ type, dims, data }: Tensor, axis: number, length: number): Tensor {
+  const product = (of: readonly number[]): number => of.reduce((all, dim) => all * dim, 1);
+  const [outer, inner, whole] = [product(dims.slice(0, axis)), product(dims.slice(axis + 1)), dims[axis]!];
+  const from = data as Float32Array;
+  const kept = new (from.constructor as Float32ArrayConstructor)(outer * length * inner);
+  for (let i = 0; i < outer; i++)
+    kept.set(from.subarray(i * whole * inner, (i * whole + length) * inner), i * length * inner);
+  return { type, dims: dims.map((dim, i) => (i === axis ? length : dim)), data: kept as TensorData };
+}

@@ -1,0 +1,101 @@
+/** @file What a model may write next: rules that change its logits, as transformers' processors do. */
+
+/**
+ * Changes logits, or log-probabilities, `[vocabulary]` in place: what must not come is −∞.
+ *
+ * @param written the tokens behind the prompt
+ */
+export type LogitRule = (logits: Float32Array, written: readonly number[], prompt: readonly number[]) => void;
+
+/** What {@link logitRules} are made of. */
+export interface LogitRuleOptions {
+  /** Above 1, tokens that are there already become less likely; 1 changes nothing. */
+  readonly repetitionPenalty: number;
+  /** No sequence of so many tokens comes twice; 0 allows it. */
+  readonly noRepeatNgram: number;
+  /** Sequences of tokens that are not written. */
+  readonly badWords?: readonly (readonly number[])[];
+  /** Tokens that end a text, and how many others must come before them. */
+  readonly ends?: readonly number[];
+  readonly minTokens?: number;
+  /** Tokens that are never written, and those that are not written first. */
+  readonly suppress: readonly number[];
+  readonly beginSuppress: readonly number[];
+}
+
+/**
+ * The rules that are asked for, in the order of transformers' `generate`.
+ *
+ * @see transformers, generation/utils.py, _get_logits_processor
+ */
+export function logitRules(options: LogitRuleOptions): LogitRule[] {
+  const {
+    repetitionPenalty,
+    noRepeatNgram,
+    badWords = [],
+    ends = [],
+    minTokens = 0,
+    suppress,
+    beginSuppress,
+  } = options;
+  const [never, first] = [suppressed(suppress), suppressed(beginSuppress)];
+  const noEnd = suppressed(ends);
+  return [
+    ...(repetitionPenalty === 1 ? [] : [repetitionRule(repetitionPenalty)]),
+    ...(noRepeatNgram === 0 ? [] : [ngramRule(noRepeatNgram)]),
+    // A word that is only an end may come all the same, as there.
+    ...badWords.filter((word) => word.length > 1 || !ends.includes(word[0]!)).map(badWordRule),
+    ...(minTokens === 0 ? [] : [onlyWhere((written) => written < minTokens, noEnd)]),
+    never,
+    onlyWhere((written) => written === 0, first),
+  ];
+}
+
+function onlyWhere(isHere: (written: number) => boolean, rule: LogitRule): LogitRule {
+  return (logits, written, prompt) => {
+    if (isHere(written.length)) rule(logits, written, prompt);
+  };
+}
+
+/** Tokens that are never written. */
+function suppressed(tokens: readonly number[]): LogitRule {
+  return (logits) => {
+    for (const token of tokens) if (token < logits.length) logits[token] = -Infinity;
+  };
+}
+
+/**
+ * Makes tokens that are there already less likely: a positive score is divided by the penalty, a negative one multiplied.
+ *
+ * @see https://arxiv.org/abs/1909.05858, section 4.1
+ */
+function repetitionRule(penalty: number): LogitRule {
+  return (logits, written, prompt) => {
+    for (const token of new Set([...prompt, ...written])) {
+      const score = logits[token]!;
+      logits[token] = score < 0 ? score * penalty : score / penalty;
+    }
+  };
+}
+
+/** Forbids what would complete a sequence of `size` tokens that is there already. */
+function ngramRule(size: number): LogitRule {
+  return (logits, written, prompt) => {
+    const ids = [...prompt, ...written];
+    const last = ids.slice(ids.length - size + 1);
+    for (let i = 0; i + size <= ids.length; i++) {
+      if (last.every((token, k) => ids[i + k] === token)) logits[ids[i + size - 1]!] = -Infinity;
+    }
+  };
+}
+
+/** Forbids the last token of a word behind all the others. */
+function badWordRule(word: readonly number[]): LogitRule {
+  const [before, last] = [word.slice(0, -1), word.at(-1)!];
+  return (logits, written, prompt) => {
+    if (last >= logits.length) return;
+    const ids = before.length > written.length ? [...prompt, ...written] : written;
+    const start = ids.length - before.length;
+    if (start >= 0 && before.every((token, i) => ids[start + i] === token)) logits[last] = -Infinity;
+  };
+}

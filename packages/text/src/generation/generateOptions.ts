@@ -1,0 +1,186 @@
+/** @file What is asked of a model that writes text, by transformers' names, and what its files say where nothing is asked. */
+
+import { OnnxLoraError, type RowAdapter } from '@onnx-lora/sdk';
+import { settingsOf, type SettingTable } from '@onnx-lora/sdk/plugin';
+import { type GenerationFile, isId, type SamplingOptions, type SearchSettings } from '@onnx-lora/sequences';
+
+/** What may be said of each row of a batch, and of all of them. */
+export interface RowOptions {
+  /** Name of the adapter among those of the generator, or a blend of several; null is the base. */
+  readonly adapter?: RowAdapter;
+  /** Most tokens to write, the end included; 256 where neither this nor the model's files say. */
+  readonly maxNewTokens?: number;
+  /** A text is over before one of these, which is not a part of it. */
+  readonly stopStrings?: readonly string[];
+  /** Of what is drawn; the same seed gives the same text. In a batch each row counts on from it. */
+  readonly seed?: number;
+}
+
+/** How a text is written: the names are transformers'. */
+export interface GenerateOptions extends RowOptions, SamplingOptions {
+  /** Whether tokens are drawn; so by default where any of the options for it is given, or the model's files say so. */
+  readonly doSample?: boolean;
+  /** Texts that are written side by side, of which the best is taken; 1 takes the best token each time. */
+  readonly numBeams?: number;
+  /** How many of the texts of a beam search are given, best first: as `alternatives`. */
+  readonly numReturnSequences?: number;
+  /** The score of a text is divided by its length to this power. */
+  readonly lengthPenalty?: number;
+  /** Whether a beam search ends as soon as it has as many texts as beams; `never` looks for better ones as long as it can. */
+  readonly earlyStopping?: boolean | 'never';
+  /** Above 1, tokens that are there already become less likely. */
+  readonly repetitionPenalty?: number;
+  /** No sequence of so many tokens comes twice; 0 allows it. */
+  readonly noRepeatNgramSize?: number;
+  /** Sequences of tokens that are not written. */
+  readonly badWordsIds?: readonly (readonly number[])[];
+  /** Tokens that are not written. */
+  readonly suppressTokens?: readonly number[];
+  /** How many tokens there must be before the end. */
+  readonly minNewTokens?: number;
+  /** Tokens that end a text, in place of the model's own. */
+  readonly eosTokenId?: number | readonly number[];
+  /** Whether the special tokens of the tokenizer are put around a prompt; false for one that a chat template has made. */
+  readonly addSpecialTokens?: boolean;
+  /** Whether special tokens are left out of the text; true by default. */
+  readonly skipSpecialTokens?: boolean;
+  /** Cancels. */
+  readonly signal?: AbortSignal;
+}
+
+/** These options as a table, by which they are checked and commands have their flags. */
+export const generateSettings: SettingTable<GenerateOptions> = settingsOf<GenerateOptions>({
+  maxNewTokens: { kind: 'number', whole: true, min: 1, description: 'Most tokens to write.' },
+  temperature: { kind: 'number', min: 0, description: 'Above 0, tokens are drawn: the higher, the more freely.' },
+  topK: { kind: 'number', whole: true, min: 0, description: 'Draws from as many tokens; 0: from all (default: 50).' },
+  topP: { kind: 'number', above: 0, max: 1, description: 'Draws from the likeliest tokens that have this probability together.' }, // prettier-ignore
+  minP: { kind: 'number', min: 0, max: 1, description: 'Draws from tokens with this part of the best probability.' },
+  typicalP: { kind: 'number', above: 0, max: 1, description: 'Draws from the most typical tokens that have this probability together.' }, // prettier-ignore
+  epsilonCutoff: { kind: 'number', min: 0, below: 1, description: 'Draws from tokens of this probability at least.' },
+  etaCutoff: { kind: 'number', min: 0, below: 1, description: 'As epsilonCutoff, but less where the model is unsure.' },
+  doSample: { kind: 'flag', description: 'Whether tokens are drawn.' },
+  seed: { kind: 'number', whole: true, min: 0, description: 'Of what is drawn.' },
+  numBeams: { kind: 'number', whole: true, min: 1, max: 64, description: 'Texts that are written side by side.' },
+  numReturnSequences: { kind: 'number', whole: true, min: 1, max: 64, description: 'How many texts of a beam search are given.' }, // prettier-ignore
+  lengthPenalty: { kind: 'number', min: -100, max: 100, description: 'Scores of beams are divided by their length to this power.' }, // prettier-ignore
+  repetitionPenalty: { kind: 'number', above: 0, max: 1000, description: 'Above 1, what is there already becomes less likely.' }, // prettier-ignore
+  noRepeatNgramSize: { kind: 'number', whole: true, min: 0, description: 'No sequence of so many tokens comes twice.' },
+  minNewTokens: { kind: 'number', whole: true, min: 0, description: 'How many tokens there must be before the end.' },
+  stopStrings: { kind: 'texts', description: 'A text is over before one of these.' },
+});
+
+/** What a model's files say of how it writes. */
+export interface GenerationDefaults extends SearchSettings {
+  readonly sampling: SamplingOptions;
+  readonly doSample: boolean;
+  /** The token that a text without a prompt begins with. */
+  readonly begin: number | undefined;
+  /** Most tokens to write, and most with the prompt. */
+  readonly maxNewTokens: number | undefined;
+  readonly maxLength: number;
+}
+
+/** Where nobody says how long a text may be. */
+const USUAL_LENGTH = 256;
+/** What transformers draws from where nothing is said. */
+const USUAL_TOP_K = 50;
+const MANY = 1e9;
+
+/** What models call the number of their positions. */
+const positions = ['max_position_embeddings', 'n_positions', 'max_sequence_length', 'seq_length'];
+
+/**
+ * What generation_config.json and config.json say.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for what cannot be
+ */
+export function generationDefaults(file: GenerationFile): GenerationDefaults {
+  const has = (key: string): boolean => file.raw(key) !== undefined;
+  const given = <Name extends keyof SamplingOptions>(name: Name, key: string, least: number, most: number): object =>
+    has(key) ? { [name]: file.number(key, 0, least, most) } : {};
+  const known = positions.find(has);
+  const doSample = file.raw('do_sample') ?? false;
+  if (typeof doSample !== 'boolean') throw file.invalid('do_sample', 'true or false');
+  return {
+    ...file.search(),
+    sampling: {
+      topK: file.integer('top_k', USUAL_TOP_K, MANY),
+      ...given('temperature', 'temperature', 0, MANY),
+      ...given('topP', 'top_p', 0, 1),
+      ...given('minP', 'min_p', 0, 1),
+      ...given('typicalP', 'typical_p', 0, 1),
+      ...given('epsilonCutoff', 'epsilon_cutoff', 0, 1),
+      ...given('etaCutoff', 'eta_cutoff', 0, 1),
+    },
+    doSample,
+    begin: file.id('bos_token_id'),
+    maxNewTokens: has('max_new_tokens') ? file.integer('max_new_tokens', 0, MANY) : undefined,
+    maxLength: known === undefined ? MANY : file.integer(known, MANY, MANY),
+  };
+}
+
+/** How texts are written, once it is decided. */
+export interface GenerationPlan {
+  readonly search: SearchSettings;
+  /** Undefined where the best tokens are taken. */
+  readonly sampling: SamplingOptions | undefined;
+  readonly minTokens: number;
+  readonly badWords: readonly (readonly number[])[];
+  readonly returned: number;
+  readonly maxNewTokens: number;
+  readonly seed: number | undefined;
+}
+
+const samplingNames = ['temperature', 'topK', 'topP', 'minP', 'typicalP', 'epsilonCutoff', 'etaCutoff'] as const;
+
+/**
+ * What is asked for, and where nothing is, what the model's files say.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for an option that cannot be; `INPUT_INVALID` for two that exclude each other
+ */
+export function planOf(options: GenerateOptions, defaults: GenerationDefaults): GenerationPlan {
+  generateSettings.checkOptions(options);
+  checkIds(options);
+  const { sampling: usual, ...own } = defaults;
+  const asked = samplingNames.filter((name) => options[name] !== undefined);
+  const temperature = options.temperature ?? usual.temperature ?? 1;
+  const draws = options.doSample ?? (asked.length > 0 || options.seed !== undefined || own.doSample);
+  const sampling = draws && temperature > 0 ? { ...usual, ...Object.fromEntries(asked.map((name) => [name, options[name]])), temperature } : undefined; // prettier-ignore
+  const search: SearchSettings = {
+    ends: options.eosTokenId === undefined ? own.ends : [options.eosTokenId].flat(),
+    suppress: options.suppressTokens ?? own.suppress,
+    beginSuppress: own.beginSuppress,
+    // Where tokens are to be drawn, beams that the files name are not asked for.
+    beams: options.numBeams ?? (sampling ? 1 : own.beams),
+    lengthPenalty: options.lengthPenalty ?? own.lengthPenalty,
+    earlyStopping: options.earlyStopping ?? own.earlyStopping,
+    repetitionPenalty: options.repetitionPenalty ?? own.repetitionPenalty,
+    noRepeatNgram: options.noRepeatNgramSize ?? own.noRepeatNgram,
+  };
+  const returned = options.numReturnSequences ?? 1;
+  if (search.beams > 1 && sampling) throw excluded('beams and drawn tokens', 'Set numBeams to 1, or temperature to 0');
+  if (returned > search.beams)
+    throw excluded(`${returned} texts of ${search.beams} beams`, 'Set numBeams to as many at least');
+  return {
+    search,
+    sampling,
+    minTokens: options.minNewTokens ?? 0,
+    badWords: options.badWordsIds ?? [],
+    returned,
+    maxNewTokens: options.maxNewTokens ?? own.maxNewTokens ?? USUAL_LENGTH,
+    seed: options.seed,
+  };
+}
+
+/** @throws OnnxLoraError `INPUT_INVALID` for what is no id of a token */
+function checkIds({ badWordsIds = [], suppressTokens = [], eosTokenId = [] }: GenerateOptions): void {
+  const words = badWordsIds.every((word) => word.length > 0 && word.every(isId));
+  const lists = { badWordsIds: words, suppressTokens: suppressTokens.every(isId), eosTokenId: [eosTokenId].flat().every(isId) }; // prettier-ignore
+  const wrong = Object.entries(lists).find(([, isGood]) => !isGood);
+  if (!wrong) return;
+  throw new OnnxLoraError('INPUT_INVALID', `${wrong[0]} holds what is no id of a token. Give whole numbers from 0, such as those of tokenizer.idOf.`); // prettier-ignore
+}
+
+function excluded(what: string, remedy: string): OnnxLoraError {
+  return new OnnxLoraError('INPUT_INVALID', `There cannot be ${what} at once. ${remedy}.`);
+}
