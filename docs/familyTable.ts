@@ -9,10 +9,7 @@ import { format, resolveConfig } from 'prettier';
 import { anchorOf, codes } from './familyPage.ts';
 
 const families: readonly DescribedFamily[] = [
-  ...visionFamilies,
-  ...speechFamilies,
-  ...scienceFamilies,
-  ...textFamilies,
+  ...new Set([...visionFamilies, ...speechFamilies, ...scienceFamilies, ...textFamilies]),
 ];
 
 /** The page in Markdown, formatted as `file` is. */

@@ -6,6 +6,7 @@
 import { type ModelFacts, translatePath } from '@onnx-lora/sdk/plugin';
 import { checkFamily } from '@onnx-lora/sdk/testing';
 import { expect, it } from 'vitest';
+import { encoderFamilies } from '@onnx-lora/sequences';
 import { textFamilies } from './index.ts';
 
 /** Paths under a prefix. */
@@ -89,7 +90,10 @@ const configOf = (model: string): NonNullable<ModelFacts['config']> => ({ model_
 const takers = (facts: ModelFacts): string[] =>
   textFamilies.filter((family) => family.matches(facts)).map(({ name }) => name);
 
-it.each(textFamilies.map((family) => [family.title, family] as const))('%s', (_, family) => {
+// The encoders have their own test, beside the other families of science.
+const decoders = textFamilies.filter((family) => !encoderFamilies.includes(family));
+
+it.each(decoders.map((family) => [family.title, family] as const))('%s', (_, family) => {
   const own = models.filter(([, name]) => name === family.name);
   const facts = ([model, , modulePaths]: (typeof models)[number]): ModelFacts => ({ config: configOf(model), modulePaths }); // prettier-ignore
   expect(
