@@ -6,12 +6,12 @@ import path from 'node:path';
 import {
   maskedLanguageModelling,
   type openSequenceClassifier,
-  type SequenceEmbedder,
   sequenceClassification,
   sequenceRegression,
   variantEffect,
   type VariantScorer,
 } from '@onnx-lora/science';
+import type { SequenceEmbedder } from '@onnx-lora/sequences';
 import { type AdapterSession, evaluate, float32, type BoundFeeds, type Model, openModel, train } from '@onnx-lora/sdk';
 import type { ThreadPool, ThreadedDataset } from '@onnx-lora/sdk/data';
 import type { TensorBoardWriter } from '@onnx-lora/sdk/plugin';

@@ -1,5 +1,7 @@
 /** @file Proteins, molecules and DNA as a domain of sequences. */
 
+import type { DomainSections, FoundAnswers, ReportRequest } from '@onnx-lora/sdk/tasks';
+import type { SettingRows } from '@onnx-lora/sdk/plugin';
 import {
   answersOf,
   lengthSettings,
@@ -10,8 +12,6 @@ import {
   type TokenOptions,
   type WholeOptions,
 } from '@onnx-lora/sequences';
-import type { DomainSections, FoundAnswers, ReportRequest } from '@onnx-lora/sdk/tasks';
-import type { SettingRows } from '@onnx-lora/sdk/plugin';
 import { dataSettings } from './data/dataSettings.ts';
 import { readSequenceData } from './data/readSequenceData.ts';
 import type { SequenceDataOptions, SequenceRecord, SequenceSource } from './data/sequenceRecord.ts';

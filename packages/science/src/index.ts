@@ -71,19 +71,9 @@ export {
   type ResidueRegressionOptions,
 } from './tasks/residues/residueTasks.ts';
 export type { ResidueExample } from './tasks/residues/residueTargets.ts';
-export {
-  openSequenceEmbedder,
-  type SequenceEmbedder,
-  type SequenceEmbedderOptions,
-  type SequenceEmbeddingOptions,
-} from './tasks/embedding/sequenceEmbedder.ts';
+export { openSequenceEmbedder } from './tasks/embedding/sequenceEmbedder.ts';
 export { sequenceEmbeddingTask, sequenceRetrievalTask } from './tasks/embedding/sequenceEmbeddingTask.ts';
-export type { FeatureOptions, SequencePooling } from './tasks/embedding/tokenStates.ts';
-export {
-  type SequenceGroup,
-  sequenceRetrieval,
-  type SequenceRetrievalOptions,
-} from './tasks/embedding/sequenceRetrieval.ts';
+export { sequenceRetrieval, type SequenceRetrievalOptions } from './tasks/embedding/sequenceRetrieval.ts';
 export { mutationScanTask, variantEffectTask } from './tasks/variants/variantFactories.ts';
 export { type MeasuredVariant, variantEffect, type VariantEffectOptions } from './tasks/variants/variantEffect.ts';
 export {

@@ -58,6 +58,8 @@ export interface SequenceDomain<R extends SequenceRecord, Source, Options extend
   readonly noun: string;
   /** One of them, which names of tasks begin with: `sequence`, of `sequence-classification`. */
   readonly one: string;
+  /** Of pairs, whether the first looks for the second, as a question for its answer, and not the other way round; no by default. */
+  readonly asks?: boolean;
   /** What to read where a model does not read tokens, at the end of an error: `Use the encoder of a model of proteins.` */
   readonly remedy: string;
   /** Settings of how data are read. */

@@ -65,6 +65,22 @@ export { type BaselineOptions, frozenEmbeddings } from './report/frozenEmbedding
 export { comparisonSection } from './report/frozenSections.ts';
 export { openClassifier, openLabeller, openRegressor } from './tasks/classification/openClassifier.ts';
 export { answersOf, sequenceExamples, type WholeOptions } from './tasks/classification/sequenceExamples.ts';
+export {
+  embeddingPredictor,
+  openEmbedderOf,
+  type SequenceEmbedder,
+  type SequenceEmbedderOptions,
+  type SequenceEmbeddingOptions,
+} from './tasks/embedding/sequenceEmbedder.ts';
+export { kindsOf, retrieval, type RetrievalOptions, type SequenceGroup } from './tasks/embedding/sequenceRetrieval.ts';
+export {
+  embeddingsBy,
+  type FeatureOptions,
+  isPerToken,
+  pooledTokens,
+  sequenceFeature,
+  type SequencePooling,
+} from './tasks/embedding/tokenStates.ts';
 export { openSequenceTask } from './tasks/openSequenceTask.ts';
 export { type TokenOutput, tokenOutput } from './tasks/outputOfTokens.ts';
 export type { EnsembleOptions } from './tasks/records/answeringAdapters.ts';

@@ -25,6 +25,7 @@ export type TextPredictorOptions = SequencePredictorOptions<TextDataOptions>;
 export const textDomain: SequenceDomain<SequenceRecord, TextSource, TextDataOptions> = {
   noun: 'texts',
   one: 'text',
+  asks: true,
   remedy: 'Use an encoder of texts, such as a BERT.',
   settings: dataSettings,
   // Two or three epochs are enough where a new head starts as a probe; texts of like length come together, so that little is padding.

@@ -10,6 +10,13 @@ export { bloom, gpt2, gptNeox, opt } from './families/gpt.ts';
 export { gemma, llama, mistral, qwen2, qwen3, smollm3 } from './families/llama.ts';
 export { phi, phi3 } from './families/phi.ts';
 export { textPlugin } from './plugin.ts';
+export {
+  openTextEmbedder,
+  textEmbeddingTask,
+  textRetrieval,
+  type TextRetrievalOptions,
+  textRetrievalTask,
+} from './tasks/textEmbedding.ts';
 export { textClassificationTask, textLabellingTask, textRegressionTask } from './tasks/textFactories.ts';
 export {
   openTextClassifier,

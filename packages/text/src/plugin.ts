@@ -2,6 +2,7 @@
 
 import { definePlugin, type Plugin } from '@onnx-lora/sdk/plugin';
 import { textFamilies } from './families/index.ts';
+import { textEmbeddingTask, textRetrievalTask } from './tasks/textEmbedding.ts';
 import { textClassificationTask, textLabellingTask, textRegressionTask } from './tasks/textFactories.ts';
 import { chatTask } from './tasks/chat/chat.ts';
 
@@ -10,5 +11,12 @@ export const textPlugin: Plugin = definePlugin({
   name: '@onnx-lora/text',
   description: 'Texts: classes, labels and numbers about them, and language models that are taught to answer.',
   families: textFamilies,
-  tasks: [textClassificationTask, textLabellingTask, textRegressionTask, chatTask],
+  tasks: [
+    textClassificationTask,
+    textLabellingTask,
+    textRegressionTask,
+    textEmbeddingTask,
+    textRetrievalTask,
+    chatTask,
+  ],
 });

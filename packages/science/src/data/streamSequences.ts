@@ -1,8 +1,8 @@
 /** @file Reads sequences one by one, however many there are. */
 
 import { openTable, type Row, type Table } from '@onnx-lora/sdk/data';
-import { alphabetsOf, SequenceSpeller } from './letters.ts';
 import { type OpenBytes, openBytes } from '@onnx-lora/sequences';
+import { alphabetsOf, SequenceSpeller } from './letters.ts';
 import { formatOf, isTable } from './sequenceFile.ts';
 import type { Alphabet, SequenceDataOptions, SequencePart, SequenceRecord } from './sequenceRecord.ts';
 import { sequenceRecords } from './sequenceRecords.ts';

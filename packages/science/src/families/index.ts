@@ -1,7 +1,7 @@
 /** @file All families of the science package. */
 
-import { encoderFamilies } from '@onnx-lora/sequences';
 import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
+import { encoderFamilies } from '@onnx-lora/sequences';
 import { esm, esmc, esmfold, evoformer } from './esm.ts';
 import { molformer } from './molformer.ts';
 

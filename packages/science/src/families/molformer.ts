@@ -1,7 +1,7 @@
 /** @file The family MoLFormer. */
 
-import { classifierNames, encoderModules } from '@onnx-lora/sequences';
 import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
+import { classifierNames, encoderModules } from '@onnx-lora/sequences';
 import { scienceFamily } from './scienceFamily.ts';
 
 /** MoLFormer as its code on the hub writes it: BERT's names, linear attention over random features, rotary positions. */

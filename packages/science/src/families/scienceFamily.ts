@@ -1,7 +1,7 @@
 /** @file What the families of this package have in common. */
 
-import { sequenceTasks } from '@onnx-lora/sequences';
 import { describedFamily, type DescribedFamily, type FamilyFacts, type ModelFacts } from '@onnx-lora/sdk/plugin';
+import { sequenceTasks } from '@onnx-lora/sequences';
 
 /** What is said of a family here; its tasks are {@link maskedModelTasks} unless it says otherwise. */
 type FactsHere = Omit<FamilyFacts, 'domain' | 'tasks'> & Partial<Pick<FamilyFacts, 'tasks'>>;

@@ -23,19 +23,23 @@ import {
   type Task,
 } from '@onnx-lora/sdk/tasks';
 import { Random } from '@onnx-lora/sdk/core';
+import {
+  curveSections,
+  ensembleCalibration,
+  evaluateEnsemble,
+  frozenEmbeddings,
+  type SequenceDataset,
+  type SequenceExample,
+  withEnsemble,
+} from '@onnx-lora/sequences';
 import { beforeAll, describe, expect, it, test } from 'vitest';
 import type { GivenSequenceRecord } from '../data/sequenceRecord.ts';
-import { withEnsemble, evaluateEnsemble } from '@onnx-lora/sequences';
-import { ensembleCalibration } from '@onnx-lora/sequences';
 import { scienceFamilies } from '../families/index.ts';
 import {
   sequenceClassification,
   sequenceLabelling,
   sequenceRegression,
 } from '../tasks/classification/sequenceTasks.ts';
-import type { SequenceDataset, SequenceExample } from '@onnx-lora/sequences';
-import { curveSections } from '@onnx-lora/sequences';
-import { frozenEmbeddings } from '@onnx-lora/sequences';
 import { classLogos, highestLogo, logoColumn, logoSection } from './logoSections.ts';
 
 describe('numbers', () => {

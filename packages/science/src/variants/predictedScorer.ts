@@ -2,8 +2,7 @@
 
 import { type Adapter, OnnxLoraError } from '@onnx-lora/sdk';
 import type { RunnableModel } from '@onnx-lora/sdk/tasks';
-import { notNumbers, openAsker } from '@onnx-lora/sequences';
-import { openSequenceInput } from '@onnx-lora/sequences';
+import { notNumbers, openAsker, openSequenceInput } from '@onnx-lora/sequences';
 import { type EffectScorer, nameOfVariant, sequenceOf } from './effectScorer.ts';
 import { SCORES, type TokenScoresOptions } from './tokenScores.ts';
 import { sequenceDomain } from '../domain.ts';

@@ -2,10 +2,16 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { type RunnableModel, shownPort } from '@onnx-lora/sdk/tasks';
-import type { SequenceTokenizer } from '@onnx-lora/sequences';
-import { type AskingOptions, notNumbers, openAsker, type SequenceAsker } from '@onnx-lora/sequences';
-import { openSequenceInput, type SequenceInput } from '@onnx-lora/sequences';
-import type { TokenRow } from '@onnx-lora/sequences';
+import {
+  type AskingOptions,
+  notNumbers,
+  openAsker,
+  openSequenceInput,
+  type SequenceAsker,
+  type SequenceInput,
+  type SequenceTokenizer,
+  type TokenRow,
+} from '@onnx-lora/sequences';
 import { sequenceDomain } from '../domain.ts';
 
 /** From, and up to but without. */

@@ -27,6 +27,8 @@ export const encoderTasks: readonly string[] = [
   'text-classification',
   'text-regression',
   'text-labelling',
+  'text-embedding',
+  'text-retrieval',
   ...sequenceTasks,
 ];
 

@@ -9,6 +9,7 @@ import type { Answer, Predictor, Task } from '@onnx-lora/sdk/tasks';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { dataFolder } from '../../../sequences/src/fixtures/dataFolder.ts';
 import { textPlugin } from '../plugin.ts';
+import { openTextEmbedder, textRetrieval } from './textEmbedding.ts';
 import { textClassificationTask, textLabellingTask, textRegressionTask } from './textFactories.ts';
 import { textClassification, textLabelling, textRegression } from './textTasks.ts';
 
@@ -114,4 +115,39 @@ test('numbers, in their own units', async () => {
   await predictor.release();
   const errors = found.slice(180).map(({ prediction }, i) => Number(prediction['value']) - 1000 - 100 * all[180 + i]!.words); // prettier-ignore
   expect(Math.sqrt(errors.reduce((sum, error) => sum + error ** 2, 0) / errors.length)).toBeCloseTo(metrics['rmse']!, 3); // prettier-ignore
+});
+
+describe('retrieval', () => {
+  test('of pairs lets the firsts search the seconds, as a loop over all does', async () => {
+    const kinds = ['x', 'y'];
+    const pairs = all
+      .slice(0, 60)
+      .map(({ text }, i) => `"${text} ${kinds[i % 2]}","${all[60 + i]!.text}",${part(i < 40 ? 0 : 200)}`);
+    const folder = dataFolder({ 'pairs.csv': `question1,question2,split\n${pairs.join('\n')}\n` });
+    const task = textRetrieval(join(folder, 'pairs.csv'), { evalSplit: 'test', loss: 'info-nce', temperature: 0.05 });
+    const adapter = await trained(task, 6);
+    const { metrics } = await evaluate(model, { task, adapter, threads: 1 });
+    expect(metrics['queries']).toBe(20);
+    const embedder = await openTextEmbedder(model, { adapters: { own: adapter }, normalize: true, threads: 1 });
+    try {
+      const [firsts, seconds] = await Promise.all(
+        [0, 1].map((column) =>
+          embedder.embed(
+            pairs.slice(40).map((row) => row.split('"')[1 + 2 * column]!),
+            'own',
+          ),
+        ),
+      );
+      const width = firsts!.dims[1]!;
+      const cosine = (a: number, b: number): number =>
+        Array.from({ length: width }, (_, i) => Number(firsts!.data[a * width + i]) * Number(seconds!.data[b * width + i])).reduce((sum, each) => sum + each, 0); // prettier-ignore
+      const found = Array.from({ length: 20 }, (_, a) => {
+        const right = cosine(a, a);
+        return Array.from({ length: 20 }, (__, b) => b).every((b) => b === a || cosine(a, b) < right);
+      });
+      expect(metrics['recall@1']).toBeCloseTo(found.filter(Boolean).length / 20, 12);
+    } finally {
+      await embedder.release();
+    }
+  });
 });

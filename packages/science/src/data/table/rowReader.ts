@@ -1,16 +1,11 @@
 /** @file Makes records of the rows of a table. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import {
-  cellList,
-  cellRefused,
-  cellText,
-  type Row,
-} from '@onnx-lora/sdk/data';
+import { cellList, cellRefused, cellText, type Row } from '@onnx-lora/sdk/data';
+import { isMissing, numberOf, splitOf, targetsOf } from '@onnx-lora/sequences';
 import { mutated, mutationsBetween, parseMutations } from '../mutations.ts';
 import type { SequenceNeed, SequenceRecord, Substitution } from '../sequenceRecord.ts';
 import type { WildType } from '../wildType.ts';
-import { isMissing, numberOf, splitOf, targetsOf } from '@onnx-lora/sequences';
 import type { FoundColumns } from './sequenceColumns.ts';
 
 /** How rows are read. */

@@ -3,8 +3,8 @@
 import type { OnnxLoraError } from '@onnx-lora/sdk';
 import { ColumnFinder, type Table } from '@onnx-lora/sdk/data';
 import { nearest } from '@onnx-lora/sdk/plugin';
-import type { SequenceColumns, SequenceNeed } from '../sequenceRecord.ts';
 import { splitColumns, targetColumns, type TargetColumns } from '@onnx-lora/sequences';
+import type { SequenceColumns, SequenceNeed } from '../sequenceRecord.ts';
 import { SequenceContents } from './sequenceContents.ts';
 import { sequenceColumns } from './columnRoles.ts';
 

@@ -1,8 +1,8 @@
 /** @file Reads a whole table of sequences. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { foldOf, splitWarnings } from '@onnx-lora/sequences';
 import { cellText, type Table } from '@onnx-lora/sdk/data';
+import { foldOf, splitWarnings } from '@onnx-lora/sequences';
 import { fittingStarts, parseMutations } from '../mutations.ts';
 import type { SequenceDataOptions, SequencePart, Substitution } from '../sequenceRecord.ts';
 import type { WildType } from '../wildType.ts';

@@ -2,10 +2,8 @@
 
 import { type Adapter, Model, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import type { RunnableModel, RunnableOptions } from '@onnx-lora/sdk/tasks';
-import type { SequenceTokenizer } from '@onnx-lora/sequences';
+import { openSequenceInput, type SequenceTokenizer, type TokenRow } from '@onnx-lora/sequences';
 import { perLetter } from '../residues/residueTargets.ts';
-import { openSequenceInput } from '@onnx-lora/sequences';
-import type { TokenRow } from '@onnx-lora/sequences';
 import { sequenceDomain } from '../../domain.ts';
 
 /** Options of {@link attentionOver}. */

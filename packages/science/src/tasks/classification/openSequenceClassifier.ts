@@ -1,7 +1,7 @@
 /** @file Classes, labels and numbers of sequences that nobody has labelled. */
 
-import { openClassifier, openLabeller, openRegressor } from '@onnx-lora/sequences';
 import type { Predictor, RunnableModel } from '@onnx-lora/sdk/tasks';
+import { openClassifier, openLabeller, openRegressor } from '@onnx-lora/sequences';
 import { sequenceDomain, type SequencePredictorOptions } from '../../domain.ts';
 
 /**

@@ -14,8 +14,8 @@ import {
   type RegressionOptions,
   type Task,
 } from '@onnx-lora/sdk/tasks';
-import type { SequenceRecord, SequenceSource } from '../../data/sequenceRecord.ts';
 import { type SequenceExample, sequenceExamples } from '@onnx-lora/sequences';
+import type { SequenceRecord, SequenceSource } from '../../data/sequenceRecord.ts';
 import { sequenceDomain, type WholeSequenceOptions } from '../../domain.ts';
 
 /** Options of {@link sequenceClassification}. */

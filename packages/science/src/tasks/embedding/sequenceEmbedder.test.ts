@@ -6,9 +6,10 @@ import { loadAdapter, type Model, openModel } from '@onnx-lora/sdk';
 import type { Predictor } from '@onnx-lora/sdk/tasks';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { scienceFamilies } from '../../families/index.ts';
-import { embeddingPredictor, openSequenceEmbedder, type SequenceEmbeddingOptions } from './sequenceEmbedder.ts';
+import { embeddingPredictor, isPerToken, type SequenceEmbeddingOptions, sequenceFeature } from '@onnx-lora/sequences';
+import { sequenceDomain } from '../../domain.ts';
+import { openSequenceEmbedder } from './sequenceEmbedder.ts';
 import { sequenceEmbeddingTask } from './sequenceEmbeddingTask.ts';
-import { sequenceFeature, isPerToken } from './tokenStates.ts';
 
 const fixtures = fileURLToPath(new URL('../../fixtures/', import.meta.url));
 const golden = JSON.parse(readFileSync(`${fixtures}embeddings.json`, 'utf8')) as Record<
@@ -105,21 +106,21 @@ it('names what a model lacks', () => {
     inputs,
     outputs: { pooler_output: port(['b', 4]), last_hidden_state: port(['b', 't', 4]) },
   };
-  expect(sequenceFeature(pooled)).toMatchObject({ output: 'last_hidden_state', inner: [] });
-  expect(isPerToken(sequenceFeature(pooled))).toBe(true);
-  expect(sequenceFeature(pooled, 'pooler_output')).toMatchObject({ output: 'pooler_output', inner: [] });
-  expect(isPerToken(sequenceFeature(pooled, 'pooler_output'))).toBe(false);
-  expect(sequenceFeature(model).inner).toHaveLength(1);
-  expect(() => sequenceFeature(pooled, 'poler_output')).toThrow(
+  expect(sequenceFeature(pooled, 'sequences')).toMatchObject({ output: 'last_hidden_state', inner: [] });
+  expect(isPerToken(sequenceFeature(pooled, 'sequences'))).toBe(true);
+  expect(sequenceFeature(pooled, 'sequences', 'pooler_output')).toMatchObject({ output: 'pooler_output', inner: [] });
+  expect(isPerToken(sequenceFeature(pooled, 'sequences', 'pooler_output'))).toBe(false);
+  expect(sequenceFeature(model, 'sequences').inner).toHaveLength(1);
+  expect(() => sequenceFeature(pooled, 'sequences', 'poler_output')).toThrow(
     /no output "poler_output".*Did you mean "pooler_output"/,
   );
-  expect(() => sequenceFeature({ name: 'm', inputs, outputs: { logits: port(['b', 2]) } })).toThrow(
+  expect(() => sequenceFeature({ name: 'm', inputs, outputs: { logits: port(['b', 2]) } }, 'sequences')).toThrow(
     'gives no features',
   );
 });
 
 async function answersOf(fasta: string, settings: SequenceEmbeddingOptions, skip = 0) {
-  const predictor: Predictor = await embeddingPredictor(model, {}, settings);
+  const predictor: Predictor = await embeddingPredictor(sequenceDomain, model, {}, settings);
   async function* bytes(): AsyncGenerator<Uint8Array> {
     yield Buffer.from(fasta);
   }

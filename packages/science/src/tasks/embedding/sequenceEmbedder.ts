@@ -1,60 +1,8 @@
-/** @file One vector per sequence, or one per residue, from any model of sequences: in a program, and as answers about files. */
+/** @file One vector per sequence, or one per residue, from any model of sequences. */
 
-import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
-import {
-  type Embedder,
-  embeddingEndings,
-  embeddingWriter,
-  type Feature,
-  openEmbedder,
-  type Outputs,
-  type Prediction,
-  type Predictor,
-  type RunnableModel,
-  type RunnableOptions,
-  unitVector,
-} from '@onnx-lora/sdk/tasks';
-import type { PredictorOptions } from '@onnx-lora/sdk/plugin';
-import type { SequenceTokenizer } from '@onnx-lora/sequences';
-import type { SequenceRecord } from '../../data/sequenceRecord.ts';
-import { sequencePredictor, sequenceProcessor } from '@onnx-lora/sequences';
-import { openSequenceInput } from '@onnx-lora/sequences';
-import type { LengthOptions, TokenRow } from '@onnx-lora/sequences';
-import {
-  type FeatureOptions,
-  pooledStates,
-  requirePerToken,
-  sequenceFeature,
-  type SequencePooling,
-  type StateRow,
-  tokenStates,
-} from './tokenStates.ts';
-import { type SequenceTaskOptions, sequenceDomain } from '../../domain.ts';
-
-/** Options of {@link openSequenceEmbedder}. */
-export interface SequenceEmbedderOptions extends RunnableOptions, FeatureOptions, LengthOptions {
-  /** The tokenizer of the model's folder by default. */
-  readonly tokenizer?: SequenceTokenizer | undefined;
-  /** Divides every embedding by its length; false by default. */
-  readonly normalize?: boolean | undefined;
-}
-
-/** A model with its adapters, ready to embed. */
-export interface SequenceEmbedder extends Embedder<string | SequenceRecord> {
-  /**
-   * Embeddings of the tokens of one sequence, special ones left out: float32 `[tokens, width]`. For a model whose tokens are single
-   * residues that is one per residue.
-   *
-   * @throws OnnxLoraError `CONFIG_INVALID` where the feature has one vector for the whole sequence
-   */
-  embedTokens(sequence: string | SequenceRecord, adapter?: string | null): Promise<Tensor>;
-}
-
-/** What is asked of a model: embeddings of a sequence, or of its tokens. */
-interface Asked {
-  readonly record: SequenceRecord;
-  readonly pool: SequencePooling | 'residues';
-}
+import { openEmbedderOf, type SequenceEmbedder, type SequenceEmbedderOptions } from '@onnx-lora/sequences';
+import type { RunnableModel } from '@onnx-lora/sdk/tasks';
+import { sequenceDomain } from '../../domain.ts';
 
 /**
  * Loads a model of proteins, nucleotides or molecules as one that makes embeddings.
@@ -69,110 +17,9 @@ interface Asked {
  * @throws OnnxLoraError `CONFIG_INVALID`, `FILE_NOT_FOUND` of the tokenizer; `MODEL_UNSUPPORTED` for a model that reads no tokens or
  *   gives no features; others as `model.session`
  */
-export async function openSequenceEmbedder(
+export function openSequenceEmbedder(
   model: RunnableModel,
-  options: SequenceEmbedderOptions = {},
+  options?: SequenceEmbedderOptions,
 ): Promise<SequenceEmbedder> {
-  const { output, pool = 'mean', tokenizer, normalize = false, maxLength, tooLong, overlap, ...load } = options;
-  const feature = sequenceFeature(model, output);
-  const input = await openSequenceInput(model, { tokenizer, maxLength, tooLong, overlap }, sequenceDomain);
-  const processor = sequenceProcessor<Asked>({
-    input,
-    outputs: [feature.output],
-    rows: ({ record }) => input.rows(record),
-    answers: (asked, rows) => vectorsOf(rows, feature, asked.pool, normalize).map((embedding) => ({ embedding })),
-  });
-  const embedder = await openEmbedder<Asked, Asked, TokenRow, Outputs>(model, processor, {
-    noun: 'sequences',
-    ...load,
-  });
-  return {
-    ...embedder,
-    embed: (sequences, ...rest) =>
-      embedder.embed(
-        sequences.map((each, i) => ({ record: recordOf(each, i), pool })),
-        ...rest,
-      ),
-    embedTokens: async (sequence, adapter) => {
-      requirePerToken(feature);
-      return embedder.embed([{ record: recordOf(sequence, 0), pool: 'residues' }], adapter);
-    },
-  };
-}
-
-/** What files are answered about with. */
-export interface SequenceEmbeddingOptions extends SequenceTaskOptions {
-  /** The graph output that is the feature; that of `sequenceFeature` by default. */
-  readonly output?: string | undefined;
-  /** `mean` by default; `residues` answers with one vector for each. */
-  readonly pool?: Asked['pool'] | undefined;
-  /** Divides every embedding by its length; false by default. */
-  readonly normalize?: boolean | undefined;
-}
-
-/**
- * Answers `{ id, embedding }`; with the pool `residues` one answer per residue, `{ id, position, residue, embedding }`.
- * They are written to .npz and .safetensors files too.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` for residues of a model whose tokens are several letters; as `sequenceFeature`,
- *   `openSequenceInput`, `model.session`
- */
-export async function embeddingPredictor(
-  model: RunnableModel,
-  options: Omit<PredictorOptions, 'settings'>,
-  { output, pool = 'mean', normalize = false, maxLength, tooLong, overlap, ...data }: SequenceEmbeddingOptions,
-): Promise<Predictor> {
-  const feature = sequenceFeature(model, output);
-  const input = await openSequenceInput(model, { maxLength, tooLong, overlap }, sequenceDomain);
-  const isEach = pool === 'residues';
-  if (isEach) {
-    requirePerToken(feature);
-    if (!input.tokenizer.isPerLetter) {
-      throw new OnnxLoraError(
-        'CONFIG_INVALID',
-        `Tokens of "${model.name}" stand for several letters, so there is no embedding for each residue. Take the pool mean or first.`,
-      );
-    }
-  }
-  return sequencePredictor(sequenceDomain, {
-    ...options,
-    model,
-    input,
-    data,
-    outputs: [feature.output],
-    rows: input.rows,
-    // States of all tokens are large.
-    ...(isEach && { lookAhead: 1, count: (record) => ownTokens(input.rows(record)) }),
-    answers: (record, rows) => {
-      const { id, sequence } = record;
-      const { starts } = isEach ? input.tokenizer.tokens(sequence) : { starts: [] };
-      return vectorsOf(rows, feature, pool, normalize).map((embedding, i): Prediction => {
-        const at = starts[i]!;
-        return isEach ? { id, position: at + 1, residue: sequence[at]!, embedding } : { id, embedding };
-      });
-    },
-    writer: (path) => embeddingWriter(path, isEach ? 'position' : 'whole'),
-    writerEndings: embeddingEndings,
-  });
-}
-
-/** The embedding of a sequence, or those of its tokens. */
-function vectorsOf(
-  rows: readonly StateRow[],
-  feature: Feature,
-  pool: Asked['pool'],
-  normalize: boolean,
-): readonly Float32Array[] {
-  const vectors = pool === 'residues' ? tokenStates(rows, feature) : [pooledStates(rows, feature, pool)];
-  return normalize ? vectors.map(unitVector) : vectors;
-}
-
-/** Tokens of a sequence that its rows hold. */
-function ownTokens(rows: readonly StateRow['row'][]): number {
-  return Math.max(...rows.map(({ from, count }) => from + count)) - Math.min(...rows.map(({ from }) => from));
-}
-
-function recordOf(sequence: string | SequenceRecord, index: number): SequenceRecord {
-  if (typeof sequence !== 'string') return sequence;
-  return { id: String(index + 1), sequence, where: `sequence ${index + 1}` };
+  return openEmbedderOf(sequenceDomain, model, options);
 }

@@ -3,10 +3,14 @@
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { type AnsweringFactory, answeringTask, retrievalSettings } from '@onnx-lora/sdk/tasks';
 import type { SettingRows } from '@onnx-lora/sdk/plugin';
-import { sequenceFactory } from '@onnx-lora/sequences';
-import { type SequenceEmbeddingOptions, embeddingPredictor } from './sequenceEmbedder.ts';
+import { embeddingPredictor, type SequenceEmbeddingOptions as Asked, sequenceFactory } from '@onnx-lora/sequences';
+import type { SequenceDataOptions } from '../../data/sequenceRecord.ts';
+
 import { sequenceRetrieval, type SequenceRetrievalOptions } from './sequenceRetrieval.ts';
 import { sequenceDomain, sequenceSettings } from '../../domain.ts';
+
+/** What files are answered about with. */
+type SequenceEmbeddingOptions = Asked & SequenceDataOptions;
 
 const embeddingSettings: SettingRows<SequenceEmbeddingOptions> = {
   pool: {
@@ -38,7 +42,7 @@ export const sequenceEmbeddingTask: AnsweringFactory = sequenceFactory<SequenceE
       'sequence-embedding',
       'To train or measure embeddings on sequences with labels, groups or partners, take the task sequence-retrieval',
     ),
-  predictor: embeddingPredictor,
+  predictor: (model, options, given) => embeddingPredictor(sequenceDomain, model, options, given),
 });
 
 /** Makes `sequence-retrieval` tasks, and answers with embeddings. */
@@ -58,5 +62,5 @@ export const sequenceRetrievalTask: AnsweringFactory = sequenceFactory<
       'The setting pool is "residues", of which predictors answer with a vector for each. To train, take mean or first.',
     );
   },
-  predictor: embeddingPredictor,
+  predictor: (model, options, given) => embeddingPredictor(sequenceDomain, model, options, given),
 });

@@ -4,13 +4,13 @@ import { fileURLToPath } from 'node:url';
 import { evaluate, float32, type Model, openModel, train } from '@onnx-lora/sdk';
 import { ExampleSet } from '@onnx-lora/sdk/data';
 import { Random } from '@onnx-lora/sdk/core';
+import { embeddingsBy, kindsOf, pooledTokens } from '@onnx-lora/sequences';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
 import { scienceFamilies } from '../../families/index.ts';
 import { openSequenceEmbedder } from './sequenceEmbedder.ts';
 import { sequenceRetrievalTask } from './sequenceEmbeddingTask.ts';
-import { kindsOf, sequenceRetrieval } from './sequenceRetrieval.ts';
-import { embeddingsBy, pooledTokens } from './tokenStates.ts';
+import { sequenceRetrieval } from './sequenceRetrieval.ts';
 
 let model: Model;
 beforeAll(async () => {
@@ -97,21 +97,27 @@ describe('kindsOf', () => {
   });
 
   it('is by label, group or partner', () => {
-    expect(kindsOf([record({ labels: ['a'], group: 'g' }), record({ group: 'h' })]).kinds).toEqual(['a', 'h']);
-    const { records, kinds } = kindsOf([
-      record({ second: 'AY', labels: ['1'] }),
-      record({ second: 'CC', labels: ['0'] }),
-      record({ second: 'DD', labels: ['True'] }),
+    expect(kindsOf([record({ labels: ['a'], group: 'g' }), record({ group: 'h' })], 'sequence').kinds).toEqual([
+      'a',
+      'h',
     ]);
+    const { records, kinds } = kindsOf(
+      [
+        record({ second: 'AY', labels: ['1'] }),
+        record({ second: 'CC', labels: ['0'] }),
+        record({ second: 'DD', labels: ['True'] }),
+      ],
+      'sequence',
+    );
     expect(records.map(({ sequence }) => sequence)).toEqual(['MK', 'AY', 'MK', 'DD']);
     expect(kinds).toEqual(['pair 1', 'pair 1', 'pair 3', 'pair 3']);
     expect(records.every(({ second }) => second === undefined)).toBe(true);
   });
 
   it('names a record of which nothing is known', () => {
-    expect(() => kindsOf([record({})])).toThrow('x.csv, line 2 has no label, no group and no partner');
-    expect(() => kindsOf([record({ labels: ['a', 'b'] })])).toThrow('has 2 labels');
-    expect(() => kindsOf([record({ second: 'AY', labels: ['weak'] })])).toThrow('this one has "weak"');
+    expect(() => kindsOf([record({})], 'sequence')).toThrow('x.csv, line 2 has no label, no group and no partner');
+    expect(() => kindsOf([record({ labels: ['a', 'b'] })], 'sequence')).toThrow('has 2 labels');
+    expect(() => kindsOf([record({ second: 'AY', labels: ['weak'] })], 'sequence')).toThrow('this one has "weak"');
   });
 });
 

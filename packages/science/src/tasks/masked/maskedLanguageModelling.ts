@@ -4,10 +4,14 @@ import { OnnxLoraError } from '@onnx-lora/sdk';
 import { crossEntropy, type PreparedTask, type Task, type TaskModel } from '@onnx-lora/sdk/tasks';
 import { drawSeed } from '@onnx-lora/sdk/data';
 import { Random } from '@onnx-lora/sdk/core';
+import {
+  heldOutNote,
+  openSequenceTask,
+  type SequenceDataset,
+  type SequenceExample,
+  type SequenceTask,
+} from '@onnx-lora/sequences';
 import { type SequenceRecord, type SequenceSource } from '../../data/sequenceRecord.ts';
-import { heldOutNote } from '@onnx-lora/sequences';
-import { openSequenceTask } from '@onnx-lora/sequences';
-import type { SequenceDataset, SequenceExample, SequenceTask } from '@onnx-lora/sequences';
 import { askedTokens, fixedSeed, maskedTargets, Masking, type MaskingOptions } from './masking.ts';
 import { type GuessScores, MaskedMetrics, maskedPort } from './maskedMetrics.ts';
 import { maskedReport } from './maskedReport.ts';

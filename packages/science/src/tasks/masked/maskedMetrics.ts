@@ -2,9 +2,8 @@
 
 import { type Feeds, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import { bootstrapIntervals, listedPorts, logSumExp, type MetricCollector, type TaskModel } from '@onnx-lora/sdk/tasks';
-import type { SequenceTokenizer } from '@onnx-lora/sequences';
+import { type SequenceTokenizer, tokenOutput } from '@onnx-lora/sequences';
 import { eachAsked } from './masking.ts';
-import { tokenOutput } from '@onnx-lora/sequences';
 
 /** Scores of each token of the vocabulary. */
 interface MaskedPort {

@@ -1,8 +1,7 @@
 /** @file What a report shows of a model that guesses masked tokens: how surprised held-out sequences find it, before and after. */
 
 import { type Batch, batchesOf, type ReportRequest, type ReportSection } from '@onnx-lora/sdk/tasks';
-import type { SequenceTokenizer } from '@onnx-lora/sequences';
-import type { SequenceDataset, SequenceExample } from '@onnx-lora/sequences';
+import type { SequenceDataset, SequenceExample, SequenceTokenizer } from '@onnx-lora/sequences';
 import { GuessSums, type MaskedMetrics } from './maskedMetrics.ts';
 import { eachAsked, type Masking } from './masking.ts';
 

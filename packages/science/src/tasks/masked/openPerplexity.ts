@@ -2,11 +2,8 @@
 
 import type { Predictor, RunnableModel } from '@onnx-lora/sdk/tasks';
 import { Random } from '@onnx-lora/sdk/core';
-import { tokenOutput } from '@onnx-lora/sequences';
+import { openSequenceInput, sequencePredictor, tokenOutput, type TokenRow } from '@onnx-lora/sequences';
 
-import { sequencePredictor } from '@onnx-lora/sequences';
-import { openSequenceInput } from '@onnx-lora/sequences';
-import type { TokenRow } from '@onnx-lora/sequences';
 import { fixedSeed, Masking, type MaskingOptions, NOT_ASKED } from './masking.ts';
 import { GuessSums, maskedPort } from './maskedMetrics.ts';
 import { type SequencePredictorOptions, sequenceDomain } from '../../domain.ts';

@@ -2,8 +2,12 @@
 
 import type { SettingRows } from '@onnx-lora/sdk/plugin';
 import { type AnsweringFactory, classifierSettings, headSetting, regressionSettings } from '@onnx-lora/sdk/tasks';
-import type { SequenceHeadOptions } from '@onnx-lora/sequences';
-import { answeringFactory, type AnsweringOptions, answeringSettings } from '@onnx-lora/sequences';
+import {
+  answeringFactory,
+  type AnsweringOptions,
+  answeringSettings,
+  type SequenceHeadOptions,
+} from '@onnx-lora/sequences';
 import type { SequenceDataOptions } from '../../data/sequenceRecord.ts';
 import { sequenceDomain } from '../../domain.ts';
 import { openResidueClassifier, openResidueRegressor } from './openResidueClassifier.ts';

@@ -7,9 +7,7 @@ import {
   type Predictor,
   type RunnableModel,
 } from '@onnx-lora/sdk/tasks';
-import { tokenOutput } from '@onnx-lora/sequences';
-import { openHead } from '@onnx-lora/sequences';
-import type { SequenceRow } from '@onnx-lora/sequences';
+import { openHead, type SequenceRow, tokenOutput } from '@onnx-lora/sequences';
 import { sequenceDomain } from '../../domain.ts';
 import { perLetter, requireLetters } from './residueTargets.ts';
 import type { SequencePredictorOptions } from '../../domain.ts';

@@ -12,8 +12,7 @@ import {
   type ReportSection,
   evenlySpaced,
 } from '@onnx-lora/sdk/tasks';
-import type { SequenceTokenizer } from '@onnx-lora/sequences';
-import type { SequenceDataset } from '@onnx-lora/sequences';
+import type { SequenceDataset, SequenceTokenizer } from '@onnx-lora/sequences';
 import { classLetters } from './openResidueClassifier.ts';
 import {
   bestOf,

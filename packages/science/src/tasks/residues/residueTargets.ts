@@ -1,9 +1,8 @@
 /** @file What is known of residues: from letters to tokens and back, and as the targets of a batch. */
 
 import { type Feeds, int64, OnnxLoraError } from '@onnx-lora/sdk';
-import type { SequenceTokenizer } from '@onnx-lora/sequences';
+import type { SequenceExample, SequenceTokenizer } from '@onnx-lora/sequences';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
-import type { SequenceExample } from '@onnx-lora/sequences';
 
 /** What is known of the tokens of each record; NaN where nothing is. */
 export type ResidueExample = SequenceExample<readonly number[]>;

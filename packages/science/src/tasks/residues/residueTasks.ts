@@ -19,11 +19,16 @@ import {
   weightsOf,
 } from '@onnx-lora/sdk/tasks';
 import { telling } from '@onnx-lora/sdk/data';
+import {
+  headOnEachToken,
+  heldOutNote,
+  openSequenceTask,
+  ownHead,
+  type SequenceDataset,
+  type SequenceHeadOptions,
+  type SequenceTask,
+} from '@onnx-lora/sequences';
 import { type SequenceRecord, type SequenceSource } from '../../data/sequenceRecord.ts';
-import { heldOutNote } from '@onnx-lora/sequences';
-import { openSequenceTask } from '@onnx-lora/sequences';
-import { headOnEachToken, ownHead, type SequenceHeadOptions } from '@onnx-lora/sequences';
-import type { SequenceDataset, SequenceTask } from '@onnx-lora/sequences';
 import { residueClassMetrics, residueNumberMetrics, type ResidueClassScores, UNKNOWN } from './residueAnswers.ts';
 import { classReport, numberReport } from './residueReports.ts';
 import {

@@ -2,11 +2,11 @@
 
 import { type AnsweringFactory, answeringTask, requireNamedAdapters } from '@onnx-lora/sdk/tasks';
 import type { SettingRows } from '@onnx-lora/sdk/plugin';
+import { sequenceFactory } from '@onnx-lora/sequences';
 import { dataSettings } from '../../data/dataSettings.ts';
 import type { SequenceDataOptions } from '../../data/sequenceRecord.ts';
 import type { MutationScannerOptions, ScanOptions } from '../../variants/mutationScan.ts';
 import { variantMethods, type VariantScorerOptions } from '../../variants/variantScorer.ts';
-import { sequenceFactory } from '@onnx-lora/sequences';
 import { scanPredictor } from './scanPredictor.ts';
 import { variantEffect, type VariantEffectOptions } from './variantEffect.ts';
 import { variantPredictor } from './variantPredictor.ts';

@@ -11,6 +11,8 @@ export interface KindGroup<Item> {
   readonly items: readonly Item[];
   /** Number of their kind. */
   readonly label: number;
+  /** Whether each asks, where some are there to be found alone. */
+  readonly asks?: readonly boolean[];
 }
 
 /** Examples, and which are of one kind. */
@@ -19,6 +21,8 @@ export interface KindItems<Item> {
   readonly dataset: Dataset<Item>;
   /** The number of each example's kind. */
   readonly labels: readonly number[];
+  /** Whether each asks, where some are there to be found alone. */
+  readonly asks?: readonly boolean[];
 }
 
 /** How they are grouped. */
@@ -113,12 +117,16 @@ export class PkSampler<Item> implements Dataset<KindGroup<Item>> {
 }
 
 /** The same examples one by one, to be measured. */
-export function singleKinds<Item>({ dataset, labels }: KindItems<Item>): Dataset<KindGroup<Item>> {
+export function singleKinds<Item>({ dataset, labels, asks }: KindItems<Item>): Dataset<KindGroup<Item>> {
   return {
     isDeterministic: true,
     length: labels.length,
     nameOf: (index) => dataset.nameOf?.(index) ?? String(index),
     ...(dataset.keyOf && { keyOf: (index) => dataset.keyOf!(index) }),
-    get: async (index) => ({ items: [await dataset.get(index)], label: labels[index]! }),
+    get: async (index) => ({
+      items: [await dataset.get(index)],
+      label: labels[index]!,
+      ...(asks && { asks: [asks[index]!] }),
+    }),
   };
 }

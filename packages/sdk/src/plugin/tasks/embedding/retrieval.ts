@@ -9,8 +9,8 @@ import type { PreparedTask, Task } from '../../preparedTask.ts';
 import { settingsOf, type SettingRows } from '../../settings.ts';
 import type { TaskModel } from '../../taskModel.ts';
 import { embeddingScatter } from './embeddingScatter.ts';
-import { type KindGroup, singleKinds, PkSampler } from './pkSampler.ts';
-import { type EmbeddingsOf, RetrievalMetrics, type RetrievalScores } from './retrievalScores.ts';
+import { type KindGroup, type KindItems, singleKinds, PkSampler } from './pkSampler.ts';
+import { ASKS, type EmbeddingsOf, RetrievalMetrics, type RetrievalScores } from './retrievalScores.ts';
 
 /** Examples, and the name of each one's kind. */
 export interface KindData<Item> {
@@ -18,6 +18,8 @@ export interface KindData<Item> {
   readonly dataset: Dataset<Item>;
   /** As many names: examples of one name are alike. */
   readonly kinds: readonly string[];
+  /** Which of them ask, as queries do, while the others are what is found; without it each asks all others. */
+  readonly asks?: readonly boolean[];
 }
 
 /** What a domain says of its data and features. */
@@ -54,7 +56,7 @@ export interface RetrievalRequest extends RetrievalLossOptions {
 
 /**
  * The task on examples of kinds, whatever they are: groups of `perGroup` examples of one kind are trained on, with the loss that
- * the options name, and held-out examples search each other. The report has a scatter of embeddings before and after.
+ * the options name, and held-out examples search each other, or those that ask the others. The report has a scatter of embeddings before and after.
  *
  * @param open reads the data, when the options are known to fit
  * @throws OnnxLoraError when it is prepared: `CONFIG_INVALID` as {@link retrievalLoss}, `DATA_INVALID` where no held-out example
@@ -78,13 +80,15 @@ export function retrievalTask<Item>(
       }
       const names = [...new Set([...train.kinds, ...(validation?.kinds ?? [])])].sort();
       const numbers = new Map(names.map((kind, i) => [kind, i]));
-      const numbered = ({ dataset, kinds }: KindData<Item>) => ({ dataset, labels: kinds.map((kind) => numbers.get(kind)!) }); // prettier-ignore
+      const numbered = ({ dataset, kinds, asks }: KindData<Item>): KindItems<Item> => ({ dataset, labels: kinds.map((kind) => numbers.get(kind)!), ...(asks && { asks }) }); // prettier-ignore
       const [training, shown] = [numbered(train), numbered(validation ?? train)];
       const singles = singleKinds(shown);
       const collate = async (groups: readonly KindGroup<Item>[]): Promise<Batch> => {
         const labels = groups.flatMap(({ items, label }) => items.map(() => label));
+        const asks = groups.flatMap((group) => group.asks ?? []);
         const { inputs, targets } = await batch(groups.flatMap(({ items }) => items));
-        return { inputs, targets: { labels: int64(labels, [labels.length]), ...targets } };
+        const told = asks.length > 0 ? { [ASKS]: int64(asks.map(Number), [asks.length]) } : {};
+        return { inputs, targets: { labels: int64(labels, [labels.length]), ...told, ...targets } };
       };
       return {
         ...told,

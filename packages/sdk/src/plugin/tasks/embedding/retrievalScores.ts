@@ -6,7 +6,7 @@ import type { MetricCollector, MetricsNamed } from '../../dataset.ts';
 import { bootstrapIntervals, drawsFor } from '../statistics/bootstrap.ts';
 import { meanMeasure } from '../statistics/measure.ts';
 import { forNearest, type Nearest } from './neighbours.ts';
-import { joinRows, matrixOf, l2Normalize } from './rows.ts';
+import { joinRows, matrixOf, l2Normalize, takeRows } from './rows.ts';
 
 /** Embeddings `[examples, width]` and the kind of each. */
 export interface LabelledMatrix {
@@ -73,11 +73,18 @@ export function scoresByQuery(queries: LabelledMatrix, gallery?: LabelledMatrix)
 /** Makes embeddings float32 `[batch, width]` of what a model gives for a batch. */
 export type EmbeddingsOf = (outputs: Readonly<Record<string, Tensor>>, targets: Feeds) => Tensor;
 
-/** Every example searches all others. Targets have `labels`, int64 `[batch]`. */
+/** The target that is 1 for examples that ask, and 0 for those that are there to be found, int64 `[batch]`. */
+export const ASKS = 'asks';
+
+/**
+ * Every example searches all others, or where targets have `asks`, those that ask search the others. Targets have `labels`, int64
+ * `[batch]`.
+ */
 export class RetrievalMetrics implements MetricCollector<RetrievalScores> {
   readonly #embeddingsOf: EmbeddingsOf;
   readonly #parts: Tensor[] = [];
   readonly #labels: number[] = [];
+  readonly #asks: boolean[] = [];
   #scores: QueryScores | undefined;
 
   /** `embeddingsOf` makes embeddings `[batch, width]` of the model's outputs. */
@@ -89,6 +96,7 @@ export class RetrievalMetrics implements MetricCollector<RetrievalScores> {
     this.#scores = undefined;
     this.#parts.push(this.#embeddingsOf(outputs, targets));
     for (const label of targets['labels']!.data) this.#labels.push(Number(label));
+    for (const asks of targets[ASKS]?.data ?? []) this.#asks.push(Number(asks) === 1);
   }
 
   /** `recall@1`, `recall@5`, `recall@10`, `mapAtR` and how many could ask: see {@link retrievalScores}. */
@@ -106,8 +114,21 @@ export class RetrievalMetrics implements MetricCollector<RetrievalScores> {
   /** Found once for both. */
   #byQuery(): QueryScores {
     if (!this.#scores) {
-      this.#scores = scoresByQuery({ embeddings: matrixOf(joinRows(this.#parts)), labels: this.#labels });
+      const all: LabelledMatrix = { embeddings: matrixOf(joinRows(this.#parts)), labels: this.#labels };
+      const isDivided = this.#asks.length > 0;
+      this.#scores = isDivided
+        ? scoresByQuery(
+            rowsThat(all, (row) => this.#asks[row]!),
+            rowsThat(all, (row) => !this.#asks[row]!),
+          )
+        : scoresByQuery(all);
     }
     return this.#scores;
   }
+}
+
+/** Some of the rows. */
+function rowsThat({ embeddings, labels }: LabelledMatrix, isOne: (row: number) => boolean): LabelledMatrix {
+  const rows = [...labels.keys()].filter(isOne);
+  return { embeddings: takeRows(embeddings, rows), labels: rows.map((row) => labels[row]!) };
 }

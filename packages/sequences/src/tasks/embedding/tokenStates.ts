@@ -14,7 +14,7 @@ import {
   type TaskModel,
   type Value,
 } from '@onnx-lora/sdk/tasks';
-import type { TokenRow } from '@onnx-lora/sequences';
+import type { TokenRow } from '../sequenceTask.ts';
 
 /** How one vector is made of the states of tokens: their mean without special tokens, or the state of the first, `<cls>`. */
 export type SequencePooling = 'mean' | 'first';
@@ -35,9 +35,9 @@ export interface FeatureOptions {
  *
  * @throws OnnxLoraError as `featureOf`
  */
-export function sequenceFeature(model: TaskModel, named?: string): Feature {
+export function sequenceFeature(model: TaskModel, noun: string, named?: string): Feature {
   return featureOf(model, named, {
-    noun: 'sequences',
+    noun,
     shapes: ['[batch, width]', '[batch, tokens, width]'],
     usual: ['last_hidden_state', 'token_embeddings', 'hidden_states'],
     beforeHead: () => ('logits' in model.outputs ? model.featuresOf?.('logits') : undefined),

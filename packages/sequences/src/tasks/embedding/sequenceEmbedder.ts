@@ -1,0 +1,179 @@
+/** @file One vector per sequence, or one per residue, from any model of sequences: in a program, and as answers about files. */
+
+import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import {
+  type Embedder,
+  embeddingEndings,
+  embeddingWriter,
+  type Feature,
+  openEmbedder,
+  type Outputs,
+  type Prediction,
+  type Predictor,
+  type RunnableModel,
+  type RunnableOptions,
+  unitVector,
+} from '@onnx-lora/sdk/tasks';
+import type { PredictorOptions } from '@onnx-lora/sdk/plugin';
+import type { DivideOptions } from '@onnx-lora/sdk/data';
+import type { SequenceDomain, SequenceRecord } from '../../domain.ts';
+import { sequencePredictor, sequenceProcessor } from '../records/sequencePredictor.ts';
+import { openSequenceInput, type SequenceNames } from '../sequenceInput.ts';
+import type { TokenOptions, TokenRow } from '../sequenceTask.ts';
+import {
+  type FeatureOptions,
+  pooledStates,
+  requirePerToken,
+  sequenceFeature,
+  type SequencePooling,
+  type StateRow,
+  tokenStates,
+} from './tokenStates.ts';
+
+/** Options of what makes embeddings. */
+export interface SequenceEmbedderOptions extends RunnableOptions, FeatureOptions, TokenOptions {
+  /** Divides every embedding by its length; false by default. */
+  readonly normalize?: boolean | undefined;
+}
+
+/** A model with its adapters, ready to embed. */
+export interface SequenceEmbedder extends Embedder<string | SequenceRecord> {
+  /**
+   * Embeddings of the tokens of one sequence, special ones left out: float32 `[tokens, width]`. For a model whose tokens are single
+   * residues that is one per residue.
+   *
+   * @throws OnnxLoraError `CONFIG_INVALID` where the feature has one vector for the whole sequence
+   */
+  embedTokens(sequence: string | SequenceRecord, adapter?: string | null): Promise<Tensor>;
+}
+
+/** What is asked of a model: embeddings of a sequence, or of its tokens. */
+interface Asked {
+  readonly record: SequenceRecord;
+  readonly pool: SequencePooling | 'residues';
+}
+
+/**
+ * Loads a model as one that makes embeddings.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID`, `FILE_NOT_FOUND` of the tokenizer; `MODEL_UNSUPPORTED` for a model that reads no tokens or
+ *   gives no features; others as `model.session`
+ */
+export async function openEmbedderOf(
+  names: SequenceNames,
+  model: RunnableModel,
+  options: SequenceEmbedderOptions = {},
+): Promise<SequenceEmbedder> {
+  const { output, pool = 'mean', tokenizer, normalize = false, maxLength, tooLong, overlap, ...load } = options;
+  const feature = sequenceFeature(model, names.noun, output);
+  const input = await openSequenceInput(model, { tokenizer, maxLength, tooLong, overlap }, names);
+  const processor = sequenceProcessor<Asked>({
+    input,
+    outputs: [feature.output],
+    rows: ({ record }) => input.rows(record),
+    answers: (asked, rows) => vectorsOf(rows, feature, asked.pool, normalize).map((embedding) => ({ embedding })),
+  });
+  const embedder = await openEmbedder<Asked, Asked, TokenRow, Outputs>(model, processor, {
+    noun: names.noun,
+    ...load,
+  });
+  return {
+    ...embedder,
+    embed: (sequences, ...rest) =>
+      embedder.embed(
+        sequences.map((each, i) => ({ record: recordOf(each, i), pool })),
+        ...rest,
+      ),
+    embedTokens: async (sequence, adapter) => {
+      requirePerToken(feature);
+      return embedder.embed([{ record: recordOf(sequence, 0), pool: 'residues' }], adapter);
+    },
+  };
+}
+
+/** What files are answered about with. */
+export interface SequenceEmbeddingOptions extends TokenOptions {
+  /** The graph output that is the feature; that of `sequenceFeature` by default. */
+  readonly output?: string | undefined;
+  /** `mean` by default; `residues` answers with one vector for each. */
+  readonly pool?: Asked['pool'] | undefined;
+  /** Divides every embedding by its length; false by default. */
+  readonly normalize?: boolean | undefined;
+}
+
+/**
+ * Answers `{ id, embedding }`; with the pool `residues` one answer per residue, `{ id, position, residue, embedding }`.
+ * They are written to .npz and .safetensors files too.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for residues of a model whose tokens are several letters; as `sequenceFeature`,
+ *   `openSequenceInput`, `model.session`
+ */
+export async function embeddingPredictor<R extends SequenceRecord, Source, Options extends DivideOptions<R>>(
+  domain: SequenceDomain<R, Source, Options>,
+  model: RunnableModel,
+  options: Omit<PredictorOptions, 'settings'>,
+  {
+    output,
+    pool = 'mean',
+    normalize = false,
+    tokenizer,
+    maxLength,
+    tooLong,
+    overlap,
+    ...data
+  }: SequenceEmbeddingOptions & Partial<Options>,
+): Promise<Predictor> {
+  const feature = sequenceFeature(model, domain.noun, output);
+  const input = await openSequenceInput(model, { tokenizer, maxLength, tooLong, overlap }, domain);
+  const isEach = pool === 'residues';
+  if (isEach) {
+    requirePerToken(feature);
+    if (!input.tokenizer.isPerLetter) {
+      throw new OnnxLoraError(
+        'CONFIG_INVALID',
+        `Tokens of "${model.name}" stand for several letters, so there is no embedding for each residue. Take the pool mean or first.`,
+      );
+    }
+  }
+  return sequencePredictor(domain, {
+    ...options,
+    model,
+    input,
+    data: data as Partial<Options>,
+    outputs: [feature.output],
+    rows: input.rows,
+    // States of all tokens are large.
+    ...(isEach && { lookAhead: 1, count: (record) => ownTokens(input.rows(record)) }),
+    answers: (record, rows) => {
+      const { id, sequence } = record;
+      const { starts } = isEach ? input.tokenizer.tokens(sequence) : { starts: [] };
+      return vectorsOf(rows, feature, pool, normalize).map((embedding, i): Prediction => {
+        const at = starts[i]!;
+        return isEach ? { id, position: at + 1, residue: sequence[at]!, embedding } : { id, embedding };
+      });
+    },
+    writer: (path) => embeddingWriter(path, isEach ? 'position' : 'whole'),
+    writerEndings: embeddingEndings,
+  });
+}
+
+/** The embedding of a sequence, or those of its tokens. */
+function vectorsOf(
+  rows: readonly StateRow[],
+  feature: Feature,
+  pool: Asked['pool'],
+  normalize: boolean,
+): readonly Float32Array[] {
+  const vectors = pool === 'residues' ? tokenStates(rows, feature) : [pooledStates(rows, feature, pool)];
+  return normalize ? vectors.map(unitVector) : vectors;
+}
+
+/** Tokens of a sequence that its rows hold. */
+function ownTokens(rows: readonly StateRow['row'][]): number {
+  return Math.max(...rows.map(({ from, count }) => from + count)) - Math.min(...rows.map(({ from }) => from));
+}
+
+function recordOf(sequence: string | SequenceRecord, index: number): SequenceRecord {
+  if (typeof sequence !== 'string') return sequence;
+  return { id: String(index + 1), sequence, where: `sequence ${index + 1}` };
+}

@@ -1,0 +1,135 @@
+/** @file Teaches a model which sequences are of one kind, such as one family, and measures how well one finds the others. */
+
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import {
+  haveAPair,
+  type KindData,
+  type KindGroup,
+  openFairly,
+  type RetrievalLossOptions,
+  type RetrievalScores,
+  retrievalTask,
+  type Task,
+} from '@onnx-lora/sdk/tasks';
+import type { DivideOptions } from '@onnx-lora/sdk/data';
+import { heldOutNote, type SequenceDomain, type SequenceRecord } from '../../domain.ts';
+import { openSequenceTask } from '../openSequenceTask.ts';
+import type { SequenceExample, TokenOptions } from '../sequenceTask.ts';
+import { embeddingsBy, embeddingValue, type FeatureOptions, pooledTokens, sequenceFeature } from './tokenStates.ts';
+
+/** Options of {@link retrieval}. */
+export interface RetrievalOptions extends TokenOptions, RetrievalLossOptions, FeatureOptions {}
+
+/** Sequences of one kind. */
+export type SequenceGroup<R extends SequenceRecord = SequenceRecord> = KindGroup<SequenceExample<string, R>>;
+
+/**
+ * Metric learning on sequences: those of one kind are drawn together, others apart. The kind is the label, or the group where there
+ * are no labels; of pairs, the two of each belong together. An example is a group of `perGroup` sequences of one kind. Held-out
+ * sequences search each other, or where the first of a pair asks (`domain.asks`) the firsts search the seconds; they may be of other
+ * kinds than those that are trained on.
+ */
+export function retrieval<R extends SequenceRecord, Source, Options extends DivideOptions<R>>(
+  domain: SequenceDomain<R, Source, Options>,
+  source: Source,
+  options: Options & RetrievalOptions,
+): Task<SequenceGroup<R>, RetrievalScores> {
+  const { noun, one } = domain;
+  const { loss, temperature, margin, perGroup, output, pool = 'mean', ...data } = options;
+  const request = {
+    name: `${one}-retrieval`,
+    noun,
+    loss,
+    temperature,
+    margin,
+    perGroup,
+    seed: data.seed,
+  };
+  return retrievalTask(request, async (model) => {
+    if (data.tooLong === 'windows') {
+      throw new OnnxLoraError(
+        'CONFIG_INVALID',
+        `The task ${one}-retrieval compares whole rows, and reads no windows. Take tooLong: crop, or error.`,
+      );
+    }
+    const feature = sequenceFeature(model, noun, output);
+    const task = await openFairly(
+      (own) => openSequenceTask<R, Source, Options>(domain, model, source, own),
+      data as unknown as Options & TokenOptions,
+      ({ data: { validation } }) => !validation || haveAPair(kindsOf(validation, one).kinds),
+    );
+    const { train, validation, warnings } = task.data;
+    const kinds = (given: readonly R[], isTrained: boolean): KindData<SequenceExample<string, R>> => {
+      const { records, kinds: names, asks } = kindsOf(given, one);
+      const isAsked = domain.asks === true && asks.includes(true);
+      return { kinds: names, dataset: task.dataset(records, names, { isTrained }), ...(isAsked && { asks }) };
+    };
+    return {
+      train: kinds(train, true),
+      validation: validation && kinds(validation, false),
+      isAugmented: false,
+      notes: [heldOutNote(task.data, one)],
+      warnings,
+      outputs: feature.inner,
+      batch: (items) => {
+        const rows = items.map(({ row }) => row);
+        return { inputs: task.feeds(rows, items[0]?.draw !== undefined), targets: pooledTokens(rows, pool) };
+      },
+      embeddingsOf: embeddingsBy(feature),
+      embeddingValue: (g, outputs, targets) => embeddingValue(g, outputs, targets, feature),
+    };
+  });
+}
+
+/** Sequences one by one, and the kind of each. */
+export interface Kinds<R> {
+  readonly records: readonly R[];
+  readonly kinds: readonly string[];
+  /** Which are the first of a pair. */
+  readonly asks: readonly boolean[];
+}
+
+/** Labels of pairs that belong together, and of those that do not. */
+const together: ReadonlySet<string> = new Set(['1', 'true', 'yes', 'positive']);
+const apart: ReadonlySet<string> = new Set(['0', 'false', 'no', 'negative']);
+
+/**
+ * The kinds of records: the label, or where there are no labels the group. Of pairs, each is a kind of two sequences; where pairs
+ * have labels of 1 and 0, those of 1.
+ *
+ * @throws OnnxLoraError `DATA_INVALID` for a record of which nothing says what it is like
+ */
+export function kindsOf<R extends SequenceRecord>(records: readonly R[], one: string): Kinds<R> {
+  const all = records.flatMap((record, i): (readonly [R, string, boolean])[] => {
+    const { second, ...first } = record;
+    if (second === undefined) return [[record, kindOf(record, one), false]];
+    if (!isTogether(record, one)) return [];
+    const kind = `pair ${i + 1}`;
+    return [
+      [first as R, kind, true],
+      [{ ...first, id: `${record.id}, second`, sequence: second } as R, kind, false],
+    ];
+  });
+  return { records: all.map(([record]) => record), kinds: all.map(([, kind]) => kind), asks: all.map(([, , asks]) => asks) }; // prettier-ignore
+}
+
+function isTogether({ labels = [], where }: SequenceRecord, one: string): boolean {
+  const label = labels[0]?.toLowerCase();
+  if (label === undefined || together.has(label)) return true;
+  if (apart.has(label)) return false;
+  throw new OnnxLoraError(
+    'DATA_INVALID',
+    `${where}: pairs that belong together have the label 1 and others 0, or pairs have no labels, but this one has "${labels[0]}". For classes of pairs take the task ${one}-classification.`,
+  );
+}
+
+function kindOf({ labels = [], group, where }: SequenceRecord, one: string): string {
+  const kind = labels[0] ?? group;
+  if (kind !== undefined && labels.length <= 1) return kind;
+  throw new OnnxLoraError(
+    'DATA_INVALID',
+    labels.length > 1
+      ? `${where} has ${labels.length} labels, so nothing says which ${one}s are of one kind. Give it one.`
+      : `${where} has no label, no group and no partner, so nothing says which ${one}s are of one kind. Name one of them: a column label, group or second.`,
+  );
+}

@@ -1,0 +1,112 @@
+/** @file One vector per text, and learning which texts belong together. */
+
+import {
+  type AnsweringFactory,
+  answeringTask,
+  type RetrievalScores,
+  retrievalSettings,
+  type RunnableModel,
+  type Task,
+} from '@onnx-lora/sdk/tasks';
+import type { SettingRows } from '@onnx-lora/sdk/plugin';
+import {
+  embeddingPredictor,
+  lengthSettings,
+  openEmbedderOf,
+  retrieval,
+  type RetrievalOptions,
+  type SequenceEmbedder,
+  type SequenceEmbedderOptions,
+  type SequenceEmbeddingOptions,
+  sequenceFactory,
+  type SequenceGroup,
+  type SequencePooling,
+} from '@onnx-lora/sequences';
+import type { TextDataOptions, TextSource } from '../data/textRecord.ts';
+import { textDomain, type TextTaskOptions } from '../domain.ts';
+
+/**
+ * Loads a model of texts as one that makes embeddings: the mean over the states of a text's tokens, as sentence-transformers' models
+ * are trained for, or that of the first.
+ *
+ * @example
+ * ```ts
+ * const embedder = await openTextEmbedder(model, { normalize: true });
+ * const vectors = await embedder.embed(['How do I return it?', 'Returning a parcel']);
+ * await embedder.release();
+ * ```
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID`, `FILE_NOT_FOUND` of the tokenizer; `MODEL_UNSUPPORTED` for a model that reads no tokens or
+ *   gives no features; others as `model.session`
+ */
+export function openTextEmbedder(model: RunnableModel, options?: SequenceEmbedderOptions): Promise<SequenceEmbedder> {
+  return openEmbedderOf(textDomain, model, options);
+}
+
+/** Options of {@link textRetrieval}. */
+export interface TextRetrievalOptions extends TextTaskOptions, RetrievalOptions {}
+
+/**
+ * Metric learning on texts: of pairs, the first looks for the second, as a question for its answer; a batch of pairs is trained on with
+ * each other's seconds as what is wrong (`loss: 'info-nce'`). Held-out firsts search all held-out seconds. Without pairs, texts of one
+ * label or group belong together, and search each other.
+ *
+ * @example
+ * ```ts
+ * const task = textRetrieval('questions.csv', { loss: 'info-nce', temperature: 0.05, validation: 0.2 });
+ * const { adapter } = await (await train(model, { task, batchSize: 32 })).done;
+ * ```
+ */
+export function textRetrieval(
+  source: TextSource,
+  options: TextRetrievalOptions = {},
+): Task<SequenceGroup, RetrievalScores> {
+  return retrieval(textDomain, source, options);
+}
+
+/** What files are answered about with; texts have one vector each. */
+type EmbeddingOptions = Omit<SequenceEmbeddingOptions, 'pool'> & { readonly pool?: SequencePooling } & TextDataOptions;
+
+const embeddingSettings: SettingRows<EmbeddingOptions> = {
+  pool: {
+    kind: 'choice',
+    of: ['mean', 'first'],
+    description: 'What stands for a text: mean (of all tokens; default), or first (the state of [CLS]).',
+  },
+  output: {
+    kind: 'text',
+    description:
+      'The graph output that is the feature; before-head is what a head reads. last_hidden_state by default.',
+  },
+  normalize: { kind: 'flag', description: 'Divides every embedding by its length.' },
+  ...lengthSettings,
+  ...textDomain.settings,
+};
+
+/** The task `text-embedding`: it answers with `{ id, embedding }`, and has nothing to learn. */
+export const textEmbeddingTask: AnsweringFactory = sequenceFactory<EmbeddingOptions>(textDomain, {
+  name: 'text-embedding',
+  description: 'One vector per text, written to .npz, .safetensors or .csv; to predict with, not to train.',
+  settings: embeddingSettings,
+  task: () =>
+    answeringTask(
+      'text-embedding',
+      'To train or measure embeddings on pairs, or texts with labels or groups, take the task text-retrieval',
+    ),
+  predictor: (model, options, given) => embeddingPredictor(textDomain, model, options, given),
+});
+
+/** Makes `text-retrieval` tasks, and answers with embeddings. */
+export const textRetrievalTask: AnsweringFactory = sequenceFactory<TextRetrievalOptions & EmbeddingOptions>(
+  textDomain,
+  {
+    name: 'text-retrieval',
+    description:
+      'Embeddings by which the first texts of pairs find the second, or in which texts of one label or group lie together; the data is a table of them.',
+    // Pairs, of which each is told from all others of its batch.
+    defaults: { batchSize: 32, epochs: 1, lr: 1e-3, warmupSteps: 0 },
+    settings: { ...retrievalSettings('Texts of one kind'), ...embeddingSettings },
+    task: textRetrieval,
+    predictor: (model, options, given) => embeddingPredictor(textDomain, model, options, given),
+  },
+);
