@@ -60,6 +60,8 @@ export interface SequenceDomain<R extends SequenceRecord, Source, Options extend
   readonly one: string;
   /** Of pairs, whether the first looks for the second, as a question for its answer, and not the other way round; no by default. */
   readonly asks?: boolean;
+  /** Which tokens embeddings are the mean of: `own`, without special ones (the default), or `all`, as sentence-transformers' models are trained. */
+  readonly meanOf?: 'own' | 'all';
   /** What to read where a model does not read tokens, at the end of an error: `Use the encoder of a model of proteins.` */
   readonly remedy: string;
   /** Settings of how data are read. */

@@ -26,6 +26,7 @@ export const textDomain: SequenceDomain<SequenceRecord, TextSource, TextDataOpti
   noun: 'texts',
   one: 'text',
   asks: true,
+  meanOf: 'all',
   remedy: 'Use an encoder of texts, such as a BERT.',
   settings: dataSettings,
   // Two or three epochs are enough where a new head starts as a probe; texts of like length come together, so that little is padding.

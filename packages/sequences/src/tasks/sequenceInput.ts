@@ -11,7 +11,7 @@ import type { SequencePorts, TokenOptions, TokenRow } from './sequenceTask.ts';
 import { type RowRules, tokenRows, tokensOf } from './tokenRows.ts';
 
 /** What sequences are called, for errors. */
-export type SequenceNames = Pick<SequenceDomain<never, never, never>, 'noun' | 'one' | 'remedy'>;
+export type SequenceNames = Pick<SequenceDomain<never, never, never>, 'noun' | 'one' | 'remedy' | 'meanOf'>;
 
 /** Inputs beside the ids, by the part that they play. */
 const others = { mask: 'attention_mask', types: 'token_type_ids', positions: 'position_ids' } as const;

@@ -3,9 +3,10 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Adapter, evaluate, type Model, modelFor, openModel, train } from '@onnx-lora/sdk';
+import { type Adapter, evaluate, int64, type Model, modelFor, openModel, train } from '@onnx-lora/sdk';
 import { Random } from '@onnx-lora/sdk/core';
 import type { Answer, Predictor, Task } from '@onnx-lora/sdk/tasks';
+import { openTokenizer } from '@onnx-lora/sequences';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { dataFolder } from '../../../sequences/src/fixtures/dataFolder.ts';
 import { textPlugin } from '../plugin.ts';
@@ -150,4 +151,25 @@ describe('retrieval', () => {
       await embedder.release();
     }
   });
+});
+
+test('an embedding is the mean over all tokens, special ones too, as of models of sentence-transformers', async () => {
+  const texts = ['Help me sell my bike.', '', 'clean'];
+  const tokenizer = await openTokenizer(model);
+  const embedder = await openTextEmbedder(model, { threads: 1 });
+  const session = await model.session({ threads: 1 });
+  try {
+    const { data, dims } = await embedder.embed(texts);
+    const width = dims[1]!;
+    for (const [i, text] of texts.entries()) {
+      const { ids } = tokenizer.framed(tokenizer.tokens(text).ids);
+      const of = (value: (id: number) => number): ReturnType<typeof int64> => int64(ids.map(value), [1, ids.length]);
+      const { last_hidden_state: states } = await session.run({ input_ids: of((id) => id), attention_mask: of(() => 1), token_type_ids: of(() => 0) }); // prettier-ignore
+      const mean = Array.from({ length: width }, (_, j) => ids.reduce((sum, __, token) => sum + Number(states!.data[token * width + j]), 0) / ids.length); // prettier-ignore
+      mean.forEach((value, j) => expect(data[i * width + j]).toBeCloseTo(value, 5));
+    }
+  } finally {
+    await session.release();
+    await embedder.release();
+  }
 });

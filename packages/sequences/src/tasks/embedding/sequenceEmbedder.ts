@@ -22,11 +22,13 @@ import { openSequenceInput, type SequenceNames } from '../sequenceInput.ts';
 import type { TokenOptions, TokenRow } from '../sequenceTask.ts';
 import {
   type FeatureOptions,
+  poolingOf,
   pooledStates,
   requirePerToken,
   sequenceFeature,
   type SequencePooling,
   type StateRow,
+  type TokenPooling,
   tokenStates,
 } from './tokenStates.ts';
 
@@ -50,7 +52,7 @@ export interface SequenceEmbedder extends Embedder<string | SequenceRecord> {
 /** What is asked of a model: embeddings of a sequence, or of its tokens. */
 interface Asked {
   readonly record: SequenceRecord;
-  readonly pool: SequencePooling | 'residues';
+  readonly pool: TokenPooling | 'residues';
 }
 
 /**
@@ -81,7 +83,7 @@ export async function openEmbedderOf(
     ...embedder,
     embed: (sequences, ...rest) =>
       embedder.embed(
-        sequences.map((each, i) => ({ record: recordOf(each, i), pool })),
+        sequences.map((each, i) => ({ record: recordOf(each, i), pool: poolingOf(pool, names) })),
         ...rest,
       ),
     embedTokens: async (sequence, adapter) => {
@@ -96,7 +98,7 @@ export interface SequenceEmbeddingOptions extends TokenOptions {
   /** The graph output that is the feature; that of `sequenceFeature` by default. */
   readonly output?: string | undefined;
   /** `mean` by default; `residues` answers with one vector for each. */
-  readonly pool?: Asked['pool'] | undefined;
+  readonly pool?: SequencePooling | 'residues' | undefined;
   /** Divides every embedding by its length; false by default. */
   readonly normalize?: boolean | undefined;
 }
@@ -126,6 +128,7 @@ export async function embeddingPredictor<R extends SequenceRecord, Source, Optio
   const feature = sequenceFeature(model, domain.noun, output);
   const input = await openSequenceInput(model, { tokenizer, maxLength, tooLong, overlap }, domain);
   const isEach = pool === 'residues';
+  const pooling = isEach ? pool : poolingOf(pool, domain);
   if (isEach) {
     requirePerToken(feature);
     if (!input.tokenizer.isPerLetter) {
@@ -147,7 +150,7 @@ export async function embeddingPredictor<R extends SequenceRecord, Source, Optio
     answers: (record, rows) => {
       const { id, sequence } = record;
       const { starts } = isEach ? input.tokenizer.tokens(sequence) : { starts: [] };
-      return vectorsOf(rows, feature, pool, normalize).map((embedding, i): Prediction => {
+      return vectorsOf(rows, feature, pooling, normalize).map((embedding, i): Prediction => {
         const at = starts[i]!;
         return isEach ? { id, position: at + 1, residue: sequence[at]!, embedding } : { id, embedding };
       });

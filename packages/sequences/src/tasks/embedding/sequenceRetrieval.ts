@@ -15,7 +15,14 @@ import type { DivideOptions } from '@onnx-lora/sdk/data';
 import { heldOutNote, type SequenceDomain, type SequenceRecord } from '../../domain.ts';
 import { openSequenceTask } from '../openSequenceTask.ts';
 import type { SequenceExample, TokenOptions } from '../sequenceTask.ts';
-import { embeddingsBy, embeddingValue, type FeatureOptions, pooledTokens, sequenceFeature } from './tokenStates.ts';
+import {
+  embeddingsBy,
+  embeddingValue,
+  type FeatureOptions,
+  poolingOf,
+  pooledTokens,
+  sequenceFeature,
+} from './tokenStates.ts';
 
 /** Options of {@link retrieval}. */
 export interface RetrievalOptions extends TokenOptions, RetrievalLossOptions, FeatureOptions {}
@@ -73,7 +80,10 @@ export function retrieval<R extends SequenceRecord, Source, Options extends Divi
       outputs: feature.inner,
       batch: (items) => {
         const rows = items.map(({ row }) => row);
-        return { inputs: task.feeds(rows, items[0]?.draw !== undefined), targets: pooledTokens(rows, pool) };
+        return {
+          inputs: task.feeds(rows, items[0]?.draw !== undefined),
+          targets: pooledTokens(rows, poolingOf(pool, domain)),
+        };
       },
       embeddingsOf: embeddingsBy(feature),
       embeddingValue: (g, outputs, targets) => embeddingValue(g, outputs, targets, feature),

@@ -14,10 +14,22 @@ import {
   type TaskModel,
   type Value,
 } from '@onnx-lora/sdk/tasks';
+import type { SequenceDomain } from '../../domain.ts';
 import type { TokenRow } from '../sequenceTask.ts';
 
 /** How one vector is made of the states of tokens: their mean without special tokens, or the state of the first, `<cls>`. */
 export type SequencePooling = 'mean' | 'first';
+
+/** The same, where the mean may also be over `all` tokens, special ones too. */
+export type TokenPooling = SequencePooling | 'all';
+
+/** What the mean of a domain is. */
+export function poolingOf(
+  pool: SequencePooling,
+  { meanOf = 'own' }: Pick<SequenceDomain<never, never, never>, 'meanOf'>,
+): TokenPooling {
+  return pool === 'mean' && meanOf === 'all' ? 'all' : pool;
+}
 
 /** Where embeddings come from. */
 export interface FeatureOptions {
@@ -85,14 +97,24 @@ export function tokenStates(rows: readonly StateRow[], { output }: Feature): Flo
  *
  * @throws OnnxLoraError as {@link tokenStates}; `CONFIG_INVALID` where no special token comes first
  */
-export function pooledStates(rows: readonly StateRow[], feature: Feature, pool: SequencePooling): Float32Array {
+export function pooledStates(rows: readonly StateRow[], feature: Feature, pool: TokenPooling): Float32Array {
   const { output } = feature;
   if (!isPerToken(feature)) return meanOf(rows.map(({ found }) => featureTensor(found, output, [2]).data));
-  if (pool === 'mean') return meanOf(tokenStates(rows, feature));
+  const own = pool === 'mean' ? tokenStates(rows, feature) : [];
+  if (own.length > 0) return meanOf(own);
+  // An empty text has no tokens but the special ones.
+  if (pool !== 'first') return meanOf(rows.flatMap((row) => allStates(row, feature)));
   const { row, found } = rows[0]!;
   requireFirst(row);
   const { data, dims } = featureTensor(found, output, [3]);
   return data.slice(0, dims[2]);
+}
+
+/** The states of all tokens of a row but padding. */
+function allStates({ row, found }: StateRow, { output }: Feature): Float32Array[] {
+  const { data, dims } = featureTensor(found, output, [3]);
+  const width = dims[2]!;
+  return row.ids.map((_, token) => data.slice(token * width, (token + 1) * width));
 }
 
 function meanOf(rows: readonly Float32Array[]): Float32Array {
@@ -105,13 +127,15 @@ function meanOf(rows: readonly Float32Array[]): Float32Array {
 const [FROM, TO] = ['from', 'to'];
 
 /**
- * Which tokens of each row count: of a mean those of the sequence, and no special ones.
+ * Which tokens of each row count: of a mean those of the sequence, and no special ones unless there are no others.
  *
  * @throws OnnxLoraError `CONFIG_INVALID` where no special token comes first, whose state could stand for the sequence
  */
-export function pooledTokens(rows: readonly TokenRow[], pool: SequencePooling): Feeds {
+export function pooledTokens(rows: readonly TokenRow[], pool: TokenPooling): Feeds {
   if (pool === 'first') rows.forEach(requireFirst);
-  const places = rows.map(({ at, count }) => (pool === 'first' ? [0, 1] : [at, at + count]));
+  const places = rows.map(({ ids, at, count }) =>
+    pool === 'first' ? [0, 1] : pool === 'all' || count === 0 ? [0, ids.length] : [at, at + count],
+  );
   return Object.fromEntries([FROM, TO].map((name, i) => [name, int64(places.map((place) => place[i]!), [rows.length])])); // prettier-ignore
 }
 
