@@ -12,9 +12,10 @@ import { seriesFiles } from './series.ts';
 import { speechFiles } from './speech.ts';
 import type { Fixtures } from './fixtures.ts';
 import { uses } from './uses.ts';
+import { textFiles } from './text.ts';
 import { visionFiles } from './vision.ts';
 
-const files: Fixtures = { ...visionFiles, ...speechFiles, ...scienceFiles, ...seriesFiles };
+const files: Fixtures = { ...visionFiles, ...speechFiles, ...scienceFiles, ...seriesFiles, ...textFiles };
 
 /** Goes to a new folder, and puts there each file that the fences name and this folder knows. */
 export async function enter(fences: readonly Fence[]): Promise<void> {
