@@ -9,6 +9,7 @@ import { type RecognitionCase, type RecognitionFigures, recognitionOf } from './
 import { type PromptableCase, type PromptableFigures, promptableOf } from './promptable.ts';
 import type { BenchSettings } from './settings.ts';
 import { type SoundFigures, timeSound } from './soundTimes.ts';
+import { type TextCase, type TextFigures, textsOf } from './texts.ts';
 import { type TranscribeCase, type TranscribeFigures, transcribeOf } from './transcribe.ts';
 import { timeSteps, type TrainingCase, type TrainingFigures } from './training.ts';
 
@@ -22,6 +23,7 @@ export type ChildOrder =
   | { readonly promptable: PromptableCase; readonly seed: number }
   | { readonly recognition: RecognitionCase }
   | { readonly transcribe: TranscribeCase }
+  | { readonly texts: TextCase; readonly minilm: string; readonly seed: number }
   | { readonly train: TrainingCase; readonly model: string; readonly steps: number }
   | WriteOrder;
 
@@ -54,6 +56,7 @@ export type ChildResult =
   | SoundFigures
   | PromptableFigures
   | TranscribeFigures
+  | TextFigures
   | RecognitionFigures
   | OpeningFigures
   | WritingFigures;
@@ -69,6 +72,7 @@ export async function childWork(order: ChildOrder): Promise<ChildResult> {
   if ('promptable' in order) return promptableOf(order.promptable, order.seed);
   if ('recognition' in order) return recognitionOf(order.recognition);
   if ('transcribe' in order) return transcribeOf(order.transcribe);
+  if ('texts' in order) return textsOf(order.texts, order.minilm, order.seed);
   if ('images' in order) return timeImages(order.images);
   if ('sound' in order) return timeSound(order.sound);
   if ('open' in order) return openingOf(order.open);

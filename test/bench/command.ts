@@ -25,6 +25,7 @@ import { compareTranscription } from './transcribeBesideTransformers.ts';
 import { quickTrainingCases, trainingCases } from './training.ts';
 import { measureMethods } from './methodCosts.ts';
 import { comparePrecisions } from './precisions.ts';
+import { compareTexts } from './textsBesidePeft.ts';
 import { crossValidateWindows } from './windows.ts';
 
 const usage = `Usage: npm run bench -- [--model NAME] [--out FILE] [--quick] [--provider NAME] [--threads N] [--peft [PYTHON]] [--training TEXT] [--precision NAMES]
@@ -34,6 +35,7 @@ const usage = `Usage: npm run bench -- [--model NAME] [--out FILE] [--quick] [--
        npm run bench -- --promptable PYTHON
        npm run bench -- --transcribe PYTHON
        npm run bench -- --speech PYTHON
+       npm run bench -- --text PYTHON [--training TEXT]
        npm run bench -- --precisions FILE [--precision NAMES] [--training TEXT]
        npm run bench -- --methods FILE
        npm run bench -- --window FILE [--variants NAMES] [--threads N]
@@ -55,6 +57,7 @@ Times forward passes and training steps of LoRA on a ViT with random weights, an
   --accuracy PYTHON  only what adapters and new heads reach on real images, beside PEFT
   --promptable PYTHON  only what a small SAM learns of prompted masks, and how fast, beside PEFT
   --speech PYTHON  only what Whisper tiny.en learns of Spanish recordings, and how fast, beside PEFT
+  --text PYTHON    only what encoders and a small language model learn of texts, and how fast, beside PEFT, with three seeds
   --precisions FILE  only what is learned in each precision, with three seeds; adds its results to FILE, and goes on where
                    it ends; --precision is float32,int8-backward,int8 unless named, --training chooses among the tasks
   --methods FILE   only what a step costs by each method beside LoRA, as a multiple of LoRA's; adds to FILE what it lacks
@@ -80,6 +83,8 @@ export interface BenchPrograms {
   readonly promptable: string;
   /** The Python script that adapts a Whisper with PEFT. */
   readonly speech: string;
+  /** The Python script that trains on texts with PEFT. */
+  readonly text: string;
   /** The Python script that transcribes with transformers. */
   readonly transcribe: string;
   /** The Python script that exports models and trains them with PEFT. */
@@ -111,6 +116,7 @@ export async function benchCommand(
         promptable: { type: 'string' },
         transcribe: { type: 'string' },
         speech: { type: 'string' },
+        text: { type: 'string' },
         precisions: { type: 'string' },
         methods: { type: 'string' },
         window: { type: 'string' },
@@ -143,6 +149,10 @@ export async function benchCommand(
     }
     if (values.speech !== undefined) {
       await compareRecognition(programs.self, values.speech, programs.speech, print);
+      return 0;
+    }
+    if (values.text !== undefined) {
+      await compareTexts(programs.self, values.text, programs.text, new RegExp(values.training ?? ''), print);
       return 0;
     }
     if (values.precisions !== undefined) {

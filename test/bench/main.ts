@@ -19,6 +19,7 @@ if (first === CHILD) {
     promptable: fileURLToPath(new URL('../../bench/sam_on_torch.py', import.meta.url)),
     speech: fileURLToPath(new URL('../../bench/recognition_on_torch.py', import.meta.url)),
     transcribe: fileURLToPath(new URL('../../bench/whisper_on_torch.py', import.meta.url)),
+    text: fileURLToPath(new URL('../../bench/text_on_torch.py', import.meta.url)),
     training: fileURLToPath(new URL('../../bench/training_on_torch.py', import.meta.url)),
   };
   process.exitCode = await benchCommand(process.argv.slice(2), programs, (line) => console.log(line));

@@ -1,0 +1,67 @@
+/** @file Texts here and with PEFT on torch: the same models, data, steps and rates, in one run. */
+
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { lastJson, runChild } from './spawn.ts';
+import { getMiniLm, packages, smallLlama, textCases, type TextFigures } from './texts.ts';
+
+const SEEDS = 3;
+/** The 97.5th percentile of Student's t with two degrees of freedom, for three seeds. */
+const T = 4.303;
+
+/**
+ * Trains each case on both sides with three seeds and prints what the test part says, times and memory, each training in a process
+ * of its own. The difference has the paired interval over seeds.
+ *
+ * @param only which cases
+ * @throws OnnxLoraError `FILE_NOT_FOUND` where the data are not there
+ */
+export async function compareTexts(
+  self: string,
+  python: string,
+  script: string,
+  only: RegExp,
+  print: (line: string) => void,
+): Promise<void> {
+  if (!existsSync(packages))
+    throw new OnnxLoraError('FILE_NOT_FOUND', `There are no texts in "${packages}", on which both sides are trained.`);
+  const folder = await mkdtemp(path.join(tmpdir(), 'onnx-lora-bench-'));
+  try {
+    const minilm = path.join(folder, 'minilm');
+    await promisify(execFile)(python, [getMiniLm, minilm]);
+    print('| learned, adapted | metric | onnx-lora | PEFT | difference | CPU s | PEFT CPU s | MB | PEFT MB |');
+    print('| --- | --- | --- | --- | --- | --- | --- | --- | --- |');
+    for (const each of textCases.filter(({ task, targets }) => only.test(`${task} ${targets}`))) {
+      const [ours, theirs]: [TextFigures[], TextFigures[]] = [[], []];
+      const base = each.task === 'answers' ? smallLlama : minilm;
+      for (let seed = 0; seed < SEEDS; seed++) {
+        ours.push((await runChild(self, { texts: each, minilm, seed })) as TextFigures);
+        const words = [script, base, packages, each.task, each.targets, String(seed)];
+        theirs.push((await lastJson(python, words)) as TextFigures);
+      }
+      const digits = each.metric === 'loss' ? 3 : 1;
+      const points = (value: number): string => (each.metric === 'loss' ? value : 100 * value).toFixed(digits);
+      const values = [ours, theirs].map((side) => side.map(({ value }) => points(value)).join(', '));
+      const [mean, half] = paired(ours.map(({ value }, seed) => value - theirs[seed]!.value));
+      const range = `${points(mean)} (${points(mean - half)} to ${points(mean + half)})`;
+      const sums = [ours, theirs].map((side) => (side.reduce((sum, { cpu }) => sum + cpu, 0) / SEEDS).toFixed(0));
+      const peaks = [ours, theirs].map((side) => Math.max(...side.map(({ peakMb }) => peakMb)).toFixed(0));
+      print(`| ${[`${each.task}, ${each.targets}`, each.metric, ...values, range, ...sums, ...peaks].join(' | ')} |`);
+    }
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+/** The mean, and half of its interval. */
+function paired(differences: readonly number[]): readonly [mean: number, half: number] {
+  const n = differences.length;
+  const mean = differences.reduce((sum, each) => sum + each, 0) / n;
+  const variance = differences.reduce((sum, each) => sum + (each - mean) ** 2, 0) / (n - 1);
+  return [mean, T * Math.sqrt(variance / n)];
+}
