@@ -3,6 +3,7 @@
 import type { ReportRequest, DomainSections, FoundAnswers } from '@onnx-lora/sdk/tasks';
 import type { DivideOptions, ReadData, Split } from '@onnx-lora/sdk/data';
 import type { PredictorInput, SettingRows, TaskFactory } from '@onnx-lora/sdk/plugin';
+import type { SequenceBaselines } from './baselines/frozenBaselines.ts';
 import type { SequenceItem, SequenceTask } from './tasks/sequenceTask.ts';
 import type { SequenceTokenizer } from './tokenizers/sequenceTokenizer.ts';
 
@@ -83,6 +84,8 @@ export interface SequenceDomain<R extends SequenceRecord, Source, Options extend
    * @throws OnnxLoraError as {@link SequenceDomain.read}
    */
   stream(source: string | AsyncIterable<Uint8Array>, options: Partial<Options>): AsyncIterable<StreamedRecord<R>>;
+  /** What LoRA is compared with that looks at the sequences and no model; by default ridge on letters, for variants of one length. */
+  readonly baselines?: SequenceBaselines;
   /** Warnings about records of which a model can make little. */
   unfit?(tokenizer: SequenceTokenizer, records: readonly R[]): readonly string[];
   /** What the report shows beside what it shows of all sequences. */

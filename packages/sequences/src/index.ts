@@ -1,5 +1,6 @@
 /** @file What models of texts, proteins, DNA and molecules share: they read tokens, and some write them. */
 
+export type { BaselineAnswers } from './baselines/answers.ts';
 export {
   type Against,
   type BaselineExamples,
@@ -7,6 +8,7 @@ export {
   type Comparison,
   frozenBaselines,
   type MethodResult,
+  type SequenceBaselines,
 } from './baselines/frozenBaselines.ts';
 export { ColumnContents, isMissing, numberOf } from './data/columnContents.ts';
 export { type OpenBytes, openBytes } from './data/openBytes.ts';

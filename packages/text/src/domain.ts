@@ -7,6 +7,7 @@ import type {
   TokenOptions,
   WholeOptions,
 } from '@onnx-lora/sequences';
+import { bagOfWords } from './baselines/bagOfWords.ts';
 import { readTextData } from './data/readTextData.ts';
 import { streamTexts, textEndings } from './data/streamTexts.ts';
 import { dataSettings } from './data/textColumns.ts';
@@ -34,4 +35,5 @@ export const textDomain: SequenceDomain<SequenceRecord, TextSource, TextDataOpti
   input: { endings: textEndings, streams: true, records: true },
   read: readTextData,
   stream: streamTexts,
+  baselines: (texts, targets, { kind, seed }) => [bagOfWords(texts, targets, kind, seed)],
 };

@@ -19,7 +19,7 @@ export interface BaselineExamples {
   readonly embeddings: Matrix;
   /** A number each; or the number of its class; or 0 or 1 for each label, sequence by sequence. */
   readonly targets: ArrayLike<number>;
-  /** The sequences themselves: where all are of one length, a ridge on which letter stands where is a baseline too. */
+  /** The sequences themselves, for {@link BaselinesRequest.onSequences}. */
   readonly sequences?: readonly string[] | undefined;
 }
 
@@ -37,9 +37,29 @@ export interface BaselinesRequest {
   readonly validation: BaselineExamples;
   /** The adapter's answers for the validation sequences: numbers, or probabilities `[sequences, classes or labels]`. */
   readonly adapted: ArrayLike<number>;
+  /** Baselines on the sequences themselves, where both sides give them; {@link onLetters} by default. */
+  readonly onSequences?: SequenceBaselines | undefined;
   /** Seeds the bootstrap; 0 by default. */
   readonly seed?: number | undefined;
 }
+
+/**
+ * Baselines that look at sequences and no model.
+ *
+ * @param targets `[sequences, outputs]`: numbers, or 1 for the right class or label and 0 for the others
+ */
+export type SequenceBaselines = (
+  sequences: { readonly train: readonly string[]; readonly validation: readonly string[] },
+  targets: Matrix,
+  asked: { readonly kind: BaselinesRequest['kind']; readonly seed: number },
+) => readonly BaselineAnswers[];
+
+/** Ridge on which letter stands where, for variants of one length. */
+export const onLetters: SequenceBaselines = ({ train, validation }, targets, { kind, seed }) => {
+  const letters = oneHot(train, validation);
+  if (!letters) return [];
+  return [ridgeOn(letters, targets, { on: 'letters by place', areClasses: kind !== 'numbers', isScaled: true, seed })];
+};
 
 /** How good one method is. */
 export interface MethodResult {
@@ -82,15 +102,15 @@ const simplest = { numbers: 'mean', classes: 'most frequent class', labels: 'fre
  */
 export function frozenBaselines(request: BaselinesRequest): Comparison {
   check(request);
-  const { kind, train, validation, adapted, seed = 0 } = request;
+  const { kind, train, validation, adapted, onSequences = onLetters, seed = 0 } = request;
   const targets = targetsOf(request);
   const areClasses = kind !== 'numbers';
   const rows = validation.embeddings.rows;
   const embedded = { train: train.embeddings, validation: validation.embeddings };
-  const letters = train.sequences && validation.sequences && oneHot(train.sequences, validation.sequences);
+  const sequences = train.sequences && validation.sequences && { train: train.sequences, validation: validation.sequences }; // prettier-ignore
   const baselines: readonly BaselineAnswers[] = [
     meanAnswers(targets, rows, simplest[kind]),
-    ...(letters ? [ridgeOn(letters, targets, { on: 'letters by place', areClasses, isScaled: true, seed })] : []),
+    ...(sequences ? onSequences(sequences, targets, { kind, seed }) : []),
     neighboursOn(embedded, targets, 'frozen embeddings'),
     ridgeOn(embedded, targets, { on: 'frozen embeddings', areClasses, isScaled: false, seed }),
   ];

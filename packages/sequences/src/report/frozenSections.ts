@@ -2,7 +2,12 @@
 
 import { type Batch, takeRows, type ReportRequest, type ReportSection } from '@onnx-lora/sdk/tasks';
 import { Random } from '@onnx-lora/sdk/core';
-import { type BaselinesRequest, type Comparison, frozenBaselines } from '../baselines/frozenBaselines.ts';
+import {
+  type BaselinesRequest,
+  type Comparison,
+  frozenBaselines,
+  type SequenceBaselines,
+} from '../baselines/frozenBaselines.ts';
 import type { SequenceRecord } from '../domain.ts';
 import type { SequenceDataset, SequenceExample } from '../tasks/sequenceTask.ts';
 import { frozenEmbeddings } from './frozenEmbeddings.ts';
@@ -15,6 +20,8 @@ export interface FrozenSectionsRequest<Target, R extends SequenceRecord = Sequen
   readonly validation: SequenceDataset<Target, R>;
   readonly collate: (examples: readonly SequenceExample<Target, R>[]) => Promise<Batch>;
   readonly seed: number;
+  /** Baselines on the sequences themselves. */
+  readonly onSequences?: SequenceBaselines | undefined;
   /** What is predicted, a table for each; for several numbers one for each of them. */
   readonly questions: readonly FrozenQuestion<Target>[];
 }
@@ -34,7 +41,7 @@ const MOST_TRAINED = 5000;
 
 /** A table per question; none with fewer than two training or validation sequences. */
 export async function frozenSections<Target, R extends SequenceRecord>(
-  { hidden, train, validation, collate, seed, questions }: FrozenSectionsRequest<Target, R>,
+  { hidden, train, validation, collate, seed, onSequences, questions }: FrozenSectionsRequest<Target, R>,
   request: Pick<ReportRequest, 'run' | 'batchSize'>,
 ): Promise<readonly ReportSection[]> {
   const all = train.records.length;
@@ -54,8 +61,8 @@ export async function frozenSections<Target, R extends SequenceRecord>(
         kept,
         targets: kept.flatMap(({ record }) => known(dataset, record)!),
         sequences: kept.map(({ record }) => {
-          const { sequence, second = '' } = dataset.records[record]!;
-          return sequence + second;
+          const { sequence, second } = dataset.records[record]!;
+          return second === undefined ? sequence : `${sequence} ${second}`;
         }),
       };
     };
@@ -67,6 +74,7 @@ export async function frozenSections<Target, R extends SequenceRecord>(
       train: { ...own, embeddings: takeRows(trained, rowsOf(own.kept)) },
       validation: { ...other, embeddings: takeRows(held, rowsOf(other.kept)) },
       adapted: other.kept.flatMap(({ row }) => Array.from({ length: outputs }, (_, i) => adapted[row * outputs + i]!)),
+      onSequences,
       seed,
     });
     const section = comparisonSection(comparison, name);

@@ -70,7 +70,7 @@ export function sequenceExamples<R extends SequenceRecord, Source, Options exten
           const { train, validation, collate, labels, answers, truths } = found;
           // They are what `dataset` has made.
           const [known, held] = [train, validation] as SequenceDataset<never, R>[];
-          const first = hidden === undefined ? [] : await frozenSections({ hidden, train: known!, validation: held!, collate, seed, questions: questionsOf(found) }, request); // prettier-ignore
+          const first = hidden === undefined ? [] : await frozenSections({ hidden, train: known!, validation: held!, collate, seed, onSequences: domain.baselines, questions: questionsOf(found) }, request); // prettier-ignore
           const own = (await domain.sections?.(found, request, task)) ?? {};
           const isClass = found.kind === 'classes';
           const right = truths.flatMap((each) => labels.map((_, c) => (isClass ? c === each[0] : each[c] === 1)));
