@@ -97,9 +97,9 @@ function parameter(weightShape: readonly number[], shape: readonly number[], equ
 function chosen(
   weightShape: readonly number[],
   shape: readonly number[],
-  multiply: (g: WeightBuilder, x: Value, weight: Value, experts: Value) => Value,
+  multiply: (g: GraphBuilder, x: Value, weight: Value, experts: Value) => Value,
 ): LayerForm {
-  const apply = (g: WeightBuilder, x: Value, weight: Value): Value =>
+  const apply = (g: GraphBuilder, x: Value, weight: Value): Value =>
     multiply(g, x, weight, g.Add(g.Cast(g.ReduceSum(g.Mul(x, 0), [1, 2], false), 7), g.ints([2, 0])));
   return {
     kind: 'parameter',

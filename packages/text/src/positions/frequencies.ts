@@ -25,7 +25,7 @@ export interface StretchedFrequencies {
 }
 
 /** The base θ of frequencies θ^(−2i/d), i < d/2, of which there are at least two. */
-export function baseOf(frequencies: ArrayLike<number>): number {
+function baseOf(frequencies: ArrayLike<number>): number {
   const last = frequencies.length - 1;
   return frequencies[last]! ** (-frequencies.length / last);
 }
