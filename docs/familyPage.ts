@@ -64,7 +64,10 @@ ${targetsOf(family)}
 
 /** The heading's anchor, as GitHub and VitePress spell it. */
 export function anchorOf({ title }: DescribedFamily): string {
-  return title.toLowerCase().replaceAll(/[(),]/g, '').replaceAll(' ', '-');
+  return title
+    .toLowerCase()
+    .replaceAll(/[(),.]/g, '')
+    .replaceAll(' ', '-');
 }
 
 function markOf(mark: readonly string[]): string {

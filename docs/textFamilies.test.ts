@@ -19,7 +19,7 @@ test('the page is up to date', async () => {
 
 A folder as optimum writes it, whose \`model.onnx\` asks for the keys and values of earlier positions (\`past_key_values\`), opens as a model that begins without any: it asks for the text alone and yields the logits alone, which is what training needs. \`model.part('model')\` is the file as it is, and writes token by token; it takes the same adapters, and \`merge\` into a folder writes it. A \`decoder_model.onnx\` with its \`decoder_with_past_model.onnx\` or \`decoder_model_merged.onnx\` does the same.
 
-Queries, keys and values that are one layer in the file (\`qkv_proj\` of onnxruntime-genai) are adapted one by one under the names of the model that has three ([how](../concepts/match.md#ideas)). The experts of Mixtral and Qwen-MoE are layers of their own in transformers 4, and one tensor for all in transformers 5, which an adapter reaches with \`targetParameters\` where the graph multiplies with it as it is stored.
+Queries, keys and values that are one layer in the file (\`qkv_proj\` of onnxruntime-genai) are adapted one by one under the names of the model that has three ([how](../concepts/match.md#ideas)). The experts of Mixtral and Qwen-MoE are layers of their own in transformers 4, and two tensors for all in transformers 5, which an adapter reaches as PEFT does, with \`targetParameters: ['experts.gate_up_proj', 'experts.down_proj']\`. Export such a model with \`experts_implementation='batched_mm'\`.
 
 `,
   });

@@ -2,7 +2,7 @@
 
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { type Feeds, int64, type Model, openModel, type Tensor } from '@onnx-lora/sdk';
+import { type Feeds, int64, loadAdapter, type Model, openModel, type Tensor } from '@onnx-lora/sdk';
 import { crossEntropy } from '@onnx-lora/sdk/tasks';
 import { textFamilies } from '@onnx-lora/text';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -72,4 +72,13 @@ describe.runIf(existsSync(models)).each(['llama-tiny', 'gpt2-tiny'])('%s', (name
       expect(off / most, tensor).toBeLessThan(1e-5);
     }
   });
+});
+
+it('a model without a past is as it is, whatever it yields', async () => {
+  const folder = path.join(import.meta.dirname, 'fixtures/cases/lora-linear');
+  for (const source of [folder, path.join(folder, 'model.onnx')]) {
+    const model = await openModel(source, { families: textFamilies });
+    expect(model.parts).toEqual([]);
+    await model.place(await loadAdapter(path.join(folder, 'adapter')));
+  }
 });

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { type Fence, root } from './fences.ts';
+import { decoderFolders } from './decoders.ts';
 import { given } from './given.ts';
 import { wave } from './recordings.ts';
 import { scienceFiles } from './science.ts';
@@ -15,7 +16,14 @@ import { uses } from './uses.ts';
 import { textFiles } from './text.ts';
 import { visionFiles } from './vision.ts';
 
-const files: Fixtures = { ...visionFiles, ...speechFiles, ...scienceFiles, ...seriesFiles, ...textFiles };
+const files: Fixtures = {
+  ...visionFiles,
+  ...speechFiles,
+  ...scienceFiles,
+  ...seriesFiles,
+  ...textFiles,
+  ...decoderFolders,
+};
 
 /** Goes to a new folder, and puts there each file that the fences name and this folder knows. */
 export async function enter(fences: readonly Fence[]): Promise<void> {

@@ -93,6 +93,23 @@ function parameter(weightShape: readonly number[], shape: readonly number[], equ
   };
 }
 
+/** Of each of two rows another expert. */
+function chosen(
+  weightShape: readonly number[],
+  shape: readonly number[],
+  multiply: (g: GraphBuilder, x: Value, weight: Value, experts: Value) => Value,
+): LayerForm {
+  const apply = (g: GraphBuilder, x: Value, weight: Value): Value =>
+    multiply(g, x, weight, g.Add(g.Cast(g.ReduceSum(g.Mul(x, 0), [1, 2], false), 7), g.ints([2, 0])));
+  return {
+    kind: 'parameter',
+    weightShape,
+    input: { shape },
+    build: (g, x, weight) => apply(g, x, weight(weightShape, 'fc.down')),
+    change: apply,
+  };
+}
+
 /** Anew for each form, so that its numbers do not hang on which were made before. */
 let random = new Random(6);
 const int8 = codeType(codeTypes.int8)!;
@@ -357,6 +374,10 @@ export const layerForms: Readonly<Record<string, LayerForm>> = {
   'a stacked parameter, inputs last': parameter([3, 5, 6], [3, 2, 6], 'ebi,eoi->ebo'),
   'a stacked parameter, outputs last': parameter([3, 5, 6], [3, 2, 5], 'ebi,eio->ebo'),
   'a stacked parameter for all rows': parameter([3, 5, 6], [2, 6], 'bi,eoi->ebo'),
+  'a stacked parameter of which each row has one, inputs last': chosen([3, 5, 6], [2, 6, 1], (g, x, weight, experts) =>
+    g.MatMul(g.emit('GatherND', [weight, g.Unsqueeze(experts, [1])]), x)),
+  'a stacked parameter of which each row has one, outputs last': chosen([3, 5, 6], [2, 1, 5], (g, x, weight, experts) =>
+    g.MatMul(x, g.Gather(weight, experts, 0))),
 }; // prettier-ignore
 
 /** The model of a form, its path `fc`; `weights` says with which numbers. */

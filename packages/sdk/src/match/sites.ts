@@ -8,7 +8,7 @@ import { conv, convInteger } from './layers/conv.ts';
 import { embedding } from './layers/embedding.ts';
 import type { Layer, LayerFinder } from './layers/layer.ts';
 import { einsum, gemm, matMul, matMulBnb4, matMulFromLeft, matMulInteger, matMulNBits } from './layers/linear.ts';
-import { stackedParameter } from './layers/parameter.ts';
+import { chosenParameter, stackedParameter } from './layers/parameter.ts';
 import { recurrentWeights } from './layers/recurrent.ts';
 import { scopeCompletion, uncountedPaths } from './completePaths.ts';
 import {
@@ -45,7 +45,7 @@ export function findSites(graph: GraphProto, { typeOf = () => undefined, parts =
   const index = indexWhole(graph);
   const rankOf = (value: string): number | undefined => typeOf(value)?.shape?.length;
   const finders: readonly LayerFinder[] = [
-    matMul, gemm, conv, embedding, matMulNBits, matMulBnb4, matMulInteger, convInteger, einsum, stackedParameter, matMulFromLeft(rankOf),
+    matMul, gemm, conv, embedding, matMulNBits, matMulBnb4, matMulInteger, convInteger, einsum, stackedParameter, chosenParameter, matMulFromLeft(rankOf),
   ]; // prettier-ignore
   const complete = scopeCompletion(graph, index);
   const found: Found[] = [];
@@ -63,7 +63,7 @@ export function findSites(graph: GraphProto, { typeOf = () => undefined, parts =
       break;
     }
   }
-  const sites = withProjections(grouped(withRepeatedCalls(withStructure(found))), index, typeOf);
+  const sites = withProjections(grouped(withRepeatedCalls(withExperts(withStructure(found)))), index, typeOf);
   return parts ? findParts(sites, index, typeOf) : sites;
 }
 
@@ -99,6 +99,30 @@ function recurrentSites(
     pathSource,
     alsoAt: [],
   }));
+}
+
+/** What transformers calls the two parameters of a layer's stacked experts, in the order in which they are multiplied with. */
+const expertNames = ['gate_up_proj', 'down_proj'];
+
+/** Gives names to the two parameters of stacked experts that an exporter has robbed of them, by the module that it names. */
+function withExperts(found: readonly Found[]): readonly Found[] {
+  const modules = new Map<string, Site[]>();
+  for (const { site } of found) {
+    const module = site.experts !== undefined && isUnnamed(site.path) ? pathFromScopes(site.node) : undefined;
+    if (module !== undefined) modules.set(module, [...(modules.get(module) ?? []), site]);
+  }
+  const paths = new Map<Site, string>();
+  for (const [module, sites] of modules)
+    if (sites.length === expertNames.length) sites.forEach((site, i) => paths.set(site, `${module}.${expertNames[i]}`));
+  return found.map(({ site, branch }) => {
+    const path = paths.get(site);
+    return { site: path === undefined ? site : { ...site, path, pathSource: 'structure' }, branch };
+  });
+}
+
+/** Whether a constant is called as exporters call what they have computed. */
+function isUnnamed(name: string): boolean {
+  return /^(?:val_|onnx::|_?tensor)/.test(name);
 }
 
 /** Gives paths to the layers that an optimizer has packed into others, and so robbed of their names. */

@@ -2,6 +2,7 @@
 
 import type { Site } from '../../match/sites.ts';
 import { permute } from '../../match/weights/index.ts';
+import type { Value } from '../../graph/builder.ts';
 import type { Factor, LayerKind } from './kind.ts';
 
 /**
@@ -34,8 +35,9 @@ export const parameter: LayerKind = {
   perOutputShape: ({ weightShape: [, first] }) => [first!],
   refuses: (_, { dora, bias }) =>
     dora || bias ? `is a bare parameter, for which there is no ${dora ? 'DoRA' : 'bias of lora_B'}` : undefined,
-  product: (g, { equations, contracted }, x, A, B) => {
-    const [first, second] = contracted === 2 ? [A, B] : [B, A];
+  product: (g, { equations, contracted, experts }, x, A, B) => {
+    const chosen = experts === undefined ? undefined : g.Reshape({ name: experts, type: 'int64' }, [-1]);
+    const [first, second] = (contracted === 2 ? [A, B] : [B, A]).map((each) => (chosen ? g.Gather(each, chosen, 0) : each)) as [Value, Value]; // prettier-ignore
     return g.emit('Einsum', [g.emit('Einsum', [x, first], { equation: equations![0] }), second], {
       equation: equations![1],
     });

@@ -69,6 +69,8 @@ export interface Layer {
   readonly recurrent?: { readonly input: number; readonly place: number };
   /** Of a `parameter`: how the factors are multiplied with it, as equations of Einsum. */
   readonly equations?: readonly [string, string];
+  /** Of a `parameter` of which each row is multiplied with one expert: the value that says which, `[rows]` or `[rows, 1]`. */
+  readonly experts?: string;
 }
 
 /** A product with a weight, as {@link productLayer} takes it. */

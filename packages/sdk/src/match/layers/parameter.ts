@@ -1,8 +1,10 @@
-/** @file Bare three-dimensional parameters, such as the stacked weights of experts, in Einsum. */
+/** @file Bare three-dimensional parameters, such as the stacked weights of experts: in Einsum, or with one expert for each row. */
 
 import { constantWeight } from '../weights/index.ts';
 import { einsumLabels } from './linear.ts';
-import { type Layer, type LayerFinder, operands } from './layer.ts';
+import { attributeOf } from '../../ops/schema.ts';
+import { intAttribute } from '../../graph/walk.ts';
+import { type Layer, type LayerFinder, operands, soleUse } from './layer.ts';
 
 /**
  * A product with a constant `[experts, d1, d2]`, summed over d1 or d2, the experts side by side. What PEFT calls a target
@@ -36,5 +38,36 @@ export const stackedParameter: LayerFinder = (node, index) => {
     weightShape: stored.dims,
     contracted: contracted === 0 ? 1 : 2,
     equations: [`${x},${A}->${middle}`, `${middle},${B}->${y}`],
+  } satisfies Layer;
+};
+
+/**
+ * A constant `[experts, d1, d2]` of which an expert is taken for each row, and multiplied with the row's own matrix: the same
+ * parameter, as transformers computes the experts that a router has chosen (`batched_mm`).
+ */
+export const chosenParameter: LayerFinder = (node, index) => {
+  const isTaking =
+    (node.opType === 'Gather' && attributeOf(node, 'axis') === 0) ||
+    (node.opType === 'GatherND' && intAttribute(node, 'batch_dims', 0) === 0);
+  const stored = isTaking ? constantWeight(node.input?.[0], index) : undefined;
+  const [, experts] = node.input ?? [];
+  const use = stored?.dims.length === 3 ? soleUse(node.output![0]!, index) : undefined;
+  const input = use?.node.opType === 'MatMul' ? use.node.input![1 - use.index] : undefined;
+  if (!stored || !use || !experts || !input || index.constants.has(experts) || constantWeight(input, index))
+    return undefined;
+  const isLeft = use.index === 0;
+  const output = use.node.output![0]!;
+  return {
+    kind: 'parameter',
+    node,
+    nodes: [node, use.node],
+    input,
+    product: output,
+    output,
+    weight: { name: stored.name, layout: 'torch', stored },
+    weightShape: stored.dims,
+    contracted: isLeft ? 2 : 1,
+    experts,
+    equations: isLeft ? ['nic,nir->nrc', 'nrc,nro->noc'] : ['nci,nir->ncr', 'ncr,nro->nco'],
   } satisfies Layer;
 };

@@ -23,7 +23,8 @@ export function publishedAs(
   const known = families.filter(
     (family) => config?.['model_type'] === undefined || family.matches({ config, modulePaths: [] }),
   );
-  return known.flatMap(({ files }) => files ?? []);
+  // Families of one kind share the way.
+  return [...new Set(known.flatMap(({ files }) => files ?? []))];
 }
 
 /** Where published repositories keep .onnx files, in order of preference. */

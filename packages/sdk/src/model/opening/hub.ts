@@ -13,7 +13,7 @@ import { pathHint } from '../../files/notFound.ts';
 
 /** Files beside the model that say how it is used. */
 const companions =
-  /^(?:(?:config|preprocessor_config|processor_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|generation_config|vocab)\.json|vocab\.txt|merges\.txt)$/;
+  /^(?:(?:config|preprocessor_config|processor_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|generation_config|genai_config|vocab)\.json|vocab\.txt|merges\.txt|chat_template\.jinja|(?:tokenizer|spiece)\.model)$/;
 
 /** Whether a file of a repository says how its model is used, such as `config.json`. */
 export function isCompanion(name: string): boolean {

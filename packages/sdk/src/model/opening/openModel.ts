@@ -14,7 +14,7 @@ import { OrtRuntime } from '../../runtime/ort.ts';
 import type { Runtime } from '../../runtime/session.ts';
 import { WorkerRuntime } from '../../runtime/workerRuntime.ts';
 import { type FixedInputs, requireOneFile } from './fixedInputs.ts';
-import { filesInFolder, filesNamed, onlyFile, publishedAs, wholeFile } from './findFiles.ts';
+import { filesInFolder, filesNamed, onlyFile, publishedAs, type WantedFiles, wholeFile } from './findFiles.ts';
 import { downloadModel, isHubId, type LoadAdapterOptions } from './hub.ts';
 import { type FilesToJoin, isAsItIs, joinFiles, partsByName } from './joinFiles.ts';
 import { Model, type ModelParts, type PartOf } from '../model.ts';
@@ -140,7 +140,7 @@ async function openAsItIs(
   const single = (file: string): Model => modelOf({ name: source, onnx: open(file), folder: located }, options);
   const joined = (found: FilesToJoin): Model =>
     isAsItIs(found, options.open) ? single(found.parts[0]!.file) : joinedModel(source, found, located, options);
-  const preferred = filesInFolder({ ...wanted, published: published.filter(({ arePreferred }) => arePreferred) });
+  const preferred = joinableFiles({ ...wanted, published: published.filter(({ arePreferred }) => arePreferred) }, options.open); // prettier-ignore
   if (preferred) return joined(preferred);
   const whole = options.files ? undefined : wholeFile(wanted);
   if (whole !== undefined) return single(whole);
@@ -149,13 +149,19 @@ async function openAsItIs(
   return single(onlyFile(wanted, options.files !== undefined));
 }
 
+/** The files of the first way to publish a model of which the folder has all, and which is more than one file as it is. */
+function joinableFiles(wanted: WantedFiles, open: typeof openOnnx): FilesToJoin | undefined {
+  const found = wanted.published.map((each) => filesInFolder({ ...wanted, published: [each] }));
+  return found.find((each) => each && !isAsItIs(each, open));
+}
+
 /** One file; where it is one of a family's several, it knows the whole that it is a part of, as `model.parts` do. */
 function openFile(name: string, file: string, options: Opening): Model {
   const folder = folderOf(file);
   for (const each of new Set([folder, path.dirname(file)])) settle(each);
   const own = { name, onnx: options.open(file), folder };
   const published = publishedAs(options.families ?? [], readModelConfig(folder));
-  const found = filesInFolder({ folder, published });
+  const found = joinableFiles({ folder, published }, options.open);
   const at = found?.parts.findIndex((part) => realpathSync(part.file) === realpathSync(file)) ?? -1;
   if (!found || at < 0) return modelOf(own, options);
   let whole: PartOf | undefined;

@@ -1,0 +1,97 @@
+/** @file A language model for longer texts: the same weights, and other frequencies of its rotary positions. */
+
+import { copyFileSync, existsSync, mkdirSync, readdirSync, realpathSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { type Model, OnnxLoraError } from '@onnx-lora/sdk';
+import { openOnnx, writeOnnx } from '@onnx-lora/sdk/core';
+import { isObject, type JsonObject } from '@onnx-lora/sdk/data';
+import { type StretchedFrequencies, stretchedFrequencies, type StretchMethod } from './frequencies.ts';
+import { rotaryTables, withFrequencies } from './rotaryTables.ts';
+
+/** Options of {@link stretchPositions}. */
+export interface StretchOptions {
+  /** `yarn` by default, which disturbs a model least. */
+  readonly method?: StretchMethod;
+  /** How many times as long texts become; above 1. */
+  readonly factor: number;
+  /** Up to how many positions the model was trained; what config.json says by default. */
+  readonly originalLength?: number;
+  /** YaRN keeps frequencies with more turns within that length than this; 32 by default. */
+  readonly betaFast?: number;
+  /** YaRN divides those with fewer turns by the factor; 1 by default. */
+  readonly betaSlow?: number;
+}
+
+/**
+ * Writes a model for texts that are `factor` times as long into a new folder: all its .onnx files with the rotary frequencies
+ * changed, and what lies beside them, with `rope_scaling` and `max_position_embeddings` in config.json as transformers has
+ * them. Its weights are the same, so adapters of either fit the other; where tables of cosines are weights of the file, the
+ * digest is another, and the base must be vouched for (`allowBaseMismatch`). The model reads longer texts best after it was
+ * trained on some.
+ *
+ * @example
+ * const model = await openModel('models/smollm', { families: textFamilies });
+ * const longer = await openModel(stretchPositions(model, 'models/smollm-long', { factor: 4 }), { families: textFamilies });
+ *
+ * @returns the folder
+ * @throws OnnxLoraError `CONFIG_INVALID` for options, and a model without config.json; `FILE_INVALID` for a folder that is
+ *   there; `MODEL_UNSUPPORTED` for a graph whose frequencies are not found
+ */
+export function stretchPositions(model: Model, folder: string, options: StretchOptions): string {
+  const { method = 'yarn', factor } = options;
+  const { config, folder: source } = model;
+  const originalLength = options.originalLength ?? config?.['max_position_embeddings'];
+  check(options, originalLength);
+  if (!config || source === undefined || !existsSync(path.join(source, 'config.json')))
+    throw new OnnxLoraError('CONFIG_INVALID', `"${model.name}" has no config.json, which must say of the longer texts. Open a folder that has one.`); // prettier-ignore
+  if (existsSync(folder)) throw new OnnxLoraError('FILE_INVALID', `"${folder}" is there already. Name a new folder.`);
+  const files = model.parts.length > 0 ? model.parts.map(({ file }) => file) : [model.file];
+  const changed = files.map((file) => {
+    const onnx = openOnnx(file);
+    const tables = rotaryTables(onnx.model, file);
+    const stretched = stretchedFrequencies(tables.frequencies, { ...options, method, originalLength });
+    return { file, stretched, model: withFrequencies(onnx.model, tables, stretched, factor) };
+  });
+  for (const each of changed) {
+    const place = path.join(folder, path.relative(realpathSync(source), realpathSync(each.file)));
+    mkdirSync(path.dirname(place), { recursive: true });
+    writeOnnx(place, each.model);
+  }
+  for (const name of readdirSync(source))
+    if (/\.(?:json|txt|jinja|model)$/.test(name)) copyFileSync(path.join(source, name), path.join(folder, name));
+  const longer = longerConfig(config, { method, factor, originalLength }, changed[0]!.stretched);
+  writeFileSync(path.join(folder, 'config.json'), `${JSON.stringify(longer, undefined, 2)}\n`);
+  return folder;
+}
+
+function check(
+  { method = 'yarn', factor, betaFast = 32, betaSlow = 1 }: StretchOptions,
+  length: unknown,
+): asserts length is number {
+  // prettier-ignore
+  const wrong = (option: string, expected: string, found: unknown): OnnxLoraError =>
+    new OnnxLoraError('CONFIG_INVALID', `The option "${option}" must be ${expected}, but it is ${String(found)}.`);
+  if (!['linear', 'ntk', 'yarn'].includes(method)) throw wrong('method', '"linear", "ntk" or "yarn"', method);
+  if (!(factor > 1 && factor < Infinity)) throw wrong('factor', 'a number above 1', factor);
+  if (!(Number.isInteger(length) && (length as number) > 0)) throw wrong('originalLength', 'a whole number above 0, as config.json has it in max_position_embeddings', length); // prettier-ignore
+  if (!(betaSlow > 0 && betaFast > betaSlow)) throw wrong('betaFast', `above betaSlow, ${betaSlow}`, betaFast);
+}
+
+/** What config.json says of the longer model: transformers has a base of its own for NTK, and kinds of scaling for the others. */
+function longerConfig(
+  config: JsonObject,
+  { method, factor, originalLength }: { readonly method: StretchMethod; readonly factor: number; readonly originalLength: number }, // prettier-ignore
+  { base }: StretchedFrequencies,
+): JsonObject {
+  const before = config['rope_parameters'];
+  const scaling =
+    method === 'ntk' ? {} : { rope_type: method, factor, original_max_position_embeddings: originalLength };
+  const theta = base === undefined ? {} : { rope_theta: base };
+  return {
+    ...config,
+    max_position_embeddings: Math.round(originalLength * factor),
+    ...(isObject(before)
+      ? { rope_parameters: { ...before, ...scaling, ...theta } }
+      : { ...theta, rope_scaling: method === 'ntk' ? null : scaling }),
+  };
+}
