@@ -2,17 +2,14 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { RunnableModel } from '@onnx-lora/sdk/tasks';
-import { type ChatMessage, openChatTemplate } from '../chat/chatTemplate.ts';
+import { type ChatMessage, type ChatTemplate, openChatTemplate } from '../chat/chatTemplate.ts';
 import type { GenerateOptions } from './generateOptions.ts';
 import type { GeneratedText, TextGenerator, TextPiece } from './textGenerator.ts';
-
-/** Makes the text that a model was taught to go on with. */
-type Render = (messages: readonly ChatMessage[]) => string;
 
 /** What is said in turns. Of a conversation that goes on, only what is new is read. */
 export class ChatConversation {
   readonly #generator: TextGenerator;
-  readonly #render: Render;
+  readonly #template: ChatTemplate;
   readonly #beginning: readonly ChatMessage[];
   #messages: readonly ChatMessage[];
 
@@ -21,9 +18,9 @@ export class ChatConversation {
    *
    * @param beginning what stands before all that is said, such as a message of the system
    */
-  constructor(generator: TextGenerator, render: Render, beginning: readonly ChatMessage[]) {
+  constructor(generator: TextGenerator, template: ChatTemplate, beginning: readonly ChatMessage[]) {
     this.#generator = generator;
-    this.#render = render;
+    this.#template = template;
     this.#beginning = beginning;
     this.#messages = beginning;
   }
@@ -40,7 +37,8 @@ export class ChatConversation {
    */
   async *answer(content: string, options: GenerateOptions = {}): AsyncGenerator<TextPiece, GeneratedText> {
     const asked = [...this.#messages, { role: 'user', content }];
-    const [text] = yield* this.#generator.generate(this.#render(asked), { ...options, addSpecialTokens: false });
+    const prompt = this.#template.render({ messages: asked }, { addGenerationPrompt: true }).text;
+    const [text] = yield* this.#generator.generate(prompt, { ...options, addSpecialTokens: false });
     this.#messages = [...asked, { role: 'assistant', content: text!.text }];
     return text!;
   }
@@ -74,6 +72,5 @@ export async function openConversation(
       `"${name}" has no chat template, so it was taught no conversations. Have it go on with a text, by generator.generate, or put chat_template.jinja beside it.`,
     );
   }
-  const render: Render = (messages) => template.render({ messages }, { addGenerationPrompt: true }).text;
-  return new ChatConversation(generator, render, beginning);
+  return new ChatConversation(generator, template, beginning);
 }

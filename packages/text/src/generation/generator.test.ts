@@ -190,6 +190,21 @@ it('reads only what is new of a conversation that goes on', async () => {
   expect(await passes([...prompts[0]!, ...base[0]!.slice(0, 2), 9])).toEqual([1, 1, 1]);
 });
 
+it('begins anew where nothing says which dimension grows', async () => {
+  const fed: number[] = [];
+  const inputs = Object.fromEntries(
+    Object.entries(model.inputs).map(([name, port]) => [name, { ...port, dims: port.dims?.map(() => 1) }]),
+  );
+  const closed = new Proxy(counted(fed), {
+    get: (target, key) => (key === 'inputs' ? inputs : (Reflect.get(target, key, target) as unknown)),
+  });
+  await using generator = await opened(closed);
+  await generator.complete(prompts[1]!, { maxNewTokens: 4 });
+  fed.length = 0;
+  const { tokens } = await generator.complete(prompts[1]!, { maxNewTokens: 2 });
+  expect([tokens, fed]).toEqual([base[1]!.slice(0, 2), [16, 1]]);
+});
+
 it('stops when it is cancelled, and goes on with another text', async () => {
   await using generator = await opened();
   const controller = new AbortController();
