@@ -6,20 +6,16 @@ import { copyOf, type Fixture, type Fixtures } from './fixtures.ts';
 
 const minilm = copyOf('docs/examples/models/minilm-tiny');
 
-const decoder = copyOf('packages/text/src/fixtures/tinyDecoder');
-/** A tiny decoder that is called as LLaMA is, and has a chat template. */
+const tinyDecoder = 'packages/text/src/fixtures/tinyDecoder';
+const decoder = copyOf(tinyDecoder);
+const decoderAdapter = copyOf(`${tinyDecoder}/adapter`);
+/** A tiny decoder that is called as LLaMA is. */
 const smollm: Fixture = async (folder) => {
   await decoder(folder);
-  for (const [name, more] of [
-    ['config.json', { model_type: 'llama' }],
-    ['tokenizer_config.json', { chat_template: template }],
-  ] as const) {
-    const file = path.join(folder, name);
-    writeFileSync(file, JSON.stringify({ ...(JSON.parse(readFileSync(file, 'utf8')) as object), ...more }));
-  }
+  const file = path.join(folder, 'config.json');
+  const config = JSON.parse(readFileSync(file, 'utf8')) as object;
+  writeFileSync(file, JSON.stringify({ ...config, model_type: 'llama' }));
 };
-const template =
-  "{% for message in messages %}{{ message['role'] + ': ' + message['content'] + '\\n' }}{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}";
 
 const verbs = { defect: ['fix', 'repair'], sale: ['buy', 'purchase'], sending: ['send', 'ship'] };
 const things = ['phone', 'bike', 'sofa', 'jacket', 'letter', 'cup'];
@@ -47,6 +43,8 @@ const conversations: Fixture = (file) => {
 export const textFiles: Fixtures = {
   'models/minilm': minilm,
   'models/smollm': smollm,
+  'runs/polite': decoderAdapter,
+  'runs/terse': decoderAdapter,
 
   'mails.csv': table('text,label', mails),
   'questions.csv': table(

@@ -2,6 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { chatCommand } from './commands/chat.ts';
 import { combineCommand } from './commands/adapters/combine.ts';
 import { completionCommand } from './commands/about/completion.ts';
 import { compareCommand } from './commands/compare.ts';
@@ -40,6 +41,7 @@ const commands = [
   evalCommand,
   compareCommand,
   predictCommand,
+  chatCommand,
   mergeCommand,
   unmergeCommand,
   exportCommand,

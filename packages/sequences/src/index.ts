@@ -49,7 +49,7 @@ export {
   requireEach,
   selectRows,
 } from './generation/decoder/rows.ts';
-export { GenerationFile, isId, type SearchSettings } from './generation/generationFile.ts';
+export { GenerationFile, type GenerationFiles, isId, type SearchSettings } from './generation/generationFile.ts';
 export { type BeamRequest, beamSearch, type FoundText } from './generation/search/beamSearch.ts';
 export { type LogitRule, type LogitRuleOptions, logitRules } from './generation/search/logitRules.ts';
 export { type SamplingOptions, samplingRules } from './generation/search/samplingRules.ts';
@@ -121,4 +121,4 @@ export {
 } from './tasks/sequenceTaskFactory.ts';
 export { EsmTokenizer, type EsmTokenizerOptions } from './tokenizers/esmTokenizer.ts';
 export { openTokenizer } from './tokenizers/openTokenizer.ts';
-export type { FramedTokens, SequenceTokenizer, SequenceTokens } from './tokenizers/sequenceTokenizer.ts';
+export type { DecodeOptions, FramedTokens, SequenceTokenizer, SequenceTokens } from './tokenizers/sequenceTokenizer.ts';

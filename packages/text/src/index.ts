@@ -46,6 +46,7 @@ export type {
 } from './data/conversationRecord.ts';
 export { readConversations } from './data/readConversations.ts';
 export type { Prompt, Prompts, RowPrompt } from './generation/checkedPrompts.ts';
+export { ChatConversation, openConversation } from './generation/conversation.ts';
 export { type GenerateOptions, generateSettings, type RowOptions } from './generation/generateOptions.ts';
 export { type GeneratorOptions, openGenerator } from './generation/openGenerator.ts';
 export type { FinishReason, GeneratedText, TextGenerator, TextPiece } from './generation/textGenerator.ts';

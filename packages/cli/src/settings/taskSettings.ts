@@ -1,6 +1,6 @@
 /** @file Settings that one task has and others have not, from the words of `--set` to values of their kinds. */
 
-import { settingsOf, type SettingValues, type TaskFactory } from '@onnx-lora/sdk/plugin';
+import { settingsOf, type SettingTable, type SettingValues, type TaskFactory } from '@onnx-lora/sdk/plugin';
 import { fileOfSet } from './readSettings.ts';
 import type { Settings } from './setting.ts';
 
@@ -15,9 +15,19 @@ export function withTaskSettings(settings: Settings, factory: TaskFactory): Sett
  * @throws OnnxLoraError `CONFIG_INVALID` for an unknown name, or a value that cannot be
  */
 export function taskSettings(given: SettingValues, { name: task, settings }: TaskFactory): SettingValues {
+  return setBy(given, settings ?? settingsOf<unknown>({}), `The task "${task}"`);
+}
+
+/**
+ * What was given by `--set`, as a table of settings takes it.
+ *
+ * @param owner whose settings they are, for messages: `The task "forecast"`
+ * @throws OnnxLoraError `CONFIG_INVALID` for an unknown name, or a value that cannot be
+ */
+export function setBy(given: SettingValues, table: Pick<SettingTable, 'check'>, owner: string): SettingValues {
   const fileOf = (name: string): string | undefined => fileOfSet(given, name);
-  return (settings ?? settingsOf<unknown>({})).check(given, {
-    owner: `The task "${task}"`,
+  return table.check(given, {
+    owner,
     where: (name) => (fileOf(name) === undefined ? `--set ${name}` : `"set.${name}" in "${fileOf(name)}"`),
     remedy: (name) => (fileOf(name) === undefined ? `Write --set ${name}=….` : 'Correct it there.'),
     place: (name) => (fileOf(name) === undefined ? '' : `, which is set in "${fileOf(name)}"`),

@@ -13,8 +13,10 @@ export interface Writer {
   readonly columns?: number;
 }
 
-/** The two streams. */
+/** The streams. */
 export interface Streams {
+  /** Gives what is said in a conversation; the process's where there is none. */
+  readonly stdin?: NodeJS.ReadableStream & { readonly isTTY?: boolean };
   /** Takes results. */
   readonly stdout: Writer;
   /** Takes progress, warnings and errors. */
@@ -25,6 +27,7 @@ type Colours = ReturnType<typeof pico.createColors>;
 
 /** Writes lines, in colour where a person looks on. */
 export class Terminal {
+  readonly stdin: NonNullable<Streams['stdin']>;
   readonly stdout: Writer;
   readonly stderr: Writer;
   /** Colours for what goes to stdout. */
@@ -34,7 +37,8 @@ export class Terminal {
   #hasOpenLine = false;
   #openLines = 0;
 
-  constructor({ stdout, stderr }: Streams) {
+  constructor({ stdin = process.stdin, stdout, stderr }: Streams) {
+    this.stdin = stdin;
     this.stdout = stdout;
     this.stderr = stderr;
     this.colours = pico.createColors(wantsColour(stdout));

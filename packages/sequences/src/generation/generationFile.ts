@@ -9,9 +9,11 @@ import type { TaskModel } from '@onnx-lora/sdk/tasks';
 export interface SearchSettings {
   /** Tokens that end a text; none where the files name none. */
   readonly ends: readonly number[];
-  /** Tokens that are never written, and those that are not written first. */
+  /** Tokens that are never written. */
   readonly suppress: readonly number[];
+  /** Tokens that are not written first. */
   readonly beginSuppress: readonly number[];
+  /** Texts that are written side by side; 1 takes the best token each time. */
   readonly beams: number;
   /** As transformers: the score of a text is divided by its length to this power. */
   readonly lengthPenalty: number;
@@ -25,8 +27,11 @@ export interface SearchSettings {
 
 /** The parsed files, and what they are called in messages. */
 export interface GenerationFiles {
+  /** `generation_config.json`. */
   readonly own: JsonObject;
+  /** `config.json`. */
   readonly config: JsonObject;
+  /** What they are called. */
   readonly where: string;
 }
 
@@ -36,10 +41,13 @@ const MAX_ID = 2 ** 31 - 1;
 
 /** The fields of `generation_config.json`; where it is silent, those of `config.json`. Each getter throws `CONFIG_INVALID`. */
 export class GenerationFile {
+  /** `generation_config.json`; empty where there is none. */
   readonly own: JsonObject;
+  /** `config.json`. */
   readonly config: JsonObject;
   readonly #where: string;
 
+  /** Of files that are read already. */
   constructor({ own, config, where }: GenerationFiles) {
     this.own = own;
     this.config = config;

@@ -2,14 +2,20 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { isId, type SequenceTokenizer } from '@onnx-lora/sequences';
-import type { GenerateOptions, GenerationDefaults, GenerationPlan, RowOptions } from './generateOptions.ts';
-import { generateSettings } from './generateOptions.ts';
+import {
+  type GenerateOptions,
+  generateSettings,
+  type GenerationDefaults,
+  type GenerationPlan,
+  type RowOptions,
+} from './generateOptions.ts';
 
 /** A text, or the ids of its tokens with all special ones. */
 export type Prompt = string | readonly number[];
 
 /** A prompt of a batch, with options of its own, which go before those of the batch. */
 export interface RowPrompt extends RowOptions {
+  /** What is gone on with. */
   readonly prompt: Prompt;
 }
 
@@ -25,6 +31,9 @@ export interface WantedText {
   readonly stops: readonly string[];
   readonly seed: number;
 }
+
+/** Where nobody says how long a text may be. */
+const USUAL_LENGTH = 256;
 
 /** What prompts are checked against. */
 export interface PromptContext {
@@ -58,18 +67,20 @@ function wanted({ prompt, ...own }: RowPrompt, row: number, what: string, contex
   const { options, plan, defaults } = context;
   generateSettings.checkOptions(own);
   const ids = idsOf(prompt, what, context);
-  const room = defaults.maxLength - ids.length;
+  const room = defaults.positions - ids.length;
   if (room < 1) {
     throw new OnnxLoraError(
       'INPUT_INVALID',
-      `${what} has ${ids.length} tokens, and the model reads ${defaults.maxLength} in all, so none is left for the text. Shorten it.`,
+      `${what} has ${ids.length} tokens, and the model reads ${defaults.positions} in all, so none is left for the text. Shorten it.`,
     );
   }
   const stops = own.stopStrings ?? options.stopStrings ?? [];
   if (stops.length > 0 && plan.search.beams > 1)
     throw new OnnxLoraError('INPUT_INVALID', 'Stop strings are looked for in one text at a time. Set numBeams to 1.');
   const seed = own.seed ?? (plan.seed === undefined ? Math.floor(Math.random() * 2 ** 32) : plan.seed + row);
-  return { row, ids, own, maxTokens: Math.min(own.maxNewTokens ?? plan.maxNewTokens, room), stops, seed };
+  const asked = own.maxNewTokens ?? options.maxNewTokens ?? defaults.maxNewTokens;
+  const maxTokens = asked ?? (defaults.maxLength === undefined ? USUAL_LENGTH : defaults.maxLength - ids.length);
+  return { row, ids, own, maxTokens: Math.max(1, Math.min(maxTokens, room)), stops, seed };
 }
 
 function idsOf(prompt: Prompt, what: string, { tokenizer, defaults, options }: PromptContext): readonly number[] {

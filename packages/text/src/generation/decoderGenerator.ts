@@ -67,8 +67,9 @@ export class DecoderGenerator implements TextGenerator {
     // Beams of one row must not end for the room of another.
     const together = groups(texts, ({ ids, maxTokens }) => [takesPadding ? 0 : ids.length, isSearch ? maxTokens : 0].join()); // prettier-ignore
     for (const rows of together) {
+      // Models have rows for more tokens than there are: those spell nothing.
       const decode = (ids: readonly number[]): string =>
-        tokenizer.decode!(ids, { skipSpecial: options.skipSpecialTokens ?? true });
+        tokenizer.decode!(ids.filter((id) => tokenizer.tokenOf(id) !== undefined), { skipSpecial: options.skipSpecialTokens ?? true }); // prettier-ignore
       const writing = new Writing(rows, plan, decode);
       const begun = this.#begin(rows, options);
       try {

@@ -75,19 +75,19 @@ export interface GenerationDefaults extends SearchSettings {
   readonly doSample: boolean;
   /** The token that a text without a prompt begins with. */
   readonly begin: number | undefined;
-  /** Most tokens to write, and most with the prompt. */
+  /** Most tokens to write, or most with the prompt, by the model's files. */
   readonly maxNewTokens: number | undefined;
-  readonly maxLength: number;
+  readonly maxLength: number | undefined;
+  /** Most that the model can read and write. */
+  readonly positions: number;
 }
 
-/** Where nobody says how long a text may be. */
-const USUAL_LENGTH = 256;
 /** What transformers draws from where nothing is said. */
 const USUAL_TOP_K = 50;
 const MANY = 1e9;
 
 /** What models call the number of their positions. */
-const positions = ['max_position_embeddings', 'n_positions', 'max_sequence_length', 'seq_length'];
+const positionNames = ['max_position_embeddings', 'n_positions', 'max_sequence_length', 'seq_length'];
 
 /**
  * What generation_config.json and config.json say.
@@ -98,7 +98,7 @@ export function generationDefaults(file: GenerationFile): GenerationDefaults {
   const has = (key: string): boolean => file.raw(key) !== undefined;
   const given = <Name extends keyof SamplingOptions>(name: Name, key: string, least: number, most: number): object =>
     has(key) ? { [name]: file.number(key, 0, least, most) } : {};
-  const known = positions.find(has);
+  const known = positionNames.find(has);
   const doSample = file.raw('do_sample') ?? false;
   if (typeof doSample !== 'boolean') throw file.invalid('do_sample', 'true or false');
   return {
@@ -115,7 +115,8 @@ export function generationDefaults(file: GenerationFile): GenerationDefaults {
     doSample,
     begin: file.id('bos_token_id'),
     maxNewTokens: has('max_new_tokens') ? file.integer('max_new_tokens', 0, MANY) : undefined,
-    maxLength: known === undefined ? MANY : file.integer(known, MANY, MANY),
+    maxLength: has('max_length') ? file.integer('max_length', 0, MANY) : undefined,
+    positions: known === undefined ? MANY : file.integer(known, MANY, MANY),
   };
 }
 
@@ -127,7 +128,6 @@ export interface GenerationPlan {
   readonly minTokens: number;
   readonly badWords: readonly (readonly number[])[];
   readonly returned: number;
-  readonly maxNewTokens: number;
   readonly seed: number | undefined;
 }
 
@@ -167,7 +167,6 @@ export function planOf(options: GenerateOptions, defaults: GenerationDefaults): 
     minTokens: options.minNewTokens ?? 0,
     badWords: options.badWordsIds ?? [],
     returned,
-    maxNewTokens: options.maxNewTokens ?? own.maxNewTokens ?? USUAL_LENGTH,
     seed: options.seed,
   };
 }

@@ -7,6 +7,7 @@ import type { RunnableModel } from '@onnx-lora/sdk/tasks';
 import { openTokenizer } from '@onnx-lora/sequences';
 import { beforeAll, describe, expect, it } from 'vitest';
 import golden from '../fixtures/tinyDecoder/golden.json' with { type: 'json' };
+import { openConversation } from './conversation.ts';
 import { openGenerator } from './openGenerator.ts';
 import type { TextGenerator, TextPiece } from './textGenerator.ts';
 import { TextPieces } from './textPieces.ts';
@@ -105,10 +106,11 @@ describe('writes what PyTorch writes without a cache', () => {
 it('any of several tokens ends a text', async () => {
   await using generator = await opened();
   for (const [i, ids] of prompts.entries()) {
-    const { tokens, finish } = await generator.complete(ids, { eosTokenId: [2, 149] });
-    const at = base[i]!.findIndex((token) => token === 2 || token === 149);
+    const ends = [base[i]![5]!, base[i]![9]!];
+    const { tokens, finish } = await generator.complete(ids, { eosTokenId: ends });
+    const at = base[i]!.findIndex((token) => ends.includes(token));
     expect([tokens, finish]).toEqual([base[i]!.slice(0, at + 1), 'end']);
-    const { tokens: longer } = await generator.complete(ids, { eosTokenId: [2, 149], minNewTokens: at + 1 });
+    const { tokens: longer } = await generator.complete(ids, { eosTokenId: ends, minNewTokens: at + 1 });
     expect(longer.length).toBeGreaterThan(at + 1);
   }
 });
@@ -188,6 +190,21 @@ it('reads only what is new of a conversation that goes on', async () => {
   expect(await passes([...prompts[0]!, ...base[0]!.slice(0, 2), 9])).toEqual([1, 1, 1]);
 });
 
+it('begins anew where nothing says which dimension grows', async () => {
+  const fed: number[] = [];
+  const inputs = Object.fromEntries(
+    Object.entries(model.inputs).map(([name, port]) => [name, { ...port, dims: port.dims?.map(() => 1) }]),
+  );
+  const closed = new Proxy(counted(fed), {
+    get: (target, key) => (key === 'inputs' ? inputs : (Reflect.get(target, key, target) as unknown)),
+  });
+  await using generator = await opened(closed);
+  await generator.complete(prompts[1]!, { maxNewTokens: 4 });
+  fed.length = 0;
+  const { tokens } = await generator.complete(prompts[1]!, { maxNewTokens: 2 });
+  expect([tokens, fed]).toEqual([base[1]!.slice(0, 2), [16, 1]]);
+});
+
 it('stops when it is cancelled, and goes on with another text', async () => {
   await using generator = await opened();
   const controller = new AbortController();
@@ -222,7 +239,7 @@ it('refuses what cannot be, before the work', async () => {
       ['x', { numBeams: 2, stopStrings: ['y'] }, 'Set numBeams to 1'],
       ['x', { badWordsIds: [[]] }, 'badWordsIds holds'],
       ['x', { eosTokenId: -3 }, 'eosTokenId holds'],
-      ['x'.repeat(70), {}, 'The prompt has 71 tokens, and the model reads 64'],
+      ['x'.repeat(99), {}, 'The prompt has 100 tokens, and the model reads 96'],
       [['x', [1, 999]], {}, 'Prompt 1 holds 999'],
       ['x', { adapter: 'other' }, 'other'],
     ];
@@ -250,4 +267,33 @@ it('a model that does not write is refused by what it lacks', async () => {
     [changed({ input_ids: ids, encoder_hidden_states: ids }), 'has the input "encoder_hidden_states"'],
   ] as const)
     await expect(openGenerator(other)).rejects.toThrow(message);
+});
+
+it('answers in turns, of which only what is new is read', async () => {
+  const fed: number[] = [];
+  await using generator = await opened(counted(fed));
+  const conversation = await openConversation(model, generator);
+  const say = async (content: string, own: string | null, maxNewTokens: number): Promise<string> => {
+    let text = '';
+    for await (const piece of conversation.answer(content, { adapter: own, maxNewTokens })) text += piece.text;
+    return text;
+  };
+  for (const [own, { text }] of [
+    [null, golden.chat.base],
+    ['tuned', golden.chat.tuned],
+  ] as const) {
+    // prettier-ignore
+    conversation.reset();
+    expect(await say('hi', own, 24)).toBe(text);
+  }
+  const asked = 'user: hi\nassistant: ';
+  expect(fed[24]).toBe(asked.length);
+  conversation.reset();
+  const first = await say('hi', 'tuned', 2);
+  const before = fed.length;
+  await say('and?', 'tuned', 2);
+  expect(fed[before]).toBeLessThanOrEqual(Buffer.from(`${first}\nuser: and?\nassistant: `).length);
+  expect(conversation.messages.map(({ role }) => role)).toEqual(['user', 'assistant', 'user', 'assistant']);
+  const { folder: _, ...lone } = { folder: model.folder, name: 'lone' };
+  await expect(openConversation(lone, generator)).rejects.toThrow('"lone" has no chat template');
 });

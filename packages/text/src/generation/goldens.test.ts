@@ -35,7 +35,7 @@ interface Golden {
 const goldenOf = (name: string): Golden =>
   JSON.parse(readFileSync(path.join(oracle, name, 'golden.json'), 'utf8')) as Golden;
 /** All of them take minutes on a busy machine. */
-const isSome = (i: number): boolean => process.env['NIGHTLY'] !== undefined || i % 5 === 0;
+const isSome = (i: number): boolean => process.env['NIGHTLY'] !== undefined || i % 7 === 0;
 const load = { provider: 'cpu', threads: 1 } as const;
 
 async function generatorOf(name: string, file?: string): Promise<TextGenerator> {

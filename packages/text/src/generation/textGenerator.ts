@@ -11,6 +11,7 @@ export type FinishReason = 'end' | 'stop' | 'length';
 export interface TextPiece {
   /** Which prompt of a batch it is of; 0 where there is one. */
   readonly row: number;
+  /** Its id. */
   readonly token: number;
   /** What is certain of the text by now: empty within a character, or where a stop string may begin. */
   readonly text: string;
@@ -20,9 +21,11 @@ export interface TextPiece {
 
 /** A text that was written. */
 export interface GeneratedText {
+  /** Without the prompt. */
   readonly text: string;
   /** Ids of its tokens, with the end where the model wrote one. */
   readonly tokens: readonly number[];
+  /** Why it is over. */
   readonly finish: FinishReason;
   /** Of a beam search: mean log-probability, as `lengthPenalty` weighs it. */
   readonly score?: number;
@@ -32,6 +35,7 @@ export interface GeneratedText {
 
 /** A language model with its adapters, ready to write. */
 export interface TextGenerator extends AsyncDisposable {
+  /** The model's vocabulary. */
   readonly tokenizer: SequenceTokenizer;
   /**
    * Goes on with a prompt, or with each of a batch, and gives every token as soon as it is written; beams only in the end. What

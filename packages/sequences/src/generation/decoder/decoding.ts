@@ -14,11 +14,13 @@ export interface TokenDecoder {
 export interface DecodingOptions {
   /** One adapter for all rows, or one per row; the base by default. It must stay the same for a whole text. */
   readonly adapter?: AdapterChoice;
+  /** Cancels. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /** What texts begin with. */
 export interface DecodingStart extends DecodingOptions {
+  /** How many texts. */
   readonly rows: number;
   /** What all passes read alike, `[rows, …]` each, such as what an encoder made of sound. */
   readonly fixed?: Feeds;

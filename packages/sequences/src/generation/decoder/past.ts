@@ -41,9 +41,14 @@ export function pastIn(outputs: Readonly<Record<string, Tensor>>, { inputs }: Ru
   return Object.fromEntries(names.map((name) => [name, outputs[outputFor(name)]!]));
 }
 
-/** The past of the first `length` tokens alone; itself where it has no more. Its length is where the file leaves a dimension open. */
+/**
+ * The past of the first `length` tokens alone; itself where it has no more. Tokens are along the dimension that the file leaves
+ * open; where there is none, nothing of it is left.
+ */
 export function pastUpTo({ inputs }: RunnableModel, past: Past, length: number): Past {
   if (length >= past.length) return past;
+  const isKnown = Object.entries(past.tensors).every(([name, { dims }]) => dims[axisOf(inputs[name])] === past.length);
+  if (!isKnown) return { length: 0, tensors: {} };
   const tensors = Object.entries(past.tensors).map(([name, each]) => [name, cut(each, axisOf(inputs[name]), length)] as const); // prettier-ignore
   return { length, tensors: Object.fromEntries(tensors) };
 }

@@ -6,6 +6,7 @@ import type { SearchRequest, WrittenText } from './search.ts';
 
 /** A search that writes several texts side by side for each row. */
 export interface BeamRequest extends SearchRequest {
+  /** How many. */
   readonly beams: number;
   /** A text's score is divided by its length to this power. */
   readonly lengthPenalty: number;

@@ -15,11 +15,13 @@ export interface LogitRuleOptions {
   readonly noRepeatNgram: number;
   /** Sequences of tokens that are not written. */
   readonly badWords?: readonly (readonly number[])[];
-  /** Tokens that end a text, and how many others must come before them. */
+  /** Tokens that end a text. */
   readonly ends?: readonly number[];
+  /** How many others must come before an end. */
   readonly minTokens?: number;
-  /** Tokens that are never written, and those that are not written first. */
+  /** Tokens that are never written. */
   readonly suppress: readonly number[];
+  /** Tokens that are not written first. */
   readonly beginSuppress: readonly number[];
 }
 

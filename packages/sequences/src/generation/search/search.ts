@@ -14,6 +14,7 @@ export interface SearchRequest {
   readonly logits: readonly Float32Array[];
   /** Tokens before the text, `[rows][length]`. */
   readonly prompts: readonly (readonly number[])[];
+  /** What may be written, in their order. */
   readonly rules: readonly LogitRule[];
   /** Tokens that end a text. */
   readonly ends: readonly number[];
@@ -47,7 +48,9 @@ export interface WrittenText {
 
 /** A token that was taken. */
 export interface TakenToken {
+  /** Which prompt it follows. */
   readonly row: number;
+  /** Its id. */
   readonly token: number;
   /** What is written of the row, this token included but for an end. */
   readonly text: WrittenText;
