@@ -101,7 +101,9 @@ function rowsOf(record: ConversationRecord, rules: TeachingRules): RowsOfRecord 
 
 /** A row, and the number of its record. */
 export interface TaughtExample {
+  /** Its tokens, and which of them are learned. */
   readonly row: TaughtRow;
+  /** Number of the record. */
   readonly record: number;
   /** In training, how many examples were drawn before. */
   readonly draw?: number;
