@@ -112,6 +112,9 @@ describe('chat', () => {
     expect(prepared.warnings).toMatchObject([expect.stringMatching(/1 of 1 .* longer than 24 tokens.* record 1/)]);
     // An answer that is longer than the model loses its end.
     expect((await learned(short, [say('a', long)]))[0]).toMatch(/^<s>\n\[x+\]$/);
+    // The first token behind what is gone is not learned.
+    const cut = await learned(short, [say('a', long, 'b', 'c')]);
+    expect(cut[0]).toMatch(/^<s>x\[x+<\|im_end\|>\]\n<\|im_start\|>user\nb.*\[c<\|im_end\|>\]\n$/s);
     // A text comes in pieces, in which each of its tokens is learned once.
     const pieces = await learned(short, [{ text: 'z'.repeat(100) }]);
     expect(pieces.map((piece) => piece.replaceAll(/[^[\]]/g, ''))).toEqual(['[]', '[]', '[]']);
