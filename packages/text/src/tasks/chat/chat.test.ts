@@ -80,6 +80,17 @@ describe('chat', () => {
   test('teaches answers', async () => {
     const task = chat(conversations, { validation: 0.25 });
     const before = await evaluate(model, { task, batchSize: 5, threads: 1 });
+    // What measures during a run sees the scores of all tokens.
+    const { validation, collate, metrics } = await task.prepare(model);
+    const session = await model.session({ worker: false, threads: 1 });
+    const seen = metrics();
+    for (const from of [0, 3]) {
+      const { inputs, targets } = await collate(await Promise.all([0, 1, 2].map((i) => validation!.get(from + i))));
+      seen.update(await session.run(inputs), targets);
+    }
+    await session.release();
+    expect(seen.result().loss).toBeCloseTo(before.metrics.loss, 4);
+    expect(seen.result().bytePerplexity).toBeCloseTo(before.metrics.bytePerplexity, 3);
     const ask = { task, steps: 30, lr: 0.1, lora: { targetModules: ['up_proj'], r: 8 }, threads: 1, evaluate: false };
     const whole = await (await train(model, { ...ask, batchSize: 12 })).done;
     const after = await evaluate(model, { task, adapter: whole.adapter, batchSize: 6, threads: 1 });

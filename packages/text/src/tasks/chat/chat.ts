@@ -5,6 +5,7 @@ import {
   checkedTask,
   crossEntropy,
   listedPorts,
+  type MeasureRequest,
   type PreparedTask,
   type Task,
   type TaskModel,
@@ -18,6 +19,7 @@ import type { ConversationDataOptions, ConversationRecord, ConversationSource } 
 import { conversationSettings, readConversations } from '../../data/readConversations.ts';
 import { ChatMetrics, type ChatScores, learnedTokens } from './chatMetrics.ts';
 import { chatReport } from './chatReport.ts';
+import { measureChat } from './measureChat.ts';
 import { NOT_LEARNED, TaughtDataset, type TaughtExample, type TeachingRules } from './taughtRows.ts';
 
 /** Options of {@link chat}. */
@@ -111,6 +113,8 @@ async function prepare(
     return Promise.resolve({ inputs, targets });
   };
   const metrics = (): ChatMetrics => new ChatMetrics(output, size, options.seed ?? 0);
+  const measure = (request: MeasureRequest): ReturnType<typeof measureChat> =>
+    measureChat({ dataset: validation ?? train, collate, metrics: metrics(), size }, request);
   return {
     train,
     ...(validation && { validation }),
@@ -120,7 +124,13 @@ async function prepare(
     loss: (g, outputs, { labels }) => crossEntropy(g, outputs[output]!, labels!, { countedOnly: true }),
     lossWeight: learnedTokens,
     metrics,
-    ...(validation && { report: (request) => chatReport({ dataset: validation, collate }, metrics, request) }),
+    measure: async (request) => {
+      const { metrics: found, examples } = await measure(request);
+      return { metrics: found.result(), intervals: found.intervals(), examples };
+    },
+    ...(validation && {
+      report: (request) => chatReport(async (asked) => (await measure(asked)).metrics, request),
+    }),
   };
 }
 
