@@ -34,7 +34,10 @@ export function chatTokens(
 ): TaughtTokens {
   const plain = {
     ...conversation,
-    messages: conversation.messages.map(({ weight: _, ...message }) => message as ChatMessage),
+    messages: conversation.messages.map((message): ChatMessage => {
+      const { weight: _, ...said } = message;
+      return said as ChatMessage;
+    }),
   };
   const { text, answers } = template.render(plain, {}, where);
   const placed = tokenizer.tokens(text);

@@ -81,11 +81,12 @@ describe('chat', () => {
     const task = chat(conversations, { validation: 0.25 });
     const before = await evaluate(model, { task, batchSize: 5, threads: 1 });
     // What measures during a run sees the scores of all tokens.
-    const { validation, collate, metrics } = await task.prepare(model);
+    const prepared = await task.prepare(model);
     const session = await model.session({ worker: false, threads: 1 });
-    const seen = metrics();
+    const seen = prepared.metrics();
     for (const from of [0, 3]) {
-      const { inputs, targets } = await collate(await Promise.all([0, 1, 2].map((i) => validation!.get(from + i))));
+      const examples = await Promise.all([0, 1, 2].map((i) => prepared.validation!.get(from + i)));
+      const { inputs, targets } = await prepared.collate(examples);
       seen.update(await session.run(inputs), targets);
     }
     await session.release();

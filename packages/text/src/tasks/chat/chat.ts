@@ -158,8 +158,8 @@ export const chatTask: TaskFactory = {
   name: 'chat',
   description: 'Answers, as a language model shall give them; the data is conversations, or prompts with completions.',
   settings,
-  // QLoRA's batches, and a rate somewhat above its 2e-4, since what a processor trains is small; little of a batch is padding.
-  defaults: { batchSize: 16, epochs: 2, lr: 5e-4, warmupSteps: 0.03, sampling: 'length' },
+  // The batches of QLoRA, of conversations of about one length, so that little is padding.
+  defaults: { batchSize: 16, epochs: 2, warmupSteps: 0.03, sampling: 'length' },
   create: ({ data, settings: own, validation, holdOut, seed }) =>
     chat(data, { ...settings.read(own), validation, holdOut, seed }),
 };
