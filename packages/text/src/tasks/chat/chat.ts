@@ -56,7 +56,7 @@ const USUAL_LENGTH = 1024;
 const names = {
   noun: 'texts',
   one: 'text',
-  remedy: 'Use a language model, exported without a cache (optimum-cli export onnx --task text-generation).',
+  remedy: 'Use a language model (optimum-cli export onnx --task text-generation-with-past).',
 };
 
 /**
@@ -149,7 +149,7 @@ function logitsPort(
   if (dims?.length === 3 && typeof size === 'number' && size >= tokenizer.size) return { output, size };
   throw new OnnxLoraError(
     'MODEL_UNSUPPORTED',
-    `"${model.name}" writes no text: that takes an output "logits" [batch, tokens, ${tokenizer.size} or more], and its outputs are ${listedPorts(model.outputs)}. Export the model with its head (optimum-cli export onnx --task text-generation).`,
+    `"${model.name}" writes no text: that takes an output "logits" [batch, tokens, ${tokenizer.size} or more], and its outputs are ${listedPorts(model.outputs)}. Export the model with its head (optimum-cli export onnx --task text-generation-with-past).`,
   );
 }
 
