@@ -7,7 +7,7 @@ import { sizes, smallDecoders } from '../../test/support/smallDecoders.ts';
 import type { Fixtures } from './fixtures.ts';
 
 export const decoderFolders: Fixtures = {
-  'models/smollm': async (folder) => {
+  'models/tinyllama': async (folder) => {
     await mkdir(folder, { recursive: true });
     const config = { model_type: 'llama', max_position_embeddings: sizes.positions, rope_theta: 100 };
     await writeFile(path.join(folder, 'config.json'), JSON.stringify(config));

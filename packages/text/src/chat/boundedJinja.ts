@@ -2,6 +2,7 @@
 
 import * as jinja from '@huggingface/jinja';
 import { OnnxLoraError } from '@onnx-lora/sdk';
+import { formatted, pythonText, type RuntimeValue, stripped } from './pythonText.ts';
 
 /** Largest template; published ones have up to 20 kB. */
 const mostCharacters = 200_000;
@@ -16,16 +17,18 @@ const longestRange = 100_000;
 /** A part of a template. */
 interface Statement {
   readonly type: string;
+  readonly value?: unknown;
   readonly iterable?: Statement;
   readonly lhs?: Statement;
   readonly operand?: Statement;
-  readonly filter?: { readonly callee?: { readonly value: unknown }; readonly args?: readonly Statement[] };
-}
-
-/** A value of a template, as the library holds it. */
-interface RuntimeValue {
-  readonly value: unknown;
-  toString(): string;
+  readonly operator?: Statement;
+  readonly left?: Statement;
+  readonly right?: Statement;
+  readonly filter?: Statement;
+  readonly callee?: Statement;
+  readonly object?: Statement;
+  readonly property?: Statement;
+  readonly args?: readonly Statement[];
 }
 
 /** The variables that a part of a template knows. */
@@ -41,24 +44,16 @@ const { Environment, Interpreter, parse, tokenize } = jinja as unknown as {
   readonly Interpreter: new (scope: Scope) => {
     run(program: Statement): RuntimeValue;
     evaluate(statement: Statement | undefined, scope: Scope): RuntimeValue | undefined;
+    evaluateBlock(statements: readonly Statement[], scope: Scope): RuntimeValue;
   };
 };
 
-/** Python's `%` on texts, as far as templates use it. */
-function formatted(text: string, values: readonly (RuntimeValue | undefined)[]): string {
-  let next = 0;
-  const filled = text.replaceAll(/%(.?)/gs, (_, kind: string) => {
-    if (kind === '%') return '%';
-    const value = values[next++];
-    if (value !== undefined && (kind === 's' || (kind === 'd' && typeof value.value === 'number')))
-      return value.toString();
-    throw new Error(`the filter format cannot fill in "%${kind}"`);
-  });
-  if (next === values.length) return filled;
-  throw new Error('not all arguments of the filter format are filled in');
-}
+const text = (made: string): RuntimeValue => new Environment().set('text', made);
 
-/** Counts what is computed, and knows `{{ text | format(value, …) }}`, which the library does not. */
+/** Parts that write nothing, and whose value is null. */
+const silent: ReadonlySet<string> = new Set(['Set', 'Macro', 'Comment']);
+
+/** Counts what is computed, and writes values as Jinja does, where the library has JavaScript's ways or none. */
 class BoundedInterpreter extends Interpreter {
   #steps = 0;
   /** What loops go through. */
@@ -66,11 +61,10 @@ class BoundedInterpreter extends Interpreter {
 
   override evaluate(statement: Statement | undefined, scope: Scope): RuntimeValue | undefined {
     this.#count(1);
-    const { type, iterable, filter } = statement ?? {};
+    const { iterable } = statement ?? {};
     // A loop with a condition has it in front of the list.
     if (iterable) this.#iterables.add(iterable.lhs ?? iterable);
-    const isFormat = type === 'FilterExpression' && filter?.callee?.value === 'format';
-    const made = isFormat ? this.#format(statement!, scope) : super.evaluate(statement, scope);
+    const made = (statement && this.#asPython(statement, scope)) ?? super.evaluate(statement, scope);
     const value = made?.value;
     const length = typeof value === 'string' || Array.isArray(value) ? value.length : 0;
     if (length > longestValue) throw new Error(`it makes a text or list that is longer than ${longestValue}`);
@@ -78,15 +72,34 @@ class BoundedInterpreter extends Interpreter {
     return made;
   }
 
+  override evaluateBlock(statements: readonly Statement[], scope: Scope): RuntimeValue {
+    const written = statements.map((statement) => {
+      const made = this.evaluate(statement, scope);
+      return silent.has(statement.type) ? '' : pythonText(made);
+    });
+    return text(written.join(''));
+  }
+
   #count(steps: number): void {
     this.#steps += steps;
     if (this.#steps > mostSteps) throw new Error('it does not come to an end in reasonable time');
   }
 
-  #format({ operand, filter }: Statement, scope: Scope): RuntimeValue {
-    const text = this.evaluate(operand, scope);
-    const values = filter!.args!.map((each) => this.evaluate(each, scope));
-    return new Environment().set('text', formatted(String(text?.value), values));
+  /** What the library does otherwise than Python; undefined for all else. */
+  #asPython(
+    { type, operator, left, right, operand, filter, callee, args }: Statement,
+    scope: Scope,
+  ): RuntimeValue | undefined {
+    const textOf = (part: Statement | undefined): string => pythonText(this.evaluate(part, scope));
+    if (type === 'BinaryExpression' && operator?.value === '~') return text(textOf(left) + textOf(right));
+    if (type === 'FilterExpression' && filter?.value === 'string') return text(textOf(operand));
+    if (type === 'FilterExpression' && filter?.callee?.value === 'format') {
+      const values = filter.args!.map((each) => this.evaluate(each, scope));
+      return text(formatted(textOf(operand), values));
+    }
+    const side = type === 'CallExpression' && callee?.type === 'MemberExpression' ? callee.property?.value : undefined;
+    if (args?.length !== 1 || !['strip', 'lstrip', 'rstrip'].includes(side as string)) return undefined;
+    return text(stripped(textOf(callee!.object), side as string, textOf(args[0])));
   }
 }
 

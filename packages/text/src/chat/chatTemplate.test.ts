@@ -45,9 +45,18 @@ describe('as transformers', () => {
   });
 });
 
+const expressions = JSON.parse(read('expressions.json')) as {
+  readonly variables: Conversation;
+  readonly rendered: readonly (readonly [string, string])[];
+};
+test.each(expressions.rendered)('as Jinja: %s', (source, text) => {
+  const { messages, ...variables } = expressions.variables;
+  expect(template(source).render({ messages, variables: { ...variables } }).text).toBe(text);
+});
+
 describe('a template that does harm', () => {
   const harmful: Record<string, string> = {
-    'loops without end': '{% for a in range(90000) %}{% for b in range(90000) %}{% endfor %}{% endfor %}',
+    'loops without end': `{% for a in range(90000) %}{{ [${'1, '.repeat(2000)}1] | length }}{% endfor %}`,
     'loops that take nothing': '{% for a in range(90000) if a < 0 %}{% endfor %}'.repeat(20),
     'a range beyond measure': '{% for a in range(10**12) %}{% endfor %}',
     'text that doubles': '{% set n = namespace(t="ab") %}{% for a in range(99) %}{% set n.t = n.t ~ n.t %}{% endfor %}',

@@ -14,6 +14,7 @@ export interface ChatMessage extends JsonObject {
 
 /** Messages in their order, and what they may use. */
 export interface Conversation {
+  /** In their order. */
   readonly messages: readonly ChatMessage[];
   /** JSON schemas of functions that the model may call. */
   readonly tools?: readonly unknown[] | undefined;
@@ -31,6 +32,7 @@ export interface RenderOptions {
 
 /** A conversation as text. */
 export interface RenderedChat {
+  /** What the model is fed, as tokens. */
   readonly text: string;
   /**
    * Where in the text what the assistant says begins and ends, by `{% generation %}` of the template; undefined for a template

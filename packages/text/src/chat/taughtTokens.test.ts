@@ -65,6 +65,36 @@ describe('the masks of TRL', () => {
       expect(mask(made)).toEqual(golden.completion_mask);
     }
   });
+  test('of several turns and tools, as templates with marks have them but for what ends a turn', () => {
+    const marked = rendered.filter(({ template, assistant_masks: masks }) => template === 'chatml' && masks);
+    const source = read('templates/chatml.jinja');
+    const tokens = { bos_token: '<s>', eos_token: '</s>' };
+    const without = new ChatTemplate(source.replaceAll(/\{%-? (end)?generation -?%\}/g, ''), tokens, 'x');
+    for (const { conversation, assistant_masks: masks } of marked) {
+      const { messages, tools, kwargs, add_generation_prompt: asks } = conversations.get(conversation)!;
+      if (asks) continue;
+      const made = chatTokens({ messages, tools, variables: kwargs }, { tokenizer, template: without, learned: 'answers' }, conversation); // prettier-ignore
+      // The newline behind an answer, which the template leaves out of the mask.
+      const newline = tokenizer.idOf('Ċ')!;
+      const found = made.isLearned.map((learned, i) =>
+        Number(learned && !(made.ids[i] === newline && masks![i] === 0)),
+      );
+      expect(found, conversation).toEqual(masks);
+    }
+  });
+
+  test('is not known where a template writes what was said otherwise later', () => {
+    const thinking = "{% for m in messages %}{{ m.role }}:{{ m.content if loop.last or m.role == 'user' else '…' }};{% endfor %}{{ 'assistant:' if add_generation_prompt }}"; // prettier-ignore
+    const template = new ChatTemplate(thinking, {}, 'model/chat_template.jinja');
+    const said = ['a', 'long', 'b', 'c'].map((content, i) => ({ role: i % 2 ? 'assistant' : 'user', content }));
+    const all = chatTokens({ messages: said }, { tokenizer, template, learned: 'last' }, 'line 1');
+    expect(all.ids.filter((_, i) => all.isLearned[i])).toEqual(tokenizer.tokens('c;').ids);
+    const hidden = new ChatTemplate(thinking.replace("m.role == 'user'", 'messages|length < 3'), {}, 'model/chat_template.jinja'); // prettier-ignore
+    expect(() => chatTokens({ messages: said }, { tokenizer, template: hidden, learned: 'answers' }, 'line 1')).toThrow(
+      /line 1: .*"model\/chat_template\.jinja".*message 2.*learn=last/,
+    );
+  });
+
   test.each(goldens.masks_plain.map((each) => [each.prompt + each.completion, each] as const))('%s', (_, golden) => {
     const made = plainTokens(tokenizer, golden.prompt, golden.completion, 1);
     expect(made.ids).toEqual(golden.input_ids);

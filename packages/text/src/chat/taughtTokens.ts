@@ -2,7 +2,7 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { SequenceTokenizer } from '@onnx-lora/sequences';
-import type { ChatTemplate, Conversation } from './chatTemplate.ts';
+import type { ChatMessage, ChatTemplate, Conversation } from './chatTemplate.ts';
 
 /** What is learned of a conversation: all that the assistant says, the last answer alone, or every token. */
 export type Learned = 'answers' | 'last' | 'all';
@@ -32,13 +32,30 @@ export function chatTokens(
   { tokenizer, template, learned }: { readonly tokenizer: SequenceTokenizer; readonly template: ChatTemplate; readonly learned: Learned }, // prettier-ignore
   where: string,
 ): TaughtTokens {
-  const { text, answers } = template.render(conversation, {}, where);
-  const { ids, starts, ends } = tokenizer.tokens(text);
-  const spans = answers ?? (learned === 'all' ? [] : answersByPrefix(conversation, template, text, where, ends));
-  const counted = weighed(spans, conversation, where);
-  const asked: readonly Span[] =
-    learned === 'all' ? [[0, text.length]] : learned === 'last' ? counted.slice(-1) : counted;
-  return marked(tokenizer, text, { ids, starts, ends }, asked);
+  const plain = {
+    ...conversation,
+    messages: conversation.messages.map((message): ChatMessage => {
+      const { weight: _, ...said } = message;
+      return said as ChatMessage;
+    }),
+  };
+  const { text, answers } = template.render(plain, {}, where);
+  const placed = tokenizer.tokens(text);
+  const spans = (): readonly Span[] => {
+    if (learned === 'all') return [[0, text.length]];
+    const isWanted = ({ weight }: ChatMessage): boolean => weight !== 0;
+    const said = conversation.messages.filter(({ role }) => role === 'assistant').map(isWanted);
+    if (answers) {
+      const wanted = said.every(Boolean) ? answers : wantedAnswers(answers, said, where);
+      return learned === 'last' ? wanted.slice(-1) : wanted;
+    }
+    const turns = [...conversation.messages.keys()].filter(
+      (i) => isTurn(conversation.messages, i) && isWanted(conversation.messages[i]!),
+    );
+    const asked = learned === 'last' ? turns.slice(-1) : turns;
+    return asked.map((turn) => answerByPrefix({ conversation: plain, turn, template, text, where, ends: placed.ends }));
+  };
+  return marked(tokenizer, text, placed, spans());
 }
 
 /**
@@ -87,35 +104,37 @@ function marked(
   return { ids, isLearned, bytes };
 }
 
-/** The answers of a conversation whose template does not mark them. */
-function answersByPrefix(
-  { messages, ...others }: Conversation,
-  template: ChatTemplate,
-  text: string,
-  where: string,
-  ends: readonly number[],
-): readonly Span[] {
-  const spans: Span[] = [];
-  for (const [i, { role }] of messages.entries()) {
-    if (role !== 'assistant' || messages[i - 1]?.role === 'assistant') continue;
-    const before = { ...others, messages: messages.slice(0, i) };
-    const asked = template.render(before, { addGenerationPrompt: true }, where).text;
-    let last = i;
-    while (messages[last + 1]?.role === 'assistant') last++;
-    const answered = template.render({ ...others, messages: messages.slice(0, last + 1) }, {}, where).text;
-    const isLast = last === messages.length - 1;
-    if (!text.startsWith(asked)) {
-      throw new OnnxLoraError(
-        'CONFIG_INVALID',
-        `${where}: the chat template of "${template.path}" writes what comes before an answer otherwise once there is more to say, so that it is not known where answer ${spans.length + 1} begins. Put {% generation %} and {% endgeneration %} around what the assistant says in the template.`,
-      );
-    }
-    const shared = isLast ? text.length : sharedLength(text, answered);
-    // What two texts share by chance may end within a token.
-    const whole = ends.findLast((end) => end <= shared) ?? 0;
-    spans.push([asked.length, Math.max(asked.length, whole)]);
+/** Whether the assistant begins to speak with this message. */
+function isTurn(messages: readonly ChatMessage[], i: number): boolean {
+  return messages[i]!.role === 'assistant' && messages[i - 1]?.role !== 'assistant';
+}
+
+/** What the assistant says from a message on, where the template does not mark it. */
+function answerByPrefix(asked: {
+  readonly conversation: Conversation;
+  readonly turn: number;
+  readonly template: ChatTemplate;
+  readonly text: string;
+  readonly where: string;
+  /** Where tokens of the text end. */
+  readonly ends: readonly number[];
+}): Span {
+  const { conversation, turn, template, text, where, ends } = asked;
+  const { messages } = conversation;
+  const upTo = (count: number, addGenerationPrompt: boolean): string =>
+    template.render({ ...conversation, messages: messages.slice(0, count) }, { addGenerationPrompt }, where).text;
+  const before = upTo(turn, true);
+  if (!text.startsWith(before)) {
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `${where}: the chat template of "${template.path}" writes what comes before message ${turn + 1} otherwise once there is more to say, so that it is not known where that begins. Put {% generation %} and {% endgeneration %} around what the assistant says in the template, or have only last answers learned (learn: 'last', or --set learn=last).`,
+    );
   }
-  return spans;
+  const next = messages.findIndex(({ role }, i) => i > turn && role !== 'assistant');
+  const shared = next < 0 ? text.length : sharedLength(text, upTo(next, false));
+  // What two texts share by chance may end within a token.
+  const end = ends.findLast((each) => each <= shared) ?? 0;
+  return [before.length, Math.max(before.length, end)];
 }
 
 /** How many characters two texts begin with alike. */
@@ -125,13 +144,11 @@ function sharedLength(first: string, second: string): number {
   return length;
 }
 
-/** The answers that are to be learned by the weights of their messages, 0 or 1, which OpenAI's data may have. */
-function weighed(spans: readonly Span[], { messages }: Conversation, where: string): readonly Span[] {
-  const said = messages.filter(({ role }) => role === 'assistant');
-  if (!said.some((message) => message['weight'] === 0)) return spans;
-  if (said.length === spans.length) return spans.filter((_, i) => said[i]!['weight'] !== 0);
+/** The answers whose messages have not the weight 0, which OpenAI's data may have. */
+function wantedAnswers(answers: readonly Span[], said: readonly boolean[], where: string): readonly Span[] {
+  if (said.length === answers.length) return answers.filter((_, i) => said[i]);
   throw new OnnxLoraError(
     'DATA_INVALID',
-    `${where}: an answer has the weight 0, but the chat template makes ${spans.length} answers of ${said.length} messages of the assistant. Leave such weights out.`,
+    `${where}: an answer has the weight 0, but the chat template makes ${answers.length} answers of ${said.length} messages of the assistant. Leave such weights out.`,
   );
 }

@@ -6,7 +6,9 @@ import type { ChatMessage, Conversation } from '../chat/chatTemplate.ts';
 
 /** A text, of which what follows the prompt is learned; all of it where the prompt is empty. */
 export interface PromptedText {
+  /** What is read. */
   readonly prompt: string;
+  /** What follows. */
   readonly completion: string;
 }
 
@@ -29,12 +31,19 @@ export interface ConversationData extends ReadData<ConversationRecord> {
  * `text`.
  */
 export interface GivenConversation {
+  /** In OpenAI's form or ShareGPT's. */
   readonly messages?: readonly ChatMessage[] | undefined;
+  /** JSON schemas of functions that may be called. */
   readonly tools?: readonly unknown[] | undefined;
+  /** What is read, and not learned. */
   readonly prompt?: string | readonly ChatMessage[] | undefined;
+  /** What follows the prompt. */
   readonly completion?: string | readonly ChatMessage[] | undefined;
+  /** A text, all of which is learned. */
   readonly text?: string | undefined;
+  /** The split it is meant for. */
   readonly split?: Split | undefined;
+  /** What it is called in messages; its number by default. */
   readonly where?: string | undefined;
 }
 

@@ -43,7 +43,7 @@ it('reads a table, with columns by other names', async () => {
 it('reads a file for each split, and tells what is in two', async () => {
   const data = await readConversations(folder({ 'train.jsonl': [{ text: 'a' }, { text: 'b' }], 'test.jsonl': [{ text: 'b' }] })); // prettier-ignore
   expect([data.train.length, data.validation?.length]).toEqual([2, 1]);
-  expect(data.warnings).toMatchObject([expect.stringContaining('1 conversations are in more than one split')]);
+  expect(data.warnings).toMatchObject([expect.stringContaining('1 conversation is in more than one split')]);
 });
 
 it('keeps answers to one question together', async () => {

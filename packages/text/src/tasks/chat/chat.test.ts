@@ -80,6 +80,18 @@ describe('chat', () => {
   test('teaches answers', async () => {
     const task = chat(conversations, { validation: 0.25 });
     const before = await evaluate(model, { task, batchSize: 5, threads: 1 });
+    // What measures during a run sees the scores of all tokens.
+    const prepared = await task.prepare(model);
+    const session = await model.session({ worker: false, threads: 1 });
+    const seen = prepared.metrics();
+    for (const from of [0, 3]) {
+      const examples = await Promise.all([0, 1, 2].map((i) => prepared.validation!.get(from + i)));
+      const { inputs, targets } = await prepared.collate(examples);
+      seen.update(await session.run(inputs), targets);
+    }
+    await session.release();
+    expect(seen.result().loss).toBeCloseTo(before.metrics.loss, 4);
+    expect(seen.result().bytePerplexity).toBeCloseTo(before.metrics.bytePerplexity, 3);
     const ask = { task, steps: 30, lr: 0.1, lora: { targetModules: ['up_proj'], r: 8 }, threads: 1, evaluate: false };
     const whole = await (await train(model, { ...ask, batchSize: 12 })).done;
     const after = await evaluate(model, { task, adapter: whole.adapter, batchSize: 6, threads: 1 });
@@ -112,6 +124,9 @@ describe('chat', () => {
     expect(prepared.warnings).toMatchObject([expect.stringMatching(/1 of 1 .* longer than 24 tokens.* record 1/)]);
     // An answer that is longer than the model loses its end.
     expect((await learned(short, [say('a', long)]))[0]).toMatch(/^<s>\n\[x+\]$/);
+    // The first token behind what is gone is not learned.
+    const cut = await learned(short, [say('a', long, 'b', 'c')]);
+    expect(cut[0]).toMatch(/^<s>x\[x+<\|im_end\|>\]\n<\|im_start\|>user\nb.*\[c<\|im_end\|>\]\n$/s);
     // A text comes in pieces, in which each of its tokens is learned once.
     const pieces = await learned(short, [{ text: 'z'.repeat(100) }]);
     expect(pieces.map((piece) => piece.replaceAll(/[^[\]]/g, ''))).toEqual(['[]', '[]', '[]']);

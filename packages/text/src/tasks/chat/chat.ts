@@ -5,6 +5,7 @@ import {
   checkedTask,
   crossEntropy,
   listedPorts,
+  type MeasureRequest,
   type PreparedTask,
   type Task,
   type TaskModel,
@@ -18,6 +19,7 @@ import type { ConversationDataOptions, ConversationRecord, ConversationSource } 
 import { conversationSettings, readConversations } from '../../data/readConversations.ts';
 import { ChatMetrics, type ChatScores, learnedTokens } from './chatMetrics.ts';
 import { chatReport } from './chatReport.ts';
+import { measureChat } from './measureChat.ts';
 import { NOT_LEARNED, TaughtDataset, type TaughtExample, type TeachingRules } from './taughtRows.ts';
 
 /** Options of {@link chat}. */
@@ -54,7 +56,7 @@ const USUAL_LENGTH = 1024;
 const names = {
   noun: 'texts',
   one: 'text',
-  remedy: 'Use a language model, exported without a cache (optimum-cli export onnx --task text-generation).',
+  remedy: 'Use a language model (optimum-cli export onnx --task text-generation-with-past).',
 };
 
 /**
@@ -111,6 +113,8 @@ async function prepare(
     return Promise.resolve({ inputs, targets });
   };
   const metrics = (): ChatMetrics => new ChatMetrics(output, size, options.seed ?? 0);
+  const measure = (request: MeasureRequest): ReturnType<typeof measureChat> =>
+    measureChat({ dataset: validation ?? train, collate, metrics: metrics(), size }, request);
   return {
     train,
     ...(validation && { validation }),
@@ -120,7 +124,13 @@ async function prepare(
     loss: (g, outputs, { labels }) => crossEntropy(g, outputs[output]!, labels!, { countedOnly: true }),
     lossWeight: learnedTokens,
     metrics,
-    ...(validation && { report: (request) => chatReport({ dataset: validation, collate }, metrics, request) }),
+    measure: async (request) => {
+      const { metrics: found, examples } = await measure(request);
+      return { metrics: found.result(), intervals: found.intervals(), examples };
+    },
+    ...(validation && {
+      report: (request) => chatReport(async (asked) => (await measure(asked)).metrics, request),
+    }),
   };
 }
 
@@ -139,7 +149,7 @@ function logitsPort(
   if (dims?.length === 3 && typeof size === 'number' && size >= tokenizer.size) return { output, size };
   throw new OnnxLoraError(
     'MODEL_UNSUPPORTED',
-    `"${model.name}" writes no text: that takes an output "logits" [batch, tokens, ${tokenizer.size} or more], and its outputs are ${listedPorts(model.outputs)}. Export the model with its head (optimum-cli export onnx --task text-generation).`,
+    `"${model.name}" writes no text: that takes an output "logits" [batch, tokens, ${tokenizer.size} or more], and its outputs are ${listedPorts(model.outputs)}. Export the model with its head (optimum-cli export onnx --task text-generation-with-past).`,
   );
 }
 
@@ -148,8 +158,8 @@ export const chatTask: TaskFactory = {
   name: 'chat',
   description: 'Answers, as a language model shall give them; the data is conversations, or prompts with completions.',
   settings,
-  // QLoRA's batches, and a rate somewhat above its 2e-4, since what a processor trains is small; little of a batch is padding.
-  defaults: { batchSize: 16, epochs: 2, lr: 5e-4, warmupSteps: 0.03, sampling: 'length' },
+  // The batches of QLoRA, of conversations of about one length, so that little is padding.
+  defaults: { batchSize: 16, epochs: 2, warmupSteps: 0.03, sampling: 'length' },
   create: ({ data, settings: own, validation, holdOut, seed }) =>
     chat(data, { ...settings.read(own), validation, holdOut, seed }),
 };

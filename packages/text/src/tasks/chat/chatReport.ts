@@ -1,19 +1,15 @@
 /** @file What a report shows of a model that was taught to answer: how likely it finds the held-out answers, before and after. */
 
-import { type BatchSource, batchesOf, type ReportRequest, type ReportSection } from '@onnx-lora/sdk/tasks';
+import type { MeasureRequest, ReportRequest, ReportSection } from '@onnx-lora/sdk/tasks';
 import type { ChatMetrics, ChatScores } from './chatMetrics.ts';
 
 /** The metrics before and after, with their intervals. */
-export async function chatReport<Example>(
-  source: BatchSource<Example>,
-  metrics: () => ChatMetrics,
-  request: ReportRequest,
+export async function chatReport(
+  measure: (request: MeasureRequest) => Promise<ChatMetrics>,
+  { model, adapter, options, batchSize }: ReportRequest,
 ): Promise<readonly ReportSection[]> {
-  const [base, adapted] = [metrics(), metrics()];
-  for await (const { batch } of batchesOf(source, request.batchSize)) {
-    base.update(await request.run(batch.inputs, 'base'), batch.targets);
-    adapted.update(await request.run(batch.inputs, 'adapted'), batch.targets);
-  }
+  const base = await measure({ model, options, batchSize });
+  const adapted = await measure({ model, adapter, options, batchSize });
   const columns: readonly (keyof ChatScores)[] = ['loss', 'perplexity', 'bytePerplexity', 'accuracy'];
   const cells = (own: ChatMetrics): string[] => {
     const [scores, intervals] = [own.result(), own.intervals()];

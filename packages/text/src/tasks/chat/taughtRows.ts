@@ -47,18 +47,19 @@ function tokensOf(record: ConversationRecord, { tokenizer, template, learned, en
   );
 }
 
-/** Tokens from the first of some to the one before the last, in one row. */
-function rowOf({ ids, isLearned, bytes }: TaughtTokens, places: readonly number[]): TaughtRow {
-  const own = places.map((at) => ids[at]!);
-  // The first has nothing before it that it could follow from.
-  const learned = places.map((at, i) => i > 0 && isLearned[at]!);
+/** A row as it is kept: of many conversations, lists of numbers would take several times the memory. */
+interface KeptRow {
+  readonly ids: Int32Array;
+  readonly labels: Int32Array;
+  readonly bytes: number;
+}
+
+/** Some of the tokens as a row. What stands behind a gap, or first, has not before it what it follows from, and is not learned. */
+function rowOf({ ids, isLearned, bytes }: TaughtTokens, places: readonly number[]): KeptRow {
+  const learned = places.map((at, i) => places[i - 1] === at - 1 && isLearned[at]!);
   return {
-    ids: own,
-    types: own.map(() => 0),
-    at: 0,
-    count: own.length,
-    from: places[0] ?? 0,
-    labels: own.map((_, i) => (learned[i + 1] ? own[i + 1]! : NOT_LEARNED)),
+    ids: Int32Array.from(places, (at) => ids[at]!),
+    labels: Int32Array.from(places, (_, i) => (learned[i + 1] ? ids[places[i + 1]!]! : NOT_LEARNED)),
     bytes: places.reduce((sum, at, i) => sum + (learned[i] ? bytes[at]! : 0), 0),
   };
 }
@@ -79,7 +80,7 @@ function cropped({ ids, isLearned }: TaughtTokens, most: number, specialIds: Rea
 
 /** Rows, and what does not fit. */
 interface RowsOfRecord {
-  readonly rows: readonly TaughtRow[];
+  readonly rows: readonly KeptRow[];
   readonly isCropped: boolean;
 }
 
@@ -101,7 +102,9 @@ function rowsOf(record: ConversationRecord, rules: TeachingRules): RowsOfRecord 
 
 /** A row, and the number of its record. */
 export interface TaughtExample {
+  /** Its tokens, and which of them are learned. */
   readonly row: TaughtRow;
+  /** Number of the record. */
   readonly record: number;
   /** In training, how many examples were drawn before. */
   readonly draw?: number;
@@ -113,7 +116,7 @@ export class TaughtDataset implements Dataset<TaughtExample> {
   readonly lengths: readonly number[];
   /** What its owner should know of it. */
   readonly warnings: readonly string[];
-  readonly #rows: readonly TaughtRow[];
+  readonly #rows: readonly KeptRow[];
   readonly #records: readonly ConversationRecord[];
   /** Of each row. */
   readonly #recordOf: readonly number[];
@@ -156,8 +159,10 @@ export class TaughtDataset implements Dataset<TaughtExample> {
   }
 
   get(index: number, draw?: number): Promise<TaughtExample> {
-    const row = this.#rows[index];
-    if (!row) throw new RangeError(`There is no example ${index}: the dataset has ${this.length}.`);
+    const kept = this.#rows[index];
+    if (!kept) throw new RangeError(`There is no example ${index}: the dataset has ${this.length}.`);
+    const [ids, labels] = [Array.from(kept.ids), Array.from(kept.labels)];
+    const row = { ids, labels, bytes: kept.bytes, types: ids.map(() => 0), at: 0, count: ids.length, from: 0 };
     return Promise.resolve({ row, record: this.#recordOf[index]!, ...(draw === undefined ? {} : { draw }) });
   }
 }
