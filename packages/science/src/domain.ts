@@ -16,6 +16,7 @@ import { dataSettings } from './data/dataSettings.ts';
 import { readSequenceData } from './data/readSequenceData.ts';
 import type { SequenceDataOptions, SequenceRecord, SequenceSource } from './data/sequenceRecord.ts';
 import { sequenceEndings, streamSequences } from './data/streamSequences.ts';
+import { sequenceNames } from './names.ts';
 import { classLogos, highestLogo } from './report/logoSections.ts';
 import { type AttendedSequence, attentionSections } from './tasks/attention/attentionSection.ts';
 import { unfitLetters } from './tasks/unfitLetters.ts';
@@ -31,9 +32,7 @@ export type SequencePredictorOptions = PredictorOptionsOf<SequenceDataOptions>;
 
 /** How sequences are read, what they are called, and what a report shows of them: logos, and what the model attends to. */
 export const sequenceDomain: SequenceDomain<SequenceRecord, SequenceSource, SequenceDataOptions> = {
-  noun: 'sequences',
-  one: 'sequence',
-  remedy: 'Use the encoder of a model of proteins, nucleotides or molecules.',
+  ...sequenceNames,
   settings: dataSettings,
   // Batches of 8, as Schmirler et al. (2024) have them: sequences are long, and data sets of measurements small. Their learning rate
   // is 3e-4 for models of 8 million parameters and more; small models learn as well with 1e-3. A new head starts as a probe, so that

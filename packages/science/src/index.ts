@@ -23,6 +23,7 @@ export type {
 export { sequenceEndings, type StreamedSequence, streamSequences } from './data/streamSequences.ts';
 export { esm } from './families/esm.ts';
 export { scienceFamilies } from './families/index.ts';
+export type { SequencePredictorOptions, SequenceTaskOptions, WholeSequenceOptions } from './domain.ts';
 export { sciencePlugin } from './plugin.ts';
 export { logoColumn, type LogoRequest, logoSection } from './report/logoSections.ts';
 export { type ClusterOptions, clusterSequences } from './splits/likeness/clusterSequences.ts';

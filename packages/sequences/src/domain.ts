@@ -1,51 +1,12 @@
 /** @file What a domain of sequences says of its own: how they are read, what they are called, what a report shows of them. */
 
 import type { ReportRequest, DomainSections, FoundAnswers } from '@onnx-lora/sdk/tasks';
-import type { DivideOptions, ReadData, Split } from '@onnx-lora/sdk/data';
+import type { DivideOptions } from '@onnx-lora/sdk/data';
 import type { PredictorInput, SettingRows, TaskFactory } from '@onnx-lora/sdk/plugin';
 import type { SequenceBaselines } from './baselines/frozenBaselines.ts';
+import type { SequenceData, SequenceRecord, StreamedRecord } from './record.ts';
 import type { SequenceItem, SequenceTask } from './tasks/sequenceTask.ts';
 import type { SequenceTokenizer } from './tokenizers/sequenceTokenizer.ts';
-
-/** One sequence of letters, or of words, and what is known of it. */
-export interface SequenceRecord {
-  /** What it is called; its number where the data has no names. */
-  readonly id: string;
-  /** What the tokenizer is given: a protein, a molecule, a text. */
-  readonly sequence: string;
-  /** The other of a pair. */
-  readonly second?: string;
-  /** Its class, or several labels; none is an empty list where the data have labels. */
-  readonly labels?: readonly string[];
-  /** Numbers to predict, in the order of {@link SequenceData.valueNames}; NaN where one was not measured. */
-  readonly values?: readonly number[];
-  /** Records of one group are never divided. */
-  readonly group?: string;
-  /** The split it is meant for, where the data says so. */
-  readonly split?: Split;
-  /** Where it is, for messages: `gb1.csv, line 12`. */
-  readonly where: string;
-}
-
-/** The data of a task, in parts; `train` is empty where they are for evaluation alone. */
-export interface SequenceData<R extends SequenceRecord = SequenceRecord> extends ReadData<R> {
-  /** What the values are called. */
-  readonly valueNames?: readonly string[];
-  /** How the held-out part was chosen, in words, for the report: `clusters of at least 30% identity stay whole`. */
-  readonly splitBy?: string;
-  /** What the user should know of the data. */
-  readonly warnings: readonly string[];
-}
-
-/** A record, and how far its file is read. */
-export interface StreamedRecord<R extends SequenceRecord = SequenceRecord> {
-  /** The sequence and what the file says of it. */
-  readonly record: R;
-  /** Bytes of the source that were read, compressed as they are. */
-  readonly read: number;
-  /** Bytes of the source; absent where that is not known. */
-  readonly total?: number;
-}
 
 /** What a task is to learn of each record. */
 export type Wanted = 'label' | 'labels' | 'values';
@@ -94,14 +55,4 @@ export interface SequenceDomain<R extends SequenceRecord, Source, Options extend
     request: ReportRequest,
     task: SequenceTask<R>,
   ): Promise<DomainSections>;
-}
-
-/** How many records are for what, and how that was chosen. */
-export function heldOutNote({ train, validation, test, splitBy }: SequenceData, one: string): string {
-  const parts = [
-    `${train.length} ${one}${train.length === 1 ? '' : 's'} to train on`,
-    ...(validation ? [`${validation.length} held out`] : []),
-    ...(test && test.length > 0 ? [`${test.length} kept for testing`] : []),
-  ];
-  return `${parts.join(', ')}${splitBy === undefined ? '' : ` (${splitBy})`}`;
 }

@@ -13,16 +13,17 @@ export {
 export { ColumnContents, isMissing, numberOf } from './data/columnContents.ts';
 export { type OpenBytes, openBytes } from './data/openBytes.ts';
 export { splitOf, targetsOf } from './data/targetCells.ts';
-export { foldOf, splitColumns, splitWarnings, type TargetColumns, targetColumns } from './data/targetColumns.ts';
 export {
-  heldOutNote,
-  type SequenceData,
-  type SequenceDomain,
-  type SequenceRecord,
-  type StreamedRecord,
-  type Wanted,
-} from './domain.ts';
-export { evaluateEnsemble, withEnsemble } from './ensemble/evaluateEnsemble.ts';
+  foldOf,
+  splitColumns,
+  splitWarnings,
+  type TargetColumns,
+  type TargetFinder,
+  targetColumns,
+} from './data/targetColumns.ts';
+export type { SequenceDomain, Wanted } from './domain.ts';
+export { heldOutNote, type SequenceData, type SequenceRecord, type StreamedRecord } from './record.ts';
+export { evaluateEnsemble, type EnsembleOptions, withEnsemble } from './ensemble/evaluateEnsemble.ts';
 export {
   type EnsembleCalibration,
   ensembleCalibration,
@@ -63,7 +64,7 @@ export {
   type WrittenText,
 } from './generation/search/search.ts';
 export { curveSections, type ScoredClasses } from './report/curveSections.ts';
-export { type BaselineOptions, frozenEmbeddings } from './report/frozenEmbeddings.ts';
+export { type BaselineOptions, frozenEmbeddings, type FrozenRequest } from './report/frozenEmbeddings.ts';
 export { comparisonSection } from './report/frozenSections.ts';
 export { openClassifier, openLabeller, openRegressor } from './tasks/classification/openClassifier.ts';
 export { answersOf, sequenceExamples, type WholeOptions } from './tasks/classification/sequenceExamples.ts';
@@ -74,7 +75,13 @@ export {
   type SequenceEmbedderOptions,
   type SequenceEmbeddingOptions,
 } from './tasks/embedding/sequenceEmbedder.ts';
-export { kindsOf, retrieval, type RetrievalOptions, type SequenceGroup } from './tasks/embedding/sequenceRetrieval.ts';
+export {
+  type Kinds,
+  kindsOf,
+  retrieval,
+  type RetrievalOptions,
+  type SequenceGroup,
+} from './tasks/embedding/sequenceRetrieval.ts';
 export {
   embeddingsBy,
   type FeatureOptions,
@@ -82,11 +89,18 @@ export {
   pooledTokens,
   sequenceFeature,
   type SequencePooling,
+  type TokenPooling,
 } from './tasks/embedding/tokenStates.ts';
 export { openSequenceTask } from './tasks/openSequenceTask.ts';
+export type { RowRules } from './tasks/tokenRows.ts';
 export { type TokenOutput, tokenOutput } from './tasks/outputOfTokens.ts';
-export type { EnsembleOptions } from './tasks/records/answeringAdapters.ts';
-export { openHead, type OpenedHead, type SequencePredictorOptions } from './tasks/records/headPredictor.ts';
+export type { EnsembleSources } from './tasks/records/answeringAdapters.ts';
+export {
+  openHead,
+  type OpenedHead,
+  type SaidOf,
+  type SequencePredictorOptions,
+} from './tasks/records/headPredictor.ts';
 export {
   type AskingOptions,
   notNumbers,

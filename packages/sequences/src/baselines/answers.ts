@@ -7,6 +7,7 @@ import { fitRidge, ridgeAnswers } from './ridge.ts';
 
 /** A baseline's answers. */
 export interface BaselineAnswers {
+  /** What it is called in the report's table. */
   readonly method: string;
   /** `[sequences, outputs]` */
   readonly answers: Matrix;

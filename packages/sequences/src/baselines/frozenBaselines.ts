@@ -37,7 +37,7 @@ export interface BaselinesRequest {
   readonly validation: BaselineExamples;
   /** The adapter's answers for the validation sequences: numbers, or probabilities `[sequences, classes or labels]`. */
   readonly adapted: ArrayLike<number>;
-  /** Baselines on the sequences themselves, where both sides give them; {@link onLetters} by default. */
+  /** Baselines on the sequences themselves, where both sides give them; ridge on letters by default, for variants of one length. */
   readonly onSequences?: SequenceBaselines | undefined;
   /** Seeds the bootstrap; 0 by default. */
   readonly seed?: number | undefined;
@@ -55,7 +55,7 @@ export type SequenceBaselines = (
 ) => readonly BaselineAnswers[];
 
 /** Ridge on which letter stands where, for variants of one length. */
-export const onLetters: SequenceBaselines = ({ train, validation }, targets, { kind, seed }) => {
+const onLetters: SequenceBaselines = ({ train, validation }, targets, { kind, seed }) => {
   const letters = oneHot(train, validation);
   if (!letters) return [];
   return [ridgeOn(letters, targets, { on: 'letters by place', areClasses: kind !== 'numbers', isScaled: true, seed })];

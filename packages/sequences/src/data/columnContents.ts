@@ -14,6 +14,7 @@ export class ColumnContents {
   readonly #table: Table;
   readonly #texts = new Map<string, readonly string[]>();
 
+  /** Looks at the cells of `table`. */
   constructor(table: Table) {
     this.#table = table;
   }
@@ -41,6 +42,7 @@ export class ColumnContents {
     return texts.filter((text) => numberOf(text) !== undefined).length > texts.length / 2;
   };
 
+  /** True where all cells that say something are numbers. */
   readonly hasOnlyNumbers = (column: string): boolean => {
     const texts = this.#allTexts(column).filter((text) => !isMissing(text));
     return texts.length > 0 && texts.every((text) => numberOf(text) !== undefined);

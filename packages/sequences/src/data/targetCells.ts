@@ -10,7 +10,7 @@ import {
   type Row,
   type Split,
 } from '@onnx-lora/sdk/data';
-import type { SequenceRecord } from '../domain.ts';
+import type { SequenceRecord } from '../record.ts';
 import { isMissing, numberOf } from './columnContents.ts';
 import type { TargetColumns } from './targetColumns.ts';
 

@@ -27,11 +27,12 @@ export interface TargetColumns {
   readonly isValidation?: string | undefined;
 }
 
-type Finder = ColumnFinder<'id' | 'group' | 'label' | 'labels' | 'values' | 'split'>;
+/** Hands out the columns of a table, which may have other roles, too. */
+export type TargetFinder = ColumnFinder<'id' | 'group' | 'label' | 'labels' | 'values' | 'split'>;
 
 /** Columns that say which part of the data a row is in. */
 export function splitColumns(
-  finder: Finder,
+  finder: TargetFinder,
   contents: ColumnContents,
 ): Pick<TargetColumns, 'split' | 'otherSplits' | 'isValidation'> {
   const chosen = finder.chosen('split')[0];
@@ -48,7 +49,7 @@ export function splitColumns(
 
 /** Columns of names, groups, and what is to be predicted. One of numbers may hold classes, or be what is measured: the task takes it as it needs it. */
 export function targetColumns(
-  finder: Finder,
+  finder: TargetFinder,
   contents: ColumnContents,
   needs: readonly string[],
 ): Omit<TargetColumns, 'split' | 'otherSplits' | 'isValidation'> {

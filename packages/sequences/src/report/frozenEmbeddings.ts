@@ -2,7 +2,7 @@
 
 import { type Batch, batchesOf, featureTensor, type ReportRequest, type TaskModel } from '@onnx-lora/sdk/tasks';
 import { type Matrix, matrix } from '@onnx-lora/sdk/plugin';
-import type { SequenceRecord } from '../domain.ts';
+import type { SequenceRecord } from '../record.ts';
 import type { SequenceDataset, SequenceExample } from '../tasks/sequenceTask.ts';
 
 /** The name of the value that embeddings are made of: hidden states of tokens, or what the head reads; undefined without one. */
@@ -21,7 +21,9 @@ export interface BaselineOptions {
 
 /** What embeddings are made of. */
 export interface FrozenRequest<Target, R extends SequenceRecord = SequenceRecord> {
+  /** The sequences. */
   readonly dataset: SequenceDataset<Target, R>;
+  /** Makes batches of them. */
   readonly collate: (examples: readonly SequenceExample<Target, R>[]) => Promise<Batch>;
   /** Name of the hidden states, among the task's outputs. */
   readonly hidden: string;

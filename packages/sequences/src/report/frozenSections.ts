@@ -8,7 +8,7 @@ import {
   frozenBaselines,
   type SequenceBaselines,
 } from '../baselines/frozenBaselines.ts';
-import type { SequenceRecord } from '../domain.ts';
+import type { SequenceRecord } from '../record.ts';
 import type { SequenceDataset, SequenceExample } from '../tasks/sequenceTask.ts';
 import { frozenEmbeddings } from './frozenEmbeddings.ts';
 

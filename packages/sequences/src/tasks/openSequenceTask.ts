@@ -3,7 +3,8 @@
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { TaskModel } from '@onnx-lora/sdk/tasks';
 import { type DivideOptions, telling } from '@onnx-lora/sdk/data';
-import type { SequenceData, SequenceDomain, SequenceRecord, Wanted } from '../domain.ts';
+import type { SequenceDomain, Wanted } from '../domain.ts';
+import type { SequenceData, SequenceRecord } from '../record.ts';
 import { openSequenceInput } from './sequenceInput.ts';
 import type { SequencePorts, SequenceTask, TokenOptions } from './sequenceTask.ts';
 import { TokenDataset } from './tokenDataset.ts';

@@ -4,8 +4,11 @@ import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 
 /** Scores, or other numbers, `[batch, tokens, width]`. */
 export interface TokenOutput {
+  /** Rows of the batch. */
   readonly rows: number;
+  /** Tokens of each row, padding included. */
   readonly tokens: number;
+  /** Numbers of each token. */
   readonly width: number;
   /** Those of one token: a view. */
   at(row: number, token: number): Float32Array;

@@ -4,7 +4,8 @@ import { type Feeds, OnnxLoraError } from '@onnx-lora/sdk';
 import { listedPorts, bucketLength, type TaskModel } from '@onnx-lora/sdk/tasks';
 import { openTokenizer } from '../tokenizers/openTokenizer.ts';
 import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
-import type { SequenceDomain, SequenceRecord } from '../domain.ts';
+import type { SequenceDomain } from '../domain.ts';
+import type { SequenceRecord } from '../record.ts';
 import { maxTokens } from './maxTokens.ts';
 import { sequenceFeeds } from './sequenceFeeds.ts';
 import type { SequencePorts, TokenOptions, TokenRow } from './sequenceTask.ts';
@@ -46,7 +47,9 @@ const UNIT = 8;
 
 /** A model's tokenizer and inputs. */
 export interface SequenceInput {
+  /** Makes tokens. */
   readonly tokenizer: SequenceTokenizer;
+  /** Where they go. */
   readonly ports: SequencePorts;
   /** How records become rows. */
   readonly rules: RowRules;

@@ -3,7 +3,7 @@
 import type { Feeds } from '@onnx-lora/sdk';
 import type { TaskModel, Labelled, LabelledDataset } from '@onnx-lora/sdk/tasks';
 import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
-import type { SequenceData, SequenceRecord } from '../domain.ts';
+import type { SequenceData, SequenceRecord } from '../record.ts';
 
 /** What becomes of sequences that are longer than the model, or than {@link LengthOptions.maxLength}. */
 export interface LengthOptions {

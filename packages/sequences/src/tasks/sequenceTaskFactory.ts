@@ -15,10 +15,11 @@ import {
   type TaskFactory,
 } from '@onnx-lora/sdk/plugin';
 import type { DivideOptions } from '@onnx-lora/sdk/data';
-import type { SequenceDomain, SequenceRecord } from '../domain.ts';
+import type { SequenceDomain } from '../domain.ts';
+import type { SequenceRecord } from '../record.ts';
 import { withEnsemble } from '../ensemble/evaluateEnsemble.ts';
 import type { BaselineOptions } from '../report/frozenEmbeddings.ts';
-import { type EnsembleOptions, ensembleSettings } from './records/answeringAdapters.ts';
+import { type EnsembleSources, ensembleSettings } from './records/answeringAdapters.ts';
 import { sequenceOptionsOf, type SequencePredictorOptions } from './records/headPredictor.ts';
 import type { SequenceHeadOptions } from './sequenceHead.ts';
 import type { LengthOptions, TokenOptions } from './sequenceTask.ts';
@@ -62,7 +63,9 @@ export const headSettings: SettingRows<SequenceHeadOptions & BaselineOptions> = 
 export interface SequenceFactory<Options> extends Pick<TaskFactory, 'name' | 'description' | 'defaults'> {
   /** Settings of the task and of its predictor, by the options that they give. */
   readonly settings: SettingRows<Options>;
+  /** Makes the task of data, with the options that the settings gave. */
   readonly task: (data: string, options: GivenOptions<Options> & DivideOptions<never>) => Task;
+  /** Makes what answers. */
   readonly predictor: (
     model: RunnableModel,
     options: Omit<PredictorOptions, 'settings'>,
@@ -87,7 +90,7 @@ export function sequenceFactory<Options>(
 }
 
 /** What several adapters may answer together, how long rows are, and how data are read. */
-export type AnsweringOptions<Options = object> = EnsembleOptions & TokenOptions & Options;
+export type AnsweringOptions<Options = object> = EnsembleSources & TokenOptions & Options;
 
 /** The settings of {@link AnsweringOptions}. */
 export function answeringSettings<R extends SequenceRecord, Options extends DivideOptions<R>>({

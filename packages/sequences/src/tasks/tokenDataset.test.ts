@@ -1,7 +1,7 @@
 /** @file Tests of sequences as examples. */
 
 import { describe, expect, test } from 'vitest';
-import type { SequenceRecord } from '../domain.ts';
+import type { SequenceRecord } from '../record.ts';
 import { letters } from '../fixtures/letters.ts';
 import { TokenDataset } from './tokenDataset.ts';
 

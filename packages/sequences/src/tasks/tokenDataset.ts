@@ -3,7 +3,7 @@
 import { balancedWeights } from '@onnx-lora/sdk/tasks';
 import { drawSeed, BoundedCache } from '@onnx-lora/sdk/data';
 import { Random } from '@onnx-lora/sdk/core';
-import type { SequenceRecord } from '../domain.ts';
+import type { SequenceRecord } from '../record.ts';
 import type { SequenceDataset, SequenceExample, TokenRow } from './sequenceTask.ts';
 import { type RecordTokens, type RowRules, tokenRows, tokensOf } from './tokenRows.ts';
 

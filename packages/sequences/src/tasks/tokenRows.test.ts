@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { SequenceRecord } from '../domain.ts';
+import type { SequenceRecord } from '../record.ts';
 import { letters } from '../fixtures/letters.ts';
 import { tokenRows, tokensOf, windowStarts } from './tokenRows.ts';
 

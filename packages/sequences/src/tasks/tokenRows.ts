@@ -2,7 +2,7 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
-import type { SequenceRecord } from '../domain.ts';
+import type { SequenceRecord } from '../record.ts';
 import type { LengthOptions, TokenRow } from './sequenceTask.ts';
 
 /** Tokens of a record, without special ones. */
@@ -13,6 +13,7 @@ export interface RecordTokens {
 
 /** How long rows are, and what becomes of longer ones. */
 export interface RowRules extends Pick<LengthOptions, 'tooLong' | 'overlap'> {
+  /** Makes tokens. */
   readonly tokenizer: SequenceTokenizer;
   /** Most tokens of a row, special ones included. */
   readonly most: number;

@@ -3,15 +3,7 @@
 import type { BaselineAnswers } from '@onnx-lora/sequences';
 import { Random } from '@onnx-lora/sdk/core';
 import { type Matrix, matrix } from '@onnx-lora/sdk/plugin';
-import { fitLinear, type LinearKind, linearAnswers } from './linearModel.ts';
-
-/** Rows of few numbers that are not 0. */
-export interface SparseRows {
-  /** Number of columns. */
-  readonly columns: number;
-  /** Of each row, its columns and the numbers in them. */
-  readonly rows: readonly { readonly at: Int32Array; readonly values: Float64Array }[];
-}
+import { fitLinear, type LinearKind, linearAnswers, type SparseRows } from './linearModel.ts';
 
 /** Words and pairs of neighbours that are kept, the most frequent. */
 const MOST = 50_000;

@@ -1,7 +1,14 @@
 /** @file Linear models on rows of few numbers: logistic regression and ridge, by L-BFGS. */
 
 import { type Matrix, matrix } from '@onnx-lora/sdk/plugin';
-import type { SparseRows } from './bagOfWords.ts';
+
+/** Rows of few numbers that are not 0. */
+export interface SparseRows {
+  /** Number of columns. */
+  readonly columns: number;
+  /** Of each row, its columns and the numbers in them. */
+  readonly rows: readonly { readonly at: Int32Array; readonly values: Float64Array }[];
+}
 
 /** What is predicted: numbers, one of several classes, or any of several labels. */
 export type LinearKind = 'numbers' | 'classes' | 'labels';

@@ -4,7 +4,7 @@ import { type Adapter, Model, OnnxLoraError, type Tensor } from '@onnx-lora/sdk'
 import type { RunnableModel, RunnableOptions } from '@onnx-lora/sdk/tasks';
 import { openSequenceInput, type SequenceTokenizer, type TokenRow } from '@onnx-lora/sequences';
 import { perLetter } from '../residues/residueTargets.ts';
-import { sequenceDomain } from '../../domain.ts';
+import { sequenceNames } from '../../names.ts';
 
 /** Options of {@link attentionOver}. */
 export interface AttentionOptions extends Omit<RunnableOptions, 'adapters'> {
@@ -92,7 +92,7 @@ export async function openAttention(
           `"${model.name}" has the layers 0 to ${values.length - 1}, and layer ${layer} is none of them.`,
         );
   }
-  const input = await openSequenceInput(model, { tokenizer, maxLength }, sequenceDomain);
+  const input = await openSequenceInput(model, { tokenizer, maxLength }, sequenceNames);
   const named = adapter ? { adapter } : {};
   const session = await model.withOutputs([value]).session({ ...load, adapters: named });
   return {

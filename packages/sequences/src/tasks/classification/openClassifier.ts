@@ -11,7 +11,8 @@ import {
   thresholdsOf,
 } from '@onnx-lora/sdk/tasks';
 import type { DivideOptions } from '@onnx-lora/sdk/data';
-import type { SequenceDomain, SequenceRecord } from '../../domain.ts';
+import type { SequenceDomain } from '../../domain.ts';
+import type { SequenceRecord } from '../../record.ts';
 import { headPredictor, type SequencePredictorOptions } from '../records/headPredictor.ts';
 
 /**

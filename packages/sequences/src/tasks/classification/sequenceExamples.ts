@@ -9,7 +9,8 @@ import {
   type ShownMistakes,
 } from '@onnx-lora/sdk/tasks';
 import type { DivideOptions } from '@onnx-lora/sdk/data';
-import { heldOutNote, type SequenceDomain, type SequenceRecord } from '../../domain.ts';
+import { type SequenceDomain } from '../../domain.ts';
+import { heldOutNote, type SequenceRecord } from '../../record.ts';
 import { curveSections } from '../../report/curveSections.ts';
 import { type BaselineOptions, hiddenOutput } from '../../report/frozenEmbeddings.ts';
 import { type FrozenQuestion, frozenSections } from '../../report/frozenSections.ts';

@@ -16,7 +16,8 @@ import {
 } from '@onnx-lora/sdk/tasks';
 import type { PredictorOptions } from '@onnx-lora/sdk/plugin';
 import type { DivideOptions } from '@onnx-lora/sdk/data';
-import type { SequenceDomain, SequenceRecord } from '../../domain.ts';
+import type { SequenceDomain } from '../../domain.ts';
+import type { SequenceRecord } from '../../record.ts';
 import { sequencePredictor, sequenceProcessor } from '../records/sequencePredictor.ts';
 import { openSequenceInput, type SequenceNames } from '../sequenceInput.ts';
 import type { TokenOptions, TokenRow } from '../sequenceTask.ts';

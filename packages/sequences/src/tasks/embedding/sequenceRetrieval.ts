@@ -12,7 +12,8 @@ import {
   type Task,
 } from '@onnx-lora/sdk/tasks';
 import type { DivideOptions } from '@onnx-lora/sdk/data';
-import { heldOutNote, type SequenceDomain, type SequenceRecord } from '../../domain.ts';
+import { type SequenceDomain } from '../../domain.ts';
+import { heldOutNote, type SequenceRecord } from '../../record.ts';
 import { openSequenceTask } from '../openSequenceTask.ts';
 import type { SequenceExample, TokenOptions } from '../sequenceTask.ts';
 import {
@@ -93,7 +94,9 @@ export function retrieval<R extends SequenceRecord, Source, Options extends Divi
 
 /** Sequences one by one, and the kind of each. */
 export interface Kinds<R> {
+  /** The sequences. */
   readonly records: readonly R[];
+  /** The kind of each. */
   readonly kinds: readonly string[];
   /** Which are the first of a pair. */
   readonly asks: readonly boolean[];

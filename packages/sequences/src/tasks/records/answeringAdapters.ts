@@ -8,13 +8,13 @@ import type { SettingRows } from '@onnx-lora/sdk/plugin';
 const CONFIG = 'adapter_config.json';
 
 /** Which adapters answer together. */
-export interface EnsembleOptions {
+export interface EnsembleSources {
   /** Folders of other adapters, or of runs, whose answers are averaged with those of the adapter. */
   readonly ensemble?: readonly string[] | undefined;
 }
 
 /** The same on the command line. */
-export const ensembleSettings: SettingRows<EnsembleOptions> = {
+export const ensembleSettings: SettingRows<EnsembleSources> = {
   ensemble: {
     kind: 'texts',
     description:

@@ -11,11 +11,12 @@ import {
 import type { DivideOptions } from '@onnx-lora/sdk/data';
 import type { PredictorOptions } from '@onnx-lora/sdk/plugin';
 import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
-import type { SequenceDomain, SequenceRecord } from '../../domain.ts';
+import type { SequenceDomain } from '../../domain.ts';
+import type { SequenceRecord } from '../../record.ts';
 import { requireHead } from '../sequenceHead.ts';
 import { openSequenceInput, type SequenceInput } from '../sequenceInput.ts';
 import type { TokenOptions } from '../sequenceTask.ts';
-import { answeringAdapters, type EnsembleOptions } from './answeringAdapters.ts';
+import { answeringAdapters, type EnsembleSources } from './answeringAdapters.ts';
 import { sequencePredictor, type SequenceRow } from './sequencePredictor.ts';
 
 /**
@@ -28,13 +29,15 @@ export interface SequencePredictorOptions<Options = object> extends TokenOptions
 }
 
 /** What is said of a record, given what each of its rows was answered with. */
-type SaidOf<R> = (record: R, rows: readonly Pick<SequenceRow, 'row' | 'members'>[]) => Prediction;
+export type SaidOf<R> = (record: R, rows: readonly Pick<SequenceRow, 'row' | 'members'>[]) => Prediction;
 
 /** A head that answers, and what feeds the model. */
 export interface OpenedHead {
+  /** What feeds the model. */
   readonly input: SequenceInput;
-  /** Name of the output, and the number of its columns. */
+  /** Name of the output. */
   readonly output: string;
+  /** Number of its columns. */
   readonly outputs: number;
 }
 
@@ -117,7 +120,7 @@ export function headPredictor<R extends SequenceRecord, Source, Options extends 
 }
 
 /** The options of a predictor, with what its settings gave. */
-export async function sequenceOptionsOf<Options extends EnsembleOptions & TokenOptions>(
+export async function sequenceOptionsOf<Options extends EnsembleSources & TokenOptions>(
   options: Omit<PredictorOptions, 'settings'>,
   { ensemble: sources, maxLength, tooLong, overlap, tokenizer, ...data }: Options,
 ): Promise<SequencePredictorOptions<Options>> {

@@ -14,7 +14,8 @@ import {
   type Source,
 } from '@onnx-lora/sdk/tasks';
 import type { DivideOptions } from '@onnx-lora/sdk/data';
-import type { SequenceDomain, SequenceRecord } from '../../domain.ts';
+import type { SequenceDomain } from '../../domain.ts';
+import type { SequenceRecord } from '../../record.ts';
 import type { SequenceInput } from '../sequenceInput.ts';
 import type { TokenRow } from '../sequenceTask.ts';
 
@@ -23,6 +24,7 @@ export type SequenceRow<Row extends TokenRow = TokenRow> = AnsweredRow<Row, Outp
 
 /** What answers about sequences are made of. */
 export interface SequenceAnswers<Item, Row extends TokenRow> {
+  /** What feeds the model. */
   readonly input: SequenceInput;
   /** Names of the outputs that answers are made of; values inside the graph are made outputs. */
   readonly outputs: readonly string[];

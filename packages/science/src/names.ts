@@ -1,0 +1,10 @@
+/** @file What sequences of this domain are called. */
+
+import type { SequenceNames } from '@onnx-lora/sequences';
+
+/** Names and remedy, for errors and reports. */
+export const sequenceNames: SequenceNames = {
+  noun: 'sequences',
+  one: 'sequence',
+  remedy: 'Use the encoder of a model of proteins, nucleotides or molecules.',
+};

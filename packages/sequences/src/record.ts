@@ -1,0 +1,53 @@
+/** @file A sequence in the data, what is known of it, and the data in their parts. */
+
+import type { ReadData, Split } from '@onnx-lora/sdk/data';
+
+/** One sequence of letters, or of words, and what is known of it. */
+export interface SequenceRecord {
+  /** What it is called; its number where the data has no names. */
+  readonly id: string;
+  /** What the tokenizer is given: a protein, a molecule, a text. */
+  readonly sequence: string;
+  /** The other of a pair. */
+  readonly second?: string;
+  /** Its class, or several labels; none is an empty list where the data have labels. */
+  readonly labels?: readonly string[];
+  /** Numbers to predict, in the order of {@link SequenceData.valueNames}; NaN where one was not measured. */
+  readonly values?: readonly number[];
+  /** Records of one group are never divided. */
+  readonly group?: string;
+  /** The split it is meant for, where the data says so. */
+  readonly split?: Split;
+  /** Where it is, for messages: `gb1.csv, line 12`. */
+  readonly where: string;
+}
+
+/** The data of a task, in parts; `train` is empty where they are for evaluation alone. */
+export interface SequenceData<R extends SequenceRecord = SequenceRecord> extends ReadData<R> {
+  /** What the values are called. */
+  readonly valueNames?: readonly string[];
+  /** How the held-out part was chosen, in words, for the report: `clusters of at least 30% identity stay whole`. */
+  readonly splitBy?: string;
+  /** What the user should know of the data. */
+  readonly warnings: readonly string[];
+}
+
+/** A record, and how far its file is read. */
+export interface StreamedRecord<R extends SequenceRecord = SequenceRecord> {
+  /** The sequence and what the file says of it. */
+  readonly record: R;
+  /** Bytes of the source that were read, compressed as they are. */
+  readonly read: number;
+  /** Bytes of the source; absent where that is not known. */
+  readonly total?: number;
+}
+
+/** How many records are for what, and how that was chosen. */
+export function heldOutNote({ train, validation, test, splitBy }: SequenceData, one: string): string {
+  const parts = [
+    `${train.length} ${one}${train.length === 1 ? '' : 's'} to train on`,
+    ...(validation ? [`${validation.length} held out`] : []),
+    ...(test && test.length > 0 ? [`${test.length} kept for testing`] : []),
+  ];
+  return `${parts.join(', ')}${splitBy === undefined ? '' : ` (${splitBy})`}`;
+}
