@@ -38,7 +38,7 @@ export function withEnsemble(task: Task, ensemble: readonly string[] | undefined
 
 /** Options of {@link evaluateEnsemble}. */
 export interface EnsembleOptions extends Omit<RunnableOptions, 'adapters'> {
-  /** A task on sequences or residues with classes, labels or numbers, such as {@link sequenceRegression}, on labelled data. */
+  /** A task on sequences or residues with classes, labels or numbers, such as a regression, on labelled data. */
   readonly task: Task;
   /** Two or more adapters that were trained for this task, such as with several seeds, by any name. */
   readonly adapters: Readonly<Record<string, Adapter>>;

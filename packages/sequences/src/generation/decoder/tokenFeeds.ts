@@ -6,7 +6,7 @@ import type { RunnableModel } from '@onnx-lora/sdk/tasks';
 /** Whether the first pass is this input's false, and the others its true: both decoders in one file. */
 const BRANCH = 'use_cache_branch';
 
-/** The inputs that {@link tokenFeeds} knows, beside the ids. */
+/** The inputs that `tokenFeeds` knows, beside the ids. */
 export const tokenInputs: readonly string[] = ['attention_mask', 'position_ids', 'cache_position', BRANCH];
 
 /** Tokens that are appended to texts. */

@@ -40,9 +40,13 @@ export interface SequenceAnswers<Item, Row extends TokenRow> {
 
 /** What {@link sequencePredictor} is made from. */
 export interface SequencePredictorRequest<R extends SequenceRecord, Options, Row extends TokenRow>
-  extends RecordPredictorOptions, SequenceAnswers<R, Row>, Pick<Predictor, 'writer' | 'writerEndings'> {
+  extends RecordPredictorOptions, SequenceAnswers<R, Row> {
   /** The model as its adapter answers with it. */
   readonly model: RunnableModel;
+  /** Writes answers into files of its own kinds. */
+  readonly writer?: Predictor['writer'];
+  /** Endings of these files. */
+  readonly writerEndings?: Predictor['writerEndings'];
   /** How files are read. */
   readonly data?: Partial<Options> | undefined;
 }

@@ -13,7 +13,7 @@ export const NOT_LEARNED = -100;
 
 /** A conversation, or a part of a text, as it is fed. */
 export interface TaughtRow extends TokenRow {
-  /** Of each token, the id of the next where that is learned, and {@link NOT_LEARNED} elsewhere. */
+  /** Of each token, the id of the next where that is learned, and −100 elsewhere. */
   readonly labels: readonly number[];
   /** Bytes of UTF-8 of the text that is learned. */
   readonly bytes: number;
