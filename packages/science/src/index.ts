@@ -62,16 +62,15 @@ export {
 export { maskedLanguageModellingTask } from './tasks/masked/maskedLanguageModellingTask.ts';
 export type { MaskingOptions } from './tasks/masked/masking.ts';
 export { openPerplexity, type PerplexityOptions } from './tasks/masked/openPerplexity.ts';
-export type { ResidueClassScores } from './tasks/residues/residueAnswers.ts';
 export { openResidueClassifier, openResidueRegressor } from './tasks/residues/openResidueClassifier.ts';
 export { residueClassificationTask, residueRegressionTask } from './tasks/residues/residueFactories.ts';
 export {
   residueClassification,
   type ResidueClassificationOptions,
+  type ResidueExample,
   residueRegression,
   type ResidueRegressionOptions,
 } from './tasks/residues/residueTasks.ts';
-export type { ResidueExample } from './tasks/residues/residueTargets.ts';
 export { openSequenceEmbedder } from './tasks/embedding/sequenceEmbedder.ts';
 export { sequenceEmbeddingTask, sequenceRetrievalTask } from './tasks/embedding/sequenceEmbeddingTask.ts';
 export { sequenceRetrieval, type SequenceRetrievalOptions } from './tasks/embedding/sequenceRetrieval.ts';

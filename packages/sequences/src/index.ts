@@ -112,6 +112,29 @@ export {
   sequenceProcessor,
   type SequenceRow,
 } from './tasks/records/sequencePredictor.ts';
+export {
+  bestOf,
+  type ShownRecord,
+  tokenClassMetrics,
+  type TokenClassScores,
+  type TokenMetricsOptions,
+  tokenNumberMetrics,
+  worstAndUsual,
+} from './tasks/tokens/tokenAnswers.ts';
+export { classComparison } from './tasks/tokens/guessing.ts';
+export {
+  type PartClasses,
+  type PartClassOptions,
+  type PartReportOptions,
+  preparePartClasses,
+} from './tasks/tokens/tokenClasses.ts';
+export {
+  boundParts,
+  type BoundParts,
+  type PartLabel,
+  type Parts,
+  type TokenExample,
+} from './tasks/tokens/tokenTargets.ts';
 export { headOnEachToken, ownHead, type SequenceHeadOptions } from './tasks/sequenceHead.ts';
 export { openSequenceInput, type SequenceInput, type SequenceNames } from './tasks/sequenceInput.ts';
 export type {

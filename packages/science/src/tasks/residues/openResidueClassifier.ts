@@ -9,7 +9,7 @@ import {
 } from '@onnx-lora/sdk/tasks';
 
 import { residuePredictor } from './residuePredictor.ts';
-import { bestOf } from './residueAnswers.ts';
+import { bestOf } from '@onnx-lora/sequences';
 import type { SequencePredictorOptions } from '../../domain.ts';
 
 /**

@@ -1,7 +1,6 @@
 /** @file What a report shows of residues: their answers against guessing, class by class, and along sequences. */
 
 import {
-  type Batch,
   batchesOf,
   classTable,
   heldOut,
@@ -12,58 +11,46 @@ import {
   type ReportSection,
   evenlySpaced,
 } from '@onnx-lora/sdk/tasks';
-import type { SequenceDataset, SequenceTokenizer } from '@onnx-lora/sequences';
-import { classLetters } from './openResidueClassifier.ts';
 import {
   bestOf,
-  residueClassMetrics,
-  type ResidueMetricsOptions,
-  residueNumberMetrics,
-  residueTally,
+  classComparison,
+  type PartReportOptions,
+  type SequenceDataset,
   type ShownRecord,
+  tokenClassMetrics,
+  tokenNumberMetrics,
   worstAndUsual,
-} from './residueAnswers.ts';
-import { perLetter, type ResidueExample } from './residueTargets.ts';
+} from '@onnx-lora/sequences';
+import type { SequenceRecord } from '../../data/sequenceRecord.ts';
+import { classLetters } from './openResidueClassifier.ts';
+import { perLetter } from './residueTargets.ts';
 
 /** What a report is made from. */
-export interface ReportOptions extends ResidueMetricsOptions {
-  readonly tokenizer: SequenceTokenizer;
-  readonly train: SequenceDataset<readonly number[]>;
-  readonly validation: SequenceDataset<readonly number[]>;
-  readonly collate: (examples: readonly ResidueExample[]) => Promise<Batch>;
-}
-
-/** Of classes. */
-export interface ClassReportOptions extends ReportOptions {
-  /** Whether the base can answer too. */
-  readonly hasOwnHead: boolean;
-}
-
-type Counted = ReturnType<typeof residueTally>;
+type ReportOptions = Omit<PartReportOptions<SequenceRecord>, 'hasOwnHead'>;
 
 /** Points of the scatter plot. */
 const MOST_POINTS = 2000;
 
 /** A table beside majorities, one of the classes, and sequences with their true classes and those that were named. */
 export async function classReport(
-  options: ClassReportOptions,
+  options: PartReportOptions<SequenceRecord>,
   request: ReportRequest,
 ): Promise<readonly ReportSection[]> {
   const { validation, collate, hasOwnHead } = options;
   const found: ShownRecord<number>[] = [];
-  const adapted = residueClassMetrics(options);
+  const adapted = tokenClassMetrics(options);
   adapted.onRecord = (record, answers) => {
     const right = answers.filter(({ truth, values }) => bestOf(values) === truth).length;
     found.push({ record, score: right / answers.length, answers });
   };
-  const base = hasOwnHead ? residueClassMetrics(options) : undefined;
+  const base = hasOwnHead ? tokenClassMetrics(options) : undefined;
   for await (const { batch } of batchesOf({ dataset: validation, collate }, request.batchSize)) {
     adapted.update(await request.run(batch.inputs, 'adapted'), batch.targets);
     base?.update(await request.run(batch.inputs, 'base'), batch.targets);
   }
   const { tally } = adapted;
   return [
-    classComparison(options, tally, base?.tally),
+    classComparison(options, { noun: 'residues', each: 'amino acid or letter' }, tally, base?.tally),
     classTable(tally.confusion(), 'residues'),
     ...letters(options, found),
   ];
@@ -73,7 +60,7 @@ export async function classReport(
 export async function numberReport(options: ReportOptions, request: ReportRequest): Promise<readonly ReportSection[]> {
   const { validation, collate } = options;
   const found: ShownRecord<readonly number[]>[] = [];
-  const adapted = residueNumberMetrics(options);
+  const adapted = tokenNumberMetrics(options);
   adapted.onRecord = (record, answers) => {
     const squares = answers.reduce((sum, { truth, values }) => sum + (values[0]! - truth[0]!) ** 2, 0);
     found.push({ record, score: -Math.sqrt(squares / answers.length), answers });
@@ -96,94 +83,8 @@ export async function numberReport(options: ReportOptions, request: ReportReques
   ];
 }
 
-/** Counts of classes by token. */
-export class LetterClasses {
-  readonly #classes: number;
-  readonly #all: number[];
-  readonly #byToken = new Map<number, number[]>();
-
-  constructor(classes: number) {
-    this.#classes = classes;
-    this.#all = Array.from({ length: classes }, () => 0);
-  }
-
-  /** Takes in a sequence: its tokens and the class of each, NaN where it is not known. */
-  learn(ids: readonly number[], classes: readonly number[]): void {
-    for (const [token, id] of ids.entries()) {
-      const found = classes[token]!;
-      if (Number.isNaN(found)) continue;
-      const counts = this.#byToken.get(id) ?? Array.from({ length: this.#classes }, () => 0);
-      counts[found]!++;
-      this.#byToken.set(id, counts);
-      this.#all[found]!++;
-    }
-  }
-
-  /** The most frequent class. */
-  get majority(): number {
-    return most(this.#all);
-  }
-
-  /** The most frequent class of a token; of all where the token never came. */
-  of(id: number): number {
-    return most(this.#byToken.get(id) ?? this.#all);
-  }
-}
-
-function most(counts: readonly number[]): number {
-  return counts.indexOf(Math.max(...counts));
-}
-
-/** What the sequence around a residue is worth: the adapter beside guesses that know nothing of it. */
-function classComparison(
-  { tokenizer, train, validation, labels, seed }: ClassReportOptions,
-  adapted: Counted,
-  base: Counted | undefined,
-): ReportSection {
-  const guess = new LetterClasses(labels.length);
-  train.records.forEach((record, i) => guess.learn(tokenizer.tokens(record.sequence).ids, train.targets[i]!));
-  const [majority, byLetter] = [residueTally({ labels, seed }), residueTally({ labels, seed })];
-  validation.records.forEach(({ sequence }, record) => {
-    const { ids } = tokenizer.tokens(sequence);
-    validation.targets[record]!.forEach((truth, token) => {
-      if (Number.isNaN(truth)) return;
-      majority.count(record, truth, guess.majority);
-      byLetter.count(record, truth, guess.of(ids[token]!));
-    });
-  });
-  const rows: (readonly [string, Counted])[] = [
-    [`always ${labels[guess.majority]!}`, majority],
-    ['the usual class of each amino acid or letter', byLetter],
-    ...(base ? ([['model before', base]] as const) : []),
-    ['with the adapter', adapted],
-  ];
-  return {
-    kind: 'table',
-    title: 'Against guessing',
-    text: `${verdict(rows.map(([, cells]) => cells))} On all residues with a known class of ${validation.records.length} held-out sequences. Intervals are those of a bootstrap over sequences: whole sequences are drawn, since residues of one are no independent evidence.`,
-    columns: ['', 'accuracy', '95% interval', 'macro F1', 'MCC'],
-    rows: rows.map(([name, cells]) => {
-      const { accuracy, macroF1, mcc } = cells.result();
-      return [name, rounded(accuracy), range(cells.intervals()['accuracy']), rounded(macroF1), rounded(mcc)];
-    }),
-  };
-}
-
-/** What the accuracies say: those of the two guesses come first, that of the adapter last. */
-function verdict(cells: readonly Counted[]): string {
-  const adapted = cells.at(-1)!;
-  const best = Math.max(...cells.slice(0, 2).map((each) => each.result().accuracy));
-  const { accuracy } = adapted.result();
-  if (accuracy <= best)
-    return 'The adapter is right no more often than the better guess: it has learned nothing of use yet.';
-  const [low = -Infinity] = adapted.intervals()['accuracy'] ?? [];
-  return low > best
-    ? 'The adapter is right more often than either guess.'
-    : 'The adapter is right more often than either guess, but on so few sequences that may be chance.';
-}
-
 function letters(
-  { tokenizer, validation, labels }: ClassReportOptions,
+  { tokenizer, validation, labels }: PartReportOptions<SequenceRecord>,
   found: readonly ShownRecord<number>[],
 ): ReportSection[] {
   const symbols = classLetters(labels);
@@ -217,7 +118,7 @@ function letters(
 /** What the sequence around a residue is worth: the adapter beside the mean of all, and of each letter. */
 function numberComparison(
   { tokenizer, train, validation, seed }: ReportOptions,
-  adapted: ReturnType<typeof residueNumberMetrics>,
+  adapted: ReturnType<typeof tokenNumberMetrics>,
 ): ReportSection {
   const means = new Map<number, { sum: number; count: number }>();
   const all = { sum: 0, count: 0 };
@@ -264,7 +165,7 @@ function numberComparison(
 
 function curve(
   { kind, record, score, answers }: ReturnType<typeof worstAndUsual<readonly number[]>>[number],
-  validation: SequenceDataset<readonly number[]>,
+  validation: SequenceDataset<readonly number[], SequenceRecord>,
 ): ReportSection {
   const points = (of: (answer: PartAnswer<readonly number[]>) => number): (readonly [number, number])[] =>
     answers.map((answer) => [answer.part + 1, of(answer)]);

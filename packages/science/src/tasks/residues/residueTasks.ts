@@ -1,11 +1,7 @@
 /** @file Teaches and tests models that answer about every residue of a sequence: with a class, or with a number. */
 
-import { type Feeds, int64, OnnxLoraError } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
-  chooseHead,
-  type ClassWeighting,
-  crossEntropy,
-  listed,
   type MetricsNamed,
   type NumberScores,
   type PreparedTask,
@@ -16,40 +12,32 @@ import {
   type TaskModel,
   valueNames,
   valueTargets,
-  weightsOf,
 } from '@onnx-lora/sdk/tasks';
-import { telling } from '@onnx-lora/sdk/data';
 import {
   headOnEachToken,
   heldOutNote,
   openSequenceTask,
   ownHead,
-  type SequenceDataset,
+  boundParts,
+  type PartClasses,
+  type PartClassOptions,
+  preparePartClasses,
   type SequenceHeadOptions,
   type SequenceTask,
+  type TokenClassScores,
+  type TokenExample,
+  tokenNumberMetrics,
 } from '@onnx-lora/sequences';
 import { type SequenceRecord, type SequenceSource } from '../../data/sequenceRecord.ts';
-import { residueClassMetrics, residueNumberMetrics, type ResidueClassScores, UNKNOWN } from './residueAnswers.ts';
 import { classReport, numberReport } from './residueReports.ts';
-import {
-  knownTokens,
-  labelledRecords,
-  placeTargets,
-  requireLetters,
-  type ResidueExample,
-  tokenValues,
-} from './residueTargets.ts';
+import { requireLetters, residues } from './residueTargets.ts';
 import { type SequenceTaskOptions, sequenceDomain } from '../../domain.ts';
 
 /** Options of {@link residueClassification}. */
-export interface ResidueClassificationOptions extends SequenceTaskOptions, Pick<SequenceHeadOptions, 'head'> {
-  /** Labels that stand for residues of which nothing is known, such as X: they count neither in the loss nor in the metrics. */
-  readonly unknown?: readonly string[] | undefined;
-  /** How much each class counts in the loss; all the same by default. */
-  readonly classWeights?: ClassWeighting | undefined;
-  /** How much of a label is spread over all classes, from 0 (the default) to 1. */
-  readonly labelSmoothing?: number | undefined;
-}
+export interface ResidueClassificationOptions extends SequenceTaskOptions, PartClassOptions {}
+
+/** What is known of the tokens of each record; NaN where nothing is. */
+export type ResidueExample = TokenExample<SequenceRecord>;
 
 /**
  * A class for each residue, such as its secondary structure, whether it binds, or whether it is modified. The data give a letter
@@ -67,7 +55,7 @@ export interface ResidueClassificationOptions extends SequenceTaskOptions, Pick<
 export function residueClassification(
   source: SequenceSource,
   options: ResidueClassificationOptions = {},
-): Task<ResidueExample, ResidueClassScores & MetricsNamed<'loss'>> {
+): Task<ResidueExample, TokenClassScores & MetricsNamed<'loss'>> {
   return { name: 'residue-classification', prepare: (model) => prepareClasses(model, source, options) };
 }
 
@@ -97,48 +85,18 @@ export function residueRegression(
 async function prepareClasses(
   model: TaskModel,
   source: SequenceSource,
-  { head: mode = 'auto', unknown = [], classWeights, labelSmoothing, ...options }: ResidueClassificationOptions,
-): Promise<PreparedTask<ResidueExample, ResidueClassScores & MetricsNamed<'loss'>>> {
+  options: ResidueClassificationOptions,
+): Promise<PreparedTask<ResidueExample, TokenClassScores & MetricsNamed<'loss'>>> {
   const task = await openResidues(model, source, options);
-  const { tokenizer, data } = task;
-  const { seed = 0 } = options;
-  const isUnknown = new Set(unknown);
-  const names = classesOf(telling(data), isUnknown);
   const root = typeof source === 'string' ? source : 'the data';
-  const own = ownHead(model, tokenizer);
-  const { output, labels, head } = chooseHead(model, own, names, { root, mode, attach: headOnEachToken });
-  const numbers = new Map(labels.map((label, id) => [label, id]));
-  const { train, validation, warnings, collate } = boundResidues(
-    task,
-    (record, residue, letter) => {
-      if (isUnknown.has(String(residue))) return Number.NaN;
-      const number = numbers.get(String(residue));
-      if (number === undefined) throw unknownClass(record, { residue: String(residue), letter, labels });
-      return number;
-    },
-    (tokens, dims) => ({
-      labels: int64(tokens.map((number) => (Number.isNaN(number) ? UNKNOWN : number)), dims), // prettier-ignore
-    }),
-  );
-  const known = train.targets.flat().filter((target) => !Number.isNaN(target));
-  const weights = classWeights && weightsOf(classWeights, known, labels);
-  return {
-    train,
-    ...(validation && { validation }),
-    notes: [heldOutNote(data, 'sequence')],
-    warnings: [...data.warnings, ...gapWarnings(names), ...warnings],
-    ...(head && { head }),
-    collate,
-    loss: (g, outputs, targets) =>
-      crossEntropy(g, outputs[output]!, targets['labels']!, { labelSmoothing, weight: weights }),
-    lossWeight: (targets) => weightOf(targets['labels']!.data, weights),
-    metrics: () => residueClassMetrics({ output, labels, seed }),
-    ...(validation && {
-      report: (request) =>
-        classReport({ tokenizer, train, validation, collate, output, labels, hasOwnHead: !head, seed }, request),
-    }),
-  };
+  return preparePartClasses(sequenceDomain, model, task, classesOfResidues, options, root);
 }
+
+const classesOfResidues: PartClasses<SequenceRecord> = {
+  parts: residues,
+  warningsOf: gapWarnings,
+  report: classReport,
+};
 
 async function prepareNumbers(
   model: TaskModel,
@@ -148,7 +106,7 @@ async function prepareNumbers(
   const task = await openResidues(model, source, options);
   const { tokenizer, data } = task;
   const { seed = 0 } = options;
-  const { train, validation, warnings, collate } = boundResidues(task, numberOf, (tokens, dims) => {
+  const { train, validation, warnings, collate } = boundParts(task, residues, numberOf, (tokens, dims) => {
     const each = valueTargets(tokens.map((value) => [value]), 1, true); // prettier-ignore
     return Object.fromEntries(Object.entries(each).map(([name, tensor]) => [name, { ...tensor, dims: [...dims, 1] }]));
   });
@@ -169,7 +127,7 @@ async function prepareNumbers(
     warnings: [...data.warnings, ...warnings],
     collate,
     ...regressionParts({ head, targets: known.map((value) => [value]), loss }),
-    metrics: () => residueNumberMetrics({ output, labels, seed }),
+    metrics: () => tokenNumberMetrics({ output, labels, seed }),
     ...(validation && {
       report: (request) => numberReport({ tokenizer, train, validation, collate, output, labels, seed }, request),
     }),
@@ -181,64 +139,11 @@ async function openResidues(
   model: TaskModel,
   source: SequenceSource,
   options: SequenceTaskOptions,
-): Promise<SequenceTask> {
+): Promise<SequenceTask<SequenceRecord>> {
   const tooLong = options.tooLong ?? 'windows';
   const task = await openSequenceTask(sequenceDomain, model, source, { needs: ['residues'], ...options, tooLong });
   requireLetters(model.name, task.tokenizer);
   return task;
-}
-
-interface BoundResidues {
-  readonly train: SequenceDataset<readonly number[]>;
-  readonly validation: SequenceDataset<readonly number[]> | undefined;
-  /** Says what was left out. */
-  readonly warnings: readonly string[];
-  readonly collate: PreparedTask<ResidueExample>['collate'];
-}
-
-/**
- * Binds sequences to what is known of their residues.
- *
- * @param targetsOf targets of a batch, given what is known of each token, NaN where nothing is, and their dims `[batch, tokens]`
- */
-function boundResidues(
-  task: SequenceTask,
-  valueOf: (record: SequenceRecord, residue: string | number, letter: number) => number,
-  targetsOf: (tokens: readonly number[], dims: readonly number[]) => Feeds,
-): BoundResidues {
-  const { data, tokenizer, ports } = task;
-  const labelled = (records: readonly SequenceRecord[]) =>
-    labelledRecords(records, (record) =>
-      tokenValues(record, tokenizer, (residue, letter) => valueOf(record, residue, letter)),
-    );
-  const [trained, measured] = [labelled(data.train), data.validation && labelled(data.validation)];
-  return {
-    train: task.dataset(trained.records, trained.targets, { isTrained: true }),
-    validation: measured && task.dataset(measured.records, measured.targets),
-    warnings: [...trained.warnings, ...(measured?.warnings ?? [])],
-    collate: async (examples) => {
-      const rows = examples.map(({ row }) => row);
-      const inputs = task.feeds(rows, examples[0]?.draw !== undefined);
-      const { dims } = inputs[ports.ids]!;
-      const tokens = knownTokens(examples, dims[1]!);
-      return { inputs, targets: { ...targetsOf(tokens, dims), ...placeTargets(examples) } };
-    },
-  };
-}
-
-/** The classes of the data, in the order of their code units. */
-function classesOf(records: readonly SequenceRecord[], isUnknown: ReadonlySet<string>): readonly string[] {
-  const found = new Set<string>();
-  for (const { residues = [] } of records)
-    for (const residue of residues) if (residue !== null && !isUnknown.has(String(residue))) found.add(String(residue));
-  const names = [...found].sort();
-  if (names.length >= 2) return names;
-  throw new OnnxLoraError(
-    'DATA_INVALID',
-    names.length === 0
-      ? 'No residue of the data has a class. Name the column that has a letter or a word for each residue (--set residueColumn=structure).'
-      : `All residues have the class "${names[0]}". A classifier needs at least two: add sequences with others.`,
-  );
 }
 
 /** In most tables of structures and sites these stand for residues that nobody could see. */
@@ -250,30 +155,6 @@ function gapWarnings(classes: readonly string[]): string[] {
         ]
       : [],
   );
-}
-
-function unknownClass(
-  { where, id }: SequenceRecord,
-  {
-    residue,
-    letter,
-    labels,
-  }: { readonly residue: string; readonly letter: number; readonly labels: readonly string[] },
-): OnnxLoraError {
-  return new OnnxLoraError(
-    'DATA_INVALID',
-    `${where}: residue ${letter + 1} of "${id}" has the class "${residue}", which is none of those that are trained on: ${listed(labels, 30)}. Correct it; or name it as one that stands for residues of which nothing is known (unknown: ['${residue}'], --set unknown=${residue}).`,
-  );
-}
-
-/** How many residues count, or what they weigh together. */
-function weightOf(classes: ArrayLike<number | bigint>, weights: readonly number[] | undefined): number {
-  let sum = 0;
-  for (let i = 0; i < classes.length; i++) {
-    const number = Number(classes[i]);
-    if (number !== UNKNOWN) sum += weights ? weights[number]! : 1;
-  }
-  return sum;
 }
 
 /** @throws OnnxLoraError `DATA_INVALID`, naming the residue */

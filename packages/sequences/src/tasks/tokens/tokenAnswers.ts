@@ -1,4 +1,4 @@
-/** @file Answers about residues, read from batches and put together from windows. */
+/** @file Answers about parts of sequences, such as residues or words, read from batches and put together from windows. */
 
 import type { Feeds } from '@onnx-lora/sdk';
 import {
@@ -13,14 +13,14 @@ import {
   NumberTally,
   type PartAnswer,
 } from '@onnx-lora/sdk/tasks';
-import { tokenOutput } from '@onnx-lora/sequences';
-import { placesOf } from './residueTargets.ts';
+import { tokenOutput } from '../outputOfTokens.ts';
+import { placesOf } from './tokenTargets.ts';
 
-/** What is measured of classes of residues. */
-export type ResidueClassScores = Readonly<Record<'accuracy' | 'macroF1' | 'balancedAccuracy' | 'mcc', number>>;
+/** What is measured of classes of parts. */
+export type TokenClassScores = Readonly<Record<'accuracy' | 'macroF1' | 'balancedAccuracy' | 'mcc', number>>;
 
 /** What a collector must know of the task. */
-export interface ResidueMetricsOptions {
+export interface TokenMetricsOptions {
   /** The output `[batch, tokens, width]`, and what its numbers are called. */
   readonly output: string;
   readonly labels: readonly string[];
@@ -28,40 +28,40 @@ export interface ResidueMetricsOptions {
   readonly seed: number;
 }
 
-/** Counts classes of residues: accuracy, macro F1, balanced accuracy and Matthews' correlation. */
-export function residueTally({
+/** Counts classes of parts: accuracy, macro F1, balanced accuracy and Matthews' correlation. */
+export function tokenTally({
   labels,
   seed,
-}: Pick<ResidueMetricsOptions, 'labels' | 'seed'>): ClassTally<ResidueClassScores & MetricsNamed<'loss'>> {
+}: Pick<TokenMetricsOptions, 'labels' | 'seed'>): ClassTally<TokenClassScores & MetricsNamed<'loss'>> {
   return new ClassTally({ labels, seed, metrics: ['accuracy', 'macroF1', 'balancedAccuracy', 'mcc', 'loss'] });
 }
 
 /** Collects classes. Targets are `labels`, int64 `[batch, tokens]`, −100 where nothing is known, and those of `placeTargets`. */
-export function residueClassMetrics(
-  options: ResidueMetricsOptions,
-): AnswerMetrics<number, ResidueClassScores & MetricsNamed<'loss'>, ReturnType<typeof residueTally>> {
+export function tokenClassMetrics(
+  options: TokenMetricsOptions,
+): AnswerMetrics<number, TokenClassScores & MetricsNamed<'loss'>, ReturnType<typeof tokenTally>> {
   const truthsOf = ({ labels }: Feeds): (number | undefined)[] =>
     Array.from(labels!.data as BigInt64Array, (label) => (Number(label) === UNKNOWN ? undefined : Number(label)));
-  return new AnswerMetrics(residueAnswers(options, truthsOf, meanClasses), residueTally(options), meanClasses);
+  return new AnswerMetrics(tokenAnswers(options, truthsOf, meanClasses), tokenTally(options), meanClasses);
 }
 
 /** Collects numbers. Targets are `values` and `known`, float32 `[batch, tokens, 1]`, and those of `placeTargets`. */
-export function residueNumberMetrics(
-  options: ResidueMetricsOptions,
+export function tokenNumberMetrics(
+  options: TokenMetricsOptions,
 ): AnswerMetrics<readonly number[], NumberScores, NumberTally<NumberScores>> {
   const { seed } = options;
   const truthsOf = ({ values, known }: Feeds): (readonly number[] | undefined)[] =>
     Array.from(values!.data as Float32Array, (value, i) => (known!.data[i] === 0 ? undefined : [value]));
   const tally = new NumberTally<NumberScores>({ outputs: 1, metrics: ['spearman', 'pearson', 'rmse', 'mae', 'r2'], seed }); // prettier-ignore
-  return new AnswerMetrics(residueAnswers(options, truthsOf, meanNumbers), tally);
+  return new AnswerMetrics(tokenAnswers(options, truthsOf, meanNumbers), tally);
 }
 
-/** Label of residues whose class is not known: torch's `ignore_index`. */
+/** Label of tokens whose class is not known: torch's `ignore_index`. */
 export const UNKNOWN = -100;
 
-/** Only residues of which something is known are looked at. */
-function residueAnswers<Truth>(
-  { output, labels }: ResidueMetricsOptions,
+/** Only tokens of which something is known are looked at. */
+function tokenAnswers<Truth>(
+  { output, labels }: TokenMetricsOptions,
   truthsOf: (targets: Feeds) => readonly (Truth | undefined)[],
   mean: MeanAnswer,
 ): AnswerReader<Truth> {

@@ -1,0 +1,103 @@
+/** @file Classes of parts beside guesses that know nothing of the sequence around them. */
+
+import type { ReportSection } from '@onnx-lora/sdk/tasks';
+import type { SequenceRecord } from '../../record.ts';
+import { tokenTally } from './tokenAnswers.ts';
+import type { PartReportOptions } from './tokenClasses.ts';
+
+type Counted = ReturnType<typeof tokenTally>;
+
+/** Counts of classes by token. */
+export class TokenGuess {
+  readonly #classes: number;
+  readonly #all: number[];
+  readonly #byToken = new Map<number, number[]>();
+
+  constructor(classes: number) {
+    this.#classes = classes;
+    this.#all = Array.from({ length: classes }, () => 0);
+  }
+
+  /** Takes in a sequence: its tokens and the class of each, NaN where it is not known. */
+  learn(ids: readonly number[], classes: readonly number[]): void {
+    for (const [token, id] of ids.entries()) {
+      const found = classes[token]!;
+      if (Number.isNaN(found)) continue;
+      const counts = this.#byToken.get(id) ?? Array.from({ length: this.#classes }, () => 0);
+      counts[found]!++;
+      this.#byToken.set(id, counts);
+      this.#all[found]!++;
+    }
+  }
+
+  /** The most frequent class. */
+  get majority(): number {
+    return most(this.#all);
+  }
+
+  /** The most frequent class of a token; of all where the token never came. */
+  of(id: number): number {
+    return most(this.#byToken.get(id) ?? this.#all);
+  }
+}
+
+function most(counts: readonly number[]): number {
+  return counts.indexOf(Math.max(...counts));
+}
+
+/** What the sequence around a residue is worth: the adapter beside guesses that know nothing of it. */
+export function classComparison<R extends SequenceRecord>(
+  { tokenizer, train, validation, labels, seed }: PartReportOptions<R>,
+  { noun, each }: { readonly noun: string; readonly each: string },
+  adapted: Counted,
+  base: Counted | undefined,
+): ReportSection {
+  const guess = new TokenGuess(labels.length);
+  train.records.forEach((record, i) => guess.learn(tokenizer.tokens(record.sequence).ids, train.targets[i]!));
+  const [majority, byLetter] = [tokenTally({ labels, seed }), tokenTally({ labels, seed })];
+  validation.records.forEach(({ sequence }, record) => {
+    const { ids } = tokenizer.tokens(sequence);
+    validation.targets[record]!.forEach((truth, token) => {
+      if (Number.isNaN(truth)) return;
+      majority.count(record, truth, guess.majority);
+      byLetter.count(record, truth, guess.of(ids[token]!));
+    });
+  });
+  const rows: (readonly [string, Counted])[] = [
+    [`always ${labels[guess.majority]!}`, majority],
+    [`the usual class of each ${each}`, byLetter],
+    ...(base ? ([['model before', base]] as const) : []),
+    ['with the adapter', adapted],
+  ];
+  return {
+    kind: 'table',
+    title: 'Against guessing',
+    text: `${verdict(rows.map(([, cells]) => cells))} On all ${noun} with a known class of ${validation.records.length} held-out sequences. Intervals are those of a bootstrap over sequences: whole sequences are drawn, since ${noun} of one are no independent evidence.`,
+    columns: ['', 'accuracy', '95% interval', 'macro F1', 'MCC'],
+    rows: rows.map(([name, cells]) => {
+      const { accuracy, macroF1, mcc } = cells.result();
+      return [name, rounded(accuracy), range(cells.intervals()['accuracy']), rounded(macroF1), rounded(mcc)];
+    }),
+  };
+}
+
+/** What the accuracies say: those of the two guesses come first, that of the adapter last. */
+function verdict(cells: readonly Counted[]): string {
+  const adapted = cells.at(-1)!;
+  const best = Math.max(...cells.slice(0, 2).map((each) => each.result().accuracy));
+  const { accuracy } = adapted.result();
+  if (accuracy <= best)
+    return 'The adapter is right no more often than the better guess: it has learned nothing of use yet.';
+  const [low = -Infinity] = adapted.intervals()['accuracy'] ?? [];
+  return low > best
+    ? 'The adapter is right more often than either guess.'
+    : 'The adapter is right more often than either guess, but on so few sequences that may be chance.';
+}
+
+function rounded(value: number): number {
+  return Number(value.toFixed(4));
+}
+
+function range(interval: readonly [low: number, high: number] | undefined): string {
+  return interval ? `${interval[0].toFixed(3)} – ${interval[1].toFixed(3)}` : '–';
+}
