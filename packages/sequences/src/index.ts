@@ -99,6 +99,7 @@ export {
   openHead,
   type OpenedHead,
   type SaidOf,
+  sequenceOptionsOf,
   type SequencePredictorOptions,
 } from './tasks/records/headPredictor.ts';
 export {
@@ -121,6 +122,7 @@ export {
   tokenNumberMetrics,
   worstAndUsual,
 } from './tasks/tokens/tokenAnswers.ts';
+export { answersByToken } from './tasks/tokens/answersByToken.ts';
 export { classComparison } from './tasks/tokens/guessing.ts';
 export {
   type PartClasses,

@@ -1,5 +1,13 @@
 /** @file Public API of the text package. */
 
+export {
+  type GivenTaggedText,
+  readTaggedTexts,
+  type TaggedColumns,
+  type TaggedOptions,
+  type TaggedSource,
+  type TaggedText,
+} from './data/taggedText.ts';
 export { readTextData } from './data/readTextData.ts';
 export { streamTexts } from './data/streamTexts.ts';
 export type { GivenText, TextColumns, TextDataOptions, TextSource } from './data/textRecord.ts';
@@ -19,6 +27,12 @@ export {
   type TextRetrievalOptions,
   textRetrievalTask,
 } from './tasks/textEmbedding.ts';
+export {
+  openTokenClassifier,
+  tokenClassification,
+  type TokenClassificationOptions,
+  tokenClassificationTask,
+} from './tasks/tagging/tokenClassification.ts';
 export { textClassificationTask, textLabellingTask, textRegressionTask } from './tasks/textFactories.ts';
 export {
   openTextClassifier,

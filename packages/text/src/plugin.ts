@@ -2,6 +2,7 @@
 
 import { definePlugin, type Plugin } from '@onnx-lora/sdk/plugin';
 import { textFamilies } from './families/index.ts';
+import { tokenClassificationTask } from './tasks/tagging/tokenClassification.ts';
 import { textEmbeddingTask, textRetrievalTask } from './tasks/textEmbedding.ts';
 import { textClassificationTask, textLabellingTask, textRegressionTask } from './tasks/textFactories.ts';
 import { chatTask } from './tasks/chat/chat.ts';
@@ -17,6 +18,7 @@ export const textPlugin: Plugin = definePlugin({
     textRegressionTask,
     textEmbeddingTask,
     textRetrievalTask,
+    tokenClassificationTask,
     chatTask,
   ],
 });

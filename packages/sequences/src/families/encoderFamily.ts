@@ -27,6 +27,7 @@ export const encoderTasks: readonly string[] = [
   'text-classification',
   'text-regression',
   'text-labelling',
+  'token-classification',
   'text-embedding',
   'text-retrieval',
   ...sequenceTasks,

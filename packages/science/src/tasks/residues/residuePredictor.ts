@@ -1,16 +1,9 @@
 /** @file What answers about each residue, whatever the answer is. */
 
-import {
-  JoinedWindows,
-  type PartAnswer,
-  type Prediction,
-  type Predictor,
-  type RunnableModel,
-} from '@onnx-lora/sdk/tasks';
-import { openHead, type SequenceRow, tokenOutput } from '@onnx-lora/sequences';
-import { sequenceDomain } from '../../domain.ts';
+import type { Prediction, Predictor, RunnableModel } from '@onnx-lora/sdk/tasks';
+import { answersByToken, openHead } from '@onnx-lora/sequences';
+import { sequenceDomain, type SequencePredictorOptions } from '../../domain.ts';
 import { perLetter, requireLetters } from './residueTargets.ts';
-import type { SequencePredictorOptions } from '../../domain.ts';
 
 /** What a task makes of the scores of residues. */
 export interface ResidueAnswers {
@@ -41,35 +34,9 @@ export function residuePredictor(
     ({ input, output, outputs }) => {
       const { valuesOf, shown } = made(outputs);
       return ({ sequence }, rows) => {
-        const byToken = tokenAnswers(rows, { output, outputs, valuesOf });
+        const byToken = answersByToken(rows, { output, outputs, valuesOf });
         return shown(perLetter(sequence, input.tokenizer, (token) => byToken.get(token)));
       };
     },
   );
-}
-
-/** The mean answer about each token, over windows and adapters. */
-function tokenAnswers(
-  rows: readonly Pick<SequenceRow, 'row' | 'members'>[],
-  {
-    output,
-    outputs,
-    valuesOf,
-  }: Pick<ResidueAnswers, 'valuesOf'> & { readonly output: string; readonly outputs: number },
-): ReadonlyMap<number, Float64Array> {
-  const found = new Map<number, Float64Array>();
-  const joined = new JoinedWindows((_, answers) => {
-    for (const { part, values } of answers) found.set(part, values);
-  });
-  const members = rows[0]!.members.length;
-  for (const { row, members: each } of rows) {
-    for (const member of each) {
-      const scores = tokenOutput(member, output, outputs);
-      const answers = Array.from({ length: row.count }, (__, i): PartAnswer => {
-        return { part: row.from + i, truth: Number.NaN, values: valuesOf(scores.at(0, row.at + i)) };
-      });
-      joined.add({ record: 0, windows: rows.length * members, answers });
-    }
-  }
-  return found;
 }

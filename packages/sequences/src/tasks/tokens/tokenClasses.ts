@@ -7,6 +7,7 @@ import {
   type ClassWeighting,
   crossEntropy,
   listed,
+  type MetricCollector,
   type MetricsNamed,
   type PreparedTask,
   type ReportRequest,
@@ -53,6 +54,8 @@ export interface PartClasses<R extends SequenceRecord> {
   readonly parts: Parts<R>;
   /** Warnings about classes. */
   readonly warningsOf?: (classes: readonly string[]) => readonly string[];
+  /** What is measured; {@link tokenClassMetrics} by default. */
+  readonly metrics?: (options: TokenMetricsOptions) => MetricCollector<TokenClassScores & MetricsNamed<'loss'>>;
   /** What the report shows. */
   readonly report: (options: PartReportOptions<R>, request: ReportRequest) => Promise<readonly ReportSection[]>;
 }
@@ -65,10 +68,10 @@ export interface PartClasses<R extends SequenceRecord> {
  * @throws OnnxLoraError `DATA_INVALID` for data without two classes, and of a class that is not trained on, naming the part
  */
 export function preparePartClasses<R extends SequenceRecord, Source, Options extends DivideOptions<R>>(
-  { one }: Pick<SequenceDomain<R, Source, Options>, 'one'>,
+  { one, noun }: Pick<SequenceDomain<R, Source, Options>, 'one' | 'noun'>,
   model: TaskModel,
   task: SequenceTask<R>,
-  { parts, warningsOf, report }: PartClasses<R>,
+  { parts, warningsOf, metrics = tokenClassMetrics, report }: PartClasses<R>,
   {
     head: mode = 'auto',
     unknown = [],
@@ -80,7 +83,7 @@ export function preparePartClasses<R extends SequenceRecord, Source, Options ext
 ): PreparedTask<TokenExample<R>, TokenClassScores & MetricsNamed<'loss'>> {
   const { tokenizer, data } = task;
   const isUnknown = new Set(unknown);
-  const names = classesOf(telling(data), parts, isUnknown);
+  const names = classesOf(telling(data), parts, isUnknown, noun);
   const own = ownHead(model, tokenizer);
   const { output, labels, head } = chooseHead(model, own, names, { root, mode, attach: headOnEachToken });
   const numbers = new Map(labels.map((label, id) => [label, id]));
@@ -109,7 +112,7 @@ export function preparePartClasses<R extends SequenceRecord, Source, Options ext
     loss: (g, outputs, targets) =>
       crossEntropy(g, outputs[output]!, targets['labels']!, { labelSmoothing, weight: weights }),
     lossWeight: (targets) => weightOf(targets['labels']!.data, weights),
-    metrics: () => tokenClassMetrics({ output, labels, seed }),
+    metrics: () => metrics({ output, labels, seed }),
     ...(validation && {
       report: (request) =>
         report({ tokenizer, train, validation, collate, output, labels, hasOwnHead: !head, seed }, request),
@@ -122,6 +125,7 @@ function classesOf<R extends SequenceRecord>(
   records: readonly R[],
   { one, noun, remedy, labelsOf }: Parts<R>,
   isUnknown: ReadonlySet<string>,
+  whole: string,
 ): readonly string[] {
   const found = new Set<string>();
   for (const record of records)
@@ -133,7 +137,7 @@ function classesOf<R extends SequenceRecord>(
     'DATA_INVALID',
     names.length === 0
       ? `No ${one} of the data has a class. ${remedy}`
-      : `All ${noun} have the class "${names[0]}". A classifier needs at least two: add sequences with others.`,
+      : `All ${noun} have the class "${names[0]}". A classifier needs at least two: add ${whole} with others.`,
   );
 }
 

@@ -1,0 +1,255 @@
+/** @file Texts whose words have classes: parts of speech, names, terms. Tables with lists, and CoNLL's columns. */
+
+import { extname, join } from 'node:path';
+import { stat } from 'node:fs/promises';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import {
+  cellList,
+  cellRefused,
+  cellText,
+  ColumnFinder,
+  type ColumnRoles,
+  columnSettings,
+  type DataReader,
+  type DivideOptions,
+  evalSplitSetting,
+  givenRecords,
+  placedLines,
+  readData,
+  readFolder,
+  readSplits,
+  readTable,
+  recordsBySplit,
+  requireRecords,
+  type Row,
+  sharedBetweenSplits,
+  sharedWarning,
+  splitInName,
+  splitRecords,
+} from '@onnx-lora/sdk/data';
+import type { SettingRows } from '@onnx-lora/sdk/plugin';
+import { type PartLabel, type Parts, type SequenceData, type SequenceRecord, splitOf } from '@onnx-lora/sequences';
+
+/** A text in words; `sequence` has them with a blank between each two. */
+export interface TaggedText extends SequenceRecord {
+  /** Where each word begins and ends in the text, counted in letters from 0. */
+  readonly words: readonly (readonly [start: number, end: number])[];
+  /** The class of each word, or null where nothing is known; absent where the text has none. */
+  readonly tags?: readonly PartLabel[];
+}
+
+/** A text as a user writes it. */
+export interface GivenTaggedText extends Pick<SequenceRecord, 'group' | 'split'> {
+  /** Its words. */
+  readonly tokens: readonly string[];
+  /** The class of each, or null. */
+  readonly tags?: readonly (string | null)[];
+  /** What it is called; its number by default. */
+  readonly id?: string;
+  /** Where it is, for messages. */
+  readonly where?: string;
+}
+
+/** A path, texts of the user's own, or data that was read before. */
+export type TaggedSource =
+  string | readonly GivenTaggedText[] | AsyncIterable<GivenTaggedText> | SequenceData<TaggedText>;
+
+/** Which columns of a table hold what. */
+export interface TaggedColumns {
+  /** The list of words. */
+  readonly tokens?: string | undefined;
+  /** The list of their classes. */
+  readonly tags?: string | undefined;
+  /** `train`, `validation` or `test`. */
+  readonly split?: string | undefined;
+  /** What is never divided between splits. */
+  readonly group?: string | undefined;
+}
+
+/** How they are read and divided. */
+export interface TaggedOptions extends DivideOptions<TaggedText> {
+  /** Columns of a table whose names do not say what they hold. */
+  readonly columns?: TaggedColumns | undefined;
+}
+
+const columns: ColumnRoles<keyof TaggedColumns> = {
+  tokens: { setting: 'tokenColumn', description: 'Column with the list of words.', usual: ['tokens', 'words'] },
+  tags: {
+    setting: 'tagColumn',
+    description: "Column with the list of the words' classes.",
+    usual: ['tags', 'ner_tags', 'pos_tags', 'labels', 'ner', 'pos', 'upos', 'entities'],
+  },
+  split: { setting: 'splitColumn', description: 'Column with train, validation or test.', usual: ['split', 'set'] },
+  group: {
+    setting: 'groupColumn',
+    description: 'Column of what is never divided between splits, such as a document.',
+    usual: ['group', 'document', 'doc_id', 'lemma'],
+  },
+};
+
+/** Settings by the options that they give. */
+export const taggedSettings: SettingRows<TaggedOptions> = {
+  columns: columnSettings<TaggedColumns>(columns),
+  evalSplit: evalSplitSetting,
+};
+
+/** Words as parts that are answered about: the first token of each answers for it, as transformers' examples have it. */
+export const words: Parts<TaggedText> = {
+  noun: 'words',
+  one: 'word',
+  remedy: 'Give lists in the columns "tokens" and "tags", or a word and its class on each line (.conll).',
+  labelsOf: ({ tags }) => tags,
+  countOf: (record) => record.words.length,
+  ofTokens: ({ sequence, words: own }, tokenizer) => {
+    const { ids, starts, ends } = tokenizer.tokens(sequence);
+    let next = 0;
+    return ids.map((_, token) => {
+      // A token may begin with the blank before its word.
+      while (next < own.length && own[next]![1] <= starts[token]!) next++;
+      const word = own[next];
+      return word && ends[token]! > word[0] && starts[token]! <= word[0] ? next++ : undefined;
+    });
+  },
+};
+
+/** A text of its words. */
+export function textOfWords(tokens: readonly string[]): Pick<TaggedText, 'sequence' | 'words'> {
+  let at = 0;
+  const own = tokens.map((token): [number, number] => {
+    const start = at;
+    at += token.length + 1;
+    return [start, start + token.length];
+  });
+  return { sequence: tokens.join(' '), words: own };
+}
+
+/** A text taken apart: runs of letters and digits, and every other sign by itself. */
+export function wordsOf(text: string): TaggedText['words'] {
+  return [...text.matchAll(/[\p{L}\p{N}\p{M}]+(?:['’-][\p{L}\p{N}\p{M}]+)*|[^\s]/gu)].map(({ index, 0: word }) => [index, index + word.length]); // prettier-ignore
+}
+
+/**
+ * Reads texts whose words have classes. A path may be a table (JSONL, JSON, CSV, TSV) with lists of words and classes; CoNLL's form
+ * (`.conll`, `.conllu`, `.bio`, `.iob`), with a word on each line, its class in the last column and an empty line between texts; or a
+ * folder with such a file for each split.
+ *
+ * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming file, row, column and remedy
+ */
+export function readTaggedTexts(source: TaggedSource, options: TaggedOptions = {}): Promise<SequenceData<TaggedText>> {
+  return readData<TaggedText, SequenceData<TaggedText>, TaggedSource, TaggedOptions>(reader, source, options);
+}
+
+const plain = ({ sequence }: TaggedText): string => sequence.toLowerCase();
+
+const reader: DataReader<TaggedText, SequenceData<TaggedText>, TaggedSource, TaggedOptions> = {
+  noun: 'texts',
+  remedy: 'choose what is not divided (columns.group)',
+  read: async (source, options) => {
+    if (typeof source === 'object' && 'train' in source) return source;
+    const records = typeof source === 'string' ? await readPath(source, options) : await givenRecords(source, checked);
+    requireRecords(records, source, 'texts');
+    return { ...recordsBySplit(records), warnings: [] };
+  },
+  holdOut: ({ train }, fraction, { seed = 0 }) => {
+    const whole = 'equal texts stay together';
+    const split = splitRecords(train, fraction, seed, (record) => ({ key: plain(record), group: record.group }));
+    return { ...split, whole, facts: { splitBy: whole } };
+  },
+  besides: (file) => ({ splitBy: `given as "${file}"` }),
+  shared: async (parts) =>
+    sharedWarning(sharedBetweenSplits(parts, plain), 'texts are', ([[first], [second]]) => `"${first!.where}" and "${second!.where}"`), // prettier-ignore
+};
+
+const conllEndings: readonly string[] = ['.conll', '.conllu', '.bio', '.iob', '.iob2'];
+const tables: readonly string[] = ['.jsonl', '.ndjson', '.json', '.csv', '.tsv'];
+
+async function readPath(source: string, options: TaggedOptions): Promise<readonly TaggedText[]> {
+  // What is no folder is opened as a file, which says what is wrong.
+  const isFolder = await stat(source).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
+  if (!isFolder) return readFile(source, options);
+  const { files } = await readFolder(source);
+  const splits = files
+    .filter((name) => [...conllEndings, ...tables].includes(extname(name).toLowerCase()))
+    .map((name) => [name, splitInName(name)] as const)
+    .filter((found): found is [string, NonNullable<ReturnType<typeof splitInName>>] => found[1] !== undefined);
+  const read = await readSplits(splits, (name) => readFile(join(source, name), options));
+  if (read) return read;
+  throw new OnnxLoraError(
+    'DATA_INVALID',
+    `"${source}" has no file for a split, such as train.jsonl or train.conll. Name the files so, or give one file.`,
+  );
+}
+
+async function readFile(file: string, { columns: names }: TaggedOptions): Promise<readonly TaggedText[]> {
+  if (conllEndings.includes(extname(file).toLowerCase())) return readConll(file);
+  const table = await readTable(file);
+  const finder = new ColumnFinder(table, columns, names);
+  const [tokens, tags, split, group] = [finder.one('tokens'), finder.one('tags'), finder.one('split'), finder.one('group')]; // prettier-ignore
+  const words_ = { isData: () => false, header: 'tokens,tags' };
+  if (tokens === undefined) throw finder.missing('tokens', { what: 'the list of words', ...words_ });
+  if (tags === undefined) throw finder.missing('tags', { what: "the list of the words' classes", ...words_ });
+  return table.rows.map((row, i): TaggedText => {
+    const own = group === undefined ? undefined : cellText(row, group);
+    return {
+      id: String(i + 1),
+      ...textOfWords(listOf(row, tokens).map((word) => textOf(row, tokens, word))),
+      tags: listOf(row, tags).map((tag) => (tag === null || tag === '' ? null : textOf(row, tags, tag))),
+      ...(own === undefined ? {} : { group: own }),
+      ...splitOf(row, { split, otherSplits: [] }, undefined),
+      where: row.place,
+    };
+  });
+}
+
+function listOf(row: Row, column: string): readonly unknown[] {
+  const list = cellList(row, column) ?? [];
+  return typeof list === 'string' ? list.split(/\s+/) : list;
+}
+
+function textOf(row: Row, column: string, value: unknown): string {
+  if (typeof value === 'string' && value.trim() !== '') return value.trim();
+  if (typeof value === 'number') return String(value);
+  throw cellRefused(row, column, value, 'a list of words', 'Write ["a", "list"]');
+}
+
+/** A word on each line, its class in the last column, and an empty line between texts. */
+async function readConll(file: string): Promise<readonly TaggedText[]> {
+  const records: TaggedText[] = [];
+  let [tokens, tags, where, last]: [string[], string[], string, number] = [[], [], '', -1];
+  const end = (): void => {
+    if (tokens.length > 0) records.push({ id: String(records.length + 1), ...textOfWords(tokens), tags, where });
+    [tokens, tags] = [[], []];
+  };
+  for (const { text, place } of await placedLines(file)) {
+    // Empty lines are passed over, so that a gap in their numbers is one.
+    const number = Number(/line (\d+)$/.exec(place)![1]);
+    if (number > last + 1) end();
+    last = number;
+    if (text.startsWith('#') || text.startsWith('-DOCSTART-')) continue;
+    const cells = text.split(/\t| +/);
+    if (cells.length < 2) {
+      throw new OnnxLoraError(
+        'DATA_INVALID',
+        `${place}: a line has a word and its class, and this one is "${text.slice(0, 60)}". Add the class, O where there is none.`,
+      );
+    }
+    if (tokens.length === 0) where = place;
+    tokens.push(cells[0]!);
+    tags.push(cells.at(-1)!);
+  }
+  end();
+  return records;
+}
+
+function checked({ tokens, tags, ...record }: Partial<GivenTaggedText>, number: number): TaggedText {
+  const { id = String(number), where = `record ${number}` } = record;
+  if (Array.isArray(tokens) && tokens.every((token) => typeof token === 'string'))
+    return { ...record, id, where, ...textOfWords(tokens as string[]), ...(tags && { tags }) };
+  throw new OnnxLoraError(
+    'DATA_INVALID',
+    `${where}: it has no "tokens". A record names words and classes: { tokens: ['to', 'Paris'], tags: ['O', 'B-LOC'] }.`,
+  );
+}

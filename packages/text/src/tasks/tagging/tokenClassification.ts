@@ -1,0 +1,217 @@
+/** @file Teaches and tests models that answer about every word: with its part of speech, or whether it is a part of a name. */
+
+import type { MetricsNamed } from '@onnx-lora/sdk/tasks';
+import {
+  type AnsweringFactory,
+  batchesOf,
+  classifierSettings,
+  classTable,
+  headSetting,
+  labelsOrNumbers,
+  type Prediction,
+  type Predictor,
+  type PreparedTask,
+  type ReportRequest,
+  type ReportSection,
+  type RunnableModel,
+  softmaxRows,
+  type Task,
+  type TaskModel,
+} from '@onnx-lora/sdk/tasks';
+import type { SettingRows } from '@onnx-lora/sdk/plugin';
+import {
+  answersByToken,
+  bestOf,
+  classComparison,
+  lengthSettings,
+  openHead,
+  openSequenceTask,
+  type PartClassOptions,
+  type PartReportOptions,
+  preparePartClasses,
+  type SequenceDomain,
+  sequenceFactory,
+  sequenceOptionsOf,
+  tokenClassMetrics,
+  type TokenClassScores,
+  type TokenExample,
+} from '@onnx-lora/sequences';
+import {
+  readTaggedTexts,
+  type TaggedOptions,
+  taggedSettings,
+  type TaggedSource,
+  type TaggedText,
+  words,
+  wordsOf,
+} from '../../data/taggedText.ts';
+import { textDomain, type TextPredictorOptions } from '../../domain.ts';
+import { areEntities, type Entity, entitiesOf, entityMetrics, type EntityScores } from './entities.ts';
+
+/** Options of {@link tokenClassification}. */
+export interface TokenClassificationOptions extends TaggedOptions, PartClassOptions {}
+
+const taggedDomain: SequenceDomain<TaggedText, TaggedSource, TaggedOptions> = {
+  noun: 'texts',
+  one: 'text',
+  remedy: textDomain.remedy,
+  settings: taggedSettings,
+  defaults: textDomain.defaults,
+  input: textDomain.input,
+  read: readTaggedTexts,
+  stream: async function* (source, options) {
+    for await (const { record, ...read } of textDomain.stream(source, options as object))
+      yield { ...read, record: { ...record, words: wordsOf(record.sequence) } };
+  },
+};
+
+/**
+ * A class for each word of a text: its part of speech, or whether it is the beginning (B-LOC), the inside (I-LOC) or outside (O) of a
+ * name. The first token of a word answers for it. Words whose class is null, and those of `unknown`, do not count. Heads, weights and
+ * errors are those of classification; a text that is longer than the model is read in windows. Where classes mark entities, their F1,
+ * precision and recall are measured as seqeval does. Targets are `{ labels: int64 [batch, tokens] }`, −100 for what does not count.
+ *
+ * @example
+ * ```ts
+ * const task = tokenClassification('names.conll', { validation: 0.2 });
+ * const { adapter } = await (await train(model, { task })).done;
+ * ```
+ */
+export function tokenClassification(
+  source: TaggedSource,
+  options: TokenClassificationOptions = {},
+): Task<TokenExample<TaggedText>, TokenClassScores & MetricsNamed<'loss'>> {
+  return { name: 'token-classification', prepare: (model) => prepare(model, source, options) };
+}
+
+async function prepare(
+  model: TaskModel,
+  source: TaggedSource,
+  options: TokenClassificationOptions,
+): Promise<PreparedTask<TokenExample<TaggedText>, TokenClassScores & MetricsNamed<'loss'>>> {
+  const tooLong = options.tooLong ?? 'windows';
+  const task = await openSequenceTask(taggedDomain, model, source, { ...options, tooLong });
+  const metrics = (own: Parameters<typeof tokenClassMetrics>[0]): ReturnType<typeof entityMetrics> =>
+    // What has no entities has no more than the rest, which its type does not say.
+    areEntities(own.labels)
+      ? entityMetrics(own)
+      : (tokenClassMetrics(own) as unknown as ReturnType<typeof entityMetrics>);
+  const root = typeof source === 'string' ? source : 'the data';
+  return preparePartClasses(taggedDomain, model, task, { parts: words, metrics, report }, options, root);
+}
+
+/** Texts with the most mistakes that are shown. */
+const SHOWN = 20;
+
+/** A table beside majorities, one of the classes, and the texts with the most mistakes. */
+async function report(
+  options: PartReportOptions<TaggedText>,
+  request: ReportRequest,
+): Promise<readonly ReportSection[]> {
+  const { validation, collate, labels, tokenizer, hasOwnHead } = options;
+  const adapted = tokenClassMetrics(options);
+  const base = hasOwnHead ? tokenClassMetrics(options) : undefined;
+  const rows: { readonly wrong: number; readonly cells: readonly [string, string, string] }[] = [];
+  adapted.onRecord = (number, answers) => {
+    const wrong = answers.filter(({ truth, values }) => bestOf(values) !== truth);
+    if (wrong.length === 0) return;
+    const record = validation.records[number]!;
+    const parts = words.ofTokens(record, tokenizer);
+    const shown = wrong.map(({ part, truth, values }) => {
+      const [from, to] = record.words[parts[part]!]!;
+      return `${record.sequence.slice(from, to)}: ${labels[bestOf(values)]!}, is ${labels[truth]!}`;
+    });
+    rows.push({ wrong: wrong.length, cells: [record.id, record.sequence, shown.join('; ')] });
+  };
+  for await (const { batch } of batchesOf({ dataset: validation, collate }, request.batchSize)) {
+    adapted.update(await request.run(batch.inputs, 'adapted'), batch.targets);
+    base?.update(await request.run(batch.inputs, 'base'), batch.targets);
+  }
+  const { tally } = adapted;
+  const worst = rows.toSorted((a, b) => b.wrong - a.wrong).slice(0, SHOWN);
+  return [
+    classComparison(options, { noun: 'words', each: 'word, by its first token' }, tally, base?.tally),
+    classTable(tally.confusion(), 'words'),
+    {
+      kind: 'table',
+      title: 'Texts with the most mistakes',
+      text: `${rows.length} of ${validation.records.length} held-out texts have a mistake.`,
+      columns: ['text', 'words', 'mistakes'],
+      rows: worst.map(({ cells }) => cells),
+    },
+  ];
+}
+
+/**
+ * Loads a model that answers about each word of the texts of a file: `{ id, words, tags, score }`, where `score` is the mean probability of
+ * the classes that are named; and where classes mark entities `{ id, entities, score }`, each `{ label, text, start, end, score }` with its
+ * place in the text.
+ *
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without a head for tokens; `CONFIG_INVALID`, `FILE_NOT_FOUND` of its tokenizer
+ */
+export function openTokenClassifier(model: RunnableModel, options: TextPredictorOptions = {}): Promise<Predictor> {
+  return openHead(
+    taggedDomain,
+    model,
+    options,
+    { noun: 'classes', each: () => undefined },
+    ({ input, output, outputs }) => {
+      const labels = labelsOrNumbers(model, outputs);
+      const hasEntities = areEntities(labels);
+      return (record, rows) => {
+        const byToken = answersByToken(rows, { output, outputs, valuesOf: (scores) => softmaxRows(scores, outputs) });
+        const probabilities: (Float64Array | undefined)[] = record.words.map(() => undefined);
+        words.ofTokens(record, input.tokenizer).forEach((word, token) => {
+          if (word !== undefined) probabilities[word] = byToken.get(token);
+        });
+        const best = probabilities.map((each) => (each ? bestOf(each) : undefined));
+        const sure = best.map((c, i) => (c === undefined ? undefined : probabilities[i]![c]!));
+        const tags = best.map((c) => (c === undefined ? undefined : labels[c]!));
+        const told = sure.filter((each) => each !== undefined);
+        const score = told.reduce((sum, each) => sum + each, 0) / told.length;
+        const text = (from: number, to: number): string => record.sequence.slice(record.words[from]![0], record.words[to]![1]); // prettier-ignore
+        if (!hasEntities) return { words: record.words.map((_, i) => text(i, i)), tags: tags.map((tag) => tag ?? null), score }; // prettier-ignore
+        const entities = entitiesOf(tags).map(({ label, from, to }: Entity) => {
+          const own = sure.slice(from, to + 1) as number[];
+          const [start, end] = [record.words[from]![0], record.words[to]![1]];
+          return {
+            label,
+            text: text(from, to),
+            start,
+            end,
+            score: own.reduce((sum, each) => sum + each, 0) / own.length,
+          };
+        });
+        return { entities, score } as unknown as Prediction;
+      };
+    },
+  );
+}
+
+const settings: SettingRows<TokenClassificationOptions> = {
+  unknown: { kind: 'texts', description: 'Classes of words of which nothing is known.' },
+  classWeights: classifierSettings('').classWeights,
+  labelSmoothing: classifierSettings('').labelSmoothing,
+  head: headSetting,
+  ...lengthSettings,
+  tooLong: {
+    kind: 'choice',
+    of: ['crop', 'windows', 'error'],
+    description: 'Of longer texts: windows (all of it, in pieces; default), crop or error.',
+  },
+  ...taggedSettings,
+};
+
+/** Makes `token-classification` tasks, and what answers with classes of words, or entities. */
+export const tokenClassificationTask: AnsweringFactory = sequenceFactory<TokenClassificationOptions>(taggedDomain, {
+  name: 'token-classification',
+  description:
+    'A class for each word, such as its part of speech, or names in a text; the data is lists of words and classes, or CoNLL.',
+  defaults: textDomain.defaults,
+  settings,
+  task: tokenClassification,
+  predictor: async (model, options, given) =>
+    openTokenClassifier(model, await sequenceOptionsOf(options, given as object)),
+});
+
+export type { EntityScores };
