@@ -60,15 +60,28 @@ export async function checkTrials(
   return metric;
 }
 
-/** The metric that is asked for, or the task's first; undefined where it cannot be known without examples. */
+/**
+ * The metric that is asked for, or the task's first; undefined where it cannot be known without examples.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for one that the task does not measure, where that can be known
+ */
 function metricOf(asked: string | undefined, empty: () => Readonly<Record<string, number>>): Metric | undefined {
-  if (asked !== undefined) return metricNamed(asked);
+  let names: readonly string[] = [];
   try {
-    const [first] = Object.keys(empty());
-    return first === undefined ? undefined : metricNamed(first);
+    names = Object.keys(empty());
   } catch {
-    return undefined;
+    // Some collectors measure nothing where nothing came.
   }
+  const metric = asked ?? names[0];
+  if (metric === undefined) return undefined;
+  const named = metricNamed(metric);
+  if (names.length > 0 && !names.includes(named.name)) throw notMeasured(named.name, names);
+  return named;
+}
+
+/** The error about a metric that trials do not have. */
+export function notMeasured(metric: string, names: readonly string[]): OnnxLoraError {
+  return usageError(`The metric "${metric}" is not among those that are measured: ${names.join(', ')}. Name one of them (metric).`); // prettier-ignore
 }
 
 /** A metric by its name, with which way is better as runs have it. */

@@ -55,11 +55,12 @@ async function run(
   plan: SweepPlan,
   options: TrialsRequest['options'],
   behave: Behaviour = () => undefined,
-  { search = 'grid', factor = 2, out = temporaryFolder(), stopAt = Infinity } = {} as {
+  { search = 'grid', factor = 2, out = temporaryFolder(), stopAt = Infinity, metric: asked = metric } = {} as {
     search?: 'grid' | 'halving';
     factor?: number;
     out?: string;
     stopAt?: number;
+    metric?: typeof metric;
   },
 ): Promise<Told> {
   const began: string[] = [];
@@ -67,7 +68,7 @@ async function run(
   let most = 0;
   const journal = Journal.open(out);
   const runner = new TrialRunner({
-    plan, journal, options, out, plugins: [], metric, factor, rungs: rungsOf(plan, { search, factor }),
+    plan, journal, options, out, plugins: [], metric: asked, factor, rungs: rungsOf(plan, { search, factor }),
     launch: (job, listen): RunningTrial => {
       const name = path.basename(job.settings.out).replace(/-[^-]* \d+$/, '');
       began.push(job.stopAfter === undefined ? name : `${name} ${job.stopAfter}`);
@@ -104,6 +105,14 @@ describe('trials', () => {
     expect((await run(plan, { parallel: 1 }, undefined, { out })).began).toEqual([]);
     const more = await run(planOf(['lora 0.1', 'ia3 0.2', 'loha 0.3']), { parallel: 1 }, undefined, { out });
     expect(more.began).toEqual(['loha-0.3-seed-0', 'loha-0.3-seed-1']);
+  });
+
+  it('that do not measure what they are compared by end the sweep, and are not lost', async () => {
+    const out = temporaryFolder();
+    const asked = { name: 'cer', isLower: true };
+    await expect(run(planOf(['lora 0.1', 'ia3 0.2'], 1), { parallel: 1 }, undefined, { out, metric: asked })).rejects.toThrow('The metric "cer" is not among those that are measured: accuracy'); // prettier-ignore
+    const { began } = await run(planOf(['lora 0.1', 'ia3 0.2'], 1), { parallel: 1 }, undefined, { out });
+    expect(began).toEqual(['ia3-0.2-seed-0']);
   });
 
   it('that are stopped are begun the next time', async () => {

@@ -6,6 +6,7 @@ import path from 'node:path';
 import type { AskedPlugin } from '../plugins/loadNamed.ts';
 import { RunFolder } from '../run/runFolder.ts';
 import type { TrainSummary } from '../run/trainRun.ts';
+import { notMeasured } from './checking.ts';
 import { folderOf, type SweepPlan } from './configurations.ts';
 import { type Choosing, nextTasks, type Task } from './halving.ts';
 import type { Journal, TrialRecord } from './journal.ts';
@@ -186,6 +187,10 @@ export class TrialRunner {
       memory: Math.max(memory, before.memory ?? 0),
       ...(trainedOn === undefined ? {} : { trainedOn }),
     });
+    const names = Object.keys(summary.after ?? {});
+    const { metric } = this.#request;
+    // Further trials would be compared by nothing.
+    if (names.length > 0 && !names.includes(metric.name)) throw notMeasured(metric.name, names);
     // What a trial needs to go on takes several times its adapter's place.
     const { keepCheckpoints = 1 } = configuration.trials[0]!.settings;
     if (!isPaused && keepCheckpoints === 1)
