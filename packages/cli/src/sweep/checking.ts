@@ -42,16 +42,21 @@ export async function checkTrials(
     configurations.map(({ name, trials }) => ({ name, settings: trials[turn]!.settings })),
   ).flat();
   let metric: Metric | undefined;
+  let isFinal: boolean | undefined;
   for (const [i, { name, settings }] of all.entries()) {
     progress.showLive(i + 1, all.length, `checking trial ${i + 1} of ${all.length}`);
     try {
       checkNames(settings, context.registry());
       if (settings.eval === false)
         throw usageError('A trial is compared by what it measures, and eval is false. Leave it out.');
-      const { measures, prepared } = await planRun(settings, context, { named: undefined, progress, shared });
+      const planned = (own: typeof settings): ReturnType<typeof planRun> => planRun(own, context, { named: undefined, progress, shared }); // prettier-ignore
+      // What is measured only after training, such as error rates of transcripts, is no metric of the training.
+      isFinal ??= (await planned(withoutMetric(settings))).prepared.measure !== undefined;
+      const { measures, prepared } = await planned(isFinal ? withoutMetric(settings) : settings);
       if (!measures)
         throw usageError('There is nothing to compare trials by: no data are held out. Hold some out, such as validation: 0.2.'); // prettier-ignore
-      metric ??= metricOf(settings.metric, () => prepared.metrics().result());
+      if (!isFinal) metric ??= metricOf(settings.metric, () => prepared.metrics().result());
+      else if (settings.metric !== undefined) metric ??= { ...metricNamed(settings.metric), isFinal };
     } catch (error) {
       if (!(error instanceof OnnxLoraError)) throw error;
       throw new OnnxLoraError(error.code, `${name}: ${error.message}`, { cause: error });
@@ -82,6 +87,14 @@ function metricOf(asked: string | undefined, empty: () => Readonly<Record<string
 /** The error about a metric that trials do not have. */
 export function notMeasured(metric: string, names: readonly string[]): OnnxLoraError {
   return usageError(`The metric "${metric}" is not among those that are measured: ${names.join(', ')}. Name one of them (metric).`); // prettier-ignore
+}
+
+/** Settings of a training that is not told by what its trial will be compared. */
+export function withoutMetric<S extends { readonly metric?: unknown }>({
+  metric: _,
+  ...settings
+}: S): Omit<S, 'metric'> {
+  return settings;
 }
 
 /** A metric by its name, with which way is better as runs have it. */

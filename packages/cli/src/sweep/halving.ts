@@ -17,6 +17,8 @@ export interface Task {
 export interface Metric {
   readonly name: string;
   readonly isLower: boolean;
+  /** Whether it is measured after a training alone, as error rates of transcripts are, so that the training cannot be told of it. */
+  readonly isFinal?: boolean;
 }
 
 /** The part of the whole run that each rung makes, the last one 1; one rung where nothing is left out. */

@@ -60,7 +60,7 @@ async function run(
     factor?: number;
     out?: string;
     stopAt?: number;
-    metric?: typeof metric;
+    metric?: TrialsRequest['metric'];
   },
 ): Promise<Told> {
   const began: string[] = [];
@@ -113,6 +113,15 @@ describe('trials', () => {
     await expect(run(planOf(['lora 0.1', 'ia3 0.2'], 1), { parallel: 1 }, undefined, { out, metric: asked })).rejects.toThrow('The metric "cer" is not among those that are measured: accuracy'); // prettier-ignore
     const { began } = await run(planOf(['lora 0.1', 'ia3 0.2'], 1), { parallel: 1 }, undefined, { out });
     expect(began).toEqual(['ia3-0.2-seed-0']);
+  });
+
+  it.each([true, false])('are told of the metric unless it is measured after them alone: %s', async (isFinal) => {
+    const { configurations, ...plan } = planOf(['lora 0.1'], 1);
+    const told = configurations.map((each) => ({ ...each, trials: each.trials.map((trial) => ({ ...trial, settings: { ...trial.settings, metric: 'accuracy' } })) })); // prettier-ignore
+    const asked: unknown[] = [];
+    const note: Behaviour = ({ settings }) => void asked.push(settings.metric);
+    await run({ ...plan, configurations: told }, { parallel: 1 }, note, { metric: { ...metric, isFinal } });
+    expect(asked).toEqual([isFinal ? undefined : 'accuracy']);
   });
 
   it('that are stopped are begun the next time', async () => {

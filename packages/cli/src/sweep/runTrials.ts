@@ -6,7 +6,7 @@ import path from 'node:path';
 import type { AskedPlugin } from '../plugins/loadNamed.ts';
 import { RunFolder } from '../run/runFolder.ts';
 import type { TrainSummary } from '../run/trainRun.ts';
-import { notMeasured } from './checking.ts';
+import { notMeasured, withoutMetric } from './checking.ts';
 import { folderOf, type SweepPlan } from './configurations.ts';
 import { type Choosing, nextTasks, type Task } from './halving.ts';
 import type { Journal, TrialRecord } from './journal.ts';
@@ -113,14 +113,14 @@ export class TrialRunner {
 
   #begin(task: Task): void {
     const { configuration, trial, part } = task;
-    const { out, plugins, launch, options, onChange } = this.#request;
+    const { out, plugins, launch, options, metric, onChange } = this.#request;
     const folder = path.join(out, 'trials', folderOf(configuration, trial));
     const now: Underway = { task, since: performance.now(), step: 0, steps: undefined, loss: undefined, memory: 0 };
     this.underway.set(trial.id, now);
     const threads = Math.max(1, Math.floor(availableParallelism() / options.parallel));
     const settings = {
       ...(options.parallel > 1 ? { threads } : {}),
-      ...trial.settings,
+      ...(metric.isFinal === true ? withoutMetric(trial.settings) : trial.settings),
       out: folder,
     };
     let last: Extract<TrialMessage, { type: 'ended' | 'failed' }> | undefined;

@@ -627,12 +627,12 @@ describe('what is wrong is named', () => {
     ]);
     const molecules = 'smiles,split\nOCC,train\nCCO,test\nc1ccccc1,train\n';
     expect((await read({ 'd.csv': molecules }))['warnings']).toEqual([
-      expect.stringMatching(/^1 sequences are in more than one split, such as ".*line 2" and ".*line 3"/),
+      expect.stringMatching(/^1 sequence is in more than one split, such as ".*line 2" and ".*line 3"/),
       expect.stringMatching(/^1 of 1 held-out molecules/),
     ]);
     const split = 'sequence,split\nMKT,train\nmkt,test\nMRT,train\n';
     expect((await read({ 'd.csv': split }))['warnings']).toEqual([
-      expect.stringMatching(/^1 sequences are in more than one split, such as ".*line 2" and ".*line 3"/),
+      expect.stringMatching(/^1 sequence is in more than one split, such as ".*line 2" and ".*line 3"/),
     ]);
   });
 });

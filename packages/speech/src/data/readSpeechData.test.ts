@@ -287,7 +287,7 @@ describe('layouts', () => {
       train: [{ audio: 'yes/0a_nohash_0.wav', labels: ['yes'], speaker: '0a', split: 'train' }],
       validation: [{ audio: 'yes/0b_nohash_0.wav', labels: ['yes'], speaker: '0b', split: 'validation' }],
       test: [{ audio: 'no/0a_nohash_0.wav', labels: ['no'], speaker: '0a', split: 'test' }],
-      warnings: [expect.stringMatching(/1 speakers are in more than one split, such as "0a"/)],
+      warnings: [expect.stringMatching(/1 speaker is in more than one split, such as "0a"/)],
     });
   });
 
@@ -452,7 +452,7 @@ describe('splits', () => {
     });
     const { train, validation, warnings } = await readSpeechData(join(root, 'a'), { validation: join(root, 'b') });
     expect([train.length, validation!.length]).toEqual([1, 2]);
-    expect(warnings).toEqual([expect.stringMatching(/1 sentences are in more than one split, such as "one"/)]);
+    expect(warnings).toEqual([expect.stringMatching(/1 sentence is in more than one split, such as "one"/)]);
   });
 
   test('that share recordings are told', async () => {
@@ -463,7 +463,7 @@ describe('splits', () => {
       'c.wav': 'else',
     };
     expect(await read(content)).toMatchObject({
-      warnings: [expect.stringMatching(/^1 recordings are in more than one split, such as "a.wav \(.*" and "b.wav \(/)],
+      warnings: [expect.stringMatching(/^1 recording is in more than one split, such as "a.wav \(.*" and "b.wav \(/)],
     });
     expect(await read(content, { findDuplicates: false })).not.toHaveProperty('warnings');
     // Two parts of one recording are not the same.

@@ -22,8 +22,8 @@ test('tells of images and groups that are in two splits', async () => {
   expect(await sharedImages([train])).toEqual([]);
   expect(await sharedImages([train, [record('d.png', 'z'), record('none.png')]])).toEqual([]);
   const [images, groups, ...more] = await sharedImages([train, [], [record('d.png', 'x'), record('b.png')]]);
-  expect(images).toMatch(/^1 images are in more than one split, such as ".*a\.png" and ".*b\.png"/);
-  expect(groups).toMatch(/^1 groups are in more than one split, such as "x"/);
+  expect(images).toMatch(/^1 image is in more than one split, such as ".*a\.png" and ".*b\.png"/);
+  expect(groups).toMatch(/^1 group is in more than one split, such as "x"/);
   expect(more).toEqual([]);
   writeFileSync(join(folder, 'd.png'), 'c');
   expect(await sharedImages([train, [record('d.png')]])).toHaveLength(1);

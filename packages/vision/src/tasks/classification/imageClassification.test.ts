@@ -114,7 +114,7 @@ describe('imageClassification', () => {
     const folder = dataFolder({ 'labels.csv': ['image,label,split', ...rows].join('\n'), ...names });
     const { train, warnings } = await imageClassification(folder).prepare(model());
     expect(train.weights).toEqual([1 / 2, 1 / 2, 1]);
-    expect(warnings).toEqual([expect.stringContaining('1 images are in more than one split')]);
+    expect(warnings).toEqual([expect.stringContaining('1 image is in more than one split')]);
     writeFileSync(join(folder, 'b.png'), 'x');
     await expect(train.get(1)).rejects.toThrow(/labels\.csv, line 3: .*b\.png/);
     expect(train.nameOf!(1)).toMatch(/b\.png \(.*labels\.csv, line 3\)$/);
