@@ -7,7 +7,7 @@ const layer = 'encoder.layer.{n}';
 /** BERT and MiniLM, which transformers 4 and 5 give the same names; sentence-transformers puts `0.auto_model` before them. */
 export const textEncoder: DescribedFamily = describedFamily({
   name: 'bert',
-  domain: 'text',
+  domain: 'paraphrases',
   title: 'BERT and MiniLM',
   paper:
     'Devlin et al., "BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding" (2018), arXiv:1810.04805; Wang et al., "MiniLM" (2020), arXiv:2002.10957',
@@ -23,6 +23,6 @@ export const textEncoder: DescribedFamily = describedFamily({
   },
   defaultTargets: ['attention.query', 'attention.value'],
   targetsFrom: asInLora,
-  tasks: ['text-embedding'],
+  tasks: ['paraphrase-embedding'],
   preprocessors: ['BertTokenizer'],
 });

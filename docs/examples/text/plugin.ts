@@ -4,9 +4,9 @@ import { definePlugin, type Plugin } from '@onnx-lora/sdk/plugin';
 import { textEncoder } from './family.ts';
 import { TextEmbeddingFactory } from './textEmbedding.ts';
 
-/** BERT and MiniLM, and the task `text-embedding`. */
+/** BERT and MiniLM, and the task `paraphrase-embedding`. */
 export const textPlugin: Plugin = definePlugin({
-  name: 'onnx-lora-text',
+  name: 'onnx-lora-paraphrases',
   version: '1.0.0',
   description: 'Embeddings of texts, learned from pairs.',
   families: [textEncoder],

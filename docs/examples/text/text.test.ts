@@ -18,7 +18,7 @@ import { TextTokenizer } from './tokenizer.ts';
 
 const at = (name: string): string => path.join(import.meta.dirname, name);
 const [published, pairs] = [at('../models/minilm-tiny'), at('../data/paraphrases/pairs.csv')];
-const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-text-'));
+const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-paraphrases-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 let model: Model;
@@ -175,7 +175,7 @@ it('never divides pairs that share a text', async () => {
 });
 
 it('trains, and embeds the lines of a file, on the command line', async () => {
-  const plugin = ['--plugin', at('plugin.ts'), '--task', 'text-embedding'];
+  const plugin = ['--plugin', at('plugin.ts'), '--task', 'paraphrase-embedding'];
   const out = path.join(folder, 'run');
   const { before, after } = await callJson<Record<'before' | 'after', Record<string, number>>>('train', published, ...plugin, '--data', pairs, '--targets', 'all-linear', '--steps', '120', '--lr', '1e-2', '--out', out); // prettier-ignore
   // One of 40 by chance.
@@ -190,5 +190,5 @@ it('trains, and embeds the lines of a file, on the command line', async () => {
   expect(metadata).toMatchObject({ ids: '["how can i fix my bike","help me repair my bicycle"]' });
   const answers = await callJson<{ id: string; embedding: number[] }[]>('predict', published, texts, ...plugin, '--adapter', path.join(out, 'adapter')); // prettier-ignore
   expect(answers.flatMap(({ embedding }) => embedding)).toEqual(Array.from(tensors.get('embeddings')!.data, Number).map((each) => expect.closeTo(each, 6) as number)); // prettier-ignore
-  expect(readFileSync(path.join(out, 'report.html'), 'utf8')).toContain('text-embedding');
+  expect(readFileSync(path.join(out, 'report.html'), 'utf8')).toContain('paraphrase-embedding');
 });

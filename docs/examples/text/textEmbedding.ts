@@ -35,7 +35,7 @@ export interface TextEmbeddingOptions {
  * @see https://arxiv.org/abs/1705.00652, section 4.4, and https://arxiv.org/abs/1908.10084
  */
 export function textEmbedding(file: string, options: TextEmbeddingOptions = {}): Task<TextExample> {
-  return { name: 'text-embedding', prepare: (model) => prepare(file, options, model) };
+  return { name: 'paraphrase-embedding', prepare: (model) => prepare(file, options, model) };
 }
 
 async function prepare(
@@ -127,7 +127,7 @@ function requireSome<Data extends { readonly train: readonly TextPair[] }>(file:
 
 /** Makes the task for the command line, and embeds lines of text files. */
 export class TextEmbeddingFactory implements TaskFactory {
-  readonly name = 'text-embedding';
+  readonly name = 'paraphrase-embedding';
   readonly input = { endings: ['.txt'], streams: true, records: true } as const;
   readonly description =
     'Vectors of texts; the data is a table of pairs: text, positive and perhaps negative or score.';
