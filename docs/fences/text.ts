@@ -51,5 +51,12 @@ export const textFiles: Fixtures = {
     'question,passage',
     mails.map(([text, kind]) => [text, `We ${kind === 'sale' ? 'sell' : 'help'}: ${text.split(' ').at(-1)}`]),
   ),
+  'names.conll': (file) => {
+    const lines = mails.map(([text]) => {
+      const words = text.replace('?', ' ?').split(' ');
+      return words.map((word, i) => `${word} ${i === words.length - 2 ? 'B-THING' : 'O'}\n`).join('');
+    });
+    writeFileSync(file, lines.join('\n'));
+  },
   'answers.jsonl': conversations,
 };
