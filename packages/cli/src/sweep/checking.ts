@@ -90,11 +90,9 @@ export function notMeasured(metric: string, names: readonly string[]): OnnxLoraE
 }
 
 /** Settings of a training that is not told by what its trial will be compared. */
-export function withoutMetric<S extends { readonly metric?: unknown }>({
-  metric: _,
-  ...settings
-}: S): Omit<S, 'metric'> {
-  return settings;
+export function withoutMetric<S extends { readonly metric?: unknown }>(settings: S): Omit<S, 'metric'> {
+  const { metric: _, ...own } = settings;
+  return own;
 }
 
 /** A metric by its name, with which way is better as runs have it. */

@@ -113,7 +113,7 @@ export const words: Parts<TaggedText> = {
 };
 
 /** A text of its words. */
-export function textOfWords(tokens: readonly string[]): Pick<TaggedText, 'sequence' | 'words'> {
+function textOfWords(tokens: readonly string[]): Pick<TaggedText, 'sequence' | 'words'> {
   let at = 0;
   const own = tokens.map((token): [number, number] => {
     const start = at;

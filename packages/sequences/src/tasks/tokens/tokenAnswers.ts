@@ -21,8 +21,9 @@ export type TokenClassScores = Readonly<Record<'accuracy' | 'macroF1' | 'balance
 
 /** What a collector must know of the task. */
 export interface TokenMetricsOptions {
-  /** The output `[batch, tokens, width]`, and what its numbers are called. */
+  /** The output `[batch, tokens, width]`. */
   readonly output: string;
+  /** What its numbers are called. */
   readonly labels: readonly string[];
   /** Of the bootstrap. */
   readonly seed: number;
@@ -83,9 +84,11 @@ function tokenAnswers<Truth>(
 
 /** What is shown of a sequence: how good its answers are, and what they are. */
 export interface ShownRecord<Truth> {
+  /** Its number. */
   readonly record: number;
   /** Higher is better. */
   readonly score: number;
+  /** The answers about its parts. */
   readonly answers: readonly PartAnswer<Truth>[];
 }
 

@@ -18,11 +18,11 @@ export interface Parts<R extends SequenceRecord> {
   /** What to do where no part of the data has a label. */
   readonly remedy: string;
   /** What is known of each; undefined where the record has no labels. */
-  labelsOf(record: R): readonly PartLabel[] | undefined;
+  readonly labelsOf: (record: R) => readonly PartLabel[] | undefined;
   /** How many there are. */
-  countOf(record: R): number;
+  readonly countOf: (record: R) => number;
   /** Of each token, the part that it answers about; undefined where there is none. */
-  ofTokens(record: R, tokenizer: SequenceTokenizer): readonly (number | undefined)[];
+  readonly ofTokens: (record: R, tokenizer: SequenceTokenizer) => readonly (number | undefined)[];
 }
 
 /** What is known of the tokens of each record; NaN where nothing is. */
@@ -42,14 +42,14 @@ const PLACES = 'places';
 const FIELDS = 4;
 
 /** What is known of each token of a batch, row by row: NaN for special ones and padding. */
-export function knownTokens(examples: readonly TokenExample[], length: number): number[] {
+function knownTokens(examples: readonly TokenExample[], length: number): number[] {
   return examples.flatMap(({ row: { at, count, from }, target }) =>
     Array.from({ length }, (_, i) => (i >= at && i < at + count ? target[from + i - at]! : Number.NaN)),
   );
 }
 
 /** Target by which windows are put together: int64 `[batch, 4]`, of batches that are measured. */
-export function placeTargets(examples: readonly TokenExample[]): Feeds {
+function placeTargets(examples: readonly TokenExample[]): Feeds {
   if (examples[0]?.draw !== undefined) return {};
   const fields = examples.flatMap(({ index, windows, row: { at, from } }) => [index, windows, at, from]);
   return { [PLACES]: int64(fields, [examples.length, FIELDS]) };
@@ -95,10 +95,13 @@ function tokenValues<R extends SequenceRecord>(
 
 /** Records with what is known of their parts, and how they become batches. */
 export interface BoundParts<R extends SequenceRecord> {
+  /** What is trained on. */
   readonly train: SequenceDataset<readonly number[], R>;
+  /** What is held out. */
   readonly validation: SequenceDataset<readonly number[], R> | undefined;
   /** Says what was left out. */
   readonly warnings: readonly string[];
+  /** Makes batches of them. */
   readonly collate: PreparedTask<TokenExample<R>>['collate'];
 }
 

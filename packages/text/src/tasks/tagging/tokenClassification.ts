@@ -46,7 +46,7 @@ import {
   wordsOf,
 } from '../../data/taggedText.ts';
 import { textDomain, type TextPredictorOptions } from '../../domain.ts';
-import { areEntities, type Entity, entitiesOf, entityMetrics, type EntityScores } from './entities.ts';
+import { areEntities, type Entity, entitiesOf, entityMetrics } from './entities.ts';
 
 /** Options of {@link tokenClassification}. */
 export interface TokenClassificationOptions extends TaggedOptions, PartClassOptions {}
@@ -213,5 +213,3 @@ export const tokenClassificationTask: AnsweringFactory = sequenceFactory<TokenCl
   predictor: async (model, options, given) =>
     openTokenClassifier(model, await sequenceOptionsOf(options, given as object)),
 });
-
-export type { EntityScores };
