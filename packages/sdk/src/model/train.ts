@@ -16,6 +16,7 @@ import { ShuffledBatches } from '../train/sampling/sampler.ts';
 import { scheduleOf } from '../train/schedules/schedule.ts';
 import { lowRankLayers } from '../lora/tunings/lowRank.ts';
 import type { AdapterPlan } from '../lora/tunings/moduleTuning.ts';
+import { inPlaceOf } from '../train/graph/comparingLoss.ts';
 import { hookedTunings } from '../lora/tunings/trainingHooks.ts';
 import { Trainer, type TrainerRequest } from '../train/trainer.ts';
 import { continueFrom } from './initial/continueFrom.ts';
@@ -163,7 +164,7 @@ export async function train<During extends Metrics = Metrics>(
     base: shaped.onnx.model,
     plan,
     seed,
-    loss: (g, outputs, targets) => data.loss(g, outputs, targets),
+    loss: inPlaceOf(data, (g, outputs, targets) => data.loss(g, outputs, targets)),
     runtime: shaped.workerRuntime,
     session,
     groups,

@@ -56,7 +56,7 @@ export interface PreparedTask<Example = unknown, Scores extends Metrics = Metric
   /**
    * How much a batch counts when the loss of a larger batch is the mean over its parts, such as its number of labels.
    * With it a large batch is computed in parts, which takes less memory; a loss that compares the rows of a batch with
-   * each other must leave it out.
+   * each other must leave it out, and is best made by `comparingLoss`.
    */
   lossWeight?(targets: Feeds): number;
   /** A collector that has seen nothing yet. */

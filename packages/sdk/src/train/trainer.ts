@@ -6,7 +6,9 @@ import type { ProviderReport, Session } from '../runtime/session.ts';
 import type { Feeds } from '../runtime/tensor.ts';
 import { type ClipOptions, clipInSlices, normOf } from './clip.ts';
 import { Ema, type EmaOptions } from './ema.ts';
+import { ComparingStep } from './step/comparingStep.ts';
 import { GradientStep } from './step/gradientStep.ts';
+import { comparisonOf } from './graph/comparingLoss.ts';
 import type { GradientStepRequest, MemoryPlan } from './step/stepRequest.ts';
 import { leavingOut, optimizedModules } from './optimizedModules.ts';
 import { applyGroups, type ParameterGroup, type ParameterRule } from './groups.ts';
@@ -55,7 +57,7 @@ export interface TrainerRequest extends Omit<GradientStepRequest, 'lossScale'> {
  * computed ({@link GradientMean}). Machines that start from the same parameters and apply the same means stay the same.
  */
 export class Trainer {
-  readonly #gradients: GradientStep;
+  readonly #gradients: GradientStep | ComparingStep;
   readonly #optimizer: Optimizer;
   readonly #hooks: StepHooks;
   readonly #seed: number;
@@ -74,7 +76,9 @@ export class Trainer {
     this.#lossScale = lossScaling ? new LossScale(lossScaling === true ? {} : lossScaling) : undefined;
     this.#optimizer = isOptimizer(optimizer) ? optimizer : createOptimizer(optimizer);
     const plan = leavingOut(request.plan, this.#optimizer);
-    this.#gradients = new GradientStep({ ...request, plan, lossScale: this.#lossScale !== undefined });
+    const asked = { ...request, plan, lossScale: this.#lossScale !== undefined };
+    const comparison = comparisonOf(request.loss);
+    this.#gradients = comparison ? new ComparingStep(asked, comparison) : new GradientStep(asked);
     this.#hooks = new StepHooks(plan);
     this.#seed = request.seed ?? 0;
     this.#groups = groups;

@@ -43,7 +43,7 @@ export function sequencePorts(model: TaskModel, { noun, remedy }: SequenceNames)
 }
 
 /** Tokens that lengths of rows that are trained on are counted in. */
-const UNIT = 8;
+export const UNIT = 8;
 
 /** A model's tokenizer and inputs. */
 export interface SequenceInput {

@@ -47,7 +47,8 @@ export function guarded<T extends object>(at: At, object: T, members: Members<T>
   const entries = (Reflect.ownKeys(members) as (keyof T & string)[]).flatMap((name) => {
     const value: unknown = object[name];
     if (value === undefined) return [];
-    const own = typeof value === 'function' ? (value.bind(object) as Call) : value;
+    // A function may have members of its own, such as the halves of a loss.
+    const own = typeof value === 'function' ? Object.assign(value.bind(object) as Call, value) : value;
     const kind = members[name] as 'as-is' | 'call' | 'each' | Call;
     if (typeof kind === 'function') return [[name, kind(own)] as const];
     if (kind === 'as-is') return [[name, value] as const];

@@ -1,6 +1,7 @@
 /** @file A task whose failures say which task it is, and in which function it fails. */
 
 import { OnnxLoraError } from '../../errors.ts';
+import { inPlaceOf } from '../../train/graph/comparingLoss.ts';
 import { namesIn, watchedNames } from '../../train/graph/missedNames.ts';
 import type { MetricCollector, Metrics } from '../dataset.ts';
 import type { PreparedTask, Task } from '../preparedTask.ts';
@@ -65,13 +66,16 @@ function membersOf<Example, Scores extends Metrics, During extends Metrics>(
     head: (head) =>
       head.probe ? { ...head, probe: (features) => guard(at('probe'), () => head.probe!(features)) } : head,
     collate: 'call',
-    loss: (loss) => (g, outputs, targets) => {
-      const missed: string[] = [];
-      const read = (): string => (missed.length === 0 ? '' : `It reads ${missed.at(-1)}, which is not there. `);
-      return guard(
-        at('loss', () => read() + namesOf(outputs, targets)),
-        () => loss(g, watchedNames('output', outputs, missed), watchedNames('target', targets, missed)),
-      );
+    loss: (loss) => {
+      const watched: typeof loss = (g, outputs, targets) => {
+        const missed: string[] = [];
+        const read = (): string => (missed.length === 0 ? '' : `It reads ${missed.at(-1)}, which is not there. `);
+        return guard(
+          at('loss', () => read() + namesOf(outputs, targets)),
+          () => loss(g, watchedNames('output', outputs, missed), watchedNames('target', targets, missed)),
+        );
+      };
+      return inPlaceOf({ loss }, watched);
     },
     lossWeight: 'call',
     metrics: (metrics) => () => guard(at('metrics'), () => guarded(at, metrics(), collector)),

@@ -22,6 +22,11 @@ type Named = Readonly<Record<string, Value>>;
 /** Name of the input that the loss is multiplied by. */
 const LOSS_SCALE = 'loss_scale';
 
+/** What a target is called among the inputs of a graph. */
+export function targetName(name: string): string {
+  return `target/${name}`;
+}
+
 /** The loss at the end of a graph. */
 export interface AddedLoss {
   /** Holds the nodes that compute it. */
@@ -31,12 +36,22 @@ export interface AddedLoss {
   readonly scaled: Value;
   /** What it is multiplied by; absent where it is not. */
   readonly scale?: Value;
+  /** What the loss compares; absent but for a part of a batch. */
+  readonly features?: Value;
   /** By the targets' own names. */
   readonly targets: ReadonlyMap<string, Value>;
   /** What the loss expects of them. */
   readonly expected: ReadonlyMap<string, readonly Expectation[]>;
   /** Values that must be computed. */
   readonly results: readonly string[];
+}
+
+/** What a loss compares, by the builder that holds its nodes. */
+const compared = new WeakMap<GraphBuilder, Value>();
+
+/** Has the graph give what its loss compares, float32 `[rows, …]`. */
+export function noteFeatures(g: GraphBuilder, features: Value): void {
+  compared.set(g, features);
 }
 
 /** Whether gradients are scaled by a factor that is fed: never, where the graph is of float16, or always. */
@@ -48,16 +63,21 @@ export interface LossRequest {
   readonly loss: LossFragment;
   readonly targets: Feeds;
   readonly lossScale?: LossScaling | undefined;
+  /**
+   * How many parts have the loss of one batch, each with gradients of its own rows: a part's share of the loss is given, and so are
+   * those of what tuners add. 1 by default.
+   */
+  readonly shares?: number | undefined;
 }
 
 /** Calls the loss fragment. Types of what it makes are added to the graph's. */
 export function addLoss(
-  { opset, loss, targets: fed, lossScale = false }: LossRequest,
+  { opset, loss, targets: fed, lossScale = false, shares = 1 }: LossRequest,
   { graph, types, losses = [] }: Pick<AdaptedGraph, 'graph' | 'types'> & Partial<Pick<AdaptedGraph, 'losses'>>,
 ): AddedLoss {
   const g = new GraphBuilder({ opset, infer: inferNode, prefix: 'loss/' });
   const targets = new Map(
-    Object.entries(fed).map(([name, { type, dims }]) => [name, { name: `target/${name}`, type, shape: dims }]),
+    Object.entries(fed).map(([name, { type, dims }]) => [name, { name: targetName(name), type, shape: dims }]),
   );
   const outputs = Object.fromEntries(
     (graph.output ?? []).map(({ name }) => [name!, { name: name!, ...types.get(name!) }]),
@@ -77,12 +97,16 @@ export function addLoss(
   const isFloat = computed.type === 'float32' || computed.type === 'float64';
   const own = isFloat ? computed : g.Cast(computed, dataTypeNumber('float32'));
   const inType = (each: Value): Value => (own.type === 'float32' ? each : g.Cast(each, dataTypeNumber('float64')));
-  const value = losses.reduce((sum, each) => g.Add(sum, inType(each)), own);
-  const scaled = scale ? g.Mul(value, scale) : value;
+  const share = (each: Value): Value => (shares === 1 ? each : g.Mul(each, 1 / shares));
+  const withLosses = (first: Value): Value => losses.reduce((sum, each) => g.Add(sum, share(inType(each))), first);
+  const value = withLosses(share(own));
+  const differentiated = shares === 1 ? value : withLosses(own);
+  const scaled = scale ? g.Mul(differentiated, scale) : differentiated;
   if (scale) types.set(scale.name, scale);
   for (const [name, type] of g.types) types.set(name, type);
   for (const target of targets.values()) types.set(target.name, target);
   const given = [...g.given.values()].flatMap((each) => each.map(({ gradient }) => gradient.name));
+  const features = compared.get(g);
   const expected = new Map([...targets].map(([name, target]) => [name, expectedOf(g, target)]));
   return {
     g,
@@ -90,8 +114,9 @@ export function addLoss(
     expected,
     scaled,
     ...(scale ? { scale } : {}),
+    ...(features ? { features } : {}),
     targets,
-    results: [value.name, scaled.name, ...given],
+    results: [value.name, scaled.name, ...given, ...(features ? [features.name] : [])],
   };
 }
 

@@ -26,6 +26,7 @@ import type { Expectation } from './expected.ts';
 import { bytesOf, forwardGraph, type Memory, planMemory, simplifyForward } from '../forward/index.ts';
 import { type Products, productsOf } from '../step/microBatch.ts';
 import { rowInputsOf } from '../../ops/rows/rowInputs.ts';
+import { partsGraph } from './partsGraph.ts';
 import { openLengthError } from './openLengths.ts';
 import { packedBytes } from '../step/packedBytes.ts';
 import { type PrefixRoom, type Split, splitPrefix } from '../prefix/split.ts';
@@ -48,6 +49,12 @@ export interface TrainingGraphRequest {
   readonly memory?: Memory;
   /** How many graphs like this one a batch takes, one after the other; 1 by default. */
   readonly pieces?: number;
+  /** How many graphs like this one have the loss of one batch together, as `LossRequest.shares`; 1 by default. */
+  readonly shares?: number | undefined;
+  /** How many parts of a batch the graph has, as {@link partsGraph}; 1 by default. */
+  readonly parts?: number | undefined;
+  /** Gives what the loss compares and no gradients; false by default. */
+  readonly featuresOnly?: boolean | undefined;
   /** In what the base computes; float32 by default. */
   readonly precision?: BasePrecision;
   /** Leaves out what gives every example the same values in each epoch, where there is enough of it. */
@@ -76,6 +83,8 @@ export interface TrainingGraph {
   readonly masks: readonly DropoutMask[];
   /** Name of the loss among the outputs. */
   readonly loss: string;
+  /** Name of the output with what the loss compares, float32 `[rows, …]`; absent but for a part of a batch. */
+  readonly features?: string;
   /** Name of the gradient output by adapter input; absent where the loss does not depend on the input. */
   readonly gradients: ReadonlyMap<string, string>;
   /** Prefix that the loss's targets carry as graph inputs. */
@@ -121,7 +130,8 @@ export interface PreparedTraining extends Pick<TrainingGraph, 'forwardBytes' | '
  */
 export function* prepareTraining(request: TrainingGraphRequest): Generator<void, PreparedTraining> {
   const { base, inputs, memory = 'auto', pieces, prefix: room, precision } = request;
-  const adapted = yield* adaptedGraph(request);
+  const { parts: count = 1 } = request;
+  const adapted = yield* count > 1 ? partsGraph({ ...request, parts: count }) : adaptedGraph(request);
   const { types } = adapted;
   const opset = opsetOf(base);
   const explained = (error: unknown): unknown =>
@@ -162,12 +172,13 @@ export function* prepareTraining(request: TrainingGraphRequest): Generator<void,
 
   function* build(): Generator<void, TrainingGraph> {
     const g = new GraphBuilder({ opset, infer: inferNode, prefix: GRADIENT });
+    const wrt = request.featuresOnly ? [] : adapted.wrt.map(nameOf);
     const differentiated = differentiation({
       g,
       nodes: forward,
       types,
       loss: loss.scaled.name,
-      wrt: adapted.wrt.map(nameOf),
+      wrt,
       stopped: new Set([...adapted.stopped, ...loss.g.stopped]),
       given: loss.g.given,
       ...recomputation,
@@ -180,7 +191,7 @@ export function* prepareTraining(request: TrainingGraphRequest): Generator<void,
       throw explained(error);
     }
     // Steps would run, and move nothing.
-    if (backward.gradients.size === 0 && adapted.wrt.length > 0) {
+    if (backward.gradients.size === 0 && wrt.length > 0) {
       throw new OnnxLoraError(
         'NO_GRADIENT',
         'The loss depends on nothing that is trained: it reads other outputs than those which the adapted layers change, or an operator on the way passes no gradient, such as ArgMax, Round or a comparison. Compute it from values before that operator (outputs of the task), or adapt other layers.',
@@ -188,7 +199,8 @@ export function* prepareTraining(request: TrainingGraphRequest): Generator<void,
     }
     yield;
     const gradients = new Map([...backward.gradients].map(([name, gradient]) => [name, gradient.name]));
-    const ports = [...new Set([loss.value.name, ...gradients.values()])];
+    const features = loss.features?.name;
+    const ports = [...new Set([loss.value.name, ...gradients.values(), ...(features === undefined ? [] : [features])])];
     const graph = dropUnreadInitializers({
       ...adapted.graph,
       node: reachable([...forward, ...backward.recompute, ...backward.chain, ...backward.leaves], ports),
@@ -212,6 +224,7 @@ export function* prepareTraining(request: TrainingGraphRequest): Generator<void,
       masks: adapted.masks,
       loss: loss.value.name,
       gradients,
+      ...(features === undefined ? {} : { features }),
       targetNames: Object.fromEntries([...loss.targets].map(([name, value]) => [name, value.name])),
       expected: loss.expected,
       ...(loss.scale ? { lossScale: loss.scale.name } : {}),

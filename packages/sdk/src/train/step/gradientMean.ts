@@ -1,6 +1,7 @@
 /** @file The mean of several batches' gradients: for accumulation, and for what several machines computed. */
 
 import { OnnxLoraError } from '../../errors.ts';
+import type { Tensor } from '../../runtime/tensor.ts';
 import { inTurns } from '../../graph/turns.ts';
 import { slices } from '../turns.ts';
 
@@ -12,6 +13,8 @@ export interface LossAndGradients {
   readonly gradients: ReadonlyMap<string, Float32Array>;
   /** How much the batch counts in a mean over batches: its `lossWeight`, or 1 where there is none. */
   readonly weight: number;
+  /** What the loss compares, `[rows, …]`, where it is of a part of a batch. */
+  readonly features?: Tensor;
   /** Why there is no loss, where nothing of the batch counts. */
   readonly nothing?: string | undefined;
 }

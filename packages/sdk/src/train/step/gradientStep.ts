@@ -167,7 +167,8 @@ export class GradientStep {
       const gradient = gradients.get(input.name);
       if (gradient && factor !== 1) await inTurns(multiply(gradient, factor));
     }
-    return { loss: outputs[graph.loss]!.data[0] as number, gradients };
+    const features = graph.features === undefined ? {} : { features: outputs[graph.features]! };
+    return { loss: outputs[graph.loss]!.data[0] as number, gradients, ...features };
   }
 
   /** Whether the graph built last computes in float16, and has its gradients scaled. */

@@ -29,10 +29,11 @@ export async function prepareStep(
   targets: Feeds,
   room?: PrefixRoom,
 ): Promise<PreparedStep> {
-  const { base, plan, loss, lossWeight, precision, memory = 'auto' } = request;
+  const { base, plan, loss, lossWeight, precision, memory = 'auto', shares, parts: ofBatch, featuresOnly } = request;
   const lossScale = request.lossScale && precision?.name === 'float16' ? 'always' : (request.lossScale ?? false);
   const { pieceRows: choose = pieceRows } = request;
-  const parts = { base, plan, loss, lossScale, memory, ...(room && { prefix: room }), ...(precision && { precision }) };
+  const own = { base, plan, loss, lossScale, memory, shares, featuresOnly, parts: ofBatch };
+  const parts = { ...own, ...(room && { prefix: room }), ...(precision && { precision }) };
   const whole = { inputs, targets };
   const prepared = await inTurns(prepareTraining({ ...parts, ...whole }));
   const total = rowsOf(inputs, targets);
@@ -44,7 +45,7 @@ export async function prepareStep(
 }
 
 /** Whether a model leaves the number of rows open; one that was exported for a fixed batch takes no part of it. */
-function takesAnyBatch({ graph }: ModelProto, inputs: Feeds): boolean {
+export function takesAnyBatch({ graph }: ModelProto, inputs: Feeds): boolean {
   const fed = (graph?.input ?? []).filter(({ name = '' }) => inputs[name]);
   return fed.every((info) => typeof declaredType(info).shape?.[0] !== 'number');
 }

@@ -31,6 +31,12 @@ export interface GradientStepRequest {
    * computed in pieces; without it always at once.
    */
   readonly lossWeight?: (targets: Feeds) => number;
+  /** How many graphs have the loss of one batch together, as `LossRequest.shares`; 1 by default. */
+  readonly shares?: number;
+  /** How many parts of a batch a graph has; 1 by default. */
+  readonly parts?: number;
+  /** Gives what the loss compares and no gradients; false by default. */
+  readonly featuresOnly?: boolean;
   /** How many rows a piece has; `pieceRows` by default. */
   readonly pieceRows?: (rows: number, forwardBytes: number, products: Products) => number;
   /** Bytes that forward values may take while they wait for their gradients; `auto` by default. */

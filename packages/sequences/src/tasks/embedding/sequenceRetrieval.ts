@@ -14,6 +14,7 @@ import {
 import type { DivideOptions } from '@onnx-lora/sdk/data';
 import { type SequenceDomain } from '../../domain.ts';
 import { heldOutNote, type SequenceRecord } from '../../record.ts';
+import { lengthParts } from './lengthParts.ts';
 import { openSequenceTask } from '../openSequenceTask.ts';
 import type { SequenceExample, TokenOptions } from '../sequenceTask.ts';
 import {
@@ -86,6 +87,7 @@ export function retrieval<R extends SequenceRecord, Source, Options extends Divi
           targets: pooledTokens(rows, poolingOf(pool, domain)),
         };
       },
+      parts: (inputs, targets, rows) => lengthParts(task.ports, inputs, targets, rows),
       embeddingsOf: embeddingsBy(feature),
       embeddingValue: (g, outputs, targets) => embeddingValue(g, outputs, targets, feature),
     };

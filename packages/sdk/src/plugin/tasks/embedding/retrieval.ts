@@ -3,6 +3,7 @@
 import { OnnxLoraError } from '../../../errors.ts';
 import type { GraphBuilder, Value } from '../../../graph/builder.ts';
 import { int64 } from '../../../runtime/tensor.ts';
+import { comparingLoss, type Comparison } from '../../../train/graph/comparingLoss.ts';
 import { batchHardTriplet, infoNce, supervisedContrastive } from '../../../train/losses/index.ts';
 import type { Batch, Dataset } from '../../dataset.ts';
 import type { PreparedTask, Task } from '../../preparedTask.ts';
@@ -34,6 +35,8 @@ export interface RetrievalData<Item> extends Pick<PreparedTask, 'notes' | 'warni
   readonly isAugmented: boolean;
   /** Feeds of examples, and targets that tell of their padding. */
   readonly batch: (items: readonly Item[]) => Batch | Promise<Batch>;
+  /** How a batch that is computed part by part is divided. */
+  readonly parts?: Comparison['parts'];
   /** Embeddings `[batch, width]` of outputs and targets. */
   readonly embeddingsOf: EmbeddingsOf;
   /** The same as a graph fragment. */
@@ -71,7 +74,8 @@ export function retrievalTask<Item>(
     prepare: async (model) => {
       const { perGroup = 2 } = options;
       const lossOf = retrievalLoss(options);
-      const { train, validation, place, isAugmented, batch, embeddingsOf, embeddingValue, ...told } = await open(model);
+      const { train, validation, place, isAugmented, batch, parts, embeddingsOf, embeddingValue, ...told } =
+        await open(model);
       if (validation && !haveAPair(validation.kinds)) {
         throw new OnnxLoraError(
           'DATA_INVALID',
@@ -95,7 +99,11 @@ export function retrievalTask<Item>(
         train: new PkSampler(training, { perGroup, isAugmented, seed, noun }),
         ...(validation && { validation: singles }),
         collate,
-        loss: (g, outputs, targets) => lossOf(g, embeddingValue(g, outputs, targets), targets['labels']!),
+        loss: comparingLoss({
+          features: embeddingValue,
+          loss: (g, embeddings, targets) => lossOf(g, embeddings, targets['labels']!),
+          ...(parts && { parts }),
+        }),
         metrics: () => new RetrievalMetrics(embeddingsOf),
         report: (request) =>
           embeddingScatter({ dataset: singles, collate, labels: shown.labels, names, embeddingsOf, noun }, request),

@@ -1,0 +1,66 @@
+/** @file Several parts of a batch in one graph, each in its own shapes, over the same weights and adapters. */
+
+import { OnnxLoraError } from '../../errors.ts';
+import type { GraphProto } from '../../graph/proto.ts';
+import { withValueNames } from '../../graph/uniqueNames.ts';
+import { subgraphs } from '../../graph/walk.ts';
+import type { Feeds } from '../../runtime/tensor.ts';
+import { type AdaptedGraph, adaptedGraph, type AdaptedGraphRequest } from './adaptedGraph.ts';
+import { targetName } from './addLoss.ts';
+import { ofPart, partName } from './comparingLoss.ts';
+
+/** What {@link partsGraph} is made from. */
+export interface PartsGraphRequest extends AdaptedGraphRequest {
+  /** Holds the inputs of all parts but the first, by {@link partName}. */
+  readonly targets: Feeds;
+  /** How many parts there are. */
+  readonly parts: number;
+}
+
+/**
+ * The graph of the first part with those of the others beside it. Outputs of part `n` are called `part-n/…`; its inputs come as
+ * targets do. May be interrupted between parts.
+ */
+export function* partsGraph(request: PartsGraphRequest): Generator<void, AdaptedGraph> {
+  const { base, targets, parts } = request;
+  const first = yield* adaptedGraph(request);
+  const inputs = new Set((base.graph?.input ?? []).map(({ name = '' }) => name));
+  const shared = new Set(first.inputs.map(({ name }) => name));
+  const weights = new Map((first.graph.initializer ?? []).map((tensor) => [tensor.name ?? '', tensor]));
+  const { graph, types } = first;
+  const joined: Required<Pick<GraphProto, 'node' | 'initializer' | 'input' | 'output'>> = {
+    node: [...(graph.node ?? [])],
+    initializer: [...(graph.initializer ?? [])],
+    input: [...(graph.input ?? [])],
+    output: [...(graph.output ?? [])],
+  };
+  const [masks, stopped] = [[...first.masks], new Set(first.stopped)];
+  for (let part = 1; part < parts; part++) {
+    const fed = Object.fromEntries(Object.entries(ofPart(targets, part)).filter(([name]) => inputs.has(name)));
+    const own = yield* adaptedGraph({ ...request, inputs: fed });
+    if (own.graph.node?.some((node) => subgraphs(node).length > 0)) throw branching();
+    // Constants that shapes were folded into differ by part, weights do not.
+    const isShared = new Set((own.graph.initializer ?? []).filter((each) => weights.get(each.name!) === each).map(({ name }) => name!)); // prettier-ignore
+    const rename = (name: string): string =>
+      name === '' || shared.has(name) || isShared.has(name)
+        ? name
+        : inputs.has(name)
+          ? targetName(partName(name, part))
+          : partName(name, part);
+    const renamed = withValueNames(own.graph, rename);
+    joined.node.push(...(renamed.node ?? []).map((node) => ({ ...node, name: partName(node.name ?? '', part) })));
+    joined.initializer.push(...(renamed.initializer ?? []).filter(({ name }) => !isShared.has(name!)));
+    joined.output.push(...(renamed.output ?? []));
+    masks.push(...own.masks.map((mask) => ({ ...mask, name: rename(mask.name) })));
+    const drawn = new Set(own.masks.map(({ name }) => rename(name)));
+    joined.input.push(...(renamed.input ?? []).filter(({ name }) => drawn.has(name!)));
+    for (const [name, type] of own.types) if (rename(name) !== name) types.set(rename(name), type);
+    for (const name of own.stopped) stopped.add(rename(name));
+    yield;
+  }
+  return { ...first, graph: { ...graph, ...joined }, masks, stopped };
+}
+
+function branching(): OnnxLoraError {
+  return new OnnxLoraError('MODEL_UNSUPPORTED', 'A model that branches is not computed in parts of several shapes.');
+}

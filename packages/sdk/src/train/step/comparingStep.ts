@@ -1,0 +1,271 @@
+/** @file Loss and gradients of a batch whose rows are compared with each other: at once, or part by part. */
+
+import type { ProviderReport, Session } from '../../runtime/session.ts';
+import { type Feeds, float32, int64, sizeOf, type Tensor } from '../../runtime/tensor.ts';
+import type { MaskDrawer } from '../dropout.ts';
+import {
+  type BatchPart,
+  type Comparison,
+  featuresAlone,
+  ORDER,
+  OTHERS,
+  partLoss,
+  targetsOfParts,
+} from '../graph/comparingLoss.ts';
+import type { ParameterSet } from '../parameters.ts';
+import type { PrefixReport } from '../prefix/prefixOptions.ts';
+import type { LossAndGradients } from './gradientMean.ts';
+import { GradientStep } from './gradientStep.ts';
+import { cut, pieceRows, rowsOf } from './microBatch.ts';
+import { prepareStep, takesAnyBatch } from './prepareStep.ts';
+import type { GradientStepRequest, MemoryPlan } from './stepRequest.ts';
+
+/** Bytes of forward values from which on a batch is computed one part after the other, where nobody sets a budget. */
+const LARGE_BYTES = 1 << 30;
+
+/** Rows below which none are taken apart for the sake of padding. */
+const FEWEST = 8;
+
+/** What two parts may have of a batch's numbers for it to be worth while. */
+const WORTH = 0.85;
+
+/** One batch on its way. */
+interface Parts {
+  /** The first has the most to compute. */
+  readonly parts: readonly BatchPart[];
+  readonly targets: Feeds;
+  /** Rows of the batch. */
+  readonly total: number;
+}
+
+/** How a batch is computed: as it is, by a branch of the graph for each part, or by one part after the other. */
+type Way = { readonly by: 'whole' } | { readonly by: 'branches' | 'turns'; readonly batch: Parts };
+
+/**
+ * Computes gradients of a loss that compares rows. Where the batch is large, the features of all parts but the first are computed
+ * without gradients, then each part gets its gradients beside the features of the others, the first of which gives its own on the way.
+ * With the same parameters and the same masks of dropout their sum is the gradient of the batch.
+ */
+export class ComparingStep {
+  readonly #request: GradientStepRequest;
+  readonly #comparison: Comparison;
+  readonly #whole: GradientStep;
+  readonly #branches: GradientStep;
+  readonly #forward: GradientStep;
+  /** What computes a part with its gradients, by how many parts there are. */
+  #turn: { readonly parts: number; readonly step: GradientStep } | undefined;
+  #parameters: ParameterSet | undefined;
+  /** By the shapes of batches. */
+  readonly #sizes = new Map<string, { readonly bytes: number; readonly rows: number }>();
+  /** What computes the batch that came last. */
+  #last: GradientStep;
+  /** Rows of that batch, and of them those that are computed at once. */
+  #taken = { batchRows: 1, rows: 1 };
+
+  /** Builds nothing yet: the first batch tells for which shapes. */
+  constructor(request: GradientStepRequest, comparison: Comparison) {
+    this.#comparison = comparison;
+    this.#request = { ...request, parameters: (inputs) => (this.#parameters ??= request.parameters(inputs)) };
+    this.#whole = new GradientStep(this.#request);
+    this.#branches = this.#stepOf({ loss: partLoss(comparison, 2), parts: 2 });
+    this.#forward = this.#stepOf({ loss: featuresAlone(comparison), featuresOnly: true });
+    this.#last = this.#whole;
+  }
+
+  #stepOf(own: Partial<GradientStepRequest>): GradientStep {
+    const { prefix: _, ...request } = this.#request;
+    return new GradientStep({ ...request, ...own });
+  }
+
+  /** Draws what dropout leaves out. */
+  get masks(): MaskDrawer {
+    return this.#whole.masks;
+  }
+
+  /** As `GradientStep.parameters`. */
+  get parameters(): ParameterSet | undefined {
+    return this.#parameters;
+  }
+
+  /** As `GradientStep.prefix`. */
+  get prefix(): PrefixReport | undefined {
+    return this.#last === this.#whole
+      ? this.#whole.prefix
+      : { kept: false, reason: 'a batch is compared part by part' };
+  }
+
+  /** As `GradientStep.isScaled`. */
+  get isScaled(): boolean {
+    return this.#last.isScaled;
+  }
+
+  /** As `GradientStep.memoryPlan`. */
+  get memoryPlan(): MemoryPlan | undefined {
+    const plan = this.#last.memoryPlan;
+    return plan && this.#last !== this.#whole ? { ...plan, ...this.#taken } : plan;
+  }
+
+  /** As `GradientStep.compile`. */
+  async compile(
+    inputs: Feeds,
+    targets: Feeds,
+    examples?: readonly number[],
+  ): Promise<{ readonly provider: Session['provider']; readonly parameters: ParameterSet }> {
+    return this.#last.compile(...(await this.#first(inputs, targets)), examples);
+  }
+
+  /** As `GradientStep.providerReport`. */
+  async providerReport(inputs: Feeds, targets: Feeds, examples?: readonly number[]): Promise<ProviderReport> {
+    return this.#last.providerReport(...(await this.#first(inputs, targets)), examples);
+  }
+
+  /** What the first graph of a batch is fed. */
+  async #first(inputs: Feeds, targets: Feeds): Promise<[Feeds, Feeds]> {
+    const way = await this.#wayOf(inputs, targets);
+    if (way.by === 'whole') return [inputs, targets];
+    const { batch } = way;
+    if (way.by === 'branches') return [batch.parts[0]!.inputs, ofBranches(batch)];
+    return [batch.parts[0]!.inputs, besideOthers(batch, await this.#features(batch, this.masks.runs), 0)];
+  }
+
+  /** As `GradientStep.lossAndGradients`. */
+  async lossAndGradients(
+    inputs: Feeds,
+    targets: Feeds,
+    lossScale = 1,
+    examples?: readonly number[],
+  ): Promise<LossAndGradients> {
+    const way = await this.#wayOf(inputs, targets);
+    const step = this.#last;
+    if (way.by === 'whole') return step.lossAndGradients(inputs, targets, lossScale, examples);
+    const { batch } = way;
+    const { masks } = this;
+    const { runs } = masks;
+    let loss = 0;
+    const sums = new Map<string, Float32Array>();
+    const features = way.by === 'turns' ? await this.#features(batch, runs) : [];
+    const turns = way.by === 'turns' ? batch.parts : [batch.parts[0]!];
+    for (const [i, part] of turns.entries()) {
+      step.masks.runs = runs + i;
+      const own = await step.lossAndGradients(
+        part.inputs,
+        way.by === 'turns' ? besideOthers(batch, features, i) : ofBranches(batch),
+        lossScale,
+      );
+      features[i] ??= own.features;
+      loss += own.loss;
+      for (const [name, gradient] of own.gradients) {
+        const sum = sums.get(name);
+        if (sum) gradient.forEach((value, at) => (sum[at]! += value));
+        else sums.set(name, gradient);
+      }
+    }
+    // They are counted where a graph has some.
+    if (step.masks.runs === runs + turns.length) masks.runs = step.masks.runs;
+    return { loss, gradients: sums, weight: 1 };
+  }
+
+  /** The features of all parts but the first. */
+  async #features({ parts }: Parts, runs: number): Promise<(Tensor | undefined)[]> {
+    const features: (Tensor | undefined)[] = [undefined];
+    for (const [i, { inputs, targets }] of parts.entries()) {
+      if (i === 0) continue;
+      this.#forward.masks.runs = runs + i;
+      features.push((await this.#forward.lossAndGradients(inputs, targets)).features);
+    }
+    return features;
+  }
+
+  async #wayOf(inputs: Feeds, targets: Feeds): Promise<Way> {
+    this.#last = this.#whole;
+    const total = rowsOf(inputs, targets);
+    if (total === undefined || !takesAnyBatch(this.#request.base, inputs)) return { by: 'whole' };
+    const parts = (rows: number): readonly BatchPart[] | undefined => this.#comparison.parts?.(inputs, targets, rows);
+    const halves = total % 2 === 0 && total >= 2 * FEWEST ? parts(total / 2) : undefined;
+    const sum = halves?.reduce((numbers, half) => numbers + numbersOf(half.inputs), 0) ?? Infinity;
+    const share = Math.min(1, sum / numbersOf(inputs));
+    const { bytes, rows } = await this.#sizeOf(inputs, targets, total);
+    const { memory = 'auto' } = this.#request;
+    if (share * bytes > (memory === 'auto' ? LARGE_BYTES : memory) && rows < total) {
+      const all = byWork(parts(rows) ?? inOrder(inputs, targets, rows, total));
+      if (this.#turn?.parts !== all.length) {
+        await this.#turn?.step.release();
+        const step = this.#stepOf({ loss: partLoss(this.#comparison, 1), shares: all.length });
+        this.#turn = { parts: all.length, step };
+      }
+      this.#last = this.#turn.step;
+      this.#taken = { batchRows: total, rows };
+      return { by: 'turns', batch: { parts: all, targets, total } };
+    }
+    if (!halves || share > WORTH) return { by: 'whole' };
+    this.#last = this.#branches;
+    this.#taken = { batchRows: total, rows: total };
+    return { by: 'branches', batch: { parts: byWork(halves), targets, total } };
+  }
+
+  /** Bytes of forward values of a batch, and how many rows a part of it should have. */
+  async #sizeOf(
+    inputs: Feeds,
+    targets: Feeds,
+    total: number,
+  ): Promise<{ readonly bytes: number; readonly rows: number }> {
+    const shapes = Object.values(inputs).map(({ dims }) => dims.join()).join(';'); // prettier-ignore
+    const known = this.#sizes.get(shapes);
+    if (known) return known;
+    const { pieceRows: choose = pieceRows } = this.#request;
+    const { prepared } = await prepareStep({ ...this.#request, memory: 'auto' }, inputs, targets);
+    const found = { bytes: prepared.forwardBytes, rows: choose(total, prepared.forwardBytes, prepared.products) };
+    this.#sizes.set(shapes, found);
+    return found;
+  }
+
+  /** Frees the native sessions. */
+  async release(): Promise<void> {
+    for (const step of [this.#whole, this.#branches, this.#forward, this.#turn?.step]) await step?.release();
+  }
+}
+
+function numbersOf(feeds: Feeds): number {
+  return Object.values(feeds).reduce((sum, { dims }) => sum + sizeOf(dims), 0);
+}
+
+function byWork(parts: readonly BatchPart[]): BatchPart[] {
+  return [...parts].sort((a, b) => numbersOf(b.inputs) - numbersOf(a.inputs));
+}
+
+function inOrder(inputs: Feeds, targets: Feeds, rows: number, total: number): BatchPart[] {
+  return cut(inputs, targets, rows, total).map((piece, i) => ({
+    ...piece,
+    places: Array.from({ length: rows }, (_, row) => i * rows + row),
+  }));
+}
+
+/** The targets of a graph with a branch for each part. */
+function ofBranches({ parts, targets, total }: Parts): Feeds {
+  return { ...targetsOfParts(parts, targets), [ORDER]: orderOf(parts, total) };
+}
+
+/** The targets of part `at`: its own, the batch's, and what is compared of the other parts. */
+function besideOthers({ parts, targets, total }: Parts, features: readonly (Tensor | undefined)[], at: number): Feeds {
+  const others = parts.map((_, i) => i).filter((i) => i !== at);
+  const rows = others.map((i) => features[i]!);
+  const dims = [rows.reduce((sum, { dims }) => sum + dims[0]!, 0), ...rows[0]!.dims.slice(1)];
+  const data = new Float32Array(sizeOf(dims));
+  let filled = 0;
+  for (const { data: own } of rows) {
+    data.set(own as Float32Array, filled);
+    filled += own.length;
+  }
+  return {
+    ...targetsOfParts([parts[at]!], targets),
+    [OTHERS]: float32(data, dims),
+    [ORDER]: orderOf([at, ...others].map((i) => parts[i]!), total), // prettier-ignore
+  };
+}
+
+/** For each row of a batch its place among the rows of the parts. */
+function orderOf(parts: readonly BatchPart[], total: number): Tensor {
+  const order = new Array<number>(total);
+  parts.flatMap(({ places }) => places).forEach((place, i) => (order[place] = i));
+  return int64(order, [total]);
+}
