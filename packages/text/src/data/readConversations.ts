@@ -25,6 +25,7 @@ import {
   sharedWarning,
   splitManifests,
   splitRecords,
+  type Table,
 } from '@onnx-lora/sdk/data';
 import type { SettingRows } from '@onnx-lora/sdk/plugin';
 import {
@@ -137,12 +138,32 @@ async function readLayout(path: string, options: ConversationDataOptions): Promi
   );
 }
 
+/** What the columns of a table hold, and what hands out others. */
+export function findConversationColumns(
+  table: Table,
+  names: ConversationColumns | undefined,
+): {
+  readonly columns: ReadonlyMap<keyof ConversationColumns, string | undefined>;
+  readonly finder: ColumnFinder<keyof ConversationColumns>;
+} {
+  const finder = new ColumnFinder(table, conversationColumns, names);
+  const roles = Object.keys(conversationColumns) as (keyof ConversationColumns)[];
+  return { columns: new Map(roles.map((role) => [role, finder.one(role)])), finder };
+}
+
+/** The cells of a row by what they hold. */
+export function conversationCells(
+  row: Row,
+  columns: ReadonlyMap<keyof ConversationColumns, string | undefined>,
+): { readonly [Role in keyof ConversationColumns]?: unknown } {
+  const cells = [...columns].map(([role, column]) => [role, column === undefined ? undefined : cellOf(row, role, column)]); // prettier-ignore
+  return Object.fromEntries(cells) as { readonly [Role in keyof ConversationColumns]?: unknown };
+}
+
 /** The records of a file. */
 async function tableRecords(file: string, { columns: names }: ConversationDataOptions): Promise<ConversationRecord[]> {
   const table = await readTable(file);
-  const finder = new ColumnFinder(table, conversationColumns, names);
-  const roles = Object.keys(conversationColumns) as (keyof ConversationColumns)[];
-  const columns = new Map(roles.map((role) => [role, finder.one(role)]));
+  const { columns, finder } = findConversationColumns(table, names);
   const shown = { isData: () => false, header: 'prompt,completion' };
   if (columns.get('prompt') !== undefined && columns.get('completion') === undefined && !columns.get('messages'))
     throw finder.missing('completion', { what: 'what follows the prompt', ...shown });
@@ -150,9 +171,8 @@ async function tableRecords(file: string, { columns: names }: ConversationDataOp
     throw finder.missing('messages', { what: 'the conversation, or a prompt and its completion, or a text', ...shown });
   return table.rows.map((row) => {
     const split = columns.get('split');
-    const cells = [...columns].map(([role, column]) => [role, column === undefined ? undefined : cellOf(row, role, column)]); // prettier-ignore
     return checkedConversation(
-      { ...Object.fromEntries(cells), split: split === undefined ? undefined : cellSplit(row, split) },
+      { ...conversationCells(row, columns), split: split === undefined ? undefined : cellSplit(row, split) },
       row.place,
     );
   });

@@ -1,11 +1,21 @@
-/** @file What a report shows of a model that was taught to answer: how likely it finds the held-out answers, before and after. */
+/** @file What a report shows of a model that was taught to answer: how likely it finds the held-out answers, and what it answers itself. */
 
 import type { MeasureRequest, ReportRequest, ReportSection } from '@onnx-lora/sdk/tasks';
+import type { ConversationRecord } from '../../data/conversationRecord.ts';
+import { type AnswerRules, answerSection } from './answerSection.ts';
 import type { ChatMetrics, ChatScores } from './chatMetrics.ts';
 
-/** The metrics before and after, with their intervals. */
+/** What is reported on. */
+export interface ChatReport {
+  readonly measure: (request: MeasureRequest) => Promise<ChatMetrics>;
+  /** The held-out conversations. */
+  readonly records: readonly ConversationRecord[];
+  readonly rules: AnswerRules;
+}
+
+/** The metrics before and after with their intervals, and some answers. */
 export async function chatReport(
-  measure: (request: MeasureRequest) => Promise<ChatMetrics>,
+  { measure, records, rules }: ChatReport,
   { model, adapter, options, batchSize }: ReportRequest,
 ): Promise<readonly ReportSection[]> {
   const base = await measure({ model, options, batchSize });
@@ -30,5 +40,6 @@ export async function chatReport(
         ['with the adapter', ...cells(adapted)],
       ],
     },
+    ...(await answerSection(records, rules, { model, adapter, options })),
   ];
 }

@@ -41,7 +41,12 @@ function tokensOf(record: ConversationRecord, { tokenizer, template, learned, en
       : plainTokens(tokenizer, prompt, completion, end);
   }
   if (template) return chatTokens(record, { tokenizer, template, learned }, where);
-  throw new OnnxLoraError(
+  throw noTemplate(where);
+}
+
+/** The error for a conversation where the model has no template. */
+export function noTemplate(where: string): OnnxLoraError {
+  return new OnnxLoraError(
     'CONFIG_INVALID',
     `${where} is a conversation, but the model has no chat template, so that nothing says how one is written. Put chat_template.jinja into its folder, from the model that it was made from or from one that you like, or give data with "prompt" and "completion".`,
   );
