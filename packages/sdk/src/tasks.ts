@@ -30,6 +30,7 @@ export type {
   SourceRecord,
 } from './plugin/predictor.ts';
 export type {
+  BeginRequest,
   HeadFeatures,
   HeadValues,
   MeasureRequest,

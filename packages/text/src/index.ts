@@ -68,3 +68,17 @@ export { type AnswererOptions, openAnswerer } from './tasks/chat/answerPredictor
 export { chat, type ChatOptions } from './tasks/chat/chat.ts';
 export type { ChatScores } from './tasks/chat/chatMetrics.ts';
 export type { TaughtExample, TaughtRow } from './tasks/chat/taughtRows.ts';
+export type {
+  GivenPreference,
+  PreferenceColumns,
+  PreferenceData,
+  PreferenceDataOptions,
+  PreferenceRecord,
+  PreferenceSource,
+  Said,
+} from './data/preferenceRecord.ts';
+export { readPreferences } from './data/readPreferences.ts';
+export type { PreferenceLoss, PreferenceLossOptions } from './tasks/preferences/preferenceLoss.ts';
+export type { PreferenceScores } from './tasks/preferences/preferenceMetrics.ts';
+export type { PreferenceExample } from './tasks/preferences/preferenceRows.ts';
+export { type PreferenceOptions, preferences } from './tasks/preferences/preferences.ts';

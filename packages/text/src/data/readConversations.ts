@@ -23,6 +23,7 @@ import {
   type Row,
   sharedBetweenSplits,
   sharedWarning,
+  type Split,
   splitManifests,
   splitRecords,
   type Table,
@@ -90,7 +91,7 @@ const conversations: DataReader<ConversationRecord, ConversationData, Conversati
   read: async (source, options) => {
     if (typeof source === 'object' && 'train' in source) return source;
     const records = await (typeof source === 'string'
-      ? readLayout(source, options)
+      ? readTables(source, 'conversations', (file) => tableRecords(file, options))
       : givenRecords(source, (each, number) => checkedConversation(each, each.where ?? `record ${number}`)));
     requireRecords(records, source, 'conversations');
     return { ...recordsBySplit(records), warnings: [] };
@@ -117,24 +118,34 @@ function questionOf(record: ConversationRecord): string {
   return JSON.stringify(first?.['content'] ?? record.messages);
 }
 
-async function readLayout(path: string, options: ConversationDataOptions): Promise<readonly ConversationRecord[]> {
+/**
+ * The records of a file, or of a folder with one, or with one for each split.
+ *
+ * @param noun what records are, for messages: `conversations`
+ * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID` for a path without such a file
+ */
+export async function readTables<Item extends { readonly split?: Split }>(
+  path: string,
+  noun: string,
+  read: (file: string) => Promise<Item[]>,
+): Promise<readonly Item[]> {
   const isTable = (name: string): boolean => manifestEndings.includes(extname(name).toLowerCase());
   const found = await stat(path).catch(() => undefined);
   if (found?.isFile()) {
-    if (isTable(path)) return tableRecords(path, options);
+    if (isTable(path)) return read(path);
     throw new OnnxLoraError(
       'DATA_INVALID',
-      `"${path}" is no data that can be read: it should end in ${manifestEndings.join(', ')}. Write a conversation on each line of a file that ends in .jsonl.`,
+      `"${path}" is no data that can be read: it should end in ${manifestEndings.join(', ')}. Write one of the ${noun} on each line of a file that ends in .jsonl.`,
     );
   }
   const entries = await readFolder(path);
-  const divided = await readSplits(splitManifests(entries), (name) => tableRecords(join(path, name), options));
+  const divided = await readSplits(splitManifests(entries), (name) => read(join(path, name)));
   if (divided) return divided;
   const tables = entries.files.filter(isTable);
-  if (tables.length === 1) return tableRecords(join(path, tables[0]!), options);
+  if (tables.length === 1) return read(join(path, tables[0]!));
   throw new OnnxLoraError(
     'DATA_INVALID',
-    `"${path}" should have one file of conversations (${manifestEndings.join(', ')}), or train.jsonl, validation.jsonl and test.jsonl, but ${tables.length === 0 ? 'has none' : `has ${listed(tables)}`}. Name a file, or rename them.`,
+    `"${path}" should have one file of ${noun} (${manifestEndings.join(', ')}), or train.jsonl, validation.jsonl and test.jsonl, but ${tables.length === 0 ? 'has none' : `has ${listed(tables)}`}. Name a file, or rename them.`,
   );
 }
 

@@ -17,7 +17,7 @@ import { type StreamedPrompt, streamPrompts } from '../../data/streamPrompts.ts'
 import type { GenerateOptions } from '../../generation/generateOptions.ts';
 import { openGenerator } from '../../generation/openGenerator.ts';
 import { askedPrompt } from './askedPrompt.ts';
-import { languageModel } from './logits.ts';
+import { languageModel } from './openTeaching.ts';
 
 /** Options of {@link openAnswerer}. */
 export interface AnswererOptions extends Omit<PredictorOptions, 'settings'> {

@@ -11,9 +11,7 @@ import {
   type TaskModel,
 } from '@onnx-lora/sdk/tasks';
 import { type SettingRows, settingsOf } from '@onnx-lora/sdk/plugin';
-import { openSequenceInput, type SequenceTokenizer } from '@onnx-lora/sequences';
-import { openChatTemplate } from '../../chat/chatTemplate.ts';
-import { readNamedTokens } from '../../chat/specialTokens.ts';
+import type { SequenceTokenizer } from '@onnx-lora/sequences';
 import type { Learned } from '../../chat/taughtTokens.ts';
 import type { ConversationDataOptions, ConversationRecord, ConversationSource } from '../../data/conversationRecord.ts';
 import { conversationSettings, readConversations } from '../../data/readConversations.ts';
@@ -22,9 +20,9 @@ import { generateRows } from '../../generation/generateOptions.ts';
 import { type AnswererOptions, openAnswerer } from './answerPredictor.ts';
 import { ChatMetrics, type ChatScores, learnedTokens } from './chatMetrics.ts';
 import { chatReport } from './chatReport.ts';
-import { languageModel, logitsPort } from './logits.ts';
 import { measureChat } from './measureChat.ts';
-import { NOT_LEARNED, TaughtDataset, type TaughtExample, type TeachingRules } from './taughtRows.ts';
+import { openTeaching } from './openTeaching.ts';
+import { NOT_LEARNED, TaughtDataset, type TaughtExample } from './taughtRows.ts';
 
 /** Options of {@link chat}. */
 export interface ChatOptions extends ConversationDataOptions {
@@ -56,9 +54,6 @@ const chatRows: SettingRows<ChatOptions> = {
 
 const settings = settingsOf<ChatOptions>(chatRows);
 
-/** What TRL has: enough for most conversations, where models read a hundred times as much. */
-const USUAL_LENGTH = 1024;
-
 /**
  * Teaches a language model to answer: the next token is learned wherever the assistant speaks. Data are conversations as OpenAI or
  * ShareGPT writes them, prompts with completions, or texts, see {@link readConversations}. The model's folder needs its tokenizer,
@@ -81,32 +76,19 @@ export function chat(source: ConversationSource, options: ChatOptions = {}): Tas
 async function prepare(
   model: TaskModel,
   source: ConversationSource,
-  { learn = 'answers', maxLength, tokenizer: given, ...options }: ChatOptions,
+  { learn = 'answers', maxLength, tokenizer, ...options }: ChatOptions,
 ): Promise<PreparedTask<TaughtExample, ChatScores>> {
-  const { tokenizer, ports, rules, feeds } = await openSequenceInput(
-    model,
-    { tokenizer: given, maxLength },
-    languageModel,
-  );
-  const { output, size } = logitsPort(model, tokenizer);
-  const folder = model.folder ?? '';
-  const { eos_token: end } = await readNamedTokens(folder);
-  const teaching: TeachingRules = {
-    tokenizer,
-    template: await openChatTemplate(folder),
-    learned: learn,
-    end: end === undefined ? undefined : tokenizer.idOf(end),
-    most: maxLength === undefined ? Math.min(rules.most, USUAL_LENGTH) : rules.most,
-  };
+  const { input, port, rules } = await openTeaching(model, { learn, maxLength, tokenizer });
+  const { output, size } = port;
   const data = await readConversations(source, options);
-  const dataset = (records: readonly ConversationRecord[]): TaughtDataset => new TaughtDataset(records, teaching);
+  const dataset = (records: readonly ConversationRecord[]): TaughtDataset => new TaughtDataset(records, rules);
   const train = dataset(data.train);
   const validation = data.validation && dataset(data.validation);
   const longest = train.lengths.reduce((most, length) => Math.max(most, length), 0);
   const collate: PreparedTask<TaughtExample>['collate'] = (examples) => {
     const rows = examples.map(({ row }) => row);
-    const inputs = feeds(rows, examples[0]?.draw === undefined ? undefined : longest);
-    const length = inputs[ports.ids]!.dims[1]!;
+    const inputs = input.feeds(rows, examples[0]?.draw === undefined ? undefined : longest);
+    const length = inputs[input.ports.ids]!.dims[1]!;
     const labels = rows.flatMap((row) => Array.from({ length }, (_, at) => row.labels[at] ?? NOT_LEARNED));
     const ofRows = (values: readonly number[]): ReturnType<typeof int64> => int64([...values], [rows.length]);
     const targets = {
@@ -135,10 +117,7 @@ async function prepare(
     ...(data.validation && {
       report: (request) => {
         const records = data.validation!;
-        return chatReport(
-          { measure: async (asked) => (await measure(asked)).metrics, records, rules: teaching },
-          request,
-        );
+        return chatReport({ measure: async (asked) => (await measure(asked)).metrics, records, rules }, request);
       },
     }),
   };
