@@ -6,6 +6,7 @@
 import { makeAssay } from './support/assay.ts';
 import { makeBeeps } from './support/beeps.ts';
 import { makeDigits, turnedDigits } from './support/digits.ts';
+import { makePackageQuestions } from './support/packageQuestions.ts';
 import { makeParts } from './support/parts.ts';
 
 const makers: Readonly<Record<string, (folder: string) => Promise<string>>> = {
@@ -15,6 +16,7 @@ const makers: Readonly<Record<string, (folder: string) => Promise<string>>> = {
   parts: makeParts,
   beeps: makeBeeps,
   assay: makeAssay,
+  questions: makePackageQuestions,
 };
 
 const asked = process.argv.slice(2);

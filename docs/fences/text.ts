@@ -59,4 +59,8 @@ export const textFiles: Fixtures = {
     writeFileSync(file, lines.join('\n'));
   },
   'answers.jsonl': conversations,
+  'preferences.jsonl': (file) => {
+    const lines = mails.map(([prompt, chosen]) => ({ prompt, chosen: ` ${chosen}`, rejected: ' no idea' }));
+    writeFileSync(file, lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+  },
 };

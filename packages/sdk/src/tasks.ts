@@ -31,6 +31,7 @@ export type {
   SourceRecord,
 } from './plugin/predictor.ts';
 export type {
+  BeginRequest,
   HeadFeatures,
   HeadValues,
   MeasureRequest,

@@ -64,6 +64,21 @@ export { ChatConversation, openConversation } from './generation/conversation.ts
 export { type GenerateOptions, generateSettings, type RowOptions } from './generation/generateOptions.ts';
 export { type GeneratorOptions, openGenerator } from './generation/openGenerator.ts';
 export type { FinishReason, GeneratedText, TextGenerator, TextPiece } from './generation/textGenerator.ts';
+export { type AnswererOptions, openAnswerer } from './tasks/chat/answerPredictor.ts';
 export { chat, type ChatOptions } from './tasks/chat/chat.ts';
 export type { ChatScores } from './tasks/chat/chatMetrics.ts';
 export type { TaughtExample, TaughtRow } from './tasks/chat/taughtRows.ts';
+export type {
+  GivenPreference,
+  PreferenceColumns,
+  PreferenceData,
+  PreferenceDataOptions,
+  PreferenceRecord,
+  PreferenceSource,
+  Said,
+} from './data/preferenceRecord.ts';
+export { readPreferences } from './data/readPreferences.ts';
+export type { PreferenceLoss, PreferenceLossOptions } from './tasks/preferences/preferenceLoss.ts';
+export type { PreferenceScores } from './tasks/preferences/preferenceMetrics.ts';
+export type { PreferenceExample } from './tasks/preferences/preferenceRows.ts';
+export { type PreferenceOptions, preferences } from './tasks/preferences/preferences.ts';

@@ -6,6 +6,7 @@ import { tokenClassificationTask } from './tasks/tagging/tokenClassification.ts'
 import { textEmbeddingTask, textRetrievalTask } from './tasks/textEmbedding.ts';
 import { textClassificationTask, textLabellingTask, textRegressionTask } from './tasks/textFactories.ts';
 import { chatTask } from './tasks/chat/chat.ts';
+import { preferencesTask } from './tasks/preferences/preferences.ts';
 
 /** Texts: the families, and the tasks. */
 export const textPlugin: Plugin = definePlugin({
@@ -20,5 +21,6 @@ export const textPlugin: Plugin = definePlugin({
     textRetrievalTask,
     tokenClassificationTask,
     chatTask,
+    preferencesTask,
   ],
 });

@@ -267,6 +267,8 @@ async function trainInFolder(
       overwrite,
     },
     resume,
+    onBegin: (done, total) =>
+      progress.showLive(done, total, `asking the model as it is  ${grouped(done)} of ${grouped(total)}`),
     ...(stopAfter === undefined ? {} : { stopAfter }),
   });
   if (run.prefix.kept) {

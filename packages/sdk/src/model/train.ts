@@ -91,6 +91,12 @@ export async function train<During extends Metrics = Metrics>(
   const perStep = perBatch * options.accumulationSteps;
   const steps = options.steps ?? Math.ceil((options.epochs * data.train.length) / perStep);
   const evaluateEvery = evaluationSteps(options, data, perStep);
+  await data.begin?.({
+    model: whole,
+    options: { ...session, allowBaseMismatch: true },
+    batchSize,
+    ...defined({ adapter: begun, onBatch: options.onBegin }),
+  });
   const continued = begun && (await continueFrom(shaped, begun, headed?.modules ?? []));
   const planned = continued ? undefined : planAdapter(shaped, lora);
   const initial =

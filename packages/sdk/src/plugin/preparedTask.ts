@@ -46,6 +46,11 @@ export interface PreparedTask<Example = unknown, Scores extends Metrics = Metric
    * model as it is.
    */
   readonly inputSizes?: InputSizes;
+  /**
+   * Computes what batches need beside the data, before the first is made and again where a run goes on, such as what the model
+   * without an adapter says of each example. It must give the same each time.
+   */
+  begin?(request: BeginRequest): Promise<void>;
   /** Makes one batch. Called ahead of the step that consumes it. */
   collate(examples: readonly Example[]): Promise<Batch>;
   /**
@@ -128,6 +133,20 @@ export interface HeadValues {
   readonly weight: Float32Array;
   /** `[outputs]`. */
   readonly bias: Float32Array;
+}
+
+/** What {@link PreparedTask.begin} may use. */
+export interface BeginRequest {
+  /** The model that is to be trained, as it is. */
+  readonly model: RunnableModel;
+  /** The adapter that the run begins with, where that is no new one. */
+  readonly adapter?: Adapter;
+  /** How the model is to be loaded, adapters aside. */
+  readonly options: Omit<RunnableOptions, 'adapters'>;
+  /** Examples per run. */
+  readonly batchSize: number;
+  /** To be called after each batch with the number of examples done and the total. */
+  readonly onBatch?: (done: number, total: number) => void;
 }
 
 /** What {@link PreparedTask.measure} finds. */

@@ -32,13 +32,7 @@ export function chatTokens(
   { tokenizer, template, learned }: { readonly tokenizer: SequenceTokenizer; readonly template: ChatTemplate; readonly learned: Learned }, // prettier-ignore
   where: string,
 ): TaughtTokens {
-  const plain = {
-    ...conversation,
-    messages: conversation.messages.map((message): ChatMessage => {
-      const { weight: _, ...said } = message;
-      return said as ChatMessage;
-    }),
-  };
+  const plain = withoutWeights(conversation);
   const { text, answers } = template.render(plain, {}, where);
   const placed = tokenizer.tokens(text);
   const spans = (): readonly Span[] => {
@@ -56,6 +50,15 @@ export function chatTokens(
     return asked.map((turn) => answerByPrefix({ conversation: plain, turn, template, text, where, ends: placed.ends }));
   };
   return marked(tokenizer, text, placed, spans());
+}
+
+/** The conversation as templates are to see it: how much an answer counts is no part of what is said. */
+export function withoutWeights<C extends Conversation>(conversation: C): C {
+  const messages = conversation.messages.map((message): ChatMessage => {
+    const { weight: _, ...said } = message;
+    return said as ChatMessage;
+  });
+  return { ...conversation, messages };
 }
 
 /**
@@ -105,7 +108,7 @@ function marked(
 }
 
 /** Whether the assistant begins to speak with this message. */
-function isTurn(messages: readonly ChatMessage[], i: number): boolean {
+export function isTurn(messages: readonly ChatMessage[], i: number): boolean {
   return messages[i]!.role === 'assistant' && messages[i - 1]?.role !== 'assistant';
 }
 

@@ -23,8 +23,10 @@ import {
   type Row,
   sharedBetweenSplits,
   sharedWarning,
+  type Split,
   splitManifests,
   splitRecords,
+  type Table,
 } from '@onnx-lora/sdk/data';
 import type { SettingRows } from '@onnx-lora/sdk/plugin';
 import {
@@ -89,7 +91,7 @@ const conversations: DataReader<ConversationRecord, ConversationData, Conversati
   read: async (source, options) => {
     if (typeof source === 'object' && 'train' in source) return source;
     const records = await (typeof source === 'string'
-      ? readLayout(source, options)
+      ? readTables(source, 'conversations', (file) => tableRecords(file, options))
       : givenRecords(source, (each, number) => checkedConversation(each, each.where ?? `record ${number}`)));
     requireRecords(records, source, 'conversations');
     return { ...recordsBySplit(records), warnings: [] };
@@ -116,33 +118,63 @@ function questionOf(record: ConversationRecord): string {
   return JSON.stringify(first?.['content'] ?? record.messages);
 }
 
-async function readLayout(path: string, options: ConversationDataOptions): Promise<readonly ConversationRecord[]> {
+/**
+ * The records of a file, or of a folder with one, or with one for each split.
+ *
+ * @param noun what records are, for messages: `conversations`
+ * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID` for a path without such a file
+ */
+export async function readTables<Item extends { readonly split?: Split }>(
+  path: string,
+  noun: string,
+  read: (file: string) => Promise<Item[]>,
+): Promise<readonly Item[]> {
   const isTable = (name: string): boolean => manifestEndings.includes(extname(name).toLowerCase());
   const found = await stat(path).catch(() => undefined);
   if (found?.isFile()) {
-    if (isTable(path)) return tableRecords(path, options);
+    if (isTable(path)) return read(path);
     throw new OnnxLoraError(
       'DATA_INVALID',
-      `"${path}" is no data that can be read: it should end in ${manifestEndings.join(', ')}. Write a conversation on each line of a file that ends in .jsonl.`,
+      `"${path}" is no data that can be read: it should end in ${manifestEndings.join(', ')}. Write one of the ${noun} on each line of a file that ends in .jsonl.`,
     );
   }
   const entries = await readFolder(path);
-  const divided = await readSplits(splitManifests(entries), (name) => tableRecords(join(path, name), options));
+  const divided = await readSplits(splitManifests(entries), (name) => read(join(path, name)));
   if (divided) return divided;
   const tables = entries.files.filter(isTable);
-  if (tables.length === 1) return tableRecords(join(path, tables[0]!), options);
+  if (tables.length === 1) return read(join(path, tables[0]!));
   throw new OnnxLoraError(
     'DATA_INVALID',
-    `"${path}" should have one file of conversations (${manifestEndings.join(', ')}), or train.jsonl, validation.jsonl and test.jsonl, but ${tables.length === 0 ? 'has none' : `has ${listed(tables)}`}. Name a file, or rename them.`,
+    `"${path}" should have one file of ${noun} (${manifestEndings.join(', ')}), or train.jsonl, validation.jsonl and test.jsonl, but ${tables.length === 0 ? 'has none' : `has ${listed(tables)}`}. Name a file, or rename them.`,
   );
+}
+
+/** What the columns of a table hold, and what hands out others. */
+export function findConversationColumns(
+  table: Table,
+  names: ConversationColumns | undefined,
+): {
+  readonly columns: ReadonlyMap<keyof ConversationColumns, string | undefined>;
+  readonly finder: ColumnFinder<keyof ConversationColumns>;
+} {
+  const finder = new ColumnFinder(table, conversationColumns, names);
+  const roles = Object.keys(conversationColumns) as (keyof ConversationColumns)[];
+  return { columns: new Map(roles.map((role) => [role, finder.one(role)])), finder };
+}
+
+/** The cells of a row by what they hold. */
+export function conversationCells(
+  row: Row,
+  columns: ReadonlyMap<keyof ConversationColumns, string | undefined>,
+): { readonly [Role in keyof ConversationColumns]?: unknown } {
+  const cells = [...columns].map(([role, column]) => [role, column === undefined ? undefined : cellOf(row, role, column)]); // prettier-ignore
+  return Object.fromEntries(cells) as { readonly [Role in keyof ConversationColumns]?: unknown };
 }
 
 /** The records of a file. */
 async function tableRecords(file: string, { columns: names }: ConversationDataOptions): Promise<ConversationRecord[]> {
   const table = await readTable(file);
-  const finder = new ColumnFinder(table, conversationColumns, names);
-  const roles = Object.keys(conversationColumns) as (keyof ConversationColumns)[];
-  const columns = new Map(roles.map((role) => [role, finder.one(role)]));
+  const { columns, finder } = findConversationColumns(table, names);
   const shown = { isData: () => false, header: 'prompt,completion' };
   if (columns.get('prompt') !== undefined && columns.get('completion') === undefined && !columns.get('messages'))
     throw finder.missing('completion', { what: 'what follows the prompt', ...shown });
@@ -150,9 +182,8 @@ async function tableRecords(file: string, { columns: names }: ConversationDataOp
     throw finder.missing('messages', { what: 'the conversation, or a prompt and its completion, or a text', ...shown });
   return table.rows.map((row) => {
     const split = columns.get('split');
-    const cells = [...columns].map(([role, column]) => [role, column === undefined ? undefined : cellOf(row, role, column)]); // prettier-ignore
     return checkedConversation(
-      { ...Object.fromEntries(cells), split: split === undefined ? undefined : cellSplit(row, split) },
+      { ...conversationCells(row, columns), split: split === undefined ? undefined : cellSplit(row, split) },
       row.place,
     );
   });

@@ -1,7 +1,7 @@
 /** @file What is asked of a model that writes text, by transformers' names, and what its files say where nothing is asked. */
 
 import { OnnxLoraError, type RowAdapter } from '@onnx-lora/sdk';
-import { settingsOf, type SettingTable } from '@onnx-lora/sdk/plugin';
+import { type SettingRows, settingsOf, type SettingTable } from '@onnx-lora/sdk/plugin';
 import { type GenerationFile, isId, type SamplingOptions, type SearchSettings } from '@onnx-lora/sequences';
 
 /** What may be said of each row of a batch, and of all of them. */
@@ -48,8 +48,8 @@ export interface GenerateOptions extends RowOptions, SamplingOptions {
   readonly signal?: AbortSignal;
 }
 
-/** These options as a table, by which they are checked and commands have their flags. */
-export const generateSettings: SettingTable<GenerateOptions> = settingsOf<GenerateOptions>({
+/** These options as settings, by which they are checked and commands have their flags. */
+export const generateRows: SettingRows<GenerateOptions> = {
   maxNewTokens: { kind: 'number', whole: true, min: 1, description: 'Most tokens to write.' },
   temperature: { kind: 'number', min: 0, description: 'Above 0, tokens are drawn: the higher, the more freely.' },
   topK: { kind: 'number', whole: true, min: 0, description: 'Draws from as many tokens; 0: from all (default: 50).' },
@@ -67,7 +67,10 @@ export const generateSettings: SettingTable<GenerateOptions> = settingsOf<Genera
   noRepeatNgramSize: { kind: 'number', whole: true, min: 0, description: 'No sequence of so many tokens comes twice.' },
   minNewTokens: { kind: 'number', whole: true, min: 0, description: 'How many tokens there must be before the end.' },
   stopStrings: { kind: 'texts', description: 'A text is over before one of these.' },
-});
+};
+
+/** The same as a table. */
+export const generateSettings: SettingTable<GenerateOptions> = settingsOf<GenerateOptions>(generateRows);
 
 /** What a model's files say of how it writes. */
 export interface GenerationDefaults extends SearchSettings {

@@ -751,6 +751,7 @@ describe('an option that is another when a run goes on', () => {
     memory: ['may', 2 ** 30],
     provider: ['may', 'auto'],
     threads: ['may', 2],
+    onBegin: ['says nothing'],
     signal: ['says nothing'],
   };
   const names = Object.keys(options) as (keyof TrainOptions)[];

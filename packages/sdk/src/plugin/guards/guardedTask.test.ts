@@ -16,7 +16,7 @@ import { inferNode } from '../../ops/infer.ts';
 import { float32 } from '../../runtime/tensor.ts';
 import { guardedFactory } from './guardedFactory.ts';
 import { guardedTask } from './guardedTask.ts';
-import type { MeasureRequest, PreparedTask, ReportRequest, Task } from '../preparedTask.ts';
+import type { BeginRequest, MeasureRequest, PreparedTask, ReportRequest, Task } from '../preparedTask.ts';
 import type { Predictor } from '../predictor.ts';
 import type { TaskFactory } from '../taskFactory.ts';
 import type { RunnableModel, TaskModel } from '../taskModel.ts';
@@ -58,6 +58,7 @@ async function failure(run: () => unknown): Promise<OnnxLoraError> {
 
 describe('a failure', () => {
   it.each<[string, Partial<PreparedTask>, (data: PreparedTask) => unknown]>([
+    ['begin', { begin: boom }, (data) => data.begin!({} as BeginRequest)],
     ['collate', {}, (data) => data.collate([])],
     ['metrics', {}, (data) => data.metrics()],
     ['lossWeight', { lossWeight: boom }, (data) => data.lossWeight!({})],

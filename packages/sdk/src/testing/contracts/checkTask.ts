@@ -57,6 +57,7 @@ export async function checkTask<Example>(
     if (data.train.length < 2) return ['the data must have two examples at least, of which it has fewer'];
     const { fed, modules } = call("the model with the task's head, outputs and inputSizes", () => modelOf(model, data));
     const lora = loraOf(model, options.lora, modules);
+    await call('begin', () => data.begin?.({ model: fed, options: { threads: 1, worker: false }, batchSize: 2 }));
     const batch = batcher(data);
     const examples = [await get(TRAINING, data.train, 0), await get(TRAINING, data.train, 1)];
     const both = await batch(examples);

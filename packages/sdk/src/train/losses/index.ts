@@ -22,4 +22,5 @@ export {
   type SupervisedContrastiveOptions,
 } from './embeddings/metricLearning.ts';
 export { type ElementOptions, type Reduction, weightedSum } from './reduction.ts';
+export { sequenceLogProbability, type SequenceLogProbabilityOptions } from './sequenceLogProbability.ts';
 export { tripletMargin, type TripletMarginOptions } from './embeddings/triplet.ts';

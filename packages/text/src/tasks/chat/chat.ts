@@ -1,26 +1,28 @@
 /** @file Teaches language models to answer. */
 
-import { int64, OnnxLoraError } from '@onnx-lora/sdk';
+import { int64 } from '@onnx-lora/sdk';
 import {
+  type AnsweringFactory,
   checkedTask,
   crossEntropy,
-  listedPorts,
   type MeasureRequest,
   type PreparedTask,
   type Task,
   type TaskModel,
 } from '@onnx-lora/sdk/tasks';
-import { type SettingTable, settingsOf, type TaskFactory } from '@onnx-lora/sdk/plugin';
-import { openSequenceInput, type SequenceTokenizer } from '@onnx-lora/sequences';
-import { openChatTemplate } from '../../chat/chatTemplate.ts';
-import { readNamedTokens } from '../../chat/specialTokens.ts';
+import { type SettingRows, settingsOf } from '@onnx-lora/sdk/plugin';
+import type { SequenceTokenizer } from '@onnx-lora/sequences';
 import type { Learned } from '../../chat/taughtTokens.ts';
 import type { ConversationDataOptions, ConversationRecord, ConversationSource } from '../../data/conversationRecord.ts';
 import { conversationSettings, readConversations } from '../../data/readConversations.ts';
+import { textEndings } from '../../data/streamTexts.ts';
+import { generateRows } from '../../generation/generateOptions.ts';
+import { type AnswererOptions, openAnswerer } from './answerPredictor.ts';
 import { ChatMetrics, type ChatScores, learnedTokens } from './chatMetrics.ts';
 import { chatReport } from './chatReport.ts';
 import { measureChat } from './measureChat.ts';
-import { NOT_LEARNED, TaughtDataset, type TaughtExample, type TeachingRules } from './taughtRows.ts';
+import { openTeaching } from './openTeaching.ts';
+import { NOT_LEARNED, TaughtDataset, type TaughtExample } from './taughtRows.ts';
 
 /** Options of {@link chat}. */
 export interface ChatOptions extends ConversationDataOptions {
@@ -35,7 +37,7 @@ export interface ChatOptions extends ConversationDataOptions {
   readonly tokenizer?: SequenceTokenizer | undefined;
 }
 
-const settings: SettingTable<ChatOptions> = settingsOf<ChatOptions>({
+const chatRows: SettingRows<ChatOptions> = {
   learn: {
     kind: 'choice',
     of: ['answers', 'last', 'all'],
@@ -48,16 +50,9 @@ const settings: SettingTable<ChatOptions> = settingsOf<ChatOptions>({
     description: 'Most tokens of a conversation; 1024 by default, or fewer where the model says so.',
   },
   ...conversationSettings,
-});
-
-/** What TRL has: enough for most conversations, where models read a hundred times as much. */
-const USUAL_LENGTH = 1024;
-
-const names = {
-  noun: 'texts',
-  one: 'text',
-  remedy: 'Use a language model (optimum-cli export onnx --task text-generation-with-past).',
 };
+
+const settings = settingsOf<ChatOptions>(chatRows);
 
 /**
  * Teaches a language model to answer: the next token is learned wherever the assistant speaks. Data are conversations as OpenAI or
@@ -81,28 +76,19 @@ export function chat(source: ConversationSource, options: ChatOptions = {}): Tas
 async function prepare(
   model: TaskModel,
   source: ConversationSource,
-  { learn = 'answers', maxLength, tokenizer: given, ...options }: ChatOptions,
+  { learn = 'answers', maxLength, tokenizer, ...options }: ChatOptions,
 ): Promise<PreparedTask<TaughtExample, ChatScores>> {
-  const { tokenizer, ports, rules, feeds } = await openSequenceInput(model, { tokenizer: given, maxLength }, names);
-  const { output, size } = logitsPort(model, tokenizer);
-  const folder = model.folder ?? '';
-  const { eos_token: end } = await readNamedTokens(folder);
-  const teaching: TeachingRules = {
-    tokenizer,
-    template: await openChatTemplate(folder),
-    learned: learn,
-    end: end === undefined ? undefined : tokenizer.idOf(end),
-    most: maxLength === undefined ? Math.min(rules.most, USUAL_LENGTH) : rules.most,
-  };
+  const { input, port, rules } = await openTeaching(model, { learn, maxLength, tokenizer });
+  const { output, size } = port;
   const data = await readConversations(source, options);
-  const dataset = (records: readonly ConversationRecord[]): TaughtDataset => new TaughtDataset(records, teaching);
+  const dataset = (records: readonly ConversationRecord[]): TaughtDataset => new TaughtDataset(records, rules);
   const train = dataset(data.train);
   const validation = data.validation && dataset(data.validation);
   const longest = train.lengths.reduce((most, length) => Math.max(most, length), 0);
   const collate: PreparedTask<TaughtExample>['collate'] = (examples) => {
     const rows = examples.map(({ row }) => row);
-    const inputs = feeds(rows, examples[0]?.draw === undefined ? undefined : longest);
-    const length = inputs[ports.ids]!.dims[1]!;
+    const inputs = input.feeds(rows, examples[0]?.draw === undefined ? undefined : longest);
+    const length = inputs[input.ports.ids]!.dims[1]!;
     const labels = rows.flatMap((row) => Array.from({ length }, (_, at) => row.labels[at] ?? NOT_LEARNED));
     const ofRows = (values: readonly number[]): ReturnType<typeof int64> => int64([...values], [rows.length]);
     const targets = {
@@ -128,38 +114,35 @@ async function prepare(
       const { metrics: found, examples } = await measure(request);
       return { metrics: found.result(), intervals: found.intervals(), examples };
     },
-    ...(validation && {
-      report: (request) => chatReport(async (asked) => (await measure(asked)).metrics, request),
+    ...(data.validation && {
+      report: (request) => {
+        const records = data.validation!;
+        return chatReport({ measure: async (asked) => (await measure(asked)).metrics, records, rules }, request);
+      },
     }),
   };
 }
 
-/**
- * The output with scores of the vocabulary for each token.
- *
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without it, as one that is published without its head
- */
-function logitsPort(
-  model: TaskModel,
-  tokenizer: SequenceTokenizer,
-): { readonly output: string; readonly size: number } {
-  const output = 'logits';
-  const dims = model.outputs[output]?.dims;
-  const size = dims?.[2];
-  if (dims?.length === 3 && typeof size === 'number' && size >= tokenizer.size) return { output, size };
-  throw new OnnxLoraError(
-    'MODEL_UNSUPPORTED',
-    `"${model.name}" writes no text: that takes an output "logits" [batch, tokens, ${tokenizer.size} or more], and its outputs are ${listedPorts(model.outputs)}. Export the model with its head (optimum-cli export onnx --task text-generation-with-past).`,
-  );
-}
+/** What is learned, and how answers are written. */
+const factorySettings = settingsOf<ChatOptions & Pick<AnswererOptions, 'generate'>>({
+  ...chatRows,
+  generate: generateRows,
+});
 
-/** The task `chat` of the command line. */
-export const chatTask: TaskFactory = {
+/** The task `chat` of the command line, and what answers. */
+export const chatTask: AnsweringFactory = {
   name: 'chat',
   description: 'Answers, as a language model shall give them; the data is conversations, or prompts with completions.',
-  settings,
+  settings: factorySettings,
   // The batches of QLoRA, of conversations of about one length, so that little is padding.
   defaults: { batchSize: 16, epochs: 2, warmupSteps: 0.03, sampling: 'length' },
-  create: ({ data, settings: own, validation, holdOut, seed }) =>
-    chat(data, { ...settings.read(own), validation, holdOut, seed }),
+  input: { endings: textEndings, streams: true, records: true },
+  create: ({ data, settings: given, validation, holdOut, seed }) => {
+    const { generate: _, ...own } = factorySettings.read(given);
+    return chat(data, { ...own, validation, holdOut, seed });
+  },
+  predictor: async (model, { settings: given, ...options } = {}) => {
+    const { generate, columns } = factorySettings.read(given);
+    return openAnswerer(model, { ...options, generate, columns });
+  },
 };

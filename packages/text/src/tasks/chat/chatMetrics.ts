@@ -1,8 +1,8 @@
 /** @file How well a model says what it was taught: loss, and perplexities by token and by byte. */
 
 import type { Feeds, Tensor } from '@onnx-lora/sdk';
-import { bootstrapIntervals, logSumExp, type MetricCollector } from '@onnx-lora/sdk/tasks';
-import { tokenOutput } from '@onnx-lora/sequences';
+import { bootstrapIntervals, type MetricCollector } from '@onnx-lora/sdk/tasks';
+import { rowSums } from './runBatches.ts';
 import { NOT_LEARNED } from './taughtRows.ts';
 
 /** What is measured. */
@@ -44,20 +44,15 @@ export class ChatMetrics implements MetricCollector<ChatScores> {
   }
 
   update(outputs: Readonly<Record<string, Tensor>>, { labels, records, bytes }: Feeds): void {
-    const scores = tokenOutput(outputs, this.#output, this.#size);
-    for (let row = 0; row < scores.rows; row++) {
+    const rows = rowSums(outputs, labels!, { output: this.#output, size: this.#size });
+    for (const [row, { loss, right, tokens }] of rows.entries()) {
       const record = Number(records!.data[row]);
       const sums = this.#records.get(record) ?? { loss: 0, right: 0, tokens: 0, bytes: 0 };
       this.#records.set(record, sums);
+      sums.loss += loss;
+      sums.right += right;
+      sums.tokens += tokens;
       sums.bytes += Number(bytes!.data[row]);
-      for (let at = 0; at < scores.tokens; at++) {
-        const label = Number(labels!.data[row * scores.tokens + at]);
-        if (label === NOT_LEARNED) continue;
-        const own = scores.at(row, at);
-        sums.loss += logSumExp(own) - own[label]!;
-        if (own.every((score, id) => id === label || score < own[label]!)) sums.right++;
-        sums.tokens++;
-      }
     }
   }
 

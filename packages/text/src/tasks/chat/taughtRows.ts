@@ -41,14 +41,19 @@ function tokensOf(record: ConversationRecord, { tokenizer, template, learned, en
       : plainTokens(tokenizer, prompt, completion, end);
   }
   if (template) return chatTokens(record, { tokenizer, template, learned }, where);
-  throw new OnnxLoraError(
+  throw noTemplate(where);
+}
+
+/** The error for a conversation where the model has no template. */
+export function noTemplate(where: string): OnnxLoraError {
+  return new OnnxLoraError(
     'CONFIG_INVALID',
     `${where} is a conversation, but the model has no chat template, so that nothing says how one is written. Put chat_template.jinja into its folder, from the model that it was made from or from one that you like, or give data with "prompt" and "completion".`,
   );
 }
 
 /** A row as it is kept: of many conversations, lists of numbers would take several times the memory. */
-interface KeptRow {
+export interface KeptRow {
   readonly ids: Int32Array;
   readonly labels: Int32Array;
   readonly bytes: number;
@@ -98,6 +103,20 @@ function rowsOf(record: ConversationRecord, rules: TeachingRules): RowsOfRecord 
       );
   const rows = pieces.map((places) => rowOf(tokens, places));
   return { rows: rows.filter(({ labels }) => labels.some((label) => label !== NOT_LEARNED)), isCropped };
+}
+
+/**
+ * The row of a record whose answer is learned as a whole: of a text without a prompt its beginning. Undefined where nothing of it is
+ * learned.
+ */
+export function oneRowOf(record: ConversationRecord, rules: TeachingRules): KeptRow | undefined {
+  return rowsOf(record, rules).rows[0];
+}
+
+/** A row that was kept, as it is fed. */
+export function fedRow({ ids: kept, labels, bytes }: KeptRow): TaughtRow {
+  const ids = Array.from(kept);
+  return { ids, labels: Array.from(labels), bytes, types: ids.map(() => 0), at: 0, count: ids.length, from: 0 };
 }
 
 /** A row, and the number of its record. */
@@ -161,8 +180,7 @@ export class TaughtDataset implements Dataset<TaughtExample> {
   get(index: number, draw?: number): Promise<TaughtExample> {
     const kept = this.#rows[index];
     if (!kept) throw new RangeError(`There is no example ${index}: the dataset has ${this.length}.`);
-    const [ids, labels] = [Array.from(kept.ids), Array.from(kept.labels)];
-    const row = { ids, labels, bytes: kept.bytes, types: ids.map(() => 0), at: 0, count: ids.length, from: 0 };
-    return Promise.resolve({ row, record: this.#recordOf[index]!, ...(draw === undefined ? {} : { draw }) });
+    const record = this.#recordOf[index]!;
+    return Promise.resolve({ row: fedRow(kept), record, ...(draw === undefined ? {} : { draw }) });
   }
 }

@@ -162,6 +162,8 @@ export interface TrainOptions<During extends Metrics = Metrics> extends Pick<Run
    * long sequences.
    */
   readonly memory?: Memory;
+  /** Told of the examples that are done, and of all, while the task computes what it needs of each before the first step. */
+  readonly onBegin?: (done: number, total: number) => void;
   /**
    * Cancels the run, as signals do elsewhere: `done` and the iteration reject with `CANCELLED`, whose `cause` is the signal's
    * reason, after the step under way, which cannot be interrupted. With `checkpoints` the run can go on from there, and

@@ -1,0 +1,130 @@
+/** @file Reads preferences from tables and folders, and divides them into splits. */
+
+import {
+  cellList,
+  cellSplit,
+  ColumnFinder,
+  type ColumnRoles,
+  columnSettings,
+  type DataReader,
+  evalSplitSetting,
+  givenRecords,
+  readData,
+  readTable,
+  recordsBySplit,
+  requireRecords,
+  sharedBetweenSplits,
+  sharedWarning,
+  type Row,
+  splitRecords,
+} from '@onnx-lora/sdk/data';
+import type { SettingRows } from '@onnx-lora/sdk/plugin';
+import {
+  checkedPreference,
+  type PreferenceColumns,
+  type PreferenceData,
+  type PreferenceDataOptions,
+  type PreferenceRecord,
+  type PreferenceSource,
+} from './preferenceRecord.ts';
+import { readTables } from './readConversations.ts';
+
+/** What the columns of files may hold, by their usual names. */
+const preferenceColumns: ColumnRoles<keyof PreferenceColumns> = {
+  prompt: { setting: 'promptColumn', description: 'Column with what is answered.', usual: ['prompt'] },
+  chosen: { setting: 'chosenColumn', description: 'Column with the better answer.', usual: ['chosen'] },
+  rejected: { setting: 'rejectedColumn', description: 'Column with the worse answer.', usual: ['rejected'] },
+  completion: {
+    setting: 'completionColumn',
+    description: 'Column with answers that are good or bad by themselves.',
+    usual: ['completion', 'response'],
+  },
+  label: { setting: 'labelColumn', description: 'Column that says whether they are good.', usual: ['label'] },
+  tools: { setting: 'toolsColumn', description: 'Column with JSON schemas of functions that may be called.', usual: ['tools'] }, // prettier-ignore
+  split: { setting: 'splitColumn', description: 'Column with train, validation or test.', usual: ['split'] },
+};
+
+/** What the command line may say of how preferences are read. */
+export const preferenceSettings: SettingRows<PreferenceDataOptions> = {
+  columns: columnSettings<PreferenceColumns>(preferenceColumns),
+  evalSplit: evalSplitSetting,
+};
+
+/**
+ * Reads data in TRL's forms. A path may be a file (JSONL, JSON, CSV, TSV) whose rows have `prompt`, `chosen` and `rejected`, or
+ * `prompt`, `completion` and `label`, texts or lists of messages; or a folder with one, or with one for each split. Of a fraction
+ * that is held out, answers to one prompt stay together.
+ *
+ * @example
+ * const data = await readPreferences('preferences.jsonl', { validation: 0.1 });
+ * console.log(data.train.length, data.validation?.length);
+ *
+ * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming the file, the line and the remedy
+ */
+export function readPreferences(
+  source: PreferenceSource,
+  options: PreferenceDataOptions = {},
+): Promise<PreferenceData> {
+  return readData(preferences, source, options);
+}
+
+/** What tells a record from others, wherever it stands. */
+export function preferenceKey({ prompt, answers, isGood, tools }: PreferenceRecord): string {
+  return JSON.stringify([prompt, answers, isGood, tools]);
+}
+
+/** What tells a prompt from others. */
+export function promptKey({ prompt }: PreferenceRecord): string {
+  return JSON.stringify(prompt);
+}
+
+const preferences: DataReader<PreferenceRecord, PreferenceData, PreferenceSource, PreferenceDataOptions> = {
+  noun: 'preferences',
+  remedy: 'add different prompts',
+  read: async (source, options) => {
+    if (typeof source === 'object' && 'train' in source) return source;
+    const records = await (typeof source === 'string'
+      ? readTables(source, 'preferences', (file) => tableRecords(file, options))
+      : givenRecords(source, (each, number) => checkedPreference(each, each.where ?? `record ${number}`)));
+    requireRecords(records, source, 'preferences');
+    return { ...recordsBySplit(records), warnings: [] };
+  },
+  holdOut: ({ train }, fraction, { seed = 0 }) => ({
+    ...splitRecords(train, fraction, seed, (record) => ({ key: preferenceKey(record), file: promptKey(record) })),
+    whole: 'answers to one prompt stay together',
+  }),
+  shared: (parts) => {
+    const found = sharedBetweenSplits(parts, preferenceKey);
+    return Promise.resolve(sharedWarning(found, 'preferences are', ([[a], [b]]) => `${a!.where} and ${b!.where}`));
+  },
+};
+
+async function tableRecords(file: string, { columns: names }: PreferenceDataOptions): Promise<PreferenceRecord[]> {
+  const table = await readTable(file);
+  const finder = new ColumnFinder(table, preferenceColumns, names);
+  const roles = Object.keys(preferenceColumns) as (keyof PreferenceColumns)[];
+  const { split, label, ...said } = Object.fromEntries(roles.map((role) => [role, finder.one(role)]));
+  const one = { isData: () => false, header: 'prompt,chosen,rejected' };
+  const isPair = said['chosen'] !== undefined;
+  if (isPair && said['rejected'] === undefined) throw finder.missing('rejected', { what: 'the worse answer', ...one });
+  if (!isPair && said['completion'] === undefined)
+    throw finder.missing('chosen', { what: 'the better answer', ...one });
+  return table.rows.map((row) => {
+    const cells = Object.entries(said).map(([role, column]) => [
+      role,
+      column === undefined ? undefined : saidIn(row, column),
+    ]);
+    const given = {
+      ...Object.fromEntries(cells),
+      label: label === undefined ? undefined : row.cells.get(label),
+      split: split === undefined ? undefined : cellSplit(row, split),
+    };
+    return checkedPreference(given, row.place);
+  });
+}
+
+/** A text as it is, blanks included; lists of messages may be JSON in a text. */
+function saidIn(row: Row, column: string): unknown {
+  const cell = row.cells.get(column);
+  return typeof cell === 'string' && cell.trimStart().startsWith('[{') ? cellList(row, column) : cell;
+}

@@ -1,0 +1,97 @@
+/** @file Reads what a language model is to answer, one by one, however many there are. */
+
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { linesOf, openTable, type Row } from '@onnx-lora/sdk/data';
+import { openBytes } from '@onnx-lora/sequences';
+import { checkedConversation, type ConversationColumns, type ConversationRecord } from './conversationRecord.ts';
+import { conversationCells, findConversationColumns } from './readConversations.ts';
+import { formatOf } from './streamTexts.ts';
+
+/** What is to be answered. */
+export interface StreamedPrompt {
+  /** What it is called: the cell of a column `id`, or its number from 1. */
+  readonly id: string;
+  readonly record: ConversationRecord;
+  /** Bytes of the source that were read, and that there are. */
+  readonly read: number;
+  readonly total?: number;
+}
+
+/** How sources are read. */
+export interface PromptOptions {
+  readonly columns?: ConversationColumns | undefined;
+  /** Whether a line of plain text is what a user says, and not a text to be gone on with. */
+  readonly asks: boolean;
+}
+
+/** Rows that are looked at to find out what columns are. */
+const LOOKED_AT = 200;
+
+/**
+ * The prompts of a file, or of bytes such as those of standard input, in their order: rows of a table as `readConversations` takes
+ * them, which need no answers, or lines.
+ *
+ * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming row and remedy
+ */
+export async function* streamPrompts(
+  source: string | AsyncIterable<Uint8Array>,
+  { columns, asks }: PromptOptions,
+): AsyncGenerator<StreamedPrompt> {
+  const { name, bytes, head, total, read } = await openBytes(source);
+  const format = formatOf(name, head);
+  const records = format === 'lines' ? lines(name, bytes, asks) : rows(name, await openTable(name, bytes, format), columns); // prettier-ignore
+  for await (const record of records) yield { ...record, read: read(), ...(total === undefined ? {} : { total }) };
+}
+
+type Named = Pick<StreamedPrompt, 'id' | 'record'>;
+
+async function* lines(name: string, bytes: AsyncIterable<Uint8Array>, asks: boolean): AsyncGenerator<Named> {
+  for await (const { text, number } of linesOf(name, bytes)) {
+    const where = `${name}, line ${number}`;
+    const record = asks ? { messages: [{ role: 'user', content: text }], where } : { prompt: text, completion: '', where }; // prettier-ignore
+    yield { id: String(number), record };
+  }
+}
+
+async function* rows(
+  file: string,
+  { columns, rows: all }: Awaited<ReturnType<typeof openTable>>,
+  names: ConversationColumns | undefined,
+): AsyncGenerator<Named> {
+  try {
+    const first: Row[] = [];
+    while (first.length < LOOKED_AT) {
+      const { value, done } = await all.next();
+      if (done) break;
+      first.push(value);
+    }
+    const { columns: found } = findConversationColumns({ file, columns, rows: first }, names);
+    let number = 0;
+    const named = (row: Row): Named => {
+      number++;
+      const id = row.cells.get('id');
+      const isNamed = typeof id === 'string' || typeof id === 'number';
+      return { id: String(isNamed ? id : number), record: promptOf(conversationCells(row, found), row.place) };
+    };
+    for (const row of first) yield named(row);
+    for await (const row of all) yield named(row);
+  } finally {
+    await all.return();
+  }
+}
+
+/** A row as a record, whether it has an answer or not. */
+function promptOf(
+  { messages, prompt, completion, text, tools }: ReturnType<typeof conversationCells>,
+  where: string,
+): ConversationRecord {
+  if (messages != null) return checkedConversation({ messages, tools }, where);
+  if (typeof prompt === 'string')
+    return { prompt, completion: typeof completion === 'string' ? completion : '', where };
+  if (prompt != null) return checkedConversation({ messages: prompt, tools }, where);
+  if (typeof text === 'string') return { prompt: text, completion: '', where };
+  throw new OnnxLoraError(
+    'DATA_INVALID',
+    `${where}: there is nothing to answer: neither messages, nor a prompt, nor a text. Write {"messages": [{"role": "user", "content": "…"}]} or {"prompt": "…"}.`,
+  );
+}

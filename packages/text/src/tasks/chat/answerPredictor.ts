@@ -1,0 +1,114 @@
+/** @file Answers to the prompts and conversations of files of any size. */
+
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import {
+  type Answer,
+  chosenAdapter,
+  type Predictor,
+  requireNamedAdapters,
+  type RunnableModel,
+  sourcesOf,
+} from '@onnx-lora/sdk/tasks';
+import type { PredictorOptions } from '@onnx-lora/sdk/plugin';
+import { openSequenceInput, type SequenceTokenizer } from '@onnx-lora/sequences';
+import { openChatTemplate } from '../../chat/chatTemplate.ts';
+import type { ConversationColumns } from '../../data/conversationRecord.ts';
+import { type StreamedPrompt, streamPrompts } from '../../data/streamPrompts.ts';
+import type { GenerateOptions } from '../../generation/generateOptions.ts';
+import { openGenerator } from '../../generation/openGenerator.ts';
+import { askedPrompt } from './askedPrompt.ts';
+import { languageModel } from './openTeaching.ts';
+
+/** Options of {@link openAnswerer}. */
+export interface AnswererOptions extends Omit<PredictorOptions, 'settings'> {
+  /** How answers are written; by default as the model's `generation_config.json` says. */
+  readonly generate?: Omit<GenerateOptions, 'adapter' | 'signal' | 'addSpecialTokens'> | undefined;
+  /** Columns of a file whose names do not say what they hold. */
+  readonly columns?: ConversationColumns | undefined;
+  /** The tokenizer of the model's folder by default. */
+  readonly tokenizer?: SequenceTokenizer | undefined;
+}
+
+/** The name of {@link PredictorOptions.adapter} in the generator. */
+const ADAPTER = 'adapter';
+/** Texts that are written at once. */
+const TOGETHER = 8;
+
+/** What is asked, and of whom. */
+interface Waiting extends Pick<Answer, 'source' | 'read' | 'total'> {
+  readonly id: string;
+  readonly prompt: readonly number[];
+  readonly adapter: string | null;
+}
+
+/**
+ * Loads a language model that answers `{ id, text, finish }` to what files ask: conversations, prompts, texts to go on with, or
+ * lines, each a question where the model has a chat template. The last answer that a conversation has is left out and given anew.
+ *
+ * @example
+ * ```ts
+ * await using answerer = await openAnswerer(model, { adapter, generate: { maxNewTokens: 40 } });
+ * for await (const { prediction } of answerer.predict(['questions.jsonl'])) console.log(prediction['text']);
+ * ```
+ *
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that does not write; as `openGenerator`
+ */
+export async function openAnswerer(
+  model: RunnableModel,
+  { adapter, adapters = {}, load, generate = {}, columns, tokenizer: given }: AnswererOptions = {},
+): Promise<Predictor> {
+  requireNamedAdapters(adapters);
+  const { tokenizer, rules } = await openSequenceInput(model, { tokenizer: given }, languageModel);
+  const template = await openChatTemplate(model.folder ?? '');
+  const generator = await openGenerator(model, { ...load, adapters, ...(adapter && { adapter }), tokenizer });
+  const names = [...(adapter ? [ADAPTER] : []), ...Object.keys(adapters)];
+
+  const waitingFor = (source: number, chosen: string | null, { id, record, ...read }: StreamedPrompt): Waiting => {
+    const prompt = askedPrompt(record, { tokenizer, template })?.ids;
+    if (prompt && prompt.length < rules.most) return { source, id, prompt, adapter: chosen, ...read };
+    throw new OnnxLoraError(
+      'DATA_INVALID',
+      prompt
+        ? `${record.where}: the prompt has ${prompt.length} tokens, and the model reads ${rules.most} with the answer. Shorten it.`
+        : `${record.where}: nothing is asked. End it with what a user says.`,
+    );
+  };
+
+  async function* written(batch: readonly Waiting[], signal: AbortSignal | undefined): AsyncGenerator<Answer> {
+    if (batch.length === 0 || signal?.aborted) return;
+    const rows = batch.map(({ prompt, adapter: own }) => ({ prompt, adapter: own }));
+    const texts = await generator.complete(rows, { ...generate, ...(signal && { signal }) });
+    for (const [i, { id, prompt: _, adapter: __, ...place }] of batch.entries()) {
+      const { text, finish } = texts[i]!;
+      yield { ...place, prediction: { id, text, finish } };
+    }
+  }
+
+  async function* predict(...[sources, options = {}]: Parameters<Predictor['predict']>): AsyncGenerator<Answer> {
+    const { batchSize = TOGETHER, skip = 0, onBadSource, signal } = options;
+    const choice = { adapter: adapter ? ADAPTER : null, ...options }.adapter;
+    let [number, left] = [-1, skip];
+    let batch: Waiting[] = [];
+    for await (const source of sourcesOf(sources)) {
+      number++;
+      const chosen = chosenAdapter(choice, source, names);
+      try {
+        for await (const prompt of streamPrompts(source, { columns, asks: template !== undefined })) {
+          if (left-- > 0) continue;
+          batch.push(waitingFor(number, chosen, prompt));
+          if (batch.length < batchSize) continue;
+          yield* written(batch, signal);
+          if (signal?.aborted) return;
+          batch = [];
+        }
+      } catch (error) {
+        if (!onBadSource) throw error;
+        onBadSource(number, error);
+      }
+    }
+    yield* written(batch, signal);
+  }
+
+  const release = (): Promise<void> => generator.release();
+  return { adapters: names, predict, release, [Symbol.asyncDispose]: release };
+}

@@ -1,0 +1,74 @@
+/** @file What a report shows of answers: some of the held-out conversations, with what was wanted and what the model says. */
+
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { evenlySpaced, type ReportClip, type ReportRequest, type ReportSection } from '@onnx-lora/sdk/tasks';
+import type { ConversationRecord } from '../../data/conversationRecord.ts';
+import { openGenerator } from '../../generation/openGenerator.ts';
+import type { GeneratedText } from '../../generation/textGenerator.ts';
+import { askedPrompt, type AskingRules } from './askedPrompt.ts';
+
+/** Conversations that are shown. */
+const MOST = 6;
+/** Tokens of each answer. */
+const TOKENS = 64;
+/** Characters of a question that are shown, the last ones. */
+const SHOWN = 600;
+
+/** What is asked of which records. */
+export interface AnswerRules extends AskingRules {
+  /** Most tokens of a row. */
+  readonly most: number;
+}
+
+/**
+ * Answers of the base and of the adapter, each token the likeliest: of conversations all over the held-out data, as far as there is
+ * room behind their prompts. Nothing where none asks, or where the model's file does not write.
+ */
+export async function answerSection(
+  records: readonly ConversationRecord[],
+  rules: AnswerRules,
+  { model, adapter, options }: Pick<ReportRequest, 'model' | 'adapter' | 'options'>,
+): Promise<readonly ReportSection[]> {
+  const asking = records.filter((record) => 'messages' in record || record.prompt !== '');
+  const prompts = evenlySpaced(asking.length, MOST).flatMap((i) => {
+    const prompt = askedPrompt(asking[i]!, rules);
+    const isShown = prompt?.wanted !== undefined && prompt.ids.length + TOKENS <= rules.most;
+    return isShown ? [{ ...prompt, where: asking[i]!.where }] : [];
+  });
+  if (prompts.length === 0) return [];
+  const written = await answersOf(prompts.map(({ ids }) => ids), rules, { model, adapter, options }); // prettier-ignore
+  if (!written) return [];
+  const clips = prompts.map(({ where, asked, wanted }, i): ReportClip => {
+    const line = (label: string, text: string): ReportClip['lines'][number] => ({
+      label,
+      pieces: text.trim() === '' ? [] : [{ text: text.trim() }],
+    });
+    const [before, after] = [written[i]!, written[prompts.length + i]!].map(textOf);
+    const question = asked.length > SHOWN ? `… ${asked.slice(-SHOWN)}` : asked;
+    const lines = [line('asked', question), line('wanted', wanted!), line('before', before!), line('after', after!)];
+    return { title: where, lines };
+  });
+  const text = `What the model says to held-out conversations without the adapter and with it, of each the likeliest token and ${TOKENS} at most.`;
+  return [{ kind: 'clips', title: 'Answers', text, clips }];
+}
+
+/** The texts of the base, and then those of the adapter; undefined for a model that learns and cannot write. */
+async function answersOf(
+  prompts: readonly (readonly number[])[],
+  { tokenizer }: AnswerRules,
+  { model, adapter, options }: Pick<ReportRequest, 'model' | 'adapter' | 'options'>,
+): Promise<readonly GeneratedText[] | undefined> {
+  try {
+    await using generator = await openGenerator(model, { ...options, adapter, tokenizer });
+    const rows = [null, 'adapter'].flatMap((each) => prompts.map((prompt) => ({ prompt, adapter: each })));
+    return await generator.complete(rows, { maxNewTokens: TOKENS, doSample: false, numBeams: 1 });
+  } catch (error) {
+    if (error instanceof OnnxLoraError && error.code === 'MODEL_UNSUPPORTED') return undefined;
+    throw error;
+  }
+}
+
+/** A text that has no end shows it. */
+function textOf({ text, finish }: GeneratedText): string {
+  return finish === 'length' ? `${text.trimEnd()} …` : text;
+}

@@ -1,0 +1,239 @@
+/** @file Teaches language models which of two answers is better, or which answers are good. */
+
+import { type Adapter, float32, int64, loadAdapter, OnnxLoraError } from '@onnx-lora/sdk';
+import {
+  type Batch,
+  type BeginRequest,
+  checkedTask,
+  evenlySpaced,
+  type Measurement,
+  type MeasureRequest,
+  type PreparedTask,
+  type Task,
+  type TaskModel,
+} from '@onnx-lora/sdk/tasks';
+import { type SettingRows, settingsOf, type TaskFactory } from '@onnx-lora/sdk/plugin';
+import type { SequenceTokenizer } from '@onnx-lora/sequences';
+import { answered, type PreferenceDataOptions, type PreferenceRecord, type PreferenceSource } from '../../data/preferenceRecord.ts'; // prettier-ignore
+import { preferenceSettings, readPreferences } from '../../data/readPreferences.ts';
+import { openTeaching } from '../chat/openTeaching.ts';
+import { rowSums, runBatches } from '../chat/runBatches.ts';
+import { NOT_LEARNED } from '../chat/taughtRows.ts';
+import { preferenceLoss, type PreferenceLossOptions } from './preferenceLoss.ts';
+import { PreferenceMetrics, type PreferenceScores } from './preferenceMetrics.ts';
+import { preferenceReport } from './preferenceReport.ts';
+import { PreferenceDataset, type PreferenceExample } from './preferenceRows.ts';
+
+/** Options of {@link preferences}. */
+export interface PreferenceOptions extends PreferenceDataOptions, PreferenceLossOptions {
+  /**
+   * An adapter with which the model is the reference, or where it is saved; `base`, the model alone, by default. A run that begins
+   * with an adapter must say which of them it is: most stay near that adapter.
+   */
+  readonly reference?: Adapter | string | undefined;
+  /** Most tokens of a prompt with an answer; 1024 by default, or fewer where the model's files say so. */
+  readonly maxLength?: number | undefined;
+  /** The tokenizer of the model's folder by default. */
+  readonly tokenizer?: SequenceTokenizer | undefined;
+}
+
+const rows: SettingRows<PreferenceOptions> = {
+  loss: {
+    kind: 'choice',
+    of: ['dpo', 'ipo', 'orpo', 'kto'],
+    description: 'dpo (default), ipo, orpo (without a reference) or kto (answers that are good or bad by themselves).',
+  },
+  beta: { kind: 'number', above: 0, description: 'The smaller, the farther from the reference; 0.1 by default.' },
+  labelSmoothing: {
+    kind: 'number',
+    min: 0,
+    below: 0.5,
+    description: 'Of dpo: the share of preferences that are the wrong way round; 0 by default.',
+  },
+  desirableWeight: { kind: 'number', min: 0, description: 'Of kto: how much good answers count; 1 by default.' },
+  undesirableWeight: { kind: 'number', min: 0, description: 'Of kto: how much bad answers count; 1 by default.' },
+  reference: {
+    kind: 'text',
+    description: 'The adapter with which the model is the reference, or base (the model alone; the default).',
+  },
+  maxLength: {
+    kind: 'number',
+    whole: true,
+    min: 2,
+    description: 'Most tokens of a prompt with an answer; 1024 by default, or fewer where the model says so.',
+  },
+  ...preferenceSettings,
+};
+
+const settings = settingsOf<PreferenceOptions>(rows);
+
+/**
+ * Teaches a language model what people prefer: DPO and IPO make the chosen of two answers likelier than the rejected one, compared
+ * with the model as it was; ORPO does so without such a reference, and teaches the chosen answer; KTO learns from answers that are
+ * good or bad by themselves. Data are as TRL has them, see {@link readPreferences}. Targets are `labels` int64
+ * `[2 · examples, tokens]`, `tokens` and `reference` float32 `[2 · examples]`, `isGood` float32 `[examples]`.
+ *
+ * @example
+ * ```ts
+ * const task = preferences('preferences.jsonl', { loss: 'dpo', beta: 0.1, validation: 0.1 });
+ * const { adapter } = await (await train(smollm, { task, lr: 2e-4 })).done;
+ * ```
+ */
+export function preferences(
+  source: PreferenceSource,
+  options: PreferenceOptions = {},
+): Task<PreferenceExample, PreferenceScores> {
+  return checkedTask<PreferenceOptions, PreferenceExample, PreferenceScores, PreferenceScores>(settings, options, {
+    name: 'preferences',
+    prepare: (model) => prepare(model, source, options),
+  });
+}
+
+/** The model alone, as a reference. */
+const BASE = 'base';
+
+/** With which adapter the model is the reference. */
+class ComparedWith {
+  readonly #reference: PreferenceOptions['reference'];
+  #loaded: Promise<Adapter> | undefined;
+
+  constructor(reference: PreferenceOptions['reference']) {
+    this.#reference = reference;
+  }
+
+  /**
+   * Undefined for the model alone.
+   *
+   * @throws OnnxLoraError as `loadAdapter`
+   */
+  async adapter(): Promise<Adapter | undefined> {
+    const reference = this.#reference;
+    if (reference === undefined || reference === BASE) return undefined;
+    return typeof reference === 'string' ? (this.#loaded ??= loadAdapter(reference)) : reference;
+  }
+
+  /** @throws OnnxLoraError `CONFIG_INVALID` where it was not said */
+  requireChoice(): void {
+    if (this.#reference !== undefined) return;
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      'The run begins with an adapter, and nothing says whether it is to stay near the model with that adapter, or near the model alone. Name the adapter as the reference, as most do (reference, or --set reference=runs/answers/adapter), or "base".',
+    );
+  }
+}
+
+async function prepare(
+  model: TaskModel,
+  source: PreferenceSource,
+  { maxLength, tokenizer, reference, ...options }: PreferenceOptions,
+): Promise<PreparedTask<PreferenceExample, PreferenceScores>> {
+  const { input, port, rules } = await openTeaching(model, { learn: 'answers', maxLength, tokenizer });
+  const data = await readPreferences(source, options);
+  const dataset = (records: readonly PreferenceRecord[]): PreferenceDataset =>
+    new PreferenceDataset(records, rules, options.loss !== 'kto');
+  const train = dataset(data.train);
+  const validation = data.validation && dataset(data.validation);
+  const longest = train.lengths.reduce((most, length) => Math.max(most, length / 2), 0);
+
+  const collate: PreparedTask<PreferenceExample>['collate'] = (examples) => {
+    const all = examples.flatMap((example) => example.rows);
+    const inputs = input.feeds(all, examples[0]?.draw === undefined ? undefined : longest);
+    const length = inputs[input.ports.ids]!.dims[1]!;
+    const ofRows = (values: readonly number[]): ReturnType<typeof float32> => float32([...values], [values.length]);
+    const targets = {
+      labels: int64(
+        all.flatMap(({ labels }) => Array.from({ length }, (_, at) => labels[at] ?? NOT_LEARNED)),
+        [all.length, length],
+      ),
+      tokens: ofRows(all.map(({ labels }) => labels.filter((label) => label !== NOT_LEARNED).length)),
+      // ORPO has none.
+      reference: ofRows(examples.flatMap((example) => (options.loss === 'orpo' ? [0, 0] : example.reference))),
+      isGood: ofRows(examples.map(({ isGood }) => Number(isGood))),
+    };
+    return Promise.resolve({ inputs, targets });
+  };
+  const metrics = (): PreferenceMetrics => new PreferenceMetrics(port, options, options.seed ?? 0);
+  const batchOf = async (from: PreferenceDataset, examples: readonly number[]): Promise<Batch> =>
+    collate(await Promise.all(examples.map((example) => from.get(example))));
+  const compared = new ComparedWith(reference);
+
+  const begin = async ({ adapter, onBatch, ...request }: BeginRequest): Promise<void> => {
+    if (options.loss === 'orpo') return;
+    if (adapter) compared.requireChoice();
+    const total = train.length + (validation?.length ?? 0);
+    let before = 0;
+    for (const each of validation ? [train, validation] : [train]) {
+      const run = runBatches({
+        ...request,
+        lengths: each.lengths,
+        batch: (examples) => batchOf(each, examples),
+        size: port.size,
+        adapters: [await compared.adapter()],
+        onBatch: (done) => onBatch?.(before + done, total),
+      });
+      for await (const { examples, targets, outputs } of run) {
+        const said = rowSums(outputs[0]!, targets['labels']!, port).map(({ loss }) => -loss);
+        for (const [i, example] of examples.entries()) each.setReference(example, said.slice(2 * i, 2 * i + 2));
+      }
+      before += each.length;
+    }
+  };
+
+  const measure = async (request: MeasureRequest): Promise<PreferenceMetrics> => {
+    const found = metrics();
+    const from = validation ?? train;
+    const { adapter, limit, examples: some, ...run } = request;
+    const asked = (some ?? evenlySpaced(from.length)).slice(0, limit);
+    const adapters = [adapter, await compared.adapter()];
+    const batches = runBatches({
+      ...run,
+      lengths: asked.map((example) => from.lengths[example]!),
+      batch: (places) => batchOf(from, places.map((place) => asked[place]!)), // prettier-ignore
+      size: port.size,
+      // What has no adapter and is compared with itself, or with nothing, is run once.
+      adapters: options.loss === 'orpo' || adapters[0] === adapters[1] ? [adapter] : adapters,
+    });
+    for await (const { targets, outputs } of batches) {
+      const [own, other = own!] = outputs.map((each) => rowSums(each, targets['labels']!, port));
+      found.add(own!, other.map(({ loss }) => -loss), targets['isGood']); // prettier-ignore
+    }
+    return found;
+  };
+  const measured = async (request: MeasureRequest): Promise<Measurement<PreferenceScores>> => {
+    const found = await measure(request);
+    return { metrics: found.result(), intervals: found.intervals(), ...(request.examples && { examples: request.examples.length }) }; // prettier-ignore
+  };
+  return {
+    train,
+    ...(validation && { validation }),
+    warnings: [...data.warnings, ...train.warnings, ...(validation?.warnings ?? [])],
+    begin,
+    collate,
+    loss: (g, outputs, { labels, tokens, reference: said, isGood }) =>
+      preferenceLoss(
+        g,
+        { logits: outputs[port.output]!, labels: labels!, tokens: tokens!, reference: said!, isGood: isGood! },
+        options,
+      ),
+    metrics,
+    measure: measured,
+    ...(data.validation && {
+      report: (request) => {
+        const shown = data.validation!.map((record) => answered(record, record.answers[0]));
+        return preferenceReport({ measure, records: shown, rules }, request);
+      },
+    }),
+  };
+}
+
+/** The task `preferences` of the command line. */
+export const preferencesTask: TaskFactory = {
+  name: 'preferences',
+  description:
+    'Which of two answers is better, or which are good; the data is prompts with chosen and rejected answers.',
+  settings,
+  // An example has two rows. Rates are lower than where answers are taught, for a model that answers is not to forget how.
+  defaults: { batchSize: 8, epochs: 1, lr: 2e-4, warmupSteps: 0.1, sampling: 'length' },
+  create: ({ data, settings: own, validation, holdOut, seed }) =>
+    preferences(data, { ...settings.read(own), validation, holdOut, seed }),
+};
