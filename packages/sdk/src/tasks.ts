@@ -42,6 +42,7 @@ export type {
 export type {
   ReportChart,
   ReportClip,
+  ReportMark,
   ReportHeatmap,
   ReportHistogram,
   ReportLetters,

@@ -135,6 +135,8 @@ mark.wrong { background: rgba(var(--miss), .16); text-decoration: underline; tex
 mark.missing { color: var(--quiet); text-decoration: line-through; outline: 1px dashed currentColor; outline-offset: -1px; }
 mark.extra { background: rgba(var(--accent), .16); text-decoration: underline dotted; text-decoration-color: rgb(var(--accent)); text-decoration-thickness: 2px; text-underline-offset: .2em; }
 mark.extra::before { content: '+'; }
+mark.named { color: var(--text); background: color-mix(in srgb, var(--own) 18%, transparent); box-shadow: inset 0 0 0 1px var(--own); }
+mark.named small { display: inline-block; border-left: 3px solid var(--own); padding-left: .3em; font-size: .72em; font-weight: 600; }
 ul.marks { list-style: none; display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; padding: 0; margin: .5rem 0 .75rem; font-size: .9rem; color: var(--quiet); }
 ul.marks mark { color: var(--text); }
 ul.marks mark.missing { color: var(--quiet); }
