@@ -170,7 +170,7 @@ describe('the report', () => {
     expect(html).toContain('<dd><span class="quiet">(nothing)</span></dd>');
     // A colour per label, in their order, and the label itself.
     expect(html).toContain(
-      '<dd>in <mark class="wrong named" style="--own: var(--s1)"><span class="unseen">wrong: </span>Paris <small>PER</small></mark> <mark class="named" style="--own: var(--s0)">',
+      '<dd>in <mark class="named" style="--own: var(--s1)"><mark class="wrong"><span class="unseen">wrong: </span>Paris</mark>&nbsp;<small>PER</small></mark> <mark class="named" style="--own: var(--s0)">',
     );
     expect(html).toContain('<li><mark class="wrong">wrong</mark> of another class');
     // 560 x 340, of which 64 + 20 and 12 + 40 are margins; axes from 0 to 10 and 0 to 5.

@@ -87,14 +87,12 @@ function clip({ title, audio, lines }: ReportClip, colours: ReadonlyMap<string, 
       ? ''
       : `<audio controls preload="none" aria-label="${escapeHtml(title)}" src="data:audio/wav;base64,${base64(audio)}"></audio>`;
   const text = lines.map(({ label, pieces }) => {
-    const marked = pieces.map((piece) => {
-      const { mark, label: name } = piece;
-      if (mark === undefined && name === undefined) return escapeHtml(piece.text);
-      const classes = [mark, name === undefined ? undefined : 'named'].filter(Boolean).join(' ');
-      const colour = name === undefined ? '' : ` style="--own: var(--${colours.get(name)!})"`;
-      const told = mark === undefined ? '' : `<span class="unseen">${mark}: </span>`;
-      const named = name === undefined ? '' : ` <small>${escapeHtml(name)}</small>`;
-      return `<mark class="${classes}"${colour}>${told}${escapeHtml(piece.text)}${named}</mark>`;
+    const marked = pieces.map(({ text: piece, mark, label: name }) => {
+      const own = escapeHtml(piece);
+      const compared =
+        mark === undefined ? own : `<mark class="${mark}"><span class="unseen">${mark}: </span>${own}</mark>`;
+      if (name === undefined) return compared;
+      return `<mark class="named" style="--own: var(--${colours.get(name)!})">${compared}&nbsp;<small>${escapeHtml(name)}</small></mark>`;
     });
     const said = marked.length === 0 ? '<span class="quiet">(nothing)</span>' : marked.join(' ');
     return `<div><dt>${escapeHtml(label)}</dt><dd>${said}</dd></div>`;
