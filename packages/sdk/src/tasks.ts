@@ -44,6 +44,7 @@ export type {
 export type {
   ReportChart,
   ReportClip,
+  ReportMark,
   ReportHeatmap,
   ReportHistogram,
   ReportLetters,

@@ -2,7 +2,7 @@
 
 import { existsSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { ReportSection } from '@onnx-lora/sdk/tasks';
 import { type Browser, chromium } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -99,6 +99,59 @@ it.skipIf(executablePath === undefined)(
   },
   60_000,
 );
+
+it.skipIf(executablePath === undefined)(
+  'entities keep their label beside them, legible in both themes, and long names of metrics leave room for the change',
+  async () => {
+    const report = path.join(temporaryFolder(), 'report.html');
+    const settings = { ...nothing.settings, task: 'token-classification' as const };
+    const measured = (step: number): NonNullable<ReportContent['before']> => {
+      return { step, metrics: { balancedAccuracy: 0.2739, mcc: -0.02372 }, intervals: { balancedAccuracy: [0.1981, 0.3482], mcc: [-0.1104, -0.0711] }, examples: 168 }; // prettier-ignore
+    };
+    const content = { ...nothing, settings, before: measured(0), after: measured(60), sections: [entities] };
+    writeFileSync(report, formatReport(content));
+    for (const screen of screens) {
+      expect(await look(report, screen, 'token-classification')).toEqual([]);
+      const page = await browser.newPage({ viewport: screen[1], colorScheme: screen[2], bypassCSP: true });
+      await page.goto(pathToFileURL(report).href);
+      await page.addScriptTag({ path: fileURLToPath(import.meta.resolve('axe-core/axe.min.js')) });
+      const low = (await page.evaluate(
+        `axe.run('.clips', { runOnly: ['color-contrast'] }).then(({ violations }) => violations.flatMap(({ nodes }) => nodes.map(({ html }) => html)))`,
+      )) as string[];
+      expect(low).toEqual([]);
+      // The top of the last letter of a name, and of its label.
+      const gaps = (await page.evaluate(
+        `[...document.querySelectorAll('mark.named small')].map((label) => {
+          const before = label.previousSibling;
+          const text = before.data === '\u00a0' ? before.previousSibling.lastChild : before;
+          const range = document.createRange();
+          const end = text.data.trimEnd().length;
+          range.setStart(text, end - 1);
+          range.setEnd(text, end);
+          return label.getBoundingClientRect().top - range.getBoundingClientRect().top;
+        })`,
+      )) as number[];
+      expect(gaps).toHaveLength(4 * 2 * 14);
+      expect(gaps.every((gap) => Math.abs(gap) < 8)).toBe(true);
+    }
+  },
+  60_000,
+);
+
+const entities: ReportSection = {
+  kind: 'clips',
+  title: 'Texts with the most mistakes',
+  clips: [undefined, 'missing', 'wrong', 'extra'].map((mark, i) => ({
+    title: `${i}: 1 mistake`,
+    lines: ['expected', 'found'].map((label) => ({
+      label,
+      pieces: Array.from({ length: 14 }, (_, kind) => [
+        { text: 'how can I send my' },
+        { text: 'mobile phone', label: `KIND${kind}`, ...(mark !== undefined && { mark: mark as 'extra' }) },
+      ]).flat(),
+    })),
+  })),
+};
 
 const residues = [...'ACDEFGHIKLMNPQRSTVWY'];
 const protein = 'MQYKLILNGKTLKGETTTEAVDAATAEKVFKQYANDNGVDGEWTYDDATKTFTVTE';

@@ -84,6 +84,14 @@ const content: ReportContent = {
         { title: 'silent', lines: [] },
       ],
     },
+    {
+      kind: 'clips',
+      title: 'Entities',
+      clips: [
+        { title: 'a', lines: [{ label: 'found', pieces: [{ text: 'in' }, { text: 'Paris', label: 'PER', mark: 'wrong' }, { text: evil, label: evil }] }] }, // prettier-ignore
+      ],
+      marks: { wrong: `of another class ${evil}` },
+    },
     { kind: 'table', title: 'Baselines', columns: [evil, 'top-1'], rows: [[evil, 0.25]] },
     {
       kind: 'scatter',
@@ -160,6 +168,11 @@ describe('the report', () => {
     );
     expect(html).not.toContain('<mark class="missing">');
     expect(html).toContain('<dd><span class="quiet">(nothing)</span></dd>');
+    // A colour per label, in their order, and the label itself.
+    expect(html).toContain(
+      '<dd>in <mark class="named" style="--own: var(--s1)"><mark class="wrong"><span class="unseen">wrong: </span>Paris</mark>&nbsp;<small>PER</small></mark> <mark class="named" style="--own: var(--s0)">',
+    );
+    expect(html).toContain('<li><mark class="wrong">wrong</mark> of another class');
     // 560 x 340, of which 64 + 20 and 12 + 40 are margins; axes from 0 to 10 and 0 to 5.
     expect(html).toContain('<g class="s1"><circle cx="540.0" cy="12.0" r="3"><title>b: 10, 5</title></circle></g>');
     expect(html).toContain('<circle cx="64.0" cy="300.0" r="3"><title>');

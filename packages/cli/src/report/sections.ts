@@ -1,6 +1,6 @@
 /** @file Sections of the report that the task brings: pictures, tables, clips to hear, charts and sequences. */
 
-import type { ReportClip, ReportPicture, ReportSection } from '@onnx-lora/sdk/tasks';
+import type { ReportClip, ReportMark, ReportPicture, ReportSection } from '@onnx-lora/sdk/tasks';
 import { short } from '../terminal/table.ts';
 import { chart, histogram } from './chart.ts';
 import { escapeHtml } from './escape.ts';
@@ -39,7 +39,7 @@ function body(section: ReportSection): string {
     case 'table':
       return table(section.columns, section.rows);
     case 'clips':
-      return clipList(section.clips);
+      return clipList(section);
     case 'scatter':
     case 'lines':
       return chart(section, section.title);
@@ -59,30 +59,41 @@ function figure({ image, alt, caption, isWide }: ReportPicture): string {
 }
 
 /** What the marks in the lines of clips say. */
-const marks = { wrong: 'another word in its place', missing: 'not heard', extra: 'not said' } as const;
+const heardMarks: Readonly<Record<ReportMark, string>> = {
+  wrong: 'another word in its place',
+  missing: 'not heard',
+  extra: 'not said',
+};
+/** Colours of series, after which they come again. */
+const COLOURS = 12;
 
 /** The clips, and above them what their marks mean. */
-function clipList(clips: readonly ReportClip[]): string {
-  const used = new Set(clips.flatMap(({ lines }) => lines.flatMap(({ pieces }) => pieces.map(({ mark }) => mark))));
+function clipList({ clips, marks = {} }: Extract<ReportSection, { readonly kind: 'clips' }>): string {
+  const pieces = clips.flatMap(({ lines }) => lines.flatMap((line) => line.pieces));
+  const used = new Set(pieces.map(({ mark }) => mark));
   const legend = (['wrong', 'missing', 'extra'] as const)
     .filter((mark) => used.has(mark))
-    .map((mark) => `<li><mark class="${mark}">${mark}</mark> ${marks[mark]}</li>`);
+    .map((mark) => `<li><mark class="${mark}">${mark}</mark> ${escapeHtml(marks[mark] ?? heardMarks[mark])}</li>`);
   const key = legend.length === 0 ? '' : `<ul class="marks">${legend.join('')}</ul>\n`;
-  return `${key}<div class="clips">\n${clips.map(clip).join('\n')}\n</div>`;
+  const labels = new Set(pieces.flatMap(({ label }) => (label === undefined ? [] : [label])));
+  const colours = new Map([...labels].sort().map((label, i) => [label, `s${i % COLOURS}`]));
+  return `${key}<div class="clips">\n${clips.map((each) => clip(each, colours)).join('\n')}\n</div>`;
 }
 
 /** A player, and below it what was said and heard. A mark is told to those who cannot see it. */
-function clip({ title, audio, lines }: ReportClip): string {
+function clip({ title, audio, lines }: ReportClip, colours: ReadonlyMap<string, string>): string {
   const player =
     audio === undefined
       ? ''
       : `<audio controls preload="none" aria-label="${escapeHtml(title)}" src="data:audio/wav;base64,${base64(audio)}"></audio>`;
   const text = lines.map(({ label, pieces }) => {
-    const marked = pieces.map(({ text: piece, mark }) =>
-      mark === undefined
-        ? escapeHtml(piece)
-        : `<mark class="${mark}"><span class="unseen">${mark}: </span>${escapeHtml(piece)}</mark>`,
-    );
+    const marked = pieces.map(({ text: piece, mark, label: name }) => {
+      const own = escapeHtml(piece);
+      const compared =
+        mark === undefined ? own : `<mark class="${mark}"><span class="unseen">${mark}: </span>${own}</mark>`;
+      if (name === undefined) return compared;
+      return `<mark class="named" style="--own: var(--${colours.get(name)!})">${compared}&nbsp;<small>${escapeHtml(name)}</small></mark>`;
+    });
     const said = marked.length === 0 ? '<span class="quiet">(nothing)</span>' : marked.join(' ');
     return `<div><dt>${escapeHtml(label)}</dt><dd>${said}</dd></div>`;
   });

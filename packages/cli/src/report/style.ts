@@ -31,7 +31,7 @@ th, td { padding: .35rem .7rem; text-align: left; border-bottom: 1px solid var(-
 thead th { color: var(--quiet); font-weight: 500; font-size: .9rem; }
 td.number, th.number { text-align: right; white-space: nowrap; }
 td.number:has(.interval) { white-space: normal; }
-.interval { display: inline-block; white-space: nowrap; }
+.interval { display: inline-block; white-space: nowrap; font-size: .85em; }
 table.settings { width: 100%; }
 table.settings th { font-weight: 500; color: var(--quiet); width: 12rem; vertical-align: top; }
 table.settings td { overflow-wrap: anywhere; }
@@ -135,6 +135,9 @@ mark.wrong { background: rgba(var(--miss), .16); text-decoration: underline; tex
 mark.missing { color: var(--quiet); text-decoration: line-through; outline: 1px dashed currentColor; outline-offset: -1px; }
 mark.extra { background: rgba(var(--accent), .16); text-decoration: underline dotted; text-decoration-color: rgb(var(--accent)); text-decoration-thickness: 2px; text-underline-offset: .2em; }
 mark.extra::before { content: '+'; }
+mark.named { color: var(--text); background: color-mix(in srgb, var(--own) 18%, transparent); box-shadow: inset 0 0 0 1px var(--own); }
+mark.named small { border-left: 3px solid var(--own); padding-left: .3em; font-size: .72em; font-weight: 600; }
+mark.named .missing { color: inherit; }
 ul.marks { list-style: none; display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; padding: 0; margin: .5rem 0 .75rem; font-size: .9rem; color: var(--quiet); }
 ul.marks mark { color: var(--text); }
 ul.marks mark.missing { color: var(--quiet); }

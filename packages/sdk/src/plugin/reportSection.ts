@@ -10,7 +10,12 @@ export type ReportSection = { readonly title: string; readonly text?: string } &
       /** One cell per column. */
       readonly rows: readonly (readonly (string | number)[])[];
     }
-  | { readonly kind: 'clips'; readonly clips: readonly ReportClip[] }
+  | {
+      readonly kind: 'clips';
+      readonly clips: readonly ReportClip[];
+      /** What the marks say, where the texts are no speech that was heard. */
+      readonly marks?: Readonly<Partial<Record<ReportMark, string>>>;
+    }
   | ({ readonly kind: 'scatter' } & ReportChart)
   | ({ readonly kind: 'lines' } & ReportChart)
   | ({ readonly kind: 'histogram' } & ReportHistogram)
@@ -31,7 +36,10 @@ export interface ReportPicture {
   readonly isWide?: boolean;
 }
 
-/** A recording with lines of text that are compared, such as what was said and what was heard. */
+/** How a piece of a text compares. */
+export type ReportMark = 'wrong' | 'missing' | 'extra';
+
+/** Lines of text that are compared, such as what was said and what was heard, with the recording where there is one. */
 export interface ReportClip {
   /** The line above it, such as the recording's name. */
   readonly title: string;
@@ -41,8 +49,14 @@ export interface ReportClip {
   readonly lines: readonly {
     /** What the line is: `said`, `heard before`. */
     readonly label: string;
-    /** Its pieces, and how each compares: words that are `wrong`, `missing` or `extra`. */
-    readonly pieces: readonly { readonly text: string; readonly mark?: 'wrong' | 'missing' | 'extra' }[];
+    /** Its pieces. */
+    readonly pieces: readonly {
+      readonly text: string;
+      /** How it compares: words that are `wrong`, `missing` or `extra`. */
+      readonly mark?: ReportMark;
+      /** What it is, such as `LOC`: stands beside it, in a colour of its own. */
+      readonly label?: string;
+    }[];
   }[];
 }
 

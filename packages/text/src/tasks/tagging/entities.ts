@@ -82,12 +82,39 @@ export function entityMetrics(options: TokenMetricsOptions): MetricCollector<Ent
 }
 
 function countsOf(answers: readonly PartAnswer<number>[], labels: readonly string[]): Counts {
+  const { truths, named } = entityAnswers(answers, labels);
+  const keys = new Set(truths.map(keyOf));
+  return { right: named.filter((each) => keys.has(keyOf(each))).length, named: named.length, true: truths.length };
+}
+
+function keyOf({ label, from, to }: Entity): string {
+  return `${label} ${from} ${to}`;
+}
+
+/** The entities of a text: those of its data, and those that were found. */
+export interface EntityAnswers {
+  /** Tokens of the words that are known, in their order; entities count these. */
+  readonly parts: readonly number[];
+  readonly truths: readonly Entity[];
+  readonly named: readonly Entity[];
+}
+
+/**
+ * The entities that answers about a text speak of.
+ *
+ * @param isMarked false where classes mark no entities, and each word is a thing by itself
+ */
+export function entityAnswers(
+  answers: readonly PartAnswer<number>[],
+  labels: readonly string[],
+  isMarked = true,
+): EntityAnswers {
   const places = new Map(answers.map((answer) => [answer.part, answer]));
-  const all = [...places.keys()].sort((a, b) => a - b);
-  // Words of which nothing is known are between entities.
-  const tags = (of: (answer: PartAnswer<number>) => number): (string | undefined)[] => all.map((part) => labels[of(places.get(part)!)]); // prettier-ignore
-  const [truths, named] = [entitiesOf(tags(({ truth }) => truth)), entitiesOf(tags(({ values }) => bestOf(values)))];
-  const keys = new Set(truths.map(({ label, from, to }) => `${label} ${from} ${to}`));
-  const right = named.filter(({ label, from, to }) => keys.has(`${label} ${from} ${to}`)).length;
-  return { right, named: named.length, true: truths.length };
+  const parts = [...places.keys()].sort((a, b) => a - b);
+  // Words of which nothing is known are passed over.
+  const entities = (of: (answer: PartAnswer<number>) => number): Entity[] => {
+    const tags = parts.map((part) => labels[of(places.get(part)!)]!);
+    return isMarked ? entitiesOf(tags) : tags.map((label, i) => ({ label, from: i, to: i }));
+  };
+  return { parts, truths: entities(({ truth }) => truth), named: entities(({ values }) => bestOf(values)) };
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { evaluate, float32, int64, type Model, modelFor, openModel, train } from '@onnx-lora/sdk';
 import { Random } from '@onnx-lora/sdk/core';
-import type { Answer } from '@onnx-lora/sdk/tasks';
+import type { Answer, ReportRequest, ReportSection } from '@onnx-lora/sdk/tasks';
 import { openTokenizer } from '@onnx-lora/sequences';
 import { beforeAll, describe, expect, it, test } from 'vitest';
 import { dataFolder } from '../../../../sequences/src/fixtures/dataFolder.ts';
@@ -116,6 +116,82 @@ function sentences(count: number): { tokens: string[]; tags: string[] }[] {
     return { tokens, tags: tokens.map((_, i) => (i < 5 ? 'O' : i === 5 ? 'B-THING' : 'I-THING')) };
   });
 }
+
+describe('the report', () => {
+  const data = (split: 'train' | 'test'): object => {
+    return { tokens: ['we', 'met', 'Ada', 'Lovelace', 'in', 'Paris'], tags: ['O', 'O', 'B-PER', 'I-PER', 'O', 'B-LOC'], split }; // prettier-ignore
+  };
+
+  /** The report of answers that are one class for every word. */
+  async function reported(records: readonly object[], label: string): Promise<readonly ReportSection[]> {
+    const folder = dataFolder({ 'd.jsonl': records.map((each) => `${JSON.stringify(each)}\n`).join('') });
+    const task = await tokenClassification(join(folder, 'd.jsonl'), { evalSplit: 'test' }).prepare(model);
+    const labels = task.head!.labels!;
+    return task.report!({
+      run: ({ input_ids: ids }) => {
+        const [rows, tokens] = ids!.dims as [number, number];
+        const logits = Array.from({ length: rows * tokens }, () => labels.map((each) => Number(each === label))).flat();
+        return Promise.resolve({ logits: float32(logits, [rows, tokens, labels.length]) });
+      },
+      batchSize: 4,
+      model,
+      options: {},
+    } as unknown as ReportRequest);
+  }
+  const called = (sections: readonly ReportSection[], name: string): ReportSection => sections.find(({ title }) => title === name)!; // prettier-ignore
+
+  it('tells missed, invented and wrong entities apart, and shows them in their texts', async () => {
+    const records = [data('train'), data('test')];
+    const places = await reported(records, 'B-LOC');
+    expect(called(places, 'Entities')).toMatchObject({
+      // In the data, precision, recall, F1, missed, invented, wrong.
+      rows: [
+        ['LOC', 1, 0.1667, 1, 0.2857, 0, 3, 2],
+        ['PER', 1, 0, 0, 0, 0, 0, 0],
+      ],
+    });
+    expect(called(places, 'Texts with the most mistakes')).toMatchObject({
+      clips: [
+        {
+          title: '2: 5 mistakes',
+          lines: [
+            { pieces: [{ text: 'we met' }, { text: 'Ada Lovelace', label: 'PER' }, { text: 'in' }, { text: 'Paris', label: 'LOC' }] }, // prettier-ignore
+            {
+              pieces: [
+                ...['we', 'met'].map((text) => ({ text, label: 'LOC', mark: 'extra' })),
+                ...['Ada', 'Lovelace'].map((text) => ({ text, label: 'LOC', mark: 'wrong' })),
+                { text: 'in', label: 'LOC', mark: 'extra' },
+                { text: 'Paris', label: 'LOC' },
+              ],
+            },
+          ],
+        },
+      ],
+    });
+    const nothing = await reported(records, 'O');
+    expect(called(nothing, 'Entities')).toMatchObject({
+      rows: [
+        ['LOC', 1, 0, 0, 0, 1, 0, 0],
+        ['PER', 1, 0, 0, 0, 1, 0, 0],
+      ],
+    });
+    const [clip] = (called(nothing, 'Texts with the most mistakes') as Extract<ReportSection, { kind: 'clips' }>).clips;
+    expect(clip!.lines[0]!.pieces.map(({ mark }) => mark)).toEqual([undefined, 'missing', undefined, 'missing']);
+    expect(clip!.lines[1]!.pieces).toEqual([{ text: 'we met Ada Lovelace in Paris' }]);
+  });
+
+  it('shows words of another class where each word has one', async () => {
+    const words = (split: string): object => ({ tokens: ['we', 'met', 'Ada'], tags: ['PRON', 'VERB', 'NOUN'], split });
+    const sections = await reported([words('train'), words('test')], 'VERB');
+    expect(called(sections, 'Entities')).toBeUndefined();
+    const [clip] = (called(sections, 'Texts with the most mistakes') as Extract<ReportSection, { kind: 'clips' }>)
+      .clips;
+    expect(clip!.lines.map(({ pieces }) => pieces)).toEqual([
+      [{ text: 'we', label: 'PRON' }, { text: 'met' }, { text: 'Ada', label: 'NOUN' }],
+      [{ text: 'we', label: 'VERB', mark: 'wrong' }, { text: 'met' }, { text: 'Ada', label: 'VERB', mark: 'wrong' }],
+    ]);
+  });
+});
 
 test('names are learned, measured, and found in new texts', async () => {
   const all = sentences(160);

@@ -3,16 +3,12 @@
 import type { MetricsNamed } from '@onnx-lora/sdk/tasks';
 import {
   type AnsweringFactory,
-  batchesOf,
   classifierSettings,
-  classTable,
   headSetting,
   labelsOrNumbers,
   type Prediction,
   type Predictor,
   type PreparedTask,
-  type ReportRequest,
-  type ReportSection,
   type RunnableModel,
   softmaxRows,
   type Task,
@@ -22,12 +18,10 @@ import type { SettingRows } from '@onnx-lora/sdk/plugin';
 import {
   answersByToken,
   bestOf,
-  classComparison,
   lengthSettings,
   openHead,
   openSequenceTask,
   type PartClassOptions,
-  type PartReportOptions,
   preparePartClasses,
   type SequenceDomain,
   sequenceFactory,
@@ -47,6 +41,7 @@ import {
 } from '../../data/taggedText.ts';
 import { textDomain, type TextPredictorOptions } from '../../domain.ts';
 import { areEntities, type Entity, entitiesOf, entityMetrics } from './entities.ts';
+import { taggingReport } from './taggingReport.ts';
 
 /** Options of {@link tokenClassification}. */
 export interface TokenClassificationOptions extends TaggedOptions, PartClassOptions {}
@@ -97,49 +92,7 @@ async function prepare(
       ? entityMetrics(own)
       : (tokenClassMetrics(own) as unknown as ReturnType<typeof entityMetrics>);
   const root = typeof source === 'string' ? source : 'the data';
-  return preparePartClasses(taggedDomain, model, task, { parts: words, metrics, report }, options, root);
-}
-
-/** Texts with the most mistakes that are shown. */
-const SHOWN = 20;
-
-/** A table beside majorities, one of the classes, and the texts with the most mistakes. */
-async function report(
-  options: PartReportOptions<TaggedText>,
-  request: ReportRequest,
-): Promise<readonly ReportSection[]> {
-  const { validation, collate, labels, tokenizer, hasOwnHead } = options;
-  const adapted = tokenClassMetrics(options);
-  const base = hasOwnHead ? tokenClassMetrics(options) : undefined;
-  const rows: { readonly wrong: number; readonly cells: readonly [string, string, string] }[] = [];
-  adapted.onRecord = (number, answers) => {
-    const wrong = answers.filter(({ truth, values }) => bestOf(values) !== truth);
-    if (wrong.length === 0) return;
-    const record = validation.records[number]!;
-    const parts = words.ofTokens(record, tokenizer);
-    const shown = wrong.map(({ part, truth, values }) => {
-      const [from, to] = record.words[parts[part]!]!;
-      return `${record.sequence.slice(from, to)}: ${labels[bestOf(values)]!}, is ${labels[truth]!}`;
-    });
-    rows.push({ wrong: wrong.length, cells: [record.id, record.sequence, shown.join('; ')] });
-  };
-  for await (const { batch } of batchesOf({ dataset: validation, collate }, request.batchSize)) {
-    adapted.update(await request.run(batch.inputs, 'adapted'), batch.targets);
-    base?.update(await request.run(batch.inputs, 'base'), batch.targets);
-  }
-  const { tally } = adapted;
-  const worst = rows.toSorted((a, b) => b.wrong - a.wrong).slice(0, SHOWN);
-  return [
-    classComparison(options, { noun: 'words', each: 'word, by its first token' }, tally, base?.tally),
-    classTable(tally.confusion(), 'words'),
-    {
-      kind: 'table',
-      title: 'Texts with the most mistakes',
-      text: `${rows.length} of ${validation.records.length} held-out texts have a mistake.`,
-      columns: ['text', 'words', 'mistakes'],
-      rows: worst.map(({ cells }) => cells),
-    },
-  ];
+  return preparePartClasses(taggedDomain, model, task, { parts: words, metrics, report: taggingReport }, options, root);
 }
 
 /**
