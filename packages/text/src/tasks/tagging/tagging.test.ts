@@ -3,7 +3,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { evaluate, float32, int64, type Model, modelFor, openModel, train } from '@onnx-lora/sdk';
+import { evaluate, type Feeds, float32, int64, type Model, modelFor, openModel, train } from '@onnx-lora/sdk';
 import { Random } from '@onnx-lora/sdk/core';
 import type { Answer, ReportRequest, ReportSection } from '@onnx-lora/sdk/tasks';
 import { openTokenizer } from '@onnx-lora/sequences';
@@ -128,7 +128,7 @@ describe('the report', () => {
     const task = await tokenClassification(join(folder, 'd.jsonl'), { evalSplit: 'test' }).prepare(model);
     const labels = task.head!.labels!;
     return task.report!({
-      run: ({ input_ids: ids }) => {
+      run: ({ input_ids: ids }: Feeds) => {
         const [rows, tokens] = ids!.dims as [number, number];
         const logits = Array.from({ length: rows * tokens }, () => labels.map((each) => Number(each === label))).flat();
         return Promise.resolve({ logits: float32(logits, [rows, tokens, labels.length]) });
