@@ -456,6 +456,8 @@ export const packages: readonly WildPackage[] = [
         sha256: 'da96e1221eea4afdf153997d6c4854ed306c146cfac76046e66cdecc14b2a1bb',
         sites: 70,
         inputs: { input: pixels(2, 64, 64, 1) },
+        // Peaks are where a value equals the largest around it, which rounding decides where neighbours are alike.
+        alpha: 4,
       },
     ],
   },
@@ -687,6 +689,8 @@ export const packages: readonly WildPackage[] = [
         sites: 50,
         inputs: { input_ids: ids(1000, 2, 8), attention_mask: all(1, 2, 8) },
         rounds: true,
+        // What integers round hides smaller changes.
+        alpha: 4,
         skips: { gradients: roundsWeights, rows: ofBatch },
       },
     ],
