@@ -2,7 +2,13 @@
 
 import { GenerationFile } from '@onnx-lora/sequences';
 import { expect, it } from 'vitest';
-import { type GenerateOptions, type GenerationPlan, generationDefaults, likeliestByDefault, planOf } from './generateOptions.ts';
+import {
+  type GenerateOptions,
+  type GenerationPlan,
+  generationDefaults,
+  likeliestByDefault,
+  planOf,
+} from './generateOptions.ts';
 
 const fileOf = (own: object, config: object = {}): GenerationFile =>
   new GenerationFile({ own: { eos_token_id: 1, ...own }, config: { ...config }, where: 'the test' });
