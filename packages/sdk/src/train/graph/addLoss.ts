@@ -7,6 +7,7 @@ import { formatShape, type ValueType } from '../../graph/value.ts';
 import { inferNode } from '../../ops/infer.ts';
 import type { Feeds } from '../../runtime/tensor.ts';
 import type { AdaptedGraph } from './adaptedGraph.ts';
+import { targetInput } from './addTargets.ts';
 import { expectedOf, type Expectation } from './expected.ts';
 import { namesIn, watchedNames } from './missedNames.ts';
 
@@ -57,7 +58,7 @@ export function addLoss(
 ): AddedLoss {
   const g = new GraphBuilder({ opset, infer: inferNode, prefix: 'loss/' });
   const targets = new Map(
-    Object.entries(fed).map(([name, { type, dims }]) => [name, { name: `target/${name}`, type, shape: dims }]),
+    Object.entries(fed).map(([name, { type, dims }]) => [name, { name: targetInput(name), type, shape: dims }]),
   );
   const outputs = Object.fromEntries(
     (graph.output ?? []).map(({ name }) => [name!, { name: name!, ...types.get(name!) }]),

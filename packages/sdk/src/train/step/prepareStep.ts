@@ -29,10 +29,19 @@ export async function prepareStep(
   targets: Feeds,
   room?: PrefixRoom,
 ): Promise<PreparedStep> {
-  const { base, plan, loss, lossWeight, precision, memory = 'auto' } = request;
+  const { base, plan, loss, lossWeight, precision, memory = 'auto', added } = request;
   const lossScale = request.lossScale && precision?.name === 'float16' ? 'always' : (request.lossScale ?? false);
   const { pieceRows: choose = pieceRows } = request;
-  const parts = { base, plan, loss, lossScale, memory, ...(room && { prefix: room }), ...(precision && { precision }) };
+  const parts = {
+    base,
+    plan,
+    loss,
+    lossScale,
+    memory,
+    ...(room && { prefix: room }),
+    ...(precision && { precision }),
+    ...(added && { added }),
+  };
   const whole = { inputs, targets };
   const prepared = await inTurns(prepareTraining({ ...parts, ...whole }));
   const total = rowsOf(inputs, targets);

@@ -21,6 +21,7 @@ import { type AnswererOptions, openAnswerer } from './answerPredictor.ts';
 import { measureAnswers } from './measureAnswers.ts';
 import { ChatMetrics, type ChatScores, learnedTokens } from './chatMetrics.ts';
 import { chatReport } from './chatReport.ts';
+import { embeddingNoise } from './embeddingNoise.ts';
 import { measureChat } from './measureChat.ts';
 import { openTeaching } from './openTeaching.ts';
 import { NOT_LEARNED, TaughtDataset, type TaughtExample } from './taughtRows.ts';
@@ -32,6 +33,13 @@ export interface ChatOptions extends ConversationDataOptions {
    * prompts among them. Texts without a prompt are learned as a whole.
    */
   readonly learn?: Learned | undefined;
+  /**
+   * NEFTune: in training, noise is added to the embeddings of tokens, evenly distributed up to `neftune / √(tokens · width)` either
+   * way. 5 to 15 are usual; none by default.
+   *
+   * @see Jain et al., "NEFTune: Noisy Embeddings Improve Instruction Finetuning" (2023)
+   */
+  readonly neftune?: number | undefined;
   /** Most tokens of a conversation; 1024 by default, or fewer where the model's files say so. */
   readonly maxLength?: number | undefined;
   /**
@@ -56,6 +64,11 @@ const chatRows: SettingRows<ChatOptions> = {
     whole: true,
     min: 2,
     description: 'Most tokens of a conversation; 1024 by default, or fewer where the model says so.',
+  },
+  neftune: {
+    kind: 'number',
+    above: 0,
+    description: 'NEFTune: how much noise embeddings get in training, such as 5; none by default.',
   },
   answers: {
     kind: 'number',
@@ -92,10 +105,11 @@ export function chat(source: ConversationSource, options: ChatOptions = {}): Tas
 async function prepare(
   model: TaskModel,
   source: ConversationSource,
-  { learn = 'answers', maxLength, tokenizer, answers = 0, generate, ...options }: ChatOptions,
+  { learn = 'answers', maxLength, tokenizer, answers = 0, generate, neftune, ...options }: ChatOptions,
 ): Promise<PreparedTask<TaughtExample, ChatScores>> {
   const { input, port, rules } = await openTeaching(model, { learn, maxLength, tokenizer });
   const { output, size } = port;
+  const noise = neftune === undefined ? undefined : embeddingNoise(model, input.ports.ids, neftune, options.seed);
   const data = await readConversations(source, options);
   const dataset = (records: readonly ConversationRecord[]): TaughtDataset => new TaughtDataset(records, rules);
   const train = dataset(data.train);
@@ -111,6 +125,10 @@ async function prepare(
       labels: int64(labels, [rows.length, length]),
       records: ofRows(examples.map(({ record }) => record)),
       bytes: ofRows(rows.map(({ bytes }) => bytes)),
+      ...noise?.targets(
+        examples.map(({ row, draw }) => ({ tokens: row.ids.length, draw })),
+        length,
+      ),
     };
     return Promise.resolve({ inputs, targets });
   };
@@ -122,6 +140,7 @@ async function prepare(
     ...(validation && { validation }),
     warnings: [...data.warnings, ...train.warnings, ...(validation?.warnings ?? [])],
     collate,
+    ...(noise && { added: noise.added }),
     // Only tokens before one that is learned reach the head: it has the whole vocabulary for each.
     loss: (g, outputs, { labels }) => crossEntropy(g, outputs[output]!, labels!, { countedOnly: true }),
     lossWeight: learnedTokens,
