@@ -82,3 +82,11 @@ export type { PreferenceLoss, PreferenceLossOptions } from './tasks/preferences/
 export type { PreferenceScores } from './tasks/preferences/preferenceMetrics.ts';
 export type { PreferenceExample } from './tasks/preferences/preferenceRows.ts';
 export { type PreferenceOptions, preferences } from './tasks/preferences/preferences.ts';
+export {
+  chooseAnswers,
+  type ChoiceOptions,
+  type ChoiceQuestion,
+  type ChosenAnswer,
+  type ChosenAnswers,
+} from './metrics/chooseAnswers.ts';
+export { rougeL, type TextScores, textScores, wordF1 } from './metrics/textScores.ts';

@@ -22,9 +22,9 @@ import type { InputSizes } from '../ops/rewrites/inputSizes.ts';
 import { isObject, type JsonObject } from '../plugin/data/modelFiles/configFields.ts';
 import type { ModelFamily } from '../plugin/families/family.ts';
 import { noPlugins, type PluginRegistry } from '../plugin/registry/loadPlugins.ts';
-import type { GraphPort, HeadInput, TaskModel } from '../plugin/taskModel.ts';
+import type { GraphPort, HeadInput, InnerValue, TaskModel } from '../plugin/taskModel.ts';
 import type { Runtime } from '../runtime/session.ts';
-import { logitsOf, slicedFrom } from './cutting/innerValues.ts';
+import { logitsOf, lookupOf, slicedFrom } from './cutting/innerValues.ts';
 import { firstOfHead, headSites } from './head/headSites.ts';
 import { attentionBehind } from './initial/attentionBehind.ts';
 import type { ModelFile } from './opening/joinFiles.ts';
@@ -252,6 +252,13 @@ export abstract class ModelGraph implements TaskModel {
     if (!site) return undefined;
     const { type = 'float32', shape } = this.types().get(site.input) ?? {};
     return { name: site.input, module: site.path, type, dims: shape };
+  }
+
+  lookupOf(input: string): InnerValue | undefined {
+    const name = lookupOf(this.onnx.model.graph, input);
+    if (name === undefined) return undefined;
+    const { type = 'float32', shape } = this.types().get(name) ?? {};
+    return { name, type, dims: shape };
   }
 
   slicedFrom(output: string): string | undefined {

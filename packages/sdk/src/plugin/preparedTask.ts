@@ -47,6 +47,11 @@ export interface PreparedTask<Example = unknown, Scores extends Metrics = Metric
    */
   readonly inputSizes?: InputSizes;
   /**
+   * Targets that are added to values inside the graph while it is trained, such as noise: the value by the target's name,
+   * `{ noise: model.lookupOf('input_ids').name }`. A target has the shape of its value; to a batch without it nothing is added.
+   */
+  readonly added?: Readonly<Record<string, string>>;
+  /**
    * Computes what batches need beside the data, before the first is made and again where a run goes on, such as what the model
    * without an adapter says of each example. It must give the same each time.
    */

@@ -31,6 +31,11 @@ export interface TaskModel {
    */
   featuresOf?(output: string): HeadInput | undefined;
   /**
+   * The rows of a table that an input's ids are looked up in, such as the embeddings of `input_ids`; undefined where there are
+   * none, or no one table.
+   */
+  lookupOf?(input: string): InnerValue | undefined;
+  /**
    * The value that an output is cut from, such as all masks of a SAM whose export leaves one out; undefined where it is not
    * cut. A task that wants the value names it in `PreparedTask.outputs`.
    */
@@ -78,10 +83,14 @@ export interface RunnableOptions {
   readonly worker?: boolean;
 }
 
-/** A value inside the graph, and the module that reads it. */
-export interface HeadInput extends GraphPort {
+/** A value inside the graph. */
+export interface InnerValue extends GraphPort {
   /** Name of the value. */
   readonly name: string;
+}
+
+/** A value inside the graph, and the module that reads it. */
+export interface HeadInput extends InnerValue {
   /** Path of the module. */
   readonly module: string;
 }

@@ -2,7 +2,13 @@
 
 import { GenerationFile } from '@onnx-lora/sequences';
 import { expect, it } from 'vitest';
-import { type GenerateOptions, type GenerationPlan, generationDefaults, planOf } from './generateOptions.ts';
+import {
+  type GenerateOptions,
+  type GenerationPlan,
+  generationDefaults,
+  likeliestByDefault,
+  planOf,
+} from './generateOptions.ts';
 
 const fileOf = (own: object, config: object = {}): GenerationFile =>
   new GenerationFile({ own: { eos_token_id: 1, ...own }, config: { ...config }, where: 'the test' });
@@ -17,6 +23,13 @@ it('draws where the files or the options say so, with what they say', () => {
   expect(plan(published, { temperature: 0 }).sampling).toBeUndefined();
   expect(plan({}, { seed: 1 }).sampling).toEqual({ temperature: 1, topK: 50 });
   expect(plan({ num_beams: 4 }, { minP: 0.1 })).toMatchObject({ search: { beams: 1 }, sampling: { minP: 0.1 } });
+});
+
+it('takes the likeliest where that is to be so unless something is asked of drawing', () => {
+  const published = { do_sample: true, temperature: 0.6, num_beams: 2 };
+  const { sampling, search } = plan(published, likeliestByDefault({ maxNewTokens: 3 }));
+  expect([sampling, search.beams]).toEqual([undefined, 1]);
+  expect(plan(published, likeliestByDefault({ topP: 0.5 })).sampling).toMatchObject({ temperature: 0.6, topP: 0.5 });
 });
 
 it('takes penalties, ends and lengths of the files where none are asked for', () => {

@@ -136,6 +136,12 @@ export interface GenerationPlan {
 
 const samplingNames = ['temperature', 'topK', 'topP', 'minP', 'typicalP', 'epsilonCutoff', 'etaCutoff'] as const;
 
+/** The same options, but that the likeliest tokens are taken where nothing is asked of drawing, whatever the model's files say. */
+export function likeliestByDefault(options: GenerateOptions): GenerateOptions {
+  const draws = [...samplingNames, 'seed' as const].some((name) => options[name] !== undefined);
+  return { ...(draws ? {} : { doSample: false }), numBeams: 1, ...options };
+}
+
 /**
  * What is asked for, and where nothing is, what the model's files say.
  *

@@ -54,6 +54,21 @@ export function slicedFrom(graph: GraphProto, output: string): string | undefine
   return maker?.opType === 'Slice' ? maker.input?.[0] : undefined;
 }
 
+/** Operators that hand on ids, in another form. */
+const sameIds = new Set(['Cast', 'Reshape', 'Identity', 'Flatten', 'Squeeze', 'Unsqueeze']);
+const lookups = new Set(['Gather', 'GatherBlockQuantized']);
+
+/** The rows of a table that ids of an input are looked up in, such as the embeddings of tokens; undefined where none are. */
+export function lookupOf({ node: nodes = [] }: GraphProto, input: string): string | undefined {
+  const ids = new Set([input]);
+  // In a graph that runs, nodes stand behind what they read.
+  for (const { opType = '', input: read = [], output = [] } of nodes) {
+    if (sameIds.has(opType) && ids.has(read[0] ?? '')) ids.add(output[0]!);
+    if (lookups.has(opType) && ids.has(read[1] ?? '')) return output[0];
+  }
+  return undefined;
+}
+
 const probabilities = new Set(['Softmax', 'LogSoftmax', 'Sigmoid']);
 
 /** The scores of which a Softmax, LogSoftmax or Sigmoid makes an output; undefined where none does. */

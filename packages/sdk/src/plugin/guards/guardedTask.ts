@@ -65,6 +65,7 @@ function membersOf<Example, Scores extends Metrics, During extends Metrics>(
     inputSizes: 'as-is',
     head: (head) =>
       head.probe ? { ...head, probe: (features) => guard(at('probe'), () => head.probe!(features)) } : head,
+    added: 'as-is',
     begin: 'call',
     collate: 'call',
     loss: (loss) => {

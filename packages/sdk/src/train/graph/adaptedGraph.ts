@@ -15,6 +15,7 @@ import { inlineKnownBranches } from '../../ops/rewrites/inlineBranches.ts';
 import { listsAsSlices } from '../../ops/rewrites/listsAsSlices.ts';
 import { foldKnownIntegers } from '../../ops/rewrites/simplify.ts';
 import type { Feeds } from '../../runtime/tensor.ts';
+import { withAdded } from './addTargets.ts';
 
 /** The base with its adapters, ready to be differentiated. */
 export interface AdaptedGraph {
@@ -38,10 +39,19 @@ export interface AdaptedGraphRequest {
   readonly plan: AdapterPlan;
   /** One batch as it will be fed. */
   readonly inputs: Feeds;
+  readonly targets?: Feeds;
+  /** Targets that are added to values inside the graph, by their names. */
+  readonly added?: Readonly<Record<string, string>>;
 }
 
 /** Injects adapters, fuses GELU, takes apart what has no gradient of its own, and folds shapes; may be interrupted between. */
-export function* adaptedGraph({ base, plan, inputs }: AdaptedGraphRequest): Generator<void, AdaptedGraph> {
+export function* adaptedGraph({
+  base,
+  plan,
+  inputs,
+  targets = {},
+  added = {},
+}: AdaptedGraphRequest): Generator<void, AdaptedGraph> {
   const shapes = Object.fromEntries(Object.entries(inputs).map(([name, { dims }]) => [name, dims]));
   const fused: ModelProto = { ...base, graph: listsAsSlices(fuse(base.graph ?? {}), opsetOf(base)) };
   const baseTypes = inferGraph(fused, { shapes });
@@ -50,9 +60,10 @@ export function* adaptedGraph({ base, plan, inputs }: AdaptedGraphRequest): Gene
   yield;
   // Operators that finding layers took apart are whole again where no adapter is; then only those on the way of a gradient
   // are taken apart: a frozen part keeps the kernels that it was exported for.
-  const whole = refold(injected.model);
+  const adapted = refold(injected.model);
   yield;
-  const types = inferGraph(whole, { shapes });
+  const types = inferGraph(adapted, { shapes });
+  const whole = withAdded(adapted, types, targets, added);
   yield;
   const wrt = injected.inputs.filter(({ tensor }) => tensor.use === undefined);
   const nodes = whole.graph?.node ?? [];

@@ -7,6 +7,7 @@ import { formatShape, type ValueType } from '../../graph/value.ts';
 import { inferNode } from '../../ops/infer.ts';
 import type { Feeds } from '../../runtime/tensor.ts';
 import type { AdaptedGraph } from './adaptedGraph.ts';
+import { targetInput } from './addTargets.ts';
 import { expectedOf, type Expectation } from './expected.ts';
 import { namesIn, watchedNames } from './missedNames.ts';
 
@@ -21,11 +22,6 @@ type Named = Readonly<Record<string, Value>>;
 
 /** Name of the input that the loss is multiplied by. */
 const LOSS_SCALE = 'loss_scale';
-
-/** What a target is called among the inputs of a graph. */
-export function targetName(name: string): string {
-  return `target/${name}`;
-}
 
 /** The loss at the end of a graph. */
 export interface AddedLoss {
@@ -77,7 +73,7 @@ export function addLoss(
 ): AddedLoss {
   const g = new GraphBuilder({ opset, infer: inferNode, prefix: 'loss/' });
   const targets = new Map(
-    Object.entries(fed).map(([name, { type, dims }]) => [name, { name: targetName(name), type, shape: dims }]),
+    Object.entries(fed).map(([name, { type, dims }]) => [name, { name: targetInput(name), type, shape: dims }]),
   );
   const outputs = Object.fromEntries(
     (graph.output ?? []).map(({ name }) => [name!, { name: name!, ...types.get(name!) }]),

@@ -6,7 +6,7 @@ import { withValueNames } from '../../graph/uniqueNames.ts';
 import { subgraphs } from '../../graph/walk.ts';
 import type { Feeds } from '../../runtime/tensor.ts';
 import { type AdaptedGraph, adaptedGraph, type AdaptedGraphRequest } from './adaptedGraph.ts';
-import { targetName } from './addLoss.ts';
+import { targetInput } from './addTargets.ts';
 import { ofPart, partName } from './comparingLoss.ts';
 
 /** What {@link partsGraph} is made from. */
@@ -36,17 +36,15 @@ export function* partsGraph(request: PartsGraphRequest): Generator<void, Adapted
   };
   const [masks, stopped] = [[...first.masks], new Set(first.stopped)];
   for (let part = 1; part < parts; part++) {
-    const fed = Object.fromEntries(Object.entries(ofPart(targets, part)).filter(([name]) => inputs.has(name)));
-    const own = yield* adaptedGraph({ ...request, inputs: fed });
+    const given = ofPart(targets, part);
+    const fed = Object.fromEntries(Object.entries(given).filter(([name]) => inputs.has(name)));
+    const own = yield* adaptedGraph({ ...request, inputs: fed, targets: given });
     if (own.graph.node?.some((node) => subgraphs(node).length > 0)) throw branching();
     // Constants that shapes were folded into differ by part, weights do not.
     const isShared = new Set((own.graph.initializer ?? []).filter((each) => weights.get(each.name!) === each).map(({ name }) => name!)); // prettier-ignore
+    const inputNames = new Map(Object.keys(given).map((name) => [inputs.has(name) ? name : targetInput(name), targetInput(partName(name, part))])); // prettier-ignore
     const rename = (name: string): string =>
-      name === '' || shared.has(name) || isShared.has(name)
-        ? name
-        : inputs.has(name)
-          ? targetName(partName(name, part))
-          : partName(name, part);
+      name === '' || shared.has(name) || isShared.has(name) ? name : (inputNames.get(name) ?? partName(name, part));
     const renamed = withValueNames(own.graph, rename);
     joined.node.push(...(renamed.node ?? []).map((node) => ({ ...node, name: partName(node.name ?? '', part) })));
     joined.initializer.push(...(renamed.initializer ?? []).filter(({ name }) => !isShared.has(name!)));

@@ -43,6 +43,8 @@ export interface TrainingGraphRequest {
   readonly inputs: Feeds;
   /** What the loss compares outputs with, likewise. */
   readonly targets: Feeds;
+  /** Targets that are added to values inside the graph, by their names. */
+  readonly added?: Readonly<Record<string, string>>;
   /** Whether gradients are scaled, by a factor that is fed; false by default. */
   readonly lossScale?: LossScaling;
   /** Bytes that forward values kept for the gradients may take; `auto` by default. */

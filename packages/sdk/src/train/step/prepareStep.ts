@@ -29,11 +29,22 @@ export async function prepareStep(
   targets: Feeds,
   room?: PrefixRoom,
 ): Promise<PreparedStep> {
-  const { base, plan, loss, lossWeight, precision, memory = 'auto', shares, parts: ofBatch, featuresOnly } = request;
+  const {
+    base,
+    plan,
+    loss,
+    lossWeight,
+    precision,
+    memory = 'auto',
+    shares,
+    parts: ofBatch,
+    featuresOnly,
+    added,
+  } = request;
   const lossScale = request.lossScale && precision?.name === 'float16' ? 'always' : (request.lossScale ?? false);
   const { pieceRows: choose = pieceRows } = request;
   const own = { base, plan, loss, lossScale, memory, shares, featuresOnly, parts: ofBatch };
-  const parts = { ...own, ...(room && { prefix: room }), ...(precision && { precision }) };
+  const parts = { ...own, ...(room && { prefix: room }), ...(precision && { precision }), ...(added && { added }) };
   const whole = { inputs, targets };
   const prepared = await inTurns(prepareTraining({ ...parts, ...whole }));
   const total = rowsOf(inputs, targets);

@@ -20,6 +20,8 @@ export interface GradientStepRequest {
   readonly plan: AdapterPlan;
   /** The loss, as a graph fragment. */
   readonly loss: LossFragment;
+  /** Targets that are added to values inside the graph, by their names. */
+  readonly added?: Readonly<Record<string, string>>;
   /** In what the base computes; float32 by default. */
   readonly precision?: BasePrecision | undefined;
   /** Where graphs run. */

@@ -3,6 +3,7 @@
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { evenlySpaced, type ReportClip, type ReportRequest, type ReportSection } from '@onnx-lora/sdk/tasks';
 import type { ConversationRecord } from '../../data/conversationRecord.ts';
+import { likeliestByDefault } from '../../generation/generateOptions.ts';
 import { openGenerator } from '../../generation/openGenerator.ts';
 import type { GeneratedText } from '../../generation/textGenerator.ts';
 import { askedPrompt, type AskingRules } from './askedPrompt.ts';
@@ -61,7 +62,7 @@ async function answersOf(
   try {
     await using generator = await openGenerator(model, { ...options, adapter, tokenizer });
     const rows = [null, 'adapter'].flatMap((each) => prompts.map((prompt) => ({ prompt, adapter: each })));
-    return await generator.complete(rows, { maxNewTokens: TOKENS, doSample: false, numBeams: 1 });
+    return await generator.complete(rows, likeliestByDefault({ maxNewTokens: TOKENS }));
   } catch (error) {
     if (error instanceof OnnxLoraError && error.code === 'MODEL_UNSUPPORTED') return undefined;
     throw error;

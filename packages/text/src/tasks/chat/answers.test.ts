@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { type Adapter, type Model, openModel, openPredictor, train } from '@onnx-lora/sdk';
+import { type Adapter, evaluate, type Model, openModel, openPredictor, train } from '@onnx-lora/sdk';
 import type { Answer, ReportClip, ReportSection } from '@onnx-lora/sdk/tasks';
 import { ModelBuilder, publishModel } from '@onnx-lora/sdk/testing';
 import { openTokenizer } from '@onnx-lora/sequences';
@@ -88,6 +88,19 @@ describe('answers', () => {
     // They are spread over what is held out.
     const held = [0, 1, 3, 5, 6, 8].map((i) => prepared.validation!.nameOf!(i));
     expect(clips.map(({ title }) => title)).toEqual(held);
+  });
+
+  test('are measured where that is asked for', async () => {
+    const some = chat(
+      [...Array.from({ length: 4 }, (_, i) => say(`Number ${i}?`, 'Yes')), say('Number 9?', 'Yes and no')],
+      { answers: 5 },
+    );
+    const { metrics, intervals } = await evaluate(model, { task: some, adapter, threads: 1, batchSize: 2 });
+    // "yes" of "yes and no": all of what is said, a third of what is wanted.
+    expect(metrics).toMatchObject({ exactMatch: 0.8, f1: 0.9, rougeL: 0.9 });
+    expect(intervals!['f1']![0]).toBeGreaterThanOrEqual(0.5);
+    const base = await evaluate(model, { task: some, threads: 1, limit: 2 });
+    expect(base.metrics['exactMatch']).toBe(0);
   });
 
   test('are given to conversations, prompts and lines of a file, in their order', async () => {

@@ -18,8 +18,10 @@ import { conversationSettings, readConversations } from '../../data/readConversa
 import { textEndings } from '../../data/streamTexts.ts';
 import { generateRows } from '../../generation/generateOptions.ts';
 import { type AnswererOptions, openAnswerer } from './answerPredictor.ts';
+import { measureAnswers } from './measureAnswers.ts';
 import { ChatMetrics, type ChatScores, learnedTokens } from './chatMetrics.ts';
 import { chatReport } from './chatReport.ts';
+import { embeddingNoise } from './embeddingNoise.ts';
 import { measureChat } from './measureChat.ts';
 import { openTeaching } from './openTeaching.ts';
 import { NOT_LEARNED, TaughtDataset, type TaughtExample } from './taughtRows.ts';
@@ -31,8 +33,22 @@ export interface ChatOptions extends ConversationDataOptions {
    * prompts among them. Texts without a prompt are learned as a whole.
    */
   readonly learn?: Learned | undefined;
+  /**
+   * NEFTune: in training, noise is added to the embeddings of tokens, evenly distributed up to `neftune / √(tokens · width)` either
+   * way. 5 to 15 are usual; none by default.
+   *
+   * @see Jain et al., "NEFTune: Noisy Embeddings Improve Instruction Finetuning" (2023)
+   */
+  readonly neftune?: number | undefined;
   /** Most tokens of a conversation; 1024 by default, or fewer where the model's files say so. */
   readonly maxLength?: number | undefined;
+  /**
+   * How many held-out prompts the model answers where it is measured before and after training and by `evaluate`: then there are
+   * `exactMatch`, `f1` and `rougeL`, see {@link textScores}. None by default, for writing takes a pass for each token.
+   */
+  readonly answers?: number | undefined;
+  /** How they are written, each token the likeliest by default, and no more than 64. */
+  readonly generate?: AnswererOptions['generate'];
   /** The tokenizer of the model's folder by default. */
   readonly tokenizer?: SequenceTokenizer | undefined;
 }
@@ -49,7 +65,20 @@ const chatRows: SettingRows<ChatOptions> = {
     min: 2,
     description: 'Most tokens of a conversation; 1024 by default, or fewer where the model says so.',
   },
+  neftune: {
+    kind: 'number',
+    above: 0,
+    description: 'NEFTune: how much noise embeddings get in training, such as 5; none by default.',
+  },
+  answers: {
+    kind: 'number',
+    whole: true,
+    min: 0,
+    description:
+      'How many held-out prompts are answered where the model is measured: exactMatch, f1, rougeL; 0 by default.',
+  },
   ...conversationSettings,
+  generate: generateRows,
 };
 
 const settings = settingsOf<ChatOptions>(chatRows);
@@ -76,10 +105,11 @@ export function chat(source: ConversationSource, options: ChatOptions = {}): Tas
 async function prepare(
   model: TaskModel,
   source: ConversationSource,
-  { learn = 'answers', maxLength, tokenizer, ...options }: ChatOptions,
+  { learn = 'answers', maxLength, tokenizer, answers = 0, generate, neftune, ...options }: ChatOptions,
 ): Promise<PreparedTask<TaughtExample, ChatScores>> {
   const { input, port, rules } = await openTeaching(model, { learn, maxLength, tokenizer });
   const { output, size } = port;
+  const noise = neftune === undefined ? undefined : embeddingNoise(model, input.ports.ids, neftune, options.seed);
   const data = await readConversations(source, options);
   const dataset = (records: readonly ConversationRecord[]): TaughtDataset => new TaughtDataset(records, rules);
   const train = dataset(data.train);
@@ -95,6 +125,10 @@ async function prepare(
       labels: int64(labels, [rows.length, length]),
       records: ofRows(examples.map(({ record }) => record)),
       bytes: ofRows(rows.map(({ bytes }) => bytes)),
+      ...noise?.targets(
+        examples.map(({ row, draw }) => ({ tokens: row.ids.length, draw })),
+        length,
+      ),
     };
     return Promise.resolve({ inputs, targets });
   };
@@ -106,13 +140,23 @@ async function prepare(
     ...(validation && { validation }),
     warnings: [...data.warnings, ...train.warnings, ...(validation?.warnings ?? [])],
     collate,
+    ...(noise && { added: noise.added }),
     // Only tokens before one that is learned reach the head: it has the whole vocabulary for each.
     loss: (g, outputs, { labels }) => crossEntropy(g, outputs[output]!, labels!, { countedOnly: true }),
     lossWeight: learnedTokens,
     metrics,
     measure: async (request) => {
       const { metrics: found, examples } = await measure(request);
-      return { metrics: found.result(), intervals: found.intervals(), examples };
+      const written = await measureAnswers(
+        validation ?? train,
+        { rules, answers, generate, seed: options.seed },
+        request,
+      );
+      return {
+        metrics: { ...found.result(), ...written.metrics },
+        intervals: { ...found.intervals(), ...written.intervals },
+        examples,
+      };
     },
     ...(data.validation && {
       report: (request) => {
@@ -123,26 +167,18 @@ async function prepare(
   };
 }
 
-/** What is learned, and how answers are written. */
-const factorySettings = settingsOf<ChatOptions & Pick<AnswererOptions, 'generate'>>({
-  ...chatRows,
-  generate: generateRows,
-});
-
 /** The task `chat` of the command line, and what answers. */
 export const chatTask: AnsweringFactory = {
   name: 'chat',
   description: 'Answers, as a language model shall give them; the data is conversations, or prompts with completions.',
-  settings: factorySettings,
+  settings: settings,
   // The batches of QLoRA, of conversations of about one length, so that little is padding.
   defaults: { batchSize: 16, epochs: 2, warmupSteps: 0.03, sampling: 'length' },
   input: { endings: textEndings, streams: true, records: true },
-  create: ({ data, settings: given, validation, holdOut, seed }) => {
-    const { generate: _, ...own } = factorySettings.read(given);
-    return chat(data, { ...own, validation, holdOut, seed });
-  },
+  create: ({ data, settings: own, validation, holdOut, seed }) =>
+    chat(data, { ...settings.read(own), validation, holdOut, seed }),
   predictor: async (model, { settings: given, ...options } = {}) => {
-    const { generate, columns } = factorySettings.read(given);
+    const { generate, columns } = settings.read(given);
     return openAnswerer(model, { ...options, generate, columns });
   },
 };

@@ -1,12 +1,12 @@
 /** @file How well a model says what it was taught: loss, and perplexities by token and by byte. */
 
 import type { Feeds, Tensor } from '@onnx-lora/sdk';
-import { bootstrapIntervals, type MetricCollector } from '@onnx-lora/sdk/tasks';
+import { bootstrapIntervals, type MetricCollector, type MetricsNamed } from '@onnx-lora/sdk/tasks';
 import { rowSums } from './runBatches.ts';
 import { NOT_LEARNED } from './taughtRows.ts';
 
-/** What is measured. */
-export type ChatScores = Readonly<Record<'loss' | 'perplexity' | 'bytePerplexity' | 'accuracy', number>>;
+/** What is measured. Where answers are written, there are `exactMatch`, `f1` and `rougeL` beside. */
+export type ChatScores = MetricsNamed<'loss' | 'perplexity' | 'bytePerplexity' | 'accuracy'>;
 
 /** Sums over the learned tokens of a record. */
 interface Sums {

@@ -3,7 +3,7 @@
 import type { MeasureRequest, MetricCollector, ReportRequest, ReportSection } from '@onnx-lora/sdk/tasks';
 import type { ConversationRecord } from '../../data/conversationRecord.ts';
 import { type AnswerRules, answerSection } from './answerSection.ts';
-import type { ChatMetrics, ChatScores } from './chatMetrics.ts';
+import type { ChatMetrics } from './chatMetrics.ts';
 
 /** What is reported on. */
 export interface ChatReport {
@@ -20,7 +20,7 @@ export async function chatReport(
 ): Promise<readonly ReportSection[]> {
   const base = await measure({ model, options, batchSize });
   const adapted = await measure({ model, adapter, options, batchSize });
-  const columns: readonly (keyof ChatScores)[] = ['loss', 'perplexity', 'bytePerplexity', 'accuracy'];
+  const columns: readonly string[] = ['loss', 'perplexity', 'bytePerplexity', 'accuracy'];
   return [
     {
       kind: 'table',

@@ -170,11 +170,16 @@ export class TaughtDataset implements Dataset<TaughtExample> {
   }
 
   nameOf(index: number): string {
-    return this.#records[this.#recordOf[index]!]?.where ?? String(index);
+    return this.recordAt(index)?.where ?? String(index);
+  }
+
+  /** The record that a row is of. */
+  recordAt(index: number): ConversationRecord | undefined {
+    return this.#records[this.#recordOf[index]!];
   }
 
   keyOf(index: number): Promise<string> {
-    return Promise.resolve(conversationKey(this.#records[this.#recordOf[index]!]!));
+    return Promise.resolve(conversationKey(this.recordAt(index)!));
   }
 
   get(index: number, draw?: number): Promise<TaughtExample> {

@@ -2,7 +2,7 @@
 
 import { type GraphBuilder, type Value, sequenceLogProbability } from '@onnx-lora/sdk/tasks';
 
-/** See {@link preferenceLoss}. */
+/** What is learned of preferences, by whose method: see `preferences`. */
 export type PreferenceLoss = 'dpo' | 'ipo' | 'orpo' | 'kto';
 
 /** How preferences are weighed. */

@@ -1,0 +1,116 @@
+/** @file Multiple choice: which of some answers a model finds likeliest. */
+
+import { type Adapter, int64, OnnxLoraError } from '@onnx-lora/sdk';
+import type { RunnableModel, RunnableOptions } from '@onnx-lora/sdk/tasks';
+import type { SequenceTokenizer } from '@onnx-lora/sequences';
+import { checkedConversation } from '../data/conversationRecord.ts';
+import type { Said } from '../data/preferenceRecord.ts';
+import { openTeaching } from '../tasks/chat/openTeaching.ts';
+import { rowSums, runBatches } from '../tasks/chat/runBatches.ts';
+import { fedRow, NOT_LEARNED, oneRowOf } from '../tasks/chat/taughtRows.ts';
+
+/** A question with answers to choose from. */
+export interface ChoiceQuestion {
+  /** A text that goes on with a space and the answer, or messages that the assistant answers. */
+  readonly prompt: Said;
+  /** The answers. */
+  readonly choices: readonly string[];
+  /** The number of the right one, from 0, where it is known. */
+  readonly answer?: number | undefined;
+}
+
+/** What a model finds likeliest. */
+export interface ChosenAnswer {
+  /** The log-probability of each choice as a whole. */
+  readonly logProbabilities: readonly number[];
+  /** The number of the likeliest. */
+  readonly choice: number;
+  /** The number of the one that is likeliest for each byte of it, so that a long answer is at no disadvantage. */
+  readonly choiceByByte: number;
+}
+
+/** The answers to some questions. */
+export interface ChosenAnswers {
+  /** In the order of the questions. */
+  readonly answers: readonly ChosenAnswer[];
+  /** How often the likeliest is the right one: `acc` of lm-evaluation-harness. NaN where no right answer is known. */
+  readonly accuracy: number;
+  /** The same by bytes: `acc_norm`. */
+  readonly accuracyByByte: number;
+}
+
+/** Options of {@link chooseAnswers}. */
+export interface ChoiceOptions extends Omit<RunnableOptions, 'adapters'> {
+  /** The base alone without one. */
+  readonly adapter?: Adapter | undefined;
+  /** Choices per run; 16 by default. */
+  readonly batchSize?: number;
+  /** The tokenizer of the model's folder by default. */
+  readonly tokenizer?: SequenceTokenizer | undefined;
+}
+
+/**
+ * Has a language model choose of answers, by how likely it finds each: it need not write, so that also a model chooses that was
+ * taught no form of answer. After messages, an answer counts with the token that ends it.
+ *
+ * @example
+ * ```ts
+ * const question = { prompt: 'The capital of France is', choices: ['Paris', 'Lyon'], answer: 0 };
+ * const { accuracy } = await chooseAnswers(model, [question], { adapter });
+ * ```
+ *
+ * @throws OnnxLoraError `INPUT_INVALID` for a question without choices; as the task `chat`
+ */
+export async function chooseAnswers(
+  model: RunnableModel,
+  questions: readonly ChoiceQuestion[],
+  { adapter, batchSize = 16, tokenizer, ...options }: ChoiceOptions = {},
+): Promise<ChosenAnswers> {
+  const { input, port, rules } = await openTeaching(model, { learn: 'answers', tokenizer });
+  // What ends a text is no part of an answer that is a text.
+  const asking = { ...rules, end: undefined };
+  const rows = questions.flatMap(({ prompt, choices }, i) =>
+    choices.map((choice) => {
+      const said = typeof prompt === 'string' ? ` ${choice}` : [{ role: 'assistant', content: choice }];
+      const row = oneRowOf(checkedConversation({ prompt, completion: said }, `question ${i + 1}`), asking);
+      if (row) return fedRow(row);
+      throw new OnnxLoraError('INPUT_INVALID', `Question ${i + 1} has a choice without a token. Give each some text.`);
+    }),
+  );
+  const unfit = questions.findIndex(({ choices, answer = 0 }) => choices.length === 0 || !(answer in choices));
+  if (unfit >= 0)
+    throw new OnnxLoraError('INPUT_INVALID', `Question ${unfit + 1} has ${questions[unfit]!.choices.length} choices, and the right one is none of them. Count from 0.`); // prettier-ignore
+  const found = new Array<number>(rows.length);
+  const batches = runBatches({
+    model,
+    options,
+    batchSize,
+    size: port.size,
+    adapters: [adapter],
+    lengths: rows.map(({ ids }) => ids.length),
+    batch: (places) => {
+      const own = places.map((place) => rows[place]!);
+      const inputs = input.feeds(own);
+      const length = inputs[input.ports.ids]!.dims[1]!;
+      const labels = own.flatMap((row) => Array.from({ length }, (_, at) => row.labels[at] ?? NOT_LEARNED));
+      return Promise.resolve({ inputs, targets: { labels: int64(labels, [own.length, length]) } });
+    },
+  });
+  for await (const { examples, targets, outputs } of batches)
+    for (const [i, { loss }] of rowSums(outputs[0]!, targets['labels']!, port).entries()) found[examples[i]!] = -loss;
+  let from = 0;
+  const answers = questions.map(({ choices }): ChosenAnswer => {
+    const logProbabilities = found.slice(from, (from += choices.length));
+    const byByte = logProbabilities.map((each, i) => each / Buffer.byteLength(choices[i]!));
+    return { logProbabilities, choice: largest(logProbabilities), choiceByByte: largest(byByte) };
+  });
+  const known = [...questions.keys()].filter((i) => questions[i]!.answer !== undefined);
+  const share = (of: (answer: ChosenAnswer) => number): number =>
+    known.filter((i) => of(answers[i]!) === questions[i]!.answer).length / known.length;
+  return { answers, accuracy: share(({ choice }) => choice), accuracyByByte: share((each) => each.choiceByByte) };
+}
+
+/** The number of the largest; of equal ones the first. */
+function largest(values: readonly number[]): number {
+  return values.indexOf(Math.max(...values));
+}

@@ -1,0 +1,72 @@
+/** @file How near a text is to what it should be: the same, by its words, by the longest part that is in both. */
+
+/** Scores from 0 to 1 of a text beside another. */
+export interface TextScores {
+  /** 1 where both are the same, but for blanks around them. */
+  readonly exactMatch: number;
+  /** F1 of words, see {@link wordF1}. */
+  readonly f1: number;
+  /** ROUGE-L, see {@link rougeL}. */
+  readonly rougeL: number;
+}
+
+/** All scores of a text that was written beside the one that was wanted. */
+export function textScores(written: string, wanted: string): TextScores {
+  const exactMatch = Number(written.trim() === wanted.trim());
+  return { exactMatch, f1: wordF1(written, wanted), rougeL: rougeL(written, wanted) };
+}
+
+/** What ASCII has of punctuation: Python's `string.punctuation`. */
+const punctuation = /[!-/:-@[-`{-~]/g;
+/** English articles. */
+const articles = /(?<![\p{L}\p{N}_])(?:a|an|the)(?![\p{L}\p{N}_])/gu;
+
+/**
+ * F1 of the words that two texts have in common, however often each, in lower case and without punctuation and English articles.
+ * Of texts without words it is 1 where both have none.
+ *
+ * @see Rajpurkar et al., "SQuAD" (2016): its `evaluate-v1.1.py`
+ */
+export function wordF1(written: string, wanted: string): number {
+  const [own, others] = [written, wanted].map(
+    (text) =>
+    text.toLowerCase().replace(punctuation, '').replace(articles, ' ').split(/\s+/).filter(Boolean), // prettier-ignore
+  ) as [string[], string[]];
+  if (own.length === 0 || others.length === 0) return Number(own.length === others.length);
+  const left = new Map<string, number>();
+  for (const word of others) left.set(word, (left.get(word) ?? 0) + 1);
+  let common = 0;
+  for (const word of own) {
+    const count = left.get(word) ?? 0;
+    if (count > 0) common++;
+    left.set(word, count - 1);
+  }
+  return f1(common, own.length, others.length);
+}
+
+/**
+ * ROUGE-L: F1 of the longest sequence of words that both texts have in this order, gaps allowed. Words are letters a to z and digits,
+ * in lower case, without stemming, as `rouge_score` has them.
+ *
+ * @see Lin, "ROUGE" (2004)
+ */
+export function rougeL(written: string, wanted: string): number {
+  const [own, others] = [written, wanted].map((text) => text.toLowerCase().split(/[^a-z0-9]+/).filter(Boolean)) as [string[], string[]]; // prettier-ignore
+  return f1(longestCommon(own, others), own.length, others.length);
+}
+
+/** How many words are in both in this order at most. */
+function longestCommon(a: readonly string[], b: readonly string[]): number {
+  let before = new Uint32Array(b.length + 1);
+  for (const word of a) {
+    const now = new Uint32Array(b.length + 1);
+    for (const [j, other] of b.entries())
+      now[j + 1] = word === other ? before[j]! + 1 : Math.max(before[j + 1]!, now[j]!);
+    before = now;
+  }
+  return before[b.length]!;
+}
+
+function f1(common: number, own: number, others: number): number {
+  return common === 0 ? 0 : (2 * common) / (own + others);
+}
