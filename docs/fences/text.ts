@@ -63,4 +63,11 @@ export const textFiles: Fixtures = {
     const lines = mails.map(([prompt, chosen]) => ({ prompt, chosen: ` ${chosen}`, rejected: ' no idea' }));
     writeFileSync(file, lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
   },
+  'handbook.jsonl': (file) => {
+    const lines = mails.map(([text]) => {
+      const answer = text.split(' ').at(-1)!.replace('?', '');
+      return { question: 'Which of my things?', context: text, answer };
+    });
+    writeFileSync(file, lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+  },
 };

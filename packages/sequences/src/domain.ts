@@ -22,6 +22,8 @@ export interface SequenceDomain<R extends SequenceRecord, Source, Options extend
   readonly one: string;
   /** Of pairs, whether the first looks for the second, as a question for its answer, and not the other way round; no by default. */
   readonly asks?: boolean;
+  /** Whether answers stand in the second of a pair, whose rows are then windows of that behind the first; no by default. */
+  readonly readsSecond?: boolean;
   /** Which tokens embeddings are the mean of: `own`, without special ones (the default), or `all`, as sentence-transformers' models are trained. */
   readonly meanOf?: 'own' | 'all';
   /** What to read where a model does not read tokens, at the end of an error: `Use the encoder of a model of proteins.` */

@@ -2,6 +2,7 @@
 
 import { definePlugin, type Plugin } from '@onnx-lora/sdk/plugin';
 import { textFamilies } from './families/index.ts';
+import { questionAnsweringTask } from './tasks/questions/questionAnswering.ts';
 import { tokenClassificationTask } from './tasks/tagging/tokenClassification.ts';
 import { textEmbeddingTask, textRetrievalTask } from './tasks/textEmbedding.ts';
 import { textClassificationTask, textLabellingTask, textRegressionTask } from './tasks/textFactories.ts';
@@ -20,6 +21,7 @@ export const textPlugin: Plugin = definePlugin({
     textEmbeddingTask,
     textRetrievalTask,
     tokenClassificationTask,
+    questionAnsweringTask,
     chatTask,
     preferencesTask,
   ],
