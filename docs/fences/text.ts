@@ -51,6 +51,13 @@ export const textFiles: Fixtures = {
     'question,passage',
     mails.map(([text, kind]) => [text, `We ${kind === 'sale' ? 'sell' : 'help'}: ${text.split(' ').at(-1)}`]),
   ),
+  'clicks.csv': table(
+    'query,document,relevance',
+    mails.flatMap(([text, kind]) => [
+      [text, `For ${kind}`, '1'],
+      [text, 'We are closed', '0'],
+    ]),
+  ),
   'names.conll': (file) => {
     const lines = mails.map(([text]) => {
       const words = text.replace('?', ' ?').split(' ');

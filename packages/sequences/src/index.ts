@@ -96,6 +96,7 @@ export type { RowRules } from './tasks/tokenRows.ts';
 export { type TokenOutput, tokenOutput } from './tasks/outputOfTokens.ts';
 export type { EnsembleSources } from './tasks/records/answeringAdapters.ts';
 export {
+  headPredictor,
   openHead,
   type OpenedHead,
   type SaidOf,

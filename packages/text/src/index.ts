@@ -46,6 +46,13 @@ export {
 } from './tasks/questions/questionAnswering.ts';
 export type { AnswerScores } from './tasks/questions/spanMetrics.ts';
 export {
+  openTextReranker,
+  type RerankingScores,
+  textReranking,
+  type TextRerankingOptions,
+  textRerankingTask,
+} from './tasks/reranking/textReranking.ts';
+export {
   openTokenClassifier,
   tokenClassification,
   type TokenClassificationOptions,

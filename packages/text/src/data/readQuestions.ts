@@ -137,7 +137,7 @@ async function readPath(source: string, options: QuestionDataOptions): Promise<r
 }
 
 /** The questions of a file; with `hasAnswers` false their answers are not looked at. */
-export async function readQuestionFile(
+async function readQuestionFile(
   file: string,
   { columns: names }: QuestionDataOptions,
   hasAnswers = true,
@@ -264,7 +264,7 @@ function placedAnswer(context: string, text: unknown, start: unknown, where: str
     }
   }
   const at = typeof text === 'string' ? context.indexOf(text) : -1;
-  const place = start === undefined || start === null ? '' : ` at ${String(start).slice(0, 20)}`;
+  const place = start === undefined || start === null ? '' : ` at ${JSON.stringify(start).slice(0, 20)}`;
   throw new OnnxLoraError(
     'DATA_INVALID',
     `${where}: the text does not have the answer ${JSON.stringify(text)?.slice(0, 80) ?? 'undefined'}${place}. ${at >= 0 ? `It is at ${at}: correct the place, or leave it out.` : 'An answer stands in the text word for word; leave it empty where the text does not say.'}`,

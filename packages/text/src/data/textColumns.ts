@@ -56,7 +56,18 @@ const textColumns: ColumnRoles<keyof TextColumns> = {
   second: {
     setting: 'secondColumn',
     description: 'Column with the second text of each pair.',
-    usual: ['second', 'text2', 'text_2', 'text_pair', 'sentence2', 'sentence_2', 'hypothesis', 'question2', 'passage'],
+    usual: [
+      'second',
+      'text2',
+      'text_2',
+      'text_pair',
+      'sentence2',
+      'sentence_2',
+      'hypothesis',
+      'question2',
+      'passage',
+      'document',
+    ],
   },
   id: { setting: 'idColumn', description: 'Column with what texts are called.', usual: ['id', 'idx', 'identifier', 'uuid', 'key'] }, // prettier-ignore
   label: {
@@ -86,7 +97,7 @@ const textColumns: ColumnRoles<keyof TextColumns> = {
   values: {
     setting: 'valueColumns',
     description: 'Columns with numbers to predict.',
-    usual: ['value', 'score', 'rating', 'stars', 'similarity', 'target', 'y'],
+    usual: ['value', 'score', 'rating', 'stars', 'similarity', 'relevance', 'target', 'y'],
     isMany: true,
   },
   split: {

@@ -5,7 +5,7 @@ const PUNCTUATION = /[!-/:-@[-`{-~]/g;
 const ARTICLES = /(?<![\p{L}\p{N}_])(?:a|an|the)(?![\p{L}\p{N}_])/gu;
 
 /** An answer as it is compared: in small letters, without punctuation, articles and more than one blank. */
-export function normalAnswer(text: string): string {
+function normalAnswer(text: string): string {
   const plain = text.toLowerCase().replaceAll(PUNCTUATION, '').replaceAll(ARTICLES, ' ');
   return plain.split(/\s+/).filter(Boolean).join(' ');
 }
