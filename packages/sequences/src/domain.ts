@@ -49,6 +49,13 @@ export interface SequenceDomain<R extends SequenceRecord, Source, Options extend
   stream(source: string | AsyncIterable<Uint8Array>, options: Partial<Options>): AsyncIterable<StreamedRecord<R>>;
   /** What LoRA is compared with that looks at the sequences and no model; by default ridge on letters, for variants of one length. */
   readonly baselines?: SequenceBaselines;
+  /** A search by the letters or words alone, which the report of retrieval has beside the adapter: how well each document fits a query. */
+  readonly search?: {
+    /** What it is called: `BM25`. */
+    readonly name: string;
+    /** Takes in what is searched. */
+    readonly index: (documents: readonly string[]) => (query: string) => Float64Array;
+  };
   /** Warnings about records of which a model can make little. */
   unfit?(tokenizer: SequenceTokenizer, records: readonly R[]): readonly string[];
   /** What the report shows beside what it shows of all sequences. */

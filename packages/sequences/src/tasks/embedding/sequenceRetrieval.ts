@@ -9,6 +9,7 @@ import {
   type RetrievalLossOptions,
   type RetrievalScores,
   retrievalTask,
+  type RivalSearch,
   type Task,
 } from '@onnx-lora/sdk/tasks';
 import type { DivideOptions } from '@onnx-lora/sdk/data';
@@ -44,7 +45,7 @@ export function retrieval<R extends SequenceRecord, Source, Options extends Divi
   options: Options & RetrievalOptions,
 ): Task<SequenceGroup<R>, RetrievalScores> {
   const { noun, one } = domain;
-  const { loss, temperature, margin, perGroup, output, pool = 'mean', ...data } = options;
+  const { loss, temperature, margin, perGroup, sizes, output, pool = 'mean', ...data } = options;
   const request = {
     name: `${one}-retrieval`,
     noun,
@@ -52,6 +53,7 @@ export function retrieval<R extends SequenceRecord, Source, Options extends Divi
     temperature,
     margin,
     perGroup,
+    sizes,
     seed: data.seed,
   };
   return retrievalTask(request, async (model) => {
@@ -73,7 +75,9 @@ export function retrieval<R extends SequenceRecord, Source, Options extends Divi
       const isAsked = domain.asks === true && asks.includes(true);
       return { kinds: names, dataset: task.dataset(records, names, { isTrained }), ...(isAsked && { asks }) };
     };
+    const rival = validation && domain.search && domain.asks ? rivalOf(domain.search, kindsOf(validation, one)) : undefined; // prettier-ignore
     return {
+      ...(rival && { rival }),
       train: kinds(train, true),
       validation: validation && kinds(validation, false),
       isAugmented: false,
@@ -92,6 +96,21 @@ export function retrieval<R extends SequenceRecord, Source, Options extends Divi
       embeddingValue: (g, outputs, targets) => embeddingValue(g, outputs, targets, feature),
     };
   });
+}
+
+/** More takes longer than it is worth. */
+const MOST_SEARCHED = 20_000;
+
+/** A search by words alone, of the held-out pairs. */
+function rivalOf<R extends SequenceRecord>(
+  { name, index }: NonNullable<SequenceDomain<R, never, never>['search']>,
+  { records, asks }: Kinds<R>,
+): RivalSearch | undefined {
+  const part = (isAsking: boolean): string[] => records.filter((_, i) => asks[i] === isAsking).map(({ sequence }) => sequence); // prettier-ignore
+  const [queries, documents] = [part(true), part(false)];
+  if (queries.length === 0 || documents.length > MOST_SEARCHED) return undefined;
+  let fits: ((query: string) => Float64Array) | undefined;
+  return { name, scoresOf: (query) => (fits ??= index(documents))(queries[query]!) };
 }
 
 /** Sequences one by one, and the kind of each. */

@@ -106,7 +106,7 @@ describe('data', () => {
     const queries = new Set(own.map(({ record }) => record.sequence));
     expect(held.length).toBeGreaterThan(0);
     expect(held.some(({ record }) => queries.has(record.sequence))).toBe(false);
-    expect([...new Set(own.map(({ target }) => target))].sort()).toEqual([0, 1 / 3, 2 / 3, 1]);
+    expect([...new Set(own.map(({ target }) => target))].sort((a, b) => a - b)).toEqual([0, 1 / 3, 2 / 3, 1]);
   });
 
   it.each([
