@@ -57,10 +57,16 @@ export interface TextRetrievalOptions extends TextTaskOptions, RetrievalOptions,
 
 /** Texts with what stands in front of them. */
 function promptedDomain({ queryPrompt = '', passagePrompt = '' }: PromptOptions): typeof textDomain {
-  const prompted = ({ sequence, second, ...record }: SequenceRecord): SequenceRecord =>
+  const passage = (text: string): string => `${passagePrompt}${text}`;
+  const prompted = ({ sequence, second, negatives, ...record }: SequenceRecord): SequenceRecord =>
     second === undefined
-      ? { ...record, sequence: `${passagePrompt}${sequence}` }
-      : { ...record, sequence: `${queryPrompt}${sequence}`, second: `${passagePrompt}${second}` };
+      ? { ...record, sequence: passage(sequence) }
+      : {
+          ...record,
+          sequence: `${queryPrompt}${sequence}`,
+          second: passage(second),
+          ...(negatives && { negatives: negatives.map(passage) }),
+        };
   return {
     ...textDomain,
     read: async (source, options, wanted) => {

@@ -190,6 +190,38 @@ test('the report of pairs has a search by words beside the adapter', async () =>
   expect(rows[1]!.slice(1)).toEqual(rows[2]!.slice(1));
 });
 
+test('hard negatives are further wrong answers of every query, and are searched', async () => {
+  const rows = ['fix', 'buy', 'send', 'clean'].map((verb, i) => [`how can i ${verb} my ${things[i]}`, `we ${verb} a ${things[i]}`, `we hide the ${things[i]}`]); // prettier-ignore
+  const table = ['train', 'test'].flatMap((split) => rows.map((row) => [...row, split].join(',')));
+  const folder = dataFolder({ 'p.csv': `query,passage,negative,split\n${table.join('\n')}\n` });
+  const task = textRetrieval(join(folder, 'p.csv'), { loss: 'info-nce', evalSplit: 'test' });
+  const run = await train(model, { task, steps: 1, batchSize: 4, lr: 1e-9, threads: 1 });
+  const losses: number[] = [];
+  for await (const event of run) if (event.type === 'step') losses.push(event.loss);
+  const embedder = await openTextEmbedder(model, { threads: 1, normalize: true });
+  const [asks, right, wrong] = await Promise.all([0, 1, 2].map((column) => embedder.embed(rows.map((row) => row[column]!)))); // prettier-ignore
+  await embedder.release();
+  const width = asks!.dims[1]!;
+  const cosine = (a: typeof asks, i: number, b: typeof asks, j: number): number =>
+    Array.from({ length: width }, (_, k) => Number(a!.data[i * width + k]) * Number(b!.data[j * width + k])).reduce((sum, each) => sum + each, 0); // prettier-ignore
+  const numbers = [0, 1, 2, 3];
+  const cost = (scores: number[], own: number): number => Math.log(scores.reduce((sum, each) => sum + Math.exp(each / 0.1), 0)) - own / 0.1; // prettier-ignore
+  const forward = numbers.map((i) => cost([...numbers.map((j) => cosine(asks, i, right, j)), ...numbers.map((j) => cosine(asks, i, wrong, j))], cosine(asks, i, right, i))); // prettier-ignore
+  const backward = numbers.map((i) => cost(numbers.map((j) => cosine(asks, j, right, i)), cosine(asks, i, right, i))); // prettier-ignore
+  const mean = [...forward, ...backward].reduce((sum, each) => sum + each, 0) / 8;
+  expect(losses[0]).toBeCloseTo(mean, 4);
+
+  // All passages are searched, wrong ones too.
+  const { metrics } = await evaluate(model, { task, threads: 1 });
+  const found = numbers.filter((i) => {
+    const own = cosine(asks, i, right, i);
+    return numbers.every((j) => (j === i || cosine(asks, i, right, j) < own) && cosine(asks, i, wrong, j) < own);
+  });
+  expect([metrics['recall@1'], metrics['queries']]).toEqual([found.length / 4, 4]);
+  const some = dataFolder({ 'p.csv': 'query,passage,negative\na b,c d,e f\ng h,i j,\n' });
+  await expect(textRetrieval(join(some, 'p.csv'), { validation: 0 }).prepare(model)).rejects.toThrow(/line 3: it has no hard negative, and others have/); // prettier-ignore
+});
+
 test('the loss is summed over widths, texts have what stands in front of them, and each width is measured', async () => {
   const pairs = ['fix', 'buy', 'send', 'clean'].map((verb, i) => ({ text: `${verb} my ${things[i]}`, second: `${verb} one ${things[i]}` })); // prettier-ignore
   const [temperature, sizes] = [0.1, [8, 20]];

@@ -22,6 +22,8 @@ export interface KindData<Item> {
   readonly kinds: readonly string[];
   /** Which of them ask, as queries do, while the others are what is found; without it each asks all others. */
   readonly asks?: readonly boolean[];
+  /** Of each example, the numbers of hard negatives; every kind that is trained on has some, or none. */
+  readonly negatives?: readonly (readonly number[])[];
 }
 
 /** What a domain says of its data and features. */
@@ -76,7 +78,6 @@ export function retrievalTask<Item>(
     name,
     prepare: async (model) => {
       const { perGroup = 2 } = options;
-      const lossOf = retrievalLoss(options);
       const { train, validation, place, isAugmented, batch, parts, rival, embeddingsOf, embeddingValue, ...told } =
         await open(model);
       if (validation && !haveAPair(validation.kinds)) {
@@ -87,11 +88,12 @@ export function retrievalTask<Item>(
       }
       const names = [...new Set([...train.kinds, ...(validation?.kinds ?? [])])].sort();
       const numbers = new Map(names.map((kind, i) => [kind, i]));
-      const numbered = ({ dataset, kinds, asks }: KindData<Item>): KindItems<Item> => ({ dataset, labels: kinds.map((kind) => numbers.get(kind)!), ...(asks && { asks }) }); // prettier-ignore
+      const numbered = ({ dataset, kinds, ...told }: KindData<Item>): KindItems<Item> => ({ dataset, labels: kinds.map((kind) => numbers.get(kind)!), ...told }); // prettier-ignore
       const [training, shown] = [numbered(train), numbered(validation ?? train)];
       const singles = singleKinds(shown);
+      const lossOf = retrievalLoss(options, train.negatives !== undefined);
       const collate = async (groups: readonly KindGroup<Item>[]): Promise<Batch> => {
-        const labels = groups.flatMap(({ items, label }) => items.map(() => label));
+        const labels = groups.flatMap(({ items, label, labels: own }) => own ?? items.map(() => label));
         const asks = groups.flatMap((group) => group.asks ?? []);
         const { inputs, targets } = await batch(groups.flatMap(({ items }) => items));
         const told = asks.length > 0 ? { [ASKS]: int64(asks.map(Number), [asks.length]) } : {};
@@ -195,10 +197,12 @@ const settings = settingsOf<RetrievalLossOptions>(retrievalSettings('Examples of
 /**
  * The loss of embeddings `[batch, width]` with labels `[batch]`.
  *
+ * @param hasNegatives whether a hard negative follows on each pair
  * @throws OnnxLoraError `CONFIG_INVALID` for options that do not fit
  */
 export function retrievalLoss(
   options: RetrievalLossOptions,
+  hasNegatives = false,
 ): (g: GraphBuilder, embeddings: Value, labels: Value) => Value {
   const { loss = 'contrastive', temperature = 0.1, margin = 0.2, perGroup = 2, sizes = [] } = options;
   settings.checkOptions(options);
@@ -214,8 +218,8 @@ export function retrievalLoss(
   const whole = (g: GraphBuilder, embeddings: Value, labels: Value): Value => {
     if (loss === 'triplet') return batchHardTriplet(g, embeddings, labels, { margin });
     if (loss === 'contrastive') return supervisedContrastive(g, embeddings, labels, { temperature });
-    const [left, right] = pairs(embeddings).map((rows) => g.Gather(embeddings, g.ints(rows), 0)) as [Value, Value];
-    return infoNce(g, left, right, { temperature });
+    const [left, right, negatives] = places(embeddings, hasNegatives ? 3 : 2).map((rows) => g.Gather(embeddings, g.ints(rows), 0)); // prettier-ignore
+    return infoNce(g, left!, right!, { temperature, negatives });
   };
   return (g, embeddings, labels) =>
     sizes.reduce(
@@ -234,9 +238,8 @@ function firstNumbers(g: GraphBuilder, embeddings: Value, size: number): Value {
   );
 }
 
-/** Rows that stand first and second in their pairs. */
-function pairs({ shape }: Value): [number[], number[]] {
-  const rows = Number(shape![0]);
-  const half = Array.from({ length: rows / 2 }, (_, i) => 2 * i);
-  return [half, half.map((i) => i + 1)];
+/** Rows that stand first, second, … in their groups. */
+function places({ shape }: Value, perGroup: number): readonly number[][] {
+  const groups = Number(shape![0]) / perGroup;
+  return Array.from({ length: perGroup }, (_, place) => Array.from({ length: groups }, (__, i) => perGroup * i + place)); // prettier-ignore
 }
