@@ -46,6 +46,8 @@ export const textFiles: Fixtures = {
   'runs/polite': decoderAdapter,
   'runs/terse': decoderAdapter,
 
+  'models/roberta-masked': copyOf('test/fixtures/chemberta-small'),
+  'manuals.txt': (file) => writeFileSync(file, mails.map(([text]) => `${text}\n`).join('')),
   'mails.csv': table('text,label', mails),
   'questions.csv': table(
     'question,passage',

@@ -46,6 +46,12 @@ export {
 } from './tasks/questions/questionAnswering.ts';
 export type { AnswerScores } from './tasks/questions/spanMetrics.ts';
 export {
+  maskedTextModelling,
+  type MaskedTextModellingOptions,
+  maskedTextModellingTask,
+  openTextPerplexity,
+} from './tasks/masked/maskedTextModelling.ts';
+export {
   openTextReranker,
   type RerankingScores,
   textReranking,

@@ -2,6 +2,7 @@
 
 import { definePlugin, type Plugin } from '@onnx-lora/sdk/plugin';
 import { textFamilies } from './families/index.ts';
+import { maskedTextModellingTask } from './tasks/masked/maskedTextModelling.ts';
 import { questionAnsweringTask } from './tasks/questions/questionAnswering.ts';
 import { textRerankingTask } from './tasks/reranking/textReranking.ts';
 import { tokenClassificationTask } from './tasks/tagging/tokenClassification.ts';
@@ -24,6 +25,7 @@ export const textPlugin: Plugin = definePlugin({
     textRerankingTask,
     tokenClassificationTask,
     questionAnsweringTask,
+    maskedTextModellingTask,
     chatTask,
     preferencesTask,
   ],
