@@ -6,6 +6,7 @@
 import { makeAssay } from './support/assay.ts';
 import { makeBeeps } from './support/beeps.ts';
 import { makeDigits, turnedDigits } from './support/digits.ts';
+import { makeMails } from './support/mails.ts';
 import { makePackageQuestions } from './support/packageQuestions.ts';
 import { makeParts } from './support/parts.ts';
 
@@ -17,6 +18,7 @@ const makers: Readonly<Record<string, (folder: string) => Promise<string>>> = {
   beeps: makeBeeps,
   assay: makeAssay,
   questions: makePackageQuestions,
+  mails: makeMails,
 };
 
 const asked = process.argv.slice(2);

@@ -46,10 +46,19 @@ export const textFiles: Fixtures = {
   'runs/polite': decoderAdapter,
   'runs/terse': decoderAdapter,
 
+  'models/roberta-masked': copyOf('test/fixtures/chemberta-small'),
+  'manuals.txt': (file) => writeFileSync(file, mails.map(([text]) => `${text}\n`).join('')),
   'mails.csv': table('text,label', mails),
   'questions.csv': table(
     'question,passage',
     mails.map(([text, kind]) => [text, `We ${kind === 'sale' ? 'sell' : 'help'}: ${text.split(' ').at(-1)}`]),
+  ),
+  'clicks.csv': table(
+    'query,document,relevance',
+    mails.flatMap(([text, kind]) => [
+      [text, `For ${kind}`, '1'],
+      [text, 'We are closed', '0'],
+    ]),
   ),
   'names.conll': (file) => {
     const lines = mails.map(([text]) => {
@@ -61,6 +70,13 @@ export const textFiles: Fixtures = {
   'answers.jsonl': conversations,
   'preferences.jsonl': (file) => {
     const lines = mails.map(([prompt, chosen]) => ({ prompt, chosen: ` ${chosen}`, rejected: ' no idea' }));
+    writeFileSync(file, lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+  },
+  'handbook.jsonl': (file) => {
+    const lines = mails.map(([text]) => {
+      const answer = text.split(' ').at(-1)!.replace('?', '');
+      return { question: 'Which of my things?', context: text, answer };
+    });
     writeFileSync(file, lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
   },
 };

@@ -60,7 +60,7 @@ export {
   type MaskedLanguageModellingOptions,
 } from './tasks/masked/maskedLanguageModelling.ts';
 export { maskedLanguageModellingTask } from './tasks/masked/maskedLanguageModellingTask.ts';
-export type { MaskingOptions } from './tasks/masked/masking.ts';
+export type { MaskingOptions } from '@onnx-lora/sequences';
 export { openPerplexity, type PerplexityOptions } from './tasks/masked/openPerplexity.ts';
 export { openResidueClassifier, openResidueRegressor } from './tasks/residues/openResidueClassifier.ts';
 export { residueClassificationTask, residueRegressionTask } from './tasks/residues/residueFactories.ts';

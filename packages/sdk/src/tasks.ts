@@ -111,6 +111,7 @@ export {
   retrievalLoss,
   retrievalSettings,
 } from './plugin/tasks/embedding/retrieval.ts';
+export type { RivalSearch } from './plugin/tasks/embedding/searchSection.ts';
 export {
   type EmbeddingsOf,
   type LabelledMatrix,

@@ -22,6 +22,8 @@ export interface SequenceDomain<R extends SequenceRecord, Source, Options extend
   readonly one: string;
   /** Of pairs, whether the first looks for the second, as a question for its answer, and not the other way round; no by default. */
   readonly asks?: boolean;
+  /** Whether answers stand in the second of a pair, whose rows are then windows of that behind the first; no by default. */
+  readonly readsSecond?: boolean;
   /** Which tokens embeddings are the mean of: `own`, without special ones (the default), or `all`, as sentence-transformers' models are trained. */
   readonly meanOf?: 'own' | 'all';
   /** What to read where a model does not read tokens, at the end of an error: `Use the encoder of a model of proteins.` */
@@ -47,6 +49,13 @@ export interface SequenceDomain<R extends SequenceRecord, Source, Options extend
   stream(source: string | AsyncIterable<Uint8Array>, options: Partial<Options>): AsyncIterable<StreamedRecord<R>>;
   /** What LoRA is compared with that looks at the sequences and no model; by default ridge on letters, for variants of one length. */
   readonly baselines?: SequenceBaselines;
+  /** A search by the letters or words alone, which the report of retrieval has beside the adapter: how well each document fits a query. */
+  readonly search?: {
+    /** What it is called: `BM25`. */
+    readonly name: string;
+    /** Takes in what is searched. */
+    readonly index: (documents: readonly string[]) => (query: string) => Float64Array;
+  };
   /** Warnings about records of which a model can make little. */
   unfit?(tokenizer: SequenceTokenizer, records: readonly R[]): readonly string[];
   /** What the report shows beside what it shows of all sequences. */

@@ -91,11 +91,17 @@ export {
   type SequencePooling,
   type TokenPooling,
 } from './tasks/embedding/tokenStates.ts';
+export { maskedFactory } from './tasks/masked/maskedFactory.ts';
+export type { GuessScores } from './tasks/masked/maskedMetrics.ts';
+export { maskedModelling, type MaskedModellingOptions } from './tasks/masked/maskedModelling.ts';
+export type { MaskingOptions } from './tasks/masked/masking.ts';
+export { type GuesserOptions, openGuesser } from './tasks/masked/openGuesser.ts';
 export { openSequenceTask } from './tasks/openSequenceTask.ts';
 export type { RowRules } from './tasks/tokenRows.ts';
 export { type TokenOutput, tokenOutput } from './tasks/outputOfTokens.ts';
 export type { EnsembleSources } from './tasks/records/answeringAdapters.ts';
 export {
+  headPredictor,
   openHead,
   type OpenedHead,
   type SaidOf,

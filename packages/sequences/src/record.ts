@@ -10,6 +10,8 @@ export interface SequenceRecord {
   readonly sequence: string;
   /** The other of a pair. */
   readonly second?: string;
+  /** Of a pair, other sequences that are like the second and wrong, for who learns to find it. */
+  readonly negatives?: readonly string[];
   /** Its class, or several labels; none is an empty list where the data have labels. */
   readonly labels?: readonly string[];
   /** Numbers to predict, in the order of {@link SequenceData.valueNames}; NaN where one was not measured. */

@@ -8,6 +8,7 @@ import type {
   WholeOptions,
 } from '@onnx-lora/sequences';
 import { bagOfWords } from './baselines/bagOfWords.ts';
+import { Bm25, plainWords } from './baselines/bm25.ts';
 import { readTextData } from './data/readTextData.ts';
 import { streamTexts, textEndings } from './data/streamTexts.ts';
 import { dataSettings } from './data/textColumns.ts';
@@ -35,5 +36,12 @@ export const textDomain: SequenceDomain<SequenceRecord, TextSource, TextDataOpti
   input: { endings: textEndings, streams: true, records: true },
   read: readTextData,
   stream: streamTexts,
+  search: {
+    name: 'BM25, by words',
+    index: (documents) => {
+      const found = new Bm25(documents.map(plainWords));
+      return (query) => found.scores(plainWords(query));
+    },
+  },
   baselines: (texts, targets, { kind, seed }) => [bagOfWords(texts, targets, kind, seed)],
 };

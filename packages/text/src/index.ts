@@ -27,6 +27,37 @@ export {
   type TextRetrievalOptions,
   textRetrievalTask,
 } from './tasks/textEmbedding.ts';
+export type {
+  GivenQuestion,
+  QuestionColumns,
+  QuestionDataOptions,
+  QuestionRecord,
+  QuestionSource,
+  TextAnswer,
+} from './data/questionRecord.ts';
+export { readQuestions } from './data/readQuestions.ts';
+export {
+  type AnswerOptions,
+  openQuestionAnswerer,
+  questionAnswering,
+  type QuestionAnsweringOptions,
+  questionAnsweringTask,
+  type QuestionAnswererOptions,
+} from './tasks/questions/questionAnswering.ts';
+export type { AnswerScores } from './tasks/questions/spanMetrics.ts';
+export {
+  maskedTextModelling,
+  type MaskedTextModellingOptions,
+  maskedTextModellingTask,
+  openTextPerplexity,
+} from './tasks/masked/maskedTextModelling.ts';
+export {
+  openTextReranker,
+  type RerankingScores,
+  textReranking,
+  type TextRerankingOptions,
+  textRerankingTask,
+} from './tasks/reranking/textReranking.ts';
 export {
   openTokenClassifier,
   tokenClassification,

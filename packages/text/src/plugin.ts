@@ -2,6 +2,9 @@
 
 import { definePlugin, type Plugin } from '@onnx-lora/sdk/plugin';
 import { textFamilies } from './families/index.ts';
+import { maskedTextModellingTask } from './tasks/masked/maskedTextModelling.ts';
+import { questionAnsweringTask } from './tasks/questions/questionAnswering.ts';
+import { textRerankingTask } from './tasks/reranking/textReranking.ts';
 import { tokenClassificationTask } from './tasks/tagging/tokenClassification.ts';
 import { textEmbeddingTask, textRetrievalTask } from './tasks/textEmbedding.ts';
 import { textClassificationTask, textLabellingTask, textRegressionTask } from './tasks/textFactories.ts';
@@ -19,7 +22,10 @@ export const textPlugin: Plugin = definePlugin({
     textRegressionTask,
     textEmbeddingTask,
     textRetrievalTask,
+    textRerankingTask,
     tokenClassificationTask,
+    questionAnsweringTask,
+    maskedTextModellingTask,
     chatTask,
     preferencesTask,
   ],

@@ -11,6 +11,12 @@ import { page } from './page.ts';
 
 /** What wants the whole width. */
 const WIDE: ReadonlySet<ReportSection['kind']> = new Set(['gallery', 'clips', 'heatmap', 'letters', 'logo']);
+/** Columns of a table that fit into half of it. */
+const NARROW = 5;
+
+function isWide(section: ReportSection): boolean {
+  return WIDE.has(section.kind) || (section.kind === 'table' && section.columns.length > NARROW);
+}
 
 /** A chapter of a page, of which two stand side by side where there is room. Title and body are HTML. */
 export function part(title: string, html: string, isWide = false): string {
@@ -22,7 +28,7 @@ export function formatSections(sections: readonly ReportSection[]): string {
   return sections
     .map((section) => {
       const text = section.text === undefined ? '' : `<p class="quiet">${escapeHtml(section.text)}</p>\n`;
-      return part(escapeHtml(section.title), `${text}${body(section)}`, WIDE.has(section.kind));
+      return part(escapeHtml(section.title), `${text}${body(section)}`, isWide(section));
     })
     .join('\n');
 }

@@ -10,7 +10,7 @@ import { EsmTokenizer, type SequenceTokenizer } from '@onnx-lora/sequences';
 import { describe, expect, test } from 'vitest';
 import type { SequenceData } from '../data/sequenceRecord.ts';
 import { maskedLanguageModelling } from './masked/maskedLanguageModelling.ts';
-import { askedTokens } from './masked/masking.ts';
+import { askedTokens } from '../../../sequences/src/tasks/masked/masking.ts';
 import { residueClassification } from './residues/residueTasks.ts';
 
 const cases = fileURLToPath(new URL('../../../../../shared/oracle/cases/', import.meta.url));

@@ -12,7 +12,10 @@ import type { SequencePorts, TokenOptions, TokenRow } from './sequenceTask.ts';
 import { type RowRules, tokenRows, tokensOf } from './tokenRows.ts';
 
 /** What sequences are called, for errors. */
-export type SequenceNames = Pick<SequenceDomain<never, never, never>, 'noun' | 'one' | 'remedy' | 'meanOf'>;
+export type SequenceNames = Pick<
+  SequenceDomain<never, never, never>,
+  'noun' | 'one' | 'remedy' | 'meanOf' | 'readsSecond'
+>;
 
 /** Inputs beside the ids, by the part that they play. */
 const others = { mask: 'attention_mask', types: 'token_type_ids', positions: 'position_ids' } as const;
@@ -76,7 +79,13 @@ export async function openSequenceInput(
 ): Promise<SequenceInput> {
   const ports = sequencePorts(model, names);
   const tokenizer = given ?? (await openTokenizer(model));
-  const rules: RowRules = { tokenizer, most: maxTokens(model, tokenizer, ports, maxLength), tooLong, overlap };
+  const rules: RowRules = {
+    tokenizer,
+    most: maxTokens(model, tokenizer, ports, maxLength),
+    tooLong,
+    overlap,
+    readsSecond: names.readsSecond,
+  };
   return {
     tokenizer,
     ports,

@@ -44,7 +44,7 @@ export interface TokenRow {
   readonly ids: readonly number[];
   /** 0 for the first sequence and its special tokens, 1 for the second; as long as `ids`. */
   readonly types: readonly number[];
-  /** Place of the first token of the sequence in `ids`, and how many of its tokens follow. */
+  /** Place of the first token of the sequence in `ids`; of the second of a pair where answers stand in that. */
   readonly at: number;
   /** How many tokens of the sequence are in the row, from `at` on. */
   readonly count: number;

@@ -17,6 +17,8 @@ export interface RowRules extends Pick<LengthOptions, 'tooLong' | 'overlap'> {
   readonly tokenizer: SequenceTokenizer;
   /** Most tokens of a row, special ones included. */
   readonly most: number;
+  /** Of pairs, whether the second is read for the answer, as the domain says. */
+  readonly readsSecond?: boolean | undefined;
 }
 
 /** The tokens of a record. */
@@ -53,11 +55,11 @@ export function tokenRows(
   rules: RowRules,
   start: (last: number) => number = () => 0,
 ): readonly TokenRow[] {
-  const { tokenizer, most, tooLong = 'crop' } = rules;
+  const { tokenizer, most, tooLong = 'crop', readsSecond = false } = rules;
   const { first, second } = tokens;
   const length = first.length + (second?.length ?? 0);
   const room = most - (second ? tokenizer.added.pair : tokenizer.added.single);
-  if (length > room && (tooLong === 'error' || (second && tooLong === 'windows'))) {
+  if (length > room && (tooLong === 'error' || (second && !readsSecond && tooLong === 'windows'))) {
     throw new OnnxLoraError(
       'DATA_INVALID',
       tooLong === 'error'
@@ -65,6 +67,7 @@ export function tokenRows(
         : `${record.where}: the pair "${record.id}" has ${length} tokens, and the model reads ${room} at once. Pairs are not read in windows: have them cropped (tooLong: crop), or leave it out.`,
     );
   }
+  if (second && readsSecond) return secondRows({ first, second }, room, rules);
   if (second) return [pairRow(tokenizer, first, second, room)];
   if (length > room && tooLong === 'windows') {
     const overlap = overlapOf(rules, room);
@@ -89,6 +92,18 @@ function overlapOf({ overlap }: RowRules, room: number): number {
 function singleRow(tokenizer: SequenceTokenizer, ids: readonly number[], from: number): TokenRow {
   const framed = tokenizer.framed(ids);
   return { ids: framed.ids, types: framed.types, at: framed.firstAt, count: ids.length, from };
+}
+
+/** Windows over the second of a pair, each behind the first, which is cropped to half of the room; or the first of them. */
+function secondRows({ first, second = [] }: RecordTokens, room: number, rules: RowRules): readonly TokenRow[] {
+  const asked = first.slice(0, Math.floor(room / 2));
+  const left = room - asked.length;
+  const starts = rules.tooLong === 'windows' ? windowStarts(second.length, left, overlapOf(rules, left)) : [0];
+  return starts.map((from) => {
+    const ids = second.slice(from, from + left);
+    const framed = rules.tokenizer.framed(asked, ids);
+    return { ids: framed.ids, types: framed.types, at: framed.secondAt!, count: ids.length, from };
+  });
 }
 
 function pairRow(

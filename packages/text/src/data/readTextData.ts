@@ -38,7 +38,11 @@ import { formatOf, recordOfLine } from './streamTexts.ts';
 import type { GivenText, TextDataOptions, TextSource } from './textRecord.ts';
 
 /** What a reader knows besides: what every record must have. */
-type Options = TextDataOptions & { readonly wanted?: Wanted | undefined };
+type Options = TextDataOptions & {
+  readonly wanted?: Wanted | undefined;
+  /** What is never divided between splits, of records that do not say. */
+  readonly groupOf?: ((record: SequenceRecord) => string) | undefined;
+};
 
 /** Files that are texts themselves. */
 const files = { noun: 'texts', endings: ['.txt', '.md'] } as const;
@@ -52,24 +56,26 @@ const MOST_BYTES = 4 * 2 ** 20;
  * out.
  *
  * @param wanted what every record must have
+ * @param groupOf what is never divided between splits, of records that do not say
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming file, row, column and remedy
  */
 export function readTextData(
   source: TextSource,
   options: TextDataOptions = {},
   wanted?: Wanted,
+  groupOf?: (record: SequenceRecord) => string,
 ): Promise<SequenceData> {
-  return readData<SequenceRecord, SequenceData, TextSource, Options>(texts, source, { ...options, wanted });
+  return readData<SequenceRecord, SequenceData, TextSource, Options>(texts, source, { ...options, wanted, groupOf });
 }
 
 const texts: DataReader<SequenceRecord, SequenceData, TextSource, Options> = {
   noun: 'texts',
   remedy: 'choose what is not divided (columns.group)',
   read: readSource,
-  holdOut: ({ train }, fraction, { seed = 0, wanted }) => {
-    const hasGroups = train.some(({ group }) => group !== undefined);
+  holdOut: ({ train }, fraction, { seed = 0, wanted, groupOf }) => {
+    const hasGroups = groupOf !== undefined || train.some(({ group }) => group !== undefined);
     const split = splitRecords(train, fraction, seed, (record) => {
-      const { group, labels } = record;
+      const { labels, group = groupOf?.(record) } = record;
       // A number to predict is no class.
       const classes = wanted === 'values' ? {} : labels?.length === 1 ? { label: labels[0] } : { labels };
       return { key: plain(record), group, ...classes };

@@ -1,6 +1,7 @@
 /** @file What the columns of tables of texts hold, what they are usually called, and what the rows say. */
 
 import {
+  cellList,
   cellRefused,
   cellText,
   ColumnFinder,
@@ -56,7 +57,24 @@ const textColumns: ColumnRoles<keyof TextColumns> = {
   second: {
     setting: 'secondColumn',
     description: 'Column with the second text of each pair.',
-    usual: ['second', 'text2', 'text_2', 'text_pair', 'sentence2', 'sentence_2', 'hypothesis', 'question2', 'passage'],
+    usual: [
+      'second',
+      'text2',
+      'text_2',
+      'text_pair',
+      'sentence2',
+      'sentence_2',
+      'hypothesis',
+      'question2',
+      'passage',
+      'document',
+    ],
+  },
+  negatives: {
+    setting: 'negativeColumns',
+    description: 'Columns with texts that are like the second of a pair and wrong, each a text or a list.',
+    usual: ['negative', 'negatives', 'hard_negative', 'hard_negatives'],
+    isMany: true,
   },
   id: { setting: 'idColumn', description: 'Column with what texts are called.', usual: ['id', 'idx', 'identifier', 'uuid', 'key'] }, // prettier-ignore
   label: {
@@ -86,7 +104,7 @@ const textColumns: ColumnRoles<keyof TextColumns> = {
   values: {
     setting: 'valueColumns',
     description: 'Columns with numbers to predict.',
-    usual: ['value', 'score', 'rating', 'stars', 'similarity', 'target', 'y'],
+    usual: ['value', 'score', 'rating', 'stars', 'similarity', 'relevance', 'target', 'y'],
     isMany: true,
   },
   split: {
@@ -117,6 +135,7 @@ export const dataSettings: SettingRows<TextDataOptions> = {
 export interface FoundColumns extends TargetColumns {
   readonly text: string;
   readonly second?: string | undefined;
+  readonly negatives?: readonly string[] | undefined;
 }
 
 /**
@@ -131,6 +150,7 @@ export function findColumns(table: Table, names: TextColumns = {}, wanted?: Want
   const isTold = (column: string): boolean => contents.textsOf(column).some((text) => /\S\s+\S/.test(text));
   const text = finder.one('text') ?? finder.lone(isTold);
   const second = finder.one('second');
+  const negatives = second === undefined ? undefined : finder.many('negatives');
   const needs = wanted === undefined ? [] : [wanted];
   const targets = { ...splitColumns(finder, contents), ...targetColumns(finder, contents, needs) };
   const isData = (column: string): boolean => column.split(/\s+/).length > 3;
@@ -139,7 +159,7 @@ export function findColumns(table: Table, names: TextColumns = {}, wanted?: Want
   const has = { label: label ?? labels, labels: labels ?? oneHot ?? label, values };
   if (wanted !== undefined && has[wanted] === undefined)
     throw finder.missing(wanted, { what: words[wanted], isData, header: 'text,label' });
-  return { ...targets, text, second };
+  return { ...targets, text, second, negatives };
 }
 
 const words: Readonly<Record<Wanted, string>> = { label: 'the class', labels: 'labels', values: 'numbers to predict' };
@@ -163,15 +183,26 @@ export function recordOf(
     if (found !== undefined) return found;
     throw cellRefused(row, column, '', 'a text', 'Write it, or remove the row');
   };
-  const { id, second, group } = columns;
+  const { id, second, group, negatives } = columns;
   const own = group === undefined ? undefined : cellText(row, group);
   return {
     id: (id === undefined ? undefined : cellText(row, id)) ?? String(number),
     sequence: text(columns.text),
     ...(second === undefined ? {} : { second: text(second) }),
+    ...(negatives === undefined || wanted === false ? {} : { negatives: negatives.flatMap((column) => textsOf(row, column)) }), // prettier-ignore
     ...(wanted === false ? {} : targetsOf(row, columns, wanted === undefined ? [] : [wanted])),
     ...(own === undefined ? {} : { group: own }),
     ...(wanted === false ? {} : splitOf(row, columns, fold)),
     where: row.place,
   };
+}
+
+/** The texts of a cell: one, or a list. */
+function textsOf(row: Row, column: string): readonly string[] {
+  const list = cellList(row, column) ?? [];
+  if (typeof list === 'string') return [list];
+  return list.map((each) => {
+    if (typeof each === 'string' && each.trim() !== '') return each.trim();
+    throw cellRefused(row, column, each, 'a text, or a list of texts', 'Write ["a", "list"]');
+  });
 }

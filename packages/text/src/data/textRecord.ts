@@ -26,6 +26,8 @@ export interface TextColumns {
   readonly text?: string | undefined;
   /** The other text of a pair. */
   readonly second?: string | undefined;
+  /** Other texts that are like the second and wrong: one column or several, each with a text or a list of them. */
+  readonly negatives?: string | readonly string[] | undefined;
   /** What the text is called. */
   readonly id?: string | undefined;
   /** One class per text. */

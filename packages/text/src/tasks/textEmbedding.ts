@@ -8,7 +8,7 @@ import {
   type RunnableModel,
   type Task,
 } from '@onnx-lora/sdk/tasks';
-import type { SettingRows } from '@onnx-lora/sdk/plugin';
+import type { GivenOptions, SettingRows } from '@onnx-lora/sdk/plugin';
 import {
   embeddingPredictor,
   lengthSettings,
@@ -21,6 +21,7 @@ import {
   sequenceFactory,
   type SequenceGroup,
   type SequencePooling,
+  type SequenceRecord,
 } from '@onnx-lora/sequences';
 import type { TextDataOptions, TextSource } from '../data/textRecord.ts';
 import { textDomain, type TextTaskOptions } from '../domain.ts';
@@ -43,8 +44,38 @@ export function openTextEmbedder(model: RunnableModel, options?: SequenceEmbedde
   return openEmbedderOf(textDomain, model, options);
 }
 
+/** What stands in front of texts, for models that were taught so, such as E5: `query: ` and `passage: `. */
+export interface PromptOptions {
+  /** In front of the first of each pair; nothing by default. */
+  readonly queryPrompt?: string | undefined;
+  /** In front of the second, and of texts that are no pairs. */
+  readonly passagePrompt?: string | undefined;
+}
+
 /** Options of {@link textRetrieval}. */
-export interface TextRetrievalOptions extends TextTaskOptions, RetrievalOptions {}
+export interface TextRetrievalOptions extends TextTaskOptions, RetrievalOptions, PromptOptions {}
+
+/** Texts with what stands in front of them. */
+function promptedDomain({ queryPrompt = '', passagePrompt = '' }: PromptOptions): typeof textDomain {
+  const passage = (text: string): string => `${passagePrompt}${text}`;
+  const prompted = ({ sequence, second, negatives, ...record }: SequenceRecord): SequenceRecord =>
+    second === undefined
+      ? { ...record, sequence: passage(sequence) }
+      : {
+          ...record,
+          sequence: `${queryPrompt}${sequence}`,
+          second: passage(second),
+          ...(negatives && { negatives: negatives.map(passage) }),
+        };
+  return {
+    ...textDomain,
+    read: async (source, options, wanted) => {
+      const { train, validation, test, ...data } = await textDomain.read(source, options, wanted);
+      const of = (records: readonly SequenceRecord[]): SequenceRecord[] => records.map(prompted);
+      return { ...data, train: of(train), ...(validation && { validation: of(validation) }), ...(test && { test: of(test) }) }; // prettier-ignore
+    },
+  };
+}
 
 /**
  * Metric learning on texts: of pairs, the first looks for the second, as a question for its answer; a batch of pairs is trained on with
@@ -61,11 +92,28 @@ export function textRetrieval(
   source: TextSource,
   options: TextRetrievalOptions = {},
 ): Task<SequenceGroup, RetrievalScores> {
-  return retrieval(textDomain, source, options);
+  const { queryPrompt, passagePrompt, ...own } = options;
+  return retrieval(promptedDomain({ queryPrompt, passagePrompt }), source, own);
 }
 
 /** What files are answered about with; texts have one vector each. */
-type EmbeddingOptions = Omit<SequenceEmbeddingOptions, 'pool'> & { readonly pool?: SequencePooling } & TextDataOptions;
+type EmbeddingOptions = Omit<SequenceEmbeddingOptions, 'pool'> & {
+  readonly pool?: SequencePooling;
+  readonly prompt?: string | undefined;
+} & TextDataOptions;
+
+/** The predictor of texts that have `prompt` in front of them. */
+function predictorOf(
+  model: RunnableModel,
+  options: Parameters<typeof embeddingPredictor>[2],
+  { prompt = '', ...given }: GivenOptions<EmbeddingOptions>,
+): ReturnType<typeof embeddingPredictor> {
+  const stream: typeof textDomain.stream = async function* (source, reading) {
+    for await (const { record, ...read } of textDomain.stream(source, reading))
+      yield { ...read, record: { ...record, sequence: `${prompt}${record.sequence}` } };
+  };
+  return embeddingPredictor({ ...textDomain, stream }, model, options, given);
+}
 
 const embeddingSettings: SettingRows<EmbeddingOptions> = {
   pool: {
@@ -79,6 +127,7 @@ const embeddingSettings: SettingRows<EmbeddingOptions> = {
       'The graph output that is the feature; before-head is what a head reads. last_hidden_state by default.',
   },
   normalize: { kind: 'flag', description: 'Divides every embedding by its length.' },
+  prompt: { kind: 'text', description: "Stands in front of each text that is embedded, such as 'query: '." },
   ...lengthSettings,
   ...textDomain.settings,
 };
@@ -93,7 +142,7 @@ export const textEmbeddingTask: AnsweringFactory = sequenceFactory<EmbeddingOpti
       'text-embedding',
       'To train or measure embeddings on pairs, or texts with labels or groups, take the task text-retrieval',
     ),
-  predictor: (model, options, given) => embeddingPredictor(textDomain, model, options, given),
+  predictor: predictorOf,
 });
 
 /** Makes `text-retrieval` tasks, and answers with embeddings. */
@@ -105,8 +154,19 @@ export const textRetrievalTask: AnsweringFactory = sequenceFactory<TextRetrieval
       'Embeddings by which the first texts of pairs find the second, or in which texts of one label or group lie together; the data is a table of them.',
     // Pairs, of which each is told from all others of its batch.
     defaults: { batchSize: 32, epochs: 1, lr: 1e-3, warmupSteps: 0 },
-    settings: { ...retrievalSettings('Texts of one kind'), ...embeddingSettings },
+    settings: {
+      ...retrievalSettings('Texts of one kind'),
+      queryPrompt: {
+        kind: 'text',
+        description: "In training, stands in front of the first of each pair, such as 'query: '.",
+      },
+      passagePrompt: {
+        kind: 'text',
+        description: "Likewise of the second, and of texts that are no pairs: 'passage: '.",
+      },
+      ...embeddingSettings,
+    },
     task: textRetrieval,
-    predictor: (model, options, given) => embeddingPredictor(textDomain, model, options, given),
+    predictor: predictorOf,
   },
 );

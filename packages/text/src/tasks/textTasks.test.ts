@@ -3,12 +3,23 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Adapter, evaluate, int64, type Model, modelFor, openModel, train } from '@onnx-lora/sdk';
+import {
+  type Adapter,
+  evaluate,
+  type Feeds,
+  float32,
+  int64,
+  type Model,
+  modelFor,
+  openModel,
+  train,
+} from '@onnx-lora/sdk';
 import { Random } from '@onnx-lora/sdk/core';
-import type { Answer, Predictor, Task } from '@onnx-lora/sdk/tasks';
+import type { Answer, Predictor, ReportRequest, Task } from '@onnx-lora/sdk/tasks';
 import { openTokenizer } from '@onnx-lora/sequences';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { dataFolder } from '../../../sequences/src/fixtures/dataFolder.ts';
+import { Bm25, plainWords } from '../baselines/bm25.ts';
 import { textPlugin } from '../plugin.ts';
 import { openTextEmbedder, textRetrieval } from './textEmbedding.ts';
 import { textClassificationTask, textLabellingTask, textRegressionTask } from './textFactories.ts';
@@ -151,6 +162,102 @@ describe('retrieval', () => {
       await embedder.release();
     }
   });
+});
+
+test('the report of pairs has a search by words beside the adapter', async () => {
+  const pairs = all.slice(0, 30).map(({ text }, i) => {
+    return { text, second: i % 3 === 0 ? 'we are closed' : `about ${text.split(' ').slice(-2).join(' ')} ${i}`, split: i < 6 ? 'train' as const : 'validation' as const }; // prettier-ignore
+  });
+  const prepared = await textRetrieval(pairs, {}).prepare(model);
+  const run = ({ input_ids: ids }: Feeds) => {
+    const [rows, tokens] = ids!.dims as [number, number];
+    return Promise.resolve({ last_hidden_state: float32(Array.from({ length: rows * tokens * 32 }, (_, i) => Math.sin(i)), [rows, tokens, 32]) }); // prettier-ignore
+  };
+  const [section] = await prepared.report!({ run, batchSize: 7 } as unknown as ReportRequest);
+  const held = pairs.slice(6);
+  const index = new Bm25(held.map(({ second }) => plainWords(second)));
+  const shares = [1, 5, 10].map((k) => {
+    const right = held.filter(({ text }, i) => {
+      const scores = index.scores(plainWords(text));
+      return scores.filter((score, j) => j !== i && score >= scores[i]!).length < k;
+    });
+    return (right.length / held.length).toFixed(3);
+  });
+  expect(shares[0]).not.toBe(shares[2]);
+  const { rows } = section as unknown as { rows: string[][] };
+  expect(rows.map(([name]) => name)).toEqual(['BM25, by words', 'model before', 'with the adapter']);
+  expect(rows[0]!.slice(1).map((cell) => cell.split(' ')[0])).toEqual(shares);
+  expect(rows[1]!.slice(1)).toEqual(rows[2]!.slice(1));
+});
+
+test('hard negatives are further wrong answers of every query, and are searched', async () => {
+  const rows = ['fix', 'buy', 'send', 'clean'].map((verb, i) => [`how can i ${verb} my ${things[i]}`, `we ${verb} a ${things[i]}`, `we hide the ${things[i]}`]); // prettier-ignore
+  const table = ['train', 'test'].flatMap((split) => rows.map((row) => [...row, split].join(',')));
+  const folder = dataFolder({ 'p.csv': `query,passage,negative,split\n${table.join('\n')}\n` });
+  const task = textRetrieval(join(folder, 'p.csv'), { loss: 'info-nce', evalSplit: 'test' });
+  const run = await train(model, { task, steps: 1, batchSize: 4, lr: 1e-9, threads: 1 });
+  const losses: number[] = [];
+  for await (const event of run) if (event.type === 'step') losses.push(event.loss);
+  const embedder = await openTextEmbedder(model, { threads: 1, normalize: true });
+  const [asks, right, wrong] = await Promise.all([0, 1, 2].map((column) => embedder.embed(rows.map((row) => row[column]!)))); // prettier-ignore
+  await embedder.release();
+  const width = asks!.dims[1]!;
+  const cosine = (a: typeof asks, i: number, b: typeof asks, j: number): number =>
+    Array.from({ length: width }, (_, k) => Number(a!.data[i * width + k]) * Number(b!.data[j * width + k])).reduce((sum, each) => sum + each, 0); // prettier-ignore
+  const numbers = [0, 1, 2, 3];
+  const cost = (scores: number[], own: number): number => Math.log(scores.reduce((sum, each) => sum + Math.exp(each / 0.1), 0)) - own / 0.1; // prettier-ignore
+  const forward = numbers.map((i) => cost([...numbers.map((j) => cosine(asks, i, right, j)), ...numbers.map((j) => cosine(asks, i, wrong, j))], cosine(asks, i, right, i))); // prettier-ignore
+  const backward = numbers.map((i) => cost(numbers.map((j) => cosine(asks, j, right, i)), cosine(asks, i, right, i))); // prettier-ignore
+  const mean = [...forward, ...backward].reduce((sum, each) => sum + each, 0) / 8;
+  expect(losses[0]).toBeCloseTo(mean, 4);
+
+  // All passages are searched, wrong ones too.
+  const { metrics } = await evaluate(model, { task, threads: 1 });
+  const found = numbers.filter((i) => {
+    const own = cosine(asks, i, right, i);
+    return numbers.every((j) => (j === i || cosine(asks, i, right, j) < own) && cosine(asks, i, wrong, j) < own);
+  });
+  expect([metrics['recall@1'], metrics['queries']]).toEqual([found.length / 4, 4]);
+  const some = dataFolder({ 'p.csv': 'query,passage,negative\na b,c d,e f\ng h,i j,\n' });
+  await expect(textRetrieval(join(some, 'p.csv'), { validation: 0 }).prepare(model)).rejects.toThrow(/line 3: it has no hard negative, and others have/); // prettier-ignore
+});
+
+test('the loss is summed over widths, texts have what stands in front of them, and each width is measured', async () => {
+  const pairs = ['fix', 'buy', 'send', 'clean'].map((verb, i) => ({ text: `${verb} my ${things[i]}`, second: `${verb} one ${things[i]}` })); // prettier-ignore
+  const [temperature, sizes] = [0.1, [8, 20]];
+  const prompts = { queryPrompt: 'how can i ', passagePrompt: 'the shop can ' };
+  const records = pairs.flatMap((pair) => ['train' as const, 'validation' as const].map((split) => ({ ...pair, split }))); // prettier-ignore
+  const task = textRetrieval(records, { loss: 'info-nce', temperature, sizes, ...prompts });
+  const run = await train(model, { task, steps: 1, batchSize: 4, lr: 1e-9, threads: 1 });
+  const losses: number[] = [];
+  for await (const event of run) if (event.type === 'step') losses.push(event.loss);
+
+  const embedder = await openTextEmbedder(model, { threads: 1 });
+  const [asks, found] = await Promise.all([
+    embedder.embed(pairs.map(({ text }) => `${prompts.queryPrompt}${text}`)),
+    embedder.embed(pairs.map(({ second }) => `${prompts.passagePrompt}${second}`)),
+  ]);
+  await embedder.release();
+  const width = asks.dims[1]!;
+  const cosine = (a: number, b: number, size: number): number => {
+    const [x, y] = [asks, found].map(({ data }, i) => Array.from(data.subarray((i === 0 ? a : b) * width, (i === 0 ? a : b) * width + size), Number)) as [number[], number[]]; // prettier-ignore
+    const dot = (p: number[], q: number[]): number => p.reduce((sum, each, i) => sum + each * q[i]!, 0);
+    return dot(x, y) / Math.sqrt(dot(x, x) * dot(y, y));
+  };
+  // Each row looks for its partner among those of the other side, and the other way round.
+  const rows = [0, 1, 2, 3];
+  const cost = (of: (i: number, j: number) => number): number =>
+    rows.reduce((sum, i) => sum + Math.log(rows.reduce((all_, j) => all_ + Math.exp(of(i, j) / temperature), 0)) - of(i, i) / temperature, 0) / 4; // prettier-ignore
+  const loss = (size: number): number => (cost((i, j) => cosine(i, j, size)) + cost((i, j) => cosine(j, i, size))) / 2;
+  expect(losses[0]).toBeCloseTo(loss(width) + loss(8) + loss(20), 4);
+
+  const { metrics } = await evaluate(model, { task, threads: 1 });
+  for (const size of sizes) {
+    const right = rows.filter((i) => rows.every((j) => j === i || cosine(i, j, size) < cosine(i, i, size)));
+    expect((metrics as Record<string, number>)[`recall@1 of ${size}`]).toBe(right.length / 4);
+  }
+  await expect(train(model, { task: textRetrieval(records, { sizes: [64] }), steps: 1 }).then((each) => each.done)).rejects.toThrow(/Embeddings have 32 numbers, and sizes has 64/); // prettier-ignore
+  await expect(textRetrieval(records, { sizes: [0] }).prepare(model)).rejects.toThrow(/whole numbers of at least 1, but one is 0/); // prettier-ignore
 });
 
 test('an embedding is the mean over all tokens, special ones too, as of models of sentence-transformers', async () => {

@@ -12,7 +12,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { scienceFamilies } from '../../families/index.ts';
 import { maskedLanguageModelling } from './maskedLanguageModelling.ts';
 import { maskedLanguageModellingTask } from './maskedLanguageModellingTask.ts';
-import { NOT_ASKED } from './masking.ts';
+import { NOT_ASKED } from '../../../../sequences/src/tasks/masked/masking.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'onnx-lora-masked-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

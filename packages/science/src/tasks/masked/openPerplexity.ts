@@ -1,20 +1,12 @@
 /** @file Says of sequences how well a model knows them. */
 
 import type { Predictor, RunnableModel } from '@onnx-lora/sdk/tasks';
-import { Random } from '@onnx-lora/sdk/core';
-import { openSequenceInput, sequencePredictor, tokenOutput, type TokenRow } from '@onnx-lora/sequences';
-
-import { fixedSeed, Masking, type MaskingOptions, NOT_ASKED } from './masking.ts';
-import { GuessSums, maskedPort } from './maskedMetrics.ts';
-import { type SequencePredictorOptions, sequenceDomain } from '../../domain.ts';
-
-/** A row of which some tokens are masked. */
-interface MaskedTokenRow extends TokenRow {
-  readonly labels: readonly number[];
-}
+import { type GuesserOptions, openGuesser } from '@onnx-lora/sequences';
+import type { SequenceDataOptions } from '../../data/sequenceRecord.ts';
+import { sequenceDomain } from '../../domain.ts';
 
 /** Options of {@link openPerplexity}. */
-export type PerplexityOptions = Omit<SequencePredictorOptions, 'ensemble'> & MaskingOptions;
+export type PerplexityOptions = GuesserOptions<SequenceDataOptions>;
 
 /**
  * Loads a model that answers `{ id, perplexity, accuracy, masked }` about each sequence of a file: how it guesses `masked` tokens
@@ -23,32 +15,6 @@ export type PerplexityOptions = Omit<SequencePredictorOptions, 'ensemble'> & Mas
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that does not guess masked tokens; `CONFIG_INVALID`, `FILE_NOT_FOUND` of
  *   its tokenizer
  */
-export async function openPerplexity(
-  model: RunnableModel,
-  { rate, masked, random: replaced, spanLength, ...options }: PerplexityOptions = {},
-): Promise<Predictor> {
-  const input = await openSequenceInput(model, options, sequenceDomain);
-  const { output, size } = maskedPort(model, input.tokenizer);
-  const masking = new Masking(input.tokenizer, { rate, masked, random: replaced, spanLength });
-  return sequencePredictor(sequenceDomain, {
-    ...options,
-    model,
-    input,
-    outputs: [output],
-    rows: (record) =>
-      input.rows(record).map((row): MaskedTokenRow => {
-        const random = new Random(fixedSeed(0, record.sequence, row.from));
-        return { ...row, ...masking.mask(row.ids, random) };
-      }),
-    answers: ({ id }, rows) => {
-      const guesses = new GuessSums();
-      for (const { row, found } of rows) {
-        const scores = tokenOutput(found, output, size);
-        for (const [at, token] of row.labels.entries())
-          if (token !== NOT_ASKED) guesses.addScores(0, token, scores.at(0, at));
-      }
-      const { perplexity, accuracy } = guesses.scores();
-      return [{ id, perplexity, accuracy, masked: guesses.size.guesses }];
-    },
-  });
+export function openPerplexity(model: RunnableModel, options?: PerplexityOptions): Promise<Predictor> {
+  return openGuesser(sequenceDomain, model, options);
 }

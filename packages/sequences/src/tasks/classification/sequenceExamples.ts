@@ -22,9 +22,10 @@ import type { SequenceDataset, SequenceItem, TokenOptions } from '../sequenceTas
 /** Options of every task with one answer per sequence. */
 export interface WholeOptions extends TokenOptions, SequenceHeadOptions, BaselineOptions {}
 
-/** Mistakes in the report's table, and letters of a sequence that it shows. */
+/** Mistakes in the report's table, and letters that it shows of a sequence, or of a text, whose lines can break. */
 const MISTAKES = 20;
 const LETTERS = 40;
+const LETTERS_OF_TEXT = 120;
 
 /** What each kind of task needs of the data. */
 const wanted = { classes: 'label', labels: 'labels', numbers: 'values' } as const;
@@ -121,7 +122,8 @@ function mistakes(
     columns: [one, 'class', 'answer', 'probability', 'begins with'],
     rows: worst.map(({ index, truth, answer, confidence }) => {
       const { id, sequence } = records[index]!;
-      const start = sequence.length > LETTERS ? `${sequence.slice(0, LETTERS)}…` : sequence;
+      const most = /\s/.test(sequence) ? LETTERS_OF_TEXT : LETTERS;
+      const start = sequence.length > most ? `${sequence.slice(0, most)}…` : sequence;
       return [id, labels[truth]!, labels[answer]!, Number(confidence.toFixed(4)), start];
     }),
   };

@@ -9,6 +9,7 @@ import {
   type RetrievalLossOptions,
   type RetrievalScores,
   retrievalTask,
+  type RivalSearch,
   type Task,
 } from '@onnx-lora/sdk/tasks';
 import type { DivideOptions } from '@onnx-lora/sdk/data';
@@ -44,7 +45,7 @@ export function retrieval<R extends SequenceRecord, Source, Options extends Divi
   options: Options & RetrievalOptions,
 ): Task<SequenceGroup<R>, RetrievalScores> {
   const { noun, one } = domain;
-  const { loss, temperature, margin, perGroup, output, pool = 'mean', ...data } = options;
+  const { loss, temperature, margin, perGroup, sizes, output, pool = 'mean', ...data } = options;
   const request = {
     name: `${one}-retrieval`,
     noun,
@@ -52,6 +53,7 @@ export function retrieval<R extends SequenceRecord, Source, Options extends Divi
     temperature,
     margin,
     perGroup,
+    sizes,
     seed: data.seed,
   };
   return retrievalTask(request, async (model) => {
@@ -69,11 +71,18 @@ export function retrieval<R extends SequenceRecord, Source, Options extends Divi
     );
     const { train, validation, warnings } = task.data;
     const kinds = (given: readonly R[], isTrained: boolean): KindData<SequenceExample<string, R>> => {
-      const { records, kinds: names, asks } = kindsOf(given, one);
+      const { records, kinds: names, asks, negatives } = kindsOf(given, one);
       const isAsked = domain.asks === true && asks.includes(true);
-      return { kinds: names, dataset: task.dataset(records, names, { isTrained }), ...(isAsked && { asks }) };
+      return {
+        kinds: names,
+        dataset: task.dataset(records, names, { isTrained }),
+        ...(isAsked && { asks }),
+        ...(negatives && { negatives }),
+      };
     };
+    const rival = validation && domain.search && domain.asks ? rivalOf(domain.search, kindsOf(validation, one)) : undefined; // prettier-ignore
     return {
+      ...(rival && { rival }),
       train: kinds(train, true),
       validation: validation && kinds(validation, false),
       isAugmented: false,
@@ -94,6 +103,21 @@ export function retrieval<R extends SequenceRecord, Source, Options extends Divi
   });
 }
 
+/** More takes longer than it is worth. */
+const MOST_SEARCHED = 20_000;
+
+/** A search by words alone, of the held-out pairs. */
+function rivalOf<R extends SequenceRecord>(
+  { name, index }: NonNullable<SequenceDomain<R, never, never>['search']>,
+  { records, asks }: Kinds<R>,
+): RivalSearch | undefined {
+  const part = (isAsking: boolean): string[] => records.filter((_, i) => asks[i] === isAsking).map(({ sequence }) => sequence); // prettier-ignore
+  const [queries, documents] = [part(true), part(false)];
+  if (queries.length === 0 || documents.length > MOST_SEARCHED) return undefined;
+  let fits: ((query: string) => Float64Array) | undefined;
+  return { name, scoresOf: (query) => (fits ??= index(documents))(queries[query]!) };
+}
+
 /** Sequences one by one, and the kind of each. */
 export interface Kinds<R> {
   /** The sequences. */
@@ -102,6 +126,8 @@ export interface Kinds<R> {
   readonly kinds: readonly string[];
   /** Which are the first of a pair. */
   readonly asks: readonly boolean[];
+  /** Of each, the numbers of its hard negatives, of which every pair has some; absent where there are none. */
+  readonly negatives?: readonly (readonly number[])[];
 }
 
 /** Labels of pairs that belong together, and of those that do not. */
@@ -110,22 +136,34 @@ const apart: ReadonlySet<string> = new Set(['0', 'false', 'no', 'negative']);
 
 /**
  * The kinds of records: the label, or where there are no labels the group. Of pairs, each is a kind of two sequences; where pairs
- * have labels of 1 and 0, those of 1.
+ * have labels of 1 and 0, those of 1. A hard negative of a pair is a kind of its own.
  *
  * @throws OnnxLoraError `DATA_INVALID` for a record of which nothing says what it is like
  */
 export function kindsOf<R extends SequenceRecord>(records: readonly R[], one: string): Kinds<R> {
   const all = records.flatMap((record, i): (readonly [R, string, boolean])[] => {
-    const { second, ...first } = record;
+    const { second, negatives, ...first } = record;
     if (second === undefined) return [[record, kindOf(record, one), false]];
     if (!isTogether(record, one)) return [];
     const kind = `pair ${i + 1}`;
     return [
       [first as R, kind, true],
       [{ ...first, id: `${record.id}, second`, sequence: second } as R, kind, false],
+      ...(negatives ?? []).map((sequence, n) => [{ ...first, id: `${record.id}, negative ${n + 1}`, sequence } as R, `${kind}, negative ${n + 1}`, false] as const), // prettier-ignore
     ];
   });
-  return { records: all.map(([record]) => record), kinds: all.map(([, kind]) => kind), asks: all.map(([, , asks]) => asks) }; // prettier-ignore
+  const lacking = records.find(
+    (record) => record.second !== undefined && !record.negatives?.length && isTogether(record, one),
+  );
+  const has = records.some(({ negatives }) => negatives?.length);
+  if (has && lacking)
+    throw new OnnxLoraError('DATA_INVALID', `${lacking.where}: it has no hard negative, and others have. Give each pair one, or none.`); // prettier-ignore
+  const places = new Map<string, number[]>();
+  all.forEach(([, kind], i) => {
+    const [pair, negative] = kind.split(', negative ');
+    if (negative !== undefined) places.set(pair!, [...(places.get(pair!) ?? []), i]);
+  });
+  return { records: all.map(([record]) => record), kinds: all.map(([, kind]) => kind), asks: all.map(([, , asks]) => asks), ...(has && { negatives: all.map(([, kind, asks]) => (asks ? (places.get(kind) ?? []) : [])) }) }; // prettier-ignore
 }
 
 function isTogether({ labels = [], where }: SequenceRecord, one: string): boolean {

@@ -51,8 +51,17 @@ export function audioRetrieval(
   source: SpeechSource,
   options: AudioRetrievalOptions = {},
 ): Task<AudioGroup, RetrievalScores> {
-  const { loss, temperature, margin, perGroup, output, ...data } = options;
-  const request = { name: 'audio-retrieval', noun: 'recordings', loss, temperature, margin, perGroup, seed: data.seed };
+  const { loss, temperature, margin, perGroup, sizes, output, ...data } = options;
+  const request = {
+    name: 'audio-retrieval',
+    noun: 'recordings',
+    loss,
+    temperature,
+    margin,
+    perGroup,
+    sizes,
+    seed: data.seed,
+  };
   const task = retrievalTask<SpeechExample<string>>(request, async (model) => {
     const ports = audioPorts(model);
     const feature = audioFeature(model, output);

@@ -56,8 +56,17 @@ export function imageRetrieval(
   data: ImageSource,
   options: ImageRetrievalOptions = {},
 ): Task<ImageGroup, RetrievalScores> {
-  const { loss, temperature, margin, perGroup, augment = [], ...reading } = options;
-  const request = { name: 'image-retrieval', noun: 'images', loss, temperature, margin, perGroup, seed: options.seed };
+  const { loss, temperature, margin, perGroup, sizes, augment = [], ...reading } = options;
+  const request = {
+    name: 'image-retrieval',
+    noun: 'images',
+    loss,
+    temperature,
+    margin,
+    perGroup,
+    sizes,
+    seed: options.seed,
+  };
   const task = retrievalTask<Labelled<LoadedPixels, string>>(request, async (model) => {
     const { features, images } = await openFeatures(model, reading);
     const canMeasure = (held: readonly ImageRecord[]): boolean => haveAPair(held.map(({ label }) => label));

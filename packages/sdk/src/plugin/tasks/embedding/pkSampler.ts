@@ -11,6 +11,8 @@ export interface KindGroup<Item> {
   readonly items: readonly Item[];
   /** Number of their kind. */
   readonly label: number;
+  /** Number of the kind of each, where they are not of one: the last of a group that has a hard negative is. */
+  readonly labels?: readonly number[];
   /** Whether each asks, where some are there to be found alone. */
   readonly asks?: readonly boolean[];
 }
@@ -23,6 +25,8 @@ export interface KindItems<Item> {
   readonly labels: readonly number[];
   /** Whether each asks, where some are there to be found alone. */
   readonly asks?: readonly boolean[];
+  /** Of each example, the numbers of others that are like it and wrong, of which a group gets one; all kinds have some, or none. */
+  readonly negatives?: readonly (readonly number[])[];
 }
 
 /** How they are grouped. */
@@ -101,7 +105,15 @@ export class PkSampler<Item> implements Dataset<KindGroup<Item>> {
         draw === undefined ? dataset.get(member) : dataset.get(member, draw * perGroup + i),
       ),
     );
-    return { items, label: labels[group.members[0]!]! };
+    const label = labels[group.members[0]!]!;
+    const negatives = group.members.flatMap((member) => this.#items.negatives?.[member] ?? []);
+    if (negatives.length === 0) return { items, label };
+    const random = new Random(drawSeed(this.#grouping.seed, draw ?? 0));
+    const negative = negatives[draw === undefined ? 0 : random.index(negatives.length)]!;
+    const wrong = await (draw === undefined
+      ? dataset.get(negative)
+      : dataset.get(negative, draw * perGroup + perGroup));
+    return { items: [...items, wrong], label, labels: [...items.map(() => label), labels[negative]!] };
   }
 
   /** The examples of a group, from an order that is the same for all groups of a kind in one pass over the data. */

@@ -11,6 +11,7 @@ import { settingsOf, type SettingRows } from '../../settings.ts';
 import type { TaskModel } from '../../taskModel.ts';
 import { embeddingScatter } from './embeddingScatter.ts';
 import { type KindGroup, type KindItems, singleKinds, PkSampler } from './pkSampler.ts';
+import { type RivalSearch, searchSection } from './searchSection.ts';
 import { ASKS, type EmbeddingsOf, RetrievalMetrics, type RetrievalScores } from './retrievalScores.ts';
 
 /** Examples, and the name of each one's kind. */
@@ -21,6 +22,8 @@ export interface KindData<Item> {
   readonly kinds: readonly string[];
   /** Which of them ask, as queries do, while the others are what is found; without it each asks all others. */
   readonly asks?: readonly boolean[];
+  /** Of each example, the numbers of hard negatives; every kind that is trained on has some, or none. */
+  readonly negatives?: readonly (readonly number[])[];
 }
 
 /** What a domain says of its data and features. */
@@ -37,6 +40,8 @@ export interface RetrievalData<Item> extends Pick<PreparedTask, 'notes' | 'warni
   readonly batch: (items: readonly Item[]) => Batch | Promise<Batch>;
   /** How a batch that is computed part by part is divided. */
   readonly parts?: Comparison['parts'];
+  /** What searches in another way, of validation data of which some ask; the report has it beside the adapter. */
+  readonly rival?: RivalSearch | undefined;
   /** Embeddings `[batch, width]` of outputs and targets. */
   readonly embeddingsOf: EmbeddingsOf;
   /** The same as a graph fragment. */
@@ -73,8 +78,7 @@ export function retrievalTask<Item>(
     name,
     prepare: async (model) => {
       const { perGroup = 2 } = options;
-      const lossOf = retrievalLoss(options);
-      const { train, validation, place, isAugmented, batch, parts, embeddingsOf, embeddingValue, ...told } =
+      const { train, validation, place, isAugmented, batch, parts, rival, embeddingsOf, embeddingValue, ...told } =
         await open(model);
       if (validation && !haveAPair(validation.kinds)) {
         throw new OnnxLoraError(
@@ -84,11 +88,12 @@ export function retrievalTask<Item>(
       }
       const names = [...new Set([...train.kinds, ...(validation?.kinds ?? [])])].sort();
       const numbers = new Map(names.map((kind, i) => [kind, i]));
-      const numbered = ({ dataset, kinds, asks }: KindData<Item>): KindItems<Item> => ({ dataset, labels: kinds.map((kind) => numbers.get(kind)!), ...(asks && { asks }) }); // prettier-ignore
+      const numbered = ({ dataset, kinds, ...told }: KindData<Item>): KindItems<Item> => ({ dataset, labels: kinds.map((kind) => numbers.get(kind)!), ...told }); // prettier-ignore
       const [training, shown] = [numbered(train), numbered(validation ?? train)];
       const singles = singleKinds(shown);
+      const lossOf = retrievalLoss(options, train.negatives !== undefined);
       const collate = async (groups: readonly KindGroup<Item>[]): Promise<Batch> => {
-        const labels = groups.flatMap(({ items, label }) => items.map(() => label));
+        const labels = groups.flatMap(({ items, label, labels: own }) => own ?? items.map(() => label));
         const asks = groups.flatMap((group) => group.asks ?? []);
         const { inputs, targets } = await batch(groups.flatMap(({ items }) => items));
         const told = asks.length > 0 ? { [ASKS]: int64(asks.map(Number), [asks.length]) } : {};
@@ -104,9 +109,13 @@ export function retrievalTask<Item>(
           loss: (g, embeddings, targets) => lossOf(g, embeddings, targets['labels']!),
           ...(parts && { parts }),
         }),
-        metrics: () => new RetrievalMetrics(embeddingsOf),
-        report: (request) =>
-          embeddingScatter({ dataset: singles, collate, labels: shown.labels, names, embeddingsOf, noun }, request),
+        metrics: () => new RetrievalMetrics(embeddingsOf, options.sizes),
+        report: async (request) => {
+          const source = { dataset: singles, collate };
+          const { labels, asks } = shown;
+          const against = rival && asks ? [await searchSection(source, rival, { labels, asks }, embeddingsOf, request)] : []; // prettier-ignore
+          return [...against, ...(await embeddingScatter({ ...source, labels, names, embeddingsOf, noun }, request))];
+        },
       };
     },
   };
@@ -148,6 +157,13 @@ export interface RetrievalLossOptions {
   readonly margin?: number | undefined;
   /** Examples of one kind that are trained on together; 2 by default. A batch of 32 is then 32 pairs. */
   readonly perGroup?: number | undefined;
+  /**
+   * Widths at which the first numbers of embeddings are to be of use alone: the loss is the sum of those at each width and at the
+   * whole, and `recall@1` is measured at each.
+   *
+   * @see Kusupati et al., "Matryoshka Representation Learning" (2022), arXiv:2205.13147
+   */
+  readonly sizes?: readonly number[] | undefined;
 }
 
 /** Settings of tasks that draw examples of one kind together; `noun` is what examples are called, and of what kind: `Images of one label`. */
@@ -166,6 +182,13 @@ export function retrievalSettings(noun: string): SettingRows<RetrievalLossOption
       min: 2,
       description: `${noun} that are trained on together; 2 by default.`,
     },
+    sizes: {
+      kind: 'texts',
+      must: 'whole numbers of at least 1',
+      to: (widths) => (widths.every((width) => /^[1-9]\d{0,5}$/.test(width)) ? widths.map(Number) : undefined),
+      description:
+        'Widths at which the first numbers of embeddings are to be of use alone, such as 64,128 (Matryoshka).',
+    },
   };
 }
 
@@ -174,12 +197,14 @@ const settings = settingsOf<RetrievalLossOptions>(retrievalSettings('Examples of
 /**
  * The loss of embeddings `[batch, width]` with labels `[batch]`.
  *
+ * @param hasNegatives whether a hard negative follows on each pair
  * @throws OnnxLoraError `CONFIG_INVALID` for options that do not fit
  */
 export function retrievalLoss(
   options: RetrievalLossOptions,
+  hasNegatives = false,
 ): (g: GraphBuilder, embeddings: Value, labels: Value) => Value {
-  const { loss = 'contrastive', temperature = 0.1, margin = 0.2, perGroup = 2 } = options;
+  const { loss = 'contrastive', temperature = 0.1, margin = 0.2, perGroup = 2, sizes = [] } = options;
   settings.checkOptions(options);
   if (loss === 'info-nce' && perGroup !== 2) {
     throw new OnnxLoraError(
@@ -187,17 +212,34 @@ export function retrievalLoss(
       `The loss info-nce compares pairs, but perGroup is ${perGroup}. Leave perGroup out, or take the loss contrastive.`,
     );
   }
-  return (g, embeddings, labels) => {
+  const wrong = sizes.find((size) => !Number.isInteger(size) || size < 1);
+  if (wrong !== undefined)
+    throw new OnnxLoraError('CONFIG_INVALID', `sizes must be whole numbers of at least 1, but one is ${wrong}.`);
+  const whole = (g: GraphBuilder, embeddings: Value, labels: Value): Value => {
     if (loss === 'triplet') return batchHardTriplet(g, embeddings, labels, { margin });
     if (loss === 'contrastive') return supervisedContrastive(g, embeddings, labels, { temperature });
-    const [left, right] = pairs(embeddings).map((rows) => g.Gather(embeddings, g.ints(rows), 0)) as [Value, Value];
-    return infoNce(g, left, right, { temperature });
+    const [left, right, negatives] = places(embeddings, hasNegatives ? 3 : 2).map((rows) => g.Gather(embeddings, g.ints(rows), 0)); // prettier-ignore
+    return infoNce(g, left!, right!, { temperature, negatives });
   };
+  return (g, embeddings, labels) =>
+    sizes.reduce(
+      (sum, size) => g.Add(sum, whole(g, firstNumbers(g, embeddings, size), labels)),
+      whole(g, embeddings, labels),
+    );
 }
 
-/** Rows that stand first and second in their pairs. */
-function pairs({ shape }: Value): [number[], number[]] {
-  const rows = Number(shape![0]);
-  const half = Array.from({ length: rows / 2 }, (_, i) => 2 * i);
-  return [half, half.map((i) => i + 1)];
+/** The first numbers of each embedding. */
+function firstNumbers(g: GraphBuilder, embeddings: Value, size: number): Value {
+  const width = embeddings.shape?.[1];
+  if (typeof width !== 'number' || size < width) return g.Slice(embeddings, [0], [size], [1]);
+  throw new OnnxLoraError(
+    'CONFIG_INVALID',
+    `Embeddings have ${width} numbers, and sizes has ${size}. Name smaller ones: the whole width counts by itself.`,
+  );
+}
+
+/** Rows that stand first, second, … in their groups. */
+function places({ shape }: Value, perGroup: number): readonly number[][] {
+  const groups = Number(shape![0]) / perGroup;
+  return Array.from({ length: perGroup }, (_, place) => Array.from({ length: groups }, (__, i) => perGroup * i + place)); // prettier-ignore
 }

@@ -1,6 +1,6 @@
 /** @file How well examples find others of their kind: recall at k, and mean average precision at R. */
 
-import type { Matrix } from '../../../linalg/matrix.ts';
+import { type Matrix, matrix } from '../../../linalg/matrix.ts';
 import type { Feeds, Tensor } from '../../../runtime/tensor.ts';
 import type { MetricCollector, MetricsNamed } from '../../dataset.ts';
 import { bootstrapIntervals, drawsFor } from '../statistics/bootstrap.ts';
@@ -85,11 +85,17 @@ export class RetrievalMetrics implements MetricCollector<RetrievalScores> {
   readonly #parts: Tensor[] = [];
   readonly #labels: number[] = [];
   readonly #asks: boolean[] = [];
+  readonly #sizes: readonly number[];
   #scores: QueryScores | undefined;
 
-  /** `embeddingsOf` makes embeddings `[batch, width]` of the model's outputs. */
-  constructor(embeddingsOf: EmbeddingsOf) {
+  /**
+   * `embeddingsOf` makes embeddings `[batch, width]` of the model's outputs.
+   *
+   * @param sizes widths at which their first numbers are measured alone, too: `recall@1 of 64`
+   */
+  constructor(embeddingsOf: EmbeddingsOf, sizes: readonly number[] = []) {
     this.#embeddingsOf = embeddingsOf;
+    this.#sizes = sizes;
   }
 
   update(outputs: Readonly<Record<string, Tensor>>, targets: Feeds): void {
@@ -114,17 +120,30 @@ export class RetrievalMetrics implements MetricCollector<RetrievalScores> {
   /** Found once for both. */
   #byQuery(): QueryScores {
     if (!this.#scores) {
-      const all: LabelledMatrix = { embeddings: matrixOf(joinRows(this.#parts)), labels: this.#labels };
-      const isDivided = this.#asks.length > 0;
-      this.#scores = isDivided
-        ? scoresByQuery(
-            rowsThat(all, (row) => this.#asks[row]!),
-            rowsThat(all, (row) => !this.#asks[row]!),
-          )
-        : scoresByQuery(all);
+      const embeddings = matrixOf(joinRows(this.#parts));
+      const { asked, values } = this.#scoresOf(embeddings);
+      const own = this.#sizes.map((size) => [`recall@1 of ${size}`, this.#scoresOf(firstColumns(embeddings, size)).values['recall@1']]); // prettier-ignore
+      this.#scores = { asked, values: { ...values, ...Object.fromEntries(own) } };
     }
     return this.#scores;
   }
+
+  #scoresOf(embeddings: Matrix): QueryScores {
+    const all: LabelledMatrix = { embeddings, labels: this.#labels };
+    if (this.#asks.length === 0) return scoresByQuery(all);
+    return scoresByQuery(
+      rowsThat(all, (row) => this.#asks[row]!),
+      rowsThat(all, (row) => !this.#asks[row]!),
+    );
+  }
+}
+
+/** The first columns of a matrix; all where it has no more. */
+function firstColumns({ rows, columns, data }: Matrix, most: number): Matrix {
+  const size = Math.min(most, columns);
+  const result = matrix(rows, size);
+  for (let row = 0; row < rows; row++) result.data.set(data.subarray(row * columns, row * columns + size), row * size);
+  return result;
 }
 
 /** Some of the rows. */

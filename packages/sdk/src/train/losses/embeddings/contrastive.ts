@@ -18,6 +18,8 @@ export interface InfoNceOptions {
   readonly normalize?: boolean | undefined;
   /** `true` by default: b looks for its partner in a too, as in CLIP. */
   readonly symmetric?: boolean | undefined;
+  /** `[negatives, width]`: further wrong answers of every row of `a`. */
+  readonly negatives?: Value | undefined;
 }
 
 /**
@@ -33,7 +35,7 @@ export function infoNce(
   g: GraphBuilder,
   a: Value,
   b: Value,
-  { temperature = 0.07, scale, normalize = true, symmetric = true }: InfoNceOptions = {},
+  { temperature = 0.07, scale, normalize = true, symmetric = true, negatives }: InfoNceOptions = {},
 ): Value {
   const shape = sameShape('InfoNCE', a, b);
   if (shape.length !== 2)
@@ -44,7 +46,19 @@ export function infoNce(
   const [rows, columns] = normalize ? [unit(g, left), unit(g, right)] : [left, right];
   const cosines = g.MatMul(rows, g.Transpose(columns, [1, 0]));
   const factor = scale ? typed(g, wide(g, scale), left) : 1 / temperature;
-  return contrastive(g, g.Mul(cosines, factor), { symmetric });
+  const similarities = g.Mul(cosines, factor);
+  if (!negatives) return contrastive(g, similarities, { symmetric });
+  const others = typed(g, wide(g, negatives), left);
+  const apart = g.MatMul(rows, g.Transpose(normalize ? unit(g, others) : others, [1, 0]));
+  const forward = diagonalCost(g, g.Concat([similarities, g.Mul(apart, factor)], 1));
+  if (!symmetric) return forward;
+  return g.Mul(g.Add(forward, diagonalCost(g, g.Transpose(similarities, [1, 0]))), 0.5);
+}
+
+/** The mean cross-entropy of rows whose label is their number. */
+function diagonalCost(g: GraphBuilder, scores: Value): Value {
+  const rows = shapeOf(scores)[0]!;
+  return total(g, labelCost(g, rowScores(g, scores), int32(g, range(rows), [rows, 1])), 'mean');
 }
 
 /**
@@ -59,12 +73,10 @@ export function contrastive(
   similarities: Value,
   { symmetric = true }: Pick<InfoNceOptions, 'symmetric'> = {},
 ): Value {
-  const batch = squareSize(similarities);
-  const diagonal = int32(g, range(batch), [batch, 1]);
-  const cost = (matrix: Value): Value => total(g, labelCost(g, rowScores(g, matrix), diagonal), 'mean');
-  const forward = cost(similarities);
+  squareSize(similarities);
+  const forward = diagonalCost(g, similarities);
   if (!symmetric) return forward;
-  return g.Mul(g.Add(forward, cost(g.Transpose(similarities, [1, 0]))), 0.5);
+  return g.Mul(g.Add(forward, diagonalCost(g, g.Transpose(similarities, [1, 0]))), 0.5);
 }
 
 function squareSize(similarities: Value): number {

@@ -2,7 +2,8 @@
 
 import { type Feeds, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import { bootstrapIntervals, listedPorts, logSumExp, type MetricCollector, type TaskModel } from '@onnx-lora/sdk/tasks';
-import { type SequenceTokenizer, tokenOutput } from '@onnx-lora/sequences';
+import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
+import { tokenOutput } from '../outputOfTokens.ts';
 import { eachAsked } from './masking.ts';
 
 /** Scores of each token of the vocabulary. */

@@ -1,7 +1,9 @@
 /** @file What a report shows of a model that guesses masked tokens: how surprised held-out sequences find it, before and after. */
 
 import { type Batch, batchesOf, type ReportRequest, type ReportSection } from '@onnx-lora/sdk/tasks';
-import type { SequenceDataset, SequenceExample, SequenceTokenizer } from '@onnx-lora/sequences';
+import type { SequenceRecord } from '../../record.ts';
+import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
+import type { SequenceDataset, SequenceExample } from '../sequenceTask.ts';
 import { GuessSums, type MaskedMetrics } from './maskedMetrics.ts';
 import { eachAsked, type Masking } from './masking.ts';
 
@@ -35,11 +37,13 @@ class TokenFrequencies {
 }
 
 /** What a report is made from. */
-export interface MaskedReportOptions {
+export interface MaskedReportOptions<R extends SequenceRecord = SequenceRecord> {
+  /** What sequences are called, in the plural, and one of them. */
+  readonly names: { readonly noun: string; readonly one: string };
   readonly tokenizer: SequenceTokenizer;
-  readonly train: SequenceDataset<undefined>;
-  readonly validation: SequenceDataset<undefined>;
-  readonly collate: (examples: readonly SequenceExample<undefined>[]) => Promise<Batch>;
+  readonly train: SequenceDataset<undefined, R>;
+  readonly validation: SequenceDataset<undefined, R>;
+  readonly collate: (examples: readonly SequenceExample<undefined, R>[]) => Promise<Batch>;
   readonly masking: Masking;
   readonly metrics: () => MaskedMetrics;
   readonly seed: number;
@@ -47,12 +51,12 @@ export interface MaskedReportOptions {
 
 /** Bins of a histogram. */
 const BINS = 20;
-/** Letters in the table, the most frequent ones; a byte-pair vocabulary has thousands of tokens. */
-const MOST_LETTERS = 30;
+/** Tokens in the table, the most frequent ones; a byte-pair vocabulary has thousands of tokens. */
+const MOST_TOKENS = 30;
 
-/** Perplexities of guessing by frequencies, of the base and of the adapter; the change by sequence; and by letter. */
-export async function maskedReport(
-  { tokenizer, train, validation, collate, masking, metrics, seed }: MaskedReportOptions,
+/** Perplexities of guessing by frequencies, of the base and of the adapter; the change by sequence; and by token. */
+export async function maskedReport<R extends SequenceRecord>(
+  { names, tokenizer, train, validation, collate, masking, metrics, seed }: MaskedReportOptions<R>,
   request: ReportRequest,
 ): Promise<readonly ReportSection[]> {
   const possible = Array.from({ length: tokenizer.size }, (_, id) => id).filter((id) => masking.canBeAsked(id));
@@ -71,13 +75,17 @@ export async function maskedReport(
   }
   const [before, after] = [base.guesses, adapted.guesses];
   return [
-    comparison([['frequencies alone', guessed], ['model before', before], ['with the adapter', after]], seed), // prettier-ignore
-    changes(before, after),
-    letters(tokenizer, possible, frequencies, { before, after }),
+    comparison([['frequencies alone', guessed], ['model before', before], ['with the adapter', after]], names.noun, seed), // prettier-ignore
+    changes(before, after, names.one),
+    tokenTable(tokenizer, possible, frequencies, { before, after }),
   ];
 }
 
-function comparison(rows: readonly (readonly [name: string, guesses: GuessSums])[], seed: number): ReportSection {
+function comparison(
+  rows: readonly (readonly [name: string, guesses: GuessSums])[],
+  noun: string,
+  seed: number,
+): ReportSection {
   const [, [, before], [, after]] = rows as [(typeof rows)[0], (typeof rows)[0], (typeof rows)[0]];
   const { guesses, records } = after.size;
   const [from, to] = [before.scores().perplexity, after.scores().perplexity];
@@ -85,17 +93,17 @@ function comparison(rows: readonly (readonly [name: string, guesses: GuessSums])
   const [low = -Infinity, high = Infinity] = interval ?? [];
   const verdict =
     high < 0
-      ? 'It is lower on other sequences of this kind too, as far as these tell (95%)'
+      ? `It is lower on other ${noun} of this kind too, as far as these tell (95%)`
       : low > 0
         ? 'The adapter has made the model worse'
-        : 'These sequences are too few, or the change is too small, to tell that from chance';
+        : `These ${noun} are too few, or the change is too small, to tell that from chance`;
   const ratio = interval
     ? `; the ratio is between ${Math.exp(low).toFixed(3)} and ${Math.exp(high).toFixed(3)} with a probability of 95%`
     : '';
   return {
     kind: 'table',
-    title: 'Perplexity of held-out sequences',
-    text: `Among how many letters, all as likely, the model chooses when one is hidden: the fewer, the better it knows these sequences. From ${from.toFixed(3)} to ${to.toFixed(3)}, on ${guesses} hidden letters of ${records} sequences${ratio}. ${verdict}. The letters hidden are the same before and after.`,
+    title: `Perplexity of held-out ${noun}`,
+    text: `Among how many tokens, all as likely, the model chooses when one is hidden: the fewer, the better it knows these ${noun}. From ${from.toFixed(3)} to ${to.toFixed(3)}, on ${guesses} hidden tokens of ${records} ${noun}${ratio}. ${verdict}. The tokens hidden are the same before and after.`,
     columns: ['', 'perplexity', '95% interval', 'loss', 'accuracy'],
     rows: rows.map(([name, sums]) => {
       const { perplexity, loss, accuracy } = sums.scores();
@@ -107,7 +115,7 @@ function comparison(rows: readonly (readonly [name: string, guesses: GuessSums])
 }
 
 /** How the loss of each sequence changes. */
-function changes(before: GuessSums, after: GuessSums): ReportSection {
+function changes(before: GuessSums, after: GuessSums, one: string): ReportSection {
   const old = before.losses();
   const values = [...after.losses()].map(([record, loss]) => loss - old.get(record)!);
   const low = Math.min(...values.map((value) => Math.min(value, 0)));
@@ -117,28 +125,28 @@ function changes(before: GuessSums, after: GuessSums): ReportSection {
   const better = values.filter((value) => value < 0).length;
   return {
     kind: 'histogram',
-    title: 'Change by sequence',
-    text: `How the mean loss of each held-out sequence changes; below 0 it is known better. So it is for ${better} of ${values.length}.`,
+    title: `Change by ${one}`,
+    text: `How the mean loss of each held-out ${one} changes; below 0 it is known better. So it is for ${better} of ${values.length}.`,
     x: 'loss with the adapter − loss before (nats)',
     borders: Array.from({ length: BINS + 1 }, (_, i) => low + ((high - low) * i) / BINS),
     counts,
   };
 }
 
-function letters(
+function tokenTable(
   tokenizer: SequenceTokenizer,
   possible: readonly number[],
   frequencies: TokenFrequencies,
   { before, after }: { readonly before: GuessSums; readonly after: GuessSums },
 ): ReportSection {
   const asked = possible.filter((id) => after.ofToken(id).count > 0);
-  const shown = asked.sort((a, b) => frequencies.share(b) - frequencies.share(a)).slice(0, MOST_LETTERS);
+  const shown = asked.sort((a, b) => frequencies.share(b) - frequencies.share(a)).slice(0, MOST_TOKENS);
   return {
     kind: 'table',
-    title: 'Letters',
-    text: 'How often a hidden letter is guessed, and how likely the model holds it, as a perplexity.',
+    title: 'Tokens',
+    text: 'How often a hidden token is guessed, and how likely the model holds it, as a perplexity.',
     columns: [
-      'letter',
+      'token',
       'share in training',
       'hidden',
       'right before',

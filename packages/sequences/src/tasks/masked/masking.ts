@@ -4,7 +4,7 @@ import { type Feeds, int64, OnnxLoraError } from '@onnx-lora/sdk';
 import type { Random } from '@onnx-lora/sdk/core';
 import { drawSeed } from '@onnx-lora/sdk/data';
 import { type SettingRows, settingsOf, type SettingTable } from '@onnx-lora/sdk/plugin';
-import type { SequenceTokenizer } from '@onnx-lora/sequences';
+import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
 
 /**
  * A seed of a sequence, or of the window of it that begins with token `from`: wherever it is in the data, it gets the same.

@@ -1,0 +1,60 @@
+/** @file Says of sequences how well a model knows them. */
+
+import type { Predictor, RunnableModel } from '@onnx-lora/sdk/tasks';
+import { Random } from '@onnx-lora/sdk/core';
+import type { DivideOptions } from '@onnx-lora/sdk/data';
+import type { SequenceDomain } from '../../domain.ts';
+import type { SequenceRecord } from '../../record.ts';
+import { tokenOutput } from '../outputOfTokens.ts';
+import type { SequencePredictorOptions } from '../records/headPredictor.ts';
+import { sequencePredictor } from '../records/sequencePredictor.ts';
+import { openSequenceInput } from '../sequenceInput.ts';
+import type { TokenRow } from '../sequenceTask.ts';
+import { fixedSeed, Masking, type MaskingOptions, NOT_ASKED } from './masking.ts';
+import { GuessSums, maskedPort } from './maskedMetrics.ts';
+
+/** A row of which some tokens are masked. */
+interface MaskedTokenRow extends TokenRow {
+  readonly labels: readonly number[];
+}
+
+/** Options of {@link openGuesser}. */
+export type GuesserOptions<Options = object> = Omit<SequencePredictorOptions<Options>, 'ensemble'> & MaskingOptions;
+
+/**
+ * Loads a model that answers `{ id, perplexity, accuracy, masked }` about each sequence of a file: how it guesses `masked` tokens
+ * of it, the same each time. Low perplexities are of sequences like those that it was trained on.
+ *
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that does not guess masked tokens; `CONFIG_INVALID`, `FILE_NOT_FOUND` of
+ *   its tokenizer
+ */
+export async function openGuesser<R extends SequenceRecord, Source, Options extends DivideOptions<R>>(
+  domain: SequenceDomain<R, Source, Options>,
+  model: RunnableModel,
+  { rate, masked, random: replaced, spanLength, ...options }: GuesserOptions<Options> = {},
+): Promise<Predictor> {
+  const input = await openSequenceInput(model, options, domain);
+  const { output, size } = maskedPort(model, input.tokenizer);
+  const masking = new Masking(input.tokenizer, { rate, masked, random: replaced, spanLength });
+  return sequencePredictor(domain, {
+    ...options,
+    model,
+    input,
+    outputs: [output],
+    rows: (record) =>
+      input.rows(record).map((row): MaskedTokenRow => {
+        const random = new Random(fixedSeed(0, record.sequence, row.from));
+        return { ...row, ...masking.mask(row.ids, random) };
+      }),
+    answers: ({ id }, rows) => {
+      const guesses = new GuessSums();
+      for (const { row, found } of rows) {
+        const scores = tokenOutput(found, output, size);
+        for (const [at, token] of row.labels.entries())
+          if (token !== NOT_ASKED) guesses.addScores(0, token, scores.at(0, at));
+      }
+      const { perplexity, accuracy } = guesses.scores();
+      return [{ id, perplexity, accuracy, masked: guesses.size.guesses }];
+    },
+  });
+}
