@@ -9,10 +9,11 @@ import {
   type RunnableModel,
   sourcesOf,
 } from '@onnx-lora/sdk/tasks';
-import type { PredictorOptions } from '@onnx-lora/sdk/plugin';
+import type { PredictorInput, PredictorOptions } from '@onnx-lora/sdk/plugin';
 import { openSequenceInput, type SequenceTokenizer } from '@onnx-lora/sequences';
 import { openChatTemplate } from '../../chat/chatTemplate.ts';
 import type { ConversationColumns } from '../../data/conversationRecord.ts';
+import { textEndings } from '../../data/streamTexts.ts';
 import { type StreamedPrompt, streamPrompts } from '../../data/streamPrompts.ts';
 import type { GenerateOptions } from '../../generation/generateOptions.ts';
 import { openGenerator } from '../../generation/openGenerator.ts';
@@ -28,6 +29,9 @@ export interface AnswererOptions extends Omit<PredictorOptions, 'settings'> {
   /** The tokenizer of the model's folder by default. */
   readonly tokenizer?: SequenceTokenizer | undefined;
 }
+
+/** What it is asked about. */
+export const answererInput: PredictorInput = { endings: textEndings, streams: true, records: true };
 
 /** The name of {@link PredictorOptions.adapter} in the generator. */
 const ADAPTER = 'adapter';

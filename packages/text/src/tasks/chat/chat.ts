@@ -15,9 +15,8 @@ import type { SequenceTokenizer } from '@onnx-lora/sequences';
 import type { Learned } from '../../chat/taughtTokens.ts';
 import type { ConversationDataOptions, ConversationRecord, ConversationSource } from '../../data/conversationRecord.ts';
 import { conversationSettings, readConversations } from '../../data/readConversations.ts';
-import { textEndings } from '../../data/streamTexts.ts';
 import { generateRows } from '../../generation/generateOptions.ts';
-import { type AnswererOptions, openAnswerer } from './answerPredictor.ts';
+import { answererInput, type AnswererOptions, openAnswerer } from './answerPredictor.ts';
 import { measureAnswers } from './measureAnswers.ts';
 import { ChatMetrics, type ChatScores, learnedTokens } from './chatMetrics.ts';
 import { chatReport } from './chatReport.ts';
@@ -174,7 +173,7 @@ export const chatTask: AnsweringFactory = {
   settings: settings,
   // The batches of QLoRA, of conversations of about one length, so that little is padding.
   defaults: { batchSize: 16, epochs: 2, warmupSteps: 0.03, sampling: 'length' },
-  input: { endings: textEndings, streams: true, records: true },
+  input: answererInput,
   create: ({ data, settings: own, validation, holdOut, seed }) =>
     chat(data, { ...settings.read(own), validation, holdOut, seed }),
   predictor: async (model, { settings: given, ...options } = {}) => {

@@ -4,7 +4,7 @@ import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { evaluate, type Model, openModel, train, type TrainOptions } from '@onnx-lora/sdk';
+import { evaluate, type Model, openModel, openPredictor, train, type TrainOptions } from '@onnx-lora/sdk';
 import { checkTask, ModelBuilder, publishModel } from '@onnx-lora/sdk/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { GivenPreference } from '../../data/preferenceRecord.ts';
@@ -104,6 +104,16 @@ describe('preferences', () => {
     const prepared = await preferences(labelled, { loss: 'kto' }).prepare(model);
     expect((await prepared.train.get(1)).isGood).toBe(false);
     await expect(preferences(labelled).prepare(model)).rejects.toThrow(/record 1.*loss=kto/);
+  });
+
+  test('answers what a file asks, as the task chat does', async () => {
+    const file = join(folder, 'asked.jsonl');
+    writeFileSync(file, '{"question":"a"}\n{"question":"b"}\n');
+    const settings = { promptColumn: 'question', maxNewTokens: 2 };
+    await using predictor = await openPredictor(model, { task: 'preferences', threads: 1, settings });
+    const finishes: unknown[] = [];
+    for await (const { prediction } of predictor.predict([file])) finishes.push(prediction['finish']);
+    expect(finishes).toEqual(['length', 'length']);
   });
 
   test('is made by the command line', async () => {

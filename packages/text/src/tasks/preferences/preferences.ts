@@ -1,7 +1,8 @@
 /** @file Teaches language models which of two answers is better, or which answers are good. */
 
-import { type Adapter, float32, int64, loadAdapter, OnnxLoraError } from '@onnx-lora/sdk';
+import { type Adapter, float32, int64 } from '@onnx-lora/sdk';
 import {
+  type AnsweringFactory,
   type Batch,
   type BeginRequest,
   checkedTask,
@@ -12,13 +13,16 @@ import {
   type Task,
   type TaskModel,
 } from '@onnx-lora/sdk/tasks';
-import { type SettingRows, settingsOf, type TaskFactory } from '@onnx-lora/sdk/plugin';
+import { type SettingRows, settingsOf } from '@onnx-lora/sdk/plugin';
 import type { SequenceTokenizer } from '@onnx-lora/sequences';
 import { answered, type PreferenceDataOptions, type PreferenceRecord, type PreferenceSource } from '../../data/preferenceRecord.ts'; // prettier-ignore
 import { preferenceSettings, readPreferences } from '../../data/readPreferences.ts';
+import { generateRows } from '../../generation/generateOptions.ts';
+import { answererInput, type AnswererOptions, openAnswerer } from '../chat/answerPredictor.ts';
 import { openTeaching } from '../chat/openTeaching.ts';
 import { rowSums, runBatches } from '../chat/runBatches.ts';
 import { NOT_LEARNED } from '../chat/taughtRows.ts';
+import { ComparedWith } from './comparedWith.ts';
 import { preferenceLoss, type PreferenceLossOptions } from './preferenceLoss.ts';
 import { PreferenceMetrics, type PreferenceScores } from './preferenceMetrics.ts';
 import { preferenceReport } from './preferenceReport.ts';
@@ -87,39 +91,6 @@ export function preferences(
     name: 'preferences',
     prepare: (model) => prepare(model, source, options),
   });
-}
-
-/** The model alone, as a reference. */
-const BASE = 'base';
-
-/** With which adapter the model is the reference. */
-class ComparedWith {
-  readonly #reference: PreferenceOptions['reference'];
-  #loaded: Promise<Adapter> | undefined;
-
-  constructor(reference: PreferenceOptions['reference']) {
-    this.#reference = reference;
-  }
-
-  /**
-   * Undefined for the model alone.
-   *
-   * @throws OnnxLoraError as `loadAdapter`
-   */
-  async adapter(): Promise<Adapter | undefined> {
-    const reference = this.#reference;
-    if (reference === undefined || reference === BASE) return undefined;
-    return typeof reference === 'string' ? (this.#loaded ??= loadAdapter(reference)) : reference;
-  }
-
-  /** @throws OnnxLoraError `CONFIG_INVALID` where it was not said */
-  requireChoice(): void {
-    if (this.#reference !== undefined) return;
-    throw new OnnxLoraError(
-      'CONFIG_INVALID',
-      'The run begins with an adapter, and nothing says whether it is to stay near the model with that adapter, or near the model alone. Name the adapter as the reference, as most do (reference, or --set reference=runs/answers/adapter), or "base".',
-    );
-  }
 }
 
 async function prepare(
@@ -219,21 +190,36 @@ async function prepare(
     measure: measured,
     ...(data.validation && {
       report: (request) => {
-        const shown = data.validation!.map((record) => answered(record, record.answers[0]));
-        return preferenceReport({ measure, records: shown, rules }, request);
+        // What is shown beside the model's answers is good.
+        const good = data.validation!.filter(({ isGood }) => isGood !== false);
+        const records = good.map((record) => answered(record, record.answers[0]));
+        return preferenceReport({ measure, records, rules }, request);
       },
     }),
   };
 }
 
-/** The task `preferences` of the command line. */
-export const preferencesTask: TaskFactory = {
+/** What is learned, and how answers are written. */
+const factorySettings = settingsOf<PreferenceOptions & Pick<AnswererOptions, 'generate'>>({
+  ...rows,
+  generate: generateRows,
+});
+
+/** The task `preferences` of the command line, and what answers as that of `chat`. */
+export const preferencesTask: AnsweringFactory = {
   name: 'preferences',
   description:
     'Which of two answers is better, or which are good; the data is prompts with chosen and rejected answers.',
-  settings,
+  settings: factorySettings,
   // An example has two rows. Rates are lower than where answers are taught, for a model that answers is not to forget how.
   defaults: { batchSize: 8, epochs: 1, lr: 2e-4, warmupSteps: 0.1, sampling: 'length' },
-  create: ({ data, settings: own, validation, holdOut, seed }) =>
-    preferences(data, { ...settings.read(own), validation, holdOut, seed }),
+  input: answererInput,
+  create: ({ data, settings: given, validation, holdOut, seed }) => {
+    const { generate: _, ...own } = factorySettings.read(given);
+    return preferences(data, { ...own, validation, holdOut, seed });
+  },
+  predictor: async (model, { settings: given, ...options } = {}) => {
+    const { generate, columns: { prompt } = {} } = factorySettings.read(given);
+    return openAnswerer(model, { ...options, generate, ...(prompt !== undefined && { columns: { prompt } }) });
+  },
 };
