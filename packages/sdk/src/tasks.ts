@@ -52,7 +52,14 @@ export type {
   ReportPicture,
   ReportSection,
 } from './plugin/reportSection.ts';
-export type { GraphPort, HeadInput, InnerValue, RunnableModel, RunnableOptions, TaskModel } from './plugin/taskModel.ts';
+export type {
+  GraphPort,
+  HeadInput,
+  InnerValue,
+  RunnableModel,
+  RunnableOptions,
+  TaskModel,
+} from './plugin/taskModel.ts';
 export { withLoss, type WithLossOptions } from './plugin/withLoss.ts';
 export {
   type BadExample,

@@ -146,7 +146,9 @@ describe('a plugin that was forgotten', () => {
     expect(shown.stdout).toContain(`plugins     ${hint}\n`);
     expect((await call(['inspect', vit])).stdout).not.toContain('onnx-lora-cells');
     const trained = await call(['train', file, '--data', folder]);
-    expect(trained.stderr).toMatch(/is of no known family\. Say what to do with --task; .* preferences\. Installed, but/);
+    expect(trained.stderr).toMatch(
+      /is of no known family\. Say what to do with --task; .* preferences\. Installed, but/,
+    );
   });
 
   it('is no matter where the adapter says no task', async () => {
