@@ -12,6 +12,7 @@ export {
 } from './baselines/frozenBaselines.ts';
 export { ColumnContents, isMissing, numberOf } from './data/columnContents.ts';
 export { type OpenBytes, openBytes } from './data/openBytes.ts';
+export { openParquet, PARQUET, type ParquetFile, readAnyTable } from './data/parquet.ts';
 export { splitOf, targetsOf } from './data/targetCells.ts';
 export {
   foldOf,
