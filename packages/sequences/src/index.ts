@@ -102,12 +102,14 @@ export type { RowRules } from './tasks/tokenRows.ts';
 export { type TokenOutput, tokenOutput } from './tasks/outputOfTokens.ts';
 export type { EnsembleSources } from './tasks/records/answeringAdapters.ts';
 export {
+  type AveragedAnswer,
   headPredictor,
   openHead,
   type OpenedHead,
   type SaidOf,
   sequenceOptionsOf,
   type SequencePredictorOptions,
+  type WholeAnswers,
 } from './tasks/records/headPredictor.ts';
 export {
   type AskingOptions,

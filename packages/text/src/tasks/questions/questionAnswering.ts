@@ -86,7 +86,7 @@ type Example = SequenceExample<Target, QuestionRecord>;
 export function questionAnswering(
   source: QuestionSource,
   options: QuestionAnsweringOptions = {},
-): Task<Example, AnswerScores> {
+): Task<SequenceExample<readonly [first: number, last: number] | undefined, QuestionRecord>, AnswerScores> {
   return { name: 'question-answering', prepare: (model) => prepare(model, source, options) };
 }
 
