@@ -12,6 +12,7 @@ export {
 } from './baselines/frozenBaselines.ts';
 export { ColumnContents, isMissing, numberOf } from './data/columnContents.ts';
 export { type OpenBytes, openBytes } from './data/openBytes.ts';
+export { openParquet, PARQUET, type ParquetFile, readAnyTable } from './data/parquet.ts';
 export { splitOf, targetsOf } from './data/targetCells.ts';
 export {
   foldOf,
@@ -101,12 +102,14 @@ export type { RowRules } from './tasks/tokenRows.ts';
 export { type TokenOutput, tokenOutput } from './tasks/outputOfTokens.ts';
 export type { EnsembleSources } from './tasks/records/answeringAdapters.ts';
 export {
+  type AveragedAnswer,
   headPredictor,
   openHead,
   type OpenedHead,
   type SaidOf,
   sequenceOptionsOf,
   type SequencePredictorOptions,
+  type WholeAnswers,
 } from './tasks/records/headPredictor.ts';
 export {
   type AskingOptions,

@@ -20,6 +20,7 @@ export interface QuestionRecord extends SequenceRecord {
 
 /** A question as a user writes it. */
 export interface GivenQuestion extends Pick<SequenceRecord, 'group' | 'split'> {
+  /** What is asked. */
   readonly question: string;
   /** The text that is asked. */
   readonly context: string;
@@ -37,6 +38,7 @@ export type QuestionSource =
 
 /** Which columns of a table hold what; usual names are found by themselves. */
 export interface QuestionColumns {
+  /** What is asked. */
   readonly question?: string | undefined;
   /** The text that is asked. */
   readonly context?: string | undefined;

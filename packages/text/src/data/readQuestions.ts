@@ -18,7 +18,6 @@ import {
   readData,
   readFolder,
   readSplits,
-  readTable,
   readText,
   recordsBySplit,
   requireRecords,
@@ -30,7 +29,7 @@ import {
   type Table,
 } from '@onnx-lora/sdk/data';
 import type { SettingRows } from '@onnx-lora/sdk/plugin';
-import type { SequenceData, StreamedRecord } from '@onnx-lora/sequences';
+import { readAnyTable, type SequenceData, type StreamedRecord } from '@onnx-lora/sequences';
 import type {
   GivenQuestion,
   QuestionColumns,
@@ -144,7 +143,7 @@ async function readQuestionFile(
 ): Promise<readonly QuestionRecord[]> {
   const squad = await squadOf(file);
   if (squad) return squadRecords(file, squad);
-  const table = await readTable(file);
+  const table = await readAnyTable(file);
   return tableRecords(table, names, hasAnswers);
 }
 

@@ -1,6 +1,7 @@
 /** @file Tests of how texts are read, checked and divided. */
 
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { SequenceRecord, Wanted } from '@onnx-lora/sequences';
@@ -152,4 +153,24 @@ test('errors name the file, the row, the column and the remedy', async () => {
   ];
   for (const [content, wanted, message] of cases) expect(await failure(content, wanted)).toMatch(message);
   await expect(readTextData('nowhere.csv')).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' });
+});
+
+test('a Parquet file is read as any table, and row by row', async () => {
+  const file = fileURLToPath(new URL('../../../sequences/src/fixtures/parquet/snappy.parquet', import.meta.url));
+  const columns = { text: 'day', label: 'label' };
+  const { train } = await readTextData(file, { columns, validation: 0 });
+  expect(train.map(({ sequence, labels }) => [sequence, labels]).slice(0, 2)).toEqual([
+    ['2026-01-01T00:00:00.000Z', ['repairs']],
+    ['2026-01-02T00:00:00.000Z', ['sales']],
+  ]);
+  const streamed: string[] = [];
+  for await (const { record, read, total } of streamTexts(file, { columns })) {
+    streamed.push(record.sequence);
+    expect(read).toBeLessThanOrEqual(total!);
+  }
+  expect(streamed).toEqual(train.map(({ sequence }) => sequence));
+  // Rows that have none are told by their number.
+  await expect(readTextData(file, {}, 'label')).rejects.toThrow(
+    /snappy\.parquet, row 1, column "text": a text is expected/,
+  );
 });

@@ -15,7 +15,6 @@ import {
   readData,
   readFolders,
   readSplits,
-  readTable,
   readText,
   recordsBySplit,
   requireRecords,
@@ -23,11 +22,13 @@ import {
   sharedWarning,
   splitManifests,
   splitRecords,
+  type Table,
   wholeTable,
 } from '@onnx-lora/sdk/data';
 import {
   foldOf,
   openBytes,
+  readAnyTable,
   type SequenceData,
   type SequenceRecord,
   splitWarnings,
@@ -162,7 +163,7 @@ async function textsIn(folder: string, entries: FolderEntries, label?: string): 
 }
 
 async function readTextFile(file: string, { columns: names, wanted, fold: asked }: Options): Promise<TextPart> {
-  if (file.toLowerCase().endsWith('.json')) return ofTable(await readTable(file));
+  if (/\.(?:json|parquet)$/i.test(file)) return ofTable(await readAnyTable(file));
   const { name, bytes, head } = await openBytes(file);
   const format = formatOf(name, head);
   if (format !== 'lines') return ofTable(await wholeTable(name, await openTable(name, bytes, format)));
@@ -170,7 +171,7 @@ async function readTextFile(file: string, { columns: names, wanted, fold: asked 
   for await (const line of linesOf(name, bytes)) records.push(recordOfLine(name, line));
   return { records, warnings: [] };
 
-  function ofTable(table: Awaited<ReturnType<typeof readTable>>): TextPart {
+  function ofTable(table: Table): TextPart {
     const columns = findColumns(table, names, wanted);
     const fold = foldOf(table, columns.split, asked);
     const all = table.rows.map((row, i) => recordOf(row, columns, i + 1, wanted, fold));

@@ -3,7 +3,7 @@
 import { extname } from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { type Line, linesOf, openTable, type Row, type TableFormat } from '@onnx-lora/sdk/data';
-import { openBytes, type SequenceRecord, type StreamedRecord } from '@onnx-lora/sequences';
+import { openBytes, openParquet, PARQUET, type SequenceRecord, type StreamedRecord } from '@onnx-lora/sequences';
 import { findColumns, recordOf } from './textColumns.ts';
 import type { TextDataOptions } from './textRecord.ts';
 
@@ -17,7 +17,8 @@ const endingsOf: Readonly<Record<TableFormat | 'lines', readonly string[]>> = {
 /** Endings of files of texts, each also with `.gz` after it. */
 export const textEndings: readonly string[] = Object.values(endingsOf)
   .flat()
-  .flatMap((each) => [each, `${each}.gz`]);
+  .flatMap((each) => [each, `${each}.gz`])
+  .concat(PARQUET);
 
 /**
  * How a file is written: as its name tells, or its first bytes.
@@ -59,6 +60,11 @@ export async function* streamTexts(
   source: string | AsyncIterable<Uint8Array>,
   options: Pick<TextDataOptions, 'columns'> = {},
 ): AsyncGenerator<StreamedRecord> {
+  if (typeof source === 'string' && source.toLowerCase().endsWith(PARQUET)) {
+    const { columns, rows: all, read, total } = await openParquet(source);
+    for await (const record of recordsOf(source, columns, all, options)) yield { record, read: read(), total };
+    return;
+  }
   const { name, bytes, head, total, read } = await openBytes(source);
   const format = formatOf(name, head);
   const records = format === 'lines' ? lines(name, bytes) : rows(name, bytes, format, options);
@@ -73,9 +79,18 @@ async function* rows(
   name: string,
   bytes: AsyncIterable<Uint8Array>,
   format: TableFormat,
-  { columns: names }: Pick<TextDataOptions, 'columns'>,
+  options: Pick<TextDataOptions, 'columns'>,
 ): AsyncGenerator<SequenceRecord> {
   const { columns, rows: all } = await openTable(name, bytes, format);
+  yield* recordsOf(name, columns, all, options);
+}
+
+async function* recordsOf(
+  name: string,
+  columns: readonly string[],
+  all: AsyncGenerator<Row, void, undefined>,
+  { columns: names }: Pick<TextDataOptions, 'columns'>,
+): AsyncGenerator<SequenceRecord> {
   try {
     const first: Row[] = [];
     while (first.length < LOOKED_AT) {

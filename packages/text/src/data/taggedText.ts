@@ -18,7 +18,6 @@ import {
   readData,
   readFolder,
   readSplits,
-  readTable,
   recordsBySplit,
   requireRecords,
   type Row,
@@ -28,7 +27,15 @@ import {
   splitRecords,
 } from '@onnx-lora/sdk/data';
 import type { SettingRows } from '@onnx-lora/sdk/plugin';
-import { type PartLabel, type Parts, type SequenceData, type SequenceRecord, splitOf } from '@onnx-lora/sequences';
+import {
+  PARQUET,
+  type PartLabel,
+  type Parts,
+  readAnyTable,
+  type SequenceData,
+  type SequenceRecord,
+  splitOf,
+} from '@onnx-lora/sequences';
 
 /** A text in words; `sequence` has them with a blank between each two. */
 export interface TaggedText extends SequenceRecord {
@@ -161,7 +168,7 @@ const reader: DataReader<TaggedText, SequenceData<TaggedText>, TaggedSource, Tag
 };
 
 const conllEndings: readonly string[] = ['.conll', '.conllu', '.bio', '.iob', '.iob2'];
-const tables: readonly string[] = ['.jsonl', '.ndjson', '.json', '.csv', '.tsv'];
+const tables: readonly string[] = [PARQUET, '.jsonl', '.ndjson', '.json', '.csv', '.tsv'];
 
 async function readPath(source: string, options: TaggedOptions): Promise<readonly TaggedText[]> {
   // What is no folder is opened as a file, which says what is wrong.
@@ -185,7 +192,7 @@ async function readPath(source: string, options: TaggedOptions): Promise<readonl
 
 async function readFile(file: string, { columns: names }: TaggedOptions): Promise<readonly TaggedText[]> {
   if (conllEndings.includes(extname(file).toLowerCase())) return readConll(file);
-  const table = await readTable(file);
+  const table = await readAnyTable(file);
   const finder = new ColumnFinder(table, columns, names);
   const [tokens, tags, split, group] = [finder.one('tokens'), finder.one('tags'), finder.one('split'), finder.one('group')]; // prettier-ignore
   const words_ = { isData: () => false, header: 'tokens,tags' };

@@ -12,7 +12,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { scienceFamilies } from '../../families/index.ts';
 import { maskedLanguageModelling } from './maskedLanguageModelling.ts';
 import { maskedLanguageModellingTask } from './maskedLanguageModellingTask.ts';
-import { NOT_ASKED } from '../../../../sequences/src/tasks/masked/masking.ts';
+
+/** What is not to be guessed: torch's `ignore_index`. */
+const NOT_ASKED = -100;
 
 const folder = mkdtempSync(join(tmpdir(), 'onnx-lora-masked-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -129,7 +129,8 @@ export async function sequenceOptionsOf<Options extends EnsembleSources & TokenO
 }
 
 /** Numbers, and how far adapters that answer together differ. */
-interface AveragedAnswer {
+export interface AveragedAnswer {
+  /** Means, over windows and adapters. */
   readonly mean: readonly number[];
   /** Of each number; absent where one adapter answers. */
   readonly deviation?: readonly number[];

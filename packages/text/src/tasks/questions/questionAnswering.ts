@@ -4,6 +4,7 @@ import { int64, OnnxLoraError } from '@onnx-lora/sdk';
 import {
   type AnsweringFactory,
   batchesOf,
+  checkedTask,
   chooseHead,
   crossEntropy,
   type HeadOption,
@@ -19,7 +20,7 @@ import {
   type TaskHead,
   type TaskModel,
 } from '@onnx-lora/sdk/tasks';
-import type { SettingRows } from '@onnx-lora/sdk/plugin';
+import { type SettingRows, settingsOf } from '@onnx-lora/sdk/plugin';
 import {
   headOnEachToken,
   heldOutNote,
@@ -86,8 +87,9 @@ type Example = SequenceExample<Target, QuestionRecord>;
 export function questionAnswering(
   source: QuestionSource,
   options: QuestionAnsweringOptions = {},
-): Task<Example, AnswerScores> {
-  return { name: 'question-answering', prepare: (model) => prepare(model, source, options) };
+): Task<SequenceExample<readonly [first: number, last: number] | undefined, QuestionRecord>, AnswerScores> {
+  const task = { name: 'question-answering', prepare: (model: TaskModel) => prepare(model, source, options) };
+  return checkedTask(checks, options, task);
 }
 
 async function prepare(
@@ -264,6 +266,8 @@ const settings: SettingRows<QuestionAnsweringOptions> = {
   tooLong: { kind: 'choice', of: ['crop', 'windows', 'error'], description: 'Of longer texts: windows (all of it, in pieces; default), crop or error.' }, // prettier-ignore
   ...questionSettings,
 };
+
+const checks = settingsOf<QuestionAnsweringOptions>(settings);
 
 /** Makes `question-answering` tasks, and what answers with words of texts. */
 export const questionAnsweringTask: AnsweringFactory = sequenceFactory<QuestionAnsweringOptions>(questionDomain, {

@@ -116,6 +116,11 @@ describe('data', () => {
     await expect(readQuestions(join(folder, 'd.csv'))).rejects.toThrow(message);
   });
 
+  it('and settings that cannot be are told before anything is read', async () => {
+    const task = questionAnswering('nowhere.json', { maxAnswer: 0 });
+    await expect(task.prepare(model)).rejects.toThrow(/maxAnswer must be a whole number of at least 1, but it is 0/);
+  });
+
   it('without what is needed are told', async () => {
     const folder = dataFolder({ 'd.csv': 'question,answer\nWho?,Ada\n', 'e.json': '{"data":[{"paragraphs":7}]}' });
     await expect(readQuestions(join(folder, 'd.csv'))).rejects.toThrow(/no column for the text that is asked/);

@@ -64,7 +64,10 @@ type Example = Labelled<SequenceItem, number>;
  * const { adapter } = await (await train(model, { task })).done;
  * ```
  */
-export function textReranking(source: TextSource, options: TextRerankingOptions = {}): Task<Example, RerankingScores> {
+export function textReranking(
+  source: TextSource,
+  options: TextRerankingOptions = {},
+): Task<Labelled<SequenceItem, number>, RerankingScores> {
   return { name: 'text-reranking', prepare: (model) => prepare(model, source, options) };
 }
 

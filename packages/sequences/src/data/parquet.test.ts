@@ -1,0 +1,70 @@
+/** @file Parquet files: rows as pyarrow reads them, and what is told of those that cannot be read. */
+
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Row } from '@onnx-lora/sdk/data';
+import { describe, expect, it } from 'vitest';
+import { dataFolder } from '../fixtures/dataFolder.ts';
+import { openParquet, readAnyTable } from './parquet.ts';
+
+const fixtures = fileURLToPath(new URL('../fixtures/parquet', import.meta.url));
+const golden = JSON.parse(readFileSync(join(fixtures, 'rows.json'), 'utf8')) as {
+  readonly columns: string[];
+  readonly rows: Record<string, unknown>[];
+};
+
+describe('a table', () => {
+  it.each(['snappy', 'gzip', 'none'])('has the rows that pyarrow reads, compressed by %s', async (codec) => {
+    const { columns, rows } = await readAnyTable(join(fixtures, `${codec}.parquet`));
+    expect(columns).toEqual(golden.columns);
+    expect(rows.map(({ cells }) => Object.fromEntries(columns.map((column) => [column, cells.get(column) ?? null])))).toEqual(golden.rows); // prettier-ignore
+    expect(rows[20]!.place).toBe(`${join(fixtures, `${codec}.parquet`)}, row 21`);
+  });
+
+  it('is read group by group, and closed where one stops', async () => {
+    const { rows, read, total } = await openParquet(join(fixtures, 'snappy.parquet'));
+    const seen: Row[] = [];
+    for await (const row of rows) {
+      seen.push(row);
+      if (seen.length === 3) break;
+    }
+    expect(seen).toHaveLength(3);
+    expect(read()).toBeLessThan(total / 2);
+  });
+});
+
+describe('what cannot be read is told:', () => {
+  const whole = readFileSync(join(fixtures, 'snappy.parquet'));
+  const told = async (bytes: Uint8Array): Promise<string> => {
+    const file = join(dataFolder({}), 'd.parquet');
+    writeFileSync(file, bytes);
+    return readAnyTable(file).then(
+      () => 'nothing',
+      (error: Error & { code?: string }) => `${error.code}: ${error.message}`,
+    );
+  };
+
+  it('another compression', async () => {
+    const file = join(dataFolder({}), 'z.parquet');
+    copyFileSync(join(fixtures, 'zstd.parquet'), file);
+    await expect(readAnyTable(file)).rejects.toThrow(/is compressed by ZSTD, which is not read here\. Write it with snappy/); // prettier-ignore
+  });
+
+  it('no such file, a text, one that was cut off, and lengths that cannot be', async () => {
+    await expect(readAnyTable('nowhere.parquet')).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' });
+    expect(await told(Buffer.from('text,label\na,b\n'))).toMatch(/DATA_INVALID: .* is no Parquet file, or was cut off/);
+    expect(await told(whole.subarray(0, -20))).toMatch(/is no Parquet file, or was cut off/);
+    const long = Buffer.from(whole);
+    long.writeUInt32LE(0x7fffffff, long.length - 8);
+    expect(await told(long)).toMatch(/claims 2147483647 bytes about its columns/);
+  });
+
+  it('damage, wherever it is, ends in an error of ours or in rows', async () => {
+    for (let at = 4; at < whole.length - 8; at += 97) {
+      const bytes = Buffer.from(whole);
+      bytes.fill(0xff, at, at + 3);
+      expect(await told(bytes)).toMatch(/^(?:nothing|DATA_INVALID: )/);
+    }
+  });
+});

@@ -1,0 +1,191 @@
+/** @file Rows of a Parquet file, one row group at a time. */
+
+import { type FileHandle, open } from 'node:fs/promises';
+import { gunzipSync } from 'node:zlib';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { readTable, type Row, type Table } from '@onnx-lora/sdk/data';
+import { notFound } from '@onnx-lora/sdk/plugin';
+import {
+  type AsyncBuffer,
+  type Compressors,
+  type FileMetaData,
+  parquetMetadataAsync,
+  parquetReadObjects,
+  snappyUncompress,
+} from 'hyparquet';
+
+/** The ending of such files. */
+export const PARQUET = '.parquet';
+
+/** Bytes of what tells of the columns, of a page, and of a row group, decompressed; no file that people write comes near. */
+const [MOST_METADATA, MOST_PAGE, MOST_GROUP] = [2 ** 26, 2 ** 28, 2 ** 31];
+/** Rows of a group, and values of one of its columns, lists taken apart. */
+const MOST_ROWS = 50_000_000;
+/** `PAR1`, at the beginning and at the end. */
+const MAGIC = 'PAR1';
+/** Length and magic at the end. */
+const TAIL = 8;
+
+/** A Parquet file that is being read. */
+export interface ParquetFile {
+  /** Its columns, those within others not counted. */
+  readonly columns: readonly string[];
+  /** To be read once, or returned from; a row group is in memory at a time. */
+  readonly rows: AsyncGenerator<Row, void, undefined>;
+  /** Bytes of the file that were read so far, about. */
+  readonly read: () => number;
+  /** Bytes of the file. */
+  readonly total: number;
+}
+
+/**
+ * Opens a Parquet file whose pages are not compressed, or by snappy or gzip. Whole numbers are numbers where these hold them, and texts
+ * else; times are texts; lists and objects are what they are in JSON.
+ *
+ * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID` for what is no such file, is damaged or compressed otherwise, or claims more than
+ *   can be read
+ */
+export async function openParquet(path: string): Promise<ParquetFile> {
+  let handle: FileHandle;
+  try {
+    handle = await open(path);
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT')
+      throw notFound('file', path, { remedy: 'Check the path of the data.', cause });
+    throw refused(path, `cannot be opened: ${(cause as Error).message}. Check that it is a file you may read`, cause);
+  }
+  try {
+    const { size } = await handle.stat();
+    let read = 0;
+    const slice = async (start: number, end: number): Promise<ArrayBuffer> => {
+      if (!(start >= 0 && start <= end && end <= size)) throw new Error(`bytes ${start} to ${end} are not in the file`);
+      const bytes = new Uint8Array(end - start);
+      const { bytesRead } = await handle.read(bytes, 0, bytes.length, start);
+      read = Math.max(read, end);
+      return bytes.buffer.slice(0, bytesRead);
+    };
+    const file: AsyncBuffer = {
+      byteLength: size,
+      slice: (start, end = size) => {
+        const bytes = slice(start, end);
+        // The parser asks for more than it waits for.
+        bytes.catch(() => undefined);
+        return bytes;
+      },
+    };
+    const metadata = await metadataOf(path, file);
+    read = 0;
+    const columns = metadata.schema[0] ? topColumns(metadata) : [];
+    return { columns, rows: rowsOf(path, handle, file, metadata), read: () => read, total: size };
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+/**
+ * The rows of a table, which may be a Parquet file.
+ *
+ * @throws OnnxLoraError as {@link openParquet} and `readTable`
+ */
+export async function readAnyTable(file: string): Promise<Table> {
+  if (!file.toLowerCase().endsWith(PARQUET)) return readTable(file);
+  const { columns, rows } = await openParquet(file);
+  const all: Row[] = [];
+  for await (const row of rows) all.push(row);
+  if (all.length > 0) return { file, columns, rows: all };
+  throw refused(file, 'has no rows. Give every example a row of its own');
+}
+
+async function metadataOf(path: string, file: AsyncBuffer): Promise<FileMetaData> {
+  const tail =
+    file.byteLength < TAIL + MAGIC.length ? undefined : Buffer.from(await file.slice(file.byteLength - TAIL));
+  if (tail?.toString('latin1', 4) !== MAGIC)
+    throw refused(path, 'is no Parquet file, or was cut off. Copy it again, or give it the ending of what it is');
+  const length = tail.readUInt32LE(0);
+  if (length > MOST_METADATA || length > file.byteLength - TAIL)
+    throw refused(path, `claims ${length} bytes about its columns. It is damaged: copy it again`);
+  return parsed(path, () => parquetMetadataAsync(file, { geoparquet: false, initialFetchSize: length + TAIL }));
+}
+
+/** Names of columns that are in no other. */
+function topColumns({ schema }: FileMetaData): string[] {
+  const names: string[] = [];
+  // The schema is a tree, written depth first; what is open says how many are still to come.
+  const open: number[] = [schema[0]!.num_children ?? 0];
+  for (const { name, num_children: children = 0 } of schema.slice(1)) {
+    if (open.length === 1) names.push(name);
+    open[open.length - 1]!--;
+    if (children > 0) open.push(children);
+    while (open.length > 1 && open.at(-1) === 0) open.pop();
+  }
+  return names;
+}
+
+async function* rowsOf(
+  path: string,
+  handle: FileHandle,
+  file: AsyncBuffer,
+  metadata: FileMetaData,
+): AsyncGenerator<Row, void, undefined> {
+  try {
+    let rowStart = 0;
+    for (const { num_rows: count, total_byte_size: bytes, columns } of metadata.row_groups) {
+      const values = columns.map(({ meta_data: column }) => Number(column?.num_values ?? 0));
+      if (Number(count) > MOST_ROWS || Number(bytes) > MOST_GROUP || values.some((each) => each > MOST_ROWS))
+        throw refused(path, `has a row group of ${count} rows and ${bytes} bytes, more than can be read at once. Write it in smaller ones (pandas: to_parquet(…, row_group_size=100000))`); // prettier-ignore
+      const rowEnd = rowStart + Number(count);
+      const rows = await parsed(path, () =>
+        parquetReadObjects({ file, metadata, rowStart, rowEnd, compressors, geoparquet: false }),
+      );
+      for (const [i, row] of rows.entries()) {
+        const cells = new Map(Object.entries(row).map(([name, value]) => [name, plain(value)]));
+        yield { place: `${path}, row ${rowStart + i + 1}`, cells };
+      }
+      rowStart = rowEnd;
+    }
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Decompressors that make no more than a page may have. */
+const compressors: Compressors = {
+  SNAPPY: (input, size) => {
+    const page = new Uint8Array(bounded(size));
+    snappyUncompress(input, page);
+    return page;
+  },
+  GZIP: (input, size) => gunzipSync(input, { maxOutputLength: Math.max(1, bounded(size)) }),
+};
+
+function bounded(size: number): number {
+  if (size >= 0 && size <= MOST_PAGE) return size;
+  throw new Error(`a page claims ${size} bytes`);
+}
+
+/** A value as JSON has it. */
+function plain(value: unknown): unknown {
+  if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
+  if (value instanceof Date) return value.toISOString();
+  if (Array.isArray(value)) return value.map(plain);
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, plain(each)]));
+}
+
+/** What a parser gives, whose errors name no file. */
+async function parsed<T>(path: string, parse: () => Promise<T>): Promise<T> {
+  try {
+    return await parse();
+  } catch (cause) {
+    const message = cause instanceof Error ? cause.message : String(cause);
+    const codec = /unsupported compression codec: (\w+)/.exec(message)?.[1];
+    if (codec !== undefined)
+      throw refused(path, `is compressed by ${codec}, which is not read here. Write it with snappy (pandas: to_parquet(…, compression="snappy")), or as JSONL`, cause); // prettier-ignore
+    throw refused(path, `cannot be read: ${message}. It may be damaged: copy it again, or write it as JSONL`, cause);
+  }
+}
+
+function refused(path: string, what: string, cause?: unknown): OnnxLoraError {
+  return new OnnxLoraError('DATA_INVALID', `"${path}" ${what}.`, cause === undefined ? {} : { cause });
+}
