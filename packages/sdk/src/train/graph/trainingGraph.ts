@@ -53,7 +53,7 @@ export interface TrainingGraphRequest {
   readonly pieces?: number;
   /** How many graphs like this one have the loss of one batch together, as `LossRequest.shares`; 1 by default. */
   readonly shares?: number | undefined;
-  /** How many parts of a batch the graph has, as {@link partsGraph}; 1 by default. */
+  /** How many parts of a batch the graph has, side by side in the shapes of each; 1 by default. */
   readonly parts?: number | undefined;
   /** Gives what the loss compares and no gradients; false by default. */
   readonly featuresOnly?: boolean | undefined;
