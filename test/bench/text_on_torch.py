@@ -1,7 +1,7 @@
 """Adapts a MiniLM or a small LLaMA with PEFT on torch, as `test/bench/texts.ts` does here: the same data, steps and rates.
 
 text_on_torch.py MODEL DATA TASK TARGETS SEED    MODEL is a folder with MiniLM's published ONNX file, from which torch's weights
-are read, or with LLaMA's safetensors; DATA the folder of data sets; TASK `sections`, `pairs` or `answers`; TARGETS `q,v` or `all`.
+are read, or with LLaMA's safetensors; DATA the folder of data sets; TASK `sections`, `tokens`, `pairs` or `answers`; TARGETS `q,v` or `all`.
 Prints one line of JSON: the metric on the test part, seconds, CPU seconds and the largest resident memory until the training's end.
 """
 
@@ -106,6 +106,35 @@ def sections(folder, data, targets, seed):
     return {**figures, "value": sum(a == row["label"] for a, row in zip(found, test)) / len(test)}
 
 
+def tokens(folder, data, targets, seed):
+    read = lambda name: [json.loads(line) for line in open(f"{data}/wordnet-pos/{name}.jsonl", encoding="utf-8")]
+    train, test = read("train"), read("test")
+    classes = sorted({tag for row in train for tag in row["tags"] if tag})
+    model, tokenizer = minilm(folder)
+    head = torch.nn.Linear(model.config.hidden_size, len(classes))
+    model, parameters = tuned(model, targets, head.parameters())
+
+    def scored(rows):
+        """Scores of the first piece of each word that has a class, and the classes."""
+        fed = tokenizer([row["tokens"] for row in rows], is_split_into_words=True, truncation=True, max_length=64, padding=True, return_tensors="pt")
+        states = model(**fed).last_hidden_state
+        places, labels = [], []
+        for i, row in enumerate(rows):
+            words = fed.word_ids(i)
+            for at, word in enumerate(words):
+                if word is not None and word != words[at - 1] and row["tags"][word]:
+                    places.append((i, at))
+                    labels.append(classes.index(row["tags"][word]))
+        rows_at, columns_at = zip(*places)
+        return head(states[list(rows_at), list(columns_at)]), torch.tensor(labels)
+
+    figures = learn(parameters, epochs(len(train), 16, 438, seed), 438, 1e-3, lambda batch: torch.nn.functional.cross_entropy(*scored([train[i] for i in batch])))
+    with torch.no_grad():
+        parts = [scored(test[at : at + 32]) for at in range(0, len(test), 32)]
+    right = sum((scores.argmax(-1) == labels).sum().item() for scores, labels in parts)
+    return {**figures, "value": right / sum(len(labels) for _, labels in parts)}
+
+
 def pairs(folder, data, targets, seed):
     file = f"{data}/debian-pairs/pairs.csv"
     train, test = rows_of(file, "train"), rows_of(file, "test")
@@ -165,4 +194,4 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     folder, data, task, targets, seed = sys.argv[1:]
     torch.manual_seed(int(seed))
-    print(json.dumps({"sections": sections, "pairs": pairs, "answers": answers}[task](folder, data, targets, int(seed))))
+    print(json.dumps({"sections": sections, "tokens": tokens, "pairs": pairs, "answers": answers}[task](folder, data, targets, int(seed))))

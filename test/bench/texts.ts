@@ -1,14 +1,23 @@
 /** @file Texts on real data: what encoders and a small language model learn, with the settings of the Python script beside. */
 
 import { evaluate, type LoraOptions, openModel, train, type TrainOptions } from '@onnx-lora/sdk';
-import { chat, readConversations, readTextData, textClassification, textPlugin, textRetrieval } from '@onnx-lora/text';
+import {
+  chat,
+  readConversations,
+  readTaggedTexts,
+  readTextData,
+  textClassification,
+  textPlugin,
+  textRetrieval,
+  tokenClassification,
+} from '@onnx-lora/text';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { peakMb } from './largeModel.ts';
 
 /** What is learned, and which layers are adapted. */
 export interface TextCase {
-  readonly task: 'sections' | 'pairs' | 'answers';
+  readonly task: 'sections' | 'tokens' | 'pairs' | 'answers';
   readonly targets: 'q,v' | 'all';
   /** What is measured. */
   readonly metric: 'accuracy' | 'recall@1' | 'loss';
@@ -28,6 +37,8 @@ export interface TextFigures {
 export const textCases: readonly TextCase[] = [
   { task: 'sections', targets: 'q,v', metric: 'accuracy' },
   { task: 'sections', targets: 'all', metric: 'accuracy' },
+  { task: 'tokens', targets: 'q,v', metric: 'accuracy' },
+  { task: 'tokens', targets: 'all', metric: 'accuracy' },
   { task: 'pairs', targets: 'q,v', metric: 'recall@1' },
   { task: 'answers', targets: 'all', metric: 'loss' },
 ];
@@ -69,6 +80,17 @@ function subjectOf({ task, targets }: TextCase, minilm: string): Subject {
       options: { ...rates, steps: 404, batchSize: 16 },
     };
   }
+  if (task === 'tokens') {
+    return {
+      model: minilm,
+      lora,
+      task: async () => {
+        const { test, ...data } = await readTaggedTexts(path.join(packages, 'wordnet-pos'));
+        return tokenClassification({ ...data, validation: test! }, { maxLength: 64 });
+      },
+      options: { ...rates, steps: 438, batchSize: 16 },
+    };
+  }
   if (task === 'pairs') {
     return {
       model: minilm,
@@ -88,7 +110,8 @@ function subjectOf({ task, targets }: TextCase, minilm: string): Subject {
       const { test, ...data } = await readConversations(path.join(packages, 'debian-instructions'));
       return chat({ ...data, validation: test! });
     },
-    options: { ...rates, lr: 3e-3, warmupSteps: 10, clip: { norm: 1 }, steps: 300, batchSize: 16 },
+    // Batches of about one length, as the command line has them unasked.
+    options: { ...rates, lr: 3e-3, warmupSteps: 10, clip: { norm: 1 }, steps: 300, batchSize: 16, sampling: 'length' },
   };
 }
 
