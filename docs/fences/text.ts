@@ -2,7 +2,8 @@
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { copyOf, type Fixture, type Fixtures } from './fixtures.ts';
+import { chat, textFamilies } from '@onnx-lora/text';
+import { adapterOf, copyOf, type Fixture, type Fixtures } from './fixtures.ts';
 
 const minilm = copyOf('docs/examples/models/minilm-tiny');
 
@@ -16,6 +17,8 @@ const smollm: Fixture = async (folder) => {
   const config = JSON.parse(readFileSync(file, 'utf8')) as object;
   writeFileSync(file, JSON.stringify({ ...config, model_type: 'llama' }));
 };
+
+const llama = copyOf('docs/examples/models/llama-tiny');
 
 const verbs = { defect: ['fix', 'repair'], sale: ['buy', 'purchase'], sending: ['send', 'ship'] };
 const things = ['phone', 'bike', 'sofa', 'jacket', 'letter', 'cup'];
@@ -68,6 +71,14 @@ export const textFiles: Fixtures = {
     writeFileSync(file, lines.join('\n'));
   },
   'answers.jsonl': conversations,
+  'docs/examples/models/llama-tiny': llama,
+  'runs/questions/adapter': adapterOf({
+    model: llama,
+    families: textFamilies,
+    data: conversations,
+    ending: '.jsonl',
+    task: (data) => chat(data),
+  }),
   'preferences.jsonl': (file) => {
     const lines = mails.map(([prompt, chosen]) => ({ prompt, chosen: ` ${chosen}`, rejected: ' no idea' }));
     writeFileSync(file, lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
