@@ -78,6 +78,7 @@ export function retrievalTask<Item>(
     name,
     prepare: async (model) => {
       const { perGroup = 2 } = options;
+      const lossOf = retrievalLoss(options);
       const { train, validation, place, isAugmented, batch, parts, rival, embeddingsOf, embeddingValue, ...told } =
         await open(model);
       if (validation && !haveAPair(validation.kinds)) {
@@ -91,7 +92,7 @@ export function retrievalTask<Item>(
       const numbered = ({ dataset, kinds, ...told }: KindData<Item>): KindItems<Item> => ({ dataset, labels: kinds.map((kind) => numbers.get(kind)!), ...told }); // prettier-ignore
       const [training, shown] = [numbered(train), numbered(validation ?? train)];
       const singles = singleKinds(shown);
-      const lossOf = retrievalLoss(options, train.negatives !== undefined);
+      const hasNegatives = train.negatives !== undefined;
       const collate = async (groups: readonly KindGroup<Item>[]): Promise<Batch> => {
         const labels = groups.flatMap(({ items, label, labels: own }) => own ?? items.map(() => label));
         const asks = groups.flatMap((group) => group.asks ?? []);
@@ -106,7 +107,7 @@ export function retrievalTask<Item>(
         collate,
         loss: comparingLoss({
           features: embeddingValue,
-          loss: (g, embeddings, targets) => lossOf(g, embeddings, targets['labels']!),
+          loss: (g, embeddings, targets) => lossOf(g, embeddings, targets['labels']!, hasNegatives),
           ...(parts && { parts }),
         }),
         metrics: () => new RetrievalMetrics(embeddingsOf, options.sizes),
@@ -195,15 +196,13 @@ export function retrievalSettings(noun: string): SettingRows<RetrievalLossOption
 const settings = settingsOf<RetrievalLossOptions>(retrievalSettings('Examples of one kind'));
 
 /**
- * The loss of embeddings `[batch, width]` with labels `[batch]`.
+ * The loss of embeddings `[batch, width]` with labels `[batch]`, where a hard negative may follow on each pair.
  *
- * @param hasNegatives whether a hard negative follows on each pair
  * @throws OnnxLoraError `CONFIG_INVALID` for options that do not fit
  */
 export function retrievalLoss(
   options: RetrievalLossOptions,
-  hasNegatives = false,
-): (g: GraphBuilder, embeddings: Value, labels: Value) => Value {
+): (g: GraphBuilder, embeddings: Value, labels: Value, hasNegatives?: boolean) => Value {
   const { loss = 'contrastive', temperature = 0.1, margin = 0.2, perGroup = 2, sizes = [] } = options;
   settings.checkOptions(options);
   if (loss === 'info-nce' && perGroup !== 2) {
@@ -215,16 +214,16 @@ export function retrievalLoss(
   const wrong = sizes.find((size) => !Number.isInteger(size) || size < 1);
   if (wrong !== undefined)
     throw new OnnxLoraError('CONFIG_INVALID', `sizes must be whole numbers of at least 1, but one is ${wrong}.`);
-  const whole = (g: GraphBuilder, embeddings: Value, labels: Value): Value => {
+  const whole = (g: GraphBuilder, embeddings: Value, labels: Value, hasNegatives: boolean): Value => {
     if (loss === 'triplet') return batchHardTriplet(g, embeddings, labels, { margin });
     if (loss === 'contrastive') return supervisedContrastive(g, embeddings, labels, { temperature });
     const [left, right, negatives] = places(embeddings, hasNegatives ? 3 : 2).map((rows) => g.Gather(embeddings, g.ints(rows), 0)); // prettier-ignore
     return infoNce(g, left!, right!, { temperature, negatives });
   };
-  return (g, embeddings, labels) =>
+  return (g, embeddings, labels, hasNegatives = false) =>
     sizes.reduce(
-      (sum, size) => g.Add(sum, whole(g, firstNumbers(g, embeddings, size), labels)),
-      whole(g, embeddings, labels),
+      (sum, size) => g.Add(sum, whole(g, firstNumbers(g, embeddings, size), labels, hasNegatives)),
+      whole(g, embeddings, labels, hasNegatives),
     );
 }
 
