@@ -1,9 +1,7 @@
 /** @file Several parts of a batch in one graph, each in its own shapes, over the same weights and adapters. */
 
-import { OnnxLoraError } from '../../errors.ts';
 import type { GraphProto } from '../../graph/proto.ts';
 import { withValueNames } from '../../graph/uniqueNames.ts';
-import { subgraphs } from '../../graph/walk.ts';
 import type { Feeds } from '../../runtime/tensor.ts';
 import { type AdaptedGraph, adaptedGraph, type AdaptedGraphRequest } from './adaptedGraph.ts';
 import { targetInput } from './addTargets.ts';
@@ -19,7 +17,7 @@ export interface PartsGraphRequest extends AdaptedGraphRequest {
 
 /**
  * The graph of the first part with those of the others beside it. Outputs of part `n` are called `part-n/…`; its inputs come as
- * targets do. May be interrupted between parts.
+ * targets do. Of graphs without branches of their own (If, Loop). May be interrupted between parts.
  */
 export function* partsGraph(request: PartsGraphRequest): Generator<void, AdaptedGraph> {
   const { base, targets, parts } = request;
@@ -39,7 +37,6 @@ export function* partsGraph(request: PartsGraphRequest): Generator<void, Adapted
     const given = ofPart(targets, part);
     const fed = Object.fromEntries(Object.entries(given).filter(([name]) => inputs.has(name)));
     const own = yield* adaptedGraph({ ...request, inputs: fed, targets: given });
-    if (own.graph.node?.some((node) => subgraphs(node).length > 0)) throw branching();
     // Constants that shapes were folded into differ by part, weights do not.
     const isShared = new Set((own.graph.initializer ?? []).filter((each) => weights.get(each.name!) === each).map(({ name }) => name!)); // prettier-ignore
     const inputNames = new Map(Object.keys(given).map((name) => [inputs.has(name) ? name : targetInput(name), targetInput(partName(name, part))])); // prettier-ignore
@@ -57,8 +54,4 @@ export function* partsGraph(request: PartsGraphRequest): Generator<void, Adapted
     yield;
   }
   return { ...first, graph: { ...graph, ...joined }, masks, stopped };
-}
-
-function branching(): OnnxLoraError {
-  return new OnnxLoraError('MODEL_UNSUPPORTED', 'A model that branches is not computed in parts of several shapes.');
 }

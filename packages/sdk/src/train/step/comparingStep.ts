@@ -1,22 +1,16 @@
 /** @file Loss and gradients of a batch whose rows are compared with each other: at once, or part by part. */
 
+import { subgraphs } from '../../graph/walk.ts';
 import type { ProviderReport, Session } from '../../runtime/session.ts';
-import { type Feeds, float32, int64, sizeOf, type Tensor } from '../../runtime/tensor.ts';
+import type { Feeds, Tensor } from '../../runtime/tensor.ts';
 import type { MaskDrawer } from '../dropout.ts';
-import {
-  type BatchPart,
-  type Comparison,
-  featuresAlone,
-  ORDER,
-  OTHERS,
-  partLoss,
-  targetsOfParts,
-} from '../graph/comparingLoss.ts';
+import { type BatchPart, type Comparison, featuresAlone, partLoss } from '../graph/comparingLoss.ts';
 import type { ParameterSet } from '../parameters.ts';
 import type { PrefixReport } from '../prefix/prefixOptions.ts';
+import { besideOthers, byWork, inOrder, numbersOf, ofBranches, type Parts } from './batchParts.ts';
 import type { LossAndGradients } from './gradientMean.ts';
 import { GradientStep } from './gradientStep.ts';
-import { cut, pieceRows, rowsOf } from './microBatch.ts';
+import { pieceRows, rowsOf } from './microBatch.ts';
 import { prepareStep, takesAnyBatch } from './prepareStep.ts';
 import type { GradientStepRequest, MemoryPlan } from './stepRequest.ts';
 
@@ -28,15 +22,6 @@ const FEWEST = 8;
 
 /** What two parts may have of a batch's numbers for it to be worth while. */
 const WORTH = 0.85;
-
-/** One batch on its way. */
-interface Parts {
-  /** The first has the most to compute. */
-  readonly parts: readonly BatchPart[];
-  readonly targets: Feeds;
-  /** Rows of the batch. */
-  readonly total: number;
-}
 
 /** How a batch is computed: as it is, by a branch of the graph for each part, or by one part after the other. */
 type Way = { readonly by: 'whole' } | { readonly by: 'branches' | 'turns'; readonly batch: Parts };
@@ -181,7 +166,8 @@ export class ComparingStep {
     const total = rowsOf(inputs, targets);
     if (total === undefined || !takesAnyBatch(this.#request.base, inputs)) return { by: 'whole' };
     const parts = (rows: number): readonly BatchPart[] | undefined => this.#comparison.parts?.(inputs, targets, rows);
-    const halves = total % 2 === 0 && total >= 2 * FEWEST ? parts(total / 2) : undefined;
+    const isPlain = !(this.#request.base.graph?.node ?? []).some((node) => subgraphs(node).length > 0);
+    const halves = isPlain && total % 2 === 0 && total >= 2 * FEWEST ? parts(total / 2) : undefined;
     const sum = halves?.reduce((numbers, half) => numbers + numbersOf(half.inputs), 0) ?? Infinity;
     const share = Math.min(1, sum / numbersOf(inputs));
     const { bytes, rows } = await this.#sizeOf(inputs, targets, total);
@@ -223,49 +209,4 @@ export class ComparingStep {
   async release(): Promise<void> {
     for (const step of [this.#whole, this.#branches, this.#forward, this.#turn?.step]) await step?.release();
   }
-}
-
-function numbersOf(feeds: Feeds): number {
-  return Object.values(feeds).reduce((sum, { dims }) => sum + sizeOf(dims), 0);
-}
-
-function byWork(parts: readonly BatchPart[]): BatchPart[] {
-  return [...parts].sort((a, b) => numbersOf(b.inputs) - numbersOf(a.inputs));
-}
-
-function inOrder(inputs: Feeds, targets: Feeds, rows: number, total: number): BatchPart[] {
-  return cut(inputs, targets, rows, total).map((piece, i) => ({
-    ...piece,
-    places: Array.from({ length: rows }, (_, row) => i * rows + row),
-  }));
-}
-
-/** The targets of a graph with a branch for each part. */
-function ofBranches({ parts, targets, total }: Parts): Feeds {
-  return { ...targetsOfParts(parts, targets), [ORDER]: orderOf(parts, total) };
-}
-
-/** The targets of part `at`: its own, the batch's, and what is compared of the other parts. */
-function besideOthers({ parts, targets, total }: Parts, features: readonly (Tensor | undefined)[], at: number): Feeds {
-  const others = parts.map((_, i) => i).filter((i) => i !== at);
-  const rows = others.map((i) => features[i]!);
-  const dims = [rows.reduce((sum, { dims }) => sum + dims[0]!, 0), ...rows[0]!.dims.slice(1)];
-  const data = new Float32Array(sizeOf(dims));
-  let filled = 0;
-  for (const { data: own } of rows) {
-    data.set(own as Float32Array, filled);
-    filled += own.length;
-  }
-  return {
-    ...targetsOfParts([parts[at]!], targets),
-    [OTHERS]: float32(data, dims),
-    [ORDER]: orderOf([at, ...others].map((i) => parts[i]!), total), // prettier-ignore
-  };
-}
-
-/** For each row of a batch its place among the rows of the parts. */
-function orderOf(parts: readonly BatchPart[], total: number): Tensor {
-  const order = new Array<number>(total);
-  parts.flatMap(({ places }) => places).forEach((place, i) => (order[place] = i));
-  return int64(order, [total]);
 }
