@@ -64,11 +64,13 @@ export interface LossRequest {
    * those of what tuners add. 1 by default.
    */
   readonly shares?: number | undefined;
+  /** How many parts of a batch the graph has, of whose losses by tuners the mean counts; 1 by default. */
+  readonly parts?: number | undefined;
 }
 
 /** Calls the loss fragment. Types of what it makes are added to the graph's. */
 export function addLoss(
-  { opset, loss, targets: fed, lossScale = false, shares = 1 }: LossRequest,
+  { opset, loss, targets: fed, lossScale = false, shares = 1, parts = 1 }: LossRequest,
   { graph, types, losses = [] }: Pick<AdaptedGraph, 'graph' | 'types'> & Partial<Pick<AdaptedGraph, 'losses'>>,
 ): AddedLoss {
   const g = new GraphBuilder({ opset, infer: inferNode, prefix: 'loss/' });
@@ -93,8 +95,9 @@ export function addLoss(
   const isFloat = computed.type === 'float32' || computed.type === 'float64';
   const own = isFloat ? computed : g.Cast(computed, dataTypeNumber('float32'));
   const inType = (each: Value): Value => (own.type === 'float32' ? each : g.Cast(each, dataTypeNumber('float64')));
-  const share = (each: Value): Value => (shares === 1 ? each : g.Mul(each, 1 / shares));
-  const withLosses = (first: Value): Value => losses.reduce((sum, each) => g.Add(sum, share(inType(each))), first);
+  const share = (each: Value, of = shares): Value => (of === 1 ? each : g.Mul(each, 1 / of));
+  const withLosses = (first: Value): Value =>
+    losses.reduce((sum, each) => g.Add(sum, share(inType(each), shares * parts)), first);
   const value = withLosses(share(own));
   const differentiated = shares === 1 ? value : withLosses(own);
   const scaled = scale ? g.Mul(differentiated, scale) : differentiated;

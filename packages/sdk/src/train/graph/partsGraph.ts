@@ -32,7 +32,7 @@ export function* partsGraph(request: PartsGraphRequest): Generator<void, Adapted
     input: [...(graph.input ?? [])],
     output: [...(graph.output ?? [])],
   };
-  const [masks, stopped] = [[...first.masks], new Set(first.stopped)];
+  const [masks, losses, stopped] = [[...first.masks], [...first.losses], new Set(first.stopped)];
   for (let part = 1; part < parts; part++) {
     const given = ofPart(targets, part);
     const fed = Object.fromEntries(Object.entries(given).filter(([name]) => inputs.has(name)));
@@ -47,11 +47,12 @@ export function* partsGraph(request: PartsGraphRequest): Generator<void, Adapted
     joined.initializer.push(...(renamed.initializer ?? []).filter(({ name }) => !isShared.has(name!)));
     joined.output.push(...(renamed.output ?? []));
     masks.push(...own.masks.map((mask) => ({ ...mask, name: rename(mask.name) })));
+    losses.push(...own.losses.map((loss) => ({ ...loss, name: rename(loss.name) })));
     const drawn = new Set(own.masks.map(({ name }) => rename(name)));
     joined.input.push(...(renamed.input ?? []).filter(({ name }) => drawn.has(name!)));
     for (const [name, type] of own.types) if (rename(name) !== name) types.set(rename(name), type);
     for (const name of own.stopped) stopped.add(rename(name));
     yield;
   }
-  return { ...first, graph: { ...graph, ...joined }, masks, stopped };
+  return { ...first, graph: { ...graph, ...joined }, masks, losses, stopped };
 }
