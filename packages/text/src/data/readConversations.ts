@@ -1,31 +1,15 @@
 /** @file Reads what a language model is taught from tables and folders, and divides it into splits. */
 
-import { stat } from 'node:fs/promises';
-import { extname, join } from 'node:path';
-import { OnnxLoraError } from '@onnx-lora/sdk';
-import { listed } from '@onnx-lora/sdk/tasks';
 import {
   cellList,
   cellSplit,
   ColumnFinder,
   type ColumnRoles,
   columnSettings,
-  type DataReader,
   evalSplitSetting,
-  givenRecords,
-  manifestEndings,
   readData,
-  readFolder,
-  readSplits,
   readTable,
-  recordsBySplit,
-  requireRecords,
   type Row,
-  sharedBetweenSplits,
-  sharedWarning,
-  type Split,
-  splitManifests,
-  splitRecords,
   type Table,
 } from '@onnx-lora/sdk/data';
 import type { SettingRows } from '@onnx-lora/sdk/plugin';
@@ -36,7 +20,9 @@ import {
   type ConversationDataOptions,
   type ConversationRecord,
   type ConversationSource,
+  type GivenConversation,
 } from './conversationRecord.ts';
+import { tableReader } from './tableReader.ts';
 
 /** What the columns of files may hold, by their usual names. */
 const conversationColumns: ColumnRoles<keyof ConversationColumns> = {
@@ -85,26 +71,15 @@ export function readConversations(
   return readData(conversations, source, options);
 }
 
-const conversations: DataReader<ConversationRecord, ConversationData, ConversationSource, ConversationDataOptions> = {
+const conversations = tableReader<ConversationRecord, GivenConversation, ConversationDataOptions>({
   noun: 'conversations',
   remedy: 'add different questions',
-  read: async (source, options) => {
-    if (typeof source === 'object' && 'train' in source) return source;
-    const records = await (typeof source === 'string'
-      ? readTables(source, 'conversations', (file) => tableRecords(file, options))
-      : givenRecords(source, (each, number) => checkedConversation(each, each.where ?? `record ${number}`)));
-    requireRecords(records, source, 'conversations');
-    return { ...recordsBySplit(records), warnings: [] };
-  },
-  holdOut: ({ train }, fraction, { seed = 0 }) => ({
-    ...splitRecords(train, fraction, seed, (record) => ({ key: conversationKey(record), file: questionOf(record) })),
-    whole: 'conversations that begin with the same question stay together',
-  }),
-  shared: (parts) => {
-    const found = sharedBetweenSplits(parts, conversationKey);
-    return Promise.resolve(sharedWarning(found, 'conversations are', ([[a], [b]]) => `${a!.where} and ${b!.where}`));
-  },
-};
+  table: tableRecords,
+  checked: checkedConversation,
+  key: conversationKey,
+  together: questionOf,
+  whole: 'conversations that begin with the same question stay together',
+});
 
 /** What tells a record from others, wherever it stands. */
 export function conversationKey(record: ConversationRecord): string {
@@ -116,37 +91,6 @@ function questionOf(record: ConversationRecord): string {
   if (!('messages' in record)) return record.prompt === '' ? record.completion : record.prompt;
   const first = record.messages.find(({ role }) => role === 'user');
   return JSON.stringify(first?.['content'] ?? record.messages);
-}
-
-/**
- * The records of a file, or of a folder with one, or with one for each split.
- *
- * @param noun what records are, for messages: `conversations`
- * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID` for a path without such a file
- */
-export async function readTables<Item extends { readonly split?: Split }>(
-  path: string,
-  noun: string,
-  read: (file: string) => Promise<Item[]>,
-): Promise<readonly Item[]> {
-  const isTable = (name: string): boolean => manifestEndings.includes(extname(name).toLowerCase());
-  const found = await stat(path).catch(() => undefined);
-  if (found?.isFile()) {
-    if (isTable(path)) return read(path);
-    throw new OnnxLoraError(
-      'DATA_INVALID',
-      `"${path}" is no data that can be read: it should end in ${manifestEndings.join(', ')}. Write one of the ${noun} on each line of a file that ends in .jsonl.`,
-    );
-  }
-  const entries = await readFolder(path);
-  const divided = await readSplits(splitManifests(entries), (name) => read(join(path, name)));
-  if (divided) return divided;
-  const tables = entries.files.filter(isTable);
-  if (tables.length === 1) return read(join(path, tables[0]!));
-  throw new OnnxLoraError(
-    'DATA_INVALID',
-    `"${path}" should have one file of ${noun} (${manifestEndings.join(', ')}), or train.jsonl, validation.jsonl and test.jsonl, but ${tables.length === 0 ? 'has none' : `has ${listed(tables)}`}. Name a file, or rename them.`,
-  );
 }
 
 /** What the columns of a table hold, and what hands out others. */

@@ -6,17 +6,10 @@ import {
   ColumnFinder,
   type ColumnRoles,
   columnSettings,
-  type DataReader,
   evalSplitSetting,
-  givenRecords,
   readData,
   readTable,
-  recordsBySplit,
-  requireRecords,
-  sharedBetweenSplits,
-  sharedWarning,
   type Row,
-  splitRecords,
 } from '@onnx-lora/sdk/data';
 import type { SettingRows } from '@onnx-lora/sdk/plugin';
 import {
@@ -26,8 +19,9 @@ import {
   type PreferenceDataOptions,
   type PreferenceRecord,
   type PreferenceSource,
+  type GivenPreference,
 } from './preferenceRecord.ts';
-import { readTables } from './readConversations.ts';
+import { tableReader } from './tableReader.ts';
 
 /** What the columns of files may hold, by their usual names. */
 const preferenceColumns: ColumnRoles<keyof PreferenceColumns> = {
@@ -78,26 +72,15 @@ export function promptKey({ prompt }: PreferenceRecord): string {
   return JSON.stringify(prompt);
 }
 
-const preferences: DataReader<PreferenceRecord, PreferenceData, PreferenceSource, PreferenceDataOptions> = {
+const preferences = tableReader<PreferenceRecord, GivenPreference, PreferenceDataOptions>({
   noun: 'preferences',
   remedy: 'add different prompts',
-  read: async (source, options) => {
-    if (typeof source === 'object' && 'train' in source) return source;
-    const records = await (typeof source === 'string'
-      ? readTables(source, 'preferences', (file) => tableRecords(file, options))
-      : givenRecords(source, (each, number) => checkedPreference(each, each.where ?? `record ${number}`)));
-    requireRecords(records, source, 'preferences');
-    return { ...recordsBySplit(records), warnings: [] };
-  },
-  holdOut: ({ train }, fraction, { seed = 0 }) => ({
-    ...splitRecords(train, fraction, seed, (record) => ({ key: preferenceKey(record), file: promptKey(record) })),
-    whole: 'answers to one prompt stay together',
-  }),
-  shared: (parts) => {
-    const found = sharedBetweenSplits(parts, preferenceKey);
-    return Promise.resolve(sharedWarning(found, 'preferences are', ([[a], [b]]) => `${a!.where} and ${b!.where}`));
-  },
-};
+  table: tableRecords,
+  checked: checkedPreference,
+  key: preferenceKey,
+  together: promptKey,
+  whole: 'answers to one prompt stay together',
+});
 
 async function tableRecords(file: string, { columns: names }: PreferenceDataOptions): Promise<PreferenceRecord[]> {
   const table = await readTable(file);

@@ -1,42 +1,25 @@
 /** @file A model that was taught to answer: what its report shows, and what it says to the prompts of a file. */
 
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { fileURLToPath } from 'node:url';
-import { type Adapter, evaluate, type Model, openModel, openPredictor, train } from '@onnx-lora/sdk';
+import { type Adapter, evaluate, type Model, openPredictor, train } from '@onnx-lora/sdk';
 import type { Answer, ReportClip, ReportSection } from '@onnx-lora/sdk/tasks';
-import { ModelBuilder, publishModel } from '@onnx-lora/sdk/testing';
 import { openTokenizer } from '@onnx-lora/sequences';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { chatFixtures, openBigrams } from '../../fixtures/bigrams.ts';
 import type { GivenConversation } from '../../data/conversationRecord.ts';
-import { textPlugin } from '../../plugin.ts';
 import { askedPrompt } from './askedPrompt.ts';
 import { chat } from './chat.ts';
 
-const fixtures = fileURLToPath(new URL('../../fixtures/chat/', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'onnx-lora-answers-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const tokenizer = await openTokenizer({ name: 'tiny', folder: fixtures, inputs: {}, outputs: {} });
-const [TOKENS, WIDTH] = [2048, 8];
+const tokenizer = await openTokenizer({ name: 'tiny', folder: chatFixtures, inputs: {}, outputs: {} });
 
-/** A model that guesses each token from the one before, and ends a text where a turn ends. */
-async function bigrams(files: readonly string[], name: string): Promise<Model> {
-  const b = new ModelBuilder();
-  const ids = { name: 'input_ids', type: 'int64', shape: ['batch', 'tokens'] } as const;
-  const rows = b.g.Gather(b.weight('model.embed_tokens.weight', [TOKENS, WIDTH]), ids as never, 0);
-  const made = b.g.MatMul(rows, b.weight('model.layers.0.mlp.up_proj.weight', [WIDTH, WIDTH]));
-  b.name('/model/layers.0/mlp/up_proj/MatMul');
-  b.g.MatMul(made, b.weight('lm_head.weight', [WIDTH, TOKENS]));
-  b.name('/lm_head/MatMul', 'logits');
-  const logits = { name: 'logits', type: 'float32', shape: ['batch', 'tokens', TOKENS] } as const;
-  const config = { model_type: 'llama', vocab_size: TOKENS, max_position_embeddings: 512, eos_token_id: tokenizer.idOf('<|im_end|>') }; // prettier-ignore
-  const root = await publishModel(join(folder, name), { model: b.model([ids as never], [logits as never]), config });
-  for (const file of files) cpSync(`${fixtures}${file}`, join(root, file));
-  return openModel(root, { plugins: [textPlugin] });
-}
+/** A model that ends a text where a turn ends. */
+const bigrams = (files: readonly string[], name: string): Promise<Model> => openBigrams(join(folder, name), { length: 512, files, config: { eos_token_id: tokenizer.idOf('<|im_end|>') } }); // prettier-ignore
 
 const say = (...said: readonly string[]): GivenConversation => ({
   messages: said.map((content, i) => ({ role: i % 2 === 0 ? 'user' : 'assistant', content })),

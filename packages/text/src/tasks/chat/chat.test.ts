@@ -1,49 +1,28 @@
 /** @file The task chat on a small model that guesses each token from the one before, from files to what is measured. */
 
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { evaluate, type Model, openModel, train } from '@onnx-lora/sdk';
+import { evaluate, type Model, train } from '@onnx-lora/sdk';
 import type { PreparedTask } from '@onnx-lora/sdk/tasks';
-import { checkTask, ModelBuilder, publishModel } from '@onnx-lora/sdk/testing';
+import { checkTask } from '@onnx-lora/sdk/testing';
 import { openTokenizer } from '@onnx-lora/sequences';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { chatFixtures, openBigrams, TOKENS } from '../../fixtures/bigrams.ts';
 import type { GivenConversation } from '../../data/conversationRecord.ts';
-import { textPlugin } from '../../plugin.ts';
 import { chat, type ChatOptions, chatTask } from './chat.ts';
 import { NOT_LEARNED, type TaughtExample, type TaughtRow } from './taughtRows.ts';
 
-const fixtures = fileURLToPath(new URL('../../fixtures/chat/', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'onnx-lora-chat-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-/** Tokens that the tokenizer has, and numbers for each. */
-const [TOKENS, WIDTH] = [2048, 8];
-
-/** A model whose logits are a product with what a linear layer makes of a token's row, of so many positions, with these files. */
-async function bigrams(name: string, length: number, files: readonly string[]): Promise<Model> {
-  const b = new ModelBuilder();
-  const ids = { name: 'input_ids', type: 'int64', shape: ['batch', 'tokens'] } as const;
-  const rows = b.g.Gather(b.weight('model.embed_tokens.weight', [TOKENS, WIDTH]), ids as never, 0);
-  const made = b.g.MatMul(rows, b.weight('model.layers.0.mlp.up_proj.weight', [WIDTH, WIDTH]));
-  b.name('/model/layers.0/mlp/up_proj/MatMul');
-  b.g.MatMul(made, b.weight('lm_head.weight', [WIDTH, TOKENS]));
-  b.name('/lm_head/MatMul', 'logits');
-  const logits = { name: 'logits', type: 'float32', shape: ['batch', 'tokens', TOKENS] } as const;
-  const config = { model_type: 'llama', vocab_size: TOKENS, max_position_embeddings: length };
-  const root = await publishModel(join(folder, name), { model: b.model([ids as never], [logits as never]), config });
-  for (const file of files) cpSync(`${fixtures}${file}`, join(root, file));
-  return openModel(root, { plugins: [textPlugin] });
-}
 
 let model: Model;
 let short: Model;
 let bare: Model;
 beforeAll(async () => {
-  model = await bigrams('whole', 512, ['tokenizer.json', 'tokenizer_config.json']);
-  short = await bigrams('short', 24, ['tokenizer.json', 'tokenizer_config.json']);
-  bare = await bigrams('bare', 512, ['tokenizer.json']);
+  model = await openBigrams(join(folder, 'whole'), { length: 512, files: ['tokenizer.json', 'tokenizer_config.json'] });
+  short = await openBigrams(join(folder, 'short'), { length: 24, files: ['tokenizer.json', 'tokenizer_config.json'] });
+  bare = await openBigrams(join(folder, 'bare'), { length: 512, files: ['tokenizer.json'] });
 });
 
 const say = (...said: readonly string[]): GivenConversation => ({
@@ -58,7 +37,7 @@ async function learned(on: Model, data: readonly GivenConversation[], options: C
 }
 const rowOf = async (prepared: PreparedTask<TaughtExample>, i: number): Promise<TaughtRow> => (await prepared.train.get(i)).row; // prettier-ignore
 
-const tokenizer = await openTokenizer({ name: 'tiny', folder: fixtures, inputs: {}, outputs: {} });
+const tokenizer = await openTokenizer({ name: 'tiny', folder: chatFixtures, inputs: {}, outputs: {} });
 
 /** A row with brackets around each token that is learned. */
 function shown({ ids, labels }: TaughtRow): string {
@@ -148,7 +127,7 @@ describe('chat', () => {
   });
 
   test('refuses a model that writes nothing', async () => {
-    const encoder = { name: 'encoder', folder: fixtures, inputs: model.inputs, outputs: {} };
+    const encoder = { name: 'encoder', folder: chatFixtures, inputs: model.inputs, outputs: {} };
     await expect(chat(conversations).prepare(encoder)).rejects.toThrow(/writes no text.*logits/);
   });
 

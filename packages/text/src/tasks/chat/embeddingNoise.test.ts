@@ -1,39 +1,23 @@
 /** @file The noise of NEFTune is where it should be, as much as it should be, and the same where a run goes on. */
 
-import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { evaluate, type Model, openModel, train, type TrainOptions } from '@onnx-lora/sdk';
+import { evaluate, type Model, train, type TrainOptions } from '@onnx-lora/sdk';
 import { ParameterSet, readTensor, Trainer } from '@onnx-lora/sdk/core';
-import { ModelBuilder, publishModel } from '@onnx-lora/sdk/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { textPlugin } from '../../plugin.ts';
+import { openBigrams, TOKENS, WIDTH } from '../../fixtures/bigrams.ts';
 import { chat } from './chat.ts';
 
-const fixtures = fileURLToPath(new URL('../../fixtures/chat/', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'onnx-lora-noise-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const [TOKENS, WIDTH] = [2048, 8];
 let model: Model;
 /** What the layers behind the embeddings make of one number of them: `[WIDTH, TOKENS]`. */
 let behind: number[][];
 let table: ArrayLike<number>;
 beforeAll(async () => {
-  const b = new ModelBuilder();
-  const ids = { name: 'input_ids', type: 'int64', shape: ['batch', 'tokens'] } as const;
-  const rows = b.g.Gather(b.weight('model.embed_tokens.weight', [TOKENS, WIDTH]), ids as never, 0);
-  b.name('/model/embed_tokens/Gather', 'embeddings');
-  const made = b.g.MatMul({ ...rows, name: 'embeddings' }, b.weight('model.layers.0.mlp.up_proj.weight', [WIDTH, WIDTH])); // prettier-ignore
-  b.name('/model/layers.0/mlp/up_proj/MatMul');
-  b.g.MatMul(made, b.weight('lm_head.weight', [WIDTH, TOKENS]));
-  b.name('/lm_head/MatMul', 'logits');
-  const logits = { name: 'logits', type: 'float32', shape: ['batch', 'tokens', TOKENS] } as const;
-  const config = { model_type: 'llama', vocab_size: TOKENS, max_position_embeddings: 128 };
-  const root = await publishModel(join(folder, 'model'), { model: b.model([ids as never], [logits as never]), config });
-  for (const file of ['tokenizer.json', 'tokenizer_config.json']) cpSync(`${fixtures}${file}`, join(root, file));
-  model = await openModel(root, { plugins: [textPlugin] });
+  model = await openBigrams(join(folder, 'model'));
   const weights = model.onnx.model.graph.initializer!.map((each) => readTensor(each));
   const of = (...dims: number[]): ArrayLike<number> => weights.find((each) => each.dims.join() === dims.join())!.data as Float32Array; // prettier-ignore
   table = of(TOKENS, WIDTH);

@@ -1,37 +1,23 @@
 /** @file The task preferences on a small model that guesses each token from the one before, from files to what is learned. */
 
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { evaluate, type Model, openModel, openPredictor, train, type TrainOptions } from '@onnx-lora/sdk';
-import { checkTask, ModelBuilder, publishModel } from '@onnx-lora/sdk/testing';
+import { evaluate, type Model, openPredictor, train, type TrainOptions } from '@onnx-lora/sdk';
+import { checkTask } from '@onnx-lora/sdk/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { openBigrams } from '../../fixtures/bigrams.ts';
 import type { GivenPreference } from '../../data/preferenceRecord.ts';
 import { readPreferences } from '../../data/readPreferences.ts';
-import { textPlugin } from '../../plugin.ts';
 import type { PreferenceLoss } from './preferenceLoss.ts';
 import { preferences, preferencesTask } from './preferences.ts';
 
-const fixtures = fileURLToPath(new URL('../../fixtures/chat/', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'onnx-lora-preferences-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const [TOKENS, WIDTH] = [2048, 8];
 let model: Model;
 beforeAll(async () => {
-  const b = new ModelBuilder();
-  const ids = { name: 'input_ids', type: 'int64', shape: ['batch', 'tokens'] } as const;
-  const rows = b.g.Gather(b.weight('model.embed_tokens.weight', [TOKENS, WIDTH]), ids as never, 0);
-  const made = b.g.MatMul(rows, b.weight('model.layers.0.mlp.up_proj.weight', [WIDTH, WIDTH]));
-  b.name('/model/layers.0/mlp/up_proj/MatMul');
-  b.g.MatMul(made, b.weight('lm_head.weight', [WIDTH, TOKENS]));
-  b.name('/lm_head/MatMul', 'logits');
-  const logits = { name: 'logits', type: 'float32', shape: ['batch', 'tokens', TOKENS] } as const;
-  const config = { model_type: 'llama', vocab_size: TOKENS, max_position_embeddings: 128 };
-  const root = await publishModel(join(folder, 'model'), { model: b.model([ids as never], [logits as never]), config });
-  for (const file of ['tokenizer.json', 'tokenizer_config.json']) cpSync(`${fixtures}${file}`, join(root, file));
-  model = await openModel(root, { plugins: [textPlugin] });
+  model = await openBigrams(join(folder, 'model'));
 });
 
 const pairs = Array.from({ length: 12 }, (_, i): GivenPreference => ({ prompt: `Number ${i}?`, chosen: ' yes', rejected: ' no, never' })); // prettier-ignore

@@ -1,0 +1,120 @@
+/** @file Reads records of a language model's data from tables and folders, and divides them, whatever they hold. */
+
+import { stat } from 'node:fs/promises';
+import { extname, join } from 'node:path';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { listed } from '@onnx-lora/sdk/tasks';
+import {
+  type DataReader,
+  type DivideOptions,
+  type ReadData,
+  givenRecords,
+  manifestEndings,
+  readFolder,
+  readSplits,
+  recordsBySplit,
+  requireRecords,
+  sharedBetweenSplits,
+  sharedWarning,
+  type Split,
+  splitManifests,
+  splitRecords,
+} from '@onnx-lora/sdk/data';
+
+/** A record, and where it stands. */
+interface PlacedRecord {
+  readonly where: string;
+  readonly split?: Split;
+}
+
+/** What a kind of records says of itself. */
+export interface TableKind<Item extends PlacedRecord, Given, Options> {
+  /** What records are called, in the plural: `conversations`. */
+  readonly noun: string;
+  /** What to do where too few differ. */
+  readonly remedy: string;
+  /** The records of a file. */
+  readonly table: (file: string, options: Options) => Promise<Item[]>;
+  /** A record of the user's own, checked. */
+  readonly checked: (given: Given, where: string) => Item;
+  /** What tells a record from others, wherever it stands. */
+  readonly key: (record: Item) => string;
+  /** What tells those that are not divided. */
+  readonly together: (record: Item) => string;
+  /** The same in words. */
+  readonly whole: string;
+}
+/** Records in parts, and what the user should know of them. */
+type Divided<Item> = ReadData<Item> & { readonly warnings: readonly string[] };
+
+/** What reads records of a kind: a path, records of the user's own, or what was read before. */
+export function tableReader<
+  Item extends PlacedRecord,
+  Given extends { readonly where?: string | undefined },
+  Options extends DivideOptions<Item>,
+>({
+  noun,
+  remedy,
+  table,
+  checked,
+  key,
+  together,
+  whole,
+}: TableKind<Item, Given, Options>): DataReader<
+  Item,
+  Divided<Item>,
+  string | Divided<Item> | AsyncIterable<Given> | readonly Given[],
+  Options
+> {
+  return {
+    noun,
+    remedy,
+    read: async (source, options) => {
+      if (typeof source === 'object' && 'train' in source) return source;
+      const records = await (typeof source === 'string'
+        ? readTables(source, noun, (file) => table(file, options))
+        : givenRecords(source, (each, number) => checked(each as Given, each.where ?? `record ${number}`)));
+      requireRecords(records, source, noun);
+      return { ...recordsBySplit(records), warnings: [] };
+    },
+    holdOut: ({ train }, fraction, { seed = 0 }) => ({
+      ...splitRecords(train, fraction, seed, (record) => ({ key: key(record), file: together(record) })),
+      whole,
+    }),
+    shared: (parts) => {
+      const found = sharedBetweenSplits(parts, key);
+      return Promise.resolve(sharedWarning(found, `${noun} are`, ([[a], [b]]) => `${a!.where} and ${b!.where}`));
+    },
+  };
+}
+
+/**
+ * The records of a file, or of a folder with one, or with one for each split.
+ *
+ * @param noun what records are, for messages: `conversations`
+ * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID` for a path without such a file
+ */
+async function readTables<Item extends { readonly split?: Split }>(
+  path: string,
+  noun: string,
+  read: (file: string) => Promise<Item[]>,
+): Promise<readonly Item[]> {
+  const isTable = (name: string): boolean => manifestEndings.includes(extname(name).toLowerCase());
+  const found = await stat(path).catch(() => undefined);
+  if (found?.isFile()) {
+    if (isTable(path)) return read(path);
+    throw new OnnxLoraError(
+      'DATA_INVALID',
+      `"${path}" is no data that can be read: it should end in ${manifestEndings.join(', ')}. Write one of the ${noun} on each line of a file that ends in .jsonl.`,
+    );
+  }
+  const entries = await readFolder(path);
+  const divided = await readSplits(splitManifests(entries), (name) => read(join(path, name)));
+  if (divided) return divided;
+  const tables = entries.files.filter(isTable);
+  if (tables.length === 1) return read(join(path, tables[0]!));
+  throw new OnnxLoraError(
+    'DATA_INVALID',
+    `"${path}" should have one file of ${noun} (${manifestEndings.join(', ')}), or train.jsonl, validation.jsonl and test.jsonl, but ${tables.length === 0 ? 'has none' : `has ${listed(tables)}`}. Name a file, or rename them.`,
+  );
+}
