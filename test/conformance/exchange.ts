@@ -53,7 +53,10 @@ export async function exchange(
     const tuner = tuners.find((each) => each.peftType === config.peftType && (each.variant === undefined || isVariant(each))); // prettier-ignore
     if (!tuner) throw new OnnxLoraError('CONFIG_INVALID', `No plugin brings a tuner for ${config.peftType}.`);
     const settings = Object.fromEntries(Object.keys(tuner.defaults).flatMap((key) => (keys[key] === undefined ? [] : [[key, keys[key]]]))); // prettier-ignore
-    const model = await openModel(path.join(folder, 'model.onnx'), { plugins });
+    // Files have them here whatever a case says: nothing else tells them.
+    if ('save_indices' in settings) settings['save_indices'] = true;
+    const opened = await openModel(path.join(folder, 'model.onnx'), { plugins });
+    const model = opened.withRowInputs(tuner.rowInputs ?? []);
     const adapter = await randomAdapter(model, {
       lora: { tuner: { name: tuner.name, ...settings }, targetModules: config.targetModules as string[] },
     });

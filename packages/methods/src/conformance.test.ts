@@ -22,10 +22,8 @@ const folders = [own, ...(process.env['NIGHTLY'] && existsSync(all) ? [all] : []
  */
 const wrongInPeft: Readonly<Record<string, readonly string[]>> = { 'peft-c3a': ['gradients', 'train'] };
 
-/** Also variants of LoRA, whose type is LORA, and its optimizers. Poly has a test of its own: rows of its case are of several tasks. UniLoRA without
- * indices needs numbers of another generator than torch's. */
-const held =
-  /^peft-(?!poly|unilora$)|^methods-|^lora-(?:bdlora|kasa|mica|monteclora|velora|loraplus|lorafa|riemannian)/;
+/** Also variants of LoRA, whose type is LORA, and its optimizers. */
+const held = /^peft-|^methods-|^lora-(?:bdlora|kasa|mica|monteclora|velora|loraplus|lorafa|riemannian)/;
 
 describe("PEFT's numbers", () => {
   it.each(folders.filter(([name]) => held.test(name)))('%s', async (name, folder) => {

@@ -14,6 +14,7 @@ export {
 } from './continual/continual.ts';
 export { withReplay } from './continual/withReplay.ts';
 export { loraDrop, type LoraDropOptions } from './initializers/loraDrop.ts';
+export { multitask } from './mixtures/multitask.ts';
 export { mixtureOf, type MixtureOptions, onlyBest } from './mixtures/mixtureOf.ts';
 export { methodsPlugin, optimizers, tuners } from './plugin.ts';
 export { dyloraAtRank } from './tuners/dylora.ts';

@@ -4,16 +4,21 @@ import path from 'node:path';
 import {
   Adapter,
   convertToLora,
+  int64,
   loadAdapter,
   type LoraOptions,
   type Model,
   openModel,
   OrtRuntime,
+  type Tensor,
+  train,
 } from '@onnx-lora/sdk';
 import { readSafetensors } from '@onnx-lora/sdk/data';
+import { crossEntropy, type PreparedTask, type Task } from '@onnx-lora/sdk/tasks';
 import { checkAdapterRoundTrip, checkTuner, randomAdapter } from '@onnx-lora/sdk/testing';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { forTask } from './index.ts';
+import { memorising, taskOf } from '../fixtures/memorise.ts';
+import { forTask, multitask } from './index.ts';
 import { methodsPlugin } from './plugin.ts';
 import { tiedlora } from './tuners/tiedlora.ts';
 
@@ -78,15 +83,61 @@ describe('Poly', () => {
     });
   });
 
-  it('says that a task must be named, and which there are', async () => {
+  const tuner = { name: 'poly', r: 2, n_skills: 3, n_splits: 2 };
+
+  it('trains and runs several tasks in one batch, also where layers read all tokens as one list', async () => {
+    const opened = await openModel(path.join(cases, 'peft-vera-conv1d-gpt2/model.onnx'), { plugins, runtime: new OrtRuntime() }); // prettier-ignore
+    const gpt2 = opened.withRowInputs(['task_ids']);
+    const { tensors } = await readSafetensors(path.join(cases, 'peft-vera-conv1d-gpt2/inputs.safetensors'));
+    const { labels, ...inputs } = Object.fromEntries(tensors) as Record<string, Tensor>;
+    const rows = labels!.dims[0]!;
+    const known = taskOf(rows, inputs, { labels: labels! }, (g, { logits }, targets) => crossEntropy(g, logits!, targets['labels']!)); // prettier-ignore
+    const learn = async (on: Model, task: Task, n_tasks: number): Promise<Adapter> => {
+      const lora = { tuner: { ...tuner, n_tasks }, targetModules: ['c_attn'] };
+      return (await (await train(on, { task, lora, steps: 3, batchSize: rows, lr: 0.05 })).done).adapter; // prettier-ignore
+    };
+    // All of one task out of two is that task alone.
+    const ofOne = await multitask([known, known]).prepare(gpt2);
+    const first: Task = { ...known, prepare: () => Promise.resolve(Object.assign(Object.create(ofOne) as PreparedTask, { train: { length: rows, get: (i: number) => ofOne.train.get(i) } })) }; // prettier-ignore
+    const [one, two] = [await learn(opened, known, 1), await learn(gpt2, first, 2)];
+    for (const [name, { data, dims }] of one.tensors) {
+      const own = two.tensors.get(name)!;
+      if (own.dims.join() !== dims.join()) continue;
+      (own.data as Float32Array).forEach((each, i) => {
+        expect(each).toBeCloseTo((data as Float32Array)[i]!, 5);
+      });
+    }
+    // Of two, each row has what its task says for it.
+    const drawn = await randomAdapter(gpt2, { lora: { tuner: { ...tuner, n_tasks: 2 }, targetModules: ['c_attn'] } });
+    const both = new Adapter(drawn.config, new Map([...drawn.tensors].map(([name, own]) => [name, { ...own, data: (own.data as Float32Array).map((_, i) => 3 * Math.sin(i * i + name.length)) } as Tensor]))); // prettier-ignore
+    const task_ids = int64(Array.from({ length: rows }, (_, i) => i % 2), [rows]); // prettier-ignore
+    const run = async (adapter: Adapter): Promise<Float32Array> => {
+      const session = await gpt2.session({ adapters: { adapter }, threads: 1 });
+      const { logits } = await session.run({ ...inputs, task_ids }, { adapter: 'adapter' });
+      await session.release();
+      return logits!.data as Float32Array;
+    };
+    const [mixed, ...alone] = [await run(both), await run(forTask(both, 0)), await run(forTask(both, 1))];
+    const width = mixed.length / rows;
+    mixed.forEach((each, i) => {
+      expect(each).toBeCloseTo(alone[Math.floor(i / width) % 2]![i]!, 4);
+    });
+    expect(alone[0]!.some((each, i) => Math.abs(each - alone[1]![i]!) > 1e-3)).toBe(true);
+  });
+
+  it('says which input it lacks, which tasks there are, and what cannot be several at once', async () => {
     const folder = path.join(cases, 'peft-poly');
     const base = await openModel(path.join(folder, 'model.onnx'), { plugins, runtime: new OrtRuntime() });
     const skills = await loadAdapter(path.join(folder, 'adapter'));
-    await expect(base.place(skills)).rejects.toThrow('The adapter of Poly has 3 tasks, and nothing says which one is meant.'); // prettier-ignore
+    await expect(base.session({ adapters: { skills } })).rejects.toThrow('reads "task_ids", a number for each example of a batch, and the model has no such input. Take model.withRowInputs(["task_ids"])'); // prettier-ignore
+    expect(() => base.withRowInputs(['x'])).toThrow('has a value "x" already');
     expect(() => forTask(skills, 3)).toThrow('The adapter of Poly has 3 tasks, and 3 is none of them.');
-    const lora = { tuner: { name: 'poly', n_tasks: 2 }, targetModules: ['up'] };
-    await expect(randomAdapter(model, { lora })).rejects.toThrow('Poly trains 2 tasks at once');
     expect(() => forTask(new Adapter({ ...skills.config, peftType: 'LORA' }, skills.tensors), 0)).toThrow('only those of Poly have tasks'); // prettier-ignore
+    const known = await memorising(folder);
+    expect(() => multitask([known])).toThrow('are two at least');
+    await expect(multitask([known, known]).prepare(base)).rejects.toThrow('has no input "task_ids"');
+    const rows = base.withRowInputs(['task_ids']);
+    await expect(multitask([known, { ...known, name: 'other' }]).prepare(rows)).rejects.toThrow('must be of one kind');
   });
 });
 

@@ -35,7 +35,7 @@ function sample(data: Dataset<unknown>, count: number, seed: number): Dataset<un
 }
 
 /** The examples of all, one dataset after the other. */
-function joined(first: Dataset<unknown>, others: readonly Dataset<unknown>[]): Dataset<unknown> {
+export function joined(first: Dataset<unknown>, others: readonly Dataset<unknown>[]): Dataset<unknown> {
   const all = [first, ...others];
   const places = all.flatMap((data) => Array.from({ length: data.length }, (_, i) => [data, i] as const));
   return {

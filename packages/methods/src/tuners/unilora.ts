@@ -4,6 +4,9 @@ import { OnnxLoraError } from '@onnx-lora/sdk';
 import { type TunedLayer, type TunedTensor, type Tuner, type TunerSettings, TorchRandom } from '@onnx-lora/sdk/plugin';
 import { sizeOf, uniform, zeros } from './tensors.ts';
 
+/** Which numbers of the vector a layer has, and what they are multiplied with. */
+const NAMES = ['indices_A', 'indices_B', 'scales_A', 'scales_B'].map((name) => `unilora_${name}`);
+
 export const unilora: Tuner = {
   name: 'unilora',
   peftType: 'UNILORA',
@@ -23,6 +26,8 @@ export const unilora: Tuner = {
     layers_to_transform: null,
     layers_pattern: null,
   },
+  // Of files that were saved without indices.
+  notInPeft: NAMES,
   tune: (layer, settings, layers, saved) => {
     requireSettings(settings, saved === undefined);
     const { r, theta_d_length: length, init_theta_d_bound: bound, unilora_dropout: dropout } = settings as { r: number; theta_d_length: number; init_theta_d_bound: number; unilora_dropout: number }; // prettier-ignore

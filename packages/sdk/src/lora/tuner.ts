@@ -96,6 +96,21 @@ export interface LayerInGraph {
    *   a loop lies between
    */
   readonly inputGiven: (outputs: Readonly<Record<string, Value>>) => Value;
+  /**
+   * Numbers that the examples of a batch bring, such as the task of each: an int64 input `[batch]` of the model by its name,
+   * which `model.withRowInputs` adds.
+   *
+   * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without it
+   */
+  readonly rowInput: (name: string) => Value;
+  /**
+   * What `product` makes of a linear layer's input as `[batch, positions, in]`, in the shape of what the layer yields: for what
+   * differs between the examples of a batch.
+   *
+   * @param product gives `[batch, positions, out]`
+   * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a layer that reads what has no rows
+   */
+  readonly byRow: (product: (x: Value) => Value) => Value;
   /** In training, adds the float32 scalar that is emitted to the task's loss; else nothing is emitted. */
   readonly addLoss: (emit: () => Value) => void;
   /** Whether the graph is one for training, where gradients are asked for. */
@@ -235,6 +250,8 @@ export interface Tuner {
     saved?: ByTensor<readonly number[]>,
     read?: (name: string, path?: string) => Tensor | undefined,
   ): Tuning;
+  /** What of {@link LayerInGraph.rowInput} it may read. */
+  readonly rowInputs?: readonly string[];
   /** Whether what a row of a batch gets depends on the other rows. */
   readonly mixesRows?: boolean;
   /** What it does in training beside gradients of the task's loss. */

@@ -19,6 +19,7 @@ import { withOpenHeads } from './head/forAdapter.ts';
 import { type ModelChanges, ModelGraph, type ModelGraphParts } from './modelGraph.ts';
 import { type FixedInputs, fixInputs, requireOneFile } from './opening/fixedInputs.ts';
 import type { ModelFile } from './opening/joinFiles.ts';
+import { withRowInputs } from './opening/rowInputs.ts';
 import { AdapterPlaces, type PlaceOptions } from './placing.ts';
 import { otherPrecision, servingPrecision, sessionHere } from './precision.ts';
 import { type ReservedModules, reservedSlots } from './planning/reservedSlots.ts';
@@ -141,6 +142,20 @@ export class Model extends ModelGraph {
     const { model } = this.onnx;
     const resized = resizeInputs(model, sizes, this.name);
     return resized === model ? this : this.derived({ model: resized });
+  }
+
+  /**
+   * The same model with int64 inputs `[batch]` besides, numbers that come with each example, such as its task. The graph does
+   * not read them; a tuner whose adapters differ between the examples of a batch does.
+   *
+   * @example
+   * const model = (await openModel('models/vit')).withRowInputs(['task_ids']);
+   *
+   * @throws OnnxLoraError `INPUT_INVALID` for a name that the graph has; `MODEL_UNSUPPORTED` for a model without a batch
+   */
+  withRowInputs(names: readonly string[]): Model {
+    const { model } = this.onnx;
+    return names.length === 0 ? this : this.derived({ model: withRowInputs(model, names, this.types(), this.name) });
   }
 
   /**

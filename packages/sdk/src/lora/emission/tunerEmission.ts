@@ -77,6 +77,21 @@ export class TunerEmission implements Emission {
         });
         return scope.as(scope.given(site.input, new Map(given)), 'float32');
       },
+      rowInput: (name) => {
+        if (scope.inputs.types.has(name)) return scope.read(name);
+        throw new OnnxLoraError(
+          'MODEL_UNSUPPORTED',
+          `The adapter of "${site.path}" reads "${name}", a number for each example of a batch, and the model has no such input. Take model.withRowInputs(["${name}"]), and give it with the others.`,
+        );
+      },
+      byRow: (product) => {
+        const fold = scope.fold(site);
+        if (fold.rowAxis !== undefined) return scope.rows.apply(x, fold, product);
+        throw new OnnxLoraError(
+          'MODEL_UNSUPPORTED',
+          `"${site.path}" reads a value that has no rows of the batch, and its adapter differs between them. Leave the layer out (excludeModules).`,
+        );
+      },
       addLoss: (emit) => {
         const { name } = tuned.chosen.tuner;
         if (scope.training && !scope.isMain) throw lostLoss(site, name);

@@ -119,16 +119,18 @@ export async function readCase(
 ): Promise<ConformanceCase> {
   const description = parseDescription(path.join(folder, DESCRIPTION));
   const { tensors } = await readSafetensors(path.join(folder, 'inputs.safetensors'));
-  const isFed = ([name]: [string, Tensor]): boolean => description.inputs.includes(name);
+  const numbers = (await readSafetensors(path.join(folder, 'expected.safetensors'))).tensors;
+  const opened = await openModel(path.join(folder, 'model.onnx'), { ...options, foldedScales: foldedScales(numbers) });
+  const known = new Set(opened.registry.tuners.flatMap(({ rowInputs = [] }) => rowInputs));
+  const rowInputs = [...tensors.keys()].filter((name) => known.has(name) && !description.inputs.includes(name));
+  const isFed = ([name]: [string, Tensor]): boolean => description.inputs.includes(name) || rowInputs.includes(name);
   const isMask = ([name]: [string, Tensor]): boolean => name.startsWith(MASK);
-  const expected = path.join(folder, 'expected.safetensors');
   const merged = path.join(folder, 'merged.safetensors');
-  const numbers = (await readSafetensors(expected)).tensors;
   return {
     ...description,
     id: caseName(folder),
     folder,
-    model: await openModel(path.join(folder, 'model.onnx'), { ...options, foldedScales: foldedScales(numbers) }),
+    model: opened.withRowInputs(rowInputs),
     feeds: Object.fromEntries([...tensors].filter(isFed)),
     targets: Object.fromEntries([...tensors].filter((entry) => !isFed(entry) && !isMask(entry))),
     masks: new Map([...tensors].filter(isMask).map(([name, mask]) => [name.slice(MASK.length), mask])),
