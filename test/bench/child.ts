@@ -1,6 +1,6 @@
 /** @file What child processes do: time all cases in turn, or hold one case for its peak memory. */
 
-import { openModel } from '@onnx-lora/sdk';
+import { openModel, type PrecisionName } from '@onnx-lora/sdk';
 import { setTimeout } from 'node:timers/promises';
 import { benchCases, type CaseName, caseNames, type LoadedCase, type SwapFigures, timeSwap } from './cases.ts';
 import { type ImageFigures, timeImages } from './imageTimes.ts';
@@ -23,7 +23,7 @@ export type ChildOrder =
   | { readonly promptable: PromptableCase; readonly seed: number }
   | { readonly recognition: RecognitionCase }
   | { readonly transcribe: TranscribeCase }
-  | { readonly texts: TextCase; readonly minilm: string; readonly seed: number }
+  | { readonly texts: TextCase; readonly minilm: string; readonly seed: number; readonly precision: PrecisionName }
   | { readonly train: TrainingCase; readonly model: string; readonly steps: number }
   | WriteOrder;
 
@@ -72,7 +72,7 @@ export async function childWork(order: ChildOrder): Promise<ChildResult> {
   if ('promptable' in order) return promptableOf(order.promptable, order.seed);
   if ('recognition' in order) return recognitionOf(order.recognition);
   if ('transcribe' in order) return transcribeOf(order.transcribe);
-  if ('texts' in order) return textsOf(order.texts, order.minilm, order.seed);
+  if ('texts' in order) return textsOf(order.texts, order.minilm, order.seed, order.precision);
   if ('images' in order) return timeImages(order.images);
   if ('sound' in order) return timeSound(order.sound);
   if ('open' in order) return openingOf(order.open);

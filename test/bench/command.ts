@@ -152,7 +152,8 @@ export async function benchCommand(
       return 0;
     }
     if (values.text !== undefined) {
-      await compareTexts(programs.self, values.text, programs.text, new RegExp(values.training ?? ''), print);
+      const names = (values.precision ?? 'float32,int8').split(',') as PrecisionName[];
+      await compareTexts(programs.self, values.text, programs.text, new RegExp(values.training ?? ''), names, print);
       return 0;
     }
     if (values.precisions !== undefined) {

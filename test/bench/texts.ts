@@ -1,6 +1,6 @@
 /** @file Texts on real data: what encoders and a small language model learn, with the settings of the Python script beside. */
 
-import { evaluate, type LoraOptions, openModel, train, type TrainOptions } from '@onnx-lora/sdk';
+import { evaluate, type LoraOptions, openModel, type PrecisionName, train, type TrainOptions } from '@onnx-lora/sdk';
 import {
   chat,
   readConversations,
@@ -57,13 +57,14 @@ const targetsOf = {
   all: ['query', 'key', 'value', 'attention.output.dense', 'intermediate.dense', 'output.dense'],
 } as const;
 
-/** As in the Python script. */
+/** As in the Python script. Batches are of about one length, as the command line has them unasked, but where rows are compared. */
 const rates = { lr: 1e-3, weightDecay: 0, schedule: 'linear', warmupSteps: 0, threads: 1 } as const;
 
 interface Subject {
   readonly model: string;
   readonly lora: LoraOptions;
-  readonly task: () => Promise<TrainOptions['task']>;
+  /** With the test part as what is held out, or without anything. */
+  readonly task: (isHeldOut: boolean) => Promise<TrainOptions['task']>;
   readonly options: Omit<TrainOptions, 'task'>;
 }
 
@@ -73,32 +74,38 @@ function subjectOf({ task, targets }: TextCase, minilm: string): Subject {
     return {
       model: minilm,
       lora,
-      task: async () => {
+      task: async (isHeldOut) => {
         const { test, ...data } = await readTextData(path.join(packages, 'debian-sections/sections.csv'), {}, 'label');
-        return textClassification({ ...data, validation: test! }, { maxLength: 64, baselines: false });
+        return textClassification(
+          { ...data, ...(isHeldOut ? { validation: test! } : {}) },
+          { maxLength: 64, baselines: false },
+        );
       },
-      options: { ...rates, steps: 404, batchSize: 16 },
+      options: { ...rates, steps: 404, batchSize: 16, sampling: 'length' },
     };
   }
   if (task === 'tokens') {
     return {
       model: minilm,
       lora,
-      task: async () => {
+      task: async (isHeldOut) => {
         const { test, ...data } = await readTaggedTexts(path.join(packages, 'wordnet-pos'));
-        return tokenClassification({ ...data, validation: test! }, { maxLength: 64 });
+        return tokenClassification({ ...data, ...(isHeldOut ? { validation: test! } : {}) }, { maxLength: 64 });
       },
-      options: { ...rates, steps: 438, batchSize: 16 },
+      options: { ...rates, steps: 438, batchSize: 16, sampling: 'length' },
     };
   }
   if (task === 'pairs') {
     return {
       model: minilm,
       lora,
-      task: async () => {
+      task: async (isHeldOut) => {
         const columns = { text: 'query', second: 'document' };
         const { test, ...data } = await readTextData(path.join(packages, 'debian-pairs/pairs.csv'), { columns });
-        return textRetrieval({ ...data, validation: test! }, { maxLength: 96, loss: 'info-nce', temperature: 0.05 });
+        return textRetrieval(
+          { ...data, ...(isHeldOut ? { validation: test! } : {}) },
+          { maxLength: 96, loss: 'info-nce', temperature: 0.05 },
+        );
       },
       options: { ...rates, steps: 75, batchSize: 32 },
     };
@@ -106,24 +113,28 @@ function subjectOf({ task, targets }: TextCase, minilm: string): Subject {
   return {
     model: smallLlama,
     lora: { r: 8, alpha: 16 },
-    task: async () => {
+    task: async (isHeldOut) => {
       const { test, ...data } = await readConversations(path.join(packages, 'debian-instructions'));
-      return chat({ ...data, validation: test! });
+      return chat({ ...data, ...(isHeldOut ? { validation: test! } : {}) });
     },
-    // Batches of about one length, as the command line has them unasked.
     options: { ...rates, lr: 3e-3, warmupSteps: 10, clip: { norm: 1 }, steps: 300, batchSize: 16, sampling: 'length' },
   };
 }
 
 /** Trains one case with one seed in this process, and measures it on the test part. */
-export async function textsOf(each: TextCase, minilm: string, seed: number): Promise<TextFigures> {
+export async function textsOf(
+  each: TextCase,
+  minilm: string,
+  seed: number,
+  precision: PrecisionName,
+): Promise<TextFigures> {
   const { model: source, lora, task: read, options } = subjectOf(each, minilm);
-  const model = await openModel(source, { plugins: [textPlugin] });
-  const task = await read();
+  const model = await openModel(source, { plugins: [textPlugin], precision });
+  const [task, held] = [await read(false), await read(true)];
   const [start, cpu] = [performance.now(), process.cpuUsage()];
   const { adapter } = await (await train(model, { ...options, task, lora, seed })).done;
   const [seconds, used] = [(performance.now() - start) / 1000, process.cpuUsage(cpu)];
   const peak = peakMb();
-  const { metrics } = await evaluate(model, { task, adapter, threads: 1 });
+  const { metrics } = await evaluate(model, { task: held, adapter, threads: 1 });
   return { value: metrics[each.metric]!, seconds, cpu: (used.user + used.system) / 1e6, peakMb: peak };
 }

@@ -1,6 +1,6 @@
 /** @file Texts here and with PEFT on torch: the same models, data, steps and rates, in one run. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
+import { OnnxLoraError, type PrecisionName } from '@onnx-lora/sdk';
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { lastJson, runChild } from './spawn.ts';
-import { getMiniLm, packages, smallLlama, textCases, type TextFigures } from './texts.ts';
+import { getMiniLm, packages, smallLlama, type TextCase, textCases, type TextFigures } from './texts.ts';
 
 const SEEDS = 3;
 /** The 97.5th percentile of Student's t with two degrees of freedom, for three seeds. */
@@ -19,6 +19,7 @@ const T = 4.303;
  * of its own. The difference has the paired interval over seeds.
  *
  * @param only which cases
+ * @param precisions in what the base computes here; there it is float32
  * @throws OnnxLoraError `FILE_NOT_FOUND` where the data are not there
  */
 export async function compareTexts(
@@ -26,6 +27,7 @@ export async function compareTexts(
   python: string,
   script: string,
   only: RegExp,
+  precisions: readonly PrecisionName[],
   print: (line: string) => void,
 ): Promise<void> {
   if (!existsSync(packages))
@@ -34,28 +36,40 @@ export async function compareTexts(
   try {
     const minilm = path.join(folder, 'minilm');
     await promisify(execFile)(python, [getMiniLm, minilm]);
-    print('| learned, adapted | metric | onnx-lora | PEFT | difference | CPU s | PEFT CPU s | MB | PEFT MB |');
-    print('| --- | --- | --- | --- | --- | --- | --- | --- | --- |');
+    print('| learned, adapted | base | metric | onnx-lora | PEFT | difference | CPU s | PEFT CPU s | MB | PEFT MB |');
+    print('| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |');
     for (const each of textCases.filter(({ task, targets }) => only.test(`${task} ${targets}`))) {
-      const [ours, theirs]: [TextFigures[], TextFigures[]] = [[], []];
+      const ours = precisions.map((): TextFigures[] => []);
+      const theirs: TextFigures[] = [];
       const base = each.task === 'answers' ? smallLlama : minilm;
       for (let seed = 0; seed < SEEDS; seed++) {
-        ours.push((await runChild(self, { texts: each, minilm, seed })) as TextFigures);
+        for (const [i, precision] of precisions.entries())
+          ours[i]!.push((await runChild(self, { texts: each, minilm, seed, precision })) as TextFigures);
         const words = [script, base, packages, each.task, each.targets, String(seed)];
         theirs.push((await lastJson(python, words)) as TextFigures);
       }
-      const digits = each.metric === 'loss' ? 3 : 1;
-      const points = (value: number): string => (each.metric === 'loss' ? value : 100 * value).toFixed(digits);
-      const values = [ours, theirs].map((side) => side.map(({ value }) => points(value)).join(', '));
-      const [mean, half] = paired(ours.map(({ value }, seed) => value - theirs[seed]!.value));
-      const range = `${points(mean)} (${points(mean - half)} to ${points(mean + half)})`;
-      const sums = [ours, theirs].map((side) => (side.reduce((sum, { cpu }) => sum + cpu, 0) / SEEDS).toFixed(0));
-      const peaks = [ours, theirs].map((side) => Math.max(...side.map(({ peakMb }) => peakMb)).toFixed(0));
-      print(`| ${[`${each.task}, ${each.targets}`, each.metric, ...values, range, ...sums, ...peaks].join(' | ')} |`);
+      for (const [i, precision] of precisions.entries()) print(rowOf(each, precision, ours[i]!, theirs));
     }
   } finally {
     await rm(folder, { recursive: true });
   }
+}
+
+function rowOf(
+  { task, targets, metric }: TextCase,
+  precision: PrecisionName,
+  ours: readonly TextFigures[],
+  theirs: readonly TextFigures[],
+): string {
+  // prettier-ignore
+  const digits = metric === 'loss' ? 3 : 1;
+  const points = (value: number): string => (metric === 'loss' ? value : 100 * value).toFixed(digits);
+  const values = [ours, theirs].map((side) => side.map(({ value }) => points(value)).join(', '));
+  const [mean, half] = paired(ours.map(({ value }, seed) => value - theirs[seed]!.value));
+  const range = `${points(mean)} (${points(mean - half)} to ${points(mean + half)})`;
+  const sums = [ours, theirs].map((side) => (side.reduce((sum, { cpu }) => sum + cpu, 0) / SEEDS).toFixed(0));
+  const peaks = [ours, theirs].map((side) => Math.max(...side.map(({ peakMb }) => peakMb)).toFixed(0));
+  return `| ${[`${task}, ${targets}`, precision, metric, ...values, range, ...sums, ...peaks].join(' | ')} |`;
 }
 
 /** The mean, and half of its interval. */

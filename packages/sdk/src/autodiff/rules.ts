@@ -157,6 +157,9 @@ const softmax: Vjp = (site) => {
   return g.Mul(y[0]!, g.Sub(dy, attentionDot(site, axes) ?? g.ReduceSum(g.Mul(dy, y[0]!), axes, true)));
 };
 
+/** What is wider is no attention, and the sum over it is not the cheaper one. Whatever the length: batches of all lengths have one graph. */
+const WIDEST_HEAD = 256;
+
 // Σⱼ dyᵢⱼ·yᵢⱼ of attention weights y that only o = y·v reads is Σ doᵢ·oᵢ, over the width of a head instead of the length
 // of the sequence. https://arxiv.org/abs/2205.14135, equation 4.
 function attentionDot({ g, node, context }: VjpSite, axes: readonly number[]): Value | undefined {
@@ -174,11 +177,10 @@ function attentionDot({ g, node, context }: VjpSite, axes: readonly number[]): V
     return undefined;
   const output = context.value(reader.output![0]!);
   const cotangent = context.cotangent(output.name);
-  const [length, width] = [weights.shape?.at(-1), output.shape?.at(-1)];
+  const width = output.shape?.at(-1);
   // Values with a batch of their own would make the sum one per batch.
   const sameRows = weights.shape?.slice(0, -1).join() === output.shape?.slice(0, -1).join();
-  if (!cotangent || typeof length !== 'number' || typeof width !== 'number' || width >= length || !sameRows)
-    return undefined;
+  if (!cotangent || typeof width !== 'number' || width > WIDEST_HEAD || !sameRows) return undefined;
   return g.ReduceSum(g.Mul(cotangent, output), [rank - 1], true);
 }
 

@@ -46,7 +46,7 @@ export function sequencePorts(model: TaskModel, { noun, remedy }: SequenceNames)
 }
 
 /** Tokens that lengths of rows that are trained on are counted in. */
-export const UNIT = 8;
+export const UNIT = 2;
 
 /** A model's tokenizer and inputs. */
 export interface SequenceInput {

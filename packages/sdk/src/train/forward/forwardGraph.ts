@@ -53,6 +53,26 @@ export function constantNumber({ constants, types }: ForwardGraph, name: string)
   return tensor.dataType === FLOAT ? readFloats(tensor)[0] : undefined;
 }
 
+/** A value of known shape. */
+export interface SizedValue {
+  readonly dims: readonly number[];
+  /** Of one number. */
+  readonly bytes: number;
+}
+
+/** Those of these values that have a known shape. */
+export function sizedValues(names: readonly string[], types: ReadonlyMap<string, ValueType>): SizedValue[] {
+  return names.flatMap((name) => {
+    const { type, shape } = types.get(name) ?? {};
+    return type && isStatic(shape) ? [{ dims: shape, bytes: bytesPerElement(type) }] : [];
+  });
+}
+
+/** Bytes of values together. */
+export function bytesOfAll(values: readonly SizedValue[]): number {
+  return values.reduce((sum, { dims, bytes }) => sum + sizeOf(dims) * bytes, 0);
+}
+
 /** Bytes of a value of known shape; 0 for others. */
 export function bytesOf(value: ValueType | undefined): number {
   return value?.type && isStatic(value.shape) ? sizeOf(value.shape) * bytesPerElement(value.type) : 0;

@@ -23,8 +23,16 @@ import { type Feeds, float32, type Tensor } from '../../runtime/tensor.ts';
 import { adaptedGraph } from './adaptedGraph.ts';
 import { type AddedLoss, addLoss, type LossFragment, type LossScaling } from './addLoss.ts';
 import type { Expectation } from './expected.ts';
-import { bytesOf, forwardGraph, type Memory, planMemory, simplifyForward } from '../forward/index.ts';
-import { type Products, productsOf } from '../step/microBatch.ts';
+import {
+  bytesOfAll,
+  forwardGraph,
+  type Memory,
+  planMemory,
+  type SizedValue,
+  sizedValues,
+  simplifyForward,
+} from '../forward/index.ts';
+import { type Products, type ProductSize, productSizesOf, productsOf } from '../step/microBatch.ts';
 import { rowInputsOf } from '../../ops/rows/rowInputs.ts';
 import { partsGraph } from './partsGraph.ts';
 import { openLengthError } from './openLengths.ts';
@@ -101,6 +109,9 @@ export interface TrainingGraph {
   readonly forwardBytes: number;
   /** Products of the forward pass with weights. */
   readonly products: Products;
+  /** What these two are of. */
+  readonly forwardValues: readonly SizedValue[];
+  readonly productSizes: readonly ProductSize[];
   /** Whether some forward values are computed again: equal nodes must then not be merged. */
   readonly recomputes: boolean;
   /** Bytes of the frozen weights. */
@@ -167,10 +178,10 @@ export function* prepareTraining(request: TrainingGraphRequest): Generator<void,
   yield;
   const { nodes: forward, ...recomputation } = planMemory({ ...rewritten, nodes: [...suffix] }, memory, pieces);
   yield;
-  const products = productsOf(forward, types);
-  const forwardBytes = forward
-    .flatMap(({ output }) => output ?? [])
-    .reduce((sum, name) => sum + bytesOf(types.get(name)), 0);
+  const productSizes = productSizesOf(forward, types);
+  const forwardValues = sizedValues(forward.flatMap(({ output }) => output ?? []), types); // prettier-ignore
+  const products = productsOf(productSizes);
+  const forwardBytes = bytesOfAll(forwardValues);
 
   function* build(): Generator<void, TrainingGraph> {
     const g = new GraphBuilder({ opset, infer: inferNode, prefix: GRADIENT });
@@ -232,6 +243,8 @@ export function* prepareTraining(request: TrainingGraphRequest): Generator<void,
       ...(loss.scale ? { lossScale: loss.scale.name } : {}),
       forwardBytes,
       products,
+      forwardValues,
+      productSizes,
       recomputes: recomputation.recomputed.size > 0,
       weightBytes: weightBytesOf(model.graph!),
       packedBytes: packedBytes(model.graph!),

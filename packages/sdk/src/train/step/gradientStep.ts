@@ -13,6 +13,7 @@ import { GradientMean } from './gradientMean.ts';
 import { KeptGraphs } from './keptGraphs.ts';
 import type { LossAndGradients } from './gradientMean.ts';
 import { cut, type Piece, rowsOf } from './microBatch.ts';
+import { OpenedGraph } from './openedGraph.ts';
 import { prepareStep, stepFeeds } from './prepareStep.ts';
 import type { ParameterSet } from '../parameters.ts';
 import { PrefixCache } from '../prefix/prefixCache.ts';
@@ -51,6 +52,9 @@ export class GradientStep {
   readonly #check: FeedCheck;
   #parameters: ParameterSet | undefined;
   readonly #graphs = new KeptGraphs<Compiled>(KEPT_BYTES);
+  readonly #opened: OpenedGraph;
+  /** What computes batches of all sizes, once it is found. */
+  #open: Compiled | undefined;
   /** Draws what dropout leaves out. */
   readonly masks: MaskDrawer;
   #memoryPlan: MemoryPlan | undefined;
@@ -61,6 +65,7 @@ export class GradientStep {
   /** Builds nothing yet: the first batch tells for which shapes. */
   constructor(request: GradientStepRequest) {
     this.#request = request;
+    this.#opened = new OpenedGraph(request);
     this.masks = new MaskDrawer(request.seed ?? 0, request.drawMask);
     this.#check = FeedCheck.of(request.base.graph ?? {});
   }
@@ -173,7 +178,7 @@ export class GradientStep {
 
   /** Whether the graph built last computes in float16, and has its gradients scaled. */
   get isScaled(): boolean {
-    return this.#graphs.last?.graph.lossScale !== undefined;
+    return (this.#graphs.last ?? this.#open)?.graph.lossScale !== undefined;
   }
 
   /** What the graph built last needs; undefined before the first. */
@@ -184,6 +189,8 @@ export class GradientStep {
   /** Frees the native sessions, and what was kept of the frozen prefix. */
   async release(): Promise<void> {
     await this.#graphs.release();
+    await this.#open?.release();
+    this.#open = undefined;
     await this.#rowStore?.release();
     this.#rowStore = undefined;
   }
@@ -202,9 +209,10 @@ export class GradientStep {
     const key = room ? `prefix|${shapes}` : shapes;
     const kept = this.#graphs.use(key);
     if (kept) return kept;
+    const opened = await this.#openFor(inputs, targets);
+    if (opened) return opened;
     // Before the next is built: what does not fit beside one like the last goes first.
     await this.#graphs.makeRoom(this.#graphs.last?.bytes);
-    const { runtime, session: options, name } = this.#request;
     const { prepared, rows, total } = await prepareStep(this.#request, inputs, targets, room);
     const graph = await inTurns(prepared.build());
     const { forwardBytes, weightBytes } = graph;
@@ -217,15 +225,10 @@ export class GradientStep {
     const prepack = graph.packedBytes + below <= PREPACK_BYTES;
     const cache = await this.#prefixCache(graph.prefix, key, prepack);
     if (cache && !(await this.#opens(cache))) return this.#compile(inputs, targets, examples);
-    const session = await runtime
-      .createSession(
-        { ...sessionModel(graph.model), name },
-        { ...options, purpose: 'training', prepack, mergesEqual: !graph.recomputes },
-      )
-      .catch(async (error: unknown) => {
-        await cache?.release();
-        throw error;
-      });
+    const session = await this.#load(graph, prepack).catch(async (error: unknown) => {
+      await cache?.release();
+      throw error;
+    });
     this.#parameters ??= this.#request.parameters(graph.inputs);
     const release = async (): Promise<void> => {
       await session.release();
@@ -234,6 +237,34 @@ export class GradientStep {
     const compiled = { graph, session, rows, prefix: cache, bytes, release };
     this.#graphs.add(key, compiled);
     return compiled;
+  }
+
+  #load(graph: TrainingGraph, prepack: boolean): Promise<Session> {
+    const { runtime, session: options, name } = this.#request;
+    return runtime.createSession(
+      { ...sessionModel(graph.model), name },
+      { ...options, purpose: 'training', prepack, mergesEqual: !graph.recomputes },
+    );
+  }
+
+  /** What computes batches of all sizes, where this is one of them. Other providers would compute the sizes on the CPU. */
+  async #openFor(inputs: Feeds, targets: Feeds): Promise<Compiled | undefined> {
+    let opened = this.#opened.for(inputs, targets);
+    if (!opened) {
+      const { last = this.#open } = this.#graphs;
+      const isFit = last?.session.provider === 'cpu' && !last.prefix;
+      if (!(await this.#opened.find(inputs, targets, isFit ? last.graph.targetNames : undefined))) return undefined;
+      opened = this.#opened.for(inputs, targets)!;
+      await this.#open?.release();
+      this.#open = undefined;
+    }
+    this.#memoryPlan = opened.memoryPlan;
+    if (!this.#open) {
+      await this.#graphs.release();
+      const session = await this.#load(opened.graph, opened.graph.packedBytes <= PREPACK_BYTES);
+      this.#open = { ...opened, session, prefix: undefined, bytes: 0, release: () => session.release() };
+    }
+    return { ...this.#open, ...opened };
   }
 
   /** Where a prefix may be kept of this batch; otherwise says why not. */

@@ -1,7 +1,7 @@
 /** @file How large the pieces of a batch are. */
 
 import { describe, expect, it } from 'vitest';
-import { pieceRows, productsOf } from './microBatch.ts';
+import { pieceRows, productSizesOf, productsOf } from './microBatch.ts';
 
 const MB = 2 ** 20;
 
@@ -33,10 +33,10 @@ it('products with packed weights count as those that they stand for', () => {
     ['y', type(8, 197, 1536)],
   ]);
   const node = (opType: string, other: string, output: string) => ({ opType, input: ['x', other], output: [output] });
-  const float = productsOf([node('MatMul', 'w', 'y')], types);
+  const float = productsOf(productSizesOf([node('MatMul', 'w', 'y')], types));
   expect(float).toEqual({ rows: 8 * 197, multiplications: 8 * 197 * 384 * 1536 });
   for (const op of ['MatMulNBits', 'MatMulBnb4', 'MatMulIntegerToFloat'])
-    expect(productsOf([node(op, 'q', 'y')], types)).toEqual(float);
+    expect(productsOf(productSizesOf([node(op, 'q', 'y')], types))).toEqual(float);
   // Attention, and what is no product.
-  expect(productsOf([node('MatMul', 'k', 'y'), node('Add', 'w', 'y')], types).multiplications).toBe(0);
+  expect(productsOf(productSizesOf([node('MatMul', 'k', 'y'), node('Add', 'w', 'y')], types)).multiplications).toBe(0);
 });

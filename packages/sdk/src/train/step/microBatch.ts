@@ -55,19 +55,33 @@ export interface Products {
 /** Products whose weights are not in float32. */
 const ofPackedWeights: ReadonlySet<string> = new Set(['MatMulNBits', 'MatMulBnb4', 'MatMulIntegerToFloat']);
 
+/** The sizes of one product with a matrix. */
+export interface ProductSize {
+  /** Of what is multiplied, without its features. */
+  readonly rows: readonly number[];
+  /** Numbers of the matrix. */
+  readonly numbers: number;
+}
+
 /** The products of a graph with matrices: weights of any form, or what adapters and gradients have. */
-export function productsOf(nodes: readonly NodeProto[], types: ReadonlyMap<string, ValueType>): Products {
-  let [multiplications, rows] = [0, 0];
-  for (const { opType = '', input = [], output = [] } of nodes) {
+export function productSizesOf(nodes: readonly NodeProto[], types: ReadonlyMap<string, ValueType>): ProductSize[] {
+  return nodes.flatMap(({ opType = '', input = [], output = [] }) => {
     const [a, b, y] = [input[0], input[1], output[0]].map((name) => types.get(name ?? '')?.shape);
     const isPacked = ofPackedWeights.has(opType) && isStatic(y);
-    if (!isPacked && opType !== 'MatMul' && opType !== 'Gemm') continue;
+    if (!isPacked && opType !== 'MatMul' && opType !== 'Gemm') return [];
     const weight = isPacked ? [a?.at(-1) ?? 0, y.at(-1)!] : b;
-    if (!isStatic(a) || !isStatic(weight) || weight.length !== 2) continue;
-    const own = sizeOf(weight);
-    const count = sizeOf(a.slice(0, -1));
-    multiplications += own * count;
-    rows += own * count * count;
+    if (!isStatic(a) || !isStatic(weight) || weight.length !== 2) return [];
+    return [{ rows: a.slice(0, -1), numbers: sizeOf(weight) }];
+  });
+}
+
+/** What products are together. */
+export function productsOf(sizes: readonly ProductSize[]): Products {
+  let [multiplications, rows] = [0, 0];
+  for (const { rows: dims, numbers } of sizes) {
+    const count = sizeOf(dims);
+    multiplications += numbers * count;
+    rows += numbers * count * count;
   }
   return { rows: multiplications === 0 ? 0 : rows / multiplications, multiplications };
 }

@@ -1,0 +1,255 @@
+/** @file One training graph for batches of all sizes, made of graphs for some: what differs between these is computed from the sizes. */
+
+import { isDeepStrictEqual } from 'node:util';
+import { GraphBuilder, type Value } from '../../graph/builder.ts';
+import { dataTypeName, dataTypeNumber } from '../../graph/dataType.ts';
+import type { GraphProto, NodeProto, TensorProto, ValueInfoProto } from '../../graph/proto.ts';
+import { rawBytes, readTensor } from '../../graph/tensorData.ts';
+import { readNames } from '../../graph/walk.ts';
+import type { ValueType } from '../../graph/value.ts';
+import { dropUnreadInitializers } from '../../ops/rewrites/simplify.ts';
+import { inferNode } from '../../ops/infer.ts';
+import { opsetOf } from '../../ops/inferGraph.ts';
+import { sizeOf } from '../../runtime/tensor.ts';
+import { bytesOfAll } from '../forward/index.ts';
+import { productsOf } from '../step/microBatch.ts';
+import { type Growth, growthOf, type Probes, type SizeAxes, valueAt } from './openSizes.ts';
+import type { TrainingGraph } from './trainingGraph.ts';
+
+/** A graph for batches of all sizes up to some. */
+export interface OpenGraph {
+  readonly graph: TrainingGraph;
+  /** Up to which sizes it holds. */
+  readonly limits: readonly number[];
+  /** What the graph for a batch of these sizes says of it. */
+  readonly at: (sizes: readonly number[]) => Pick<TrainingGraph, 'masks' | 'forwardBytes' | 'products'>;
+}
+
+/**
+ * The graph of which these are for one batch each. Undefined where they differ in more than whole numbers that grow with the
+ * sizes and products of them, and constants that are the beginning of larger ones, such as a table of positions.
+ *
+ * @param at for the corners of the probes, and the check
+ * @param axes of each size, the axes of the graph's inputs that have it
+ */
+export function openGraph(
+  at: readonly TrainingGraph[],
+  probes: Probes,
+  axes: readonly SizeAxes[],
+): OpenGraph | undefined {
+  const [first, last] = [at[0]!, at.at(-1)!];
+  const opset = opsetOf(first.model);
+  // Slice takes no computed ends before.
+  const aligned = opset < 10 ? undefined : alignedNodes(at.map(({ model }) => model.graph!));
+  const sizes = sizesOf(at, probes);
+  const constants = aligned && constantsOf(aligned.constants, probes);
+  if (!sizes || !constants) return undefined;
+  const g = new GraphBuilder({ opset, infer: inferNode, prefix: 'open/' });
+  const numbers = constants.flatMap(({ growths }) => growths);
+  const all = computed(g, numbers, probes, axes);
+  let from = 0;
+  for (const { name, type, dims, growths, isReciprocal, table } of constants) {
+    const values = g.Slice(all, [from], [from + growths.length], [0]);
+    from += growths.length;
+    if (table)
+      g.emit('Slice', [{ name: TABLE + name, type: dataTypeName(table.tensor.dataType)!, shape: table.tensor.dims! }, g.ints(table.axes.map(() => 0)), values, g.ints(table.axes)]); // prettier-ignore
+    else if (type === 'int64') g.Reshape(values, dims);
+    else {
+      const count = g.Cast(g.Reshape(values, dims), dataTypeNumber(type!));
+      if (isReciprocal) g.Div(1, count);
+    }
+    g.nodes.at(-1)!.output = [name];
+  }
+  const isReplaced = new Set(constants.map(({ name }) => name));
+  const kept = [...aligned!.constants].flatMap(([name, [own]]) => (isReplaced.has(name) ? [] : [{ ...own, name }]));
+  const tables = constants.flatMap(({ name, table }) => (table ? [{ ...table.tensor, name: `${TABLE}${name}` }] : []));
+  const masks = new Set(first.masks.map(({ name }) => name));
+  const { graph: own } = first.model;
+  const graph = dropUnreadInitializers({
+    ...own,
+    node: [...g.nodes, ...aligned!.nodes],
+    initializer: [...kept, ...tables, ...g.initializers],
+    input: (own!.input ?? []).map((info) => opened(info, axes, masks)),
+  });
+  return { graph: { ...last, model: { ...first.model, graph } }, limits: probes.check, at: sizes };
+}
+
+/** What constants are called of which a graph has the beginning. */
+const TABLE = 'open/table/';
+
+/** Nodes that graphs have alike, and the constants that these read: in each graph one. */
+interface Aligned {
+  readonly nodes: readonly NodeProto[];
+  readonly constants: ReadonlyMap<string, readonly [TensorProto, ...TensorProto[]]>;
+}
+
+/**
+ * The nodes of all graphs, if they are alike. Names of constants may differ: builders have one for equal values, and at some
+ * sizes values are equal that are not at others.
+ */
+function alignedNodes(graphs: readonly GraphProto[]): Aligned | undefined {
+  const known = graphs.map(({ initializer = [] }) => new Map(initializer.map((each) => [each.name ?? '', each])));
+  const constants = new Map<string, readonly [TensorProto, ...TensorProto[]]>();
+  const names = new Map<string, string>();
+  const constantOf = (own: readonly string[]): string | undefined => {
+    const key = own.join('\n');
+    const tensors = own.map((name, i) => known[i]!.get(name));
+    if (tensors.includes(undefined)) return undefined;
+    const name = names.get(key) ?? (constants.has(own[0]!) ? `open/${names.size}/${own[0]}` : own[0]!);
+    names.set(key, name);
+    constants.set(name, tensors as [TensorProto, ...TensorProto[]]);
+    return name;
+  };
+  const nodes: NodeProto[] = [];
+  for (const [i, node] of (graphs[0]!.node ?? []).entries()) {
+    const all = graphs.map((graph) => graph.node?.[i]);
+    if (!all.every((other) => other === node || (other && isAlike(node, other)))) return undefined;
+    const input: string[] = [];
+    for (const [j, name] of (node.input ?? []).entries()) {
+      const own = all.map((each) => each!.input![j]!);
+      const read = known[0]!.has(name) ? constantOf(own) : own.every((each) => each === name) ? name : undefined;
+      if (read === undefined) return undefined;
+      input.push(read);
+    }
+    // Branches and bodies read constants by their names.
+    const inside = readNames(node).filter((name) => known[0]!.has(name) && !node.input?.includes(name));
+    if (inside.some((name) => constantOf(graphs.map(() => name)) !== name)) return undefined;
+    nodes.push({ ...node, input });
+  }
+  return graphs.some(({ node }) => node?.length !== nodes.length) ? undefined : { nodes, constants };
+}
+
+/** A constant that differs between batches. */
+interface OpenConstant {
+  readonly name: string;
+  readonly type: ValueType['type'];
+  readonly dims: readonly number[];
+  /** Its numbers; of one that is the beginning of a table its sizes along these axes. */
+  readonly growths: readonly Growth[];
+  /** Whether its numbers are one over these. */
+  readonly isReciprocal: boolean;
+  readonly table?: { readonly tensor: TensorProto; readonly axes: readonly number[] };
+}
+
+/** Types of numbers that are computed as whole numbers. */
+const countable: ReadonlySet<ValueType['type']> = new Set(['int64', 'int32', 'float32']);
+
+/** The constants that differ; undefined where one of them does in another way. */
+function constantsOf(constants: Aligned['constants'], probes: Probes): OpenConstant[] | undefined {
+  const found: OpenConstant[] = [];
+  for (const [name, all] of constants) {
+    const [{ dataType, dims = [] }] = all;
+    const type = dataTypeName(dataType);
+    if (all.every((each) => each === all[0] || isSame(each, all[0]))) continue;
+    if (all.some((each) => each.dataType !== dataType || each.dims?.length !== dims.length)) return undefined;
+    const axes = [...dims.keys()].filter((axis) => all.some((each) => each.dims![axis] !== dims[axis]));
+    const tensor = all.at(-1)!;
+    const isTable = axes.length > 0;
+    if (isTable ? !all.every((each) => isBeginning(each, tensor)) : !countable.has(type)) return undefined;
+    const numbers = all.map((each) => isTable ? axes.map((axis) => each.dims![axis]!) : Array.from<number | bigint, number>(readTensor(each).data, Number)); // prettier-ignore
+    const grown = (of: (value: number) => number): (Growth | undefined)[] => numbers[0]!.map((_, i) => growthOf(probes, numbers.map((own) => of(own[i]!)))); // prettier-ignore
+    const direct = grown((value) => value);
+    // A mean multiplies by one over how many there are.
+    const isReciprocal = type === 'float32' && direct.includes(undefined);
+    const growths = isReciprocal ? grown(countOf) : direct;
+    if (growths.includes(undefined)) return undefined;
+    found.push({ name, type, dims, growths: growths as Growth[], isReciprocal, ...(isTable ? { table: { tensor, axes } } : {}) }); // prettier-ignore
+  }
+  return found;
+}
+
+/** Of what number a float32 is the reciprocal; NaN where that is no whole number. */
+function countOf(value: number): number {
+  const count = Math.round(1 / value);
+  return Math.fround(1 / count) === value ? count : NaN;
+}
+
+/** What graphs say of their sizes, for all sizes. */
+function sizesOf(at: readonly TrainingGraph[], probes: Probes): OpenGraph['at'] | undefined {
+  const grown = (
+    dimsOf: (graph: TrainingGraph) => readonly (readonly number[])[],
+  ): ((sizes: readonly number[]) => number[][]) | undefined => {
+    // prettier-ignore
+    const all = at.map(dimsOf);
+    const growths = all[0]!.map((dims, i) => dims.map((_, axis) => growthOf(probes, all.map((each) => each[i]?.[axis] ?? 0)))); // prettier-ignore
+    if (growths.some((each) => each.includes(undefined))) return undefined;
+    return (sizes) => growths.map((dims) => dims.map((each) => valueAt(each!, sizes)));
+  };
+  const [{ masks, forwardValues, productSizes }] = at as [TrainingGraph];
+  const ofMasks = grown((graph) => graph.masks.map(({ dims }) => dims));
+  const ofValues = grown((graph) => graph.forwardValues.map(({ dims }) => dims));
+  const ofProducts = grown((graph) => graph.productSizes.map(({ rows }) => rows));
+  if (!ofMasks || !ofValues || !ofProducts) return undefined;
+  return (sizes) => ({
+    masks: ofMasks(sizes).map((dims, i) => ({ ...masks[i]!, dims })),
+    forwardBytes: bytesOfAll(ofValues(sizes).map((dims, i) => ({ ...forwardValues[i]!, dims }))),
+    products: productsOf(ofProducts(sizes).map((rows, i) => ({ ...productSizes[i]!, rows }))),
+  });
+}
+
+/** Numbers that grow, computed from the sizes of the inputs, as one list. */
+function computed(
+  g: GraphBuilder,
+  numbers: readonly Growth[],
+  { corners: [first = []] }: Probes,
+  axes: readonly SizeAxes[],
+): Value {
+  // prettier-ignore
+  const beyond = axes.map(([[input, axis]], i) =>
+    g.Sub(g.Slice(g.Shape({ name: input, type: 'int64' }), [axis], [axis + 1], [0]), g.ints([first[i]!])),
+  );
+  return Array.from({ length: 2 ** axes.length }, (_, bits) => bits).reduce<Value | undefined>((sum, bits) => {
+    const factors = numbers.map((each) => each.factors[bits]!);
+    if (factors.every((factor) => factor === 0)) return sum;
+    const own = beyond.filter((__, i) => (bits >> i) & 1).reduce<Value>((product, size) => g.Mul(size, product), g.ints(factors)); // prettier-ignore
+    return sum ? g.Add(sum, own) : own;
+  }, undefined)!;
+}
+
+function opened(info: ValueInfoProto, axes: readonly SizeAxes[], masks: ReadonlySet<string>): ValueInfoProto {
+  const { tensorType } = info.type ?? {};
+  const dims = tensorType?.shape?.dim ?? [];
+  const isMask = masks.has(info.name ?? '');
+  const own = new Map(axes.flatMap((each, i) => each.flatMap(([input, axis]) => (input === info.name ? [[axis, `size${i}`] as const] : [])))); // prettier-ignore
+  if (!tensorType || (own.size === 0 && !isMask)) return info;
+  const dim = dims.map((each, axis) => (isMask ? {} : own.has(axis) ? { dimParam: own.get(axis)! } : each));
+  return { ...info, type: { tensorType: { ...tensorType, shape: { dim } } } };
+}
+
+function isAlike(one: NodeProto, other: NodeProto): boolean {
+  return (
+    one.opType === other.opType &&
+    one.input?.length === other.input?.length &&
+    isDeepStrictEqual(one.output, other.output) &&
+    isDeepStrictEqual(one.attribute ?? [], other.attribute ?? [])
+  );
+}
+
+function isSame(one: TensorProto, other: TensorProto): boolean {
+  if (one.dataType !== other.dataType || one.dims?.join() !== other.dims?.join()) return false;
+  const [a, b] = [rawBytes(one), rawBytes(other)];
+  if (a && b) {
+    if (a === b) return true;
+    // What is computed is made of weights, and a file's bytes are where they were.
+    if ('compute' in a || 'compute' in b) return 'compute' in a && 'compute' in b;
+    if ('path' in a && 'path' in b) return a.path === b.path && a.offset === b.offset;
+  }
+  const [x, y] = [readTensor(one).data, readTensor(other).data];
+  return Buffer.compare(new Uint8Array(x.buffer, x.byteOffset, x.byteLength), new Uint8Array(y.buffer, y.byteOffset, y.byteLength)) === 0; // prettier-ignore
+}
+
+/** Whether a tensor is what a larger one has at the beginning of all dimensions. */
+function isBeginning(small: TensorProto, large: TensorProto): boolean {
+  const [{ data, dims }, { data: all, dims: largeDims }] = [readTensor(small), readTensor(large)];
+  if (dims.some((size, axis) => size > largeDims[axis]!)) return false;
+  for (let i = 0; i < sizeOf(dims); i++) {
+    let [left, place, step] = [i, 0, 1];
+    for (let axis = dims.length - 1; axis >= 0; axis--) {
+      place += (left % dims[axis]!) * step;
+      left = Math.floor(left / dims[axis]!);
+      step *= largeDims[axis]!;
+    }
+    if (data[i] !== all[place]) return false;
+  }
+  return true;
+}

@@ -1,0 +1,166 @@
+/** @file The one graph for batches of all sizes, once a few batches have told what differs between them. */
+
+import { isDeepStrictEqual } from 'node:util';
+import { inTurns } from '../../graph/turns.ts';
+import { arrayOf, type Feeds, sizeOf } from '../../runtime/tensor.ts';
+import { openGraph, type OpenGraph } from '../graph/openGraph.ts';
+import {
+  type BatchShapes,
+  type InputAxis,
+  OpenSizes,
+  type Probes,
+  probesOf,
+  type SizeAxes,
+} from '../graph/openSizes.ts';
+import type { TrainingGraph } from '../graph/trainingGraph.ts';
+import { pieceRows, rowsOf } from './microBatch.ts';
+import { prepareStep, takesAnyBatch } from './prepareStep.ts';
+import type { GradientStepRequest, MemoryPlan } from './stepRequest.ts';
+
+/** Graphs that are built before it is worth while: some data have a last batch that is smaller, and no other. */
+const FEW = 3;
+/** Shapes that are remembered. */
+const MOST_SEEN = 16;
+/** How often it is tried with what batches have shown until then. */
+const TRIES = 3;
+/** Sizes that may differ: graphs are built for two of each in all ways together. */
+const MOST_SIZES = 3;
+
+/** The graph for a batch of any size. */
+export interface Opened {
+  readonly graph: TrainingGraph;
+  /** Rows that one run takes; undefined where a batch is computed at once. */
+  readonly rows: number | undefined;
+  readonly memoryPlan: MemoryPlan;
+}
+
+/** Finds the graph, and tells which batches it is for. */
+export class OpenedGraph {
+  readonly #request: GradientStepRequest;
+  /** Shapes of batches that no graph was for, each once. */
+  readonly #seen: BatchShapes[] = [];
+  /** Batches that no graph was for. */
+  #missed = 0;
+  readonly #tried = new Set<string>();
+  #found: { readonly sizes: OpenSizes; readonly open: OpenGraph; readonly byRows: boolean } | undefined;
+
+  /** Builds nothing yet. */
+  constructor(request: GradientStepRequest) {
+    this.#request = request;
+  }
+
+  /** The graph as it is for a batch; undefined where there is none for it. */
+  for(inputs: Feeds, targets: Feeds): Opened | undefined {
+    const { sizes, open, byRows } = this.#found ?? {};
+    const own = sizes?.sizesOf(shapesOf(inputs, targets));
+    if (!open || !own || own.some((size, i) => size > open.limits[i]!)) return undefined;
+    const total = this.#rowsOf(inputs, targets);
+    if ((total !== undefined) !== byRows) return undefined;
+    const { lossWeight, pieceRows: choose = pieceRows } = this.#request;
+    const whole = open.at(own);
+    const rows = lossWeight && total !== undefined ? choose(total, whole.forwardBytes, whole.products) : undefined;
+    const isWhole = rows === undefined || rows >= total!;
+    const ofPiece = isWhole ? own : [rows, ...own.slice(1)];
+    // A graph for one of something is a simpler one, which rounds otherwise.
+    if (ofPiece.includes(1)) return undefined;
+    const piece = isWhole ? whole : open.at(ofPiece);
+    const plan = { rows: (isWhole ? total : rows) ?? 1, forwardBytes: piece.forwardBytes };
+    return {
+      graph: { ...open.graph, ...piece },
+      rows: isWhole ? undefined : rows,
+      memoryPlan: { batchRows: total ?? 1, ...plan, weightBytes: open.graph.weightBytes },
+    };
+  }
+
+  /** Rows of a batch that may have any number of them. */
+  #rowsOf(inputs: Feeds, targets: Feeds): number | undefined {
+    return takesAnyBatch(this.#request.base, inputs) ? rowsOf(inputs, targets) : undefined;
+  }
+
+  /**
+   * Looks for it, or for another, with a batch that none was for.
+   *
+   * @param targetNames what the graph calls the targets; before there is a graph, a batch is only noted
+   * @returns whether there is another one now, which this batch has
+   */
+  async find(inputs: Feeds, targets: Feeds, targetNames?: Readonly<Record<string, string>>): Promise<boolean> {
+    const shapes = shapesOf(inputs, targets);
+    this.#missed++;
+    const isNew = !this.#seen.some((each) => isDeepStrictEqual(each, shapes));
+    if (isNew && this.#seen.length < MOST_SEEN) this.#seen.push(shapes);
+    if (this.#missed < FEW || !targetNames || typeof this.#request.memory === 'number') return false;
+    const byRows = this.#rowsOf(inputs, targets) !== undefined;
+    const sizes = OpenSizes.of(this.#seen, byRows);
+    // What is known already is tried no more, nor is anything for ever.
+    const tried = JSON.stringify([byRows, sizes?.axes, this.#most(sizes)]);
+    if (!sizes || sizes.axes.length > MOST_SIZES || this.#tried.size === TRIES || this.#tried.has(tried)) return false;
+    this.#tried.add(tried);
+    const portOf = (name: string): string => name.startsWith(TARGET) ? targetNames[name.slice(TARGET.length)]! : name; // prettier-ignore
+    const axes = sizes.axes.map((all) => all.map(([name, axis]): InputAxis => [portOf(name), axis]) as [InputAxis, ...InputAxis[]]); // prettier-ignore
+    const before = this.#found;
+    // Longer ones than have come only where the model takes them and computes them alike.
+    for (const factor of [2, 1]) {
+      const probes = probesOf(this.#most(sizes).map((size) => factor * size));
+      const open = await this.#openGraph(inputs, targets, sizes, probes, axes);
+      if (!open) continue;
+      this.#found = { sizes, open, byRows };
+      if (this.for(inputs, targets)) return true;
+    }
+    this.#found = before;
+    return false;
+  }
+
+  /** The largest that have come of each size. */
+  #most(sizes?: OpenSizes): number[] {
+    return (sizes?.axes ?? []).map(([[port, axis]]) =>
+      Math.max(...this.#seen.map((shapes) => shapes.get(port)![axis]!)),
+    );
+  }
+
+  async #openGraph(
+    inputs: Feeds,
+    targets: Feeds,
+    sizes: OpenSizes,
+    probes: Probes,
+    axes: readonly SizeAxes[],
+  ): Promise<OpenGraph | undefined> {
+    // prettier-ignore
+    const graphs: TrainingGraph[] = [];
+    for (const own of [...probes.corners, probes.check]) {
+      const shapes = sizes.at(own);
+      const graph = await this.#graphAt(resized(inputs, '', shapes), resized(targets, TARGET, shapes));
+      if (!graph) return undefined;
+      graphs.push(graph);
+    }
+    return openGraph(graphs, probes, axes);
+  }
+
+  /** The graph for a batch as a whole; undefined where the model takes none of that size. */
+  async #graphAt(inputs: Feeds, targets: Feeds): Promise<TrainingGraph | undefined> {
+    try {
+      const { prepared } = await prepareStep({ ...this.#request, pieceRows: (rows) => rows }, inputs, targets);
+      return await inTurns(prepared.build());
+    } catch (error) {
+      return undefined;
+    }
+  }
+}
+
+/** Before the names of targets, which an input may have too. */
+const TARGET = 'target:';
+
+function shapesOf(inputs: Feeds, targets: Feeds): BatchShapes {
+  const named = Object.entries(targets).map(([name, tensor]) => [TARGET + name, tensor] as const);
+  return new Map([...Object.entries(inputs), ...named].map(([name, { dims }]) => [name, dims]));
+}
+
+/** Feeds of other sizes, zeros where these are not their own. */
+function resized(feeds: Feeds, prefix: string, shapes: BatchShapes): Feeds {
+  return Object.fromEntries(
+    Object.entries(feeds).map(([name, tensor]) => {
+      const dims = shapes.get(prefix + name)!;
+      const isOther = dims.join() !== tensor.dims.join();
+      return [name, isOther ? { type: tensor.type, dims, data: new (arrayOf(tensor.type))(sizeOf(dims)) } : tensor];
+    }),
+  );
+}
