@@ -6,7 +6,7 @@ import { mergeEqual } from './mergeEqual.ts';
 import { replaceNanGuards } from './nanGuards.ts';
 import { splitSlices } from './splitSlices.ts';
 
-export { bytesOf, bytesOfAll, forwardGraph, type SizedValue, sizedValues } from './forwardGraph.ts';
+export { bytesOfAll, forwardGraph, type SizedValue, sizedValues } from './forwardGraph.ts';
 export { type Memory, planMemory } from './planMemory.ts';
 
 /** Applies all rewrites; may be interrupted between them. */

@@ -169,7 +169,6 @@ function sizesOf(at: readonly TrainingGraph[], probes: Probes): OpenGraph['at'] 
   const grown = (
     dimsOf: (graph: TrainingGraph) => readonly (readonly number[])[],
   ): ((sizes: readonly number[]) => number[][]) | undefined => {
-    // prettier-ignore
     const all = at.map(dimsOf);
     const growths = all[0]!.map((dims, i) => dims.map((_, axis) => growthOf(probes, all.map((each) => each[i]?.[axis] ?? 0)))); // prettier-ignore
     if (growths.some((each) => each.includes(undefined))) return undefined;

@@ -113,6 +113,15 @@ describe('batches of many sizes', () => {
   );
 });
 
+it('is found for batches of a single row, too', async () => {
+  const runtime = new CountingRuntime();
+  const model = await openModel(path.join(cases, 'minilm-embed-v5/model.onnx'), { runtime });
+  const step = new GradientStep(requestOf(model));
+  for (const length of [8, 12, 7, 15, 9]) await given(step, model, [1, length]);
+  await step.release();
+  expect(runtime.loaded).toBe(3);
+});
+
 describe('how numbers grow', () => {
   const probes = probesOf([20, 5]);
   const at = (value: (a: number, b: number) => number): number[] => [...probes.corners, probes.check].map(([a, b]) => value(a!, b!)); // prettier-ignore

@@ -72,9 +72,10 @@ export class OpenedGraph {
     };
   }
 
-  /** Rows of a batch that may have any number of them. */
+  /** Rows of a batch that may have any number of them; undefined of a single one, whose graph is for one. */
   #rowsOf(inputs: Feeds, targets: Feeds): number | undefined {
-    return takesAnyBatch(this.#request.base, inputs) ? rowsOf(inputs, targets) : undefined;
+    const rows = takesAnyBatch(this.#request.base, inputs) ? rowsOf(inputs, targets) : undefined;
+    return rows === 1 ? undefined : rows;
   }
 
   /**
@@ -124,7 +125,6 @@ export class OpenedGraph {
     probes: Probes,
     axes: readonly SizeAxes[],
   ): Promise<OpenGraph | undefined> {
-    // prettier-ignore
     const graphs: TrainingGraph[] = [];
     for (const own of [...probes.corners, probes.check]) {
       const shapes = sizes.at(own);
@@ -140,7 +140,7 @@ export class OpenedGraph {
     try {
       const { prepared } = await prepareStep({ ...this.#request, pieceRows: (rows) => rows }, inputs, targets);
       return await inTurns(prepared.build());
-    } catch (error) {
+    } catch {
       return undefined;
     }
   }
