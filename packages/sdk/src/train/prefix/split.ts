@@ -38,6 +38,8 @@ export interface PrefixRoom {
   readonly examples: number;
   /** Model inputs that differ from epoch to epoch. */
   readonly changing?: readonly string[];
+  /** The part of the forward pass from which on it is worth while; a tenth by default. */
+  readonly leastShare?: number;
 }
 
 /** A value that is kept. */
@@ -81,6 +83,7 @@ const prices = [1, 4, 16, 64];
  */
 export function splitPrefix(request: SplitRequest): Split | string {
   const { nodes, rows, room } = request;
+  const { leastShare = LEAST_SHARE } = room;
   const frozen = frozenNodes(request);
   const states = new RowStates(request);
   for (const node of frozen) states.visit(node);
@@ -97,7 +100,7 @@ export function splitPrefix(request: SplitRequest): Split | string {
     const found = cheapestSplit(request, frozen, costs, (name) => price * bytesOf(name));
     const bytesPerExample = sum(found.kept.map(bytesOf));
     const share = total === 0 ? 0 : sum(found.spared.map((node) => costs.get(node)!)) / total;
-    if (share < LEAST_SHARE) break;
+    if (share < leastShare) break;
     best = {
       kept: found.kept.map((name) => ({
         name,
@@ -120,7 +123,7 @@ export function splitPrefix(request: SplitRequest): Split | string {
   function refusal(): string {
     const share = total === 0 ? 0 : sum([...frozen].map((node) => costs.get(node)!)) / total;
     const percent = `${Math.round(100 * share)} %`;
-    if (share < LEAST_SHARE) return `below the lowest trained layer lies only ${percent} of the forward pass`;
+    if (share < leastShare) return `below the lowest trained layer lies only ${percent} of the forward pass`;
     const [mixed] = [...frozen].flatMap(({ output }) =>
       (output ?? []).filter(Boolean).flatMap((name) => {
         const state = states.of(name);

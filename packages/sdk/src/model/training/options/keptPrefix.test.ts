@@ -28,13 +28,19 @@ interface Picture {
 }
 
 /** Ten pictures of noise; those in `bad` cannot be loaded. */
-function task(isDeterministic: boolean | undefined, bad: readonly number[] = []): Task<Picture> {
+function task(
+  isDeterministic: boolean | undefined,
+  bad: readonly number[] = [],
+  lengths?: readonly number[],
+): Task<Picture> {
+  // prettier-ignore
   return {
     name: 'noise',
     prepare: () =>
       Promise.resolve({
         train: {
           length: 10,
+          lengths,
           ...(isDeterministic === undefined ? {} : { isDeterministic }),
           get: (index: number) => {
             if (bad.includes(index)) return Promise.reject(new OnnxLoraError('DATA_INVALID', `No picture ${index}.`));
@@ -129,6 +135,17 @@ describe('a run', () => {
   ])('keeps nothing where it would be wrong or in vain (%#)', async (options, reason) => {
     const { prefix } = await run({ epochs: 2, ...options });
     expect(prefix).toEqual({ kept: false, reason });
+  });
+
+  it('keeps little only of examples of one length: one graph for all lengths saves more', async () => {
+    const lora = { r: 2, targetModules: ['query'], layersToTransform: [0] };
+    const prefixOf = async (lengths: readonly number[], own: Partial<TrainOptions> = {}): Promise<TrainingRun['prefix']> => (await run({ task: task(true, [], lengths), lora, ...own })).prefix; // prettier-ignore
+    const [one, many] = [Array.from({ length: 10 }, () => 7), Array.from({ length: 10 }, (_, i) => i)];
+    expect(await prefixOf(one)).toMatchObject({ kept: true });
+    expect(await prefixOf(many)).toMatchObject({ kept: false, reason: expect.stringMatching(/only \d+ % of the forward/) as string }); // prettier-ignore
+    expect(await prefixOf(many, { cachePrefix: { bytes: 1 << 20 } })).toMatchObject({ kept: true });
+    const last = { r: 2, targetModules: ['output.dense'], layersToTransform: [1] };
+    expect(await prefixOf(many, { lora: last })).toMatchObject({ kept: true });
   });
 
   it('refuses to keep no bytes at all', async () => {
