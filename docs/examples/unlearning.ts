@@ -44,7 +44,7 @@ async function withdraw(seed: number, tryAll: boolean): Promise<void> {
   const learned = await trained(model, { ...learning, task: all });
   const reference = { model, adapter: learned };
   const unlearned = (options: Omit<UnlearningOptions, 'forget' | 'retain'>): Promise<Adapter> =>
-    trained(model, { task: unlearning({ forget, retain, ...options }), from: learned, steps: 100, batchSize: 16, lr: 1e-3 }); // prettier-ignore
+    trained(model, { task: unlearning({ forget, retain, ...options }), from: learned, steps: 200, batchSize: 16, lr: 1e-3 }); // prettier-ignore
   // What training again keeps, which comes first.
   let again: number | undefined;
   const note = async (way: string, adapter: Adapter, on = model): Promise<void> => {
@@ -72,7 +72,7 @@ async function withdraw(seed: number, tryAll: boolean): Promise<void> {
   await merge(model, learned, path.join(folder, 'merged'));
   const base = await openModel(path.join(folder, 'merged'), plugins);
   const groups = { tuner: { name: 'gs-lora', r: 16, lora_alpha: 32, group_lasso: 1e-3 }, targetModules: 'all-linear' } as const; // prettier-ignore
-  const inGroups = await trained(base, { task: unlearning({ forget, retain, bound: Math.log(10) }), lora: groups, steps: 100, batchSize: 16, lr: 1e-3 }); // prettier-ignore
+  const inGroups = await trained(base, { task: unlearning({ forget, retain, bound: Math.log(10) }), lora: groups, steps: 200, batchSize: 16, lr: 1e-3 }); // prettier-ignore
   // #endregion gs-lora
   await note('gs-lora', inGroups, base);
 }
