@@ -4,6 +4,7 @@ import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { openBigrams } from '../../../text/src/fixtures/bigrams.ts';
 import { call, temporaryFolder } from '../../fixtures/call.ts';
 
 const model = fileURLToPath(new URL('../../../text/src/fixtures/tinyDecoder', import.meta.url));
@@ -39,6 +40,26 @@ describe('chat', () => {
     expect(JSON.parse(stdout)).toMatchObject({ tokens: chat.base.ids.slice(0, 3) });
     const told = await call(['chat', model, '--set', 'maxNewTokens=3', '--system', 'be', '--json', ...machine], { stdin: 'hi' }); // prettier-ignore
     expect(told.stdout).not.toBe(stdout);
+  });
+
+  it('answers by a JSON schema, as predict does', async () => {
+    const folder = temporaryFolder();
+    const [bigrams, schema, asked] = ['bigrams', 'schema.json', 'asked.txt'].map((name) => path.join(folder, name));
+    await openBigrams(bigrams!, { length: 512, files: ['tokenizer.json', 'tokenizer_config.json'], config: { eos_token_id: 1 } }); // prettier-ignore
+    writeFileSync(schema!, '{ "type": "array", "items": { "enum": ["x", 1] }, "minItems": 1, "maxItems": 3 }');
+    writeFileSync(asked!, 'hi\n');
+    const [chatting, predicting] = [['chat', bigrams!], ['predict', bigrams!, asked!, '--task', 'chat', '--set', 'temperature=0']]; // prettier-ignore
+    for (const words of [chatting, predicting]) {
+      const { stdout } = await call([...words, '--schema', schema!, '--json', ...machine], { stdin: 'hi' });
+      const { text, finish } = [JSON.parse(stdout) as unknown].flat()[0] as { readonly text: string; readonly finish: string }; // prettier-ignore
+      expect(finish).toBe('end');
+      expect([1, 2, 3]).toContain((JSON.parse(text) as unknown[]).filter((each) => each === 'x' || each === 1).length);
+    }
+    writeFileSync(schema!, '{ "type": "string", "format": "date" }');
+    for (const words of [chatting, predicting]) {
+      const { code, stderr } = await call([...words, '--schema', schema!, ...machine], { stdin: 'hi' });
+      expect([code, stderr]).toEqual([2, expect.stringContaining('schema.json" has "format", which cannot be kept to')]);
+    }
   });
 
   it('a mistake ends a pipe, and is told in a terminal', async () => {

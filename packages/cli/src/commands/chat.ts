@@ -37,6 +37,7 @@ export function chatCommand(context: Context): Command {
       'adapters',
       new Option('--system <text>', 'what the model is told before all that is said'),
       ['set', `how answers are written: ${generateSettings.rows.map(({ name }) => name).join(', ')}`],
+      'schema',
       'provider',
       'precision',
       'threads',
@@ -46,6 +47,7 @@ export function chatCommand(context: Context): Command {
     examples: [
       'onnx-lora chat models/smollm --adapter runs/support --adapter runs/polite',
       'onnx-lora chat models/smollm --set temperature=0.7 --set topP=0.9 --set maxNewTokens=400',
+      'onnx-lora chat models/smollm --schema package.json',
       "printf 'Hello\\nAnd in French?\\n' | onnx-lora chat models/smollm --json",
     ],
   }).action(async (word: string | undefined, { adapter: sources = [], ...flags }: ChatFlags) => {
