@@ -95,13 +95,18 @@ class Chat {
     this.#adapter = request.names[0] ?? BASE;
   }
 
-  /** Until input ends, or `/quit`. A mistake ends a pipe; in a terminal it is told. */
+  /**
+   * Until input ends, or `/quit`. A mistake ends a pipe; in a terminal it is told. Ctrl-C ends an answer, and with it a pipe; where a
+   * terminal waits for what is said, it ends the conversation.
+   */
   async run(exitWith: Context['exitWith']): Promise<void> {
     const { terminal } = this.#request;
     const lines = createInterface({ input: terminal.stdin, terminal: false });
-    this.#tell('/adapter NAME, /reset, /quit');
-    this.#ask();
+    this.#tell('Ctrl-C ends an answer; /adapter NAME, /reset, /quit');
+    const leave = (): void => lines.close();
+    let asking = this.#ask(leave);
     for await (const line of lines) {
+      asking?.release();
       const said = line.trim();
       if (said === '/quit') break;
       try {
@@ -111,9 +116,13 @@ class Chat {
         if (!this.#isTTY) throw error;
         reportFailure(error, terminal, { debug: this.#request.flags['debug'] === true, quiet: true, json: false });
       }
-      this.#ask();
+      asking = this.#ask(leave);
     }
+    asking?.release();
     lines.close();
+    if (asking?.code === undefined) return;
+    terminal.stderr.write('\n');
+    exitWith(asking.code);
   }
 
   #obey(said: string): void {
@@ -165,8 +174,11 @@ class Chat {
     return isTTY ? text.split('\t').map(printable).join('\t') : text;
   }
 
-  #ask(): void {
-    if (this.#isTTY) this.#request.terminal.stderr.write('> ');
+  /** In a terminal: asks, and listens for who would rather leave. */
+  #ask(leave: () => void): Interrupt | undefined {
+    if (!this.#isTTY) return undefined;
+    this.#request.terminal.stderr.write('> ');
+    return new Interrupt(leave);
   }
 
   #tell(line: string): void {
