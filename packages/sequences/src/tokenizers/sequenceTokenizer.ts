@@ -64,7 +64,7 @@ export interface SequenceTokenizer {
    * The bytes of UTF-8 that a token adds to a text, which may be a part of a character; undefined for special tokens. Absent where
    * no tokenizer.json says so, or a token's text depends on those around it.
    */
-  bytesOf?(id: number): Uint8Array | undefined;
+  readonly bytesOf?: (id: number) => Uint8Array | undefined;
   /** The token of an id, as the vocabulary has it. */
   tokenOf(id: number): string | undefined;
   /** The id of a token; undefined where the vocabulary does not have it. */

@@ -14,7 +14,8 @@ const fixtures = fileURLToPath(new URL('../fixtures/chatParquet', import.meta.ur
 const rows = JSON.parse(readFileSync(join(fixtures, 'rows.json'), 'utf8')) as Readonly<Record<string, readonly object[]>>; // prettier-ignore
 const fileOf = (name: string): string => join(fixtures, `${name}.parquet`);
 /** Without where they stand. */
-const said = (records: readonly { readonly where: string }[]): unknown[] => records.map(({ where: _, ...record }) => record); // prettier-ignore
+const said = (records: readonly { readonly where: string }[]): unknown[] =>
+  records.map((record) => ({ ...record, where: '' }));
 
 test.each(['messages', 'lists', 'texts'])('conversations: %s', async (name) => {
   const { train } = await readConversations(fileOf(name));

@@ -1,6 +1,6 @@
 /** @file The parts of a JSON text that a shape allows, each of which says what may be left of it behind a byte. */
 
-import { type JsonShape } from './jsonShape.ts';
+import type { JsonShape } from './jsonShape.ts';
 
 /** What is to be written next, with others behind it. */
 export interface Part {
@@ -129,7 +129,7 @@ const scalars = { integer: [wholePart(WHOLE)], number: [wholePart(BEFORE), fract
  *
  * @param room how many objects and lists may stand within one another, no fewer than the shape has at least
  */
-export function value(shape: JsonShape, room: number): Part {
+function value(shape: JsonShape, room: number): Part {
   let ways: readonly (readonly Part[])[] | undefined;
   return {
     key: `value ${shape.id} ${room}`,
