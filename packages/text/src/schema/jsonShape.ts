@@ -3,7 +3,12 @@
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { isObject } from '@onnx-lora/sdk/data';
 
-/** A JSON schema (draft 7 to 2020-12), of which {@link readShape} says what is kept to. */
+/**
+ * A JSON schema (draft 7 to 2020-12). Kept to are `type` (one or several), `properties`, `required`, `additionalProperties: false`,
+ * `items`, `minItems`, `maxItems`, `minLength`, `maxLength`, `enum`, `const`, `anyOf`, and `$ref` to a part of the same schema; any other
+ * keyword that says something of a value is refused. Objects have no properties but those that are named, also where
+ * `additionalProperties` is absent.
+ */
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
 /** What a kind of values is. */
@@ -80,13 +85,11 @@ const known: readonly string[] = [
 ];
 
 /**
- * What a schema allows: `type` (one or several), `properties`, `required`, `additionalProperties: false`, `items`, `minItems`,
- * `maxItems`, `minLength`, `maxLength`, `enum`, `const`, `anyOf`, and `$ref` to a part of the same schema. Objects have no
- * properties but those that are named, also where `additionalProperties` is absent.
+ * What a schema allows.
  *
  * @param what it is called in messages, such as the path of its file
- * @throws OnnxLoraError `CONFIG_INVALID` for another keyword, which would not be kept to; a keyword that cannot be as it is; a schema
- *   that no value has, or only one within more than 32 objects and lists
+ * @throws OnnxLoraError `CONFIG_INVALID` for a keyword that would not be kept to, or that cannot be as it is; a schema that no value has,
+ *   or only one within more than 32 objects and lists
  */
 export function readShape(schema: JsonSchema, what = 'The JSON schema'): JsonShape {
   const reader = new ShapeReader(schema, what);

@@ -170,6 +170,13 @@ it('what can end only within more objects and lists than are written is not begu
   expect([32, 33].map((levels) => accepts(nested, deep(levels)))).toEqual([true, false]);
   expect(behind(start(nested), '{"n":'.repeat(32) + '{')).toBeUndefined();
   expect(behind(start(tree), '{"k":['.repeat(16) + ']')?.after(0x7d)).toBeDefined();
+  const lists = (levels: number): JsonSchema => (levels === 0 ? { type: 'null' } : { type: 'array', items: lists(levels - 1) }); // prettier-ignore
+  expect([32, 33].map((levels) => behind(start(lists(40)), '['.repeat(levels)) !== undefined)).toEqual([true, false]);
+  // At the end of the room there are only properties that are no objects.
+  const chain = { type: 'object', properties: { a: { $ref: '#' }, b: { type: 'null' } } };
+  const last = '{"a":'.repeat(31) + '{';
+  const may = (text: string): boolean => behind(start(chain), last + text) !== undefined;
+  expect(['"a', '"b', '}', '"b":null,', '"b":null}'].map(may)).toEqual([false, true, true, false, true]);
 });
 
 it('alternatives that are alike stay few, however deep', () => {
