@@ -42,6 +42,21 @@ it.each(Object.entries(decoders))('the bytes of sentence pieces are those of wha
   expect(tokenizer.bytesOf!(1)).toBeUndefined();
 }); // prettier-ignore
 
+it('the bytes of byte-level tokens, and of added ones, which are written as they are', async () => {
+  const vocab = Object.fromEntries(['</s>', 'Ã', '©', 'Ġx', 'é'].map((token, id) => [token, id]));
+  const added_tokens = ['</s>', 'é'].map((content) => ({ id: vocab[content], content, special: content === '</s>', lstrip: false, rstrip: false, normalized: false, single_word: false })); // prettier-ignore
+  const folder = dataFolder({ 'tokenizer.json': JSON.stringify({ added_tokens, model: { type: 'BPE', vocab, merges: [] }, decoder: { type: 'ByteLevel' }, normalizer: null, pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false }, post_processor: null }) }); // prettier-ignore
+  const tokenizer = await openTokenizer({
+    name: 'bytes',
+    folder,
+    config: { pad_token_id: 0 },
+    inputs: {},
+    outputs: {},
+  });
+  const ids = [1, 2, 3, 4, 1, 2];
+  expect([tokenizer.decode!(ids), spelled(tokenizer, ids)]).toEqual(['é xéé', 'é xéé']);
+});
+
 it('a token whose text depends on others has no bytes of its own', async () => {
   const folder = dataFolder({ 'vocab.txt': ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', 'the', '##se'].join('\n') });
   expect((await openTokenizer({ name: 'bert', folder, config: {}, inputs: {}, outputs: {} })).bytesOf).toBeUndefined();

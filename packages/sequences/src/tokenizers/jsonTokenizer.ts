@@ -99,7 +99,7 @@ export function openJson(json: JsonObject, { special, config, padId, maxLength, 
   return {
     tokenizer,
     isByteLevel: typesOf(json['pre_tokenizer']).includes('ByteLevel'),
-    bytes: tokenBytes(json['decoder']),
+    bytes: tokenBytes(json['decoder'], new Set(added.map(([, { content }]) => content))),
     vocabulary: {
       tokens: Array.from(tokens),
       ...ids,

@@ -38,16 +38,15 @@ const plainDecoders: ReadonlySet<unknown> = new Set([
  * What gives the bytes of a token, by the decoder of its tokenizer.json: a character for each byte, as GPT-2 has them, or sentence
  * pieces, with `▁` for a blank and `<0x0A>` for a byte. Undefined where a token's text depends on those around it, as WordPiece's
  * does.
+ *
+ * @param added tokens that are written as they are
  */
-export function tokenBytes(decoder: unknown): ((token: string) => Uint8Array) | undefined {
+export function tokenBytes(decoder: unknown, added: ReadonlySet<string>): ((token: string) => Uint8Array) | undefined {
   const steps = stepsIn(decoder);
   const types = steps.map(({ type }) => type);
   if (types.includes('ByteLevel')) {
-    return (token) => {
-      const bytes = Array.from(token, (letter) => bytesOfLetters.get(letter));
-      // Added tokens are written as they are.
-      return bytes.every((byte) => byte !== undefined) ? Uint8Array.from(bytes) : encoder.encode(token);
-    };
+    const bytes = (token: string): Uint8Array => Uint8Array.from(token, (letter) => bytesOfLetters.get(letter) ?? 0);
+    return (token) => (added.has(token) ? encoder.encode(token) : bytes(token));
   }
   if (steps.length === 0 || !types.every((type) => plainDecoders.has(type))) return undefined;
   const hasBytes = types.includes('ByteFallback');
