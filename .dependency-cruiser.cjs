@@ -90,6 +90,7 @@ module.exports = {
       '^packages/(vision/src/.*textTokenizer|speech/src/text/subwordTokenizer|sequences/src/tokenizers/jsonTokenizer)[.]ts$',
     ),
     onlyIn('hyparquet', '^packages/sequences/src/data/parquet[.]ts$'),
+    onlyIn('hyparquet-compressors', '^packages/sequences/src/data/parquet[.]ts$'),
     onlyIn('@huggingface/jinja', '^packages/text/src/chat/boundedJinja[.]ts$'),
     onlyIn('@rdkit/rdkit', '^packages/science/src/chemistry/rdkit[.]ts$'),
     onlyIn('wavefile', '^packages/speech/src/audio/formats/wav[.]ts$'),

@@ -20,7 +20,7 @@ export interface Flags extends Readonly<Record<string, unknown>> {
 }
 
 /** What these flags are called here. */
-type SharedFlag = 'config' | 'mismatch' | 'overwrite' | 'adapters' | 'weights' | 'output';
+type SharedFlag = 'config' | 'mismatch' | 'overwrite' | 'adapters' | 'weights' | 'schema' | 'output';
 
 /** These flags, by what commands call them: made anew for each, since one of them may put them under a heading. */
 const shared: Readonly<Record<SharedFlag, () => readonly Option[]>> = {
@@ -39,6 +39,13 @@ const shared: Readonly<Record<SharedFlag, () => readonly Option[]>> = {
       'how much of an adapter; once per adapter, in their order, or with commas between (default: 1 each)',
     ).argParser((text: string, before: readonly string[] | undefined) => [...(before ?? []), ...text.split(',')]),
   ],
+  schema: () => {
+    const option = new Option('--schema <file>', 'a language model writes JSON by this JSON schema (--set schema=…)');
+    option.attributeName = () => 'set';
+    return [
+      option.argParser((file: string, before: readonly string[] | undefined) => collect(`schema=${file}`, before)),
+    ];
+  },
   output: () => [
     new Option('--json', 'print the result as JSON'),
     new Option('--quiet', 'say nothing on the way'),

@@ -95,6 +95,7 @@ export { ChatConversation, openConversation } from './generation/conversation.ts
 export { type GenerateOptions, generateSettings, type RowOptions } from './generation/generateOptions.ts';
 export { type GeneratorOptions, openGenerator } from './generation/openGenerator.ts';
 export type { FinishReason, GeneratedText, TextGenerator, TextPiece } from './generation/textGenerator.ts';
+export type { JsonSchema } from './schema/jsonShape.ts';
 export { type AnswererOptions, openAnswerer } from './tasks/chat/answerPredictor.ts';
 export { chat, type ChatOptions } from './tasks/chat/chat.ts';
 export type { ChatScores } from './tasks/chat/chatMetrics.ts';

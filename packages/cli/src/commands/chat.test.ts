@@ -2,9 +2,13 @@
 
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { PassThrough } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { openBigrams } from '../../../text/src/fixtures/bigrams.ts';
 import { call, temporaryFolder } from '../../fixtures/call.ts';
+import { main } from '../index.ts';
+import type { Writer } from '../terminal/terminal.ts';
 
 const model = fileURLToPath(new URL('../../../text/src/fixtures/tinyDecoder', import.meta.url));
 const tuned = path.join(model, 'adapter');
@@ -41,6 +45,29 @@ describe('chat', () => {
     expect(told.stdout).not.toBe(stdout);
   });
 
+  it('answers by a JSON schema, as predict does', async () => {
+    const folder = temporaryFolder();
+    const [bigrams, schema, asked] = ['bigrams', 'schema.json', 'asked.txt'].map((name) => path.join(folder, name));
+    await openBigrams(bigrams!, { length: 512, files: ['tokenizer.json', 'tokenizer_config.json'], config: { eos_token_id: 1 } }); // prettier-ignore
+    writeFileSync(schema!, '{ "type": "array", "items": { "enum": ["x", 1] }, "minItems": 1, "maxItems": 3 }');
+    writeFileSync(asked!, 'hi\n');
+    const [chatting, predicting] = [['chat', bigrams!], ['predict', bigrams!, asked!, '--task', 'chat', '--set', 'temperature=0']]; // prettier-ignore
+    for (const words of [chatting, predicting]) {
+      const { stdout } = await call([...words, '--schema', schema!, '--json', ...machine], { stdin: 'hi' });
+      const { text, finish } = [JSON.parse(stdout) as unknown].flat()[0] as { readonly text: string; readonly finish: string }; // prettier-ignore
+      expect(finish).toBe('end');
+      expect([1, 2, 3]).toContain((JSON.parse(text) as unknown[]).filter((each) => each === 'x' || each === 1).length);
+    }
+    writeFileSync(schema!, '{ "type": "string", "format": "date" }');
+    for (const words of [chatting, predicting]) {
+      const { code, stderr } = await call([...words, '--schema', schema!, ...machine], { stdin: 'hi' });
+      expect([code, stderr]).toEqual([
+        2,
+        expect.stringContaining('schema.json" has "format", which cannot be kept to'),
+      ]);
+    }
+  });
+
   it('a mistake ends a pipe, and is told in a terminal', async () => {
     const stdin = '/adapter none\n/adapters\nhi\n';
     const piped = await call(['chat', model, '--adapter', tuned, ...machine], { stdin });
@@ -50,6 +77,30 @@ describe('chat', () => {
     expect([code, stdout]).toEqual([0, `${chat.base.text}\n`]);
     expect(stderr).toContain('There is no command "/adapters". Write /adapter NAME, /reset or /quit.');
     expect(stderr.match(/> /g)).toHaveLength(4);
+  });
+
+  it('Ctrl-C ends an answer; where nothing is being written it ends the conversation', async () => {
+    /** Interrupts the first answer, and what comes behind it. */
+    const interrupted = async (isTTY: boolean): Promise<readonly unknown[]> => {
+      const [stdin, written] = [new PassThrough(), { stdout: '', stderr: '' }];
+      const due = [() => written.stdout !== '', () => written.stderr.endsWith('> > ')];
+      const writer = (name: 'stdout' | 'stderr'): Writer => ({
+        isTTY,
+        write: (text) => {
+          written[name] += text;
+          if (due[0]?.() && due.shift()) setImmediate(() => process.emit('SIGINT'));
+        },
+      });
+      stdin.write('hi\n');
+      const streams = { stdin: Object.assign(stdin, { isTTY }), stdout: writer('stdout'), stderr: writer('stderr') };
+      const code = await main(['chat', model, ...machine, '--set', 'maxNewTokens=80'], streams);
+      expect([written.stdout.length > 1, written.stdout.length < 60, written.stdout.endsWith('\n')]).toEqual([true, true, true]); // prettier-ignore
+      return [code, written.stderr.replace(/.*quit\S*\n/, '')];
+    };
+    const listeners = process.listenerCount('SIGINT');
+    expect(await interrupted(true)).toEqual([130, '> > \n']);
+    expect(await interrupted(false)).toEqual([130, '']);
+    expect(process.listenerCount('SIGINT')).toBe(listeners);
   });
 
   it('says before the work what cannot be', async () => {

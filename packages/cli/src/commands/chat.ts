@@ -37,6 +37,7 @@ export function chatCommand(context: Context): Command {
       'adapters',
       new Option('--system <text>', 'what the model is told before all that is said'),
       ['set', `how answers are written: ${generateSettings.rows.map(({ name }) => name).join(', ')}`],
+      'schema',
       'provider',
       'precision',
       'threads',
@@ -46,6 +47,7 @@ export function chatCommand(context: Context): Command {
     examples: [
       'onnx-lora chat models/smollm --adapter runs/support --adapter runs/polite',
       'onnx-lora chat models/smollm --set temperature=0.7 --set topP=0.9 --set maxNewTokens=400',
+      'onnx-lora chat models/smollm --schema package.json',
       "printf 'Hello\\nAnd in French?\\n' | onnx-lora chat models/smollm --json",
     ],
   }).action(async (word: string | undefined, { adapter: sources = [], ...flags }: ChatFlags) => {
@@ -93,13 +95,18 @@ class Chat {
     this.#adapter = request.names[0] ?? BASE;
   }
 
-  /** Until input ends, or `/quit`. A mistake ends a pipe; in a terminal it is told. */
+  /**
+   * Until input ends, or `/quit`. A mistake ends a pipe; in a terminal it is told. Ctrl-C ends an answer, and with it a pipe; where a
+   * terminal waits for what is said, it ends the conversation.
+   */
   async run(exitWith: Context['exitWith']): Promise<void> {
     const { terminal } = this.#request;
     const lines = createInterface({ input: terminal.stdin, terminal: false });
-    this.#tell('/adapter NAME, /reset, /quit');
-    this.#ask();
+    this.#tell('Ctrl-C ends an answer; /adapter NAME, /reset, /quit');
+    const leave = (): void => lines.close();
+    let asking = this.#ask(leave);
     for await (const line of lines) {
+      asking?.release();
       const said = line.trim();
       if (said === '/quit') break;
       try {
@@ -109,9 +116,13 @@ class Chat {
         if (!this.#isTTY) throw error;
         reportFailure(error, terminal, { debug: this.#request.flags['debug'] === true, quiet: true, json: false });
       }
-      this.#ask();
+      asking = this.#ask(leave);
     }
+    asking?.release();
     lines.close();
+    if (asking?.code === undefined) return;
+    terminal.stderr.write('\n');
+    exitWith(asking.code);
   }
 
   #obey(said: string): void {
@@ -163,8 +174,11 @@ class Chat {
     return isTTY ? text.split('\t').map(printable).join('\t') : text;
   }
 
-  #ask(): void {
-    if (this.#isTTY) this.#request.terminal.stderr.write('> ');
+  /** In a terminal: asks, and listens for who would rather leave. */
+  #ask(leave: () => void): Interrupt | undefined {
+    if (!this.#isTTY) return undefined;
+    this.#request.terminal.stderr.write('> ');
+    return new Interrupt(leave);
   }
 
   #tell(line: string): void {

@@ -44,6 +44,7 @@ export function predictCommand(context: Context): Command {
       'fix',
       'task',
       'set',
+      'schema',
       'adapter',
       'batchSize',
       'provider',
@@ -64,6 +65,7 @@ export function predictCommand(context: Context): Command {
       'onnx-lora predict models/segformer street.jpg --out masks                          # masks/street-mask.png',
       'onnx-lora predict models/esm2 proteins.fasta.gz --adapter runs/gb1 --out fit.csv   # of any size',
       'onnx-lora predict models/whisper call.wav --adapter runs/calls                     # what is said',
+      'onnx-lora predict models/smollm questions.jsonl --schema package.json              # each answer JSON of this kind',
       'arecord -f S16_LE -r 16000 | onnx-lora predict models/whisper -                    # while it is said',
     ],
   }).action(async (words: string[], flags: Flags) => {

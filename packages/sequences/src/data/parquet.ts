@@ -1,7 +1,7 @@
 /** @file Rows of a Parquet file, one row group at a time. */
 
 import { type FileHandle, open } from 'node:fs/promises';
-import { gunzipSync } from 'node:zlib';
+import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { readTable, type Row, type Table } from '@onnx-lora/sdk/data';
 import { notFound } from '@onnx-lora/sdk/plugin';
@@ -39,7 +39,7 @@ export interface ParquetFile {
 }
 
 /**
- * Opens a Parquet file whose pages are not compressed, or by snappy or gzip. Whole numbers are numbers where these hold them, and texts
+ * Opens a Parquet file, compressed by snappy, zstd, gzip, brotli, lz4 or not at all. Whole numbers are numbers where these hold them, and texts
  * else; times are texts; lists and objects are what they are in JSON.
  *
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID` for what is no such file, is damaged or compressed otherwise, or claims more than
@@ -129,6 +129,7 @@ async function* rowsOf(
   metadata: FileMetaData,
 ): AsyncGenerator<Row, void, undefined> {
   try {
+    const compressors = await decompressors(metadata);
     let rowStart = 0;
     for (const { num_rows: count, total_byte_size: bytes, columns } of metadata.row_groups) {
       const values = columns.map(({ meta_data: column }) => Number(column?.num_values ?? 0));
@@ -149,15 +150,27 @@ async function* rowsOf(
   }
 }
 
-/** Decompressors that make no more than a page may have. */
-const compressors: Compressors = {
-  SNAPPY: (input, size) => {
-    const page = new Uint8Array(bounded(size));
-    snappyUncompress(input, page);
-    return page;
-  },
-  GZIP: (input, size) => gunzipSync(input, { maxOutputLength: Math.max(1, bounded(size)) }),
-};
+/** Decompressors that make no more than a page may have. Those that most files do without are loaded for files that need them. */
+async function decompressors({ row_groups: groups }: FileMetaData): Promise<Compressors> {
+  const usual: Compressors = {
+    SNAPPY: (input, size) => {
+      const page = new Uint8Array(bounded(size));
+      snappyUncompress(input, page);
+      return page;
+    },
+    GZIP: (input, size) => gunzipSync(input, { maxOutputLength: Math.max(1, bounded(size)) }),
+    BROTLI: (input, size) => brotliDecompressSync(input, { maxOutputLength: Math.max(1, bounded(size)) }),
+  };
+  const codecs = groups.flatMap(({ columns }) => columns.map((column) => column.meta_data?.codec));
+  if (codecs.every((codec) => codec === undefined || codec === 'UNCOMPRESSED' || codec in usual)) return usual;
+  const { decompressZstd, decompressLz4, decompressLz4Raw } = await import('hyparquet-compressors');
+  return {
+    ...usual,
+    ZSTD: (input, size) => decompressZstd(input, new Uint8Array(bounded(size))),
+    LZ4: (input, size) => decompressLz4(input, bounded(size)),
+    LZ4_RAW: (input, size) => decompressLz4Raw(input, bounded(size)),
+  };
+}
 
 function bounded(size: number): number {
   if (size >= 0 && size <= MOST_PAGE) return size;

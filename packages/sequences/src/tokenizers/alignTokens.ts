@@ -1,5 +1,7 @@
 /** @file The tokens of a text, and which of its letters each stands for. */
 
+import { byteLetters } from './tokenBytes.ts';
+
 /** The parts of a tokenizer of `@huggingface/tokenizers` that are used here, whose own types TypeScript cannot resolve. */
 export interface HfTokenizer {
   readonly normalizer: ((text: string) => string) | null;
@@ -82,14 +84,6 @@ function normalisedSpelling(text: string, whole: string, normalise: (text: strin
   return result;
 }
 
-/** The character for each byte in GPT-2's vocabulary and its kin: the byte's own where it can be seen, else one from 256 on. */
-const characters: readonly string[] = (() => {
-  let next = 256;
-  return Array.from({ length: 256 }, (_, byte) => {
-    const isSeen = (byte > 32 && byte < 127) || (byte > 160 && byte !== 173);
-    return String.fromCodePoint(isSeen ? byte : next++);
-  });
-})();
 const encoder = new TextEncoder();
 
 /** The same with a character for each byte, as byte-level tokens have them. */
@@ -98,7 +92,7 @@ function inBytes({ text, starts, ends }: Spelling): Spelling {
   const known = new Map<string, string>();
   let at = 0;
   for (const letter of text) {
-    const bytes = known.get(letter) ?? Array.from(encoder.encode(letter), (byte) => characters[byte]!).join('');
+    const bytes = known.get(letter) ?? Array.from(encoder.encode(letter), (byte) => byteLetters[byte]!).join('');
     known.set(letter, bytes);
     result.text += bytes;
     for (let i = 0; i < bytes.length; i++) {

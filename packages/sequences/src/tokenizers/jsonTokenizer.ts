@@ -12,16 +12,8 @@ import {
   type Vocabulary,
   VocabularyTokenizer,
 } from './sequenceTokenizer.ts';
+import { tokenBytes, typesOf } from './tokenBytes.ts';
 import { specialIds, type SpecialTokens } from './vocabularyFiles.ts';
-
-/** The types of a step, and of those that a `Sequence` of them has. */
-function typesOf(step: unknown): readonly unknown[] {
-  if (!isObject(step)) return [];
-  const inner = [step['processors'], step['pretokenizers'], step['normalizers']].flatMap((list) =>
-    Array.isArray(list) ? list.flatMap(typesOf) : [],
-  );
-  return [step['type'], ...inner];
-}
 
 /** Stand for the sequences; no vocabulary has them. */
 const marks = ['\u0001 first', '\u0001 second'] as const;
@@ -78,6 +70,8 @@ export interface OpenedJson {
   readonly vocabulary: Vocabulary;
   /** Whether tokens have a character for each byte. */
   readonly isByteLevel: boolean;
+  /** What a token spells, where that is its own affair. */
+  readonly bytes: ((token: string) => Uint8Array) | undefined;
 }
 
 /**
@@ -105,6 +99,7 @@ export function openJson(json: JsonObject, { special, config, padId, maxLength, 
   return {
     tokenizer,
     isByteLevel: typesOf(json['pre_tokenizer']).includes('ByteLevel'),
+    bytes: tokenBytes(json['decoder'], new Set(added.map(([, { content }]) => content))),
     vocabulary: {
       tokens: Array.from(tokens),
       ...ids,
@@ -119,6 +114,7 @@ export function openJson(json: JsonObject, { special, config, padId, maxLength, 
 /** A tokenizer of the pieces that its tokenizer.json describes. */
 export class JsonTokenizer extends VocabularyTokenizer {
   readonly isPerLetter: boolean;
+  readonly bytesOf?: (id: number) => Uint8Array | undefined;
   readonly #opened: OpenedJson;
 
   /** @param isPerLetter whether each letter is known to be one token */
@@ -126,6 +122,12 @@ export class JsonTokenizer extends VocabularyTokenizer {
     super(opened.vocabulary);
     this.isPerLetter = isPerLetter;
     this.#opened = opened;
+    const { bytes } = opened;
+    if (!bytes) return;
+    this.bytesOf = (id) => {
+      const token = this.tokenOf(id);
+      return token === undefined || this.specialIds.has(id) ? undefined : bytes(token);
+    };
   }
 
   /** @throws OnnxLoraError `DATA_INVALID` for text that the vocabulary has no token for, not even one for what is unknown */
@@ -136,7 +138,7 @@ export class JsonTokenizer extends VocabularyTokenizer {
     return { ids, starts, ends };
   }
 
-  decode(ids: readonly number[], { skipSpecial = false }: DecodeOptions = {}): string {
+  decode(ids: readonly number[], { skipSpecial = false, isExact = false }: DecodeOptions = {}): string {
     const { tokenizer, vocabulary } = this.#opened;
     const unknown = ids.find((id) => this.tokenOf(id) === undefined);
     if (unknown !== undefined) {
@@ -146,6 +148,10 @@ export class JsonTokenizer extends VocabularyTokenizer {
       );
     }
     const said = skipSpecial ? ids.filter((id) => !this.specialIds.has(id)) : ids;
-    return said.length === 0 ? '' : byTokenizer(vocabulary.path, () => tokenizer.decode(said));
+    return said.length === 0
+      ? ''
+      : byTokenizer(vocabulary.path, () =>
+          tokenizer.decode(said, isExact ? { clean_up_tokenization_spaces: false } : {}),
+        );
   }
 }

@@ -28,6 +28,8 @@ export interface FramedTokens {
 export interface DecodeOptions {
   /** Whether special tokens, such as `</s>`, are left out; false by default. */
   readonly skipSpecial?: boolean;
+  /** Whether blanks before punctuation stay, which the configuration of many tokenizers has taken out; false by default. */
+  readonly isExact?: boolean;
 }
 
 /** A tokenizer of texts, or of protein, nucleotide or molecule sequences. */
@@ -58,6 +60,11 @@ export interface SequenceTokenizer {
    * @throws OnnxLoraError `DATA_INVALID` for an id that is no token
    */
   decode?(ids: readonly number[], options?: DecodeOptions): string;
+  /**
+   * The bytes of UTF-8 that a token adds to a text, which may be a part of a character; undefined for special tokens. Absent where
+   * no tokenizer.json says so, or a token's text depends on those around it.
+   */
+  readonly bytesOf?: (id: number) => Uint8Array | undefined;
   /** The token of an id, as the vocabulary has it. */
   tokenOf(id: number): string | undefined;
   /** The id of a token; undefined where the vocabulary does not have it. */

@@ -8,7 +8,6 @@ import {
   columnSettings,
   evalSplitSetting,
   readData,
-  readTable,
   type Row,
   type Table,
 } from '@onnx-lora/sdk/data';
@@ -22,7 +21,7 @@ import {
   type ConversationSource,
   type GivenConversation,
 } from './conversationRecord.ts';
-import { tableReader } from './tableReader.ts';
+import { readSaid, tableReader } from './tableReader.ts';
 
 /** What the columns of files may hold, by their usual names. */
 const conversationColumns: ColumnRoles<keyof ConversationColumns> = {
@@ -53,7 +52,7 @@ export const conversationSettings: SettingRows<ConversationDataOptions> = {
 };
 
 /**
- * Reads data. A path may be a file (JSONL, JSON, CSV, TSV) whose rows have `messages` as OpenAI or `conversations` as ShareGPT
+ * Reads data. A path may be a file (JSONL, JSON, Parquet, CSV, TSV) whose rows have `messages` as OpenAI or `conversations` as ShareGPT
  * writes them, `prompt` and `completion`, or `text`; or a folder with one, or with one for each split. Records of the user's own
  * are checked, and what this function gave is taken as it is. Of a fraction that is held out, conversations that begin with the same
  * question stay together.
@@ -117,7 +116,7 @@ export function conversationCells(
 
 /** The records of a file. */
 async function tableRecords(file: string, { columns: names }: ConversationDataOptions): Promise<ConversationRecord[]> {
-  const table = await readTable(file);
+  const table = await readSaid(file);
   const { columns, finder } = findConversationColumns(table, names);
   const shown = { isData: () => false, header: 'prompt,completion' };
   if (columns.get('prompt') !== undefined && columns.get('completion') === undefined && !columns.get('messages'))

@@ -8,7 +8,6 @@ import {
   columnSettings,
   evalSplitSetting,
   readData,
-  readTable,
   type Row,
 } from '@onnx-lora/sdk/data';
 import type { SettingRows } from '@onnx-lora/sdk/plugin';
@@ -21,7 +20,7 @@ import {
   type PreferenceSource,
   type GivenPreference,
 } from './preferenceRecord.ts';
-import { tableReader } from './tableReader.ts';
+import { readSaid, tableReader } from './tableReader.ts';
 
 /** What the columns of files may hold, by their usual names. */
 const preferenceColumns: ColumnRoles<keyof PreferenceColumns> = {
@@ -45,7 +44,7 @@ export const preferenceSettings: SettingRows<PreferenceDataOptions> = {
 };
 
 /**
- * Reads data in TRL's forms. A path may be a file (JSONL, JSON, CSV, TSV) whose rows have `prompt`, `chosen` and `rejected`, or
+ * Reads data in TRL's forms. A path may be a file (JSONL, JSON, Parquet, CSV, TSV) whose rows have `prompt`, `chosen` and `rejected`, or
  * `prompt`, `completion` and `label`, texts or lists of messages; or a folder with one, or with one for each split. Of a fraction
  * that is held out, answers to one prompt stay together.
  *
@@ -83,7 +82,7 @@ const preferences = tableReader<PreferenceRecord, GivenPreference, PreferenceDat
 });
 
 async function tableRecords(file: string, { columns: names }: PreferenceDataOptions): Promise<PreferenceRecord[]> {
-  const table = await readTable(file);
+  const table = await readSaid(file);
   const finder = new ColumnFinder(table, preferenceColumns, names);
   const roles = Object.keys(preferenceColumns) as (keyof PreferenceColumns)[];
   const { split, label, ...said } = Object.fromEntries(roles.map((role) => [role, finder.one(role)]));

@@ -1,11 +1,11 @@
 /** @file Reads what a language model is to answer, one by one, however many there are. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { linesOf, openTable, type Row } from '@onnx-lora/sdk/data';
-import { openBytes } from '@onnx-lora/sequences';
+import type { Line } from '@onnx-lora/sdk/data';
 import { checkedConversation, type ConversationColumns, type ConversationRecord } from './conversationRecord.ts';
 import { conversationCells, findConversationColumns } from './readConversations.ts';
-import { formatOf } from './streamTexts.ts';
+import { type BegunTable, eachRow, openTexts } from './streamTexts.ts';
+import { saidRow } from './tableReader.ts';
 
 /** What is to be answered. */
 export interface StreamedPrompt {
@@ -24,9 +24,6 @@ export interface PromptOptions {
   readonly asks: boolean;
 }
 
-/** Rows that are looked at to find out what columns are. */
-const LOOKED_AT = 200;
-
 /**
  * The prompts of a file, or of bytes such as those of standard input, in their order: rows of a table as `readConversations` takes
  * them, which need no answers, or lines.
@@ -37,46 +34,32 @@ export async function* streamPrompts(
   source: string | AsyncIterable<Uint8Array>,
   { columns, asks }: PromptOptions,
 ): AsyncGenerator<StreamedPrompt> {
-  const { name, bytes, head, total, read } = await openBytes(source);
-  const format = formatOf(name, head);
-  const records = format === 'lines' ? lines(name, bytes, asks) : rows(name, await openTable(name, bytes, format), columns); // prettier-ignore
+  const { name, lines, table, read, total } = await openTexts(source);
+  const records = table ? promptsOf(table, columns) : promptsOfLines(name, lines!, asks);
   for await (const record of records) yield { ...record, read: read(), ...(total === undefined ? {} : { total }) };
 }
 
 type Named = Pick<StreamedPrompt, 'id' | 'record'>;
 
-async function* lines(name: string, bytes: AsyncIterable<Uint8Array>, asks: boolean): AsyncGenerator<Named> {
-  for await (const { text, number } of linesOf(name, bytes)) {
+async function* promptsOfLines(name: string, lines: AsyncIterable<Line>, asks: boolean): AsyncGenerator<Named> {
+  for await (const { text, number } of lines) {
     const where = `${name}, line ${number}`;
     const record = asks ? { messages: [{ role: 'user', content: text }], where } : { prompt: text, completion: '', where }; // prettier-ignore
     yield { id: String(number), record };
   }
 }
 
-async function* rows(
-  file: string,
-  { columns, rows: all }: Awaited<ReturnType<typeof openTable>>,
-  names: ConversationColumns | undefined,
-): AsyncGenerator<Named> {
+async function* promptsOf(table: BegunTable, names: ConversationColumns | undefined): AsyncGenerator<Named> {
   try {
-    const first: Row[] = [];
-    while (first.length < LOOKED_AT) {
-      const { value, done } = await all.next();
-      if (done) break;
-      first.push(value);
-    }
-    const { columns: found } = findConversationColumns({ file, columns, rows: first }, names);
-    let number = 0;
-    const named = (row: Row): Named => {
-      number++;
+    const { columns } = findConversationColumns(table, names);
+    yield* eachRow(table, (row, number) => {
       const id = row.cells.get('id');
       const isNamed = typeof id === 'string' || typeof id === 'number';
-      return { id: String(isNamed ? id : number), record: promptOf(conversationCells(row, found), row.place) };
-    };
-    for (const row of first) yield named(row);
-    for await (const row of all) yield named(row);
+      const cells = conversationCells(saidRow(table.file, row), columns);
+      return { id: String(isNamed ? id : number), record: promptOf(cells, row.place) };
+    });
   } finally {
-    await all.return();
+    await table.rest.return();
   }
 }
 

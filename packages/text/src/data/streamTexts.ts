@@ -2,7 +2,7 @@
 
 import { extname } from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { type Line, linesOf, openTable, type Row, type TableFormat } from '@onnx-lora/sdk/data';
+import { type Line, linesOf, openTable, type Row, type Table, type TableFormat } from '@onnx-lora/sdk/data';
 import { openBytes, openParquet, PARQUET, type SequenceRecord, type StreamedRecord } from '@onnx-lora/sequences';
 import { findColumns, recordOf } from './textColumns.ts';
 import type { TextDataOptions } from './textRecord.ts';
@@ -50,59 +50,87 @@ export function recordOfLine(name: string, { text, number }: Line): SequenceReco
 /** Rows that are looked at to find out what columns are. */
 const LOOKED_AT = 200;
 
+/** A table that is being read. */
+export interface BegunTable extends Table {
+  /** The rows behind the first ones. */
+  readonly rest: AsyncGenerator<Row, void, undefined>;
+}
+
+/** A source of texts that is being read. */
+interface OpenTexts {
+  readonly name: string;
+  /** Its lines, where it is no table; read once. */
+  readonly lines?: AsyncGenerator<Line>;
+  /** Its first rows, which tell what columns are, and the rest, to be read once and returned from. */
+  readonly table?: BegunTable;
+  /** Bytes that were read by now. */
+  readonly read: () => number;
+  /** Bytes that there are, where that is known. */
+  readonly total?: number | undefined;
+}
+
 /**
- * The texts of a file, or of bytes such as those of standard input, in their order: rows of a table, or lines. No more than a few are
- * in memory at a time. What is to be predicted is not read.
+ * Opens a file, or bytes such as those of standard input: a table, also a Parquet file, or lines. No more than a few hundred rows are in
+ * memory at a time, or a row group.
+ *
+ * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`
+ */
+export async function openTexts(source: string | AsyncIterable<Uint8Array>): Promise<OpenTexts> {
+  if (typeof source === 'string' && source.toLowerCase().endsWith(PARQUET)) {
+    const { columns, rows, read, total } = await openParquet(source);
+    return { name: source, table: await begun(source, columns, rows), read, total };
+  }
+  const { name, bytes, head, total, read } = await openBytes(source);
+  const format = formatOf(name, head);
+  if (format === 'lines') return { name, lines: linesOf(name, bytes), read, total };
+  const { columns, rows } = await openTable(name, bytes, format);
+  return { name, table: await begun(name, columns, rows), read, total };
+}
+
+async function begun(file: string, columns: readonly string[], rest: BegunTable['rest']): Promise<BegunTable> {
+  const rows: Row[] = [];
+  while (rows.length < LOOKED_AT) {
+    const { value, done } = await rest.next();
+    if (done) break;
+    rows.push(value);
+  }
+  return { file, columns, rows, rest };
+}
+
+/** What `read` makes of each row, numbered from 1. */
+export async function* eachRow<Item>(
+  { rows, rest }: BegunTable,
+  read: (row: Row, number: number) => Item,
+): AsyncGenerator<Item> {
+  let number = 0;
+  for (const row of rows) yield read(row, ++number);
+  for await (const row of rest) yield read(row, ++number);
+}
+
+/**
+ * The texts of a file, or of bytes such as those of standard input, in their order: rows of a table, or lines. What is to be predicted is
+ * not read.
  *
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming row, column and remedy
  */
 export async function* streamTexts(
   source: string | AsyncIterable<Uint8Array>,
-  options: Pick<TextDataOptions, 'columns'> = {},
+  { columns }: Pick<TextDataOptions, 'columns'> = {},
 ): AsyncGenerator<StreamedRecord> {
-  if (typeof source === 'string' && source.toLowerCase().endsWith(PARQUET)) {
-    const { columns, rows: all, read, total } = await openParquet(source);
-    for await (const record of recordsOf(source, columns, all, options)) yield { record, read: read(), total };
-    return;
-  }
-  const { name, bytes, head, total, read } = await openBytes(source);
-  const format = formatOf(name, head);
-  const records = format === 'lines' ? lines(name, bytes) : rows(name, bytes, format, options);
+  const { name, lines, table, read, total } = await openTexts(source);
+  const records = table ? recordsOf(table, columns) : recordsOfLines(name, lines!);
   for await (const record of records) yield { record, read: read(), ...(total === undefined ? {} : { total }) };
 }
 
-async function* lines(name: string, bytes: AsyncIterable<Uint8Array>): AsyncGenerator<SequenceRecord> {
-  for await (const line of linesOf(name, bytes)) yield recordOfLine(name, line);
+async function* recordsOfLines(name: string, lines: AsyncIterable<Line>): AsyncGenerator<SequenceRecord> {
+  for await (const line of lines) yield recordOfLine(name, line);
 }
 
-async function* rows(
-  name: string,
-  bytes: AsyncIterable<Uint8Array>,
-  format: TableFormat,
-  options: Pick<TextDataOptions, 'columns'>,
-): AsyncGenerator<SequenceRecord> {
-  const { columns, rows: all } = await openTable(name, bytes, format);
-  yield* recordsOf(name, columns, all, options);
-}
-
-async function* recordsOf(
-  name: string,
-  columns: readonly string[],
-  all: AsyncGenerator<Row, void, undefined>,
-  { columns: names }: Pick<TextDataOptions, 'columns'>,
-): AsyncGenerator<SequenceRecord> {
+async function* recordsOf(table: BegunTable, names: TextDataOptions['columns']): AsyncGenerator<SequenceRecord> {
   try {
-    const first: Row[] = [];
-    while (first.length < LOOKED_AT) {
-      const { value, done } = await all.next();
-      if (done) break;
-      first.push(value);
-    }
-    const found = findColumns({ file: name, columns, rows: first }, names);
-    let number = 0;
-    for (const row of first) yield recordOf(row, found, ++number, false);
-    for await (const row of all) yield recordOf(row, found, ++number, false);
+    const found = findColumns(table, names);
+    yield* eachRow(table, (row, number) => recordOf(row, found, number, false));
   } finally {
-    await all.return();
+    await table.rest.return();
   }
 }

@@ -16,10 +16,41 @@ import {
   requireRecords,
   sharedBetweenSplits,
   sharedWarning,
+  isObject,
+  type Row,
   type Split,
   splitManifests,
   splitRecords,
+  type Table,
 } from '@onnx-lora/sdk/data';
+import { PARQUET, readAnyTable } from '@onnx-lora/sequences';
+
+/** Endings of tables of what is said. */
+const endings: readonly string[] = [...manifestEndings, PARQUET];
+
+/**
+ * A table of what is said, whose objects have no fields without a value: in a Parquet file all objects of a column have the same
+ * fields, and chat templates ask whether a message has one.
+ *
+ * @throws OnnxLoraError as `readAnyTable`
+ */
+export async function readSaid(file: string): Promise<Table> {
+  const table = await readAnyTable(file);
+  return { ...table, rows: table.rows.map((row) => saidRow(file, row)) };
+}
+
+/** A row of {@link readSaid}. */
+export function saidRow(file: string, row: Row): Row {
+  if (!file.toLowerCase().endsWith(PARQUET)) return row;
+  return { ...row, cells: { get: (column) => withoutEmpty(row.cells.get(column)) } };
+}
+
+function withoutEmpty(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutEmpty);
+  if (!isObject(value)) return value;
+  const given = Object.entries(value).filter(([, each]) => each !== null && each !== undefined);
+  return Object.fromEntries(given.map(([name, each]) => [name, withoutEmpty(each)]));
+}
 
 /** A record, and where it stands. */
 interface PlacedRecord {
@@ -99,22 +130,22 @@ async function readTables<Item extends { readonly split?: Split }>(
   noun: string,
   read: (file: string) => Promise<Item[]>,
 ): Promise<readonly Item[]> {
-  const isTable = (name: string): boolean => manifestEndings.includes(extname(name).toLowerCase());
+  const isTable = (name: string): boolean => endings.includes(extname(name).toLowerCase());
   const found = await stat(path).catch(() => undefined);
   if (found?.isFile()) {
     if (isTable(path)) return read(path);
     throw new OnnxLoraError(
       'DATA_INVALID',
-      `"${path}" is no data that can be read: it should end in ${manifestEndings.join(', ')}. Write one of the ${noun} on each line of a file that ends in .jsonl.`,
+      `"${path}" is no data that can be read: it should end in ${endings.join(', ')}. Write one of the ${noun} on each line of a file that ends in .jsonl.`,
     );
   }
   const entries = await readFolder(path);
-  const divided = await readSplits(splitManifests(entries), (name) => read(join(path, name)));
+  const divided = await readSplits(splitManifests(entries, endings), (name) => read(join(path, name)));
   if (divided) return divided;
   const tables = entries.files.filter(isTable);
   if (tables.length === 1) return read(join(path, tables[0]!));
   throw new OnnxLoraError(
     'DATA_INVALID',
-    `"${path}" should have one file of ${noun} (${manifestEndings.join(', ')}), or train.jsonl, validation.jsonl and test.jsonl, but ${tables.length === 0 ? 'has none' : `has ${listed(tables)}`}. Name a file, or rename them.`,
+    `"${path}" should have one file of ${noun} (${endings.join(', ')}), or train.jsonl, validation.jsonl and test.jsonl, but ${tables.length === 0 ? 'has none' : `has ${listed(tables)}`}. Name a file, or rename them.`,
   );
 }

@@ -23,7 +23,7 @@ import {
   type Row,
   sharedBetweenSplits,
   sharedWarning,
-  splitInName,
+  splitManifests,
   splitRecords,
 } from '@onnx-lora/sdk/data';
 import type { SettingRows } from '@onnx-lora/sdk/plugin';
@@ -177,11 +177,7 @@ async function readPath(source: string, options: TaggedOptions): Promise<readonl
     () => false,
   );
   if (!isFolder) return readFile(source, options);
-  const { files } = await readFolder(source);
-  const splits = files
-    .filter((name) => [...conllEndings, ...tables].includes(extname(name).toLowerCase()))
-    .map((name) => [name, splitInName(name)] as const)
-    .filter((found): found is [string, NonNullable<ReturnType<typeof splitInName>>] => found[1] !== undefined);
+  const splits = splitManifests(await readFolder(source), [...conllEndings, ...tables]);
   const read = await readSplits(splits, (name) => readFile(join(source, name), options));
   if (read) return read;
   throw new OnnxLoraError(

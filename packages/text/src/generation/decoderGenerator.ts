@@ -12,6 +12,8 @@ import {
   type RowPrompt,
   type WantedText,
 } from './checkedPrompts.ts';
+import type { JsonSchema } from '../schema/jsonShape.ts';
+import { SchemaTokens } from '../schema/schemaRule.ts';
 import { type GenerateOptions, type GenerationDefaults, planOf } from './generateOptions.ts';
 import type { GeneratedText, TextGenerator, TextPiece } from './textGenerator.ts';
 import { Writing } from './writing.ts';
@@ -49,6 +51,7 @@ export class DecoderGenerator implements TextGenerator {
   readonly tokenizer: SequenceTokenizer;
   readonly #parts: GeneratorParts;
   #kept: Kept | undefined;
+  readonly #schemas = new WeakMap<JsonSchema, SchemaTokens>();
 
   constructor(parts: GeneratorParts) {
     this.#parts = parts;
@@ -62,6 +65,8 @@ export class DecoderGenerator implements TextGenerator {
     const { defaults, tokenizer, takesPadding } = this.#parts;
     const plan = planOf(options, defaults);
     const texts = checkedPrompts(prompts, { tokenizer, defaults, options, plan });
+    const { schema, skipSpecialTokens: skipSpecial = true } = options;
+    const extra = schema ? [this.#schemaTokens(schema).rule(plan.search.ends)] : [];
     const written: GeneratedText[] = [];
     const isSearch = plan.search.beams > 1;
     // Beams of one row must not end for the room of another.
@@ -69,8 +74,8 @@ export class DecoderGenerator implements TextGenerator {
     for (const rows of together) {
       // Models have rows for more tokens than there are: those spell nothing.
       const decode = (ids: readonly number[]): string =>
-        tokenizer.decode!(ids.filter((id) => tokenizer.tokenOf(id) !== undefined), { skipSpecial: options.skipSpecialTokens ?? true }); // prettier-ignore
-      const writing = new Writing(rows, plan, decode);
+        tokenizer.decode!(ids.filter((id) => tokenizer.tokenOf(id) !== undefined), { skipSpecial, isExact: schema !== undefined }); // prettier-ignore
+      const writing = new Writing(rows, { plan, extra, decode });
       const begun = this.#begin(rows, options);
       try {
         const logits = await begun.decoding.next(begun.fed);
@@ -101,6 +106,14 @@ export class DecoderGenerator implements TextGenerator {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.release();
+  }
+
+  #schemaTokens(schema: JsonSchema): SchemaTokens {
+    const known = this.#schemas.get(schema);
+    if (known) return known;
+    const made = new SchemaTokens(schema, this.tokenizer);
+    this.#schemas.set(schema, made);
+    return made;
   }
 
   /** Begins texts, behind what is kept where that is their beginning. */

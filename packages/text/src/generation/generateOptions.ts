@@ -3,6 +3,8 @@
 import { OnnxLoraError, type RowAdapter } from '@onnx-lora/sdk';
 import { type SettingRows, settingsOf, type SettingTable } from '@onnx-lora/sdk/plugin';
 import { type GenerationFile, isId, type SamplingOptions, type SearchSettings } from '@onnx-lora/sequences';
+import type { JsonSchema } from '../schema/jsonShape.ts';
+import { readSchemaFile } from '../schema/schemaFile.ts';
 
 /** What may be said of each row of a batch, and of all of them. */
 export interface RowOptions {
@@ -38,6 +40,11 @@ export interface GenerateOptions extends RowOptions, SamplingOptions {
   readonly suppressTokens?: readonly number[];
   /** How many tokens there must be before the end. */
   readonly minNewTokens?: number;
+  /**
+   * The text is JSON by this schema, on one line, see {@link JsonSchema}. What the schema says is best told in the prompt as well. A text
+   * for which there are too few tokens, with `length` as `finish`, is the beginning of such JSON.
+   */
+  readonly schema?: JsonSchema;
   /** Tokens that end a text, in place of the model's own. */
   readonly eosTokenId?: number | readonly number[];
   /** Whether the special tokens of the tokenizer are put around a prompt; false for one that a chat template has made. */
@@ -67,6 +74,7 @@ export const generateRows: SettingRows<GenerateOptions> = {
   noRepeatNgramSize: { kind: 'number', whole: true, min: 0, description: 'No sequence of so many tokens comes twice.' },
   minNewTokens: { kind: 'number', whole: true, min: 0, description: 'How many tokens there must be before the end.' },
   stopStrings: { kind: 'texts', description: 'A text is over before one of these.' },
+  schema: { kind: 'text', to: readSchemaFile, description: 'File of a JSON schema by which texts are JSON.' },
 };
 
 /** The same as a table. */
@@ -170,6 +178,8 @@ export function planOf(options: GenerateOptions, defaults: GenerationDefaults): 
   if (search.beams > 1 && sampling) throw excluded('beams and drawn tokens', 'Set numBeams to 1, or temperature to 0');
   if (returned > search.beams)
     throw excluded(`${returned} texts of ${search.beams} beams`, 'Set numBeams to as many at least');
+  if (options.schema && search.ends.length === 0)
+    throw excluded('a schema and no token that ends a text', 'Set eosTokenId');
   return {
     search,
     sampling,

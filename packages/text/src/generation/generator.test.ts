@@ -146,6 +146,11 @@ it('gives pieces of whole characters, and holds back what may be a stop', async 
   const at = until.findIndex(({ isOver }) => isOver);
   expect(until.slice(0, at + 1).map(({ text }) => text).join('')).toBe('naïve 日本語 '); // prettier-ignore
   expect(at).toBe(ids.length - 2);
+  // Tokens that all end within a character: of each the character before it is certain.
+  const crossing = ['c3', 'a9c3', 'a9e6', '97a5e6', '97', 'a5f09f', '9982c3', 'a9', '78'];
+  const spell = (given: readonly number[]): string => Buffer.from(given.map((id) => crossing[id]).join(''), 'hex').toString(); // prettier-ignore
+  const crossed = new TextPieces(spell, []);
+  expect(crossing.map((_, id) => crossed.push(id).text)).toEqual(['', 'é', 'é', '日', '', '日', '🙂', 'é', 'x']);
   // What never becomes a character is given in the end, as the decoder spells it.
   const broken = new TextPieces(decode, []);
   const bytes = tokenizer.tokens('日').ids.slice(0, 2);

@@ -1,9 +1,9 @@
 /** @file Text while it is written: pieces of whole characters, up to where it is to stop. */
 
-/** What is not yet the whole of a character. */
-const UNFINISHED = '\uFFFD';
-/** No character has more bytes, and no token less than one. */
-const MOST_PENDING = 4;
+/** What stands where the bytes of a character are not all there: one or one for each of them, of which there are 3 at most. */
+const unfinished = /\uFFFD{1,3}$/;
+/** Tokens that all end within a character, before they are taken for what is none. */
+const MOST_PENDING = 32;
 
 /** Makes pieces of text of tokens. */
 export class TextPieces {
@@ -12,6 +12,8 @@ export class TextPieces {
   /** The tokens of the last piece, before which a token may be spelled otherwise, and those behind it. */
   #ids: number[] = [];
   #given = 0;
+  /** Characters that were given of the tokens behind the last piece, which end within a character. */
+  #early = 0;
   /** What may be the beginning of what it stops before. */
   #held = '';
 
@@ -39,14 +41,18 @@ export class TextPieces {
     return text + held;
   }
 
-  /** What the tokens behind the last piece spell; nothing yet where they end within a character. */
+  /** What the tokens behind the last piece spell, but for a character within which they end. */
   #spelled(isFinal: boolean): string {
     const whole = this.#decode(this.#ids);
-    if (whole.endsWith(UNFINISHED) && !isFinal) return '';
-    const before = this.#decode(this.#ids.slice(0, this.#given));
-    this.#ids = this.#ids.slice(this.#given);
-    this.#given = this.#ids.length;
-    return whole.slice(before.length);
+    const certain = isFinal ? whole : whole.replace(unfinished, '');
+    const given = this.#decode(this.#ids.slice(0, this.#given)).length + this.#early;
+    const text = certain.slice(given);
+    if (certain === whole) {
+      this.#ids = this.#ids.slice(this.#given);
+      this.#given = this.#ids.length;
+      this.#early = 0;
+    } else this.#early += text.length;
+    return text;
   }
 
   #upToStop(text: string): { readonly text: string; readonly isOver: boolean } {

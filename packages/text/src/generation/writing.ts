@@ -1,10 +1,18 @@
 /** @file From the logits behind prompts to their texts: token by token, or by a search with beams. */
 
-import { beamSearch, type Decoding, type FoundText, logitRules, samplingRules, takeTokens, type WrittenText } from '@onnx-lora/sequences'; // prettier-ignore
+import { beamSearch, type Decoding, type FoundText, type LogitRule, logitRules, samplingRules, takeTokens, type WrittenText } from '@onnx-lora/sequences'; // prettier-ignore
 import type { WantedText } from './checkedPrompts.ts';
 import type { GenerationPlan } from './generateOptions.ts';
 import type { FinishReason, GeneratedText, TextPiece } from './textGenerator.ts';
 import { TextPieces } from './textPieces.ts';
+
+/** How texts are written. */
+export interface WritingRules {
+  readonly plan: GenerationPlan;
+  /** What else may not be written, beside what the plan says. */
+  readonly extra: readonly LogitRule[];
+  readonly decode: (ids: readonly number[]) => string;
+}
 
 /** Writes the texts of some rows. */
 export class Writing {
@@ -14,11 +22,13 @@ export class Writing {
   readonly tokens: readonly number[][];
   readonly #rows: readonly WantedText[];
   readonly #plan: GenerationPlan;
+  readonly #extra: readonly LogitRule[];
   readonly #decode: (ids: readonly number[]) => string;
 
-  constructor(rows: readonly WantedText[], plan: GenerationPlan, decode: (ids: readonly number[]) => string) {
+  constructor(rows: readonly WantedText[], { plan, extra, decode }: WritingRules) {
     this.#rows = rows;
     this.#plan = plan;
+    this.#extra = extra;
     this.#decode = decode;
     this.tokens = rows.map(() => []);
   }
@@ -26,7 +36,7 @@ export class Writing {
   /** @param logits behind the prompts, which the decoding has read */
   async *pieces(decoding: Decoding, logits: readonly Float32Array[]): AsyncGenerator<TextPiece, void> {
     const { search, sampling, badWords, minTokens } = this.#plan;
-    const rules = [...logitRules({ ...search, badWords, minTokens }), ...(sampling ? samplingRules(sampling) : [])];
+    const rules = [...logitRules({ ...search, badWords, minTokens }), ...this.#extra, ...(sampling ? samplingRules(sampling) : [])]; // prettier-ignore
     const maxTokens = Math.max(...this.#rows.map((row) => row.maxTokens));
     const request = { ...search, decoding, logits, rules, maxTokens, prompts: this.#rows.map(({ ids }) => ids), scores: false }; // prettier-ignore
     if (search.beams > 1) yield* this.#found(await beamSearch(request));

@@ -80,9 +80,13 @@ export function stemOf(name: string): string {
   return basename(name, extname(name));
 }
 
+/** What the names of files end in that have a part of a split each: `train-00000-of-00002.parquet`. */
+const shard = /-\d+-of-\d+$/;
+
 /** The split that the name of a file or folder names: `train.csv`, `test_sequences.fasta`, `manifest-dev.json`, `valid`. */
 export function splitInName(name: string): Split | undefined {
   const words = stemOf(name.replace(/\.gz$/i, ''))
+    .replace(shard, '')
     .toLowerCase()
     .split(/[-_.]/)
     .filter((word) => !emptyWords.includes(word));
@@ -142,10 +146,13 @@ async function described<Item extends { readonly split?: Split }>(
   return undefined;
 }
 
-/** The manifests of a folder whose names name a split: `train.tsv`, `dev_manifest.json`. */
-export function splitManifests({ files }: FolderEntries): readonly (readonly [name: string, split: Split])[] {
+/** The manifests of a folder, or files with other endings, whose names name a split: `train.tsv`, `dev_manifest.json`. */
+export function splitManifests(
+  { files }: FolderEntries,
+  endings: readonly string[] = manifestEndings,
+): readonly (readonly [name: string, split: Split])[] {
   return files
-    .filter((name) => manifestEndings.includes(extname(name).toLowerCase()))
+    .filter((name) => endings.includes(extname(name).toLowerCase()))
     .map((name) => [name, splitInName(name)] as const)
     .filter((found): found is [string, Split] => found[1] !== undefined);
 }

@@ -1,0 +1,220 @@
+/** @file The parts of a JSON text that a shape allows, each of which says what may be left of it behind a byte. */
+
+import type { JsonShape } from './jsonShape.ts';
+
+/** What is to be written next, with others behind it. */
+export interface Part {
+  /** The same for parts that allow the same. */
+  readonly key: string;
+  /** Whether it may be left out. */
+  readonly isOptional: boolean;
+  /** What may be left of it once a byte is written, one of these lists; none where the byte cannot be. */
+  after(byte: number): readonly (readonly Part[])[];
+}
+
+const nothing: readonly (readonly Part[])[] = [[]];
+const never: readonly (readonly Part[])[] = [];
+const encoder = new TextEncoder();
+const code = (letter: string): number => letter.charCodeAt(0);
+
+/** One byte of some. */
+function oneOf(key: string, has: (byte: number) => boolean, rest: readonly Part[] = [], isOptional = false): Part {
+  const left = [rest];
+  return { key, isOptional, after: (byte) => (has(byte) ? left : never) };
+}
+const within = (least: number, most: number): Part =>
+  oneOf(`${least}-${most}`, (byte) => byte >= least && byte <= most);
+const among = (letters: string): Part => oneOf(`[${letters}]`, (byte) => letters.includes(String.fromCharCode(byte)));
+const isDigit = (byte: number): boolean => byte >= 0x30 && byte <= 0x39;
+
+/** A text as it is, byte by byte. */
+function literal(text: string): Part {
+  const bytes = encoder.encode(text);
+  const from = (at: number): Part => ({
+    key: `=${at} ${text}`,
+    isOptional: false,
+    after: (byte) => (byte !== bytes[at] ? never : at + 1 === bytes.length ? nothing : [[from(at + 1)]]),
+  });
+  return from(0);
+}
+
+/** A blank may stand before a value, and behind commas and colons. */
+const blank: Part = oneOf('blank', (byte) => byte === 0x20, [], true);
+
+const hex: Part = among('0123456789abcdefABCDEF');
+const continued: Part = within(0x80, 0xbf);
+/** Behind `\uD8` to `\uDB`, which are half of a character: its other half. */
+const otherHalf: readonly Part[] = [hex, hex, literal('\\u'), among('dD'), among('cdefCDEF'), hex, hex];
+/** Behind `\uD`: no half may stand alone. */
+const behindD: Part = {
+  key: '\\uD',
+  isOptional: false,
+  after: (byte) => {
+    const letter = String.fromCharCode(byte);
+    return '01234567'.includes(letter) ? [[hex, hex]] : '89abAB'.includes(letter) ? [otherHalf] : never;
+  },
+};
+const behindU: Part = {
+  key: '\\u',
+  isOptional: false,
+  after: (byte) =>
+    byte === code('d') || byte === code('D') ? [[behindD]] : hex.after(byte).map(() => [hex, hex, hex]),
+};
+const escape: Part = {
+  key: '\\',
+  isOptional: false,
+  after: (byte) =>
+    byte === code('u') ? [[behindU]] : '"\\/bfnrt'.includes(String.fromCharCode(byte)) ? nothing : never,
+};
+
+/**
+ * What follows the first byte of a character that is no ASCII: the well-formed sequences of UTF-8.
+ *
+ * @see The Unicode Standard, table 3-7
+ */
+function behindFirst(byte: number): readonly Part[] | undefined {
+  if (byte >= 0xc2 && byte <= 0xdf) return [continued];
+  if (byte === 0xe0) return [within(0xa0, 0xbf), continued];
+  if (byte === 0xed) return [within(0x80, 0x9f), continued];
+  if (byte >= 0xe1 && byte <= 0xef) return [continued, continued];
+  if (byte === 0xf0) return [within(0x90, 0xbf), continued, continued];
+  if (byte === 0xf4) return [within(0x80, 0x8f), continued, continued];
+  return byte >= 0xf1 && byte <= 0xf3 ? [continued, continued, continued] : undefined;
+}
+
+/** The characters of a string and the quote at its end: from `min` to `max` of them are to come. */
+function characters(min: number, max: number): Part {
+  return {
+    key: `"${min} ${max}`,
+    isOptional: false,
+    after: (byte) => {
+      if (byte === code('"')) return min === 0 ? nothing : never;
+      if (max === 0 || byte < 0x20) return never;
+      const rest = characters(Math.max(0, min - 1), max - 1);
+      if (byte === code('\\')) return [[escape, rest]];
+      if (byte < 0x80) return [[rest]];
+      const more = behindFirst(byte);
+      return more ? [[...more, rest]] : never;
+    },
+  };
+}
+
+/** Digits of whole numbers, all of which doubles hold to 16 and JavaScript writes to 21; behind the point; of exponents. */
+const [WHOLE, BEFORE, BEHIND, EXPONENT] = [16, 21, 25, 2];
+
+/** Up to so many more digits. */
+function digits(most: number): Part {
+  return oneOf(`digits ${most}`, isDigit, most > 1 ? [digits(most - 1)] : [], true);
+}
+
+const digit: Part = oneOf('digit', isDigit);
+
+/** What begins no number with 0 but 0 itself. */
+function wholePart(most: number): Part {
+  const unsigned: Part = {
+    key: `whole ${most}`,
+    isOptional: false,
+    after: (byte) => (byte === code('0') ? nothing : isDigit(byte) ? [[digits(most - 1)]] : never),
+  };
+  return { key: `-${unsigned.key}`, isOptional: false, after: (byte) => (byte === code('-') ? [[unsigned]] : unsigned.after(byte)) }; // prettier-ignore
+}
+
+const fraction: Part = oneOf('fraction', (byte) => byte === code('.'), [digit, digits(BEHIND - 1)], true);
+const sign: Part = oneOf('sign', (byte) => byte === code('-') || byte === code('+'), [], true);
+const exponent: Part = oneOf('exponent', (byte) => byte === code('e') || byte === code('E'), [sign, digit, digits(EXPONENT - 1)], true); // prettier-ignore
+const scalars = { integer: [wholePart(WHOLE)], number: [wholePart(BEFORE), fraction, exponent] } as const;
+
+/**
+ * A value of a shape.
+ *
+ * @param room how many objects and lists may stand within one another, no fewer than the shape has at least
+ */
+function value(shape: JsonShape, room: number): Part {
+  let ways: readonly (readonly Part[])[] | undefined;
+  return {
+    key: `value ${shape.id} ${room}`,
+    isOptional: false,
+    after: (byte) => (ways ??= waysOf(shape, room)).flatMap((parts) => afterFirst(parts, byte)),
+  };
+}
+
+/** All that may be written: a value, perhaps with a blank before it. */
+export function whole(shape: JsonShape, room: number): readonly Part[] {
+  return [blank, value(shape, room)];
+}
+
+/** @param parts of which the first may not be left out */
+function afterFirst([first, ...rest]: readonly Part[], byte: number): readonly (readonly Part[])[] {
+  return first!.after(byte).map((left) => [...left, ...rest]);
+}
+
+function waysOf(shape: JsonShape, room: number): readonly (readonly Part[])[] {
+  switch (shape.kind) {
+    case 'fixed':
+      return shape.texts.map((text) => [literal(text)]);
+    case 'string':
+      return [[literal('"'), characters(shape.min, shape.max)]];
+    case 'number':
+    case 'integer':
+      return [scalars[shape.kind]];
+    case 'union':
+      return alternatives(shape).filter(({ depth }) => depth <= room).flatMap((each) => waysOf(each, room)); // prettier-ignore
+    case 'object':
+      return [[literal('{'), members(shape, room - 1, 0n)]];
+    case 'array':
+      return [[literal('['), elements(shape, room - 1, 0)]];
+  }
+}
+
+/** What alternatives of alternatives come to, each once: they may refer to one another. */
+function alternatives(shape: JsonShape, found: Set<JsonShape> = new Set()): readonly JsonShape[] {
+  if (found.has(shape)) return [];
+  found.add(shape);
+  return shape.kind === 'union' ? shape.of.flatMap((each) => alternatives(each, found)) : [shape];
+}
+
+/** The members of an object that are to come, and its end. @param used a bit for each property that is there */
+function members(shape: Extract<JsonShape, { kind: 'object' }>, room: number, used: bigint): Part {
+  const bitOf = (i: number): bigint => 1n << BigInt(i);
+  const named: Part = {
+    key: `name ${shape.id} ${room} ${used}`,
+    isOptional: false,
+    after: (byte) =>
+      shape.properties.flatMap(({ name, shape: each }, i) => {
+        if ((used & bitOf(i)) !== 0n || each.depth > room) return [];
+        const parts = [literal(`${JSON.stringify(name)}:`), blank, value(each, room), members(shape, room, used | bitOf(i))]; // prettier-ignore
+        return afterFirst(parts, byte);
+      }),
+  };
+  return {
+    key: `members ${shape.id} ${room} ${used}`,
+    isOptional: false,
+    after: (byte) => {
+      const isLeft = (i: number): boolean => (used & bitOf(i)) === 0n;
+      if (byte === code('}')) return shape.properties.some(({ isRequired }, i) => isRequired && isLeft(i)) ? never : nothing; // prettier-ignore
+      if (used === 0n) return named.after(byte);
+      const isMore =
+        byte === code(',') && shape.properties.some(({ shape: { depth } }, i) => isLeft(i) && depth <= room);
+      return isMore ? [[blank, named]] : never;
+    },
+  };
+}
+
+/** The values of a list that are to come, and its end. @param count of those that are there, up to what matters of it */
+function elements(shape: Extract<JsonShape, { kind: 'array' }>, room: number, count: number): Part {
+  const { items, min, max } = shape;
+  const isOpen = count < max && items.depth <= room;
+  // Where there is no upper bound, all counts from the lower one on are alike.
+  const next = max === Infinity ? Math.min(count + 1, Math.max(1, min)) : count + 1;
+  const more = (): readonly Part[] => [value(items, room), elements(shape, room, next)];
+  return {
+    key: `elements ${shape.id} ${room} ${count}`,
+    isOptional: false,
+    after: (byte) => {
+      if (byte === code(']')) return count >= min ? nothing : never;
+      if (!isOpen) return never;
+      if (count === 0) return afterFirst(more(), byte);
+      return byte === code(',') ? [[blank, ...more()]] : never;
+    },
+  };
+}

@@ -1,0 +1,87 @@
+/** @file What a model may write next where its text is to be JSON by a schema. */
+
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { LogitRule, SequenceTokenizer } from '@onnx-lora/sequences';
+import { type JsonSchema, readShape } from './jsonShape.ts';
+import { JsonAutomaton, type JsonState } from './jsonState.ts';
+import { TokenSpellings } from './tokenSpellings.ts';
+
+/** States of a schema that are kept, and sets of tokens, each of a bit for a token. */
+const [MOST_STATES, MOST_SETS] = [100_000, 256];
+
+const spellings = new WeakMap<SequenceTokenizer, TokenSpellings>();
+
+/** Texts by a schema, written with a vocabulary. What may follow a text is found once. */
+export class SchemaTokens {
+  readonly #spellings: TokenSpellings;
+  readonly #shape: ReturnType<typeof readShape>;
+  #automaton: JsonAutomaton;
+  #sets = new Map<JsonState, Uint32Array>();
+
+  /**
+   * @throws OnnxLoraError `CONFIG_INVALID` as {@link readShape}; `MODEL_UNSUPPORTED` for a vocabulary that does not say what its tokens
+   *   spell, or has none for each letter
+   */
+  constructor(schema: JsonSchema, tokenizer: SequenceTokenizer) {
+    this.#shape = readShape(schema);
+    this.#automaton = new JsonAutomaton(this.#shape);
+    this.#spellings = spellingsOf(tokenizer);
+    const ascii = Array.from({ length: 0x7f - 0x20 }, (_, i) => 0x20 + i);
+    if (this.#spellings.hasEach([...ascii, ...Buffer.from(JSON.stringify(schema))])) return;
+    throw unsupported('has no token for some of the letters that JSON by this schema is made of');
+  }
+
+  /**
+   * Leaves the tokens with which a text goes on as the schema allows, and those that end it where it is whole.
+   *
+   * @param ends tokens that end a text
+   */
+  rule(ends: readonly number[]): LogitRule {
+    return (logits, written) => {
+      // Only long texts of a schema without bounds come so far.
+      if (this.#automaton.size > MOST_STATES) {
+        this.#automaton = new JsonAutomaton(this.#shape);
+        this.#sets = new Map();
+      }
+      const state = this.#spellings.behind(this.#automaton.start, written)!;
+      const allowed = this.#allowed(state);
+      const ending = ends.map((end) => logits[end]!);
+      for (let id = 0; id < logits.length; id++)
+        if (((allowed[id >>> 5] ?? 0) & (1 << (id & 31))) === 0) logits[id] = -Infinity;
+      ends.forEach((end, i) => {
+        if (end < logits.length) logits[end] = state.isWhole ? ending[i]! : -Infinity;
+      });
+      if (!logits.every((score) => score === -Infinity)) return;
+      throw new OnnxLoraError(
+        'INPUT_INVALID',
+        'What the schema allows next is forbidden by another option. Leave out noRepeatNgramSize, badWordsIds, suppressTokens and minNewTokens, or set noRepeatNgramSize to 0 where generation_config.json has one.',
+      );
+    };
+  }
+
+  #allowed(state: JsonState): Uint32Array {
+    const known = this.#sets.get(state);
+    // What was asked for last goes last.
+    if (known) this.#sets.delete(state);
+    const allowed = known ?? this.#spellings.allowed(state);
+    this.#sets.set(state, allowed);
+    if (this.#sets.size > MOST_SETS) this.#sets.delete(this.#sets.keys().next().value!);
+    return allowed;
+  }
+}
+
+function spellingsOf(tokenizer: SequenceTokenizer): TokenSpellings {
+  const known = spellings.get(tokenizer);
+  if (known) return known;
+  if (!tokenizer.bytesOf) throw unsupported('does not say what each of its tokens spells');
+  const made = new TokenSpellings(tokenizer.size, tokenizer.bytesOf);
+  spellings.set(tokenizer, made);
+  return made;
+}
+
+function unsupported(what: string): OnnxLoraError {
+  return new OnnxLoraError(
+    'MODEL_UNSUPPORTED',
+    `The tokenizer of the model ${what}, so a schema cannot be kept to. Take a model with byte-level BPE or sentence pieces, or write without a schema.`,
+  );
+}
