@@ -16,11 +16,9 @@ import { productsOf } from '../step/microBatch.ts';
 import { type Growth, growthOf, type Probes, type SizeAxes, valueAt } from './openSizes.ts';
 import type { TrainingGraph } from './trainingGraph.ts';
 
-/** A graph for batches of all sizes up to some. */
+/** A graph for batches of all sizes. */
 export interface OpenGraph {
   readonly graph: TrainingGraph;
-  /** Up to which sizes it holds. */
-  readonly limits: readonly number[];
   /** What the graph for a batch of these sizes says of it. */
   readonly at: (sizes: readonly number[]) => Pick<TrainingGraph, 'masks' | 'forwardBytes' | 'products'>;
 }
@@ -29,7 +27,7 @@ export interface OpenGraph {
  * The graph of which these are for one batch each. Undefined where they differ in more than whole numbers that grow with the
  * sizes and products of them, and constants that are the beginning of larger ones, such as a table of positions.
  *
- * @param at for the corners of the probes, and the check
+ * @param at for the corners of the probes, and the checks
  * @param axes of each size, the axes of the graph's inputs that have it
  */
 export function openGraph(
@@ -37,7 +35,7 @@ export function openGraph(
   probes: Probes,
   axes: readonly SizeAxes[],
 ): OpenGraph | undefined {
-  const [first, last] = [at[0]!, at.at(-1)!];
+  const [first, largest] = [at[0]!, at[probes.corners.length]!];
   const opset = opsetOf(first.model);
   // Slice takes no computed ends before.
   const aligned = opset < 10 ? undefined : alignedNodes(at.map(({ model }) => model.graph!));
@@ -71,7 +69,7 @@ export function openGraph(
     initializer: [...kept, ...tables, ...g.initializers],
     input: (own!.input ?? []).map((info) => opened(info, axes, masks)),
   });
-  return { graph: { ...last, model: { ...first.model, graph } }, limits: probes.check, at: sizes };
+  return { graph: { ...largest, model: { ...first.model, graph } }, at: sizes };
 }
 
 /** What constants are called of which a graph has the beginning. */
@@ -143,7 +141,7 @@ function constantsOf(constants: Aligned['constants'], probes: Probes): OpenConst
     if (all.every((each) => each === all[0] || isSame(each, all[0]))) continue;
     if (all.some((each) => each.dataType !== dataType || each.dims?.length !== dims.length)) return undefined;
     const axes = [...dims.keys()].filter((axis) => all.some((each) => each.dims![axis] !== dims[axis]));
-    const tensor = all.at(-1)!;
+    const tensor = all[probes.corners.length]!;
     const isTable = axes.length > 0;
     if (isTable ? !all.every((each) => isBeginning(each, tensor)) : !countable.has(type)) return undefined;
     const numbers = all.map((each) => isTable ? axes.map((axis) => each.dims![axis]!) : Array.from<number | bigint, number>(readTensor(each).data, Number)); // prettier-ignore

@@ -63,22 +63,25 @@ export class OpenSizes {
 export interface Probes {
   /** One of two sizes of each kind, in all ways together: where bit i of the place is set, that of kind i is its second. */
   readonly corners: readonly (readonly number[])[];
-  /** Others, larger than these, by which is checked what follows. */
-  readonly check: readonly number[];
+  /** Others by which is checked what follows: larger ones, up to which it holds, and small ones, from which on it does. */
+  readonly checks: readonly (readonly number[])[];
 }
 
-/** The least prime that is probed. */
-const LEAST = 11;
-
-/** @param most up to which sizes it is to hold, at least */
-export function probesOf(most: readonly number[]): Probes {
-  const drawn = primes(2 * most.length, LEAST);
+/**
+ * Sizes to probe.
+ *
+ * @param most up to which sizes it is to hold, at least
+ * @param byRows whether the first is the number of rows, of which few are no other case than many
+ */
+export function probesOf(most: readonly number[], byRows: boolean): Probes {
+  const drawn = primes(2 * most.length, 11);
   const corners = Array.from({ length: 2 ** most.length }, (_, bits) =>
     most.map((__, i) => drawn[2 * i + ((bits >> i) & 1)]!),
   );
-  const check: number[] = [];
-  for (const size of most) check.push(primes(1, Math.max(size, drawn.at(-1)! + 1, (check.at(-1) ?? 0) + 1))[0]!);
-  return { corners, check };
+  const large: number[] = [];
+  for (const size of most) large.push(primes(1, Math.max(size, drawn.at(-1)! + 1, (large.at(-1) ?? 0) + 1))[0]!);
+  const small = primes(most.length, 3);
+  return { corners, checks: [large, small.map((size, i) => (byRows && i === 0 ? drawn[0]! : size))] };
 }
 
 /** How a number grows with sizes: the sum over all sets of them of a factor times the product of (size − first size). */
@@ -93,8 +96,8 @@ export function valueAt({ first, factors }: Growth, sizes: readonly number[]): n
   return factors.reduce((sum, factor, bits) => sum + (factor === 0 ? 0 : factor * productOf(bits, first, sizes)), 0);
 }
 
-/** How a number grows that has these values at the corners and at the check; undefined where it grows otherwise, or by fractions. */
-export function growthOf({ corners, check }: Probes, values: readonly number[]): Growth | undefined {
+/** How a number grows that has these values at the corners and at the checks; undefined where it grows otherwise, or by fractions. */
+export function growthOf({ corners, checks }: Probes, values: readonly number[]): Growth | undefined {
   const [first, last] = [corners[0]!, corners.at(-1)!];
   const factors = values.slice(0, corners.length);
   // Differences along each kind of size, in place.
@@ -102,7 +105,8 @@ export function growthOf({ corners, check }: Probes, values: readonly number[]):
     for (const bits of factors.keys()) if ((bits >> i) & 1) factors[bits]! -= factors[bits ^ (1 << i)]!;
   for (const bits of factors.keys()) factors[bits]! /= productOf(bits, first, last);
   const found = { first, factors };
-  return factors.every(Number.isSafeInteger) && valueAt(found, check) === values.at(-1) ? found : undefined;
+  const isRight = checks.every((sizes, i) => valueAt(found, sizes) === values[corners.length + i]);
+  return factors.every(Number.isSafeInteger) && isRight ? found : undefined;
 }
 
 function productOf(bits: number, first: readonly number[], sizes: readonly number[]): number {

@@ -77,20 +77,20 @@ async function given(step: GradientStep, model: Model, [rows, length]: readonly 
 }
 
 const sizes = [
-  [4, 9],
-  [4, 14],
-  [4, 6],
-  [4, 11],
-  [6, 14],
-  [4, 17],
-  [1, 5],
-  [4, 9],
+  [4, 29],
+  [4, 24],
+  [4, 18],
+  [4, 21],
+  [6, 24],
+  [4, 37],
+  [1, 25],
+  [4, 29],
 ] as const;
 
 describe('batches of many sizes', () => {
   it.each(['minilm-embed-v5', 'opt-v4', 't5-encoder-v5', 'molformer', 'deberta-v5'])(
     '%s has one graph for them, whose gradients have the same bits, with dropout and in pieces',
-    { timeout: 60_000 },
+    { timeout: 120_000 },
     async (name) => {
       for (const own of [{}, { pieceRows: (total: number) => Math.ceil(total / 2) }]) {
         const runtime = new CountingRuntime();
@@ -123,8 +123,8 @@ it('is found for batches of a single row, too', async () => {
 });
 
 describe('how numbers grow', () => {
-  const probes = probesOf([20, 5]);
-  const at = (value: (a: number, b: number) => number): number[] => [...probes.corners, probes.check].map(([a, b]) => value(a!, b!)); // prettier-ignore
+  const probes = probesOf([20, 5], false);
+  const at = (value: (a: number, b: number) => number): number[] => [...probes.corners, ...probes.checks].map(([a, b]) => value(a!, b!)); // prettier-ignore
 
   it('is found from a few sizes, products of them included', () => {
     expect(probes.corners).toHaveLength(4);
@@ -139,8 +139,13 @@ describe('how numbers grow', () => {
     }
   });
 
-  it('is not found of squares, halves and what a logarithm of', () => {
-    for (const value of [(a: number) => a * a, (a: number) => Math.floor(a / 2), (a: number, b: number) => a / b])
+  it('is not found of squares, fractions, and what is so for large ones alone', () => {
+    for (const value of [
+      (a: number) => a * a,
+      (a: number) => Math.floor(a / 2),
+      (a: number, b: number) => a / b,
+      (a: number) => Math.max(a, 8),
+    ])
       expect(growthOf(probes, at(value))).toBeUndefined();
   });
 

@@ -34,6 +34,16 @@ export interface Opened {
   readonly memoryPlan: MemoryPlan;
 }
 
+/** A graph, and for which batches it is. */
+interface Found {
+  readonly sizes: OpenSizes;
+  readonly open: OpenGraph;
+  /** Whether the first size is that of rows, of which a run may take some. */
+  readonly byRows: boolean;
+  readonly least: readonly number[];
+  readonly most: readonly number[];
+}
+
 /** Finds the graph, and tells which batches it is for. */
 export class OpenedGraph {
   readonly #request: GradientStepRequest;
@@ -42,7 +52,7 @@ export class OpenedGraph {
   /** Batches that no graph was for. */
   #missed = 0;
   readonly #tried = new Set<string>();
-  #found: { readonly sizes: OpenSizes; readonly open: OpenGraph; readonly byRows: boolean } | undefined;
+  #found: Found | undefined;
 
   /** Builds nothing yet. */
   constructor(request: GradientStepRequest) {
@@ -51,9 +61,10 @@ export class OpenedGraph {
 
   /** The graph as it is for a batch; undefined where there is none for it. */
   for(inputs: Feeds, targets: Feeds): Opened | undefined {
-    const { sizes, open, byRows } = this.#found ?? {};
-    const own = sizes?.sizesOf(shapesOf(inputs, targets));
-    if (!open || !own || own.some((size, i) => size > open.limits[i]!)) return undefined;
+    if (!this.#found) return undefined;
+    const { sizes, open, byRows, least, most } = this.#found;
+    const own = sizes.sizesOf(shapesOf(inputs, targets));
+    if (!own || own.some((size, i) => size < least[i]! || size > most[i]!)) return undefined;
     const total = this.#rowsOf(inputs, targets);
     if ((total !== undefined) !== byRows) return undefined;
     const { lossWeight, pieceRows: choose = pieceRows } = this.#request;
@@ -101,10 +112,10 @@ export class OpenedGraph {
     const before = this.#found;
     // Longer ones than have come only where the model takes them and computes them alike.
     for (const factor of [2, 1]) {
-      const probes = probesOf(this.#most(sizes).map((size) => factor * size));
-      const open = await this.#openGraph(inputs, targets, sizes, probes, axes);
-      if (!open) continue;
-      this.#found = { sizes, open, byRows };
+      const probes = probesOf(this.#most(sizes).map((size) => factor * size), byRows); // prettier-ignore
+      const found = await this.#openGraph(inputs, targets, { sizes, byRows }, probes, axes);
+      if (!found) continue;
+      this.#found = found;
       if (this.for(inputs, targets)) return true;
     }
     this.#found = before;
@@ -118,21 +129,29 @@ export class OpenedGraph {
     );
   }
 
+  /** Holds from the small sizes of the probes on, or where those are computed otherwise from their corners. */
   async #openGraph(
     inputs: Feeds,
     targets: Feeds,
-    sizes: OpenSizes,
-    probes: Probes,
+    { sizes, byRows }: Pick<Found, 'sizes' | 'byRows'>,
+    { corners, checks }: Probes,
     axes: readonly SizeAxes[],
-  ): Promise<OpenGraph | undefined> {
+  ): Promise<Found | undefined> {
     const graphs: TrainingGraph[] = [];
-    for (const own of [...probes.corners, probes.check]) {
+    for (const own of [...corners, ...checks]) {
       const shapes = sizes.at(own);
       const graph = await this.#graphAt(resized(inputs, '', shapes), resized(targets, TARGET, shapes));
-      if (!graph) return undefined;
-      graphs.push(graph);
+      if (graph) graphs.push(graph);
+      else if (own !== checks.at(-1)) return undefined;
     }
-    return openGraph(graphs, probes, axes);
+    for (const count of [2, 1]) {
+      const probes = { corners, checks: checks.slice(0, count) };
+      const all = graphs.slice(0, corners.length + count);
+      const open = all.length === corners.length + count ? openGraph(all, probes, axes) : undefined;
+      const least = (count === 2 ? checks[1] : corners[0])!.map((size, i) => (byRows && i === 0 ? 1 : size));
+      if (open) return { sizes, byRows, open, least, most: checks[0]! };
+    }
+    return undefined;
   }
 
   /** The graph for a batch as a whole; undefined where the model takes none of that size. */
