@@ -109,8 +109,9 @@ export interface TrainingGraph {
   readonly forwardBytes: number;
   /** Products of the forward pass with weights. */
   readonly products: Products;
-  /** What these two are of. */
+  /** The values whose bytes those are. */
   readonly forwardValues: readonly SizedValue[];
+  /** The products that those are. */
   readonly productSizes: readonly ProductSize[];
   /** Whether some forward values are computed again: equal nodes must then not be merged. */
   readonly recomputes: boolean;
