@@ -55,8 +55,9 @@ export function constantNumber({ constants, types }: ForwardGraph, name: string)
 
 /** A value of known shape. */
 export interface SizedValue {
+  /** Its shape. */
   readonly dims: readonly number[];
-  /** Of one number. */
+  /** Bytes of one number. */
   readonly bytes: number;
 }
 
