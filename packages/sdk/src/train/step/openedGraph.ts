@@ -17,8 +17,6 @@ import { pieceRows, rowsOf } from './microBatch.ts';
 import { prepareStep, takesAnyBatch } from './prepareStep.ts';
 import type { GradientStepRequest, MemoryPlan } from './stepRequest.ts';
 
-/** Graphs that are built before it is worth while: some data have a last batch that is smaller, and no other. */
-const FEW = 3;
 /** Shapes that are remembered. */
 const MOST_SEEN = 16;
 /** How often it is tried with what batches have shown until then. */
@@ -49,8 +47,6 @@ export class OpenedGraph {
   readonly #request: GradientStepRequest;
   /** Shapes of batches that no graph was for, each once. */
   readonly #seen: BatchShapes[] = [];
-  /** Batches that no graph was for. */
-  #missed = 0;
   readonly #tried = new Set<string>();
   #found: Found | undefined;
 
@@ -97,10 +93,9 @@ export class OpenedGraph {
    */
   async find(inputs: Feeds, targets: Feeds, targetNames?: Readonly<Record<string, string>>): Promise<boolean> {
     const shapes = shapesOf(inputs, targets);
-    this.#missed++;
     const isNew = !this.#seen.some((each) => isDeepStrictEqual(each, shapes));
     if (isNew && this.#seen.length < MOST_SEEN) this.#seen.push(shapes);
-    if (this.#missed < FEW || !targetNames || typeof this.#request.memory === 'number') return false;
+    if (this.#seen.length < 2 || !targetNames || typeof this.#request.memory === 'number') return false;
     const byRows = this.#rowsOf(inputs, targets) !== undefined;
     const sizes = OpenSizes.of(this.#seen, byRows);
     // What is known already is tried no more, nor is anything for ever.
