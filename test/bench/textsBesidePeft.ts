@@ -61,7 +61,6 @@ function rowOf(
   ours: readonly TextFigures[],
   theirs: readonly TextFigures[],
 ): string {
-  // prettier-ignore
   const digits = metric === 'loss' ? 3 : 1;
   const points = (value: number): string => (metric === 'loss' ? value : 100 * value).toFixed(digits);
   const values = [ours, theirs].map((side) => side.map(({ value }) => points(value)).join(', '));

@@ -34,7 +34,6 @@ export const poly: Tuner = {
       { poly_lora_A: A, poly_lora_B: B, 'poly_router.module_logits': logits }: ByTensor<Value>,
       of: Value,
     ): readonly [A: Value, B: Value] => {
-      // prettier-ignore
       const own = g.Sigmoid(g.Reshape(g.Gather(logits!, of, 0), [-1, splits, 1, skills]));
       const shares = g.Div(own, g.Add(g.ReduceSum(own, [3], true), 1e-12));
       const mix = (skill: Value, size: number): Value => g.MatMul(shares, g.Reshape(skill, [1, splits, skills, size]));

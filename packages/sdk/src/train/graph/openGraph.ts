@@ -191,7 +191,6 @@ function computed(
   { corners: [first = []] }: Probes,
   axes: readonly SizeAxes[],
 ): Value {
-  // prettier-ignore
   const beyond = axes.map(([[input, axis]], i) =>
     g.Sub(g.Slice(g.Shape({ name: input, type: 'int64' }), [axis], [axis + 1], [0]), g.ints([first[i]!])),
   );

@@ -33,7 +33,6 @@ function task(
   bad: readonly number[] = [],
   lengths?: readonly number[],
 ): Task<Picture> {
-  // prettier-ignore
   return {
     name: 'noise',
     prepare: () =>
