@@ -64,14 +64,23 @@ export class GraphBuilder {
   readonly opset: number;
   readonly #infer: InferNode;
   readonly #prefix: string;
-  readonly #constants = new Map<string, Value>();
-  #count = 0;
+  /** Constants by what they hold, and how many nodes were emitted; one for all scopes of a builder. */
+  #shared = { constants: new Map<string, Value>(), count: 0 };
 
   /** An empty builder, whose nodes are to be put into a graph of that opset. */
-  constructor({ opset, infer, prefix }: BuilderOptions) {
+  constructor({ opset, infer, prefix }: BuilderOptions, around?: GraphBuilder) {
     this.opset = opset;
     this.#infer = infer;
     this.#prefix = prefix;
+    if (!around) return;
+    const { nodes, initializers, stopped, given, types } = around;
+    Object.assign(this, { nodes, initializers, stopped, given, types });
+    this.#shared = around.#shared;
+  }
+
+  /** This builder under another prefix: what it emits stands among this one's nodes, and its names say what it belongs to. */
+  scope(prefix: string): GraphBuilder {
+    return new GraphBuilder({ opset: this.opset, infer: this.#infer, prefix }, this);
   }
 
   /** A builder for the graph inside a node, such as a branch of If: it may read this one's values, and its names are new. */
@@ -97,7 +106,7 @@ export class GraphBuilder {
     const like = inputs.find((input): input is Value => typeof input === 'object');
     const values = inputs.map((input) => (typeof input === 'number' ? this.scalar(input, like?.type) : input));
     while (values.length > 0 && values.at(-1) === undefined) values.pop();
-    const name = `${this.#prefix}${op}_${this.#count++}`;
+    const name = `${this.#prefix}${op}_${this.#shared.count++}`;
     const node: NodeProto = {
       name,
       opType: op,
@@ -130,9 +139,9 @@ export class GraphBuilder {
   /** A constant tensor; equal small ones are shared. */
   constant(tensor: Tensor): Value {
     const key = tensor.data.length <= 16 ? `${tensor.type}[${tensor.dims.join()}]${tensor.data.join()}` : undefined;
-    const shared = key === undefined ? undefined : this.#constants.get(key);
+    const shared = key === undefined ? undefined : this.#shared.constants.get(key);
     if (shared) return shared;
-    const name = `${this.#prefix}constant_${this.#constants.size + this.initializers.length}`;
+    const name = `${this.#prefix}constant_${this.#shared.constants.size + this.initializers.length}`;
     this.initializers.push(tensorProto(name, tensor));
     const isInt = (tensor.type === 'int64' || tensor.type === 'bool') && tensor.dims.length <= 1;
     // Such as the scales of Resize.
@@ -144,7 +153,7 @@ export class GraphBuilder {
       ints: isInt || isShort ? Array.from(tensor.data, Number) : undefined,
     };
     this.types.set(name, value);
-    if (key !== undefined) this.#constants.set(key, value);
+    if (key !== undefined) this.#shared.constants.set(key, value);
     return value;
   }
 

@@ -1,9 +1,11 @@
 /** @file Reads and writes safetensors files, byte for byte as the reference library does. */
 
+import { existsSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { OnnxLoraError } from '../../errors.ts';
 import { type DataType, type Tensor, arrayOf, bytesPerElement, sizeOf } from '../../runtime/tensor.ts';
 import { writeFileAtomic } from '../../files/atomicWriter.ts';
+import { type FileSlice, FileSource } from '../../graph/bytes.ts';
 import { LENGTH_BYTES, type TensorEntry, headerLength, parseHeader, safetensorsTypes } from './safetensorsHeader.ts';
 import { notFound } from '../../files/notFound.ts';
 
@@ -13,6 +15,34 @@ export interface Safetensors {
   readonly tensors: Map<string, Tensor>;
   /** The `__metadata__` of the header; empty where there is none. */
   readonly metadata: Record<string, string>;
+}
+
+/** A tensor that still lies in its file. */
+export interface StoredTensor extends Pick<Tensor, 'type' | 'dims'> {
+  /** Where its numbers are. */
+  readonly bytes: FileSlice;
+}
+
+/**
+ * What a safetensors file holds, without reading more of it than its header.
+ *
+ * @throws OnnxLoraError `FILE_NOT_FOUND`, `FILE_INVALID` as {@link readSafetensors}
+ */
+export function openSafetensors(path: string): ReadonlyMap<string, StoredTensor> {
+  if (!existsSync(path)) throw notFound('file', path);
+  const source = new FileSource(path);
+  try {
+    const length = headerLength(source.view(0, Math.min(LENGTH_BYTES, source.size)), source.size, path);
+    const start = LENGTH_BYTES + length;
+    const { entries } = parseHeader(source.view(LENGTH_BYTES, length), source.size - start, path);
+    return new Map(
+      entries.map(({ name, type, dims, begin, end }) => {
+        return [name, { type, dims, bytes: { path, offset: start + begin, length: end - begin } }];
+      }),
+    );
+  } finally {
+    source.close();
+  }
 }
 
 /**

@@ -1,13 +1,20 @@
-/** @file Adapters whose tensors are spread over several safetensors files, which an index lists. */
+/** @file Adapters and checkpoints whose tensors are spread over several safetensors files, which an index lists. */
 
 import { existsSync } from 'node:fs';
 import path from 'node:path';
+import { type ErrorCode } from '../../errorCodes.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { leadsInside } from '../../graph/file/insideFolder.ts';
 import { bytesPerElement, type Tensor } from '../../runtime/tensor.ts';
 import { isObject, quote } from '../formats/foreignJson.ts';
 import { pythonJson } from '../formats/pythonJson.ts';
-import { formatSafetensors, readSafetensors, type Safetensors } from '../formats/safetensors.ts';
+import {
+  formatSafetensors,
+  openSafetensors,
+  readSafetensors,
+  type Safetensors,
+  type StoredTensor,
+} from '../formats/safetensors.ts';
 
 /** The list of an adapter's files. */
 export const INDEX_FILE = 'adapter_model.safetensors.index.json';
@@ -20,6 +27,34 @@ interface ShardIndex {
   readonly files: ReadonlyMap<string, string>;
   /** Bytes of all tensors together, where the index tells. */
   readonly totalSize: number | undefined;
+  /** Where a file lies. */
+  readonly pathOf: (shard: string) => string;
+  /** An error about the index. */
+  readonly invalid: (what: string) => OnnxLoraError;
+}
+
+/** What an index is of, for messages. */
+interface Sharded {
+  readonly code: ErrorCode;
+  readonly noun: string;
+}
+
+const adapterFiles: Sharded = { code: 'ADAPTER_INVALID', noun: 'adapter' };
+const checkpointFiles: Sharded = { code: 'FILE_INVALID', noun: 'checkpoint' };
+
+/**
+ * The tensors of a checkpoint that an index lists, of which no more than headers are read.
+ *
+ * @param json the index
+ * @param file its path
+ * @throws OnnxLoraError `FILE_INVALID`, `FILE_NOT_FOUND` as {@link readShards}
+ */
+export function openShards(json: unknown, file: string): ReadonlyMap<string, StoredTensor> {
+  const index = parseIndex(json, file, checkpointFiles);
+  const shards = [...new Set(index.files.values())].map((shard) => [shard, openSafetensors(index.pathOf(shard))] as const); // prettier-ignore
+  const tensors = new Map(shards.flatMap(([shard, found]) => [...placedIn(shard, found, index)]));
+  requireAll(tensors, index);
+  return tensors;
 }
 
 /**
@@ -31,27 +66,36 @@ interface ShardIndex {
  *   what they hold; `FILE_NOT_FOUND` and `FILE_INVALID` as `readSafetensors`
  */
 export async function readShards(json: unknown, file: string): Promise<Safetensors> {
-  const { files, totalSize } = parseIndex(json, file);
+  const index = parseIndex(json, file, adapterFiles);
   const tensors = new Map<string, Tensor>();
   const metadata: Record<string, string> = {};
-  for (const shard of new Set(files.values())) {
-    const found = await readSafetensors(shardPath(shard, file));
-    for (const [name, tensor] of found.tensors) {
-      if (files.get(name) !== shard) {
-        throw invalid(file, `"${shard}" holds the tensor ${quote(name)}, which the index does not place there`);
-      }
-      tensors.set(name, tensor);
-    }
+  for (const shard of new Set(index.files.values())) {
+    const found = await readSafetensors(index.pathOf(shard));
+    for (const [name, tensor] of placedIn(shard, found.tensors, index)) tensors.set(name, tensor);
     Object.assign(metadata, found.metadata);
   }
-  for (const [name, shard] of files) {
-    if (!tensors.has(name)) throw invalid(file, `the tensor ${quote(name)} is missing from "${shard}"`);
-  }
+  requireAll(tensors, index);
+  const { totalSize, invalid } = index;
   const bytes = [...tensors.values()].reduce((sum, tensor) => sum + byteSize(tensor), 0);
   if (totalSize !== undefined && totalSize !== bytes) {
-    throw invalid(file, `it promises ${totalSize} bytes of tensors, but its files hold ${bytes}`);
+    throw invalid(`it promises ${totalSize} bytes of tensors, but its files hold ${bytes}`);
   }
   return { tensors, metadata };
+}
+
+/** What a file holds, all of which the index must place there. */
+function placedIn<T>(shard: string, found: ReadonlyMap<string, T>, { files, invalid }: ShardIndex): typeof found {
+  for (const name of found.keys()) {
+    if (files.get(name) === shard) continue;
+    throw invalid(`"${shard}" holds the tensor ${quote(name)}, which the index does not place there`);
+  }
+  return found;
+}
+
+function requireAll(tensors: ReadonlyMap<string, unknown>, { files, invalid }: ShardIndex): void {
+  for (const [name, shard] of files) {
+    if (!tensors.has(name)) throw invalid(`the tensor ${quote(name)} is missing from "${shard}"`);
+  }
 }
 
 /**
@@ -99,37 +143,32 @@ function byteSize({ data, type }: Tensor): number {
   return data.length * bytesPerElement(type);
 }
 
-function parseIndex(json: unknown, file: string): ShardIndex {
+function parseIndex(json: unknown, file: string, { code, noun }: Sharded): ShardIndex {
+  const invalid = (what: string): OnnxLoraError => {
+    const remedy = `Copy or download the ${noun} again.`;
+    const of = `${noun === 'adapter' ? 'an' : 'a'} ${noun}'s files`;
+    return new OnnxLoraError(code, `"${file}" is not a valid index of ${of}: ${what}. ${remedy}`);
+  };
   const { weight_map: map, metadata } = isObject(json) ? (json as Record<string, unknown>) : {};
-  if (!isObject(map)) throw invalid(file, 'it has no "weight_map"');
+  if (!isObject(map)) throw invalid('it has no "weight_map"');
   const files = new Map<string, string>();
   for (const [name, shard] of Object.entries(map)) {
-    if (typeof shard !== 'string') throw invalid(file, `its weight_map names no file for ${quote(name)}`);
+    if (typeof shard !== 'string') throw invalid(`its weight_map names no file for ${quote(name)}`);
     files.set(name, shard);
   }
   const total = isObject(metadata) ? (metadata as Record<string, unknown>)['total_size'] : undefined;
-  return { files, totalSize: typeof total === 'number' ? total : undefined };
-}
-
-function shardPath(shard: string, file: string): string {
   const folder = path.dirname(path.resolve(file));
-  const isPlain = /^[^/\\\0]+\.safetensors$/.test(shard);
-  const found = path.join(folder, shard);
-  if (!isPlain)
-    throw invalid(file, `it names the file ${quote(shard)}, and only .safetensors files beside it are read`);
-  if (!existsSync(found)) {
-    throw new OnnxLoraError(
-      'FILE_NOT_FOUND',
-      `"${file}" names the file ${quote(shard)}, which is not there. Copy all files of the adapter.`,
-    );
-  }
-  if (leadsInside(found, folder)) return found;
-  throw invalid(file, `the file ${quote(shard)} is a link that leads out of the folder, which could read any file`);
-}
-
-function invalid(file: string, what: string): OnnxLoraError {
-  return new OnnxLoraError(
-    'ADAPTER_INVALID',
-    `"${file}" is not a valid index of an adapter's files: ${what}. Copy or download the adapter again.`,
-  );
+  const pathOf = (shard: string): string => {
+    const found = path.join(folder, shard);
+    if (!/^[^/\\\0]+\.safetensors$/.test(shard)) {
+      throw invalid(`it names the file ${quote(shard)}, and only .safetensors files beside it are read`);
+    }
+    if (!existsSync(found)) {
+      const message = `"${file}" names the file ${quote(shard)}, which is not there. Copy all files of the ${noun}.`;
+      throw new OnnxLoraError('FILE_NOT_FOUND', message);
+    }
+    if (leadsInside(found, folder)) return found;
+    throw invalid(`the file ${quote(shard)} is a link that leads out of the folder, which could read any file`);
+  };
+  return { files, totalSize: typeof total === 'number' ? total : undefined, pathOf, invalid };
 }

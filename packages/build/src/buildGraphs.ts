@@ -1,0 +1,116 @@
+/** @file From a checkpoint to its graphs: nothing is read but headers, and nothing that config.json asks for is passed over. */
+
+import path from 'node:path';
+import { didYouMean, type NameTable } from '@onnx-lora/sdk/plugin';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { ModelProto } from '@onnx-lora/sdk/core';
+import type { Architecture } from './architecture.ts';
+import { architectures as known } from './architectures/index.ts';
+import { Config } from './checkpoint/config.ts';
+import { type Checkpoint, openCheckpoint } from './checkpoint/openCheckpoint.ts';
+import { count, listed, Weights } from './checkpoint/weights.ts';
+import { Graph } from './layers/graph.ts';
+
+/** Options of {@link buildGraphs}. */
+export interface BuildOptions {
+  /** Version of the standard operators, 17 (the default) or newer. */
+  readonly opset?: number;
+  /** Names of tensors and of fields of config.json that the model is built without. */
+  readonly ignore?: readonly string[];
+  /** Architectures beside those that are known here, which they go before. */
+  readonly architectures?: readonly Architecture[];
+  /** Names of modules under both generations of transformers, as families have them. */
+  readonly tables?: readonly NameTable[];
+}
+
+/** What was built. */
+export interface BuiltGraphs {
+  /** The class of transformers that the graphs are. */
+  readonly architecture: string;
+  /** The graphs by their files' names without the ending: `model`, or `vision_encoder` and others. */
+  readonly graphs: ReadonlyMap<string, ModelProto>;
+  /** Tensors of the checkpoint that the class does not use: other heads, a pooler. */
+  readonly leftOut: readonly string[];
+}
+
+const OLDEST_OPSET = 17;
+/** What ONNX Runtime reads today. */
+const NEWEST_OPSET = 22;
+
+/**
+ * Builds the ONNX graphs of a checkpoint. Weights stay where they are: they are read when a graph runs or is written.
+ *
+ * @param folder with `config.json` and `model.safetensors`, or its shards and their index
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for an architecture, or a value in config.json, that is not known; `FILE_INVALID`
+ *   for tensors that are missing, superfluous or of another shape, and for pickles; `FILE_NOT_FOUND`; `CONFIG_INVALID`
+ */
+export async function buildGraphs(folder: string, options: BuildOptions = {}): Promise<BuiltGraphs> {
+  const { opset = OLDEST_OPSET, ignore = [] } = options;
+  if (!Number.isInteger(opset) || opset < OLDEST_OPSET || opset > NEWEST_OPSET) {
+    const message = `A graph is built in opset ${OLDEST_OPSET} to ${NEWEST_OPSET}, not in ${opset}. Leave the opset out.`;
+    throw new OnnxLoraError('CONFIG_INVALID', message);
+  }
+  const checkpoint = await openCheckpoint(folder);
+  const file = path.join(folder, 'config.json');
+  const config = new Config(checkpoint.config, file);
+  const architecture = architectureOf(checkpoint, file, options.architectures ?? []);
+  const name = classOf(checkpoint, file, architecture);
+  const { prefix, others } = architecture;
+  const weights = new Weights(checkpoint, { ...(prefix === undefined ? {} : { prefix }), tables: options.tables ?? [] });
+  const definition = architecture.classes[name]!(config, checkpoint);
+  const graphs = new Map(
+    Object.entries(definition).map(([graphName, emit]) => {
+      const graph = new Graph(weights, { opset });
+      emit(graph.root);
+      return [graphName, graph.model(graphName)];
+    }),
+  );
+  requireAllRead(config, file, ignore);
+  weights.requireComplete();
+  const left = weights.leftOver().filter((each) => !ignore.includes(each));
+  const unknown = left.filter((each) => !others?.test(each));
+  if (unknown.length > 0) {
+    throw new OnnxLoraError(
+      'FILE_INVALID',
+      `The checkpoint "${folder}" holds ${count(unknown.length, 'tensor')} that ${name} does not have: ${listed(unknown)}. The class in config.json may be another than that of the weights. To build without them, name them: --ignore ${unknown[0]}.`,
+    );
+  }
+  return { architecture: name, graphs, leftOut: left };
+}
+
+function architectureOf({ config }: Checkpoint, file: string, own: readonly Architecture[]): Architecture {
+  const type = config['model_type'];
+  const all = [...own, ...known];
+  const found = all.find(({ modelType }) => modelType === type);
+  if (found) return found;
+  const names = [...new Set(all.map(({ modelType }) => modelType))];
+  const said = typeof type === 'string' ? type : undefined;
+  throw new OnnxLoraError(
+    'MODEL_UNSUPPORTED',
+    `"${file}" says "model_type": ${JSON.stringify(type ?? null)}, and no such architecture can be built.${said === undefined ? '' : didYouMean(said, names)} Known are ${names.join(', ')}. Export the model with torch, for example with optimum-cli export onnx, or write the architecture as a plugin.`,
+  );
+}
+
+function classOf({ config }: Checkpoint, file: string, { classes, modelType }: Architecture): string {
+  const names = Object.keys(classes);
+  const listedNames: unknown = config['architectures'];
+  const asked: unknown = Array.isArray(listedNames) ? listedNames[0] : undefined;
+  if (asked === undefined || asked === null) return names[0]!;
+  const found = names.find((name) => name.toLowerCase() === String(asked).toLowerCase());
+  if (found !== undefined) return found;
+  throw new OnnxLoraError(
+    'MODEL_UNSUPPORTED',
+    `"${file}" says "architectures": ${JSON.stringify(listedNames)}, and of ${modelType} can be built ${names.join(', ')}. Export the model with torch, or write the class that is to be built into a copy of config.json.`,
+  );
+}
+
+/** What config.json asks for and no graph has is never passed over in silence. */
+function requireAllRead(config: Config, file: string, ignore: readonly string[]): void {
+  const unread = config.unread().filter((name) => !ignore.includes(name));
+  if (unread.length === 0) return;
+  const said = unread.map((name) => `"${name}": ${config.shown(name)}`);
+  throw new OnnxLoraError(
+    'MODEL_UNSUPPORTED',
+    `"${file}" asks for ${listed(said)}, which is not known here, and might change what the model computes. If it does not, build without it: --ignore ${unread[0]}.`,
+  );
+}

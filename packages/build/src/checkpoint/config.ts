@@ -1,0 +1,173 @@
+/** @file The fields of a checkpoint's `config.json`: each is read, known to be without effect, or refused. */
+
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { ConfigFields, isObject, type JsonObject } from '@onnx-lora/sdk/data';
+import { type Activation, activationNamed, activationNames } from '../layers/activations.ts';
+import { hasNoEffect } from './withoutEffect.ts';
+
+/** No size of a model is larger. */
+const MOST = 2 ** 31;
+
+/** Reads a config by its published names. What is left unread at the end, and could ask for something, is refused. */
+export class Config {
+  readonly #fields: ConfigFields;
+  readonly #values: JsonObject;
+  readonly #file: string;
+  /** What names of these fields have before them: `text_config.`. */
+  readonly #path: string;
+  readonly #read = new Set<string>();
+  readonly #inner = new Map<string, Config>();
+
+  /** @param file where the values stand, for messages */
+  constructor(values: JsonObject, file: string, path = '') {
+    this.#values = values;
+    this.#file = file;
+    this.#path = path;
+    this.#fields = new ConfigFields(values, file);
+  }
+
+  /** Whether the field is there and not null. */
+  has(name: string): boolean {
+    return this.raw(name) !== undefined;
+  }
+
+  /** Whatever the field holds; undefined for null too. */
+  raw(name: string): unknown {
+    this.#read.add(name);
+    return this.#fields.raw(name);
+  }
+
+  /** Whether config.json says null, and not nothing. */
+  isNull(name: string): boolean {
+    this.#read.add(name);
+    return this.#values[name] === null;
+  }
+
+  /** A whole number of at least 1, such as a width. */
+  size(name: string, absent?: number): number {
+    return this.#or(name, this.#fields.integer(name, 1, MOST), absent);
+  }
+
+  /** A whole number of at least `least`. */
+  whole(name: string, absent?: number, least = 0): number {
+    return this.#or(name, this.#fields.integer(name, least, MOST), absent);
+  }
+
+  /** A number. */
+  number(name: string, absent?: number): number {
+    return this.#or(name, this.#fields.number(name, -Number.MAX_VALUE, Number.MAX_VALUE), absent);
+  }
+
+  /** True or false. */
+  flag(name: string, absent?: boolean): boolean {
+    return this.#or(name, this.#fields.boolean(name), absent);
+  }
+
+  /** One of some words. */
+  word<T extends string>(name: string, words: readonly T[], absent?: T): T {
+    const value = this.#or(name, this.#fields.string(name), absent);
+    if (words.includes(value as T)) return value as T;
+    throw this.unsupported(name, `Known are ${words.join(', ')}.`);
+  }
+
+  /** `[height, width]`, from a pair or a number for both. */
+  pair(name: string, absent?: number): readonly [number, number] {
+    const value = this.raw(name);
+    if (!Array.isArray(value)) {
+      const size = this.size(name, absent);
+      return [size, size];
+    }
+    const [height, width, ...more] = this.sizes(name);
+    if (height !== undefined && width !== undefined && more.length === 0) return [height, width];
+    throw this.#fields.expected(name, 'a size or [height, width]');
+  }
+
+  /** Whole numbers of at least 1. */
+  sizes(name: string, absent?: readonly number[]): readonly number[] {
+    return this.numbers(name, absent, (each) => Number.isInteger(each) && each >= 1 && each <= MOST);
+  }
+
+  /** Numbers. */
+  numbers(
+    name: string,
+    absent?: readonly number[],
+    isOne: (each: number) => boolean = Number.isFinite,
+  ): readonly number[] {
+    const isList = (value: unknown): value is readonly number[] => Array.isArray(value) && value.every(isOne);
+    return this.#or(name, this.#fields.only(name, 'a list of numbers', isList), absent);
+  }
+
+  /** A function of one value by its published name. */
+  activation(name: string, absent?: string): Activation {
+    const value = this.#or(name, this.#fields.string(name), absent);
+    const found = activationNamed(value);
+    if (found) return found;
+    throw this.unsupported(name, `Known are ${activationNames.join(', ')}.`);
+  }
+
+  /** How many classes there are: of `id2label`, or `num_labels`; two where config.json says nothing. */
+  labels(): number {
+    const names = this.raw('id2label');
+    const said = this.#or('num_labels', this.#fields.integer('num_labels', 1, MOST), 2);
+    return isObject(names) ? Object.keys(names).length : said;
+  }
+
+  /** Refuses all values but these; the first holds where the field is absent. Null is a value like others. */
+  only(name: string, ...known: readonly unknown[]): void {
+    this.#read.add(name);
+    const value = Object.hasOwn(this.#values, name) ? this.#values[name] : known[0];
+    if (known.includes(value) || (value === null && known[0] === undefined)) return;
+    throw this.unsupported(name, `Only ${known.map((each) => JSON.stringify(each)).join(' or ')} can be built.`);
+  }
+
+  /** Fields that this graph does not depend on. */
+  skip(...names: readonly string[]): void {
+    for (const name of names) this.#read.add(name);
+  }
+
+  /** A config inside, such as `vision_config`; an empty one where it is absent. */
+  inner(name: string): Config {
+    const known = this.#inner.get(name);
+    if (known) return known;
+    const values = this.raw(name) ?? {};
+    if (!isObject(values)) throw this.#fields.expected(name, 'an object');
+    const config = new Config(values, this.#file, `${this.#path}${name}.`);
+    this.#inner.set(name, config);
+    return config;
+  }
+
+  /** The same fields with others, whose names count as read here. */
+  with(values: JsonObject): Config {
+    return new Config({ ...this.#values, ...values }, this.#file, this.#path);
+  }
+
+  /** The error for a value that cannot be built, to be thrown. */
+  unsupported(name: string, remedy: string): OnnxLoraError {
+    const value = (JSON.stringify(this.#values[name]) ?? 'nothing').slice(0, 80);
+    return new OnnxLoraError(
+      'MODEL_UNSUPPORTED',
+      `"${this.#file}" asks for "${this.#path}${name}": ${value}, which no graph is built for. ${remedy} Otherwise export the model with torch.`,
+    );
+  }
+
+  /** Names of fields that nothing has read, and that may ask for something, with those of configs inside. */
+  unread(): string[] {
+    const own = this.#fields.names.filter((name) => !this.#read.has(name) && !hasNoEffect(name, this.#values[name]));
+    const inside = [...this.#inner.values()].flatMap((each) => each.unread());
+    return [...own.map((name) => `${this.#path}${name}`), ...inside];
+  }
+
+  /** What a field holds, by a path as {@link unread} gives it, for messages. */
+  shown(path: string): string {
+    let value: unknown = this.#values;
+    for (const name of path.split('.')) value = isObject(value) ? value[name] : undefined;
+    return (JSON.stringify(value) ?? 'nothing').slice(0, 80);
+  }
+
+  #or<T>(name: string, value: T | undefined, absent: T | undefined): T {
+    this.#read.add(name);
+    const found = value ?? absent;
+    if (found !== undefined) return found;
+    throw this.#fields.error(`"${this.#path}${name}" is missing. Copy the file again from where the model was published.`);
+  }
+}

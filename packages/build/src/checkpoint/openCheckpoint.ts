@@ -1,0 +1,68 @@
+/** @file A checkpoint as the Hugging Face libraries save it: `config.json` and safetensors, of which only headers are read. */
+
+import { readdirSync } from 'node:fs';
+import path from 'node:path';
+import { openSafetensors, openShards, type StoredTensor } from '@onnx-lora/sdk/core';
+import { type JsonObject, readJsonObject } from '@onnx-lora/sdk/data';
+import { notFound } from '@onnx-lora/sdk/plugin';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { readSentencePooling, type SentencePooling } from './sentenceModules.ts';
+
+/** What a checkpoint's folder holds. */
+export interface Checkpoint {
+  /** The folder. */
+  readonly folder: string;
+  /** `config.json`. */
+  readonly config: JsonObject;
+  /** The tensors by the names that they are stored under. */
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  /** How sentences are pooled, in a repository of sentence-transformers. */
+  readonly pooling?: SentencePooling;
+}
+
+const CONFIG = 'config.json';
+const WEIGHTS = 'model.safetensors';
+const INDEX = `${WEIGHTS}.index.json`;
+/** Weights as pickles, and as other frameworks have them. */
+const OTHER_WEIGHTS = /^(?:pytorch_model.*\.bin(?:\.index\.json)?|.*\.(?:pt|pth|ckpt|h5|msgpack))$/;
+/** Bytes of a JSON file of a checkpoint: an index names each tensor. */
+const MOST_JSON = 50_000_000;
+
+/** Whether a folder is laid out as a checkpoint: with a `config.json`, and weights of any kind. */
+export function isCheckpoint(folder: string): boolean {
+  const entries = readdirSync(folder);
+  return entries.includes(CONFIG) && entries.some((name) => name === WEIGHTS || name === INDEX || OTHER_WEIGHTS.test(name)); // prettier-ignore
+}
+
+/**
+ * Opens a checkpoint: no weight is read.
+ *
+ * @throws OnnxLoraError `FILE_NOT_FOUND` for a file that is missing; `FILE_INVALID` or `CONFIG_INVALID` for one that is
+ *   damaged; `FILE_INVALID` for weights that are only there as a pickle
+ */
+export async function openCheckpoint(folder: string): Promise<Checkpoint> {
+  const pooling = await readSentencePooling(folder);
+  return { folder, config: await objectIn(folder, CONFIG), tensors: await tensorsIn(folder), ...(pooling && { pooling }) };
+}
+
+async function tensorsIn(folder: string): Promise<Checkpoint['tensors']> {
+  const entries = readdirSync(folder);
+  if (entries.includes(WEIGHTS)) return openSafetensors(path.join(folder, WEIGHTS));
+  if (entries.includes(INDEX)) return openShards(await objectIn(folder, INDEX), path.join(folder, INDEX));
+  const other = entries.find((name) => OTHER_WEIGHTS.test(name));
+  if (other === undefined) {
+    const message = `The checkpoint "${folder}" has no ${WEIGHTS} and no ${INDEX}. Copy its weights too.`;
+    throw new OnnxLoraError('FILE_NOT_FOUND', message);
+  }
+  throw new OnnxLoraError(
+    'FILE_INVALID',
+    `The checkpoint "${folder}" has its weights as "${other}" alone. Opening a pickle can run any code that its author put in, so it is never opened here. If you trust it, convert it once in Python, with the class that config.json names in place of AutoModel: AutoModel.from_pretrained("${folder}").save_pretrained("${folder}", safe_serialization=True).`,
+  );
+}
+
+async function objectIn(folder: string, name: string): Promise<JsonObject> {
+  const file = path.join(folder, name);
+  const json = await readJsonObject(file, MOST_JSON, 'a checkpoint');
+  if (json) return json;
+  throw notFound('file', file);
+}

@@ -1,0 +1,7 @@
+/** @file `@onnx-lora/build`: ONNX graphs from `config.json` and safetensors. */
+
+export type { Architecture, Emit, Graphs } from './architecture.ts';
+export { architectures } from './architectures/index.ts';
+export { buildGraphs, type BuildOptions, type BuiltGraphs } from './buildGraphs.ts';
+export { Config } from './checkpoint/config.ts';
+export { type Checkpoint, openCheckpoint } from './checkpoint/openCheckpoint.ts';

@@ -1,0 +1,50 @@
+/** @file Functions of one value, by the names that published configs give them. */
+
+import { float, type GraphBuilder } from '@onnx-lora/sdk/core';
+import type { Value } from '@onnx-lora/sdk/tasks';
+
+/** Emits a function of each number. */
+export type Activation = (g: GraphBuilder, x: Value) => Value;
+
+/** `x · Φ(x)`, Φ the normal distribution, as torch spells it out. */
+export const gelu: Activation = (g, x) => g.Mul(g.Mul(x, g.Add(g.Erf(g.Div(x, Math.SQRT2)), 1)), 0.5);
+
+/** The same with tanh in place of the error function: Hendrycks and Gimpel 2016. */
+const geluTanh: Activation = (g, x) => {
+  const cubed = g.Mul(g.Mul(g.Mul(x, x), x), 0.044715);
+  return g.Mul(g.Mul(x, 0.5), g.Add(g.Tanh(g.Mul(g.Add(x, cubed), Math.sqrt(2 / Math.PI))), 1));
+};
+
+/** `x · σ(x)`. */
+export const silu: Activation = (g, x) => g.Mul(x, g.Sigmoid(x));
+
+const named: Readonly<Record<string, Activation>> = {
+  gelu,
+  gelu_python: gelu,
+  gelu_new: geluTanh,
+  gelu_pytorch_tanh: geluTanh,
+  gelu_fast: geluTanh,
+  quick_gelu: (g, x) => g.Mul(x, g.Sigmoid(g.Mul(x, 1.702))),
+  silu,
+  swish: silu,
+  relu: (g, x) => g.Relu(x),
+  relu2: (g, x) => square(g, g.Relu(x)),
+  relu6: (g, x) => g.Min(g.Relu(x), 6),
+  leaky_relu: (g, x) => g.emit('LeakyRelu', [x], { alpha: float(0.01) }),
+  tanh: (g, x) => g.Tanh(x),
+  sigmoid: (g, x) => g.Sigmoid(x),
+  mish: (g, x) => g.Mul(x, g.Tanh(g.Softplus(x))),
+  linear: (_, x) => x,
+};
+
+function square(g: GraphBuilder, x: Value): Value {
+  return g.Mul(x, x);
+}
+
+/** The names. */
+export const activationNames: readonly string[] = Object.keys(named);
+
+/** The function of a name; undefined for one that is not known. */
+export function activationNamed(name: string): Activation | undefined {
+  return Object.hasOwn(named, name) ? named[name] : undefined;
+}

@@ -1,0 +1,83 @@
+/** @file Scaled dot-product attention over heads: Vaswani et al. 2017, with fewer keys than queries by Ainslie et al. 2023. */
+
+import type { Value } from '@onnx-lora/sdk/tasks';
+import { type Module, widthOf } from './module.ts';
+
+/** What attention reads, all by heads: `[batch, heads, length, head size]`. */
+export interface Heads {
+  /** Queries. */
+  readonly q: Value;
+  /** Keys, of as many heads or of a divisor of that. */
+  readonly k: Value;
+  /** Values, of as many heads as keys. */
+  readonly v: Value;
+  /** What scores are multiplied by; 1 ÷ √(head size) by default. */
+  readonly scale?: number;
+  /** What is added to scores, as far as it broadcasts to `[batch, heads, queries, keys]`; of several, one after the other. */
+  readonly mask?: Value | readonly Value[] | undefined;
+}
+
+/** `[batch, length, heads · size]` → `[batch, heads, length, size]`. */
+export function splitHeads({ g }: Module, x: Value, heads: number): Value {
+  return g.Transpose(g.Reshape(x, [0, 0, heads, widthOf(x) / heads]), [0, 2, 1, 3]);
+}
+
+/** `[batch, heads, length, size]` → `[batch, length, heads · size]`. */
+export function joinHeads({ g }: Module, x: Value): Value {
+  return g.Reshape(g.Transpose(x, [0, 2, 1, 3]), [0, 0, Number(x.shape![1]) * widthOf(x)]);
+}
+
+/** Softmax of the scores times the values: `[batch, queries, heads · head size]`. */
+export function attend(m: Module, { q, k, v, scale = 1 / Math.sqrt(widthOf(q)), mask }: Heads): Value {
+  const { g } = m;
+  const heads = Number(q.shape![1]);
+  const masks = mask === undefined ? [] : 'name' in mask ? [mask] : mask;
+  const keys = g.Transpose(repeated(m, k, heads), [0, 1, 3, 2]);
+  const scores = masks.reduce((sum, each) => g.Add(sum, each), g.MatMul(scale === 1 ? q : g.Mul(q, scale), keys));
+  return joinHeads(m, g.MatMul(g.Softmax(scores, -1), repeated(m, v, heads)));
+}
+
+/** Each head as often as there are queries for it, one behind the other. */
+function repeated({ g }: Module, x: Value, heads: number): Value {
+  const own = Number(x.shape![1]);
+  if (own === heads) return x;
+  const [batch, length] = [0, 2].map((axis) => g.Slice(g.Shape(x), [axis], [axis + 1], [0])) as [Value, Value];
+  const [times, size] = [heads / own, widthOf(x)];
+  const wide = g.Expand(g.Unsqueeze(x, [2]), g.Concat([batch, g.ints([own, times]), length, g.ints([size])], 0));
+  return g.Reshape(wide, g.Concat([batch, g.ints([heads]), length, g.ints([size])], 0));
+}
+
+/** The projections of an attention under a module, and what they are called. */
+export interface Projections {
+  /** Names of the layers for queries, keys and values. */
+  readonly names: readonly [q: string, k: string, v: string];
+  readonly heads: number;
+  /** Heads of keys and values; as many as of queries by default. */
+  readonly keyHeads?: number;
+  /** Width of a head; the width of the input divided by the heads by default. */
+  readonly headSize?: number;
+  /** Which of the three have a bias; all by default. */
+  readonly bias?: boolean | readonly [q: boolean, k: boolean, v: boolean];
+  /** Where keys and values come from; x itself by default. */
+  readonly from?: Value;
+}
+
+/** Queries, keys and values of x `[batch, length, width]` by heads, in that order. */
+export function project(m: Module, x: Value, wanted: Projections): [q: Value, k: Value, v: Value] {
+  const { names, heads, keyHeads = heads, headSize = widthOf(x) / heads, bias = true, from = x } = wanted;
+  return names.map((name, i) => {
+    const [source, count] = i === 0 ? [x, heads] : [from, keyHeads];
+    const hasBias = typeof bias === 'boolean' ? bias : bias[i]!;
+    return splitHeads(m, m.linear(name, source, count * headSize, { bias: hasBias }), count);
+  }) as [Value, Value, Value];
+}
+
+/** Attention of x on itself, without its output projection: `[batch, length, width]` → the same. */
+export function selfAttention(
+  m: Module,
+  x: Value,
+  { mask, scale, ...projections }: Projections & Pick<Heads, 'mask' | 'scale'>,
+): Value {
+  const [q, k, v] = project(m, x, projections);
+  return attend(m, { q, k, v, mask, ...(scale === undefined ? {} : { scale }) });
+}

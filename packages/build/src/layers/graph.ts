@@ -1,0 +1,129 @@
+/** @file A graph while it is built: what it takes and gives, the weights that it reads, and the model that comes of it. */
+
+import {
+  type Bytes,
+  dataTypeNumber,
+  GraphBuilder,
+  inferNode,
+  type ModelProto,
+  type TensorProto,
+  type ValueInfoProto,
+} from '@onnx-lora/sdk/core';
+import type { DataType } from '@onnx-lora/sdk';
+import type { Dim } from '@onnx-lora/sdk/plugin';
+import type { Value } from '@onnx-lora/sdk/tasks';
+import type { Weights } from '../checkpoint/weights.ts';
+import { Module } from './module.ts';
+
+/** In what a graph is written. */
+export interface GraphOptions {
+  /** Version of the standard operators; 17 at least. */
+  readonly opset: number;
+}
+
+/** The IR version that came with opset 17. */
+const IR_VERSION = 8;
+
+/** Collects nodes, weights, inputs and outputs. */
+export class Graph {
+  readonly weights: Weights;
+  readonly options: GraphOptions;
+  readonly #builder: GraphBuilder;
+  readonly #stored = new Map<string, TensorProto>();
+  readonly #parameters = new Map<string, Value>();
+  readonly #inputs: Value[] = [];
+  readonly #outputs: Value[] = [];
+  /** Names of outputs by those of the values that they are. */
+  readonly #names = new Map<string, string>();
+
+  /** An empty graph, whose weights are those of a checkpoint. */
+  constructor(weights: Weights, options: GraphOptions) {
+    this.weights = weights;
+    this.options = options;
+    this.#builder = new GraphBuilder({ opset: options.opset, infer: inferNode, prefix: '/' });
+  }
+
+  /** The model itself, under which all modules are. */
+  get root(): Module {
+    return new Module(this, '');
+  }
+
+  /** Emits nodes that are named after a module, as torch names them: `/encoder/layer.0/dense/MatMul_7`. */
+  builder(path: string): GraphBuilder {
+    return this.#builder.scope(path === '' ? '/' : `/${path.replaceAll(/\.(?!\d)/g, '/')}/`);
+  }
+
+  /** Declares an input. Equal names of dimensions mean equal sizes. */
+  input(name: string, type: DataType, shape: readonly Dim[]): Value {
+    const value = { name, type, shape };
+    this.#inputs.push(value);
+    return value;
+  }
+
+  /** Declares an output. `dims` are its sizes where they are not those that were inferred. */
+  output(name: string, value: Value, dims?: readonly Dim[]): void {
+    // What has a name of its own already, as an input or an output, keeps it.
+    const isNamed = this.#names.has(value.name) || !this.#builder.types.has(value.name);
+    const own = isNamed ? this.#builder.Identity(value) : value;
+    this.#names.set(own.name, name);
+    this.#outputs.push({ name, type: own.type, shape: dims ?? own.shape });
+  }
+
+  /** A parameter under its name in torch: where it lies in the checkpoint, widened to float32 where it is narrower. */
+  parameter(name: string, dims: readonly number[]): Value {
+    const known = this.#parameters.get(name);
+    if (known) return known;
+    const found = this.weights.find(name, dims);
+    const type = found?.type ?? 'float32';
+    const stored: Value = { name, type, shape: dims };
+    if (found) this.#keep(name, dims, type, found.bytes);
+    const value = type === 'float32' ? stored : this.#builder.scope(`/${name}/`).Cast(stored, dataTypeNumber('float32')); // prettier-ignore
+    this.#parameters.set(name, value);
+    return value;
+  }
+
+  /** A weight that is computed of others when it is needed, float32. */
+  computed(name: string, dims: readonly number[], compute: () => Float32Array): Value {
+    const length = dims.reduce((size, dim) => size * dim, 4);
+    const bytes = (): Uint8Array => {
+      const { buffer, byteOffset, byteLength } = compute();
+      return new Uint8Array(buffer, byteOffset, byteLength);
+    };
+    this.#keep(name, dims, 'float32', { length, compute: bytes });
+    return { name, type: 'float32', shape: dims };
+  }
+
+  #keep(name: string, dims: readonly number[], type: DataType, rawData: Bytes): void {
+    this.#stored.set(name, { name, dims: [...dims], dataType: dataTypeNumber(type), rawData });
+  }
+
+  /** The model, its outputs under their names. */
+  model(name: string): ModelProto {
+    const named = (value: string): string => this.#names.get(value) ?? value;
+    return {
+      irVersion: IR_VERSION,
+      producerName: 'onnx-lora',
+      opsetImport: [{ domain: '', version: this.options.opset }],
+      graph: {
+        name,
+        node: this.#builder.nodes.map((node) => ({
+          ...node,
+          input: node.input!.map(named),
+          output: node.output!.map(named),
+        })),
+        initializer: [...this.#stored.values(), ...this.#builder.initializers],
+        input: this.#inputs.map(declared),
+        output: this.#outputs.map(declared),
+      },
+    };
+  }
+}
+
+/** A value's declaration, dimensions by their names. */
+function declared({ name, type = 'float32', shape }: Value): ValueInfoProto {
+  const dim = shape?.map((size) => {
+    if (typeof size === 'number') return { dimValue: size };
+    return /^\w+$/.test(size) || size.includes(' ') ? { dimParam: size } : {};
+  });
+  return { name, type: { tensorType: { elemType: dataTypeNumber(type), ...(dim ? { shape: { dim } } : {}) } } };
+}

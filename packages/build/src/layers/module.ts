@@ -1,0 +1,167 @@
+/** @file Modules as torch has them: they know their path, find their parameters under it, and emit what they compute. */
+
+import { dataTypeNumber, float, type GraphBuilder } from '@onnx-lora/sdk/core';
+import type { Value } from '@onnx-lora/sdk/tasks';
+import type { Graph } from './graph.ts';
+
+/** How a convolution moves over its input. */
+export interface Convolution {
+  /** Channels of the output. */
+  readonly out: number;
+  /** Size of the kernel, by dimension. */
+  readonly kernel: readonly number[];
+  /** 1 by default. */
+  readonly strides?: readonly number[];
+  /** Padding at both ends, by dimension; none by default. */
+  readonly pads?: readonly number[];
+  /** 1 by default. */
+  readonly groups?: number;
+  /** Whether it has a bias; it has by default. */
+  readonly bias?: boolean;
+}
+
+/** A module: a path in the model, and layers under it. Layers check the shapes of their parameters against the config. */
+export class Module {
+  /** Emits nodes that are named after the module. */
+  readonly g: GraphBuilder;
+  /** The module's path in torch; empty for the model itself. */
+  readonly path: string;
+  /** The graph that it is part of. */
+  readonly graph: Graph;
+
+  constructor(graph: Graph, path: string) {
+    this.graph = graph;
+    this.path = path;
+    this.g = graph.builder(path);
+  }
+
+  /** The module at a path under this one. */
+  at(path: string): Module {
+    return new Module(this.graph, this.under(path));
+  }
+
+  /** The modules of a list: `layer.0`, `layer.1` … */
+  list(path: string, count: number): Module[] {
+    return Array.from({ length: count }, (_, i) => this.at(`${path}.${i}`));
+  }
+
+  /** The path of something under this module. */
+  under(path: string): string {
+    return [this.path, path].filter(Boolean).join('.');
+  }
+
+  /** Whether the checkpoint has a parameter under this module. */
+  has(name: string): boolean {
+    return this.graph.weights.has(this.under(name));
+  }
+
+  /** A parameter of this shape, as float32. */
+  parameter(name: string, dims: readonly number[]): Value {
+    return this.graph.parameter(this.under(name), dims);
+  }
+
+  /** `x·Wᵀ + b` for W `[out, in]`: `[…, in]` → `[…, out]`. */
+  linear(name: string, x: Value, out: number, { bias = true }: { readonly bias?: boolean } = {}): Value {
+    const m = this.at(name);
+    const width = widthOf(x);
+    return m.#affine(x, m.g.Transpose(m.parameter('weight', [out, width]), [1, 0]), bias ? out : undefined);
+  }
+
+  /** The same with W `[in, out]`, as GPT-2 stores it. */
+  conv1d(name: string, x: Value, out: number): Value {
+    const m = this.at(name);
+    return m.#affine(x, m.parameter('weight', [widthOf(x), out]), out);
+  }
+
+  /** `x·Wᵀ` with a weight that is another module's, such as the embedding's. */
+  tied(name: string, x: Value, weight: Value, out?: number): Value {
+    const m = this.at(name);
+    m.graph.weights.use(m.under('weight'));
+    return m.#affine(x, m.g.Transpose(weight, [1, 0]), out);
+  }
+
+  #affine(x: Value, weight: Value, bias: number | undefined): Value {
+    const product = this.g.MatMul(x, weight);
+    return bias === undefined ? product : this.g.Add(product, this.parameter('bias', [bias]));
+  }
+
+  /** A convolution over `[batch, channels, …]`. */
+  conv(
+    name: string,
+    x: Value,
+    { out, kernel, strides, pads, groups = 1, bias = true }: Convolution,
+  ): Value {
+    const m = this.at(name);
+    const weight = m.parameter('weight', [out, Number(x.shape![1]) / groups, ...kernel]);
+    return m.g.emit('Conv', [x, weight, bias ? m.parameter('bias', [out]) : undefined], {
+      kernel_shape: kernel,
+      strides: strides ?? kernel.map(() => 1),
+      pads: pads ? [...pads, ...pads] : kernel.map(() => 0).concat(kernel.map(() => 0)),
+      group: groups,
+    });
+  }
+
+  /** `(x − mean) ÷ √(variance + ε) · γ + β` over the last dimension. */
+  layerNorm(name: string, x: Value, epsilon: number, { bias = true }: { readonly bias?: boolean } = {}): Value {
+    const m = this.at(name);
+    const dims = [widthOf(x)];
+    const parameters = [m.parameter('weight', dims), bias ? m.parameter('bias', dims) : undefined];
+    return m.g.emit('LayerNormalization', [x, ...parameters], { axis: -1, epsilon: float(epsilon) });
+  }
+
+  /** The same over the channels of `[batch, channels, height, width]`. */
+  channelNorm(name: string, x: Value, epsilon: number): Value {
+    const { g } = this.at(name);
+    return g.Transpose(this.layerNorm(name, g.Transpose(x, [0, 2, 3, 1]), epsilon), [0, 3, 1, 2]);
+  }
+
+  /** `x ÷ √(mean of x² + ε) · γ` over the last dimension: Zhang and Sennrich 2019. `plus` is added to γ, as Gemma does. */
+  rmsNorm(name: string, x: Value, epsilon: number, plus = 0): Value {
+    const m = this.at(name);
+    const { g } = m;
+    const weight = m.parameter('weight', [widthOf(x)]);
+    const root = g.Sqrt(g.Add(g.ReduceMean(g.Mul(x, x), [-1], true), epsilon));
+    return g.Mul(g.Div(x, root), plus === 0 ? weight : g.Add(weight, plus));
+  }
+
+  /** Rows of a table by their numbers: `[…]` → `[…, size]`. */
+  embedding(name: string, ids: Value, rows: number, size: number): Value {
+    const m = this.at(name);
+    return m.g.Gather(m.parameter('weight', [rows, size]), ids, 0);
+  }
+
+  /** x as float32. */
+  floats(x: Value): Value {
+    return this.g.Cast(x, dataTypeNumber('float32'));
+  }
+
+  /** x as int64. */
+  ints(x: Value): Value {
+    return this.g.Cast(x, dataTypeNumber('int64'));
+  }
+
+  /** The size of x along an axis, `[1]`. */
+  sizeOf(x: Value, axis: number): Value {
+    return this.g.Slice(this.g.Shape(x), [axis], [axis + 1], [0]);
+  }
+
+  /** Row `index` of the second dimension: `[batch, length, width]` → `[batch, width]`. */
+  row(x: Value, index: number): Value {
+    return this.g.emit('Gather', [x, this.g.scalar(index, 'int64')], { axis: 1 });
+  }
+
+  /** `0, 1 … n - 1` for a size that is computed, `[1]`, from `first` on, which is a number or `[1]`. */
+  range(first: Value | number, end: Value): Value {
+    const { g } = this;
+    const scalar = (value: Value | number): Value =>
+      typeof value === 'number' ? g.scalar(value, 'int64') : g.Squeeze(value, [0]);
+    return g.emit('Range', [scalar(first), scalar(end), g.scalar(1, 'int64')]);
+  }
+}
+
+/** The last dimension, which config.json gives. */
+export function widthOf({ name, shape }: Value): number {
+  const width = shape?.at(-1);
+  if (typeof width === 'number') return width;
+  throw new TypeError(`The width of ${name} is not known.`);
+}

@@ -1,0 +1,93 @@
+/** @file Positions: how tokens of a text are counted, rotary embeddings, and biases by distance. */
+
+import { float32, int64 } from '@onnx-lora/sdk';
+import type { Value } from '@onnx-lora/sdk/tasks';
+import type { Module } from './module.ts';
+
+/** Positions `[batch, length]` as RoBERTa counts them: from `padding` + 1 on over tokens that are no padding, which has `padding`. */
+export function positionsPastPadding(m: Module, ids: Value, padding: number): Value {
+  const { g } = m;
+  const real = m.ints(g.Not(g.Equal(ids, g.scalar(padding, 'int64'))));
+  const counted = g.emit('CumSum', [real, g.scalar(1, 'int64')]);
+  return g.Add(g.Mul(counted, real), g.scalar(padding, 'int64'));
+}
+
+/** Cosines and sines of positions, `[batch or 1, 1, length, half]`. */
+export interface Turns {
+  readonly cos: Value;
+  readonly sin: Value;
+}
+
+/**
+ * Angles of rotary embeddings: Su et al. 2021. Half of a head's numbers turn with the other half.
+ *
+ * @param positions int64 `[batch, length]`, or `[1, length]`
+ * @param frequencies how far each pair turns from one position to the next, `[half]`
+ * @param scale what cosines and sines are multiplied by
+ */
+export function turns(m: Module, positions: Value, frequencies: Value | Float32Array, scale: number | Value = 1): Turns {
+  const { g } = m;
+  const inverse = 'name' in frequencies ? frequencies : g.constant(float32(frequencies, [frequencies.length]));
+  const angles = g.Mul(m.floats(g.Unsqueeze(positions, [1, 3])), inverse);
+  const scaled = (x: Value): Value => (scale === 1 ? x : g.Mul(x, scale));
+  return { cos: scaled(g.Cos(angles)), sin: scaled(g.Sin(angles)) };
+}
+
+/** `[batch, heads, length, size]` with the first numbers of each head turned; as many as there are angles, twice. */
+export function rotated({ g }: Module, x: Value, { cos, sin }: Turns): Value {
+  const [half, size] = [Number(cos.shape!.at(-1)), Number(x.shape!.at(-1))];
+  const sizes = [half, half, ...(size > 2 * half ? [size - 2 * half] : [])];
+  const [a, b, ...rest] = g.Split(x, sizes, -1) as [Value, Value, ...Value[]];
+  const first = g.Sub(g.Mul(a, cos), g.Mul(b, sin));
+  const second = g.Add(g.Mul(b, cos), g.Mul(a, sin));
+  return g.Concat([first, second, ...rest], -1);
+}
+
+/** `base^(−2i ÷ size)` for i below `size ÷ 2`: by how much pair i turns from one position to the next. */
+export function rotaryFrequencies(base: number, size: number): Float32Array {
+  return Float32Array.from({ length: size / 2 }, (_, i) => 1 / Math.fround(base ** ((2 * i) / size)));
+}
+
+/** How T5 and its kin put distances into buckets. */
+export interface Buckets {
+  readonly buckets: number;
+  /** From this distance on there is one bucket. */
+  readonly most: number;
+}
+
+/**
+ * The bucket of each distance from `-most` to `most` in both directions: half of them for each sign, half of those exact, the
+ * rest logarithmic. Raffel et al. 2020; in single precision, as torch computes it.
+ */
+export function bucketTable({ buckets, most }: Buckets): number[] {
+  const { fround, log, floor, min } = Math;
+  const each = buckets / 2;
+  const exact = floor(each / 2);
+  return Array.from({ length: 2 * most + 1 }, (_, i) => {
+    const distance = i - most;
+    const size = Math.abs(distance);
+    const past = fround(fround(fround(log(size / exact)) / fround(log(most / exact))) * (each - exact));
+    const place = size < exact ? size : min(exact + floor(past), each - 1);
+    return place + (distance > 0 ? each : 0);
+  });
+}
+
+/**
+ * A bias of each head by the distance of a key from a query: `[1, heads, length, length]`.
+ *
+ * @param table the learned bias, `[buckets, heads]`
+ * @param length `[1]`
+ */
+export function distanceBias(m: Module, table: Value, length: Value, buckets: Buckets): Value {
+  const { g } = m;
+  const { most } = buckets;
+  const places = m.range(0, length);
+  const distance = g.Sub(g.Unsqueeze(places, [0]), g.Unsqueeze(places, [1]));
+  const index = g.Add(clipped(m, distance, most), g.scalar(most, 'int64'));
+  const bucket = g.Gather(g.constant(int64(bucketTable(buckets), [2 * most + 1])), index, 0);
+  return g.Unsqueeze(g.Transpose(g.Gather(table, bucket, 0), [2, 0, 1]), [0]);
+}
+
+function clipped({ g }: Module, x: Value, most: number): Value {
+  return g.Max(g.Min(x, g.scalar(most, 'int64')), g.scalar(-most, 'int64'));
+}

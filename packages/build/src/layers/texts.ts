@@ -1,0 +1,21 @@
+/** @file What models of texts take: token ids, masks, types. */
+
+import type { Value } from '@onnx-lora/sdk/tasks';
+import type { Module } from './module.ts';
+
+/** Inputs of an encoder of texts, int64 `[batch, sequence]`. */
+export interface TextInputs {
+  /** `input_ids`. */
+  readonly ids: Value;
+  /** `attention_mask`: 1 for what is no padding. */
+  readonly mask: Value;
+  /** `token_type_ids`, of models that know types. */
+  readonly types?: Value;
+}
+
+/** Declares the inputs. */
+export function textInputs({ graph }: Module, { types = false }: { readonly types?: boolean } = {}): TextInputs {
+  const declare = (name: string): Value => graph.input(name, 'int64', ['batch_size', 'sequence_length']);
+  const [ids, mask] = [declare('input_ids'), declare('attention_mask')];
+  return { ids, mask, ...(types ? { types: declare('token_type_ids') } : {}) };
+}
