@@ -2,8 +2,9 @@
 
 import type { Architecture } from '../architecture.ts';
 import { bert } from './bert.ts';
+import { deit } from './deit.ts';
 import { llama, mistral, qwen2 } from './llama.ts';
 import { vit } from './vit.ts';
 
 /** What can be built. */
-export const architectures: readonly Architecture[] = [bert, llama, mistral, qwen2, vit];
+export const architectures: readonly Architecture[] = [bert, deit, llama, mistral, qwen2, vit];
