@@ -3,8 +3,9 @@
 import type { Architecture } from '../architecture.ts';
 import { bert } from './bert.ts';
 import { deit } from './deit.ts';
+import { dinov2, dinov2WithRegisters } from './dinov2.ts';
 import { llama, mistral, qwen2 } from './llama.ts';
 import { vit } from './vit.ts';
 
 /** What can be built. */
-export const architectures: readonly Architecture[] = [bert, deit, llama, mistral, qwen2, vit];
+export const architectures: readonly Architecture[] = [bert, deit, dinov2, dinov2WithRegisters, llama, mistral, qwen2, vit];
