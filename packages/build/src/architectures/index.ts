@@ -2,10 +2,12 @@
 
 import type { Architecture } from '../architecture.ts';
 import { bert } from './bert.ts';
+import { clip, clipText, clipVision } from './clip.ts';
 import { deit } from './deit.ts';
 import { dinov2, dinov2WithRegisters } from './dinov2.ts';
 import { llama, mistral, qwen2 } from './llama.ts';
+import { siglip, siglipText, siglipVision } from './siglip.ts';
 import { vit } from './vit.ts';
 
 /** What can be built. */
-export const architectures: readonly Architecture[] = [bert, deit, dinov2, dinov2WithRegisters, llama, mistral, qwen2, vit];
+export const architectures: readonly Architecture[] = [bert, clip, clipText, clipVision, deit, dinov2, dinov2WithRegisters, llama, mistral, qwen2, siglip, siglipText, siglipVision, vit];
