@@ -3,6 +3,7 @@
 import type { Architecture } from '../architecture.ts';
 import { bert } from './bert.ts';
 import { clip, clipText, clipVision } from './clip.ts';
+import { convnext } from './convnext.ts';
 import { deit } from './deit.ts';
 import { dinov2, dinov2WithRegisters } from './dinov2.ts';
 import { llama, mistral, qwen2 } from './llama.ts';
@@ -10,4 +11,4 @@ import { siglip, siglipText, siglipVision } from './siglip.ts';
 import { vit } from './vit.ts';
 
 /** What can be built. */
-export const architectures: readonly Architecture[] = [bert, clip, clipText, clipVision, deit, dinov2, dinov2WithRegisters, llama, mistral, qwen2, siglip, siglipText, siglipVision, vit];
+export const architectures: readonly Architecture[] = [bert, clip, clipText, clipVision, convnext, deit, dinov2, dinov2WithRegisters, llama, mistral, qwen2, siglip, siglipText, siglipVision, vit];
