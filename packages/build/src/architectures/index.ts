@@ -7,9 +7,10 @@ import { convnext } from './convnext.ts';
 import { deit } from './deit.ts';
 import { dinov2, dinov2WithRegisters } from './dinov2.ts';
 import { llama, mistral, qwen2 } from './llama.ts';
+import { sam } from './sam.ts';
 import { siglip, siglipText, siglipVision } from './siglip.ts';
 import { swin } from './swin.ts';
 import { vit } from './vit.ts';
 
 /** What can be built. */
-export const architectures: readonly Architecture[] = [bert, clip, clipText, clipVision, convnext, deit, dinov2, dinov2WithRegisters, llama, mistral, qwen2, siglip, siglipText, siglipVision, swin, vit];
+export const architectures: readonly Architecture[] = [bert, clip, clipText, clipVision, convnext, deit, dinov2, dinov2WithRegisters, llama, mistral, qwen2, sam, siglip, siglipText, siglipVision, swin, vit];
