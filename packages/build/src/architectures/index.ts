@@ -2,6 +2,7 @@
 
 import type { Architecture } from '../architecture.ts';
 import { ast } from './ast.ts';
+import { beit } from './beit.ts';
 import { bert } from './bert.ts';
 import { clip, clipText, clipVision } from './clip.ts';
 import { convnext } from './convnext.ts';
@@ -17,4 +18,4 @@ import { swin } from './swin.ts';
 import { vit } from './vit.ts';
 
 /** What can be built. */
-export const architectures: readonly Architecture[] = [ast, bert, clip, clipText, clipVision, convnext, deit, dinov2, dinov2WithRegisters, dinov3, llama, mistral, qwen2, resnet, sam, segformer, siglip, siglipText, siglipVision, swin, vit];
+export const architectures: readonly Architecture[] = [ast, beit, bert, clip, clipText, clipVision, convnext, deit, dinov2, dinov2WithRegisters, dinov3, llama, mistral, qwen2, resnet, sam, segformer, siglip, siglipText, siglipVision, swin, vit];
