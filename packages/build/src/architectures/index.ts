@@ -15,7 +15,8 @@ import { sam } from './sam.ts';
 import { segformer } from './segformer.ts';
 import { siglip, siglipText, siglipVision } from './siglip.ts';
 import { swin } from './swin.ts';
+import { swinv2 } from './swinv2.ts';
 import { vit } from './vit.ts';
 
 /** What can be built. */
-export const architectures: readonly Architecture[] = [ast, beit, bert, clip, clipText, clipVision, convnext, deit, dinov2, dinov2WithRegisters, dinov3, llama, mistral, qwen2, resnet, sam, segformer, siglip, siglipText, siglipVision, swin, vit];
+export const architectures: readonly Architecture[] = [ast, beit, bert, clip, clipText, clipVision, convnext, deit, dinov2, dinov2WithRegisters, dinov3, llama, mistral, qwen2, resnet, sam, segformer, siglip, siglipText, siglipVision, swin, swinv2, vit];

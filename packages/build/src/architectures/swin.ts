@@ -28,9 +28,10 @@ export interface SwinSizes {
 }
 
 /** Of the norms after the patches and of merging, whatever config.json says. */
-const EPSILON = 1e-5;
+export const SWIN_EPSILON = 1e-5;
 
-function sizes(c: Config): SwinSizes {
+/** Reads the fields that both versions have. */
+export function swinSizes(c: Config): SwinSizes {
   c.skip('hidden_size', 'num_layers', 'encoder_stride', 'path_norm', 'out_features', 'out_indices', 'stage_names');
   const s = {
     channels: c.size('num_channels', 3),
@@ -47,6 +48,11 @@ function sizes(c: Config): SwinSizes {
     hasPositions: c.flag('use_absolute_embeddings', false),
   };
   if (s.heads.length !== s.depths.length) throw c.unsupported('num_heads', `There are ${s.depths.length} stages.`);
+  return s;
+}
+
+function sizes(c: Config): SwinSizes {
+  const s = swinSizes(c);
   const last = maps(s).at(-1)!;
   // The biases of a window are by distances within it.
   if (Math.min(...last) < s.window) throw c.unsupported('window_size', `The last stage has only ${last.join(' × ')} tokens.`);
@@ -54,15 +60,16 @@ function sizes(c: Config): SwinSizes {
 }
 
 /** `[height, width]` of the map of each stage. */
-function maps({ image, patch, depths }: SwinSizes): [height: number, width: number][] {
+export function maps({ image, patch, depths }: SwinSizes): [height: number, width: number][] {
   return depths.map((_, i) => image.map((size, axis) => Math.ceil(Math.ceil(size / patch[axis]!) / 2 ** i)) as [number, number]); // prettier-ignore
 }
 
-function embeddings(m: Module, s: SwinSizes): Value {
+/** Patches, normed: `[batch, height · width, hidden]`. */
+export function swinEmbeddings(m: Module, s: SwinSizes): Value {
   const [below, right] = s.image.map((size, axis) => -size + s.patch[axis]! * Math.ceil(size / s.patch[axis]!)) as [number, number]; // prettier-ignore
   const pixels = pixelValues(m, s);
   const padded = below + right === 0 ? pixels : m.g.Pad(pixels, [0, 0, 0, 0, 0, 0, below, right]);
-  const x = m.layerNorm('norm', patchEmbedding(m.at('patch_embeddings'), padded, s), EPSILON);
+  const x = m.layerNorm('norm', patchEmbedding(m.at('patch_embeddings'), padded, s), SWIN_EPSILON);
   return s.hasPositions ? m.g.Add(x, m.parameter('position_embeddings', [1, Number(x.shape![1]), s.hidden])) : x;
 }
 
@@ -94,7 +101,7 @@ function attention(m: Module, x: Value, windows: Windows, heads: number, { qkvBi
 }
 
 /** What is `[windows, …]` for one image, for as many as x has: `[batch · windows, …]`. */
-function perImage(m: Module, each: Value, x: Value): Value {
+export function perImage(m: Module, each: Value, x: Value): Value {
   const { g } = m;
   const dims = each.shape as readonly number[];
   const all = g.Expand(g.Unsqueeze(each, [0]), g.Concat([m.sizeOf(x, 0), g.ints(dims)], 0));
@@ -102,7 +109,7 @@ function perImage(m: Module, each: Value, x: Value): Value {
 }
 
 /** Four neighbours side by side, column by column: `[batch, tokens ÷ 4, 4 · width]`. Odd sides are padded. */
-export function neighbours({ g }: Module, x: Value, [height, width]: readonly [number, number]): Value {
+function neighbours({ g }: Module, x: Value, [height, width]: readonly [number, number]): Value {
   const channels = Number(x.shape!.at(-1));
   const square = g.Reshape(x, [-1, height, width, channels]);
   const isOdd = height % 2 === 1 || width % 2 === 1;
@@ -112,43 +119,59 @@ export function neighbours({ g }: Module, x: Value, [height, width]: readonly [n
   return g.Reshape(split, [-1, rows * columns, 4 * channels]);
 }
 
-function states(m: Module, s: SwinSizes): Value {
+/** What makes a stage's map from the one before: a quarter of the tokens, twice as wide. */
+type Merge = (m: Module, four: Value, width: number) => Value;
+/** A block; `index` is its place in the stage. */
+type Block = (m: Module, x: Value, stage: number, index: number) => Value;
+
+/** Stages of blocks, and the last norm: `[batch, tokens, width]`. */
+export function swinStages(m: Module, s: SwinSizes, block: Block, merge: Merge): Value {
   const all = maps(s);
-  let x = embeddings(m.at('embeddings'), s);
+  let x = swinEmbeddings(m.at('embeddings'), s);
   for (const [i, stage] of m.list('encoder.layers', all.length).entries()) {
-    for (const [j, each] of stage.list('blocks', s.depths[i]!).entries()) {
-      x = block(each, x, windowsOf(all[i]!, s.window, j), s.heads[i]!, s);
-    }
-    if (i === all.length - 1) break;
-    const merged = stage.layerNorm('downsample.norm', neighbours(stage, x, all[i]!), EPSILON);
-    x = stage.linear('downsample.reduction', merged, 2 * Number(x.shape!.at(-1)), { bias: false });
+    for (const [j, each] of stage.list('blocks', s.depths[i]!).entries()) x = block(each, x, i, j);
+    if (i < all.length - 1) x = merge(stage.at('downsample'), neighbours(stage, x, all[i]!), 2 * Number(x.shape!.at(-1)));
   }
   return m.layerNorm('layernorm', x, s.eps);
 }
 
-export const swin: Architecture = {
-  modelType: 'swin',
-  prefix: 'swin',
-  others: /^classifier\.|^decoder\.|mask_token$/,
-  classes: {
-    SwinModel: (c) => {
-      const s = sizes(c);
-      return {
-        model: (m) => {
-          const x = states(m, s);
-          m.graph.output('last_hidden_state', x);
-          m.graph.output('pooler_output', m.g.ReduceMean(x, [1], false));
-        },
-      };
+function states(m: Module, s: SwinSizes): Value {
+  const all = maps(s);
+  const merge: Merge = (each, four, width) => each.linear('reduction', each.layerNorm('norm', four, SWIN_EPSILON), width, { bias: false }); // prettier-ignore
+  return swinStages(m, s, (each, x, i, j) => block(each, x, windowsOf(all[i]!, s.window, j), s.heads[i]!, s), merge);
+}
+
+/** The classes of a version of Swin: what its states are, and their mean. */
+export function swinClasses(name: string, prefix: string, read: (c: Config) => (m: Module) => Value): Architecture {
+  return {
+    modelType: prefix,
+    prefix,
+    others: /^classifier\.|^decoder\.|mask_token$/,
+    classes: {
+      [`${name}Model`]: (c) => {
+        const states = read(c);
+        return {
+          model: (m) => {
+            const x = states(m);
+            m.graph.output('last_hidden_state', x);
+            m.graph.output('pooler_output', m.g.ReduceMean(x, [1], false));
+          },
+        };
+      },
+      [`${name}ForImageClassification`]: (c) => {
+        const [states, labels] = [read(c), c.labels()];
+        return {
+          model: (m) => {
+            const pooled = m.g.ReduceMean(states(m.at(prefix)), [1], false);
+            m.graph.output('logits', m.linear('classifier', pooled, labels));
+          },
+        };
+      },
     },
-    SwinForImageClassification: (c) => {
-      const [s, labels] = [sizes(c), c.labels()];
-      return {
-        model: (m) => {
-          const pooled = m.g.ReduceMean(states(m.at('swin'), s), [1], false);
-          m.graph.output('logits', m.linear('classifier', pooled, labels));
-        },
-      };
-    },
-  },
-};
+  };
+}
+
+export const swin = swinClasses('Swin', 'swin', (c) => {
+  const s = sizes(c);
+  return (m) => states(m, s);
+});
