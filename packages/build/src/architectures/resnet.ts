@@ -8,7 +8,8 @@ import { batchNorm } from '../layers/batchNorm.ts';
 import { type Convolution, type Module } from '../layers/module.ts';
 import { pixelValues } from '../layers/patches.ts';
 
-interface Sizes {
+/** What config.json says of a residual network. */
+export interface ResnetSizes {
   readonly channels: number;
   /** Width before the first stage. */
   readonly stem: number;
@@ -22,8 +23,24 @@ interface Sizes {
   readonly act: Activation;
 }
 
-function sizes(c: Config): Sizes {
-  c.skip('out_features', 'out_indices', 'stage_names');
+/** Where layers are in a model: paths of a convolution and its norm. */
+export interface ResnetNames {
+  readonly stem: readonly [convolution: string, norm: string];
+  readonly block: (stage: number, index: number) => string;
+  readonly layer: (index: number) => readonly [convolution: string, norm: string];
+  readonly shortcut: readonly [convolution: string, norm: string];
+}
+
+/** As transformers has them. */
+export const resnetNames: ResnetNames = {
+  stem: ['embedder.embedder.convolution', 'embedder.embedder.normalization'],
+  block: (stage, index) => `encoder.stages.${stage}.layers.${index}`,
+  layer: (index) => [`layer.${index}.convolution`, `layer.${index}.normalization`],
+  shortcut: ['shortcut.convolution', 'shortcut.normalization'],
+};
+
+/** Reads the fields. */
+export function resnetSizes(c: Config): ResnetSizes {
   const widths = c.sizes('hidden_sizes', [256, 512, 1024, 2048]);
   const depths = c.sizes('depths', [3, 4, 6, 3]);
   if (widths.length !== depths.length) throw c.unsupported('depths', `There are ${widths.length} stages.`);
@@ -38,38 +55,48 @@ function sizes(c: Config): Sizes {
   };
 }
 
-/** A convolution that keeps the size but for its stride, and its norm. */
-function convolution(m: Module, x: Value, out: number, kernel: number, stride: number): Value {
-  const half = Math.floor(kernel / 2);
-  const options: Convolution = { out, kernel: [kernel, kernel], strides: [stride, stride], pads: [half, half], bias: false };
-  return batchNorm(m, 'normalization', m.conv('convolution', x, options));
+/** What a block is made of. */
+interface Block {
+  readonly width: number;
+  readonly stride: number;
+  readonly names: ResnetNames;
 }
 
-function block(m: Module, x: Value, { width, stride }: { width: number; stride: number }, s: Sizes): Value {
+/** A convolution that keeps the size but for its stride, and its norm. */
+function convolution(m: Module, [name, norm]: readonly [string, string], x: Value, out: number, kernel: number, stride: number): Value {
+  const half = Math.floor(kernel / 2);
+  const options: Convolution = { out, kernel: [kernel, kernel], strides: [stride, stride], pads: [half, half], bias: false };
+  return batchNorm(m, norm, m.conv(name, x, options));
+}
+
+function block(m: Module, x: Value, { width, stride, names }: Block, s: ResnetSizes): Value {
   const { g } = m;
   const narrow = Math.floor(width / 4);
   const bottleneck = [[narrow, 1, s.stridesFirst ? stride : 1], [narrow, 3, s.stridesFirst ? 1 : stride], [width, 1, 1]] as const; // prettier-ignore
   const layers = s.isBottleneck ? bottleneck : ([[width, 3, stride], [width, 3, 1]] as const); // prettier-ignore
   let y = x;
   for (const [i, [out, kernel, step]] of layers.entries()) {
-    const normed = convolution(m.at(`layer.${i}`), y, out, kernel, step);
+    const normed = convolution(m, names.layer(i), y, out, kernel, step);
     y = i < layers.length - 1 ? g.Relu(normed) : normed;
   }
   const isSame = Number(x.shape![1]) === width && stride === 1;
-  return s.act(g, g.Add(y, isSame ? x : convolution(m.at('shortcut'), x, width, 1, stride)));
+  return s.act(g, g.Add(y, isSame ? x : convolution(m, names.shortcut, x, width, 1, stride)));
 }
 
 /** The map after all stages: `[batch, width, height, width]`. */
-function states(m: Module, s: Sizes): Value {
+export function resnetMap(m: Module, s: ResnetSizes, names: ResnetNames = resnetNames): Value {
   const pixels = pixelValues(m, { channels: s.channels });
-  const stem = s.act(m.g, convolution(m.at('embedder.embedder'), pixels, s.stem, 7, 2));
+  const stem = s.act(m.g, convolution(m, names.stem, pixels, s.stem, 7, 2));
   let x = m.g.emit('MaxPool', [stem], { kernel_shape: [3, 3], strides: [2, 2], pads: [1, 1, 1, 1] });
-  for (const [i, stage] of s.stages.entries()) {
-    for (const [j, each] of m.list(`encoder.stages.${i}.layers`, stage.depth).entries()) {
-      x = block(each, x, { width: stage.width, stride: j === 0 ? stage.stride : 1 }, s);
-    }
+  for (const [i, { width, depth, stride }] of s.stages.entries()) {
+    for (let j = 0; j < depth; j++) x = block(m.at(names.block(i, j)), x, { width, stride: j === 0 ? stride : 1, names }, s);
   }
   return x;
+}
+
+function sizes(c: Config): ResnetSizes {
+  c.skip('out_features', 'out_indices', 'stage_names');
+  return resnetSizes(c);
 }
 
 export const resnet: Architecture = {
@@ -81,7 +108,7 @@ export const resnet: Architecture = {
       const s = sizes(c);
       return {
         model: (m) => {
-          const x = states(m, s);
+          const x = resnetMap(m, s);
           m.graph.output('last_hidden_state', x);
           m.graph.output('pooler_output', m.g.ReduceMean(x, [2, 3], true));
         },
@@ -91,7 +118,7 @@ export const resnet: Architecture = {
       const [s, labels] = [sizes(c), c.labels()];
       return {
         model: (m) => {
-          const pooled = m.g.ReduceMean(states(m.at('resnet'), s), [2, 3], false);
+          const pooled = m.g.ReduceMean(resnetMap(m.at('resnet'), s), [2, 3], false);
           m.graph.output('logits', m.linear('classifier.1', pooled, labels));
         },
       };
