@@ -73,7 +73,10 @@ export function positionTable(m: Module, waves: number): Value {
 
 /** Points `[…, 2]`, 0 to 1, as sines and cosines: `[…, 2 · waves]`. Tancik et al. 2020. */
 export function placed({ g }: Module, points: Value, table: Value): Value {
-  const angles = g.Mul(g.MatMul(g.Sub(g.Mul(points, 2), 1), table), 2 * Math.PI);
+  // No product of matrices, as the table is not what a layer learns.
+  const [across, down] = g.Split(g.Sub(g.Mul(points, 2), 1), [1, 1], -1) as [Value, Value];
+  const [first, second] = g.Split(table, [1, 1], 0) as [Value, Value];
+  const angles = g.Mul(g.Add(g.Mul(across, first), g.Mul(down, second)), 2 * Math.PI);
   return g.Concat([g.Sin(angles), g.Cos(angles)], -1);
 }
 
