@@ -46,9 +46,11 @@ function sizes(c: Config): Sizes {
     heads: c.size(`${name}_attention_heads`, 8),
     inner: c.size(`${name}_ffn_dim`, 2048),
   });
+  const hidden = c.size('d_model', 256);
+  if (hidden % 4 !== 0) throw c.unsupported('d_model', 'A position is sines and cosines of rows and of columns: a multiple of 4.');
   return {
     ...backboneSizes(c),
-    hidden: c.size('d_model', 256),
+    hidden,
     encoder: stack('encoder'),
     decoder: stack('decoder'),
     queries: c.size('num_queries', 100),

@@ -9,7 +9,7 @@ import { attend, splitHeads } from '../layers/attention.ts';
 import { patchEmbedding, pixelValues } from '../layers/patches.ts';
 import type { Module } from '../layers/module.ts';
 import { fromWindows, intoWindows } from '../layers/windows.ts';
-import { maskGraph, maskSizes, placed, positionTable, SAM_EPSILON, samMlp } from './samMasks.ts';
+import { maskGraph, type MaskSizes, maskSizes, placed, positionTable, SAM_EPSILON, samMlp } from './samMasks.ts';
 
 interface VisionSizes {
   readonly hidden: number;
@@ -29,8 +29,6 @@ interface VisionSizes {
   readonly windows: readonly (number | undefined)[];
   readonly hasPositions: boolean;
   readonly hasDistances: boolean;
-  /** How many sines a position has, and as many cosines. */
-  readonly waves: number;
 }
 
 function visionSizes(c: Config): VisionSizes {
@@ -55,7 +53,6 @@ function visionSizes(c: Config): VisionSizes {
     windows: Array.from({ length: layers }, (_, i) => (all.includes(i) || window === 0 ? undefined : window)),
     hasPositions: c.flag('use_abs_pos', true),
     hasDistances: c.flag('use_rel_pos', true),
-    waves: c.size('num_pos_feats', 128),
   };
 }
 
@@ -111,7 +108,7 @@ function imageEmbeddings(m: Module, s: VisionSizes): Value {
 }
 
 /** Positions of all places of a map, of as many images as x has: `[batch, 2 · waves, side, side]`. */
-function imagePositions(m: Module, x: Value, side: number, waves: number): Value {
+function imagePositions(m: Module, x: Value, { side, waves }: MaskSizes): Value {
   const { g } = m;
   const middle = (place: number): number => (place + 0.5) / side;
   const places = Array.from({ length: side ** 2 }, (_, i) => [middle(i % side), middle(Math.floor(i / side))]).flat();
@@ -125,13 +122,14 @@ export const sam: Architecture = {
   others: /^prompt_encoder\.(?:mask_embed|point_embed)\.|^mask_decoder\.output_hypernetworks_mlps\.0\./,
   classes: {
     SamModel: (c) => {
-      const s = visionSizes(c.inner('vision_config'));
-      const masks = maskSizes(c.inner('prompt_encoder_config'), c.inner('mask_decoder_config'), s.waves);
+      const vision = c.inner('vision_config');
+      const s = visionSizes(vision);
+      const masks = maskSizes(c.inner('prompt_encoder_config'), c.inner('mask_decoder_config'), vision);
       return {
         vision_encoder: (m) => {
           const map = imageEmbeddings(m.at('vision_encoder'), s);
           m.graph.output('image_embeddings', map);
-          m.graph.output('image_positional_embeddings', imagePositions(m, map, masks.side, s.waves));
+          m.graph.output('image_positional_embeddings', imagePositions(m, map, masks));
         },
         prompt_encoder_mask_decoder: (m) => maskGraph(m, masks),
       };

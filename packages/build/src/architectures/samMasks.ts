@@ -31,16 +31,20 @@ export interface MaskSizes {
   readonly image: number;
   /** Side of the map of an image. */
   readonly side: number;
+  /** How many sines a position has, and as many cosines. */
   readonly waves: number;
 }
 
-/** Reads the fields; `waves` is the encoder's. */
-export function maskSizes(prompt: Config, decoder: Config, waves: number): MaskSizes {
+/** Reads the fields, of which those of the encoder of images must fit. */
+export function maskSizes(prompt: Config, decoder: Config, vision: Config): MaskSizes {
   // Masks as prompts, and boxes, are not part of the graph.
   prompt.skip('hidden_act', 'layer_norm_eps', 'mask_input_channels', 'num_point_embeddings', 'image_embedding_size');
   const [image, patch] = [prompt.size('image_size', 1024), prompt.size('patch_size', 16)];
   const hidden = decoder.size('hidden_size', 256);
+  const waves = vision.size('num_pos_feats', 128);
   if (prompt.size('hidden_size', 256) !== hidden) throw prompt.unsupported('hidden_size', `The decoder has ${hidden}.`);
+  if (vision.size('output_channels', 256) !== hidden) throw vision.unsupported('output_channels', `The decoder has ${hidden}.`);
+  if (2 * waves !== hidden) throw vision.unsupported('num_pos_feats', `It is half of the decoder's ${hidden}.`);
   return {
     hidden,
     layers: decoder.size('num_hidden_layers', 2),
