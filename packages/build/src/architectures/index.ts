@@ -2,8 +2,26 @@
 
 import type { Architecture } from '../architecture.ts';
 import { bert } from './bert.ts';
+import { distilbert } from './distilbert.ts';
+import { esm } from './esm.ts';
+import { gpt2 } from './gpt2.ts';
+import { gptNeox } from './gptNeox.ts';
 import { llama, mistral, qwen2 } from './llama.ts';
+import { camembert, roberta, xlmRoberta } from './roberta.ts';
 import { vit } from './vit.ts';
 
 /** What can be built. */
-export const architectures: readonly Architecture[] = [bert, llama, mistral, qwen2, vit];
+export const architectures: readonly Architecture[] = [
+  bert,
+  camembert,
+  distilbert,
+  esm,
+  gpt2,
+  gptNeox,
+  llama,
+  mistral,
+  qwen2,
+  roberta,
+  vit,
+  xlmRoberta,
+];
