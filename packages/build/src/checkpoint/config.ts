@@ -157,6 +157,13 @@ export class Config {
     return [...own.map((name) => `${this.#path}${name}`), ...inside];
   }
 
+  /** What was read of what is there, by its path. */
+  taken(): Record<string, unknown> {
+    const own = Object.entries(this.#values).filter(([name, value]) => this.#read.has(name) && !hasNoEffect(name, value) && !isObject(value)); // prettier-ignore
+    const inside = [...this.#inner.values()].map((each) => each.taken());
+    return Object.assign(Object.fromEntries(own.map(([name, value]) => [`${this.#path}${name}`, value])), ...inside) as Record<string, unknown>; // prettier-ignore
+  }
+
   /** What a field holds, by a path as {@link unread} gives it, for messages. */
   shown(path: string): string {
     let value: unknown = this.#values;

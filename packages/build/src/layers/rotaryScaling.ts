@@ -41,8 +41,9 @@ export function readRotary(
   // A newer config repeats the older field.
   if (scaling === old) recent.skip('rope_type', 'type', 'factor');
   const trained = c.size('max_position_embeddings', absentPositions);
+  const original = c.size('original_max_position_embeddings', trained);
   const kind = scaling.word('rope_type', Object.keys(kinds), scaling.word('type', Object.keys(kinds), 'default'));
-  return kinds[kind]!({ c: scaling, base, size: rotated, trained });
+  return kinds[kind]!({ c: scaling, base, size: rotated, trained, original });
 }
 
 interface Scaling {
@@ -52,6 +53,8 @@ interface Scaling {
   readonly size: number;
   /** `max_position_embeddings`. */
   readonly trained: number;
+  /** The same before it was stretched, where config.json says so outside of the scaling. */
+  readonly original: number;
 }
 
 const kinds: Readonly<Record<string, (scaling: Scaling) => Rotary>> = {
@@ -87,9 +90,9 @@ function llama3({ c, base, size }: Scaling): Rotary {
   return fixed(rotaryFrequencies(base, size).map(stretched));
 }
 
-function yarn({ c, base, size, trained }: Scaling): Rotary {
+function yarn({ c, base, size, original: outside }: Scaling): Rotary {
   const factor = c.number('factor');
-  const original = c.size('original_max_position_embeddings', trained);
+  const original = c.size('original_max_position_embeddings', outside);
   const [fast, slow] = [c.number('beta_fast', 32), c.number('beta_slow', 1)];
   const isWhole = c.flag('truncate', true);
   const [all, one] = ['mscale_all_dim', 'mscale'].map((name) => (c.has(name) ? c.number(name) : undefined));
@@ -107,8 +110,8 @@ function yarn({ c, base, size, trained }: Scaling): Rotary {
   return fixed(rotaryFrequencies(base, size).map(blend), scale);
 }
 
-function longrope({ c, base, size, trained }: Scaling): Rotary {
-  const original = c.size('original_max_position_embeddings', trained);
+function longrope({ c, base, size, trained, original: outside }: Scaling): Rotary {
+  const original = c.size('original_max_position_embeddings', outside);
   const growth = c.number('factor', trained / original);
   const scale = c.number('attention_factor', growth <= 1 ? 1 : Math.sqrt(1 + Math.log(growth) / Math.log(original)));
   const plain = rotaryFrequencies(base, size);
@@ -126,9 +129,9 @@ function longrope({ c, base, size, trained }: Scaling): Rotary {
 }
 
 /** The base grows with texts longer than those trained on. */
-function dynamic({ c, base, size, trained }: Scaling): Rotary {
+function dynamic({ c, base, size, original: outside }: Scaling): Rotary {
   const factor = c.number('factor');
-  const original = c.size('original_max_position_embeddings', trained);
+  const original = c.size('original_max_position_embeddings', outside);
   return (m, decoding) => {
     const { g } = m;
     const length = g.Max(m.floats(decoding.total), original);
