@@ -30,11 +30,12 @@ export function bertSizes(c: Config, absent: { readonly vocabulary: number } = {
   c.only('position_embedding_type', 'absolute');
   c.only('is_decoder', false);
   c.only('add_cross_attention', false);
+  const hidden = c.size('hidden_size', 768);
   return {
     vocabulary: c.size('vocab_size', absent.vocabulary),
-    hidden: c.size('hidden_size', 768),
+    hidden,
     layers: c.size('num_hidden_layers', 12),
-    heads: c.size('num_attention_heads', 12),
+    heads: c.divisor('num_attention_heads', hidden, 12),
     inner: c.size('intermediate_size', 3072),
     act: c.activation('hidden_act', 'gelu'),
     eps: c.number('layer_norm_eps', 1e-12),

@@ -26,11 +26,12 @@ const EPSILON = 1e-12;
 function sizes(c: Config): Sizes {
   // Positions are stored, sinusoidal or not.
   c.skip('sinusoidal_pos_embds');
+  const hidden = c.size('dim', 768);
   return {
     vocabulary: c.size('vocab_size', 30_522),
-    hidden: c.size('dim', 768),
+    hidden,
     layers: c.size('n_layers', 6),
-    heads: c.size('n_heads', 12),
+    heads: c.divisor('n_heads', hidden, 12),
     inner: c.size('hidden_dim', 3072),
     act: c.activation('activation', 'gelu'),
     positions: c.size('max_position_embeddings', 512),

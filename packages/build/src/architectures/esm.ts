@@ -35,6 +35,7 @@ function sizes(c: Config): Sizes {
   c.only('is_folding_model', false);
   c.only('is_decoder', false);
   c.only('add_cross_attention', false);
+  const hidden = c.size('hidden_size', 768);
   // Always exact GELU, whatever it says.
   c.skip('hidden_act', 'vocab_list', 'esmfold_config');
   const recent = c.inner('rope_parameters');
@@ -44,9 +45,9 @@ function sizes(c: Config): Sizes {
   const mask = c.has('mask_token_id') ? c.whole('mask_token_id') : undefined;
   return {
     vocabulary: c.size('vocab_size'),
-    hidden: c.size('hidden_size', 768),
+    hidden,
     layers: c.size('num_hidden_layers', 12),
-    heads: c.size('num_attention_heads', 12),
+    heads: c.divisor('num_attention_heads', hidden, 12),
     inner: c.size('intermediate_size', 3072),
     eps: c.number('layer_norm_eps', 1e-12),
     positions: c.size('max_position_embeddings', 1026),

@@ -32,7 +32,7 @@ function sizes(c: Config): Sizes {
     positions: c.size('n_positions', 1024),
     hidden,
     layers: c.size('n_layer', 12),
-    heads: c.size('n_head', 12),
+    heads: c.divisor('n_head', hidden, 12),
     inner: c.size('n_inner', 4 * hidden),
     act: c.activation('activation_function', 'gelu_new'),
     eps: c.number('layer_norm_epsilon', 1e-5),

@@ -26,7 +26,8 @@ interface Sizes {
 
 function sizes(c: Config): Sizes {
   c.only('is_decoder', false, true);
-  const [hidden, heads] = [c.size('hidden_size', 6144), c.size('num_attention_heads', 64)];
+  const hidden = c.size('hidden_size', 6144);
+  const heads = c.divisor('num_attention_heads', hidden, 64);
   const fields = { base: 'rotary_emb_base', part: 'rotary_pct', absentPart: 0.25 };
   return {
     vocabulary: c.size('vocab_size', 50_432),

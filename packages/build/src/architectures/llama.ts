@@ -57,14 +57,14 @@ export interface LlamaDefaults {
 export function llamaSizes(c: Config, absent: LlamaDefaults = {}): LlamaSizes {
   const heads = c.size('num_attention_heads', absent.heads ?? 32);
   const hidden = c.size('hidden_size', absent.hidden ?? 4096);
-  const headSize = c.size('head_dim', absent.headSize ?? hidden / heads);
+  const headSize = c.has('head_dim') ? c.size('head_dim') : (absent.headSize ?? hidden / c.divisor('num_attention_heads', hidden, heads)); // prettier-ignore
   const [field, name] = absent.activation ?? ['hidden_act', 'silu'];
   return {
     vocabulary: c.size('vocab_size', absent.vocabulary ?? 32_000),
     hidden,
     layers: c.size('num_hidden_layers', absent.layers ?? 32),
     heads,
-    keyHeads: c.size('num_key_value_heads', absent.keyHeads ?? heads),
+    keyHeads: c.divisor('num_key_value_heads', heads, absent.keyHeads ?? heads),
     headSize,
     inner: c.size('intermediate_size', absent.inner ?? 11_008),
     act: c.activation(field, name),

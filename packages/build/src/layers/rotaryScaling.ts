@@ -40,8 +40,10 @@ export function readRotary(
   const scaling = c.has('rope_scaling') ? old : recent;
   // A newer config repeats the older field.
   if (scaling === old) recent.skip('rope_type', 'type', 'factor');
-  const trained = c.size('max_position_embeddings', absentPositions);
-  const original = c.size('original_max_position_embeddings', trained);
+  // Of use for some kinds alone.
+  c.skip('max_position_embeddings', 'original_max_position_embeddings');
+  const trained = (): number => c.size('max_position_embeddings', absentPositions);
+  const original = (): number => (c.has('original_max_position_embeddings') ? c.size('original_max_position_embeddings') : trained()); // prettier-ignore
   const kind = scaling.word('rope_type', Object.keys(kinds), scaling.word('type', Object.keys(kinds), 'default'));
   return kinds[kind]!({ c: scaling, base, size: rotated, trained, original });
 }
@@ -52,9 +54,9 @@ interface Scaling {
   /** Numbers of a head that turn. */
   readonly size: number;
   /** `max_position_embeddings`. */
-  readonly trained: number;
+  readonly trained: () => number;
   /** The same before it was stretched, where config.json says so outside of the scaling. */
-  readonly original: number;
+  readonly original: () => number;
 }
 
 const kinds: Readonly<Record<string, (scaling: Scaling) => Rotary>> = {
@@ -71,6 +73,12 @@ const kinds: Readonly<Record<string, (scaling: Scaling) => Rotary>> = {
   longrope,
   dynamic,
 };
+
+/** The length that the model was trained for before it was stretched: of the scaling, or outside of it. */
+function trainedLength(c: Config, outside: () => number): number {
+  const name = 'original_max_position_embeddings';
+  return c.has(name) ? c.size(name) : outside();
+}
 
 function fixed(frequencies: Float32Array, scale = 1): Rotary {
   return (m, { positions }) => turns(m, positions, frequencies, scale);
@@ -92,7 +100,7 @@ function llama3({ c, base, size }: Scaling): Rotary {
 
 function yarn({ c, base, size, original: outside }: Scaling): Rotary {
   const factor = c.number('factor');
-  const original = c.size('original_max_position_embeddings', outside);
+  const original = trainedLength(c, outside);
   const [fast, slow] = [c.number('beta_fast', 32), c.number('beta_slow', 1)];
   const isWhole = c.flag('truncate', true);
   const [all, one] = ['mscale_all_dim', 'mscale'].map((name) => (c.has(name) ? c.number(name) : undefined));
@@ -111,8 +119,8 @@ function yarn({ c, base, size, original: outside }: Scaling): Rotary {
 }
 
 function longrope({ c, base, size, trained, original: outside }: Scaling): Rotary {
-  const original = c.size('original_max_position_embeddings', outside);
-  const growth = c.number('factor', trained / original);
+  const original = trainedLength(c, outside);
+  const growth = c.number('factor', trained() / original);
   const scale = c.number('attention_factor', growth <= 1 ? 1 : Math.sqrt(1 + Math.log(growth) / Math.log(original)));
   const plain = rotaryFrequencies(base, size);
   const [short, long] = ['short_factor', 'long_factor'].map((name) => {
@@ -131,7 +139,7 @@ function longrope({ c, base, size, trained, original: outside }: Scaling): Rotar
 /** The base grows with texts longer than those trained on. */
 function dynamic({ c, base, size, original: outside }: Scaling): Rotary {
   const factor = c.number('factor');
-  const original = c.size('original_max_position_embeddings', outside);
+  const original = trainedLength(c, outside);
   return (m, decoding) => {
     const { g } = m;
     const length = g.Max(m.floats(decoding.total), original);
