@@ -18,7 +18,7 @@ afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 /** Other values of a field, of its type. */
 function others(value: unknown): unknown[] {
   if (typeof value === 'boolean') return [!value];
-  if (typeof value === 'number') return [Number.isInteger(value) ? value + 1 : value * 1.5];
+  if (typeof value === 'number') return [Number.isInteger(value) ? value + 1 : value * 1.5, value * 2];
   if (typeof value === 'string') return ['another'];
   if (Array.isArray(value)) return [[...(value as unknown[]), 1], []];
   return [];
@@ -56,15 +56,17 @@ describe.each(folders.filter((folder) => (JSON.parse(readFileSync(path.join(fold
     const passedOver: string[] = [];
     for (const [place, value] of fieldsOf(config)) {
       // What is left out here is what `onnx-lora build` does not name as taken from the config.
-      if (!(place.join('.') in built.config)) continue;
+      if (!(place.join('.') in built.config) || others(value).length === 0) continue;
+      let counts = false;
       for (const other of others(value)) {
         writeFileSync(file, JSON.stringify(changed(config, place, other)));
         const after = await buildGraphs(copy).then(({ graphs }) => printed(graphs), (error: unknown) => {
           if (error instanceof OnnxLoraError) return 'refused';
           throw error;
         });
-        if (after === before) passedOver.push(`${place.join('.')}: ${JSON.stringify(other)}`);
+        counts ||= after !== before;
       }
+      if (!counts) passedOver.push(place.join('.'));
     }
     expect(passedOver).toEqual([]);
   });

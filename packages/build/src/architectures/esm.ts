@@ -40,9 +40,12 @@ function sizes(c: Config): Sizes {
   c.skip('hidden_act', 'vocab_list', 'esmfold_config');
   const recent = c.inner('rope_parameters');
   recent.only('rope_type', 'default');
-  const base = recent.number('rope_theta', c.number('rope_theta', 10_000));
+  c.skip('rope_theta');
+  const base = (): number => recent.number('rope_theta', c.number('rope_theta', 10_000));
   const kind = c.word('position_embedding_type', ['absolute', 'rotary'], 'absolute');
-  const mask = c.has('mask_token_id') ? c.whole('mask_token_id') : undefined;
+  // Only learned positions are looked up, and only masks that embeddings make up for.
+  c.skip('max_position_embeddings', 'pad_token_id', 'mask_token_id');
+  const learned = kind === 'absolute';
   return {
     vocabulary: c.size('vocab_size'),
     hidden,
@@ -50,10 +53,10 @@ function sizes(c: Config): Sizes {
     heads: c.divisor('num_attention_heads', hidden, 12),
     inner: c.size('intermediate_size', 3072),
     eps: c.number('layer_norm_eps', 1e-12),
-    positions: c.size('max_position_embeddings', 1026),
-    rotary: kind === 'rotary' ? base : undefined,
-    padding: c.whole('pad_token_id', 1),
-    dropped: c.flag('token_dropout', false) ? (mask ?? c.whole('mask_token_id')) : undefined,
+    positions: learned ? c.size('max_position_embeddings', 1026) : 0,
+    rotary: learned ? undefined : base(),
+    padding: learned ? c.whole('pad_token_id', 1) : 0,
+    dropped: c.flag('token_dropout', false) ? c.whole('mask_token_id') : undefined,
     hasNormBefore: c.flag('emb_layer_norm_before', false),
   };
 }

@@ -25,7 +25,8 @@ interface Sizes {
 }
 
 function sizes(c: Config): Sizes {
-  c.only('is_decoder', false, true);
+  // It is one whatever it says.
+  c.skip('is_decoder');
   const hidden = c.size('hidden_size', 6144);
   const heads = c.divisor('num_attention_heads', hidden, 64);
   const fields = { base: 'rotary_emb_base', part: 'rotary_pct', absentPart: 0.25 };

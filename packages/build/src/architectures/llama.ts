@@ -168,24 +168,28 @@ export function everyLayer({ layers }: LlamaSizes, window: number | undefined): 
   return Array.from({ length: layers }, () => window);
 }
 
-/** Which layers slide: as `layer_types` says, else as `slides` does. */
+/** How far each layer sees: `window` in those that slide, as `layer_types` says, else as `slides` does. */
 export function windowsByType(
   c: Config,
   layers: number,
-  window: number | undefined,
+  window: () => number | undefined,
   slides: (i: number) => boolean,
 ): (number | undefined)[] {
-  const types = c.raw('layer_types');
-  return Array.from({ length: layers }, (_, i) => {
-    const type: unknown = Array.isArray(types) ? types[i] : slides(i) ? 'sliding_attention' : 'full_attention';
-    if (type !== 'sliding_attention' && type !== 'full_attention') throw c.unsupported('layer_types', 'Known are full_attention and sliding_attention.'); // prettier-ignore
-    return type === 'sliding_attention' ? window : undefined;
-  });
+  const said = c.raw('layer_types');
+  const types = said ?? Array.from({ length: layers }, (_, i) => (slides(i) ? SLIDING : FULL));
+  if (!Array.isArray(types) || types.length !== layers || !types.every((type) => type === SLIDING || type === FULL)) {
+    throw c.unsupported('layer_types', `It must name ${FULL} or ${SLIDING} for each layer.`);
+  }
+  const wide = types.includes(SLIDING) ? window() : undefined;
+  return types.map((type) => (type === SLIDING ? wide : undefined));
 }
 
+const SLIDING = 'sliding_attention';
+const FULL = 'full_attention';
+
 function qwenWindows(c: Config, layers: number): (number | undefined)[] {
-  const window = slidingWindow(c, 4096);
-  const from = c.whole('max_window_layers', 28);
-  const uses = c.flag('use_sliding_window', false);
-  return windowsByType(c, layers, uses ? window : undefined, (i) => i >= from);
+  c.skip('sliding_window', 'max_window_layers', 'use_sliding_window');
+  const uses = !c.has('layer_types') && c.flag('use_sliding_window', false);
+  const from = uses ? c.whole('max_window_layers', 28) : layers;
+  return windowsByType(c, layers, () => slidingWindow(c, 4096), (i) => i >= from);
 }
