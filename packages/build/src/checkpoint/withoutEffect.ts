@@ -24,6 +24,9 @@ const training =
 const idle: Readonly<Record<string, (value: unknown) => boolean>> = {
   pruned_heads: (value) => Object.keys(value as object).length === 0,
   rope_scaling: (value) => value === null,
+  is_decoder: (value) => value === false,
+  add_cross_attention: (value) => value === false,
+  cross_attention_hidden_size: (value) => value === null,
 };
 
 /** Whether a field can be left unread with this value. */

@@ -13,9 +13,17 @@ export interface TextInputs {
   readonly types?: Value;
 }
 
+/** How inputs are declared. */
+export interface TextOptions {
+  /** Whether there are types. */
+  readonly types?: boolean;
+  /** The name of the batch, where there are two. */
+  readonly batch?: string;
+}
+
 /** Declares the inputs. */
-export function textInputs({ graph }: Module, { types = false }: { readonly types?: boolean } = {}): TextInputs {
-  const declare = (name: string): Value => graph.input(name, 'int64', ['batch_size', 'sequence_length']);
+export function textInputs({ graph }: Module, { types = false, batch = 'batch_size' }: TextOptions = {}): TextInputs {
+  const declare = (name: string): Value => graph.input(name, 'int64', [batch, 'sequence_length']);
   const [ids, mask] = [declare('input_ids'), declare('attention_mask')];
   return { ids, mask, ...(types ? { types: declare('token_type_ids') } : {}) };
 }
