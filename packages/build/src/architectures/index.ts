@@ -1,9 +1,11 @@
 /** @file All architectures, by `model_type`. */
 
 import type { Architecture } from '../architecture.ts';
+import { ast } from './ast.ts';
 import { bert } from './bert.ts';
 import { hubert } from './hubert.ts';
 import { llama, mistral, qwen2 } from './llama.ts';
+import { modernbert } from './modernbert.ts';
 import { mpnet } from './mpnet.ts';
 import { t5 } from './t5.ts';
 import { vit } from './vit.ts';
@@ -12,4 +14,4 @@ import { wavlm } from './wavlm.ts';
 import { whisper } from './whisper.ts';
 
 /** What can be built. */
-export const architectures: readonly Architecture[] = [bert, llama, mistral, qwen2, mpnet, t5, vit, whisper, wav2vec2, hubert, wavlm];
+export const architectures: readonly Architecture[] = [bert, llama, mistral, qwen2, mpnet, t5, vit, whisper, wav2vec2, hubert, wavlm, ast, modernbert];

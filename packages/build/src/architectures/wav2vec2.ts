@@ -16,6 +16,7 @@ import { selfAttention } from '../layers/attention.ts';
 import { weightedSum } from '../layers/layerSum.ts';
 import { paddingMask } from '../layers/masks.ts';
 import type { Module } from '../layers/module.ts';
+import { meanOfReal } from '../layers/sentences.ts';
 import { convolved, positionsByConvolution, realFrames, type WaveformSizes, waveformSizes } from '../layers/waveforms.ts';
 
 /** What config.json says of an encoder of wav2vec 2.0's kind. */
@@ -134,13 +135,6 @@ function speech(m: Module, s: SpeechSizes, attention: (first: Module, x: Value) 
   return { states: [...states, s.isPreNorm ? last(x) : x], real };
 }
 
-/** The mean over frames that are no padding: `[batch, frames, width]` → `[batch, width]`. */
-function meanOfReal({ g }: Module, x: Value, real: Value | undefined): Value {
-  if (!real) return g.ReduceMean(x, [1], false);
-  const weights = g.Cast(g.Unsqueeze(real, [2]), 1);
-  return g.Div(g.ReduceSum(g.Mul(x, weights), [1], false), g.ReduceSum(weights, [1], false));
-}
-
 /** An architecture of wav2vec 2.0's kind. */
 export function speechArchitecture(kind: SpeechKind): Architecture {
   const { modelType, name } = kind;
@@ -171,7 +165,8 @@ export function speechArchitecture(kind: SpeechKind): Architecture {
       [`${name}ForSequenceClassification`]: (c, checkpoint) => {
         const [mix, labels, width] = [mixed(c), c.labels(), c.size('classifier_proj_size', 256)];
         return withStates(c, checkpoint, (m, all) => {
-          const pooled = meanOfReal(m, m.linear('projector', mix(m, all), width), all.real);
+          const x = m.linear('projector', mix(m, all), width);
+          const pooled = all.real ? meanOfReal(m, x, all.real) : m.g.ReduceMean(x, [1], false);
           m.graph.output('logits', m.linear('classifier', pooled, labels));
         });
       },
