@@ -6,6 +6,7 @@ import { bert } from './bert.ts';
 import { hubert } from './hubert.ts';
 import { llama, mistral, qwen2 } from './llama.ts';
 import { modernbert } from './modernbert.ts';
+import { moonshine } from './moonshine.ts';
 import { mpnet } from './mpnet.ts';
 import { t5 } from './t5.ts';
 import { vit } from './vit.ts';
@@ -14,4 +15,4 @@ import { wavlm } from './wavlm.ts';
 import { whisper } from './whisper.ts';
 
 /** What can be built. */
-export const architectures: readonly Architecture[] = [bert, llama, mistral, qwen2, mpnet, t5, vit, whisper, wav2vec2, hubert, wavlm, ast, modernbert];
+export const architectures: readonly Architecture[] = [bert, llama, mistral, qwen2, mpnet, t5, vit, whisper, wav2vec2, hubert, wavlm, ast, modernbert, moonshine];

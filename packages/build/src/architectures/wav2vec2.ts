@@ -150,7 +150,7 @@ export function speechArchitecture(kind: SpeechKind): Architecture {
   return {
     modelType,
     prefix: modelType,
-    others: /masked_spec_embed$|^quantizer\.|^project_(?:hid|q)\.|^lm_head\.|^projector\.|^classifier\.|^layer_weights$|^(?:tdnn|feature_extractor|objective)\./,
+    others: /masked_spec_embed$|^quantizer\.|^project_(?:hid|q)\.|^lm_head\.|^projector\.|^classifier\.|^layer_weights$|^(?:tdnn|objective)\./,
     classes: {
       [`${name}Model`]: (c, checkpoint) => {
         c.skip('use_weighted_layer_sum', 'classifier_proj_size');

@@ -5,7 +5,7 @@ import type { Architecture } from '../architecture.ts';
 import type { Config } from '../checkpoint/config.ts';
 import { type Activation, gelu } from '../layers/activations.ts';
 import { attend, splitHeads } from '../layers/attention.ts';
-import { decoderGraphs, type Given, type Kept, type Pair, placesOf, withPast } from '../layers/encoderDecoder.ts';
+import { decoderGraphs, type Given, type Kept, type Pair, placesOf, wholeModel, withPast } from '../layers/encoderDecoder.ts';
 import { weightedSum } from '../layers/layerSum.ts';
 import type { Module } from '../layers/module.ts';
 
@@ -125,16 +125,13 @@ export const whisper: Architecture = {
       const [s, tied] = [sizes(c), c.flag('tie_word_embeddings', true)];
       c.skip('classifier_proj_size', 'use_weighted_layer_sum');
       const encoded = (m: Module): Value => encoderStates(m.at('model.encoder'), inputFeatures(m, s), s).at(-1)!;
+      const decode = (m: Module, given: Given): [Value, Kept[]] => decoder(m, given, s, tied);
       const { heads, layers } = s.decoder;
       const kept = { layers, keyHeads: heads, headSize: s.hidden / heads, encoded: s.hidden };
       return {
         encoder_model: (m) => m.graph.output('last_hidden_state', encoded(m)),
-        ...decoderGraphs(kept, (m, given) => decoder(m, given, s, tied)),
-        model: (m) => {
-          const states = encoded(m);
-          const ids = m.graph.input('decoder_input_ids', 'int64', ['batch_size', 'decoder_sequence_length']);
-          m.graph.output('logits', decoder(m, { ids, encoded: states }, s, tied)[0]);
-        },
+        ...decoderGraphs(kept, decode),
+        model: (m) => wholeModel(m, encoded(m), decode),
       };
     },
     WhisperForAudioClassification: (c) => {

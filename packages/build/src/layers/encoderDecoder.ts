@@ -53,6 +53,12 @@ export function decoderGraphs(sizes: KeptSizes, decoder: EmitDecoder): Record<st
   };
 }
 
+/** Both in one graph, without a cache: the encoder's states, and the input `decoder_input_ids`, to logits. */
+export function wholeModel(m: Module, encoded: Value, decoder: EmitDecoder): void {
+  const ids = m.graph.input('decoder_input_ids', 'int64', ['batch_size', TOKENS]);
+  m.graph.output('logits', decoder(m, { ids, encoded })[0]);
+}
+
 function inputIds(m: Module): Value {
   return m.graph.input('input_ids', 'int64', ['batch_size', TOKENS]);
 }
@@ -103,14 +109,24 @@ export function withPast({ g }: Module, past: Pair | undefined, fresh: Pair | un
   return (past ?? fresh)!;
 }
 
-/** The places of tokens in the text, int64 `[sequence]`, and the mask by which each sees those before it and itself. */
-export function placesOf(m: Module, { ids, pasts: kept }: Given): { readonly places: Value; readonly mask: Value } {
+/** Where tokens stand in a text. */
+export interface Places {
+  /** Their places, int64 `[sequence]`. */
+  readonly places: Value;
+  /** How many tokens there are with those before, `[1]`. */
+  readonly total: Value;
+  /** By what each sees those before it and itself, `[sequence, total]`. */
+  readonly mask: Value;
+}
+
+/** The places of a decoder's tokens. */
+export function placesOf(m: Module, { ids, pasts: kept }: Given): Places {
   const { g } = m;
   const length = m.sizeOf(ids, 1);
   const past = kept && m.sizeOf(kept[0]!.decoder[0], 2);
   const total = past ? g.Add(past, length) : length;
   const [keys, places] = [m.range(0, total), m.range(past ?? 0, total)];
-  return { places, mask: additive(m, g.LessOrEqual(g.Unsqueeze(keys, [0]), g.Unsqueeze(places, [1]))) };
+  return { places, total, mask: additive(m, g.LessOrEqual(g.Unsqueeze(keys, [0]), g.Unsqueeze(places, [1]))) };
 }
 
 const TOKENS = 'decoder_sequence_length';

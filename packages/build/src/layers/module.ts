@@ -1,5 +1,6 @@
 /** @file Modules as torch has them: they know their path, find their parameters under it, and emit what they compute. */
 
+import { float32 } from '@onnx-lora/sdk';
 import { dataTypeNumber, float, type GraphBuilder } from '@onnx-lora/sdk/core';
 import type { Value } from '@onnx-lora/sdk/tasks';
 import type { Graph } from './graph.ts';
@@ -133,6 +134,18 @@ export class Module {
     const dims = [Number(x.shape![1])];
     const parameters = [m.parameter('weight', dims), m.parameter('bias', dims)];
     return m.g.emit('InstanceNormalization', [x, ...parameters], { epsilon: float(epsilon) });
+  }
+
+  /** The same over each of `groups` groups of channels of `[batch, channels, length]`, of this one example: Wu and He 2018. */
+  groupNorm(name: string, x: Value, groups: number, epsilon: number): Value {
+    const m = this.at(name);
+    const { g } = m;
+    const channels = Number(x.shape![1]);
+    const [ones, zeros] = [1, 0].map((value) => g.constant(float32(Array<number>(groups).fill(value), [groups])));
+    const flat = g.Reshape(x, [0, groups, -1]);
+    const normed = g.emit('InstanceNormalization', [flat, ones, zeros], { epsilon: float(epsilon) });
+    const [weight, bias] = ['weight', 'bias'].map((each) => g.Unsqueeze(m.parameter(each, [channels]), [1])) as [Value, Value];
+    return g.Add(g.Mul(g.Reshape(normed, g.Shape(x)), weight), bias);
   }
 
   /** The same over each channel of `[batch, channels, …]`, with the mean and the variance that training found. */

@@ -44,9 +44,20 @@ export function rotated({ g }: Module, x: Value, { cos, sin }: Turns): Value {
   return g.Concat([first, second, ...rest], -1);
 }
 
+/** The same where neighbours turn with each other: numbers 0 and 1, 2 and 3, and so on. */
+export function rotatedPairs({ g }: Module, x: Value, { cos, sin }: Turns): Value {
+  const [half, size] = [Number(cos.shape!.at(-1)), Number(x.shape!.at(-1))];
+  const sizes = [2 * half, ...(size > 2 * half ? [size - 2 * half] : [])];
+  const [turning, ...rest] = g.Split(x, sizes, -1) as [Value, ...Value[]];
+  const [a, b] = g.Split(g.Reshape(turning, [0, 0, 0, half, 2]), [1, 1], -1) as [Value, Value];
+  const [c, s] = [g.Unsqueeze(cos, [4]), g.Unsqueeze(sin, [4])];
+  const pairs = g.Concat([g.Sub(g.Mul(a, c), g.Mul(b, s)), g.Add(g.Mul(b, c), g.Mul(a, s))], -1);
+  return g.Concat([g.Reshape(pairs, [0, 0, 0, 2 * half]), ...rest], -1);
+}
+
 /** `base^(−2i ÷ size)` for i below `size ÷ 2`: by how much pair i turns from one position to the next. */
 export function rotaryFrequencies(base: number, size: number): Float32Array {
-  return Float32Array.from({ length: size / 2 }, (_, i) => 1 / Math.fround(base ** ((2 * i) / size)));
+  return Float32Array.from({ length: Math.ceil(size / 2) }, (_, i) => 1 / Math.fround(base ** ((2 * i) / size)));
 }
 
 /** How T5 and its kin put distances into buckets. */
