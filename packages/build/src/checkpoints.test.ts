@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { conformance } from '@onnx-lora/sdk/testing';
 import { buildPlugin } from './plugin.ts';
 
-const fixtures = path.join(import.meta.dirname, '../fixtures/checkpoints');
+const fixtures = path.join(import.meta.dirname, '../fixtures');
 const oracle = ['checkpoints', 'checkpoints-real'].map((name) => path.join('../shared/oracle', name));
 const places = [fixtures, ...oracle].filter((place) => existsSync(place));
 

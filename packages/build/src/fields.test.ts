@@ -9,7 +9,7 @@ import { encodeModel, type ModelProto } from '@onnx-lora/sdk/core';
 import { isObject } from '@onnx-lora/sdk/data';
 import { buildGraphs } from './buildGraphs.ts';
 
-const fixtures = path.join(import.meta.dirname, '../fixtures/checkpoints');
+const fixtures = path.join(import.meta.dirname, '../fixtures');
 const places = [fixtures, '../shared/oracle/checkpoints'].filter((place) => existsSync(place));
 const folders = places.flatMap((place) => readdirSync(place).map((name) => path.join(place, name)));
 const scratch = mkdtempSync(path.join(tmpdir(), 'onnx-lora-fields-'));

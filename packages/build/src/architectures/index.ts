@@ -4,20 +4,43 @@ import type { Architecture } from '../architecture.ts';
 import { ast } from './ast.ts';
 import { beit } from './beit.ts';
 import { bert } from './bert.ts';
+import { clip, clipText, clipVision } from './clip.ts';
+import { convnext } from './convnext.ts';
+import { deit } from './deit.ts';
+import { detr } from './detr.ts';
+import { dinov3 } from './dinov3.ts';
 import { distilbert } from './distilbert.ts';
 import { esm } from './esm.ts';
 import { gemma, gemma2 } from './gemma.ts';
 import { gpt2 } from './gpt2.ts';
 import { gptNeox } from './gptNeox.ts';
 import { llama, mistral, qwen2, qwen3 } from './llama.ts';
+import { modernbert } from './modernbert.ts';
+import { moonshine } from './moonshine.ts';
+import { mpnet } from './mpnet.ts';
 import { phi3 } from './phi3.ts';
+import { resnet } from './resnet.ts';
 import { camembert, roberta, xlmRoberta } from './roberta.ts';
+import { sam } from './sam.ts';
+import { segformer } from './segformer.ts';
+import { siglip, siglipText, siglipVision } from './siglip.ts';
+import { t5 } from './t5.ts';
 import { vit } from './vit.ts';
+import { whisper } from './whisper.ts';
 
 /** What can be built. */
 export const architectures: readonly Architecture[] = [
+  ast,
+  beit,
   bert,
   camembert,
+  clip,
+  clipText,
+  clipVision,
+  convnext,
+  deit,
+  detr,
+  dinov3,
   distilbert,
   esm,
   gemma,
@@ -26,24 +49,21 @@ export const architectures: readonly Architecture[] = [
   gptNeox,
   llama,
   mistral,
+  modernbert,
+  moonshine,
+  mpnet,
   phi3,
   qwen2,
   qwen3,
+  resnet,
   roberta,
+  sam,
+  segformer,
+  siglip,
+  siglipText,
+  siglipVision,
+  t5,
   vit,
+  whisper,
   xlmRoberta,
 ];
-import { clip, clipText, clipVision } from './clip.ts';
-import { convnext } from './convnext.ts';
-import { deit } from './deit.ts';
-import { detr } from './detr.ts';
-import { dinov2, dinov2WithRegisters } from './dinov2.ts';
-import { dinov3 } from './dinov3.ts';
-import { llama, mistral, qwen2 } from './llama.ts';
-import { resnet } from './resnet.ts';
-import { sam } from './sam.ts';
-import { segformer } from './segformer.ts';
-import { siglip, siglipText, siglipVision } from './siglip.ts';
-import { swin } from './swin.ts';
-import { swinv2 } from './swinv2.ts';
-export const architectures: readonly Architecture[] = [ast, beit, bert, clip, clipText, clipVision, convnext, deit, detr, dinov2, dinov2WithRegisters, dinov3, llama, mistral, qwen2, resnet, sam, segformer, siglip, siglipText, siglipVision, swin, swinv2, vit];

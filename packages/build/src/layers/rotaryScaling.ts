@@ -8,7 +8,7 @@ import type { Module } from './module.ts';
 import { rotaryFrequencies, turns, type Turns } from './positions.ts';
 
 /** Emits the angles of a decoder's positions. */
-export type Rotary = (m: Module, decoding: Decoding) => Turns;
+export type Rotary = (m: Module, decoding: Pick<Decoding, 'positions' | 'total'>) => Turns;
 
 /** Where configs say the parts of rotary embeddings: older ones in several fields, newer ones in `rope_parameters`. */
 export interface RotaryFields {
