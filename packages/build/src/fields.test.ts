@@ -11,7 +11,7 @@ import { buildGraphs } from './buildGraphs.ts';
 
 const fixtures = path.join(import.meta.dirname, '../fixtures');
 const places = [fixtures, '../shared/oracle/checkpoints'].filter((place) => existsSync(place));
-const folders = places.flatMap((place) => readdirSync(place).map((name) => path.join(place, name)));
+const folders = places.flatMap((place) => readdirSync(place).map((name) => path.join(place, name))).filter((folder) => existsSync(path.join(folder, 'case.json')));
 const scratch = mkdtempSync(path.join(tmpdir(), 'onnx-lora-fields-'));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 

@@ -8,12 +8,14 @@ import { clip, clipText, clipVision } from './clip.ts';
 import { convnext } from './convnext.ts';
 import { deit } from './deit.ts';
 import { detr } from './detr.ts';
+import { dinov2, dinov2WithRegisters } from './dinov2.ts';
 import { dinov3 } from './dinov3.ts';
 import { distilbert } from './distilbert.ts';
 import { esm } from './esm.ts';
 import { gemma, gemma2 } from './gemma.ts';
 import { gpt2 } from './gpt2.ts';
 import { gptNeox } from './gptNeox.ts';
+import { hubert } from './hubert.ts';
 import { llama, mistral, qwen2, qwen3 } from './llama.ts';
 import { modernbert } from './modernbert.ts';
 import { moonshine } from './moonshine.ts';
@@ -24,8 +26,12 @@ import { camembert, roberta, xlmRoberta } from './roberta.ts';
 import { sam } from './sam.ts';
 import { segformer } from './segformer.ts';
 import { siglip, siglipText, siglipVision } from './siglip.ts';
+import { swin } from './swin.ts';
+import { swinv2 } from './swinv2.ts';
 import { t5 } from './t5.ts';
 import { vit } from './vit.ts';
+import { wav2vec2 } from './wav2vec2.ts';
+import { wavlm } from './wavlm.ts';
 import { whisper } from './whisper.ts';
 
 /** What can be built. */
@@ -40,6 +46,8 @@ export const architectures: readonly Architecture[] = [
   convnext,
   deit,
   detr,
+  dinov2,
+  dinov2WithRegisters,
   dinov3,
   distilbert,
   esm,
@@ -47,6 +55,7 @@ export const architectures: readonly Architecture[] = [
   gemma2,
   gpt2,
   gptNeox,
+  hubert,
   llama,
   mistral,
   modernbert,
@@ -62,8 +71,12 @@ export const architectures: readonly Architecture[] = [
   siglip,
   siglipText,
   siglipVision,
+  swin,
+  swinv2,
   t5,
   vit,
+  wav2vec2,
+  wavlm,
   whisper,
   xlmRoberta,
 ];
