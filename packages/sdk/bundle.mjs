@@ -36,7 +36,7 @@ const bundle = await rolldown({
   },
 });
 // Docstrings are in the types. Our code stays as it is, for stack traces; libraries, in chunks of their own, lose what is but
-// for readers.
+// for readers, the names of classes and functions excepted, which errors show.
 const { output } = await bundle.generate({
   comments: { jsdoc: false },
   chunkFileNames: 'chunks/[name]-[hash].js',
@@ -48,7 +48,7 @@ await bundle.close();
 const written = new Set();
 for (const { fileName, code: full, moduleIds } of output) {
   const isLibrary = moduleIds.length > 0 && moduleIds.every((id) => libraryOf(id) !== undefined);
-  const { code } = isLibrary ? minifySync(fileName, full, { mangle: false }) : { code: full };
+  const { code } = isLibrary ? minifySync(fileName, full, { mangle: { toplevel: true, keepNames: true }, module: true }) : { code: full };
   const file = path.join(dist, fileName);
   written.add(file);
   if (existsSync(file) && readFileSync(file, 'utf8') === code) continue;

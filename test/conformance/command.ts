@@ -3,6 +3,7 @@
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
+import { buildPlugin } from '@onnx-lora/build';
 import { methodsPlugin, tuners } from '@onnx-lora/methods';
 import { OnnxLoraError, type PrecisionName } from '@onnx-lora/sdk';
 import type { Plugin } from '@onnx-lora/sdk/plugin';
@@ -57,7 +58,7 @@ async function run(args: readonly string[], print: (line: string) => void): Prom
     return values.help ? 0 : EXIT_USAGE;
   }
   const named = await Promise.all((values.plugin ?? []).map((name) => importPlugin(name)));
-  const plugins = [...new Set([...named, methodsPlugin])];
+  const plugins = [...new Set([...named, methodsPlugin, buildPlugin])];
   if (values.peft !== undefined) return exchangeAll(positionals, values.peft, plugins, print);
   const report = await conformance(positionals, {
     plugins,

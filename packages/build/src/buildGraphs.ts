@@ -9,12 +9,14 @@ import { architectures as known } from './architectures/index.ts';
 import { Config } from './checkpoint/config.ts';
 import { type Checkpoint, openCheckpoint } from './checkpoint/openCheckpoint.ts';
 import { count, listed, Weights } from './checkpoint/weights.ts';
-import { Graph } from './layers/graph.ts';
+import { Graph, type WeightType } from './layers/graph.ts';
 
 /** Options of {@link buildGraphs}. */
 export interface BuildOptions {
   /** Version of the standard operators, 17 (the default) or newer. */
   readonly opset?: number;
+  /** How weights are stored: as the checkpoint has them (`stored`, the default), `float32` or `float16`. */
+  readonly weights?: WeightType;
   /** Names of tensors and of fields of config.json that the model is built without. */
   readonly ignore?: readonly string[];
   /** Architectures beside those that are known here, which they go before. */
@@ -31,6 +33,8 @@ export interface BuiltGraphs {
   readonly graphs: ReadonlyMap<string, ModelProto>;
   /** Tensors of the checkpoint that the class does not use: other heads, a pooler. */
   readonly leftOut: readonly string[];
+  /** What the graphs were built by: the fields of config.json that count, by their paths. */
+  readonly config: Readonly<Record<string, unknown>>;
 }
 
 const OLDEST_OPSET = 17;
@@ -60,7 +64,7 @@ export async function buildGraphs(folder: string, options: BuildOptions = {}): P
   const definition = architecture.classes[name]!(config, checkpoint);
   const graphs = new Map(
     Object.entries(definition).map(([graphName, emit]) => {
-      const graph = new Graph(weights, { opset });
+      const graph = new Graph(weights, { opset, weights: options.weights ?? 'stored' });
       emit(graph.root);
       return [graphName, graph.model(graphName)];
     }),
@@ -75,7 +79,7 @@ export async function buildGraphs(folder: string, options: BuildOptions = {}): P
       `The checkpoint "${folder}" holds ${count(unknown.length, 'tensor')} that ${name} does not have: ${listed(unknown)}. The class in config.json may be another than that of the weights. To build without them, name them: --ignore ${unknown[0]}.`,
     );
   }
-  return { architecture: name, graphs, leftOut: left };
+  return { architecture: name, graphs, leftOut: left, config: config.taken() };
 }
 
 function architectureOf({ config }: Checkpoint, file: string, own: readonly Architecture[]): Architecture {

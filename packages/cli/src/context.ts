@@ -2,6 +2,7 @@
 
 import { loadPlugins, type PluginRegistry } from '@onnx-lora/sdk';
 import type { Terminal } from './terminal/terminal.ts';
+import { buildPlugin } from '@onnx-lora/build';
 import { methodsPlugin } from '@onnx-lora/methods';
 import { sciencePlugin } from '@onnx-lora/science';
 import type { Plugin } from '@onnx-lora/sdk/plugin';
@@ -21,7 +22,7 @@ export interface Context {
 }
 
 /** The plugins that come with the command. */
-export const ownPlugins: readonly Plugin[] = [visionPlugin, speechPlugin, sciencePlugin, textPlugin, methodsPlugin];
+export const ownPlugins: readonly Plugin[] = [visionPlugin, speechPlugin, sciencePlugin, textPlugin, methodsPlugin, buildPlugin];
 
 /** What the commands choose from. What was asked for goes first: its families are asked before the command's own. */
 export function loadRegistry(asked: readonly Plugin[] = []): PluginRegistry {

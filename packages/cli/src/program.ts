@@ -2,6 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { buildCommand } from './commands/build.ts';
 import { chatCommand } from './commands/chat.ts';
 import { combineCommand } from './commands/adapters/combine.ts';
 import { completionCommand } from './commands/about/completion.ts';
@@ -45,6 +46,7 @@ const commands = [
   mergeCommand,
   unmergeCommand,
   exportCommand,
+  buildCommand,
   quantizeCommand,
   combineCommand,
   convertCommand,

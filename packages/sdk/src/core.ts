@@ -3,7 +3,15 @@
  * may change in a minor release; those of the other entries do not.
  */
 
-export { openOnnx, type OnnxFile, parseOnnx, sessionModel, writeOnnx } from './graph/file/onnxFile.ts';
+export {
+  openOnnx,
+  type OnnxFile,
+  parseOnnx,
+  sessionModel,
+  writeOnnx,
+  writeOnnxFiles,
+} from './graph/file/onnxFile.ts';
+export { isCompanion } from './model/opening/hub.ts';
 export { type BuilderOptions, GraphBuilder, type InferNode } from './graph/builder.ts';
 export { type Attributes, float, type GraphAttribute } from './graph/attributes.ts';
 export type {
@@ -24,7 +32,7 @@ export { FileLock, type Holder } from './files/fileLock.ts';
 export type { Owner } from './files/owner.ts';
 export { weightsDigest } from './graph/file/digest.ts';
 export { dataTypeName, dataTypeNumber } from './graph/dataType.ts';
-export { fromHalves, toHalf } from './runtime/halfFloat.ts';
+export { fromHalves, toHalf, toShorts } from './runtime/halfFloat.ts';
 export { arrayOf, type TensorDataConstructor } from './runtime/tensor.ts';
 export { floats, readFloats, readTensor, tensorProto } from './graph/tensorData.ts';
 export { indexGraph, indexWhole, type GraphIndex } from './graph/walk.ts';

@@ -130,6 +130,7 @@ export type {
   DatasetRequest,
   FinishedRun,
   InitializerFactory,
+  ModelBuilder,
   OperatorRule,
   OptimizerFactory,
   ProviderFactory,

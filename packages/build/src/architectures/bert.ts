@@ -6,6 +6,7 @@ import type { Checkpoint } from '../checkpoint/openCheckpoint.ts';
 import type { Config } from '../checkpoint/config.ts';
 import type { Activation } from '../layers/activations.ts';
 import { selfAttention } from '../layers/attention.ts';
+import { bertHead, maskedLanguageHead } from '../layers/heads.ts';
 import { paddingMask } from '../layers/masks.ts';
 import type { Module } from '../layers/module.ts';
 import { stateOutputs } from '../layers/sentences.ts';
@@ -24,16 +25,17 @@ export interface BertSizes {
   readonly types: number;
 }
 
-/** Reads the fields that BERT and RoBERTa have in common. */
-export function bertSizes(c: Config): BertSizes {
+/** Reads the fields that BERT and RoBERTa have in common; `absent` holds where config.json is silent. */
+export function bertSizes(c: Config, absent: { readonly vocabulary: number } = { vocabulary: 30_522 }): BertSizes {
   c.only('position_embedding_type', 'absolute');
   c.only('is_decoder', false);
   c.only('add_cross_attention', false);
+  const hidden = c.size('hidden_size', 768);
   return {
-    vocabulary: c.size('vocab_size', 30522),
-    hidden: c.size('hidden_size', 768),
+    vocabulary: c.size('vocab_size', absent.vocabulary),
+    hidden,
     layers: c.size('num_hidden_layers', 12),
-    heads: c.size('num_attention_heads', 12),
+    heads: c.divisor('num_attention_heads', hidden, 12),
     inner: c.size('intermediate_size', 3072),
     act: c.activation('hidden_act', 'gelu'),
     eps: c.number('layer_norm_eps', 1e-12),
@@ -63,15 +65,6 @@ function embeddings(m: Module, { ids, types }: TextInputs, s: BertSizes): Value 
   const places = m.embedding('position_embeddings', m.range(0, m.sizeOf(ids, 1)), s.positions, s.hidden);
   const sum = g.Add(g.Add(words, m.embedding('token_type_embeddings', types!, s.types, s.hidden)), places);
   return m.layerNorm('LayerNorm', sum, s.eps);
-}
-
-/** A masked-language head: dense, norm, and the embedding as the last layer where that is tied. */
-export function maskedHead(m: Module, x: Value, s: BertSizes & { readonly tied: boolean }, table: Value): Value {
-  const y = m.layerNorm('transform.LayerNorm', s.act(m.g, m.linear('transform.dense', x, s.hidden)), s.eps);
-  const bias = m.has('bias') ? m.parameter('bias', [s.vocabulary]) : m.parameter('decoder.bias', [s.vocabulary]);
-  m.graph.weights.use(m.under('decoder.bias'));
-  const product = s.tied ? m.tied('decoder', y, table) : m.linear('decoder', y, s.vocabulary, { bias: false });
-  return m.g.Add(product, bias);
 }
 
 function states(m: Module, s: BertSizes): { readonly x: Value; readonly inputs: TextInputs } {
@@ -106,10 +99,10 @@ export const bert: Architecture = {
   classes: {
     BertModel: bare,
     BertForMaskedLM: (c) => {
-      const tied = c.flag('tie_word_embeddings', true);
+      const isTied = c.flag('tie_word_embeddings', true);
       return withHead(c, (m, x, s) => {
         const table = m.parameter('bert.embeddings.word_embeddings.weight', [s.vocabulary, s.hidden]);
-        return maskedHead(m.at('cls.predictions'), x, { ...s, tied }, table);
+        return maskedLanguageHead(m.at('cls.predictions'), x, { ...s, table, isTied }, bertHead);
       });
     },
     BertForSequenceClassification: (c) => {

@@ -25,10 +25,11 @@ export interface VitSizes {
 /** Reads the fields that ViT and DeiT have in common. */
 export function vitSizes(c: Config): VitSizes {
   c.skip('encoder_stride');
+  const hidden = c.size('hidden_size', 768);
   return {
-    hidden: c.size('hidden_size', 768),
+    hidden,
     layers: c.size('num_hidden_layers', 12),
-    heads: c.size('num_attention_heads', 12),
+    heads: c.divisor('num_attention_heads', hidden, 12),
     inner: c.size('intermediate_size', 3072),
     act: c.activation('hidden_act', 'gelu'),
     eps: c.number('layer_norm_eps', 1e-12),

@@ -16,6 +16,8 @@ export class Config {
   /** What names of these fields have before them: `text_config.`. */
   readonly #path: string;
   readonly #read = new Set<string>();
+  /** Fields that were looked at, and count. */
+  readonly #taken = new Set<string>();
   readonly #inner = new Map<string, Config>();
 
   /** @param file where the values stand, for messages */
@@ -33,19 +35,26 @@ export class Config {
 
   /** Whatever the field holds; undefined for null too. */
   raw(name: string): unknown {
-    this.#read.add(name);
+    this.#take(name);
     return this.#fields.raw(name);
   }
 
   /** Whether config.json says null, and not nothing. */
   isNull(name: string): boolean {
-    this.#read.add(name);
+    this.#take(name);
     return this.#values[name] === null;
   }
 
   /** A whole number of at least 1, such as a width. */
   size(name: string, absent?: number): number {
     return this.#or(name, this.#fields.integer(name, 1, MOST), absent);
+  }
+
+  /** A size that divides a width, such as a number of heads. */
+  divisor(name: string, width: number, absent?: number): number {
+    const value = this.size(name, absent);
+    if (width % value === 0) return value;
+    throw this.#fields.error(`"${this.#path}${name}" is ${value}, which does not divide ${width}. Correct it, or copy the file again from where the model was published.`); // prettier-ignore
   }
 
   /** A whole number of at least `least`. */
@@ -114,13 +123,13 @@ export class Config {
 
   /** Refuses all values but these; the first holds where the field is absent. Null is a value like others. */
   only(name: string, ...known: readonly unknown[]): void {
-    this.#read.add(name);
+    this.#take(name);
     const value = Object.hasOwn(this.#values, name) ? this.#values[name] : known[0];
     if (known.includes(value) || (value === null && known[0] === undefined)) return;
     throw this.unsupported(name, `Only ${known.map((each) => JSON.stringify(each)).join(' or ')} can be built.`);
   }
 
-  /** Fields that this graph does not depend on. */
+  /** Fields that this graph does not depend on; one that is read all the same counts. */
   skip(...names: readonly string[]): void {
     for (const name of names) this.#read.add(name);
   }
@@ -157,6 +166,18 @@ export class Config {
     return [...own.map((name) => `${this.#path}${name}`), ...inside];
   }
 
+  #take(name: string): void {
+    this.#read.add(name);
+    this.#taken.add(name);
+  }
+
+  /** What was read of what is there, and counts, by its path. */
+  taken(): Record<string, unknown> {
+    const own = Object.entries(this.#values).filter(([name, value]) => this.#taken.has(name) && !isObject(value));
+    const inside = [...this.#inner.values()].map((each) => each.taken());
+    return Object.assign(Object.fromEntries(own.map(([name, value]) => [`${this.#path}${name}`, value])), ...inside) as Record<string, unknown>; // prettier-ignore
+  }
+
   /** What a field holds, by a path as {@link unread} gives it, for messages. */
   shown(path: string): string {
     let value: unknown = this.#values;
@@ -165,7 +186,7 @@ export class Config {
   }
 
   #or<T>(name: string, value: T | undefined, absent: T | undefined): T {
-    this.#read.add(name);
+    this.#take(name);
     const found = value ?? absent;
     if (found !== undefined) return found;
     throw this.#fields.error(`"${this.#path}${name}" is missing. Copy the file again from where the model was published.`);

@@ -14,6 +14,8 @@ export interface Checkpoint {
   readonly folder: string;
   /** `config.json`. */
   readonly config: JsonObject;
+  /** `preprocessor_config.json`; empty where there is none. */
+  readonly preprocessor: JsonObject;
   /** The tensors by the names that they are stored under. */
   readonly tensors: ReadonlyMap<string, StoredTensor>;
   /** How sentences are pooled, in a repository of sentence-transformers. */
@@ -21,6 +23,7 @@ export interface Checkpoint {
 }
 
 const CONFIG = 'config.json';
+const PREPROCESSOR = 'preprocessor_config.json';
 const WEIGHTS = 'model.safetensors';
 const INDEX = `${WEIGHTS}.index.json`;
 /** Weights as pickles, and as other frameworks have them. */
@@ -42,7 +45,9 @@ export function isCheckpoint(folder: string): boolean {
  */
 export async function openCheckpoint(folder: string): Promise<Checkpoint> {
   const pooling = await readSentencePooling(folder);
-  return { folder, config: await objectIn(folder, CONFIG), tensors: await tensorsIn(folder), ...(pooling && { pooling }) };
+  const preprocessor = (await readJsonObject(path.join(folder, PREPROCESSOR), MOST_JSON, 'a checkpoint')) ?? {};
+  const config = await objectIn(folder, CONFIG);
+  return { folder, config, preprocessor, tensors: await tensorsIn(folder), ...(pooling && { pooling }) };
 }
 
 async function tensorsIn(folder: string): Promise<Checkpoint['tensors']> {

@@ -1,7 +1,7 @@
 /** @file A checkpoint's tensors by the paths that modules have in torch, whatever names the file stores them under. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import type { StoredTensor } from '@onnx-lora/sdk/core';
+import { dataTypeNumber, readFloats, type StoredTensor } from '@onnx-lora/sdk/core';
 import { type NameTable, translatePath } from '@onnx-lora/sdk/plugin';
 import type { Checkpoint } from './openCheckpoint.ts';
 
@@ -72,6 +72,15 @@ export class Weights {
     const is = `"${stored}" is ${isFloat ? '' : `${tensor.type} `}[${tensor.dims.join(', ')}]`;
     this.#problems.push(`${is}, where config.json asks for [${dims.join(', ')}]`);
     return undefined;
+  }
+
+  /** Reads the numbers of a parameter, float32, when they are asked for; it is found, or missing, as {@link Weights.find} has it. */
+  numbers(name: string, dims: readonly number[]): () => Float32Array {
+    const found = this.find(name, dims);
+    return () => {
+      if (!found) throw new TypeError(`${name} is missing, which requireComplete says.`);
+      return readFloats({ name, dims: [...dims], dataType: dataTypeNumber(found.type), rawData: found.bytes });
+    };
   }
 
   /** Counts a parameter as used that is the same as another, such as a tied embedding. */

@@ -18,7 +18,7 @@ const bookkeeping = new Set([
 
 /** What only training knows: dropout, first values, masks drawn over inputs, losses. */
 const training =
-  /(?:^|_)(?:dropout|drop|layerdrop|pdrop)(?:_|$)|drop_path|initializer|^init_std$|^mask_(?:time|feature)_|^apply_spec_augment$|^ctc_|_loss_weight$/;
+  /(?:^|_)(?:dropout|drop|layerdrop|pdrop)(?:_|$)|drop_path|initializer|^init_std$|^(?:no_)?mask_(?:time|feature|channel)_|^freeze_feat|^replace_prob$|^apply_spec_augment$|^ctc_|_loss_weight$/;
 
 /** What turns something off that nothing here does either. */
 const idle: Readonly<Record<string, (value: unknown) => boolean>> = {

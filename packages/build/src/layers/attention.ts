@@ -14,6 +14,8 @@ export interface Heads {
   readonly v: Value;
   /** What scores are multiplied by; 1 ÷ √(head size) by default. */
   readonly scale?: number;
+  /** Scores are kept between this and its negative, by a tanh: Gemma 2. */
+  readonly cap?: number | undefined;
   /** What is added to scores, as far as it broadcasts to `[batch, heads, queries, keys]`; of several, one after the other. */
   readonly mask?: Value | readonly Value[] | undefined;
 }
@@ -38,13 +40,19 @@ export function joinHeads({ g }: Module, x: Value): Value {
 }
 
 /** Softmax of the scores times the values: `[batch, queries, heads · head size]`. */
-export function attend(m: Module, { q, k, v, scale = 1 / Math.sqrt(widthOf(q)), mask }: Heads): Value {
+export function attend(m: Module, { q, k, v, scale = 1 / Math.sqrt(widthOf(q)), cap, mask }: Heads): Value {
   const { g } = m;
   const heads = Number(q.shape![1]);
   const masks = mask === undefined ? [] : 'name' in mask ? [mask] : mask;
   const keys = g.Transpose(repeated(m, k, heads), [0, 1, 3, 2]);
-  const scores = masks.reduce((sum, each) => g.Add(sum, each), g.MatMul(scale === 1 ? q : g.Mul(q, scale), keys));
+  const raw = g.MatMul(scale === 1 ? q : g.Mul(q, scale), keys);
+  const scores = masks.reduce((sum, each) => g.Add(sum, each), cap === undefined ? raw : capped(m, raw, cap));
   return joinHeads(m, g.MatMul(g.Softmax(scores, -1), repeated(m, v, heads)));
+}
+
+/** x between `cap` and its negative. */
+export function capped({ g }: Module, x: Value, cap: number): Value {
+  return g.Mul(g.Tanh(g.Div(x, cap)), cap);
 }
 
 /** Each head as often as there are queries for it, one behind the other. */

@@ -6,7 +6,11 @@ import {
   GraphBuilder,
   inferNode,
   type ModelProto,
+  readFloats,
+  type StoredTensor,
   type TensorProto,
+  toHalf,
+  toShorts,
   type ValueInfoProto,
 } from '@onnx-lora/sdk/core';
 import type { DataType } from '@onnx-lora/sdk';
@@ -19,7 +23,15 @@ import { Module } from './module.ts';
 export interface GraphOptions {
   /** Version of the standard operators; 17 at least. */
   readonly opset: number;
+  /**
+   * How weights are stored: `stored` has them as the checkpoint does, in its own files, and widens them in the graph;
+   * `float32` has no such nodes, and `float16` takes half of the room. Whatever it is, the graph computes in float32.
+   */
+  readonly weights: WeightType;
 }
+
+/** How a graph's weights are stored. */
+export type WeightType = 'stored' | 'float32' | 'float16';
 
 /** The IR version that came with opset 17. */
 const IR_VERSION = 8;
@@ -74,9 +86,10 @@ export class Graph {
     const known = this.#parameters.get(name);
     if (known) return known;
     const found = this.weights.find(name, dims);
-    const type = found?.type ?? 'float32';
+    const { weights } = this.options;
+    const type = weights === 'stored' ? (found?.type ?? 'float32') : weights;
     const stored: Value = { name, type, shape: dims };
-    if (found) this.#keep(name, dims, type, found.bytes);
+    if (found) this.#keep(name, dims, type, asType(found, type));
     const value = type === 'float32' ? stored : this.#builder.scope(`/${name}/`).Cast(stored, dataTypeNumber('float32')); // prettier-ignore
     this.#parameters.set(name, value);
     return value;
@@ -117,6 +130,19 @@ export class Graph {
       },
     };
   }
+}
+
+/** A tensor's numbers in a type: where they lie, or converted when they are needed. */
+function asType({ type, dims, bytes }: StoredTensor, wanted: DataType): Bytes {
+  if (type === wanted) return bytes;
+  const proto: TensorProto = { dims: [...dims], dataType: dataTypeNumber(type), rawData: bytes };
+  const length = dims.reduce((size, dim) => size * dim, wanted === 'float32' ? 4 : 2);
+  const compute = (): Uint8Array => {
+    const numbers = readFloats(proto);
+    const { buffer, byteOffset, byteLength } = wanted === 'float32' ? numbers : toShorts(numbers, toHalf);
+    return new Uint8Array(buffer, byteOffset, byteLength);
+  };
+  return { length, compute };
 }
 
 /** A value's declaration, dimensions by their names. */

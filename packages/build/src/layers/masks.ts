@@ -20,6 +20,14 @@ export function paddingMask(m: Module, mask: Value): Value {
   return additive(m, g.Cast(g.Unsqueeze(mask, [1, 2]), 9));
 }
 
+/** Added to scores of a sequence on itself so that keys further than `reach` are not seen: `[length, length]`; `length` is `[1]`. */
+export function near(m: Module, length: Value, reach: number): Value {
+  const { g } = m;
+  const places = m.range(0, length);
+  const distance = g.Abs(g.Sub(g.Unsqueeze(places, [0]), g.Unsqueeze(places, [1])));
+  return additive(m, g.LessOrEqual(distance, g.scalar(reach, 'int64')));
+}
+
 /** Which keys come before the query, or are it: bool `[queries, keys]` for as many, `length` is `[1]`. */
 export function causal(m: Module, length: Value): Value {
   const { g } = m;

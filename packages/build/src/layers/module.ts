@@ -1,5 +1,6 @@
 /** @file Modules as torch has them: they know their path, find their parameters under it, and emit what they compute. */
 
+import { float32 } from '@onnx-lora/sdk';
 import { dataTypeNumber, float, type GraphBuilder } from '@onnx-lora/sdk/core';
 import type { Value } from '@onnx-lora/sdk/tasks';
 import type { Graph } from './graph.ts';
@@ -18,6 +19,8 @@ export interface Convolution {
   readonly groups?: number;
   /** Whether it has a bias; it has by default. */
   readonly bias?: boolean;
+  /** A weight that is no parameter of the checkpoint. */
+  readonly weight?: Value;
 }
 
 /** A module: a path in the model, and layers under it. Layers check the shapes of their parameters against the config. */
@@ -60,6 +63,16 @@ export class Module {
     return this.graph.parameter(this.under(name), dims);
   }
 
+  /** The numbers of a parameter, float32, to be read when a weight is computed of them: see {@link Module.computed}. */
+  numbers(name: string, dims: readonly number[]): () => Float32Array {
+    return this.graph.weights.numbers(this.under(name), dims);
+  }
+
+  /** A weight under this module that is computed of parameters when it is needed, float32. */
+  computed(name: string, dims: readonly number[], compute: () => Float32Array): Value {
+    return this.graph.computed(this.under(name), dims, compute);
+  }
+
   /** `x·Wᵀ + b` for W `[out, in]`: `[…, in]` → `[…, out]`. */
   linear(name: string, x: Value, out: number, { bias = true }: { readonly bias?: boolean } = {}): Value {
     const m = this.at(name);
@@ -89,10 +102,10 @@ export class Module {
   conv(
     name: string,
     x: Value,
-    { out, kernel, strides, pads, groups = 1, bias = true }: Convolution,
+    { out, kernel, strides, pads, groups = 1, bias = true, weight: given }: Convolution,
   ): Value {
     const m = this.at(name);
-    const weight = m.parameter('weight', [out, Number(x.shape![1]) / groups, ...kernel]);
+    const weight = given ?? m.parameter('weight', [out, Number(x.shape![1]) / groups, ...kernel]);
     return m.g.emit('Conv', [x, weight, bias ? m.parameter('bias', [out]) : undefined], {
       kernel_shape: kernel,
       strides: strides ?? kernel.map(() => 1),
@@ -113,6 +126,34 @@ export class Module {
   channelNorm(name: string, x: Value, epsilon: number): Value {
     const { g } = this.at(name);
     return g.Transpose(this.layerNorm(name, g.Transpose(x, [0, 2, 3, 1]), epsilon), [0, 3, 1, 2]);
+  }
+
+  /** The same over each channel of `[batch, channels, …]` by itself, with numbers of this one example. */
+  instanceNorm(name: string, x: Value, epsilon: number): Value {
+    const m = this.at(name);
+    const dims = [Number(x.shape![1])];
+    const parameters = [m.parameter('weight', dims), m.parameter('bias', dims)];
+    return m.g.emit('InstanceNormalization', [x, ...parameters], { epsilon: float(epsilon) });
+  }
+
+  /** The same over each of `groups` groups of channels of `[batch, channels, length]`, of this one example: Wu and He 2018. */
+  groupNorm(name: string, x: Value, groups: number, epsilon: number): Value {
+    const m = this.at(name);
+    const { g } = m;
+    const channels = Number(x.shape![1]);
+    const [ones, zeros] = [1, 0].map((value) => g.constant(float32(Array<number>(groups).fill(value), [groups])));
+    const flat = g.Reshape(x, [0, groups, -1]);
+    const normed = g.emit('InstanceNormalization', [flat, ones, zeros], { epsilon: float(epsilon) });
+    const [weight, bias] = ['weight', 'bias'].map((each) => g.Unsqueeze(m.parameter(each, [channels]), [1])) as [Value, Value];
+    return g.Add(g.Mul(g.Reshape(normed, g.Shape(x)), weight), bias);
+  }
+
+  /** The same over each channel of `[batch, channels, …]`, with the mean and the variance that training found. */
+  batchNorm(name: string, x: Value, epsilon: number): Value {
+    const m = this.at(name);
+    const names = ['weight', 'bias', 'running_mean', 'running_var'];
+    const parameters = names.map((each) => m.parameter(each, [Number(x.shape![1])]));
+    return m.g.emit('BatchNormalization', [x, ...parameters], { epsilon: float(epsilon) });
   }
 
   /** `x ÷ √(mean of x² + ε) · γ` over the last dimension: Zhang and Sennrich 2019. `plus` is added to γ, as Gemma does. */

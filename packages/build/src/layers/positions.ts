@@ -2,6 +2,7 @@
 
 import { float32, int64 } from '@onnx-lora/sdk';
 import type { Value } from '@onnx-lora/sdk/tasks';
+import type { Config } from '../checkpoint/config.ts';
 import type { Module } from './module.ts';
 
 /** Positions `[batch, length]` as RoBERTa counts them: from `padding` + 1 on over tokens that are no padding, which has `padding`. */
@@ -43,9 +44,20 @@ export function rotated({ g }: Module, x: Value, { cos, sin }: Turns): Value {
   return g.Concat([first, second, ...rest], -1);
 }
 
+/** The same where neighbours turn with each other: numbers 0 and 1, 2 and 3, and so on. */
+export function rotatedPairs({ g }: Module, x: Value, { cos, sin }: Turns): Value {
+  const [half, size] = [Number(cos.shape!.at(-1)), Number(x.shape!.at(-1))];
+  const sizes = [2 * half, ...(size > 2 * half ? [size - 2 * half] : [])];
+  const [turning, ...rest] = g.Split(x, sizes, -1) as [Value, ...Value[]];
+  const [a, b] = g.Split(g.Reshape(turning, [0, 0, 0, half, 2]), [1, 1], -1) as [Value, Value];
+  const [c, s] = [g.Unsqueeze(cos, [4]), g.Unsqueeze(sin, [4])];
+  const pairs = g.Concat([g.Sub(g.Mul(a, c), g.Mul(b, s)), g.Add(g.Mul(b, c), g.Mul(a, s))], -1);
+  return g.Concat([g.Reshape(pairs, [0, 0, 0, 2 * half]), ...rest], -1);
+}
+
 /** `base^(−2i ÷ size)` for i below `size ÷ 2`: by how much pair i turns from one position to the next. */
 export function rotaryFrequencies(base: number, size: number): Float32Array {
-  return Float32Array.from({ length: size / 2 }, (_, i) => 1 / Math.fround(base ** ((2 * i) / size)));
+  return Float32Array.from({ length: Math.ceil(size / 2) }, (_, i) => 1 / Math.fround(base ** ((2 * i) / size)));
 }
 
 /** How T5 and its kin put distances into buckets. */
@@ -55,18 +67,25 @@ export interface Buckets {
   readonly most: number;
 }
 
+/** Reads two fields, each with the value where it is absent; half of the buckets of a sign are exact, and below `most`. */
+export function readBuckets(c: Config, number: readonly [string, number], farthest: readonly [string, number]): Buckets {
+  const [buckets, most] = [c.whole(...number, 4), c.size(...farthest)];
+  if (most <= Math.floor(buckets / 4)) throw c.unsupported(farthest[0], `It needs more than ${number[0]} ÷ 4.`);
+  return { buckets, most };
+}
+
 /**
  * The bucket of each distance from `-most` to `most` in both directions: half of them for each sign, half of those exact, the
  * rest logarithmic. Raffel et al. 2020; in single precision, as torch computes it.
  */
 export function bucketTable({ buckets, most }: Buckets): number[] {
   const { fround, log, floor, min } = Math;
-  const each = buckets / 2;
+  const each = floor(buckets / 2);
   const exact = floor(each / 2);
   return Array.from({ length: 2 * most + 1 }, (_, i) => {
     const distance = i - most;
     const size = Math.abs(distance);
-    const past = fround(fround(fround(log(size / exact)) / fround(log(most / exact))) * (each - exact));
+    const past = fround(fround(fround(log(fround(size / exact))) / fround(log(most / exact))) * (each - exact));
     const place = size < exact ? size : min(exact + floor(past), each - 1);
     return place + (distance > 0 ? each : 0);
   });

@@ -8,7 +8,7 @@ import type { Module } from './module.ts';
 import { rotaryFrequencies, turns, type Turns } from './positions.ts';
 
 /** Emits the angles of a decoder's positions. */
-export type Rotary = (m: Module, decoding: Decoding) => Turns;
+export type Rotary = (m: Module, decoding: Pick<Decoding, 'positions' | 'total'>) => Turns;
 
 /** Where configs say the parts of rotary embeddings: older ones in several fields, newer ones in `rope_parameters`. */
 export interface RotaryFields {
@@ -40,9 +40,12 @@ export function readRotary(
   const scaling = c.has('rope_scaling') ? old : recent;
   // A newer config repeats the older field.
   if (scaling === old) recent.skip('rope_type', 'type', 'factor');
-  const trained = c.size('max_position_embeddings', absentPositions);
+  // Of use for some kinds alone.
+  c.skip('max_position_embeddings', 'original_max_position_embeddings');
+  const trained = (): number => c.size('max_position_embeddings', absentPositions);
+  const original = (): number => (c.has('original_max_position_embeddings') ? c.size('original_max_position_embeddings') : trained()); // prettier-ignore
   const kind = scaling.word('rope_type', Object.keys(kinds), scaling.word('type', Object.keys(kinds), 'default'));
-  return kinds[kind]!({ c: scaling, base, size: rotated, trained });
+  return kinds[kind]!({ c: scaling, base, size: rotated, trained, original });
 }
 
 interface Scaling {
@@ -51,7 +54,9 @@ interface Scaling {
   /** Numbers of a head that turn. */
   readonly size: number;
   /** `max_position_embeddings`. */
-  readonly trained: number;
+  readonly trained: () => number;
+  /** The same before it was stretched, where config.json says so outside of the scaling. */
+  readonly original: () => number;
 }
 
 const kinds: Readonly<Record<string, (scaling: Scaling) => Rotary>> = {
@@ -68,6 +73,12 @@ const kinds: Readonly<Record<string, (scaling: Scaling) => Rotary>> = {
   longrope,
   dynamic,
 };
+
+/** The length that the model was trained for before it was stretched: of the scaling, or outside of it. */
+function trainedLength(c: Config, outside: () => number): number {
+  const name = 'original_max_position_embeddings';
+  return c.has(name) ? c.size(name) : outside();
+}
 
 function fixed(frequencies: Float32Array, scale = 1): Rotary {
   return (m, { positions }) => turns(m, positions, frequencies, scale);
@@ -87,9 +98,9 @@ function llama3({ c, base, size }: Scaling): Rotary {
   return fixed(rotaryFrequencies(base, size).map(stretched));
 }
 
-function yarn({ c, base, size, trained }: Scaling): Rotary {
+function yarn({ c, base, size, original: outside }: Scaling): Rotary {
   const factor = c.number('factor');
-  const original = c.size('original_max_position_embeddings', trained);
+  const original = trainedLength(c, outside);
   const [fast, slow] = [c.number('beta_fast', 32), c.number('beta_slow', 1)];
   const isWhole = c.flag('truncate', true);
   const [all, one] = ['mscale_all_dim', 'mscale'].map((name) => (c.has(name) ? c.number(name) : undefined));
@@ -107,9 +118,9 @@ function yarn({ c, base, size, trained }: Scaling): Rotary {
   return fixed(rotaryFrequencies(base, size).map(blend), scale);
 }
 
-function longrope({ c, base, size, trained }: Scaling): Rotary {
-  const original = c.size('original_max_position_embeddings', trained);
-  const growth = c.number('factor', trained / original);
+function longrope({ c, base, size, trained, original: outside }: Scaling): Rotary {
+  const original = trainedLength(c, outside);
+  const growth = c.number('factor', trained() / original);
   const scale = c.number('attention_factor', growth <= 1 ? 1 : Math.sqrt(1 + Math.log(growth) / Math.log(original)));
   const plain = rotaryFrequencies(base, size);
   const [short, long] = ['short_factor', 'long_factor'].map((name) => {
@@ -126,9 +137,9 @@ function longrope({ c, base, size, trained }: Scaling): Rotary {
 }
 
 /** The base grows with texts longer than those trained on. */
-function dynamic({ c, base, size, trained }: Scaling): Rotary {
+function dynamic({ c, base, size, original: outside }: Scaling): Rotary {
   const factor = c.number('factor');
-  const original = c.size('original_max_position_embeddings', trained);
+  const original = trainedLength(c, outside);
   return (m, decoding) => {
     const { g } = m;
     const length = g.Max(m.floats(decoding.total), original);

@@ -15,8 +15,14 @@ export function stateOutputs(m: Module, states: Value, mask: Value, pooling: Sen
 function pool(m: Module, states: Value, mask: Value, mode: SentencePooling['mode']): Value {
   const { g } = m;
   if (mode === 'cls') return m.row(states, 0);
+  if (mode === 'max') return g.ReduceMax(g.Where(g.Cast(g.Unsqueeze(mask, [2]), 9), states, -1e9), [1], false);
+  return meanOfReal(m, states, mask);
+}
+
+/** The mean over what is no padding: `[batch, length, width]`, and a mask `[batch, length]` → `[batch, width]`. */
+export function meanOfReal(m: Module, states: Value, mask: Value): Value {
+  const { g } = m;
   const weights = m.floats(g.Unsqueeze(mask, [2]));
-  if (mode === 'max') return g.ReduceMax(g.Where(g.Cast(weights, 9), states, -1e9), [1], false);
   const real = g.Max(g.ReduceSum(weights, [1], false), 1e-9);
   return g.Div(g.ReduceSum(g.Mul(states, weights), [1], false), real);
 }

@@ -37,6 +37,10 @@ export function mergeCommand(context: Context): Command {
         '--requantize',
         'quantise weights of few bits anew, whatever the change loses by it: as small and as fast as the base',
       ),
+      new Option(
+        '--format <name>',
+        'onnx (the default); safetensors writes a checkpoint, where the model is one: for transformers',
+      ).choices(['onnx', 'safetensors']),
       'output',
     ],
     examples: [
@@ -63,6 +67,7 @@ export function unmergeCommand(context: Context): Command {
 interface MergeFlags extends Flags {
   readonly adapter?: readonly string[];
   readonly requantize?: boolean;
+  readonly format?: 'onnx' | 'safetensors';
 }
 
 async function run(
@@ -79,6 +84,7 @@ async function run(
     allowBaseMismatch: flags.allowBaseMismatch ?? false,
     overwrite: flags.overwrite ?? false,
     requantize: flags.requantize ?? false,
+    format: flags.format ?? 'onnx',
   });
   terminal.result(flags, result, () => [...asText(result, out), ...stillNeeded(model, out)]);
 }

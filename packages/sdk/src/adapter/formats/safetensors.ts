@@ -5,7 +5,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { OnnxLoraError } from '../../errors.ts';
 import { type DataType, type Tensor, arrayOf, bytesPerElement, sizeOf } from '../../runtime/tensor.ts';
 import { writeFileAtomic } from '../../files/atomicWriter.ts';
-import { type FileSlice, FileSource } from '../../graph/bytes.ts';
+import { byteLength, type Bytes, type FileSlice, FileSource } from '../../graph/bytes.ts';
 import { LENGTH_BYTES, type TensorEntry, headerLength, parseHeader, safetensorsTypes } from './safetensorsHeader.ts';
 import { notFound } from '../../files/notFound.ts';
 
@@ -112,6 +112,26 @@ export function formatSafetensors(
   tensors: ReadonlyMap<string, Tensor>,
   metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array {
+  const all = new Map([...tensors].map(([name, tensor]) => [name, { ...tensor, bytes: bytesOf(checked(name, tensor)) }]));
+  const chunks = safetensorsChunks(all, metadata) as Uint8Array[];
+  return new Uint8Array(Buffer.concat(chunks));
+}
+
+/** A tensor to write, its numbers wherever they are. */
+export interface TensorToStore extends Pick<Tensor, 'type' | 'dims'> {
+  /** As many as type and shape say, little-endian. */
+  readonly bytes: Bytes;
+}
+
+/**
+ * A safetensors file as pieces to write one after the other: the header, and the tensors in their order.
+ *
+ * @throws OnnxLoraError `INPUT_INVALID` for a name that the format cannot hold.
+ */
+export function safetensorsChunks(
+  tensors: ReadonlyMap<string, TensorToStore>,
+  metadata: Readonly<Record<string, string>> = {},
+): Bytes[] {
   const entries = layOut(tensors);
   const members = entries.map(
     ({ name, type, dims, begin, end }) =>
@@ -120,40 +140,43 @@ export function formatSafetensors(
   if (Object.keys(metadata).length > 0) members.unshift(`"__metadata__":${JSON.stringify(metadata)}`);
   const json = new TextEncoder().encode(`{${members.join(',')}}`);
   const dataStart = LENGTH_BYTES + Math.ceil(json.length / 8) * 8;
-  const bytes = new Uint8Array(dataStart + (entries.at(-1)?.end ?? 0));
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(dataStart - LENGTH_BYTES), true);
+  const header = new Uint8Array(dataStart);
+  new DataView(header.buffer).setBigUint64(0, BigInt(dataStart - LENGTH_BYTES), true);
   // The header is padded with spaces, so that the data after it are aligned.
-  bytes.fill(0x20, LENGTH_BYTES, dataStart);
-  bytes.set(json, LENGTH_BYTES);
-  for (const { name, begin } of entries) bytes.set(bytesOf(tensors.get(name)!), dataStart + begin);
-  return bytes;
+  header.fill(0x20, LENGTH_BYTES, dataStart);
+  header.set(json, LENGTH_BYTES);
+  return [header, ...entries.map(({ name }) => tensors.get(name)!.bytes)];
 }
 
 const spellings = new Map(Object.entries(safetensorsTypes).map(([spelling, type]) => [type, spelling]));
 const layoutOrder = [...spellings.keys()];
 
-function layOut(tensors: ReadonlyMap<string, Tensor>): TensorEntry[] {
+function layOut(tensors: ReadonlyMap<string, TensorToStore>): TensorEntry[] {
   const sorted = [...tensors]
     .map(([name, tensor]) => ({ name, tensor, key: Buffer.from(name) }))
     .sort((a, b) => rank(a.tensor.type) - rank(b.tensor.type) || Buffer.compare(a.key, b.key));
   let end = 0;
-  return sorted.map(({ name, tensor: { type, dims, data }, key }) => {
+  return sorted.map(({ name, tensor: { type, dims, bytes }, key }) => {
     if (name === '__metadata__' || key.toString() !== name) {
       throw new OnnxLoraError(
         'INPUT_INVALID',
         `A safetensors file cannot hold a tensor named ${JSON.stringify(name)}.`,
       );
     }
-    if (data.length !== sizeOf(dims) || !(data instanceof arrayOf(type))) {
-      throw new OnnxLoraError(
-        'INPUT_INVALID',
-        `Tensor "${name}" says ${type} [${dims.join(', ')}] but holds ${data.length} values in a ${data.constructor.name}.`,
-      );
-    }
     const begin = end;
-    end += data.byteLength;
+    end += byteLength(bytes);
     return { name, type, dims, begin, end };
   });
+}
+
+/** @throws OnnxLoraError `INPUT_INVALID` for numbers that are not as many, or of another type */
+function checked(name: string, tensor: Tensor): Tensor {
+  const { type, dims, data } = tensor;
+  if (data.length === sizeOf(dims) && data instanceof arrayOf(type)) return tensor;
+  throw new OnnxLoraError(
+    'INPUT_INVALID',
+    `Tensor "${name}" says ${type} [${dims.join(', ')}] but holds ${data.length} values in a ${data.constructor.name}.`,
+  );
 }
 
 function rank(type: DataType): number {

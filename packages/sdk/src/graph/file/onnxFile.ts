@@ -189,15 +189,15 @@ export function writeOnnx(file: string, model: ModelProto, inlineLimit: number =
 /**
  * Writes several .onnx files that belong together, as {@link writeOnnx} writes one: all of them or none.
  *
- * @param beside further files and what they hold, or what makes that
+ * @param beside further files and what they hold, one piece or several, or what makes that
  */
 export function writeOnnxFiles(
   models: readonly { readonly file: string; readonly model: ModelProto }[],
-  beside: readonly (readonly [file: string, bytes: Bytes | (() => Bytes)])[],
+  beside: readonly (readonly [file: string, bytes: Bytes | readonly Bytes[] | (() => Bytes)])[],
   inlineLimit: number = INLINE_TOTAL_LIMIT,
 ): string[] {
   const contents = models.map(({ file, model }) => contentsOf(file, model, inlineLimit));
-  const others = beside.map(([file, bytes]) => [file, () => [typeof bytes === 'function' ? bytes() : bytes]] as const);
+  const others = beside.map(([file, bytes]) => [file, () => (typeof bytes === 'function' ? [bytes()] : Array.isArray(bytes) ? (bytes as Bytes[]) : [bytes as Bytes])] as const);
   const all = [...contents.flat().map(([file, chunks]) => [file, () => chunks] as const), ...others];
   const folder = commonFolder(all.map(([file]) => path.dirname(path.resolve(file))))!;
   const replacement = Replacement.begin(folder);

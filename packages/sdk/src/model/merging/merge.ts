@@ -20,6 +20,7 @@ import {
   placeAll,
   placeOf,
 } from './mergeParts.ts';
+import { mergeCheckpoint } from './mergeCheckpoint.ts';
 import type { AdaptersToMerge, MergeOptions, MergeResult, WeightedAdapter } from './mergeTypes.ts';
 import type { Model } from '../model.ts';
 import { LEARNED_KEY } from '../modelGraph.ts';
@@ -78,6 +79,11 @@ async function write(
 ): Promise<MergeResult> {
   const all = asList(adapters);
   const isFolder = !place.endsWith('.onnx');
+  if (options.format === 'safetensors') {
+    if (isFolder) return mergeCheckpoint(model, all, place, options, isUnmerge);
+    const message = `A checkpoint is a folder, and "${place}" ends in .onnx. Name a folder, or leave the format out.`;
+    throw new OnnxLoraError('CONFIG_INVALID', message);
+  }
   if (isFolder && model.parts.length > 0) {
     requireUnused(
       model.parts.map((part) => path.join(place, placeOf(part, model))),

@@ -43,6 +43,11 @@ export interface MergeOptions {
    * change stays as it is, and the low-rank product is computed beside it.
    */
   readonly requantize?: boolean;
+  /**
+   * `safetensors` writes a checkpoint in place of .onnx files, where the model was opened from one: the same tensors under the
+   * same names, `model.safetensors`, and what lies beside. `onnx` by default.
+   */
+  readonly format?: 'onnx' | 'safetensors';
 }
 
 /**

@@ -1,14 +1,17 @@
 /** @file Finds the .onnx files of a model in a folder laid out like a published repository. */
 
-import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { OnnxLoraError } from '../../errors.ts';
 import type { FamilyFiles, FamilyPart, ModelFamily } from '../../plugin/families/family.ts';
 import type { FilesToJoin } from './joinFiles.ts';
+import { TO_ONNX } from './hub.ts';
+import { type ModelFiles, onnxFilesIn, places } from './modelFiles.ts';
 
 /** Where to look, and for what. */
 export interface WantedFiles {
   readonly folder: string;
+  /** Whether there is a file. */
+  readonly has: ModelFiles['has'];
   /** How the model may be published, in order of preference. */
   readonly published: readonly FamilyFiles[];
   /** What file names have at their end: `fp16` of `model_fp16.onnx`. */
@@ -27,11 +30,8 @@ export function publishedAs(
   return [...new Set(known.flatMap(({ files }) => files ?? []))];
 }
 
-/** Where published repositories keep .onnx files, in order of preference. */
-const places = ['onnx', '.'];
-
-function placed({ folder, variant }: WantedFiles, name: string): string | undefined {
-  return places.map((place) => path.join(folder, place, fileName(name, variant))).find((file) => existsSync(file));
+function placed({ folder, has, variant }: WantedFiles, name: string): string | undefined {
+  return places.map((place) => path.join(folder, place, fileName(name, variant))).find(has);
 }
 
 function fileName(name: string, variant: string | undefined): string {
@@ -92,13 +92,7 @@ function namesOf({ name, alsoNamed = [] }: FamilyPart): readonly string[] {
  */
 export function onlyFile(wanted: WantedFiles, isIncomplete: boolean): string {
   const { folder, variant } = wanted;
-  const found = places.toReversed().flatMap((place) => {
-    const inside = path.join(folder, place);
-    if (!existsSync(inside)) return [];
-    return readdirSync(inside)
-      .filter((name) => name.endsWith('.onnx'))
-      .map((name) => path.join(inside, name));
-  });
+  const found = onnxFilesIn(folder).toReversed();
   if (found.length === 1 && variant === undefined && !isIncomplete) return found[0]!;
   throw new OnnxLoraError('FILE_NOT_FOUND', problemOf(wanted, found));
 }
@@ -108,7 +102,7 @@ function problemOf(wanted: WantedFiles, found: readonly string[]): string {
   const names = found.map((file) => path.relative(folder, file)).join(', ');
   const usual = ['onnx/model', 'model'].map((name) => fileName(name, variant)).join(', ');
   if (found.length === 0)
-    return `The folder "${folder}" holds no .onnx file (looked for ${usual}). Export the model to ONNX first, for example with optimum-cli export onnx.`;
+    return `The folder "${folder}" holds no .onnx file (looked for ${usual}). ${TO_ONNX}`;
   for (const { parts } of published) {
     const needed = parts.filter(({ onlyServes }) => !onlyServes);
     const absent = needed.filter((part) => namesOf(part).every((name) => placed(wanted, name) === undefined));

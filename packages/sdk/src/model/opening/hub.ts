@@ -9,11 +9,15 @@ import { writeFileAtomic } from '../../files/atomicWriter.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { isInside } from '../../graph/file/insideFolder.ts';
 import { defined } from '../../plugin/data/defined.ts';
+import type { ModelBuilder } from '../../plugin/registry/contributions.ts';
 import { pathHint } from '../../files/notFound.ts';
 
 /** Files beside the model that say how it is used. */
 const companions =
   /^(?:(?:config|preprocessor_config|processor_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|generation_config|genai_config|vocab)\.json|vocab\.txt|merges\.txt|chat_template\.jinja|(?:tokenizer|spiece)\.model)$/;
+
+/** What to do where there is no .onnx file. */
+export const TO_ONNX = 'Build it with onnx-lora build, open it with the plugin of @onnx-lora/build, or export it with optimum-cli export onnx.'; // prettier-ignore
 
 /** Whether a file of a repository says how its model is used, such as `config.json`. */
 export function isCompanion(name: string): boolean {
@@ -48,6 +52,8 @@ export interface LoadAdapterOptions {
 interface ModelDownload extends LoadAdapterOptions {
   /** `fp16` of `model_fp16.onnx`; full precision without. */
   readonly variant?: string;
+  /** What can do without .onnx files. */
+  readonly builders?: readonly ModelBuilder[];
 }
 
 /**
@@ -56,14 +62,16 @@ interface ModelDownload extends LoadAdapterOptions {
  * @returns the repository's folder in the cache
  * @throws OnnxLoraError `FILE_NOT_FOUND` when the hub has no such model, cannot be reached, or the model has no ONNX file
  */
-export function downloadModel(repo: string, { variant, ...options }: ModelDownload = {}): Promise<string> {
+export function downloadModel(repo: string, { variant, builders = [], ...options }: ModelDownload = {}): Promise<string> {
   const choose = (files: readonly string[]): string[] => {
     const wanted = files.filter((file) => companions.test(file) || isWeights(file, variant));
     if (wanted.some((file) => file.endsWith('.onnx'))) return wanted;
+    const built = builders.map((builder) => builder.choose(files)).find((chosen) => chosen.length > 0);
+    if (built && variant === undefined) return [...new Set([...built, ...wanted])];
     const which = variant === undefined ? 'no ONNX file' : `no ONNX file of the variant "${variant}"`;
     throw new OnnxLoraError(
       'FILE_NOT_FOUND',
-      `The hub's model "${repo}" has ${which}. Export it first, for example with optimum-cli export onnx.`,
+      `The hub's model "${repo}" has ${which}. ${TO_ONNX}`,
     );
   };
   return download('a model', { repo, choose, ...options });

@@ -1,10 +1,9 @@
 /** @file From what a user calls a model to an opened one: a folder, an .onnx file, or an id on the Hugging Face hub. */
 
-import { existsSync, realpathSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { OnnxLoraError, systemFailure } from '../../errors.ts';
 import { settle } from '../../files/swapFolder.ts';
-import { type OnnxFile, openOnnx } from '../../graph/file/onnxFile.ts';
 import { type FewerBits, isFewerBits, type PrecisionChoice, requirePrecision } from '../../ops/precision/precision.ts';
 import { defined } from '../../plugin/data/defined.ts';
 import type { Plugin } from '../../plugin/registry/definePlugin.ts';
@@ -17,6 +16,7 @@ import { type FixedInputs, requireOneFile } from './fixedInputs.ts';
 import { filesInFolder, filesNamed, onlyFile, publishedAs, type WantedFiles, wholeFile } from './findFiles.ts';
 import { downloadModel, isHubId, type LoadAdapterOptions } from './hub.ts';
 import { type FilesToJoin, isAsItIs, joinFiles, partsByName } from './joinFiles.ts';
+import { builderFor, builtFiles, filesOnDisk, type ModelFiles, realFile } from './modelFiles.ts';
 import { Model, type ModelParts, type PartOf } from '../model.ts';
 import { ownConfig, readModelConfig } from './readModelConfig.ts';
 import { withProviders } from '../../plugin/registry/withProviders.ts';
@@ -111,36 +111,46 @@ async function openInFewerBits(
   precision: FewerBits,
 ): Promise<Model> {
   const graphs = await quantizedGraphs(await openAsItIs(source, given), precision);
-  const open = (file: string): OnnxFile => {
-    const model = graphs.get(realpathSync(file));
-    return model ? { path: file, model } : openOnnx(file);
-  };
-  return openAsItIs(source, given, open);
+  return openAsItIs(source, given, ({ has, open }) => ({
+    has,
+    open: (file) => {
+      const model = graphs.get(realFile(file));
+      return model ? { path: file, model } : open(file);
+    },
+  }));
 }
 
-/** Options of a model, and what reads its files. */
+/** Options of a model, and what has its files. */
 interface Opening extends OpenOptions {
-  readonly open: typeof openOnnx;
+  readonly plugins: PluginRegistry;
+  readonly at: ModelFiles;
 }
 
 async function openAsItIs(
   source: string | readonly string[],
   given: OpenOptions,
-  open: typeof openOnnx = openOnnx,
+  changed: (files: ModelFiles) => ModelFiles = (files) => files,
 ): Promise<Model> {
   const plugins = catalogueOf(given.plugins);
-  const options = { ...given, open, plugins, families: [...(given.families ?? []), ...plugins.families] };
+  const families = [...(given.families ?? []), ...plugins.families];
+  const options: Opening = { ...given, at: changed(filesOnDisk), plugins, families };
   if (typeof source !== 'string') return openFiles(source, options);
-  const { families, variant } = options;
   const located = existsSync(source) ? source : await fromHub(source, options);
   if (!statSync(located).isDirectory()) return openFile(source, located, options);
   settle(located);
+  const builder = builderFor(located, plugins);
+  const at = builder ? changed(await builtFiles(located, builder, families)) : options.at;
+  return openFolder(source, located, { ...options, at });
+}
+
+function openFolder(source: string, located: string, options: Opening): Model {
+  const { at, families = [], variant } = options;
   const published = options.files ? [options.files] : publishedAs(families, readModelConfig(located));
-  const wanted = { folder: located, published, variant };
-  const single = (file: string): Model => modelOf({ name: source, onnx: open(file), folder: located }, options);
+  const wanted = { folder: located, has: at.has, published, variant };
+  const single = (file: string): Model => modelOf({ name: source, onnx: at.open(file), folder: located }, options);
   const joined = (found: FilesToJoin): Model =>
-    isAsItIs(found, options.open) ? single(found.parts[0]!.file) : joinedModel(source, found, located, options);
-  const preferred = joinableFiles({ ...wanted, published: published.filter(({ arePreferred }) => arePreferred) }, options.open); // prettier-ignore
+    isAsItIs(found, at.open) ? single(found.parts[0]!.file) : joinedModel(source, found, located, options);
+  const preferred = joinableFiles({ ...wanted, published: published.filter(({ arePreferred }) => arePreferred) }, at); // prettier-ignore
   if (preferred) return joined(preferred);
   const whole = options.files ? undefined : wholeFile(wanted);
   if (whole !== undefined) return single(whole);
@@ -150,7 +160,7 @@ async function openAsItIs(
 }
 
 /** The files of the first way to publish a model of which the folder has all, and which is more than one file as it is. */
-function joinableFiles(wanted: WantedFiles, open: typeof openOnnx): FilesToJoin | undefined {
+function joinableFiles(wanted: WantedFiles, { open }: ModelFiles): FilesToJoin | undefined {
   const found = wanted.published.map((each) => filesInFolder({ ...wanted, published: [each] }));
   return found.find((each) => each && !isAsItIs(each, open));
 }
@@ -159,15 +169,15 @@ function joinableFiles(wanted: WantedFiles, open: typeof openOnnx): FilesToJoin 
 function openFile(name: string, file: string, options: Opening): Model {
   const folder = folderOf(file);
   for (const each of new Set([folder, path.dirname(file)])) settle(each);
-  const own = { name, onnx: options.open(file), folder };
+  const own = { name, onnx: options.at.open(file), folder };
   const published = publishedAs(options.families ?? [], readModelConfig(folder));
-  const found = joinableFiles({ folder, published }, options.open);
-  const at = found?.parts.findIndex((part) => realpathSync(part.file) === realpathSync(file)) ?? -1;
+  const found = joinableFiles({ folder, has: options.at.has, published }, options.at);
+  const at = found?.parts.findIndex((part) => realFile(part.file) === realFile(file)) ?? -1;
   if (!found || at < 0) return modelOf(own, options);
   let whole: PartOf | undefined;
   const partOf = (): PartOf => {
     if (!whole) {
-      const joined = joinFiles(found, options.open);
+      const joined = joinFiles(found, options.at.open);
       whole = { whole: modelOf({ name: folder, ...joined, folder }, options), path: joined.files[at]!.path };
     }
     return whole;
@@ -194,7 +204,7 @@ function joinedModel(name: string, found: FilesToJoin, folder: string, options: 
     found.parts.map(({ file }) => file),
     name,
   );
-  return modelOf({ name, ...joinFiles(found, options.open), folder }, options);
+  return modelOf({ name, ...joinFiles(found, options.at.open), folder }, options);
 }
 
 function modelOf(
@@ -214,12 +224,12 @@ function modelOf(
   });
 }
 
-async function fromHub(source: string, options: OpenOptions): Promise<string> {
+async function fromHub(source: string, options: Opening): Promise<string> {
   if (!isHubId(source)) {
     const remedy = 'Check the path; a model on the hub is named like "org/name".';
     throw notFound('file or folder', source, { remedy });
   }
-  return downloadModel(source, options);
+  return downloadModel(source, { ...options, builders: options.plugins.builders });
 }
 
 /** The repository's folder for a file that lies in it or in its `onnx` folder. */

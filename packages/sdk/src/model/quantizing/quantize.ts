@@ -1,6 +1,6 @@
 /** @file `quantize`: a file of fewer bits for plain ONNX Runtime, from a model in float32. */
 
-import { realpathSync, statSync } from 'node:fs';
+import { existsSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { requireUnused } from '../../files/atomicWriter.ts';
 import { isInFile } from '../../graph/bytes.ts';
@@ -89,7 +89,7 @@ function withConfig(graph: ModelProto, { config }: Model, place: string): ModelP
 function sourceFiles(parts: readonly PartFile[]): string[] {
   const files = new Set<string>();
   for (const { model } of parts) {
-    for (const file of model.files) files.add(realpathSync(file));
+    for (const file of model.files) if (existsSync(file)) files.add(realpathSync(file));
     for (const raw of [...allGraphs(model.onnx.model.graph)].flatMap(tensorsOf).map(rawBytes))
       if (raw && isInFile(raw)) files.add(realpathSync(raw.path));
   }

@@ -1,6 +1,5 @@
 /** @file A model's graphs with linear layers and embeddings in fewer bits, whether they are written to files or computed with at once. */
 
-import { realpathSync } from 'node:fs';
 import { OnnxLoraError } from '../../errors.ts';
 import { readBytes } from '../../graph/bytes.ts';
 import type { OnnxFile } from '../../graph/file/onnxFile.ts';
@@ -13,6 +12,7 @@ import { type QuantizedForm, type QuantizedFrom, quantizeMatrix, quantizeTable }
 import { defined } from '../../plugin/data/defined.ts';
 import { Random } from '../../runtime/random.ts';
 import type { Model } from '../model.ts';
+import { realFile } from '../opening/modelFiles.ts';
 import { QUANTIZED_KEY } from '../modelGraph.ts';
 import { chooseLayers, isQuantizable, type KeptLayer, withoutShared } from './chooseLayers.ts';
 import { loftqMatrix } from './loftq.ts';
@@ -75,7 +75,7 @@ export async function quantizedGraphs(
   const scratch = new ScratchBytes();
   try {
     const { graphs } = await quantizeParts(model, parts, { ...checked, random: new Random(0), scratch });
-    return new Map(parts.map((part, i) => [realpathSync(part.model.file), graphs[i]!]));
+    return new Map(parts.map((part, i) => [realFile(part.model.file), graphs[i]!]));
   } finally {
     scratch.leave();
   }

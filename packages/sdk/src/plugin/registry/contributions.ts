@@ -7,7 +7,9 @@ import type { Rule as InferenceRule } from '../../ops/inference/site.ts';
 import type { Runtime } from '../../runtime/session.ts';
 import type { Optimizer } from '../../train/optimizers/optimizer.ts';
 import type { TrainEvent } from '../events.ts';
+import type { ModelProto } from '../../graph/proto.ts';
 import type { Metrics } from '../dataset.ts';
+import type { ModelFamily } from '../families/family.ts';
 import type { ReportSection } from '../reportSection.ts';
 import type { RunnableModel } from '../taskModel.ts';
 
@@ -83,6 +85,32 @@ export interface ProviderFactory {
   readonly description: string;
   /** Makes what runs there; called once, when it is first asked for. @throws OnnxLoraError `PROVIDER_UNAVAILABLE` */
   create(): Runtime;
+}
+
+/**
+ * Makes a model's graphs of what a folder holds where it has no .onnx file, such as a checkpoint of torch. `openModel` asks it
+ * unasked.
+ */
+export interface ModelBuilder {
+  /** What it is called. */
+  readonly name: string;
+  /** One line for `onnx-lora plugins`. */
+  readonly description: string;
+  /** Whether a folder, which is there, is laid out as it knows it. */
+  recognises(folder: string): boolean;
+  /** Files of a repository on the hub that it needs, where that has no .onnx file; none where it can do nothing with them. */
+  choose(files: readonly string[]): readonly string[];
+  /**
+   * Builds the graphs. Weights should stay references into their files.
+   *
+   * @param request families that know names of modules
+   * @returns graphs by the names that their files would have, without the ending: `model`, or `vision_encoder` and others
+   * @throws OnnxLoraError `MODEL_UNSUPPORTED`, `FILE_INVALID`, `FILE_NOT_FOUND`
+   */
+  build(
+    folder: string,
+    request: { readonly families: readonly ModelFamily[] },
+  ): Promise<ReadonlyMap<string, ModelProto>>;
 }
 
 /** Follows a training run, such as by writing to a service that draws curves. */

@@ -5,6 +5,7 @@ import type { Needs, Resolved, Binding } from './token.ts';
 import type {
   DatasetFactory,
   InitializerFactory,
+  ModelBuilder,
   OperatorRule,
   OptimizerFactory,
   ProviderFactory,
@@ -41,6 +42,8 @@ export interface Contributions {
   readonly optimizers: readonly OptimizerFactory[];
   /** Gradients and shapes of operators that the SDK does not know. */
   readonly operators: readonly OperatorRule[];
+  /** What makes graphs of folders without .onnx files. */
+  readonly builders: readonly ModelBuilder[];
   /** Where graphs run. */
   readonly providers: readonly ProviderFactory[];
   /** Who follows a run. */
@@ -138,6 +141,10 @@ export const kinds: Readonly<Record<ContributionKind, Kind>> = {
   },
   optimizers: { word: 'an optimizer', fields: made, isNamed: true, own: optimizerNames },
   operators: { word: 'a rule for the operator', fields: { domain: 'string', op: 'string' } },
+  builders: {
+    word: 'a builder',
+    fields: { name: 'string', description: 'string', recognises: 'function', choose: 'function', build: 'function' },
+  },
   providers: { word: 'a provider', fields: described, isNamed: true, own: providerNames },
   trackers: { word: 'a tracker', fields: described, isNamed: true, own: ['tensorboard'] },
   sections: { word: 'a report section', fields: { name: 'string', sections: 'function' } },

@@ -8,6 +8,7 @@ import { catalogueOf } from '../../plugin/registry/loadPlugins.ts';
 import { OrtRuntime } from '../../runtime/ort.ts';
 import type { Runtime } from '../../runtime/session.ts';
 import { caseName, type ConformanceCase, findCases, readCase } from './case.ts';
+import { checkCheckpoint, readCheckpointCase } from './checkpoint.ts';
 import { type Check, type CheckContext, type CheckName, failed, type Outcome } from './check.ts';
 import { discover } from './checks/discover.ts';
 import { gradients } from './checks/gradients.ts';
@@ -23,7 +24,7 @@ import { base, forward } from './outputs.ts';
 export const checks: readonly Check[] = [discover, base, load, forward, loss, gradients, train, save, merge];
 
 /** Names of all checks, in the order in which they run. */
-export const checkNames: readonly CheckName[] = checks.map(({ name }) => name);
+export const checkNames: readonly CheckName[] = ['build', ...checks.map(({ name }) => name)];
 
 /** What one check found in one case. */
 export interface CheckReport extends Outcome {
@@ -121,6 +122,12 @@ async function* checkCase(
   context: Omit<CheckContext, 'scratch'>,
 ): AsyncGenerator<CheckReport> {
   const start = performance.now();
+  const checkpoint = readCheckpointCase(folder);
+  if (checkpoint) {
+    const outcome = await attempted(() => checkCheckpoint(folder, checkpoint, context));
+    yield { case: caseName(folder), check: 'build', ...outcome, seconds: (performance.now() - start) / 1000 };
+    return;
+  }
   let subject: ConformanceCase | undefined;
   let reason = '';
   try {
@@ -136,11 +143,11 @@ async function* checkCase(
 }
 
 function chosen(only: readonly string[]): readonly Check[] {
-  const unknown = only.find((name) => !checks.some((check) => check.name === name));
+  const unknown = only.find((name) => !(checkNames as readonly string[]).includes(name));
   if (unknown !== undefined) {
     throw new OnnxLoraError(
       'CONFIG_INVALID',
-      `There is no check "${unknown}". Checks are ${checks.map(({ name }) => name).join(', ')}.`,
+      `There is no check "${unknown}". Checks are ${checkNames.join(', ')}.`,
     );
   }
   return only.length === 0 ? checks : checks.filter(({ name }) => only.includes(name));
@@ -151,8 +158,12 @@ async function attempt(
   subject: ConformanceCase,
   context: Omit<CheckContext, 'scratch'>,
 ): Promise<Outcome> {
+  return attempted(() => inScratch((scratch) => check.run(subject, { ...context, scratch })));
+}
+
+async function attempted(check: () => Promise<Outcome>): Promise<Outcome> {
   try {
-    return await inScratch((scratch) => check.run(subject, { ...context, scratch }));
+    return await check();
   } catch (error) {
     return failed([reasonOf(error)]);
   }

@@ -1,0 +1,53 @@
+/** @file From a checkpoint to a folder laid out as published ONNX models are. */
+
+import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { type FileSlice, isCompanion, writeOnnxFiles } from '@onnx-lora/sdk/core';
+import { buildGraphs, type BuildOptions, type BuiltGraphs } from './buildGraphs.ts';
+
+/** Options of {@link buildModel}. */
+export interface BuildModelOptions extends BuildOptions {
+  /** Whether files that are there are replaced. */
+  readonly overwrite?: boolean;
+}
+
+/** What was written. */
+export interface BuiltModel extends Omit<BuiltGraphs, 'graphs'> {
+  /** The files, graphs first. */
+  readonly files: readonly string[];
+}
+
+/**
+ * Builds a checkpoint and writes it as published ONNX models are laid out: `onnx/model.onnx`, or the files of a model of
+ * several, and beside that folder `config.json`, the tokenizer and the preprocessor. All of them appear, or none.
+ *
+ * @param folder the checkpoint
+ * @param out the folder to write
+ * @throws OnnxLoraError as {@link buildGraphs}; `FILE_INVALID` for the checkpoint's own folder, and for files that are there
+ */
+export async function buildModel(folder: string, out: string, options: BuildModelOptions = {}): Promise<BuiltModel> {
+  if (existsSync(out) && existsSync(folder) && realpathSync(out) === realpathSync(folder)) {
+    const message = `"${out}" is the checkpoint itself. Name another folder to write.`;
+    throw new OnnxLoraError('FILE_INVALID', message);
+  }
+  const { graphs, ...built } = await buildGraphs(folder, { weights: 'float32', ...options });
+  const models = [...graphs].map(([name, model]) => ({ file: path.join(out, 'onnx', `${name}.onnx`), model }));
+  const companions = readdirSync(folder).filter(isCompanion);
+  const beside = companions.map((name) => [path.join(out, name), wholeFile(path.join(folder, name))] as const);
+  requireFree([...models.map(({ file }) => file), ...beside.map(([file]) => file)], options.overwrite ?? false);
+  return { ...built, files: writeOnnxFiles(models, beside) };
+}
+
+function wholeFile(file: string): FileSlice {
+  return { path: file, offset: 0, length: statSync(file).size };
+}
+
+function requireFree(files: readonly string[], overwrite: boolean): void {
+  const found = overwrite ? undefined : files.find((file) => existsSync(file));
+  if (found === undefined) return;
+  throw new OnnxLoraError(
+    'FILE_INVALID',
+    `"${found}" is there already. Write to another folder, or replace it (overwrite: true; --overwrite).`,
+  );
+}

@@ -1,0 +1,73 @@
+/** @file No field of a config is passed over: another value gives another graph, is refused, or is said not to count. */
+
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { encodeModel, type ModelProto } from '@onnx-lora/sdk/core';
+import { isObject } from '@onnx-lora/sdk/data';
+import { buildGraphs } from './buildGraphs.ts';
+
+const fixtures = path.join(import.meta.dirname, '../fixtures');
+const places = [fixtures, '../shared/oracle/checkpoints'].filter((place) => existsSync(place));
+const folders = places.flatMap((place) => readdirSync(place).map((name) => path.join(place, name))).filter((folder) => existsSync(path.join(folder, 'case.json')));
+const scratch = mkdtempSync(path.join(tmpdir(), 'onnx-lora-fields-'));
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+
+/** Other values of a field, of its type. */
+function others(value: unknown): unknown[] {
+  if (typeof value === 'boolean') return [!value];
+  if (typeof value === 'number') return [Number.isInteger(value) ? value + 1 : value * 1.5, value * 2];
+  if (typeof value === 'string') return ['another'];
+  if (Array.isArray(value)) return [[...(value as unknown[]), 1], []];
+  return [];
+}
+
+/** Every field with a path, those of configs inside among them. */
+function* fieldsOf(config: object, at: readonly string[] = []): Generator<readonly [place: readonly string[], value: unknown]> {
+  for (const [name, value] of Object.entries(config)) {
+    if (isObject(value) && name !== 'id2label' && name !== 'label2id') yield* fieldsOf(value, [...at, name]);
+    else yield [[...at, name], value];
+  }
+}
+
+function changed(config: object, [name, ...rest]: readonly string[], value: unknown): object {
+  const inner = (config as Record<string, unknown>)[name!];
+  return { ...config, [name!]: rest.length === 0 ? value : changed(inner as object, rest, value) };
+}
+
+/** A graph's structure and constants, its weights by the places where they lie. */
+function printed(graphs: ReadonlyMap<string, ModelProto>): string {
+  return [...graphs].map(([name, model]) => {
+    const initializer = model.graph!.initializer!.map((each) => ({ ...each, rawData: each.rawData instanceof Uint8Array ? each.rawData : new TextEncoder().encode(JSON.stringify(each.rawData)) }));
+    return name + Buffer.concat(encodeModel({ ...model, graph: { ...model.graph!, initializer } }) as Uint8Array[]).toString('base64');
+  }).join();
+}
+
+describe.each(folders.filter((folder) => (JSON.parse(readFileSync(path.join(folder, 'case.json'), 'utf8')) as { refused?: string }).refused === undefined))('%s', (folder) => {
+  test('every field counts', async () => {
+    const copy = path.join(scratch, path.basename(folder));
+    cpSync(folder, copy, { recursive: true });
+    const config = JSON.parse(readFileSync(path.join(folder, 'config.json'), 'utf8')) as object;
+    const file = path.join(copy, 'config.json');
+    const built = await buildGraphs(copy);
+    const before = printed(built.graphs);
+    const passedOver: string[] = [];
+    for (const [place, value] of fieldsOf(config)) {
+      // What is left out here is what `onnx-lora build` does not name as taken from the config.
+      if (!(place.join('.') in built.config) || others(value).length === 0) continue;
+      let counts = false;
+      for (const other of others(value)) {
+        writeFileSync(file, JSON.stringify(changed(config, place, other)));
+        const after = await buildGraphs(copy).then(({ graphs }) => printed(graphs), (error: unknown) => {
+          if (error instanceof OnnxLoraError) return 'refused';
+          throw error;
+        });
+        counts ||= after !== before;
+      }
+      if (!counts) passedOver.push(place.join('.'));
+    }
+    expect(passedOver).toEqual([]);
+  });
+});

@@ -1,0 +1,41 @@
+/** @file The plugin that has `openModel` build what has no .onnx file. */
+
+import { definePlugin, type ModelBuilder, type Plugin } from '@onnx-lora/sdk/plugin';
+import type { Architecture } from './architecture.ts';
+import { buildGraphs } from './buildGraphs.ts';
+import { isCheckpoint } from './checkpoint/openCheckpoint.ts';
+
+/** What of a repository on the hub is needed. */
+const files = /^(?:config\.json|modules\.json|1_Pooling\/config\.json|model(?:-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json)$/; // prettier-ignore
+
+/**
+ * Builds checkpoints of these architectures, beside those that are known here.
+ *
+ * @example
+ * const model = await openModel('my-checkpoint', { plugins: [visionPlugin, buildPluginWith([myArchitecture])] });
+ */
+export function buildPluginWith(architectures: readonly Architecture[]): Plugin {
+  const builder: ModelBuilder = {
+    name: 'checkpoint',
+    description: 'graphs from config.json and safetensors',
+    recognises: isCheckpoint,
+    choose: (all) => {
+      const wanted = all.filter((file) => files.test(file));
+      return wanted.some((file) => file.endsWith('.safetensors')) ? wanted : [];
+    },
+    build: async (folder, { families }) => {
+      const tables = families.flatMap(({ generations = [] }) => generations);
+      return (await buildGraphs(folder, { architectures, tables })).graphs;
+    },
+  };
+  return definePlugin({
+    name: '@onnx-lora/build',
+    description: 'ONNX graphs from checkpoints, without Python',
+    builders: [builder],
+  });
+}
+
+/** Builds checkpoints of the architectures that are known here. */
+export const buildPlugin: Plugin = buildPluginWith([]);
+
+export default buildPlugin;

@@ -1,0 +1,96 @@
+/** @file `onnx-lora build`: an ONNX model from a checkpoint, without Python. */
+
+import path from 'node:path';
+import { buildModel, type BuiltModel, type WeightType } from '@onnx-lora/build';
+import { openModel, quantize, type QuantizedBits } from '@onnx-lora/sdk';
+import { type Command, Option } from 'commander';
+import type { Context } from '../context.ts';
+import { commandOf, type Flags } from '../options.ts';
+import { requireFlag } from '../sources.ts';
+import { usageError } from '../terminal/errors.ts';
+import { Progress } from '../terminal/progress.ts';
+import { hanging } from '../terminal/table.ts';
+
+interface BuildFlags extends Flags {
+  readonly out?: string;
+  readonly opset?: string;
+  readonly dtype?: string;
+  readonly ignore?: readonly string[];
+}
+
+/** Places of a line. */
+const WIDTH = 100;
+
+/** In what weights are written: as floats, or by the quantiser in fewer bits. */
+const types: Readonly<Record<string, WeightType | QuantizedBits>> = {
+  fp32: 'float32',
+  fp16: 'float16',
+  int8: 8,
+  q4: 4,
+};
+
+/** Makes the command. */
+export function buildCommand(context: Context): Command {
+  return commandOf({
+    name: 'build',
+    summary: 'make an ONNX model of a checkpoint: config.json and safetensors',
+    description:
+      'Builds the graph of a checkpoint as the Hugging Face libraries save it, without Python, and writes it as published ONNX models are laid out: onnx/model.onnx, or the files of a model of several, and what lies beside the checkpoint. What config.json asks for and is not known is refused, and so are tensors that are missing or superfluous. Other commands take the checkpoint itself in the place of a model, too.',
+    words: { '<checkpoint>': 'folder with config.json and model.safetensors, or its shards and their index' },
+    flags: [
+      ['out', 'the folder to write'],
+      new Option('--dtype <type>', `in what weights are written: ${Object.keys(types).join(', ')} (default: fp32)`),
+      new Option('--opset <n>', 'version of the ONNX operators (default: 17)'),
+      new Option('--ignore <name>', 'a tensor, or a field of config.json, to build without; may be given several times').argParser(
+        (name: string, before: readonly string[] | undefined) => [...(before ?? []), name],
+      ),
+      'overwrite',
+      'output',
+    ],
+    examples: [
+      'onnx-lora build checkpoints/my-vit --out models/my-vit',
+      'onnx-lora build checkpoints/my-llm --dtype q4 --out models/my-llm-4bit',
+      'onnx-lora train checkpoints/my-vit --data photos --out runs/photos   # builds it in memory',
+    ],
+  }).action(async (folder: string, flags: BuildFlags) => {
+    const out = requireFlag(flags.out, 'out', 'name the folder to write');
+    const type = typeOf(flags.dtype ?? 'fp32');
+    const options = {
+      ...(flags.opset === undefined ? {} : { opset: Number(flags.opset) }),
+      ...(flags.ignore ? { ignore: flags.ignore } : {}),
+      overwrite: flags.overwrite ?? false,
+    };
+    if (typeof type === 'string' && type !== 'nf4') {
+      const built = await buildModel(folder, out, { ...options, weights: type });
+      context.terminal.result(flags, built, () => asText(built, out));
+      return;
+    }
+    if (flags.opset !== undefined || flags.ignore) throw usageError('--opset and --ignore are not taken with --dtype int8 or q4. Build in fp32 first, then use onnx-lora quantize.'); // prettier-ignore
+    const progress = new Progress(context.terminal, flags);
+    const model = await openModel(folder, { plugins: context.registry() });
+    const result = await quantize(model, out, {
+      bits: type as QuantizedBits,
+      overwrite: flags.overwrite ?? false,
+      onLayer: (done, total, module) => progress.showLive(done, total, `${done} of ${total} layers: ${module}`),
+    });
+    context.terminal.result(flags, result, () => [`Wrote ${result.files.join(' and ')}.`]);
+  });
+}
+
+/** @throws OnnxLoraError `CONFIG_INVALID` */
+function typeOf(name: string): WeightType | QuantizedBits {
+  const found = Object.hasOwn(types, name) ? types[name] : undefined;
+  if (found !== undefined) return found;
+  throw usageError(`--dtype must be one of ${Object.keys(types).join(', ')}, but it is ${JSON.stringify(name)}.`);
+}
+
+function asText({ architecture, files, config, leftOut }: BuiltModel, out: string): string[] {
+  const names = files.map((file) => path.relative(out, file)).join(', ');
+  const taken = Object.entries(config).map(([name, value]) => `${name} ${JSON.stringify(value)}`);
+  const left = `Left out, as ${architecture} has no use for ${leftOut.length === 1 ? 'it' : 'them'}: `;
+  return [
+    `Wrote ${out}: ${architecture} as ${names}.`,
+    hanging(`Of config.json: ${taken.join(', ')}.`, WIDTH, 2),
+    ...(leftOut.length === 0 ? [] : [hanging(`${left}${leftOut.join(', ')}.`, WIDTH, 2)]),
+  ];
+}
