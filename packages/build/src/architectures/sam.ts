@@ -35,13 +35,15 @@ function visionSizes(c: Config): VisionSizes {
   c.skip('scale', 'intermediate_size', 'projection_dim');
   const [image, patch, layers] = [c.size('image_size', 1024), c.size('patch_size', 16), c.size('num_hidden_layers', 12)];
   const hidden = c.size('hidden_size', 768);
-  const [window, all] = [c.whole('window_size', 14), c.numbers('global_attn_indexes', [2, 5, 8, 11])];
-  const ratio = c.number('mlp_ratio', 4);
+  const all = c.numbers('global_attn_indexes', [2, 5, 8, 11]);
+  const isCut = Array.from({ length: layers }, (_, i) => !all.includes(i));
+  c.skip('window_size', 'mlp_ratio');
+  const window = isCut.includes(true) ? c.whole('window_size', 14) : 0;
   return {
     hidden,
     layers,
     heads: c.size('num_attention_heads', 12),
-    inner: c.size('mlp_dim', Math.trunc(hidden * ratio)),
+    inner: c.has('mlp_dim') ? c.size('mlp_dim') : Math.trunc(hidden * c.number('mlp_ratio', 4)),
     act: c.activation('hidden_act', 'gelu'),
     eps: c.number('layer_norm_eps', 1e-6),
     qkvBias: c.flag('qkv_bias', true),
@@ -50,7 +52,7 @@ function visionSizes(c: Config): VisionSizes {
     patch: [patch, patch],
     side: Math.floor(image / patch),
     out: c.size('output_channels', 256),
-    windows: Array.from({ length: layers }, (_, i) => (all.includes(i) || window === 0 ? undefined : window)),
+    windows: isCut.map((each) => (each && window > 0 ? window : undefined)),
     hasPositions: c.flag('use_abs_pos', true),
     hasDistances: c.flag('use_rel_pos', true),
   };
