@@ -41,13 +41,13 @@ function sizes(c: Config): Sizes {
   c.skip('giou_loss_coefficient', 'eos_coefficient', 'init_xavier_std', 'num_hidden_layers', 'use_pretrained_backbone');
   c.skip('max_position_embeddings', 'scale_embedding');
   c.only('dilation', false, null);
-  const stack = (name: string): Stack => ({
-    layers: c.size(`${name}_layers`, 6),
-    heads: c.size(`${name}_attention_heads`, 8),
-    inner: c.size(`${name}_ffn_dim`, 2048),
-  });
   const hidden = c.size('d_model', 256);
   if (hidden % 4 !== 0) throw c.unsupported('d_model', 'A position is sines and cosines of rows and of columns: a multiple of 4.');
+  const stack = (name: string): Stack => ({
+    layers: c.size(`${name}_layers`, 6),
+    heads: c.divisor(`${name}_attention_heads`, hidden, 8),
+    inner: c.size(`${name}_ffn_dim`, 2048),
+  });
   return {
     ...backboneSizes(c),
     hidden,

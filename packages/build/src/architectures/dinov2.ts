@@ -39,7 +39,7 @@ function sizes(c: Config, absentPatch: number): Sizes {
   return {
     hidden,
     layers: c.size('num_hidden_layers', 12),
-    heads: c.size('num_attention_heads', 12),
+    heads: c.divisor('num_attention_heads', hidden, 12),
     inner: isGated ? 8 * Math.ceil(Math.trunc((wide * 2) / 3) / 8) : wide,
     isGated,
     act: c.activation('hidden_act', 'gelu'),

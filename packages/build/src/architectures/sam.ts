@@ -42,7 +42,7 @@ function visionSizes(c: Config): VisionSizes {
   return {
     hidden,
     layers,
-    heads: c.size('num_attention_heads', 12),
+    heads: c.divisor('num_attention_heads', hidden, 12),
     inner: c.has('mlp_dim') ? c.size('mlp_dim') : Math.trunc(hidden * c.number('mlp_ratio', 4)),
     act: c.activation('hidden_act', 'gelu'),
     eps: c.number('layer_norm_eps', 1e-6),

@@ -48,11 +48,11 @@ export function maskSizes(prompt: Config, decoder: Config, vision: Config): Mask
   return {
     hidden,
     layers: decoder.size('num_hidden_layers', 2),
-    heads: decoder.size('num_attention_heads', 8),
+    heads: decoder.divisor('num_attention_heads', hidden / NARROWER, 8),
     inner: decoder.size('mlp_dim', 2048),
     act: decoder.activation('hidden_act', 'relu'),
     eps: decoder.number('layer_norm_eps', 1e-6),
-    narrower: decoder.size('attention_downsample_rate', 2),
+    narrower: decoder.divisor('attention_downsample_rate', hidden / decoder.size('num_attention_heads', 8), 2),
     masks: decoder.size('num_multimask_outputs', 3),
     scoreDepth: decoder.size('iou_head_depth', 3),
     scoreInner: decoder.size('iou_head_hidden_dim', 256),

@@ -19,10 +19,11 @@ export interface TowerSizes {
 
 /** Reads the fields that both have; `absent` is what the class has where config.json is silent. */
 export function towerSizes(c: Config, absent: { hidden: number; inner: number; heads: number; act: string; eps: number }): TowerSizes {
+  const hidden = c.size('hidden_size', absent.hidden);
   return {
-    hidden: c.size('hidden_size', absent.hidden),
+    hidden,
     layers: c.size('num_hidden_layers', 12),
-    heads: c.size('num_attention_heads', absent.heads),
+    heads: c.divisor('num_attention_heads', hidden, absent.heads),
     inner: c.size('intermediate_size', absent.inner),
     act: c.activation('hidden_act', absent.act),
     eps: c.number('layer_norm_eps', absent.eps),
