@@ -122,9 +122,9 @@ function named(name: string, prefix: string, read: (c: Config) => Sizes): Archit
   };
 }
 
-export const dinov2 = named('Dinov2', 'dinov2', (c) => sizes(c, 14));
+export const dinov2: Architecture = named('Dinov2', 'dinov2', (c) => sizes(c, 14));
 
-export const dinov2WithRegisters = named('Dinov2WithRegisters', 'dinov2_with_registers', (c) => ({
+export const dinov2WithRegisters: Architecture = named('Dinov2WithRegisters', 'dinov2_with_registers', (c) => ({
   ...sizes(c, 16),
   registers: c.whole('num_register_tokens', 4),
 }));

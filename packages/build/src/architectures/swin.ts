@@ -171,7 +171,7 @@ export function swinClasses(name: string, prefix: string, read: (c: Config) => (
   };
 }
 
-export const swin = swinClasses('Swin', 'swin', (c) => {
+export const swin: Architecture = swinClasses('Swin', 'swin', (c) => {
   const s = sizes(c);
   return (m) => states(m, s);
 });

@@ -1,5 +1,6 @@
 /** @file Swin V2: Liu et al. 2021, "Scaling up capacity and resolution". */
 
+import type { Architecture } from '../architecture.ts';
 import { float32, int64 } from '@onnx-lora/sdk';
 import type { Value } from '@onnx-lora/sdk/tasks';
 import type { Config } from '../checkpoint/config.ts';
@@ -85,7 +86,7 @@ function block(m: Module, x: Value, windows: Windows, stage: number, s: Sizes): 
   return m.g.Add(x, m.layerNorm('layernorm_after', m.linear('output.dense', inner, width), s.eps));
 }
 
-export const swinv2 = swinClasses('Swinv2', 'swinv2', (c) => {
+export const swinv2: Architecture = swinClasses('Swinv2', 'swinv2', (c) => {
   const s = sizes(c);
   const all = maps(s);
   return (m) => swinStages(

@@ -179,7 +179,7 @@ export function speechArchitecture(kind: SpeechKind): Architecture {
   };
 }
 
-export const wav2vec2 = speechArchitecture({
+export const wav2vec2: Architecture = speechArchitecture({
   modelType: 'wav2vec2',
   name: 'Wav2Vec2',
   // Only layers with norms before them have adapters.

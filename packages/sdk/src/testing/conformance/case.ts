@@ -108,6 +108,11 @@ export function caseName(folder: string): string {
   return path.basename(path.resolve(folder));
 }
 
+/** Whether a case says what an adapter does, as those of checkpoints need not. */
+export function hasAdapter(folder: string): boolean {
+  return existsSync(path.join(folder, 'adapter'));
+}
+
 /**
  * Opens a case.
  *
@@ -120,7 +125,10 @@ export async function readCase(
   const description = parseDescription(path.join(folder, DESCRIPTION));
   const { tensors } = await readSafetensors(path.join(folder, 'inputs.safetensors'));
   const numbers = (await readSafetensors(path.join(folder, 'expected.safetensors'))).tensors;
-  const opened = await openModel(path.join(folder, 'model.onnx'), { ...options, foldedScales: foldedScales(numbers) });
+  const file = path.join(folder, 'model.onnx');
+  // A checkpoint, which a plugin builds, where there is none.
+  const source = existsSync(file) ? file : folder;
+  const opened = await openModel(source, { ...options, foldedScales: foldedScales(numbers) });
   const known = new Set(opened.registry.tuners.flatMap(({ rowInputs = [] }) => rowInputs));
   const rowInputs = [...tensors.keys()].filter((name) => known.has(name) && !description.inputs.includes(name));
   const isFed = ([name]: [string, Tensor]): boolean => description.inputs.includes(name) || rowInputs.includes(name);
