@@ -76,7 +76,10 @@ function states(m: Module, s: Sizes): Value {
   const embeddings = m.at('embeddings');
   const patches = patchEmbedding(embeddings.at('patch_embeddings'), pixelValues(m, s), s);
   let x = s.hasPositions ? withFirstTokens(embeddings, patches, ['cls_token']) : withTokens(embeddings, patches, ['cls_token']);
-  const shared = s.sharesBias ? distanceBias(m.at('encoder.relative_position_bias'), s) : undefined;
+  // What it is called in transformers 4, and in 5.
+  const names = ['encoder.relative_position_bias', 'shared_position_bias'].map((path) => m.at(path));
+  const bias = names.find((each) => each.has('relative_position_bias_table')) ?? names[0]!;
+  const shared = s.sharesBias ? distanceBias(bias, s) : undefined;
   for (const each of m.list('encoder.layer', s.layers)) x = layer(each, x, shared, s);
   return s.isMean ? x : m.layerNorm('layernorm', x, s.eps);
 }

@@ -46,9 +46,11 @@ function sizes(c: Config): Sizes {
     heads: c.size(`${name}_attention_heads`, 8),
     inner: c.size(`${name}_ffn_dim`, 2048),
   });
+  const hidden = c.size('d_model', 256);
+  if (hidden % 4 !== 0) throw c.unsupported('d_model', 'A position is sines and cosines of rows and of columns: a multiple of 4.');
   return {
     ...backboneSizes(c),
-    hidden: c.size('d_model', 256),
+    hidden,
     encoder: stack('encoder'),
     decoder: stack('decoder'),
     queries: c.size('num_queries', 100),
@@ -67,23 +69,25 @@ const timmNames: ResnetNames = {
 };
 const timmDepths: Readonly<Record<string, readonly number[]>> = { resnet50: [3, 4, 6, 3], resnet101: [3, 4, 23, 3] };
 
+/** Why other features of the network before it are refused. */
+const ONLY_LAST = 'Its last stage is what DETR looks at.';
+
 /** The residual network before it: transformers' own, or one of timm. */
 function backboneSizes(c: Config): Pick<Sizes, 'backbone' | 'names'> {
-  const isTimm = c.flag('use_timm_backbone', true);
   if (!c.has('backbone_config')) {
-    if (!isTimm) throw c.unsupported('use_timm_backbone', 'A backbone_config tells of another backbone.');
+    c.only('use_timm_backbone', true);
     return timmSizes(c, c.inner('backbone_kwargs'), c.size('num_channels', 3));
   }
-  c.skip('backbone', 'backbone_kwargs', 'num_channels');
+  c.skip('use_timm_backbone', 'backbone', 'backbone_kwargs', 'num_channels');
   const own = c.inner('backbone_config');
   const type = own.word('model_type', ['resnet', 'timm_backbone'], 'resnet');
   if (type === 'timm_backbone') return timmSizes(own, own, own.size('num_channels', 3));
-  own.skip('stage_names');
+  own.skip('stage_names', 'out_indices');
   const backbone = resnetSizes(own);
   const count = backbone.stages.length;
-  const [features, indices] = [own.raw('out_features'), own.raw('out_indices')];
-  if (Array.isArray(features) && features.at(-1) !== `stage${count}`) throw own.unsupported('out_features', 'The last stage is what DETR looks at.');
-  if (!Array.isArray(features) && Array.isArray(indices) && ![count, -1].includes(indices.at(-1) as number)) throw own.unsupported('out_indices', 'The last stage is what DETR looks at.');
+  const name = own.has('out_features') ? 'out_features' : 'out_indices';
+  const named: unknown = own.raw(name);
+  if (Array.isArray(named) && ![count, -1, `stage${count}`].includes(named.at(-1) as number)) throw own.unsupported(name, ONLY_LAST);
   return { backbone, names: resnetNames };
 }
 
@@ -93,7 +97,7 @@ function timmSizes(c: Config, options: Config, channels: number): Pick<Sizes, 'b
   options.skip('in_chans', 'features_only', 'use_pretrained_backbone', 'freeze_batch_norm_2d', 'out_features', 'stage_names');
   options.only('output_stride', undefined, 32);
   const indices = options.numbers('out_indices', [1, 2, 3, 4]);
-  if (![4, -1].includes(indices.at(-1)!)) throw options.unsupported('out_indices', 'The last stage is what DETR looks at.');
+  if (![4, -1].includes(indices.at(-1)!)) throw options.unsupported('out_indices', ONLY_LAST);
   const stages = timmDepths[name]!.map((depth, i) => ({ depth, width: 256 * 2 ** i, stride: i === 0 ? 1 : 2 }));
   const act = activationNamed('relu')!;
   return { backbone: { channels, stem: 64, stages, isBottleneck: true, stridesFirst: false, act }, names: timmNames };

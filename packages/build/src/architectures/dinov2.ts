@@ -76,6 +76,11 @@ function layer(m: Module, x: Value, s: Sizes): Value {
 
 function mlp(m: Module, x: Value, { isGated, inner, hidden, act }: Sizes): Value {
   if (!isGated) return m.linear('fc2', act(m.g, m.linear('fc1', x, inner)), hidden);
+  // Transformers 5 has the two halves apart.
+  if (m.has('gate_proj.weight')) {
+    const product = m.g.Mul(silu(m.g, m.linear('gate_proj', x, inner)), m.linear('up_proj', x, inner));
+    return m.linear('down_proj', product, hidden);
+  }
   const [gate, value] = m.g.Split(m.linear('weights_in', x, 2 * inner), [inner, inner], -1) as [Value, Value];
   return m.linear('weights_out', m.g.Mul(silu(m.g, gate), value), hidden);
 }

@@ -44,13 +44,15 @@ export function resnetSizes(c: Config): ResnetSizes {
   const widths = c.sizes('hidden_sizes', [256, 512, 1024, 2048]);
   const depths = c.sizes('depths', [3, 4, 6, 3]);
   if (widths.length !== depths.length) throw c.unsupported('depths', `There are ${widths.length} stages.`);
+  c.skip('downsample_in_bottleneck');
+  const isBottleneck = c.word('layer_type', ['bottleneck', 'basic'], 'bottleneck') === 'bottleneck';
   const first = c.flag('downsample_in_first_stage', false) ? 2 : 1;
   return {
     channels: c.size('num_channels', 3),
     stem: c.size('embedding_size', 64),
     stages: widths.map((width, i) => ({ width, depth: depths[i]!, stride: i === 0 ? first : 2 })),
-    isBottleneck: c.word('layer_type', ['bottleneck', 'basic'], 'bottleneck') === 'bottleneck',
-    stridesFirst: c.flag('downsample_in_bottleneck', false),
+    isBottleneck,
+    stridesFirst: isBottleneck && c.flag('downsample_in_bottleneck', false),
     act: c.activation('hidden_act', 'relu'),
   };
 }

@@ -9,7 +9,7 @@ import { attend, splitHeads } from '../layers/attention.ts';
 import { patchEmbedding, pixelValues } from '../layers/patches.ts';
 import type { Module } from '../layers/module.ts';
 import { fromWindows, intoWindows } from '../layers/windows.ts';
-import { maskGraph, maskSizes, placed, positionTable, SAM_EPSILON, samMlp } from './samMasks.ts';
+import { maskGraph, type MaskSizes, maskSizes, placed, positionTable, SAM_EPSILON, samMlp } from './samMasks.ts';
 
 interface VisionSizes {
   readonly hidden: number;
@@ -29,21 +29,21 @@ interface VisionSizes {
   readonly windows: readonly (number | undefined)[];
   readonly hasPositions: boolean;
   readonly hasDistances: boolean;
-  /** How many sines a position has, and as many cosines. */
-  readonly waves: number;
 }
 
 function visionSizes(c: Config): VisionSizes {
   c.skip('scale', 'intermediate_size', 'projection_dim');
   const [image, patch, layers] = [c.size('image_size', 1024), c.size('patch_size', 16), c.size('num_hidden_layers', 12)];
   const hidden = c.size('hidden_size', 768);
-  const [window, all] = [c.whole('window_size', 14), c.numbers('global_attn_indexes', [2, 5, 8, 11])];
-  const ratio = c.number('mlp_ratio', 4);
+  const all = c.numbers('global_attn_indexes', [2, 5, 8, 11]);
+  const isCut = Array.from({ length: layers }, (_, i) => !all.includes(i));
+  c.skip('window_size', 'mlp_ratio');
+  const window = isCut.includes(true) ? c.whole('window_size', 14) : 0;
   return {
     hidden,
     layers,
     heads: c.size('num_attention_heads', 12),
-    inner: c.size('mlp_dim', Math.trunc(hidden * ratio)),
+    inner: c.has('mlp_dim') ? c.size('mlp_dim') : Math.trunc(hidden * c.number('mlp_ratio', 4)),
     act: c.activation('hidden_act', 'gelu'),
     eps: c.number('layer_norm_eps', 1e-6),
     qkvBias: c.flag('qkv_bias', true),
@@ -52,10 +52,9 @@ function visionSizes(c: Config): VisionSizes {
     patch: [patch, patch],
     side: Math.floor(image / patch),
     out: c.size('output_channels', 256),
-    windows: Array.from({ length: layers }, (_, i) => (all.includes(i) || window === 0 ? undefined : window)),
+    windows: isCut.map((each) => (each && window > 0 ? window : undefined)),
     hasPositions: c.flag('use_abs_pos', true),
     hasDistances: c.flag('use_rel_pos', true),
-    waves: c.size('num_pos_feats', 128),
   };
 }
 
@@ -111,7 +110,7 @@ function imageEmbeddings(m: Module, s: VisionSizes): Value {
 }
 
 /** Positions of all places of a map, of as many images as x has: `[batch, 2 · waves, side, side]`. */
-function imagePositions(m: Module, x: Value, side: number, waves: number): Value {
+function imagePositions(m: Module, x: Value, { side, waves }: MaskSizes): Value {
   const { g } = m;
   const middle = (place: number): number => (place + 0.5) / side;
   const places = Array.from({ length: side ** 2 }, (_, i) => [middle(i % side), middle(Math.floor(i / side))]).flat();
@@ -125,13 +124,14 @@ export const sam: Architecture = {
   others: /^prompt_encoder\.(?:mask_embed|point_embed)\.|^mask_decoder\.output_hypernetworks_mlps\.0\./,
   classes: {
     SamModel: (c) => {
-      const s = visionSizes(c.inner('vision_config'));
-      const masks = maskSizes(c.inner('prompt_encoder_config'), c.inner('mask_decoder_config'), s.waves);
+      const vision = c.inner('vision_config');
+      const s = visionSizes(vision);
+      const masks = maskSizes(c.inner('prompt_encoder_config'), c.inner('mask_decoder_config'), vision);
       return {
         vision_encoder: (m) => {
           const map = imageEmbeddings(m.at('vision_encoder'), s);
           m.graph.output('image_embeddings', map);
-          m.graph.output('image_positional_embeddings', imagePositions(m, map, masks.side, s.waves));
+          m.graph.output('image_positional_embeddings', imagePositions(m, map, masks));
         },
         prompt_encoder_mask_decoder: (m) => maskGraph(m, masks),
       };

@@ -31,16 +31,20 @@ export interface MaskSizes {
   readonly image: number;
   /** Side of the map of an image. */
   readonly side: number;
+  /** How many sines a position has, and as many cosines. */
   readonly waves: number;
 }
 
-/** Reads the fields; `waves` is the encoder's. */
-export function maskSizes(prompt: Config, decoder: Config, waves: number): MaskSizes {
+/** Reads the fields, of which those of the encoder of images must fit. */
+export function maskSizes(prompt: Config, decoder: Config, vision: Config): MaskSizes {
   // Masks as prompts, and boxes, are not part of the graph.
   prompt.skip('hidden_act', 'layer_norm_eps', 'mask_input_channels', 'num_point_embeddings', 'image_embedding_size');
   const [image, patch] = [prompt.size('image_size', 1024), prompt.size('patch_size', 16)];
   const hidden = decoder.size('hidden_size', 256);
+  const waves = vision.size('num_pos_feats', 128);
   if (prompt.size('hidden_size', 256) !== hidden) throw prompt.unsupported('hidden_size', `The decoder has ${hidden}.`);
+  if (vision.size('output_channels', 256) !== hidden) throw vision.unsupported('output_channels', `The decoder has ${hidden}.`);
+  if (2 * waves !== hidden) throw vision.unsupported('num_pos_feats', `It is half of the decoder's ${hidden}.`);
   return {
     hidden,
     layers: decoder.size('num_hidden_layers', 2),
@@ -73,7 +77,10 @@ export function positionTable(m: Module, waves: number): Value {
 
 /** Points `[…, 2]`, 0 to 1, as sines and cosines: `[…, 2 · waves]`. Tancik et al. 2020. */
 export function placed({ g }: Module, points: Value, table: Value): Value {
-  const angles = g.Mul(g.MatMul(g.Sub(g.Mul(points, 2), 1), table), 2 * Math.PI);
+  // No product of matrices, as the table is not what a layer learns.
+  const [across, down] = g.Split(g.Sub(g.Mul(points, 2), 1), [1, 1], -1) as [Value, Value];
+  const [first, second] = g.Split(table, [1, 1], 0) as [Value, Value];
+  const angles = g.Mul(g.Add(g.Mul(across, first), g.Mul(down, second)), 2 * Math.PI);
   return g.Concat([g.Sin(angles), g.Cos(angles)], -1);
 }
 

@@ -30,8 +30,6 @@ interface VisionSizes extends TowerSizes {
   readonly channels: number;
   readonly image: readonly [number, number];
   readonly patch: number;
-  /** Whether the patches are pooled by attention. */
-  readonly hasHead: boolean;
 }
 
 function visionSizes(c: Config): VisionSizes {
@@ -41,7 +39,6 @@ function visionSizes(c: Config): VisionSizes {
     channels: c.size('num_channels', 3),
     image: [image, image],
     patch: c.size('patch_size', 16),
-    hasHead: c.flag('vision_use_head', true),
   };
 }
 
@@ -89,11 +86,11 @@ function textGraph(m: Module, path: string, s: TextSizes): void {
   m.graph.output('pooler_output', textPooled(tower, states, s));
 }
 
-function visionGraph(m: Module, path: string, s: VisionSizes): void {
+function visionGraph(m: Module, path: string, s: VisionSizes, hasHead = true): void {
   const tower = m.at(path);
   const states = visionStates(tower, s);
   m.graph.output('last_hidden_state', states);
-  if (s.hasHead) m.graph.output('pooler_output', visionPooled(tower.at('head'), states, s));
+  if (hasHead) m.graph.output('pooler_output', visionPooled(tower.at('head'), states, s));
 }
 
 function both(c: Config): Graphs {
@@ -121,7 +118,9 @@ export const siglip: Architecture = {
     SiglipModel: both,
     SiglipForImageClassification: (c) => {
       c.skip('text_config');
-      const [s, labels] = [visionSizes(c.inner('vision_config')), c.labels()];
+      const vision = c.inner('vision_config');
+      vision.skip('vision_use_head');
+      const [s, labels] = [visionSizes(vision), c.labels()];
       return {
         model: (m) => {
           const mean = m.g.ReduceMean(visionStates(m.at('vision_model'), s), [1], false);
@@ -150,8 +149,8 @@ export const siglipVision: Architecture = {
   others,
   classes: {
     SiglipVisionModel: (c) => {
-      const s = visionSizes(c);
-      return { model: (m) => visionGraph(m, 'vision_model', s) };
+      const [s, hasHead] = [visionSizes(c), c.flag('vision_use_head', true)];
+      return { model: (m) => visionGraph(m, 'vision_model', s, hasHead) };
     },
   },
 };

@@ -1,5 +1,6 @@
 /** @file Scaled dot-product attention over heads: Vaswani et al. 2017, with fewer keys than queries by Ainslie et al. 2023. */
 
+import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { Value } from '@onnx-lora/sdk/tasks';
 import { type Module, widthOf } from './module.ts';
 
@@ -19,9 +20,18 @@ export interface Heads {
   readonly mask?: Value | readonly Value[] | undefined;
 }
 
-/** `[batch, length, heads · size]` → `[batch, heads, length, size]`. */
-export function splitHeads({ g }: Module, x: Value, heads: number): Value {
-  return g.Transpose(g.Reshape(x, [0, 0, heads, widthOf(x) / heads]), [0, 2, 1, 3]);
+/**
+ * `[batch, length, heads · size]` → `[batch, heads, length, size]`.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for a width that is no multiple of the heads
+ */
+export function splitHeads({ g, path }: Module, x: Value, heads: number): Value {
+  const width = widthOf(x);
+  if (width % heads === 0) return g.Transpose(g.Reshape(x, [0, 0, heads, width / heads]), [0, 2, 1, 3]);
+  throw new OnnxLoraError(
+    'CONFIG_INVALID',
+    `config.json asks for ${heads} heads in "${path}", and ${width} is no multiple of that. Use the config.json that the weights were saved with.`,
+  );
 }
 
 /** `[batch, heads, length, size]` → `[batch, length, heads · size]`. */

@@ -69,8 +69,9 @@ export function resampledSmooth(m: Module, table: Value, [height, width]: readon
   const { g } = m;
   const hidden = Number(table.shape!.at(-1));
   const [rows, columns] = [height, width].map((size, i) => smoothing(m, size, g.Slice(to, [i], [i + 1], [0]))) as [Value, Value]; // prettier-ignore
-  const high = g.Reshape(g.MatMul(rows, g.Reshape(table, [height, width * hidden])), [-1, width, hidden]);
-  return g.Reshape(g.MatMul(columns, high), [1, -1, hidden]);
+  const grid = g.Transpose(g.Reshape(table, [height, width, hidden]), [2, 0, 1]);
+  const wide = g.MatMul(g.MatMul(rows, grid), g.Transpose(columns, [1, 0]));
+  return g.Transpose(g.Reshape(wide, [1, hidden, -1]), [0, 2, 1]);
 }
 
 /** What each of `to` places takes of each of `from`, `[to, from]`. */
