@@ -55,7 +55,6 @@ export interface SpeechKind {
 
 function sizes(c: Config, { own, isMasked }: SpeechKind, { preprocessor }: Checkpoint): SpeechSizes {
   const waveforms = waveformSizes(c);
-  const asked = preprocessor['return_attention_mask'];
   // Vectors of the first training, and of heads for speakers.
   c.skip('num_codevectors_per_group', 'num_codevector_groups', 'contrastive_logits_temperature', 'num_negatives', 'codevector_dim', 'proj_codevector_dim', 'tdnn_dim', 'tdnn_kernel', 'tdnn_dilation', 'xvector_output_dim', 'num_ctc_classes'); // prettier-ignore
   c.only('add_adapter', false);
@@ -70,7 +69,7 @@ function sizes(c: Config, { own, isMasked }: SpeechKind, { preprocessor }: Check
     eps: c.number('layer_norm_eps', 1e-5),
     isPreNorm: c.flag('do_stable_layer_norm', false),
     hasFeatureNorm: true,
-    isMasked: typeof asked === 'boolean' ? asked : isMasked(waveforms),
+    isMasked: preprocessor ? preprocessor['return_attention_mask'] === true : isMasked(waveforms),
     ...own?.(c),
   };
 }
