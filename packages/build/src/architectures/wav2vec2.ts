@@ -33,6 +33,8 @@ export interface SpeechSizes extends WaveformSizes {
   readonly hasFeatureNorm: boolean;
   /** Width of an adapter behind each layer, where there are any. */
   readonly adapter?: number;
+  /** Convolutions behind all layers that shorten the sequence, where there are any. */
+  readonly shortening?: { readonly out: number; readonly kernel: number; readonly stride: number; readonly layers: number };
   /** Whether `attention_mask` is an input. */
   readonly isMasked: boolean;
 }
@@ -57,8 +59,12 @@ function sizes(c: Config, { own, isMasked }: SpeechKind, { preprocessor }: Check
   const waveforms = waveformSizes(c);
   // Vectors of the first training, and of heads for speakers.
   c.skip('num_codevectors_per_group', 'num_codevector_groups', 'contrastive_logits_temperature', 'num_negatives', 'codevector_dim', 'proj_codevector_dim', 'tdnn_dim', 'tdnn_kernel', 'tdnn_dilation', 'xvector_output_dim', 'num_ctc_classes'); // prettier-ignore
-  c.only('add_adapter', false);
-  c.skip('adapter_kernel_size', 'adapter_stride', 'num_adapter_layers', 'output_hidden_size');
+  const shortening = {
+    out: c.size('output_hidden_size', waveforms.hidden),
+    kernel: c.size('adapter_kernel_size', 3),
+    stride: c.size('adapter_stride', 2),
+    layers: c.size('num_adapter_layers', 3),
+  };
   return {
     ...waveforms,
     vocabulary: c.size('vocab_size', 32),
@@ -69,6 +75,7 @@ function sizes(c: Config, { own, isMasked }: SpeechKind, { preprocessor }: Check
     eps: c.number('layer_norm_eps', 1e-5),
     isPreNorm: c.flag('do_stable_layer_norm', false),
     hasFeatureNorm: true,
+    ...(c.flag('add_adapter', false) ? { shortening } : {}),
     isMasked: preprocessor ? preprocessor['return_attention_mask'] === true : isMasked(waveforms),
     ...own?.(c),
   };
@@ -101,10 +108,26 @@ function adapter(m: Module, x: Value, width: number): Value {
   return m.linear('linear_2', narrow, Number(x.shape!.at(-1)));
 }
 
+/** x `[batch, frames, hidden]` by gated convolutions, each of which leaves out frames: `[batch, fewer frames, out]`. */
+function shortened(m: Module, x: Value, { out, kernel, stride, layers }: NonNullable<SpeechSizes['shortening']>): Value {
+  const { g } = m;
+  const isNarrowed = out !== Number(x.shape!.at(-1));
+  const narrow = isNarrowed ? m.layerNorm('proj_layer_norm', m.linear('proj', x, out), 1e-5) : x;
+  let y = g.Transpose(narrow, [0, 2, 1]);
+  for (const each of m.list('layers', layers)) {
+    const wide = each.conv('conv', y, { out: 2 * out, kernel: [kernel], strides: [stride], pads: [1] });
+    const [value, gate] = g.Split(wide, [out, out], 1) as [Value, Value];
+    y = g.Mul(value, g.Sigmoid(gate));
+  }
+  return g.Transpose(y, [0, 2, 1]);
+}
+
 /** What comes of a waveform. */
 interface Speech {
   /** What each layer reads, and what comes of the last, all `[batch, frames, hidden]`. */
   readonly states: readonly Value[];
+  /** The last of them, shortened where the model does that. */
+  readonly last: Value;
   /** Which frames are no padding, int64 `[batch, frames]`. */
   readonly real: Value | undefined;
 }
@@ -121,8 +144,8 @@ function speech(m: Module, s: SpeechSizes, attention: (first: Module, x: Value) 
   if (real) x = g.Mul(x, m.floats(g.Unsqueeze(real, [2])));
   const encoder = m.at('encoder');
   x = g.Add(x, positionsByConvolution(encoder.at('pos_conv_embed'), x, s));
-  const last = (value: Value): Value => encoder.layerNorm('layer_norm', value, s.eps);
-  if (!s.isPreNorm) x = last(x);
+  const norm = (value: Value): Value => encoder.layerNorm('layer_norm', value, s.eps);
+  if (!s.isPreNorm) x = norm(x);
   const mask = real && paddingMask(m, real);
   const attend = attention(encoder.at('layers.0.attention'), x);
   const states: Value[] = [];
@@ -131,7 +154,8 @@ function speech(m: Module, s: SpeechSizes, attention: (first: Module, x: Value) 
     x = layer(each, x, s, (inner, value) => attend(inner, value, s, mask));
   }
   // As transformers 4 gave it to heads that mix the states; 5 leaves the last norm out.
-  return { states: [...states, s.isPreNorm ? last(x) : x], real };
+  if (s.isPreNorm) x = norm(x);
+  return { states: [...states, x], last: s.shortening ? shortened(m.at('adapter'), x, s.shortening) : x, real };
 }
 
 /** An architecture of wav2vec 2.0's kind. */
@@ -143,6 +167,7 @@ export function speechArchitecture(kind: SpeechKind): Architecture {
     return { model: (m) => emit(m, speech(m.at(path), s, attention), s) };
   };
   const mixed = (c: Config): ((m: Module, speech: Speech) => Value) => {
+    c.only('add_adapter', false);
     const isWeighted = c.flag('use_weighted_layer_sum', false);
     return (m, { states }) => (isWeighted ? weightedSum(m, states) : states.at(-1)!);
   };
@@ -153,13 +178,11 @@ export function speechArchitecture(kind: SpeechKind): Architecture {
     classes: {
       [`${name}Model`]: (c, checkpoint) => {
         c.skip('use_weighted_layer_sum', 'classifier_proj_size');
-        return withStates(c, checkpoint, (m, { states }) => m.graph.output('last_hidden_state', states.at(-1)!), '');
+        return withStates(c, checkpoint, (m, { last }) => m.graph.output('last_hidden_state', last), '');
       },
       [`${name}ForCTC`]: (c, checkpoint) => {
         c.skip('use_weighted_layer_sum', 'classifier_proj_size');
-        return withStates(c, checkpoint, (m, { states }, s) => {
-          m.graph.output('logits', m.linear('lm_head', states.at(-1)!, s.vocabulary));
-        });
+        return withStates(c, checkpoint, (m, { last }, s) => m.graph.output('logits', m.linear('lm_head', last, s.vocabulary)));
       },
       [`${name}ForSequenceClassification`]: (c, checkpoint) => {
         const [mix, labels, width] = [mixed(c), c.labels(), c.size('classifier_proj_size', 256)];
