@@ -35,6 +35,7 @@ function sizes(c: Config): Sizes {
   const hidden = c.size('hidden_size', 288);
   const heads = c.size('decoder_num_attention_heads', c.size('num_attention_heads', 8));
   // torch's model has but one number of heads while it runs.
+  c.only('head_dim', hidden / heads, null);
   c.only('encoder_num_attention_heads', heads);
   c.only('encoder_num_key_value_heads', heads, null);
   c.only('decoder_num_key_value_heads', heads, null);

@@ -5,7 +5,8 @@ import type { Value } from '@onnx-lora/sdk/tasks';
 import { attend, project, splitHeads } from '../layers/attention.ts';
 import type { Module } from '../layers/module.ts';
 import { distanceBias, readBuckets } from '../layers/positions.ts';
-import { type Attention, speechArchitecture } from './wav2vec2.ts';
+import type { Attention } from '../layers/speechEncoder.ts';
+import { speechArchitecture } from './wav2vec2.ts';
 
 export const wavlm: Architecture = speechArchitecture({
   modelType: 'wavlm',

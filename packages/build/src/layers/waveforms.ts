@@ -65,7 +65,7 @@ export function realFrames(m: Module, mask: Value, features: Value, { convolutio
   const { g } = m;
   const whole = (value: number): Value => g.scalar(value, 'int64');
   const lengths = convolutions.reduce(
-    (length, { kernel, stride }) => g.Add(g.Div(g.Sub(length, whole(kernel)), whole(stride)), whole(1)),
+    (length, { kernel, stride }) => g.Div(g.Add(length, whole(stride - kernel)), whole(stride)),
     g.ReduceSum(mask, [1], true),
   );
   return m.ints(g.Less(g.Unsqueeze(m.range(0, m.sizeOf(features, 1)), [0]), lengths));
