@@ -32,8 +32,19 @@ interface Sizes {
 function sizes(c: Config): Sizes {
   // Images are of any size. The rest is for training, and for features of other models.
   c.skip('image_size', 'layerscale_value', 'pos_embed_shift', 'pos_embed_jitter', 'pos_embed_rescale');
-  c.skip('apply_layernorm', 'reshape_hidden_states', 'return_class_token', 'out_features', 'out_indices', 'stage_names');
-  const [hidden, heads, base] = [c.size('hidden_size', 384), c.size('num_attention_heads', 6), c.number('rope_theta', 100)];
+  c.skip(
+    'apply_layernorm',
+    'reshape_hidden_states',
+    'return_class_token',
+    'out_features',
+    'out_indices',
+    'stage_names',
+  );
+  const [hidden, heads, base] = [
+    c.size('hidden_size', 384),
+    c.size('num_attention_heads', 6),
+    c.number('rope_theta', 100),
+  ];
   const pairs = hidden / heads / 4;
   if (!Number.isInteger(pairs)) throw c.unsupported('num_attention_heads', 'The width of a head is a multiple of 4.');
   return {

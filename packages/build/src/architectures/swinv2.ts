@@ -18,7 +18,8 @@ interface Sizes extends SwinSizes {
 function sizes(c: Config): Sizes {
   const s = swinSizes(c);
   const trained = c.numbers('pretrained_window_sizes', s.depths.map(() => 0)); // prettier-ignore
-  if (trained.length < s.depths.length) throw c.unsupported('pretrained_window_sizes', `There are ${s.depths.length} stages.`);
+  if (trained.length < s.depths.length)
+    throw c.unsupported('pretrained_window_sizes', `There are ${s.depths.length} stages.`);
   return { ...s, trained };
 }
 
@@ -30,7 +31,12 @@ const MOST_SCALE = 100;
 const UNSEEN = -200;
 
 /** How a block cuts its map; the window is no higher than the map is, by its size before any padding. */
-function windowsOf({ image, patch, window }: Sizes, map: readonly [number, number], stage: number, index: number): Windows {
+function windowsOf(
+  { image, patch, window }: Sizes,
+  map: readonly [number, number],
+  stage: number,
+  index: number,
+): Windows {
   const rows = Math.floor(Math.floor(image[0] / patch[0]) / 2 ** stage);
   const shift = index % 2 === 1 && rows > window ? Math.floor(window / 2) : 0;
   return { map, side: Math.min(rows, window), shift };

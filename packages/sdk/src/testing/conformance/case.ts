@@ -8,6 +8,7 @@ import { OnnxLoraError } from '../../errors.ts';
 import type { Model } from '../../model/model.ts';
 import { openModel, type OpenOptions } from '../../model/opening/openModel.ts';
 import type { Feeds, Tensor } from '../../runtime/tensor.ts';
+import { completeFeeds } from './checkpoint.ts';
 
 /** The loss that a case was trained with, as case.json has it. */
 export interface CaseLoss {
@@ -139,12 +140,19 @@ export async function readCase(
     id: caseName(folder),
     folder,
     model: opened.withRowInputs(rowInputs),
-    feeds: Object.fromEntries([...tensors].filter(isFed)),
+    feeds: { ...Object.fromEntries([...tensors].filter(isFed)), ...emptyCache(opened, tensors) },
     targets: Object.fromEntries([...tensors].filter((entry) => !isFed(entry) && !isMask(entry))),
     masks: new Map([...tensors].filter(isMask).map(([name, mask]) => [name.slice(MASK.length), mask])),
     expected: numbers,
     ...(existsSync(merged) ? { merged: (await readSafetensors(merged)).tensors } : {}),
   };
+}
+
+/** What a decoder begins with, where a case has none of it. */
+function emptyCache({ inputs }: Model, given: ReadonlyMap<string, Tensor>): Feeds {
+  const isCache = ([name]: [string, unknown]): boolean => name.startsWith('past_key_values.') && !given.has(name);
+  const all = completeFeeds(inputs, Object.fromEntries([...given].filter(([name]) => name in inputs)));
+  return Object.fromEntries(Object.entries(all).filter(isCache));
 }
 
 /** The factors of normalisations that the exporter folded into convolutions: `fold.<path>`. */

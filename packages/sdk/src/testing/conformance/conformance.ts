@@ -145,10 +145,7 @@ async function* checkCase(
 function chosen(only: readonly string[]): readonly Check[] {
   const unknown = only.find((name) => !(checkNames as readonly string[]).includes(name));
   if (unknown !== undefined) {
-    throw new OnnxLoraError(
-      'CONFIG_INVALID',
-      `There is no check "${unknown}". Checks are ${checkNames.join(', ')}.`,
-    );
+    throw new OnnxLoraError('CONFIG_INVALID', `There is no check "${unknown}". Checks are ${checkNames.join(', ')}.`);
   }
   return only.length === 0 ? checks : checks.filter(({ name }) => only.includes(name));
 }
