@@ -60,7 +60,10 @@ export async function buildGraphs(folder: string, options: BuildOptions = {}): P
   const architecture = architectureOf(checkpoint, file, options.architectures ?? []);
   const name = classOf(checkpoint, file, architecture);
   const { prefix, others } = architecture;
-  const weights = new Weights(checkpoint, { ...(prefix === undefined ? {} : { prefix }), tables: options.tables ?? [] });
+  const weights = new Weights(checkpoint, {
+    ...(prefix === undefined ? {} : { prefix }),
+    tables: options.tables ?? [],
+  });
   const definition = architecture.classes[name]!(config, checkpoint);
   const graphs = new Map(
     Object.entries(definition).map(([graphName, emit]) => {

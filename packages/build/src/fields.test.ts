@@ -11,7 +11,9 @@ import { buildGraphs } from './buildGraphs.ts';
 
 const fixtures = path.join(import.meta.dirname, '../fixtures');
 const places = [fixtures, '../shared/oracle/checkpoints'].filter((place) => existsSync(place));
-const folders = places.flatMap((place) => readdirSync(place).map((name) => path.join(place, name))).filter((folder) => existsSync(path.join(folder, 'case.json')));
+const folders = places
+  .flatMap((place) => readdirSync(place).map((name) => path.join(place, name)))
+  .filter((folder) => existsSync(path.join(folder, 'case.json')));
 const scratch = mkdtempSync(path.join(tmpdir(), 'onnx-lora-fields-'));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
@@ -25,7 +27,10 @@ function others(value: unknown): unknown[] {
 }
 
 /** Every field with a path, those of configs inside among them. */
-function* fieldsOf(config: object, at: readonly string[] = []): Generator<readonly [place: readonly string[], value: unknown]> {
+function* fieldsOf(
+  config: object,
+  at: readonly string[] = [],
+): Generator<readonly [place: readonly string[], value: unknown]> {
   for (const [name, value] of Object.entries(config)) {
     if (isObject(value) && name !== 'id2label' && name !== 'label2id') yield* fieldsOf(value, [...at, name]);
     else yield [[...at, name], value];
@@ -39,13 +44,29 @@ function changed(config: object, [name, ...rest]: readonly string[], value: unkn
 
 /** A graph's structure and constants, its weights by the places where they lie. */
 function printed(graphs: ReadonlyMap<string, ModelProto>): string {
-  return [...graphs].map(([name, model]) => {
-    const initializer = model.graph!.initializer!.map((each) => ({ ...each, rawData: each.rawData instanceof Uint8Array ? each.rawData : new TextEncoder().encode(JSON.stringify(each.rawData)) }));
-    return name + Buffer.concat(encodeModel({ ...model, graph: { ...model.graph!, initializer } }) as Uint8Array[]).toString('base64');
-  }).join();
+  return [...graphs]
+    .map(([name, model]) => {
+      const initializer = model.graph!.initializer!.map((each) => ({
+        ...each,
+        rawData:
+          each.rawData instanceof Uint8Array ? each.rawData : new TextEncoder().encode(JSON.stringify(each.rawData)),
+      }));
+      return (
+        name +
+        Buffer.concat(encodeModel({ ...model, graph: { ...model.graph!, initializer } }) as Uint8Array[]).toString(
+          'base64',
+        )
+      );
+    })
+    .join();
 }
 
-describe.each(folders.filter((folder) => (JSON.parse(readFileSync(path.join(folder, 'case.json'), 'utf8')) as { refused?: string }).refused === undefined))('%s', (folder) => {
+describe.each(
+  folders.filter(
+    (folder) =>
+      (JSON.parse(readFileSync(path.join(folder, 'case.json'), 'utf8')) as { refused?: string }).refused === undefined,
+  ),
+)('%s', (folder) => {
   test('every field counts', async () => {
     const copy = path.join(scratch, path.basename(folder));
     cpSync(folder, copy, { recursive: true });
@@ -60,10 +81,13 @@ describe.each(folders.filter((folder) => (JSON.parse(readFileSync(path.join(fold
       let counts = false;
       for (const other of others(value)) {
         writeFileSync(file, JSON.stringify(changed(config, place, other)));
-        const after = await buildGraphs(copy).then(({ graphs }) => printed(graphs), (error: unknown) => {
-          if (error instanceof OnnxLoraError) return 'refused';
-          throw error;
-        });
+        const after = await buildGraphs(copy).then(
+          ({ graphs }) => printed(graphs),
+          (error: unknown) => {
+            if (error instanceof OnnxLoraError) return 'refused';
+            throw error;
+          },
+        );
         counts ||= after !== before;
       }
       if (!counts) passedOver.push(place.join('.'));

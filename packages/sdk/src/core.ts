@@ -3,14 +3,7 @@
  * may change in a minor release; those of the other entries do not.
  */
 
-export {
-  openOnnx,
-  type OnnxFile,
-  parseOnnx,
-  sessionModel,
-  writeOnnx,
-  writeOnnxFiles,
-} from './graph/file/onnxFile.ts';
+export { openOnnx, type OnnxFile, parseOnnx, sessionModel, writeOnnx, writeOnnxFiles } from './graph/file/onnxFile.ts';
 export { isCompanion } from './model/opening/hub.ts';
 export { type BuilderOptions, GraphBuilder, type InferNode } from './graph/builder.ts';
 export { type Attributes, float, type GraphAttribute } from './graph/attributes.ts';

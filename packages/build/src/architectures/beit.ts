@@ -25,13 +25,21 @@ interface Sizes extends VitSizes {
 
 function sizes(c: Config): Sizes {
   // For masked images, for segmentation, and for features of other models.
-  c.skip('vocab_size', 'use_mask_token', 'pool_scales', 'use_auxiliary_head', 'auxiliary_channels', 'auxiliary_num_convs');
+  c.skip(
+    'vocab_size',
+    'use_mask_token',
+    'pool_scales',
+    'use_auxiliary_head',
+    'auxiliary_channels',
+    'auxiliary_num_convs',
+  );
   c.skip('auxiliary_concat_input', 'add_fpn', 'reshape_hidden_states', 'segmentation_indices');
   c.skip('out_features', 'out_indices', 'stage_names');
   const s = vitSizes(c);
   const [rows, columns] = s.image.map((size, axis) => Math.floor(size / s.patch[axis]!)) as [number, number];
   const [hasBias, sharesBias] = [c.flag('use_relative_position_bias', false), c.flag('use_shared_relative_position_bias', false)]; // prettier-ignore
-  if ((hasBias || sharesBias) && rows !== columns) throw c.unsupported('image_size', 'Biases by distance are of a square image.');
+  if ((hasBias || sharesBias) && rows !== columns)
+    throw c.unsupported('image_size', 'Biases by distance are of a square image.');
   return {
     ...s,
     side: rows,
@@ -75,7 +83,9 @@ function layer(m: Module, x: Value, shared: Value | undefined, s: Sizes): Value 
 function states(m: Module, s: Sizes): Value {
   const embeddings = m.at('embeddings');
   const patches = patchEmbedding(embeddings.at('patch_embeddings'), pixelValues(m, s), s);
-  let x = s.hasPositions ? withFirstTokens(embeddings, patches, ['cls_token']) : withTokens(embeddings, patches, ['cls_token']);
+  let x = s.hasPositions
+    ? withFirstTokens(embeddings, patches, ['cls_token'])
+    : withTokens(embeddings, patches, ['cls_token']);
   // What it is called in transformers 4, and in 5.
   const names = ['encoder.relative_position_bias', 'shared_position_bias'].map((path) => m.at(path));
   const bias = names.find((each) => each.has('relative_position_bias_table')) ?? names[0]!;

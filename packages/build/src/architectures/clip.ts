@@ -109,7 +109,12 @@ function outputs(m: Module, tower: Tower, name: string, embeds: (m: Module, towe
 }
 
 /** A tower alone, without a projection or with one. */
-function towerClasses(name: string, path: string, embeds: readonly [projection: string, output: string], read: (c: Config) => (m: Module) => Tower): Architecture['classes'] {
+function towerClasses(
+  name: string,
+  path: string,
+  embeds: readonly [projection: string, output: string],
+  read: (c: Config) => (m: Module) => Tower,
+): Architecture['classes'] {
   return {
     [name]: (c) => {
       const tower = read(c);
@@ -158,6 +163,16 @@ export const clip: Architecture = {
   },
 };
 
-export const clipText: Architecture = { modelType: 'clip_text_model', prefix: 'text_model', others, classes: textClasses };
+export const clipText: Architecture = {
+  modelType: 'clip_text_model',
+  prefix: 'text_model',
+  others,
+  classes: textClasses,
+};
 
-export const clipVision: Architecture = { modelType: 'clip_vision_model', prefix: 'vision_model', others, classes: visionClasses };
+export const clipVision: Architecture = {
+  modelType: 'clip_vision_model',
+  prefix: 'vision_model',
+  others,
+  classes: visionClasses,
+};

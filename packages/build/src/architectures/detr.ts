@@ -37,12 +37,20 @@ const MOST_PLACES = 50;
 
 function sizes(c: Config): Sizes {
   // Costs and losses, and what older configs repeat.
-  c.skip('class_cost', 'bbox_cost', 'giou_cost', 'mask_loss_coefficient', 'dice_loss_coefficient', 'bbox_loss_coefficient');
+  c.skip(
+    'class_cost',
+    'bbox_cost',
+    'giou_cost',
+    'mask_loss_coefficient',
+    'dice_loss_coefficient',
+    'bbox_loss_coefficient',
+  );
   c.skip('giou_loss_coefficient', 'eos_coefficient', 'init_xavier_std', 'num_hidden_layers', 'use_pretrained_backbone');
   c.skip('max_position_embeddings', 'scale_embedding');
   c.only('dilation', false, null);
   const hidden = c.size('d_model', 256);
-  if (hidden % 4 !== 0) throw c.unsupported('d_model', 'A position is sines and cosines of rows and of columns: a multiple of 4.');
+  if (hidden % 4 !== 0)
+    throw c.unsupported('d_model', 'A position is sines and cosines of rows and of columns: a multiple of 4.');
   const stack = (name: string): Stack => ({
     layers: c.size(`${name}_layers`, 6),
     heads: c.divisor(`${name}_attention_heads`, hidden, 8),
@@ -87,14 +95,22 @@ function backboneSizes(c: Config): Pick<Sizes, 'backbone' | 'names'> {
   const count = backbone.stages.length;
   const name = own.has('out_features') ? 'out_features' : 'out_indices';
   const named: unknown = own.raw(name);
-  if (Array.isArray(named) && ![count, -1, `stage${count}`].includes(named.at(-1) as number)) throw own.unsupported(name, ONLY_LAST);
+  if (Array.isArray(named) && ![count, -1, `stage${count}`].includes(named.at(-1) as number))
+    throw own.unsupported(name, ONLY_LAST);
   return { backbone, names: resnetNames };
 }
 
 /** A network of timm that config.json only names. */
 function timmSizes(c: Config, options: Config, channels: number): Pick<Sizes, 'backbone' | 'names'> {
   const name = c.word('backbone', Object.keys(timmDepths), 'resnet50');
-  options.skip('in_chans', 'features_only', 'use_pretrained_backbone', 'freeze_batch_norm_2d', 'out_features', 'stage_names');
+  options.skip(
+    'in_chans',
+    'features_only',
+    'use_pretrained_backbone',
+    'freeze_batch_norm_2d',
+    'out_features',
+    'stage_names',
+  );
   options.only('output_stride', undefined, 32);
   const indices = options.numbers('out_indices', [1, 2, 3, 4]);
   if (![4, -1].includes(indices.at(-1)!)) throw options.unsupported('out_indices', ONLY_LAST);

@@ -35,7 +35,8 @@ function sizes(c: Config, absentPatch: number): Sizes {
   const [image, patch] = [c.pair('image_size', 224), c.pair('patch_size', absentPatch)];
   const positions = Math.floor(image[0] / patch[0]) * Math.floor(image[1] / patch[1]);
   const side = Math.round(Math.sqrt(positions));
-  if (side * side !== positions) throw c.unsupported('image_size', 'Positions are resampled from as many rows as columns.');
+  if (side * side !== positions)
+    throw c.unsupported('image_size', 'Positions are resampled from as many rows as columns.');
   return {
     hidden,
     layers: c.size('num_hidden_layers', 12),
@@ -62,7 +63,10 @@ function embeddings(m: Module, s: Sizes): Value {
   const resample = s.registers === undefined ? resampled : resampledSmooth;
   const x = g.Add(asSequence(m, map), resample(m, places, grid, g.Slice(g.Shape(map), [2], [4], [0])));
   const classToken = g.Add(m.parameter('cls_token', [1, 1, hidden]), first);
-  return withTokens(m, x, [classToken, ...(s.registers ? [m.parameter('register_tokens', [1, s.registers, hidden])] : [])]);
+  return withTokens(m, x, [
+    classToken,
+    ...(s.registers ? [m.parameter('register_tokens', [1, s.registers, hidden])] : []),
+  ]);
 }
 
 function layer(m: Module, x: Value, s: Sizes): Value {
@@ -127,9 +131,9 @@ function named(name: string, prefix: string, read: (c: Config) => Sizes): Archit
   };
 }
 
-export const dinov2 = named('Dinov2', 'dinov2', (c) => sizes(c, 14));
+export const dinov2: Architecture = named('Dinov2', 'dinov2', (c) => sizes(c, 14));
 
-export const dinov2WithRegisters = named('Dinov2WithRegisters', 'dinov2_with_registers', (c) => ({
+export const dinov2WithRegisters: Architecture = named('Dinov2WithRegisters', 'dinov2_with_registers', (c) => ({
   ...sizes(c, 16),
   registers: c.whole('num_register_tokens', 4),
 }));

@@ -32,7 +32,14 @@ interface Sizes {
 function sizes(c: Config): Sizes {
   // Images are of any size. The rest is for training, and for features of other models.
   c.skip('image_size', 'layerscale_value', 'pos_embed_shift', 'pos_embed_jitter', 'pos_embed_rescale');
-  c.skip('apply_layernorm', 'reshape_hidden_states', 'return_class_token', 'out_features', 'out_indices', 'stage_names');
+  c.skip(
+    'apply_layernorm',
+    'reshape_hidden_states',
+    'return_class_token',
+    'out_features',
+    'out_indices',
+    'stage_names',
+  );
   const [hidden, base] = [c.size('hidden_size', 384), c.number('rope_theta', 100)];
   // A head turns in pairs, half of them by rows.
   const heads = c.divisor('num_attention_heads', hidden / 4, 6);

@@ -82,7 +82,9 @@ export const distilbert: Architecture = {
         const table = m.parameter('distilbert.embeddings.word_embeddings.weight', [s.vocabulary, s.hidden]);
         const y = s.act(m.g, m.linear('vocab_transform', x, s.hidden));
         const normed = m.layerNorm('vocab_layer_norm', y, EPSILON);
-        return isTied ? m.tied('vocab_projector', normed, table, s.vocabulary) : m.linear('vocab_projector', normed, s.vocabulary);
+        return isTied
+          ? m.tied('vocab_projector', normed, table, s.vocabulary)
+          : m.linear('vocab_projector', normed, s.vocabulary);
       });
     },
     DistilBertForSequenceClassification: (c) => {

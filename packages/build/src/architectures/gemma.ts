@@ -39,7 +39,14 @@ export const gemma: Architecture = causalArchitecture('gemma', 'Gemma', (c) => {
   c.skip('hidden_act', 'hidden_activation');
   c.only('use_bidirectional_attention', undefined, false);
   return llamaCausalLM(
-    gemmaSizes(c, { hidden: 3072, layers: 28, heads: 16, keyHeads: 16, inner: 24_576, activation: [field, 'gelu_pytorch_tanh'] }),
+    gemmaSizes(c, {
+      hidden: 3072,
+      layers: 28,
+      heads: 16,
+      keyHeads: 16,
+      inner: 24_576,
+      activation: [field, 'gelu_pytorch_tanh'],
+    }),
   );
 });
 
@@ -52,7 +59,12 @@ export const gemma2: Architecture = causalArchitecture('gemma2', 'Gemma2', (c) =
   c.only('use_bidirectional_attention', undefined, false);
   const activation = ['hidden_activation', 'gelu_pytorch_tanh'] as const;
   const s = gemmaSizes(c, { hidden: 2304, layers: 26, heads: 8, keyHeads: 4, inner: 9216, activation });
-  const windows = windowsByType(c, s.layers, () => slidingWindow(c, 4096), (i) => i % 2 === 0);
+  const windows = windowsByType(
+    c,
+    s.layers,
+    () => slidingWindow(c, 4096),
+    (i) => i % 2 === 0,
+  );
   const scale = c.number('query_pre_attn_scalar', 256) ** -0.5;
   const [cap, finalCap] = [optional(c, 'attn_logit_softcapping', 50), optional(c, 'final_logit_softcapping', 30)];
   return llamaCausalLM<Gemma2Sizes>({ ...s, windows, scale, cap, finalCap }, gemma2Layer);

@@ -28,7 +28,7 @@ import { segformer } from './segformer.ts';
 import { siglip, siglipText, siglipVision } from './siglip.ts';
 import { swin } from './swin.ts';
 import { swinv2 } from './swinv2.ts';
-import { t5 } from './t5.ts';
+import { mt5, t5 } from './t5.ts';
 import { vit } from './vit.ts';
 import { wav2vec2 } from './wav2vec2.ts';
 import { wavlm } from './wavlm.ts';
@@ -61,6 +61,7 @@ export const architectures: readonly Architecture[] = [
   modernbert,
   moonshine,
   mpnet,
+  mt5,
   phi3,
   qwen2,
   qwen3,

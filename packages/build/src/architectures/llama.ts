@@ -92,7 +92,13 @@ export interface LlamaLayer<S extends LlamaSizes = LlamaSizes> {
 /** Attention on what came before, without the projection behind it. */
 export function llamaAttention(m: Module, x: Value, { i, s, decoding, angles }: LlamaLayer): Value {
   const { heads, keyHeads, headSize } = s;
-  const [q, k, v] = project(m, x, { names: ['q_proj', 'k_proj', 'v_proj'], heads, keyHeads, headSize, bias: s.bias[0] });
+  const [q, k, v] = project(m, x, {
+    names: ['q_proj', 'k_proj', 'v_proj'],
+    heads,
+    keyHeads,
+    headSize,
+    bias: s.bias[0],
+  });
   const normed = (name: string, y: Value): Value => (s.normsHeads ? m.rmsNorm(name, y, s.eps, s.normPlus) : y);
   const turned = { q: rotated(m, normed('q_norm', q), angles), k: rotated(m, normed('k_norm', k), angles), v };
   return decoding.attend(m, i, turned, s.windows[i]);
@@ -134,7 +140,12 @@ export function llamaCausalLM<S extends LlamaSizes>(
 
 /** An architecture of LLaMA's kind with its class of a language model. */
 export function causalArchitecture(modelType: string, name: string, read: (c: Config) => Graphs): Architecture {
-  return { modelType, prefix: 'model', others: /^score\.|^classifier\.|^qa_outputs\./, classes: { [`${name}ForCausalLM`]: read } };
+  return {
+    modelType,
+    prefix: 'model',
+    others: /^score\.|^classifier\.|^qa_outputs\./,
+    classes: { [`${name}ForCausalLM`]: read },
+  };
 }
 
 export const llama: Architecture = causalArchitecture('llama', 'Llama', (c) => {
@@ -191,5 +202,10 @@ function qwenWindows(c: Config, layers: number): (number | undefined)[] {
   c.skip('sliding_window', 'max_window_layers', 'use_sliding_window');
   const uses = !c.has('layer_types') && c.flag('use_sliding_window', false);
   const from = uses ? c.whole('max_window_layers', 28) : layers;
-  return windowsByType(c, layers, () => slidingWindow(c, 4096), (i) => i >= from);
+  return windowsByType(
+    c,
+    layers,
+    () => slidingWindow(c, 4096),
+    (i) => i >= from,
+  );
 }

@@ -73,8 +73,10 @@ function states(m: Module, s: Sizes): { readonly x: Value; readonly inputs: Text
 /** Dense, exact gelu, norm, and the embedding as the last layer where that is tied. */
 function maskedHead(m: Module, x: Value, s: Sizes, tied: boolean, table: Value): Value {
   const y = m.layerNorm('layer_norm', gelu(m.g, m.linear('dense', x, s.hidden)), s.eps);
-  const bias = m.parameter(m.has('bias') ? 'bias' : 'decoder.bias', [s.vocabulary]);
-  m.graph.weights.use(m.under('decoder.bias'));
+  // The layer's own bias is read where it is not tied to that of the head; stored may be either, or both.
+  const names = tied ? ['bias', 'decoder.bias'] : ['decoder.bias', 'bias'];
+  const bias = m.parameter(names.find((name) => m.has(name)) ?? names[0]!, [s.vocabulary]);
+  for (const name of names) m.graph.weights.use(m.under(name));
   const product = tied ? m.tied('decoder', y, table) : m.linear('decoder', y, s.vocabulary, { bias: false });
   return m.g.Add(product, bias);
 }

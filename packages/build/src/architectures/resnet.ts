@@ -65,9 +65,22 @@ interface Block {
 }
 
 /** A convolution that keeps the size but for its stride, and its norm. */
-function convolution(m: Module, [name, norm]: readonly [string, string], x: Value, out: number, kernel: number, stride: number): Value {
+function convolution(
+  m: Module,
+  [name, norm]: readonly [string, string],
+  x: Value,
+  out: number,
+  kernel: number,
+  stride: number,
+): Value {
   const half = Math.floor(kernel / 2);
-  const options: Convolution = { out, kernel: [kernel, kernel], strides: [stride, stride], pads: [half, half], bias: false };
+  const options: Convolution = {
+    out,
+    kernel: [kernel, kernel],
+    strides: [stride, stride],
+    pads: [half, half],
+    bias: false,
+  };
   return batchNorm(m, norm, m.conv(name, x, options));
 }
 
@@ -91,7 +104,8 @@ export function resnetMap(m: Module, s: ResnetSizes, names: ResnetNames = resnet
   const stem = s.act(m.g, convolution(m, names.stem, pixels, s.stem, 7, 2));
   let x = m.g.emit('MaxPool', [stem], { kernel_shape: [3, 3], strides: [2, 2], pads: [1, 1, 1, 1] });
   for (const [i, { width, depth, stride }] of s.stages.entries()) {
-    for (let j = 0; j < depth; j++) x = block(m.at(names.block(i, j)), x, { width, stride: j === 0 ? stride : 1, names }, s);
+    for (let j = 0; j < depth; j++)
+      x = block(m.at(names.block(i, j)), x, { width, stride: j === 0 ? stride : 1, names }, s);
   }
   return x;
 }

@@ -33,7 +33,11 @@ interface VisionSizes {
 
 function visionSizes(c: Config): VisionSizes {
   c.skip('scale', 'intermediate_size', 'projection_dim');
-  const [image, patch, layers] = [c.size('image_size', 1024), c.size('patch_size', 16), c.size('num_hidden_layers', 12)];
+  const [image, patch, layers] = [
+    c.size('image_size', 1024),
+    c.size('patch_size', 16),
+    c.size('num_hidden_layers', 12),
+  ];
   const hidden = c.size('hidden_size', 768);
   const all = c.numbers('global_attn_indexes', [2, 5, 8, 11]);
   const isCut = Array.from({ length: layers }, (_, i) => !all.includes(i));
@@ -100,7 +104,8 @@ function imageEmbeddings(m: Module, s: VisionSizes): Value {
   const { g } = m;
   const { side, hidden, out } = s;
   let x = patchEmbedding(m.at('patch_embed'), pixelValues(m, s), s);
-  if (s.hasPositions) x = g.Add(x, g.Reshape(m.parameter('pos_embed', [1, side, side, hidden]), [1, side ** 2, hidden]));
+  if (s.hasPositions)
+    x = g.Add(x, g.Reshape(m.parameter('pos_embed', [1, side, side, hidden]), [1, side ** 2, hidden]));
   for (const [i, each] of m.list('layers', s.layers).entries()) x = layer(each, x, s.windows[i], s);
   const neck = m.at('neck');
   const map = g.Reshape(g.Transpose(x, [0, 2, 1]), [-1, hidden, side, side]);

@@ -43,7 +43,8 @@ export function maskSizes(prompt: Config, decoder: Config, vision: Config): Mask
   const hidden = decoder.size('hidden_size', 256);
   const waves = vision.size('num_pos_feats', 128);
   if (prompt.size('hidden_size', 256) !== hidden) throw prompt.unsupported('hidden_size', `The decoder has ${hidden}.`);
-  if (vision.size('output_channels', 256) !== hidden) throw vision.unsupported('output_channels', `The decoder has ${hidden}.`);
+  if (vision.size('output_channels', 256) !== hidden)
+    throw vision.unsupported('output_channels', `The decoder has ${hidden}.`);
   if (2 * waves !== hidden) throw vision.unsupported('num_pos_feats', `It is half of the decoder's ${hidden}.`);
   return {
     hidden,
@@ -63,13 +64,19 @@ export function maskSizes(prompt: Config, decoder: Config, vision: Config): Mask
 }
 
 /** Two layers. */
-export function samMlp(m: Module, x: Value, { act, inner, hidden }: Pick<MaskSizes, 'act' | 'inner' | 'hidden'>): Value {
+export function samMlp(
+  m: Module,
+  x: Value,
+  { act, inner, hidden }: Pick<MaskSizes, 'act' | 'inner' | 'hidden'>,
+): Value {
   return m.linear('lin2', act(m.g, m.linear('lin1', x, inner)), hidden);
 }
 
 /** The directions that positions are projected on, which encoder and prompts share: `[2, waves]`. */
 export function positionTable(m: Module, waves: number): Value {
-  const names = ['shared_image_embedding', 'prompt_encoder.shared_embedding'].map((path) => `${path}.positional_embedding`);
+  const names = ['shared_image_embedding', 'prompt_encoder.shared_embedding'].map(
+    (path) => `${path}.positional_embedding`,
+  );
   const stored = names.find((name) => m.has(name)) ?? names[0]!;
   for (const name of names) m.graph.weights.use(m.under(name));
   return m.parameter(stored, [2, waves]);
@@ -96,12 +103,20 @@ function prompts(m: Module, points: Value, labels: Value, s: MaskSizes): Value {
   x = g.Where(isKind(-1), embedded('not_a_point_embed'), x);
   x = g.Where(isKind(-10), 0, x);
   for (const label of [0, 1]) x = g.Add(x, g.Where(isKind(label), embedded(`point_embed.${label}`), 0));
-  const none = g.Expand(g.Unsqueeze(embedded('not_a_point_embed'), [0]), g.Concat([m.sizeOf(flat, 0), g.ints([1, 1])], 0));
+  const none = g.Expand(
+    g.Unsqueeze(embedded('not_a_point_embed'), [0]),
+    g.Concat([m.sizeOf(flat, 0), g.ints([1, 1])], 0),
+  );
   return g.Concat([x, none], 1);
 }
 
 /** Attention in a narrower space; keys are not what values are made of. */
-function attention(m: Module, from: readonly [q: Value, k: Value, v: Value], { hidden, heads }: MaskSizes, narrower = 1): Value {
+function attention(
+  m: Module,
+  from: readonly [q: Value, k: Value, v: Value],
+  { hidden, heads }: MaskSizes,
+  narrower = 1,
+): Value {
   const names = ['q_proj', 'k_proj', 'v_proj'];
   const inner = Math.floor(hidden / narrower);
   const [q, k, v] = from.map((x, i) => splitHeads(m, m.linear(names[i]!, x, inner), heads)) as [Value, Value, Value];
@@ -198,6 +213,11 @@ function upscaled(m: Module, image: Value, { hidden, side }: MaskSizes): Value {
   const { g } = m;
   const map = g.Reshape(g.Transpose(image, [0, 2, 1]), [-1, hidden, side, side]);
   const first = doubled(m, 'upscale_conv1', map, Math.floor(hidden / 4));
-  const second = doubled(m, 'upscale_conv2', gelu(g, m.channelNorm('upscale_layer_norm', first, SAM_EPSILON)), Math.floor(hidden / 8));
+  const second = doubled(
+    m,
+    'upscale_conv2',
+    gelu(g, m.channelNorm('upscale_layer_norm', first, SAM_EPSILON)),
+    Math.floor(hidden / 8),
+  );
   return g.Reshape(gelu(g, second), [0, Math.floor(hidden / 8), -1]);
 }

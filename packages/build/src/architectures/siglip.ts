@@ -6,7 +6,15 @@ import type { Config } from '../checkpoint/config.ts';
 import { attend, splitHeads } from '../layers/attention.ts';
 import { asSequence, pixelValues } from '../layers/patches.ts';
 import type { Module } from '../layers/module.ts';
-import { batches, nearness, textTokens, towerEncoder, towerMlp, type TowerSizes, towerSizes } from '../layers/towers.ts';
+import {
+  batches,
+  nearness,
+  textTokens,
+  towerEncoder,
+  towerMlp,
+  type TowerSizes,
+  towerSizes,
+} from '../layers/towers.ts';
 
 const absent = { hidden: 768, inner: 3072, heads: 12, act: 'gelu_pytorch_tanh', eps: 1e-6 };
 

@@ -48,7 +48,8 @@ export function swinSizes(c: Config): SwinSizes {
     hasPositions: c.flag('use_absolute_embeddings', false),
   };
   if (s.heads.length !== s.depths.length) throw c.unsupported('num_heads', `There are ${s.depths.length} stages.`);
-  if (s.heads.some((each, i) => (s.hidden * 2 ** i) % each !== 0)) throw c.unsupported('num_heads', `Heads divide the width of their stage, of which the first is ${s.hidden}.`);
+  if (s.heads.some((each, i) => (s.hidden * 2 ** i) % each !== 0))
+    throw c.unsupported('num_heads', `Heads divide the width of their stage, of which the first is ${s.hidden}.`);
   return s;
 }
 
@@ -56,7 +57,8 @@ function sizes(c: Config): SwinSizes {
   const s = swinSizes(c);
   const last = maps(s).at(-1)!;
   // The biases of a window are by distances within it.
-  if (Math.min(...last) < s.window) throw c.unsupported('window_size', `The last stage has only ${last.join(' × ')} tokens.`);
+  if (Math.min(...last) < s.window)
+    throw c.unsupported('window_size', `The last stage has only ${last.join(' × ')} tokens.`);
   return s;
 }
 
@@ -84,7 +86,11 @@ function block(m: Module, x: Value, windows: Windows, heads: number, s: SwinSize
   const width = Number(x.shape!.at(-1));
   const attended = attention(m.at('attention'), m.layerNorm('layernorm_before', x, s.eps), windows, heads, s);
   x = m.g.Add(x, attended);
-  const inner = m.linear('intermediate.dense', m.layerNorm('layernorm_after', x, s.eps), Math.trunc(s.mlpRatio * width));
+  const inner = m.linear(
+    'intermediate.dense',
+    m.layerNorm('layernorm_after', x, s.eps),
+    Math.trunc(s.mlpRatio * width),
+  );
   return m.g.Add(x, m.linear('output.dense', s.act(m.g, inner), width));
 }
 
@@ -131,7 +137,8 @@ export function swinStages(m: Module, s: SwinSizes, block: Block, merge: Merge):
   let x = swinEmbeddings(m.at('embeddings'), s);
   for (const [i, stage] of m.list('encoder.layers', all.length).entries()) {
     for (const [j, each] of stage.list('blocks', s.depths[i]!).entries()) x = block(each, x, i, j);
-    if (i < all.length - 1) x = merge(stage.at('downsample'), neighbours(stage, x, all[i]!), 2 * Number(x.shape!.at(-1)));
+    if (i < all.length - 1)
+      x = merge(stage.at('downsample'), neighbours(stage, x, all[i]!), 2 * Number(x.shape!.at(-1)));
   }
   return m.layerNorm('layernorm', x, s.eps);
 }
@@ -172,7 +179,7 @@ export function swinClasses(name: string, prefix: string, read: (c: Config) => (
   };
 }
 
-export const swin = swinClasses('Swin', 'swin', (c) => {
+export const swin: Architecture = swinClasses('Swin', 'swin', (c) => {
   const s = sizes(c);
   return (m) => states(m, s);
 });

@@ -1,5 +1,6 @@
 /** @file Swin V2: Liu et al. 2021, "Scaling up capacity and resolution". */
 
+import type { Architecture } from '../architecture.ts';
 import { float32, int64 } from '@onnx-lora/sdk';
 import type { Value } from '@onnx-lora/sdk/tasks';
 import type { Config } from '../checkpoint/config.ts';
@@ -17,7 +18,8 @@ interface Sizes extends SwinSizes {
 function sizes(c: Config): Sizes {
   const s = swinSizes(c);
   const trained = c.numbers('pretrained_window_sizes', s.depths.map(() => 0)); // prettier-ignore
-  if (trained.length < s.depths.length) throw c.unsupported('pretrained_window_sizes', `There are ${s.depths.length} stages.`);
+  if (trained.length < s.depths.length)
+    throw c.unsupported('pretrained_window_sizes', `There are ${s.depths.length} stages.`);
   return { ...s, trained };
 }
 
@@ -29,7 +31,12 @@ const MOST_SCALE = 100;
 const UNSEEN = -200;
 
 /** How a block cuts its map; the window is no higher than the map is, by its size before any padding. */
-function windowsOf({ image, patch, window }: Sizes, map: readonly [number, number], stage: number, index: number): Windows {
+function windowsOf(
+  { image, patch, window }: Sizes,
+  map: readonly [number, number],
+  stage: number,
+  index: number,
+): Windows {
   const rows = Math.floor(Math.floor(image[0] / patch[0]) / 2 ** stage);
   const shift = index % 2 === 1 && rows > window ? Math.floor(window / 2) : 0;
   return { map, side: Math.min(rows, window), shift };
@@ -85,7 +92,7 @@ function block(m: Module, x: Value, windows: Windows, stage: number, s: Sizes): 
   return m.g.Add(x, m.layerNorm('layernorm_after', m.linear('output.dense', inner, width), s.eps));
 }
 
-export const swinv2 = swinClasses('Swinv2', 'swinv2', (c) => {
+export const swinv2: Architecture = swinClasses('Swinv2', 'swinv2', (c) => {
   const s = sizes(c);
   const all = maps(s);
   return (m) => swinStages(

@@ -25,25 +25,34 @@ interface Sizes {
   readonly buckets: Buckets;
 }
 
-function sizes(c: Config): Sizes {
+/** How T5 and mT5 differ where config.json is silent. */
+interface Defaults {
+  readonly vocabulary: number;
+  readonly layers: number;
+  readonly heads: number;
+  readonly inner: number;
+  readonly feedForward: string;
+}
+
+function sizes(c: Config, absent: Defaults): Sizes {
   // What only the decoder, or the order of the two, depends on.
   c.skip('is_decoder', 'num_decoder_layers', 'scale_decoder_outputs', 'n_positions');
   return {
-    vocabulary: c.size('vocab_size', 32128),
+    vocabulary: c.size('vocab_size', absent.vocabulary),
     hidden: c.size('d_model', 512),
-    layers: c.size('num_layers', 6),
-    heads: c.size('num_heads', 8),
+    layers: c.size('num_layers', absent.layers),
+    heads: c.size('num_heads', absent.heads),
     headSize: c.size('d_kv', 64),
-    inner: c.size('d_ff', 2048),
-    ...feedForward(c),
+    inner: c.size('d_ff', absent.inner),
+    ...feedForward(c, absent.feedForward),
     eps: c.number('layer_norm_epsilon', 1e-6),
     buckets: readBuckets(c, ['relative_attention_num_buckets', 32], ['relative_attention_max_distance', 128]),
   };
 }
 
 /** `relu`, `gated-silu` and the like. `gated-gelu` has always meant the tanh form; two newer fields may say it once more. */
-function feedForward(c: Config): Pick<Sizes, 'act' | 'isGated'> {
-  const said = c.raw('feed_forward_proj') ?? 'relu';
+function feedForward(c: Config, absent: string): Pick<Sizes, 'act' | 'isGated'> {
+  const said = c.raw('feed_forward_proj') ?? absent;
   const [, gated, name] = /^(gated-)?(\w+)$/.exec(String(said)) ?? [];
   if (name === undefined) throw c.unsupported('feed_forward_proj', 'Known are relu, gated-gelu and the like.');
   const isGated = gated !== undefined;
@@ -82,23 +91,39 @@ function encoder(m: Module, s: Sizes): { readonly x: Value; readonly inputs: Tex
   return { x: m.rmsNorm('encoder.final_layer_norm', x, s.eps), inputs };
 }
 
-export const t5: Architecture = {
-  modelType: 't5',
-  prefix: 'transformer',
-  others: /^decoder\.|^lm_head\.|^classification_head\.|^qa_outputs\./,
-  classes: {
-    T5EncoderModel: (c, { pooling }) => {
-      const s = sizes(c);
-      return {
-        model: (m) => {
-          const { x, inputs } = encoder(m, s);
-          stateOutputs(m, x, inputs.mask, pooling);
-        },
-      };
+/** Both are alike but for what their configs leave out. */
+function architecture(modelType: string, name: string, absent: Defaults): Architecture {
+  return {
+    modelType,
+    prefix: 'transformer',
+    others: /^decoder\.|^lm_head\.|^classification_head\.|^classifier\.|^qa_outputs\./,
+    classes: {
+      [`${name}EncoderModel`]: (c, { pooling }) => {
+        const s = sizes(c, absent);
+        return {
+          model: (m) => {
+            const { x, inputs } = encoder(m, s);
+            stateOutputs(m, x, inputs.mask, pooling);
+          },
+        };
+      },
+      [`${name}ForTokenClassification`]: (c) => {
+        const [s, labels] = [sizes(c, absent), c.labels()];
+        return {
+          model: (m) => m.graph.output('logits', m.linear('classifier', encoder(m.at('transformer'), s).x, labels)),
+        };
+      },
     },
-    T5ForTokenClassification: (c) => {
-      const [s, labels] = [sizes(c), c.labels()];
-      return { model: (m) => m.graph.output('logits', m.linear('classifier', encoder(m.at('transformer'), s).x, labels)) };
-    },
-  },
-};
+  };
+}
+
+export const t5: Architecture = architecture('t5', 'T5', {
+  vocabulary: 32_128,
+  layers: 6,
+  heads: 8,
+  inner: 2048,
+  feedForward: 'relu',
+});
+
+/** Xue et al. 2020, "mT5: a massively multilingual pre-trained text-to-text transformer". */
+export const mt5: Architecture = architecture('mt5', 'MT5', { vocabulary: 250_112, layers: 8, heads: 6, inner: 1024, feedForward: 'gated-gelu' }); // prettier-ignore

@@ -189,6 +189,8 @@ export class Config {
     this.#take(name);
     const found = value ?? absent;
     if (found !== undefined) return found;
-    throw this.#fields.error(`"${this.#path}${name}" is missing. Copy the file again from where the model was published.`);
+    throw this.#fields.error(
+      `"${this.#path}${name}" is missing. Copy the file again from where the model was published.`,
+    );
   }
 }

@@ -14,8 +14,8 @@ export interface Checkpoint {
   readonly folder: string;
   /** `config.json`. */
   readonly config: JsonObject;
-  /** `preprocessor_config.json`; empty where there is none. */
-  readonly preprocessor: JsonObject;
+  /** `preprocessor_config.json`, where there is one. */
+  readonly preprocessor?: JsonObject;
   /** The tensors by the names that they are stored under. */
   readonly tensors: ReadonlyMap<string, StoredTensor>;
   /** How sentences are pooled, in a repository of sentence-transformers. */
@@ -45,9 +45,9 @@ export function isCheckpoint(folder: string): boolean {
  */
 export async function openCheckpoint(folder: string): Promise<Checkpoint> {
   const pooling = await readSentencePooling(folder);
-  const preprocessor = (await readJsonObject(path.join(folder, PREPROCESSOR), MOST_JSON, 'a checkpoint')) ?? {};
-  const config = await objectIn(folder, CONFIG);
-  return { folder, config, preprocessor, tensors: await tensorsIn(folder), ...(pooling && { pooling }) };
+  const preprocessor = await readJsonObject(path.join(folder, PREPROCESSOR), MOST_JSON, 'a checkpoint');
+  const parts = { ...(pooling && { pooling }), ...(preprocessor && { preprocessor }) };
+  return { folder, config: await objectIn(folder, CONFIG), tensors: await tensorsIn(folder), ...parts };
 }
 
 async function tensorsIn(folder: string): Promise<Checkpoint['tensors']> {

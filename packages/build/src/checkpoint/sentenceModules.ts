@@ -42,7 +42,12 @@ export async function readSentencePooling(folder: string): Promise<SentencePooli
 function modulesIn(file: string, text: string): string[] {
   try {
     const json: unknown = JSON.parse(text);
-    if (Array.isArray(json)) return json.map((each) => String(isObject(each) ? each['type'] : each).split('.').at(-1)!);
+    if (Array.isArray(json))
+      return json.map((each) =>
+        String(isObject(each) ? each['type'] : each)
+          .split('.')
+          .at(-1)!,
+      );
   } catch {
     // Said below.
   }

@@ -79,7 +79,12 @@ function smoothing(m: Module, from: number, to: Value): Value {
   const { g } = m;
   const scale = g.Div(g.scalar(from), m.floats(to));
   const centres = g.Mul(g.Unsqueeze(g.Add(m.floats(m.range(0, to)), 0.5), [1]), scale);
-  const places = g.constant(float32(Float32Array.from({ length: from }, (_, i) => i + 0.5), [1, from]));
+  const places = g.constant(
+    float32(
+      Float32Array.from({ length: from }, (_, i) => i + 0.5),
+      [1, from],
+    ),
+  );
   const x = g.Abs(g.Div(g.Sub(places, centres), g.Max(scale, 1)));
   const near = g.Add(g.Mul(g.Mul(g.Sub(g.Mul(x, 1.5), 2.5), x), x), 1);
   const far = g.Add(g.Mul(g.Sub(g.Mul(g.Add(g.Mul(x, -0.5), 2.5), x), 4), x), 2);

@@ -18,7 +18,10 @@ export interface TowerSizes {
 }
 
 /** Reads the fields that both have; `absent` is what the class has where config.json is silent. */
-export function towerSizes(c: Config, absent: { hidden: number; inner: number; heads: number; act: string; eps: number }): TowerSizes {
+export function towerSizes(
+  c: Config,
+  absent: { hidden: number; inner: number; heads: number; act: string; eps: number },
+): TowerSizes {
   const hidden = c.size('hidden_size', absent.hidden);
   return {
     hidden,
@@ -50,7 +53,12 @@ export function towerMlp(m: Module, x: Value, { act, inner, hidden }: TowerSizes
 }
 
 /** Tokens of a text at their learned positions: `[batch, sequence, hidden]`. */
-export function textTokens(m: Module, ids: Value, { hidden }: TowerSizes, { vocabulary, positions }: { vocabulary: number; positions: number }): Value {
+export function textTokens(
+  m: Module,
+  ids: Value,
+  { hidden }: TowerSizes,
+  { vocabulary, positions }: { vocabulary: number; positions: number },
+): Value {
   const places = m.embedding('position_embedding', m.range(0, m.sizeOf(ids, 1)), positions, hidden);
   return m.g.Add(m.embedding('token_embedding', ids, vocabulary, hidden), places);
 }

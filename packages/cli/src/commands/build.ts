@@ -41,9 +41,10 @@ export function buildCommand(context: Context): Command {
       ['out', 'the folder to write'],
       new Option('--dtype <type>', `in what weights are written: ${Object.keys(types).join(', ')} (default: fp32)`),
       new Option('--opset <n>', 'version of the ONNX operators (default: 17)'),
-      new Option('--ignore <name>', 'a tensor, or a field of config.json, to build without; may be given several times').argParser(
-        (name: string, before: readonly string[] | undefined) => [...(before ?? []), name],
-      ),
+      new Option(
+        '--ignore <name>',
+        'a tensor, or a field of config.json, to build without; may be given several times',
+      ).argParser((name: string, before: readonly string[] | undefined) => [...(before ?? []), name]),
       'overwrite',
       'output',
     ],

@@ -112,7 +112,9 @@ export function formatSafetensors(
   tensors: ReadonlyMap<string, Tensor>,
   metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array {
-  const all = new Map([...tensors].map(([name, tensor]) => [name, { ...tensor, bytes: bytesOf(checked(name, tensor)) }]));
+  const all = new Map(
+    [...tensors].map(([name, tensor]) => [name, { ...tensor, bytes: bytesOf(checked(name, tensor)) }]),
+  );
   const chunks = safetensorsChunks(all, metadata) as Uint8Array[];
   return new Uint8Array(Buffer.concat(chunks));
 }

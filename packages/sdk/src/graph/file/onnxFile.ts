@@ -197,7 +197,13 @@ export function writeOnnxFiles(
   inlineLimit: number = INLINE_TOTAL_LIMIT,
 ): string[] {
   const contents = models.map(({ file, model }) => contentsOf(file, model, inlineLimit));
-  const others = beside.map(([file, bytes]) => [file, () => (typeof bytes === 'function' ? [bytes()] : Array.isArray(bytes) ? (bytes as Bytes[]) : [bytes as Bytes])] as const);
+  const others = beside.map(
+    ([file, bytes]) =>
+      [
+        file,
+        () => (typeof bytes === 'function' ? [bytes()] : Array.isArray(bytes) ? (bytes as Bytes[]) : [bytes as Bytes]),
+      ] as const,
+  );
   const all = [...contents.flat().map(([file, chunks]) => [file, () => chunks] as const), ...others];
   const folder = commonFolder(all.map(([file]) => path.dirname(path.resolve(file))))!;
   const replacement = Replacement.begin(folder);

@@ -41,7 +41,11 @@ export async function mergeCheckpoint(
   const rounding: MergeResult['rounding'][number][] = [];
   for (const part of parts) {
     // The whole has checked the base.
-    const placed = await placeAll(part, adapters, part === parts[0] ? options : { ...options, allowBaseMismatch: true });
+    const placed = await placeAll(
+      part,
+      adapters,
+      part === parts[0] ? options : { ...options, allowBaseMismatch: true },
+    );
     for (const each of placed.flatMap(modulesOf)) modules.add(each);
     const result = mergeInto(part, placed, adapters, options, isUnmerge);
     const [held] = [...result.untied, ...result.beside];

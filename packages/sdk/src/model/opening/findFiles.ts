@@ -101,8 +101,7 @@ function problemOf(wanted: WantedFiles, found: readonly string[]): string {
   const { folder, variant, published } = wanted;
   const names = found.map((file) => path.relative(folder, file)).join(', ');
   const usual = ['onnx/model', 'model'].map((name) => fileName(name, variant)).join(', ');
-  if (found.length === 0)
-    return `The folder "${folder}" holds no .onnx file (looked for ${usual}). ${TO_ONNX}`;
+  if (found.length === 0) return `The folder "${folder}" holds no .onnx file (looked for ${usual}). ${TO_ONNX}`;
   for (const { parts } of published) {
     const needed = parts.filter(({ onlyServes }) => !onlyServes);
     const absent = needed.filter((part) => namesOf(part).every((name) => placed(wanted, name) === undefined));

@@ -62,17 +62,17 @@ interface ModelDownload extends LoadAdapterOptions {
  * @returns the repository's folder in the cache
  * @throws OnnxLoraError `FILE_NOT_FOUND` when the hub has no such model, cannot be reached, or the model has no ONNX file
  */
-export function downloadModel(repo: string, { variant, builders = [], ...options }: ModelDownload = {}): Promise<string> {
+export function downloadModel(
+  repo: string,
+  { variant, builders = [], ...options }: ModelDownload = {},
+): Promise<string> {
   const choose = (files: readonly string[]): string[] => {
     const wanted = files.filter((file) => companions.test(file) || isWeights(file, variant));
     if (wanted.some((file) => file.endsWith('.onnx'))) return wanted;
     const built = builders.map((builder) => builder.choose(files)).find((chosen) => chosen.length > 0);
     if (built && variant === undefined) return [...new Set([...built, ...wanted])];
     const which = variant === undefined ? 'no ONNX file' : `no ONNX file of the variant "${variant}"`;
-    throw new OnnxLoraError(
-      'FILE_NOT_FOUND',
-      `The hub's model "${repo}" has ${which}. ${TO_ONNX}`,
-    );
+    throw new OnnxLoraError('FILE_NOT_FOUND', `The hub's model "${repo}" has ${which}. ${TO_ONNX}`);
   };
   return download('a model', { repo, choose, ...options });
 }

@@ -8,6 +8,7 @@ import { OnnxLoraError } from '../../errors.ts';
 import type { Model } from '../../model/model.ts';
 import { openModel, type OpenOptions } from '../../model/opening/openModel.ts';
 import type { Feeds, Tensor } from '../../runtime/tensor.ts';
+import { completeFeeds } from './checkpoint.ts';
 
 /** The loss that a case was trained with, as case.json has it. */
 export interface CaseLoss {
@@ -108,6 +109,11 @@ export function caseName(folder: string): string {
   return path.basename(path.resolve(folder));
 }
 
+/** Whether a case says what an adapter does, as those of checkpoints need not. */
+export function hasAdapter(folder: string): boolean {
+  return existsSync(path.join(folder, 'adapter'));
+}
+
 /**
  * Opens a case.
  *
@@ -120,7 +126,10 @@ export async function readCase(
   const description = parseDescription(path.join(folder, DESCRIPTION));
   const { tensors } = await readSafetensors(path.join(folder, 'inputs.safetensors'));
   const numbers = (await readSafetensors(path.join(folder, 'expected.safetensors'))).tensors;
-  const opened = await openModel(path.join(folder, 'model.onnx'), { ...options, foldedScales: foldedScales(numbers) });
+  const file = path.join(folder, 'model.onnx');
+  // A checkpoint, which a plugin builds, where there is none.
+  const source = existsSync(file) ? file : folder;
+  const opened = await openModel(source, { ...options, foldedScales: foldedScales(numbers) });
   const known = new Set(opened.registry.tuners.flatMap(({ rowInputs = [] }) => rowInputs));
   const rowInputs = [...tensors.keys()].filter((name) => known.has(name) && !description.inputs.includes(name));
   const isFed = ([name]: [string, Tensor]): boolean => description.inputs.includes(name) || rowInputs.includes(name);
@@ -131,12 +140,19 @@ export async function readCase(
     id: caseName(folder),
     folder,
     model: opened.withRowInputs(rowInputs),
-    feeds: Object.fromEntries([...tensors].filter(isFed)),
+    feeds: { ...Object.fromEntries([...tensors].filter(isFed)), ...emptyCache(opened, tensors) },
     targets: Object.fromEntries([...tensors].filter((entry) => !isFed(entry) && !isMask(entry))),
     masks: new Map([...tensors].filter(isMask).map(([name, mask]) => [name.slice(MASK.length), mask])),
     expected: numbers,
     ...(existsSync(merged) ? { merged: (await readSafetensors(merged)).tensors } : {}),
   };
+}
+
+/** What a decoder begins with, where a case has none of it. */
+function emptyCache({ inputs }: Model, given: ReadonlyMap<string, Tensor>): Feeds {
+  const isCache = ([name]: [string, unknown]): boolean => name.startsWith('past_key_values.') && !given.has(name);
+  const all = completeFeeds(inputs, Object.fromEntries([...given].filter(([name]) => name in inputs)));
+  return Object.fromEntries(Object.entries(all).filter(isCache));
 }
 
 /** The factors of normalisations that the exporter folded into convolutions: `fold.<path>`. */

@@ -28,7 +28,8 @@ export interface CheckContext {
 }
 
 /** What a check is called. */
-export type CheckName = 'build' | 'discover' | 'base' | 'load' | 'forward' | 'loss' | 'gradients' | 'train' | 'save' | 'merge';
+export type CheckName =
+  'build' | 'discover' | 'base' | 'load' | 'forward' | 'loss' | 'gradients' | 'train' | 'save' | 'merge';
 
 /** One thing that is held against the oracle. What it throws counts as a failure. */
 export interface Check {

@@ -11,6 +11,7 @@ import type { Dim } from '../../graph/value.ts';
 import { arrayOf, type Feeds, sizeOf, type Tensor } from '../../runtime/tensor.ts';
 import type { Runtime } from '../../runtime/session.ts';
 import type { PluginRegistry } from '../../plugin/registry/loadPlugins.ts';
+import type { GraphPort } from '../../plugin/taskModel.ts';
 import { released } from '../lent.ts';
 import { failed, judge, type Outcome, passed } from './check.ts';
 import { compareTensors, type Difference, tolerances } from './compare.ts';
@@ -83,7 +84,8 @@ export async function compareRuns(
   for (const run of runs) {
     const model = graphs.get(run.graph);
     if (model && run.optional && !hasInputs(model, run.inputs)) continue;
-    if (!model) problems.push(`run ${run.id} needs a graph ${run.graph}, and there are ${[...graphs.keys()].join(', ')}`);
+    if (!model)
+      problems.push(`run ${run.id} needs a graph ${run.graph}, and there are ${[...graphs.keys()].join(', ')}`);
     else differences.push(...(await compareRun(model, run, tensors, runtime)));
   }
   return judge(differences, problems);
@@ -114,12 +116,23 @@ async function compareRun(
 
 /** A run's inputs; of those that it has not, masks see everything and caches are empty. */
 function feedsOf(model: ModelProto, run: string, golden: ReadonlyMap<string, Tensor>): Feeds {
-  const inputs = model.graph!.input!.map((info) => ({ name: info.name!, given: golden.get(`${run}.input.${info.name}`), ...portOf(info) })); // prettier-ignore
+  const ports = Object.fromEntries(model.graph!.input!.map((info) => [info.name!, portOf(info)]));
+  const given = Object.keys(ports).flatMap((name) => {
+    const tensor = golden.get(`${run}.input.${name}`);
+    return tensor ? [[name, tensor] as const] : [];
+  });
+  return completeFeeds(ports, Object.fromEntries(given));
+}
+
+/** The feeds with those that a case leaves out: masks see everything and caches are empty. */
+export function completeFeeds(ports: Readonly<Record<string, GraphPort>>, given: Feeds): Feeds {
   const sizes = new Map<Dim, number>();
-  for (const { given, shape } of inputs) given?.dims.forEach((size, i) => sizes.set(shape[i]!, size));
+  for (const [name, { dims = [] }] of Object.entries(ports)) {
+    given[name]?.dims.forEach((size, i) => sizes.set(dims[i] ?? i, size));
+  }
   return Object.fromEntries(
-    inputs.map(({ name, given, type, shape }) => {
-      if (given) return [name, given];
+    Object.entries(ports).map(([name, { type, dims: shape = [] }]) => {
+      if (given[name]) return [name, given[name]];
       const dims = shape.map((dim) => (typeof dim === 'number' ? dim : (sizes.get(dim) ?? 0)));
       const data = new (arrayOf(type))(sizeOf(dims));
       return [name, { type, dims, data: type === 'int64' ? (data as BigInt64Array).fill(1n) : data }];
@@ -127,9 +140,9 @@ function feedsOf(model: ModelProto, run: string, golden: ReadonlyMap<string, Ten
   );
 }
 
-function portOf(info: ValueInfoProto): { readonly type: Tensor['type']; readonly shape: readonly Dim[] } {
-  const { type = 'float32', shape = [] } = declaredType(info);
-  return { type, shape };
+function portOf(info: ValueInfoProto): GraphPort {
+  const { type = 'float32', shape } = declaredType(info);
+  return { type, dims: shape };
 }
 
 /** The tensor with the expected numbers where nothing is said to be valid; `valid` broadcasts. */
