@@ -41,8 +41,6 @@ function sizes(c: Config): Sizes {
   const widths = list('hidden_sizes', [32, 64, 160, 256]);
   const depths = list('depths', [2, 2, 2, 2]);
   const heads = list('num_attention_heads', [1, 2, 5, 8]);
-  if (heads.some((each, i) => widths[i]! % each !== 0))
-    throw c.unsupported('num_attention_heads', `Heads divide the width of their stage: ${widths.join(', ')}.`);
   const ratios = list('mlp_ratios', [4, 4, 4, 4]);
   const patches = list('patch_sizes', [7, 3, 3, 3]);
   const strides = list('strides', [4, 2, 2, 2]);

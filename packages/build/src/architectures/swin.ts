@@ -48,8 +48,6 @@ export function swinSizes(c: Config): SwinSizes {
     hasPositions: c.flag('use_absolute_embeddings', false),
   };
   if (s.heads.length !== s.depths.length) throw c.unsupported('num_heads', `There are ${s.depths.length} stages.`);
-  if (s.heads.some((each, i) => (s.hidden * 2 ** i) % each !== 0))
-    throw c.unsupported('num_heads', `Heads divide the width of their stage, of which the first is ${s.hidden}.`);
   return s;
 }
 
