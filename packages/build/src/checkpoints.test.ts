@@ -7,7 +7,7 @@ import { OrtRuntime, type Feeds, type Tensor } from '@onnx-lora/sdk';
 import { parseSafetensors, sessionModel } from '@onnx-lora/sdk/core';
 import { buildGraphs } from './buildGraphs.ts';
 
-const roots = ['../shared/oracle/checkpoints', '../shared/oracle/checkpoints-real', 'packages/build/fixtures', process.env['FIX'] ?? ''];
+const roots = ['../shared/oracle/checkpoints', '../shared/oracle/checkpoints-real', 'packages/build/fixtures'];
 const folders = roots.filter((root) => existsSync(root)).flatMap((root) => readdirSync(root).map((name) => path.join(root, name))).filter((folder) => existsSync(path.join(folder, 'case.json')));
 
 interface Run { readonly id: string; readonly graph: string; readonly inputs: readonly string[]; readonly outputs: readonly string[]; readonly optional?: boolean }
