@@ -57,7 +57,10 @@ export const ast: Architecture = {
       return {
         model: (m) => {
           const { pooled } = states(m.at('audio_spectrogram_transformer'), s);
-          m.graph.output('logits', m.linear('classifier.dense', m.layerNorm('classifier.layernorm', pooled, s.eps), labels));
+          m.graph.output(
+            'logits',
+            m.linear('classifier.dense', m.layerNorm('classifier.layernorm', pooled, s.eps), labels),
+          );
         },
       };
     },

@@ -1,8 +1,9 @@
 /** @file HuBERT: Hsu et al. 2021, "Self-supervised speech representation learning by masked prediction of hidden units". */
 
+import type { Architecture } from '../architecture.ts';
 import { speechArchitecture } from './wav2vec2.ts';
 
-export const hubert = speechArchitecture({
+export const hubert: Architecture = speechArchitecture({
   modelType: 'hubert',
   name: 'Hubert',
   own: (c) => ({

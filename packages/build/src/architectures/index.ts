@@ -15,4 +15,20 @@ import { wavlm } from './wavlm.ts';
 import { whisper } from './whisper.ts';
 
 /** What can be built. */
-export const architectures: readonly Architecture[] = [bert, llama, mistral, qwen2, mpnet, mt5, t5, vit, whisper, wav2vec2, hubert, wavlm, ast, modernbert, moonshine];
+export const architectures: readonly Architecture[] = [
+  bert,
+  llama,
+  mistral,
+  qwen2,
+  mpnet,
+  mt5,
+  t5,
+  vit,
+  whisper,
+  wav2vec2,
+  hubert,
+  wavlm,
+  ast,
+  modernbert,
+  moonshine,
+];

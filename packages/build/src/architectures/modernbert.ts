@@ -49,7 +49,9 @@ function sizes(c: Config): Sizes {
     normBias: c.flag('norm_bias', false),
     attentionBias: c.flag('attention_bias', false),
     mlpBias: c.flag('mlp_bias', false),
-    isLocal: Array.from({ length: layers }, (_, i) => (Array.isArray(types) ? types[i] === 'sliding_attention' : i % every > 0)),
+    isLocal: Array.from({ length: layers }, (_, i) =>
+      Array.isArray(types) ? types[i] === 'sliding_attention' : i % every > 0,
+    ),
     reach: Math.floor(c.size('local_attention', 128) / 2),
     bases: bases(c),
     headBias: c.flag('classifier_bias', false),
@@ -82,7 +84,11 @@ function layer(m: Module, x: Value, i: number, s: Sizes, { mask, angles }: View)
   const attention = m.at('attn');
   // The norm of the embeddings goes before.
   const normed = i === 0 ? x : norm(m, 'attn_norm', x, s);
-  const all = g.Split(attention.linear('Wqkv', normed, 3 * hidden, { bias: s.attentionBias }), [hidden, hidden, hidden], -1);
+  const all = g.Split(
+    attention.linear('Wqkv', normed, 3 * hidden, { bias: s.attentionBias }),
+    [hidden, hidden, hidden],
+    -1,
+  );
   const [q, k, v] = all.map((each) => splitHeads(attention, each, s.heads)) as [Value, Value, Value];
   const context = attend(attention, { q: rotated(attention, q, angles), k: rotated(attention, k, angles), v, mask });
   x = g.Add(x, attention.linear('Wo', context, hidden, { bias: s.attentionBias }));
@@ -105,7 +111,8 @@ function states(m: Module, s: Sizes): { readonly x: Value; readonly inputs: Text
   const global = { mask: [padding], angles: angles(s.bases.global) };
   const local = { mask: [near(m, length, s.reach), padding], angles: angles(s.bases.local) };
   let x = norm(m, 'embeddings.norm', m.embedding('embeddings.tok_embeddings', inputs.ids, s.vocabulary, s.hidden), s);
-  for (const [i, each] of m.list('layers', s.isLocal.length).entries()) x = layer(each, x, i, s, s.isLocal[i] ? local : global);
+  for (const [i, each] of m.list('layers', s.isLocal.length).entries())
+    x = layer(each, x, i, s, s.isLocal[i] ? local : global);
   return { x: norm(m, 'final_norm', x, s), inputs };
 }
 
@@ -143,7 +150,9 @@ export const modernbert: Architecture = {
       return withHead(c, (m, x, s) => {
         const table = m.parameter('model.embeddings.tok_embeddings.weight', [s.vocabulary, s.hidden]);
         const y = head(m.at('head'), x, s);
-        return tied ? m.tied('decoder', y, table, bias ? s.vocabulary : undefined) : m.linear('decoder', y, s.vocabulary, { bias });
+        return tied
+          ? m.tied('decoder', y, table, bias ? s.vocabulary : undefined)
+          : m.linear('decoder', y, s.vocabulary, { bias });
       });
     },
     ModernBertForSequenceClassification: (c) => {

@@ -5,7 +5,15 @@ import type { Architecture } from '../architecture.ts';
 import type { Config } from '../checkpoint/config.ts';
 import { type Activation, gelu } from '../layers/activations.ts';
 import { attend, splitHeads } from '../layers/attention.ts';
-import { decoderGraphs, type Given, type Kept, type Pair, placesOf, wholeModel, withPast } from '../layers/encoderDecoder.ts';
+import {
+  decoderGraphs,
+  type Given,
+  type Kept,
+  type Pair,
+  placesOf,
+  wholeModel,
+  withPast,
+} from '../layers/encoderDecoder.ts';
 import type { Module } from '../layers/module.ts';
 import { rotatedPairs, type Turns } from '../layers/positions.ts';
 import { readRotary, type Rotary } from '../layers/rotaryScaling.ts';
@@ -116,7 +124,12 @@ function decoder(m: Module, given: Given, s: Sizes): [logits: Value, kept: Kept[
     const [own, tokens] = attention(layer.at('self_attn'), from, s, { from, past: past?.decoder, angles, mask });
     x = g.Add(x, own);
     const sources = { from: given.encoded, past: past?.encoder };
-    const [across, frames] = attention(layer.at('encoder_attn'), norm(layer, 'post_attention_layernorm', x), s, sources);
+    const [across, frames] = attention(
+      layer.at('encoder_attn'),
+      norm(layer, 'post_attention_layernorm', x),
+      s,
+      sources,
+    );
     x = g.Add(x, across);
     const wide = layer.linear('mlp.fc1', norm(layer, 'final_layernorm', x), 2 * s.inner);
     const [value, gate] = g.Split(wide, [s.inner, s.inner], -1) as [Value, Value];

@@ -53,7 +53,7 @@ function sizes(c: Config, absent: Defaults): Sizes {
 /** `relu`, `gated-silu` and the like. `gated-gelu` has always meant the tanh form; two newer fields may say it once more. */
 function feedForward(c: Config, absent: string): Pick<Sizes, 'act' | 'isGated'> {
   const said = c.raw('feed_forward_proj') ?? absent;
-  const [, gated, name] = /^(gated-)?(\w+)$/.exec(String(said)) ?? [];
+  const [, gated, name] = /^(gated-)?(\w+)$/.exec(typeof said === 'string' ? said : '') ?? [];
   if (name === undefined) throw c.unsupported('feed_forward_proj', 'Known are relu, gated-gelu and the like.');
   const isGated = gated !== undefined;
   const act = isGated && name === 'gelu' ? 'gelu_new' : name;
@@ -117,7 +117,13 @@ function architecture(modelType: string, name: string, absent: Defaults): Archit
   };
 }
 
-export const t5 = architecture('t5', 'T5', { vocabulary: 32_128, layers: 6, heads: 8, inner: 2048, feedForward: 'relu' });
+export const t5: Architecture = architecture('t5', 'T5', {
+  vocabulary: 32_128,
+  layers: 6,
+  heads: 8,
+  inner: 2048,
+  feedForward: 'relu',
+});
 
 /** Xue et al. 2020, "mT5: a massively multilingual pre-trained text-to-text transformer". */
-export const mt5 = architecture('mt5', 'MT5', { vocabulary: 250_112, layers: 8, heads: 6, inner: 1024, feedForward: 'gated-gelu' }); // prettier-ignore
+export const mt5: Architecture = architecture('mt5', 'MT5', { vocabulary: 250_112, layers: 8, heads: 6, inner: 1024, feedForward: 'gated-gelu' }); // prettier-ignore

@@ -60,7 +60,12 @@ function sizes(c: Config, { own, isMasked }: SpeechKind, { preprocessor }: Check
 export function speechArchitecture(kind: SpeechKind): Architecture {
   const { modelType, name } = kind;
   const plain = (): Attention => plainAttention;
-  const withStates = (c: Config, checkpoint: Checkpoint, emit: (m: Module, speech: Speech, s: SpeechSizes) => void, path = modelType): Graphs => {
+  const withStates = (
+    c: Config,
+    checkpoint: Checkpoint,
+    emit: (m: Module, speech: Speech, s: SpeechSizes) => void,
+    path = modelType,
+  ): Graphs => {
     const [s, attention] = [sizes(c, kind, checkpoint), kind.attention?.(c) ?? plain];
     return { model: (m) => emit(m, speech(m.at(path), s, attention), s) };
   };
@@ -72,7 +77,8 @@ export function speechArchitecture(kind: SpeechKind): Architecture {
   return {
     modelType,
     prefix: modelType,
-    others: /masked_spec_embed$|^quantizer\.|^project_(?:hid|q)\.|^lm_head\.|^projector\.|^classifier\.|^layer_weights$|^(?:tdnn|objective)\./,
+    others:
+      /masked_spec_embed$|^quantizer\.|^project_(?:hid|q)\.|^lm_head\.|^projector\.|^classifier\.|^layer_weights$|^(?:tdnn|objective)\./,
     classes: {
       [`${name}Model`]: (c, checkpoint) => {
         c.skip('use_weighted_layer_sum', 'classifier_proj_size');
@@ -80,7 +86,9 @@ export function speechArchitecture(kind: SpeechKind): Architecture {
       },
       [`${name}ForCTC`]: (c, checkpoint) => {
         c.skip('use_weighted_layer_sum', 'classifier_proj_size');
-        return withStates(c, checkpoint, (m, { last }, s) => m.graph.output('logits', m.linear('lm_head', last, s.vocabulary)));
+        return withStates(c, checkpoint, (m, { last }, s) =>
+          m.graph.output('logits', m.linear('lm_head', last, s.vocabulary)),
+        );
       },
       [`${name}ForSequenceClassification`]: (c, checkpoint) => {
         const [mix, labels, width] = [mixed(c), c.labels(), c.size('classifier_proj_size', 256)];
@@ -93,16 +101,19 @@ export function speechArchitecture(kind: SpeechKind): Architecture {
       [`${name}ForAudioFrameClassification`]: (c, checkpoint) => {
         const [mix, labels] = [mixed(c), c.labels()];
         c.skip('classifier_proj_size');
-        return withStates(c, checkpoint, (m, all) => m.graph.output('logits', m.linear('classifier', mix(m, all), labels)));
+        return withStates(c, checkpoint, (m, all) =>
+          m.graph.output('logits', m.linear('classifier', mix(m, all), labels)),
+        );
       },
     },
   };
 }
 
-export const wav2vec2 = speechArchitecture({
+export const wav2vec2: Architecture = speechArchitecture({
   modelType: 'wav2vec2',
   name: 'Wav2Vec2',
   // Only layers with norms before them have adapters.
-  own: (c) => (c.has('adapter_attn_dim') && c.flag('do_stable_layer_norm', false) ? { adapter: c.size('adapter_attn_dim') } : {}),
+  own: (c) =>
+    c.has('adapter_attn_dim') && c.flag('do_stable_layer_norm', false) ? { adapter: c.size('adapter_attn_dim') } : {},
   isMasked: ({ norm }) => norm === 'layer',
 });

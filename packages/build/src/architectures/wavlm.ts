@@ -1,13 +1,14 @@
 /** @file WavLM: Chen et al. 2021, "Large-scale self-supervised pre-training for full stack speech processing". */
 
 import type { Value } from '@onnx-lora/sdk/tasks';
+import type { Architecture } from '../architecture.ts';
 import { attend, project, splitHeads } from '../layers/attention.ts';
 import type { Module } from '../layers/module.ts';
 import { distanceBias, readBuckets } from '../layers/positions.ts';
 import type { Attention } from '../layers/speechEncoder.ts';
 import { speechArchitecture } from './wav2vec2.ts';
 
-export const wavlm = speechArchitecture({
+export const wavlm: Architecture = speechArchitecture({
   modelType: 'wavlm',
   name: 'WavLM',
   attention: (c) => {

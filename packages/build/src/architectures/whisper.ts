@@ -5,7 +5,15 @@ import type { Architecture } from '../architecture.ts';
 import type { Config } from '../checkpoint/config.ts';
 import { type Activation, gelu } from '../layers/activations.ts';
 import { attend, splitHeads } from '../layers/attention.ts';
-import { decoderGraphs, type Given, type Kept, type Pair, placesOf, wholeModel, withPast } from '../layers/encoderDecoder.ts';
+import {
+  decoderGraphs,
+  type Given,
+  type Kept,
+  type Pair,
+  placesOf,
+  wholeModel,
+  withPast,
+} from '../layers/encoderDecoder.ts';
 import { weightedSum } from '../layers/layerSum.ts';
 import type { Module } from '../layers/module.ts';
 
@@ -61,7 +69,8 @@ function attention(
   { from, past, mask }: { readonly from?: Value | undefined; readonly past?: Pair | undefined; readonly mask?: Value },
 ): [attended: Value, present: Pair] {
   const hidden = Number(x.shape!.at(-1));
-  const by = (name: string, of: Value, bias: boolean): Value => splitHeads(m, m.linear(name, of, hidden, { bias }), heads);
+  const by = (name: string, of: Value, bias: boolean): Value =>
+    splitHeads(m, m.linear(name, of, hidden, { bias }), heads);
   const [k, v] = withPast(m, past, from && [by('k_proj', from, false), by('v_proj', from, true)]);
   return [m.linear('out_proj', attend(m, { q: by('q_proj', x, true), k, v, mask }), hidden), [k, v]];
 }

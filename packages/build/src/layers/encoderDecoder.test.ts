@@ -18,7 +18,10 @@ test.each([
   const golden = parseSafetensors(readFileSync(`${folder}/golden.safetensors`), 'golden').tensors;
   const run = async (graph: string, feeds: Feeds): Promise<Feeds> => {
     const session = await new OrtRuntime().createSession({ ...sessionModel(graphs.get(graph)!), name: graph });
-    const outputs = await session.run(feeds, graphs.get(graph)!.graph!.output!.map((each) => each.name!));
+    const outputs = await session.run(
+      feeds,
+      graphs.get(graph)!.graph!.output!.map((each) => each.name!),
+    );
     await session.release();
     return outputs;
   };
@@ -36,7 +39,10 @@ test.each([
   }
 
   // What Optimum feeds where there is no past: one number per head, which must not count.
-  const { heads, size } = { heads: first['present.0.decoder.key']!.dims[1]!, size: first['present.0.decoder.key']!.dims[3]! };
+  const { heads, size } = {
+    heads: first['present.0.decoder.key']!.dims[1]!,
+    size: first['present.0.decoder.key']!.dims[3]!,
+  };
   const dummy = float32(new Float32Array(ids.dims[0]! * heads * size).fill(9), [ids.dims[0]!, heads, 1, size]);
   const dummies = Object.fromEntries(Object.keys(asPasts(first)).map((key) => [key, dummy]));
   const merged = async (from: number, to: number, past: Feeds, isLater: boolean): Promise<Feeds> =>
@@ -67,6 +73,6 @@ function columns({ type, dims, data }: Tensor, from: number, to: number): Tensor
 
 function expectClose(got: Tensor, want: Tensor): void {
   expect(got.dims).toEqual(want.dims);
-  const off = Array.from(want.data, (value, i) => Math.abs(Number(value) - Number(got.data[i])) / (1e-4 + 1e-3 * Math.abs(Number(value)))); // prettier-ignore
+  const off = Array.from(want.data as Float32Array, (value, i) => Math.abs(value - Number(got.data[i])) / (1e-4 + 1e-3 * Math.abs(value))); // prettier-ignore
   expect(Math.max(...off)).toBeLessThan(1);
 }

@@ -44,7 +44,8 @@ export function decoderGraphs(sizes: KeptSizes, decoder: EmitDecoder): Record<st
   const emit = (m: Module, given: Given, parts: readonly (keyof Kept)[]): void => {
     const [logits, kept] = decoder(m, given);
     m.graph.output('logits', logits);
-    for (const part of parts) for (const [i, each] of kept.entries()) present(m, `present.${i}.${part}`, part, each[part]);
+    for (const part of parts)
+      for (const [i, each] of kept.entries()) present(m, `present.${i}.${part}`, part, each[part]);
   };
   return {
     decoder_model: (m) => emit(m, { ids: inputIds(m), encoded: states(m, sizes) }, ['decoder', 'encoder']),

@@ -144,7 +144,10 @@ export class Module {
     const [ones, zeros] = [1, 0].map((value) => g.constant(float32(Array<number>(groups).fill(value), [groups])));
     const flat = g.Reshape(x, [0, groups, -1]);
     const normed = g.emit('InstanceNormalization', [flat, ones, zeros], { epsilon: float(epsilon) });
-    const [weight, bias] = ['weight', 'bias'].map((each) => g.Unsqueeze(m.parameter(each, [channels]), [1])) as [Value, Value];
+    const [weight, bias] = ['weight', 'bias'].map((each) => g.Unsqueeze(m.parameter(each, [channels]), [1])) as [
+      Value,
+      Value,
+    ];
     return g.Add(g.Mul(g.Reshape(normed, g.Shape(x)), weight), bias);
   }
 

@@ -26,7 +26,12 @@ export interface Turns {
  * @param frequencies how far each pair turns from one position to the next, `[half]`
  * @param scale what cosines and sines are multiplied by
  */
-export function turns(m: Module, positions: Value, frequencies: Value | Float32Array, scale: number | Value = 1): Turns {
+export function turns(
+  m: Module,
+  positions: Value,
+  frequencies: Value | Float32Array,
+  scale: number | Value = 1,
+): Turns {
   const { g } = m;
   const inverse = 'name' in frequencies ? frequencies : g.constant(float32(frequencies, [frequencies.length]));
   const angles = g.Mul(m.floats(g.Unsqueeze(positions, [1, 3])), inverse);
@@ -68,7 +73,11 @@ export interface Buckets {
 }
 
 /** Reads two fields, each with the value where it is absent; half of the buckets of a sign are exact, and below `most`. */
-export function readBuckets(c: Config, number: readonly [string, number], farthest: readonly [string, number]): Buckets {
+export function readBuckets(
+  c: Config,
+  number: readonly [string, number],
+  farthest: readonly [string, number],
+): Buckets {
   const [buckets, most] = [c.whole(...number, 4), c.size(...farthest)];
   if (most <= Math.floor(buckets / 4)) throw c.unsupported(farthest[0], `It needs more than ${number[0]} ÷ 4.`);
   return { buckets, most };

@@ -25,11 +25,7 @@ export interface RotaryFields {
 }
 
 /** Reads how a decoder's heads of `size` numbers turn. */
-export function readRotary(
-  c: Config,
-  size: number,
-  fields: RotaryFields = {},
-): Rotary {
+export function readRotary(c: Config, size: number, fields: RotaryFields = {}): Rotary {
   const { base: baseField = 'rope_theta', part: partField = 'partial_rotary_factor' } = fields;
   const { absentBase = 10_000, absentPart = 1, absentPositions = 2048 } = fields;
   const recent = c.inner('rope_parameters');

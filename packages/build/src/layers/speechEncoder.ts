@@ -22,7 +22,12 @@ export interface SpeechSizes extends WaveformSizes {
   /** Width of an adapter behind each layer, where there are any. */
   readonly adapter?: number;
   /** Convolutions behind all layers that shorten the sequence, where there are any. */
-  readonly shortening?: { readonly out: number; readonly kernel: number; readonly stride: number; readonly layers: number };
+  readonly shortening?: {
+    readonly out: number;
+    readonly kernel: number;
+    readonly stride: number;
+    readonly layers: number;
+  };
   /** Whether `attention_mask` is an input. */
   readonly isMasked: boolean;
 }
@@ -59,7 +64,11 @@ function adapter(m: Module, x: Value, width: number): Value {
 }
 
 /** x `[batch, frames, hidden]` by gated convolutions, each of which leaves out frames: `[batch, fewer frames, out]`. */
-function shortened(m: Module, x: Value, { out, kernel, stride, layers }: NonNullable<SpeechSizes['shortening']>): Value {
+function shortened(
+  m: Module,
+  x: Value,
+  { out, kernel, stride, layers }: NonNullable<SpeechSizes['shortening']>,
+): Value {
   const { g } = m;
   const isNarrowed = out !== Number(x.shape!.at(-1));
   const narrow = isNarrowed ? m.layerNorm('proj_layer_norm', m.linear('proj', x, out), 1e-5) : x;

@@ -29,7 +29,10 @@ export function waveformSizes(c: Config): WaveformSizes {
   const widths = c.sizes('conv_dim', [512, 512, 512, 512, 512, 512, 512]);
   const kernels = c.sizes('conv_kernel', [10, 3, 3, 3, 3, 2, 2]);
   const strides = c.sizes('conv_stride', [5, 2, 2, 2, 2, 2, 2]);
-  for (const [name, list] of [['conv_kernel', kernels], ['conv_stride', strides]] as const) {
+  for (const [name, list] of [
+    ['conv_kernel', kernels],
+    ['conv_stride', strides],
+  ] as const) {
     if (list.length !== widths.length) throw c.unsupported(name, `It needs ${widths.length} numbers, as conv_dim has.`);
   }
   c.only('num_feat_extract_layers', widths.length);
