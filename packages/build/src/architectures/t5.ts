@@ -53,7 +53,7 @@ function sizes(c: Config, absent: Defaults): Sizes {
 /** `relu`, `gated-silu` and the like. `gated-gelu` has always meant the tanh form; two newer fields may say it once more. */
 function feedForward(c: Config, absent: string): Pick<Sizes, 'act' | 'isGated'> {
   const said = c.raw('feed_forward_proj') ?? absent;
-  const [, gated, name] = /^(gated-)?(\w+)$/.exec(String(said)) ?? [];
+  const [, gated, name] = /^(gated-)?(\w+)$/.exec(typeof said === 'string' ? said : '') ?? [];
   if (name === undefined) throw c.unsupported('feed_forward_proj', 'Known are relu, gated-gelu and the like.');
   const isGated = gated !== undefined;
   const act = isGated && name === 'gelu' ? 'gelu_new' : name;

@@ -2,6 +2,7 @@
 
 import type { Architecture } from '../architecture.ts';
 import type { Value } from '@onnx-lora/sdk/tasks';
+import type { Architecture } from '../architecture.ts';
 import { attend, project, splitHeads } from '../layers/attention.ts';
 import type { Module } from '../layers/module.ts';
 import { distanceBias, readBuckets } from '../layers/positions.ts';
