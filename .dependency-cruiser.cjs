@@ -67,7 +67,8 @@ module.exports = {
     packageRule('science', ['sdk', 'sequences']),
     packageRule('text', ['sdk', 'sequences']),
     packageRule('methods', ['sdk']),
-    packageRule('cli', ['sdk', 'vision', 'speech', 'science', 'text', 'methods']),
+    packageRule('build', ['sdk']),
+    packageRule('cli', ['sdk', 'vision', 'speech', 'science', 'text', 'methods', 'build']),
     // Its template is a plugin, which imports the SDK; the generator itself imports none of the packages.
     packageRule('create-onnx-lora-plugin', ['sdk']),
     {

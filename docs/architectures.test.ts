@@ -9,7 +9,12 @@ const file = fileURLToPath(new URL('reference/architectures.md', import.meta.url
 
 test('the page is up to date', async () => {
   const rows = architectures
-    .map(({ modelType, classes }) => `| \`${modelType}\` | ${Object.keys(classes).map((name) => `\`${name}\``).join(', ')} |`) // prettier-ignore
+    .map(
+      ({ modelType, classes }) =>
+        `| \`${modelType}\` | ${Object.keys(classes)
+          .map((name) => `\`${name}\``)
+          .join(', ')} |`,
+    ) // prettier-ignore
     .sort();
   const page = `---
 title: Architectures

@@ -10,6 +10,7 @@ import { Config } from './checkpoint/config.ts';
 import { type Checkpoint, openCheckpoint } from './checkpoint/openCheckpoint.ts';
 import { count, listed, Weights } from './checkpoint/weights.ts';
 import { Graph, type WeightType } from './layers/graph.ts';
+import { Module } from './layers/module.ts';
 
 /** Options of {@link buildGraphs}. */
 export interface BuildOptions {
@@ -68,7 +69,7 @@ export async function buildGraphs(folder: string, options: BuildOptions = {}): P
   const graphs = new Map(
     Object.entries(definition).map(([graphName, emit]) => {
       const graph = new Graph(weights, { opset, weights: options.weights ?? 'stored' });
-      emit(graph.root);
+      emit(new Module(graph, ''));
       return [graphName, graph.model(graphName)];
     }),
   );
@@ -103,7 +104,7 @@ function classOf({ config }: Checkpoint, file: string, { classes, modelType }: A
   const listedNames: unknown = config['architectures'];
   const asked: unknown = Array.isArray(listedNames) ? listedNames[0] : undefined;
   if (asked === undefined || asked === null) return names[0]!;
-  const found = names.find((name) => name.toLowerCase() === String(asked).toLowerCase());
+  const found = names.find((name) => typeof asked === 'string' && name.toLowerCase() === asked.toLowerCase());
   if (found !== undefined) return found;
   throw new OnnxLoraError(
     'MODEL_UNSUPPORTED',

@@ -7,4 +7,4 @@ export { buildModel, type BuildModelOptions, type BuiltModel } from './buildMode
 export type { WeightType } from './layers/graph.ts';
 export { Config } from './checkpoint/config.ts';
 export { type Checkpoint, openCheckpoint } from './checkpoint/openCheckpoint.ts';
-export { buildPlugin as default, buildPlugin, buildPluginWith } from './plugin.ts';
+export { buildPlugin, buildPluginWith } from './plugin.ts';

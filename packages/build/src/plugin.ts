@@ -37,5 +37,3 @@ export function buildPluginWith(architectures: readonly Architecture[]): Plugin 
 
 /** Builds checkpoints of the architectures that are known here. */
 export const buildPlugin: Plugin = buildPluginWith([]);
-
-export default buildPlugin;

@@ -90,7 +90,7 @@ export interface LlamaLayer<S extends LlamaSizes = LlamaSizes> {
 }
 
 /** Attention on what came before, without the projection behind it. */
-export function llamaAttention(m: Module, x: Value, { i, s, decoding, angles }: LlamaLayer): Value {
+function llamaAttention(m: Module, x: Value, { i, s, decoding, angles }: LlamaLayer): Value {
   const { heads, keyHeads, headSize } = s;
   const [q, k, v] = project(m, x, {
     names: ['q_proj', 'k_proj', 'v_proj'],

@@ -1,6 +1,5 @@
 /** @file WavLM: Chen et al. 2021, "Large-scale self-supervised pre-training for full stack speech processing". */
 
-import type { Architecture } from '../architecture.ts';
 import type { Value } from '@onnx-lora/sdk/tasks';
 import type { Architecture } from '../architecture.ts';
 import { attend, project, splitHeads } from '../layers/attention.ts';

@@ -35,7 +35,7 @@ export function splitHeads({ g, path }: Module, x: Value, heads: number): Value 
 }
 
 /** `[batch, heads, length, size]` → `[batch, length, heads · size]`. */
-export function joinHeads({ g }: Module, x: Value): Value {
+function joinHeads({ g }: Module, x: Value): Value {
   return g.Reshape(g.Transpose(x, [0, 2, 1, 3]), [0, 0, Number(x.shape![1]) * widthOf(x)]);
 }
 

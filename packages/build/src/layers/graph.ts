@@ -17,7 +17,6 @@ import type { DataType } from '@onnx-lora/sdk';
 import type { Dim } from '@onnx-lora/sdk/plugin';
 import type { Value } from '@onnx-lora/sdk/tasks';
 import type { Weights } from '../checkpoint/weights.ts';
-import { Module } from './module.ts';
 
 /** In what a graph is written. */
 export interface GraphOptions {
@@ -53,11 +52,6 @@ export class Graph {
     this.weights = weights;
     this.options = options;
     this.#builder = new GraphBuilder({ opset: options.opset, infer: inferNode, prefix: '/' });
-  }
-
-  /** The model itself, under which all modules are. */
-  get root(): Module {
-    return new Module(this, '');
   }
 
   /** Emits nodes that are named after a module, as torch names them: `/encoder/layer.0/dense/MatMul_7`. */

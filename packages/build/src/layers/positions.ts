@@ -87,7 +87,7 @@ export function readBuckets(
  * The bucket of each distance from `-most` to `most` in both directions: half of them for each sign, half of those exact, the
  * rest logarithmic. Raffel et al. 2020; in single precision, as torch computes it.
  */
-export function bucketTable({ buckets, most }: Buckets): number[] {
+function bucketTable({ buckets, most }: Buckets): number[] {
   const { fround, log, floor, min } = Math;
   const each = floor(buckets / 2);
   const exact = floor(each / 2);

@@ -2,8 +2,7 @@
 
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { type ErrorCode } from '../../errorCodes.ts';
-import { OnnxLoraError } from '../../errors.ts';
+import { type ErrorCode, OnnxLoraError } from '../../errors.ts';
 import { leadsInside } from '../../graph/file/insideFolder.ts';
 import { bytesPerElement, type Tensor } from '../../runtime/tensor.ts';
 import { isObject, quote } from '../formats/foreignJson.ts';

@@ -8,7 +8,7 @@ import { OnnxLoraError } from '../../errors.ts';
 import type { Model } from '../../model/model.ts';
 import { openModel, type OpenOptions } from '../../model/opening/openModel.ts';
 import type { Feeds, Tensor } from '../../runtime/tensor.ts';
-import { completeFeeds } from './checkpoint.ts';
+import { completeFeeds } from './completeFeeds.ts';
 
 /** The loss that a case was trained with, as case.json has it. */
 export interface CaseLoss {

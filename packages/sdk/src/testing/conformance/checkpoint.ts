@@ -7,13 +7,13 @@ import { OnnxLoraError } from '../../errors.ts';
 import { sessionModel } from '../../graph/file/onnxFile.ts';
 import type { ModelProto, ValueInfoProto } from '../../graph/proto.ts';
 import { declaredType } from '../../ops/inferGraph.ts';
-import type { Dim } from '../../graph/value.ts';
-import { arrayOf, type Feeds, sizeOf, type Tensor } from '../../runtime/tensor.ts';
+import { type Feeds, sizeOf, type Tensor } from '../../runtime/tensor.ts';
 import type { Runtime } from '../../runtime/session.ts';
 import type { PluginRegistry } from '../../plugin/registry/loadPlugins.ts';
 import type { GraphPort } from '../../plugin/taskModel.ts';
 import { released } from '../lent.ts';
 import { failed, judge, type Outcome, passed } from './check.ts';
+import { completeFeeds } from './completeFeeds.ts';
 import { compareTensors, type Difference, tolerances } from './compare.ts';
 
 /** One run of a graph, as case.json has it. */
@@ -57,7 +57,7 @@ export async function checkCheckpoint(
   const builder = plugins.builders.find((each) => each.recognises(folder));
   if (!builder) return failed(['no plugin builds checkpoints: load @onnx-lora/build']);
   const building = builder.build(folder, { families: plugins.families });
-  if (refused !== undefined) return await refusal(building, refused);
+  if (refused !== undefined) return refusal(building, refused);
   return compareRuns(await building, runs, folder, runtime);
 }
 
@@ -72,7 +72,7 @@ async function refusal(building: Promise<unknown>, reason: string): Promise<Outc
 }
 
 /** Runs graphs, and compares what they give with the goldens of a folder. */
-export async function compareRuns(
+async function compareRuns(
   graphs: ReadonlyMap<string, ModelProto>,
   runs: readonly CheckpointRun[],
   folder: string,
@@ -122,22 +122,6 @@ function feedsOf(model: ModelProto, run: string, golden: ReadonlyMap<string, Ten
     return tensor ? [[name, tensor] as const] : [];
   });
   return completeFeeds(ports, Object.fromEntries(given));
-}
-
-/** The feeds with those that a case leaves out: masks see everything and caches are empty. */
-export function completeFeeds(ports: Readonly<Record<string, GraphPort>>, given: Feeds): Feeds {
-  const sizes = new Map<Dim, number>();
-  for (const [name, { dims = [] }] of Object.entries(ports)) {
-    given[name]?.dims.forEach((size, i) => sizes.set(dims[i] ?? i, size));
-  }
-  return Object.fromEntries(
-    Object.entries(ports).map(([name, { type, dims: shape = [] }]) => {
-      if (given[name]) return [name, given[name]];
-      const dims = shape.map((dim) => (typeof dim === 'number' ? dim : (sizes.get(dim) ?? 0)));
-      const data = new (arrayOf(type))(sizeOf(dims));
-      return [name, { type, dims, data: type === 'int64' ? (data as BigInt64Array).fill(1n) : data }];
-    }),
-  );
 }
 
 function portOf(info: ValueInfoProto): GraphPort {
