@@ -20,7 +20,7 @@ afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 /** Other values of a field, of its type. */
 function others(value: unknown): unknown[] {
   if (typeof value === 'boolean') return [!value];
-  if (typeof value === 'number') return [...(Number.isInteger(value) ? [value + 1, value * 2] : [value * 1.5, 0])];
+  if (typeof value === 'number') return Number.isInteger(value) ? [value + 1, value * 2] : [value * 1.5, 0];
   if (typeof value === 'string') return ['another'];
   if (Array.isArray(value)) return [[...(value as unknown[]), 1], []];
   return [];

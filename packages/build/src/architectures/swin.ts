@@ -66,7 +66,7 @@ export function maps({ image, patch, depths }: SwinSizes): [height: number, widt
 }
 
 /** Patches, normed: `[batch, height · width, hidden]`. */
-export function swinEmbeddings(m: Module, s: SwinSizes): Value {
+function swinEmbeddings(m: Module, s: SwinSizes): Value {
   const [below, right] = s.image.map((size, axis) => -size + s.patch[axis]! * Math.ceil(size / s.patch[axis]!)) as [number, number]; // prettier-ignore
   const pixels = pixelValues(m, s);
   const padded = below + right === 0 ? pixels : m.g.Pad(pixels, [0, 0, 0, 0, 0, 0, below, right]);
