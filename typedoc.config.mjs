@@ -17,6 +17,7 @@ export default {
     'packages/sequences',
     'packages/science',
     'packages/text',
+    'packages/build',
     'packages/methods',
     'packages/cli',
     'packages/create-onnx-lora-plugin',
