@@ -22,7 +22,14 @@ export interface Context {
 }
 
 /** The plugins that come with the command. */
-export const ownPlugins: readonly Plugin[] = [visionPlugin, speechPlugin, sciencePlugin, textPlugin, methodsPlugin, buildPlugin];
+export const ownPlugins: readonly Plugin[] = [
+  visionPlugin,
+  speechPlugin,
+  sciencePlugin,
+  textPlugin,
+  methodsPlugin,
+  buildPlugin,
+];
 
 /** What the commands choose from. What was asked for goes first: its families are asked before the command's own. */
 export function loadRegistry(asked: readonly Plugin[] = []): PluginRegistry {

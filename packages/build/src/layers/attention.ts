@@ -83,11 +83,14 @@ export interface Projections {
 /** Queries, keys and values of x `[batch, length, width]` by heads, in that order. */
 export function project(m: Module, x: Value, wanted: Projections): [q: Value, k: Value, v: Value] {
   const { names, heads, keyHeads = heads, headSize = widthOf(x) / heads, bias = true, from = x } = wanted;
-  return names.map((name, i) => {
+  const part = (i: number): Value => {
     const [source, count] = i === 0 ? [x, heads] : [from, keyHeads];
     const hasBias = typeof bias === 'boolean' ? bias : bias[i]!;
-    return splitHeads(m, m.linear(name, source, count * headSize, { bias: hasBias }), count);
-  }) as [Value, Value, Value];
+    return splitHeads(m, m.linear(names[i]!, source, count * headSize, { bias: hasBias }), count);
+  };
+  // In the order in which torch's exporters have them, by which first values of adapters are drawn.
+  const [k, v, q] = [part(1), part(2), part(0)];
+  return [q, k, v];
 }
 
 /** Attention of x on itself, without its output projection: `[batch, length, width]` → the same. */

@@ -11,6 +11,7 @@ import type { PreprocessorFactory, TaskFactory } from '../../plugin/taskFactory.
 import { checkOperator } from '../gradients/checkOperator.ts';
 import { call, failed, findingsLater } from '../failures.ts';
 import type { OperatorCase } from '../gradients/operands.ts';
+import { type BuilderExamples, checkBuilder } from './checkBuilder.ts';
 import { checkDataset, type DatasetExamples } from './checkDataset.ts';
 import { checkFamily, type FamilyExamples } from './checkFamily.ts';
 import { checkInitializer } from './checkInitializer.ts';
@@ -36,6 +37,8 @@ export interface PluginExamples {
   readonly tasks?: readonly PluginTask[];
   /** A source by name of the dataset. */
   readonly datasets?: Readonly<Record<string, DatasetExamples>>;
+  /** A folder by name of the builder. */
+  readonly builders?: Readonly<Record<string, BuilderExamples>>;
   /** What trackers are told of the run, by name, where they need settings. */
   readonly trackers?: Readonly<Record<string, TrackerExamples>>;
   /** What the finished run is, by name of the section, for those that only some runs have. */
@@ -52,7 +55,7 @@ export interface PluginTask extends CheckTaskOptions {
 
 /**
  * Checks a plugin as a whole: it can be loaded, and each thing that it brings passes the check of its kind. A family, an operator,
- * a preprocessor, a task or a dataset without an example is a problem too; the others need none.
+ * a preprocessor, a task, a dataset or a builder without an example is a problem too; the others need none.
  *
  * @example
  * const found = await checkPlugin(cellsPlugin, {
@@ -94,6 +97,12 @@ export async function checkPlugin(plugin: Plugin, examples: PluginExamples = {})
     const given = examples.datasets?.[dataset.name];
     await about(`dataset "${dataset.name}"`, () =>
       given ? checkDataset(dataset, given) : ['there is no example of its source'],
+    );
+  }
+  for (const builder of brought.builders) {
+    const given = examples.builders?.[builder.name];
+    await about(`builder "${builder.name}"`, () =>
+      given ? checkBuilder(builder, given) : ['there is no example of its folder'],
     );
   }
   for (const factory of brought.providers) await about(`provider "${factory.name}"`, () => checkProvider(factory));
