@@ -33,6 +33,12 @@ export { checkTuner } from './testing/contracts/checkTuner.ts';
 export { checkFamily, type FamilyExamples, type FamilyModel } from './testing/contracts/checkFamily.ts';
 export { checkPreprocessor, type PreprocessorExamples } from './testing/contracts/checkPreprocessor.ts';
 export { checkTask, type CheckTaskOptions } from './testing/contracts/checkTask.ts';
+export {
+  type CheckpointCase,
+  type CheckpointRun,
+  compareRuns,
+  readCheckpointCase,
+} from './testing/conformance/checkpoint.ts';
 export { type BuilderExamples, checkBuilder } from './testing/contracts/checkBuilder.ts';
 export { checkDataset, type DatasetExamples } from './testing/contracts/checkDataset.ts';
 export { checkProvider } from './testing/contracts/checkProvider.ts';

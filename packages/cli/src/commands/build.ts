@@ -1,8 +1,9 @@
 /** @file `onnx-lora build`: an ONNX model from a checkpoint, without Python. */
 
+import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { buildModel, type BuiltModel, type WeightType } from '@onnx-lora/build';
-import { openModel, quantize, type QuantizedBits } from '@onnx-lora/sdk';
+import { buildGraphs, buildModel, type BuildOptions, type BuiltModel, type WeightType } from '@onnx-lora/build';
+import { OnnxLoraError, openModel, OrtRuntime, quantize, type QuantizedBits } from '@onnx-lora/sdk';
 import { type Command, Option } from 'commander';
 import type { Context } from '../context.ts';
 import { commandOf, type Flags } from '../options.ts';
@@ -61,12 +62,14 @@ export function buildCommand(context: Context): Command {
       ...(flags.ignore ? { ignore: flags.ignore } : {}),
       overwrite: flags.overwrite ?? false,
     };
-    if (typeof type === 'string' && type !== 'nf4') {
+    const isFloat = typeof type === 'string' && type !== 'nf4';
+    if (!isFloat && (flags.opset !== undefined || flags.ignore)) throw usageError('--opset and --ignore are not taken with --dtype int8 or q4. Build in fp32 first, then use onnx-lora quantize.'); // prettier-ignore
+    const proof = await proved(folder, options);
+    if (isFloat) {
       const built = await buildModel(folder, out, { ...options, weights: type });
-      context.terminal.result(flags, built, () => asText(built, out));
+      context.terminal.result(flags, built, () => [...asText(built, out), ...proof]);
       return;
     }
-    if (flags.opset !== undefined || flags.ignore) throw usageError('--opset and --ignore are not taken with --dtype int8 or q4. Build in fp32 first, then use onnx-lora quantize.'); // prettier-ignore
     const progress = new Progress(context.terminal, flags);
     const model = await openModel(folder, { plugins: context.registry() });
     const result = await quantize(model, out, {
@@ -74,8 +77,27 @@ export function buildCommand(context: Context): Command {
       overwrite: flags.overwrite ?? false,
       onLayer: (done, total, module) => progress.showLive(done, total, `${done} of ${total} layers: ${module}`),
     });
-    context.terminal.result(flags, result, () => [`Wrote ${result.files.join(' and ')}.`]);
+    context.terminal.result(flags, result, () => [`Wrote ${result.files.join(' and ')}.`, ...proof]);
   });
+}
+
+/**
+ * A line on how far the graphs are from the numbers that lie beside the checkpoint, where there are any.
+ *
+ * @throws OnnxLoraError `MODEL_INVALID` where they are others
+ */
+async function proved(folder: string, options: BuildOptions): Promise<string[]> {
+  if (!existsSync(path.join(folder, 'golden.safetensors'))) return [];
+  const { compareRuns, readCheckpointCase } = await import('@onnx-lora/sdk/testing');
+  const runs = readCheckpointCase(folder)?.runs;
+  if (!runs) return [];
+  const { graphs } = await buildGraphs(folder, options);
+  const { status, detail } = await compareRuns(graphs, runs, folder, new OrtRuntime());
+  if (status === 'passed') return [`It gives the numbers that lie beside the checkpoint: ${detail}.`];
+  throw new OnnxLoraError(
+    'MODEL_INVALID',
+    `The graph does not give the numbers that lie beside the checkpoint "${folder}": ${detail}. Nothing was written. Correct config.json, or remove golden.safetensors to build it all the same.`,
+  );
 }
 
 /** @throws OnnxLoraError `CONFIG_INVALID` */

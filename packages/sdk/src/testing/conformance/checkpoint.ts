@@ -17,7 +17,7 @@ import { completeFeeds } from './completeFeeds.ts';
 import { compareTensors, type Difference, tolerances } from './compare.ts';
 
 /** One run of a graph, as case.json has it. */
-interface CheckpointRun {
+export interface CheckpointRun {
   readonly id: string;
   /** The graph's file, without its ending. */
   readonly graph: string;
@@ -71,8 +71,8 @@ async function refusal(building: Promise<unknown>, reason: string): Promise<Outc
   return failed([`it was built, and should be refused: ${reason}`]);
 }
 
-/** Runs graphs, and compares what they give with the goldens of a folder. */
-async function compareRuns(
+/** Runs graphs, and compares what they give with the numbers that lie beside a checkpoint, `golden.safetensors`. */
+export async function compareRuns(
   graphs: ReadonlyMap<string, ModelProto>,
   runs: readonly CheckpointRun[],
   folder: string,

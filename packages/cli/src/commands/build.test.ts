@@ -1,0 +1,127 @@
+/** @file Tests of `build`: what it writes and says, what it refuses, and that other commands take the checkpoint itself. */
+
+import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import type { BuiltModel } from '@onnx-lora/build';
+import type { ModuleInfo } from '@onnx-lora/sdk';
+import { expect, it } from 'vitest';
+import { call, callJson, temporaryFolder } from '../../fixtures/call.ts';
+
+const checkpoint = (name: string): string => path.join(import.meta.dirname, '../../../build/fixtures', name);
+
+it('writes a folder as published models are laid out, and says what it was built by', async () => {
+  const out = path.join(temporaryFolder(), 'vit');
+  const { code, stdout, stderr } = await call(['build', checkpoint('vit-cls'), '--out', out]);
+  expect([code, stderr]).toEqual([0, '']);
+  expect(stdout).toMatch(/^Wrote .*vit: ViTForImageClassification as onnx\/model\.onnx, config\.json\.$/m);
+  expect(stdout.replaceAll(/\n {2}/g, ' ')).toMatch(/^Of config\.json: .*hidden_size 32, .*layer_norm_eps 0\.03/m);
+  expect(stdout).toMatch(/^It gives the numbers that lie beside the checkpoint: max error \d/m);
+  expect(readdirSync(out).sort()).toEqual(['config.json', 'onnx']);
+  const again = await call(['build', checkpoint('vit-cls'), '--out', out]);
+  expect([again.code, again.stderr]).toEqual([2, expect.stringMatching(/is there already.*--overwrite/)]);
+  expect((await call(['build', checkpoint('vit-cls'), '--out', out, '--overwrite', '--quiet'])).code).toBe(0);
+});
+
+it('names what it left out', async () => {
+  const out = path.join(temporaryFolder(), 'bert');
+  const { stdout } = await call(['build', checkpoint('bert-mlm-legacy'), '--out', out]);
+  expect(stdout.replaceAll(/\s+/g, ' ')).toMatch(/Left out, as BertForMaskedLM has no use for them: bert\.pooler\.dense\.bias, bert\.pooler\.dense\.weight, cls\.seq_relationship/); // prettier-ignore
+});
+
+it.each([
+  ['fp16', 'float16'],
+  ['fp32', 'float32'],
+])('%s', async (dtype, storage) => {
+  // prettier-ignore
+  const out = path.join(temporaryFolder(), 'qwen');
+  const built = await callJson<BuiltModel>(
+    'build',
+    checkpoint('qwen2-bf16'),
+    '--dtype',
+    dtype,
+    '--opset',
+    '18',
+    '--out',
+    out,
+  );
+  expect(built.files.map((file) => path.relative(out, file))).toEqual(['onnx/model.onnx', 'config.json']);
+  const { modules, opset } = await callJson<{ modules: ModuleInfo[]; opset: number }>('inspect', out);
+  expect([modules[1]!.storage, opset]).toEqual([storage, 18]);
+});
+
+it('is not needed: other commands take the checkpoint', async () => {
+  const folder = temporaryFolder();
+  const [vit, merged] = [path.join(folder, 'vit'), path.join(folder, 'merged')];
+  for (const file of ['config.json', 'model.safetensors'])
+    cpSync(path.join(checkpoint('vit-cls'), file), path.join(vit, file));
+  const { family, modules } = await callJson<{ family: string; modules: ModuleInfo[] }>('inspect', vit);
+  expect([family, modules.length]).toEqual(['vit', 14]);
+  const words = ['merge', vit, '--adapter', path.join(checkpoint('vit-cls'), 'adapter')];
+  const { code, stdout } = await call([...words, '--format', 'safetensors', '--out', merged]);
+  expect([code, stdout]).toEqual([0, expect.stringMatching(/^Wrote .*merged.*: \d+ modules changed\.$/m)]);
+  expect(readdirSync(merged).sort()).toEqual(['config.json', 'model.safetensors']);
+});
+
+it.each([
+  ['refused-pickle', /as "pytorch_model\.bin" alone.*safe_serialization=True/],
+  ['refused-missing-tensor', /lacks 1 tensor that its config\.json asks for: vit\./],
+  ['refused-missing-shard', /names the file "model-00002-of-00005\.safetensors", which is not there/],
+  [
+    'refused-shape',
+    /"esm\.encoder\.layer\.0\.intermediate\.dense\.weight" is \[47, 32\], where config\.json asks for \[48, 32\]/,
+  ],
+])('%s', async (name, message) => {
+  const out = path.join(temporaryFolder(), 'out');
+  const { code, stderr } = await call(['build', checkpoint(name), '--out', out]);
+  expect([code, stderr.replaceAll(/\s+/g, ' ')]).toEqual([2, expect.stringMatching(message)]);
+  expect(existsSync(out)).toBe(false);
+});
+
+it.each([
+  [{ model_type: 'vitt' }, /"model_type": "vitt".*Did you mean "vit"/],
+  [
+    { architectures: ['ViTForMaskedImageModeling'] },
+    /"ViTForMaskedImageModeling".*ViTModel, ViTForImageClassification/,
+  ],
+  [{ hidden_act: 'snake' }, /"hidden_act": "snake", which no graph is built for/],
+  [
+    { use_something_new: true },
+    /asks for "use_something_new": true, which is not known here.*--ignore use_something_new/,
+  ],
+  [{ hidden_size: 'wide' }, /"hidden_size" must be a whole number/],
+  [{ num_attention_heads: 5 }, /"num_attention_heads" is 5, which does not divide 32/],
+])('refuses %j', async (change, message) => {
+  const folder = path.join(temporaryFolder(), 'vit');
+  cpSync(checkpoint('vit-cls'), folder, { recursive: true });
+  const config = JSON.parse(readFileSync(path.join(folder, 'config.json'), 'utf8')) as object;
+  writeFileSync(path.join(folder, 'config.json'), JSON.stringify({ ...config, ...change }));
+  const { code, stderr } = await call(['build', folder, '--out', path.join(folder, 'out')]);
+  expect([code, stderr.replaceAll(/\s+/g, ' ')]).toEqual([2, expect.stringMatching(message)]);
+});
+
+it('builds without what it is told to ignore', async () => {
+  const folder = path.join(temporaryFolder(), 'vit');
+  cpSync(checkpoint('vit-cls'), folder, { recursive: true });
+  const config = JSON.parse(readFileSync(path.join(folder, 'config.json'), 'utf8')) as object;
+  writeFileSync(path.join(folder, 'config.json'), JSON.stringify({ ...config, use_something_new: true }));
+  const words = ['build', folder, '--ignore', 'use_something_new', '--out', path.join(folder, 'out')];
+  expect(await call(words)).toMatchObject({ code: 0, stderr: '' });
+});
+
+it('writes nothing where the numbers that lie beside the checkpoint are others', async () => {
+  const folder = path.join(temporaryFolder(), 'vit');
+  cpSync(checkpoint('vit-cls'), folder, { recursive: true });
+  const config = JSON.parse(readFileSync(path.join(folder, 'config.json'), 'utf8')) as object;
+  writeFileSync(path.join(folder, 'config.json'), JSON.stringify({ ...config, hidden_act: 'relu' }));
+  const { code, stderr } = await call(['build', folder, '--out', path.join(folder, 'out')]);
+  expect([code, stderr]).toEqual([
+    2,
+    expect.stringMatching(/does not give the numbers that lie beside the checkpoint/),
+  ]);
+  expect(existsSync(path.join(folder, 'out'))).toBe(false);
+});
+
+it('says which types there are', async () => {
+  const { code, stderr } = await call(['build', checkpoint('vit-cls'), '--out', 'x', '--dtype', 'fp8']);
+  expect([code, stderr]).toEqual([2, expect.stringMatching(/--dtype must be one of fp32, fp16, int8, q4/)]);
+});
