@@ -12,6 +12,7 @@ import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 const scratch = mkdtempSync(path.join(tmpdir(), 'onnx-lora-hub-'));
 const cache = path.join(scratch, 'cache');
 const adapter = fileURLToPath(new URL('fixtures/cases/lora-linear/adapter', import.meta.url));
+const checkpoint = fileURLToPath(new URL('../packages/build/fixtures/llama', import.meta.url));
 const commit = 'a'.repeat(40);
 const requests: string[] = [];
 
@@ -20,6 +21,7 @@ const repositories: Readonly<Record<string, string>> = {
   'team/vit': fileURLToPath(new URL('../docs/examples/models/vit-mnist', import.meta.url)),
   'team/lora': path.join(scratch, 'lora'),
   'team/whisper': path.join(scratch, 'whisper'),
+  'team/checkpoint': path.join(scratch, 'checkpoint'),
   'team/sharded': path.join(scratch, 'sharded'),
   'team/pickled': path.join(scratch, 'pickled'),
 };
@@ -90,6 +92,9 @@ beforeAll(async () => {
   mkdirSync(repositories['team/pickled']!);
   cpSync(path.join(adapter, 'adapter_config.json'), path.join(repositories['team/pickled']!, 'adapter_config.json'));
   writeFileSync(path.join(repositories['team/pickled']!, 'adapter_model.bin'), 'PK');
+  for (const name of readdirSync(checkpoint).filter((each) => /^(?:config\.json|model.*)$/.test(each)))
+    cpSync(path.join(checkpoint, name), path.join(repositories['team/checkpoint']!, name));
+  writeFileSync(path.join(repositories['team/checkpoint']!, 'pytorch_model.bin'), 'not to be downloaded');
   const whisper = fileURLToPath(new URL('fixtures/whisperMerged', import.meta.url));
   cpSync(path.join(whisper, 'config.json'), path.join(repositories['team/whisper']!, 'config.json'));
   for (const name of ['vocab.json', 'merges.txt', 'processor_config.json', 'flax_model.json'])
@@ -195,4 +200,16 @@ it('refuses pickles, and repositories that hold no adapter', async () => {
   expect(requests.filter((request) => request.includes('.bin'))).toEqual([]);
   await expect(loadAdapter('team/vit')).rejects.toThrow('holds no adapter_config.json');
   await expect(loadAdapter('team/unknown')).rejects.toThrow('The hub did not give an adapter of that name');
+});
+
+it('builds what is published as a checkpoint, in shards, and leaves its pickle where it is', async () => {
+  const [{ openModel }, { buildPlugin }] = await Promise.all([import('@onnx-lora/sdk'), import('@onnx-lora/build')]);
+  const model = await openModel('team/checkpoint', { plugins: [buildPlugin] });
+  expect(model.modules().map((each) => each.path)).toContain('model.layers.1.self_attn.q_proj');
+  expect(readdirSync(model.folder!).sort()).toEqual([
+    'config.json',
+    ...[1, 2, 3, 4, 5].map((i) => `model-0000${i}-of-00005.safetensors`),
+    'model.safetensors.index.json',
+  ]);
+  await expect(openModel('team/checkpoint')).rejects.toThrow(/has no ONNX file\. Build it with onnx-lora build/);
 });

@@ -53,6 +53,7 @@ const leavesAdapter = adapterOf({
 const cellsAdapter = adapterOf({ model: sam, families, data: cells, task: (folder) => promptableSegmentation(folder) });
 
 export const visionFiles: Fixtures = {
+  'checkpoints/vit': copyOf('packages/build/fixtures/vit-cls'),
   'models/vit': vit,
   'docs/examples/models/vit-mnist': vit,
   'models/vit-int8': int8Vit,

@@ -16,7 +16,7 @@ const usage = `Usage: npm run conformance -- FOLDER… [--check NAME]… [--prec
 Holds cases against the SDK: each folder holds a model, an adapter and PEFT's numbers (a case.json), or is a folder of
 such. Prints one line per case and check; exits with 1 if any fails.
 
-  --check NAME  only this check; may be repeated: ${checkNames.join(', ')}
+  --check NAME  only this check; may be repeated: ${checkNames.join(', ')}; build of checkpoints
   --precision NAME  gradients alone, with frozen products in this precision: ${precisionNames.join(', ')}
   --plugin NAME  one that brings tuners, families or operators; @onnx-lora/methods is there without
   --peft PYTHON  instead of checks: an adapter of each case's kind is made here, and PEFT loads and merges it

@@ -48,7 +48,8 @@ export async function openNamed(
 ): Promise<Model> {
   const source = requireModel(model);
   const holds = (...names: string[]): boolean => existsSync(path.join(source, ...names));
-  if (!holds('onnx') && !holds('model.onnx') && holdsAdapter(source)) {
+  const isModel = holds('onnx') || holds('model.onnx') || plugins.builders.some((each) => each.recognises(source));
+  if (!isModel && holdsAdapter(source)) {
     throw usageError(
       `"${source}" is an adapter. Name the model that it was trained on in its place, and the adapter with --adapter.`,
     );

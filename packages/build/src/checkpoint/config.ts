@@ -20,7 +20,7 @@ export class Config {
   readonly #taken = new Set<string>();
   readonly #inner = new Map<string, Config>();
 
-  /** @param file where the values stand, for messages */
+  /** Of the values of a parsed config.json. @param file where they stand, for messages @param path what names have before them */
   constructor(values: JsonObject, file: string, path = '') {
     this.#values = values;
     this.#file = file;

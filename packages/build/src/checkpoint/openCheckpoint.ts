@@ -1,6 +1,6 @@
 /** @file A checkpoint as the Hugging Face libraries save it: `config.json` and safetensors, of which only headers are read. */
 
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { openSafetensors, openShards, type StoredTensor } from '@onnx-lora/sdk/core';
 import { type JsonObject, readJsonObject } from '@onnx-lora/sdk/data';
@@ -33,8 +33,9 @@ const MOST_JSON = 50_000_000;
 
 /** Whether a folder is laid out as a checkpoint: with a `config.json`, and weights of any kind. */
 export function isCheckpoint(folder: string): boolean {
+  if (!existsSync(path.join(folder, CONFIG))) return false;
   const entries = readdirSync(folder);
-  return entries.includes(CONFIG) && entries.some((name) => name === WEIGHTS || name === INDEX || OTHER_WEIGHTS.test(name)); // prettier-ignore
+  return entries.some((name) => name === WEIGHTS || name === INDEX || OTHER_WEIGHTS.test(name)); // prettier-ignore
 }
 
 /**

@@ -37,7 +37,9 @@ const IR_VERSION = 8;
 
 /** Collects nodes, weights, inputs and outputs. */
 export class Graph {
+  /** The checkpoint's tensors. */
   readonly weights: Weights;
+  /** In what it is written. */
   readonly options: GraphOptions;
   readonly #builder: GraphBuilder;
   readonly #stored = new Map<string, TensorProto>();

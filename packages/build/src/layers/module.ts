@@ -32,6 +32,7 @@ export class Module {
   /** The graph that it is part of. */
   readonly graph: Graph;
 
+  /** The module at a path of a graph. */
   constructor(graph: Graph, path: string) {
     this.graph = graph;
     this.path = path;

@@ -49,16 +49,15 @@ it.each([
   expect([modules[1]!.storage, opset]).toEqual([storage, 18]);
 });
 
-it('is not needed: other commands take the checkpoint', async () => {
+it('is not needed: other commands take the checkpoint, with an adapter beside it or in it', async () => {
   const folder = temporaryFolder();
   const [vit, merged] = [path.join(folder, 'vit'), path.join(folder, 'merged')];
-  for (const file of ['config.json', 'model.safetensors'])
-    cpSync(path.join(checkpoint('vit-cls'), file), path.join(vit, file));
+  cpSync(checkpoint('vit-cls'), vit, { recursive: true });
+  cpSync(path.join(vit, 'adapter'), vit, { recursive: true });
   const { family, modules } = await callJson<{ family: string; modules: ModuleInfo[] }>('inspect', vit);
   expect([family, modules.length]).toEqual(['vit', 14]);
-  const words = ['merge', vit, '--adapter', path.join(checkpoint('vit-cls'), 'adapter')];
-  const { code, stdout } = await call([...words, '--format', 'safetensors', '--out', merged]);
-  expect([code, stdout]).toEqual([0, expect.stringMatching(/^Wrote .*merged.*: \d+ modules changed\.$/m)]);
+  const { code, stdout } = await call(['merge', vit, '--adapter', vit, '--format', 'safetensors', '--out', merged]);
+  expect([code, stdout]).toEqual([0, expect.stringMatching(/^Wrote .*merged \(model\.safetensors, and what lies beside it\): 10 modules changed\.$/m)]); // prettier-ignore
   expect(readdirSync(merged).sort()).toEqual(['config.json', 'model.safetensors']);
 });
 

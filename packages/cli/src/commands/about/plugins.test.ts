@@ -92,6 +92,7 @@ describe('plugins', () => {
       ['@onnx-lora/science', true],
       ['@onnx-lora/text', true],
       ['@onnx-lora/methods', true],
+      ['@onnx-lora/build', true],
     ]);
     expect(loaded![0]).toMatchObject({ trackers: ['text-file', 'broken'], providers: ['here'] });
     expect(installed).toEqual([{ name: 'onnx-lora-cells', version: '1.2.3', description: 'What onnx-lora-cells does.' }]); // prettier-ignore
@@ -127,7 +128,7 @@ describe('plugins', () => {
     const code = `exports.__esModule = true; exports.default = { name: 'mine', contract: 2, bindings: [], needs: {}, parts: {} };`;
     install(folder, 'onnx-lora-cjs', code, { type: 'commonjs', exports: './index.js' });
     const listed = await callJson('plugins', '--plugin', 'onnx-lora-cjs');
-    expect(listed).toMatchObject({ loaded: [{ name: 'mine' }, {}, {}, {}, {}, {}], installed: [] });
+    expect(listed).toMatchObject({ loaded: [{ name: 'mine' }, {}, {}, {}, {}, {}, {}], installed: [] });
   });
 
   it('loads an installed package by its name, its families before the own ones', async () => {

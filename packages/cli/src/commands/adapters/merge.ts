@@ -123,7 +123,7 @@ function asText({ files, modules, rounding, untied, beside }: MergeResult, out: 
 /** The file, with that of its weights where it has one; or the folder and what is in it. */
 function written(files: readonly string[], out: string): string {
   if (files[0] === out) return files.join(' and ');
-  const models = files.filter((file) => file.endsWith('.onnx')).map((file) => path.relative(out, file));
+  const models = files.filter((file) => /\.(?:onnx|safetensors)$/.test(file)).map((file) => path.relative(out, file));
   return `${out} (${models.join(', ')}, and what lies beside ${models.length === 1 ? 'it' : 'them'})`;
 }
 

@@ -46,7 +46,7 @@ const checkpointFiles: Sharded = { code: 'FILE_INVALID', noun: 'checkpoint' };
  *
  * @param json the index
  * @param file its path
- * @throws OnnxLoraError `FILE_INVALID`, `FILE_NOT_FOUND` as {@link readShards}
+ * @throws OnnxLoraError `FILE_INVALID` when the index is none, names a file elsewhere, or disagrees with the files; `FILE_NOT_FOUND`
  */
 export function openShards(json: unknown, file: string): ReadonlyMap<string, StoredTensor> {
   const index = parseIndex(json, file, checkpointFiles);

@@ -18,10 +18,13 @@ import { compareTensors, type Difference, tolerances } from './compare.ts';
 
 /** One run of a graph, as case.json has it. */
 export interface CheckpointRun {
+  /** What its numbers begin with. */
   readonly id: string;
   /** The graph's file, without its ending. */
   readonly graph: string;
+  /** Names of inputs. */
   readonly inputs: readonly string[];
+  /** Names of outputs that are compared. */
   readonly outputs: readonly string[];
   /** Whether a graph need not have these inputs. */
   readonly optional?: boolean;
@@ -29,7 +32,9 @@ export interface CheckpointRun {
 
 /** What case.json of a checkpoint says: what runs give, or why it must be refused. */
 export interface CheckpointCase {
+  /** Runs of the graphs. */
   readonly runs?: readonly CheckpointRun[];
+  /** Why it cannot be built: a word. */
   readonly refused?: string;
 }
 

@@ -23,8 +23,8 @@ import { base, forward } from './outputs.ts';
 /** All checks, in the order in which they run. */
 export const checks: readonly Check[] = [discover, base, load, forward, loss, gradients, train, save, merge];
 
-/** Names of all checks, in the order in which they run. */
-export const checkNames: readonly CheckName[] = ['build', ...checks.map(({ name }) => name)];
+/** Names of the checks of adapters, in the order in which they run. Checkpoints have `build` before. */
+export const checkNames: readonly CheckName[] = checks.map(({ name }) => name);
 
 /** What one check found in one case. */
 export interface CheckReport extends Outcome {
@@ -143,9 +143,12 @@ async function* checkCase(
 }
 
 function chosen(only: readonly string[]): readonly Check[] {
-  const unknown = only.find((name) => !(checkNames as readonly string[]).includes(name));
+  const unknown = only.find((name) => name !== 'build' && !(checkNames as readonly string[]).includes(name));
   if (unknown !== undefined) {
-    throw new OnnxLoraError('CONFIG_INVALID', `There is no check "${unknown}". Checks are ${checkNames.join(', ')}.`);
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `There is no check "${unknown}". Checks are ${checkNames.join(', ')}, and build of checkpoints.`,
+    );
   }
   return only.length === 0 ? checks : checks.filter(({ name }) => only.includes(name));
 }
