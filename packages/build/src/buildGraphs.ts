@@ -65,14 +65,14 @@ export async function buildGraphs(folder: string, options: BuildOptions = {}): P
     ...(prefix === undefined ? {} : { prefix }),
     tables: options.tables ?? [],
   });
-  const definition = architecture.classes[name]!(config, checkpoint);
-  const graphs = new Map(
-    Object.entries(definition).map(([graphName, emit]) => {
+  const graphs = emitted(weights, file, () => {
+    const definition = architecture.classes[name]!(config, checkpoint);
+    return Object.entries(definition).map(([graphName, emit]) => {
       const graph = new Graph(weights, { opset, weights: options.weights ?? 'stored' });
       emit(new Module(graph, ''));
-      return [graphName, graph.model(graphName)];
-    }),
-  );
+      return [graphName, graph.model(graphName)] as const;
+    });
+  });
   requireAllRead(config, file, ignore);
   weights.requireComplete();
   const left = weights.leftOver().filter((each) => !ignore.includes(each));
@@ -83,7 +83,22 @@ export async function buildGraphs(folder: string, options: BuildOptions = {}): P
       `The checkpoint "${folder}" holds ${count(unknown.length, 'tensor')} that ${name} does not have: ${listed(unknown)}. The class in config.json may be another than that of the weights. To build without them, name them: --ignore ${unknown[0]}.`,
     );
   }
-  return { architecture: name, graphs, leftOut: left, config: config.taken() };
+  return { architecture: name, graphs: new Map(graphs), leftOut: left, config: config.taken() };
+}
+
+/** What `emit` gives. Sizes of a config that do not go together end in an error of the language, if not in a shape of a tensor. */
+function emitted<T>(weights: Weights, file: string, emit: () => T): T {
+  try {
+    return emit();
+  } catch (cause) {
+    if (!(cause instanceof RangeError || cause instanceof TypeError)) throw cause;
+    weights.requireComplete();
+    throw new OnnxLoraError(
+      'MODEL_UNSUPPORTED',
+      `The sizes in "${file}" do not go together: ${cause.message}. Use the config.json that the weights were saved with.`,
+      { cause },
+    );
+  }
 }
 
 function architectureOf({ config }: Checkpoint, file: string, own: readonly Architecture[]): Architecture {

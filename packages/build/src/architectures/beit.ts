@@ -9,6 +9,7 @@ import type { Module } from '../layers/module.ts';
 import { patchEmbedding, pixelValues, withFirstTokens, withTokens } from '../layers/patches.ts';
 import { windowDistances } from '../layers/windows.ts';
 import { type VitSizes, vitSizes } from './vit.ts';
+import { tableOf } from '../layers/bounds.ts';
 
 interface Sizes extends VitSizes {
   /** Rows and columns of patches. */
@@ -56,7 +57,7 @@ function distanceBias(m: Module, { side, heads }: Sizes): Value {
   const { g } = m;
   const [tokens, count] = [side ** 2 + 1, (2 * side - 1) ** 2];
   const within = windowDistances(side);
-  const rows = Array.from({ length: tokens ** 2 }, (_, i) => {
+  const rows = tableOf(tokens ** 2, (i) => {
     const [query, key] = [Math.floor(i / tokens), i % tokens];
     if (query === 0 || key === 0) return count + (query > 0 ? 1 : key > 0 ? 0 : 2);
     return within[(query - 1) * side ** 2 + key - 1]!;

@@ -9,6 +9,7 @@ import { Decoding } from '../layers/decoder.ts';
 import type { Module } from '../layers/module.ts';
 import { rotated, type Turns } from '../layers/positions.ts';
 import { readRotary, type Rotary } from '../layers/rotaryScaling.ts';
+import { tableOf } from '../layers/bounds.ts';
 
 /** What config.json says of a decoder of LLaMA's kind. */
 export interface LlamaSizes {
@@ -176,7 +177,7 @@ export function slidingWindow(c: Config, absent: number | undefined): number | u
 
 /** The same window in every layer. */
 export function everyLayer({ layers }: LlamaSizes, window: number | undefined): (number | undefined)[] {
-  return Array.from({ length: layers }, () => window);
+  return tableOf(layers, () => window);
 }
 
 /** How far each layer sees: `window` in those that slide, as `layer_types` says, else as `slides` does. */
@@ -187,7 +188,7 @@ export function windowsByType(
   slides: (i: number) => boolean,
 ): (number | undefined)[] {
   const said = c.raw('layer_types');
-  const types = said ?? Array.from({ length: layers }, (_, i) => (slides(i) ? SLIDING : FULL));
+  const types = said ?? tableOf(layers, (i) => (slides(i) ? SLIDING : FULL));
   if (!Array.isArray(types) || types.length !== layers || !types.every((type) => type === SLIDING || type === FULL)) {
     throw c.unsupported('layer_types', `It must name ${FULL} or ${SLIDING} for each layer.`);
   }

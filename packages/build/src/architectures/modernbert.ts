@@ -10,6 +10,7 @@ import type { Module } from '../layers/module.ts';
 import { rotaryFrequencies, rotated, turns, type Turns } from '../layers/positions.ts';
 import { meanOfReal, stateOutputs } from '../layers/sentences.ts';
 import { textInputs, type TextInputs } from '../layers/texts.ts';
+import { tableOf } from '../layers/bounds.ts';
 
 /** What config.json says of ModernBERT. */
 interface Sizes {
@@ -49,9 +50,7 @@ function sizes(c: Config): Sizes {
     normBias: c.flag('norm_bias', false),
     attentionBias: c.flag('attention_bias', false),
     mlpBias: c.flag('mlp_bias', false),
-    isLocal: Array.from({ length: layers }, (_, i) =>
-      Array.isArray(types) ? types[i] === 'sliding_attention' : i % every > 0,
-    ),
+    isLocal: tableOf(layers, (i) => (Array.isArray(types) ? types[i] === 'sliding_attention' : i % every > 0)),
     reach: Math.floor(c.size('local_attention', 128) / 2),
     bases: bases(c),
     headBias: c.flag('classifier_bias', false),

@@ -10,6 +10,7 @@ import { patchEmbedding, pixelValues } from '../layers/patches.ts';
 import type { Module } from '../layers/module.ts';
 import { fromWindows, intoWindows } from '../layers/windows.ts';
 import { maskGraph, type MaskSizes, maskSizes, placed, positionTable, SAM_EPSILON, samMlp } from './samMasks.ts';
+import { tableOf } from '../layers/bounds.ts';
 
 interface VisionSizes {
   readonly hidden: number;
@@ -40,7 +41,7 @@ function visionSizes(c: Config): VisionSizes {
   ];
   const hidden = c.size('hidden_size', 768);
   const all = c.numbers('global_attn_indexes', [2, 5, 8, 11]);
-  const isCut = Array.from({ length: layers }, (_, i) => !all.includes(i));
+  const isCut = tableOf(layers, (i) => !all.includes(i));
   c.skip('window_size', 'mlp_ratio');
   const window = isCut.includes(true) ? c.whole('window_size', 14) : 0;
   return {
@@ -86,7 +87,7 @@ function attention(m: Module, x: Value, side: number, s: VisionSizes): Value {
 function distances(m: Module, q: Value, side: number): Value {
   const { g } = m;
   const [heads, size] = [Number(q.shape![1]), Number(q.shape![3])];
-  const away = Array.from({ length: side ** 2 }, (_, i) => Math.floor(i / side) - (i % side) + side - 1);
+  const away = tableOf(side ** 2, (i) => Math.floor(i / side) - (i % side) + side - 1);
   const square = g.Reshape(q, [-1, heads, side, side, size]);
   // Of each row, or column, of queries: `[side, size, side]`.
   const vectors = (name: string): Value => {
@@ -118,7 +119,7 @@ function imageEmbeddings(m: Module, s: VisionSizes): Value {
 function imagePositions(m: Module, x: Value, { side, waves }: MaskSizes): Value {
   const { g } = m;
   const middle = (place: number): number => (place + 0.5) / side;
-  const places = Array.from({ length: side ** 2 }, (_, i) => [middle(i % side), middle(Math.floor(i / side))]).flat();
+  const places = tableOf(side ** 2, (i) => [middle(i % side), middle(Math.floor(i / side))]).flat();
   const waved = placed(m, g.constant(float32(places, [1, side, side, 2])), positionTable(m, waves));
   return g.Expand(g.Transpose(waved, [0, 3, 1, 2]), g.Concat([m.sizeOf(x, 0), g.ints([1, 1, 1])], 0));
 }

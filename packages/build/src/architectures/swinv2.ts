@@ -9,6 +9,7 @@ import type { Module } from '../layers/module.ts';
 import { normalized } from '../layers/sentences.ts';
 import { fromWindows, intoWindows, shiftMask, windowDistances, type Windows } from '../layers/windows.ts';
 import { maps, perImage, SWIN_EPSILON, swinClasses, swinSizes, type SwinSizes, swinStages } from './swin.ts';
+import { tableOf } from '../layers/bounds.ts';
 
 interface Sizes extends SwinSizes {
   /** Sides of the windows of each stage in pretraining, 0 where there was none. */
@@ -51,10 +52,11 @@ function logDistances(side: number, trained: number): Float32Array {
     return (sign(x) * log2(abs(x) + 1)) / log2(8);
   };
   const width = 2 * side - 1;
-  return Float32Array.from({ length: 2 * width ** 2 }, (_, i) => {
+  const numbers = tableOf(2 * width ** 2, (i) => {
     const place = Math.floor(i / 2);
     return scaled(i % 2 === 0 ? Math.floor(place / width) : place % width);
   });
+  return Float32Array.from(numbers);
 }
 
 /** A bias of each head that a small network makes of the distance: `[1, heads, side², side²]`. */

@@ -5,7 +5,7 @@ import { ConfigFields, isObject, type JsonObject } from '@onnx-lora/sdk/data';
 import { type Activation, activationNamed, activationNames } from '../layers/activations.ts';
 import { hasNoEffect } from './withoutEffect.ts';
 
-/** No size of a model is larger. */
+/** No size of a model is larger; what is made of several sizes has bounds of its own. */
 const MOST = 2 ** 31;
 
 /** Reads a config by its published names. What is left unread at the end, and could ask for something, is refused. */

@@ -42,6 +42,11 @@ export class Weights {
     this.#naming = naming;
   }
 
+  /** How many tensors the checkpoint has. */
+  get size(): number {
+    return this.#checkpoint.tensors.size;
+  }
+
   /** Whether the checkpoint has a parameter. */
   has(name: string): boolean {
     return this.#stored(name) !== undefined;

@@ -4,6 +4,7 @@ import type { Value } from '@onnx-lora/sdk/tasks';
 import { type Heads, attend } from './attention.ts';
 import { additive } from './masks.ts';
 import type { Module } from './module.ts';
+import { requireLayers } from './bounds.ts';
 
 /** Sizes of the cache. */
 export interface CacheSizes {
@@ -28,6 +29,7 @@ export class Decoding {
   /** Declares the inputs as Optimum has them. */
   constructor(m: Module, { layers, keyHeads, headSize }: CacheSizes) {
     const { graph } = m;
+    requireLayers(layers, graph.weights.size);
     const text = ['batch_size', 'sequence_length'] as const;
     this.#m = m;
     this.ids = graph.input('input_ids', 'int64', text);

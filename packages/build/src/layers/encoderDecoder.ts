@@ -6,6 +6,7 @@
 import type { Value } from '@onnx-lora/sdk/tasks';
 import { additive } from './masks.ts';
 import type { Module } from './module.ts';
+import { requireLayers } from './bounds.ts';
 
 /** Keys and values by heads, `[batch, heads, length, size]`. */
 export type Pair = readonly [key: Value, value: Value];
@@ -73,6 +74,7 @@ function pasts(m: Module, { layers, keyHeads, headSize }: KeptSizes): Kept[] {
     const of = (what: string): Value => m.graph.input(`past_key_values.${name}.${what}`, 'float32', ['batch_size', keyHeads, length, headSize]); // prettier-ignore
     return [of('key'), of('value')];
   };
+  requireLayers(layers, m.graph.weights.size);
   return Array.from({ length: layers }, (_, i) => {
     return { decoder: past(`${i}.decoder`, PAST), encoder: past(`${i}.encoder`, FRAMES_BEFORE) };
   });

@@ -4,6 +4,7 @@ import { float32 } from '@onnx-lora/sdk';
 import { dataTypeNumber, float, type GraphBuilder } from '@onnx-lora/sdk/core';
 import type { Value } from '@onnx-lora/sdk/tasks';
 import type { Graph } from './graph.ts';
+import { requireLayers } from './bounds.ts';
 
 /** How a convolution moves over its input. */
 export interface Convolution {
@@ -46,6 +47,7 @@ export class Module {
 
   /** The modules of a list: `layer.0`, `layer.1` … */
   list(path: string, count: number): Module[] {
+    requireLayers(count, this.graph.weights.size);
     return Array.from({ length: count }, (_, i) => this.at(`${path}.${i}`));
   }
 

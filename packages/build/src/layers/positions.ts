@@ -4,6 +4,7 @@ import { float32, int64 } from '@onnx-lora/sdk';
 import type { Value } from '@onnx-lora/sdk/tasks';
 import type { Config } from '../checkpoint/config.ts';
 import type { Module } from './module.ts';
+import { tableOf } from './bounds.ts';
 
 /** Positions `[batch, length]` as RoBERTa counts them: from `padding` + 1 on over tokens that are no padding, which has `padding`. */
 export function positionsPastPadding(m: Module, ids: Value, padding: number): Value {
@@ -62,7 +63,7 @@ export function rotatedPairs({ g }: Module, x: Value, { cos, sin }: Turns): Valu
 
 /** `base^(−2i ÷ size)` for i below `size ÷ 2`: by how much pair i turns from one position to the next. */
 export function rotaryFrequencies(base: number, size: number): Float32Array {
-  return Float32Array.from({ length: Math.ceil(size / 2) }, (_, i) => 1 / Math.fround(base ** ((2 * i) / size)));
+  return Float32Array.from(tableOf(Math.ceil(size / 2), (i) => 1 / Math.fround(base ** ((2 * i) / size))));
 }
 
 /** How T5 and its kin put distances into buckets. */
@@ -91,7 +92,7 @@ function bucketTable({ buckets, most }: Buckets): number[] {
   const { fround, log, floor, min } = Math;
   const each = floor(buckets / 2);
   const exact = floor(each / 2);
-  return Array.from({ length: 2 * most + 1 }, (_, i) => {
+  return tableOf(2 * most + 1, (i) => {
     const distance = i - most;
     const size = Math.abs(distance);
     const past = fround(fround(fround(log(fround(size / exact))) / fround(log(most / exact))) * (each - exact));

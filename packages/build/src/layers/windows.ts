@@ -3,6 +3,7 @@
 import { float32, int64 } from '@onnx-lora/sdk';
 import type { Value } from '@onnx-lora/sdk/tasks';
 import type { Module } from './module.ts';
+import { tableOf } from './bounds.ts';
 
 /** How a map of tokens, row by row, is cut. */
 export interface Windows {
@@ -18,7 +19,7 @@ export interface Windows {
 function places({ map, side, shift = 0 }: Windows): [row: number, column: number][] {
   const [height, width] = map.map((size) => side * Math.ceil(size / side)) as [number, number];
   const [rows, columns] = [height / side, width / side];
-  return Array.from({ length: height * width }, (_, i) => {
+  return tableOf(height * width, (i) => {
     const [window, place] = [Math.floor(i / side ** 2), i % side ** 2];
     const row = Math.floor(window / columns) * side + Math.floor(place / side);
     const column = (window % columns) * side + (place % side);
@@ -59,19 +60,17 @@ export function shiftMask({ g }: Module, { map, side, shift = 0 }: Windows, unse
   // Regions are of the map as it lies after turning.
   const regions = places({ map, side }).map(([row, column]) => 3 * region(row, height) + region(column, width));
   const count = regions.length / area;
-  const mask = new Float32Array(count * area * area);
-  for (let i = 0; i < mask.length; i++) {
+  const mask = tableOf(count * area * area, (i) => {
     const window = Math.floor(i / area ** 2) * area;
-    const isSeen = regions[window + (Math.floor(i / area) % area)] === regions[window + (i % area)];
-    mask[i] = isSeen ? 0 : unseen;
-  }
+    return regions[window + (Math.floor(i / area) % area)] === regions[window + (i % area)] ? 0 : unseen;
+  });
   return g.constant(float32(mask, [count, 1, area, area]));
 }
 
 /** Which row of a table holds the bias of each key for each query of a window: `[side², side²]`, rows before columns. */
 export function windowDistances(side: number): number[] {
   const area = side ** 2;
-  return Array.from({ length: area ** 2 }, (_, i) => {
+  return tableOf(area ** 2, (i) => {
     const [query, key] = [Math.floor(i / area), i % area];
     const rows = Math.floor(query / side) - Math.floor(key / side) + side - 1;
     return rows * (2 * side - 1) + (query % side) - (key % side) + side - 1;
