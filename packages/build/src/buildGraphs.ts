@@ -18,6 +18,8 @@ export interface BuildOptions {
   readonly opset?: number;
   /** How weights are stored: as the checkpoint has them (`stored`, the default), `float32` or `float16`. */
   readonly weights?: WeightType;
+  /** The class of transformers to build, where it is not the one that config.json names: `T5EncoderModel`. */
+  readonly architecture?: string;
   /** Names of tensors and of fields of config.json that the model is built without. */
   readonly ignore?: readonly string[];
   /** Architectures beside those that are known here, which they go before. */
@@ -59,7 +61,7 @@ export async function buildGraphs(folder: string, options: BuildOptions = {}): P
   const file = path.join(folder, 'config.json');
   const config = new Config(checkpoint.config, file);
   const architecture = architectureOf(checkpoint, file, options.architectures ?? []);
-  const name = classOf(checkpoint, file, architecture);
+  const name = classOf(checkpoint, file, architecture, options.architecture);
   const { prefix, others } = architecture;
   const weights = new Weights(checkpoint, {
     ...(prefix === undefined ? {} : { prefix }),
@@ -114,16 +116,23 @@ function architectureOf({ config }: Checkpoint, file: string, own: readonly Arch
   );
 }
 
-function classOf({ config }: Checkpoint, file: string, { classes, modelType }: Architecture): string {
+function classOf(
+  { config }: Checkpoint,
+  file: string,
+  { classes, modelType }: Architecture,
+  given: string | undefined,
+): string {
   const names = Object.keys(classes);
-  const listedNames: unknown = config['architectures'];
-  const asked: unknown = Array.isArray(listedNames) ? listedNames[0] : undefined;
+  const said: unknown = config['architectures'];
+  const asked: unknown = given ?? (Array.isArray(said) ? said[0] : undefined);
   if (asked === undefined || asked === null) return names[0]!;
   const found = names.find((name) => typeof asked === 'string' && name.toLowerCase() === asked.toLowerCase());
   if (found !== undefined) return found;
+  const source =
+    given === undefined ? `"${file}" says "architectures": ${JSON.stringify(said)}` : `"${given}" is asked for`;
   throw new OnnxLoraError(
     'MODEL_UNSUPPORTED',
-    `"${file}" says "architectures": ${JSON.stringify(listedNames)}, and of ${modelType} can be built ${names.join(', ')}. Export the model with torch, or write the class that is to be built into a copy of config.json.`,
+    `${source}, and of ${modelType} can be built ${names.join(', ')}. Name one of these (--class ${names[0]}), or export the model with torch.`,
   );
 }
 

@@ -104,6 +104,7 @@ export function resnetMap(m: Module, s: ResnetSizes, names: ResnetNames = resnet
   const stem = s.act(m.g, convolution(m, names.stem, pixels, s.stem, 7, 2));
   let x = m.g.emit('MaxPool', [stem], { kernel_shape: [3, 3], strides: [2, 2], pads: [1, 1, 1, 1] });
   for (const [i, { width, depth, stride }] of s.stages.entries()) {
+    requireLayers(depth, m.graph.weights.size);
     for (let j = 0; j < depth; j++)
       x = block(m.at(names.block(i, j)), x, { width, stride: j === 0 ? stride : 1, names }, s);
   }

@@ -38,7 +38,15 @@ export interface MaskSizes {
 /** Reads the fields, of which those of the encoder of images must fit. */
 export function maskSizes(prompt: Config, decoder: Config, vision: Config): MaskSizes {
   // Masks as prompts, and boxes, are not part of the graph.
-  prompt.skip('hidden_act', 'layer_norm_eps', 'mask_input_channels', 'num_point_embeddings', 'image_embedding_size');
+  prompt.skip(
+    'hidden_act',
+    'layer_norm_eps',
+    'mask_input_channels',
+    'num_point_embeddings',
+    'image_embedding_size',
+    'projection_dim',
+  );
+  decoder.skip('projection_dim');
   const [image, patch] = [prompt.size('image_size', 1024), prompt.size('patch_size', 16)];
   const hidden = decoder.size('hidden_size', 256);
   const waves = vision.size('num_pos_feats', 128);

@@ -13,12 +13,13 @@ const bookkeeping = new Set([
   'forced_eos_token_id', 'forced_decoder_ids', 'remove_invalid_values', 'exponential_decay_length_penalty', 'suppress_tokens',
   'begin_suppress_tokens', 'bos_token_id', 'eos_token_id', 'pad_token_id', 'sep_token_id', 'cls_token_id', 'mask_token_id',
   'unk_token_id', 'decoder_start_token_id', 'tf_legacy_loss', 'tie_encoder_decoder', 'model_max_length', 'license', 'language',
-  'sentence_transformers', 'semantic_loss_ignore_index', 'loss_type', 'tie_word_embeddings', 'ignore_index', 'classifier_activation',
+  'sentence_transformers', 'semantic_loss_ignore_index', 'auto_map', 'cache_implementation', 'directionality', 'is_llama_config', 'tie_weights_',
+  'sliding_window_size', 'loss_type', 'tie_word_embeddings', 'ignore_index', 'classifier_activation',
 ]); // prettier-ignore
 
 /** What only training knows: dropout, first values, masks drawn over inputs, losses. */
 const training =
-  /(?:^|_)(?:dropout|drop|layerdrop|pdrop)(?:_|$)|drop_path|initializer|^init_std$|^(?:no_)?mask_(?:time|feature|channel)_|^freeze_feat|^replace_prob$|^apply_spec_augment$|^ctc_|_loss_weight$/;
+  /(?:^|_)(?:dropout|drop|layerdrop|pdrop)(?:_|$)|drop_path|initializer|^init_std$|^pooler_(?:fc_size|num_attention_heads|num_fc_layers|size_per_head|type)$|^(?:no_)?mask_(?:time|feature|channel)_|^freeze_feat|^replace_prob$|^apply_spec_augment$|^ctc_|_loss_weight$/;
 
 /** What turns something off that nothing here does either. */
 const idle: Readonly<Record<string, (value: unknown) => boolean>> = {

@@ -120,6 +120,24 @@ it('writes nothing where the numbers that lie beside the checkpoint are others',
   expect(existsSync(path.join(folder, 'out'))).toBe(false);
 });
 
+it('builds another class than config.json names', async () => {
+  const out = path.join(temporaryFolder(), 'bert');
+  const built = await callJson<BuiltModel>(
+    'build',
+    checkpoint('minilm-embedding'),
+    '--class',
+    'bertmodel',
+    '--out',
+    out,
+  );
+  expect(built.architecture).toBe('BertModel');
+  const { code, stderr } = await call(['build', checkpoint('minilm-embedding'), '--class', 'Bart', '--out', `${out}2`]);
+  expect([code, stderr]).toEqual([
+    2,
+    expect.stringMatching(/"Bart" is asked for, and of bert can be built BertModel,/),
+  ]);
+});
+
 it('says which types there are', async () => {
   const { code, stderr } = await call(['build', checkpoint('vit-cls'), '--out', 'x', '--dtype', 'fp8']);
   expect([code, stderr]).toEqual([2, expect.stringMatching(/--dtype must be one of fp32, fp16, int8, q4/)]);

@@ -16,6 +16,7 @@ interface BuildFlags extends Flags {
   readonly out?: string;
   readonly opset?: string;
   readonly dtype?: string;
+  readonly class?: string;
   readonly ignore?: readonly string[];
 }
 
@@ -43,6 +44,10 @@ export function buildCommand(context: Context): Command {
       new Option('--dtype <type>', `in what weights are written: ${Object.keys(types).join(', ')} (default: fp32)`),
       new Option('--opset <n>', 'version of the ONNX operators (default: 17)'),
       new Option(
+        '--class <name>',
+        'the class of transformers to build, where config.json names another, such as T5EncoderModel',
+      ),
+      new Option(
         '--ignore <name>',
         'a tensor, or a field of config.json, to build without; may be given several times',
       ).argParser((name: string, before: readonly string[] | undefined) => [...(before ?? []), name]),
@@ -59,11 +64,12 @@ export function buildCommand(context: Context): Command {
     const type = typeOf(flags.dtype ?? 'fp32');
     const options = {
       ...(flags.opset === undefined ? {} : { opset: Number(flags.opset) }),
+      ...(flags.class === undefined ? {} : { architecture: flags.class }),
       ...(flags.ignore ? { ignore: flags.ignore } : {}),
       overwrite: flags.overwrite ?? false,
     };
     const isFloat = typeof type === 'string' && type !== 'nf4';
-    if (!isFloat && (flags.opset !== undefined || flags.ignore)) throw usageError('--opset and --ignore are not taken with --dtype int8 or q4. Build in fp32 first, then use onnx-lora quantize.'); // prettier-ignore
+    if (!isFloat && (flags.opset !== undefined || flags.ignore || flags.class !== undefined)) throw usageError('--opset, --class and --ignore are not taken with --dtype int8 or q4. Build in fp32 first, then use onnx-lora quantize.'); // prettier-ignore
     const proof = await proved(folder, options);
     if (isFloat) {
       const built = await buildModel(folder, out, { ...options, weights: type });
