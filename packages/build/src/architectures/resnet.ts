@@ -1,5 +1,6 @@
 /** @file ResNet: He et al. 2015, "Deep residual learning for image recognition". */
 
+import { requireLayers } from '../layers/bounds.ts';
 import type { Value } from '@onnx-lora/sdk/tasks';
 import type { Architecture } from '../architecture.ts';
 import type { Config } from '../checkpoint/config.ts';
