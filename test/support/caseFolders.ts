@@ -1,7 +1,7 @@
 /** @file Finds case folders: those of this repository, and those of a larger collection beside it where there is one. */
 
 import { existsSync, readdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
@@ -13,4 +13,14 @@ export function caseFolders(): [name: string, folder: string][] {
     existsSync(collection) ? readdirSync(collection).map((name) => [name, join(collection, name)] as const) : [],
   );
   return [...new Map(found)].filter(([, folder]) => existsSync(join(folder, 'model.onnx')));
+}
+
+/** Folders of checkpoints with a `case.json`, from the root on. */
+export function checkpointFolders(): string[] {
+  return ['packages/build/fixtures', '../shared/oracle/checkpoints', '../shared/oracle/checkpoints-real']
+    .map((place) => join(root, place))
+    .filter((place) => existsSync(place))
+    .flatMap((place) => readdirSync(place).map((name) => join(place, name)))
+    .filter((folder) => existsSync(join(folder, 'case.json')))
+    .map((folder) => relative(root, folder));
 }

@@ -1,19 +1,15 @@
 /** @file No field of a config is passed over: another value gives another graph, is refused, or is said not to count. */
 
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, expect, test } from 'vitest';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { encodeModel, type ModelProto } from '@onnx-lora/sdk/core';
 import { isObject } from '@onnx-lora/sdk/data';
+import { checkpointFolders } from '../../../test/support/caseFolders.ts';
 import { buildGraphs } from './buildGraphs.ts';
 
-const fixtures = path.join(import.meta.dirname, '../fixtures');
-const places = [fixtures, '../shared/oracle/checkpoints'].filter((place) => existsSync(place));
-const folders = places
-  .flatMap((place) => readdirSync(place).map((name) => path.join(place, name)))
-  .filter((folder) => existsSync(path.join(folder, 'case.json')));
 const scratch = mkdtempSync(path.join(tmpdir(), 'onnx-lora-fields-'));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
@@ -61,37 +57,36 @@ function printed(graphs: ReadonlyMap<string, ModelProto>): string {
     .join();
 }
 
-describe.each(
-  folders.filter(
-    (folder) =>
-      (JSON.parse(readFileSync(path.join(folder, 'case.json'), 'utf8')) as { refused?: string }).refused === undefined,
-  ),
-)('%s', (folder) => {
-  test('every field counts', async () => {
-    const copy = path.join(scratch, path.basename(folder));
-    cpSync(folder, copy, { recursive: true });
-    const config = JSON.parse(readFileSync(path.join(folder, 'config.json'), 'utf8')) as object;
-    const file = path.join(copy, 'config.json');
-    const built = await buildGraphs(copy);
-    const before = printed(built.graphs);
-    const passedOver: string[] = [];
-    for (const [place, value] of fieldsOf(config)) {
-      // What is left out here is what `onnx-lora build` does not name as taken from the config.
-      if (!(place.join('.') in built.config) || others(value).length === 0) continue;
-      let counts = false;
-      for (const other of others(value)) {
-        writeFileSync(file, JSON.stringify(changed(config, place, other)));
-        const after = await buildGraphs(copy).then(
-          ({ graphs }) => printed(graphs),
-          (error: unknown) => {
-            if (error instanceof OnnxLoraError) return 'refused';
-            throw error;
-          },
-        );
-        counts ||= after !== before;
-      }
-      if (!counts) passedOver.push(place.join('.'));
+/** Those that can be built. */
+const folders = checkpointFolders().filter((folder) => {
+  const { refused } = JSON.parse(readFileSync(path.join(folder, 'case.json'), 'utf8')) as { refused?: string };
+  return refused === undefined;
+});
+
+test.each(folders)('every field of %s counts', async (folder) => {
+  const copy = path.join(scratch, path.basename(folder));
+  cpSync(folder, copy, { recursive: true });
+  const config = JSON.parse(readFileSync(path.join(folder, 'config.json'), 'utf8')) as object;
+  const file = path.join(copy, 'config.json');
+  const built = await buildGraphs(copy);
+  const before = printed(built.graphs);
+  const passedOver: string[] = [];
+  for (const [place, value] of fieldsOf(config)) {
+    // What is left out here is what `onnx-lora build` does not name as taken from the config.
+    if (!(place.join('.') in built.config) || others(value).length === 0) continue;
+    let counts = false;
+    for (const other of others(value)) {
+      writeFileSync(file, JSON.stringify(changed(config, place, other)));
+      const after = await buildGraphs(copy).then(
+        ({ graphs }) => printed(graphs),
+        (error: unknown) => {
+          if (error instanceof OnnxLoraError) return 'refused';
+          throw error;
+        },
+      );
+      counts ||= after !== before;
     }
-    expect(passedOver).toEqual([]);
-  });
+    if (!counts) passedOver.push(place.join('.'));
+  }
+  expect(passedOver).toEqual([]);
 });

@@ -1,14 +1,14 @@
 /** @file DistilBERT: Sanh et al. 2019. */
 
 import type { Value } from '@onnx-lora/sdk/tasks';
-import type { Architecture, Graphs } from '../architecture.ts';
+import type { Architecture } from '../architecture.ts';
 import type { Config } from '../checkpoint/config.ts';
 import type { Activation } from '../layers/activations.ts';
 import { selfAttention } from '../layers/attention.ts';
 import { paddingMask } from '../layers/masks.ts';
 import type { Module } from '../layers/module.ts';
-import { stateOutputs } from '../layers/sentences.ts';
-import { textInputs, type TextInputs } from '../layers/texts.ts';
+import { textInputs } from '../layers/texts.ts';
+import { type Encoded, textEncoder } from './textEncoder.ts';
 
 interface Sizes {
   readonly vocabulary: number;
@@ -38,7 +38,7 @@ function sizes(c: Config): Sizes {
   };
 }
 
-function states(m: Module, s: Sizes): { readonly x: Value; readonly inputs: TextInputs } {
+function states(m: Module, s: Sizes): Encoded {
   const inputs = textInputs(m);
   const e = m.at('embeddings');
   const words = e.embedding('word_embeddings', inputs.ids, s.vocabulary, s.hidden);
@@ -57,45 +57,21 @@ function block(m: Module, x: Value, mask: Value, s: Sizes): Value {
   return m.layerNorm('output_layer_norm', m.g.Add(m.linear('ffn.lin2', inner, s.hidden), x), EPSILON);
 }
 
-function withHead(c: Config, logits: (m: Module, x: Value, s: Sizes) => Value): Graphs {
-  const s = sizes(c);
-  return { model: (m) => m.graph.output('logits', logits(m, states(m.at('distilbert'), s).x, s)) };
-}
-
-export const distilbert: Architecture = {
+export const distilbert: Architecture = textEncoder<Sizes>({
   modelType: 'distilbert',
+  name: 'DistilBert',
   prefix: 'distilbert',
   others: /^vocab_|^pre_classifier\.|^classifier\.|^qa_outputs\./,
-  classes: {
-    DistilBertModel: (c, { pooling }) => {
-      const s = sizes(c);
-      return {
-        model: (m) => {
-          const { x, inputs } = states(m, s);
-          stateOutputs(m, x, inputs.mask, pooling);
-        },
-      };
+  sizes,
+  states,
+  masked:
+    () =>
+    (m, x, s, { table, isTied }) => {
+      const y = s.act(m.g, m.linear('vocab_transform', x, s.hidden));
+      const normed = m.layerNorm('vocab_layer_norm', y, EPSILON);
+      const name = 'vocab_projector';
+      return isTied ? m.tied(name, normed, table, s.vocabulary) : m.linear(name, normed, s.vocabulary);
     },
-    DistilBertForMaskedLM: (c) => {
-      const isTied = c.flag('tie_word_embeddings', true);
-      return withHead(c, (m, x, s) => {
-        const table = m.parameter('distilbert.embeddings.word_embeddings.weight', [s.vocabulary, s.hidden]);
-        const y = s.act(m.g, m.linear('vocab_transform', x, s.hidden));
-        const normed = m.layerNorm('vocab_layer_norm', y, EPSILON);
-        return isTied
-          ? m.tied('vocab_projector', normed, table, s.vocabulary)
-          : m.linear('vocab_projector', normed, s.vocabulary);
-      });
-    },
-    DistilBertForSequenceClassification: (c) => {
-      const labels = c.labels();
-      return withHead(c, (m, x, s) => {
-        return m.linear('classifier', m.g.Relu(m.linear('pre_classifier', m.row(x, 0), s.hidden)), labels);
-      });
-    },
-    DistilBertForTokenClassification: (c) => {
-      const labels = c.labels();
-      return withHead(c, (m, x) => m.linear('classifier', x, labels));
-    },
-  },
-};
+  sequence: () => (m, x, s, labels) =>
+    m.linear('classifier', m.g.Relu(m.linear('pre_classifier', m.row(x, 0), s.hidden)), labels),
+});

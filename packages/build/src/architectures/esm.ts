@@ -1,7 +1,7 @@
 /** @file ESM-1b and ESM-2, models of proteins: Lin et al. 2022. */
 
 import type { Value } from '@onnx-lora/sdk/tasks';
-import type { Architecture, Graphs } from '../architecture.ts';
+import type { Architecture } from '../architecture.ts';
 import type { Config } from '../checkpoint/config.ts';
 import { gelu } from '../layers/activations.ts';
 import { attend, project } from '../layers/attention.ts';
@@ -9,8 +9,8 @@ import { firstTokenHead, maskedLanguageHead } from '../layers/heads.ts';
 import { paddingMask } from '../layers/masks.ts';
 import type { Module } from '../layers/module.ts';
 import { positionsPastPadding, rotaryFrequencies, rotated, turns, type Turns } from '../layers/positions.ts';
-import { stateOutputs } from '../layers/sentences.ts';
 import { textInputs, type TextInputs } from '../layers/texts.ts';
+import { type Encoded, textEncoder } from './textEncoder.ts';
 
 interface Sizes {
   readonly vocabulary: number;
@@ -90,7 +90,7 @@ function block(m: Module, x: Value, mask: Value, s: Sizes, angles: Turns | undef
   return m.g.Add(x, m.linear('output.dense', inner, s.hidden));
 }
 
-function states(m: Module, s: Sizes): { readonly x: Value; readonly inputs: TextInputs } {
+function states(m: Module, s: Sizes): Encoded {
   const inputs = textInputs(m);
   const mask = paddingMask(m, inputs.mask);
   // Counted from the first token on, padding included.
@@ -101,40 +101,18 @@ function states(m: Module, s: Sizes): { readonly x: Value; readonly inputs: Text
   return { x: m.layerNorm('encoder.emb_layer_norm_after', x, s.eps), inputs };
 }
 
-function withHead(c: Config, logits: (m: Module, x: Value, s: Sizes) => Value): Graphs {
-  const s = sizes(c);
-  return { model: (m) => m.graph.output('logits', logits(m, states(m.at('esm'), s).x, s)) };
-}
-
-export const esm: Architecture = {
+export const esm: Architecture = textEncoder<Sizes>({
   modelType: 'esm',
+  name: 'Esm',
   prefix: 'esm',
   // Rotary models are published with a table of positions that nothing reads.
   others: /^(?:esm\.)?(?:contact_head\.|pooler\.|embeddings\.position_embeddings\.)|^lm_head\.|^classifier\./,
-  classes: {
-    EsmModel: (c, { pooling }) => {
-      const s = sizes(c);
-      return {
-        model: (m) => {
-          const { x, inputs } = states(m, s);
-          stateOutputs(m, x, inputs.mask, pooling);
-        },
-      };
-    },
-    EsmForMaskedLM: (c) => {
-      const isTied = c.flag('tie_word_embeddings', true);
-      return withHead(c, (m, x, { vocabulary, hidden, eps }) => {
-        const table = m.parameter('esm.embeddings.word_embeddings.weight', [vocabulary, hidden]);
-        return maskedLanguageHead(m.at('lm_head'), x, { vocabulary, eps, table, isTied });
-      });
-    },
-    EsmForSequenceClassification: (c) => {
-      const labels = c.labels();
-      return withHead(c, (m, x) => firstTokenHead(m.at('classifier'), x, labels));
-    },
-    EsmForTokenClassification: (c) => {
-      const labels = c.labels();
-      return withHead(c, (m, x) => m.linear('classifier', x, labels));
-    },
-  },
-};
+  sizes,
+  states,
+  masked:
+    () =>
+    (m, x, { eps }, last) =>
+      maskedLanguageHead(m.at('lm_head'), x, { eps, ...last }),
+  sequence: () => (m, x, _, labels) => firstTokenHead(m.at('classifier'), x, labels),
+  hasAnswers: false,
+});

@@ -1,16 +1,19 @@
 /** @file All architectures, by `model_type`. */
 
 import type { Architecture } from '../architecture.ts';
+import { albert } from './albert.ts';
 import { ast } from './ast.ts';
 import { beit } from './beit.ts';
 import { bert } from './bert.ts';
 import { clip, clipText, clipVision } from './clip.ts';
 import { convnext } from './convnext.ts';
+import { debertaV2 } from './deberta.ts';
 import { deit } from './deit.ts';
 import { detr } from './detr.ts';
 import { dinov2, dinov2WithRegisters } from './dinov2.ts';
 import { dinov3 } from './dinov3.ts';
 import { distilbert } from './distilbert.ts';
+import { electra } from './electra.ts';
 import { esm } from './esm.ts';
 import { gemma, gemma2 } from './gemma.ts';
 import { gpt2 } from './gpt2.ts';
@@ -36,6 +39,7 @@ import { whisper } from './whisper.ts';
 
 /** What can be built. */
 export const architectures: readonly Architecture[] = [
+  albert,
   ast,
   beit,
   bert,
@@ -44,12 +48,14 @@ export const architectures: readonly Architecture[] = [
   clipText,
   clipVision,
   convnext,
+  debertaV2,
   deit,
   detr,
   dinov2,
   dinov2WithRegisters,
   dinov3,
   distilbert,
+  electra,
   esm,
   gemma,
   gemma2,

@@ -1,15 +1,16 @@
 /** @file MPNet: Song et al. 2020, "Masked and permuted pre-training for language understanding". */
 
 import type { Value } from '@onnx-lora/sdk/tasks';
-import type { Architecture, Graphs } from '../architecture.ts';
+import type { Architecture } from '../architecture.ts';
 import type { Config } from '../checkpoint/config.ts';
-import { type Activation, gelu } from '../layers/activations.ts';
+import type { Activation } from '../layers/activations.ts';
 import { selfAttention } from '../layers/attention.ts';
+import { firstTokenHead, maskedLanguageHead } from '../layers/heads.ts';
 import { paddingMask } from '../layers/masks.ts';
 import type { Module } from '../layers/module.ts';
 import { distanceBias, positionsPastPadding } from '../layers/positions.ts';
-import { stateOutputs } from '../layers/sentences.ts';
-import { textInputs, type TextInputs } from '../layers/texts.ts';
+import { textInputs } from '../layers/texts.ts';
+import { type Encoded, textEncoder } from './textEncoder.ts';
 
 /** What config.json says of an encoder of MPNet's kind. */
 interface Sizes {
@@ -60,7 +61,7 @@ function embeddings(m: Module, ids: Value, s: Sizes): Value {
   return m.layerNorm('LayerNorm', m.g.Add(words, places), s.eps);
 }
 
-function states(m: Module, s: Sizes): { readonly x: Value; readonly inputs: TextInputs } {
+function states(m: Module, s: Sizes): Encoded {
   const inputs = textInputs(m);
   const encoder = m.at('encoder');
   const table = encoder.parameter('relative_attention_bias.weight', [s.rows, s.heads]);
@@ -70,54 +71,16 @@ function states(m: Module, s: Sizes): { readonly x: Value; readonly inputs: Text
   return { x, inputs };
 }
 
-/** Dense, exact gelu, norm, and the embedding as the last layer where that is tied. */
-function maskedHead(m: Module, x: Value, s: Sizes, tied: boolean, table: Value): Value {
-  const y = m.layerNorm('layer_norm', gelu(m.g, m.linear('dense', x, s.hidden)), s.eps);
-  // The layer's own bias is read where it is not tied to that of the head; stored may be either, or both.
-  const names = tied ? ['bias', 'decoder.bias'] : ['decoder.bias', 'bias'];
-  const bias = m.parameter(names.find((name) => m.has(name)) ?? names[0]!, [s.vocabulary]);
-  for (const name of names) m.graph.weights.use(m.under(name));
-  const product = tied ? m.tied('decoder', y, table) : m.linear('decoder', y, s.vocabulary, { bias: false });
-  return m.g.Add(product, bias);
-}
-
-/** A class whose logits are those of a head on the states. */
-function withHead(c: Config, logits: (m: Module, x: Value, s: Sizes) => Value): Graphs {
-  const s = sizes(c);
-  return { model: (m) => m.graph.output('logits', logits(m, states(m.at('mpnet'), s).x, s)) };
-}
-
-export const mpnet: Architecture = {
+export const mpnet: Architecture = textEncoder<Sizes>({
   modelType: 'mpnet',
+  name: 'MPNet',
   prefix: 'mpnet',
   others: /^(?:mpnet\.)?pooler\.|^lm_head\.|^classifier\.|^qa_outputs\./,
-  classes: {
-    MPNetModel: (c, { pooling }) => {
-      const s = sizes(c);
-      return {
-        model: (m) => {
-          const { x, inputs } = states(m, s);
-          stateOutputs(m, x, inputs.mask, pooling);
-        },
-      };
-    },
-    MPNetForMaskedLM: (c) => {
-      const tied = c.flag('tie_word_embeddings', true);
-      return withHead(c, (m, x, s) => {
-        const table = m.parameter('mpnet.embeddings.word_embeddings.weight', [s.vocabulary, s.hidden]);
-        return maskedHead(m.at('lm_head'), x, s, tied, table);
-      });
-    },
-    MPNetForSequenceClassification: (c) => {
-      const labels = c.labels();
-      return withHead(c, (m, x, s) => {
-        const dense = m.g.Tanh(m.linear('classifier.dense', m.row(x, 0), s.hidden));
-        return m.linear('classifier.out_proj', dense, labels);
-      });
-    },
-    MPNetForTokenClassification: (c) => {
-      const labels = c.labels();
-      return withHead(c, (m, x) => m.linear('classifier', x, labels));
-    },
-  },
-};
+  sizes,
+  states,
+  masked:
+    () =>
+    (m, x, { eps }, last) =>
+      maskedLanguageHead(m.at('lm_head'), x, { eps, ...last }),
+  sequence: () => (m, x, _, labels) => firstTokenHead(m.at('classifier'), x, labels),
+});

@@ -1,15 +1,15 @@
 /** @file RoBERTa: Liu et al. 2019; XLM-RoBERTa: Conneau et al. 2020; CamemBERT; ChemBERTa. BERT's layers, other positions. */
 
 import type { Value } from '@onnx-lora/sdk/tasks';
-import type { Architecture, Graphs } from '../architecture.ts';
+import type { Architecture } from '../architecture.ts';
 import type { Config } from '../checkpoint/config.ts';
 import { firstTokenHead, maskedLanguageHead } from '../layers/heads.ts';
 import { paddingMask } from '../layers/masks.ts';
 import type { Module } from '../layers/module.ts';
 import { positionsPastPadding } from '../layers/positions.ts';
-import { stateOutputs } from '../layers/sentences.ts';
 import { textInputs, type TextInputs } from '../layers/texts.ts';
 import { bertEncoder, bertSizes, type BertSizes } from './bert.ts';
+import { type Encoded, textEncoder } from './textEncoder.ts';
 
 interface Sizes extends BertSizes {
   /** The id of padding, from which positions are counted. */
@@ -30,49 +30,26 @@ function embeddings(m: Module, { ids }: TextInputs, s: Sizes): Value {
   return m.layerNorm('LayerNorm', g.Add(g.Add(words, type), places), s.eps);
 }
 
-function states(m: Module, s: Sizes): { readonly x: Value; readonly inputs: TextInputs } {
+function states(m: Module, s: Sizes): Encoded {
   const inputs = textInputs(m);
   return { x: bertEncoder(m, embeddings(m.at('embeddings'), inputs, s), paddingMask(m, inputs.mask), s), inputs };
 }
 
-function withHead(c: Config, logits: (m: Module, x: Value, s: Sizes) => Value): Graphs {
-  const s = sizes(c);
-  return { model: (m) => m.graph.output('logits', logits(m, states(m.at('roberta'), s).x, s)) };
-}
-
 /** An architecture of RoBERTa's kind, whose classes are called after it. */
 function robertaAs(modelType: string, name: string): Architecture {
-  return {
+  return textEncoder<Sizes>({
     modelType,
+    name,
     prefix: 'roberta',
     others: /^(?:roberta\.)?pooler\.|^lm_head\.|^classifier\.|^qa_outputs\./,
-    classes: {
-      [`${name}Model`]: (c, { pooling }) => {
-        const s = sizes(c);
-        return {
-          model: (m) => {
-            const { x, inputs } = states(m, s);
-            stateOutputs(m, x, inputs.mask, pooling);
-          },
-        };
-      },
-      [`${name}ForMaskedLM`]: (c) => {
-        const isTied = c.flag('tie_word_embeddings', true);
-        return withHead(c, (m, x, { vocabulary, hidden, eps }) => {
-          const table = m.parameter('roberta.embeddings.word_embeddings.weight', [vocabulary, hidden]);
-          return maskedLanguageHead(m.at('lm_head'), x, { vocabulary, eps, table, isTied });
-        });
-      },
-      [`${name}ForSequenceClassification`]: (c) => {
-        const labels = c.labels();
-        return withHead(c, (m, x) => firstTokenHead(m.at('classifier'), x, labels));
-      },
-      [`${name}ForTokenClassification`]: (c) => {
-        const labels = c.labels();
-        return withHead(c, (m, x) => m.linear('classifier', x, labels));
-      },
-    },
-  };
+    sizes,
+    states,
+    masked:
+      () =>
+      (m, x, { eps }, last) =>
+        maskedLanguageHead(m.at('lm_head'), x, { eps, ...last }),
+    sequence: () => (m, x, _, labels) => firstTokenHead(m.at('classifier'), x, labels),
+  });
 }
 
 export const roberta: Architecture = robertaAs('roberta', 'Roberta');

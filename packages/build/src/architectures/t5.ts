@@ -50,8 +50,13 @@ function sizes(c: Config, absent: Defaults): Sizes {
   };
 }
 
-/** `relu`, `gated-silu` and the like. `gated-gelu` has always meant the tanh form; two newer fields may say it once more. */
+/** `relu`, `gated-silu` and the like. `gated-gelu` has always meant the tanh form; two newer fields go before it. */
 function feedForward(c: Config, absent: string): Pick<Sizes, 'act' | 'isGated'> {
+  // Of use where one of the newer fields is absent.
+  c.skip('feed_forward_proj');
+  if (c.has('dense_act_fn') && c.has('is_gated_act')) {
+    return { act: c.activation('dense_act_fn'), isGated: c.flag('is_gated_act') };
+  }
   const said = c.raw('feed_forward_proj') ?? absent;
   const [, gated, name] = /^(gated-)?(\w+)$/.exec(typeof said === 'string' ? said : '') ?? [];
   if (name === undefined) throw c.unsupported('feed_forward_proj', 'Known are relu, gated-gelu and the like.');

@@ -14,7 +14,14 @@ import type { Config } from '../checkpoint/config.ts';
 import { weightedSum } from '../layers/layerSum.ts';
 import type { Module } from '../layers/module.ts';
 import { meanOfReal } from '../layers/sentences.ts';
-import { type Attention, plainAttention, type Speech, speech, type SpeechSizes } from '../layers/speechEncoder.ts';
+import {
+  type Attention,
+  plainAttention,
+  type Shortening,
+  type Speech,
+  speech,
+  type SpeechSizes,
+} from '../layers/speechEncoder.ts';
 import { type WaveformSizes, waveformSizes } from '../layers/waveforms.ts';
 
 /** How an architecture's classes are called, and what it has of its own. */
@@ -34,15 +41,16 @@ function sizes(c: Config, { own, isMasked }: SpeechKind, { preprocessor }: Check
   const waveforms = waveformSizes(c);
   // Vectors of the first training, and of heads for speakers.
   c.skip('num_codevectors_per_group', 'num_codevector_groups', 'contrastive_logits_temperature', 'num_negatives', 'codevector_dim', 'proj_codevector_dim', 'tdnn_dim', 'tdnn_kernel', 'tdnn_dilation', 'xvector_output_dim', 'num_ctc_classes'); // prettier-ignore
-  const shortening = {
+  // Of use where convolutions shorten the sequence, and where characters are told apart.
+  c.skip('output_hidden_size', 'adapter_kernel_size', 'adapter_stride', 'num_adapter_layers', 'vocab_size');
+  const shortening = (): Shortening => ({
     out: c.size('output_hidden_size', waveforms.hidden),
     kernel: c.size('adapter_kernel_size', 3),
     stride: c.size('adapter_stride', 2),
     layers: c.size('num_adapter_layers', 3),
-  };
+  });
   return {
     ...waveforms,
-    vocabulary: c.size('vocab_size', 32),
     layers: c.size('num_hidden_layers', 12),
     heads: c.size('num_attention_heads', 12),
     inner: c.size('intermediate_size', 3072),
@@ -50,7 +58,7 @@ function sizes(c: Config, { own, isMasked }: SpeechKind, { preprocessor }: Check
     eps: c.number('layer_norm_eps', 1e-5),
     isPreNorm: c.flag('do_stable_layer_norm', false),
     hasFeatureNorm: true,
-    ...(c.flag('add_adapter', false) ? { shortening } : {}),
+    ...(c.flag('add_adapter', false) ? { shortening: shortening() } : {}),
     isMasked: preprocessor ? preprocessor['return_attention_mask'] === true : isMasked(waveforms),
     ...own?.(c),
   };
@@ -86,8 +94,9 @@ export function speechArchitecture(kind: SpeechKind): Architecture {
       },
       [`${name}ForCTC`]: (c, checkpoint) => {
         c.skip('use_weighted_layer_sum', 'classifier_proj_size');
-        return withStates(c, checkpoint, (m, { last }, s) =>
-          m.graph.output('logits', m.linear('lm_head', last, s.vocabulary)),
+        const vocabulary = c.size('vocab_size', 32);
+        return withStates(c, checkpoint, (m, { last }) =>
+          m.graph.output('logits', m.linear('lm_head', last, vocabulary)),
         );
       },
       [`${name}ForSequenceClassification`]: (c, checkpoint) => {

@@ -24,40 +24,53 @@ interface Stack {
   readonly inner: number;
 }
 
-/** What config.json says of Whisper. */
+/** What config.json says of Whisper's encoder. */
 interface Sizes {
   readonly mels: number;
-  readonly vocabulary: number;
   readonly hidden: number;
   /** Frames that the encoder gives, of half as many as it takes. */
   readonly frames: number;
-  /** Most tokens of a text. */
-  readonly tokens: number;
   readonly act: Activation;
   readonly encoder: Stack;
+}
+
+/** The same with the decoder. */
+interface WholeSizes extends Sizes {
+  readonly vocabulary: number;
+  /** Most tokens of a text. */
+  readonly tokens: number;
   readonly decoder: Stack;
 }
 
 /** Of all norms, whatever config.json says. */
 const EPSILON = 1e-5;
 
-function sizes(c: Config): Sizes {
-  const stack = (part: string, layers: number): Stack => ({
+function stack(c: Config, part: string, layers: number): Stack {
+  return {
     layers: c.size(`${part}_layers`, layers),
     heads: c.size(`${part}_attention_heads`, 6),
     inner: c.size(`${part}_ffn_dim`, 1536),
-  });
+  };
+}
+
+function sizes(c: Config): Sizes {
   // A scale of embeddings that no version of the model applies, and what only timestamps need.
   c.skip('scale_embedding', 'median_filter_width');
   return {
     mels: c.size('num_mel_bins', 80),
-    vocabulary: c.size('vocab_size', 51865),
     hidden: c.size('d_model', 384),
     frames: c.size('max_source_positions', 1500),
-    tokens: c.size('max_target_positions', 448),
     act: c.activation('activation_function', 'gelu'),
-    encoder: stack('encoder', c.size('num_hidden_layers', 4)),
-    decoder: stack('decoder', 4),
+    encoder: stack(c, 'encoder', c.size('num_hidden_layers', 4)),
+  };
+}
+
+function wholeSizes(c: Config): WholeSizes {
+  return {
+    ...sizes(c),
+    vocabulary: c.size('vocab_size', 51865),
+    tokens: c.size('max_target_positions', 448),
+    decoder: stack(c, 'decoder', 4),
   };
 }
 
@@ -99,7 +112,7 @@ function encoderStates(m: Module, spectra: Value, s: Sizes): Value[] {
 }
 
 /** Tokens to logits, with what is kept of each layer. */
-function decoder(m: Module, given: Given, s: Sizes, tied: boolean): [logits: Value, kept: Kept[]] {
+function decoder(m: Module, given: Given, s: WholeSizes, tied: boolean): [logits: Value, kept: Kept[]] {
   const { heads, layers, inner } = s.decoder;
   const base = m.at('model.decoder');
   const { places, mask } = placesOf(base, given);
@@ -131,7 +144,7 @@ export const whisper: Architecture = {
   others: /^(?:model\.)?decoder\.|^proj_out\.|^projector\.|^classifier\.|^layer_weights$/,
   classes: {
     WhisperForConditionalGeneration: (c) => {
-      const [s, tied] = [sizes(c), c.flag('tie_word_embeddings', true)];
+      const [s, tied] = [wholeSizes(c), c.flag('tie_word_embeddings', true)];
       c.skip('classifier_proj_size', 'use_weighted_layer_sum');
       const encoded = (m: Module): Value => encoderStates(m.at('model.encoder'), inputFeatures(m, s), s).at(-1)!;
       const decode = (m: Module, given: Given): [Value, Kept[]] => decoder(m, given, s, tied);
@@ -145,6 +158,7 @@ export const whisper: Architecture = {
     },
     WhisperForAudioClassification: (c) => {
       const [s, labels, width] = [sizes(c), c.labels(), c.size('classifier_proj_size', 256)];
+      c.skip('vocab_size', 'max_target_positions', 'decoder_layers', 'decoder_attention_heads', 'decoder_ffn_dim');
       const isWeighted = c.flag('use_weighted_layer_sum', false);
       return {
         model: (m) => {

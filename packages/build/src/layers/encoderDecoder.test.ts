@@ -10,7 +10,7 @@ import { buildGraphs } from '../buildGraphs.ts';
 const FIRST = 4;
 
 test.each([
-  ['whisper', 'input_features'],
+  ['whisper-long', 'input_features'],
   ['moonshine', 'input_values'],
 ])('%s gives the same logits token by token', async (name, input) => {
   const folder = `packages/build/fixtures/${name}`;

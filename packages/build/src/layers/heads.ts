@@ -2,14 +2,13 @@
 
 import type { Value } from '@onnx-lora/sdk/tasks';
 import { gelu, type Activation } from './activations.ts';
-import type { Module } from './module.ts';
+import { type Module, widthOf } from './module.ts';
 
 /** What a masked-language head reads beside the states. */
 export interface MaskedHead {
-  readonly vocabulary: number;
   readonly eps: number;
   readonly act?: Activation;
-  /** The embedding of tokens, which is the last layer where that is tied to it. */
+  /** The embedding of tokens `[vocabulary, width]`, which is the last layer where that is tied to it. */
   readonly table: Value;
   readonly isTied: boolean;
 }
@@ -18,24 +17,33 @@ export interface MaskedHead {
 const roberta = { dense: 'dense', norm: 'layer_norm' };
 /** The same in BERT. */
 export const bertHead: typeof roberta = { dense: 'transform.dense', norm: 'transform.LayerNorm' };
+/** The same in ALBERT. */
+export const albertHead: typeof roberta = { dense: 'dense', norm: 'LayerNorm' };
 
 /** Dense, activation, norm, and a score for each token of the vocabulary: `[batch, sequence, vocabulary]`. */
 export function maskedLanguageHead(
   m: Module,
   x: Value,
-  { vocabulary, eps, act = gelu, table, isTied }: MaskedHead,
+  { eps, act = gelu, table, isTied }: MaskedHead,
   names: typeof roberta = roberta,
 ): Value {
-  const y = m.layerNorm(names.norm, act(m.g, m.linear(names.dense, x, Number(x.shape!.at(-1)))), eps);
+  const vocabulary = Number(table.shape![0]);
+  const y = m.layerNorm(names.norm, act(m.g, m.linear(names.dense, x, widthOf(table))), eps);
   const scores = isTied ? m.tied('decoder', y, table) : m.linear('decoder', y, vocabulary, { bias: false });
-  const bias = m.has('bias') ? 'bias' : 'decoder.bias';
-  // Files hold it under either name, or both.
-  m.graph.weights.use(m.under('decoder.bias'));
-  return m.g.Add(scores, m.parameter(bias, [vocabulary]));
+  // The layer's own bias is read where it is not tied to that of the head; stored may be either, or both.
+  const biases = isTied ? ['bias', 'decoder.bias'] : ['decoder.bias', 'bias'];
+  for (const name of biases) m.graph.weights.use(m.under(name));
+  return m.g.Add(scores, m.parameter(biases.find((name) => m.has(name)) ?? 'bias', [vocabulary]));
 }
 
 /** RoBERTa's classifier of a sequence: dense, tanh and a layer on the first token: `[batch, labels]`. */
 export function firstTokenHead(m: Module, x: Value, labels: number, act: Activation = (g, y) => g.Tanh(y)): Value {
   const first = m.row(x, 0);
-  return m.linear('out_proj', act(m.g, m.linear('dense', first, Number(first.shape!.at(-1)))), labels);
+  return m.linear('out_proj', act(m.g, m.linear('dense', first, widthOf(first))), labels);
+}
+
+/** Declares `start_logits` and `end_logits`: how well an answer would begin, or end, at each token, `[batch, sequence]`. */
+export function answerOutputs(m: Module, x: Value): void {
+  const scores = m.g.Split(m.linear('qa_outputs', x, 2), [1, 1], -1);
+  for (const [i, name] of ['start_logits', 'end_logits'].entries()) m.graph.output(name, m.g.Squeeze(scores[i]!, [2]));
 }

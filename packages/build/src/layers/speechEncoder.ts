@@ -7,9 +7,17 @@ import { paddingMask } from './masks.ts';
 import type { Module } from './module.ts';
 import { convolved, positionsByConvolution, realFrames, type WaveformSizes } from './waveforms.ts';
 
+/** Convolutions that shorten a sequence. */
+export interface Shortening {
+  /** Width of what they give. */
+  readonly out: number;
+  readonly kernel: number;
+  readonly stride: number;
+  readonly layers: number;
+}
+
 /** What config.json says of an encoder of wav2vec 2.0's kind. */
 export interface SpeechSizes extends WaveformSizes {
-  readonly vocabulary: number;
   readonly layers: number;
   readonly heads: number;
   readonly inner: number;
@@ -22,12 +30,7 @@ export interface SpeechSizes extends WaveformSizes {
   /** Width of an adapter behind each layer, where there are any. */
   readonly adapter?: number;
   /** Convolutions behind all layers that shorten the sequence, where there are any. */
-  readonly shortening?: {
-    readonly out: number;
-    readonly kernel: number;
-    readonly stride: number;
-    readonly layers: number;
-  };
+  readonly shortening?: Shortening;
   /** Whether `attention_mask` is an input. */
   readonly isMasked: boolean;
 }
@@ -64,11 +67,7 @@ function adapter(m: Module, x: Value, width: number): Value {
 }
 
 /** x `[batch, frames, hidden]` by gated convolutions, each of which leaves out frames: `[batch, fewer frames, out]`. */
-function shortened(
-  m: Module,
-  x: Value,
-  { out, kernel, stride, layers }: NonNullable<SpeechSizes['shortening']>,
-): Value {
+function shortened(m: Module, x: Value, { out, kernel, stride, layers }: Shortening): Value {
   const { g } = m;
   const isNarrowed = out !== Number(x.shape!.at(-1));
   const narrow = isNarrowed ? m.layerNorm('proj_layer_norm', m.linear('proj', x, out), 1e-5) : x;
