@@ -1,6 +1,6 @@
 /** @file The parsers of foreign bytes: what each is given, and what is done with whatever it accepts. */
 
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { type Adapter, loadAdapter, openModel } from '@onnx-lora/sdk';
 import type { TaskModel } from '@onnx-lora/sdk/tasks';
@@ -25,6 +25,7 @@ import {
   toOrtAdapter,
   weightsDigest,
 } from '@onnx-lora/sdk/core';
+import { buildGraphs } from '@onnx-lora/build';
 import { openTokenizer } from '@onnx-lora/sequences';
 import { FeatureExtractorFactory, openSpeechTokenizer, AudioFileReader } from '@onnx-lora/speech';
 import { classMaskOf, ImagePreprocessorFactory, maskOf, readImageData, SharpDecoder } from '@onnx-lora/vision';
@@ -154,6 +155,29 @@ export const targets: Readonly<Record<string, TargetMaker>> = {
       run(bytes) {
         writeFileSync(path.join(folder, 'config.json'), bytes);
         readModelConfig(folder);
+      },
+    };
+  },
+
+  checkpoint(root, folder) {
+    const names = ['vit-cls', 'swin-cls', 'beit-cls', 'sam', 'clip', 'detr', 'llama-v5config', 'gemma2', 'whisper', 'wavlm-ctc', 'esm2-mlm', 't5-encoder', 'deberta-model']; // prettier-ignore
+    for (const name of names) {
+      mkdirSync(path.join(folder, name));
+      const weights = `${name}/model.safetensors`;
+      copyFileSync(path.join(root, 'packages/build/fixtures', weights), path.join(folder, weights));
+    }
+    const seeds = names.map((name) => readFileSync(path.join(root, 'packages/build/fixtures', name, 'config.json')));
+    return {
+      // What it is for says which weights lie beside it.
+      seeds: seeds.map((seed, i) => Buffer.concat([Buffer.from(`{"weights":"${names[i]}",`), seed.subarray(seed.indexOf('{') + 1)])), // prettier-ignore
+      // Tables of windows and distances.
+      room: 64 << 20,
+      mutate: mutateJson,
+      async run(bytes) {
+        const [, name = 'vit-cls'] = /"weights": ?"([\w-]+)"/.exec(Buffer.from(bytes).toString('latin1')) ?? [];
+        const own = path.join(folder, names.includes(name) ? name : 'vit-cls');
+        writeFileSync(path.join(own, 'config.json'), bytes);
+        for (const model of (await buildGraphs(own, { ignore: ['weights'] })).graphs.values()) sessionModel(model);
       },
     };
   },

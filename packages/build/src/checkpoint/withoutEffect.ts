@@ -1,5 +1,7 @@
 /** @file Fields of published configs that change nothing that a graph computes: training, generation, bookkeeping. */
 
+import { isObject } from '@onnx-lora/sdk/data';
+
 /** What transformers and its tools write into any config. */
 const bookkeeping = new Set([
   'architectures', 'model_type', 'torch_dtype', 'dtype', 'transformers_version', '_name_or_path', 'name_or_path', '_commit_hash',
@@ -21,16 +23,11 @@ const bookkeeping = new Set([
 const training =
   /(?:^|_)(?:dropout|drop|layerdrop|pdrop)(?:_|$)|drop_path|initializer|^init_std$|^pooler_(?:fc_size|num_attention_heads|num_fc_layers|size_per_head|type)$|^(?:no_)?mask_(?:time|feature|channel)_|^freeze_feat|^replace_prob$|^apply_spec_augment$|^ctc_|_loss_weight$/;
 
-/** What turns something off that nothing here does either. */
-const idle: Readonly<Record<string, (value: unknown) => boolean>> = {
-  pruned_heads: (value) => Object.keys(value as object).length === 0,
-  rope_scaling: (value) => value === null,
-  is_decoder: (value) => value === false,
-  add_cross_attention: (value) => value === false,
-  cross_attention_hidden_size: (value) => value === null,
-};
-
-/** Whether a field can be left unread with this value. */
+/** Whether a field that is neither null nor false can be left unread with this value. */
 export function hasNoEffect(name: string, value: unknown): boolean {
-  return bookkeeping.has(name) || training.test(name) || (idle[name]?.(value) ?? false);
+  return bookkeeping.has(name) || training.test(name) || (name === 'pruned_heads' && isEmpty(value));
+}
+
+function isEmpty(value: unknown): boolean {
+  return isObject(value) && Object.keys(value).length === 0;
 }

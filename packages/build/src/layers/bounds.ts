@@ -9,6 +9,19 @@ export function tableOf<T>(length: number, each: (i: number) => T): T[] {
   throw new RangeError(`a table of ${length} numbers follows from them`);
 }
 
+/** Modules of the deepest models there are: some thousand. */
+const MOST_MODULES = 100_000;
+
+/** Counts the modules of a graph. @throws RangeError for more than any model has */
+export class ModuleCount {
+  #count = 0;
+
+  /** One more. */
+  add(): void {
+    if (++this.#count > MOST_MODULES) throw new RangeError(`they ask for more than ${MOST_MODULES} modules`);
+  }
+}
+
 /** Refuses more layers than a checkpoint has tensors. @throws RangeError */
 export function requireLayers(count: number, tensors: number): void {
   if (count > tensors) throw new RangeError(`they ask for ${count} layers, and the checkpoint has ${tensors} tensors`);

@@ -16,6 +16,7 @@ import {
 import type { DataType } from '@onnx-lora/sdk';
 import type { Dim } from '@onnx-lora/sdk/plugin';
 import type { Value } from '@onnx-lora/sdk/tasks';
+import { ModuleCount } from './bounds.ts';
 import type { Weights } from '../checkpoint/weights.ts';
 
 /** In what a graph is written. */
@@ -39,6 +40,8 @@ const IR_VERSION = 8;
 export class Graph {
   /** The checkpoint's tensors. */
   readonly weights: Weights;
+  /** How many modules it has. */
+  readonly modules: ModuleCount = new ModuleCount();
   /** In what it is written. */
   readonly options: GraphOptions;
   readonly #builder: GraphBuilder;

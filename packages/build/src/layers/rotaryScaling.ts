@@ -5,6 +5,7 @@ import type { Value } from '@onnx-lora/sdk/tasks';
 import type { Config } from '../checkpoint/config.ts';
 import type { Decoding } from './decoder.ts';
 import type { Module } from './module.ts';
+import { tableOf } from './bounds.ts';
 import { rotaryFrequencies, turns, type Turns } from './positions.ts';
 
 /** Emits the angles of a decoder's positions. */
@@ -140,7 +141,7 @@ function dynamic({ c, base, size, original: outside }: Scaling): Rotary {
     const { g } = m;
     const length = g.Max(m.floats(decoding.total), original);
     const grown = g.Mul(g.Pow(g.Sub(g.Mul(length, factor / original), factor - 1), size / (size - 2)), base);
-    const powers = Float32Array.from({ length: size / 2 }, (_, i) => (-2 * i) / size);
+    const powers = Float32Array.from(tableOf(Math.ceil(size / 2), (i) => (-2 * i) / size));
     return turns(m, decoding.positions, g.Pow(grown, g.constant(float32(powers, [powers.length]))));
   };
 }
