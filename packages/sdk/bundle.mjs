@@ -48,7 +48,9 @@ await bundle.close();
 const written = new Set();
 for (const { fileName, code: full, moduleIds } of output) {
   const isLibrary = moduleIds.length > 0 && moduleIds.every((id) => libraryOf(id) !== undefined);
-  const { code } = isLibrary ? minifySync(fileName, full, { mangle: { toplevel: true, keepNames: true }, module: true }) : { code: full };
+  const { code } = isLibrary
+    ? minifySync(fileName, full, { mangle: { toplevel: true, keepNames: true }, module: true })
+    : { code: full };
   const file = path.join(dist, fileName);
   written.add(file);
   if (existsSync(file) && readFileSync(file, 'utf8') === code) continue;

@@ -12,14 +12,9 @@ export function tableOf<T>(length: number, each: (i: number) => T): T[] {
 /** Modules of the deepest models there are: some thousand. */
 const MOST_MODULES = 100_000;
 
-/** Counts the modules of a graph. @throws RangeError for more than any model has */
-export class ModuleCount {
-  #count = 0;
-
-  /** One more. */
-  add(): void {
-    if (++this.#count > MOST_MODULES) throw new RangeError(`they ask for more than ${MOST_MODULES} modules`);
-  }
+/** @throws RangeError for more modules than any model has */
+export function requireModules(count: number): void {
+  if (count > MOST_MODULES) throw new RangeError(`they ask for more than ${MOST_MODULES} modules`);
 }
 
 /** Refuses more layers than a checkpoint has tensors. @throws RangeError */

@@ -16,7 +16,7 @@ import {
 import type { DataType } from '@onnx-lora/sdk';
 import type { Dim } from '@onnx-lora/sdk/plugin';
 import type { Value } from '@onnx-lora/sdk/tasks';
-import { ModuleCount } from './bounds.ts';
+import { requireModules } from './bounds.ts';
 import type { Weights } from '../checkpoint/weights.ts';
 
 /** In what a graph is written. */
@@ -40,8 +40,6 @@ const IR_VERSION = 8;
 export class Graph {
   /** The checkpoint's tensors. */
   readonly weights: Weights;
-  /** How many modules it has. */
-  readonly modules: ModuleCount = new ModuleCount();
   /** In what it is written. */
   readonly options: GraphOptions;
   readonly #builder: GraphBuilder;
@@ -49,6 +47,7 @@ export class Graph {
   readonly #parameters = new Map<string, Value>();
   readonly #inputs: Value[] = [];
   readonly #outputs: Value[] = [];
+  #modules = 0;
   /** Names of outputs by those of the values that they are. */
   readonly #names = new Map<string, string>();
 
@@ -59,8 +58,13 @@ export class Graph {
     this.#builder = new GraphBuilder({ opset: options.opset, infer: inferNode, prefix: '/' });
   }
 
-  /** Emits nodes that are named after a module, as torch names them: `/encoder/layer.0/dense/MatMul_7`. */
+  /**
+   * What emits the nodes of a module, named after it as torch names them: `/encoder/layer.0/dense/MatMul_7`.
+   *
+   * @throws RangeError for more modules than any model has
+   */
   builder(path: string): GraphBuilder {
+    requireModules(++this.#modules);
     return this.#builder.scope(path === '' ? '/' : `/${path.replaceAll(/\.(?!\d)/g, '/')}/`);
   }
 

@@ -35,7 +35,6 @@ export class Module {
 
   /** The module at a path of a graph. */
   constructor(graph: Graph, path: string) {
-    graph.modules.add();
     this.graph = graph;
     this.path = path;
     this.g = graph.builder(path);
