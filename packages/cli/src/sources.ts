@@ -48,8 +48,10 @@ export async function openNamed(
 ): Promise<Model> {
   const source = requireModel(model);
   const holds = (...names: string[]): boolean => existsSync(path.join(source, ...names));
-  const isModel = holds('onnx') || holds('model.onnx') || plugins.builders.some((each) => each.recognises(source));
-  if (!isModel && holdsAdapter(source)) {
+  const isOnnx = holds('onnx') || holds('model.onnx');
+  const isBuilt = !isOnnx && plugins.builders.some((each) => each.recognises(source));
+  if (isBuilt && process.stderr.isTTY) process.stderr.write(`building the graph of ${source} from its checkpoint\n`);
+  if (!isOnnx && !isBuilt && holdsAdapter(source)) {
     throw usageError(
       `"${source}" is an adapter. Name the model that it was trained on in its place, and the adapter with --adapter.`,
     );

@@ -56,6 +56,7 @@ it('is not needed: other commands take the checkpoint, with an adapter beside it
   cpSync(path.join(vit, 'adapter'), vit, { recursive: true });
   const { family, modules } = await callJson<{ family: string; modules: ModuleInfo[] }>('inspect', vit);
   expect([family, modules.length]).toEqual(['vit', 14]);
+  expect((await call(['inspect', vit])).stdout).toContain(`checkpoint  ${vit} (its graph is built when it is opened)`);
   const { code, stdout } = await call(['merge', vit, '--adapter', vit, '--format', 'safetensors', '--out', merged]);
   expect([code, stdout]).toEqual([0, expect.stringMatching(/^Wrote .*merged \(model\.safetensors, and what lies beside it\): 10 modules changed\.$/m)]); // prettier-ignore
   expect(readdirSync(merged).sort()).toEqual(['config.json', 'model.safetensors']);

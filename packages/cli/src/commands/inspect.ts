@@ -1,5 +1,6 @@
 /** @file `onnx-lora inspect`: what a model is, and what of it can be adapted. */
 
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import {
   type IntegerPrecision,
@@ -139,7 +140,7 @@ function asText(
   // A family that is not known, or whose tasks are not, may be a plugin's.
   const hint = model.family && tasks.missing.length === 0 ? '' : notLoadedHint(context).trim();
   const facts = formatTable([
-    [model.parts.length > 0 ? 'folder' : 'file', model.file],
+    model.files.every((file) => existsSync(file)) ? [model.parts.length > 0 ? 'folder' : 'file', model.file] : ['checkpoint', `${model.folder ?? model.name} (its graph is built when it is opened)`], // prettier-ignore
     ...model.parts.map((part, i) => [i === 0 ? 'parts' : '', partAsText(part)]),
     ['producer', `${model.producer}, opset ${model.opset}`],
     ['family', model.family ? `${model.family.name} (${model.family.domain})` : 'not recognised'],
