@@ -96,14 +96,15 @@ function convolution(c: Config): Sizes['convolution'] {
   return { kernel, groups: c.size('conv_groups', 1), act: c.activation('conv_act', 'tanh') };
 }
 
-function embeddings(m: Module, { ids, types }: TextInputs, real: Value, s: Sizes): Value {
+function embeddings(m: Module, { ids, mask, types }: TextInputs, s: Sizes): Value {
   const { g } = m;
   const table = (name: string, rows: number, at: Value): Value => m.embedding(name, at, rows, s.embedding);
   let x = table('word_embeddings', s.vocabulary, ids);
   if (s.positions) x = g.Add(x, table('position_embeddings', s.positions, m.range(0, m.sizeOf(ids, 1))));
   if (types) x = g.Add(x, table('token_type_embeddings', s.types, types));
   if (s.embedding !== s.hidden) x = m.linear('embed_proj', x, s.hidden, { bias: false });
-  return g.Mul(m.layerNorm('LayerNorm', x, s.eps), real);
+  // Nothing of padding reaches the convolution.
+  return g.Mul(m.layerNorm('LayerNorm', x, s.eps), m.floats(g.Unsqueeze(mask, [2])));
 }
 
 function relative(m: Module, length: Value, s: Sizes): Relative | undefined {
@@ -113,28 +114,26 @@ function relative(m: Module, length: Value, s: Sizes): Relative | undefined {
   return { vectors: m.g.Unsqueeze(normed, [0]), rows: distanceRows(m, length, s.distances) };
 }
 
-/** What the convolution adds behind the first layer: y is what that gave of x. */
-function convolved(m: Module, x: Value, y: Value, real: Value, s: Sizes): Value {
+/** What the convolution over x adds to y, which is what the first layer gives of x. */
+function convolved(m: Module, x: Value, y: Value, s: Sizes): Value {
   if (!s.convolution) return y;
   const { g } = m;
   const { kernel, groups, act } = s.convolution;
   const across = (z: Value): Value => g.Transpose(z, [0, 2, 1]);
   const shape = { out: s.hidden, kernel: [kernel], pads: [(kernel - 1) / 2], groups };
-  const seen = act(g, g.Mul(across(m.conv('conv', across(x), shape)), real));
-  return g.Mul(m.layerNorm('LayerNorm', g.Add(y, seen), s.eps), real);
+  return m.layerNorm('LayerNorm', g.Add(y, act(g, across(m.conv('conv', across(x), shape)))), s.eps);
 }
 
 function states(m: Module, s: Sizes): Encoded {
   const inputs = textInputs(m, { types: s.types > 0 });
-  const real = m.floats(m.g.Unsqueeze(inputs.mask, [2]));
   const mask = paddingMask(m, inputs.mask);
-  const embedded = embeddings(m.at('embeddings'), inputs, real, s);
+  const embedded = embeddings(m.at('embeddings'), inputs, s);
   const encoder = m.at('encoder');
   const between = relative(encoder, m.sizeOf(inputs.ids, 1), s);
   let x = embedded;
   for (const [i, layer] of encoder.list('layer', s.layers).entries()) {
     x = bertLayer(layer, x, s, (self, y) => disentangledAttention(self, y, s.attention, mask, between));
-    if (i === 0) x = convolved(encoder.at('conv'), embedded, x, real, s);
+    if (i === 0) x = convolved(encoder.at('conv'), embedded, x, s);
   }
   return { x, inputs };
 }

@@ -1,10 +1,10 @@
-/** @file What decides whether a graph of speech has a mask, and what is refused. */
+/** @file What other files beside the weights change: whether a graph of speech has a mask, and what is refused. */
 
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { buildGraphs } from '../buildGraphs.ts';
+import { buildGraphs } from './buildGraphs.ts';
 
 const root = mkdtempSync(path.join(tmpdir(), 'onnx-lora-build-'));
 afterAll(() => rmSync(root, { recursive: true }));
@@ -37,6 +37,12 @@ test.each<[string, object, RegExp]>([
   ['wav2vec2-seqcls', { feat_extract_norm: 'batch' }, /"feat_extract_norm": "batch".*group, layer/],
   ['wav2vec2-seqcls', { conv_kernel: [9] }, /"conv_kernel": \[9\].*2 numbers/],
   ['wavlm-frames', { max_bucket_distance: 3 }, /"max_bucket_distance": 3.*num_buckets ÷ 4/],
+  ['deberta-mlm', { pos_att_type: 'p2p' }, /"pos_att_type": "p2p".*c2p, p2c/],
+  ['deberta-mlm', { position_buckets: 5 }, /"position_buckets": 5.*even/],
+  ['deberta-mlm', { position_buckets: 20 }, /"position_buckets": 20.*less than twice 9/],
+  ['deberta-mlm', { legacy: false }, /"legacy": false/],
+  ['deberta-seqcls', { conv_kernel_size: 4 }, /"conv_kernel_size": 4.*odd/],
+  ['deberta-seqcls', { pooler_hidden_size: 8 }, /"pooler_hidden_size": 8.*Only 16/],
 ])('%s with %j is refused', async (name, fields, message) => {
   await expect(buildGraphs(changed(name, fields))).rejects.toThrow(message);
 });
