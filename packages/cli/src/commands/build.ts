@@ -1,7 +1,7 @@
 /** @file `onnx-lora build`: an ONNX model from a checkpoint, without Python. */
 
 import path from 'node:path';
-import { buildModel, type BuiltModel, type WeightType } from '@onnx-lora/build';
+import { buildModel, type BuiltModel, type GraphForm, type WeightType } from '@onnx-lora/build';
 import { openModel, quantize, type QuantizedBits } from '@onnx-lora/sdk';
 import { type Command, Option } from 'commander';
 import type { Context } from '../context.ts';
@@ -15,6 +15,7 @@ interface BuildFlags extends Flags {
   readonly out?: string;
   readonly opset?: string;
   readonly dtype?: string;
+  readonly form?: GraphForm;
   readonly ignore?: readonly string[];
 }
 
@@ -40,6 +41,10 @@ export function buildCommand(context: Context): Command {
     flags: [
       ['out', 'the folder to write'],
       new Option('--dtype <type>', `in what weights are written: ${Object.keys(types).join(', ')} (default: fp32)`),
+      new Option(
+        '--form <form>',
+        'plain: operators of ONNX; fused: those of ONNX Runtime where it has them (default: plain)',
+      ),
       new Option('--opset <n>', 'version of the ONNX operators (default: 17)'),
       new Option(
         '--ignore <name>',
@@ -58,6 +63,7 @@ export function buildCommand(context: Context): Command {
     const type = typeOf(flags.dtype ?? 'fp32');
     const options = {
       ...(flags.opset === undefined ? {} : { opset: Number(flags.opset) }),
+      ...(flags.form === undefined ? {} : { form: flags.form }),
       ...(flags.ignore ? { ignore: flags.ignore } : {}),
       overwrite: flags.overwrite ?? false,
     };
@@ -66,7 +72,7 @@ export function buildCommand(context: Context): Command {
       context.terminal.result(flags, built, () => asText(built, out));
       return;
     }
-    if (flags.opset !== undefined || flags.ignore) throw usageError('--opset and --ignore are not taken with --dtype int8 or q4. Build in fp32 first, then use onnx-lora quantize.'); // prettier-ignore
+    if (flags.opset !== undefined || flags.form !== undefined || flags.ignore) throw usageError('--opset, --form and --ignore are not taken with --dtype int8 or q4. Build in fp32 first, then use onnx-lora quantize.'); // prettier-ignore
     const progress = new Progress(context.terminal, flags);
     const model = await openModel(folder, { plugins: context.registry() });
     const result = await quantize(model, out, {
