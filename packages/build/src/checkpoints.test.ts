@@ -9,7 +9,8 @@ import { buildPlugin, buildPluginWith } from './plugin.ts';
 const fixtures = path.join(import.meta.dirname, '../fixtures');
 const oracle = ['checkpoints', 'checkpoints-real'].map((name) => path.join('../shared/oracle', name));
 const places = [fixtures, ...oracle].filter((place) => existsSync(place));
-// Of decoders whose heads share keys, the kernel takes several tokens behind a cache for one text alone, and says so.
+// Of decoders whose heads share keys, the kernel takes several tokens behind a cache for one text alone, and says so; they
+// are compared with torch in layers/fusedDecoder.test.ts.
 const limit = /chunk.*batch_size must be 1 when sequence_length > 1 and past context is given/;
 const forms = { plain: buildPlugin, fused: buildPluginWith([], { form: 'fused' }) };
 
