@@ -9,7 +9,7 @@ import { architectures as known } from './architectures/index.ts';
 import { Config } from './checkpoint/config.ts';
 import { type Checkpoint, openCheckpoint } from './checkpoint/openCheckpoint.ts';
 import { count, listed, Weights } from './checkpoint/weights.ts';
-import { Graph, type WeightType } from './layers/graph.ts';
+import { Graph, type GraphForm, type WeightType } from './layers/graph.ts';
 import { Module } from './layers/module.ts';
 
 /** Options of {@link buildGraphs}. */
@@ -20,6 +20,11 @@ export interface BuildOptions {
   readonly weights?: WeightType;
   /** The class of transformers to build, where it is not the one that config.json names: `T5EncoderModel`. */
   readonly architecture?: string;
+  /**
+   * `plain` (the default): operators of ONNX alone, for training and for every runtime. `fused`: those of ONNX Runtime where
+   * they can do the work, for inference with it.
+   */
+  readonly form?: GraphForm;
   /** Names of tensors and of fields of config.json that the model is built without. */
   readonly ignore?: readonly string[];
   /** Architectures beside those that are known here, which they go before. */
@@ -40,6 +45,7 @@ export interface BuiltGraphs {
   readonly config: Readonly<Record<string, unknown>>;
 }
 
+const forms: readonly GraphForm[] = ['plain', 'fused'];
 const OLDEST_OPSET = 17;
 /** What ONNX Runtime reads today. */
 const NEWEST_OPSET = 22;
@@ -52,9 +58,13 @@ const NEWEST_OPSET = 22;
  *   for tensors that are missing, superfluous or of another shape, and for pickles; `FILE_NOT_FOUND`; `CONFIG_INVALID`
  */
 export async function buildGraphs(folder: string, options: BuildOptions = {}): Promise<BuiltGraphs> {
-  const { opset = OLDEST_OPSET, ignore = [] } = options;
+  const { opset = OLDEST_OPSET, form = 'plain', ignore = [] } = options;
   if (!Number.isInteger(opset) || opset < OLDEST_OPSET || opset > NEWEST_OPSET) {
     const message = `A graph is built in opset ${OLDEST_OPSET} to ${NEWEST_OPSET}, not in ${opset}. Leave the opset out.`;
+    throw new OnnxLoraError('CONFIG_INVALID', message);
+  }
+  if (!forms.includes(form)) {
+    const message = `The form of a graph is ${forms.join(' or ')}, not ${JSON.stringify(form)}. Leave it out for plain.`;
     throw new OnnxLoraError('CONFIG_INVALID', message);
   }
   const checkpoint = await openCheckpoint(folder);
@@ -70,7 +80,7 @@ export async function buildGraphs(folder: string, options: BuildOptions = {}): P
   const graphs = emitted(weights, file, () => {
     const definition = architecture.classes[name]!(config, checkpoint);
     return Object.entries(definition).map(([graphName, emit]) => {
-      const graph = new Graph(weights, { opset, weights: options.weights ?? 'stored' });
+      const graph = new Graph(weights, { opset, weights: options.weights ?? 'stored', form });
       emit(new Module(graph, ''));
       return [graphName, graph.model(graphName)] as const;
     });

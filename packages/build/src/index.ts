@@ -6,7 +6,7 @@ export { buildGraphs, type BuildOptions, type BuiltGraphs } from './buildGraphs.
 export { buildModel, type BuildModelOptions, type BuiltModel } from './buildModel.ts';
 export type { SentencePooling } from './checkpoint/sentenceModules.ts';
 export type { Activation } from './layers/activations.ts';
-export { Graph, type GraphOptions, type WeightType } from './layers/graph.ts';
+export { Graph, type GraphForm, type GraphOptions, type WeightType } from './layers/graph.ts';
 export { type Convolution, Module } from './layers/module.ts';
 export { type Naming, type FoundTensor, Weights } from './checkpoint/weights.ts';
 export { Config } from './checkpoint/config.ts';

@@ -2,7 +2,7 @@
 
 import { definePlugin, type ModelBuilder, type Plugin } from '@onnx-lora/sdk/plugin';
 import type { Architecture } from './architecture.ts';
-import { buildGraphs } from './buildGraphs.ts';
+import { buildGraphs, type BuildOptions } from './buildGraphs.ts';
 import { isCheckpoint } from './checkpoint/openCheckpoint.ts';
 
 /** What of a repository on the hub is needed. */
@@ -14,7 +14,10 @@ const files = /^(?:config\.json|modules\.json|1_Pooling\/config\.json|model(?:-\
  * @example
  * const model = await openModel('my-checkpoint', { plugins: [visionPlugin, buildPluginWith([myArchitecture])] });
  */
-export function buildPluginWith(architectures: readonly Architecture[]): Plugin {
+export function buildPluginWith(
+  architectures: readonly Architecture[],
+  options: Pick<BuildOptions, 'form'> = {},
+): Plugin {
   const builder: ModelBuilder = {
     name: 'checkpoint',
     description: 'graphs from config.json and safetensors',
@@ -25,7 +28,7 @@ export function buildPluginWith(architectures: readonly Architecture[]): Plugin 
     },
     build: async (folder, { families }) => {
       const tables = families.flatMap(({ generations = [] }) => generations);
-      return (await buildGraphs(folder, { architectures, tables })).graphs;
+      return (await buildGraphs(folder, { ...options, architectures, tables })).graphs;
     },
   };
   return definePlugin({

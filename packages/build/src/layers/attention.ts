@@ -1,7 +1,10 @@
 /** @file Scaled dot-product attention over heads: Vaswani et al. 2017, with fewer keys than queries by Ainslie et al. 2023. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
+import { float } from '@onnx-lora/sdk/core';
+import type { Dim } from '@onnx-lora/sdk/plugin';
 import type { Value } from '@onnx-lora/sdk/tasks';
+import { madeOf, RUNTIME, sourceOf } from './fused.ts';
 import { type Module, widthOf } from './module.ts';
 
 /** What attention reads, all by heads: `[batch, heads, length, head size]`. */
@@ -27,7 +30,7 @@ export interface Heads {
  */
 export function splitHeads({ g, path }: Module, x: Value, heads: number): Value {
   const width = widthOf(x);
-  if (width % heads === 0) return g.Transpose(g.Reshape(x, [0, 0, heads, width / heads]), [0, 2, 1, 3]);
+  if (width % heads === 0) return madeOf(g.Transpose(g.Reshape(x, [0, 0, heads, width / heads]), [0, 2, 1, 3]), x);
   throw new OnnxLoraError(
     'CONFIG_INVALID',
     `config.json asks for ${heads} heads in "${path}", and ${width} is no multiple of that. Use the config.json that the weights were saved with.`,
@@ -35,19 +38,49 @@ export function splitHeads({ g, path }: Module, x: Value, heads: number): Value 
 }
 
 /** `[batch, heads, length, size]` → `[batch, length, heads · size]`. */
-function joinHeads({ g }: Module, x: Value): Value {
-  return g.Reshape(g.Transpose(x, [0, 2, 1, 3]), [0, 0, Number(x.shape![1]) * widthOf(x)]);
+export function joinHeads({ g }: Module, x: Value): Value {
+  return sourceOf(x) ?? g.Reshape(g.Transpose(x, [0, 2, 1, 3]), [0, 0, Number(x.shape![1]) * widthOf(x)]);
 }
 
 /** Softmax of the scores times the values: `[batch, queries, heads · head size]`. */
-export function attend(m: Module, { q, k, v, scale = 1 / Math.sqrt(widthOf(q)), cap, mask }: Heads): Value {
+export function attend(m: Module, asked: Heads): Value {
+  const { q, k, v, scale = 1 / Math.sqrt(widthOf(q)), cap, mask } = asked;
   const { g } = m;
   const heads = Number(q.shape![1]);
   const masks = mask === undefined ? [] : 'name' in mask ? [mask] : mask;
+  const fused = m.isFused && cap === undefined ? multiHead(m, asked, scale, masks) : undefined;
+  if (fused) return fused;
   const keys = g.Transpose(repeated(m, k, heads), [0, 1, 3, 2]);
   const raw = g.MatMul(scale === 1 ? q : g.Mul(q, scale), keys);
   const scores = masks.reduce((sum, each) => g.Add(sum, each), cap === undefined ? raw : capped(m, raw, cap));
   return joinHeads(m, g.MatMul(g.Softmax(scores, -1), repeated(m, v, heads)));
+}
+
+/** Attention as one operator; undefined where it does not take such masks, or one query for all of a batch. */
+function multiHead(m: Module, { q, k, v }: Heads, scale: number, masks: readonly Value[]): Value | undefined {
+  const { g } = m;
+  const [batch, heads] = q.shape!;
+  if (batch !== k.shape![0] || !masks.every((mask) => isTaken(mask, q))) return undefined;
+  const queries = joinHeads(m, q);
+  const joined = heads === k.shape![1] ? [k, v].map((x) => sourceOf(x)) : [];
+  const [keys, values] = joined[0] && joined[1] ? joined : [k, v].map((x) => repeated(m, x, Number(heads)));
+  const added = masks.length === 0 ? undefined : whole(m, masks.reduce((a, b) => g.Add(a, b)), queries); // prettier-ignore
+  const attributes = { num_heads: Number(heads), scale: float(scale) };
+  return g.emit('MultiHeadAttention', [queries, keys, values, undefined, undefined, added], attributes, RUNTIME);
+}
+
+/** Whether a mask is of one text or each, and of one head or each: the operator has no other broadcasting. */
+function isTaken({ shape = [] }: Value, q: Value): boolean {
+  const isSize = (size: Dim | undefined, axis: number): boolean => size === 1 || size === q.shape![axis];
+  return shape.length === 2 || (shape.length === 4 && isSize(shape[0], 0) && isSize(shape[1], 1));
+}
+
+/** A mask `[…, queries or 1, keys]` as the operator wants it, with numbers of its own for each query. */
+function whole(m: Module, mask: Value, queries: Value): Value {
+  const { g } = m;
+  const byHead = mask.shape!.length === 2 ? g.Unsqueeze(mask, [0, 1]) : mask;
+  if (byHead.shape![2] !== 1) return byHead;
+  return g.Expand(byHead, g.Concat([g.ints([1, 1]), m.sizeOf(queries, 1), g.ints([1])], 0));
 }
 
 /** x between `cap` and its negative. */

@@ -1,10 +1,12 @@
 /** @file What decoders of texts share: their inputs, the cache of keys and values, what a token may see. */
 
 import type { Value } from '@onnx-lora/sdk/tasks';
-import { type Heads, attend } from './attention.ts';
+import { dataTypeNumber, float } from '@onnx-lora/sdk/core';
+import { type Heads, attend, joinHeads } from './attention.ts';
+import { RUNTIME } from './fused.ts';
 import { additive } from './masks.ts';
-import type { Module } from './module.ts';
 import { requireLayers } from './bounds.ts';
+import { type Module, widthOf } from './module.ts';
 
 /** Sizes of the cache. */
 export interface CacheSizes {
@@ -12,6 +14,17 @@ export interface CacheSizes {
   /** Heads of keys and values. */
   readonly keyHeads: number;
   readonly headSize: number;
+}
+
+/** Lengths as the fused operator takes them. */
+interface Lengths {
+  readonly total: Value;
+  readonly longest: Value;
+}
+
+/** Whether several heads share keys, in which the operator for that gains; its kernel takes heads of 8 numbers, 16 and so on. */
+function isGrouped(q: Value, k: Value): boolean {
+  return q.shape![1] !== k.shape![1] && widthOf(k) % 8 === 0;
 }
 
 /** A decoder's inputs, and its cache, layer by layer. */
@@ -25,6 +38,7 @@ export class Decoding {
   readonly #mask: Value;
   readonly #pasts: readonly (readonly [key: Value, value: Value])[];
   readonly #masks = new Map<number | undefined, Value>();
+  #known: Lengths | undefined;
 
   /** Declares the inputs as Optimum has them. */
   constructor(m: Module, { layers, keyHeads, headSize }: CacheSizes) {
@@ -48,16 +62,53 @@ export class Decoding {
    * @param window how many tokens a token sees, itself included; all before it where it is undefined
    */
   attend(m: Module, layer: number, { q, k, v, ...rest }: Heads, window?: number): Value {
+    const mask = this.#maskOf(window);
+    if (m.isFused && isGrouped(q, k)) return this.#grouped(m, layer, { q, k, v, ...rest, mask });
     const [keys, values] = [k, v].map((x, i) => m.g.Concat([this.#pasts[layer]![i]!, x], 2)) as [Value, Value];
-    const [, heads, , size] = k.shape!;
-    const outputs = [['key', keys], ['value', values]] as const; // prettier-ignore
-    for (const [name, value] of outputs) m.graph.output(`present.${layer}.${name}`, value, ['batch_size', heads!, TOTAL, size!]); // prettier-ignore
-    return attend(m, { q, k: keys, v: values, ...rest, mask: this.#maskOf(window) });
+    this.#keep(m, layer, k, [keys, values]);
+    return attend(m, { q, k: keys, v: values, ...rest, mask });
+  }
+
+  #keep({ graph }: Module, layer: number, { shape }: Value, [key, value]: readonly [key: Value, value: Value]): void {
+    const dims = ['batch_size', shape![1]!, TOTAL, shape![3]!];
+    graph.output(`present.${layer}.key`, key, dims);
+    graph.output(`present.${layer}.value`, value, dims);
+  }
+
+  /**
+   * The same as one operator. What its mask says is all that it goes by: as lengths it is given the longest, since it takes
+   * padding for such at the end, and there may be some before.
+   */
+  #grouped(m: Module, layer: number, { q, k, v, scale, cap, mask }: Heads & { readonly mask: Value }): Value {
+    const { total, longest } = this.#lengths;
+    const [past, before] = this.#pasts[layer]!;
+    const [attended, keys, values] = m.g.emitMany(
+      'GroupQueryAttention',
+      [...[q, k, v].map((x) => joinHeads(m, x)), past, before, longest, total, undefined, undefined, undefined, mask],
+      3,
+      {
+        num_heads: Number(q.shape![1]),
+        kv_num_heads: Number(k.shape![1]),
+        scale: scale === undefined ? undefined : float(scale),
+        softcap: cap === undefined ? undefined : float(cap),
+      },
+      RUNTIME,
+    ) as [Value, Value, Value];
+    this.#keep(m, layer, k, [keys, values]);
+    return attended;
   }
 
   /** How many tokens there are with those of the cache, `[1]`. */
   get total(): Value {
     return this.#m.sizeOf(this.#mask, 1);
+  }
+
+  /** The number of tokens, and for each text the place of the last, int32. */
+  get #lengths(): Lengths {
+    const { g } = this.#m;
+    const int32 = (x: Value): Value => g.Cast(x, dataTypeNumber('int32'));
+    const lasts = (): Value => g.Expand(g.Sub(this.total, g.ints([1])), this.#m.sizeOf(this.ids, 0));
+    return (this.#known ??= { total: int32(this.total), longest: int32(lasts()) });
   }
 
   /** `[batch, 1, sequence, past + sequence]`; of one kind for all layers that see as far. */

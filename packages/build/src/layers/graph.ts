@@ -18,6 +18,7 @@ import type { Dim } from '@onnx-lora/sdk/plugin';
 import type { Value } from '@onnx-lora/sdk/tasks';
 import { requireModules } from './bounds.ts';
 import type { Weights } from '../checkpoint/weights.ts';
+import { needed, RUNTIME, withSkipNorms } from './fused.ts';
 
 /** In what a graph is written. */
 export interface GraphOptions {
@@ -28,7 +29,11 @@ export interface GraphOptions {
    * `float32` has no such nodes, and `float16` takes half of the room. Whatever it is, the graph computes in float32.
    */
   readonly weights: WeightType;
+  readonly form: GraphForm;
 }
+
+/** Of which operators a graph is: `plain` ones of ONNX alone, or `fused` ones of ONNX Runtime where it has them. */
+export type GraphForm = 'plain' | 'fused';
 
 /** How a graph's weights are stored. */
 export type WeightType = 'stored' | 'float32' | 'float16';
@@ -113,16 +118,28 @@ export class Graph {
     this.#stored.set(name, { name, dims: [...dims], dataType: dataTypeNumber(type), rawData });
   }
 
+  /** Nodes in the fused form, without those whose work another does. */
+  #fusedNodes(): NonNullable<NonNullable<ModelProto['graph']>['node']> {
+    const { nodes, types } = this.#builder;
+    const outputs = new Set(this.#names.keys());
+    return withSkipNorms(
+      needed(nodes, outputs),
+      (value) => types.get(value)?.shape ?? (this.#stored.get(value)?.dims as readonly number[] | undefined),
+      outputs,
+    );
+  }
+
   /** The model, its outputs under their names. */
   model(name: string): ModelProto {
     const named = (value: string): string => this.#names.get(value) ?? value;
+    const isFused = this.options.form === 'fused';
     return {
       irVersion: IR_VERSION,
       producerName: 'onnx-lora',
-      opsetImport: [{ domain: '', version: this.options.opset }],
+      opsetImport: [{ domain: '', version: this.options.opset }, ...(isFused ? [{ domain: RUNTIME, version: 1 }] : [])],
       graph: {
         name,
-        node: this.#builder.nodes.map((node) => ({
+        node: (isFused ? this.#fusedNodes() : this.#builder.nodes).map((node) => ({
           ...node,
           input: node.input!.map(named),
           output: node.output!.map(named),

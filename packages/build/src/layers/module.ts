@@ -3,6 +3,7 @@
 import { float32 } from '@onnx-lora/sdk';
 import { dataTypeNumber, float, type GraphBuilder } from '@onnx-lora/sdk/core';
 import type { Value } from '@onnx-lora/sdk/tasks';
+import { NORM } from './fused.ts';
 import type { Graph } from './graph.ts';
 import { requireLayers } from './bounds.ts';
 
@@ -49,6 +50,11 @@ export class Module {
   list(path: string, count: number): Module[] {
     requireLayers(count, this.graph.weights.size);
     return Array.from({ length: count }, (_, i) => this.at(`${path}.${i}`));
+  }
+
+  /** Whether the graph is to be of ONNX Runtime's own operators where they can do the work. */
+  get isFused(): boolean {
+    return this.graph.options.form === 'fused';
   }
 
   /** The path of something under this module. */
@@ -167,6 +173,10 @@ export class Module {
     const m = this.at(name);
     const { g } = m;
     const weight = m.parameter('weight', [widthOf(x)]);
+    if (m.isFused) {
+      const scale = plus === 0 ? weight : g.Add(weight, plus);
+      return g.emit(NORM, [x, scale], { axis: -1, epsilon: float(epsilon) });
+    }
     const root = g.Sqrt(g.Add(g.ReduceMean(g.Mul(x, x), [-1], true), epsilon));
     return g.Mul(g.Div(x, root), plus === 0 ? weight : g.Add(weight, plus));
   }

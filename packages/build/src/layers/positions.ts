@@ -3,8 +3,10 @@
 import { float32, int64 } from '@onnx-lora/sdk';
 import type { Value } from '@onnx-lora/sdk/tasks';
 import type { Config } from '../checkpoint/config.ts';
-import type { Module } from './module.ts';
 import { tableOf } from './bounds.ts';
+import { joinHeads, splitHeads } from './attention.ts';
+import { RUNTIME } from './fused.ts';
+import { type Module, widthOf } from './module.ts';
 
 /** Positions `[batch, length]` as RoBERTa counts them: from `padding` + 1 on over tokens that are no padding, which has `padding`. */
 export function positionsPastPadding(m: Module, ids: Value, padding: number): Value {
@@ -41,7 +43,10 @@ export function turns(
 }
 
 /** `[batch, heads, length, size]` with the first numbers of each head turned; as many as there are angles, twice. */
-export function rotated({ g }: Module, x: Value, { cos, sin }: Turns): Value {
+export function rotated(m: Module, x: Value, angles: Turns): Value {
+  if (m.isFused) return rotatedInOne(m, x, angles, false);
+  const { g } = m;
+  const { cos, sin } = angles;
   const [half, size] = [Number(cos.shape!.at(-1)), Number(x.shape!.at(-1))];
   const sizes = [half, half, ...(size > 2 * half ? [size - 2 * half] : [])];
   const [a, b, ...rest] = g.Split(x, sizes, -1) as [Value, Value, ...Value[]];
@@ -51,7 +56,10 @@ export function rotated({ g }: Module, x: Value, { cos, sin }: Turns): Value {
 }
 
 /** The same where neighbours turn with each other: numbers 0 and 1, 2 and 3, and so on. */
-export function rotatedPairs({ g }: Module, x: Value, { cos, sin }: Turns): Value {
+export function rotatedPairs(m: Module, x: Value, angles: Turns): Value {
+  if (m.isFused) return rotatedInOne(m, x, angles, true);
+  const { g } = m;
+  const { cos, sin } = angles;
   const [half, size] = [Number(cos.shape!.at(-1)), Number(x.shape!.at(-1))];
   const sizes = [2 * half, ...(size > 2 * half ? [size - 2 * half] : [])];
   const [turning, ...rest] = g.Split(x, sizes, -1) as [Value, ...Value[]];
@@ -59,6 +67,34 @@ export function rotatedPairs({ g }: Module, x: Value, { cos, sin }: Turns): Valu
   const [c, s] = [g.Unsqueeze(cos, [4]), g.Unsqueeze(sin, [4])];
   const pairs = g.Concat([g.Sub(g.Mul(a, c), g.Mul(b, s)), g.Add(g.Mul(b, c), g.Mul(a, s))], -1);
   return g.Concat([g.Reshape(pairs, [0, 0, 0, 2 * half]), ...rest], -1);
+}
+
+/** Either as one operator, heads joined. Its table has a row for each token of each text, since angles differ by text. */
+function rotatedInOne(m: Module, x: Value, angles: Turns, interleaved: boolean): Value {
+  const [heads, size] = [Number(x.shape![1]), widthOf(x)];
+  const half = widthOf(angles.cos);
+  const { cos, sin, rows } = rowsOf(m, angles);
+  const attributes = {
+    num_heads: heads,
+    rotary_embedding_dim: 2 * half === size ? 0 : 2 * half,
+    interleaved: Number(interleaved),
+  };
+  return splitHeads(m, m.g.emit('RotaryEmbedding', [joinHeads(m, x), rows, cos, sin], attributes, RUNTIME), heads);
+}
+
+const tables = new WeakMap<Turns, Turns & { readonly rows: Value }>();
+
+/** Angles as a table `[rows, half]`, and which row is whose: the first `[1]` of one text, or `[batch, length]`. */
+function rowsOf(m: Module, angles: Turns): Turns & { readonly rows: Value } {
+  const known = tables.get(angles);
+  if (known) return known;
+  const { g } = m;
+  const [cos, sin] = [angles.cos, angles.sin].map((x) => g.Reshape(x, [-1, widthOf(x)])) as [Value, Value];
+  const every = (): Value =>
+    g.Reshape(m.range(0, m.sizeOf(cos, 0)), g.Concat([m.sizeOf(angles.cos, 0), g.ints([-1])], 0));
+  const found = { cos, sin, rows: angles.cos.shape![0] === 1 ? g.ints([0]) : every() };
+  tables.set(angles, found);
+  return found;
 }
 
 /** `base^(−2i ÷ size)` for i below `size ÷ 2`: by how much pair i turns from one position to the next. */

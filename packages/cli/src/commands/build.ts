@@ -2,7 +2,14 @@
 
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { buildGraphs, buildModel, type BuildOptions, type BuiltModel, type WeightType } from '@onnx-lora/build';
+import {
+  buildGraphs,
+  buildModel,
+  type BuildOptions,
+  type BuiltModel,
+  type GraphForm,
+  type WeightType,
+} from '@onnx-lora/build';
 import { OnnxLoraError, openModel, OrtRuntime, quantize, type QuantizedBits } from '@onnx-lora/sdk';
 import { type Command, Option } from 'commander';
 import type { Context } from '../context.ts';
@@ -17,6 +24,7 @@ interface BuildFlags extends Flags {
   readonly opset?: string;
   readonly dtype?: string;
   readonly class?: string;
+  readonly form?: GraphForm;
   readonly ignore?: readonly string[];
 }
 
@@ -42,6 +50,10 @@ export function buildCommand(context: Context): Command {
     flags: [
       ['out', 'the folder to write'],
       new Option('--dtype <type>', `in what weights are written: ${Object.keys(types).join(', ')} (default: fp32)`),
+      new Option(
+        '--form <form>',
+        'plain: operators of ONNX; fused: those of ONNX Runtime where it has them (default: plain)',
+      ),
       new Option('--opset <n>', 'version of the ONNX operators (default: 17)'),
       new Option(
         '--class <name>',
@@ -65,11 +77,12 @@ export function buildCommand(context: Context): Command {
     const options = {
       ...(flags.opset === undefined ? {} : { opset: Number(flags.opset) }),
       ...(flags.class === undefined ? {} : { architecture: flags.class }),
+      ...(flags.form === undefined ? {} : { form: flags.form }),
       ...(flags.ignore ? { ignore: flags.ignore } : {}),
       overwrite: flags.overwrite ?? false,
     };
     const isFloat = typeof type === 'string' && type !== 'nf4';
-    if (!isFloat && (flags.opset !== undefined || flags.ignore || flags.class !== undefined)) throw usageError('--opset, --class and --ignore are not taken with --dtype int8 or q4. Build in fp32 first, then use onnx-lora quantize.'); // prettier-ignore
+    if (!isFloat && (flags.opset !== undefined || flags.form !== undefined || flags.ignore || flags.class !== undefined)) throw usageError('--opset, --form, --class and --ignore are not taken with --dtype int8 or q4. Build in fp32 first, then use onnx-lora quantize.'); // prettier-ignore
     const proof = await proved(folder, options);
     if (isFloat) {
       const built = await buildModel(folder, out, { ...options, weights: type });
