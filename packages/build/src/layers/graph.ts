@@ -29,6 +29,7 @@ export interface GraphOptions {
    * `float32` has no such nodes, and `float16` takes half of the room. Whatever it is, the graph computes in float32.
    */
   readonly weights: WeightType;
+  /** Whose operators it is of. */
   readonly form: GraphForm;
 }
 
