@@ -92,7 +92,7 @@ function namesOf({ name, alsoNamed = [] }: FamilyPart): readonly string[] {
  */
 export function onlyFile(wanted: WantedFiles, isIncomplete: boolean): string {
   const { folder, variant } = wanted;
-  const found = onnxFilesIn(folder).toReversed();
+  const found = onnxFilesIn(folder);
   if (found.length === 1 && variant === undefined && !isIncomplete) return found[0]!;
   throw new OnnxLoraError('FILE_NOT_FOUND', problemOf(wanted, found));
 }

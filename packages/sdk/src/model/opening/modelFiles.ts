@@ -21,9 +21,9 @@ export const filesOnDisk: ModelFiles = { has: existsSync, open: openOnnx };
 /** Where published repositories keep .onnx files, in order of preference. */
 export const places: readonly string[] = ['onnx', '.'];
 
-/** The .onnx files of a folder, in the order of {@link places}. */
+/** The .onnx files of a folder, at its top and then in `onnx`. */
 export function onnxFilesIn(folder: string): string[] {
-  return places.flatMap((place) => {
+  return places.toReversed().flatMap((place) => {
     const inside = path.join(folder, place);
     if (!existsSync(inside)) return [];
     return readdirSync(inside)
