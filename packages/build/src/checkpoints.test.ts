@@ -5,8 +5,9 @@ import { conformance } from '@onnx-lora/sdk/testing';
 import { checkpointFolders } from '../../../test/support/caseFolders.ts';
 import { buildPlugin, buildPluginWith } from './plugin.ts';
 
-// Of decoders whose heads share keys, the kernel takes several tokens behind a cache for one text alone, and says so; they
-// are compared with torch in layers/fusedDecoder.test.ts.
+// Of decoders whose heads share keys, the kernel takes several tokens behind a cache for one text alone, and says so. These,
+// and no others, are compared with torch text by text in layers/fusedDecoder.test.ts.
+const byText = /[/\\](?:gemma|gemma2|qwen3|llama-v5config)$/;
 const limit = /chunk.*batch_size must be 1 when sequence_length > 1 and past context is given/;
 const forms = [
   ['plain', buildPlugin],
@@ -15,14 +16,15 @@ const forms = [
 
 describe.each(forms)('in its %s form', (form, plugin) => {
   test.each(checkpointFolders())('%s gives what torch gives, or is refused', async (folder) => {
-    const { checks } = await conformance(folder, {
+    const { checks, passed } = await conformance(folder, {
       plugins: [plugin],
       ...(form === 'fused' ? { checks: ['build'] } : {}),
     });
+    const isByText = form === 'fused' && byText.test(folder);
     const wrong = checks
-      .filter(({ status, detail }) => status === 'failed' && !(form === 'fused' && limit.test(detail)))
+      .filter(({ status, detail }) => status === 'failed' && !(isByText && limit.test(detail)))
       .map(({ check, detail }) => `${check}: ${detail}`);
     expect(wrong).toEqual([]);
-    expect(checks.length).toBeGreaterThan(0);
+    expect(passed > 0).toBe(!isByText);
   });
 });
