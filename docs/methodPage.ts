@@ -35,6 +35,7 @@ ${tuners.map(row).join('\n')}
 - blends: several adapters can be [mixed by weights](./combine.md) in a session; of others one can be weakened (\`{ a: 0.5 }\`) at most.
 - step: processor time of a step of training, as a multiple of LoRA's of rank 8; queries and values of a ViT-S/16 with the tuner's defaults, two images, one thread (\`npm run bench -- --methods FILE\`). It is above 1.3 where the change is no product of two small factors, so that its gradient has the weight's size (FourierFT, WaveFT, SHiRA, FRoD, HRA, PEANuT); where the defaults have ranks in the hundreds or full rank (VeRA, PVeRA, RandLoRA), or train as many numbers as the weight has (OSF); and where the base is computed twice (X-LoRA).
 - as LoRA: [\`convertToLora\`](./tuners.md#run-and-merge) makes plain LoRA of it, for programs that know no other: exactly, or by the largest singular values (nearly). What is LoRA differs from it in training alone: it is served, merged and combined as LoRA is, also where no plugin knows it.
+- Random matrices that layers share (VeRA, PVeRA, RandLoRA) are in the file unless \`save_projection\` is false, and are drawn again from their key then. RandLoRA's are in it once for each layer, as PEFT writes them: of all linear layers of a ViT-B with the default rank that is some 700 MB, without them 6 MB.
 
 ## Beside PEFT
 

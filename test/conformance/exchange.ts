@@ -3,7 +3,17 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { float32, loadAdapter, merge, type Model, OnnxLoraError, openModel, type Tensor } from '@onnx-lora/sdk';
+import {
+  Adapter,
+  float32,
+  loadAdapter,
+  merge,
+  type Model,
+  OnnxLoraError,
+  openModel,
+  type Tensor,
+} from '@onnx-lora/sdk';
+import { readFloats } from '@onnx-lora/sdk/core';
 import { writeSafetensors } from '@onnx-lora/sdk/data';
 import type { Plugin, Tuner } from '@onnx-lora/sdk/plugin';
 import { randomAdapter } from '@onnx-lora/sdk/testing';
@@ -45,21 +55,14 @@ export async function exchange(
 ): Promise<Exchanged> {
   const scratch = mkdtempSync(path.join(tmpdir(), 'onnx-lora-exchange-'));
   try {
-    const { config } = await loadAdapter(path.join(folder, 'adapter'));
+    const given = await loadAdapter(path.join(folder, 'adapter'));
+    const { config } = given;
     const keys = JSON.parse(readFileSync(path.join(folder, 'adapter/adapter_config.json'), 'utf8')) as Record<string, unknown>; // prettier-ignore
     const unlike = unlikeInPeft[config.peftType];
     if (unlike !== undefined) return { status: 'not applicable', detail: unlike };
-    const isVariant = ({ variant }: Tuner): boolean => variant !== undefined && Boolean(keys[variant]);
-    const tuner = tuners.find((each) => each.peftType === config.peftType && (each.variant === undefined || isVariant(each))); // prettier-ignore
-    if (!tuner) throw new OnnxLoraError('CONFIG_INVALID', `No plugin brings a tuner for ${config.peftType}.`);
-    const settings = Object.fromEntries(Object.keys(tuner.defaults).flatMap((key) => (keys[key] === undefined ? [] : [[key, keys[key]]]))); // prettier-ignore
-    // Files have them here whatever a case says: nothing else tells them.
-    if ('save_indices' in settings) settings['save_indices'] = true;
     const opened = await openModel(path.join(folder, 'model.onnx'), { plugins });
-    const model = opened.withRowInputs(tuner.rowInputs ?? []);
-    const adapter = await randomAdapter(model, {
-      lora: { tuner: { name: tuner.name, ...settings }, targetModules: config.targetModules as string[] },
-    });
+    const [model, adapter] =
+      config.peftType === 'TRAINABLE_TOKENS' ? [opened, moved(given)] : await made(opened, given, keys, tuners);
     const at = (name: string): string => path.join(scratch, name);
     await adapter.save(at('adapter'));
     await writeSafetensors(at('base.safetensors'), weightsOf(model));
@@ -79,6 +82,31 @@ export async function exchange(
   }
 }
 
+/** A random adapter of the kind that a case has, and the model that it is for. */
+async function made(
+  opened: Model,
+  { config }: Adapter,
+  keys: Readonly<Record<string, unknown>>,
+  tuners: readonly Tuner[],
+): Promise<readonly [Model, Adapter]> {
+  const isVariant = ({ variant }: Tuner): boolean => variant !== undefined && Boolean(keys[variant]);
+  const norms = config.peftType === 'LN_TUNING' ? { name: 'ln_tuning', defaults: {}, rowInputs: [] } : undefined;
+  const tuner = norms ?? tuners.find((each) => each.peftType === config.peftType && (each.variant === undefined || isVariant(each))); // prettier-ignore
+  if (!tuner) throw new OnnxLoraError('CONFIG_INVALID', `No plugin brings a tuner for ${config.peftType}.`);
+  const settings = Object.fromEntries(Object.keys(tuner.defaults).flatMap((key) => (keys[key] === undefined ? [] : [[key, keys[key]]]))); // prettier-ignore
+  // Files have them here whatever a case says: nothing else tells them.
+  if ('save_indices' in settings) settings['save_indices'] = true;
+  const model = opened.withRowInputs(tuner.rowInputs ?? []);
+  const lora = { tuner: { name: tuner.name, ...settings }, targetModules: config.targetModules as string[] };
+  return [model, await randomAdapter(model, { lora })];
+}
+
+/** An adapter with other numbers: files of trained tokens alone are made by training on with one, and not from nothing. */
+function moved({ config, tensors, baseDigest }: Adapter): Adapter {
+  const others = [...tensors].map(([name, { data, dims }]) => [name, float32((data as Float32Array).map((each, i) => each + 0.1 * Math.sin(i)), dims)] as const); // prettier-ignore
+  return new Adapter(config, new Map(others), baseDigest);
+}
+
 /** Whether an adapter could be merged. */
 async function mergesTo(model: Model, adapter: Parameters<typeof merge>[1], file: string): Promise<boolean> {
   try {
@@ -90,10 +118,16 @@ async function mergesTo(model: Model, adapter: Parameters<typeof merge>[1], file
   }
 }
 
-/** The weights and biases of all layers, as torch lays them out, by torch's names. */
+/** The weights and biases of all layers, as torch lays them out, by torch's names, and of normalisations that kept theirs. */
 function weightsOf(model: Model): Map<string, Tensor> {
-  return new Map(
-    model.sites().flatMap(({ path: module, kind, weight: { stored, layout }, bias, weightShape }) => {
+  const vectors = (model.onnx.model.graph?.initializer ?? []).flatMap((each) => {
+    const { name = '', dims = [] } = each;
+    if (dims.length !== 1 || !/\.(weight|bias)$/.test(name)) return [];
+    return [[name, float32(readFloats(each), dims.map(Number))] as const];
+  });
+  return new Map([
+    ...vectors,
+    ...model.sites().flatMap(({ path: module, kind, weight: { stored, layout }, bias, weightShape }) => {
       const [rows, columns] = stored.dims as [number, number];
       const values = stored.read();
       const turned = kind === 'linear' && layout === 'in-out';
@@ -104,5 +138,5 @@ function weightsOf(model: Model): Map<string, Tensor> {
         ...(own ? [[`${module}.bias`, float32(own, [own.length])] as const] : []),
       ];
     }),
-  );
+  ]);
 }

@@ -17,6 +17,12 @@ from transformers.pytorch_utils import Conv1D
 case, folder = Path(sys.argv[1]), Path(sys.argv[2])
 modules = json.loads((case / "case.json").read_text())["modules"]
 base = load_file(folder / "base.safetensors")
+given = load_file(folder / "adapter" / "adapter_model.safetensors")
+# Cases list linear layers, convolutions and embeddings alone.
+for name, value in given.items():
+    path, norm, parameter = name.removeprefix("base_model.model.").partition(".ln_tuning_layers.")
+    if norm and parameter == "weight":
+        modules[path] = (list(value.shape), "LayerNorm")
 
 
 def layer(path, shape, kind):
@@ -60,7 +66,6 @@ config = PeftConfig.from_pretrained(folder / "adapter")
 config.inference_mode = False
 config.base_model_name_or_path = None
 model = get_peft_model(net, config).eval()
-given = load_file(folder / "adapter" / "adapter_model.safetensors")
 set_peft_model_state_dict(model, given)
 known = get_peft_model_state_dict(model)
 missing, unexpected = sorted(set(known) - set(given)), sorted(set(given) - set(known))

@@ -82,7 +82,7 @@ function projections(
   const seeded = (name: 'A' | 'B', dims: readonly number[]): TunedTensor => ({
     ...zeros(dims),
     role: 'seeded',
-    share: 'adapter',
+    share: { inEach: true },
     saved: settings['save_projection'] === true,
     first: () => draw()[name],
   });

@@ -44,10 +44,15 @@ export interface TunedTensor {
   /**
    * Who has the same numbers: the layer alone (`site`, the default), all adapted layers with a tensor of this name and shape
    * (`shape`), those that name the same group, or all adapted layers (`adapter`). One that is shared is called
-   * `base_model.NAME` in PEFT's file, of a group `base_model.NAME.GROUP`; where PEFT has it of each layer as well, that is read, and
-   * with `inEach` written.
+   * `base_model.NAME` in PEFT's file, of a group `base_model.NAME.GROUP`. Where PEFT has it of each layer, that is read, and with
+   * `inEach` written: in place of the group's name, or without a group beside that of all layers.
    */
-  readonly share?: 'site' | 'shape' | 'adapter' | { readonly group: string; readonly inEach?: boolean };
+  readonly share?:
+    | 'site'
+    | 'shape'
+    | 'adapter'
+    | { readonly group: string; readonly inEach?: true }
+    | { readonly group?: undefined; readonly inEach: true };
   /**
    * Of places in something else: which integers a file has of them, and that each is at least 0 and less than `below`, of which each slice of the first dimension may have its own. They
    * are not trained. Without, a tensor is float32.

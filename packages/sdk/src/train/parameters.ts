@@ -131,8 +131,9 @@ export class ParameterSet {
     const saved = [...this.all, ...this.still].filter(({ input }) => !input.tensor.unsaved);
     return new Map(
       saved.flatMap(({ input: { tensor, tuning, others }, ...values }) => {
-        const each = tensor.inEach ? [tuning, ...others].map((own) => own.tensor(tensor.role)) : [tensor];
-        return each.map((own) => [own.savedAs, own.toSaved(values)] as const);
+        const copies = tensor.inEach ? [tuning, ...others].map((own) => own.tensor(tensor.role).inEach!) : [];
+        const written = tensor.toSaved(values);
+        return [tensor.savedAs, ...copies].map((name) => [name, written] as const);
       }),
     );
   }

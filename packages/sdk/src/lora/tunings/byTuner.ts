@@ -181,15 +181,16 @@ export class ByTuner implements ModuleTuning {
       idle,
       ownGradient,
     } = own;
-    const inEach = typeof share === 'object' && share.inEach === true;
-    const group = typeof share === 'object' ? share.group : share === 'shape' ? dims.join('x') : undefined;
+    const { inEach = false, group } =
+      typeof share === 'object' ? share : share === 'shape' ? { group: dims.join('x') } : {};
+    const ofLayer = tensorName(this.layer.path, 'parameter', role);
     return {
       role,
       // Adapters of one session that share tensors of other shapes have inputs of their own.
       name: share === 'site' ? `${this.path}.${role}` : [role, group, dims.join('x')].filter(Boolean).join('.'),
       savedAs:
-        share === 'site' || inEach
-          ? tensorName(this.layer.path, 'parameter', role)
+        share === 'site' || (inEach && group !== undefined)
+          ? ofLayer
           : `base_model.${[role, group].filter(Boolean).join('.')}`,
       replaces: false,
       scale: 1,
@@ -198,7 +199,7 @@ export class ByTuner implements ModuleTuning {
       ...(use === 'trained' ? {} : { use }),
       ...((saved ?? (use === 'trained' || use === 'frozen')) ? {} : { unsaved: true }),
       ...(share === 'site' ? {} : { shared: true }),
-      ...(inEach ? { inEach } : {}),
+      ...(inEach ? { inEach: ofLayer } : {}),
       ...(ownGradient ? { ownGradient } : {}),
       first: (random, made) => {
         const numbersOf = (other: string): TensorNumbers => {

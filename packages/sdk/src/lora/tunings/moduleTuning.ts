@@ -63,8 +63,8 @@ export interface TuningTensor {
   readonly unsaved?: boolean;
   /** Whether other modules have the same tensor, by its name. */
   readonly shared?: boolean;
-  /** Of what is shared: whether files have it of each module. */
-  readonly inEach?: boolean;
+  /** Of what is shared and is in files of each module: its name there. */
+  readonly inEach?: string;
   /** The dimension that is a rank, which each adapter may have another of. */
   readonly rankAxis?: number;
   /** Whether its gradient is another than the loss's, on purpose. */
