@@ -1,6 +1,7 @@
 /** @file One loaded base model that serves many adapters, chosen per run or per row, and changed while it runs. */
 
 import { OnnxLoraError } from '../../errors.ts';
+import { knownOptions } from '../../knownOptions.ts';
 import type { ModelProto } from '../../graph/proto.ts';
 import { sessionModel } from '../../graph/file/onnxFile.ts';
 import { inTurns } from '../../graph/turns.ts';
@@ -53,6 +54,12 @@ export interface AdapterRunOptions {
   /** Tensors that were bound to the session ({@link AdapterSession.bind}), beside the feeds. */
   readonly bound?: readonly BoundFeeds[];
 }
+
+// prettier-ignore
+const requireKnown = knownOptions<AdapterRunOptions>('session.run', {
+  adapter: true, signal: true, fetches: true, bound: true,
+});
+const requireKnownToPlace = knownOptions<PlaceOptions>('session.add', { allowBaseMismatch: true });
 
 /**
  * A base model, loaded once, with any number of adapters. Swapping costs nothing: they lie where the graph runs, and a
@@ -144,7 +151,8 @@ export class AdapterSession implements AsyncDisposable {
    * @throws OnnxLoraError `INPUT_INVALID` for a name that is taken; `ADAPTER_MISMATCH` for an adapter of another base, or
    *   one that needs a place which the graph does not have
    */
-  add(name: string, adapter: Adapter, options: PlaceOptions = {}): Promise<void> {
+  async add(name: string, adapter: Adapter, options: PlaceOptions = {}): Promise<void> {
+    requireKnownToPlace(options);
     return this.#bank.add(name, adapter, options);
   }
 
@@ -153,7 +161,8 @@ export class AdapterSession implements AsyncDisposable {
    *
    * @throws OnnxLoraError as {@link AdapterSession.add}, and `INPUT_INVALID` for a name that no adapter has
    */
-  replace(name: string, adapter: Adapter, options: PlaceOptions = {}): Promise<void> {
+  async replace(name: string, adapter: Adapter, options: PlaceOptions = {}): Promise<void> {
+    requireKnownToPlace(options);
     return this.#bank.replace(name, adapter, options);
   }
 
@@ -170,10 +179,9 @@ export class AdapterSession implements AsyncDisposable {
    *   input, and as many names as there are not rows; `CANCELLED`, `OVERLOADED`, `RUNTIME_FAILED`; what the source of
    *   adapters throws
    */
-  async run(
-    feeds: Feeds,
-    { adapter = null, signal, fetches, bound = [] }: AdapterRunOptions = {},
-  ): Promise<Record<string, Tensor>> {
+  async run(feeds: Feeds, options: AdapterRunOptions = {}): Promise<Record<string, Tensor>> {
+    requireKnown(options);
+    const { adapter = null, signal, fetches, bound = [] } = options;
     this.#requireFeeds(feeds, bound);
     const choice = this.#onePerRow(adapter, feeds);
     const run = async (one: AdapterChoice, own: Feeds): Promise<Record<string, Tensor>> => {
@@ -219,7 +227,9 @@ export class AdapterSession implements AsyncDisposable {
    *
    * @throws OnnxLoraError `MODEL_UNSUPPORTED` when the session's runtime has no profiler; as {@link AdapterSession.run}
    */
-  async providerReport(feeds: Feeds, { adapter = null, signal }: AdapterRunOptions = {}): Promise<ProviderReport> {
+  async providerReport(feeds: Feeds, asked: AdapterRunOptions = {}): Promise<ProviderReport> {
+    requireKnown(asked);
+    const { adapter = null, signal } = asked;
     this.#requireFeeds(feeds);
     const choice = this.#onePerRow(adapter, feeds);
     const one = this.#injected.apart !== undefined && isRows(choice) ? choice[0]! : choice;
