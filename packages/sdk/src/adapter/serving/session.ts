@@ -73,7 +73,7 @@ export class AdapterSession implements AsyncDisposable {
   readonly #active: ActiveAdapters;
   readonly #modelInputs: readonly string[];
   readonly #check: FeedCheck;
-  readonly #injected: Pick<Injected, 'batchInput' | 'apart' | 'rowsApart'>;
+  readonly #injected: Pick<Injected, 'batchInput' | 'rowInputs' | 'apart' | 'rowsApart'>;
   #rowsApart: RowsApart | undefined;
   /** Whether the model takes any number of rows. */
   readonly #takesAnyRows: boolean;
@@ -280,7 +280,8 @@ export class AdapterSession implements AsyncDisposable {
   /** The choice, checked against the rows of the batch; rows that are all alike are one choice. */
   #onePerRow(choice: AdapterChoice, feeds: Feeds): AdapterChoice {
     if (!isRows(choice)) return choice;
-    const rows = feeds[this.#injected.batchInput]?.dims[0];
+    const { batchInput, rowInputs } = this.#injected;
+    const rows = feeds[batchInput]?.dims[0];
     if (rows !== undefined && rows !== choice.length) {
       throw new OnnxLoraError(
         'INPUT_INVALID',
@@ -288,6 +289,15 @@ export class AdapterSession implements AsyncDisposable {
       );
     }
     const [first = null] = choice;
-    return choice.every((each) => each === first) ? first : choice;
+    if (choice.every((each) => each === first)) return first;
+    for (const [name, axis] of rowInputs) {
+      const own = feeds[name]?.dims[axis];
+      if (own === undefined || own === choice.length) continue;
+      throw new OnnxLoraError(
+        'INPUT_INVALID',
+        `Rows of one batch can have different adapters only where all inputs have as many rows, but "${batchInput}" has ${choice.length} and "${name}" has ${own}. Run one batch per adapter, with one name for all of its rows, or give "${name}" a row for each of "${batchInput}".`,
+      );
+    }
+    return choice;
   }
 }
