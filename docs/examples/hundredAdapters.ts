@@ -118,7 +118,7 @@ if (!(off < 1e-4)) throw new Error('A row depends on the other rows.');
 const known = new Set(await readdir('runs/hundred/adapters'));
 let loads = 0;
 const lazy = await model.session({
-  ...lora,
+  targetModules: lora.targetModules,
   adapterSource: {
     load: (name) => {
       // The name comes from a stranger: it is looked up, and never made into a path otherwise.

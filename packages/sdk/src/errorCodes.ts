@@ -140,6 +140,7 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeInfo>> = {
       'A setting, an option or the way of calling cannot be: it is unknown, missing, out of range, or at odds with another.',
     causes: [
       'A flag or option has a value of the wrong kind or out of its range.',
+      'A function was given an option that it does not have: misspelt, or one of another function.',
       'A key of a YAML file is unknown or there twice, or the file is not valid YAML.',
       'Something that is needed is not named, such as the model, the data or the place to write to.',
       'Two settings exclude each other, or a setting belongs to another task or method.',

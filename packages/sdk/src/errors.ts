@@ -105,9 +105,9 @@ export function nearest(
     .map(({ candidate }) => candidate);
 }
 
-/** `did you mean "a" or "b"?`, or an empty string where nothing is near. */
-export function didYouMean(word: string, candidates: Iterable<string>): string {
-  const near = nearest(word, candidates);
+/** `did you mean "a" or "b"?`, or an empty string where nothing is near: no more than `limit` edits apart, as {@link nearest} has it. */
+export function didYouMean(word: string, candidates: Iterable<string>, limit?: number): string {
+  const near = nearest(word, candidates, 3, limit);
   return near.length > 0 ? ` Did you mean ${near.map((name) => `"${name}"`).join(' or ')}?` : '';
 }
 

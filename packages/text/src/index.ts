@@ -121,4 +121,20 @@ export {
   type ChosenAnswer,
   type ChosenAnswers,
 } from './metrics/chooseAnswers.ts';
+export {
+  type ChoiceColumns,
+  type ChoiceData,
+  type ChoiceDataOptions,
+  type ChoiceRecord,
+  type ChoiceSource,
+  type GivenChoice,
+  readChoices,
+} from './data/readChoices.ts';
+export {
+  type ChooserOptions,
+  type ChoiceScores,
+  multipleChoice,
+  type MultipleChoiceOptions,
+  openChooser,
+} from './tasks/choices/multipleChoice.ts';
 export { rougeL, type TextScores, textScores, wordF1 } from './metrics/textScores.ts';

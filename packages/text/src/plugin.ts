@@ -2,6 +2,7 @@
 
 import { definePlugin, type Plugin } from '@onnx-lora/sdk/plugin';
 import { textFamilies } from './families/index.ts';
+import { multipleChoiceTask } from './tasks/choices/multipleChoice.ts';
 import { maskedTextModellingTask } from './tasks/masked/maskedTextModelling.ts';
 import { questionAnsweringTask } from './tasks/questions/questionAnswering.ts';
 import { textRerankingTask } from './tasks/reranking/textReranking.ts';
@@ -28,5 +29,6 @@ export const textPlugin: Plugin = definePlugin({
     maskedTextModellingTask,
     chatTask,
     preferencesTask,
+    multipleChoiceTask,
   ],
 });

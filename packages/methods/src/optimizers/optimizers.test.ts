@@ -85,7 +85,7 @@ describe('any of them', () => {
     expect(() => of('lorafa')({ betas: [0.9] })).toThrow('betas of lorafa must be two numbers from 0 to below 1');
     expect(() => of('schedule-free-adamw')({ betas: [0, 0.9] })).toThrow('two numbers above 0 and below 1');
     expect(() => of('riemannian')({ inner: 'muon' })).toThrow('inner of riemannian must be one of adamw, adam, sgd');
-    expect(() => of('riemannian')({ momentum: 0.9 })).toThrow('The optimizer adamw has no setting "momentum".');
+    expect(() => of('riemannian')({ momentum: 0.9 })).toThrow('The optimizer adamw has no option "momentum".');
     expect(() => of('riemannian')({ reg: -1 })).toThrow('reg of riemannian must be a number of 0 or more');
   });
 });

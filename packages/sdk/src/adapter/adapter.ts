@@ -3,6 +3,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OnnxLoraError } from '../errors.ts';
+import { knownOptions } from '../knownOptions.ts';
 import { bytesPerElement, type Tensor } from '../runtime/tensor.ts';
 import { type AdapterNotes, formatNotes } from './storage/adapterNotes.ts';
 import { writeFolderAtomic } from '../files/replacement.ts';
@@ -31,6 +32,8 @@ export interface SaveOptions {
   /** False refuses to write over an adapter that is there; true by default. */
   readonly overwrite?: boolean;
 }
+
+const requireKnown = knownOptions<SaveOptions>('adapter.save', { prefix: true, maxShardBytes: true, overwrite: true });
 
 /** A LoRA adapter. Immutable; made by training, or by `loadAdapter`. */
 export class Adapter {
@@ -73,7 +76,9 @@ export class Adapter {
    * @throws OnnxLoraError `FILE_INVALID` when the folder cannot be written, or has an adapter and `overwrite` is false; `INPUT_INVALID` for a shard size that is no whole
    *   number above 0
    */
-  async save(folder: string, { prefix, maxShardBytes, overwrite }: SaveOptions = {}): Promise<void> {
+  async save(folder: string, options: SaveOptions = {}): Promise<void> {
+    requireKnown(options);
+    const { prefix, maxShardBytes, overwrite } = options;
     const metadata = metadataOf(this);
     const tensors = prefix === undefined ? this.tensors : withPrefix(this.tensors, prefix);
     if (maxShardBytes !== undefined && !(Number.isSafeInteger(maxShardBytes) && maxShardBytes > 0)) {

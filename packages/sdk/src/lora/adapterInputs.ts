@@ -35,6 +35,8 @@ export interface Injected {
   readonly rows?: string;
   /** Name of the model's input whose first dimension counts the rows of a batch. */
   readonly batchInput: string;
+  /** All inputs of the model with rows: the axis of each. */
+  readonly rowInputs: ReadonlyMap<string, number>;
   /** Path of a layer for which `rows` may only be `[]`, since it is adapted and reads what has no rows. */
   readonly apart?: string;
   /** How rows that differ are computed in several runs. */
@@ -76,6 +78,7 @@ export class AdapterInputs {
   readonly opset: number;
   /** The graph input whose first dimension counts the rows of a batch. */
   readonly batchInput: Value;
+  readonly #rowInputs: ReadonlyMap<string, number>;
   readonly #inputs = new Map<
     string,
     { input: Omit<AdapterInput, 'others'>; others: Set<ModuleTuning>; info: ValueInfoProto; value: Value }
@@ -95,7 +98,8 @@ export class AdapterInputs {
     this.opset = opsetOf(base);
     this.#base = base;
     this.#plan = plan;
-    const name = batchInputsOf(base.graph ?? {}, types).counting;
+    const { counting: name, axes } = batchInputsOf(base.graph ?? {}, types);
+    this.#rowInputs = axes;
     this.batchInput = { name, ...types.get(name) };
     this.#open = new Set(plan.flatMap(({ isOpen, site }) => (isOpen ? [site] : [])));
   }
@@ -107,6 +111,7 @@ export class AdapterInputs {
     return {
       inputs: [...inputs.map(({ input, others }) => ({ ...input, others: [...others] })), ...this.#unread()],
       batchInput: this.batchInput.name,
+      rowInputs: this.#rowInputs,
       masks: this.#masks,
       ...(this.#apartFor ? { apart: this.#apartFor.path } : {}),
       rowsApart: () => this.#rowsApart(),

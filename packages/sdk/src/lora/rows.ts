@@ -2,6 +2,7 @@
 
 import type { GraphBuilder, Value } from '../graph/builder.ts';
 import type { Site } from '../match/sites.ts';
+import type { AdapterInputs } from './adapterInputs.ts';
 
 /** A size that the runtime finds: as many as there are numbers left. */
 const OPEN = -1;
@@ -17,17 +18,19 @@ export interface Fold extends Pick<Site, 'weightShape'> {
 
 /**
  * Brings a layer's input into the form `[batch, positions, in]`. There `MatMul` with A `[in, r]` adapts all rows alike,
- * and with A `[batch, in, r]` each row by its own adapter: the same node does both, by the rank of what is fed.
+ * and with A `[batch, in, r]` each row by its own adapter: the same node does both, by the rank of what is fed. Where all are
+ * adapted alike, one row of all positions does as well: a model may have several batches, such as one of texts and one of
+ * images, and each as many rows as it likes.
  */
 export class RowFold {
   readonly #g: GraphBuilder;
-  readonly #input: Value;
+  readonly #inputs: Pick<AdapterInputs, 'batchInput' | 'rows'>;
   #batch: Value | undefined;
 
-  /** @param input the graph input whose first dimension counts the rows of the batch */
-  constructor(g: GraphBuilder, input: Value) {
+  /** @param inputs the graph input whose first dimension counts the rows of the batch, and that of their adapters */
+  constructor(g: GraphBuilder, inputs: Pick<AdapterInputs, 'batchInput' | 'rows'>) {
     this.#g = g;
-    this.#input = input;
+    this.#inputs = inputs;
   }
 
   /** `product` of the folded x `[batch, positions, in]` → `[batch, positions, out]`, back in the layer's own shape. */
@@ -43,7 +46,7 @@ export class RowFold {
   #folded(x: Value, { weightShape: [out, width], isOpen }: Fold, product: (rows: Value) => Value): Value {
     const g = this.#g;
     const rank = x.shape?.length;
-    const aligned = x.shape !== undefined && x.shape[0] === this.#input.shape?.[0];
+    const aligned = x.shape !== undefined && x.shape[0] === this.#inputs.batchInput.shape?.[0];
     if (rank === 3 && aligned) return product(x);
     if (rank === 2 && aligned) return g.Squeeze(product(g.Unsqueeze(x, [1])), [1]);
     const read = width === OPEN ? g.Slice(g.Shape(x), [-1], [LAST], [0]) : g.ints([width!]);
@@ -62,9 +65,10 @@ export class RowFold {
     return this.apply(value, onOutputs(fold), (rows) => this.#g.Add(rows, term));
   }
 
+  /** How many adapters are picked: one for each row, or 1 for all, of which the shape of what picks them says nothing. */
   #batchSize(): Value {
     const g = this.#g;
-    this.#batch ??= g.Slice(g.Shape(this.#input), [0], [1], [0]);
+    this.#batch ??= g.Slice(g.Concat([g.Shape(this.#inputs.rows), g.ints([1])], 0), [0], [1], [0]);
     return this.#batch;
   }
 }

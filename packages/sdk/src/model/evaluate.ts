@@ -2,6 +2,7 @@
 
 import type { Adapter } from '../adapter/adapter.ts';
 import { OnnxLoraError } from '../errors.ts';
+import { knownOptions } from '../knownOptions.ts';
 import type { BadSample, Evaluation } from '../plugin/events.ts';
 import { defined } from '../plugin/data/defined.ts';
 import type { ExampleSet } from '../plugin/data/exampleSet.ts';
@@ -45,6 +46,12 @@ export interface EvaluateOptions<Scores extends Metrics = Metrics> extends Pick<
   readonly onBatch?: (done: number, total: number) => void;
 }
 
+// prettier-ignore
+const requireKnown = knownOptions<EvaluateOptions>('evaluate', {
+  task: true, adapter: true, batchSize: true, limit: true, trainedOn: true, split: true, onBadSample: true, onBatch: true,
+  provider: true, threads: true, allowBaseMismatch: true,
+});
+
 /**
  * Evaluates on the task's held-out data, or on all of its data when none is held out; in both cases less what the adapter was
  * trained on, where `trainedOn` tells that. The metrics have the task's names.
@@ -53,13 +60,15 @@ export interface EvaluateOptions<Scores extends Metrics = Metrics> extends Pick<
  * const { metrics } = await evaluate(model, { task: imageClassification('photos', { validation: 0.2 }), adapter });
  * console.log(metrics.accuracy);
  *
- * @throws OnnxLoraError `ADAPTER_MISMATCH` for an adapter of another base, before the data are looked at; as `task.prepare` and
+ * @throws OnnxLoraError `ADAPTER_MISMATCH` for an adapter of another base, before the data are looked at;
+ *   `CONFIG_INVALID` for an option that there is not, or that cannot be; as `task.prepare` and
  *   `model.session` do; `PLUGIN_INVALID` where the task itself fails
  */
 export async function evaluate<Scores extends Metrics = Metrics>(
   model: Model,
   options: EvaluateOptions<Scores>,
 ): Promise<Evaluation<Scores>> {
+  requireKnown(options);
   const { task, adapter, batchSize = trainDefaults.batchSize, limit, allowBaseMismatch = false, onBatch } = options;
   whole('batchSize', batchSize, 1, 1_000_000);
   checkMachine(

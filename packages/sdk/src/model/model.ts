@@ -5,6 +5,7 @@ import type { PlacedAdapter } from '../adapter/naming/place.ts';
 import type { AdapterSource } from '../adapter/serving/adapterBank.ts';
 import { AdapterSession } from '../adapter/serving/session.ts';
 import { didYouMean, OnnxLoraError } from '../errors.ts';
+import { knownOptions } from '../knownOptions.ts';
 import type { OnnxFile } from '../graph/file/onnxFile.ts';
 import { inlineKnownBranches } from '../ops/rewrites/inlineBranches.ts';
 import type { InputSizes } from '../ops/rewrites/inputSizes.ts';
@@ -49,6 +50,14 @@ export interface ModelSessionOptions
    */
   readonly worker?: boolean;
 }
+
+// prettier-ignore
+const requireKnown = knownOptions<ModelSessionOptions>('model.session', {
+  adapters: true, allowBaseMismatch: true, adapterSource: true, targetModules: true, modulesToSave: true, useDora: true,
+  worker: true, provider: true, threads: true, prepack: true, mergesEqual: true, fallback: true, verify: true, strict: true,
+  onWarning: true, maxQueue: true,
+});
+const requireKnownToPlace = knownOptions<PlaceOptions>('model.place', { allowBaseMismatch: true, toTrain: true });
 
 /** An opened ONNX model. Holds the graph's structure; weights stay in the user's files. */
 export class Model extends ModelGraph {
@@ -215,9 +224,10 @@ export class Model extends ModelGraph {
    * name.
    *
    * @throws OnnxLoraError `ADAPTER_MISMATCH` for an adapter of another base, `TARGET_NOT_FOUND` for a target that matches
-   *   nothing, `PROVIDER_UNAVAILABLE`, `RUNTIME_FAILED`
+   *   nothing, `CONFIG_INVALID` for an option that there is not, `PROVIDER_UNAVAILABLE`, `RUNTIME_FAILED`
    */
   async session(options: ModelSessionOptions = {}): Promise<AdapterSession> {
+    requireKnown(options);
     const { adapters = {}, modulesToSave = [] } = options;
     requireNamedAdapters(adapters);
     checkMachine(
@@ -268,6 +278,7 @@ export class Model extends ModelGraph {
    *   variant such as aLoRA
    */
   async place(adapter: Adapter, options: PlaceOptions = {}): Promise<PlacedAdapter> {
+    requireKnownToPlace(options);
     return this.#places.place(adapter, options);
   }
 

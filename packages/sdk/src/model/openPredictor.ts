@@ -2,6 +2,7 @@
 
 import type { Adapter } from '../adapter/adapter.ts';
 import { didYouMean, OnnxLoraError } from '../errors.ts';
+import { knownOptions } from '../knownOptions.ts';
 import { guardedFactory } from '../plugin/guards/guardedFactory.ts';
 import { requireNamedAdapters, sourcesOf } from '../plugin/predict/sources.ts';
 import type { Answer, Predictor, PredictOptions, Source } from '../plugin/predictor.ts';
@@ -34,6 +35,16 @@ export interface TaskPredictor extends Predictor {
   predict(sources: string | Iterable<Source> | AsyncIterable<Source>, options?: PredictOptions): AsyncIterable<Answer>;
 }
 
+// prettier-ignore
+const requireKnown = knownOptions<OpenPredictorOptions>('openPredictor', {
+  adapter: true, adapters: true, task: true, settings: true, batchSize: true,
+  allowBaseMismatch: true, provider: true, threads: true, worker: true,
+});
+// prettier-ignore
+const requireKnownToPredict = knownOptions<PredictOptions>('predictor.predict', {
+  adapter: true, batchSize: true, skip: true, parts: true, onBadSource: true, signal: true,
+});
+
 /**
  * Loads a model, with an adapter or without, to answer for files that nobody has labelled: all that lies between a file and its
  * label. The model is opened with the plugin of its domain. Adapters with the same labels may differ from file to file; to serve
@@ -45,13 +56,12 @@ export interface TaskPredictor extends Predictor {
  * await using predictor = await openPredictor(model, { adapter: await loadAdapter('photos-adapter') });
  * for await (const { prediction } of predictor.predict(['cat.jpg'])) console.log(prediction.label);
  *
- * @throws OnnxLoraError `CONFIG_INVALID` where adapters are a list without names, where no task is known, or the task answers for no files, or with one adapter alone;
+ * @throws OnnxLoraError `CONFIG_INVALID` for an option that there is not, where adapters are a list without names, where no task is known, or the task answers for no files, or with one adapter alone;
  *   `ADAPTER_MISMATCH` for adapters that answer with different labels; as `model.session` and the task's own predictor
  */
-export async function openPredictor(
-  model: Model,
-  { adapter, adapters = {}, task, settings, batchSize, ...load }: OpenPredictorOptions = {},
-): Promise<TaskPredictor> {
+export async function openPredictor(model: Model, options: OpenPredictorOptions = {}): Promise<TaskPredictor> {
+  requireKnown(options);
+  const { adapter, adapters = {}, task, settings, batchSize, ...load } = options;
   requireNamedAdapters(adapters);
   const all = [...(adapter ? [adapter] : []), ...Object.values(adapters)];
   requireSameAnswers(all);
@@ -77,7 +87,10 @@ export async function openPredictor(
     ...predictor,
     task: factory.name,
     input: factory.input ?? {},
-    predict: (sources, options) => predictor.predict(sourcesOf(sources), { ...defaults, ...options }),
+    predict(sources, asked = {}) {
+      requireKnownToPredict(asked);
+      return predictor.predict(sourcesOf(sources), { ...defaults, ...asked });
+    },
   };
 }
 

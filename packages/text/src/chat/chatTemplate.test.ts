@@ -84,6 +84,50 @@ describe('a template that does harm', () => {
   });
 });
 
+describe('a call without a content, as OpenAI writes it', () => {
+  const answer = {
+    role: 'assistant',
+    tool_calls: [{ type: 'function', function: { name: 'f', arguments: { a: 1 } } }],
+  };
+  const said = (extra: object): Conversation => ({
+    messages: [
+      { role: 'user', content: 'Hi' },
+      { ...answer, ...extra },
+      { role: 'tool', content: '3', name: 'f' },
+    ],
+  });
+  const forms = { absent: {}, null: { content: null } };
+
+  // What transformers 5.24 makes of both forms.
+  it.each([
+    ['chatml', '<|im_start|>system\nBe brief and correct.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n<|im_end|>\n<|im_start|>tool\n3<|im_end|>\n'], // prettier-ignore
+    ['llama3', '<s><|start_header_id|>system<|end_header_id|>\n\nToday: 26 Jul 2024\n\n<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n{"name": "f", "parameters": {"a": 1}}<|eot_id|><|start_header_id|>ipython<|end_header_id|>\n\n3<|eot_id|>'], // prettier-ignore
+    ['phi', '<|user|>\nHi<|end|>\n<|assistant|>\n<|end|>\n</s>'],
+  ])('%s, as transformers', (name, text) => {
+    for (const form of Object.values(forms))
+      expect(template(read(`templates/${name}.jinja`)).render(said(form)).text).toBe(text);
+  });
+
+  // Where transformers fails: "'dict object' has no attribute 'content'".
+  const plain = "{% for m in messages %}{{ m['role'] + m['content'] }}{% endfor %}";
+  const calling =
+    "{% for m in messages %}{{ m['content'] + '!' }}{{ m['tool_calls'] | tojson if m['tool_calls'] }}{% endfor %}";
+  it.each(Object.entries(forms))('is refused where the template reads one: %s', (_, form) => {
+    const refusal = (source: string): (() => unknown) => {
+      return () => template(source).render(said(form), {}, 'a.jsonl, line 3');
+    };
+    const message =
+      'a.jsonl, line 3: message 2 (assistant) has no content, and the chat template of "model/tokenizer_config.json" reads one.';
+    for (const [source, remedy] of [
+      [read('templates/zephyr.jinja'), 'It writes no tool_calls: give the call as text in "content", or leave it out.'],
+      [plain, 'It writes no tool_calls: give the call as text in "content", or leave it out.'],
+      [calling, 'Write "content": "" beside its tool_calls, or leave it out.'],
+    ] as const)
+      expect(refusal(source)).toThrow(expect.objectContaining({ code: 'DATA_INVALID', message: `${message} ${remedy}` })); // prettier-ignore
+    expect(refusal(`${plain}{{ nothing() }}`)).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }));
+  });
+});
+
 describe('of a folder', () => {
   const write = (files: Record<string, unknown>): string => {
     const made = mkdtempSync(join(tmpdir(), 'chat-'));

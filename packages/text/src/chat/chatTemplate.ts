@@ -78,7 +78,8 @@ export class ChatTemplate {
    * The text of a conversation.
    *
    * @param where it is in the data, for messages
-   * @throws OnnxLoraError `DATA_INVALID` for a conversation that the template refuses; `CONFIG_INVALID` where the template fails
+   * @throws OnnxLoraError `DATA_INVALID` for a conversation that the template refuses, and a message without the content that it
+   *   reads; `CONFIG_INVALID` where the template fails
    */
   render(conversation: Conversation, options: RenderOptions = {}, where = 'The conversation'): RenderedChat {
     const { messages, tools, variables } = conversation;
@@ -108,10 +109,38 @@ export class ChatTemplate {
     try {
       return this.#render(variables);
     } catch (cause) {
-      if (!(cause instanceof RaisedByTemplate)) throw cause;
+      if (!(cause instanceof RaisedByTemplate)) throw this.#withoutContent(variables, where, cause) ?? cause;
       throw refused(where, `the chat template of "${this.path}" says: ${cause.message}`, 'Write it as the model was taught', cause); // prettier-ignore
     }
   }
+
+  /** What is wrong where a template fails for want of a content, as beside calls in OpenAI's form; undefined where it fails with one too. */
+  #withoutContent(
+    { messages, ...variables }: Readonly<Record<string, unknown>>,
+    where: string,
+    cause: unknown,
+  ): OnnxLoraError | undefined {
+    const said = messages as readonly JsonObject[];
+    const at = said.findIndex(({ content }) => content === undefined);
+    if (at < 0) return undefined;
+    const withoutCalls = said.map((each) => {
+      const { tool_calls: _, ...message } = each;
+      return message;
+    });
+    try {
+      const [whole, rest] = [said, withoutCalls].map((each) => this.#render({ ...variables, messages: filled(each) }));
+      const reason = `message ${at + 1} (${String(said[at]!['role'])}) has no content, and the chat template of "${this.path}" reads one`;
+      const remedy = whole === rest ? 'It writes no tool_calls: give the call as text in "content"' : 'Write "content": "" beside its tool_calls'; // prettier-ignore
+      return refused(where, reason, remedy, cause);
+    } catch {
+      return undefined;
+    }
+  }
+}
+
+/** With a content in every message. */
+function filled(messages: readonly JsonObject[]): JsonObject[] {
+  return messages.map((message) => ({ content: '', ...message }));
 }
 
 function refused(where: string, reason: string, remedy: string, cause?: unknown): OnnxLoraError {

@@ -3,7 +3,7 @@
 import { type Adapter, int64, OnnxLoraError } from '@onnx-lora/sdk';
 import type { RunnableModel, RunnableOptions } from '@onnx-lora/sdk/tasks';
 import type { SequenceTokenizer } from '@onnx-lora/sequences';
-import { checkedConversation } from '../data/conversationRecord.ts';
+import { checkedConversation, type ConversationRecord } from '../data/conversationRecord.ts';
 import type { Said } from '../data/preferenceRecord.ts';
 import { openTeaching } from '../tasks/chat/openTeaching.ts';
 import { rowSums, runBatches } from '../tasks/chat/runBatches.ts';
@@ -47,6 +47,14 @@ export interface ChoiceOptions extends Omit<RunnableOptions, 'adapters'> {
   readonly batchSize?: number;
   /** The tokenizer of the model's folder by default. */
   readonly tokenizer?: SequenceTokenizer | undefined;
+  /** Called after each run with the number of choices done and the total. */
+  readonly onBatch?: (done: number, total: number) => void;
+}
+
+/** A question answered with a choice: behind a text with a space before it, else by the assistant. */
+export function choiceAsSaid(prompt: Said, choice: string, where: string): ConversationRecord {
+  const completion = typeof prompt === 'string' ? ` ${choice}` : [{ role: 'assistant', content: choice }];
+  return checkedConversation({ prompt, completion }, where);
 }
 
 /**
@@ -64,15 +72,14 @@ export interface ChoiceOptions extends Omit<RunnableOptions, 'adapters'> {
 export async function chooseAnswers(
   model: RunnableModel,
   questions: readonly ChoiceQuestion[],
-  { adapter, batchSize = 16, tokenizer, ...options }: ChoiceOptions = {},
+  { adapter, batchSize = 16, tokenizer, onBatch, ...options }: ChoiceOptions = {},
 ): Promise<ChosenAnswers> {
   const { input, port, rules } = await openTeaching(model, { learn: 'answers', tokenizer });
   // What ends a text is no part of an answer that is a text.
   const asking = { ...rules, end: undefined };
   const rows = questions.flatMap(({ prompt, choices }, i) =>
     choices.map((choice) => {
-      const said = typeof prompt === 'string' ? ` ${choice}` : [{ role: 'assistant', content: choice }];
-      const row = oneRowOf(checkedConversation({ prompt, completion: said }, `question ${i + 1}`), asking);
+      const row = oneRowOf(choiceAsSaid(prompt, choice, `question ${i + 1}`), asking);
       if (row) return fedRow(row);
       throw new OnnxLoraError('INPUT_INVALID', `Question ${i + 1} has a choice without a token. Give each some text.`);
     }),
@@ -87,6 +94,7 @@ export async function chooseAnswers(
     batchSize,
     size: port.size,
     adapters: [adapter],
+    ...(onBatch && { onBatch }),
     lengths: rows.map(({ ids }) => ids.length),
     batch: (places) => {
       const own = places.map((place) => rows[place]!);
@@ -104,10 +112,24 @@ export async function chooseAnswers(
     const byByte = logProbabilities.map((each, i) => each / Buffer.byteLength(choices[i]!));
     return { logProbabilities, choice: largest(logProbabilities), choiceByByte: largest(byByte) };
   });
+  return { answers, ...choiceScores(questions, answers) };
+}
+
+/**
+ * How often the chosen answers are the right ones, of the questions whose right one is known.
+ *
+ * @param times how often each question counts; once by default
+ */
+export function choiceScores(
+  questions: readonly ChoiceQuestion[],
+  answers: readonly ChosenAnswer[],
+  times?: ArrayLike<number>,
+): Pick<ChosenAnswers, 'accuracy' | 'accuracyByByte'> {
   const known = [...questions.keys()].filter((i) => questions[i]!.answer !== undefined);
+  const count = (of: (i: number) => boolean): number => known.reduce((sum, i) => sum + (of(i) ? (times?.[i] ?? 1) : 0), 0); // prettier-ignore
   const share = (of: (answer: ChosenAnswer) => number): number =>
-    known.filter((i) => of(answers[i]!) === questions[i]!.answer).length / known.length;
-  return { answers, accuracy: share(({ choice }) => choice), accuracyByByte: share((each) => each.choiceByByte) };
+    count((i) => of(answers[i]!) === questions[i]!.answer) / count(() => true);
+  return { accuracy: share(({ choice }) => choice), accuracyByByte: share((each) => each.choiceByByte) };
 }
 
 /** The number of the largest; of equal ones the first. */

@@ -61,7 +61,11 @@ export function unmergeCommand(context: Context): Command {
     words: { '[model]': 'the merged model: folder, .onnx file or hub id; or --model' },
     flags: [...both, 'output'],
     examples: ['onnx-lora unmerge photos.onnx --adapter runs/photos --out base.onnx'],
-  }).action((word: string | undefined, flags: MergeFlags) => run(context, word, flags, unmerge));
+  }).action((word: string | undefined, flags: MergeFlags) =>
+    run(context, word, flags, (model, adapters, out) =>
+      unmerge(model, adapters, out, { overwrite: flags.overwrite ?? false }),
+    ),
+  );
 }
 
 interface MergeFlags extends Flags {

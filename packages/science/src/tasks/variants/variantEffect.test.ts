@@ -72,7 +72,7 @@ describe('the order of scores is compared with that of measurements', () => {
     const options = { wildType, method: 'wild-type-marginals' } as const;
     const own = await evaluate(model, { task: variantEffect(records, options), adapter });
     const base = await evaluate(model, { task: variantEffect(records, options) });
-    const scores = await scoreVariants(model, wildType, records.slice(0, 4).map(({ substitutions }) => ({ substitutions: substitutions! })), { ...options, adapter }); // prettier-ignore
+    const scores = await scoreVariants(model, wildType, records.slice(0, 4).map(({ substitutions }) => ({ substitutions: substitutions! })), { method: options.method, adapter }); // prettier-ignore
     expect(own.metrics['pearson']).toBeCloseTo(pearson(scores, [9, 2.5, -3, 1]), 9);
     expect(own.metrics['pearson']).not.toBeCloseTo(base.metrics['pearson']!, 4);
   });

@@ -1,6 +1,7 @@
 /** @file What to combine and how, and the checks of both. */
 
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
+import { knownOptions } from '../../knownOptions.ts';
 import type { Adapter } from '../adapter.ts';
 
 /**
@@ -64,6 +65,11 @@ export interface CombineOptions {
   readonly compat?: 'peft';
 }
 
+// prettier-ignore
+const requireKnown = knownOptions<CombineOptions>('combineAdapters', {
+  method: true, rank: true, density: true, majoritySign: true, seed: true, compat: true,
+});
+
 /** What a method does. */
 export interface Rule {
   readonly prune: 'none' | 'largest' | 'random';
@@ -104,8 +110,9 @@ export function ruleOf(method: CombineMethod): Rule {
   return rules[method];
 }
 
-/** @throws OnnxLoraError `INPUT_INVALID` for options that are wrong, or mean nothing together */
+/** @throws OnnxLoraError `INPUT_INVALID` for options that are wrong, or mean nothing together, `CONFIG_INVALID` for ones that there are not */
 export function checkOptions(parts: readonly CombinePart[], options: CombineOptions): void {
+  requireKnown(options);
   const { method, rank, density, majoritySign, seed, compat } = options;
   if (!combineMethods.includes(method)) {
     throw wrong(

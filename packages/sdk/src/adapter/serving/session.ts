@@ -1,6 +1,7 @@
 /** @file One loaded base model that serves many adapters, chosen per run or per row, and changed while it runs. */
 
 import { OnnxLoraError } from '../../errors.ts';
+import { knownOptions } from '../../knownOptions.ts';
 import type { ModelProto } from '../../graph/proto.ts';
 import { sessionModel } from '../../graph/file/onnxFile.ts';
 import { inTurns } from '../../graph/turns.ts';
@@ -54,6 +55,12 @@ export interface AdapterRunOptions {
   readonly bound?: readonly BoundFeeds[];
 }
 
+// prettier-ignore
+const requireKnown = knownOptions<AdapterRunOptions>('session.run', {
+  adapter: true, signal: true, fetches: true, bound: true,
+});
+const requireKnownToPlace = knownOptions<PlaceOptions>('session.add', { allowBaseMismatch: true });
+
 /**
  * A base model, loaded once, with any number of adapters. Swapping costs nothing: they lie where the graph runs, and a
  * run names those it reads. They can be added, replaced and removed at any time; a run that has been asked for keeps the
@@ -66,7 +73,7 @@ export class AdapterSession implements AsyncDisposable {
   readonly #active: ActiveAdapters;
   readonly #modelInputs: readonly string[];
   readonly #check: FeedCheck;
-  readonly #injected: Pick<Injected, 'batchInput' | 'apart' | 'rowsApart'>;
+  readonly #injected: Pick<Injected, 'batchInput' | 'rowInputs' | 'apart' | 'rowsApart'>;
   #rowsApart: RowsApart | undefined;
   /** Whether the model takes any number of rows. */
   readonly #takesAnyRows: boolean;
@@ -144,7 +151,8 @@ export class AdapterSession implements AsyncDisposable {
    * @throws OnnxLoraError `INPUT_INVALID` for a name that is taken; `ADAPTER_MISMATCH` for an adapter of another base, or
    *   one that needs a place which the graph does not have
    */
-  add(name: string, adapter: Adapter, options: PlaceOptions = {}): Promise<void> {
+  async add(name: string, adapter: Adapter, options: PlaceOptions = {}): Promise<void> {
+    requireKnownToPlace(options);
     return this.#bank.add(name, adapter, options);
   }
 
@@ -153,7 +161,8 @@ export class AdapterSession implements AsyncDisposable {
    *
    * @throws OnnxLoraError as {@link AdapterSession.add}, and `INPUT_INVALID` for a name that no adapter has
    */
-  replace(name: string, adapter: Adapter, options: PlaceOptions = {}): Promise<void> {
+  async replace(name: string, adapter: Adapter, options: PlaceOptions = {}): Promise<void> {
+    requireKnownToPlace(options);
     return this.#bank.replace(name, adapter, options);
   }
 
@@ -170,10 +179,9 @@ export class AdapterSession implements AsyncDisposable {
    *   input, and as many names as there are not rows; `CANCELLED`, `OVERLOADED`, `RUNTIME_FAILED`; what the source of
    *   adapters throws
    */
-  async run(
-    feeds: Feeds,
-    { adapter = null, signal, fetches, bound = [] }: AdapterRunOptions = {},
-  ): Promise<Record<string, Tensor>> {
+  async run(feeds: Feeds, options: AdapterRunOptions = {}): Promise<Record<string, Tensor>> {
+    requireKnown(options);
+    const { adapter = null, signal, fetches, bound = [] } = options;
     this.#requireFeeds(feeds, bound);
     const choice = this.#onePerRow(adapter, feeds);
     const run = async (one: AdapterChoice, own: Feeds): Promise<Record<string, Tensor>> => {
@@ -219,7 +227,9 @@ export class AdapterSession implements AsyncDisposable {
    *
    * @throws OnnxLoraError `MODEL_UNSUPPORTED` when the session's runtime has no profiler; as {@link AdapterSession.run}
    */
-  async providerReport(feeds: Feeds, { adapter = null, signal }: AdapterRunOptions = {}): Promise<ProviderReport> {
+  async providerReport(feeds: Feeds, asked: AdapterRunOptions = {}): Promise<ProviderReport> {
+    requireKnown(asked);
+    const { adapter = null, signal } = asked;
     this.#requireFeeds(feeds);
     const choice = this.#onePerRow(adapter, feeds);
     const one = this.#injected.apart !== undefined && isRows(choice) ? choice[0]! : choice;
@@ -270,7 +280,8 @@ export class AdapterSession implements AsyncDisposable {
   /** The choice, checked against the rows of the batch; rows that are all alike are one choice. */
   #onePerRow(choice: AdapterChoice, feeds: Feeds): AdapterChoice {
     if (!isRows(choice)) return choice;
-    const rows = feeds[this.#injected.batchInput]?.dims[0];
+    const { batchInput, rowInputs } = this.#injected;
+    const rows = feeds[batchInput]?.dims[0];
     if (rows !== undefined && rows !== choice.length) {
       throw new OnnxLoraError(
         'INPUT_INVALID',
@@ -278,6 +289,15 @@ export class AdapterSession implements AsyncDisposable {
       );
     }
     const [first = null] = choice;
-    return choice.every((each) => each === first) ? first : choice;
+    if (choice.every((each) => each === first)) return first;
+    for (const [name, axis] of rowInputs) {
+      const own = feeds[name]?.dims[axis];
+      if (own === undefined || own === choice.length) continue;
+      throw new OnnxLoraError(
+        'INPUT_INVALID',
+        `Rows of one batch can have different adapters only where all inputs have as many rows, but "${batchInput}" has ${choice.length} and "${name}" has ${own}. Run one batch per adapter, with one name for all of its rows, or give "${name}" a row for each of "${batchInput}".`,
+      );
+    }
+    return choice;
   }
 }

@@ -1,6 +1,7 @@
 /** @file Between PEFT's adapters and the tensors of an `.onnx_adapter`, which are what a graph is fed. */
 
 import { OnnxLoraError } from '../../errors.ts';
+import { knownOptions } from '../../knownOptions.ts';
 import { transposed } from '../../runtime/layout.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
 import { Adapter, type SaveOptions } from '../adapter.ts';
@@ -90,6 +91,8 @@ export function fromOrtAdapter(tensors: ReadonlyMap<string, Tensor>, name = 'the
   return new Adapter(configOf(ranks, [...peft.keys()].map(parseTensorName)), peft);
 }
 
+const requireKnown = knownOptions<Pick<SaveOptions, 'overwrite'>>('saveOnnxAdapter', { overwrite: true });
+
 /**
  * Writes an adapter as an `.onnx_adapter`, which ONNX Runtime's other languages load for a model that has the adapter's
  * tensors as inputs. Complete or not at all.
@@ -102,6 +105,7 @@ export async function saveOnnxAdapter(
   file: string,
   options: Pick<SaveOptions, 'overwrite'> = {},
 ): Promise<void> {
+  requireKnown(options);
   requireUnused([file], options);
   await writeFileAtomic(file, formatOrtAdapter(toOrtAdapter(adapter)));
 }

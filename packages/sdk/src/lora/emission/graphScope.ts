@@ -47,7 +47,7 @@ export class GraphScope {
     this.inputs = inputs;
     this.#graph = graph;
     this.g = new GraphBuilder({ opset: inputs.opset, infer: inferNode, prefix });
-    this.rows = new RowFold(this.g, inputs.batchInput);
+    this.rows = new RowFold(this.g, inputs);
     this.#holdsBatch = holdsBatch;
     this.isMain = isMain;
     this.own = new Set(graph.node);

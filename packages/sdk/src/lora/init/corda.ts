@@ -1,5 +1,6 @@
 /** @file CorDA: the adapter takes over components of the weight that matter for what the layer reads. */
 
+import { knownOptions } from '../../knownOptions.ts';
 import { solvePositive, svd } from '../../linalg/decompositions.ts';
 import { leadingSvd } from '../../linalg/leadingSvd.ts';
 import { type Matrix, matmul, matrix, transpose } from '../../linalg/matrix.ts';
@@ -23,12 +24,16 @@ export interface CordaOptions {
   readonly method?: 'ipm' | 'kpm';
 }
 
+const requireKnown = knownOptions<CordaOptions>('corda', { method: true });
+
 /**
  * With C = mean over batches of XᵀX, each batch divided by its largest value: the singular components of W·C, times C⁻¹.
  *
  * @see https://arxiv.org/abs/2406.05223
  */
-export function corda({ method = 'ipm' }: CordaOptions = {}): InputInitializer {
+export function corda(options: CordaOptions = {}): InputInitializer {
+  requireKnown(options);
+  const { method = 'ipm' } = options;
   return {
     name: method === 'ipm' ? 'corda' : 'corda_kpm',
     needs: 'inputs',

@@ -1,6 +1,7 @@
 /** @file EVA: A starts with the directions in which the layer's inputs vary most, and ranks go where these explain most. */
 
 import { OnnxLoraError } from '../../errors.ts';
+import { knownOptions } from '../../knownOptions.ts';
 import { type Matrix, matrix, scaleColumns, sliceColumns, transpose } from '../../linalg/matrix.ts';
 import { IncrementalPca } from './incrementalPca.ts';
 import type {
@@ -22,13 +23,17 @@ export interface EvaOptions {
   readonly whiten?: boolean;
 }
 
+const requireKnown = knownOptions<EvaOptions>('eva', { rho: true, tau: true, whiten: true });
+
 /**
  * A = the first principal components of the inputs, B = 0.
  *
  * @see https://arxiv.org/abs/2410.07170
  * @throws OnnxLoraError `CONFIG_INVALID` for a rho below 1
  */
-export function eva({ rho = 2, tau = 0.99, whiten = false }: EvaOptions = {}): InputInitializer {
+export function eva(options: EvaOptions = {}): InputInitializer {
+  requireKnown(options);
+  const { rho = 2, tau = 0.99, whiten = false } = options;
   if (!(rho >= 1)) throw new OnnxLoraError('CONFIG_INVALID', `rho of eva must be at least 1, but it is ${rho}.`);
   return {
     name: 'eva',

@@ -1,6 +1,7 @@
 /** @file Initialisers by the names that PEFT's `init_lora_weights` and the command line know. */
 
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
+import { knownOptions } from '../../knownOptions.ts';
 import { scaleColumns, sliceColumns, transpose } from '../../linalg/matrix.ts';
 import { randomSvd } from '../../linalg/randomSvd.ts';
 import { corda } from './corda.ts';
@@ -76,13 +77,17 @@ export interface LoraGaOptions {
   readonly gamma?: number;
 }
 
+const requireKnown = knownOptions<LoraGaOptions>('loraGa', { gamma: true });
+
 /**
  * Of the gradient's singular components, A gets the first r right vectors and B the next r left ones, these times their
  * singular values and ⁴√out / √gamma, as PEFT has it.
  *
  * @see https://arxiv.org/abs/2407.05000
  */
-export function loraGa({ gamma = 16 }: LoraGaOptions = {}): GradientInitializer {
+export function loraGa(options: LoraGaOptions = {}): GradientInitializer {
+  requireKnown(options);
+  const { gamma = 16 } = options;
   return {
     name: 'lora_ga',
     needs: 'gradient',

@@ -2,6 +2,7 @@
 
 import type { AdapterNotes, AttachedHead } from '../../adapter/storage/adapterNotes.ts';
 import { OnnxLoraError, didYouMean } from '../../errors.ts';
+import { knownOptions } from '../../knownOptions.ts';
 import type { Site } from '../../match/sites.ts';
 import { defined } from '../../plugin/data/defined.ts';
 import type { HeadValues as GivenValues, NewHead } from '../../plugin/preparedTask.ts';
@@ -20,6 +21,8 @@ export interface AttachHeadOptions {
   /** First values of an attached head, in place of random ones. */
   readonly values?: GivenValues;
 }
+
+const requireKnown = knownOptions<AttachHeadOptions>('attachHead', { seed: true, values: true });
 
 /** A model with a new head. */
 export interface HeadedModel<M> {
@@ -40,14 +43,16 @@ export interface HeadedModel<M> {
  * await train(model, { task, lora: { modulesToSave: modules } });
  *
  * @see transformers, `_init_weights` of ViTPreTrainedModel and its kin, with `ignore_mismatched_sizes=True`
- * @throws OnnxLoraError `CONFIG_INVALID` for no labels or labels that occur twice; `MODEL_UNSUPPORTED` where no layer gives
+ * @throws OnnxLoraError `CONFIG_INVALID` for no labels or labels that occur twice, and an option that there is not; `MODEL_UNSUPPORTED` where no layer gives
  *   the output, or the graph is written for its number of labels
  */
 export function attachHead<M extends ModelGraph>(
   model: M,
   head: NewHead,
-  { seed = 0, values: given }: AttachHeadOptions = {},
+  options: AttachHeadOptions = {},
 ): HeadedModel<M> {
+  requireKnown(options);
+  const { seed = 0, values: given } = options;
   const { labels, attach } = head;
   const twice = labels.find((label, i) => labels.indexOf(label) !== i);
   if (labels.length === 0 || twice !== undefined) {

@@ -7,6 +7,7 @@ import { tensorName } from '../../adapter/formats/tensorNames.ts';
 import { exactly } from '../../adapter/storage/convertResidual.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { floats } from '../../graph/tensorData.ts';
+import { knownOptions } from '../../knownOptions.ts';
 import { matmul, type Matrix, matrix, transpose } from '../../linalg/matrix.ts';
 import { kindOf } from '../../lora/kinds/table.ts';
 import { ByTuner } from '../../lora/tunings/byTuner.ts';
@@ -22,6 +23,8 @@ export interface ConvertToLoraOptions {
   /** Convert an adapter that was trained on another base. */
   readonly allowBaseMismatch?: boolean;
 }
+
+const requireKnown = knownOptions<ConvertToLoraOptions>('convertToLora', { r: true, allowBaseMismatch: true });
 
 /** An adapter as LoRA. */
 export interface ConvertedToLora {
@@ -41,13 +44,16 @@ export interface ConvertedToLora {
  * console.log(Math.max(...errors.values()));
  *
  * @throws OnnxLoraError `INPUT_INVALID` for an adapter that is LoRA already, and a rank below 1; `MODEL_UNSUPPORTED` for one
- *   that no weight can hold, or that changes biases; `ADAPTER_MISMATCH` for one of another base
+ *   that no weight can hold, or that changes biases; `ADAPTER_MISMATCH` for one of another base; `CONFIG_INVALID` for an option that there
+ *   is not
  */
 export async function convertToLora(
   adapter: Adapter,
   model: Model,
-  { r = 8, allowBaseMismatch = false }: ConvertToLoraOptions = {},
+  options: ConvertToLoraOptions = {},
 ): Promise<ConvertedToLora> {
+  requireKnown(options);
+  const { r = 8, allowBaseMismatch = false } = options;
   if (adapter.config.peftType === LORA && variantOf(adapter.config) === undefined)
     throw new OnnxLoraError('INPUT_INVALID', 'The adapter is LoRA already. Use it as it is.');
   if (!Number.isInteger(r) || r < 1)

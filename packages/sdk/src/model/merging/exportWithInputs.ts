@@ -9,6 +9,7 @@ import { joinTunings } from '../../adapter/serving/slots.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { dataTypeNumber } from '../../graph/dataType.ts';
 import { requireUnused } from '../../files/atomicWriter.ts';
+import { knownOptions } from '../../knownOptions.ts';
 import { writeOnnxFiles } from '../../graph/file/onnxFile.ts';
 import type { ModelProto, TypeProto, ValueInfoProto } from '../../graph/proto.ts';
 import { tensorProto } from '../../graph/tensorData.ts';
@@ -28,6 +29,8 @@ export interface ExportOptions {
   /** False refuses to write over files that are there; true by default. */
   readonly overwrite?: boolean;
 }
+
+const requireKnown = knownOptions<ExportOptions>('exportWithInputs', { allowBaseMismatch: true, overwrite: true });
 
 /** What {@link exportWithInputs} wrote. */
 export interface ExportResult {
@@ -53,7 +56,7 @@ const OPTIONAL_INPUTS = 4;
  *
  * @param adapters by the names of their files
  * @throws OnnxLoraError `ADAPTER_MISMATCH`, also for heads of different sizes; `INPUT_INVALID` for no adapter, a name that is no file name, and adapters over 2 GiB;
- *   `FILE_INVALID` when a file cannot be written
+ *   `FILE_INVALID` when a file cannot be written; `CONFIG_INVALID` for an option that there is not
  */
 export async function exportWithInputs(
   given: Model,
@@ -61,6 +64,7 @@ export async function exportWithInputs(
   file: string,
   options: ExportOptions = {},
 ): Promise<ExportResult> {
+  requireKnown(options);
   requireWritable(given, file);
   const folder = path.dirname(file);
   const placeOfAdapter = (name: string): string => path.join(folder, `${name}.onnx_adapter`);
@@ -71,7 +75,7 @@ export async function exportWithInputs(
   const placed: (readonly [string, PlacedAdapter])[] = [];
   for (const [name, adapter] of Object.entries(adapters)) {
     requireName(name);
-    placed.push([name, await model.place(adapter, options)]);
+    placed.push([name, await model.place(adapter, { allowBaseMismatch: options.allowBaseMismatch ?? false })]);
   }
   const plan = joinTunings(placed.flatMap(([, { tunings }]) => tunings.map(({ tuning }) => tuning)));
   const { model: injected, inputs } = injectAdapters(model.onnx.model, plan, { types: model.types(), mode: 'single' });

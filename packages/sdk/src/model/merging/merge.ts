@@ -8,6 +8,7 @@ import { partName } from '../../adapter/combine/options.ts';
 import { trainedInFull } from '../../adapter/combine/sources.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { requireUnused } from '../../files/atomicWriter.ts';
+import { knownOptions } from '../../knownOptions.ts';
 import { writeOnnxFiles } from '../../graph/file/onnxFile.ts';
 import { modelFor } from '../head/forAdapter.ts';
 import {
@@ -28,6 +29,12 @@ import { withOwnConfig } from '../opening/readModelConfig.ts';
 
 export type { AdaptersToMerge, MergeOptions, MergeResult, WeightedAdapter } from './mergeTypes.ts';
 
+// prettier-ignore
+const requireKnown = knownOptions<MergeOptions>('merge', {
+  allowBaseMismatch: true, overwrite: true, requantize: true, format: true,
+});
+const requireKnownOfUnmerge = knownOptions<Pick<MergeOptions, 'overwrite'>>('unmerge', { overwrite: true });
+
 /**
  * Folds adapters into the base's weights, one after the other, and writes a plain .onnx that any runtime opens. Complete or
  * not at all.
@@ -42,7 +49,8 @@ export type { AdaptersToMerge, MergeOptions, MergeResult, WeightedAdapter } from
  * await merge(model, [{ adapter: polite, weight: 0.7 }, { adapter: brief, weight: 0.3 }], 'both.onnx');
  *
  * @throws OnnxLoraError `ADAPTER_MISMATCH`, `MODEL_UNSUPPORTED`, or `FILE_INVALID` when the file cannot be written,
- *   or is there and `overwrite` is false; `INPUT_INVALID` for adapters that have no sum, such as two that have both trained a head
+ *   or is there and `overwrite` is false; `INPUT_INVALID` for adapters that have no sum, such as two that have both trained a head;
+ *   `CONFIG_INVALID` for an option that there is not
  */
 export async function merge(
   model: Model,
@@ -50,6 +58,7 @@ export async function merge(
   place: string,
   options: MergeOptions = {},
 ): Promise<MergeResult> {
+  requireKnown(options);
   return write(model, adapters, place, options, false);
 }
 
@@ -66,6 +75,7 @@ export async function unmerge(
   place: string,
   options: Pick<MergeOptions, 'overwrite'> = {},
 ): Promise<MergeResult> {
+  requireKnownOfUnmerge(options);
   // The merged weights are not those that the adapter names as its base.
   return write(model, adapters, place, { ...options, allowBaseMismatch: true }, true);
 }

@@ -63,10 +63,10 @@ export async function mergeParts(
 export async function placeAll(
   model: Model,
   adapters: readonly WeightedAdapter[],
-  options: MergeOptions,
+  { allowBaseMismatch = false }: MergeOptions,
 ): Promise<PlacedAdapter[]> {
   const placed: PlacedAdapter[] = [];
-  for (const { adapter } of adapters) placed.push(await model.place(adapter, options));
+  for (const { adapter } of adapters) placed.push(await model.place(adapter, { allowBaseMismatch }));
   return placed;
 }
 

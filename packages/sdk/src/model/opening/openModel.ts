@@ -17,6 +17,7 @@ import { filesInFolder, filesNamed, onlyFile, publishedAs, type WantedFiles, who
 import { downloadModel, isHubId, type LoadAdapterOptions } from './hub.ts';
 import { type FilesToJoin, isAsItIs, joinFiles, partsByName } from './joinFiles.ts';
 import { builderFor, builtFiles, filesOnDisk, type ModelFiles, realFile } from './modelFiles.ts';
+import { knownOptions } from '../../knownOptions.ts';
 import { Model, type ModelParts, type PartOf } from '../model.ts';
 import { ownConfig, readModelConfig } from './readModelConfig.ts';
 import { withProviders } from '../../plugin/registry/withProviders.ts';
@@ -75,6 +76,12 @@ export interface OpenOptions extends LoadAdapterOptions {
   readonly fixedInputs?: FixedInputs;
 }
 
+// prettier-ignore
+const requireKnown = knownOptions<OpenOptions>('openModel', {
+  families: true, plugins: true, runtime: true, foldedScales: true, variant: true, files: true, precision: true,
+  fixedInputs: true, revision: true, onDownload: true,
+});
+
 /**
  * Opens a model. Its weights stay on disk.
  *
@@ -85,9 +92,11 @@ export interface OpenOptions extends LoadAdapterOptions {
  *   `onnx/model.onnx`, or the files of a family), an .onnx file, a hub id such as `org/name`, or several .onnx files to join,
  *   each of which reads what those before it yield
  * @throws OnnxLoraError `FILE_NOT_FOUND`, `MODEL_INVALID`, `FILE_INVALID`; `MODEL_UNSUPPORTED` for files that do not fit
- *   together, and `fixedInputs` of several files; `INPUT_INVALID` for `fixedInputs` that the model does not have or take
+ *   together, and `fixedInputs` of several files; `INPUT_INVALID` for `fixedInputs` that the model does not have or take;
+ *   `CONFIG_INVALID` for an option that there is not
  */
 export async function openModel(source: string | readonly string[], given: OpenOptions = {}): Promise<Model> {
+  requireKnown(given);
   try {
     const precision = askedPrecision(given.precision);
     const model = await (precision && isFewerBits(precision) ? openInFewerBits(source, given, precision) : openAsItIs(source, given)); // prettier-ignore

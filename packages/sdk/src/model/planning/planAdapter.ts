@@ -3,6 +3,7 @@
 import { OnnxLoraError } from '../../errors.ts';
 import { DROPOUT_PATTERN, dropoutAt, dropoutPatterns, SiteNames, scalingAt } from '../../adapter/naming/moduleNames.ts';
 import { type AdapterConfig, adapterConfig } from '../../adapter/formats/peftConfig.ts';
+import { knownOptions } from '../../knownOptions.ts';
 import type { Initializer } from '../../lora/init/initializer.ts';
 import { initializerOf } from '../../lora/init/named.ts';
 import { kindOf } from '../../lora/kinds/table.ts';
@@ -25,12 +26,22 @@ import { trainedParameters } from './trainedParameters.ts';
 import { ensuredTies, tiedAdapters, withEmbeddings } from './tiedAdapters.ts';
 import { trainedTokens } from './trainedTokens.ts';
 
+// prettier-ignore
+const requireKnown = knownOptions<LoraOptions>('lora', {
+  r: true, alpha: true, targetModules: true, excludeModules: true, modulesToSave: true, targetParameters: true,
+  trainableTokenIndices: true, bias: true, loraBias: true, ensureWeightTying: true, useRslora: true, loraDropout: true,
+  loraDropoutPattern: true, useDora: true, rankPattern: true, alphaPattern: true, layersToTransform: true,
+  layersPattern: true, initLoraWeights: true, original: true, tuner: true,
+});
+
 /**
  * Applies the options to a model.
  *
- * @throws OnnxLoraError `TARGET_NOT_FOUND` for an entry that matches nothing, `CONFIG_INVALID` for impossible values
+ * @throws OnnxLoraError `TARGET_NOT_FOUND` for an entry that matches nothing, `CONFIG_INVALID` for impossible values,
+ *   and options that there are not
  */
 export function planAdapter(model: Model, options: LoraOptions = {}): PlannedAdapter {
+  requireKnown(options);
   if (options.tuner !== undefined) return planByTuner(model, options, options.tuner);
   const r = options.r ?? DEFAULT_RANK;
   if (!Number.isInteger(r) || r < 1)

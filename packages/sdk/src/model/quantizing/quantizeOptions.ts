@@ -2,6 +2,7 @@
 
 import type { Adapter } from '../../adapter/adapter.ts';
 import { OnnxLoraError } from '../../errors.ts';
+import { knownOptions } from '../../knownOptions.ts';
 import { type QuantizedBits, quantizedBits, type QuantizedForm } from '../../ops/quantization/forms.ts';
 import { positive, whole } from '../training/options/checks.ts';
 import type { LoraOptions } from '../planning/loraOptions.ts';
@@ -84,8 +85,16 @@ export interface CheckedOptions {
   readonly examples: number;
 }
 
+// prettier-ignore
+const requireKnown = knownOptions<QuantizeOptions>('quantize', {
+  bits: true, blockSize: true, targetModules: true, excludeModules: true, maxError: true, smallest: true, data: true,
+  examples: true, loftq: true, seed: true, overwrite: true, onLayer: true,
+});
+const requireKnownOfLoftq = knownOptions<LoftqOptions>('loftq', { r: true, alpha: true, iterations: true });
+
 /** @throws OnnxLoraError `CONFIG_INVALID` */
 export function checkedOptions(options: QuantizeOptions): CheckedOptions {
+  requireKnown(options);
   const form = formOf(options);
   requireLoftq(options);
   return {
@@ -99,6 +108,7 @@ export function checkedOptions(options: QuantizeOptions): CheckedOptions {
 /** @throws OnnxLoraError `CONFIG_INVALID` */
 function requireLoftq({ loftq, data }: QuantizeOptions): void {
   if (!loftq) return;
+  requireKnownOfLoftq(loftq);
   whole('loftq.r (--loftq-rank)', loftq.r, 1, 65_536);
   whole('loftq.iterations (--loftq-iterations)', loftq.iterations ?? 1, 1, 1000);
   if (loftq.alpha !== undefined) positive('loftq.alpha', loftq.alpha);

@@ -1,6 +1,7 @@
 /** @file From plugins to all that they bring together. What does not fit is an error before anything runs. */
 
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
+import { knownOptions } from '../../knownOptions.ts';
 import { type Token, type TokenList, type Needs, type Resolved, type Binding } from './token.ts';
 import { checkContributions, checkPlugin, requireList, requireNoClash } from './pluginChecks.ts';
 import { type ContributionKind, contributionKinds, type Contributions, type Plugin } from './definePlugin.ts';
@@ -26,6 +27,8 @@ export interface LoadPluginsOptions {
   readonly bindings?: readonly Binding[];
 }
 
+const requireKnown = knownOptions<LoadPluginsOptions>('loadPlugins', { bindings: true });
+
 /**
  * Puts plugins together.
  *
@@ -36,7 +39,9 @@ export interface LoadPluginsOptions {
  * @throws OnnxLoraError `PLUGIN_INVALID` for something that is no plugin or was made for another version of the contract, for
  *   two things of one name, and for what is needed and that nobody provides
  */
-export function loadPlugins(plugins: readonly Plugin[], { bindings = [] }: LoadPluginsOptions = {}): PluginRegistry {
+export function loadPlugins(plugins: readonly Plugin[], options: LoadPluginsOptions = {}): PluginRegistry {
+  requireKnown(options);
+  const { bindings = [] } = options;
   requireList(plugins);
   plugins.forEach(checkPlugin);
   const distinct = [...new Set(plugins)];

@@ -1,6 +1,7 @@
 /** @file Optimizers by name. */
 
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
+import { type Known, requireKnown } from '../../knownOptions.ts';
 import { adafactor, type AdafactorOptions } from './adafactor.ts';
 import { adam, type AdamOptions } from './adam.ts';
 import { lion, type LionOptions } from './lion.ts';
@@ -25,7 +26,7 @@ const rules: { readonly [Name in OptimizerName]: (options: never) => UpdateRule<
   adafactor,
 };
 
-type SettingsOf<Options> = Readonly<Record<Exclude<keyof Options, 'name'>, true>>;
+type SettingsOf<Options> = Known<Omit<Options, 'name'>>;
 
 const adamSettings: SettingsOf<AdamOptions> = { betas: true, eps: true, weightDecay: true, amsgrad: true };
 
@@ -56,21 +57,12 @@ export const optimizerNames: readonly OptimizerName[] = Object.keys(rules) as Op
 export function createOptimizer(given: OptimizerName | OptimizerOptions): Optimizer {
   const options: OptimizerOptions = typeof given === 'string' ? { name: given } : given;
   if (Object.hasOwn(rules, options.name)) {
-    requireSettings(options);
+    const { name, ...own } = options;
+    requireKnown(`The optimizer ${name}`, own, settings[name]);
     return remembering(rules[options.name](options as never));
   }
   throw new OnnxLoraError(
     'CONFIG_INVALID',
     `There is no optimizer "${options.name}".${didYouMean(options.name, optimizerNames)} Choose one of ${optimizerNames.join(', ')}.`,
-  );
-}
-
-function requireSettings({ name, ...given }: OptimizerOptions): void {
-  const known = Object.keys(settings[name]);
-  const unknown = Object.keys(given).find((key) => !known.includes(key));
-  if (unknown === undefined) return;
-  throw new OnnxLoraError(
-    'CONFIG_INVALID',
-    `The optimizer ${name} has no setting "${unknown}".${didYouMean(unknown, known)} It has ${known.join(', ')}.`,
   );
 }

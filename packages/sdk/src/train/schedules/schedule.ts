@@ -1,6 +1,7 @@
 /** @file How the learning rate changes over a run. */
 
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
+import { type Known, requireKnown } from '../../knownOptions.ts';
 import { notNegative, numberIn, positive } from '../optimizers/numbers.ts';
 
 /**
@@ -35,17 +36,22 @@ export type ScheduleOptions =
 /** The name of a schedule. */
 export type ScheduleName = ScheduleOptions['name'];
 
+/** The settings of each. */
+const settings: {
+  readonly [Name in ScheduleName]: Known<Omit<Extract<ScheduleOptions, { readonly name: Name }>, 'name'>>;
+} = {
+  constant: {},
+  linear: { end: true },
+  polynomial: { power: true, end: true },
+  cosine: { cycles: true, end: true },
+  cosine_with_restarts: { cycles: true },
+  jagged_cosine: { every: true, rewarm: true, end: true },
+  inverse_sqrt: { timescale: true },
+  one_cycle: { pctStart: true, divFactor: true, finalDivFactor: true },
+};
+
 /** Every schedule's name. */
-export const scheduleNames: readonly ScheduleName[] = [
-  'constant',
-  'linear',
-  'polynomial',
-  'cosine',
-  'cosine_with_restarts',
-  'jagged_cosine',
-  'inverse_sqrt',
-  'one_cycle',
-];
+export const scheduleNames: readonly ScheduleName[] = Object.keys(settings) as ScheduleName[];
 
 /** Over which steps a schedule goes. */
 export interface ScheduleSpan {
@@ -63,10 +69,12 @@ export type Schedule = (step: number) => number;
  * resumed at a step goes on as it would have. The numbers are those of transformers' `get_scheduler`, and for `one_cycle`
  * those of torch's `OneCycleLR`, for `jagged_cosine` those of ReLoRA's authors. As there, the first step of a warm-up has the rate 0.
  *
- * @throws OnnxLoraError `CONFIG_INVALID` for a name that there is not, and for settings out of their range
+ * @throws OnnxLoraError `CONFIG_INVALID` for a name or a setting that there is not, and for settings out of their range
  */
 export function scheduleOf(given: ScheduleName | ScheduleOptions, { steps, warmup = 0 }: ScheduleSpan): Schedule {
   const options: ScheduleOptions = typeof given === 'string' ? { name: given } : given;
+  const { name, ...own } = options;
+  if (Object.hasOwn(settings, name)) requireKnown(`The schedule ${name}`, own, settings[name]);
   notNegative('warmup', warmup);
   // As transformers rounds a warmup_ratio.
   const rising = warmup < 1 ? Math.ceil(steps * warmup) : warmup;

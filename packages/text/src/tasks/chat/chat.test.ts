@@ -71,7 +71,7 @@ describe('chat', () => {
     await session.release();
     expect(seen.result().loss).toBeCloseTo(before.metrics.loss, 4);
     expect(seen.result().bytePerplexity).toBeCloseTo(before.metrics.bytePerplexity, 3);
-    const ask = { task, steps: 30, lr: 0.1, lora: { targetModules: ['up_proj'], r: 8 }, threads: 1, evaluate: false };
+    const ask = { task, steps: 30, lr: 0.1, lora: { targetModules: ['up_proj'], r: 8 }, threads: 1 };
     const whole = await (await train(model, { ...ask, batchSize: 12 })).done;
     const after = await evaluate(model, { task, adapter: whole.adapter, batchSize: 6, threads: 1 });
     expect(Object.keys(after.metrics)).toEqual(['loss', 'perplexity', 'bytePerplexity', 'accuracy']);

@@ -37,7 +37,10 @@ export async function chatReport(
 }
 
 /** Metrics as cells, each with the interval where there is one. */
-export function shownScores(found: MetricCollector, columns: readonly string[]): string[] {
+export function shownScores(
+  found: Pick<MetricCollector, 'result' | 'intervals'>,
+  columns: readonly string[],
+): string[] {
   const [scores, intervals] = [found.result(), found.intervals?.() ?? {}];
   return columns.map((name) => {
     const [low, high] = intervals[name] ?? [];

@@ -4,17 +4,20 @@ import { didYouMean, OnnxLoraError } from '../../../errors.ts';
 import type { Metrics } from '../../../plugin/dataset.ts';
 import type { PreparedTask } from '../../../plugin/preparedTask.ts';
 import type { PluginRegistry } from '../../../plugin/registry/loadPlugins.ts';
+import { knownOptions } from '../../../knownOptions.ts';
 import { defined } from '../../../plugin/data/defined.ts';
 import { checkMachine } from '../../../runtime/providers/providers.ts';
-import { Ema } from '../../../train/ema.ts';
+import type { ClipOptions } from '../../../train/clip.ts';
+import { Ema, type EmaOptions } from '../../../train/ema.ts';
 import { loraPlus, type ParameterGroup, withoutDecay } from '../../../train/groups.ts';
 import { createOptimizer, optimizerNames, type OptimizerOptions } from '../../../train/optimizers/named.ts';
 import type { Optimizer } from '../../../train/optimizers/optimizer.ts';
 import { scheduleOf } from '../../../train/schedules/schedule.ts';
 import type { Model } from '../../model.ts';
-import type { MetricChoice } from '../objective.ts';
+import type { EarlyStopping, MetricChoice } from '../objective.ts';
 import { MAX_SEED, oneOf, positive, whole } from './checks.ts';
-import { trainDefaults, type TrainOptions } from './options.ts';
+import type { CachePrefix } from './keptPrefix.ts';
+import { type CheckpointOptions, trainDefaults, type TrainOptions } from './options.ts';
 
 /** What is so where nobody says otherwise. */
 const defaults = { ...trainDefaults, memory: 'auto', cachePrefix: 'auto', ema: false, loadBest: false } as const;
@@ -38,6 +41,31 @@ const wholes = {
   maxBadLosses: [1, 1_000_000_000],
 } as const;
 
+// prettier-ignore
+const requireKnown = knownOptions<TrainOptions>('train', {
+  task: true, lora: true, from: true, provider: true, threads: true, seed: true,
+  steps: true, epochs: true, stopAfter: true, batchSize: true, accumulationSteps: true, memory: true,
+  lr: true, optimizer: true, weightDecay: true, groups: true, loraPlusRatio: true, clip: true, ema: true,
+  schedule: true, warmupSteps: true, sampling: true, batchLength: true, initBatches: true, prefetch: true, cachePrefix: true,
+  evaluateEvery: true, metric: true, earlyStopping: true, loadBest: true, checkpoints: true, resume: true,
+  onBadLoss: true, maxBadLosses: true, onBadSample: true, onBegin: true, signal: true,
+});
+
+/** What is said in objects of its own. */
+const inside = {
+  checkpoints: knownOptions<CheckpointOptions>('checkpoints', {
+    folder: true,
+    every: true,
+    keep: true,
+    overwrite: true,
+  }),
+  earlyStopping: knownOptions<EarlyStopping>('earlyStopping', { patience: true, minDelta: true }),
+  metric: knownOptions<MetricChoice>('metric', { name: true, better: true }),
+  clip: knownOptions<ClipOptions>('clip', { norm: true, value: true }),
+  ema: knownOptions<EmaOptions>('ema', { decay: true, warmup: true }),
+  cachePrefix: knownOptions<Extract<CachePrefix, object>>('cachePrefix', { bytes: true, folder: true }),
+} as const;
+
 /** The metric that says which evaluation is the best; undefined for the task's own. */
 export function metricOf({ metric }: TrainOptions): MetricChoice | undefined {
   return typeof metric === 'string' ? { name: metric } : metric;
@@ -46,13 +74,18 @@ export function metricOf({ metric }: TrainOptions): MetricChoice | undefined {
 /**
  * The options that a run needs as numbers and choices.
  *
- * @throws OnnxLoraError `CONFIG_INVALID` for a value out of its bounds, or options that exclude each other;
+ * @throws OnnxLoraError `CONFIG_INVALID` for an option that there is not, a value out of its bounds, or options that exclude each other;
  *   `PROVIDER_UNAVAILABLE`
  */
 export function checked<During extends Metrics>(
   given: TrainOptions<During>,
   registry: Model['registry'],
 ): CheckedOptions<During> {
+  requireKnown(given);
+  for (const [name, requireKnownIn] of Object.entries(inside)) {
+    const value = given[name as keyof typeof inside];
+    if (value && typeof value === 'object') requireKnownIn(value);
+  }
   const options: CheckedOptions<During> = { ...defaults, ...(defined(given) as TrainOptions<During>) };
   const { steps, checkpoints, earlyStopping, evaluateEvery, optimizer, clip, ema, from, lora, memory } = options;
   checkMachine(

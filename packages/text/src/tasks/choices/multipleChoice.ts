@@ -1,0 +1,232 @@
+/** @file Teaches language models which of some answers is right, and has them choose. */
+
+import { type Adapter, OnnxLoraError } from '@onnx-lora/sdk';
+import {
+  type Answer,
+  type AnsweringFactory,
+  bootstrapIntervals,
+  checkedTask,
+  chosenAdapter,
+  evenlySpaced,
+  type MeasureRequest,
+  type MetricsNamed,
+  type Predictor,
+  type PreparedTask,
+  type ReportRequest,
+  type ReportSection,
+  requireNamedAdapters,
+  type RunnableModel,
+  sourcesOf,
+  type Task,
+  type TaskModel,
+} from '@onnx-lora/sdk/tasks';
+import { type PredictorOptions, type SettingRows, settingsOf } from '@onnx-lora/sdk/plugin';
+import type { ConversationRecord } from '../../data/conversationRecord.ts';
+import { type ChoiceColumns, type ChoiceDataOptions, type ChoiceRecord, choiceSettings, type ChoiceSource, readChoiceFile, readChoices } from '../../data/readChoices.ts'; // prettier-ignore
+import { choiceAsSaid, choiceScores, chooseAnswers, type ChosenAnswer } from '../../metrics/chooseAnswers.ts';
+import { chat, type ChatOptions } from '../chat/chat.ts';
+import { shownScores } from '../chat/chatReport.ts';
+import type { ChatScores } from '../chat/chatMetrics.ts';
+import type { TaughtDataset, TaughtExample } from '../chat/taughtRows.ts';
+
+/** Options of {@link multipleChoice}. */
+export interface MultipleChoiceOptions extends ChoiceDataOptions, Pick<ChatOptions, 'maxLength' | 'tokenizer'> {}
+
+/** How often the likeliest answer is the right one, as a whole and by byte: `acc` and `acc_norm` of lm-evaluation-harness. */
+export type ChoiceScores = MetricsNamed<'accuracy' | 'accuracyByByte'>;
+
+const settings = settingsOf<MultipleChoiceOptions>({
+  maxLength: {
+    kind: 'number',
+    whole: true,
+    min: 2,
+    description: 'Most tokens of a question with an answer; 1024 by default, or fewer where the model says so.',
+  },
+  ...choiceSettings,
+} satisfies SettingRows<MultipleChoiceOptions>);
+
+/**
+ * Teaches a language model the right answers of questions with some to choose from, as the task {@link chat} teaches answers, and measures
+ * how often it finds them the likeliest, see {@link chooseAnswers}. During a run the metrics are those of `chat`.
+ *
+ * @example
+ * ```ts
+ * const task = multipleChoice('questions.jsonl', { validation: 0.2 });
+ * const { adapter } = await (await train(smollm, { task })).done;
+ * ```
+ */
+export function multipleChoice(
+  source: ChoiceSource,
+  options: MultipleChoiceOptions = {},
+): Task<TaughtExample, ChoiceScores, ChatScores> {
+  return checkedTask(settings, options, {
+    name: 'multiple-choice',
+    prepare: (model: TaskModel) => prepare(model, source, options),
+  });
+}
+
+async function prepare(
+  model: TaskModel,
+  source: ChoiceSource,
+  { maxLength, tokenizer, ...options }: MultipleChoiceOptions,
+): Promise<PreparedTask<TaughtExample, ChoiceScores, ChatScores>> {
+  const data = await readChoices(source, options);
+  const asked = new Map<ConversationRecord, ChoiceRecord>();
+  const taught = (records: readonly ChoiceRecord[]): ConversationRecord[] =>
+    records.map((record) => {
+      const said = choiceAsSaid(record.prompt, record.choices[record.answer!]!, record.where);
+      asked.set(said, record);
+      return said;
+    });
+  const { train, validation, warnings } = data;
+  const said = { train: taught(train), ...(validation && { validation: taught(validation) }), warnings };
+  const prepared = await chat(said, { maxLength, tokenizer, seed: options.seed ?? 0 }).prepare(model);
+  // What was left out has nothing to be learned.
+  const measured = (prepared.validation ?? prepared.train) as TaughtDataset;
+  const measure = async (request: MeasureRequest): Promise<Chosen> => {
+    const { model: runnable, adapter, batchSize, examples, limit, onBatch } = request;
+    const places = (examples ?? evenlySpaced(measured.length)).slice(0, limit);
+    const records = places.map((place) => asked.get(measured.recordAt(place)!)!);
+    const told = { adapter, batchSize, tokenizer, ...(onBatch && { onBatch }) };
+    const { answers } = await chooseAnswers(runnable, records, { ...request.options, ...told });
+    const result = (times?: ArrayLike<number>): ChoiceScores => ({ ...choiceScores(records, answers, times) });
+    const intervals = (): ReturnType<Chosen['intervals']> =>
+      bootstrapIntervals(result, records.length, { seed: options.seed ?? 0 });
+    return { records, answers, result, intervals };
+  };
+  return {
+    ...(prepared as PreparedTask<TaughtExample, never, ChatScores>),
+    measure: async (request) => {
+      const found = await measure(request);
+      return { metrics: found.result(), intervals: found.intervals(), examples: found.records.length };
+    },
+    ...(validation && { report: (request) => report(measure, request) }),
+  };
+}
+
+/** What was chosen of the answers to some questions. */
+interface Chosen {
+  readonly records: readonly ChoiceRecord[];
+  readonly answers: readonly ChosenAnswer[];
+  readonly result: () => ChoiceScores;
+  readonly intervals: () => Readonly<Record<string, readonly [low: number, high: number]>>;
+}
+
+/** The probability of each choice, where one of them it is. */
+function probabilitiesOf({ logProbabilities }: ChosenAnswer): number[] {
+  const most = Math.max(...logProbabilities);
+  const weights = logProbabilities.map((each) => Math.exp(each - most));
+  const total = weights.reduce((sum, each) => sum + each, 0);
+  return weights.map((each) => each / total);
+}
+
+/** Questions that are shown. */
+const SHOWN = 20;
+
+/** The metrics before and after, and the wrong answers that the model is surest of. */
+async function report(
+  measure: (request: MeasureRequest) => Promise<Chosen>,
+  { model, adapter, options, batchSize }: ReportRequest,
+): Promise<readonly ReportSection[]> {
+  const base = await measure({ model, options, batchSize });
+  const adapted = await measure({ model, adapter, options, batchSize });
+  const wrong = adapted.answers.flatMap((answer, i) => {
+    const { prompt, choices, answer: right, where } = adapted.records[i]!;
+    const said = typeof prompt === 'string' ? prompt : prompt.at(-1)?.['content'];
+    const question = typeof said === 'string' ? said : where;
+    const found = probabilitiesOf(answer);
+    const [sure, left] = [answer.choice, right!].map((at) => Number(found[at]!.toFixed(3)));
+    return answer.choice === right
+      ? []
+      : [[question, choices[right!]!, left!, choices[answer.choice]!, sure!] as const];
+  });
+  const columns = ['accuracy', 'accuracyByByte'];
+  return [
+    {
+      kind: 'table',
+      title: 'Held-out questions',
+      text: 'How often the right answer is the likeliest, as a whole and by byte (acc and acc_norm of lm-evaluation-harness). In brackets, what holds the value with a probability of 95%, as far as these questions tell.',
+      columns: ['', 'accuracy', 'accuracy by byte'],
+      rows: [
+        ['model before', ...shownScores(base, columns)],
+        ['with the adapter', ...shownScores(adapted, columns)],
+      ],
+    },
+    {
+      kind: 'table',
+      title: 'Wrong answers',
+      text: `${wrong.length} of ${adapted.records.length} held-out questions are answered wrongly; of these answers the model is surest.`,
+      columns: ['question', 'right', 'probability of it', 'chosen', 'probability of that'],
+      rows: wrong.toSorted((a, b) => b[4] - a[4]).slice(0, SHOWN),
+    },
+  ];
+}
+
+/** Options of {@link openChooser}. */
+export interface ChooserOptions extends Omit<PredictorOptions, 'settings'>, Pick<ChatOptions, 'tokenizer'> {
+  /** Columns of a file whose names do not say what they hold. */
+  readonly columns?: ChoiceColumns | undefined;
+}
+
+/** The name of {@link PredictorOptions.adapter} among the others. */
+const ADAPTER = 'adapter';
+
+/**
+ * A language model that chooses: `{ answer, choice, score, probabilities }` for each question of a file, the likeliest answer, its number
+ * from 0, its probability, and those of all. The questions of a file are read at once, and the model is loaded for each file.
+ *
+ * @throws OnnxLoraError as {@link chooseAnswers}
+ */
+export async function openChooser(model: RunnableModel, options: ChooserOptions = {}): Promise<Predictor> {
+  const { adapter, adapters = {}, load, columns, tokenizer } = options;
+  requireNamedAdapters(adapters);
+  const all: Readonly<Record<string, Adapter>> = { ...(adapter && { [ADAPTER]: adapter }), ...adapters };
+
+  async function* predict(...[sources, asked = {}]: Parameters<Predictor['predict']>): AsyncGenerator<Answer> {
+    const { batchSize, skip = 0, onBadSource, signal } = asked;
+    const choice = { adapter: adapter ? ADAPTER : null, ...asked }.adapter;
+    let [source, left] = [-1, skip];
+    for await (const file of sourcesOf(sources)) {
+      source++;
+      const chosen = chosenAdapter(choice, file, Object.keys(all));
+      if (signal?.aborted) return;
+      try {
+        if (typeof file !== 'string')
+          throw new OnnxLoraError('INPUT_INVALID', 'Questions with choices are read from files. Name a file.');
+        const read = await readChoiceFile(file, columns, false);
+        const records = read.slice(left);
+        left -= read.length - records.length;
+        if (records.length === 0) continue;
+        const own = { adapter: chosen === null ? undefined : all[chosen], tokenizer, ...(batchSize && { batchSize }) };
+        const { answers } = await chooseAnswers(model, records, { ...load, ...own });
+        for (const [i, each] of answers.entries()) {
+          const probabilities = probabilitiesOf(each);
+          const answer = records[i]!.choices[each.choice]!;
+          yield {
+            source,
+            prediction: { answer, choice: each.choice, score: probabilities[each.choice]!, probabilities },
+          };
+        }
+      } catch (error) {
+        if (!onBadSource) throw error;
+        onBadSource(source, error);
+      }
+    }
+  }
+
+  const release = (): Promise<void> => Promise.resolve();
+  return { adapters: Object.keys(all), predict, release, [Symbol.asyncDispose]: release };
+}
+
+/** The task `multiple-choice` of the command line, and what chooses. */
+export const multipleChoiceTask: AnsweringFactory = {
+  name: 'multiple-choice',
+  description: 'Which of some answers is right, as a language model finds it likeliest; the data is questions with choices.', // prettier-ignore
+  settings,
+  defaults: { batchSize: 16, epochs: 2, warmupSteps: 0.03, sampling: 'length' },
+  input: { endings: ['.jsonl', '.json', '.csv', '.tsv', '.parquet'], records: true },
+  create: ({ data, settings: own, validation, holdOut, seed }) =>
+    multipleChoice(data, { ...settings.read(own), validation, holdOut, seed }),
+  predictor: (model, { settings: given, ...options } = {}) =>
+    openChooser(model, { ...options, columns: settings.read(given).columns }),
+};
