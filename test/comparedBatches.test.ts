@@ -2,8 +2,8 @@
 
 import { fileURLToPath } from 'node:url';
 import { openModel, type Runtime } from '@onnx-lora/sdk';
-import { type ComparingLoss, comparingLoss } from '@onnx-lora/sdk/tasks';
-import { ParameterSet, planAdapter, Random, Trainer, type TrainerRequest } from '@onnx-lora/sdk/core';
+import { type Batch, type ComparingLoss, comparingLoss } from '@onnx-lora/sdk/tasks';
+import { measurePrecision, ParameterSet, planAdapter, Random, Trainer, type TrainerRequest } from '@onnx-lora/sdk/core';
 import { methodsPlugin } from '@onnx-lora/methods';
 import { sciencePlugin, sequenceRetrieval } from '@onnx-lora/science';
 import { describe, expect, it } from 'vitest';
@@ -26,8 +26,8 @@ const { plan } = planAdapter(model, {
   targetModules: ['query', 'value'],
 });
 
-function trainerOf(request: Partial<TrainerRequest>): Trainer {
-  return new Trainer({
+function requestOf(request: Partial<TrainerRequest>): TrainerRequest {
+  return {
     base: model.withOutputs(prepared.outputs ?? []).onnx.model,
     plan,
     loss,
@@ -41,7 +41,7 @@ function trainerOf(request: Partial<TrainerRequest>): Trainer {
     },
     name: 'esm',
     ...request,
-  });
+  };
 }
 
 /** What a batch gives, how many runs of graphs it takes, and how many rows those have. */
@@ -65,7 +65,8 @@ async function stepOf(request: Partial<TrainerRequest>, batches = 1): Promise<Fo
     };
     return { ...session, run, release: () => session.release() };
   };
-  const trainer = trainerOf({ ...request, runtime: Object.assign(Object.create(model.runtime) as Runtime, { createSession }) }); // prettier-ignore
+  const runtime = Object.assign(Object.create(model.runtime) as Runtime, { createSession });
+  const trainer = new Trainer(requestOf({ ...request, runtime }));
   try {
     let found = await trainer.lossAndGradients(inputs, targets);
     for (let i = 1; i < batches; i++) found = await trainer.lossAndGradients(inputs, targets);
@@ -118,5 +119,29 @@ describe('a loss that compares rows', () => {
     const runs = [...new Set(seen.map(([name]) => name))].map((name) => seen.filter(([own]) => own === name).map(([, run]) => run)); // prettier-ignore
     expect(runs.length).toBeGreaterThan(0);
     for (const each of runs) expect(each).toEqual([1, 2, 3, 0, 1, 2, 3, 5, 6, 7, 4, 5, 6, 7]);
+  });
+
+  it('in integers has products measured on a part of the batch, and gradients on the whole', async () => {
+    const large = await openModel(fileURLToPath(new URL('../docs/examples/models/esm2-tiny', import.meta.url)), {
+      plugins: [sciencePlugin],
+    });
+    const asked = await task.prepare(large);
+    const batch = async (count: number): Promise<Batch> => asked.collate(await Promise.all(pairs.slice(0, count).map((_, i) => asked.train.get(i, i)))); // prettier-ignore
+    const request = {
+      ...requestOf({ loss: (asked as unknown as { readonly loss: ComparingLoss }).loss }),
+      base: large.withOutputs(asked.outputs ?? []).onnx.model,
+      plan: planAdapter(large, { r: 3, targetModules: ['query', 'value'] }).plan,
+      precision: { name: 'int8', saturates: false },
+    } as const;
+    const [whole, few] = [await batch(8), await batch(2)];
+    const [asOne, byParts, alone] = [
+      await measurePrecision(request, whole),
+      await measurePrecision(request, whole, few),
+      await measurePrecision(request, few),
+    ];
+    expect(byParts.products.length).toBe(24);
+    expect(byParts.cosine).toBeCloseTo(asOne.cosine, 6);
+    expect(byParts.lossError).toBeCloseTo(asOne.lossError, 6);
+    expect(Math.abs(alone.cosine - asOne.cosine)).toBeGreaterThan(1e-4);
   });
 });

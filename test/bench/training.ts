@@ -146,7 +146,8 @@ export async function timeSteps(
     name,
   } satisfies TrainerRequest;
   const measured =
-    model.precision && (await measurePrecision({ ...request, precision: model.precision }, inputs, labels));
+    model.precision &&
+    (await measurePrecision({ ...request, precision: model.precision }, { inputs, targets: labels }));
   const { precision: used, lossScale: initial } = measured ?? {};
   const scaled = initial === undefined ? {} : { lossScaling: { initial } };
   const trainer = new Trainer({ ...request, ...scaled, precision: used });

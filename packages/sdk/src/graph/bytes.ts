@@ -59,10 +59,10 @@ function readSlice(slice: FileSlice): Uint8Array {
   }
 }
 
-const BLOCK = 1 << 22;
+const BLOCK = 1 << 18;
 
 /**
- * The bytes in order; those of a file in pieces of at most 16 MiB that share one buffer: a piece is only good until the
+ * The bytes in order; those of a file in small pieces that share one buffer: a piece is only good until the
  * next is asked for.
  */
 export function* blocksOf(bytes: Bytes): Generator<Uint8Array> {

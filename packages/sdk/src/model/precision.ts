@@ -13,9 +13,10 @@ import {
   sessionIn,
 } from '../ops/precision/precision.ts';
 import type { Runtime, SessionOptions } from '../runtime/session.ts';
-import type { Feeds } from '../runtime/tensor.ts';
+import { comparisonOf } from '../train/graph/comparingLoss.ts';
 import { type MeasuredPrecision, measurePrecision } from '../train/step/measurePrecision.ts';
 import type { GradientStepRequest } from '../train/step/stepRequest.ts';
+import type { LoadedBatch } from './training/batchQueue.ts';
 import { requireHalf } from './opening/halfCheck.ts';
 import { measureSaturation } from './opening/saturation.ts';
 
@@ -141,6 +142,9 @@ export interface RunPrecision {
   readonly warnings: readonly string[];
 }
 
+/** Examples that products are measured on where a loss compares them, and a batch cannot be cut. */
+const COMPARED = 4;
+
 /**
  * Measures the products on the run's first batch.
  *
@@ -152,12 +156,12 @@ export async function runPrecision(
   request: GradientStepRequest,
   model: Pick<ModelGraph, 'precision' | 'sites'>,
   before: BasePrecision | undefined,
-  inputs: Feeds,
-  targets: Feeds,
+  batch: Pick<LoadedBatch, 'inputs' | 'targets' | 'beginning'>,
 ): Promise<RunPrecision> {
   const known = before ?? model.precision;
   if (!known || known.inFloat32) return { precision: known && ofWeights(known, model), noted: known, warnings: [] };
-  const measured = await measurePrecision({ ...request, precision: known }, inputs, targets);
+  const few = comparisonOf(request.loss) ? await batch.beginning(COMPARED) : batch;
+  const measured = await measurePrecision({ ...request, precision: known }, batch, few);
   const { precision, lossScale } = measured;
   return { precision, noted: ofModules(precision, model), lossScale, warnings: keptInFloat32(measured) };
 }

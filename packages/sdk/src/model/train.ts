@@ -165,7 +165,8 @@ export async function train<During extends Metrics = Metrics>(
     batches: options.accumulationSteps * Math.max(1, steps - firstStep),
     onBadSample,
   });
-  const { inputs, targets, rows } = await queue.first();
+  const first = await queue.first();
+  const { inputs, targets, rows } = first;
   const request = {
     base: shaped.onnx.model,
     plan,
@@ -186,13 +187,7 @@ export async function train<During extends Metrics = Metrics>(
     parameters: (inputs) => continued?.parameters(inputs, seed) ?? ParameterSet.initial(inputs, new Random(seed)),
     name: shaped.name,
   } satisfies TrainerRequest;
-  const { precision, noted, lossScale, warnings } = await runPrecision(
-    request,
-    shaped,
-    state?.precision,
-    inputs,
-    targets,
-  );
+  const { precision, noted, lossScale, warnings } = await runPrecision(request, shaped, state?.precision, first);
   const model = noted ? shaped.derived({ precision: noted }) : shaped;
   const lossScaling = lossScale === undefined ? undefined : { initial: lossScale };
   const trainer = new Trainer({ ...request, ...defined({ precision, lossScaling }) });

@@ -3,6 +3,7 @@
 import { execFile } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import type { Worker } from 'node:worker_threads';
 import { setTimeout } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { build } from 'vite';
@@ -223,6 +224,19 @@ describe('errors', () => {
       code: 'RUNTIME_FAILED',
       message: expect.stringContaining('"sum.onnx" has been released') as string,
     });
+  });
+});
+
+describe('a thread', () => {
+  it('that has no session left waits for the next, and ends where none comes', async () => {
+    const workers: Worker[] = [];
+    const count = (worker: Worker): void => void workers.push(worker);
+    process.on('worker', count);
+    const runtime = new WorkerRuntime();
+    for (let i = 0; i < 3; i++) await (await open(sum(), {}, runtime)).release();
+    process.off('worker', count);
+    expect(workers.length).toBe(1);
+    await new Promise((ended) => workers[0]!.once('exit', ended));
   });
 });
 

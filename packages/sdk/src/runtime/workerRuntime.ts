@@ -6,6 +6,9 @@ import { openSession } from './providers/providerSession.ts';
 import type { Runtime, Session, SessionOptions, SessionSource } from './session.ts';
 import { WorkerThread } from './workerThread.ts';
 
+/** How long a thread without sessions waits for the next, which takes the memory that the last one gave up. */
+const LINGER_MS = 1000;
+
 /**
  * ONNX Runtime in a worker thread. All sessions of one runtime share the thread and take turns in it; each operator may
  * still use all cores. The thread starts with the first session, ends with the last, and does not keep the process
@@ -60,7 +63,10 @@ export class WorkerRuntime implements Runtime {
     if (thread !== this.#thread) return;
     this.#graphs--;
     if (this.#graphs > 0) return;
-    thread.stop();
-    this.#thread = undefined;
+    setTimeout(() => {
+      if (this.#graphs > 0 || thread !== this.#thread) return;
+      thread.stop();
+      this.#thread = undefined;
+    }, LINGER_MS).unref();
   }
 }

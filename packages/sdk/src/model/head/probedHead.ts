@@ -32,7 +32,7 @@ export async function probedHead(
   if (!head?.probe || !head.attach) return undefined;
   const headed = attachHead(model, head).model;
   const read = headed.headInput(SCORES)!.name;
-  const session = await headed.withOutputs([read]).session(options);
+  const session = await headed.withOutputs([read]).session({ ...options, prepack: false });
   try {
     const [used, rows]: [number[], Float32Array[]] = [[], []];
     const onBad = onBadSample === 'skip' ? (): void => undefined : undefined;

@@ -18,6 +18,8 @@ export interface LoadedBatch extends Batch {
   readonly bad: readonly BadSample[];
   /** The sampler's state after this batch was drawn: a run that goes on from it begins with the batch that follows. */
   readonly position: SamplerState;
+  /** As many of its first examples as a batch of their own, loaded anew. */
+  beginning(count: number): Promise<Batch>;
 }
 
 /** What a queue is made of. */
@@ -66,19 +68,21 @@ export class BatchQueue {
     const { sampler } = this.#request;
     const before = sampler.drawn;
     const examples = sampler.next().value;
-    const loading = this.#load(examples, before, sampler.state());
+    const position = sampler.state();
+    const beginning = (count: number): Promise<Batch> => this.#load(examples.slice(0, count), before);
+    const loading = this.#load(examples, before).then((batch) => ({ ...batch, position, beginning }));
     // A failure is told when the batch is asked for, not as an unhandled rejection before.
     loading.catch(() => undefined);
     this.#waiting.push(loading);
   }
 
-  async #load(examples: readonly number[], before: number, position: SamplerState): Promise<LoadedBatch> {
+  async #load(examples: readonly number[], before: number): Promise<Omit<LoadedBatch, 'position' | 'beginning'>> {
     const { data, onBadSample } = this.#request;
     // Asynchronous also where a dataset throws at once.
     const loading = examples.map(async (index, i) => data.train.get(index, before + i));
     if (onBadSample === 'fail') {
       const loaded = await Promise.all(loading);
-      return { ...(await data.collate(loaded)), examples, rows: examples, bad: [], position };
+      return { ...(await data.collate(loaded)), examples, rows: examples, bad: [] };
     }
     const results = await Promise.allSettled(loading);
     const good = results.flatMap((result, i) => (result.status === 'fulfilled' ? [{ value: result.value, i }] : []));
@@ -98,7 +102,7 @@ export class BatchQueue {
     );
     const rows = filled.map(({ i }) => examples[i]!);
     const batch = await data.collate(filled.map(({ value }) => value));
-    return { ...batch, examples, rows, bad, position };
+    return { ...batch, examples, rows, bad };
   }
 }
 

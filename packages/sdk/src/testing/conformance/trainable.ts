@@ -96,7 +96,10 @@ export async function trainerFor(
     name: subject.id,
   } satisfies TrainerRequest;
   if (!precision) return { trainer: new Trainer(request), placed };
-  const measured = await measurePrecision({ ...request, precision }, subject.feeds, subject.targets);
+  const measured = await measurePrecision(
+    { ...request, precision },
+    { inputs: subject.feeds, targets: subject.targets },
+  );
   const { lossScale: initial } = measured;
   const scaled = initial === undefined ? {} : { lossScaling: { initial } };
   return { trainer: new Trainer({ ...request, ...scaled, precision: measured.precision }), placed, measured };

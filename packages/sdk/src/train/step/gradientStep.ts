@@ -222,7 +222,7 @@ export class GradientStep {
     // Weights of a frozen prefix count too: products give the same bits with or without one only if they are packed in the
     // same cases.
     const below = typeof graph.prefix === 'object' ? graph.prefix.packedBytes : 0;
-    const prepack = graph.packedBytes + below <= PREPACK_BYTES;
+    const prepack = this.#packs(graph.packedBytes + below);
     const cache = await this.#prefixCache(graph.prefix, key, prepack);
     if (cache && !(await this.#opens(cache))) return this.#compile(inputs, targets, examples);
     const session = await this.#load(graph, prepack).catch(async (error: unknown) => {
@@ -237,6 +237,11 @@ export class GradientStep {
     const compiled = { graph, session, rows, prefix: cache, bytes, release };
     this.#graphs.add(key, compiled);
     return compiled;
+  }
+
+  /** Whether the runtime shall copy weights. Features alone are computed once for many rows, which gains nothing from it. */
+  #packs(bytes: number): boolean {
+    return !this.#request.featuresOnly && bytes <= PREPACK_BYTES;
   }
 
   #load(graph: TrainingGraph, prepack: boolean): Promise<Session> {
@@ -261,7 +266,7 @@ export class GradientStep {
     this.#memoryPlan = opened.memoryPlan;
     if (!this.#open) {
       await this.#graphs.release();
-      const session = await this.#load(opened.graph, opened.graph.packedBytes <= PREPACK_BYTES);
+      const session = await this.#load(opened.graph, this.#packs(opened.graph.packedBytes));
       this.#open = { ...opened, session, prefix: undefined, bytes: 0, release: () => session.release() };
     }
     return { ...this.#open, ...opened };

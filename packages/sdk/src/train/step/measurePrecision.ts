@@ -15,9 +15,12 @@ import {
   type IntegerPrecision,
 } from '../../ops/precision/precision.ts';
 import { errorModels, type SampledModel, withHalfErrors, withSamples } from '../../ops/precision/productErrors.ts';
+import type { Batch } from '../../plugin/dataset.ts';
 import type { Feeds, Tensor } from '../../runtime/tensor.ts';
 import { MaskDrawer } from '../dropout.ts';
+import { type Comparison, comparisonOf } from '../graph/comparingLoss.ts';
 import { isOfGradient, type TrainingGraph } from '../graph/trainingGraph.ts';
+import { ComparingStep } from './comparingStep.ts';
 import { LossScale } from './lossScale.ts';
 import type { Products } from './microBatch.ts';
 import { prepareStep, stepFeeds } from './prepareStep.ts';
@@ -40,6 +43,9 @@ export interface MeasuredProduct {
   readonly error: number;
 }
 
+/** A batch as it is fed. */
+type Fed = Pick<Batch, 'inputs' | 'targets'>;
+
 /** A precision for this model and these data. */
 export interface MeasuredPrecision {
   /** The precision, which now says what stays in float32. */
@@ -61,12 +67,13 @@ export interface MeasuredPrecision {
  * precision, with ever more products in float32 until every gradient has a cosine of 0.995 with that of float32 and the loss is
  * within 2%. Nothing is changed.
  *
+ * @param few of a batch whose rows are compared, a smaller one: products are measured on it, gradients on the whole
  * @throws OnnxLoraError as `Trainer.compile`
  */
 export async function measurePrecision(
   request: GradientStepRequest & { readonly precision: BasePrecision },
-  inputs: Feeds,
-  targets: Feeds,
+  batch: Fed,
+  few: Fed = batch,
 ): Promise<MeasuredPrecision> {
   const { precision, prefix: _, ...inFloats } = request;
   const { seed = 0, drawMask, parameters } = request;
@@ -77,7 +84,7 @@ export async function measurePrecision(
     precision: undefined,
     pieceRows: fewRows,
   };
-  const { prepared, piece } = await prepareStep(own, inputs, targets);
+  const { prepared, piece } = await prepareStep(own, few.inputs, few.targets);
   const graph = await inTurns(prepared.build());
   // Once: a caller may draw them.
   const initial = parameters(graph.inputs);
@@ -90,19 +97,52 @@ export async function measurePrecision(
     : await measureIntegers(graph.model, precision, request, run);
   const { products, exact, lossScale } = first;
   const tooFar = unique(products.filter(({ error }) => error > MOST));
+  const comparison = few === batch ? undefined : comparisonOf(request.loss);
+  const stepIn = async (found: BasePrecision | undefined): Promise<Step> => {
+    if (comparison)
+      return comparedStep({ ...own, parameters: () => initial, precision: found }, comparison, batch, lossScale);
+    if (!found) return stepOf(graph, exact);
+    return stepOf(graph, await run(await inTurns(inPrecision(graph.model, found, isOfGradient)), lossScale ?? 1));
+  };
+  const wanted = await stepIn(undefined);
   for (const forGradients of leftOut(products.filter(({ name }) => !tooFar.includes(name)))) {
     const found = { ...precision, inFloat32: [...tooFar, ...forGradients] };
     const isExact = found.inFloat32.length === unique(products).length;
-    const outputs = isExact
-      ? exact
-      : await run(await inTurns(inPrecision(graph.model, found, isOfGradient)), lossScale ?? 1);
-    const [wanted, gradients] = [exact, outputs].map((each) => gradientsIn(graph, each)) as [Gradients, Gradients];
-    const cosine = Math.min(1, ...gradientCosines(wanted, gradients).values());
-    const off = lossError(graph, exact, outputs);
+    const step = isExact ? wanted : await stepIn(found);
+    const cosine = Math.min(1, ...gradientCosines(wanted.gradients, step.gradients).values());
+    const off = Math.abs(step.loss - wanted.loss) / (Math.abs(wanted.loss) || 1);
     if (isExact || (cosine >= LEAST_COSINE && off <= MOST_OF_LOSS))
       return { precision: found, products, cosine, lossError: off, forGradients, lossScale };
   }
   throw new Error('The last try leaves everything in float32.');
+}
+
+/** What a step gives. */
+interface Step {
+  readonly loss: number;
+  readonly gradients: ReadonlyMap<string, Pick<Tensor, 'data'>>;
+}
+
+function stepOf({ loss, gradients }: TrainingGraph, outputs: Feeds): Step {
+  const own = [...gradients.values()].map((name) => [name, outputs[name]!] as const);
+  return { loss: Number(outputs[loss]!.data[0]), gradients: new Map(own) };
+}
+
+/** The step of a loss that compares rows, part by part where the batch is large. */
+async function comparedStep(
+  request: GradientStepRequest,
+  comparison: Comparison,
+  { inputs, targets }: Fed,
+  lossScale?: number,
+): Promise<Step> {
+  const { pieceRows: _, ...asTrained } = request;
+  const step = new ComparingStep(asTrained, comparison);
+  try {
+    const { loss, gradients } = await step.lossAndGradients(inputs, targets, lossScale);
+    return { loss, gradients: new Map([...gradients].map(([name, data]) => [name, { data }])) };
+  } finally {
+    await step.release();
+  }
 }
 
 /** Runs a model of the step, with gradients multiplied by a scale where it takes one. */
@@ -148,12 +188,6 @@ async function measureHalves(model: ModelProto, precision: HalfPrecision, run: R
 /** How many products of gradients overflow. */
 function overflown({ products }: FirstRun): number {
   return products.filter(({ name, error }) => error === Infinity && name.startsWith('backward')).length;
-}
-
-type Gradients = ReadonlyMap<string, Tensor>;
-
-function gradientsIn({ gradients }: TrainingGraph, outputs: Feeds): Gradients {
-  return new Map([...gradients.values()].map((name) => [name, outputs[name]!]));
 }
 
 /** What is tried to leave in float32, besides what is too far off: nothing, then forward products, which move the loss as well. */
@@ -212,10 +246,7 @@ async function runOnce(
 const NEGLIGIBLE = 1e-4;
 
 /** The cosine of each gradient with what it should be, by names; without those that are zero but for rounding. */
-export function gradientCosines(
-  exact: ReadonlyMap<string, Tensor>,
-  found: ReadonlyMap<string, Tensor>,
-): ReadonlyMap<string, number> {
+export function gradientCosines(exact: Step['gradients'], found: Step['gradients']): ReadonlyMap<string, number> {
   const sizes = new Map(
     [...exact].map(([name, tensor]) => [name, Math.sqrt(dot(tensor, tensor) / tensor.data.length)]),
   );
@@ -229,15 +260,10 @@ export function gradientCosines(
   );
 }
 
-function dot(a: Tensor, b: Tensor): number {
+function dot(a: Pick<Tensor, 'data'>, b: Pick<Tensor, 'data'>): number {
   let sum = 0;
   for (let i = 0; i < a.data.length; i++) sum += Number(a.data[i]) * Number(b.data[i]);
   return sum;
-}
-
-function lossError({ loss }: TrainingGraph, exact: Feeds, outputs: Feeds): number {
-  const [wanted, found] = [exact, outputs].map((each) => Number(each[loss]!.data[0])) as [number, number];
-  return Math.abs(found - wanted) / (Math.abs(wanted) || 1);
 }
 
 /** Rows of products by which an error is known well enough. */

@@ -63,9 +63,12 @@ export class OpenedGraph {
     if (!own || own.some((size, i) => size < least[i]! || size > most[i]!)) return undefined;
     const total = this.#rowsOf(inputs, targets);
     if ((total !== undefined) !== byRows) return undefined;
-    const { lossWeight, pieceRows: choose = pieceRows } = this.#request;
+    const { lossWeight, pieceRows: choose = pieceRows, session } = this.#request;
     const whole = open.at(own);
-    const rows = lossWeight && total !== undefined ? choose(total, whole.forwardBytes, whole.products) : undefined;
+    const rows =
+      lossWeight && total !== undefined
+        ? choose(total, whole.forwardBytes, whole.products, session?.threads)
+        : undefined;
     const isWhole = rows === undefined || rows >= total!;
     const ofPiece = isWhole ? own : [rows, ...own.slice(1)];
     // A graph for one of something is a simpler one, which rounds otherwise.

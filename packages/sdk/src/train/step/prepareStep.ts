@@ -42,13 +42,13 @@ export async function prepareStep(
     added,
   } = request;
   const lossScale = request.lossScale && precision?.name === 'float16' ? 'always' : (request.lossScale ?? false);
-  const { pieceRows: choose = pieceRows } = request;
+  const { pieceRows: choose = pieceRows, session } = request;
   const own = { base, plan, loss, lossScale, memory, shares, featuresOnly, parts: ofBatch };
   const parts = { ...own, ...(room && { prefix: room }), ...(precision && { precision }), ...(added && { added }) };
   const whole = { inputs, targets };
   const prepared = await inTurns(prepareTraining({ ...parts, ...whole }));
   const total = rowsOf(inputs, targets);
-  const rows = total === undefined ? 0 : choose(total, prepared.forwardBytes, prepared.products);
+  const rows = total === undefined ? 0 : choose(total, prepared.forwardBytes, prepared.products, session?.threads);
   if (!lossWeight || total === undefined || rows >= total || !takesAnyBatch(base, inputs))
     return { prepared, rows: undefined, total, piece: whole };
   const [piece] = cut(inputs, targets, rows, total) as [Piece];

@@ -40,7 +40,7 @@ export interface GradientStepRequest {
   /** Gives what the loss compares and no gradients; false by default. */
   readonly featuresOnly?: boolean;
   /** How many rows a piece has; `pieceRows` by default. */
-  readonly pieceRows?: (rows: number, forwardBytes: number, products: Products) => number;
+  readonly pieceRows?: (rows: number, forwardBytes: number, products: Products, threads?: number) => number;
   /** Bytes that forward values may take while they wait for their gradients; `auto` by default. */
   readonly memory?: Memory;
   /** Gives the parameters their first values, once the graph's inputs are known. */
