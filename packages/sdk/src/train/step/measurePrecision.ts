@@ -15,14 +15,13 @@ import {
   type IntegerPrecision,
 } from '../../ops/precision/precision.ts';
 import { errorModels, type SampledModel, withHalfErrors, withSamples } from '../../ops/precision/productErrors.ts';
-import type { Batch } from '../../plugin/dataset.ts';
 import type { Feeds, Tensor } from '../../runtime/tensor.ts';
 import { MaskDrawer } from '../dropout.ts';
 import { type Comparison, comparisonOf } from '../graph/comparingLoss.ts';
 import { isOfGradient, type TrainingGraph } from '../graph/trainingGraph.ts';
 import { ComparingStep } from './comparingStep.ts';
 import { LossScale } from './lossScale.ts';
-import type { Products } from './microBatch.ts';
+import type { Piece, Products } from './microBatch.ts';
 import { prepareStep, stepFeeds } from './prepareStep.ts';
 import type { GradientStepRequest } from './stepRequest.ts';
 
@@ -42,9 +41,6 @@ export interface MeasuredProduct {
   /** Euclidean norm of the difference to float32, in parts of that of the product; infinite where it overflows. */
   readonly error: number;
 }
-
-/** A batch as it is fed. */
-type Fed = Pick<Batch, 'inputs' | 'targets'>;
 
 /** A precision for this model and these data. */
 export interface MeasuredPrecision {
@@ -72,8 +68,8 @@ export interface MeasuredPrecision {
  */
 export async function measurePrecision(
   request: GradientStepRequest & { readonly precision: BasePrecision },
-  batch: Fed,
-  few: Fed = batch,
+  batch: Piece,
+  few: Piece = batch,
 ): Promise<MeasuredPrecision> {
   const { precision, prefix: _, ...inFloats } = request;
   const { seed = 0, drawMask, parameters } = request;
@@ -132,7 +128,7 @@ function stepOf({ loss, gradients }: TrainingGraph, outputs: Feeds): Step {
 async function comparedStep(
   request: GradientStepRequest,
   comparison: Comparison,
-  { inputs, targets }: Fed,
+  { inputs, targets }: Piece,
   lossScale?: number,
 ): Promise<Step> {
   const { pieceRows: _, ...asTrained } = request;
