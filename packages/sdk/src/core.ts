@@ -71,7 +71,7 @@ export type { RowPlace } from './ops/rows/rowPlaces.ts';
 export { GradientStep } from './train/step/gradientStep.ts';
 export type { GradientStepRequest, MemoryPlan } from './train/step/stepRequest.ts';
 export type { LossScaling } from './train/graph/addLoss.ts';
-export type { Products, ProductSize } from './train/step/microBatch.ts';
+export type { Piece, Products, ProductSize } from './train/step/microBatch.ts';
 export type { SizedValue } from './train/forward/index.ts';
 export type { LossAndGradients } from './train/step/gradientMean.ts';
 export {
