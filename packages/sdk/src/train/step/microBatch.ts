@@ -6,7 +6,9 @@ import { type Feeds, sizeOf, type Tensor, type TensorData } from '../../runtime/
 
 /** One piece of a batch. */
 export interface Piece {
+  /** What the model is fed. */
   readonly inputs: Feeds;
+  /** What its outputs are held against. */
   readonly targets: Feeds;
 }
 
