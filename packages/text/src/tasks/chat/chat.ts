@@ -16,12 +16,14 @@ import type { Learned } from '../../chat/taughtTokens.ts';
 import type { ConversationDataOptions, ConversationRecord, ConversationSource } from '../../data/conversationRecord.ts';
 import { conversationSettings, readConversations } from '../../data/readConversations.ts';
 import { generateRows } from '../../generation/generateOptions.ts';
+import { groupedAttention } from '../../attention/groupedAttention.ts';
 import { SEGMENTS, segmentBias } from '../../attention/segmentBias.ts';
 import { answererInput, type AnswererOptions, openAnswerer } from './answerPredictor.ts';
 import { measureAnswers } from './measureAnswers.ts';
 import { ChatMetrics, type ChatScores, learnedTokens } from './chatMetrics.ts';
 import { chatReport } from './chatReport.ts';
 import { embeddingNoise } from './embeddingNoise.ts';
+import { groupedFeeds, groupedRules } from './groupedRows.ts';
 import { measureChat } from './measureChat.ts';
 import { apartFed, PackedDataset } from './packedRows.ts';
 import { openTeaching } from './openTeaching.ts';
@@ -49,6 +51,14 @@ export interface ChatOptions extends ConversationDataOptions {
    */
   readonly packing?: boolean | undefined;
   /**
+   * LongLoRA: in training, tokens read those of groups of so many tokens, an even number, and half of the heads those of groups that
+   * begin half a group later. The paper has a quarter of the length. Where the model is measured and answers, all tokens are read; none
+   * by default. Long conversations are cropped to a multiple of it.
+   *
+   * @see Chen et al., "LongLoRA: Efficient Fine-tuning of Long-Context Large Language Models" (2023), arXiv:2309.12307
+   */
+  readonly attentionGroups?: number | undefined;
+  /**
    * How many held-out prompts the model answers where it is measured before and after training and by `evaluate`: then there are
    * `exactMatch`, `f1` and `rougeL`, see {@link textScores}. None by default, for writing takes a pass for each token.
    */
@@ -74,6 +84,12 @@ const chatRows: SettingRows<ChatOptions> = {
   packing: {
     kind: 'flag',
     description: 'Train on rows of up to maxLength tokens with several conversations in each, which do not read each other.', // prettier-ignore
+  },
+  attentionGroups: {
+    kind: 'number',
+    whole: true,
+    min: 2,
+    description: 'LongLoRA: tokens of the groups in which attention is trained, a quarter of maxLength in the paper; none by default.', // prettier-ignore
   },
   neftune: {
     kind: 'number',
@@ -115,12 +131,24 @@ export function chat(source: ConversationSource, options: ChatOptions = {}): Tas
 async function prepare(
   model: TaskModel,
   source: ConversationSource,
-  { learn = 'answers', maxLength, packing = false, tokenizer, answers = 0, generate, neftune, ...options }: ChatOptions,
+  {
+    learn = 'answers',
+    maxLength,
+    packing = false,
+    attentionGroups,
+    tokenizer,
+    answers = 0,
+    generate,
+    neftune,
+    ...options
+  }: ChatOptions,
 ): Promise<PreparedTask<TaughtExample, ChatScores>> {
-  const { input, port, rules } = await openTeaching(model, { learn, maxLength, tokenizer });
+  const { input, port, rules: whole } = await openTeaching(model, { learn, maxLength, tokenizer });
+  const rules = attentionGroups === undefined ? whole : groupedRules(whole, attentionGroups, packing);
   const { output, size } = port;
   const noise = neftune === undefined ? undefined : embeddingNoise(model, input.ports.ids, neftune, options.seed);
   const apart = packing ? segmentBias(model, input.ports.positions) : {};
+  const grouped = attentionGroups === undefined ? {} : groupedAttention(model, attentionGroups);
   const data = await readConversations(source, options);
   const dataset = (records: readonly ConversationRecord[]): TaughtDataset => new TaughtDataset(records, rules);
   const single = dataset(data.train);
@@ -129,7 +157,8 @@ async function prepare(
   const longest = train.lengths.reduce((most, length) => Math.max(most, length), 0);
   const collate: PreparedTask<TaughtExample>['collate'] = (examples) => {
     const rows = examples.map(({ row }) => row);
-    const fed = input.feeds(rows, examples[0]?.draw === undefined ? undefined : longest);
+    const isTrained = examples[0]?.draw !== undefined;
+    const fed = isTrained ? groupedFeeds(input, rows, longest, attentionGroups) : input.feeds(rows);
     const length = fed[input.ports.ids]!.dims[1]!;
     const { inputs, segments } = apartFed(rows, fed, input.ports);
     const labels = rows.flatMap((row) => Array.from({ length }, (_, at) => row.labels[at] ?? NOT_LEARNED));
@@ -155,7 +184,7 @@ async function prepare(
     warnings: [...data.warnings, ...single.warnings, ...(validation?.warnings ?? [])],
     collate,
     ...(packing && { notes: [`${single.length} conversations are packed into ${train.length} rows.`] }),
-    inside: { ...noise?.inside, ...apart },
+    inside: { ...noise?.inside, ...apart, ...grouped },
     // Only tokens before one that is learned reach the head: it has the whole vocabulary for each.
     loss: (g, outputs, { labels }) => crossEntropy(g, outputs[output]!, labels!, { countedOnly: true }),
     lossWeight: learnedTokens,
