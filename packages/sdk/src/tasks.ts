@@ -52,6 +52,7 @@ export type {
   ReportPicture,
   ReportSection,
 } from './plugin/reportSection.ts';
+export type { InnerFragment, InnerSite } from './train/graph/inside.ts';
 export type {
   GraphPort,
   HeadInput,

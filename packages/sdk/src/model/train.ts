@@ -181,7 +181,7 @@ export async function train<During extends Metrics = Metrics>(
       optimizer: options.optimizer && optimizerOf(options.optimizer, shaped.registry),
       clip: options.clip,
       prefix: typeof prefix === 'string' ? undefined : prefix,
-      added: data.added,
+      inside: data.inside,
       ema: options.ema === true ? {} : options.ema || undefined,
     }),
     parameters: (inputs) => continued?.parameters(inputs, seed) ?? ParameterSet.initial(inputs, new Random(seed)),

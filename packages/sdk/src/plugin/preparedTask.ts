@@ -4,6 +4,7 @@ import type { Adapter } from '../adapter/adapter.ts';
 import type { HeadPool } from '../adapter/storage/adapterNotes.ts';
 import type { GraphBuilder, Value } from '../graph/builder.ts';
 import type { InputSizes } from '../ops/rewrites/inputSizes.ts';
+import type { InnerFragment } from '../train/graph/inside.ts';
 import type { Feeds, Tensor } from '../runtime/tensor.ts';
 import type { Dataset, Batch, Metrics, MetricCollector } from './dataset.ts';
 import type { ReportSection } from './reportSection.ts';
@@ -47,10 +48,11 @@ export interface PreparedTask<Example = unknown, Scores extends Metrics = Metric
    */
   readonly inputSizes?: InputSizes;
   /**
-   * Targets that are added to values inside the graph while it is trained, such as noise: the value by the target's name,
-   * `{ noise: model.lookupOf('input_ids').name }`. A target has the shape of its value; to a batch without it nothing is added.
+   * What is read in place of values inside the graph while it is trained, by their names, such as embeddings with noise:
+   * `{ [model.lookupOf('input_ids').name]: (g, own, { targets: { noise } }) => (noise ? g.Add(own, noise) : own) }`. Where the
+   * model is measured it is as it is.
    */
-  readonly added?: Readonly<Record<string, string>>;
+  readonly inside?: Readonly<Record<string, InnerFragment>>;
   /**
    * Computes what batches need beside the data, before the first is made and again where a run goes on, such as what the model
    * without an adapter says of each example. It must give the same each time.

@@ -62,8 +62,9 @@ export interface SequenceInput {
    * Feeds of rows, padded to the longest, or to the graph's length.
    *
    * @param most of rows that are trained on, which are padded to lengths that return: the longest that there will be
+   * @param group of which lengths above it are multiples; 1 by default
    */
-  readonly feeds: (rows: readonly TokenRow[], most?: number) => Feeds;
+  readonly feeds: (rows: readonly TokenRow[], most?: number, group?: number) => Feeds;
 }
 
 /**
@@ -91,14 +92,15 @@ export async function openSequenceInput(
     ports,
     rules,
     rows: (record) => tokenRows(tokensOf(tokenizer, record), record, rules),
-    feeds: (rows, most) => {
+    feeds: (rows, most, group = 1) => {
       const longest = rows.reduce((max, { ids }) => Math.max(max, ids.length), 0);
       // What is not told what is padding gets no more of it than it must.
       const padded =
         most === undefined || ports.mask === undefined
           ? longest
           : Math.max(longest, Math.min(bucketLength(longest, UNIT), most));
-      return sequenceFeeds(model, ports, rows, { length: ports.length ?? padded, padId: tokenizer.padId });
+      const length = ports.length ?? (padded > group ? group * Math.ceil(padded / group) : padded);
+      return sequenceFeeds(model, ports, rows, { length, padId: tokenizer.padId });
     },
   };
 }

@@ -1,6 +1,7 @@
 /** @file A task whose failures say which task it is, and in which function it fails. */
 
 import { OnnxLoraError } from '../../errors.ts';
+import type { InnerFragment } from '../../train/graph/inside.ts';
 import { inPlaceOf } from '../../train/graph/comparingLoss.ts';
 import { namesIn, watchedNames } from '../../train/graph/missedNames.ts';
 import type { MetricCollector, Metrics } from '../dataset.ts';
@@ -65,7 +66,13 @@ function membersOf<Example, Scores extends Metrics, During extends Metrics>(
     inputSizes: 'as-is',
     head: (head) =>
       head.probe ? { ...head, probe: (features) => guard(at('probe'), () => head.probe!(features)) } : head,
-    added: 'as-is',
+    inside: (inside) =>
+      Object.fromEntries(
+        Object.entries(inside).map(([value, fragment]): [string, InnerFragment] => [
+          value,
+          (g, own, site) => guard(at('inside'), () => fragment(g, own, site)),
+        ]),
+      ),
     begin: 'call',
     collate: 'call',
     loss: (loss) => {

@@ -15,7 +15,7 @@ import { inlineKnownBranches } from '../../ops/rewrites/inlineBranches.ts';
 import { listsAsSlices } from '../../ops/rewrites/listsAsSlices.ts';
 import { foldKnownIntegers } from '../../ops/rewrites/simplify.ts';
 import type { Feeds } from '../../runtime/tensor.ts';
-import { withAdded } from './addTargets.ts';
+import { type InnerFragment, withInside } from './inside.ts';
 
 /** The base with its adapters, ready to be differentiated. */
 export interface AdaptedGraph {
@@ -40,8 +40,8 @@ export interface AdaptedGraphRequest {
   /** One batch as it will be fed. */
   readonly inputs: Feeds;
   readonly targets?: Feeds;
-  /** Targets that are added to values inside the graph, by their names. */
-  readonly added?: Readonly<Record<string, string>>;
+  /** What is read in place of values inside the graph, by their names. */
+  readonly inside?: Readonly<Record<string, InnerFragment>>;
 }
 
 /** Injects adapters, fuses GELU, takes apart what has no gradient of its own, and folds shapes; may be interrupted between. */
@@ -50,7 +50,7 @@ export function* adaptedGraph({
   plan,
   inputs,
   targets = {},
-  added = {},
+  inside = {},
 }: AdaptedGraphRequest): Generator<void, AdaptedGraph> {
   const shapes = Object.fromEntries(Object.entries(inputs).map(([name, { dims }]) => [name, dims]));
   const fused: ModelProto = { ...base, graph: listsAsSlices(fuse(base.graph ?? {}), opsetOf(base)) };
@@ -63,7 +63,7 @@ export function* adaptedGraph({
   const adapted = refold(injected.model);
   yield;
   const types = inferGraph(adapted, { shapes });
-  const whole = withAdded(adapted, types, targets, added);
+  const whole = withInside(adapted, types, targets, inside);
   yield;
   const wrt = injected.inputs.filter(({ tensor }) => tensor.use === undefined);
   const nodes = whole.graph?.node ?? [];

@@ -7,7 +7,7 @@ import { formatShape, type ValueType } from '../../graph/value.ts';
 import { inferNode } from '../../ops/infer.ts';
 import type { Feeds } from '../../runtime/tensor.ts';
 import type { AdaptedGraph } from './adaptedGraph.ts';
-import { targetInput } from './addTargets.ts';
+import { targetInput } from './inside.ts';
 import { expectedOf, type Expectation } from './expected.ts';
 import { namesIn, watchedNames } from './missedNames.ts';
 

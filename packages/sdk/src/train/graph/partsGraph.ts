@@ -4,7 +4,7 @@ import type { GraphProto } from '../../graph/proto.ts';
 import { withValueNames } from '../../graph/uniqueNames.ts';
 import type { Feeds } from '../../runtime/tensor.ts';
 import { type AdaptedGraph, adaptedGraph, type AdaptedGraphRequest } from './adaptedGraph.ts';
-import { targetInput } from './addTargets.ts';
+import { targetInput } from './inside.ts';
 import { ofPart, partName } from './comparingLoss.ts';
 
 /** What {@link partsGraph} is made from. */

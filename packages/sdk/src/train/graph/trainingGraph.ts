@@ -23,6 +23,7 @@ import { type Feeds, float32, type Tensor } from '../../runtime/tensor.ts';
 import { adaptedGraph } from './adaptedGraph.ts';
 import { type AddedLoss, addLoss, type LossFragment, type LossScaling } from './addLoss.ts';
 import type { Expectation } from './expected.ts';
+import type { InnerFragment } from './inside.ts';
 import {
   bytesOfAll,
   forwardGraph,
@@ -51,8 +52,8 @@ export interface TrainingGraphRequest {
   readonly inputs: Feeds;
   /** What the loss compares outputs with, likewise. */
   readonly targets: Feeds;
-  /** Targets that are added to values inside the graph, by their names. */
-  readonly added?: Readonly<Record<string, string>>;
+  /** What is read in place of values inside the graph, by their names. */
+  readonly inside?: Readonly<Record<string, InnerFragment>>;
   /** Whether gradients are scaled, by a factor that is fed; false by default. */
   readonly lossScale?: LossScaling;
   /** Bytes that forward values kept for the gradients may take; `auto` by default. */

@@ -39,12 +39,12 @@ export async function prepareStep(
     shares,
     parts: ofBatch,
     featuresOnly,
-    added,
+    inside,
   } = request;
   const lossScale = request.lossScale && precision?.name === 'float16' ? 'always' : (request.lossScale ?? false);
   const { pieceRows: choose = pieceRows, session } = request;
   const own = { base, plan, loss, lossScale, memory, shares, featuresOnly, parts: ofBatch };
-  const parts = { ...own, ...(room && { prefix: room }), ...(precision && { precision }), ...(added && { added }) };
+  const parts = { ...own, ...(room && { prefix: room }), ...(precision && { precision }), ...(inside && { inside }) };
   const whole = { inputs, targets };
   const prepared = await inTurns(prepareTraining({ ...parts, ...whole }));
   const total = rowsOf(inputs, targets);

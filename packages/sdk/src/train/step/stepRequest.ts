@@ -11,6 +11,7 @@ import type { ParameterSet } from '../parameters.ts';
 import type { PrefixOptions } from '../prefix/prefixOptions.ts';
 import type { Memory } from '../forward/index.ts';
 import type { LossFragment, LossScaling } from '../graph/addLoss.ts';
+import type { InnerFragment } from '../graph/inside.ts';
 
 /** What gradients are computed of. */
 export interface GradientStepRequest {
@@ -20,8 +21,8 @@ export interface GradientStepRequest {
   readonly plan: AdapterPlan;
   /** The loss, as a graph fragment. */
   readonly loss: LossFragment;
-  /** Targets that are added to values inside the graph, by their names. */
-  readonly added?: Readonly<Record<string, string>>;
+  /** What is read in place of values inside the graph, by their names. */
+  readonly inside?: Readonly<Record<string, InnerFragment>>;
   /** In what the base computes; float32 by default. */
   readonly precision?: BasePrecision | undefined;
   /** Where graphs run. */

@@ -16,12 +16,16 @@ import type { Learned } from '../../chat/taughtTokens.ts';
 import type { ConversationDataOptions, ConversationRecord, ConversationSource } from '../../data/conversationRecord.ts';
 import { conversationSettings, readConversations } from '../../data/readConversations.ts';
 import { generateRows } from '../../generation/generateOptions.ts';
+import { groupedAttention } from '../../attention/groupedAttention.ts';
+import { SEGMENTS, segmentBias } from '../../attention/segmentBias.ts';
 import { answererInput, type AnswererOptions, openAnswerer } from './answerPredictor.ts';
 import { measureAnswers } from './measureAnswers.ts';
 import { ChatMetrics, type ChatScores, learnedTokens } from './chatMetrics.ts';
 import { chatReport } from './chatReport.ts';
 import { embeddingNoise } from './embeddingNoise.ts';
+import { groupedFeeds, groupedRules } from './groupedRows.ts';
 import { measureChat } from './measureChat.ts';
+import { apartFed, PackedDataset } from './packedRows.ts';
 import { openTeaching } from './openTeaching.ts';
 import { NOT_LEARNED, TaughtDataset, type TaughtExample } from './taughtRows.ts';
 
@@ -41,6 +45,19 @@ export interface ChatOptions extends ConversationDataOptions {
   readonly neftune?: number | undefined;
   /** Most tokens of a conversation; 1024 by default, or fewer where the model's files say so. */
   readonly maxLength?: number | undefined;
+  /**
+   * Trains on rows of up to `maxLength` tokens with several conversations in each, which do not read each other; false by default.
+   * A batch then is of so many rows.
+   */
+  readonly packing?: boolean | undefined;
+  /**
+   * LongLoRA: in training, tokens read those of groups of so many tokens, an even number, and half of the heads those of groups that
+   * begin half a group later. The paper has a quarter of the length. Where the model is measured and answers, all tokens are read; none
+   * by default. Long conversations are cropped to a multiple of it.
+   *
+   * @see Chen et al., "LongLoRA: Efficient Fine-tuning of Long-Context Large Language Models" (2023), arXiv:2309.12307
+   */
+  readonly attentionGroups?: number | undefined;
   /**
    * How many held-out prompts the model answers where it is measured before and after training and by `evaluate`: then there are
    * `exactMatch`, `f1` and `rougeL`, see {@link textScores}. None by default, for writing takes a pass for each token.
@@ -63,6 +80,16 @@ const chatRows: SettingRows<ChatOptions> = {
     whole: true,
     min: 2,
     description: 'Most tokens of a conversation; 1024 by default, or fewer where the model says so.',
+  },
+  packing: {
+    kind: 'flag',
+    description: 'Train on rows of up to maxLength tokens with several conversations in each, which do not read each other.', // prettier-ignore
+  },
+  attentionGroups: {
+    kind: 'number',
+    whole: true,
+    min: 2,
+    description: 'LongLoRA: tokens of the groups in which attention is trained, a quarter of maxLength in the paper; none by default.', // prettier-ignore
   },
   neftune: {
     kind: 'number',
@@ -104,28 +131,45 @@ export function chat(source: ConversationSource, options: ChatOptions = {}): Tas
 async function prepare(
   model: TaskModel,
   source: ConversationSource,
-  { learn = 'answers', maxLength, tokenizer, answers = 0, generate, neftune, ...options }: ChatOptions,
+  {
+    learn = 'answers',
+    maxLength,
+    packing = false,
+    attentionGroups,
+    tokenizer,
+    answers = 0,
+    generate,
+    neftune,
+    ...options
+  }: ChatOptions,
 ): Promise<PreparedTask<TaughtExample, ChatScores>> {
-  const { input, port, rules } = await openTeaching(model, { learn, maxLength, tokenizer });
+  const { input, port, rules: whole } = await openTeaching(model, { learn, maxLength, tokenizer });
+  const rules = attentionGroups === undefined ? whole : groupedRules(whole, attentionGroups, packing);
   const { output, size } = port;
   const noise = neftune === undefined ? undefined : embeddingNoise(model, input.ports.ids, neftune, options.seed);
+  const apart = packing ? segmentBias(model, input.ports.positions) : {};
+  const grouped = attentionGroups === undefined ? {} : groupedAttention(model, attentionGroups);
   const data = await readConversations(source, options);
   const dataset = (records: readonly ConversationRecord[]): TaughtDataset => new TaughtDataset(records, rules);
-  const train = dataset(data.train);
+  const single = dataset(data.train);
+  const train = packing ? new PackedDataset(single, rules.most) : single;
   const validation = data.validation && dataset(data.validation);
   const longest = train.lengths.reduce((most, length) => Math.max(most, length), 0);
   const collate: PreparedTask<TaughtExample>['collate'] = (examples) => {
     const rows = examples.map(({ row }) => row);
-    const inputs = input.feeds(rows, examples[0]?.draw === undefined ? undefined : longest);
-    const length = inputs[input.ports.ids]!.dims[1]!;
+    const isTrained = examples[0]?.draw !== undefined;
+    const fed = isTrained ? groupedFeeds(input, rows, longest, attentionGroups) : input.feeds(rows);
+    const length = fed[input.ports.ids]!.dims[1]!;
+    const { inputs, segments } = apartFed(rows, fed, input.ports);
     const labels = rows.flatMap((row) => Array.from({ length }, (_, at) => row.labels[at] ?? NOT_LEARNED));
     const ofRows = (values: readonly number[]): ReturnType<typeof int64> => int64([...values], [rows.length]);
     const targets = {
       labels: int64(labels, [rows.length, length]),
       records: ofRows(examples.map(({ record }) => record)),
       bytes: ofRows(rows.map(({ bytes }) => bytes)),
+      ...(packing && { [SEGMENTS]: segments }),
       ...noise?.targets(
-        examples.map(({ row, draw }) => ({ tokens: row.ids.length, draw })),
+        examples.map(({ row, draw }) => ({ segments: row.segments, draw })),
         length,
       ),
     };
@@ -133,13 +177,14 @@ async function prepare(
   };
   const metrics = (): ChatMetrics => new ChatMetrics(output, size, options.seed ?? 0);
   const measure = (request: MeasureRequest): ReturnType<typeof measureChat> =>
-    measureChat({ dataset: validation ?? train, collate, metrics: metrics(), size }, request);
+    measureChat({ dataset: validation ?? single, collate, metrics: metrics(), size }, request);
   return {
     train,
     ...(validation && { validation }),
-    warnings: [...data.warnings, ...train.warnings, ...(validation?.warnings ?? [])],
+    warnings: [...data.warnings, ...single.warnings, ...(validation?.warnings ?? [])],
     collate,
-    ...(noise && { added: noise.added }),
+    ...(packing && { notes: [`${single.length} conversations are packed into ${train.length} rows.`] }),
+    inside: { ...noise?.inside, ...apart, ...grouped },
     // Only tokens before one that is learned reach the head: it has the whole vocabulary for each.
     loss: (g, outputs, { labels }) => crossEntropy(g, outputs[output]!, labels!, { countedOnly: true }),
     lossWeight: learnedTokens,
@@ -147,7 +192,7 @@ async function prepare(
     measure: async (request) => {
       const { metrics: found, examples } = await measure(request);
       const written = await measureAnswers(
-        validation ?? train,
+        validation ?? single,
         { rules, answers, generate, seed: options.seed },
         request,
       );

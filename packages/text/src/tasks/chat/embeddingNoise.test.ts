@@ -72,7 +72,7 @@ test('is added to the embeddings of tokens that are trained on', async () => {
     base: model.onnx.model,
     plan: placed.tunings.map(({ tuning }) => tuning),
     loss: (g, outputs, wanted) => prepared.loss(g, outputs, wanted),
-    added: prepared.added!,
+    inside: prepared.inside!,
     runtime: model.runtime,
     session: { threads: 1 },
     parameters: (ports) => ParameterSet.of(placed, ports),

@@ -1,22 +1,20 @@
 /** @file NEFTune: noise on the embeddings of tokens, so that answers are learned by heart less. */
 
 import { type Feeds, OnnxLoraError } from '@onnx-lora/sdk';
-import { Random } from '@onnx-lora/sdk/core';
+import { dataTypeNumber, Random } from '@onnx-lora/sdk/core';
 import { drawSeed } from '@onnx-lora/sdk/data';
 import type { PreparedTask, TaskModel } from '@onnx-lora/sdk/tasks';
 
 /** Noise for the batches of a run. */
 export interface EmbeddingNoise {
-  /** The value that it is added to. */
-  readonly added: NonNullable<PreparedTask['added']>;
-  /** The noise of a batch of so many tokens per row; none of what was not drawn in training. */
+  /** Adds it. */
+  readonly inside: NonNullable<PreparedTask['inside']>;
+  /** The noise of a batch of conversations of so many tokens per row; none of what was not drawn in training. */
   readonly targets: (
-    rows: readonly { readonly tokens: number; readonly draw?: number | undefined }[],
+    rows: readonly { readonly segments: readonly number[]; readonly draw?: number | undefined }[],
     length: number,
   ) => Feeds;
 }
-
-const NOISE = 'noise';
 
 /**
  * Noise that is drawn for each row by its draw, so that it is the same whatever else is in the batch, and where a run goes on: evenly
@@ -35,17 +33,24 @@ export function embeddingNoise(model: TaskModel, ids: string, alpha: number, see
     );
   }
   return {
-    added: { [NOISE]: embeddings.name },
+    inside: {
+      [embeddings.name]: (g, own, { targets: { noise } }) =>
+        noise
+          ? g.Add(own, noise.type === own.type ? noise : g.Cast(noise, dataTypeNumber(own.type ?? 'float32')))
+          : own,
+    },
     targets: (rows, length) => {
       if (rows.some(({ draw }) => draw === undefined)) return {};
       const data = new Float32Array(rows.length * length * width);
-      for (const [i, { tokens, draw }] of rows.entries()) {
+      for (const [i, { segments, draw }] of rows.entries()) {
         const random = new Random(drawSeed(seed, draw!));
-        const most = alpha / Math.sqrt(tokens * width);
-        const from = i * length * width;
-        for (let at = 0; at < tokens * width; at++) data[from + at] = most * (2 * random.next() - 1);
+        let at = i * length * width;
+        for (const tokens of segments) {
+          const most = alpha / Math.sqrt(tokens * width);
+          for (const end = at + tokens * width; at < end; at++) data[at] = most * (2 * random.next() - 1);
+        }
       }
-      return { [NOISE]: { type: 'float32', dims: [rows.length, length, width], data } };
+      return { noise: { type: 'float32', dims: [rows.length, length, width], data } };
     },
   };
 }

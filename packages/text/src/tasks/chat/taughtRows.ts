@@ -17,6 +17,8 @@ export interface TaughtRow extends TokenRow {
   readonly labels: readonly number[];
   /** Bytes of UTF-8 of the text that is learned. */
   readonly bytes: number;
+  /** Tokens of each conversation in the row, one after the other. */
+  readonly segments: readonly number[];
 }
 
 /** How rows are made. */
@@ -116,7 +118,16 @@ export function oneRowOf(record: ConversationRecord, rules: TeachingRules): Kept
 /** A row that was kept, as it is fed. */
 export function fedRow({ ids: kept, labels, bytes }: KeptRow): TaughtRow {
   const ids = Array.from(kept);
-  return { ids, labels: Array.from(labels), bytes, types: ids.map(() => 0), at: 0, count: ids.length, from: 0 };
+  return {
+    ids,
+    labels: Array.from(labels),
+    bytes,
+    types: ids.map(() => 0),
+    at: 0,
+    count: ids.length,
+    from: 0,
+    segments: [ids.length],
+  };
 }
 
 /** A row, and the number of its record. */
