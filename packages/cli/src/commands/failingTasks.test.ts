@@ -139,7 +139,7 @@ describe('a plugin that was forgotten', () => {
     writeOnnx(file, convModel());
     const hint = 'Installed, but not loaded: onnx-lora-cells, onnx-lora-pairs (--plugin NAME loads one).';
     const asked = await call(['eval', vit, '--data', folder, '--task', 'text-pairs']);
-    expect(asked.stderr).toMatch(/There is no task "text-pairs"\..* preferences\. Installed, but not loaded/);
+    expect(asked.stderr).toMatch(/There is no task "text-pairs"\..* multiple-choice\. Installed, but not loaded/);
     expect(asked.stderr).toContain(hint);
     const shown = await call(['inspect', file]);
     expect(shown.stdout).toMatch(/^family +not recognised$/m);
@@ -147,7 +147,7 @@ describe('a plugin that was forgotten', () => {
     expect((await call(['inspect', vit])).stdout).not.toContain('onnx-lora-cells');
     const trained = await call(['train', file, '--data', folder]);
     expect(trained.stderr).toMatch(
-      /is of no known family\. Say what to do with --task; .* preferences\. Installed, but/,
+      /is of no known family\. Say what to do with --task; .* multiple-choice\. Installed, but/,
     );
   });
 

@@ -89,10 +89,8 @@ const CONTEXT_SECONDS = WINDOW_SECONDS / 6;
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for another model; `CONFIG_INVALID` without a feature extractor, and when it is
  *   asked without a vocabulary; others as `model.session`
  */
-export async function openCtcTranscriber(
-  model: RunnableModel,
-  { reader = new AudioFileReader(), preprocessors, extractor, tokenizer, ...load }: TranscriberOptions = {},
-): Promise<Transcriber> {
+export async function openCtcTranscriber(model: RunnableModel, options: TranscriberOptions = {}): Promise<Transcriber> {
+  const { reader = new AudioFileReader(), preprocessors, extractor, tokenizer, contextSeconds: _, ...load } = options;
   const ports = ctcPorts(model);
   const { adapters = {} } = load;
   const given = tokenizer instanceof CtcTokenizer ? tokenizer : undefined;
