@@ -2,7 +2,6 @@
 
 import type { GraphBuilder, Value } from '../graph/builder.ts';
 import type { Site } from '../match/sites.ts';
-import type { AdapterInputs } from './adapterInputs.ts';
 
 /** A size that the runtime finds: as many as there are numbers left. */
 const OPEN = -1;
@@ -24,13 +23,19 @@ export interface Fold extends Pick<Site, 'weightShape'> {
  */
 export class RowFold {
   readonly #g: GraphBuilder;
-  readonly #inputs: Pick<AdapterInputs, 'batchInput' | 'rows'>;
+  readonly #batchInput: Value;
+  /** What has the rows as its first dimension; without a dimension, it stands for one row. */
+  readonly #counting: () => Value;
   #batch: Value | undefined;
 
-  /** @param inputs the graph input whose first dimension counts the rows of the batch, and that of their adapters */
-  constructor(g: GraphBuilder, inputs: Pick<AdapterInputs, 'batchInput' | 'rows'>) {
+  /**
+   * @param batchInput the graph input whose first dimension counts the rows of the batch
+   * @param counting what picks an adapter for each row, or one for all; the batch's input where rows have numbers of their own
+   */
+  constructor(g: GraphBuilder, batchInput: Value, counting: () => Value = () => batchInput) {
     this.#g = g;
-    this.#inputs = inputs;
+    this.#batchInput = batchInput;
+    this.#counting = counting;
   }
 
   /** `product` of the folded x `[batch, positions, in]` → `[batch, positions, out]`, back in the layer's own shape. */
@@ -46,7 +51,7 @@ export class RowFold {
   #folded(x: Value, { weightShape: [out, width], isOpen }: Fold, product: (rows: Value) => Value): Value {
     const g = this.#g;
     const rank = x.shape?.length;
-    const aligned = x.shape !== undefined && x.shape[0] === this.#inputs.batchInput.shape?.[0];
+    const aligned = x.shape !== undefined && x.shape[0] === this.#batchInput.shape?.[0];
     if (rank === 3 && aligned) return product(x);
     if (rank === 2 && aligned) return g.Squeeze(product(g.Unsqueeze(x, [1])), [1]);
     const read = width === OPEN ? g.Slice(g.Shape(x), [-1], [LAST], [0]) : g.ints([width!]);
@@ -65,10 +70,10 @@ export class RowFold {
     return this.apply(value, onOutputs(fold), (rows) => this.#g.Add(rows, term));
   }
 
-  /** How many adapters are picked: one for each row, or 1 for all, of which the shape of what picks them says nothing. */
+  /** The rows that there are; of what picks one adapter for all the shape is empty. */
   #batchSize(): Value {
     const g = this.#g;
-    this.#batch ??= g.Slice(g.Concat([g.Shape(this.#inputs.rows), g.ints([1])], 0), [0], [1], [0]);
+    this.#batch ??= g.Slice(g.Concat([g.Shape(this.#counting()), g.ints([1])], 0), [0], [1], [0]);
     return this.#batch;
   }
 }

@@ -30,6 +30,8 @@ export class GraphScope {
   readonly own: ReadonlySet<NodeProto>;
   /** Brings what differs between rows into layers. */
   readonly rows: RowFold;
+  /** The same, for what examples bring. */
+  readonly batchRows: RowFold;
   /** Whether it is the model's own graph, and not one inside a node. */
   readonly isMain: boolean;
   readonly #graph: GraphProto;
@@ -47,7 +49,8 @@ export class GraphScope {
     this.inputs = inputs;
     this.#graph = graph;
     this.g = new GraphBuilder({ opset: inputs.opset, infer: inferNode, prefix });
-    this.rows = new RowFold(this.g, inputs);
+    this.rows = new RowFold(this.g, inputs.batchInput, () => inputs.rows);
+    this.batchRows = new RowFold(this.g, inputs.batchInput);
     this.#holdsBatch = holdsBatch;
     this.isMain = isMain;
     this.own = new Set(graph.node);

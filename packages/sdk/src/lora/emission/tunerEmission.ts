@@ -86,7 +86,7 @@ export class TunerEmission implements Emission {
       },
       byRow: (product) => {
         const fold = scope.fold(site);
-        if (fold.rowAxis !== undefined) return scope.rows.apply(x, fold, product);
+        if (fold.rowAxis !== undefined) return scope.batchRows.apply(x, fold, product);
         throw new OnnxLoraError(
           'MODEL_UNSUPPORTED',
           `"${site.path}" reads a value that has no rows of the batch, and its adapter differs between them. Leave the layer out (excludeModules).`,
