@@ -3,15 +3,15 @@
 import { openModel, type PrecisionName } from '@onnx-lora/sdk';
 import { setTimeout } from 'node:timers/promises';
 import { benchCases, type CaseName, caseNames, type LoadedCase, type SwapFigures, timeSwap } from './cases.ts';
-import { type ImageFigures, timeImages } from './imageTimes.ts';
+import type { ImageFigures } from './imageTimes.ts';
 import { mergingOf, type OpeningFigures, openingOf, peakMb, rewritingOf, type WritingFigures } from './largeModel.ts';
-import { type RecognitionCase, type RecognitionFigures, recognitionOf } from './recognition.ts';
-import { type PromptableCase, type PromptableFigures, promptableOf } from './promptable.ts';
+import type { RecognitionCase, RecognitionFigures } from './recognition.ts';
+import type { PromptableCase, PromptableFigures } from './promptable.ts';
 import type { BenchSettings } from './settings.ts';
-import { type SoundFigures, timeSound } from './soundTimes.ts';
-import { type TextCase, type TextFigures, textsOf } from './texts.ts';
-import { type TranscribeCase, type TranscribeFigures, transcribeOf } from './transcribe.ts';
-import { timeSteps, type TrainingCase, type TrainingFigures } from './training.ts';
+import type { SoundFigures } from './soundTimes.ts';
+import type { TextCase, TextFigures } from './texts.ts';
+import type { TranscribeCase, TranscribeFigures } from './transcribe.ts';
+import type { TrainingCase, TrainingFigures } from './training.ts';
 
 /** The order that a child gets as JSON: to time cases, to open a model, or to open it and write it once more. */
 export type ChildOrder =
@@ -61,20 +61,21 @@ export type ChildResult =
   | OpeningFigures
   | WritingFigures;
 
-/** Does what the order says, in this process. */
+/** Does what the order says, in this process, which loads what that takes and no more: its memory is measured. */
 export async function childWork(order: ChildOrder): Promise<ChildResult> {
   if ('write' in order) {
     return order.merge === undefined
       ? rewritingOf(order.open, order.write, order.inlineLimit)
       : mergingOf(order.open, order.merge, order.write);
   }
-  if ('train' in order) return timeSteps(order.model, order.train, order.steps);
-  if ('promptable' in order) return promptableOf(order.promptable, order.seed);
-  if ('recognition' in order) return recognitionOf(order.recognition);
-  if ('transcribe' in order) return transcribeOf(order.transcribe);
-  if ('texts' in order) return textsOf(order.texts, order.minilm, order.seed, order.precision);
-  if ('images' in order) return timeImages(order.images);
-  if ('sound' in order) return timeSound(order.sound);
+  if ('train' in order) return (await import('./training.ts')).timeSteps(order.model, order.train, order.steps);
+  if ('promptable' in order) return (await import('./promptable.ts')).promptableOf(order.promptable, order.seed);
+  if ('recognition' in order) return (await import('./recognition.ts')).recognitionOf(order.recognition);
+  if ('transcribe' in order) return (await import('./transcribe.ts')).transcribeOf(order.transcribe);
+  if ('texts' in order)
+    return (await import('./texts.ts')).textsOf(order.texts, order.minilm, order.seed, order.precision);
+  if ('images' in order) return (await import('./imageTimes.ts')).timeImages(order.images);
+  if ('sound' in order) return (await import('./soundTimes.ts')).timeSound(order.sound);
   if ('open' in order) return openingOf(order.open);
   if ('swap' in order) return timeSwap(await openModel(order.swap), order.settings);
   const { settings, model, peak } = order;

@@ -1,14 +1,15 @@
 /** @file `npm run bench`: times LoRA on a ViT-S/16, and PEFT beside it on request. */
 
 import { fileURLToPath } from 'node:url';
-import { type ChildOrder, childWork } from './child.ts';
-import { benchCommand } from './command.ts';
+import type { ChildOrder } from './child.ts';
 import { CHILD, childLine } from './spawn.ts';
 
 const [first, order] = process.argv.slice(2);
 if (first === CHILD) {
+  const { childWork } = await import('./child.ts');
   console.log(await childLine(() => childWork(JSON.parse(order ?? '') as ChildOrder)));
 } else {
+  const { benchCommand } = await import('./command.ts');
   const programs = {
     self: fileURLToPath(import.meta.url),
     // The script stays among the sources; this file runs from a folder two levels below test.
