@@ -130,11 +130,11 @@ export async function textsOf(
 ): Promise<TextFigures> {
   const { model: source, lora, task: read, options } = subjectOf(each, minilm);
   const model = await openModel(source, { plugins: [textPlugin], precision });
-  const [task, held] = [await read(false), await read(true)];
+  const task = await read(false);
   const [start, cpu] = [performance.now(), process.cpuUsage()];
   const { adapter } = await (await train(model, { ...options, task, lora, seed })).done;
   const [seconds, used] = [(performance.now() - start) / 1000, process.cpuUsage(cpu)];
   const peak = peakMb();
-  const { metrics } = await evaluate(model, { task: held, adapter, threads: 1 });
+  const { metrics } = await evaluate(model, { task: await read(true), adapter, threads: 1 });
   return { value: metrics[each.metric]!, seconds, cpu: (used.user + used.system) / 1e6, peakMb: peak };
 }
