@@ -68,7 +68,8 @@ module.exports = {
     packageRule('text', ['sdk', 'sequences']),
     packageRule('methods', ['sdk']),
     packageRule('build', ['sdk']),
-    packageRule('cli', ['sdk', 'vision', 'speech', 'science', 'text', 'methods', 'build']),
+    packageRule('serve', ['sdk']),
+    packageRule('cli', ['sdk', 'vision', 'speech', 'science', 'text', 'methods', 'build', 'serve']),
     // Its template is a plugin, which imports the SDK; the generator itself imports none of the packages.
     packageRule('create-onnx-lora-plugin', ['sdk']),
     {
