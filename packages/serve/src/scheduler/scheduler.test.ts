@@ -1,5 +1,6 @@
 /** @file Tests of batches, waits and refusals, on a clock that the tests move. */
 
+import { getEventListeners } from 'node:events';
 import { expect, test } from 'vitest';
 import { ManualClock } from '../../fixtures/manualClock.ts';
 import type { Job } from './job.ts';
@@ -111,6 +112,7 @@ test('who has gone is not computed, and a batch that nobody waits for is told so
   await clock.pass(100);
   expect(batches).toEqual(['0 1', '3']);
   expect(await answers[3]).toBe('3');
+  expect(getEventListeners(clients[3]!.signal, 'abort')).toEqual([]);
   clients[3]!.abort();
   expect(await ask(scheduler, 'late', { signal: clients[3]!.signal })).toBe('CANCELLED');
 });
