@@ -33,6 +33,8 @@ export interface ServeOptions extends SessionSettings, HttpLimits {
 export interface Server extends AsyncDisposable {
   /** Where it listens: `http://127.0.0.1:8080`. */
   readonly url: string;
+  /** What the model is called in addresses. */
+  readonly model: string;
   /** Takes no more requests, answers those that it has, and frees the model. */
   close(): Promise<void>;
 }
@@ -77,7 +79,7 @@ export async function serve(model: Model, options: ServeOptions = {}): Promise<S
       await scheduler.drain();
       await sessions.release();
     })());
-  return { url, close, [Symbol.asyncDispose]: close };
+  return { url, model: name, close, [Symbol.asyncDispose]: close };
 }
 
 /** Loads what the first request would wait for. A base that has no answers of its own may have adapters that do. */
