@@ -1,5 +1,9 @@
-/** @file A server for one base model and any number of adapters. */
+/** @file `@onnx-lora/serve`: a server for one base model and any number of adapters. */
 
+export { serve, type Server, type ServeOptions } from './serve.ts';
+export type { AdapterCatalog, AdapterChoiceOptions, AdapterInfo, ResolvedAdapter } from './adapters/catalog.ts';
+export type { HttpLimits } from './http/app.ts';
+export type { SessionSettings } from './inference/sessions.ts';
 export type { BatchLimits } from './scheduler/batch.ts';
 export type { Clock } from './scheduler/clock.ts';
 export type { Load } from './scheduler/fairQueue.ts';

@@ -1,0 +1,39 @@
+/** @file Tests of `onnx-lora serve`: a label by HTTP, until a signal comes. */
+
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { openModel } from '@onnx-lora/sdk';
+import { randomAdapter } from '@onnx-lora/sdk/testing';
+import { expect, it } from 'vitest';
+import { writeDigits } from '../../../../test/fixtures/digits.ts';
+import { call, callJson, temporaryFolder, vit } from '../../fixtures/call.ts';
+import { main } from '../index.ts';
+
+it('answers what predict says, until SIGTERM', async () => {
+  const folder = temporaryFolder();
+  const [file] = writeDigits(path.join(folder, 'digits'), { perClass: 1, classes: [7] }) as [string];
+  const run = path.join(folder, 'runs', 'odd');
+  await (await randomAdapter(await openModel(vit), { lora: { targetModules: ['query', 'value'] }, seed: 3 })).save(run);
+
+  let told = (_: string): void => undefined;
+  const said = new Promise<string>((resolve) => (told = resolve));
+  const words = ['serve', vit, '--adapters', path.join(folder, 'runs'), '--port', '0', '--json'];
+  const ended = main(words, { stdout: { write: (text) => told(text) }, stderr: { write: told } });
+  const { url, model } = JSON.parse(await said) as { url: string; model: string };
+  expect(model).toBe('vit-mnist');
+  const answer = await fetch(`${url}/predict?adapter=odd`, { method: 'POST', body: readFileSync(file) });
+  const [expected] = await callJson<{ label: string; score: number }[]>('predict', vit, file, '--adapter', run);
+  const { label, score } = expected!;
+  expect(await answer.json()).toMatchObject({ predictions: [{ label, score: expect.closeTo(score, 4) }] });
+
+  process.emit('SIGTERM');
+  expect(await ended).toBe(0);
+  await expect(fetch(url)).rejects.toThrow();
+});
+
+it.each([
+  [['--port', '70000'], '--port is "70000"'],
+  [['--adapters', 'nowhere'], '--adapters "nowhere" is not there'],
+])('refuses %s', async (words, error) => {
+  expect(await call(['serve', vit, ...words])).toMatchObject({ code: 2, stderr: expect.stringContaining(error) });
+});

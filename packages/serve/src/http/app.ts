@@ -1,0 +1,57 @@
+/** @file The HTTP server: what is common to all routes. */
+
+import fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify';
+import { failedAnswer } from './errors.ts';
+import { addRoutes } from './routes.ts';
+import { predictRoutes } from './predict.ts';
+import type { Service } from './service.ts';
+import { v2Routes } from './v2.ts';
+
+/** Bounds of what a client may send. */
+export interface HttpLimits {
+  /** Bytes of a body; 64 MiB by default. */
+  readonly maxBodyBytes?: number;
+  /** Milliseconds in which a request must have come; 60,000 by default. */
+  readonly requestTimeout?: number;
+}
+
+/** Where failures that are bugs are told. */
+export type OnFailure = (error: unknown) => void;
+
+const MEGABYTE = 2 ** 20;
+/** A model, a colon and an adapter, percent-encoded. */
+const MAX_PARAM = 1000;
+
+/** The server, with all its routes; it does not listen yet. */
+export function httpApp(
+  service: Service,
+  { maxBodyBytes = 64 * MEGABYTE, requestTimeout = 60_000 }: HttpLimits,
+  onFailure: OnFailure,
+): FastifyInstance {
+  const options: FastifyServerOptions = {
+    bodyLimit: maxBodyBytes,
+    requestTimeout,
+    connectionTimeout: requestTimeout,
+    keepAliveTimeout: 60_000,
+    routerOptions: { maxParamLength: MAX_PARAM },
+    // An answer may take longer than a client that closes its connection: it is then not computed.
+    forceCloseConnections: 'idle',
+  };
+  const app = fastify(options);
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_, body, done) => done(null, body));
+  app.setErrorHandler(async (error, _, reply) => {
+    const { status, body, retryAfter } = failedAnswer(error);
+    if (status >= 500) onFailure(error);
+    if (retryAfter !== undefined) reply.header('retry-after', retryAfter);
+    return reply.code(status).send(body);
+  });
+  app.setNotFoundHandler(async ({ method, url }, reply) =>
+    reply.code(404).send({
+      error: `There is no ${method} ${url.slice(0, 200)}. GET /openapi.json lists what there is.`,
+      code: 'HTTP',
+    }),
+  );
+  addRoutes(app, [...v2Routes(service), ...predictRoutes(service)]);
+  return app;
+}

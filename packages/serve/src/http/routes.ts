@@ -1,0 +1,91 @@
+/** @file A route: what is registered, checked and documented, said once. */
+
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { HttpError } from './errors.ts';
+
+/** What a route is given, checked. */
+export interface Asked<Params, Query> {
+  readonly params: Params;
+  readonly query: Query;
+  readonly body: Buffer;
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+  /** Aborted when the client has gone. */
+  readonly signal: AbortSignal;
+}
+
+/** One route. */
+export interface Route<Params = unknown, Query = unknown> {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  /** With parameters as `:name`. */
+  readonly url: string;
+  /** One line for the documentation. */
+  readonly summary: string;
+  readonly params?: z.ZodType<Params>;
+  readonly query?: z.ZodType<Query>;
+  /** What the body is, by its content type: a schema of JSON, or words about bytes. */
+  readonly body?: Readonly<Record<string, z.ZodType | string>>;
+  /** What is answered with 200, as JSON; nothing for an empty answer. */
+  readonly answer?: z.ZodType;
+  /** Answers; undefined where it has sent the answer itself. */
+  handle(asked: Asked<Params, Query>): Promise<unknown>;
+}
+
+/** A route whose types are those of its schemas. */
+export function route<Params, Query>(given: Route<Params, Query>): Route {
+  return given as Route;
+}
+
+/** Registers routes. */
+export function addRoutes(app: FastifyInstance, routes: readonly Route[]): void {
+  for (const { method, url, params = z.unknown(), query = z.unknown(), handle } of routes) {
+    app.route({
+      method,
+      url,
+      handler: async (request, reply) => {
+        const gone = new AbortController();
+        reply.raw.once('close', () => {
+          if (!reply.raw.writableFinished) gone.abort();
+        });
+        const answer = await handle({
+          params: checked(params, request.params, 'The address'),
+          query: checked(query, request.query, 'The query'),
+          body: Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0),
+          request,
+          reply,
+          signal: gone.signal,
+        });
+        return reply.sent ? reply : answer;
+      },
+    });
+  }
+}
+
+/**
+ * A value as its schema has it.
+ *
+ * @throws HttpError 400 that says what is wrong where
+ */
+export function checked<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
+  const { data, error } = schema.safeParse(value);
+  if (!error) return data;
+  const [{ path, message }] = error.issues as [z.core.$ZodIssue];
+  const where = path.length > 0 ? ` at "${path.join('.')}"` : '';
+  throw new HttpError(400, 'INPUT_INVALID', `${what} is not as it should be${where}: ${message}.`);
+}
+
+/**
+ * The JSON of a body, as its schema has it.
+ *
+ * @throws HttpError 400
+ */
+export function jsonBody<T>(schema: z.ZodType<T>, body: Buffer): T {
+  let value: unknown;
+  try {
+    value = JSON.parse(body.toString('utf8'));
+  } catch (error) {
+    throw new HttpError(400, 'INPUT_INVALID', `The body is no JSON: ${(error as Error).message}.`);
+  }
+  return checked(schema, value, 'The body');
+}
