@@ -4,4 +4,16 @@ export { serve, type Server, type ServeOptions } from './serve.ts';
 export type { AdapterCatalog, AdapterChoiceOptions, AdapterInfo, ResolvedAdapter } from './adapters/catalog.ts';
 export type { HttpLimits } from './http/app.ts';
 export type { SessionSettings } from './inference/sessions.ts';
+export type { BatchLimits } from './scheduler/batch.ts';
+export type { Clock } from './scheduler/clock.ts';
+export type { Load } from './scheduler/fairQueue.ts';
 export type { Compute, Job, Scheduler } from './scheduler/job.ts';
+export { OverloadedError, type OverloadReason } from './scheduler/overloaded.ts';
+export {
+  type BatchReport,
+  type BatchScheduler,
+  createScheduler,
+  type QueueLimits,
+  type SchedulerObserver,
+  type SchedulerOptions,
+} from './scheduler/scheduler.ts';
