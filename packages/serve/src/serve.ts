@@ -6,10 +6,10 @@ import type { PredictorOptions } from '@onnx-lora/sdk/plugin';
 import type { AdapterCatalog } from './adapters/catalog.ts';
 import { RunFolders } from './adapters/runFolders.ts';
 import { type HttpLimits, httpApp } from './http/app.ts';
-import { alone } from './inference/alone.ts';
 import { compute } from './inference/compute.ts';
 import { Sessions, type SessionSettings } from './inference/sessions.ts';
 import { Variants } from './inference/variants.ts';
+import { createScheduler } from './scheduler/scheduler.ts';
 
 /** Options of {@link serve}. */
 export interface ServeOptions extends SessionSettings, HttpLimits {
@@ -53,7 +53,7 @@ export async function serve(model: Model, options: ServeOptions = {}): Promise<S
   const { adapters, name = nameOf(model), port = 8080, host = '127.0.0.1', task, settings, maxBodyBytes, requestTimeout, onFailure = console.error, ...machine } = options; // prettier-ignore
   const catalog = typeof adapters === 'object' ? adapters : new RunFolders(adapters ?? '');
   const sessions = new Sessions(catalog, machine);
-  const scheduler = alone(compute);
+  const scheduler = createScheduler(compute);
   const variants = new Variants({ base: model, catalog, sessions, scheduler, task, settings });
   let isReady = false;
   const service = { name, base: model, catalog, variants, scheduler, isReady: () => isReady };

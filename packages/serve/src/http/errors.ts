@@ -2,6 +2,7 @@
 
 import { type ErrorCode, OnnxLoraError } from '@onnx-lora/sdk';
 import { systemFailure } from '@onnx-lora/sdk/plugin';
+import { OverloadedError } from '../scheduler/overloaded.ts';
 
 /** The body of every answer that is a failure. */
 export interface ErrorBody {
@@ -51,16 +52,10 @@ export function failedAnswer(given: unknown): FailedAnswer {
   if (error instanceof OnnxLoraError) {
     const status = statuses[error.code] ?? 400;
     const answer = { status, body: { error: error.message, code: error.code } };
-    return status === 429 || status === 503 ? { ...answer, retryAfter: retryAfterOf(error) } : answer;
+    return error instanceof OverloadedError ? { ...answer, retryAfter: error.retryAfter } : answer;
   }
   const status = (error as { readonly statusCode?: unknown } | undefined)?.statusCode;
   if (typeof status === 'number' && status >= 400 && status < 500)
     return { status, body: { error: (error as Error).message, code: 'HTTP' } };
   return { status: 500, body: { error: 'The server failed. Its log says where.', code: 'INTERNAL' } };
-}
-
-/** The scheduler's estimate; a second without one. */
-function retryAfterOf(error: Error): number {
-  const { retryAfter } = error as { readonly retryAfter?: unknown };
-  return typeof retryAfter === 'number' ? retryAfter : 1;
 }

@@ -48,12 +48,14 @@ export function servedModel(served: Served): RunnableModel {
 
 /** A session whose runs wait in the scheduler's queue. */
 export async function servedSession(served: Served): Promise<RunnableSession> {
-  const { root, name, adapter, sessions, scheduler, outputs = [], sizes } = served;
+  const { own, root, name, adapter, sessions, scheduler, outputs = [], sizes } = served;
   const loaded: LoadedSession = await sessions.get(root, name, { outputs, sizes });
   const { session } = loaded;
+  const all = [...Object.keys(root.outputs), ...outputs];
+  const kind = JSON.stringify(Object.values(own.outputs).map(({ dims }) => dims));
   return {
     inputNames: session.inputNames,
-    outputNames: [...Object.keys(root.outputs), ...outputs],
+    outputNames: all,
     get provider() {
       return session.provider;
     },
@@ -61,8 +63,7 @@ export async function servedSession(served: Served): Promise<RunnableSession> {
       signal?.throwIfAborted();
       // A predictor knows one adapter, by whatever name, and the base.
       const wanted = (Array.isArray(asked) ? asked[0] : asked) === null ? null : adapter;
-      const all = fetches ?? [...Object.keys(root.outputs), ...outputs];
-      return { ...(await submit(scheduler, { loaded, feeds, fetches: all, bound }, wanted)) };
+      return { ...(await submit(scheduler, { loaded, feeds, fetches: fetches ?? all, bound }, wanted, kind)) };
     },
     bind: (feeds) => session.bind(feeds),
     // It is the server's, and others use it.
