@@ -105,9 +105,16 @@ export class AdapterStore implements AdapterCatalog, AsyncDisposable {
   }
 
   async load(key: string): Promise<Adapter> {
-    const version = this.#versions.byKey(key);
-    if (!version) throw noSuchAdapter(key);
-    return this.#pinned.get(key) ?? this.#read(version);
+    for (;;) {
+      const version = this.#versions.byKey(key);
+      if (!version) throw noSuchAdapter(key);
+      try {
+        return await (this.#pinned.get(key) ?? this.#read(version));
+      } catch (error) {
+        // It may have been put aside while it was read.
+        if (this.#versions.byKey(key)?.folder === version.folder) throw error;
+      }
+    }
   }
 
   /** By name, the parts that its requests are split into. */
