@@ -1,6 +1,7 @@
 /** @file The HTTP server: what is common to all routes. */
 
 import fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify';
+import { aboutRoutes } from './about.ts';
 import { failedAnswer } from './errors.ts';
 import { addRoutes } from './routes.ts';
 import { predictRoutes } from './predict.ts';
@@ -52,6 +53,19 @@ export function httpApp(
       code: 'HTTP',
     }),
   );
-  addRoutes(app, [...v2Routes(service), ...predictRoutes(service)]);
+  // A connection that stays open would keep a server from ending that has been told to.
+  app.addHook('onSend', async (_, reply) => {
+    if (!service.isReady()) reply.header('connection', 'close');
+  });
+  app.addHook('onResponse', async ({ method, routeOptions }, { statusCode, elapsedTime }) => {
+    service.metrics.answered({
+      method,
+      route: routeOptions.url ?? 'none',
+      status: statusCode,
+      seconds: elapsedTime / 1000,
+    });
+  });
+  const routes = [...v2Routes(service), ...predictRoutes(service)];
+  addRoutes(app, [...routes, ...aboutRoutes(service, routes)], service.access);
   return app;
 }

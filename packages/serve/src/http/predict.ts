@@ -48,19 +48,23 @@ export function predictRoutes(service: Service): Route[] {
 
 async function predicted(
   service: Service,
-  { query: asked, body, request, signal }: Asked<unknown, Query>,
+  { query: asked, body, request, caller, signal }: Asked<unknown, Query>,
 ): Promise<z.infer<typeof answer>> {
   const form = await formOf(body, request.headers['content-type']);
   const { fields } = form;
-  const adapter = await resolved(service, {
-    adapter: asked.adapter ?? fields['adapter'],
-    version: asked.version ?? fields['version'],
-    sticky: asked.sticky ?? fields['sticky'],
-  });
+  const adapter = await resolved(
+    service,
+    {
+      adapter: asked.adapter ?? fields['adapter'],
+      version: asked.version ?? fields['version'],
+      sticky: asked.sticky ?? fields['sticky'],
+    },
+    caller,
+  );
   const variant = await service.variants.get(adapter);
   const { task, predictor } = await variant.predictor();
   const predictions = await asFiles(form.files, endingsFor(service, task), (paths) =>
-    inNameOf(ownerOf(request, {}, signal), async () => {
+    inNameOf(ownerOf(caller, {}, signal), async () => {
       const found: Prediction[] = [];
       try {
         for await (const each of predictor.predict(paths, { signal }))
