@@ -2,6 +2,10 @@
 
 export { serve, type Server, type ServeOptions } from './serve.ts';
 export type { AdapterCatalog, AdapterChoiceOptions, AdapterInfo, ResolvedAdapter } from './adapters/catalog.ts';
+export type { FileLimits, IncomingFile } from './adapters/incoming.ts';
+export type { Share } from './adapters/manifest.ts';
+export { AdapterStore, type StoredAdapter, type StoreOptions } from './adapters/store.ts';
+export type { Upload, UploadRules } from './adapters/upload.ts';
 export type { HttpLimits } from './http/app.ts';
 export type { SessionSettings } from './inference/sessions.ts';
 export type { BatchLimits } from './scheduler/batch.ts';
