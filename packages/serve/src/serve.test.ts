@@ -1,9 +1,10 @@
 /** @file Tests of a server as its clients see it: batches, access, descriptions, and how it stops. */
 
-import { rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { describe, expect, it } from 'vitest';
-import { rowsOf, smallServer } from '../fixtures/smallServer.ts';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { rowsOf, type SmallServer, smallServer } from '../fixtures/smallServer.ts';
 
 const close = (found: readonly number[], expected: readonly number[]): void => {
   expect(found).toHaveLength(expected.length);
@@ -47,7 +48,7 @@ describe('requests', () => {
   });
 
   it('that are refused say why, and after how long they may be sent again', async () => {
-    const { infer } = await smallServer({ scheduling: { maxWaitingRows: 4 } });
+    const { infer } = await smallServer({ queue: { maxWaitingRows: 4 } });
     const found = await Promise.all(Array.from({ length: 40 }, (_, i) => infer('net', rowsOf(2, i))));
     const refused = found.filter(({ status }) => status === 429);
     expect(refused.length).toBeGreaterThan(0);
@@ -99,12 +100,116 @@ describe('keys', () => {
   });
 });
 
+describe('adapters of clients', () => {
+  // printf %s ops-key | sha256sum
+  const ops = {
+    tenant: 'ops',
+    admin: true,
+    sha256: '2c69bc9111c27110a9b9a7974ba3f8ac0c053c16b23a0738115ee829fbc4d57b',
+  };
+  const shop = { tenant: 'shop', sha256: '44cfdcdd88354fa1412781f5a01a901c9112db33bfa8b165fbec9b618d9cf112' };
+  const headers = { authorization: 'Bearer ops-key' };
+  const rows = rowsOf(2, 3);
+  const start = async (): Promise<
+    SmallServer & {
+      send: (url: string, method: string, body?: object) => Promise<[number, unknown]>;
+      bring: (name: string, from: string, query?: string) => Promise<[number, unknown]>;
+    }
+  > => {
+    const place = mkdtempSync(path.join(tmpdir(), 'onnx-lora-store-'));
+    onTestFinished(() => rmSync(place, { recursive: true, force: true }));
+    const small = await smallServer({ keys: [ops, shop], store: { folder: place } });
+    const told = async (answer: Response): Promise<[number, unknown]> => [answer.status, await answer.json()];
+    return {
+      ...small,
+      send: async (url, method, body) =>
+        told(await small.ask(url, { method, headers, ...(body && { body: JSON.stringify(body) }) })),
+      bring: async (name, from, query = '') => {
+        const form = new FormData();
+        for (const file of ['adapter_config.json', 'adapter_model.safetensors'])
+          form.append('file', new Blob([readFileSync(path.join(small.runs, from, file))]), file);
+        return told(await small.ask(`/adapters/${name}${query}`, { method: 'PUT', headers, body: form }));
+      },
+    };
+  };
+
+  it('are brought, chosen, split, pinned and deleted', async () => {
+    const { bring, send, infer, expected } = await start();
+    const values = async (model: string, more = {}): Promise<number[]> =>
+      (await infer(model, rows, more, headers)).values;
+    expect(await bring('new', 'a1', '?version=1')).toMatchObject([200, { name: 'new', version: '1', isCurrent: true }]);
+    close(await values('net:new'), await expected(rows, 'a1'));
+    expect(await bring('new', 'a2', '?version=2&activate=false')).toMatchObject([200, { isCurrent: false }]);
+    close(await values('net:new'), await expected(rows, 'a1'));
+    expect(await send('/adapters/new/activate', 'POST', { version: '2' })).toEqual([200, { done: true }]);
+    close(await values('net:new'), await expected(rows, 'a2'));
+    const one = await infer('net', rows, { parameters: { lora: 'new' } }, headers);
+    close(one.values, await expected(rows, 'a2'));
+    expect(one.body).toMatchObject({ model_version: '2' });
+
+    const shares = [
+      { version: '1', weight: 1 },
+      { version: '2', weight: 1 },
+    ];
+    expect(await send('/adapters/new/split', 'POST', { shares })).toEqual([200, { done: true }]);
+    const versions = new Map<string, unknown>();
+    for (let i = 0; i < 40; i++) {
+      const sticky = `user ${i % 20}`;
+      const { body } = await infer('net:new', rows, { parameters: { sticky } }, headers);
+      expect(body['model_version']).toBe(versions.get(sticky) ?? body['model_version']);
+      versions.set(sticky, body['model_version']);
+    }
+    expect(new Set(versions.values())).toEqual(new Set(['1', '2']));
+    expect(await send('/adapters/new/split', 'POST', { shares: null })).toEqual([200, { done: true }]);
+
+    await send('/adapters/new/pin', 'POST', { pinned: true });
+    expect(await send('/adapters/new', 'DELETE')).toMatchObject([400, { error: expect.stringContaining('pinned') }]);
+    await send('/adapters/new/pin', 'POST', { pinned: false });
+    expect(await send('/adapters/new/load', 'POST')).toEqual([200, { done: true }]);
+    expect(await send('/adapters/new', 'DELETE')).toEqual([200, { done: true }]);
+    expect(await infer('net:new', rows, {}, headers)).toMatchObject({ status: 404 });
+    // Those of the folder are still there.
+    close(await values('net:a1'), await expected(rows, 'a1'));
+  });
+
+  it('are refused where they are none, and of who may not bring any', async () => {
+    const { ask, bring, send } = await start();
+    expect(await bring('..%2Fx', 'a1')).toMatchObject([400, { code: 'INPUT_INVALID' }]);
+    expect(await bring('x', 'a1', '?digest=00')).toMatchObject([400, { code: 'ADAPTER_INVALID' }]);
+    const form = new FormData();
+    form.append('file', new Blob(['{}']), 'adapter_config.json');
+    const answer = await ask('/adapters/x', { method: 'PUT', headers, body: form });
+    expect([answer.status, await answer.json()]).toMatchObject([
+      400,
+      { error: expect.stringContaining('was not sent') },
+    ]);
+    const asShop = { headers: { authorization: 'Bearer shop-key' } };
+    expect((await ask('/adapters/a1', { method: 'DELETE', ...asShop })).status).toBe(403);
+    expect((await ask('/adapters/a1', { method: 'DELETE' })).status).toBe(401);
+    expect(await send('/adapters/a1', 'DELETE')).toMatchObject([404, {}]);
+  });
+
+  it('need a store and a key', async () => {
+    const { ask } = await smallServer();
+    expect((await ask('/adapters/a1', { method: 'DELETE' })).status).toBe(403);
+    const { ask: other } = await smallServer({ keys: [ops] });
+    expect(await (await other('/adapters/a1', { method: 'DELETE', headers })).json()).toMatchObject({
+      code: 'CONFIG_INVALID',
+    });
+  });
+});
+
 describe('a description', () => {
   it('has every route, with what it takes', async () => {
     const { ask } = await smallServer({ count: 0 });
     const { paths } = (await (await ask('/openapi.json')).json()) as { paths: Record<string, Record<string, unknown>> };
     expect(Object.keys(paths).sort()).toEqual([
       '/adapters',
+      '/adapters/{name}',
+      '/adapters/{name}/activate',
+      '/adapters/{name}/load',
+      '/adapters/{name}/pin',
+      '/adapters/{name}/split',
       '/metrics',
       '/openapi.json',
       '/predict',

@@ -8,7 +8,7 @@ import { inNameOf } from '../inference/request.ts';
 import { ownerOf } from './owner.ts';
 import { type Asked, jsonBody, type Route, route } from './routes.ts';
 import { resolved, type Service } from './service.ts';
-import { asFiles, type SentFile, sentForm, type SentForm } from './uploadedFiles.ts';
+import { asFiles, bareType, type SentFile, sentForm, type SentForm } from './uploadedFiles.ts';
 
 const query = z.object({
   adapter: z.string().optional().describe('the adapter that answers; the base alone without one'),
@@ -50,7 +50,7 @@ async function predicted(
   service: Service,
   { query: asked, body, request, caller, signal }: Asked<unknown, Query>,
 ): Promise<z.infer<typeof answer>> {
-  const form = await formOf(body, request.headers['content-type']);
+  const form = formOf(body, request.headers['content-type']);
   const { fields } = form;
   const adapter = await resolved(
     service,
@@ -84,8 +84,8 @@ async function predicted(
 }
 
 /** Records as JSON become a file of them; all else is files as they are. */
-async function formOf(body: Buffer, contentType: string | undefined): Promise<SentForm> {
-  if (contentType?.split(';')[0]!.trim().toLowerCase() !== 'application/json') return sentForm(body, contentType);
+function formOf(body: Buffer, contentType: string | undefined): SentForm {
+  if (bareType(contentType) !== 'application/json') return sentForm(body, contentType);
   const lines = jsonBody(records, body).records.map((each) => JSON.stringify(each));
   return {
     files: [{ name: 'records.jsonl', type: 'application/x-ndjson', bytes: Buffer.from(lines.join('\n')) }],

@@ -29,6 +29,8 @@ export interface Route<Params = unknown, Query = unknown> {
   readonly access?: AccessLevel;
   readonly params?: z.ZodType<Params>;
   readonly query?: z.ZodType<Query>;
+  /** Bytes that the body may have, where that is not the server's limit. */
+  readonly maxBodyBytes?: number;
   /** What the body is, by its content type: a schema of JSON, or words about bytes. */
   readonly body?: Readonly<Record<string, z.ZodType | string>>;
   /** What is answered with 200, as JSON; nothing for an empty answer. */
@@ -48,10 +50,19 @@ const callers = new WeakMap<FastifyRequest, Caller>();
 
 /** Registers routes. */
 export function addRoutes(app: FastifyInstance, routes: readonly Route[], access: Access): void {
-  for (const { method, url, params = z.unknown(), query = z.unknown(), access: level = 'user', handle } of routes) {
+  for (const {
+    method,
+    url,
+    params = z.unknown(),
+    query = z.unknown(),
+    access: level = 'user',
+    maxBodyBytes,
+    handle,
+  } of routes) {
     app.route({
       method,
       url,
+      ...(maxBodyBytes !== undefined && { bodyLimit: maxBodyBytes }),
       // Who may not ask is told so before anything is read that it sends.
       onRequest: async (request) => {
         callers.set(request, access.caller(request.headers, level));

@@ -2,6 +2,7 @@
 
 import { type Model, OnnxLoraError } from '@onnx-lora/sdk';
 import type { AdapterCatalog, ResolvedAdapter } from '../adapters/catalog.ts';
+import type { AdapterStore } from '../adapters/store.ts';
 import type { InferenceScheduler } from '../inference/compute.ts';
 import type { Variants } from '../inference/variants.ts';
 import { noSuchAdapter } from '../adapters/names.ts';
@@ -16,10 +17,14 @@ export interface Service {
   readonly version: string;
   readonly base: Model;
   readonly catalog: AdapterCatalog;
+  /** Where adapters of clients are kept, if they are. */
+  readonly store: AdapterStore | undefined;
   readonly variants: Variants;
   readonly scheduler: InferenceScheduler;
   readonly access: Access;
   readonly metrics: ServerMetrics;
+  /** Keeps nothing of an adapter in memory. */
+  readonly forget: (key: string) => void;
   /** Keys of the adapters that are in memory. */
   readonly loadedKeys: () => ReadonlySet<string>;
   /** Whether it takes requests: not before it is loaded, and not while it drains. */

@@ -145,6 +145,11 @@ export class Sessions {
     return new Set(this.#opened.flatMap(({ session }) => session.adapterNames));
   }
 
+  /** Keeps nothing of an adapter any more, but for what runs with it. */
+  forget(key: string): void {
+    for (const { session } of this.#opened) session.remove(key);
+  }
+
   /** Frees all of them. */
   async release(): Promise<void> {
     await this.#turn;

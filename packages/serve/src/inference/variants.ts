@@ -67,6 +67,11 @@ export class Variants {
     return variant;
   }
 
+  /** Keeps nothing of an adapter any more. */
+  forget(key: string): void {
+    this.#kept.delete(key);
+  }
+
   async #make(key: string | null): Promise<Variant> {
     const { base, catalog, sessions, scheduler } = this.#settings;
     const load = async (): Promise<Adapter | undefined> => (key === null ? undefined : catalog.load(key));
