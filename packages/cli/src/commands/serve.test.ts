@@ -1,6 +1,6 @@
 /** @file Tests of `onnx-lora serve`: a label by HTTP, until a signal comes. */
 
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { openModel } from '@onnx-lora/sdk';
 import { randomAdapter } from '@onnx-lora/sdk/testing';
@@ -32,8 +32,21 @@ it('answers what predict says, until SIGTERM', async () => {
 });
 
 it.each([
-  [['--port', '70000'], '--port is "70000"'],
+  [['--port', 'x'], '--port is "x"'],
+  [['--port', '70000'], '"port" of the command is not as it should be'],
   [['--adapters', 'nowhere'], '--adapters "nowhere" is not there'],
 ])('refuses %s', async (words, error) => {
   expect(await call(['serve', vit, ...words])).toMatchObject({ code: 2, stderr: expect.stringContaining(error) });
+});
+
+it('reads settings from a file, in whose place flags may stand', async () => {
+  const file = path.join(temporaryFolder(), 'server.yaml');
+  const started = (yaml: string): ReturnType<typeof call> => {
+    writeFileSync(file, yaml);
+    return call(['serve', vit, '--config', file, '--adapters', 'nowhere']);
+  };
+  expect((await started('adapters: elsewhere\n')).stderr).toContain('--adapters "nowhere" is not there');
+  expect((await started('prot: 80\n')).stderr).toContain(`There is no "prot" among the settings of "${file}". Did you mean "port"?`); // prettier-ignore
+  expect((await started('keys:\n  - {tenant: shop, sha256: secret}\n')).stderr).toContain('"keys.0.sha256" of');
+  expect((await started('batches: {maxRow: 3}\n')).stderr).toContain('There is no "batches.maxRow"');
 });
