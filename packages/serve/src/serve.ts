@@ -1,30 +1,29 @@
 /** @file `serve`: a model and its adapters behind HTTP, inside any Node program. */
 
+import { createRequire } from 'node:module';
 import path from 'node:path';
-import { type Model, OnnxLoraError } from '@onnx-lora/sdk';
-import type { PredictorOptions } from '@onnx-lora/sdk/plugin';
+import { type Adapter, type Model, modelFor, OnnxLoraError } from '@onnx-lora/sdk';
+import { defined } from '@onnx-lora/sdk/data';
 import type { AdapterCatalog } from './adapters/catalog.ts';
 import { RunFolders } from './adapters/runFolders.ts';
-import { type HttpLimits, httpApp } from './http/app.ts';
+import { AdapterStore } from './adapters/store.ts';
+import { together } from './adapters/together.ts';
+import { httpApp } from './http/app.ts';
+import type { Service } from './http/service.ts';
 import { compute } from './inference/compute.ts';
-import { Sessions, type SessionSettings } from './inference/sessions.ts';
+import { remembering } from './inference/recentAdapters.ts';
+import { Sessions } from './inference/sessions.ts';
 import { Variants } from './inference/variants.ts';
+import { Access } from './operation/access.ts';
+import { serverMetrics } from './operation/serverMetrics.ts';
+import { type ServeSettings, serveSettings } from './operation/settings.ts';
+import { systemClock } from './scheduler/clock.ts';
 import { createScheduler } from './scheduler/scheduler.ts';
 
 /** Options of {@link serve}. */
-export interface ServeOptions extends SessionSettings, HttpLimits {
-  /** A folder with a folder for each adapter, such as `runs`; or where else they come from. Without it the base serves alone. */
-  readonly adapters?: string | AdapterCatalog;
-  /** What the model is called in addresses; by default the last part of its own name. */
-  readonly name?: string;
-  /** 8080 by default; 0 takes a free one. */
-  readonly port?: number;
-  /** The address to listen on; 127.0.0.1 by default, which nobody else reaches. */
-  readonly host?: string;
-  /** Name of the task that `/predict` answers for; by default that of the adapter, of the base the usual one of its family. */
-  readonly task?: string;
-  /** Values of the task's settings. */
-  readonly settings?: PredictorOptions['settings'];
+export interface ServeOptions extends ServeSettings {
+  /** Where adapters come from besides. */
+  readonly catalog?: AdapterCatalog;
   /** Hears of failures that are no client's; they are written to stderr by default. */
   readonly onFailure?: (error: unknown) => void;
 }
@@ -39,6 +38,8 @@ export interface Server extends AsyncDisposable {
   close(): Promise<void>;
 }
 
+const VERSION = (createRequire(import.meta.url)('../package.json') as { version: string }).version;
+
 /**
  * Serves a model with any number of adapters.
  *
@@ -47,51 +48,99 @@ export interface Server extends AsyncDisposable {
  * await using server = await serve(model, { adapters: 'runs' });
  * console.log(server.url);
  *
- * @throws OnnxLoraError `CONFIG_INVALID` for a name that cannot be in an address, or an address that is taken; as `model.session`
+ * @throws OnnxLoraError `CONFIG_INVALID` for a setting that cannot be, or an address that is taken; `FILE_INVALID` for a store that
+ *   another process has; as `model.session`
  */
-export async function serve(model: Model, options: ServeOptions = {}): Promise<Server> {
-  const { adapters, name = nameOf(model), port = 8080, host = '127.0.0.1', task, settings, maxBodyBytes, requestTimeout, onFailure = console.error, ...machine } = options; // prettier-ignore
-  const catalog = typeof adapters === 'object' ? adapters : new RunFolders(adapters ?? '');
-  const sessions = new Sessions(catalog, machine);
-  const scheduler = createScheduler(compute);
-  const variants = new Variants({ base: model, catalog, sessions, scheduler, task, settings });
+export async function serve(
+  model: Model,
+  { catalog, onFailure = console.error, ...given }: ServeOptions = {},
+): Promise<Server> {
+  const { name = nameOf(model), port = 8080, host = '127.0.0.1', adapters, store: storeSettings, task, settings, keys = [], batches, queue, drainTimeout = 30_000, maxBodyBytes, maxUploadBytes, requestTimeout, ...machine } = serveSettings(given, 'serve'); // prettier-ignore
+  const metrics = serverMetrics();
+  const access = new Access(keys, systemClock);
+  const store = storeSettings && (await openStore(storeSettings, model, given));
+  const places = [store, catalog, adapters === undefined ? undefined : new RunFolders(adapters)];
+  const known = remembering(metrics.counted(together(places.filter((each) => each !== undefined))));
+  const sessions = new Sessions(known, machine);
+  const weightOf = (tenant: string): number => access.weightOf(tenant);
+  const scheduler = createScheduler(compute, { ...batches, ...queue, weightOf, observer: metrics.observer });
+  metrics.watch(scheduler, sessions);
+  const variants = new Variants({ base: model, catalog: known, sessions, scheduler, task, settings });
   let isReady = false;
-  const service = { name, base: model, catalog, variants, scheduler, isReady: () => isReady };
-  const app = httpApp(service, { ...(maxBodyBytes !== undefined && { maxBodyBytes }), ...(requestTimeout !== undefined && { requestTimeout }) }, onFailure); // prettier-ignore
-  await warmUp(variants);
-  let url: string;
-  try {
-    url = await app.listen({ port, host });
-  } catch (error) {
+  const service: Service = {
+    name,
+    version: VERSION,
+    base: model,
+    catalog: known,
+    store,
+    variants,
+    scheduler,
+    access,
+    metrics,
+    loadedKeys: () => sessions.adapterKeys,
+    forget: (key) => {
+      for (const each of [known, variants, sessions]) each.forget(key);
+    },
+    isReady: () => isReady,
+  };
+  const app = httpApp(service, defined({ maxBodyBytes, maxUploadBytes, requestTimeout }), onFailure);
+  const release = async (): Promise<void> => {
     await sessions.release();
-    throw new OnnxLoraError(
-      'CONFIG_INVALID',
-      `${host}:${port} cannot be listened on: ${(error as Error).message}. Name another port.`,
-      { cause: error },
-    );
+    await store?.close();
+  };
+  const close = async (): Promise<void> => {
+    isReady = false;
+    const late = AbortSignal.timeout(drainTimeout);
+    late.addEventListener('abort', () => app.server.closeAllConnections());
+    await Promise.all([app.close(), scheduler.drain(late)]);
+    await release();
+  };
+  try {
+    await warmUp(variants);
+    const url = await app.listen({ port, host }).catch((cause: unknown) => {
+      throw cannotListen(`${host}:${port}`, cause);
+    });
+    isReady = true;
+    let closing: Promise<void> | undefined;
+    const closed = (): Promise<void> => (closing ??= close());
+    return { url, model: name, close: closed, [Symbol.asyncDispose]: closed };
+  } catch (error) {
+    await release();
+    throw error;
   }
-  isReady = true;
-  let closing: Promise<void> | undefined;
-  const close = (): Promise<void> =>
-    (closing ??= (async () => {
-      isReady = false;
-      await app.close();
-      await scheduler.drain();
-      await sessions.release();
-    })());
-  return { url, model: name, close, [Symbol.asyncDispose]: close };
+}
+
+function cannotListen(where: string, cause: unknown): OnnxLoraError {
+  const why = (cause as Error).message;
+  return new OnnxLoraError('CONFIG_INVALID', `${where} cannot be listened on: ${why}. Name another port.`, { cause });
+}
+
+/** Adapters of another base, or that have no place in it, are refused when they are brought. */
+async function openStore(
+  { folder, maxBytes, signedBy }: NonNullable<ServeSettings['store']>,
+  model: Model,
+  { allowBaseMismatch = false }: ServeSettings,
+): Promise<AdapterStore> {
+  const check = async (adapter: Adapter): Promise<void> => {
+    await modelFor(model, adapter).place(adapter, { allowBaseMismatch });
+  };
+  return AdapterStore.open(folder, { check, ...defined({ maxBytes, keys: signedBy }) });
 }
 
 /** Loads what the first request would wait for. A base that has no answers of its own may have adapters that do. */
 async function warmUp(variants: Variants): Promise<void> {
   const base = await variants.get(null);
-  await base.predictor().catch((error: unknown) => {
+  try {
+    await base.predictor();
+  } catch (error) {
     if (!(error instanceof OnnxLoraError)) throw error;
-  });
-  await base.session();
+    await base.session();
+  }
 }
 
-/** @throws OnnxLoraError `CONFIG_INVALID` */
 function nameOf({ name }: Model): string {
-  return path.basename(name, '.onnx').replaceAll(/[^\w.-]/g, '-');
+  return path
+    .basename(name, '.onnx')
+    .replaceAll(/[^\w.-]/g, '-')
+    .slice(0, 128);
 }

@@ -1,7 +1,9 @@
 /** @file Tests of `onnx-lora serve`: a label by HTTP, until a signal comes. */
 
-import { readFileSync } from 'node:fs';
+import { exec } from 'node:child_process';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import { openModel } from '@onnx-lora/sdk';
 import { randomAdapter } from '@onnx-lora/sdk/testing';
 import { expect, it } from 'vitest';
@@ -9,22 +11,33 @@ import { writeDigits } from '../../../../test/fixtures/digits.ts';
 import { call, callJson, temporaryFolder, vit } from '../../fixtures/call.ts';
 import { main } from '../index.ts';
 
-it('answers what predict says, until SIGTERM', async () => {
+it('answers what predict says, to the words of the README, until SIGTERM', async () => {
   const folder = temporaryFolder();
-  const [file] = writeDigits(path.join(folder, 'digits'), { perClass: 1, classes: [7] }) as [string];
-  const run = path.join(folder, 'runs', 'odd');
+  const [digit] = writeDigits(path.join(folder, 'digits'), { perClass: 1, classes: [7] }) as [string];
+  const file = path.join(folder, 'cat.jpg');
+  renameSync(digit, file);
+  const run = path.join(folder, 'runs', 'photos');
   await (await randomAdapter(await openModel(vit), { lora: { targetModules: ['query', 'value'] }, seed: 3 })).save(run);
+  const readme = readFileSync(new URL('../../../serve/README.md', import.meta.url), 'utf8');
+  const [serve, curl] = readme.split('```sh\n')[1]!.split('\n') as [string, string];
 
   let told = (_: string): void => undefined;
   const said = new Promise<string>((resolve) => (told = resolve));
-  const words = ['serve', vit, '--adapters', path.join(folder, 'runs'), '--port', '0', '--json'];
-  const ended = main(words, { stdout: { write: (text) => told(text) }, stderr: { write: told } });
+  const words = serve
+    .replace('models/vit', vit)
+    .replace(' runs', ` ${path.join(folder, 'runs')}`)
+    .split(' ')
+    .slice(1);
+  const ended = main([...words, '--port', '0', '--json'], { stdout: { write: told }, stderr: { write: told } });
   const { url, model } = JSON.parse(await said) as { url: string; model: string };
   expect(model).toBe('vit-mnist');
-  const answer = await fetch(`${url}/predict?adapter=odd`, { method: 'POST', body: readFileSync(file) });
+  const { stdout } = await promisify(exec)(curl.replace('http://127.0.0.1:8080', url), { cwd: folder });
   const [expected] = await callJson<{ label: string; score: number }[]>('predict', vit, file, '--adapter', run);
   const { label, score } = expected!;
-  expect(await answer.json()).toMatchObject({ predictions: [{ label, score: expect.closeTo(score, 4) }] });
+  expect(JSON.parse(stdout)).toMatchObject({
+    adapter: { name: 'photos' },
+    predictions: [{ label, score: expect.closeTo(score, 4) }],
+  });
 
   process.emit('SIGTERM');
   expect(await ended).toBe(0);
@@ -32,8 +45,21 @@ it('answers what predict says, until SIGTERM', async () => {
 });
 
 it.each([
-  [['--port', '70000'], '--port is "70000"'],
+  [['--port', 'x'], '--port is "x"'],
+  [['--port', '70000'], '"port" of the command is not as it should be'],
   [['--adapters', 'nowhere'], '--adapters "nowhere" is not there'],
 ])('refuses %s', async (words, error) => {
   expect(await call(['serve', vit, ...words])).toMatchObject({ code: 2, stderr: expect.stringContaining(error) });
+});
+
+it('reads settings from a file, in whose place flags may stand', async () => {
+  const file = path.join(temporaryFolder(), 'server.yaml');
+  const started = (yaml: string): ReturnType<typeof call> => {
+    writeFileSync(file, yaml);
+    return call(['serve', vit, '--config', file, '--adapters', 'nowhere']);
+  };
+  expect((await started('adapters: elsewhere\n')).stderr).toContain('--adapters "nowhere" is not there');
+  expect((await started('prot: 80\n')).stderr).toContain(`There is no "prot" among the settings of "${file}". Did you mean "port"?`); // prettier-ignore
+  expect((await started('keys:\n  - {tenant: shop, sha256: secret}\n')).stderr).toContain('"keys.0.sha256" of');
+  expect((await started('batches: {maxRow: 3}\n')).stderr).toContain('There is no "batches.maxRow"');
 });

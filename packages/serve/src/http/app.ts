@@ -1,6 +1,8 @@
 /** @file The HTTP server: what is common to all routes. */
 
 import fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify';
+import { aboutRoutes } from './about.ts';
+import { adminRoutes } from './admin.ts';
 import { failedAnswer } from './errors.ts';
 import { addRoutes } from './routes.ts';
 import { predictRoutes } from './predict.ts';
@@ -11,6 +13,8 @@ import { v2Routes } from './v2.ts';
 export interface HttpLimits {
   /** Bytes of a body; 64 MiB by default. */
   readonly maxBodyBytes?: number;
+  /** Bytes of an adapter that a client brings, which are in memory meanwhile; 256 MiB by default. */
+  readonly maxUploadBytes?: number;
   /** Milliseconds in which a request must have come; 60,000 by default. */
   readonly requestTimeout?: number;
 }
@@ -25,7 +29,7 @@ const MAX_PARAM = 1000;
 /** The server, with all its routes; it does not listen yet. */
 export function httpApp(
   service: Service,
-  { maxBodyBytes = 64 * MEGABYTE, requestTimeout = 60_000 }: HttpLimits,
+  { maxBodyBytes = 64 * MEGABYTE, maxUploadBytes = 256 * MEGABYTE, requestTimeout = 60_000 }: HttpLimits,
   onFailure: OnFailure,
 ): FastifyInstance {
   const options: FastifyServerOptions = {
@@ -52,6 +56,19 @@ export function httpApp(
       code: 'HTTP',
     }),
   );
-  addRoutes(app, [...v2Routes(service), ...predictRoutes(service)]);
+  // A connection that stays open would keep a server from ending that has been told to.
+  app.addHook('onSend', async (_, reply) => {
+    if (!service.isReady()) reply.header('connection', 'close');
+  });
+  app.addHook('onResponse', async ({ method, routeOptions }, { statusCode, elapsedTime }) => {
+    service.metrics.answered({
+      method,
+      route: routeOptions.url ?? 'none',
+      status: statusCode,
+      seconds: elapsedTime / 1000,
+    });
+  });
+  const routes = [...v2Routes(service), ...predictRoutes(service), ...adminRoutes(service, maxUploadBytes)];
+  addRoutes(app, [...routes, ...aboutRoutes(service, routes)], service.access);
   return app;
 }

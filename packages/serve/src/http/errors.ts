@@ -17,7 +17,7 @@ export interface FailedAnswer {
   readonly status: number;
   readonly body: ErrorBody;
   /** Seconds after which it may be tried again. */
-  readonly retryAfter?: number;
+  readonly retryAfter?: number | undefined;
 }
 
 const statuses: Readonly<Partial<Record<ErrorCode, number>>> = {
@@ -36,19 +36,25 @@ const statuses: Readonly<Partial<Record<ErrorCode, number>>> = {
 export class HttpError extends Error {
   readonly status: number;
   readonly code: string;
+  /** Seconds after which it may be tried again. */
+  readonly retryAfter: number | undefined;
 
   /** `code` is in capitals, as the codes of OnnxLoraError. */
-  constructor(status: number, code: string, message: string) {
+  constructor(status: number, code: string, message: string, retryAfter?: number) {
     super(message);
     this.status = status;
     this.code = code;
+    this.retryAfter = retryAfter;
   }
 }
 
 /** What is answered. Of a bug nothing is told but that it is one: it is for the log. */
 export function failedAnswer(given: unknown): FailedAnswer {
   const error = systemFailure(given) ?? given;
-  if (error instanceof HttpError) return { status: error.status, body: { error: error.message, code: error.code } };
+  if (error instanceof HttpError) {
+    const { status, message, code, retryAfter } = error;
+    return { status, body: { error: message, code }, retryAfter };
+  }
   if (error instanceof OnnxLoraError) {
     const status = statuses[error.code] ?? 400;
     const answer = { status, body: { error: error.message, code: error.code } };

@@ -1,8 +1,8 @@
 /** @file Whose a request is, and how long its answer is of use. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import type { FastifyRequest } from 'fastify';
 import type { RequestOwner } from '../inference/request.ts';
+import type { Caller } from '../operation/access.ts';
 import type { Parameters } from './schemas.ts';
 
 /** The usual priority, between 0 and 9. */
@@ -14,7 +14,7 @@ const USUAL_PRIORITY = 5;
  * @param parameters `priority` from 0 to 9, higher first; `timeout` in microseconds, as Triton's clients send it
  * @throws OnnxLoraError `INPUT_INVALID`
  */
-export function ownerOf(_: FastifyRequest, parameters: Parameters, signal: AbortSignal): RequestOwner {
+export function ownerOf({ tenant }: Caller, parameters: Parameters, signal: AbortSignal): RequestOwner {
   const { priority = USUAL_PRIORITY, timeout } = parameters;
   if (typeof priority !== 'number' || !Number.isInteger(priority) || priority < 0 || priority > 9)
     throw new OnnxLoraError(
@@ -27,5 +27,5 @@ export function ownerOf(_: FastifyRequest, parameters: Parameters, signal: Abort
       `The timeout is ${JSON.stringify(timeout)}. Give microseconds, 0 for none.`,
     );
   const deadline = timeout ? { deadline: performance.now() + timeout / 1000 } : {};
-  return { tenant: '', priority, signal, ...deadline };
+  return { tenant, priority, signal, ...deadline };
 }

@@ -8,7 +8,7 @@ import { inNameOf } from '../inference/request.ts';
 import { ownerOf } from './owner.ts';
 import { type Asked, jsonBody, type Route, route } from './routes.ts';
 import { resolved, type Service } from './service.ts';
-import { asFiles, type SentFile, sentForm, type SentForm } from './uploadedFiles.ts';
+import { asFiles, bareType, type SentFile, sentForm, type SentForm } from './uploadedFiles.ts';
 
 const query = z.object({
   adapter: z.string().optional().describe('the adapter that answers; the base alone without one'),
@@ -48,19 +48,23 @@ export function predictRoutes(service: Service): Route[] {
 
 async function predicted(
   service: Service,
-  { query: asked, body, request, signal }: Asked<unknown, Query>,
+  { query: asked, body, request, caller, signal }: Asked<unknown, Query>,
 ): Promise<z.infer<typeof answer>> {
-  const form = await formOf(body, request.headers['content-type']);
+  const form = formOf(body, request.headers['content-type']);
   const { fields } = form;
-  const adapter = await resolved(service, {
-    adapter: asked.adapter ?? fields['adapter'],
-    version: asked.version ?? fields['version'],
-    sticky: asked.sticky ?? fields['sticky'],
-  });
+  const adapter = await resolved(
+    service,
+    {
+      adapter: asked.adapter ?? fields['adapter'],
+      version: asked.version ?? fields['version'],
+      sticky: asked.sticky ?? fields['sticky'],
+    },
+    caller,
+  );
   const variant = await service.variants.get(adapter);
   const { task, predictor } = await variant.predictor();
   const predictions = await asFiles(form.files, endingsFor(service, task), (paths) =>
-    inNameOf(ownerOf(request, {}, signal), async () => {
+    inNameOf(ownerOf(caller, {}, signal), async () => {
       const found: Prediction[] = [];
       try {
         for await (const each of predictor.predict(paths, { signal }))
@@ -80,8 +84,8 @@ async function predicted(
 }
 
 /** Records as JSON become a file of them; all else is files as they are. */
-async function formOf(body: Buffer, contentType: string | undefined): Promise<SentForm> {
-  if (contentType?.split(';')[0]!.trim().toLowerCase() !== 'application/json') return sentForm(body, contentType);
+function formOf(body: Buffer, contentType: string | undefined): SentForm {
+  if (bareType(contentType) !== 'application/json') return sentForm(body, contentType);
   const lines = jsonBody(records, body).records.map((each) => JSON.stringify(each));
   return {
     files: [{ name: 'records.jsonl', type: 'application/x-ndjson', bytes: Buffer.from(lines.join('\n')) }],

@@ -2,6 +2,7 @@
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import type { Access, AccessLevel, Caller } from '../operation/access.ts';
 import { HttpError } from './errors.ts';
 
 /** What a route is given, checked. */
@@ -11,6 +12,8 @@ export interface Asked<Params, Query> {
   readonly body: Buffer;
   readonly request: FastifyRequest;
   readonly reply: FastifyReply;
+  /** Who asks. */
+  readonly caller: Caller;
   /** Aborted when the client has gone. */
   readonly signal: AbortSignal;
 }
@@ -22,12 +25,18 @@ export interface Route<Params = unknown, Query = unknown> {
   readonly url: string;
   /** One line for the documentation. */
   readonly summary: string;
+  /** Who may ask; who has a key by default. */
+  readonly access?: AccessLevel;
   readonly params?: z.ZodType<Params>;
   readonly query?: z.ZodType<Query>;
+  /** Bytes that the body may have, where that is not the server's limit. */
+  readonly maxBodyBytes?: number;
   /** What the body is, by its content type: a schema of JSON, or words about bytes. */
   readonly body?: Readonly<Record<string, z.ZodType | string>>;
   /** What is answered with 200, as JSON; nothing for an empty answer. */
   readonly answer?: z.ZodType;
+  /** Its content type, where that is not JSON. */
+  readonly answerType?: string;
   /** Answers; undefined where it has sent the answer itself. */
   handle(asked: Asked<Params, Query>): Promise<unknown>;
 }
@@ -37,12 +46,27 @@ export function route<Params, Query>(given: Route<Params, Query>): Route {
   return given as Route;
 }
 
+const callers = new WeakMap<FastifyRequest, Caller>();
+
 /** Registers routes. */
-export function addRoutes(app: FastifyInstance, routes: readonly Route[]): void {
-  for (const { method, url, params = z.unknown(), query = z.unknown(), handle } of routes) {
+export function addRoutes(app: FastifyInstance, routes: readonly Route[], access: Access): void {
+  for (const {
+    method,
+    url,
+    params = z.unknown(),
+    query = z.unknown(),
+    access: level = 'user',
+    maxBodyBytes,
+    handle,
+  } of routes) {
     app.route({
       method,
       url,
+      ...(maxBodyBytes !== undefined && { bodyLimit: maxBodyBytes }),
+      // Who may not ask is told so before anything is read that it sends.
+      onRequest: async (request) => {
+        callers.set(request, access.caller(request.headers, level));
+      },
       handler: async (request, reply) => {
         const gone = new AbortController();
         reply.raw.once('close', () => {
@@ -54,6 +78,7 @@ export function addRoutes(app: FastifyInstance, routes: readonly Route[]): void 
           body: Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0),
           request,
           reply,
+          caller: callers.get(request)!,
           signal: gone.signal,
         });
         return reply.sent ? reply : answer;

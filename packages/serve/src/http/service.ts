@@ -2,17 +2,31 @@
 
 import { type Model, OnnxLoraError } from '@onnx-lora/sdk';
 import type { AdapterCatalog, ResolvedAdapter } from '../adapters/catalog.ts';
+import type { AdapterStore } from '../adapters/store.ts';
 import type { InferenceScheduler } from '../inference/compute.ts';
 import type { Variants } from '../inference/variants.ts';
+import { noSuchAdapter } from '../adapters/names.ts';
+import type { Access, Caller } from '../operation/access.ts';
+import type { ServerMetrics } from '../operation/serverMetrics.ts';
 
 /** The parts of a running server. */
 export interface Service {
   /** What the base is called in addresses. */
   readonly name: string;
+  /** Of the package. */
+  readonly version: string;
   readonly base: Model;
   readonly catalog: AdapterCatalog;
+  /** Where adapters of clients are kept, if they are. */
+  readonly store: AdapterStore | undefined;
   readonly variants: Variants;
   readonly scheduler: InferenceScheduler;
+  readonly access: Access;
+  readonly metrics: ServerMetrics;
+  /** Keeps nothing of an adapter in memory. */
+  readonly forget: (key: string) => void;
+  /** Keys of the adapters that are in memory. */
+  readonly loadedKeys: () => ReadonlySet<string>;
   /** Whether it takes requests: not before it is loaded, and not while it drains. */
   readonly isReady: () => boolean;
 }
@@ -36,6 +50,7 @@ export interface Wanted {
 export async function resolved(
   { name, catalog }: Service,
   { model = name, version, adapter, sticky }: Wanted,
+  caller: Caller,
 ): Promise<ResolvedAdapter | null> {
   const [base, ...rest] = model.split(':');
   if (base !== name)
@@ -48,11 +63,14 @@ export async function resolved(
       `The address names the adapter "${named}", and the request "${asked}". Name one.`,
     );
   const wanted = named ?? asked;
-  if (wanted !== undefined)
+  if (wanted !== undefined) {
+    // What somebody may not use is not there for them.
+    if (!caller.mayUse(wanted)) throw noSuchAdapter(wanted, version);
     return catalog.resolve(wanted, {
       ...(version !== undefined && { version }),
       ...(sticky !== undefined && { sticky }),
     });
+  }
   if (version !== undefined && version !== BASE_VERSION)
     throw new OnnxLoraError(
       'FILE_NOT_FOUND',

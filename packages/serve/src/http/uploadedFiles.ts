@@ -4,6 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { HttpError } from './errors.ts';
+import { partsOf } from './multipart.ts';
 
 /** A file as it was sent. */
 export interface SentFile {
@@ -21,32 +22,23 @@ export interface SentForm {
   readonly fields: Readonly<Record<string, string>>;
 }
 
-const MOST_FILES = 256;
+/** The content type alone, without what stands behind it. */
+export function bareType(contentType: string | undefined): string {
+  return contentType?.split(';')[0]!.trim().toLowerCase() ?? '';
+}
 
 /**
  * The files and fields of a body.
  *
- * @throws HttpError 400 for a form that cannot be read, no file, or more files than 256
+ * @throws HttpError 400 for a form that cannot be read, and where there is no file
  */
-export async function sentForm(body: Buffer, contentType: string | undefined): Promise<SentForm> {
-  const type = contentType?.split(';')[0]!.trim().toLowerCase() ?? '';
+export function sentForm(body: Buffer, contentType: string | undefined): SentForm {
+  const type = bareType(contentType);
   if (body.length === 0) throw new HttpError(400, 'INPUT_INVALID', 'The body is empty. Send a file.');
   if (type !== 'multipart/form-data') return { files: [{ name: 'body', type, bytes: body }], fields: {} };
-  let form: FormData;
-  try {
-    form = await new Response(new Uint8Array(body), { headers: { 'content-type': contentType! } }).formData();
-  } catch (error) {
-    throw new HttpError(400, 'INPUT_INVALID', `The form cannot be read: ${(error as Error).message}.`);
-  }
-  const files: SentFile[] = [];
-  const fields = new Map<string, string>();
-  for (const [name, value] of form) {
-    if (typeof value === 'string') fields.set(name, value);
-    else if (files.length === MOST_FILES)
-      throw new HttpError(400, 'INPUT_INVALID', `The form has more than ${MOST_FILES} files. Send fewer.`);
-    else
-      files.push({ name: value.name, type: value.type.toLowerCase(), bytes: Buffer.from(await value.arrayBuffer()) });
-  }
+  const parts = partsOf(body, contentType!);
+  const files = parts.flatMap(({ filename, type: own, bytes }) => filename === undefined ? [] : [{ name: filename, type: own, bytes }]); // prettier-ignore
+  const fields = parts.flatMap(({ name, filename, bytes }) => filename === undefined ? [[name, bytes.toString('utf8')] as const] : []); // prettier-ignore
   if (files.length === 0)
     throw new HttpError(400, 'INPUT_INVALID', 'The form has no file. Send one: -F file=@cat.jpg.');
   return { files, fields: Object.fromEntries(fields) };

@@ -23,9 +23,9 @@ export function v2Routes(service: Service): Route[] {
     if (!service.isReady()) throw new HttpError(503, 'NOT_READY', 'The server is loading, or drains before it stops.');
     return { ready: true };
   };
-  const modelReady = async ({ params }: Asked<Params, unknown>): Promise<{ name: string; ready: boolean }> => {
+  const modelReady = async ({ params, caller }: Asked<Params, unknown>): Promise<{ name: string; ready: boolean }> => {
     await ready();
-    await resolved(service, params);
+    await resolved(service, params, caller);
     return { name: params.model, ready: true };
   };
   const isLive = z.object({ live: z.boolean() });
@@ -36,10 +36,18 @@ export function v2Routes(service: Service): Route[] {
     'application/octet-stream': `JSON, as long as ${HEADER_LENGTH} says, and the bytes of tensors behind it`,
   };
   return [
-    route({ method: 'GET', url: '/v2/health/live', summary: 'whether the server runs', answer: isLive, handle: live }),
+    route({
+      method: 'GET',
+      url: '/v2/health/live',
+      access: 'open',
+      summary: 'whether the server runs',
+      answer: isLive,
+      handle: live,
+    }),
     route({
       method: 'GET',
       url: '/v2/health/ready',
+      access: 'open',
       summary: 'whether it takes requests',
       answer: isReady,
       handle: ready,
@@ -47,9 +55,14 @@ export function v2Routes(service: Service): Route[] {
     route({
       method: 'GET',
       url: '/v2',
+      access: 'open',
       summary: 'what the server is',
       answer: z.object({ name: z.string(), version: z.string(), extensions: z.array(z.string()) }),
-      handle: async () => ({ name: 'onnx-lora', version: '0', extensions: ['binary_tensor_data', 'model_repository'] }),
+      handle: async () => ({
+        name: 'onnx-lora',
+        version: service.version,
+        extensions: ['binary_tensor_data', 'model_repository'],
+      }),
     }),
     ...['', '/versions/:version'].flatMap((version) => [
       route({
@@ -81,8 +94,8 @@ export function v2Routes(service: Service): Route[] {
   ];
 }
 
-async function metadata(service: Service, { params }: Asked<Params, unknown>): Promise<ModelMetadata> {
-  const adapter = await resolved(service, params);
+async function metadata(service: Service, { params, caller }: Asked<Params, unknown>): Promise<ModelMetadata> {
+  const adapter = await resolved(service, params, caller);
   const { model: own } = await service.variants.get(adapter);
   return {
     name: params.model,
@@ -99,12 +112,16 @@ function described([name, { type, dims = [] }]: [string, GraphPort]): PortMetada
 
 async function answered(
   service: Service,
-  { params, body, request, reply, signal }: Asked<Params, unknown>,
+  { params, body, request, reply, caller, signal }: Asked<Params, unknown>,
 ): Promise<unknown> {
   const { json, bytes } = twoParts(body, headerOf(request.headers[HEADER_LENGTH]));
   const asked = jsonBody(inferRequest, json);
   const { lora, sticky } = asked.parameters ?? {};
-  const adapter = await resolved(service, { ...params, adapter: text('lora', lora), sticky: text('sticky', sticky) });
+  const adapter = await resolved(
+    service,
+    { ...params, adapter: text('lora', lora), sticky: text('sticky', sticky) },
+    caller,
+  );
   const feeds = tensorsOf(asked, bytes);
   const variant = await service.variants.get(adapter);
   const fetches = asked.outputs?.map(({ name }) => name) ?? Object.keys(variant.model.outputs);
@@ -115,7 +132,7 @@ async function answered(
       `There is no output "${unknown}". There are ${Object.keys(variant.model.outputs).join(', ')}.`,
     );
   const session = await variant.session();
-  const outputs = await inNameOf(ownerOf(request, asked.parameters ?? {}, signal), () =>
+  const outputs = await inNameOf(ownerOf(caller, asked.parameters ?? {}, signal), () =>
     session.run(feeds, { adapter: adapter?.key ?? null, fetches }),
   );
   const messages = messagesOf(fetches.map((name) => [name, outputs[name]!] as const), asked); // prettier-ignore

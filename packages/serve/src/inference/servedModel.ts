@@ -1,6 +1,6 @@
 /** @file A model whose sessions are those of the server: tasks make their predictors with it as with any other. */
 
-import type { AdapterRunOptions, InputSizes, Model } from '@onnx-lora/sdk';
+import type { Adapter, AdapterRunOptions, InputSizes, Model } from '@onnx-lora/sdk';
 import type { RunnableModel, RunnableSession } from '@onnx-lora/sdk/tasks';
 import { type InferenceScheduler, submit } from './compute.ts';
 import type { LoadedSession, Sessions } from './sessions.ts';
@@ -15,6 +15,8 @@ export interface Served {
   readonly name: string;
   /** The key of its adapter; null for the base. */
   readonly adapter: string | null;
+  /** Reads the adapter, where there is one. */
+  readonly load: () => Promise<Adapter | undefined>;
   readonly sessions: Sessions;
   readonly scheduler: InferenceScheduler;
   /** Values inside the graph that are to be outputs. */
@@ -49,7 +51,9 @@ export function servedModel(served: Served): RunnableModel {
 /** A session whose runs wait in the scheduler's queue. */
 export async function servedSession(served: Served): Promise<RunnableSession> {
   const { own, root, name, adapter, sessions, scheduler, outputs = [], sizes } = served;
-  const loaded: LoadedSession = await sessions.get(root, name, { outputs, sizes });
+  const read = await served.load();
+  const keyed = read && { key: adapter!, adapter: read };
+  const loaded: LoadedSession = await sessions.get(root, name, { outputs, sizes }, keyed);
   const { session } = loaded;
   const all = [...Object.keys(root.outputs), ...outputs];
   const kind = JSON.stringify(Object.values(own.outputs).map(({ dims }) => dims));

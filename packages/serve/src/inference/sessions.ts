@@ -1,6 +1,13 @@
 /** @file The sessions of a server: few, each with room for every adapter, opened when something first needs them. */
 
-import type { AdapterSession, InputSizes, Model, ModelSessionOptions } from '@onnx-lora/sdk';
+import {
+  type Adapter,
+  type AdapterSession,
+  type InputSizes,
+  type Model,
+  type ModelSessionOptions,
+  OnnxLoraError,
+} from '@onnx-lora/sdk';
 import type { AdapterCatalog } from '../adapters/catalog.ts';
 
 /** How the sessions of a server are loaded. */
@@ -10,6 +17,8 @@ export interface SessionSettings extends Pick<
 > {
   /** Bytes that the adapters of a session may take in memory; those used least recently give way. 1 GiB by default. */
   readonly maxAdapterBytes?: number;
+  /** Graphs that are loaded at most, for adapters of different kinds, each with a copy of the weights; 4 by default. */
+  readonly maxSessions?: number;
 }
 
 /** Which graph is run, of those that can be made of a model. */
@@ -32,14 +41,24 @@ export interface LoadedSession {
 
 const GIGABYTE = 2 ** 30;
 
+/** An adapter, and the key that it is asked for by. */
+export interface KeyedAdapter {
+  readonly key: string;
+  readonly adapter: Adapter;
+}
+
+interface Opened extends LoadedSession {
+  /** Sessions of one kind are of one graph, but for the places of adapters and what it gives. */
+  readonly kind: string;
+}
+
 /** Opens sessions of a model and keeps them. */
 export class Sessions {
   readonly #catalog: AdapterCatalog;
   readonly #settings: SessionSettings;
-  readonly #opened = new Map<
-    string,
-    { readonly outputs: readonly string[]; readonly session: Promise<LoadedSession> }
-  >();
+  readonly #opened: Opened[] = [];
+  /** Ends when no session is being opened: what another opens may do. */
+  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(catalog: AdapterCatalog, settings: SessionSettings) {
     this.#catalog = catalog;
@@ -47,40 +66,94 @@ export class Sessions {
   }
 
   /**
-   * A session of this graph, which may have more outputs than are asked for.
+   * A session of this graph, which may have more outputs than are asked for, with room for the adapter. What adapts linear layers
+   * or brings a head has it in the first; another kind gets a session of its own, for all of that kind.
    *
    * @param root what all adapters that it is for have in common; models of one `name` have one graph
+   * @throws OnnxLoraError `ADAPTER_MISMATCH` for an adapter of another base, or of one kind too many; as `model.session`
    */
-  get(root: Model, name: string, { outputs, sizes }: GraphChoice): Promise<LoadedSession> {
-    const kind = JSON.stringify([name, sizes ?? null]);
-    const inner = outputs.filter((value) => !Object.hasOwn(root.outputs, value)).sort();
-    for (const [id, each] of this.#opened)
-      if (id.startsWith(kind) && inner.every((value) => each.outputs.includes(value))) return each.session;
-    const id = `${kind}${JSON.stringify(inner)}`;
-    const session = this.#open(sizes ? root.withInputSizes(sizes) : root, inner, id);
-    this.#opened.set(id, { outputs: inner, session });
-    // One that could not be opened is tried again.
-    session.catch(() => this.#opened.delete(id));
-    return session;
+  get(root: Model, name: string, choice: GraphChoice, keyed?: KeyedAdapter): Promise<LoadedSession> {
+    const found = this.#turn.then(() => this.#get(root, name, choice, keyed));
+    this.#turn = found.catch(() => undefined);
+    return found;
   }
 
-  async #open(root: Model, inner: readonly string[], id: string): Promise<LoadedSession> {
-    const { maxAdapterBytes = GIGABYTE, targetModules = 'all-linear', modulesToSave, ...settings } = this.#settings;
-    const session = await root.withOutputs(inner).session({
+  async #get(root: Model, name: string, { outputs, sizes }: GraphChoice, keyed?: KeyedAdapter): Promise<LoadedSession> {
+    const kind = JSON.stringify([name, sizes ?? null]);
+    const inner = outputs.filter((value) => !Object.hasOwn(root.outputs, value)).sort();
+    const graph = (sizes ? root.withInputSizes(sizes) : root).withOutputs(inner);
+    const fitting = this.#opened.filter(
+      (each) => each.kind === kind && inner.every((value) => each.outputs.has(value)),
+    );
+    for (const each of fitting) if (await this.#hasRoom(each, keyed)) return each;
+    const usual = fitting.length > 0 ? undefined : await this.#open(graph, kind);
+    if (usual && (await this.#hasRoom(usual, keyed))) return usual;
+    return this.#open(graph, kind, keyed);
+  }
+
+  async #hasRoom({ session }: LoadedSession, keyed: KeyedAdapter | undefined): Promise<boolean> {
+    const { allowBaseMismatch = false } = this.#settings;
+    try {
+      if (keyed && !session.adapterNames.includes(keyed.key))
+        await session.requireRoom(keyed.adapter, { allowBaseMismatch });
+      return true;
+    } catch (error) {
+      if (error instanceof OnnxLoraError && error.code === 'ADAPTER_MISMATCH') return false;
+      throw error;
+    }
+  }
+
+  async #open(graph: Model, kind: string, keyed?: KeyedAdapter): Promise<Opened> {
+    const { maxAdapterBytes = GIGABYTE, maxSessions = 4, targetModules = 'all-linear', modulesToSave = headsOf(graph), ...settings } = this.#settings; // prettier-ignore
+    const options: ModelSessionOptions = {
       ...settings,
-      targetModules,
-      modulesToSave: modulesToSave ?? headsOf(root),
+      ...(keyed && { adapters: { [keyed.key]: keyed.adapter } }),
       adapterSource: { load: (key) => this.#catalog.load(key), maxBytes: maxAdapterBytes },
+    };
+    // An adapter of another base is told so before it is told that there is no room.
+    if (keyed) await graph.place(keyed.adapter, { allowBaseMismatch: settings.allowBaseMismatch ?? false });
+    if (this.#opened.length >= maxSessions) {
+      throw new OnnxLoraError(
+        'ADAPTER_MISMATCH',
+        `The adapter "${keyed?.key ?? 'base'}" needs a graph of its own, and the server holds ${maxSessions} already, each with its copy of the weights. Raise maxSessions, or serve adapters of such different kinds apart.`,
+      );
+    }
+    const session = await graph.session({ ...options, targetModules, modulesToSave }).catch((error: unknown) => {
+      // What it makes of a layer may be nothing that others can have beside it.
+      if (keyed && error instanceof OnnxLoraError && error.code === 'ADAPTER_MISMATCH') return graph.session(options);
+      throw error;
     });
-    const takesRows = Object.values(root.inputs).every(({ dims }) => typeof dims?.[0] === 'string');
-    return { id, session, outputs: new Set(session.outputNames), takesRows };
+    const takesRows = Object.values(graph.inputs).every(({ dims }) => typeof dims?.[0] === 'string');
+    const opened = {
+      id: `${kind} ${this.#opened.length}`,
+      kind,
+      session,
+      outputs: new Set(session.outputNames),
+      takesRows,
+    };
+    this.#opened.push(opened);
+    return opened;
+  }
+
+  /** How many there are. */
+  get count(): number {
+    return this.#opened.length;
+  }
+
+  /** Keys of the adapters that are in memory. */
+  get adapterKeys(): ReadonlySet<string> {
+    return new Set(this.#opened.flatMap(({ session }) => session.adapterNames));
+  }
+
+  /** Keeps nothing of an adapter any more, but for what runs with it. */
+  forget(key: string): void {
+    for (const { session } of this.#opened) session.remove(key);
   }
 
   /** Frees all of them. */
   async release(): Promise<void> {
-    const all = [...this.#opened.values()];
-    this.#opened.clear();
-    for (const { session } of all) await (await session.catch(() => undefined))?.session.release();
+    await this.#turn;
+    for (const { session } of this.#opened.splice(0)) await session.release();
   }
 }
 

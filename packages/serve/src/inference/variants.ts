@@ -67,9 +67,15 @@ export class Variants {
     return variant;
   }
 
+  /** Keeps nothing of an adapter any more. */
+  forget(key: string): void {
+    this.#kept.delete(key);
+  }
+
   async #make(key: string | null): Promise<Variant> {
     const { base, catalog, sessions, scheduler } = this.#settings;
-    const adapter = key === null ? undefined : await catalog.load(key);
+    const load = async (): Promise<Adapter | undefined> => (key === null ? undefined : catalog.load(key));
+    const adapter = await load();
     const own = adapter ? modelFor(base, adapter) : base;
     const head = adapter?.notes.head;
     // A head that the base lacks is a part of the graph that is loaded; one of another size is fed.
@@ -79,18 +85,15 @@ export class Variants {
       root: isAttached ? own : base,
       name: isAttached ? JSON.stringify(head) : '',
       adapter: key,
+      load,
       sessions,
       scheduler,
     };
-    let predictor: Promise<TaskAnswers> | undefined;
     return {
       model: own,
-      session: () => servedSession(served),
-      predictor: () => {
-        predictor ??= this.#predictor(own, servedModel(served), adapter);
-        predictor.catch(() => (predictor = undefined));
-        return predictor;
-      },
+      session: once(() => servedSession(served)),
+      // Read anew, so that its tensors are kept by the session alone.
+      predictor: once(async () => this.#predictor(own, servedModel(served), await load())),
     };
   }
 
@@ -117,4 +120,14 @@ function taskOf({ name, family, registry: { tasks } }: Model, asked: string | un
     'CONFIG_INVALID',
     `${asked === undefined ? `Nothing says what "${name}" is asked for` : `No plugin of "${name}" brings the task "${asked}"`}. Tasks are ${tasks.map((task) => task.name).join(', ') || 'none'}.`,
   );
+}
+
+/** Makes something when it is first asked for; again where that failed. */
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => {
+    made ??= make();
+    made.catch(() => (made = undefined));
+    return made;
+  };
 }

@@ -97,6 +97,15 @@ export class AdapterBank {
     await this.#put(name, placed, () => this.#requireFree(name));
   }
 
+  /**
+   * Checks that an adapter has its places.
+   *
+   * @throws OnnxLoraError `ADAPTER_MISMATCH`
+   */
+  async requireRoom(adapter: Adapter, options: PlaceOptions): Promise<void> {
+    requireSlots(await this.#request.place(adapter, options), this.#request.inputs, 'the adapter');
+  }
+
   /** Adds an adapter whose places are known. */
   addPlaced(name: string, placed: PlacedAdapter): Promise<void> {
     return this.#put(name, placed, () => undefined);

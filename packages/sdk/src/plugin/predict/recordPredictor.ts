@@ -59,10 +59,11 @@ export async function recordPredictor<Item, Row, Found>(
     adapters: { ...chosen, ...members },
   });
   const loaded = { session, members: Object.keys(members), adapters: Object.keys(chosen) };
+  // The session has the adapter: here its name is kept, and not its tensors.
+  const usual = adapter ? ADAPTER : null;
   return {
     adapters: loaded.adapters,
-    predict: (sources, options = {}) =>
-      new Pass(processor, loaded, { adapter: adapter ? ADAPTER : null, ...options }).answers(sources),
+    predict: (sources, options = {}) => new Pass(processor, loaded, { adapter: usual, ...options }).answers(sources),
     release: () => session.release(),
     [Symbol.asyncDispose]: () => session.release(),
   };
