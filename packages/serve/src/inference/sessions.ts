@@ -9,6 +9,7 @@ import {
   OnnxLoraError,
 } from '@onnx-lora/sdk';
 import type { AdapterCatalog } from '../adapters/catalog.ts';
+import { type Padding, paddingOf } from './padding.ts';
 
 /** How the sessions of a server are loaded. */
 export interface SessionSettings extends Pick<
@@ -37,6 +38,8 @@ export interface LoadedSession {
   readonly outputs: ReadonlySet<string>;
   /** Whether all inputs have rows in front, as many as there are, so that requests can be rows of one batch. */
   readonly takesRows: boolean;
+  /** How sequences of different lengths share a batch; undefined where they do not. */
+  readonly padding: Padding | undefined;
 }
 
 const GIGABYTE = 2 ** 30;
@@ -130,6 +133,7 @@ export class Sessions {
       session,
       outputs: new Set(session.outputNames),
       takesRows,
+      padding: await paddingOf(graph, session),
     };
     this.#opened.push(opened);
     return opened;

@@ -135,11 +135,12 @@ test('a deadline ends the wait, in the queue and in a batch', async () => {
 });
 
 test('what fails a batch fails those alone that bring it', async () => {
-  const { clock, scheduler, batches } = worker();
+  const { clock, scheduler, batches, reports } = worker();
   const all = ['a', 'b', 'poison', 'd'].map((each) => ask(scheduler, each));
   await clock.pass(100);
   expect(await Promise.all(all)).toEqual(['A', 'B', 'poisoned', 'D']);
   expect(batches).toEqual(['a b poison d', 'a b', 'poison d', 'poison', 'd']);
+  expect(reports).toMatchObject([{ jobs: 4, isWhole: false }]);
 });
 
 test('answers that are not as many as the requests are an error for each', async () => {

@@ -37,6 +37,8 @@ export interface BatchReport {
   readonly waited: readonly number[];
   /** Milliseconds that it computed. */
   readonly computed: number;
+  /** False where it failed, or was computed in parts since one of its requests would have failed all. */
+  readonly isWhole: boolean;
 }
 
 /** Hears of what happens, for metrics. */
@@ -254,7 +256,7 @@ class Batches<Work, Answer> implements BatchScheduler<Work, Answer> {
     this.#startSoon();
     this.#tellIdle();
     const waited = entries.map(({ since }) => start - since);
-    this.#options.observer?.batch?.({ key, jobs: entries.length, rows, adapters, padding, waited, computed });
+    this.#options.observer?.batch?.({ key, jobs: entries.length, rows, adapters, padding, waited, computed, isWhole });
   }
 
   /** Gives each its answer that still waits for it; false where they could not be computed together. */
