@@ -19,6 +19,7 @@ const runs = path.join(folder, 'runs');
 let model: Model;
 let server: Server;
 let files: string[];
+const failures: unknown[] = [];
 
 /** Random changes of queries and values, and a head of its own with three labels. */
 async function shapes(): Promise<Adapter> {
@@ -41,10 +42,11 @@ beforeAll(async () => {
   await (await randomAdapter(model, { seed: 3 })).save(path.join(runs, 'odd'));
   await (await randomAdapter(model, { lora: { r: 4, targetModules: ['intermediate.dense'] }, seed: 4 })).save(path.join(runs, 'run', 'adapter')); // prettier-ignore
   await (await shapes()).save(path.join(runs, 'shapes'));
-  server = await serve(model, { adapters: runs, port: 0, onFailure: (error) => Promise.reject(error as Error) });
+  server = await serve(model, { adapters: runs, port: 0, onLog: (entry) => failures.push(entry) });
 });
 afterAll(async () => {
   await server.close();
+  if (failures.length > 0) throw new Error(JSON.stringify(failures));
   rmSync(folder, { recursive: true });
 });
 

@@ -15,6 +15,7 @@ import { remembering } from './inference/recentAdapters.ts';
 import { Sessions } from './inference/sessions.ts';
 import { Variants } from './inference/variants.ts';
 import { Access } from './operation/access.ts';
+import { type LogEntry, logTo, toStderr } from './operation/log.ts';
 import { serverMetrics } from './operation/serverMetrics.ts';
 import { type ServeSettings, serveSettings } from './operation/settings.ts';
 import { systemClock } from './scheduler/clock.ts';
@@ -24,8 +25,8 @@ import { createScheduler } from './scheduler/scheduler.ts';
 export interface ServeOptions extends ServeSettings {
   /** Where adapters come from besides. */
   readonly catalog?: AdapterCatalog;
-  /** Hears of failures that are no client's; they are written to stderr by default. */
-  readonly onFailure?: (error: unknown) => void;
+  /** Takes what `log` says is written down; lines of JSON on stderr by default. */
+  readonly onLog?: (entry: LogEntry) => void;
 }
 
 /** A server that runs. */
@@ -51,11 +52,8 @@ const VERSION = (createRequire(import.meta.url)('../package.json') as { version:
  * @throws OnnxLoraError `CONFIG_INVALID` for a setting that cannot be, or an address that is taken; `FILE_INVALID` for a store that
  *   another process has; as `model.session`
  */
-export async function serve(
-  model: Model,
-  { catalog, onFailure = console.error, ...given }: ServeOptions = {},
-): Promise<Server> {
-  const { name = nameOf(model), port = 8080, host = '127.0.0.1', adapters, store: storeSettings, task, settings, keys = [], batches, queue, drainTimeout = 30_000, maxBodyBytes, maxUploadBytes, requestTimeout, ...machine } = serveSettings(given, 'serve'); // prettier-ignore
+export async function serve(model: Model, { catalog, onLog = toStderr, ...given }: ServeOptions = {}): Promise<Server> {
+  const { name = nameOf(model), port = 8080, host = '127.0.0.1', adapters, store: storeSettings, task, settings, keys = [], batches, queue, drainTimeout = 30_000, maxBodyBytes, maxUploadBytes, requestTimeout, log = 'failures', ...machine } = serveSettings(given, 'serve'); // prettier-ignore
   const metrics = serverMetrics();
   const access = new Access(keys, systemClock);
   const store = storeSettings && (await openStore(storeSettings, model, given));
@@ -77,13 +75,14 @@ export async function serve(
     scheduler,
     access,
     metrics,
+    log: logTo(onLog, log),
     loadedKeys: () => sessions.adapterKeys,
     forget: (key) => {
       for (const each of [known, variants, sessions]) each.forget(key);
     },
     isReady: () => isReady,
   };
-  const app = httpApp(service, defined({ maxBodyBytes, maxUploadBytes, requestTimeout }), onFailure);
+  const app = httpApp(service, defined({ maxBodyBytes, maxUploadBytes, requestTimeout }));
   const release = async (): Promise<void> => {
     await sessions.release();
     await store?.close();

@@ -21,14 +21,14 @@ it('answers what predict says, to the words of the README, until SIGTERM', async
   const readme = readFileSync(new URL('../../../serve/README.md', import.meta.url), 'utf8');
   const [serve, curl] = readme.split('```sh\n')[1]!.split('\n') as [string, string];
 
-  let told = (_: string): void => undefined;
+  let told: (text: string) => void;
   const said = new Promise<string>((resolve) => (told = resolve));
   const words = serve
     .replace('models/vit', vit)
     .replace(' runs', ` ${path.join(folder, 'runs')}`)
     .split(' ')
     .slice(1);
-  const ended = main([...words, '--port', '0', '--json'], { stdout: { write: told }, stderr: { write: told } });
+  const ended = main([...words, '--port', '0', '--json'], { stdout: { write: told! }, stderr: { write: told! } });
   const { url, model } = JSON.parse(await said) as { url: string; model: string };
   expect(model).toBe('vit-mnist');
   const { stdout } = await promisify(exec)(curl.replace('http://127.0.0.1:8080', url), { cwd: folder });
@@ -41,7 +41,7 @@ it('answers what predict says, to the words of the README, until SIGTERM', async
 
   process.emit('SIGTERM');
   expect(await ended).toBe(0);
-  await expect(fetch(url)).rejects.toThrow();
+  await expect(fetch(url)).rejects.toThrow('fetch failed');
 });
 
 it.each([

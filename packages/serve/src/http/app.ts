@@ -4,7 +4,7 @@ import fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastif
 import { aboutRoutes } from './about.ts';
 import { adminRoutes } from './admin.ts';
 import { failedAnswer } from './errors.ts';
-import { addRoutes } from './routes.ts';
+import { addRoutes, callerOf } from './routes.ts';
 import { predictRoutes } from './predict.ts';
 import type { Service } from './service.ts';
 import { v2Routes } from './v2.ts';
@@ -19,9 +19,6 @@ export interface HttpLimits {
   readonly requestTimeout?: number;
 }
 
-/** Where failures that are bugs are told. */
-export type OnFailure = (error: unknown) => void;
-
 const MEGABYTE = 2 ** 20;
 /** A model, a colon and an adapter, percent-encoded. */
 const MAX_PARAM = 1000;
@@ -30,7 +27,6 @@ const MAX_PARAM = 1000;
 export function httpApp(
   service: Service,
   { maxBodyBytes = 64 * MEGABYTE, maxUploadBytes = 256 * MEGABYTE, requestTimeout = 60_000 }: HttpLimits,
-  onFailure: OnFailure,
 ): FastifyInstance {
   const options: FastifyServerOptions = {
     bodyLimit: maxBodyBytes,
@@ -46,7 +42,7 @@ export function httpApp(
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_, body, done) => done(null, body));
   app.setErrorHandler(async (error, _, reply) => {
     const { status, body, retryAfter } = failedAnswer(error);
-    if (status >= 500) onFailure(error);
+    if (status === 500) service.log.failed(error);
     if (retryAfter !== undefined) reply.header('retry-after', retryAfter);
     return reply.code(status).send(body);
   });
@@ -60,13 +56,11 @@ export function httpApp(
   app.addHook('onSend', async (_, reply) => {
     if (!service.isReady()) reply.header('connection', 'close');
   });
-  app.addHook('onResponse', async ({ method, routeOptions }, { statusCode, elapsedTime }) => {
-    service.metrics.answered({
-      method,
-      route: routeOptions.url ?? 'none',
-      status: statusCode,
-      seconds: elapsedTime / 1000,
-    });
+  app.addHook('onResponse', async (request, { statusCode, elapsedTime }) => {
+    const { method, routeOptions } = request;
+    const answered = { method, route: routeOptions.url ?? 'none', status: statusCode, seconds: elapsedTime / 1000 };
+    service.metrics.answered(answered);
+    service.log.answered(answered, callerOf(request)?.tenant ?? '');
   });
   const routes = [...v2Routes(service), ...predictRoutes(service), ...adminRoutes(service, maxUploadBytes)];
   addRoutes(app, [...routes, ...aboutRoutes(service, routes)], service.access);

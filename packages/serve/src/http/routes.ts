@@ -38,7 +38,7 @@ export interface Route<Params = unknown, Query = unknown> {
   /** Its content type, where that is not JSON. */
   readonly answerType?: string;
   /** Answers; undefined where it has sent the answer itself. */
-  handle(asked: Asked<Params, Query>): Promise<unknown>;
+  readonly handle: (asked: Asked<Params, Query>) => Promise<unknown>;
 }
 
 /** A route whose types are those of its schemas. */
@@ -47,6 +47,11 @@ export function route<Params, Query>(given: Route<Params, Query>): Route {
 }
 
 const callers = new WeakMap<FastifyRequest, Caller>();
+
+/** Who asks; undefined for who may not. */
+export function callerOf(request: FastifyRequest): Caller | undefined {
+  return callers.get(request);
+}
 
 /** Registers routes. */
 export function addRoutes(app: FastifyInstance, routes: readonly Route[], access: Access): void {
@@ -92,7 +97,7 @@ export function addRoutes(app: FastifyInstance, routes: readonly Route[], access
  *
  * @throws HttpError 400 that says what is wrong where
  */
-export function checked<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
+function checked<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
   const { data, error } = schema.safeParse(value);
   if (!error) return data;
   const [{ path, message }] = error.issues as [z.core.$ZodIssue];

@@ -7,6 +7,7 @@ import type { InferenceScheduler } from '../inference/compute.ts';
 import type { Variants } from '../inference/variants.ts';
 import { noSuchAdapter } from '../adapters/names.ts';
 import type { Access, Caller } from '../operation/access.ts';
+import type { Log } from '../operation/log.ts';
 import type { ServerMetrics } from '../operation/serverMetrics.ts';
 
 /** The parts of a running server. */
@@ -23,6 +24,7 @@ export interface Service {
   readonly scheduler: InferenceScheduler;
   readonly access: Access;
   readonly metrics: ServerMetrics;
+  readonly log: Log;
   /** Keeps nothing of an adapter in memory. */
   readonly forget: (key: string) => void;
   /** Keys of the adapters that are in memory. */

@@ -82,7 +82,7 @@ const beginnings: readonly (readonly [bytes: string, ending: string])[] = [
  * @param endings those that the predictor reads
  * @throws HttpError 415 where none of them fits
  */
-export function endingOf({ name, type, bytes }: SentFile, endings: readonly string[]): string {
+function endingOf({ name, type, bytes }: SentFile, endings: readonly string[]): string {
   const head = bytes.subarray(0, 12).toString('latin1');
   const riff = head.startsWith('RIFF') ? (head.endsWith('WAVE') ? '.wav' : '.webp') : undefined;
   const found = [

@@ -63,11 +63,12 @@ export async function servedSession(served: Served): Promise<RunnableSession> {
     get provider() {
       return session.provider;
     },
-    run: async (feeds, { adapter: asked = null, fetches, bound, signal }: AdapterRunOptions = {}) => {
+    run: async (feeds, options) => {
+      const { adapter: asked = null, fetches = all, bound, signal }: AdapterRunOptions = options ?? {};
       signal?.throwIfAborted();
       // A predictor knows one adapter, by whatever name, and the base.
       const wanted = (Array.isArray(asked) ? asked[0] : asked) === null ? null : adapter;
-      return { ...(await submit(scheduler, { loaded, feeds, fetches: fetches ?? all, bound }, wanted, kind)) };
+      return { ...(await submit(scheduler, { loaded, feeds, fetches, bound }, wanted, kind)) };
     },
     bind: (feeds) => session.bind(feeds),
     // It is the server's, and others use it.

@@ -8,7 +8,7 @@ interface Family {
   readonly type: 'counter' | 'gauge' | 'histogram';
   readonly help: string;
   /** Lines without the family's name: what stands behind it, and the value. */
-  lines(): Iterable<readonly [suffix: string, value: number]>;
+  readonly lines: () => Iterable<readonly [suffix: string, value: number]>;
 }
 
 /** Seconds. */

@@ -8,6 +8,7 @@ import type { SessionSettings } from '../inference/sessions.ts';
 import type { BatchLimits } from '../scheduler/batch.ts';
 import type { QueueLimits } from '../scheduler/scheduler.ts';
 import type { KeySettings } from './access.ts';
+import type { LogLevel } from './log.ts';
 
 /** Where adapters that clients bring are kept, and what these must be. */
 export interface StoreSettings {
@@ -41,6 +42,8 @@ export interface ServeSettings extends SessionSettings, HttpLimits {
   readonly batches?: BatchLimits | undefined;
   /** How much may wait. */
   readonly queue?: QueueLimits | undefined;
+  /** What is written down; failures by default. */
+  readonly log?: LogLevel | undefined;
   /** Milliseconds that requests have to end in when the server is closed; 30,000 by default. */
   readonly drainTimeout?: number | undefined;
 }
@@ -78,6 +81,7 @@ const schema = z.strictObject({
     .optional(),
   queue: z.strictObject({ maxWaitingRows: count, maxWaitingBytes: count, maxWait: count }).partial().optional(),
   drainTimeout: count.optional(),
+  log: z.enum(['requests', 'failures', 'nothing']).optional(),
   maxBodyBytes: count.optional(),
   maxUploadBytes: count.optional(),
   requestTimeout: count.optional(),
