@@ -199,7 +199,9 @@ export class AdapterStore implements AdapterCatalog, AsyncDisposable {
       this.#requireUnused(name, gone);
       for (const each of gone) await this.#versions.remove(each);
       const current = own(this.#state.current, name);
-      if (gone.some((each) => each.version === current)) await this.#save({ current: without(this.#state.current, name) }); // prettier-ignore
+      if (!gone.some(({ version }) => version === current)) return;
+      // Where the disk is too full for that, the name stands for what is not there, and so for the newest.
+      await this.#save({ current: without(this.#state.current, name) }).catch(() => undefined);
     });
   }
 
