@@ -79,7 +79,7 @@ export async function main(argv: readonly string[], streams: Streams = process):
   let plugins: readonly Plugin[] = [];
   const program = createProgram({
     terminal,
-    registry: () => (registry ??= loadRegistry(plugins)),
+    registry: (own) => (own ? loadRegistry(plugins, own) : (registry ??= loadRegistry(plugins))),
     plugins: () => asked.map(({ name }) => name),
     exitWith: (code) => (exitCode = code),
   });

@@ -60,7 +60,7 @@ describe('requests', () => {
   it('are bounded in size', async () => {
     const { ask } = await smallServer({ maxBodyBytes: 100 });
     const answer = await ask('/v2/models/net/infer', { method: 'POST', body: 'x'.repeat(101) });
-    expect([answer.status, await answer.json()]).toMatchObject([413, { code: 'HTTP' }]);
+    expect([answer.status, await answer.json()]).toMatchObject([413, { code: 'INPUT_INVALID' }]);
   });
 });
 

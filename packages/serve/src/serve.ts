@@ -53,7 +53,7 @@ const VERSION = (createRequire(import.meta.url)('@onnx-lora/serve/package.json')
  *   another process has; as `model.session`
  */
 export async function serve(model: Model, { catalog, onLog = toStderr, ...given }: ServeOptions = {}): Promise<Server> {
-  const { name = nameOf(model), port = 8080, host = '127.0.0.1', adapters, store: storeSettings, task, settings, keys = [], batches, queue, drainTimeout = 30_000, maxBodyBytes, maxUploadBytes, requestTimeout, log = 'failures', ...machine } = serveSettings(given, 'serve'); // prettier-ignore
+  const { name = nameOf(model), port = 8080, host = '127.0.0.1', adapters, store: storeSettings, task, settings, keys = [], batches, queue, drainTimeout = 30_000, maxBodyBytes, maxUploadBytes, maxBodiesBytes, requestTimeout, log = 'failures', ...machine } = serveSettings(given, 'serve'); // prettier-ignore
   const metrics = serverMetrics();
   const access = new Access(keys, systemClock);
   const store = storeSettings && (await openStore(storeSettings, model, given));
@@ -82,7 +82,7 @@ export async function serve(model: Model, { catalog, onLog = toStderr, ...given 
     },
     isReady: () => isReady,
   };
-  const app = httpApp(service, defined({ maxBodyBytes, maxUploadBytes, requestTimeout }));
+  const app = httpApp(service, defined({ maxBodyBytes, maxUploadBytes, maxBodiesBytes, requestTimeout }));
   const release = async (): Promise<void> => {
     await sessions.release();
     await store?.close();

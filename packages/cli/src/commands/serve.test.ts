@@ -4,6 +4,7 @@ import { exec } from 'node:child_process';
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { crc32 } from 'node:zlib';
 import { openModel } from '@onnx-lora/sdk';
 import { randomAdapter } from '@onnx-lora/sdk/testing';
 import { expect, it } from 'vitest';
@@ -38,6 +39,17 @@ it('answers what predict says, to the words of the README, until SIGTERM', async
     adapter: { name: 'photos' },
     predictions: [{ label, score: expect.closeTo(score, 4) }],
   });
+
+  // A picture of a few bytes that claims to be huge.
+  const bomb = Buffer.from(readFileSync(file));
+  bomb.writeUInt32BE(6000, 16);
+  bomb.writeUInt32BE(6000, 20);
+  bomb.writeUInt32BE(crc32(bomb.subarray(12, 29)), 29);
+  const refused = await fetch(`${url}/predict`, { method: 'POST', body: bomb });
+  expect([refused.status, await refused.json()]).toMatchObject([
+    400,
+    { error: expect.stringContaining('36000000 in all') },
+  ]);
 
   process.emit('SIGTERM');
   expect(await ended).toBe(0);

@@ -4,8 +4,10 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { defined } from '@onnx-lora/sdk/data';
 import { serve, type ServeSettings, serveSettings } from '@onnx-lora/serve';
+import { binding, type Plugin } from '@onnx-lora/sdk/plugin';
+import { IMAGE_DECODER, SharpDecoder, visionPlugin } from '@onnx-lora/vision';
 import { type Command, Option } from 'commander';
-import type { Context } from '../context.ts';
+import { type Context, ownPlugins } from '../context.ts';
 import { commandOf, type Flags, modelWord } from '../options.ts';
 import { checkNames } from '../settings/choices.ts';
 import { readSettings, readYaml } from '../settings/readSettings.ts';
@@ -53,11 +55,12 @@ export function serveCommand(context: Context): Command {
     ],
   }).action(async (word: string | undefined, { config, ...flags }: ServeFlags) => {
     const settings = await readSettings(flags, undefined);
-    checkNames(settings, context.registry());
+    const registry = context.registry(boundedPlugins());
+    checkNames(settings, registry);
     const options = await serveOptions(config, flags, settings);
     if (options.adapters !== undefined && !existsSync(options.adapters))
       throw usageError(`--adapters "${options.adapters}" is not there. Name a folder with a folder for each adapter.`);
-    const model = await openNamed(oneModel(word, flags['model'], settings), context.registry(), settings);
+    const model = await openNamed(oneModel(word, flags['model'], settings), registry, settings);
     const stop = new AbortController();
     const interrupt = new Interrupt(() => stop.abort());
     try {
@@ -70,6 +73,16 @@ export function serveCommand(context: Context): Command {
       interrupt.release();
     }
   });
+}
+
+/** Images of strangers have fewer pixels: a picture of a kilobyte may claim gigabytes. */
+const MAX_PIXELS = 25_000_000;
+
+/** The command's own plugins, which decode no larger images than a server should. */
+function boundedPlugins(): readonly Plugin[] {
+  const decoder = (): SharpDecoder => new SharpDecoder({ maxPixels: MAX_PIXELS });
+  const bounded = { ...visionPlugin, bindings: [binding(IMAGE_DECODER, decoder, { isDefault: true })] };
+  return ownPlugins.map((each) => (each === visionPlugin ? bounded : each));
 }
 
 /** The file's settings, and what flags say in their place. */

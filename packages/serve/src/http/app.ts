@@ -1,8 +1,10 @@
 /** @file The HTTP server: what is common to all routes. */
 
-import fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify';
+import type { Server } from 'node:http';
+import fastify, { type FastifyInstance, type FastifyHttpOptions } from 'fastify';
 import { aboutRoutes } from './about.ts';
 import { adminRoutes } from './admin.ts';
+import { readBodies } from './bodies.ts';
 import { failedAnswer } from './errors.ts';
 import { addRoutes, callerOf } from './routes.ts';
 import { predictRoutes } from './predict.ts';
@@ -15,6 +17,8 @@ export interface HttpLimits {
   readonly maxBodyBytes?: number;
   /** Bytes of an adapter that a client brings, which are in memory meanwhile; 256 MiB by default. */
   readonly maxUploadBytes?: number;
+  /** Bytes of all bodies that are in memory at a time; 1 GiB by default. */
+  readonly maxBodiesBytes?: number;
   /** Milliseconds in which a request must have come; 60,000 by default. */
   readonly requestTimeout?: number;
 }
@@ -26,20 +30,27 @@ const MAX_PARAM = 1000;
 /** The server, with all its routes; it does not listen yet. */
 export function httpApp(
   service: Service,
-  { maxBodyBytes = 64 * MEGABYTE, maxUploadBytes = 256 * MEGABYTE, requestTimeout = 60_000 }: HttpLimits,
+  {
+    maxBodyBytes = 64 * MEGABYTE,
+    maxUploadBytes = 256 * MEGABYTE,
+    maxBodiesBytes = 1024 * MEGABYTE,
+    requestTimeout = 60_000,
+  }: HttpLimits,
 ): FastifyInstance {
-  const options: FastifyServerOptions = {
+  const options: FastifyHttpOptions<Server> = {
     bodyLimit: maxBodyBytes,
     requestTimeout,
-    connectionTimeout: requestTimeout,
     keepAliveTimeout: 60_000,
+    // Node looks that often for requests that have not come in time.
+    http: {
+      connectionsCheckingInterval: Math.min(30_000, Math.ceil(requestTimeout / 4)),
+      headersTimeout: requestTimeout,
+    },
     routerOptions: { maxParamLength: MAX_PARAM },
-    // An answer may take longer than a client that closes its connection: it is then not computed.
     forceCloseConnections: 'idle',
   };
   const app = fastify(options);
-  app.removeAllContentTypeParsers();
-  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_, body, done) => done(null, body));
+  readBodies(app, maxBodiesBytes);
   app.setErrorHandler(async (error, _, reply) => {
     const { status, body, retryAfter } = failedAnswer(error);
     if (status === 500) service.log.failed(error);

@@ -27,6 +27,9 @@ const answer = z.object({
   predictions: z.array(record).describe('an answer for each file or record, in their order'),
 });
 
+/** Files of a request that are decoded at a time: each may take a thousand times its bytes. */
+const FILES_AT_A_TIME = 4;
+
 /** The route. */
 export function predictRoutes(service: Service): Route[] {
   return [
@@ -63,12 +66,12 @@ async function predicted(
   );
   const variant = await service.variants.get(adapter);
   const { task, predictor } = await variant.predictor();
+  const options = { signal, ...(!task.input?.records && { batchSize: FILES_AT_A_TIME }) };
   const predictions = await asFiles(form.files, endingsFor(service, task), (paths) =>
     inNameOf(ownerOf(caller, {}, signal), async () => {
       const found: Prediction[] = [];
       try {
-        for await (const each of predictor.predict(paths, { signal }))
-          found.push(asJson(each.prediction) as Prediction);
+        for await (const each of predictor.predict(paths, options)) found.push(asJson(each.prediction) as Prediction);
       } catch (error) {
         throw inNamesOf(form.files, paths, error);
       }

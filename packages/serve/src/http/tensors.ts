@@ -66,9 +66,15 @@ export function fromJson({ name, shape, datatype }: TensorHeader, data: unknown)
     const value = valueOf(values[i], found);
     if (value !== undefined) (found as { [index: number]: number | bigint })[i] = value;
     if (value === undefined || !isKept(value, found, i))
-      throw wrong(name, `value ${i} is ${String(JSON.stringify(values[i])).slice(0, 40)}, and no ${datatype}`);
+      throw wrong(name, `value ${i} is ${shown(values[i])}, and no ${datatype}`);
   }
   return shaped(name, type, found, shape);
+}
+
+/** A value in a message; what is nested may be so deeper than can be written. */
+function shown(value: unknown): string {
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'a list' : 'an object';
+  return String(JSON.stringify(value)).slice(0, 40);
 }
 
 /** The number as the array takes it; undefined for what is none. */

@@ -84,6 +84,7 @@ const schema = z.strictObject({
   log: z.enum(['requests', 'failures', 'nothing']).optional(),
   maxBodyBytes: count.optional(),
   maxUploadBytes: count.optional(),
+  maxBodiesBytes: count.optional(),
   requestTimeout: count.optional(),
   maxAdapterBytes: count.optional(),
   maxSessions: count.optional(),
