@@ -42,10 +42,12 @@ export async function submit(
   const shapes = all
     .map(([name, { type, dims }]) => `${name}:${type}:${dims.slice(length === undefined ? 1 : 2).join('x')}`)
     .sort();
+  const like = JSON.stringify([loaded.id, kind, fetches, shapes, length === undefined]);
   return scheduler.submit({
     ...currentOwner(),
     work,
-    key: isShared ? JSON.stringify([loaded.id, kind, fetches, shapes, length === undefined]) : `alone ${alone++}`,
+    key: isShared ? like : `alone ${alone++}`,
+    like,
     rows: isShared ? rows : 1,
     length: length ?? 0,
     bytes: all.reduce((sum, [, { data }]) => sum + data.byteLength, 0),

@@ -6,7 +6,8 @@ import path from 'node:path';
 import { type Feeds, int64, type Model, openModel, OrtRuntime } from '@onnx-lora/sdk';
 import { ModelBuilder, publishModel, randomAdapter } from '@onnx-lora/sdk/testing';
 import { afterAll, expect, onTestFinished, test } from 'vitest';
-import { type BatchReport, createScheduler } from '../scheduler/scheduler.ts';
+import type { BatchReport } from '../scheduler/options.ts';
+import { createScheduler } from '../scheduler/scheduler.ts';
 import { compute, type Outputs, submit, type Work } from './compute.ts';
 import { paddingOf } from './padding.ts';
 

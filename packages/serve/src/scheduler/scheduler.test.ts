@@ -4,8 +4,9 @@ import { getEventListeners } from 'node:events';
 import { expect, test } from 'vitest';
 import { ManualClock } from '../../fixtures/manualClock.ts';
 import type { Job } from './job.ts';
+import type { BatchReport, SchedulerOptions } from './options.ts';
 import { OverloadedError } from './overloaded.ts';
-import { type BatchReport, type BatchScheduler, createScheduler, type SchedulerOptions } from './scheduler.ts';
+import { type BatchScheduler, createScheduler } from './scheduler.ts';
 
 type Work = string;
 
@@ -193,6 +194,21 @@ test('by measured times it is known what cannot come in time, and when to try ag
   await expect(scheduler.submit(job('e'))).rejects.toMatchObject({ reason: 'wait', retryAfter: 8 });
   await clock.pass(10_000);
   expect(await Promise.all(waiting)).toEqual(['B', 'B', 'C', 'D']);
+});
+
+test('requests that are computed alone are known by what they are like', async () => {
+  const { clock, scheduler } = worker({}, { fixed: 0, each: 3000 });
+  let alone = 0;
+  const next = (): Promise<string> => ask(scheduler, 'a', { key: `alone ${alone++}`, like: 'alone' });
+  for (let i = 0; i < 2; i++) {
+    const measured = next();
+    await clock.pass(3000);
+    await measured;
+  }
+  const all = [next(), next()];
+  expect(scheduler.wait('t')).toBe(6000);
+  await clock.pass(6000);
+  await Promise.all(all);
 });
 
 test('draining takes no more, and ends with the last answer', async () => {
