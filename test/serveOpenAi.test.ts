@@ -1,6 +1,6 @@
 /** @file Tests of the routes that OpenAI's clients ask, by fetch, and with that client where ONNX_LORA_OPENAI names its folder. */
 
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -29,7 +29,7 @@ beforeAll(async () => {
     await using predictor = await openPredictor(model, { task: 'text-embedding', ...own });
     const found: number[][] = [];
     const file = path.join(folder, 'texts.txt');
-    (await import('node:fs')).writeFileSync(file, texts.join('\n'));
+    writeFileSync(file, texts.join('\n'));
     for await (const { prediction } of predictor.predict([file]))
       found.push([...(prediction['embedding'] as Float32Array)]);
     return found;
@@ -98,6 +98,41 @@ describe('/v1/audio/transcriptions', () => {
     expect(said).toMatch(/\w/);
     expect(JSON.parse(await ask('json'))).toEqual({ text: said });
     expect(await ask('text')).toBe(said);
+  });
+});
+
+describe('/v1/chat/completions', () => {
+  it('answers whole, and piece by piece', async () => {
+    const llama = await openModel(fileURLToPath(new URL('../docs/examples/models/llama-tiny', import.meta.url)), {
+      plugins,
+    });
+    await using chat = await serve(llama, { port: 0 });
+    const messages = [{ role: 'user', content: 'In the beginning' }];
+    await using predictor = await openPredictor(llama, { settings: { maxNewTokens: 12 } });
+    const asked = path.join(folder, 'asked.jsonl');
+    writeFileSync(asked, JSON.stringify({ messages }));
+    let expected: unknown;
+    for await (const { prediction } of predictor.predict([asked])) expected = prediction['text'];
+    expect(expected).toMatch(/\w/);
+    const ask = (more: object): Promise<Response> =>
+      fetch(`${chat.url}/v1/chat/completions`, { method: 'POST', body: JSON.stringify({ model: chat.model, messages, max_tokens: 12, ...more }) }); // prettier-ignore
+    expect(await (await ask({})).json()).toMatchObject({
+      object: 'chat.completion',
+      choices: [{ message: { role: 'assistant', content: expected }, finish_reason: 'length' }],
+    });
+    const streamed = await ask({ stream: true });
+    expect(streamed.headers.get('content-type')).toBe('text/event-stream');
+    const lines = (await streamed.text())
+      .trim()
+      .split('\n\n')
+      .map((line) => line.replace('data: ', ''));
+    expect(lines.at(-1)).toBe('[DONE]');
+    const chunks = lines.slice(0, -1).map((line) => (JSON.parse(line) as { choices: [{ delta: { content?: string }; finish_reason: string | null }] }).choices[0]); // prettier-ignore
+    expect(chunks.map(({ delta }) => delta.content ?? '').join('')).toBe(expected);
+    expect(chunks.length).toBeGreaterThan(5);
+    expect(chunks.at(-1)!.finish_reason).toBe('length');
+    expect(await (await ask({ stream: true, messages: [{ role: 'assistant', content: 'a' }] })).json()).toMatchObject({ error: { code: 'DATA_INVALID' } }); // prettier-ignore
+    expect((await ask({ n: 2 })).status).toBe(400);
   });
 });
 

@@ -6,6 +6,8 @@ import { HttpError } from '../http/errors.ts';
 import { type Asked, jsonBody, type Route, route } from '../http/routes.ts';
 import { resolved, type Service } from '../http/service.ts';
 import { type SentFile, sentForm } from '../http/uploadedFiles.ts';
+import { chatRoute } from './chat.ts';
+import { taskAmong, wantedModel } from './models.ts';
 
 const MOST_TEXTS = 2048;
 
@@ -70,12 +72,13 @@ export function openAiRoutes(service: Service): Route[] {
       answer: z.object({ text: z.string() }),
       handle: (asked) => transcribed(service, asked),
     }),
+    chatRoute(service),
   ];
 }
 
 async function embedded(service: Service, asked: Asked<unknown, unknown>): Promise<z.infer<typeof embeddings>> {
   const { model, input, encoding_format: format = 'float' } = jsonBody(embeddingRequest, asked.body);
-  const adapter = await resolved(service, wanted(service, model), asked.caller);
+  const adapter = await resolved(service, wantedModel(service, model), asked.caller);
   const task = taskAmong(service, ['text-embedding', 'sequence-embedding']);
   const column = task.startsWith('text') ? 'text' : 'sequence';
   const lines = [input].flat().map((text) => JSON.stringify({ [column]: text }));
@@ -96,7 +99,7 @@ async function transcribed(service: Service, asked: Asked<unknown, unknown>): Pr
     throw new HttpError(400, 'INPUT_INVALID', `${files.length} files were sent. Send one recording.`);
   if (format !== 'json' && format !== 'text')
     throw new HttpError(400, 'INPUT_INVALID', `There is no response_format "${format}" here. Ask for json or text.`);
-  const adapter = await resolved(service, wanted(service, model), asked.caller);
+  const adapter = await resolved(service, wantedModel(service, model), asked.caller);
   const task = taskAmong(service, ['speech-recognition']);
   const settings = language === undefined ? {} : { settings: { language } };
   const { predictions } = await answersAbout(service, adapter, files, asked, { task, ...settings });
@@ -104,25 +107,4 @@ async function transcribed(service: Service, asked: Asked<unknown, unknown>): Pr
   if (format === 'json') return { text };
   asked.reply.type('text/plain; charset=utf-8');
   return text;
-}
-
-/** A model as OpenAI's clients name it: of adapters the name alone will do. */
-function wanted({ name }: Service, model: string): { readonly model?: string; readonly adapter?: string } {
-  return model === name || model.startsWith(`${name}:`) ? { model } : { adapter: model };
-}
-
-/**
- * Which of these tasks is one of the model's family.
- *
- * @throws HttpError 400 where the model has none
- */
-function taskAmong({ name, base: { family } }: Service, names: readonly string[]): string {
-  const found = family?.tasks.find((task) => names.includes(task));
-  if (found !== undefined) return found;
-  const own = family?.tasks.join(', ') ?? 'none';
-  throw new HttpError(
-    400,
-    'MODEL_UNSUPPORTED',
-    `"${name}" does not answer this: its tasks are ${own}. Ask by /predict or /v2.`,
-  );
 }
