@@ -139,8 +139,14 @@ describe('/v1/chat/completions', () => {
 const client = process.env['ONNX_LORA_OPENAI'];
 
 it.skipIf(client === undefined)("OpenAI's own client lists models and embeds", async () => {
+  interface Chat {
+    readonly choices: [
+      { readonly message: { readonly content: string }; readonly delta: { readonly content?: string } },
+    ];
+  }
   interface OpenAi {
     readonly models: { list(): Promise<{ readonly data: readonly { readonly id: string }[] }> };
+    readonly chat: { readonly completions: { create(body: object): Promise<Chat & AsyncIterable<Chat>> } };
     readonly embeddings: {
       create(body: object): Promise<{ readonly data: readonly { readonly embedding: number[] }[] }>;
     };
@@ -153,4 +159,16 @@ it.skipIf(client === undefined)("OpenAI's own client lists models and embeds", a
   const { data } = await openai.embeddings.create({ model: 'minilm-tiny:odd', input: texts });
   close(data.map(({ embedding }) => embedding), vectors.odd); // prettier-ignore
   await expect(openai.embeddings.create({ model: 'none', input: 'a' })).rejects.toThrow('There is no adapter "none"');
+
+  const llama = await openModel(fileURLToPath(new URL('../docs/examples/models/llama-tiny', import.meta.url)), {
+    plugins,
+  });
+  await using chat = await serve(llama, { port: 0 });
+  const talk = new OpenAI({ baseURL: `${chat.url}/v1`, apiKey: 'none' });
+  const asked = { model: chat.model, messages: [{ role: 'user', content: 'In the beginning' }], max_tokens: 12 };
+  const { choices } = await talk.chat.completions.create(asked);
+  let said = '';
+  const pieces = await talk.chat.completions.create({ ...asked, stream: true });
+  for await (const piece of pieces) said += piece.choices[0].delta.content ?? '';
+  expect(said).toBe(choices[0].message.content);
 });

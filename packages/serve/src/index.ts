@@ -16,12 +16,6 @@ export type { BatchLimits } from './scheduler/batch.ts';
 export type { Clock } from './scheduler/clock.ts';
 export type { Load } from './scheduler/fairQueue.ts';
 export type { Compute, Job, Scheduler } from './scheduler/job.ts';
+export type { BatchReport, QueueLimits, SchedulerObserver, SchedulerOptions } from './scheduler/options.ts';
 export { OverloadedError, type OverloadReason } from './scheduler/overloaded.ts';
-export {
-  type BatchReport,
-  type BatchScheduler,
-  createScheduler,
-  type QueueLimits,
-  type SchedulerObserver,
-  type SchedulerOptions,
-} from './scheduler/scheduler.ts';
+export { type BatchScheduler, createScheduler } from './scheduler/scheduler.ts';

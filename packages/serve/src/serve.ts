@@ -39,7 +39,7 @@ export interface Server extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-const VERSION = (createRequire(import.meta.url)('../package.json') as { version: string }).version;
+const VERSION = (createRequire(import.meta.url)('@onnx-lora/serve/package.json') as { version: string }).version;
 
 /**
  * Serves a model with any number of adapters.

@@ -8,11 +8,11 @@ import { z } from 'zod';
 import { isAdapterName } from './names.ts';
 
 /** The file of a version that says what it is; a folder without it is none. */
-export const MANIFEST_FILE = 'manifest.json';
+const MANIFEST_FILE = 'manifest.json';
 /** The files of an adapter, in the order in which its digest counts them. */
 export const ADAPTER_FILES = ['adapter_config.json', 'adapter_model.safetensors'] as const;
 /** What is of the store itself has a name that no adapter can have. */
-export const STATE_FILE = '~state.json';
+const STATE_FILE = '~state.json';
 
 const name = z.string().refine(isAdapterName, 'no name of an adapter');
 

@@ -1,5 +1,6 @@
 /** @file Tests of the store: what is told of uploads, who gets which version, and what is refused. */
 
+import { spawnSync } from 'node:child_process';
 import { createHash, generateKeyPairSync, sign } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -253,6 +254,40 @@ test('a store has a size, a process, and clears up what a crash has left', async
   await store.upload(upload('cats', 1));
   await expect(store.upload(upload('cats', 2))).rejects.toThrow('no room');
   await expect(AdapterStore.open(folder)).rejects.toMatchObject({ code: 'FILE_INVALID' });
+});
+
+/** A small disk, where the system lets us have one; what needs it is left out elsewhere. */
+const tiny = path.join(scratch, 'tiny');
+mkdirSync(tiny);
+const isMounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=100k', 'tmpfs', tiny]).status === 0;
+afterAll(() => {
+  if (isMounted) spawnSync('umount', [tiny]);
+});
+
+test.runIf(isMounted)('a disk that is full keeps what it has, and takes more when there is room', async () => {
+  let store = await AdapterStore.open(tiny, { grace: 0 });
+  const kept: string[] = [];
+  const fill = async (): Promise<unknown> => {
+    try {
+      for (let i = kept.length; ; i++) kept.push((await store.upload(upload('cats', 1 + (i % 3), { version: `v${i}` }))).version); // prettier-ignore
+    } catch (error) {
+      return error;
+    }
+  };
+  expect(await fill()).toMatchObject({ code: 'FILE_INVALID' });
+  expect(kept.length).toBeGreaterThan(1);
+  const there = async (): Promise<string[]> => (await store.list()).map(({ version }) => version).slice(0, kept.length);
+  expect(await there()).toEqual(kept);
+  expect(left(tiny)).toEqual([]);
+  for (const { key } of await store.list()) await store.load(key);
+  await store.delete('cats', kept.shift());
+  await store.delete('cats', kept.shift());
+  await expect.poll(() => readdirSync(path.join(tiny, '~removed'))).toEqual([]);
+  await store.close();
+  store = await open(tiny);
+  expect(await there()).toEqual(kept);
+  await store.upload(upload('dogs', 1));
+  expect((await store.resolve('dogs')).key).toBe(keyOf('dogs', 1));
 });
 
 test('reads again what something else has brought, and knows files that are not what they were', async () => {

@@ -11,6 +11,7 @@ import { digestOf } from './incoming.ts';
 import { readState, type Share, type State, writeState } from './manifest.ts';
 import { noSuchAdapter } from './names.ts';
 import { chosenShare } from './split.ts';
+import { requireUnused } from './inUse.ts';
 import { publicKey, receiveUpload, requireName, type Upload, type UploadRules } from './upload.ts';
 import { type Version, Versions } from './versions.ts';
 
@@ -105,9 +106,16 @@ export class AdapterStore implements AdapterCatalog, AsyncDisposable {
   }
 
   async load(key: string): Promise<Adapter> {
-    const version = this.#versions.byKey(key);
-    if (!version) throw noSuchAdapter(key);
-    return this.#pinned.get(key) ?? this.#read(version);
+    for (;;) {
+      const version = this.#versions.byKey(key);
+      if (!version) throw noSuchAdapter(key);
+      try {
+        return await (this.#pinned.get(key) ?? this.#read(version));
+      } catch (error) {
+        // It may have been put aside while it was read.
+        if (this.#versions.byKey(key)?.folder === version.folder) throw error;
+      }
+    }
   }
 
   /** By name, the parts that its requests are split into. */
@@ -189,10 +197,12 @@ export class AdapterStore implements AdapterCatalog, AsyncDisposable {
     await this.#change(async () => {
       const gone = version === undefined ? this.#versions.of(name) : [this.#require(name, version)];
       if (gone.length === 0) throw noSuchAdapter(name);
-      this.#requireUnused(name, gone);
+      requireUnused(gone, gone.length === this.#versions.of(name).length, this.#state);
       for (const each of gone) await this.#versions.remove(each);
       const current = own(this.#state.current, name);
-      if (gone.some((each) => each.version === current)) await this.#save({ current: without(this.#state.current, name) }); // prettier-ignore
+      if (!gone.some(({ version }) => version === current)) return;
+      // Where the disk is too full for that, the name stands for what is not there, and so for the newest.
+      await this.#save({ current: without(this.#state.current, name) }).catch(() => undefined);
     });
   }
 
@@ -260,17 +270,6 @@ export class AdapterStore implements AdapterCatalog, AsyncDisposable {
     );
   }
 
-  #requireUnused(name: string, gone: readonly Version[]): void {
-    const isAll = gone.length === this.#versions.of(name).length;
-    const pinned = gone.find(({ key }) => this.#state.pinned.includes(key));
-    if (pinned) throw inUse(pinned, 'it is pinned. Unpin it first.');
-    for (const [split, shares] of Object.entries(this.#state.splits)) {
-      const parts = shares.filter((share) => (share.name ?? split) === name);
-      const used = gone.find((each) => parts.some(({ version }) => (version === undefined ? isAll : version === each.version))); // prettier-ignore
-      if (used) throw inUse(used, `requests for "${split}" are split between it and others. Change the split first.`);
-    }
-  }
-
   #keepPinned(): void {
     for (const key of this.#pinned.keys()) if (!this.#state.pinned.includes(key)) this.#pinned.delete(key);
     for (const key of this.#state.pinned) {
@@ -303,8 +302,4 @@ function own<T>(record: Readonly<Record<string, T>>, name: string): T | undefine
 
 function without<T>(record: Readonly<Record<string, T>>, name: string): Readonly<Record<string, T>> {
   return Object.fromEntries(Object.entries(record).filter(([each]) => each !== name));
-}
-
-function inUse({ name, version }: Version, why: string): OnnxLoraError {
-  return new OnnxLoraError('INPUT_INVALID', `"${name}" of version "${version}" cannot be deleted: ${why}`);
 }

@@ -1,7 +1,7 @@
 /** @file The versions of adapters in a folder, `NAME/VERSION/`: found, added, and taken away. */
 
 import { randomUUID } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { existsSync, renameSync } from 'node:fs';
 import { mkdir, open, readdir, rename, rm, rmdir } from 'node:fs/promises';
 import path from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
@@ -128,15 +128,16 @@ export class Versions {
   async remove({ name, version, key, folder }: Version): Promise<void> {
     const aside = path.join(this.#root, REMOVED, randomUUID());
     makeFolder(path.dirname(aside));
-    await rename(folder, aside);
     const versions = this.#names.get(name)!;
     const removed = { ...versions.get(version)!, folder: aside };
+    // In one step for whoever reads it now, and looks where it is when that fails.
+    renameSync(folder, aside);
+    this.#removed.set(key, removed);
     versions.delete(version);
     if (versions.size === 0) this.#names.delete(name);
     await flushFolder(path.dirname(folder));
     // Where it holds nothing else.
     await rmdir(path.dirname(folder)).catch(() => undefined);
-    this.#removed.set(key, removed);
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
       if (this.#removed.get(key) === removed) this.#removed.delete(key);

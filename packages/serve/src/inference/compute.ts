@@ -2,6 +2,7 @@
 
 import { type AdapterRunOptions, type Feeds, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import type { Compute, Job, Scheduler } from '../scheduler/job.ts';
+import { lengthOf, padded, unpadded } from './padding.ts';
 import { currentOwner } from './request.ts';
 import { joinRows, splitRows } from './rows.ts';
 import type { LoadedSession } from './sessions.ts';
@@ -37,43 +38,36 @@ export async function submit(
   const all = Object.entries(feeds);
   const rows = all[0]?.[1].dims[0] ?? 1;
   const isShared = loaded.takesRows && !bound?.length && rows > 0 && all.every(([, { dims }]) => dims[0] === rows);
-  const isPadded = fetches.every((name) => loaded.padded?.has(name)) && all.every(([, { dims }]) => dims.length === 2);
-  const fixed = isPadded ? 2 : 1;
+  const length = lengthOf(feeds, fetches, loaded.padding);
   const shapes = all
-    .map(([name, { type, dims }]) => `${name}:${type}:${dims.length}:${dims.slice(fixed).join('x')}`)
+    .map(([name, { type, dims }]) => `${name}:${type}:${dims.slice(length === undefined ? 1 : 2).join('x')}`)
     .sort();
+  const like = JSON.stringify([loaded.id, kind, fetches, shapes, length === undefined]);
   return scheduler.submit({
     ...currentOwner(),
     work,
-    key: isShared ? JSON.stringify([loaded.id, kind, fetches, shapes]) : `alone ${alone++}`,
+    key: isShared ? like : `alone ${alone++}`,
+    like,
     rows: isShared ? rows : 1,
-    length: isShared && isPadded ? lengthOf(feeds) : 0,
+    length: length ?? 0,
     bytes: all.reduce((sum, [, { data }]) => sum + data.byteLength, 0),
     adapter,
   });
 }
 
-/** Positions of rows `[rows, positions]`. */
-function lengthOf(feeds: Feeds): number {
-  return Math.max(...Object.values(feeds).map(({ dims }) => dims[1]!));
-}
-
-/** Runs a batch once, with an adapter for each row. */
+/** Runs a batch once, with an adapter for each row, its sequences padded to the longest. */
 export const compute: Compute<Work, Outputs> = async (batch, signal) => {
   const [{ work, adapter }] = batch as readonly [Job<Work>];
   const { loaded, fetches, bound = [] } = work;
   const options = { fetches, bound, signal };
   if (batch.length === 1) return [await loaded.session.run(work.feeds, { ...options, adapter })];
-  const lengths = batch.map(({ length }) => length);
-  const isPadded = lengths.some((length) => length !== lengths[0]);
-  const joined = joinRows(batch.map((job) => job.work.feeds), isPadded ? Math.max(...lengths) : undefined); // prettier-ignore
-  const outputs = await loaded.session.run(joined, {
+  const longest = batch.reduce((most, { length }) => Math.max(most, length), 0);
+  const feeds = batch.map((job) => (job.length === longest ? job.work.feeds : padded(job.work.feeds, longest)));
+  const outputs = await loaded.session.run(joinRows(feeds), {
     ...options,
     adapter: batch.flatMap((job) => Array<string | null>(job.rows).fill(job.adapter)),
   });
-  const perPosition = new Set(fetches.filter((name) => loaded.padded?.get(name)?.perPosition));
-  const portions = batch.map(({ rows, length }) => (isPadded ? { rows, length } : { rows }));
-  const parts = splitRows(outputs, portions, perPosition);
-  if (parts) return parts;
+  const parts = splitRows(outputs, batch.map(({ rows }) => rows)); // prettier-ignore
+  if (parts) return parts.map((part, i) => (batch[i]!.length === longest ? part : unpadded(part, loaded.padding!, batch[i]!.length))); // prettier-ignore
   throw new OnnxLoraError('INPUT_INVALID', 'An output has no part for each row of the batch. Ask for it alone.');
 };

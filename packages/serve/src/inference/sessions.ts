@@ -9,6 +9,7 @@ import {
   OnnxLoraError,
 } from '@onnx-lora/sdk';
 import type { AdapterCatalog } from '../adapters/catalog.ts';
+import { type Padding, paddingOf } from './padding.ts';
 
 /** How the sessions of a server are loaded. */
 export interface SessionSettings extends Pick<
@@ -37,11 +38,8 @@ export interface LoadedSession {
   readonly outputs: ReadonlySet<string>;
   /** Whether all inputs have rows in front, as many as there are, so that requests can be rows of one batch. */
   readonly takesRows: boolean;
-  /**
-   * Where a mask says what is padding, so that requests of different lengths can be rows of one batch: of the outputs that can
-   * be told from padding, whether they have a value for each position.
-   */
-  readonly padded: ReadonlyMap<string, { readonly perPosition: boolean }> | undefined;
+  /** How sequences of different lengths share a batch; undefined where they do not. */
+  readonly padding: Padding | undefined;
 }
 
 const GIGABYTE = 2 ** 30;
@@ -135,7 +133,7 @@ export class Sessions {
       session,
       outputs: new Set(session.outputNames),
       takesRows,
-      padded: paddedOutputs(graph),
+      padding: await paddingOf(graph, session),
     };
     this.#opened.push(opened);
     return opened;
@@ -161,24 +159,6 @@ export class Sessions {
     await this.#turn;
     for (const { session } of this.#opened.splice(0)) await session.release();
   }
-}
-
-/** The input that is 1 for tokens and 0 for padding, as transformers calls it. */
-const MASK = 'attention_mask';
-
-/** Outputs of a model all of whose inputs are `[rows, positions]`, a mask among them; undefined for any other. */
-function paddedOutputs({ inputs, outputs }: Model): LoadedSession['padded'] {
-  const positions = inputs[MASK]?.dims?.[1];
-  if (typeof positions !== 'string') return undefined;
-  if (Object.values(inputs).some(({ dims }) => dims?.length !== 2 || dims[1] !== positions)) return undefined;
-  const found = Object.entries(outputs).flatMap(([name, { dims }]) => {
-    const [, second, ...rest] = dims ?? [];
-    // What else has a size that is no number may hang on the positions.
-    const isKnown =
-      dims && [...(second === positions ? [] : [second]), ...rest].every((dim) => typeof dim === 'number');
-    return isKnown ? [[name, { perPosition: second === positions }] as const] : [];
-  });
-  return new Map(found);
 }
 
 /** The layers that give the outputs: adapters bring heads of their own. */

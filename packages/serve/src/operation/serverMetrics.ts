@@ -2,7 +2,8 @@
 
 import type { AdapterCatalog } from '../adapters/catalog.ts';
 import type { Sessions } from '../inference/sessions.ts';
-import type { BatchScheduler, SchedulerObserver } from '../scheduler/scheduler.ts';
+import type { SchedulerObserver } from '../scheduler/options.ts';
+import type { BatchScheduler } from '../scheduler/scheduler.ts';
 import { COUNTS, Metrics, PARTS, SECONDS } from './metrics.ts';
 
 /** A request that has been answered. */

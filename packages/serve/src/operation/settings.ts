@@ -6,7 +6,7 @@ import { z } from 'zod';
 import type { HttpLimits } from '../http/app.ts';
 import type { SessionSettings } from '../inference/sessions.ts';
 import type { BatchLimits } from '../scheduler/batch.ts';
-import type { QueueLimits } from '../scheduler/scheduler.ts';
+import type { QueueLimits } from '../scheduler/options.ts';
 import type { KeySettings } from './access.ts';
 import type { LogLevel } from './log.ts';
 

@@ -11,7 +11,7 @@ const price = (): number => 2;
 const costOf = ({ cells }: Entry): number => cells * 2;
 let count = 0;
 const entry = (tenant: string, cost = 1, more: Partial<Entry> = {}): Entry => {
-  return { id: count++, tenant, priority: 0, since: 0, key: 'k', cells: cost / 2, rows: 1, bytes: 10, ...more };
+  return { id: count++, tenant, priority: 0, since: 0, like: 'k', cells: cost / 2, rows: 1, bytes: 10, ...more };
 };
 const taken = (queue: FairQueue<Entry>, times: number): string =>
   Array.from({ length: times }, () => queue.take()!.tenant).join('');

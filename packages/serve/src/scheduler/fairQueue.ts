@@ -9,7 +9,7 @@ export interface Waiting {
   /** When it came, in milliseconds. */
   readonly since: number;
   /** What it is like: by this it is known what a position costs. */
-  readonly key: string;
+  readonly like: string;
   /** Positions that it has computed. */
   readonly cells: number;
   /** Rows that it has. */
@@ -50,7 +50,7 @@ interface Tenant<Entry> {
  */
 export class FairQueue<Entry extends Waiting> {
   readonly #tenants = new Map<string, Tenant<Entry>>();
-  readonly #price: (key: string) => number;
+  readonly #price: (like: string) => number;
   readonly #weightOf: (tenant: string) => number;
   /** What those have had at least that wait. */
   #level = 0;
@@ -62,7 +62,7 @@ export class FairQueue<Entry extends Waiting> {
    * @param price what a position costs now, in milliseconds; it may be known better later
    * @param weightOf what part of the time a tenant gets, compared to that of others; above 0
    */
-  constructor(price: (key: string) => number, weightOf: (tenant: string) => number = () => 1) {
+  constructor(price: (like: string) => number, weightOf: (tenant: string) => number = () => 1) {
     this.#price = price;
     this.#weightOf = weightOf;
   }
@@ -124,7 +124,7 @@ export class FairQueue<Entry extends Waiting> {
     this.#level = Math.max(this.#level, level);
     const { tenant, place } = next;
     const entry = tenant.entries[place]!;
-    tenant.served += (entry.cells * this.#price(entry.key)) / tenant.weight;
+    tenant.served += (entry.cells * this.#price(entry.like)) / tenant.weight;
     this.#takeOut(tenant, place);
     return entry;
   }
@@ -144,7 +144,7 @@ export class FairQueue<Entry extends Waiting> {
 
   #cost({ cells }: Tenant<Entry>): number {
     let sum = 0;
-    for (const [key, count] of cells) sum += count * this.#price(key);
+    for (const [like, count] of cells) sum += count * this.#price(like);
     return sum;
   }
 
@@ -158,10 +158,10 @@ export class FairQueue<Entry extends Waiting> {
     if (this.#jobs === 0) this.#level = 0;
   }
 
-  #count(tenant: Tenant<Entry>, { key, cells, rows, bytes }: Entry, sign: 1 | -1): void {
-    const left = (tenant.cells.get(key) ?? 0) + sign * cells;
-    if (left === 0) tenant.cells.delete(key);
-    else tenant.cells.set(key, left);
+  #count(tenant: Tenant<Entry>, { like, cells, rows, bytes }: Entry, sign: 1 | -1): void {
+    const left = (tenant.cells.get(like) ?? 0) + sign * cells;
+    if (left === 0) tenant.cells.delete(like);
+    else tenant.cells.set(like, left);
     tenant.rows += sign * rows;
     tenant.bytes += sign * bytes;
     this.#jobs += sign;

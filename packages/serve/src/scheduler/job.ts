@@ -9,6 +9,8 @@ export interface Job<Work = unknown> {
    * shape but for the rows and, where the session pads, the length.
    */
   readonly key: string;
+  /** Requests with equal ones take about as long by the position, which is measured; the key by default. */
+  readonly like?: string;
   /** Rows of a batch that it takes. */
   readonly rows: number;
   /** Positions of a row, such as tokens; requests of about one length share a batch. 0 where all rows are alike. */

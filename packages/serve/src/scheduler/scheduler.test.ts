@@ -4,8 +4,9 @@ import { getEventListeners } from 'node:events';
 import { expect, test } from 'vitest';
 import { ManualClock } from '../../fixtures/manualClock.ts';
 import type { Job } from './job.ts';
+import type { BatchReport, SchedulerOptions } from './options.ts';
 import { OverloadedError } from './overloaded.ts';
-import { type BatchReport, type BatchScheduler, createScheduler, type SchedulerOptions } from './scheduler.ts';
+import { type BatchScheduler, createScheduler } from './scheduler.ts';
 
 type Work = string;
 
@@ -135,11 +136,12 @@ test('a deadline ends the wait, in the queue and in a batch', async () => {
 });
 
 test('what fails a batch fails those alone that bring it', async () => {
-  const { clock, scheduler, batches } = worker();
+  const { clock, scheduler, batches, reports } = worker();
   const all = ['a', 'b', 'poison', 'd'].map((each) => ask(scheduler, each));
   await clock.pass(100);
   expect(await Promise.all(all)).toEqual(['A', 'B', 'poisoned', 'D']);
   expect(batches).toEqual(['a b poison d', 'a b', 'poison d', 'poison', 'd']);
+  expect(reports).toMatchObject([{ jobs: 4, isWhole: false }]);
 });
 
 test('answers that are not as many as the requests are an error for each', async () => {
@@ -192,6 +194,21 @@ test('by measured times it is known what cannot come in time, and when to try ag
   await expect(scheduler.submit(job('e'))).rejects.toMatchObject({ reason: 'wait', retryAfter: 8 });
   await clock.pass(10_000);
   expect(await Promise.all(waiting)).toEqual(['B', 'B', 'C', 'D']);
+});
+
+test('requests that are computed alone are known by what they are like', async () => {
+  const { clock, scheduler } = worker({}, { fixed: 0, each: 3000 });
+  let alone = 0;
+  const next = (): Promise<string> => ask(scheduler, 'a', { key: `alone ${alone++}`, like: 'alone' });
+  for (let i = 0; i < 2; i++) {
+    const measured = next();
+    await clock.pass(3000);
+    await measured;
+  }
+  const all = [next(), next()];
+  expect(scheduler.wait('t')).toBe(6000);
+  await clock.pass(6000);
+  await Promise.all(all);
 });
 
 test('draining takes no more, and ends with the last answer', async () => {

@@ -1,65 +1,16 @@
 /** @file Requests come one by one and are computed in batches: who is taken, who waits, who is refused, who has gone. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { type BatchLimits, cellsOf, GrowingBatch } from './batch.ts';
+import { cellsOf, GrowingBatch } from './batch.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { FairQueue, type Load, type Waiting } from './fairQueue.ts';
 import type { Compute, Job, Scheduler } from './job.ts';
+import type { QueueLimits, SchedulerOptions } from './options.ts';
 import { OverloadedError, type OverloadReason } from './overloaded.ts';
 import { BatchTimes } from './times.ts';
 
-/** How much may wait, and for how long. */
-export interface QueueLimits {
-  /** Rows that wait at most; of one tenant as many as are left free then, so that others always find room. 1024 by default. */
-  readonly maxWaitingRows?: number;
-  /** Bytes that requests hold at most while they wait, shared in the same way. 256 MiB by default. */
-  readonly maxWaitingBytes?: number;
-  /** Milliseconds that a request may be expected to wait; one that would wait longer is refused. 10,000 by default. */
-  readonly maxWait?: number;
-}
-
 /** Milliseconds per position before any was measured: enough for turns to be fair, too little for anyone to be refused. */
 const UNKNOWN = 1e-6;
-
-/** What is to be known of a batch that was computed. */
-export interface BatchReport {
-  /** Its key. */
-  readonly key: string;
-  /** Requests in it. */
-  readonly jobs: number;
-  /** Rows of these. */
-  readonly rows: number;
-  /** Different adapters, the base among them. */
-  readonly adapters: number;
-  /** The part of its positions that is padding. */
-  readonly padding: number;
-  /** Milliseconds that each of its requests waited. */
-  readonly waited: readonly number[];
-  /** Milliseconds that it computed. */
-  readonly computed: number;
-}
-
-/** Hears of what happens, for metrics. */
-export interface SchedulerObserver {
-  /** A batch has been computed, or has failed. */
-  batch?(report: BatchReport): void;
-  /** A request was refused. */
-  refused?(reason: OverloadReason, job: Job): void;
-  /** The client has gone, or its deadline has passed, before there was an answer. */
-  gone?(job: Job): void;
-}
-
-/** Options of {@link createScheduler}. */
-export interface SchedulerOptions extends BatchLimits, QueueLimits {
-  /** Batches that compute at a time: 1 by default, as a session of the SDK uses all cores. */
-  readonly concurrency?: number;
-  /** What part of the time a tenant gets, compared to that of others, above 0; 1 by default. */
-  readonly weightOf?: (tenant: string) => number;
-  /** Hears of what happens. */
-  readonly observer?: SchedulerObserver;
-  /** The machine's by default. */
-  readonly clock?: Clock;
-}
 
 /** A scheduler that tells how much it has to do. */
 export interface BatchScheduler<Work, Answer> extends Scheduler<Work, Answer> {
@@ -115,7 +66,7 @@ class Batches<Work, Answer> implements BatchScheduler<Work, Answer> {
     this.#compute = compute;
     this.#options = { maxWaitingRows: 1024, maxWaitingBytes: 256 * 2 ** 20, maxWait: 10_000, ...options };
     this.#clock = options.clock ?? systemClock;
-    this.#queue = new FairQueue((key) => this.#price(key), options.weightOf);
+    this.#queue = new FairQueue((like) => this.#price(like), options.weightOf);
   }
 
   get waiting(): Load {
@@ -136,20 +87,21 @@ class Batches<Work, Answer> implements BatchScheduler<Work, Answer> {
     const gone = this.#goneBy(job);
     if (gone) return Promise.reject(gone);
     const cells = cellsOf(job);
-    const cost = cells * this.#price(job.key);
+    const { like = job.key } = job;
+    const cost = cells * this.#price(like);
     const reason = this.#refusal(job, cost);
     if (reason) {
       this.#options.observer?.refused?.(reason, job);
       return Promise.reject(new OverloadedError(reason, this.wait(job.tenant, cost)));
     }
-    const { tenant, priority, key, rows, bytes = 0, deadline, signal } = job;
+    const { tenant, priority, rows, bytes = 0, deadline, signal } = job;
     return new Promise((resolve, reject) => {
       const since = this.#clock.now();
       const forget = (): void => {
         signal?.removeEventListener('abort', leave);
         stopTimer?.();
       };
-      const places = { tenant, priority, since, key, cells, rows, bytes };
+      const places = { tenant, priority, since, like, cells, rows, bytes };
       const entry: Entry<Work, Answer> = { ...places, job, resolve, reject, forget, isDone: false };
       const leave = (): void => this.#leave(entry, this.#goneBy(job) ?? timedOut());
       signal?.addEventListener('abort', leave, { once: true });
@@ -180,8 +132,8 @@ class Batches<Work, Answer> implements BatchScheduler<Work, Answer> {
   }
 
   /** Milliseconds that a position takes. */
-  #price(key: string): number {
-    return this.#times.perCell(key) ?? UNKNOWN;
+  #price(like: string): number {
+    return this.#times.perCell(like) ?? UNKNOWN;
   }
 
   #refusal(job: Job, cost: number): OverloadReason | undefined {
@@ -230,7 +182,7 @@ class Batches<Work, Answer> implements BatchScheduler<Work, Answer> {
 
   #nextBatch(): GrowingBatch<Entry<Work, Answer>> {
     const first = this.#queue.take()!;
-    const maxCells = Math.min(this.#options.maxCells ?? Infinity, this.#times.worthwhileCells(first.job.key));
+    const maxCells = Math.min(this.#options.maxCells ?? Infinity, this.#times.worthwhileCells(first.like));
     const batch = new GrowingBatch(first, { ...this.#options, maxCells });
     while (!batch.isFull) {
       const next = this.#queue.take(({ job }) => batch.fits(job));
@@ -242,19 +194,19 @@ class Batches<Work, Answer> implements BatchScheduler<Work, Answer> {
 
   async #run(batch: GrowingBatch<Entry<Work, Answer>>): Promise<void> {
     const { entries, rows, cells, padding, adapters } = batch;
-    const { key } = entries[0]!.job;
+    const [{ like, job: { key } }] = entries as [Entry<Work, Answer>]; // prettier-ignore
     const start = this.#clock.now();
-    const running = { entries, gone: new AbortController(), end: start + cells * this.#price(key) };
+    const running = { entries, gone: new AbortController(), end: start + cells * this.#price(like) };
     for (const entry of entries) entry.batch = running;
     this.#running.add(running);
     const isWhole = await this.#answer(entries, running.gone.signal);
     const computed = this.#clock.now() - start;
-    if (isWhole) this.#times.add(key, cells, computed);
+    if (isWhole) this.#times.add(like, cells, computed);
     this.#running.delete(running);
     this.#startSoon();
     this.#tellIdle();
     const waited = entries.map(({ since }) => start - since);
-    this.#options.observer?.batch?.({ key, jobs: entries.length, rows, adapters, padding, waited, computed });
+    this.#options.observer?.batch?.({ key, jobs: entries.length, rows, adapters, padding, waited, computed, isWhole });
   }
 
   /** Gives each its answer that still waits for it; false where they could not be computed together. */
