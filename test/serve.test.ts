@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Adapter, loadAdapter, loadPlugins, merge, type Model, openModel, openPredictor } from '@onnx-lora/sdk';
+import { Adapter, int64, loadAdapter, loadPlugins, merge, type Model, openModel, openPredictor } from '@onnx-lora/sdk';
 import { randomAdapter, randomFeeds } from '@onnx-lora/sdk/testing';
 import { serve, type Server } from '@onnx-lora/serve';
 import { visionPlugin } from '@onnx-lora/vision';
@@ -216,5 +216,40 @@ describe('/v2', () => {
       status: 400,
       body: { code: 'INPUT_INVALID', error: expect.stringContaining(error) },
     });
+  });
+});
+
+describe('requests of different lengths', () => {
+  it('share batches of a model with a mask, and answer as alone', async () => {
+    const esm = await openModel(fileURLToPath(new URL('../docs/examples/models/esm2-tiny', import.meta.url)));
+    await using proteins = await serve(esm, { port: 0, batches: { maxPadding: 0.9 } });
+    await using session = await esm.session();
+    const asked = Array.from({ length: 24 }, (_, i) => {
+      const length = 4 + ((i * 5) % 13);
+      const ids = Array.from({ length }, (_value, j) => 4 + ((i * 7 + j * 3) % 20));
+      return { ids, shape: [1, length] };
+    });
+    const found = await Promise.all(
+      asked.map(async ({ ids, shape }) => {
+        const inputs = [
+          { name: 'input_ids', datatype: 'INT64', shape, data: ids },
+          { name: 'attention_mask', datatype: 'INT64', shape, data: ids.map(() => 1) },
+        ];
+        const url = `${proteins.url}/v2/models/${proteins.model}/infer`;
+        const answer = await fetch(url, { method: 'POST', body: JSON.stringify({ inputs }) });
+        return (await answer.json()) as { outputs: { shape: number[]; data: number[] }[] };
+      }),
+    );
+    for (const [i, { ids, shape }] of asked.entries()) {
+      const feeds = { input_ids: int64(ids, shape), attention_mask: int64(ids.map(() => 1), shape) }; // prettier-ignore
+      const { logits } = await session.run(feeds);
+      expect(found[i]!.outputs[0]!.shape).toEqual(logits!.dims);
+      const expected = logits!.data as Float32Array;
+      const difference = Math.max(...found[i]!.outputs[0]!.data.map((value, k) => Math.abs(value - expected[k]!)));
+      expect(difference).toBeLessThan(1e-4);
+    }
+    const numbers = await (await fetch(`${proteins.url}/metrics`)).text();
+    expect(Number(/^onnx_lora_batch_rows_count (\d+)$/m.exec(numbers)![1])).toBeLessThan(16);
+    expect(Number(/^onnx_lora_batch_padding_ratio_sum ([\d.]+)$/m.exec(numbers)![1])).toBeGreaterThan(0);
   });
 });

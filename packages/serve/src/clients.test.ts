@@ -7,22 +7,41 @@ import { expect, it } from 'vitest';
 import { rowsOf, smallServer } from '../fixtures/smallServer.ts';
 
 const python = process.env['ONNX_LORA_PYTHON'] ?? 'python3';
-const hasTriton = spawnSync(python, ['-c', 'import tritonclient.http']).status === 0;
+const has = (module: string): boolean => spawnSync(python, ['-c', `import ${module}`]).status === 0;
 
-it.skipIf(!hasTriton)("Triton's client infers with JSON and with bytes, by parameter and by name", async () => {
-  const { server, expected } = await smallServer();
-  const rows = rowsOf(3, 2);
-  const script = fileURLToPath(new URL('../fixtures/triton_client.py', import.meta.url));
-  const child = spawn(python, [script, new URL(server.url).host, server.model, 'a1'], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
+/** What a client of ours in Python has seen. */
+async function told(script: string, words: readonly string[], rows: readonly (readonly number[])[]): Promise<Told> {
+  const file = fileURLToPath(new URL(`../fixtures/${script}`, import.meta.url));
+  const child = spawn(python, [file, ...words], { stdio: ['pipe', 'pipe', 'inherit'] });
   child.stdin.end(JSON.stringify(rows));
-  const { values, ...told } = JSON.parse(await text(child.stdout)) as { values: Record<string, number[]> };
-  expect(told).toEqual({ live: true, ready: true, model: true, none: false, server: 'onnx-lora', id: '7' });
-  const adapted = await expected(rows, 'a1');
-  for (const name of ['json', 'binary', 'by name', 'all'])
-    values[name]!.forEach((value, i) => expect(value).toBeCloseTo(adapted[i]!, 4));
-  const base = await expected(rows, null);
-  values['base']!.forEach((value, i) => expect(value).toBeCloseTo(base[i]!, 4));
-  expect(Object.values(values).map(({ length }) => length)).toEqual([9, 9, 9, 9, 9]);
+  return JSON.parse(await text(child.stdout)) as Told;
+}
+
+interface Told extends Readonly<Record<string, unknown>> {
+  readonly values: Readonly<Record<string, readonly number[]>>;
+}
+
+const close = (found: readonly number[], expected: readonly number[]): void => {
+  expect(found).toHaveLength(expected.length);
+  found.forEach((value, i) => expect(value).toBeCloseTo(expected[i]!, 4));
+};
+
+const rows = rowsOf(3, 2);
+
+it.skipIf(!has('tritonclient.http'))(
+  "Triton's client infers with JSON and with bytes, by parameter and by name",
+  async () => {
+    const { server, expected } = await smallServer();
+    const { values, ...facts } = await told('triton_client.py', [new URL(server.url).host, server.model, 'a1'], rows);
+    expect(facts).toEqual({ live: true, ready: true, model: true, none: false, server: 'onnx-lora', id: '7' });
+    for (const name of ['json', 'binary', 'by name', 'all']) close(values[name]!, await expected(rows, 'a1'));
+    close(values['base']!, await expected(rows, null));
+  },
+);
+
+it.skipIf(!has('kserve'))("KServe's client infers with JSON and with bytes", async () => {
+  const { server, expected } = await smallServer();
+  const { values, ...facts } = await told('kserve_client.py', [server.url, server.model, 'a1'], rows);
+  expect(facts).toEqual({ live: true, ready: true, model: true });
+  for (const name of ['json', 'binary']) close(values[name]!, await expected(rows, 'a1'));
 });

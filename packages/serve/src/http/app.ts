@@ -9,6 +9,7 @@ import { failedAnswer } from './errors.ts';
 import { addRoutes, callerOf } from './routes.ts';
 import { predictRoutes } from './predict.ts';
 import type { Service } from './service.ts';
+import { openAiRoutes } from '../openai/routes.ts';
 import { v2Routes } from './v2.ts';
 
 /** Bounds of what a client may send. */
@@ -51,11 +52,14 @@ export function httpApp(
   };
   const app = fastify(options);
   readBodies(app, maxBodiesBytes);
-  app.setErrorHandler(async (error, _, reply) => {
+  app.setErrorHandler(async (error, { routeOptions }, reply) => {
     const { status, body, retryAfter } = failedAnswer(error);
     if (status === 500) service.log.failed(error);
     if (retryAfter !== undefined) reply.header('retry-after', retryAfter);
-    return reply.code(status).send(body);
+    const isOpenAi = routeOptions.url?.startsWith('/v1/');
+    return reply
+      .code(status)
+      .send(isOpenAi ? { error: { message: body.error, type: body.code, code: body.code } } : body);
   });
   app.setNotFoundHandler(async ({ method, url }, reply) =>
     reply.code(404).send({
@@ -73,7 +77,12 @@ export function httpApp(
     service.metrics.answered(answered);
     service.log.answered(answered, callerOf(request)?.tenant ?? '');
   });
-  const routes = [...v2Routes(service), ...predictRoutes(service), ...adminRoutes(service, maxUploadBytes)];
+  const routes = [
+    ...v2Routes(service),
+    ...predictRoutes(service),
+    ...openAiRoutes(service),
+    ...adminRoutes(service, maxUploadBytes),
+  ];
   addRoutes(app, [...routes, ...aboutRoutes(service, routes)], service.access);
   return app;
 }

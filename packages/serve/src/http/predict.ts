@@ -1,14 +1,11 @@
 /** @file `/predict`: a file in, what the model's task says of it out. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
-import type { TaskFactory } from '@onnx-lora/sdk/plugin';
 import type { Prediction } from '@onnx-lora/sdk/tasks';
 import { z } from 'zod';
-import { inNameOf } from '../inference/request.ts';
-import { ownerOf } from './owner.ts';
+import { answersAbout } from './answers.ts';
 import { type Asked, jsonBody, type Route, route } from './routes.ts';
 import { resolved, type Service } from './service.ts';
-import { asFiles, bareType, type SentFile, sentForm, type SentForm } from './uploadedFiles.ts';
+import { bareType, sentForm, type SentForm } from './uploadedFiles.ts';
 
 const query = z.object({
   adapter: z.string().optional().describe('the adapter that answers; the base alone without one'),
@@ -26,9 +23,6 @@ const answer = z.object({
   task: z.string(),
   predictions: z.array(record).describe('an answer for each file or record, in their order'),
 });
-
-/** Files of a request that are decoded at a time: each may take a thousand times its bytes. */
-const FILES_AT_A_TIME = 4;
 
 /** The route. */
 export function predictRoutes(service: Service): Route[] {
@@ -64,25 +58,12 @@ async function predicted(
     },
     caller,
   );
-  const variant = await service.variants.get(adapter);
-  const { task, predictor } = await variant.predictor();
-  const options = { signal, ...(!task.input?.records && { batchSize: FILES_AT_A_TIME }) };
-  const predictions = await asFiles(form.files, endingsFor(service, task), (paths) =>
-    inNameOf(ownerOf(caller, {}, signal), async () => {
-      const found: Prediction[] = [];
-      try {
-        for await (const each of predictor.predict(paths, options)) found.push(asJson(each.prediction) as Prediction);
-      } catch (error) {
-        throw inNamesOf(form.files, paths, error);
-      }
-      return found;
-    }),
-  );
+  const { task, predictions } = await answersAbout(service, adapter, form.files, { caller, signal });
   return {
     model: service.name,
     adapter: adapter && { name: adapter.name, version: adapter.version, digest: adapter.digest },
-    task: task.name,
-    predictions,
+    task,
+    predictions: predictions.map((each) => asJson(each) as Prediction),
   };
 }
 
@@ -96,12 +77,6 @@ function formOf(body: Buffer, contentType: string | undefined): SentForm {
   };
 }
 
-/** Endings of the files that a task reads: its own, or those of its domain's preprocessors. */
-function endingsFor({ base: { family, registry } }: Service, { input }: TaskFactory): readonly string[] {
-  const own = registry.preprocessors.filter(({ domain }) => family === undefined || domain === family.domain);
-  return input?.endings ?? [...new Set(own.flatMap(({ fileEndings }) => fileEndings))];
-}
-
 /** What JSON can hold: pictures as data URLs, arrays of numbers as lists. */
 function asJson(value: unknown): unknown {
   if (value instanceof Uint8Array) return `data:image/png;base64,${Buffer.from(value).toString('base64')}`;
@@ -110,11 +85,4 @@ function asJson(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(asJson);
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, asJson(each)]));
-}
-
-/** A failure that speaks of the client's files, and not of where they lay here. */
-function inNamesOf(files: readonly SentFile[], paths: readonly string[], error: unknown): unknown {
-  if (!(error instanceof OnnxLoraError)) return error;
-  const message = paths.reduce((text, path, i) => text.replaceAll(path, files[i]!.name), error.message);
-  return new OnnxLoraError(error.code, message, { cause: error });
 }

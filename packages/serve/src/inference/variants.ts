@@ -10,6 +10,8 @@ import type { Sessions } from './sessions.ts';
 
 /** Adapters whose labels and predictors are kept. */
 const MOST_KEPT = 256;
+/** Predictors of one adapter, for different settings. */
+const MOST_PREDICTORS = 8;
 
 /** What variants are made from. */
 export interface VariantSettings {
@@ -29,9 +31,12 @@ export interface Variant {
   readonly model: Model;
   /** The session that it runs on. */
   session(): Promise<RunnableSession>;
-  /** The task's predictor. */
-  predictor(): Promise<TaskAnswers>;
+  /** The predictor of a task, by default the server's. */
+  predictor(asked?: AskedTask): Promise<TaskAnswers>;
 }
+
+/** Which task answers, and how. */
+export type AskedTask = Pick<VariantSettings, 'task' | 'settings'>;
 
 /** A task and its predictor. */
 export interface TaskAnswers {
@@ -93,12 +98,17 @@ export class Variants {
       model: own,
       session: once(() => servedSession(served)),
       // Read anew, so that its tensors are kept by the session alone.
-      predictor: once(async () => this.#predictor(own, servedModel(served), await load())),
+      predictor: kept(async (asked) => this.#predictor(own, servedModel(served), await load(), asked), MOST_PREDICTORS),
     };
   }
 
-  async #predictor(own: Model, model: RunnableModel, adapter: Adapter | undefined): Promise<TaskAnswers> {
-    const { settings, task: asked } = this.#settings;
+  async #predictor(
+    own: Model,
+    model: RunnableModel,
+    adapter: Adapter | undefined,
+    given?: AskedTask,
+  ): Promise<TaskAnswers> {
+    const { settings, task: asked } = { ...this.#settings, ...given };
     const task = taskOf(own, asked ?? adapter?.notes.task);
     if (!task.predictor) {
       throw new OnnxLoraError(
@@ -124,10 +134,19 @@ function taskOf({ name, family, registry: { tasks } }: Model, asked: string | un
 
 /** Makes something when it is first asked for; again where that failed. */
 function once<T>(make: () => Promise<T>): () => Promise<T> {
-  let made: Promise<T> | undefined;
-  return () => {
-    made ??= make();
-    made.catch(() => (made = undefined));
+  return kept(make, 1);
+}
+
+/** Makes something for each of what is asked, and keeps what was asked for last. */
+function kept<Asked, T>(make: (asked?: Asked) => Promise<T>, most: number): (asked?: Asked) => Promise<T> {
+  const all = new Map<string, Promise<T>>();
+  return (asked) => {
+    const key = JSON.stringify(asked ?? null);
+    const made = all.get(key) ?? make(asked);
+    all.delete(key);
+    all.set(key, made);
+    made.catch(() => all.delete(key));
+    if (all.size > most) all.delete(all.keys().next().value!);
     return made;
   };
 }
