@@ -91,7 +91,9 @@ export async function serve(model: Model, { catalog, onLog = toStderr, ...given 
     isReady = false;
     const late = AbortSignal.timeout(drainTimeout);
     late.addEventListener('abort', () => app.server.closeAllConnections());
-    await Promise.all([app.close(), scheduler.drain(late)]);
+    // What computes in steps, such as a chat, has all of them taken until it has its answer.
+    await app.close();
+    await scheduler.drain(late);
     await release();
   };
   try {
