@@ -102,9 +102,16 @@ export async function serve(model: Model, { catalog, onLog = toStderr, ...given 
   };
   const close = async (): Promise<void> => {
     isReady = false;
-    const late = AbortSignal.timeout(drainTimeout);
-    late.addEventListener('abort', () => app.server.closeAllConnections());
-    await Promise.all([app.close(), scheduler.drain(late)]);
+    const late = new AbortController();
+    const timer = setTimeout(() => {
+      late.abort();
+      app.server.closeAllConnections();
+    }, drainTimeout);
+    // A connection may have become idle just after those were closed that were.
+    const sweep = setInterval(() => app.server.closeIdleConnections(), 100);
+    await Promise.all([app.close(), scheduler.drain(late.signal)]);
+    clearTimeout(timer);
+    clearInterval(sweep);
     await release();
   };
   try {
