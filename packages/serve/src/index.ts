@@ -10,6 +10,7 @@ export type { HttpLimits } from './http/app.ts';
 export type { LogEntry, LogLevel } from './operation/log.ts';
 export type { AnsweredRequest } from './operation/serverMetrics.ts';
 export type { KeySettings } from './operation/access.ts';
+export type { TlsSettings } from './operation/tls.ts';
 export { type ServeSettings, serveSettings, type StoreSettings } from './operation/settings.ts';
 export type { SessionSettings } from './inference/sessions.ts';
 export type { BatchLimits } from './scheduler/batch.ts';

@@ -1,8 +1,11 @@
 /** @file Tests of a server as its clients see it: batches, access, descriptions, and how it stops. */
 
+import { execFileSync, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { connect } from 'node:tls';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { rowsOf, type SmallServer, smallServer } from '../fixtures/smallServer.ts';
 
@@ -97,6 +100,48 @@ describe('keys', () => {
     const found = [1, 2, 3].map(() => infer('net', rows, {}, bearer('shop-key')));
     const statuses = (await Promise.all(found)).map(({ status }) => status).sort((a, b) => a - b);
     expect(statuses).toEqual([200, 200, 429]);
+  });
+});
+
+describe('while it runs', () => {
+  const sha256 = '44cfdcdd88354fa1412781f5a01a901c9112db33bfa8b165fbec9b618d9cf112';
+  const headers = { authorization: 'Bearer shop-key' };
+
+  it('keys may change', async () => {
+    const { server, infer } = await smallServer();
+    const rows = rowsOf(1, 1);
+    expect(await infer('net', rows)).toMatchObject({ status: 200 });
+    await server.reload({ keys: [{ tenant: 'shop', sha256 }] });
+    expect(await infer('net', rows)).toMatchObject({ status: 401 });
+    expect(await infer('net', rows, {}, headers)).toMatchObject({ status: 200 });
+    await expect(server.reload({ keys: [{ tenant: '', sha256 }] })).rejects.toThrow('"keys.0.tenant" of serve');
+    expect(await infer('net', rows)).toMatchObject({ status: 401 });
+  });
+
+  it.skipIf(spawnSync('openssl', ['version']).status !== 0)('so may the certificate', async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-tls-'));
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+    const made = (name: string): { cert: string; key: string } => {
+      const files = { cert: path.join(folder, `${name}.pem`), key: path.join(folder, `${name}.key`) };
+      execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj', `/CN=${name}`, '-keyout', files.key, '-out', files.cert], { stdio: 'ignore' }); // prettier-ignore
+      return files;
+    };
+    const [old, renewed] = [made('old'), made('renewed')];
+    const { server } = await smallServer({ tls: old });
+    expect(server.url).toMatch(/^https:/);
+    const shown = async (): Promise<string> => {
+      const socket = connect({ port: Number(new URL(server.url).port), rejectUnauthorized: false });
+      await once(socket, 'secureConnect');
+      const { subject } = socket.getPeerCertificate();
+      socket.destroy();
+      return String(subject.CN);
+    };
+    expect(await shown()).toBe('old');
+    await server.reload({ tls: renewed });
+    expect(await shown()).toBe('renewed');
+    const wrong = { cert: old.cert, key: renewed.key };
+    await expect(server.reload({ tls: wrong })).rejects.toThrow('are no certificate and its key');
+    expect(await shown()).toBe('renewed');
   });
 });
 

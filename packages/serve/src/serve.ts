@@ -2,6 +2,7 @@
 
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import type { Server as TlsServer } from 'node:tls';
 import { type Adapter, type Model, modelFor, OnnxLoraError } from '@onnx-lora/sdk';
 import { defined } from '@onnx-lora/sdk/data';
 import type { AdapterCatalog } from './adapters/catalog.ts';
@@ -18,6 +19,7 @@ import { Access } from './operation/access.ts';
 import { type LogEntry, logTo, toStderr } from './operation/log.ts';
 import { serverMetrics } from './operation/serverMetrics.ts';
 import { type ServeSettings, serveSettings } from './operation/settings.ts';
+import { certificate } from './operation/tls.ts';
 import { systemClock } from './scheduler/clock.ts';
 import { createScheduler } from './scheduler/scheduler.ts';
 
@@ -35,6 +37,13 @@ export interface Server extends AsyncDisposable {
   readonly url: string;
   /** What the model is called in addresses. */
   readonly model: string;
+  /**
+   * Has other keys and another certificate from now on; requests that have come go on. Other settings are those that it was
+   * started with.
+   *
+   * @throws OnnxLoraError `CONFIG_INVALID`, `FILE_NOT_FOUND`; then nothing has changed
+   */
+  reload(settings: Pick<ServeSettings, 'keys' | 'tls'>): Promise<void>;
   /** Takes no more requests, answers those that it has, and frees the model. */
   close(): Promise<void>;
 }
@@ -53,7 +62,7 @@ const VERSION = (createRequire(import.meta.url)('@onnx-lora/serve/package.json')
  *   another process has; as `model.session`
  */
 export async function serve(model: Model, { catalog, onLog = toStderr, ...given }: ServeOptions = {}): Promise<Server> {
-  const { name = nameOf(model), port = 8080, host = '127.0.0.1', adapters, store: storeSettings, task, settings, keys = [], batches, queue, drainTimeout = 30_000, maxBodyBytes, maxUploadBytes, maxBodiesBytes, requestTimeout, log = 'failures', ...machine } = serveSettings(given, 'serve'); // prettier-ignore
+  const { name = nameOf(model), port = 8080, host = '127.0.0.1', adapters, store: storeSettings, tls, task, settings, keys = [], batches, queue, drainTimeout = 30_000, maxBodyBytes, maxUploadBytes, maxBodiesBytes, requestTimeout, log = 'failures', ...machine } = serveSettings(given, 'serve'); // prettier-ignore
   const metrics = serverMetrics();
   const access = new Access(keys, systemClock);
   const store = storeSettings && (await openStore(storeSettings, model, given));
@@ -82,18 +91,29 @@ export async function serve(model: Model, { catalog, onLog = toStderr, ...given 
     },
     isReady: () => isReady,
   };
-  const app = httpApp(service, defined({ maxBodyBytes, maxUploadBytes, maxBodiesBytes, requestTimeout }));
+  const app = httpApp(
+    service,
+    tls && (await certificate(tls)),
+    defined({ maxBodyBytes, maxUploadBytes, maxBodiesBytes, requestTimeout }),
+  );
   const release = async (): Promise<void> => {
     await sessions.release();
     await store?.close();
   };
   const close = async (): Promise<void> => {
     isReady = false;
-    const late = AbortSignal.timeout(drainTimeout);
-    late.addEventListener('abort', () => app.server.closeAllConnections());
+    const late = new AbortController();
+    const timer = setTimeout(() => {
+      late.abort();
+      app.server.closeAllConnections();
+    }, drainTimeout);
+    // A connection may have become idle just after those were closed that were.
+    const sweep = setInterval(() => app.server.closeIdleConnections(), 100);
     // What computes in steps, such as a chat, has all of them taken until it has its answer.
     await app.close();
-    await scheduler.drain(late);
+    await scheduler.drain(late.signal);
+    clearTimeout(timer);
+    clearInterval(sweep);
     await release();
   };
   try {
@@ -104,7 +124,13 @@ export async function serve(model: Model, { catalog, onLog = toStderr, ...given 
     isReady = true;
     let closing: Promise<void> | undefined;
     const closed = (): Promise<void> => (closing ??= close());
-    return { url, model: name, close: closed, [Symbol.asyncDispose]: closed };
+    const reload = async (changed: Pick<ServeSettings, 'keys' | 'tls'>): Promise<void> => {
+      const { keys: others = [], tls: other } = serveSettings(changed, 'serve');
+      const renewed = tls && other && (await certificate(other));
+      if (renewed) (app.server as unknown as TlsServer).setSecureContext(renewed);
+      access.replace(others);
+    };
+    return { url, model: name, reload, close: closed, [Symbol.asyncDispose]: closed };
   } catch (error) {
     await release();
     throw error;

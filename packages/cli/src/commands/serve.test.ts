@@ -29,7 +29,12 @@ it('answers what predict says, to the words of the README, until SIGTERM', async
     .replace(' runs', ` ${path.join(folder, 'runs')}`)
     .split(' ')
     .slice(1);
-  const ended = main([...words, '--port', '0', '--json'], { stdout: { write: told! }, stderr: { write: told! } });
+  const settings = path.join(folder, 'server.yaml');
+  writeFileSync(settings, 'batches: { maxRows: 8 }\n');
+  const ended = main([...words, '--port', '0', '--json', '--config', settings], {
+    stdout: { write: told! },
+    stderr: { write: told! },
+  });
   const { url, model } = JSON.parse(await said) as { url: string; model: string };
   expect(model).toBe('vit-mnist');
   const { stdout } = await promisify(exec)(curl.replace('http://127.0.0.1:8080', url), { cwd: folder });
@@ -50,6 +55,12 @@ it('answers what predict says, to the words of the README, until SIGTERM', async
     400,
     { error: expect.stringContaining('36000000 in all') },
   ]);
+
+  const about = async (): Promise<number> => (await fetch(`${url}/adapters`)).status;
+  expect(await about()).toBe(200);
+  writeFileSync(settings, `keys: [{ tenant: shop, sha256: ${'a'.repeat(64)} }]\n`);
+  process.emit('SIGHUP');
+  await expect.poll(about).toBe(401);
 
   process.emit('SIGTERM');
   expect(await ended).toBe(0);

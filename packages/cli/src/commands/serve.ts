@@ -14,7 +14,7 @@ import { readSettings, readYaml } from '../settings/readSettings.ts';
 import type { Settings } from '../settings/setting.ts';
 import { machineOptions } from '../settings/training.ts';
 import { oneModel, openNamed } from '../sources.ts';
-import { usageError } from '../terminal/errors.ts';
+import { reportFailure, usageError } from '../terminal/errors.ts';
 import { Interrupt } from '../terminal/interrupt.ts';
 import { Progress } from '../terminal/progress.ts';
 
@@ -31,7 +31,7 @@ export function serveCommand(context: Context): Command {
     name: 'serve',
     summary: 'answer over HTTP, with any number of adapters',
     description:
-      'Answers over HTTP until it is stopped: /predict takes files and says what predict says, /v2 is the Open Inference Protocol of KServe and Triton, /openapi.json describes all of it. Each folder in the one of --adapters is an adapter by its name; new ones are there at once, and a request chooses one or none. Ctrl-C and SIGTERM let requests end that have come.',
+      'Answers over HTTP until it is stopped: /predict takes files and says what predict says, /v2 is the Open Inference Protocol of KServe and Triton, /openapi.json describes all of it. Each folder in the one of --adapters is an adapter by its name; new ones are there at once, and a request chooses one or none. Ctrl-C and SIGTERM let requests end that have come; SIGHUP reads keys and certificate of --config anew.',
     words: modelWord,
     flags: [
       'model',
@@ -63,13 +63,24 @@ export function serveCommand(context: Context): Command {
     const model = await openNamed(oneModel(word, flags['model'], settings), registry, settings);
     const stop = new AbortController();
     const interrupt = new Interrupt(() => stop.abort());
+    let onHangUp = (): void => undefined;
     try {
       await using server = await serve(model, options);
       const { url, model: name } = server;
       if (flags.json) context.terminal.printJson({ url, model: name });
       else new Progress(context.terminal, flags).note(`${name} answers at ${url}; Ctrl-C stops it`);
+      // As servers do: keys and certificate anew. What is wrong with the file is told, and changes nothing.
+      onHangUp = (): void => {
+        readFileSettings(config)
+          .then(({ keys, tls }) => server.reload(defined({ keys, tls })))
+          .catch((error: unknown) =>
+            reportFailure(error, context.terminal, { debug: false, quiet: true, json: false }),
+          );
+      };
+      process.on('SIGHUP', onHangUp);
       if (!stop.signal.aborted) await once(stop.signal, 'abort');
     } finally {
+      process.off('SIGHUP', onHangUp);
       interrupt.release();
     }
   });
@@ -85,6 +96,10 @@ function boundedPlugins(): readonly Plugin[] {
   return ownPlugins.map((each) => (each === visionPlugin ? bounded : each));
 }
 
+async function readFileSettings(config: string | undefined): Promise<ServeSettings> {
+  return config === undefined ? {} : serveSettings(await readYaml(config), `"${config}"`);
+}
+
 /** The file's settings, and what flags say in their place. */
 async function serveOptions(config: string | undefined, flags: ServeFlags, settings: Settings): Promise<ServeSettings> {
   const { adapters, store, port, host, allowBaseMismatch } = flags;
@@ -98,7 +113,7 @@ async function serveOptions(config: string | undefined, flags: ServeFlags, setti
     allowBaseMismatch,
     port: port === undefined ? undefined : Number(port),
   });
-  const file = config === undefined ? {} : serveSettings(await readYaml(config), `"${config}"`);
+  const file = await readFileSettings(config);
   return serveSettings(
     {
       ...file,

@@ -16,6 +16,7 @@ export interface ResolvedAdapter {
   readonly key: string;
   /** As it was asked for. */
   readonly name: string;
+  /** Which of those of its name. */
   readonly version: string;
   /** sha256 of its files, in hexadecimal. */
   readonly digest: string;

@@ -1,10 +1,10 @@
 /** @file The HTTP server: what is common to all routes. */
 
-import type { Server } from 'node:http';
-import fastify, { type FastifyInstance, type FastifyHttpOptions } from 'fastify';
+import fastify, { type FastifyInstance } from 'fastify';
 import { aboutRoutes } from './about.ts';
 import { adminRoutes } from './admin.ts';
 import { readBodies } from './bodies.ts';
+import type { Certificate } from '../operation/tls.ts';
 import { failedAnswer } from './errors.ts';
 import { addRoutes, callerOf } from './routes.ts';
 import { predictRoutes } from './predict.ts';
@@ -31,6 +31,7 @@ const MAX_PARAM = 1000;
 /** The server, with all its routes; it does not listen yet. */
 export function httpApp(
   service: Service,
+  tls: Certificate | undefined,
   {
     maxBodyBytes = 64 * MEGABYTE,
     maxUploadBytes = 256 * MEGABYTE,
@@ -38,19 +39,19 @@ export function httpApp(
     requestTimeout = 60_000,
   }: HttpLimits,
 ): FastifyInstance {
-  const options: FastifyHttpOptions<Server> = {
+  const options = {
     bodyLimit: maxBodyBytes,
     requestTimeout,
     keepAliveTimeout: 60_000,
-    // Node looks that often for requests that have not come in time.
-    http: {
-      connectionsCheckingInterval: Math.min(30_000, Math.ceil(requestTimeout / 4)),
-      headersTimeout: requestTimeout,
-    },
     routerOptions: { maxParamLength: MAX_PARAM },
     forceCloseConnections: 'idle',
-  };
-  const app = fastify(options);
+  } as const;
+  // Node looks that often for requests that have not come in time.
+  const connectionsCheckingInterval = Math.min(30_000, Math.ceil(requestTimeout / 4));
+  const wire = { connectionsCheckingInterval, headersTimeout: requestTimeout };
+  const app = tls
+    ? (fastify({ ...options, https: { ...wire, ...tls } }) as unknown as FastifyInstance)
+    : fastify({ ...options, http: wire });
   readBodies(app, maxBodiesBytes);
   app.setErrorHandler(async (error, { routeOptions }, reply) => {
     const { status, body, retryAfter } = failedAnswer(error);

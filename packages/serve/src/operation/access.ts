@@ -41,17 +41,24 @@ interface KnownKey extends Caller {
 
 /** Decides who may ask. */
 export class Access {
-  readonly #keys: ReadonlyMap<string, KnownKey>;
-  readonly #weights: ReadonlyMap<string, number>;
+  readonly #clock: Pick<Clock, 'now'>;
+  #keys: ReadonlyMap<string, KnownKey> = new Map();
+  #weights: ReadonlyMap<string, number> = new Map();
 
   /** @param keys none lets everybody ask, and nobody change anything */
   constructor(keys: readonly KeySettings[], clock: Pick<Clock, 'now'>) {
+    this.#clock = clock;
+    this.replace(keys);
+  }
+
+  /** Has other keys from now on; what was saved up of quotas begins anew. */
+  replace(keys: readonly KeySettings[]): void {
     const buckets = new Map<string, Bucket>();
     this.#weights = new Map(keys.map(({ tenant, weight = 1 }) => [tenant, weight]));
     this.#keys = new Map(
       keys.map(({ tenant, sha256, requestsPerMinute, adapters, admin = false }) => {
         if (requestsPerMinute !== undefined && !buckets.has(tenant))
-          buckets.set(tenant, new Bucket(requestsPerMinute, clock));
+          buckets.set(tenant, new Bucket(requestsPerMinute, this.#clock));
         const mayUse = (adapter: string): boolean => adapters?.some((each) => matches(each, adapter)) ?? true;
         return [sha256.toLowerCase(), { tenant, admin, mayUse, bucket: buckets.get(tenant) }];
       }),

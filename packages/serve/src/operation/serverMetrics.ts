@@ -8,10 +8,13 @@ import { COUNTS, Metrics, PARTS, SECONDS } from './metrics.ts';
 
 /** A request that has been answered. */
 export interface AnsweredRequest {
+  /** `GET`, `POST` … */
   readonly method: string;
   /** The route's pattern, and not the address. */
   readonly route: string;
+  /** HTTP's status. */
   readonly status: number;
+  /** From the first byte to the last one sent. */
   readonly seconds: number;
 }
 

@@ -9,6 +9,7 @@ import type { BatchLimits } from '../scheduler/batch.ts';
 import type { QueueLimits } from '../scheduler/options.ts';
 import type { KeySettings } from './access.ts';
 import type { LogLevel } from './log.ts';
+import type { TlsSettings } from './tls.ts';
 
 /** Where adapters that clients bring are kept, and what these must be. */
 export interface StoreSettings {
@@ -36,6 +37,8 @@ export interface ServeSettings extends SessionSettings, HttpLimits {
   readonly task?: string | undefined;
   /** Values of the task's settings. */
   readonly settings?: PredictorOptions['settings'];
+  /** Speaks HTTPS; HTTP without it. */
+  readonly tls?: TlsSettings | undefined;
   /** Who may ask; everybody by default. */
   readonly keys?: readonly KeySettings[] | undefined;
   /** How large batches become. */
@@ -74,6 +77,7 @@ const schema = z.strictObject({
     .optional(),
   task: z.string().min(1).optional(),
   settings: z.record(z.string(), z.unknown()).optional(),
+  tls: z.strictObject({ cert: z.string().min(1), key: z.string().min(1) }).optional(),
   keys: z.array(keySchema).optional(),
   batches: z
     .strictObject({ maxRows: count, maxCells: count, maxPadding: part, maxAdapters: count })

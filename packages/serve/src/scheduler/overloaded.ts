@@ -22,7 +22,7 @@ export class OverloadedError extends OnnxLoraError {
   /** After how many seconds it is worth another try, one at least: HTTP's `Retry-After`. */
   readonly retryAfter: number;
 
-  /** @param wait milliseconds that a request would wait now */
+  /** Says why, and when to try again; `wait` is in milliseconds, what a request would wait now. */
   constructor(reason: OverloadReason, wait: number) {
     const retryAfter = Math.max(1, Math.ceil(wait / 1000));
     const remedy = reason === 'draining' ? 'Ask another server' : 'Send it again later';
