@@ -33,7 +33,8 @@ it.skipIf(!has('tritonclient.http'))(
   async () => {
     const { server, expected } = await smallServer();
     const { values, ...facts } = await told('triton_client.py', [new URL(server.url).host, server.model, 'a1'], rows);
-    expect(facts).toEqual({ live: true, ready: true, model: true, none: false, server: 'onnx-lora', id: '7' });
+    const index = ['net', 'net:a0', 'net:a1', 'net:a2'];
+    expect(facts).toEqual({ live: true, ready: true, model: true, none: false, index, server: 'onnx-lora', id: '7' });
     for (const name of ['json', 'binary', 'by name', 'all']) expectClose(values[name]!, await expected(rows, 'a1'));
     expectClose(values['base']!, await expected(rows, null));
   },
