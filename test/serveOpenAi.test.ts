@@ -133,6 +133,13 @@ describe('/v1/chat/completions', () => {
     expect(chunks.at(-1)!.finish_reason).toBe('length');
     expect(await (await ask({ stream: true, messages: [{ role: 'assistant', content: 'a' }] })).json()).toMatchObject({ error: { code: 'DATA_INVALID' } }); // prettier-ignore
     expect((await ask({ n: 2 })).status).toBe(400);
+    // A server that ends says all that it was asked for.
+    const going = await ask({ stream: true, max_tokens: 100 });
+    const closing = chat.close();
+    const rest = await going.text();
+    expect(rest).toContain('[DONE]');
+    expect(rest).toContain('"finish_reason":"length"');
+    await closing;
   });
 });
 

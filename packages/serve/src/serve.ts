@@ -109,7 +109,9 @@ export async function serve(model: Model, { catalog, onLog = toStderr, ...given 
     }, drainTimeout);
     // A connection may have become idle just after those were closed that were.
     const sweep = setInterval(() => app.server.closeIdleConnections(), 100);
-    await Promise.all([app.close(), scheduler.drain(late.signal)]);
+    // What computes in steps, such as a chat, has all of them taken until it has its answer.
+    await app.close();
+    await scheduler.drain(late.signal);
     clearTimeout(timer);
     clearInterval(sweep);
     await release();
