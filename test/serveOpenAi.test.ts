@@ -42,7 +42,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-const close = (found: readonly ArrayLike<number>[], expected: readonly number[][]): void => {
+const expectClose = (found: readonly ArrayLike<number>[], expected: readonly number[][]): void => {
   expect(found).toHaveLength(expected.length);
   for (const [i, each] of found.entries())
     for (const [j, value] of expected[i]!.entries()) expect(each[j]).toBeCloseTo(value, 4);
@@ -60,11 +60,11 @@ describe('/v1/embeddings', () => {
       ['odd', vectors.odd],
     ] as const) {
       const { json } = await post({ model, input: texts });
-      close((json['data'] as { embedding: number[] }[]).map(({ embedding }) => embedding), expected); // prettier-ignore
+      expectClose((json['data'] as { embedding: number[] }[]).map(({ embedding }) => embedding), expected); // prettier-ignore
     }
     const { json } = await post({ model: 'odd', input: texts[1], encoding_format: 'base64' });
     const [{ embedding }] = json['data'] as [{ embedding: string }];
-    close([new Float32Array(Uint8Array.from(Buffer.from(embedding, 'base64')).buffer)], [vectors.odd[1]!]);
+    expectClose([new Float32Array(Uint8Array.from(Buffer.from(embedding, 'base64')).buffer)], [vectors.odd[1]!]);
   });
 
   it('refuses as OpenAI does', async () => {
@@ -164,7 +164,7 @@ it.skipIf(client === undefined)("OpenAI's own client lists models and embeds", a
   const { data: models } = await openai.models.list();
   expect(models.map(({ id }) => id)).toEqual(['minilm-tiny', 'minilm-tiny:odd']);
   const { data } = await openai.embeddings.create({ model: 'minilm-tiny:odd', input: texts });
-  close(data.map(({ embedding }) => embedding), vectors.odd); // prettier-ignore
+  expectClose(data.map(({ embedding }) => embedding), vectors.odd); // prettier-ignore
   await expect(openai.embeddings.create({ model: 'none', input: 'a' })).rejects.toThrow('There is no adapter "none"');
 
   const llama = await openModel(fileURLToPath(new URL('../docs/examples/models/llama-tiny', import.meta.url)), {

@@ -21,7 +21,7 @@ interface Told extends Readonly<Record<string, unknown>> {
   readonly values: Readonly<Record<string, readonly number[]>>;
 }
 
-const close = (found: readonly number[], expected: readonly number[]): void => {
+const expectClose = (found: readonly number[], expected: readonly number[]): void => {
   expect(found).toHaveLength(expected.length);
   found.forEach((value, i) => expect(value).toBeCloseTo(expected[i]!, 4));
 };
@@ -33,9 +33,10 @@ it.skipIf(!has('tritonclient.http'))(
   async () => {
     const { server, expected } = await smallServer();
     const { values, ...facts } = await told('triton_client.py', [new URL(server.url).host, server.model, 'a1'], rows);
-    expect(facts).toEqual({ live: true, ready: true, model: true, none: false, server: 'onnx-lora', id: '7' });
-    for (const name of ['json', 'binary', 'by name', 'all']) close(values[name]!, await expected(rows, 'a1'));
-    close(values['base']!, await expected(rows, null));
+    const index = ['net', 'net:a0', 'net:a1', 'net:a2'];
+    expect(facts).toEqual({ live: true, ready: true, model: true, none: false, index, server: 'onnx-lora', id: '7' });
+    for (const name of ['json', 'binary', 'by name', 'all']) expectClose(values[name]!, await expected(rows, 'a1'));
+    expectClose(values['base']!, await expected(rows, null));
   },
 );
 
@@ -43,5 +44,5 @@ it.skipIf(!has('kserve'))("KServe's client infers with JSON and with bytes", asy
   const { server, expected } = await smallServer();
   const { values, ...facts } = await told('kserve_client.py', [server.url, server.model, 'a1'], rows);
   expect(facts).toEqual({ live: true, ready: true, model: true });
-  for (const name of ['json', 'binary']) close(values[name]!, await expected(rows, 'a1'));
+  for (const name of ['json', 'binary']) expectClose(values[name]!, await expected(rows, 'a1'));
 });

@@ -179,7 +179,7 @@ describe('adapters of clients', () => {
   };
 
   it('are brought, chosen, split, pinned and deleted', async () => {
-    const { bring, send, infer, expected } = await start();
+    const { bring, send, infer, expected, ask } = await start();
     const values = async (model: string, more = {}): Promise<number[]> =>
       (await infer(model, rows, more, headers)).values;
     expect(await bring('new', 'a1', '?version=1')).toMatchObject([200, { name: 'new', version: '1', isCurrent: true }]);
@@ -211,6 +211,12 @@ describe('adapters of clients', () => {
     expect(await send('/adapters/new', 'DELETE')).toMatchObject([400, { error: expect.stringContaining('pinned') }]);
     await send('/adapters/new/pin', 'POST', { pinned: false });
     expect(await send('/adapters/new/load', 'POST')).toEqual([200, { done: true }]);
+    const loaded = async (): Promise<boolean> => /"name":"new","version":"2"[^}]*"loaded":true/.test(JSON.stringify(await send('/adapters', 'GET'))); // prettier-ignore
+    expect(await loaded()).toBe(true);
+    expect((await ask('/v2/repository/models/net:new/unload', { method: 'POST', headers })).status).toBe(200);
+    expect(await loaded()).toBe(false);
+    close(await values('net:new'), await expected(rows, 'a2'));
+    expect(await loaded()).toBe(true);
     expect(await send('/adapters/new', 'DELETE')).toEqual([200, { done: true }]);
     expect(await infer('net:new', rows, {}, headers)).toMatchObject({ status: 404 });
     // Those of the folder are still there.
@@ -271,6 +277,9 @@ describe('a description', () => {
       '/v2/models/{model}/versions/{version}',
       '/v2/models/{model}/versions/{version}/infer',
       '/v2/models/{model}/versions/{version}/ready',
+      '/v2/repository/index',
+      '/v2/repository/models/{model}/load',
+      '/v2/repository/models/{model}/unload',
     ]);
     expect(paths['/v2/models/{model}/infer']!['post']).toMatchObject({
       parameters: [{ name: 'model', in: 'path', required: true }],

@@ -82,6 +82,9 @@ it('reads settings from a file, in whose place flags may stand', async () => {
     return call(['serve', vit, '--config', file, '--adapters', 'nowhere']);
   };
   expect((await started('adapters: elsewhere\n')).stderr).toContain('--adapters "nowhere" is not there');
+  const guide = readFileSync(new URL('../../../../docs/guides/server.md', import.meta.url), 'utf8');
+  const [, example] = /```yaml\n(.*?)```/s.exec(guide)!;
+  expect((await started(example!)).stderr).toContain('--adapters "nowhere" is not there');
   expect((await started('prot: 80\n')).stderr).toContain(`There is no "prot" among the settings of "${file}". Did you mean "port"?`); // prettier-ignore
   expect((await started('keys:\n  - {tenant: shop, sha256: secret}\n')).stderr).toContain('"keys.0.sha256" of');
   expect((await started('batches: {maxRow: 3}\n')).stderr).toContain('There is no "batches.maxRow"');

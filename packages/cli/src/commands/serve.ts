@@ -49,8 +49,7 @@ export function serveCommand(context: Context): Command {
       'output',
     ],
     examples: [
-      'onnx-lora serve models/vit --adapters runs',
-      "curl --data-binary @cat.jpg 'http://127.0.0.1:8080/predict?adapter=photos'",
+      "onnx-lora serve models/vit --adapters runs   # curl --data-binary @cat.jpg '127.0.0.1:8080/predict?adapter=photos'",
       'onnx-lora serve models/vit --store adapters --config server.yaml --host 0.0.0.0',
     ],
   }).action(async (word: string | undefined, { config, ...flags }: ServeFlags) => {

@@ -6,6 +6,7 @@ import { adminRoutes } from './admin.ts';
 import { readBodies } from './bodies.ts';
 import type { Certificate } from '../operation/tls.ts';
 import { failedAnswer } from './errors.ts';
+import { repositoryRoutes } from './repository.ts';
 import { addRoutes, callerOf } from './routes.ts';
 import { predictRoutes } from './predict.ts';
 import type { Service } from './service.ts';
@@ -80,6 +81,7 @@ export function httpApp(
   });
   const routes = [
     ...v2Routes(service),
+    ...repositoryRoutes(service),
     ...predictRoutes(service),
     ...openAiRoutes(service),
     ...adminRoutes(service, maxUploadBytes),

@@ -105,12 +105,17 @@ function checked<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
   throw new HttpError(400, 'INPUT_INVALID', `${what} is not as it should be${where}: ${message}.`);
 }
 
+/** Larger JSON would hold up everybody while it is read. */
+const MOST_JSON = 16 * 2 ** 20;
+
 /**
  * The JSON of a body, as its schema has it.
  *
- * @throws HttpError 400
+ * @throws HttpError 400; 413 for more than 16 MiB of it
  */
 export function jsonBody<T>(schema: z.ZodType<T>, body: Buffer): T {
+  if (body.length > MOST_JSON)
+    throw new HttpError(413, 'INPUT_INVALID', `The JSON has ${body.length} bytes, more than the ${MOST_JSON} that it may. Send tensors as binary data, and records in several requests.`); // prettier-ignore
   let value: unknown;
   try {
     value = JSON.parse(body.toString('utf8'));

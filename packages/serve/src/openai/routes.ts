@@ -103,7 +103,7 @@ async function transcribed(service: Service, asked: Asked<unknown, unknown>): Pr
   const task = taskAmong(service, ['speech-recognition']);
   const settings = language === undefined ? {} : { settings: { language } };
   const { predictions } = await answersAbout(service, adapter, files, asked, { task, ...settings });
-  const text = String(predictions[0]?.['text'] ?? '');
+  const text = (predictions[0]?.['text'] ?? '') as string;
   if (format === 'json') return { text };
   asked.reply.type('text/plain; charset=utf-8');
   return text;

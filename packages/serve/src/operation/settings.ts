@@ -101,6 +101,9 @@ const schema = z.strictObject({
   worker: z.boolean().optional(),
 } satisfies Record<keyof ServeSettings, z.ZodType>);
 
+/** What settings are called. */
+export const settingNames: readonly string[] = Object.keys(schema.shape);
+
 /**
  * Settings, checked.
  *
@@ -111,7 +114,8 @@ const schema = z.strictObject({
 export function serveSettings(given: unknown, where: string): ServeSettings {
   const { data, error } = schema.safeParse(given);
   if (!error) return data as ServeSettings;
-  const [issue] = error.issues as [z.core.$ZodIssue];
+  // A key that is mistyped is often missing, too.
+  const issue = error.issues.find(({ code }) => code === 'unrecognized_keys') ?? error.issues[0]!;
   const at = issue.path.join('.');
   if (issue.code === 'unrecognized_keys') {
     const [key] = issue.keys as [string];
