@@ -70,7 +70,10 @@ export interface RunnableModel extends TaskModel {
 }
 
 /** A loaded {@link RunnableModel}: an {@link AdapterSession}, or what runs for it, such as the queue of a server. */
-export type RunnableSession = Pick<AdapterSession, 'inputNames' | 'outputNames' | 'provider' | 'run' | 'bind' | 'release'>;
+export type RunnableSession = Pick<
+  AdapterSession,
+  'inputNames' | 'outputNames' | 'provider' | 'run' | 'bind' | 'release'
+>;
 
 /** How a {@link RunnableModel} is loaded. */
 export interface RunnableOptions {
