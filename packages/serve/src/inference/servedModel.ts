@@ -1,6 +1,6 @@
 /** @file A model whose sessions are those of the server: tasks make their predictors with it as with any other. */
 
-import type { Adapter, AdapterRunOptions, InputSizes, Model } from '@onnx-lora/sdk';
+import { type Adapter, type AdapterRunOptions, type InputSizes, Model } from '@onnx-lora/sdk';
 import type { RunnableModel, RunnableSession } from '@onnx-lora/sdk/tasks';
 import { type InferenceScheduler, submit } from './compute.ts';
 import type { LoadedSession, Sessions } from './sessions.ts';
@@ -40,12 +40,34 @@ export function servedModel(served: Served): RunnableModel {
     },
   };
   return new Proxy<RunnableModel>(own, {
-    get(target, key) {
+    get(target, key, proxy) {
       if (Object.hasOwn(changed, key)) return changed[key as keyof typeof changed];
       const value: unknown = Reflect.get(target, key, target);
-      return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+      if (typeof value !== 'function') return value;
+      return (...given: unknown[]): unknown => {
+        const made: unknown = Reflect.apply(value, target, given);
+        if (made === target) return proxy;
+        return made instanceof Model ? derivedModel(served, made, key, given) : made;
+      };
     },
   });
+}
+
+/** A model that was made of a served one, such as a decoder that gives fewer logits: its sessions are the server's, too. */
+function derivedModel(served: Served, own: Model, how: string | symbol, given: readonly unknown[]): RunnableModel {
+  const { outputs = [], sizes, ...others } = served;
+  const whole = (sizes ? served.root.withInputSizes(sizes) : served.root).withOutputs(outputs);
+  const root = Reflect.apply(Reflect.get(whole, how) as (...words: unknown[]) => Model, whole, given);
+  // A graph that was given is known by what goes in and out.
+  const words = how === 'derived' ? [Object.keys(own.inputs), Object.keys(own.outputs)] : given;
+  const name = `${served.name}/${String(how)} ${JSON.stringify([words, outputs, sizes ?? null], plain)}`;
+  return servedModel({ ...others, own, root, name });
+}
+
+/** What JSON has no words for. */
+function plain(_: string, value: unknown): unknown {
+  if (typeof value === 'bigint') return String(value);
+  return ArrayBuffer.isView(value) ? Array.from(value as Uint8Array, String) : value;
 }
 
 /** A session whose runs wait in the scheduler's queue. */

@@ -44,12 +44,18 @@ const constantOfShape: Rule = (site) => {
   return [{ type, shape, ints }];
 };
 
+/**
+ * Numbers of a range that are known: axes, not positions, or a graph for short sequences would have constants where one for long ones
+ * counts, and none could serve both.
+ */
+const MOST_COUNTED = 2;
+
 const range: Rule = (site) => {
   const [start, limit, delta] = [0, 1, 2].map((i) => input(site, i).ints?.[0]);
   const type = firstType(site);
   if (typeof start === 'number' && typeof limit === 'number' && typeof delta === 'number') {
     const count = Math.max(0, Math.ceil((limit - start) / delta));
-    const ints = count <= 64 ? Array.from({ length: count }, (_, i) => start + i * delta) : undefined;
+    const ints = count <= MOST_COUNTED ? Array.from({ length: count }, (_, i) => start + i * delta) : undefined;
     return [{ type, shape: [count], ints }];
   }
   return [{ type, shape: [start === 0 && delta === 1 && limit !== undefined ? limit : unknownDim(site, 0)] }];

@@ -20,7 +20,13 @@ import type { TrainingGraph } from './trainingGraph.ts';
 export interface OpenGraph {
   readonly graph: TrainingGraph;
   /** What the graph for a batch of these sizes says of it. */
-  readonly at: (sizes: readonly number[]) => Pick<TrainingGraph, 'masks' | 'forwardBytes' | 'products'>;
+  readonly at: (sizes: readonly number[]) => OpenAt;
+}
+
+/** What a graph says of a batch. */
+export interface OpenAt extends Pick<TrainingGraph, 'masks' | 'forwardBytes' | 'products'> {
+  /** Whether no value of the forward pass is larger than in one of the graphs that it is made of: that may be computed otherwise. */
+  readonly isProven: boolean;
 }
 
 /**
@@ -141,7 +147,9 @@ function constantsOf(constants: Aligned['constants'], probes: Probes): OpenConst
     if (all.every((each) => each === all[0] || isSame(each, all[0]))) continue;
     if (all.some((each) => each.dataType !== dataType || each.dims?.length !== dims.length)) return undefined;
     const axes = [...dims.keys()].filter((axis) => all.some((each) => each.dims![axis] !== dims[axis]));
-    const tensor = all[probes.corners.length]!;
+    const tensor = all.reduce((largest, each) =>
+      sizeOf(each.dims ?? []) > sizeOf(largest.dims ?? []) ? each : largest,
+    );
     const isTable = axes.length > 0;
     if (isTable ? !all.every((each) => isBeginning(each, tensor)) : !countable.has(type)) return undefined;
     const numbers = all.map((each) => isTable ? axes.map((axis) => each.dims![axis]!) : Array.from<number | bigint, number>(readTensor(each).data, Number)); // prettier-ignore
@@ -177,11 +185,16 @@ function sizesOf(at: readonly TrainingGraph[], probes: Probes): OpenGraph['at'] 
   const ofValues = grown((graph) => graph.forwardValues.map(({ dims }) => dims));
   const ofProducts = grown((graph) => graph.productSizes.map(({ rows }) => rows));
   if (!ofMasks || !ofValues || !ofProducts) return undefined;
-  return (sizes) => ({
-    masks: ofMasks(sizes).map((dims, i) => ({ ...masks[i]!, dims })),
-    forwardBytes: bytesOfAll(ofValues(sizes).map((dims, i) => ({ ...forwardValues[i]!, dims }))),
-    products: productsOf(ofProducts(sizes).map((rows, i) => ({ ...productSizes[i]!, rows }))),
-  });
+  const most = forwardValues.map((_, i) => Math.max(...at.map((graph) => sizeOf(graph.forwardValues[i]!.dims))));
+  return (sizes) => {
+    const values = ofValues(sizes).map((dims, i) => ({ ...forwardValues[i]!, dims }));
+    return {
+      masks: ofMasks(sizes).map((dims, i) => ({ ...masks[i]!, dims })),
+      forwardBytes: bytesOfAll(values),
+      products: productsOf(ofProducts(sizes).map((rows, i) => ({ ...productSizes[i]!, rows }))),
+      isProven: values.every(({ dims }, i) => sizeOf(dims) <= most[i]!),
+    };
+  };
 }
 
 /** Numbers that grow, computed from the sizes of the inputs, as one list. */

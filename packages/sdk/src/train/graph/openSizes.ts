@@ -63,7 +63,7 @@ export class OpenSizes {
 export interface Probes {
   /** One of two sizes of each kind, in all ways together: where bit i of the place is set, that of kind i is its second. */
   readonly corners: readonly (readonly number[])[];
-  /** Others by which is checked what follows: larger ones, up to which it holds, and small ones, from which on it does. */
+  /** Others by which is checked what follows: larger ones first, up to which it holds, and small ones last, from which on it does. */
   readonly checks: readonly (readonly number[])[];
 }
 
@@ -72,16 +72,20 @@ export interface Probes {
  *
  * @param most up to which sizes it is to hold, at least
  * @param byRows whether the first is the number of rows, of which few are no other case than many
+ * @param top sizes of one batch with much to compute, where batches that have most of one size have less of the others
  */
-export function probesOf(most: readonly number[], byRows: boolean): Probes {
+export function probesOf(most: readonly number[], byRows: boolean, top?: readonly number[]): Probes {
   const drawn = primes(2 * most.length, 11);
   const corners = Array.from({ length: 2 ** most.length }, (_, bits) =>
     most.map((__, i) => drawn[2 * i + ((bits >> i) & 1)]!),
   );
-  const large: number[] = [];
-  for (const size of most) large.push(primes(1, Math.max(size, drawn.at(-1)! + 1, (large.at(-1) ?? 0) + 1))[0]!);
   const small = primes(most.length, 3);
-  return { corners, checks: [large, small.map((size, i) => (byRows && i === 0 ? drawn[0]! : size))] };
+  const least = top ? small.at(-1)! : drawn.at(-1)!;
+  const large: number[] = [];
+  for (const size of top ?? most) large.push(primes(1, Math.max(size, least + 1, (large.at(-1) ?? 0) + 1))[0]!);
+  // The others of these are small.
+  const alone = most.flatMap((size, i) => (size > large[i]! ? [corners[0]!.with(i, primes(1, size)[0]!)] : []));
+  return { corners, checks: [large, ...alone, small.map((size, i) => (byRows && i === 0 ? drawn[0]! : size))] };
 }
 
 /** How a number grows with sizes: the sum over all sets of them of a factor times the product of (size − first size). */

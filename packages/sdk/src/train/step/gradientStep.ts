@@ -37,7 +37,7 @@ interface Compiled {
 }
 
 /** Copies that the runtime may make of the weights to multiply faster; beyond it they cost more memory than they are worth. */
-const PREPACK_BYTES = 280 << 20;
+const PREPACK_BYTES = +(process.env['PP'] ?? 280 << 20);
 
 /** Bytes that graphs for other shapes may hold, such as those of shorter rows. */
 const KEPT_BYTES = 128 << 20;
@@ -254,12 +254,12 @@ export class GradientStep {
 
   /** What computes batches of all sizes, where this is one of them. Other providers would compute the sizes on the CPU. */
   async #openFor(inputs: Feeds, targets: Feeds): Promise<Compiled | undefined> {
-    let opened = this.#opened.for(inputs, targets);
+    let opened = await this.#opened.for(inputs, targets);
     if (!opened) {
       const { last = this.#open } = this.#graphs;
       const isFit = last?.session.provider === 'cpu' && !last.prefix;
       if (!(await this.#opened.find(inputs, targets, isFit ? last.graph.targetNames : undefined))) return undefined;
-      opened = this.#opened.for(inputs, targets)!;
+      opened = (await this.#opened.for(inputs, targets))!;
       await this.#open?.release();
       this.#open = undefined;
     }

@@ -34,9 +34,14 @@ function batchOf(model: Model, rows: number, length: number): { inputs: Feeds; t
       [rows, length],
     );
   const isThere = (row: number, at: number): number => Number(row < rows - 1 || at < length - 2);
-  const inputs = Object.keys(model.inputs).map((name) => [
+  const inputs = Object.entries(model.inputs).map(([name, { dims }]) => [
     name,
-    name.includes('mask') ? of(isThere) : of((row, at) => (name === 'input_ids' ? 4 + ((7 * row + 5 * at) % 11) : 0)),
+    // A decoder's past is empty.
+    dims?.length === 4
+      ? float32([], [rows, dims[1] as number, 0, dims[3] as number])
+      : name.includes('mask')
+        ? of(isThere)
+        : of((row, at) => (name === 'input_ids' ? 4 + ((7 * row + 5 * at) % 11) : 0)),
   ]);
   const weights = float32(
     Float32Array.from({ length: rows * length }, (_, i) => Math.sin(i + length)),
@@ -111,6 +116,29 @@ describe('batches of many sizes', () => {
       }
     },
   );
+});
+
+it.each([
+  ['short and long, though positions are counted in the graph', {}, [2, 70], [2, 60], [2, 20]],
+  // The attention of a whole batch is computed in parts, that of a piece is not.
+  ['of which pieces alone are alike', { pieceRows: () => 4 }, [24, 320], [24, 20], [24, 40]],
+] as const)('is found for batches %s', { timeout: 120_000 }, async (_, own, ...shapes) => {
+  const runtime = new CountingRuntime();
+  const model = await openModel(path.join(cases, '../../../docs/examples/models/llama-tiny'), { runtime });
+  const step = new GradientStep(requestOf(model, own));
+  const [first, ...others] = shapes;
+  await given(step, model, first);
+  for (const size of others) {
+    const { runs } = step.masks;
+    const found = await given(step, model, size);
+    const alone = new GradientStep(requestOf(model, own));
+    alone.masks.runs = runs;
+    expect(await given(alone, model, size)).toEqual(found);
+    runtime.loaded--;
+    await alone.release();
+  }
+  await step.release();
+  expect(runtime.loaded).toBe(2);
 });
 
 it('is found for batches of a single row, too', async () => {

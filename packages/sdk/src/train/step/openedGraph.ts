@@ -48,6 +48,8 @@ export class OpenedGraph {
   /** Shapes of batches that no graph was for, each once. */
   readonly #seen: BatchShapes[] = [];
   readonly #tried = new Set<string>();
+  /** Rows that a run takes of batches, by the sizes of those that nothing is proven of as a whole. */
+  readonly #rows = new Map<string, number>();
   #found: Found | undefined;
 
   /** Builds nothing yet. */
@@ -56,7 +58,7 @@ export class OpenedGraph {
   }
 
   /** The graph as it is for a batch; undefined where there is none for it. */
-  for(inputs: Feeds, targets: Feeds): Opened | undefined {
+  async for(inputs: Feeds, targets: Feeds): Promise<Opened | undefined> {
     if (!this.#found) return undefined;
     const { sizes, open, byRows, least, most } = this.#found;
     const own = sizes.sizesOf(shapesOf(inputs, targets));
@@ -65,15 +67,18 @@ export class OpenedGraph {
     if ((total !== undefined) !== byRows) return undefined;
     const { lossWeight, pieceRows: choose = pieceRows, session } = this.#request;
     const whole = open.at(own);
-    const rows =
-      lossWeight && total !== undefined
+    let rows: number | undefined;
+    if (lossWeight && total !== undefined) {
+      rows = whole.isProven
         ? choose(total, whole.forwardBytes, whole.products, session?.threads)
-        : undefined;
+        : await this.#pieceRows(own, inputs, targets, total);
+    }
     const isWhole = rows === undefined || rows >= total!;
-    const ofPiece = isWhole ? own : [rows, ...own.slice(1)];
+    const ofPiece = isWhole ? own : [rows!, ...own.slice(1)];
     // A graph for one of something is a simpler one, which rounds otherwise.
     if (ofPiece.includes(1)) return undefined;
     const piece = isWhole ? whole : open.at(ofPiece);
+    if (!piece.isProven) return undefined;
     const plan = { rows: (isWhole ? total : rows) ?? 1, forwardBytes: piece.forwardBytes };
     return {
       graph: { ...open.graph, ...piece },
@@ -108,16 +113,45 @@ export class OpenedGraph {
     const portOf = (name: string): string => name.startsWith(TARGET) ? targetNames[name.slice(TARGET.length)]! : name; // prettier-ignore
     const axes = sizes.axes.map((all) => all.map(([name, axis]): InputAxis => [portOf(name), axis]) as [InputAxis, ...InputAxis[]]); // prettier-ignore
     const before = this.#found;
+    const graphs = new Map<string, TrainingGraph | undefined>();
+    const graphAt = async (own: readonly number[]): Promise<TrainingGraph | undefined> => {
+      const key = own.join();
+      if (!graphs.has(key)) graphs.set(key, await this.#graphAt(...batchAt(sizes, own, inputs, targets)));
+      return graphs.get(key);
+    };
+    const most = this.#most(sizes);
     // Longer ones than have come only where the model takes them and computes them alike.
     for (const factor of [2, 1]) {
-      const probes = probesOf(this.#most(sizes).map((size) => factor * size), byRows); // prettier-ignore
-      const found = await this.#openGraph(inputs, targets, { sizes, byRows }, probes, axes);
-      if (!found) continue;
-      this.#found = found;
-      if (this.for(inputs, targets)) return true;
+      // Where a batch with most of everything is computed otherwise, those that come may still be alike.
+      for (const isTop of [false, true]) {
+        const top = isTop ? await this.#topOf(sizes, byRows, inputs, targets) : undefined;
+        const grown = (all: readonly number[]): number[] => all.map((size) => factor * size);
+        const probes = probesOf(grown(most), byRows, top && grown(top));
+        const found = await this.#openGraph({ sizes, byRows }, probes, axes, graphAt);
+        if (!found) continue;
+        this.#found = found;
+        if (await this.for(inputs, targets)) return true;
+      }
     }
     this.#found = before;
     return false;
+  }
+
+  /** Sizes of what a run takes of the batch with the most numbers. */
+  async #topOf(sizes: OpenSizes, byRows: boolean, inputs: Feeds, targets: Feeds): Promise<readonly number[]> {
+    const numbers = (own: readonly number[]): number => own.reduce((product, size) => product * size, 1);
+    const all = this.#seen.map((shapes) => sizes.sizesOf(shapes)).filter((own) => own !== undefined);
+    const top = all.reduce((most, own) => (numbers(own) > numbers(most) ? own : most));
+    if (!byRows || !this.#request.lossWeight) return top;
+    return top.with(0, await this.#pieceRows(top, ...batchAt(sizes, top, inputs, targets), top[0]!));
+  }
+
+  /** Rows of a batch that one run takes, as a graph for it alone has them. */
+  async #pieceRows(own: readonly number[], inputs: Feeds, targets: Feeds, total: number): Promise<number> {
+    const key = own.join();
+    const rows = this.#rows.get(key) ?? (await prepareStep(this.#request, inputs, targets)).rows ?? total;
+    this.#rows.set(key, rows);
+    return rows;
   }
 
   /** The largest that have come of each size. */
@@ -129,25 +163,25 @@ export class OpenedGraph {
 
   /** Holds from the small sizes of the probes on, or where those are computed otherwise from their corners. */
   async #openGraph(
-    inputs: Feeds,
-    targets: Feeds,
     { sizes, byRows }: Pick<Found, 'sizes' | 'byRows'>,
     { corners, checks }: Probes,
     axes: readonly SizeAxes[],
+    graphAt: (own: readonly number[]) => Promise<TrainingGraph | undefined>,
   ): Promise<Found | undefined> {
     const graphs: TrainingGraph[] = [];
     for (const own of [...corners, ...checks]) {
-      const shapes = sizes.at(own);
-      const graph = await this.#graphAt(resized(inputs, '', shapes), resized(targets, TARGET, shapes));
+      const graph = await graphAt(own);
       if (graph) graphs.push(graph);
       else if (own !== checks.at(-1)) return undefined;
     }
-    for (const count of [2, 1]) {
+    const most = checks[0]!.map((_, i) => Math.max(...checks.map((own) => own[i]!)));
+    for (const count of [checks.length, checks.length - 1]) {
       const probes = { corners, checks: checks.slice(0, count) };
       const all = graphs.slice(0, corners.length + count);
       const open = all.length === corners.length + count ? openGraph(all, probes, axes) : undefined;
-      const least = (count === 2 ? checks[1] : corners[0])!.map((size, i) => (byRows && i === 0 ? 1 : size));
-      if (open) return { sizes, byRows, open, least, most: checks[0]! };
+      const from = count === checks.length ? checks.at(-1)! : corners[0]!;
+      const least = from.map((size, i) => (byRows && i === 0 ? 1 : size));
+      if (open) return { sizes, byRows, open, least, most };
     }
     return undefined;
   }
@@ -169,6 +203,17 @@ const TARGET = 'target:';
 function shapesOf(inputs: Feeds, targets: Feeds): BatchShapes {
   const named = Object.entries(targets).map(([name, tensor]) => [TARGET + name, tensor] as const);
   return new Map([...Object.entries(inputs), ...named].map(([name, { dims }]) => [name, dims]));
+}
+
+/** A batch of other sizes. */
+function batchAt(
+  sizes: OpenSizes,
+  own: readonly number[],
+  inputs: Feeds,
+  targets: Feeds,
+): [inputs: Feeds, targets: Feeds] {
+  const shapes = sizes.at(own);
+  return [resized(inputs, '', shapes), resized(targets, TARGET, shapes)];
 }
 
 /** Feeds of other sizes, zeros where these are not their own. */
