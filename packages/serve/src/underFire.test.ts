@@ -129,7 +129,9 @@ test('every answer is that of the merged model, whatever happens meanwhile', { t
       isResolved = true;
       const session = await (await variants.get(resolved)).session();
       const owner = {
-        ...{ tenant: pick(['x', 'y', 'z']), priority: pick([0, 5, 9]), signal: client.signal },
+        tenant: pick(['x', 'y', 'z']),
+        priority: pick([0, 5, 9]),
+        signal: client.signal,
         ...(isLate && { deadline: performance.now() + random.uniform(0, 4) }),
       };
       if (isImpatient) setTimeout(() => client.abort(), random.uniform(0, 4));
