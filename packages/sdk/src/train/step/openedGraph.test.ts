@@ -118,16 +118,16 @@ describe('batches of many sizes', () => {
   );
 });
 
-it.each([
+it.each<[string, Partial<GradientStepRequest>, ...(readonly [number, number])[]]>([
   ['short and long, though positions are counted in the graph', {}, [2, 70], [2, 60], [2, 20]],
   // The attention of a whole batch is computed in parts, that of a piece is not.
   ['of which pieces alone are alike', { pieceRows: () => 4 }, [24, 320], [24, 20], [24, 40]],
-] as const)('is found for batches %s', { timeout: 120_000 }, async (_, own, ...shapes) => {
+])('is found for batches %s', { timeout: 120_000 }, async (_, own, ...shapes) => {
   const runtime = new CountingRuntime();
   const model = await openModel(path.join(cases, '../../../docs/examples/models/llama-tiny'), { runtime });
   const step = new GradientStep(requestOf(model, own));
   const [first, ...others] = shapes;
-  await given(step, model, first);
+  await given(step, model, first!);
   for (const size of others) {
     const { runs } = step.masks;
     const found = await given(step, model, size);
