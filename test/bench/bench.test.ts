@@ -57,6 +57,14 @@ const figures = {
 };
 
 describe('the command', () => {
+  it('sends a load to a server', async () => {
+    const { code, stdout } = await bench('--serve', '--quick');
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/one adapter \d+\.\d, 20 adapters \d+\.\d, one merged model in a plain loop \d+\.\d/);
+    expect(stdout).toMatch(/\/s: one adapter \d+\.\d\/s \d+ \d+; 20 \d+\.\d\/s \d+ \d+; plain loop \d+\.\d\/s \d+ \d+/);
+    expect(stdout).toMatch(/an adapter that was never asked for \d+\.\d ms/);
+  });
+
   it('prints a table and writes the figures', async () => {
     const out = path.join(folder, 'report.json');
     const { code, stdout } = await bench('--quick', '--threads', '1', '--out', out, '--peft', '/nonexistent/python');

@@ -13,8 +13,11 @@ import { visionPlugin } from '@onnx-lora/vision';
 /** The surroundings of one call of the command. */
 export interface Context {
   readonly terminal: Terminal;
-  /** Families, tasks and preprocessors; loaded when a command first needs them, so that `--help` is quick. */
-  readonly registry: () => PluginRegistry;
+  /**
+   * Families, tasks and preprocessors; loaded when a command first needs them, so that `--help` is quick. `own` stand in the
+   * place of {@link ownPlugins}.
+   */
+  readonly registry: (own?: readonly Plugin[]) => PluginRegistry;
   /** Plugins that were asked for, as they are written into a file of settings. */
   readonly plugins: () => readonly string[];
   /** Sets what the process exits with when no error is thrown. */
@@ -32,6 +35,6 @@ export const ownPlugins: readonly Plugin[] = [
 ];
 
 /** What the commands choose from. What was asked for goes first: its families are asked before the command's own. */
-export function loadRegistry(asked: readonly Plugin[] = []): PluginRegistry {
-  return loadPlugins([...asked, ...ownPlugins]);
+export function loadRegistry(asked: readonly Plugin[] = [], own: readonly Plugin[] = ownPlugins): PluginRegistry {
+  return loadPlugins([...asked, ...own]);
 }

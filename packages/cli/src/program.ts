@@ -20,6 +20,7 @@ import { preprocessCommand } from './commands/preprocess.ts';
 import { quantizeCommand } from './commands/quantize.ts';
 import { runCommand } from './commands/run.ts';
 import { sweepCommand } from './commands/sweep.ts';
+import { serveCommand } from './commands/serve.ts';
 import { schemaCommand } from './commands/about/schema.ts';
 import { tasksCommand } from './commands/about/tasks.ts';
 import { trainCommand } from './commands/train.ts';
@@ -43,6 +44,7 @@ const commands = [
   compareCommand,
   predictCommand,
   chatCommand,
+  serveCommand,
   mergeCommand,
   unmergeCommand,
   exportCommand,
@@ -77,7 +79,7 @@ export async function main(argv: readonly string[], streams: Streams = process):
   let plugins: readonly Plugin[] = [];
   const program = createProgram({
     terminal,
-    registry: () => (registry ??= loadRegistry(plugins)),
+    registry: (own) => (own ? loadRegistry(plugins, own) : (registry ??= loadRegistry(plugins))),
     plugins: () => asked.map(({ name }) => name),
     exitWith: (code) => (exitCode = code),
   });

@@ -59,6 +59,7 @@ export type {
   InnerValue,
   RunnableModel,
   RunnableOptions,
+  RunnableSession,
   TaskModel,
 } from './plugin/taskModel.ts';
 export { withLoss, type WithLossOptions } from './plugin/withLoss.ts';

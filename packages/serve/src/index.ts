@@ -1,3 +1,22 @@
-/** @file A server for one base model and any number of adapters. */
+/** @file `@onnx-lora/serve`: a server for one base model and any number of adapters. */
 
+export { serve, type Server, type ServeOptions } from './serve.ts';
+export type { AdapterCatalog, AdapterChoiceOptions, AdapterInfo, ResolvedAdapter } from './adapters/catalog.ts';
+export type { FileLimits, IncomingFile } from './adapters/incoming.ts';
+export type { Share } from './adapters/manifest.ts';
+export { AdapterStore, type StoredAdapter, type StoreOptions } from './adapters/store.ts';
+export type { Upload, UploadRules } from './adapters/upload.ts';
+export type { HttpLimits } from './http/app.ts';
+export type { LogEntry, LogLevel } from './operation/log.ts';
+export type { AnsweredRequest } from './operation/serverMetrics.ts';
+export type { KeySettings } from './operation/access.ts';
+export type { TlsSettings } from './operation/tls.ts';
+export { type ServeSettings, serveSettings, type StoreSettings } from './operation/settings.ts';
+export type { SessionSettings } from './inference/sessions.ts';
+export type { BatchLimits } from './scheduler/batch.ts';
+export type { Clock } from './scheduler/clock.ts';
+export type { Load } from './scheduler/fairQueue.ts';
 export type { Compute, Job, Scheduler } from './scheduler/job.ts';
+export type { BatchReport, QueueLimits, SchedulerObserver, SchedulerOptions } from './scheduler/options.ts';
+export { OverloadedError, type OverloadReason } from './scheduler/overloaded.ts';
+export { type BatchScheduler, createScheduler } from './scheduler/scheduler.ts';

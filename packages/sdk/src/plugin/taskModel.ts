@@ -66,8 +66,14 @@ export interface RunnableModel extends TaskModel {
   withOutputs(values: readonly string[]): RunnableModel;
   withInputSizes?(sizes: InputSizes): RunnableModel;
   /** Loads it, with the adapters by the name that `session.run` chooses them by. */
-  session(options?: RunnableOptions): Promise<AdapterSession>;
+  session(options?: RunnableOptions): Promise<RunnableSession>;
 }
+
+/** A loaded {@link RunnableModel}: an {@link AdapterSession}, or what runs for it, such as the queue of a server. */
+export type RunnableSession = Pick<
+  AdapterSession,
+  'inputNames' | 'outputNames' | 'provider' | 'run' | 'bind' | 'release'
+>;
 
 /** How a {@link RunnableModel} is loaded. */
 export interface RunnableOptions {

@@ -9,6 +9,9 @@ import { byteLength, type Bytes, type FileSlice, FileSource } from '../../graph/
 import { LENGTH_BYTES, type TensorEntry, headerLength, parseHeader, safetensorsTypes } from './safetensorsHeader.ts';
 import { notFound } from '../../files/notFound.ts';
 
+/** Files up to this size are read at once: tensors are small then, and each would be a read of its own. */
+const READ_AT_ONCE = 16 << 20;
+
 /** The content of a safetensors file: tensors in the header's order, and its free text. */
 export interface Safetensors {
   /** Tensors by name. */
@@ -55,6 +58,7 @@ export async function readSafetensors(path: string): Promise<Safetensors> {
   const handle = await openToRead(path);
   try {
     const { size } = await handle.stat();
+    if (size <= READ_AT_ONCE) return parseSafetensors(await readRange(handle, 0, size, path), path);
     const start = await readRange(handle, 0, Math.min(LENGTH_BYTES, size), path);
     const length = headerLength(start, size, path);
     const dataStart = LENGTH_BYTES + length;

@@ -74,6 +74,8 @@ export class AdapterBank {
   /** Adapters from the source, least recently used first. */
   readonly #loaded = new Map<string, HeldAdapter>();
   readonly #loading = new Map<string, Promise<void>>();
+  /** Places that were found a moment ago: a server asks for them before it loads an adapter. */
+  readonly #placed = new WeakMap<Adapter, PlacedAdapter>();
   /** How many runs wait for a name: it must not be removed to make room. */
   readonly #wanted = new Map<string, number>();
 
@@ -95,6 +97,17 @@ export class AdapterBank {
     this.#requireFree(name);
     const placed = await this.#request.place(adapter, options);
     await this.#put(name, placed, () => this.#requireFree(name));
+  }
+
+  /**
+   * Checks that an adapter has its places.
+   *
+   * @throws OnnxLoraError `ADAPTER_MISMATCH`
+   */
+  async requireRoom(adapter: Adapter, options: PlaceOptions): Promise<void> {
+    const placed = await this.#request.place(adapter, options);
+    requireSlots(placed, this.#request.inputs, 'the adapter');
+    this.#placed.set(adapter, placed);
   }
 
   /** Adds an adapter whose places are known. */
@@ -169,7 +182,8 @@ export class AdapterBank {
   }
 
   async #fromSource(name: string): Promise<void> {
-    const placed = await this.#request.place(await this.#request.source!.load(name), {});
+    const adapter = await this.#request.source!.load(name);
+    const placed = this.#placed.get(adapter) ?? (await this.#request.place(adapter, {}));
     await this.#put(name, placed, () => undefined);
     this.#loaded.set(name, this.#held.get(name)!);
     this.#makeRoom();

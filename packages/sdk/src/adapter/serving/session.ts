@@ -157,6 +157,16 @@ export class AdapterSession implements AsyncDisposable {
   }
 
   /**
+   * Checks that an adapter has its places here, so that it can be added, or be loaded from the source.
+   *
+   * @throws OnnxLoraError `ADAPTER_MISMATCH` as {@link AdapterSession.add}
+   */
+  async requireRoom(adapter: Adapter, options: PlaceOptions = {}): Promise<void> {
+    requireKnownToPlace(options);
+    return this.#bank.requireRoom(adapter, options);
+  }
+
+  /**
    * Gives a name to another adapter: runs that are asked for from then on use that one.
    *
    * @throws OnnxLoraError as {@link AdapterSession.add}, and `INPUT_INVALID` for a name that no adapter has

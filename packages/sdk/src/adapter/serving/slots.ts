@@ -16,12 +16,7 @@ export function planSlots(placed: readonly PlacedAdapter[], reserved: AdapterPla
  * @throws OnnxLoraError `ADAPTER_MISMATCH` with the modules that have none
  */
 export function requireSlots({ tunings }: PlacedAdapter, inputs: readonly AdapterInput[], name: string): void {
-  const has = new Set(
-    inputs.flatMap(({ tuning, others, tensor: { role } }) => [
-      `${tuning.slot}:${role}`,
-      ...[tuning, ...others].flatMap(({ wants }) => wants.map(({ input }) => input)),
-    ]),
-  );
+  const has = slotsOf(inputs);
   const missing = new Map<string, string | undefined>();
   for (const { tuning } of tunings) {
     // What goes without saying where the module itself has no place.
@@ -37,6 +32,22 @@ export function requireSlots({ tunings }: PlacedAdapter, inputs: readonly Adapte
     'ADAPTER_MISMATCH',
     `The session's graph has no place for what "${name}" adapts: ${names.slice(0, 3).join(', ')}${more}. Places are decided when the session is made: ${reserve}give the adapter to model.session among its adapters.`,
   );
+}
+
+const slots = new WeakMap<readonly AdapterInput[], ReadonlySet<string>>();
+
+/** What a graph with these inputs has places for: looked up for each adapter that a session loads. */
+function slotsOf(inputs: readonly AdapterInput[]): ReadonlySet<string> {
+  const known = slots.get(inputs);
+  if (known) return known;
+  const has = new Set(
+    inputs.flatMap(({ tuning, others, tensor: { role } }) => [
+      `${tuning.slot}:${role}`,
+      ...[tuning, ...others].flatMap(({ wants }) => wants.map(({ input }) => input)),
+    ]),
+  );
+  slots.set(inputs, has);
+  return has;
 }
 
 /**

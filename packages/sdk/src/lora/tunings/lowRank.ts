@@ -120,7 +120,7 @@ export class LowRank implements ModuleTuning {
     const row = B.length / kindOf(site).matrix(site).out;
     const perOutput = (o: number): number => scaling * (gain?.[o] ?? 1) * (site.foldedScale?.[o] ?? 1);
     const hasOutputs = gain !== undefined || site.foldedScale !== undefined;
-    const scaled = B.map((value, i) => (hasOutputs ? perOutput(Math.floor(i / row)) : scaling) * value);
+    const scaled = hasOutputs ? B.map((value, i) => perOutput(Math.floor(i / row)) * value) : times(B, scaling);
     const dims = kindOf(site).perOutputShape(site);
     const added = bias && floats(bias).map((value, o) => perOutput(o) * value);
     return new Map([
@@ -190,4 +190,11 @@ export function lowRanksOf({ tunings }: { readonly tunings: readonly PlacedTunin
 /** The layers of a plan that have a low-rank adapter. */
 export function lowRankLayers(plan: readonly ModuleTuning[]): LowRank[] {
   return plan.filter((each) => each instanceof LowRank);
+}
+
+/** As `values.map`, in a fraction of its time: a server does this for each adapter that it loads. */
+function times(values: Float32Array, factor: number): Float32Array {
+  const result = new Float32Array(values.length);
+  for (let i = 0; i < values.length; i++) result[i] = factor * values[i]!;
+  return result;
 }

@@ -1,7 +1,6 @@
 /** @file Predictors of one pass: batches of like length, adapters by row, and answers in the order of what was asked. */
 
 import type { Adapter } from '../../adapter/adapter.ts';
-import type { AdapterSession } from '../../adapter/serving/session.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import type { Feeds } from '../../runtime/tensor.ts';
 import { defined } from '../data/defined.ts';
@@ -16,7 +15,7 @@ import type {
   SourceRecord,
 } from '../predictor.ts';
 import type { PredictorOptions } from '../taskFactory.ts';
-import type { RunnableModel } from '../taskModel.ts';
+import type { RunnableModel, RunnableSession } from '../taskModel.ts';
 import { lengthBuckets } from './lengthBuckets.ts';
 import { chosenAdapter, requireNamedAdapters, sourcesOf } from './sources.ts';
 
@@ -60,17 +59,18 @@ export async function recordPredictor<Item, Row, Found>(
     adapters: { ...chosen, ...members },
   });
   const loaded = { session, members: Object.keys(members), adapters: Object.keys(chosen) };
+  // The session has the adapter: here its name is kept, and not its tensors.
+  const usual = adapter ? ADAPTER : null;
   return {
     adapters: loaded.adapters,
-    predict: (sources, options = {}) =>
-      new Pass(processor, loaded, { adapter: adapter ? ADAPTER : null, ...options }).answers(sources),
+    predict: (sources, options = {}) => new Pass(processor, loaded, { adapter: usual, ...options }).answers(sources),
     release: () => session.release(),
     [Symbol.asyncDispose]: () => session.release(),
   };
 }
 
 interface Loaded {
-  readonly session: AdapterSession;
+  readonly session: RunnableSession;
   /** Names of the adapters that answer with whichever is chosen. */
   readonly members: readonly string[];
   /** Names that may be chosen. */

@@ -1,7 +1,7 @@
 /** @file Decoders that keep keys and values of what was written: each pass computes one token. */
 
-import type { AdapterChoice, AdapterSession, Feeds, Tensor } from '@onnx-lora/sdk';
-import type { RunnableModel, RunnableOptions } from '@onnx-lora/sdk/tasks';
+import type { AdapterChoice, Feeds, Tensor } from '@onnx-lora/sdk';
+import type { RunnableModel, RunnableOptions, RunnableSession } from '@onnx-lora/sdk/tasks';
 import type { Decoding, DecodingStart, Past, TokenDecoder } from './decoding.ts';
 import { FixedFeeds, mapFeeds } from './fixedFeeds.ts';
 import { placesFed } from './logitPlaces.ts';
@@ -11,8 +11,8 @@ import { tokenFeeds } from './tokenFeeds.ts';
 
 /** The two passes: with the prompt, and with one token and what was kept. */
 interface Passes {
-  readonly first: AdapterSession;
-  readonly next: AdapterSession;
+  readonly first: RunnableSession;
+  readonly next: RunnableSession;
   readonly models: { readonly first: RunnableModel; readonly next: RunnableModel };
 }
 

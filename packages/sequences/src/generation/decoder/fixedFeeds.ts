@@ -1,6 +1,7 @@
 /** @file What all passes of a text read alike, such as an encoder's states: handed over to a session once. */
 
-import type { AdapterSession, BoundFeeds, Feeds } from '@onnx-lora/sdk';
+import type { BoundFeeds, Feeds } from '@onnx-lora/sdk';
+import type { RunnableSession } from '@onnx-lora/sdk/tasks';
 import { selectRows } from './rows.ts';
 
 /** Feeds that stay as they are, but for which rows there are. */
@@ -35,7 +36,7 @@ export class FixedFeeds {
   }
 
   /** What a run of the session is given: the tensors, or what it keeps of them. */
-  of(session: AdapterSession): { readonly feeds: Feeds; readonly bound?: readonly BoundFeeds[] } {
+  of(session: RunnableSession): { readonly feeds: Feeds; readonly bound?: readonly BoundFeeds[] } {
     if (Object.keys(this.#feeds).length > 0) this.#bound ??= session.bind(this.#feeds);
     return this.#bound ? { feeds: {}, bound: [this.#bound] } : { feeds: this.#feeds };
   }

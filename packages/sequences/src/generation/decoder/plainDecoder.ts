@@ -1,7 +1,7 @@
 /** @file Decoders that keep nothing: each pass computes the whole text again. */
 
-import type { AdapterChoice, AdapterSession } from '@onnx-lora/sdk';
-import type { RunnableModel, RunnableOptions } from '@onnx-lora/sdk/tasks';
+import type { AdapterChoice } from '@onnx-lora/sdk';
+import type { RunnableModel, RunnableOptions, RunnableSession } from '@onnx-lora/sdk/tasks';
 import type { Decoding, DecodingStart, TokenDecoder } from './decoding.ts';
 import { FixedFeeds } from './fixedFeeds.ts';
 import { placesFed } from './logitPlaces.ts';
@@ -12,7 +12,7 @@ interface Loaded {
   readonly model: RunnableModel;
   /** What the model calls its ids. */
   readonly ids: string;
-  readonly session: AdapterSession;
+  readonly session: RunnableSession;
 }
 
 /** A decoder that was exported without a past. */

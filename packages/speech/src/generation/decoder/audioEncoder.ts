@@ -1,7 +1,7 @@
 /** @file The encoder of a model: from features to the states that its decoder reads. */
 
-import type { AdapterChoice, AdapterSession, Feeds, Tensor } from '@onnx-lora/sdk';
-import type { RunnableModel, RunnableOptions } from '@onnx-lora/sdk/tasks';
+import type { AdapterChoice, Feeds, Tensor } from '@onnx-lora/sdk';
+import type { RunnableModel, RunnableOptions, RunnableSession } from '@onnx-lora/sdk/tasks';
 import {
   adaptersOf,
   asPort,
@@ -17,13 +17,13 @@ const MASK = 'attention_mask';
 
 /** A loaded encoder. */
 export class AudioEncoder {
-  readonly #session: AdapterSession;
+  readonly #session: RunnableSession;
   readonly #inputs: RunnableModel['inputs'];
   /** The output with the states. */
   readonly #states: string;
 
   /** Used by {@link AudioEncoder.open}. */
-  private constructor(session: AdapterSession, { inputs }: RunnableModel, states: string) {
+  private constructor(session: RunnableSession, { inputs }: RunnableModel, states: string) {
     this.#session = session;
     this.#inputs = inputs;
     this.#states = states;

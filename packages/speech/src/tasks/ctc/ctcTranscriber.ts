@@ -1,8 +1,8 @@
 /** @file Transcribes with models that write a character for each frame. */
 
-import { type AdapterChoice, type AdapterSession, OnnxLoraError, type RowAdapter } from '@onnx-lora/sdk';
+import { type AdapterChoice, OnnxLoraError, type RowAdapter } from '@onnx-lora/sdk';
 import { didYouMean } from '@onnx-lora/sdk/plugin';
-import { bestPaths, CtcTokenizer, type RunnableModel } from '@onnx-lora/sdk/tasks';
+import { bestPaths, CtcTokenizer, type RunnableModel, type RunnableSession } from '@onnx-lora/sdk/tasks';
 import { type AudioReader, type AudioSource, monoStreamAt } from '../../audio/audio.ts';
 import { AudioFileReader } from '../../audio/audioFileReader.ts';
 import type { FeatureExtractor } from '../../features/featureExtractor.ts';
@@ -124,7 +124,7 @@ interface Opened {
   readonly ports: CtcPorts;
   readonly reader: AudioReader;
   readonly extractor: FeatureExtractor;
-  readonly session: AdapterSession;
+  readonly session: RunnableSession;
   /** What an adapter writes in, by its name; null is the base. */
   readonly vocabulary: (adapter: string | null, language?: string) => Promise<CtcTokenizer>;
   readonly count: FrameCount | undefined;

@@ -48,6 +48,7 @@ interface Waiting extends Pick<Answer, 'source' | 'read' | 'total'> {
 /**
  * Loads a language model that answers `{ id, text, finish }` to what files ask: conversations, prompts, texts to go on with, or
  * lines, each a question where the model has a chat template. The last answer that a conversation has is left out and given anew.
+ * With `parts` each is written alone, and its pieces are there as soon as they are written.
  *
  * @example
  * ```ts
@@ -88,8 +89,30 @@ export async function openAnswerer(
     }
   }
 
+  /** One alone, every piece as soon as it is written. */
+  async function* told(
+    { id, prompt, adapter: own, ...place }: Waiting,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<Answer> {
+    const writing = generator.generate([{ prompt, adapter: own }], { ...generate, ...(signal && { signal }) });
+    try {
+      for (;;) {
+        const { done, value } = await writing.next();
+        if (!done) {
+          if (value.text !== '') yield { ...place, prediction: { id, text: value.text }, isPart: true };
+          continue;
+        }
+        const { text, finish } = value[0]!;
+        yield { ...place, prediction: { id, text, finish } };
+        return;
+      }
+    } finally {
+      await writing.return([]);
+    }
+  }
+
   async function* predict(...[sources, options = {}]: Parameters<Predictor['predict']>): AsyncGenerator<Answer> {
-    const { batchSize = TOGETHER, skip = 0, onBadSource, signal } = options;
+    const { batchSize = TOGETHER, parts = false, skip = 0, onBadSource, signal } = options;
     const choice = { adapter: adapter ? ADAPTER : null, ...options }.adapter;
     let [number, left] = [-1, skip];
     let batch: Waiting[] = [];
@@ -100,6 +123,7 @@ export async function openAnswerer(
         for await (const prompt of streamPrompts(source, { columns, asks: template !== undefined })) {
           if (left-- > 0) continue;
           batch.push(waitingFor(number, chosen, prompt));
+          if (parts) yield* told(batch.pop()!, signal);
           if (batch.length < batchSize) continue;
           yield* written(batch, signal);
           if (signal?.aborted) return;

@@ -108,6 +108,19 @@ describe('answers', () => {
     expect(rest.map(({ prediction }) => prediction)).toEqual([{ id: '3', text: 'Yes', finish: 'end' }]);
   });
 
+  test('are told piece by piece, where that is asked for', async () => {
+    await using predictor = await openPredictor(model, { task: 'chat', threads: 1, settings: { maxNewTokens: 6 } });
+    const lines = (): Readable => Readable.from([Buffer.from('One?\nTwo?\n')]);
+    const whole = await all(predictor.predict([lines()]));
+    const told = await all(predictor.predict([lines()], { parts: true }));
+    expect(told.filter(({ isPart }) => !isPart).map(({ prediction }) => prediction)).toEqual(whole.map(({ prediction }) => prediction)); // prettier-ignore
+    for (const { prediction } of whole) {
+      const pieces = told.filter(({ isPart, prediction: { id } }) => isPart && id === prediction['id']);
+      expect(pieces.length).toBeGreaterThan(1);
+      expect(pieces.map((piece) => piece.prediction['text']).join('')).toBe(prediction['text']);
+    }
+  });
+
   test('of a model without a template are texts that go on', async () => {
     expect((await answers(rows({ prompt: 'a' }, { text: 'b' }), plain)).map(({ prediction }) => prediction['id'])).toEqual(['1', '2']); // prettier-ignore
     await expect(answers(rows(say('a')), plain)).rejects.toThrow(/line 1 is a conversation.*chat_template/);

@@ -1,0 +1,125 @@
+/** @file `onnx-lora serve`: a model and its adapters behind HTTP, until it is told to stop. */
+
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { defined } from '@onnx-lora/sdk/data';
+import { serve, type ServeSettings, serveSettings } from '@onnx-lora/serve';
+import { binding, type Plugin } from '@onnx-lora/sdk/plugin';
+import { IMAGE_DECODER, SharpDecoder, visionPlugin } from '@onnx-lora/vision';
+import { type Command, Option } from 'commander';
+import { type Context, ownPlugins } from '../context.ts';
+import { commandOf, type Flags, modelWord } from '../options.ts';
+import { checkNames } from '../settings/choices.ts';
+import { readSettings, readYaml } from '../settings/readSettings.ts';
+import type { Settings } from '../settings/setting.ts';
+import { machineOptions } from '../settings/training.ts';
+import { oneModel, openNamed } from '../sources.ts';
+import { reportFailure, usageError } from '../terminal/errors.ts';
+import { Interrupt } from '../terminal/interrupt.ts';
+import { Progress } from '../terminal/progress.ts';
+
+interface ServeFlags extends Flags {
+  readonly adapters?: string;
+  readonly store?: string;
+  readonly port?: string;
+  readonly host?: string;
+}
+
+/** Makes the command. */
+export function serveCommand(context: Context): Command {
+  return commandOf({
+    name: 'serve',
+    summary: 'answer over HTTP, with any number of adapters',
+    description:
+      'Answers over HTTP until it is stopped: /predict takes files and says what predict says, /v2 is the Open Inference Protocol of KServe and Triton, /openapi.json describes all of it. Each folder in the one of --adapters is an adapter by its name; new ones are there at once, and a request chooses one or none. Ctrl-C and SIGTERM let requests end that have come; SIGHUP reads keys and certificate of --config anew.',
+    words: modelWord,
+    flags: [
+      'model',
+      'fix',
+      ['task', 'whose answers /predict gives (default: that of the adapter, or the usual one of the family)'],
+      new Option('--adapters <folder>', 'folder with a folder for each adapter, such as runs; it is only read'),
+      new Option('--store <folder>', 'folder for adapters that clients bring; who may, --config says'),
+      new Option('--port <number>', 'where it listens; 0 takes a free port (default: 8080)'),
+      new Option('--host <address>', 'which address of this machine; 0.0.0.0 for all (default: 127.0.0.1)'),
+      new Option('--config <file>', 'YAML file of settings, keys and limits among them; flags go before it'),
+      'provider',
+      'precision',
+      'threads',
+      'mismatch',
+      'output',
+    ],
+    examples: [
+      "onnx-lora serve models/vit --adapters runs   # curl --data-binary @cat.jpg '127.0.0.1:8080/predict?adapter=photos'",
+      'onnx-lora serve models/vit --store adapters --config server.yaml --host 0.0.0.0',
+    ],
+  }).action(async (word: string | undefined, { config, ...flags }: ServeFlags) => {
+    const settings = await readSettings(flags, undefined);
+    const registry = context.registry(boundedPlugins());
+    checkNames(settings, registry);
+    const options = await serveOptions(config, flags, settings);
+    if (options.adapters !== undefined && !existsSync(options.adapters))
+      throw usageError(`--adapters "${options.adapters}" is not there. Name a folder with a folder for each adapter.`);
+    const model = await openNamed(oneModel(word, flags['model'], settings), registry, settings);
+    const stop = new AbortController();
+    const interrupt = new Interrupt(() => stop.abort());
+    let onHangUp = (): void => undefined;
+    try {
+      await using server = await serve(model, options);
+      const { url, model: name } = server;
+      if (flags.json) context.terminal.printJson({ url, model: name });
+      else new Progress(context.terminal, flags).note(`${name} answers at ${url}; Ctrl-C stops it`);
+      // As servers do: keys and certificate anew. What is wrong with the file is told, and changes nothing.
+      onHangUp = (): void => {
+        readFileSettings(config)
+          .then(({ keys, tls }) => server.reload(defined({ keys, tls })))
+          .catch((error: unknown) =>
+            reportFailure(error, context.terminal, { debug: false, quiet: true, json: false }),
+          );
+      };
+      process.on('SIGHUP', onHangUp);
+      if (!stop.signal.aborted) await once(stop.signal, 'abort');
+    } finally {
+      process.off('SIGHUP', onHangUp);
+      interrupt.release();
+    }
+  });
+}
+
+/** Images of strangers have fewer pixels: a picture of a kilobyte may claim gigabytes. */
+const MAX_PIXELS = 25_000_000;
+
+/** The command's own plugins, which decode no larger images than a server should. */
+function boundedPlugins(): readonly Plugin[] {
+  const decoder = (): SharpDecoder => new SharpDecoder({ maxPixels: MAX_PIXELS });
+  const bounded = { ...visionPlugin, bindings: [binding(IMAGE_DECODER, decoder, { isDefault: true })] };
+  return ownPlugins.map((each) => (each === visionPlugin ? bounded : each));
+}
+
+async function readFileSettings(config: string | undefined): Promise<ServeSettings> {
+  return config === undefined ? {} : serveSettings(await readYaml(config), `"${config}"`);
+}
+
+/** The file's settings, and what flags say in their place. */
+async function serveOptions(config: string | undefined, flags: ServeFlags, settings: Settings): Promise<ServeSettings> {
+  const { adapters, store, port, host, allowBaseMismatch } = flags;
+  if (port !== undefined && !/^\d{1,5}$/.test(port))
+    throw usageError(`--port is "${port}". Give a number from 0 to 65535.`);
+  const { task } = settings;
+  const given = defined({
+    adapters,
+    host,
+    task,
+    allowBaseMismatch,
+    port: port === undefined ? undefined : Number(port),
+  });
+  const file = await readFileSettings(config);
+  return serveSettings(
+    {
+      ...file,
+      ...given,
+      ...machineOptions(settings),
+      ...(store !== undefined && { store: { ...file.store, folder: store } }),
+    },
+    'the command',
+  );
+}

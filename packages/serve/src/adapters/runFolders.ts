@@ -1,0 +1,87 @@
+/** @file A folder whose folders are adapters, as `onnx-lora train --out runs/NAME` leaves them: read, and never written. */
+
+import { createHash } from 'node:crypto';
+import { readdir, readFile, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { type Adapter, loadAdapter, OnnxLoraError } from '@onnx-lora/sdk';
+import type { AdapterCatalog, AdapterChoiceOptions, AdapterInfo, ResolvedAdapter } from './catalog.ts';
+import { isAdapterName, noSuchAdapter } from './names.ts';
+
+const CONFIG_FILE = 'adapter_config.json';
+const WEIGHTS_FILE = /^adapter_model[\w.-]*\.(safetensors|json)$/;
+/** Digits of a digest that make a version. */
+const VERSION_DIGITS = 12;
+
+/** What was read of a folder, and by which it is told whether that still holds. */
+interface Known {
+  readonly signature: string;
+  readonly info: AdapterInfo;
+}
+
+/**
+ * Adapters by the names of their folders. A folder that is exchanged has another version, which is the beginning of the digest of
+ * its files; requests from then on get that one.
+ */
+export class RunFolders implements AdapterCatalog {
+  readonly #root: string;
+  readonly #known = new Map<string, Known>();
+
+  /** @param root folder with a folder for each adapter: PEFT's files, or a run with `adapter` inside */
+  constructor(root: string) {
+    this.#root = root;
+  }
+
+  async resolve(name: string, { version }: AdapterChoiceOptions = {}): Promise<ResolvedAdapter> {
+    const info = isAdapterName(name) ? await this.#read(name) : undefined;
+    if (!info || (version !== undefined && version !== info.version)) throw noSuchAdapter(name, version);
+    return info;
+  }
+
+  async list(): Promise<readonly AdapterInfo[]> {
+    const names = (await readdir(this.#root).catch(noFiles)).filter(isAdapterName).sort();
+    const found: AdapterInfo[] = [];
+    for (const name of names) {
+      const info = await this.#read(name);
+      if (info) found.push(info);
+    }
+    return found;
+  }
+
+  async load(key: string): Promise<Adapter> {
+    const name = key.slice(0, key.lastIndexOf('@'));
+    const adapter = await loadAdapter(path.join(this.#root, name));
+    // Its files may have been exchanged since the request came, and while they were read.
+    if ((await this.resolve(name)).key === key) return adapter;
+    throw new OnnxLoraError('FILE_NOT_FOUND', `The adapter "${name}" was exchanged while it was read. Ask again.`);
+  }
+
+  async #read(name: string): Promise<AdapterInfo | undefined> {
+    const folder = path.join(this.#root, name);
+    for (const inside of [folder, path.join(folder, 'adapter')]) {
+      const files = (await readdir(inside).catch(noFiles)).filter((file) => file === CONFIG_FILE || WEIGHTS_FILE.test(file)); // prettier-ignore
+      if (!files.includes(CONFIG_FILE) || files.length < 2) continue;
+      return this.#described(name, files.sort().map((file) => path.join(inside, file))); // prettier-ignore
+    }
+    return undefined;
+  }
+
+  async #described(name: string, files: readonly string[]): Promise<AdapterInfo> {
+    const stats = await Promise.all(files.map((file) => stat(file)));
+    const signature = stats.map(({ ino, size, mtimeMs }) => `${ino}:${size}:${mtimeMs}`).join();
+    const known = this.#known.get(name);
+    if (known?.signature === signature) return known.info;
+    const hash = createHash('sha256');
+    for (const file of files) hash.update(await readFile(file));
+    const digest = hash.digest('hex');
+    const bytes = stats.reduce((sum, { size }) => sum + size, 0);
+    const info = { key: `${name}@${digest}`, name, version: digest.slice(0, VERSION_DIGITS), digest, bytes };
+    this.#known.set(name, { signature, info });
+    return info;
+  }
+}
+
+/** A folder that is not there, or a file in its place, has no files. */
+function noFiles(error: NodeJS.ErrnoException): string[] {
+  if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return [];
+  throw error;
+}

@@ -1,0 +1,91 @@
+/** @file The HTTP server: what is common to all routes. */
+
+import fastify, { type FastifyInstance } from 'fastify';
+import { aboutRoutes } from './about.ts';
+import { adminRoutes } from './admin.ts';
+import { readBodies } from './bodies.ts';
+import type { Certificate } from '../operation/tls.ts';
+import { failedAnswer } from './errors.ts';
+import { repositoryRoutes } from './repository.ts';
+import { addRoutes, callerOf } from './routes.ts';
+import { predictRoutes } from './predict.ts';
+import type { Service } from './service.ts';
+import { openAiRoutes } from '../openai/routes.ts';
+import { v2Routes } from './v2.ts';
+
+/** Bounds of what a client may send. */
+export interface HttpLimits {
+  /** Bytes of a body; 64 MiB by default. */
+  readonly maxBodyBytes?: number;
+  /** Bytes of an adapter that a client brings, which are in memory meanwhile; 256 MiB by default. */
+  readonly maxUploadBytes?: number;
+  /** Bytes of all bodies that are in memory at a time; 1 GiB by default. */
+  readonly maxBodiesBytes?: number;
+  /** Milliseconds in which a request must have come; 60,000 by default. */
+  readonly requestTimeout?: number;
+}
+
+const MEGABYTE = 2 ** 20;
+/** A model, a colon and an adapter, percent-encoded. */
+const MAX_PARAM = 1000;
+
+/** The server, with all its routes; it does not listen yet. */
+export function httpApp(
+  service: Service,
+  tls: Certificate | undefined,
+  {
+    maxBodyBytes = 64 * MEGABYTE,
+    maxUploadBytes = 256 * MEGABYTE,
+    maxBodiesBytes = 1024 * MEGABYTE,
+    requestTimeout = 60_000,
+  }: HttpLimits,
+): FastifyInstance {
+  const options = {
+    bodyLimit: maxBodyBytes,
+    requestTimeout,
+    keepAliveTimeout: 60_000,
+    routerOptions: { maxParamLength: MAX_PARAM },
+    forceCloseConnections: 'idle',
+  } as const;
+  // Node looks that often for requests that have not come in time.
+  const connectionsCheckingInterval = Math.min(30_000, Math.ceil(requestTimeout / 4));
+  const wire = { connectionsCheckingInterval, headersTimeout: requestTimeout };
+  const app = tls
+    ? (fastify({ ...options, https: { ...wire, ...tls } }) as unknown as FastifyInstance)
+    : fastify({ ...options, http: wire });
+  readBodies(app, maxBodiesBytes);
+  app.setErrorHandler(async (error, { routeOptions }, reply) => {
+    const { status, body, retryAfter } = failedAnswer(error);
+    if (status === 500) service.log.failed(error);
+    if (retryAfter !== undefined) reply.header('retry-after', retryAfter);
+    const isOpenAi = routeOptions.url?.startsWith('/v1/');
+    return reply
+      .code(status)
+      .send(isOpenAi ? { error: { message: body.error, type: body.code, code: body.code } } : body);
+  });
+  app.setNotFoundHandler(async ({ method, url }, reply) =>
+    reply.code(404).send({
+      error: `There is no ${method} ${url.slice(0, 200)}. GET /openapi.json lists what there is.`,
+      code: 'HTTP',
+    }),
+  );
+  // A connection that stays open would keep a server from ending that has been told to.
+  app.addHook('onSend', async (_, reply) => {
+    if (!service.isReady()) reply.header('connection', 'close');
+  });
+  app.addHook('onResponse', async (request, { statusCode, elapsedTime }) => {
+    const { method, routeOptions } = request;
+    const answered = { method, route: routeOptions.url ?? 'none', status: statusCode, seconds: elapsedTime / 1000 };
+    service.metrics.answered(answered);
+    service.log.answered(answered, callerOf(request)?.tenant ?? '');
+  });
+  const routes = [
+    ...v2Routes(service),
+    ...repositoryRoutes(service),
+    ...predictRoutes(service),
+    ...openAiRoutes(service),
+    ...adminRoutes(service, maxUploadBytes),
+  ];
+  addRoutes(app, [...routes, ...aboutRoutes(service, routes)], service.access);
+  return app;
+}

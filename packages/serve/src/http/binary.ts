@@ -1,0 +1,88 @@
+/** @file The binary tensor extension: bytes of tensors behind the JSON of a request or an answer. */
+
+import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import type { InferRequest, TensorMessage } from './schemas.ts';
+import { datatypeOf, fromBytes, fromJson, toBytes, toJson } from './tensors.ts';
+
+/** Says how long the JSON is; the rest are bytes. */
+export const HEADER_LENGTH = 'inference-header-content-length';
+
+/** A body in its two parts. */
+export interface TwoParts {
+  readonly json: Buffer;
+  readonly bytes: Buffer;
+}
+
+/**
+ * A body in its two parts.
+ *
+ * @param length the value of the header, where there is one
+ * @throws OnnxLoraError `INPUT_INVALID` for a length that is none, or longer than the body
+ */
+export function twoParts(body: Buffer, length: string | undefined): TwoParts {
+  if (length === undefined) return { json: body, bytes: body.subarray(body.length) };
+  const end = /^\d{1,15}$/.test(length) ? Number(length) : NaN;
+  if (!(end <= body.length)) {
+    throw new OnnxLoraError(
+      'INPUT_INVALID',
+      `Inference-Header-Content-Length is "${length}", and the body has ${body.length} bytes. It is the number of bytes of the JSON.`,
+    );
+  }
+  return { json: body.subarray(0, end), bytes: body.subarray(end) };
+}
+
+/**
+ * The tensors of a request, from JSON and from the bytes behind it, each from where the one before it ends.
+ *
+ * @throws OnnxLoraError `INPUT_INVALID` for two of one name, bytes that are missing or left over, and values that do not fit
+ */
+export function tensorsOf({ inputs }: InferRequest, bytes: Buffer): Record<string, Tensor> {
+  const tensors = new Map<string, Tensor>();
+  let at = 0;
+  for (const input of inputs) {
+    const size = input.parameters?.['binary_data_size'];
+    if (tensors.has(input.name)) throw invalid(`The input "${input.name}" was sent twice. Send it once.`);
+    if (size === undefined) {
+      tensors.set(input.name, fromJson(input, input.data));
+      continue;
+    }
+    const isThere = typeof size === 'number' && Number.isSafeInteger(size) && size >= 0 && at + size <= bytes.length;
+    if (!isThere)
+      throw invalid(`binary_data_size of "${input.name}" is ${String(size)}, and ${bytes.length - at} bytes are left behind the JSON.`); // prettier-ignore
+    tensors.set(input.name, fromBytes(input, bytes.subarray(at, at + size)));
+    at += size;
+  }
+  if (at !== bytes.length)
+    throw invalid(`${bytes.length - at} bytes behind the JSON belong to no input. Give each its binary_data_size.`);
+  return Object.fromEntries(tensors);
+}
+
+/** Outputs as messages, and the bytes behind them. */
+export interface Messages {
+  readonly outputs: TensorMessage[];
+  readonly bytes: Buffer[];
+}
+
+/**
+ * Outputs in the form that was asked for.
+ *
+ * @throws OnnxLoraError `INPUT_INVALID` for what JSON cannot hold
+ */
+export function messagesOf(tensors: readonly (readonly [string, Tensor])[], request: InferRequest): Messages {
+  const all = request.parameters?.['binary_data_output'] === true;
+  const messages: Messages = { outputs: [], bytes: [] };
+  for (const [name, tensor] of tensors) {
+    const asked = request.outputs?.find((each) => each.name === name)?.parameters?.['binary_data'];
+    const header = { name, shape: tensor.dims, datatype: datatypeOf(tensor.type) };
+    if (typeof asked === 'boolean' ? asked : all) {
+      const bytes = toBytes(tensor);
+      messages.bytes.push(bytes);
+      messages.outputs.push({ ...header, parameters: { binary_data_size: bytes.length } });
+    } else messages.outputs.push({ ...header, data: toJson(name, tensor) });
+  }
+  return messages;
+}
+
+function invalid(message: string): OnnxLoraError {
+  return new OnnxLoraError('INPUT_INVALID', message);
+}

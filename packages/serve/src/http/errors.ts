@@ -1,0 +1,67 @@
+/** @file What a client is told of a failure: a status, and a code and a message as JSON. */
+
+import { type ErrorCode, OnnxLoraError } from '@onnx-lora/sdk';
+import { systemFailure } from '@onnx-lora/sdk/plugin';
+import { OverloadedError } from '../scheduler/overloaded.ts';
+
+/** The body of every answer that is a failure. */
+export interface ErrorBody {
+  /** For people: what failed, expected and found, and a remedy. */
+  readonly error: string;
+  /** For programs. */
+  readonly code: string;
+}
+
+/** A failure as it is answered. */
+export interface FailedAnswer {
+  readonly status: number;
+  readonly body: ErrorBody;
+  /** Seconds after which it may be tried again. */
+  readonly retryAfter?: number | undefined;
+}
+
+const statuses: Readonly<Partial<Record<ErrorCode, number>>> = {
+  FILE_NOT_FOUND: 404,
+  OVERLOADED: 429,
+  CANCELLED: 504,
+  OUT_OF_MEMORY: 503,
+  PROVIDER_UNAVAILABLE: 503,
+  RUNTIME_FAILED: 500,
+  LOSS_NOT_FINITE: 500,
+  PLUGIN_INVALID: 500,
+  NO_GRADIENT: 500,
+};
+
+/** A refusal that is HTTP's own, such as a body that is too large. */
+export class HttpError extends Error {
+  readonly status: number;
+  readonly code: string;
+  /** Seconds after which it may be tried again. */
+  readonly retryAfter: number | undefined;
+
+  /** `code` is in capitals, as the codes of OnnxLoraError. */
+  constructor(status: number, code: string, message: string, retryAfter?: number) {
+    super(message);
+    this.status = status;
+    this.code = code;
+    this.retryAfter = retryAfter;
+  }
+}
+
+/** What is answered. Of a bug nothing is told but that it is one: it is for the log. */
+export function failedAnswer(given: unknown): FailedAnswer {
+  const error = systemFailure(given) ?? given;
+  if (error instanceof HttpError) {
+    const { status, message, code, retryAfter } = error;
+    return { status, body: { error: message, code }, retryAfter };
+  }
+  if (error instanceof OnnxLoraError) {
+    const status = statuses[error.code] ?? 400;
+    const answer = { status, body: { error: error.message, code: error.code } };
+    return error instanceof OverloadedError ? { ...answer, retryAfter: error.retryAfter } : answer;
+  }
+  const status = (error as { readonly statusCode?: unknown } | undefined)?.statusCode;
+  if (typeof status === 'number' && status >= 400 && status < 500)
+    return { status, body: { error: (error as Error).message, code: 'HTTP' } };
+  return { status: 500, body: { error: 'The server failed. Its log says where.', code: 'INTERNAL' } };
+}

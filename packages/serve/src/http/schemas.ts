@@ -1,0 +1,95 @@
+/** @file The bodies of the Open Inference Protocol: what is checked, what is documented, and the types of both. */
+
+import { z } from 'zod';
+import { type Datatype, datatypes } from './tensors.ts';
+
+/** Settings beside tensors. */
+export type Parameters = Readonly<Record<string, string | number | boolean | null>>;
+
+/** A tensor as it is sent; its values may be bytes behind the JSON. */
+export interface TensorMessage {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly datatype: Datatype;
+  readonly parameters?: Parameters | undefined;
+  readonly data?: unknown;
+}
+
+/** What is asked. */
+export interface InferRequest {
+  readonly id?: string | undefined;
+  readonly parameters?: Parameters | undefined;
+  readonly inputs: readonly TensorMessage[];
+  readonly outputs?: readonly { readonly name: string; readonly parameters?: Parameters | undefined }[] | undefined;
+}
+
+/** What is answered. */
+export interface InferResponse {
+  readonly model_name: string;
+  readonly model_version: string;
+  readonly id?: string | undefined;
+  readonly parameters?: Parameters | undefined;
+  readonly outputs: readonly TensorMessage[];
+}
+
+const name = z.string().min(1).max(1000);
+const parameters: z.ZodType<Parameters> = z
+  .record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()]))
+  .describe('settings beside the tensors');
+
+const tensorMessage: z.ZodType<TensorMessage> = z.object({
+  name,
+  shape: z.array(z.int().min(0)).max(16),
+  datatype: z.enum(Object.keys(datatypes) as [Datatype, ...Datatype[]]),
+  parameters: parameters.optional(),
+  // Values are checked where they become a tensor, which sees each of them once.
+  data: z.unknown().optional().describe('the values, row by row: a list, or lists in lists'),
+});
+
+/** @see https://github.com/kserve/open-inference-protocol */
+export const inferRequest: z.ZodType<InferRequest> = z.object({
+  id: z.string().max(1000).optional(),
+  parameters: parameters.optional().describe('"lora" names the adapter; "binary_data_output" asks for bytes'),
+  inputs: z.array(tensorMessage).min(1).max(1000),
+  outputs: z
+    .array(z.object({ name, parameters: parameters.optional() }))
+    .max(1000)
+    .optional(),
+});
+
+/** What is answered. */
+export const inferResponse: z.ZodType<InferResponse> = z.object({
+  model_name: z.string(),
+  model_version: z.string(),
+  id: z.string().optional(),
+  parameters: parameters.optional(),
+  outputs: z.array(tensorMessage),
+});
+
+/** What a model takes or gives under a name. */
+export interface PortMetadata {
+  readonly name: string;
+  readonly datatype: string;
+  /** -1 for any size. */
+  readonly shape: readonly number[];
+}
+
+/** What a model takes and gives. */
+export interface ModelMetadata {
+  readonly name: string;
+  readonly versions: readonly string[];
+  readonly platform: string;
+  readonly inputs: readonly PortMetadata[];
+  readonly outputs: readonly PortMetadata[];
+}
+
+const port = z.object({ name: z.string(), datatype: z.string(), shape: z.array(z.int()).describe('-1 for any size') });
+
+/** What a model takes and gives. */
+export const modelMetadata: z.ZodType<ModelMetadata> = z.object({
+  name: z.string(),
+  versions: z.array(z.string()),
+  platform: z.string(),
+  inputs: z.array(port),
+  outputs: z.array(port),
+});

@@ -1,0 +1,85 @@
+/** @file What all routes stand on: the model, its adapters, and who answers for them. */
+
+import { type Model, OnnxLoraError } from '@onnx-lora/sdk';
+import type { AdapterCatalog, ResolvedAdapter } from '../adapters/catalog.ts';
+import type { AdapterStore } from '../adapters/store.ts';
+import type { InferenceScheduler } from '../inference/compute.ts';
+import type { Variants } from '../inference/variants.ts';
+import { noSuchAdapter } from '../adapters/names.ts';
+import type { Access, Caller } from '../operation/access.ts';
+import type { Log } from '../operation/log.ts';
+import type { ServerMetrics } from '../operation/serverMetrics.ts';
+
+/** The parts of a running server. */
+export interface Service {
+  /** What the base is called in addresses. */
+  readonly name: string;
+  /** Of the package. */
+  readonly version: string;
+  readonly base: Model;
+  readonly catalog: AdapterCatalog;
+  /** Where adapters of clients are kept, if they are. */
+  readonly store: AdapterStore | undefined;
+  readonly variants: Variants;
+  readonly scheduler: InferenceScheduler;
+  readonly access: Access;
+  readonly metrics: ServerMetrics;
+  readonly log: Log;
+  /** Keeps nothing of an adapter in memory. */
+  readonly forget: (key: string) => void;
+  /** Keys of the adapters that are in memory. */
+  readonly loadedKeys: () => ReadonlySet<string>;
+  /** Whether it takes requests: not before it is loaded, and not while it drains. */
+  readonly isReady: () => boolean;
+}
+
+/** Which adapter is meant, by an address and by what a request says besides. */
+export interface Wanted {
+  /** `base`, or `base:adapter`. */
+  readonly model?: string | undefined;
+  readonly version?: string | undefined;
+  /** The adapter alone; empty or null is the base. */
+  readonly adapter?: string | null | undefined;
+  /** Requests with the same key get the same version of a split name. */
+  readonly sticky?: string | undefined;
+}
+
+/**
+ * The adapter that answers, as it is from now to the end of the request; null for the base.
+ *
+ * @throws OnnxLoraError `FILE_NOT_FOUND` for a model or adapter that there is not, `INPUT_INVALID` for two adapters
+ */
+export async function resolved(
+  { name, catalog }: Service,
+  { model = name, version, adapter, sticky }: Wanted,
+  caller: Caller,
+): Promise<ResolvedAdapter | null> {
+  const [base, ...rest] = model.split(':');
+  if (base !== name)
+    throw new OnnxLoraError('FILE_NOT_FOUND', `There is no model "${base!}". This server has "${name}".`);
+  const named = rest.length > 0 ? rest.join(':') : undefined;
+  const asked = adapter === '' || adapter === null ? undefined : adapter;
+  if (named !== undefined && asked !== undefined && named !== asked)
+    throw new OnnxLoraError(
+      'INPUT_INVALID',
+      `The address names the adapter "${named}", and the request "${asked}". Name one.`,
+    );
+  const wanted = named ?? asked;
+  if (wanted !== undefined) {
+    // What somebody may not use is not there for them.
+    if (!caller.mayUse(wanted)) throw noSuchAdapter(wanted, version);
+    return catalog.resolve(wanted, {
+      ...(version !== undefined && { version }),
+      ...(sticky !== undefined && { sticky }),
+    });
+  }
+  if (version !== undefined && version !== BASE_VERSION)
+    throw new OnnxLoraError(
+      'FILE_NOT_FOUND',
+      `The base "${name}" has one version, "${BASE_VERSION}", and not "${version}".`,
+    );
+  return null;
+}
+
+/** The one version of the base. */
+export const BASE_VERSION = '1';

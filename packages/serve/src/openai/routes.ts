@@ -1,0 +1,110 @@
+/** @file Routes as OpenAI's clients ask them: vectors of texts, transcripts of recordings, and which models there are. */
+
+import { z } from 'zod';
+import { answersAbout } from '../http/answers.ts';
+import { HttpError } from '../http/errors.ts';
+import { type Asked, jsonBody, type Route, route } from '../http/routes.ts';
+import { resolved, type Service } from '../http/service.ts';
+import { type SentFile, sentForm } from '../http/uploadedFiles.ts';
+import { chatRoute } from './chat.ts';
+import { taskAmong, wantedModel } from './models.ts';
+
+const MOST_TEXTS = 2048;
+
+const embeddingRequest = z.object({
+  model: z.string().describe('the base, "base:adapter", or an adapter alone'),
+  input: z.union([z.string(), z.array(z.string()).min(1).max(MOST_TEXTS)]).describe('texts, or sequences'),
+  encoding_format: z.enum(['float', 'base64']).optional(),
+});
+
+const embeddings = z.object({
+  object: z.literal('list'),
+  model: z.string(),
+  data: z.array(
+    z.object({
+      object: z.literal('embedding'),
+      index: z.int(),
+      embedding: z.union([z.array(z.number()), z.string().describe('float32, little-endian, in base64')]),
+    }),
+  ),
+});
+
+const models = z.object({
+  object: z.literal('list'),
+  data: z.array(
+    z.object({ id: z.string(), object: z.literal('model'), owned_by: z.string(), parent: z.string().nullable() }),
+  ),
+});
+
+/** The routes. */
+export function openAiRoutes(service: Service): Route[] {
+  return [
+    route({
+      method: 'GET',
+      url: '/v1/models',
+      summary: 'the base and its adapters, as models',
+      answer: models,
+      handle: async ({ caller }) => {
+        const names = (await service.catalog.list()).map(({ name }) => name).filter((name) => caller.mayUse(name));
+        const told = (id: string, parent: string | null): object => ({
+          id,
+          object: 'model',
+          owned_by: 'onnx-lora',
+          parent,
+        });
+        const adapters = [...new Set(names)].map((name) => told(`${service.name}:${name}`, service.name));
+        return { object: 'list', data: [told(service.name, null), ...adapters] };
+      },
+    }),
+    route({
+      method: 'POST',
+      url: '/v1/embeddings',
+      summary: 'vectors of texts',
+      body: { 'application/json': embeddingRequest },
+      answer: embeddings,
+      handle: (asked) => embedded(service, asked),
+    }),
+    route({
+      method: 'POST',
+      url: '/v1/audio/transcriptions',
+      summary: 'what is said in a recording',
+      body: { 'multipart/form-data': 'file, model; language, response_format (json or text)' },
+      answer: z.object({ text: z.string() }),
+      handle: (asked) => transcribed(service, asked),
+    }),
+    chatRoute(service),
+  ];
+}
+
+async function embedded(service: Service, asked: Asked<unknown, unknown>): Promise<z.infer<typeof embeddings>> {
+  const { model, input, encoding_format: format = 'float' } = jsonBody(embeddingRequest, asked.body);
+  const adapter = await resolved(service, wantedModel(service, model), asked.caller);
+  const task = taskAmong(service, ['text-embedding', 'sequence-embedding']);
+  const column = task.startsWith('text') ? 'text' : 'sequence';
+  const lines = [input].flat().map((text) => JSON.stringify({ [column]: text }));
+  const file: SentFile = { name: 'input', type: 'application/x-ndjson', bytes: Buffer.from(lines.join('\n')) };
+  const { predictions } = await answersAbout(service, adapter, [file], asked, { task });
+  const data = predictions.map(({ embedding }, index) => {
+    const values = Float32Array.from(embedding as ArrayLike<number>);
+    const vector = format === 'float' ? [...values] : Buffer.from(values.buffer).toString('base64');
+    return { object: 'embedding' as const, index, embedding: vector };
+  });
+  return { object: 'list', model, data };
+}
+
+async function transcribed(service: Service, asked: Asked<unknown, unknown>): Promise<unknown> {
+  const { files, fields } = sentForm(asked.body, asked.request.headers['content-type']);
+  const { model = service.name, language, response_format: format = 'json' } = fields;
+  if (files.length !== 1)
+    throw new HttpError(400, 'INPUT_INVALID', `${files.length} files were sent. Send one recording.`);
+  if (format !== 'json' && format !== 'text')
+    throw new HttpError(400, 'INPUT_INVALID', `There is no response_format "${format}" here. Ask for json or text.`);
+  const adapter = await resolved(service, wantedModel(service, model), asked.caller);
+  const task = taskAmong(service, ['speech-recognition']);
+  const settings = language === undefined ? {} : { settings: { language } };
+  const { predictions } = await answersAbout(service, adapter, files, asked, { task, ...settings });
+  const text = (predictions[0]?.['text'] ?? '') as string;
+  if (format === 'json') return { text };
+  asked.reply.type('text/plain; charset=utf-8');
+  return text;
+}

@@ -1,0 +1,250 @@
+/** @file Requests come one by one and are computed in batches: who is taken, who waits, who is refused, who has gone. */
+
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { cellsOf, GrowingBatch } from './batch.ts';
+import { type Clock, systemClock } from './clock.ts';
+import { FairQueue, type Load, type Waiting } from './fairQueue.ts';
+import type { Compute, Job, Scheduler } from './job.ts';
+import type { QueueLimits, SchedulerOptions } from './options.ts';
+import { OverloadedError, type OverloadReason } from './overloaded.ts';
+import { BatchTimes } from './times.ts';
+
+/** Milliseconds per position before any was measured: enough for turns to be fair, too little for anyone to be refused. */
+const UNKNOWN = 1e-6;
+
+/** A scheduler that tells how much it has to do. */
+export interface BatchScheduler<Work, Answer> extends Scheduler<Work, Answer> {
+  /** What waits now. */
+  readonly waiting: Load;
+  /** Batches that compute now. */
+  readonly computing: number;
+  /** Milliseconds that a request of this tenant would wait now, as far as it can be told. */
+  wait(tenant: string): number;
+}
+
+/**
+ * Puts requests together in batches. A request waits only while others are computed: what has come by then is the next batch,
+ * so that batches are as large as the load makes them, and there is no wait by the clock. Tenants share the time that is computed
+ * (weighted fair queueing); what waits is bounded, and refused with an `OverloadedError` beyond that.
+ */
+export function createScheduler<Work, Answer>(
+  compute: Compute<Work, Answer>,
+  options: SchedulerOptions = {},
+): BatchScheduler<Work, Answer> {
+  return new Batches(compute, options);
+}
+
+interface Entry<Work, Answer> extends Waiting {
+  readonly job: Job<Work>;
+  readonly resolve: (answer: Answer) => void;
+  readonly reject: (error: Error) => void;
+  /** Stops listening for the client and the deadline. */
+  readonly forget: () => void;
+  isDone: boolean;
+  batch?: Running<Work, Answer>;
+}
+
+interface Running<Work, Answer> {
+  readonly entries: readonly Entry<Work, Answer>[];
+  readonly gone: AbortController;
+  /** When it is expected to end. */
+  readonly end: number;
+}
+
+class Batches<Work, Answer> implements BatchScheduler<Work, Answer> {
+  readonly #compute: Compute<Work, Answer>;
+  readonly #options: SchedulerOptions & Required<QueueLimits>;
+  readonly #clock: Clock;
+  readonly #queue: FairQueue<Entry<Work, Answer>>;
+  readonly #times = new BatchTimes();
+  readonly #running = new Set<Running<Work, Answer>>();
+  #willStart = false;
+  #isDraining = false;
+  #whenIdle: (() => void)[] = [];
+
+  constructor(compute: Compute<Work, Answer>, options: SchedulerOptions) {
+    this.#compute = compute;
+    this.#options = { maxWaitingRows: 1024, maxWaitingBytes: 256 * 2 ** 20, maxWait: 10_000, ...options };
+    this.#clock = options.clock ?? systemClock;
+    this.#queue = new FairQueue((like) => this.#price(like), options.weightOf);
+  }
+
+  get waiting(): Load {
+    return this.#queue.load;
+  }
+
+  get computing(): number {
+    return this.#running.size;
+  }
+
+  wait(tenant: string, cost: number = 0): number {
+    const now = this.#clock.now();
+    const left = [...this.#running].reduce((sum, { end }) => sum + Math.max(0, end - now), 0);
+    return (left + this.#queue.ahead(tenant, cost)) / this.#concurrency;
+  }
+
+  submit(job: Job<Work>): Promise<Answer> {
+    const gone = this.#goneBy(job);
+    if (gone) return Promise.reject(gone);
+    const cells = cellsOf(job);
+    const { like = job.key } = job;
+    const cost = cells * this.#price(like);
+    const reason = this.#refusal(job, cost);
+    if (reason) {
+      this.#options.observer?.refused?.(reason, job);
+      return Promise.reject(new OverloadedError(reason, this.wait(job.tenant, cost)));
+    }
+    const { tenant, priority, rows, bytes = 0, deadline, signal } = job;
+    return new Promise((resolve, reject) => {
+      const since = this.#clock.now();
+      const forget = (): void => {
+        signal?.removeEventListener('abort', leave);
+        stopTimer?.();
+      };
+      const places = { tenant, priority, since, like, cells, rows, bytes };
+      const entry: Entry<Work, Answer> = { ...places, job, resolve, reject, forget, isDone: false };
+      const leave = (): void => this.#leave(entry, this.#goneBy(job) ?? timedOut());
+      signal?.addEventListener('abort', leave, { once: true });
+      const stopTimer = deadline === undefined ? undefined : this.#clock.after(deadline - since, leave);
+      this.#queue.add(entry);
+      this.#startSoon();
+    });
+  }
+
+  async drain(signal?: AbortSignal): Promise<void> {
+    this.#isDraining = true;
+    const giveUp = (): void => {
+      const left = [...this.#queue, ...[...this.#running].flatMap(({ entries }) => entries)];
+      for (const entry of left) this.#leave(entry, cancelled('The server has stopped.', signal?.reason));
+    };
+    if (signal?.aborted) giveUp();
+    signal?.addEventListener('abort', giveUp, { once: true });
+    if (!this.#isIdle) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
+    signal?.removeEventListener('abort', giveUp);
+  }
+
+  get #concurrency(): number {
+    return this.#options.concurrency ?? 1;
+  }
+
+  get #isIdle(): boolean {
+    return this.#running.size === 0 && this.#queue.load.jobs === 0;
+  }
+
+  /** Milliseconds that a position takes. */
+  #price(like: string): number {
+    return this.#times.perCell(like) ?? UNKNOWN;
+  }
+
+  #refusal(job: Job, cost: number): OverloadReason | undefined {
+    if (this.#isDraining) return 'draining';
+    const { maxWaitingRows, maxWaitingBytes, maxWait } = this.#options;
+    const [all, own] = [this.#queue.load, this.#queue.loadOf(job.tenant)];
+    const isOver = (its: number, more: number, whole: number, most: number): boolean =>
+      whole > 0 && its + more > most - whole;
+    if (isOver(own.rows, job.rows, all.rows, maxWaitingRows)) return 'queue';
+    if (isOver(own.bytes, job.bytes ?? 0, all.bytes, maxWaitingBytes)) return 'queue';
+    const wait = this.wait(job.tenant, cost);
+    if (wait > maxWait) return 'wait';
+    return job.deadline !== undefined && this.#clock.now() + wait > job.deadline ? 'deadline' : undefined;
+  }
+
+  #goneBy({ signal, deadline = Infinity }: Job): OnnxLoraError | undefined {
+    if (signal?.aborted) return cancelled('The client has gone before there was an answer.', signal.reason);
+    return deadline <= this.#clock.now() ? timedOut() : undefined;
+  }
+
+  #leave(entry: Entry<Work, Answer>, why: OnnxLoraError): void {
+    if (entry.isDone) return;
+    this.#settle(entry, why);
+    this.#options.observer?.gone?.(entry.job);
+    if (this.#queue.remove(entry)) this.#tellIdle();
+    else if (entry.batch!.entries.every(({ isDone }) => isDone)) entry.batch!.gone.abort(why);
+  }
+
+  #settle(entry: Entry<Work, Answer>, outcome: Answer | Error): void {
+    if (entry.isDone) return;
+    entry.isDone = true;
+    entry.forget();
+    if (outcome instanceof Error) entry.reject(outcome);
+    else entry.resolve(outcome);
+  }
+
+  /** Starts what can be, when what comes at the same time has come. */
+  #startSoon(): void {
+    if (this.#willStart || this.#running.size >= this.#concurrency) return;
+    this.#willStart = true;
+    this.#clock.after(0, () => {
+      this.#willStart = false;
+      while (this.#running.size < this.#concurrency && this.#queue.load.jobs > 0) void this.#run(this.#nextBatch());
+    });
+  }
+
+  #nextBatch(): GrowingBatch<Entry<Work, Answer>> {
+    const first = this.#queue.take()!;
+    const maxCells = Math.min(this.#options.maxCells ?? Infinity, this.#times.worthwhileCells(first.like));
+    const batch = new GrowingBatch(first, { ...this.#options, maxCells });
+    while (!batch.isFull) {
+      const next = this.#queue.take(({ job }) => batch.fits(job));
+      if (!next) break;
+      batch.add(next);
+    }
+    return batch;
+  }
+
+  async #run(batch: GrowingBatch<Entry<Work, Answer>>): Promise<void> {
+    const { entries, rows, cells, padding, adapters } = batch;
+    const [{ like, job: { key } }] = entries as [Entry<Work, Answer>]; // prettier-ignore
+    const start = this.#clock.now();
+    const running = { entries, gone: new AbortController(), end: start + cells * this.#price(like) };
+    for (const entry of entries) entry.batch = running;
+    this.#running.add(running);
+    const isWhole = await this.#answer(entries, running.gone.signal);
+    const computed = this.#clock.now() - start;
+    if (isWhole) this.#times.add(like, cells, computed);
+    this.#running.delete(running);
+    this.#startSoon();
+    this.#tellIdle();
+    const waited = entries.map(({ since }) => start - since);
+    this.#options.observer?.batch?.({ key, jobs: entries.length, rows, adapters, padding, waited, computed, isWhole });
+  }
+
+  /** Gives each its answer that still waits for it; false where they could not be computed together. */
+  async #answer(entries: readonly Entry<Work, Answer>[], signal: AbortSignal): Promise<boolean> {
+    const wanted = entries.filter(({ isDone }) => !isDone);
+    if (wanted.length === 0) return false;
+    try {
+      const answers = await this.#compute(wanted.map(({ job }) => job), signal); // prettier-ignore
+      if (answers.length !== wanted.length) throw miscounted(wanted.length, answers.length);
+      answers.forEach((answer, i) => this.#settle(wanted[i]!, answer));
+      return wanted.length === entries.length;
+    } catch (error) {
+      const half = Math.ceil(wanted.length / 2);
+      if (half < wanted.length) {
+        await this.#answer(wanted.slice(0, half), signal);
+        await this.#answer(wanted.slice(half), signal);
+      } else this.#settle(wanted[0]!, error instanceof Error ? error : new Error(String(error), { cause: error }));
+      return false;
+    }
+  }
+
+  #tellIdle(): void {
+    if (this.#isIdle) for (const resolve of this.#whenIdle.splice(0)) resolve();
+  }
+}
+
+function cancelled(what: string, cause: unknown): OnnxLoraError {
+  return new OnnxLoraError('CANCELLED', `${what} Send the request again where it is still wanted.`, { cause });
+}
+
+function timedOut(): OnnxLoraError {
+  const what = 'The deadline has passed before there was an answer.';
+  return cancelled(what, new DOMException(what, 'TimeoutError'));
+}
+
+function miscounted(jobs: number, answers: number): OnnxLoraError {
+  return new OnnxLoraError(
+    'RUNTIME_FAILED',
+    `${answers} answers came for ${jobs} requests. Give compute's answers in the order of its jobs, one for each.`,
+  );
+}

@@ -1,0 +1,40 @@
+/** @file Tests of what is learnt from how long batches took. */
+
+import { expect, test } from 'vitest';
+import { BatchTimes } from './times.ts';
+
+test('the first of a key is left out, and newer ones count for more', () => {
+  const times = new BatchTimes();
+  times.add('k', 1, 1000);
+  expect(times.perCell('k')).toBeUndefined();
+  times.add('k', 2, 8);
+  expect(times.perCell('k')).toBe(4);
+  times.add('k', 2, 16);
+  expect(times.perCell('k')).toBeCloseTo((8 * 0.95 + 16) / (2 * 0.95 + 2), 12);
+  expect(times.perCell('other')).toBeUndefined();
+});
+
+test('of times on a line, what a batch costs anyway and by its size', () => {
+  const learnt = (fixed: number, each: number, sizes: readonly number[]): number => {
+    const times = new BatchTimes();
+    times.add('k', 1, 0);
+    for (const size of sizes) times.add('k', size, fixed + each * size);
+    return times.worthwhileCells('k');
+  };
+  expect(learnt(3, 2, [1, 4, 2, 8])).toBeCloseTo(15, 6);
+  expect(learnt(0, 2, [1, 4, 2, 8])).toBeCloseTo(0, 6);
+  expect(learnt(9, -1, [1, 4, 2, 8])).toBe(Infinity);
+  expect(learnt(3, 2, [4, 4, 4])).toBe(Infinity);
+  // Sizes that differed long ago are forgotten.
+  expect(learnt(3, 2, [8, ...new Array<number>(50).fill(1)])).toBeCloseTo(15, 6);
+  expect(learnt(3, 2, [8, ...new Array<number>(200).fill(1)])).toBe(Infinity);
+});
+
+test('so many keys are known', () => {
+  const times = new BatchTimes();
+  for (const key of ['k', 'k', ...Array.from({ length: 999 }, (_, i) => String(i)), 'k', 'one more'])
+    times.add(key, 1, 1);
+  expect(times.perCell('k')).toBe(1);
+  for (let i = 0; i < 1000; i++) times.add(`more ${i}`, 1, 1);
+  expect(times.perCell('k')).toBeUndefined();
+});

@@ -1,0 +1,173 @@
+/** @file `serve`: a model and its adapters behind HTTP, inside any Node program. */
+
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import type { Server as TlsServer } from 'node:tls';
+import { type Adapter, type Model, modelFor, OnnxLoraError } from '@onnx-lora/sdk';
+import { defined } from '@onnx-lora/sdk/data';
+import type { AdapterCatalog } from './adapters/catalog.ts';
+import { RunFolders } from './adapters/runFolders.ts';
+import { AdapterStore } from './adapters/store.ts';
+import { together } from './adapters/together.ts';
+import { httpApp } from './http/app.ts';
+import type { Service } from './http/service.ts';
+import { compute } from './inference/compute.ts';
+import { remembering } from './inference/recentAdapters.ts';
+import { Sessions } from './inference/sessions.ts';
+import { Variants } from './inference/variants.ts';
+import { Access } from './operation/access.ts';
+import { type LogEntry, logTo, toStderr } from './operation/log.ts';
+import { serverMetrics } from './operation/serverMetrics.ts';
+import { type ServeSettings, serveSettings } from './operation/settings.ts';
+import { certificate } from './operation/tls.ts';
+import { systemClock } from './scheduler/clock.ts';
+import { createScheduler } from './scheduler/scheduler.ts';
+
+/** Options of {@link serve}. */
+export interface ServeOptions extends ServeSettings {
+  /** Where adapters come from besides. */
+  readonly catalog?: AdapterCatalog;
+  /** Takes what `log` says is written down; lines of JSON on stderr by default. */
+  readonly onLog?: (entry: LogEntry) => void;
+}
+
+/** A server that runs. */
+export interface Server extends AsyncDisposable {
+  /** Where it listens: `http://127.0.0.1:8080`. */
+  readonly url: string;
+  /** What the model is called in addresses. */
+  readonly model: string;
+  /**
+   * Has other keys and another certificate from now on; requests that have come go on. Other settings are those that it was
+   * started with.
+   *
+   * @throws OnnxLoraError `CONFIG_INVALID`, `FILE_NOT_FOUND`; then nothing has changed
+   */
+  reload(settings: Pick<ServeSettings, 'keys' | 'tls'>): Promise<void>;
+  /** Takes no more requests, answers those that it has, and frees the model. */
+  close(): Promise<void>;
+}
+
+const VERSION = (createRequire(import.meta.url)('@onnx-lora/serve/package.json') as { version: string }).version;
+
+/**
+ * Serves a model with any number of adapters.
+ *
+ * @example
+ * const model = await openModel('models/vit', { plugins: [visionPlugin] });
+ * await using server = await serve(model, { adapters: 'runs' });
+ * console.log(server.url);
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for a setting that cannot be, or an address that is taken; `FILE_INVALID` for a store that
+ *   another process has; as `model.session`
+ */
+export async function serve(model: Model, { catalog, onLog = toStderr, ...given }: ServeOptions = {}): Promise<Server> {
+  const { name = nameOf(model), port = 8080, host = '127.0.0.1', adapters, store: storeSettings, tls, task, settings, keys = [], batches, queue, drainTimeout = 30_000, maxBodyBytes, maxUploadBytes, maxBodiesBytes, requestTimeout, log = 'failures', ...machine } = serveSettings(given, 'serve'); // prettier-ignore
+  const metrics = serverMetrics();
+  const access = new Access(keys, systemClock);
+  const store = storeSettings && (await openStore(storeSettings, model, given));
+  const places = [store, catalog, adapters === undefined ? undefined : new RunFolders(adapters)];
+  const known = remembering(metrics.counted(together(places.filter((each) => each !== undefined))));
+  const sessions = new Sessions(known, machine);
+  const weightOf = (tenant: string): number => access.weightOf(tenant);
+  const scheduler = createScheduler(compute, { ...batches, ...queue, weightOf, observer: metrics.observer });
+  metrics.watch(scheduler, sessions);
+  const variants = new Variants({ base: model, catalog: known, sessions, scheduler, task, settings });
+  let isReady = false;
+  const service: Service = {
+    name,
+    version: VERSION,
+    base: model,
+    catalog: known,
+    store,
+    variants,
+    scheduler,
+    access,
+    metrics,
+    log: logTo(onLog, log),
+    loadedKeys: () => sessions.adapterKeys,
+    forget: (key) => {
+      for (const each of [known, variants, sessions]) each.forget(key);
+    },
+    isReady: () => isReady,
+  };
+  const app = httpApp(
+    service,
+    tls && (await certificate(tls)),
+    defined({ maxBodyBytes, maxUploadBytes, maxBodiesBytes, requestTimeout }),
+  );
+  const release = async (): Promise<void> => {
+    await sessions.release();
+    await store?.close();
+  };
+  const close = async (): Promise<void> => {
+    isReady = false;
+    const late = new AbortController();
+    const timer = setTimeout(() => {
+      late.abort();
+      app.server.closeAllConnections();
+    }, drainTimeout);
+    // A connection may have become idle just after those were closed that were.
+    const sweep = setInterval(() => app.server.closeIdleConnections(), 100);
+    // What computes in steps, such as a chat, has all of them taken until it has its answer.
+    await app.close();
+    await scheduler.drain(late.signal);
+    clearTimeout(timer);
+    clearInterval(sweep);
+    await release();
+  };
+  try {
+    await warmUp(variants);
+    const url = await app.listen({ port, host }).catch((cause: unknown) => {
+      throw cannotListen(`${host}:${port}`, cause);
+    });
+    isReady = true;
+    let closing: Promise<void> | undefined;
+    const closed = (): Promise<void> => (closing ??= close());
+    const reload = async (changed: Pick<ServeSettings, 'keys' | 'tls'>): Promise<void> => {
+      const { keys: others = [], tls: other } = serveSettings(changed, 'serve');
+      const renewed = tls && other && (await certificate(other));
+      if (renewed) (app.server as unknown as TlsServer).setSecureContext(renewed);
+      access.replace(others);
+    };
+    return { url, model: name, reload, close: closed, [Symbol.asyncDispose]: closed };
+  } catch (error) {
+    await release();
+    throw error;
+  }
+}
+
+function cannotListen(where: string, cause: unknown): OnnxLoraError {
+  const why = (cause as Error).message;
+  return new OnnxLoraError('CONFIG_INVALID', `${where} cannot be listened on: ${why}. Name another port.`, { cause });
+}
+
+/** Adapters of another base, or that have no place in it, are refused when they are brought. */
+async function openStore(
+  { folder, maxBytes, signedBy }: NonNullable<ServeSettings['store']>,
+  model: Model,
+  { allowBaseMismatch = false }: ServeSettings,
+): Promise<AdapterStore> {
+  const check = async (adapter: Adapter): Promise<void> => {
+    await modelFor(model, adapter).place(adapter, { allowBaseMismatch });
+  };
+  return AdapterStore.open(folder, { check, ...defined({ maxBytes, keys: signedBy }) });
+}
+
+/** Loads what the first request would wait for. A base that has no answers of its own may have adapters that do. */
+async function warmUp(variants: Variants): Promise<void> {
+  const base = await variants.get(null);
+  try {
+    await base.predictor();
+  } catch (error) {
+    if (!(error instanceof OnnxLoraError)) throw error;
+    await base.session();
+  }
+}
+
+function nameOf({ name }: Model): string {
+  return path
+    .basename(name, '.onnx')
+    .replaceAll(/[^\w.-]/g, '-')
+    .slice(0, 128);
+}

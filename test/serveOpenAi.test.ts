@@ -1,0 +1,181 @@
+/** @file Tests of the routes that OpenAI's clients ask, by fetch, and with that client where ONNX_LORA_OPENAI names its folder. */
+
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { loadPlugins, openModel, openPredictor } from '@onnx-lora/sdk';
+import { randomAdapter } from '@onnx-lora/sdk/testing';
+import { serve, type Server } from '@onnx-lora/serve';
+import { speechPlugin } from '@onnx-lora/speech';
+import { textPlugin } from '@onnx-lora/text';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { speechFiles } from '../docs/fences/speech.ts';
+
+const plugins = loadPlugins([textPlugin, speechPlugin]);
+const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-serve-openai-'));
+const texts = ['A cat sat on the mat.', 'Where is my parcel?', 'No.'];
+
+let server: Server;
+let vectors: Record<'base' | 'odd', number[][]>;
+
+beforeAll(async () => {
+  const model = await openModel(fileURLToPath(new URL('../docs/examples/models/minilm-tiny', import.meta.url)), {
+    plugins,
+  });
+  const adapter = await randomAdapter(model, { seed: 2 });
+  await adapter.save(path.join(folder, 'runs', 'odd'));
+  const vectorsOf = async (own: object): Promise<number[][]> => {
+    await using predictor = await openPredictor(model, { task: 'text-embedding', ...own });
+    const found: number[][] = [];
+    const file = path.join(folder, 'texts.txt');
+    writeFileSync(file, texts.join('\n'));
+    for await (const { prediction } of predictor.predict([file]))
+      found.push([...(prediction['embedding'] as Float32Array)]);
+    return found;
+  };
+  vectors = { base: await vectorsOf({}), odd: await vectorsOf({ adapter }) };
+  server = await serve(model, { adapters: path.join(folder, 'runs'), port: 0 });
+});
+afterAll(async () => {
+  await server.close();
+  rmSync(folder, { recursive: true });
+});
+
+const expectClose = (found: readonly ArrayLike<number>[], expected: readonly number[][]): void => {
+  expect(found).toHaveLength(expected.length);
+  for (const [i, each] of found.entries())
+    for (const [j, value] of expected[i]!.entries()) expect(each[j]).toBeCloseTo(value, 4);
+};
+const post = async (body: object): Promise<{ status: number; json: Record<string, unknown> }> => {
+  const answer = await fetch(`${server.url}/v1/embeddings`, { method: 'POST', body: JSON.stringify(body) });
+  return { status: answer.status, json: (await answer.json()) as Record<string, unknown> };
+};
+
+describe('/v1/embeddings', () => {
+  it('gives the vectors of the task, of the base and of an adapter', async () => {
+    for (const [model, expected] of [
+      ['minilm-tiny', vectors.base],
+      ['minilm-tiny:odd', vectors.odd],
+      ['odd', vectors.odd],
+    ] as const) {
+      const { json } = await post({ model, input: texts });
+      expectClose((json['data'] as { embedding: number[] }[]).map(({ embedding }) => embedding), expected); // prettier-ignore
+    }
+    const { json } = await post({ model: 'odd', input: texts[1], encoding_format: 'base64' });
+    const [{ embedding }] = json['data'] as [{ embedding: string }];
+    expectClose([new Float32Array(Uint8Array.from(Buffer.from(embedding, 'base64')).buffer)], [vectors.odd[1]!]);
+  });
+
+  it('refuses as OpenAI does', async () => {
+    expect(await post({ model: 'none', input: 'a' })).toMatchObject({ status: 404, json: { error: { message: expect.stringContaining('"none"'), code: 'FILE_NOT_FOUND' } } }); // prettier-ignore
+    expect(await post({ model: 'odd', input: [[1, 2]] })).toMatchObject({ status: 400, json: { error: { code: 'INPUT_INVALID' } } }); // prettier-ignore
+    const form = new FormData();
+    form.append('file', new Blob(['x']), 'a.wav');
+    const answer = await fetch(`${server.url}/v1/audio/transcriptions`, { method: 'POST', body: form });
+    expect([answer.status, await answer.json()]).toMatchObject([400, { error: { code: 'MODEL_UNSUPPORTED' } }]);
+  });
+});
+
+describe('/v1/audio/transcriptions', () => {
+  it('says what is said', async () => {
+    const whisper = path.join(folder, 'whisper');
+    const file = path.join(folder, 'call.wav');
+    await speechFiles['models/whisper-tiny.en']!(whisper);
+    await speechFiles['call.wav']!(file);
+    const model = await openModel(whisper, { plugins });
+    await using predictor = await openPredictor(model);
+    let said: unknown;
+    for await (const { prediction } of predictor.predict([file])) said = prediction['text'];
+    await using calls = await serve(model, { port: 0 });
+    const ask = async (format: string): Promise<string> => {
+      const form = new FormData();
+      form.append('file', new Blob([readFileSync(file)]), 'call.wav');
+      form.append('model', calls.model);
+      form.append('response_format', format);
+      return (await fetch(`${calls.url}/v1/audio/transcriptions`, { method: 'POST', body: form })).text();
+    };
+    expect(said).toMatch(/\w/);
+    expect(JSON.parse(await ask('json'))).toEqual({ text: said });
+    expect(await ask('text')).toBe(said);
+  });
+});
+
+describe('/v1/chat/completions', () => {
+  it('answers whole, and piece by piece', async () => {
+    const llama = await openModel(fileURLToPath(new URL('../docs/examples/models/llama-tiny', import.meta.url)), {
+      plugins,
+    });
+    await using chat = await serve(llama, { port: 0, drainTimeout: 600_000 });
+    const messages = [{ role: 'user', content: 'In the beginning' }];
+    await using predictor = await openPredictor(llama, { settings: { maxNewTokens: 12 } });
+    const asked = path.join(folder, 'asked.jsonl');
+    writeFileSync(asked, JSON.stringify({ messages }));
+    let expected: unknown;
+    for await (const { prediction } of predictor.predict([asked])) expected = prediction['text'];
+    expect(expected).toMatch(/\w/);
+    const ask = (more: object): Promise<Response> =>
+      fetch(`${chat.url}/v1/chat/completions`, { method: 'POST', body: JSON.stringify({ model: chat.model, messages, max_tokens: 12, ...more }) }); // prettier-ignore
+    expect(await (await ask({})).json()).toMatchObject({
+      object: 'chat.completion',
+      choices: [{ message: { role: 'assistant', content: expected }, finish_reason: 'length' }],
+    });
+    const streamed = await ask({ stream: true });
+    expect(streamed.headers.get('content-type')).toBe('text/event-stream');
+    const lines = (await streamed.text())
+      .trim()
+      .split('\n\n')
+      .map((line) => line.replace('data: ', ''));
+    expect(lines.at(-1)).toBe('[DONE]');
+    const chunks = lines.slice(0, -1).map((line) => (JSON.parse(line) as { choices: [{ delta: { content?: string }; finish_reason: string | null }] }).choices[0]); // prettier-ignore
+    expect(chunks.map(({ delta }) => delta.content ?? '').join('')).toBe(expected);
+    expect(chunks.length).toBeGreaterThan(5);
+    expect(chunks.at(-1)!.finish_reason).toBe('length');
+    expect(await (await ask({ stream: true, messages: [{ role: 'assistant', content: 'a' }] })).json()).toMatchObject({ error: { code: 'DATA_INVALID' } }); // prettier-ignore
+    expect((await ask({ n: 2 })).status).toBe(400);
+    // A server that ends says all that it was asked for.
+    const going = Array.from({ length: 3 }, () => ask({ stream: true, max_tokens: 40 }));
+    await Promise.race(going);
+    const closing = chat.close();
+    for (const answer of await Promise.all(going))
+      expect(await answer.text()).toMatch(/"finish_reason":"(stop|length)"/);
+    await closing;
+  });
+});
+
+const client = process.env['ONNX_LORA_OPENAI'];
+
+it.skipIf(client === undefined)("OpenAI's own client lists models and embeds", async () => {
+  interface Chat {
+    readonly choices: [
+      { readonly message: { readonly content: string }; readonly delta: { readonly content?: string } },
+    ];
+  }
+  interface OpenAi {
+    readonly models: { list(): Promise<{ readonly data: readonly { readonly id: string }[] }> };
+    readonly chat: { readonly completions: { create(body: object): Promise<Chat & AsyncIterable<Chat>> } };
+    readonly embeddings: {
+      create(body: object): Promise<{ readonly data: readonly { readonly embedding: number[] }[] }>;
+    };
+  }
+  const entry = pathToFileURL(path.join(client!, 'index.mjs')).href;
+  const { default: OpenAI } = (await import(entry)) as { default: new (options: object) => OpenAi };
+  const openai = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: 'none' });
+  const { data: models } = await openai.models.list();
+  expect(models.map(({ id }) => id)).toEqual(['minilm-tiny', 'minilm-tiny:odd']);
+  const { data } = await openai.embeddings.create({ model: 'minilm-tiny:odd', input: texts });
+  expectClose(data.map(({ embedding }) => embedding), vectors.odd); // prettier-ignore
+  await expect(openai.embeddings.create({ model: 'none', input: 'a' })).rejects.toThrow('There is no adapter "none"');
+
+  const llama = await openModel(fileURLToPath(new URL('../docs/examples/models/llama-tiny', import.meta.url)), {
+    plugins,
+  });
+  await using chat = await serve(llama, { port: 0, drainTimeout: 600_000 });
+  const talk = new OpenAI({ baseURL: `${chat.url}/v1`, apiKey: 'none' });
+  const asked = { model: chat.model, messages: [{ role: 'user', content: 'In the beginning' }], max_tokens: 12 };
+  const { choices } = await talk.chat.completions.create(asked);
+  let said = '';
+  const pieces = await talk.chat.completions.create({ ...asked, stream: true });
+  for await (const piece of pieces) said += piece.choices[0].delta.content ?? '';
+  expect(said).toBe(choices[0].message.content);
+});
