@@ -128,6 +128,7 @@ export class OpenedGraph {
         const grown = (all: readonly number[]): number[] => all.map((size) => factor * size);
         const probes = probesOf(grown(most), byRows, top && grown(top));
         const found = await this.#openGraph({ sizes, byRows }, probes, axes, graphAt);
+        for (const own of probes.checks) graphs.delete(own.join());
         if (!found) continue;
         this.#found = found;
         if (await this.for(inputs, targets)) return true;
@@ -168,6 +169,11 @@ export class OpenedGraph {
     axes: readonly SizeAxes[],
     graphAt: (own: readonly number[]) => Promise<TrainingGraph | undefined>,
   ): Promise<Found | undefined> {
+    const nodesAt = async (own: readonly number[]): Promise<number> =>
+      (await graphAt(own))?.model.graph?.node?.length ?? 0;
+    // Large graphs first: where one is computed otherwise, no other need be built.
+    const nodes = await nodesAt(corners[0]!);
+    for (const own of checks.slice(0, -1)) if ((await nodesAt(own)) !== nodes) return undefined;
     const graphs: TrainingGraph[] = [];
     for (const own of [...corners, ...checks]) {
       const graph = await graphAt(own);
