@@ -21,6 +21,8 @@ import { median } from './statistics.ts';
 /** How much is measured. */
 export interface ServingSettings {
   readonly sizes: Sizes;
+  /** Sides of the images: large ones compute as long in a batch as alone, small ones are as short texts are. */
+  readonly images: readonly number[];
   readonly adapters: number;
   /** Seconds of each load. */
   readonly seconds: number;
@@ -34,11 +36,11 @@ export interface ServingSettings {
 
 /** ViT-S/16, and a thousand adapters for its queries and values. */
 export const servingSettings = (sizes: Sizes): ServingSettings => {
-  return { sizes, adapters: 1000, seconds: 20, rounds: 3, levels: [0.25, 0.5, 0.75, 0.9], cold: 30 };
+  return { sizes, images: [224, 64], adapters: 1000, seconds: 20, rounds: 3, levels: [0.25, 0.5, 0.75, 0.9], cold: 30 };
 };
 /** To try the benchmark itself. */
 export const quickServing = (sizes: Sizes): ServingSettings => {
-  return { sizes, adapters: 20, seconds: 0.5, rounds: 1, levels: [0.5], cold: 3 };
+  return { sizes, images: [sizes.image], adapters: 20, seconds: 0.5, rounds: 1, levels: [0.5], cold: 3 };
 };
 
 const CLIENTS = 16;
@@ -46,7 +48,18 @@ const CLIENTS = 16;
 /** Measures, and prints tables of what is found. */
 export async function measureServing(
   program: string,
-  { sizes, adapters, seconds, rounds, levels, cold }: ServingSettings,
+  { images, sizes, ...settings }: ServingSettings,
+  print: (line: string) => void,
+): Promise<void> {
+  for (const image of images) {
+    print(`images of ${image}²: ${(image / sizes.patch) ** 2 + 1} positions`);
+    await measureImages(program, { ...settings, sizes: { ...sizes, image } }, print);
+  }
+}
+
+async function measureImages(
+  program: string,
+  { sizes, adapters, seconds, rounds, levels, cold }: Omit<ServingSettings, 'images'>,
   print: (line: string) => void,
 ): Promise<void> {
   const folder = await mkdtemp(path.join(tmpdir(), 'onnx-lora-serving-'));
