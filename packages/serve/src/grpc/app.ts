@@ -71,7 +71,9 @@ export class GrpcApp {
   #credentials(): ServerCredentials {
     if (!this.#certificate) return ServerCredentials.createInsecure();
     const provider: Provider = {
-      addCaCertificateListener: () => undefined,
+      // Nobody needs a certificate to call; the library takes two providers, and names them in another order than it uses them.
+      addCaCertificateListener: (listener) =>
+        process.nextTick(listener, { caCertificate: Buffer.from(this.#certificate!.cert) }),
       removeCaCertificateListener: () => undefined,
       addIdentityCertificateListener: (listener) => {
         this.#listeners.add(listener);
@@ -79,7 +81,7 @@ export class GrpcApp {
       },
       removeIdentityCertificateListener: (listener) => void this.#listeners.delete(listener),
     };
-    return experimental.createCertificateProviderServerCredentials(null!, provider, false);
+    return experimental.createCertificateProviderServerCredentials(provider, provider, false);
   }
 
   #tell(listener: Listener): void {

@@ -50,16 +50,20 @@ export function addCalls(server: Server, service: Service, door: Door): void {
   ]);
   const implementation: UntypedServiceImplementation = {};
   for (const [name, handle] of Object.entries(handles))
-    implementation[name] = (call: ServerUnaryCall<Buffer, object>, callback: sendUnaryData<object>) => {
-      answered(name as CallName, handle, call, door).then(
-        (answer) => callback(null, answer),
-        (error: unknown) => {
-          if (failedAnswer(error).status === 500) service.log.failed(error);
-          callback(statusOf(error));
-        },
-      );
-    };
+    implementation[name] = (call: ServerUnaryCall<Buffer, object>, callback: sendUnaryData<object>) =>
+      void answer(callback, service, () => answered(name as CallName, handle, call, door));
   server.addService(Object.fromEntries(asBytes) as typeof inferenceService, implementation);
+}
+
+async function answer(callback: sendUnaryData<object>, { log }: Service, ask: () => Promise<object>): Promise<void> {
+  const outcome = await ask().then(
+    (found) => [null, found] as const,
+    (error: unknown) => {
+      if (failedAnswer(error).status === 500) log.failed(error);
+      return [statusOf(error)] as const;
+    },
+  );
+  callback(...outcome);
 }
 
 async function answered(

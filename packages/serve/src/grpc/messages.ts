@@ -35,7 +35,7 @@ export interface AskedInference {
   readonly named: Named;
   readonly asked: InferRequest;
   /** @throws OnnxLoraError `INPUT_INVALID` for values that do not fit */
-  feeds(): Record<string, Tensor>;
+  readonly feeds: () => Record<string, Tensor>;
 }
 
 /**
@@ -115,7 +115,7 @@ function fromContents(header: TensorHeader, contents: Readonly<Record<string, Va
       'INPUT_INVALID',
       `The tensor "${name}": its values are ${other}, and those of ${datatype} are ${field}.`,
     );
-  return fromValues(header, /64_contents$/.test(field) && field !== 'fp64_contents' ? values.map(BigInt) : values);
+  return fromValues(header, field.endsWith('int64_contents') ? values.map(BigInt) : values);
 }
 
 /** An answer as a message; tensors are bytes. */

@@ -66,7 +66,7 @@ export interface Inferred {
   /** In the order that was asked for. */
   readonly outputs: readonly (readonly [string, Tensor])[];
   /** The answer around them. */
-  answer(outputs: readonly TensorMessage[]): InferResponse;
+  readonly answer: (outputs: readonly TensorMessage[]) => InferResponse;
 }
 
 /**
