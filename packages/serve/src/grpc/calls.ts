@@ -56,14 +56,15 @@ export function addCalls(server: Server, service: Service, door: Door): void {
 }
 
 async function answer(callback: sendUnaryData<object>, { log }: Service, ask: () => Promise<object>): Promise<void> {
-  const outcome = await ask().then(
-    (found) => [null, found] as const,
-    (error: unknown) => {
-      if (failedAnswer(error).status === 500) log.failed(error);
-      return [statusOf(error)] as const;
-    },
-  );
-  callback(...outcome);
+  let found: object | undefined;
+  let failure: ReturnType<typeof statusOf> | null = null;
+  try {
+    found = await ask();
+  } catch (error) {
+    if (failedAnswer(error).status === 500) log.failed(error);
+    failure = statusOf(error);
+  }
+  callback(failure, found);
 }
 
 async function answered(
