@@ -46,3 +46,28 @@ it.skipIf(!has('kserve'))("KServe's client infers with JSON and with bytes", asy
   expect(facts).toEqual({ live: true, ready: true, model: true });
   for (const name of ['json', 'binary']) expectClose(values[name]!, await expected(rows, 'a1'));
 });
+
+it.skipIf(!has('tritonclient.grpc'))("Triton's client infers by gRPC, by parameter and by name", async () => {
+  const { server, expected } = await smallServer({ grpc: { port: 0 } });
+  const { values, ...facts } = await told('triton_grpc_client.py', [server.grpcUrl!, server.model, 'a1'], rows);
+  expect(facts).toEqual({
+    live: true,
+    ready: true,
+    model: true,
+    none: false,
+    index: ['net', 'net:a0', 'net:a1', 'net:a2'],
+    server: 'onnx-lora',
+    id: '7',
+    failure: ['StatusCode.NOT_FOUND', expect.stringContaining('"none"') as unknown],
+    loading: 'StatusCode.PERMISSION_DENIED',
+  });
+  for (const name of ['by parameter', 'by name']) expectClose(values[name]!, await expected(rows, 'a1'));
+  expectClose(values['base']!, await expected(rows, null));
+});
+
+it.skipIf(!has('kserve'))("KServe's client infers by gRPC with values and with bytes", async () => {
+  const { server, expected } = await smallServer({ grpc: { port: 0 } });
+  const { values, ...facts } = await told('kserve_grpc_client.py', [server.grpcUrl!, server.model, 'a1'], rows);
+  expect(facts).toEqual({ live: true, ready: true, model: true });
+  for (const name of ['contents', 'bytes']) expectClose(values[name]!, await expected(rows, 'a1'));
+});

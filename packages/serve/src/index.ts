@@ -11,7 +11,7 @@ export type { LogEntry, LogLevel } from './operation/log.ts';
 export type { AnsweredRequest } from './operation/serverMetrics.ts';
 export type { KeySettings } from './operation/access.ts';
 export type { TlsSettings } from './operation/tls.ts';
-export { type ServeSettings, serveSettings, type StoreSettings } from './operation/settings.ts';
+export { type GrpcSettings, type ServeSettings, serveSettings, type StoreSettings } from './operation/settings.ts';
 export type { SessionSettings } from './inference/sessions.ts';
 export type { BatchLimits } from './scheduler/batch.ts';
 export type { Clock } from './scheduler/clock.ts';

@@ -127,21 +127,23 @@ describe('while it runs', () => {
       return files;
     };
     const [old, renewed] = [made('old'), made('renewed')];
-    const { server } = await smallServer({ tls: old });
+    const { server } = await smallServer({ tls: old, grpc: { port: 0 } });
     expect(server.url).toMatch(/^https:/);
-    const shown = async (): Promise<string> => {
-      const socket = connect({ port: Number(new URL(server.url).port), rejectUnauthorized: false });
+    const shownAt = async (url: string): Promise<string> => {
+      const port = Number(new URL(url).port);
+      const socket = connect({ port, rejectUnauthorized: false, ALPNProtocols: ['h2', 'http/1.1'] });
       await once(socket, 'secureConnect');
       const { subject } = socket.getPeerCertificate();
       socket.destroy();
       return String(subject.CN);
     };
-    expect(await shown()).toBe('old');
+    const shown = (): Promise<string[]> => Promise.all([server.url, `https://${server.grpcUrl!}`].map(shownAt));
+    expect(await shown()).toEqual(['old', 'old']);
     await server.reload({ tls: renewed });
-    expect(await shown()).toBe('renewed');
+    expect(await shown()).toEqual(['renewed', 'renewed']);
     const wrong = { cert: old.cert, key: renewed.key };
     await expect(server.reload({ tls: wrong })).rejects.toThrow('are no certificate and its key');
-    expect(await shown()).toBe('renewed');
+    expect(await shown()).toEqual(['renewed', 'renewed']);
   });
 });
 

@@ -1,4 +1,4 @@
-/** @file `serve`: a model and its adapters behind HTTP, inside any Node program. */
+/** @file `serve`: a model and its adapters behind HTTP and gRPC, inside any Node program. */
 
 import { createRequire } from 'node:module';
 import path from 'node:path';
@@ -9,7 +9,8 @@ import type { AdapterCatalog } from './adapters/catalog.ts';
 import { RunFolders } from './adapters/runFolders.ts';
 import { AdapterStore } from './adapters/store.ts';
 import { together } from './adapters/together.ts';
-import { httpApp } from './http/app.ts';
+import { GrpcApp } from './grpc/app.ts';
+import { httpApp, MAX_BODIES_BYTES } from './http/app.ts';
 import type { Service } from './http/service.ts';
 import { compute } from './inference/compute.ts';
 import { remembering } from './inference/recentAdapters.ts';
@@ -35,6 +36,8 @@ export interface ServeOptions extends ServeSettings {
 export interface Server extends AsyncDisposable {
   /** Where it listens: `http://127.0.0.1:8080`. */
   readonly url: string;
+  /** Where it answers to gRPC, if it does, as clients name it: `127.0.0.1:8081`. */
+  readonly grpcUrl?: string;
   /** What the model is called in addresses. */
   readonly model: string;
   /**
@@ -62,7 +65,7 @@ const VERSION = (createRequire(import.meta.url)('@onnx-lora/serve/package.json')
  *   another process has; as `model.session`
  */
 export async function serve(model: Model, { catalog, onLog = toStderr, ...given }: ServeOptions = {}): Promise<Server> {
-  const { name = nameOf(model), port = 8080, host = '127.0.0.1', adapters, store: storeSettings, tls, task, settings, keys = [], batches, queue, drainTimeout = 30_000, maxBodyBytes, maxUploadBytes, maxBodiesBytes, requestTimeout, log = 'failures', ...machine } = serveSettings(given, 'serve'); // prettier-ignore
+  const { name = nameOf(model), port = 8080, host = '127.0.0.1', grpc, adapters, store: storeSettings, tls, task, settings, keys = [], batches, queue, drainTimeout = 30_000, maxBodyBytes, maxUploadBytes, maxBodiesBytes = MAX_BODIES_BYTES, requestTimeout, log = 'failures', ...machine } = serveSettings(given, 'serve'); // prettier-ignore
   const metrics = serverMetrics();
   const access = new Access(keys, systemClock);
   const store = storeSettings && (await openStore(storeSettings, model, given));
@@ -91,11 +94,11 @@ export async function serve(model: Model, { catalog, onLog = toStderr, ...given 
     },
     isReady: () => isReady,
   };
-  const app = httpApp(
-    service,
-    tls && (await certificate(tls)),
-    defined({ maxBodyBytes, maxUploadBytes, maxBodiesBytes, requestTimeout }),
-  );
+  const bodies = { held: 0, most: maxBodiesBytes };
+  const limits = defined({ maxBodyBytes, maxUploadBytes, requestTimeout });
+  const pair = tls && (await certificate(tls));
+  const app = httpApp(service, pair, bodies, limits);
+  const calls = grpc && new GrpcApp(service, pair, bodies, limits);
   const release = async (): Promise<void> => {
     await sessions.release();
     await store?.close();
@@ -106,11 +109,12 @@ export async function serve(model: Model, { catalog, onLog = toStderr, ...given 
     const timer = setTimeout(() => {
       late.abort();
       app.server.closeAllConnections();
+      calls?.closeNow();
     }, drainTimeout);
     // A connection may have become idle just after those were closed that were.
     const sweep = setInterval(() => app.server.closeIdleConnections(), 100);
     // What computes in steps, such as a chat, has all of them taken until it has its answer.
-    await app.close();
+    await Promise.all([app.close(), calls?.close()]);
     await scheduler.drain(late.signal);
     clearTimeout(timer);
     clearInterval(sweep);
@@ -121,17 +125,26 @@ export async function serve(model: Model, { catalog, onLog = toStderr, ...given 
     const url = await app.listen({ port, host }).catch((cause: unknown) => {
       throw cannotListen(`${host}:${port}`, cause);
     });
+    const at = grpc && { host, ...defined(grpc) };
+    const grpcUrl = at && (await calls!.listen(at.host, at.port).catch((cause: unknown) => {
+      throw cannotListen(`${at.host}:${at.port}`, cause);
+    })); // prettier-ignore
     isReady = true;
     let closing: Promise<void> | undefined;
     const closed = (): Promise<void> => (closing ??= close());
     const reload = async (changed: Pick<ServeSettings, 'keys' | 'tls'>): Promise<void> => {
       const { keys: others = [], tls: other } = serveSettings(changed, 'serve');
       const renewed = tls && other && (await certificate(other));
-      if (renewed) (app.server as unknown as TlsServer).setSecureContext(renewed);
+      if (renewed) {
+        (app.server as unknown as TlsServer).setSecureContext(renewed);
+        calls?.renew(renewed);
+      }
       access.replace(others);
     };
-    return { url, model: name, reload, close: closed, [Symbol.asyncDispose]: closed };
+    return { url, ...defined({ grpcUrl }), model: name, reload, close: closed, [Symbol.asyncDispose]: closed };
   } catch (error) {
+    calls?.closeNow();
+    await app.close();
     await release();
     throw error;
   }

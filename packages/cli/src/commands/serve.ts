@@ -23,6 +23,7 @@ interface ServeFlags extends Flags {
   readonly store?: string;
   readonly port?: string;
   readonly host?: string;
+  readonly grpcPort?: string;
 }
 
 /** Makes the command. */
@@ -31,7 +32,7 @@ export function serveCommand(context: Context): Command {
     name: 'serve',
     summary: 'answer over HTTP, with any number of adapters',
     description:
-      'Answers over HTTP until it is stopped: /predict takes files and says what predict says, /v2 is the Open Inference Protocol of KServe and Triton, /openapi.json describes all of it. Each folder in the one of --adapters is an adapter by its name; new ones are there at once, and a request chooses one or none. Ctrl-C and SIGTERM let requests end that have come; SIGHUP reads keys and certificate of --config anew.',
+      'Answers over HTTP until it is stopped: /predict takes files and says what predict says, /v2 is the Open Inference Protocol of KServe and Triton (by gRPC with --grpc-port), /openapi.json describes all of it. Each folder in the one of --adapters is an adapter by its name; new ones are there at once, and a request chooses one or none. Ctrl-C and SIGTERM let requests end that have come; SIGHUP reads keys and certificate of --config anew.',
     words: modelWord,
     flags: [
       'model',
@@ -41,6 +42,7 @@ export function serveCommand(context: Context): Command {
       new Option('--store <folder>', 'folder for adapters that clients bring; who may, --config says'),
       new Option('--port <number>', 'where it listens; 0 takes a free port (default: 8080)'),
       new Option('--host <address>', 'which address of this machine; 0.0.0.0 for all (default: 127.0.0.1)'),
+      new Option('--grpc-port <number>', 'where it answers to gRPC besides; 0 takes a free port (default: nowhere)'),
       new Option('--config <file>', 'YAML file of settings, keys and limits among them; flags go before it'),
       'provider',
       'precision',
@@ -65,9 +67,10 @@ export function serveCommand(context: Context): Command {
     let onHangUp = (): void => undefined;
     try {
       await using server = await serve(model, options);
-      const { url, model: name } = server;
-      if (flags.json) context.terminal.printJson({ url, model: name });
-      else new Progress(context.terminal, flags).note(`${name} answers at ${url}; Ctrl-C stops it`);
+      const { url, grpcUrl, model: name } = server;
+      const grpc = grpcUrl === undefined ? '' : ` and by gRPC at ${grpcUrl}`;
+      if (flags.json) context.terminal.printJson({ url, ...defined({ grpcUrl }), model: name });
+      else new Progress(context.terminal, flags).note(`${name} answers at ${url}${grpc}; Ctrl-C stops it`);
       // As servers do: keys and certificate anew. What is wrong with the file is told, and changes nothing.
       onHangUp = (): void => {
         readFileSettings(config)
@@ -101,25 +104,30 @@ async function readFileSettings(config: string | undefined): Promise<ServeSettin
 
 /** The file's settings, and what flags say in their place. */
 async function serveOptions(config: string | undefined, flags: ServeFlags, settings: Settings): Promise<ServeSettings> {
-  const { adapters, store, port, host, allowBaseMismatch } = flags;
-  if (port !== undefined && !/^\d{1,5}$/.test(port))
-    throw usageError(`--port is "${port}". Give a number from 0 to 65535.`);
+  const { adapters, store, host, allowBaseMismatch } = flags;
   const { task } = settings;
   const given = defined({
     adapters,
     host,
     task,
     allowBaseMismatch,
-    port: port === undefined ? undefined : Number(port),
+    port: portOf('--port', flags.port),
   });
+  const grpcPort = portOf('--grpc-port', flags.grpcPort);
   const file = await readFileSettings(config);
   return serveSettings(
     {
       ...file,
       ...given,
       ...machineOptions(settings),
+      ...(grpcPort !== undefined && { grpc: { ...file.grpc, port: grpcPort } }),
       ...(store !== undefined && { store: { ...file.store, folder: store } }),
     },
     'the command',
   );
+}
+
+function portOf(flag: string, text: string | undefined): number | undefined {
+  if (text === undefined || /^\d{1,5}$/.test(text)) return text === undefined ? undefined : Number(text);
+  throw usageError(`${flag} is "${text}". Give a number from 0 to 65535.`);
 }

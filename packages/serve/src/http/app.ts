@@ -3,7 +3,7 @@
 import fastify, { type FastifyInstance } from 'fastify';
 import { aboutRoutes } from './about.ts';
 import { adminRoutes } from './admin.ts';
-import { readBodies } from './bodies.ts';
+import { type BodyBudget, readBodies } from './bodies.ts';
 import type { Certificate } from '../operation/tls.ts';
 import { failedAnswer } from './errors.ts';
 import { repositoryRoutes } from './repository.ts';
@@ -13,7 +13,7 @@ import type { Service } from './service.ts';
 import { openAiRoutes } from '../openai/routes.ts';
 import { v2Routes } from './v2.ts';
 
-/** Bounds of what a client may send. */
+/** Bounds of what a client may send, over HTTP and gRPC. */
 export interface HttpLimits {
   /** Bytes of a body; 64 MiB by default. */
   readonly maxBodyBytes?: number;
@@ -26,6 +26,12 @@ export interface HttpLimits {
 }
 
 const MEGABYTE = 2 ** 20;
+/** Bytes of a body. */
+export const MAX_BODY_BYTES: number = 64 * MEGABYTE;
+/** Bytes of all of them. */
+export const MAX_BODIES_BYTES: number = 1024 * MEGABYTE;
+/** Milliseconds in which a request must have come. */
+export const REQUEST_TIMEOUT = 60_000;
 /** A model, a colon and an adapter, percent-encoded. */
 const MAX_PARAM = 1000;
 
@@ -33,12 +39,12 @@ const MAX_PARAM = 1000;
 export function httpApp(
   service: Service,
   tls: Certificate | undefined,
+  bodies: BodyBudget,
   {
-    maxBodyBytes = 64 * MEGABYTE,
+    maxBodyBytes = MAX_BODY_BYTES,
     maxUploadBytes = 256 * MEGABYTE,
-    maxBodiesBytes = 1024 * MEGABYTE,
-    requestTimeout = 60_000,
-  }: HttpLimits,
+    requestTimeout = REQUEST_TIMEOUT,
+  }: Omit<HttpLimits, 'maxBodiesBytes'>,
 ): FastifyInstance {
   const options = {
     bodyLimit: maxBodyBytes,
@@ -53,7 +59,7 @@ export function httpApp(
   const app = tls
     ? (fastify({ ...options, https: { ...wire, ...tls } }) as unknown as FastifyInstance)
     : fastify({ ...options, http: wire });
-  readBodies(app, maxBodiesBytes);
+  readBodies(app, bodies);
   app.setErrorHandler(async (error, { routeOptions }, reply) => {
     const { status, body, retryAfter } = failedAnswer(error);
     if (status === 500) service.log.failed(error);

@@ -2,7 +2,7 @@
 
 import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import type { InferRequest, TensorMessage } from './schemas.ts';
-import { datatypeOf, fromBytes, fromJson, toBytes, toJson } from './tensors.ts';
+import { datatypeOf, fromBytes, fromValues, toBytes, toJson } from './tensors.ts';
 
 /** Says how long the JSON is; the rest are bytes. */
 export const HEADER_LENGTH = 'inference-header-content-length';
@@ -37,23 +37,35 @@ export function twoParts(body: Buffer, length: string | undefined): TwoParts {
  * @throws OnnxLoraError `INPUT_INVALID` for two of one name, bytes that are missing or left over, and values that do not fit
  */
 export function tensorsOf({ inputs }: InferRequest, bytes: Buffer): Record<string, Tensor> {
-  const tensors = new Map<string, Tensor>();
   let at = 0;
-  for (const input of inputs) {
+  const tensors = byName(inputs, (input) => {
     const size = input.parameters?.['binary_data_size'];
-    if (tensors.has(input.name)) throw invalid(`The input "${input.name}" was sent twice. Send it once.`);
-    if (size === undefined) {
-      tensors.set(input.name, fromJson(input, input.data));
-      continue;
-    }
+    if (size === undefined) return fromValues(input, input.data);
     const isThere = typeof size === 'number' && Number.isSafeInteger(size) && size >= 0 && at + size <= bytes.length;
     if (!isThere)
       throw invalid(`binary_data_size of "${input.name}" is ${String(size)}, and ${bytes.length - at} bytes are left behind the JSON.`); // prettier-ignore
-    tensors.set(input.name, fromBytes(input, bytes.subarray(at, at + size)));
     at += size;
-  }
+    return fromBytes(input, bytes.subarray(at - size, at));
+  });
   if (at !== bytes.length)
     throw invalid(`${bytes.length - at} bytes behind the JSON belong to no input. Give each its binary_data_size.`);
+  return tensors;
+}
+
+/**
+ * Inputs by their names.
+ *
+ * @throws OnnxLoraError `INPUT_INVALID` for two of one name
+ */
+export function byName(
+  inputs: readonly TensorMessage[],
+  read: (input: TensorMessage, i: number) => Tensor,
+): Record<string, Tensor> {
+  const tensors = new Map<string, Tensor>();
+  for (const [i, input] of inputs.entries()) {
+    if (tensors.has(input.name)) throw invalid(`The input "${input.name}" was sent twice. Send it once.`);
+    tensors.set(input.name, read(input, i));
+  }
   return Object.fromEntries(tensors);
 }
 

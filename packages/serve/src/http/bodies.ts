@@ -4,15 +4,26 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { IncomingMessage } from 'node:http';
 import { HttpError } from './errors.ts';
 
+/** What bodies take of the memory, whichever way they came. */
+export interface BodyBudget {
+  /** Bytes of all of them. */
+  readonly most: number;
+  /** Bytes that are in memory. */
+  held: number;
+}
+
+/** @throws HttpError 429 */
+export function requireRoom({ held, most }: BodyBudget): void {
+  if (held > most)
+    throw new HttpError(429, 'OVERLOADED', 'Too much is being sent to the server. Send it again after 1 s.', 1);
+}
+
 /**
  * Reads bodies of whatever content type into a buffer. Bytes count from when they come until the request has ended, so that slow
  * clients who announce much take nothing from others.
- *
- * @param most bytes of all bodies that are in memory
  */
-export function readBodies(app: FastifyInstance, most: number): void {
+export function readBodies(app: FastifyInstance, budget: BodyBudget): void {
   const held = new WeakMap<FastifyRequest, number>();
-  let all = 0;
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', async (request: FastifyRequest, payload: IncomingMessage) => {
     const { bodyLimit } = request.routeOptions;
@@ -22,10 +33,10 @@ export function readBodies(app: FastifyInstance, most: number): void {
     try {
       for await (const piece of payload.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
         size += piece.length;
-        all += piece.length;
+        budget.held += piece.length;
         held.set(request, size);
         if (size > bodyLimit) throw tooLarge(bodyLimit);
-        if (all > most) throw new HttpError(429, 'OVERLOADED', 'Too much is being sent to the server. Send it again after 1 s.', 1); // prettier-ignore
+        requireRoom(budget);
         pieces.push(piece);
       }
     } catch (error) {
@@ -36,7 +47,7 @@ export function readBodies(app: FastifyInstance, most: number): void {
   });
   app.addHook('onRequest', async (request, reply) => {
     reply.raw.once('close', () => {
-      all -= held.get(request) ?? 0;
+      budget.held -= held.get(request) ?? 0;
       held.delete(request);
     });
   });

@@ -2,10 +2,18 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { z } from 'zod';
+import type { Caller } from '../operation/access.ts';
 import { type Asked, type Route, route } from './routes.ts';
 import { BASE_VERSION, resolved, type Service } from './service.ts';
 
-const index = z.array(z.object({ name: z.string(), version: z.string(), state: z.string() }));
+/** A model of the repository. */
+export interface ListedModel {
+  readonly name: string;
+  readonly version: string;
+  readonly state: string;
+}
+
+const listed = z.object({ name: z.string(), version: z.string(), state: z.string() });
 
 const named = z.object({ model: z.string().describe('"base:adapter"') });
 type Named = z.infer<typeof named>;
@@ -17,12 +25,8 @@ export function repositoryRoutes(service: Service): Route[] {
       method: 'POST',
       url: '/v2/repository/index',
       summary: 'the base and its adapters, as models',
-      answer: index,
-      handle: async ({ caller }) => {
-        const all = (await service.catalog.list()).filter(({ name }) => caller.mayUse(name));
-        const adapters = all.map(({ name, version }) => ({ name: `${service.name}:${name}`, version, state: 'READY' }));
-        return [{ name: service.name, version: BASE_VERSION, state: 'READY' }, ...adapters];
-      },
+      answer: z.array(listed),
+      handle: ({ caller }) => modelsFor(service, caller),
     }),
     route({
       method: 'POST',
@@ -31,8 +35,7 @@ export function repositoryRoutes(service: Service): Route[] {
       summary: 'load an adapter before the first request for it',
       params: named,
       handle: async (asked) => {
-        const adapter = await resolved(service, asked.params, asked.caller);
-        await (await service.variants.get(adapter)).session();
+        await loadModel(service, asked.params.model, asked.caller);
         return empty(asked);
       },
     }),
@@ -43,14 +46,30 @@ export function repositoryRoutes(service: Service): Route[] {
       summary: 'keep an adapter in memory no more; it is loaded again when it is asked for',
       params: named,
       handle: async (asked) => {
-        const adapter = await resolved(service, asked.params, asked.caller);
-        if (!adapter)
-          throw new OnnxLoraError('INPUT_INVALID', 'The base stays in memory. Name an adapter: base:adapter.');
-        service.forget(adapter.key);
+        await unloadModel(service, asked.params.model, asked.caller);
         return empty(asked);
       },
     }),
   ];
+}
+
+/** The base and the adapters that somebody may use. */
+export async function modelsFor(service: Service, caller: Caller): Promise<ListedModel[]> {
+  const all = (await service.catalog.list()).filter(({ name }) => caller.mayUse(name));
+  const adapters = all.map(({ name, version }) => ({ name: `${service.name}:${name}`, version, state: 'READY' }));
+  return [{ name: service.name, version: BASE_VERSION, state: 'READY' }, ...adapters];
+}
+
+/** @throws OnnxLoraError as `resolved` */
+export async function loadModel(service: Service, model: string, caller: Caller): Promise<void> {
+  await (await service.variants.get(await resolved(service, { model }, caller))).session();
+}
+
+/** @throws OnnxLoraError `INPUT_INVALID` for the base; as `resolved` */
+export async function unloadModel(service: Service, model: string, caller: Caller): Promise<void> {
+  const adapter = await resolved(service, { model }, caller);
+  if (!adapter) throw new OnnxLoraError('INPUT_INVALID', 'The base stays in memory. Name an adapter: base:adapter.');
+  service.forget(adapter.key);
 }
 
 /** Triton's clients look at the status alone. */

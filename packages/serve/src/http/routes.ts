@@ -97,7 +97,7 @@ export function addRoutes(app: FastifyInstance, routes: readonly Route[], access
  *
  * @throws HttpError 400 that says what is wrong where
  */
-function checked<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
+export function checked<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
   const { data, error } = schema.safeParse(value);
   if (!error) return data;
   const [{ path, message }] = error.issues as [z.core.$ZodIssue];

@@ -51,11 +51,11 @@ export interface TensorHeader {
 }
 
 /**
- * A tensor from JSON: a list of its values, or lists in lists.
+ * A tensor from a list of its values, or lists in lists, as JSON has them.
  *
  * @throws OnnxLoraError `INPUT_INVALID` for values that are not of the type, and another number of them than the shape says
  */
-export function fromJson({ name, shape, datatype }: TensorHeader, data: unknown): Tensor {
+export function fromValues({ name, shape, datatype }: TensorHeader, data: unknown): Tensor {
   const type = datatypes[datatype];
   if (type === 'float16' || type === 'bfloat16')
     throw wrong(name, `values of ${datatype} have no form in JSON. Send them as binary data, or as FP32`);
@@ -74,14 +74,16 @@ export function fromJson({ name, shape, datatype }: TensorHeader, data: unknown)
 /** A value in a message; what is nested may be so deeper than can be written. */
 function shown(value: unknown): string {
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'a list' : 'an object';
-  return String(JSON.stringify(value)).slice(0, 40);
+  return (typeof value === 'bigint' ? String(value) : String(JSON.stringify(value))).slice(0, 40);
 }
 
 /** The number as the array takes it; undefined for what is none. */
 function valueOf(value: unknown, array: TensorData): number | bigint | undefined {
   if (typeof value === 'boolean') return Number(value);
+  const isLong = array instanceof BigInt64Array || array instanceof BigUint64Array;
+  if (typeof value === 'bigint') return isLong ? value : undefined;
   if (typeof value !== 'number') return undefined;
-  if (!(array instanceof BigInt64Array || array instanceof BigUint64Array)) return value;
+  if (!isLong) return value;
   return Number.isSafeInteger(value) ? BigInt(value) : undefined;
 }
 

@@ -1,7 +1,6 @@
 /** @file Who may ask: keys by tenant, what each of them may do, and how often. */
 
 import { createHash } from 'node:crypto';
-import type { IncomingHttpHeaders } from 'node:http';
 import { HttpError } from '../http/errors.ts';
 import type { Clock } from '../scheduler/clock.ts';
 
@@ -29,6 +28,12 @@ export interface Caller {
   readonly tenant: string;
   /** Whether it may use and see an adapter. */
   mayUse(adapter: string): boolean;
+}
+
+/** Where a key is sent. */
+export interface KeyHeaders {
+  readonly authorization?: string | undefined;
+  readonly 'x-api-key'?: string | string[] | undefined;
 }
 
 /** Callers of a server without keys. */
@@ -75,7 +80,7 @@ export class Access {
    *
    * @throws HttpError 401 without a key that is known, 403 for what it may not do, 429 beyond its quota
    */
-  caller(headers: IncomingHttpHeaders, level: AccessLevel): Caller {
+  caller(headers: KeyHeaders, level: AccessLevel): Caller {
     if (level === 'open') return anyone;
     if (level === 'admin' && ![...this.#keys.values()].some(({ admin }) => admin))
       throw new HttpError(

@@ -8,11 +8,11 @@ import { COUNTS, Metrics, PARTS, SECONDS } from './metrics.ts';
 
 /** A request that has been answered. */
 export interface AnsweredRequest {
-  /** `GET`, `POST` … */
+  /** `GET`, `POST` …; `gRPC`. */
   readonly method: string;
-  /** The route's pattern, and not the address. */
+  /** The route's pattern, and not the address; the path of a call. */
   readonly route: string;
-  /** HTTP's status. */
+  /** HTTP's status, or gRPC's. */
   readonly status: number;
   /** From the first byte to the last one sent. */
   readonly seconds: number;

@@ -21,6 +21,14 @@ export interface StoreSettings {
   readonly signedBy?: readonly string[] | undefined;
 }
 
+/** Where the server answers to gRPC. */
+export interface GrpcSettings {
+  /** 0 takes a free one. */
+  readonly port: number;
+  /** That of HTTP by default. */
+  readonly host?: string | undefined;
+}
+
 /** Settings of a server that a file can hold. */
 export interface ServeSettings extends SessionSettings, HttpLimits {
   /** What the model is called in addresses; by default the last part of its own name. */
@@ -29,6 +37,8 @@ export interface ServeSettings extends SessionSettings, HttpLimits {
   readonly port?: number | undefined;
   /** The address to listen on; 127.0.0.1 by default, which no other machine reaches. */
   readonly host?: string | undefined;
+  /** Answers to gRPC, too; over HTTP alone by default. */
+  readonly grpc?: GrpcSettings | undefined;
   /** A folder with a folder for each adapter, such as `runs`, which is read and never written. */
   readonly adapters?: string | undefined;
   /** Keeps adapters that clients bring; without it they can bring none. */
@@ -37,7 +47,7 @@ export interface ServeSettings extends SessionSettings, HttpLimits {
   readonly task?: string | undefined;
   /** Values of the task's settings. */
   readonly settings?: PredictorOptions['settings'];
-  /** Speaks HTTPS; HTTP without it. */
+  /** Speaks HTTPS, and gRPC over TLS; both in the clear without it. */
   readonly tls?: TlsSettings | undefined;
   /** Who may ask; everybody by default. */
   readonly keys?: readonly KeySettings[] | undefined;
@@ -52,6 +62,8 @@ export interface ServeSettings extends SessionSettings, HttpLimits {
 }
 
 const count = z.int().min(1);
+const port = z.int().min(0).max(65_535);
+const host = z.string().min(1);
 const part = z.number().min(0).max(1);
 const names = z.array(z.string().min(1));
 
@@ -69,8 +81,9 @@ const schema = z.strictObject({
     .string()
     .regex(/^[\w.-]{1,128}$/, 'must be 1 to 128 letters, digits, ".", "_" and "-"')
     .optional(),
-  port: z.int().min(0).max(65_535).optional(),
-  host: z.string().min(1).optional(),
+  port: port.optional(),
+  host: host.optional(),
+  grpc: z.strictObject({ port, host: host.optional() }).optional(),
   adapters: z.string().min(1).optional(),
   store: z
     .strictObject({ folder: z.string().min(1), maxBytes: count.optional(), signedBy: names.optional() })

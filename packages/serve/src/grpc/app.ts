@@ -1,0 +1,91 @@
+/** @file The server of gRPC: where it listens, its certificate, and how it ends. */
+
+import { experimental, Server, ServerCredentials } from '@grpc/grpc-js';
+import type { BodyBudget } from '../http/bodies.ts';
+import { type HttpLimits, MAX_BODY_BYTES, REQUEST_TIMEOUT } from '../http/app.ts';
+import type { Service } from '../http/service.ts';
+import type { Certificate } from '../operation/tls.ts';
+import { addCalls } from './calls.ts';
+import { doorOf } from './door.ts';
+
+type Provider = Parameters<typeof experimental.createCertificateProviderServerCredentials>[0];
+type Listener = Parameters<Provider['addIdentityCertificateListener']>[0];
+
+/** Milliseconds after which a connection is closed that nobody uses. */
+const IDLE = 300_000;
+/** Calls of a connection at a time. */
+const MOST_CALLS = 1000;
+
+/** Answers to gRPC. */
+export class GrpcApp {
+  readonly #server: Server;
+  readonly #listeners = new Set<Listener>();
+  #certificate: Certificate | undefined;
+
+  /** It does not listen yet. */
+  constructor(
+    service: Service,
+    certificate: Certificate | undefined,
+    bodies: BodyBudget,
+    { maxBodyBytes = MAX_BODY_BYTES, requestTimeout = REQUEST_TIMEOUT }: HttpLimits,
+  ) {
+    this.#certificate = certificate;
+    const door = doorOf(service, bodies, requestTimeout);
+    this.#server = new Server({
+      'grpc.max_receive_message_length': maxBodyBytes,
+      'grpc.max_send_message_length': -1,
+      'grpc.max_concurrent_streams': MOST_CALLS,
+      'grpc.max_connection_idle_ms': IDLE,
+      interceptors: [door.interceptor],
+    });
+    addCalls(this.#server, service, door);
+  }
+
+  /** Listens; what clients name is returned. */
+  async listen(host: string, port: number): Promise<string> {
+    const name = host.includes(':') ? `[${host}]` : host;
+    const bound = await new Promise<number>((resolve, reject) => {
+      this.#server.bindAsync(`${name}:${port}`, this.#credentials(), (error, found) =>
+        error ? reject(error) : resolve(found),
+      );
+    });
+    return `${name}:${bound}`;
+  }
+
+  /** Has another certificate for connections from now on. */
+  renew(certificate: Certificate): void {
+    this.#certificate = certificate;
+    for (const listener of this.#listeners) this.#tell(listener);
+  }
+
+  /** Takes no more calls, and ends when those have ended that it has. */
+  close(): Promise<void> {
+    return new Promise((resolve) => this.#server.tryShutdown(() => resolve()));
+  }
+
+  /** Ends at once. */
+  closeNow(): void {
+    this.#server.forceShutdown();
+  }
+
+  #credentials(): ServerCredentials {
+    if (!this.#certificate) return ServerCredentials.createInsecure();
+    const provider: Provider = {
+      // Nobody needs a certificate to call; the library takes two providers, and names them in another order than it uses them.
+      addCaCertificateListener: (listener) =>
+        process.nextTick(listener, { caCertificate: Buffer.from(this.#certificate!.cert) }),
+      removeCaCertificateListener: () => undefined,
+      addIdentityCertificateListener: (listener) => {
+        this.#listeners.add(listener);
+        process.nextTick(() => this.#tell(listener));
+      },
+      removeIdentityCertificateListener: (listener) => void this.#listeners.delete(listener),
+    };
+    return experimental.createCertificateProviderServerCredentials(provider, provider, false);
+  }
+
+  #tell(listener: Listener): void {
+    const { cert, key } = this.#certificate!;
+    listener({ certificate: Buffer.from(cert), privateKey: Buffer.from(key) });
+  }
+}

@@ -1,0 +1,107 @@
+/** @file The calls of the protocol, on what the routes of HTTP stand on. */
+
+import type { sendUnaryData, Server, ServerUnaryCall, UntypedServiceImplementation } from '@grpc/grpc-js';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { failedAnswer } from '../http/errors.ts';
+import { type Asker, infer, metadataOf, type Named, requireReady, serverMetadata } from '../http/infer.ts';
+import { loadModel, modelsFor, unloadModel } from '../http/repository.ts';
+import { resolved, type Service } from '../http/service.ts';
+import { requireBounded } from './bounds.ts';
+import type { Door } from './door.ts';
+import { inferenceOf, type InferMessage, messageOf, namedBy } from './messages.ts';
+import { type CallName, inferenceService, nestedInRequest } from './protocol.ts';
+import { statusOf } from './status.ts';
+
+type Handle = (message: never, asker: Asker) => Promise<object>;
+type RepositoryModel = Readonly<Record<'repository_name' | 'model_name', string>>;
+type ModelName = Readonly<Record<'name' | 'version', string>>;
+
+/** Has a server answer the protocol's calls. */
+export function addCalls(server: Server, service: Service, door: Door): void {
+  const handles: Readonly<Record<CallName, Handle>> = {
+    ServerLive: async () => ({ live: true }),
+    ServerReady: async () => ({ ready: service.isReady() }),
+    ServerMetadata: async () => serverMetadata(service),
+    ModelReady: async ({ name, version }: ModelName, { caller }) => {
+      requireReady(service);
+      return { ready: await isThere(service, namedBy(name, version), caller) };
+    },
+    ModelMetadata: ({ name, version }: ModelName, { caller }) => metadataOf(service, namedBy(name, version), caller),
+    ModelInfer: async (message: InferMessage, asker) => {
+      const { named, asked, feeds } = inferenceOf(message);
+      return messageOf(await infer(service, named, asked, feeds, asker));
+    },
+    RepositoryIndex: async (_: never, { caller }) => ({ models: await modelsFor(service, caller) }),
+    RepositoryModelLoad: async (message: RepositoryModel, { caller }) => {
+      const name = modelIn(message);
+      await loadModel(service, name, caller);
+      return { model_name: name, isLoaded: true };
+    },
+    RepositoryModelUnload: async (message: RepositoryModel, { caller }) => {
+      const name = modelIn(message);
+      await unloadModel(service, name, caller);
+      return { model_name: name, isUnloaded: true };
+    },
+  };
+  // Messages are decoded here, and not before, so that what is no message is refused as all else is.
+  const asBytes = Object.entries(inferenceService).map(([name, method]) => [
+    name,
+    { ...method, requestDeserialize: (bytes: Buffer) => bytes },
+  ]);
+  const implementation: UntypedServiceImplementation = {};
+  for (const [name, handle] of Object.entries(handles))
+    implementation[name] = (call: ServerUnaryCall<Buffer, object>, callback: sendUnaryData<object>) =>
+      void answer(callback, service, () => answered(name as CallName, handle, call, door));
+  server.addService(Object.fromEntries(asBytes) as typeof inferenceService, implementation);
+}
+
+async function answer(callback: sendUnaryData<object>, { log }: Service, ask: () => Promise<object>): Promise<void> {
+  let found: object | undefined;
+  let failure: ReturnType<typeof statusOf> | null = null;
+  try {
+    found = await ask();
+  } catch (error) {
+    if (failedAnswer(error).status === 500) log.failed(error);
+    failure = statusOf(error);
+  }
+  callback(failure, found);
+}
+
+async function answered(
+  name: CallName,
+  handle: Handle,
+  call: ServerUnaryCall<Buffer, object>,
+  door: Door,
+): Promise<object> {
+  const gone = new AbortController();
+  call.once('cancelled', () => gone.abort());
+  const deadline = Number(call.getDeadline()) - Date.now() + performance.now();
+  requireBounded(call.request, name === 'ModelInfer' ? nestedInRequest : {});
+  const message = decoded(name, call.request);
+  return handle(message as never, { caller: door.callerOf(call.metadata), signal: gone.signal, deadline });
+}
+
+/** @throws OnnxLoraError `INPUT_INVALID` */
+function decoded(name: CallName, bytes: Buffer): object {
+  try {
+    return inferenceService[name]!.requestDeserialize(bytes);
+  } catch (error) {
+    throw new OnnxLoraError('INPUT_INVALID', `The bytes are no ${name}Request: ${(error as Error).message}.`);
+  }
+}
+
+/** Triton's clients ask for models that there are not, too. */
+async function isThere(service: Service, named: Named, caller: Asker['caller']): Promise<boolean> {
+  try {
+    await resolved(service, named, caller);
+    return true;
+  } catch (error) {
+    if (error instanceof OnnxLoraError && error.code === 'FILE_NOT_FOUND') return false;
+    throw error;
+  }
+}
+
+/** Where the model's name is in the first field, which is a repository elsewhere, there is no second one. */
+function modelIn({ repository_name: first, model_name: second }: RepositoryModel): string {
+  return second === '' ? first : second;
+}

@@ -1,0 +1,131 @@
+/** @file Requests and answers of inference, from and to the messages of gRPC. */
+
+import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import { byName } from '../http/binary.ts';
+import type { Inferred, Named } from '../http/infer.ts';
+import { checked } from '../http/routes.ts';
+import { type InferRequest, inferRequest, type Parameters } from '../http/schemas.ts';
+import { datatypeOf, fromBytes, fromValues, type TensorHeader, toBytes } from '../http/tensors.ts';
+
+/** A parameter: one key, whose name says its type; whole numbers of 64 bits are texts. */
+type Parameter = Readonly<Partial<Record<string, string | number | boolean>>>;
+type Values = readonly (string | number | boolean)[];
+
+interface InputMessage {
+  readonly name: string;
+  readonly datatype: string;
+  readonly shape: readonly string[];
+  readonly parameters: Readonly<Record<string, Parameter>>;
+  readonly contents: Readonly<Record<string, Values>> | null;
+}
+
+/** What asks for inference. */
+export interface InferMessage {
+  readonly model_name: string;
+  readonly model_version: string;
+  readonly id: string;
+  readonly parameters: Readonly<Record<string, Parameter>>;
+  readonly inputs: readonly InputMessage[];
+  readonly outputs: readonly { readonly name: string }[];
+  readonly raw_input_contents: readonly Buffer[];
+}
+
+/** A request, checked. */
+export interface AskedInference {
+  readonly named: Named;
+  readonly asked: InferRequest;
+  /** @throws OnnxLoraError `INPUT_INVALID` for values that do not fit */
+  readonly feeds: () => Record<string, Tensor>;
+}
+
+/**
+ * A request from its message.
+ *
+ * @throws HttpError 400 that says what is wrong where
+ */
+export function inferenceOf(message: InferMessage): AskedInference {
+  const { model_name: model, model_version: version, id, inputs, outputs, raw_input_contents: raw } = message;
+  const asked = checked(
+    inferRequest,
+    {
+      ...(id !== '' && { id }),
+      parameters: parametersOf(message.parameters),
+      inputs: inputs.map(({ name, datatype, shape }) => ({ name, datatype, shape: shape.map(Number) })),
+      ...(outputs.length > 0 && { outputs: outputs.map(({ name }) => ({ name })) }),
+    },
+    'The request',
+  );
+  return {
+    named: namedBy(model, version),
+    asked,
+    feeds: () => {
+      if (raw.length === 0) return byName(asked.inputs, (input, i) => fromContents(input, inputs[i]!.contents ?? {}));
+      if (raw.length !== inputs.length || inputs.some(({ contents }) => contents !== null))
+        throw new OnnxLoraError(
+          'INPUT_INVALID',
+          `${raw.length} raw_input_contents were sent for ${inputs.length} inputs. Send one for each, and no other contents.`,
+        );
+      return byName(asked.inputs, (input, i) => fromBytes(input, raw[i]!));
+    },
+  };
+}
+
+/** A model as a message names it, where an empty text is none. */
+export function namedBy(model: string, version: string): Named {
+  return { model, ...(version !== '' && { version }) };
+}
+
+function parametersOf(messages: Readonly<Record<string, Parameter>>): Parameters {
+  const all = Object.entries(messages).map(([name, given]) => {
+    const [[type, value] = ['', null] as const] = Object.entries(given);
+    return [name, /^u?int64/.test(type) ? Number(value) : (value ?? null)] as const;
+  });
+  return Object.fromEntries(all);
+}
+
+/** Where values of a type are that are no bytes. */
+const contentsOf = {
+  BOOL: 'bool_contents',
+  INT8: 'int_contents',
+  INT16: 'int_contents',
+  INT32: 'int_contents',
+  INT64: 'int64_contents',
+  UINT8: 'uint_contents',
+  UINT16: 'uint_contents',
+  UINT32: 'uint_contents',
+  UINT64: 'uint64_contents',
+  FP32: 'fp32_contents',
+  FP64: 'fp64_contents',
+  FP16: undefined,
+  BF16: undefined,
+} as const;
+
+function fromContents(header: TensorHeader, contents: Readonly<Record<string, Values>>): Tensor {
+  const { name, datatype } = header;
+  const field = contentsOf[datatype];
+  if (field === undefined)
+    throw new OnnxLoraError(
+      'INPUT_INVALID',
+      `The tensor "${name}": values of ${datatype} are bytes. Send them as raw_input_contents.`,
+    );
+  const values = contents[field] ?? [];
+  const other = Object.keys(contents).find((key) => key !== field && contents[key]!.length > 0);
+  if (other !== undefined)
+    throw new OnnxLoraError(
+      'INPUT_INVALID',
+      `The tensor "${name}": its values are ${other}, and those of ${datatype} are ${field}.`,
+    );
+  return fromValues(header, field.endsWith('int64_contents') ? values.map(BigInt) : values);
+}
+
+/** An answer as a message; tensors are bytes. */
+export function messageOf({ outputs, answer }: Inferred): object {
+  const { parameters = {}, ...rest } = answer(
+    outputs.map(([name, { type, dims }]) => ({ name, shape: dims, datatype: datatypeOf(type) })),
+  );
+  return {
+    ...rest,
+    parameters: Object.fromEntries(Object.entries(parameters).map(([key, value]) => [key, { string_param: value }])),
+    raw_output_contents: outputs.map(([, tensor]) => toBytes(tensor)),
+  };
+}

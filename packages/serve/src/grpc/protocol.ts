@@ -1,0 +1,136 @@
+/**
+ * @file The Open Inference Protocol by gRPC: its messages and calls, as they are on the wire, with those of Triton's model
+ * repository. Fields that the server has no use for are left out; what a client sends in them is skipped.
+ */
+
+import { fromJSON, type ServiceDefinition } from '@grpc/proto-loader';
+
+const port = { name: 'string 1', datatype: 'string 2', shape: 'repeated int64 3' };
+const tensor = { ...port, parameters: 'map InferParameter 4' };
+const named = { name: 'string 1', version: 'string 2' };
+// Triton's clients name the model in the second field, after a repository; KServe's in the first.
+const repositoryModel = { repository_name: 'string 1', model_name: 'string 2' };
+
+/** Fields by their names: the rule, the type and the number. */
+const messages: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  ServerLiveRequest: {},
+  ServerLiveResponse: { live: 'bool 1' },
+  ServerReadyRequest: {},
+  ServerReadyResponse: { ready: 'bool 1' },
+  ServerMetadataRequest: {},
+  ServerMetadataResponse: { name: 'string 1', version: 'string 2', extensions: 'repeated string 3' },
+  ModelReadyRequest: named,
+  ModelReadyResponse: { ready: 'bool 1' },
+  ModelMetadataRequest: named,
+  ModelMetadataResponse: {
+    name: 'string 1',
+    versions: 'repeated string 2',
+    platform: 'string 3',
+    inputs: 'repeated Port 4',
+    outputs: 'repeated Port 5',
+  },
+  Port: port,
+  InferParameter: {
+    bool_param: 'bool 1',
+    int64_param: 'int64 2',
+    string_param: 'string 3',
+    double_param: 'double 4',
+    uint64_param: 'uint64 5',
+  },
+  InferTensorContents: {
+    bool_contents: 'repeated bool 1',
+    int_contents: 'repeated int32 2',
+    int64_contents: 'repeated int64 3',
+    uint_contents: 'repeated uint32 4',
+    uint64_contents: 'repeated uint64 5',
+    fp32_contents: 'repeated float 6',
+    fp64_contents: 'repeated double 7',
+  },
+  InputTensor: { ...tensor, contents: 'InferTensorContents 5' },
+  RequestedOutput: { name: 'string 1', parameters: 'map InferParameter 2' },
+  ModelInferRequest: {
+    model_name: 'string 1',
+    model_version: 'string 2',
+    id: 'string 3',
+    parameters: 'map InferParameter 4',
+    inputs: 'repeated InputTensor 5',
+    outputs: 'repeated RequestedOutput 6',
+    raw_input_contents: 'repeated bytes 7',
+  },
+  OutputTensor: tensor,
+  ModelInferResponse: {
+    model_name: 'string 1',
+    model_version: 'string 2',
+    id: 'string 3',
+    parameters: 'map InferParameter 4',
+    outputs: 'repeated OutputTensor 5',
+    raw_output_contents: 'repeated bytes 6',
+  },
+  RepositoryIndexRequest: {},
+  ModelIndex: { name: 'string 1', version: 'string 2', state: 'string 3' },
+  RepositoryIndexResponse: { models: 'repeated ModelIndex 1' },
+  RepositoryModelLoadRequest: repositoryModel,
+  RepositoryModelLoadResponse: { model_name: 'string 1', isLoaded: 'bool 2' },
+  RepositoryModelUnloadRequest: repositoryModel,
+  RepositoryModelUnloadResponse: { model_name: 'string 1', isUnloaded: 'bool 2' },
+};
+
+const calls = [
+  'ServerLive',
+  'ServerReady',
+  'ServerMetadata',
+  'ModelReady',
+  'ModelMetadata',
+  'ModelInfer',
+  'RepositoryIndex',
+  'RepositoryModelLoad',
+  'RepositoryModelUnload',
+] as const;
+
+/** A call of the protocol. */
+export type CallName = (typeof calls)[number];
+
+function field(text: string): { readonly rule?: string; readonly keyType?: string; type: string; id: number } {
+  const [id, type, rule] = text.split(' ').reverse() as [string, string, string?];
+  const kind = rule === 'map' ? { keyType: 'string' } : rule === undefined ? {} : { rule };
+  return { type, id: Number(id), ...kind };
+}
+
+const mapped = <T, U>(values: Readonly<Record<string, T>>, use: (value: T) => U): Record<string, U> =>
+  Object.fromEntries(Object.entries(values).map(([key, value]) => [key, use(value)]));
+
+const types = mapped(messages, (fields) => ({ fields: mapped(fields, field) }));
+const choice = { oneofs: { choice: { oneof: Object.keys(messages['InferParameter']!) } } };
+const methods = Object.fromEntries(
+  calls.map((name) => [name, { requestType: `${name}Request`, responseType: `${name}Response`, comment: '' }]),
+);
+
+const definitions = fromJSON(
+  {
+    nested: {
+      inference: {
+        nested: {
+          ...types,
+          InferParameter: { ...types['InferParameter']!, ...choice },
+          GRPCInferenceService: { methods },
+        },
+      },
+    },
+  },
+  // Whole numbers of 64 bits as texts: JavaScript's numbers do not hold all of them.
+  { longs: String, defaults: true },
+);
+
+/** The service. */
+export const inferenceService: ServiceDefinition = definitions['inference.GRPCInferenceService'] as ServiceDefinition;
+
+/** Which fields of a message are messages themselves, and of what kind: what {@link requireBounded} looks into. */
+export interface Nested {
+  readonly [field: number]: Nested;
+}
+
+const leaf: Nested = {};
+const parameter: Nested = { 2: leaf };
+
+/** The messages inside a request for inference. */
+export const nestedInRequest: Nested = { 4: parameter, 5: { 4: parameter, 5: leaf }, 6: { 2: parameter }, 7: leaf };

@@ -1,0 +1,126 @@
+/** @file Inference as the protocol has it, by whichever way it was asked for: over HTTP or gRPC. */
+
+import { type Feeds, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import type { GraphPort } from '@onnx-lora/sdk/tasks';
+import type { ResolvedAdapter } from '../adapters/catalog.ts';
+import { inNameOf } from '../inference/request.ts';
+import type { Caller } from '../operation/access.ts';
+import { HttpError } from './errors.ts';
+import { ownerOf } from './owner.ts';
+import type { InferRequest, InferResponse, ModelMetadata, PortMetadata, TensorMessage } from './schemas.ts';
+import { BASE_VERSION, resolved, type Service, type Wanted } from './service.ts';
+import { datatypeOf } from './tensors.ts';
+
+/** What the server says of itself. */
+export interface ServerMetadata {
+  readonly name: string;
+  readonly version: string;
+  readonly extensions: string[];
+}
+
+/** What it is. */
+export function serverMetadata({ version }: Service): ServerMetadata {
+  return { name: 'onnx-lora', version, extensions: ['binary_tensor_data', 'model_repository'] };
+}
+
+/** A model as an address names it. */
+export type Named = Pick<Wanted, 'model' | 'version'> & { readonly model: string };
+
+/** @throws HttpError 503 while the server takes no requests */
+export function requireReady(service: Service): void {
+  if (!service.isReady()) throw new HttpError(503, 'NOT_READY', 'The server is loading, or drains before it stops.');
+}
+
+/**
+ * What a model takes and gives.
+ *
+ * @throws OnnxLoraError as `resolved`
+ */
+export async function metadataOf(service: Service, named: Named, caller: Caller): Promise<ModelMetadata> {
+  const adapter = await resolved(service, named, caller);
+  const { model } = await service.variants.get(adapter);
+  return {
+    name: named.model,
+    versions: [adapter?.version ?? BASE_VERSION],
+    platform: 'onnxruntime_onnx',
+    inputs: Object.entries(model.inputs).map(described),
+    outputs: Object.entries(model.outputs).map(described),
+  };
+}
+
+function described([name, { type, dims = [] }]: [string, GraphPort]): PortMetadata {
+  return { name, datatype: datatypeOf(type), shape: dims.map((dim) => (typeof dim === 'number' ? dim : -1)) };
+}
+
+/** Who asks, and until when. */
+export interface Asker {
+  readonly caller: Caller;
+  /** Aborted when the client has gone. */
+  readonly signal: AbortSignal;
+  /** When the client goes, by `performance.now()`. */
+  readonly deadline?: number | undefined;
+}
+
+/** What a model has given. */
+export interface Inferred {
+  /** In the order that was asked for. */
+  readonly outputs: readonly (readonly [string, Tensor])[];
+  /** The answer around them. */
+  readonly answer: (outputs: readonly TensorMessage[]) => InferResponse;
+}
+
+/**
+ * Runs a model.
+ *
+ * @param feedsOf reads the tensors; the adapter is resolved first
+ * @throws OnnxLoraError `INPUT_INVALID`, `OVERLOADED`, `CANCELLED`; as `resolved` and the session
+ */
+export async function infer(
+  service: Service,
+  named: Named,
+  asked: InferRequest,
+  feedsOf: () => Feeds,
+  { caller, signal, deadline = Infinity }: Asker,
+): Promise<Inferred> {
+  const parameters = asked.parameters ?? {};
+  const wanted = { ...named, adapter: text('lora', parameters['lora']), sticky: text('sticky', parameters['sticky']) };
+  const adapter = await resolved(service, wanted, caller);
+  const feeds = feedsOf();
+  const variant = await service.variants.get(adapter);
+  const names = Object.keys(variant.model.outputs);
+  const fetches = asked.outputs?.map(({ name }) => name) ?? names;
+  const unknown = fetches.find((name) => !Object.hasOwn(variant.model.outputs, name));
+  if (unknown !== undefined)
+    throw new OnnxLoraError('INPUT_INVALID', `There is no output "${unknown}". There are ${names.join(', ')}.`);
+  const session = await variant.session();
+  const owner = ownerOf(caller, parameters, signal);
+  const until = Math.min(owner.deadline ?? Infinity, deadline);
+  const outputs = await inNameOf({ ...owner, ...(until !== Infinity && { deadline: until }) }, () =>
+    session.run(feeds, { adapter: adapter?.key ?? null, fetches }),
+  );
+  return {
+    outputs: fetches.map((name) => [name, outputs[name]!] as const),
+    answer: (messages) => answerOf(named, asked, adapter, messages),
+  };
+}
+
+function answerOf(
+  { model }: Named,
+  { id }: InferRequest,
+  adapter: ResolvedAdapter | null,
+  outputs: readonly TensorMessage[],
+): InferResponse {
+  return {
+    model_name: model,
+    model_version: adapter?.version ?? BASE_VERSION,
+    ...(id !== undefined && { id }),
+    ...(adapter && { parameters: { lora: adapter.name, lora_digest: adapter.digest } }),
+    outputs,
+  };
+}
+
+/** @throws OnnxLoraError `INPUT_INVALID` for a parameter that is no text */
+function text(name: string, value: unknown): string | undefined {
+  if (value === undefined || value === null || typeof value === 'string') return value ?? undefined;
+  throw new OnnxLoraError('INPUT_INVALID', `The parameter "${name}" is ${JSON.stringify(value)}. Give a text.`);
+}
