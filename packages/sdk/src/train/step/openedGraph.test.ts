@@ -81,6 +81,22 @@ async function given(step: GradientStep, model: Model, [rows, length]: readonly 
   return { loss, gradients: [...gradients].map(([name, values]) => [name, [...values]]) };
 }
 
+/** That a batch gives what a graph for it alone gives, whose session counts as none. */
+async function expectAsAlone(
+  step: GradientStep,
+  model: Model,
+  size: readonly [number, number],
+  own: Partial<GradientStepRequest>,
+): Promise<void> {
+  const { runs } = step.masks;
+  const found = await given(step, model, size);
+  const alone = new GradientStep(requestOf(model, own));
+  alone.masks.runs = runs;
+  expect(await given(alone, model, size)).toEqual(found);
+  (model.runtime as CountingRuntime).loaded--;
+  await alone.release();
+}
+
 const sizes = [
   [4, 29],
   [4, 24],
@@ -101,15 +117,7 @@ describe('batches of many sizes', () => {
         const runtime = new CountingRuntime();
         const model = await openModel(path.join(cases, name, 'model.onnx'), { runtime });
         const step = new GradientStep(requestOf(model, own));
-        for (const size of sizes) {
-          const runs = step.masks.runs;
-          const found = await given(step, model, size);
-          const alone = new GradientStep(requestOf(model, own));
-          alone.masks.runs = runs;
-          expect(await given(alone, model, size)).toEqual(found);
-          runtime.loaded--;
-          await alone.release();
-        }
+        for (const size of sizes) await expectAsAlone(step, model, size, own);
         await step.release();
         // One for the first shape, one for all others, and one for a single row.
         expect(runtime.loaded).toBe(3);
@@ -128,15 +136,7 @@ it.each<[string, Partial<GradientStepRequest>, ...(readonly [number, number])[]]
   const step = new GradientStep(requestOf(model, own));
   const [first, ...others] = shapes;
   await given(step, model, first!);
-  for (const size of others) {
-    const { runs } = step.masks;
-    const found = await given(step, model, size);
-    const alone = new GradientStep(requestOf(model, own));
-    alone.masks.runs = runs;
-    expect(await given(alone, model, size)).toEqual(found);
-    runtime.loaded--;
-    await alone.release();
-  }
+  for (const size of others) await expectAsAlone(step, model, size, own);
   await step.release();
   expect(runtime.loaded).toBe(2);
 });
