@@ -161,7 +161,7 @@ export async function writeFlushed(path: string, data: Uint8Array | string): Pro
 }
 
 /** Makes renames in a folder survive a power cut, where the system lets a folder be opened (Windows does not). */
-async function flushFolder(folder: string): Promise<void> {
+export async function flushFolder(folder: string): Promise<void> {
   if (process.platform === 'win32') return;
   const handle = await open(folder, 'r');
   try {

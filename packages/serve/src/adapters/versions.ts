@@ -2,10 +2,10 @@
 
 import { randomUUID } from 'node:crypto';
 import { existsSync, renameSync } from 'node:fs';
-import { mkdir, open, readdir, rename, rm, rmdir } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises';
 import path from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { makeFolder } from '@onnx-lora/sdk/data';
+import { flushFolder, makeFolder } from '@onnx-lora/sdk/data';
 import { type Manifest, readManifest, writeManifest } from './manifest.ts';
 import { isAdapterName } from './names.ts';
 
@@ -169,15 +169,4 @@ function byNameAndAge(a: Version, b: Version): number {
 async function foldersIn(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { withFileTypes: true });
   return entries.filter((each) => each.isDirectory() && isAdapterName(each.name)).map(({ name }) => name);
-}
-
-/** Makes renames in a folder survive a power cut, where the system lets a folder be opened (Windows does not). */
-async function flushFolder(folder: string): Promise<void> {
-  if (process.platform === 'win32') return;
-  const handle = await open(folder, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
