@@ -57,12 +57,15 @@ const figures = {
 };
 
 describe('the command', () => {
-  it('sends a load to a server', async () => {
-    const { code, stdout } = await bench('--serve', '--quick');
+  it('sends a load to a server, and draws what comes of it', async () => {
+    const pictures = path.join(folder, 'pictures');
+    const { code, stdout } = await bench('--serve', '--quick', '--pictures', pictures);
     expect(code).toBe(0);
-    expect(stdout).toMatch(/one adapter \d+\.\d, 20 adapters \d+\.\d, one merged model in a plain loop \d+\.\d/);
-    expect(stdout).toMatch(/\/s: one adapter \d+\.\d\/s \d+ \d+; 20 \d+\.\d\/s \d+ \d+; plain loop \d+\.\d\/s \d+ \d+/);
+    expect(stdout).toMatch(/20 adapters ÷ one \d+\.\d\d, ÷ one client \d+\.\d\d, ÷ plain loop \d+\.\d\d/);
+    expect(stdout).toMatch(/\/s: one adapter \d+\.\d \d+\.\d/);
     expect(stdout).toMatch(/an adapter that was never asked for \d+\.\d ms/);
+    const drawn = readFileSync(path.join(pictures, 'serving-texts-dark.svg'), 'utf8');
+    expect(drawn).toMatch(/^<svg [^]*answers per second[^]*<path d="M[\d. L]+"[^]*<\/svg>\n$/);
   });
 
   it('prints a table and writes the figures', async () => {

@@ -5,7 +5,7 @@ import { setTimeout } from 'node:timers/promises';
 import { benchCases, type CaseName, caseNames, type LoadedCase, type SwapFigures, timeSwap } from './cases.ts';
 import type { ImageFigures } from './imageTimes.ts';
 import { mergingOf, type OpeningFigures, openingOf, peakMb, rewritingOf, type WritingFigures } from './largeModel.ts';
-import type { LoadFigures, LoadOrder } from './load.ts';
+import type { LoadFigures, LoadOrder } from './serving/load.ts';
 import type { RecognitionCase, RecognitionFigures } from './recognition.ts';
 import type { PromptableCase, PromptableFigures } from './promptable.ts';
 import type { BenchSettings } from './settings.ts';
@@ -78,7 +78,7 @@ export async function childWork(order: ChildOrder): Promise<ChildResult> {
   if ('texts' in order)
     return (await import('./texts.ts')).textsOf(order.texts, order.minilm, order.seed, order.precision);
   if ('images' in order) return (await import('./imageTimes.ts')).timeImages(order.images);
-  if ('load' in order) return (await import('./load.ts')).sendLoad(order.load);
+  if ('load' in order) return (await import('./serving/load.ts')).sendLoad(order.load);
   if ('sound' in order) return (await import('./soundTimes.ts')).timeSound(order.sound);
   if ('open' in order) return openingOf(order.open);
   if ('swap' in order) return timeSwap(await openModel(order.swap), order.settings);

@@ -19,7 +19,7 @@ import { comparePromptable } from './promptableBesidePeft.ts';
 import { findPeft, type PeftCase, peftCases, peftPeak, type PeftPython, peftTimes, whyNotBeside } from './peft.ts';
 import { type BenchReport, type CaseFigures, figures, ratiosOf, reportLines, servingRatiosOf } from './report.ts';
 import { type BenchSettings, fullSizes, quickSizes, type Sizes, type VitName } from './settings.ts';
-import { measureServing, quickServing, servingSettings } from './serving.ts';
+import { measureServing, quickServing, servingSettings } from './serving/measure.ts';
 import { compareSound } from './sound.ts';
 import { runChild } from './spawn.ts';
 import { compareTranscription } from './transcribeBesideTransformers.ts';
@@ -39,7 +39,7 @@ const usage = `Usage: npm run bench -- [--model NAME] [--out FILE] [--quick] [--
        npm run bench -- --text PYTHON [--training TEXT]
        npm run bench -- --precisions FILE [--precision NAMES] [--training TEXT]
        npm run bench -- --methods FILE
-       npm run bench -- --serve [--quick]
+       npm run bench -- --serve [--peft [PYTHON]] [--pictures FOLDER] [--training TEXT] [--quick]
        npm run bench -- --window FILE [--variants NAMES] [--threads N]
 
 Times forward passes and training steps of LoRA on a ViT with random weights, and the memory that each takes.
@@ -63,7 +63,9 @@ Times forward passes and training steps of LoRA on a ViT with random weights, an
   --precisions FILE  only what is learned in each precision, with three seeds; adds its results to FILE, and goes on where
                    it ends; --precision is float32,int8-backward,int8 unless named, --training chooses among the tasks
   --methods FILE   only what a step costs by each method beside LoRA, as a multiple of LoRA's; adds to FILE what it lacks
-  --serve          only a server under load, with a thousand adapters and with one, beside a plain loop
+  --serve          only a server under load, with a thousand adapters and with one, beside a plain loop; with --peft beside
+                   FastAPI with PEFT as well; --training chooses images or texts
+  --pictures FOLDER  latency over load as pictures
   --window FILE    only what a short window costs Whisper tiny.en, by cross-validation; adds its results to FILE, and goes on
                    where it ends. Hours; --variants are default,full unless named; there are int8-backward and int8, too
   --transcribe PYTHON  only how fast Whisper tiny.en writes down recordings, beside transformers`;
@@ -88,6 +90,8 @@ export interface BenchPrograms {
   readonly speech: string;
   /** The Python script that trains on texts with PEFT. */
   readonly text: string;
+  /** The Python script that serves with FastAPI and PEFT. */
+  readonly serving: string;
   /** The Python script that transcribes with transformers. */
   readonly transcribe: string;
   /** The Python script that exports models and trains them with PEFT. */
@@ -124,6 +128,7 @@ export async function benchCommand(
         methods: { type: 'string' },
         window: { type: 'string' },
         serve: { type: 'boolean' },
+        pictures: { type: 'string' },
         variants: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
       },
@@ -181,7 +186,11 @@ export async function benchCommand(
       return 0;
     }
     if (values.serve) {
-      await measureServing(programs.self, values.quick ? quickServing(quickSizes) : servingSettings(full), print);
+      const python = values.peft ? (positionals[0] ?? 'python3') : undefined;
+      const places = { self: programs.self, script: programs.serving, python, pictures: values.pictures };
+      const { subjects, ...serving } = values.quick ? quickServing(quickSizes) : servingSettings(full);
+      const wanted = subjects.filter(({ name }) => new RegExp(values.training ?? '').test(name));
+      await measureServing(places, { ...serving, subjects: wanted }, print);
       return 0;
     }
     if (values.transcribe !== undefined) {

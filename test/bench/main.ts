@@ -18,6 +18,7 @@ if (first === CHILD) {
     images: fileURLToPath(new URL('../../bench/images_on_pillow.py', import.meta.url)),
     sound: fileURLToPath(new URL('../../bench/features_on_transformers.py', import.meta.url)),
     promptable: fileURLToPath(new URL('../../bench/sam_on_torch.py', import.meta.url)),
+    serving: fileURLToPath(new URL('../../bench/serving_on_fastapi.py', import.meta.url)),
     speech: fileURLToPath(new URL('../../bench/recognition_on_torch.py', import.meta.url)),
     transcribe: fileURLToPath(new URL('../../bench/whisper_on_torch.py', import.meta.url)),
     text: fileURLToPath(new URL('../../bench/text_on_torch.py', import.meta.url)),

@@ -14,3 +14,9 @@ export function median(values: readonly number[]): number {
 export function pairedRatio(times: readonly number[], against: readonly number[]): number {
   return median(times.map((time, round) => time / against[round]!));
 }
+
+/** The value below which this part of the values is, from 0 to 1; the nearest that there is. NaN without any. */
+export function quantile(values: readonly number[], part: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))] ?? NaN;
+}

@@ -1,12 +1,13 @@
 /**
  * @file Many requests at a time, while adapters are uploaded, replaced, activated, split, pinned, deleted and evicted, and clients
  * go: every answer is that of the merged model of the adapter that the request was resolved to, and none is lost.
- * `ONNX_LORA_FIRE` says how many requests.
+ * `ONNX_LORA_FIRE` says how many requests, `ONNX_LORA_FIRE_DISK` names a folder on a small disk, which is filled now and then.
  */
 
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { type Feeds, float32, merge, type Model, openModel, type OnnxLoraError, OrtRuntime } from '@onnx-lora/sdk';
 import { Random } from '@onnx-lora/sdk/core';
 import { linearNet, publishModel, randomAdapter } from '@onnx-lora/sdk/testing';
@@ -25,8 +26,13 @@ const CLIENTS = 48;
 const ADAPTERS = 12;
 const NAMES = ['a', 'b', 'c', 'd', 'e', 'f'];
 
+const disk = process.env['ONNX_LORA_FIRE_DISK'];
+
 const scratch = mkdtempSync(path.join(tmpdir(), 'onnx-lora-fire-'));
-afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+const storeFolder = mkdtempSync(path.join(disk ?? scratch, 'store-'));
+afterAll(() => {
+  for (const folder of [scratch, storeFolder]) rmSync(folder, { recursive: true, force: true });
+});
 
 let model: Model;
 /** What clients ask. */
@@ -84,7 +90,7 @@ test('every answer is that of the merged model, whatever happens meanwhile', { t
   const pick = <T>(all: readonly T[]): T => all[Math.floor(random.uniform(0, all.length))]!;
   const bytes = files.reduce((sum, { config, weights }) => sum + config.length + weights.length, 0);
   // Uploads meet a full store now and then.
-  await using store = await AdapterStore.open(path.join(scratch, 'store'), { maxBytes: 2 * bytes });
+  const store = await AdapterStore.open(storeFolder, { maxBytes: 2 * bytes });
   for (const [i, name] of NAMES.entries()) await store.upload(upload(name, i));
   // Room for some of the adapters, so that others give way.
   let loaded = 0;
@@ -134,7 +140,7 @@ test('every answer is that of the merged model, whatever happens meanwhile', { t
         signal: client.signal,
         ...(isLate && { deadline: performance.now() + random.uniform(0, 4) }),
       };
-      if (isImpatient) setTimeout(() => client.abort(), random.uniform(0, 4));
+      if (isImpatient) void setTimeout(random.uniform(0, 4)).then(() => client.abort());
       const outputs = await inNameOf(owner, () => session.run(questions[number]!, { adapter: resolved?.key ?? null }));
       const want = expected.get(resolved?.digest ?? '')![number]!;
       const got = outputs['logits']!.data as Float32Array;
@@ -188,8 +194,11 @@ test('every answer is that of the merged model, whatever happens meanwhile', { t
     while (!isOver) await change();
   });
 
+  const filling = disk !== undefined && fillNowAndThen(path.join(disk, 'ballast'), () => isOver, count);
+
   await Promise.all(clients);
   isOver = true;
+  await filling;
   await Promise.all(changing);
   await scheduler.drain();
   await sessions.release();
@@ -205,4 +214,26 @@ test('every answer is that of the merged model, whatever happens meanwhile', { t
   expect(largest).toBeGreaterThan(2);
   expect(loaded).toBeGreaterThan(10 * ADAPTERS);
   expect(CANCELLED).toBeGreaterThan(0);
+  if (disk !== undefined) expect(outcomes['disk full']).toBeGreaterThan(10);
+  // Whoever opens the store next finds all of it in order.
+  await store.close();
+  const listed = await store.list();
+  await using reopened = await AdapterStore.open(storeFolder);
+  expect(await reopened.list()).toEqual(listed);
+  for (const { key } of listed) await reopened.load(key);
 });
+
+/** Leaves nothing of a disk for a moment, again and again. */
+async function fillNowAndThen(file: string, isOver: () => boolean, count: (what: string) => void): Promise<void> {
+  while (!isOver()) {
+    try {
+      for (;;) appendFileSync(file, Buffer.alloc(4096));
+    } catch (error) {
+      expect((error as NodeJS.ErrnoException).code).toBe('ENOSPC');
+      count('disk full');
+    }
+    await setTimeout(50);
+    rmSync(file);
+    await setTimeout(200);
+  }
+}

@@ -2,6 +2,7 @@
 
 import { BoundFeeds } from './boundFeeds.ts';
 import type { LoadedGraph, NativeOptions } from './engine.ts';
+import { LentMemory } from './lentMemory.ts';
 import type { Feeds, Tensor, TensorData } from './tensor.ts';
 import type { LoadedAnswer, SentTensor, WorkerAnswer, WorkerRequest } from './workerProgram.ts';
 
@@ -26,6 +27,7 @@ export class GraphClient {
   readonly #link: Link;
   readonly #open = new Map<number, Question>();
   readonly #boundIds = new WeakMap<BoundFeeds, number>();
+  readonly #memory = new LentMemory();
   #count = 0;
   #end: Error | undefined;
 
@@ -49,7 +51,8 @@ export class GraphClient {
         const outputs = await this.#ask({ op: 'run', graph, feeds: sent, bound: ids, fetches }, buffersOf(sent));
         return received(outputs as readonly SentTensor[]);
       },
-      bind: (feeds) => this.#bind(feeds),
+      memory: this.#memory,
+      bind: (feeds, memory) => this.#bind(feeds, memory),
       endProfiling: async () => void (await this.#ask({ op: 'endProfiling', graph })),
       release: async () => {
         // A program that has crashed holds nothing any more.
@@ -60,6 +63,7 @@ export class GraphClient {
 
   /** Takes in an answer. */
   answered(answer: WorkerAnswer): void {
+    if ('returned' in answer) return this.#memory.give(answer.returned);
     const question = this.#open.get(answer.ask);
     this.#open.delete(answer.ask);
     if (this.#open.size === 0) this.#link.owe?.(false);
@@ -74,21 +78,22 @@ export class GraphClient {
     this.#open.clear();
   }
 
-  #bind(feeds: Feeds): BoundFeeds {
+  #bind(feeds: Feeds, memory: ArrayBuffer | undefined): BoundFeeds {
     const id = this.#count++;
     const names = Object.keys(feeds);
-    const sent = this.#sent(feeds, names);
-    this.#post({ op: 'bind', bound: id, feeds: sent }, buffersOf(sent));
+    const sent = this.#sent(feeds, names, memory);
+    this.#post({ op: 'bind', bound: id, feeds: sent, memory }, buffersOf(sent));
     const bound = new BoundFeeds(names, () => this.#post({ op: 'drop', bound: id }));
     this.#boundIds.set(bound, id);
     return bound;
   }
 
-  #sent(feeds: Feeds, names: readonly string[]): SentTensor[] {
+  #sent(feeds: Feeds, names: readonly string[], memory?: ArrayBuffer): SentTensor[] {
     const { copied = ({ data }: Tensor) => data } = this.#link;
     return names.flatMap((name): SentTensor[] => {
       const tensor = feeds[name];
-      return tensor ? [[name, tensor.type, tensor.dims, copied(tensor)]] : [];
+      if (!tensor) return [];
+      return [[name, tensor.type, tensor.dims, tensor.data.buffer === memory ? tensor.data : copied(tensor)]];
     });
   }
 
@@ -108,7 +113,7 @@ export class GraphClient {
 }
 
 function buffersOf(sent: readonly SentTensor[]): ArrayBuffer[] {
-  return sent.map(([, , , data]) => data.buffer as ArrayBuffer);
+  return [...new Set(sent.map(([, , , data]) => data.buffer as ArrayBuffer))];
 }
 
 function received(sent: readonly SentTensor[]): Record<string, Tensor> {

@@ -7,7 +7,13 @@ import type { ConcreteProvider, SessionOptions, SessionSource } from './session.
 /** ONNX Runtime's options for a session on one provider. */
 export function nativeOptions(
   source: SessionSource,
-  { purpose = 'inference', prepack = true, mergesEqual = true, threads = threadsOfEnvironment() }: SessionOptions,
+  {
+    purpose = 'inference',
+    prepack = true,
+    mergesEqual = true,
+    spins = true,
+    threads = threadsOfEnvironment(),
+  }: SessionOptions,
   provider: ConcreteProvider,
 ): NativeOptions {
   const training = purpose === 'training';
@@ -16,6 +22,7 @@ export function nativeOptions(
     'session.qdq_matmulnbits_accuracy_level': '1',
   };
   if (source.folder !== undefined) extra['session.model_external_initializers_file_folder_path'] = source.folder;
+  if (!spins) extra['session.intra_op.allow_spinning'] = '0';
   if (!prepack) extra['session.disable_prepacking'] = '1';
   const disabled: string[] = [];
   if (!mergesEqual) disabled.push('CommonSubexpressionElimination');

@@ -1,6 +1,7 @@
 /** @file The runtime port: what the SDK needs of an inference engine. `ort.ts` implements it on ONNX Runtime. */
 
 import type { BoundFeeds } from './boundFeeds.ts';
+import type { LentMemory } from './lentMemory.ts';
 import type { Feeds, Tensor } from './tensor.ts';
 
 /** An execution provider of ONNX Runtime; `auto` becomes one of these. */
@@ -30,6 +31,11 @@ export interface SessionOptions {
    * purpose, so that they need not be kept in between.
    */
   readonly mergesEqual?: boolean;
+  /**
+   * Whether threads that wait for each other keep their cores meanwhile, on the CPU. True by default, which is fastest for a
+   * session alone; false is for a process that has something else to do, such as to talk to clients.
+   */
+  readonly spins?: boolean;
   /** Providers to try, in this order, where `provider` does not work or fails its verification; `auto` brings its own. */
   readonly fallback?: readonly ConcreteProvider[];
   /**
@@ -124,7 +130,9 @@ export interface Session {
    * Hands tensors over once that many runs will read, so that they need not travel with each. A runtime for which that
    * makes no difference may lack it.
    */
-  bind?(feeds: Feeds): BoundFeeds;
+  bind?(feeds: Feeds, memory?: ArrayBuffer): BoundFeeds;
+  /** Where buffers come from in which tensors can lie that are bound: they move to where the graph runs, and come back. */
+  readonly memory?: LentMemory;
   /**
    * Runs once with ONNX Runtime's profiler, in a session made for this and released again, and says where each operator
    * ran.

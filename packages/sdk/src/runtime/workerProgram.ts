@@ -19,13 +19,21 @@ export type WorkerRequest =
       readonly fetches: readonly string[] | undefined;
     }
   | { readonly ask: number; readonly op: 'endProfiling' | 'release'; readonly graph: number }
-  | { readonly op: 'bind'; readonly bound: number; readonly feeds: readonly SentTensor[] }
+  | {
+      readonly op: 'bind';
+      readonly bound: number;
+      readonly feeds: readonly SentTensor[];
+      /** Lent memory that some of them lie in: it is given back when they are dropped. */
+      readonly memory: ArrayBuffer | undefined;
+    }
   | { readonly op: 'drop'; readonly bound: number }
   | { readonly op: 'stop' };
 
-/** An answer: what was asked for, or the message of an error. */
+/** An answer: what was asked for, or the message of an error; or lent memory that comes back. */
 export type WorkerAnswer =
-  { readonly ask: number; readonly value: unknown } | { readonly ask: number; readonly error: string };
+  | { readonly ask: number; readonly value: unknown }
+  | { readonly ask: number; readonly error: string }
+  | { readonly returned: ArrayBuffer };
 
 /** What a loaded graph is known by. */
 export interface LoadedAnswer {
@@ -74,6 +82,7 @@ export function serveGraphs(
 ): void {
   const graphs = new Map<number, Loaded>();
   const bound = new Map<number, OrtFeeds>();
+  const lent = new Map<number, ArrayBuffer>();
   let count = 0;
 
   const tensorsOf = (sent: readonly SentTensor[]): OrtFeeds =>
@@ -127,10 +136,16 @@ export function serveGraphs(
   };
 
   port.on('message', (request) => {
-    if (request.op === 'bind') bound.set(request.bound, tensorsOf(request.feeds));
-    else if (request.op === 'drop') {
+    if (request.op === 'bind') {
+      bound.set(request.bound, tensorsOf(request.feeds));
+      if (request.memory) lent.set(request.bound, request.memory);
+    } else if (request.op === 'drop') {
       bound.delete(request.bound);
       for (const { resident: onGpu } of graphs.values()) onGpu?.drop(request.bound);
+      const returned = lent.get(request.bound);
+      if (!returned) return;
+      lent.delete(request.bound);
+      port.postMessage({ returned }, [returned]);
     } else if (request.op === 'stop') port.close();
     else {
       answer(request).catch((error: unknown) => {

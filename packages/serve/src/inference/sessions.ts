@@ -110,6 +110,8 @@ export class Sessions {
     const { maxAdapterBytes = GIGABYTE, maxSessions = 4, targetModules = 'all-linear', modulesToSave = headsOf(graph), ...settings } = this.#settings; // prettier-ignore
     const options: ModelSessionOptions = {
       ...settings,
+      // Cores that wait are those that talk to clients.
+      spins: false,
       ...(keyed && { adapters: { [keyed.key]: keyed.adapter } }),
       adapterSource: { load: (key) => this.#catalog.load(key), maxBytes: maxAdapterBytes },
     };

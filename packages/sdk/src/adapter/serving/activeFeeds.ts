@@ -7,7 +7,7 @@ import type { BoundFeeds } from '../../runtime/boundFeeds.ts';
 import type { Session } from '../../runtime/session.ts';
 import { type Feeds, int64, type Tensor } from '../../runtime/tensor.ts';
 import { type AdapterBank, bytesOf, type HeldAdapter, type HeldFeeds, hold } from './adapterBank.ts';
-import { bankFeeds, bankOfOne } from './bankFeeds.ts';
+import { bankFeeds, bankOfOne, type TakeMemory } from './bankFeeds.ts';
 import { blendFeeds } from './blendFeeds.ts';
 import type { AdapterFeeds } from './feeds.ts';
 
@@ -113,26 +113,33 @@ export class ActiveAdapters {
   #bankWith(rows: ReadonlyMap<string, RowAdapter>, members: Members): Combination {
     const keys = [...rows.keys()].sort();
     const known = [...this.#combinations].find(([, { places }]) => keys.every((key) => places.has(key)));
-    const make = (): AdapterFeeds =>
+    const make = (take: TakeMemory): AdapterFeeds =>
       bankFeeds(
         keys.map((key) => this.#whole(rows.get(key)!, members)),
         this.#inputs,
+        take,
       );
     return this.#combination(known?.[0] ?? `[${keys.join()}]`, make, members, keys);
   }
 
-  #combination(key: string, make: () => AdapterFeeds, members: Members, keys: readonly string[] = []): Combination {
+  #combination(
+    key: string,
+    make: (take: TakeMemory) => AdapterFeeds,
+    members: Members,
+    keys: readonly string[] = [],
+  ): Combination {
     const known = this.#combinations.get(key);
     if (known) {
       this.#combinations.delete(key);
       this.#combinations.set(key, known);
       return known;
     }
-    const feeds = make();
+    let memory: ArrayBuffer | undefined;
+    const feeds = make((size) => (memory = this.#session.memory?.take(size) ?? new ArrayBuffer(size)));
     const bytes = bytesOf(feeds);
     const parts = { members: new Set(members.values()), places: new Map(keys.map((each, i) => [each, i])) };
     if (bytes > MAX_COMBINED_BYTES) return { ...parts, feeds: Object.fromEntries(feeds), bound: undefined, bytes };
-    const combination = { ...parts, ...hold(feeds, this.#session) };
+    const combination = { ...parts, ...hold(feeds, this.#session, memory) };
     this.#combinations.set(key, combination);
     this.#combinedBytes += bytes;
     for (const oldest of this.#combinations.keys()) {

@@ -30,11 +30,16 @@ export interface HeldFeeds {
   readonly bytes: number;
 }
 
-/** Hands feeds over to the session, if its runtime keeps them. */
-export function hold(feeds: AdapterFeeds, session: Session): HeldFeeds {
+/**
+ * Hands feeds over to the session, if its runtime keeps them.
+ *
+ * @param memory lent memory that some of them lie in
+ */
+export function hold(feeds: AdapterFeeds, session: Session, memory?: ArrayBuffer): HeldFeeds {
   const all = Object.fromEntries(feeds);
-  const bound = session.bind?.(all);
-  return { feeds: bound ? {} : all, bound, bytes: bytesOf(feeds) };
+  const bytes = bytesOf(feeds);
+  const bound = session.bind?.(all, memory);
+  return { feeds: bound ? {} : all, bound, bytes };
 }
 
 /** Bytes that feeds take together. */

@@ -2,7 +2,7 @@
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { AdapterInput, ModuleTuning } from '../../lora/tunings/moduleTuning.ts';
-import { float32, type Tensor } from '../../runtime/tensor.ts';
+import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
 import type { AdapterFeeds } from './feeds.ts';
 
 /** The bank of one adapter: the same values with one dimension more. */
@@ -16,26 +16,47 @@ export function bankOfOne(feeds: AdapterFeeds, inputs: readonly AdapterInput[]):
   );
 }
 
+/** The size at which values begin in a bank's memory: that of a processor's cache line. */
+const LINE = 64;
+
+/** Where the bytes of a bank lie. */
+export type TakeMemory = (bytes: number) => ArrayBuffer;
+
 /**
  * Stacks adapters: their A's become `[n, in, r]` with the largest rank, smaller ones padded with zeros, which changes
  * nothing.
  *
  * @param members feeds of the adapters, with a tensor for each input
+ * @param take gives memory for all that is stacked, which may hold anything
  * @throws OnnxLoraError `INPUT_INVALID` for heads of different sizes; {@link RowsDiffer} when they differ in what only a whole
  *   batch can exchange: some trained parameters, adapters of convolutions and embeddings, and those of other tuners
  */
-export function bankFeeds(members: readonly AdapterFeeds[], inputs: readonly AdapterInput[]): AdapterFeeds {
-  return new Map(
-    inputs.map((input) => {
-      const tensors = members.map((feeds) => feeds.get(input.name)!);
-      const [first] = tensors as [Tensor, ...Tensor[]];
-      if (input.tuning.isOpen && tensors.some(({ dims }) => dims.join() !== first.dims.join()))
-        throw cannotMix(input.tuning);
-      if (input.perRow) return [input.name, stacked(tensors)];
-      if (tensors.every((tensor) => tensor === first || same(tensor, first))) return [input.name, first];
-      throw new RowsDiffer(input.tuning.path);
-    }),
-  );
+export function bankFeeds(
+  members: readonly AdapterFeeds[],
+  inputs: readonly AdapterInput[],
+  take: TakeMemory,
+): AdapterFeeds {
+  const feeds = new Map<string, Tensor>();
+  const stacks: { readonly name: string; readonly tensors: readonly Tensor[]; readonly dims: StackDims; readonly at: number }[] = []; // prettier-ignore
+  let bytes = 0;
+  for (const { name, tuning, perRow } of inputs) {
+    const tensors = members.map((each) => each.get(name)!);
+    const [first] = tensors as [Tensor, ...Tensor[]];
+    if (tuning.isOpen && tensors.some(({ dims }) => dims.join() !== first.dims.join())) throw cannotMix(tuning);
+    if (perRow) {
+      const dims = stackDims(tensors);
+      stacks.push({ name, tensors, dims, at: bytes });
+      bytes += Math.ceil((4 * sizeOf(dims)) / LINE) * LINE;
+    } else if (tensors.every((tensor) => tensor === first || same(tensor, first))) feeds.set(name, first);
+    else throw new RowsDiffer(tuning.path);
+  }
+  const memory = take(bytes);
+  for (const { name, tensors, dims, at } of stacks) {
+    const data = new Float32Array(memory, at, sizeOf(dims));
+    stack(tensors, dims, data);
+    feeds.set(name, float32(data, dims));
+  }
+  return feeds;
 }
 
 /** How a tensor lies in its bank: what has one number per output broadcasts over positions there. */
@@ -43,22 +64,27 @@ function rowDims({ dims }: Tensor): readonly [rows: number, columns: number] {
   return dims.length === 1 ? [1, dims[0]!] : (dims as readonly [number, number]);
 }
 
-/** Matrices padded with zeros to the largest of them: `[n, rows, columns]`. */
-function stacked(tensors: readonly Tensor[]): Tensor {
+type StackDims = readonly [count: number, rows: number, columns: number];
+
+/** As many matrices, each as large as the largest of them. */
+function stackDims(tensors: readonly Tensor[]): StackDims {
   const shapes = tensors.map(rowDims);
-  const rows = Math.max(...shapes.map(([each]) => each));
-  const columns = Math.max(...shapes.map(([, each]) => each));
-  const data = new Float32Array(tensors.length * rows * columns);
+  return [tensors.length, Math.max(...shapes.map(([rows]) => rows)), Math.max(...shapes.map(([, columns]) => columns))];
+}
+
+/** Writes matrices one behind the other, padded with zeros. */
+function stack(tensors: readonly Tensor[], [, rows, columns]: StackDims, data: Float32Array): void {
   tensors.forEach((tensor, i) => {
     const source = tensor.data as Float32Array;
-    const [height, width] = shapes[i]!;
+    const [height, width] = rowDims(tensor);
     const start = i * rows * columns;
-    if (width === columns) data.set(source, start);
-    else
+    if (width === columns) data.fill(0, start + source.length, start + rows * columns).set(source, start);
+    else {
+      data.fill(0, start, start + rows * columns);
       for (let k = 0; k < height; k++)
         for (let j = 0; j < width; j++) data[start + k * columns + j] = source[k * width + j]!;
+    }
   });
-  return float32(data, [tensors.length, rows, columns]);
 }
 
 /** That one run cannot have a batch's rows, since a module differs between them that is the same for all rows of a run. */

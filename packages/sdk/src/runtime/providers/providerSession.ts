@@ -6,6 +6,7 @@ import path from 'node:path';
 import { OnnxLoraError } from '../../errors.ts';
 import type { Engine, LoadedGraph, NativeOptions } from '../engine.ts';
 import type { BoundFeeds } from '../boundFeeds.ts';
+import type { LentMemory } from '../lentMemory.ts';
 import { nativeOptions } from '../nativeOptions.ts';
 import { outputDifference } from './outputDifference.ts';
 import { readProfile } from './profile.ts';
@@ -137,8 +138,12 @@ class ProviderSession implements Session {
     );
   }
 
-  bind(feeds: Feeds): BoundFeeds {
-    return this.#loaded.graph.bind(feeds);
+  get memory(): LentMemory {
+    return this.#loaded.graph.memory;
+  }
+
+  bind(feeds: Feeds, memory?: ArrayBuffer): BoundFeeds {
+    return this.#loaded.graph.bind(feeds, memory);
   }
 
   async providerReport(feeds: Feeds, options: RunOptions = {}): Promise<ProviderReport> {

@@ -3,13 +3,13 @@
 import http from 'node:http';
 import { setTimeout } from 'node:timers/promises';
 import { Random } from '@onnx-lora/sdk/core';
+import { type Asked, drawInputs, type Inputs } from './requests.ts';
 
 /** What is sent, where to, and when. */
 export interface LoadOrder {
   /** Where to, without the adapter. */
   readonly url: string;
-  /** Shape of the input `pixel_values`. */
-  readonly dims: readonly number[];
+  readonly asked: Asked;
   /** The adapters `a0`, `a1` … that are asked for, the first most often, by Zipf's law. */
   readonly adapters: number;
   /**
@@ -32,32 +32,33 @@ export interface LoadFigures {
   readonly refused: number;
 }
 
+/** Requests that are drawn before the first is sent. */
+const DRAWN = 16;
+
 /** Sends the load. */
-export async function sendLoad({ url, dims, adapters, rate, seconds, seed }: LoadOrder): Promise<LoadFigures> {
+export async function sendLoad({ url, asked, adapters, rate, seconds, seed }: LoadOrder): Promise<LoadFigures> {
   const random = new Random(seed);
   const agent = new http.Agent({ keepAlive: true });
-  const pixels = Float32Array.from({ length: dims.reduce((product, dim) => product * dim, 1) }, () =>
-    random.uniform(-1, 1),
-  );
+  const drawn = Array.from({ length: DRAWN }, () => drawInputs(asked, random));
   const shares = Array.from({ length: adapters }, (_, i) => 1 / (i + 1));
   const whole = shares.reduce((sum, share) => sum + share, 0);
-  const adapter = (): string => {
+  const adapter = (): number => {
     let left = random.uniform(0, whole);
     const place = shares.findIndex((share) => (left -= share) < 0);
-    return `a${Math.max(0, place)}`;
+    return Math.max(0, place);
   };
   const latencyMs: number[] = [];
   let refused = 0;
   const start = performance.now();
   const end = start + seconds * 1000;
-  const ask = async (due: number, lora = adapter()): Promise<void> => {
-    const status = await post(agent, url, bodyOf(dims, pixels, lora));
+  const ask = async (due: number, place = adapter()): Promise<void> => {
+    const status = await post(agent, url, `a${place}`, drawn[random.index(DRAWN)]!);
     if (status === 200) latencyMs.push(performance.now() - due);
     else if (status === 429) refused++;
     else throw new Error(`The server answered with ${status}.`);
   };
   const all: Promise<void>[] = [];
-  if ('sequence' in rate) for (const each of rate.sequence) await ask(performance.now(), `a${each}`);
+  if ('sequence' in rate) for (const each of rate.sequence) await ask(performance.now(), each);
   else if ('clients' in rate) {
     for (let i = 0; i < rate.clients; i++)
       all.push((async () => { while (performance.now() < end) await ask(performance.now()); })()); // prettier-ignore
@@ -74,23 +75,12 @@ export async function sendLoad({ url, dims, adapters, rate, seconds, seed }: Loa
   return { latencyMs, perSecond, refused };
 }
 
-/** A request of the Open Inference Protocol, its values in bytes behind the JSON. */
-function bodyOf(dims: readonly number[], pixels: Float32Array, lora: string): { header: Buffer; values: Uint8Array } {
-  const values = new Uint8Array(pixels.buffer);
-  const input = {
-    name: 'pixel_values',
-    shape: dims,
-    datatype: 'FP32',
-    parameters: { binary_data_size: values.length },
-  };
-  return { header: Buffer.from(JSON.stringify({ parameters: { lora }, inputs: [input] })), values };
-}
-
-function post(agent: http.Agent, url: string, { header, values }: ReturnType<typeof bodyOf>): Promise<number> {
+function post(agent: http.Agent, url: string, lora: string, { declared, bytes }: Inputs): Promise<number> {
   return new Promise((resolve, reject) => {
+    const header = Buffer.from(JSON.stringify({ parameters: { lora }, inputs: declared }));
     const headers = {
       'content-type': 'application/octet-stream',
-      'content-length': header.length + values.length,
+      'content-length': header.length + bytes.length,
       'inference-header-content-length': header.length,
     };
     const request = http.request(url, { method: 'POST', agent, headers }, (answer) => {
@@ -98,6 +88,6 @@ function post(agent: http.Agent, url: string, { header, values }: ReturnType<typ
     });
     request.on('error', reject);
     request.write(header);
-    request.end(values);
+    request.end(bytes);
   });
 }
