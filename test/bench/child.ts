@@ -5,7 +5,7 @@ import { setTimeout } from 'node:timers/promises';
 import { benchCases, type CaseName, caseNames, type LoadedCase, type SwapFigures, timeSwap } from './cases.ts';
 import type { ImageFigures } from './imageTimes.ts';
 import { mergingOf, type OpeningFigures, openingOf, peakMb, rewritingOf, type WritingFigures } from './largeModel.ts';
-import type { LoadFigures, LoadOrder } from './serving/load.ts';
+import type { IdleOrder, LoadFigures, LoadOrder } from './serving/load.ts';
 import type { RecognitionCase, RecognitionFigures } from './recognition.ts';
 import type { PromptableCase, PromptableFigures } from './promptable.ts';
 import type { BenchSettings } from './settings.ts';
@@ -22,6 +22,7 @@ export type ChildOrder =
   | { readonly images: string }
   | { readonly sound: string }
   | { readonly load: LoadOrder }
+  | { readonly idle: IdleOrder }
   | { readonly promptable: PromptableCase; readonly seed: number }
   | { readonly recognition: RecognitionCase }
   | { readonly transcribe: TranscribeCase }
@@ -57,6 +58,7 @@ export type ChildResult =
   | ImageFigures
   | SoundFigures
   | LoadFigures
+  | { readonly held: number }
   | PromptableFigures
   | TranscribeFigures
   | TextFigures
@@ -78,6 +80,7 @@ export async function childWork(order: ChildOrder): Promise<ChildResult> {
   if ('texts' in order)
     return (await import('./texts.ts')).textsOf(order.texts, order.minilm, order.seed, order.precision);
   if ('images' in order) return (await import('./imageTimes.ts')).timeImages(order.images);
+  if ('idle' in order) return (await import('./serving/load.ts')).holdConnections(order.idle);
   if ('load' in order) return (await import('./serving/load.ts')).sendLoad(order.load);
   if ('sound' in order) return (await import('./soundTimes.ts')).timeSound(order.sound);
   if ('open' in order) return openingOf(order.open);

@@ -64,7 +64,7 @@ Times forward passes and training steps of LoRA on a ViT with random weights, an
                    it ends; --precision is float32,int8-backward,int8 unless named, --training chooses among the tasks
   --methods FILE   only what a step costs by each method beside LoRA, as a multiple of LoRA's; adds to FILE what it lacks
   --serve          only a server under load, with a thousand adapters and with one, beside a plain loop; with --peft beside
-                   FastAPI with PEFT as well; --training chooses images or texts
+                   FastAPI with PEFT as well; --training chooses among images, texts and neighbours
   --pictures FOLDER  latency over load as pictures
   --window FILE    only what a short window costs Whisper tiny.en, by cross-validation; adds its results to FILE, and goes on
                    where it ends. Hours; --variants are default,full unless named; there are int8-backward and int8, too
@@ -188,9 +188,11 @@ export async function benchCommand(
     if (values.serve) {
       const python = values.peft ? (positionals[0] ?? 'python3') : undefined;
       const places = { self: programs.self, script: programs.serving, python, pictures: values.pictures };
-      const { subjects, ...serving } = values.quick ? quickServing(quickSizes) : servingSettings(full);
-      const wanted = subjects.filter(({ name }) => new RegExp(values.training ?? '').test(name));
-      await measureServing(places, { ...serving, subjects: wanted }, print);
+      const { subjects, neighbours, ...serving } = values.quick ? quickServing(quickSizes) : servingSettings(full);
+      const isWanted = (name: string): boolean => new RegExp(values.training ?? '').test(name);
+      const wanted = subjects.filter(({ name }) => isWanted(name));
+      const beside = neighbours && isWanted('neighbours') ? { neighbours } : {};
+      await measureServing(places, { ...serving, ...beside, subjects: wanted }, print);
       return 0;
     }
     if (values.transcribe !== undefined) {

@@ -90,7 +90,7 @@ test('every answer is that of the merged model, whatever happens meanwhile', { t
   const pick = <T>(all: readonly T[]): T => all[Math.floor(random.uniform(0, all.length))]!;
   const bytes = files.reduce((sum, { config, weights }) => sum + config.length + weights.length, 0);
   // Uploads meet a full store now and then.
-  const store = await AdapterStore.open(storeFolder, { maxBytes: 2 * bytes });
+  const store = await AdapterStore.open(storeFolder, { maxBytes: 2 * bytes, grace: 5000 });
   for (const [i, name] of NAMES.entries()) await store.upload(upload(name, i));
   // Room for some of the adapters, so that others give way.
   let loaded = 0;
@@ -226,12 +226,14 @@ test('every answer is that of the merged model, whatever happens meanwhile', { t
 /** Leaves nothing of a disk for a moment, again and again. */
 async function fillNowAndThen(file: string, isOver: () => boolean, count: (what: string) => void): Promise<void> {
   while (!isOver()) {
-    try {
-      for (;;) appendFileSync(file, Buffer.alloc(4096));
-    } catch (error) {
-      expect((error as NodeJS.ErrnoException).code).toBe('ENOSPC');
-      count('disk full');
+    for (const piece of [2 ** 20, 4096]) {
+      try {
+        for (;;) appendFileSync(file, Buffer.alloc(piece));
+      } catch (error) {
+        expect((error as NodeJS.ErrnoException).code).toBe('ENOSPC');
+      }
     }
+    count('disk full');
     await setTimeout(50);
     rmSync(file);
     await setTimeout(200);

@@ -1,6 +1,8 @@
 /** @file Sends requests to a server, from a process of its own, and says how long the answers took. */
 
+import { once } from 'node:events';
 import http from 'node:http';
+import { connect, type Socket } from 'node:net';
 import { setTimeout } from 'node:timers/promises';
 import { Random } from '@onnx-lora/sdk/core';
 import { type Asked, drawInputs, type Inputs } from './requests.ts';
@@ -10,7 +12,7 @@ export interface LoadOrder {
   /** Where to, without the adapter. */
   readonly url: string;
   readonly asked: Asked;
-  /** The adapters `a0`, `a1` … that are asked for, the first most often, by Zipf's law. */
+  /** The adapters `a0`, `a1` … that are asked for, the first most often, by Zipf's law; the base for 0. */
   readonly adapters: number;
   /**
    * Requests per second, at random moments, whether answers come or not; so many clients, each with one request at a time; or
@@ -20,6 +22,8 @@ export interface LoadOrder {
     { readonly perSecond: number } | { readonly clients: number } | { readonly sequence: readonly number[] };
   readonly seconds: number;
   readonly seed: number;
+  /** Keys that requests are sent with, in turn; none by default. */
+  readonly keys?: readonly string[];
 }
 
 /** What came of it. */
@@ -36,7 +40,7 @@ export interface LoadFigures {
 const DRAWN = 16;
 
 /** Sends the load. */
-export async function sendLoad({ url, asked, adapters, rate, seconds, seed }: LoadOrder): Promise<LoadFigures> {
+export async function sendLoad({ url, asked, adapters, rate, seconds, seed, keys }: LoadOrder): Promise<LoadFigures> {
   const random = new Random(seed);
   const agent = new http.Agent({ keepAlive: true });
   const drawn = Array.from({ length: DRAWN }, () => drawInputs(asked, random));
@@ -49,10 +53,12 @@ export async function sendLoad({ url, asked, adapters, rate, seconds, seed }: Lo
   };
   const latencyMs: number[] = [];
   let refused = 0;
+  let sent = 0;
   const start = performance.now();
   const end = start + seconds * 1000;
   const ask = async (due: number, place = adapter()): Promise<void> => {
-    const status = await post(agent, url, `a${place}`, drawn[random.index(DRAWN)]!);
+    const key = keys?.[sent++ % keys.length];
+    const status = await post(agent, url, adapters === 0 ? undefined : `a${place}`, drawn[random.index(DRAWN)]!, key);
     if (status === 200) latencyMs.push(performance.now() - due);
     else if (status === 429) refused++;
     else throw new Error(`The server answered with ${status}.`);
@@ -75,13 +81,20 @@ export async function sendLoad({ url, asked, adapters, rate, seconds, seed }: Lo
   return { latencyMs, perSecond, refused };
 }
 
-function post(agent: http.Agent, url: string, lora: string, { declared, bytes }: Inputs): Promise<number> {
+function post(
+  agent: http.Agent,
+  url: string,
+  lora: string | undefined,
+  { declared, bytes }: Inputs,
+  key: string | undefined,
+): Promise<number> {
   return new Promise((resolve, reject) => {
     const header = Buffer.from(JSON.stringify({ parameters: { lora }, inputs: declared }));
     const headers = {
       'content-type': 'application/octet-stream',
       'content-length': header.length + bytes.length,
       'inference-header-content-length': header.length,
+      ...(key !== undefined && { authorization: `Bearer ${key}` }),
     };
     const request = http.request(url, { method: 'POST', agent, headers }, (answer) => {
       answer.resume().on('end', () => resolve(answer.statusCode ?? 0));
@@ -90,4 +103,28 @@ function post(agent: http.Agent, url: string, lora: string, { declared, bytes }:
     request.write(header);
     request.end(bytes);
   });
+}
+
+/** Connections that say nothing. */
+export interface IdleOrder {
+  readonly url: string;
+  readonly connections: number;
+  /** How long they stay open when all of them are. */
+  readonly seconds: number;
+}
+
+/** Holds connections open, and says how many there were. */
+export async function holdConnections({ url, connections, seconds }: IdleOrder): Promise<{ readonly held: number }> {
+  const { hostname, port } = new URL(url);
+  const all: Socket[] = [];
+  for (let i = 0; i < connections; i++) {
+    const socket = connect(Number(port), hostname);
+    await once(socket, 'connect');
+    socket.on('error', () => undefined);
+    all.push(socket);
+  }
+  await setTimeout(seconds * 1000);
+  const held = all.filter(({ readyState }) => readyState === 'open').length;
+  for (const socket of all) socket.destroy();
+  return { held };
 }

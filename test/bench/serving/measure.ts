@@ -14,6 +14,7 @@ import { median, quantile } from '../statistics.ts';
 import type { LoadFigures, LoadOrder } from './load.ts';
 import { fastApi, type OtherServer, plainLoop } from './others.ts';
 import { type Loaded, writePicture } from './picture.ts';
+import { measureNeighbours, type NeighbourSettings } from './neighbours.ts';
 import { images, type Subject, texts, writeAdapters } from './subjects.ts';
 
 /** How much is measured. */
@@ -30,16 +31,29 @@ export interface ServingSettings {
   readonly levels: readonly number[];
   /** Adapters that are asked for the first time. */
   readonly cold: number;
+  /** What others do to a tenant; not measured without it. */
+  readonly neighbours?: NeighbourSettings;
 }
 
 /** ViT-S/16 and a BERT of the sizes of MiniLM-L3, with a thousand adapters for queries and values. */
 export const servingSettings = (vit: Sizes): ServingSettings => {
-  const subjects = [images(vit), texts({ hidden: 384, layers: 3, heads: 12, r: vit.r })];
-  return { subjects, adapters: 1000, clients: 32, seconds: 15, rounds: 3, levels: [0.1, 0.3, 0.5, 0.7, 0.8, 0.9], cold: 30 }; // prettier-ignore
+  const bert = { hidden: 384, layers: 3, heads: 12, r: vit.r };
+  return {
+    subjects: [images(vit), texts(bert)],
+    adapters: 1000,
+    clients: 32,
+    seconds: 10,
+    rounds: 3,
+    levels: [0.1, 0.3, 0.5, 0.7, 0.9],
+    cold: 30,
+    neighbours: { subject: texts(bert, [384, 512]), seconds: 20, rounds: 3, connections: 10_000 },
+  };
 };
 /** To try the benchmark itself. */
 export const quickServing = (sizes: Sizes): ServingSettings => {
-  return { subjects: [texts(sizes)], adapters: 20, clients: 4, seconds: 0.5, rounds: 1, levels: [0.5], cold: 3 }; // prettier-ignore
+  const quick = { adapters: 20, clients: 4, seconds: 0.5, rounds: 1, levels: [0.5], cold: 3 };
+  const neighbours = { subject: texts(sizes), seconds: 0.5, rounds: 1, connections: 20 };
+  return { subjects: [texts(sizes)], ...quick, neighbours };
 };
 
 /** Adapters of the server with PEFT, which takes minutes to add a thousand: time grows with their square. */
@@ -59,7 +73,7 @@ export interface ServingPlaces {
 /** Measures, and prints tables of what is found. */
 export async function measureServing(
   places: ServingPlaces,
-  { subjects, ...settings }: ServingSettings,
+  { subjects, neighbours, ...settings }: ServingSettings,
   print: (line: string) => void,
 ): Promise<void> {
   for (const subject of subjects) {
@@ -67,12 +81,13 @@ export async function measureServing(
     const loaded = await measureSubject(places, subject, settings, print);
     if (places.pictures !== undefined) await writePicture(places.pictures, subject, loaded);
   }
+  if (neighbours) await measureNeighbours(places.self, neighbours, print);
 }
 
 async function measureSubject(
   { self, python, script }: ServingPlaces,
   subject: Subject,
-  { adapters, clients, seconds, rounds, levels, cold }: Omit<ServingSettings, 'subjects'>,
+  { adapters, clients, seconds, rounds, levels, cold }: Omit<ServingSettings, 'subjects' | 'neighbours'>,
   print: (line: string) => void,
 ): Promise<Loaded[]> {
   const folder = await mkdtemp(path.join(tmpdir(), 'onnx-lora-serving-'));

@@ -51,9 +51,11 @@ export function images(sizes: Sizes): Subject {
 }
 
 /** A BERT that is asked about texts as short as what people type into a search box. */
-export function texts({ hidden, layers, heads, r }: Pick<Sizes, 'hidden' | 'layers' | 'heads' | 'r'>): Subject {
+export function texts(
+  { hidden, layers, heads, r }: Pick<Sizes, 'hidden' | 'layers' | 'heads' | 'r'>,
+  lengths: readonly [number, number] = [6, 10],
+): Subject {
   const vocabulary = 30_522;
-  const lengths = [6, 10] as const;
   const config = {
     model_type: 'bert',
     architectures: ['BertForSequenceClassification'],

@@ -1,0 +1,75 @@
+/** @file What others do to a tenant: one that asks a hundred times as often as it may expect to, and connections that say nothing. */
+
+import { createHash } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { serve } from '@onnx-lora/serve';
+import { runChild } from '../spawn.ts';
+import { median, quantile } from '../statistics.ts';
+import type { LoadFigures, LoadOrder } from './load.ts';
+import type { Subject } from './subjects.ts';
+
+/** How much is measured. */
+export interface NeighbourSettings {
+  readonly subject: Subject;
+  readonly seconds: number;
+  readonly rounds: number;
+  readonly connections: number;
+}
+
+const TENANTS = 5;
+/** What each tenant asks for, as a part of what the server can do. */
+const SHARE = 0.15;
+const FLOOD = 100;
+
+/** Measures what the other tenants wait, and prints it. */
+export async function measureNeighbours(
+  self: string,
+  { subject, seconds, rounds, connections }: NeighbourSettings,
+  print: (line: string) => void,
+): Promise<void> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'onnx-lora-serving-'));
+  try {
+    const [first, ...others] = Array.from({ length: TENANTS }, (_, i) => `key-of-${i}`) as [string, ...string[]];
+    const keys = [first, ...others].map((key) => {
+      return { tenant: key, sha256: createHash('sha256').update(key).digest('hex') };
+    });
+    await using server = await serve(await subject.open(folder), { port: 0, name: 'served', keys });
+    const url = `${server.url}/v2/models/served/infer`;
+    let seed = 1;
+    const load = async (order: Pick<LoadOrder, 'rate' | 'keys'>): Promise<LoadFigures> =>
+      (await runChild(self, {
+        load: { ...order, url, asked: subject.asked, adapters: 0, seconds, seed: seed++ },
+      })) as LoadFigures;
+
+    await load({ keys: others, rate: { sequence: Array<number>(10).fill(0) } });
+    const { perSecond: most } = await load({ keys: others, rate: { clients: 16 } });
+    const calm: number[][] = [];
+    const flooded: number[][] = [];
+    const crowded: number[][] = [];
+    let refused = 0;
+    for (let round = 0; round < rounds; round++) {
+      const told = load({ keys: [first], rate: { perSecond: SHARE * most } });
+      calm.push([...(await load({ keys: others, rate: { perSecond: (TENANTS - 1) * SHARE * most } })).latencyMs]);
+      await told;
+      const flood = load({ keys: [first], rate: { perSecond: FLOOD * SHARE * most } });
+      flooded.push([...(await load({ keys: others, rate: { perSecond: (TENANTS - 1) * SHARE * most } })).latencyMs]);
+      refused += (await flood).refused;
+      const idle = runChild(self, { idle: { url: server.url, connections, seconds } });
+      const beside = load({ keys: [first], rate: { perSecond: SHARE * most } });
+      crowded.push([...(await load({ keys: others, rate: { perSecond: (TENANTS - 1) * SHARE * most } })).latencyMs]);
+      await Promise.all([idle, beside]);
+    }
+    print(`${subject.title}: ${TENANTS} tenants, each asking for ${SHARE} of ${most.toFixed(1)} answers per second; what ${TENANTS - 1} of them wait, median and 99th percentile in ms`); // prettier-ignore
+    const told = (name: string, all: readonly (readonly number[])[]): void => {
+      const [p50, p99] = [0.5, 0.99].map((part) => median(all.map((each) => quantile(each, part))));
+      print(`  ${name}: ${p50!.toFixed(0)} ${p99!.toFixed(0)}`);
+    };
+    told('nothing besides', calm);
+    told(`the fifth asks ${FLOOD} times as often (${refused} of its requests refused)`, flooded);
+    told(`${connections} connections that say nothing`, crowded);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
