@@ -8,8 +8,7 @@ import { defined } from '@onnx-lora/sdk/data';
 import { type AdapterCatalog, together } from './adapters/catalog.ts';
 import { RunFolders } from './adapters/runFolders.ts';
 import { AdapterStore } from './adapters/store.ts';
-import { GrpcApp } from './grpc/app.ts';
-import { httpApp, MAX_BODIES_BYTES } from './http/app.ts';
+import { MAX_BODIES_BYTES } from './http/limits.ts';
 import type { Service } from './http/service.ts';
 import { compute } from './inference/compute.ts';
 import { remembering } from './inference/recentAdapters.ts';
@@ -96,8 +95,12 @@ export async function serve(model: Model, { catalog, onLog = toStderr, ...given 
   const bodies = { held: 0, most: maxBodiesBytes };
   const limits = defined({ maxBodyBytes, maxUploadBytes, requestTimeout });
   const pair = tls && (await certificate(tls));
+  // A worker loads the model, and this thread meanwhile what answers; who does without gRPC does not wait for it.
+  const warm = warmUp(variants);
+  warm.catch(() => undefined);
+  const { httpApp } = await import('./http/app.ts');
   const app = httpApp(service, pair, bodies, limits);
-  const calls = grpc && new GrpcApp(service, pair, bodies, limits);
+  const calls = grpc && new (await import('./grpc/app.ts')).GrpcApp(service, pair, bodies, limits);
   const release = async (): Promise<void> => {
     await sessions.release();
     await store?.close();
@@ -120,7 +123,7 @@ export async function serve(model: Model, { catalog, onLog = toStderr, ...given 
     await release();
   };
   try {
-    await warmUp(variants);
+    await warm;
     const url = await app.listen({ port, host }).catch((cause: unknown) => {
       throw cannotListen(`${host}:${port}`, cause);
     });

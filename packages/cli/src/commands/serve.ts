@@ -5,9 +5,9 @@ import { existsSync } from 'node:fs';
 import { defined } from '@onnx-lora/sdk/data';
 import { serve, type ServeSettings, serveSettings } from '@onnx-lora/serve';
 import { binding, type Plugin } from '@onnx-lora/sdk/plugin';
-import { IMAGE_DECODER, SharpDecoder, visionPlugin } from '@onnx-lora/vision';
+import type { ImageDecoder } from '@onnx-lora/vision';
 import { type Command, Option } from 'commander';
-import { type Context, ownPlugins } from '../context.ts';
+import type { Context } from '../context.ts';
 import { commandOf, type Flags, modelWord } from '../options.ts';
 import { checkNames } from '../settings/choices.ts';
 import { readSettings, readYaml } from '../settings/readSettings.ts';
@@ -30,7 +30,6 @@ interface ServeFlags extends Flags {
 export function serveCommand(context: Context): Command {
   return commandOf({
     name: 'serve',
-    summary: 'answer over HTTP, with any number of adapters',
     description:
       'Answers over HTTP until it is stopped: /predict takes files and says what predict says, /v2 is the Open Inference Protocol of KServe and Triton (by gRPC with --grpc-port), /openapi.json describes all of it. Each folder in the one of --adapters is an adapter by its name; new ones are there at once, and a request chooses one or none. Ctrl-C and SIGTERM let requests end that have come; SIGHUP reads keys and certificate of --config anew.',
     words: modelWord,
@@ -56,7 +55,7 @@ export function serveCommand(context: Context): Command {
     ],
   }).action(async (word: string | undefined, { config, ...flags }: ServeFlags) => {
     const settings = await readSettings(flags, undefined);
-    const registry = context.registry(boundedPlugins());
+    const registry = context.registry(await Promise.all(context.own().map(bounded)));
     checkNames(settings, registry);
     const options = await serveOptions(config, flags, settings);
     if (options.adapters !== undefined && !existsSync(options.adapters))
@@ -91,11 +90,12 @@ export function serveCommand(context: Context): Command {
 /** Images of strangers have fewer pixels: a picture of a kilobyte may claim gigabytes. */
 const MAX_PIXELS = 25_000_000;
 
-/** The command's own plugins, which decode no larger images than a server should. */
-function boundedPlugins(): readonly Plugin[] {
-  const decoder = (): SharpDecoder => new SharpDecoder({ maxPixels: MAX_PIXELS });
-  const bounded = { ...visionPlugin, bindings: [binding(IMAGE_DECODER, decoder, { isDefault: true })] };
-  return ownPlugins.map((each) => (each === visionPlugin ? bounded : each));
+/** The plugin, which decodes no larger images than a server should. */
+async function bounded(plugin: Plugin): Promise<Plugin> {
+  if (plugin.name !== '@onnx-lora/vision') return plugin;
+  const { IMAGE_DECODER, SharpDecoder } = await import('@onnx-lora/vision');
+  const decoder = (): ImageDecoder => new SharpDecoder({ maxPixels: MAX_PIXELS });
+  return { ...plugin, bindings: [binding(IMAGE_DECODER, decoder, { isDefault: true })] };
 }
 
 async function readFileSettings(config: string | undefined): Promise<ServeSettings> {
