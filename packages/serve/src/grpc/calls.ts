@@ -3,8 +3,8 @@
 import type { sendUnaryData, Server, ServerUnaryCall, UntypedServiceImplementation } from '@grpc/grpc-js';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { failedAnswer } from '../http/errors.ts';
-import { type Asker, infer, metadataOf, type Named, requireReady, serverMetadata } from '../http/infer.ts';
-import { loadModel, modelsFor, unloadModel } from '../http/repository.ts';
+import { type Asker, infer, metadataOf, type Named, requireReady, serverMetadata } from '../http/v2/infer.ts';
+import { loadModel, modelsFor, unloadModel } from '../http/v2/repository.ts';
 import { resolved, type Service } from '../http/service.ts';
 import { requireBounded } from './bounds.ts';
 import type { Door } from './door.ts';

@@ -1,18 +1,18 @@
 /** @file The HTTP server: what is common to all routes. */
 
 import fastify, { type FastifyInstance } from 'fastify';
-import { aboutRoutes } from './about.ts';
-import { adminRoutes } from './admin.ts';
+import { aboutRoutes } from './admin/about.ts';
+import { adminRoutes } from './admin/adapters.ts';
 import { type BodyBudget, readBodies } from './bodies.ts';
 import type { Certificate } from '../operation/tls.ts';
 import { failedAnswer } from './errors.ts';
 import { type HttpLimits, MAX_BODY_BYTES, MEGABYTE, REQUEST_TIMEOUT } from './limits.ts';
-import { repositoryRoutes } from './repository.ts';
+import { repositoryRoutes } from './v2/repository.ts';
 import { addRoutes, callerOf } from './routes.ts';
-import { predictRoutes } from './predict.ts';
+import { predictRoutes } from './predict/routes.ts';
 import type { Service } from './service.ts';
 import { openAiRoutes } from '../openai/routes.ts';
-import { v2Routes } from './v2.ts';
+import { v2Routes } from './v2/routes.ts';
 
 /** A model, a colon and an adapter, percent-encoded. */
 const MAX_PARAM = 1000;

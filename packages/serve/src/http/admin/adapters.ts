@@ -2,11 +2,11 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { z } from 'zod';
-import { splitSchema } from '../adapters/manifest.ts';
-import type { AdapterStore } from '../adapters/store.ts';
-import { type Route, type Asked, jsonBody, route } from './routes.ts';
-import { resolved, type Service } from './service.ts';
-import { sentForm } from './uploadedFiles.ts';
+import { splitSchema } from '../../adapters/manifest.ts';
+import type { AdapterStore } from '../../adapters/store.ts';
+import { type Route, type Asked, jsonBody, route } from '../routes.ts';
+import { resolved, type Service } from '../service.ts';
+import { sentForm } from '../predict/uploadedFiles.ts';
 
 const named = z.object({ name: z.string().max(128) });
 type Named = z.infer<typeof named>;

@@ -1,10 +1,10 @@
 /** @file What the server tells of itself: its description, its numbers, and its adapters. */
 
 import { z } from 'zod';
-import { METRICS_TYPE } from '../operation/metrics.ts';
-import { openApi } from './openapi.ts';
-import { type Route, route } from './routes.ts';
-import type { Service } from './service.ts';
+import { METRICS_TYPE } from '../../operation/metrics.ts';
+import { openApi } from '../openapi.ts';
+import { type Route, route } from '../routes.ts';
+import type { Service } from '../service.ts';
 
 const adapterList = z.object({
   base: z.object({ name: z.string(), digest: z.string().describe('sha256 of its weights') }),

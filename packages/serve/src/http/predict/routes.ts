@@ -3,8 +3,8 @@
 import type { Prediction } from '@onnx-lora/sdk/tasks';
 import { z } from 'zod';
 import { answersAbout } from './answers.ts';
-import { type Asked, jsonBody, type Route, route } from './routes.ts';
-import { resolved, type Service } from './service.ts';
+import { type Asked, jsonBody, type Route, route } from '../routes.ts';
+import { resolved, type Service } from '../service.ts';
 import { bareType, sentForm, type SentForm } from './uploadedFiles.ts';
 
 const query = z.object({
