@@ -87,6 +87,7 @@ export async function serve(model: Model, { catalog, onLog = toStderr, ...given 
     metrics,
     log: logTo(onLog, log),
     loadedKeys: () => sessions.adapterKeys,
+    sessionCount: () => sessions.count,
     forget: (key) => {
       for (const each of [known, variants, sessions]) each.forget(key);
     },

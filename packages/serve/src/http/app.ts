@@ -11,6 +11,7 @@ import { repositoryRoutes } from './v2/repository.ts';
 import { addRoutes, callerOf } from './routes.ts';
 import { predictRoutes } from './predict/routes.ts';
 import type { Service } from './service.ts';
+import { statusRoutes } from './status/routes.ts';
 import { openAiRoutes } from '../openai/routes.ts';
 import { v2Routes } from './v2/routes.ts';
 
@@ -66,8 +67,9 @@ export function httpApp(
   app.addHook('onResponse', async (request, { statusCode, elapsedTime }) => {
     const { method, routeOptions } = request;
     const answered = { method, route: routeOptions.url ?? 'none', status: statusCode, seconds: elapsedTime / 1000 };
-    service.metrics.answered(answered);
-    service.log.answered(answered, callerOf(request)?.tenant ?? '');
+    const tenant = callerOf(request)?.tenant ?? '';
+    service.metrics.answered(answered, tenant);
+    service.log.answered(answered, tenant);
   });
   const routes = [
     ...v2Routes(service),
@@ -75,6 +77,7 @@ export function httpApp(
     ...predictRoutes(service),
     ...openAiRoutes(service),
     ...adminRoutes(service, maxUploadBytes),
+    ...statusRoutes(service),
   ];
   addRoutes(app, [...routes, ...aboutRoutes(service, routes)], service.access);
   return app;

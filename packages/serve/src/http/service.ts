@@ -3,7 +3,8 @@
 import { type Model, OnnxLoraError } from '@onnx-lora/sdk';
 import type { AdapterCatalog, ResolvedAdapter } from '../adapters/catalog.ts';
 import type { AdapterStore } from '../adapters/store.ts';
-import type { InferenceScheduler } from '../inference/compute.ts';
+import type { Outputs, Work } from '../inference/compute.ts';
+import type { BatchScheduler } from '../scheduler/scheduler.ts';
 import type { Variants } from '../inference/variants.ts';
 import { noSuchAdapter } from '../adapters/names.ts';
 import type { Access, Caller } from '../operation/access.ts';
@@ -21,7 +22,7 @@ export interface Service {
   /** Where adapters of clients are kept, if they are. */
   readonly store: AdapterStore | undefined;
   readonly variants: Variants;
-  readonly scheduler: InferenceScheduler;
+  readonly scheduler: BatchScheduler<Work, Outputs>;
   readonly access: Access;
   readonly metrics: ServerMetrics;
   readonly log: Log;
@@ -29,6 +30,8 @@ export interface Service {
   readonly forget: (key: string) => void;
   /** Keys of the adapters that are in memory. */
   readonly loadedKeys: () => ReadonlySet<string>;
+  /** Graphs that are loaded. */
+  readonly sessionCount: () => number;
   /** Whether it takes requests: not before it is loaded, and not while it drains. */
   readonly isReady: () => boolean;
 }

@@ -16,6 +16,8 @@ const UNKNOWN = 1e-6;
 export interface BatchScheduler<Work, Answer> extends Scheduler<Work, Answer> {
   /** What waits now. */
   readonly waiting: Load;
+  /** What waits of a tenant now. */
+  waitingOf(tenant: string): Load;
   /** Batches that compute now. */
   readonly computing: number;
   /** Milliseconds that a request of this tenant would wait now, as far as it can be told. */
@@ -71,6 +73,10 @@ class Batches<Work, Answer> implements BatchScheduler<Work, Answer> {
 
   get waiting(): Load {
     return this.#queue.load;
+  }
+
+  waitingOf(tenant: string): Load {
+    return this.#queue.loadOf(tenant);
   }
 
   get computing(): number {
