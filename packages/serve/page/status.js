@@ -58,7 +58,7 @@
   const spreads = [
     ['requests', ({ spread }) => count(spread.count), true],
     ['mean', ({ spread }) => milliseconds(spread.mean), true],
-    ['median', ({ spread }) => milliseconds(spread.p50), true],
+    ['50 %', ({ spread }) => milliseconds(spread.p50), true],
     ['95 %', ({ spread }) => milliseconds(spread.p95), true],
     ['99 %', ({ spread }) => milliseconds(spread.p99), true],
   ];

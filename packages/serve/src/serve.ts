@@ -17,6 +17,7 @@ import { Variants } from './inference/variants.ts';
 import { Access } from './operation/access.ts';
 import { type LogEntry, logTo, toStderr } from './operation/log.ts';
 import { serverMetrics } from './operation/serverMetrics.ts';
+import { openTracing } from './operation/tracing.ts';
 import { type ServeSettings, serveSettings } from './operation/settings.ts';
 import { certificate } from './operation/tls.ts';
 import { systemClock } from './scheduler/clock.ts';
@@ -86,6 +87,7 @@ export async function serve(model: Model, { catalog, onLog = toStderr, ...given 
     access,
     metrics,
     log: logTo(onLog, log),
+    tracing: await openTracing(VERSION),
     loadedKeys: () => sessions.adapterKeys,
     sessionCount: () => sessions.count,
     forget: (key) => {

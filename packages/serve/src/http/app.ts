@@ -79,7 +79,7 @@ export function httpApp(
     ...adminRoutes(service, maxUploadBytes),
     ...statusRoutes(service),
   ];
-  addRoutes(app, [...routes, ...aboutRoutes(service, routes)], service.access);
+  addRoutes(app, [...routes, ...aboutRoutes(service, routes)], service);
   return app;
 }
 

@@ -10,6 +10,7 @@ import { noSuchAdapter } from '../adapters/names.ts';
 import type { Access, Caller } from '../operation/access.ts';
 import type { Log } from '../operation/log.ts';
 import type { ServerMetrics } from '../operation/serverMetrics.ts';
+import type { Tracing } from '../operation/tracing.ts';
 
 /** The parts of a running server. */
 export interface Service {
@@ -26,6 +27,8 @@ export interface Service {
   readonly access: Access;
   readonly metrics: ServerMetrics;
   readonly log: Log;
+  /** Where the program has set up OpenTelemetry. */
+  readonly tracing: Tracing | undefined;
   /** Keeps nothing of an adapter in memory. */
   readonly forget: (key: string) => void;
   /** Keys of the adapters that are in memory. */

@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { stages } from '../../operation/tallies.ts';
+import type { ServerStatus } from './serverStatus.ts';
 import { type Route, route } from '../routes.ts';
 import type { Service } from '../service.ts';
 import { statusPage } from './page.ts';
@@ -11,7 +12,7 @@ const MOST_LISTED = 500;
 
 const spread = z.object({ count: z.int(), mean: z.number(), p50: z.number(), p95: z.number(), p99: z.number() });
 
-const serverStatus = z.object({
+const serverStatus: z.ZodType<ServerStatus> = z.object({
   server: z.object({
     name: z.string(),
     version: z.string(),
@@ -63,9 +64,6 @@ const serverStatus = z.object({
   refusals: z.array(z.object({ reason: z.string(), count: z.int() })),
   failures: z.object({ gone: z.int().describe('clients that had gone before the answer') }),
 });
-
-/** What a server tells of its state. */
-export type ServerStatus = z.infer<typeof serverStatus>;
 
 /** The routes. */
 export function statusRoutes(service: Service): Route[] {

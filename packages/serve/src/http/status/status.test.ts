@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import { rowsOf, type SmallServer, smallServer } from '../../../fixtures/smallServer.ts';
 import type { AdapterCatalog } from '../../adapters/catalog.ts';
 import { noSuchAdapter } from '../../adapters/names.ts';
-import type { ServerStatus } from './routes.ts';
+import type { ServerStatus } from './serverStatus.ts';
 
 const executablePath = [process.env['CHROMIUM'], '/usr/bin/chromium', '/usr/bin/google-chrome'].find(
   (file) => file !== undefined && existsSync(file),
