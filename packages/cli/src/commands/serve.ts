@@ -24,6 +24,7 @@ interface ServeFlags extends Flags {
   readonly port?: string;
   readonly host?: string;
   readonly grpcPort?: string;
+  readonly maxMemory?: string;
 }
 
 /** Makes the command. */
@@ -42,6 +43,7 @@ export function serveCommand(context: Context): Command {
       new Option('--port <number>', 'where it listens; 0 takes a free port (default: 8080)'),
       new Option('--host <address>', 'which address of this machine; 0.0.0.0 for all (default: 127.0.0.1)'),
       new Option('--grpc-port <number>', 'where it answers to gRPC besides; 0 takes a free port (default: nowhere)'),
+      new Option('--max-memory <size>', 'memory that the process stays below: 2GiB, 500MB (default: no limit)'),
       new Option('--config <file>', 'YAML file of settings, keys and limits among them; flags go before it'),
       'provider',
       'precision',
@@ -112,6 +114,7 @@ async function serveOptions(config: string | undefined, flags: ServeFlags, setti
     task,
     allowBaseMismatch,
     port: portOf('--port', flags.port),
+    maxMemoryBytes: bytesOf('--max-memory', flags.maxMemory),
   });
   const grpcPort = portOf('--grpc-port', flags.grpcPort);
   const file = await readFileSettings(config);
@@ -130,4 +133,22 @@ async function serveOptions(config: string | undefined, flags: ServeFlags, setti
 function portOf(flag: string, text: string | undefined): number | undefined {
   if (text === undefined || /^\d{1,5}$/.test(text)) return text === undefined ? undefined : Number(text);
   throw usageError(`${flag} is "${text}". Give a number from 0 to 65535.`);
+}
+
+const units: Readonly<Record<string, number>> = {
+  '': 1,
+  k: 1e3,
+  m: 1e6,
+  g: 1e9,
+  ki: 2 ** 10,
+  mi: 2 ** 20,
+  gi: 2 ** 30,
+};
+
+function bytesOf(flag: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const [, number, unit] = /^(\d+(?:\.\d+)?) ?([kmg]i?|)b?$/i.exec(text) ?? [];
+  const bytes = Math.floor(Number(number) * (units[unit?.toLowerCase() ?? ''] ?? NaN));
+  if (bytes >= 1) return bytes;
+  throw usageError(`${flag} is "${text}". Give a size such as 2GiB, 500MB, or bytes.`);
 }

@@ -1,10 +1,7 @@
-/** @file Which plugins a call loads: those that it needs, known by words that the plugins bring indeed. */
+/** @file Which plugins a call needs, known by words that the plugins bring indeed. */
 
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { loadPlugins } from '@onnx-lora/sdk';
 import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
 import { expect, it } from 'vitest';
@@ -50,40 +47,4 @@ it('loads the domain of a model that says what it is, and all where that is not 
   expect(await named('predict', temporaryFolder())).toEqual(all);
   expect(await named('predict', 'org/name')).toEqual(all);
   expect(await named('train', vit)).toEqual(all);
-});
-
-/** Writes the name of each module that is loaded. */
-const hooks = `
-import { appendFileSync } from 'node:fs';
-export async function load(url, context, next) {
-  appendFileSync(process.env.MODULES, url + '\\n');
-  return next(url, context);
-}`;
-
-it('serves pictures without the code for sounds, texts, gRPC and training', async () => {
-  const folder = temporaryFolder();
-  const list = path.join(folder, 'modules.txt');
-  writeFileSync(path.join(folder, 'hooks.mjs'), hooks);
-  writeFileSync(
-    path.join(folder, 'register.mjs'),
-    "import { register } from 'node:module';\nregister('./hooks.mjs', import.meta.url);",
-  );
-  const program = fileURLToPath(new URL('../../bin/onnx-lora.js', import.meta.url));
-  cpSync(vit, path.join(folder, 'vit'), { recursive: true });
-  const server = spawn(
-    process.execPath,
-    ['--import', path.join(folder, 'register.mjs'), program, 'serve', path.join(folder, 'vit'), '--port', '0'],
-    { env: { ...process.env, MODULES: list }, stdio: ['ignore', 'pipe', 'pipe'] },
-  );
-  await Promise.race([once(server.stdout, 'data'), once(server.stderr, 'data')]);
-  server.kill('SIGTERM');
-  expect(await once(server, 'exit')).toEqual([0, null]);
-  const loaded = readFileSync(list, 'utf8').split('\n');
-  const has = (part: string): boolean => loaded.some((url) => url.includes(part));
-  expect(has('/packages/vision/')).toBe(true);
-  for (const part of ['speech', 'science', 'text', 'sequences', 'methods', 'build'])
-    expect(has(`/packages/${part}/`)).toBe(false);
-  for (const part of ['sharp', '@grpc', 'yaml', '@huggingface/tokenizers', 'hyparquet', 'wavefile'])
-    expect(has(`/node_modules/${part}/`)).toBe(false);
-  expect(has('/cli/dist/commands/train.js')).toBe(false);
 });

@@ -33,6 +33,8 @@ export interface Service {
   readonly forget: (key: string) => void;
   /** Keys of the adapters that are in memory. */
   readonly loadedKeys: () => ReadonlySet<string>;
+  /** Bytes that the process is to stay below; null where nothing says. */
+  readonly memoryLimit: number | null;
   /** Graphs that are loaded. */
   readonly sessionCount: () => number;
   /** Whether it takes requests: not before it is loaded, and not while it drains. */

@@ -55,6 +55,11 @@ export interface ServeSettings extends SessionSettings, HttpLimits {
   readonly batches?: BatchLimits | undefined;
   /** How much may wait. */
   readonly queue?: QueueLimits | undefined;
+  /**
+   * Bytes of memory that the process is to stay below: as they become few, adapters in memory and batches become smaller, and then
+   * requests are refused. No limit by default.
+   */
+  readonly maxMemoryBytes?: number | undefined;
   /** What is written down; failures by default. */
   readonly log?: LogLevel | undefined;
   /** Milliseconds that requests have to end in when the server is closed; 30,000 by default. */
@@ -105,6 +110,7 @@ const schema = z.strictObject({
   requestTimeout: count.optional(),
   maxAdapterBytes: count.optional(),
   maxSessions: count.optional(),
+  maxMemoryBytes: count.optional(),
   targetModules: z.union([z.string().min(1), names]).optional(),
   modulesToSave: names.optional(),
   useDora: z.boolean().optional(),

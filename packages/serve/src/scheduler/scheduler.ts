@@ -150,6 +150,7 @@ class Batches<Work, Answer> implements BatchScheduler<Work, Answer> {
       whole > 0 && its + more > most - whole;
     if (isOver(own.rows, job.rows, all.rows, maxWaitingRows)) return 'queue';
     if (isOver(own.bytes, job.bytes ?? 0, all.bytes, maxWaitingBytes)) return 'queue';
+    if (this.#options.refuses?.(job, this.#isIdle)) return 'memory';
     const wait = this.wait(job.tenant, cost);
     if (wait > maxWait) return 'wait';
     return job.deadline !== undefined && this.#clock.now() + wait > job.deadline ? 'deadline' : undefined;
@@ -188,8 +189,9 @@ class Batches<Work, Answer> implements BatchScheduler<Work, Answer> {
 
   #nextBatch(): GrowingBatch<Entry<Work, Answer>> {
     const first = this.#queue.take()!;
-    const maxCells = Math.min(this.#options.maxCells ?? Infinity, this.#times.worthwhileCells(first.like));
-    const batch = new GrowingBatch(first, { ...this.#options, maxCells });
+    const limits = { ...this.#options, ...this.#options.batchLimits?.() };
+    const maxCells = Math.min(limits.maxCells ?? Infinity, this.#times.worthwhileCells(first.like));
+    const batch = new GrowingBatch(first, { ...limits, maxCells });
     while (!batch.isFull) {
       const next = this.#queue.take(({ job }) => batch.fits(job));
       if (!next) break;

@@ -125,7 +125,7 @@ async function statusOf(service: Service): Promise<ServerStatus> {
   const { jobs, rows, bytes } = scheduler.waiting;
   return {
     server: { name, version, digest: await base.digest(), ready: service.isReady(), uptime: process.uptime() },
-    memory: { resident: process.memoryUsage.rss(), limit: null, sessions: service.sessionCount() },
+    memory: { resident: process.memoryUsage.rss(), limit: service.memoryLimit, sessions: service.sessionCount() },
     queue: { requests: jobs, rows, bytes, batches: scheduler.computing, wait: scheduler.wait('') },
     batches: tallies.batches,
     stages: tallies.times,
