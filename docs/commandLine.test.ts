@@ -18,21 +18,23 @@ import { exampleOfSettings, settingsPage } from './settingsPage.ts';
 
 const at = (name: string): string => fileURLToPath(new URL(`reference/${name}.md`, import.meta.url));
 
+const registry = await loadRegistry();
+
 function program(): ReturnType<typeof createProgram> {
   const nobody = { write: () => {} };
   const terminal = new Terminal({ stdout: nobody, stderr: nobody });
-  return createProgram({ terminal, registry: () => loadRegistry(), plugins: () => [], exitWith: () => {} });
+  return createProgram({ terminal, registry: () => registry, own: () => [], plugins: () => [], exitWith: () => {} });
 }
 
 test('the page of commands is up to date', async () => {
   const page = at('command-line');
-  await expect(await commandPage(page, program())).toMatchFileSnapshot(page);
+  await expect(await commandPage(page, await program())).toMatchFileSnapshot(page);
 });
 
 test('the page of settings is up to date', async () => {
   const page = at('settings');
   // The file of a server has settings of its own, which its guide lists.
-  const takers = program().commands.filter((each) => each.name() !== 'serve' && each.options.some(({ long }) => long === '--config')); // prettier-ignore
+  const takers = (await program()).commands.filter((each) => each.name() !== 'serve' && each.options.some(({ long }) => long === '--config')); // prettier-ignore
   const text = await settingsPage(
     page,
     takers.map((command) => command.name()),
@@ -48,11 +50,11 @@ test('the file that it shows is read', async () => {
   expect(await readSettings({}, file)).toMatchObject({ batchSize: 16, targets: ['query', 'value'], validation: 0.2 });
 });
 
-test.each(program().commands.map((command) => [command.name(), examplesOf(command)] as const))(
+test.each((await program()).commands.map((command) => [command.name(), examplesOf(command)] as const))(
   'the examples of %s have words and flags that there are',
   async (_, examples) => {
     for (const example of examples) {
-      const parsed = program();
+      const parsed = await program();
       for (const command of parsed.commands) command.action(() => {});
       const words = wordsOf(example);
       expect(words[0]).toBe('onnx-lora');

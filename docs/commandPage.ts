@@ -4,7 +4,7 @@ import { format, resolveConfig } from 'prettier';
 import { examplesOf } from '../packages/cli/src/options.ts';
 import type { createProgram } from '../packages/cli/src/program.ts';
 
-type Command = ReturnType<typeof createProgram>;
+type Command = Awaited<ReturnType<typeof createProgram>>;
 type Argument = Command['registeredArguments'][number];
 type Option = Command['options'][number];
 

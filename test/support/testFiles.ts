@@ -10,7 +10,13 @@ const CHANGES_THE_PROCESS =
   /webgpu|\bvi\.(mock|spyOn|stub\w+|resetModules)\(|process\.chdir\(|process\.env\[?[.'\w\]]+ = /;
 
 /** Those that run the built programs. */
-const programs = ['docs/examples.test.ts', 'docs/tutorials.test.ts', 'test/sweep.test.ts'];
+const programs = [
+  'docs/examples.test.ts',
+  'docs/tutorials.test.ts',
+  'test/sweep.test.ts',
+  'packages/cli/src/plugins/loaded.test.ts',
+  'packages/serve/src/operation/memoryMeasured.test.ts',
+];
 
 /** Paths of test files from the root, as `include` of vitest takes them. */
 export function testFiles(): { shared: string[]; alone: string[]; programs: string[] } {

@@ -2,6 +2,7 @@
 /** @file Starts the command. It is not compiled, so that npm finds something to link before the first build. */
 
 import { existsSync, readFileSync } from 'node:fs';
+import module from 'node:module';
 
 const { engines } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
 const needed = engines.node.replace('>=', '');
@@ -14,6 +15,8 @@ if (isOld) {
   );
   process.exitCode = 2;
 } else if (existsSync(main)) {
+  // From 22 on, Node can keep what it has compiled: half of the time until the command begins.
+  module.enableCompileCache?.();
   try {
     await import(main.href);
   } catch (error) {

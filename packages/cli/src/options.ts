@@ -59,7 +59,6 @@ export type Flag = SharedFlag | SettingName | readonly [setting: SettingName, me
 /** What a command says of itself. */
 export interface CommandInfo {
   readonly name: string;
-  readonly summary: string;
   readonly description: string;
   /** How it is called, where its words do not say it. */
   readonly usage?: string;
@@ -77,14 +76,13 @@ export const modelWord = { '[model]': 'folder, .onnx file or hub id; or --model'
 /** Makes a command, which is then told what to do. */
 export function commandOf({
   name,
-  summary,
   description,
   usage,
   words = {},
   flags = [],
   examples,
 }: CommandInfo): Command {
-  const command = new Command(name).summary(summary).description(description);
+  const command = new Command(name).description(description);
   if (usage !== undefined) command.usage(usage);
   for (const [word, meaning] of Object.entries(words)) command.argument(word, meaning);
   for (const flag of flags) {

@@ -2,64 +2,19 @@
 
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
-import { buildCommand } from './commands/build.ts';
-import { chatCommand } from './commands/chat.ts';
-import { combineCommand } from './commands/adapters/combine.ts';
-import { completionCommand } from './commands/about/completion.ts';
-import { compareCommand } from './commands/compare.ts';
-import { continualCommand } from './commands/continual.ts';
-import { convertCommand } from './commands/adapters/convert.ts';
-import { evalCommand } from './commands/evaluate.ts';
-import { explainCommand } from './commands/about/explain.ts';
-import { inspectCommand } from './commands/inspect.ts';
-import { exportCommand } from './commands/adapters/export.ts';
-import { mergeCommand, unmergeCommand } from './commands/adapters/merge.ts';
-import { predictCommand } from './commands/predict.ts';
-import { pluginsCommand } from './commands/about/plugins.ts';
-import { preprocessCommand } from './commands/preprocess.ts';
-import { quantizeCommand } from './commands/quantize.ts';
-import { runCommand } from './commands/run.ts';
-import { sweepCommand } from './commands/sweep.ts';
-import { serveCommand } from './commands/serve.ts';
-import { schemaCommand } from './commands/about/schema.ts';
-import { tasksCommand } from './commands/about/tasks.ts';
-import { trainCommand } from './commands/train.ts';
-import type { PluginRegistry } from '@onnx-lora/sdk';
+import { commands } from './commands/index.ts';
+import { loadPlugins, type PluginRegistry } from '@onnx-lora/sdk';
 import { didYouMean, nearest, type Plugin } from '@onnx-lora/sdk/plugin';
 import { type Context, loadRegistry } from './context.ts';
+import { readYaml } from './settings/readSettings.ts';
 import { keyOf } from './settings/setting.ts';
 import { flagOf, settingElsewhere } from './settings/settings.ts';
 import { exitCodes, reportFailure, usageError } from './terminal/errors.ts';
-import { addExamples, addSetting, groupFlags, narrowHelp } from './options.ts';
+import { addExamples, addSetting, type Flags, groupFlags, narrowHelp } from './options.ts';
 import { askedPlugins } from './plugins/asked.ts';
 import { type AskedPlugin, loadNamedPlugins } from './plugins/loadNamed.ts';
+import { type OneCall, ownPlugins } from './plugins/own.ts';
 import { type Streams, Terminal } from './terminal/terminal.ts';
-
-const commands = [
-  inspectCommand,
-  trainCommand,
-  sweepCommand,
-  continualCommand,
-  evalCommand,
-  compareCommand,
-  predictCommand,
-  chatCommand,
-  serveCommand,
-  mergeCommand,
-  unmergeCommand,
-  exportCommand,
-  buildCommand,
-  quantizeCommand,
-  combineCommand,
-  convertCommand,
-  preprocessCommand,
-  runCommand,
-  tasksCommand,
-  pluginsCommand,
-  schemaCommand,
-  explainCommand,
-  completionCommand,
-];
 
 /** Commands to which plugins make no difference. */
 const withoutPlugins: ReadonlySet<string> = new Set(['explain', 'compare']);
@@ -77,15 +32,20 @@ export async function main(argv: readonly string[], streams: Streams = process):
   let registry: PluginRegistry | undefined;
   let asked: readonly AskedPlugin[] = [];
   let plugins: readonly Plugin[] = [];
-  const program = createProgram({
+  let own: readonly Plugin[] = [];
+  const context: Context = {
     terminal,
-    registry: (own) => (own ? loadRegistry(plugins, own) : (registry ??= loadRegistry(plugins))),
+    registry: (others) =>
+      others ? loadPlugins([...plugins, ...others]) : (registry ??= loadPlugins([...plugins, ...own])),
+    own: () => own,
     plugins: () => asked.map(({ name }) => name),
     exitWith: (code) => (exitCode = code),
-  });
+  };
+  const program = await createProgram(context, commandsIn(argv));
   program.hook('preAction', async (_, command) => {
     asked = await askedPlugins(command.opts());
     plugins = await loadNamedPlugins(asked);
+    if (!withoutPlugins.has(command.name())) own = await ownPlugins(await aboutCall(command));
   });
   const json = argv.includes('--json');
   if (json) {
@@ -102,8 +62,7 @@ export async function main(argv: readonly string[], streams: Streams = process):
     if (isCommander && error.exitCode === 0) return exitCodes.done;
     const command = program.commands.find((each) => each.name() === argv[0]) ?? program;
     const message = isCommander ? inOurWords(error.message, command) : '';
-    const hint =
-      isCommander && message === error.message ? settingHint(error, (registry ??= loadRegistry(plugins))) : '';
+    const hint = isCommander && message === error.message ? settingHint(error, await loadRegistry(plugins)) : '';
     // commander has said what is wrong already, but for programs.
     if (isCommander && !json) {
       if (hint !== '') terminal.stderr.write(`${hint}\n`);
@@ -117,15 +76,50 @@ export async function main(argv: readonly string[], streams: Streams = process):
   }
 }
 
-/** The command with all its subcommands. */
-export function createProgram(context: Context): Command {
+/** What help of all commands needs of those that are not called. */
+function described(name: string): Command {
+  return new Command(name).summary(commands[name]!.summary);
+}
+
+/** The commands that a call may need the flags of. */
+function commandsIn([first = '', second = '']: readonly string[]): readonly string[] {
+  // What a shell can complete are all of them.
+  return first === 'completion' ? Object.keys(commands) : [first, second];
+}
+
+/** Flags of adapters and of what makes them. */
+const adapting = ['adapter', 'adapters', 'store', 'tuner'] as const;
+
+/** What a call says that it is about. */
+async function aboutCall(command: Command): Promise<OneCall> {
+  const { model, task, config, ...flags } = command.opts<Flags>();
+  const file = typeof config === 'string' ? await readYaml(config) : {};
+  const word: unknown = command.processedArgs.flat()[0];
+  return {
+    command: command.name(),
+    model: model ?? file['model'] ?? word,
+    task: task ?? file['task'],
+    adapts: config !== undefined || adapting.some((flag) => flags[flag] !== undefined),
+  };
+}
+
+/**
+ * The command with all its subcommands.
+ *
+ * @param called those that are loaded with their flags; of others there is a line of help
+ */
+export async function createProgram(
+  context: Context,
+  called: readonly string[] = Object.keys(commands),
+): Promise<Command> {
   const program = new Command('onnx-lora')
     .description(
       'Adapts ONNX models with LoRA: finds their layers, trains small adapters on your data, measures them, serves them, merges them.',
     )
     .version(version(), '-V, --version', 'print the version')
     .helpCommand('help [command]', 'explain a command');
-  for (const make of commands) program.addCommand(make(context));
+  for (const [name, { summary, load }] of Object.entries(commands))
+    program.addCommand(called.includes(name) ? (await load())(context).summary(summary) : described(name));
   for (const command of program.commands) if (!withoutPlugins.has(command.name())) addSetting(command, 'plugins');
   addExamples(
     program,

@@ -15,6 +15,7 @@ import {
 import { didYouMean, guardedFactory, type TaskFactory, type TaskOptions } from '@onnx-lora/sdk/plugin';
 import { usageError } from './terminal/errors.ts';
 import { flagsOfRun, type Loaded, notLoadedHint } from './plugins/notLoaded.ts';
+import { holdsGraph } from './plugins/own.ts';
 import type { Flags } from './options.ts';
 import { splitList } from './settings/targets.ts';
 import type { Settings } from './settings/setting.ts';
@@ -47,8 +48,7 @@ export async function openNamed(
   { fix, precision }: Pick<Settings, 'fix' | 'precision'> = {},
 ): Promise<Model> {
   const source = requireModel(model);
-  const holds = (...names: string[]): boolean => existsSync(path.join(source, ...names));
-  const isOnnx = holds('onnx') || holds('model.onnx');
+  const isOnnx = holdsGraph(source);
   const isBuilt = !isOnnx && plugins.builders.some((each) => each.recognises(source));
   if (isBuilt && process.stderr.isTTY) process.stderr.write(`building the graph of ${source} from its checkpoint\n`);
   if (!isOnnx && !isBuilt && holdsAdapter(source)) {

@@ -266,6 +266,8 @@ describe('a description', () => {
       '/metrics',
       '/openapi.json',
       '/predict',
+      '/status',
+      '/status.json',
       '/v1/audio/transcriptions',
       '/v1/chat/completions',
       '/v1/embeddings',

@@ -8,8 +8,8 @@ import { defined } from '@onnx-lora/sdk/data';
 import { type AdapterCatalog, together } from './adapters/catalog.ts';
 import { RunFolders } from './adapters/runFolders.ts';
 import { AdapterStore } from './adapters/store.ts';
-import { GrpcApp } from './grpc/app.ts';
-import { httpApp, MAX_BODIES_BYTES } from './http/app.ts';
+import type { BodyBudget } from './http/bodies.ts';
+import { MAX_BODIES_BYTES } from './http/limits.ts';
 import type { Service } from './http/service.ts';
 import { compute } from './inference/compute.ts';
 import { remembering } from './inference/recentAdapters.ts';
@@ -17,7 +17,9 @@ import { Sessions } from './inference/sessions.ts';
 import { Variants } from './inference/variants.ts';
 import { Access } from './operation/access.ts';
 import { type LogEntry, logTo, toStderr } from './operation/log.ts';
+import { MemoryCeiling } from './operation/memoryCeiling.ts';
 import { serverMetrics } from './operation/serverMetrics.ts';
+import { openTracing } from './operation/tracing.ts';
 import { type ServeSettings, serveSettings } from './operation/settings.ts';
 import { certificate } from './operation/tls.ts';
 import { systemClock } from './scheduler/clock.ts';
@@ -64,15 +66,27 @@ const VERSION = (createRequire(import.meta.url)('@onnx-lora/serve/package.json')
  *   another process has; as `model.session`
  */
 export async function serve(model: Model, { catalog, onLog = toStderr, ...given }: ServeOptions = {}): Promise<Server> {
-  const { name = nameOf(model), port = 8080, host = '127.0.0.1', grpc, adapters, store: storeSettings, tls, task, settings, keys = [], batches, queue, drainTimeout = 30_000, maxBodyBytes, maxUploadBytes, maxBodiesBytes = MAX_BODIES_BYTES, requestTimeout, log = 'failures', ...machine } = serveSettings(given, 'serve'); // prettier-ignore
+  const { name = nameOf(model), port = 8080, host = '127.0.0.1', grpc, adapters, store: storeSettings, tls, task, settings, keys = [], batches, queue, drainTimeout = 30_000, maxBodyBytes, maxUploadBytes, maxBodiesBytes = MAX_BODIES_BYTES, requestTimeout, log = 'failures', maxMemoryBytes, ...machine } = serveSettings(given, 'serve'); // prettier-ignore
   const metrics = serverMetrics();
   const access = new Access(keys, systemClock);
   const store = storeSettings && (await openStore(storeSettings, model, given));
   const places = [store, catalog, adapters === undefined ? undefined : new RunFolders(adapters)];
-  const known = remembering(metrics.counted(together(places.filter((each) => each !== undefined))));
-  const sessions = new Sessions(known, machine);
+  const all = metrics.counted(together(places.filter((each) => each !== undefined)));
+  const ceiling = maxMemoryBytes === undefined ? undefined : new MemoryCeiling(maxMemoryBytes);
+  const known = remembering(ceiling?.bounded(all) ?? all);
+  const sessions = new Sessions(known, machine, ceiling && ((most) => ceiling.adapterBytes(most)));
+  ceiling?.whenTight((part) => sessions.shrink(part));
   const weightOf = (tenant: string): number => access.weightOf(tenant);
-  const scheduler = createScheduler(compute, { ...batches, ...queue, weightOf, observer: metrics.observer });
+  const scheduler = createScheduler(ceiling?.watched(compute) ?? compute, {
+    ...batches,
+    ...queue,
+    weightOf,
+    observer: metrics.observer,
+    ...(ceiling && {
+      batchLimits: () => ceiling.batchLimits(batches ?? {}),
+      refuses: (job, isIdle) => ceiling.refuses(job, isIdle),
+    }),
+  });
   metrics.watch(scheduler, sessions);
   const variants = new Variants({ base: model, catalog: known, sessions, scheduler, task, settings });
   let isReady = false;
@@ -87,17 +101,29 @@ export async function serve(model: Model, { catalog, onLog = toStderr, ...given 
     access,
     metrics,
     log: logTo(onLog, log),
+    tracing: await openTracing(VERSION),
     loadedKeys: () => sessions.adapterKeys,
+    sessionCount: () => sessions.count,
+    memoryLimit: maxMemoryBytes ?? null,
     forget: (key) => {
       for (const each of [known, variants, sessions]) each.forget(key);
     },
     isReady: () => isReady,
   };
-  const bodies = { held: 0, most: maxBodiesBytes };
+  const bodies: BodyBudget = {
+    held: 0,
+    get most() {
+      return ceiling?.bodyBytes(maxBodiesBytes) ?? maxBodiesBytes;
+    },
+  };
   const limits = defined({ maxBodyBytes, maxUploadBytes, requestTimeout });
   const pair = tls && (await certificate(tls));
+  // A worker loads the model, and this thread meanwhile what answers; who does without gRPC does not wait for it.
+  const warm = warmUp(variants);
+  warm.catch(() => undefined);
+  const { httpApp } = await import('./http/app.ts');
   const app = httpApp(service, pair, bodies, limits);
-  const calls = grpc && new GrpcApp(service, pair, bodies, limits);
+  const calls = grpc && new (await import('./grpc/app.ts')).GrpcApp(service, pair, bodies, limits);
   const release = async (): Promise<void> => {
     await sessions.release();
     await store?.close();
@@ -120,7 +146,8 @@ export async function serve(model: Model, { catalog, onLog = toStderr, ...given 
     await release();
   };
   try {
-    await warmUp(variants);
+    await warm;
+    ceiling?.requireRoom();
     const url = await app.listen({ port, host }).catch((cause: unknown) => {
       throw cannotListen(`${host}:${port}`, cause);
     });

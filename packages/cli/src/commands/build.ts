@@ -43,7 +43,6 @@ const types: Readonly<Record<string, WeightType | QuantizedBits>> = {
 export function buildCommand(context: Context): Command {
   return commandOf({
     name: 'build',
-    summary: 'make an ONNX model of a checkpoint: config.json and safetensors',
     description:
       'Builds the graph of a checkpoint as the Hugging Face libraries save it, without Python, and writes it as published ONNX models are laid out: onnx/model.onnx, or the files of a model of several, and what lies beside the checkpoint. What config.json asks for and is not known is refused, and so are tensors that are missing or superfluous. Other commands take the checkpoint itself in the place of a model, too.',
     words: { '<checkpoint>': 'folder with config.json and model.safetensors, or its shards and their index' },

@@ -29,7 +29,6 @@ const BASE = 'base';
 export function chatCommand(context: Context): Command {
   return commandOf({
     name: 'chat',
-    summary: 'talk with a language model',
     description: `A conversation with a language model that has a chat template, in the terminal: answers come as they are written. Of several adapters the first answers, until "/adapter NAME" chooses another, or "${BASE}" none; "/reset" begins anew, "/quit" ends. From a pipe, each line is a turn.`,
     words: modelWord,
     flags: [

@@ -22,7 +22,6 @@ import { printable } from '../terminal/terminal.ts';
 export function compareCommand(context: Context): Command {
   return commandOf({
     name: 'compare',
-    summary: 'put training runs beside each other',
     description:
       'Shows what runs came to on held-out data, with intervals where the task has them, and the settings in which they differ, and writes a page with their curves over each other. Runs of other data, or of another --seed or --validation that holds out other examples, are measured on other examples: the answer says so.',
     words: { '<runs...>': 'folders of training runs, two or more' },

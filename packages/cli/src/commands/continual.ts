@@ -42,7 +42,6 @@ const useless = ['data', 'from', 'adapter', 'eval', 'track', 'tensorboard'] as c
 export function continualCommand(context: Context): Command {
   return commandOf({
     name: 'continual',
-    summary: 'learn one task after the other, and measure what is kept',
     description:
       'Trains one adapter on one task after the other, and measures all of them after each. It leaves a folder: adapter/, continual.html (what each task scores after each, as a heat map), matrix.json and matrix.csv. The file has the settings of train, which all tasks have in common, and under "continual" the tasks by their names and how those before are kept. All of it is checked before the first task begins. Ctrl-C saves; after that, a crash or kill -9 the same command goes on, and ends as if it had never been interrupted.',
     flags: [

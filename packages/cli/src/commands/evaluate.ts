@@ -24,7 +24,6 @@ const splits = ['held-out', 'test', 'all'] as const;
 export function evalCommand(context: Context): Command {
   return commandOf({
     name: 'eval',
-    summary: 'measure a model on labelled data, with or without an adapter',
     description:
       'Measures a model on labelled data: on what is held out of it (by --validation, or as validation, val or test beside train) where there is such, else on all of it; and with the adapter of a run never on what that was trained on, unless --split all asks for it. Without --adapter, measures the base.',
     words: modelWord,

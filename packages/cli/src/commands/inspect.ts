@@ -29,7 +29,6 @@ import { printable } from '../terminal/terminal.ts';
 export function inspectCommand(context: Context): Command {
   return commandOf({
     name: 'inspect',
-    summary: 'list what a model is and which of its modules can be adapted',
     description:
       "Lists what a model is (family, inputs, outputs, size) and the modules that can be adapted, under the paths that --targets is matched against. With --targets, marks those that would match and counts what would be trained. With --precision, times products of the model's sizes on this machine.",
     words: modelWord,

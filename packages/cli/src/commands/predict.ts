@@ -34,7 +34,6 @@ const FEW_FILES = 32;
 export function predictCommand(context: Context): Command {
   return commandOf({
     name: 'predict',
-    summary: 'answer for files that nobody has labelled',
     description:
       'Says what a model makes of files, one line each: label, score, file; or what is said in a recording; or of each record of a file that holds many, such as a FASTA file. A folder stands for all files below it, "-" for standard input. Pictures in the answers, such as masks, are written into the folder of --out. Answers about records are written to the file of --out (.csv, .tsv, .jsonl), and an interrupted command goes on where it stood when it is repeated.',
     usage: 'MODEL FILE… [options]',

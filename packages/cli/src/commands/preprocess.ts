@@ -24,7 +24,6 @@ import { grouped } from '../terminal/table.ts';
 export function preprocessCommand(context: Context): Command {
   return commandOf({
     name: 'preprocess',
-    summary: 'write exactly what a model is fed for files',
     description:
       "Turns files into tensors as the model's preprocessor_config.json says, and writes them into one safetensors file: a tensor per input, named by its path as given, without the batch dimension (for an image [3, height, width], for a recording that Whisper hears [80, 3000]). MODEL may be a folder without any .onnx.",
     usage: 'MODEL INPUT… -o FEEDS.safetensors [options]',

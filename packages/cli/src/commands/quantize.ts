@@ -37,7 +37,6 @@ interface QuantizeFlags extends Flags {
 export function quantizeCommand(context: Context): Command {
   return commandOf({
     name: 'quantize',
-    summary: 'write a model with its linear layers in 8 or 4 bits',
     description:
       'Writes a file for plain ONNX Runtime with the weights of linear layers in fewer bits, and says how far each is off. 8 computes in integers: about a quarter as large, and faster. 4 and nf4 are for memory: about a seventh as large. Modules keep their paths, so that adapters are trained on the file as on any other. Embeddings take 8 bits. Convolutions and norms stay as they are, and so do layers that would lose too much, which are named.',
     words: modelWord,

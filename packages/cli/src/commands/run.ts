@@ -16,7 +16,6 @@ import { oneModel, openNamed, requireFlag, requireFree, requireOutFile } from '.
 export function runCommand(context: Context): Command {
   return commandOf({
     name: 'run',
-    summary: 'write the raw outputs of a model for given feeds',
     description:
       'Runs a model once, with or without an adapter, on the tensors of a safetensors file, named as the inputs, and writes its outputs by name.',
     words: modelWord,

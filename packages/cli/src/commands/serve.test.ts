@@ -70,6 +70,8 @@ it('answers what predict says, to the words of the README, until SIGTERM', async
 it.each([
   [['--port', 'x'], '--port is "x"'],
   [['--port', '70000'], '"port" of the command is not as it should be'],
+  [['--max-memory', 'much'], '--max-memory is "much"'],
+  [['--max-memory', '1.5MB', '--port', '0'], 'maxMemoryBytes is 1500000, and the process takes'],
   [['--adapters', 'nowhere'], '--adapters "nowhere" is not there'],
 ])('refuses %s', async (words, error) => {
   expect(await call(['serve', vit, ...words])).toMatchObject({ code: 2, stderr: expect.stringContaining(error) });

@@ -5,9 +5,9 @@ import { existsSync } from 'node:fs';
 import { defined } from '@onnx-lora/sdk/data';
 import { serve, type ServeSettings, serveSettings } from '@onnx-lora/serve';
 import { binding, type Plugin } from '@onnx-lora/sdk/plugin';
-import { IMAGE_DECODER, SharpDecoder, visionPlugin } from '@onnx-lora/vision';
+import type { ImageDecoder } from '@onnx-lora/vision';
 import { type Command, Option } from 'commander';
-import { type Context, ownPlugins } from '../context.ts';
+import type { Context } from '../context.ts';
 import { commandOf, type Flags, modelWord } from '../options.ts';
 import { checkNames } from '../settings/choices.ts';
 import { readSettings, readYaml } from '../settings/readSettings.ts';
@@ -24,13 +24,13 @@ interface ServeFlags extends Flags {
   readonly port?: string;
   readonly host?: string;
   readonly grpcPort?: string;
+  readonly maxMemory?: string;
 }
 
 /** Makes the command. */
 export function serveCommand(context: Context): Command {
   return commandOf({
     name: 'serve',
-    summary: 'answer over HTTP, with any number of adapters',
     description:
       'Answers over HTTP until it is stopped: /predict takes files and says what predict says, /v2 is the Open Inference Protocol of KServe and Triton (by gRPC with --grpc-port), /openapi.json describes all of it. Each folder in the one of --adapters is an adapter by its name; new ones are there at once, and a request chooses one or none. Ctrl-C and SIGTERM let requests end that have come; SIGHUP reads keys and certificate of --config anew.',
     words: modelWord,
@@ -43,6 +43,7 @@ export function serveCommand(context: Context): Command {
       new Option('--port <number>', 'where it listens; 0 takes a free port (default: 8080)'),
       new Option('--host <address>', 'which address of this machine; 0.0.0.0 for all (default: 127.0.0.1)'),
       new Option('--grpc-port <number>', 'where it answers to gRPC besides; 0 takes a free port (default: nowhere)'),
+      new Option('--max-memory <size>', 'memory that the process stays below: 2GiB, 500MB (default: no limit)'),
       new Option('--config <file>', 'YAML file of settings, keys and limits among them; flags go before it'),
       'provider',
       'precision',
@@ -56,7 +57,7 @@ export function serveCommand(context: Context): Command {
     ],
   }).action(async (word: string | undefined, { config, ...flags }: ServeFlags) => {
     const settings = await readSettings(flags, undefined);
-    const registry = context.registry(boundedPlugins());
+    const registry = context.registry(await Promise.all(context.own().map(bounded)));
     checkNames(settings, registry);
     const options = await serveOptions(config, flags, settings);
     if (options.adapters !== undefined && !existsSync(options.adapters))
@@ -91,11 +92,12 @@ export function serveCommand(context: Context): Command {
 /** Images of strangers have fewer pixels: a picture of a kilobyte may claim gigabytes. */
 const MAX_PIXELS = 25_000_000;
 
-/** The command's own plugins, which decode no larger images than a server should. */
-function boundedPlugins(): readonly Plugin[] {
-  const decoder = (): SharpDecoder => new SharpDecoder({ maxPixels: MAX_PIXELS });
-  const bounded = { ...visionPlugin, bindings: [binding(IMAGE_DECODER, decoder, { isDefault: true })] };
-  return ownPlugins.map((each) => (each === visionPlugin ? bounded : each));
+/** The plugin, which decodes no larger images than a server should. */
+async function bounded(plugin: Plugin): Promise<Plugin> {
+  if (plugin.name !== '@onnx-lora/vision') return plugin;
+  const { IMAGE_DECODER, SharpDecoder } = await import('@onnx-lora/vision');
+  const decoder = (): ImageDecoder => new SharpDecoder({ maxPixels: MAX_PIXELS });
+  return { ...plugin, bindings: [binding(IMAGE_DECODER, decoder, { isDefault: true })] };
 }
 
 async function readFileSettings(config: string | undefined): Promise<ServeSettings> {
@@ -112,6 +114,7 @@ async function serveOptions(config: string | undefined, flags: ServeFlags, setti
     task,
     allowBaseMismatch,
     port: portOf('--port', flags.port),
+    maxMemoryBytes: bytesOf('--max-memory', flags.maxMemory),
   });
   const grpcPort = portOf('--grpc-port', flags.grpcPort);
   const file = await readFileSettings(config);
@@ -130,4 +133,22 @@ async function serveOptions(config: string | undefined, flags: ServeFlags, setti
 function portOf(flag: string, text: string | undefined): number | undefined {
   if (text === undefined || /^\d{1,5}$/.test(text)) return text === undefined ? undefined : Number(text);
   throw usageError(`${flag} is "${text}". Give a number from 0 to 65535.`);
+}
+
+const units: Readonly<Record<string, number>> = {
+  '': 1,
+  k: 1e3,
+  m: 1e6,
+  g: 1e9,
+  ki: 2 ** 10,
+  mi: 2 ** 20,
+  gi: 2 ** 30,
+};
+
+function bytesOf(flag: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const [, number, unit] = /^(\d+(?:\.\d+)?) ?([kmg]i?|)b?$/i.exec(text) ?? [];
+  const bytes = Math.floor(Number(number) * (units[unit?.toLowerCase() ?? ''] ?? NaN));
+  if (bytes >= 1) return bytes;
+  throw usageError(`${flag} is "${text}". Give a size such as 2GiB, 500MB, or bytes.`);
 }

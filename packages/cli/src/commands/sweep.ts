@@ -43,7 +43,6 @@ const kept = { noun: 'sweep', journal: own.journal, lock: 'sweep.lock', own: Obj
 export function sweepCommand(context: Context): Command {
   return commandOf({
     name: 'sweep',
-    summary: 'find out by trials which way to train is best',
     description:
       'Trains with many settings, each trial as train does it in a process of its own, and leaves a page that says what to use: scores with intervals over trained parameters, time, memory and bytes, Pareto fronts, and paired tests against plain LoRA. The file has the settings of train, which all trials have in common, and under "sweep" what is tried: methods, values, grid, random or halving, seeds, folds, and a budget of time and memory. All trials are checked before the first begins. Ctrl-C saves; after that, a crash or kill -9 the same command goes on, and what is finished is not run again.',
     flags: [

@@ -36,7 +36,6 @@ const trainSettings: readonly Flag[] = names
 export function trainCommand(context: Context): Command {
   return commandOf({
     name: 'train',
-    summary: 'train an adapter',
     description:
       'Trains a LoRA adapter and leaves a folder: adapter/ (as PEFT has it), report.html, metrics.jsonl, checkpoints/ and config.yaml, which repeats the run. Where data is held out (by --validation, or as validation, val or test beside train), it is measured before and after. Ctrl-C saves all that --resume needs and exits with 130; a second Ctrl-C ends at once. After a crash, --resume goes on from the last checkpoint and ends with the same adapter, bit for bit.',
     words: modelWord,

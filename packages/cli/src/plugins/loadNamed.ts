@@ -5,7 +5,6 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { didYouMean, type Plugin } from '@onnx-lora/sdk/plugin';
-import { resolve } from 'import-meta-resolve';
 import { installedPlugins } from './installed.ts';
 
 /** A plugin as it was asked for. */
@@ -33,7 +32,7 @@ export async function loadNamedPlugins(asked: readonly AskedPlugin[]): Promise<P
 }
 
 async function loadNamed({ name, folder }: AskedPlugin): Promise<Plugin> {
-  const url = path.isAbsolute(name) ? urlOfPath(name) : urlOfPackage(name, folder);
+  const url = path.isAbsolute(name) ? urlOfPath(name) : await urlOfPackage(name, folder);
   let module: Readonly<Record<string, unknown>>;
   try {
     module = (await import(url)) as Readonly<Record<string, unknown>>;
@@ -94,7 +93,7 @@ function urlOfPath(file: string): string {
  * Looks from the folder first; then from where the command is called, since a file of settings may lie elsewhere, as that of
  * a run does; then from the command's own place, where a global install has what lies beside it.
  */
-function urlOfPackage(name: string, folder: string): string {
+async function urlOfPackage(name: string, folder: string): Promise<string> {
   // A URL such as data: is code by itself, which a file of settings must not bring.
   if (name.includes(':')) {
     throw new OnnxLoraError(
@@ -102,6 +101,7 @@ function urlOfPackage(name: string, folder: string): string {
       `"${name}" is no plugin: it must be the name of an installed package, or the path of a .js file.`,
     );
   }
+  const { resolve } = await import('import-meta-resolve');
   const folders = [folder, process.cwd()].map((each) => pathToFileURL(path.join(each, 'x.js')).href);
   for (const from of [...folders, import.meta.url]) {
     try {

@@ -1,6 +1,6 @@
 /** @file What stands under `continual` in the file of tasks that are learned one after the other. */
 
-import { type ContinualMethod, continualMethods } from '@onnx-lora/methods';
+import type { ContinualMethod } from '@onnx-lora/methods';
 import { settingsOf, type SettingTable } from '@onnx-lora/sdk/plugin';
 import { z } from 'zod';
 import type { CommandSetting } from './setting.ts';
@@ -14,6 +14,17 @@ export interface ContinualSettings {
   readonly lambda?: number;
 }
 
+/** All of them, so that help need not load what they do. */
+const methods: Readonly<Record<ContinualMethod, true>> = {
+  sequential: true,
+  replay: true,
+  'o-lora': true,
+  'inf-lora': true,
+  'sd-lora': true,
+  ewc: true,
+  merge: true,
+};
+
 /** The settings of tasks that are learned one after the other. */
 export const continualTable: SettingTable<ContinualSettings, CommandSetting> = settingsOf({
   tasks: {
@@ -26,7 +37,7 @@ export const continualTable: SettingTable<ContinualSettings, CommandSetting> = s
   },
   method: {
     kind: 'choice',
-    of: continualMethods,
+    of: Object.keys(methods) as ContinualMethod[],
     description: 'how the tasks before are kept',
     default: 'sequential',
   },

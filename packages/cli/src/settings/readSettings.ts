@@ -3,7 +3,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { didYouMean, settingSchema, valueOfWords } from '@onnx-lora/sdk/plugin';
-import { parseDocument, visit } from 'yaml';
+import type { Document } from 'yaml';
 import { usageError } from '../terminal/errors.ts';
 import { wordsOf } from './settingsSchema.ts';
 import { flagOf, settingElsewhere, settingInfos } from './settings.ts';
@@ -80,12 +80,13 @@ async function readConfigFile(file: string): Promise<Settings> {
  * @throws OnnxLoraError `FILE_NOT_FOUND`, `CONFIG_INVALID`
  */
 export async function readYaml(file: string): Promise<Record<string, unknown>> {
+  const { parseDocument, visit } = await import('yaml');
   // The parser compares each key with all others, and there may be a hundred thousand of them.
   const document = parseDocument(await readText(file), { prettyErrors: true, uniqueKeys: false });
   const [error] = document.errors;
   if (error)
     throw usageError(`"${file}" is not valid YAML: ${error.message.split('\n')[0]!.replace(/:$/, '')}. Correct it.`);
-  const twice = repeatedKey(document);
+  const twice = repeatedKey(document, visit);
   if (twice !== undefined) throw usageError(`"${file}" has the key "${twice}" twice. Remove one.`);
   return toPlain(document, file);
 }
@@ -113,7 +114,7 @@ export function settingsIn(
 }
 
 /** A key that is there twice in one map; plain values would have the last. */
-function repeatedKey(document: ReturnType<typeof parseDocument>): string | undefined {
+function repeatedKey(document: Document, visit: typeof import('yaml').visit): string | undefined {
   let repeated: string | undefined;
   visit(document, {
     Map(_, { items }) {
@@ -147,7 +148,7 @@ async function readText(file: string): Promise<string> {
   }
 }
 
-function toPlain(document: ReturnType<typeof parseDocument>, file: string): Record<string, unknown> {
+function toPlain(document: Document, file: string): Record<string, unknown> {
   let content: unknown;
   try {
     // Aliases could unfold a small file into a huge value.

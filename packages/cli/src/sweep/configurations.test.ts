@@ -8,7 +8,7 @@ import { loadRegistry } from '../context.ts';
 import { folderOf, planSweep, type SweepPlan } from './configurations.ts';
 import { readSweepFile } from './sweepFile.ts';
 
-const registry = loadRegistry();
+const registry = await loadRegistry();
 
 async function planOf(yaml: string): Promise<SweepPlan> {
   const file = path.join(temporaryFolder(), 'sweep.yaml');

@@ -63,7 +63,8 @@ async function work({ settings, stopAfter, plugins }: TrialJob): Promise<void> {
   const alive = setInterval(() => tell({ type: 'alive', memory: process.memoryUsage.rss() }), 1000).unref();
   let last = -Infinity;
   try {
-    const registry = loadRegistry(await loadNamedPlugins(plugins));
+    const asked = await loadNamedPlugins(plugins);
+    const registry = await loadRegistry(asked);
     const folder = new RunFolder(settings.out);
     await folder.untaken(LAST_STEP);
     const { summary } = await runTraining(
@@ -83,6 +84,7 @@ async function work({ settings, stopAfter, plugins }: TrialJob): Promise<void> {
       {
         terminal: new Terminal({ stdout: silent, stderr: silent }),
         registry: () => registry,
+        own: () => registry.plugins.filter((plugin) => !asked.includes(plugin)),
         plugins: () => plugins.map(({ name }) => name),
         exitWith: () => undefined,
       },

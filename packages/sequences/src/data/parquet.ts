@@ -5,14 +5,7 @@ import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { readTable, type Row, type Table } from '@onnx-lora/sdk/data';
 import { notFound } from '@onnx-lora/sdk/plugin';
-import {
-  type AsyncBuffer,
-  type Compressors,
-  type FileMetaData,
-  parquetMetadataAsync,
-  parquetReadObjects,
-  snappyUncompress,
-} from 'hyparquet';
+import type { AsyncBuffer, Compressors, FileMetaData } from 'hyparquet';
 
 /** The ending of such files. */
 export const PARQUET = '.parquet';
@@ -105,6 +98,7 @@ async function metadataOf(path: string, file: AsyncBuffer): Promise<FileMetaData
   const length = tail.readUInt32LE(0);
   if (length > MOST_METADATA || length > file.byteLength - TAIL)
     throw refused(path, `claims ${length} bytes about its columns. It is damaged: copy it again`);
+  const { parquetMetadataAsync } = await import('hyparquet');
   return parsed(path, () => parquetMetadataAsync(file, { geoparquet: false, initialFetchSize: length + TAIL }));
 }
 
@@ -129,6 +123,7 @@ async function* rowsOf(
   metadata: FileMetaData,
 ): AsyncGenerator<Row, void, undefined> {
   try {
+    const { parquetReadObjects } = await import('hyparquet');
     const compressors = await decompressors(metadata);
     let rowStart = 0;
     for (const { num_rows: count, total_byte_size: bytes, columns } of metadata.row_groups) {
@@ -152,6 +147,7 @@ async function* rowsOf(
 
 /** Decompressors that make no more than a page may have. Those that most files do without are loaded for files that need them. */
 async function decompressors({ row_groups: groups }: FileMetaData): Promise<Compressors> {
+  const { snappyUncompress } = await import('hyparquet');
   const usual: Compressors = {
     SNAPPY: (input, size) => {
       const page = new Uint8Array(bounded(size));

@@ -2,7 +2,7 @@
 
 import { experimental, Server, ServerCredentials } from '@grpc/grpc-js';
 import type { BodyBudget } from '../http/bodies.ts';
-import { type HttpLimits, MAX_BODY_BYTES, REQUEST_TIMEOUT } from '../http/app.ts';
+import { type HttpLimits, MAX_BODY_BYTES, REQUEST_TIMEOUT } from '../http/limits.ts';
 import type { Service } from '../http/service.ts';
 import type { Certificate } from '../operation/tls.ts';
 import { addCalls } from './calls.ts';

@@ -3,9 +3,10 @@
 import type { sendUnaryData, Server, ServerUnaryCall, UntypedServiceImplementation } from '@grpc/grpc-js';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { failedAnswer } from '../http/errors.ts';
-import { type Asker, infer, metadataOf, type Named, requireReady, serverMetadata } from '../http/infer.ts';
-import { loadModel, modelsFor, unloadModel } from '../http/repository.ts';
+import { type Asker, infer, metadataOf, type Named, requireReady, serverMetadata } from '../http/v2/infer.ts';
+import { loadModel, modelsFor, unloadModel } from '../http/v2/repository.ts';
 import { resolved, type Service } from '../http/service.ts';
+import { traceUnder } from '../operation/tracing.ts';
 import { requireBounded } from './bounds.ts';
 import type { Door } from './door.ts';
 import { inferenceOf, type InferMessage, messageOf, namedBy } from './messages.ts';
@@ -51,18 +52,30 @@ export function addCalls(server: Server, service: Service, door: Door): void {
   const implementation: UntypedServiceImplementation = {};
   for (const [name, handle] of Object.entries(handles))
     implementation[name] = (call: ServerUnaryCall<Buffer, object>, callback: sendUnaryData<object>) =>
-      void answer(callback, service, () => answered(name as CallName, handle, call, door));
+      void answer(call, callback, service, (signal) => answered(name as CallName, handle, call, door, signal));
   server.addService(Object.fromEntries(asBytes) as typeof inferenceService, implementation);
 }
 
-async function answer(callback: sendUnaryData<object>, { log }: Service, ask: () => Promise<object>): Promise<void> {
+async function answer(
+  call: ServerUnaryCall<Buffer, object>,
+  callback: sendUnaryData<object>,
+  { log, tracing }: Service,
+  ask: (signal: AbortSignal) => Promise<object>,
+): Promise<void> {
+  const gone = new AbortController();
+  call.once('cancelled', () => gone.abort());
+  const route = call.getPath();
+  const trace = tracing?.request(route, headersOf(call), { 'rpc.system': 'grpc', 'rpc.method': route });
+  traceUnder(gone.signal, trace);
   let found: object | undefined;
   let failure: ReturnType<typeof statusOf> | null = null;
   try {
-    found = await ask();
+    found = await ask(gone.signal);
+    trace?.end();
   } catch (error) {
     if (failedAnswer(error).status === 500) log.failed(error);
     failure = statusOf(error);
+    trace?.end(error);
   }
   callback(failure, found);
 }
@@ -72,13 +85,16 @@ async function answered(
   handle: Handle,
   call: ServerUnaryCall<Buffer, object>,
   door: Door,
+  signal: AbortSignal,
 ): Promise<object> {
-  const gone = new AbortController();
-  call.once('cancelled', () => gone.abort());
   const deadline = Number(call.getDeadline()) - Date.now() + performance.now();
   requireBounded(call.request, name === 'ModelInfer' ? nestedInRequest : {});
   const message = decoded(name, call.request);
-  return handle(message as never, { caller: door.callerOf(call.metadata), signal: gone.signal, deadline });
+  return handle(message as never, { caller: door.callerOf(call.metadata), signal, deadline });
+}
+
+function headersOf({ metadata }: ServerUnaryCall<Buffer, object>): Record<string, string> {
+  return Object.fromEntries(Object.entries(metadata.getMap()).map(([name, value]) => [name, String(value)]));
 }
 
 /** @throws OnnxLoraError `INPUT_INVALID` */

@@ -42,7 +42,7 @@ export function doorOf({ access, metrics, log }: Service, bodies: BodyBudget, ti
       clearTimeout(timer);
       bodies.held -= held;
       const answered = { method: 'gRPC', route, status: code, seconds: (performance.now() - start) / 1000 };
-      metrics.answered(answered);
+      metrics.answered(answered, tenant);
       log.answered(answered, tenant);
     };
     const refuse = (error: unknown): void => {

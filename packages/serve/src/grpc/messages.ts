@@ -1,11 +1,11 @@
 /** @file Requests and answers of inference, from and to the messages of gRPC. */
 
 import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
-import { byName } from '../http/binary.ts';
-import type { Inferred, Named } from '../http/infer.ts';
+import { byName } from '../http/v2/binary.ts';
+import type { Inferred, Named } from '../http/v2/infer.ts';
 import { checked } from '../http/routes.ts';
-import { type InferRequest, inferRequest, type Parameters } from '../http/schemas.ts';
-import { datatypeOf, fromBytes, fromValues, type TensorHeader, toBytes } from '../http/tensors.ts';
+import { type InferRequest, inferRequest, type Parameters } from '../http/v2/schemas.ts';
+import { datatypeOf, fromBytes, fromValues, type TensorHeader, toBytes } from '../http/v2/tensors.ts';
 
 /** A parameter: one key, whose name says its type; whole numbers of 64 bits are texts. */
 type Parameter = Readonly<Partial<Record<string, string | number | boolean>>>;

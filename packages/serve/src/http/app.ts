@@ -1,37 +1,20 @@
 /** @file The HTTP server: what is common to all routes. */
 
 import fastify, { type FastifyInstance } from 'fastify';
-import { aboutRoutes } from './about.ts';
-import { adminRoutes } from './admin.ts';
+import { aboutRoutes } from './admin/about.ts';
+import { adminRoutes } from './admin/adapters.ts';
 import { type BodyBudget, readBodies } from './bodies.ts';
 import type { Certificate } from '../operation/tls.ts';
 import { failedAnswer } from './errors.ts';
-import { repositoryRoutes } from './repository.ts';
+import { type HttpLimits, MAX_BODY_BYTES, MEGABYTE, REQUEST_TIMEOUT } from './limits.ts';
+import { repositoryRoutes } from './v2/repository.ts';
 import { addRoutes, callerOf } from './routes.ts';
-import { predictRoutes } from './predict.ts';
+import { predictRoutes } from './predict/routes.ts';
 import type { Service } from './service.ts';
+import { statusRoutes } from './status/routes.ts';
 import { openAiRoutes } from '../openai/routes.ts';
-import { v2Routes } from './v2.ts';
+import { v2Routes } from './v2/routes.ts';
 
-/** Bounds of what a client may send, over HTTP and gRPC. */
-export interface HttpLimits {
-  /** Bytes of a body; 64 MiB by default. */
-  readonly maxBodyBytes?: number;
-  /** Bytes of an adapter that a client brings, which are in memory meanwhile; 256 MiB by default. */
-  readonly maxUploadBytes?: number;
-  /** Bytes of all bodies that are in memory at a time; 1 GiB by default. */
-  readonly maxBodiesBytes?: number;
-  /** Milliseconds in which a request must have come; 60,000 by default. */
-  readonly requestTimeout?: number;
-}
-
-const MEGABYTE = 2 ** 20;
-/** Bytes of a body. */
-export const MAX_BODY_BYTES: number = 64 * MEGABYTE;
-/** Bytes of all of them. */
-export const MAX_BODIES_BYTES: number = 1024 * MEGABYTE;
-/** Milliseconds in which a request must have come. */
-export const REQUEST_TIMEOUT = 60_000;
 /** A model, a colon and an adapter, percent-encoded. */
 const MAX_PARAM = 1000;
 
@@ -52,6 +35,8 @@ export function httpApp(
     keepAliveTimeout: 60_000,
     routerOptions: { maxParamLength: MAX_PARAM },
     forceCloseConnections: 'idle',
+    // What is sent is checked by the schemas of routes; fastify's own ways to do so need not be loaded.
+    schemaController: { compilersFactory: { buildValidator: noCompiler, buildSerializer: noCompiler } },
   } as const;
   // Node looks that often for requests that have not come in time.
   const connectionsCheckingInterval = Math.min(30_000, Math.ceil(requestTimeout / 4));
@@ -82,8 +67,9 @@ export function httpApp(
   app.addHook('onResponse', async (request, { statusCode, elapsedTime }) => {
     const { method, routeOptions } = request;
     const answered = { method, route: routeOptions.url ?? 'none', status: statusCode, seconds: elapsedTime / 1000 };
-    service.metrics.answered(answered);
-    service.log.answered(answered, callerOf(request)?.tenant ?? '');
+    const tenant = callerOf(request)?.tenant ?? '';
+    service.metrics.answered(answered, tenant);
+    service.log.answered(answered, tenant);
   });
   const routes = [
     ...v2Routes(service),
@@ -91,7 +77,12 @@ export function httpApp(
     ...predictRoutes(service),
     ...openAiRoutes(service),
     ...adminRoutes(service, maxUploadBytes),
+    ...statusRoutes(service),
   ];
-  addRoutes(app, [...routes, ...aboutRoutes(service, routes)], service.access);
+  addRoutes(app, [...routes, ...aboutRoutes(service, routes)], service);
   return app;
+}
+
+function noCompiler(): never {
+  throw new Error('Routes have no schemas for fastify.');
 }

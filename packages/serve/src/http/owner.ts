@@ -3,7 +3,7 @@
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { RequestOwner } from '../inference/request.ts';
 import type { Caller } from '../operation/access.ts';
-import type { Parameters } from './schemas.ts';
+import type { Parameters } from './v2/schemas.ts';
 
 /** The usual priority, between 0 and 9. */
 const USUAL_PRIORITY = 5;

@@ -2,8 +2,10 @@
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import type { Access, AccessLevel, Caller } from '../operation/access.ts';
+import type { AccessLevel, Caller } from '../operation/access.ts';
+import { type Part, traceUnder } from '../operation/tracing.ts';
 import { HttpError } from './errors.ts';
+import type { Service } from './service.ts';
 
 /** What a route is given, checked. */
 export interface Asked<Params, Query> {
@@ -54,7 +56,17 @@ export function callerOf(request: FastifyRequest): Caller | undefined {
 }
 
 /** Registers routes. */
-export function addRoutes(app: FastifyInstance, routes: readonly Route[], access: Access): void {
+export function addRoutes(
+  app: FastifyInstance,
+  routes: readonly Route[],
+  { access, tracing }: Pick<Service, 'access' | 'tracing'>,
+): void {
+  const traces = new WeakMap<FastifyRequest, Part>();
+  const endTrace = (request: FastifyRequest, status: number | undefined): void => {
+    const trace = traces.get(request);
+    trace?.tell({ 'http.response.status_code': status });
+    trace?.end(status === undefined || status >= 500 ? { code: status ?? 'GONE' } : undefined);
+  };
   for (const {
     method,
     url,
@@ -69,7 +81,13 @@ export function addRoutes(app: FastifyInstance, routes: readonly Route[], access
       url,
       ...(maxBodyBytes !== undefined && { bodyLimit: maxBodyBytes }),
       // Who may not ask is told so before anything is read that it sends.
-      onRequest: async (request) => {
+      onRequest: async (request, reply) => {
+        // Probes come often, and tell nothing.
+        if (tracing && level !== 'open') {
+          const attributes = { 'http.request.method': method, 'http.route': url };
+          traces.set(request, tracing.request(`${method} ${url}`, request.headers, attributes));
+          reply.raw.once('close', () => endTrace(request, reply.raw.writableFinished ? reply.statusCode : undefined));
+        }
         callers.set(request, access.caller(request.headers, level));
       },
       handler: async (request, reply) => {
@@ -77,6 +95,7 @@ export function addRoutes(app: FastifyInstance, routes: readonly Route[], access
         reply.raw.once('close', () => {
           if (!reply.raw.writableFinished) gone.abort();
         });
+        traceUnder(gone.signal, traces.get(request));
         const answer = await handle({
           params: checked(params, request.params, 'The address'),
           query: checked(query, request.query, 'The query'),

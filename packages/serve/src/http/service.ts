@@ -3,12 +3,14 @@
 import { type Model, OnnxLoraError } from '@onnx-lora/sdk';
 import type { AdapterCatalog, ResolvedAdapter } from '../adapters/catalog.ts';
 import type { AdapterStore } from '../adapters/store.ts';
-import type { InferenceScheduler } from '../inference/compute.ts';
+import type { Outputs, Work } from '../inference/compute.ts';
+import type { BatchScheduler } from '../scheduler/scheduler.ts';
 import type { Variants } from '../inference/variants.ts';
 import { noSuchAdapter } from '../adapters/names.ts';
 import type { Access, Caller } from '../operation/access.ts';
 import type { Log } from '../operation/log.ts';
 import type { ServerMetrics } from '../operation/serverMetrics.ts';
+import type { Tracing } from '../operation/tracing.ts';
 
 /** The parts of a running server. */
 export interface Service {
@@ -21,14 +23,20 @@ export interface Service {
   /** Where adapters of clients are kept, if they are. */
   readonly store: AdapterStore | undefined;
   readonly variants: Variants;
-  readonly scheduler: InferenceScheduler;
+  readonly scheduler: BatchScheduler<Work, Outputs>;
   readonly access: Access;
   readonly metrics: ServerMetrics;
   readonly log: Log;
+  /** Where the program has set up OpenTelemetry. */
+  readonly tracing: Tracing | undefined;
   /** Keeps nothing of an adapter in memory. */
   readonly forget: (key: string) => void;
   /** Keys of the adapters that are in memory. */
   readonly loadedKeys: () => ReadonlySet<string>;
+  /** Bytes that the process is to stay below; null where nothing says. */
+  readonly memoryLimit: number | null;
+  /** Graphs that are loaded. */
+  readonly sessionCount: () => number;
   /** Whether it takes requests: not before it is loaded, and not while it drains. */
   readonly isReady: () => boolean;
 }

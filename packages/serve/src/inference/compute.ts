@@ -2,6 +2,7 @@
 
 import { type AdapterRunOptions, type Feeds, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import type { Compute, Job, Scheduler } from '../scheduler/job.ts';
+import { type JobTrace, tracedBatch, waitingJob } from './jobTrace.ts';
 import { lengthOf, padded, unpadded } from './padding.ts';
 import { currentOwner } from './request.ts';
 import { joinRows, splitRows } from './rows.ts';
@@ -16,6 +17,7 @@ export interface Work {
   readonly feeds: Feeds;
   readonly fetches: readonly string[];
   readonly bound: AdapterRunOptions['bound'];
+  readonly trace?: JobTrace | undefined;
 }
 
 /** Where requests go. */
@@ -42,32 +44,53 @@ export async function submit(
   const shapes = all
     .map(([name, { type, dims }]) => `${name}:${type}:${dims.slice(length === undefined ? 1 : 2).join('x')}`)
     .sort();
+  const owner = currentOwner();
+  const trace = waitingJob(owner.signal, { 'onnx_lora.adapter': adapter ?? 'base', 'onnx_lora.rows': rows });
   const like = JSON.stringify([loaded.id, kind, fetches, shapes, length === undefined]);
-  return scheduler.submit({
-    ...currentOwner(),
-    work,
+  const job: Job<Work> = {
+    ...owner,
+    work: { ...work, trace },
     key: isShared ? like : `alone ${alone++}`,
     like,
     rows: isShared ? rows : 1,
     length: length ?? 0,
     bytes: all.reduce((sum, [, { data }]) => sum + data.byteLength, 0),
     adapter,
-  });
+  };
+  try {
+    return await scheduler.submit(job);
+  } catch (error) {
+    trace?.waiting.end(error);
+    throw error;
+  }
 }
 
 /** Runs a batch once, with an adapter for each row, its sequences padded to the longest. */
-export const compute: Compute<Work, Outputs> = async (batch, signal) => {
+export const compute: Compute<Work, Outputs> = (batch, signal) =>
+  tracedBatch(
+    batch.flatMap(({ work: { trace } }) => trace ?? []),
+    {
+      'onnx_lora.batch.requests': batch.length,
+      'onnx_lora.batch.rows': batch.reduce((sum, { rows }) => sum + rows, 0),
+      'onnx_lora.batch.adapters': new Set(batch.map(({ adapter }) => adapter)).size,
+    },
+    (computing) => computed(batch, signal, computing),
+  );
+
+async function computed(
+  batch: readonly Job<Work>[],
+  signal: AbortSignal,
+  computing: <R>(run: () => Promise<R>) => Promise<R>,
+): Promise<Outputs[]> {
   const [{ work, adapter }] = batch as readonly [Job<Work>];
   const { loaded, fetches, bound = [] } = work;
   const options = { fetches, bound, signal };
-  if (batch.length === 1) return [await loaded.session.run(work.feeds, { ...options, adapter })];
+  if (batch.length === 1) return [await computing(() => loaded.session.run(work.feeds, { ...options, adapter }))];
   const longest = batch.reduce((most, { length }) => Math.max(most, length), 0);
-  const feeds = batch.map((job) => (job.length === longest ? job.work.feeds : padded(job.work.feeds, longest)));
-  const outputs = await loaded.session.run(joinRows(feeds), {
-    ...options,
-    adapter: batch.flatMap((job) => Array<string | null>(job.rows).fill(job.adapter)),
-  });
+  const feeds = joinRows(batch.map((job) => (job.length === longest ? job.work.feeds : padded(job.work.feeds, longest)))); // prettier-ignore
+  const adapters = batch.flatMap((job) => Array<string | null>(job.rows).fill(job.adapter));
+  const outputs = await computing(() => loaded.session.run(feeds, { ...options, adapter: adapters }));
   const parts = splitRows(outputs, batch.map(({ rows }) => rows)); // prettier-ignore
   if (parts) return parts.map((part, i) => (batch[i]!.length === longest ? part : unpadded(part, loaded.padding!, batch[i]!.length))); // prettier-ignore
   throw new OnnxLoraError('INPUT_INVALID', 'An output has no part for each row of the batch. Ask for it alone.');
-};
+}

@@ -59,13 +59,16 @@ interface Opened extends LoadedSession {
 export class Sessions {
   readonly #catalog: AdapterCatalog;
   readonly #settings: SessionSettings;
+  readonly #adapterBytes: (most: number) => number;
   readonly #opened: Opened[] = [];
   /** Ends when no session is being opened: what another opens may do. */
   #turn: Promise<unknown> = Promise.resolve();
 
-  constructor(catalog: AdapterCatalog, settings: SessionSettings) {
+  /** @param adapterBytes bytes that adapters may take now, of those that they may at most */
+  constructor(catalog: AdapterCatalog, settings: SessionSettings, adapterBytes = (most: number): number => most) {
     this.#catalog = catalog;
     this.#settings = settings;
+    this.#adapterBytes = adapterBytes;
   }
 
   /**
@@ -108,12 +111,19 @@ export class Sessions {
 
   async #open(graph: Model, kind: string, keyed?: KeyedAdapter): Promise<Opened> {
     const { maxAdapterBytes = GIGABYTE, maxSessions = 4, targetModules = 'all-linear', modulesToSave = headsOf(graph), ...settings } = this.#settings; // prettier-ignore
+    const adapterBytes = this.#adapterBytes;
     const options: ModelSessionOptions = {
       ...settings,
       // Cores that wait are those that talk to clients.
       spins: false,
       ...(keyed && { adapters: { [keyed.key]: keyed.adapter } }),
-      adapterSource: { load: (key) => this.#catalog.load(key), maxBytes: maxAdapterBytes },
+      adapterSource: {
+        load: (key) => this.#catalog.load(key),
+        // Asked for with each adapter that is loaded.
+        get maxBytes() {
+          return adapterBytes(maxAdapterBytes);
+        },
+      },
     };
     // An adapter of another base is told so before it is told that there is no room.
     if (keyed) await graph.place(keyed.adapter, { allowBaseMismatch: settings.allowBaseMismatch ?? false });
@@ -154,6 +164,14 @@ export class Sessions {
   /** Keeps nothing of an adapter any more, but for what runs with it. */
   forget(key: string): void {
     for (const { session } of this.#opened) session.remove(key);
+  }
+
+  /** Gives up so large a part of the adapters in memory, those that came first. */
+  shrink(part: number): void {
+    for (const { session } of this.#opened) {
+      const names = session.adapterNames;
+      for (const name of names.slice(0, Math.ceil(names.length * part))) session.remove(name);
+    }
   }
 
   /** Frees all of them. */

@@ -1,11 +1,11 @@
 /** @file Routes as OpenAI's clients ask them: vectors of texts, transcripts of recordings, and which models there are. */
 
 import { z } from 'zod';
-import { answersAbout } from '../http/answers.ts';
+import { answersAbout } from '../http/predict/answers.ts';
 import { HttpError } from '../http/errors.ts';
 import { type Asked, jsonBody, type Route, route } from '../http/routes.ts';
 import { resolved, type Service } from '../http/service.ts';
-import { type SentFile, sentForm } from '../http/uploadedFiles.ts';
+import { type SentFile, sentForm } from '../http/predict/uploadedFiles.ts';
 import { chatRoute } from './chat.ts';
 import { taskAmong, wantedModel } from './models.ts';
 

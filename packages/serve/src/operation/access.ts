@@ -20,8 +20,8 @@ export interface KeySettings {
   readonly admin?: boolean | undefined;
 }
 
-/** What a route is for. */
-export type AccessLevel = 'open' | 'user' | 'admin';
+/** What a route is for: anybody, who may ask, who may see all that goes on (as who may ask, where there are no keys), who may change it. */
+export type AccessLevel = 'open' | 'user' | 'watch' | 'admin';
 
 /** Who asks. */
 export interface Caller {
@@ -95,11 +95,11 @@ export class Access {
       typeof sent === 'string' ? this.#keys.get(createHash('sha256').update(sent).digest('hex')) : undefined;
     if (!known)
       throw new HttpError(401, 'UNAUTHORIZED', 'No key that is known here. Send it: "Authorization: Bearer KEY".');
-    if (level === 'admin' && !known.admin)
+    if (level !== 'user' && !known.admin)
       throw new HttpError(
         403,
         'FORBIDDEN',
-        'This key may ask, and not change what is served. Use one with admin: true.',
+        `This key may ask, and not ${level === 'admin' ? 'change what is served' : 'see what others do'}. Use one with admin: true.`,
       );
     known.bucket?.take();
     return known;

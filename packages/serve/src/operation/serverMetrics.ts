@@ -5,6 +5,7 @@ import type { Sessions } from '../inference/sessions.ts';
 import type { SchedulerObserver } from '../scheduler/options.ts';
 import type { BatchScheduler } from '../scheduler/scheduler.ts';
 import { COUNTS, Metrics, PARTS, SECONDS } from './metrics.ts';
+import { Tallies } from './tallies.ts';
 
 /** A request that has been answered. */
 export interface AnsweredRequest {
@@ -21,7 +22,9 @@ export interface AnsweredRequest {
 /** Counts, and tells. */
 export interface ServerMetrics {
   readonly observer: SchedulerObserver;
-  answered(request: AnsweredRequest): void;
+  /** For people; it names tenants. */
+  readonly tallies: Tallies;
+  answered(request: AnsweredRequest, tenant: string): void;
   /** The catalog, whose reading is counted. */
   counted(catalog: AdapterCatalog): AdapterCatalog;
   /** Tells what there is when somebody looks. */
@@ -32,6 +35,7 @@ export interface ServerMetrics {
 /** Metrics of one server. */
 export function serverMetrics(): ServerMetrics {
   const metrics = new Metrics();
+  const tallies = new Tallies();
   const requests = metrics.counter('onnx_lora_requests_total', 'Requests that were answered.');
   const seconds = metrics.histogram('onnx_lora_request_seconds', 'From the first byte to the last one sent.', SECONDS);
   const waited = metrics.histogram('onnx_lora_queue_seconds', 'What requests waited for their batch.', SECONDS);
@@ -55,8 +59,10 @@ export function serverMetrics(): ServerMetrics {
   });
   metrics.gauge('process_start_time_seconds', 'When the process began.', () => Date.now() / 1000 - process.uptime());
   return {
+    tallies,
     observer: {
       batch: (report) => {
+        tallies.batch(report);
         for (const wait of report.waited) waited(wait / 1000);
         computed(report.computed / 1000);
         jobs(report.jobs);
@@ -64,10 +70,18 @@ export function serverMetrics(): ServerMetrics {
         adapters(report.adapters);
         padding(report.padding);
       },
-      refused: (reason) => refused({ reason }),
-      gone: () => gone(),
+      refused: (reason) => {
+        tallies.refused(reason);
+        refused({ reason });
+      },
+      gone: () => {
+        tallies.gone();
+        gone();
+      },
     },
-    answered: ({ method, route, status, seconds: took }) => {
+    answered: (request, tenant) => {
+      const { method, route, status, seconds: took } = request;
+      tallies.answered(request, tenant);
       requests({ method, route, status });
       seconds(took, { route });
     },
@@ -82,7 +96,9 @@ export function serverMetrics(): ServerMetrics {
           failed();
           throw error;
         } finally {
-          loads((performance.now() - start) / 1000);
+          const took = performance.now() - start;
+          tallies.took('reading', took);
+          loads(took / 1000);
         }
       },
     }),

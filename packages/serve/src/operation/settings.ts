@@ -3,7 +3,7 @@
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { didYouMean, type PredictorOptions } from '@onnx-lora/sdk/plugin';
 import { z } from 'zod';
-import type { HttpLimits } from '../http/app.ts';
+import type { HttpLimits } from '../http/limits.ts';
 import type { SessionSettings } from '../inference/sessions.ts';
 import type { BatchLimits } from '../scheduler/batch.ts';
 import type { QueueLimits } from '../scheduler/options.ts';
@@ -55,6 +55,11 @@ export interface ServeSettings extends SessionSettings, HttpLimits {
   readonly batches?: BatchLimits | undefined;
   /** How much may wait. */
   readonly queue?: QueueLimits | undefined;
+  /**
+   * Bytes of memory that the process is to stay below: as they become few, adapters in memory and batches become smaller, and then
+   * requests are refused. No limit by default.
+   */
+  readonly maxMemoryBytes?: number | undefined;
   /** What is written down; failures by default. */
   readonly log?: LogLevel | undefined;
   /** Milliseconds that requests have to end in when the server is closed; 30,000 by default. */
@@ -105,6 +110,7 @@ const schema = z.strictObject({
   requestTimeout: count.optional(),
   maxAdapterBytes: count.optional(),
   maxSessions: count.optional(),
+  maxMemoryBytes: count.optional(),
   targetModules: z.union([z.string().min(1), names]).optional(),
   modulesToSave: names.optional(),
   useDora: z.boolean().optional(),

@@ -51,6 +51,10 @@ export interface SchedulerOptions extends BatchLimits, QueueLimits {
   readonly concurrency?: number;
   /** What part of the time a tenant gets, compared to that of others, above 0; 1 by default. */
   readonly weightOf?: (tenant: string) => number;
+  /** Asked before each batch for what it may be, in place of the same limits here. */
+  readonly batchLimits?: () => BatchLimits;
+  /** Whether there is no memory for a request, which is then refused. */
+  readonly refuses?: (job: Job, isIdle: boolean) => boolean;
   /** Hears of what happens. */
   readonly observer?: SchedulerObserver;
   /** The machine's by default. */

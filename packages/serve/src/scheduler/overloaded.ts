@@ -4,14 +4,15 @@ import { OnnxLoraError } from '@onnx-lora/sdk';
 
 /**
  * Why a request is refused: too much waits altogether or of its tenant (`queue`), it would wait for longer than anything may
- * (`wait`) or than its client does (`deadline`), or the server is about to stop (`draining`).
+ * (`wait`) or than its client does (`deadline`), there is no memory for it (`memory`), or the server is about to stop (`draining`).
  */
-export type OverloadReason = 'queue' | 'wait' | 'deadline' | 'draining';
+export type OverloadReason = 'queue' | 'wait' | 'deadline' | 'memory' | 'draining';
 
 const reasons: Readonly<Record<OverloadReason, string>> = {
   queue: 'as many requests wait as may',
   wait: 'requests would wait for longer than they may',
   deadline: 'the deadline would pass before the request has its turn',
+  memory: 'there is no memory for the request now',
   draining: 'it is about to stop and takes no more requests',
 };
 

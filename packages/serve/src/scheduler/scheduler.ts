@@ -16,6 +16,8 @@ const UNKNOWN = 1e-6;
 export interface BatchScheduler<Work, Answer> extends Scheduler<Work, Answer> {
   /** What waits now. */
   readonly waiting: Load;
+  /** What waits of a tenant now. */
+  waitingOf(tenant: string): Load;
   /** Batches that compute now. */
   readonly computing: number;
   /** Milliseconds that a request of this tenant would wait now, as far as it can be told. */
@@ -71,6 +73,10 @@ class Batches<Work, Answer> implements BatchScheduler<Work, Answer> {
 
   get waiting(): Load {
     return this.#queue.load;
+  }
+
+  waitingOf(tenant: string): Load {
+    return this.#queue.loadOf(tenant);
   }
 
   get computing(): number {
@@ -144,6 +150,7 @@ class Batches<Work, Answer> implements BatchScheduler<Work, Answer> {
       whole > 0 && its + more > most - whole;
     if (isOver(own.rows, job.rows, all.rows, maxWaitingRows)) return 'queue';
     if (isOver(own.bytes, job.bytes ?? 0, all.bytes, maxWaitingBytes)) return 'queue';
+    if (this.#options.refuses?.(job, this.#isIdle)) return 'memory';
     const wait = this.wait(job.tenant, cost);
     if (wait > maxWait) return 'wait';
     return job.deadline !== undefined && this.#clock.now() + wait > job.deadline ? 'deadline' : undefined;
@@ -182,8 +189,9 @@ class Batches<Work, Answer> implements BatchScheduler<Work, Answer> {
 
   #nextBatch(): GrowingBatch<Entry<Work, Answer>> {
     const first = this.#queue.take()!;
-    const maxCells = Math.min(this.#options.maxCells ?? Infinity, this.#times.worthwhileCells(first.like));
-    const batch = new GrowingBatch(first, { ...this.#options, maxCells });
+    const limits = { ...this.#options, ...this.#options.batchLimits?.() };
+    const maxCells = Math.min(limits.maxCells ?? Infinity, this.#times.worthwhileCells(first.like));
+    const batch = new GrowingBatch(first, { ...limits, maxCells });
     while (!batch.isFull) {
       const next = this.#queue.take(({ job }) => batch.fits(job));
       if (!next) break;

@@ -1,7 +1,7 @@
 /** @file Decodes images with sharp (libvips). */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import sharp, { type Metadata, type Sharp, type SharpOptions } from 'sharp';
+import type { Metadata, Sharp, SharpOptions } from 'sharp';
 import { type Image, type ImageDecoder, sourceName } from './image.ts';
 import { type ImageFormat, imageFormat, signatureLength, whatElse } from './imageFormat.ts';
 import { checkBytes, readImageFile } from './readImageFile.ts';
@@ -45,6 +45,8 @@ export class SharpDecoder implements ImageDecoder {
         `Cannot read the image "${file}": ${whatElse(bytes.subarray(0, signatureLength))}. Convert it to PNG or JPEG (WebP, TIFF, GIF and AVIF work too), or take it out of the data.`,
       );
     }
+    // Loaded here, since much else is done with the package that decodes no image.
+    const { default: sharp } = await import('sharp');
     try {
       const options = {
         limitInputPixels: this.#maxPixels,

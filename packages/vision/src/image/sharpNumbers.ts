@@ -2,7 +2,7 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { crc32 } from 'node:zlib';
-import sharp, { type SharpOptions } from 'sharp';
+import type { SharpOptions } from 'sharp';
 import { type ImageFormat, imageFormat, signatureLength, whatElse } from './imageFormat.ts';
 import { readImageFile } from './readImageFile.ts';
 
@@ -107,6 +107,7 @@ async function decode(bytes: Uint8Array, format: ImageFormat): Promise<StoredNum
   const plain = format === 'png' ? pngWithoutPalette(bytes) : await othersFacts(bytes, options);
   const isWide = plain.bits === 16;
   const target = plain.isGray ? (isWide ? 'grey16' : 'b-w') : isWide ? 'rgb16' : 'srgb';
+  const { default: sharp } = await import('sharp');
   const { data, info } = await sharp(plain.bytes, options)
     .autoOrient()
     .pipelineColourspace(target)
@@ -131,6 +132,7 @@ async function decode(bytes: Uint8Array, format: ImageFormat): Promise<StoredNum
 }
 
 async function othersFacts(bytes: Uint8Array, options: SharpOptions): Promise<PlainPng> {
+  const { default: sharp } = await import('sharp');
   const { depth, space } = await sharp(bytes, options).metadata();
   const isGray = space === 'b-w' || space === 'grey16';
   return { bytes, isPalette: false, bits: depth === 'ushort' ? 16 : 8, isGray };

@@ -1,7 +1,6 @@
 /** @file Images of reports: small ones, and masks over them in colours of classes. */
 
 import type { ReportPicture, ReportSection } from '@onnx-lora/sdk/tasks';
-import sharp from 'sharp';
 import type { Color } from '../augment/affine.ts';
 import type { Mask } from '../augment/sample.ts';
 import type { Point } from '../data/imageRecord.ts';
@@ -61,6 +60,7 @@ export function shrunk(image: Image, edge: number): Image {
 
 /** The bytes of a WebP file. */
 export async function webp({ width, height, data }: Image): Promise<Uint8Array> {
+  const { default: sharp } = await import('sharp');
   const bytes = await sharp(data, { raw: { width, height, channels: 3 } })
     .webp({ quality: 80 })
     .toBuffer();

@@ -15,7 +15,6 @@ const scripts = { bash: bashScript, zsh: zshScript, fish: fishScript };
 export function completionCommand({ terminal, registry }: Context): Command {
   const command = commandOf({
     name: 'completion',
-    summary: 'print the script by which a shell completes onnx-lora',
     description:
       'Prints a script that has the shell complete commands, flags, and what follows them: names of tasks, providers, optimizers and the like, or files. The script holds all of it and needs to be printed anew after an update.',
     examples: [

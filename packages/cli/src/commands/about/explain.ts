@@ -15,7 +15,6 @@ const codes = Object.keys(errorCodes) as ErrorCode[];
 export function explainCommand({ terminal }: Context): Command {
   return commandOf({
     name: 'explain',
-    summary: 'explain an error code',
     description:
       'Says what an error code means, what it comes from, and what to do about it; without a code, lists them all. Programs find the code of an OnnxLoraError in its property code.',
     words: { '[code]': 'an error code, such as TARGET_NOT_FOUND' },

@@ -9,7 +9,7 @@ import {
   type TaskFactory,
 } from '@onnx-lora/sdk/plugin';
 import type { Command } from 'commander';
-import { type Context, ownPlugins } from '../../context.ts';
+import type { Context } from '../../context.ts';
 import { commandOf, type Flags } from '../../options.ts';
 import { type InstalledPackage, PLUGIN_KEYWORD } from '../../plugins/installed.ts';
 import { notLoaded } from '../../plugins/notLoaded.ts';
@@ -19,7 +19,6 @@ import { formatTable } from '../../terminal/table.ts';
 export function pluginsCommand(context: Context): Command {
   return commandOf({
     name: 'plugins',
-    summary: 'list plugins and what they bring',
     description: `Lists the plugins that are loaded, those of --plugin among them, with what they bring, and the packages installed here that say they are plugins (by the keyword ${PLUGIN_KEYWORD}). A package is not loaded before you ask for it, since loading runs its code.`,
     flags: ['output'],
     examples: [
@@ -30,7 +29,7 @@ export function pluginsCommand(context: Context): Command {
   }).action((flags: Flags) => {
     const { plugins, broughtBy } = context.registry();
     const installed = notLoaded(context);
-    const loaded = plugins.map((plugin) => ({ ...facts(plugin), own: ownPlugins.includes(plugin), brought: names(broughtBy(plugin)) })); // prettier-ignore
+    const loaded = plugins.map((plugin) => ({ ...facts(plugin), own: context.own().includes(plugin), brought: names(broughtBy(plugin)) })); // prettier-ignore
     const told = { loaded: loaded.map(({ brought, ...plugin }) => ({ ...plugin, ...brought })), installed };
     context.terminal.result(flags, told, () => [
       ...loaded.flatMap(({ name, version, description, own, brought }) => [

@@ -9,7 +9,6 @@ import { settingsSchema } from '../../settings/settingsSchema.ts';
 export function schemaCommand({ terminal, registry }: Context): Command {
   return commandOf({
     name: 'schema',
-    summary: 'print the JSON schema of the settings that --config takes',
     description:
       'Prints the JSON schema of a YAML file of settings. An editor that knows it completes keys and marks mistakes: save it, and begin the YAML file with the line "# yaml-language-server: $schema=" and its path.',
     examples: ['onnx-lora schema > onnx-lora.schema.json'],

@@ -12,7 +12,6 @@ import { formatTable } from '../../terminal/table.ts';
 export function tasksCommand(context: Context): Command {
   return commandOf({
     name: 'tasks',
-    summary: 'list tasks and their settings',
     description: 'Lists what --task may be; with a name, the settings that --set gives this task.',
     words: { '[task]': 'one of the tasks' },
     flags: ['output'],

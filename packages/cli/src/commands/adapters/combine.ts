@@ -25,7 +25,6 @@ interface CombineFlags extends Flags {
 export function combineCommand(context: Context): Command {
   return commandOf({
     name: 'combine',
-    summary: 'make one adapter out of several',
     description: `Adds adapters of one base model up, each with a weight, or merges them by another method. The result is a plain LoRA adapter with scaling 1, written as a PEFT folder, or as an ${ENDING} where the name of --out says so.`,
     words: { '<adapters...>': `PEFT folders, folders of training runs, or ${ENDING} files` },
     flags: [

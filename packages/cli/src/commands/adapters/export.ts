@@ -13,7 +13,6 @@ import { oneModel, openNamed, requireOutFile } from '../../sources.ts';
 export function exportCommand(context: Context): Command {
   return commandOf({
     name: 'export',
-    summary: "write a model whose adapters are optional inputs, for ONNX Runtime's other languages",
     description:
       'Writes an .onnx whose adapters are graph inputs with defaults that leave the base as it is, and beside it an .onnx_adapter for each adapter, named after it. C, C++, C#, Java and Python run it with one of the files as active adapter.',
     words: modelWord,

@@ -26,7 +26,6 @@ const both: readonly Flag[] = [
 export function mergeCommand(context: Context): Command {
   return commandOf({
     name: 'merge',
-    summary: "fold adapters into a model's weights",
     description:
       'Writes a plain .onnx with the adapters inside its weights, which any runtime opens and which is as fast as the base. The base is left as it is. Several adapters are folded in one after the other, each by its weight. A folder gets model.onnx and what lies beside the base, such as its preprocessor or tokenizer, and is opened as the base is; a lone .onnx file has only its labels with it. Weights of 16 bits are rounded; the answer says how far that is from the exact sum. Where a quantised weight would lose more than a fiftieth of the change to rounding, it stays as it is, and the low-rank product is computed beside it.',
     words: modelWord,
@@ -55,7 +54,6 @@ export function mergeCommand(context: Context): Command {
 export function unmergeCommand(context: Context): Command {
   return commandOf({
     name: 'unmerge',
-    summary: 'take merged adapters out of a model again',
     description:
       'Writes the model that a merged one was made from, to within rounding: W − s·B·A, with the weights of the merge. What merging has replaced cannot come back: DoRA, trained tokens, and what is trained in full.',
     words: { '[model]': 'the merged model: folder, .onnx file or hub id; or --model' },

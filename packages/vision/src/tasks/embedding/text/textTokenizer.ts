@@ -1,7 +1,7 @@
 /** @file Texts as token ids, by the tokenizer.json of the model's folder. */
 
 import { join } from 'node:path';
-import { Tokenizer } from '@huggingface/tokenizers';
+import type { Tokenizer } from '@huggingface/tokenizers';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { byTokenizer, checkedTokenizer, isObject, type JsonObject, readTokenizerFile } from '@onnx-lora/sdk/data';
 import type { TaskModel } from '@onnx-lora/sdk/tasks';
@@ -41,11 +41,23 @@ export async function textTokenizer(model: TaskModel): Promise<TextTokenizer> {
     );
   }
   const config = (await readTokenizerFile(model.folder, 'tokenizer_config.json')) ?? {};
-  return tokenizerOf(json, config, model, path);
+  const { Tokenizer: Made } = await import('@huggingface/tokenizers');
+  return tokenizerOf(
+    checkedTokenizer(json, path, () => new Made(json, config)),
+    json,
+    config,
+    model,
+    path,
+  );
 }
 
-function tokenizerOf(json: JsonObject, config: JsonObject, model: TaskModel, path: string): TextTokenizer {
-  const tokenizer = checkedTokenizer(json, path, () => new Tokenizer(json, config));
+function tokenizerOf(
+  tokenizer: Tokenizer,
+  json: JsonObject,
+  config: JsonObject,
+  model: TaskModel,
+  path: string,
+): TextTokenizer {
   const text = objectIn(model.config, 'text_config');
   const padsToLongest = isSiglip(model);
   const longest = smallest(numberIn(config, 'model_max_length'), numberIn(text, 'max_position_embeddings') ?? (padsToLongest ? 64 : undefined)); // prettier-ignore

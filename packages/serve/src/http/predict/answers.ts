@@ -3,13 +3,13 @@
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { TaskFactory } from '@onnx-lora/sdk/plugin';
 import type { Prediction } from '@onnx-lora/sdk/tasks';
-import type { ResolvedAdapter } from '../adapters/catalog.ts';
-import { inNameOf } from '../inference/request.ts';
-import type { AskedTask } from '../inference/variants.ts';
-import { HttpError } from './errors.ts';
-import { ownerOf } from './owner.ts';
-import type { Asked } from './routes.ts';
-import type { Service } from './service.ts';
+import type { ResolvedAdapter } from '../../adapters/catalog.ts';
+import { inNameOf } from '../../inference/request.ts';
+import type { AskedTask } from '../../inference/variants.ts';
+import { HttpError } from '../errors.ts';
+import { ownerOf } from '../owner.ts';
+import type { Asked } from '../routes.ts';
+import type { Service } from '../service.ts';
 import { asFiles, type SentFile } from './uploadedFiles.ts';
 
 /** Files of a request that are decoded at a time: each may take a thousand times its bytes. */

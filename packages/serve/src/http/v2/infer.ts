@@ -2,13 +2,13 @@
 
 import { type Feeds, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import type { GraphPort } from '@onnx-lora/sdk/tasks';
-import type { ResolvedAdapter } from '../adapters/catalog.ts';
-import { inNameOf } from '../inference/request.ts';
-import type { Caller } from '../operation/access.ts';
-import { HttpError } from './errors.ts';
-import { ownerOf } from './owner.ts';
+import type { ResolvedAdapter } from '../../adapters/catalog.ts';
+import { inNameOf } from '../../inference/request.ts';
+import type { Caller } from '../../operation/access.ts';
+import { HttpError } from '../errors.ts';
+import { ownerOf } from '../owner.ts';
 import type { InferRequest, InferResponse, ModelMetadata, PortMetadata, TensorMessage } from './schemas.ts';
-import { BASE_VERSION, resolved, type Service, type Wanted } from './service.ts';
+import { BASE_VERSION, resolved, type Service, type Wanted } from '../service.ts';
 import { datatypeOf } from './tensors.ts';
 
 /** What the server says of itself. */

@@ -1,12 +1,33 @@
 /** @file What the server tells of itself: its description, its numbers, and its adapters. */
 
 import { z } from 'zod';
-import { METRICS_TYPE } from '../operation/metrics.ts';
-import { openApi } from './openapi.ts';
-import { type Route, route } from './routes.ts';
-import type { Service } from './service.ts';
+import { METRICS_TYPE } from '../../operation/metrics.ts';
+import { openApi } from '../openapi.ts';
+import { type Route, route } from '../routes.ts';
+import type { Service } from '../service.ts';
 
-const adapterList = z.object({
+/** An adapter as it is listed. */
+export interface ListedAdapter {
+  readonly name: string;
+  readonly version: string;
+  /** sha256 of its files. */
+  readonly digest: string;
+  readonly bytes: number;
+  /** Whether it is in memory. */
+  readonly loaded: boolean;
+}
+
+/** The base and its adapters. */
+export interface AdapterListing {
+  readonly base: {
+    readonly name: string;
+    /** sha256 of its weights. */
+    readonly digest: string;
+  };
+  readonly adapters: readonly ListedAdapter[];
+}
+
+const adapterList: z.ZodType<AdapterListing> = z.object({
   base: z.object({ name: z.string(), digest: z.string().describe('sha256 of its weights') }),
   adapters: z.array(
     z.object({

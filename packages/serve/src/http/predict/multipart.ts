@@ -1,6 +1,6 @@
 /** @file Forms (`multipart/form-data`, RFC 7578) that are in memory already: their parts are views of it. */
 
-import { HttpError } from './errors.ts';
+import { HttpError } from '../errors.ts';
 
 /** A part of a form. */
 export interface Part {

@@ -2,9 +2,9 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { z } from 'zod';
-import type { Caller } from '../operation/access.ts';
-import { type Asked, type Route, route } from './routes.ts';
-import { BASE_VERSION, resolved, type Service } from './service.ts';
+import type { Caller } from '../../operation/access.ts';
+import { type Asked, type Route, route } from '../routes.ts';
+import { BASE_VERSION, resolved, type Service } from '../service.ts';
 
 /** A model of the repository. */
 export interface ListedModel {

@@ -3,7 +3,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { HttpError } from './errors.ts';
+import { HttpError } from '../errors.ts';
 import { partsOf } from './multipart.ts';
 
 /** A file as it was sent. */

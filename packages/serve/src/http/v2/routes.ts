@@ -3,9 +3,9 @@
 import { z } from 'zod';
 import { HEADER_LENGTH, messagesOf, tensorsOf, twoParts } from './binary.ts';
 import { infer, metadataOf, requireReady, serverMetadata } from './infer.ts';
-import { type Asked, jsonBody, type Route, route } from './routes.ts';
+import { type Asked, jsonBody, type Route, route } from '../routes.ts';
 import { inferRequest, inferResponse, modelMetadata } from './schemas.ts';
-import { resolved, type Service } from './service.ts';
+import { resolved, type Service } from '../service.ts';
 
 const model = z.object({ model: z.string().describe('the base, or "base:adapter"') });
 const versioned = model.extend({ version: z.string().optional() });

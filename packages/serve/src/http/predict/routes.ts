@@ -3,8 +3,8 @@
 import type { Prediction } from '@onnx-lora/sdk/tasks';
 import { z } from 'zod';
 import { answersAbout } from './answers.ts';
-import { type Asked, jsonBody, type Route, route } from './routes.ts';
-import { resolved, type Service } from './service.ts';
+import { type Asked, jsonBody, type Route, route } from '../routes.ts';
+import { resolved, type Service } from '../service.ts';
 import { bareType, sentForm, type SentForm } from './uploadedFiles.ts';
 
 const query = z.object({
@@ -17,7 +17,17 @@ type Query = z.infer<typeof query>;
 const record = z.record(z.string(), z.unknown());
 const records = z.object({ records: z.array(record).min(1).max(10_000).describe('rows of a table, by their columns') });
 
-const answer = z.object({
+/** What a task says of files or records. */
+export interface PredictAnswer {
+  readonly model: string;
+  /** The adapter that answered; null for the base. */
+  readonly adapter: { readonly name: string; readonly version: string; readonly digest: string } | null;
+  readonly task: string;
+  /** An answer for each file or record, in their order. */
+  readonly predictions: readonly Readonly<Record<string, unknown>>[];
+}
+
+const answer: z.ZodType<PredictAnswer> = z.object({
   model: z.string(),
   adapter: z.object({ name: z.string(), version: z.string(), digest: z.string() }).nullable(),
   task: z.string(),
@@ -46,7 +56,7 @@ export function predictRoutes(service: Service): Route[] {
 async function predicted(
   service: Service,
   { query: asked, body, request, caller, signal }: Asked<unknown, Query>,
-): Promise<z.infer<typeof answer>> {
+): Promise<PredictAnswer> {
   const form = formOf(body, request.headers['content-type']);
   const { fields } = form;
   const adapter = await resolved(

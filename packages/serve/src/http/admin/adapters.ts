@@ -2,16 +2,31 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { z } from 'zod';
-import { splitSchema } from '../adapters/manifest.ts';
-import type { AdapterStore } from '../adapters/store.ts';
-import { type Route, type Asked, jsonBody, route } from './routes.ts';
-import { resolved, type Service } from './service.ts';
-import { sentForm } from './uploadedFiles.ts';
+import { splitSchema } from '../../adapters/manifest.ts';
+import type { AdapterStore } from '../../adapters/store.ts';
+import { type Route, type Asked, jsonBody, route } from '../routes.ts';
+import { resolved, type Service } from '../service.ts';
+import { sentForm } from '../predict/uploadedFiles.ts';
 
 const named = z.object({ name: z.string().max(128) });
 type Named = z.infer<typeof named>;
 
-const stored = z.object({
+/** A version of an adapter that the server keeps. */
+export interface StoredVersion {
+  readonly name: string;
+  readonly version: string;
+  /** sha256 of its files. */
+  readonly digest: string;
+  readonly bytes: number;
+  /** Whether the name stands for it. */
+  readonly isCurrent: boolean;
+  /** Whether it stays in memory, and cannot be deleted. */
+  readonly isPinned: boolean;
+  /** When it came, as ISO 8601 has it. */
+  readonly uploaded: string;
+}
+
+const stored: z.ZodType<StoredVersion> = z.object({
   name: z.string(),
   version: z.string(),
   digest: z.string(),

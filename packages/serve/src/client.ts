@@ -1,0 +1,16 @@
+/** @file `@onnx-lora/serve/client`: asks a server from any program that has `fetch`: Node, browsers, workers. */
+
+export { Client, type ClientOptions } from './client/client.ts';
+export type { AdapterChange, AdapterFiles, Adapters, UploadOptions } from './client/adapters.ts';
+export type { AskOptions, InferAnswer, InferOptions, PredictOptions, Sources } from './client/asking.ts';
+export type { InputTensor, OutputTensor, TensorValues } from './client/tensors.ts';
+export { ServerError } from './client/transport.ts';
+export type { AdapterListing, ListedAdapter } from './http/admin/about.ts';
+export type { StoredVersion } from './http/admin/adapters.ts';
+export type { PredictAnswer } from './http/predict/routes.ts';
+export type { ServerStatus } from './http/status/serverStatus.ts';
+export type { ModelMetadata, PortMetadata } from './http/v2/schemas.ts';
+export type { Datatype } from './http/v2/tensors.ts';
+export type { Share } from './adapters/manifest.ts';
+export type { Spread } from './operation/recent.ts';
+export type { Stage } from './operation/tallies.ts';

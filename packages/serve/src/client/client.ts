@@ -1,0 +1,111 @@
+/** @file A client of one server. */
+
+import type { PredictAnswer } from '../http/predict/routes.ts';
+import type { ServerStatus } from '../http/status/serverStatus.ts';
+import type { ModelMetadata } from '../http/v2/schemas.ts';
+import { Adapters } from './adapters.ts';
+import type { InferAnswer, InferOptions, PredictOptions, Sources } from './asking.ts';
+import { binaryAnswer, binaryRequest, HEADER_LENGTH, type InputTensor } from './tensors.ts';
+import { Transport, type TransportOptions } from './transport.ts';
+
+/** Options of a {@link Client}. */
+export interface ClientOptions extends TransportOptions {
+  /** What the model is called in addresses; the server is asked once without it. */
+  readonly model?: string | undefined;
+}
+
+/**
+ * Asks a server. Nothing is sent before it is asked something.
+ *
+ * @example
+ * const client = new Client('http://127.0.0.1:8080');
+ * const { predictions } = await client.predict(new File([bytes], 'cat.jpg'), { adapter: 'photos' });
+ */
+export class Client {
+  /** The server's adapters. */
+  readonly adapters: Adapters;
+  readonly #transport: Transport;
+  #model: Promise<string> | undefined;
+
+  /** @param url where the server answers: `http://127.0.0.1:8080` */
+  constructor(url: string, { model, ...options }: ClientOptions = {}) {
+    this.#transport = new Transport(url, options);
+    this.adapters = new Adapters(this.#transport);
+    this.#model = model === undefined ? undefined : Promise.resolve(model);
+  }
+
+  /**
+   * Runs the model on tensors, by their names; they go and come as bytes.
+   *
+   * @throws ServerError
+   */
+  async infer(inputs: Readonly<Record<string, InputTensor>>, options: InferOptions = {}): Promise<InferAnswer> {
+    const { adapter, version, sticky, outputs, priority, timeout, signal } = options;
+    const given = { sticky, priority, timeout: timeout === undefined ? undefined : Math.ceil(timeout * 1000) };
+    const parameters = Object.fromEntries(
+      Object.entries(given).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+    );
+    const { body, header } = binaryRequest(inputs, {
+      parameters,
+      ...(outputs && { outputs: outputs.map((name) => ({ name })) }),
+    });
+    const answer = await this.#transport.send(`${await this.#path(adapter, version, signal)}/infer`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/octet-stream', [HEADER_LENGTH]: String(header) },
+      body,
+      signal,
+    });
+    const bytes = await answer.arrayBuffer();
+    const found = binaryAnswer(bytes, Number(answer.headers.get(HEADER_LENGTH) ?? bytes.byteLength));
+    const { lora, lora_digest: digest } = found.answer.parameters ?? {};
+    const by = typeof lora === 'string' ? { name: lora, version: found.answer.model_version, digest: String(digest) } : null; // prettier-ignore
+    return { outputs: found.outputs, adapter: by };
+  }
+
+  /**
+   * What the model says of files or records, an answer for each in their order.
+   *
+   * @throws ServerError
+   */
+  predict(sources: Sources, { signal, ...query }: PredictOptions = {}): Promise<PredictAnswer> {
+    if ('records' in sources) return this.#transport.post('/predict', sources, { query: { ...query }, signal });
+    const form = new FormData();
+    for (const file of sources instanceof Blob ? [sources] : sources) form.append('file', file);
+    return this.#transport.json('/predict', { method: 'POST', query: { ...query }, body: form, signal });
+  }
+
+  /** What the model, or an adapter of it, takes and gives. */
+  async metadata({ adapter, version, signal }: PredictOptions = {}): Promise<ModelMetadata> {
+    return this.#transport.json(await this.#path(adapter, version, signal), { signal });
+  }
+
+  /** What the server has loaded and how it does; for keys that may change it. */
+  status({ signal }: { readonly signal?: AbortSignal } = {}): Promise<ServerStatus> {
+    return this.#transport.json('/status.json', { signal });
+  }
+
+  /** Whether it takes requests; false where nobody answers. */
+  async ready({ signal }: { readonly signal?: AbortSignal } = {}): Promise<boolean> {
+    try {
+      return (await this.#transport.send('/v2/health/ready', { signal })).ok;
+    } catch (error) {
+      if (signal?.aborted) throw error;
+      return false;
+    }
+  }
+
+  async #path(
+    adapter: string | undefined,
+    version: string | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<string> {
+    const asked = (this.#model ??= this.adapters.list(signal && { signal }).then(({ base }) => base.name));
+    // One that could not be asked is asked again.
+    const model = await asked.catch((error: unknown) => {
+      if (this.#model === asked) this.#model = undefined;
+      throw error;
+    });
+    const named = encodeURIComponent(adapter === undefined ? model : `${model}:${adapter}`);
+    return `/v2/models/${named}${version === undefined ? '' : `/versions/${encodeURIComponent(version)}`}`;
+  }
+}

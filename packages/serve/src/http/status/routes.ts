@@ -1,0 +1,142 @@
+/** @file `/status`: a page that shows what is loaded and how it does, and what it is made from. */
+
+import { z } from 'zod';
+import { stages } from '../../operation/tallies.ts';
+import type { ServerStatus } from './serverStatus.ts';
+import { type Route, route } from '../routes.ts';
+import type { Service } from '../service.ts';
+import { statusPage } from './page.ts';
+
+/** Adapters that are listed; those in memory first. */
+const MOST_LISTED = 500;
+
+const spread = z.object({ count: z.int(), mean: z.number(), p50: z.number(), p95: z.number(), p99: z.number() });
+
+const serverStatus: z.ZodType<ServerStatus> = z.object({
+  server: z.object({
+    name: z.string(),
+    version: z.string(),
+    digest: z.string().describe("sha256 of the base's weights"),
+    ready: z.boolean(),
+    uptime: z.number().describe('seconds'),
+  }),
+  memory: z.object({
+    resident: z.number().describe('bytes of the process'),
+    limit: z.number().nullable().describe('maxMemoryBytes'),
+    sessions: z.int().describe('graphs that are loaded'),
+  }),
+  queue: z.object({
+    requests: z.int(),
+    rows: z.int(),
+    bytes: z.number(),
+    batches: z.int().describe('that compute'),
+    wait: z.number().describe('milliseconds that a request would wait now'),
+  }),
+  batches: z
+    .object({ count: z.int(), requests: z.number(), rows: z.number(), adapters: z.number(), padding: z.number() })
+    .describe('how many there were, and means of them'),
+  stages: z
+    .array(z.object({ stage: z.enum(stages), spread }))
+    .describe('milliseconds of the latest 1,024 requests, or batches'),
+  adapterCount: z.int(),
+  adapters: z.array(
+    z.object({
+      name: z.string(),
+      version: z.string(),
+      digest: z.string(),
+      bytes: z.number(),
+      loaded: z.boolean().describe('whether it is in memory'),
+      pinned: z.boolean(),
+      current: z.boolean().describe('whether the name stands for it'),
+    }),
+  ),
+  splits: z.array(z.object({ name: z.string(), shares: z.array(z.object({ to: z.string(), share: z.number() })) })),
+  tenants: z.array(
+    z.object({
+      tenant: z.string(),
+      weight: z.number(),
+      waiting: z.int(),
+      answered: z.int(),
+      failed: z.int().describe('those of them that were refused or failed'),
+    }),
+  ),
+  answers: z.array(z.object({ route: z.string(), status: z.int(), count: z.int() })),
+  refusals: z.array(z.object({ reason: z.string(), count: z.int() })),
+  failures: z.object({ gone: z.int().describe('clients that had gone before the answer') }),
+});
+
+/** The routes. */
+export function statusRoutes(service: Service): Route[] {
+  return [
+    route({
+      method: 'GET',
+      url: '/status',
+      access: 'open',
+      summary: 'a page that shows what is loaded and how it does',
+      answer: z.string(),
+      answerType: 'text/html; charset=utf-8',
+      handle: async ({ reply }) => {
+        const { html, policy } = statusPage();
+        reply
+          .type('text/html; charset=utf-8')
+          .header('content-security-policy', policy)
+          .header('x-content-type-options', 'nosniff')
+          .header('referrer-policy', 'no-referrer')
+          .header('cache-control', 'no-store');
+        return html;
+      },
+    }),
+    route({
+      method: 'GET',
+      url: '/status.json',
+      access: 'watch',
+      summary: 'what the page shows',
+      answer: serverStatus,
+      handle: async ({ reply }) => {
+        reply.header('cache-control', 'no-store');
+        return statusOf(service);
+      },
+    }),
+  ];
+}
+
+async function statusOf(service: Service): Promise<ServerStatus> {
+  const { name, version, base, catalog, store, scheduler, metrics, access } = service;
+  const { tallies } = metrics;
+  const loaded = service.loadedKeys();
+  const stored = new Map((await store?.list())?.map((each) => [each.key, each]) ?? []);
+  const all = (await catalog.list()).map((each) => {
+    const own = stored.get(each.key);
+    const { name: called, version: which, digest, bytes, key } = each;
+    const [pinned, current] = [own?.isPinned ?? false, own?.isCurrent ?? true];
+    return { name: called, version: which, digest, bytes, loaded: loaded.has(key), pinned, current };
+  });
+  const listed = [...all].sort((a, b) => Number(b.loaded) - Number(a.loaded) || (a.name < b.name ? -1 : 1));
+  const splits = Object.entries(store?.splits ?? {}).map(([split, shares]) => {
+    const total = shares.reduce((sum, { weight }) => sum + weight, 0);
+    return {
+      name: split,
+      shares: shares.map((each) => ({
+        to: [each.name ?? split, each.version].filter(Boolean).join(' '),
+        share: each.weight / total,
+      })),
+    };
+  });
+  const { jobs, rows, bytes } = scheduler.waiting;
+  return {
+    server: { name, version, digest: await base.digest(), ready: service.isReady(), uptime: process.uptime() },
+    memory: { resident: process.memoryUsage.rss(), limit: service.memoryLimit, sessions: service.sessionCount() },
+    queue: { requests: jobs, rows, bytes, batches: scheduler.computing, wait: scheduler.wait('') },
+    batches: tallies.batches,
+    stages: tallies.times,
+    adapterCount: all.length,
+    adapters: listed.slice(0, MOST_LISTED),
+    splits,
+    tenants: [...tallies.tenants].map(([tenant, tally]) => {
+      return { tenant, weight: access.weightOf(tenant), waiting: scheduler.waitingOf(tenant).jobs, ...tally };
+    }),
+    answers: [...tallies.answers],
+    refusals: tallies.refusals,
+    failures: { gone: tallies.clientsGone },
+  };
+}

@@ -1,0 +1,70 @@
+/** @file What a server tells of its state, to people by a page and to programs. */
+
+import type { Spread } from '../../operation/recent.ts';
+import type { Stage } from '../../operation/tallies.ts';
+
+/** The state of a server. */
+export interface ServerStatus {
+  readonly server: {
+    readonly name: string;
+    /** Of the package. */
+    readonly version: string;
+    /** sha256 of the base's weights. */
+    readonly digest: string;
+    readonly ready: boolean;
+    /** Seconds. */
+    readonly uptime: number;
+  };
+  readonly memory: {
+    /** Bytes of the process. */
+    readonly resident: number;
+    /** `maxMemoryBytes`, where it is set. */
+    readonly limit: number | null;
+    /** Graphs that are loaded. */
+    readonly sessions: number;
+  };
+  readonly queue: {
+    readonly requests: number;
+    readonly rows: number;
+    readonly bytes: number;
+    /** Batches that compute. */
+    readonly batches: number;
+    /** Milliseconds that a request would wait now. */
+    readonly wait: number;
+  };
+  /** How many there were, and means of all of them. */
+  readonly batches: Readonly<Record<'count' | 'requests' | 'rows' | 'adapters' | 'padding', number>>;
+  /** Milliseconds of the latest 1,024 requests, or batches. */
+  readonly stages: readonly { readonly stage: Stage; readonly spread: Spread }[];
+  /** Adapters that there are; those in memory are listed first, 500 at most. */
+  readonly adapterCount: number;
+  readonly adapters: readonly {
+    readonly name: string;
+    readonly version: string;
+    readonly digest: string;
+    readonly bytes: number;
+    /** Whether it is in memory. */
+    readonly loaded: boolean;
+    readonly pinned: boolean;
+    /** Whether the name stands for it. */
+    readonly current: boolean;
+  }[];
+  readonly splits: readonly {
+    readonly name: string;
+    readonly shares: readonly { readonly to: string; readonly share: number }[];
+  }[];
+  readonly tenants: readonly {
+    readonly tenant: string;
+    readonly weight: number;
+    readonly waiting: number;
+    readonly answered: number;
+    /** Those of `answered` that were refused or failed. */
+    readonly failed: number;
+  }[];
+  readonly answers: readonly { readonly route: string; readonly status: number; readonly count: number }[];
+  readonly refusals: readonly { readonly reason: string; readonly count: number }[];
+  readonly failures: {
+    /** Clients that had gone before the answer. */
+    readonly gone: number;
+  };
+}

@@ -1,0 +1,104 @@
+/** @file The memory of a process that serves more adapters than it may hold. */
+
+import { spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { openModel } from '@onnx-lora/sdk';
+import { linearNet, publishModel, randomAdapter } from '@onnx-lora/sdk/testing';
+import { expect, it, onTestFinished } from 'vitest';
+
+const MEGABYTE = 2 ** 20;
+
+/** A process that serves, and how much memory it had at most. */
+async function served(
+  folder: string,
+  settings: object,
+): Promise<{ url: string; most: () => number; now: () => number }> {
+  const program = `
+    import { openModel } from '@onnx-lora/sdk';
+    import { serve } from '@onnx-lora/serve';
+    const server = await serve(await openModel(${JSON.stringify(path.join(folder, 'net'))}), ${JSON.stringify({ adapters: path.join(folder, 'runs'), port: 0, threads: 1, ...settings })});
+    console.log(server.url);`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
+    cwd: path.join(import.meta.dirname, '../..'),
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  onTestFinished(async () => {
+    child.kill('SIGKILL');
+    await ended;
+  });
+  const url = await new Promise<string>((resolve, reject) => {
+    child.stdout.setEncoding('utf8').once('data', (text: string) => resolve(text.trim()));
+    child.once('exit', () => reject(new Error('The server has ended.')));
+  });
+  const now = (): number => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))![1]) * 1024;
+  let most = 0;
+  const timer = setInterval(() => (most = Math.max(most, now())), 5);
+  onTestFinished(() => clearInterval(timer));
+  return { url, most: () => most, now };
+}
+
+const [INPUTS, ADAPTERS] = [1024, 150];
+
+it.skipIf(process.platform !== 'linux')(
+  'stays below it with adapters of several times its size',
+  { timeout: 120_000 },
+  async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-memory-'));
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+    const model = await openModel(
+      await publishModel(path.join(folder, 'net'), { model: linearNet({ inputs: INPUTS, hidden: INPUTS, layers: 1 }) }),
+    );
+    mkdirSync(path.join(folder, 'runs'));
+    for (let i = 0; i < ADAPTERS; i++)
+      await (
+        await randomAdapter(model, { lora: { r: 128, targetModules: ['encoder.0'] }, seed: i })
+      ).save(path.join(folder, 'runs', `a${i}`));
+    const expected = await model.session({ adapters: {} });
+    onTestFinished(() => expected.release());
+    const ask = async (url: string, adapter: number, rows: number): Promise<number> => {
+      const data = Array.from({ length: rows * INPUTS }, (_, i) => Math.sin(i + adapter));
+      const inputs = [{ name: 'x', datatype: 'FP32', shape: [rows, INPUTS], data }];
+      const answer = await fetch(`${url}/v2/models/net:a${adapter}/infer`, {
+        method: 'POST',
+        body: JSON.stringify({ inputs }),
+      });
+      await answer.arrayBuffer();
+      return answer.status;
+    };
+    /** Eight clients ask for all adapters, one after the other. */
+    const load = async (url: string): Promise<Map<number, number>> => {
+      const statuses = new Map<number, number>();
+      let next = 0;
+      const client = async (): Promise<void> => {
+        while (next < 2 * ADAPTERS) {
+          const at = next++;
+          const status = await ask(url, at % ADAPTERS, 1 + (at % 8));
+          statuses.set(status, (statuses.get(status) ?? 0) + 1);
+        }
+      };
+      await Promise.all(Array.from({ length: 8 }, client));
+      return statuses;
+    };
+    const free = await served(folder, {});
+    const alone = free.now();
+    expect([...(await load(free.url)).keys()]).toEqual([200]);
+    // Adapters of 1 MiB each, and what is made of them.
+    expect(free.most()).toBeGreaterThan(3 * alone);
+
+    // Room for an eighth of what the load takes: all is answered, with fewer adapters in memory.
+    const enough = Math.ceil(2.3 * alone);
+    const bounded = await served(folder, { maxMemoryBytes: enough });
+    expect([...(await load(bounded.url)).keys()]).toEqual([200]);
+    expect(bounded.most()).toBeLessThan(enough);
+    // Hardly more than the model: some are refused, and others still answered. Garbage of the worker is what it may be passed by.
+    const little = Math.ceil(alone / 0.6);
+    const tight = await served(folder, { maxMemoryBytes: little });
+    const statuses = await load(tight.url);
+    expect(tight.most()).toBeLessThan(little + 32 * MEGABYTE);
+    expect([...statuses.keys()].filter((status) => status !== 200 && status !== 429)).toEqual([]);
+    expect(statuses.get(200)).toBeGreaterThan(20);
+  },
+);

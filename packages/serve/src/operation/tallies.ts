@@ -1,0 +1,110 @@
+/** @file What the page of the server's state tells of requests: names of tenants among it, which `/metrics` has not. */
+
+import type { BatchReport } from '../scheduler/options.ts';
+import type { OverloadReason } from '../scheduler/overloaded.ts';
+import { Recent, type Spread } from './recent.ts';
+import type { AnsweredRequest } from './serverMetrics.ts';
+
+/** What takes a request's time. */
+export const stages = ['request', 'waiting', 'computing', 'reading'] as const;
+/** A part of what requests take; `reading` is of adapters that nothing held. */
+export type Stage = (typeof stages)[number];
+
+/** Numbers of a tenant. */
+export interface TenantTally {
+  answered: number;
+  /** Those of `answered` that were refused, or failed. */
+  failed: number;
+}
+
+/** Tenants that are counted; keys name few, so that more come of a program's own. */
+const MOST_TENANTS = 1000;
+
+/** Counts for people, in constant memory. */
+export class Tallies {
+  readonly #times: Readonly<Record<Stage, Recent>> = {
+    request: new Recent(),
+    waiting: new Recent(),
+    computing: new Recent(),
+    reading: new Recent(),
+  };
+  readonly #sums = { count: 0, requests: 0, rows: 0, adapters: 0, padding: 0 };
+  readonly #answers = new Map<string, { readonly route: string; readonly status: number; count: number }>();
+  readonly #tenants = new Map<string, TenantTally>();
+  readonly #refusals = new Map<OverloadReason, number>();
+  #gone = 0;
+
+  /** A request has been answered. */
+  answered({ method, route, status, seconds }: AnsweredRequest, tenant: string): void {
+    this.took('request', seconds * 1000);
+    const key = `${method} ${route}`;
+    const one = this.#answers.get(`${key} ${status}`) ?? { route: key, status, count: 0 };
+    one.count++;
+    this.#answers.set(`${key} ${status}`, one);
+    const own = this.#tenants.get(tenant) ?? { answered: 0, failed: 0 };
+    // Of HTTP and of gRPC, whose 0 is success.
+    const isFailed = method === 'gRPC' ? status !== 0 : status >= 400;
+    own.answered++;
+    if (isFailed) own.failed++;
+    if (this.#tenants.has(tenant) || this.#tenants.size < MOST_TENANTS) this.#tenants.set(tenant, own);
+  }
+
+  /** A stage of a request took so many milliseconds. */
+  took(stage: Stage, milliseconds: number): void {
+    this.#times[stage].add(milliseconds);
+  }
+
+  /** A batch has been computed. */
+  batch({ jobs, rows, adapters, padding, waited, computed }: BatchReport): void {
+    for (const each of waited) this.took('waiting', each);
+    this.took('computing', computed);
+    const sums = this.#sums;
+    sums.count++;
+    sums.requests += jobs;
+    sums.rows += rows;
+    sums.adapters += adapters;
+    sums.padding += padding;
+  }
+
+  /** A request was refused. */
+  refused(reason: OverloadReason): void {
+    this.#refusals.set(reason, (this.#refusals.get(reason) ?? 0) + 1);
+  }
+
+  /** A client has gone. */
+  gone(): void {
+    this.#gone++;
+  }
+
+  /** How long each stage took. */
+  get times(): { readonly stage: Stage; readonly spread: Spread }[] {
+    return stages.map((stage) => ({ stage, spread: this.#times[stage].spread }));
+  }
+
+  /** Means over all batches. */
+  get batches(): Readonly<Record<'count' | 'requests' | 'rows' | 'adapters' | 'padding', number>> {
+    const { count, requests, rows, adapters, padding } = this.#sums;
+    const mean = (sum: number): number => (count === 0 ? 0 : sum / count);
+    return { count, requests: mean(requests), rows: mean(rows), adapters: mean(adapters), padding: mean(padding) };
+  }
+
+  /** Answers by route and status. */
+  get answers(): readonly { readonly route: string; readonly status: number; readonly count: number }[] {
+    return [...this.#answers.values()].sort((a, b) => b.count - a.count);
+  }
+
+  /** Tenants that have asked. */
+  get tenants(): ReadonlyMap<string, Readonly<TenantTally>> {
+    return this.#tenants;
+  }
+
+  /** Refusals by their reason. */
+  get refusals(): { readonly reason: OverloadReason; readonly count: number }[] {
+    return [...this.#refusals].map(([reason, count]) => ({ reason, count }));
+  }
+
+  /** Clients that had gone before the answer. */
+  get clientsGone(): number {
+    return this.#gone;
+  }
+}
