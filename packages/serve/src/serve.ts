@@ -5,8 +5,8 @@ import path from 'node:path';
 import type { Server as TlsServer } from 'node:tls';
 import { type Adapter, type Model, modelFor, OnnxLoraError } from '@onnx-lora/sdk';
 import { defined } from '@onnx-lora/sdk/data';
+import { adaptersAt } from './adapters/adaptersAt.ts';
 import { type AdapterCatalog, together } from './adapters/catalog.ts';
-import { RunFolders } from './adapters/runFolders.ts';
 import { AdapterStore } from './adapters/store.ts';
 import { GrpcApp } from './grpc/app.ts';
 import { httpApp, MAX_BODIES_BYTES } from './http/app.ts';
@@ -64,11 +64,12 @@ const VERSION = (createRequire(import.meta.url)('@onnx-lora/serve/package.json')
  *   another process has; as `model.session`
  */
 export async function serve(model: Model, { catalog, onLog = toStderr, ...given }: ServeOptions = {}): Promise<Server> {
-  const { name = nameOf(model), port = 8080, host = '127.0.0.1', grpc, adapters, store: storeSettings, tls, task, settings, keys = [], batches, queue, drainTimeout = 30_000, maxBodyBytes, maxUploadBytes, maxBodiesBytes = MAX_BODIES_BYTES, requestTimeout, log = 'failures', ...machine } = serveSettings(given, 'serve'); // prettier-ignore
+  const { name = nameOf(model), port = 8080, host = '127.0.0.1', grpc, adapters, cache, store: storeSettings, tls, task, settings, keys = [], batches, queue, drainTimeout = 30_000, maxBodyBytes, maxUploadBytes, maxBodiesBytes = MAX_BODIES_BYTES, requestTimeout, log = 'failures', ...machine } = serveSettings(given, 'serve'); // prettier-ignore
   const metrics = serverMetrics();
   const access = new Access(keys, systemClock);
   const store = storeSettings && (await openStore(storeSettings, model, given));
-  const places = [store, catalog, adapters === undefined ? undefined : new RunFolders(adapters)];
+  const placed = adapters === undefined ? undefined : await adaptersAt(adapters, cache, maxUploadBytes);
+  const places = [store, catalog, placed?.catalog];
   const known = remembering(metrics.counted(together(places.filter((each) => each !== undefined))));
   const sessions = new Sessions(known, machine);
   const weightOf = (tenant: string): number => access.weightOf(tenant);
@@ -101,6 +102,7 @@ export async function serve(model: Model, { catalog, onLog = toStderr, ...given 
   const release = async (): Promise<void> => {
     await sessions.release();
     await store?.close();
+    placed?.close();
   };
   const close = async (): Promise<void> => {
     isReady = false;
