@@ -86,13 +86,6 @@ with tempfile.TemporaryDirectory() as folder:
         names = [each for each in os.listdir(root) if not each.endswith("-weights")]
         json.dump({name: client.infer(name, feeds).as_numpy("logits").ravel().tolist() for name in names}, sys.stdout)
     finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            pass
-        # Its stubs are of its group, and outlive it where it fails.
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        # With its stubs, which are of its group.
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
