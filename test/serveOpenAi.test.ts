@@ -1,10 +1,11 @@
 /** @file Tests of the routes that OpenAI's clients ask, by fetch, and with that client where ONNX_LORA_OPENAI names its folder. */
 
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createReadStream, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { loadPlugins, openModel, openPredictor } from '@onnx-lora/sdk';
+import { type Adapter, loadPlugins, type Model, openModel, openPredictor } from '@onnx-lora/sdk';
+import { defined } from '@onnx-lora/sdk/data';
 import { randomAdapter } from '@onnx-lora/sdk/testing';
 import { serve, type Server } from '@onnx-lora/serve';
 import { speechPlugin } from '@onnx-lora/speech';
@@ -77,16 +78,25 @@ describe('/v1/embeddings', () => {
   });
 });
 
+/** A model of speech, a recording, and what is said in it. */
+async function recording(): Promise<{ model: Model; file: string; said: (adapter?: Adapter) => Promise<unknown> }> {
+  const whisper = path.join(folder, 'whisper');
+  const file = path.join(folder, 'call.wav');
+  await speechFiles['models/whisper-tiny.en']!(whisper);
+  await speechFiles['call.wav']!(file);
+  const model = await openModel(whisper, { plugins });
+  const said = async (adapter?: Adapter): Promise<unknown> => {
+    await using predictor = await openPredictor(model, defined({ adapter }));
+    for await (const { prediction } of predictor.predict([file])) return prediction['text'];
+    return undefined;
+  };
+  return { model, file, said };
+}
+
 describe('/v1/audio/transcriptions', () => {
   it('says what is said', async () => {
-    const whisper = path.join(folder, 'whisper');
-    const file = path.join(folder, 'call.wav');
-    await speechFiles['models/whisper-tiny.en']!(whisper);
-    await speechFiles['call.wav']!(file);
-    const model = await openModel(whisper, { plugins });
-    await using predictor = await openPredictor(model);
-    let said: unknown;
-    for await (const { prediction } of predictor.predict([file])) said = prediction['text'];
+    const { model, file, said: expected } = await recording();
+    const said = await expected();
     await using calls = await serve(model, { port: 0 });
     const ask = async (format: string): Promise<string> => {
       const form = new FormData();
@@ -145,7 +155,7 @@ describe('/v1/chat/completions', () => {
 
 const client = process.env['ONNX_LORA_OPENAI'];
 
-it.skipIf(client === undefined)("OpenAI's own client lists models and embeds", async () => {
+describe.skipIf(client === undefined)("OpenAI's own client", () => {
   interface Chat {
     readonly choices: [
       { readonly message: { readonly content: string }; readonly delta: { readonly content?: string } },
@@ -157,25 +167,49 @@ it.skipIf(client === undefined)("OpenAI's own client lists models and embeds", a
     readonly embeddings: {
       create(body: object): Promise<{ readonly data: readonly { readonly embedding: number[] }[] }>;
     };
+    readonly audio: { readonly transcriptions: { create(body: object): Promise<unknown> } };
   }
-  const entry = pathToFileURL(path.join(client!, 'index.mjs')).href;
-  const { default: OpenAI } = (await import(entry)) as { default: new (options: object) => OpenAi };
-  const openai = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: 'none' });
-  const { data: models } = await openai.models.list();
-  expect(models.map(({ id }) => id)).toEqual(['minilm-tiny', 'minilm-tiny:odd']);
-  const { data } = await openai.embeddings.create({ model: 'minilm-tiny:odd', input: texts });
-  expectClose(data.map(({ embedding }) => embedding), vectors.odd); // prettier-ignore
-  await expect(openai.embeddings.create({ model: 'none', input: 'a' })).rejects.toThrow('There is no adapter "none"');
+  const of = async ({ url }: Server): Promise<OpenAi> => {
+    const entry = pathToFileURL(path.join(client!, 'index.mjs')).href;
+    const { default: OpenAI } = (await import(entry)) as { default: new (options: object) => OpenAi };
+    return new OpenAI({ baseURL: `${url}/v1`, apiKey: 'none', maxRetries: 0 });
+  };
 
-  const llama = await openModel(fileURLToPath(new URL('../docs/examples/models/llama-tiny', import.meta.url)), {
-    plugins,
+  it('lists models and embeds', async () => {
+    const openai = await of(server);
+    const { data: models } = await openai.models.list();
+    expect(models.map(({ id }) => id)).toEqual(['minilm-tiny', 'minilm-tiny:odd']);
+    const { data } = await openai.embeddings.create({ model: 'minilm-tiny:odd', input: texts });
+    expectClose(data.map(({ embedding }) => embedding), vectors.odd); // prettier-ignore
+    await expect(openai.embeddings.create({ model: 'none', input: 'a' })).rejects.toThrow('There is no adapter "none"');
   });
-  await using chat = await serve(llama, { port: 0, drainTimeout: 600_000 });
-  const talk = new OpenAI({ baseURL: `${chat.url}/v1`, apiKey: 'none' });
-  const asked = { model: chat.model, messages: [{ role: 'user', content: 'In the beginning' }], max_tokens: 12 };
-  const { choices } = await talk.chat.completions.create(asked);
-  let said = '';
-  const pieces = await talk.chat.completions.create({ ...asked, stream: true });
-  for await (const piece of pieces) said += piece.choices[0].delta.content ?? '';
-  expect(said).toBe(choices[0].message.content);
+
+  it('talks, whole and piece by piece', async () => {
+    const llama = await openModel(fileURLToPath(new URL('../docs/examples/models/llama-tiny', import.meta.url)), {
+      plugins,
+    });
+    await using chat = await serve(llama, { port: 0, drainTimeout: 600_000 });
+    const talk = await of(chat);
+    const asked = { model: chat.model, messages: [{ role: 'user', content: 'In the beginning' }], max_tokens: 12 };
+    const { choices } = await talk.chat.completions.create(asked);
+    let said = '';
+    const pieces = await talk.chat.completions.create({ ...asked, stream: true });
+    for await (const piece of pieces) said += piece.choices[0].delta.content ?? '';
+    expect(said).toBe(choices[0].message.content);
+  });
+
+  it('has a recording transcribed, by the base and by an adapter', async () => {
+    const { model, file, said } = await recording();
+    const adapter = await randomAdapter(model, { seed: 4 });
+    const runs = path.join(folder, 'calls');
+    await adapter.save(path.join(runs, 'odd'));
+    await using calls = await serve(model, { adapters: runs, port: 0 });
+    const { audio } = await of(calls);
+    const ask = (name: string, more: object = {}): Promise<unknown> =>
+      audio.transcriptions.create({ file: createReadStream(file), model: name, ...more });
+    expect(await ask(calls.model)).toEqual({ text: await said() });
+    expect(await ask(calls.model, { response_format: 'text' })).toBe(await said());
+    expect(await ask(`${calls.model}:odd`)).toEqual({ text: await said(adapter) });
+    await expect(ask('none')).rejects.toMatchObject({ status: 404, message: expect.stringContaining('"none"') });
+  });
 });

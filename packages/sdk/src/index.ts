@@ -38,6 +38,7 @@ export type { LoftqOptions } from './model/quantizing/loftq.ts';
 export type { CalibrationData } from './model/quantizing/outputErrors.ts';
 export type { QuantizedBits, QuantizedForm, QuantizedFrom } from './ops/quantization/forms.ts';
 export { exportWithInputs, type ExportOptions, type ExportResult } from './model/merging/exportWithInputs.ts';
+export { exportForTriton, type TritonOptions, type TritonResult } from './model/merging/exportForTriton.ts';
 export { corda, type CordaOptions } from './lora/init/corda.ts';
 export { eva, type EvaOptions } from './lora/init/eva.ts';
 export { loraGa, type LoraGaOptions } from './lora/init/named.ts';

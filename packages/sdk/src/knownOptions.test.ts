@@ -45,6 +45,7 @@ describe('every function refuses an option that it does not know', () => {
     ['unmerge', () => sdk.unmerge(model, adapter, out, strange)],
     ['quantize', () => sdk.quantize(model, out, given({ bits: 8, strangest: 1 }))],
     ['loftq', () => sdk.quantize(model, out, given({ bits: 4, loftq: { r: 2, strangest: 1 } }))],
+    ['exportForTriton', () => sdk.exportForTriton(model, { adapter }, `${out}-triton`, strange)],
     ['exportWithInputs', () => sdk.exportWithInputs(model, { adapter }, `${out}.onnx`, strange)],
     ['convertToLora', () => sdk.convertToLora(adapter, model, strange)],
     ['combineAdapters', () => sdk.combineAdapters([{ adapter }], given({ method: 'svd', strangest: 1 }))],

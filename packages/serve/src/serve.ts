@@ -5,8 +5,8 @@ import path from 'node:path';
 import type { Server as TlsServer } from 'node:tls';
 import { type Adapter, type Model, modelFor, OnnxLoraError } from '@onnx-lora/sdk';
 import { defined } from '@onnx-lora/sdk/data';
+import { adaptersAt } from './adapters/adaptersAt.ts';
 import { type AdapterCatalog, together } from './adapters/catalog.ts';
-import { RunFolders } from './adapters/runFolders.ts';
 import { AdapterStore } from './adapters/store.ts';
 import type { BodyBudget } from './http/bodies.ts';
 import { MAX_BODIES_BYTES } from './http/limits.ts';
@@ -66,11 +66,12 @@ const VERSION = (createRequire(import.meta.url)('@onnx-lora/serve/package.json')
  *   another process has; as `model.session`
  */
 export async function serve(model: Model, { catalog, onLog = toStderr, ...given }: ServeOptions = {}): Promise<Server> {
-  const { name = nameOf(model), port = 8080, host = '127.0.0.1', grpc, adapters, store: storeSettings, tls, task, settings, keys = [], batches, queue, drainTimeout = 30_000, maxBodyBytes, maxUploadBytes, maxBodiesBytes = MAX_BODIES_BYTES, requestTimeout, log = 'failures', maxMemoryBytes, ...machine } = serveSettings(given, 'serve'); // prettier-ignore
+  const { name = nameOf(model), port = 8080, host = '127.0.0.1', grpc, adapters, cache, store: storeSettings, tls, task, settings, keys = [], batches, queue, drainTimeout = 30_000, maxBodyBytes, maxUploadBytes, maxBodiesBytes = MAX_BODIES_BYTES, requestTimeout, log = 'failures', maxMemoryBytes, ...machine } = serveSettings(given, 'serve'); // prettier-ignore
   const metrics = serverMetrics();
   const access = new Access(keys, systemClock);
   const store = storeSettings && (await openStore(storeSettings, model, given));
-  const places = [store, catalog, adapters === undefined ? undefined : new RunFolders(adapters)];
+  const placed = adapters === undefined ? undefined : await adaptersAt(adapters, cache, maxUploadBytes);
+  const places = [store, catalog, placed?.catalog];
   const all = metrics.counted(together(places.filter((each) => each !== undefined)));
   const ceiling = maxMemoryBytes === undefined ? undefined : new MemoryCeiling(maxMemoryBytes);
   const known = remembering(ceiling?.bounded(all) ?? all);
@@ -127,6 +128,7 @@ export async function serve(model: Model, { catalog, onLog = toStderr, ...given 
   const release = async (): Promise<void> => {
     await sessions.release();
     await store?.close();
+    placed?.close();
   };
   const close = async (): Promise<void> => {
     isReady = false;

@@ -3,7 +3,7 @@
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { defined } from '@onnx-lora/sdk/data';
-import { serve, type ServeSettings, serveSettings } from '@onnx-lora/serve';
+import { isAddress, serve, type ServeSettings, serveSettings } from '@onnx-lora/serve';
 import { binding, type Plugin } from '@onnx-lora/sdk/plugin';
 import type { ImageDecoder } from '@onnx-lora/vision';
 import { type Command, Option } from 'commander';
@@ -32,13 +32,16 @@ export function serveCommand(context: Context): Command {
   return commandOf({
     name: 'serve',
     description:
-      'Answers over HTTP until it is stopped: /predict takes files and says what predict says, /v2 is the Open Inference Protocol of KServe and Triton (by gRPC with --grpc-port), /openapi.json describes all of it. Each folder in the one of --adapters is an adapter by its name; new ones are there at once, and a request chooses one or none. Ctrl-C and SIGTERM let requests end that have come; SIGHUP reads keys and certificate of --config anew.',
+      'Answers over HTTP until it is stopped: /predict takes files and says what predict says, /v2 is the Open Inference Protocol of KServe and Triton (by gRPC with --grpc-port), /openapi.json describes all of it. Each folder in the one of --adapters is an adapter by its name; new ones are there at once (those far away within 10 s), and a request chooses one or none. Ctrl-C and SIGTERM let requests end that have come; SIGHUP reads keys and certificate of --config anew.',
     words: modelWord,
     flags: [
       'model',
       'fix',
       ['task', 'whose answers /predict gives (default: that of the adapter, or the usual one of the family)'],
-      new Option('--adapters <folder>', 'folder with a folder for each adapter, such as runs; it is only read'),
+      new Option(
+        '--adapters <place>',
+        'folder with a folder for each adapter, such as runs, or s3://BUCKET/PREFIX, or hf://ORG/NAME; it is only read',
+      ),
       new Option('--store <folder>', 'folder for adapters that clients bring; who may, --config says'),
       new Option('--port <number>', 'where it listens; 0 takes a free port (default: 8080)'),
       new Option('--host <address>', 'which address of this machine; 0.0.0.0 for all (default: 127.0.0.1)'),
@@ -53,6 +56,7 @@ export function serveCommand(context: Context): Command {
     ],
     examples: [
       "onnx-lora serve models/vit --adapters runs   # curl --data-binary @cat.jpg '127.0.0.1:8080/predict?adapter=photos'",
+      'onnx-lora serve models/vit --adapters s3://models/vit-adapters',
       'onnx-lora serve models/vit --store adapters --config server.yaml --host 0.0.0.0',
     ],
   }).action(async (word: string | undefined, { config, ...flags }: ServeFlags) => {
@@ -60,7 +64,7 @@ export function serveCommand(context: Context): Command {
     const registry = context.registry(await Promise.all(context.own().map(bounded)));
     checkNames(settings, registry);
     const options = await serveOptions(config, flags, settings);
-    if (options.adapters !== undefined && !existsSync(options.adapters))
+    if (options.adapters !== undefined && !isAddress(options.adapters) && !existsSync(options.adapters))
       throw usageError(`--adapters "${options.adapters}" is not there. Name a folder with a folder for each adapter.`);
     const model = await openNamed(oneModel(word, flags['model'], settings), registry, settings);
     const stop = new AbortController();

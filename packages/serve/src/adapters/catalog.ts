@@ -19,7 +19,7 @@ export interface ResolvedAdapter {
   readonly name: string;
   /** Which of those of its name. */
   readonly version: string;
-  /** sha256 of its files, in hexadecimal. */
+  /** sha256 of its files, in hexadecimal; where they are far away, of what names their contents there. */
   readonly digest: string;
 }
 

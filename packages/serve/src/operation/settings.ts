@@ -3,6 +3,7 @@
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { didYouMean, type PredictorOptions } from '@onnx-lora/sdk/plugin';
 import { z } from 'zod';
+import type { CacheSettings } from '../adapters/adaptersAt.ts';
 import type { HttpLimits } from '../http/limits.ts';
 import type { SessionSettings } from '../inference/sessions.ts';
 import type { BatchLimits } from '../scheduler/batch.ts';
@@ -39,8 +40,13 @@ export interface ServeSettings extends SessionSettings, HttpLimits {
   readonly host?: string | undefined;
   /** Answers to gRPC, too; over HTTP alone by default. */
   readonly grpc?: GrpcSettings | undefined;
-  /** A folder with a folder for each adapter, such as `runs`, which is read and never written. */
+  /**
+   * A folder with a folder for each adapter, such as `runs`; or such folders in an object store (`s3://BUCKET/PREFIX`) or in a
+   * repository on the hub (`hf://ORG/NAME`). They are read and never written.
+   */
   readonly adapters?: string | undefined;
+  /** Where adapters of an object store or the hub are kept on the disk. */
+  readonly cache?: CacheSettings | undefined;
   /** Keeps adapters that clients bring; without it they can bring none. */
   readonly store?: StoreSettings | undefined;
   /** Name of the task that `/predict` answers for; by default that of the adapter, of the base the usual one of its family. */
@@ -90,6 +96,10 @@ const schema = z.strictObject({
   host: host.optional(),
   grpc: z.strictObject({ port, host: host.optional() }).optional(),
   adapters: z.string().min(1).optional(),
+  cache: z
+    .strictObject({ folder: z.string().min(1), maxBytes: count, refresh: count })
+    .partial()
+    .optional(),
   store: z
     .strictObject({ folder: z.string().min(1), maxBytes: count.optional(), signedBy: names.optional() })
     .optional(),

@@ -69,19 +69,10 @@ export async function exportWithInputs(
   const folder = path.dirname(file);
   const placeOfAdapter = (name: string): string => path.join(folder, `${name}.onnx_adapter`);
   requireUnused([file, ...Object.keys(adapters).map(placeOfAdapter)], options);
-  if (Object.keys(adapters).length === 0)
-    throw new OnnxLoraError('INPUT_INVALID', 'No adapter is named, so there is nothing to make inputs for. Name one.');
-  const model = withSharedHead(given, adapters);
-  const placed: (readonly [string, PlacedAdapter])[] = [];
-  for (const [name, adapter] of Object.entries(adapters)) {
-    requireName(name);
-    placed.push([name, await model.place(adapter, { allowBaseMismatch: options.allowBaseMismatch ?? false })]);
-  }
-  const plan = joinTunings(placed.flatMap(([, { tunings }]) => tunings.map(({ tuning }) => tuning)));
-  const { model: injected, inputs } = injectAdapters(model.onnx.model, plan, { types: model.types(), mode: 'single' });
+  const { graph, placed, inputs } = await withAdapterInputs(given, adapters, options);
   const written = placed.map(([name, each]) => [placeOfAdapter(name), each] as const);
   const files = writeOnnxFiles(
-    [{ file, model: withDefaults(injected, inputs) }],
+    [{ file, model: graph }],
     written.map(([name, each]) => [name, () => formatOrtAdapter(new Map(adapterFeeds(each, inputs)))] as const),
   );
   return {
@@ -89,6 +80,40 @@ export async function exportWithInputs(
     adapters: Object.fromEntries(placed.map(([name], i) => [name, written[i]![0]])),
     inputs: inputs.map(({ name }) => name),
   };
+}
+
+/** A graph with inputs for adapters, and the adapters that have their places there. */
+export interface AdapterInputGraph {
+  /** Its inputs for adapters have defaults, which leave the base as it is. */
+  readonly graph: ModelProto;
+  /** The base with a head that all of them share. */
+  readonly model: Model;
+  readonly placed: readonly (readonly [name: string, adapter: PlacedAdapter])[];
+  readonly inputs: readonly AdapterInput[];
+}
+
+/**
+ * A model with optional inputs for these adapters.
+ *
+ * @throws OnnxLoraError `ADAPTER_MISMATCH`, also for heads of different sizes; `INPUT_INVALID` for no adapter, and a name that
+ *   is no file name
+ */
+export async function withAdapterInputs(
+  given: Model,
+  adapters: Readonly<Record<string, Adapter>>,
+  { allowBaseMismatch = false }: ExportOptions,
+): Promise<AdapterInputGraph> {
+  if (Object.keys(adapters).length === 0)
+    throw new OnnxLoraError('INPUT_INVALID', 'No adapter is named, so there is nothing to make inputs for. Name one.');
+  const model = withSharedHead(given, adapters);
+  const placed: (readonly [string, PlacedAdapter])[] = [];
+  for (const [name, adapter] of Object.entries(adapters)) {
+    requireName(name);
+    placed.push([name, await model.place(adapter, { allowBaseMismatch })]);
+  }
+  const plan = joinTunings(placed.flatMap(([, { tunings }]) => tunings.map(({ tuning }) => tuning)));
+  const { model: injected, inputs } = injectAdapters(model.onnx.model, plan, { types: model.types(), mode: 'single' });
+  return { graph: withDefaults(injected, inputs), model, placed, inputs };
 }
 
 /** The graph with a default and a shape for each input of an adapter. */

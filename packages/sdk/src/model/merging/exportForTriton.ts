@@ -1,0 +1,134 @@
+/** @file A model repository for NVIDIA's Triton: the base with adapters as optional inputs, and a model for each adapter that feeds them. */
+
+import path from 'node:path';
+import type { Adapter } from '../../adapter/adapter.ts';
+import { formatSafetensors } from '../../adapter/formats/safetensors.ts';
+import { type AdapterFeeds, adapterFeeds } from '../../adapter/serving/feeds.ts';
+import { OnnxLoraError } from '../../errors.ts';
+import { requireUnused } from '../../files/atomicWriter.ts';
+import { writeOnnxFiles } from '../../graph/file/onnxFile.ts';
+import type { ModelProto, ValueInfoProto } from '../../graph/proto.ts';
+import { tensorProto } from '../../graph/tensorData.ts';
+import { knownOptions } from '../../knownOptions.ts';
+import { declaredType } from '../../ops/inferGraph.ts';
+import type { Model } from '../model.ts';
+import { type ExportOptions, withAdapterInputs } from './exportWithInputs.ts';
+import { requireWritable } from './merge.ts';
+import { tritonEnsemble, tritonModel, type TritonPort } from './tritonConfig.ts';
+
+/** Options of {@link exportForTriton}. */
+export interface TritonOptions extends ExportOptions {
+  /** What the base is called there; by default the last part of the model's own name. */
+  readonly name?: string;
+}
+
+const requireKnown = knownOptions<TritonOptions>('exportForTriton', { allowBaseMismatch: true, overwrite: true, name: true }); // prettier-ignore
+
+/** What {@link exportForTriton} wrote. */
+export interface TritonResult {
+  /** All files. */
+  readonly files: readonly string[];
+  /** What the base is called. */
+  readonly model: string;
+  /** What the adapters are called, each a model of its own to clients. */
+  readonly adapters: readonly string[];
+  /** Names of the base's optional inputs. */
+  readonly inputs: readonly string[];
+}
+
+/** What stands behind an adapter's name where its tensors are a model. */
+const WEIGHTS = '-weights';
+
+/**
+ * Writes a model repository for NVIDIA's Triton Inference Server: all files or none.
+ *
+ * The base is one model (`NAME`), whose optional inputs are the adapters' tensors; without them the base answers. Each adapter is
+ * an ensemble (`ADAPTER`) with the inputs and outputs of the base: its first step (`ADAPTER-weights`, a graph of constants) gives
+ * the adapter's tensors, its second is the base, which is in memory once. Beside an ensemble are its tensors by the names of the
+ * inputs, for clients that feed the base themselves.
+ *
+ * Triton allows no optional inputs in models that it batches, so that a request is a batch of its own, of any size.
+ *
+ * @param adapters by the names that they have there
+ * @param folder the repository; made where there is none
+ * @throws OnnxLoraError as `exportWithInputs`; `INPUT_INVALID` for two models of one name; `MODEL_UNSUPPORTED` for inputs or outputs
+ *   of types that Triton does not have
+ */
+export async function exportForTriton(
+  given: Model,
+  adapters: Readonly<Record<string, Adapter>>,
+  folder: string,
+  options: TritonOptions = {},
+): Promise<TritonResult> {
+  requireKnown(options);
+  const base = options.name ?? path.basename(given.name, '.onnx').replaceAll(/[^\w.-]/g, '-');
+  const names = Object.keys(adapters);
+  const all = [base, ...names, ...names.map((name) => name + WEIGHTS)];
+  requireApart(all);
+  const fileOf = (name: string): string => path.join(folder, name, '1', 'model.onnx');
+  const configOf = (name: string): string => path.join(folder, name, 'config.pbtxt');
+  const tensorsOf = (name: string): string => path.join(folder, name, '1', 'inputs.safetensors');
+  requireWritable(given, fileOf(base));
+  requireUnused(all.map((name) => path.join(folder, name)), options); // prettier-ignore
+  const { graph, model, placed, inputs } = await withAdapterInputs(given, adapters, options);
+  const optional = new Set(inputs.map(({ name }) => name));
+  const constants = new Set(graph.graph?.initializer?.map(({ name }) => name));
+  const types = model.types();
+  const port = (info: ValueInfoProto): TritonPort => {
+    const known = types.get(info.name ?? '')?.shape;
+    const declared = declaredType(info).shape ?? known;
+    // Triton wants the sizes that ONNX Runtime finds out for itself, too.
+    const dims = declared?.map((dim, axis) => (typeof dim === 'number' ? dim : (known?.[axis] ?? dim)));
+    return { name: info.name ?? '', type: info.type?.tensorType?.elemType ?? 0, dims };
+  };
+  const { input = [], output = [] } = graph.graph ?? {};
+  const places = input.filter(({ name = '' }) => optional.has(name));
+  const own = input.filter(({ name = '' }) => !constants.has(name));
+  const [fed, answers] = [own.map(port), output.map(port)];
+  const models = [{ file: fileOf(base), model: graph }];
+  const beside: [string, Uint8Array | (() => Uint8Array)][] = [];
+  const config = (name: string, text: string): number => beside.push([configOf(name), new TextEncoder().encode(text)]);
+  config(base, tritonModel(base, fed, answers, places.map(port)));
+  for (const [name, each] of placed) {
+    const feeds = new Map(adapterFeeds(each, inputs));
+    const weights = constantsModel(graph, own[0]!, feeds);
+    const tensors = weights.graph!.output!.map(port);
+    models.push({ file: fileOf(name + WEIGHTS), model: weights });
+    config(name + WEIGHTS, tritonModel(name + WEIGHTS, fed.slice(0, 1), tensors));
+    config(name, tritonEnsemble(name, { base, weights: name + WEIGHTS }, fed, answers, tensors));
+    beside.push([tensorsOf(name), () => formatSafetensors(feeds)]);
+  }
+  return { files: writeOnnxFiles(models, beside), model: base, adapters: names, inputs: [...optional] };
+}
+
+/** A graph that gives an adapter's tensors, whatever it is fed: steps of an ensemble have inputs. */
+function constantsModel(
+  { opsetImport = [], irVersion }: ModelProto,
+  input: ValueInfoProto,
+  feeds: AdapterFeeds,
+): ModelProto {
+  const held = (name: string): string => `${name}/held`;
+  return {
+    ...(irVersion !== undefined && { irVersion }),
+    opsetImport: opsetImport.filter(({ domain = '' }) => domain === ''),
+    graph: {
+      name: 'weights',
+      initializer: [...feeds].map(([name, tensor]) => tensorProto(held(name), tensor)),
+      node: [...feeds.keys()].map((name) => ({ opType: 'Identity', name, input: [held(name)], output: [name] })),
+      input: [input],
+      output: [...feeds].map(([name, { dims }]) => ({
+        name,
+        type: { tensorType: { elemType: 1, shape: { dim: dims.map((dimValue) => ({ dimValue })) } } },
+      })),
+    },
+  };
+}
+
+function requireApart(names: readonly string[]): void {
+  const twice = names.find((name, i) => names.indexOf(name) < i);
+  if (twice === undefined) return;
+  throw new OnnxLoraError(
+    'INPUT_INVALID',
+    `Two models of the repository would be called "${twice}". Name the base or an adapter otherwise; "-weights" stands behind the names of adapters.`,
+  );
+}

@@ -1,0 +1,206 @@
+/** @file Adapters from far away on this machine's disk: bounded in bytes, those used least recently give way, and whole or not there. */
+
+import { randomUUID } from 'node:crypto';
+import { readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
+import path from 'node:path';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { FileLock } from '@onnx-lora/sdk/core';
+import { flushFolder, makeFolder, writeFileAtomic } from '@onnx-lora/sdk/data';
+import { z } from 'zod';
+import { digestOf } from './incoming.ts';
+
+/** What is told of an adapter in the cache. */
+export interface CacheEntry {
+  /** What it is known by: 64 hexadecimal digits. */
+  readonly id: string;
+  /** Where it is from. */
+  readonly source: string;
+  /** What it is called there. */
+  readonly name: string;
+  /** Of its files. */
+  readonly bytes: number;
+}
+
+const MANIFEST_FILE = 'manifest.json';
+const INCOMING = '~incoming';
+const LOCK_FILE = '~lock';
+const ID = /^[0-9a-f]{64}$/;
+
+const manifestSchema = z.object({
+  format: z.literal(1),
+  source: z.string(),
+  name: z.string(),
+  bytes: z.int().min(0),
+  /** sha256 of the files as they came. */
+  digest: z.string().regex(ID),
+});
+
+interface Kept extends CacheEntry {
+  readonly digest: string;
+}
+
+/** A cache in a folder, which one process has at a time. What is in it is found again by the next. */
+export class DiskCache {
+  readonly #root: string;
+  readonly #maxBytes: number;
+  readonly #lock: FileLock;
+  /** In the order of their use. */
+  readonly #kept = new Map<string, Kept>();
+  readonly #filling = new Map<string, Promise<void>>();
+  /** How often each is read just now: files that are read do not give way. */
+  readonly #inUse = new Map<string, number>();
+  /** Those whose files were found to be as they came. */
+  readonly #verified = new Set<string>();
+  #coming = 0;
+
+  private constructor(root: string, maxBytes: number, lock: FileLock) {
+    this.#root = root;
+    this.#maxBytes = maxBytes;
+    this.#lock = lock;
+  }
+
+  /**
+   * Opens a cache, or makes one; what torn downloads have left is removed, and so is what is damaged.
+   *
+   * @throws OnnxLoraError `FILE_INVALID` where another process has it
+   */
+  static async open(root: string, maxBytes: number): Promise<DiskCache> {
+    makeFolder(root);
+    const lock = FileLock.take(path.join(root, LOCK_FILE));
+    if (!(lock instanceof FileLock)) {
+      throw new OnnxLoraError(
+        'FILE_INVALID',
+        `The cache "${root}" is that of another server, process ${lock.pid} on ${lock.host}. Stop that, or name another folder.`,
+      );
+    }
+    const cache = new DiskCache(root, maxBytes, lock);
+    try {
+      await cache.#read();
+      return cache;
+    } catch (error) {
+      lock.release();
+      throw error;
+    }
+  }
+
+  /** What is in it, those last that were used last. */
+  get entries(): readonly CacheEntry[] {
+    return [...this.#kept.values()];
+  }
+
+  /**
+   * Reads an adapter, which is there until that has been done; fills its folder first where it is not in the cache.
+   *
+   * @throws OnnxLoraError `FILE_INVALID` for one that is larger than the cache; what `fill` and `read` throw
+   */
+  async use<T>(
+    id: string,
+    about: Omit<CacheEntry, 'id'>,
+    fill: (folder: string) => Promise<unknown>,
+    read: (folder: string) => Promise<T>,
+  ): Promise<T> {
+    this.#inUse.set(id, (this.#inUse.get(id) ?? 0) + 1);
+    try {
+      await this.#filled({ id, ...about }, fill);
+      return await read(path.join(this.#root, id));
+    } finally {
+      const left = this.#inUse.get(id)! - 1;
+      if (left === 0) this.#inUse.delete(id);
+      else this.#inUse.set(id, left);
+    }
+  }
+
+  /** Gives the folder back. */
+  close(): void {
+    this.#lock.release();
+  }
+
+  #filled(entry: CacheEntry, fill: (folder: string) => Promise<unknown>): Promise<void> {
+    const filling =
+      this.#filling.get(entry.id) ?? this.#fill(entry, fill).finally(() => this.#filling.delete(entry.id));
+    this.#filling.set(entry.id, filling);
+    return filling;
+  }
+
+  async #fill({ id, source, name, bytes }: CacheEntry, fill: (folder: string) => Promise<unknown>): Promise<void> {
+    if (await this.#isWhole(id)) return;
+    this.#coming += bytes;
+    const staged = path.join(this.#root, INCOMING, randomUUID());
+    try {
+      await this.#makeRoom(bytes);
+      makeFolder(staged);
+      await fill(staged);
+      const kept = { source, name, bytes, digest: await digestOf(staged) };
+      await writeFileAtomic(path.join(staged, MANIFEST_FILE), JSON.stringify({ format: 1, ...kept }));
+      await rename(staged, path.join(this.#root, id));
+      await flushFolder(this.#root);
+      this.#kept.set(id, { id, ...kept });
+      this.#verified.add(id);
+    } finally {
+      this.#coming -= bytes;
+      await rm(staged, { recursive: true, force: true });
+    }
+  }
+
+  /** Whether an adapter is there as it came; marks it as used. One that is damaged is taken away. */
+  async #isWhole(id: string): Promise<boolean> {
+    const kept = this.#kept.get(id);
+    if (!kept) return false;
+    const folder = path.join(this.#root, id);
+    const digest = this.#verified.has(id) ? kept.digest : await digestOf(folder).catch(() => undefined);
+    if (digest !== kept.digest) {
+      await this.#remove(id);
+      return false;
+    }
+    this.#verified.add(id);
+    this.#kept.delete(id);
+    this.#kept.set(id, kept);
+    const now = new Date();
+    await utimes(path.join(folder, MANIFEST_FILE), now, now).catch(() => undefined);
+    return true;
+  }
+
+  async #makeRoom(bytes: number): Promise<void> {
+    if (bytes > this.#maxBytes) {
+      throw new OnnxLoraError(
+        'FILE_INVALID',
+        `The adapter has ${bytes} bytes, and the cache on the disk may have ${this.#maxBytes}. Give the cache more (cache.maxBytes).`,
+      );
+    }
+    let held = [...this.#kept.values()].reduce((sum, each) => sum + each.bytes, 0);
+    for (const each of [...this.#kept.values()]) {
+      if (held + this.#coming <= this.#maxBytes) return;
+      if (this.#inUse.has(each.id)) continue;
+      held -= each.bytes;
+      await this.#remove(each.id);
+    }
+  }
+
+  async #remove(id: string): Promise<void> {
+    this.#kept.delete(id);
+    this.#verified.delete(id);
+    // Not there under its name from one moment to the next, so that nothing reads a half of it.
+    const aside = path.join(this.#root, INCOMING, randomUUID());
+    makeFolder(path.dirname(aside));
+    await rename(path.join(this.#root, id), aside).catch(() => undefined);
+    await rm(aside, { recursive: true, force: true });
+  }
+
+  async #read(): Promise<void> {
+    await rm(path.join(this.#root, INCOMING), { recursive: true, force: true });
+    const found: { readonly kept: Kept; readonly used: number }[] = [];
+    for (const id of (await readdir(this.#root)).filter((each) => ID.test(each))) {
+      const file = path.join(this.#root, id, MANIFEST_FILE);
+      try {
+        const manifest = manifestSchema.parse(JSON.parse(await readFile(file, 'utf8')));
+        found.push({ kept: { id, ...manifest }, used: (await stat(file)).mtimeMs });
+      } catch {
+        // It can be fetched again.
+        await rm(path.join(this.#root, id), { recursive: true, force: true });
+      }
+    }
+    for (const { kept } of found.sort((a, b) => a.used - b.used)) this.#kept.set(kept.id, kept);
+    this.#coming = 0;
+    await this.#makeRoom(0);
+  }
+}
