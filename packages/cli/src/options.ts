@@ -74,14 +74,7 @@ export interface CommandInfo {
 export const modelWord = { '[model]': 'folder, .onnx file or hub id; or --model' } as const;
 
 /** Makes a command, which is then told what to do. */
-export function commandOf({
-  name,
-  description,
-  usage,
-  words = {},
-  flags = [],
-  examples,
-}: CommandInfo): Command {
+export function commandOf({ name, description, usage, words = {}, flags = [], examples }: CommandInfo): Command {
   const command = new Command(name).description(description);
   if (usage !== undefined) command.usage(usage);
   for (const [word, meaning] of Object.entries(words)) command.argument(word, meaning);

@@ -218,7 +218,7 @@ it('fetches anew what is damaged on the disk, and clears up what was torn', asyn
   const { catalog, cache, folder } = await far(place);
   const sum = await scalesOf(catalog, 'cats');
   await scalesOf(catalog, 'birds');
-  const [cats, birds] = cache.entries as [{ id: string }, { id: string }];
+  const [cats, birds] = cache.entries as readonly unknown[] as [{ id: string }, { id: string }];
   cache.close();
   const file = path.join(folder, cats.id, 'adapter_model.safetensors');
   const bytes = readFileSync(file);

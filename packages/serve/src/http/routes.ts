@@ -31,6 +31,8 @@ export interface Route<Params = unknown, Query = unknown> {
   readonly access?: AccessLevel;
   readonly params?: z.ZodType<Params>;
   readonly query?: z.ZodType<Query>;
+  /** Whether it runs the model: who would wait too long is refused before the body is read. */
+  readonly isComputed?: boolean;
   /** Bytes that the body may have, where that is not the server's limit. */
   readonly maxBodyBytes?: number;
   /** What the body is, by its content type: a schema of JSON, or words about bytes. */
@@ -59,7 +61,7 @@ export function callerOf(request: FastifyRequest): Caller | undefined {
 export function addRoutes(
   app: FastifyInstance,
   routes: readonly Route[],
-  { access, tracing }: Pick<Service, 'access' | 'tracing'>,
+  { access, scheduler, tracing }: Pick<Service, 'access' | 'scheduler' | 'tracing'>,
 ): void {
   const traces = new WeakMap<FastifyRequest, Part>();
   const endTrace = (request: FastifyRequest, status: number | undefined): void => {
@@ -74,6 +76,7 @@ export function addRoutes(
     query = z.unknown(),
     access: level = 'user',
     maxBodyBytes,
+    isComputed = false,
     handle,
   } of routes) {
     app.route({
@@ -88,7 +91,9 @@ export function addRoutes(
           traces.set(request, tracing.request(`${method} ${url}`, request.headers, attributes));
           reply.raw.once('close', () => endTrace(request, reply.raw.writableFinished ? reply.statusCode : undefined));
         }
-        callers.set(request, access.caller(request.headers, level));
+        const caller = access.caller(request.headers, level);
+        callers.set(request, caller);
+        if (isComputed) scheduler.requireRoom(caller.tenant);
       },
       handler: async (request, reply) => {
         const gone = new AbortController();

@@ -42,6 +42,7 @@ export function chatRoute(service: Service): Route {
     summary: 'an answer to a conversation; with "stream", piece by piece',
     body: { 'application/json': request },
     answer: completion,
+    isComputed: true,
     handle: (asked) => answered(service, asked),
   });
 }

@@ -62,6 +62,7 @@ export function openAiRoutes(service: Service): Route[] {
       summary: 'vectors of texts',
       body: { 'application/json': embeddingRequest },
       answer: embeddings,
+      isComputed: true,
       handle: (asked) => embedded(service, asked),
     }),
     route({
@@ -70,6 +71,7 @@ export function openAiRoutes(service: Service): Route[] {
       summary: 'what is said in a recording',
       body: { 'multipart/form-data': 'file, model; language, response_format (json or text)' },
       answer: z.object({ text: z.string() }),
+      isComputed: true,
       handle: (asked) => transcribed(service, asked),
     }),
     chatRoute(service),

@@ -113,7 +113,7 @@ export class MemoryCeiling {
   }
 
   /** Whether a request would not fit. What is no larger than what there was finds its room again, one after the other. */
-  refuses(job: Job, isIdle: boolean): boolean {
+  refuses(job: Pick<Job, 'rows' | 'length' | 'bytes'>, isIdle: boolean): boolean {
     const growth = Math.max(0, cellsOf(job) - this.#largest) * Math.max(this.#perCell, (job.bytes ?? 0) / cellsOf(job));
     const fits = (): boolean => (growth === 0 ? isIdle || !this.#isOver : growth < this.room);
     if (fits()) return false;

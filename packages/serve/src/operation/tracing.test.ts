@@ -78,7 +78,7 @@ it('go on from that of the client: it waited, and was computed in a batch with o
 
 it('of gRPC, and of what is refused, say so by a code, and hold nothing of what was sent', async () => {
   setUp();
-  const server = await smallServer({ grpc: { port: 0 }, queue: { maxWaitingRows: 4 } });
+  const server = await smallServer({ grpc: { port: 0 }, queue: { maxWaitingRows: 5 } });
   const secret = 'secret-of-a-client';
   await server.infer(secret, rowsOf(1, 1), {}, { traceparent });
   const asked = await Promise.all(

@@ -40,7 +40,7 @@ export interface SchedulerObserver {
   /** A batch has been computed, or has failed. */
   batch?(report: BatchReport): void;
   /** A request was refused. */
-  refused?(reason: OverloadReason, job: Job): void;
+  refused?(reason: OverloadReason): void;
   /** The client has gone, or its deadline has passed, before there was an answer. */
   gone?(job: Job): void;
 }
@@ -54,7 +54,7 @@ export interface SchedulerOptions extends BatchLimits, QueueLimits {
   /** Asked before each batch for what it may be, in place of the same limits here. */
   readonly batchLimits?: () => BatchLimits;
   /** Whether there is no memory for a request, which is then refused. */
-  readonly refuses?: (job: Job, isIdle: boolean) => boolean;
+  readonly refuses?: (job: Pick<Job, 'rows' | 'length' | 'bytes'>, isIdle: boolean) => boolean;
   /** Hears of what happens. */
   readonly observer?: SchedulerObserver;
   /** The machine's by default. */

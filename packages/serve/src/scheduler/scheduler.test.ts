@@ -155,10 +155,13 @@ test('a tenant fills what the others leave free, and there is room for those', a
   await clock.pass(0);
   const flood = Array.from({ length: 6 }, (_, i) => ask(scheduler, `a${i}`));
   const other = [ask(scheduler, 'b', { tenant: 'b', rows: 2 }), ask(scheduler, 'b', { tenant: 'b' })];
+  expect(() => scheduler.requireRoom('t')).toThrow(OverloadedError);
+  expect(() => scheduler.requireRoom('c')).not.toThrow();
   await clock.pass(100);
+  expect(() => scheduler.requireRoom('t')).not.toThrow();
   expect(await Promise.all(flood)).toEqual(['A0', 'A1', 'A2', 'A3', 'OVERLOADED', 'OVERLOADED']);
   expect(await Promise.all([running, ...other])).toEqual(['RUNNING', 'B', 'OVERLOADED']);
-  expect(refused).toEqual(['queue', 'queue', 'queue']);
+  expect(refused).toEqual(['queue', 'queue', 'queue', 'queue']);
   // However large, it is taken where nothing else waits.
   const large = ask(scheduler, 'large', { rows: 100 });
   await clock.pass(100);

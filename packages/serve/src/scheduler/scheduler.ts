@@ -22,6 +22,12 @@ export interface BatchScheduler<Work, Answer> extends Scheduler<Work, Answer> {
   readonly computing: number;
   /** Milliseconds that a request of this tenant would wait now, as far as it can be told. */
   wait(tenant: string): number;
+  /**
+   * Refuses what would be refused however small it is, before anything is read of it.
+   *
+   * @throws OverloadedError
+   */
+  requireRoom(tenant: string): void;
 }
 
 /**
@@ -35,6 +41,9 @@ export function createScheduler<Work, Answer>(
 ): BatchScheduler<Work, Answer> {
   return new Batches(compute, options);
 }
+
+/** What a request would add to what waits. */
+type Asking = Pick<Job, 'tenant' | 'rows' | 'length' | 'bytes' | 'deadline'>;
 
 interface Entry<Work, Answer> extends Waiting {
   readonly job: Job<Work>;
@@ -95,11 +104,8 @@ class Batches<Work, Answer> implements BatchScheduler<Work, Answer> {
     const cells = cellsOf(job);
     const { like = job.key } = job;
     const cost = cells * this.#price(like);
-    const reason = this.#refusal(job, cost);
-    if (reason) {
-      this.#options.observer?.refused?.(reason, job);
-      return Promise.reject(new OverloadedError(reason, this.wait(job.tenant, cost)));
-    }
+    const refused = this.#refused(job, cost);
+    if (refused) return Promise.reject(refused);
     const { tenant, priority, rows, bytes = 0, deadline, signal } = job;
     return new Promise((resolve, reject) => {
       const since = this.#clock.now();
@@ -115,6 +121,11 @@ class Batches<Work, Answer> implements BatchScheduler<Work, Answer> {
       this.#queue.add(entry);
       this.#startSoon();
     });
+  }
+
+  requireRoom(tenant: string): void {
+    const refused = this.#refused({ tenant, rows: 1, length: 0 }, 0);
+    if (refused) throw refused;
   }
 
   async drain(signal?: AbortSignal): Promise<void> {
@@ -142,7 +153,14 @@ class Batches<Work, Answer> implements BatchScheduler<Work, Answer> {
     return this.#times.perCell(like) ?? UNKNOWN;
   }
 
-  #refusal(job: Job, cost: number): OverloadReason | undefined {
+  #refused(job: Asking, cost: number): OverloadedError | undefined {
+    const reason = this.#refusal(job, cost);
+    if (!reason) return undefined;
+    this.#options.observer?.refused?.(reason);
+    return new OverloadedError(reason, this.wait(job.tenant, cost));
+  }
+
+  #refusal(job: Asking, cost: number): OverloadReason | undefined {
     if (this.#isDraining) return 'draining';
     const { maxWaitingRows, maxWaitingBytes, maxWait } = this.#options;
     const [all, own] = [this.#queue.load, this.#queue.loadOf(job.tenant)];

@@ -48,6 +48,7 @@ export function predictRoutes(service: Service): Route[] {
         'application/json': records,
       },
       answer,
+      isComputed: true,
       handle: (asked) => predicted(service, asked),
     }),
   ];

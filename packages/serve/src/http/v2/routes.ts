@@ -79,6 +79,7 @@ export function v2Routes(service: Service): Route[] {
         params: versioned,
         body: bodies,
         answer: inferResponse,
+        isComputed: true,
         handle: (asked) => answered(service, asked),
       }),
     ]),
