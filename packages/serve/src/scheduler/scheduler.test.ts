@@ -250,10 +250,10 @@ test('batches grow where that saves time, and stay small where it makes requests
       for (let j = 0; j <= i % 4; j++) void scheduler.submit(job('a'));
       await clock.pass(1000);
     }
-    for (let j = 0; j < 40; j++) void scheduler.submit(job('a'));
+    for (let j = 0; j < 100; j++) void scheduler.submit(job('a'));
     reports.length = 0;
-    await clock.pass(5000);
-    expect(reports.reduce((sum, { rows }) => sum + rows, 0)).toBe(40);
+    await clock.pass(10_000);
+    expect(reports.reduce((sum, { rows }) => sum + rows, 0)).toBe(100);
     // Once in a while a larger one tries whether it is still so.
     const sizes = reports.map(({ rows }) => rows).toSorted((a, b) => a - b);
     return sizes[Math.floor(sizes.length / 2)]!;

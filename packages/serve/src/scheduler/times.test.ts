@@ -23,11 +23,14 @@ test('of times on a line, what a batch costs anyway and by its size', () => {
   };
   expect(learnt(3, 2, [1, 4, 2, 8])).toBeCloseTo(15, 6);
   expect(learnt(0, 2, [1, 4, 2, 8])).toBeCloseTo(0, 6);
-  expect(learnt(9, -1, [1, 4, 2, 8])).toBe(Infinity);
-  expect(learnt(3, 2, [4, 4, 4])).toBe(Infinity);
+  expect(learnt(3, 2, [])).toBe(Infinity);
+  // Step by step, from the largest that there was.
+  expect(learnt(9, -1, [1, 4, 2, 8])).toBe(16);
+  expect(learnt(3, 2, [4, 4, 4])).toBe(8);
+  expect(learnt(3, 2, [1, 4])).toBe(8);
+  expect(learnt(0, 2, [4, 4, 8, ...new Array<number>(20).fill(4)])).toBeCloseTo(0, 6);
   // Sizes that differed long ago are forgotten.
-  expect(learnt(3, 2, [8, ...new Array<number>(50).fill(1)])).toBeCloseTo(15, 6);
-  expect(learnt(3, 2, [8, ...new Array<number>(200).fill(1)])).toBe(Infinity);
+  expect(learnt(0, 2, [8, ...new Array<number>(200).fill(4)])).toBe(8);
 });
 
 test('so many keys are known', () => {
