@@ -3,6 +3,7 @@
 import { once } from 'node:events';
 import http from 'node:http';
 import { connect, type Socket } from 'node:net';
+import { constants, setPriority } from 'node:os';
 import { setTimeout } from 'node:timers/promises';
 import { Random } from '@onnx-lora/sdk/core';
 import { type Asked, drawInputs, type Inputs } from './requests.ts';
@@ -24,6 +25,8 @@ export interface LoadOrder {
   readonly seed: number;
   /** Keys that requests are sent with, in turn; none by default. */
   readonly keys?: readonly string[];
+  /** Whether the process that sends gives way to the server, as one on another machine does. */
+  readonly isFar?: boolean;
 }
 
 /** What came of it. */
@@ -40,7 +43,17 @@ export interface LoadFigures {
 const DRAWN = 16;
 
 /** Sends the load. */
-export async function sendLoad({ url, asked, adapters, rate, seconds, seed, keys }: LoadOrder): Promise<LoadFigures> {
+export async function sendLoad({
+  url,
+  asked,
+  adapters,
+  rate,
+  seconds,
+  seed,
+  keys,
+  isFar = false,
+}: LoadOrder): Promise<LoadFigures> {
+  if (isFar) setPriority(constants.priority.PRIORITY_LOW);
   const random = new Random(seed);
   const agent = new http.Agent({ keepAlive: true });
   const drawn = Array.from({ length: DRAWN }, () => drawInputs(asked, random));

@@ -20,7 +20,7 @@ export interface NeighbourSettings {
 
 const TENANTS = 5;
 /** What each tenant asks for, as a part of what the server can do. */
-const SHARE = 0.15;
+const SHARE = 0.12;
 const FLOOD = 100;
 
 /** Measures what the other tenants wait, and prints it. */
@@ -38,7 +38,7 @@ export async function measureNeighbours(
     await using server = await serve(await subject.open(folder), { port: 0, name: 'served', keys });
     const url = `${server.url}/v2/models/served/infer`;
     let seed = 1;
-    const load = async (order: Pick<LoadOrder, 'rate' | 'keys'>): Promise<LoadFigures> =>
+    const load = async (order: Pick<LoadOrder, 'rate' | 'keys' | 'isFar'>): Promise<LoadFigures> =>
       (await runChild(self, {
         load: { ...order, url, asked: subject.asked, adapters: 0, seconds, seed: seed++ },
       })) as LoadFigures;
@@ -53,7 +53,7 @@ export async function measureNeighbours(
       const told = load({ keys: [first], rate: { perSecond: SHARE * most } });
       calm.push([...(await load({ keys: others, rate: { perSecond: (TENANTS - 1) * SHARE * most } })).latencyMs]);
       await told;
-      const flood = load({ keys: [first], rate: { perSecond: FLOOD * SHARE * most } });
+      const flood = load({ keys: [first], rate: { perSecond: FLOOD * SHARE * most }, isFar: true });
       flooded.push([...(await load({ keys: others, rate: { perSecond: (TENANTS - 1) * SHARE * most } })).latencyMs]);
       refused += (await flood).refused;
       const idle = runChild(self, { idle: { url: server.url, connections, seconds } });
