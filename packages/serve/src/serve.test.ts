@@ -6,6 +6,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { connect } from 'node:tls';
+import type { Worker } from 'node:worker_threads';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { rowsOf, type SmallServer, smallServer } from '../fixtures/smallServer.ts';
 
@@ -30,6 +31,21 @@ describe('requests', () => {
       /^onnx_lora_requests_total\{method="POST",route="\/v2\/models\/:model\/infer",status="200"\} 60$/m,
     );
     expect(text).toMatch(/^onnx_lora_adapters 6$/m);
+  });
+
+  it('compute at a time where the graph is loaded more than once', async () => {
+    const workers: Worker[] = [];
+    const count = (worker: Worker): void => void workers.push(worker);
+    process.on('worker', count);
+    onTestFinished(() => void process.off('worker', count));
+    const { infer, expected, server } = await smallServer({ count: 6, replicas: 3, batches: { maxRows: 2 } });
+    const before = workers.length;
+    const asked = Array.from({ length: 60 }, (_, i) => ({ adapter: `a${i % 6}`, rows: rowsOf(1 + (i % 2), i) }));
+    const found = await Promise.all(asked.map(({ adapter, rows }) => infer(`net:${adapter}`, rows)));
+    for (const [i, { adapter, rows }] of asked.entries()) close(found[i]!.values, await expected(rows, adapter));
+    // One is that of the model's own sessions.
+    expect([before, workers.length]).toEqual([3, 3]);
+    await server.close();
   });
 
   it('get the adapter that has the name now', async () => {

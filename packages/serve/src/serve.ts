@@ -81,6 +81,7 @@ export async function serve(model: Model, { catalog, onLog = toStderr, ...given 
   const scheduler = createScheduler(ceiling?.watched(compute) ?? compute, {
     ...batches,
     ...queue,
+    concurrency: machine.replicas ?? 1,
     weightOf,
     observer: metrics.observer,
     ...(ceiling && {

@@ -13,7 +13,7 @@ import { resizeInputs } from '../ops/rewrites/resizeInputs.ts';
 import { requireNamedAdapters } from '../plugin/predict/sources.ts';
 import type { RunnableOptions } from '../plugin/taskModel.ts';
 import { checkMachine, warn } from '../runtime/providers/providers.ts';
-import type { SessionOptions } from '../runtime/session.ts';
+import type { Runtime, SessionOptions } from '../runtime/session.ts';
 import { cutGraph } from './cutting/cutGraph.ts';
 import { requireComputed, withInnerOutputs } from './cutting/innerValues.ts';
 import { withOpenHeads } from './head/forAdapter.ts';
@@ -46,9 +46,9 @@ export interface ModelSessionOptions
   readonly adapterSource?: AdapterSource;
   /**
    * Whether runs compute in a worker thread, which leaves this one free; true by default, unless the model was opened with
-   * a runtime of the user's.
+   * a runtime of the user's. A runtime of its own for this session, so that it computes beside others.
    */
-  readonly worker?: boolean;
+  readonly worker?: boolean | Runtime;
 }
 
 // prettier-ignore
@@ -248,7 +248,8 @@ export class Model extends ModelGraph {
     useDora,
     ...options
   }: ModelSessionOptions): Promise<AdapterSession> {
-    const runtime = worker ? this.workerRuntime : this.runtime;
+    const here = worker === true ? this.workerRuntime : this.runtime;
+    const runtime = typeof worker === 'object' ? worker : here;
     const machine = await sessionHere(this.precision, options, runtime);
     const warning = otherPrecision(this.precision, adapters);
     if (warning) warn(options, warning);

@@ -10,6 +10,7 @@ import type { BatchReport } from '../scheduler/options.ts';
 import { createScheduler } from '../scheduler/scheduler.ts';
 import { compute, type Outputs, submit, type Work } from './compute.ts';
 import { paddingOf } from './padding.ts';
+import { Replicas } from './replicas.ts';
 
 const scratch = mkdtempSync(path.join(tmpdir(), 'onnx-lora-padding-'));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));

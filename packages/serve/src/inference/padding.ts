@@ -23,7 +23,7 @@ const [SHORT, LONG] = [5, 12];
  * How sequences of a model are padded; undefined where they cannot be. A mask among the inputs is no promise, as of a graph that
  * takes the mean over all positions, so it is tried: padding must not change the answers.
  */
-export async function paddingOf(model: Model, session: AdapterSession): Promise<Padding | undefined> {
+export async function paddingOf(model: Model, session: Pick<AdapterSession, 'run'>): Promise<Padding | undefined> {
   const padding = paddedAxes(model);
   const feeds = padding && sequence(model);
   if (!feeds) return undefined;

@@ -1,5 +1,6 @@
 /** @file The sessions of a server: few, each with room for every adapter, opened when something first needs them. */
 
+import { availableParallelism } from 'node:os';
 import {
   type Adapter,
   type AdapterSession,
@@ -7,9 +8,11 @@ import {
   type Model,
   type ModelSessionOptions,
   OnnxLoraError,
+  WorkerRuntime,
 } from '@onnx-lora/sdk';
 import type { AdapterCatalog } from '../adapters/catalog.ts';
 import { type Padding, paddingOf } from './padding.ts';
+import { Replicas } from './replicas.ts';
 
 /** How the sessions of a server are loaded. */
 export interface SessionSettings extends Pick<
@@ -20,6 +23,11 @@ export interface SessionSettings extends Pick<
   readonly maxAdapterBytes?: number;
   /** Graphs that are loaded at most, for adapters of different kinds, each with a copy of the weights; 4 by default. */
   readonly maxSessions?: number;
+  /**
+   * How often each graph is loaded, so that as many batches compute at a time, each on its part of the cores and with a copy of
+   * the weights; 1 by default.
+   */
+  readonly replicas?: number;
 }
 
 /** Which graph is run, of those that can be made of a model. */
@@ -34,7 +42,7 @@ export interface GraphChoice {
 export interface LoadedSession {
   /** Tells sessions of a server apart. */
   readonly id: string;
-  readonly session: AdapterSession;
+  readonly session: Replicas;
   readonly outputs: ReadonlySet<string>;
   /** Whether all inputs have rows in front, as many as there are, so that requests can be rows of one batch. */
   readonly takesRows: boolean;
@@ -61,6 +69,8 @@ export class Sessions {
   readonly #settings: SessionSettings;
   readonly #adapterBytes: (most: number) => number;
   readonly #opened: Opened[] = [];
+  /** Where all but the first of a graph's sessions compute. */
+  readonly #others: readonly WorkerRuntime[];
   /** Ends when no session is being opened: what another opens may do. */
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -68,6 +78,7 @@ export class Sessions {
   constructor(catalog: AdapterCatalog, settings: SessionSettings, adapterBytes = (most: number): number => most) {
     this.#catalog = catalog;
     this.#settings = settings;
+    this.#others = Array.from({ length: (settings.replicas ?? 1) - 1 }, () => new WorkerRuntime());
     this.#adapterBytes = adapterBytes;
   }
 
@@ -110,10 +121,11 @@ export class Sessions {
   }
 
   async #open(graph: Model, kind: string, keyed?: KeyedAdapter): Promise<Opened> {
-    const { maxAdapterBytes = GIGABYTE, maxSessions = 4, targetModules = 'all-linear', modulesToSave = headsOf(graph), ...settings } = this.#settings; // prettier-ignore
+    const { maxAdapterBytes = GIGABYTE, maxSessions = 4, targetModules = 'all-linear', modulesToSave = headsOf(graph), replicas = 1, ...settings } = this.#settings; // prettier-ignore
     const adapterBytes = this.#adapterBytes;
     const options: ModelSessionOptions = {
       ...settings,
+      ...(replicas > 1 && { threads: settings.threads ?? Math.max(1, Math.floor(availableParallelism() / replicas)) }),
       // Cores that wait are those that talk to clients.
       spins: false,
       ...(keyed && { adapters: { [keyed.key]: keyed.adapter } }),
@@ -133,11 +145,14 @@ export class Sessions {
         `The adapter "${keyed?.key ?? 'base'}" needs a graph of its own, and the server holds ${maxSessions} already, each with its copy of the weights. Raise maxSessions, or serve adapters of such different kinds apart.`,
       );
     }
-    const session = await graph.session({ ...options, targetModules, modulesToSave }).catch((error: unknown) => {
-      // What it makes of a layer may be nothing that others can have beside it.
-      if (keyed && error instanceof OnnxLoraError && error.code === 'ADAPTER_MISMATCH') return graph.session(options);
-      throw error;
-    });
+    const session = await this.#replicated(graph, { ...options, targetModules, modulesToSave }).catch(
+      (error: unknown) => {
+        // What it makes of a layer may be nothing that others can have beside it.
+        if (keyed && error instanceof OnnxLoraError && error.code === 'ADAPTER_MISMATCH')
+          return this.#replicated(graph, options);
+        throw error;
+      },
+    );
     const takesRows = Object.values(graph.inputs).every(({ dims }) => typeof dims?.[0] === 'string');
     const opened = {
       id: `${kind} ${this.#opened.length}`,
@@ -149,6 +164,18 @@ export class Sessions {
     };
     this.#opened.push(opened);
     return opened;
+  }
+
+  /** The graph, loaded as often as it is to be. */
+  async #replicated(graph: Model, options: ModelSessionOptions): Promise<Replicas> {
+    const all: [AdapterSession, ...AdapterSession[]] = [await graph.session(options)];
+    try {
+      for (const worker of this.#others) all.push(await graph.session({ ...options, worker }));
+    } catch (error) {
+      for (const session of all) await session.release();
+      throw error;
+    }
+    return new Replicas(all);
   }
 
   /** How many there are. */

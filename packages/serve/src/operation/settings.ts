@@ -120,6 +120,7 @@ const schema = z.strictObject({
   requestTimeout: count.optional(),
   maxAdapterBytes: count.optional(),
   maxSessions: count.optional(),
+  replicas: count.optional(),
   maxMemoryBytes: count.optional(),
   targetModules: z.union([z.string().min(1), names]).optional(),
   modulesToSave: names.optional(),

@@ -1,0 +1,65 @@
+/** @file A graph that is loaded several times, so that several batches compute at a time. */
+
+import type { Adapter, AdapterRunOptions, AdapterSession, BoundFeeds, Feeds, Tensor } from '@onnx-lora/sdk';
+
+/** Sessions of one graph with room for the same adapters; together they are as one. */
+export class Replicas {
+  readonly #all: readonly [AdapterSession, ...AdapterSession[]];
+  readonly #running: number[];
+
+  constructor(all: readonly [AdapterSession, ...AdapterSession[]]) {
+    this.#all = all;
+    this.#running = all.map(() => 0);
+  }
+
+  /** The model's own inputs. */
+  get inputNames(): readonly string[] {
+    return this.#all[0].inputNames;
+  }
+
+  /** The model's outputs. */
+  get outputNames(): readonly string[] {
+    return this.#all[0].outputNames;
+  }
+
+  /** Where it computes. */
+  get provider(): AdapterSession['provider'] {
+    return this.#all[0].provider;
+  }
+
+  /** Adapters that one of them holds. */
+  get adapterNames(): readonly string[] {
+    return [...new Set(this.#all.flatMap(({ adapterNames }) => adapterNames))];
+  }
+
+  /** Runs where least is running; what was bound lies with the first. */
+  async run(feeds: Feeds, options: AdapterRunOptions): Promise<Record<string, Tensor>> {
+    const place = options.bound?.length ? 0 : this.#running.indexOf(Math.min(...this.#running));
+    this.#running[place]!++;
+    try {
+      return await this.#all[place]!.run(feeds, options);
+    } finally {
+      this.#running[place]!--;
+    }
+  }
+
+  /** As `session.bind`. */
+  bind(feeds: Feeds): BoundFeeds | undefined {
+    return this.#all[0].bind(feeds);
+  }
+
+  /** As `session.requireRoom`. */
+  async requireRoom(adapter: Adapter, options: Parameters<AdapterSession['requireRoom']>[1]): Promise<void> {
+    await this.#all[0].requireRoom(adapter, options);
+  }
+
+  /** Keeps nothing of an adapter. */
+  remove(name: string): void {
+    for (const session of this.#all) session.remove(name);
+  }
+
+  /** Frees all of them. */
+  async release(): Promise<void> {
+    for (const session of this.#all) await session.release();
+  }
+}
