@@ -75,7 +75,13 @@ test('answers of a padded batch are those of each request alone', async () => {
   const session = await model.session({ adapters });
   onTestFinished(() => session.release());
   const padding = (await paddingOf(model, session))!;
-  const loaded = { id: 'esm2', session, outputs: new Set(session.outputNames), takesRows: true, padding };
+  const loaded = {
+    id: 'esm2',
+    session: new Replicas([session]),
+    outputs: new Set(session.outputNames),
+    takesRows: true,
+    padding,
+  };
   const batches: BatchReport[] = [];
   const scheduler = createScheduler<Work, Outputs>(compute, { observer: { batch: (each) => batches.push(each) } });
   const requests = [text(9), text(12), text(11, 2, (row) => 11 - 4 * row), text(3), text(12), text(4)].map(
