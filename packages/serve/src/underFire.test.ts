@@ -90,7 +90,7 @@ test('every answer is that of the merged model, whatever happens meanwhile', { t
   const pick = <T>(all: readonly T[]): T => all[Math.floor(random.uniform(0, all.length))]!;
   const bytes = files.reduce((sum, { config, weights }) => sum + config.length + weights.length, 0);
   // Uploads meet a full store now and then.
-  const store = await AdapterStore.open(storeFolder, { maxBytes: 2 * bytes });
+  const store = await AdapterStore.open(storeFolder, { maxBytes: 2 * bytes, grace: 20_000 });
   for (const [i, name] of NAMES.entries()) await store.upload(upload(name, i));
   // Room for some of the adapters, so that others give way.
   let loaded = 0;
