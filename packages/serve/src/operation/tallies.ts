@@ -3,7 +3,7 @@
 import type { BatchReport } from '../scheduler/options.ts';
 import type { OverloadReason } from '../scheduler/overloaded.ts';
 import { Recent, type Spread } from './recent.ts';
-import type { AnsweredRequest } from './serverMetrics.ts';
+import type { AnsweredRequest } from './log.ts';
 
 /** What takes a request's time. */
 export const stages = ['request', 'waiting', 'computing', 'reading'] as const;
