@@ -197,7 +197,7 @@
     } catch {
       tell('The server does not answer. What stands here is from before; it is asked again.');
     }
-    if (next) timer = setTimeout(refresh, document.hidden ? PERIOD * 15 : PERIOD);
+    if (next) timer = setTimeout(() => void refresh(), document.hidden ? PERIOD * 15 : PERIOD);
   };
 
   form.addEventListener('submit', (event) => {

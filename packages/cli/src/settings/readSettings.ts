@@ -3,7 +3,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { didYouMean, settingSchema, valueOfWords } from '@onnx-lora/sdk/plugin';
-import type { Document } from 'yaml';
+import type { Document, visit } from 'yaml';
 import { usageError } from '../terminal/errors.ts';
 import { wordsOf } from './settingsSchema.ts';
 import { flagOf, settingElsewhere, settingInfos } from './settings.ts';
@@ -80,13 +80,13 @@ async function readConfigFile(file: string): Promise<Settings> {
  * @throws OnnxLoraError `FILE_NOT_FOUND`, `CONFIG_INVALID`
  */
 export async function readYaml(file: string): Promise<Record<string, unknown>> {
-  const { parseDocument, visit } = await import('yaml');
+  const yaml = await import('yaml');
   // The parser compares each key with all others, and there may be a hundred thousand of them.
-  const document = parseDocument(await readText(file), { prettyErrors: true, uniqueKeys: false });
+  const document = yaml.parseDocument(await readText(file), { prettyErrors: true, uniqueKeys: false });
   const [error] = document.errors;
   if (error)
     throw usageError(`"${file}" is not valid YAML: ${error.message.split('\n')[0]!.replace(/:$/, '')}. Correct it.`);
-  const twice = repeatedKey(document, visit);
+  const twice = repeatedKey(document, yaml.visit);
   if (twice !== undefined) throw usageError(`"${file}" has the key "${twice}" twice. Remove one.`);
   return toPlain(document, file);
 }
@@ -114,9 +114,9 @@ export function settingsIn(
 }
 
 /** A key that is there twice in one map; plain values would have the last. */
-function repeatedKey(document: Document, visit: typeof import('yaml').visit): string | undefined {
+function repeatedKey(document: Document, visited: typeof visit): string | undefined {
   let repeated: string | undefined;
-  visit(document, {
+  visited(document, {
     Map(_, { items }) {
       const keys = new Set<string>();
       for (const { key } of items) {
@@ -124,7 +124,7 @@ function repeatedKey(document: Document, visit: typeof import('yaml').visit): st
         if (keys.has(text)) repeated = text;
         keys.add(text);
       }
-      return repeated === undefined ? undefined : visit.BREAK;
+      return repeated === undefined ? undefined : visited.BREAK;
     },
   });
   return repeated;

@@ -23,12 +23,15 @@ export interface UploadOptions {
   readonly signature?: string | undefined;
   /** Whether the name stands for it from then on; true by default. */
   readonly activate?: boolean | undefined;
+  /** Ends the request; what is on the disk by then stays. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /** How long a change is waited for, and which version it is of. */
 export interface AdapterChange {
+  /** Which version; the one that the name stands for, or all where it is deleted, without. */
   readonly version?: string | undefined;
+  /** Ends the request. */
   readonly signal?: AbortSignal | undefined;
 }
 

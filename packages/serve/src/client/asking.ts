@@ -26,6 +26,7 @@ export interface InferOptions extends AskOptions {
 
 /** What tensors were answered with. */
 export interface InferAnswer {
+  /** Tensors by the names of outputs. */
   readonly outputs: Readonly<Record<string, OutputTensor>>;
   /** The adapter that answered, and sha256 of its files; null for the base. */
   readonly adapter: { readonly name: string; readonly version: string; readonly digest: string } | null;

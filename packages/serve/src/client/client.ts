@@ -27,7 +27,11 @@ export class Client {
   readonly #transport: Transport;
   #model: Promise<string> | undefined;
 
-  /** @param url where the server answers: `http://127.0.0.1:8080` */
+  /**
+   * A client of the server at this address.
+   *
+   * @param url `http://127.0.0.1:8080`
+   */
   constructor(url: string, { model, ...options }: ClientOptions = {}) {
     this.#transport = new Transport(url, options);
     this.adapters = new Adapters(this.#transport);

@@ -18,7 +18,9 @@ export type TensorValues =
 
 /** What is sent under a name. */
 export interface InputTensor {
+  /** Row by row. */
   readonly data: TensorValues;
+  /** As many sizes as there are dimensions. */
   readonly shape: readonly number[];
   /** By default that of the array; said for `BOOL` (bytes of 0 and 1), and for `FP16` and `BF16` (their bits). */
   readonly datatype?: Datatype | undefined;
@@ -26,8 +28,11 @@ export interface InputTensor {
 
 /** What came under a name. */
 export interface OutputTensor {
+  /** Row by row. */
   readonly data: TensorValues;
+  /** As many sizes as there are dimensions. */
   readonly shape: readonly number[];
+  /** What the values are. */
   readonly datatype: Datatype;
 }
 

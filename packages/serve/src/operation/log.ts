@@ -1,6 +1,16 @@
 /** @file What a server writes down: of requests where they went and how they ended, of failures where; never what they hold. */
 
-import type { AnsweredRequest } from './serverMetrics.ts';
+/** A request that has been answered. */
+export interface AnsweredRequest {
+  /** `GET`, `POST` …; `gRPC`. */
+  readonly method: string;
+  /** The route's pattern, and not the address; the path of a call. */
+  readonly route: string;
+  /** HTTP's status, or gRPC's. */
+  readonly status: number;
+  /** From the first byte to the last one sent. */
+  readonly seconds: number;
+}
 
 /** One line of the log. */
 export type LogEntry =

@@ -6,10 +6,13 @@ const KEPT = 1024;
 export interface Spread {
   /** All that have come. */
   readonly count: number;
-  /** Of the latest, as all that follows. */
+  /** Mean of the latest, which all that follows is of. */
   readonly mean: number;
+  /** Half of them are no larger. */
   readonly p50: number;
+  /** 95 of 100 are no larger. */
   readonly p95: number;
+  /** 99 of 100 are no larger. */
   readonly p99: number;
 }
 

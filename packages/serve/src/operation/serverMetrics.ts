@@ -4,20 +4,9 @@ import type { AdapterCatalog } from '../adapters/catalog.ts';
 import type { Sessions } from '../inference/sessions.ts';
 import type { SchedulerObserver } from '../scheduler/options.ts';
 import type { BatchScheduler } from '../scheduler/scheduler.ts';
+import type { AnsweredRequest } from './log.ts';
 import { COUNTS, Metrics, PARTS, SECONDS } from './metrics.ts';
 import { Tallies } from './tallies.ts';
-
-/** A request that has been answered. */
-export interface AnsweredRequest {
-  /** `GET`, `POST` …; `gRPC`. */
-  readonly method: string;
-  /** The route's pattern, and not the address; the path of a call. */
-  readonly route: string;
-  /** HTTP's status, or gRPC's. */
-  readonly status: number;
-  /** From the first byte to the last one sent. */
-  readonly seconds: number;
-}
 
 /** Counts, and tells. */
 export interface ServerMetrics {

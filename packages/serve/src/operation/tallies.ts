@@ -3,12 +3,12 @@
 import type { BatchReport } from '../scheduler/options.ts';
 import type { OverloadReason } from '../scheduler/overloaded.ts';
 import { Recent, type Spread } from './recent.ts';
-import type { AnsweredRequest } from './serverMetrics.ts';
+import type { AnsweredRequest } from './log.ts';
 
-/** What takes a request's time. */
-export const stages = ['request', 'waiting', 'computing', 'reading'] as const;
 /** A part of what requests take; `reading` is of adapters that nothing held. */
-export type Stage = (typeof stages)[number];
+export type Stage = 'request' | 'waiting' | 'computing' | 'reading';
+/** All of them. */
+export const stages: readonly Stage[] = ['request', 'waiting', 'computing', 'reading'];
 
 /** Numbers of a tenant. */
 export interface TenantTally {

@@ -77,8 +77,9 @@ const fromHeaders: TextMapGetter<TraceHeaders> = {
 };
 
 function codeOf(error: unknown): string {
-  const { code, status, name } = (error ?? {}) as { code?: unknown; status?: unknown; name?: unknown };
-  return String(code ?? status ?? name ?? 'INTERNAL');
+  const { code, name } = (error ?? {}) as { code?: unknown; name?: unknown };
+  const known = [code, name].find((each) => typeof each === 'string' || typeof each === 'number');
+  return known === undefined ? 'INTERNAL' : String(known);
 }
 
 const traced = new WeakMap<AbortSignal, Part>();

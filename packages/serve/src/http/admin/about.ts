@@ -8,10 +8,13 @@ import type { Service } from '../service.ts';
 
 /** An adapter as it is listed. */
 export interface ListedAdapter {
+  /** What requests name. */
   readonly name: string;
+  /** Which of those of its name. */
   readonly version: string;
   /** sha256 of its files. */
   readonly digest: string;
+  /** Of its files. */
   readonly bytes: number;
   /** Whether it is in memory. */
   readonly loaded: boolean;
@@ -19,11 +22,14 @@ export interface ListedAdapter {
 
 /** The base and its adapters. */
 export interface AdapterListing {
+  /** The model without an adapter. */
   readonly base: {
+    /** What it is called in addresses. */
     readonly name: string;
     /** sha256 of its weights. */
     readonly digest: string;
   };
+  /** By name, with all versions. */
   readonly adapters: readonly ListedAdapter[];
 }
 

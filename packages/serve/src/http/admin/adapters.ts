@@ -13,10 +13,13 @@ type Named = z.infer<typeof named>;
 
 /** A version of an adapter that the server keeps. */
 export interface StoredVersion {
+  /** What requests name. */
   readonly name: string;
+  /** Which of those of its name. */
   readonly version: string;
   /** sha256 of its files. */
   readonly digest: string;
+  /** Of its files. */
   readonly bytes: number;
   /** Whether the name stands for it. */
   readonly isCurrent: boolean;

@@ -19,9 +19,11 @@ const records = z.object({ records: z.array(record).min(1).max(10_000).describe(
 
 /** What a task says of files or records. */
 export interface PredictAnswer {
+  /** What the base is called. */
   readonly model: string;
   /** The adapter that answered; null for the base. */
   readonly adapter: { readonly name: string; readonly version: string; readonly digest: string } | null;
+  /** Name of the task whose answers they are. */
   readonly task: string;
   /** An answer for each file or record, in their order. */
   readonly predictions: readonly Readonly<Record<string, unknown>>[];

@@ -1,7 +1,7 @@
 /** @file `/status`: a page that shows what is loaded and how it does, and what it is made from. */
 
 import { z } from 'zod';
-import { stages } from '../../operation/tallies.ts';
+import { type Stage, stages } from '../../operation/tallies.ts';
 import type { ServerStatus } from './serverStatus.ts';
 import { type Route, route } from '../routes.ts';
 import type { Service } from '../service.ts';
@@ -36,7 +36,7 @@ const serverStatus: z.ZodType<ServerStatus> = z.object({
     .object({ count: z.int(), requests: z.number(), rows: z.number(), adapters: z.number(), padding: z.number() })
     .describe('how many there were, and means of them'),
   stages: z
-    .array(z.object({ stage: z.enum(stages), spread }))
+    .array(z.object({ stage: z.enum(stages as [Stage, ...Stage[]]), spread }))
     .describe('milliseconds of the latest 1,024 requests, or batches'),
   adapterCount: z.int(),
   adapters: z.array(

@@ -5,16 +5,20 @@ import type { Stage } from '../../operation/tallies.ts';
 
 /** The state of a server. */
 export interface ServerStatus {
+  /** What it is, and since when. */
   readonly server: {
+    /** What the base is called. */
     readonly name: string;
     /** Of the package. */
     readonly version: string;
     /** sha256 of the base's weights. */
     readonly digest: string;
+    /** Whether it takes requests. */
     readonly ready: boolean;
     /** Seconds. */
     readonly uptime: number;
   };
+  /** What the process has. */
   readonly memory: {
     /** Bytes of the process. */
     readonly resident: number;
@@ -23,9 +27,13 @@ export interface ServerStatus {
     /** Graphs that are loaded. */
     readonly sessions: number;
   };
+  /** What waits, and what computes. */
   readonly queue: {
+    /** That wait. */
     readonly requests: number;
+    /** Of these. */
     readonly rows: number;
+    /** That they hold. */
     readonly bytes: number;
     /** Batches that compute. */
     readonly batches: number;
@@ -36,8 +44,9 @@ export interface ServerStatus {
   readonly batches: Readonly<Record<'count' | 'requests' | 'rows' | 'adapters' | 'padding', number>>;
   /** Milliseconds of the latest 1,024 requests, or batches. */
   readonly stages: readonly { readonly stage: Stage; readonly spread: Spread }[];
-  /** Adapters that there are; those in memory are listed first, 500 at most. */
+  /** Adapters that there are. */
   readonly adapterCount: number;
+  /** 500 of them at most, those in memory first. */
   readonly adapters: readonly {
     readonly name: string;
     readonly version: string;
@@ -49,10 +58,12 @@ export interface ServerStatus {
     /** Whether the name stands for it. */
     readonly current: boolean;
   }[];
+  /** Names whose requests are split. */
   readonly splits: readonly {
     readonly name: string;
     readonly shares: readonly { readonly to: string; readonly share: number }[];
   }[];
+  /** Those who have asked. */
   readonly tenants: readonly {
     readonly tenant: string;
     readonly weight: number;
@@ -61,8 +72,11 @@ export interface ServerStatus {
     /** Those of `answered` that were refused or failed. */
     readonly failed: number;
   }[];
+  /** How many there were, by route and status. */
   readonly answers: readonly { readonly route: string; readonly status: number; readonly count: number }[];
+  /** Requests that were refused before they waited. */
   readonly refusals: readonly { readonly reason: string; readonly count: number }[];
+  /** What else went wrong. */
   readonly failures: {
     /** Clients that had gone before the answer. */
     readonly gone: number;

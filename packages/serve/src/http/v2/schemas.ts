@@ -68,7 +68,9 @@ export const inferResponse: z.ZodType<InferResponse> = z.object({
 
 /** What a model takes or gives under a name. */
 export interface PortMetadata {
+  /** By this it is fed or fetched. */
   readonly name: string;
+  /** What its values are: `FP32`. */
   readonly datatype: string;
   /** -1 for any size. */
   readonly shape: readonly number[];
@@ -76,10 +78,15 @@ export interface PortMetadata {
 
 /** What a model takes and gives. */
 export interface ModelMetadata {
+  /** The base, or `base:adapter`. */
   readonly name: string;
+  /** The one that answers. */
   readonly versions: readonly string[];
+  /** What runs it. */
   readonly platform: string;
+  /** What it takes. */
   readonly inputs: readonly PortMetadata[];
+  /** What it gives. */
   readonly outputs: readonly PortMetadata[];
 }
 
