@@ -7,7 +7,7 @@ import path from 'node:path';
 import { openModel } from '@onnx-lora/sdk';
 import { linearNet, publishModel, randomAdapter } from '@onnx-lora/sdk/testing';
 import { beforeAll, expect, it, onTestFinished, vi } from 'vitest';
-import { DiskCache } from './diskCache.ts';
+import { type CacheEntry, DiskCache } from './diskCache.ts';
 import { FarAdapters, type FarOptions, type FarPlace, FileChanged } from './farAdapters.ts';
 
 /** Files of adapters of different seeds. */
@@ -237,7 +237,7 @@ it('fetches anew what is damaged on the disk, and clears up what was torn', asyn
   const { catalog, cache, folder } = await far(place);
   const sum = await scalesOf(catalog, 'cats');
   await scalesOf(catalog, 'birds');
-  const [cats, birds] = cache.entries as readonly unknown[] as [{ id: string }, { id: string }];
+  const [cats, birds] = cache.entries as readonly [CacheEntry, CacheEntry];
   cache.close();
   const file = path.join(folder, cats.id, 'adapter_model.safetensors');
   const bytes = readFileSync(file);
