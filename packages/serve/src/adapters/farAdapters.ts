@@ -94,6 +94,8 @@ export class FarAdapters implements AdapterCatalog {
   async resolve(name: string, { version }: AdapterChoiceOptions = {}): Promise<ResolvedAdapter> {
     const found = isAdapterName(name) ? await this.#find(name) : undefined;
     if (!found || (version !== undefined && version !== found.info.version)) throw noSuchAdapter(name, version);
+    // Who has it resolved may load it, however many others were found since.
+    remember(this.#byKey, found.info.key, found);
     return found.info;
   }
 
