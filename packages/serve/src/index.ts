@@ -2,7 +2,7 @@
 
 export { serve, type Server, type ServeOptions } from './serve.ts';
 export type { AdapterCatalog, AdapterChoiceOptions, AdapterInfo, ResolvedAdapter } from './adapters/catalog.ts';
-export { adaptersAt, type CacheSettings, isAddress, type PlacedAdapters } from './adapters/adaptersAt.ts';
+export { type CacheSettings, isAddress } from './adapters/adaptersAt.ts';
 export type { FileLimits, IncomingFile } from './adapters/incoming.ts';
 export type { Share } from './adapters/manifest.ts';
 export { AdapterStore, type StoredAdapter, type StoreOptions } from './adapters/store.ts';

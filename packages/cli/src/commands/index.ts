@@ -58,7 +58,7 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     load: async () => (await import('./adapters/merge.ts')).unmergeCommand,
   },
   export: {
-    summary: "write a model whose adapters are optional inputs, for ONNX Runtime's other languages or for Triton",
+    summary: 'write a model whose adapters are optional inputs, for other languages and for Triton',
     load: async () => (await import('./adapters/export.ts')).exportCommand,
   },
   build: {

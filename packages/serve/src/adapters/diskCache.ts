@@ -51,7 +51,9 @@ export class DiskCache {
   readonly #inUse = new Map<string, number>();
   /** Those whose files were found to be as they came. */
   readonly #verified = new Set<string>();
+  /** Bytes that are on their way, or whose place is taken. */
   #coming = 0;
+  readonly #waiting: (() => void)[] = [];
 
   private constructor(root: string, maxBytes: number, lock: FileLock) {
     this.#root = root;
@@ -107,6 +109,7 @@ export class DiskCache {
       const left = this.#inUse.get(id)! - 1;
       if (left === 0) this.#inUse.delete(id);
       else this.#inUse.set(id, left);
+      this.#wake();
     }
   }
 
@@ -124,10 +127,9 @@ export class DiskCache {
 
   async #fill({ id, source, name, bytes }: CacheEntry, fill: (folder: string) => Promise<unknown>): Promise<void> {
     if (await this.#isWhole(id)) return;
-    this.#coming += bytes;
+    await this.#makeRoom(bytes);
     const staged = path.join(this.#root, INCOMING, randomUUID());
     try {
-      await this.#makeRoom(bytes);
       makeFolder(staged);
       await fill(staged);
       const kept = { source, name, bytes, digest: await digestOf(staged) };
@@ -138,6 +140,7 @@ export class DiskCache {
       this.#verified.add(id);
     } finally {
       this.#coming -= bytes;
+      this.#wake();
       await rm(staged, { recursive: true, force: true });
     }
   }
@@ -160,6 +163,7 @@ export class DiskCache {
     return true;
   }
 
+  /** Takes away what was used least recently, until there is room; waits where all that is there is being read, or is coming. */
   async #makeRoom(bytes: number): Promise<void> {
     if (bytes > this.#maxBytes) {
       throw new OnnxLoraError(
@@ -167,13 +171,27 @@ export class DiskCache {
         `The adapter has ${bytes} bytes, and the cache on the disk may have ${this.#maxBytes}. Give the cache more (cache.maxBytes).`,
       );
     }
-    let held = [...this.#kept.values()].reduce((sum, each) => sum + each.bytes, 0);
-    for (const each of [...this.#kept.values()]) {
-      if (held + this.#coming <= this.#maxBytes) return;
-      if (this.#inUse.has(each.id)) continue;
-      held -= each.bytes;
-      await this.#remove(each.id);
+    for (;;) {
+      const gone: Promise<void>[] = [];
+      let held = [...this.#kept.values()].reduce((sum, each) => sum + each.bytes, this.#coming);
+      for (const { id, bytes: freed } of this.#kept.values()) {
+        if (held + bytes <= this.#maxBytes) break;
+        if (this.#inUse.has(id)) continue;
+        held -= freed;
+        gone.push(this.#remove(id));
+      }
+      const hasRoom = held + bytes <= this.#maxBytes;
+      const changed = hasRoom ? undefined : new Promise<void>((resolve) => this.#waiting.push(resolve));
+      if (hasRoom) this.#coming += bytes;
+      await Promise.all(gone);
+      if (hasRoom) return;
+      await changed;
     }
+  }
+
+  /** Whoever waits for room looks again. */
+  #wake(): void {
+    for (const wake of this.#waiting.splice(0)) wake();
   }
 
   async #remove(id: string): Promise<void> {
@@ -200,7 +218,6 @@ export class DiskCache {
       }
     }
     for (const { kept } of found.sort((a, b) => a.used - b.used)) this.#kept.set(kept.id, kept);
-    this.#coming = 0;
     await this.#makeRoom(0);
   }
 }

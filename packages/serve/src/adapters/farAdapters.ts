@@ -94,6 +94,8 @@ export class FarAdapters implements AdapterCatalog {
   async resolve(name: string, { version }: AdapterChoiceOptions = {}): Promise<ResolvedAdapter> {
     const found = isAdapterName(name) ? await this.#find(name) : undefined;
     if (!found || (version !== undefined && version !== found.info.version)) throw noSuchAdapter(name, version);
+    // Who has it resolved may load it, however many others were found since.
+    remember(this.#byKey, found.info.key, found);
     return found.info;
   }
 
@@ -210,7 +212,7 @@ export class FarAdapters implements AdapterCatalog {
       if (!files) throw new FileChanged(name);
       const incoming = ADAPTER_FILES.map((file): IncomingFile => {
         const { [file]: far } = files;
-        return { name: file, size: far.size, content: this.#place.read(far, signal) };
+        return { name: file, size: far.size, content: exactly(this.#place.read(far, signal), far) };
       });
       await receive(folder, incoming, this.#options);
     } catch (error) {
@@ -222,6 +224,17 @@ export class FarAdapters implements AdapterCatalog {
       throw new HttpError(503, 'ADAPTERS_AWAY', `The adapter "${name}" could not be read from ${this.#place.url}: ${(error as Error).message}`, 5); // prettier-ignore
     }
   }
+}
+
+/** The content, which has as many bytes as was said. */
+async function* exactly(content: AsyncIterable<Uint8Array>, { path, size }: FarFile): AsyncGenerator<Uint8Array> {
+  let left = size;
+  for await (const piece of content) {
+    if (piece.length > left) throw new FileChanged(path);
+    left -= piece.length;
+    yield piece;
+  }
+  if (left > 0) throw new FileChanged(path);
 }
 
 function infoOf(name: string, digest: string, bytes: number): AdapterInfo {

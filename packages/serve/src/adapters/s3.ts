@@ -1,7 +1,7 @@
 /** @file Adapters in an object store that speaks S3: Amazon's, MinIO, Ceph, R2 … */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import type { S3Client } from '@aws-sdk/client-s3';
+import type * as S3 from '@aws-sdk/client-s3';
 import { type FarFile, type FarPlace, FileChanged } from './farAdapters.ts';
 
 /**
@@ -21,7 +21,7 @@ export async function s3Place(url: string): Promise<FarPlace & { close(): void }
   const { S3Client: Client, GetObjectCommand, ListObjectsV2Command, S3ServiceException } = await library();
   // Stores that are not Amazon's have no hosts of their own for buckets.
   const endpoint = process.env['AWS_ENDPOINT_URL_S3'] ?? process.env['AWS_ENDPOINT_URL'];
-  const client: S3Client = new Client({ maxAttempts: 3, forcePathStyle: endpoint !== undefined });
+  const client: S3.S3Client = new Client({ maxAttempts: 3, forcePathStyle: endpoint !== undefined });
   return {
     url,
     name: root.split('/').at(-1) || bucket,
@@ -60,7 +60,7 @@ export async function s3Place(url: string): Promise<FarPlace & { close(): void }
 }
 
 /** Loaded when it is needed: most servers have no use for it. */
-async function library(): Promise<typeof import('@aws-sdk/client-s3')> {
+async function library(): Promise<typeof S3> {
   try {
     return await import('@aws-sdk/client-s3');
   } catch (cause) {

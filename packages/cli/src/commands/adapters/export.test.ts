@@ -30,6 +30,19 @@ it('exports', async () => {
   expect(existsSync(result.adapters['adapter']!)).toBe(true);
 });
 
+it('exports for Triton', async () => {
+  const folder = path.join(temporaryFolder(), 'repository');
+  const words = ['export', model, '--adapter', adapter, '--triton', folder];
+  const result = await callJson<{ model: string; adapters: string[]; files: string[] }>(...words);
+  expect(result).toMatchObject({ model: 'model', adapters: ['adapter'] });
+  expect(result.files.every((file) => existsSync(file))).toBe(true);
+  expect(await call(words)).toMatchObject({ code: 2, stderr: expect.stringContaining('is there already') });
+  const both = await call([...words, '-o', 'm.onnx']);
+  expect([both.code, both.stderr.replaceAll(/\s+/g, ' ')]).toEqual([2, expect.stringContaining('--triton')]);
+  const { stdout } = await call([...words, '--overwrite']);
+  expect(stdout).toContain(`Wrote ${folder}: model, adapter are models that clients may ask.`);
+});
+
 it.each([
   [['merge', '--weight', '1,2'], /1 adapter is named, but the number of weights is 2/],
   [['unmerge', '--weight', 'x'], /--weight must be a number/],

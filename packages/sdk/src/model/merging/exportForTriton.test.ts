@@ -217,6 +217,7 @@ ensemble_scheduling {
 it.each([
   [{ name: 'photos' }, {}, 'Two models of the repository would be called "photos"'],
   [{ name: 'net' }, { 'a/b': 'photos' }, 'cannot be the name of its file'],
+  [{ name: '..' }, {}, 'The base would be called ".."'],
 ])('refuses %o %o', async (options, renamed, message) => {
   const { folder, model, adapter } = await net();
   const names = Object.keys(renamed);

@@ -61,7 +61,8 @@ export async function exportForTriton(
   options: TritonOptions = {},
 ): Promise<TritonResult> {
   requireKnown(options);
-  const base = options.name ?? path.basename(given.name, '.onnx').replaceAll(/[^\w.-]/g, '-');
+  const base = options.name ?? path.basename(path.resolve(given.name), '.onnx').replaceAll(/[^\w.-]/g, '-');
+  requireModelName(base);
   const names = Object.keys(adapters);
   const all = [base, ...names, ...names.map((name) => name + WEIGHTS)];
   requireApart(all);
@@ -122,6 +123,14 @@ function constantsModel(
       })),
     },
   };
+}
+
+function requireModelName(name: string): void {
+  if (/^[\w-][\w.-]*$/.test(name)) return;
+  throw new OnnxLoraError(
+    'INPUT_INVALID',
+    `The base would be called ${JSON.stringify(name)}, which cannot be the name of a folder. Give it another (name).`,
+  );
 }
 
 function requireApart(names: readonly string[]): void {
