@@ -79,6 +79,7 @@ export { OrtRuntime } from './runtime/ort.ts';
 export { WorkerRuntime } from './runtime/workerRuntime.ts';
 export { checkMachine } from './runtime/providers/providers.ts';
 export { BoundFeeds } from './runtime/boundFeeds.ts';
+export type { LentMemory } from './runtime/lentMemory.ts';
 export type { Provider, Runtime, Session } from './runtime/session.ts';
 export type {
   BasePrecision,
