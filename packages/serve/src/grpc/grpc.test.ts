@@ -82,7 +82,7 @@ describe('calls', () => {
     const { call, server, expected } = await grpcServer();
     await call('ServerLive', {});
     const last = Array.from({ length: 8 }, () => call('ModelInfer', inferring('net:a2', rows)));
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await new Promise((resolve) => setTimeout(resolve, 200));
     await server.close();
     for (const { values } of await Promise.all(last)) close(values, await expected(rows, 'a2'));
     expect(await call('ServerLive', {})).toMatchObject({ code: status.UNAVAILABLE });

@@ -44,7 +44,7 @@ const [INPUTS, ADAPTERS] = [1024, 150];
 
 it.skipIf(process.platform !== 'linux')(
   'stays below it with adapters of several times its size',
-  { timeout: 120_000 },
+  { timeout: 300_000 },
   async () => {
     const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-memory-'));
     onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
