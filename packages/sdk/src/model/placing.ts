@@ -44,6 +44,8 @@ export class AdapterPlaces {
   readonly #model: ModelGraph;
   readonly #relations: Relations;
   readonly #warned = new WeakSet<Adapter>();
+  /** Places that were found: a server asks for those of an adapter several times before it answers with it. */
+  readonly #found = new WeakMap<Adapter, PlacedAdapter>();
 
   constructor(model: ModelGraph, relations: Relations) {
     this.#model = model;
@@ -127,6 +129,12 @@ export class AdapterPlaces {
 
   /** The places of an adapter's tensors by their names and shapes alone. */
   find(adapter: Adapter, toTrain: boolean = false): PlacedAdapter {
+    const found = (!toTrain && this.#found.get(adapter)) || this.#find(adapter, toTrain);
+    if (!toTrain) this.#found.set(adapter, found);
+    return found;
+  }
+
+  #find(adapter: Adapter, toTrain: boolean): PlacedAdapter {
     const { name, openHeads, notes, onnx } = this.#model;
     const chosen = this.#tunerOf(adapter, toTrain);
     const { named, prefix } = this.#named(adapter);

@@ -8,8 +8,10 @@ import type { InferenceScheduler } from './compute.ts';
 import { type Served, servedModel, servedSession } from './servedModel.ts';
 import type { Sessions } from './sessions.ts';
 
-/** Adapters whose labels and predictors are kept. */
-const MOST_KEPT = 256;
+/** What the adapters whose labels and predictors are kept may cost together. */
+const MOST_KEPT = 16_384;
+/** What one costs that has a predictor, or a model of its own, such as one with another head, compared to one that has neither. */
+const HEAVY = 64;
 /** Predictors of one adapter, for different settings. */
 const MOST_PREDICTORS = 8;
 
@@ -48,6 +50,8 @@ export interface TaskAnswers {
 export class Variants {
   readonly #settings: VariantSettings;
   readonly #kept = new Map<string | null, Promise<Variant>>();
+  /** Of those that cost more than 1. */
+  readonly #costs = new Map<string | null, number>();
 
   constructor(settings: VariantSettings) {
     this.#settings = settings;
@@ -64,17 +68,32 @@ export class Variants {
     this.#kept.delete(key);
     const variant = known ?? this.#make(key);
     this.#kept.set(key, variant);
-    if (!known) variant.catch(() => this.#kept.delete(key));
-    for (const oldest of this.#kept.keys()) {
-      if (this.#kept.size <= MOST_KEPT) break;
-      this.#kept.delete(oldest);
+    if (!known) {
+      variant.then(
+        ({ model }) => this.#count(key, model !== this.#settings.base),
+        () => this.#kept.delete(key),
+      );
     }
     return variant;
+  }
+
+  /** Gives up those that were used least recently, beyond what may be kept. */
+  #count(key: string | null, isHeavy: boolean): void {
+    if (isHeavy && this.#kept.has(key)) this.#costs.set(key, HEAVY);
+    let cost = this.#kept.size;
+    for (const each of this.#costs.values()) cost += each - 1;
+    for (const oldest of this.#kept.keys()) {
+      if (cost <= MOST_KEPT) return;
+      cost -= this.#costs.get(oldest) ?? 1;
+      this.#kept.delete(oldest);
+      this.#costs.delete(oldest);
+    }
   }
 
   /** Keeps nothing of an adapter any more. */
   forget(key: string): void {
     this.#kept.delete(key);
+    this.#costs.delete(key);
   }
 
   async #make(key: string | null): Promise<Variant> {
@@ -98,7 +117,10 @@ export class Variants {
       model: own,
       session: once(() => servedSession(served)),
       // Read anew, so that its tensors are kept by the session alone.
-      predictor: kept(async (asked) => this.#predictor(own, servedModel(served), await load(), asked), MOST_PREDICTORS),
+      predictor: kept(async (asked) => {
+        this.#count(key, true);
+        return this.#predictor(own, servedModel(served), await load(), asked);
+      }, MOST_PREDICTORS),
     };
   }
 
