@@ -1,7 +1,7 @@
 /** @file Memory that moves to where graphs run, and is used again when it comes back. */
 
 /** Bytes that are kept for later. */
-const MAX_FREE_BYTES = 64 * 2 ** 20;
+const MAX_FREE_BYTES = 16 * 2 ** 20;
 /** A buffer this many times as large as is needed would be wasted on it. */
 const MAX_SLACK = 2;
 
