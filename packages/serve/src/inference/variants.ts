@@ -77,7 +77,7 @@ export class Variants {
     return variant;
   }
 
-  /** Gives up those that were used least recently, beyond what may be kept. */
+  /** Notes what one costs, and gives up those that were used least recently beyond what may be kept. */
   #count(key: string | null, isHeavy: boolean): void {
     if (isHeavy && this.#kept.has(key)) this.#costs.set(key, HEAVY);
     let cost = this.#kept.size;
