@@ -4,6 +4,7 @@ import { createReadStream, mkdtempSync, readFileSync, rmSync, writeFileSync } fr
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { Tokenizer } from '@huggingface/tokenizers';
 import { type Adapter, loadPlugins, type Model, openModel, openPredictor } from '@onnx-lora/sdk';
 import { defined } from '@onnx-lora/sdk/data';
 import { randomAdapter } from '@onnx-lora/sdk/testing';
@@ -126,9 +127,15 @@ describe('/v1/chat/completions', () => {
     expect(expected).toMatch(/\w/);
     const ask = (more: object): Promise<Response> =>
       fetch(`${chat.url}/v1/chat/completions`, { method: 'POST', body: JSON.stringify({ model: chat.model, messages, max_tokens: 12, ...more }) }); // prettier-ignore
+    const read = (name: string): object => JSON.parse(readFileSync(path.join(llama.folder!, name), 'utf8')) as object;
+    const tokenizer = new Tokenizer(read('tokenizer.json'), read('tokenizer_config.json'));
+    const turns = '<s><|im_start|>user\nIn the beginning<|im_end|>\n<|im_start|>assistant\n';
+    const [promptTokens, written] = [tokenizer.encode(turns, { add_special_tokens: false }).ids.length, 12];
+    const usage = { prompt_tokens: promptTokens, completion_tokens: written, total_tokens: promptTokens + written };
     expect(await (await ask({})).json()).toMatchObject({
       object: 'chat.completion',
       choices: [{ message: { role: 'assistant', content: expected }, finish_reason: 'length' }],
+      usage,
     });
     const streamed = await ask({ stream: true });
     expect(streamed.headers.get('content-type')).toBe('text/event-stream');
@@ -141,6 +148,11 @@ describe('/v1/chat/completions', () => {
     expect(chunks.map(({ delta }) => delta.content ?? '').join('')).toBe(expected);
     expect(chunks.length).toBeGreaterThan(5);
     expect(chunks.at(-1)!.finish_reason).toBe('length');
+    const counted = await (await ask({ stream: true, stream_options: { include_usage: true } })).text();
+    expect(JSON.parse(counted.trim().split('\n\n').at(-2)!.replace('data: ', ''))).toMatchObject({
+      choices: [],
+      usage,
+    });
     expect(await (await ask({ stream: true, messages: [{ role: 'assistant', content: 'a' }] })).json()).toMatchObject({ error: { code: 'DATA_INVALID' } }); // prettier-ignore
     expect((await ask({ n: 2 })).status).toBe(400);
     // A server that ends says all that it was asked for.

@@ -21,6 +21,8 @@ export interface Answer {
   readonly prediction: Prediction;
   /** True for a piece of an answer that is still to come, see {@link PredictOptions.parts}. */
   readonly isPart?: boolean;
+  /** Of an answer that is written whole by now: tokens of what was asked, and tokens that were written. */
+  readonly tokens?: { readonly asked: number; readonly written: number };
   /** Bytes of the source that were read, as far as it is known. */
   readonly read?: number;
   /** Bytes of the source; absent where it has no end yet. */

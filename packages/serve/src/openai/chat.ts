@@ -17,6 +17,7 @@ const request = z.object({
   model: z.string().describe('the base, "base:adapter", or an adapter alone'),
   messages: z.array(message).min(1).max(10_000),
   stream: z.boolean().nullish(),
+  stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
   max_tokens: z.int().min(1).nullish(),
   max_completion_tokens: z.int().min(1).nullish(),
   temperature: z.number().min(0).max(2).nullish(),
@@ -26,12 +27,16 @@ const request = z.object({
   n: z.literal(1).nullish(),
 });
 
+/** Tokens of the conversation, and of the answer with its end. */
+const usage = z.object({ prompt_tokens: z.int(), completion_tokens: z.int(), total_tokens: z.int() });
+
 const completion = z.object({
   id: z.string(),
   object: z.literal('chat.completion'),
   created: z.int(),
   model: z.string(),
   choices: z.array(z.object({ index: z.int(), message, finish_reason: z.enum(['stop', 'length']) })),
+  usage: usage.optional(),
 });
 
 /** The route. */
@@ -48,7 +53,7 @@ export function chatRoute(service: Service): Route {
 }
 
 async function answered(service: Service, asked: Asked<unknown, unknown>): Promise<unknown> {
-  const { model, messages, stream, ...how } = jsonBody(request, asked.body);
+  const { model, messages, stream, stream_options: told, ...how } = jsonBody(request, asked.body);
   const adapter = await resolved(service, wantedModel(service, model), asked.caller);
   const task = taskAmong(service, ['chat']);
   const { predictor } = await (await service.variants.get(adapter)).predictor({ task, settings: settingsOf(how) });
@@ -64,16 +69,19 @@ async function answered(service: Service, asked: Asked<unknown, unknown>): Promi
   if (!stream) {
     const { text, finish } = first.value.prediction;
     const choice = { index: 0, message: { role: 'assistant', content: text }, finish_reason: reasonOf(finish) };
-    return { ...about, object: 'chat.completion', choices: [choice] };
+    return { ...about, object: 'chat.completion', choices: [choice], usage: usageOf(first.value) };
   }
+  const event = (what: object): string =>
+    `data: ${JSON.stringify({ ...about, object: 'chat.completion.chunk', ...what })}\n\n`;
   const chunk = (delta: object, finish: string | null): string =>
-    `data: ${JSON.stringify({ ...about, object: 'chat.completion.chunk', choices: [{ index: 0, delta, finish_reason: finish }] })}\n\n`;
+    event({ choices: [{ index: 0, delta, finish_reason: finish }] });
   async function* chunks(): AsyncGenerator<string> {
     yield chunk({ role: 'assistant', content: '' }, null);
     try {
       for (let each = first; !each.done; each = await next()) {
         const { isPart = false, prediction } = each.value;
         yield isPart ? chunk({ content: prediction['text'] }, null) : chunk({}, reasonOf(prediction['finish']));
+        if (!isPart && told?.include_usage) yield event({ choices: [], usage: usageOf(each.value) });
       }
       yield 'data: [DONE]\n\n';
     } finally {
@@ -108,4 +116,10 @@ function settingsOf({
 
 function reasonOf(finish: unknown): 'length' | 'stop' {
   return finish === 'length' ? 'length' : 'stop';
+}
+
+function usageOf({ tokens }: Answer): z.infer<typeof usage> | undefined {
+  if (!tokens) return undefined;
+  const { asked, written } = tokens;
+  return { prompt_tokens: asked, completion_tokens: written, total_tokens: asked + written };
 }

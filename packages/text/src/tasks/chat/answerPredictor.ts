@@ -17,6 +17,7 @@ import { textEndings } from '../../data/streamTexts.ts';
 import { type StreamedPrompt, streamPrompts } from '../../data/streamPrompts.ts';
 import type { GenerateOptions } from '../../generation/generateOptions.ts';
 import { openGenerator } from '../../generation/openGenerator.ts';
+import type { GeneratedText } from '../../generation/textGenerator.ts';
 import { askedPrompt } from './askedPrompt.ts';
 import { languageModel } from './openTeaching.ts';
 
@@ -83,17 +84,12 @@ export async function openAnswerer(
     if (batch.length === 0 || signal?.aborted) return;
     const rows = batch.map(({ prompt, adapter: own }) => ({ prompt, adapter: own }));
     const texts = await generator.complete(rows, { ...generate, ...(signal && { signal }) });
-    for (const [i, { id, prompt: _, adapter: __, ...place }] of batch.entries()) {
-      const { text, finish } = texts[i]!;
-      yield { ...place, prediction: { id, text, finish } };
-    }
+    for (const [i, asked] of batch.entries()) yield answerOf(asked, texts[i]!);
   }
 
   /** One alone, every piece as soon as it is written. */
-  async function* told(
-    { id, prompt, adapter: own, ...place }: Waiting,
-    signal: AbortSignal | undefined,
-  ): AsyncGenerator<Answer> {
+  async function* told(asked: Waiting, signal: AbortSignal | undefined): AsyncGenerator<Answer> {
+    const { id, prompt, adapter: own, ...place } = asked;
     const writing = generator.generate([{ prompt, adapter: own }], { ...generate, ...(signal && { signal }) });
     try {
       for (;;) {
@@ -102,8 +98,7 @@ export async function openAnswerer(
           if (value.text !== '') yield { ...place, prediction: { id, text: value.text }, isPart: true };
           continue;
         }
-        const { text, finish } = value[0]!;
-        yield { ...place, prediction: { id, text, finish } };
+        yield answerOf(asked, value[0]!);
         return;
       }
     } finally {
@@ -139,4 +134,8 @@ export async function openAnswerer(
 
   const release = (): Promise<void> => generator.release();
   return { adapters: names, predict, release, [Symbol.asyncDispose]: release };
+}
+
+function answerOf({ id, prompt, adapter: _, ...place }: Waiting, { text, tokens, finish }: GeneratedText): Answer {
+  return { ...place, prediction: { id, text, finish }, tokens: { asked: prompt.length, written: tokens.length } };
 }
