@@ -37,7 +37,7 @@ interface Compiled {
 }
 
 /** Copies that the runtime may make of the weights to multiply faster; beyond it they cost more memory than they are worth. */
-const PREPACK_BYTES = +(process.env['PP'] ?? 280 << 20);
+const PREPACK_BYTES = 280 << 20;
 
 /** Bytes that graphs for other shapes may hold, such as those of shorter rows. */
 const KEPT_BYTES = 128 << 20;
