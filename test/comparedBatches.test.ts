@@ -49,14 +49,17 @@ interface Found {
   readonly loss: number;
   readonly gradients: ReadonlyMap<string, Float32Array>;
   readonly runs: number;
+  /** Graphs that were loaded. */
+  readonly graphs: number;
   readonly rows: number;
   /** Whether graphs have a second part of the batch. */
   readonly branches: boolean;
 }
 
-async function stepOf(request: Partial<TrainerRequest>, batches = 1): Promise<Found> {
-  let [runs, branches] = [0, false];
+async function stepOf(request: Partial<TrainerRequest>, batches = 1, isCompiled = false): Promise<Found> {
+  let [runs, graphs, branches] = [0, 0, false];
   const createSession: Runtime['createSession'] = async (...args) => {
+    graphs++;
     const session = await model.runtime.createSession(...args);
     const run: typeof session.run = (feeds) => {
       runs++;
@@ -68,9 +71,10 @@ async function stepOf(request: Partial<TrainerRequest>, batches = 1): Promise<Fo
   const runtime = Object.assign(Object.create(model.runtime) as Runtime, { createSession });
   const trainer = new Trainer(requestOf({ ...request, runtime }));
   try {
+    if (isCompiled) await trainer.compile(inputs, targets);
     let found = await trainer.lossAndGradients(inputs, targets);
     for (let i = 1; i < batches; i++) found = await trainer.lossAndGradients(inputs, targets);
-    return { loss: found.loss, gradients: found.gradients, runs, rows: trainer.memoryPlan!.rows, branches };
+    return { loss: found.loss, gradients: found.gradients, runs, graphs, rows: trainer.memoryPlan!.rows, branches };
   } finally {
     await trainer.release();
   }
@@ -99,6 +103,13 @@ describe('a loss that compares rows', () => {
       gradient.forEach((each, i) => expect(Math.abs(own[i]! - each)).toBeLessThan(1e-5));
     }
     expect(largest).toBeGreaterThan(0.01);
+  });
+
+  it.each([
+    ['by branches', {}],
+    ['by parts', { memory: 1, pieceRows: () => 4 }],
+  ])('computed %s loads beforehand what its steps take, and nothing else', async (_, request) => {
+    expect((await stepOf(request, 2, true)).graphs).toBe((await stepOf(request, 2)).graphs);
   });
 
   it('draws the same masks of dropout for the features and the gradients of a part', async () => {

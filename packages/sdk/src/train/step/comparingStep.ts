@@ -99,12 +99,14 @@ export class ComparingStep {
     targets: Feeds,
     examples?: readonly number[],
   ): Promise<{ readonly provider: Session['provider']; readonly parameters: ParameterSet }> {
-    return this.#last.compile(...(await this.#first(inputs, targets)), examples);
+    const [own, held] = await this.#first(inputs, targets);
+    return this.#last.compile(own, held, examples);
   }
 
   /** As `GradientStep.providerReport`. */
   async providerReport(inputs: Feeds, targets: Feeds, examples?: readonly number[]): Promise<ProviderReport> {
-    return this.#last.providerReport(...(await this.#first(inputs, targets)), examples);
+    const [own, held] = await this.#first(inputs, targets);
+    return this.#last.providerReport(own, held, examples);
   }
 
   /** What the first graph of a batch is fed. */
