@@ -204,7 +204,8 @@ function accumulate(g: GraphBuilder, before: Value, gradient: Value, forward: (n
   const isProduct = gemm?.opType === 'Gemm' && gemm.input?.length === 2 && reshape?.output?.[0] === gradient.name;
   const rows = g.types.get(gemm?.output?.[0] ?? '')?.shape;
   const feedsReshape = gemm === reshape || reshape?.input?.[0] === gemm?.output?.[0];
-  const summands = gemm && valueOf(gemm.input?.[0] ?? '').shape?.[attributeOf(gemm, 'transA') ? 0 : 1];
+  // Of a weight the summands are a batch's rows, by which no graph is to differ from the one for another batch.
+  const summands = gemm && attributeOf(gemm, 'transA') === 0 && valueOf(gemm.input?.[0] ?? '').shape?.[1];
   const isShort = typeof summands !== 'number' || summands < SHORT_PRODUCT;
   if (!isProduct || isShort || !feedsReshape || !isStatic(rows) || before.shape?.join() !== gradient.shape?.join())
     return g.Add(before, gradient);

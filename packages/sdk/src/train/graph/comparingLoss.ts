@@ -94,24 +94,32 @@ export function targetsOfParts(parts: readonly BatchPart[], batch: Feeds): Feeds
 }
 
 /** The loss of a batch in a graph of so many parts of it: gradients are those with respect to the rows in the graph. */
-export function partLoss({ features: compared, loss }: Comparison, parts: number): LossFragment {
+export function partLoss(comparison: Comparison, parts: number): LossFragment {
   return (g, outputs, targets) => {
-    const own = Array.from({ length: parts }, (_, i) => compared(g, ofPart(outputs, i), ofPart(targets, i)));
-    const here = inFloats(g, own.length === 1 ? own[0]! : g.Concat(own, 0));
-    noteFeatures(g, here);
+    const here = ofParts(comparison, parts, g, outputs, targets);
     const all = g.Gather(targets[OTHERS] ? g.Concat([here, targets[OTHERS]], 0) : here, targets[ORDER]!, 0);
     const batch = Object.entries(targets).filter(([name]) => name.startsWith(BATCH));
-    return loss(g, all, Object.fromEntries(batch.map(([name, value]) => [name.slice(BATCH.length), value])));
+    return comparison.loss(g, all, Object.fromEntries(batch.map(([name, value]) => [name.slice(BATCH.length), value])));
   };
 }
 
-/** In place of a loss for a graph that gives features alone. */
-export function featuresAlone({ features: compared }: Comparison): LossFragment {
-  return (g, outputs, targets) => {
-    const own = inFloats(g, compared(g, outputs, targets));
-    noteFeatures(g, own);
-    return total(g, own, 'mean');
-  };
+/** In place of a loss for a graph of so many parts that gives features alone. */
+export function featuresAlone(comparison: Comparison, parts: number): LossFragment {
+  return (g, outputs, targets) => total(g, ofParts(comparison, parts, g, outputs, targets), 'mean');
+}
+
+/** What is compared of the rows of all parts, which the graph gives besides. */
+function ofParts(
+  { features }: Comparison,
+  parts: number,
+  g: GraphBuilder,
+  outputs: Readonly<Record<string, Value>>,
+  targets: Readonly<Record<string, Value>>,
+): Value {
+  const own = Array.from({ length: parts }, (_, i) => features(g, ofPart(outputs, i), ofPart(targets, i)));
+  const here = inFloats(g, own.length === 1 ? own[0]! : g.Concat(own, 0));
+  noteFeatures(g, here);
+  return here;
 }
 
 function inFloats(g: GraphBuilder, value: Value): Value {

@@ -4,10 +4,10 @@ import { type Feeds, float32, int64, sizeOf, type Tensor } from '../../runtime/t
 import { type BatchPart, ORDER, OTHERS, targetsOfParts } from '../graph/comparingLoss.ts';
 import { cut } from './microBatch.ts';
 
-/** A batch in parts. */
-export interface Parts {
-  /** The first has the most to compute. */
-  readonly parts: readonly BatchPart[];
+/** A batch in parts, as runs of a graph take them. */
+export interface BatchRuns {
+  /** The parts of each run, as many for all. The first has the most to compute. */
+  readonly runs: readonly (readonly BatchPart[])[];
   readonly targets: Feeds;
   /** Rows of the batch. */
   readonly total: number;
@@ -31,31 +31,30 @@ export function inOrder(inputs: Feeds, targets: Feeds, rows: number, total: numb
   }));
 }
 
-/** The targets of a graph with a branch for each part. */
-export function ofBranches({ parts, targets, total }: Parts): Feeds {
-  return { ...targetsOfParts(parts, targets), [ORDER]: orderOf(parts, total) };
+/** The parts in runs of so many each, which divides them. */
+export function inRuns(parts: readonly BatchPart[], branches: number): BatchPart[][] {
+  return Array.from({ length: parts.length / branches }, (_, i) => parts.slice(i * branches, (i + 1) * branches));
 }
 
-/** The targets of part `at`: its own, the batch's, and what is compared of the other parts. */
+/** The targets of run `at`: those of its parts, the batch's, and what is compared of the other runs. */
 export function besideOthers(
-  { parts, targets, total }: Parts,
+  { runs, targets, total }: BatchRuns,
   features: readonly (Tensor | undefined)[],
   at: number,
 ): Feeds {
-  const others = parts.map((_, i) => i).filter((i) => i !== at);
+  const own = targetsOfParts(runs[at]!, targets);
+  const others = runs.map((_, i) => i).filter((i) => i !== at);
+  const order = orderOf([at, ...others].flatMap((i) => runs[i]!), total); // prettier-ignore
+  if (others.length === 0) return { ...own, [ORDER]: order };
   const rows = others.map((i) => features[i]!);
   const dims = [rows.reduce((sum, { dims }) => sum + dims[0]!, 0), ...rows[0]!.dims.slice(1)];
   const data = new Float32Array(sizeOf(dims));
   let filled = 0;
-  for (const { data: own } of rows) {
-    data.set(own as Float32Array, filled);
-    filled += own.length;
+  for (const { data: each } of rows) {
+    data.set(each as Float32Array, filled);
+    filled += each.length;
   }
-  return {
-    ...targetsOfParts([parts[at]!], targets),
-    [OTHERS]: float32(data, dims),
-    [ORDER]: orderOf([at, ...others].map((i) => parts[i]!), total), // prettier-ignore
-  };
+  return { ...own, [OTHERS]: float32(data, dims), [ORDER]: order };
 }
 
 /** For each row of a batch its place among the rows of the parts. */

@@ -4,10 +4,10 @@ import { subgraphs } from '../../graph/walk.ts';
 import type { ProviderReport, Session } from '../../runtime/session.ts';
 import type { Feeds, Tensor } from '../../runtime/tensor.ts';
 import type { MaskDrawer } from '../dropout.ts';
-import { type BatchPart, type Comparison, featuresAlone, partLoss } from '../graph/comparingLoss.ts';
+import { type BatchPart, type Comparison, featuresAlone, partLoss, targetsOfParts } from '../graph/comparingLoss.ts';
 import type { ParameterSet } from '../parameters.ts';
 import type { PrefixReport } from '../prefix/prefixOptions.ts';
-import { besideOthers, byWork, inOrder, numbersOf, ofBranches, type Parts } from './batchParts.ts';
+import { type BatchRuns, besideOthers, byWork, inOrder, inRuns, numbersOf } from './batchParts.ts';
 import type { LossAndGradients } from './gradientMean.ts';
 import { GradientStep } from './gradientStep.ts';
 import { pieceRows, rowsOf } from './microBatch.ts';
@@ -26,22 +26,30 @@ const FEWEST = 8;
 /** What two parts may have of a batch's numbers for it to be worth while. */
 const WORTH = 0.85;
 
-/** How a batch is computed: as it is, by a branch of the graph for each part, or by one part after the other. */
-type Way = { readonly by: 'whole' } | { readonly by: 'branches' | 'turns'; readonly batch: Parts };
+/** A batch in runs, and what computes them. */
+interface RunBatch extends BatchRuns {
+  readonly graphs: PartGraphs;
+}
+
+/** The graphs of so many runs, each with branches for parts of the batch. */
+interface PartGraphs {
+  readonly runs: number;
+  /** What is compared of a run's rows, without gradients. */
+  readonly features: GradientStep;
+  readonly step: GradientStep;
+}
 
 /**
- * Computes gradients of a loss that compares rows. Where the batch is large, the features of all parts but the first are computed
- * without gradients, then each part gets its gradients beside the features of the others, the first of which gives its own on the way.
+ * Computes gradients of a loss that compares rows. Where the batch is large, the features of all runs but the first are computed
+ * without gradients, then each run gets its gradients beside the features of the others, the first of which gives its own on the way.
  * With the same parameters and the same masks of dropout their sum is the gradient of the batch.
  */
 export class ComparingStep {
   readonly #request: GradientStepRequest;
   readonly #comparison: Comparison;
   readonly #whole: GradientStep;
-  readonly #branches: GradientStep;
-  readonly #forward: GradientStep;
-  /** What computes a part with its gradients, by how many parts there are. */
-  #turn: { readonly parts: number; readonly step: GradientStep } | undefined;
+  /** By how many branches they have. */
+  readonly #graphs = new Map<number, PartGraphs>();
   #parameters: ParameterSet | undefined;
   /** By the shapes of batches. */
   readonly #sizes = new Map<string, { readonly bytes: number; readonly rows: number }>();
@@ -55,8 +63,6 @@ export class ComparingStep {
     this.#comparison = comparison;
     this.#request = { ...request, parameters: (inputs) => (this.#parameters ??= request.parameters(inputs)) };
     this.#whole = new GradientStep(this.#request);
-    this.#branches = this.#stepOf({ loss: partLoss(comparison, 2), parts: 2 });
-    this.#forward = this.#stepOf({ loss: featuresAlone(comparison), featuresOnly: true });
     this.#last = this.#whole;
   }
 
@@ -111,11 +117,9 @@ export class ComparingStep {
 
   /** What the first graph of a batch is fed. */
   async #first(inputs: Feeds, targets: Feeds): Promise<[Feeds, Feeds]> {
-    const way = await this.#wayOf(inputs, targets);
-    if (way.by === 'whole') return [inputs, targets];
-    const { batch } = way;
-    if (way.by === 'branches') return [batch.parts[0]!.inputs, ofBranches(batch)];
-    return [batch.parts[0]!.inputs, besideOthers(batch, await this.#features(batch, this.masks.runs), 0)];
+    const batch = await this.#runsOf(inputs, targets);
+    if (!batch) return [inputs, targets];
+    return [batch.runs[0]![0]!.inputs, besideOthers(batch, await this.#features(batch), 0)];
   }
 
   /** As `GradientStep.lossAndGradients`. */
@@ -125,23 +129,17 @@ export class ComparingStep {
     lossScale = 1,
     examples?: readonly number[],
   ): Promise<LossAndGradients> {
-    const way = await this.#wayOf(inputs, targets);
+    const batch = await this.#runsOf(inputs, targets);
     const step = this.#last;
-    if (way.by === 'whole') return step.lossAndGradients(inputs, targets, lossScale, examples);
-    const { batch } = way;
+    if (!batch) return step.lossAndGradients(inputs, targets, lossScale, examples);
     const { masks } = this;
-    const { runs } = masks;
+    const { runs: drawn } = masks;
     let loss = 0;
     const sums = new Map<string, Float32Array>();
-    const features = way.by === 'turns' ? await this.#features(batch, runs) : [];
-    const turns = way.by === 'turns' ? batch.parts : [batch.parts[0]!];
-    for (const [i, part] of turns.entries()) {
-      step.masks.runs = runs + i;
-      const own = await step.lossAndGradients(
-        part.inputs,
-        way.by === 'turns' ? besideOthers(batch, features, i) : ofBranches(batch),
-        lossScale,
-      );
+    const features = await this.#features(batch);
+    for (const [i, [first]] of batch.runs.entries()) {
+      step.masks.runs = drawn + i;
+      const own = await step.lossAndGradients(first!.inputs, besideOthers(batch, features, i), lossScale);
       features[i] ??= own.features;
       loss += own.loss;
       for (const [name, gradient] of own.gradients) {
@@ -151,25 +149,27 @@ export class ComparingStep {
       }
     }
     // They are counted where a graph has some.
-    if (step.masks.runs === runs + turns.length) masks.runs = step.masks.runs;
+    if (step.masks.runs === drawn + batch.runs.length) masks.runs = step.masks.runs;
     return { loss, gradients: sums, weight: 1 };
   }
 
-  /** The features of all parts but the first. */
-  async #features({ parts }: Parts, runs: number): Promise<(Tensor | undefined)[]> {
+  /** The features of all runs but the first. */
+  async #features({ runs, graphs }: RunBatch): Promise<(Tensor | undefined)[]> {
     const features: (Tensor | undefined)[] = [undefined];
-    for (const [i, { inputs, targets }] of parts.entries()) {
+    for (const [i, parts] of runs.entries()) {
       if (i === 0) continue;
-      this.#forward.masks.runs = runs + i;
-      features.push((await this.#forward.lossAndGradients(inputs, targets)).features);
+      graphs.features.masks.runs = this.masks.runs + i;
+      const run = await graphs.features.lossAndGradients(parts[0]!.inputs, targetsOfParts(parts, {}));
+      features.push(run.features);
     }
     return features;
   }
 
-  async #wayOf(inputs: Feeds, targets: Feeds): Promise<Way> {
+  /** The batch in parts; undefined where it is computed as it is. */
+  async #runsOf(inputs: Feeds, targets: Feeds): Promise<RunBatch | undefined> {
     this.#last = this.#whole;
     const total = rowsOf(inputs, targets);
-    if (total === undefined || !takesAnyBatch(this.#request.base, inputs)) return { by: 'whole' };
+    if (total === undefined || !takesAnyBatch(this.#request.base, inputs)) return undefined;
     const parts = (rows: number): readonly BatchPart[] | undefined => this.#comparison.parts?.(inputs, targets, rows);
     const isPlain = !(this.#request.base.graph?.node ?? []).some((node) => subgraphs(node).length > 0);
     const halves = isPlain && total % 2 === 0 && total >= 2 * FEWEST ? parts(total / 2) : undefined;
@@ -177,21 +177,28 @@ export class ComparingStep {
     const share = Math.min(1, sum / numbersOf(inputs));
     const { bytes, rows } = await this.#sizeOf(inputs, targets, total);
     const { memory = 'auto' } = this.#request;
-    if (share * bytes > (memory === 'auto' ? LARGE_BYTES : memory) && rows < total) {
-      const all = byWork(parts(rows) ?? inOrder(inputs, targets, rows, total));
-      if (this.#turn?.parts !== all.length) {
-        await this.#turn?.step.release();
-        const step = this.#stepOf({ loss: partLoss(this.#comparison, 1), shares: all.length });
-        this.#turn = { parts: all.length, step };
-      }
-      this.#last = this.#turn.step;
-      this.#taken = { batchRows: total, rows };
-      return { by: 'turns', batch: { parts: all, targets, total } };
-    }
-    if (!halves || share > WORTH) return { by: 'whole' };
-    this.#last = this.#branches;
-    this.#taken = { batchRows: total, rows: total };
-    return { by: 'branches', batch: { parts: byWork(halves), targets, total } };
+    const isLarge = share * bytes > (memory === 'auto' ? LARGE_BYTES : memory) && rows < total;
+    if (!isLarge && (!halves || share > WORTH)) return undefined;
+    const [each, branches] = isLarge ? [rows, 1] : [total / 2, 2];
+    const runs = inRuns(byWork((isLarge ? parts(each) : halves) ?? inOrder(inputs, targets, each, total)), branches);
+    const graphs = await this.#graphsFor(runs.length, branches);
+    this.#last = graphs.step;
+    this.#taken = { batchRows: total, rows: each * branches };
+    return { runs, targets, total, graphs };
+  }
+
+  async #graphsFor(runs: number, branches: number): Promise<PartGraphs> {
+    const known = this.#graphs.get(branches);
+    if (known?.runs === runs) return known;
+    if (known) await releaseGraphs(known);
+    const stepOf = (own: Partial<GradientStepRequest>): GradientStep => this.#stepOf({ parts: branches, ...own });
+    const graphs = {
+      runs,
+      step: stepOf({ loss: partLoss(this.#comparison, branches), shares: runs }),
+      features: stepOf({ loss: featuresAlone(this.#comparison, branches), featuresOnly: true }),
+    };
+    this.#graphs.set(branches, graphs);
+    return graphs;
   }
 
   /** Bytes of forward values of a batch, and how many rows a part of it should have. */
@@ -215,6 +222,12 @@ export class ComparingStep {
 
   /** Frees the native sessions. */
   async release(): Promise<void> {
-    for (const step of [this.#whole, this.#branches, this.#forward, this.#turn?.step]) await step?.release();
+    await this.#whole.release();
+    for (const graphs of this.#graphs.values()) await releaseGraphs(graphs);
   }
+}
+
+async function releaseGraphs({ step, features }: PartGraphs): Promise<void> {
+  await step.release();
+  await features.release();
 }
