@@ -172,6 +172,16 @@ describe('emitted nodes', () => {
     expect(count(['x', 'w']) - count(['w'])).toBe(1);
   });
 
+  test('are the same nodes for few rows as for many, where a weight is used twice', () => {
+    const ops = (rows: number): (string | undefined)[] => {
+      const { backward } = differentiated({ x: [rows, 96], z: [rows, 96], w: [96, 80] }, ['w', 'x'], (g, { x, z, w }) =>
+        total(g, g.Add(g.Tanh(g.MatMul(x!, w!)), g.Add(g.MatMul(x!, w!), g.MatMul(z!, w!)))),
+      );
+      return [backward.recompute, backward.chain, backward.leaves].flat().map(({ opType }) => opType);
+    };
+    expect(ops(3)).toEqual(ops(500));
+  });
+
   test('a chain ends at the lowest value that is differentiated by', () => {
     const { backward } = differentiated({ x: [2], scale: [2] }, ['scale'], (g, { x, scale }) =>
       total(g, g.Mul(g.Exp(g.Sin(x!)), scale!)),
