@@ -49,8 +49,8 @@ const config: UserConfig<DefaultTheme.Config> = defineConfig({
       options: {
         miniSearch: {
           searchOptions: {
-            // A guide before the page of a type that mentions the same word.
-            boostDocument: (id: string) => (id.includes('/reference/api/') ? 0.5 : 1),
+            // A guide before the page of a type that mentions the same word, and the SDK's types before those that pass it on.
+            boostDocument: (id: string) => (!id.includes('/reference/api/') ? 1 : id.includes('/sdk/') ? 0.5 : 0.4),
           },
         },
       },

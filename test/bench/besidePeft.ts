@@ -5,7 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { gpuNames } from './gpu.ts';
-import { lastJson, runChild } from './spawn.ts';
+import { lastJson, runChild, SMALL_HEAP } from './spawn.ts';
 import { median } from './statistics.ts';
 import type { TrainingCase, TrainingFigures } from './training.ts';
 
@@ -85,7 +85,7 @@ export async function compareTraining(
       for (let turn = 0; turn < TURNS; turn++) {
         for (const [precision, figures] of ours) {
           const order = { train: { ...each, precision, provider }, model: file, steps: STEPS };
-          figures.push((await runChild(self, order)) as TrainingFigures);
+          figures.push((await runChild(self, order, SMALL_HEAP)) as TrainingFigures);
         }
         const wanted = each.targets === 'all' ? 'all' : 'q,v';
         for (const [precision, figures] of notBeside === undefined ? theirs : []) {

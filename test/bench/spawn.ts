@@ -15,13 +15,21 @@ interface ChildFailure {
   readonly failed: { readonly code: ErrorCode; readonly message: string };
 }
 
+/** Flags of Node for training in little memory, as the guide to memory has them. */
+export const SMALL_HEAP: readonly string[] = ['--optimize-for-size'];
+
 /**
  * Runs the benchmark's program as a child with this order.
  *
+ * @param flags of Node
  * @throws OnnxLoraError that the child ended with
  */
-export async function runChild(program: string, order: ChildOrder): Promise<ChildResult> {
-  const printed = await lastJson(process.execPath, [program, CHILD, JSON.stringify(order)]);
+export async function runChild(
+  program: string,
+  order: ChildOrder,
+  flags: readonly string[] = [],
+): Promise<ChildResult> {
+  const printed = await lastJson(process.execPath, [...flags, program, CHILD, JSON.stringify(order)]);
   const result = printed as ChildResult | ChildFailure;
   if ('failed' in result) throw new OnnxLoraError(result.failed.code, result.failed.message);
   return result;

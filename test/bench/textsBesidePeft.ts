@@ -7,7 +7,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { lastJson, runChild } from './spawn.ts';
+import { lastJson, runChild, SMALL_HEAP } from './spawn.ts';
 import { getMiniLm, packages, smallLlama, type TextCase, textCases, type TextFigures } from './texts.ts';
 
 const SEEDS = 3;
@@ -44,7 +44,7 @@ export async function compareTexts(
       const base = each.task === 'answers' ? smallLlama : minilm;
       for (let seed = 0; seed < SEEDS; seed++) {
         for (const [i, precision] of precisions.entries())
-          ours[i]!.push((await runChild(self, { texts: each, minilm, seed, precision })) as TextFigures);
+          ours[i]!.push((await runChild(self, { texts: each, minilm, seed, precision }, SMALL_HEAP)) as TextFigures);
         const words = [script, base, packages, each.task, each.targets, String(seed)];
         theirs.push((await lastJson(python, words)) as TextFigures);
       }
