@@ -30,6 +30,14 @@ test('words and pairs of words are weighted as by TfidfVectorizer', () => {
   [...rows[0]!.values].sort((a, b) => a - b).forEach((value, i) => expect(value).toBeCloseTo(golden.first[i]!, 8));
 });
 
+test('where only some terms are kept, they are those of the most texts', () => {
+  const { rows } = tfidf(
+    ['a cat saw it', 'the cat is here', 'the dog saw me', 'the cat saw that'],
+    2,
+  )(['cat saw it', 'dog']);
+  expect(rows.map(({ at }) => at.length)).toEqual([2, 0]);
+});
+
 describe.each([1, 100])('C = %d', (c) => {
   const features = tfidf(own);
   const answers = (targets: ReturnType<typeof matrix>, kind: Parameters<typeof fitLinear>[2]): Float64Array =>

@@ -5,8 +5,9 @@ import { Random } from '@onnx-lora/sdk/core';
 import { type Matrix, matrix } from '@onnx-lora/sdk/plugin';
 import { fitLinear, type LinearKind, linearAnswers, type SparseRows } from './linearModel.ts';
 
-/** Words and pairs of neighbours that are kept, the most frequent. */
+/** Words and pairs of neighbours that are kept, the most frequent; fewer where there are so many answers that their weights are too many. */
 const MOST = 50_000;
+const MOST_WEIGHTS = 2e6;
 /** Inverse penalties that are tried. */
 const candidates = [1, 10, 100] as const;
 /** The part of the training texts on which they are compared. */
@@ -23,12 +24,13 @@ function termsOf(text: string): string[] {
  * Terms of a single training text are left out.
  *
  * @param known training texts, by which terms are weighted
+ * @param most terms that are kept
  * @see scikit-learn, TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
  */
-export function tfidf(known: readonly string[]): (texts: readonly string[]) => SparseRows {
+export function tfidf(known: readonly string[], most: number = MOST): (texts: readonly string[]) => SparseRows {
   const counts = new Map<string, number>();
   for (const text of known) for (const term of new Set(termsOf(text))) counts.set(term, (counts.get(term) ?? 0) + 1);
-  const kept = [...counts].filter(([, count]) => count > 1).sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1)).slice(0, MOST); // prettier-ignore
+  const kept = [...counts].filter(([, count]) => count > 1).sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1)).slice(0, most); // prettier-ignore
   const columns = new Map(kept.map(([term], i) => [term, i]));
   const weights = kept.map(([, count]) => 1 + Math.log((1 + known.length) / (1 + count)));
   return (texts) => ({
@@ -63,7 +65,7 @@ export function bagOfWords(
   const [held, rest] = [order.slice(0, cut), order.slice(cut)];
   const answersOf = (own: readonly number[] | undefined, texts: readonly string[], c: number): Matrix => {
     const known = own ? own.map((i) => train[i]!) : train;
-    const features = tfidf(known);
+    const features = tfidf(known, Math.min(MOST, Math.floor(MOST_WEIGHTS / targets.columns)));
     const fitted = fitLinear(features(known), own ? rowsAt(targets, own) : targets, kind, c);
     return linearAnswers(fitted, features(texts));
   };

@@ -107,9 +107,12 @@ function lossOf(scores: Float64Array, truths: ArrayLike<number>, kind: LinearKin
 function minimise(at: (x: Float64Array, slope: Float64Array) => number, x: Float64Array, flat: number): void {
   let slope = new Float64Array(x.length);
   let loss = at(x, slope);
-  const past: { readonly step: Float64Array; readonly turn: Float64Array; readonly scale: number }[] = [];
+  let nextSlope = new Float64Array(x.length);
+  const [next, direction] = [new Float64Array(x.length), new Float64Array(x.length)];
+  // They say about where to go: half of the digits do.
+  const past: { readonly step: Float32Array; readonly turn: Float32Array; readonly scale: number }[] = [];
   for (let n = 0; n < STEPS && slope.some((each) => Math.abs(each) > flat); n++) {
-    const direction = slope.map((each) => -each);
+    slope.forEach((each, i) => (direction[i] = -each));
     const shares = [...past].reverse().map(({ step, turn, scale }) => {
       const share = scale * dot(step, direction);
       addTo(direction, turn, -share);
@@ -121,34 +124,37 @@ function minimise(at: (x: Float64Array, slope: Float64Array) => number, x: Float
     addTo(direction, direction, size - 1);
     past.forEach(({ step, turn, scale }, i) => addTo(direction, step, shares[past.length - 1 - i]! - scale * dot(turn, direction))); // prettier-ignore
     const fall = dot(direction, slope);
-    const nextSlope = new Float64Array(x.length);
     let length = 1;
-    let next = x;
     let nextLoss = Infinity;
     for (; length > 1e-10; length /= 2) {
-      next = x.slice();
+      next.set(x);
       addTo(next, direction, length);
       nextLoss = at(next, nextSlope);
       if (nextLoss <= loss + 1e-4 * length * fall) break;
     }
     if (!(nextLoss < loss)) return;
-    const [step, turn] = [next.slice(), nextSlope.slice()];
-    addTo(step, x, -1);
-    addTo(turn, slope, -1);
+    // The oldest gives its place.
+    const oldest = past.length === REMEMBERED ? past.shift() : undefined;
+    const step = difference(next, x, oldest?.step);
+    const turn = difference(nextSlope, slope, oldest?.turn);
     const curved = dot(step, turn);
     if (curved > 0) past.push({ step, turn, scale: 1 / curved });
-    if (past.length > REMEMBERED) past.shift();
     x.set(next);
-    [slope, loss] = [nextSlope, nextLoss];
+    [slope, nextSlope, loss] = [nextSlope, slope, nextLoss];
   }
 }
 
-function dot(a: Float64Array, b: Float64Array): number {
+function difference(a: Float64Array, b: Float64Array, into: Float32Array = new Float32Array(a.length)): Float32Array {
+  for (let i = 0; i < a.length; i++) into[i] = a[i]! - b[i]!;
+  return into;
+}
+
+function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
   let sum = 0;
   for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
   return sum;
 }
 
-function addTo(x: Float64Array, other: Float64Array, times: number): void {
+function addTo(x: Float64Array, other: ArrayLike<number>, times: number): void {
   for (let i = 0; i < x.length; i++) x[i]! += times * other[i]!;
 }
