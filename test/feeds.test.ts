@@ -3,6 +3,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { float32, int64, openModel, train } from '@onnx-lora/sdk';
 import { type Batch, crossEntropy, type Task } from '@onnx-lora/sdk/tasks';
 import { writeOnnx } from '@onnx-lora/sdk/core';
@@ -79,4 +80,22 @@ it.each<[string, unknown, RegExp]>([
 ])('training says of a collate that gives %s', async (_, batch, message) => {
   const run = async (): Promise<unknown> => (await train(model, { task: taskOf(batch), ...settings })).done;
   await expect(run()).rejects.toMatchObject({ code: 'PLUGIN_INVALID', message: expect.stringMatching(message) as string });
+}); // prettier-ignore
+
+it('training says of more tokens than a model has positions that it does not take them', async () => {
+  const bert = await openModel(fileURLToPath(new URL('../docs/examples/models/minilm-tiny', import.meta.url)));
+  const tokens = Object.fromEntries(Object.keys(bert.inputs).map((name) => [name, int64(new Array<number>(40).fill(1), [1, 40])])); // prettier-ignore
+  const task: Task<number> = {
+    name: 'mean',
+    prepare: () =>
+      Promise.resolve({
+        train: { length: 1, get: () => Promise.resolve(0) },
+        collate: () => Promise.resolve({ inputs: tokens, targets: {} }),
+        loss: (g, outputs) => g.ReduceMean(outputs['last_hidden_state']!, [0, 1, 2], false),
+      }),
+  };
+  await expect(train(bert, { task, lora: { targetModules: ['query'] }, steps: 1 })).rejects.toMatchObject({
+    code: 'INPUT_INVALID',
+    message: expect.stringMatching(/^The model does not take inputs of these sizes \(input_ids \[1, 40\], attention_mask \[1, 40\], token_type_ids \[1, 40\]\): its Add ".*embeddings.*" gets .*40.* and .*32.*crop/) as string,
+  });
 }); // prettier-ignore

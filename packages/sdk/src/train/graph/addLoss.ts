@@ -7,6 +7,7 @@ import { formatShape, type ValueType } from '../../graph/value.ts';
 import { inferNode } from '../../ops/infer.ts';
 import type { Feeds } from '../../runtime/tensor.ts';
 import type { AdaptedGraph } from './adaptedGraph.ts';
+import { requireFitting } from './collated.ts';
 import { targetInput } from './inside.ts';
 import { expectedOf, type Expectation } from './expected.ts';
 import { namesIn, watchedNames } from './missedNames.ts';
@@ -71,7 +72,12 @@ export interface LossRequest {
 /** Calls the loss fragment. Types of what it makes are added to the graph's. */
 export function addLoss(
   { opset, loss, targets: fed, lossScale = false, shares = 1, parts = 1 }: LossRequest,
-  { graph, types, losses = [] }: Pick<AdaptedGraph, 'graph' | 'types'> & Partial<Pick<AdaptedGraph, 'losses'>>,
+  {
+    graph,
+    types,
+    inputs = [],
+    losses = [],
+  }: Pick<AdaptedGraph, 'graph' | 'types'> & Partial<Pick<AdaptedGraph, 'inputs' | 'losses'>>,
 ): AddedLoss {
   const g = new GraphBuilder({ opset, infer: inferNode, prefix: 'loss/' });
   const targets = new Map(
@@ -82,6 +88,7 @@ export function addLoss(
   );
   const computed = withNames(loss, g, outputs, Object.fromEntries(targets));
   if (computed.shape?.length !== 0) {
+    if (!computed.shape) requireFitting(graph, types, new Set(inputs.map(({ name }) => name)));
     throw new OnnxLoraError(
       'PLUGIN_INVALID',
       `Task author: the loss must be a scalar, but "${computed.name}" has shape ${formatShape(computed.shape)}. ${computed.shape ? 'Reduce it, as g.ReduceMean does' : 'Compute it with operators that the SDK knows, or bring a rule for the one that it does not'}.`,

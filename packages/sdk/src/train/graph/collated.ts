@@ -2,6 +2,10 @@
 
 import { type FeedCheck, type FeedFault, tensorFault } from '../../adapter/serving/feedCheck.ts';
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
+import type { GraphProto } from '../../graph/proto.ts';
+import { type Dim, formatShape, isStatic, type ValueType } from '../../graph/value.ts';
+import { isElementwise } from '../../ops/axes.ts';
+import { broadcast } from '../../ops/dim.ts';
 import type { Feeds } from '../../runtime/tensor.ts';
 
 /**
@@ -31,4 +35,31 @@ function inputFault(fault: FeedFault, names: readonly string[], inputs: Feeds, m
 
 function wrong(what: string): OnnxLoraError {
   return new OnnxLoraError('PLUGIN_INVALID', `Task author: collate gives ${what}.`);
+}
+
+/**
+ * Checks that inputs of these sizes go together in the graph: a model of 512 positions takes no 600 tokens.
+ *
+ * @param types of all values, for a batch
+ * @param others inputs of the graph that the model does not have
+ * @throws OnnxLoraError `INPUT_INVALID` naming the first operator whose operands have sizes that differ
+ */
+export function requireFitting(
+  graph: GraphProto,
+  types: ReadonlyMap<string, ValueType>,
+  others: ReadonlySet<string>,
+): void {
+  const shapeOf = (name: string): readonly Dim[] | undefined => types.get(name)?.shape;
+  for (const node of graph.node ?? []) {
+    const shapes = (node.input ?? []).map(shapeOf);
+    if (!isElementwise(node) || !shapes.every(isStatic)) continue;
+    let shape: readonly Dim[] | undefined = [];
+    for (const each of shapes) shape = shape && broadcast(shape, each);
+    if (shape) continue;
+    const fed = (graph.input ?? []).flatMap(({ name = '' }) => (others.has(name) ? [] : `${name} ${formatShape(shapeOf(name))}`)); // prettier-ignore
+    throw new OnnxLoraError(
+      'INPUT_INVALID',
+      `The model does not take inputs of these sizes (${fed.join(', ')}): its ${node.opType} "${node.name ?? node.output?.[0]}" gets ${shapes.map(formatShape).join(' and ')}. A model reads up to so many tokens as it has positions, and images of the size that it was made for: crop what is longer, or resize it.`,
+    );
+  }
 }
