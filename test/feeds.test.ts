@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { float32, int64, openModel, train } from '@onnx-lora/sdk';
-import { type Batch, crossEntropy, type Task } from '@onnx-lora/sdk/tasks';
+import { type Batch, crossEntropy, type LossFragment, type Task } from '@onnx-lora/sdk/tasks';
 import { writeOnnx } from '@onnx-lora/sdk/core';
 import { afterAll, describe, expect, it } from 'vitest';
 import { convModel, convNet } from './fixtures/smallNets.ts';
@@ -26,14 +26,16 @@ const turned = { x: image(2, side, side, channels) };
 const [output] = Object.keys(model.outputs) as [string];
 const labels = int64([0, 1], [2]);
 
-function taskOf(batch: unknown): Task<number> {
+const ofLabels: LossFragment = (g, outputs, targets) => crossEntropy(g, outputs[output]!, targets['labels']!);
+
+function taskOf(batch: unknown, loss = ofLabels): Task<number> {
   return {
     name: 'memorize',
     prepare: () =>
       Promise.resolve({
         train: { length: 2, get: (i: number) => Promise.resolve(i) },
         collate: () => Promise.resolve(batch as Batch),
-        loss: (g, outputs, targets) => crossEntropy(g, outputs[output]!, targets['labels']!),
+        loss,
         metrics: () => ({ update: () => undefined, result: () => ({}) }),
       }),
   };
@@ -85,15 +87,7 @@ it.each<[string, unknown, RegExp]>([
 it('training says of more tokens than a model has positions that it does not take them', async () => {
   const bert = await openModel(fileURLToPath(new URL('../docs/examples/models/minilm-tiny', import.meta.url)));
   const tokens = Object.fromEntries(Object.keys(bert.inputs).map((name) => [name, int64(new Array<number>(40).fill(1), [1, 40])])); // prettier-ignore
-  const task: Task<number> = {
-    name: 'mean',
-    prepare: () =>
-      Promise.resolve({
-        train: { length: 1, get: () => Promise.resolve(0) },
-        collate: () => Promise.resolve({ inputs: tokens, targets: {} }),
-        loss: (g, outputs) => g.ReduceMean(outputs['last_hidden_state']!, [0, 1, 2], false),
-      }),
-  };
+  const task = taskOf({ inputs: tokens, targets: {} }, (g, outputs) => g.ReduceMean(outputs['last_hidden_state']!, [0, 1, 2], false)); // prettier-ignore
   await expect(train(bert, { task, lora: { targetModules: ['query'] }, steps: 1 })).rejects.toMatchObject({
     code: 'INPUT_INVALID',
     message: expect.stringMatching(/^The model does not take inputs of these sizes \(input_ids \[1, 40\], attention_mask \[1, 40\], token_type_ids \[1, 40\]\): its Add ".*embeddings.*" gets .*40.* and .*32.*crop/) as string,
