@@ -15,7 +15,7 @@ import {
 import { didYouMean, guardedFactory, type TaskFactory, type TaskOptions } from '@onnx-lora/sdk/plugin';
 import { usageError } from './terminal/errors.ts';
 import { flagsOfRun, type Loaded, notLoadedHint } from './plugins/notLoaded.ts';
-import { holdsGraph } from './plugins/own.ts';
+import { allOwnPlugins, holdsGraph } from './plugins/own.ts';
 import type { Flags } from './options.ts';
 import { splitList } from './settings/targets.ts';
 import type { Settings } from './settings/setting.ts';
@@ -205,7 +205,8 @@ export async function chooseTask(
   }
   const trained = chosen?.adapter.notes.task;
   if (trained !== undefined) {
-    const own = named(trained);
+    // An adapter of a task for another domain than the model's has that loaded now.
+    const own = named(trained) ?? loaded.registry(await allOwnPlugins()).tasks.find(({ name }) => name === trained);
     if (own) return guardedFactory(own);
     const [flags, hint] = [await flagsOfRun(chosen!.source, loaded), notLoadedHint(loaded)];
     throw usageError(

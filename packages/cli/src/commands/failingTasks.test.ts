@@ -3,8 +3,9 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Adapter, loadAdapter } from '@onnx-lora/sdk';
+import { Adapter, loadAdapter, openModel } from '@onnx-lora/sdk';
 import { writeOnnx } from '@onnx-lora/sdk/core';
+import { randomAdapter } from '@onnx-lora/sdk/testing';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { convModel } from '../../../../test/fixtures/smallNets.ts';
 import { writeDigits } from '../../../../test/fixtures/digits.ts';
@@ -101,6 +102,20 @@ it('answers of which only the text is printed say what else they have, once', as
   expect((await call([...argv, '--quiet'])).stderr).toBe('');
   const json = await call([...argv, '--json']);
   expect([json.stderr, JSON.parse(json.stdout)]).toMatchObject(['', [{ embedding: [0] }, { embedding: [1] }]]);
+});
+
+it('a task of another domain than the model is loaded where an adapter names it', async () => {
+  const folder = temporaryFolder();
+  const { config, tensors } = await randomAdapter(await openModel(vit), {
+    lora: { targetModules: ['query'] },
+    seed: 3,
+  });
+  const file = path.join(folder, 'a.wav');
+  writeFileSync(file, '');
+  await new Adapter(config, tensors, undefined, { task: 'audio-classification' }).save(path.join(folder, 'own'));
+  const { stderr } = await call(['predict', vit, file, '--adapter', path.join(folder, 'own')]);
+  // What it says of the model.
+  expect(stderr).toContain('describes no feature extractor of sound');
 });
 
 describe('a plugin that was forgotten', () => {
