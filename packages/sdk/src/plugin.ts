@@ -67,6 +67,7 @@ export {
   sliceRows,
   transpose,
 } from './linalg/matrix.ts';
+export { minimize, type MinimizeOptions, type ValueAt } from './linalg/minimize.ts';
 export { trailingSvd } from './linalg/trailingSvd.ts';
 export { type Orthogonal, qr } from './linalg/qr.ts';
 export { type NamedBase, withNames } from './adapter/naming/generations.ts';

@@ -14,6 +14,7 @@ import {
   sliceColumns,
   transpose,
 } from './matrix.ts';
+import { minimize } from './minimize.ts';
 import { qr } from './qr.ts';
 import { randomSvd } from './randomSvd.ts';
 import { trailingSvd } from './trailingSvd.ts';
@@ -259,4 +260,27 @@ describe('a random projection', () => {
     const { S } = randomSvd(normal(3, 2, 1), { rank: 5, iterations: 1, random: new Random(1) });
     expect(S).toHaveLength(2);
   });
+});
+
+it('a convex function has its minimum found, however unlike its directions are', () => {
+  // Σ sᵢ · (cosh(xᵢ − i) − 1)
+  const start = new Float64Array(8);
+  const found = minimize(
+    (x, slope) =>
+      x.reduce((sum, each, i) => {
+        slope[i] = 3 ** i * Math.sinh(each - i);
+        return sum + 3 ** i * (Math.cosh(each - i) - 1);
+      }, 0),
+    start,
+    { tolerance: 1e-9 },
+  );
+  found.forEach((each, i) => expect(each).toBeCloseTo(i, 8));
+  expect([...start]).toEqual(new Array(8).fill(0));
+  // Where it begins at the minimum, and where no step is allowed.
+  const bowl = (x: Float64Array, slope: Float64Array): number => {
+    slope[0] = 2 * x[0]!;
+    return x[0]! ** 2;
+  };
+  expect([...minimize(bowl, new Float64Array(1))]).toEqual([0]);
+  expect([...minimize(bowl, new Float64Array([3]), { iterations: 0 })]).toEqual([3]);
 });

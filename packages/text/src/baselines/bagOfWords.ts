@@ -7,7 +7,7 @@ import { fitLinear, type LinearKind, linearAnswers, type SparseRows } from './li
 
 /** Words and pairs of neighbours that are kept, the most frequent; fewer where there are so many answers that their weights are too many. */
 const MOST = 50_000;
-const MOST_WEIGHTS = 2e6;
+const MOST_WEIGHTS = 1e6;
 /** Inverse penalties that are tried. */
 const candidates = [1, 10, 100] as const;
 /** The part of the training texts on which they are compared. */

@@ -1,9 +1,8 @@
 /** @file Multinomial logistic regression with an L2 penalty: a linear probe of features. */
 
 import { scaled, type Scaling, scalingOf } from '@onnx-lora/sdk/tasks';
-import { type Matrix, matrix } from '@onnx-lora/sdk/plugin';
+import { type Matrix, matrix, minimize } from '@onnx-lora/sdk/plugin';
 import { matmul, transpose } from '@onnx-lora/sdk/core';
-import { minimize } from './minimize.ts';
 
 /** A fitted classifier on standardised features. */
 export interface LogisticRegression {
@@ -49,10 +48,10 @@ export function fitLogisticRegression({
   const x = scaled(features, scaling);
   const columns = transpose(x);
   const size = d * classes;
-  const slopeAt = (point: Float64Array): { value: number; gradient: Float64Array } => {
+  const valueAt = (point: Float64Array, gradient: Float64Array): number => {
     const scores = scoresOf(columns, matrix(classes, d, point.subarray(0, size)), point.subarray(size));
     const loss = toDifferences(scores, labels);
-    const gradient = new Float64Array(size + classes);
+    gradient.fill(0, size);
     gradient.set(matmul(scores, x).data);
     let penalty = 0;
     for (let i = 0; i < size; i++) {
@@ -60,14 +59,14 @@ export function fitLogisticRegression({
       gradient[i] = (gradient[i]! + point[i]! / C) / n;
     }
     scores.data.forEach((difference, at) => (gradient[size + Math.floor(at / n)]! += difference / n));
-    return { value: (loss + penalty / (2 * C)) / n, gradient };
+    return (loss + penalty / (2 * C)) / n;
   };
   const start = new Float64Array(size + classes);
   if (from) {
     start.set(from.weight.data);
     start.set(from.bias, size);
   }
-  const found = minimize(slopeAt, start, { tolerance, iterations });
+  const found = minimize(valueAt, start, { tolerance, iterations });
   return { scaling, weight: matrix(classes, d, found.slice(0, size)), bias: found.slice(size) };
 }
 
