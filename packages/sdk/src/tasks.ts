@@ -35,6 +35,7 @@ export type {
   HeadFeatures,
   HeadValues,
   MeasureRequest,
+  Narrowed,
   Measurement,
   NewHead,
   PreparedTask,

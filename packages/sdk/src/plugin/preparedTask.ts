@@ -73,6 +73,8 @@ export interface PreparedTask<Example = unknown, Scores extends Metrics = Metric
   lossWeight?(targets: Feeds): number;
   /** A collector that has seen nothing yet. */
   metrics(): MetricCollector<During>;
+  /** What is run for {@link PreparedTask.metrics} during training, where the model gives more than they read; the model as it is by default. */
+  readonly narrowed?: Narrowed;
   /**
    * Metrics that take more passes than one, such as the word error rate of text that is written token by token. Where there
    * is such, `evaluate` asks it in place of `metrics`, which go on to measure during training. The first entry is the one by
@@ -154,6 +156,18 @@ export interface BeginRequest {
   readonly batchSize: number;
   /** To be called after each batch with the number of examples done and the total. */
   readonly onBatch?: (done: number, total: number) => void;
+}
+
+/** What is run in place of a model and a batch, so that what it gives fits into memory. */
+export interface Narrowed {
+  /** The model that gives less. */
+  readonly model: (model: RunnableModel) => RunnableModel;
+  /**
+   * What it is fed, one after the other, of which metrics see all.
+   *
+   * @param model what {@link Narrowed.model} has given
+   */
+  readonly batches: (batch: Batch, model: RunnableModel) => readonly Batch[];
 }
 
 /** What {@link PreparedTask.measure} finds. */

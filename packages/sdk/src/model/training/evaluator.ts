@@ -4,6 +4,7 @@ import type { Adapter } from '../../adapter/adapter.ts';
 import type { AdapterSession } from '../../adapter/serving/session.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import type { PreparedTask } from '../../plugin/preparedTask.ts';
+import type { RunnableModel } from '../../plugin/taskModel.ts';
 import type { SessionOptions } from '../../runtime/session.ts';
 import type { Model } from '../model.ts';
 import type { BadSamplePolicy } from './batchQueue.ts';
@@ -22,15 +23,19 @@ export interface EvaluatorRequest {
 /** Keeps one session for a whole run: loading the model takes longer than a small evaluation. */
 export class Evaluator {
   readonly #request: EvaluatorRequest;
+  /** What is run, which gives no more than metrics read. */
+  readonly #model: RunnableModel;
   #session: AdapterSession | undefined;
 
   constructor(request: EvaluatorRequest) {
+    const { model, data } = request;
     this.#request = request;
+    this.#model = data.narrowed?.model(model) ?? model;
   }
 
   /** Loads the model, with places for adapters such as this one, which takes a while. */
   async prepare(adapter: Adapter): Promise<void> {
-    await this.#sessionWith(this.#request.model, adapter);
+    await this.#sessionWith(adapter);
   }
 
   /**
@@ -44,13 +49,15 @@ export class Evaluator {
     isStopped: () => boolean,
     leftOut: (example: number, error: unknown) => void,
   ): Promise<MeasuredOnce | undefined> {
-    const { model, data, batchSize, onBadSample } = this.#request;
-    const session = await this.#sessionWith(model, adapter);
+    const { data, batchSize, onBadSample } = this.#request;
+    const session = await this.#sessionWith(adapter);
+    const { narrowed } = data;
     const found = await measure({
       data,
       examples: data.validation!,
       batchSize,
       run: (inputs) => session.run(inputs, { adapter: 'current' }),
+      ...(narrowed && { batches: (batch) => narrowed.batches(batch, this.#model) }),
       ...(onBadSample === 'skip' ? { onBadSample: leftOut } : {}),
       isStopped,
     });
@@ -64,14 +71,15 @@ export class Evaluator {
     this.#session = undefined;
   }
 
-  async #sessionWith(model: Model, adapter: Adapter): Promise<AdapterSession> {
+  async #sessionWith(adapter: Adapter): Promise<AdapterSession> {
     if (this.#session) {
       await this.#session.replace('current', adapter, { allowBaseMismatch: true });
       return this.#session;
     }
     // The training graph's session holds a copy of the weights; this one reads them from the file.
     const options = { ...this.#request.session, prepack: false, allowBaseMismatch: true };
-    this.#session = await model.session({ ...options, adapters: { current: adapter } });
+    // Of a model that is made from one of the SDK's, too.
+    this.#session = (await this.#model.session({ ...options, adapters: { current: adapter } })) as AdapterSession;
     return this.#session;
   }
 }

@@ -1,7 +1,7 @@
 /** @file Runs a task's held-out examples and sums up its metrics. */
 
 import type { Evaluation } from '../../plugin/events.ts';
-import type { Dataset } from '../../plugin/dataset.ts';
+import type { Batch, Dataset } from '../../plugin/dataset.ts';
 import type { PreparedTask } from '../../plugin/preparedTask.ts';
 import { type BadExample, loadExamples } from '../../plugin/tasks/batches.ts';
 import type { Feeds, Tensor } from '../../runtime/tensor.ts';
@@ -14,6 +14,8 @@ export interface MeasureRequest {
   /** Only the first so many examples. */
   readonly limit?: number | undefined;
   readonly run: (inputs: Feeds) => Promise<Readonly<Record<string, Tensor>>>;
+  /** What is run for a batch, one after the other; the batch itself by default. */
+  readonly batches?: ((batch: Batch) => readonly Batch[]) | undefined;
   /** What becomes of an example that cannot be loaded: it fails the measurement unless this leaves it out. */
   readonly onBadSample?: BadExample | undefined;
   /** Called after each batch with the number of examples done and the total. */
@@ -31,7 +33,7 @@ export interface MeasuredOnce {
 
 /** The metrics, or undefined when it was stopped. The next batch loads while one is computed. */
 export async function measure(request: MeasureRequest): Promise<MeasuredOnce | undefined> {
-  const { data, examples, batchSize, run, onBatch, isStopped = () => false } = request;
+  const { data, examples, batchSize, run, batches = (batch) => [batch], onBatch, isStopped = () => false } = request;
   const total = Math.min(examples.length, request.limit ?? Infinity);
   const collector = data.metrics();
   const start = performance.now();
@@ -46,8 +48,8 @@ export async function measure(request: MeasureRequest): Promise<MeasuredOnce | u
       upcoming.catch(() => undefined);
     }
     if (loaded.length > 0) {
-      const { inputs, targets } = await data.collate(loaded);
-      collector.update(await run(inputs), targets);
+      const whole = await data.collate(loaded);
+      for (const { inputs, targets } of batches(whole)) collector.update(await run(inputs), targets);
       measured += loaded.length;
     }
     onBatch?.(Math.min(done + batchSize, total), total);

@@ -88,6 +88,10 @@ function membersOf<Example, Scores extends Metrics, During extends Metrics>(
     },
     lossWeight: 'call',
     metrics: (metrics) => () => guard(at('metrics'), () => guarded(at, metrics(), collector)),
+    narrowed: ({ model, batches }) => ({
+      model: (own) => guard(at('narrowed.model'), () => model(own)),
+      batches: (batch, own) => guard(at('narrowed.batches'), () => batches(batch, own)),
+    }),
     finish: 'call',
     measure: (measure) => (request) =>
       guard(at('measure'), async () => {

@@ -34,8 +34,8 @@ function lengthOf(data: TensorData, from: number, longest: number): number {
   return length;
 }
 
-/** Some rows, and of each so many of the first columns. */
-function taken(feeds: Feeds, places: readonly number[], length?: number): Feeds {
+/** Some rows of feeds `[rows, …]`, and of each so many of the first columns. */
+export function taken(feeds: Feeds, places: readonly number[], length?: number): Feeds {
   return Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, takenOf(tensor, places, length)]));
 }
 

@@ -136,6 +136,7 @@ export async function openAnswerer(
   return { adapters: names, predict, release, [Symbol.asyncDispose]: release };
 }
 
-function answerOf({ id, prompt, adapter: _, ...place }: Waiting, { text, tokens, finish }: GeneratedText): Answer {
+function answerOf(asked: Waiting, { text, tokens, finish }: GeneratedText): Answer {
+  const { id, prompt, adapter: _, ...place } = asked;
   return { ...place, prediction: { id, text, finish }, tokens: { asked: prompt.length, written: tokens.length } };
 }

@@ -11,6 +11,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { chatFixtures, openBigrams, TOKENS } from '../../fixtures/bigrams.ts';
 import type { GivenConversation } from '../../data/conversationRecord.ts';
 import { chat, type ChatOptions, chatTask } from './chat.ts';
+import { narrowed } from './runBatches.ts';
 import { NOT_LEARNED, type TaughtExample, type TaughtRow } from './taughtRows.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'onnx-lora-chat-'));
@@ -56,24 +57,46 @@ describe('chat', () => {
     expect(await checkTask(chat(conversations, { validation: 0.25 }), model, { lora: { targetModules: ['up_proj'], r: 2 } })).toEqual([]); // prettier-ignore
   });
 
+  test('is measured during training by no more scores than are learned from, nor more rows than have room', async () => {
+    const prepared = await chat(conversations, { validation: 0.25 }).prepare(model);
+    const validation = prepared.validation!;
+    const all = await Promise.all(Array.from({ length: validation.length }, (_, i) => validation.get(i)));
+    const batch = await prepared.collate(all);
+    const session = await model.session();
+    const whole = prepared.metrics();
+    const logits = await session.run(batch.inputs);
+    whole.update(logits, batch.targets);
+    await session.release();
+    // Of a vocabulary so large there is room for one row.
+    for (const [size, rows] of [
+      [TOKENS, all.length],
+      [2 ** 26, 1],
+    ] as const) {
+      // prettier-ignore
+      const { model: less, batches } = narrowed(size);
+      const own = less(model);
+      const narrow = await own.session();
+      const parts = prepared.metrics();
+      for (const { inputs, targets } of batches(batch, own)) {
+        const outputs = await narrow.run(inputs);
+        expect(outputs['logits']!.dims[0]).toBe(rows);
+        expect(outputs['logits']!.dims[1]).toBeLessThan(logits['logits']!.dims[1]! / 2);
+        parts.update(outputs, targets);
+      }
+      await narrow.release();
+      for (const [name, value] of Object.entries(whole.result())) expect(parts.result()[name]).toBeCloseTo(value, 6);
+    }
+  });
+
   test('teaches answers', async () => {
     const task = chat(conversations, { validation: 0.25 });
     const before = await evaluate(model, { task, batchSize: 5, threads: 1 });
-    // What measures during a run sees the scores of all tokens.
-    const prepared = await task.prepare(model);
-    const session = await model.session({ worker: false, threads: 1 });
-    const seen = prepared.metrics();
-    for (const from of [0, 3]) {
-      const examples = await Promise.all([0, 1, 2].map((i) => prepared.validation!.get(from + i)));
-      const { inputs, targets } = await prepared.collate(examples);
-      seen.update(await session.run(inputs), targets);
-    }
-    await session.release();
-    expect(seen.result().loss).toBeCloseTo(before.metrics.loss, 4);
-    expect(seen.result().bytePerplexity).toBeCloseTo(before.metrics.bytePerplexity, 3);
     const ask = { task, steps: 30, lr: 0.1, lora: { targetModules: ['up_proj'], r: 8 }, threads: 1 };
-    const whole = await (await train(model, { ...ask, batchSize: 12 })).done;
-    const after = await evaluate(model, { task, adapter: whole.adapter, batchSize: 6, threads: 1 });
+    const run = await train(model, { ...ask, batchSize: 12, evaluateEvery: 30 });
+    const during: Partial<Record<string, number>>[] = [];
+    for await (const event of run) if (event.type === 'evaluation') during.push(event.metrics);
+    const after = await evaluate(model, { task, adapter: (await run.done).adapter, batchSize: 6, threads: 1 });
+    for (const [name, value] of Object.entries(after.metrics)) expect(during.at(-1)![name]).toBeCloseTo(value, 4);
     expect(Object.keys(after.metrics)).toEqual(['loss', 'perplexity', 'bytePerplexity', 'accuracy']);
     expect(before.metrics.loss).toBeCloseTo(Math.log(TOKENS), 0);
     expect(after.metrics.loss).toBeLessThan(4.5);

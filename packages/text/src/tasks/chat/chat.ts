@@ -25,6 +25,7 @@ import { chatReport } from './chatReport.ts';
 import { embeddingNoise } from './embeddingNoise.ts';
 import { groupedFeeds, groupedRules } from './groupedRows.ts';
 import { measureChat } from './measureChat.ts';
+import { narrowed } from './runBatches.ts';
 import { apartFed, PackedDataset } from './packedRows.ts';
 import { openTeaching } from './openTeaching.ts';
 import { NOT_LEARNED, TaughtDataset, type TaughtExample } from './taughtRows.ts';
@@ -189,6 +190,7 @@ async function prepare(
     loss: (g, outputs, { labels }) => crossEntropy(g, outputs[output]!, labels!, { countedOnly: true }),
     lossWeight: learnedTokens,
     metrics,
+    narrowed: narrowed(size),
     measure: async (request) => {
       const { metrics: found, examples } = await measure(request);
       const written = await measureAnswers(

@@ -1,8 +1,8 @@
 /** @file What a model says of rows that are learned from, with the scores of those tokens alone that are asked for. */
 
 import { type Adapter, int64, type Tensor } from '@onnx-lora/sdk';
-import { type Batch, lengthBuckets, logSumExp, type MeasureRequest } from '@onnx-lora/sdk/tasks';
-import { PLACES, tokenOutput, withLogitPlaces } from '@onnx-lora/sequences';
+import { type Batch, lengthBuckets, logSumExp, type MeasureRequest, type Narrowed } from '@onnx-lora/sdk/tasks';
+import { PLACES, taken, tokenOutput, withLogitPlaces } from '@onnx-lora/sequences';
 import { NOT_LEARNED } from './taughtRows.ts';
 
 /** What the learned tokens of a row come to. */
@@ -95,6 +95,36 @@ export async function* runBatches({
   } finally {
     await session.release();
   }
+}
+
+/**
+ * What is run to measure a batch during training: as many examples at once as have so many scores, with the tokens that are learned.
+ *
+ * @param rows that an example has
+ */
+export const narrowed = (size: number, rows: number = 1): Narrowed => ({
+  model: withLogitPlaces,
+  batches: ({ inputs, targets }, model) => {
+    const whole = PLACES in model.inputs ? atPlaces({ inputs, targets }) : { inputs, targets };
+    const [total, places] = whole.targets['labels']!.dims as readonly [number, number];
+    const most = Math.max(1, Math.floor(MOST_SCORES / (size * rows * Math.max(1, places))));
+    const { [PLACES]: asked, ...ofRows } = whole.inputs;
+    const parts: Batch[] = [];
+    for (let from = 0; from < total / rows; from += most) {
+      const examples = numbersFrom(from, Math.min(from + most, total / rows));
+      const own = numbersFrom(from * rows, rows * (from + examples.length));
+      const of = ([name, tensor]: [string, Tensor]): [string, Tensor] => [name, taken({ tensor }, tensor.dims[0] === total ? own : examples)['tensor']!]; // prettier-ignore
+      parts.push({
+        inputs: { ...taken(ofRows, own), ...(asked && { [PLACES]: asked }) },
+        targets: Object.fromEntries(Object.entries(whole.targets).map(of)),
+      });
+    }
+    return parts;
+  },
+});
+
+function numbersFrom(from: number, to: number): number[] {
+  return Array.from({ length: to - from }, (_, i) => from + i);
 }
 
 /** The batch of which only those columns are asked for in which some row learns. */

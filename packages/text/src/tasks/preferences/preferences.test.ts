@@ -3,10 +3,11 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { evaluate, type Model, openPredictor, train, type TrainOptions } from '@onnx-lora/sdk';
+import { type AdapterSession, evaluate, type Model, openPredictor, train, type TrainOptions } from '@onnx-lora/sdk';
 import { checkTask } from '@onnx-lora/sdk/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openBigrams } from '../../fixtures/bigrams.ts';
+import { narrowed } from '../chat/runBatches.ts';
 import type { GivenPreference } from '../../data/preferenceRecord.ts';
 import { readPreferences } from '../../data/readPreferences.ts';
 import type { PreferenceLoss } from './preferenceLoss.ts';
@@ -43,6 +44,21 @@ describe('preferences', () => {
     // Compared with itself a model has no rewards.
     if (loss === 'dpo') expect(before.metrics).toEqual({ loss: Math.log(2), accuracy: 0, margin: 0, chosen: 0, rejected: 0 }); // prettier-ignore
     if (loss !== 'kto') expect(after['accuracy']).toBe(1);
+  });
+
+  test('examples of which few have room are measured a few at a time, with both of their rows', async () => {
+    const prepared = await preferences(pairs, { loss: 'orpo' }).prepare(model);
+    const batch = await prepared.collate(await Promise.all([0, 1, 2].map((i) => prepared.train.get(i))));
+    const { model: less, batches } = narrowed(2 ** 26, 2);
+    const own = less(model);
+    const [whole, parts] = [prepared.metrics(), prepared.metrics()];
+    await using session = await model.session();
+    await using narrow = await own.session() as AdapterSession; // prettier-ignore
+    whole.update(await session.run(batch.inputs), batch.targets);
+    const all = batches(batch, own);
+    expect(all).toHaveLength(3);
+    for (const { inputs, targets } of all) parts.update(await narrow.run(inputs), targets);
+    for (const [name, value] of Object.entries(whole.result())) expect(parts.result()[name]).toBeCloseTo(value, 6);
   });
 
   test('goes on to the same bytes', async () => {

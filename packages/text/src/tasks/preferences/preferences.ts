@@ -20,7 +20,7 @@ import { preferenceSettings, readPreferences } from '../../data/readPreferences.
 import { generateRows } from '../../generation/generateOptions.ts';
 import { answererInput, type AnswererOptions, openAnswerer } from '../chat/answerPredictor.ts';
 import { openTeaching } from '../chat/openTeaching.ts';
-import { rowSums, runBatches } from '../chat/runBatches.ts';
+import { narrowed, rowSums, runBatches } from '../chat/runBatches.ts';
 import { NOT_LEARNED } from '../chat/taughtRows.ts';
 import { ComparedWith } from './comparedWith.ts';
 import { preferenceLoss, type PreferenceLossOptions } from './preferenceLoss.ts';
@@ -187,6 +187,7 @@ async function prepare(
         options,
       ),
     metrics,
+    narrowed: narrowed(port.size, 2),
     measure: measured,
     ...(data.validation && {
       report: (request) => {
