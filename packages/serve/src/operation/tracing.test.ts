@@ -10,7 +10,7 @@ import {
 } from '@opentelemetry/sdk-trace-base';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { grpcClient, inferring } from '../../fixtures/grpcClient.ts';
-import { rowsOf, smallServer } from '../../fixtures/smallServer.ts';
+import { askedUntilRefused, rowsOf, smallServer } from '../../fixtures/smallServer.ts';
 import { openTracing } from './tracing.ts';
 
 let exporter: InMemorySpanExporter;
@@ -81,12 +81,10 @@ it('of gRPC, and of what is refused, say so by a code, and hold nothing of what 
   const server = await smallServer({ grpc: { port: 0 }, queue: { maxWaitingRows: 5 } });
   const secret = 'secret-of-a-client';
   await server.infer(secret, rowsOf(1, 1), {}, { traceparent });
-  const asked = await Promise.all(
-    Array.from({ length: 30 }, (_, i) => server.infer('net', rowsOf(2, i), { id: secret })),
-  );
+  const asked = await askedUntilRefused((i) => server.infer('net', rowsOf(2, i), { id: secret }));
   const refused = asked.filter(({ status }) => status === 429).length;
   expect(refused).toBeGreaterThan(0);
-  const spans = await spansOf(31);
+  const spans = await spansOf(1 + asked.length);
   const waits = spans.filter(({ name, status }) => name === 'wait' && status.code === SpanStatusCode.ERROR);
   expect(waits.map(({ attributes }) => attributes['error.type'])).toEqual(Array(refused).fill('OVERLOADED'));
   // A client's own mistake, or too many of them, is no failure of the server.
