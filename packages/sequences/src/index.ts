@@ -38,7 +38,7 @@ export { t5 } from './families/t5.ts';
 export { CachedDecoder } from './generation/decoder/cachedDecoder.ts';
 export type { Decoding, DecodingOptions, DecodingStart, Past, TokenDecoder } from './generation/decoder/decoding.ts';
 export { PLACES, withLogitPlaces } from './generation/decoder/logitPlaces.ts';
-export { taken } from './tasks/embedding/lengthParts.ts';
+export { rowsOfFeeds } from './tasks/embedding/lengthParts.ts';
 export { isPast, pastUpTo, takesPast } from './generation/decoder/past.ts';
 export { PlainDecoder } from './generation/decoder/plainDecoder.ts';
 export { tokenInputs } from './generation/decoder/tokenFeeds.ts';

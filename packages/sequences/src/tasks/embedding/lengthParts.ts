@@ -23,8 +23,8 @@ export function lengthParts(
   const padded = parts.map(([first]) => Math.min(longest, bucketLength(Math.max(1, lengths[first!]!), UNIT)));
   return parts.map((places, i) => ({
     places,
-    inputs: taken(inputs, places, padded[i]!),
-    targets: taken(targets, places),
+    inputs: rowsOfFeeds(inputs, places, padded[i]!),
+    targets: rowsOfFeeds(targets, places),
   }));
 }
 
@@ -35,7 +35,7 @@ function lengthOf(data: TensorData, from: number, longest: number): number {
 }
 
 /** Some rows of feeds `[rows, …]`, and of each so many of the first columns. */
-export function taken(feeds: Feeds, places: readonly number[], length?: number): Feeds {
+export function rowsOfFeeds(feeds: Feeds, places: readonly number[], length?: number): Feeds {
   return Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, takenOf(tensor, places, length)]));
 }
 

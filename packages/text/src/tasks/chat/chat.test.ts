@@ -58,7 +58,8 @@ describe('chat', () => {
   });
 
   test('is measured during training by no more scores than are learned from, nor more rows than have room', async () => {
-    const prepared = await chat(conversations, { validation: 0.25 }).prepare(model);
+    const task = chat(conversations, { validation: 0.25 });
+    const prepared = await task.prepare(model);
     const validation = prepared.validation!;
     const all = await Promise.all(Array.from({ length: validation.length }, (_, i) => validation.get(i)));
     const batch = await prepared.collate(all);
@@ -66,6 +67,9 @@ describe('chat', () => {
     const whole = prepared.metrics();
     const logits = await session.run(batch.inputs);
     whole.update(logits, batch.targets);
+    const { metrics } = await evaluate(model, { task, batchSize: 5, threads: 1 });
+    expect(whole.result()['loss']).toBeCloseTo(metrics.loss, 4);
+    expect(whole.result()['bytePerplexity']).toBeCloseTo(metrics.bytePerplexity, 3);
     await session.release();
     // Of a vocabulary so large there is room for one row.
     for (const [size, rows] of [

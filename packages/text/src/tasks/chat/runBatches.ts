@@ -2,7 +2,7 @@
 
 import { type Adapter, int64, type Tensor } from '@onnx-lora/sdk';
 import { type Batch, lengthBuckets, logSumExp, type MeasureRequest, type Narrowed } from '@onnx-lora/sdk/tasks';
-import { PLACES, taken, tokenOutput, withLogitPlaces } from '@onnx-lora/sequences';
+import { PLACES, rowsOfFeeds, tokenOutput, withLogitPlaces } from '@onnx-lora/sequences';
 import { NOT_LEARNED } from './taughtRows.ts';
 
 /** What the learned tokens of a row come to. */
@@ -113,9 +113,9 @@ export const narrowed = (size: number, rows: number = 1): Narrowed => ({
     for (let from = 0; from < total / rows; from += most) {
       const examples = numbersFrom(from, Math.min(from + most, total / rows));
       const own = numbersFrom(from * rows, rows * (from + examples.length));
-      const of = ([name, tensor]: [string, Tensor]): [string, Tensor] => [name, taken({ tensor }, tensor.dims[0] === total ? own : examples)['tensor']!]; // prettier-ignore
+      const of = ([name, tensor]: [string, Tensor]): [string, Tensor] => [name, rowsOfFeeds({ tensor }, tensor.dims[0] === total ? own : examples)['tensor']!]; // prettier-ignore
       parts.push({
-        inputs: { ...taken(ofRows, own), ...(asked && { [PLACES]: asked }) },
+        inputs: { ...rowsOfFeeds(ofRows, own), ...(asked && { [PLACES]: asked }) },
         targets: Object.fromEntries(Object.entries(whole.targets).map(of)),
       });
     }
