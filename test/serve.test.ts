@@ -229,17 +229,19 @@ describe('requests of different lengths', () => {
       const ids = Array.from({ length }, (_value, j) => 4 + ((i * 7 + j * 3) % 20));
       return { ids, shape: [1, length] };
     });
-    const found = await Promise.all(
-      asked.map(async ({ ids, shape }) => {
-        const inputs = [
-          { name: 'input_ids', datatype: 'INT64', shape, data: ids },
-          { name: 'attention_mask', datatype: 'INT64', shape, data: ids.map(() => 1) },
-        ];
-        const url = `${proteins.url}/v2/models/${proteins.model}/infer`;
-        const answer = await fetch(url, { method: 'POST', body: JSON.stringify({ inputs }) });
-        return (await answer.json()) as { outputs: { shape: number[]; data: number[] }[] };
-      }),
-    );
+    const infer = async ({ ids, shape }: { ids: number[]; shape: number[] }) => {
+      const inputs = [
+        { name: 'input_ids', datatype: 'INT64', shape, data: ids },
+        { name: 'attention_mask', datatype: 'INT64', shape, data: ids.map(() => 1) },
+      ];
+      const url = `${proteins.url}/v2/models/${proteins.model}/infer`;
+      const answer = await fetch(url, { method: 'POST', body: JSON.stringify({ inputs }) });
+      return (await answer.json()) as { outputs: { shape: number[]; data: number[] }[] };
+    };
+    // A full batch of long rows keeps the session busy while the others arrive, so that they wait together on any machine.
+    const long = infer({ ids: Array<number>(32 * 300).fill(5), shape: [32, 300] });
+    const found = await Promise.all(asked.map(infer));
+    expect((await long).outputs[0]!.shape.slice(0, 2)).toEqual([32, 500]);
     for (const [i, { ids, shape }] of asked.entries()) {
       const feeds = { input_ids: int64(ids, shape), attention_mask: int64(ids.map(() => 1), shape) }; // prettier-ignore
       const { logits } = await session.run(feeds);

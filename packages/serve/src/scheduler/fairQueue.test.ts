@@ -39,6 +39,20 @@ test('by what requests cost, and by weight', () => {
   expect([...order].filter((each) => each === 'b')).toHaveLength(30);
 });
 
+test('who asks for little goes first, until it has had its lead', () => {
+  const queue = new FairQueue<Entry>(price, undefined, 5);
+  for (let i = 0; i < 100; i++) queue.add(entry('a'));
+  expect(taken(queue, 20)).toBe('a'.repeat(20));
+  for (let i = 0; i < 9; i++) queue.add(entry('b'));
+  expect(taken(queue, 5)).toBe('bbbbb');
+  expect(taken(queue, 4)).toMatch(/^(ab|ba){2}$/u);
+  // With nothing waiting for a moment, it has not won its lead anew, but as much as `a` has had since.
+  expect(taken(queue, 4)).toMatch(/^(ab|ba){2}$/u);
+  expect([queue.loadOf('b').jobs, taken(queue, 3)]).toEqual([0, 'aaa']);
+  for (let i = 0; i < 9; i++) queue.add(entry('b'));
+  expect(taken(queue, 8)).toMatch(/^b{3,4}(ab|ba)+[ab]?$/u);
+});
+
 test('a tenant that never has more than one waiting does not shake off what it has had', () => {
   const queue = new FairQueue<Entry>(price);
   for (let i = 0; i < 300; i++) queue.add(entry('b'));
@@ -109,8 +123,8 @@ test('while tenants wait, what they get differs by no more than a request of eac
 
 test('what is ahead is what is taken before, but for one request of each other tenant', () => {
   fc.assert(
-    fc.property(waiting, fc.constantFrom('a', 'b', 'd'), fc.nat(10), (jobs, tenant, before) => {
-      const queue = new FairQueue<Entry>(price, (name) => (name === 'b' ? 2 : 1));
+    fc.property(waiting, fc.constantFrom('a', 'b', 'd'), fc.nat(10), fc.nat(30), (jobs, tenant, before, lead) => {
+      const queue = new FairQueue<Entry>(price, (name) => (name === 'b' ? 2 : 1), lead);
       for (const each of jobs) queue.add(entry(each.tenant, each.cost));
       for (let i = 0; i < before; i++) queue.take();
       const own = entry(tenant, 5);

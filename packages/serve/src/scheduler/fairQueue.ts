@@ -45,13 +45,15 @@ interface Tenant<Entry> {
 
 /**
  * Weighted fair queueing. The tenant goes next that has had least, so that over any time in which two of them wait, what they get
- * differs by no more than one request of each, whatever their number and size. Who comes anew is even with those who wait; what
- * it had too much while others waited is remembered until they have caught up.
+ * differs by no more than one request of each and the lead, whatever their number and size. Who comes anew has the lead over those
+ * who wait, so that who asks for little has its requests answered before those of one who always wants more. What a tenant had
+ * while others waited is remembered until they have caught up, so that the lead is not had twice.
  */
 export class FairQueue<Entry extends Waiting> {
   readonly #tenants = new Map<string, Tenant<Entry>>();
   readonly #price: (like: string) => number;
   readonly #weightOf: (tenant: string) => number;
+  readonly #lead: number;
   /** What those have had at least that wait. */
   #level = 0;
   #jobs = 0;
@@ -61,10 +63,12 @@ export class FairQueue<Entry extends Waiting> {
   /**
    * @param price what a position costs now, in milliseconds; it may be known better later
    * @param weightOf what part of the time a tenant gets, compared to that of others; above 0
+   * @param lead milliseconds, at a weight of 1, that one who comes anew may have before it is even with those who wait
    */
-  constructor(price: (like: string) => number, weightOf: (tenant: string) => number = () => 1) {
+  constructor(price: (like: string) => number, weightOf: (tenant: string) => number = () => 1, lead = 0) {
     this.#price = price;
     this.#weightOf = weightOf;
+    this.#lead = lead;
   }
 
   /** What waits altogether. */
@@ -88,13 +92,13 @@ export class FairQueue<Entry extends Waiting> {
     const tenant = this.#tenants.get(entry.tenant) ?? {
       entries: [],
       weight: this.#weightOf(entry.tenant),
-      served: 0,
+      served: -Infinity,
       cells: new Map(),
       rows: 0,
       bytes: 0,
     };
     this.#tenants.set(entry.tenant, tenant);
-    if (tenant.entries.length === 0) tenant.served = Math.max(tenant.served, this.#level);
+    if (tenant.entries.length === 0) tenant.served = Math.max(tenant.served, this.#start);
     const rank = rankOf(entry);
     const place = tenant.entries.findLastIndex((other) => rankOf(other) <= rank);
     tenant.entries.splice(place + 1, 0, entry);
@@ -134,12 +138,17 @@ export class FairQueue<Entry extends Waiting> {
     const own = this.#tenants.get(name);
     const before = own ? this.#cost(own) : 0;
     const weight = own?.weight ?? this.#weightOf(name);
-    const end = Math.max(own?.served ?? 0, this.#level) + (before + cost) / weight;
+    const end = Math.max(own?.served ?? -Infinity, this.#start) + (before + cost) / weight;
     let sum = before;
     for (const other of this.#tenants.values()) {
       if (other !== own) sum += Math.min(this.#cost(other), Math.max(0, end - other.served) * other.weight);
     }
     return sum;
+  }
+
+  /** What a tenant counts as having had that comes anew. */
+  get #start(): number {
+    return this.#level - this.#lead;
   }
 
   #cost({ cells }: Tenant<Entry>): number {
@@ -152,8 +161,8 @@ export class FairQueue<Entry extends Waiting> {
     const [entry] = tenant.entries.splice(place, 1);
     this.#count(tenant, entry!, -1);
     for (const [name, { entries, served }] of this.#tenants) {
-      const isEven = this.#jobs === 0 || served <= this.#level;
-      if (entries.length === 0 && isEven) this.#tenants.delete(name);
+      const isNew = this.#jobs === 0 || served <= this.#start;
+      if (entries.length === 0 && isNew) this.#tenants.delete(name);
     }
     if (this.#jobs === 0) this.#level = 0;
   }

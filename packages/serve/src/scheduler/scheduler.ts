@@ -11,6 +11,8 @@ import { BatchTimes } from './times.ts';
 
 /** Milliseconds per position before any was measured: enough for turns to be fair, too little for anyone to be refused. */
 const UNKNOWN = 1e-6;
+/** Milliseconds that a tenant may have before those who ask all the time: a burst of one who asks for little goes before them. */
+const LEAD = 500;
 
 /** A scheduler that tells how much it has to do. */
 export interface BatchScheduler<Work, Answer> extends Scheduler<Work, Answer> {
@@ -77,7 +79,7 @@ class Batches<Work, Answer> implements BatchScheduler<Work, Answer> {
     this.#compute = compute;
     this.#options = { maxWaitingRows: 1024, maxWaitingBytes: 256 * 2 ** 20, maxWait: 10_000, ...options };
     this.#clock = options.clock ?? systemClock;
-    this.#queue = new FairQueue((like) => this.#price(like), options.weightOf);
+    this.#queue = new FairQueue((like) => this.#price(like), options.weightOf, LEAD);
   }
 
   get waiting(): Load {
