@@ -95,6 +95,7 @@ export { type OrderOptions, ShuffledBatches, type SamplerState } from './train/s
 export { matmul, type ProductOptions, scaleColumns, scaleRows, sliceRows, transpose } from './linalg/matrix.ts';
 export { leadingSvd } from './linalg/leadingSvd.ts';
 export { type EigenValues, type SingularValues, symmetricEigen } from './linalg/decompositions.ts';
+export { collectGarbage } from './runtime/garbage.ts';
 export { Random, type RandomState } from './runtime/random.ts';
 export { planAdapter } from './model/planning/planAdapter.ts';
 export { type PlannedAdapter, DEFAULT_RANK } from './model/planning/loraOptions.ts';

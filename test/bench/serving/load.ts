@@ -118,7 +118,7 @@ function post(
   });
 }
 
-/** Connections that say nothing. */
+/** Connections that say nothing, from afar. */
 export interface IdleOrder {
   readonly url: string;
   readonly connections: number;
@@ -128,6 +128,7 @@ export interface IdleOrder {
 
 /** Holds connections open, and says how many there were. */
 export async function holdConnections({ url, connections, seconds }: IdleOrder): Promise<{ readonly held: number }> {
+  setPriority(constants.priority.PRIORITY_LOW);
   const { hostname, port } = new URL(url);
   const all: Socket[] = [];
   for (let i = 0; i < connections; i++) {

@@ -46,7 +46,7 @@ export const servingSettings = (vit: Sizes): ServingSettings => {
     rounds: 3,
     levels: [0.1, 0.3, 0.5, 0.7, 0.9],
     cold: 30,
-    neighbours: { subject: texts(bert, [384, 512]), seconds: 20, rounds: 3, connections: 10_000 },
+    neighbours: { subject: texts(bert, [384, 512]), seconds: 20, rounds: 8, connections: 10_000 },
   };
 };
 /** To try the benchmark itself. */

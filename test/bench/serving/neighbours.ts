@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { serve } from '@onnx-lora/serve';
 import { runChild } from '../spawn.ts';
-import { median, quantile } from '../statistics.ts';
+import { quantile } from '../statistics.ts';
 import type { LoadFigures, LoadOrder } from './load.ts';
 import type { Subject } from './subjects.ts';
 
@@ -37,35 +37,37 @@ export async function measureNeighbours(
     });
     await using server = await serve(await subject.open(folder), { port: 0, name: 'served', keys });
     const url = `${server.url}/v2/models/served/infer`;
-    let seed = 1;
-    const load = async (order: Pick<LoadOrder, 'rate' | 'keys' | 'isFar'>): Promise<LoadFigures> =>
-      (await runChild(self, {
-        load: { ...order, url, asked: subject.asked, adapters: 0, seconds, seed: seed++ },
-      })) as LoadFigures;
+    const load = async (order: Omit<LoadOrder, 'url' | 'asked' | 'adapters' | 'seconds'>): Promise<LoadFigures> =>
+      (await runChild(self, { load: { ...order, url, asked: subject.asked, adapters: 0, seconds } })) as LoadFigures;
 
-    await load({ keys: others, rate: { sequence: Array<number>(10).fill(0) } });
-    const { perSecond: most } = await load({ keys: others, rate: { clients: 16 } });
-    const calm: number[][] = [];
-    const flooded: number[][] = [];
-    const crowded: number[][] = [];
+    await load({ keys: others, rate: { sequence: Array<number>(10).fill(0) }, seed: 1 });
+    const { perSecond: most } = await load({ keys: others, rate: { clients: 16 }, seed: 2 });
+    const calm: number[] = [];
+    const flooded: number[] = [];
+    const crowded: number[] = [];
     let refused = 0;
-    for (let round = 0; round < rounds; round++) {
-      const told = load({ keys: [first], rate: { perSecond: SHARE * most } });
-      calm.push([...(await load({ keys: others, rate: { perSecond: (TENANTS - 1) * SHARE * most } })).latencyMs]);
-      await told;
-      const flood = load({ keys: [first], rate: { perSecond: FLOOD * SHARE * most }, isFar: true });
-      flooded.push([...(await load({ keys: others, rate: { perSecond: (TENANTS - 1) * SHARE * most } })).latencyMs]);
+    for (let seed = 10; seed < 10 * (rounds + 1); seed += 10) {
+      // The same requests at the same moments each time: what differs is what comes besides.
+      const four = async (): Promise<readonly number[]> => {
+        const rate = { perSecond: (TENANTS - 1) * SHARE * most };
+        return (await load({ keys: others, rate, seed })).latencyMs;
+      };
+      const fifth = (times: number): Promise<LoadFigures> =>
+        load({ keys: [first], rate: { perSecond: times * SHARE * most }, seed: seed + 1, isFar: times > 1 });
+      let beside = fifth(1);
+      calm.push(...(await four()));
+      await beside;
+      const flood = fifth(FLOOD);
+      flooded.push(...(await four()));
       refused += (await flood).refused;
       const idle = runChild(self, { idle: { url: server.url, connections, seconds } });
-      const beside = load({ keys: [first], rate: { perSecond: SHARE * most } });
-      crowded.push([...(await load({ keys: others, rate: { perSecond: (TENANTS - 1) * SHARE * most } })).latencyMs]);
+      beside = fifth(1);
+      crowded.push(...(await four()));
       await Promise.all([idle, beside]);
     }
     print(`${subject.title}: ${TENANTS} tenants, each asking for ${SHARE} of ${most.toFixed(1)} answers per second; what ${TENANTS - 1} of them wait, median and 99th percentile in ms`); // prettier-ignore
-    const told = (name: string, all: readonly (readonly number[])[]): void => {
-      const [p50, p99] = [0.5, 0.99].map((part) => median(all.map((each) => quantile(each, part))));
-      print(`  ${name}: ${p50!.toFixed(0)} ${p99!.toFixed(0)}`);
-    };
+    const told = (name: string, all: readonly number[]): void =>
+      print(`  ${name}: ${[0.5, 0.99].map((part) => quantile(all, part).toFixed(0)).join(' ')}`);
     told('nothing besides', calm);
     told(`the fifth asks ${FLOOD} times as often (${refused} of its requests refused)`, flooded);
     told(`${connections} connections that say nothing`, crowded);

@@ -1,8 +1,7 @@
 /** @file A ceiling for the memory of the process: what can be smaller becomes smaller, and then what would not fit is refused. */
 
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { type Adapter, OnnxLoraError } from '@onnx-lora/sdk';
+import { collectGarbage } from '@onnx-lora/sdk/core';
 import type { AdapterCatalog } from '../adapters/catalog.ts';
 import { type BatchLimits, cellsOf } from '../scheduler/batch.ts';
 import type { Compute, Job } from '../scheduler/job.ts';
@@ -54,7 +53,7 @@ export class MemoryCeiling {
 
   constructor(
     limit: number,
-    { resident = rss, collect = collectGarbage(), now = () => performance.now() }: MemoryOptions = {},
+    { resident = rss, collect = collectGarbage, now = () => performance.now() }: MemoryOptions = {},
   ) {
     this.limit = limit;
     this.#resident = resident;
@@ -181,10 +180,4 @@ export class MemoryCeiling {
 
 function rss(): number {
   return process.memoryUsage.rss();
-}
-
-/** Node collects garbage when it likes, unless it is told that it may be asked to. */
-function collectGarbage(): () => void {
-  setFlagsFromString('--expose-gc');
-  return runInNewContext('gc') as () => void;
 }

@@ -2,8 +2,6 @@
 
 import { readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { expect, it } from 'vitest';
 import { modelFrom } from '../../../../../test/support/graphs.ts';
 import { inferNode } from '../../ops/infer.ts';
@@ -16,6 +14,7 @@ import { rawBytes } from '../tensorData.ts';
 import { withTensors } from '../tensors.ts';
 import { sessionModel } from './onnxFile.ts';
 import { readBytes } from '../bytes.ts';
+import { collectGarbage } from '../../runtime/garbage.ts';
 
 const SIZE = 600;
 const random = new Random(5);
@@ -72,11 +71,9 @@ it('sessions read computed weights from one file, which goes with the graphs', a
   const file = await compute();
   expect(outputs[1]).toEqual(outputs[0]);
   expect(outputs[2]).toEqual(outputs[0]);
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as () => void;
   await expect
     .poll(() => {
-      collect();
+      collectGarbage();
       return left().includes(file);
     })
     .toBe(false);

@@ -3,8 +3,6 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { afterAll, describe, expect, it } from 'vitest';
 import { taskOf } from '../../../fixtures/memorise.ts';
 import type { Adapter } from '../../adapter/adapter.ts';
@@ -26,6 +24,7 @@ import { openModel } from '../opening/openModel.ts';
 import { train } from '../train.ts';
 import { quantize } from './quantize.ts';
 import type { QuantizeOptions, QuantizeResult } from './quantizeOptions.ts';
+import { collectGarbage } from '../../runtime/garbage.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-quantize-'));
 afterAll(() => {
@@ -313,11 +312,9 @@ describe.each([
       return file!;
     };
     const file = await place();
-    setFlagsFromString('--expose-gc');
-    const collect = runInNewContext('gc') as () => void;
     await expect
       .poll(() => {
-        collect();
+        collectGarbage();
         return existsSync(file);
       })
       .toBe(false);

@@ -4,6 +4,7 @@ import { FeedCheck } from '../../adapter/serving/feedCheck.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { sessionModel } from '../../graph/file/onnxFile.ts';
 import type { ModelProto } from '../../graph/proto.ts';
+import { collectGarbage } from '../../runtime/garbage.ts';
 import type { ProviderReport, Session } from '../../runtime/session.ts';
 import type { Feeds } from '../../runtime/tensor.ts';
 import { requireCollated } from '../graph/collated.ts';
@@ -244,12 +245,15 @@ export class GradientStep {
     return !this.#request.featuresOnly && bytes <= PREPACK_BYTES;
   }
 
-  #load(graph: TrainingGraph, prepack: boolean): Promise<Session> {
+  async #load(graph: TrainingGraph, prepack: boolean): Promise<Session> {
     const { runtime, session: options, name } = this.#request;
-    return runtime.createSession(
+    const session = await runtime.createSession(
       { ...sessionModel(graph.model), name },
       { ...options, purpose: 'training', prepack, mergesEqual: !graph.recomputes },
     );
+    // What building has left would lie beside the first run.
+    collectGarbage();
+    return session;
   }
 
   /** What computes batches of all sizes, where this is one of them. Other providers would compute the sizes on the CPU. */

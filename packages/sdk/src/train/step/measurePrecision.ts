@@ -15,6 +15,7 @@ import {
   type IntegerPrecision,
 } from '../../ops/precision/precision.ts';
 import { errorModels, type SampledModel, withHalfErrors, withSamples } from '../../ops/precision/productErrors.ts';
+import { collectGarbage } from '../../runtime/garbage.ts';
 import type { Feeds, Tensor } from '../../runtime/tensor.ts';
 import { MaskDrawer } from '../dropout.ts';
 import { type Comparison, comparisonOf } from '../graph/comparingLoss.ts';
@@ -23,6 +24,7 @@ import { ComparingStep } from './comparingStep.ts';
 import { LossScale } from './lossScale.ts';
 import type { Piece, Products } from './microBatch.ts';
 import { prepareStep, stepFeeds } from './prepareStep.ts';
+import { runInParts } from './runInParts.ts';
 import type { GradientStepRequest } from './stepRequest.ts';
 
 /** Error of a product above which it stays in float32, in parts of its norm. Rounding alone is off by 0.01 to 0.02. */
@@ -71,6 +73,19 @@ export async function measurePrecision(
   batch: Piece,
   few: Piece = batch,
 ): Promise<MeasuredPrecision> {
+  try {
+    return await measure(request, batch, few);
+  } finally {
+    // What was compared is as much as a step keeps.
+    collectGarbage();
+  }
+}
+
+async function measure(
+  request: GradientStepRequest & { readonly precision: BasePrecision },
+  batch: Piece,
+  few: Piece,
+): Promise<MeasuredPrecision> {
   const { precision, prefix: _, ...inFloats } = request;
   const { seed = 0, drawMask, parameters } = request;
   const isHalf = precision.name === 'float16';
@@ -86,11 +101,14 @@ export async function measurePrecision(
   const initial = parameters(graph.inputs);
   const run: RunStep = (model, scale) => {
     const feeds = stepFeeds(graph, initial, new MaskDrawer(seed, drawMask), piece, scale);
-    return runOnce(model, feeds, request, graph.recomputes);
+    const once = (part: ModelProto, fed: Feeds): Promise<Feeds> => runOnce(part, fed, request, graph.recomputes);
+    // On a GPU nothing comes back between parts.
+    return isHalf ? once(model, feeds) : runInParts(model, feeds, once);
   };
   const first = isHalf
     ? await measureHalves(graph.model, precision, run)
     : await measureIntegers(graph.model, precision, request, run);
+  collectGarbage();
   const { products, exact, lossScale } = first;
   const tooFar = unique(products.filter(({ error }) => error > MOST));
   const comparison = few === batch ? undefined : comparisonOf(request.loss);
