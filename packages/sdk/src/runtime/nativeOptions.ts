@@ -30,6 +30,8 @@ export function nativeOptions(
     // It would make MatMul and Add of a bias one Gemm, which is slower: 16.1 ms against 11.8 + 1.4 ms for
     // [1576, 384] × [384, 1536].
     disabled.push('MatMulAddFusion');
+    // It makes one of two Reshapes in a row, and fails where the sizes of the first are computed.
+    disabled.push('ReshapeFusion');
   }
   // It would fuse the sum with a LayerNormalization whose deviations a gradient reads, which WebGPU then does not compute.
   if (training && provider === 'webgpu') disabled.push('SkipLayerNormFusion');

@@ -104,9 +104,9 @@ const SCALED_ROWS = 13;
 function rounded(g: GraphBuilder, x: Value, inside: number): Rounded {
   const flat = g.Reshape(x, [-1, inside]);
   const leading = g.Slice(g.Shape(x), [0], [-1], [0]);
-  const largest = g.Max(g.ReduceMax(flat, [-1], false), g.Neg(g.ReduceMin(flat, [-1], false)));
+  const extremes = [g.ReduceMax(flat, [-1], false), g.Neg(g.ReduceMin(flat, [-1], false))];
   // Not exactly zero, so that rows of zeros stay zeros.
-  const steps = g.Mul(g.Max(largest, g.scalar(1e-30)), g.scalar(1 / STEPS));
+  const steps = g.Mul(g.emit('Max', [...extremes, g.scalar(1e-30)]), g.scalar(1 / STEPS));
   const rows = g.Unsqueeze(steps, [1]);
   const zero = g.constant(ZERO);
   const integers =

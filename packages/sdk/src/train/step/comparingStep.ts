@@ -210,11 +210,11 @@ export class ComparingStep {
     const shapes = Object.values(inputs).map(({ dims }) => dims.join()).join(';'); // prettier-ignore
     const known = this.#sizes.get(shapes);
     if (known) return known;
-    const { pieceRows: choose = pieceRows, session } = this.#request;
+    const { pieceRows: choose = pieceRows, session, precision } = this.#request;
     const { prepared } = await prepareStep({ ...this.#request, memory: 'auto' }, inputs, targets);
     const found = {
       bytes: prepared.forwardBytes,
-      rows: choose(total, prepared.forwardBytes, prepared.products, session?.threads),
+      rows: choose(total, prepared.forwardBytes, prepared.products, { threads: session?.threads, precision }),
     };
     this.#sizes.set(shapes, found);
     return found;

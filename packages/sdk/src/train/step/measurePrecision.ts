@@ -99,11 +99,12 @@ async function measure(
   const graph = await inTurns(prepared.build());
   // Once: a caller may draw them.
   const initial = parameters(graph.inputs);
+  // What goes from part to part is held twice for a moment, and on a GPU nothing shall come back in between.
+  const isInParts = !isHalf && graph.weightBytes > graph.forwardBytes;
   const run: RunStep = (model, scale) => {
     const feeds = stepFeeds(graph, initial, new MaskDrawer(seed, drawMask), piece, scale);
     const once = (part: ModelProto, fed: Feeds): Promise<Feeds> => runOnce(part, fed, request, graph.recomputes);
-    // On a GPU nothing comes back between parts.
-    return isHalf ? once(model, feeds) : runInParts(model, feeds, once);
+    return isInParts ? runInParts(model, feeds, once) : once(model, feeds);
   };
   const first = isHalf
     ? await measureHalves(graph.model, precision, run)

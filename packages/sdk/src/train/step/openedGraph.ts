@@ -65,12 +65,12 @@ export class OpenedGraph {
     if (!own || own.some((size, i) => size < least[i]! || size > most[i]!)) return undefined;
     const total = this.#rowsOf(inputs, targets);
     if ((total !== undefined) !== byRows) return undefined;
-    const { lossWeight, pieceRows: choose = pieceRows, session } = this.#request;
+    const { lossWeight, pieceRows: choose = pieceRows, session, precision } = this.#request;
     const whole = open.at(own);
     let rows: number | undefined;
     if (lossWeight && total !== undefined) {
       rows = whole.isProven
-        ? choose(total, whole.forwardBytes, whole.products, session?.threads)
+        ? choose(total, whole.forwardBytes, whole.products, { threads: session?.threads, precision })
         : await this.#pieceRows(own, inputs, targets, total);
     }
     const isWhole = rows === undefined || rows >= total!;

@@ -48,7 +48,10 @@ export async function prepareStep(
   const whole = { inputs, targets };
   const prepared = await inTurns(prepareTraining({ ...parts, ...whole }));
   const total = rowsOf(inputs, targets);
-  const rows = total === undefined ? 0 : choose(total, prepared.forwardBytes, prepared.products, session?.threads);
+  const rows =
+    total === undefined
+      ? 0
+      : choose(total, prepared.forwardBytes, prepared.products, { threads: session?.threads, precision });
   if (!lossWeight || total === undefined || rows >= total || !takesAnyBatch(base, inputs))
     return { prepared, rows: undefined, total, piece: whole };
   const [piece] = cut(inputs, targets, rows, total) as [Piece];

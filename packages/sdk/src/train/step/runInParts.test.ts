@@ -2,10 +2,14 @@
 
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { difference, runOnce } from '../../../../../test/support/graphs.ts';
+import { difference, modelFrom, runOnce } from '../../../../../test/support/graphs.ts';
 import { readSafetensors } from '../../adapter/formats/safetensors.ts';
-import { openOnnx } from '../../graph/file/onnxFile.ts';
-import type { Feeds } from '../../runtime/tensor.ts';
+import { GraphBuilder, type Value } from '../../graph/builder.ts';
+import { openOnnx, sessionModel } from '../../graph/file/onnxFile.ts';
+import { inferNode } from '../../ops/infer.ts';
+import { OrtRuntime } from '../../runtime/ort.ts';
+import { type Feeds, float32 } from '../../runtime/tensor.ts';
+import { released } from '../../testing/lent.ts';
 import { runInParts } from './runInParts.ts';
 
 const cases = path.join(import.meta.dirname, '../../../../../test/fixtures/cases');
@@ -39,4 +43,24 @@ test.each(['minilm-embed-v5', 'vit-v4', 'vit-dynamo-v5'])('%s in parts is as who
   expect(parts).toBeGreaterThanOrEqual(all / largest / 2);
   // A node may have a weight and a bias of its own.
   expect(most).toBeLessThan(Math.min(all, 1.1 * largest));
+});
+
+test('a part reads sizes that another has computed', async () => {
+  const g = new GraphBuilder({ opset: 17, infer: inferNode, prefix: '' });
+  const x: Value = { name: 'x', type: 'float32', shape: ['rows', 'columns', 4] };
+  const weight = (value: number): Value => g.constant(float32(new Float32Array(16).fill(value), [4, 4]));
+  const sizes = g.Slice(g.Shape(x), [0], [-1], [0]);
+  const first = g.MatMul(g.Reshape(x, [-1, 4]), weight(1));
+  const last = g.Reshape(g.MatMul(first, weight(2)), g.Concat([sizes, g.ints([4])], 0));
+  const y = g.Neg(g.Reshape(last, [6, 4]));
+  const feeds = { x: float32([...Array(24).keys()], [2, 3, 4]) };
+  const model = modelFrom(g, [x], [y]);
+  const run = async (part: typeof model, fed: Feeds): Promise<Feeds> => {
+    const source = { ...sessionModel(part), name: 'part' };
+    const session = await new OrtRuntime().createSession(source, { provider: 'cpu', purpose: 'training' });
+    return released(session, () => session.run(fed));
+  };
+  const [found, whole] = [await runInParts(model, feeds, run, 16), await run(model, feeds)];
+  expect(found[y.name]!.dims).toEqual([6, 4]);
+  expect(difference(found[y.name], whole[y.name])).toBe(0);
 });

@@ -6,7 +6,7 @@ import type { BasePrecision } from '../../ops/precision/precision.ts';
 import type { Runtime, SessionOptions } from '../../runtime/session.ts';
 import type { Feeds } from '../../runtime/tensor.ts';
 import type { DrawMask } from '../dropout.ts';
-import type { Products } from './microBatch.ts';
+import type { pieceRows } from './microBatch.ts';
 import type { ParameterSet } from '../parameters.ts';
 import type { PrefixOptions } from '../prefix/prefixOptions.ts';
 import type { Memory } from '../forward/index.ts';
@@ -41,7 +41,7 @@ export interface GradientStepRequest {
   /** Gives what the loss compares and no gradients; false by default. */
   readonly featuresOnly?: boolean;
   /** How many rows a piece has; `pieceRows` by default. */
-  readonly pieceRows?: (rows: number, forwardBytes: number, products: Products, threads?: number) => number;
+  readonly pieceRows?: typeof pieceRows;
   /** Bytes that forward values may take while they wait for their gradients; `auto` by default. */
   readonly memory?: Memory;
   /** Gives the parameters their first values, once the graph's inputs are known. */
