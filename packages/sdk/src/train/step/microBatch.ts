@@ -108,14 +108,6 @@ const LIMITS: Readonly<Record<'one' | 'several' | 'integers', PieceLimits>> = {
   integers: { bytes: 64 << 20, rows: 160, multiplications: 3.5e9, each: 0.12e9 },
 };
 
-/** How a piece is computed. */
-export interface PieceSession {
-  /** Threads of the session, where they are set. */
-  readonly threads?: number | undefined;
-  /** In what the base computes, where not in float32. */
-  readonly precision?: BasePrecision | undefined;
-}
-
 /**
  * How many rows a piece should have: the most, of those that divide the batch, whose forward values fit; but enough of them
  * for products to be fast, and for there to be enough of them. Measured with two threads: with half the rows that these ask
@@ -123,13 +115,15 @@ export interface PieceSession {
  *
  * @param total rows of the batch
  * @param forwardBytes bytes of the batch's forward values
+ * @param session its threads, where they are set, and in what the base computes, where not in float32
  */
 export function pieceRows(
   total: number,
   forwardBytes: number,
   products: Products,
-  { threads, precision }: PieceSession = {},
+  session: { readonly threads?: number | undefined; readonly precision?: BasePrecision | undefined } = {},
 ): number {
+  const { threads, precision } = session;
   const limits = LIMITS[threads === 1 ? 'one' : precision?.name === 'int8' ? 'integers' : 'several'];
   const divisors = Array.from({ length: total }, (_, i) => total - i).filter((each) => total % each === 0);
   const names = ['rows', 'multiplications', 'each'] as const;
