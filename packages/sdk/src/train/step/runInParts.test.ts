@@ -6,6 +6,7 @@ import { difference, modelFrom, runOnce } from '../../../../../test/support/grap
 import { readSafetensors } from '../../adapter/formats/safetensors.ts';
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
 import { openOnnx, sessionModel } from '../../graph/file/onnxFile.ts';
+import type { ModelProto } from '../../graph/proto.ts';
 import { inferNode } from '../../ops/infer.ts';
 import { OrtRuntime } from '../../runtime/ort.ts';
 import { type Feeds, float32 } from '../../runtime/tensor.ts';
@@ -20,7 +21,7 @@ test.each(['minilm-embed-v5', 'vit-v4', 'vit-dynamo-v5'])('%s in parts is as who
   const read = new Set(model.graph!.input!.map((each) => each.name));
   const feeds: Feeds = Object.fromEntries([...tensors].filter(([each]) => read.has(each)));
   const whole = await runOnce(model, feeds);
-  const weightsOf = ({ graph }: typeof model): number[] =>
+  const weightsOf = ({ graph }: ModelProto): number[] =>
     graph!.initializer!.map(({ dims }) => (dims ?? []).reduce((product, each) => product * each, 1));
   const largest = Math.max(...weightsOf(model));
   const all = weightsOf(model).reduce((sum, each) => sum + each);
@@ -55,7 +56,7 @@ test('a part reads sizes that another has computed', async () => {
   const y = g.Neg(g.Reshape(last, [6, 4]));
   const feeds = { x: float32([...Array(24).keys()], [2, 3, 4]) };
   const model = modelFrom(g, [x], [y]);
-  const run = async (part: typeof model, fed: Feeds): Promise<Feeds> => {
+  const run = async (part: ModelProto, fed: Feeds): Promise<Feeds> => {
     const source = { ...sessionModel(part), name: 'part' };
     const session = await new OrtRuntime().createSession(source, { provider: 'cpu', purpose: 'training' });
     return released(session, () => session.run(fed));
