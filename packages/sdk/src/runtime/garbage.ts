@@ -7,8 +7,12 @@ let collect: (() => void) | undefined;
 
 /** Has V8 give back what nothing holds: tensors of a runtime lie outside of its heap, where it sees no need to hurry. */
 export function collectGarbage(): void {
-  // Node collects garbage when it likes, unless it is told that it may be asked to.
-  setFlagsFromString('--expose-gc');
-  collect ??= runInNewContext('gc') as () => void;
+  collect ??= exposed();
   collect();
+}
+
+/** Node collects garbage when it likes, unless it is told that it may be asked to. */
+function exposed(): () => void {
+  setFlagsFromString('--expose-gc');
+  return runInNewContext('gc') as () => void;
 }
