@@ -76,7 +76,7 @@ export {
   tensor,
 } from './runtime/tensor.ts';
 export { OrtRuntime } from './runtime/ort.ts';
-export { WorkerRuntime } from './runtime/workerRuntime.ts';
+export { WorkerRuntime } from './runtime/worker/workerRuntime.ts';
 export { checkMachine } from './runtime/providers/providers.ts';
 export { BoundFeeds } from './runtime/boundFeeds.ts';
 export type { LentMemory } from './runtime/lentMemory.ts';

@@ -13,12 +13,11 @@ import { continualCsv, continualJson, continualPage, type ContinualScores, matri
 import { progressLine } from '../run/following.ts';
 import { inKept, requireKept } from '../run/keptFolder.ts';
 import { RunFolder } from '../run/runFolder.ts';
-import { planRun } from '../run/trainRun.ts';
+import { planRun } from '../run/planning.ts';
 import { checkNames } from '../settings/choices.ts';
 import { type ContinualSettings, continualTable } from '../settings/continual.ts';
-import { settingsIn } from '../settings/readSettings.ts';
+import { readSection, settingsIn } from '../settings/readSettings.ts';
 import type { ResolvedSettings } from '../settings/runConfig.ts';
-import { readSection } from '../settings/section.ts';
 import { keyOf, type Settings } from '../settings/setting.ts';
 import { trainOptions } from '../settings/training.ts';
 import { lastOfEach, metricNamed } from '../sweep/checking.ts';

@@ -1,39 +1,23 @@
 /** @file One training run, from settings to a finished run folder. */
 
-import {
-  type Adapter,
-  type Evaluation,
-  type LoraOptions,
-  type Model,
-  modelFor,
-  type LoraPreview,
-  previewLora,
-  train,
-  type TrainEvent,
-  type TrainResult,
-} from '@onnx-lora/sdk';
-import { type PreparedTask, requireExamples, requireMetric, type Task } from '@onnx-lora/sdk/tasks';
+import { type Evaluation, train, type TrainEvent, type TrainResult } from '@onnx-lora/sdk';
 import { ExampleSet } from '@onnx-lora/sdk/data';
 import type { Context } from '../context.ts';
-import { exitCodes, usageError } from '../terminal/errors.ts';
+import { exitCodes } from '../terminal/errors.ts';
 import { RunHistory } from './history.ts';
 import { Interrupt } from '../terminal/interrupt.ts';
-import { loraOptions } from '../settings/adapter.ts';
-import { pathOfData } from '../plugins/dataset.ts';
-import { requireTrackers } from '../plugins/trackers.ts';
 import { Progress } from '../terminal/progress.ts';
 import { formatReport } from '../report/html.ts';
-import { formatCommand, type ResolvedSettings, resolveSettings } from '../settings/runConfig.ts';
+import { formatCommand } from '../settings/runConfig.ts';
 import { RunFolder } from './runFolder.ts';
 import type { Settings } from '../settings/setting.ts';
-import { chooseTask, openNamed, requireFlag, requireModel, taskOptions } from '../sources.ts';
 import { grouped } from '../terminal/table.ts';
-import { withTaskSettings } from '../settings/taskSettings.ts';
-import { metricChoice, requireTogether, trainOptions } from '../settings/training.ts';
+import { trainOptions } from '../settings/training.ts';
 import { type Work, trackersOf, saveAdapter, complete, resumeCommand, placementLine } from './following.ts';
-import { adapterToBegin, previewOf, previewWithHead, prepareOnce, parameterLine } from './beginning.ts';
+import { parameterLine } from './beginning.ts';
 import { measure, begin, worseNote } from './measuring.ts';
 import { afterwards } from './shownSections.ts';
+import { type PlannedRun, planRun } from './planning.ts';
 
 /** How a run is made, settings aside. */
 export interface TrainRunOptions {
@@ -85,93 +69,6 @@ const INTERRUPTED = {
   during: 'Ended at once: what has been trained since the last checkpoint is lost.',
   after: 'Interrupted after training: the adapter is saved, the report is not.',
 } as const;
-
-/** Share of each class that is held out where the data has no part for it. */
-const HOLD_OUT = 0.1;
-
-/** What a run is to be: its settings, model and data read, and found to go together. */
-export interface PlannedRun {
-  readonly model: Model;
-  readonly task: Task;
-  readonly prepared: PreparedTask;
-  readonly folder: RunFolder;
-  readonly settings: ResolvedSettings;
-  /** The adapter to begin with, or how to make one. */
-  readonly start: { readonly from: Adapter } | { readonly lora: LoraOptions };
-  readonly preview: Pick<LoraPreview, 'targets' | 'parameters' | 'tokens' | 'trainableParameters'>;
-  readonly newModules: readonly string[];
-  /** Whether held-out data are measured before and after. */
-  readonly measures: boolean;
-}
-
-/** Makes what several plans have in common: anew for each where there is one. */
-export type Shared = <T>(what: 'model' | 'data' | 'examples', key: unknown, make: () => Promise<T>) => Promise<T>;
-
-const notShared: Shared = (_, __, make) => make();
-
-/**
- * Finds out all that can be wrong with settings, model and data. Touches no folder.
- *
- * @param named the folder of the run; one that is not there yet without
- * @throws OnnxLoraError `CONFIG_INVALID`, `DATA_INVALID`, `TARGET_NOT_FOUND` and whatever else opening model and data can end in
- */
-export async function planRun(
-  given: Settings,
-  context: Context,
-  { named, progress, shared = notShared }: { named: RunFolder | undefined; progress: Progress; shared?: Shared },
-): Promise<PlannedRun> {
-  const registry = context.registry();
-  const source = requireFlag(given.data, 'data', 'name the data to train on');
-  // What these say is read, before anything else is.
-  loraOptions(given);
-  requireTogether(given);
-  requireTrackers(given.track, registry);
-  // Whether held-out data, where there is such, is measured before and after.
-  const measures = given.eval ?? true;
-  const data = await shared('data', source, () => pathOfData(source, registry, progress));
-  const base = [requireModel(given.model), given.fix, given.precision];
-  const model = await shared('model', base, () => openNamed(given.model, registry, given));
-  const begun = await adapterToBegin(given);
-  const own = begun ? modelFor<Model>(model, begun.adapter) : model;
-  const factory = await chooseTask(given.task, model, context, begun);
-  const folder = named ?? RunFolder.unused(data, factory.name);
-  const original = given.original === undefined ? undefined : await openNamed(given.original, registry, given);
-  const targets = given.targets ?? (begun ? [] : [...previewLora(model, loraOptions(given, original)).targets]);
-  const settings = resolveSettings(
-    // By their kinds, so that config.yaml has a number as a number.
-    withTaskSettings(given, factory),
-    {
-      model: model.name,
-      data: source,
-      task: factory.name,
-      // Without targets the family chose; the choice is written down.
-      ...(targets.length > 0 ? { targets } : {}),
-      ...(context.plugins().length > 0 ? { plugins: [...context.plugins()] } : {}),
-      out: folder.path,
-    },
-    factory.defaults,
-  );
-  // What is trained is measured, unless it is said that nothing be held out (--validation 0).
-  const holdOut = given.validation === undefined && measures ? { holdOut: HOLD_OUT } : {};
-  const options = { ...taskOptions(settings, data, settings.seed), ...holdOut };
-  const { task, prepared } = await shared('examples', [base, factory.name, given.from, options], () =>
-    prepareOnce(factory.create(options), own),
-  );
-  requireExamples(prepared);
-  const holdsOut = prepared.validation !== undefined;
-  if (given.validation !== undefined && given.validation !== 0 && !holdsOut) {
-    throw usageError(`The task "${factory.name}" holds no data out, so --validation has no use. Leave it out.`);
-  }
-  requireMetric(settings.metric === undefined ? undefined : metricChoice(settings.metric), () =>
-    prepared.metrics().result(),
-  );
-  const lora = loraOptions(settings, original);
-  const { preview, newModules } = begun
-    ? await previewOf(begun, own, prepared)
-    : previewWithHead(model, prepared, lora);
-  const start = begun ? { from: begun.adapter } : { lora };
-  return { model, task, prepared, folder, settings, start, preview, newModules, measures: measures && holdsOut };
-}
 
 /**
  * Trains and fills the run folder. What can be wrong with settings, model and data is an error before the folder is

@@ -2,12 +2,12 @@
 
 import { readFile, stat } from 'node:fs/promises';
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { didYouMean, settingSchema, valueOfWords } from '@onnx-lora/sdk/plugin';
+import { didYouMean, settingSchema, type SettingTable, type SettingValues, valueOfWords } from '@onnx-lora/sdk/plugin';
 import type { Document, visit } from 'yaml';
 import { usageError } from '../terminal/errors.ts';
 import { wordsOf } from './settingsSchema.ts';
 import { flagOf, settingElsewhere, settingInfos } from './settings.ts';
-import { keyOf, type SettingName, type Settings } from './setting.ts';
+import { type CommandSetting, type Content, keyOf, type SettingName, type Settings } from './setting.ts';
 
 const names = Object.keys(settingInfos) as SettingName[];
 /** Files that values of `set` stand in, by the object that holds them. */
@@ -194,4 +194,33 @@ function checked(name: SettingName, value: unknown, where: (inner: string[]) => 
   const shown = inner.reduce<unknown>((at, key) => (at as Record<string, unknown>)[key], given ?? value);
   const hint = typeof shown === 'string' ? didYouMean(shown, wordsOf(name)) : '';
   throw usageError(`${where(inner)} ${message}, but it is ${JSON.stringify(shown)}.${hint}`);
+}
+
+/**
+ * Reads a file of settings, and its section by the table of that.
+ *
+ * @param missing what to say of a file without the section, behind `"FILE" has no key "SECTION"`
+ * @returns what stands in the section, and beside it
+ * @throws OnnxLoraError `FILE_NOT_FOUND`, `CONFIG_INVALID`
+ */
+export async function readSection<Options>(
+  file: string,
+  section: string,
+  table: SettingTable<Options, CommandSetting>,
+  missing: string,
+): Promise<{ readonly content: Content; readonly options: ReturnType<SettingTable<Options>['read']> }> {
+  const { [section]: own, ...content } = await readYaml(file);
+  if (typeof own !== 'object' || own === null || Array.isArray(own))
+    throw usageError(`"${file}" has no key "${section}" ${missing}`);
+  const given = Object.entries(own as Content).filter(([, value]) => value !== null);
+  const options = table.read(
+    Object.fromEntries(given.map(([key, value]) => [nameOf(key), value])) as SettingValues,
+    { owner: `"${section}" in "${file}"`, where: (name) => `"${section}.${keyOf(name)}" in "${file}"` }, // prettier-ignore
+  );
+  return { content, options };
+}
+
+/** `draw-seed` → `drawSeed`. */
+function nameOf(key: string): string {
+  return key.replaceAll(/[-_]([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }

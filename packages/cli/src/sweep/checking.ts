@@ -3,7 +3,7 @@
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { worseMetric } from '@onnx-lora/sdk/tasks';
 import type { Context } from '../context.ts';
-import { planRun, type Shared } from '../run/trainRun.ts';
+import { planRun, type Shared } from '../run/planning.ts';
 import { checkNames } from '../settings/choices.ts';
 import { metricChoice } from '../settings/training.ts';
 import { usageError } from '../terminal/errors.ts';

@@ -1,6 +1,6 @@
 /** @file The file of a sweep: settings of `train` that all trials have, and under `sweep` what is tried. */
 
-import { readSection } from '../settings/section.ts';
+import { readSection } from '../settings/readSettings.ts';
 import type { Content } from '../settings/setting.ts';
 import { type SweepOptions, sweepTable } from '../settings/sweep.ts';
 import { usageError } from '../terminal/errors.ts';

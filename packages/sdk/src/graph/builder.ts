@@ -3,11 +3,10 @@
  * with it. Every value carries its inferred type and shape.
  */
 
-import { float32, int64, type Tensor } from '../runtime/tensor.ts';
+import { int64, type Tensor } from '../runtime/tensor.ts';
 import { dataTypeNumber } from './dataType.ts';
-import { toBfloat16, toHalf } from '../runtime/halfFloat.ts';
 import type { NodeProto, TensorProto } from './proto.ts';
-import { tensorProto } from './tensorData.ts';
+import { numberTensor, tensorProto } from './tensorData.ts';
 import { isStatic, type ValueType } from './value.ts';
 import { attributeProto, type Attributes, float } from './attributes.ts';
 
@@ -128,7 +127,7 @@ export class GraphBuilder {
 
   /** A scalar constant; float32 unless told otherwise. */
   scalar(value: number, type: ValueType['type'] = 'float32'): Value {
-    return this.#single(value, type, []);
+    return this.constant(numberTensor(value, type, []));
   }
 
   /** A one-dimensional int64 constant, such as a shape or axes. */
@@ -205,13 +204,9 @@ export class GraphBuilder {
   /** Where `a > b`: bool. */
   Greater(a: Operand, b: Operand): Value { return this.emit('Greater', [a, b]); } // prettier-ignore
   /** Where `a ≥ b`: bool. */
-  GreaterOrEqual(a: Operand, b: Operand): Value {
-    return this.opset < 12 ? this.Not(this.Less(a, b)) : this.emit('GreaterOrEqual', [a, b]);
-  }
+  GreaterOrEqual(a: Operand, b: Operand): Value { return this.opset < 12 ? this.Not(this.Less(a, b)) : this.emit('GreaterOrEqual', [a, b]); } // prettier-ignore
   /** Where `a ≤ b`: bool. */
-  LessOrEqual(a: Operand, b: Operand): Value {
-    return this.opset < 12 ? this.Not(this.Greater(a, b)) : this.emit('LessOrEqual', [a, b]);
-  }
+  LessOrEqual(a: Operand, b: Operand): Value { return this.opset < 12 ? this.Not(this.Greater(a, b)) : this.emit('LessOrEqual', [a, b]); } // prettier-ignore
   /** The negation of a bool. */
   Not(x: Value): Value { return this.emit('Not', [x]); } // prettier-ignore
   /** Where both bools hold. */
@@ -257,7 +252,7 @@ export class GraphBuilder {
   ): Value {
     const { transA, transB, alpha, beta } = attributes;
     // The addend is optional since opset 11. WebGPU ends the process at one without dimensions.
-    const addend = c ?? (this.opset < 11 ? this.#single(0, a.type, [1]) : undefined);
+    const addend = c ?? (this.opset < 11 ? this.constant(numberTensor(0, a.type, [1])) : undefined);
     return this.emit('Gemm', [a, b, addend], {
       transA: transA ? 1 : undefined,
       transB: transB ? 1 : undefined,
@@ -337,15 +332,6 @@ export class GraphBuilder {
     return this.opset < 13
       ? this.emitMany('Split', [x], sizes.length, { axis, split: sizes })
       : this.emitMany('Split', [x, this.ints(sizes)], sizes.length, { axis });
-  }
-
-  /** One number as a tensor of dimensions that are all 1. */
-  #single(value: number, type: ValueType['type'], dims: readonly number[]): Value {
-    if (type === 'int64') return this.constant(int64([value], dims));
-    if (type === 'float64') return this.constant({ type, dims, data: Float64Array.of(value) });
-    if (type === 'float16') return this.constant({ type, dims, data: Uint16Array.of(toHalf(value)) });
-    if (type === 'bfloat16') return this.constant({ type, dims, data: Uint16Array.of(toBfloat16(value)) });
-    return this.constant(float32([value], dims));
   }
 
   #reduce(op: string, inputSince: number, x: Value, axes: readonly number[], keepdims: boolean): Value {

@@ -1,11 +1,12 @@
 /** @file Values of `TensorProto`s: where their bytes lie, reading them, and making new ones. */
 
 import { OnnxLoraError } from '../errors.ts';
-import { arrayOf, bytesPerElement, sizeOf, type Tensor, type TensorData } from '../runtime/tensor.ts';
+import { arrayOf, bytesPerElement, float32, int64, sizeOf, type Tensor, type TensorData } from '../runtime/tensor.ts';
 import { type Bytes, readBytes } from './bytes.ts';
 import { byteCount, dataTypeName, dataTypeNumber } from './dataType.ts';
-import { fromBfloat16s, fromHalves } from '../runtime/halfFloat.ts';
+import { fromBfloat16s, fromHalves, toBfloat16, toHalf } from '../runtime/halfFloat.ts';
 import type { TensorProto } from './proto.ts';
+import type { ValueType } from './value.ts';
 
 /**
  * The tensor's elements as raw little-endian bytes, still in the file where possible; undefined when they are stored
@@ -118,4 +119,13 @@ export function floats(tensor: Tensor): Float32Array {
   if (data instanceof Float32Array) return data;
   const rawData = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   return readFloats({ dims: [...dims], dataType: dataTypeNumber(type), rawData });
+}
+
+/** One number as a tensor of dimensions that are all 1. Of types other than floats and int64, as float32. */
+export function numberTensor(value: number, type: ValueType['type'], dims: readonly number[]): Tensor {
+  if (type === 'int64') return int64([value], dims);
+  if (type === 'float64') return { type, dims, data: Float64Array.of(value) };
+  if (type === 'float16') return { type, dims, data: Uint16Array.of(toHalf(value)) };
+  if (type === 'bfloat16') return { type, dims, data: Uint16Array.of(toBfloat16(value)) };
+  return float32([value], dims);
 }

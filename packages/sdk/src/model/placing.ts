@@ -1,14 +1,8 @@
 /** @file Where an adapter's tensors belong in a model: under which names, by which tuner, and whether it is the base's. */
 
 import type { Adapter } from '../adapter/adapter.ts';
-import {
-  baseChangingInit,
-  isForTraining,
-  isPlainType,
-  LORA,
-  trainedAs,
-  variantOf,
-} from '../adapter/formats/peftConfig.ts';
+import { isPlainType, LORA } from '../adapter/formats/peftConfig.ts';
+import { baseChangingInit, isForTraining, trainedAs, variantOf } from '../adapter/formats/peftVariants.ts';
 import { parseTensorName } from '../adapter/formats/tensorNames.ts';
 import { adaptNames, modulesOf, tablesOf } from '../adapter/naming/generations.ts';
 import { changeInPart, hasAll, type PrefixChange, prefixChange } from '../adapter/naming/modulePrefix.ts';

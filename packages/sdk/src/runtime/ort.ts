@@ -3,11 +3,11 @@
 import * as ort from 'onnxruntime-node';
 import { createRequire } from 'node:module';
 import type { Engine } from './engine.ts';
-import { GraphClient } from './graphClient.ts';
+import { GraphClient } from './worker/graphClient.ts';
 import { openSession } from './providers/providerSession.ts';
 import { identityModel, type OrtModule, residentTensors } from './residentTensors.ts';
 import type { Runtime, Session, SessionOptions, SessionSource } from './session.ts';
-import { BUSY, serveGraphs, STOPPING, type WorkerAnswer, type WorkerRequest } from './workerProgram.ts';
+import { BUSY, serveGraphs, STOPPING, type WorkerAnswer, type WorkerRequest } from './worker/workerProgram.ts';
 
 /** Providers that onnxruntime-node's build for this platform has. */
 export function builtProviders(): readonly string[] {

@@ -3,7 +3,7 @@
 import { OnnxLoraError } from '../../errors.ts';
 import { Adapter } from '../adapter.ts';
 import { type Generation, type NameTable, otherGeneration, siblingPaths, translatePath } from './nameTable.ts';
-import { requireLora } from '../formats/peftConfig.ts';
+import { requireLora } from '../formats/peftVariants.ts';
 import { renameConfig } from './renameConfig.ts';
 import { parseTensorName, tensorName, type TensorRole } from '../formats/tensorNames.ts';
 

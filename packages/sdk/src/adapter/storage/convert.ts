@@ -8,7 +8,8 @@ import { Adapter, type SaveOptions } from '../adapter.ts';
 import { requireUnused, writeFileAtomic } from '../../files/atomicWriter.ts';
 import { floats } from '../../graph/tensorData.ts';
 import { formatOrtAdapter } from '../formats/ortAdapter.ts';
-import { type AdapterConfig, adapterConfig, baseChangingInit, requireLora, variantOf } from '../formats/peftConfig.ts';
+import { type AdapterConfig, adapterConfig } from '../formats/peftConfig.ts';
+import { baseChangingInit, requireLora, variantOf } from '../formats/peftVariants.ts';
 import { patternTable, scalingOf } from '../formats/scaling.ts';
 import { parseTensorName, PEFT_PREFIX, tensorName, type TensorName, type TensorRole } from '../formats/tensorNames.ts';
 

@@ -5,28 +5,21 @@ import { type AdapterConfig, configKeys } from '../../adapter/formats/peftConfig
 import { tensorName } from '../../adapter/formats/tensorNames.ts';
 import { biasReaders, byTensor, weightReader } from '../../adapter/merging/weightReaders.ts';
 import { OnnxLoraError } from '../../errors.ts';
-import { GraphBuilder, type Value } from '../../graph/builder.ts';
 import { floats } from '../../graph/tensorData.ts';
 import type { NodeProto } from '../../graph/proto.ts';
 import { type Site, occurrencesOf } from '../../match/sites.ts';
-import { evaluate } from '../../ops/evaluate.ts';
-import { inferNode } from '../../ops/infer.ts';
 import { transposed } from '../../runtime/layout.ts';
 import { float32, sizeOf, tensor, type Tensor } from '../../runtime/tensor.ts';
-import { kindOf } from '../kinds/table.ts';
 import type {
   ByTensor,
-  ChangeByFactors,
   ChangeOfLayer,
   ChangeOfWeight,
   LoraFactors,
   TensorNumbers,
-  TensorsOfTuning,
   TunedLayer,
   TunedTensor,
   Tuner,
   TunerSettings,
-  Tuning,
 } from '../tuner.ts';
 import {
   type Edits,
@@ -38,6 +31,17 @@ import {
   moved,
   type Weighted,
 } from './moduleTuning.ts';
+import {
+  computed,
+  layerOf,
+  type PlacedMath,
+  refused,
+  refusedApply,
+  refusedKind,
+  requireNewContract,
+  weightOf,
+  withDelta,
+} from './tunedLayer.ts';
 
 /** A tuner with its settings. */
 export interface ChosenTuner {
@@ -64,9 +68,6 @@ export function tunerSettings({ defaults }: Tuner, config: AdapterConfig): Tuner
   const keys = configKeys(config);
   return Object.fromEntries(Object.entries(defaults).map(([key, value]) => [key, keys.get(key) ?? value]));
 }
-
-/** What a tuner makes of a layer; of two factors the change of the weight, too. */
-export type PlacedMath = TensorsOfTuning & ((ChangeOfWeight & Partial<ChangeByFactors>) | ChangeOfLayer);
 
 /** A layer that another tuner than LoRA adapts. Its tensors are in graphs as PEFT has them, the same for all rows of a batch. */
 export class ByTuner implements ModuleTuning {
@@ -275,7 +276,7 @@ export class ByTuner implements ModuleTuning {
     const weight = (before: Float32Array): ArrayLike<number> =>
       'delta' in math && !ways
         ? this.#delta(math, saved, before).map((change, i) => before[i]! + sign * change)
-        : this.#computed(saved, (g, tensors, own) => ways!.weight!(g, own!, tensors), [before, this.layer.weightShape]);
+        : computed(saved, (g, tensors, own) => ways!.weight!(g, own!, tensors), [before, this.layer.weightShape]);
     const weights = byTensor(occurrencesOf(site), ({ weight: own }) => own.stored).map((places): WeightEdit => {
       const { stored, layout } = places[0].weight;
       const isTransposed = site.kind === 'linear' && layout === 'in-out';
@@ -290,7 +291,7 @@ export class ByTuner implements ModuleTuning {
     const { bias } = ways ?? {};
     if (!bias) return { weights, biases: [] };
     const changeBias = (before: Float32Array): Float32Array =>
-      Float32Array.from(this.#computed(saved, (g, tensors, own) => bias(g, own!, tensors), [before, [before.length]]));
+      Float32Array.from(computed(saved, (g, tensors, own) => bias(g, own!, tensors), [before, [before.length]]));
     return {
       weights: [...weights, ...biasReaders(site).map((own) => ({ ...own, change: changeBias, module }))],
       biases: [],
@@ -326,7 +327,7 @@ export class ByTuner implements ModuleTuning {
     if (math.toLora || !('factors' in math)) return math.toLora?.(Object.fromEntries(saved));
     const factor = (name: 'A' | 'B'): Tensor => {
       let dims: readonly number[] = [];
-      const numbers = this.#computed(saved, (g, tensors) => {
+      const numbers = computed(saved, (g, tensors) => {
         const value = math.factors!(g, tensors)[name];
         dims = value.shape as readonly number[];
         return value;
@@ -343,101 +344,10 @@ export class ByTuner implements ModuleTuning {
     weight: Float32Array | (() => Float32Array),
   ): Float64Array {
     const own = typeof weight === 'function' ? weight : () => weight;
-    return this.#computed(saved, (g, tensors, value) => delta(g, tensors, () => weightOf(value, this.chosen.tuner)), readsWeight ? [own(), this.layer.weightShape] : undefined); // prettier-ignore
+    return computed(saved, (g, tensors, value) => delta(g, tensors, () => weightOf(value, this.chosen.tuner)), readsWeight ? [own(), this.layer.weightShape] : undefined); // prettier-ignore
   }
-
-  /** What a fragment makes of an adapter's tensors, in double precision. */
-  #computed(
-    saved: SavedTensors,
-    fragment: (g: GraphBuilder, tensors: ByTensor<Value>, own: Value | undefined) => Value,
-    own?: readonly [data: Float32Array, dims: readonly number[]],
-  ): Float64Array {
-    const g = new GraphBuilder({ opset: FRAGMENT_OPSET, infer: inferNode, prefix: 'merge/' });
-    const value = (name: string, shape: readonly number[]): Value => ({ name, type: 'float32', shape });
-    const given = [...saved].map(([role, { type, dims, data }]): readonly [Value, ArrayLike<number>] =>
-      type === 'int32' || type === 'int64'
-        ? [{ name: role, type, shape: dims }, Array.from(data as Int32Array, Number)]
-        : [value(role, dims), floats({ type, dims, data })],
-    );
-    const tensors = Object.fromEntries(given.map(([each]) => [each.name, each]));
-    const before = own && value('merge/own', own[1]);
-    const result = fragment(g, tensors, before);
-    return evaluate(g, [...given, ...(own ? [[before!, own[0]] as const] : [])], result);
-  }
-}
-
-function layerOf(site: Site, path: string): TunedLayer {
-  const { kind, weightShape, bias } = site;
-  const [first = 0, second = 0] = weightShape;
-  const [out, width] =
-    kind === 'embedding' ? [second, first] : [first, kindOf(site).matrix(site).width / sizeOf(weightShape.slice(2))];
-  const weight = (): Float32Array => {
-    const { stored, layout } = site.weight;
-    const own = stored.read();
-    const [rows, columns] = stored.dims as [number, number];
-    return kind === 'linear' && layout === 'in-out' ? transposed(own, rows, columns) : own.slice();
-  };
-  const ownBias = (): Float32Array | undefined => bias?.stored.read().slice();
-  return { path, kind, in: width, out, weightShape, bias: bias !== undefined, weight, ownBias };
-}
-
-/** The base's weight, where a tuner has said that it reads it. @throws OnnxLoraError `PLUGIN_INVALID` */
-export function weightOf(weight: Value | undefined, { name }: Tuner): Value {
-  if (weight) return weight;
-  throw new OnnxLoraError(
-    'PLUGIN_INVALID',
-    `The change of the tuner "${name}" reads the weight, which it does not say. Give readsWeight: true beside delta.`,
-  );
-}
-
-function withDelta(math: Tuning, { kind, weightShape }: TunedLayer): PlacedMath {
-  if (!('factors' in math)) return math;
-  const delta = (g: GraphBuilder, tensors: ByTensor<Value>): Value => {
-    const { A, B } = math.factors(g, tensors);
-    const product = g.MatMul(B, A);
-    if (kind === 'embedding') return g.Transpose(product, [1, 0]);
-    return weightShape.length === 2 ? product : g.Reshape(product, weightShape);
-  };
-  return Object.assign(Object.create(math) as typeof math, { delta });
 }
 
 function asTensor({ integers }: TunedTensor, numbers: TensorNumbers, dims: readonly number[]): Tensor {
   return integers ? tensor(integers.type, numbers, dims) : float32(numbers as Float32Array, dims);
-}
-
-function refused({ path }: Site, { name }: Tuner, reason: string): OnnxLoraError {
-  return new OnnxLoraError(
-    'MODEL_UNSUPPORTED',
-    `"${path}" cannot be adapted by the tuner "${name}": the layer ${reason}. Leave it out (excludeModules), or adapt it by LoRA.`,
-  );
-}
-
-/** Of the operators that tuners write their change of a weight with. */
-const FRAGMENT_OPSET = 17;
-
-function refusedKind(site: Site, { kinds = ['linear'] }: Tuner): string | undefined {
-  const { kind, recurrent, foldedScale, part } = site;
-  if (part !== undefined) return `is one with others in "${part.of}"`;
-  if (recurrent) return 'is recurrent, which only LoRA can adapt';
-  if (foldedScale !== undefined) return 'has a normalisation in its weight';
-  if (!kinds.includes(kind)) return `is a ${kind}, and the tuner adapts ${kinds.join(', ')} alone`;
-  if (!kindOf(site).whole) return `is a ${kind}, which only LoRA can adapt`;
-  return undefined;
-}
-
-/** Why a layer cannot be computed with another input than it has. */
-function refusedApply({ arrange, nodes, input }: Site): string | undefined {
-  if (arrange !== undefined) return 'has its features in another dimension than the last';
-  if (!nodes[0]!.input!.includes(input)) return 'rounds its input before it multiplies';
-  return undefined;
-}
-
-/** @throws OnnxLoraError `PLUGIN_INVALID` for what `tune` gave before there was one description for all */
-function requireNewContract(math: Tuning, { name }: Tuner): void {
-  const old = ['mergeWeight', 'mergeBias'].find((each) => each in math);
-  if (old === undefined) return;
-  throw new OnnxLoraError(
-    'PLUGIN_INVALID',
-    `The tuner "${name}" has "${old}", which no longer exists: give "delta" (the change of the weight, from which forward and merging follow), or "weight" and "bias" beside "apply", written with operators as "apply" is.`,
-  );
 }

@@ -2,7 +2,7 @@
 
 import { Adapter } from '../../adapter/adapter.ts';
 import { parseTensorName, tensorName } from '../../adapter/formats/tensorNames.ts';
-import { requireShape } from '../../adapter/naming/place.ts';
+import { requireShape } from '../../adapter/naming/placeTuned.ts';
 import type { AdapterNotes } from '../../adapter/storage/adapterNotes.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import type { Site } from '../../match/sites.ts';

@@ -2,7 +2,8 @@
 
 import { Adapter } from '../../adapter/adapter.ts';
 import { approximated, type Product } from '../../adapter/combine/lowRank.ts';
-import { adapterConfig, LORA, variantOf } from '../../adapter/formats/peftConfig.ts';
+import { adapterConfig, LORA } from '../../adapter/formats/peftConfig.ts';
+import { variantOf } from '../../adapter/formats/peftVariants.ts';
 import { tensorName } from '../../adapter/formats/tensorNames.ts';
 import { exactly } from '../../adapter/storage/convertResidual.ts';
 import { OnnxLoraError } from '../../errors.ts';

@@ -2,7 +2,7 @@
 
 import { Adapter } from '../../adapter/adapter.ts';
 import { convertResidual } from '../../adapter/storage/convertResidual.ts';
-import { baseChangingInit, requireLora } from '../../adapter/formats/peftConfig.ts';
+import { baseChangingInit, requireLora } from '../../adapter/formats/peftVariants.ts';
 import { parseTensorName } from '../../adapter/formats/tensorNames.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { initializerOf } from '../../lora/init/named.ts';

@@ -11,7 +11,7 @@ import type { FamilyFiles, ModelFamily } from '../../plugin/families/family.ts';
 import { type PluginRegistry, catalogueOf } from '../../plugin/registry/loadPlugins.ts';
 import { OrtRuntime } from '../../runtime/ort.ts';
 import type { Runtime } from '../../runtime/session.ts';
-import { WorkerRuntime } from '../../runtime/workerRuntime.ts';
+import { WorkerRuntime } from '../../runtime/worker/workerRuntime.ts';
 import { type FixedInputs, requireOneFile } from './fixedInputs.ts';
 import { filesInFolder, filesNamed, onlyFile, publishedAs, type WantedFiles, wholeFile } from './findFiles.ts';
 import { downloadModel, isHubId, type LoadAdapterOptions } from './hub.ts';

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { Adapter } from '../../adapter/adapter.ts';
 import type { AdapterRunOptions } from '../../adapter/serving/session.ts';
-import { isForTraining } from '../../adapter/formats/peftConfig.ts';
+import { isForTraining } from '../../adapter/formats/peftVariants.ts';
 import { PEFT_PREFIX } from '../../adapter/formats/tensorNames.ts';
 import { ByTuner } from '../../lora/tunings/byTuner.ts';
 import { loadAdapter } from '../../model/loadAdapter.ts';

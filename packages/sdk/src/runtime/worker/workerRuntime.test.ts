@@ -8,13 +8,13 @@ import { setTimeout } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { build } from 'vite';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import { modelFrom } from '../../../../test/support/graphs.ts';
-import { GraphBuilder, type Value } from '../graph/builder.ts';
-import { sessionModel } from '../graph/file/onnxFile.ts';
-import { inferNode } from '../ops/infer.ts';
-import { OrtRuntime } from './ort.ts';
-import type { Runtime, Session, SessionOptions, SessionSource } from './session.ts';
-import { float32, int64, type Tensor } from './tensor.ts';
+import { modelFrom } from '../../../../../test/support/graphs.ts';
+import { GraphBuilder, type Value } from '../../graph/builder.ts';
+import { sessionModel } from '../../graph/file/onnxFile.ts';
+import { inferNode } from '../../ops/infer.ts';
+import { OrtRuntime } from '../ort.ts';
+import type { Runtime, Session, SessionOptions, SessionSource } from '../session.ts';
+import { float32, int64, type Tensor } from '../tensor.ts';
 import { WorkerRuntime } from './workerRuntime.ts';
 
 /** y = x · x · … , `products` times, for x `[n, n]`: long enough to watch. */
@@ -244,13 +244,13 @@ describe('a process', () => {
   let folder = '';
   beforeAll(async () => {
     // Among the build's output, where it finds onnxruntime-node and git finds nothing.
-    const dist = path.join(import.meta.dirname, '../../dist');
+    const dist = path.join(import.meta.dirname, '../../../dist');
     mkdirSync(dist, { recursive: true });
     folder = mkdtempSync(path.join(dist, 'worker-test-'));
     await build({
       configFile: false,
       logLevel: 'error',
-      build: { ssr: path.join(import.meta.dirname, '../../fixtures/oneRun.ts'), outDir: folder, minify: true },
+      build: { ssr: path.join(import.meta.dirname, '../../../fixtures/oneRun.ts'), outDir: folder, minify: true },
     });
   });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -1,9 +1,9 @@
 /** @file The runtime port on onnxruntime-node in a worker thread, which leaves the thread of its user free. */
 
-import type { Engine, LoadedGraph, NativeOptions } from './engine.ts';
-import { builtProviders, ortFile } from './ort.ts';
-import { openSession } from './providers/providerSession.ts';
-import type { Runtime, Session, SessionOptions, SessionSource } from './session.ts';
+import type { Engine, LoadedGraph, NativeOptions } from '../engine.ts';
+import { builtProviders, ortFile } from '../ort.ts';
+import { openSession } from '../providers/providerSession.ts';
+import type { Runtime, Session, SessionOptions, SessionSource } from '../session.ts';
 import { WorkerThread } from './workerThread.ts';
 
 /** How long a thread without sessions waits for the next, which takes the memory that the last one gave up. */

@@ -1,11 +1,11 @@
 /** @file A worker thread that loads and runs graphs, as the main thread sees it. */
 
 import { Worker } from 'node:worker_threads';
-import { OnnxLoraError } from '../errors.ts';
-import type { LoadedGraph, NativeOptions } from './engine.ts';
+import { OnnxLoraError } from '../../errors.ts';
+import type { LoadedGraph, NativeOptions } from '../engine.ts';
 import { GraphClient } from './graphClient.ts';
-import { identityModel, residentTensors } from './residentTensors.ts';
-import { arrayOf, type Tensor, type TensorData } from './tensor.ts';
+import { identityModel, residentTensors } from '../residentTensors.ts';
+import { arrayOf, type Tensor, type TensorData } from '../tensor.ts';
 import {
   BUSY,
   serveGraphs,

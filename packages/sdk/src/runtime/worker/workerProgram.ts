@@ -1,8 +1,8 @@
 /** @file What a worker thread does: it loads graphs and runs them, by messages. */
 
-import type { NativeOptions } from './engine.ts';
-import type { OrtFeeds, OrtModule, OrtSession, ResidentTensors, residentTensors } from './residentTensors.ts';
-import type { DataType, TensorData } from './tensor.ts';
+import type { NativeOptions } from '../engine.ts';
+import type { OrtFeeds, OrtModule, OrtSession, ResidentTensors, residentTensors } from '../residentTensors.ts';
+import type { DataType, TensorData } from '../tensor.ts';
 
 /** A tensor as it travels: name, type, dimensions, values. */
 export type SentTensor = readonly [name: string, type: DataType, dims: readonly number[], data: TensorData];

@@ -1,9 +1,9 @@
 /** @file Graphs that `serveGraphs` serves, as those see them who ask for them: in this thread or from another. */
 
-import { BoundFeeds } from './boundFeeds.ts';
-import type { LoadedGraph, NativeOptions } from './engine.ts';
-import { LentMemory } from './lentMemory.ts';
-import type { Feeds, Tensor, TensorData } from './tensor.ts';
+import { BoundFeeds } from '../boundFeeds.ts';
+import type { LoadedGraph, NativeOptions } from '../engine.ts';
+import { LentMemory } from '../lentMemory.ts';
+import type { Feeds, Tensor, TensorData } from '../tensor.ts';
 import type { LoadedAnswer, SentTensor, WorkerAnswer, WorkerRequest } from './workerProgram.ts';
 
 /** The way to the program. */

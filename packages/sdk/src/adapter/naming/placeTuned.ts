@@ -1,0 +1,156 @@
+/** @file Where the tensors of an adapter belong that a tuner makes. */
+
+import { OnnxLoraError } from '../../errors.ts';
+import { ByTuner, type ChosenTuner } from '../../lora/tunings/byTuner.ts';
+import { type LaidOut, laidOut, type PlacedTuning } from '../../lora/tunings/moduleTuning.ts';
+import type { TunedTensor } from '../../lora/tuner.ts';
+import type { Site } from '../../match/sites.ts';
+import { Random } from '../../runtime/random.ts';
+import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
+import type { Adapter } from '../adapter.ts';
+import { PEFT_PREFIX } from '../formats/tensorNames.ts';
+
+/**
+ * The modules that a tuner adapts: those of which the file has more than a weight and a bias, which are trained in full. What
+ * files do not have is made anew.
+ *
+ * @throws OnnxLoraError `ADAPTER_INVALID` where one of a module's tensors is missing
+ */
+export function tunedModules(
+  { tensors }: Adapter,
+  chosen: ChosenTuner,
+  siteOf: (module: string) => Site | undefined,
+  model: string,
+): (PlacedTuning & { readonly tuning: ByTuner })[] {
+  const words = new Map<string, Map<string, string>>();
+  for (const name of tensors.keys()) {
+    const found = tunedName(name, siteOf);
+    if (found) words.set(found.module, (words.get(found.module) ?? new Map<string, string>()).set(found.word, name));
+  }
+  const modules = [...words].map(([module, own]) => ({
+    module,
+    site: siteOf(module)!,
+    saved: Object.fromEntries([...own].map(([word, name]) => [word, tensors.get(name)!.dims])),
+    read: (word: string, of: string = module) => tensors.get(words.get(of)?.get(word) ?? ''),
+  }));
+  const made = new Map<string, Tensor>();
+  return ByTuner.all(modules, chosen).map((tuning) => {
+    const own = words.get(tuning.layer.path)!;
+    const parts = tuning.tensors().map((each) => {
+      // Of some tuners PEFT's file repeats for each layer what all share.
+      const names = [...(each.shared ? [each.savedAs] : []), own.get(each.role)].flatMap((name) =>
+        name !== undefined && tensors.has(name) ? [name] : [],
+      );
+      const { dims } = tuning.math.tensors[each.role]!;
+      for (const name of names) {
+        requireShape(`${each.role} of "${tuning.path}"`, tensors.get(name)!.dims, dims, model);
+        requirePlaces(`${each.role} of "${tuning.path}"`, tensors.get(name)!, tuning.math.tensors[each.role]!);
+      }
+      const saved = names.length > 0 ? tensors.get(names[0]!) : undefined;
+      if (saved || each.unsaved) return { ...each, dims, saved, names };
+      const { notInPeft = [], peftType } = chosen.tuner;
+      throw new OnnxLoraError(
+        'ADAPTER_INVALID',
+        notInPeft.includes(each.role)
+          ? `The adapter has no ${each.role} for "${tuning.path}", which PEFT leaves out of files of ${peftType} and which only the machine that trained it can make. Add it to the file there: layer.${each.role}[adapter] as "${PEFT_PREFIX}${tuning.layer.path}.${each.role}", and so ${notInPeft.join(', ')} of all layers.`
+          : `The adapter holds only part of module "${tuning.path}": ${each.role} is missing. Copy or save it again.`,
+      );
+    });
+    // Only now is anything made that is as large as the config says: what the file has agrees with it.
+    const found = parts.map((each) => {
+      const { role, name, dims, names: inFile } = each;
+      const tensor =
+        each.saved ??
+        made.get(name) ??
+        remade(tuning.path, role, dims, () => each.first(new Random(0), (other) => laidOut(made.get(other)!)));
+      made.set(name, tensor);
+      return { role, tensor, names: inFile };
+    });
+    return {
+      tuning,
+      saved: new Map(found.map(({ role, tensor }) => [role, tensor])),
+      names: found.flatMap(({ names }) => names),
+    };
+  });
+}
+
+/**
+ * The module of a tensor of a tuner, and its word for it: all that follows the path of the layer. What begins as a plain
+ * parameter of the module does (`weight`, `modules_to_save`) is none.
+ */
+function tunedName(
+  name: string,
+  siteOf: (module: string) => Site | undefined,
+): { readonly module: string; readonly word: string } | undefined {
+  const path = name.startsWith(PEFT_PREFIX) ? name.slice(PEFT_PREFIX.length) : name;
+  for (let at = path.lastIndexOf('.'); at > 0; at = path.lastIndexOf('.', at - 1)) {
+    const [module, word] = [path.slice(0, at), path.slice(at + 1)];
+    if (siteOf(module)) return /^(weight|bias|base_layer|modules_to_save)\b/.test(word) ? undefined : { module, word };
+  }
+  return undefined;
+}
+
+/** @throws OnnxLoraError `ADAPTER_INVALID` for a file of which nothing says which layers it is for */
+export function requireLayers({ tensors, config }: Adapter): void {
+  const names = [...tensors.keys()];
+  if (names.some((name) => name.startsWith(PEFT_PREFIX) || !name.startsWith(SHARED_PREFIX))) return;
+  throw new OnnxLoraError(
+    'ADAPTER_INVALID',
+    `The adapter's file has only what all its layers share (${names[0]}), and PEFT draws the rest of ${config.peftType} anew in the order in which the model's class has its layers, which a graph does not tell. Save it again in PEFT with all that it has (save_indices=True, save_projection=True).`,
+  );
+}
+
+/** What the names of tensors begin with that layers share. */
+const SHARED_PREFIX = 'base_model.';
+
+/** @throws OnnxLoraError `ADAPTER_INVALID` for places that are none */
+function requirePlaces(what: string, { type, data, dims }: Tensor, { integers }: TunedTensor): void {
+  const isFloat = type.startsWith('float') || type === 'bfloat16';
+  if (!integers && isFloat) return;
+  const each = data.length / (dims[0] ?? 1);
+  const below = (i: number): number => typeof integers!.below === 'number' ? integers!.below : integers!.below[Math.floor(i / each)]!; // prettier-ignore
+  const wrong = integers?.type === type ? Array.from(data as Int32Array, Number).find((at, i) => at < 0 || at >= below(i)) : type; // prettier-ignore
+  if (wrong === undefined) return;
+  throw new OnnxLoraError(
+    'ADAPTER_INVALID',
+    `${what} must hold ${
+      integers
+        ? `numbers of type ${integers.type} from 0 to ${[integers.below]
+            .flat()
+            .map((end) => end - 1)
+            .join(' and ')}`
+        : 'floating-point numbers'
+    }, and has ${wrong}. Copy or save the adapter again.`,
+  );
+}
+
+/** What a tensor that is made anew may take. */
+const MADE_BYTES = 2 ** 31;
+
+/** A tensor that is in no file. @throws OnnxLoraError `ADAPTER_INVALID` for one larger than any adapter's */
+function remade(path: string, role: string, dims: readonly number[], first: () => LaidOut): Tensor {
+  if (4 * sizeOf(dims) <= MADE_BYTES) {
+    const { integers, value } = first();
+    return integers ?? float32(value, dims);
+  }
+  throw new OnnxLoraError(
+    'ADAPTER_INVALID',
+    `The adapter's config asks for ${role} of "${path}" in the shape [${dims.join(', ')}], which is more than ${MADE_BYTES / 2 ** 30} GiB. Check the rank in its adapter_config.json.`,
+  );
+}
+
+/**
+ * Checks the shape of a tensor of an adapter.
+ *
+ * @param what how errors call the tensor
+ * @throws OnnxLoraError `ADAPTER_MISMATCH`
+ */
+export function requireShape(what: string, found: readonly number[], expected: readonly number[], model: string): void {
+  if (found.length === expected.length && found.every((dim, i) => dim === expected[i])) return;
+  const isTurned = found.length === 2 && found[0] === expected[1];
+  const remedy = isTurned ? 'It may be transposed: PEFT has matrices as [outputs, inputs]. Save it so, or use' : 'Use';
+  throw new OnnxLoraError(
+    'ADAPTER_MISMATCH',
+    `${what} has shape [${found.join(', ')}], but "${model}" needs [${expected.join(', ')}]. ${remedy} the base model that the adapter was trained on.`,
+  );
+}

@@ -1,0 +1,116 @@
+/** @file A layer as a tuner is told of it, and what may come of the two. */
+
+import { OnnxLoraError } from '../../errors.ts';
+import { GraphBuilder, type Value } from '../../graph/builder.ts';
+import { floats } from '../../graph/tensorData.ts';
+import type { Site } from '../../match/sites.ts';
+import { evaluate } from '../../ops/evaluate.ts';
+import { inferNode } from '../../ops/infer.ts';
+import { transposed } from '../../runtime/layout.ts';
+import { sizeOf } from '../../runtime/tensor.ts';
+import { kindOf } from '../kinds/table.ts';
+import type {
+  ByTensor,
+  ChangeByFactors,
+  ChangeOfLayer,
+  ChangeOfWeight,
+  TensorsOfTuning,
+  TunedLayer,
+  Tuner,
+  Tuning,
+} from '../tuner.ts';
+import type { SavedTensors } from './moduleTuning.ts';
+
+/** What a tuner makes of a layer; of two factors the change of the weight, too. */
+export type PlacedMath = TensorsOfTuning & ((ChangeOfWeight & Partial<ChangeByFactors>) | ChangeOfLayer);
+
+export function layerOf(site: Site, path: string): TunedLayer {
+  const { kind, weightShape, bias } = site;
+  const [first = 0, second = 0] = weightShape;
+  const [out, width] =
+    kind === 'embedding' ? [second, first] : [first, kindOf(site).matrix(site).width / sizeOf(weightShape.slice(2))];
+  const weight = (): Float32Array => {
+    const { stored, layout } = site.weight;
+    const own = stored.read();
+    const [rows, columns] = stored.dims as [number, number];
+    return kind === 'linear' && layout === 'in-out' ? transposed(own, rows, columns) : own.slice();
+  };
+  const ownBias = (): Float32Array | undefined => bias?.stored.read().slice();
+  return { path, kind, in: width, out, weightShape, bias: bias !== undefined, weight, ownBias };
+}
+
+/** The base's weight, where a tuner has said that it reads it. @throws OnnxLoraError `PLUGIN_INVALID` */
+export function weightOf(weight: Value | undefined, { name }: Tuner): Value {
+  if (weight) return weight;
+  throw new OnnxLoraError(
+    'PLUGIN_INVALID',
+    `The change of the tuner "${name}" reads the weight, which it does not say. Give readsWeight: true beside delta.`,
+  );
+}
+
+export function withDelta(math: Tuning, { kind, weightShape }: TunedLayer): PlacedMath {
+  if (!('factors' in math)) return math;
+  const delta = (g: GraphBuilder, tensors: ByTensor<Value>): Value => {
+    const { A, B } = math.factors(g, tensors);
+    const product = g.MatMul(B, A);
+    if (kind === 'embedding') return g.Transpose(product, [1, 0]);
+    return weightShape.length === 2 ? product : g.Reshape(product, weightShape);
+  };
+  return Object.assign(Object.create(math) as typeof math, { delta });
+}
+
+export function refused({ path }: Site, { name }: Tuner, reason: string): OnnxLoraError {
+  return new OnnxLoraError(
+    'MODEL_UNSUPPORTED',
+    `"${path}" cannot be adapted by the tuner "${name}": the layer ${reason}. Leave it out (excludeModules), or adapt it by LoRA.`,
+  );
+}
+
+export function refusedKind(site: Site, { kinds = ['linear'] }: Tuner): string | undefined {
+  const { kind, recurrent, foldedScale, part } = site;
+  if (part !== undefined) return `is one with others in "${part.of}"`;
+  if (recurrent) return 'is recurrent, which only LoRA can adapt';
+  if (foldedScale !== undefined) return 'has a normalisation in its weight';
+  if (!kinds.includes(kind)) return `is a ${kind}, and the tuner adapts ${kinds.join(', ')} alone`;
+  if (!kindOf(site).whole) return `is a ${kind}, which only LoRA can adapt`;
+  return undefined;
+}
+
+/** Why a layer cannot be computed with another input than it has. */
+export function refusedApply({ arrange, nodes, input }: Site): string | undefined {
+  if (arrange !== undefined) return 'has its features in another dimension than the last';
+  if (!nodes[0]!.input!.includes(input)) return 'rounds its input before it multiplies';
+  return undefined;
+}
+
+/** @throws OnnxLoraError `PLUGIN_INVALID` for what `tune` gave before there was one description for all */
+export function requireNewContract(math: Tuning, { name }: Tuner): void {
+  const old = ['mergeWeight', 'mergeBias'].find((each) => each in math);
+  if (old === undefined) return;
+  throw new OnnxLoraError(
+    'PLUGIN_INVALID',
+    `The tuner "${name}" has "${old}", which no longer exists: give "delta" (the change of the weight, from which forward and merging follow), or "weight" and "bias" beside "apply", written with operators as "apply" is.`,
+  );
+}
+
+/** Of the operators that tuners write their change of a weight with. */
+const FRAGMENT_OPSET = 17;
+
+/** What a fragment makes of an adapter's tensors, in double precision. */
+export function computed(
+  saved: SavedTensors,
+  fragment: (g: GraphBuilder, tensors: ByTensor<Value>, own: Value | undefined) => Value,
+  own?: readonly [data: Float32Array, dims: readonly number[]],
+): Float64Array {
+  const g = new GraphBuilder({ opset: FRAGMENT_OPSET, infer: inferNode, prefix: 'merge/' });
+  const value = (name: string, shape: readonly number[]): Value => ({ name, type: 'float32', shape });
+  const given = [...saved].map(([role, { type, dims, data }]): readonly [Value, ArrayLike<number>] =>
+    type === 'int32' || type === 'int64'
+      ? [{ name: role, type, shape: dims }, Array.from(data as Int32Array, Number)]
+      : [value(role, dims), floats({ type, dims, data })],
+  );
+  const tensors = Object.fromEntries(given.map(([each]) => [each.name, each]));
+  const before = own && value('merge/own', own[1]);
+  const result = fragment(g, tensors, before);
+  return evaluate(g, [...given, ...(own ? [[before!, own[0]] as const] : [])], result);
+}
