@@ -33,6 +33,8 @@ export interface ProductEmitter {
    * @param node of the product
    */
   emit(product: FrozenProduct, node: NodeProto): Value;
+  /** The sum of several as one product, where that costs less: of flat ones with weights that are transposed alike. */
+  emitSum?(products: readonly FrozenProduct[]): Value;
 }
 
 /**

@@ -108,4 +108,66 @@ describe('products in integers', () => {
   ] as const)('leave %s alone', async (_, emit) => {
     expect((await computed(emit))[0]).not.toContain('MatMulIntegerToFloat');
   });
+
+  describe('that are added are one', () => {
+    const other = normals(IN * OUT, 0.1);
+    const small = float32(normals(ROWS * IN, 0.01), [ROWS, IN]);
+    const exact = (data: ArrayLike<number>, w: Float32Array): number[] =>
+      Array.from({ length: ROWS * OUT }, (_, at) => {
+        const [row, j] = [Math.floor(at / OUT), at % OUT];
+        return Array.from({ length: IN }).reduce<number>((sum, __, i) => sum + data[row * IN + i]! * w[j * IN + i]!, 0);
+      });
+    const gemm = (g: GraphBuilder, v: Value, w: Float32Array, plus?: Value): Value =>
+      g.Gemm(v, g.constant(float32(w, [OUT, IN])), plus, { transB: true });
+    const plus = (g: GraphBuilder): Value => g.constant(float32(addend, [ROWS, OUT]));
+    const cube = [ROWS / 2, 2, OUT];
+    it.each([
+      [
+        'one after the other',
+        1,
+        (g: GraphBuilder, v: Value, o: Value) => gemm(g, v, weights, gemm(g, o, other, plus(g))),
+      ],
+      [
+        'with another sum between them',
+        1,
+        (g: GraphBuilder, v: Value, o: Value) =>
+          gemm(
+            g,
+            v,
+            weights,
+            g.Reshape(g.Add(g.Reshape(plus(g), cube), g.Reshape(gemm(g, o, other), cube)), [ROWS, OUT]),
+          ),
+      ],
+      [
+        'but where the sum between them is read by others',
+        2,
+        (g: GraphBuilder, v: Value, o: Value) => {
+          const before = gemm(g, o, other, plus(g));
+          return g.Add(gemm(g, v, weights, before), g.Mul(before, 0));
+        },
+      ],
+      [
+        'but not with weights that are transposed differently',
+        2,
+        (g: GraphBuilder, v: Value, o: Value) => {
+          const turnedOther = Float32Array.from(other, (_, at) => other[(at % OUT) * IN + Math.floor(at / OUT)]!);
+          return gemm(g, v, weights, g.Gemm(o, g.constant(float32(turnedOther, [IN, OUT])), plus(g)));
+        },
+      ],
+    ] as const)('%s', async (_, count, emit) => {
+      const g = new GraphBuilder({ opset: 17, infer: inferNode, prefix: '' });
+      const inputs = ['x', 'small'].map((name): Value => ({ name, type: 'float32', shape: ['rows', IN] }));
+      const y = emit(g, inputs[0]!, inputs[1]!);
+      const model = atOnce(inPrecision(modelFrom(g, inputs, [y]), { name: 'int8', saturates: true, smallest: 1 }));
+      const { [y.name]: found } = await runOnce(model, { x, small });
+      expect(model.graph!.node!.filter(({ opType }) => opType === 'MatMulIntegerToFloat')).toHaveLength(count);
+      const [own, theirs] = [exact(values, weights), exact(small.data as Float32Array, other)];
+      for (let row = 0; row < ROWS; row++) {
+        const at = Array.from({ length: OUT }, (__, j) => row * OUT + j);
+        const size = Math.hypot(...at.map((i) => own[i]!), ...at.map((i) => theirs[i]!));
+        const error = Math.hypot(...at.map((i) => (found!.data[i] as number) - own[i]! - theirs[i]! - addend[i]!));
+        expect(error).toBeLessThanOrEqual(0.03 * size + 1e-6);
+      }
+    });
+  });
 });

@@ -13,6 +13,7 @@ import { inferNode } from '../infer.ts';
 import { dropUnreadInitializers, reachable } from '../rewrites/simplify.ts';
 import type { FrozenProduct, ProductEmitter } from './frozenProducts.ts';
 import { integerWeight } from './integerWeight.ts';
+import { productSums } from './productSums.ts';
 
 /** Emits products in integers. */
 export class IntegerProducts implements ProductEmitter {
@@ -33,19 +34,30 @@ export class IntegerProducts implements ProductEmitter {
 
   /** The product without what is added to it. */
   emit(product: FrozenProduct): Value {
-    const { g } = this;
-    const { x, weight, isTransposed, isFlat } = product;
-    const [inside, columns] = isTransposed ? weight.dims!.toReversed() : weight.dims!;
-    const { integers, rows, leading } = this.#rounded.get(x) ?? rounded(g, { name: x, type: 'float32' }, inside!);
-    this.#rounded.set(x, { integers, rows, leading });
-    const [values, scales] = this.#weight(product);
-    const inSteps = [integers, values, g.scalar(1), scales, g.constant(ZERO)];
-    const y = g.Mul(g.emit('MatMulIntegerToFloat', inSteps, {}, CONTRIB), rows);
-    return isFlat ? y : g.Reshape(y, g.Concat([leading, g.ints([columns!])], 0));
+    return this.emitSum([product]);
   }
 
-  #weight({ weight, isTransposed }: FrozenProduct): readonly [values: Value, scales: Value] {
-    const { values, scales } = integerWeight(weight, isTransposed, this.#saturates);
+  /**
+   * The sum of products as one, for which what they multiply is joined and rounded by the largest magnitude of all: small
+   * beside another it counts for little in the sum.
+   */
+  emitSum(products: readonly FrozenProduct[]): Value {
+    const { g } = this;
+    const [{ isTransposed, isFlat }] = products as [FrozenProduct];
+    const xs = products.map(({ x }): Value => ({ name: x, type: 'float32' }));
+    const key = xs.map(({ name }) => name).join(' ');
+    const [values, scales] = this.#weight(products, isTransposed);
+    const [inside, columns] = values.shape as [number, number];
+    const found = this.#rounded.get(key) ?? rounded(g, xs.length === 1 ? xs[0]! : g.Concat(xs, 1), inside, isFlat);
+    this.#rounded.set(key, found);
+    const inSteps = [found.integers, values, g.scalar(1), scales, g.constant(ZERO)];
+    const y = g.Mul(g.emit('MatMulIntegerToFloat', inSteps, {}, CONTRIB), found.rows);
+    return isFlat ? y : g.Reshape(y, g.Concat([found.leading, g.ints([columns])], 0));
+  }
+
+  #weight(products: readonly FrozenProduct[], isTransposed: boolean): readonly [values: Value, scales: Value] {
+    const weights = products.map(({ weight }) => weight) as [TensorProto, ...TensorProto[]];
+    const { values, scales } = integerWeight(weights, isTransposed, this.#saturates);
     if (!this.#weights.has(values)) this.g.initializers.push(values, scales);
     this.#weights.add(values);
     return [
@@ -65,14 +77,23 @@ export function* withProducts(
 ): Generator<void, GraphProto> {
   const { g } = emitter;
   const node: NodeProto[] = [];
+  const sums = emitter.emitSum && productSums(graph, products);
   for (const each of graph.node ?? []) {
     const product = products.get(each);
     if (!product) {
       node.push(each);
       continue;
     }
-    const y = emitter.emit(product, each);
-    if (product.addend !== undefined) g.Add(y, { name: product.addend, type: 'float32' });
+    const sum = sums
+      ? sums.get(each)
+      : { products: [product], rest: product.addend === undefined ? [] : [{ name: product.addend }] };
+    // Part of another.
+    if (!sum) continue;
+    let y = sum.products.length > 1 ? emitter.emitSum!(sum.products) : emitter.emit(product, each);
+    for (const { name, shape } of sum.rest) {
+      const addend: Value = { name, type: 'float32' };
+      y = g.Add(y, shape === undefined ? addend : g.Reshape(addend, { name: shape, type: 'int64' }));
+    }
     g.nodes.at(-1)!.output = [each.output![0]!];
     node.push(...g.nodes.splice(0));
     yield;
@@ -101,8 +122,8 @@ const ZERO: Tensor = { type: 'uint8', dims: [], data: Uint8Array.of(128) };
 const SCALED_ROWS = 13;
 
 /** Each row of x `[…, inside]` in steps of its largest magnitude, as integers of eight bits. What a row becomes depends on no other. */
-function rounded(g: GraphBuilder, x: Value, inside: number): Rounded {
-  const flat = g.Reshape(x, [-1, inside]);
+function rounded(g: GraphBuilder, x: Value, inside: number, isFlat: boolean): Rounded {
+  const flat = isFlat ? x : g.Reshape(x, [-1, inside]);
   const leading = g.Slice(g.Shape(x), [0], [-1], [0]);
   const extremes = [g.ReduceMax(flat, [-1], false), g.Neg(g.ReduceMin(flat, [-1], false))];
   // Not exactly zero, so that rows of zeros stay zeros.

@@ -3,7 +3,7 @@
 import { dataTypeNumber } from '../../graph/dataType.ts';
 import type { TensorProto } from '../../graph/proto.ts';
 import { readFloats, tensorProto } from '../../graph/tensorData.ts';
-import { float32 } from '../../runtime/tensor.ts';
+import { float32, sizeOf } from '../../runtime/tensor.ts';
 
 /** A matrix `[in, out]` that stands for `values · scales`. */
 export interface IntegerWeight {
@@ -21,32 +21,52 @@ const STEPS = 127;
  * column allows. Where sums saturate, as small as the largest sum of two neighbours along `in` allows: 255 times 128 is what 16
  * bits hold. That is about seven and a half bits, and nothing is cut off. A tensor is rounded once, for all graphs that have it.
  *
+ * @param weights of one matrix its parts along `in`, one after the other
  * @param isTransposed whether the matrix is meant with its axes exchanged; then each of its rows has a scale
  * @param saturates whether products of two neighbours are added in 16 bits
  */
-export function integerWeight(weight: TensorProto, isTransposed: boolean, saturates: boolean): IntegerWeight {
-  const of = known.get(weight) ?? new Map<string, IntegerWeight>();
-  known.set(weight, of);
-  const way = `${isTransposed} ${saturates}`;
-  const found = of.get(way) ?? roundedWeight(weight, isTransposed, saturates);
+export function integerWeight(
+  weights: readonly [TensorProto, ...TensorProto[]],
+  isTransposed: boolean,
+  saturates: boolean,
+): IntegerWeight {
+  const of = known.get(weights[0]) ?? new Map<string, IntegerWeight>();
+  known.set(weights[0], of);
+  const way = `${isTransposed} ${saturates} ${weights.map(({ name }) => name).join(' ')}`;
+  const found = of.get(way) ?? roundedWeight(weights, isTransposed, saturates);
   of.set(way, found);
   return found;
 }
 
 const known = new WeakMap<TensorProto, Map<string, IntegerWeight>>();
 
-function roundedWeight(weight: TensorProto, isTransposed: boolean, saturates: boolean): IntegerWeight {
-  const name = `int8/weights/${weight.name}${isTransposed ? '/transposed' : ''}`;
-  const [rows, columns] = weight.dims as [number, number];
-  const scales = largest(readFloats(weight), columns, isTransposed, saturates).map((most) => most / STEPS || 1);
+function roundedWeight(
+  weights: readonly [TensorProto, ...TensorProto[]],
+  isTransposed: boolean,
+  saturates: boolean,
+): IntegerWeight {
+  const name = `int8/weights/${weights.map((each) => each.name).join('+')}${isTransposed ? '/transposed' : ''}`;
+  const columnsOf = ({ dims }: TensorProto): number => dims![1]!;
+  const scales = weights
+    .map((weight) => largest(readFloats(weight), columnsOf(weight), isTransposed, saturates))
+    .reduce((most, own) => most.map((value, i) => Math.max(value, own[i]!)))
+    .map((most) => most / STEPS || 1);
   const inverses = scales.map((scale) => 1 / scale);
   const compute = (): Uint8Array => {
-    const floats = readFloats(weight);
-    return new Uint8Array((isTransposed ? transposed(floats, rows, inverses) : straight(floats, inverses)).buffer);
+    const all = new Uint8Array(size);
+    let at = 0;
+    for (const weight of weights) {
+      const floats = readFloats(weight);
+      const values = isTransposed ? transposed(floats, scales.length, inverses) : straight(floats, inverses);
+      all.set(new Uint8Array(values.buffer), at);
+      at += values.length;
+    }
+    return all;
   };
-  const dims = isTransposed ? [columns, rows] : [rows, columns];
+  const size = weights.reduce((sum, { dims }) => sum + sizeOf(dims!), 0);
+  const dims = [size / scales.length, scales.length];
   return {
-    values: { name, dims, dataType: dataTypeNumber('int8'), rawData: { length: rows * columns, compute } },
+    values: { name, dims, dataType: dataTypeNumber('int8'), rawData: { length: size, compute } },
     scales: tensorProto(`${name}/scales`, float32(scales, [scales.length])),
   };
 }

@@ -68,7 +68,7 @@ function integerMatrix({ values, out, width }: Rows): QuantizedMatrix {
   // Transposed, since rows are outputs here, and products want columns.
   const weight = tensorProto('', float32(values, [out, width]));
   // On x86 processors without VNNI, ONNX Runtime adds two products in 16 bits, and nobody knows where a file will run.
-  const found = integerWeight(weight, true, true);
+  const found = integerWeight([weight], true, true);
   const rawData = readBytes(found.values.rawData!);
   const codes = new Int8Array(rawData.buffer, rawData.byteOffset, rawData.length);
   const scales = new Float32Array(readBytes(found.scales.rawData!).slice().buffer);

@@ -7,6 +7,7 @@ import { GraphBuilder } from '../../graph/builder.ts';
 import type { GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto } from '../../graph/proto.ts';
 import { byteLength } from '../../graph/bytes.ts';
 import { rawBytes } from '../../graph/tensorData.ts';
+import type { ValueType } from '../../graph/value.ts';
 import { readNames } from '../../graph/walk.ts';
 import type { DropoutMask } from '../../lora/adapterInputs.ts';
 import type { AdapterInput, AdapterPlan } from '../../lora/tunings/moduleTuning.ts';
@@ -19,6 +20,7 @@ import { type BasePrecision, inPrecision } from '../../ops/precision/precision.t
 import { gatherFirst } from '../../ops/rewrites/gatherFirst.ts';
 import { computeOnlyPicked } from '../../ops/rewrites/narrow.ts';
 import { dropUnreadInitializers, reachable } from '../../ops/rewrites/simplify.ts';
+import { straightenReshapes } from '../../ops/rewrites/straightenReshapes.ts';
 import { type Feeds, float32, type Tensor } from '../../runtime/tensor.ts';
 import { adaptedGraph } from './adaptedGraph.ts';
 import { type AddedLoss, addLoss, type LossFragment, type LossScaling } from './addLoss.ts';
@@ -216,9 +218,12 @@ export function* prepareTraining(request: TrainingGraphRequest): Generator<void,
     const gradients = new Map([...backward.gradients].map(([name, gradient]) => [name, gradient.name]));
     const features = loss.features?.name;
     const ports = [...new Set([loss.value.name, ...gradients.values(), ...(features === undefined ? [] : [features])])];
+    const typeOf = (name: string): ValueType | undefined => g.types.get(name) ?? types.get(name);
+    const steps = [...forward, ...backward.recompute, ...backward.chain, ...backward.leaves];
+    const nodes = straightenReshapes(steps, typeOf, new Set(ports));
     const graph = dropUnreadInitializers({
       ...adapted.graph,
-      node: reachable([...forward, ...backward.recompute, ...backward.chain, ...backward.leaves], ports),
+      node: reachable(nodes, ports),
       // Read anew: planning the memory makes constants of its own.
       initializer: [...own, ...rewritten.g.initializers, ...g.initializers],
       input: [
