@@ -45,6 +45,26 @@ const extremes: Cases = [
   { inputs: [from('distinct', 2, 4), { floats: [0.25], dims: [] }], opset: 10, type: 'float32' },
 ];
 
+/** By head and not, in halves and in pairs, of all features and of the first, by a first position and by each position's own. */
+const rotations: Cases = single(
+  ...([
+    { inputs: [[2, 3, 4, 6], { ints: [0] }, [4, 3], [4, 3]] },
+    { inputs: [[2, 3, 12], { ints: [1, 0, 3, 2, 2, 1], dims: [2, 3] }, [4, 2], [4, 2]] },
+    { inputs: [[1, 2, 3, 4], { ints: [1] }, [4, 2], [4, 2]], attributes: { interleaved: 1 } },
+    { inputs: [[2, 3, 16], { ints: [0] }, [3, 2], [3, 2]], attributes: { num_heads: 2, rotary_embedding_dim: 4 } },
+  ].map((each) => ({ ...each, domain: 'com.microsoft' })) as unknown as Cases),
+  { inputs: [[2, 3, 4, 6], [5, 3], [5, 3], { ints: [1, 0, 3, 2, 2, 1, 4, 0], dims: [2, 4] }], opset: 23 },
+  {
+    inputs: [
+      [2, 3, 4, 6],
+      [2, 4, 3],
+      [2, 4, 3],
+    ],
+    opset: 23,
+    attributes: { interleaved: 1 },
+  },
+);
+
 const rmsNorms: Cases = [
   { inputs: [[2, 2, 5], from('nonzero', 5)] },
   { inputs: [[2, 3, 2], from('nonzero', 3, 2)], attributes: { axis: 1, epsilon: 0.25 } },
@@ -200,6 +220,7 @@ export const cases: { readonly [Op in Exclude<DifferentiableOp, StraightThroughO
   ),
   BiasGelu: single({ inputs: [[2, 3, 5], [5]], domain: 'com.microsoft' }),
   FastGelu: single({ inputs: [[3, 5]], domain: 'com.microsoft' }, { inputs: [[2, 3, 5], [5]], domain: 'com.microsoft' }),
+  RotaryEmbedding: rotations,
   Softmax: softmaxes,
   LogSoftmax: softmaxes,
   LayerNormalization: [

@@ -65,6 +65,7 @@ import {
   type VjpSite,
   where,
 } from './vjp.ts';
+import { CONTRIB } from '../ops/domains.ts';
 import { attributeOf, axisOf } from '../ops/schema.ts';
 
 /** Operators with a gradient. */
@@ -79,7 +80,7 @@ export type DifferentiableOp =
   | 'HardSigmoid' | 'HardSwish' | 'Mish' | 'Swish' | 'QuickGelu' | 'Softsign' | 'Shrink' | 'Tan' | 'Asin' | 'Acos' | 'Atan'
   | 'Sinh' | 'Cosh' | 'Asinh' | 'Acosh' | 'Atanh' | 'CumSum' | 'Trilu' | 'TopK' | 'Dropout' | 'RMSNormalization'
   | 'SimplifiedLayerNormalization' | 'InstanceNormalization' | 'GroupNormalization' | 'LpNormalization' | 'LRN'
-  | 'MeanVarianceNormalization' | 'BiasGelu' | 'FastGelu' | 'CastLike' | StraightThroughOp; // prettier-ignore
+  | 'MeanVarianceNormalization' | 'BiasGelu' | 'FastGelu' | 'RotaryEmbedding' | 'CastLike' | StraightThroughOp; // prettier-ignore
 
 /** Operators that round, or read what was rounded: their gradients are those of the float operators they stand for. */
 export type StraightThroughOp =
@@ -187,6 +188,14 @@ function attentionDot({ g, node, context }: VjpSite, axes: readonly number[]): V
 const logSoftmax: Vjp = (site) => {
   const { g, y, dy } = site;
   return g.Sub(dy, g.Mul(g.Exp(y[0]!), g.ReduceSum(dy, softmaxAxes(site), true)));
+};
+
+// Turned by as much the other way: with the sines negative, which both domains have behind the cosines.
+const turnedBack: Vjp = ({ g, node, x, dy }) => {
+  const sines = node.domain === CONTRIB ? 3 : 2;
+  const dx = g.emit('RotaryEmbedding', [dy, ...x.slice(1)].with(sines, g.Neg(x[sines]!)), {}, node.domain);
+  g.nodes.at(-1)!.attribute = [...(node.attribute ?? [])];
+  return dx;
 };
 
 // prettier-ignore
@@ -306,6 +315,7 @@ export const gradientRules: { readonly [Op in DifferentiableOp]: GradientRule } 
   Dropout:    [dropoutBack, null, null],
   BiasGelu:   [biased(geluErf), biased(geluErf)],
   FastGelu:   [biased(geluTanh), biased(geluTanh)],
+  RotaryEmbedding: [turnedBack, null, null, null],
   QuantizeLinear: [quantizeBack, null, null],
   DequantizeLinear: [dequantizeBack, null, null],
   DynamicQuantizeLinear: [dynamicQuantizeBack],

@@ -2,6 +2,7 @@
 
 import { addMasks } from './addMasks.ts';
 import type { ForwardGraph } from './forwardGraph.ts';
+import { fuseRotary } from './fuseRotary.ts';
 import { mergeEqual } from './mergeEqual.ts';
 import { replaceNanGuards } from './nanGuards.ts';
 import { splitSlices } from './splitSlices.ts';
@@ -11,7 +12,7 @@ export { type Memory, planMemory } from './planMemory.ts';
 
 /** Applies all rewrites; may be interrupted between them. */
 export function* simplifyForward(graph: ForwardGraph): Generator<void, void> {
-  for (const rewrite of [mergeEqual, splitSlices, addMasks, replaceNanGuards, mergeEqual]) {
+  for (const rewrite of [mergeEqual, splitSlices, fuseRotary, addMasks, replaceNanGuards, mergeEqual]) {
     rewrite(graph);
     yield;
   }

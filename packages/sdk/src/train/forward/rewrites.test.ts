@@ -206,3 +206,56 @@ describe('attention in parts', () => {
     expectClose(await run(), expected);
   });
 });
+
+describe('rotary embeddings', () => {
+  const WIDTH = 24;
+  const x = normal(2, 3, 5, WIDTH);
+  const half = (v: Value, g: GraphBuilder, at: 0 | 1): Value => g.Slice(v, [at * (WIDTH / 2)], [(at + 1) * (WIDTH / 2)], [3]); // prettier-ignore
+  const turned = (g: GraphBuilder, v: Value): Value => g.Concat([g.Neg(half(v, g, 1)), half(v, g, 0)], 3);
+  /** As exporters compute it: the angles twice side by side. */
+  const tables = (g: GraphBuilder, angles: Value): Value[] => {
+    const both = g.Concat([angles, angles], 2);
+    return [g.Unsqueeze(g.Cos(both), [1]), g.Unsqueeze(g.Sin(both), [1])];
+  };
+  const table = (rows: number): Tensor => {
+    const angles = normal(rows, WIDTH / 2).data as Float32Array;
+    return float32(Array.from({ length: rows * WIDTH }, (_, i) => angles[Math.floor(i / WIDTH) * (WIDTH / 2) + (i % (WIDTH / 2))]!), [rows, WIDTH]); // prettier-ignore
+  };
+
+  it.each([
+    ['by tables for all examples', { x, angles: normal(1, 5, WIDTH / 2) }, (g: GraphBuilder, v: Value, cos: Value, sin: Value) => g.Add(g.Mul(v, cos), g.Mul(turned(g, v), sin))],
+    ['by tables for each example', { x, angles: normal(2, 5, WIDTH / 2) }, (g: GraphBuilder, v: Value, cos: Value, sin: Value) => g.Add(g.Mul(v, cos), g.Mul(turned(g, v), sin))],
+    ['in another order', { x, angles: normal(1, 5, WIDTH / 2) }, (g: GraphBuilder, v: Value, cos: Value, sin: Value) => g.Add(g.Mul(sin, turned(g, v)), g.Mul(cos, v))],
+    ['of what is cast to what it is', { x, angles: normal(1, 5, WIDTH / 2) }, (g: GraphBuilder, v: Value, cos: Value, sin: Value) => g.Add(g.Mul(g.Cast(v, 1), cos), g.Mul(turned(g, v), sin))],
+  ] as const)('are one operator: %s', async (_, feeds, build) => {
+    const { graph, run } = graphOf(feeds, (g, { x: v, angles }) => build(g, v!, ...(tables(g, angles!) as [Value, Value])));
+    const before = await run();
+    atOnce(simplifyForward(graph));
+    expect(ops(graph)).toContain('RotaryEmbedding');
+    expectClose(await run(), before);
+  }); // prettier-ignore
+
+  it('are one operator by rows of a table', async () => {
+    const [cos, sin] = [table(9), table(9)];
+    const feeds = { x, places: int64([4, 0, 2, 8, 8, 1, 3, 7, 6, 5], [2, 5]) };
+    const { graph, run } = graphOf(feeds, (g, { x: v, places }) => {
+      const rows = (of: Tensor): Value => g.Unsqueeze(g.Gather(g.constant(of), places!, 0), [1]);
+      return g.Add(g.Mul(v!, rows(cos)), g.Mul(turned(g, v!), rows(sin)));
+    });
+    const before = await run();
+    atOnce(simplifyForward(graph));
+    expect(ops(graph)).toContain('RotaryEmbedding');
+    expectClose(await run(), before);
+  });
+
+  it.each([
+    ['whose halves have other angles', (g: GraphBuilder, v: Value) => g.Add(g.Mul(v, g.constant(normal(1, 1, 5, WIDTH))), g.Mul(turned(g, v), g.constant(normal(1, 1, 5, WIDTH))))],
+    ['with the other sign', (g: GraphBuilder, v: Value) => { const [cos, sin] = tables(g, g.constant(normal(1, 5, WIDTH / 2))); return g.Add(g.Mul(v, cos!), g.Mul(g.Concat([half(v, g, 1), g.Neg(half(v, g, 0))], 3), sin!)); }],
+  ] as const)('stay apart %s', async (_, build) => {
+    const { graph, run } = graphOf({ x }, (g, { x: v }) => build(g, v!));
+    const before = await run();
+    atOnce(simplifyForward(graph));
+    expect(ops(graph)).not.toContain('RotaryEmbedding');
+    expectClose(await run(), before);
+  }); // prettier-ignore
+});

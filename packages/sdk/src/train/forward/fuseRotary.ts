@@ -1,0 +1,115 @@
+/**
+ * @file Rotary embeddings of positions become one operator: exporters write `x·cos + [−b, a]·sin` for the halves a and b of x,
+ * six passes over queries and keys in every layer, and as many for their gradients.
+ */
+
+import type { Value } from '../../graph/builder.ts';
+import { dataTypeNumber } from '../../graph/dataType.ts';
+import type { NodeProto } from '../../graph/proto.ts';
+import { readFloats } from '../../graph/tensorData.ts';
+import { isStatic } from '../../graph/value.ts';
+import { indexNodes } from '../../graph/walk.ts';
+import { CONTRIB } from '../../ops/domains.ts';
+import { axisOf } from '../../ops/schema.ts';
+import { emitted, type ForwardGraph } from './forwardGraph.ts';
+
+/** `[batch, heads, positions, width]`, and tables `[1 or batch, 1, positions, width]`. */
+interface Rotation {
+  readonly x: Value;
+  readonly cos: Value;
+  readonly sin: Value;
+}
+
+/** Of narrower heads the operator takes as long as the passes. */
+const NARROWEST = 24;
+
+/** Rewrites each such sum to RotaryEmbedding, where both halves of a position have the same cosines and sines. */
+export function fuseRotary(graph: ForwardGraph): void {
+  const found = new Map<NodeProto, Rotation>();
+  for (const [node, rotation] of rotations(graph)) found.set(node, rotation);
+  graph.nodes = graph.nodes.flatMap((node) => {
+    const rotation = found.get(node);
+    if (!rotation) return [node];
+    const { x, cos, sin } = rotation;
+    const [batch, , positions, width] = x.shape as readonly [number, number, number, number];
+    const half = width / 2;
+    return emitted(graph, (g) => {
+      const table = (values: Value): Value => g.Reshape(g.Slice(values, [0], [half], [3]), [-1, half]);
+      const count = g.scalar(batch * positions, 'int64');
+      const rows = (): Value => g.emit('Range', [g.scalar(0, 'int64'), count, g.scalar(1, 'int64')]);
+      const ids = cos.shape![0] === 1 && sin.shape![0] === 1 ? g.ints([0]) : g.Reshape(rows(), [batch, positions]);
+      g.emit('RotaryEmbedding', [x, ids, table(cos), table(sin)], {}, CONTRIB);
+      g.nodes.at(-1)!.output = [...node.output!];
+    });
+  });
+}
+
+function* rotations(graph: ForwardGraph): Generator<readonly [NodeProto, Rotation]> {
+  const { types, constants } = graph;
+  const { producer } = indexNodes(graph.nodes);
+  const value = (name: string): Value => ({ name, ...types.get(name) });
+  const made = (name: string, opType: string): NodeProto | undefined => {
+    const node = producer.get(name);
+    return node?.opType === opType ? node : undefined;
+  };
+  /** What a value is but for casts to the type that it has. */
+  const own = (name = ''): string => {
+    const input = made(name, 'Cast')?.input?.[0];
+    return input !== undefined && types.get(input)?.type === types.get(name)?.type ? own(input) : name;
+  };
+  const isLast = (node: NodeProto): boolean => {
+    const rank = types.get(node.output![0]!)?.shape?.length;
+    return rank !== undefined && axisOf(node, rank, graph.g.opset) === rank - 1;
+  };
+  /** What `[−b, a]` is made of halves of. */
+  const halved = (name: string): string | undefined => {
+    const joined = made(own(name), 'Concat');
+    if (joined?.input?.length !== 2 || !isLast(joined)) return undefined;
+    const [b, a] = [own(made(own(joined.input[0]), 'Neg')?.input?.[0]), own(joined.input[1])];
+    const split = made(a, 'Split');
+    const halves = split?.output?.map((each) => types.get(each)?.shape?.at(-1)) ?? [];
+    if (!split || !isLast(split) || split.output!.join() !== [a, b].join() || halves[0] !== halves[1]) return undefined;
+    return own(split.input![0]);
+  };
+  const isTwice = (name: string): boolean => {
+    const node = producer.get(name);
+    const tensor = constants.get(name);
+    if (tensor?.dataType === dataTypeNumber('float32')) {
+      const [numbers, width] = [readFloats(tensor), tensor.dims!.at(-1) ?? 1];
+      return numbers.every((each, at) => at % width >= width / 2 || each === numbers[at + width / 2]);
+    }
+    if (node?.opType === 'Concat') return isLast(node) && node.input!.length === 2 && own(node.input![0]) === own(node.input![1]); // prettier-ignore
+    if (node?.opType === 'Mul') {
+      const [left, right] = node.input!.map((each) => types.get(each)?.shape?.every((dim) => dim === 1));
+      return left !== right && isTwice(node.input![left ? 1 : 0]!);
+    }
+    // The last axis of what a Gather takes rows of, or what an Unsqueeze has more axes before, is as it was.
+    const keeps = ['Cos', 'Sin', 'Cast', 'Unsqueeze', 'Gather'].includes(node?.opType ?? '');
+    const [first = '', second] = node?.input ?? [];
+    const widths = [name, first].map((each) => types.get(each)?.shape?.at(-1));
+    const isRows = node?.opType !== 'Gather' || axisOf(node, types.get(first)?.shape?.length ?? 0, graph.g.opset) === 0;
+    return keeps && isRows && second !== name && widths[0] === widths[1] && isTwice(first);
+  };
+  for (const node of graph.nodes) {
+    const products = node.opType === 'Add' ? node.input!.map((name) => made(name, 'Mul')?.input ?? []) : [];
+    for (const [one = [], other = []] of [products, products.toReversed()])
+      for (const [turned, sin] of [other, other.toReversed()]) {
+        const source = turned === undefined ? undefined : halved(turned);
+        const cos = one.find((name) => own(name) !== source);
+        if (source === undefined || cos === undefined || !one.some((name) => own(name) === source)) continue;
+        const rotation = { x: value(source), cos: value(cos), sin: value(sin!) };
+        if (fits(rotation) && isTwice(cos) && isTwice(sin!)) yield [node, rotation];
+      }
+  }
+}
+
+function fits({ x, cos, sin }: Rotation): boolean {
+  if (x.type !== 'float32' || !isStatic(x.shape) || x.shape.length !== 4 || x.shape[3]! % 2 !== 0) return false;
+  const [batch, , positions, width] = x.shape as readonly [number, number, number, number];
+  if (width < NARROWEST) return false;
+  const isTable = ({ shape }: Value): boolean =>
+    shape?.length === 4 &&
+    (shape[0] === 1 || shape[0] === batch) &&
+    shape.slice(1).join() === [1, positions, width].join();
+  return isTable(cos) && isTable(sin) && cos.shape![0] === sin.shape![0];
+}
