@@ -51,8 +51,8 @@ export interface TrainingChoice {
 }
 
 /** How often each side has its turn, and how many steps of a turn count. */
-const TURNS = 2;
-const STEPS = 2;
+const TURNS = 3;
+const STEPS = 3;
 
 /**
  * Measures training steps. Each turn is a process of its own.
