@@ -23,7 +23,7 @@ import { crossEntropy, type LossFragment, meanSquaredError } from '@onnx-lora/sd
 import { ParameterSet, Trainer } from '@onnx-lora/sdk/core';
 import { checkAdapterRoundTrip, checkGradients, checkTuner, randomAdapter } from '@onnx-lora/sdk/testing'; // prettier-ignore
 import { afterAll, describe, expect, it } from 'vitest';
-import { vera } from '../packages/methods/src/tuners/vera.ts';
+import { vera } from '../packages/methods/src/tuners/fewNumbers/vera.ts';
 import { taskOf } from '../packages/sdk/fixtures/memorise.ts';
 
 const cases = path.join(import.meta.dirname, 'fixtures/cases');

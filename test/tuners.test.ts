@@ -40,8 +40,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { publishModel as publishForecaster, writeSensor } from '../docs/examples/series/published.ts';
 import { call } from '../packages/cli/fixtures/call.ts';
-import { ia3 } from '../packages/methods/src/tuners/ia3.ts';
-import { loha } from '../packages/methods/src/tuners/loha.ts';
+import { ia3 } from '../packages/methods/src/tuners/ofWeights/ia3.ts';
+import { loha } from '../packages/methods/src/tuners/lowRank/loha.ts';
 import { taskOf } from '../packages/sdk/fixtures/memorise.ts';
 
 const cases = path.join(import.meta.dirname, 'fixtures/cases');

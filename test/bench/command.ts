@@ -140,77 +140,50 @@ export async function benchCommand(
       print(usage);
       return values.help ? 0 : EXIT_USAGE;
     }
-    if (values.images !== undefined) {
-      await compareImages(programs.self, values.images, programs.images, print);
-      return 0;
-    }
-    if (values.audio !== undefined) {
-      await compareSound(programs.self, values.audio, programs.sound, print);
-      return 0;
-    }
-    if (values.accuracy !== undefined) {
-      await compareAccuracy(values.accuracy, programs.accuracy, print);
-      return 0;
-    }
-    if (values.promptable !== undefined) {
-      await comparePromptable(programs.self, values.promptable, programs.promptable, print);
-      return 0;
-    }
-    if (values.speech !== undefined) {
-      await compareRecognition(programs.self, values.speech, programs.speech, print);
-      return 0;
-    }
-    if (values.text !== undefined) {
-      const names = (values.precision ?? 'float32,int8').split(',') as PrecisionName[];
-      await compareTexts(programs.self, values.text, programs.text, new RegExp(values.training ?? ''), names, print);
-      return 0;
-    }
-    if (values.precisions !== undefined) {
-      const names = (values.precision ?? 'float32,int8-backward,int8').split(',') as PrecisionName[];
-      await comparePrecisions(values.precisions, names, new RegExp(values.training ?? ''), print);
-      return 0;
-    }
-    if (values.methods !== undefined) {
-      const file = values.methods;
-      const folder = await mkdtemp(path.join(tmpdir(), 'onnx-lora-bench-'));
-      try {
-        writeOnnx(path.join(folder, 'vit.onnx'), vitModel());
-        await measureMethods(path.join(folder, 'vit.onnx'), file, print);
-        return 0;
-      } finally {
-        await rm(folder, { recursive: true });
-      }
-    }
-    if (values.window !== undefined) {
-      await crossValidateWindows(values.window, values.variants ?? 'default,full', threads, print);
+    const named = (fallback: string): PrecisionName[] => (values.precision ?? fallback).split(',') as PrecisionName[];
+    const chosen = new RegExp(values.training ?? '');
+    /** What is done alone, with the Python or the file that its flag names. */
+    const alone: Readonly<Partial<Record<keyof typeof values, (named: string) => Promise<unknown>>>> = {
+      images: (python) => compareImages(programs.self, python, programs.images, print),
+      audio: (python) => compareSound(programs.self, python, programs.sound, print),
+      accuracy: (python) => compareAccuracy(python, programs.accuracy, print),
+      promptable: (python) => comparePromptable(programs.self, python, programs.promptable, print),
+      speech: (python) => compareRecognition(programs.self, python, programs.speech, print),
+      text: (python) => compareTexts(programs.self, python, programs.text, chosen, named('float32,int8'), print),
+      precisions: (file) => comparePrecisions(file, named('float32,int8-backward,int8'), chosen, print),
+      methods: (file) =>
+        inFolder(async (folder) => {
+          writeOnnx(path.join(folder, 'vit.onnx'), vitModel());
+          await measureMethods(path.join(folder, 'vit.onnx'), file, print);
+        }),
+      window: (file) => crossValidateWindows(file, values.variants ?? 'default,full', threads, print),
+      transcribe: (python) => compareTranscription(programs.self, python, programs.transcribe, print),
+    };
+    for (const [flag, compare] of Object.entries(alone)) {
+      const given = values[flag as keyof typeof values];
+      if (typeof given !== 'string') continue;
+      await compare(given);
       return 0;
     }
     if (values.serve) {
       const python = values.peft ? (positionals[0] ?? 'python3') : undefined;
       const places = { self: programs.self, script: programs.serving, python, pictures: values.pictures };
       const { subjects, neighbours, ...serving } = values.quick ? quickServing(quickSizes) : servingSettings(full);
-      const isWanted = (name: string): boolean => new RegExp(values.training ?? '').test(name);
+      const isWanted = (name: string): boolean => chosen.test(name);
       const wanted = subjects.filter(({ name }) => isWanted(name));
       const beside = neighbours && isWanted('neighbours') ? { neighbours } : {};
       await measureServing(places, { ...serving, ...beside, subjects: wanted }, print);
       return 0;
     }
-    if (values.transcribe !== undefined) {
-      await compareTranscription(programs.self, values.transcribe, programs.transcribe, print);
-      return 0;
-    }
     const sizes = values.quick ? quickSizes : full;
     const settings: BenchSettings = { ...sizes, provider: (values.provider ?? 'cpu') as Provider, threads };
     const peft = values.peft ? await findPeft(positionals[0] ?? 'python3', programs.peft) : undefined;
-    const only = new RegExp(values.training ?? '');
     const { provider } = settings;
     const choice: TrainingChoice = {
       cases: (values.quick ? quickTrainingCases : trainingCases).filter(({ model, targets }) =>
-        only.test(`${model} ${targets}`),
+        chosen.test(`${model} ${targets}`),
       ),
-      precisions: (values.precision ?? (provider === 'cpu' ? 'float32' : 'float32,float16')).split(
-        ',',
-      ) as PrecisionName[],
+      precisions: named(provider === 'cpu' ? 'float32' : 'float32,float16'),
     };
     const sides = typeof peft === 'object' && {
       self: programs.self,
@@ -243,13 +216,18 @@ export async function benchCommand(
   }
 }
 
-async function bench(
-  settings: BenchSettings,
-  program: string,
-  peft: PeftPython | string | undefined,
-): Promise<BenchReport> {
+/** Works in a folder that is there as long. */
+async function inFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {
   const folder = await mkdtemp(path.join(tmpdir(), 'onnx-lora-bench-'));
   try {
+    return await work(folder);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+function bench(settings: BenchSettings, program: string, peft: PeftPython | string | undefined): Promise<BenchReport> {
+  return inFolder(async (folder) => {
     const model = path.join(folder, 'vit.onnx');
     writeOnnx(model, vitModel(settings));
     const peak = async (name: CaseName | 'idle'): Promise<number> => {
@@ -275,9 +253,7 @@ async function bench(
       ...(typeof peft === 'string' ? { peft: { skipped: peft } } : {}),
       ...(typeof peft === 'object' && theirs ? { peft: await comparison(settings, peft, theirs) } : {}),
     };
-  } finally {
-    await rm(folder, { recursive: true });
-  }
+  });
 }
 
 /** Swaps are timed on one image of one patch, so that they are not lost in the noise of a long run. */
@@ -297,13 +273,8 @@ const largeModels: readonly LargeModel[] = [
 async function opening(models: readonly LargeModel[], program: string): Promise<(LargeModel & OpeningFigures)[]> {
   const all: (LargeModel & OpeningFigures)[] = [];
   for (const model of models) {
-    const folder = await mkdtemp(path.join(tmpdir(), 'onnx-lora-bench-'));
-    try {
-      const found = await runChild(program, { open: writeLargeModel(folder, model) });
-      if ('modules' in found) all.push({ ...model, ...found });
-    } finally {
-      await rm(folder, { recursive: true });
-    }
+    const found = await inFolder((folder) => runChild(program, { open: writeLargeModel(folder, model) }));
+    if ('modules' in found) all.push({ ...model, ...found });
   }
   return all;
 }

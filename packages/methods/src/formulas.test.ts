@@ -9,7 +9,7 @@ import { TorchRandom } from '@onnx-lora/sdk/plugin';
 import { linearNet, publishModel, randomAdapter } from '@onnx-lora/sdk/testing';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { methodsPlugin } from './plugin.ts';
-import { loraXs } from './tuners/loraXs.ts';
+import { loraXs } from './tuners/lowRank/loraXs.ts';
 
 let scratch = '';
 let model: Model;

@@ -24,8 +24,8 @@ import type { Value } from '@onnx-lora/sdk/tasks';
 import { ByTuner, ParameterSet, Trainer } from '@onnx-lora/sdk/core';
 import { sizeOf } from './tuners/tensors.ts';
 import { methodsPlugin } from './plugin.ts';
-import { monteclora } from './tuners/monteclora.ts';
-import { velora } from './tuners/velora.ts';
+import { monteclora } from './tuners/inTraining/monteclora.ts';
+import { velora } from './tuners/inTraining/velora.ts';
 import type { StepTensor, TunedLayer, Tuner, TunerSettings } from '@onnx-lora/sdk/plugin';
 
 let scratch = '';

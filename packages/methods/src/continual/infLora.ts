@@ -11,7 +11,7 @@ import {
   symmetricEigen,
   transpose,
 } from '@onnx-lora/sdk/plugin';
-import { oLora } from '../tuners/oLora.ts';
+import { oLora } from './oLora.ts';
 
 /** Of the energy of a task's inputs, what its directions must hold before they are left alone. */
 const THRESHOLD = 0.95;

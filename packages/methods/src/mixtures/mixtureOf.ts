@@ -3,9 +3,9 @@
 import { Adapter, float32, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import { Random } from '@onnx-lora/sdk/core';
 import { addScaled, type Matrix, type Tuner } from '@onnx-lora/sdk/plugin';
-import { arrow } from '../tuners/arrow.ts';
-import { mola } from '../tuners/mola.ts';
-import { xlora } from '../tuners/xlora.ts';
+import { arrow } from './arrow.ts';
+import { mola } from './mola.ts';
+import { xlora } from './xlora.ts';
 import { factorsOf, mainDirection, type ModuleFactors } from './factors.ts';
 
 /** How {@link mixtureOf} chooses. */

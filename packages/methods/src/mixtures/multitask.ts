@@ -3,7 +3,7 @@
 import { int64, OnnxLoraError } from '@onnx-lora/sdk';
 import type { Dataset, PreparedTask, Task } from '@onnx-lora/sdk/tasks';
 import { joined } from '../continual/withReplay.ts';
-import { TASK_IDS } from '../tuners/poly.ts';
+import { TASK_IDS } from './poly.ts';
 
 /** An example, and of which task it is. */
 interface OfTask {

@@ -1,0 +1,64 @@
+/** @file AST, the audio spectrogram transformer: Gong et al. 2021. */
+
+import type { Value } from '@onnx-lora/sdk/tasks';
+import type { Architecture } from '../../architecture.ts';
+import type { Config } from '../../checkpoint/config.ts';
+import { asSequence, withFirstTokens } from '../../layers/images/patches.ts';
+import type { Module } from '../../layers/module.ts';
+import { vitEncoder, type VitSizes, vitSizes } from '../images/vit.ts';
+
+/** DeiT over a spectrogram, whose patches overlap. */
+interface Sizes extends VitSizes {
+  /** How far patches are apart, `[frequency, time]`. */
+  readonly strides: readonly [number, number];
+}
+
+function sizes(c: Config): Sizes {
+  const image = [c.size('num_mel_bins', 128), c.size('max_length', 1024)] as const;
+  const side = c.size('patch_size', 16);
+  const strides = [c.size('frequency_stride', 10), c.size('time_stride', 10)] as const;
+  return { ...vitSizes(c), channels: 1, image, patch: [side, side], strides };
+}
+
+function states(m: Module, s: Sizes): Value {
+  const { g } = m;
+  const [bins, frames] = s.image;
+  const input = m.graph.input('input_values', 'float32', ['batch_size', frames, bins]);
+  const image = g.Unsqueeze(g.Transpose(input, [0, 2, 1]), [1]);
+  const embeddings = m.at('embeddings');
+  const map = embeddings.at('patch_embeddings').conv('projection', image, { out: s.hidden, kernel: s.patch, strides: s.strides }); // prettier-ignore
+  const tokens = withFirstTokens(embeddings, asSequence(embeddings, map), ['cls_token', 'distillation_token']);
+  return vitEncoder(m, tokens, s);
+}
+
+/** The mean of the first two tokens. */
+function pooled(m: Module, x: Value): Value {
+  return m.g.Div(m.g.Add(m.row(x, 0), m.row(x, 1)), 2);
+}
+
+export const ast: Architecture = {
+  modelType: 'audio-spectrogram-transformer',
+  prefix: 'audio_spectrogram_transformer',
+  others: /^classifier\./,
+  classes: {
+    ASTModel: (c) => {
+      const s = sizes(c);
+      return {
+        model: (m) => {
+          const x = states(m, s);
+          m.graph.output('last_hidden_state', x);
+          m.graph.output('pooler_output', pooled(m, x));
+        },
+      };
+    },
+    ASTForAudioClassification: (c) => {
+      const [s, labels] = [sizes(c), c.labels()];
+      return {
+        model: (m) => {
+          const x = pooled(m, states(m.at('audio_spectrogram_transformer'), s));
+          m.graph.output('logits', m.linear('classifier.dense', m.layerNorm('classifier.layernorm', x, s.eps), labels));
+        },
+      };
+    },
+  },
+};

@@ -1,0 +1,173 @@
+/** @file Whisper: Radford et al. 2022, "Robust speech recognition via large-scale weak supervision". */
+
+import type { Value } from '@onnx-lora/sdk/tasks';
+import type { Architecture } from '../../architecture.ts';
+import type { Config } from '../../checkpoint/config.ts';
+import { type Activation, gelu } from '../../layers/activations.ts';
+import { attend, splitHeads } from '../../layers/attention.ts';
+import {
+  decoderGraphs,
+  type Given,
+  type Kept,
+  type Pair,
+  placesOf,
+  wholeModel,
+  withPast,
+} from '../../layers/texts/encoderDecoder.ts';
+import { weightedSum } from '../../layers/audio/layerSum.ts';
+import type { Module } from '../../layers/module.ts';
+
+/** Layers of the encoder, or of the decoder. */
+interface Stack {
+  readonly layers: number;
+  readonly heads: number;
+  readonly inner: number;
+}
+
+/** What config.json says of Whisper's encoder. */
+interface Sizes {
+  readonly mels: number;
+  readonly hidden: number;
+  /** Frames that the encoder gives, of half as many as it takes. */
+  readonly frames: number;
+  readonly act: Activation;
+  readonly encoder: Stack;
+}
+
+/** The same with the decoder. */
+interface WholeSizes extends Sizes {
+  readonly vocabulary: number;
+  /** Most tokens of a text. */
+  readonly tokens: number;
+  readonly decoder: Stack;
+}
+
+/** Of all norms, whatever config.json says. */
+const EPSILON = 1e-5;
+
+function stack(c: Config, part: string, layers: number): Stack {
+  return {
+    layers: c.size(`${part}_layers`, layers),
+    heads: c.size(`${part}_attention_heads`, 6),
+    inner: c.size(`${part}_ffn_dim`, 1536),
+  };
+}
+
+function sizes(c: Config): Sizes {
+  // A scale of embeddings that no version of the model applies, and what only timestamps need.
+  c.skip('scale_embedding', 'median_filter_width');
+  return {
+    mels: c.size('num_mel_bins', 80),
+    hidden: c.size('d_model', 384),
+    frames: c.size('max_source_positions', 1500),
+    act: c.activation('activation_function', 'gelu'),
+    encoder: stack(c, 'encoder', c.size('num_hidden_layers', 4)),
+  };
+}
+
+function wholeSizes(c: Config): WholeSizes {
+  return {
+    ...sizes(c),
+    vocabulary: c.size('vocab_size', 51865),
+    tokens: c.size('max_target_positions', 448),
+    decoder: stack(c, 'decoder', 4),
+  };
+}
+
+/** Attention on the sequence `from`, on what was kept of sequences before, or on both; and the keys and values to keep. */
+function attention(
+  m: Module,
+  x: Value,
+  heads: number,
+  { from, past, mask }: { readonly from?: Value | undefined; readonly past?: Pair | undefined; readonly mask?: Value },
+): [attended: Value, present: Pair] {
+  const hidden = Number(x.shape!.at(-1));
+  const by = (name: string, of: Value, bias: boolean): Value =>
+    splitHeads(m, m.linear(name, of, hidden, { bias }), heads);
+  const [k, v] = withPast(m, past, from && [by('k_proj', from, false), by('v_proj', from, true)]);
+  return [m.linear('out_proj', attend(m, { q: by('q_proj', x, true), k, v, mask }), hidden), [k, v]];
+}
+
+function feedForward(m: Module, x: Value, inner: number, act: Activation): Value {
+  const hidden = Number(x.shape!.at(-1));
+  const wide = act(m.g, m.linear('fc1', m.layerNorm('final_layer_norm', x, EPSILON), inner));
+  return m.g.Add(x, m.linear('fc2', wide, hidden));
+}
+
+/** Spectra `[batch, mels, 2 · frames]` → what each layer reads, and the states after the last norm `[batch, frames, hidden]`. */
+function encoderStates(m: Module, spectra: Value, s: Sizes): Value[] {
+  const { layers, heads, inner } = s.encoder;
+  // Exact, whatever `activation_function` says.
+  let x = gelu(m.g, m.conv('conv1', spectra, { out: s.hidden, kernel: [3], pads: [1] }));
+  x = gelu(m.g, m.conv('conv2', x, { out: s.hidden, kernel: [3], strides: [2], pads: [1] }));
+  x = m.g.Add(m.g.Transpose(x, [0, 2, 1]), m.parameter('embed_positions.weight', [s.frames, s.hidden]));
+  const read: Value[] = [];
+  for (const layer of m.list('layers', layers)) {
+    read.push(x);
+    const from = layer.layerNorm('self_attn_layer_norm', x, EPSILON);
+    const [attended] = attention(layer.at('self_attn'), from, heads, { from });
+    x = feedForward(layer, m.g.Add(x, attended), inner, s.act);
+  }
+  return [...read, m.layerNorm('layer_norm', x, EPSILON)];
+}
+
+/** Tokens to logits, with what is kept of each layer. */
+function decoder(m: Module, given: Given, s: WholeSizes, tied: boolean): [logits: Value, kept: Kept[]] {
+  const { heads, layers, inner } = s.decoder;
+  const base = m.at('model.decoder');
+  const { places, mask } = placesOf(base, given);
+  let x = base.embedding('embed_tokens', given.ids, s.vocabulary, s.hidden);
+  x = m.g.Add(x, base.embedding('embed_positions', places, s.tokens, s.hidden));
+  const kept = base.list('layers', layers).map((layer, i) => {
+    const past = given.pasts?.[i];
+    const from = layer.layerNorm('self_attn_layer_norm', x, EPSILON);
+    const [own, tokens] = attention(layer.at('self_attn'), from, heads, { from, past: past?.decoder, mask });
+    x = layer.g.Add(x, own);
+    const asking = layer.layerNorm('encoder_attn_layer_norm', x, EPSILON);
+    const sources = { from: given.encoded, past: past?.encoder };
+    const [across, frames] = attention(layer.at('encoder_attn'), asking, heads, sources);
+    x = feedForward(layer, layer.g.Add(x, across), inner, s.act);
+    return { decoder: tokens, encoder: frames };
+  });
+  x = base.layerNorm('layer_norm', x, EPSILON);
+  const table = base.parameter('embed_tokens.weight', [s.vocabulary, s.hidden]);
+  return [tied ? m.tied('proj_out', x, table) : m.linear('proj_out', x, s.vocabulary, { bias: false }), kept];
+}
+
+function inputFeatures(m: Module, s: Sizes): Value {
+  return m.graph.input('input_features', 'float32', ['batch_size', s.mels, 2 * s.frames]);
+}
+
+export const whisper: Architecture = {
+  modelType: 'whisper',
+  prefix: 'model',
+  others: /^(?:model\.)?decoder\.|^proj_out\.|^projector\.|^classifier\.|^layer_weights$/,
+  classes: {
+    WhisperForConditionalGeneration: (c) => {
+      const [s, tied] = [wholeSizes(c), c.flag('tie_word_embeddings', true)];
+      c.skip('classifier_proj_size', 'use_weighted_layer_sum');
+      const encoded = (m: Module): Value => encoderStates(m.at('model.encoder'), inputFeatures(m, s), s).at(-1)!;
+      const decode = (m: Module, given: Given): [Value, Kept[]] => decoder(m, given, s, tied);
+      const { heads, layers } = s.decoder;
+      const kept = { layers, keyHeads: heads, headSize: s.hidden / heads, encoded: s.hidden };
+      return {
+        encoder_model: (m) => m.graph.output('last_hidden_state', encoded(m)),
+        ...decoderGraphs(kept, decode),
+        model: (m) => wholeModel(m, encoded(m), decode),
+      };
+    },
+    WhisperForAudioClassification: (c) => {
+      const [s, labels, width] = [sizes(c), c.labels(), c.size('classifier_proj_size', 256)];
+      c.skip('vocab_size', 'max_target_positions', 'decoder_layers', 'decoder_attention_heads', 'decoder_ffn_dim');
+      const isWeighted = c.flag('use_weighted_layer_sum', false);
+      return {
+        model: (m) => {
+          const all = encoderStates(m.at('encoder'), inputFeatures(m, s), s);
+          const states = isWeighted ? weightedSum(m, all) : all.at(-1)!;
+          const pooled = m.g.ReduceMean(m.linear('projector', states, width), [1], false);
+          m.graph.output('logits', m.linear('classifier', pooled, labels));
+        },
+      };
+    },
+  },
+};

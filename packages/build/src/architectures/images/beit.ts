@@ -1,0 +1,129 @@
+/** @file BEiT: Bao et al. 2021, "BERT pre-training of image transformers". */
+
+import { int64 } from '@onnx-lora/sdk';
+import type { Value } from '@onnx-lora/sdk/tasks';
+import type { Architecture } from '../../architecture.ts';
+import type { Config } from '../../checkpoint/config.ts';
+import { selfAttention } from '../../layers/attention.ts';
+import type { Module } from '../../layers/module.ts';
+import { patchEmbedding, pixelValues, withFirstTokens, withTokens } from '../../layers/images/patches.ts';
+import { windowDistances } from '../../layers/images/windows.ts';
+import { type VitSizes, vitSizes } from './vit.ts';
+import { tableOf } from '../../layers/bounds.ts';
+
+interface Sizes extends VitSizes {
+  /** Rows and columns of patches. */
+  readonly side: number;
+  readonly hasPositions: boolean;
+  /** Whether each layer has biases by distance, and whether all have some in common. */
+  readonly hasBias: boolean;
+  readonly sharesBias: boolean;
+  /** Whether what a layer adds is scaled. */
+  readonly isScaled: boolean;
+  /** Whether the mean of the patches is pooled, or the class token. */
+  readonly isMean: boolean;
+}
+
+function sizes(c: Config): Sizes {
+  // For masked images, for segmentation, and for features of other models.
+  c.skip(
+    'vocab_size',
+    'use_mask_token',
+    'pool_scales',
+    'use_auxiliary_head',
+    'auxiliary_channels',
+    'auxiliary_num_convs',
+  );
+  c.skip('auxiliary_concat_input', 'add_fpn', 'reshape_hidden_states', 'segmentation_indices');
+  c.skip('out_features', 'out_indices', 'stage_names');
+  const s = vitSizes(c);
+  const [rows, columns] = s.image.map((size, axis) => Math.floor(size / s.patch[axis]!)) as [number, number];
+  const [hasBias, sharesBias] = [c.flag('use_relative_position_bias', false), c.flag('use_shared_relative_position_bias', false)]; // prettier-ignore
+  if ((hasBias || sharesBias) && rows !== columns)
+    throw c.unsupported('image_size', 'Biases by distance are of a square image.');
+  return {
+    ...s,
+    side: rows,
+    hasPositions: c.flag('use_absolute_position_embeddings', false),
+    hasBias,
+    sharesBias,
+    isScaled: c.number('layer_scale_init_value', 0.1) > 0,
+    isMean: c.flag('use_mean_pooling', true),
+  };
+}
+
+/** A bias of each head by how far a patch is away; three more are for the class token: `[1, heads, tokens, tokens]`. */
+function distanceBias(m: Module, { side, heads }: Sizes): Value {
+  const { g } = m;
+  const [tokens, count] = [side ** 2 + 1, (2 * side - 1) ** 2];
+  const within = windowDistances(side);
+  const rows = tableOf(tokens ** 2, (i) => {
+    const [query, key] = [Math.floor(i / tokens), i % tokens];
+    if (query === 0 || key === 0) return count + (query > 0 ? 1 : key > 0 ? 0 : 2);
+    return within[(query - 1) * side ** 2 + key - 1]!;
+  });
+  const table = m.parameter('relative_position_bias_table', [count + 3, heads]);
+  const bias = g.Gather(table, g.constant(int64(rows, [tokens, tokens])), 0);
+  return g.Unsqueeze(g.Transpose(bias, [2, 0, 1]), [0]);
+}
+
+function layer(m: Module, x: Value, shared: Value | undefined, s: Sizes): Value {
+  const { g } = m;
+  const scaled = (name: string, y: Value): Value => (s.isScaled ? g.Mul(m.parameter(name, [s.hidden]), y) : y);
+  const self = m.at('attention.attention');
+  const own = s.hasBias ? distanceBias(self.at('relative_position_bias'), s) : undefined;
+  const mask = own && shared ? g.Add(own, shared) : (own ?? shared);
+  const names = ['query', 'key', 'value'] as const;
+  const normed = m.layerNorm('layernorm_before', x, s.eps);
+  const context = selfAttention(self, normed, { names, heads: s.heads, bias: [true, false, true], mask });
+  x = g.Add(x, scaled('lambda_1', m.linear('attention.output.dense', context, s.hidden)));
+  const inner = s.act(g, m.linear('intermediate.dense', m.layerNorm('layernorm_after', x, s.eps), s.inner));
+  return g.Add(x, scaled('lambda_2', m.linear('output.dense', inner, s.hidden)));
+}
+
+function states(m: Module, s: Sizes): Value {
+  const embeddings = m.at('embeddings');
+  const patches = patchEmbedding(embeddings.at('patch_embeddings'), pixelValues(m, s), s);
+  let x = s.hasPositions
+    ? withFirstTokens(embeddings, patches, ['cls_token'])
+    : withTokens(embeddings, patches, ['cls_token']);
+  // What it is called in transformers 4, and in 5.
+  const names = ['encoder.relative_position_bias', 'shared_position_bias'].map((path) => m.at(path));
+  const bias = names.find((each) => each.has('relative_position_bias_table')) ?? names[0]!;
+  const shared = s.sharesBias ? distanceBias(bias, s) : undefined;
+  for (const each of m.list('encoder.layer', s.layers)) x = layer(each, x, shared, s);
+  return s.isMean ? x : m.layerNorm('layernorm', x, s.eps);
+}
+
+function pooled(m: Module, x: Value, s: Sizes): Value {
+  if (!s.isMean) return m.row(x, 0);
+  const patches = m.g.Slice(x, [1], [Number.MAX_SAFE_INTEGER], [1]);
+  return m.layerNorm('pooler.layernorm', m.g.ReduceMean(patches, [1], false), s.eps);
+}
+
+export const beit: Architecture = {
+  modelType: 'beit',
+  prefix: 'beit',
+  others: /^(?:beit\.)?pooler\.|^classifier\.|^lm_head\.|^layernorm\.|mask_token$/,
+  classes: {
+    BeitModel: (c) => {
+      const s = sizes(c);
+      return {
+        model: (m) => {
+          const x = states(m, s);
+          m.graph.output('last_hidden_state', x);
+          if (!s.isMean || m.has('pooler.layernorm.weight')) m.graph.output('pooler_output', pooled(m, x, s));
+        },
+      };
+    },
+    BeitForImageClassification: (c) => {
+      const [s, labels] = [sizes(c), c.labels()];
+      return {
+        model: (m) => {
+          const beitModel = m.at('beit');
+          m.graph.output('logits', m.linear('classifier', pooled(beitModel, states(beitModel, s), s), labels));
+        },
+      };
+    },
+  },
+};

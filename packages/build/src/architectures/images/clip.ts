@@ -1,0 +1,185 @@
+/** @file CLIP: Radford et al. 2021, "Learning transferable visual models from natural language supervision". */
+
+import type { Value } from '@onnx-lora/sdk/tasks';
+import type { Architecture, Graphs } from '../../architecture.ts';
+import type { Config } from '../../checkpoint/config.ts';
+import { additive, causal, paddingMask } from '../../layers/texts/masks.ts';
+import { asSequence, pixelValues, withTokens } from '../../layers/images/patches.ts';
+import type { Module } from '../../layers/module.ts';
+import { textInputs } from '../../layers/texts/texts.ts';
+import {
+  batches,
+  nearness,
+  textTokens,
+  towerEncoder,
+  type TowerSizes,
+  towerSizes,
+} from '../../layers/images/towers.ts';
+
+const absent = { act: 'quick_gelu', eps: 1e-5 };
+
+interface TextSizes extends TowerSizes {
+  readonly vocabulary: number;
+  readonly positions: number;
+  /** The token that ends a text. */
+  readonly end: number;
+}
+
+function textSizes(c: Config): TextSizes {
+  return {
+    ...towerSizes(c, { ...absent, hidden: 512, inner: 2048, heads: 8 }),
+    vocabulary: c.size('vocab_size', 49_408),
+    positions: c.size('max_position_embeddings', 77),
+    end: c.whole('eos_token_id', 49_407),
+  };
+}
+
+interface VisionSizes extends TowerSizes {
+  readonly channels: number;
+  readonly image: readonly [number, number];
+  readonly patch: number;
+}
+
+function visionSizes(c: Config): VisionSizes {
+  const image = c.size('image_size', 224);
+  return {
+    ...towerSizes(c, { ...absent, hidden: 768, inner: 3072, heads: 12 }),
+    channels: c.size('num_channels', 3),
+    image: [image, image],
+    patch: c.size('patch_size', 32),
+  };
+}
+
+/** States of all tokens, and that of the one that ends the text. */
+interface Tower {
+  readonly states: Value;
+  readonly pooled: Value;
+}
+
+function textTower(m: Module, s: TextSizes, batch?: string): Tower {
+  const { g } = m;
+  const { ids, mask } = textInputs(m, batch === undefined ? {} : { batch });
+  const before = additive(m, causal(m, m.sizeOf(ids, 1)));
+  const x = textTokens(m.at('embeddings'), ids, s, s);
+  const states = m.layerNorm('final_layer_norm', towerEncoder(m, x, s, g.Add(before, paddingMask(m, mask))), s.eps);
+  // Old configs say 2, whatever ends a text: then it is the token of the highest number.
+  const marks = s.end === 2 ? ids : m.ints(g.Equal(ids, g.scalar(s.end, 'int64')));
+  const last = g.emit('ArgMax', [g.Cast(marks, 6)], { axis: 1, keepdims: 1 });
+  return { states, pooled: g.emit('GatherND', [states, last], { batch_dims: 1 }) };
+}
+
+function visionTower(m: Module, s: VisionSizes, batch?: string): Tower {
+  const { g } = m;
+  const { hidden, eps } = s;
+  const pixels = pixelValues(m, batch === undefined ? s : { ...s, batch });
+  const embeddings = m.at('embeddings');
+  const kernel = [s.patch, s.patch];
+  const map = embeddings.conv('patch_embedding', pixels, { out: hidden, kernel, strides: kernel, bias: false });
+  const patches = asSequence(embeddings, map);
+  const first = g.Reshape(embeddings.parameter('class_embedding', [hidden]), [1, 1, hidden]);
+  const tokens = withTokens(embeddings, patches, [first]);
+  const x = g.Add(tokens, embeddings.at('position_embedding').parameter('weight', [Number(tokens.shape![1]), hidden]));
+  const states = towerEncoder(m, m.layerNorm('pre_layrnorm', x, eps), s);
+  return { states, pooled: m.layerNorm('post_layernorm', m.row(states, 0), eps) };
+}
+
+/** The fields of a tower in the config of both; old files repeat them under another name, which counts. */
+function towerOf(c: Config, name: 'text_config' | 'vision_config'): Config {
+  const again = `${name}_dict`;
+  if (!c.has(again)) return c.inner(name);
+  c.skip(name);
+  return c.inner(again);
+}
+
+function both(c: Config): Graphs {
+  const [text, vision] = [towerOf(c, 'text_config'), towerOf(c, 'vision_config')];
+  for (const each of [text, vision]) each.skip('projection_dim');
+  c.skip('logit_scale_init_value');
+  const [t, v, out] = [textSizes(text), visionSizes(vision), c.size('projection_dim', 512)];
+  const textEmbeds = (m: Module, { pooled }: Tower): Value => m.linear('text_projection', pooled, out, { bias: false });
+  const imageEmbeds = (m: Module, { pooled }: Tower): Value => m.linear('visual_projection', pooled, out, { bias: false }); // prettier-ignore
+  return {
+    model: (m) => {
+      const texts = textEmbeds(m, textTower(m.at('text_model'), t, batches.texts));
+      const images = imageEmbeds(m, visionTower(m.at('vision_model'), v, batches.images));
+      nearness(m, texts, images, m.parameter('logit_scale', []));
+    },
+    text_model: (m) => outputs(m, textTower(m.at('text_model'), t), 'text_embeds', textEmbeds),
+    vision_model: (m) => outputs(m, visionTower(m.at('vision_model'), v), 'image_embeds', imageEmbeds),
+  };
+}
+
+/** Declares what a tower gives under a name, and the states of its tokens. */
+function outputs(m: Module, tower: Tower, name: string, embeds: (m: Module, tower: Tower) => Value): void {
+  m.graph.output(name, embeds(m, tower));
+  m.graph.output('last_hidden_state', tower.states);
+}
+
+/** A tower alone, without a projection or with one. */
+function towerClasses(
+  name: string,
+  path: string,
+  embeds: readonly [projection: string, output: string],
+  read: (c: Config) => (m: Module) => Tower,
+): Architecture['classes'] {
+  return {
+    [name]: (c) => {
+      const tower = read(c);
+      c.skip('projection_dim');
+      return { model: (m) => outputs(m, tower(m.at(path)), 'pooler_output', (_, { pooled }) => pooled) };
+    },
+    [`${name}WithProjection`]: (c) => {
+      const tower = read(c);
+      const out = c.size('projection_dim', 512);
+      const [projection, output] = embeds;
+      const project = (m: Module, { pooled }: Tower): Value => m.linear(projection, pooled, out, { bias: false });
+      return { model: (m) => outputs(m, tower(m.at(path)), output, project) };
+    },
+  };
+}
+
+const others = /^(?:text_model|vision_model|text_projection|visual_projection|classifier)\.|^logit_scale$/;
+
+const textClasses = towerClasses('CLIPTextModel', 'text_model', ['text_projection', 'text_embeds'], (c) => {
+  const s = textSizes(c);
+  return (m) => textTower(m, s);
+});
+
+const visionClasses = towerClasses('CLIPVisionModel', 'vision_model', ['visual_projection', 'image_embeds'], (c) => {
+  const s = visionSizes(c);
+  return (m) => visionTower(m, s);
+});
+
+export const clip: Architecture = {
+  modelType: 'clip',
+  others,
+  classes: {
+    CLIPModel: both,
+    CLIPForImageClassification: (c) => {
+      const vision = towerOf(c, 'vision_config');
+      vision.skip('projection_dim');
+      c.skip('text_config', 'text_config_dict', 'projection_dim', 'logit_scale_init_value');
+      const [s, labels] = [visionSizes(vision), c.labels()];
+      return {
+        model: (m) => {
+          const patches = m.g.Slice(visionTower(m.at('vision_model'), s).states, [1], [Number.MAX_SAFE_INTEGER], [1]);
+          m.graph.output('logits', m.linear('classifier', m.g.ReduceMean(patches, [1], false), labels));
+        },
+      };
+    },
+  },
+};
+
+export const clipText: Architecture = {
+  modelType: 'clip_text_model',
+  prefix: 'text_model',
+  others,
+  classes: textClasses,
+};
+
+export const clipVision: Architecture = {
+  modelType: 'clip_vision_model',
+  prefix: 'vision_model',
+  others,
+  classes: visionClasses,
+};

@@ -1,0 +1,139 @@
+/** @file DINOv2: Oquab et al. 2023; with registers: Darcet et al. 2023, "Vision Transformers Need Registers". */
+
+import type { Value } from '@onnx-lora/sdk/tasks';
+import type { Architecture } from '../../architecture.ts';
+import type { Config } from '../../checkpoint/config.ts';
+import { type Activation, silu } from '../../layers/activations.ts';
+import { selfAttention } from '../../layers/attention.ts';
+import { asSequence, pixelValues, resampled, resampledSmooth, withTokens } from '../../layers/images/patches.ts';
+import type { Module } from '../../layers/module.ts';
+
+interface Sizes {
+  readonly hidden: number;
+  readonly layers: number;
+  readonly heads: number;
+  readonly inner: number;
+  /** Whether the MLP is gated: Shazeer 2020. */
+  readonly isGated: boolean;
+  readonly act: Activation;
+  readonly eps: number;
+  readonly qkvBias: boolean;
+  readonly channels: number;
+  readonly patch: readonly [number, number];
+  /** The grid that positions were learned for, `[height, width]`. */
+  readonly grid: readonly [number, number];
+  /** Tokens beside the class token that stand for nothing; undefined for a model that was trained without. */
+  readonly registers?: number;
+}
+
+function sizes(c: Config, absentPatch: number): Sizes {
+  c.skip('layerscale_value', 'use_mask_token', 'apply_layernorm', 'reshape_hidden_states');
+  c.skip('out_features', 'out_indices', 'stage_names');
+  const hidden = c.size('hidden_size', 768);
+  const wide = Math.trunc(hidden * c.number('mlp_ratio', 4));
+  const isGated = c.flag('use_swiglu_ffn', false);
+  const [image, patch] = [c.pair('image_size', 224), c.pair('patch_size', absentPatch)];
+  const positions = Math.floor(image[0] / patch[0]) * Math.floor(image[1] / patch[1]);
+  const side = Math.round(Math.sqrt(positions));
+  if (side * side !== positions)
+    throw c.unsupported('image_size', 'Positions are resampled from as many rows as columns.');
+  return {
+    hidden,
+    layers: c.size('num_hidden_layers', 12),
+    heads: c.divisor('num_attention_heads', hidden, 12),
+    inner: isGated ? 8 * Math.ceil(Math.trunc((wide * 2) / 3) / 8) : wide,
+    isGated,
+    act: c.activation('hidden_act', 'gelu'),
+    eps: c.number('layer_norm_eps', 1e-6),
+    qkvBias: c.flag('qkv_bias', true),
+    channels: c.size('num_channels', 3),
+    patch,
+    grid: [side, side],
+  };
+}
+
+/** Patches of an image of any size behind the class token and registers: `[batch, tokens, hidden]`. */
+function embeddings(m: Module, s: Sizes): Value {
+  const { g } = m;
+  const { hidden, patch, grid } = s;
+  const pixels = pixelValues(m, s);
+  const map = m.at('patch_embeddings').conv('projection', pixels, { out: hidden, kernel: patch, strides: patch });
+  const table = m.parameter('position_embeddings', [1, grid[0] * grid[1] + 1, hidden]);
+  const [first, places] = g.Split(table, [1, grid[0] * grid[1]], 1) as [Value, Value];
+  const resample = s.registers === undefined ? resampled : resampledSmooth;
+  const x = g.Add(asSequence(m, map), resample(m, places, grid, g.Slice(g.Shape(map), [2], [4], [0])));
+  const classToken = g.Add(m.parameter('cls_token', [1, 1, hidden]), first);
+  return withTokens(m, x, [
+    classToken,
+    ...(s.registers ? [m.parameter('register_tokens', [1, s.registers, hidden])] : []),
+  ]);
+}
+
+function layer(m: Module, x: Value, s: Sizes): Value {
+  const scaled = (name: string, y: Value): Value => m.g.Mul(y, m.parameter(`${name}.lambda1`, [s.hidden]));
+  const names = ['query', 'key', 'value'] as const;
+  const normed = m.layerNorm('norm1', x, s.eps);
+  const context = selfAttention(m.at('attention.attention'), normed, { names, heads: s.heads, bias: s.qkvBias });
+  x = m.g.Add(scaled('layer_scale1', m.linear('attention.output.dense', context, s.hidden)), x);
+  return m.g.Add(scaled('layer_scale2', mlp(m.at('mlp'), m.layerNorm('norm2', x, s.eps), s)), x);
+}
+
+function mlp(m: Module, x: Value, { isGated, inner, hidden, act }: Sizes): Value {
+  if (!isGated) return m.linear('fc2', act(m.g, m.linear('fc1', x, inner)), hidden);
+  // Transformers 5 has the two halves apart.
+  if (m.has('gate_proj.weight')) {
+    const product = m.g.Mul(silu(m.g, m.linear('gate_proj', x, inner)), m.linear('up_proj', x, inner));
+    return m.linear('down_proj', product, hidden);
+  }
+  const [gate, value] = m.g.Split(m.linear('weights_in', x, 2 * inner), [inner, inner], -1) as [Value, Value];
+  return m.linear('weights_out', m.g.Mul(silu(m.g, gate), value), hidden);
+}
+
+function states(m: Module, s: Sizes): Value {
+  let x = embeddings(m.at('embeddings'), s);
+  for (const each of m.list('encoder.layer', s.layers)) x = layer(each, x, s);
+  return m.layerNorm('layernorm', x, s.eps);
+}
+
+/** The class token, and the mean of the patches: `[batch, 2 · hidden]`. */
+function features(m: Module, x: Value, { registers = 0 }: Sizes): Value {
+  const patches = m.g.Slice(x, [1 + registers], [Number.MAX_SAFE_INTEGER], [1]);
+  return m.g.Concat([m.row(x, 0), m.g.ReduceMean(patches, [1], false)], 1);
+}
+
+/** The classes of a model that transformers calls so, whose module is `prefix`. */
+function named(name: string, prefix: string, read: (c: Config) => Sizes): Architecture {
+  return {
+    modelType: prefix,
+    prefix,
+    others: /mask_token$|^classifier\./,
+    classes: {
+      [`${name}Model`]: (c) => {
+        const s = read(c);
+        return {
+          model: (m) => {
+            const x = states(m, s);
+            m.graph.output('last_hidden_state', x);
+            m.graph.output('pooler_output', m.row(x, 0));
+          },
+        };
+      },
+      [`${name}ForImageClassification`]: (c) => {
+        const [s, labels] = [read(c), c.labels()];
+        return {
+          model: (m) => {
+            const x = features(m, states(m.at(prefix), s), s);
+            m.graph.output('logits', m.linear('classifier', x, labels));
+          },
+        };
+      },
+    },
+  };
+}
+
+export const dinov2: Architecture = named('Dinov2', 'dinov2', (c) => sizes(c, 14));
+
+export const dinov2WithRegisters: Architecture = named('Dinov2WithRegisters', 'dinov2_with_registers', (c) => ({
+  ...sizes(c, 16),
+  registers: c.whole('num_register_tokens', 4),
+}));

@@ -1,0 +1,145 @@
+/** @file ResNet: He et al. 2015, "Deep residual learning for image recognition". */
+
+import { requireLayers } from '../../layers/bounds.ts';
+import type { Value } from '@onnx-lora/sdk/tasks';
+import type { Architecture } from '../../architecture.ts';
+import type { Config } from '../../checkpoint/config.ts';
+import type { Activation } from '../../layers/activations.ts';
+import { batchNorm } from '../../layers/batchNorm.ts';
+import { type Convolution, type Module } from '../../layers/module.ts';
+import { pixelValues } from '../../layers/images/patches.ts';
+
+/** What config.json says of a residual network. */
+export interface ResnetSizes {
+  readonly channels: number;
+  /** Width before the first stage. */
+  readonly stem: number;
+  /** Blocks, width and stride of each stage. */
+  readonly stages: readonly { readonly depth: number; readonly width: number; readonly stride: number }[];
+  /** Whether a block narrows its input for its middle layer. */
+  readonly isBottleneck: boolean;
+  /** Whether it is the first layer of a bottleneck that has the stride, and not the second. */
+  readonly stridesFirst: boolean;
+  /** After the stem and after each block; within blocks it is relu. */
+  readonly act: Activation;
+}
+
+/** Where layers are in a model: paths of a convolution and its norm. */
+export interface ResnetNames {
+  readonly stem: readonly [convolution: string, norm: string];
+  readonly block: (stage: number, index: number) => string;
+  readonly layer: (index: number) => readonly [convolution: string, norm: string];
+  readonly shortcut: readonly [convolution: string, norm: string];
+}
+
+/** As transformers has them. */
+export const resnetNames: ResnetNames = {
+  stem: ['embedder.embedder.convolution', 'embedder.embedder.normalization'],
+  block: (stage, index) => `encoder.stages.${stage}.layers.${index}`,
+  layer: (index) => [`layer.${index}.convolution`, `layer.${index}.normalization`],
+  shortcut: ['shortcut.convolution', 'shortcut.normalization'],
+};
+
+/** Reads the fields. */
+export function resnetSizes(c: Config): ResnetSizes {
+  const widths = c.sizes('hidden_sizes', [256, 512, 1024, 2048]);
+  const depths = c.sizes('depths', [3, 4, 6, 3]);
+  if (widths.length !== depths.length) throw c.unsupported('depths', `There are ${widths.length} stages.`);
+  c.skip('downsample_in_bottleneck');
+  const isBottleneck = c.word('layer_type', ['bottleneck', 'basic'], 'bottleneck') === 'bottleneck';
+  const first = c.flag('downsample_in_first_stage', false) ? 2 : 1;
+  return {
+    channels: c.size('num_channels', 3),
+    stem: c.size('embedding_size', 64),
+    stages: widths.map((width, i) => ({ width, depth: depths[i]!, stride: i === 0 ? first : 2 })),
+    isBottleneck,
+    stridesFirst: isBottleneck && c.flag('downsample_in_bottleneck', false),
+    act: c.activation('hidden_act', 'relu'),
+  };
+}
+
+/** What a block is made of. */
+interface Block {
+  readonly width: number;
+  readonly stride: number;
+  readonly names: ResnetNames;
+}
+
+/** A convolution that keeps the size but for its stride, and its norm. */
+function convolution(
+  m: Module,
+  [name, norm]: readonly [string, string],
+  x: Value,
+  out: number,
+  kernel: number,
+  stride: number,
+): Value {
+  const half = Math.floor(kernel / 2);
+  const options: Convolution = {
+    out,
+    kernel: [kernel, kernel],
+    strides: [stride, stride],
+    pads: [half, half],
+    bias: false,
+  };
+  return batchNorm(m, norm, m.conv(name, x, options));
+}
+
+function block(m: Module, x: Value, { width, stride, names }: Block, s: ResnetSizes): Value {
+  const { g } = m;
+  const narrow = Math.floor(width / 4);
+  const bottleneck = [[narrow, 1, s.stridesFirst ? stride : 1], [narrow, 3, s.stridesFirst ? 1 : stride], [width, 1, 1]] as const; // prettier-ignore
+  const layers = s.isBottleneck ? bottleneck : ([[width, 3, stride], [width, 3, 1]] as const); // prettier-ignore
+  let y = x;
+  for (const [i, [out, kernel, step]] of layers.entries()) {
+    const normed = convolution(m, names.layer(i), y, out, kernel, step);
+    y = i < layers.length - 1 ? g.Relu(normed) : normed;
+  }
+  const isSame = Number(x.shape![1]) === width && stride === 1;
+  return s.act(g, g.Add(y, isSame ? x : convolution(m, names.shortcut, x, width, 1, stride)));
+}
+
+/** The map after all stages: `[batch, width, height, width]`. */
+export function resnetMap(m: Module, s: ResnetSizes, names: ResnetNames = resnetNames): Value {
+  const pixels = pixelValues(m, { channels: s.channels });
+  const stem = s.act(m.g, convolution(m, names.stem, pixels, s.stem, 7, 2));
+  let x = m.g.emit('MaxPool', [stem], { kernel_shape: [3, 3], strides: [2, 2], pads: [1, 1, 1, 1] });
+  for (const [i, { width, depth, stride }] of s.stages.entries()) {
+    requireLayers(depth, m.graph.weights.size);
+    for (let j = 0; j < depth; j++)
+      x = block(m.at(names.block(i, j)), x, { width, stride: j === 0 ? stride : 1, names }, s);
+  }
+  return x;
+}
+
+function sizes(c: Config): ResnetSizes {
+  c.skip('out_features', 'out_indices', 'stage_names');
+  return resnetSizes(c);
+}
+
+export const resnet: Architecture = {
+  modelType: 'resnet',
+  prefix: 'resnet',
+  others: /^classifier\./,
+  classes: {
+    ResNetModel: (c) => {
+      const s = sizes(c);
+      return {
+        model: (m) => {
+          const x = resnetMap(m, s);
+          m.graph.output('last_hidden_state', x);
+          m.graph.output('pooler_output', m.g.ReduceMean(x, [2, 3], true));
+        },
+      };
+    },
+    ResNetForImageClassification: (c) => {
+      const [s, labels] = [sizes(c), c.labels()];
+      return {
+        model: (m) => {
+          const pooled = m.g.ReduceMean(resnetMap(m.at('resnet'), s), [2, 3], false);
+          m.graph.output('logits', m.linear('classifier.1', pooled, labels));
+        },
+      };
+    },
+  },
+};

@@ -1,0 +1,164 @@
+/** @file SigLIP: Zhai et al. 2023, "Sigmoid loss for language image pre-training". */
+
+import type { Value } from '@onnx-lora/sdk/tasks';
+import type { Architecture, Graphs } from '../../architecture.ts';
+import type { Config } from '../../checkpoint/config.ts';
+import { attend, splitHeads } from '../../layers/attention.ts';
+import { asSequence, pixelValues } from '../../layers/images/patches.ts';
+import type { Module } from '../../layers/module.ts';
+import {
+  batches,
+  nearness,
+  textTokens,
+  towerEncoder,
+  towerMlp,
+  type TowerSizes,
+  towerSizes,
+} from '../../layers/images/towers.ts';
+
+const absent = { hidden: 768, inner: 3072, heads: 12, act: 'gelu_pytorch_tanh', eps: 1e-6 };
+
+interface TextSizes extends TowerSizes {
+  readonly vocabulary: number;
+  readonly positions: number;
+  readonly out: number;
+}
+
+function textSizes(c: Config): TextSizes {
+  const s = towerSizes(c, absent);
+  return {
+    ...s,
+    vocabulary: c.size('vocab_size', 32_000),
+    positions: c.size('max_position_embeddings', 64),
+    out: c.size('projection_size', s.hidden),
+  };
+}
+
+interface VisionSizes extends TowerSizes {
+  readonly channels: number;
+  readonly image: readonly [number, number];
+  readonly patch: number;
+}
+
+function visionSizes(c: Config): VisionSizes {
+  const image = c.size('image_size', 224);
+  return {
+    ...towerSizes(c, absent),
+    channels: c.size('num_channels', 3),
+    image: [image, image],
+    patch: c.size('patch_size', 16),
+  };
+}
+
+/** States of all tokens; texts are of one length, and nothing of them is masked. */
+function textStates(m: Module, s: TextSizes, batch = 'batch_size'): Value {
+  const ids = m.graph.input('input_ids', 'int64', [batch, 'sequence_length']);
+  const x = textTokens(m.at('embeddings'), ids, s, s);
+  return m.layerNorm('final_layer_norm', towerEncoder(m, x, s), s.eps);
+}
+
+/** The last token, whatever it is. */
+function textPooled(m: Module, states: Value, { out }: TextSizes): Value {
+  return m.linear('head', m.row(states, -1), out);
+}
+
+function visionStates(m: Module, s: VisionSizes, batch?: string): Value {
+  const pixels = pixelValues(m, batch === undefined ? s : { ...s, batch });
+  const embeddings = m.at('embeddings');
+  const kernel = [s.patch, s.patch];
+  const map = embeddings.conv('patch_embedding', pixels, { out: s.hidden, kernel, strides: kernel });
+  const patches = asSequence(embeddings, map);
+  const places = embeddings.at('position_embedding').parameter('weight', [Number(patches.shape![1]), s.hidden]);
+  return m.layerNorm('post_layernorm', towerEncoder(m, m.g.Add(patches, places), s), s.eps);
+}
+
+/** One learned query looks at all patches: `[batch, hidden]`. */
+function visionPooled(m: Module, states: Value, s: VisionSizes): Value {
+  const { g } = m;
+  const { hidden } = s;
+  const probe = m.parameter('probe', [1, 1, hidden]);
+  const attention = m.at('attention');
+  const weights = g.Split(attention.parameter('in_proj_weight', [3 * hidden, hidden]), [hidden, hidden, hidden], 0);
+  const biases = g.Split(attention.parameter('in_proj_bias', [3 * hidden]), [hidden, hidden, hidden], 0);
+  const [q, k, v] = [probe, states, states].map((x, i) => {
+    return splitHeads(m, g.Add(g.MatMul(x, g.Transpose(weights[i]!, [1, 0])), biases[i]!), s.heads);
+  }) as [Value, Value, Value];
+  const x = attention.linear('out_proj', attend(attention, { q, k, v }), hidden);
+  return m.row(g.Add(x, towerMlp(m.at('mlp'), m.layerNorm('layernorm', x, s.eps), s)), 0);
+}
+
+function textGraph(m: Module, path: string, s: TextSizes): void {
+  const tower = m.at(path);
+  const states = textStates(tower, s);
+  m.graph.output('last_hidden_state', states);
+  m.graph.output('pooler_output', textPooled(tower, states, s));
+}
+
+function visionGraph(m: Module, path: string, s: VisionSizes, hasHead = true): void {
+  const tower = m.at(path);
+  const states = visionStates(tower, s);
+  m.graph.output('last_hidden_state', states);
+  if (hasHead) m.graph.output('pooler_output', visionPooled(tower.at('head'), states, s));
+}
+
+function both(c: Config): Graphs {
+  const [text, vision] = [c.inner('text_config'), c.inner('vision_config')];
+  vision.only('vision_use_head', true);
+  const [t, v] = [textSizes(text), visionSizes(vision)];
+  return {
+    model: (m) => {
+      const [texts, images] = [m.at('text_model'), m.at('vision_model')];
+      const textEmbeds = textPooled(texts, textStates(texts, t, batches.texts), t);
+      const imageEmbeds = visionPooled(images.at('head'), visionStates(images, v, batches.images), v);
+      nearness(m, textEmbeds, imageEmbeds, m.parameter('logit_scale', [1]), m.parameter('logit_bias', [1]));
+    },
+    text_model: (m) => textGraph(m, 'text_model', t),
+    vision_model: (m) => visionGraph(m, 'vision_model', v),
+  };
+}
+
+const others = /^(?:text_model|vision_model|classifier|head)\.|^logit_(?:scale|bias)$/;
+
+export const siglip: Architecture = {
+  modelType: 'siglip',
+  others,
+  classes: {
+    SiglipModel: both,
+    SiglipForImageClassification: (c) => {
+      c.skip('text_config');
+      const vision = c.inner('vision_config');
+      vision.skip('vision_use_head');
+      const [s, labels] = [visionSizes(vision), c.labels()];
+      return {
+        model: (m) => {
+          const mean = m.g.ReduceMean(visionStates(m.at('vision_model'), s), [1], false);
+          m.graph.output('logits', m.linear('classifier', mean, labels));
+        },
+      };
+    },
+  },
+};
+
+export const siglipText: Architecture = {
+  modelType: 'siglip_text_model',
+  prefix: 'text_model',
+  others,
+  classes: {
+    SiglipTextModel: (c) => {
+      const s = textSizes(c);
+      return { model: (m) => textGraph(m, 'text_model', s) };
+    },
+  },
+};
+
+export const siglipVision: Architecture = {
+  modelType: 'siglip_vision_model',
+  prefix: 'vision_model',
+  others,
+  classes: {
+    SiglipVisionModel: (c) => {
+      const [s, hasHead] = [visionSizes(c), c.flag('vision_use_head', true)];
+      return { model: (m) => visionGraph(m, 'vision_model', s, hasHead) };
+    },
+  },
+};

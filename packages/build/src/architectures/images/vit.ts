@@ -1,0 +1,94 @@
+/** @file ViT: Dosovitskiy et al. 2020, "An image is worth 16x16 words". */
+
+import type { Architecture } from '../../architecture.ts';
+import type { Config } from '../../checkpoint/config.ts';
+import type { Activation } from '../../layers/activations.ts';
+import { selfAttention } from '../../layers/attention.ts';
+import { patchEmbedding, pixelValues, withFirstTokens } from '../../layers/images/patches.ts';
+import type { Module } from '../../layers/module.ts';
+import type { Value } from '@onnx-lora/sdk/tasks';
+
+/** What config.json says of a vision transformer. */
+export interface VitSizes {
+  readonly hidden: number;
+  readonly layers: number;
+  readonly heads: number;
+  readonly inner: number;
+  readonly act: Activation;
+  readonly eps: number;
+  readonly qkvBias: boolean;
+  readonly channels: number;
+  readonly image: readonly [number, number];
+  readonly patch: readonly [number, number];
+}
+
+/** Reads the fields that ViT and DeiT have in common. */
+export function vitSizes(c: Config): VitSizes {
+  c.skip('encoder_stride');
+  const hidden = c.size('hidden_size', 768);
+  return {
+    hidden,
+    layers: c.size('num_hidden_layers', 12),
+    heads: c.divisor('num_attention_heads', hidden, 12),
+    inner: c.size('intermediate_size', 3072),
+    act: c.activation('hidden_act', 'gelu'),
+    eps: c.number('layer_norm_eps', 1e-12),
+    qkvBias: c.flag('qkv_bias', true),
+    channels: c.size('num_channels', 3),
+    image: c.pair('image_size', 224),
+    patch: c.pair('patch_size', 16),
+  };
+}
+
+/** Tokens through all layers, and the last norm: `[batch, tokens, hidden]`. */
+export function vitEncoder(m: Module, x: Value, s: VitSizes): Value {
+  for (const layer of m.list('encoder.layer', s.layers)) x = vitLayer(layer, x, s);
+  return m.layerNorm('layernorm', x, s.eps);
+}
+
+function vitLayer(m: Module, x: Value, s: VitSizes): Value {
+  const names = ['query', 'key', 'value'] as const;
+  const bias = s.qkvBias;
+  const normed = m.layerNorm('layernorm_before', x, s.eps);
+  const context = selfAttention(m.at('attention.attention'), normed, { names, heads: s.heads, bias });
+  x = m.g.Add(x, m.linear('attention.output.dense', context, s.hidden));
+  const inner = s.act(m.g, m.linear('intermediate.dense', m.layerNorm('layernorm_after', x, s.eps), s.inner));
+  return m.g.Add(x, m.linear('output.dense', inner, s.hidden));
+}
+
+/** A pooler over token 0. */
+export function vitPooler(m: Module, c: Config, states: Value, hidden: number): Value {
+  const act = c.activation('pooler_act', 'tanh');
+  return act(m.g, m.linear('pooler.dense', m.row(states, 0), c.size('pooler_output_size', hidden)));
+}
+
+function states(m: Module, s: VitSizes): Value {
+  const embeddings = m.at('embeddings');
+  const patches = patchEmbedding(embeddings.at('patch_embeddings'), pixelValues(m, s), s);
+  return vitEncoder(m, withFirstTokens(embeddings, patches, ['cls_token']), s);
+}
+
+export const vit: Architecture = {
+  modelType: 'vit',
+  prefix: 'vit',
+  others: /^(?:vit\.)?pooler\.|^classifier\.|^decoder\.|mask_token$/,
+  classes: {
+    ViTModel: (c) => {
+      const s = vitSizes(c);
+      return {
+        model: (m) => {
+          const hidden = states(m, s);
+          m.graph.output('last_hidden_state', hidden);
+          if (m.has('pooler.dense.weight')) m.graph.output('pooler_output', vitPooler(m, c, hidden, s.hidden));
+        },
+      };
+    },
+    ViTForImageClassification: (c) => {
+      const [s, labels] = [vitSizes(c), c.labels()];
+      c.skip('pooler_act', 'pooler_output_size');
+      return {
+        model: (m) => m.graph.output('logits', m.linear('classifier', m.row(states(m.at('vit'), s), 0), labels)),
+      };
+    },
+  },
+};

@@ -1,0 +1,101 @@
+/** @file BERT: Devlin et al. 2018. */
+
+import type { Value } from '@onnx-lora/sdk/tasks';
+import type { Architecture } from '../../architecture.ts';
+import type { Config } from '../../checkpoint/config.ts';
+import type { Activation } from '../../layers/activations.ts';
+import { selfAttention } from '../../layers/attention.ts';
+import { bertHead, maskedLanguageHead } from '../../layers/heads.ts';
+import { paddingMask } from '../../layers/texts/masks.ts';
+import type { Module } from '../../layers/module.ts';
+import { textInputs, type TextInputs } from '../../layers/texts/texts.ts';
+import { type Encoded, textEncoder } from './textEncoder.ts';
+
+/** What config.json says of an encoder of BERT's kind. */
+export interface BertSizes {
+  readonly vocabulary: number;
+  readonly hidden: number;
+  readonly layers: number;
+  readonly heads: number;
+  readonly inner: number;
+  readonly act: Activation;
+  readonly eps: number;
+  readonly positions: number;
+  readonly types: number;
+}
+
+/** What holds where config.json is silent. */
+interface Absent {
+  readonly vocabulary: number;
+  readonly hidden: number;
+  readonly heads: number;
+  readonly inner: number;
+  readonly act: string;
+}
+
+/** Reads the fields that encoders of BERT's kind have in common. */
+export function bertSizes(c: Config, absent: Partial<Absent> = {}): BertSizes {
+  c.only('position_embedding_type', 'absolute');
+  c.only('is_decoder', false);
+  c.only('add_cross_attention', false);
+  const hidden = c.size('hidden_size', absent.hidden ?? 768);
+  return {
+    vocabulary: c.size('vocab_size', absent.vocabulary ?? 30_522),
+    hidden,
+    layers: c.size('num_hidden_layers', 12),
+    heads: c.divisor('num_attention_heads', hidden, absent.heads ?? 12),
+    inner: c.size('intermediate_size', absent.inner ?? 3072),
+    act: c.activation('hidden_act', absent.act ?? 'gelu'),
+    eps: c.number('layer_norm_eps', 1e-12),
+    positions: c.size('max_position_embeddings', 512),
+    types: c.size('type_vocab_size', 2),
+  };
+}
+
+/** Post-norm layers over embeddings: `[batch, sequence, hidden]`. */
+export function bertEncoder(m: Module, x: Value, mask: Value, s: BertSizes): Value {
+  const names = ['query', 'key', 'value'] as const;
+  const attention = (self: Module, y: Value): Value => selfAttention(self, y, { names, heads: s.heads, mask });
+  for (const layer of m.list('encoder.layer', s.layers)) x = bertLayer(layer, x, s, attention);
+  return x;
+}
+
+/** One of the layers. `attention` is that of heads, before the layer that joins them. */
+export function bertLayer(
+  m: Module,
+  x: Value,
+  s: Pick<BertSizes, 'hidden' | 'inner' | 'act' | 'eps'>,
+  attention: (m: Module, x: Value) => Value,
+): Value {
+  const context = attention(m.at('attention.self'), x);
+  const attended = m.g.Add(m.linear('attention.output.dense', context, s.hidden), x);
+  x = m.layerNorm('attention.output.LayerNorm', attended, s.eps);
+  const inner = s.act(m.g, m.linear('intermediate.dense', x, s.inner));
+  return m.layerNorm('output.LayerNorm', m.g.Add(m.linear('output.dense', inner, s.hidden), x), s.eps);
+}
+
+/** Of tokens, types and positions: `[batch, sequence, width]`. */
+export function bertEmbeddings(m: Module, { ids, types }: TextInputs, s: BertSizes, width: number = s.hidden): Value {
+  const { g } = m;
+  const words = m.embedding('word_embeddings', ids, s.vocabulary, width);
+  const places = m.embedding('position_embeddings', m.range(0, m.sizeOf(ids, 1)), s.positions, width);
+  const sum = g.Add(g.Add(words, m.embedding('token_type_embeddings', types!, s.types, width)), places);
+  return m.layerNorm('LayerNorm', sum, s.eps);
+}
+
+function states(m: Module, s: BertSizes): Encoded {
+  const inputs = textInputs(m, { types: true });
+  return { x: bertEncoder(m, bertEmbeddings(m.at('embeddings'), inputs, s), paddingMask(m, inputs.mask), s), inputs };
+}
+
+export const bert: Architecture = textEncoder<BertSizes>({
+  modelType: 'bert',
+  name: 'Bert',
+  prefix: 'bert',
+  others: /^(?:bert\.)?pooler\.|^cls\.|^classifier\.|^qa_outputs\./,
+  sizes: bertSizes,
+  states,
+  masked: () => (m, x, s, last) => maskedLanguageHead(m.at('cls.predictions'), x, { ...s, ...last }, bertHead),
+  sequence: () => (m, x, s, labels) =>
+    m.linear('classifier', m.g.Tanh(m.linear('bert.pooler.dense', m.row(x, 0), s.hidden)), labels),
+});

@@ -1,0 +1,61 @@
+/** @file ELECTRA: Clark et al. 2020. BERT's layers, over embeddings that may be narrower. */
+
+import type { Architecture } from '../../architecture.ts';
+import type { Config } from '../../checkpoint/config.ts';
+import { gelu } from '../../layers/activations.ts';
+import { firstTokenHead } from '../../layers/heads.ts';
+import { paddingMask } from '../../layers/texts/masks.ts';
+import type { Module } from '../../layers/module.ts';
+import { textInputs } from '../../layers/texts/texts.ts';
+import { bertEmbeddings, bertEncoder, bertSizes, type BertSizes } from './bert.ts';
+import { type Encoded, onStates, textEncoder } from './textEncoder.ts';
+
+interface Sizes extends BertSizes {
+  /** Width of the embeddings. */
+  readonly embedding: number;
+}
+
+function sizes(c: Config): Sizes {
+  // Of heads for multiple choice.
+  c.skip('summary_type', 'summary_use_proj', 'summary_activation');
+  return { ...bertSizes(c, { hidden: 256, heads: 4, inner: 1024 }), embedding: c.size('embedding_size', 128) };
+}
+
+function states(m: Module, s: Sizes): Encoded {
+  const inputs = textInputs(m, { types: true });
+  const narrow = bertEmbeddings(m.at('embeddings'), inputs, s, s.embedding);
+  const x = s.embedding === s.hidden ? narrow : m.linear('embeddings_project', narrow, s.hidden);
+  return { x: bertEncoder(m, x, paddingMask(m, inputs.mask), s), inputs };
+}
+
+const encoder = { prefix: 'electra', sizes, states };
+
+const alike = textEncoder<Sizes>({
+  ...encoder,
+  modelType: 'electra',
+  name: 'Electra',
+  others:
+    /^(?:discriminator_predictions|generator_predictions|generator_lm_head|classifier|qa_outputs|sequence_summary)\./,
+  masked:
+    () =>
+    (m, x, s, { table, isTied }) => {
+      const head = m.at('generator_predictions');
+      const y = head.layerNorm('LayerNorm', gelu(m.g, head.linear('dense', x, s.embedding)), s.eps);
+      const name = 'generator_lm_head';
+      return isTied ? m.tied(name, y, table, s.vocabulary) : m.linear(name, y, s.vocabulary);
+    },
+  sequence: () => (m, x, _, labels) => firstTokenHead(m.at('classifier'), x, labels, gelu),
+});
+
+export const electra: Architecture = {
+  ...alike,
+  classes: {
+    ...alike.classes,
+    /** How likely each token is another than it was, `[batch, sequence]`. */
+    ElectraForPreTraining: onStates<Sizes>(encoder, () => (m, x, s) => {
+      const head = m.at('discriminator_predictions');
+      const scores = head.linear('dense_prediction', s.act(m.g, head.linear('dense', x, s.hidden)), 1);
+      m.graph.output('logits', m.g.Squeeze(scores, [2]));
+    }),
+  },
+};

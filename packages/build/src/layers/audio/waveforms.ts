@@ -1,0 +1,106 @@
+/** @file Waveforms as sequences: strided convolutions over samples, and positions by one wide convolution over frames. */
+
+import type { Value } from '@onnx-lora/sdk/tasks';
+import type { Config } from '../../checkpoint/config.ts';
+import type { Activation } from '../activations.ts';
+import type { Module } from '../module.ts';
+
+/** What config.json says of the convolutions. */
+export interface WaveformSizes {
+  readonly hidden: number;
+  readonly convolutions: readonly { readonly out: number; readonly kernel: number; readonly stride: number }[];
+  readonly convBias: boolean;
+  /** One norm per channel over time, after the first convolution; or one over channels, after each. */
+  readonly norm: 'group' | 'layer';
+  /** Of all convolutions. */
+  readonly convAct: Activation;
+  /** Frames that the convolution of positions sees. */
+  readonly positionKernel: number;
+  readonly positionGroups: number;
+  /** Whether a norm by the batch's numbers stands before the convolution of positions, whose weight is then a plain one. */
+  readonly hasBatchNorm: boolean;
+}
+
+/** Of norms that do not take config.json's. */
+const EPSILON = 1e-5;
+
+/** Reads the fields. */
+export function waveformSizes(c: Config): WaveformSizes {
+  const widths = c.sizes('conv_dim', [512, 512, 512, 512, 512, 512, 512]);
+  const kernels = c.sizes('conv_kernel', [10, 3, 3, 3, 3, 2, 2]);
+  const strides = c.sizes('conv_stride', [5, 2, 2, 2, 2, 2, 2]);
+  for (const [name, list] of [
+    ['conv_kernel', kernels],
+    ['conv_stride', strides],
+  ] as const) {
+    if (list.length !== widths.length) throw c.unsupported(name, `It needs ${widths.length} numbers, as conv_dim has.`);
+  }
+  c.only('num_feat_extract_layers', widths.length);
+  return {
+    hidden: c.size('hidden_size', 768),
+    convolutions: widths.map((out, i) => ({ out, kernel: kernels[i]!, stride: strides[i]! })),
+    convBias: c.flag('conv_bias', false),
+    norm: c.word('feat_extract_norm', ['group', 'layer'], 'group'),
+    convAct: c.activation('feat_extract_activation', 'gelu'),
+    positionKernel: c.size('num_conv_pos_embeddings', 128),
+    positionGroups: c.size('num_conv_pos_embedding_groups', 16),
+    hasBatchNorm: false,
+  };
+}
+
+/** Samples `[batch, samples]` → features `[batch, frames, width]`. */
+export function convolved(m: Module, samples: Value, s: WaveformSizes): Value {
+  const { g } = m;
+  const turned = (x: Value): Value => g.Transpose(x, [0, 2, 1]);
+  let x = g.Unsqueeze(samples, [1]);
+  for (const [i, layer] of m.list('conv_layers', s.convolutions.length).entries()) {
+    const { out, kernel, stride } = s.convolutions[i]!;
+    x = layer.conv('conv', x, { out, kernel: [kernel], strides: [stride], bias: s.convBias });
+    if (s.norm === 'layer') x = turned(layer.layerNorm('layer_norm', turned(x), EPSILON));
+    else if (i === 0) x = layer.instanceNorm('layer_norm', x, EPSILON);
+    x = s.convAct(g, x);
+  }
+  return turned(x);
+}
+
+/** Which frames come of samples that are no padding, int64 `[batch, frames]`; `mask` is 1 where a sample is none. */
+export function realFrames(m: Module, mask: Value, features: Value, { convolutions }: WaveformSizes): Value {
+  const { g } = m;
+  const whole = (value: number): Value => g.scalar(value, 'int64');
+  const lengths = convolutions.reduce(
+    (length, { kernel, stride }) => g.Div(g.Add(length, whole(stride - kernel)), whole(stride)),
+    g.ReduceSum(mask, [1], true),
+  );
+  return m.ints(g.Less(g.Unsqueeze(m.range(0, m.sizeOf(features, 1)), [0]), lengths));
+}
+
+/** Positions as a convolution over `[batch, frames, hidden]` sees them: the same shape, to be added. */
+export function positionsByConvolution(m: Module, x: Value, s: WaveformSizes): Value {
+  const { g } = m;
+  const { hidden, positionKernel: kernel, positionGroups: groups } = s;
+  let y = g.Transpose(x, [0, 2, 1]);
+  if (s.hasBatchNorm) y = m.batchNorm('batch_norm', y, EPSILON);
+  const padding = Math.floor(kernel / 2);
+  const weight = s.hasBatchNorm ? undefined : normedWeight(m.at('conv'), [hidden, hidden / groups, kernel]);
+  y = m.conv('conv', y, { out: hidden, kernel: [kernel], pads: [padding], groups, ...(weight ? { weight } : {}) });
+  if (kernel % 2 === 0) y = g.Slice(y, [0], [-1], [2]);
+  return g.Transpose(s.convAct(g, y), [0, 2, 1]);
+}
+
+/**
+ * A weight by its length and direction: Salimans and Kingma 2016. For each place of the kernel there is one length; under
+ * either name that torch has given the two. The graph holds their product.
+ */
+function normedWeight(m: Module, dims: readonly [number, number, number]): Value {
+  const [length, direction] = m.has('weight_g')
+    ? ['weight_g', 'weight_v'] as const
+    : ['parametrizations.weight.original0', 'parametrizations.weight.original1'] as const; // prettier-ignore
+  const kernel = dims[2];
+  const [lengths, directions] = [m.numbers(length, [1, 1, kernel]), m.numbers(direction, dims)];
+  return m.computed('weight', dims, () => {
+    const [g, v] = [lengths(), directions()];
+    const squares = new Float64Array(kernel);
+    for (const [i, each] of v.entries()) squares[i % kernel]! += each * each;
+    return v.map((each, i) => (each * g[i % kernel]!) / Math.sqrt(squares[i % kernel]!));
+  });
+}

@@ -1,0 +1,105 @@
+/** @file Images as sequences: patches, the tokens before them, their positions. */
+
+import { float32 } from '@onnx-lora/sdk';
+import { float } from '@onnx-lora/sdk/core';
+import type { Value } from '@onnx-lora/sdk/tasks';
+import type { Module } from '../module.ts';
+
+/** How an image is cut. */
+export interface Patches {
+  readonly channels: number;
+  /** `[height, width]`. */
+  readonly image: readonly [number, number];
+  /** `[height, width]`. */
+  readonly patch: readonly [number, number];
+  readonly hidden: number;
+}
+
+/** What `pixel_values` are. */
+export interface Pixels {
+  readonly channels: number;
+  /** `[height, width]`, of models that take one size. */
+  readonly image?: readonly [number, number];
+  /** The name of the batch, where there are two. */
+  readonly batch?: string;
+}
+
+/** The input `pixel_values`, `[batch, channels, height, width]`. */
+export function pixelValues({ graph }: Module, { channels, image, batch = 'batch_size' }: Pixels): Value {
+  return graph.input('pixel_values', 'float32', [batch, channels, ...(image ?? ['height', 'width'])]);
+}
+
+/** A convolution over patches: `[batch, patches, hidden]`. Pixels beyond a multiple of a patch are dropped. */
+export function patchEmbedding(m: Module, pixels: Value, { patch, hidden }: Patches, bias = true): Value {
+  return asSequence(m, m.conv('projection', pixels, { out: hidden, kernel: patch, strides: patch, bias }));
+}
+
+/** `[batch, channels, height, width]` → `[batch, height · width, channels]`. */
+export function asSequence({ g }: Module, x: Value): Value {
+  const channels = Number(x.shape![1]);
+  return g.Transpose(g.Reshape(x, [0, channels, -1]), [0, 2, 1]);
+}
+
+/** Learned tokens before the patches, and learned positions added to all: `[batch, tokens, hidden]`. */
+export function withFirstTokens(m: Module, patches: Value, tokens: readonly string[]): Value {
+  const all = withTokens(m, patches, tokens);
+  const [, length, hidden] = all.shape as [unknown, number, number];
+  return m.g.Add(all, m.parameter('position_embeddings', [1, length, hidden]));
+}
+
+/**
+ * Learned positions of a grid, resampled for another one by cubic convolution, half pixels at the borders: Keys 1981.
+ *
+ * @param table `[height · width, hidden]`, or with ones before
+ * @param from height and width of the grid that the positions are of
+ * @param to height and width that are wanted, int64 `[2]`
+ * @returns `[1, height · width, hidden]`
+ */
+export function resampled({ g }: Module, table: Value, [height, width]: readonly [number, number], to: Value): Value {
+  const hidden = Number(table.shape!.at(-1));
+  const grid = g.Transpose(g.Reshape(table, [1, height, width, hidden]), [0, 3, 1, 2]);
+  const attributes = { mode: 'cubic', cubic_coeff_a: float(-0.75), coordinate_transformation_mode: 'half_pixel' };
+  const sizes = g.Concat([g.ints([1, hidden]), to], 0);
+  const wide = g.emit('Resize', [grid, undefined, undefined, sizes], attributes);
+  return g.Transpose(g.Reshape(wide, [1, hidden, -1]), [0, 2, 1]);
+}
+
+/** The same as Pillow has it: what shrinks is averaged, and the curve is flatter. */
+export function resampledSmooth(m: Module, table: Value, [height, width]: readonly [number, number], to: Value): Value {
+  const { g } = m;
+  const hidden = Number(table.shape!.at(-1));
+  const [rows, columns] = [height, width].map((size, i) => smoothing(m, size, g.Slice(to, [i], [i + 1], [0]))) as [Value, Value]; // prettier-ignore
+  const grid = g.Transpose(g.Reshape(table, [height, width, hidden]), [2, 0, 1]);
+  const wide = g.MatMul(g.MatMul(rows, grid), g.Transpose(columns, [1, 0]));
+  return g.Transpose(g.Reshape(wide, [1, hidden, -1]), [0, 2, 1]);
+}
+
+/** What each of `to` places takes of each of `from`, `[to, from]`. */
+function smoothing(m: Module, from: number, to: Value): Value {
+  const { g } = m;
+  const scale = g.Div(g.scalar(from), m.floats(to));
+  const centres = g.Mul(g.Unsqueeze(g.Add(m.floats(m.range(0, to)), 0.5), [1]), scale);
+  const places = g.constant(
+    float32(
+      Float32Array.from({ length: from }, (_, i) => i + 0.5),
+      [1, from],
+    ),
+  );
+  const x = g.Abs(g.Div(g.Sub(places, centres), g.Max(scale, 1)));
+  const near = g.Add(g.Mul(g.Mul(g.Sub(g.Mul(x, 1.5), 2.5), x), x), 1);
+  const far = g.Add(g.Mul(g.Sub(g.Mul(g.Add(g.Mul(x, -0.5), 2.5), x), 4), x), 2);
+  const weights = g.Where(g.Less(x, 1), near, g.Where(g.Less(x, 2), far, 0));
+  return g.Div(weights, g.ReduceSum(weights, [1], true));
+}
+
+/** Learned tokens `[1, n, hidden]` before each sequence of a batch. */
+export function withTokens(m: Module, x: Value, tokens: readonly (string | Value)[]): Value {
+  const { g } = m;
+  const hidden = Number(x.shape!.at(-1));
+  const batch = m.sizeOf(x, 0);
+  const first = tokens.map((token) => {
+    const value = typeof token === 'string' ? m.parameter(token, [1, 1, hidden]) : token;
+    return g.Expand(value, g.Concat([batch, g.ints([Number(value.shape![1]), hidden])], 0));
+  });
+  return g.Concat([...first, x], 1);
+}

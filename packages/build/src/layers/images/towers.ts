@@ -1,0 +1,83 @@
+/** @file What models of images and texts have in common: two transformers, and logits by the angle between what they give. */
+
+import type { Value } from '@onnx-lora/sdk/tasks';
+import type { Config } from '../../checkpoint/config.ts';
+import type { Activation } from '../activations.ts';
+import { selfAttention } from '../attention.ts';
+import type { Module } from '../module.ts';
+import { normalized } from '../texts/sentences.ts';
+
+/** What config.json says of one of the two. */
+export interface TowerSizes {
+  readonly hidden: number;
+  readonly layers: number;
+  readonly heads: number;
+  readonly inner: number;
+  readonly act: Activation;
+  readonly eps: number;
+}
+
+/** Reads the fields that both have; `absent` is what the class has where config.json is silent. */
+export function towerSizes(
+  c: Config,
+  absent: { hidden: number; inner: number; heads: number; act: string; eps: number },
+): TowerSizes {
+  const hidden = c.size('hidden_size', absent.hidden);
+  return {
+    hidden,
+    layers: c.size('num_hidden_layers', 12),
+    heads: c.divisor('num_attention_heads', hidden, absent.heads),
+    inner: c.size('intermediate_size', absent.inner),
+    act: c.activation('hidden_act', absent.act),
+    eps: c.number('layer_norm_eps', absent.eps),
+  };
+}
+
+/** Pre-norm layers under `encoder`: `[batch, tokens, hidden]`. */
+export function towerEncoder(m: Module, x: Value, s: TowerSizes, mask?: Value): Value {
+  for (const layer of m.list('encoder.layers', s.layers)) x = towerLayer(layer, x, s, mask);
+  return x;
+}
+
+function towerLayer(m: Module, x: Value, s: TowerSizes, mask: Value | undefined): Value {
+  const names = ['q_proj', 'k_proj', 'v_proj'] as const;
+  const normed = m.layerNorm('layer_norm1', x, s.eps);
+  const context = selfAttention(m.at('self_attn'), normed, { names, heads: s.heads, mask });
+  x = m.g.Add(x, m.linear('self_attn.out_proj', context, s.hidden));
+  return m.g.Add(x, towerMlp(m.at('mlp'), m.layerNorm('layer_norm2', x, s.eps), s));
+}
+
+/** Two layers, as in every layer of the encoder. */
+export function towerMlp(m: Module, x: Value, { act, inner, hidden }: TowerSizes): Value {
+  return m.linear('fc2', act(m.g, m.linear('fc1', x, inner)), hidden);
+}
+
+/** Tokens of a text at their learned positions: `[batch, sequence, hidden]`. */
+export function textTokens(
+  m: Module,
+  ids: Value,
+  { hidden }: TowerSizes,
+  { vocabulary, positions }: { vocabulary: number; positions: number },
+): Value {
+  const places = m.embedding('position_embedding', m.range(0, m.sizeOf(ids, 1)), positions, hidden);
+  return m.g.Add(m.embedding('token_embedding', ids, vocabulary, hidden), places);
+}
+
+/** Names of the batches of a graph that takes images and texts. */
+export const batches = { texts: 'text_batch_size', images: 'image_batch_size' } as const;
+
+/**
+ * Declares what both towers give, at length 1, and how near they are: Radford et al. 2021.
+ *
+ * @param bias what is added to all logits
+ */
+export function nearness(m: Module, texts: Value, images: Value, scale: Value, bias?: Value): void {
+  const { g, graph } = m;
+  const [text, image] = [normalized(m, texts), normalized(m, images)];
+  const scaled = g.Mul(g.MatMul(text, g.Transpose(image, [1, 0])), g.Exp(scale));
+  const logits = bias ? g.Add(scaled, bias) : scaled;
+  graph.output('logits_per_image', g.Transpose(logits, [1, 0]));
+  graph.output('logits_per_text', logits);
+  graph.output('text_embeds', text);
+  graph.output('image_embeds', image);
+}

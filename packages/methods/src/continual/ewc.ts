@@ -1,0 +1,55 @@
+/** @file EWC on LoRA: what mattered for earlier tasks is held near its values by a spring, as stiff as it mattered. */
+
+import type { TunedTensor, Tuner } from '@onnx-lora/sdk/plugin';
+import { finite, whole } from '../tuners/settings.ts';
+import { loraFactors } from '../tuners/lowRank/lora.ts';
+import { zeros } from '../tuners/tensors.ts';
+
+const factors = ['lora_A', 'lora_B'] as const;
+
+export const ewc: Tuner = {
+  name: 'ewc',
+  peftType: 'EWC_LORA',
+  paper: 'https://arxiv.org/abs/1612.00796',
+  description: 'EWC: LoRA that holds what mattered for earlier tasks near its values (see `continual`)',
+  defaults: { r: 8, lora_alpha: 16, lambda: 1000 },
+  tune: (layer, settings) => {
+    const r = whole(settings, 'r');
+    const scaling = finite(settings, 'lora_alpha') / r;
+    const { 'lora_A.weight': A, 'lora_B.weight': B } = loraFactors(r, layer.in, layer.out);
+    const frozen = ({ dims }: TunedTensor): TunedTensor => ({ ...zeros(dims), role: 'frozen' });
+    // Of the task that is being trained, by the squares of its gradients; the file keeps them for the next.
+    const counted = ({ dims }: TunedTensor): TunedTensor => ({ ...zeros(dims), role: 'state', saved: true });
+    return {
+      tensors: {
+        lora_A: A,
+        lora_B: B,
+        anchor_lora_A: frozen(A),
+        anchor_lora_B: frozen(B),
+        fisher_lora_A: frozen(A),
+        fisher_lora_B: frozen(B),
+        squares_lora_A: counted(A),
+        squares_lora_B: counted(B),
+        steps: counted(zeros([1])),
+      },
+      factors: (g, { lora_A, lora_B }) => ({ A: g.Identity(lora_A!), B: g.Mul(lora_B!, scaling) }),
+    };
+  },
+  training: (settings) => ({
+    // The gradient of λ/2 · Σ F·(θ − θ*)², with F the sum over earlier tasks of the mean squared gradient.
+    gradients: ({ modules }) => {
+      const lambda = finite(settings, 'lambda');
+      for (const { tensors } of modules) {
+        tensors['steps']!.value[0]! += 1;
+        for (const name of factors) {
+          const { value, gradient } = tensors[name]!;
+          const [anchor, fisher, squares] = ['anchor', 'fisher', 'squares'].map((word) => tensors[`${word}_${name}`]!.value) as [Float32Array, Float32Array, Float32Array]; // prettier-ignore
+          for (let i = 0; i < value.length; i++) {
+            squares[i]! += gradient![i]! ** 2;
+            gradient![i]! += lambda * fisher[i]! * (value[i]! - anchor[i]!);
+          }
+        }
+      }
+    },
+  }),
+};

@@ -1,0 +1,120 @@
+/** @file MixLoRA: a feed-forward block as several experts, which are the block with LoRAs of their own, and one router for it. */
+
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { ByTensor, LayerInGraph, TunedLayer, Tuner, TunerSettings } from '@onnx-lora/sdk/plugin';
+import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
+import { choices, expertTensors, imbalance, mixed } from './experts.ts';
+import { finite, whole, wrong } from '../tuners/settings.ts';
+import { kaiming, normal, zeros } from '../tuners/tensors.ts';
+
+export const mixlora: Tuner = {
+  name: 'mixlora',
+  peftType: 'MIXLORA',
+  paper: 'https://arxiv.org/abs/2404.15159',
+  description:
+    'MixLoRA: each feed-forward block as several experts with LoRAs of their own, and a router that takes the best of them for each token; LoRA on other layers',
+  // `feedforward_modules`: how the paths of a block's layers end, the layer that yields what the block does last:
+  // `["up_proj", "gate_proj", "down_proj"]`. Without, each layer is a block.
+  defaults: {
+    feedforward_modules: [],
+    num_experts: 8,
+    top_k: 2,
+    r: 8,
+    lora_alpha: 16,
+    router_init_range: 0.02,
+    router_aux_loss_coef: 0.01,
+  },
+  tune: (layer, settings, layers) => {
+    const sizes = { experts: whole(settings, 'num_experts'), r: whole(settings, 'r') };
+    const scaling = finite(settings, 'lora_alpha') / sizes.r;
+    if (whole(settings, 'top_k') > sizes.experts) throw wrong(settings, 'top_k', `at most num_experts, which is ${sizes.experts}`); // prettier-ignore
+    finite(settings, 'router_aux_loss_coef');
+    const block = blockOf(layer, settings, layers);
+    if (!block) {
+      return {
+        tensors: { lora_A: kaiming([sizes.r, layer.in]), lora_B: zeros([layer.out, sizes.r]) },
+        factors: (g, { lora_A: A, lora_B: B }) => ({ A: A!, B: g.Mul(B!, scaling) }),
+      };
+    }
+    const { A, B } = expertTensors(sizes, layer);
+    const router = normal([sizes.experts, (block.inner[0] ?? layer).in], finite(settings, 'router_init_range'));
+    return {
+      tensors: { mixlora_A: A, mixlora_B: B, mixlora_router: { ...router, share: { group: block.name } } },
+      apply: (g, own, tensors) => {
+        const isLast = !block.inner.some(({ path }) => path === layer.path);
+        const { chosen, outputs } = isLast && block.inner.length > 0 ? routed(layer, block, tensors) : route(g, layer, own, tensors, settings); // prettier-ignore
+        const expert = (x: Value, base: Value, isChosen: Value): Value =>
+          g.Add(base, g.Mul(mixed(g, x, { A: tensors['mixlora_A']!, B: tensors['mixlora_B']! }, isChosen, sizes), scaling)); // prettier-ignore
+        if (!isLast) {
+          const base = own.forward(own.x);
+          const all = chosen.map(({ isChosen }) => expert(own.x, base, isChosen));
+          outputs.set(layer.path, all);
+          return all[0]!;
+        }
+        // The block itself is computed with the best expert, and with the others beside it.
+        const sums = chosen.map(({ weight, isChosen }, i) => {
+          const given = block.inner.map(({ path }) => [path, outputs.get(path)![i]!] as const);
+          const x = i === 0 || given.length === 0 ? own.x : own.inputGiven(Object.fromEntries(given));
+          return g.Mul(expert(x, own.forward(x), isChosen), weight);
+        });
+        outputs.set(layer.path, sums);
+        return sums.reduce((one, other) => g.Add(one, other));
+      },
+    };
+  },
+};
+
+/** The layers of a feed-forward block. */
+interface Block {
+  readonly name: string;
+  /** Those before the last one. */
+  readonly inner: readonly TunedLayer[];
+}
+
+/** The block of a layer, all of whose layers are adapted; nothing for one outside. */
+function blockOf({ path }: TunedLayer, settings: TunerSettings, layers: readonly TunedLayer[]): Block | undefined {
+  const names = settings['feedforward_modules'];
+  if (!Array.isArray(names) || names.some((each) => typeof each !== 'string')) throw wrong(settings, 'feedforward_modules', 'a list of names'); // prettier-ignore
+  if (names.length === 0) return { name: path, inner: [] };
+  for (const end of names as string[]) {
+    if (path !== end && !path.endsWith(`.${end}`)) continue;
+    const start = path.slice(0, path.length - end.length);
+    const own = (names as string[]).flatMap((each) => layers.find((other) => other.path === `${start}${each}`) ?? []);
+    if (own.length === names.length) return { name: start.slice(0, -1), inner: own.slice(0, -1) };
+  }
+  return undefined;
+}
+
+/** What a router has said of what a block reads, and what its layers yield for each choice. */
+interface Routed {
+  readonly chosen: ReturnType<typeof choices>;
+  readonly outputs: Map<string, readonly Value[]>;
+}
+
+/** By the router's tensor in a graph: what was said last. */
+const said = new WeakMap<Value, Routed>();
+
+/** What the router of a block says: once for all of its layers, and anew where the model calls the block again. */
+function route(
+  g: GraphBuilder,
+  { path }: TunedLayer,
+  { x, addLoss }: LayerInGraph,
+  { mixlora_router: router }: ByTensor<Value>,
+  { num_experts, top_k, router_aux_loss_coef }: TunerSettings,
+): Routed {
+  const known = said.get(router!);
+  if (known && !known.outputs.has(path)) return known;
+  const [experts, k, weight] = [num_experts, top_k, router_aux_loss_coef] as [number, number, number];
+  const scores = g.MatMul(x, g.Transpose(router!, [1, 0]));
+  if (weight !== 0) addLoss(() => g.Mul(imbalance(g, scores, k, experts), weight));
+  const own: Routed = { chosen: choices(g, scores, k, experts), outputs: new Map() };
+  said.set(router!, own);
+  return own;
+}
+
+/** @throws OnnxLoraError `CONFIG_INVALID` for the last layer of a block that comes before another */
+function routed({ path }: TunedLayer, { inner }: Block, { mixlora_router: router }: ByTensor<Value>): Routed {
+  const known = said.get(router!);
+  if (known && inner.every((layer) => known.outputs.has(layer.path))) return known;
+  throw new OnnxLoraError('CONFIG_INVALID', `"${path}" comes before another layer of its feed-forward block. Name the layer that yields what the block does last in feedforward_modules.`); // prettier-ignore
+}

@@ -1,0 +1,119 @@
+/** @file FRoD: takes a weight apart by a basis that layers share, and trains its stretches and some rotations between them. */
+
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { matrix, type TensorNumbers, type TunedTensor, type Tuner } from '@onnx-lora/sdk/plugin';
+import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
+import { basisOf, columnsOf, drawn } from './frodBasis.ts';
+import { transposed } from '../rotations/rotation.ts';
+import { finite, oneOf, peftModules, trainsWith, whole, wrong } from '../settings.ts';
+import { filled, normal, zeros } from '../tensors.ts';
+
+const training = { frod_dropout: 0, bias: 'none' };
+
+export const frod: Tuner = {
+  name: 'frod',
+  peftType: 'FROD',
+  paper: 'https://doi.org/10.1609/aaai.v40i31.39813',
+  description:
+    "FRoD: trains stretches and a few rotations in a basis that layers of one kind share; steps take products of the weight's size, and PEFT reads right only files of its own",
+  defaults: {
+    projection_prng_key: 0,
+    save_projection: true,
+    ...training,
+    fan_in_fan_out: false,
+    init_weights: true,
+    sparse_rate: 0.01,
+    regularization_alpha: 1e-3,
+    progressbar: true,
+    runtime_offload_base_weight: false,
+    layers_to_transform: peftModules['layers_to_transform'],
+    layers_pattern: peftModules['layers_pattern'],
+  },
+  tune: (layer, settings, layers, saved) => {
+    // Made anew, the basis would have the signs of another library.
+    oneOf('frod', settings, 'save_projection', [true]);
+    const [rate, alpha, key] = [
+      finite(settings, 'sparse_rate'),
+      finite(settings, 'regularization_alpha'),
+      whole(settings, 'projection_prng_key', 0),
+    ];
+    if (rate < 0 || rate > 1) throw wrong(settings, 'sparse_rate', 'between 0 and 1');
+    const isIdle = settings['init_weights'] === true; // prettier-ignore
+    const { in: width, out: height } = layer;
+    const category = categoryOf(layer.path);
+    const alike = layers.filter((each) => categoryOf(each.path) === category);
+    const other = alike.find((each) => each.in !== width);
+    if (other) {
+      throw new OnnxLoraError(
+        'CONFIG_INVALID',
+        `The tuner "frod" gives layers of one kind ("${category}") one basis, and "${layer.path}" reads ${width} features, "${other.path}" ${other.in}. Leave one of them out (excludeModules).`,
+      );
+    }
+    const asked = Math.min(Math.trunc(width * width * rate), width * (width - 1));
+    const count = saved?.['frod_lambda_s_values']?.[0] ?? (rate > 0 && width > 1 ? Math.max(1, asked) : asked);
+    const shared = { role: 'frozen', share: { group: category } } as const;
+    const integers = (dims: readonly number[], below: number, first: () => BigInt64Array): TunedTensor => ({
+      dims,
+      ...shared,
+      integers: { type: 'int64', below },
+      first,
+      idle: () => new BigInt64Array(dims.reduce((product, dim) => product * dim, 1)),
+    });
+    // W·V⁻ᵀ, of whose columns the lengths are trained and the directions are not.
+    let known: { readonly V: TensorNumbers; readonly parts: ReturnType<typeof columnsOf> } | undefined;
+    const parts = (V: TensorNumbers): ReturnType<typeof columnsOf> => {
+      if (known?.V !== V) known = { V, parts: columnsOf(matrix(height, width, layer.weight()), matrix(width, width, V as Float32Array)) }; // prettier-ignore
+      return known.parts;
+    };
+    const lengths = (numbersOf: (name: string) => TensorNumbers): Float32Array => Float32Array.from(parts(numbersOf('frod_V')).lengths); // prettier-ignore
+    const own = normal([width], 0.1);
+    /** U·(S + diag(l))·Vᵀ, or what rows become by it. */
+    const stretched = (g: GraphBuilder, tensors: Readonly<Record<string, Value>>): Value => {
+      const { frod_s_indices: places, frod_lambda_s_values: values, frod_lambda_l: diagonal, frod_U: U } = tensors;
+      const [rows, columns] = [0, 1].map((i) => g.Reshape(g.Slice(places!, [i], [i + 1], [0]), [count])) as [Value, Value]; // prettier-ignore
+      const flat = g.Add(g.Mul(rows, width), columns);
+      const empty = g.Expand(g.scalar(0), [width * width]);
+      const S = g.Reshape(g.emit('ScatterElements', [empty, flat, values!], { axis: 0 }), [width, width]);
+      return g.Add(g.MatMul(U!, S), g.Mul(U!, diagonal!));
+    };
+    return {
+      tensors: {
+        frod_V: { ...zeros([width, width]), ...shared, first: () => Float32Array.from(basisOf(alike, alpha).data) },
+        frod_s_indices: integers([2, count], width, () => drawn(width, count, key)),
+        frod_s_size: integers([2], width + 1, () => BigInt64Array.of(BigInt(width), BigInt(width))),
+        frod_U: { ...zeros([height, width]), role: 'seeded', first: (_, numbersOf) => Float32Array.from(parts(numbersOf('frod_V')).directions.data) }, // prettier-ignore
+        // 0 for runs without the adapter, whose layer is the base's.
+        frod_on: { ...filled([1], 1, 0), role: 'seeded' },
+        frod_lambda_l: {
+          ...zeros([width]),
+          first: (random, numbersOf) => {
+            const begun = lengths(numbersOf);
+            if (isIdle) return begun;
+            const more = own.first(random, numbersOf) as Float32Array;
+            return begun.map((each, i) => each + more[i]!);
+          },
+        },
+        frod_lambda_s_values: isIdle ? zeros([count]) : normal([count], 0.1),
+      },
+      apply: (g, { x, forward, training: isTraining }, tensors) => {
+        const product = g.MatMul(g.MatMul(x, tensors['frod_V']!), transposed(g, stretched(g, tensors)));
+        const bias = layer.ownBias();
+        const y = bias ? g.Add(product, g.constant({ type: 'float32', dims: [height], data: bias })) : product;
+        if (isTraining) return y;
+        const on = tensors['frod_on']!;
+        return g.Add(g.Mul(y, on), g.Mul(forward(x), g.Sub(g.scalar(1), on)));
+      },
+      // W is no longer in it, so nothing takes this back.
+      weight: (g, _, tensors) => g.MatMul(stretched(g, tensors), transposed(g, tensors['frod_V']!)),
+    };
+  },
+  ...trainsWith('frod', training),
+};
+
+/** Which layers have one basis: those of one name, with the name before it where that is no number. */
+function categoryOf(path: string): string {
+  const parts = path.split('.');
+  const [before = '', last = ''] = parts.slice(-2);
+  if (parts.length === 1 || /^\d+$/.test(before)) return parts.at(-1)!;
+  return path.endsWith('attention.output.dense') ? 'attention_output' : `${before}_${last}`;
+}

@@ -1,0 +1,118 @@
+/** @file UniLoRA: all numbers of all factors are picked out of one vector, which alone is trained. */
+
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { type TunedLayer, type TunedTensor, type Tuner, type TunerSettings, TorchRandom } from '@onnx-lora/sdk/plugin';
+import { sizeOf, uniform, zeros } from '../tensors.ts';
+
+/** Which numbers of the vector a layer has, and what they are multiplied with. */
+const NAMES = ['indices_A', 'indices_B', 'scales_A', 'scales_B'].map((name) => `unilora_${name}`);
+
+export const unilora: Tuner = {
+  name: 'unilora',
+  peftType: 'UNILORA',
+  paper: 'https://arxiv.org/abs/2506.00799',
+  description: 'UniLoRA: one vector, of which all numbers of all factors are chosen ones',
+  defaults: {
+    r: 4,
+    proj_seed: 42,
+    theta_d_length: 256,
+    unilora_dropout: 0,
+    fan_in_fan_out: false,
+    bias: 'none',
+    init_theta_d_bound: 0.02,
+    init_weights: true,
+    // PEFT draws them anew otherwise, in the order in which the model's class has its layers.
+    save_indices: true,
+    layers_to_transform: null,
+    layers_pattern: null,
+  },
+  // Of files that were saved without indices.
+  notInPeft: NAMES,
+  tune: (layer, settings, layers, saved) => {
+    requireSettings(settings, saved === undefined);
+    const { r, theta_d_length: length, init_theta_d_bound: bound, unilora_dropout: dropout } = settings as { r: number; theta_d_length: number; init_theta_d_bound: number; unilora_dropout: number }; // prettier-ignore
+    const [A, B] = [[r, layer.in], [layer.out, r]] as const; // prettier-ignore
+    const before = layers.slice(
+      0,
+      layers.findIndex(({ path }) => path === layer.path),
+    );
+    const from = before.reduce((sum, each) => sum + r * (each.in + each.out), 0);
+    const own = (): { readonly places: Int32Array; readonly uses: Int32Array } => assigned(layers, settings);
+    const indices = (dims: readonly number[], start: number): TunedTensor => ({
+      dims,
+      integers: { type: 'int64', below: length },
+      first: () => BigInt64Array.from(own().places.subarray(start, start + sizeOf(dims)), BigInt),
+      idle: () => new BigInt64Array(sizeOf(dims)),
+    });
+    const scales = (dims: readonly number[], start: number): TunedTensor => ({
+      ...zeros(dims),
+      role: 'frozen',
+      first: () => {
+        const { places, uses } = own();
+        return Float32Array.from(places.subarray(start, start + sizeOf(dims)), (place) => uses[place]! ** -0.5);
+      },
+    });
+    return {
+      dropout,
+      tensors: {
+        unilora_theta_d: { ...uniform([length], bound), share: 'adapter' },
+        unilora_indices_A: indices(A, from),
+        unilora_indices_B: indices(B, from + sizeOf(A)),
+        unilora_scales_A: scales(A, from),
+        unilora_scales_B: scales(B, from + sizeOf(A)),
+      },
+      factors: (
+        g,
+        {
+          unilora_theta_d: theta,
+          unilora_indices_A: a,
+          unilora_indices_B: b,
+          unilora_scales_A: scalesA,
+          unilora_scales_B: scalesB,
+        },
+      ) => ({
+        A: g.Mul(g.Gather(theta!, a!, 0), scalesA!),
+        B: g.Mul(g.Gather(theta!, b!, 0), scalesB!),
+      }),
+    };
+  },
+};
+
+const known = new WeakMap<readonly TunedLayer[], { readonly places: Int32Array; readonly uses: Int32Array }>();
+
+/** Which number of the vector each number of all factors is, each as often as the others or once more, and how often that is. */
+function assigned(
+  layers: readonly TunedLayer[],
+  settings: TunerSettings,
+): { readonly places: Int32Array; readonly uses: Int32Array } {
+  const found = known.get(layers);
+  if (found) return found;
+  const { r, theta_d_length: length, proj_seed: seed } = settings as { r: number; theta_d_length: number; proj_seed: number }; // prettier-ignore
+  const total = layers.reduce((sum, layer) => sum + r * (layer.in + layer.out), 0);
+  const random = new TorchRandom(seed);
+  const order = random.permuted(length, length);
+  const places = Int32Array.from({ length: total }, (_, i) => order[i % length]!);
+  const uses = new Int32Array(length);
+  for (const place of places) uses[place]!++;
+  for (let i = total - 1; i > 0; i--) {
+    const other = random.bits() % (i + 1);
+    [places[i], places[other]] = [places[other]!, places[i]!];
+  }
+  known.set(layers, { places, uses });
+  return { places, uses };
+}
+
+function requireSettings(settings: TunerSettings, isNew: boolean): void {
+  const isCount = (value: unknown): boolean => Number.isInteger(value) && (value as number) > 0;
+  const { r, theta_d_length: length, proj_seed: seed, unilora_dropout: dropout, bias, save_indices: saves } = settings;
+  const wrong = [
+    ['r', isCount(r), 'a whole number of at least 1'],
+    ['theta_d_length', isCount(length), 'a whole number of at least 1'],
+    ['proj_seed', Number.isSafeInteger(seed), 'a whole number'],
+    ['unilora_dropout', (dropout as number) >= 0 && (dropout as number) < 1, 'a number from 0 to below 1'],
+    ['bias', !isNew || bias === 'none', '"none"'],
+    ['save_indices', !isNew || saves === true, 'true, for nothing else tells which numbers a layer has'],
+  ].find(([, holds]) => holds !== true);
+  if (!wrong) return;
+  throw new OnnxLoraError('CONFIG_INVALID', `${String(wrong[0])} of UniLoRA must be ${String(wrong[2])}, and is ${JSON.stringify(settings[String(wrong[0])])}. Change it.`); // prettier-ignore
+}

@@ -1,0 +1,57 @@
+/** @file VB-LoRA: all factors of all layers are made of vectors from one bank, each of the few that fit it best. */
+
+import type { Tuner } from '@onnx-lora/sdk/plugin';
+import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
+import { dropoutOf, finite, peftModules, requireOnly, whole, wrong } from '../settings.ts';
+import { normal, uniform } from '../tensors.ts';
+
+export const vblora: Tuner = {
+  name: 'vblora',
+  peftType: 'VBLORA',
+  paper: 'https://arxiv.org/abs/2405.15179',
+  description:
+    'VB-LoRA: low-rank changes of vectors from one bank for all layers, and which of them each part is made of',
+  defaults: {
+    r: 4,
+    num_vectors: 256,
+    vector_length: 256,
+    topk: 2,
+    save_only_topk_weights: false,
+    vblora_dropout: 0,
+    init_vector_bank_bound: 0.02,
+    init_logits_std: 0.1,
+    fan_in_fan_out: false,
+    bias: 'none',
+    ...peftModules,
+  },
+  tune: ({ in: inputs, out, path }, settings) => {
+    // What is saved by the largest weights alone could not be trained on.
+    requireOnly(settings, { bias: 'none', save_only_topk_weights: false });
+    const [r, vectors, length, top] = [whole(settings, 'r'), whole(settings, 'num_vectors'), whole(settings, 'vector_length'), whole(settings, 'topk')]; // prettier-ignore
+    if (inputs % length !== 0 || out % length !== 0) throw wrong(settings, 'vector_length', `a divisor of the ${inputs} inputs and ${out} outputs of "${path}"`); // prettier-ignore
+    if (top > vectors) throw wrong(settings, 'topk', `at most num_vectors, ${vectors}`);
+    const deviation = finite(settings, 'init_logits_std');
+    return {
+      tensors: {
+        vblora_logits_A: normal([r, inputs / length, vectors], deviation),
+        vblora_logits_B: normal([out / length, r, vectors], deviation),
+        vblora_vector_bank: {
+          ...uniform([vectors, length], finite(settings, 'init_vector_bank_bound')),
+          share: 'adapter',
+        },
+      },
+      dropout: dropoutOf(settings, 'vblora_dropout'),
+      factors: (g, { vblora_logits_A: a, vblora_logits_B: b, vblora_vector_bank: bank }) => ({
+        A: g.Reshape(fromBank(g, a!, bank!, top), [r, inputs]),
+        B: g.Reshape(g.Transpose(fromBank(g, b!, bank!, top), [0, 2, 1]), [out, r]),
+      }),
+    };
+  },
+};
+
+/** `[..., length]` from logits `[..., vectors]`: the vectors of the largest, weighted by the softmax of these. */
+function fromBank(g: GraphBuilder, logits: Value, bank: Value, top: number): Value {
+  const [largest, places] = g.emitMany('TopK', [logits, g.ints([top])], 2);
+  const weights = g.Unsqueeze(g.Softmax(largest!, 2), [3]);
+  return g.ReduceSum(g.Mul(weights, g.Gather(bank, places!, 0)), [2], false);
+}

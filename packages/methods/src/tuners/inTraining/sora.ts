@@ -1,0 +1,45 @@
+/** @file SoRA: a gate on each direction of LoRA, which training closes where it does not matter. */
+
+import type { Tuner } from '@onnx-lora/sdk/plugin';
+import { finite, whole } from '../settings.ts';
+import { kaiming, normal, zeros } from '../tensors.ts';
+
+export const sora: Tuner = {
+  name: 'sora',
+  peftType: 'SORA',
+  paper: 'https://arxiv.org/abs/2311.11696',
+  description: 'SoRA: LoRA with a gate on each direction, of which a proximal step closes those that matter little',
+  // Names and numbers of the authors' scripts: how much the mean gate adds to the loss, and how far a step takes gates to zero.
+  defaults: { r: 8, lora_alpha: 16, sparse_lambda: 10, sparse_lambda_2: 3e-4 },
+  tune: (layer, settings) => {
+    const r = whole(settings, 'r');
+    const scaling = finite(settings, 'lora_alpha') / r;
+    return {
+      linearIn: ['lora_B'],
+      tensors: {
+        lora_A: kaiming([r, layer.in]),
+        lora_B: zeros([layer.out, r]),
+        gate: normal([1, r], 1),
+      },
+      factors: (g, { lora_A: A, lora_B: B, gate }) => ({ A: A!, B: g.Mul(g.Mul(B!, gate!), scaling) }),
+    };
+  },
+  training: (settings) => {
+    const [r, weight, threshold] = [whole(settings, 'r'), finite(settings, 'sparse_lambda'), finite(settings, 'sparse_lambda_2')]; // prettier-ignore
+    return {
+      loss: (g, modules) => {
+        const sums = modules.map(({ tensors: { gate } }) => g.ReduceSum(g.Abs(gate!), [0, 1], false));
+        const sum = sums.reduce((one, other) => g.Add(one, other));
+        return g.Mul(sum, weight / (r * modules.length));
+      },
+      // The soft threshold of the paper. The released operator sets to zero what is below twice the threshold.
+      after: ({ modules }) => {
+        for (const { tensors } of modules) {
+          const { value } = tensors['gate']!;
+          for (let i = 0; i < value.length; i++)
+            value[i] = Math.sign(value[i]!) * Math.max(0, Math.abs(value[i]!) - threshold);
+        }
+      },
+    };
+  },
+};

@@ -1,0 +1,99 @@
+/** @file VeLoRA: LoRA that keeps of A's input only its projections, so that the gradient of A is an approximate one. */
+
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { LayerInGraph, Tuner } from '@onnx-lora/sdk/plugin';
+import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
+import { loraFactors, rankOf, variantOfLora } from '../lowRank/lora.ts';
+import { zeros } from '../tensors.ts';
+
+interface Projection {
+  readonly num_groups?: number;
+  readonly scale?: number;
+  readonly init_type?: string;
+}
+
+export const velora: Tuner = {
+  name: 'velora',
+  ...variantOfLora('velora_config', { num_groups: 64, scale: 1, init_type: 'batch_average' }),
+  paper: 'https://arxiv.org/abs/2405.17991',
+  description: 'VeLoRA: LoRA with a gradient of A from projections of its input on one vector',
+  tune: (layer, settings, _, saved) => {
+    const { r, scaling, dropout } = rankOf(layer, settings, saved === undefined);
+    const {
+      num_groups: groups = 64,
+      scale = 1,
+      init_type: type = 'batch_average',
+    } = settings['velora_config'] as Projection;
+    if (type !== 'random' && type !== 'batch_average') {
+      throw new OnnxLoraError(
+        'CONFIG_INVALID',
+        `init_type of velora_config must be "random" or "batch_average", and is ${JSON.stringify(type)}. Choose one of these.`,
+      );
+    }
+    if (!(Number.isInteger(groups) && groups > 0)) {
+      throw new OnnxLoraError(
+        'CONFIG_INVALID',
+        `num_groups of velora_config must be a whole number of at least 1, and is ${groups}. Choose another one.`,
+      );
+    }
+    const size = Math.ceil(layer.in / groups);
+    return {
+      dropout,
+      tensors: {
+        ...loraFactors(r, layer.in, layer.out),
+        lora_velora_embed: {
+          ...zeros([size]),
+          role: 'frozen',
+          first: (random) => {
+            const vector = new Float32Array(size);
+            if (type !== 'random') return vector;
+            const drawn = vector.map(() => random.normal());
+            const norm = Math.hypot(...drawn);
+            return drawn.map((each) => each / norm);
+          },
+        },
+      },
+      apply: (
+        g,
+        { x, dropped, forward }: LayerInGraph,
+        { 'lora_A.weight': A, 'lora_B.weight': B, lora_velora_embed: embed },
+      ) => {
+        const read = dropped();
+        const grouped = inGroups(g, g.stopGradient(g.Identity(read)), groups, size);
+        const vector = type === 'random' ? embed! : meanVector(g, grouped, size);
+        const near = g.Mul(rebuilt(g, grouped, vector, read), scale);
+        // The value of x·Aᵀ; the gradient of x through A, and that of A from what is near x.
+        const fixed = g.stopGradient(g.Identity(A!));
+        const reduced = g.Add(
+          g.MatMul(read, g.Transpose(fixed, [1, 0])),
+          g.MatMul(g.stopGradient(near), g.Transpose(g.Sub(A!, fixed), [1, 0])),
+        );
+        return g.Add(forward(x), g.Mul(g.MatMul(reduced, g.Transpose(B!, [1, 0])), scaling));
+      },
+    };
+  },
+};
+
+/** `[..., in]` as `[tokens, groups, size]`, zeros behind the last input. */
+function inGroups(g: GraphBuilder, x: Value, groups: number, size: number): Value {
+  const width = x.shape!.at(-1) as number;
+  const missing = groups * size - width;
+  const flat = g.Reshape(x, [-1, width]);
+  return g.Reshape(missing === 0 ? flat : g.Pad(flat, [0, 0, 0, missing]), [-1, groups, size]);
+}
+
+/** The mean of all groups of all tokens, of length 1; where it is zero, all of it alike. */
+function meanVector(g: GraphBuilder, grouped: Value, size: number): Value {
+  const mean = g.ReduceMean(grouped, [0, 1], false);
+  const norm = g.Sqrt(g.ReduceSumSquare(mean, [0], true));
+  const isZero = g.Equal(norm, 0);
+  return g.Where(isZero, 1 / Math.sqrt(size), g.Div(mean, g.Where(isZero, 1, norm)));
+}
+
+/** x from its projections: `[..., in]`. */
+function rebuilt(g: GraphBuilder, grouped: Value, vector: Value, x: Value): Value {
+  const [, groups, size] = grouped.shape as readonly [unknown, number, number];
+  const projected = g.ReduceSum(g.Mul(grouped, vector), [2], true);
+  const flat = g.Reshape(g.Mul(projected, vector), [-1, groups * size]);
+  return g.Reshape(g.Slice(flat, [0], [x.shape!.at(-1) as number], [1]), g.Shape(x));
+}

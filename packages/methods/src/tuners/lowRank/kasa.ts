@@ -1,0 +1,71 @@
+/** @file KaSA: the weight's smallest singular values make room for a change that is a singular value decomposition itself. */
+
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { Random } from '@onnx-lora/sdk/core';
+import { matrix, trailingSvd, type TunedLayer, type TunedTensor, type Tuner } from '@onnx-lora/sdk/plugin';
+import { fromIdentity } from '../fragments.ts';
+import { loraFactors, rankOf, variantOfLora } from './lora.ts';
+import { normal, zeros } from '../tensors.ts';
+
+export const kasa: Tuner = {
+  name: 'kasa',
+  ...variantOfLora('kasa_config', { beta: 1e-4, gamma: 1e-3 }),
+  paper: 'https://arxiv.org/abs/2412.06071',
+  description: "KaSA: LoRA with singular values of its own, in place of the weight's smallest",
+  tune: (layer, settings, _, saved) => {
+    const { r, scaling, dropout } = rankOf(layer, settings, saved === undefined);
+    if (r >= Math.min(layer.in, layer.out)) {
+      throw new OnnxLoraError(
+        'CONFIG_INVALID',
+        `The rank of KaSA must be below the ${Math.min(layer.in, layer.out)} singular values of "${layer.path}", and is ${r}. Choose a smaller one.`,
+      );
+    }
+    return {
+      dropout,
+      tensors: {
+        ...loraFactors(r, layer.in, layer.out),
+        lora_diag: normal([r], 1),
+        ...smallest(layer, r),
+      },
+      // What is left out is the weight's own, which a merged weight no longer tells.
+      readsWeight: true,
+      factors: (g, { 'lora_A.weight': A, 'lora_B.weight': B, lora_diag: d, dropped_A, dropped_B }) => ({
+        A: g.Concat([A!, dropped_A!], 0),
+        B: g.Concat([g.Mul(B!, g.Mul(g.Unsqueeze(d!, [0]), scaling)), g.Neg(dropped_B!)], 1),
+      }),
+    };
+  },
+  training: ({ kasa_config: given }) => {
+    const { beta = 1e-4, gamma = 1e-3 } = given as { readonly beta?: number; readonly gamma?: number };
+    return {
+      loss: (g, modules) =>
+        modules
+          .map(({ tensors: { 'lora_A.weight': A, 'lora_B.weight': B, lora_diag: d } }) => {
+            const far = g.Add(
+              fromIdentity(g, g.MatMul(A!, g.Transpose(A!, [1, 0]))),
+              fromIdentity(g, g.MatMul(g.Transpose(B!, [1, 0]), B!)),
+            );
+            return g.Add(g.Mul(g.ReduceSumSquare(d!, [0], false), beta), g.Mul(far, gamma));
+          })
+          .reduce((one, other) => g.Add(one, other)),
+    };
+  },
+};
+
+/** The r smallest singular components of the weight: U·S `[out, r]` and Vᵀ `[r, in]`. */
+function smallest(layer: TunedLayer, r: number): Record<'dropped_A' | 'dropped_B', TunedTensor> {
+  let known: { readonly A: Float32Array; readonly B: Float32Array } | undefined;
+  const components = (): { readonly A: Float32Array; readonly B: Float32Array } => {
+    if (known) return known;
+    // The components are the weight's, whatever their search begins with.
+    const { U, S, V } = trailingSvd(matrix(layer.out, layer.in, layer.weight()), r, new Random(0));
+    return (known = {
+      A: Float32Array.from({ length: r * layer.in }, (_, i) => V.data[(i % layer.in) * V.columns + Math.floor(i / layer.in)]!), // prettier-ignore
+      B: Float32Array.from({ length: layer.out * r }, (_, i) => S[i % r]! * U.data[Math.floor(i / r) * U.columns + (i % r)]!), // prettier-ignore
+    });
+  };
+  return {
+    dropped_A: { ...zeros([r, layer.in]), role: 'seeded', first: () => components().A },
+    dropped_B: { ...zeros([layer.out, r]), role: 'seeded', first: () => components().B },
+  };
+}

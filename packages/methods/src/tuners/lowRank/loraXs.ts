@@ -1,0 +1,49 @@
+/** @file LoRA-XS: between the weight's own largest singular vectors, a square matrix of the rank is trained. */
+
+import { leadingSvd, matrix, type SingularValues, type TunedTensor, type Tuner } from '@onnx-lora/sdk/plugin';
+import { dropoutOf, finite, whole } from '../settings.ts';
+import { normal, zeros } from '../tensors.ts';
+
+type Random = Parameters<TunedTensor['first']>[0];
+
+export const loraXs: Tuner = {
+  name: 'lora-xs',
+  peftType: 'LORA_XS',
+  paper: 'https://arxiv.org/abs/2405.17604',
+  description: "LoRA-XS: trains a square matrix of the rank's size, between the largest singular vectors of the weight",
+  defaults: { r: 16, alpha: 16, dropout: 0, init_std: 1e-5 },
+  refuses: ({ in: inputs, out }, { r }) =>
+    (r as number) > Math.min(inputs, out)
+      ? `has ${Math.min(inputs, out)} singular vectors, and the rank is ${String(r)}`
+      : undefined,
+  tune: ({ in: inputs, out, weight }, settings) => {
+    const r = whole(settings, 'r');
+    const scaling = finite(settings, 'alpha') / r;
+    // Both factors are of one decomposition: signs are arbitrary, and belong together.
+    let known: SingularValues | undefined;
+    const decomposed = (random: Random): SingularValues =>
+      (known ??= leadingSvd(matrix(out, inputs, weight()), r, random));
+    const frozen = (dims: readonly number[], first: TunedTensor['first']): TunedTensor => ({
+      ...zeros(dims),
+      role: 'frozen',
+      first,
+    });
+    return {
+      tensors: {
+        // The right vectors times the values.
+        xs_A: frozen([r, inputs], (random) => {
+          const { S, V } = decomposed(random);
+          return Float32Array.from({ length: r * inputs }, (_, i) => {
+            const [k, column] = [Math.floor(i / inputs), i % inputs];
+            return V.data[column * r + k]! * S[k]!;
+          });
+        }),
+        xs_B: frozen([out, r], (random) => Float32Array.from(decomposed(random).U.data)),
+        xs_R: normal([r, r], finite(settings, 'init_std')),
+      },
+      linearIn: ['xs_R'],
+      dropout: dropoutOf(settings, 'dropout'),
+      factors: (g, { xs_A: A, xs_B: B, xs_R: R }) => ({ A: A!, B: g.Mul(g.MatMul(B!, R!), scaling) }),
+    };
+  },
+};

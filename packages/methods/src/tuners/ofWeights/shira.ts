@@ -1,0 +1,47 @@
+/** @file SHiRA: some numbers of the weight, chosen at random, are trained; the others stay. */
+
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { TorchRandom, type TunedTensor, type Tuner } from '@onnx-lora/sdk/plugin';
+import { scattered } from '../fragments.ts';
+import { normal, zeros } from '../tensors.ts';
+
+export const shira: Tuner = {
+  name: 'shira',
+  peftType: 'SHIRA',
+  paper: 'https://arxiv.org/abs/2406.13175',
+  description: 'SHiRA: as many numbers of the weight as LoRA of this rank would have, at random places',
+  defaults: { r: 32, mask_type: 'random', random_seed: null, fan_in_fan_out: false, init_weights: true },
+  refuses: (layer, { r }) =>
+    (r as number) * (layer.in + layer.out) > layer.in * layer.out
+      ? `has ${layer.in * layer.out} numbers, and r = ${String(r)} asks for ${(r as number) * (layer.in + layer.out)} of them`
+      : undefined,
+  tune: (layer, { r, mask_type: mask, random_seed: seed, init_weights: begins }, _, saved) => {
+    const total = layer.in * layer.out;
+    const count = (r as number) * (layer.in + layer.out);
+    if (!(Number.isInteger(r) && (r as number) > 0))
+      throw new OnnxLoraError('CONFIG_INVALID', `r of SHiRA must be a whole number of at least 1, and is ${String(r)}. Choose another one.`); // prettier-ignore
+    if (mask !== 'random' && saved === undefined)
+      throw new OnnxLoraError('CONFIG_INVALID', `mask_type of SHiRA must be "random", and is ${JSON.stringify(mask)}. Leave it out.`); // prettier-ignore
+    const indices: TunedTensor = {
+      dims: [2, count],
+      integers: { type: 'int32', below: [layer.out, layer.in] },
+      first: (random) => {
+        const chosen = typeof seed === 'number' ? new TorchRandom(seed).permuted(count, total) : random.permutation(total).slice(0, count); // prettier-ignore
+        const places = Int32Array.from(chosen).sort();
+        return Int32Array.from({ length: 2 * count }, (__, i) =>
+          i < count ? Math.floor(places[i]! / layer.in) : places[i - count]! % layer.in,
+        );
+      },
+      idle: () => new Int32Array(2 * count),
+    };
+    return {
+      linearIn: ['shira_weight'],
+      tensors: { shira_indices: indices, shira_weight: begins === false ? normal([count], 1) : zeros([count]) },
+      delta: (g, { shira_indices: places, shira_weight: values }) => {
+        const [rows, columns] = [0, 1].map((k) => g.Reshape(g.Slice(places!, [k], [k + 1], [0]), [count]));
+        const width = g.constant({ type: 'int32', dims: [1], data: Int32Array.of(layer.in) });
+        return scattered(g, g.Add(g.Mul(rows!, width), columns!), values!, layer.weightShape);
+      },
+    };
+  },
+};

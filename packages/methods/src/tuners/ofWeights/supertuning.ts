@@ -1,0 +1,87 @@
+/** @file Supertuning: the largest numbers of the weight, or the smallest, are trained; with a rank a product of LoRA beside them. */
+
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { TunedLayer, TunedTensor, Tuner } from '@onnx-lora/sdk/plugin';
+import { scattered } from '../fragments.ts';
+import { normal, uniform, zeros } from '../tensors.ts';
+
+const count = (layer: TunedLayer, sparsity: unknown): number =>
+  Math.trunc(layer.in * layer.out * (1 - (sparsity as number)));
+
+export const supertuning: Tuner = {
+  name: 'supertuning',
+  peftType: 'SUPERTUNING',
+  paper: 'https://arxiv.org/abs/2607.09287',
+  description: 'Supertuning: the numbers of the weight that are largest, with a rank also a product as of LoRA (Supra)',
+  defaults: {
+    sparsity: 0.99,
+    select_top: true,
+    r: null,
+    lora_alpha: null,
+    lora_dropout: 0,
+    init_weights: true,
+    save_precomputed_indices: true,
+  },
+  refuses: (layer, { sparsity }) =>
+    count(layer, sparsity) < 1
+      ? `has ${layer.in * layer.out} numbers, of which sparsity ${String(sparsity)} leaves none to be trained`
+      : undefined,
+  tune: (layer, settings, _, saved) => {
+    const { sparsity, select_top: top, r, lora_alpha: alpha, lora_dropout: dropout, init_weights: begins, save_precomputed_indices: isSaved } = settings; // prettier-ignore
+    const wrong = (key: string, wanted: string): OnnxLoraError =>
+      new OnnxLoraError('CONFIG_INVALID', `${key} of Supertuning must be ${wanted}, and is ${JSON.stringify(settings[key])}. Change it.`); // prettier-ignore
+    if (!((sparsity as number) >= 0 && (sparsity as number) < 1)) throw wrong('sparsity', 'a number from 0 to below 1');
+    if (r !== null && !(Number.isInteger(r) && (r as number) > 0)) throw wrong('r', 'a whole number of at least 1, or null'); // prettier-ignore
+    if (r === null && alpha !== null) throw wrong('lora_alpha', 'null without r');
+    // The numbers of the weight see all of the input in PEFT, and the product not.
+    if (r !== null && dropout !== 0 && saved === undefined) throw wrong('lora_dropout', '0');
+    const trained = count(layer, sparsity);
+    const indices: TunedTensor = {
+      dims: [trained],
+      integers: { type: 'int32', below: layer.in * layer.out },
+      ...(isSaved === false ? { role: 'seeded' } : {}),
+      first: () => extremes(layer.weight(), trained, top !== false),
+      idle: () => new Int32Array(trained),
+    };
+    const rank = r as number | null;
+    const scaling = ((alpha as number | null) ?? 2 * rank!) / rank!;
+    const product: Record<string, TunedTensor> =
+      rank === null
+        ? {}
+        : {
+            'supertuning_lora_A.weight': uniform([rank, layer.in], 1 / Math.sqrt(layer.in)),
+            'supertuning_lora_B.weight': begins === false ? uniform([layer.out, rank], 1 / Math.sqrt(rank)) : zeros([layer.out, rank]), // prettier-ignore
+          };
+    return {
+      // Of a merged weight other numbers may be the largest.
+      readsWeight: isSaved === false,
+      linearIn: ['supertuning_values', ...(rank === null ? [] : ['supertuning_lora_B.weight'])],
+      tensors: {
+        supertuning_indices: indices,
+        supertuning_values: begins === false ? normal([trained], 1) : zeros([trained]),
+        ...product,
+      },
+      delta: (
+        g,
+        {
+          supertuning_indices: places,
+          supertuning_values: values,
+          'supertuning_lora_A.weight': A,
+          'supertuning_lora_B.weight': B,
+        },
+      ) => {
+        const sparse = scattered(g, places!, values!, layer.weightShape);
+        return A ? g.Add(sparse, g.Mul(g.MatMul(B!, A), scaling)) : sparse;
+      },
+    };
+  },
+};
+
+/** The places of the numbers that are largest, or smallest, in magnitude. */
+function extremes(numbers: Float32Array, amount: number, isLargest: boolean): Int32Array {
+  const sizes = numbers.map(Math.abs);
+  const order = Int32Array.from(sizes, (_, i) => i).sort(
+    (a, b) => (isLargest ? sizes[b]! - sizes[a]! : sizes[a]! - sizes[b]!) || a - b,
+  );
+  return order.slice(0, amount);
+}

@@ -1,0 +1,109 @@
+/** @file OSF: trains the small singular values of a weight and their vectors, which stay orthogonal to the large ones. */
+
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import {
+  compilePattern,
+  type Matrix,
+  matrix,
+  sliceColumns,
+  transpose,
+  type TunedLayer,
+  type TunedTensor,
+  type Tuner,
+  type TunerSettings,
+} from '@onnx-lora/sdk/plugin';
+import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
+import { singularValues } from '../singularValues.ts';
+import { transposed } from './rotation.ts';
+import { normal, zeros } from '../tensors.ts';
+
+export const osf: Tuner = {
+  name: 'osf',
+  peftType: 'OSF',
+  paper: 'https://openreview.net/forum?id=vQcyqsGJDw',
+  description:
+    'OSF: trains the small singular values of a weight and their vectors, orthogonal to those of the large ones: about as many numbers as the weight has',
+  // PEFT ignores the last.
+  defaults: { effective_rank: null, rank_pattern: null, init_weights: true, target_svd_config: null },
+  tune: (layer, settings) => {
+    const { in: width, out: height } = layer;
+    const kept = keptRank(layer, settings);
+    const low = Math.min(height, width) - kept;
+    let found: ReturnType<typeof singularValues> | undefined;
+    const parts = (): ReturnType<typeof singularValues> =>
+      (found ??= singularValues(matrix(height, width, layer.weight())));
+    /** Columns of the vectors: of the large values, or of the small ones. */
+    const columns = (which: 'U' | 'V', isLow: boolean): Matrix =>
+      sliceColumns(parts()[which], isLow ? kept : 0, isLow ? kept + low : kept);
+    const numbers = {
+      U: () => Float32Array.from(columns('U', true).data),
+      S: () => Float32Array.from(parts().S.subarray(kept)),
+      V: () => Float32Array.from(transpose(columns('V', true)).data),
+    };
+    const shapes = { U: [height, low], S: [low], V: [low, width] } as const;
+    const trained = (name: keyof typeof shapes): TunedTensor => ({
+      ...(settings['init_weights'] === false
+        ? normal(shapes[name], 1)
+        : { ...zeros(shapes[name]), first: numbers[name] }),
+      ownGradient: name !== 'S',
+    });
+    const begun = (name: keyof typeof shapes): TunedTensor => ({
+      ...zeros(shapes[name]),
+      role: 'seeded',
+      first: numbers[name],
+    });
+    /** The same with a gradient without what lies in the span of the large values' vectors. */
+    const projected = (g: GraphBuilder, own: Value, which: 'U' | 'V'): Value => {
+      const vectors = columns(which, false);
+      const high = g.constant({ type: 'float32', dims: [vectors.rows, kept], data: Float32Array.from(vectors.data) });
+      const inside = which === 'U' ? g.MatMul(high, g.MatMul(transposed(g, high), own)) : g.MatMul(g.MatMul(own, high), transposed(g, high)); // prettier-ignore
+      return g.Add(g.Sub(own, inside), g.stopGradient(inside));
+    };
+    type Named = Readonly<Record<string, Value>>;
+    /** Of the factors that are trained less those that they began as: `[out, 2·low]` and `[2·low, in]`. */
+    const factors = (g: GraphBuilder, t: Named, U: Value, V: Value): readonly [Value, Value] => [
+      g.Concat([g.Mul(U, t['osf_svd_params.S_low']!), g.Neg(g.Mul(t['_osf_U_low_init']!, t['_osf_S_low_init']!))], 1),
+      g.Concat([V, t['_osf_V_low_init']!], 0),
+    ];
+    const own = (t: Named): readonly [Value, Value] => [t['osf_svd_params.U_low']!, t['osf_svd_params.V_low']!];
+    return {
+      tensors: {
+        'osf_svd_params.U_low': trained('U'),
+        'osf_svd_params.S_low': trained('S'),
+        'osf_svd_params.V_low': trained('V'),
+        _osf_U_low_init: begun('U'),
+        _osf_S_low_init: begun('S'),
+        _osf_V_low_init: begun('V'),
+      },
+      apply: (g, { x, forward, training }, tensors) => {
+        const [U, V] = own(tensors);
+        const [left, right] = training ? factors(g, tensors, projected(g, U, 'U'), projected(g, V, 'V')) : factors(g, tensors, U, V); // prettier-ignore
+        return g.Add(forward(x), g.MatMul(g.MatMul(x, transposed(g, right)), transposed(g, left)));
+      },
+      // What it was made from is no longer in a merged weight, so nothing takes it back.
+      weight: (g, weight, tensors) => g.Add(weight, g.MatMul(...factors(g, tensors, ...own(tensors)))),
+    };
+  },
+};
+
+/** How many singular values stay as they are: a number, or a part of all; half of all without. */
+function keptRank(
+  { path, weightShape }: TunedLayer,
+  { effective_rank: rank, rank_pattern: pattern }: TunerSettings,
+): number {
+  const all = Math.min(...weightShape);
+  const own = Object.entries((pattern ?? {}) as Record<string, number>).find(([each]) => isFound(each, path));
+  const asked = (own ? own[1] : rank) as number | null;
+  const kept = asked === null ? all >> 1 : Math.trunc(asked > 0 && asked < 1 ? asked * all : asked);
+  if (kept >= 1 && kept < all) return kept;
+  throw new OnnxLoraError(
+    'CONFIG_INVALID',
+    `The tuner "osf" keeps ${kept} of the ${all} singular values of "${path}" (effective_rank, rank_pattern), which leaves none to keep or none to train. Give from 1 to ${all - 1}, or a part between 0 and 1.`,
+  );
+}
+
+/** Whether a pattern matches somewhere in a path, as Python's `re.search`. */
+function isFound(source: string, path: string): boolean {
+  const pattern = compilePattern(source, 'rank_pattern');
+  return Array.from(path).some((_, start) => pattern.ends(path, start).length > 0);
+}
