@@ -3,7 +3,7 @@
 import { GraphBuilder, type Value } from '../../../graph/builder.ts';
 import { valueInfo } from '../../../graph/valueInfo.ts';
 import { inferNode } from '../../../ops/infer.ts';
-import { numbers, shapeOf } from '../operands.ts';
+import { int32, numbers, range, shapeOf } from '../operands.ts';
 
 /** The logarithm of an impossibility: finite, so that sums and differences of it are numbers. */
 export const NEVER = -1e30;
@@ -30,12 +30,14 @@ export function ctcRecursion(g: GraphBuilder, emissions: Value, skip: Value): Va
     shape: [rows, states],
   });
   const [before, frame] = [value('before'), value('frame')];
-  // What moves on by n: shifted to the right, with impossibilities coming in.
-  const moved = (n: number): Value => body.Pad(before, [0, n, 0, -n], NEVER);
-  const ways = [before, moved(1), body.Add(moved(2), skip)];
-  const best = body.emit('Max', ways);
-  const sum = body.emit('Sum', ways.map((way) => body.Exp(body.Sub(way, best)))); // prettier-ignore
-  const after = body.Add(body.Add(best, body.Log(sum)), frame);
+  // Where one comes from by moving on by 0, 1 and 2, and what that costs: what would lie before the first state is no way.
+  const moves = range(3 * states).map((at) => ({ state: at % states, by: Math.floor(at / states) }));
+  const sources = moves.map(({ state, by }) => Math.max(0, state - by));
+  const outside = moves.map(({ state, by }) => (state < by ? NEVER : 0));
+  const skips = g.Pad(g.Reshape(skip, [rows, 1, states]), [0, 2, 0, 0, 0, 0]);
+  const costs = g.Add(skips, numbers(g, outside, [1, 3, states], like));
+  const ways = body.Add(body.Gather(before, int32(body, sources, [3, states]), 1), costs);
+  const after = body.Add(logSumExp(body, ways), frame);
   const kept = body.Identity(after);
   const [, all] = g.emitMany('Scan', [g.Expand(start, [rows, states]), emissions], 2, {
     num_scan_inputs: 1,
@@ -52,4 +54,12 @@ export function ctcRecursion(g: GraphBuilder, emissions: Value, skip: Value): Va
   const type = { type: 'float64', shape: [frames, rows, states] } as const;
   g.types.set(all!.name, type);
   return { name: all!.name, ...type };
+}
+
+/** `log Σ exp` over the second of three axes. */
+function logSumExp(g: GraphBuilder, x: Value): Value {
+  const [rows, , states] = shapeOf(x) as [number, number, number];
+  const axes = g.opset < 18 ? { axes: [1] } : {};
+  const sum = g.emit('ReduceLogSumExp', [x, ...(g.opset < 18 ? [] : [g.ints([1])])], { ...axes, keepdims: 0 });
+  return { ...sum, type: 'float64', shape: [rows, states] };
 }
