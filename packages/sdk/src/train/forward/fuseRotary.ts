@@ -54,8 +54,13 @@ function* rotations(graph: ForwardGraph): Generator<readonly [NodeProto, Rotatio
   };
   /** What a value is but for casts to the type that it has. */
   const own = (name = ''): string => {
-    const input = made(name, 'Cast')?.input?.[0];
-    return input !== undefined && types.get(input)?.type === types.get(name)?.type ? own(input) : name;
+    let found = name;
+    for (let cast = made(found, 'Cast'); cast; cast = made(found, 'Cast')) {
+      const input = cast.input![0]!;
+      if (types.get(input)?.type !== types.get(found)?.type) break;
+      found = input;
+    }
+    return found;
   };
   const isLast = (node: NodeProto): boolean => {
     const rank = types.get(node.output![0]!)?.shape?.length;
@@ -71,24 +76,26 @@ function* rotations(graph: ForwardGraph): Generator<readonly [NodeProto, Rotatio
     if (!split || !isLast(split) || split.output!.join() !== [a, b].join() || halves[0] !== halves[1]) return undefined;
     return own(split.input![0]);
   };
+  /** Whether the last axis is the same numbers twice: joined so, or a table of such rows. */
   const isTwice = (name: string): boolean => {
-    const node = producer.get(name);
-    const tensor = constants.get(name);
-    if (tensor?.dataType === dataTypeNumber('float32')) {
-      const [numbers, width] = [readFloats(tensor), tensor.dims!.at(-1) ?? 1];
-      return numbers.every((each, at) => at % width >= width / 2 || each === numbers[at + width / 2]);
+    let at = name;
+    for (;;) {
+      const node = producer.get(at);
+      const tensor = constants.get(at);
+      if (tensor?.dataType === dataTypeNumber('float32'))
+        return isDoubled(readFloats(tensor), tensor.dims!.at(-1) ?? 1);
+      const inputs = node?.input ?? [];
+      if (node?.opType === 'Concat') return isLast(node) && inputs.length === 2 && own(inputs[0]) === own(inputs[1]);
+      // What has one number scales; rows that are chosen, and axes that are added before the last, leave it as it is.
+      const scale = inputs.findIndex((each) => types.get(each)?.shape?.every((dim) => dim === 1));
+      const next =
+        node?.opType === 'Mul' ? inputs[1 - scale] : KEEPS_LAST.has(node?.opType ?? '') ? inputs[0] : undefined;
+      const widths = [at, next ?? ''].map((each) => types.get(each)?.shape?.at(-1));
+      if (next === undefined || widths[0] !== widths[1]) return false;
+      const rank = types.get(next)!.shape!.length;
+      if (node?.opType === 'Gather' && (rank === 1 || axisOf(node, rank, graph.g.opset) !== 0)) return false;
+      at = next;
     }
-    if (node?.opType === 'Concat') return isLast(node) && node.input!.length === 2 && own(node.input![0]) === own(node.input![1]); // prettier-ignore
-    if (node?.opType === 'Mul') {
-      const [left, right] = node.input!.map((each) => types.get(each)?.shape?.every((dim) => dim === 1));
-      return left !== right && isTwice(node.input![left ? 1 : 0]!);
-    }
-    // The last axis of what a Gather takes rows of, or what an Unsqueeze has more axes before, is as it was.
-    const keeps = ['Cos', 'Sin', 'Cast', 'Unsqueeze', 'Gather'].includes(node?.opType ?? '');
-    const [first = '', second] = node?.input ?? [];
-    const widths = [name, first].map((each) => types.get(each)?.shape?.at(-1));
-    const isRows = node?.opType !== 'Gather' || axisOf(node, types.get(first)?.shape?.length ?? 0, graph.g.opset) === 0;
-    return keeps && isRows && second !== name && widths[0] === widths[1] && isTwice(first);
   };
   for (const node of graph.nodes) {
     const products = node.opType === 'Add' ? node.input!.map((name) => made(name, 'Mul')?.input ?? []) : [];
@@ -101,6 +108,13 @@ function* rotations(graph: ForwardGraph): Generator<readonly [NodeProto, Rotatio
         if (fits(rotation) && isTwice(cos) && isTwice(sin!)) yield [node, rotation];
       }
   }
+}
+
+/** Operators of which every number of the last axis is made of one of the last axis of the first operand, all in the same way. */
+const KEEPS_LAST: ReadonlySet<string> = new Set(['Cos', 'Sin', 'Cast', 'Unsqueeze', 'Gather']);
+
+function isDoubled(numbers: Float32Array, width: number): boolean {
+  return numbers.every((each, at) => at % width >= width / 2 || each === numbers[at + width / 2]);
 }
 
 function fits({ x, cos, sin }: Rotation): boolean {
