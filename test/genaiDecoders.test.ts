@@ -11,7 +11,8 @@ import { textFamilies } from '@onnx-lora/text';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { planAdapter } from '../packages/sdk/src/model/planning/planAdapter.ts';
 import { randomTrainer } from '../packages/sdk/src/testing/gradients/randomTrainer.ts';
-import { type DecoderForm, sizes, smallDecoders } from './support/smallDecoders.ts';
+import { type DecoderForm, sizes } from './support/decoderWeights.ts';
+import { smallDecoders } from './support/smallDecoders.ts';
 
 const scratch = mkdtempSync(path.join(tmpdir(), 'onnx-lora-genai-'));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));

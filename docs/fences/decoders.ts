@@ -3,7 +3,8 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { writeOnnx } from '@onnx-lora/sdk/core';
-import { sizes, smallDecoders } from '../../test/support/smallDecoders.ts';
+import { sizes } from '../../test/support/decoderWeights.ts';
+import { smallDecoders } from '../../test/support/smallDecoders.ts';
 import type { Fixtures } from './fixtures.ts';
 
 export const decoderFolders: Fixtures = {
