@@ -9,7 +9,7 @@ import { floats } from '../../graph/tensorData.ts';
 import type { NodeProto } from '../../graph/proto.ts';
 import { type Site, occurrencesOf } from '../../match/sites.ts';
 import { transposed } from '../../runtime/layout.ts';
-import { float32, sizeOf, tensor, type Tensor } from '../../runtime/tensor.ts';
+import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
 import type {
   ByTensor,
   ChangeOfLayer,
@@ -17,7 +17,6 @@ import type {
   LoraFactors,
   TensorNumbers,
   TunedLayer,
-  TunedTensor,
   Tuner,
   TunerSettings,
 } from '../tuner.ts';
@@ -32,6 +31,7 @@ import {
   type Weighted,
 } from './moduleTuning.ts';
 import {
+  asTensor,
   computed,
   layerOf,
   type PlacedMath,
@@ -346,8 +346,4 @@ export class ByTuner implements ModuleTuning {
     const own = typeof weight === 'function' ? weight : () => weight;
     return computed(saved, (g, tensors, value) => delta(g, tensors, () => weightOf(value, this.chosen.tuner)), readsWeight ? [own(), this.layer.weightShape] : undefined); // prettier-ignore
   }
-}
-
-function asTensor({ integers }: TunedTensor, numbers: TensorNumbers, dims: readonly number[]): Tensor {
-  return integers ? tensor(integers.type, numbers, dims) : float32(numbers as Float32Array, dims);
 }

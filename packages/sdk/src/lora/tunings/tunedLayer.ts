@@ -7,15 +7,17 @@ import type { Site } from '../../match/sites.ts';
 import { evaluate } from '../../ops/evaluate.ts';
 import { inferNode } from '../../ops/infer.ts';
 import { transposed } from '../../runtime/layout.ts';
-import { sizeOf } from '../../runtime/tensor.ts';
+import { float32, sizeOf, tensor, type Tensor } from '../../runtime/tensor.ts';
 import { kindOf } from '../kinds/table.ts';
 import type {
   ByTensor,
   ChangeByFactors,
   ChangeOfLayer,
   ChangeOfWeight,
+  TensorNumbers,
   TensorsOfTuning,
   TunedLayer,
+  TunedTensor,
   Tuner,
   Tuning,
 } from '../tuner.ts';
@@ -113,4 +115,9 @@ export function computed(
   const before = own && value('merge/own', own[1]);
   const result = fragment(g, tensors, before);
   return evaluate(g, [...given, ...(own ? [[before!, own[0]] as const] : [])], result);
+}
+
+/** Numbers of a tuner's tensor, in the type that it has. */
+export function asTensor({ integers }: TunedTensor, numbers: TensorNumbers, dims: readonly number[]): Tensor {
+  return integers ? tensor(integers.type, numbers, dims) : float32(numbers as Float32Array, dims);
 }
