@@ -315,7 +315,7 @@ export const gradientRules: { readonly [Op in DifferentiableOp]: GradientRule } 
   Dropout:    [dropoutBack, null, null],
   BiasGelu:   [biased(geluErf), biased(geluErf)],
   FastGelu:   [biased(geluTanh), biased(geluTanh)],
-  RotaryEmbedding: [turnedBack, null, null, null],
+  RotaryEmbedding: [turnedBack],
   QuantizeLinear: [quantizeBack, null, null],
   DequantizeLinear: [dequantizeBack, null, null],
   DynamicQuantizeLinear: [dynamicQuantizeBack],

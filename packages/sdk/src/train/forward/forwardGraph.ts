@@ -4,7 +4,7 @@ import { GraphBuilder } from '../../graph/builder.ts';
 import type { NodeProto, TensorProto } from '../../graph/proto.ts';
 import { readFloats } from '../../graph/tensorData.ts';
 import { isStatic, type ValueType } from '../../graph/value.ts';
-import { indexGraph } from '../../graph/walk.ts';
+import { indexGraph, readNames } from '../../graph/walk.ts';
 import { inferNode } from '../../ops/infer.ts';
 import { bytesPerElement, sizeOf } from '../../runtime/tensor.ts';
 
@@ -19,6 +19,8 @@ export interface ForwardGraph {
   readonly constants: ReadonlyMap<string, TensorProto>;
   /** Values that must keep their names. */
   readonly outputs: ReadonlySet<string>;
+  /** What gradients may flow into: trained values, and what is computed from them. */
+  readonly trained: ReadonlySet<string>;
   /** Makes the new nodes; its initializers belong to the graph. */
   readonly g: GraphBuilder;
 }
@@ -27,14 +29,19 @@ export interface ForwardGraph {
 interface Parts extends Pick<ForwardGraph, 'nodes' | 'types'> {
   readonly initializers: readonly TensorProto[];
   readonly outputs: readonly string[];
+  /** Values that are trained; none by default. */
+  readonly wrt?: readonly string[];
   readonly opset: number;
 }
 
 /** A forward graph with a builder of its own. */
-export function forwardGraph({ nodes, types, initializers, outputs, opset }: Parts): ForwardGraph {
+export function forwardGraph({ nodes, types, initializers, outputs, opset, wrt = [] }: Parts): ForwardGraph {
+  const trained = new Set(wrt);
+  for (const node of nodes)
+    if (readNames(node).some((name) => trained.has(name))) for (const name of node.output ?? []) trained.add(name);
   const { constants } = indexGraph({ node: [...nodes], initializer: [...initializers] });
   const g = new GraphBuilder({ opset, infer: inferNode, prefix: 'forward/' });
-  return { nodes, types, constants, outputs: new Set(outputs), g };
+  return { nodes, types, constants, outputs: new Set(outputs), trained, g };
 }
 
 /** The nodes that `emit` makes, taken out of the builder to be placed; their types become known. */

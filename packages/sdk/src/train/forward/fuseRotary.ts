@@ -76,14 +76,19 @@ function* rotations(graph: ForwardGraph): Generator<readonly [NodeProto, Rotatio
     if (!split || !isLast(split) || split.output!.join() !== [a, b].join() || halves[0] !== halves[1]) return undefined;
     return own(split.input![0]);
   };
+  /** Large tables, which every layer reads. */
+  const doubled = new Map<string, boolean>();
   /** Whether the last axis is the same numbers twice: joined so, or a table of such rows. */
   const isTwice = (name: string): boolean => {
     let at = name;
     for (;;) {
       const node = producer.get(at);
       const tensor = constants.get(at);
-      if (tensor?.dataType === dataTypeNumber('float32'))
-        return isDoubled(readFloats(tensor), tensor.dims!.at(-1) ?? 1);
+      if (tensor?.dataType === dataTypeNumber('float32')) {
+        const known = doubled.get(at) ?? isDoubled(readFloats(tensor), tensor.dims!.at(-1) ?? 1);
+        doubled.set(at, known);
+        return known;
+      }
       const inputs = node?.input ?? [];
       if (node?.opType === 'Concat') return isLast(node) && inputs.length === 2 && own(inputs[0]) === own(inputs[1]);
       // What has one number scales; rows that are chosen, and axes that are added before the last, leave it as it is.
@@ -105,6 +110,8 @@ function* rotations(graph: ForwardGraph): Generator<readonly [NodeProto, Rotatio
         const cos = one.find((name) => own(name) !== source);
         if (source === undefined || cos === undefined || !one.some((name) => own(name) === source)) continue;
         const rotation = { x: value(source), cos: value(cos), sin: value(sin!) };
+        // Its gradient is for x alone.
+        if ([cos, sin!].some((table) => graph.trained.has(table))) continue;
         if (fits(rotation) && isTwice(cos) && isTwice(sin!)) yield [node, rotation];
       }
   }

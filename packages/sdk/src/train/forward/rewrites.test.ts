@@ -235,6 +235,20 @@ describe('rotary embeddings', () => {
     expectClose(await run(), before);
   }); // prettier-ignore
 
+  it('stay apart where their angles are trained', () => {
+    const { graph } = graphOf({ x, angles: normal(1, 5, WIDTH / 2) }, (g, { x: v, angles }) => {
+      const [cos, sin] = tables(g, angles!) as [Value, Value];
+      return g.Add(g.Mul(v!, cos), g.Mul(turned(g, v!), sin));
+    });
+    const { nodes, types, outputs } = graph;
+    const opset = 17;
+    const fused = forwardGraph({ nodes, types, initializers: [], outputs: [...outputs], opset, wrt: ['x'] });
+    const kept = forwardGraph({ nodes, types, initializers: [], outputs: [...outputs], opset, wrt: ['angles'] });
+    for (const each of [fused, kept]) atOnce(simplifyForward(each));
+    expect(ops(fused)).toContain('RotaryEmbedding');
+    expect(ops(kept)).not.toContain('RotaryEmbedding');
+  });
+
   it('are one operator by rows of a table', async () => {
     const [cos, sin] = [table(9), table(9)];
     const feeds = { x, places: int64([4, 0, 2, 8, 8, 1, 3, 7, 6, 5], [2, 5]) };

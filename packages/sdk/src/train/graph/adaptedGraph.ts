@@ -2,7 +2,7 @@
 
 import { ActiveValues, scalesOfRows, straightThroughDifferences } from '../../autodiff/activeValues.ts';
 import { ruleOf } from '../../autodiff/rules.ts';
-import type { GraphProto, ModelProto } from '../../graph/proto.ts';
+import type { GraphProto, ModelProto, NodeProto } from '../../graph/proto.ts';
 import type { Value } from '../../graph/builder.ts';
 import type { ValueType } from '../../graph/value.ts';
 import { injectAdapters } from '../../lora/inject.ts';
@@ -72,10 +72,17 @@ export function* adaptedGraph({
   const expanded = expandOperators(
     { ...whole, graph: inlineKnownBranches(whole.graph ?? {}, types) },
     types,
-    (node) => active.visit(node) && !ruleOf(node),
+    (node) => active.visit(node) && !isRuled(node, active),
   );
   yield;
   const graph = foldKnownIntegers(expanded.graph, types);
   yield;
   return { graph, types, inputs: injected.inputs, wrt, losses: injected.losses, stopped, masks: injected.masks };
+}
+
+/** Whether there is a rule for all that gradients flow into here: of RotaryEmbedding there is none for trained tables. */
+function isRuled(node: NodeProto, active: ActiveValues): boolean {
+  const rule = ruleOf(node);
+  if (!Array.isArray(rule)) return rule !== undefined;
+  return (node.input ?? []).every((name, i) => rule[i] !== undefined || !active.has(name));
 }

@@ -168,7 +168,15 @@ export function* prepareTraining(request: TrainingGraphRequest): Generator<void,
   const picked = computeOnlyPicked(needed, types, narrower, loss.results);
   yield;
   const own = [...(adapted.graph.initializer ?? []), ...loss.g.initializers, ...narrower.initializers];
-  const rewritten = forwardGraph({ nodes: picked, types, initializers: own, outputs: loss.results, opset });
+  const trained = adapted.wrt.map(nameOf);
+  const rewritten = forwardGraph({
+    nodes: picked,
+    types,
+    initializers: own,
+    outputs: loss.results,
+    opset,
+    wrt: trained,
+  });
   yield* simplifyForward(rewritten);
   const all = reachable(rewritten.nodes, loss.results);
   const initializers = [...own, ...rewritten.g.initializers];
