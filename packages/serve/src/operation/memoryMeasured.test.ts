@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { openModel } from '@onnx-lora/sdk';
 import { linearNet, publishModel, randomAdapter } from '@onnx-lora/sdk/testing';
 import { expect, it, onTestFinished } from 'vitest';
@@ -68,7 +69,7 @@ it.skipIf(process.platform !== 'linux')(
       await answer.arrayBuffer();
       return answer.status;
     };
-    /** Eight clients ask for all adapters, one after the other. */
+    /** Eight clients ask for all adapters, one after the other, and wait a little where they are refused. */
     const load = async (url: string): Promise<Map<number, number>> => {
       const statuses = new Map<number, number>();
       let next = 0;
@@ -77,6 +78,7 @@ it.skipIf(process.platform !== 'linux')(
           const at = next++;
           const status = await ask(url, at % ADAPTERS, 1 + (at % 8));
           statuses.set(status, (statuses.get(status) ?? 0) + 1);
+          if (status === 429) await delay(100);
         }
       };
       await Promise.all(Array.from({ length: 8 }, client));
