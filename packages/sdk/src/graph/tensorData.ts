@@ -124,6 +124,7 @@ export function floats(tensor: Tensor): Float32Array {
 /** One number as a tensor of dimensions that are all 1. Of types other than floats and int64, as float32. */
 export function numberTensor(value: number, type: ValueType['type'], dims: readonly number[]): Tensor {
   if (type === 'int64') return int64([value], dims);
+  if (type === 'uint8') return { type, dims, data: Uint8Array.of(value) };
   if (type === 'float64') return { type, dims, data: Float64Array.of(value) };
   if (type === 'float16') return { type, dims, data: Uint16Array.of(toHalf(value)) };
   if (type === 'bfloat16') return { type, dims, data: Uint16Array.of(toBfloat16(value)) };

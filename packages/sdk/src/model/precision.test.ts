@@ -4,14 +4,18 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { modelFrom } from '../../../../test/support/graphs.ts';
 import { golden, mlp } from '../../fixtures/inits/mlp.ts';
 import { outputOf, taskOf } from '../../fixtures/memorise.ts';
 import type { Adapter } from '../adapter/adapter.ts';
 import { OnnxLoraError } from '../errors.ts';
+import { GraphBuilder } from '../graph/builder.ts';
 import { writeOnnx } from '../graph/file/onnxFile.ts';
 import { tensorProto } from '../graph/tensorData.ts';
+import { inferNode } from '../ops/infer.ts';
 import type { BasePrecision } from '../ops/precision/precision.ts';
-import { float32, type Tensor } from '../runtime/tensor.ts';
+import { Random } from '../runtime/random.ts';
+import { float32, sizeOf, type Tensor } from '../runtime/tensor.ts';
 import { meanSquaredError } from '../train/losses/index.ts';
 import { merge } from './merging/merge.ts';
 import type { Model } from './model.ts';
@@ -221,6 +225,63 @@ describe('a loss that rounding changes too much', () => {
     expect(found.adapter.notes.precision?.inFloat32).toContain('forward fc1');
     expect(found.warnings.join()).toMatch(
       /^Of \d products in precision "int8", \d stay in float32. They are needed for the loss to be within 2% of that in float32, and for every gradient to have a cosine of 0.995 with it \(now (0\.99[5-9]|1\.0)\d+\)\./,
+    );
+  });
+});
+
+describe('a convolution over time', () => {
+  const random = new Random(7);
+  const normals = (dims: readonly number[], size = 1): Tensor =>
+    float32(Float32Array.from({ length: sizeOf(dims) }, () => size * random.normal()), dims); // prettier-ignore
+  const samples = normals([64, 4, 40]);
+  // A loud one in each example, by which its others are rounded.
+  for (let i = 0; i < 64; i++) samples.data[160 * i + 40] = 24;
+  const g = new GraphBuilder({ opset: 17, infer: inferNode, prefix: '' });
+  g.initializers.push(
+    ...[['encoder.conv.weight', normals([24, 4, 3], 0.3)], ['fc1.weight', normals([8, 24])]].map(([name, tensor]) => tensorProto(name as string, tensor as Tensor)), // prettier-ignore
+  );
+  const heard = g.Relu(g.emit('Conv', [{ name: 'samples', type: 'float32' }, { name: 'encoder.conv.weight', type: 'float32' }], { strides: [2] })); // prettier-ignore
+  const y = g.Gemm(g.ReduceMean(heard, [2], false), { name: 'fc1.weight', type: 'float32' }, undefined, {
+    transB: true,
+  });
+  const place = path.join(folder, 'heard.onnx');
+  writeOnnx(place, modelFrom(g, [{ name: 'samples', type: 'float32', shape: ['batch', 4, 40] }], [y]));
+  const taskWith = (target: Tensor): typeof task =>
+    taskOf(64, { samples }, { target }, (b, outputs, wanted) =>
+      meanSquaredError(b, outputs[y.name]!, wanted['target']!),
+    );
+  const options = { lora: { r: 2, alpha: 4, targetModules: ['fc1'] } };
+
+  it('is computed in integers, in training and in serving', async () => {
+    const own = taskWith(normals([64, 8]));
+    const [exact, rounded] = [await openModel(place), await openModel(place, { precision: int8 })];
+    const [wanted, found] = [await trained(exact, { task: own, ...options }), await trained(rounded, { task: own, ...options })]; // prettier-ignore
+    expect(found.warnings).toEqual([]);
+    expect(found.losses[0]).not.toBe(wanted.losses[0]);
+    found.losses.forEach((loss, i) => expect(Math.abs(loss / wanted.losses[i]! - 1)).toBeLessThan(0.02));
+    const answers = await Promise.all(
+      [exact, rounded].map(async (model) => {
+        const session = await model.session({ provider: 'cpu', threads: 1 });
+        const [all, one] = [await session.run({ samples }), await session.run({ samples: { ...samples, dims: [1, 4, 40], data: samples.data.slice(0, 160) } as Tensor })]; // prettier-ignore
+        await session.release();
+        // What an example becomes depends on no other.
+        expect(one[y.name]!.data).toEqual(all[y.name]!.data.slice(0, 8));
+        return all[y.name]!;
+      }),
+    );
+    expect(off(...(answers as [Tensor, Tensor]))).toBeLessThan(0.03);
+    expect(off(...(answers as [Tensor, Tensor]))).toBeGreaterThan(1e-4);
+  });
+
+  it('is the first to stay in float32 where the loss asks for it', async () => {
+    const exact = await openModel(place);
+    const answers = await outputOf({ model: exact, feeds: { samples }, task, lossOf: () => 0 });
+    const near = (factor: number): Tensor =>
+      float32(Float32Array.from(Array.from(answers.data, Number), (value) => factor * value), answers.dims); // prettier-ignore
+    const { adapter, warnings } = await trained(await openModel(place, { precision: int8 }), { task: taskWith(near(1.2)), ...options }); // prettier-ignore
+    expect(adapter.notes.precision?.inFloat32).toEqual(['forward encoder.conv']);
+    expect(warnings.join()).toMatch(
+      /^Of 2 products in precision "int8", 1 stay in float32. They are needed for the loss/,
     );
   });
 });

@@ -1,4 +1,4 @@
-/** @file Products of a graph that can be computed in integers: those with a matrix of the file. */
+/** @file Products of a graph that can be computed in other numbers: those with a matrix of the file, and convolutions that are such. */
 
 import { dataTypeName } from '../../graph/dataType.ts';
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
@@ -7,6 +7,7 @@ import { type GraphIndex, indexGraph, intsAttribute } from '../../graph/walk.ts'
 import { sizeOf } from '../../runtime/tensor.ts';
 import { CONTRIB, isStandard } from '../domains.ts';
 import { attributeOf } from '../schema.ts';
+import { kernelMatrix, type Windows, windowsOf } from './convolutions.ts';
 
 /** Numbers of a weight; with smaller ones, a product takes less time than the rounding of what it multiplies. */
 export const SMALLEST: number = 32_768;
@@ -21,6 +22,11 @@ export interface FrozenProduct {
   readonly isFlat: boolean;
   /** Name of what is added, of any shape that broadcasts. */
   readonly addend: string | undefined;
+  /**
+   * Of a convolution: x is `[batch, channels, length]`, and what is multiplied are its windows. The product is
+   * `[batch, out, windows]`.
+   */
+  readonly windows?: Windows | undefined;
 }
 
 /** Emits products in other numbers than float32. */
@@ -41,12 +47,17 @@ export interface ProductEmitter {
  * The products by their nodes, in the order of the graph.
  *
  * @param smallest numbers of a weight at least
+ * @param also whether convolutions over one axis are among them, which none are by default
  */
-export function frozenProducts(graph: GraphProto, smallest: number = SMALLEST): ReadonlyMap<NodeProto, FrozenProduct> {
+export function frozenProducts(
+  graph: GraphProto,
+  smallest: number = SMALLEST,
+  also: { readonly convolutions?: boolean } = {},
+): ReadonlyMap<NodeProto, FrozenProduct> {
   const index = indexGraph(graph);
   const found = new Map<NodeProto, FrozenProduct>();
   for (const node of graph.node ?? []) {
-    const product = frozenProduct(node, index);
+    const product = frozenProduct(node, index) ?? (also.convolutions ? frozenConvolution(node, index) : undefined);
     if (product && sizeOf(product.weight.dims!) >= smallest) found.set(node, product);
   }
   return found;
@@ -71,6 +82,26 @@ function frozenProduct(node: NodeProto, index: GraphIndex): FrozenProduct | unde
     isFlat: isGemm,
     addend: addend || undefined,
   };
+}
+
+function frozenConvolution(
+  { domain, input: [x = '', factor = '', bias] = [], ...node }: NodeProto,
+  { constants }: GraphIndex,
+): FrozenProduct | undefined {
+  const weight = constants.get(factor);
+  const isConvolution = node.opType === 'Conv' && isStandard(domain) && !constants.has(x);
+  if (!isConvolution || weight?.dims?.length !== 3 || dataTypeName(weight.dataType) !== 'float32') return undefined;
+  const windows = windowsOf(node, weight);
+  return (
+    windows && {
+      x,
+      weight: kernelMatrix(weight),
+      isTransposed: true,
+      isFlat: false,
+      addend: bias || undefined,
+      windows,
+    }
+  );
 }
 
 /** A float32 matrix of the file, itself or behind a Transpose. */

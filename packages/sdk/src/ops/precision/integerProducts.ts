@@ -12,6 +12,7 @@ import { CONTRIB } from '../domains.ts';
 import { inferNode } from '../infer.ts';
 import { dropUnreadInitializers, reachable } from '../rewrites/simplify.ts';
 import type { FrozenProduct, ProductEmitter } from './frozenProducts.ts';
+import { sideBySide, type Windows } from './convolutions.ts';
 import { integerWeight } from './integerWeight.ts';
 import { productSums } from './productSums.ts';
 
@@ -26,15 +27,29 @@ export class IntegerProducts implements ProductEmitter {
   /**
    * @param opset of the graph that they are put into
    * @param saturates whether products of two neighbours are added in 16 bits
+   * @param prefix of names in the graph
    */
-  constructor(opset: number, saturates: boolean) {
-    this.g = new GraphBuilder({ opset, infer: inferNode, prefix: 'int8/' });
+  constructor(opset: number, saturates: boolean, prefix = 'int8/') {
+    this.g = new GraphBuilder({ opset, infer: inferNode, prefix });
     this.#saturates = saturates;
   }
 
   /** The product without what is added to it. */
   emit(product: FrozenProduct): Value {
-    return this.emitSum([product]);
+    return product.windows ? this.#convolution(product.x, product.windows, product) : this.emitSum([product]);
+  }
+
+  /** Each example in steps of its largest magnitude, since windows of one scale each would be read and written in float32. */
+  #convolution(x: string, windows: Windows, product: FrozenProduct): Value {
+    const { g } = this;
+    const { integers, steps } = inSteps(g, { name: x, type: 'float32' }, [1, 2]);
+    const y = this.#product(sideBySide(g, integers, windows, ZERO_POINT), this.#weight([product], true));
+    return g.Transpose(g.Mul(y, g.Unsqueeze(steps, [1, 2])), [0, 2, 1]);
+  }
+
+  #product(integers: Value, [values, scales]: readonly [Value, Value]): Value {
+    const { g } = this;
+    return g.emit('MatMulIntegerToFloat', [integers, values, g.scalar(1), scales, g.constant(ZERO)], {}, CONTRIB);
   }
 
   /**
@@ -46,12 +61,11 @@ export class IntegerProducts implements ProductEmitter {
     const [{ isTransposed, isFlat }] = products as [FrozenProduct];
     const xs = products.map(({ x }): Value => ({ name: x, type: 'float32' }));
     const key = xs.map(({ name }) => name).join(' ');
-    const [values, scales] = this.#weight(products, isTransposed);
-    const [inside, columns] = values.shape as [number, number];
+    const weight = this.#weight(products, isTransposed);
+    const [inside, columns] = weight[0].shape as [number, number];
     const found = this.#rounded.get(key) ?? rounded(g, xs.length === 1 ? xs[0]! : g.Concat(xs, 1), inside, isFlat);
     this.#rounded.set(key, found);
-    const inSteps = [found.integers, values, g.scalar(1), scales, g.constant(ZERO)];
-    const y = g.Mul(g.emit('MatMulIntegerToFloat', inSteps, {}, CONTRIB), found.rows);
+    const y = g.Mul(this.#product(found.integers, weight), found.rows);
     return isFlat ? y : g.Reshape(y, g.Concat([found.leading, g.ints([columns])], 0));
   }
 
@@ -92,7 +106,8 @@ export function* withProducts(
     let y = sum.products.length > 1 ? emitter.emitSum!(sum.products) : emitter.emit(product, each);
     for (const { name, shape } of sum.rest) {
       const addend: Value = { name, type: 'float32' };
-      y = g.Add(y, shape === undefined ? addend : g.Reshape(addend, { name: shape, type: 'int64' }));
+      if (product.windows) y = g.Add(y, g.Unsqueeze(addend, [1]));
+      else y = g.Add(y, shape === undefined ? addend : g.Reshape(addend, { name: shape, type: 'int64' }));
     }
     g.nodes.at(-1)!.output = [each.output![0]!];
     node.push(...g.nodes.splice(0));
@@ -117,7 +132,8 @@ interface Rounded {
 }
 
 const STEPS = 127;
-const ZERO: Tensor = { type: 'uint8', dims: [], data: Uint8Array.of(128) };
+const ZERO_POINT = 128;
+const ZERO: Tensor = { type: 'uint8', dims: [], data: Uint8Array.of(ZERO_POINT) };
 /** The first opset whose QuantizeLinear has a scale for each row. */
 const SCALED_ROWS = 13;
 
@@ -125,14 +141,33 @@ const SCALED_ROWS = 13;
 function rounded(g: GraphBuilder, x: Value, inside: number, isFlat: boolean): Rounded {
   const flat = isFlat ? x : g.Reshape(x, [-1, inside]);
   const leading = g.Slice(g.Shape(x), [0], [-1], [0]);
-  const extremes = [g.ReduceMax(flat, [-1], false), g.Neg(g.ReduceMin(flat, [-1], false))];
+  const { integers, steps } = inSteps(g, flat, [-1]);
+  return { integers, rows: g.Unsqueeze(steps, [1]), leading };
+}
+
+/** x in steps of the largest magnitude along these axes, which are all but the first, as integers; and what a step is, `[rows]`. */
+function inSteps(
+  g: GraphBuilder,
+  x: Value,
+  axes: readonly number[],
+): { readonly integers: Value; readonly steps: Value } {
+  const extremes = [g.ReduceMax(x, axes, false), g.Neg(g.ReduceMin(x, axes, false))];
   // Not exactly zero, so that rows of zeros stay zeros.
   const steps = g.Mul(g.emit('Max', [...extremes, g.scalar(1e-30)]), g.scalar(1 / STEPS));
-  const rows = g.Unsqueeze(steps, [1]);
   const zero = g.constant(ZERO);
   const integers =
     g.opset < SCALED_ROWS
-      ? g.emit('QuantizeLinear', [g.Div(flat, rows), g.scalar(1), zero])
-      : g.emit('QuantizeLinear', [flat, steps, g.Expand(zero, g.Shape(steps))], { axis: 0 });
-  return { integers, rows, leading };
+      ? g.emit('QuantizeLinear', [
+          g.Div(
+            x,
+            g.Unsqueeze(
+              steps,
+              axes.map((_, i) => i + 1),
+            ),
+          ),
+          g.scalar(1),
+          zero,
+        ])
+      : g.emit('QuantizeLinear', [x, steps, g.Expand(zero, g.Shape(steps))], { axis: 0 });
+  return { integers: { ...integers, type: 'uint8' }, steps };
 }

@@ -147,7 +147,8 @@ function productsIn(
   { name, smallest = SMALLEST }: BasePrecision,
   graph: GraphProto = {},
 ): ReadonlyMap<NodeProto, FrozenProduct> {
-  return name === 'float16' ? halfProducts(graph, smallest) : frozenProducts(graph, smallest);
+  if (name === 'float16') return halfProducts(graph, smallest);
+  return frozenProducts(graph, smallest, { convolutions: true });
 }
 
 /** The products of a graph that are computed in a precision, by their nodes. */
@@ -159,6 +160,8 @@ export function chosenProducts(
   const exact = new Set(precision.inFloat32);
   const isChosen = (node: NodeProto, product: FrozenProduct): boolean => {
     const isBack = isBackward(node);
+    // Examples are rounded as a whole, but rows of gradients are of very different sizes.
+    if (isBack && product.windows) return false;
     return (isBack || precision.name !== 'int8-backward') && !exact.has(productName(product, isBack));
   };
   return new Map([...productsIn(precision, graph)].filter((each) => isChosen(...each)));

@@ -1,5 +1,7 @@
 /** @file How far products in integers are off: what they multiply is sampled from a run in float32, then a few are computed both ways at a time; those in float16 are computed beside float32. */
 
+import { attributeProto } from '../../graph/attributes.ts';
+import { dataTypeNumber } from '../../graph/dataType.ts';
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
 import type { ModelProto, NodeProto } from '../../graph/proto.ts';
 import { indexGraph } from '../../graph/walk.ts';
@@ -9,7 +11,7 @@ import { withContrib } from '../domains.ts';
 import { inferNode } from '../infer.ts';
 import { opsetOf } from '../inferGraph.ts';
 import { dropUnreadInitializers } from '../rewrites/simplify.ts';
-import type { FrozenProduct } from './frozenProducts.ts';
+import type { FrozenProduct, ProductEmitter } from './frozenProducts.ts';
 import { HalfProducts } from './halfProducts.ts';
 import { IntegerProducts } from './integerProducts.ts';
 import {
@@ -22,6 +24,8 @@ import {
 
 /** Rows of what is multiplied that are compared: the largest, by which a product's norm is known well enough. */
 const SAMPLED = 32;
+/** Of a convolution's windows, one of so many is compared: all of them would take more memory than the step. */
+const WINDOWS_APART = 8;
 /** Numbers of weights that one model holds in both forms, with others than the first. */
 const MOST_WEIGHTS = 16 << 20;
 
@@ -32,32 +36,82 @@ export interface SampledModel {
   readonly products: ReadonlyMap<NodeProto, FrozenProduct>;
   /** Name of the output with rows of what a product multiplies, float32 `[rows, in]`, by the name of that. */
   readonly samples: ReadonlyMap<string, string>;
+  /** Of convolutions, whose errors the model gives itself: what they read is much more than their weights. */
+  readonly errors: readonly ProductError[];
 }
 
 /** The model with samples of what those of its products multiply that a precision computes in integers. */
 export function withSamples(model: ModelProto, precision: IntegerPrecision, isBackward: IsBackward): SampledModel {
   const g = new GraphBuilder({ opset: opsetOf(model), infer: inferNode, prefix: 'sample/' });
-  const products = chosenProducts(model, precision, isBackward);
+  const products = new Map(chosenProducts(model, precision, isBackward));
   const samples = new Map<string, string>();
+  const integers = new IntegerProducts(opsetOf(model), precision.saturates, 'sample/int8/');
+  const errors: ProductError[] = [];
   const { node: nodes = [], initializer = [], output = [] } = model.graph ?? {};
   const node = nodes.flatMap((each) => {
     const product = products.get(each);
+    if (product?.windows) {
+      products.delete(each);
+      const windows = { ...product.windows, stride: WINDOWS_APART * product.windows.stride };
+      const others = (each.attribute ?? []).filter(({ name }) => name !== 'strides');
+      const few = { ...each, attribute: [...others, attributeProto('strides', [windows.stride])] };
+      const error = errorAlone(integers, few, { ...product, windows }, false);
+      errors.push(error);
+      const x = after(integers.g, product.x, { name: error.output, type: 'float32' });
+      return [...integers.g.nodes.splice(0), reading(each, x)];
+    }
     if (!product || samples.has(product.x)) return [each];
     const { x, weight, isTransposed } = product;
     const flat = g.Reshape({ name: x, type: 'float32' }, [-1, weight.dims![isTransposed ? 1 : 0]!]);
     const rows = g.emit('Min', [g.ints([SAMPLED]), g.Slice(g.Shape(flat), [0], [1], [0])]);
     const [, largest] = g.emitMany('TopK', [g.ReduceL2(flat, [1], false), rows], 2, { axis: 0 });
-    samples.set(x, g.Gather(flat, largest!, 0).name);
-    // Before the product, so that the runtime takes the sample while x is there.
-    return [...g.nodes.splice(0), each];
+    const sample = g.Gather(flat, largest!, 0);
+    samples.set(x, sample.name);
+    const later = after(g, x, g.Slice(sample, [0, 0], [1, 1], [0, 1]));
+    return [...g.nodes.splice(0), reading(each, later)];
   });
   const graph = {
     ...model.graph,
     node,
-    initializer: [...initializer, ...g.initializers],
-    output: [...output, ...[...samples.values()].map((name) => ({ name }))],
+    initializer: [...initializer, ...g.initializers, ...integers.g.initializers],
+    output: [...output, ...[...samples.values(), ...errors.map((each) => each.output)].map((name) => ({ name }))],
   };
-  return { model: { ...model, graph }, products, samples };
+  return { model: { ...model, graph, opsetImport: withContrib(model) }, products, samples, errors };
+}
+
+/**
+ * x, which is there once a number is. What nothing waits for, such as an output, ONNX Runtime computes last, and would keep all that
+ * it reads until then.
+ */
+function after(g: GraphBuilder, x: string, number: Value): Value {
+  const value: Value = { name: x, type: 'float32' };
+  const zero = g.Mul(g.Cast(g.emit('IsNaN', [number]), dataTypeNumber('int64')), g.ints([0]));
+  return g.Reshape(value, g.Add(g.Shape(value), g.Reshape(zero, [-1])));
+}
+
+/** A product of the same values by another name. */
+function reading(node: NodeProto, { name }: Value): NodeProto {
+  return { ...node, input: node.input!.with(0, name) };
+}
+
+/** Emits a product both ways, and how far it is off: without a bias, beside which an error would look small. */
+function errorAlone(
+  emitter: ProductEmitter,
+  node: NodeProto,
+  product: FrozenProduct,
+  isBackward: boolean,
+): ProductError {
+  const output = `${node.output![0]}/alone`;
+  const alone = { ...node, name: `${node.name}/alone`, input: node.input!.slice(0, 2), output: [output] };
+  emitter.g.nodes.push(alone);
+  const error = errorOf(emitter.g, emitter.emit(product, alone), { name: output, type: 'float32' });
+  return { name: productName(product, isBackward), weight: product.weight.name!, output: error.name };
+}
+
+function errorOf(g: GraphBuilder, found: Value, exact: Value): Value {
+  const norm = (value: Value): Value => g.emit('ReduceL2', [value], { keepdims: 0 });
+  // Of nothing but zeros there is no error.
+  return g.Div(norm(g.Sub(found, exact)), g.Max(norm(exact), g.scalar(1e-30)));
 }
 
 /** A model which gives how far products are off. */
@@ -106,7 +160,6 @@ function errorModel(
   const { producer } = indexGraph(model.graph ?? {});
   const integers = new IntegerProducts(opsetOf(model), precision.saturates);
   const { g } = integers;
-  const norm = (value: Value): Value => g.emit('ReduceL2', [value], { keepdims: 0 });
   const errors: ProductError[] = [];
   const before = new Map<string, NodeProto>();
   const inputs = new Map<string, number>();
@@ -118,9 +171,9 @@ function errorModel(
     inputs.set(x, product.weight.dims![product.isTransposed ? 1 : 0]!);
     const output = `${node.output![0]}/exact`;
     g.nodes.push({ ...node, input: [x, factor], output: [output] });
-    const exact: Value = { name: output, type: 'float32' };
-    const { name } = g.Div(norm(g.Sub(integers.emit({ ...product, x, isFlat: true }), exact)), norm(exact));
-    errors.push({ name: productName(product, isBackward(node)), weight: product.weight.name!, output: name });
+    const found = integers.emit({ ...product, x, isFlat: true });
+    const error = errorOf(g, found, { name: output, type: 'float32' });
+    errors.push({ name: productName(product, isBackward(node)), weight: product.weight.name!, output: error.name });
   }
   const graph = dropUnreadInitializers({
     ...model.graph,
@@ -137,18 +190,9 @@ function errorModel(
 export function withHalfErrors(model: ModelProto, precision: HalfPrecision, isBackward: IsBackward): ErrorModel {
   const emitter = new HalfProducts(model.graph ?? {}, opsetOf(model));
   const { g } = emitter;
-  const norm = (value: Value): Value => g.emit('ReduceL2', [value], { keepdims: 0 });
-  const errors = [...chosenProducts(model, precision, isBackward)].map(([node, product]) => {
-    const output = `${node.output![0]}/alone`;
-    // Without a bias, beside which an error would look small.
-    const alone = { ...node, name: `${node.name}/alone`, input: node.input!.slice(0, 2), output: [output] };
-    g.nodes.push(alone);
-    const exact: Value = { name: output, type: 'float32' };
-    const difference = norm(g.Sub(emitter.emit(product, alone), exact));
-    // Of nothing but zeros there is no error.
-    const error = g.Div(difference, g.Max(norm(exact), g.scalar(1e-30)));
-    return { name: productName(product, isBackward(node)), weight: product.weight.name!, output: error.name };
-  });
+  const errors = [...chosenProducts(model, precision, isBackward)].map(([node, product]) =>
+    errorAlone(emitter, node, product, isBackward(node)),
+  );
   const { node = [], initializer = [], output = [] } = model.graph ?? {};
   const graph = {
     ...model.graph,

@@ -14,7 +14,13 @@ import {
   inPrecision,
   type IntegerPrecision,
 } from '../../ops/precision/precision.ts';
-import { errorModels, type SampledModel, withHalfErrors, withSamples } from '../../ops/precision/productErrors.ts';
+import {
+  errorModels,
+  type ProductError,
+  type SampledModel,
+  withHalfErrors,
+  withSamples,
+} from '../../ops/precision/productErrors.ts';
 import { collectGarbage } from '../../runtime/garbage.ts';
 import type { Feeds, Tensor } from '../../runtime/tensor.ts';
 import { MaskDrawer } from '../dropout.ts';
@@ -110,7 +116,7 @@ async function measure(
     ? await measureHalves(graph.model, precision, run)
     : await measureIntegers(graph.model, precision, request, run);
   collectGarbage();
-  const { products, exact, lossScale } = first;
+  const { products, exact, lossScale, convolutions = new Set() } = first;
   const tooFar = unique(products.filter(({ error }) => error > MOST));
   const comparison = few === batch ? undefined : comparisonOf(request.loss);
   const stepIn = async (found: BasePrecision | undefined): Promise<Step> => {
@@ -120,7 +126,10 @@ async function measure(
     return stepOf(graph, await run(await inTurns(inPrecision(graph.model, found, isOfGradient)), lossScale ?? 1));
   };
   const wanted = await stepIn(undefined);
-  for (const forGradients of leftOut(products.filter(({ name }) => !tooFar.includes(name)))) {
+  for (const forGradients of leftOut(
+    products.filter(({ name }) => !tooFar.includes(name)),
+    convolutions,
+  )) {
     const found = { ...precision, inFloat32: [...tooFar, ...forGradients] };
     const isExact = found.inFloat32.length === unique(products).length;
     const step = isExact ? wanted : await stepIn(found);
@@ -166,6 +175,8 @@ type RunStep = (model: ModelProto, scale: number) => Promise<Feeds>;
 /** Products, and what the step gives in float32. */
 interface FirstRun extends Pick<MeasuredPrecision, 'products' | 'lossScale'> {
   readonly exact: Feeds;
+  /** Names of the products that are convolutions in integers. */
+  readonly convolutions?: ReadonlySet<string>;
 }
 
 async function measureIntegers(
@@ -176,7 +187,8 @@ async function measureIntegers(
 ): Promise<FirstRun> {
   const sampled = withSamples(model, precision, isOfGradient);
   const exact = await run(sampled.model, 1);
-  return { exact, products: await measureProducts(sampled, exact, precision, request) };
+  const convolutions = new Set(sampled.errors.map(({ name }) => name));
+  return { exact, products: await measureProducts(sampled, exact, precision, request), convolutions };
 }
 
 /** With the loss scaled as a run scales it: less where gradients overflow, but not for those that do so with any scale. */
@@ -185,10 +197,7 @@ async function measureHalves(model: ModelProto, precision: HalfPrecision, run: R
   const { model: measuring, errors } = withHalfErrors(model, precision, isOfGradient);
   const measure = async (lossScale: number): Promise<FirstRun> => {
     const exact = await run(measuring, lossScale);
-    const products = errors.map(({ name, weight, output }): MeasuredProduct => {
-      const error = Number(exact[output]!.data[0]);
-      return { name, module: modules.get(weight) ?? weight, error: Number.isNaN(error) ? Infinity : error };
-    });
+    const products = productsFrom(errors, exact, modules);
     return { exact, products, lossScale };
   };
   const { value } = new LossScale();
@@ -200,19 +209,40 @@ async function measureHalves(model: ModelProto, precision: HalfPrecision, run: R
   return best;
 }
 
+/** What outputs say of products; one that overflows is off by any measure. */
+function productsFrom(
+  errors: readonly ProductError[],
+  outputs: Feeds,
+  modules: ReadonlyMap<string, string>,
+): MeasuredProduct[] {
+  return errors.map(({ name, weight, output }) => {
+    const error = Number(outputs[output]!.data[0]);
+    return { name, module: modules.get(weight) ?? weight, error: Number.isNaN(error) ? Infinity : error };
+  });
+}
+
 /** How many products of gradients overflow. */
 function overflown({ products }: FirstRun): number {
   return products.filter(({ name, error }) => error === Infinity && name.startsWith('backward')).length;
 }
 
-/** What is tried to leave in float32, besides what is too far off: nothing, then forward products, which move the loss as well. */
-function leftOut(products: readonly MeasuredProduct[]): readonly (readonly string[])[] {
+/**
+ * What is tried to leave in float32, besides what is too far off: nothing; convolutions, through which all that follows hears the
+ * inputs; then other forward products, which move the loss as well.
+ */
+function leftOut(
+  products: readonly MeasuredProduct[],
+  convolutions: ReadonlySet<string>,
+): readonly (readonly string[])[] {
   const sorted = products.toSorted((a, b) => b.error - a.error);
-  const [forward, backward] = [false, true].map((is) =>
-    unique(sorted.filter(({ name }) => name.startsWith('backward') === is)),
-  ) as [string[], string[]];
+  const named = (is: (name: string) => boolean): string[] => unique(sorted.filter(({ name }) => is(name)));
+  const heard = named((name) => convolutions.has(name));
+  const forward = named((name) => !name.startsWith('backward') && !convolutions.has(name));
+  const backward = named((name) => name.startsWith('backward'));
   const half = (names: readonly string[]): readonly string[] => names.slice(0, Math.ceil(names.length / 2));
-  return [[], half(forward), forward, [...forward, ...half(backward)], [...forward, ...backward]];
+  const all = [...heard, ...forward];
+  const first = heard.length > 0 ? [[], heard] : [[]];
+  return [...first, [...heard, ...half(forward)], all, [...all, ...half(backward)], [...all, ...backward]];
 }
 
 /** A weight may be in several products. */
@@ -227,14 +257,9 @@ async function measureProducts(
   request: GradientStepRequest,
 ): Promise<readonly MeasuredProduct[]> {
   const modules = modulesByWeight(sampled.model.graph ?? {});
-  const measured: MeasuredProduct[] = [];
+  const measured = productsFrom(sampled.errors, outputs, modules);
   for (const { model, errors } of errorModels(sampled, precision, isOfGradient)) {
-    const found = await runOnce(model, outputs, request, false);
-    for (const { name, weight, output } of errors) {
-      // Of nothing but zeros there is no error: 0 / 0.
-      const error = Number(found[output]!.data[0]) || 0;
-      measured.push({ name, module: modules.get(weight) ?? weight, error });
-    }
+    measured.push(...productsFrom(errors, await runOnce(model, outputs, request, false), modules));
   }
   return measured;
 }
@@ -293,7 +318,7 @@ function fewRows(total: number, _: number, { rows }: Products): number {
 /** The module of each weight, by what the exporter calls the forward product. */
 function modulesByWeight(graph: GraphProto): ReadonlyMap<string, string> {
   const modules = new Map<string, string>();
-  for (const [node, { weight }] of frozenProducts(graph, 1)) {
+  for (const [node, { weight }] of frozenProducts(graph, 1, { convolutions: true })) {
     const scope = isOfGradient(node) ? undefined : scopeOf(node);
     if (scope !== undefined) modules.set(weight.name!, scope);
   }
