@@ -12,8 +12,11 @@ import { emitted, type ForwardGraph } from './forwardGraph.ts';
 
 /** What differentiation must know of attention in parts. */
 export interface Chunks {
-  /** Scores, weights and what else exists for one part alone: values that may be computed again instead of being kept. */
-  readonly inside: ReadonlySet<string>;
+  /**
+   * Of each attention, in the order of the graph: scores, weights and what else exists for one part alone. These values may be
+   * computed again instead of being kept.
+   */
+  readonly inside: readonly ReadonlySet<string>[];
   /**
    * By the output of a part: what the part after it reads. The gradient of the one begins when those of the other are
    * there, so that no two parts are in memory at a time.
@@ -23,7 +26,7 @@ export interface Chunks {
 
 /** Splits each attention whose scores take more than `limit` bytes into parts that take less. */
 export function chunkAttention(graph: ForwardGraph, limit: number): Chunks {
-  const inside = new Set<string>();
+  const inside: ReadonlySet<string>[] = [];
   const follows = new Map<string, readonly string[]>();
   for (const softmax of graph.nodes.filter(({ opType }) => opType === 'Softmax')) {
     const shape = graph.types.get(softmax.output![0]!)?.shape;
@@ -32,7 +35,7 @@ export function chunkAttention(graph: ForwardGraph, limit: number): Chunks {
     if (bytes <= limit) continue;
     const region = regionOf(graph, softmax, sizeOf(shape) / 2);
     const plan = region && planOf(graph, region, softmax, Math.ceil(bytes / limit));
-    if (plan) rewrite(graph, region, plan, { inside, follows });
+    if (plan) inside.push(rewrite(graph, region, plan, follows));
   }
   return { inside, follows };
 }
@@ -129,9 +132,10 @@ function rewrite(
   graph: ForwardGraph,
   { nodes, exit }: Region,
   { parts, axes }: Plan,
-  { inside, follows }: { inside: Set<string>; follows: Map<string, readonly string[]> },
-): void {
+  follows: Map<string, readonly string[]>,
+): ReadonlySet<string> {
   const { types } = graph;
+  const inside = new Set<string>();
   const own = new Set(nodes.map((node) => node.output![0]!));
   const borders = [...axes].filter(([name]) => !own.has(name));
   const made = emitted(graph, (g) => {
@@ -175,4 +179,5 @@ function rewrite(
   const replaced = new Set(nodes);
   const last = nodes.at(-1)!;
   graph.nodes = graph.nodes.flatMap((node) => (node === last ? made : replaced.has(node) ? [] : [node]));
+  return inside;
 }

@@ -1,7 +1,7 @@
 /** @file Decides what of the forward values a step keeps for its gradients, and what it computes again. */
 
-import { type Recomputation, recomputedValues } from './checkpoints.ts';
-import { chunkAttention } from './chunkAttention.ts';
+import { recomputedValues } from './checkpoints.ts';
+import { chunkAttention, type Chunks } from './chunkAttention.ts';
 import { bytesOf, type ForwardGraph } from './forwardGraph.ts';
 
 /**
@@ -11,7 +11,7 @@ import { bytesOf, type ForwardGraph } from './forwardGraph.ts';
  */
 export type Memory = 'auto' | number;
 
-/** Bytes that attention weights may take in all before they are computed again, with `auto`; of a budget, they may take half. */
+/** Bytes that attention weights may take in all, with `auto`, beyond which they are computed again; of a budget, they may take half. */
 const ATTENTION_BYTES = 128 << 20;
 /** The same for each piece of a batch, whose other pieces' are not there at the time; but no more than twice as many. */
 const PIECE_BYTES = 32 << 20;
@@ -32,22 +32,39 @@ export interface MemoryPlan extends Pick<ForwardGraph, 'nodes'> {
 export function planMemory(graph: ForwardGraph, memory: Memory, pieces = 1): MemoryPlan {
   const budget = memory === 'auto' ? Infinity : memory;
   const most = Math.min(2 * ATTENTION_BYTES, Math.max(ATTENTION_BYTES, PIECE_BYTES * pieces));
-  const isLong = softmaxBytes(graph) > (memory === 'auto' ? most : memory / 2);
   const { inside, follows } = chunkAttention(graph, Math.min(PART_BYTES, budget / 8));
-  const scores: ReadonlySet<string> = isLong ? inside : new Set();
-  const levels: readonly (Recomputation | undefined)[] = [undefined, 'cheap', 'all'];
-  let recomputed = scores;
-  for (const level of levels) {
-    recomputed = level ? new Set([...scores, ...recomputedValues(graph, level)]) : scores;
+  const again = attentionAgain(graph, inside, memory === 'auto' ? most : memory / 2);
+  const valuesOf = (sets: readonly ReadonlySet<string>[]): string[] => sets.flatMap((names) => [...names]);
+  const scores = again > 0 ? valuesOf(inside) : [];
+  const tries: readonly (() => readonly string[])[] = [
+    () => valuesOf(inside.slice(0, again)),
+    () => scores,
+    () => [...scores, ...recomputedValues(graph, 'cheap')],
+    () => [...scores, ...recomputedValues(graph, 'all')],
+  ];
+  let recomputed: ReadonlySet<string> = new Set();
+  for (const each of tries) {
+    recomputed = new Set(each());
     if (keptBytes(graph, recomputed) <= budget) break;
   }
   return { nodes: graph.nodes, recomputed, follows };
 }
 
-function softmaxBytes({ nodes, types }: ForwardGraph): number {
-  return nodes
-    .filter(({ opType }) => opType === 'Softmax')
-    .reduce((sum, { output }) => sum + bytesOf(types.get(output![0]!)), 0);
+/**
+ * How many layers compute their attention weights again, so that those of the others take no more than `most` bytes: the first
+ * ones, whose gradients come last, when little else is kept.
+ */
+function attentionAgain({ nodes, types }: ForwardGraph, inside: Chunks['inside'], most: number): number {
+  const weights = new Map(
+    nodes
+      .filter(({ opType }) => opType === 'Softmax')
+      .map(({ output }) => [output![0]!, bytesOf(types.get(output![0]!))]),
+  );
+  let kept = [...weights.values()].reduce((sum, bytes) => sum + bytes, 0);
+  let again = 0;
+  for (; kept > most && again < inside.length; again++)
+    for (const name of inside[again]!) kept -= weights.get(name) ?? 0;
+  return again;
 }
 
 /** At most what waits for gradients: all forward values but those that are computed again. */

@@ -11,7 +11,7 @@ import { Random } from '../../runtime/random.ts';
 import { type Feeds, float32, int64, sizeOf, type Tensor } from '../../runtime/tensor.ts';
 import { chunkAttention } from './chunkAttention.ts';
 import { type ForwardGraph, forwardGraph } from './forwardGraph.ts';
-import { simplifyForward } from './index.ts';
+import { planMemory, simplifyForward } from './index.ts';
 
 const random = new Random(5);
 
@@ -182,7 +182,7 @@ describe('attention in parts', () => {
         const made = graph.nodes.filter(({ opType }) => opType === 'Softmax');
         if (made.length > 1) {
           for (const { output } of made) {
-            expect(inside.has(output![0]!)).toBe(true);
+            expect(inside[0]!.has(output![0]!)).toBe(true);
             expect(4 * sizeOf(graph.types.get(output![0]!)!.shape as number[])).toBeLessThanOrEqual(limit);
           }
           expect(follows.size).toBe(made.length - 1);
@@ -204,6 +204,34 @@ describe('attention in parts', () => {
     expect(ops(graph).filter((op) => op === 'Softmax')).toHaveLength(2);
     expect(ops(graph).filter((op) => op === 'Expand')).toHaveLength(2);
     expectClose(await run(), expected);
+  });
+});
+
+describe('attention weights beyond what they may take', () => {
+  // Four layers of 54 MB each, and 7 MB of what no part is made of.
+  const [LAYERS, LENGTH, SHORT] = [4, 1500, 540];
+  const layers = (): ForwardGraph => {
+    const types = { q: { dims: [1, 6, LENGTH, 8] }, short: { dims: [1, 6, SHORT, 8] } };
+    const feeds = Object.fromEntries(Object.entries(types).map(([name, { dims }]) => [name, normal(...dims)]));
+    return graphOf(feeds, (g, { q, short }) => {
+      const attention = (x: Value): Value => g.MatMul(g.Softmax(g.MatMul(x, g.Transpose(x, [0, 1, 3, 2])), -1), x);
+      let x = q!;
+      for (let i = 0; i < LAYERS; i++) x = attention(x);
+      return g.Add(g.ReduceMean(x, [2], true), g.ReduceMean(attention(short!), [2], true));
+    }).graph;
+  };
+
+  it.each([
+    ['in the first layers, beside 128 MiB', 'auto', 1, 2],
+    ['in fewer of them, where a batch has pieces', 'auto', 6, 1],
+    ['in none, where all have room', 'auto', 8, 0],
+    ['in all, where a budget leaves them no room', 1e6, 1, 4],
+  ] as const)('are computed again %s', (_, memory, pieces, again) => {
+    const { nodes, recomputed } = planMemory(layers(), memory, pieces);
+    const large = nodes.flatMap(({ opType, output }) => (opType === 'Softmax' && output![0]!.includes('/part') ? [output![0]!] : [])); // prettier-ignore
+    const each = large.length / LAYERS;
+    expect(large.map((name) => recomputed.has(name))).toEqual(large.map((__, i) => i < again * each));
+    if (memory === 'auto') expect([...recomputed].every((name) => name.includes('/part'))).toBe(true);
   });
 });
 
