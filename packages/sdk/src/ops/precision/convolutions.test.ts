@@ -27,7 +27,7 @@ interface Settings {
   readonly pads?: readonly [number, number];
 }
 
-/** In float32, or each example in steps of its largest magnitude ÷ 127 and each channel of the weight likewise. */
+/** In float32, or each example in steps of its range ÷ 255 and each channel of the weight in steps of its largest magnitude ÷ 127. */
 function expected(
   weight: Float32Array,
   { kernel, stride = 1, dilation = 1, pads = [0, 0] }: Settings,
@@ -35,6 +35,12 @@ function expected(
 ): number[] {
   const rounded = (value: number, largest: number): number =>
     isRounded ? (Math.round((127 * value) / largest) * largest) / 127 : value;
+  const inRange = (value: number, all: Float32Array): number => {
+    const [most, least] = [Math.max(0, ...all), Math.min(0, ...all)];
+    const step = (most - least) / 255;
+    const zero = Math.round(-least / step);
+    return isRounded ? (Math.min(255, Math.max(0, Math.round(value / step) + zero)) - zero) * step : value;
+  };
   const largest = (all: Float32Array): number => all.reduce((most, each) => Math.max(most, Math.abs(each)), 0);
   const windows = Math.floor((LENGTH + pads[0] + pads[1] - (kernel - 1) * dilation - 1) / stride) + 1;
   const found: number[] = [];
@@ -48,7 +54,7 @@ function expected(
           for (let k = 0; k < kernel; k++) {
             const at = t * stride + k * dilation - pads[0];
             const value = at >= 0 && at < LENGTH ? example[c * LENGTH + at]! : 0;
-            sum += rounded(value, largest(example)) * rounded(own[c * kernel + k]!, largest(own));
+            sum += inRange(value, example) * rounded(own[c * kernel + k]!, largest(own));
           }
         }
         found.push(sum + bias[o]!);

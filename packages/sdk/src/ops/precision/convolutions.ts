@@ -32,18 +32,47 @@ export function windowsOf(node: NodeProto, weight: TensorProto): Windows | undef
   return { kernel, stride: strides[0]!, dilation: dilations[0]!, pads: [pads[0]!, pads[1]!] };
 }
 
+/** x `[batch, channels, length]` with the zeros of its windows around it. */
+export function padded(g: GraphBuilder, x: Value, { pads: [before, behind] }: Windows): Value {
+  return before === 0 && behind === 0 ? x : g.Pad(x, [0, 0, before, 0, 0, behind]);
+}
+
+/** The first opset whose QuantizeLinear has a scale for each row. */
+export const SCALED_ROWS = 13;
+
+/** What stands for `(integers − zeros) · steps`. */
+interface RoundedExamples {
+  /** uint8 `[batch, channels, length]`. */
+  readonly integers: Value;
+  /** float32 `[batch, 1, 1]`. */
+  readonly steps: Value;
+  /** Whole numbers that stand for zero, float32 `[batch, 1, 1]`. */
+  readonly zeros: Value;
+}
+
+/**
+ * Each example of x `[batch, channels, length]` in 255 steps of its range, as integers of eight bits: much of what is convolved has
+ * passed a GELU, and hardly anything of it is below zero. What an example becomes depends on no other.
+ */
+export function roundedExamples(g: GraphBuilder, x: Value): RoundedExamples {
+  const [most, least] = [g.Max(g.ReduceMax(x, [1, 2], false), 0), g.Min(g.ReduceMin(x, [1, 2], false), 0)];
+  // Not exactly zero, so that examples of zeros stay zeros.
+  const scales = g.Max(g.Mul(g.Sub(most, least), 1 / 255), 1e-30);
+  const places = g.emit('Round', [g.Neg(g.Div(least, scales))]);
+  const [steps, zeros] = [g.Unsqueeze(scales, [1, 2]), g.Unsqueeze(places, [1, 2])];
+  const integers =
+    g.opset < SCALED_ROWS
+      ? g.emit('QuantizeLinear', [g.Add(g.Div(x, steps), zeros), g.scalar(1), g.scalar(0, 'uint8')])
+      : g.emit('QuantizeLinear', [x, scales, g.Cast(places, dataTypeNumber('uint8'))], { axis: 0 });
+  return { integers, steps, zeros };
+}
+
 /** What each window of x `[batch, channels, length]` has, position by position: `[batch, windows, kernel · channels]`. */
-export function sideBySide(
-  g: GraphBuilder,
-  x: Value,
-  { kernel, stride, dilation, pads }: Windows,
-  zero: number,
-): Value {
-  const last: Value = { ...g.Transpose(x, [0, 2, 1]), type: x.type };
-  const padded = pads.some((pad) => pad > 0) ? g.Pad(last, [0, pads[0], 0, 0, pads[1], 0], zero) : last;
+export function sideBySide(g: GraphBuilder, x: Value, { kernel, stride, dilation }: Windows): Value {
+  const last = g.Transpose(x, [0, 2, 1]);
   const positions = Array.from({ length: kernel }, (_, i) => {
     const left = (kernel - 1 - i) * dilation;
-    return g.Slice(padded, [i * dilation], [left === 0 ? END : -left], [1], [stride]);
+    return g.Slice(last, [i * dilation], [left === 0 ? END : -left], [1], [stride]);
   });
   return kernel === 1 ? positions[0]! : g.Concat(positions, 2);
 }

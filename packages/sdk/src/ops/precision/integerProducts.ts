@@ -7,12 +7,11 @@
 
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
 import type { GraphProto, NodeProto, TensorProto } from '../../graph/proto.ts';
-import type { Tensor } from '../../runtime/tensor.ts';
 import { CONTRIB } from '../domains.ts';
 import { inferNode } from '../infer.ts';
 import { dropUnreadInitializers, reachable } from '../rewrites/simplify.ts';
 import type { FrozenProduct, ProductEmitter } from './frozenProducts.ts';
-import { sideBySide, type Windows } from './convolutions.ts';
+import { padded, roundedExamples, SCALED_ROWS, sideBySide, type Windows } from './convolutions.ts';
 import { integerWeight } from './integerWeight.ts';
 import { productSums } from './productSums.ts';
 
@@ -36,20 +35,26 @@ export class IntegerProducts implements ProductEmitter {
 
   /** The product without what is added to it. */
   emit(product: FrozenProduct): Value {
-    return product.windows ? this.#convolution(product.x, product.windows, product) : this.emitSum([product]);
+    return product.windows ? this.#convolution(product, product.windows) : this.emitSum([product]);
   }
 
-  /** Each example in steps of its largest magnitude, since windows of one scale each would be read and written in float32. */
-  #convolution(x: string, windows: Windows, product: FrozenProduct): Value {
+  /** Each example by its own range, since windows by ranges of their own would be read and written in float32. */
+  #convolution({ x, ...product }: FrozenProduct, windows: Windows): Value {
     const { g } = this;
-    const { integers, steps } = inSteps(g, { name: x, type: 'float32' }, [1, 2]);
-    const y = this.#product(sideBySide(g, integers, windows, ZERO_POINT), this.#weight([product], true));
-    return g.Transpose(g.Mul(y, g.Unsqueeze(steps, [1, 2])), [0, 2, 1]);
+    const weight = this.#weight([{ x, ...product }], true);
+    const { integers, steps, zeros } = roundedExamples(g, padded(g, { name: x, type: 'float32' }, windows));
+    const ones = new Uint8Array(weight[0].shape![0] as number).fill(1);
+    // (integers − zeros) · W = integers · W − zeros · (1 · W)
+    const sums = this.#product(g.constant({ type: 'uint8', dims: [1, ones.length], data: ones }), weight, 0);
+    const y = g.Sub(this.#product(sideBySide(g, integers, windows), weight, 0), g.Mul(zeros, sums));
+    return g.Transpose(g.Mul(y, steps), [0, 2, 1]);
   }
 
-  #product(integers: Value, [values, scales]: readonly [Value, Value]): Value {
+  /** `(integers − zero) · weight` in float32. */
+  #product(integers: Value, [values, scales]: readonly [Value, Value], zero: number): Value {
     const { g } = this;
-    return g.emit('MatMulIntegerToFloat', [integers, values, g.scalar(1), scales, g.constant(ZERO)], {}, CONTRIB);
+    const inputs = [integers, values, g.scalar(1), scales, g.scalar(zero, 'uint8')];
+    return g.emit('MatMulIntegerToFloat', inputs, {}, CONTRIB);
   }
 
   /**
@@ -65,7 +70,7 @@ export class IntegerProducts implements ProductEmitter {
     const [inside, columns] = weight[0].shape as [number, number];
     const found = this.#rounded.get(key) ?? rounded(g, xs.length === 1 ? xs[0]! : g.Concat(xs, 1), inside, isFlat);
     this.#rounded.set(key, found);
-    const y = g.Mul(this.#product(found.integers, weight), found.rows);
+    const y = g.Mul(this.#product(found.integers, weight, ZERO), found.rows);
     return isFlat ? y : g.Reshape(y, g.Concat([found.leading, g.ints([columns])], 0));
   }
 
@@ -132,42 +137,20 @@ interface Rounded {
 }
 
 const STEPS = 127;
-const ZERO_POINT = 128;
-const ZERO: Tensor = { type: 'uint8', dims: [], data: Uint8Array.of(ZERO_POINT) };
-/** The first opset whose QuantizeLinear has a scale for each row. */
-const SCALED_ROWS = 13;
+const ZERO = 128;
 
 /** Each row of x `[…, inside]` in steps of its largest magnitude, as integers of eight bits. What a row becomes depends on no other. */
 function rounded(g: GraphBuilder, x: Value, inside: number, isFlat: boolean): Rounded {
   const flat = isFlat ? x : g.Reshape(x, [-1, inside]);
   const leading = g.Slice(g.Shape(x), [0], [-1], [0]);
-  const { integers, steps } = inSteps(g, flat, [-1]);
-  return { integers, rows: g.Unsqueeze(steps, [1]), leading };
-}
-
-/** x in steps of the largest magnitude along these axes, which are all but the first, as integers; and what a step is, `[rows]`. */
-function inSteps(
-  g: GraphBuilder,
-  x: Value,
-  axes: readonly number[],
-): { readonly integers: Value; readonly steps: Value } {
-  const extremes = [g.ReduceMax(x, axes, false), g.Neg(g.ReduceMin(x, axes, false))];
+  const extremes = [g.ReduceMax(flat, [-1], false), g.Neg(g.ReduceMin(flat, [-1], false))];
   // Not exactly zero, so that rows of zeros stay zeros.
   const steps = g.Mul(g.emit('Max', [...extremes, g.scalar(1e-30)]), g.scalar(1 / STEPS));
-  const zero = g.constant(ZERO);
+  const rows = g.Unsqueeze(steps, [1]);
+  const zero = g.scalar(ZERO, 'uint8');
   const integers =
     g.opset < SCALED_ROWS
-      ? g.emit('QuantizeLinear', [
-          g.Div(
-            x,
-            g.Unsqueeze(
-              steps,
-              axes.map((_, i) => i + 1),
-            ),
-          ),
-          g.scalar(1),
-          zero,
-        ])
-      : g.emit('QuantizeLinear', [x, steps, g.Expand(zero, g.Shape(steps))], { axis: 0 });
-  return { integers: { ...integers, type: 'uint8' }, steps };
+      ? g.emit('QuantizeLinear', [g.Div(flat, rows), g.scalar(1), zero])
+      : g.emit('QuantizeLinear', [flat, steps, g.Expand(zero, g.Shape(steps))], { axis: 0 });
+  return { integers, rows, leading };
 }
