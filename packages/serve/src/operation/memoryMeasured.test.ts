@@ -69,16 +69,18 @@ it.skipIf(process.platform !== 'linux')(
       await answer.arrayBuffer();
       return answer.status;
     };
-    /** Eight clients ask for all adapters, one after the other, and wait a little where they are refused. */
-    const load = async (url: string): Promise<Map<number, number>> => {
+    /** Eight clients ask for all adapters, one after the other; those that are refused ask again a little later, so many times. */
+    const load = async (url: string, retries = 0): Promise<Map<number, number>> => {
       const statuses = new Map<number, number>();
       let next = 0;
       const client = async (): Promise<void> => {
         while (next < 2 * ADAPTERS) {
           const at = next++;
-          const status = await ask(url, at % ADAPTERS, 1 + (at % 8));
-          statuses.set(status, (statuses.get(status) ?? 0) + 1);
-          if (status === 429) await delay(100);
+          for (let tries = 0, status = 429; status === 429 && tries <= retries; tries++) {
+            if (tries > 0) await delay(100);
+            status = await ask(url, at % ADAPTERS, 1 + (at % 8));
+            statuses.set(status, (statuses.get(status) ?? 0) + 1);
+          }
         }
       };
       await Promise.all(Array.from({ length: 8 }, client));
@@ -90,12 +92,12 @@ it.skipIf(process.platform !== 'linux')(
     // Adapters of 1 MiB each, and what is made of them.
     expect(free.most()).toBeGreaterThan(3 * alone);
 
-    // With fewer adapters in memory, hardly anything is refused.
+    // With fewer adapters in memory, nothing is refused for long, and less than every other request at all.
     const enough = Math.ceil(2.3 * alone);
     const bounded = await served(folder, { maxMemoryBytes: enough });
-    const answered = await load(bounded.url);
-    expect((answered.get(200) ?? 0) + (answered.get(429) ?? 0)).toBe(2 * ADAPTERS);
-    expect(answered.get(200)).toBeGreaterThan(1.8 * ADAPTERS);
+    const { [200]: answered, [429]: refused = 0, ...others } = Object.fromEntries(await load(bounded.url, 50));
+    expect([answered, others]).toEqual([2 * ADAPTERS, {}]);
+    expect(refused).toBeLessThan(2 * ADAPTERS);
     expect(bounded.most()).toBeLessThan(enough);
     // Hardly more than the model: many are refused, but one after the other all are answered. What the worker has not collected is
     // what it may be passed by.
