@@ -39,10 +39,10 @@ export class IntegerProducts implements ProductEmitter {
   }
 
   /** Each example by its own range, since windows by ranges of their own would be read and written in float32. */
-  #convolution({ x, ...product }: FrozenProduct, windows: Windows): Value {
+  #convolution(product: FrozenProduct, windows: Windows): Value {
     const { g } = this;
-    const weight = this.#weight([{ x, ...product }], true);
-    const { integers, steps, zeros } = roundedExamples(g, padded(g, { name: x, type: 'float32' }, windows));
+    const weight = this.#weight([product], product.isTransposed);
+    const { integers, steps, zeros } = roundedExamples(g, padded(g, { name: product.x, type: 'float32' }, windows));
     const ones = new Uint8Array(weight[0].shape![0] as number).fill(1);
     // (integers − zeros) · W = integers · W − zeros · (1 · W)
     const sums = this.#product(g.constant({ type: 'uint8', dims: [1, ones.length], data: ones }), weight, 0);
