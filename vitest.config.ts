@@ -8,6 +8,8 @@ import { sources } from './test/support/sources.ts';
 import { testFiles } from './test/support/testFiles.ts';
 
 const { shared, alone, programs } = testFiles();
+/** A file for the results, beside what is printed. */
+const report = process.env['TEST_REPORT'];
 
 const config: ViteUserConfig = defineConfig({
   resolve: { alias: sources },
@@ -29,6 +31,7 @@ const config: ViteUserConfig = defineConfig({
     // A thread for each session: two files beside each other would else take each other's cores.
     env: { ONNX_LORA_THREADS: '1' },
     silent: 'passed-only',
+    ...(report !== undefined && { reporters: ['default', 'json'], outputFile: { json: report } }),
     setupFiles: ['test/support/seed.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,

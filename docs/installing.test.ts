@@ -45,6 +45,19 @@ test('no text tells to run what would end in E404', () => {
   expect(files.flatMap((file) => fetchesIn(file, readFileSync(path.join(root, file), 'utf8')))).toEqual([]);
 });
 
+test('the home page has the commands of the README, and the tests of every change run the second', () => {
+  const commands = (file: string): string[] =>
+    [.../```sh\n([^`]*)```/.exec(readFileSync(path.join(root, file), 'utf8'))![1]!.matchAll(/^(.*?)\s+#/gm)].map(
+      ([, command]) => command!,
+    );
+  const [quickstart, tests] = commands('README.md');
+  expect(quickstart).toContain('npm run quickstart');
+  expect(commands('docs/index.md')).toEqual(commands('README.md'));
+  expect(readFileSync(path.join(root, '.ci/steps.sh'), 'utf8')).toMatch(
+    new RegExp(`^tests\\(\\)[^)]*^ *${tests}$`, 'm'),
+  );
+});
+
 test.each([
   'npm install @onnx-lora/sdk',
   'npm install onnx-lora-grain @onnx-lora/sdk --save',

@@ -2,7 +2,6 @@
 
 import path from 'node:path';
 import { npmInstall, requireText, run } from './command.ts';
-import type { Tarball } from './tarballs.ts';
 
 /** What must be seen of a plugin of one kind on the command line. */
 interface Expected {
@@ -24,33 +23,17 @@ const kinds: readonly Expected[] = [
  *
  * @param folder is made, for the kind that is the default; its name is the plugin's. The others are beside it
  */
-export function checkGeneratedPlugin(folder: string, tarballs: readonly Tarball[]): void {
-  for (const [i, expected] of kinds.entries())
-    checkKind(i === 0 ? folder : `${folder}-${expected.kind}`, tarballs, expected);
+export function checkGeneratedPlugin(folder: string): void {
+  for (const [i, expected] of kinds.entries()) checkKind(i === 0 ? folder : `${folder}-${expected.kind}`, expected);
 }
 
-function checkKind(folder: string, tarballs: readonly Tarball[], { kind, metric, isLearned, answer }: Expected): void {
+function checkKind(folder: string, { kind, metric, isLearned, answer }: Expected): void {
   const [parent, name] = [path.dirname(folder), path.basename(folder)];
-  const generator = tarballs.find((tarball) => tarball.name === 'create-onnx-lora-plugin')!;
-  // As npx runs it, from its tarball.
-  run(
-    parent,
-    'npm',
-    'exec',
-    '--yes',
-    `--package=${generator.file}`,
-    '--',
-    generator.name,
-    name,
-    '--domain',
-    'cells',
-    '--kind',
-    kind,
-    '--yes',
-  );
+  const answers = ['--domain', 'cells', '--kind', kind, '--yes'];
+  run(parent, 'npm', 'create', '--yes', 'onnx-lora-plugin', '--', name, ...answers);
 
   // As the generator's last lines say.
-  npmInstall(folder, '--save-dev', ...tarballs.filter((each) => each !== generator).map(({ file }) => file));
+  npmInstall(folder);
 
   run(folder, 'npm', 'test');
   run(folder, 'npm', 'run', 'build');

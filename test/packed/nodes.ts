@@ -1,37 +1,47 @@
-/** @file The generated plugin under other versions of Node than the one that runs this. */
+/** @file The packages and the generated plugin under each version of Node that is promised. */
 
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
-import { requireText, run } from './command.ts';
+import { installWords, npmInstall, requireText, run } from './command.ts';
+import { emptyProject, type Published } from './release.ts';
 
-const versions = ['20', '22', '24'];
+/** The oldest that the packages take, and the newest of the others. */
+const versions = ['20.19.0', '22', '24'];
 
 /**
- * Runs the plugin's tests and the command with each version that npm has for this machine.
+ * With each version that npm has for this machine: installs the packages, none of which may be for other versions alone, and runs
+ * the plugin's tests and the command.
  *
  * @param plugin the folder of an installed and built plugin
  */
-export function checkNodes(folder: string, plugin: string): void {
+export function checkNodes(folder: string, plugin: string, published: readonly Published[]): void {
   if (!existsSync(path.join(plugin, 'dist/index.js'))) throw new Error('There is no plugin to run.');
-  const own = process.versions.node.split('.')[0]!;
-  for (const version of versions.filter((each) => each !== own)) {
+  for (const version of versions) {
     const place = path.join(folder, version);
-    mkdirSync(place, { recursive: true });
-    writeFileSync(path.join(place, 'package.json'), '{ "private": true }');
+    const users = path.join(place, 'project');
+    mkdirSync(users, { recursive: true });
+    emptyProject(place);
+    emptyProject(users);
     try {
       // Its install script fetches the program for this machine, by npm.
-      run(place, 'npm', 'install', '--ignore-scripts=false', '--no-audit', '--no-fund', `node@${version}`);
+      npmInstall(place, '--ignore-scripts=false', `node@${version}`);
     } catch (error) {
       console.log(`Node ${version}: skipped, as npm has none for this machine: ${firstLine(error)}`);
       continue;
     }
     const node = path.join(place, 'node_modules/node/bin/node');
     const found = run(plugin, node, '--version').trim();
+    run(users, node, npmProgram(), ...installWords, ...published.map(({ name }) => name));
     run(plugin, node, 'node_modules/vitest/vitest.mjs', 'run');
     const command = 'node_modules/@onnx-lora/cli/bin/onnx-lora.js';
     requireText(run(plugin, node, command, 'plugins', '--plugin', path.basename(plugin)), 'cells-regression');
-    console.log(`Node ${found}: the plugin's tests and the command pass`);
+    console.log(`Node ${found}: all packages install, the plugin's tests and the command pass`);
   }
+}
+
+/** npm as a script, which any Node can run. */
+function npmProgram(): string {
+  return path.join(run('.', 'npm', 'root', '--global').trim(), 'npm/bin/npm-cli.js');
 }
 
 function firstLine(error: unknown): string {

@@ -3,7 +3,8 @@
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { npmInstall, run } from './command.ts';
-import { megabytes, type Tarball } from './tarballs.ts';
+import { emptyProject } from './release.ts';
+import { megabytes } from './tarballs.ts';
 
 /** Everything but ONNX Runtime and what it brings, in bytes. */
 const BUDGET = 3e6;
@@ -13,10 +14,10 @@ const foreign =
   /^(@onnx-lora\/(?!sdk$).*|sharp|@img\/.*|wavefile|.*-decoder|@wasm-audio-decoders\/.*|@rdkit\/.*|@huggingface\/(tokenizers|transformers)|commander|inversify|onnxruntime-web)$/;
 
 /** Installs the SDK, looks at what came with it, and runs it. */
-export function checkSdkAlone(folder: string, tarballs: readonly Tarball[]): void {
+export function checkSdkAlone(folder: string): void {
   mkdirSync(folder);
-  writeFileSync(path.join(folder, 'package.json'), '{ "private": true, "type": "module" }');
-  npmInstall(folder, tarballs.find(({ name }) => name === '@onnx-lora/sdk')!.file);
+  emptyProject(folder);
+  npmInstall(folder, '@onnx-lora/sdk');
 
   const sizes = sizesOf(path.join(folder, 'node_modules'));
   const found = [...sizes.keys()].filter((name) => foreign.test(name));

@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 import { type Answers, completeAnswers, questions } from './answers.ts';
 import { ask, type Asked, type Terminal } from './ask.ts';
 import { CreateError } from './createError.ts';
-import { filesOf } from './template.ts';
+import { filesOf, version } from './template.ts';
 import { writeFolder } from './writeFolder.ts';
 
 /** What the command talks to. */
@@ -43,21 +43,24 @@ export async function main(words: readonly string[], surroundings: Surroundings)
     }
     const asked = yes || !surroundings.isTerminal ? unasked(folder, flags) : await ask(folder, flags, surroundings);
     const { name } = await createPlugin(asked.folder, asked.given);
-    output.write(`${name} is in ${asked.folder}. Next:
-
-  npm run pack -- ${path.join(asked.folder, 'packages')}
-  cd ${asked.folder}
-  npm install --save-dev ./packages/onnx-lora-*.tgz
-  npm test
-
-The first line is for a clone of onnx-lora, whose packages are not on npm yet.
-`);
+    output.write(`${name} is in ${asked.folder}. Next:\n\n${nextSteps(asked.folder)}`);
     return 0;
   } catch (error) {
     if (!(error instanceof CreateError)) throw error;
     errors.write(`error: ${error.message}\n`);
     return 2;
   }
+}
+
+function nextSteps(folder: string): string {
+  if (version !== '0.0.0') return `  cd ${folder}\n  npm install\n  npm test\n`;
+  return `  npm run pack -- ${path.join(folder, 'packages')}
+  cd ${folder}
+  npm install --save-dev ./packages/onnx-lora-*.tgz
+  npm test
+
+The first line is for a clone of onnx-lora, whose packages are not on npm yet.
+`;
 }
 
 function unasked(folder: string | undefined, given: Asked['given']): Asked {

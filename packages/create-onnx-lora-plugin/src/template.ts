@@ -12,10 +12,13 @@ import { type Answers, type Kind, kinds } from './answers.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
+/** The version of this package, and of the SDK, which is released with it: `0.0.0` until they are on npm. */
+export const version: string = (
+  JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as { version: string }
+).version;
+
 /** Paths with `/` from the plugin's folder, and their text. */
 export function filesOf(answers: Answers): Map<string, string> {
-  const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as { version: string };
-  // The generator and the SDK are released together.
   const values = { ...answers, ...words[answers.kind], sdk: `^${version}`, year: String(new Date().getFullYear()) };
   const files = new Map<string, string>();
   const add = (name: string, source: string): void => {

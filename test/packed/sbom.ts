@@ -1,0 +1,18 @@
+/** @file `npm run sbom`: writes `sbom.cdx.json`, which lists every package that a user of the released command installs. */
+
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { npmInstall, run } from './command.ts';
+import { emptyProject } from './release.ts';
+
+const { version } = JSON.parse(readFileSync('packages/cli/package.json', 'utf8')) as { version: string };
+const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-sbom-'));
+try {
+  emptyProject(folder, { name: 'onnx-lora', version });
+  npmInstall(folder, '--package-lock-only', `@onnx-lora/cli@${version}`, `create-onnx-lora-plugin@${version}`);
+  // Of the workspace itself, npm leaves out packages with a scope.
+  writeFileSync('sbom.cdx.json', run(folder, 'npm', 'sbom', '--package-lock-only', '--sbom-format', 'cyclonedx'));
+} finally {
+  rmSync(folder, { recursive: true });
+}
