@@ -20,6 +20,7 @@ export async function familyTable(file: string): Promise<string> {
 function text(): string {
   return `---
 title: Model families
+aside: false
 order: 50
 ---
 

@@ -87,15 +87,12 @@ describe.skipIf(!isAsked || executablePath === undefined)('the built site in a b
     ['TARGET_NOT_FOUND', /\/reference\/errors/],
     ['rank', /\/guides\//],
   ])('a search for %s finds its page', async (words, expected) => {
-    const { page, wrong } = await open('/', desktop);
-    await page.click('.VPNavBarSearch button');
-    await page.fill('#localsearch-input', words);
-    await page.waitForSelector('#localsearch-list a.result');
-    const found = (await page.evaluate(
-      "[...document.querySelectorAll('#localsearch-list a.result')].map((each) => each.href)",
-    )) as string[];
-    expect(found.slice(0, 5)).toContainEqual(expect.stringMatching(expected));
-    expect(wrong).toEqual([]);
+    expect((await search(words)).slice(0, 5)).toContainEqual(expect.stringMatching(expected));
+  });
+
+  test.each(['overfitting', 'resume', 'Windows'])('a search for %s finds a guide first', async (words) => {
+    const found = await search(words);
+    expect(found[0]).toMatch(/\/guides\//);
   });
 
   test('a page that is not there is said to be missing, with a way home', async () => {
@@ -104,6 +101,20 @@ describe.skipIf(!isAsked || executablePath === undefined)('the built site in a b
     await page.click('text=To the home page');
     await page.waitForURL(`${origin}/`);
   });
+
+  /** Addresses of what a search finds, best first. */
+  async function search(words: string): Promise<string[]> {
+    const { page, wrong } = await open('/', desktop);
+    await page.click('.VPNavBarSearch button');
+    await page.fill('#localsearch-input', words);
+    await page.waitForSelector('#localsearch-list a.result');
+    const found = (await page.evaluate(
+      "[...document.querySelectorAll('#localsearch-list a.result')].map((each) => each.href)",
+    )) as string[];
+    expect(wrong).toEqual([]);
+    await page.context().close();
+    return found;
+  }
 
   /** A page of the site, with whatever goes wrong in it. Files come from the folder; nothing goes to a network. */
   async function open(

@@ -49,8 +49,10 @@ const config: UserConfig<DefaultTheme.Config> = defineConfig({
       options: {
         miniSearch: {
           searchOptions: {
-            // A guide before the page of a type that mentions the same word, and the SDK's types before those that pass it on.
-            boostDocument: (id: string) => (!id.includes('/reference/api/') ? 1 : id.includes('/sdk/') ? 0.5 : 0.4),
+            // Guides come before properties of the same name, whose sections are short and so match well. Of properties, those of
+            // the SDK's options come before the types that pass them on.
+            boostDocument: (id: string) =>
+              !id.includes('/reference/api/') ? 1 : /\/sdk\/index\/.*Options\.html/.test(id) ? 0.22 : 0.1,
           },
         },
       },
