@@ -1,4 +1,4 @@
-/** @file Metrics are typed by their task, and all that holds a session can be disposed of by its block. */
+/** @file Metrics and predictions are typed by their task, and all that holds a session can be disposed of by its block. */
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -12,7 +12,18 @@ import {
   type VariantScorer,
 } from '@onnx-lora/science';
 import type { SequenceEmbedder } from '@onnx-lora/sequences';
-import { type AdapterSession, evaluate, float32, type BoundFeeds, type Model, openModel, train } from '@onnx-lora/sdk';
+import {
+  type AdapterSession,
+  type BoundFeeds,
+  evaluate,
+  float32,
+  type Model,
+  openModel,
+  openPredictor,
+  type TaskPredictor,
+  train,
+} from '@onnx-lora/sdk';
+import type { Prediction } from '@onnx-lora/sdk/tasks';
 import type { ThreadPool, ThreadedDataset } from '@onnx-lora/sdk/data';
 import type { TensorBoardWriter } from '@onnx-lora/sdk/plugin';
 import { linearNet, publishModel } from '@onnx-lora/sdk/testing';
@@ -52,6 +63,33 @@ test('metrics that a task always has are numbers to the compiler', () => {
   expectTypeOf<Omit<Found, 'trained' | 'other'>>().toExtend<Record<string, number>>();
   expectTypeOf<Found['trained']>().toEqualTypeOf<number | undefined>();
   expectTypeOf<Found['other']>().toEqualTypeOf<number | undefined>();
+});
+
+/** Never called: what the compiler says of it is the test. */
+async function predictionsOf(model: Model, name: string) {
+  const said = async <Said>(predictor: TaskPredictor<Said>): Promise<Said> => {
+    for await (const { prediction } of predictor.predict('x')) return prediction;
+    throw new Error('There is no answer.');
+  };
+  return {
+    image: (await said(await openPredictor(model, { task: 'image-classification' }))).score,
+    labels: (await said(await openPredictor(model, { task: 'multi-label-classification' }))).scores['cat'],
+    share: (await said(await openPredictor(model, { task: 'semantic-segmentation' }))).classes[0]!.share,
+    sound: (await said(await openPredictor(model, { task: 'audio-classification' }))).score,
+    words: (await said(await openPredictor(model, { task: 'speech-recognition' }))).text,
+    sequence: (await said(await openPredictor(model, { task: 'sequence-classification' }))).label,
+    unknown: await said(await openPredictor(model, { task: name })),
+    unnamed: await said(await openPredictor(model)),
+  };
+}
+
+test('predictions are typed by the name of the task', () => {
+  type Found = Awaited<ReturnType<typeof predictionsOf>>;
+  expectTypeOf<Pick<Found, 'image' | 'share' | 'sound'>>().toExtend<Record<string, number>>();
+  expectTypeOf<Found['labels']>().toEqualTypeOf<number | undefined>();
+  expectTypeOf<Pick<Found, 'words' | 'sequence'>>().toExtend<Record<string, string>>();
+  expectTypeOf<Found['unknown']>().toEqualTypeOf<Prediction>();
+  expectTypeOf<Found['unnamed']>().toEqualTypeOf<Prediction>();
 });
 
 test('all that holds a session is disposable', () => {

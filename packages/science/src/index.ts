@@ -92,3 +92,4 @@ export {
 } from './variants/variantScorer.ts';
 export type { TokenScoresOptions } from './variants/tokenScores.ts';
 export type { EffectScorer, ScoreOptions, Variant, VariantScorer } from './variants/effectScorer.ts';
+export type { ResidueClasses } from './tasks/residues/openResidueClassifier.ts';

@@ -1,5 +1,11 @@
 /** @file What this package brings, as any plugin would. */
 
+import type {
+  RecordClassPrediction,
+  RecordLabelsPrediction,
+  RecordNumberPrediction,
+  RecordPrediction,
+} from '@onnx-lora/sdk';
 import { definePlugin, type Plugin } from '@onnx-lora/sdk/plugin';
 import { scienceFamilies } from './families/index.ts';
 import {
@@ -9,8 +15,19 @@ import {
 } from './tasks/classification/sequenceFactories.ts';
 import { sequenceEmbeddingTask, sequenceRetrievalTask } from './tasks/embedding/sequenceEmbeddingTask.ts';
 import { maskedLanguageModellingTask } from './tasks/masked/maskedLanguageModellingTask.ts';
+import type { ResidueClasses } from './tasks/residues/openResidueClassifier.ts';
 import { residueClassificationTask, residueRegressionTask } from './tasks/residues/residueFactories.ts';
 import { mutationScanTask, variantEffectTask } from './tasks/variants/variantFactories.ts';
+
+declare module '@onnx-lora/sdk' {
+  interface TaskPredictions {
+    'sequence-classification': RecordClassPrediction;
+    'sequence-labelling': RecordLabelsPrediction;
+    'sequence-regression': RecordNumberPrediction;
+    'residue-classification': RecordPrediction<ResidueClasses>;
+    'residue-regression': RecordPrediction<Readonly<{ values: readonly (number | null)[] }>>;
+  }
+}
 
 /** Science: the families, and the tasks on sequences. */
 export const sciencePlugin: Plugin = definePlugin({

@@ -20,6 +20,8 @@ export { type LoraPreview, previewLora } from './model/planning/previewLora.ts';
 export { toPlainLora } from './model/merging/toPlainLora.ts';
 export { convertToLora, type ConvertedToLora, type ConvertToLoraOptions } from './model/merging/convertToLora.ts';
 export { evaluate, type EvaluateOptions } from './model/evaluate.ts';
+// All of it, so that packages can add to `TaskPredictions`: TypeScript finds it through this alone.
+export * from './plugin/predictions.ts';
 export { openPredictor, type OpenPredictorOptions, type TaskPredictor } from './model/openPredictor.ts';
 export { attachHead, type AttachHeadOptions, type HeadedModel } from './model/head/attachHead.ts';
 export { modelFor } from './model/head/forAdapter.ts';

@@ -228,7 +228,6 @@ export {
   decodeLabels,
   decodeValues,
   headDecoder,
-  type ScoredLabel,
   valueNames,
 } from './plugin/tasks/decodeAnswers.ts';
 export {

@@ -123,3 +123,4 @@ export {
   audioRetrievalTask,
 } from './tasks/embedding/audioRetrieval.ts';
 export type { AudioReading, AudioTask, AudioTools, AudioTrainingOptions } from './tasks/audioTask.ts';
+export type { TranscriptPrediction } from './tasks/recognition/transcriptionPredictor.ts';

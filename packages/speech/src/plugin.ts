@@ -1,5 +1,6 @@
 /** @file What this package brings, as any plugin would. */
 
+import type { ClassPrediction, EmbeddingPrediction, LabelsPrediction, NumberPrediction } from '@onnx-lora/sdk';
 import {
   token,
   type Token,
@@ -22,7 +23,18 @@ import {
 } from './tasks/classification/audioClassification.ts';
 import { audioEmbeddingTask } from './tasks/embedding/audioEmbedder.ts';
 import { audioRetrievalTask } from './tasks/embedding/audioRetrieval.ts';
+import type { TranscriptPrediction } from './tasks/recognition/transcriptionPredictor.ts';
 import { speechRecognitionTask } from './tasks/recognition/speechRecognition.ts';
+
+declare module '@onnx-lora/sdk' {
+  interface TaskPredictions {
+    'speech-recognition': TranscriptPrediction;
+    'audio-classification': ClassPrediction;
+    'audio-tagging': LabelsPrediction;
+    'audio-regression': NumberPrediction;
+    'audio-embedding': EmbeddingPrediction;
+  }
+}
 
 /** Decodes recordings. That of this package reads every {@link AUDIO_FORMAT}. */
 export const AUDIO_READER: Token<AudioReader> = token('audio-reader', { usuallyFrom: '@onnx-lora/speech' });

@@ -1,5 +1,11 @@
 /** @file What this package brings, as any plugin would. */
 
+import type {
+  RecordClassPrediction,
+  RecordLabelsPrediction,
+  RecordNumberPrediction,
+  RecordPrediction,
+} from '@onnx-lora/sdk';
 import { definePlugin, type Plugin } from '@onnx-lora/sdk/plugin';
 import { textFamilies } from './families/index.ts';
 import { multipleChoiceTask } from './tasks/choices/multipleChoice.ts';
@@ -11,6 +17,19 @@ import { textEmbeddingTask, textRetrievalTask } from './tasks/textEmbedding.ts';
 import { textClassificationTask, textLabellingTask, textRegressionTask } from './tasks/textFactories.ts';
 import { chatTask } from './tasks/chat/chat.ts';
 import { preferencesTask } from './tasks/preferences/preferences.ts';
+
+declare module '@onnx-lora/sdk' {
+  interface TaskPredictions {
+    'text-classification': RecordClassPrediction;
+    'text-labelling': RecordLabelsPrediction;
+    'text-regression': RecordNumberPrediction;
+    'text-embedding': RecordPrediction<Readonly<{ embedding: Float32Array }>>;
+    'question-answering': RecordPrediction<
+      Readonly<{ answer: string; start: number | null; end: number | null; score: number }>
+    >;
+    chat: RecordPrediction<Readonly<{ text: string }>>;
+  }
+}
 
 /** Texts: the families, and the tasks. */
 export const textPlugin: Plugin = definePlugin({

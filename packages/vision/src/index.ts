@@ -156,3 +156,5 @@ export { semanticSegmenter, type SemanticSegmenterOptions } from './tasks/segmen
 export type { SegmentationExample } from './tasks/segmentation/segmentationReport.ts';
 export type { SegmentationLossOptions } from './tasks/segmentation/segmentationLoss.ts';
 export type { PromptableSegmenterOptions } from './tasks/promptable/promptableSegmenter.ts';
+export type { MaskPrediction } from './tasks/promptable/promptableSegmenter.ts';
+export type { SegmentationPrediction } from './tasks/segmentation/classMap.ts';

@@ -1,5 +1,6 @@
 /** @file What this package brings, as any plugin would. */
 
+import type { ClassPrediction, EmbeddingPrediction, LabelsPrediction, NumberPrediction } from '@onnx-lora/sdk';
 import { token, type Token, definePlugin, type Plugin, binding } from '@onnx-lora/sdk/plugin';
 import { visionFamilies } from './families/index.ts';
 import type { ImageDecoder } from './image/image.ts';
@@ -10,7 +11,20 @@ import { imageEmbeddingTask } from './tasks/embedding/imageEmbedder.ts';
 import { imageRetrievalTask } from './tasks/embedding/imageRetrieval.ts';
 import { imageTextTask } from './tasks/embedding/text/imageText.ts';
 import { promptableSegmentationTask } from './tasks/promptable/promptableSegmentation.ts';
+import type { MaskPrediction } from './tasks/promptable/promptableSegmenter.ts';
+import type { SegmentationPrediction } from './tasks/segmentation/classMap.ts';
 import { semanticSegmentationTask } from './tasks/segmentation/semanticSegmentation.ts';
+
+declare module '@onnx-lora/sdk' {
+  interface TaskPredictions {
+    'image-classification': ClassPrediction;
+    'multi-label-classification': LabelsPrediction;
+    'image-regression': NumberPrediction;
+    'image-embedding': EmbeddingPrediction;
+    'semantic-segmentation': SegmentationPrediction;
+    'promptable-segmentation': MaskPrediction;
+  }
+}
 
 /** The decoder of image files; provide another to replace sharp. */
 export const IMAGE_DECODER: Token<ImageDecoder> = token('image-decoder', {

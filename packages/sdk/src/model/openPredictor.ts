@@ -5,25 +5,28 @@ import { didYouMean, OnnxLoraError } from '../errors.ts';
 import { knownOptions } from '../knownOptions.ts';
 import { guardedFactory } from '../plugin/guards/guardedFactory.ts';
 import { requireNamedAdapters, sourcesOf } from '../plugin/predict/sources.ts';
-import type { Answer, Predictor, PredictOptions, Source } from '../plugin/predictor.ts';
+import type { PredictionOf } from '../plugin/predictions.ts';
+import type { Answer, Prediction, Predictor, PredictOptions, Source } from '../plugin/predictor.ts';
 import type { PredictorInput, PredictorOptions, TaskFactory } from '../plugin/taskFactory.ts';
 import type { RunnableOptions } from '../plugin/taskModel.ts';
 import { modelFor } from './head/forAdapter.ts';
 import type { Model } from './model.ts';
+import { requireAdapters, requireModel } from './givenArguments.ts';
 
 /** Options of {@link openPredictor}. */
-export interface OpenPredictorOptions extends Omit<RunnableOptions, 'adapters'>, Omit<PredictorOptions, 'load'> {
+export interface OpenPredictorOptions<Name extends string = string>
+  extends Omit<RunnableOptions, 'adapters'>, Omit<PredictorOptions, 'load'> {
   /**
    * A task of the model's plugins by its name, or a maker of tasks. By default the one that the adapter was trained for, or
-   * else the usual one of the model's family.
+   * else the usual one of the model's family. With a name, predictions have the types of {@link TaskPredictions}.
    */
-  readonly task?: string | TaskFactory;
+  readonly task?: Name | TaskFactory;
   /** Examples per run, where `predict` does not say; the task's own choice by default. */
   readonly batchSize?: number;
 }
 
 /** A predictor of a task. */
-export interface TaskPredictor extends Predictor {
+export interface TaskPredictor<Said = Prediction> extends Omit<Predictor, 'predict'> {
   /** Name of the task whose answers it gives. */
   readonly task: string;
   /** What it can be asked about. */
@@ -32,7 +35,10 @@ export interface TaskPredictor extends Predictor {
    * An answer for each file, in their order: `{ label: 'cat', score: 0.98, … }` of a classifier, `{ text }` of a recogniser. Of
    * files that hold many records, such as FASTA, an answer for each record.
    */
-  predict(sources: string | Iterable<Source> | AsyncIterable<Source>, options?: PredictOptions): AsyncIterable<Answer>;
+  predict(
+    sources: string | Iterable<Source> | AsyncIterable<Source>,
+    options?: PredictOptions,
+  ): AsyncIterable<Answer<Said>>;
 }
 
 // prettier-ignore
@@ -55,12 +61,20 @@ const requireKnownToPredict = knownOptions<PredictOptions>('predictor.predict', 
  * const model = await openModel('models/vit', { plugins: [visionPlugin] });
  * await using predictor = await openPredictor(model, { adapter: await loadAdapter('photos-adapter') });
  * for await (const { prediction } of predictor.predict(['cat.jpg'])) console.log(prediction.label);
+ * @example
+ * await using classifier = await openPredictor(model, { adapter, task: 'image-classification' });
+ * for await (const { prediction } of classifier.predict('cat.jpg')) console.log(prediction.score.toFixed(2)); // a number
  *
  * @throws OnnxLoraError `CONFIG_INVALID` for an option that there is not, where adapters are a list without names, where no task is known, or the task answers for no files, or with one adapter alone;
  *   `ADAPTER_MISMATCH` for adapters that answer with different labels; as `model.session` and the task's own predictor
  */
-export async function openPredictor(model: Model, options: OpenPredictorOptions = {}): Promise<TaskPredictor> {
+export async function openPredictor<Name extends string = string>(
+  model: Model,
+  options: OpenPredictorOptions<Name> = {},
+): Promise<TaskPredictor<PredictionOf<Name>>> {
+  requireModel('openPredictor', model);
   requireKnown(options);
+  if (options.adapter !== undefined) requireAdapters('openPredictor', options.adapter);
   const { adapter, adapters = {}, task, settings, batchSize, ...load } = options;
   requireNamedAdapters(adapters);
   const all = [...(adapter ? [adapter] : []), ...Object.values(adapters)];
@@ -89,7 +103,9 @@ export async function openPredictor(model: Model, options: OpenPredictorOptions 
     input: factory.input ?? {},
     predict(sources, asked = {}) {
       requireKnownToPredict(asked);
-      return predictor.predict(sourcesOf(sources), { ...defaults, ...asked });
+      return predictor.predict(sourcesOf(sources), { ...defaults, ...asked }) as AsyncIterable<
+        Answer<PredictionOf<Name>>
+      >;
     },
   };
 }

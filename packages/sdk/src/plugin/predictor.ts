@@ -14,11 +14,11 @@ export type Prediction = Readonly<Record<string, unknown>>;
 export type Source = string | AsyncIterable<Uint8Array>;
 
 /** One thing that a {@link Predictor} says. */
-export interface Answer {
+export interface Answer<Said = Prediction> {
   /** Number of the source, from 0, in the order in which the sources were given. */
   readonly source: number;
   /** What is said. About a record of a file it begins with what the record is called: `{ id: 'sp|P69905|HBA_HUMAN', … }`. */
-  readonly prediction: Prediction;
+  readonly prediction: Said;
   /** True for a piece of an answer that is still to come, see {@link PredictOptions.parts}. */
   readonly isPart?: boolean;
   /** Of an answer that is written whole by now: tokens of what was asked, and tokens that were written. */

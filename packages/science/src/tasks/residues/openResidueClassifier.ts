@@ -30,7 +30,7 @@ export function openResidueClassifier(
     const labels = labelsOrNumbers(model, outputs);
     return {
       valuesOf: (scores) => softmaxRows(scores, outputs),
-      shown: (letters): Prediction => {
+      shown: (letters): ResidueClasses => {
         const best = letters.map((probabilities) => probabilities && bestOf(probabilities));
         const sure = letters.map((probabilities, i) => probabilities?.[best[i]!]);
         const answered = sure.filter((probability) => probability !== undefined);
@@ -58,6 +58,16 @@ export function openResidueRegressor(model: RunnableModel, options: SequencePred
     }),
   }));
 }
+
+/** A class and a confidence for each residue. */
+export type ResidueClasses = Readonly<{
+  /** Classes of one letter in one string, else a list; `-` for residues without an answer. */
+  residues: string | readonly string[];
+  /** Tenths of the probability of each class, as digits. */
+  confidence: string | readonly string[];
+  /** Mean probability, 0 to 1. */
+  score: number;
+}>;
 
 /** A probability as a digit. */
 function tenths(probability: number): string {

@@ -1,7 +1,8 @@
 /** @file Says in words what a head answers: a class, labels or numbers for each row. */
 
 import type { Tensor } from '../../runtime/tensor.ts';
-import type { OutputProcessor, Prediction } from '../predictor.ts';
+import type { ClassPrediction, LabelsPrediction, NumberPrediction, ScoredLabel } from '../predictions.ts';
+import type { OutputProcessor } from '../predictor.ts';
 import type { TaskModel } from '../taskModel.ts';
 import { temperatureOf } from './classification/calibration.ts';
 import type { HeadPort } from './classification/chooseHead.ts';
@@ -33,14 +34,6 @@ export function headDecoder(
   return (results) => decodeLabels(results, { output, labels, thresholds });
 }
 
-/** A class and its probability, 0 to 1. */
-export interface ScoredLabel {
-  /** The name of the class. */
-  readonly label: string;
-  /** Its probability. */
-  readonly score: number;
-}
-
 /**
  * One prediction per row of the output `[batch, classes]` called `output`: `{ label, score, top }`, where `top` lists
  * the five likeliest classes, best first, with the probabilities that softmax gives them when scores are divided by the
@@ -54,7 +47,7 @@ export function decodeClasses(
   output: string,
   labels: readonly string[],
   temperature = 1,
-): Prediction[] {
+): ClassPrediction[] {
   const { rows, classes, data } = scoresOf(outputs, output, labels.length);
   return Array.from({ length: rows }, (_, i) => {
     const row = data.subarray(i * classes, (i + 1) * classes).map((score) => score / temperature);
@@ -74,7 +67,7 @@ export function decodeClasses(
 export function decodeLabels(
   outputs: Readonly<Record<string, Tensor>>,
   { output, labels, thresholds }: MultiLabelMetricsOptions,
-): Prediction[] {
+): LabelsPrediction[] {
   const { rows, classes, data } = scoresOf(outputs, output, labels.length);
   return Array.from({ length: rows }, (_, row) => {
     const scores = labels.map((_label, i) => probability(data[row * classes + i]!));
@@ -95,7 +88,7 @@ export function decodeValues(
   outputs: Readonly<Record<string, Tensor>>,
   output: string,
   names: readonly string[],
-): Prediction[] {
+): NumberPrediction[] {
   const { rows, classes, data } = scoresOf(outputs, output, names.length);
   return Array.from({ length: rows }, (_, row) => {
     const own = [...data.subarray(row * classes, (row + 1) * classes)];

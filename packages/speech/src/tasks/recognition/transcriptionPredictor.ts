@@ -1,13 +1,6 @@
 /** @file Transcripts of recordings that nobody has transcribed: short and long ones, and what streams in. */
 
-import {
-  type Answer,
-  chosenAdapter,
-  type Prediction,
-  type Predictor,
-  type Source,
-  sourcesOf,
-} from '@onnx-lora/sdk/tasks';
+import { type Answer, chosenAdapter, type Predictor, type Source, sourcesOf } from '@onnx-lora/sdk/tasks';
 import { type AudioReader, monoStreamAt } from '../../audio/audio.ts';
 import { joinTexts } from '../../generation/longform/windows.ts';
 import type { Transcriber, TranscribeOptions, Transcript, TranscriptSegment } from '../../generation/transcriber.ts';
@@ -113,11 +106,18 @@ export function transcriptionPredictor({
   return { adapters, predict, release, [Symbol.asyncDispose]: release };
 }
 
+/** The words of a recording; `language` and `segments` where the model tells them. */
+export type TranscriptPrediction = Readonly<
+  Pick<Transcript, 'text'> & Partial<Pick<Transcript, 'language' | 'segments'>>
+>;
+
 function predictionOf({
   text,
   language,
   segments,
-}: { readonly [Key in keyof Transcript]?: Transcript[Key] | undefined }): Prediction {
+}: Pick<Transcript, 'text'> & {
+  readonly [Key in 'language' | 'segments']?: Transcript[Key] | undefined;
+}): TranscriptPrediction {
   return { text, ...(language === undefined ? {} : { language }), ...(segments ? { segments } : {}) };
 }
 

@@ -1,7 +1,7 @@
 /** @file The masks of one prompt in many image files, for the command line. */
 
 import { stack } from '@onnx-lora/sdk';
-import type { Prediction, Processor, TaskModel } from '@onnx-lora/sdk/tasks';
+import type { Processor, TaskModel } from '@onnx-lora/sdk/tasks';
 import { formatCocoCounts, encodeRle } from '../../data/shapes/rle.ts';
 import { indexedPng } from '../../image/indexedPng.ts';
 import type { Geometry } from '../../preprocess/geometry.ts';
@@ -49,11 +49,23 @@ export async function promptableSegmenter(
   };
 }
 
-function answer({ logits, scores, best }: PromptMasks, geometry: Geometry, isPadded: boolean): Prediction {
+/** The mask of a prompt. */
+export type MaskPrediction = Readonly<{
+  /** The model's own estimate of the mask's overlap with the object, 0 to 1. */
+  score: number;
+  /** Pixels inside. */
+  area: number;
+  /** A PNG in black and white. */
+  mask: Uint8Array;
+  /** COCO's compressed run-length encoding; `size` is `[height, width]`. */
+  rle: { readonly size: readonly [number, number]; readonly counts: string };
+}>;
+
+function answer({ logits, scores, best }: PromptMasks, geometry: Geometry, isPadded: boolean): MaskPrediction {
   const { width, height } = geometry.input;
   const mask = { width, height, data: cutLogits(logitsOfImage(logits[best]!, geometry, { isPadded })) };
   return {
-    score: scores[best],
+    score: scores[best]!,
     area: mask.data.reduce((sum, each) => sum + each, 0),
     mask: indexedPng(mask, (number) => (number === 0 ? [0, 0, 0] : [255, 255, 255])),
     rle: { size: [height, width], counts: formatCocoCounts(encodeRle(mask).counts) },

@@ -1,7 +1,7 @@
 /** @file From a model's logits to a class for each pixel, and to files of it. */
 
 import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
-import { listedPorts, type Prediction, type TaskModel } from '@onnx-lora/sdk/tasks';
+import { listedPorts, type TaskModel } from '@onnx-lora/sdk/tasks';
 import type { Color } from '../../augment/affine.ts';
 import type { Mask } from '../../augment/sample.ts';
 import { indexedPng } from '../../image/indexedPng.ts';
@@ -130,11 +130,21 @@ function neighbours(at: Float64Array, size: number): { first: Int32Array; second
   };
 }
 
+/** The classes of an image's pixels. */
+export type SegmentationPrediction = Readonly<{
+  /** Each class that occurs with its share, in words. */
+  label: string;
+  /** The share of the pixels of each class that occurs, 0 to 1, largest first. */
+  classes: readonly { readonly label: string; readonly share: number }[];
+  /** A PNG of class numbers. */
+  mask: Uint8Array;
+}>;
+
 /**
  * `{ label, classes, mask }`: in words and in numbers the share of each class that occurs, largest first, and a PNG of class
  * numbers.
  */
-export function segmentationPrediction(map: Mask, labels: readonly string[]): Prediction {
+export function segmentationPrediction(map: Mask, labels: readonly string[]): SegmentationPrediction {
   const counts = new Float64Array(labels.length);
   for (const number of map.data) counts[number]!++;
   const classes = labels

@@ -88,9 +88,9 @@ describe('ClassificationMetrics', () => {
 test('decodeClasses gives probabilities, best first', () => {
   const logits = float32([0, Math.log(3), 0, 5, 5, 5], [2, 3]);
   const [first, second] = decodeClasses({ logits }, 'logits', ['a', 'b', 'c']);
-  expect(first!['label']).toBe('b');
-  expect(first!['score']).toBeCloseTo(0.6, 6);
-  expect((first!['top'] as { label: string }[]).map(({ label }) => label)).toEqual(['b', 'a', 'c']);
+  expect(first!.label).toBe('b');
+  expect(first!.score).toBeCloseTo(0.6, 6);
+  expect(first!.top.map(({ label }) => label)).toEqual(['b', 'a', 'c']);
   expect(second).toMatchObject({ label: 'a', score: expect.closeTo(1 / 3, 6) });
 });
 

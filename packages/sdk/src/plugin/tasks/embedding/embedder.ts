@@ -3,7 +3,8 @@
 import { OnnxLoraError } from '../../../errors.ts';
 import type { Tensor } from '../../../runtime/tensor.ts';
 import { recordPredictor } from '../../predict/recordPredictor.ts';
-import type { Prediction, RecordProcessor, Source } from '../../predictor.ts';
+import type { EmbeddingPrediction } from '../../predictions.ts';
+import type { RecordProcessor, Source } from '../../predictor.ts';
 import type { RunnableModel, RunnableOptions } from '../../taskModel.ts';
 import { joinVectors, unitTensor, vectorsOf } from './rows.ts';
 
@@ -67,7 +68,7 @@ export async function openEmbedder<From, Item, Row, Found>(
 }
 
 /** Answers `{ width, embedding }` for each row of embeddings `[rows, width]`, of length 1 where they are normalised. */
-export function embeddingAnswers(embeddings: Tensor, normalize: boolean): Prediction[] {
+export function embeddingAnswers(embeddings: Tensor, normalize: boolean): EmbeddingPrediction[] {
   return vectorsOf(normalize ? unitTensor(embeddings) : embeddings).map((embedding) => ({
     width: embedding.length,
     embedding,
