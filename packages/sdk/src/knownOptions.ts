@@ -18,16 +18,24 @@ const MOST_TOLD = 3;
  *
  * @param taker what users call what takes them, such as `train`
  */
-export function knownOptions<Options>(taker: string, names: Known<Options>): (given: object) => void {
+export function knownOptions<Options>(taker: string, names: Known<Options>): (given: unknown) => void {
   everywhere.set(taker, names);
   return (given) => requireKnown(taker, given, names);
 }
 
 /**
  * @param given what is undefined in it is not given
- * @throws OnnxLoraError `CONFIG_INVALID` for an option of another name; it says what is nearest, and what has it
+ * @throws OnnxLoraError `CONFIG_INVALID` for options that are no object; for an option of another name, with the nearest name, and
+ *   what has it
  */
-export function requireKnown(taker: string, given: object, names: object): void {
+export function requireKnown(taker: string, given: unknown, names: object): void {
+  if (typeof given !== 'object' || given === null) {
+    const example = `{ ${Object.keys(names).slice(0, MOST_TOLD).join(', ')} }`;
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `${taker} takes its options as an object, and got ${String(given)}. Pass some of ${example}.`,
+    );
+  }
   for (const [name, value] of Object.entries(given)) {
     if (value === undefined || Object.hasOwn(names, name)) continue;
     const others = [...everywhere].flatMap(([each, known]) => (Object.hasOwn(known, name) ? [each] : []));

@@ -201,7 +201,7 @@ async function write(
 ): Promise<ContinualScores> {
   const at = (name: string): string => path.join(out, name);
   const found = { method, ...report, isLower: metricNamed(metric ?? report.metric).isLower };
-  await adapter.save(at(own.adapter));
+  await adapter.save(at(own.adapter), { overwrite: true });
   await writeFileAtomic(at(own.json), `${JSON.stringify(continualJson(found), null, 1)}\n`);
   await writeFileAtomic(at(own.table), continualCsv(found));
   const title = `Tasks in a row: ${path.basename(path.resolve(out))}`;

@@ -98,7 +98,7 @@ export function quantizeCommand(context: Context): Command {
       overwrite: flags.overwrite ?? false,
       onLayer: (done, total, module) => progress.showLive(done, total, `${done} of ${total} layers: ${module}`),
     });
-    await adapter?.save(adapterOut);
+    await adapter?.save(adapterOut, { overwrite: flags.overwrite ?? false });
     const told = adapter ? { ...result, adapter: adapterOut } : result;
     terminal.result(flags, told, () => [
       ...asText(result, out),

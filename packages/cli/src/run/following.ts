@@ -48,7 +48,7 @@ export async function trackersOf({ settings, registry, folder, progress }: Work,
 /** @throws OnnxLoraError where the disk refuses, with what is left */
 export async function saveAdapter(adapter: TrainingRun['adapter'], work: Work): Promise<void> {
   try {
-    await adapter.save(work.folder.adapter);
+    await adapter.save(work.folder.adapter, { overwrite: true });
   } catch (error) {
     throw withRemains(error, work);
   }

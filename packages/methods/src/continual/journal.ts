@@ -97,7 +97,7 @@ export class Journal {
    */
   async finish(adapter: Adapter, finished: Finished): Promise<Adapter> {
     const task = this.finished.length;
-    await adapter.save(this.#adapter(task));
+    await adapter.save(this.#adapter(task), { overwrite: true });
     await this.#write({ ...this.#content, tasks: [...this.finished, finished] });
     await rm(this.#checkpoints(task), { recursive: true, force: true });
     return this.adapterOf(task);

@@ -29,7 +29,7 @@ export interface SaveOptions {
   readonly prefix?: boolean;
   /** Bytes of tensors for one file; more of them go to several files that an index lists. One file by default. */
   readonly maxShardBytes?: number;
-  /** False refuses to write over an adapter that is there; true by default. */
+  /** Replaces an adapter that is there; without it, one that is there is an error. */
   readonly overwrite?: boolean;
 }
 
@@ -73,7 +73,7 @@ export class Adapter {
    * Writes a PEFT folder: `adapter_config.json` beside `adapter_model.safetensors`, or beside several files and their index.
    * A reader never sees half of it, or an older adapter's tensors.
    *
-   * @throws OnnxLoraError `FILE_INVALID` when the folder cannot be written, or has an adapter and `overwrite` is false; `INPUT_INVALID` for a shard size that is no whole
+   * @throws OnnxLoraError `FILE_INVALID` when the folder cannot be written, or has an adapter and `overwrite` is not true; `INPUT_INVALID` for a shard size that is no whole
    *   number above 0
    */
   async save(folder: string, options: SaveOptions = {}): Promise<void> {

@@ -188,7 +188,7 @@ export function writeFailed(path: string, cause: unknown): OnnxLoraError {
 }
 
 /**
- * Refuses to write over files, where that is wanted, before any work.
+ * Refuses to write over files, unless that is wanted, before any work.
  *
  * @throws OnnxLoraError `FILE_INVALID` for a file that is there
  */
@@ -196,7 +196,7 @@ export function requireUnused(
   files: readonly string[],
   { overwrite }: { readonly overwrite?: boolean | undefined },
 ): void {
-  if (overwrite !== false) return;
+  if (overwrite) return;
   const found = files.find((file) => existsSync(file));
   if (found === undefined) return;
   throw new OnnxLoraError(

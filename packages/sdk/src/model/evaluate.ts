@@ -19,6 +19,7 @@ import type { BadSamplePolicy } from './training/batchQueue.ts';
 import { oneOf, whole } from './training/options/checks.ts';
 import { trainDefaults } from './training/options/options.ts';
 import { measure } from './training/measure.ts';
+import { requireAdapters, requireModel, requireTask } from './givenArguments.ts';
 
 /** Options of {@link evaluate}. */
 export interface EvaluateOptions<Scores extends Metrics = Metrics> extends Pick<
@@ -61,14 +62,17 @@ const requireKnown = knownOptions<EvaluateOptions>('evaluate', {
  * console.log(metrics.accuracy);
  *
  * @throws OnnxLoraError `ADAPTER_MISMATCH` for an adapter of another base, before the data are looked at;
- *   `CONFIG_INVALID` for an option that there is not, or that cannot be; as `task.prepare` and
+ *   `CONFIG_INVALID` for an option that there is not, or that cannot be; `INPUT_INVALID` for what is no model, task or adapter; as `task.prepare` and
  *   `model.session` do; `PLUGIN_INVALID` where the task itself fails
  */
 export async function evaluate<Scores extends Metrics = Metrics>(
   model: Model,
   options: EvaluateOptions<Scores>,
 ): Promise<Evaluation<Scores>> {
+  requireModel('evaluate', model);
   requireKnown(options);
+  requireTask('evaluate', options.task);
+  if (options.adapter !== undefined) requireAdapters('evaluate', options.adapter);
   const { task, adapter, batchSize = trainDefaults.batchSize, limit, allowBaseMismatch = false, onBatch } = options;
   whole('batchSize', batchSize, 1, 1_000_000);
   checkMachine(

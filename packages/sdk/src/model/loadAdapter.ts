@@ -7,6 +7,7 @@ import { readAdapter } from '../adapter/storage/readAdapter.ts';
 import { systemFailure } from '../errors.ts';
 import { knownOptions } from '../knownOptions.ts';
 import { downloadAdapter, isHubId, type LoadAdapterOptions } from './opening/hub.ts';
+import { requirePath } from './givenArguments.ts';
 
 const requireKnown = knownOptions<LoadAdapterOptions>('loadAdapter', { revision: true, onDownload: true });
 
@@ -20,6 +21,7 @@ const requireKnown = knownOptions<LoadAdapterOptions>('loadAdapter', { revision:
  *   `CONFIG_INVALID` for an option that there is not
  */
 export async function loadAdapter(source: string, options: LoadAdapterOptions = {}): Promise<Adapter> {
+  requirePath('loadAdapter', source);
   requireKnown(options);
   const isOnHub = !existsSync(source) && isHubId(source);
   try {

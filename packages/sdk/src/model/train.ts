@@ -19,6 +19,7 @@ import type { AdapterPlan } from '../lora/tunings/moduleTuning.ts';
 import { inPlaceOf } from '../train/graph/comparingLoss.ts';
 import { hookedTunings } from '../lora/tunings/trainingHooks.ts';
 import { Trainer, type TrainerRequest } from '../train/trainer.ts';
+import { requireModel } from './givenArguments.ts';
 import { continueFrom } from './initial/continueFrom.ts';
 import { attachHead } from './head/attachHead.ts';
 import { modelFor, withNotes, withTargetScaling } from './head/forAdapter.ts';
@@ -57,7 +58,7 @@ import { digestOfOrder, meanBatchSize, samplingOrder } from './training/options/
  * for await (const event of run) if (event.type === 'step') console.log(event.step, event.loss);
  * await run.adapter.save('adapters/photos');
  *
- * @throws OnnxLoraError `DATA_INVALID`, `TARGET_NOT_FOUND`, `CONFIG_INVALID`, `NO_GRADIENT`, `PROVIDER_UNAVAILABLE`,
+ * @throws OnnxLoraError `INPUT_INVALID` for what is no model or no task; `DATA_INVALID`, `TARGET_NOT_FOUND`, `CONFIG_INVALID`, `NO_GRADIENT`, `PROVIDER_UNAVAILABLE`,
  *   `OUT_OF_MEMORY`; `CANCELLED` where the signal is aborted already; `FILE_NOT_FOUND` and `FILE_INVALID` of a checkpoint to go on from; `PLUGIN_INVALID` where the task itself
  *   fails
  */
@@ -65,8 +66,9 @@ export async function train<During extends Metrics = Metrics>(
   given: Model,
   asked: TrainOptions<During>,
 ): Promise<TrainingRun<During>> {
-  throwIfAborted(asked.signal);
+  requireModel('train', given);
   const options = checked(asked, given.registry);
+  throwIfAborted(options.signal);
   const { lr, seed, onBadSample } = options;
   const begun = typeof options.from === 'string' ? await loadAdapter(options.from) : options.from;
   const own = begun ? modelFor(given, begun) : given;

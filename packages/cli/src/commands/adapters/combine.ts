@@ -58,7 +58,8 @@ export function combineCommand(context: Context): Command {
     const options = readOptions(flags, seed);
     const adapters = await loadWeighted(names, flags);
     const combined = combineAdapters(adapters, options);
-    await (out.endsWith(ENDING) ? saveOnnxAdapter(combined, out) : combined.save(out));
+    const { overwrite = false } = flags;
+    await (out.endsWith(ENDING) ? saveOnnxAdapter(combined, out, { overwrite }) : combined.save(out, { overwrite }));
     const { r, rankPattern } = combined.config;
     const ranks = Object.values(rankPattern);
     const largest = ranks.length > 0 ? Math.max(...ranks) : r;

@@ -80,7 +80,8 @@ export function convertCommand(context: Context): Command {
     const { adapter: plain, errors } =
       flags.plainFrom === undefined ? { adapter } : await plainLora(adapter, flags.plainFrom, flags.rank, context);
     const named = names === undefined ? plain : await renamed(plain, names, flags, context);
-    await (toOrt ? saveOnnxAdapter(named, out) : named.save(out));
+    const { overwrite = false } = flags;
+    await (toOrt ? saveOnnxAdapter(named, out, { overwrite }) : named.save(out, { overwrite }));
     const format = toOrt ? 'onnx_adapter' : 'peft';
     const parameters = named.parameterCount;
     const told = {

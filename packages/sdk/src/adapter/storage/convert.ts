@@ -99,7 +99,7 @@ const requireKnown = knownOptions<Pick<SaveOptions, 'overwrite'>>('saveOnnxAdapt
  * tensors as inputs. Complete or not at all.
  *
  * @throws OnnxLoraError `INPUT_INVALID` for what such a file cannot say, such as trained tokens; `FILE_INVALID` when the
- *   file cannot be written, or is there and `overwrite` is false
+ *   file cannot be written, or is there and `overwrite` is not true
  */
 export async function saveOnnxAdapter(
   adapter: Adapter,

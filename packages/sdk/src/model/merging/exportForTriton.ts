@@ -15,6 +15,7 @@ import type { Model } from '../model.ts';
 import { type ExportOptions, withAdapterInputs } from './exportWithInputs.ts';
 import { requireWritable } from './merge.ts';
 import { tritonEnsemble, tritonModel, type TritonPort } from './tritonConfig.ts';
+import { requireAdapters, requireModel, requirePath } from '../givenArguments.ts';
 
 /** Options of {@link exportForTriton}. */
 export interface TritonOptions extends ExportOptions {
@@ -60,6 +61,9 @@ export async function exportForTriton(
   folder: string,
   options: TritonOptions = {},
 ): Promise<TritonResult> {
+  requireModel('exportForTriton', given);
+  requireAdapters('exportForTriton', Object.values(adapters ?? { none: adapters }));
+  requirePath('exportForTriton', folder);
   requireKnown(options);
   const base = options.name ?? path.basename(path.resolve(given.name), '.onnx').replaceAll(/[^\w.-]/g, '-');
   requireModelName(base);

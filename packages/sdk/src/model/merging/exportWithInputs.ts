@@ -21,12 +21,13 @@ import { wholeParameters } from '../../lora/tunings/wholeParameter.ts';
 import { requireWritable } from './merge.ts';
 import { withSharedHead } from '../head/forAdapter.ts';
 import type { Model } from '../model.ts';
+import { requireAdapters, requireModel, requirePath } from '../givenArguments.ts';
 
 /** Options of {@link exportWithInputs}. */
 export interface ExportOptions {
   /** Accept adapters that say they were trained on other weights. */
   readonly allowBaseMismatch?: boolean;
-  /** False refuses to write over files that are there; true by default. */
+  /** Replaces files that are there; without it, a file that is there is an error. */
   readonly overwrite?: boolean;
 }
 
@@ -64,6 +65,9 @@ export async function exportWithInputs(
   file: string,
   options: ExportOptions = {},
 ): Promise<ExportResult> {
+  requireModel('exportWithInputs', given);
+  requireAdapters('exportWithInputs', Object.values(adapters ?? { none: adapters }));
+  requirePath('exportWithInputs', file);
   requireKnown(options);
   requireWritable(given, file);
   const folder = path.dirname(file);

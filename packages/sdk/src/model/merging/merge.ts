@@ -26,6 +26,7 @@ import type { AdaptersToMerge, MergeOptions, MergeResult, WeightedAdapter } from
 import type { Model } from '../model.ts';
 import { LEARNED_KEY } from '../modelGraph.ts';
 import { withOwnConfig } from '../opening/readModelConfig.ts';
+import { requireAdapters, requireModel, requirePath } from '../givenArguments.ts';
 
 export type { AdaptersToMerge, MergeOptions, MergeResult, WeightedAdapter } from './mergeTypes.ts';
 
@@ -49,7 +50,7 @@ const requireKnownOfUnmerge = knownOptions<Pick<MergeOptions, 'overwrite'>>('unm
  * await merge(model, [{ adapter: polite, weight: 0.7 }, { adapter: brief, weight: 0.3 }], 'both.onnx');
  *
  * @throws OnnxLoraError `ADAPTER_MISMATCH`, `MODEL_UNSUPPORTED`, or `FILE_INVALID` when the file cannot be written,
- *   or is there and `overwrite` is false; `INPUT_INVALID` for adapters that have no sum, such as two that have both trained a head;
+ *   or is there and `overwrite` is not true; `INPUT_INVALID` for adapters that have no sum, such as two that have both trained a head;
  *   `CONFIG_INVALID` for an option that there is not
  */
 export async function merge(
@@ -87,6 +88,10 @@ async function write(
   options: MergeOptions,
   isUnmerge: boolean,
 ): Promise<MergeResult> {
+  const taker = isUnmerge ? 'unmerge' : 'merge';
+  requireModel(taker, model);
+  requireAdapters(taker, adapters);
+  requirePath(taker, place);
   const all = asList(adapters);
   const isFolder = !place.endsWith('.onnx');
   if (options.format === 'safetensors') {

@@ -33,8 +33,7 @@ export interface MergeOptions {
   /** Accept adapters that say they were trained on other weights. */
   readonly allowBaseMismatch?: boolean;
   /**
-   * False refuses to write over any file; true replaces all. By default the model's files are replaced, and what lies beside
-   * another model is not.
+   * Replaces files that are there, and those beside a model, such as its config.json; without it, a file that is there is an error.
    */
   readonly overwrite?: boolean;
   /**

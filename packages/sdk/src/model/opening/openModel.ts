@@ -24,6 +24,7 @@ import { withProviders } from '../../plugin/registry/withProviders.ts';
 import { notFound } from '../../files/notFound.ts';
 import { type AskedPrecision, askedPrecision, precisionHere } from '../precision.ts';
 import { quantizedGraphs } from '../quantizing/quantizedParts.ts';
+import { requirePath } from '../givenArguments.ts';
 
 /** Options of {@link openModel}. */
 export interface OpenOptions extends LoadAdapterOptions {
@@ -96,6 +97,7 @@ const requireKnown = knownOptions<OpenOptions>('openModel', {
  *   `CONFIG_INVALID` for an option that there is not
  */
 export async function openModel(source: string | readonly string[], given: OpenOptions = {}): Promise<Model> {
+  for (const each of typeof source === 'string' ? [source] : (source ?? [source])) requirePath('openModel', each);
   requireKnown(given);
   try {
     const precision = askedPrecision(given.precision);

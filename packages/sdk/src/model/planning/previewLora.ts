@@ -6,6 +6,7 @@ import { wholeParameters } from '../../lora/tunings/wholeParameter.ts';
 import type { LoraOptions } from './loraOptions.ts';
 import { planAdapter } from './planAdapter.ts';
 import type { Model } from '../model.ts';
+import { requireModel } from '../givenArguments.ts';
 
 /** What {@link previewLora} finds. */
 export interface LoraPreview {
@@ -31,6 +32,7 @@ export interface LoraPreview {
  * @throws OnnxLoraError `TARGET_NOT_FOUND` for an entry that matches nothing, `CONFIG_INVALID` for impossible values
  */
 export function previewLora(model: Model, options: LoraOptions = {}): LoraPreview {
+  requireModel('previewLora', model);
   const { plan, config, initializer, namedAs, warnings } = planAdapter(model, options);
   const isTrained = ({ role }: { readonly role: string }): boolean =>
     !initializer?.fixed?.some((each) => each === role);

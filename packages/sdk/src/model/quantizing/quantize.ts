@@ -18,6 +18,7 @@ import { withOwnConfig } from '../opening/readModelConfig.ts';
 import { loftqAdapter } from './loftq.ts';
 import { checkedOptions, type QuantizeOptions, type QuantizeResult } from './quantizeOptions.ts';
 import { type ModelPart, partsOf, quantizeParts } from './quantizedParts.ts';
+import { requireModel, requirePath } from '../givenArguments.ts';
 
 /**
  * Writes a model with its linear layers in fewer bits. Modules keep their paths, so that the same targets match, and adapters are
@@ -29,9 +30,11 @@ import { type ModelPart, partsOf, quantizeParts } from './quantizedParts.ts';
  * const { layers, bytesBefore, bytesAfter } = await quantize(model, 'models/vit-4bit', { bits: 4 });
  *
  * @throws OnnxLoraError `CONFIG_INVALID`; `TARGET_NOT_FOUND`; `MODEL_UNSUPPORTED` where no layer can be quantised; `DATA_INVALID`;
- *   `FILE_INVALID` when the file cannot be written, or is there and `overwrite` is false
+ *   `FILE_INVALID` when the file cannot be written, or is there and `overwrite` is not true
  */
 export async function quantize(model: Model, place: string, options: QuantizeOptions): Promise<QuantizeResult> {
+  requireModel('quantize', model);
+  requirePath('quantize', place);
   const checked = checkedOptions(options);
   const { loftq, seed = 0 } = options;
   const parts = partsFor(model, place);

@@ -38,7 +38,7 @@ export interface QuantizeOptions extends Pick<LoraOptions, 'targetModules' | 'ex
   readonly loftq?: LoftqOptions;
   /** Seeds what of LoftQ is random; 0 by default. */
   readonly seed?: number;
-  /** False refuses to write over files that are there; true by default. */
+  /** Replaces files that are there; without it, a file that is there is an error. */
   readonly overwrite?: boolean;
   /** Called after each layer. */
   readonly onLayer?: (done: number, total: number, module: string) => void;

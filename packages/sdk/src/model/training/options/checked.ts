@@ -18,6 +18,7 @@ import type { EarlyStopping, MetricChoice } from '../objective.ts';
 import { MAX_SEED, oneOf, positive, whole } from './checks.ts';
 import type { CachePrefix } from './keptPrefix.ts';
 import { type CheckpointOptions, trainDefaults, type TrainOptions } from './options.ts';
+import { requireTask } from '../../givenArguments.ts';
 
 /** What is so where nobody says otherwise. */
 const defaults = { ...trainDefaults, memory: 'auto', cachePrefix: 'auto', ema: false, loadBest: false } as const;
@@ -82,6 +83,7 @@ export function checked<During extends Metrics>(
   registry: Model['registry'],
 ): CheckedOptions<During> {
   requireKnown(given);
+  requireTask('train', given.task);
   for (const [name, requireKnownIn] of Object.entries(inside)) {
     const value = given[name as keyof typeof inside];
     if (value && typeof value === 'object') requireKnownIn(value);
