@@ -186,6 +186,7 @@ describe('/v2', () => {
   });
 
   it.each([
+    ['Latin-1', Buffer.from('{"inputs": "grün"}', 'latin1'), 'line 1: the text is not UTF-8'],
     ['no JSON', '{', 'no JSON'],
     ['no inputs', '{}', 'at "inputs"'],
     ['too few values', { inputs: [{ ...input, data: [1] }] }, 'says 4704 values, and 1 were sent'],
@@ -210,7 +211,7 @@ describe('/v2', () => {
     ['bytes that are not there', { inputs: [{ ...input, parameters: { binary_data_size: 4 } }] }, '0 bytes are left'],
     ['no such output', { inputs: [{ ...input, data }], outputs: [{ name: 'x' }] }, 'no output "x"'],
   ])('refuses %s', async (_, body, error) => {
-    const sent = typeof body === 'string' ? body : JSON.stringify(body);
+    const sent = typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body);
     const answer = await post('/v2/models/vit-mnist/infer', sent);
     expect(answer).toMatchObject({
       status: 400,

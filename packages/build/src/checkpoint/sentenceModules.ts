@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { isObject, readJsonObject } from '@onnx-lora/sdk/data';
+import { decodeText, isObject, readJsonObject } from '@onnx-lora/sdk/data';
 import { readFile } from 'node:fs/promises';
 
 /** How states become the vector of a sentence. */
@@ -26,7 +26,7 @@ const MOST = 1_000_000;
 export async function readSentencePooling(folder: string): Promise<SentencePooling | undefined> {
   const file = path.join(folder, 'modules.json');
   if (!existsSync(file)) return undefined;
-  const kinds = modulesIn(file, await readFile(file, 'utf8'));
+  const kinds = modulesIn(file, decodeText(await readFile(file), `"${file}"`, 'CONFIG_INVALID'));
   const [transformer, pooling, ...rest] = kinds;
   const known = ['Transformer,Pooling', 'Transformer,Pooling,Normalize'];
   if (transformer === undefined || pooling === undefined || !known.includes(kinds.join())) {

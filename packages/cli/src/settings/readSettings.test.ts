@@ -17,6 +17,15 @@ function yaml(text: string): string {
 }
 
 describe('a YAML file', () => {
+  it('in another encoding than UTF-8 is refused with the line', async () => {
+    const file = yaml('');
+    writeFileSync(file, 'model: m\ndata: grün\n', 'latin1');
+    await expect(readSettings({}, file)).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringMatching(/run\.yaml, line 2: the text is not UTF-8: .*"grün"/),
+    });
+  });
+
   it('is overridden by flags', async () => {
     const file = yaml('model: m\nr: 4\nbatch-size: 16\ntargets: [query, value]\ndora: true\n');
     expect(await readSettings({ r: '8', seed: undefined, json: true }, file)).toEqual({

@@ -2,6 +2,7 @@
 
 import { readFile, stat } from 'node:fs/promises';
 import { OnnxLoraError } from '@onnx-lora/sdk';
+import { decodeText } from '@onnx-lora/sdk/data';
 import { didYouMean, settingSchema, type SettingTable, type SettingValues, valueOfWords } from '@onnx-lora/sdk/plugin';
 import type { Document, visit } from 'yaml';
 import { usageError } from '../terminal/errors.ts';
@@ -136,7 +137,7 @@ async function readText(file: string): Promise<string> {
     if (size > MAX_CONFIG_BYTES) {
       throw usageError(`"${file}" has ${size} bytes, more than settings can need. Name a YAML file of settings.`);
     }
-    return await readFile(file, 'utf8');
+    return decodeText(await readFile(file), file, 'CONFIG_INVALID');
   } catch (cause) {
     if (cause instanceof OnnxLoraError) throw cause;
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') {

@@ -167,7 +167,7 @@ async function residueFiles(
   const file = join(folder, sequences);
   const records: SequenceRecord[] = [];
   const { bytes } = await openBytes(file);
-  for await (const { id, description, sequence, line } of parseFasta(textOf(bytes), file, {
+  for await (const { id, description, sequence, line } of parseFasta(textOf(file, bytes), file, {
     illegal: illegal === 'skip' ? 'keep' : 'error',
   })) {
     const where = `${file}, line ${line} (${id.slice(0, 60)})`;
@@ -185,7 +185,7 @@ async function residueFiles(
 async function byId(file: string): Promise<Map<string, FastaRecord>> {
   const found = new Map<string, FastaRecord>();
   const { bytes } = await openBytes(file);
-  for await (const record of parseFasta(textOf(bytes), file, { illegal: 'keep' })) found.set(record.id, record);
+  for await (const record of parseFasta(textOf(file, bytes), file, { illegal: 'keep' })) found.set(record.id, record);
   return found;
 }
 

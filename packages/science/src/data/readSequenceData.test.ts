@@ -54,6 +54,7 @@ describe('a table', () => {
   test.each<[string, Content]>([
     ['CSV', { 'd.csv': 'id,sequence,fitness\na,MKT,0.5\nb,MRT,-1\n' }],
     ['a BOM, semicolons, CRLF and quotes', { 'd.csv': '\uFEFFid;seq;fitness\r\n"a";"mkt";0.5\r\nb;MRT;-1' }],
+    ['UTF-16', { 'd.tsv': Buffer.from('\uFEFFid\taa_seq\tfitness\na\tMKT\t0.5\nb\tMRT\t-1\n', 'utf16le').swap16() }],
     ['TSV', { 'd.tsv': 'id\taa_seq\tfitness\na\tMKT\t0.5\nb\tMRT\t-1\n' }],
     ['JSONL', { 'd.jsonl': '{"id":"a","primary":"MKT","fitness":[0.5]}\n{"id":"b","primary":"MRT","fitness":-1}' }],
     ['JSON', { 'd.json': '[{"id":"a","protein":"MKT","fitness":0.5},{"id":"b","protein":"MRT","fitness":-1}]' }],
@@ -534,11 +535,12 @@ describe('what is wrong is named', () => {
       {},
       /d\.xlsx" is no text file\. Save a spreadsheet as CSV/,
     ],
+    ['Latin-1', { 'd.fasta': Buffer.from('>a\nMKT\n>b Käfer\nMKT\n', 'latin1') }, {}, /d\.fasta, line 3: the text is not UTF-8: .*"Käfer"/], // prettier-ignore
     [
-      'UTF-16 in FASTA',
-      { 'd.fasta': Buffer.from('\uFEFF>a\nMKT\n', 'utf16le') },
+      'UTF-16 in FASTA that is cut off',
+      { 'd.fasta': Buffer.from('\uFEFF>a\nMKT\n', 'utf16le').subarray(0, -1) },
       {},
-      /d\.fasta" is text in UTF-16\. Save it as UTF-8/,
+      /d\.fasta, line 2: the text ends within a character\. It was cut off/,
     ],
     [
       'lists in lists without end',

@@ -1,7 +1,7 @@
 /** @file Files of sequences: their endings, and how they are written. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { type TableFormat, textOf } from '@onnx-lora/sdk/data';
+import { isUtf16, type TableFormat, textOf, textOfHead } from '@onnx-lora/sdk/data';
 import { openBytes } from '@onnx-lora/sequences';
 import { type FastaRecord, parseFasta } from './formats/fasta.ts';
 import { recordFormats } from './sequenceRecords.ts';
@@ -46,22 +46,14 @@ export function isTable(format: SequenceFormat): format is TableFormat {
  * @throws OnnxLoraError `DATA_INVALID` for a file that is no text that can be read
  */
 export function formatOf(name: string, head: Uint8Array): SequenceFormat {
-  // UTF-16 has zeros, too, but begins with a mark.
-  const isUtf16 = (head[0] === 0xff && head[1] === 0xfe) || (head[0] === 0xfe && head[1] === 0xff);
-  if (head.includes(0) && !isUtf16) {
+  if (head.includes(0) && !isUtf16(head)) {
     throw new OnnxLoraError(
       'DATA_INVALID',
       `"${name}" is no text file. Save a spreadsheet as CSV; sequences are read from ${Object.keys(endingsOf).join(', ')}.`,
     );
   }
   const named = formatOfName(name);
-  if (isUtf16 && !(named !== undefined && isTable(named) && named !== 'jsonl')) {
-    throw new OnnxLoraError('DATA_INVALID', `"${name}" is text in UTF-16. Save it as UTF-8, or as plain text.`);
-  }
-  const text = new TextDecoder()
-    .decode(head)
-    .replace(/^\uFEFF/, '')
-    .trimStart();
+  const text = textOfHead(head).trimStart();
   if (/^#\s*STOCKHOLM\b/.test(text)) return 'stockholm';
   if (named !== undefined) return named;
   if (/^\[\s*\{/.test(text)) {
@@ -86,5 +78,5 @@ export function formatOf(name: string, head: Uint8Array): SequenceFormat {
  */
 export async function* readFasta(file: string): AsyncGenerator<FastaRecord> {
   const { bytes } = await openBytes(file);
-  yield* parseFasta(textOf(bytes), file);
+  yield* parseFasta(textOf(file, bytes), file);
 }

@@ -58,7 +58,7 @@ export async function* sequenceRecords(
   format: RecordFormats,
   illegal: 'error' | 'keep' = 'error',
 ): AsyncGenerator<SequenceRecord> {
-  const records = recordFormats[format].records(textOf(bytes), name, { illegal });
+  const records = recordFormats[format].records(textOf(name, bytes), name, { illegal });
   for await (const { id, sequence, description = '', structure, family, line } of records) {
     const where = `${name}, line ${line}${id === undefined ? '' : ` (${id.slice(0, 60)})`}`;
     yield {

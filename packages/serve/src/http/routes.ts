@@ -1,6 +1,7 @@
 /** @file A route: what is registered, checked and documented, said once. */
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { decodeText } from '@onnx-lora/sdk/data';
 import { z } from 'zod';
 import type { AccessLevel, Caller } from '../operation/access.ts';
 import { type Part, traceUnder } from '../operation/tracing.ts';
@@ -140,9 +141,10 @@ const MOST_JSON = 16 * 2 ** 20;
 export function jsonBody<T>(schema: z.ZodType<T>, body: Buffer): T {
   if (body.length > MOST_JSON)
     throw new HttpError(413, 'INPUT_INVALID', `The JSON has ${body.length} bytes, more than the ${MOST_JSON} that it may. Send tensors as binary data, and records in several requests.`); // prettier-ignore
+  const text = decodeText(body, 'The body', 'INPUT_INVALID');
   let value: unknown;
   try {
-    value = JSON.parse(body.toString('utf8'));
+    value = JSON.parse(text);
   } catch (error) {
     throw new HttpError(400, 'INPUT_INVALID', `The body is no JSON: ${(error as Error).message}.`);
   }

@@ -260,6 +260,16 @@ describe('layouts', () => {
     });
   });
 
+  test('texts in another encoding than UTF-8, which are refused with the line', async () => {
+    const layouts: Record<string, Content> = { 'a.txt': {}, text: { 'wav.scp': 'a a.wav\n' }, 'metadata.csv': {} };
+    for (const [name, others] of Object.entries(layouts)) {
+      const root = dataFolder({ ...recordings('a.wav'), ...others });
+      writeFileSync(join(root, name), 'path,text\na.wav,grün', 'latin1');
+      const message = expect.stringMatching(`${name}, line 2: the text is not UTF-8: .*"grün"`);
+      await expect(readSpeechData(root)).rejects.toMatchObject({ code: 'DATA_INVALID', message });
+    }
+  });
+
   test('recordings with texts beside them', async () => {
     const content = {
       ...recordings('a.wav', 'b.MP3'),

@@ -40,6 +40,7 @@ describe('a table', () => {
     ['TSV', { 'd.tsv': 'body\ttopic\nNo, it does not.\tdefect\nHow much?\tprice\n' }],
     ['JSONL', { 'd.jsonl': '{"text":"No, it does not.","label":"defect"}\n{"text":"How much?","label":"price"}' }],
     ['JSON', { 'd.json': '[{"review":"No, it does not.","class":"defect"},{"review":"How much?","class":"price"}]' }],
+    ['UTF-16, as Excel writes it', { 'd.csv': Buffer.from('\uFEFFtext\tlabel\r\nNo, it does not.\tdefect\r\nHow much?\tprice', 'utf16le') }], // prettier-ignore
     ['gzip', { 'd.csv.gz': gzipSync('mail,label\n"No, it does not.",defect\nHow much?,price\n') }],
   ])('as %s', async (_, content) => {
     const { train, validation } = await read(content, 'label');
@@ -140,7 +141,7 @@ test('streams give the same records, without what is to be predicted', async () 
 });
 
 test('errors name the file, the row, the column and the remedy', async () => {
-  const cases: [Content, Wanted, RegExp][] = [
+  const cases: [Content, Wanted | undefined, RegExp][] = [
     [{ 'd.csv': 'text,colour\nA b,red\n' }, 'label', /d\.csv" has no column for the class, such as .*columns: \{ label: 'colour' \}/], // prettier-ignore
     [{ 'd.csv': 'a,b\n1,2\n' }, 'label', /no column for the text/],
     [{ 'd.csv': 'text,label\n,x\n' }, 'label', /line 2, column "text".*Write it, or remove the row/],
@@ -148,7 +149,25 @@ test('errors name the file, the row, the column and the remedy', async () => {
     [{ 'd.csv': 'text,score\nA b,good\nC d,2\nE f,3\n' }, 'values', /line 2, column "score"/],
     [{ 'd.txt': 'A b.\n' }, 'label', /line 1: it has no class to learn/],
     [{ 'd.txt': '\n' }, 'label', /has no texts/],
-    [{ 'd.csv': new Uint8Array([80, 75, 3, 4, 0, 0]) }, 'label', /no text in UTF-8/],
+    [{ 'd.csv': new Uint8Array([80, 75, 3, 4, 0, 0]) }, 'label', /no text file/],
+    [{ 'd.csv': Buffer.from('text,label\nA,rot\nB,grün\n', 'latin1') }, 'label', /d\.csv, line 3: the text is not UTF-8: .*"grün" in Windows-1252/], // prettier-ignore
+    [{ 'd.csv.gz': gzipSync(Buffer.from('text,label\nA,grün\n', 'latin1')) }, 'label', /d\.csv\.gz, line 2: the text is not/], // prettier-ignore
+    [
+      { 'd.jsonl': Buffer.from('{"text":"A","label":"grün"}', 'latin1') },
+      'label',
+      /d\.jsonl, line 1: the text is not UTF-8/,
+    ],
+    [
+      { 'd.json': Buffer.from('[\n{"text":"A","label":"grün"}]', 'latin1') },
+      'label',
+      /d\.json, line 2: the text is not/,
+    ],
+    [{ 'd.txt': Buffer.from('A\nÄ\n', 'latin1') }, undefined, /d\.txt, line 2: the text is not UTF-8/],
+    [
+      { 'a/x.txt': Buffer.from('Ä', 'latin1'), 'b/y.txt': 'B' },
+      'label',
+      /a.x\.txt, line 1: the text ends with the byte 0xC4/,
+    ],
     [{ 'a/x.txt': 'A', 'b/y.pdf': 'B' }, 'label', /class folder ".*b" has no texts/],
   ];
   for (const [content, wanted, message] of cases) expect(await failure(content, wanted)).toMatch(message);

@@ -2,7 +2,16 @@
 
 import { extname } from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { type Line, linesOf, openTable, type Row, type Table, type TableFormat } from '@onnx-lora/sdk/data';
+import {
+  isUtf16,
+  type Line,
+  linesOf,
+  openTable,
+  type Row,
+  type Table,
+  type TableFormat,
+  textOfHead,
+} from '@onnx-lora/sdk/data';
 import { openBytes, openParquet, PARQUET, type SequenceRecord, type StreamedRecord } from '@onnx-lora/sequences';
 import { findColumns, recordOf } from './textColumns.ts';
 import type { TextDataOptions } from './textRecord.ts';
@@ -26,16 +35,18 @@ export const textEndings: readonly string[] = Object.values(endingsOf)
  * @throws OnnxLoraError `DATA_INVALID` for a file that is no text
  */
 export function formatOf(name: string, head: Uint8Array): TableFormat | 'lines' {
-  if (head.includes(0)) {
+  if (head.includes(0) && !isUtf16(head)) {
     throw new OnnxLoraError(
       'DATA_INVALID',
-      `"${name}" is no text in UTF-8. Save a spreadsheet as CSV; texts are read from ${textEndings.filter((each) => !each.endsWith('.gz')).join(', ')}.`,
+      `"${name}" is no text file. Save a spreadsheet as CSV; texts are read from ${textEndings.filter((each) => !each.endsWith('.gz')).join(', ')}.`,
     );
   }
   const ending = extname(name.toLowerCase().replace(/\.gz$/, ''));
   const named = (Object.keys(endingsOf) as (keyof typeof endingsOf)[]).find((each) => endingsOf[each].includes(ending));
   if (named) return named;
-  const [line = ''] = new TextDecoder().decode(head).replace(/^\uFEFF/, '').trimStart().split(/\r\n|\n|\r/, 1); // prettier-ignore
+  const [line = ''] = textOfHead(head)
+    .trimStart()
+    .split(/\r\n|\n|\r/, 1);
   if (line.startsWith('{')) return 'jsonl';
   // A header is words; a sentence may have commas, too.
   if (line.includes('\t')) return 'tsv';

@@ -2,7 +2,7 @@
 
 import { readFileSync, statSync } from 'node:fs';
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { isObject } from '@onnx-lora/sdk/data';
+import { decodeText, isObject } from '@onnx-lora/sdk/data';
 import { notFound } from '@onnx-lora/sdk/plugin';
 import { type JsonSchema, readShape } from './jsonShape.ts';
 
@@ -22,8 +22,9 @@ export function readSchemaFile(path: string): JsonSchema {
   if (stat.size > LARGEST) throw refused(`has ${stat.size} bytes, and a schema has no more than ${LARGEST}`);
   let schema: unknown;
   try {
-    schema = JSON.parse(readFileSync(path, 'utf8'));
+    schema = JSON.parse(decodeText(readFileSync(path), `"${path}"`, 'CONFIG_INVALID'));
   } catch (cause) {
+    if (cause instanceof OnnxLoraError) throw cause;
     throw refused(`is no JSON: ${(cause as Error).message}`, cause);
   }
   if (!isObject(schema)) throw refused('is no object with keywords');

@@ -1,4 +1,4 @@
-import { symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdirSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { dataFolder } from '../../fixtures/dataFolder.ts';
@@ -30,6 +30,16 @@ async function read(content: Content, options: ImageDataOptions = {}, path = '')
 }
 
 describe('folders', () => {
+  // Other systems have no such names.
+  test.runIf(process.platform === 'linux')('whose names are not UTF-8 are refused', async () => {
+    const root = dataFolder(images('rot/1.png'));
+    mkdirSync(Buffer.concat([Buffer.from(`${root}/`), Buffer.from('grün', 'latin1')]));
+    await expect(readImageData(root)).rejects.toMatchObject({
+      code: 'DATA_INVALID',
+      message: expect.stringMatching(/The name "gr\uFFFDn" in ".*" is not UTF-8.* Rename it/),
+    });
+  });
+
   test('of classes give labels', async () => {
     expect(await read(images('b/2.png', 'b/10.PNG', 'a/x.png'))).toEqual({
       train: [
@@ -194,6 +204,20 @@ describe('manifests', () => {
     expect(await read({ [name]: text, ...images('1.png') }, {}, name)).toEqual({
       train: [{ file: '1.png', ...(expected as object) }],
     });
+  });
+
+  test('in another encoding than UTF-8 are refused with the line', async () => {
+    for (const [name, text] of Object.entries({
+      'list.txt': '1.png rot\n1.png grün',
+      'labels.csv': 'image,label\n1.png,grün',
+      'labels.json': '[\n{"image":"1.png","label":"grün"}]',
+    })) {
+      // prettier-ignore
+      const root = dataFolder(images('1.png'));
+      writeFileSync(join(root, name), text, 'latin1');
+      const message = expect.stringMatching(`${name.replace('.', '\\.')}, line 2: the text is not UTF-8: .*"grün"`);
+      await expect(readImageData(join(root, name))).rejects.toMatchObject({ code: 'DATA_INVALID', message });
+    }
   });
 
   test('are found in their folder, and in the folders of splits', async () => {

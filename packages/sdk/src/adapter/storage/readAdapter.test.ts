@@ -228,6 +228,7 @@ describe('what is no adapter', () => {
       (folder: string) => rmSync(path.join(folder, 'adapter_model.safetensors')),
       'holds no adapter_model.safetensors',
     ],
+    ['Latin-1', (folder: string) => writeFileSync(path.join(folder, 'adapter_config.json'), '{"a": "\xfc"}', 'latin1'), 'line 1: the text is not UTF-8'], // prettier-ignore
     ['no JSON', (folder: string) => writeFileSync(path.join(folder, 'adapter_config.json'), '{'), 'is not valid JSON'],
     [
       'deep JSON',

@@ -4,6 +4,7 @@ import { existsSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { OnnxLoraError } from '../../errors.ts';
+import { decodeText } from '../../files/decodeText.ts';
 import { settle } from '../../files/swapFolder.ts';
 import { parseNotes } from './adapterNotes.ts';
 import { Adapter, BASE_DIGEST, CONFIG_FILE, WEIGHTS_FILE } from '../adapter.ts';
@@ -100,10 +101,8 @@ async function readFiles(folder: string): Promise<Adapter> {
       `"${folder}" holds no ${CONFIG_FILE}: it is not an adapter that PEFT or onnx-lora has saved. Name the folder that holds it, with ${WEIGHTS_FILE} beside it.`,
     );
   }
-  const config = withFloats(
-    parseAdapterConfig(await readJson(configFile), configFile),
-    await readFile(configFile, 'utf8'),
-  );
+  const text = await readText(configFile);
+  const config = withFloats(parseAdapterConfig(parsedJson(text, configFile), configFile), text);
   const { tensors, metadata } = await readWeights(folder);
   const twice = [...tensors.keys()].find((name) => !name.startsWith(PEFT_PREFIX) && tensors.has(PEFT_PREFIX + name));
   if (twice !== undefined) {
@@ -125,7 +124,7 @@ function withFloats(config: AdapterConfig, text: string): AdapterConfig {
 async function readWeights(folder: string): Promise<Safetensors> {
   const [whole, index] = [WEIGHTS_FILE, INDEX_FILE].map((name) => path.join(folder, name)) as [string, string];
   if (existsSync(whole)) return readSafetensors(whole);
-  if (existsSync(index)) return readShards(await readJson(index), index);
+  if (existsSync(index)) return readShards(parsedJson(await readText(index), index), index);
   throw new OnnxLoraError(
     'ADAPTER_INVALID',
     existsSync(path.join(folder, PICKLE_FILE))
@@ -134,15 +133,19 @@ async function readWeights(folder: string): Promise<Safetensors> {
   );
 }
 
-async function readJson(file: string): Promise<unknown> {
+async function readText(file: string): Promise<string> {
   if (statSync(file).size > MAX_CONFIG_BYTES) {
     throw new OnnxLoraError(
       'ADAPTER_INVALID',
       `"${file}" is larger than ${MAX_CONFIG_BYTES >> 20} MB, which no config and no index of an adapter is.`,
     );
   }
+  return decodeText(await readFile(file), `"${file}"`, 'ADAPTER_INVALID');
+}
+
+function parsedJson(text: string, file: string): unknown {
   try {
-    return parseForeignJson(await readFile(file, 'utf8'));
+    return parseForeignJson(text);
   } catch (cause) {
     throw new OnnxLoraError('ADAPTER_INVALID', `"${file}" is not valid JSON: ${(cause as Error).message}.`, { cause });
   }

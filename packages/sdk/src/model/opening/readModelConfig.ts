@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseForeignJson } from '../../adapter/formats/foreignJson.ts';
 import { OnnxLoraError } from '../../errors.ts';
+import { decodeText } from '../../files/decodeText.ts';
 import type { ModelProto } from '../../graph/proto.ts';
 import { isObject, type JsonObject } from '../../plugin/data/modelFiles/configFields.ts';
 
@@ -15,7 +16,9 @@ import { isObject, type JsonObject } from '../../plugin/data/modelFiles/configFi
  */
 export function readModelConfig(folder: string): JsonObject | undefined {
   const file = path.join(folder, 'config.json');
-  return existsSync(file) ? parsed(readFileSync(file, 'utf8'), `"${file}" is`) : undefined;
+  return existsSync(file)
+    ? parsed(decodeText(readFileSync(file), `"${file}"`, 'CONFIG_INVALID'), `"${file}" is`)
+    : undefined;
 }
 
 /** Where a merged .onnx file has its `config.json`, so that its labels are with it wherever it goes. */

@@ -1,6 +1,6 @@
 /** @file How data lie in folders: manifests, parts for each split, a folder for each class, or examples beside each other. */
 
-import type { Dirent } from 'node:fs';
+import { type Dirent, lstatSync } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
 import { OnnxLoraError } from '../../errors.ts';
@@ -20,13 +20,14 @@ export interface FolderEntries {
 /**
  * Names of what is visible in `folder`, links by what they lead to, sorted by code units.
  *
- * @throws OnnxLoraError `FILE_NOT_FOUND` when there is no such folder, `DATA_INVALID` when it cannot be read
+ * @throws OnnxLoraError `FILE_NOT_FOUND` when there is no such folder, `DATA_INVALID` when it cannot be read, or has a name that is not UTF-8
  */
 export async function readFolder(folder: string): Promise<FolderEntries> {
   const files: string[] = [];
   const folders: string[] = [];
   for (const entry of await listFolder(folder)) {
     if (entry.name.startsWith('.')) continue;
+    requireName(folder, entry.name);
     // A dangling link is kept as a file, so that decoding reports it by name.
     const target = entry.isSymbolicLink() ? await stat(join(folder, entry.name)).catch(() => undefined) : entry;
     if (target?.isDirectory()) folders.push(entry.name);
@@ -34,6 +35,15 @@ export async function readFolder(folder: string): Promise<FolderEntries> {
   }
   // The default order compares code units; a locale's would differ from machine to machine.
   return { files: files.sort(), folders: folders.sort() };
+}
+
+/** Names in the encoding of another system come with U+FFFD for what is not UTF-8, and lead nowhere. */
+function requireName(folder: string, name: string): void {
+  if (!name.includes('\uFFFD') || lstatSync(join(folder, name), { throwIfNoEntry: false })) return;
+  throw new OnnxLoraError(
+    'DATA_INVALID',
+    `The name "${name}" in "${folder}" is not UTF-8, so that it can be neither opened nor read as a label. Rename it (convmv -f windows-1252 -t utf-8 --notest -r "${folder}" renames all).`,
+  );
 }
 
 async function listFolder(folder: string): Promise<Dirent[]> {

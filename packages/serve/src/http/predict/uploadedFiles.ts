@@ -3,6 +3,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { decodeText } from '@onnx-lora/sdk/data';
 import { HttpError } from '../errors.ts';
 import { partsOf } from './multipart.ts';
 
@@ -38,7 +39,7 @@ export function sentForm(body: Buffer, contentType: string | undefined): SentFor
   if (type !== 'multipart/form-data') return { files: [{ name: 'body', type, bytes: body }], fields: {} };
   const parts = partsOf(body, contentType!);
   const files = parts.flatMap(({ filename, type: own, bytes }) => filename === undefined ? [] : [{ name: filename, type: own, bytes }]); // prettier-ignore
-  const fields = parts.flatMap(({ name, filename, bytes }) => filename === undefined ? [[name, bytes.toString('utf8')] as const] : []); // prettier-ignore
+  const fields = parts.flatMap(({ name, filename, bytes }) => filename === undefined ? [[name, decodeText(bytes, `The field "${name.slice(0, 60)}"`, 'INPUT_INVALID')] as const] : []); // prettier-ignore
   if (files.length === 0)
     throw new HttpError(400, 'INPUT_INVALID', 'The form has no file. Send one: -F file=@cat.jpg.');
   return { files, fields: Object.fromEntries(fields) };

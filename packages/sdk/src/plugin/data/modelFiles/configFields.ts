@@ -3,6 +3,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { parseForeignJson } from '../../../adapter/formats/foreignJson.ts';
 import { OnnxLoraError } from '../../../errors.ts';
+import { decodeText } from '../../../files/decodeText.ts';
 
 /** A parsed JSON object. */
 export type JsonObject = Readonly<Record<string, unknown>>;
@@ -17,12 +18,12 @@ export function isObject(value: unknown): value is JsonObject {
  *
  * @param most bytes that the file may have
  * @param what the file is of, for messages: `a tokenizer`
- * @throws OnnxLoraError `CONFIG_INVALID` for a file that is larger, or cannot be read
+ * @throws OnnxLoraError `CONFIG_INVALID` for a file that is larger, is no text, or cannot be read
  */
 export async function readModelFile(path: string, most: number, what: string): Promise<string | undefined> {
   try {
     const { size } = await stat(path);
-    if (size <= most) return await readFile(path, 'utf8');
+    if (size <= most) return decodeText(await readFile(path), `"${path}"`, 'CONFIG_INVALID');
     throw new OnnxLoraError(
       'CONFIG_INVALID',
       `"${path}" has ${size} bytes, and ${what} has at most ${most}. Copy it again from where the model was published.`,

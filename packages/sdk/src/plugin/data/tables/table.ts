@@ -4,6 +4,7 @@ import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { OnnxLoraError } from '../../../errors.ts';
+import { textOfHead } from '../../../files/decodeText.ts';
 import { listed } from '../../tasks/listed.ts';
 import type { Row, TableOptions } from './cells.ts';
 import { cellsOf, openTable, parsedJson, type TableStream } from './tableStream.ts';
@@ -28,8 +29,8 @@ const HEAD_BYTES = 1 << 12;
 export const tableEndings: readonly string[] = ['.csv', '.tsv', '.jsonl', '.ndjson'];
 
 /**
- * Reads a table. A CSV file may be separated by commas, semicolons or tabs, quoted, with either kind of line ends and a
- * byte order mark. A `.json` file is a list of objects, or has one per line.
+ * Reads a table. A CSV file may be separated by commas, semicolons or tabs, quoted, with either kind of line ends, in UTF-8 or in
+ * UTF-16 with a byte order mark. A `.json` file is a list of objects, or has one per line.
  *
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming the line
  */
@@ -92,10 +93,7 @@ async function beginningOf(file: string): Promise<Buffer> {
 
 /** The table of a file that is a JSON list; undefined of any other. */
 async function readJsonList(file: string): Promise<Table | undefined> {
-  const start = (await beginningOf(file))
-    .toString('utf8')
-    .replace(/^\uFEFF/, '')
-    .trimStart();
+  const start = textOfHead(await beginningOf(file)).trimStart();
   if (!start.startsWith('[')) return undefined;
   const values = parsedJson(await readText(file, undefined, inLines), file);
   if (!Array.isArray(values)) throw new OnnxLoraError('DATA_INVALID', `${file}: it is no list of objects. Correct it.`);

@@ -111,7 +111,7 @@ describe('a table that is read row by row', () => {
       format === 'csv' ? 'x\nx' : 'x',
     ]);
     await rows.return();
-    expect(source.isClosed).toBe(true);
+    await expect.poll(() => source.isClosed).toBe(true);
     expect(source.taken).toBeLessThan(texts[format].length);
   });
 

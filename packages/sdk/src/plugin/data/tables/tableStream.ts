@@ -4,10 +4,11 @@ import { Readable } from 'node:stream';
 import { CsvError, parse } from 'csv-parse';
 import { parseForeignJson } from '../../../adapter/formats/foreignJson.ts';
 import { OnnxLoraError } from '../../../errors.ts';
+import { textOfHead } from '../../../files/decodeText.ts';
 import { listed } from '../../tasks/listed.ts';
 import { isObject } from '../modelFiles/configFields.ts';
 import { type Cells, type Row, type TableOptions, textOfCell } from './cells.ts';
-import { linesOf, MAX_LINE } from './textLines.ts';
+import { linesOf, MAX_LINE, textOf } from './textLines.ts';
 
 /** A table that is being read. */
 export interface TableStream {
@@ -92,7 +93,6 @@ async function* csvRows(
   };
   // What is not as many cells as the header is told here, with a message of our own.
   const parser = parse({
-    bom: true,
     delimiter: format === 'tsv' ? '\t' : delimiterOf(head),
     info: true,
     on_record: withLine as never,
@@ -104,7 +104,7 @@ async function* csvRows(
     record_delimiter: ['\r\n', '\n', '\r'],
     max_record_size: MAX_LINE,
   });
-  const input = Readable.from(bytes, { objectMode: false });
+  const input = Readable.from(textOf(file, bytes), { objectMode: false });
   input.once('error', (error) => parser.destroy(error));
   const positions = new Map<string, number>();
   try {
@@ -144,9 +144,7 @@ async function* csvRows(
 
 /** What separates the header's names: the one of comma, semicolon and tab that comes most often. */
 function delimiterOf(head: Uint8Array): string {
-  // UTF-16, as Excel writes it, has zeros in between.
-  const text = Buffer.from(head.subarray(0, HEAD_BYTES)).toString('latin1').replaceAll('\0', '');
-  const start = text.split(/\r\n|\n|\r/, 1)[0]!;
+  const start = textOfHead(head.subarray(0, HEAD_BYTES)).split(/\r\n|\n|\r/, 1)[0]!;
   const counts = [',', ';', '\t'].map((delimiter) => ({ delimiter, count: start.split(delimiter).length }));
   return counts.reduce((best, each) => (each.count > best.count ? each : best)).delimiter;
 }

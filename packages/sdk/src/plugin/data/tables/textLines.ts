@@ -2,6 +2,7 @@
 
 import { readFile, stat } from 'node:fs/promises';
 import { OnnxLoraError } from '../../../errors.ts';
+import { decodeText, StrictDecoder } from '../../../files/decodeText.ts';
 import { notFound } from '../../../files/notFound.ts';
 
 /** Longest line, in bytes or characters. */
@@ -20,11 +21,16 @@ export interface Line {
   readonly number: number;
 }
 
-/** Text of UTF-8 bytes as they come. */
-export async function* textOf(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
-  const decoder = new TextDecoder();
-  for await (const chunk of bytes) yield decoder.decode(chunk, { stream: true });
-  yield decoder.decode();
+/**
+ * The text of bytes as they come: UTF-8, or UTF-16 with a byte order mark, which is left out.
+ *
+ * @param name the name of the text in messages
+ * @throws OnnxLoraError `DATA_INVALID`, with the line, for bytes that are no text; what `bytes` throws
+ */
+export async function* textOf(name: string, bytes: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+  const decoder = new StrictDecoder(name);
+  for await (const chunk of bytes) yield decoder.push(chunk);
+  yield decoder.end();
 }
 
 /** Cuts text that comes in pieces into lines. */
@@ -92,9 +98,9 @@ export async function* textLines(
 }
 
 /**
- * The lines of UTF-8 bytes that are not empty.
+ * The lines of a text that are not empty.
  *
- * @throws OnnxLoraError as {@link textLines}
+ * @throws OnnxLoraError as {@link textOf} and {@link textLines}
  */
 export async function* linesOf(
   name: string,
@@ -104,7 +110,7 @@ export async function* linesOf(
   const cutter = new LineCutter(name, longest);
   let number = 0;
   const line = (text: string): Line => ({ text: text.trim(), number: ++number });
-  for await (const piece of textOf(bytes)) {
+  for await (const piece of textOf(name, bytes)) {
     for (const each of cutter.lines(piece).map(line)) if (each.text !== '') yield each;
   }
   const last = line(cutter.last);
@@ -121,10 +127,10 @@ export async function placedLines(file: string): Promise<{ readonly text: string
 }
 
 /**
- * The text of a UTF-8 file without a byte order mark.
+ * The text of a file, as {@link textOf} decodes it.
  *
  * @param remedy what to do about a file of more than `most` bytes
- * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID` when it cannot be read or is too large
+ * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID` when it cannot be read, is too large or is no text
  */
 export async function readText(
   file: string,
@@ -133,7 +139,7 @@ export async function readText(
 ): Promise<string> {
   try {
     const { size } = await stat(file);
-    if (size <= most) return (await readFile(file, 'utf8')).replace(/^\uFEFF/, '');
+    if (size <= most) return decodeText(await readFile(file), file);
     throw new OnnxLoraError(
       'DATA_INVALID',
       `"${file}" has ${size} bytes, more than can be read at once (${most}). ${remedy}`,
