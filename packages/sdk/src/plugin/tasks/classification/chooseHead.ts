@@ -3,7 +3,8 @@
 import { OnnxLoraError } from '../../../errors.ts';
 import type { NewHead } from '../../preparedTask.ts';
 import type { TaskModel } from '../../taskModel.ts';
-import { checkLabels, knownLabels, matchLabels } from './modelLabels.ts';
+import { alikeHint, requireDistinctLooks } from './alikeLabels.ts';
+import { checkLabels, knownLabels, labelsOrNumbers, matchLabels } from './modelLabels.ts';
 
 /** An output with a number, or a score, for each label. */
 export interface HeadPort {
@@ -38,7 +39,7 @@ export interface HeadChoice {
  *
  * @param own the head that the model has
  * @throws OnnxLoraError `DATA_INVALID` where the model's own head is to answer and does not know the labels, or knows most of
- *   them but not all; `MODEL_UNSUPPORTED` where it has neither a head nor features
+ *   them but not all, and for two names that look the same; `MODEL_UNSUPPORTED` where it has neither a head nor features
  */
 export function chooseHead(
   model: TaskModel,
@@ -46,6 +47,7 @@ export function chooseHead(
   names: readonly string[],
   { root, mode, attach }: HeadChoice,
 ): TaskHead {
+  requireDistinctLooks(names, root);
   if (!own) {
     if (mode === 'keep') throw noHead(model, `It has no head of its own, and head: 'keep' allows no other`);
     if (!attach) throw noHead(model, 'It gives no scores');
@@ -67,7 +69,9 @@ export function replacedHead({ output }: HeadPort, labels: readonly string[]): T
 
 function mayBeMisspelt(model: TaskModel, names: readonly string[], { outputs }: HeadPort): boolean {
   const known = names.filter((name) => knownLabels(model, [name], outputs) !== undefined);
-  return known.length * 2 > names.length;
+  const labels = labelsOrNumbers(model, outputs);
+  const looksKnown = names.some((name) => !known.includes(name) && alikeHint(name, labels) !== '');
+  return looksKnown || known.length * 2 > names.length;
 }
 
 /** The error for a model that nothing can answer with: `reason` says why, a sentence without its full stop. */

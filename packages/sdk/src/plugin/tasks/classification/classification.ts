@@ -19,6 +19,7 @@ import {
   probedHead,
 } from '../examples.ts';
 import { softmaxRows } from '../statistics/classMeasure.ts';
+import { alikeHint, alikeWarnings } from './alikeLabels.ts';
 import { answersOf, fitTemperature, heldOutScores, type LabelledScores, temperatureOf } from './calibration.ts';
 import { chooseHead, type TaskHead } from './chooseHead.ts';
 import { ClassificationMetrics, type ClassificationScores } from './classificationMetrics.ts';
@@ -117,9 +118,7 @@ async function prepare<Item extends object, Record, Scores extends Metrics>(
   };
   return {
     ...shared,
-    ...(new Set(train.targets).size === 1 && {
-      warnings: [...(shared.warnings ?? []), `All ${noun} to train on are of one class, "${labels[train.targets[0]!]}": who trains on them alone teaches the model to say nothing else.`], // prettier-ignore
-    }),
+    warnings: [...(shared.warnings ?? []), ...alikeWarnings(labels), ...loneClass(train.targets, labels, noun)],
     ...(blend && { collate: blended }),
     ...probedHead(head, probe && ((features) => classProbe(probe(features, isClass), labels.length))),
     loss: (g, outputs, { labels: truths }) =>
@@ -200,6 +199,12 @@ export function labelledHead<Item extends object, Record>(
   );
 }
 
+/** The warning about examples that are all of one class. */
+function loneClass(targets: readonly number[], labels: readonly string[], noun: string): readonly string[] {
+  if (new Set(targets).size !== 1) return [];
+  return [`All ${noun} to train on are of one class, "${labels[targets[0]!]}": who trains on them alone teaches the model to say nothing else.`]; // prettier-ignore
+}
+
 /** The number of a record's class among the labels. */
 function classes<Item extends object, Record>(
   name: string,
@@ -243,6 +248,6 @@ export function classProbe({ weight, bias }: HeadValues, count: number): HeadVal
 export function unknownLabel(place: string, label: string, labels: readonly string[]): OnnxLoraError {
   return new OnnxLoraError(
     'DATA_INVALID',
-    `${place} has the class "${label}", which is none of those that are learned: ${listed(labels, 20)}. Rename it, or remove it.`,
+    `${place} has the class "${label}", which is none of those that are learned: ${listed(labels, 20)}.${alikeHint(label, labels)} Rename it, or remove it.`,
   );
 }

@@ -12,6 +12,7 @@ import { boundExamples, type Examples, type HeadOption, type Labelled, probedHea
 import { heldOut } from '../batches.ts';
 import { listed } from '../listed.ts';
 import { f1 } from '../statistics/labelMeasure.ts';
+import { alikeHint, alikeWarnings } from './alikeLabels.ts';
 import { labelledHead } from './classification.ts';
 import {
   averagePrecisions,
@@ -109,6 +110,7 @@ async function prepare<Item extends object, Record, Scores extends Metrics>(
   };
   return {
     ...shared,
+    warnings: [...(shared.warnings ?? []), ...alikeWarnings(labels)],
     ...probedHead(head, probe && ((features) => labelProbe(probe(features, bound.targetOf)))),
     loss: (g, outputs, truths) => binaryCrossEntropy(g, outputs[output]!, truths['labels']!, { posWeight: weights }),
     lossWeight: ({ labels: own }) => own!.dims[0]!,
@@ -160,7 +162,7 @@ export function labelVector(own: Iterable<string>, labels: readonly string[], pl
   if (unknown === undefined) return labels.map((label) => (given.has(label) ? 1 : 0));
   throw new OnnxLoraError(
     'DATA_INVALID',
-    `${place} has the label "${unknown}", which is none of those that are learned: ${listed(labels, 20)}. Rename it, or remove it.`,
+    `${place} has the label "${unknown}", which is none of those that are learned: ${listed(labels, 20)}.${alikeHint(unknown, labels)} Rename it, or remove it.`,
   );
 }
 

@@ -3,6 +3,7 @@
 import { didYouMean, OnnxLoraError } from '../../../errors.ts';
 import type { TaskModel } from '../../taskModel.ts';
 import { listed } from '../listed.ts';
+import { alikeHint } from './alikeLabels.ts';
 
 /**
  * Names of the model's classes in the order of its outputs, from `id2label`; undefined where `config.json` has none.
@@ -90,9 +91,10 @@ export function matchLabels(
   if (known) return checkLabels(model, names, known);
   const labels = labelsOrNumbers(model, classes);
   const unknown = names.filter((name) => !labels.includes(name));
+  const alike = unknown.map((name) => alikeHint(name, labels)).find((hint) => hint !== '');
   throw new OnnxLoraError(
     'DATA_INVALID',
-    `The classes of "${root}" are not the classes of "${model.name}". The data's classes (${names.length}): ${listed(names, 20)}. The model's classes (${classes}): ${listed(labels, 20)}. Not among them: ${listed(unknown, 20)}.${didYouMean(unknown[0]!, labels)} Rename them after the model's classes; or, to teach it these ${names.length} classes in their place, have it get a new head (head: 'new', --set head=new).`,
+    `The classes of "${root}" are not the classes of "${model.name}". The data's classes (${names.length}): ${listed(names, 20)}. The model's classes (${classes}): ${listed(labels, 20)}. Not among them: ${listed(unknown, 20)}.${alike ?? didYouMean(unknown[0]!, labels)} Rename them after the model's classes; or, to teach it these ${names.length} classes in their place, have it get a new head (head: 'new', --set head=new).`,
   );
 }
 
