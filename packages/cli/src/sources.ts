@@ -12,10 +12,9 @@ import {
   type OnnxLoraError,
   openModel,
 } from '@onnx-lora/sdk';
-import { didYouMean, guardedFactory, type TaskFactory, type TaskOptions } from '@onnx-lora/sdk/plugin';
+import type { TaskOptions } from '@onnx-lora/sdk/plugin';
 import { usageError } from './terminal/errors.ts';
-import { flagsOfRun, type Loaded, notLoadedHint } from './plugins/notLoaded.ts';
-import { allOwnPlugins, holdsGraph } from './plugins/own.ts';
+import { holdsGraph } from './plugins/own.ts';
 import type { Flags } from './options.ts';
 import { splitList } from './settings/targets.ts';
 import type { Settings } from './settings/setting.ts';
@@ -179,46 +178,6 @@ export async function placedOn(model: Model, adapter: Adapter, allowBaseMismatch
   const own = modelFor<Model>(model, adapter);
   await own.place(adapter, { allowBaseMismatch });
   return own;
-}
-
-/**
- * The maker of the task: the one asked for, or the one that the adapter was trained for, or the family's usual one. What its
- * functions throw names the task.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` when there is no such task, or nothing says which
- */
-export async function chooseTask(
-  asked: string | undefined,
-  model: Model,
-  loaded: Loaded,
-  chosen?: ChosenAdapter,
-): Promise<TaskFactory> {
-  const { tasks } = loaded.registry();
-  const known = tasks.map(({ name }) => name);
-  const named = (name: string): TaskFactory | undefined => tasks.find((each) => each.name === name);
-  if (asked !== undefined) {
-    const found = named(asked);
-    if (found) return guardedFactory(found);
-    throw usageError(
-      `There is no task "${asked}".${didYouMean(asked, known)} Tasks are ${known.join(', ')}.${notLoadedHint(loaded)}`,
-    );
-  }
-  const trained = chosen?.adapter.notes.task;
-  if (trained !== undefined) {
-    // An adapter of a task for another domain than the model's has that loaded now.
-    const own = named(trained) ?? loaded.registry(await allOwnPlugins()).tasks.find(({ name }) => name === trained);
-    if (own) return guardedFactory(own);
-    const [flags, hint] = [await flagsOfRun(chosen!.source, loaded), notLoadedHint(loaded)];
-    throw usageError(
-      `The adapter was trained for "${trained}", which no loaded plugin brings. Load its plugin: ${flags.length > 0 ? `${flags.join(' ')}.` : `--plugin NAME.${hint}`} Or say with --task what else to do.`,
-    );
-  }
-  const usual = model.family?.tasks.flatMap((name) => named(name) ?? [])[0];
-  if (usual) return guardedFactory(usual);
-  const why = model.family
-    ? `No task for the family "${model.family.name}" is installed.`
-    : `"${model.name}" is of no known family.`;
-  throw usageError(`${why} Say what to do with --task; tasks are ${known.join(', ')}.${notLoadedHint(loaded)}`);
 }
 
 /** What a task is made from; `settings` are with those of the task as its table has them. */

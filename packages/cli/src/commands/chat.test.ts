@@ -103,6 +103,26 @@ describe('chat', () => {
     expect(process.listenerCount('SIGINT')).toBe(listeners);
   });
 
+  it('asks for the task where a table of texts has labels, and names the columns that a named task does not use', async () => {
+    const [llama, file] = [temporaryFolder(), path.join(temporaryFolder(), 'mails.csv')];
+    cpSync(model, llama, { recursive: true });
+    writeFileSync(path.join(llama, 'config.json'), '{ "model_type": "llama" }');
+    writeFileSync(file, 'text,label,date\nhi,a,1\nhi hi,b,2\n');
+    const evaluated = (...words: string[]) => call(['eval', llama, '--data', file, ...words, ...machine]);
+    const asked = await evaluated();
+    expect([asked.code, asked.stdout]).toEqual([2, '']);
+    expect(asked.stderr).toContain('task chat: the usual one of the family');
+    expect(asked.stderr).toContain('text-classification would learn the column "label". Say which is meant: --task chat or --task text-classification.'); // prettier-ignore
+    const trained = await call(['train', llama, '--data', file, '--out', path.join(temporaryFolder(), 'run')]);
+    expect([trained.code, trained.stderr]).toEqual([2, expect.stringContaining('--task chat or --task text-class')]);
+    const named = await evaluated('--task', 'chat');
+    expect(named.code).toBe(0);
+    expect(named.stderr).toContain('task chat: as you named it\nwarning: Columns that are not used: "label", "date".');
+    // What stands beside conversations only describes them.
+    writeFileSync(file, 'prompt,completion,label\nhi,hi,a\n');
+    expect((await evaluated()).code).toBe(0);
+  });
+
   it('says before the work what cannot be', async () => {
     const folder = temporaryFolder();
     cpSync(model, folder, { recursive: true });

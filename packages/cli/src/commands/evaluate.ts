@@ -14,7 +14,8 @@ import { pathOfData } from '../plugins/dataset.ts';
 import { Progress } from '../terminal/progress.ts';
 import { readSettings } from '../settings/readSettings.ts';
 import { withTaskSettings } from '../settings/taskSettings.ts';
-import { chooseTask, chosenAdapter, oneModel, openNamed, placedOn, requireFlag, taskOptions } from '../sources.ts';
+import { chooseTask, withWarnings } from '../chosenTask.ts';
+import { chosenAdapter, oneModel, openNamed, placedOn, requireFlag, taskOptions } from '../sources.ts';
 import { formatTable, grouped, short, withInterval } from '../terminal/table.ts';
 
 /** What `--split` may say. */
@@ -67,10 +68,12 @@ export function evalCommand(context: Context): Command {
     const model = await openNamed(oneModel(word, flags['model'], settings), registry, settings);
     const chosen = await chosenAdapter(settings);
     const adapter = chosen?.adapter;
-    const factory = await chooseTask(settings.task, model, context, chosen);
+    const tell = (line: string): void => progress.note(line);
+    const factory = await chooseTask(settings.task, model, context, tell, chosen);
     if (adapter) await placedOn(model, adapter, flags.allowBaseMismatch);
     const asked = flags.split === 'test' ? withTest(settings, factory) : settings;
-    const task = factory.create(taskOptions(withTaskSettings(asked, factory), data, settings.seed ?? 0));
+    const created = factory.create(taskOptions(withTaskSettings(asked, factory), data, settings.seed ?? 0));
+    const task = withWarnings(created, tell);
     const trainedOn = chosen && (await trainedOnOf(chosen.source));
     const evaluation = await evaluate(model, {
       task,

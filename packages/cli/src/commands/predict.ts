@@ -14,16 +14,8 @@ import { machineOptions } from '../settings/training.ts';
 import { commandOf, type Flags } from '../options.ts';
 import { Progress } from '../terminal/progress.ts';
 import { readSettings } from '../settings/readSettings.ts';
-import {
-  chooseTask,
-  chosenAdapter,
-  nothingNamed,
-  openNamed,
-  placedOn,
-  requireFree,
-  requireModel,
-  splitWords,
-} from '../sources.ts';
+import { chooseTask } from '../chosenTask.ts';
+import { chosenAdapter, nothingNamed, openNamed, placedOn, requireFree, requireModel, splitWords } from '../sources.ts';
 import { withTaskSettings } from '../settings/taskSettings.ts';
 import { given, predictSources, requireSources, STDIN } from '../answers/predictSources.ts';
 
@@ -78,7 +70,8 @@ export function predictCommand(context: Context): Command {
     const base = await openNamed(named.model, registry, settings);
     const chosen = await chosenAdapter(settings);
     const adapter = chosen?.adapter;
-    const factory = await chooseTask(settings.task, base, context, chosen);
+    const progress = new Progress(context.terminal, flags);
+    const factory = await chooseTask(settings.task, base, context, (line) => progress.note(line), chosen);
     const { allowBaseMismatch = false } = flags;
     const model = adapter ? await placedOn(base, adapter, allowBaseMismatch) : base;
     const { endings = endingsFor(model, registry), streams = false, records = false } = factory.input ?? {};
@@ -96,7 +89,6 @@ export function predictCommand(context: Context): Command {
     });
     const { terminal, exitWith } = context;
     const { json = false } = flags;
-    const progress = new Progress(terminal, flags);
     const beyond = new BeyondText();
     if (records) {
       const of = {

@@ -19,7 +19,8 @@ import { loraOptions } from '../settings/adapter.ts';
 import { readSettings } from '../settings/readSettings.ts';
 import type { Settings } from '../settings/setting.ts';
 import { withTaskSettings } from '../settings/taskSettings.ts';
-import { adapterPlaces, chooseTask, oneModel, openNamed, requireFlag, requireFree, taskOptions } from '../sources.ts';
+import { chooseTask, withWarnings } from '../chosenTask.ts';
+import { adapterPlaces, oneModel, openNamed, requireFlag, requireFree, taskOptions } from '../sources.ts';
 import { usageError } from '../terminal/errors.ts';
 import { Progress } from '../terminal/progress.ts';
 import { formatTable, inBytes, percent } from '../terminal/table.ts';
@@ -109,9 +110,10 @@ export function quantizeCommand(context: Context): Command {
 
 /** The task that makes inputs of the data. */
 async function calibrationTask(model: Model, settings: Settings, context: Context, progress: Progress): Promise<Task> {
-  const factory = await chooseTask(settings.task, model, context);
+  const tell = (line: string): void => progress.note(line);
+  const factory = await chooseTask(settings.task, model, context, tell);
   const data = await pathOfData(settings.data!, context.registry(), progress);
-  return factory.create(taskOptions(withTaskSettings(settings, factory), data, settings.seed ?? 0));
+  return withWarnings(factory.create(taskOptions(withTaskSettings(settings, factory), data, settings.seed ?? 0)), tell);
 }
 
 /** @throws OnnxLoraError `CONFIG_INVALID` */

@@ -11,7 +11,8 @@ import type { Progress } from '../terminal/progress.ts';
 import { type ResolvedSettings, resolveSettings } from '../settings/runConfig.ts';
 import { RunFolder } from './runFolder.ts';
 import type { Settings } from '../settings/setting.ts';
-import { chooseTask, openNamed, requireFlag, requireModel, taskOptions } from '../sources.ts';
+import { chooseTask } from '../chosenTask.ts';
+import { openNamed, requireFlag, requireModel, taskOptions } from '../sources.ts';
 import { withTaskSettings } from '../settings/taskSettings.ts';
 import { metricChoice, requireTogether } from '../settings/training.ts';
 import { adapterToBegin, previewOf, previewWithHead, prepareOnce } from './beginning.ts';
@@ -63,7 +64,7 @@ export async function planRun(
   const model = await shared('model', base, () => openNamed(given.model, registry, given));
   const begun = await adapterToBegin(given);
   const own = begun ? modelFor<Model>(model, begun.adapter) : model;
-  const factory = await chooseTask(given.task, model, context, begun);
+  const factory = await chooseTask(given.task, model, context, (line) => progress.noteOnce(line), begun);
   const folder = named ?? RunFolder.unused(data, factory.name);
   const original = given.original === undefined ? undefined : await openNamed(given.original, registry, given);
   const targets = given.targets ?? (begun ? [] : [...previewLora(model, loraOptions(given, original)).targets]);

@@ -13,6 +13,7 @@ export class Progress {
   readonly #mode: 'live' | 'plain' | 'silent';
   #drawn = 0;
   #tenth = 0;
+  readonly #told = new Set<string>();
 
   constructor(terminal: Terminal, { quiet = false }: { readonly quiet?: boolean | undefined } = {}) {
     this.#terminal = terminal;
@@ -37,6 +38,13 @@ export class Progress {
   /** A line of its own, which may hold names out of files of strangers. */
   note(line: string): void {
     if (this.#mode !== 'silent') this.#terminal.note(printable(line));
+  }
+
+  /** As `note`, but a line that was told before is not told again. */
+  noteOnce(line: string): void {
+    if (this.#told.has(line)) return;
+    this.#told.add(line);
+    this.note(line);
   }
 
   #printAtTenths(done: number, total: number, line: string): void {

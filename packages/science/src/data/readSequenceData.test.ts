@@ -149,6 +149,7 @@ describe('a table', () => {
         { id: '2', sequence: 'CC', values: [2] },
       ],
       valueNames: ['logD74'],
+      warnings: ['Columns that are not used: "note".'],
     });
   });
 
@@ -216,6 +217,7 @@ describe('mutations', () => {
       ],
       valueNames: ['DMS_score'],
       wildType: 'MKTAY',
+      warnings: ['Columns that are not used: "fold_random_5".'],
     });
     const folds = await read({ 'd.csv': gym }, { columns: { split: 'fold_random_5' }, fold: 1 });
     expect(folds['validation']).toMatchObject([{ id: 'K2R:A4G' }]);

@@ -6,6 +6,7 @@ import type { GraphBuilder, Value } from '../graph/builder.ts';
 import type { InputSizes } from '../ops/rewrites/inputSizes.ts';
 import type { InnerFragment } from '../train/graph/inside.ts';
 import type { Feeds, Tensor } from '../runtime/tensor.ts';
+import type { AlsoFits } from './data/tables/unusedColumns.ts';
 import type { Dataset, Batch, Metrics, MetricCollector } from './dataset.ts';
 import type { ReportSection } from './reportSection.ts';
 import type { RunnableModel, RunnableOptions, TaskModel } from './taskModel.ts';
@@ -37,6 +38,8 @@ export interface PreparedTask<Example = unknown, Scores extends Metrics = Metric
   readonly warnings?: readonly string[];
   /** How the data are used, in words, such as what was held out and how that was chosen. */
   readonly notes?: readonly string[];
+  /** Other tasks that would learn columns of the data which this one does not use. Who has not named this task is asked for one. */
+  readonly alsoFits?: readonly AlsoFits[] | undefined;
   /** Values inside the graph that it needs beside the graph's outputs, by name. */
   readonly outputs?: readonly string[];
   /** The head that the labels need and the model does not have. */

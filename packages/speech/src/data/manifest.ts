@@ -80,7 +80,7 @@ type FoundColumns = { [Role in Exclude<keyof SpeechColumns, 'values'>]?: string 
  */
 export function manifestRecords(
   table: Table,
-  { columns: names, audioFolder }: SpeechDataOptions,
+  { columns: names, audioFolder, unused }: SpeechDataOptions,
   folder: string = dirname(table.file),
 ): SpeechRecord[] {
   const finder = new ColumnFinder(table, speechColumns, names);
@@ -90,6 +90,7 @@ export function manifestRecords(
   const { audio: _, values: __, ...others } = speechColumns;
   const found = (Object.keys(others) as (keyof typeof others)[]).map((role) => [role, finder.one(role)]);
   const columns: FoundColumns = { audio, ...defined({ ...Object.fromEntries(found), values: finder.many('values') }) };
+  unused?.add(finder.rest);
   return table.rows.map((row) => recordOf(row, columns, audioFolder ?? folder));
 }
 

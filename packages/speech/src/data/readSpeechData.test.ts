@@ -169,6 +169,7 @@ describe('layouts', () => {
       ],
       validation: [{ audio: 'clips/c3.mp3', text: 'Adios.', speaker: 'bob', split: 'validation', ...more }],
       test: [{ audio: 'clips/c4.mp3', text: 'Nada.', speaker: 'cleo', split: 'test', ...more }],
+      warnings: ['Columns that are not used: "up_votes".'],
     });
   });
 

@@ -14,6 +14,7 @@ import {
   type ReadData,
   readData,
   type Split,
+  type UnusedColumns,
 } from '@onnx-lora/sdk/data';
 import type { SettingRows } from '@onnx-lora/sdk/plugin';
 import type { ChoiceQuestion } from '../metrics/chooseAnswers.ts';
@@ -96,7 +97,7 @@ export function readChoices(source: ChoiceSource, options: ChoiceDataOptions = {
 const questions = tableReader<ChoiceRecord, GivenChoice, ChoiceDataOptions>({
   noun: 'questions',
   remedy: 'add different questions',
-  table: (file, { columns }) => readChoiceFile(file, columns),
+  table: (file, { columns, unused }) => readChoiceFile(file, columns, true, unused),
   checked: (given, where) => checkedChoice(given, where, true),
   key: ({ prompt, choices, answer }) => JSON.stringify([prompt, choices, answer]),
   together: ({ prompt }) => JSON.stringify(prompt),
@@ -113,6 +114,7 @@ export async function readChoiceFile(
   file: string,
   names: ChoiceColumns | undefined,
   isTaught = true,
+  unused?: UnusedColumns,
 ): Promise<ChoiceRecord[]> {
   const table = await readSaid(file);
   const finder = new ColumnFinder(table, choiceColumns, names);
@@ -122,6 +124,7 @@ export async function readChoiceFile(
   if (prompt === undefined) throw finder.missing('prompt', { what: 'the question', ...one });
   if (choices === undefined) throw finder.missing('choices', { what: 'the answers to choose from', ...one });
   if (isTaught && answer === undefined) throw finder.missing('answer', { what: 'the right answer', ...one });
+  unused?.add(finder.rest);
   return table.rows.map((row) => {
     const asked = row.cells.get(prompt);
     const isList = typeof asked === 'string' && asked.trimStart().startsWith('[{');

@@ -22,6 +22,7 @@ import {
   type GivenConversation,
 } from './conversationRecord.ts';
 import { readSaid, tableReader } from './tableReader.ts';
+import { tasksOfColumns } from './textColumns.ts';
 
 /** What the columns of files may hold, by their usual names. */
 const conversationColumns: ColumnRoles<keyof ConversationColumns> = {
@@ -115,7 +116,10 @@ export function conversationCells(
 }
 
 /** The records of a file. */
-async function tableRecords(file: string, { columns: names }: ConversationDataOptions): Promise<ConversationRecord[]> {
+async function tableRecords(
+  file: string,
+  { columns: names, unused }: ConversationDataOptions,
+): Promise<ConversationRecord[]> {
   const table = await readSaid(file);
   const { columns, finder } = findConversationColumns(table, names);
   const shown = { isData: () => false, header: 'prompt,completion' };
@@ -123,6 +127,9 @@ async function tableRecords(file: string, { columns: names }: ConversationDataOp
     throw finder.missing('completion', { what: 'what follows the prompt', ...shown });
   if (!['messages', 'prompt', 'text'].some((role) => columns.get(role as 'text') !== undefined))
     throw finder.missing('messages', { what: 'the conversation, or a prompt and its completion, or a text', ...shown });
+  // What stands beside conversations describes them; beside texts it may be what is to be learned.
+  const isText = columns.get('messages') === undefined && columns.get('prompt') === undefined;
+  unused?.add(finder.rest, isText ? tasksOfColumns(finder.rest) : []);
   return table.rows.map((row) => {
     const split = columns.get('split');
     return checkedConversation(

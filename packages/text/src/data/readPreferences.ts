@@ -81,7 +81,10 @@ const preferences = tableReader<PreferenceRecord, GivenPreference, PreferenceDat
   whole: 'answers to one prompt stay together',
 });
 
-async function tableRecords(file: string, { columns: names }: PreferenceDataOptions): Promise<PreferenceRecord[]> {
+async function tableRecords(
+  file: string,
+  { columns: names, unused }: PreferenceDataOptions,
+): Promise<PreferenceRecord[]> {
   const table = await readSaid(file);
   const finder = new ColumnFinder(table, preferenceColumns, names);
   const roles = Object.keys(preferenceColumns) as (keyof PreferenceColumns)[];
@@ -91,6 +94,7 @@ async function tableRecords(file: string, { columns: names }: PreferenceDataOpti
   if (isPair && said['rejected'] === undefined) throw finder.missing('rejected', { what: 'the worse answer', ...one });
   if (!isPair && said['completion'] === undefined)
     throw finder.missing('chosen', { what: 'the better answer', ...one });
+  unused?.add(finder.rest);
   return table.rows.map((row) => {
     const cells = Object.entries(said).map(([role, column]) => [
       role,

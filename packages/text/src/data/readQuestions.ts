@@ -27,6 +27,7 @@ import {
   splitInName,
   splitRecords,
   type Table,
+  type UnusedColumns,
 } from '@onnx-lora/sdk/data';
 import type { SettingRows } from '@onnx-lora/sdk/plugin';
 import { readAnyTable, type SequenceData, type StreamedRecord } from '@onnx-lora/sequences';
@@ -138,13 +139,13 @@ async function readPath(source: string, options: QuestionDataOptions): Promise<r
 /** The questions of a file; with `hasAnswers` false their answers are not looked at. */
 async function readQuestionFile(
   file: string,
-  { columns: names }: QuestionDataOptions,
+  { columns: names, unused }: QuestionDataOptions,
   hasAnswers = true,
 ): Promise<readonly QuestionRecord[]> {
   const squad = await squadOf(file);
   if (squad) return squadRecords(file, squad);
   const table = await readAnyTable(file);
-  return tableRecords(table, names, hasAnswers);
+  return tableRecords(table, names, hasAnswers, unused);
 }
 
 /** What {@link squadOf} found: `data` of SQuAD's files. */
@@ -200,7 +201,12 @@ function squadRecords(file: string, articles: Squad): readonly QuestionRecord[] 
   return records;
 }
 
-function tableRecords(table: Table, names: QuestionColumns | undefined, hasAnswers: boolean): QuestionRecord[] {
+function tableRecords(
+  table: Table,
+  names: QuestionColumns | undefined,
+  hasAnswers: boolean,
+  unused?: UnusedColumns,
+): QuestionRecord[] {
   const finder = new ColumnFinder(table, columns, names);
   const roles = Object.keys(columns) as (keyof QuestionColumns)[];
   const found = Object.fromEntries(roles.map((role) => [role, finder.one(role)])) as QuestionColumns;
@@ -209,6 +215,7 @@ function tableRecords(table: Table, names: QuestionColumns | undefined, hasAnswe
   if (found.context === undefined) throw finder.missing('context', { what: 'the text that is asked', ...shown });
   if (hasAnswers && found.answer === undefined) throw finder.missing('answer', { what: 'the answer', ...shown });
   const { question, context, id, group, split } = found as Required<QuestionColumns>;
+  unused?.add(finder.rest);
   return table.rows.map((row, i) => {
     const text = (column: string | undefined): string | undefined => (column === undefined ? undefined : cellText(row, column)); // prettier-ignore
     // Places are counted in the text as it is, blanks in front included.

@@ -34,7 +34,7 @@ import {
   splitWarnings,
   type Wanted,
 } from '@onnx-lora/sequences';
-import { findColumns, recordOf } from './textColumns.ts';
+import { findColumns, recordOf, tasksOfColumns } from './textColumns.ts';
 import { formatOf, recordOfLine } from './streamTexts.ts';
 import type { GivenText, TextDataOptions, TextSource } from './textRecord.ts';
 
@@ -162,7 +162,7 @@ async function textsIn(folder: string, entries: FolderEntries, label?: string): 
   );
 }
 
-async function readTextFile(file: string, { columns: names, wanted, fold: asked }: Options): Promise<TextPart> {
+async function readTextFile(file: string, { columns: names, wanted, fold: asked, unused }: Options): Promise<TextPart> {
   if (/\.(?:json|parquet)$/i.test(file)) return ofTable(await readAnyTable(file));
   const { name, bytes, head } = await openBytes(file);
   const format = formatOf(name, head);
@@ -173,6 +173,7 @@ async function readTextFile(file: string, { columns: names, wanted, fold: asked 
 
   function ofTable(table: Table): TextPart {
     const columns = findColumns(table, names, wanted);
+    unused?.add(columns.unused, tasksOfColumns(columns.unused));
     const fold = foldOf(table, columns.split, asked);
     const all = table.rows.map((row, i) => recordOf(row, columns, i + 1, wanted, fold));
     // In a table of several splits, rows that name none are in none.

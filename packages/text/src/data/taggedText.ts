@@ -186,7 +186,7 @@ async function readPath(source: string, options: TaggedOptions): Promise<readonl
   );
 }
 
-async function readFile(file: string, { columns: names }: TaggedOptions): Promise<readonly TaggedText[]> {
+async function readFile(file: string, { columns: names, unused }: TaggedOptions): Promise<readonly TaggedText[]> {
   if (conllEndings.includes(extname(file).toLowerCase())) return readConll(file);
   const table = await readAnyTable(file);
   const finder = new ColumnFinder(table, columns, names);
@@ -194,6 +194,7 @@ async function readFile(file: string, { columns: names }: TaggedOptions): Promis
   const words_ = { isData: () => false, header: 'tokens,tags' };
   if (tokens === undefined) throw finder.missing('tokens', { what: 'the list of words', ...words_ });
   if (tags === undefined) throw finder.missing('tags', { what: "the list of the words' classes", ...words_ });
+  unused?.add(finder.rest);
   return table.rows.map((row, i): TaggedText => {
     const own = group === undefined ? undefined : cellText(row, group);
     return {

@@ -1,6 +1,7 @@
 /** @file What the columns of tables of texts hold, what they are usually called, and what the rows say. */
 
 import {
+  type AlsoFits,
   cellList,
   cellRefused,
   cellText,
@@ -131,11 +132,24 @@ export const dataSettings: SettingRows<TextDataOptions> = {
   },
 };
 
+/** The tasks that learn what such columns hold. */
+const tasksOfRoles = { label: 'text-classification', labels: 'text-labelling', values: 'text-regression' } as const;
+
+/** The tasks that would learn columns, by the names that these usually have. */
+export function tasksOfColumns(columns: readonly string[]): readonly AlsoFits[] {
+  return Object.entries(tasksOfRoles).flatMap(([role, task]) => {
+    const usual = textColumns[role as keyof typeof tasksOfRoles].usual!;
+    return columns.filter((column) => usual.includes(column.toLowerCase())).map((column) => ({ task, column }));
+  });
+}
+
 /** Columns that a table of texts has, by what they hold. */
 export interface FoundColumns extends TargetColumns {
   readonly text: string;
   readonly second?: string | undefined;
   readonly negatives?: readonly string[] | undefined;
+  /** Columns that nothing is read from. */
+  readonly unused: readonly string[];
 }
 
 /**
@@ -159,7 +173,9 @@ export function findColumns(table: Table, names: TextColumns = {}, wanted?: Want
   const has = { label: label ?? labels, labels: labels ?? oneHot ?? label, values };
   if (wanted !== undefined && has[wanted] === undefined)
     throw finder.missing(wanted, { what: words[wanted], isData, header: 'text,label' });
-  return { ...targets, text, second, negatives };
+  const learned = { label: [label ?? labels], labels: labels === undefined ? (oneHot ?? [label]) : [labels], values: values ?? [] }; // prettier-ignore
+  const unread = [label, labels, ...(oneHot ?? []), ...(values ?? [])].filter((column) => column !== undefined && wanted !== undefined && !learned[wanted].includes(column)) as string[]; // prettier-ignore
+  return { ...targets, text, second, negatives, unused: [...new Set([...unread, ...finder.rest])] };
 }
 
 const words: Readonly<Record<Wanted, string>> = { label: 'the class', labels: 'labels', values: 'numbers to predict' };

@@ -1,7 +1,7 @@
 /** @file Which column of a manifest holds what: by its name, or as the user says. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { ColumnFinder, type ColumnRoles, defined, type Table } from '@onnx-lora/sdk/data';
+import { ColumnFinder, type ColumnRoles, defined, type Table, type UnusedColumns } from '@onnx-lora/sdk/data';
 import { isImage } from '../image/imageFormat.ts';
 
 /** Names of columns, where they are not the usual ones. */
@@ -118,7 +118,7 @@ const corners = [
  *
  * @throws OnnxLoraError `DATA_INVALID` when none names the image, or the user names one that is not there
  */
-export function findColumns(table: Table, names: ColumnNames = {}): Columns {
+export function findColumns(table: Table, names: ColumnNames = {}, unused?: UnusedColumns): Columns {
   const finder = new ColumnFinder(table, imageColumns, names);
   const [manyLabels, boxes] = [finder.chosen('labels'), finder.chosen('box')];
   if (![0, 1, 4].includes(boxes.length))
@@ -141,13 +141,15 @@ export function findColumns(table: Table, names: ColumnNames = {}): Columns {
     group: finder.one('group'),
     split: finder.one('split'),
   };
+  const oneHot = manyLabels.length > 1 ? manyLabels : isTold ? undefined : binaryColumns(table, finder.rest);
+  unused?.add(finder.rest.filter((column) => !oneHot?.includes(column)));
   return {
     image,
     ...defined({
       ...found,
       label,
       labels,
-      oneHot: manyLabels.length > 1 ? manyLabels : isTold ? undefined : binaryColumns(table, finder.rest),
+      oneHot,
       values,
       xy: x === undefined || y === undefined ? undefined : ([x, y] as const),
       box: box ? { columns: box, isSize: false } : bbox && { columns: bbox, isSize: true },

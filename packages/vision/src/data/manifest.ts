@@ -21,7 +21,7 @@ import type { Box, ImageDataOptions, ImageObject, ImageRecord, Point } from './i
 
 /** Records of a table; whether their files exist is not looked at. */
 export function manifestRecords(table: Table, options: ImageDataOptions = {}): ImageRecord[] {
-  const columns = findColumns(table, options.columns);
+  const columns = findColumns(table, options.columns, options.unused);
   const folder = options.imageFolder ?? dirname(table.file);
   return table.rows.map((row) => recordOf(row, columns, folder));
 }

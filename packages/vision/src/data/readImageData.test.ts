@@ -163,16 +163,23 @@ describe('manifests', () => {
       train: [{ file: 'i/0.png', mask: 'm/0.png', points: [[86, 50]], label: 'military', split: 'train' }],
       validation: [{ file: 'i/1.png', mask: 'm/1.png', points: [[63.5, 38]], label: 'animals', split: 'validation' }],
       test: [{ file: 'i/2.png', mask: 'm/2.png', points: [[1, 2]], label: 'town, big', split: 'test' }],
+      warnings: ['Columns that are not used: "stamp".', expect.stringContaining('more than one split')],
     });
   });
 
-  test.each<[string, string, string, unknown]>([
+  test.each<[string, string, string, unknown, (readonly string[])?]>([
     ['semicolons', 'labels.csv', 'File;Class\n1.png;a', { label: 'a' }],
     ['tabs', 'labels.tsv', 'filename\tlabel\n1.png\t"a ""b"""', { label: 'a "b"' }],
     ['labels in one cell', 'labels.csv', 'image,labels\n1.png,a|b', { labels: ['a', 'b'] }],
     ['labels as JSON', 'labels.csv', 'image,tags\n1.png,"[""a"", ""b, c""]"', { labels: ['a', 'b, c'] }],
     ['no labels', 'labels.csv', 'image,labels\n1.png,', { labels: [] }],
-    ['columns of 0 and 1', 'labels.csv', 'image,id,sun,rain,fog\n1.png,7,1,0,1', { labels: ['sun', 'fog'] }],
+    [
+      'columns of 0 and 1',
+      'labels.csv',
+      'image,id,sun,rain,fog\n1.png,7,1,0,1',
+      { labels: ['sun', 'fog'] },
+      ['Columns that are not used: "id".'],
+    ],
     ['a value', 'labels.csv', 'path,value\n1.png,1e-3', { values: [0.001] }],
     ['values in one cell', 'labels.csv', 'path,values\n1.png,1;-2.5', { values: [1, -2.5] }],
     ['values as JSON', 'labels.jsonl', '{"image": "1.png", "values": [1, -2.5]}', { values: [1, -2.5] }],
@@ -200,19 +207,20 @@ describe('manifests', () => {
     ['a list of paths', 'list.txt', '# all\n1.png 17\n', { label: '17' }],
     ['a list with tabs', 'list.txt', '1.png\tblack bear', { label: 'black bear' }],
     ['a group', 'labels.csv', 'image,group\n1.png,p1', { group: 'p1' }],
-  ])('have %s', async (_, name, text, expected) => {
+  ])('have %s', async (_, name, text, expected, warnings) => {
     expect(await read({ [name]: text, ...images('1.png') }, {}, name)).toEqual({
+      ...(warnings && { warnings }),
       train: [{ file: '1.png', ...(expected as object) }],
     });
   });
 
   test('in another encoding than UTF-8 are refused with the line', async () => {
-    for (const [name, text] of Object.entries({
+    const texts = {
       'list.txt': '1.png rot\n1.png grün',
       'labels.csv': 'image,label\n1.png,grün',
       'labels.json': '[\n{"image":"1.png","label":"grün"}]',
-    })) {
-      // prettier-ignore
+    };
+    for (const [name, text] of Object.entries(texts)) {
       const root = dataFolder(images('1.png'));
       writeFileSync(join(root, name), text, 'latin1');
       const message = expect.stringMatching(`${name.replace('.', '\\.')}, line 2: the text is not UTF-8: .*"grün"`);

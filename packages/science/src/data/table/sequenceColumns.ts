@@ -16,6 +16,8 @@ export interface FoundColumns extends TargetColumns {
   readonly mutations?: string | undefined;
   /** Residues at the sites that the wild type's file names. */
   readonly sites?: string | undefined;
+  /** Columns that nothing is read from. */
+  readonly unused: readonly string[];
 }
 
 /**
@@ -41,7 +43,7 @@ export function findColumns(
   const second = finder.one('second', fits) ?? (isPair ? finder.usual('sequence', fits) : undefined);
   const variants = finder.one('mutations', (column) => hasSites || contents.hasMutations(column));
   const isSites = variants !== undefined && hasSites && !contents.hasMutations(variants);
-  const columns: FoundColumns = {
+  const columns = {
     sequence,
     second,
     ...(isSites ? { sites: variants } : { mutations: variants }),
@@ -50,7 +52,7 @@ export function findColumns(
     ...targetColumns(finder, contents, needs),
   };
   checkNeeds(finder, columns, needs);
-  return columns;
+  return { ...columns, unused: finder.rest };
 }
 
 type Finder = ColumnFinder<keyof SequenceColumns>;
@@ -60,7 +62,7 @@ type Finder = ColumnFinder<keyof SequenceColumns>;
  *
  * @throws OnnxLoraError `DATA_INVALID`, naming the columns that there are
  */
-function checkNeeds(finder: Finder, columns: FoundColumns, needs: readonly SequenceNeed[]): void {
+function checkNeeds(finder: Finder, columns: Omit<FoundColumns, 'unused'>, needs: readonly SequenceNeed[]): void {
   if (columns.sequence === undefined && columns.mutations === undefined && columns.sites === undefined)
     throw missing(finder, 'sequence');
   const has: Readonly<Record<SequenceNeed, boolean>> = {

@@ -17,6 +17,7 @@ import { findColumns, type FoundColumns } from './sequenceColumns.ts';
 export function tableRecords(table: Table, options: SequenceDataOptions, wildType: WildType | undefined): SequencePart {
   const { firstPosition, needs } = options;
   const columns = findColumns(table, options.columns, needs, wildType?.sites !== undefined);
+  options.unused?.add(columns.unused);
   const fold = foldOf(table, columns.split, options.fold);
   const reader = new RowReader({ columns, needs, wildType, firstPosition, fold });
   try {

@@ -3,11 +3,14 @@
 import { OnnxLoraError } from '../../errors.ts';
 import { fairHoldOut, type RecordSplit } from './splits/splitRecords.ts';
 import { checkFraction, type EvalSplit, measuredOn, type SplitData } from './splits/splits.ts';
+import { type AlsoFits, UnusedColumns } from './tables/unusedColumns.ts';
 
 /** Data in their parts, and what their owner should know of them, such as examples that are in two splits. */
 export interface ReadData<Item> extends SplitData<Item> {
   /** What their owner should know before training. */
   readonly warnings?: readonly string[];
+  /** Other tasks that would learn columns that are not used. */
+  readonly alsoFits?: readonly AlsoFits[] | undefined;
 }
 
 /** What a user may say of how data are divided, whatever they are of. */
@@ -26,6 +29,8 @@ export interface DivideOptions<Item> {
   readonly seed?: number | undefined;
   /** Which of the data's own splits is measured on: `test` in place of any other, or `validation`, the default. */
   readonly evalSplit?: EvalSplit | undefined;
+  /** Where readers of tables note the columns that they do not use; {@link readData} makes it. */
+  readonly unused?: UnusedColumns | undefined;
 }
 
 /** What is held out, and what is said of it. */
@@ -73,10 +78,12 @@ export async function readData<Item, Data extends ReadData<Item>, Source, Option
   options: Options,
 ): Promise<Data> {
   if (options.validation !== 0) checkFraction(options.validation);
-  const data = await divided(reader, source, options);
+  const unused = new UnusedColumns();
+  const data = await divided(reader, source, { ...options, unused });
   const parts = [data.train, data.validation, data.test].filter((records) => records !== undefined);
   const shared = parts.length > 1 ? await reader.shared(parts, data, options) : [];
-  return { ...data, warnings: [...new Set([...(data.warnings ?? []), ...shared])] };
+  const warnings = [...new Set([...(data.warnings ?? []), ...unused.warnings, ...shared])];
+  return { ...data, warnings, ...(unused.alsoFits.length > 0 && { alsoFits: unused.alsoFits }) };
 }
 
 async function divided<Item, Data extends ReadData<Item>, Source, Options extends DivideOptions<Item>>(

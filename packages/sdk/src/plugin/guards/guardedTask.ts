@@ -62,6 +62,7 @@ function membersOf<Example, Scores extends Metrics, During extends Metrics>(
     validation: 'as-is',
     warnings: 'as-is',
     notes: 'as-is',
+    alsoFits: 'as-is',
     outputs: 'as-is',
     inputSizes: 'as-is',
     head: (head) =>

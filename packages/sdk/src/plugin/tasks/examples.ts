@@ -1,6 +1,7 @@
 /** @file What a domain says of its own for the tasks that answer with classes, labels or numbers about whole examples. */
 
 import type { HeadFeatures, HeadValues, NewHead, PreparedTask, ReportRequest } from '../preparedTask.ts';
+import type { AlsoFits } from '../data/tables/unusedColumns.ts';
 import type { Batch, Dataset } from '../dataset.ts';
 import type { Feeds } from '../../runtime/tensor.ts';
 import type { ReportSection } from '../reportSection.ts';
@@ -76,6 +77,7 @@ export interface OpenedExamples<Item extends object, Record> {
   /** The records in their splits, and what the values are called. */
   readonly data: SplitData<Record> & {
     readonly warnings?: readonly string[] | undefined;
+    readonly alsoFits?: readonly AlsoFits[] | undefined;
     readonly valueNames?: readonly string[] | undefined;
   };
   /** How the data are used, in words. */
@@ -229,7 +231,7 @@ export interface BoundExamples<Item extends object, Record, Target> {
   readonly heldTruths: readonly Target[];
   /** What the new head should say of an example that is trained on, for probes. */
   readonly targetOf: (example: number) => Target;
-  readonly shared: Pick<PreparedTask<Labelled<Item, Target>>, 'train' | 'validation' | 'notes' | 'warnings' | 'outputs' | 'collate'>; // prettier-ignore
+  readonly shared: Pick<PreparedTask<Labelled<Item, Target>>, 'train' | 'validation' | 'notes' | 'warnings' | 'alsoFits' | 'outputs' | 'collate'>; // prettier-ignore
 }
 
 /**
@@ -261,6 +263,7 @@ export async function boundExamples<Item extends object, Record, Target>(
       ...(validation && { validation }),
       ...(notes && { notes }),
       ...(data.warnings && { warnings: data.warnings }),
+      ...(data.alsoFits && { alsoFits: data.alsoFits }),
       ...(outputs && { outputs }),
       collate,
     },

@@ -182,6 +182,7 @@ async function prepare(
   return {
     train,
     ...(validation && { validation }),
+    ...(data.alsoFits && { alsoFits: data.alsoFits }),
     warnings: [...data.warnings, ...single.warnings, ...(validation?.warnings ?? [])],
     collate,
     ...(packing && { notes: [`${single.length} conversations are packed into ${train.length} rows.`] }),
