@@ -26,12 +26,13 @@ import {
   weightsDigest,
 } from '@onnx-lora/sdk/core';
 import { buildGraphs } from '@onnx-lora/build';
-import { openTokenizer } from '@onnx-lora/sequences';
+import { openTokenizer, readAnyTable } from '@onnx-lora/sequences';
 import { FeatureExtractorFactory, openSpeechTokenizer, AudioFileReader } from '@onnx-lora/speech';
 import { classMaskOf, ImagePreprocessorFactory, maskOf, readImageData, SharpDecoder } from '@onnx-lora/vision';
 import { mutateBytes } from './mutateBytes.ts';
 import { mutateFlatBuffer } from './mutateFlatBuffer.ts';
 import { mutateJson } from './mutateJson.ts';
+import { mutateParquet } from './mutateParquet.ts';
 import { mutateProtobuf } from './mutateProtobuf.ts';
 import { mutateSafetensors } from './mutateSafetensors.ts';
 import {
@@ -210,6 +211,18 @@ export const targets: Readonly<Record<string, TargetMaker>> = {
           await maskOf(record, size);
           await classMaskOf(record, size, { numbers, background: 0 });
         }
+      },
+    };
+  },
+
+  parquet(root, folder) {
+    const file = path.join(folder, 'x.parquet');
+    return {
+      seeds: contents(filesEnding(root, '.parquet', ['packages/sequences/src/fixtures/parquet'])),
+      mutate: mutateParquet,
+      async run(bytes) {
+        writeFileSync(file, bytes);
+        await readAnyTable(file);
       },
     };
   },

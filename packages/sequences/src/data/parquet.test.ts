@@ -64,6 +64,24 @@ describe('what cannot be read is told:', () => {
     expect(await told(long)).toMatch(/claims 2147483647 bytes about its columns/);
   });
 
+  it('a column of no place in the file, with damage in another that nobody would wait for', async () => {
+    const unhandled: unknown[] = [];
+    const listen = (reason: unknown): unknown => unhandled.push(reason);
+    process.on('unhandledRejection', listen);
+    try {
+      const bytes = Buffer.from(whole);
+      // The first page, and the name of the last column where the first row group has it, behind the schema.
+      bytes.fill(0xff, 4, 40);
+      bytes.write('is_old', bytes.indexOf('is_new', bytes.indexOf('is_new') + 1));
+      const message = await told(bytes);
+      await new Promise(setImmediate);
+      expect(unhandled).toEqual([]);
+      expect(message).toMatch(/DATA_INVALID: .* cannot be read: a row group has other columns than the file/);
+    } finally {
+      process.off('unhandledRejection', listen);
+    }
+  });
+
   it('damage, wherever it is, ends in an error of ours or in rows', async () => {
     for (const codec of ['snappy', 'zstd', 'lz4']) {
       const good = readFileSync(join(fixtures, `${codec}.parquet`));

@@ -14,6 +14,8 @@ export const PARQUET = '.parquet';
 const [MOST_METADATA, MOST_PAGE, MOST_GROUP] = [2 ** 26, 2 ** 28, 2 ** 31];
 /** Rows of a group, and values of one of its columns, lists taken apart. */
 const MOST_ROWS = 50_000_000;
+/** Groups of columns in one another; tables have a few. */
+const MOST_DEPTH = 64;
 /** `PAR1`, at the beginning and at the end. */
 const MAGIC = 'PAR1';
 /** Length and magic at the end. */
@@ -68,7 +70,7 @@ export async function openParquet(path: string): Promise<ParquetFile> {
     };
     const metadata = await metadataOf(path, file);
     read = 0;
-    const columns = metadata.schema[0] ? topColumns(metadata) : [];
+    const columns = [...new Set(leavesOf(metadata).map(([name]) => name!))];
     return { columns, rows: rowsOf(path, handle, file, metadata), read: () => read, total: size };
   } catch (error) {
     await handle.close();
@@ -99,21 +101,48 @@ async function metadataOf(path: string, file: AsyncBuffer): Promise<FileMetaData
   if (length > MOST_METADATA || length > file.byteLength - TAIL)
     throw refused(path, `claims ${length} bytes about its columns. It is damaged: copy it again`);
   const { parquetMetadataAsync } = await import('hyparquet');
-  return parsed(path, () => parquetMetadataAsync(file, { geoparquet: false, initialFetchSize: length + TAIL }));
+  return parsed(path, async () => {
+    const metadata = await parquetMetadataAsync(file, { geoparquet: false, initialFetchSize: length + TAIL });
+    requireColumns(metadata);
+    return metadata;
+  });
 }
 
-/** Names of columns that are in no other. */
-function topColumns({ schema }: FileMetaData): string[] {
-  const names: string[] = [];
-  // The schema is a tree, written depth first; what is open says how many are still to come.
-  const open: number[] = [schema[0]!.num_children ?? 0];
-  for (const { name, num_children: children = 0 } of schema.slice(1)) {
-    if (open.length === 1) names.push(name);
-    open[open.length - 1]!--;
-    if (children > 0) open.push(children);
-    while (open.length > 1 && open.at(-1) === 0) open.pop();
+/**
+ * The paths of the columns that hold values, in the order of the schema, which is a tree written depth first.
+ *
+ * @throws Error for a tree that is not whole
+ */
+function leavesOf({ schema: [root, ...elements] }: FileMetaData): string[][] {
+  const leaves: string[][] = [];
+  /** The groups around the next element, each with the number of its elements that are still to come. */
+  const open = [{ name: '', left: root?.num_children ?? 0 }];
+  for (const { name, num_children: children = 0 } of elements) {
+    if (open.length > MOST_DEPTH) throw new Error('its columns are nested too deeply');
+    if (open.length === 0) throw new Error('its columns do not fit into one another');
+    open.at(-1)!.left--;
+    if (children > 0) open.push({ name, left: children });
+    else leaves.push([...open.slice(1).map((group) => group.name), name]);
+    while (open.at(-1)?.left === 0) open.pop();
   }
-  return names;
+  return leaves;
+}
+
+/**
+ * Checks that each row group has the columns of the schema in their order, as the format demands. The parser begins to read all
+ * columns of a group, and would leave those alone that it finds no place for: when one of them is damaged, nobody catches its error.
+ *
+ * @see https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift: `RowGroup.columns`
+ * @throws Error for any others
+ */
+function requireColumns(metadata: FileMetaData): void {
+  const keyOf = (path: readonly string[] = []): string => JSON.stringify(path);
+  const leaves = leavesOf(metadata).map(keyOf);
+  if (new Set(leaves).size < leaves.length) throw new Error('two of its columns have one name');
+  for (const { columns } of metadata.row_groups) {
+    const isWhole = columns.length === leaves.length && columns.every(({ meta_data: column }, i) => keyOf(column?.path_in_schema) === leaves[i]); // prettier-ignore
+    if (!isWhole) throw new Error('a row group has other columns than the file');
+  }
 }
 
 async function* rowsOf(
