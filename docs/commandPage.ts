@@ -30,6 +30,7 @@ Every command knows \`-h, --help\`; \`onnx-lora --version\` prints the version. 
 | 0 | done |
 | 1 | a bug in onnx-lora or a plugin; \`--debug\` shows where |
 | 2 | a mistake in the call, a file or the data; stderr says what, where, and what to do ([error codes](./errors.md)) |
+| 3 | a training run has diverged: all is written, and the adapter is of no use |
 | 130, 143 | training was stopped by Ctrl-C or SIGTERM; what there was is saved |
 
 | command | what it does |

@@ -13,7 +13,7 @@ export type { ModuleInfo } from './model/opening/namedModules.ts';
 export { train } from './model/train.ts';
 export type { CheckpointOptions, TrainOptions } from './model/training/options/options.ts';
 export type { TrainResult, TrainingRun } from './model/training/trainingRun.ts';
-export type { TrainEvent, Evaluation } from './plugin/events.ts';
+export type { Divergence, TrainEvent, Evaluation } from './plugin/events.ts';
 export type { EarlyStopping, MetricChoice } from './model/training/objective.ts';
 export type { LoraOptions } from './model/planning/loraOptions.ts';
 export { type LoraPreview, previewLora } from './model/planning/previewLora.ts';

@@ -742,6 +742,38 @@ it('eval reads the run folder as an adapter, and gives the metrics that the run 
   );
 });
 
+it('says while it trains, at the end, in the report and by its exit code that a run has diverged', async () => {
+  const folder = temporaryFolder();
+  writeDigits(path.join(folder, 'digits'), { perClass: 5 });
+  const run = async (
+    name: string,
+    ...more: string[]
+  ): Promise<{ code: number; stdout: string; stderr: string; report: string }> => {
+    const out = path.join(folder, name);
+    const words = ['--data', path.join(folder, 'digits'), '--out', out, '--steps', '16', '--threads', '1', '--targets', 'all-linear']; // prettier-ignore
+    const told = await call(['train', vit, ...words, ...more, '--json']);
+    return { ...told, report: readFileSync(path.join(out, 'report.html'), 'utf8') };
+  };
+  const diverged = await run('diverged', '--lr', '50', '--validation', '0');
+  expect(diverged.code).toBe(3);
+  const { diverged: found } = JSON.parse(diverged.stdout) as {
+    diverged: { step: number; start: number; loss: number };
+  };
+  expect(found.loss).toBeGreaterThan(2 * found.start);
+  expect(found.step).toBeLessThan(16);
+  const during = new RegExp(`The run has diverged: after step ${found.step} the loss is \\S+, and it began at \\S+\\. Train anew with a lower learning rate, such as a tenth of it \\(5\\)`); // prettier-ignore
+  expect(diverged.stderr).toMatch(during);
+  expect(diverged.report).toMatch(during);
+  expect(diverged.stderr).toMatch(
+    /its adapter is of no use: at step \d+ .* onnx-lora train --config \S+ --lr 5 --overwrite/,
+  );
+  const fine = await run('fine', '--lr', '1e-3', '--validation', '0');
+  expect([fine.code, JSON.parse(fine.stdout)]).toEqual([
+    0,
+    expect.not.objectContaining({ diverged: expect.anything() }),
+  ]);
+});
+
 it('says so, everywhere, when a training has made held-out data worse, and where to look', async () => {
   const folder = temporaryFolder();
   // Upright digits, which the model reads well.

@@ -100,6 +100,7 @@ function asText(summary: TrainSummary): string[] {
   return [
     `${how} after ${steps} step${steps === 1 ? '' : 's'} in ${seconds.toFixed(1)} s.${loss === null ? '' : ` Last loss ${short(loss)}.`}`,
     ...(best ? [`best     ${short(best.value)} at step ${best.step}`] : []),
+    ...(summary.diverged ? [`diverged at step ${summary.diverged.step}: the adapter is of no use`] : []),
     ...leftOut(summary),
     ...(name === undefined
       ? []

@@ -3,7 +3,7 @@
 import { type Evaluation, train, type TrainEvent, type TrainResult } from '@onnx-lora/sdk';
 import { ExampleSet } from '@onnx-lora/sdk/data';
 import type { Context } from '../context.ts';
-import { exitCodes } from '../terminal/errors.ts';
+import { divergenceOf, exitCodeOf, tellOfDivergence } from './diverged.ts';
 import { RunHistory } from './history.ts';
 import { Interrupt } from '../terminal/interrupt.ts';
 import { Progress } from '../terminal/progress.ts';
@@ -51,6 +51,8 @@ export interface TrainSummary {
   readonly intervals?: Evaluation['intervals'];
   /** Whether the held-out data are measured worse than before; null where they were not measured. */
   readonly worse: boolean | null;
+  /** Where the loss has grown far above its start; absent of a run that has not diverged. */
+  readonly diverged?: TrainResult['diverged'];
   /** The best measurement during the run, where there were any. */
   readonly best: TrainResult['best'] | null;
   readonly skippedSteps: number;
@@ -198,6 +200,8 @@ async function trainInFolder(
     work.stage = 'after';
     const stopped = interrupt.code !== undefined;
     const { after, sections } = await afterwards(work, { result, prepared, before, stopped, firstStep: run.firstStep });
+    const diverged = divergenceOf(result, settings.loadBest ?? false, before, after);
+    tellOfDivergence(work, result, diverged);
     const worse = worseNote(before, after, settings);
     await folder.writeReport(
       formatReport({
@@ -223,7 +227,7 @@ async function trainInFolder(
     if (worse !== undefined) progress.note(`warning: ${worse}`);
     if (result.stopped && made > 0) progress.note(`To go on: ${resumeCommand(folder)}`);
     return {
-      exitCode: interrupt.code ?? exitCodes.done,
+      exitCode: interrupt.code ?? exitCodeOf(diverged),
       summary: {
         out: folder.path,
         adapter: made > 0 ? folder.adapter : null,
@@ -239,6 +243,7 @@ async function trainInFolder(
         after: after?.metrics ?? null,
         ...(after?.intervals ? { intervals: after.intervals } : {}),
         worse: before && after ? worse !== undefined : null,
+        ...(diverged ? { diverged } : {}),
         best: result.best ?? null,
         skippedSteps: result.skippedSteps,
         badSamples: result.badSamples,

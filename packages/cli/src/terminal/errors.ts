@@ -11,6 +11,8 @@ export const exitCodes = {
   bug: 1,
   /** Something in what the user asked for, or in a file. */
   mistake: 2,
+  /** A training run has diverged: all is written, and the adapter is of no use. */
+  diverged: 3,
   /** Stopped by Ctrl-C, as shells have it: 128 + the signal's number. */
   interrupted: 130,
   /** Stopped by SIGTERM. */

@@ -100,6 +100,16 @@ export interface BadSampleEvent extends BadSample {
   readonly count: number;
 }
 
+/** Where a run has diverged. */
+export interface Divergence {
+  /** The step after which the loss had risen so far. */
+  readonly step: number;
+  /** The loss of the first step. */
+  readonly start: number;
+  /** The loss of that step; NaN where a held-out loss was no finite number. */
+  readonly loss: number;
+}
+
 /** Something went wrong that does not end the run. */
 export interface WarningEvent {
   readonly type: 'warning';
@@ -107,6 +117,8 @@ export interface WarningEvent {
   readonly step: number;
   /** What went wrong, and what to do about it. */
   readonly message: string;
+  /** Where the run has diverged, of the warning that says so. */
+  readonly diverged?: Divergence;
 }
 
 /** Any of them. */

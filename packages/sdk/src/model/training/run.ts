@@ -9,10 +9,11 @@ import type { PrefixReport } from '../../train/prefix/prefixOptions.ts';
 import type { ConcreteProvider, ProviderReport } from '../../runtime/session.ts';
 import { examplesOf, gradientsOf, namesOf } from './batchGradients.ts';
 import type { LoadedBatch } from './batchQueue.ts';
+import { divergedMessage } from './divergence.ts';
 import type { Evaluator } from './evaluator.ts';
 import type { MeasuredOnce } from './measure.ts';
 import { EventLog } from './eventLog.ts';
-import type { TrainEvent } from '../../plugin/events.ts';
+import type { Divergence, TrainEvent } from '../../plugin/events.ts';
 import { trainDefaults } from './options/options.ts';
 import { defined } from '../../plugin/data/defined.ts';
 import { memoryFailure } from './outOfMemory.ts';
@@ -54,7 +55,7 @@ export class Run implements TrainingRun {
     const { step = 0, state, best } = parts.from ?? {};
     this.firstStep = step;
     this.#savedStep = step;
-    this.#progress = new RunProgress(parts.options, { step, state });
+    this.#progress = new RunProgress(parts.options, { step, steps: parts.steps, state });
     this.#best = best;
     for (const message of parts.warnings) this.#events.add({ type: 'warning', step, message });
     this.done = this.#work();
@@ -159,7 +160,7 @@ export class Run implements TrainingRun {
 
   async #result(): Promise<TrainResult> {
     const { finish } = this.#parts;
-    const { objective, measured, bestMetrics, badExamples, skippedSteps, loss } = this.#progress;
+    const { divergence, objective, measured, bestMetrics, badExamples, skippedSteps, loss } = this.#progress;
     // There is one only where it is to be the result.
     const adapter = this.#best ?? this.adapter;
     const { best } = objective.state;
@@ -172,7 +173,7 @@ export class Run implements TrainingRun {
       seconds: this.#progress.seconds(this.#elapsed),
       stopped: endedBy === 'stop',
       endedBy,
-      ...defined({ metrics, best }),
+      ...defined({ metrics, best, diverged: divergence.state.found }),
       skippedSteps,
       badSamples: badExamples.size,
     };
@@ -213,6 +214,7 @@ export class Run implements TrainingRun {
         secondsLeft: pace * (this.steps - this.#step),
         memory: process.memoryUsage.rss(),
       });
+      this.#tellOfDivergence(this.#progress.divergence.step(this.#step, loss));
       return lr;
     } catch (error) {
       const failure = memoryFailure(error, trainer.memoryPlan);
@@ -265,6 +267,12 @@ export class Run implements TrainingRun {
     this.#events.add({ type: 'warning', step: this.#step, message });
   }
 
+  #tellOfDivergence(diverged: Divergence | undefined): void {
+    if (!diverged) return;
+    const message = divergedMessage(diverged, this.#parts.options.lr);
+    this.#events.add({ type: 'warning', step: diverged.step, message, diverged });
+  }
+
   async #evaluate(evaluator: Evaluator): Promise<void> {
     const { loadBest } = this.#parts.options;
     const adapter = this.adapter;
@@ -289,6 +297,7 @@ export class Run implements TrainingRun {
       this.#progress.bestMetrics = evaluation.metrics;
     }
     this.#events.add({ type: 'evaluation', step: this.#step, ...evaluation, best });
+    this.#tellOfDivergence(this.#progress.divergence.measured(this.#step, evaluation.metrics['loss']));
   }
 
   /** Copies the state, and writes it while the run goes on. A checkpoint that cannot be written does not end the run. */

@@ -4,7 +4,7 @@ import type { Adapter } from '../../adapter/adapter.ts';
 import type { Metrics } from '../../plugin/dataset.ts';
 import type { PrefixReport } from '../../train/prefix/prefixOptions.ts';
 import type { ConcreteProvider, ProviderReport } from '../../runtime/session.ts';
-import type { TrainEvent } from '../../plugin/events.ts';
+import type { Divergence, TrainEvent } from '../../plugin/events.ts';
 
 /** What a run ends with. */
 export interface TrainResult<Scores extends Metrics = Metrics> {
@@ -24,6 +24,8 @@ export interface TrainResult<Scores extends Metrics = Metrics> {
   readonly metrics?: Scores;
   /** The best evaluation, where there were any. */
   readonly best?: { readonly step: number; readonly value: number };
+  /** Where the loss has risen far above its start and not come down again: the adapter is of no use, unless `loadBest` gives an earlier one. */
+  readonly diverged?: Divergence;
   /** Steps that were skipped for a bad loss. */
   readonly skippedSteps: number;
   /** Examples that could not be loaded, each counted once. */

@@ -7,6 +7,8 @@ import { precisionSchema } from '../../../adapter/storage/adapterNotes.ts';
 import type { BasePrecision } from '../../../ops/precision/precision.ts';
 import type { SamplerState } from '../../../train/sampling/sampler.ts';
 import { BadLosses, type BadLossState } from '../badLoss.ts';
+import type { Divergence } from '../../../plugin/events.ts';
+import { type DivergenceState, DivergenceWatch } from '../divergence.ts';
 import { Objective, type ObjectiveState } from '../objective.ts';
 import { type CheckedOptions, metricOf } from '../options/checked.ts';
 
@@ -21,6 +23,8 @@ export interface RunState {
   /** Examples that could not be loaded, each once. */
   readonly badExamples: readonly number[];
   readonly badLosses: BadLossState;
+  /** What the losses tell of a divergence. */
+  readonly divergence?: SavedDivergence | undefined;
   readonly objective: ObjectiveState;
   /** The last measurement, and the best: NaN is null. */
   readonly measured?: { readonly step: number; readonly metrics: SavedMetrics } | undefined;
@@ -40,6 +44,19 @@ function savedMetrics(metrics: Metrics): SavedMetrics {
   );
 }
 
+/** NaN is null in JSON. */
+type SavedDivergence = Omit<DivergenceState, 'found'> & {
+  readonly found?: (Omit<Divergence, 'loss'> & { readonly loss: number | null }) | undefined;
+};
+
+function savedDivergence({ found, ...losses }: DivergenceState): SavedDivergence {
+  return { ...losses, ...(found && { found: { ...found, loss: Number.isNaN(found.loss) ? null : found.loss } }) };
+}
+
+function divergenceFrom({ found, ...losses }: SavedDivergence): DivergenceState {
+  return { ...losses, ...(found && { found: { ...found, loss: found.loss ?? NaN } }) };
+}
+
 function metricsFrom(saved: SavedMetrics): Metrics {
   return Object.fromEntries(Object.entries(saved).map(([name, value]) => [name, value ?? NaN]));
 }
@@ -47,6 +64,7 @@ function metricsFrom(saved: SavedMetrics): Metrics {
 /** What a run has come to: it goes on from what a checkpoint has of it. */
 export class RunProgress {
   readonly badLosses: BadLosses;
+  readonly divergence: DivergenceWatch;
   readonly objective: Objective;
   readonly badExamples: Set<number>;
   /** Steps made, the last one's loss, and how many were skipped. */
@@ -62,9 +80,10 @@ export class RunProgress {
 
   constructor(
     options: CheckedOptions,
-    { step, state }: { readonly step: number; readonly state?: RunState | undefined },
+    { step, steps, state }: { readonly step: number; readonly steps: number; readonly state?: RunState | undefined },
   ) {
     this.badLosses = new BadLosses(options.onBadLoss, options.maxBadLosses, state?.badLosses);
+    this.divergence = new DivergenceWatch(steps, state?.divergence && divergenceFrom(state.divergence));
     this.objective = new Objective(metricOf(options), options.earlyStopping, state?.objective);
     this.badExamples = new Set(state?.badExamples);
     this.step = step;
@@ -90,6 +109,7 @@ export class RunProgress {
       skippedSteps: this.skippedSteps,
       badExamples: [...this.badExamples],
       badLosses: this.badLosses.state,
+      divergence: savedDivergence(this.divergence.state),
       objective: this.objective.state,
       ...(this.measured && { measured: { ...this.measured, metrics: savedMetrics(this.measured.metrics) } }),
       ...(this.bestMetrics && { bestMetrics: savedMetrics(this.bestMetrics) }),
@@ -108,6 +128,13 @@ const schema = z.object({
   skippedSteps: count,
   badExamples: z.array(count),
   badLosses: z.object({ inARow: count, factor: z.number() }),
+  divergence: z.optional(
+    z.object({
+      first: z.array(z.number()),
+      last: z.array(z.number()),
+      found: z.optional(z.object({ step: count, start: z.number(), loss: z.nullable(z.number()) })),
+    }),
+  ),
   objective: z.object({
     best: z.optional(z.object({ step: count, value: z.number() })),
     mark: z.optional(z.number()),
