@@ -70,6 +70,31 @@ describe('kinds', () => {
   });
 });
 
+describe('weights that nodes share', () => {
+  test('parts of one tensor in one scope are layers of their own', () => {
+    const sites = found((g, x) => {
+      const values = Float32Array.from({ length: 24 }, (_, i) => i);
+      const halves = g.Split(g.constant(float32(values, [4, 6])), [3, 3], 1);
+      return g.Add(g.MatMul(x, halves[0]!), g.MatMul(x, halves[1]!));
+    });
+    expect(sites.map(({ alsoAt }) => alsoAt.length)).toEqual([0, 0]);
+  });
+  test('a layer that reads an embedding’s table behind one Cast has its own name', () => {
+    const g = new GraphBuilder({ opset: 17, infer: inferNode, prefix: '/' });
+    const table: Value = { name: 'embed.weight', type: 'float16', shape: [7, 4] };
+    const widened = g.scope('/embed.weight/').Cast(table, 1);
+    const states = g.scope('/embed/').Gather(widened, { name: 'ids', type: 'int64', shape: [2] }, 0);
+    const y = g.scope('/lm_head/').MatMul(states, g.Transpose(widened, [1, 0]));
+    const weight = { name: 'embed.weight', dims: [7, 4], dataType: 10, rawData: new Uint8Array(56) };
+    const input = [{ name: 'ids' }];
+    const sites = findSites({ node: g.nodes, initializer: [weight], input, output: [{ name: y.name }] });
+    expect(sites.map(({ path, kind }) => [path, kind])).toEqual([
+      ['embed', 'embedding'],
+      ['lm_head', 'linear'],
+    ]);
+  });
+});
+
 describe('names of files that torch has not written', () => {
   const named = (node: string, weight: string): Pick<Site, 'path' | 'pathSource'> => {
     const g = new GraphBuilder({ opset: 17, infer: inferNode, prefix: 'g/' });

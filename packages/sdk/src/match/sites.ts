@@ -213,11 +213,12 @@ function named(layer: Layer, index: GraphIndex, complete: (scope: string) => str
   const root = weight.stored.tensors[0].name;
   if (kind === 'parameter') return { ...layer, path: shortName(root), pathSource: 'weight-name', alsoAt: [] };
   // Quantizers of their own leave torch's name to what they make of codes and scales.
-  const made = weight.stored.chain.flatMap(({ output = [] }) => output).filter((name) => !isOfExpansion(name));
+  const steps = weight.stored.chain.flatMap(({ output = [] }) => output);
+  const made = steps.filter((name) => !isOfExpansion(name));
   const weightPath = [root, ...made]
     .map((name) => pathFromParameter(name, 'weight'))
     .find((path) => path !== undefined);
-  const shared = weight.stored.isPart || [root, weight.name].some((name) => (index.uses.get(name)?.length ?? 0) > 1);
+  const shared = weight.stored.isPart || [root, weight.name, ...steps].some((name) => (index.uses.get(name)?.length ?? 0) > 1);
   const scope = pathFromNodeName(node.name);
   // torch's exporter begins names with a slash; what has none is another's, or an optimizer's.
   const isTorchs = node.name?.startsWith('/') ?? false;

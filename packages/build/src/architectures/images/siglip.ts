@@ -81,7 +81,8 @@ function visionPooled(m: Module, states: Value, s: VisionSizes): Value {
   const weights = g.Split(attention.parameter('in_proj_weight', [3 * hidden, hidden]), [hidden, hidden, hidden], 0);
   const biases = g.Split(attention.parameter('in_proj_bias', [3 * hidden]), [hidden, hidden, hidden], 0);
   const [q, k, v] = [probe, states, states].map((x, i) => {
-    return splitHeads(m, g.Add(g.MatMul(x, g.Transpose(weights[i]!, [1, 0])), biases[i]!), s.heads);
+    const own = attention.at(['q_proj', 'k_proj', 'v_proj'][i]!).g;
+    return splitHeads(m, own.Add(own.MatMul(x, own.Transpose(weights[i]!, [1, 0])), biases[i]!), s.heads);
   }) as [Value, Value, Value];
   const x = attention.linear('out_proj', attend(attention, { q, k, v }), hidden);
   return m.row(g.Add(x, towerMlp(m.at('mlp'), m.layerNorm('layernorm', x, s.eps), s)), 0);

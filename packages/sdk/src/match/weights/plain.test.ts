@@ -61,3 +61,10 @@ test('two weights are one by their tensor, or by all their numbers', () => {
   expect(weights.map((each) => weightsAgree(weights[0]!, each))).toEqual([true, true, false, false, true, false]);
   expect(sizeOf(weights[5]!.dims)).toBe(2);
 });
+
+test('parts of one tensor are one by their numbers alone', () => {
+  const { index } = constantValue((g) => g.Concat(g.Split(g.floats([1, 2, 3, 4, 1, 2], [3, 2]), [1, 1, 1], 0), 0));
+  const concat = [...index.producer.values()].find(({ opType }) => opType === 'Concat')!;
+  const parts = concat.input!.map((name) => constantWeight(name, index)!);
+  expect(parts.map((each) => weightsAgree(parts[0]!, each))).toEqual([true, false, true]);
+});
