@@ -7,6 +7,8 @@ import { buildPlugin } from '@onnx-lora/build';
 import { methodsPlugin, tuners } from '@onnx-lora/methods';
 import { OnnxLoraError, type PrecisionName } from '@onnx-lora/sdk';
 import type { Plugin } from '@onnx-lora/sdk/plugin';
+import { speechPlugin } from '@onnx-lora/speech';
+import { visionPlugin } from '@onnx-lora/vision';
 import { type Exchanged, exchange } from './exchange.ts';
 import { precisionNames } from '@onnx-lora/sdk/core';
 import { type CheckName, checkNames, type CheckReport, conformance } from '@onnx-lora/sdk/testing';
@@ -58,7 +60,7 @@ async function run(args: readonly string[], print: (line: string) => void): Prom
     return values.help ? 0 : EXIT_USAGE;
   }
   const named = await Promise.all((values.plugin ?? []).map((name) => importPlugin(name)));
-  const plugins = [...new Set([...named, methodsPlugin, buildPlugin])];
+  const plugins = [...new Set([...named, methodsPlugin, visionPlugin, speechPlugin, buildPlugin])];
   if (values.peft !== undefined) return exchangeAll(positionals, values.peft, plugins, print);
   const report = await conformance(positionals, {
     plugins,

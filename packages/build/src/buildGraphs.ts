@@ -1,12 +1,13 @@
 /** @file From a checkpoint to its graphs: nothing is read but headers, and nothing that config.json asks for is passed over. */
 
 import path from 'node:path';
-import { didYouMean, type NameTable } from '@onnx-lora/sdk/plugin';
+import { didYouMean, type Generation, type ModelFamily, writtenBy } from '@onnx-lora/sdk/plugin';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { ModelProto } from '@onnx-lora/sdk/core';
 import type { Architecture } from './architecture.ts';
 import { architectures as known } from './architectures/index.ts';
 import { Config } from './checkpoint/config.ts';
+import { ModuleNames } from './checkpoint/moduleNames.ts';
 import { type Checkpoint, openCheckpoint } from './checkpoint/openCheckpoint.ts';
 import { count, listed, Weights } from './checkpoint/weights.ts';
 import { Graph, type GraphForm, type WeightType } from './layers/graph.ts';
@@ -29,8 +30,16 @@ export interface BuildOptions {
   readonly ignore?: readonly string[];
   /** Architectures beside those that are known here, which they go before. */
   readonly architectures?: readonly Architecture[];
-  /** Names of modules under both generations of transformers, as families have them. */
-  readonly tables?: readonly NameTable[];
+  /**
+   * Families, such as those of `@onnx-lora/vision`: the one that recognises the checkpoint knows what transformers 4 and 5
+   * call its modules. Without it modules have the names of transformers 4.
+   */
+  readonly families?: readonly ModelFamily[];
+  /**
+   * The version of transformers whose names the modules get, and so adapters that are trained on them: by default the
+   * version that config.json says (`transformers_version`), or 4 where it says none.
+   */
+  readonly names?: Generation;
 }
 
 /** What was built. */
@@ -58,7 +67,7 @@ const NEWEST_OPSET = 22;
  *   for tensors that are missing, superfluous or of another shape, and for pickles; `FILE_NOT_FOUND`; `CONFIG_INVALID`
  */
 export async function buildGraphs(folder: string, options: BuildOptions = {}): Promise<BuiltGraphs> {
-  const { opset = OLDEST_OPSET, form = 'plain', ignore = [] } = options;
+  const { opset = OLDEST_OPSET, form = 'plain', ignore = [], families = [] } = options;
   if (!Number.isInteger(opset) || opset < OLDEST_OPSET || opset > NEWEST_OPSET) {
     const message = `A graph is built in opset ${OLDEST_OPSET} to ${NEWEST_OPSET}, not in ${opset}. Leave the opset out.`;
     throw new OnnxLoraError('CONFIG_INVALID', message);
@@ -67,20 +76,23 @@ export async function buildGraphs(folder: string, options: BuildOptions = {}): P
     const message = `The form of a graph is ${forms.join(' or ')}, not ${JSON.stringify(form)}. Leave it out for plain.`;
     throw new OnnxLoraError('CONFIG_INVALID', message);
   }
+  if (options.names !== undefined && options.names !== 4 && options.names !== 5) {
+    const message = `names is 4 or 5, the version of transformers whose names modules get, not ${String(options.names)}. Leave it out for the version in config.json.`;
+    throw new OnnxLoraError('CONFIG_INVALID', message);
+  }
   const checkpoint = await openCheckpoint(folder);
   const file = path.join(folder, 'config.json');
   const config = new Config(checkpoint.config, file);
   const architecture = architectureOf(checkpoint, file, options.architectures ?? []);
   const name = classOf(checkpoint, file, architecture, options.architecture);
   const { prefix, others } = architecture;
-  const weights = new Weights(checkpoint, {
-    ...(prefix === undefined ? {} : { prefix }),
-    tables: options.tables ?? [],
-  });
+  const family = families.find((each) => each.matches({ config: checkpoint.config, modulePaths: [] }));
+  const names = new ModuleNames(name, family, options.names ?? writtenBy(checkpoint.config) ?? 4);
+  const weights = new Weights(checkpoint, { ...(prefix === undefined ? {} : { prefix }), names });
   const graphs = emitted(weights, file, () => {
     const definition = architecture.classes[name]!(config, checkpoint);
     return Object.entries(definition).map(([graphName, emit]) => {
-      const graph = new Graph(weights, { opset, weights: options.weights ?? 'stored', form });
+      const graph = new Graph(weights, { opset, weights: options.weights ?? 'stored', form, names });
       emit(new Module(graph, ''));
       return [graphName, graph.model(graphName)] as const;
     });

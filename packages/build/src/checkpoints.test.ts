@@ -2,6 +2,8 @@
 
 import { describe, expect, test } from 'vitest';
 import { conformance } from '@onnx-lora/sdk/testing';
+import { speechPlugin } from '@onnx-lora/speech';
+import { visionPlugin } from '@onnx-lora/vision';
 import { checkpointFolders } from '../../../test/support/caseFolders.ts';
 import { buildPlugin, buildPluginWith } from './plugin.ts';
 
@@ -17,7 +19,7 @@ const forms = [
 describe.each(forms)('in its %s form', (form, plugin) => {
   test.each(checkpointFolders())('%s gives what torch gives, or is refused', async (folder) => {
     const { checks, passed } = await conformance(folder, {
-      plugins: [plugin],
+      plugins: [visionPlugin, speechPlugin, plugin],
       ...(form === 'fused' ? { checks: ['build'] } : {}),
     });
     const isByText = form === 'fused' && byText.test(folder);

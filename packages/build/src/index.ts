@@ -9,6 +9,7 @@ export type { Activation } from './layers/activations.ts';
 export { Graph, type GraphForm, type GraphOptions, type WeightType } from './layers/graph.ts';
 export { type Convolution, Module } from './layers/module.ts';
 export { type Naming, type FoundTensor, Weights } from './checkpoint/weights.ts';
+export { ModuleNames } from './checkpoint/moduleNames.ts';
 export { Config } from './checkpoint/config.ts';
 export { type Checkpoint, openCheckpoint } from './checkpoint/openCheckpoint.ts';
 export { buildPlugin, buildPluginWith } from './plugin.ts';

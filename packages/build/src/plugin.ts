@@ -16,7 +16,7 @@ const files = /^(?:config\.json|modules\.json|1_Pooling\/config\.json|model(?:-\
  */
 export function buildPluginWith(
   architectures: readonly Architecture[],
-  options: Pick<BuildOptions, 'form'> = {},
+  options: Pick<BuildOptions, 'form' | 'names'> = {},
 ): Plugin {
   const builder: ModelBuilder = {
     name: 'checkpoint',
@@ -26,10 +26,7 @@ export function buildPluginWith(
       const wanted = all.filter((file) => files.test(file));
       return wanted.some((file) => file.endsWith('.safetensors')) ? wanted : [];
     },
-    build: async (folder, { families }) => {
-      const tables = families.flatMap(({ generations = [] }) => generations);
-      return (await buildGraphs(folder, { ...options, architectures, tables })).graphs;
-    },
+    build: async (folder, { families }) => (await buildGraphs(folder, { ...options, architectures, families })).graphs,
   };
   return definePlugin({
     name: '@onnx-lora/build',

@@ -70,7 +70,7 @@ export {
 export { minimize, type MinimizeOptions, type ValueAt } from './linalg/minimize.ts';
 export { trailingSvd } from './linalg/trailingSvd.ts';
 export { type Orthogonal, qr } from './linalg/qr.ts';
-export { type NamedBase, withNames } from './adapter/naming/generations.ts';
+export { type NamedBase, withNames, writtenBy } from './adapter/naming/generations.ts';
 export { type Generation, type NamePair, type NameTable, translatePath } from './adapter/naming/nameTable.ts';
 export type { OptimizedModule, Optimizer, UpdateSettings } from './train/optimizers/optimizer.ts';
 export { type Remembered, remembering, type UpdateRule } from './train/optimizers/memory.ts';

@@ -2,15 +2,15 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { dataTypeNumber, readFloats, type StoredTensor } from '@onnx-lora/sdk/core';
-import { type NameTable, translatePath } from '@onnx-lora/sdk/plugin';
+import type { ModuleNames } from './moduleNames.ts';
 import type { Checkpoint } from './openCheckpoint.ts';
 
 /** How tensors may be called, beside by their modules' paths. */
 export interface Naming {
   /** What paths of the model without a head have before them where it has one: `bert`. */
   readonly prefix?: string;
-  /** Names under both generations of transformers. */
-  readonly tables?: readonly NameTable[];
+  /** Names under both versions of transformers. */
+  readonly names: ModuleNames;
 }
 
 /** A tensor of the checkpoint by the name that its parameter has in torch. */
@@ -126,15 +126,10 @@ export class Weights {
 
   /** All that a parameter may be called, the usual first. */
   #names(name: string): string[] {
-    const { prefix, tables = [] } = this.#naming;
+    const { prefix, names } = this.#naming;
     const beside = prefix === undefined ? [] : [name.startsWith(`${prefix}.`) ? name.slice(prefix.length + 1) : `${prefix}.${name}`]; // prettier-ignore
     const own = [name, ...beside].flatMap((each) => [each, legacyName(each)]);
-    const module = name.slice(0, name.lastIndexOf('.'));
-    const recent = tables.flatMap((table) => {
-      const path = translatePath(module, table, 5);
-      return path === undefined || path === module ? [] : [`${path}${name.slice(module.length)}`];
-    });
-    return [...own, ...recent];
+    return [...own, names.ofParameter(name, 5)];
   }
 }
 

@@ -17,6 +17,7 @@ import type { DataType } from '@onnx-lora/sdk';
 import type { Dim } from '@onnx-lora/sdk/plugin';
 import type { Value } from '@onnx-lora/sdk/tasks';
 import { requireModules } from './bounds.ts';
+import type { ModuleNames } from '../checkpoint/moduleNames.ts';
 import type { Weights } from '../checkpoint/weights.ts';
 import { needed, RUNTIME, withSkipNorms } from './fused.ts';
 
@@ -31,6 +32,8 @@ export interface GraphOptions {
   readonly weights: WeightType;
   /** Whose operators it is of. */
   readonly form: GraphForm;
+  /** What its modules are called. */
+  readonly names: ModuleNames;
 }
 
 /** Of which operators a graph is: `plain` ones of ONNX alone, or `fused` ones of ONNX Runtime where it has them. */
@@ -71,7 +74,8 @@ export class Graph {
    */
   builder(path: string): GraphBuilder {
     requireModules(++this.#modules);
-    return this.#builder.scope(path === '' ? '/' : `/${path.replaceAll(/\.(?!\d)/g, '/')}/`);
+    const scope = this.options.names.ofModule(path).replaceAll(/\.(?!\d)/g, '/');
+    return this.#builder.scope(scope === '' ? '/' : `/${scope}/`);
   }
 
   /** Declares an input. Equal names of dimensions mean equal sizes. */
@@ -90,16 +94,17 @@ export class Graph {
     this.#outputs.push({ name, type: own.type, shape: dims ?? own.shape });
   }
 
-  /** A parameter under its name in torch: where it lies in the checkpoint, widened to float32 where it is narrower. */
+  /** A parameter by its name in transformers 4: where it lies in the checkpoint, widened to float32 where it is narrower. */
   parameter(name: string, dims: readonly number[]): Value {
     const known = this.#parameters.get(name);
     if (known) return known;
     const found = this.weights.find(name, dims);
-    const { weights } = this.options;
+    const { weights, names } = this.options;
     const type = weights === 'stored' ? (found?.type ?? 'float32') : weights;
-    const stored: Value = { name, type, shape: dims };
-    if (found) this.#keep(name, dims, type, asType(found, type));
-    const value = type === 'float32' ? stored : this.#builder.scope(`/${name}/`).Cast(stored, dataTypeNumber('float32')); // prettier-ignore
+    const own = names.ofParameter(name);
+    const stored: Value = { name: own, type, shape: dims };
+    if (found) this.#keep(own, dims, type, asType(found, type));
+    const value = type === 'float32' ? stored : this.#builder.scope(`/${own}/`).Cast(stored, dataTypeNumber('float32')); // prettier-ignore
     this.#parameters.set(name, value);
     return value;
   }
@@ -111,8 +116,9 @@ export class Graph {
       const { buffer, byteOffset, byteLength } = compute();
       return new Uint8Array(buffer, byteOffset, byteLength);
     };
-    this.#keep(name, dims, 'float32', { length, compute: bytes });
-    return { name, type: 'float32', shape: dims };
+    const own = this.options.names.ofParameter(name);
+    this.#keep(own, dims, 'float32', { length, compute: bytes });
+    return { name: own, type: 'float32', shape: dims };
   }
 
   #keep(name: string, dims: readonly number[], type: DataType, rawData: Bytes): void {

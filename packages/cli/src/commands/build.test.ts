@@ -49,6 +49,19 @@ it.each([
   expect([modules[1]!.storage, opset]).toEqual([storage, 18]);
 });
 
+it('gives modules the names of the version that wrote the checkpoint, or of --names', async () => {
+  const folder = temporaryFolder();
+  const built = async (...flags: string[]): Promise<string[]> => {
+    const out = path.join(folder, `vit${flags.join('')}`);
+    await callJson('build', checkpoint('vit-bare'), '--out', out, ...flags);
+    return (await callJson<{ modules: ModuleInfo[] }>('inspect', out)).modules.map((each) => each.path);
+  };
+  expect(await built()).toContain('layers.0.attention.q_proj');
+  expect(await built('--names', '4')).toContain('encoder.layer.0.attention.attention.query');
+  const { code, stderr } = await call(['build', checkpoint('vit-bare'), '--out', folder, '--names', 'new']);
+  expect([code, stderr]).toEqual([2, expect.stringMatching(/names is 4 or 5/)]);
+});
+
 it('is not needed: other commands take the checkpoint, with an adapter beside it or in it', async () => {
   const folder = temporaryFolder();
   const [vit, merged] = [path.join(folder, 'vit'), path.join(folder, 'merged')];

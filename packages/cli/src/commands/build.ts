@@ -11,6 +11,7 @@ import {
   type WeightType,
 } from '@onnx-lora/build';
 import { OnnxLoraError, openModel, OrtRuntime, quantize, type QuantizedBits } from '@onnx-lora/sdk';
+import type { Generation } from '@onnx-lora/sdk/plugin';
 import { type Command, Option } from 'commander';
 import type { Context } from '../context.ts';
 import { commandOf, type Flags } from '../options.ts';
@@ -24,6 +25,7 @@ interface BuildFlags extends Flags {
   readonly opset?: string;
   readonly dtype?: string;
   readonly class?: string;
+  readonly names?: string;
   readonly form?: GraphForm;
   readonly ignore?: readonly string[];
 }
@@ -59,6 +61,10 @@ export function buildCommand(context: Context): Command {
         'the class of transformers to build, where config.json names another, such as T5EncoderModel',
       ),
       new Option(
+        '--names <version>',
+        'names of modules: 4 or 5, the version of transformers that has them (default: the version in config.json, else 4)',
+      ),
+      new Option(
         '--ignore <name>',
         'a tensor, or a field of config.json, to build without; may be given several times',
       ).argParser((name: string, before: readonly string[] | undefined) => [...(before ?? []), name]),
@@ -77,11 +83,13 @@ export function buildCommand(context: Context): Command {
       ...(flags.opset === undefined ? {} : { opset: Number(flags.opset) }),
       ...(flags.class === undefined ? {} : { architecture: flags.class }),
       ...(flags.form === undefined ? {} : { form: flags.form }),
+      ...(flags.names === undefined ? {} : { names: Number(flags.names) as Generation }),
       ...(flags.ignore ? { ignore: flags.ignore } : {}),
+      families: context.registry().families,
       overwrite: flags.overwrite ?? false,
     };
     const isFloat = typeof type === 'string' && type !== 'nf4';
-    if (!isFloat && (flags.opset !== undefined || flags.form !== undefined || flags.ignore || flags.class !== undefined)) throw usageError('--opset, --form, --class and --ignore are not taken with --dtype int8 or q4. Build in fp32 first, then use onnx-lora quantize.'); // prettier-ignore
+    if (!isFloat && (flags.opset !== undefined || flags.form !== undefined || flags.ignore || flags.class !== undefined || flags.names !== undefined)) throw usageError('--opset, --form, --class, --names and --ignore are not taken with --dtype int8 or q4. Build in fp32 first, then use onnx-lora quantize.'); // prettier-ignore
     const proof = await proved(folder, options);
     if (isFloat) {
       const built = await buildModel(folder, out, { ...options, weights: type });

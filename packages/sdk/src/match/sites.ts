@@ -218,7 +218,8 @@ function named(layer: Layer, index: GraphIndex, complete: (scope: string) => str
   const weightPath = [root, ...made]
     .map((name) => pathFromParameter(name, 'weight'))
     .find((path) => path !== undefined);
-  const shared = weight.stored.isPart || [root, weight.name, ...steps].some((name) => (index.uses.get(name)?.length ?? 0) > 1);
+  const shared =
+    weight.stored.isPart || [root, weight.name, ...steps].some((name) => (index.uses.get(name)?.length ?? 0) > 1);
   const scope = pathFromNodeName(node.name);
   // torch's exporter begins names with a slash; what has none is another's, or an optimizer's.
   const isTorchs = node.name?.startsWith('/') ?? false;

@@ -80,13 +80,28 @@ function layer(m: Module, x: Value, s: Sizes): Value {
 
 function mlp(m: Module, x: Value, { isGated, inner, hidden, act }: Sizes): Value {
   if (!isGated) return m.linear('fc2', act(m.g, m.linear('fc1', x, inner)), hidden);
-  // Transformers 5 has the two halves apart.
+  // The files of transformers 5 hold the two layers as one all the same.
   if (m.has('gate_proj.weight')) {
     const product = m.g.Mul(silu(m.g, m.linear('gate_proj', x, inner)), m.linear('up_proj', x, inner));
     return m.linear('down_proj', product, hidden);
   }
-  const [gate, value] = m.g.Split(m.linear('weights_in', x, 2 * inner), [inner, inner], -1) as [Value, Value];
+  const [gate, value] = m.graph.options.names.generation === 5 ? halves(m, x, inner) : joined(m, x, inner);
   return m.linear('weights_out', m.g.Mul(silu(m.g, gate), value), hidden);
+}
+
+/** The first layer of the gated MLP as transformers 4 has it: its outputs are the gate and what is gated. */
+function joined(m: Module, x: Value, inner: number): [Value, Value] {
+  return m.g.Split(m.linear('weights_in', x, 2 * inner), [inner, inner], -1) as [Value, Value];
+}
+
+/** The same as transformers 5 has it: two layers, each with half of the stored weight. */
+function halves(m: Module, x: Value, inner: number): [Value, Value] {
+  const weights = m.g.Split(m.parameter('weights_in.weight', [2 * inner, Number(x.shape!.at(-1))]), [inner, inner], 0);
+  const biases = m.g.Split(m.parameter('weights_in.bias', [2 * inner]), [inner, inner], 0);
+  return ['gate_proj', 'up_proj'].map((name, i) => {
+    const { g } = m.at(name);
+    return g.Add(g.MatMul(x, g.Transpose(weights[i]!, [1, 0])), biases[i]!);
+  }) as [Value, Value];
 }
 
 function states(m: Module, s: Sizes): Value {

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { selectModules } from '../../lora/targets.ts';
 import { float32 } from '../../runtime/tensor.ts';
 import { Adapter } from '../adapter.ts';
-import { adaptNames, tablesOf, withNames } from './generations.ts';
+import { adaptNames, namesWarning, tablesOf, withNames, writtenBy } from './generations.ts';
 import { type Generation, type NameTable, translatePath } from './nameTable.ts';
 import { type AdapterConfig, adapterConfig } from '../formats/peftConfig.ts';
 import { scalingOf } from '../formats/scaling.ts';
@@ -296,5 +296,43 @@ describe('the config', () => {
         { seed: 3, numRuns: 150 },
       );
     }
+  });
+});
+
+describe('the version that wrote a config.json', () => {
+  it.each([
+    ['4.46.0', 4],
+    ['3.0.2', 4],
+    ['4.13.0.dev0', 4],
+    ['5.24.0', 5],
+    ['10.0.0', 5],
+    [undefined, undefined],
+    [5, undefined],
+    ['new', undefined],
+  ])('%s', (transformers_version, version) => {
+    expect(writtenBy({ transformers_version })).toBe(version);
+  });
+
+  it('decides whether names need a warning', () => {
+    const base = (transformers_version?: string) => ({ name: 'photos', family, config: { transformers_version } });
+    expect(namesWarning(paths(4), base('4.46.0'))).toBeUndefined();
+    expect(namesWarning(paths(5), base('5.24.0'))).toBeUndefined();
+    expect(namesWarning(paths(4), base())).toMatch(/names of transformers 4, .*"photos" does not say .*transformers_version.*--names 5/); // prettier-ignore
+    expect(namesWarning(paths(4), base('5.24.0'))).toMatch(/was written by transformers 5\. PEFT with transformers 5/);
+    expect(namesWarning(paths(5), base())).toMatch(/names of transformers 5, .*--names 4/);
+    // What both versions call the same needs none, nor what no family knows.
+    expect(namesWarning(['vit.pooler.dense', 'classifier'], base())).toBeUndefined();
+    expect(namesWarning(paths(4), { name: 'photos' })).toBeUndefined();
+  });
+
+  it('does not matter to classes whose names are the same', () => {
+    const tower = { pairs: [{ 4: '^vision_model.layers', 5: '^layers' }], architectures: ['Tower'] };
+    const base = (architecture: string) => ({
+      name: 'towers',
+      family: { name: 'towers', generations: [tower] },
+      config: { architectures: [architecture] },
+    });
+    expect(namesWarning(['vision_model.layers.0.q'], base('Towers'))).toBeUndefined();
+    expect(namesWarning(['vision_model.layers.0.q'], base('Tower'))).toMatch(/names of transformers 4/);
   });
 });

@@ -99,6 +99,42 @@ export function withNames(adapter: Adapter, generation: Generation, { family, co
   return adapter;
 }
 
+/**
+ * The version of transformers that wrote a `config.json`, by its `transformers_version`: 4 stands for older ones too.
+ *
+ * @returns undefined where the file does not say
+ */
+export function writtenBy(config: NamedBase['config']): Generation | undefined {
+  const version = config?.['transformers_version'];
+  const major = typeof version === 'string' ? /^(\d+)\./.exec(version)?.[1] : undefined;
+  if (major === undefined) return undefined;
+  return Number(major) < 5 ? 4 : 5;
+}
+
+/**
+ * A warning for modules that transformers 4 and 5 call differently, where `config.json` does not name the version whose names
+ * they have: PEFT with the other version loads an adapter of them with little of its effect and no error.
+ *
+ * @param paths paths of the adapted modules
+ * @returns undefined where there is nothing to warn of
+ */
+export function namesWarning(
+  paths: readonly string[],
+  { name, family, config }: NamedBase & { readonly name: string },
+): string | undefined {
+  const architecture = classIn(config) ?? '';
+  const tables = (family?.generations ?? []).filter(
+    ({ architectures }) => architectures?.includes(architecture) ?? true,
+  );
+  const found = generations.find((each) =>
+    paths.some((path) => tables.some((table) => translatePath(path, table, otherGeneration(each)) !== path)),
+  );
+  const written = writtenBy(config);
+  if (found === undefined || found === written) return undefined;
+  const other = otherGeneration(found);
+  return `The adapter's modules have the names of transformers ${found}, and the config.json of "${name}" ${written === undefined ? 'does not say which version wrote it (transformers_version)' : `was written by transformers ${written}`}. PEFT with transformers ${other} loads such an adapter without an error and with little of its effect. For that version save it under the other names: --names ${other} of onnx-lora convert, or withNames.`;
+}
+
 /** The adapter with every module's name translated. `known` are paths that exist, under the names that it has now. */
 function renameAdapter(adapter: Adapter, table: NameTable, to: Generation, known: readonly string[]): Adapter {
   // Settings of other tuners may hold names too, which only the tuner could tell.

@@ -1,6 +1,7 @@
 /** @file What a user says of the adapter to train, made into a plan for one model. */
 
 import { OnnxLoraError } from '../../errors.ts';
+import { namesWarning } from '../../adapter/naming/generations.ts';
 import { DROPOUT_PATTERN, dropoutAt, dropoutPatterns, SiteNames, scalingAt } from '../../adapter/naming/moduleNames.ts';
 import { type AdapterConfig, adapterConfig } from '../../adapter/formats/peftConfig.ts';
 import { knownOptions } from '../../knownOptions.ts';
@@ -42,7 +43,13 @@ const requireKnown = knownOptions<LoraOptions>('lora', {
  */
 export function planAdapter(model: Model, options: LoraOptions = {}): PlannedAdapter {
   requireKnown(options);
-  if (options.tuner !== undefined) return planByTuner(model, options, options.tuner);
+  const planned = options.tuner === undefined ? planLora(model, options) : planByTuner(model, options, options.tuner);
+  const { targetModules: targets } = planned.config;
+  const names = namesWarning(typeof targets === 'string' ? [] : (targets ?? []), model);
+  return names === undefined ? planned : { ...planned, warnings: [...planned.warnings, names] };
+}
+
+function planLora(model: Model, options: LoraOptions): PlannedAdapter {
   const r = options.r ?? DEFAULT_RANK;
   if (!Number.isInteger(r) || r < 1)
     throw new OnnxLoraError('CONFIG_INVALID', `The rank r must be a whole number of at least 1, but it is ${r}.`);

@@ -1,0 +1,81 @@
+/** @file The modules of built graphs are those of transformers, by the names of either version. */
+
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { loadAdapter, type Model, openModel, previewLora } from '@onnx-lora/sdk';
+import { sciencePlugin } from '@onnx-lora/science';
+import { speechPlugin } from '@onnx-lora/speech';
+import { textPlugin } from '@onnx-lora/text';
+import { visionPlugin } from '@onnx-lora/vision';
+import { buildGraphs } from './buildGraphs.ts';
+import { buildPluginWith } from './plugin.ts';
+
+/** What PEFT and transformers 5 say of the checkpoint of each folder, numbers of layers left out. */
+interface Known {
+  readonly class: string;
+  readonly allLinear: readonly string[];
+  readonly leftOut: readonly string[];
+  readonly others: readonly string[];
+}
+
+const fixtures = path.join(import.meta.dirname, '../fixtures');
+const known = Object.entries(JSON.parse(readFileSync(path.join(fixtures, 'modules.json'), 'utf8')) as Record<string, Known>); // prettier-ignore
+/** What torch's MultiheadAttention has in one parameter, and its graphs as layers. */
+const attention = /^vision_model\.head\.attention\.[kv]_proj$/;
+const families = [visionPlugin, speechPlugin, textPlugin, sciencePlugin];
+const numberless = (paths: readonly string[]): string[] =>
+  [...new Set(paths.map((each) => each.replaceAll(/(?<=\.)\d+(?=\.|$)/g, 'n')))].sort();
+const layersOf = (model: Model): string[] =>
+  numberless(model.modules().flatMap(({ path: each, partOf }) => (partOf === undefined ? [each] : [])));
+
+describe('the names of transformers 5', () => {
+  const plugins = [...families, buildPluginWith([], { names: 5 })];
+
+  test.each(known)('are those of %s', async (folder, { allLinear, leftOut, others }) => {
+    const names = new Set([...allLinear, ...leftOut, ...others]);
+    const found = layersOf(await openModel(path.join(fixtures, folder), { plugins }));
+    expect(found.filter((each) => !names.has(each) && !attention.test(each))).toEqual([]);
+    expect(found.length).toBeGreaterThan(names.size / 2);
+  });
+});
+
+describe('by default', () => {
+  const plugins = [...families, buildPluginWith([])];
+  const scratch = mkdtempSync(path.join(tmpdir(), 'onnx-lora-modules-'));
+  afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+
+  /** The checkpoint of a folder as another version would have written it. */
+  function writtenBy(folder: string, transformers_version: string | undefined): string {
+    const copy = path.join(scratch, `${folder}-${transformers_version}`);
+    cpSync(path.join(fixtures, folder), copy, { recursive: true });
+    const file = path.join(copy, 'config.json');
+    const config = JSON.parse(readFileSync(file, 'utf8')) as object;
+    writeFileSync(file, JSON.stringify({ ...config, transformers_version }));
+    return copy;
+  }
+
+  test.each([
+    ['5.24.0', 'vit.layers.n.attention.q_proj'],
+    ['4.46.0', 'vit.encoder.layer.n.attention.attention.query'],
+    [undefined, 'vit.encoder.layer.n.attention.attention.query'],
+  ])('what %s wrote has its names', async (version, query) => {
+    const model = await openModel(writtenBy('vit-cls', version), { plugins });
+    expect(layersOf(model)).toContain(query);
+    // Both ways to name targets, and adapters of either, do.
+    expect(numberless(previewLora(model, { targetModules: ['query'] }).targets)).toEqual([query]);
+    const { unused } = await model.place(await loadAdapter(path.join(fixtures, 'vit-cls/adapter')));
+    expect(unused).toEqual([]);
+    // Only where the version is not said is there something to warn of.
+    const { warnings } = previewLora(model);
+    expect(warnings).toEqual(version === undefined ? [expect.stringMatching(/--names 5/)] : []);
+  });
+
+  test('the version is what the option says, and nothing else', async () => {
+    const folder = path.join(fixtures, 'vit-cls');
+    const model = await openModel(folder, { plugins: [...families, buildPluginWith([], { names: 5 })] });
+    expect(layersOf(model)).toContain('vit.layers.n.attention.q_proj');
+    await expect(buildGraphs(folder, { names: 6 as never })).rejects.toThrow(/names is 4 or 5, .*not 6/);
+  });
+});
