@@ -10,6 +10,7 @@ import { speechPlugin } from '@onnx-lora/speech';
 import { textPlugin } from '@onnx-lora/text';
 import { visionPlugin } from '@onnx-lora/vision';
 import { buildGraphs } from './buildGraphs.ts';
+import { buildModel } from './buildModel.ts';
 import { buildPluginWith } from './plugin.ts';
 
 /** What PEFT and transformers 5 say of the checkpoint of each folder, numbers of layers left out. */
@@ -24,6 +25,16 @@ const fixtures = path.join(import.meta.dirname, '../fixtures');
 const known = Object.entries(JSON.parse(readFileSync(path.join(fixtures, 'modules.json'), 'utf8')) as Record<string, Known>); // prettier-ignore
 /** What torch's MultiheadAttention has in one parameter, and its graphs as layers. */
 const attention = /^vision_model\.head\.attention\.[kv]_proj$/;
+/** Layers that the graph of a folder does not have: poolers that nothing reads, what only training calls, positions without a norm. */
+const absent: Readonly<Record<string, RegExp>> = {
+  'albert-model': /^pooler$/,
+  'deberta-seqcls': /\.pos_(?:key|query)_proj$/,
+  'esm2-mlm': /^esm\.contact_head/,
+  'esm2-seqcls': /^esm\.contact_head/,
+  'minilm-embedding': /^pooler\.dense$/,
+  'mpnet-embedding': /^pooler\.dense$/,
+  'siglip-cls': /^vision_model\.head\./,
+};
 const families = [visionPlugin, speechPlugin, textPlugin, sciencePlugin];
 const numberless = (paths: readonly string[]): string[] =>
   [...new Set(paths.map((each) => each.replaceAll(/(?<=\.)\d+(?=\.|$)/g, 'n')))].sort();
@@ -38,6 +49,37 @@ describe('the names of transformers 5', () => {
     const found = layersOf(await openModel(path.join(fixtures, folder), { plugins }));
     expect(found.filter((each) => !names.has(each) && !attention.test(each))).toEqual([]);
     expect(found.length).toBeGreaterThan(names.size / 2);
+  });
+
+  test.each(known)('all-linear means PEFT’s modules of %s', async (folder, { allLinear }) => {
+    const model = await openModel(path.join(fixtures, folder), { plugins });
+    if (allLinear.length === 0)
+      return expect(() => previewLora(model, { targetModules: 'all-linear' })).toThrow(/Nothing is left to adapt/);
+    const chosen = numberless(previewLora(model, { targetModules: 'all-linear' }).targets);
+    expect(chosen.filter((each) => !attention.test(each))).toEqual(
+      allLinear.filter((each) => !absent[folder]?.test(each)),
+    );
+  });
+
+  test.each([
+    ['llama', ['lm_head']],
+    ['qwen2-bf16', ['lm_head']],
+    ['wavlm-ctc', []],
+  ])('all-linear of %s without its family', async (folder, leftOut) => {
+    const model = await openModel(path.join(fixtures, folder), { plugins: [buildPluginWith([])] });
+    expect(model.family).toBeUndefined();
+    const chosen = previewLora(model, { targetModules: 'all-linear' }).targets;
+    const linear = model.modules().filter(({ kind, partOf }) => kind === 'linear' && partOf === undefined);
+    expect(linear.map((each) => each.path).filter((each) => !chosen.includes(each))).toEqual(leftOut);
+  });
+
+  test('all-linear of an .onnx file is the same', async () => {
+    const out = mkdtempSync(path.join(tmpdir(), 'onnx-lora-linear-'));
+    await buildModel(path.join(fixtures, 'bert-mlm-untied'), out);
+    const model = await openModel(out, { plugins });
+    rmSync(out, { recursive: true, force: true });
+    const { allLinear } = Object.fromEntries(known)['bert-mlm-untied']!;
+    expect(numberless(previewLora(model, { targetModules: 'all-linear' }).targets)).toEqual(allLinear);
   });
 });
 

@@ -14,7 +14,8 @@ const esmFamily = scienceFamily({
   names: {
     ...encoderModules,
     'contact-head': ['contact_head.regression'],
-    head: ['^lm_head.dense', '^lm_head.decoder', ...classifierNames],
+    'embedding.output': ['^lm_head.decoder'],
+    head: ['^lm_head.dense', ...classifierNames],
   },
   defaultTargets: ['attention.query', 'attention.key', 'attention.value', 'attention.output', 'mlp.up', 'mlp.down'],
   targetsFrom:
@@ -57,7 +58,8 @@ export const esmc: DescribedFamily = scienceFamily({
     'mlp.up': [`${block}.ffn.1`, `${layer}.mlp.up_proj`],
     'mlp.down': [`${block}.ffn.3`, `${layer}.mlp.down_proj`],
     'embedding.token': ['embed', 'embed_tokens'],
-    head: ['^sequence_head.{n}', '^lm_head.dense', '^lm_head.decoder', ...classifierNames],
+    'embedding.output': ['^lm_head.decoder'],
+    head: ['^sequence_head.{n}', '^lm_head.dense', ...classifierNames],
   },
   preprocessors: ['EsmSequenceTokenizer', 'EsmTokenizer'],
 });

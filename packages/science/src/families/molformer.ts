@@ -14,7 +14,8 @@ export const molformer: DescribedFamily = scienceFamily({
   signatures: [['^molformer.encoder.layer.{n}.attention.self.query']],
   names: {
     ...encoderModules,
-    head: ['^lm_head.transform.dense', '^lm_head.decoder', ...classifierNames, '^classifier.dense2'],
+    'embedding.output': ['^lm_head.decoder'],
+    head: ['^lm_head.transform.dense', ...classifierNames, '^classifier.dense2'],
   },
   preprocessors: ['MolformerTokenizer'],
 });

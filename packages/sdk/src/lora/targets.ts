@@ -43,7 +43,7 @@ export interface SelectOptions {
    */
   readonly strict?: boolean;
   /** Path of the layer that makes a language model's logits; `all-linear` leaves it out. */
-  readonly outputEmbedding?: string;
+  readonly outputEmbedding?: string | undefined;
   /** How errors call the model. */
   readonly model?: string;
 }

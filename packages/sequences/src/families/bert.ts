@@ -59,13 +59,8 @@ export const bert: DescribedFamily = encoderFamily({
     'mlp.up': [...encoderModules['mlp.up']!, `${layer}.mlp.gated_layers`],
     'mlp.down': [...encoderModules['mlp.down']!, `${layer}.mlp.wo`],
     pooler: ['pooler.dense'],
-    head: [
-      '^cls.predictions.transform.dense',
-      '^cls.predictions.decoder',
-      '^cls.seq_relationship',
-      '^qa_outputs',
-      '^classifier',
-    ],
+    'embedding.output': ['^cls.predictions.decoder'],
+    head: ['^cls.predictions.transform.dense', '^cls.seq_relationship', '^qa_outputs', '^classifier'],
   },
   preprocessors: ['BertTokenizer', 'DNATokenizer', 'PreTrainedTokenizerFast'],
 });
@@ -84,7 +79,8 @@ export const roberta: DescribedFamily = encoderFamily({
   names: {
     ...encoderModules,
     pooler: ['pooler.dense'],
-    head: ['^lm_head', '^lm_head.dense', '^lm_head.decoder', '^qa_outputs', ...classifierNames],
+    'embedding.output': ['^lm_head', '^lm_head.decoder'],
+    head: ['^lm_head.dense', '^qa_outputs', ...classifierNames],
   },
   targetsFrom:
     'queries and values: Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models" (2021), arXiv:2106.09685, section 5.2, which adapts RoBERTa',
@@ -102,9 +98,9 @@ export const electra: DescribedFamily = encoderFamily({
   names: {
     ...encoderModules,
     'embedding.projection': ['embeddings_project'],
+    'embedding.output': ['^generator_lm_head'],
     head: [
       '^generator_predictions.dense',
-      '^generator_lm_head',
       '^discriminator_predictions.dense',
       '^discriminator_predictions.dense_prediction',
       ...classifierNames,
@@ -126,7 +122,8 @@ export const deberta: DescribedFamily = encoderFamily({
   names: {
     ...debertaModules,
     pooler: ['^pooler.dense'],
-    head: ['^cls.predictions.transform.dense', '^cls.predictions.decoder', ...classifierNames],
+    'embedding.output': ['^cls.predictions.decoder'],
+    head: ['^cls.predictions.transform.dense', ...classifierNames],
   },
   targetsFrom:
     'queries and values: Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models" (2021), arXiv:2106.09685, section 5.3, which adapts DeBERTa XXL',
@@ -151,7 +148,8 @@ export const mpnet: DescribedFamily = encoderFamily({
     'embedding.token': embeddingModules['embedding.token']!,
     'embedding.position': embeddingModules['embedding.position']!,
     pooler: ['pooler.dense'],
-    head: ['^lm_head.dense', '^lm_head.decoder', '^qa_outputs', ...classifierNames],
+    'embedding.output': ['^lm_head.decoder'],
+    head: ['^lm_head.dense', '^qa_outputs', ...classifierNames],
   },
   preprocessors: ['MPNetTokenizer'],
 });
@@ -174,7 +172,8 @@ export const distilbert: DescribedFamily = encoderFamily({
     'mlp.up': [`${distillayer}.ffn.lin1`],
     'mlp.down': [`${distillayer}.ffn.lin2`],
     ...embeddingModules,
-    head: ['^vocab_transform', '^vocab_projector', '^pre_classifier', '^classifier'],
+    'embedding.output': ['^vocab_projector'],
+    head: ['^vocab_transform', '^pre_classifier', '^classifier'],
   },
   preprocessors: ['DistilBertTokenizer'],
 });
@@ -199,7 +198,8 @@ export const albert: DescribedFamily = encoderFamily({
     ...embeddingModules,
     'embedding.projection': ['encoder.embedding_hidden_mapping_in'],
     pooler: ['^albert.pooler', '^pooler'],
-    head: ['^predictions.dense', '^predictions.decoder', '^classifier'],
+    'embedding.output': ['^predictions.decoder'],
+    head: ['^predictions.dense', '^classifier'],
   },
   preprocessors: ['AlbertTokenizer'],
 });
@@ -220,7 +220,8 @@ export const modernbert: DescribedFamily = encoderFamily({
     'mlp.up': [`${modernlayer}.mlp.Wi`],
     'mlp.down': [`${modernlayer}.mlp.Wo`],
     'embedding.token': ['embeddings.tok_embeddings'],
-    head: ['^head.dense', '^decoder', '^classifier'],
+    'embedding.output': ['^decoder'],
+    head: ['^head.dense', '^classifier'],
   },
   preprocessors: ['PreTrainedTokenizerFast'],
 });

@@ -30,7 +30,8 @@ export const t5: DescribedFamily = encoderFamily({
     'mlp.up': [`${layer}.DenseReluDense.wi`, `${layer}.DenseReluDense.wi_1`],
     'mlp.down': [`${layer}.DenseReluDense.wo`],
     'embedding.token': ['shared', 'embed_tokens'],
-    head: ['^lm_head', '^classifier', '^classification_head.dense', '^classification_head.out_proj'],
+    'embedding.output': ['^lm_head'],
+    head: ['^classifier', '^classification_head.dense', '^classification_head.out_proj'],
   },
   defaultTargets: ['attention.query', 'attention.key', 'attention.value', 'attention.output'],
   targetsFrom:

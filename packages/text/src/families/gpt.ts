@@ -22,7 +22,7 @@ export const gpt2: DescribedFamily = textFamily({
     'mlp.down': [`${block}.mlp.c_proj`],
     'embedding.token': ['wte'],
     'embedding.position': ['wpe'],
-    head: ['^lm_head'],
+    'embedding.output': ['^lm_head'],
   },
   preprocessors: ['GPT2Tokenizer'],
 });
@@ -43,7 +43,7 @@ export const gptNeox: DescribedFamily = textFamily({
     'mlp.up': [`${neoxLayer}.mlp.dense_h_to_4h`],
     'mlp.down': [`${neoxLayer}.mlp.dense_4h_to_h`],
     'embedding.token': ['embed_in'],
-    head: [{ 4: '^embed_out', 5: '^lm_head' }],
+    'embedding.output': [{ 4: '^embed_out', 5: '^lm_head' }],
   },
   preprocessors: ['GPTNeoXTokenizer'],
 });
@@ -65,7 +65,7 @@ export const opt: DescribedFamily = textFamily({
     'embedding.token': ['embed_tokens'],
     'embedding.position': ['embed_positions'],
     'embedding.projection': ['decoder.project_in', 'decoder.project_out'],
-    head: ['^lm_head'],
+    'embedding.output': ['^lm_head'],
   },
   preprocessors: ['GPT2Tokenizer'],
 });
@@ -84,7 +84,7 @@ export const bloom: DescribedFamily = textFamily({
     'mlp.up': [`${block}.mlp.dense_h_to_4h`],
     'mlp.down': [`${block}.mlp.dense_4h_to_h`],
     'embedding.token': ['word_embeddings'],
-    head: ['^lm_head'],
+    'embedding.output': ['^lm_head'],
   },
   preprocessors: ['BloomTokenizer', 'PreTrainedTokenizerFast'],
 });

@@ -12,7 +12,7 @@ export const llamaAttention: RoleNames = {
   'attention.value': [`${layer}.self_attn.v_proj`],
   'attention.output': [`${layer}.self_attn.o_proj`],
   'embedding.token': ['embed_tokens'],
-  head: ['^lm_head'],
+  'embedding.output': ['^lm_head'],
 };
 
 /** With the gated feed-forward layers. */

@@ -4,7 +4,7 @@ import type { DescribedFamily, RoleNames } from '@onnx-lora/sdk/plugin';
 import { textFamily } from './textFamily.ts';
 
 const layer = 'layers.{n}';
-const around: RoleNames = { 'embedding.token': ['embed_tokens'], head: ['^lm_head'] };
+const around: RoleNames = { 'embedding.token': ['embed_tokens'], 'embedding.output': ['^lm_head'] };
 
 /**
  * Phi-3, Phi-3.5 and Phi-4 as transformers writes them, 4 and 5 alike: queries, keys and values are one layer, and so are

@@ -5,13 +5,17 @@ import { type Generation, type NameTable, otherGeneration, translatePath } from 
 import { type AdapterConfig, adapterConfig } from '../../adapter/formats/peftConfig.ts';
 import { renameConfig } from '../../adapter/naming/renameConfig.ts';
 import { OnnxLoraError } from '../../errors.ts';
+import { type ModelFamily, OUTPUT_EMBEDDING, pathsOfRoles } from '../../plugin/families/family.ts';
+import type { ModuleInfo } from '../opening/namedModules.ts';
 import type { TargetConfig } from '../../lora/targetRules.ts';
 import { type NamedModule, type SelectedModules, selectModules } from '../../lora/targets.ts';
 
 /** What {@link selectNamed} must know of the model. */
 export interface NamedModel {
   readonly name: string;
-  readonly family?: { readonly generations?: readonly NameTable[] };
+  readonly family?: Partial<Pick<ModelFamily, 'roles' | 'generations'>>;
+  /** Its layers; without them and a family, no layer is known to make logits. */
+  modules?(): readonly Pick<ModuleInfo, 'path' | 'kind' | 'weightShape'>[];
 }
 
 /** The fields that choose modules, and what applies where no pattern does. */
@@ -34,19 +38,17 @@ export interface NamedSelection extends SelectedModules {
  *
  * @throws OnnxLoraError as {@link selectModules}, under the model's own names
  */
-export function selectNamed(
-  modules: readonly NamedModule[],
-  config: RankedTargets,
-  { name, family }: NamedModel,
-): NamedSelection {
+export function selectNamed(modules: readonly NamedModule[], config: RankedTargets, model: NamedModel): NamedSelection {
+  const { name, family } = model;
   const tables = family?.generations ?? [];
+  const outputEmbedding = outputEmbeddingOf(modules, model);
   try {
-    return { ...selectModules(modules, config, { model: name }), fields: fieldsOf(config) };
+    return { ...selectModules(modules, config, { model: name, outputEmbedding }), fields: fieldsOf(config) };
   } catch (error) {
     if (!(error instanceof OnnxLoraError) || error.code !== 'TARGET_NOT_FOUND') throw error;
     for (const table of tables) {
       for (const generation of [4, 5] as const) {
-        const found = selectAs(modules, config, table, generation);
+        const found = selectAs(modules, config, { table, generation, outputEmbedding });
         if (found) return found;
       }
     }
@@ -54,16 +56,38 @@ export function selectNamed(
   }
 }
 
+/**
+ * The path of the layer that makes a language model's logits. Of a model without a family it is found as transformers finds
+ * it where a class says nothing, by the name `lm_head`; it has as many outputs as an embedding has rows, which tells it from
+ * CTC's head of the same name.
+ */
+function outputEmbeddingOf(modules: readonly NamedModule[], model: NamedModel): string | undefined {
+  const paths = modules.map(({ path }) => path);
+  if (model.family) return pathsOfRoles({ roles: {}, ...model.family }, [OUTPUT_EMBEDDING], paths)[0];
+  const layers = model.modules?.() ?? [];
+  const head = layers.find(({ path, kind }) => path === 'lm_head' && kind === 'linear');
+  const isTable = ({ kind, weightShape: [rows] }: (typeof layers)[number]): boolean =>
+    kind === 'embedding' && rows === head?.weightShape[0];
+  return layers.some(isTable) ? head?.path : undefined;
+}
+
 function fieldsOf({ modulesToSave, rankPattern, alphaPattern }: TargetConfig): NamedSelection['fields'] {
   return { modulesToSave: modulesToSave ?? null, rankPattern: rankPattern ?? {}, alphaPattern: alphaPattern ?? {} };
+}
+
+/** Under which names modules are looked for. */
+interface Translation {
+  readonly table: NameTable;
+  readonly generation: Generation;
+  /** Under the model's own names. */
+  readonly outputEmbedding: string | undefined;
 }
 
 /** The selection when every module is called as in `generation`; undefined where that finds nothing either. */
 function selectAs(
   modules: readonly NamedModule[],
   config: RankedTargets,
-  table: NameTable,
-  generation: Generation,
+  { table, generation, outputEmbedding }: Translation,
 ): NamedSelection | undefined {
   const from = (path: string): string => translatePath(path, table, generation) ?? path;
   const own = new Map(modules.map(({ path }) => [from(path), path]));
@@ -79,7 +103,8 @@ function selectAs(
     typeof targetModules === 'string' ? targetModules : (targetModules ?? []).map((path) => ownNames.get(path) ?? path);
   const to = (path: string): string => own.get(path) ?? translatePath(path, table, otherGeneration(generation)) ?? path;
   try {
-    const { targets, modulesToSave } = selectModules(renamed, { ...config, targetModules: wanted });
+    const options = { outputEmbedding: outputEmbedding && from(outputEmbedding) };
+    const { targets, modulesToSave } = selectModules(renamed, { ...config, targetModules: wanted }, options);
     const {
       modulesToSave: saved,
       rankPattern,

@@ -21,6 +21,8 @@ export interface ModelFamily {
   /**
    * Roles of modules by name: a regular expression, matched against the whole module path, for every generation of
    * names (transformers 4 and 5). `{ 'attention.query': [/.*\.attention\.attention\.query/, /.*\.attention\.q_proj/] }`
+   *
+   * One role means something to the SDK: {@link OUTPUT_EMBEDDING}.
    */
   readonly roles: Readonly<Record<string, readonly RegExp[]>>;
   /** Roles that are adapted when the user names no targets, in the literature's choice for this family. */
@@ -78,8 +80,23 @@ export interface FamilyPart {
   readonly standsAlone?: boolean;
 }
 
+/**
+ * The role of the layer that makes a language model's logits of its states: what transformers calls the output embedding, and
+ * PEFT leaves out of `all-linear`. A family without the role has none.
+ */
+export const OUTPUT_EMBEDDING = 'embedding.output';
+
 /** The default targets of `family` as module paths that exist in `modulePaths`. */
 export function defaultTargetPaths(family: ModelFamily, modulePaths: readonly string[]): string[] {
-  const patterns = family.defaultTargets.flatMap((role) => family.roles[role] ?? []);
-  return modulePaths.filter((path) => patterns.some((pattern) => new RegExp(`^(?:${pattern.source})$`).test(path)));
+  return pathsOfRoles(family, family.defaultTargets, modulePaths);
+}
+
+/** Those of `modulePaths` that have one of these roles in a family. */
+export function pathsOfRoles(
+  { roles }: Pick<ModelFamily, 'roles'>,
+  wanted: readonly string[],
+  modulePaths: readonly string[],
+): string[] {
+  const patterns = wanted.flatMap((role) => (roles[role] ?? []).map(({ source }) => new RegExp(`^(?:${source})$`)));
+  return modulePaths.filter((path) => patterns.some((pattern) => pattern.test(path)));
 }
