@@ -3,7 +3,14 @@
  */
 
 import { float32, int64, stack, type Tensor } from '@onnx-lora/sdk';
-import { bootstrapInterval, crossEntropy, type Dataset, type MetricCollector, type Task } from '@onnx-lora/sdk/tasks';
+import {
+  bootstrapDraws,
+  crossEntropy,
+  type Dataset,
+  meanMeasure,
+  type MetricCollector,
+  type Task,
+} from '@onnx-lora/sdk/tasks';
 import type { readDigits } from './digits.ts';
 
 /** What the model is fed, and what it shall answer. */
@@ -66,12 +73,7 @@ function accuracy(): MetricCollector {
       const found = outputs['class']!.data as BigInt64Array;
       found.forEach((each, i) => isRight.push(each === digit!.data[i] ? 1 : 0));
     },
-    result: () => ({ accuracy: isRight.reduce((sum, each) => sum + each, 0) / isRight.length }),
-    intervals: () => ({
-      accuracy: bootstrapInterval(
-        (times) => isRight.reduce((sum, each, i) => sum + each * times[i]!, 0) / isRight.length,
-        isRight.length,
-      ),
-    }),
+    result: meanMeasure({ accuracy: isRight }),
+    draws: () => bootstrapDraws(meanMeasure({ accuracy: isRight }), isRight.length),
   };
 }

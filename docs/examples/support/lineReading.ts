@@ -3,7 +3,7 @@
 import { float32, int64, OnnxLoraError } from '@onnx-lora/sdk';
 import {
   bestPaths,
-  bootstrapInterval,
+  bootstrapDraws,
   countEdits,
   ctc,
   type CtcTokenizer,
@@ -71,7 +71,7 @@ export function lineReading({ train, heldOut, tokenizer }: LineReadingOptions): 
               }
             },
             result: () => ({ cer: errors.rates().cer, wer: errors.rates().wer }),
-            intervals: () => ({ cer: bootstrapInterval((times) => errorRate(ofLines, times), ofLines.length) }),
+            draws: () => bootstrapDraws((times) => ({ cer: errorRate(ofLines, times) }), ofLines.length),
           };
         },
       });

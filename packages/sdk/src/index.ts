@@ -14,7 +14,14 @@ export { train } from './model/train.ts';
 export type { CheckpointOptions, TrainOptions } from './model/training/options/options.ts';
 export type { TrainResult, TrainingRun } from './model/training/trainingRun.ts';
 export type { Divergence, TrainEvent, Evaluation } from './plugin/events.ts';
-export type { EarlyStopping, MetricChoice } from './model/training/objective.ts';
+export type { EarlyStopping } from './model/training/objective.ts';
+export type { MetricChoice } from './plugin/tasks/statistics/metricChoice.ts';
+export {
+  type ComparedMeasurement,
+  type Verdict,
+  verdictOf,
+  type VerdictOptions,
+} from './plugin/tasks/statistics/verdict.ts';
 export type { LoraOptions } from './model/planning/loraOptions.ts';
 export { type LoraPreview, previewLora } from './model/planning/previewLora.ts';
 export { toPlainLora } from './model/merging/toPlainLora.ts';

@@ -144,6 +144,8 @@ export {
   type Scaling,
   scalingOf,
 } from './plugin/tasks/embedding/rows.ts';
+export { fitRidge, type Ridge, ridgeAnswers, type RidgeOptions } from './plugin/tasks/probe/ridge.ts';
+export { ridgeProbe } from './plugin/tasks/probe/ridgeProbe.ts';
 export { listed, listedPorts, shownPort } from './plugin/tasks/listed.ts';
 export {
   regressionHead,
@@ -285,17 +287,32 @@ export {
 } from './plugin/tasks/classification/multiLabelMetrics.ts';
 export { logSumExp, type Scores, scoresOf } from './plugin/tasks/classification/scores.ts';
 export {
+  bootstrapDraws,
   bootstrapInterval,
   bootstrapIntervals,
   type BootstrapOptions,
+  differenceOf,
+  type Drawn,
+  type Draws,
   drawsFor,
+  type Interval,
+  intervalsOf,
+  quantileOf,
 } from './plugin/tasks/statistics/bootstrap.ts';
+export { type MetricRange, rangeOf } from './plugin/tasks/statistics/metricChoice.ts';
 export {
   type ClassAnswers,
   classMeasure,
   type ClassScores,
   softmaxRows,
 } from './plugin/tasks/statistics/classMeasure.ts';
+export {
+  type ComparedMeasurement,
+  FEWEST_SHOWN,
+  type Verdict,
+  verdictOf,
+  type VerdictOptions,
+} from './plugin/tasks/statistics/verdict.ts';
 export { kendall } from './plugin/tasks/statistics/kendall.ts';
 export {
   f1,

@@ -2,7 +2,6 @@
 
 export type { BaselineAnswers } from './baselines/answers.ts';
 export {
-  type Against,
   type BaselineExamples,
   type BaselinesRequest,
   type Comparison,

@@ -100,13 +100,14 @@ function withTest(settings: Settings, { name, settings: known }: TaskFactory): S
 }
 
 function metricsJson(evaluation: Evaluation): Record<string, unknown> {
-  const { metrics, intervals, examples, badSamples, trainedOn, leftOut, untrainedHead } = evaluation;
+  const { metrics, intervals, examples, badSamples, trainedOn, leftOut, untrainedHead, probedHead } = evaluation;
   return {
     ...metrics,
     ...(intervals ? { intervals } : {}),
     examples,
     ...(trainedOn === undefined ? {} : { trainedOn }),
     ...(leftOut === undefined ? {} : { leftOut }),
+    ...(probedHead ? { probedHead } : {}),
     ...(untrainedHead ? { untrainedHead } : {}),
     ...(badSamples ? { badSamples: badSamples.length } : {}),
   };
@@ -125,6 +126,9 @@ function metricsText(evaluation: Evaluation): string[] {
       : []), // prettier-ignore
     ...(trainedOn > 0
       ? [`warning: ${trainedOn >= examples ? 'all' : `${grouped(trainedOn)} of these`} were trained on, which says little of new ones. Measure data that the run has not seen.`]
+      : []), // prettier-ignore
+    ...(evaluation.probedHead
+      ? ['The model has no head for these labels: this is a linear probe, fitted to the frozen model on the training data.']
       : []), // prettier-ignore
     ...(evaluation.untrainedHead
       ? ['warning: the model has no head for these labels, so this is what one gives that was never trained: chance. Name an adapter with --adapter.']

@@ -787,12 +787,13 @@ it('says so, everywhere, when a training has made held-out data worse, and where
   const worse = await run('worse', '1');
   const { before, after, ...told } = JSON.parse(worse.stdout) as Record<string, { accuracy: number } | boolean>;
   expect((after as { accuracy: number }).accuracy).toBeLessThan((before as { accuracy: number }).accuracy);
-  expect(told).toMatchObject({ worse: true });
+  expect(told).toMatchObject({ worse: true, verdict: { outcome: 'harms', baseline: { name: 'the base' } } });
   const note =
-    /the training has made it worse: accuracy was (?:0\.\d+|1) and is 0\.\d+ on 20 held-out examples\. What to look at is in docs\/guides\/not-learning\.md/i;
+    /the training has made it worse: accuracy was (?:0\.\d+|1) and is 0\.\d+ on 20 held-out examples\. Try a lower rate \(--lr 0\.1\)/i;
   expect(worse.stderr).toMatch(note);
   expect(worse.report).toMatch(note);
   const same = await run('same', '1e-9');
-  expect(JSON.parse(same.stdout)).toMatchObject({ worse: false });
+  // The same answers, so that every difference that is drawn is 0.
+  expect(JSON.parse(same.stdout)).toMatchObject({ worse: false, verdict: { outcome: 'undecided', interval: [0, 0] } });
   expect(same.stderr + same.report).not.toMatch(/worse/);
 });

@@ -93,7 +93,7 @@ function configToResume(folder: string, flags: TrainFlags): string {
 }
 
 function asText(summary: TrainSummary): string[] {
-  const { out, adapter, report, steps, loss, endedBy, seconds, before, after, best } = summary;
+  const { out, adapter, report, steps, loss, endedBy, seconds, before, after, best, verdict } = summary;
   if (adapter === null) return [`Stopped before the first step, so there is no adapter. Settings are in ${out}.`];
   const how = { steps: 'Trained', stop: 'Stopped', earlyStopping: 'Stopped getting better' }[endedBy];
   const [name] = Object.keys(after ?? {});
@@ -102,13 +102,11 @@ function asText(summary: TrainSummary): string[] {
     ...(best ? [`best     ${short(best.value)} at step ${best.step}`] : []),
     ...(summary.diverged ? [`diverged at step ${summary.diverged.step}: the adapter is of no use`] : []),
     ...leftOut(summary),
-    ...(name === undefined
-      ? []
-      : [
-          `${name.padEnd(8)} ${short(before![name]!)} before, ${short(after![name]!)} after${summary.worse ? ': worse' : ''}`,
-        ]),
+    ...(name === undefined ? [] : [`${name.padEnd(8)} ${short(before![name]!)} before, ${short(after![name]!)} after`]),
     `adapter  ${adapter}`,
     `report   ${report}`,
+    verdict?.text ??
+      `Whether LoRA helps is not known: ${endedBy === 'stop' ? 'the run has not ended' : 'no data were held out and measured'}.`,
   ];
 }
 

@@ -1,6 +1,6 @@
 /** @file The report of a training run: one HTML file without scripts, which opens offline. */
 
-import type { TrainResult } from '@onnx-lora/sdk';
+import type { TrainResult, Verdict } from '@onnx-lora/sdk';
 import type { ReportSection } from '@onnx-lora/sdk/tasks';
 import { trainDefaults } from '@onnx-lora/sdk/core';
 import type { Measured, RunHistory } from '../run/history.ts';
@@ -38,6 +38,8 @@ export interface ReportContent {
   readonly after: Measured | undefined;
   /** What to say where `after` is worse than `before`. */
   readonly worse?: string | undefined;
+  /** Whether the adapter is shown to help. */
+  readonly verdict?: Verdict | undefined;
   /** What the task shows of itself. */
   readonly sections: readonly ReportSection[];
   /** When it ended. */
@@ -143,18 +145,9 @@ ${rows.join('\n')}
   );
 }
 
-function facts({ made, history, seconds, trainableParameters, model, settings, before, after }: ReportContent): string {
+function facts({ made, history, seconds, trainableParameters, model, settings, verdict }: ReportContent): string {
   const all = model.parameters + trainableParameters;
-  const main = Object.keys(after?.metrics ?? {})[0];
   const entries: [string, string][] = [
-    ...(main === undefined
-      ? []
-      : [
-          [`${main}, before → after`, `${short(before!.metrics[main]!)} → ${short(after!.metrics[main]!)}`] as [
-            string,
-            string,
-          ],
-        ]),
     ['trained parameters', `${grouped(trainableParameters)} (${((100 * trainableParameters) / all).toFixed(2)}%)`],
     [
       'steps × examples',
@@ -163,7 +156,18 @@ function facts({ made, history, seconds, trainableParameters, model, settings, b
     ['time', clock(seconds)],
     ['last loss', history.lastLoss === undefined ? '–' : short(history.lastLoss)],
   ];
-  return `<dl class="facts">\n${entries.map(([name, value]) => `<div><dt>${escapeHtml(name)}</dt><dd>${escapeHtml(value)}</dd></div>`).join('\n')}\n</dl>`;
+  return `<dl class="facts">\n${verdictTile(verdict)}${entries.map(([name, value]) => `<div><dt>${escapeHtml(name)}</dt><dd>${escapeHtml(value)}</dd></div>`).join('\n')}\n</dl>`;
+}
+
+/** What the run is worth, first and in words. */
+function verdictTile(verdict: Verdict | undefined): string {
+  if (!verdict) return '';
+  const said = {
+    helps: 'LoRA is shown to help',
+    harms: 'LoRA is shown to do worse',
+    undecided: 'LoRA is not shown to help',
+  };
+  return `<div class="verdict ${verdict.outcome}"><dt>verdict</dt><dd>${said[verdict.outcome]}</dd><dd class="why">${escapeHtml(verdict.text)}</dd></div>\n`;
 }
 
 function metrics({ before, after, worse }: ReportContent): string {

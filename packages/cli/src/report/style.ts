@@ -25,6 +25,10 @@ dl.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem,
 dl.facts > div { background: var(--panel); border-radius: .5rem; padding: .6rem .8rem; }
 dt { color: var(--quiet); font-size: .85rem; }
 dd { margin: 0; font-size: 1.15rem; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
+dl.facts > .verdict { grid-column: span 2; border-left: 4px solid var(--quiet); }
+dl.facts > .helps { border-color: rgb(var(--accent)); }
+dl.facts > .harms { border-color: rgb(var(--miss)); }
+dl.facts .why { font-size: .85rem; color: var(--quiet); }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .35rem .7rem; text-align: left; border-bottom: 1px solid var(--line); }

@@ -68,12 +68,19 @@ export interface Measured {
   readonly examples: number;
   readonly metrics: Evaluation['metrics'];
   readonly intervals?: Evaluation['intervals'] | undefined;
+  readonly draws?: Evaluation['draws'] | undefined;
+  /** Whether the base had a new head, and which. */
+  readonly probedHead?: boolean | undefined;
+  readonly untrainedHead?: boolean | undefined;
   readonly best?: boolean;
   readonly confusion?: Evaluation['confusion'] | undefined;
 }
 
 /** Notices that a report lists; a run with more of them has other worries. */
 const MOST_NOTICES = 100;
+
+/** Events of a run say nothing of these. */
+const NO_HEAD = { probedHead: undefined, untrainedHead: undefined };
 
 /** Gathers a run's events. */
 export class RunHistory {
@@ -101,7 +108,7 @@ export class RunHistory {
       this.memory.add(event.step, event.memory / 2 ** 20);
       this.lastLoss = event.loss;
     } else if (event.type === 'evaluation') {
-      const { step, examples, metrics, best, intervals } = event;
+      const { step, examples, metrics, best, intervals, probedHead, untrainedHead } = { ...NO_HEAD, ...event };
       this.last = event;
       if (best) this.best = event;
       this.evaluations.push({
@@ -110,6 +117,8 @@ export class RunHistory {
         metrics,
         ...(intervals ? { intervals } : {}),
         ...(best === undefined ? {} : { best }),
+        ...(probedHead ? { probedHead } : {}),
+        ...(untrainedHead ? { untrainedHead } : {}),
       });
     } else if (event.type !== 'checkpoint') {
       if (event.type === 'skipped') this.skippedSteps++;

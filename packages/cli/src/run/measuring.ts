@@ -1,20 +1,23 @@
 /** @file What is measured of a run before it and after it. */
 
-import { evaluate, type Evaluation, type TrainResult, type TrainingRun } from '@onnx-lora/sdk';
+import { evaluate, type Evaluation, type TrainResult, type TrainingRun, verdictOf } from '@onnx-lora/sdk';
 import { type PreparedTask, worseMetric } from '@onnx-lora/sdk/tasks';
 import type { Measured } from './history.ts';
 import { machineOptions, metricChoice } from '../settings/training.ts';
 import { wantsTensorBoard } from '../plugins/trackers.ts';
 import { formatConfig, type ResolvedSettings } from '../settings/runConfig.ts';
+import { keepDraws, readDraws } from './draws.ts';
 import { grouped, short } from '../terminal/table.ts';
 import { metricsLine, record, type Work } from './following.ts';
+
+/** What a new head is before the training. */
+export const PROBE = 'a linear probe as its head';
 
 /** Measures the held-out data with the base or an adapter, and tells how far it is and what came out. */
 export async function measure(
   { model, task, settings, progress }: Work,
   which: 'base' | 'adapted',
   adapter?: TrainingRun['adapter'],
-  isUntrained = false,
 ): Promise<Evaluation> {
   const evaluation = await evaluate(model, {
     task,
@@ -31,7 +34,9 @@ export async function measure(
   });
   for (const { message } of evaluation.badSamples ?? [])
     progress.note(`warning: a held-out example is left out: ${message}`);
-  const when = which === 'adapted' ? 'after' : isUntrained ? 'before, with an untrained head' : 'before';
+  const { probedHead, untrainedHead } = evaluation;
+  const head = probedHead ? `, with ${PROBE}` : untrainedHead ? ', with an untrained head' : '';
+  const when = which === 'adapted' ? 'after' : `before${head}`;
   progress.note(`${when}: ${metricsLine(evaluation)}`);
   return evaluation;
 }
@@ -60,7 +65,8 @@ export async function begin(
           ? `going on after step ${run.firstStep}`
           : 'The run had not reached its first checkpoint, so it begins anew.',
       );
-      return history.evaluations.find(({ step }) => step === 0);
+      const measured = history.evaluations.find(({ step }) => step === 0);
+      return measured && { ...measured, draws: readDraws(folder.path).before };
     }
     folder.begin(formatConfig(settings), records);
   } catch (error) {
@@ -68,10 +74,12 @@ export async function begin(
     throw error;
   }
   if (!start) return undefined;
-  const { examples, metrics, intervals } = start;
-  const measured = { step: 0, examples, metrics, ...(intervals ? { intervals } : {}) };
+  const { examples, metrics, intervals, draws, probedHead, untrainedHead } = start;
+  const head = { ...(probedHead && { probedHead }), ...(untrainedHead && { untrainedHead }) };
+  const measured = { step: 0, examples, metrics, ...(intervals ? { intervals } : {}), ...head };
   record(work, { type: 'evaluation', ...measured });
-  return measured;
+  await keepDraws(folder.path, { before: draws });
+  return { ...measured, draws };
 }
 
 /** The returned adapter's metrics: as the run measured them, or measured now. */
@@ -85,27 +93,29 @@ export async function measureAfter(
   const isAlike = last?.step === step && !prepared.measure && (last?.intervals || !before?.intervals);
   const known = isAlike ? last : undefined;
   // What was read back from an earlier part of the run has no confusion matrix.
-  if (known && (known.confusion || known.step > firstStep)) {
+  if (known && (known.draws || !before?.draws) && (known.confusion || known.step > firstStep)) {
     progress.note(`after: ${metricsLine(known)}`);
     return known;
   }
-  const { examples, metrics, confusion, intervals } = await measure(work, 'adapted', adapter);
+  const { examples, metrics, confusion, intervals, draws } = await measure(work, 'adapted', adapter);
   const measured = { step: step ?? steps, examples, metrics, confusion, ...(intervals ? { intervals } : {}) };
   if (!known) record(work, { type: 'evaluation', ...measured });
-  return measured;
+  return { ...measured, draws };
 }
 
-/** What to say where held-out data are measured worse after the training than before. */
+/** What to say where held-out data are shown to be worse after the training than before; without draws, where they are measured worse. */
 export function worseNote(
   before: Measured | undefined,
   after: Measured | undefined,
-  { metric }: ResolvedSettings,
+  { metric, lr }: Pick<ResolvedSettings, 'metric' | 'lr'>,
 ): string | undefined {
   const choice = metric === undefined ? undefined : metricChoice(metric);
   const worse = before && after && worseMetric(before.metrics, after.metrics, choice);
   if (!worse) return undefined;
+  const verdict = verdictOf(after, { before }, { metric: choice });
+  if (verdict?.interval && verdict.outcome !== 'harms') return undefined;
   const on = after.examples === 1 ? 'one held-out example' : `${grouped(after.examples)} held-out examples`;
-  return `the training has made it worse: ${worse.name} was ${short(worse.before)} and is ${short(worse.after)} on ${on}. What to look at is in docs/guides/not-learning.md.`;
+  return `the training has made it worse: ${worse.name} was ${short(worse.before)} and is ${short(worse.after)} on ${on}. Try a lower rate (--lr ${Number((lr / 10).toPrecision(2))}) or fewer --epochs first, or keep the best step (--eval-every epoch --load-best).`;
 }
 
 /** A run that has ended, and what was measured before it. */

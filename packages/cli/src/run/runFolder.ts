@@ -11,6 +11,7 @@ import { ExampleSet, makeFolder, writeFileAtomic } from '@onnx-lora/sdk/data';
 import { TensorBoardWriter } from '@onnx-lora/sdk/plugin';
 import { FileLock } from '@onnx-lora/sdk/core';
 import { z } from 'zod';
+import { DRAWS } from './draws.ts';
 import { usageError } from '../terminal/errors.ts';
 import type { Measured } from './history.ts';
 import { whenSignalEnds } from '../terminal/interrupt.ts';
@@ -150,7 +151,7 @@ export class RunFolder {
     try {
       makeFolder(this.path);
       // The checkpoints of an earlier run have been removed by the one that begins. First what makes it one to go on with.
-      for (const name of [CONFIG, ADAPTER, METRICS, REPORT, TENSORBOARD, TRAINED_ON]) {
+      for (const name of [CONFIG, ADAPTER, METRICS, REPORT, TENSORBOARD, TRAINED_ON, DRAWS]) {
         rmSync(path.join(this.path, name), { recursive: true, force: true });
       }
       this.#metrics = openSync(this.#metricsFile, 'wx');
@@ -306,7 +307,7 @@ function cannotWrite(folder: string, cause: unknown): OnnxLoraError {
 
 /** What of an event stays of interest; a folder's confusion matrix is in its report. */
 function logged(event: LoggedEvent): Record<string, unknown> {
-  const { confusion: _c, steps: _s, secondsLeft: _l, ...rest } = event as unknown as Record<string, unknown>;
+  const { confusion: _c, draws: _d, steps: _s, secondsLeft: _l, ...rest } = event as unknown as Record<string, unknown>;
   return rest;
 }
 

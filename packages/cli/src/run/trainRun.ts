@@ -1,6 +1,6 @@
 /** @file One training run, from settings to a finished run folder. */
 
-import { type Evaluation, train, type TrainEvent, type TrainResult } from '@onnx-lora/sdk';
+import { type Evaluation, train, type TrainEvent, type TrainResult, type Verdict } from '@onnx-lora/sdk';
 import { ExampleSet } from '@onnx-lora/sdk/data';
 import type { Context } from '../context.ts';
 import { divergenceOf, exitCodeOf, tellOfDivergence } from './diverged.ts';
@@ -16,6 +16,8 @@ import { trainOptions } from '../settings/training.ts';
 import { type Work, trackersOf, saveAdapter, complete, resumeCommand, placementLine } from './following.ts';
 import { parameterLine } from './beginning.ts';
 import { measure, begin, worseNote } from './measuring.ts';
+import { keepDraws } from './draws.ts';
+import { verdictOfRun } from './verdict.ts';
 import { afterwards } from './shownSections.ts';
 import { type PlannedRun, planRun } from './planning.ts';
 
@@ -49,10 +51,12 @@ export interface TrainSummary {
   readonly after: Evaluation['metrics'] | null;
   /** Of the metrics after training. */
   readonly intervals?: Evaluation['intervals'];
-  /** Whether the held-out data are measured worse than before; null where they were not measured. */
+  /** Whether the training is shown to have made it worse than before; null where nothing is held out. */
   readonly worse: boolean | null;
   /** Where the loss has grown far above its start; absent of a run that has not diverged. */
   readonly diverged?: TrainResult['diverged'];
+  /** Whether the adapter is shown to help, against the best that there is without it; null where nothing is held out. */
+  readonly verdict: Verdict | null;
   /** The best measurement during the run, where there were any. */
   readonly best: TrainResult['best'] | null;
   readonly skippedSteps: number;
@@ -147,12 +151,7 @@ async function trainInFolder(
   const trainedOn = await ExampleSet.of(prepared.train);
   const start =
     measures && !resume
-      ? await measure(
-          work,
-          'base',
-          'from' in beginning && !prepared.head ? beginning.from : undefined,
-          prepared.head !== undefined,
-        )
+      ? await measure(work, 'base', 'from' in beginning && !prepared.head ? beginning.from : undefined)
       : undefined;
   if (settings.init !== undefined) progress.note(`finding first values (${settings.init})`);
   const run = await train(model, {
@@ -203,6 +202,8 @@ async function trainInFolder(
     const diverged = divergenceOf(result, settings.loadBest ?? false, before, after);
     tellOfDivergence(work, result, diverged);
     const worse = worseNote(before, after, settings);
+    const verdict = verdictOfRun({ before, after, sections, settings });
+    if (after) await keepDraws(folder.path, { after: after.draws });
     await folder.writeReport(
       formatReport({
         model: { name: model.name, family: model.family?.name, parameters: model.parameterCount },
@@ -219,6 +220,7 @@ async function trainInFolder(
         before,
         after,
         worse,
+        verdict,
         sections,
         date: new Date(),
         runtime: `Node ${process.versions.node}`,
@@ -244,6 +246,7 @@ async function trainInFolder(
         ...(after?.intervals ? { intervals: after.intervals } : {}),
         worse: before && after ? worse !== undefined : null,
         ...(diverged ? { diverged } : {}),
+        verdict: verdict ?? null,
         best: result.best ?? null,
         skippedSteps: result.skippedSteps,
         badSamples: result.badSamples,

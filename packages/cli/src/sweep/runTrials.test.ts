@@ -36,7 +36,8 @@ function summaryOf(score: number, stopAfter?: number): Extract<TrialMessage, { t
     summary: {
       out: '', adapter: '', report: '', steps: 9, loss: 1, stopped: false, endedBy: stopAfter === undefined ? 'steps' : 'stop', seconds: 2,
       trainableParameters: 10, examples: { train: 8, heldOut: 2 }, before: { accuracy: 0 }, after: { accuracy: score },
-      worse: false, best: null, skippedSteps: 0, badSamples: 0,
+      worse: false,
+    verdict: null, best: null, skippedSteps: 0, badSamples: 0,
     },
   }; // prettier-ignore
 }

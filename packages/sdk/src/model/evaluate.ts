@@ -8,11 +8,13 @@ import { defined } from '../plugin/data/defined.ts';
 import type { ExampleSet } from '../plugin/data/exampleSet.ts';
 import { guardedTask } from '../plugin/guards/guardedTask.ts';
 import type { Dataset, Metrics } from '../plugin/dataset.ts';
-import type { PreparedTask, Task } from '../plugin/preparedTask.ts';
+import type { HeadValues, NewHead, PreparedTask, Task } from '../plugin/preparedTask.ts';
+import { intervalsOf } from '../plugin/tasks/statistics/bootstrap.ts';
 import type { RunnableOptions } from '../plugin/taskModel.ts';
 import { checkMachine } from '../runtime/providers/providers.ts';
 import type { Feeds, Tensor } from '../runtime/tensor.ts';
 import { attachHead } from './head/attachHead.ts';
+import { probedHead } from './head/probedHead.ts';
 import { modelFor } from './head/forAdapter.ts';
 import type { Model } from './model.ts';
 import type { BadSamplePolicy } from './training/batchQueue.ts';
@@ -95,6 +97,7 @@ export async function evaluate<Scores extends Metrics = Metrics>(
     });
   const machine = { allowBaseMismatch, ...defined({ provider: options.provider, threads: options.threads }) };
   const told = { batchSize, ...defined({ limit, onBatch, onBadSample: skips ? leaveOut : undefined }) };
+  let probed: HeadValues | undefined;
   const evaluation = data.measure
     ? await measured(data, {
         model: own,
@@ -112,19 +115,36 @@ export async function evaluate<Scores extends Metrics = Metrics>(
       `None of the ${bad.length} examples can be loaded. The first: ${bad[0]!.message}`,
     );
   }
+  const head = data.head && !adapter ? { [probed ? 'probedHead' : 'untrainedHead']: true } : {};
   return {
     ...(evaluation as Evaluation<Scores>),
+    ...head,
     examples: total - bad.length,
     ...defined({
       trainedOn: kept && !isWhole ? 0 : known && [...known].filter((i) => i < total).length,
       leftOut: kept && !isWhole ? known!.size : undefined,
-      untrainedHead: data.head && !adapter ? true : undefined,
       badSamples: bad.length > 0 ? bad : undefined,
     }),
   };
 
+  /** The model with the head that a training would start from, where the data need another than the base's. */
+  async function headed(): Promise<Model> {
+    if (!data.head) return own;
+    if (adapter) {
+      requireHead(data.head, adapter);
+      return own;
+    }
+    // Of what is measured nothing may be known: without held-out data the head is an untrained one.
+    const onBadSample = skips ? 'skip' : 'fail';
+    probed =
+      asked === data.validation ? await probedHead(own, data, { session: machine, batchSize, onBadSample }) : undefined;
+    return attachHead(own, data.head, probed ? { values: probed } : {}).model;
+  }
+
   async function inOnePass(): Promise<Evaluation> {
-    const session = await headed(own, data, adapter)
+    const session = await (
+      await headed()
+    )
       .withInputSizes(data.inputSizes ?? {})
       .withOutputs(data.outputs ?? [])
       .session({ adapters: adapter ? { adapter } : {}, ...machine });
@@ -193,19 +213,18 @@ async function measured(
 ): Promise<Omit<Evaluation, 'examples'> & { readonly examples?: number }> {
   const start = performance.now();
   const measurement = await data.measure!(request);
-  return { ...measurement, seconds: (performance.now() - start) / 1000 };
+  const { draws } = measurement;
+  return {
+    ...measurement,
+    ...(draws && { intervals: intervalsOf(draws) }),
+    seconds: (performance.now() - start) / 1000,
+  };
 }
 
-/**
- * The model with the untrained head that training would start from, where the data need another than the base's.
- *
- * @throws OnnxLoraError `DATA_INVALID` for an adapter whose head is for other labels
- */
-function headed(model: Model, { head }: PreparedTask, adapter: Adapter | undefined): Model {
-  if (!head) return model;
-  if (!adapter) return attachHead(model, head).model;
+/** @throws OnnxLoraError `DATA_INVALID` for an adapter whose head is for other labels than those of the data */
+function requireHead(head: NewHead, adapter: Adapter): void {
   // The task was prepared for the base, and this is what became of it.
-  if (adapter.notes.labels?.join('\n') === head.labels.join('\n')) return model;
+  if (adapter.notes.labels?.join('\n') === head.labels.join('\n')) return;
   throw new OnnxLoraError(
     'DATA_INVALID',
     `The data have other labels than the adapter: ${head.labels.slice(0, 10).join(', ')}${head.labels.length > 10 ? ', …' : ''}. Measure it on data with the labels that it was trained on${adapter.notes.labels ? `: ${adapter.notes.labels.slice(0, 10).join(', ')}` : ''}.`,

@@ -1,5 +1,6 @@
 /** @file Examples, batches of them, and what is measured on them. */
 
+import type { Draws } from './tasks/statistics/bootstrap.ts';
 import type { Feeds, Tensor } from '../runtime/tensor.ts';
 
 /** A finite list of examples, each loaded when asked for. */
@@ -62,8 +63,11 @@ export interface MetricCollector<Result extends Metrics = Metrics> {
   update(outputs: Readonly<Record<string, Tensor>>, targets: Feeds): void;
   /** The metrics over all batches seen. The first entry is the one by which runs are compared. */
   result(): Result;
-  /** Intervals that hold metrics with a probability of 95%, by their names, such as those of a bootstrap. */
-  intervals?(): Readonly<Record<string, readonly [low: number, high: number]>>;
+  /**
+   * The metrics on sets of examples that are drawn with replacement, as `bootstrapDraws` gives them. By them metrics have
+   * intervals, and two measurements of the same examples are compared.
+   */
+  draws?(): Draws;
   /** For the report: counts `[true class, predicted class]` with the classes' names, where the task has classes. */
   confusion?(): { readonly labels: readonly string[]; readonly counts: readonly (readonly number[])[] };
 }

@@ -1,5 +1,6 @@
 /** @file What is found when held-out examples are measured, and what a training run tells while it goes on. */
 
+import type { Draws, Interval } from './tasks/statistics/bootstrap.ts';
 import type { MetricCollector, Metrics } from './dataset.ts';
 
 /** What a measurement finds. */
@@ -9,7 +10,9 @@ export interface Evaluation<Scores extends Metrics = Metrics> {
   /** Counts `[true class, predicted class]`, where the task has classes. */
   readonly confusion?: ReturnType<NonNullable<MetricCollector['confusion']>>;
   /** Intervals that hold metrics with a probability of 95%, where the task gives them. */
-  readonly intervals?: ReturnType<NonNullable<MetricCollector['intervals']>>;
+  readonly intervals?: Readonly<Record<string, Interval>>;
+  /** The metrics on sets of examples that are drawn with replacement, by which `verdictOf` compares two measurements. */
+  readonly draws?: Draws;
   /** How many examples were measured. */
   readonly examples: number;
   /** How long it took. */
@@ -18,6 +21,11 @@ export interface Evaluation<Scores extends Metrics = Metrics> {
   readonly trainedOn?: number;
   /** How many others were left out, since the adapter was trained on them. */
   readonly leftOut?: number;
+  /**
+   * True where the base has no head for the data's labels, and its answers are those of a linear probe: a head that is fitted to
+   * the frozen model on the training data, as a training begins.
+   */
+  readonly probedHead?: boolean;
   /** True where the base has no head for the data's labels, and its answers are those of one that was never trained. */
   readonly untrainedHead?: boolean;
   /** Examples that `evaluate` left out, because they could not be loaded. */
@@ -65,6 +73,8 @@ export interface EvaluationEvent<Scores extends Metrics = Metrics> extends Pick<
   readonly step: number;
   /** Intervals that hold metrics with a probability of 95%, where the task gives them: of the last evaluation, and with `loadBest` of the best. */
   readonly intervals?: Evaluation['intervals'];
+  /** What these are made of. */
+  readonly draws?: Evaluation['draws'];
   /** True when no evaluation of this run was better. */
   readonly best: boolean;
 }

@@ -8,6 +8,7 @@ import type { InnerFragment } from '../train/graph/inside.ts';
 import type { Feeds, Tensor } from '../runtime/tensor.ts';
 import type { AlsoFits } from './data/tables/unusedColumns.ts';
 import type { Dataset, Batch, Metrics, MetricCollector } from './dataset.ts';
+import type { Draws } from './tasks/statistics/bootstrap.ts';
 import type { ReportSection } from './reportSection.ts';
 import type { RunnableModel, RunnableOptions, TaskModel } from './taskModel.ts';
 
@@ -177,8 +178,8 @@ export interface Narrowed {
 export interface Measurement<Scores extends Metrics = Metrics> {
   /** Metrics by name; the first is the one by which models are compared. */
   readonly metrics: Scores;
-  /** Intervals that hold metrics with a probability of 95%, by their names. */
-  readonly intervals?: Readonly<Record<string, readonly [low: number, high: number]>>;
+  /** The metrics on sets of examples that are drawn: see {@link MetricCollector.draws}. */
+  readonly draws?: Draws;
   /** How many examples it is of, where the request named some. */
   readonly examples?: number;
 }

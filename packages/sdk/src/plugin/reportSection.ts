@@ -1,5 +1,7 @@
 /** @file Sections of reports, as data. */
 
+import type { ComparedMeasurement } from './tasks/statistics/verdict.ts';
+
 /** A section of the report, as data: how it looks is the report's affair. */
 export type ReportSection = { readonly title: string; readonly text?: string } & (
   | { readonly kind: 'gallery'; readonly pictures: readonly ReportPicture[] }
@@ -9,6 +11,11 @@ export type ReportSection = { readonly title: string; readonly text?: string } &
       readonly columns: readonly string[];
       /** One cell per column. */
       readonly rows: readonly (readonly (string | number)[])[];
+      /**
+       * Baselines in the table, as they measure on the held-out examples of the run, by their names: with them the run's verdict
+       * compares the adapter.
+       */
+      readonly baselines?: Readonly<Record<string, ComparedMeasurement>>;
     }
   | {
       readonly kind: 'clips';

@@ -1,9 +1,16 @@
 /** @file What is said of held-out sequences without training the model: from the training data's mean, and from features. */
 
-import { bestNeighbourCount as bestCount, forNearest, scaled, scalingOf, takeRows } from '@onnx-lora/sdk/tasks';
+import {
+  bestNeighbourCount as bestCount,
+  fitRidge,
+  forNearest,
+  ridgeAnswers,
+  scaled,
+  scalingOf,
+  takeRows,
+} from '@onnx-lora/sdk/tasks';
 import { type Matrix, matrix } from '@onnx-lora/sdk/plugin';
 import { Random } from '@onnx-lora/sdk/core';
-import { fitRidge, ridgeAnswers } from './ridge.ts';
 
 /** A baseline's answers. */
 export interface BaselineAnswers {

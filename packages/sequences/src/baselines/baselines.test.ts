@@ -7,7 +7,7 @@ import { Random } from '@onnx-lora/sdk/core';
 import { describe, expect, it, test } from 'vitest';
 import { frozenBaselines, oneHot } from './frozenBaselines.ts';
 import { bestNeighbourCount, neighbourAnswers } from './answers.ts';
-import { fitRidge, ridgeAnswers } from './ridge.ts';
+import { fitRidge, ridgeAnswers } from '@onnx-lora/sdk/tasks';
 
 interface Golden {
   readonly rows: number;
@@ -120,7 +120,7 @@ describe('frozenBaselines', () => {
     });
 
   it('measures numbers, and says that LoRA does not help where it does not', () => {
-    const { methods, against, verdict, sequences } = asNumbers(held.numbers.map((_, i) => Math.sin(i)));
+    const { methods, verdict, sequences } = asNumbers(held.numbers.map((_, i) => Math.sin(i)));
     expect(methods.map(({ method }) => method)).toEqual([
       'mean',
       'k nearest neighbours on frozen embeddings',
@@ -135,17 +135,22 @@ describe('frozenBaselines', () => {
     const [low, high] = ridge!.intervals['spearman']!;
     expect(low).toBeLessThan(ridge!.metrics['spearman']!);
     expect(high).toBeGreaterThan(ridge!.metrics['spearman']!);
-    expect(against!.method).toBe('ridge on frozen embeddings');
-    expect(against!.difference).toBeCloseTo(methods[3]!.metrics['spearman']! - ridge!.metrics['spearman']!, 12);
-    expect(verdict).toMatch(/^LoRA does not help here: its spearman is .* below that of ridge on frozen embeddings/);
+    expect(verdict!.baseline.name).toBe('ridge on frozen embeddings');
+    expect(verdict!.difference).toBeCloseTo(methods[3]!.metrics['spearman']! - ridge!.metrics['spearman']!, 12);
+    expect(verdict!.text).toMatch(
+      /^spearman .* with LoRA, .* with ridge on frozen embeddings; .*: LoRA is shown to do worse\.$/,
+    );
     expect(sequences).toBe(60);
   });
 
   it('says that LoRA helps where it does, and that nothing is shown where chance would do', () => {
-    expect(asNumbers(held.numbers).verdict).toMatch(/^LoRA helps here: .* above that of ridge/);
+    expect(asNumbers(held.numbers).verdict).toMatchObject({
+      outcome: 'helps',
+      adapted: expect.closeTo(1, 9) as number,
+    });
     const ridge = fitRidge(train.embeddings, matrix(80, 1, train.numbers));
     const nearly = ridgeAnswers(ridge, held.embeddings).data.map((value, i) => value + 0.05 * Math.sin(i));
-    expect(asNumbers([...nearly]).verdict).toMatch(/^These 60 sequences do not show that LoRA helps: .* holds 0/);
+    expect(asNumbers([...nearly]).verdict!.outcome).toBe('undecided');
   });
 
   it('says so where both are alike', () => {
@@ -156,7 +161,7 @@ describe('frozenBaselines', () => {
       validation: { embeddings: held.embeddings, targets: held.classes.map(() => 1) },
       adapted: held.classes.flatMap(() => [0.1, 0.9]),
     });
-    expect(verdict).toMatch(/do not show that LoRA helps: its accuracy is as high as that of most frequent class/);
+    expect(verdict).toMatchObject({ outcome: 'undecided', difference: 0, baseline: { name: 'most frequent class' } });
     expect(methods.map(({ metrics }) => metrics['accuracy'])).toEqual([1, 1, 1, 1]);
   });
 
@@ -177,7 +182,7 @@ describe('frozenBaselines', () => {
     const most = [0, 1, 2].reduce((a, b) => (count(train.classes, b) > count(train.classes, a) ? b : a));
     expect(classes.methods[0]!.metrics).toMatchObject({ accuracy: count(held.classes, most) / 60, mcc: 0, auroc: 0.5 });
     expect(classes.methods[3]!.metrics['accuracy']).toBe(1);
-    expect(classes.verdict).toMatch(/^LoRA helps here/);
+    expect(classes.verdict!.outcome).toBe('helps');
     const flags = (of: readonly number[]): number[] => of.flatMap((value) => [+(value > 0), +(value > 1)]);
     const labels = frozenBaselines({
       kind: 'labels',
@@ -205,11 +210,11 @@ describe('frozenBaselines', () => {
       return { embeddings: matrix(sequences.length, 3, noise), targets: sequences.map(value), sequences };
     };
     const [own, other] = [part(0, 60), part(60, 90)];
-    const { methods, against } = frozenBaselines({ kind: 'numbers', train: own, validation: other, adapted: other.targets.map(() => 1) }); // prettier-ignore
+    const { methods, verdict } = frozenBaselines({ kind: 'numbers', train: own, validation: other, adapted: other.targets.map(() => 1) }); // prettier-ignore
     expect(methods[1]!.method).toBe('ridge on letters by place');
     expect(methods[1]!.metrics['spearman']).toBeGreaterThan(0.99);
     // LoRA that says one thing of all cannot be compared.
-    expect(against).toBeUndefined();
+    expect(verdict).toMatchObject({ outcome: 'undecided', adapted: Number.NaN });
   });
 
   it('refuses what does not fit together', () => {

@@ -2,7 +2,11 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
-  bootstrapIntervals,
+  bootstrapDraws,
+  type Draws,
+  intervalsOf,
+  type Verdict,
+  verdictOf,
   classMeasure,
   drawsFor,
   labelMeasure,
@@ -69,16 +73,20 @@ export interface MethodResult {
   readonly metrics: Metrics;
   /** 95% intervals, by metric. */
   readonly intervals: Readonly<Record<string, readonly [low: number, high: number]>>;
+  /** The metrics on sets of the validation sequences, the same sets for each method. */
+  readonly draws: Draws;
   /** What was chosen on the training data, such as `k = 5`. */
   readonly chosen: string;
 }
 
-/** LoRA beside its baselines, and beside the best of them. */
-export interface Comparison extends Against {
+/** LoRA beside its baselines. */
+export interface Comparison {
+  /** Number of sequences that all were measured on. */
+  readonly sequences: number;
   /** The baselines, then LoRA. */
   readonly methods: readonly MethodResult[];
-  /** What this says, in a sentence. */
-  readonly verdict: string;
+  /** LoRA against the best of them; absent where the metric is not defined for any. */
+  readonly verdict?: Verdict | undefined;
 }
 
 /** Metrics that are shown; the first is the one by which methods are compared. */
@@ -94,8 +102,8 @@ const simplest = { numbers: 'mean', classes: 'most frequent class', labels: 'fre
 /**
  * Measures, on the same validation sequences, the training data's mean (of classes the most frequent one), ridge and k nearest
  * neighbours on embeddings of a model that nobody has trained on these data, ridge on the letters where sequences are variants
- * of one length, and the adapter. Each has bootstrap intervals; LoRA's distance from the best baseline has one too, on the same
- * draws, which tells more than whether intervals overlap. Penalties and neighbours are chosen on the training data alone.
+ * of one length, and the adapter. Each has bootstrap intervals; the verdict compares LoRA with the best
+ * baseline on the same draws, which tells more than whether intervals overlap. Penalties and neighbours are chosen on the training data alone.
  *
  * @throws OnnxLoraError `INPUT_INVALID` where embeddings, targets and answers are not as many; `DATA_INVALID` for fewer than two
  *   sequences on either side; `LOSS_NOT_FINITE` for embeddings that are no numbers
@@ -123,22 +131,18 @@ export function frozenBaselines(request: BaselinesRequest): Comparison {
     { method: 'LoRA', chosen: '', measure: measureOf(request, adapted) },
   ];
   const samples = drawsFor(adapted.length);
-  const metric = shown[kind][0];
   const methods = measures.map(({ method, chosen, measure }): MethodResult => {
     const picked = (times?: ArrayLike<number>): Metrics => pick(measure(times), shown[kind]);
-    return { method, metrics: picked(), intervals: bootstrapIntervals(picked, rows, { seed, samples }), chosen };
+    const draws = bootstrapDraws(picked, rows, { seed, samples });
+    return { method, metrics: picked(), draws, intervals: intervalsOf(draws), chosen };
   });
-  const best = methods
-    .map(({ metrics }) => metrics[metric]!)
-    .reduce((most, value, i, all) => (i < methods.length - 1 && value > (all[most] ?? -Infinity) ? i : most), -1);
-  const lora = measures.at(-1)!.measure;
-  const difference = (times?: ArrayLike<number>): Metrics => ({
-    value: lora(times)[metric]! - measures[best]!.measure(times)[metric]!,
-  });
-  const interval = best < 0 ? undefined : bootstrapIntervals(difference, rows, { seed, samples })['value'];
-  const against = interval && { method: methods[best]!.method, difference: difference()['value']!, interval };
-  const result = { sequences: rows, metric, methods, ...(against && { against }) };
-  return { ...result, verdict: verdictOf(result) };
+  const verdict = verdictOf(methods.at(-1)!, baselinesIn(methods));
+  return { sequences: rows, methods, verdict };
+}
+
+/** The methods before the last, which is LoRA, by their names. */
+export function baselinesIn(methods: readonly MethodResult[]): Readonly<Record<string, MethodResult>> {
+  return Object.fromEntries(methods.slice(0, -1).map((each) => [each.method, each]));
 }
 
 /** Targets as numbers to be fitted: classes as 1 for the right one and 0 for the others. */
@@ -227,42 +231,4 @@ export function oneHot(train: readonly string[], validation: readonly string[]):
     return result;
   };
   return { train: encoded(train), validation: encoded(validation) };
-}
-
-/** LoRA beside the best baseline. */
-export interface Against {
-  /** Number of sequences that both were measured on. */
-  readonly sequences: number;
-  /** The metric by which they are compared. */
-  readonly metric: string;
-  /** The baseline, how far LoRA is above it, and the 95% interval of that; absent where the metric is not defined. */
-  readonly against?: {
-    /** The best baseline's name, as in `MethodResult.method`. */
-    readonly method: string;
-    /** LoRA's metric less the baseline's. */
-    readonly difference: number;
-    /** The 95% interval of the difference. */
-    readonly interval: readonly [low: number, high: number];
-  };
-}
-
-/** A sentence or two: whether LoRA is better than the best baseline by more than chance would have it. */
-function verdictOf({ sequences, metric, against }: Against): string {
-  if (!against)
-    return `On these ${sequences} sequences the ${metric} of LoRA or of all baselines is not defined, so that nothing can be compared.`;
-  const { method, difference, interval } = against;
-  const [low, high] = interval;
-  const size = amount(Math.abs(difference));
-  const way = size === '0.000' ? 'as high as' : `${size} ${difference < 0 ? 'below' : 'above'}`;
-  const where = `${way} that of ${method}, the best baseline`;
-  const range = `${amount(low)} to ${amount(high)}`;
-  if (low > 0)
-    return `LoRA helps here: its ${metric} is ${where}, and the 95% interval of the difference (${range}) is above 0.`;
-  if (high < 0)
-    return `LoRA does not help here: its ${metric} is ${where}, and the 95% interval of the difference (${range}) is below 0. Use ${method}, which also costs less, or train longer or with other targets.`;
-  return `These ${sequences} sequences do not show that LoRA helps: its ${metric} is ${where}, and the 95% interval of the difference (${range}) holds 0. More held-out sequences would tell.`;
-}
-
-function amount(value: number): string {
-  return value.toFixed(3).replace('-', '−');
 }

@@ -5,6 +5,7 @@ import {
   AnswerMetrics,
   batchesOf,
   type BatchSource,
+  intervalsOf,
   type Metrics,
   NumberTally,
   type PreparedTask,
@@ -128,7 +129,7 @@ export async function measureEnsemble(request: EnsembleRequest): Promise<Ensembl
   const mean: unknown = together.tally;
   return {
     metrics: together.result(),
-    intervals: together.intervals(),
+    intervals: intervalsOf(together.draws()),
     members: Object.fromEntries(names.map((name, i) => [name, collectors[i]!.result()])),
     ...(mean instanceof NumberTally && task === 'sequence-regression' && { calibration: calibrationOf(members, mean) }),
   };

@@ -3,6 +3,7 @@
 import { type Batch, takeRows, type ReportRequest, type ReportSection } from '@onnx-lora/sdk/tasks';
 import { Random } from '@onnx-lora/sdk/core';
 import {
+  baselinesIn,
   type BaselinesRequest,
   type Comparison,
   frozenBaselines,
@@ -90,7 +91,8 @@ export function comparisonSection({ sequences, methods, verdict }: Comparison, n
   return {
     kind: 'table',
     title: name === undefined ? 'What LoRA buys' : `What LoRA buys: ${name}`,
-    text: `${verdict} In brackets: intervals that hold the metric with a probability of 95% (bootstrap over ${sequences} held-out sequences); they do not tell how it varies from one training to the next. All were tuned on training sequences alone.`,
+    baselines: baselinesIn(methods),
+    text: `${verdict ? `${verdict.text} ` : ''}In brackets: intervals that hold the metric with a probability of 95% (bootstrap over ${sequences} held-out sequences); they do not tell how it varies from one training to the next. All were tuned on training sequences alone.`,
     columns: ['method', ...metrics, 'chosen'],
     rows: methods.map((each) => [each.method, ...metrics.map((metric) => cell(each, metric)), each.chosen]),
   };

@@ -1,7 +1,7 @@
 /** @file Intervals of metrics over images: what a bootstrap finds that measures each drawn set of images anew. */
 
 import { type Feeds, float32, int64, type Tensor } from '@onnx-lora/sdk';
-import { bootstrapIntervals, type MetricCollector, RetrievalMetrics } from '@onnx-lora/sdk/tasks';
+import { bootstrapIntervals, intervalsOf, type MetricCollector, RetrievalMetrics } from '@onnx-lora/sdk/tasks';
 import { Random } from '@onnx-lora/sdk/core';
 import { expect, test } from 'vitest';
 import type { ImagePlan } from '../preprocess/imagePlan.ts';
@@ -33,7 +33,7 @@ function expectAnew(collector: () => MetricCollector, images: readonly (readonly
     return own;
   };
   const whole = fed(images.map(() => 1));
-  const found = whole.intervals!();
+  const found = intervalsOf(whole.draws!());
   const expected = bootstrapIntervals((times) => fed(times).result(), images.length);
   expect(Object.keys(found)).toEqual(Object.keys(whole.result()));
   for (const [name, [low, high]] of Object.entries(expected)) {
@@ -41,7 +41,7 @@ function expectAnew(collector: () => MetricCollector, images: readonly (readonly
     expect(found[name]![0], name).toBeCloseTo(low, 10);
     expect(found[name]![1], name).toBeCloseTo(high, 10);
   }
-  expect(collector().intervals!()).toEqual({});
+  expect(intervalsOf(collector().draws!())).toEqual({});
 }
 
 test('segmentation: images are drawn, with the pixels of all of their classes', () => {
@@ -91,7 +91,7 @@ test('retrieval: those that ask are drawn, and search all others', () => {
   });
   expect(collector.result()['recall@1']).toBeCloseTo(first.reduce((a, b) => a + b) / 7, 12);
   const share = (times: ArrayLike<number>): number => first.reduce((sum, hit, i) => sum + times[i]! * hit, 0) / 7;
-  const found = collector.intervals();
+  const found = intervalsOf(collector.draws());
   expect(found['recall@1']).toEqual(bootstrapIntervals((times) => ({ share: share(times) }), 7)['share']);
   expect(Object.keys(found)).toEqual(['recall@1', 'recall@5', 'recall@10', 'mapAtR']);
 });
@@ -121,5 +121,5 @@ test('images and texts: images are drawn with their captions, and all are search
     };
   };
   expect(collector.result()).toMatchObject(measure([1, 1, 1, 1]));
-  expect(collector.intervals()).toMatchObject(bootstrapIntervals(measure, 4));
+  expect(intervalsOf(collector.draws())).toMatchObject(bootstrapIntervals(measure, 4));
 });

@@ -2,8 +2,12 @@
 
 import {
   batchesOf,
+  bootstrapDraws,
+  type Draws,
+  type Metrics,
   classTable,
   heldOut,
+  intervalsOf,
   numberMeasure,
   type PartAnswer,
   type ReportLetters,
@@ -117,7 +121,7 @@ function letters(
 
 /** What the sequence around a residue is worth: the adapter beside the mean of all, and of each letter. */
 function numberComparison(
-  { tokenizer, train, validation, seed }: ReportOptions,
+  { tokenizer, train, validation }: ReportOptions,
   adapted: ReturnType<typeof tokenNumberMetrics>,
 ): ReportSection {
   const means = new Map<number, { sum: number; count: number }>();
@@ -132,26 +136,35 @@ function numberComparison(
       all.count++;
     }
   });
-  const [truths, guesses]: [number[], number[]] = [[], []];
+  const [truths, guesses, records]: [number[], number[], number[]] = [[], [], []];
   validation.records.forEach(({ sequence }, record) => {
     for (const [token, id] of tokenizer.tokens(sequence).ids.entries()) {
       const value = validation.targets[record]![token]!;
       if (Number.isNaN(value)) continue;
       const { sum, count } = means.get(id) ?? all;
       truths.push(value);
+      records.push(record);
       guesses.push(sum / count);
     }
   });
   const mean = all.sum / all.count;
-  const rows = [
-    ['the mean', numberMeasure(truths.map(() => mean), truths)(), undefined],
-    ['the mean of each amino acid or letter', numberMeasure(guesses, truths)(), undefined],
-    ['with the adapter', adapted.result(), adapted.intervals()['spearman']],
-  ] as const; // prettier-ignore
+  const guessed = (numbers: readonly number[]): { readonly metrics: Metrics; readonly draws: Draws } => {
+    const measure = numberMeasure(numbers, truths);
+    return { metrics: measure(), draws: bootstrapDraws(measure, truths.length, { groups: records }) };
+  };
+  const baselines = {
+    'the mean': guessed(truths.map(() => mean)),
+    'the mean of each amino acid or letter': guessed(guesses),
+  };
+  const methods = { ...baselines, 'with the adapter': { metrics: adapted.result(), draws: adapted.draws() } };
+  const rows = Object.entries(methods).map(
+    ([name, { metrics, draws }]) => [name, metrics, intervalsOf(draws)['spearman']] as const,
+  );
   return {
     kind: 'table',
     title: 'Against guessing',
-    text: `On all residues with a known number of ${validation.records.length} held-out sequences. The interval is that of a bootstrap over sequences (seed ${seed}).`,
+    baselines,
+    text: `On all residues with a known number of ${validation.records.length} held-out sequences. Intervals are those of a bootstrap over sequences.`,
     columns: ['', 'Spearman', '95% interval', 'RMSE', 'R²'],
     rows: rows.map(([name, scores, interval]) => [
       name,

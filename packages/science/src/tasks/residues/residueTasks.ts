@@ -105,7 +105,6 @@ async function prepareNumbers(
 ): Promise<PreparedTask<ResidueExample, NumberScores>> {
   const task = await openResidues(model, source, options);
   const { tokenizer, data } = task;
-  const { seed = 0 } = options;
   const { train, validation, warnings, collate } = boundParts(task, residues, numberOf, (tokens, dims) => {
     const each = valueTargets(tokens.map((value) => [value]), 1, true); // prettier-ignore
     return Object.fromEntries(Object.entries(each).map(([name, tensor]) => [name, { ...tensor, dims: [...dims, 1] }]));
@@ -127,9 +126,9 @@ async function prepareNumbers(
     warnings: [...data.warnings, ...warnings],
     collate,
     ...regressionParts({ head, targets: known.map((value) => [value]), loss }),
-    metrics: () => tokenNumberMetrics({ output, labels, seed }),
+    metrics: () => tokenNumberMetrics({ output, labels }),
     ...(validation && {
-      report: (request) => numberReport({ tokenizer, train, validation, collate, output, labels, seed }, request),
+      report: (request) => numberReport({ tokenizer, train, validation, collate, output, labels }, request),
     }),
   };
 }

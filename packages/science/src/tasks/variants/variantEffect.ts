@@ -2,7 +2,7 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
-  bootstrapIntervals,
+  bootstrapDraws,
   type Dataset,
   type Measurement,
   type MeasureRequest,
@@ -113,7 +113,7 @@ async function measure(
   request: MeasureRequest,
   measured: readonly MeasuredVariant[],
   wildType: string | undefined,
-  { method, multiple, tokenizer, maxLength, seed = 0 }: VariantEffectOptions,
+  { method, multiple, tokenizer, maxLength }: VariantEffectOptions,
 ): Promise<Measurement<EffectScores>> {
   const { model, adapter, batchSize, limit, onBatch } = request;
   const own = measured.slice(0, limit);
@@ -132,7 +132,7 @@ async function measure(
       const { spearman, pearson } = ranking(times);
       return { spearman, pearson };
     };
-    return { metrics: metrics(), intervals: bootstrapIntervals(metrics, known.length, { seed }) };
+    return { metrics: metrics(), draws: bootstrapDraws(metrics, known.length) };
   } finally {
     await scorer.release();
   }

@@ -19,19 +19,40 @@ export interface ProbeOptions {
   readonly onBadSample: 'fail' | 'skip';
 }
 
+/** Values by model and data: what is measured before a training and the training itself begin with the same. */
+const known = new WeakMap<Model, WeakMap<object, Map<string, Promise<HeadValues | undefined>>>>();
+
 /**
- * The values that the task's probe gives; undefined where it has none.
+ * The values that the task's probe gives: what training starts from, and what there is without an adapter. Undefined where the
+ * task has no probe, nothing to train on, or the head is no single linear layer on one row of features per example.
  *
  * @throws OnnxLoraError as `dataset.get` and `model.session`
  */
-export async function probedHead(
+export function probedHead(
+  model: Model,
+  data: Pick<PreparedTask, 'collate' | 'head' | 'train'>,
+  options: ProbeOptions,
+): Promise<HeadValues | undefined> {
+  const { session, batchSize, onBadSample } = options;
+  const key = [session.provider, batchSize, onBadSample].join(' ');
+  const ofModel = known.get(model) ?? new WeakMap<object, Map<string, Promise<HeadValues | undefined>>>();
+  const ofData = ofModel.get(data.train) ?? new Map<string, Promise<HeadValues | undefined>>();
+  known.set(model, ofModel.set(data.train, ofData));
+  const values = ofData.get(key) ?? probe(model, data, options);
+  ofData.set(key, values);
+  return values;
+}
+
+async function probe(
   model: Model,
   { head, train, collate }: Pick<PreparedTask, 'collate' | 'head' | 'train'>,
   { session: options, batchSize, onBadSample }: ProbeOptions,
 ): Promise<HeadValues | undefined> {
-  if (!head?.probe || !head.attach) return undefined;
-  const headed = attachHead(model, head).model;
-  const read = headed.headInput(SCORES)!.name;
+  if (!head?.probe || train.length === 0) return undefined;
+  const { model: headed, modules } = attachHead(model, head);
+  const { name: read, dims, type } = headed.headInput(head.attach ? SCORES : head.output)!;
+  // A head in the place of another may be a convolution, or one of two that are averaged.
+  if (!head.attach && (modules.length > 1 || dims?.length !== 2 || type !== 'float32')) return undefined;
   const session = await headed.withOutputs([read]).session({ ...options, prepack: false });
   try {
     const [used, rows]: [number[], Float32Array[]] = [[], []];

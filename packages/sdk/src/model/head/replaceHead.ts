@@ -51,12 +51,14 @@ export function replaceHeads(
     initializers.push(...written.tensors.map(([name, tensor]) => tensorProto(name, isHalf ? halved(tensor) : tensor)));
   }
   const size = [...heads.values()][0]!.bias.dims[0]!;
+  // A head that was written before, such as an adapter's, has these names already.
+  const replaced = new Set(initializers.map(({ name }) => name));
   return {
     ...model,
     graph: dropUnreadInitializers({
       ...graph,
       node: (graph.node ?? []).flatMap((node) => added.get(node) ?? (dropped.has(node) ? [] : [node])),
-      initializer: [...(graph.initializer ?? []), ...initializers],
+      initializer: [...(graph.initializer ?? []).filter(({ name }) => !replaced.has(name)), ...initializers],
       output: (graph.output ?? []).map((info) => withSize(info, scores, { dimValue: size })),
       valueInfo: (graph.valueInfo ?? []).filter(({ name = '' }) => !scores.has(name)),
     }),

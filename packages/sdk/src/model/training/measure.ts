@@ -4,6 +4,7 @@ import type { Evaluation } from '../../plugin/events.ts';
 import type { Batch, Dataset } from '../../plugin/dataset.ts';
 import type { PreparedTask } from '../../plugin/preparedTask.ts';
 import { type BadExample, loadExamples } from '../../plugin/tasks/batches.ts';
+import { intervalsOf } from '../../plugin/tasks/statistics/bootstrap.ts';
 import type { Feeds, Tensor } from '../../runtime/tensor.ts';
 
 /** What is measured, and how. */
@@ -64,8 +65,8 @@ export async function measure(request: MeasureRequest): Promise<MeasuredOnce | u
   return {
     evaluation,
     withIntervals: () => {
-      const intervals = collector.intervals?.();
-      return intervals ? { ...evaluation, intervals } : evaluation;
+      const draws = collector.draws?.();
+      return draws ? { ...evaluation, draws, intervals: intervalsOf(draws) } : evaluation;
     },
   };
 }

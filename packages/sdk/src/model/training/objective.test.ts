@@ -1,7 +1,8 @@
 /** @file Tests of how evaluations are compared. */
 
 import { describe, expect, it } from 'vitest';
-import { isBetterLower, Objective, worseMetric } from './objective.ts';
+import { isBetterLower } from '../../plugin/tasks/statistics/metricChoice.ts';
+import { Objective, worseMetric } from './objective.ts';
 
 describe('the direction of a metric', () => {
   it.each(['loss', 'val_loss', 'evalLoss', 'wordErrorRate', 'WER', 'cer', 'rmse', 'perplexity', 'mean-absolute-error'])(

@@ -2,14 +2,7 @@
 
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
 import type { Metrics } from '../../plugin/dataset.ts';
-
-/** A metric by which evaluations are compared. */
-export interface MetricChoice {
-  /** The metric's name, as evaluations give it. */
-  readonly name: string;
-  /** By default read off the name: losses, errors and perplexities are better lower, all else higher. */
-  readonly better?: 'higher' | 'lower';
-}
+import { isLowerBetter, type MetricChoice } from '../../plugin/tasks/statistics/metricChoice.ts';
 
 /** When a run ends because it has stopped getting better. */
 export interface EarlyStopping {
@@ -26,22 +19,6 @@ export interface ObjectiveState {
   readonly mark?: number | undefined;
   /** Evaluations in a row that did not count. */
   readonly withoutBetter: number;
-}
-
-/** Words in names of metrics that are better lower. Whole words only: `loss`, `val_loss`, `wordErrorRate`, `rmse`. */
-const lowerWords = new Set(
-  'loss error err wer cer eer mse rmse mae mape nll perplexity ppl distance divergence deviation fpr fnr bits'.split(
-    ' ',
-  ),
-);
-
-/** Whether a metric of this name is better lower. */
-export function isBetterLower(name: string): boolean {
-  const words = name
-    .replaceAll(/([a-z0-9])([A-Z])/g, '$1 $2')
-    .toLowerCase()
-    .split(/[^a-z0-9]+/);
-  return words.some((word) => lowerWords.has(word));
 }
 
 /** A metric that got worse. */
@@ -66,10 +43,6 @@ export function worseMetric(before: Metrics, after: Metrics, choice?: MetricChoi
   if (then === undefined || now === undefined || Number.isNaN(then)) return undefined;
   const isWorse = isLowerBetter(name, choice) ? now > then : now < then;
   return isWorse || Number.isNaN(now) ? { name, before: then, after: now } : undefined;
-}
-
-function isLowerBetter(name: string, choice: MetricChoice | undefined): boolean {
-  return choice?.better === undefined ? isBetterLower(name) : choice.better === 'lower';
 }
 
 /**

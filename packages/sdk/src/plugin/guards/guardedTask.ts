@@ -54,7 +54,7 @@ function membersOf<Example, Scores extends Metrics, During extends Metrics>(
         () => update(outputs, targets),
       ),
     result: (result) => () => guard(at('result'), () => numbers(at('result'), result())),
-    intervals: 'call',
+    draws: 'call',
     confusion: 'call',
   };
   return {

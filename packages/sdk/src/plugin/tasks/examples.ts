@@ -1,6 +1,6 @@
 /** @file What a domain says of its own for the tasks that answer with classes, labels or numbers about whole examples. */
 
-import type { HeadFeatures, HeadValues, NewHead, PreparedTask, ReportRequest } from '../preparedTask.ts';
+import type { NewHead, PreparedTask, ReportRequest } from '../preparedTask.ts';
 import type { AlsoFits } from '../data/tables/unusedColumns.ts';
 import type { Batch, Dataset } from '../dataset.ts';
 import type { Feeds } from '../../runtime/tensor.ts';
@@ -102,8 +102,6 @@ export interface OpenedExamples<Item extends object, Record> {
   readonly blend?: (inputs: Feeds, classes: readonly number[], count: number, draw: number) => Batch;
   /** Values inside the graph that {@link OpenedExamples.sections} needs. */
   readonly outputs?: readonly string[];
-  /** First values of a new head that give about these numbers: a linear probe on the frozen model. */
-  readonly probe?: (features: HeadFeatures, wanted: (example: number) => readonly number[]) => HeadValues;
   /** What is measured, by their names and in their order; what is usual by default. */
   readonly metrics?: {
     /** Of classes. */
@@ -113,8 +111,6 @@ export interface OpenedExamples<Item extends object, Record> {
     /** Of numbers. */
     readonly numbers?: readonly (keyof NumberScores)[];
   };
-  /** Seeds the draws of the metrics' intervals; 0 by default. */
-  readonly seed?: number;
   /** Shows mistakes, the most confident first. */
   mistakes?(worst: readonly ClassAnswer[], shown: ShownMistakes<Record>): Promise<ReportSection | undefined>;
   /** What the report shows before and after what it shows of the kind of answers. */
@@ -217,9 +213,12 @@ export class RecordDataset<Record, Item extends object, Target> implements Label
   }
 }
 
-/** The new head that a task needs, with first values where the domain has a probe. */
-export function probedHead(head: NewHead | undefined, probe: NewHead['probe'] | undefined): Pick<PreparedTask, 'head'> {
-  return head ? { head: { ...head, ...(probe && { probe }) } } : {};
+/** The new head that a task needs, with first values that a probe finds. */
+export function probedHead(
+  head: NewHead | undefined,
+  probe: NonNullable<NewHead['probe']>,
+): Pick<PreparedTask, 'head'> {
+  return head ? { head: { ...head, probe } } : {};
 }
 
 /** Examples of both parts with their targets, and what every kind of task has alike. */

@@ -15,7 +15,6 @@ import { curveSections } from '../../report/curveSections.ts';
 import { type BaselineOptions, hiddenOutput } from '../../report/frozenEmbeddings.ts';
 import { type FrozenQuestion, frozenSections } from '../../report/frozenSections.ts';
 import { openSequenceTask } from '../openSequenceTask.ts';
-import { ridgeProbe } from '../ridgeProbe.ts';
 import { headOnTokens, ownHead, type SequenceHeadOptions } from '../sequenceHead.ts';
 import type { SequenceDataset, SequenceItem, TokenOptions } from '../sequenceTask.ts';
 
@@ -60,13 +59,11 @@ export function sequenceExamples<R extends SequenceRecord, Source, Options exten
         },
         targets: recordTargets,
         ...(hidden !== undefined && { outputs: [hidden] }),
-        probe: ridgeProbe,
         metrics: {
           classes: ['accuracy', 'balancedAccuracy', 'macroF1', 'mcc', 'auroc', 'auprc', 'loss'],
           labels: ['mAP', 'auroc', 'microF1', 'macroF1', 'mcc'],
           numbers: ['spearman', 'pearson', 'rmse', 'mae', 'r2'],
         },
-        seed,
         mistakes: (worst, shown) => Promise.resolve(mistakes(one, worst.slice(0, MISTAKES), shown)),
         sections: async (found, request) => {
           const { train, validation, collate, labels, answers, truths } = found;

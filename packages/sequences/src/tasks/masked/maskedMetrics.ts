@@ -1,7 +1,15 @@
 /** @file How well masked tokens are guessed. */
 
 import { type Feeds, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
-import { bootstrapIntervals, listedPorts, logSumExp, type MetricCollector, type TaskModel } from '@onnx-lora/sdk/tasks';
+import {
+  bootstrapDraws,
+  bootstrapIntervals,
+  type Draws,
+  listedPorts,
+  logSumExp,
+  type MetricCollector,
+  type TaskModel,
+} from '@onnx-lora/sdk/tasks';
 import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
 import { tokenOutput } from '../outputOfTokens.ts';
 import { eachAsked } from './masking.ts';
@@ -90,26 +98,23 @@ export class GuessSums {
     return { ...scoresOf(sums), count: sums.count };
   }
 
-  /** Of {@link scores}, by a bootstrap over records: the tokens of one protein are alike. */
-  intervals(seed: number): Readonly<Record<string, readonly [low: number, high: number]>> {
+  /** {@link scores} on sets of records: the tokens of one protein are alike. */
+  draws(): Draws {
     const records = [...this.#records.values()];
-    return bootstrapIntervals((times) => scoresOf(total(records, times)), records.length, { seed });
+    return bootstrapDraws((times) => scoresOf(total(records, times)), records.length);
   }
 
   /**
    * The loss less that of `other`, which is of the same tokens, and its interval: the change is known better than either is.
    * Undefined for fewer than two records.
    */
-  change(
-    other: GuessSums,
-    seed: number,
-  ): { readonly loss: number; readonly interval: readonly [number, number] | undefined } {
+  change(other: GuessSums): { readonly loss: number; readonly interval: readonly [number, number] | undefined } {
     const records = [...this.#records].map(([key, own]) => ({
       ...own,
       loss: own.loss - other.#records.get(key)!.loss,
     }));
     const loss = (times?: ArrayLike<number>): number => scoresOf(total(records, times)).loss;
-    const { change } = bootstrapIntervals((times) => ({ change: loss(times) }), records.length, { seed });
+    const { change } = bootstrapIntervals((times) => ({ change: loss(times) }), records.length);
     return { loss: loss(), interval: change };
   }
 
@@ -139,12 +144,9 @@ function scoresOf({ loss, right, count }: Sums): GuessScores {
 export class MaskedMetrics implements MetricCollector<GuessScores> {
   readonly guesses: GuessSums = new GuessSums();
   readonly #port: MaskedPort;
-  readonly #seed: number;
 
-  /** @param seed of the bootstrap */
-  constructor(port: MaskedPort, seed: number) {
+  constructor(port: MaskedPort) {
     this.#port = port;
-    this.#seed = seed;
   }
 
   update(outputs: Readonly<Record<string, Tensor>>, targets: Feeds): void {
@@ -161,7 +163,7 @@ export class MaskedMetrics implements MetricCollector<GuessScores> {
     return this.guesses.scores();
   }
 
-  intervals(): ReturnType<NonNullable<MetricCollector['intervals']>> {
-    return this.guesses.intervals(this.#seed);
+  draws(): Draws {
+    return this.guesses.draws();
   }
 }

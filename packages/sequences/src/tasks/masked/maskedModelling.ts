@@ -66,7 +66,7 @@ async function prepare<R extends SequenceRecord, Source, Options extends DivideO
     const numbers = examples.map(({ index }) => index);
     return { inputs, targets: maskedTargets(rows, numbers, inputs[ports.ids]!.dims[1]!) };
   };
-  const metrics = (): MaskedMetrics => new MaskedMetrics(port, seed);
+  const metrics = (): MaskedMetrics => new MaskedMetrics(port);
   return {
     train: dynamic ? neverTheSame(train) : train,
     ...(validation && { validation }),
@@ -79,7 +79,7 @@ async function prepare<R extends SequenceRecord, Source, Options extends DivideO
     metrics,
     ...(validation && {
       report: (request) =>
-        maskedReport({ names: domain, tokenizer, train, validation, collate, masking, metrics, seed }, request),
+        maskedReport({ names: domain, tokenizer, train, validation, collate, masking, metrics }, request),
     }),
   };
 }

@@ -1,6 +1,6 @@
 /** @file What a report shows of a model that guesses masked tokens: how surprised held-out sequences find it, before and after. */
 
-import { type Batch, batchesOf, type ReportRequest, type ReportSection } from '@onnx-lora/sdk/tasks';
+import { type Batch, batchesOf, intervalsOf, type ReportRequest, type ReportSection } from '@onnx-lora/sdk/tasks';
 import type { SequenceRecord } from '../../record.ts';
 import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
 import type { SequenceDataset, SequenceExample } from '../sequenceTask.ts';
@@ -46,7 +46,6 @@ export interface MaskedReportOptions<R extends SequenceRecord = SequenceRecord> 
   readonly collate: (examples: readonly SequenceExample<undefined, R>[]) => Promise<Batch>;
   readonly masking: Masking;
   readonly metrics: () => MaskedMetrics;
-  readonly seed: number;
 }
 
 /** Bins of a histogram. */
@@ -56,7 +55,7 @@ const MOST_TOKENS = 30;
 
 /** Perplexities of guessing by frequencies, of the base and of the adapter; the change by sequence; and by token. */
 export async function maskedReport<R extends SequenceRecord>(
-  { names, tokenizer, train, validation, collate, masking, metrics, seed }: MaskedReportOptions<R>,
+  { names, tokenizer, train, validation, collate, masking, metrics }: MaskedReportOptions<R>,
   request: ReportRequest,
 ): Promise<readonly ReportSection[]> {
   const possible = Array.from({ length: tokenizer.size }, (_, id) => id).filter((id) => masking.canBeAsked(id));
@@ -75,21 +74,21 @@ export async function maskedReport<R extends SequenceRecord>(
   }
   const [before, after] = [base.guesses, adapted.guesses];
   return [
-    comparison([['frequencies alone', guessed], ['model before', before], ['with the adapter', after]], names.noun, seed), // prettier-ignore
+    comparison([['frequencies alone', guessed], ['model before', before], ['with the adapter', after]], names.noun), // prettier-ignore
     changes(before, after, names.one),
     tokenTable(tokenizer, possible, frequencies, { before, after }),
   ];
 }
 
-function comparison(
-  rows: readonly (readonly [name: string, guesses: GuessSums])[],
-  noun: string,
-  seed: number,
-): ReportSection {
-  const [, [, before], [, after]] = rows as [(typeof rows)[0], (typeof rows)[0], (typeof rows)[0]];
+function comparison(rows: readonly (readonly [name: string, guesses: GuessSums])[], noun: string): ReportSection {
+  const [[frequencies, guessed], [, before], [, after]] = rows as [
+    (typeof rows)[0],
+    (typeof rows)[0],
+    (typeof rows)[0],
+  ];
   const { guesses, records } = after.size;
   const [from, to] = [before.scores().perplexity, after.scores().perplexity];
-  const { interval } = after.change(before, seed);
+  const { interval } = after.change(before);
   const [low = -Infinity, high = Infinity] = interval ?? [];
   const verdict =
     high < 0
@@ -103,11 +102,12 @@ function comparison(
   return {
     kind: 'table',
     title: `Perplexity of held-out ${noun}`,
+    baselines: { [frequencies]: { metrics: { ...guessed.scores() }, draws: guessed.draws() } },
     text: `Among how many tokens, all as likely, the model chooses when one is hidden: the fewer, the better it knows these ${noun}. From ${from.toFixed(3)} to ${to.toFixed(3)}, on ${guesses} hidden tokens of ${records} ${noun}${ratio}. ${verdict}. The tokens hidden are the same before and after.`,
     columns: ['', 'perplexity', '95% interval', 'loss', 'accuracy'],
     rows: rows.map(([name, sums]) => {
       const { perplexity, loss, accuracy } = sums.scores();
-      const own = sums.intervals(seed)['perplexity'];
+      const own = intervalsOf(sums.draws())['perplexity'];
       const range = own ? `${own[0].toFixed(3)} – ${own[1].toFixed(3)}` : '–';
       return [name, rounded(perplexity), range, rounded(loss), rounded(accuracy)];
     }),

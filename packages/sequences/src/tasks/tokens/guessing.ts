@@ -1,6 +1,6 @@
 /** @file Classes of parts beside guesses that know nothing of the sequence around them. */
 
-import type { ReportSection } from '@onnx-lora/sdk/tasks';
+import { type ComparedMeasurement, intervalsOf, type ReportSection, verdictOf } from '@onnx-lora/sdk/tasks';
 import type { SequenceRecord } from '../../record.ts';
 import { tokenTally } from './tokenAnswers.ts';
 import type { PartReportOptions } from './tokenClasses.ts';
@@ -47,14 +47,14 @@ function most(counts: readonly number[]): number {
 
 /** What the sequence around a residue is worth: the adapter beside guesses that know nothing of it. */
 export function classComparison<R extends SequenceRecord>(
-  { tokenizer, train, validation, labels, seed }: PartReportOptions<R>,
+  { tokenizer, train, validation, labels }: PartReportOptions<R>,
   { noun, each }: { readonly noun: string; readonly each: string },
   adapted: Counted,
   base: Counted | undefined,
 ): ReportSection {
   const guess = new TokenGuess(labels.length);
   train.records.forEach((record, i) => guess.learn(tokenizer.tokens(record.sequence).ids, train.targets[i]!));
-  const [majority, byLetter] = [tokenTally({ labels, seed }), tokenTally({ labels, seed })];
+  const [majority, byLetter] = [tokenTally({ labels }), tokenTally({ labels })];
   validation.records.forEach(({ sequence }, record) => {
     const { ids } = tokenizer.tokens(sequence);
     validation.targets[record]!.forEach((truth, token) => {
@@ -69,29 +69,20 @@ export function classComparison<R extends SequenceRecord>(
     ...(base ? ([['model before', base]] as const) : []),
     ['with the adapter', adapted],
   ];
+  const measured = (cells: Counted): ComparedMeasurement => ({ metrics: cells.result(), draws: cells.draws() });
+  const baselines = Object.fromEntries(rows.slice(0, 2).map(([name, cells]) => [name, measured(cells)]));
+  const verdict = verdictOf(measured(adapted), baselines);
   return {
     kind: 'table',
     title: 'Against guessing',
-    text: `${verdict(rows.map(([, cells]) => cells))} On all ${noun} with a known class of ${validation.records.length} held-out sequences. Intervals are those of a bootstrap over sequences: whole sequences are drawn, since ${noun} of one are no independent evidence.`,
+    baselines,
+    text: `${verdict ? `${verdict.text} ` : ''}On all ${noun} with a known class of ${validation.records.length} held-out sequences. Intervals are those of a bootstrap over sequences: whole sequences are drawn, since ${noun} of one are no independent evidence.`,
     columns: ['', 'accuracy', '95% interval', 'macro F1', 'MCC'],
     rows: rows.map(([name, cells]) => {
       const { accuracy, macroF1, mcc } = cells.result();
-      return [name, rounded(accuracy), range(cells.intervals()['accuracy']), rounded(macroF1), rounded(mcc)];
+      return [name, rounded(accuracy), range(intervalsOf(cells.draws())['accuracy']), rounded(macroF1), rounded(mcc)];
     }),
   };
-}
-
-/** What the accuracies say: those of the two guesses come first, that of the adapter last. */
-function verdict(cells: readonly Counted[]): string {
-  const adapted = cells.at(-1)!;
-  const best = Math.max(...cells.slice(0, 2).map((each) => each.result().accuracy));
-  const { accuracy } = adapted.result();
-  if (accuracy <= best)
-    return 'The adapter is right no more often than the better guess: it has learned nothing of use yet.';
-  const [low = -Infinity] = adapted.intervals()['accuracy'] ?? [];
-  return low > best
-    ? 'The adapter is right more often than either guess.'
-    : 'The adapter is right more often than either guess, but on so few sequences that may be chance.';
 }
 
 function rounded(value: number): number {

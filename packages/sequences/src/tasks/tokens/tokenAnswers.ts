@@ -26,15 +26,13 @@ export interface TokenMetricsOptions {
   /** What its numbers are called. */
   readonly labels: readonly string[];
   /** Of the bootstrap. */
-  readonly seed: number;
 }
 
 /** Counts classes of parts: accuracy, macro F1, balanced accuracy and Matthews' correlation. */
 export function tokenTally({
   labels,
-  seed,
-}: Pick<TokenMetricsOptions, 'labels' | 'seed'>): ClassTally<TokenClassScores & MetricsNamed<'loss'>> {
-  return new ClassTally({ labels, seed, metrics: ['accuracy', 'macroF1', 'balancedAccuracy', 'mcc', 'loss'] });
+}: Pick<TokenMetricsOptions, 'labels'>): ClassTally<TokenClassScores & MetricsNamed<'loss'>> {
+  return new ClassTally({ labels, metrics: ['accuracy', 'macroF1', 'balancedAccuracy', 'mcc', 'loss'] });
 }
 
 /** Collects classes. Targets are `labels`, int64 `[batch, tokens]`, −100 where nothing is known, and those of `placeTargets`. */
@@ -50,10 +48,9 @@ export function tokenClassMetrics(
 export function tokenNumberMetrics(
   options: TokenMetricsOptions,
 ): AnswerMetrics<readonly number[], NumberScores, NumberTally<NumberScores>> {
-  const { seed } = options;
   const truthsOf = ({ values, known }: Feeds): (readonly number[] | undefined)[] =>
     Array.from(values!.data as Float32Array, (value, i) => (known!.data[i] === 0 ? undefined : [value]));
-  const tally = new NumberTally<NumberScores>({ outputs: 1, metrics: ['spearman', 'pearson', 'rmse', 'mae', 'r2'], seed }); // prettier-ignore
+  const tally = new NumberTally<NumberScores>({ outputs: 1, metrics: ['spearman', 'pearson', 'rmse', 'mae', 'r2'] }); // prettier-ignore
   return new AnswerMetrics(tokenAnswers(options, truthsOf, meanNumbers), tally);
 }
 

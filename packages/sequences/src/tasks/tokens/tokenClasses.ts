@@ -72,13 +72,7 @@ export function preparePartClasses<R extends SequenceRecord, Source, Options ext
   model: TaskModel,
   task: SequenceTask<R>,
   { parts, warningsOf, metrics = tokenClassMetrics, report }: PartClasses<R>,
-  {
-    head: mode = 'auto',
-    unknown = [],
-    classWeights,
-    labelSmoothing,
-    seed = 0,
-  }: PartClassOptions & { readonly seed?: number | undefined },
+  { head: mode = 'auto', unknown = [], classWeights, labelSmoothing }: PartClassOptions,
   root: string,
 ): PreparedTask<TokenExample<R>, TokenClassScores & MetricsNamed<'loss'>> {
   const { tokenizer, data } = task;
@@ -112,10 +106,10 @@ export function preparePartClasses<R extends SequenceRecord, Source, Options ext
     loss: (g, outputs, targets) =>
       crossEntropy(g, outputs[output]!, targets['labels']!, { labelSmoothing, weight: weights }),
     lossWeight: (targets) => weightOf(targets['labels']!.data, weights),
-    metrics: () => metrics({ output, labels, seed }),
+    metrics: () => metrics({ output, labels }),
     ...(validation && {
       report: (request) =>
-        report({ tokenizer, train, validation, collate, output, labels, hasOwnHead: !head, seed }, request),
+        report({ tokenizer, train, validation, collate, output, labels, hasOwnHead: !head }, request),
     }),
   };
 }

@@ -105,7 +105,8 @@ describe('audio classification', () => {
       lora: { r: 4, targetModules: ['q_proj', 'v_proj'] },
       steps: 40,
       batchSize: 8,
-      lr: 1e-2,
+      // Clips of this length are padded in training alone, so that much training tells of padding.
+      lr: 3e-4,
       threads: 1,
     });
     const { adapter } = await run.done;

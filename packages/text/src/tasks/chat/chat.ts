@@ -176,7 +176,7 @@ async function prepare(
     };
     return Promise.resolve({ inputs, targets });
   };
-  const metrics = (): ChatMetrics => new ChatMetrics(output, size, options.seed ?? 0);
+  const metrics = (): ChatMetrics => new ChatMetrics(output, size);
   const measure = (request: MeasureRequest): ReturnType<typeof measureChat> =>
     measureChat({ dataset: validation ?? single, collate, metrics: metrics(), size }, request);
   return {
@@ -194,14 +194,10 @@ async function prepare(
     narrowed: narrowed(size),
     measure: async (request) => {
       const { metrics: found, examples } = await measure(request);
-      const written = await measureAnswers(
-        validation ?? single,
-        { rules, answers, generate, seed: options.seed },
-        request,
-      );
+      const written = await measureAnswers(validation ?? single, { rules, answers, generate }, request);
       return {
         metrics: { ...found.result(), ...written.metrics },
-        intervals: { ...found.intervals(), ...written.intervals },
+        draws: { ...found.draws(), ...written.draws },
         examples,
       };
     },

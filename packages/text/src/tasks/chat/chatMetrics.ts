@@ -1,7 +1,7 @@
 /** @file How well a model says what it was taught: loss, and perplexities by token and by byte. */
 
 import type { Feeds, Tensor } from '@onnx-lora/sdk';
-import { bootstrapIntervals, type MetricCollector, type MetricsNamed } from '@onnx-lora/sdk/tasks';
+import { bootstrapDraws, type Draws, type MetricCollector, type MetricsNamed } from '@onnx-lora/sdk/tasks';
 import { rowSums } from './runBatches.ts';
 import { NOT_LEARNED } from './taughtRows.ts';
 
@@ -30,17 +30,12 @@ export function learnedTokens({ labels }: Feeds): number {
 export class ChatMetrics implements MetricCollector<ChatScores> {
   readonly #output: string;
   readonly #size: number;
-  readonly #seed: number;
   readonly #records = new Map<number, Sums>();
 
-  /**
-   * @param output name of the logits, float32 `[batch, tokens, size]`
-   * @param seed of the bootstrap
-   */
-  constructor(output: string, size: number, seed: number) {
+  /** @param output name of the logits, float32 `[batch, tokens, size]` */
+  constructor(output: string, size: number) {
     this.#output = output;
     this.#size = size;
-    this.#seed = seed;
   }
 
   update(outputs: Readonly<Record<string, Tensor>>, { labels, records, bytes }: Feeds): void {
@@ -65,10 +60,10 @@ export class ChatMetrics implements MetricCollector<ChatScores> {
     return scoresOf([...this.#records.values()]);
   }
 
-  /** By a bootstrap over records: the tokens of one answer are alike. */
-  intervals(): Readonly<Record<string, readonly [low: number, high: number]>> {
+  /** On sets of records: the tokens of one answer are alike. */
+  draws(): Draws {
     const records = [...this.#records.values()];
-    return bootstrapIntervals((times) => scoresOf(records, times), records.length, { seed: this.#seed });
+    return bootstrapDraws((times) => scoresOf(records, times), records.length);
   }
 }
 

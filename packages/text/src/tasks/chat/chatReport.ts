@@ -1,6 +1,12 @@
 /** @file What a report shows of a model that was taught to answer: how likely it finds the held-out answers, and what it answers itself. */
 
-import type { MeasureRequest, MetricCollector, ReportRequest, ReportSection } from '@onnx-lora/sdk/tasks';
+import {
+  intervalsOf,
+  type MeasureRequest,
+  type MetricCollector,
+  type ReportRequest,
+  type ReportSection,
+} from '@onnx-lora/sdk/tasks';
 import type { ConversationRecord } from '../../data/conversationRecord.ts';
 import { type AnswerRules, answerSection } from './answerSection.ts';
 import type { ChatMetrics } from './chatMetrics.ts';
@@ -37,11 +43,8 @@ export async function chatReport(
 }
 
 /** Metrics as cells, each with the interval where there is one. */
-export function shownScores(
-  found: Pick<MetricCollector, 'result' | 'intervals'>,
-  columns: readonly string[],
-): string[] {
-  const [scores, intervals] = [found.result(), found.intervals?.() ?? {}];
+export function shownScores(found: Pick<MetricCollector, 'result' | 'draws'>, columns: readonly string[]): string[] {
+  const [scores, intervals] = [found.result(), intervalsOf(found.draws?.() ?? {})];
   return columns.map((name) => {
     const [low, high] = intervals[name] ?? [];
     const range = low === undefined || high === undefined ? '' : ` (${low.toFixed(3)} – ${high.toFixed(3)})`;

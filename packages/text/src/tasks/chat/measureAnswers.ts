@@ -1,6 +1,6 @@
 /** @file Measures answers that a model writes beside those that are wanted. */
 
-import { bootstrapIntervals, evenlySpaced, type Measurement, type MeasureRequest } from '@onnx-lora/sdk/tasks';
+import { bootstrapDraws, evenlySpaced, type Measurement, type MeasureRequest } from '@onnx-lora/sdk/tasks';
 import { likeliestByDefault } from '../../generation/generateOptions.ts';
 import { openGenerator } from '../../generation/openGenerator.ts';
 import { type TextScores, textScores } from '../../metrics/textScores.ts';
@@ -31,9 +31,9 @@ const TOGETHER = 16;
  */
 export async function measureAnswers(
   dataset: TaughtDataset,
-  { rules, answers, generate, seed = 0 }: AnswerMeasurement,
+  { rules, answers, generate }: AnswerMeasurement,
   { model, adapter, options, batchSize, examples, limit, onBatch }: MeasureRequest,
-): Promise<Pick<Measurement, 'metrics' | 'intervals'>> {
+): Promise<Pick<Measurement, 'metrics' | 'draws'>> {
   if (answers === 0) return { metrics: {} };
   const asked = (examples ?? evenlySpaced(dataset.length)).slice(0, limit);
   const records = [...new Set(asked.map((example) => dataset.recordAt(example)!))];
@@ -55,7 +55,7 @@ export async function measureAnswers(
   }
   return {
     metrics: meansOf(scores),
-    intervals: bootstrapIntervals((times) => meansOf(scores, times), scores.length, { seed }),
+    draws: bootstrapDraws((times) => meansOf(scores, times), scores.length),
   };
 }
 

@@ -4,7 +4,8 @@ import { type Adapter, OnnxLoraError } from '@onnx-lora/sdk';
 import {
   type Answer,
   type AnsweringFactory,
-  bootstrapIntervals,
+  bootstrapDraws,
+  type Draws,
   checkedTask,
   chosenAdapter,
   evenlySpaced,
@@ -90,15 +91,13 @@ async function prepare(
     const told = { adapter, batchSize, tokenizer, ...(onBatch && { onBatch }) };
     const { answers } = await chooseAnswers(runnable, records, { ...request.options, ...told });
     const result = (times?: ArrayLike<number>): ChoiceScores => ({ ...choiceScores(records, answers, times) });
-    const intervals = (): ReturnType<Chosen['intervals']> =>
-      bootstrapIntervals(result, records.length, { seed: options.seed ?? 0 });
-    return { records, answers, result, intervals };
+    return { records, answers, result, draws: () => bootstrapDraws(result, records.length) };
   };
   return {
     ...(prepared as PreparedTask<TaughtExample, never, ChatScores>),
     measure: async (request) => {
       const found = await measure(request);
-      return { metrics: found.result(), intervals: found.intervals(), examples: found.records.length };
+      return { metrics: found.result(), draws: found.draws(), examples: found.records.length };
     },
     ...(validation && { report: (request) => report(measure, request) }),
   };
@@ -109,7 +108,7 @@ interface Chosen {
   readonly records: readonly ChoiceRecord[];
   readonly answers: readonly ChosenAnswer[];
   readonly result: () => ChoiceScores;
-  readonly intervals: () => Readonly<Record<string, readonly [low: number, high: number]>>;
+  readonly draws: () => Draws;
 }
 
 /** The probability of each choice, where one of them it is. */

@@ -1,7 +1,7 @@
 /** @file How well a model prefers what is preferred: the loss, and rewards of answers. */
 
 import type { Feeds, Tensor } from '@onnx-lora/sdk';
-import { bootstrapIntervals, type MetricCollector, type MetricsNamed } from '@onnx-lora/sdk/tasks';
+import { bootstrapDraws, type Draws, type MetricCollector, type MetricsNamed } from '@onnx-lora/sdk/tasks';
 import { type RowSums, rowSums } from '../chat/runBatches.ts';
 import type { PreferenceLossOptions } from './preferenceLoss.ts';
 
@@ -22,17 +22,14 @@ interface Compared {
 export class PreferenceMetrics implements MetricCollector<PreferenceScores> {
   readonly #port: { readonly output: string; readonly size: number };
   readonly #options: PreferenceLossOptions;
-  readonly #seed: number;
   readonly #examples: Compared[] = [];
 
   /**
    * @param port name and size of the logits
-   * @param seed of the bootstrap
    */
-  constructor(port: { readonly output: string; readonly size: number }, options: PreferenceLossOptions, seed: number) {
+  constructor(port: { readonly output: string; readonly size: number }, options: PreferenceLossOptions) {
     this.#port = port;
     this.#options = options;
-    this.#seed = seed;
   }
 
   update(outputs: Readonly<Record<string, Tensor>>, targets: Feeds): void {
@@ -61,12 +58,10 @@ export class PreferenceMetrics implements MetricCollector<PreferenceScores> {
     return scoresOf(this.#examples, this.#options);
   }
 
-  /** By a bootstrap over examples. */
-  intervals(): Readonly<Record<string, readonly [low: number, high: number]>> {
+  /** On sets of examples. */
+  draws(): Draws {
     const examples = this.#examples;
-    return bootstrapIntervals((times) => scoresOf(examples, this.#options, times), examples.length, {
-      seed: this.#seed,
-    });
+    return bootstrapDraws((times) => scoresOf(examples, this.#options, times), examples.length);
   }
 }
 

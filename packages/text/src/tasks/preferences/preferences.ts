@@ -123,7 +123,7 @@ async function prepare(
     };
     return Promise.resolve({ inputs, targets });
   };
-  const metrics = (): PreferenceMetrics => new PreferenceMetrics(port, options, options.seed ?? 0);
+  const metrics = (): PreferenceMetrics => new PreferenceMetrics(port, options);
   const batchOf = async (from: PreferenceDataset, examples: readonly number[]): Promise<Batch> =>
     collate(await Promise.all(examples.map((example) => from.get(example))));
   const compared = new ComparedWith(reference);
@@ -172,7 +172,7 @@ async function prepare(
   };
   const measured = async (request: MeasureRequest): Promise<Measurement<PreferenceScores>> => {
     const found = await measure(request);
-    return { metrics: found.result(), intervals: found.intervals(), ...(request.examples && { examples: request.examples.length }) }; // prettier-ignore
+    return { metrics: found.result(), draws: found.draws(), ...(request.examples && { examples: request.examples.length }) }; // prettier-ignore
   };
   return {
     train,

@@ -97,7 +97,7 @@ async function prepare(
   source: QuestionSource,
   options: QuestionAnsweringOptions,
 ): Promise<PreparedTask<Example, AnswerScores>> {
-  const { head: mode = 'auto', seed = 0 } = options;
+  const { head: mode = 'auto' } = options;
   const rules = { most: options.maxAnswer ?? MOST_TOKENS, mayLack: options.mayLack ?? false };
   const tooLong = options.tooLong ?? 'windows';
   const task = await openSequenceTask(questionDomain, model, source, { ...options, tooLong });
@@ -112,7 +112,7 @@ async function prepare(
     task.dataset(records, records.map(({ second, answers }): Target => answers![0] && tokensOfAnswer(tokenizer.tokens(second), answers![0])), { isTrained }); // prettier-ignore
   const train = dataset(data.train, true);
   const validation = data.validation && dataset(data.validation, false);
-  const metrics: Omit<SpanMetricsOptions, 'records'> = { ...rules, port, tokenizer, seed };
+  const metrics: Omit<SpanMetricsOptions, 'records'> = { ...rules, port, tokenizer };
   const measured = validation ?? train;
   const prepared: PreparedTask<Example, AnswerScores> = {
     train,

@@ -1,7 +1,14 @@
 /** @file Collects answers about texts: from the scores of batches, over the windows of each text, to F1 and exact matches. */
 
 import { int64, type Feeds, type Tensor } from '@onnx-lora/sdk';
-import { bootstrapIntervals, drawsFor, logSumExp, type MetricCollector, type Metrics } from '@onnx-lora/sdk/tasks';
+import {
+  bootstrapDraws,
+  type Draws,
+  drawsFor,
+  logSumExp,
+  type MetricCollector,
+  type Metrics,
+} from '@onnx-lora/sdk/tasks';
 import { type SequenceTokenizer, type SequenceExample, tokenOutput } from '@onnx-lora/sequences';
 import type { QuestionRecord } from '../../data/questionRecord.ts';
 import { bestSpan, lettersOf, type Span, type SpanRules, type SpanWindow } from './answerSpans.ts';
@@ -68,7 +75,6 @@ export interface SpanMetricsOptions extends SpanRules {
   readonly port: SpanPort;
   readonly records: readonly QuestionRecord[];
   readonly tokenizer: SequenceTokenizer;
-  readonly seed: number;
 }
 
 /** Puts windows together, and compares answers with those that are right. */
@@ -107,12 +113,9 @@ export class SpanMetrics implements MetricCollector<AnswerScores> {
     return { ...Object.fromEntries(known), loss } as AnswerScores;
   }
 
-  intervals(): Readonly<Record<string, readonly [low: number, high: number]>> {
+  draws(): Draws {
     const { length } = this.found;
-    return bootstrapIntervals((times) => this.#measure(times), length, {
-      seed: this.#options.seed,
-      samples: drawsFor(length),
-    });
+    return bootstrapDraws((times) => this.#measure(times), length, { samples: drawsFor(length) });
   }
 
   #close(record: number): void {

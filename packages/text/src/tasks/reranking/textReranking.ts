@@ -5,7 +5,10 @@ import {
   type AnsweringFactory,
   AnswerMetrics,
   binaryCrossEntropy,
-  bootstrapIntervals,
+  bootstrapDraws,
+  ridgeProbe,
+  type Draws,
+  intervalsOf,
   drawsFor,
   heldOut,
   type Labelled,
@@ -78,7 +81,7 @@ async function prepare(
 ): Promise<PreparedTask<Example, RerankingScores>> {
   const examples = sequenceExamples(rerankedDomain, source, { ...options, baselines: false });
   const opened = await examples.open(model, 'numbers');
-  const { data, probe, seed = 0 } = opened;
+  const { data } = opened;
   for (const { where, second, values } of [...data.train, ...(data.validation ?? [])]) checkPair(where, second, values);
   const most = data.train.reduce((max, { values }) => Math.max(max, values![0]!), 0);
   if (data.train.length > 0 && most === 0)
@@ -93,14 +96,14 @@ async function prepare(
     const relevance = float32(rows.map(({ target }) => target), [rows.length, 1]); // prettier-ignore
     return Promise.resolve({ inputs: opened.feeds(rows), targets: { relevance, ...opened.targets?.(rows) } });
   };
-  const collector = () => rankingMetrics(output, (validation ?? train).records, seed);
+  const collector = () => rankingMetrics(output, (validation ?? train).records);
   const targetOf = (example: number): readonly number[] => [train.targets[train.recordOf?.[example] ?? example]!];
   return {
     train,
     ...(validation && { validation }),
     ...(opened.notes && { notes: opened.notes }),
     ...(data.warnings && { warnings: data.warnings }),
-    ...(head && { head: { ...head, ...(probe && { probe: (features) => labelProbe(probe(features, targetOf)) }) } }),
+    ...(head && { head: { ...head, probe: (features) => labelProbe(ridgeProbe(features, targetOf)) } }),
     collate,
     loss: (g, outputs, targets) => binaryCrossEntropy(g, outputs[output]!, targets['relevance']!),
     lossWeight: ({ relevance }) => relevance!.dims[0]!,
@@ -111,7 +114,7 @@ async function prepare(
         for await (const batch of heldOut({ dataset: validation, collate }, request))
           metrics.update(batch.outputs, batch.targets);
         const { records, targets } = validation;
-        return [comparison(metrics, records, targets, data.train, seed)];
+        return [comparison(metrics, records, targets, data.train)];
       },
     }),
   };
@@ -144,11 +147,9 @@ function headOf(
 class ListTally implements Tally<number, RerankingScores> {
   readonly scored: { readonly record: number; readonly score: number; readonly relevance: number }[] = [];
   readonly #records: readonly SequenceRecord[];
-  readonly #seed: number;
 
-  constructor(records: readonly SequenceRecord[], seed: number) {
+  constructor(records: readonly SequenceRecord[]) {
     this.#records = records;
-    this.#seed = seed;
   }
 
   add(record: number, [answer]: Parameters<Tally<number, RerankingScores>['add']>[1]): void {
@@ -160,12 +161,9 @@ class ListTally implements Tally<number, RerankingScores> {
     return { ...meansOf(this.#lists()), loss: loss / this.scored.length } as RerankingScores;
   }
 
-  intervals(): Readonly<Record<string, readonly [low: number, high: number]>> {
+  draws(): Draws {
     const lists = this.#lists();
-    return bootstrapIntervals((times) => meansOf(lists, times), lists.length, {
-      seed: this.#seed,
-      samples: drawsFor(lists.length),
-    });
+    return bootstrapDraws((times) => meansOf(lists, times), lists.length, { samples: drawsFor(lists.length) });
   }
 
   #lists(): readonly ListMeasures[] {
@@ -176,10 +174,9 @@ class ListTally implements Tally<number, RerankingScores> {
 function rankingMetrics(
   output: string,
   records: readonly SequenceRecord[],
-  seed: number,
 ): AnswerMetrics<number, RerankingScores, ListTally> {
   const truthsOf = ({ relevance }: Feeds): number[] => Array.from(relevance!.data as Float32Array);
-  return new AnswerMetrics(wholeAnswers({ output, width: 1, truthsOf }), new ListTally(records, seed));
+  return new AnswerMetrics(wholeAnswers({ output, width: 1, truthsOf }), new ListTally(records));
 }
 
 /** The measures of each query that has a relevant document. */
@@ -209,15 +206,14 @@ function comparison(
   records: readonly SequenceRecord[],
   targets: readonly number[],
   trained: readonly SequenceRecord[],
-  seed: number,
 ): ReportSection {
   // Which words are rare is known from all documents.
   const documents = [...new Set([...records, ...trained].map(({ second }) => second!))];
   const places = new Map(documents.map((document, i) => [document, i]));
   const index = new Bm25(documents.map(plainWords));
   const found = new Map<string, Float64Array>();
-  const words = new ListTally(records, seed);
-  const none = new ListTally(records, seed);
+  const words = new ListTally(records);
+  const none = new ListTally(records);
   records.forEach(({ sequence, second }, record) => {
     const scores = found.get(sequence) ?? index.scores(plainWords(sequence));
     found.set(sequence, scores);
@@ -226,14 +222,20 @@ function comparison(
     none.add(record, answer(0));
   });
   const names = ['ndcg@10', 'mrr@10', 'recall@10'] as const;
-  const row = (name: string, tally: Pick<ListTally, 'result' | 'intervals'>): string[] => {
-    const [result, intervals] = [tally.result(), tally.intervals()];
+  const row = (name: string, tally: Pick<ListTally, 'result' | 'draws'>): string[] => {
+    const [result, intervals] = [tally.result(), intervalsOf(tally.draws())];
     const range = (each: string): string => (intervals[each] ? ` (${intervals[each].map((value) => value.toFixed(3)).join(' to ')})` : ''); // prettier-ignore
     return [name, ...names.map((each) => `${result[each].toFixed(3)}${range(each)}`)];
   };
   return {
     kind: 'table',
     title: 'Against counting words',
+    baselines: Object.fromEntries(
+      Object.entries({ 'no order': none, BM25: words }).map(([name, tally]) => [
+        name,
+        { metrics: tally.result(), draws: tally.draws() },
+      ]),
+    ),
     text: `The held-out documents of each query, put in order. At worst: relevant documents come last. In brackets: 95% intervals by a bootstrap over queries.`,
     columns: ['order', ...names],
     rows: [row('at worst', none), row('BM25', words), row('LoRA', metrics)],

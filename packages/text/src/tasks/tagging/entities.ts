@@ -1,7 +1,7 @@
 /** @file Entities in words with classes, and how many of them are found: as seqeval counts. */
 
 import {
-  bootstrapIntervals,
+  bootstrapDraws,
   drawsFor,
   type MetricCollector,
   type MetricsNamed,
@@ -62,7 +62,7 @@ interface Counts {
 export function entityMetrics(options: TokenMetricsOptions): MetricCollector<EntityScores> {
   const metrics = tokenClassMetrics(options);
   const counts: Counts[] = [];
-  const { labels, seed } = options;
+  const { labels } = options;
   metrics.onRecord = (_, answers) => counts.push(countsOf(answers, labels));
   const measure = (times?: ArrayLike<number>): MetricsNamed<'entityF1' | 'entityPrecision' | 'entityRecall'> => {
     const sum = (of: keyof Counts): number => counts.reduce((all, each, i) => all + (times?.[i] ?? 1) * each[of], 0);
@@ -73,9 +73,9 @@ export function entityMetrics(options: TokenMetricsOptions): MetricCollector<Ent
   return {
     update: (outputs, targets) => metrics.update(outputs, targets),
     result: () => ({ ...metrics.result(), ...measure() }),
-    intervals: () => {
-      const own = metrics.intervals();
-      return { ...own, ...bootstrapIntervals(measure, counts.length, { seed, samples: drawsFor(counts.length) }) };
+    draws: () => {
+      const own = metrics.draws();
+      return { ...own, ...bootstrapDraws(measure, counts.length, { samples: drawsFor(counts.length) }) };
     },
     ...(metrics.confusion && { confusion: metrics.confusion }),
   };

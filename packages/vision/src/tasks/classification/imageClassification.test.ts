@@ -224,7 +224,11 @@ describe('the head of imageClassification', () => {
 
   test('is new where the model does not know the classes', async () => {
     const prepared = await imageClassification(dataFolder(birds)).prepare(model());
-    expect(prepared.head).toEqual({ output: 'logits', labels: ['emu', 'jay', 'owl'] });
+    expect(prepared.head).toEqual({
+      output: 'logits',
+      labels: ['emu', 'jay', 'owl'],
+      probe: expect.any(Function) as unknown,
+    });
     const { targets } = await prepared.collate([await prepared.train.get(2)]);
     expect(targets['labels']!.data).toEqual(BigInt64Array.of(2n));
   });
@@ -254,7 +258,7 @@ describe('the head of imageClassification', () => {
   ])('reads features of %s as transformers does', async (type, outputs, output, attach) => {
     const config = { ...(type ? { model_type: type } : {}), num_register_tokens: type?.includes('reg') ? 4 : 0 };
     const prepared = await imageClassification(dataFolder(birds)).prepare(model({ outputs, config }));
-    expect(prepared.head).toEqual({ output, labels: ['emu', 'jay', 'owl'], attach });
+    expect(prepared.head).toEqual({ output, labels: ['emu', 'jay', 'owl'], attach, probe: expect.any(Function) as unknown });
   }); // prettier-ignore
 });
 

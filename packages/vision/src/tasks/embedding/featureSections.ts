@@ -65,6 +65,10 @@ export async function featureSections<Example>(
   const table: ReportSection = {
     kind: 'table',
     title: 'Beside frozen features',
+    baselines: {
+      'k nearest neighbours': { metrics: { accuracy: knn.accuracy }, draws: knn.draws },
+      'a linear probe': { metrics: { accuracy: linearProbe.accuracy }, draws: linearProbe.draws },
+    },
     text: 'The same held-out images, answered without training the model: by the most similar training images, and by a linear layer on frozen features. Both were tuned on training images alone.',
     columns: ['method', 'accuracy', 'chosen'],
     rows: [

@@ -2,7 +2,8 @@
 
 import { type Feeds, int64, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import {
-  bootstrapIntervals,
+  bootstrapDraws,
+  type Draws,
   drawsFor,
   meanMeasure,
   type Measure,
@@ -104,10 +105,10 @@ export class PromptableMetrics implements MetricCollector<PromptableScores> {
     return this.#measure();
   }
 
-  /** Intervals of the same, by a bootstrap over images: objects of one image are alike. */
-  intervals(): ReturnType<typeof bootstrapIntervals> {
+  /** The same on sets of images: objects of one image are alike. */
+  draws(): Draws {
     const prompts = this.#images.length;
-    return bootstrapIntervals(this.#measure, prompts, { samples: drawsFor(prompts), groups: this.#images });
+    return bootstrapDraws(this.#measure, prompts, { samples: drawsFor(prompts), groups: this.#images });
   }
 
   get #measure(): Measure<PromptableScores> {

@@ -2,7 +2,8 @@
 
 import { type Feeds, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import {
-  bootstrapIntervals,
+  bootstrapDraws,
+  type Draws,
   drawsFor,
   type Measure,
   type MetricCollector,
@@ -83,10 +84,10 @@ export class SegmentationMetrics implements MetricCollector<SegmentationScores> 
     return this.#measure();
   }
 
-  /** Intervals of the same, by a bootstrap over images. */
-  intervals(): ReturnType<typeof bootstrapIntervals> {
+  /** The same on sets of images. */
+  draws(): Draws {
     const cells = this.#images.reduce((sum, { classes }) => sum + classes.length, 0);
-    return bootstrapIntervals(this.#measure, this.#images.length, { samples: drawsFor(cells) });
+    return bootstrapDraws(this.#measure, this.#images.length, { samples: drawsFor(cells) });
   }
 
   readonly #measure: Measure<SegmentationScores> = (times) => {

@@ -14,7 +14,8 @@ import { createOptimizer, optimizerNames, type OptimizerOptions } from '../../..
 import type { Optimizer } from '../../../train/optimizers/optimizer.ts';
 import { scheduleOf } from '../../../train/schedules/schedule.ts';
 import type { Model } from '../../model.ts';
-import type { EarlyStopping, MetricChoice } from '../objective.ts';
+import type { MetricChoice } from '../../../plugin/tasks/statistics/metricChoice.ts';
+import type { EarlyStopping } from '../objective.ts';
 import { MAX_SEED, oneOf, positive, whole } from './checks.ts';
 import type { CachePrefix } from './keptPrefix.ts';
 import { type CheckpointOptions, trainDefaults, type TrainOptions } from './options.ts';

@@ -15,7 +15,8 @@ import type { ScheduleName, ScheduleOptions } from '../../../train/schedules/sch
 import type { LoraOptions } from '../../planning/loraOptions.ts';
 import type { BadLossPolicy } from '../badLoss.ts';
 import type { BadSamplePolicy } from '../batchQueue.ts';
-import type { EarlyStopping, MetricChoice } from '../objective.ts';
+import type { MetricChoice } from '../../../plugin/tasks/statistics/metricChoice.ts';
+import type { EarlyStopping } from '../objective.ts';
 import type { Sampling } from './sampling.ts';
 
 /** Where and how often a run saves all that it needs to go on. */

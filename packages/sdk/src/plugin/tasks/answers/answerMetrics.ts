@@ -5,7 +5,7 @@ import { type Feeds, int64 } from '../../../runtime/tensor.ts';
 import type { MetricCollector, Metrics } from '../../dataset.ts';
 import type { Outputs } from '../../predictor.ts';
 import { scoresOf } from '../classification/scores.ts';
-import { bootstrapIntervals, drawsFor } from '../statistics/bootstrap.ts';
+import { bootstrapDraws, type Draws, drawsFor } from '../statistics/bootstrap.ts';
 import type { Measure } from '../statistics/measure.ts';
 import { JoinedWindows, type MeanAnswer, meanNumbers, type PartAnswer, type WindowAnswers } from './joinedWindows.ts';
 
@@ -15,21 +15,14 @@ export interface Tally<Truth, Scores extends Metrics> {
   add(record: number, answers: readonly PartAnswer<Truth>[]): void;
   /** The metrics of all that came. */
   result(): Scores;
-  /** Intervals that hold them with a probability of 95%. */
-  intervals?(): ReturnType<NonNullable<MetricCollector['intervals']>>;
+  /** The same on sets of records that are drawn. */
+  draws?(): Draws;
   /** Counts by true and named class, where there are classes. */
   confusion?(): ReturnType<NonNullable<MetricCollector['confusion']>>;
 }
 
-/** A tally that is a measure of all answers; its intervals are drawn over whole records, whose parts are no independent evidence. */
+/** A tally that is a measure of all answers; draws are of whole records, whose parts are no independent evidence. */
 export abstract class MeasuredTally<Truth, Scores extends Metrics> implements Tally<Truth, Scores> {
-  readonly #seed: number;
-
-  /** `seed` seeds the draws of the intervals. */
-  constructor(seed = 0) {
-    this.#seed = seed;
-  }
-
   abstract add(record: number, answers: readonly PartAnswer<Truth>[]): void;
 
   /** The metrics, as a bootstrap asks for them. */
@@ -42,9 +35,9 @@ export abstract class MeasuredTally<Truth, Scores extends Metrics> implements Ta
     return this.measure()();
   }
 
-  intervals(): ReturnType<NonNullable<MetricCollector['intervals']>> {
+  draws(): Draws {
     const { records, cells } = this.size;
-    return bootstrapIntervals(this.measure(), records, { seed: this.#seed, samples: drawsFor(cells) });
+    return bootstrapDraws(this.measure(), records, { samples: drawsFor(cells) });
   }
 }
 
@@ -101,9 +94,9 @@ export class AnswerMetrics<
     return this.tally.result();
   }
 
-  /** Intervals of the same, by a bootstrap over records. */
-  intervals(): ReturnType<NonNullable<MetricCollector['intervals']>> {
-    return this.tally.intervals?.() ?? {};
+  /** The same on sets of records that are drawn. */
+  draws(): Draws {
+    return this.tally.draws?.() ?? {};
   }
 }
 

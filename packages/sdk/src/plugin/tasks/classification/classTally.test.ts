@@ -2,6 +2,7 @@
 
 import { expect, test } from 'vitest';
 import { Random } from '../../../runtime/random.ts';
+import { intervalsOf } from '../statistics/bootstrap.ts';
 import { classMeasure } from '../statistics/classMeasure.ts';
 import { ClassTally } from './classificationMetrics.ts';
 
@@ -25,7 +26,7 @@ test('scores are those of all residues one by one', () => {
   const scores = cells.result();
   for (const name of ['accuracy', 'macroF1', 'balancedAccuracy', 'mcc'] as const)
     expect(scores[name]).toBeCloseTo(all[name], 12);
-  const [low, high] = cells.intervals()['accuracy']!;
+  const [low, high] = intervalsOf(cells.draws())['accuracy']!;
   expect(low).toBeLessThan(scores.accuracy);
   expect(high).toBeGreaterThan(scores.accuracy);
   expect(cells.confusion().counts.flat().reduce((a, b) => a + b)).toBe(500); // prettier-ignore
@@ -44,9 +45,9 @@ test('scores equal those of scikit-learn 1.9', () => {
 test('whole records are drawn for intervals: with one alone there are none', () => {
   const cells = tallyOf(2);
   for (let i = 0; i < 50; i++) cells.count(0, i % 2, 0);
-  expect(cells.intervals()).toEqual({});
+  expect(intervalsOf(cells.draws())).toEqual({});
   cells.count(1, 1, 1);
   // Either record alone, or both: 0.5, 1, or what all 51 have.
-  const [low, high] = cells.intervals()['accuracy']!;
+  const [low, high] = intervalsOf(cells.draws())['accuracy']!;
   expect([low, high]).toEqual([0.5, 1]);
 });

@@ -22,6 +22,7 @@ import { softmaxRows } from '../statistics/classMeasure.ts';
 import { alikeHint, alikeWarnings } from './alikeLabels.ts';
 import { answersOf, fitTemperature, heldOutScores, type LabelledScores, temperatureOf } from './calibration.ts';
 import { chooseHead, type TaskHead } from './chooseHead.ts';
+import { ridgeProbe } from '../probe/ridgeProbe.ts';
 import { ClassificationMetrics, type ClassificationScores } from './classificationMetrics.ts';
 import { calibrationSection, classTable, worstMistakes } from './classificationSections.ts';
 import { differentLabels } from './modelLabels.ts';
@@ -107,9 +108,8 @@ async function prepare<Item extends object, Record, Scores extends Metrics>(
       temperature: divisor,
       metrics: opened.metrics?.classes,
       present: new Set([...train.targets, ...heldTruths]),
-      seed: opened.seed,
     });
-  const { blend, probe } = opened;
+  const { blend } = opened;
   const isClass = (example: number): number[] => labels.map((_, c) => Number(bound.targetOf(example) === c));
   const blended: typeof collate = async (batch) => {
     const draw = batch[0]?.draw;
@@ -120,7 +120,7 @@ async function prepare<Item extends object, Record, Scores extends Metrics>(
     ...shared,
     warnings: [...(shared.warnings ?? []), ...alikeWarnings(labels), ...loneClass(train.targets, labels, noun)],
     ...(blend && { collate: blended }),
-    ...probedHead(head, probe && ((features) => classProbe(probe(features, isClass), labels.length))),
+    ...probedHead(head, (features) => classProbe(ridgeProbe(features, isClass), labels.length)),
     loss: (g, outputs, { labels: truths }) =>
       crossEntropy(g, outputs[output]!, truths!, { labelSmoothing, weight: weights }),
     lossWeight: (batch) => weightOfBatch(batch, weights),

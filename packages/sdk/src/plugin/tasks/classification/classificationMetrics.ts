@@ -18,8 +18,6 @@ export interface ClassTallyOptions {
   readonly metrics?: readonly ClassMetricName[] | undefined;
   /** Classes that the confusion matrix has in any case; those that are true or named join them. */
   readonly present?: Iterable<number>;
-  /** Seeds the draws of the intervals; 0 by default. */
-  readonly seed?: number | undefined;
 }
 
 /** Answers of one record that are alike. */
@@ -44,7 +42,7 @@ export class ClassTally<Scores extends Metrics = Metrics> extends MeasuredTally<
   /** For the classes of a task; see {@link ClassTallyOptions}. */
   constructor(options: ClassTallyOptions) {
     const { labels, metrics = ['accuracy', 'top5', 'macroF1', 'loss'] } = options;
-    super(options.seed);
+    super();
     this.#options = options;
     this.#names = metrics.filter((name) => name !== 'top5' || labels.length > 5);
   }

@@ -8,6 +8,7 @@ import type { HeadValues, PreparedTask, ReportRequest, Task } from '../../prepar
 import type { ReportSection } from '../../reportSection.ts';
 import { settingsOf, type SettingRows } from '../../settings.ts';
 import type { TaskModel } from '../../taskModel.ts';
+import { ridgeProbe } from '../probe/ridgeProbe.ts';
 import { boundExamples, type Examples, type HeadOption, type Labelled, probedHead } from '../examples.ts';
 import { heldOut } from '../batches.ts';
 import { listed } from '../listed.ts';
@@ -99,9 +100,8 @@ async function prepare<Item extends object, Record, Scores extends Metrics>(
   }
   const weights = posWeights && positiveWeights(train.targets);
   let thresholds = thresholdsOf(model, labels, typeof threshold === 'number' ? threshold : 0.5);
-  const { seed, probe } = opened;
   const metrics = (): MultiLabelMetrics<Scores> =>
-    new MultiLabelMetrics({ output, labels, thresholds, metrics: opened.metrics?.labels, seed });
+    new MultiLabelMetrics({ output, labels, thresholds, metrics: opened.metrics?.labels });
   const measured = async (request: ReportRequest): Promise<MultiLabelMetrics<Scores>> => {
     const collector = metrics();
     for await (const batch of heldOut({ dataset: validation!, collate }, request))
@@ -111,7 +111,7 @@ async function prepare<Item extends object, Record, Scores extends Metrics>(
   return {
     ...shared,
     warnings: [...(shared.warnings ?? []), ...alikeWarnings(labels)],
-    ...probedHead(head, probe && ((features) => labelProbe(probe(features, bound.targetOf)))),
+    ...probedHead(head, (features) => labelProbe(ridgeProbe(features, bound.targetOf))),
     loss: (g, outputs, truths) => binaryCrossEntropy(g, outputs[output]!, truths['labels']!, { posWeight: weights }),
     lossWeight: ({ labels: own }) => own!.dims[0]!,
     metrics,

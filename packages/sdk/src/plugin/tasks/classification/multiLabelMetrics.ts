@@ -28,8 +28,6 @@ export interface LabelTallyOptions {
   readonly thresholds: readonly number[];
   /** What is measured, in its order: mAP, micro- and macro-F1 and the loss by default. */
   readonly metrics?: readonly (keyof LabelMeasures | 'loss')[] | undefined;
-  /** Seeds the draws of the intervals; 0 by default. */
-  readonly seed?: number | undefined;
 }
 
 /** Scores of labels, record by record. */
@@ -40,7 +38,7 @@ export class LabelTally<Scores extends Metrics> extends MeasuredTally<LabelVecto
 
   /** For the labels of a task; see {@link LabelTallyOptions}. */
   constructor(options: LabelTallyOptions) {
-    super(options.seed);
+    super();
     this.#options = options;
   }
 

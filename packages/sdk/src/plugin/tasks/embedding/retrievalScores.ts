@@ -3,7 +3,7 @@
 import { type Matrix, matrix } from '../../../linalg/matrix.ts';
 import type { Feeds, Tensor } from '../../../runtime/tensor.ts';
 import type { MetricCollector, MetricsNamed } from '../../dataset.ts';
-import { bootstrapIntervals, drawsFor } from '../statistics/bootstrap.ts';
+import { bootstrapDraws, type Draws, drawsFor } from '../statistics/bootstrap.ts';
 import { meanMeasure } from '../statistics/measure.ts';
 import { forNearest, type Nearest } from './neighbours.ts';
 import { joinRows, matrixOf, l2Normalize, takeRows } from './rows.ts';
@@ -111,10 +111,10 @@ export class RetrievalMetrics implements MetricCollector<RetrievalScores> {
     return { ...meanMeasure(values)(), queries: asked.length };
   }
 
-  /** Intervals of the same but for `queries`, by a bootstrap over those that ask; what they search stays the same. */
-  intervals(): ReturnType<typeof bootstrapIntervals> {
+  /** The same but for `queries`, on sets of those that ask; what they search stays the same. */
+  draws(): Draws {
     const { asked, values } = this.#byQuery();
-    return bootstrapIntervals(meanMeasure(values), asked.length, { samples: drawsFor(asked.length) });
+    return bootstrapDraws(meanMeasure(values), asked.length, { samples: drawsFor(asked.length) });
   }
 
   /** Found once for both. */

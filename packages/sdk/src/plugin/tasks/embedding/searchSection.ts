@@ -4,7 +4,7 @@ import type { Metrics } from '../../dataset.ts';
 import type { ReportRequest } from '../../preparedTask.ts';
 import type { ReportSection } from '../../reportSection.ts';
 import { batchesOf, type BatchSource } from '../batches.ts';
-import { bootstrapIntervals, drawsFor } from '../statistics/bootstrap.ts';
+import { bootstrapDraws, type Draws, drawsFor, intervalsOf } from '../statistics/bootstrap.ts';
 import { meanMeasure } from '../statistics/measure.ts';
 import { type EmbeddingsOf, RetrievalMetrics } from './retrievalScores.ts';
 
@@ -21,7 +21,7 @@ const columns = ['recall@1', 'recall@5', 'recall@10'] as const;
 /** The same of one search: means with their intervals. */
 interface Measured {
   readonly metrics: Metrics;
-  readonly intervals: Readonly<Record<string, readonly [low: number, high: number]>>;
+  readonly draws: Draws;
 }
 
 /**
@@ -43,18 +43,19 @@ export async function searchSection<Example>(
   }
   const part = (isAsking: boolean): number[] => labels.filter((_, i) => asks[i] === isAsking);
   const found = rivalScores(rival, part(true), part(false));
-  const row = (name: string, { metrics, intervals }: Measured): string[] => [
+  const row = (name: string, { metrics, draws }: Measured): string[] => [
     name,
     ...columns.map((column) => {
-      const interval = intervals[column];
+      const interval = intervalsOf(draws)[column];
       const range = interval ? ` (${interval.map((value) => value.toFixed(3)).join(' to ')})` : '';
       return `${metrics[column]!.toFixed(3)}${range}`;
     }),
   ];
-  const of = (collector: RetrievalMetrics): Measured => ({ metrics: collector.result(), intervals: collector.intervals() }); // prettier-ignore
+  const of = (collector: RetrievalMetrics): Measured => ({ metrics: collector.result(), draws: collector.draws() }); // prettier-ignore
   return {
     kind: 'table',
     title: 'Against another search',
+    baselines: { [rival.name]: found },
     text: `How many of ${found.queries} held-out queries find their own among the first. In brackets: 95% intervals by a bootstrap over queries.`,
     columns: ['search', ...columns],
     rows: [row(rival.name, found), row('model before', of(base)), row('with the adapter', of(adapted))],
@@ -77,5 +78,5 @@ function rivalScores(
   const values = Object.fromEntries([1, 5, 10].map((k) => [`recall@${k}`, ranks.map((rank) => Number(rank < k))]));
   const measure = meanMeasure(values);
   const { length } = ranks;
-  return { metrics: measure(), intervals: bootstrapIntervals(measure, length, { samples: drawsFor(length) }), queries: length }; // prettier-ignore
+  return { metrics: measure(), draws: bootstrapDraws(measure, length, { samples: drawsFor(length) }), queries: length }; // prettier-ignore
 }

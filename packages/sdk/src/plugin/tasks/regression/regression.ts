@@ -9,6 +9,7 @@ import { heldOut } from '../batches.ts';
 import { noHead } from '../classification/chooseHead.ts';
 import { valueNames } from '../decodeAnswers.ts';
 import { regressionHead, type RegressionOptions, regressionParts, valueTargets } from './regressionParts.ts';
+import { ridgeProbe } from '../probe/ridgeProbe.ts';
 import { RegressionMetrics, type RegressionScores } from './regressionMetrics.ts';
 import { paritySection, residualSection } from './numberSections.ts';
 
@@ -37,7 +38,7 @@ async function prepare<Item extends object, Record, Scores extends Metrics>(
 ): Promise<PreparedTask<Labelled<Item, readonly number[]>, Scores>> {
   const { noun, one, root } = examples;
   const opened = await examples.open(model, 'numbers');
-  const { data, known, probe } = opened;
+  const { data, known } = opened;
   const measured = (records: readonly Record[]): Record[] =>
     records.filter((record) => known(record).values?.some((value) => !Number.isNaN(value)));
   const [train, held] = [measured(data.train), data.validation && measured(data.validation)];
@@ -76,16 +77,14 @@ async function prepare<Item extends object, Record, Scores extends Metrics>(
   );
   const { validation, collate, shared } = bound;
   const metrics = (): RegressionMetrics<Scores> =>
-    new RegressionMetrics(head.output, count, { metrics: opened.metrics?.numbers, seed: opened.seed });
+    new RegressionMetrics(head.output, count, { metrics: opened.metrics?.numbers });
   return {
     ...shared,
     ...regressionParts({
       head,
       targets: bound.train.targets,
       loss,
-      ...(probe && {
-        probe: (features, standardised) => probe(features, (example) => standardised(bound.targetOf(example))),
-      }),
+      probe: (features, standardised) => ridgeProbe(features, (example) => standardised(bound.targetOf(example))),
     }),
     metrics,
     ...(validation && {

@@ -22,8 +22,6 @@ export interface NumberTallyOptions {
   readonly outputs: number;
   /** What is measured, in its order: rmse, mae, r2 and Spearman's correlation by default. */
   readonly metrics?: readonly (keyof NumberScores)[] | undefined;
-  /** Seeds the draws of the intervals; 0 by default. */
-  readonly seed?: number | undefined;
 }
 
 /** Numbers, record by record; the truth is NaN where it is not known. */
@@ -35,7 +33,7 @@ export class NumberTally<Scores extends Metrics> extends MeasuredTally<readonly 
 
   /** See {@link NumberTallyOptions}. */
   constructor(options: NumberTallyOptions) {
-    super(options.seed);
+    super();
     this.#options = options;
     this.columns = Array.from({ length: options.outputs }, () => ({ predicted: [], truths: [], records: [] }));
   }

@@ -6,7 +6,7 @@ import { float32, int64 } from '../../../runtime/tensor.ts';
 import { ClassificationMetrics } from '../classification/classificationMetrics.ts';
 import { MultiLabelMetrics, probability } from '../classification/multiLabelMetrics.ts';
 import { RegressionMetrics } from '../regression/regressionMetrics.ts';
-import { bootstrapIntervals } from './bootstrap.ts';
+import { bootstrapIntervals, intervalsOf } from './bootstrap.ts';
 import { classMeasure, softmaxRows } from './classMeasure.ts';
 import { labelMeasure } from './labelMeasure.ts';
 import { numberMeasure } from './numberMeasure.ts';
@@ -28,7 +28,7 @@ test('of classes', () => {
   const metrics = new ClassificationMetrics({ output: 'logits', labels, present: [] });
   metrics.update(outputs, { labels: int64(truths, [rows]) });
   const measure = classMeasure({ classes: labels.length, truths, probabilities: softmaxRows(scores, labels.length) });
-  const found = metrics.intervals();
+  const found = intervalsOf(metrics.draws());
   alike(found, bootstrapIntervals(measure, rows), ['accuracy', 'macroF1', 'loss']);
   expect(Object.keys(found)).toEqual(Object.keys(metrics.result()));
 });
@@ -39,7 +39,7 @@ test('of labels', () => {
   const metrics = new MultiLabelMetrics({ output: 'logits', labels, thresholds });
   metrics.update(outputs, { labels: float32(truths, [rows, labels.length]) });
   const measure = labelMeasure({ labels: labels.length, truths, probabilities: Array.from(scores, probability), thresholds }); // prettier-ignore
-  const found = metrics.intervals();
+  const found = intervalsOf(metrics.draws());
   alike(found, bootstrapIntervals(measure, rows), ['mAP', 'microF1', 'macroF1']);
   expect(found['loss']![0]).toBeLessThan(metrics.result().loss);
 });
@@ -49,7 +49,7 @@ test('of numbers', () => {
   const metrics = new RegressionMetrics('logits', 1);
   metrics.update({ logits: float32(scores.slice(0, rows), [rows, 1]) }, { values: float32(truths, [rows, 1]) });
   const measure = numberMeasure(scores.slice(0, rows), Float32Array.from(truths));
-  const found = metrics.intervals();
+  const found = intervalsOf(metrics.draws());
   alike(found, bootstrapIntervals(measure, rows), ['rmse', 'mae', 'r2', 'spearman']);
   expect(Object.keys(found)).toEqual(Object.keys(metrics.result()));
 });

@@ -1,7 +1,16 @@
 /** @file What frozen features give without any training of the model: k nearest neighbours, and a linear probe. */
 
 import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
-import { bestNeighbourCount as bestCount, forNearest, l2Normalize, type Nearest, takeRows } from '@onnx-lora/sdk/tasks';
+import {
+  bestNeighbourCount as bestCount,
+  bootstrapDraws,
+  type Draws,
+  forNearest,
+  l2Normalize,
+  meanMeasure,
+  type Nearest,
+  takeRows,
+} from '@onnx-lora/sdk/tasks';
 import { matrix, type Matrix } from '@onnx-lora/sdk/plugin';
 import { Random } from '@onnx-lora/sdk/core';
 import { fitLogisticRegression, type LogisticRegression, predictClasses } from './logisticRegression.ts';
@@ -66,12 +75,20 @@ export interface FrozenBaselinesRequest {
   readonly seed?: number;
 }
 
+/** How good a baseline is. */
+export interface MeasuredBaseline {
+  /** The share of validation images whose class it names. */
+  readonly accuracy: number;
+  /** The same on sets of these images. */
+  readonly draws: Draws;
+}
+
 /** How far frozen features carry. */
 export interface FrozenBaselines {
   /** k nearest neighbours by cosine, weighted as in DINO. `k` was chosen on the training images, each left out in turn. */
-  readonly knn: { readonly accuracy: number; readonly k: number };
+  readonly knn: MeasuredBaseline & { readonly k: number };
   /** Multinomial logistic regression on standardised features. `C` was chosen by cross-validation on the training images. */
-  readonly linearProbe: { readonly accuracy: number; readonly C: number };
+  readonly linearProbe: MeasuredBaseline & { readonly C: number };
 }
 
 /** From strong to weak; chosen by cross-validation. */
@@ -105,16 +122,18 @@ export function frozenBaselines({ train, validation, seed = 0 }: FrozenBaselines
   }
   const labels = train.labels.map((label) => names.indexOf(label));
   const truths = validation.labels.map((label) => names.indexOf(label));
-  const accuracy = (answers: readonly number[]): number =>
-    answers.filter((answer, i) => answer === truths[i]).length / truths.length;
+  const measured = (answers: readonly number[]): MeasuredBaseline => {
+    const measure = meanMeasure({ accuracy: answers.map((answer, i) => Number(answer === truths[i])) });
+    return { ...measure(), draws: bootstrapDraws(measure, truths.length) };
+  };
 
   const near = { features: l2Normalize(features), labels };
   const k = bestNeighbourCount(near);
   const C = bestPenalty(features, labels, names.length, seed);
   const probe = fitLogisticRegression({ features, labels, classes: names.length, C });
   return {
-    knn: { accuracy: accuracy(nearestClasses(near, l2Normalize(held), k)), k },
-    linearProbe: { accuracy: accuracy(predictClasses(probe, held)), C },
+    knn: { ...measured(nearestClasses(near, l2Normalize(held), k)), k },
+    linearProbe: { ...measured(predictClasses(probe, held)), C },
   };
 }
 

@@ -2,7 +2,8 @@
 
 import type { Feeds, Tensor } from '@onnx-lora/sdk';
 import {
-  bootstrapIntervals,
+  bootstrapDraws,
+  type Draws,
   drawsFor,
   joinRows,
   type LabelledMatrix,
@@ -45,10 +46,10 @@ export class ImageTextMetrics implements MetricCollector<ImageTextScores> {
     return this.#measure().measure();
   }
 
-  /** Intervals of the same, by a bootstrap over images, each with its captions; what they search stays the same. */
-  intervals(): ReturnType<typeof bootstrapIntervals> {
+  /** The same on sets of images, each with its captions; what they search stays the same. */
+  draws(): Draws {
     const { measure, images } = this.#measure();
-    return bootstrapIntervals(measure, images, { samples: drawsFor(this.#numbers.length) });
+    return bootstrapDraws(measure, images, { samples: drawsFor(this.#numbers.length) });
   }
 
   #measure(): { readonly measure: Measure<ImageTextScores>; readonly images: number } {

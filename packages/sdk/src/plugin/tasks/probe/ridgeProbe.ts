@@ -1,8 +1,9 @@
 /** @file A new head that starts as ridge regression on the frozen model. */
 
-import { type HeadFeatures, type HeadValues, takeRows, scaled, scalingOf } from '@onnx-lora/sdk/tasks';
-import { matrix } from '@onnx-lora/sdk/plugin';
-import { fitRidge } from '../baselines/ridge.ts';
+import { matrix } from '../../../linalg/matrix.ts';
+import type { HeadFeatures, HeadValues } from '../../preparedTask.ts';
+import { scaled, scalingOf, takeRows } from '../embedding/rows.ts';
+import { fitRidge } from './ridge.ts';
 
 /**
  * Ridge on features of deviation 1, with the largest penalty that is about as good as any when each example is left out in turn,

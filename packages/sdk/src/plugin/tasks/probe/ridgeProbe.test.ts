@@ -1,8 +1,10 @@
 /** @file Tests of heads that start as a probe. */
 
-import { classProbe, type HeadFeatures, type HeadValues, labelProbe } from '@onnx-lora/sdk/tasks';
-import { Random } from '@onnx-lora/sdk/core';
 import { describe, expect, test } from 'vitest';
+import { Random } from '../../../runtime/random.ts';
+import type { HeadFeatures, HeadValues } from '../../preparedTask.ts';
+import { classProbe } from '../classification/classification.ts';
+import { labelProbe } from '../classification/labelling.ts';
 import { ridgeProbe } from './ridgeProbe.ts';
 
 const WIDTH = 6;

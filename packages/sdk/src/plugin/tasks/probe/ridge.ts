@@ -1,7 +1,7 @@
 /** @file Ridge regression, its penalty chosen by leaving out each example in turn. */
 
-import { type Matrix, matrix } from '@onnx-lora/sdk/plugin';
-import { matmul, scaleColumns, scaleRows, symmetricEigen } from '@onnx-lora/sdk/core';
+import { symmetricEigen } from '../../../linalg/decompositions.ts';
+import { type Matrix, matmul, matrix, scaleColumns, scaleRows } from '../../../linalg/matrix.ts';
 
 /** A linear model of features. */
 export interface Ridge {

@@ -1,0 +1,61 @@
+/** @file The draws of what a run has measured, in a file of its folder: by them runs are compared later, and one that goes on. */
+
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { writeFileAtomic } from '@onnx-lora/sdk/data';
+import type { Draws } from '@onnx-lora/sdk/tasks';
+import { z } from 'zod';
+
+/** The file's name. */
+export const DRAWS = 'draws.json';
+
+/** Draws of both measurements. */
+export interface RunDraws {
+  readonly before?: Draws | undefined;
+  readonly after?: Draws | undefined;
+}
+
+/** Digits that are kept, more than any interval shows. */
+const DIGITS = 7;
+const MOST = 100_000;
+
+const drawsSchema = z.record(
+  z.string(),
+  z.object({
+    units: z.int().min(0),
+    seed: z.int(),
+    // JSON has no word for a number that is none, and says null.
+    values: z
+      .array(z.nullable(z.number()))
+      .max(MOST)
+      .transform((values) => Float64Array.from(values, (value) => value ?? NaN)),
+  }),
+);
+const schema = z.object({ before: z.optional(drawsSchema), after: z.optional(drawsSchema) });
+
+/** Keeps draws in a run's folder, beside those that are there already. */
+export async function keepDraws(folder: string, draws: RunDraws): Promise<void> {
+  const all = { ...readDraws(folder), ...draws };
+  const text = JSON.stringify(all, (_, value: unknown) =>
+    value instanceof Float64Array ? Array.from(value, (each) => Number(each.toPrecision(DIGITS))) : value,
+  );
+  await writeFileAtomic(path.join(folder, DRAWS), `${text}\n`);
+}
+
+/**
+ * The draws in a run's folder; none where it has no such file.
+ *
+ * @throws OnnxLoraError `FILE_INVALID` for a file that no run has written
+ */
+export function readDraws(folder: string): RunDraws {
+  const file = path.join(folder, DRAWS);
+  if (!existsSync(file)) return {};
+  try {
+    return schema.parse(JSON.parse(readFileSync(file, 'utf8')));
+  } catch (cause) {
+    throw new OnnxLoraError('FILE_INVALID', `"${file}" is damaged. Remove it: runs are compared without it.`, {
+      cause,
+    });
+  }
+}

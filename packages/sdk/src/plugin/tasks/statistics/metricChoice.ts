@@ -1,0 +1,51 @@
+/** @file By which metric models are compared, and which way it is better. */
+
+/** A metric by which evaluations are compared. */
+export interface MetricChoice {
+  /** The metric's name, as evaluations give it. */
+  readonly name: string;
+  /** By default read off the name: losses, errors and perplexities are better lower, all else higher. */
+  readonly better?: 'higher' | 'lower';
+}
+
+/** Words in names of metrics that are better lower. Whole words only: `loss`, `val_loss`, `wordErrorRate`, `rmse`. */
+const lowerWords = new Set(
+  'loss error err wer cer eer mse rmse mae mape nll perplexity ppl distance divergence deviation fpr fnr bits'.split(
+    ' ',
+  ),
+);
+
+/** Whether a metric of this name is better lower. */
+export function isBetterLower(name: string): boolean {
+  return wordsOf(name).some((word) => lowerWords.has(word));
+}
+
+/** Whether a metric is better lower: as the choice says, or by its name. */
+export function isLowerBetter(name: string, choice: MetricChoice | undefined): boolean {
+  return choice?.better === undefined ? isBetterLower(name) : choice.better === 'lower';
+}
+
+/** The least and the greatest that a metric can be. */
+export type MetricRange = readonly [least: number, most: number];
+
+/** Words in names of metrics that go from −1 to 1, and from 0 to 1. */
+const correlations = new Set('spearman pearson kendall mcc correlation'.split(' '));
+const shares = new Set(
+  'accuracy precision recall f1 auroc auprc auc map ap iou dice ndcg mrr match top5 top1 coverage rouge'.split(' '),
+);
+
+/** What a metric of this name can be: losses and errors are at least 0, shares at most 1; of an unknown name anything. */
+export function rangeOf(name: string): MetricRange {
+  const words = wordsOf(name);
+  if (words.some((word) => correlations.has(word))) return [-1, 1];
+  if (words.some((word) => shares.has(word))) return [0, 1];
+  return [words.some((word) => lowerWords.has(word)) ? 0 : -Infinity, words.includes('r2') ? 1 : Infinity];
+}
+
+/** `balancedAccuracy`: balanced, accuracy; `macroF1`: macro, f1. */
+function wordsOf(name: string): string[] {
+  return name
+    .replaceAll(/([a-z0-9])([A-Z])/g, '$1 $2')
+    .toLowerCase()
+    .split(/[^a-z0-9]+/);
+}
