@@ -9,13 +9,14 @@ import type { Context } from '../context.ts';
 import { commandOf, type Flags } from '../options.ts';
 import { askedPlugins } from '../plugins/asked.ts';
 import { sweepPage } from '../report/sweepPage.ts';
+import { readDraws, type RunDraws } from '../run/draws.ts';
 import { inKept, requireKept } from '../run/keptFolder.ts';
 import { checkTrials, metricNamed } from '../sweep/checking.ts';
-import { planSweep, type SweepPlan } from '../sweep/configurations.ts';
+import { folderOf, planSweep, type SweepPlan } from '../sweep/configurations.ts';
 import { outcomeCsv, outcomeJson } from '../sweep/files.ts';
 import { type Metric, rungsOf } from '../sweep/halving.ts';
 import { Journal } from '../sweep/journal.ts';
-import { outcomeOf, type SweepOutcome } from '../sweep/outcome.ts';
+import { type DrawsOfTrial, outcomeOf, type SweepOutcome } from '../sweep/outcome.ts';
 import { probability, recommendationOf } from '../sweep/recommendation.ts';
 import { type Ending, TrialRunner } from '../sweep/runTrials.ts';
 import { readSweepFile, type SweepFile } from '../sweep/sweepFile.ts';
@@ -108,7 +109,7 @@ export function sweepCommand(context: Context): Command {
       } finally {
         interrupt.release();
       }
-      const known = outcomeOf(plan, metric, journal);
+      const known = outcomeOf(plan, metric, journal, drawsIn(plan, out));
       const sofar = ending === 'done' ? '' : 'So far: ';
       const outcome = { ...known, recommendation: `${sofar}${recommendationOf(known)}` };
       const { page } = await write(out, outcome, ending, file, journal);
@@ -119,6 +120,19 @@ export function sweepCommand(context: Context): Command {
       requireSome(outcome, ids, journal);
     });
   });
+}
+
+/** The draws that trials have left in their folders, each read once. */
+function drawsIn({ configurations }: SweepPlan, out: string): DrawsOfTrial {
+  const folders = new Map(
+    configurations.flatMap((each) => each.trials.map((trial) => [trial.id, folderOf(each, trial)])),
+  );
+  const known = new Map<string, RunDraws>();
+  return (id) => {
+    const draws = known.get(id) ?? readDraws(path.join(out, 'trials', folders.get(id)!));
+    known.set(id, draws);
+    return draws;
+  };
 }
 
 function outOf({ file, content }: SweepFile): string {
@@ -203,7 +217,7 @@ function planText({ configurations }: SweepPlan, trials: number, rungs: readonly
 }
 
 function asText(
-  { methods, metric, trials, recommendation, baseline }: SweepOutcome,
+  { methods, metric, trials, recommendation, baseline, verdict }: SweepOutcome,
   out: string,
   page: string,
   { seconds }: Journal,
@@ -227,9 +241,10 @@ function asText(
     ...(rows.length > 0
       ? [...formatTable([['method', 'at its best', metric.name, 'better by', '', 'parameters'], ...rows]), '']
       : []),
-    recommendation,
-    '',
     `page   ${page}`,
     `table  ${path.join(out, own.table)}`,
+    '',
+    ...(recommendation === verdict.text ? [] : [recommendation]),
+    verdict.text,
   ];
 }

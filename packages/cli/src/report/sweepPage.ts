@@ -38,7 +38,7 @@ const COLOURS = 12;
 
 /** The page. Everything that comes from outside is escaped. */
 export function sweepPage({ title, outcome, isWhole, file, seconds, parallel, date, runtime }: SweepPage): string {
-  const { trials, metric, recommendation, base } = outcome;
+  const { trials, metric, recommendation, base, verdict } = outcome;
   const facts: [string, string][] = [
     ['trials', `${grouped(trials.done)} of ${grouped(trials.all)}`],
     ['time', clock(seconds)],
@@ -49,7 +49,7 @@ export function sweepPage({ title, outcome, isWhole, file, seconds, parallel, da
   return page(
     title,
     `<p class="quiet">${dateOf(date)}</p>
-<p class="answer">${escapeHtml(recommendation)}</p>
+<p class="answer">${escapeHtml(recommendation)}${recommendation === verdict.text ? '' : `<br>${escapeHtml(verdict.text)}`}</p>
 <dl class="facts">
 ${facts.map(([name, value]) => `<div><dt>${escapeHtml(name)}</dt><dd>${escapeHtml(value)}</dd></div>`).join('\n')}
 </dl>
@@ -90,7 +90,7 @@ function configurationTable({ configurations, metric }: SweepOutcome): string {
   // Those that were made to their end first.
   const sorted = [...configurations].sort((a, b) => Number(b.isWhole) - Number(a.isWhole) || value(b) - value(a) || 0);
   const rows = sorted.map((each) => {
-    const { configuration, score, interval, scores, failed, failure, leftAt, fronts } = each;
+    const { configuration, score, interval, against, scores, failed, failure, leftAt, fronts } = each;
     const own =
       score !== undefined
         ? measuredHtml(score, interval)
@@ -104,10 +104,10 @@ function configurationTable({ configurations, metric }: SweepOutcome): string {
       failed === 0
         ? ''
         : `<br><span class="quiet">${failed} of ${configuration.trials.length} failed: ${escapeHtml(failure ?? '')}</span>`;
-    return `<tr><th scope="row">${escapeHtml(configuration.name)}${wrong}</th><td class="number">${own}</td><td class="number">${single}</td>${costCells(each)}<td>${fronts.join(', ')}</td></tr>`;
+    return `<tr><th scope="row">${escapeHtml(configuration.name)}${wrong}</th><td class="number">${own}</td><td class="number">${against ? measuredHtml(against.difference, against.interval) : '–'}</td><td class="number">${single}</td>${costCells(each)}<td>${fronts.join(', ')}</td></tr>`;
   });
   return table(
-    ['configuration', 'score', 'each', ...costs.map((cost) => shown[cost].name), 'on the front of'],
+    ['configuration', 'score', 'over the base', 'each', ...costs.map((cost) => shown[cost].name), 'on the front of'],
     1,
     rows,
   );
@@ -168,13 +168,14 @@ function notes({ resampling, methods }: SweepOutcome, isWhole: boolean, parallel
   const shares = resampling.ratio > 0;
   const lines = [
     isWhole ? '' : 'Not all trials have been made. The same command goes on.',
-    'Scores are means over seeds and folds; the brackets hold the mean with a probability of 95% (Student’s t), and of a single trial what the task says of its held-out examples.',
+    'Scores are means over seeds and folds. The brackets hold them with a probability of 95%, by a bootstrap that draws held-out examples and seeds; of a task without draws by Student’s t over seeds.',
+    'Over the base: by how much a configuration is better than the model without it on the same held-out examples. These intervals hold all at once with a probability of 95% (balanced simultaneous intervals, Beran 1988), so that they bear choosing the best of many.',
     'Tests are paired: each pair has seed and fold in common. p is that of Student’s t-test, and as Holm’s method has it for all methods together.',
     shares
       ? `Trials with other seeds or folds hold out other examples, and share what they are trained on: intervals and tests are those of Nadeau and Bengio, with ${short(resampling.ratio)} held-out examples for each that is trained on.`
-      : 'All trials are measured on the same examples: intervals say what other seeds would do, and not what other data would.',
+      : 'All trials are measured on the same examples: tests say what other seeds would do, and not what other data would.',
     methods.length > 0
-      ? 'The best configuration of a method was chosen by the same numbers that it is shown with, which flatters it, and the more so the more were tried. Measure the one that you take on data of its own (onnx-lora eval).'
+      ? 'The best configuration of a method was chosen by the same numbers that it is shown with, which flatters its score, and the more so the more were tried. Measure the one that you take on data of its own (onnx-lora eval).'
       : '',
     'The dashed lines are Pareto fronts: nothing that was tried costs less and scores as high.',
     parallel > 1

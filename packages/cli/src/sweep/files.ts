@@ -5,9 +5,10 @@ import type { ConfigurationResult, SweepOutcome } from './outcome.ts';
 
 /** The outcome for programs. */
 export function outcomeJson(outcome: SweepOutcome): Record<string, unknown> {
-  const { metric, methods, configurations, baseline, base, trials, recommendation } = outcome;
+  const { metric, methods, configurations, baseline, base, trials, recommendation, verdict } = outcome;
   return {
     recommendation,
+    verdict,
     metric: metric.name,
     better: metric.isLower ? 'lower' : 'higher',
     baseline,
@@ -43,11 +44,15 @@ export function outcomeCsv({ configurations }: SweepOutcome): string {
 
 /** What came out; no setting is called so. */
 function resultsOf(result: ConfigurationResult): Record<string, string | number | null> {
-  const { score, interval, scores, isWhole, failed, leftAt, parameters, seconds, memory, bytes, fronts } = result;
+  const { score, interval, against, scores, isWhole, failed, leftAt, parameters, seconds, memory, bytes, fronts } =
+    result;
   return {
     score: score ?? null,
     low: interval?.[0] ?? null,
     high: interval?.[1] ?? null,
+    over_base: against?.difference ?? null,
+    over_base_low: against?.interval?.[0] ?? null,
+    over_base_high: against?.interval?.[1] ?? null,
     trials: scores.size,
     state: isWhole ? 'done' : failed > 0 ? 'failed' : leftAt ? `left at ${leftAt.part}` : 'not done',
     trained_parameters: parameters ?? null,

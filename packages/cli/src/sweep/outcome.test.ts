@@ -1,11 +1,12 @@
 /** @file What a sweep has found, of a small one whose numbers are done by hand; and what it says is to be used. */
 
+import { bootstrapDraws, type Drawn, meanMeasure } from '@onnx-lora/sdk/tasks';
 import { describe, expect, it } from 'vitest';
 import { sweepPage } from '../report/sweepPage.ts';
 import type { Configuration, SweepPlan } from './configurations.ts';
 import { outcomeCsv, outcomeJson } from './files.ts';
 import type { TrialRecord } from './journal.ts';
-import { outcomeOf, paretoFront, type SweepOutcome } from './outcome.ts';
+import { type DrawsOfTrial, outcomeOf, paretoFront, type SweepOutcome } from './outcome.ts';
 import { recommendationOf } from './recommendation.ts';
 
 describe('a Pareto front', () => {
@@ -28,11 +29,20 @@ type Scores = Readonly<Record<string, readonly (number | undefined)[]>>;
 /** The first word of a configuration is its method. */
 function outcome(
   scores: Scores,
-  { parameters = {}, isLower = false, trainedOn = () => 'same' as string, baseline = 'lora' } = {} as {
+  {
+    parameters = {},
+    isLower = false,
+    trainedOn = () => 'same' as string,
+    baseline = 'lora',
+    base = 0.1,
+    draws,
+  } = {} as {
     parameters?: Readonly<Record<string, number>>;
     isLower?: boolean;
     trainedOn?: (seed: number) => string;
     baseline?: string;
+    base?: number;
+    draws?: DrawsOfTrial;
   },
 ): SweepOutcome {
   const records = new Map<string, TrialRecord>();
@@ -40,7 +50,7 @@ function outcome(
     const trials = values.map((score, seed) => {
       const id = `${name}-${seed}`;
       const common = { crashes: 0, wall: 10, parameters: parameters[name] ?? 100, seconds: 2, bytes: 400, memory: 1e8 };
-      const about = { trainedOn: trainedOn(seed), examples: { train: 80, heldOut: 20 }, before: { accuracy: 0.1 } };
+      const about = { trainedOn: trainedOn(seed), examples: { train: 80, heldOut: 20 }, before: { accuracy: base } };
       if (score !== undefined) {
         const failed = { status: 'failed', measured: [], failure: { code: 'X', message: 'The <loss> is no number.' } } as const; // prettier-ignore
         const done = { status: 'done', measured: [{ part: 1, step: 5, metrics: { accuracy: score } }] } as const;
@@ -53,7 +63,7 @@ function outcome(
   });
   const methods = [...new Set(configurations.map(({ method }) => method))];
   const plan: SweepPlan = { configurations, methods, baseline };
-  const known = outcomeOf(plan, { name: 'accuracy', isLower }, records);
+  const known = outcomeOf(plan, { name: 'accuracy', isLower }, records, draws);
   return { ...known, recommendation: recommendationOf(known) };
 }
 
@@ -92,9 +102,9 @@ describe('an outcome', () => {
 
   it('is a table in CSV and JSON', () => {
     const [head, first, ...rest] = outcomeCsv(found).trimEnd().split('\n');
-    expect(head).toBe('configuration,method,lr,score,low,high,trials,state,trained_parameters,training_seconds,memory_bytes,adapter_bytes,fronts'); // prettier-ignore
-    expect(first).toMatch(/^lora lr 1,lora,1,0\.6825,0\.6\d+,0\.7\d+,4,done,100,2,100000000,400,parameters/);
-    expect(rest.map((line) => line.split(',')[7])).toEqual(['done', 'done', 'done', 'failed', 'not done']);
+    expect(head).toBe('configuration,method,lr,score,low,high,over_base,over_base_low,over_base_high,trials,state,trained_parameters,training_seconds,memory_bytes,adapter_bytes,fronts'); // prettier-ignore
+    expect(first).toMatch(/^lora lr 1,lora,1,0\.6825,0\.6\d+,0\.7\d+,0\.58\d*,,,4,done,100,2,100000000,400,parameters/);
+    expect(rest.map((line) => line.split(',')[10])).toEqual(['done', 'done', 'done', 'failed', 'not done']);
     expect(outcomeJson(found)).toMatchObject({
       baseline: 'lora',
       better: 'higher',
@@ -150,6 +160,37 @@ describe('what is to be used', () => {
     ],
   ])('%s', (_, scores, said) => {
     expect(outcome(scores).recommendation).toMatch(said);
+  });
+
+  it('is none where none is shown to be better than the base, though some measured better', () => {
+    const drawn = (scores: readonly number[]): Drawn => bootstrapDraws(meanMeasure({ accuracy: scores }), scores.length)['accuracy']!; // prettier-ignore
+    const right = (count: number): number[] => Array.from({ length: 20 }, (_, i) => Number(i < count));
+    // The base is right of 7 in 20, plain LoRA of 5, and LoHa of 8.
+    const draws: DrawsOfTrial = (id) => ({ before: { accuracy: drawn(right(7)) }, after: { accuracy: drawn(right(id.startsWith('loha') ? 8 : 5)) } }); // prettier-ignore
+    const found = outcome({ lora: [0.25, 0.25], loha: [0.4, 0.4] }, { base: 0.35, draws });
+    expect(found.verdict.outcome).toBe('none');
+    expect(found.recommendation).toMatch(
+      /^None of these 2 configurations is shown to be better than the base\. The best, loha, measured accuracy 0\.4 for 0\.35, better by 0\.05 \(95%, corrected for having 2 to choose from: 0 to 0\.\d+\)\./,
+    );
+    for (const { interval, against } of found.configurations) {
+      for (const end of interval!) expect(end).toBeGreaterThanOrEqual(0);
+      expect(against!.interval).toHaveLength(2);
+    }
+    const page = sweepPage({ title: '', outcome: found, isWhole: true, file: '', seconds: 1, parallel: 1, date: new Date(0), runtime: '' }); // prettier-ignore
+    expect(page).toContain('<p class="answer">None of these 2 configurations');
+    // Where LoHa is right of 16, it is to be used, though plain LoRA is worse than the base.
+    const better: DrawsOfTrial = (id) => ({ before: draws(id).before, after: { accuracy: drawn(right(id.startsWith('loha') ? 16 : 5)) } }); // prettier-ignore
+    const used = outcome({ lora: [0.25, 0.25], loha: [0.8, 0.8] }, { base: 0.35, draws: better });
+    expect(used.recommendation).toMatch(/^Use loha .* The baseline lora is not shown to be better than the base\.$/);
+    expect(used.verdict.text).toMatch(/^1 of 2 configurations is shown to be better than the base\. Farthest from it is loha: accuracy 0\.8 for 0\.35, better by 0\.45 /); // prettier-ignore
+  });
+
+  it('is not known to be better than the base of a task without draws, whose intervals keep to the metric', () => {
+    const found = outcome({ lora: [0.2, 0.3] }, { base: 0.35 });
+    expect(found.verdict).toMatchObject({ outcome: 'unknown', text: expect.stringContaining('measures no single examples') }); // prettier-ignore
+    // Student's t alone would say −0.39 to 0.89.
+    expect(found.configurations[0]!.interval![0]).toBe(0);
+    expect(found.configurations[0]!.interval![1]).toBeCloseTo(0.25 + 12.706204736174694 * 0.05, 6);
   });
 
   it('is what is lower, where that is better', () => {

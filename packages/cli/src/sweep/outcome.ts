@@ -1,6 +1,10 @@
 /** @file What a sweep has found: each configuration's score and costs, the Pareto fronts, and methods held against the baseline. */
 
 import type { Configuration, SweepPlan, Trial } from './configurations.ts';
+import { differenceOf, type Interval, intervalsOf, rangeOf } from '@onnx-lora/sdk/tasks';
+import type { RunDraws } from '../run/draws.ts';
+import { type AgainstBase, againstBase, type DrawnTrial, meanOfDraws } from './againstBase.ts';
+import { type SweepVerdict, sweepVerdict } from './verdict.ts';
 import { type Metric, measuredAt } from './halving.ts';
 import type { Journal, TrialRecord } from './journal.ts';
 import { holm, intervalOfMean, meanOf, pairedTest, type PairedTest, type Resampling } from './statistics.ts';
@@ -17,8 +21,13 @@ export interface ConfigurationResult extends Partial<Record<Cost, number>> {
   readonly scores: ReadonlyMap<string, number>;
   /** The mean of these. */
   readonly score?: number;
-  /** Of the mean, by Student's t; of a single trial the task's own, over held-out examples. */
+  /**
+   * Of the mean, by a bootstrap over held-out examples and trials; where the task gives no draws by Student's t over trials, as far
+   * as the metric goes.
+   */
   readonly interval?: readonly [low: number, high: number];
+  /** Beside the base on the same examples, where all trials were made to their end. */
+  readonly against?: AgainstBase;
   /** Trials that failed, and why the first did. */
   readonly failed: number;
   readonly failure?: string;
@@ -50,6 +59,8 @@ export interface SweepOutcome {
   readonly baseline: string;
   /** What the base scores, where all trials measure it on the same examples. */
   readonly base?: number;
+  /** Whether any configuration is shown to be better than the base. */
+  readonly verdict: SweepVerdict;
   /** Trials, and how many were made to their end or need not be. */
   readonly trials: { readonly all: number; readonly done: number; readonly failed: number };
   readonly resampling: Resampling;
@@ -61,27 +72,35 @@ function keyOf({ seed, fold }: Trial): string {
   return fold === undefined ? String(seed) : `${seed}/${fold}`;
 }
 
+/** Draws of what a trial has measured, by its number. */
+export type DrawsOfTrial = (id: string) => RunDraws;
+
 /** What the journal says of the plan, but for what to use. */
 export function outcomeOf(
   plan: SweepPlan,
   metric: Metric,
   journal: Pick<Journal, 'get'>,
+  drawsOf: DrawsOfTrial = () => ({}),
 ): Omit<SweepOutcome, 'recommendation'> {
   const { configurations, methods, baseline } = plan;
   const resampling = resamplingOf(configurations, journal);
+  const alone = configurations.map((configuration) =>
+    resultOf(configuration, metric, journal, { resampling, drawsOf }),
+  );
+  const against = againstBase(alone.map((each) => drawnTrials(each, metric, journal, drawsOf)));
   const results = withFronts(
-    configurations.map((configuration) => resultOf(configuration, metric, journal, resampling)),
+    alone.map((each, i) => ({ ...each, ...(against[i] && { against: against[i] }) })),
     metric,
   );
   const best = methods.flatMap((method) => {
     const own = results.filter(({ configuration, isWhole }) => configuration.method === method && isWhole);
     return own.length === 0 ? [] : [{ method, best: own.reduce((a, b) => (isBetter(b, a, metric) ? b : a)) }];
   });
-  const against = best.find(({ method }) => method === baseline)?.best;
+  const ofBaseline = best.find(({ method }) => method === baseline)?.best;
   const tests = best.map(({ method, best: own }) =>
-    against === undefined || method === baseline
+    ofBaseline === undefined || method === baseline
       ? undefined
-      : pairedTest(differences(own, against, metric), resampling),
+      : inReach(pairedTest(differences(own, ofBaseline, metric), resampling), metric),
   );
   const tested = tests.flatMap((test) => (test?.p === undefined ? [] : [test.p]));
   const adjusted = holm(tested);
@@ -99,6 +118,7 @@ export function outcomeOf(
     methods: held.sort((a, b) => (isBetter(a.best, b.best, metric) ? -1 : 1)),
     baseline,
     ...(bases.size === 1 ? { base: [...bases][0]! } : {}),
+    verdict: sweepVerdict(results, metric),
     trials: {
       all: trials.length,
       done: states.filter((state) => state?.status === 'done').length,
@@ -124,7 +144,7 @@ function resultOf(
   configuration: Configuration,
   metric: Metric,
   journal: Pick<Journal, 'get'>,
-  resampling: Resampling,
+  { resampling, drawsOf }: { readonly resampling: Resampling; readonly drawsOf: DrawsOfTrial },
 ): ConfigurationResult {
   const { trials } = configuration;
   const states = trials.flatMap(({ id }) => journal.get(id) ?? []);
@@ -135,7 +155,9 @@ function resultOf(
   const failures = states.flatMap(({ failure }) => failure ?? []);
   const values = [...scores.values()];
   const own = whole.length === 1 ? measuredAt(journal, whole[0]!.id, 1)?.intervals?.[metric.name] : undefined;
-  const interval = intervalOfMean(values, resampling) ?? own;
+  const drawn = meanOfDraws(whole.map(({ id }) => drawsOf(id).after?.[metric.name]));
+  const byTrials = within(intervalOfMean(values, resampling), rangeOf(metric.name));
+  const interval = (drawn && intervalsOf({ drawn })['drawn']) ?? byTrials ?? own;
   const isWhole = whole.length === trials.length && values.every((value) => Number.isFinite(value));
   const mean = (name: Exclude<Cost, 'memory'>): Partial<Record<Cost, number>> => {
     const known = states.flatMap((state) => (state.status === 'done' ? (state[name] ?? []) : []));
@@ -157,6 +179,36 @@ function resultOf(
     ...mean('bytes'),
     fronts: [],
   };
+}
+
+/** The trials of a configuration that was made whole, beside the base. */
+function drawnTrials(
+  { configuration, scores, isWhole }: ConfigurationResult,
+  { name, isLower }: Metric,
+  journal: Pick<Journal, 'get'>,
+  drawsOf: DrawsOfTrial,
+): DrawnTrial[] {
+  if (!isWhole) return [];
+  return configuration.trials.flatMap((trial) => {
+    const base = journal.get(trial.id)?.before?.[name];
+    if (base === undefined) return [];
+    const score = scores.get(keyOf(trial))!;
+    const [before, after] = [drawsOf(trial.id).before?.[name], drawsOf(trial.id).after?.[name]];
+    const drawn = isLower ? differenceOf(before, after) : differenceOf(after, before);
+    return [{ base, difference: isLower ? base - score : score - base, drawn }];
+  });
+}
+
+/** The interval of a difference, as far as differences of the metric go. */
+function inReach(test: PairedTest, { name }: Metric): PairedTest {
+  const [least, most] = rangeOf(name);
+  const interval = within(test.interval, [least - most, most - least]);
+  return { ...test, ...(interval && { interval }) };
+}
+
+/** What of an interval lies within a range. */
+function within(interval: Interval | undefined, [least, most]: Interval): Interval | undefined {
+  return interval && [Math.max(least, interval[0]), Math.min(most, interval[1])];
 }
 
 function leftAt(states: readonly TrialRecord[], { name }: Metric): Pick<ConfigurationResult, 'leftAt'> {

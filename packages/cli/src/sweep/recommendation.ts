@@ -1,6 +1,7 @@
 /** @file One sentence, or a few, on what to use: also where plain LoRA wins, or nothing can be told apart. */
 
 import { grouped, short, withInterval } from '../terminal/table.ts';
+import { isShown } from './verdict.ts';
 import type { Metric } from './halving.ts';
 import { type ConfigurationResult, differences, type SweepOutcome } from './outcome.ts';
 import { pairedTest } from './statistics.ts';
@@ -9,8 +10,12 @@ import { pairedTest } from './statistics.ts';
 const LEVEL = 0.05;
 
 /** What to use, in words. */
-export function recommendationOf(outcome: Omit<SweepOutcome, 'recommendation'>): string {
-  const { methods, baseline, metric } = outcome;
+export function recommendationOf(found: Omit<SweepOutcome, 'recommendation'>): string {
+  const { baseline, metric, verdict } = found;
+  if (verdict.outcome === 'none') return verdict.text;
+  // What is not shown to be better than the base is not to be used.
+  const methods = verdict.outcome === 'some' ? found.methods.filter(({ best }) => isShown(best)) : found.methods;
+  const outcome = { ...found, methods };
   const [first, second] = methods;
   if (!first)
     return 'No configuration was trained to its end with all its seeds, so there is nothing to recommend yet.';
@@ -20,7 +25,7 @@ export function recommendationOf(outcome: Omit<SweepOutcome, 'recommendation'>):
       ? baselineWins(outcome, second)
       : against
         ? anotherWins(outcome, against.best)
-        : `Use ${named(first.best, metric)}. The baseline ${baseline} was not trained to its end, so nothing is held against it.`,
+        : `Use ${named(first.best, metric)}. The baseline ${baseline} ${found.methods.length > methods.length ? 'is not shown to be better than the base' : 'was not trained to its end, so nothing is held against it'}.`,
     ...cheaper(outcome),
   ];
   return sentences.join(' ');

@@ -1,0 +1,86 @@
+/** @file Whether any configuration is shown to be better than the base, although the best of many is chosen. */
+
+import { Random } from '@onnx-lora/sdk/core';
+import { FEWEST_SHOWN, type Drawn, type Interval, quantileOf } from '@onnx-lora/sdk/tasks';
+import { meanOf } from './statistics.ts';
+
+/** A configuration beside the base. */
+export interface AgainstBase {
+  /** What the base scores on the same examples. */
+  readonly base: number;
+  /** By how much the configuration is better: above 0, whichever way the metric goes. */
+  readonly difference: number;
+  /**
+   * The interval of the difference, so wide that the intervals of all configurations hold at once with a probability of 95%.
+   * Absent where the task gives no draws, or too few examples are held out.
+   */
+  readonly interval?: Interval;
+}
+
+/** A trial that was made to its end. */
+export interface DrawnTrial {
+  readonly base: number;
+  readonly difference: number;
+  /** Draws of the difference. */
+  readonly drawn: Drawn | undefined;
+}
+
+/** How often sets are drawn. */
+const LEVEL = 0.95;
+
+/**
+ * The mean of trials on each set of examples; of several trials, as many are drawn with replacement, so that an interval tells what
+ * other seeds would do, too. Configurations with as many trials draw the same ones.
+ */
+export function meanOfDraws(trials: readonly (Drawn | undefined)[]): Drawn | undefined {
+  const [first, ...others] = trials;
+  if (!first || others.some((each) => each === undefined)) return undefined;
+  const all = trials as readonly Drawn[];
+  const length = Math.min(...all.map(({ values }) => values.length));
+  const random = new Random(0);
+  const pick = (): Drawn => all[random.index(all.length)]!;
+  const values = Float64Array.from({ length }, (_, set) => meanOf(all.map(() => pick().values[set]!)));
+  return { units: Math.min(...all.map(({ units }) => units)), seed: first.seed, values };
+}
+
+/**
+ * Each configuration's difference to the base, with intervals that hold all at once: every interval goes from the same quantile of
+ * its draws to the opposite one, and the quantile is such that in 95 of 100 sets no configuration lies outside of its own. Of one
+ * configuration this is the percentile interval. Draws of configurations with the same held-out examples are of the same sets, so
+ * that configurations that are alike cost little.
+ *
+ * @param configurations the trials of each; none of one that was not made whole
+ * @see Beran: Balanced Simultaneous Confidence Sets, Journal of the American Statistical Association 83 (1988), 679–686
+ */
+export function againstBase(configurations: readonly (readonly DrawnTrial[])[]): (AgainstBase | undefined)[] {
+  const means = configurations.map((trials) => meanOfDraws(trials.map(({ drawn }) => drawn)));
+  const drawn = means.map((each) => (each && each.units >= FEWEST_SHOWN ? each.values : undefined));
+  const known = drawn.filter((each) => each !== undefined);
+  const sets = Math.min(...known.map(({ length }) => length));
+  const farthest = new Float64Array(Number.isFinite(sets) ? sets : 0);
+  for (const values of known)
+    depths(values).forEach((depth, set) => (farthest[set] = Math.max(farthest[set] ?? 0, depth)));
+  const reach = quantileOf(farthest.sort(), LEVEL);
+  return configurations.map((trials, i) => {
+    if (trials.length === 0) return undefined;
+    const sorted = drawn[i] && Float64Array.from(drawn[i]).sort();
+    return {
+      base: meanOf(trials.map(({ base }) => base)),
+      difference: meanOf(trials.map(({ difference }) => difference)),
+      ...(sorted && { interval: [quantileOf(sorted, (1 - reach) / 2), quantileOf(sorted, (1 + reach) / 2)] as const }),
+    };
+  });
+}
+
+/** How far out each value lies among all: 0 in the middle, 1 at either end. Equal values lie in the middle of their places. */
+function depths(values: Float64Array): Float64Array {
+  const order = Uint32Array.from(values.keys()).sort((a, b) => values[a]! - values[b]!);
+  const result = new Float64Array(values.length);
+  for (let from = 0; from < order.length;) {
+    let to = from + 1;
+    while (to < order.length && values[order[to]!] === values[order[from]!]) to++;
+    const place = (from + to - 1) / 2 / Math.max(1, order.length - 1);
+    for (; from < to; from++) result[order[from]!] = Math.abs(2 * place - 1);
+  }
+  return result;
+}
