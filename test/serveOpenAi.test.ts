@@ -69,6 +69,13 @@ describe('/v1/embeddings', () => {
     expectClose([new Float32Array(Uint8Array.from(Buffer.from(embedding, 'base64')).buffer)], [vectors.odd[1]!]);
   });
 
+  it('refuses a text that would take long to be made tokens, before it is', async () => {
+    const text = 'cat '.repeat(2 ** 16 + 1);
+    const refused = { status: 400, json: { error: { code: 'DATA_INVALID', message: expect.stringContaining('262147 letters') } } }; // prettier-ignore
+    expect(await post({ model: 'odd', input: text })).toMatchObject(refused);
+    expect(await post({ model: 'odd', input: text.slice(4) })).toMatchObject({ status: 200 });
+  });
+
   it('refuses as OpenAI does', async () => {
     expect(await post({ model: 'none', input: 'a' })).toMatchObject({ status: 404, json: { error: { message: expect.stringContaining('"none"'), code: 'FILE_NOT_FOUND' } } }); // prettier-ignore
     expect(await post({ model: 'odd', input: [[1, 2]] })).toMatchObject({ status: 400, json: { error: { code: 'INPUT_INVALID' } } }); // prettier-ignore
@@ -155,6 +162,8 @@ describe('/v1/chat/completions', () => {
     });
     expect(await (await ask({ stream: true, messages: [{ role: 'assistant', content: 'a' }] })).json()).toMatchObject({ error: { code: 'DATA_INVALID' } }); // prettier-ignore
     expect((await ask({ n: 2 })).status).toBe(400);
+    const long = [{ role: 'user', content: 'cat '.repeat(10_000) }];
+    expect(await (await ask({ messages: long })).json()).toMatchObject({ error: { message: expect.stringContaining('at most 32768 are read at once') } }); // prettier-ignore
     // A server that ends says all that it was asked for.
     const going = Array.from({ length: 3 }, () => ask({ stream: true, max_tokens: 40 }));
     await Promise.race(going);

@@ -54,6 +54,8 @@ export type { PlacedMath } from './lora/tunings/tunedLayer.ts';
 export type { PrefixChange } from './adapter/naming/modulePrefix.ts';
 export { mergeAdapter, type MergeAdapterOptions, type MergedModel } from './adapter/merging/merge.ts';
 export type { EditedModel, RoundingError, WeightEdit } from './adapter/merging/editWeights.ts';
+export { isRunFailure } from './runtime/providers/providers.ts';
+export { type JsonBudget, JsonMeter } from './adapter/formats/foreignJson.ts';
 export { scalingOf } from './adapter/formats/scaling.ts';
 export { openSafetensors, parseSafetensors, type StoredTensor } from './adapter/formats/safetensors.ts';
 export { openShards } from './adapter/storage/shardedWeights.ts';

@@ -22,7 +22,7 @@ export {
   targetColumns,
 } from './data/targetColumns.ts';
 export type { SequenceDomain, Wanted } from './domain.ts';
-export { heldOutNote, type SequenceData, type SequenceRecord, type StreamedRecord } from './record.ts';
+export { heldOutNote, requireShort, type SequenceData, type SequenceRecord, type StreamedRecord } from './record.ts';
 export { evaluateEnsemble, type EnsembleOptions, withEnsemble } from './ensemble/evaluateEnsemble.ts';
 export {
   type EnsembleCalibration,

@@ -1,5 +1,6 @@
 /** @file A sequence in the data, what is known of it, and the data in their parts. */
 
+import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { ReadData, Split } from '@onnx-lora/sdk/data';
 
 /** One sequence of letters, or of words, and what is known of it. */
@@ -42,6 +43,30 @@ export interface StreamedRecord<R extends SequenceRecord = SequenceRecord> {
   readonly read: number;
   /** Bytes of the source; absent where that is not known. */
   readonly total?: number;
+}
+
+/**
+ * Letters that are made tokens at once. A tokenizer takes seconds for a few million, and nothing else goes on meanwhile; one with a
+ * token for each letter is faster by far.
+ */
+const [MOST_LETTERS, MOST_SINGLE_LETTERS] = [2 ** 18, 2 ** 22];
+
+/**
+ * Refuses what would take long to be made tokens, before it is.
+ *
+ * @param letters how many there are
+ * @param where file and place, for the message
+ * @param isPerLetter whether the tokenizer has a token for each letter
+ * @param most how many there may be, where that is fewer than are ever read at once: 262,144, or 4,194,304 of single letters
+ * @throws OnnxLoraError `DATA_INVALID`
+ */
+export function requireShort(letters: number, where: string, isPerLetter: boolean, most: number = Infinity): void {
+  const bound = Math.min(most, isPerLetter ? MOST_SINGLE_LETTERS : MOST_LETTERS);
+  if (letters <= bound) return;
+  throw new OnnxLoraError(
+    'DATA_INVALID',
+    `${where} has ${letters} letters, and at most ${bound} are read at once. Shorten it, or split it.`,
+  );
 }
 
 /** How many records are for what, and how that was chosen. */

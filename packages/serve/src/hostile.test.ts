@@ -1,8 +1,12 @@
 /** @file Tests with clients that mean no good, on sockets of their own. */
 
 import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
+import { mkdtempSync, readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { expect, it, onTestFinished } from 'vitest';
 import { rowsOf, smallServer } from '../fixtures/smallServer.ts';
@@ -126,6 +130,46 @@ it.each([
   const { ask } = await smallServer();
   const answer = await ask('/v2/models/net/infer', { method: 'POST', body });
   expect([answer.status, await answer.json()]).toMatchObject([400, { code: 'INPUT_INVALID' }]);
+});
+
+/** A safetensors file of this header alone. */
+function weightsOf(header: string): Buffer {
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(Buffer.byteLength(header)));
+  return Buffer.concat([length, Buffer.from(header)]);
+}
+
+const empty = (count: number): string =>
+  Array.from({ length: count }, (_, i) => `"t${i}":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}`).join();
+
+it.each([
+  // None of these is JSON to its end: what is refused for its size was not parsed before.
+  [
+    '200,000 empty tensors',
+    {},
+    weightsOf(`{${empty(200_000)}`),
+    'FILE_INVALID',
+    'describes more than the 1096 tensors',
+  ],
+  ['50,000 empty tensors', {}, weightsOf(`{${empty(50_000)}`), 'FILE_INVALID', 'objects have more than 5384 members'],
+  ['1,200 empty tensors', {}, weightsOf(`{${empty(1200)}}`), 'FILE_INVALID', 'describes more than the 1096 tensors'],
+  ['a header of one endless text', {}, weightsOf(`{"a":"${'x'.repeat(50e6)}`), 'FILE_INVALID', 'describes more than'],
+  ['a config of 30,000 patterns', { rank_pattern: Object.fromEntries(Array.from({ length: 30_000 }, (_, i) => [`a${i}`, 1])) }, undefined, 'ADAPTER_INVALID', 'objects have more than 10000 members'], // prettier-ignore
+])('an upload with %s is refused by its size', async (_, config, weights, code, message) => {
+  const { ask, runs, folder } = await smallServer({
+    store: { folder: path.join(mkdtempSync(path.join(tmpdir(), 'onnx-lora-hostile-')), 'store') },
+    keys: [{ tenant: 'ops', admin: true, sha256: createHash('sha256').update('key').digest('hex') }],
+  });
+  const [own, tensors] = ['adapter_config.json', 'adapter_model.safetensors'].map((name) => readFileSync(path.join(runs, 'a0', name))) as [Buffer, Buffer]; // prettier-ignore
+  const form = new FormData();
+  const json = JSON.stringify({ ...(JSON.parse(own.toString()) as object), ...config });
+  form.append('file', new File([json], 'adapter_config.json'));
+  form.append('file', new File([Uint8Array.from(weights ?? tensors)], 'adapter_model.safetensors'));
+  const answer = await ask('/adapters/x', { method: 'PUT', headers: { authorization: 'Bearer key' }, body: form });
+  const told = (await answer.json()) as { error: string };
+  expect([answer.status, told]).toMatchObject([400, { code, error: expect.stringContaining(message) }]);
+  expect(told.error).not.toContain(folder);
+  expect(told.error).not.toContain(tmpdir());
 });
 
 it.each(['..%2F..%2Fetc', '%2e%2e', 'a%00b', '__proto__', 'constructor', '%F0%9F%98%80'])(

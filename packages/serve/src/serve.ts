@@ -1,11 +1,12 @@
 /** @file `serve`: a model and its adapters behind HTTP and gRPC, inside any Node program. */
 
 import { createRequire } from 'node:module';
+import { homedir, tmpdir } from 'node:os';
 import path from 'node:path';
 import type { Server as TlsServer } from 'node:tls';
 import { type Adapter, type Model, modelFor, OnnxLoraError } from '@onnx-lora/sdk';
 import { defined } from '@onnx-lora/sdk/data';
-import { adaptersAt } from './adapters/adaptersAt.ts';
+import { adaptersAt, isAddress } from './adapters/adaptersAt.ts';
 import { type AdapterCatalog, together } from './adapters/catalog.ts';
 import { AdapterStore } from './adapters/store.ts';
 import type { BodyBudget } from './http/bodies.ts';
@@ -16,6 +17,7 @@ import { remembering } from './inference/recentAdapters.ts';
 import { Sessions } from './inference/sessions.ts';
 import { Variants } from './inference/variants.ts';
 import { Access } from './operation/access.ts';
+import { hidingPaths } from './operation/hiddenPaths.ts';
 import { type LogEntry, logTo, toStderr } from './operation/log.ts';
 import { MemoryCeiling } from './operation/memoryCeiling.ts';
 import { serverMetrics } from './operation/serverMetrics.ts';
@@ -70,7 +72,8 @@ export async function serve(model: Model, { catalog, onLog = toStderr, ...given 
   const metrics = serverMetrics();
   const access = new Access(keys, systemClock);
   const store = storeSettings && (await openStore(storeSettings, model, given));
-  const placed = adapters === undefined ? undefined : await adaptersAt(adapters, cache, maxUploadBytes);
+  const fileLimits = { maxTensors: () => mostTensors(model), ...defined({ maxWeightBytes: maxUploadBytes }) };
+  const placed = adapters === undefined ? undefined : await adaptersAt(adapters, cache, fileLimits);
   const places = [store, catalog, placed?.catalog];
   const all = metrics.counted(together(places.filter((each) => each !== undefined)));
   const ceiling = maxMemoryBytes === undefined ? undefined : new MemoryCeiling(maxMemoryBytes);
@@ -107,6 +110,15 @@ export async function serve(model: Model, { catalog, onLog = toStderr, ...given 
     loadedKeys: () => sessions.adapterKeys,
     sessionCount: () => sessions.count,
     memoryLimit: maxMemoryBytes ?? null,
+    hidePaths: hidingPaths([
+      [model.name, name],
+      [model.folder, name],
+      [adapters === undefined || isAddress(adapters) ? undefined : adapters, 'adapters'],
+      [storeSettings?.folder, 'store'],
+      [cache?.folder, 'cache'],
+      [tmpdir(), 'tmp'],
+      [homedir(), '~'],
+    ]),
     forget: (key) => {
       for (const each of [known, variants, sessions]) each.forget(key);
     },
@@ -193,7 +205,20 @@ async function openStore(
   const check = async (adapter: Adapter): Promise<void> => {
     await modelFor(model, adapter).place(adapter, { allowBaseMismatch });
   };
-  return AdapterStore.open(folder, { check, ...defined({ maxBytes, keys: signedBy }) });
+  return AdapterStore.open(folder, {
+    check,
+    maxTensors: () => mostTensors(model),
+    ...defined({ maxBytes, keys: signedBy }),
+  });
+}
+
+/** Tensors of an adapter at each module that can be adapted, as methods with several experts have them, and besides. */
+const [TENSORS_OF_MODULE, TENSORS_BESIDE] = [32, 1000];
+
+/** How many tensors an adapter of this model can have use for: what its modules can have, by the method with the most. */
+function mostTensors(model: Model): number {
+  const modules = [model, ...model.parts].reduce((sum, each) => sum + each.modules().length, 0);
+  return TENSORS_BESIDE + TENSORS_OF_MODULE * modules;
 }
 
 /** Loads what the first request would wait for. A base that has no answers of its own may have adapters that do. */

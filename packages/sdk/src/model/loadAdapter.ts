@@ -9,7 +9,11 @@ import { knownOptions } from '../knownOptions.ts';
 import { downloadAdapter, isHubId, type LoadAdapterOptions } from './opening/hub.ts';
 import { requirePath } from './givenArguments.ts';
 
-const requireKnown = knownOptions<LoadAdapterOptions>('loadAdapter', { revision: true, onDownload: true });
+const requireKnown = knownOptions<LoadAdapterOptions>('loadAdapter', {
+  revision: true,
+  onDownload: true,
+  maxTensors: true,
+});
 
 /**
  * Loads an adapter. Pickle files (`adapter_model.bin`) are refused: reading one runs code.
@@ -25,7 +29,7 @@ export async function loadAdapter(source: string, options: LoadAdapterOptions = 
   requireKnown(options);
   const isOnHub = !existsSync(source) && isHubId(source);
   try {
-    return await readAdapter(isOnHub ? await downloadAdapter(source, options) : folderOf(source));
+    return await readAdapter(isOnHub ? await downloadAdapter(source, options) : folderOf(source), options.maxTensors);
   } catch (error) {
     throw systemFailure(error) ?? error;
   }

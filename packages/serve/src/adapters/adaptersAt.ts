@@ -7,6 +7,7 @@ import type { AdapterCatalog } from './catalog.ts';
 import { DiskCache } from './diskCache.ts';
 import { FarAdapters, type FarPlace } from './farAdapters.ts';
 import { hubPlace } from './hubPlace.ts';
+import type { FileLimits } from './incoming.ts';
 import { RunFolders } from './runFolders.ts';
 import { s3Place } from './s3.ts';
 
@@ -34,20 +35,20 @@ export function isAddress(adapters: string): boolean {
 /**
  * The adapters of a folder, of `s3://BUCKET/PREFIX` or of `hf://ORG/NAME`.
  *
- * @param maxWeightBytes bytes that the weights of an adapter from far away may have
+ * @param limits of which `maxTensors` holds for all, and bytes for adapters from far away
  * @throws OnnxLoraError `CONFIG_INVALID` for an address that is none; `FILE_INVALID` for a cache that another process has
  */
 export async function adaptersAt(
   adapters: string,
   { folder, maxBytes = 10 * 2 ** 30, refresh }: CacheSettings = {},
-  maxWeightBytes?: number,
+  limits: FileLimits = {},
 ): Promise<PlacedAdapters> {
-  if (!isAddress(adapters)) return { catalog: new RunFolders(adapters), close: () => undefined };
+  if (!isAddress(adapters)) return { catalog: new RunFolders(adapters, limits), close: () => undefined };
   const place: FarPlace & { close?(): void } = await (adapters.startsWith('s3:') ? s3Place : hubPlace)(adapters);
   const caches = process.env['XDG_CACHE_HOME'] ?? path.join(homedir(), '.cache');
   const cache = await DiskCache.open(folder ?? path.join(caches, 'onnx-lora', 'adapters'), maxBytes);
   return {
-    catalog: new FarAdapters(place, cache, defined({ refresh, maxWeightBytes })),
+    catalog: new FarAdapters(place, cache, { ...limits, ...defined({ refresh }) }),
     close: () => {
       place.close?.();
       cache.close();

@@ -1,11 +1,11 @@
 /** @file Adapters that are far away, in an object store or on the hub: found by their names, and read through a cache on the disk. */
 
 import { createHash } from 'node:crypto';
-import { type Adapter, loadAdapter, OnnxLoraError } from '@onnx-lora/sdk';
+import { type Adapter, OnnxLoraError } from '@onnx-lora/sdk';
 import { HttpError } from '../http/errors.ts';
 import type { AdapterCatalog, AdapterChoiceOptions, AdapterInfo, ResolvedAdapter } from './catalog.ts';
 import type { DiskCache } from './diskCache.ts';
-import { type FileLimits, type IncomingFile, receive } from './incoming.ts';
+import { type FileLimits, type IncomingFile, loadBounded, receive } from './incoming.ts';
 import { ADAPTER_FILES } from './manifest.ts';
 import { isAdapterName, noSuchAdapter } from './names.ts';
 
@@ -115,7 +115,7 @@ export class FarAdapters implements AdapterCatalog {
     const found = this.#byKey.get(key) ?? this.#cached().find(({ info }) => info.key === key);
     if (!found) throw noSuchAdapter(key);
     const entry = { source: this.#place.url, name, bytes: found.info.bytes };
-    return this.#cache.use(id, entry, (folder) => this.#download(found, folder), loadAdapter);
+    return this.#cache.use(id, entry, (folder) => this.#download(found, folder), (folder) => loadBounded(folder, this.#options)); // prettier-ignore
   }
 
   /** What a name stands for; undefined for nothing. */

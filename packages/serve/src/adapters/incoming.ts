@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import path from 'node:path';
-import { OnnxLoraError } from '@onnx-lora/sdk';
+import { type Adapter, loadAdapter, OnnxLoraError } from '@onnx-lora/sdk';
 import { AtomicWriter } from '@onnx-lora/sdk/data';
 import { ADAPTER_FILES } from './manifest.ts';
 
@@ -23,6 +23,11 @@ export interface FileLimits {
   readonly maxConfigBytes?: number;
   /** Bytes of `adapter_model.safetensors`; 512 MiB by default. */
   readonly maxWeightBytes?: number;
+  /**
+   * How many tensors an adapter may have, found when it is first asked for; by default as many as the format allows, which a header
+   * can name by the million.
+   */
+  readonly maxTensors?: () => number;
 }
 
 type Sizes = Record<(typeof ADAPTER_FILES)[number], number>;
@@ -65,6 +70,15 @@ async function write(target: string, content: AsyncIterable<Uint8Array>, limit: 
     await file.abort();
     throw error;
   }
+}
+
+/**
+ * Loads an adapter whose files are no larger than they may be.
+ *
+ * @throws OnnxLoraError as `loadAdapter`; `FILE_INVALID` for too many tensors, of which none is read
+ */
+export async function loadBounded(folder: string, { maxTensors }: FileLimits): Promise<Adapter> {
+  return loadAdapter(folder, maxTensors === undefined ? {} : { maxTensors: maxTensors() });
 }
 
 /** What an adapter is known by: sha256 of its files, one behind the other, the config first. In hexadecimal. */

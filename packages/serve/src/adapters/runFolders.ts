@@ -3,8 +3,9 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { type Adapter, loadAdapter, OnnxLoraError } from '@onnx-lora/sdk';
+import { type Adapter, OnnxLoraError } from '@onnx-lora/sdk';
 import type { AdapterCatalog, AdapterChoiceOptions, AdapterInfo, ResolvedAdapter } from './catalog.ts';
+import { type FileLimits, loadBounded } from './incoming.ts';
 import { isAdapterName, noSuchAdapter } from './names.ts';
 
 const CONFIG_FILE = 'adapter_config.json';
@@ -24,11 +25,16 @@ interface Known {
  */
 export class RunFolders implements AdapterCatalog {
   readonly #root: string;
+  readonly #limits: FileLimits;
   readonly #known = new Map<string, Known>();
 
-  /** @param root folder with a folder for each adapter: PEFT's files, or a run with `adapter` inside */
-  constructor(root: string) {
+  /**
+   * @param root folder with a folder for each adapter: PEFT's files, or a run with `adapter` inside
+   * @param limits of which `maxTensors` holds here
+   */
+  constructor(root: string, limits: FileLimits = {}) {
     this.#root = root;
+    this.#limits = limits;
   }
 
   async resolve(name: string, { version }: AdapterChoiceOptions = {}): Promise<ResolvedAdapter> {
@@ -49,7 +55,7 @@ export class RunFolders implements AdapterCatalog {
 
   async load(key: string): Promise<Adapter> {
     const name = key.slice(0, key.lastIndexOf('@'));
-    const adapter = await loadAdapter(path.join(this.#root, name));
+    const adapter = await loadBounded(path.join(this.#root, name), this.#limits);
     // Its files may have been exchanged since the request came, and while they were read.
     if ((await this.resolve(name)).key === key) return adapter;
     throw new OnnxLoraError('FILE_NOT_FOUND', `The adapter "${name}" was exchanged while it was read. Ask again.`);

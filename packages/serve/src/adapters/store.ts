@@ -3,11 +3,11 @@
 import type { KeyObject } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
-import { type Adapter, loadAdapter, OnnxLoraError } from '@onnx-lora/sdk';
+import { type Adapter, OnnxLoraError } from '@onnx-lora/sdk';
 import { FileLock } from '@onnx-lora/sdk/core';
 import { makeFolder } from '@onnx-lora/sdk/data';
 import type { AdapterCatalog, AdapterChoiceOptions, AdapterInfo, ResolvedAdapter } from './catalog.ts';
-import { digestOf } from './incoming.ts';
+import { digestOf, loadBounded } from './incoming.ts';
 import { chosenShare, readState, type Share, type State, writeState } from './manifest.ts';
 import { noSuchAdapter } from './names.ts';
 import { requireUnused } from './inUse.ts';
@@ -257,7 +257,7 @@ export class AdapterStore implements AdapterCatalog, AsyncDisposable {
       );
     }
     this.#verified.add(version);
-    return loadAdapter(version.folder);
+    return loadBounded(version.folder, this.#options);
   }
 
   #requireRoom(bytes: number): void {

@@ -1,8 +1,8 @@
 /** @file An adapter that a client brings: whether it is what it should be. */
 
 import { createPublicKey, type KeyObject, verify } from 'node:crypto';
-import { type Adapter, loadAdapter, OnnxLoraError } from '@onnx-lora/sdk';
-import { digestOf, type FileLimits, type IncomingFile, receive } from './incoming.ts';
+import { type Adapter, OnnxLoraError } from '@onnx-lora/sdk';
+import { digestOf, type FileLimits, type IncomingFile, loadBounded, receive } from './incoming.ts';
 import type { Manifest } from './manifest.ts';
 import { isAdapterName } from './names.ts';
 
@@ -53,7 +53,7 @@ export async function receiveUpload(
     );
   }
   requireSigned(`${name}@${digest}`, signature, rules.trusted);
-  const adapter = await loadAdapter(folder);
+  const adapter = await loadBounded(folder, rules);
   const base = adapter.baseDigest;
   if (rules.baseDigest !== undefined && base !== undefined && base !== rules.baseDigest) {
     throw new OnnxLoraError(

@@ -59,7 +59,7 @@ export function addCalls(server: Server, service: Service, door: Door): void {
 async function answer(
   call: ServerUnaryCall<Buffer, object>,
   callback: sendUnaryData<object>,
-  { log, tracing }: Service,
+  { log, tracing, hidePaths }: Service,
   ask: (signal: AbortSignal) => Promise<object>,
 ): Promise<void> {
   const gone = new AbortController();
@@ -73,8 +73,8 @@ async function answer(
     found = await ask(gone.signal);
     trace?.end();
   } catch (error) {
-    if (failedAnswer(error).status === 500) log.failed(error);
-    failure = statusOf(error);
+    if (failedAnswer(error, hidePaths).status === 500) log.failed(error);
+    failure = statusOf(error, hidePaths);
     trace?.end(error);
   }
   callback(failure, found);

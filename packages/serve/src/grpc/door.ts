@@ -28,7 +28,7 @@ const levels: Readonly<Record<string, AccessLevel>> = {
  *
  * @param timeout milliseconds in which a request must have come
  */
-export function doorOf({ access, metrics, log }: Service, bodies: BodyBudget, timeout: number): Door {
+export function doorOf({ access, metrics, log, hidePaths }: Service, bodies: BodyBudget, timeout: number): Door {
   const callers = new WeakMap<Metadata, Caller>();
   const interceptor: ServerInterceptor = ({ path: route }, call) => {
     const start = performance.now();
@@ -46,7 +46,7 @@ export function doorOf({ access, metrics, log }: Service, bodies: BodyBudget, ti
       log.answered(answered, tenant);
     };
     const refuse = (error: unknown): void => {
-      const refusal = statusOf(error);
+      const refusal = statusOf(error, hidePaths);
       if (hasEnded) return;
       call.sendStatus(refusal);
       end(refusal.code);

@@ -21,8 +21,8 @@ const MOST_DETAILS = 800;
  * A failure as a status: the message of HTTP's answer, its code as `code`, and after how long it may be tried again as `retry-after`
  * in seconds and as `grpc-retry-pushback-ms`, which clients that retry keep to.
  */
-export function statusOf(error: unknown): StatusObject {
-  const { status: http, body, retryAfter } = failedAnswer(error);
+export function statusOf(error: unknown, hidePaths: (message: string) => string): StatusObject {
+  const { status: http, body, retryAfter } = failedAnswer(error, hidePaths);
   const metadata = new Metadata();
   metadata.set('code', body.code);
   if (retryAfter !== undefined) {

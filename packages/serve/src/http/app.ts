@@ -46,7 +46,7 @@ export function httpApp(
     : fastify({ ...options, http: wire });
   readBodies(app, bodies);
   app.setErrorHandler(async (error, { routeOptions }, reply) => {
-    const { status, body, retryAfter } = failedAnswer(error);
+    const { status, body, retryAfter } = failedAnswer(error, service.hidePaths);
     if (status === 500) service.log.failed(error);
     if (retryAfter !== undefined) reply.header('retry-after', retryAfter);
     const isOpenAi = routeOptions.url?.startsWith('/v1/');

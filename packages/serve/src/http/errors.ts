@@ -32,6 +32,9 @@ const statuses: Readonly<Partial<Record<ErrorCode, number>>> = {
   NO_GRADIENT: 500,
 };
 
+/** All that clients are told of a failure that is not theirs. */
+const FAILED = 'The server failed. Its log says where.';
+
 /** A refusal that is HTTP's own, such as a body that is too large. */
 export class HttpError extends Error {
   readonly status: number;
@@ -48,20 +51,24 @@ export class HttpError extends Error {
   }
 }
 
-/** What is answered. Of a bug nothing is told but that it is one: it is for the log. */
-export function failedAnswer(given: unknown): FailedAnswer {
+/**
+ * What is answered. Of a failure that is no client's nothing is told but its code: the rest is for the log.
+ *
+ * @param hidePaths takes the places of this machine out of a message
+ */
+export function failedAnswer(given: unknown, hidePaths: (message: string) => string): FailedAnswer {
   const error = systemFailure(given) ?? given;
   if (error instanceof HttpError) {
     const { status, message, code, retryAfter } = error;
-    return { status, body: { error: message, code }, retryAfter };
+    return { status, body: { error: hidePaths(message), code }, retryAfter };
   }
   if (error instanceof OnnxLoraError) {
     const status = statuses[error.code] ?? 400;
-    const answer = { status, body: { error: error.message, code: error.code } };
+    const answer = { status, body: { error: status === 500 ? FAILED : hidePaths(error.message), code: error.code } };
     return error instanceof OverloadedError ? { ...answer, retryAfter: error.retryAfter } : answer;
   }
   const status = (error as { readonly statusCode?: unknown } | undefined)?.statusCode;
   if (typeof status === 'number' && status >= 400 && status < 500)
-    return { status, body: { error: (error as Error).message, code: 'HTTP' } };
-  return { status: 500, body: { error: 'The server failed. Its log says where.', code: 'INTERNAL' } };
+    return { status, body: { error: hidePaths((error as Error).message), code: 'HTTP' } };
+  return { status: 500, body: { error: FAILED, code: 'INTERNAL' } };
 }

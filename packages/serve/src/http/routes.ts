@@ -1,7 +1,6 @@
 /** @file A route: what is registered, checked and documented, said once. */
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { decodeText } from '@onnx-lora/sdk/data';
 import { z } from 'zod';
 import type { AccessLevel, Caller } from '../operation/access.ts';
 import { type Part, traceUnder } from '../operation/tracing.ts';
@@ -128,25 +127,4 @@ export function checked<T>(schema: z.ZodType<T>, value: unknown, what: string): 
   const [{ path, message }] = error.issues as [z.core.$ZodIssue];
   const where = path.length > 0 ? ` at "${path.join('.')}"` : '';
   throw new HttpError(400, 'INPUT_INVALID', `${what} is not as it should be${where}: ${message}.`);
-}
-
-/** Larger JSON would hold up everybody while it is read. */
-const MOST_JSON = 16 * 2 ** 20;
-
-/**
- * The JSON of a body, as its schema has it.
- *
- * @throws HttpError 400; 413 for more than 16 MiB of it
- */
-export function jsonBody<T>(schema: z.ZodType<T>, body: Buffer): T {
-  if (body.length > MOST_JSON)
-    throw new HttpError(413, 'INPUT_INVALID', `The JSON has ${body.length} bytes, more than the ${MOST_JSON} that it may. Send tensors as binary data, and records in several requests.`); // prettier-ignore
-  const text = decodeText(body, 'The body', 'INPUT_INVALID');
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new HttpError(400, 'INPUT_INVALID', `The body is no JSON: ${(error as Error).message}.`);
-  }
-  return checked(schema, value, 'The body');
 }

@@ -29,6 +29,8 @@ export interface Service {
   readonly log: Log;
   /** Where the program has set up OpenTelemetry. */
   readonly tracing: Tracing | undefined;
+  /** Takes the places of this machine out of a message for clients. */
+  readonly hidePaths: (message: string) => string;
   /** Keeps nothing of an adapter in memory. */
   readonly forget: (key: string) => void;
   /** Keys of the adapters that are in memory. */

@@ -6,7 +6,8 @@ import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { Answer } from '@onnx-lora/sdk/tasks';
 import { z } from 'zod';
 import { ownerOf } from '../http/owner.ts';
-import { type Asked, jsonBody, type Route, route } from '../http/routes.ts';
+import { jsonBody } from '../http/json.ts';
+import { type Asked, type Route, route } from '../http/routes.ts';
 import { resolved, type Service } from '../http/service.ts';
 import { inNameOf } from '../inference/request.ts';
 import { taskAmong, wantedModel } from './models.ts';
@@ -53,7 +54,7 @@ export function chatRoute(service: Service): Route {
 }
 
 async function answered(service: Service, asked: Asked<unknown, unknown>): Promise<unknown> {
-  const { model, messages, stream, stream_options: told, ...how } = jsonBody(request, asked.body);
+  const { model, messages, stream, stream_options: told, ...how } = await jsonBody(request, asked.body);
   const adapter = await resolved(service, wantedModel(service, model), asked.caller);
   const task = taskAmong(service, ['chat']);
   const { predictor } = await (await service.variants.get(adapter)).predictor({ task, settings: settingsOf(how) });

@@ -3,7 +3,8 @@
 import { z } from 'zod';
 import { answersAbout } from '../http/predict/answers.ts';
 import { HttpError } from '../http/errors.ts';
-import { type Asked, jsonBody, type Route, route } from '../http/routes.ts';
+import { jsonBody } from '../http/json.ts';
+import { type Asked, type Route, route } from '../http/routes.ts';
 import { resolved, type Service } from '../http/service.ts';
 import { type SentFile, sentForm } from '../http/predict/uploadedFiles.ts';
 import { chatRoute } from './chat.ts';
@@ -79,7 +80,7 @@ export function openAiRoutes(service: Service): Route[] {
 }
 
 async function embedded(service: Service, asked: Asked<unknown, unknown>): Promise<z.infer<typeof embeddings>> {
-  const { model, input, encoding_format: format = 'float' } = jsonBody(embeddingRequest, asked.body);
+  const { model, input, encoding_format: format = 'float' } = await jsonBody(embeddingRequest, asked.body);
   const adapter = await resolved(service, wantedModel(service, model), asked.caller);
   const task = taskAmong(service, ['text-embedding', 'sequence-embedding']);
   const column = task.startsWith('text') ? 'text' : 'sequence';

@@ -175,6 +175,20 @@ describe('a damaged or hostile file', () => {
     await expect(readSafetensors(path)).rejects.toBeInstanceOf(OnnxLoraError);
   });
 
+  it('names as many tensors as it may, and no more', () => {
+    const named = (count: number): Uint8Array => file(Object.fromEntries(Array.from({ length: count }, (_, i) => [`t${i}`, f32([0], 0, 0)])), 0); // prettier-ignore
+    expect(parseSafetensors(named(20), 'x', 20).tensors.size).toBe(20);
+    expect(() => parseSafetensors(named(22), 'x', 20)).toThrow('"x" describes more than the 20 tensors');
+    // Neither is JSON to its end: it was not parsed.
+    expect(() => parseSafetensors(file(`{${'"a":1,'.repeat(1100)}`, 0), 'x', 20)).toThrow('more than 1080 members');
+    expect(() => parseSafetensors(file(`{"a":"${'x'.repeat(5e6)}`, 0), 'x', 20)).toThrow('more than the 20 tensors');
+  });
+
+  it('may have a text of any length', () => {
+    const { metadata } = parseSafetensors(file({ __metadata__: { a: '\\"'.repeat(5e6) } }, 0), 'x');
+    expect(metadata['a']).toHaveLength(1e7);
+  });
+
   it('is told apart from a pickle by more than its first bytes', () => {
     // A header of 0x0280 bytes begins as a pickle of protocol 2 does.
     expect(parseSafetensors(file(`{}${' '.repeat(638)}`, 0), 'x').tensors.size).toBe(0);

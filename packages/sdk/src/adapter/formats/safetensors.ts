@@ -51,18 +51,19 @@ export function openSafetensors(path: string): ReadonlyMap<string, StoredTensor>
 /**
  * Reads a whole safetensors file. Every tensor gets memory of its own, aligned for its type.
  *
+ * @param maxTensors how many tensors it may name, and how long its header may be for that; by default as the format has it
  * @throws OnnxLoraError `FILE_NOT_FOUND` when there is no such file, `FILE_INVALID` when it breaks the format in any
  * way (also for a pickle, which is never opened).
  */
-export async function readSafetensors(path: string): Promise<Safetensors> {
+export async function readSafetensors(path: string, maxTensors?: number): Promise<Safetensors> {
   const handle = await openToRead(path);
   try {
     const { size } = await handle.stat();
-    if (size <= READ_AT_ONCE) return parseSafetensors(await readRange(handle, 0, size, path), path);
+    if (size <= READ_AT_ONCE) return parseSafetensors(await readRange(handle, 0, size, path), path, maxTensors);
     const start = await readRange(handle, 0, Math.min(LENGTH_BYTES, size), path);
-    const length = headerLength(start, size, path);
+    const length = headerLength(start, size, path, maxTensors);
     const dataStart = LENGTH_BYTES + length;
-    const header = parseHeader(await readRange(handle, LENGTH_BYTES, length, path), size - dataStart, path);
+    const header = parseHeader(await readRange(handle, LENGTH_BYTES, length, path), size - dataStart, path, maxTensors);
     const tensors = new Map<string, Tensor>();
     for (const entry of header.entries) {
       const tensor = allocate(entry, path);
@@ -80,9 +81,9 @@ export async function readSafetensors(path: string): Promise<Safetensors> {
  *
  * @throws OnnxLoraError `FILE_INVALID` when the bytes break the format in any way.
  */
-export function parseSafetensors(bytes: Uint8Array, name: string): Safetensors {
-  const dataStart = LENGTH_BYTES + headerLength(bytes.subarray(0, LENGTH_BYTES), bytes.length, name);
-  const header = parseHeader(bytes.subarray(LENGTH_BYTES, dataStart), bytes.length - dataStart, name);
+export function parseSafetensors(bytes: Uint8Array, name: string, maxTensors?: number): Safetensors {
+  const dataStart = LENGTH_BYTES + headerLength(bytes.subarray(0, LENGTH_BYTES), bytes.length, name, maxTensors);
+  const header = parseHeader(bytes.subarray(LENGTH_BYTES, dataStart), bytes.length - dataStart, name, maxTensors);
   const tensors = new Map<string, Tensor>();
   for (const entry of header.entries) {
     const tensor = allocate(entry, name);

@@ -2,7 +2,7 @@
 
 import { OnnxLoraError } from '../../errors.ts';
 import { type DataType, bytesPerElement } from '../../runtime/tensor.ts';
-import { isObject, parseForeignJson } from './foreignJson.ts';
+import { isObject, type JsonBudget, parseForeignJson } from './foreignJson.ts';
 
 /** Element types by their safetensors spelling, in the order in which the reference library lays tensors out. */
 export const safetensorsTypes: Readonly<Record<string, DataType>> = {
@@ -23,6 +23,11 @@ export const safetensorsTypes: Readonly<Record<string, DataType>> = {
 
 /** The limit of the reference library; a longer header is refused unread. */
 const MAX_HEADER_BYTES = 100_000_000;
+
+/** Bytes of the free text of a header, and its members, where the number of tensors is bounded. */
+const [METADATA_BYTES, METADATA_KEYS] = [4 << 20, 1000];
+/** Bytes that the description of a tensor takes, its name included, and members of objects in it: its own and three inside. */
+const [TENSOR_BYTES, TENSOR_KEYS] = [512, 4];
 
 /** The bytes that hold the header's length, before the header itself. */
 export const LENGTH_BYTES = 8;
@@ -45,9 +50,10 @@ export interface SafetensorsHeader {
 /**
  * The header's length in bytes, from the first eight bytes of a file of `fileSize` bytes.
  *
+ * @param maxTensors how many tensors the file may name; a header that is longer than these could need is refused
  * @throws OnnxLoraError `FILE_INVALID` when the file is a pickle, a Git LFS pointer, or no safetensors file at all.
  */
-export function headerLength(start: Uint8Array, fileSize: number, file: string): number {
+export function headerLength(start: Uint8Array, fileSize: number, file: string, maxTensors: number = Infinity): number {
   if (start.length < LENGTH_BYTES) {
     throw invalid(file, `it has ${fileSize} bytes, and the length of its header alone takes ${LENGTH_BYTES}`);
   }
@@ -60,20 +66,29 @@ export function headerLength(start: Uint8Array, fileSize: number, file: string):
   if (Number(length) > fileSize - LENGTH_BYTES) {
     throw invalid(file, `its header claims ${length} bytes, but the file has only ${fileSize}`);
   }
+  if (Number(length) > METADATA_BYTES + TENSOR_BYTES * maxTensors) throw tooMany(file, maxTensors);
   return Number(length);
 }
 
 /**
  * Parses and checks a header that describes `dataSize` bytes of data.
  *
+ * @param maxTensors how many tensors it may name: more are refused before anything is made of one
  * @throws OnnxLoraError `FILE_INVALID` for anything that the format forbids: other JSON, a repeated name, an unknown
  * element type, a shape that disagrees with its byte range, ranges that leave gaps, overlap or end elsewhere.
  */
-export function parseHeader(bytes: Uint8Array, dataSize: number, file: string): SafetensorsHeader {
-  const json = parseJson(bytes, file);
+export function parseHeader(
+  bytes: Uint8Array,
+  dataSize: number,
+  file: string,
+  maxTensors: number = Infinity,
+): SafetensorsHeader {
+  const json = parseJson(bytes, file, { keys: METADATA_KEYS + TENSOR_KEYS * maxTensors });
+  const members = Object.entries(json);
+  if (members.length > maxTensors + 1) throw tooMany(file, maxTensors);
   const entries: TensorEntry[] = [];
   let metadata: Record<string, string> = {};
-  for (const [name, value] of Object.entries(json)) {
+  for (const [name, value] of members) {
     if (name === '__metadata__') metadata = parseMetadata(value, file);
     else entries.push(parseEntry(name, value, file));
   }
@@ -99,14 +114,14 @@ function refuseOtherFormats(start: Uint8Array, file: string): void {
   }
 }
 
-function parseJson(bytes: Uint8Array, file: string): object {
+function parseJson(bytes: Uint8Array, file: string, budget: JsonBudget): object {
   let text: string;
   let json: unknown;
   try {
     text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-    json = parseForeignJson(text);
+    json = parseForeignJson(text, budget);
   } catch (cause) {
-    throw invalid(file, 'its header is not JSON, or nested beyond measure', cause);
+    throw invalid(file, `its header is not JSON that can be read: ${(cause as Error).message}`, cause);
   }
   if (!isObject(json)) throw invalid(file, 'its header is not a JSON object');
   const repeated = repeatedKey(text);
@@ -117,11 +132,16 @@ function parseJson(bytes: Uint8Array, file: string): object {
 /** The first key that an object of this (valid) JSON text repeats; JSON.parse would silently keep the last. */
 function repeatedKey(text: string): string | undefined {
   const open: Set<string>[] = [];
-  for (const [token, isKey] of text.matchAll(/"(?:[^"\\]|\\.)*"(\s*:)?|[{}]/g)) {
-    if (token === '{') open.push(new Set());
-    else if (token === '}') open.pop();
-    else if (isKey !== undefined) {
-      const key = JSON.parse(token.slice(0, -isKey.length)) as string;
+  for (let at = 0; at < text.length; at++) {
+    if (text[at] === '{') open.push(new Set());
+    else if (text[at] === '}') open.pop();
+    else if (text[at] === '"') {
+      const begin = at;
+      for (at++; text[at] !== '"'; at++) if (text[at] === '\\') at++;
+      let behind = at + 1;
+      while (text[behind]! <= ' ') behind++;
+      if (text[behind] !== ':') continue;
+      const key = JSON.parse(text.slice(begin, at + 1)) as string;
       const keys = open.at(-1)!;
       if (keys.has(key)) return key;
       keys.add(key);
@@ -200,5 +220,12 @@ function invalid(file: string, what: string, cause?: unknown): OnnxLoraError {
     'FILE_INVALID',
     `"${file}" is not a valid safetensors file: ${what}. It may be cut short or damaged: copy or download it again.`,
     cause === undefined ? undefined : { cause },
+  );
+}
+
+function tooMany(file: string, maxTensors: number): OnnxLoraError {
+  return new OnnxLoraError(
+    'FILE_INVALID',
+    `"${file}" describes more than the ${maxTensors} tensors that an adapter of this model may have. Pass an adapter that was trained on this model.`,
   );
 }

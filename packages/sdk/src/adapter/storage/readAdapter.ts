@@ -9,7 +9,7 @@ import { settle } from '../../files/swapFolder.ts';
 import { parseNotes } from './adapterNotes.ts';
 import { Adapter, BASE_DIGEST, CONFIG_FILE, WEIGHTS_FILE } from '../adapter.ts';
 import { fromOrtAdapter } from './convert.ts';
-import { parseForeignJson } from '../formats/foreignJson.ts';
+import { type JsonBudget, parseForeignJson } from '../formats/foreignJson.ts';
 import { parseOrtAdapter } from '../formats/ortAdapter.ts';
 import { type AdapterConfig, parseAdapterConfig } from '../formats/peftConfig.ts';
 import { floatsOf } from '../formats/pythonJson.ts';
@@ -23,6 +23,8 @@ export const PICKLE_FILE = 'adapter_model.bin';
 
 /** Larger than any adapter_config.json, small enough to parse at once. */
 const MAX_CONFIG_BYTES = 16 << 20;
+/** More than a config with ranks of every module, and as AdaLoRA writes them with a flag for each rank, has. */
+const CONFIG_BUDGET: JsonBudget = { keys: 10_000, values: 100_000 };
 /** What an .onnx_adapter can address. */
 const MAX_ORT_ADAPTER_BYTES = 2 ** 31;
 const ORT_ADAPTER_ENDING = '.onnx_adapter';
@@ -32,12 +34,13 @@ const ORT_ADAPTER_ENDING = '.onnx_adapter';
  * `.onnx_adapter` whose tensors are named as `saveOnnxAdapter` names them. Pickle files (`adapter_model.bin`) are refused:
  * reading one runs code.
  *
+ * @param maxTensors how many tensors each of its safetensors files may name; by default as many as the format allows
  * @throws OnnxLoraError `FILE_NOT_FOUND`, or `ADAPTER_INVALID` and `FILE_INVALID` naming the file and the remedy
  */
-export async function readAdapter(source: string): Promise<Adapter> {
+export async function readAdapter(source: string, maxTensors?: number): Promise<Adapter> {
   if (!existsSync(source)) throw notFound('adapter', source);
   const stat = statSync(source);
-  if (stat.isDirectory()) return readPeftFolder(source);
+  if (stat.isDirectory()) return readPeftFolder(source, maxTensors);
   if (stat.isFile() && source.endsWith(ORT_ADAPTER_ENDING)) return readOrtAdapter(source);
   if (source.endsWith('.onnx')) throw isModel(source, 'it is an .onnx file');
   throw new OnnxLoraError(
@@ -68,13 +71,13 @@ async function readOrtAdapter(file: string): Promise<Adapter> {
 const ATTEMPTS = 5;
 
 /** Reads a folder whole: all its files before another adapter was saved over it, or all after. */
-async function readPeftFolder(folder: string): Promise<Adapter> {
+async function readPeftFolder(folder: string, maxTensors: number | undefined): Promise<Adapter> {
   settle(folder);
   for (let attempt = 1; ; attempt++) {
     const before = filesNow(folder);
     let adapter: Adapter;
     try {
-      adapter = await readFiles(folder);
+      adapter = await readFiles(folder, maxTensors);
     } catch (cause) {
       if (attempt < ATTEMPTS && filesNow(folder) !== before) continue;
       throw cause;
@@ -91,7 +94,7 @@ function filesNow(folder: string): string {
     .join();
 }
 
-async function readFiles(folder: string): Promise<Adapter> {
+async function readFiles(folder: string, maxTensors: number | undefined): Promise<Adapter> {
   const configFile = path.join(folder, CONFIG_FILE);
   if (!existsSync(configFile)) {
     const model = ['onnx/model.onnx', 'model.onnx'].find((name) => existsSync(path.join(folder, name)));
@@ -102,8 +105,8 @@ async function readFiles(folder: string): Promise<Adapter> {
     );
   }
   const text = await readText(configFile);
-  const config = withFloats(parseAdapterConfig(parsedJson(text, configFile), configFile), text);
-  const { tensors, metadata } = await readWeights(folder);
+  const config = withFloats(parseAdapterConfig(parsedJson(text, configFile, CONFIG_BUDGET), configFile), text);
+  const { tensors, metadata } = await readWeights(folder, maxTensors);
   const twice = [...tensors.keys()].find((name) => !name.startsWith(PEFT_PREFIX) && tensors.has(PEFT_PREFIX + name));
   if (twice !== undefined) {
     throw new OnnxLoraError(
@@ -121,10 +124,10 @@ function withFloats(config: AdapterConfig, text: string): AdapterConfig {
 }
 
 /** The tensors of a PEFT folder: from the one file, else from those that the index lists. */
-async function readWeights(folder: string): Promise<Safetensors> {
+async function readWeights(folder: string, maxTensors: number | undefined): Promise<Safetensors> {
   const [whole, index] = [WEIGHTS_FILE, INDEX_FILE].map((name) => path.join(folder, name)) as [string, string];
-  if (existsSync(whole)) return readSafetensors(whole);
-  if (existsSync(index)) return readShards(parsedJson(await readText(index), index), index);
+  if (existsSync(whole)) return readSafetensors(whole, maxTensors);
+  if (existsSync(index)) return readShards(parsedJson(await readText(index), index), index, maxTensors);
   throw new OnnxLoraError(
     'ADAPTER_INVALID',
     existsSync(path.join(folder, PICKLE_FILE))
@@ -143,9 +146,9 @@ async function readText(file: string): Promise<string> {
   return decodeText(await readFile(file), `"${file}"`, 'ADAPTER_INVALID');
 }
 
-function parsedJson(text: string, file: string): unknown {
+function parsedJson(text: string, file: string, budget?: JsonBudget): unknown {
   try {
-    return parseForeignJson(text);
+    return parseForeignJson(text, budget);
   } catch (cause) {
     throw new OnnxLoraError('ADAPTER_INVALID', `"${file}" is not valid JSON: ${(cause as Error).message}.`, { cause });
   }

@@ -61,15 +61,16 @@ export function openShards(json: unknown, file: string): ReadonlyMap<string, Sto
  *
  * @param json the index
  * @param file its path
+ * @param maxTensors how many tensors each of them may name
  * @throws OnnxLoraError `ADAPTER_INVALID` when the index is none, names a file elsewhere, or disagrees with the files about
  *   what they hold; `FILE_NOT_FOUND` and `FILE_INVALID` as `readSafetensors`
  */
-export async function readShards(json: unknown, file: string): Promise<Safetensors> {
+export async function readShards(json: unknown, file: string, maxTensors?: number): Promise<Safetensors> {
   const index = parseIndex(json, file, adapterFiles);
   const tensors = new Map<string, Tensor>();
   const metadata: Record<string, string> = {};
   for (const shard of new Set(index.files.values())) {
-    const found = await readSafetensors(index.pathOf(shard));
+    const found = await readSafetensors(index.pathOf(shard), maxTensors);
     for (const [name, tensor] of placedIn(shard, found.tensors, index)) tensors.set(name, tensor);
     Object.assign(metadata, found.metadata);
   }

@@ -46,6 +46,11 @@ export interface LoadAdapterOptions {
   readonly revision?: string;
   /** Called with the name of each file of a hub id that must be downloaded first. */
   readonly onDownload?: (file: string) => void;
+  /**
+   * How many tensors a safetensors file of the adapter may name: a file that names more is refused before any is read. By default as
+   * many as the format allows, whose header may have 100 MB.
+   */
+  readonly maxTensors?: number;
 }
 
 /** What of a model's repository is downloaded. */

@@ -27,7 +27,7 @@ import { quantizedGraphs } from '../quantizing/quantizedParts.ts';
 import { requirePath } from '../givenArguments.ts';
 
 /** Options of {@link openModel}. */
-export interface OpenOptions extends LoadAdapterOptions {
+export interface OpenOptions extends Omit<LoadAdapterOptions, 'maxTensors'> {
   /** Families that may recognise the model, such as those of `@onnx-lora/vision`. */
   readonly families?: readonly ModelFamily[];
   /**

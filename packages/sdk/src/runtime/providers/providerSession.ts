@@ -10,7 +10,16 @@ import type { LentMemory } from '../lentMemory.ts';
 import { nativeOptions } from '../nativeOptions.ts';
 import { outputDifference } from './outputDifference.ts';
 import { readProfile } from './profile.ts';
-import { availability, providersToTry, providerFailed, reasonOf, warn, wrongOutputs, usesTheCpu } from './providers.ts';
+import {
+  availability,
+  providersToTry,
+  providerFailed,
+  reasonOf,
+  RUN_FAILED,
+  warn,
+  wrongOutputs,
+  usesTheCpu,
+} from './providers.ts';
 import { RunQueue } from '../runQueue.ts';
 import type {
   ConcreteProvider,
@@ -184,11 +193,9 @@ class ProviderSession implements Session {
       return await graph.run(feeds, bound, fetches);
     } catch (cause) {
       if (cause instanceof OnnxLoraError) throw cause;
-      throw new OnnxLoraError(
-        'RUNTIME_FAILED',
-        `ONNX Runtime failed on "${this.#request.source.name}": ${reasonOf(cause)}.`,
-        { cause },
-      );
+      throw new OnnxLoraError('RUNTIME_FAILED', `${RUN_FAILED} "${this.#request.source.name}": ${reasonOf(cause)}.`, {
+        cause,
+      });
     }
   }
 

@@ -147,6 +147,14 @@ export function reasonOf(error: unknown): string {
   return message.replace(/^\S*\.(?:cc|h):\d+ .* was false\. /, '').replace(/[.\s]+$/, '');
 }
 
+/** How the message of a run that failed begins: other failures of a session, such as that its thread has ended, are not the feeds'. */
+export const RUN_FAILED = 'ONNX Runtime failed on';
+
+/** Whether ONNX Runtime has refused to compute what it was fed. */
+export function isRunFailure(error: unknown): boolean {
+  return error instanceof OnnxLoraError && error.code === 'RUNTIME_FAILED' && error.message.startsWith(RUN_FAILED);
+}
+
 /** Tells of something that is not as it was asked for: whom the options name, else a warning of the process. */
 export function warn({ onWarning }: Pick<SessionOptions, 'onWarning'>, message: string): void {
   if (onWarning) onWarning(message);

@@ -15,7 +15,7 @@ import {
 } from '@onnx-lora/sdk/tasks';
 import type { DivideOptions } from '@onnx-lora/sdk/data';
 import type { SequenceDomain } from '../../domain.ts';
-import type { SequenceRecord } from '../../record.ts';
+import { requireShort, type SequenceRecord } from '../../record.ts';
 import type { SequenceInput } from '../sequenceInput.ts';
 import type { TokenRow } from '../sequenceTask.ts';
 
@@ -66,7 +66,11 @@ export async function sequencePredictor<
   { model, data = {}, writer, writerEndings, ...request }: SequencePredictorRequest<R, Options, Row>,
 ): Promise<Predictor> {
   const records: RecordProcessor<R, Row, Outputs>['records'] = async function* (source) {
-    for await (const { record, read, total } of domain.stream(source, data)) yield { item: record, read, total };
+    for await (const { record, read, total } of domain.stream(source, data)) {
+      const { sequence, second = '', where } = record;
+      requireShort(sequence.length + second.length, where, request.input.tokenizer.isPerLetter);
+      yield { item: record, read, total };
+    }
   };
   const predictor = await recordPredictor(model, { ...sequenceProcessor(request), records }, request);
   return { ...predictor, ...(writer && { writer }), ...(writerEndings && { writerEndings }) };

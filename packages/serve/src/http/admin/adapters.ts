@@ -4,7 +4,8 @@ import { OnnxLoraError } from '@onnx-lora/sdk';
 import { z } from 'zod';
 import { splitSchema } from '../../adapters/manifest.ts';
 import type { AdapterStore } from '../../adapters/store.ts';
-import { type Route, type Asked, jsonBody, route } from '../routes.ts';
+import { jsonBody } from '../json.ts';
+import { type Route, type Asked, route } from '../routes.ts';
 import { resolved, type Service } from '../service.ts';
 import { sentForm } from '../predict/uploadedFiles.ts';
 
@@ -78,7 +79,7 @@ export function adminRoutes(service: Service, maxUploadBytes: number): Route[] {
       ...(schemas.body && { body: { 'application/json': schemas.body } }),
       answer: done,
       handle: async (asked) => {
-        await make(asked, (schemas.body ? jsonBody(schemas.body, asked.body) : undefined) as Body);
+        await make(asked, (schemas.body && (await jsonBody(schemas.body, asked.body))) as Body);
         return { done: true };
       },
     });

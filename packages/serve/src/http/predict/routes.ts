@@ -3,7 +3,8 @@
 import type { Prediction } from '@onnx-lora/sdk/tasks';
 import { z } from 'zod';
 import { answersAbout } from './answers.ts';
-import { type Asked, jsonBody, type Route, route } from '../routes.ts';
+import { jsonBody } from '../json.ts';
+import { type Asked, type Route, route } from '../routes.ts';
 import { resolved, type Service } from '../service.ts';
 import { bareType, sentForm, type SentForm } from './uploadedFiles.ts';
 
@@ -60,7 +61,7 @@ async function predicted(
   service: Service,
   { query: asked, body, request, caller, signal }: Asked<unknown, Query>,
 ): Promise<PredictAnswer> {
-  const form = formOf(body, request.headers['content-type']);
+  const form = await formOf(body, request.headers['content-type']);
   const { fields } = form;
   const adapter = await resolved(
     service,
@@ -81,9 +82,9 @@ async function predicted(
 }
 
 /** Records as JSON become a file of them; all else is files as they are. */
-function formOf(body: Buffer, contentType: string | undefined): SentForm {
+async function formOf(body: Buffer, contentType: string | undefined): Promise<SentForm> {
   if (bareType(contentType) !== 'application/json') return sentForm(body, contentType);
-  const lines = jsonBody(records, body).records.map((each) => JSON.stringify(each));
+  const lines = (await jsonBody(records, body)).records.map((each) => JSON.stringify(each));
   return {
     files: [{ name: 'records.jsonl', type: 'application/x-ndjson', bytes: Buffer.from(lines.join('\n')) }],
     fields: {},

@@ -1,6 +1,7 @@
 /** @file Inference as the protocol has it, by whichever way it was asked for: over HTTP or gRPC. */
 
 import { type Feeds, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import { isRunFailure } from '@onnx-lora/sdk/core';
 import type { GraphPort } from '@onnx-lora/sdk/tasks';
 import type { ResolvedAdapter } from '../../adapters/catalog.ts';
 import { inNameOf } from '../../inference/request.ts';
@@ -97,11 +98,27 @@ export async function infer(
   const until = Math.min(owner.deadline ?? Infinity, deadline);
   const outputs = await inNameOf({ ...owner, ...(until !== Infinity && { deadline: until }) }, () =>
     session.run(feeds, { adapter: adapter?.key ?? null, fetches }),
-  );
+  ).catch((error: unknown) => {
+    throw unfit(named.model, feeds, error);
+  });
   return {
     outputs: fetches.map((name) => [name, outputs[name]!] as const),
     answer: (messages) => answerOf(named, asked, adapter, messages),
   };
+}
+
+/**
+ * Of tensors that a client has chosen the sizes where a model leaves them open, the model's own failure says that they do not go
+ * together: more tokens than it has positions, a picture smaller than its patches, no rows at all.
+ */
+function unfit(model: string, feeds: Feeds, error: unknown): unknown {
+  if (!isRunFailure(error)) return error;
+  const given = Object.entries(feeds).map(([name, { type, dims }]) => `${name} as ${type} [${dims.join(', ')}]`);
+  return new OnnxLoraError(
+    'INPUT_INVALID',
+    `"${model}" cannot be computed with ${given.join(', ')}. Sizes that it leaves open have bounds of their own: send at least one row, and sizes like those of its examples.`,
+    { cause: error },
+  );
 }
 
 function answerOf(

@@ -3,7 +3,8 @@
 import { z } from 'zod';
 import { HEADER_LENGTH, messagesOf, tensorsOf, twoParts } from './binary.ts';
 import { infer, metadataOf, requireReady, serverMetadata } from './infer.ts';
-import { type Asked, jsonBody, type Route, route } from '../routes.ts';
+import { jsonBody, TENSOR_BUDGET } from '../json.ts';
+import { type Asked, type Route, route } from '../routes.ts';
 import { inferRequest, inferResponse, modelMetadata } from './schemas.ts';
 import { resolved, type Service } from '../service.ts';
 
@@ -91,7 +92,7 @@ async function answered(
   { params, body, request, reply, caller, signal }: Asked<Params, unknown>,
 ): Promise<unknown> {
   const { json, bytes } = twoParts(body, headerOf(request.headers[HEADER_LENGTH]));
-  const asked = jsonBody(inferRequest, json);
+  const asked = await jsonBody(inferRequest, json, TENSOR_BUDGET);
   const inferred = await infer(service, params, asked, () => tensorsOf(asked, bytes), { caller, signal });
   const messages = messagesOf(inferred.outputs, asked);
   const answer = inferred.answer(messages.outputs);

@@ -10,7 +10,7 @@ import {
   sourcesOf,
 } from '@onnx-lora/sdk/tasks';
 import type { PredictorInput, PredictorOptions } from '@onnx-lora/sdk/plugin';
-import { openSequenceInput, type SequenceTokenizer } from '@onnx-lora/sequences';
+import { openSequenceInput, requireShort, type SequenceTokenizer } from '@onnx-lora/sequences';
 import { openChatTemplate } from '../../chat/chatTemplate.ts';
 import type { ConversationColumns } from '../../data/conversationRecord.ts';
 import { textEndings } from '../../data/streamTexts.ts';
@@ -36,6 +36,8 @@ export const answererInput: PredictorInput = { endings: textEndings, streams: tr
 
 /** The name of {@link PredictorOptions.adapter} in the generator. */
 const ADAPTER = 'adapter';
+/** Letters that no token has more of on average; so few letters are always read, so that it can be said how many tokens they are. */
+const [LETTERS_OF_TOKEN, SHORT] = [64, 2 ** 14];
 /** Texts that are written at once. */
 const TOGETHER = 8;
 
@@ -70,6 +72,8 @@ export async function openAnswerer(
   const names = [...(adapter ? [ADAPTER] : []), ...Object.keys(adapters)];
 
   const waitingFor = (source: number, chosen: string | null, { id, record, ...read }: StreamedPrompt): Waiting => {
+    const said = 'messages' in record ? JSON.stringify(record.messages) : record.prompt;
+    requireShort(said.length, record.where, tokenizer.isPerLetter, Math.max(SHORT, LETTERS_OF_TOKEN * rules.most));
     const prompt = askedPrompt(record, { tokenizer, template })?.ids;
     if (prompt && prompt.length < rules.most) return { source, id, prompt, adapter: chosen, ...read };
     throw new OnnxLoraError(
