@@ -76,6 +76,39 @@ describe('/v1/embeddings', () => {
     expect(await post({ model: 'odd', input: text.slice(4) })).toMatchObject({ status: 200 });
   });
 
+  it('tells which models there are, and of one', async () => {
+    const one = async (name: string): Promise<unknown> => (await fetch(`${server.url}/v1/models${name}`)).json();
+    const { data } = (await one('')) as { data: unknown[] };
+    expect(data).toMatchObject([
+      { id: 'minilm-tiny', parent: null },
+      { id: 'minilm-tiny:odd', parent: 'minilm-tiny' },
+    ]);
+    for (const [i, name] of ['minilm-tiny', 'minilm-tiny:odd'].entries())
+      expect(await one(`/${name}`)).toEqual(data[i]);
+    expect(await one('/none')).toMatchObject({ error: { type: 'invalid_request_error', code: 'FILE_NOT_FOUND' } });
+  });
+
+  it('refuses with errors of one form on every route', async () => {
+    const asked = [
+      ['GET', '/v1/none', 404],
+      ['PUT', '/v1/embeddings', 405],
+      ['GET', '/v1/chat/completions', 405],
+      ['POST', '/v1/embeddings', 400],
+      ['POST', '/v1/chat/completions', 400],
+      ['POST', '/v1/completions', 400],
+      ['POST', '/v1/audio/transcriptions', 400],
+    ] as const;
+    for (const [method, url, status] of asked) {
+      const answer = await fetch(`${server.url}${url}`, { method });
+      expect([url, answer.status, await answer.json()]).toEqual([url, status, { error: { message: expect.any(String), type: 'invalid_request_error', param: null, code: expect.any(String) } }]); // prettier-ignore
+    }
+    const key = [{ tenant: 'a', sha256: '0'.repeat(64) }];
+    const model = await openModel(fileURLToPath(new URL('../docs/examples/models/minilm-tiny', import.meta.url)), { plugins }); // prettier-ignore
+    await using locked = await serve(model, { port: 0, keys: key });
+    const answer = await fetch(`${locked.url}/v1/models`);
+    expect([answer.status, await answer.json()]).toMatchObject([401, { error: { type: 'authentication_error' } }]);
+  });
+
   it('refuses as OpenAI does', async () => {
     expect(await post({ model: 'none', input: 'a' })).toMatchObject({ status: 404, json: { error: { message: expect.stringContaining('"none"'), code: 'FILE_NOT_FOUND' } } }); // prettier-ignore
     expect(await post({ model: 'odd', input: [[1, 2]] })).toMatchObject({ status: 400, json: { error: { code: 'INPUT_INVALID' } } }); // prettier-ignore
@@ -161,7 +194,67 @@ describe('/v1/chat/completions', () => {
       usage,
     });
     expect(await (await ask({ stream: true, messages: [{ role: 'assistant', content: 'a' }] })).json()).toMatchObject({ error: { code: 'DATA_INVALID' } }); // prettier-ignore
-    expect((await ask({ n: 2 })).status).toBe(400);
+    // Several answers, drawn from seeds that count on, are those of each seed.
+    const drawn = { temperature: 2, seed: 5 };
+    type Answers = { readonly choices: { index: number; message: { content: string } }[]; readonly usage: object };
+    const answersOf = async (more: object): Promise<Answers> => (await (await ask(more)).json()) as Answers;
+    const several = await answersOf({ ...drawn, n: 3 });
+    const singly = await Promise.all([5, 6, 7].map((seed) => answersOf({ ...drawn, seed })));
+    const said = singly.map(({ choices: [one] }) => one!.message.content);
+    expect(several.choices.map(({ message }) => message.content)).toEqual(said);
+    expect(several.choices.map(({ index }) => index)).toEqual([0, 1, 2]);
+    expect(new Set(said).size).toBeGreaterThan(1);
+    expect(several.usage).toMatchObject({ prompt_tokens: promptTokens });
+    const pieces = (await (await ask({ ...drawn, n: 3, stream: true })).text()).trim().split('\n\n').slice(0, -1);
+    const told = ['', '', ''];
+    for (const piece of pieces) {
+      const [{ index, delta }] = (JSON.parse(piece.slice(6)) as { choices: [{ index: number; delta: { content?: string } }] }).choices; // prettier-ignore
+      told[index] += delta.content ?? '';
+    }
+    expect(told).toEqual(said);
+    // What clients send as OpenAI's defaults changes nothing.
+    const usual = { top_p: 1, n: 1, frequency_penalty: 0, presence_penalty: 0, logit_bias: {}, logprobs: false, store: false, user: 'u', metadata: { a: 'b' }, tools: [], response_format: { type: 'text' }, stop: null }; // prettier-ignore
+    expect((await answersOf(usual)).choices[0]!.message.content).toBe(expected);
+    expect((await answersOf({ temperature: 0, top_p: 0.1, seed: 9 })).choices[0]!.message.content).toBe(expected);
+    const parts = [
+      { type: 'text', text: 'In the ' },
+      { type: 'text', text: 'beginning' },
+    ];
+    const again = [{ role: 'user', content: parts, name: 'me' }];
+    expect((await answersOf({ messages: again })).choices[0]!.message.content).toBe(expected);
+    const completion = async (more: object): Promise<{ choices: { text: string }[]; usage: object }> =>
+      (await (await fetch(`${chat.url}/v1/completions`, { method: 'POST', body: JSON.stringify({ model: chat.model, ...more }) })).json()) as never; // prettier-ignore
+    const goesOn = { prompt: ['In the', 'And God'], max_tokens: 5 };
+    const whole = await completion(goesOn);
+    expect(whole).toMatchObject({ object: 'text_completion', choices: [{ index: 0 }, { index: 1, finish_reason: 'length' }], usage: { completion_tokens: 10 } }); // prettier-ignore
+    const texts = whole.choices.map(({ text }) => text);
+    for (const [i, prompt] of goesOn.prompt.entries())
+      expect((await completion({ prompt, max_tokens: 5 })).choices[0]!.text).toBe(texts[i]);
+    const schema = { type: 'object', properties: { name: { type: 'string', maxLength: 5 }, is: { type: 'boolean' } }, required: ['name', 'is'], additionalProperties: false }; // prettier-ignore
+    const jsonOf = async (more: object): Promise<unknown> =>
+      JSON.parse((await answersOf({ max_tokens: 80, ...more })).choices[0]!.message.content);
+    const kept = { name: expect.any(String), is: expect.any(Boolean) };
+    expect(await jsonOf({ response_format: { type: 'json_schema', json_schema: { name: 'a', strict: true, schema } } })).toEqual(kept); // prettier-ignore
+    const tools = [{ type: 'function', function: { name: 'note', parameters: schema } }];
+    const call = await answersOf({ max_tokens: 80, tools, tool_choice: { type: 'function', function: { name: 'note' } } }); // prettier-ignore
+    const [{ message: { tool_calls: [{ function: made }] } }] = call.choices as unknown as [{ message: { tool_calls: [{ function: { name: string; arguments: string } }] } }]; // prettier-ignore
+    expect([made.name, JSON.parse(made.arguments)]).toEqual(['note', kept]);
+    const anything = await answersOf({ max_tokens: 40, response_format: { type: 'json_object' } });
+    expect(anything.choices[0]!.message.content.trimStart()).toMatch(/^\{/);
+    const refused = [
+      [{ tools }, 'tool_choice'],
+      [{ frequency_penalty: 0.5 }, 'frequency_penalty'],
+      [{ logprobs: true }, 'logprobs'],
+      [{ top_k: 3 }, 'top_k'],
+      [{ store: true }, 'store'],
+      [{ temperature: 3 }, 'temperature'],
+      [{ messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url: 'x' } }] }] }, 'messages.0.content'], // prettier-ignore
+      [{ response_format: { type: 'json_schema', json_schema: { name: 'a', schema: { type: 'string', pattern: 'a' } } } }, 'response_format'], // prettier-ignore
+    ] as const;
+    for (const [more, param] of refused) {
+      const answer = await ask(more);
+      expect([answer.status, await answer.json()]).toMatchObject([400, { error: { type: 'invalid_request_error', param: expect.stringContaining(param), message: expect.any(String) } }]); // prettier-ignore
+    }
     const long = [{ role: 'user', content: 'cat '.repeat(10_000) }];
     expect(await (await ask({ messages: long })).json()).toMatchObject({ error: { message: expect.stringContaining('at most 32768 are read at once') } }); // prettier-ignore
     // A server that ends says all that it was asked for.
@@ -217,6 +310,30 @@ describe.skipIf(client === undefined)("OpenAI's own client", () => {
     const pieces = await talk.chat.completions.create({ ...asked, stream: true });
     for await (const piece of pieces) said += piece.choices[0].delta.content ?? '';
     expect(said).toBe(choices[0].message.content);
+  });
+
+  it('has JSON written by a schema, as LangChain asks for it too', async () => {
+    const llama = await openModel(fileURLToPath(new URL('../docs/examples/models/llama-tiny', import.meta.url)), { plugins }); // prettier-ignore
+    await using chat = await serve(llama, { port: 0, drainTimeout: 600_000 });
+    const schema = { title: 'note', type: 'object', properties: { name: { type: 'string', maxLength: 5 }, is: { type: 'boolean' } }, required: ['name', 'is'], additionalProperties: false }; // prettier-ignore
+    const kept = { name: expect.any(String), is: expect.any(Boolean) };
+    const talk = await of(chat);
+    const asked = { model: chat.model, messages: [{ role: 'user', content: 'In the beginning' }], max_tokens: 80 };
+    const format = { type: 'json_schema', json_schema: { name: 'note', strict: true, schema } };
+    const { choices } = await talk.chat.completions.create({ ...asked, response_format: format });
+    expect(JSON.parse(choices[0].message.content)).toEqual(kept);
+    await expect(talk.chat.completions.create({ ...asked, logprobs: true })).rejects.toMatchObject({ status: 400, param: 'logprobs' }); // prettier-ignore
+    interface LangChain {
+      withStructuredOutput(schema: object, how?: object): { invoke(text: string): Promise<unknown> };
+      bindTools(tools: readonly object[]): { invoke(text: string): Promise<unknown> };
+    }
+    const entry = pathToFileURL(path.join(client!, '../@langchain/openai/dist/index.js')).href;
+    const { ChatOpenAI } = (await import(entry)) as { ChatOpenAI: new (options: object) => LangChain };
+    const chain = new ChatOpenAI({ model: chat.model, apiKey: 'none', maxTokens: 80, maxRetries: 0, configuration: { baseURL: `${chat.url}/v1` } }); // prettier-ignore
+    for (const how of [{}, { method: 'jsonSchema' }, { method: 'functionCalling' }])
+      expect(await chain.withStructuredOutput(schema, how).invoke('In the beginning')).toEqual(kept);
+    const tool = { type: 'function', function: { name: 'f', parameters: { type: 'object', properties: {} } } };
+    await expect(chain.bindTools([tool]).invoke('In the beginning')).rejects.toThrow('Nothing here decides which function'); // prettier-ignore
   });
 
   it('has a recording transcribed, by the base and by an adapter', async () => {

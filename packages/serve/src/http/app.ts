@@ -5,10 +5,11 @@ import { aboutRoutes } from './admin/about.ts';
 import { adminRoutes } from './admin/adapters.ts';
 import { type BodyBudget, readBodies } from './bodies.ts';
 import type { Certificate } from '../operation/tls.ts';
-import { failedAnswer } from './errors.ts';
+import { failedAnswer, HttpError } from './errors.ts';
 import { type HttpLimits, MAX_BODY_BYTES, MEGABYTE, REQUEST_TIMEOUT } from './limits.ts';
 import { repositoryRoutes } from './v2/repository.ts';
-import { addRoutes, callerOf } from './routes.ts';
+import { openAiError } from '../openai/errors.ts';
+import { addRoutes, callerOf, type Route } from './routes.ts';
 import { predictRoutes } from './predict/routes.ts';
 import type { Service } from './service.ts';
 import { statusRoutes } from './status/routes.ts';
@@ -45,21 +46,15 @@ export function httpApp(
     ? (fastify({ ...options, https: { ...wire, ...tls } }) as unknown as FastifyInstance)
     : fastify({ ...options, http: wire });
   readBodies(app, bodies);
-  app.setErrorHandler(async (error, { routeOptions }, reply) => {
+  app.setErrorHandler(async (error, { url }, reply) => {
     const { status, body, retryAfter } = failedAnswer(error, service.hidePaths);
     if (status === 500) service.log.failed(error);
     if (retryAfter !== undefined) reply.header('retry-after', retryAfter);
-    const isOpenAi = routeOptions.url?.startsWith('/v1/');
-    return reply
-      .code(status)
-      .send(isOpenAi ? { error: { message: body.error, type: body.code, code: body.code } } : body);
+    return reply.code(status).send(url.startsWith('/v1') ? openAiError(status, body) : body);
   });
-  app.setNotFoundHandler(async ({ method, url }, reply) =>
-    reply.code(404).send({
-      error: `There is no ${method} ${url.slice(0, 200)}. GET /openapi.json lists what there is.`,
-      code: 'HTTP',
-    }),
-  );
+  app.setNotFoundHandler(async ({ method, url }) => {
+    throw notThere(routes, method, url);
+  });
   // A connection that stays open would keep a server from ending that has been told to.
   app.addHook('onSend', async (_, reply) => {
     if (!service.isReady()) reply.header('connection', 'close');
@@ -81,6 +76,17 @@ export function httpApp(
   ];
   addRoutes(app, [...routes, ...aboutRoutes(service, routes)], service);
   return app;
+}
+
+/** What is said of an address without a route: 405 with the methods that it has, or 404. */
+function notThere(routes: readonly Route[], method: string, url: string): HttpError {
+  const [address] = url.split('?') as [string];
+  const like = (route: string): RegExp => new RegExp(`^${route.replaceAll(/:\w+/g, '[^/]+')}/?$`);
+  const others = routes.filter((each) => like(each.url).test(address)).map((each) => each.method);
+  const asked = `${method} ${address.slice(0, 200)}`;
+  return others.length > 0
+    ? new HttpError(405, 'HTTP', `There is no ${asked}, but ${others.join(' and ')}. Ask by that.`)
+    : new HttpError(404, 'HTTP', `There is no ${asked}. GET /openapi.json lists what there is.`);
 }
 
 function noCompiler(): never {

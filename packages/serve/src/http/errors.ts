@@ -10,6 +10,8 @@ export interface ErrorBody {
   readonly error: string;
   /** For programs. */
   readonly code: string;
+  /** The parameter that is to blame, where it is one of a request that names them. */
+  readonly param?: string;
 }
 
 /** A failure as it is answered. */
@@ -41,10 +43,13 @@ export class HttpError extends Error {
   readonly code: string;
   /** Seconds after which it may be tried again. */
   readonly retryAfter: number | undefined;
+  /** The parameter that is to blame. */
+  readonly param: string | undefined;
 
-  /** `code` is in capitals, as the codes of OnnxLoraError. */
-  constructor(status: number, code: string, message: string, retryAfter?: number) {
+  /** `code` is in capitals, as the codes of OnnxLoraError, or one of OpenAI's. */
+  constructor(status: number, code: string, message: string, retryAfter?: number, param?: string) {
     super(message);
+    this.param = param;
     this.status = status;
     this.code = code;
     this.retryAfter = retryAfter;
@@ -59,8 +64,8 @@ export class HttpError extends Error {
 export function failedAnswer(given: unknown, hidePaths: (message: string) => string): FailedAnswer {
   const error = systemFailure(given) ?? given;
   if (error instanceof HttpError) {
-    const { status, message, code, retryAfter } = error;
-    return { status, body: { error: hidePaths(message), code }, retryAfter };
+    const { status, message, code, retryAfter, param } = error;
+    return { status, body: { error: hidePaths(message), code, ...(param !== undefined && { param }) }, retryAfter };
   }
   if (error instanceof OnnxLoraError) {
     const status = statuses[error.code] ?? 400;

@@ -1,43 +1,101 @@
-/** @file `/v1/chat/completions`: an answer to a conversation, whole or piece by piece. */
+/** @file `/v1/chat/completions`: answers to a conversation, whole or piece by piece, also as JSON by a schema. */
 
 import { randomUUID } from 'node:crypto';
-import { Readable } from 'node:stream';
-import { OnnxLoraError } from '@onnx-lora/sdk';
-import type { Answer } from '@onnx-lora/sdk/tasks';
 import { z } from 'zod';
-import { ownerOf } from '../http/owner.ts';
-import { jsonBody } from '../http/json.ts';
 import { type Asked, type Route, route } from '../http/routes.ts';
-import { resolved, type Service } from '../http/service.ts';
-import { inNameOf } from '../inference/request.ts';
-import { taskAmong, wantedModel } from './models.ts';
+import type { Service } from '../http/service.ts';
+import { refusedParameter } from './errors.ts';
+import { ignoredParameters, type OtherParameters, parametersOf, takenOf } from './parameters.ts';
+import { writingOthers, writingShape } from './sampling.ts';
+import { type AskedTexts, finish, type Told, usage, written } from './written.ts';
 
-const message = z.object({ role: z.enum(['system', 'user', 'assistant', 'developer', 'tool']), content: z.string() });
+const part = z.strictObject({ type: z.literal('text', { error: 'only parts of the type "text" are read' }), text: z.string() }); // prettier-ignore
+const message = z.object({
+  role: z.enum(['system', 'user', 'assistant', 'developer', 'tool']),
+  content: z.union([z.string(), z.array(part).min(1)], { error: 'give a text, or a list of parts of the type "text"' }),
+});
+/** What clients send back of an answer, and names, which no template reads. */
+const messageOthers: OtherParameters = {
+  name: 'ignored',
+  refusal: [],
+  audio: [],
+  annotations: [[]],
+  tool_calls: [[]],
+  function_call: [],
+};
+
+const schemaOf = z.record(z.string(), z.unknown());
+const tool = z.object({
+  type: z.literal('function'),
+  function: z.object({
+    name: z.string().min(1).max(64),
+    description: z.string().optional(),
+    parameters: schemaOf.optional(),
+    strict: z.boolean().nullish(),
+  }),
+});
+type Tool = z.infer<typeof tool>;
 
 const request = z.object({
-  model: z.string().describe('the base, "base:adapter", or an adapter alone'),
-  messages: z.array(message).min(1).max(10_000),
-  stream: z.boolean().nullish(),
-  stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
-  max_tokens: z.int().min(1).nullish(),
-  max_completion_tokens: z.int().min(1).nullish(),
-  temperature: z.number().min(0).max(2).nullish(),
-  top_p: z.number().gt(0).max(1).nullish(),
-  seed: z.int().min(0).nullish(),
-  stop: z.union([z.string(), z.array(z.string()).max(4)]).nullish(),
-  n: z.literal(1).nullish(),
+  ...writingShape,
+  messages: z.array(z.record(z.string(), z.unknown())).min(1).max(10_000),
+  max_completion_tokens: writingShape.max_tokens,
+  response_format: z
+    .discriminatedUnion('type', [
+      z.object({ type: z.literal('text') }),
+      z.object({ type: z.literal('json_object') }),
+      z.object({ type: z.literal('json_schema'), json_schema: z.object({ schema: schemaOf }) }),
+    ])
+    .optional(),
+  tools: z.array(tool).max(128).optional(),
+  tool_choice: z
+    .union([
+      z.enum(['none', 'auto', 'required']),
+      z.object({ type: z.literal('function'), function: z.object({ name: z.string() }) }),
+    ])
+    .optional(),
 });
+type Request = z.infer<typeof request>;
 
-/** Tokens of the conversation, and of the answer with its end. */
-const usage = z.object({ prompt_tokens: z.int(), completion_tokens: z.int(), total_tokens: z.int() });
+const others: OtherParameters = {
+  ...ignoredParameters,
+  ...writingOthers,
+  logprobs: [false],
+  top_logprobs: [],
+  parallel_tool_calls: 'ignored',
+  functions: [[]],
+  function_call: ['none'],
+  modalities: [['text']],
+  audio: [],
+  prediction: [],
+  reasoning_effort: ['none'],
+  verbosity: ['medium'],
+  web_search_options: [],
+};
 
+const called = z.object({
+  id: z.string(),
+  type: z.literal('function'),
+  function: z.object({ name: z.string(), arguments: z.string() }),
+});
 const completion = z.object({
   id: z.string(),
   object: z.literal('chat.completion'),
   created: z.int(),
   model: z.string(),
-  choices: z.array(z.object({ index: z.int(), message, finish_reason: z.enum(['stop', 'length']) })),
-  usage: usage.optional(),
+  choices: z.array(
+    z.object({
+      index: z.int(),
+      message: z.object({
+        role: z.literal('assistant'),
+        content: z.string().nullable(),
+        refusal: z.null(),
+        tool_calls: z.array(called).optional(),
+      }),
+      finish_reason: finish,
+    }),
+  ),
+  usage,
 });
 
 /** The route. */
@@ -45,7 +103,7 @@ export function chatRoute(service: Service): Route {
   return route({
     method: 'POST',
     url: '/v1/chat/completions',
-    summary: 'an answer to a conversation; with "stream", piece by piece',
+    summary: 'answers to a conversation; with "stream", piece by piece',
     body: { 'application/json': request },
     answer: completion,
     isComputed: true,
@@ -54,73 +112,89 @@ export function chatRoute(service: Service): Route {
 }
 
 async function answered(service: Service, asked: Asked<unknown, unknown>): Promise<unknown> {
-  const { model, messages, stream, stream_options: told, ...how } = await jsonBody(request, asked.body);
-  const adapter = await resolved(service, wantedModel(service, model), asked.caller);
-  const task = taskAmong(service, ['chat']);
-  const { predictor } = await (await service.variants.get(adapter)).predictor({ task, settings: settingsOf(how) });
-  const said = messages.map(({ role, content }) => ({ role: role === 'developer' ? 'system' : role, content }));
-  const source = Readable.from([Buffer.from(JSON.stringify({ messages: said }))]);
-  const { signal, caller, reply } = asked;
-  const answers = predictor.predict([source], { signal, parts: stream === true })[Symbol.asyncIterator]();
-  const next = (): Promise<IteratorResult<Answer>> => inNameOf(ownerOf(caller, {}, signal), () => answers.next());
-  const about = { id: `chatcmpl-${randomUUID()}`, created: Math.floor(Date.now() / 1000), model };
-  // What cannot be answered is told with a status of its own, before anything is sent.
-  const first = await next();
-  if (first.done) throw new OnnxLoraError('CANCELLED', 'The client has gone before there was an answer.');
-  if (!stream) {
-    const { text, finish } = first.value.prediction;
-    const choice = { index: 0, message: { role: 'assistant', content: text }, finish_reason: reasonOf(finish) };
-    return { ...about, object: 'chat.completion', choices: [choice], usage: usageOf(first.value) };
-  }
-  const event = (what: object): string =>
-    `data: ${JSON.stringify({ ...about, object: 'chat.completion.chunk', ...what })}\n\n`;
-  const chunk = (delta: object, finish: string | null): string =>
-    event({ choices: [{ index: 0, delta, finish_reason: finish }] });
-  async function* chunks(): AsyncGenerator<string> {
-    yield chunk({ role: 'assistant', content: '' }, null);
-    try {
-      for (let each = first; !each.done; each = await next()) {
-        const { isPart = false, prediction } = each.value;
-        yield isPart ? chunk({ content: prediction['text'] }, null) : chunk({}, reasonOf(prediction['finish']));
-        if (!isPart && told?.include_usage) yield event({ choices: [], usage: usageOf(each.value) });
-      }
-      yield 'data: [DONE]\n\n';
-    } finally {
-      await answers.return?.();
-    }
-  }
-  await reply.type('text/event-stream').header('cache-control', 'no-store').send(Readable.from(chunks()));
-  return undefined;
+  const given = await parametersOf(request, others, asked.body);
+  const messages = given.messages.map((each, i) => {
+    const { role, content } = takenOf(message, messageOthers, each, `messages.${i}.`);
+    const text = typeof content === 'string' ? content : content.map((piece) => piece.text).join('');
+    return { role: role === 'developer' ? 'system' : role, content: text };
+  });
+  const tools = given.tools?.length ? { tools: given.tools } : {};
+  const forced = forcedTool(given);
+  return written(service, asked, {
+    writing: { ...given, max_tokens: given.max_completion_tokens ?? given.max_tokens },
+    records: [{ messages, ...tools }],
+    schema: forced ? { schema: forced.function.parameters ?? nothing, param: 'tools' } : formatOf(given),
+    told: forced ? callOf(forced) : textOf,
+  });
 }
 
-/** What OpenAI calls settings of the task. */
-function settingsOf({
-  max_tokens,
-  max_completion_tokens,
-  temperature,
-  top_p: topP,
-  seed,
-  stop,
-}: Partial<z.infer<typeof request>>): Record<string, number | string[]> {
-  const maxNewTokens = max_completion_tokens ?? max_tokens;
-  const given = {
-    maxNewTokens,
-    temperature,
-    topP,
-    seed,
-    stopStrings: stop === undefined || stop === null ? stop : [stop].flat(),
+const nothing = { type: 'object', properties: {} };
+
+/** Any object of JSON. */
+const anyObject = {
+  type: 'object',
+  additionalProperties: { $ref: '#/$defs/value' },
+  $defs: {
+    value: {
+      anyOf: [
+        { type: ['string', 'number', 'boolean', 'null'] },
+        { type: 'array', items: { $ref: '#/$defs/value' } },
+        { type: 'object', additionalProperties: { $ref: '#/$defs/value' } },
+      ],
+    },
+  },
+};
+
+function formatOf({ response_format: format }: Request): AskedTexts['schema'] {
+  if (format === undefined || format.type === 'text') return undefined;
+  return { schema: format.type === 'json_object' ? anyObject : format.json_schema.schema, param: 'response_format' };
+}
+
+/**
+ * The function whose arguments are to be written.
+ *
+ * @throws HttpError 400 where it would be the model's to decide whether one is called, and which
+ */
+function forcedTool({
+  tools = [],
+  tool_choice: choice = tools.length > 0 ? 'auto' : 'none',
+}: Request): Tool | undefined {
+  if (choice === 'none' || (choice === 'auto' && tools.length === 0)) return undefined;
+  if (choice === 'required' && tools.length === 1) return tools[0];
+  if (typeof choice === 'string')
+    throw refusedParameter(
+      'tool_choice',
+      `Nothing here decides which function is called (tool_choice "${choice}"). Name the one: {"type": "function", "function": {"name": …}}; or ask for JSON by response_format.`,
+      'unsupported_parameter',
+    );
+  const found = tools.find((each) => each.function.name === choice.function.name);
+  if (found) return found;
+  throw refusedParameter('tool_choice', `There is no function "${choice.function.name}" among the tools. Name one of them.`); // prettier-ignore
+}
+
+const chat = { id: 'chatcmpl', objects: ['chat.completion', 'chat.completion.chunk'] } as const;
+
+const textOf: Told = {
+  ...chat,
+  whole: (content) => ({ message: { role: 'assistant', content, refusal: null }, logprobs: null }),
+  first: { delta: { role: 'assistant', content: '' } },
+  piece: (content) => ({ delta: content === undefined ? {} : { content } }),
+};
+
+/** A text that is the arguments of a function. */
+function callOf({ function: { name } }: Tool): Told {
+  const call = (given: string): object => ({ id: `call_${randomUUID()}`, type: 'function', function: { name, arguments: given } }); // prettier-ignore
+  return {
+    ...chat,
+    whole: (text) => ({
+      message: { role: 'assistant', content: null, refusal: null, tool_calls: [call(text)] },
+      logprobs: null,
+    }),
+    get first() {
+      return { delta: { role: 'assistant', content: null, tool_calls: [{ index: 0, ...call('') }] } };
+    },
+    piece: (text) => ({
+      delta: text === undefined ? {} : { tool_calls: [{ index: 0, function: { arguments: text } }] },
+    }),
   };
-  return Object.fromEntries(
-    Object.entries(given).flatMap(([name, value]) => (value === null || value === undefined ? [] : [[name, value]])),
-  );
-}
-
-function reasonOf(finish: unknown): 'length' | 'stop' {
-  return finish === 'length' ? 'length' : 'stop';
-}
-
-function usageOf({ tokens }: Answer): z.infer<typeof usage> | undefined {
-  if (!tokens) return undefined;
-  const { asked, written } = tokens;
-  return { prompt_tokens: asked, completion_tokens: written, total_tokens: asked + written };
 }

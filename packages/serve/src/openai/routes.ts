@@ -1,17 +1,19 @@
-/** @file Routes as OpenAI's clients ask them: vectors of texts, transcripts of recordings, and which models there are. */
+/** @file Routes as OpenAI's clients ask them: vectors of texts, transcripts of recordings, answers, and which models there are. */
 
 import { z } from 'zod';
 import { answersAbout } from '../http/predict/answers.ts';
-import { HttpError } from '../http/errors.ts';
-import { jsonBody } from '../http/json.ts';
 import { type Asked, type Route, route } from '../http/routes.ts';
 import { resolved, type Service } from '../http/service.ts';
 import { type SentFile, sentForm } from '../http/predict/uploadedFiles.ts';
 import { chatRoute } from './chat.ts';
-import { taskAmong, wantedModel } from './models.ts';
+import { completionsRoute } from './completions.ts';
+import { refusedParameter } from './errors.ts';
+import { modelRoutes, taskAmong, wantedModel } from './models.ts';
+import { ignoredParameters, type OtherParameters, parametersOf, takenOf } from './parameters.ts';
 
 const MOST_TEXTS = 2048;
 
+const embeddingOthers: OtherParameters = { ...ignoredParameters, dimensions: [] };
 const embeddingRequest = z.object({
   model: z.string().describe('the base, "base:adapter", or an adapter alone'),
   input: z.union([z.string(), z.array(z.string()).min(1).max(MOST_TEXTS)]).describe('texts, or sequences'),
@@ -30,33 +32,10 @@ const embeddings = z.object({
   ),
 });
 
-const models = z.object({
-  object: z.literal('list'),
-  data: z.array(
-    z.object({ id: z.string(), object: z.literal('model'), owned_by: z.string(), parent: z.string().nullable() }),
-  ),
-});
-
 /** The routes. */
 export function openAiRoutes(service: Service): Route[] {
   return [
-    route({
-      method: 'GET',
-      url: '/v1/models',
-      summary: 'the base and its adapters, as models',
-      answer: models,
-      handle: async ({ caller }) => {
-        const names = (await service.catalog.list()).map(({ name }) => name).filter((name) => caller.mayUse(name));
-        const told = (id: string, parent: string | null): object => ({
-          id,
-          object: 'model',
-          owned_by: 'onnx-lora',
-          parent,
-        });
-        const adapters = [...new Set(names)].map((name) => told(`${service.name}:${name}`, service.name));
-        return { object: 'list', data: [told(service.name, null), ...adapters] };
-      },
-    }),
+    ...modelRoutes(service),
     route({
       method: 'POST',
       url: '/v1/embeddings',
@@ -76,11 +55,12 @@ export function openAiRoutes(service: Service): Route[] {
       handle: (asked) => transcribed(service, asked),
     }),
     chatRoute(service),
+    completionsRoute(service),
   ];
 }
 
 async function embedded(service: Service, asked: Asked<unknown, unknown>): Promise<z.infer<typeof embeddings>> {
-  const { model, input, encoding_format: format = 'float' } = await jsonBody(embeddingRequest, asked.body);
+  const { model, input, encoding_format: format = 'float' } = await parametersOf(embeddingRequest, embeddingOthers, asked.body); // prettier-ignore
   const adapter = await resolved(service, wantedModel(service, model), asked.caller);
   const task = taskAmong(service, ['text-embedding', 'sequence-embedding']);
   const column = task.startsWith('text') ? 'text' : 'sequence';
@@ -95,13 +75,23 @@ async function embedded(service: Service, asked: Asked<unknown, unknown>): Promi
   return { object: 'list', model, data };
 }
 
+const transcriptionRequest = z.object({
+  model: z.string().optional(),
+  language: z.string().optional(),
+  response_format: z.enum(['json', 'text']).optional(),
+});
+const transcriptionOthers: OtherParameters = {
+  ...ignoredParameters,
+  // Forms hold texts.
+  temperature: ['0'],
+  stream: ['false'],
+  prompt: [''],
+};
+
 async function transcribed(service: Service, asked: Asked<unknown, unknown>): Promise<unknown> {
   const { files, fields } = sentForm(asked.body, asked.request.headers['content-type']);
-  const { model = service.name, language, response_format: format = 'json' } = fields;
-  if (files.length !== 1)
-    throw new HttpError(400, 'INPUT_INVALID', `${files.length} files were sent. Send one recording.`);
-  if (format !== 'json' && format !== 'text')
-    throw new HttpError(400, 'INPUT_INVALID', `There is no response_format "${format}" here. Ask for json or text.`);
+  const { model = service.name, language, response_format: format = 'json' } = takenOf(transcriptionRequest, transcriptionOthers, fields); // prettier-ignore
+  if (files.length !== 1) throw refusedParameter('file', `${files.length} files were sent. Send one recording.`);
   const adapter = await resolved(service, wantedModel(service, model), asked.caller);
   const task = taskAmong(service, ['speech-recognition']);
   const settings = language === undefined ? {} : { settings: { language } };

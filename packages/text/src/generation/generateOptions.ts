@@ -4,7 +4,7 @@ import { OnnxLoraError, type RowAdapter } from '@onnx-lora/sdk';
 import { type SettingRows, settingsOf, type SettingTable } from '@onnx-lora/sdk/plugin';
 import { type GenerationFile, isId, type SamplingOptions, type SearchSettings } from '@onnx-lora/sequences';
 import type { JsonSchema } from '../schema/jsonShape.ts';
-import { readSchemaFile } from '../schema/schemaFile.ts';
+import { readSchema } from '../schema/schemaFile.ts';
 
 /** What may be said of each row of a batch, and of all of them. */
 export interface RowOptions {
@@ -74,7 +74,7 @@ export const generateRows: SettingRows<GenerateOptions> = {
   noRepeatNgramSize: { kind: 'number', whole: true, min: 0, description: 'No sequence of so many tokens comes twice.' },
   minNewTokens: { kind: 'number', whole: true, min: 0, description: 'How many tokens there must be before the end.' },
   stopStrings: { kind: 'texts', description: 'A text is over before one of these.' },
-  schema: { kind: 'text', to: readSchemaFile, description: 'File of a JSON schema by which texts are JSON.' },
+  schema: { kind: 'text', to: readSchema, description: 'JSON schema by which texts are JSON, or its file.' },
 };
 
 /** The same as a table. */

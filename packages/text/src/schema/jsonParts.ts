@@ -161,6 +161,8 @@ function waysOf(shape: JsonShape, room: number): readonly (readonly Part[])[] {
       return alternatives(shape).filter(({ depth }) => depth <= room).flatMap((each) => waysOf(each, room)); // prettier-ignore
     case 'object':
       return [[literal('{'), members(shape, room - 1, 0n)]];
+    case 'map':
+      return [[literal('{'), entries(shape, room - 1, true)]];
     case 'array':
       return [[literal('['), elements(shape, room - 1, 0)]];
   }
@@ -196,6 +198,22 @@ function members(shape: Extract<JsonShape, { kind: 'object' }>, room: number, us
       const isMore =
         byte === code(',') && shape.properties.some(({ shape: { depth } }, i) => isLeft(i) && depth <= room);
       return isMore ? [[blank, named]] : never;
+    },
+  };
+}
+
+/** The members of an object with any names that are to come, and its end. */
+function entries(shape: Extract<JsonShape, { kind: 'map' }>, room: number, isFirst: boolean): Part {
+  const isOpen = shape.values.depth <= room;
+  const more = (): readonly Part[] => [literal('"'), characters(0, Infinity), literal(':'), blank, value(shape.values, room), entries(shape, room, false)]; // prettier-ignore
+  return {
+    key: `entries ${shape.id} ${room} ${isFirst}`,
+    isOptional: false,
+    after: (byte) => {
+      if (byte === code('}')) return nothing;
+      if (!isOpen) return never;
+      if (isFirst) return afterFirst(more(), byte);
+      return byte === code(',') ? [[blank, ...more()]] : never;
     },
   };
 }

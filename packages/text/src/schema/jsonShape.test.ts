@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { dataFolder } from '../../../sequences/src/fixtures/dataFolder.ts';
 import { readShape } from './jsonShape.ts';
-import { readSchemaFile } from './schemaFile.ts';
+import { readSchema } from './schemaFile.ts';
 
 const nested = (levels: number): object => (levels === 0 ? { type: 'null' } : { type: 'array', items: nested(levels - 1), minItems: 1 }); // prettier-ignore
 
@@ -49,13 +49,13 @@ it('values of an enum that are of another type, or not the const, are left out',
 
 it('files are read, and refused by their name', () => {
   const written = (text: string): string => join(dataFolder({ 's.json': text }), 's.json');
-  expect(readSchemaFile(written('{ "type": "null" }'))).toEqual({ type: 'null' });
+  expect(readSchema(written('{ "type": "null" }'))).toEqual({ type: 'null' });
   for (const [text, message] of [
     ['{', 's.json" is no JSON'],
     ['[]', 's.json" is no object with keywords'],
     ['{ "pattern": "a", "type": "string" }', 's.json" has "pattern"'],
     [' '.repeat(2 ** 20 + 1), 'has 1048577 bytes'],
   ] as const)
-    expect(() => readSchemaFile(written(text))).toThrow(message);
-  expect(() => readSchemaFile('none.json')).toThrow(expect.objectContaining({ code: 'FILE_NOT_FOUND' }));
+    expect(() => readSchema(written(text))).toThrow(message);
+  expect(() => readSchema('none.json')).toThrow(expect.objectContaining({ code: 'FILE_NOT_FOUND' }));
 });

@@ -7,12 +7,12 @@ import { isObject } from '@onnx-lora/sdk/data';
  * A JSON schema (draft 7 to 2020-12). Kept to are `type` (one or several), `properties`, `required`, `additionalProperties: false`,
  * `items`, `minItems`, `maxItems`, `minLength`, `maxLength`, `enum`, `const`, `anyOf`, and `$ref` to a part of the same schema; any other
  * keyword that says something of a value is refused. Objects have no properties but those that are named, also where
- * `additionalProperties` is absent.
+ * `additionalProperties` is absent; where none are named, it may be a schema of all values.
  */
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
 /** What a kind of values is. */
-type ShapePart = Fixed | Scalar | Text | Members | Elements | Union;
+type ShapePart = Fixed | Scalar | Text | Members | Entries | Elements | Union;
 
 /** A kind of values. */
 export type JsonShape = ShapePart & {
@@ -40,6 +40,11 @@ interface Text {
 interface Members {
   readonly kind: 'object';
   readonly properties: readonly { readonly name: string; readonly shape: JsonShape; readonly isRequired: boolean }[];
+}
+/** An object whose properties have any names. */
+interface Entries {
+  readonly kind: 'map';
+  readonly values: JsonShape;
 }
 /** A list of so many values of a kind. */
 interface Elements {
@@ -216,6 +221,11 @@ class ShapeReader {
 
   #object(schema: JsonSchema, at: string, left: number): JsonShape {
     const { properties, required = [], additionalProperties: others = false } = schema;
+    // A name that is one of the properties would not be held to what they must be.
+    if (properties === undefined && isObject(others)) {
+      this.#requireKnown(schema, ['type', 'additionalProperties'], at);
+      return this.#made({ kind: 'map', values: this.#read(others, `${at}/additionalProperties`, left - 1) });
+    }
     if (!isObject(properties)) throw this.invalid(at, 'is an object, and must name its "properties"');
     if (others !== false) throw this.invalid(at, 'has "additionalProperties" that are not false. Name all properties; those that may be absent are left out of "required"'); // prettier-ignore
     const isOne = (name: unknown): name is string => typeof name === 'string' && Object.hasOwn(properties, name);
@@ -252,6 +262,8 @@ function depthOf(shape: JsonShape): number {
   switch (shape.kind) {
     case 'object':
       return 1 + Math.max(0, ...shape.properties.map(({ isRequired, shape: each }) => (isRequired ? each.depth : 0)));
+    case 'map':
+      return 1;
     case 'array':
       return 1 + (shape.min > 0 ? shape.items.depth : 0);
     case 'union':

@@ -49,6 +49,7 @@ const short: readonly (readonly [name: string, schema: JsonSchema, pieces: reado
   ['a list', list, ['[', ']', ',', 'true', 'false', '1'], 5],
   ['a list of lists', { type: 'array', items: { type: 'array', items: { type: 'null' }, maxItems: 1 } }, ['[', ']', ',', 'null'], 7], // prettier-ignore
   ['an object', object, ['{', '}', ',', '"a":', '1', '"b":null', '"b":"x"', '"c":"x"', '"c":1'], 5],
+  ['any names', { type: 'object', additionalProperties: { type: 'null' } }, ['{', '}', ',', '"a":', '"b', '":', 'null', '1'], 6], // prettier-ignore
   ['some values', { enum: [1, 12, 'x', null, [1, 2], true] }, ['1', '2', '"', 'x', 'null', 'true', '[', ']', ','], 4],
   ['recursion', tree, ['{"k":[', '{}', ']', '}', ',', '{'], 5],
   ['alternatives', either, ['{', '}', '"a":1', '"b":null', '0', ','], 5],

@@ -1,4 +1,4 @@
-/** @file Reads the file of a JSON schema. */
+/** @file Reads a JSON schema: as it is, or from its file. */
 
 import { readFileSync, statSync } from 'node:fs';
 import { OnnxLoraError } from '@onnx-lora/sdk';
@@ -10,24 +10,28 @@ import { type JsonSchema, readShape } from './jsonShape.ts';
 const LARGEST = 1 << 20;
 
 /**
- * The schema in a file, which is one that can be kept to.
+ * A schema that can be kept to.
  *
+ * @param given the schema as JSON, which begins with a brace, or the path of a file that holds it
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `CONFIG_INVALID` for what is no JSON, and as {@link readShape}
  */
-export function readSchemaFile(path: string): JsonSchema {
-  const stat = statSync(path, { throwIfNoEntry: false });
-  if (!stat?.isFile()) throw notFound('file', path, { remedy: 'Check the path of the JSON schema.' });
-  const refused = (what: string, cause?: unknown): OnnxLoraError =>
-    new OnnxLoraError('CONFIG_INVALID', `"${path}" ${what}. Give a file with one JSON schema.`, { cause });
-  if (stat.size > LARGEST) throw refused(`has ${stat.size} bytes, and a schema has no more than ${LARGEST}`);
+export function readSchema(given: string): JsonSchema {
+  const isFile = !given.trimStart().startsWith('{');
+  const what = isFile ? `"${given}"` : 'The JSON schema';
+  const refused = (why: string, cause?: unknown): OnnxLoraError =>
+    new OnnxLoraError('CONFIG_INVALID', `${what} ${why}. Give one JSON schema.`, { cause });
+  const stat = isFile ? statSync(given, { throwIfNoEntry: false }) : undefined;
+  if (isFile && !stat?.isFile()) throw notFound('file', given, { remedy: 'Check the path of the JSON schema.' });
+  const size = stat?.size ?? given.length;
+  if (size > LARGEST) throw refused(`has ${size} bytes, and a schema has no more than ${LARGEST}`);
   let schema: unknown;
   try {
-    schema = JSON.parse(decodeText(readFileSync(path), `"${path}"`, 'CONFIG_INVALID'));
+    schema = JSON.parse(isFile ? decodeText(readFileSync(given), what, 'CONFIG_INVALID') : given);
   } catch (cause) {
     if (cause instanceof OnnxLoraError) throw cause;
     throw refused(`is no JSON: ${(cause as Error).message}`, cause);
   }
   if (!isObject(schema)) throw refused('is no object with keywords');
-  readShape(schema, `"${path}"`);
+  readShape(schema, what);
   return schema;
 }

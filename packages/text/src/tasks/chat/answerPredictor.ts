@@ -15,6 +15,7 @@ import { openChatTemplate } from '../../chat/chatTemplate.ts';
 import type { ConversationColumns } from '../../data/conversationRecord.ts';
 import { textEndings } from '../../data/streamTexts.ts';
 import { type StreamedPrompt, streamPrompts } from '../../data/streamPrompts.ts';
+import type { RowPrompt } from '../../generation/checkedPrompts.ts';
 import type { GenerateOptions } from '../../generation/generateOptions.ts';
 import { openGenerator } from '../../generation/openGenerator.ts';
 import type { GeneratedText } from '../../generation/textGenerator.ts';
@@ -46,6 +47,8 @@ interface Waiting extends Pick<Answer, 'source' | 'read' | 'total'> {
   readonly id: string;
   readonly prompt: readonly number[];
   readonly adapter: string | null;
+  /** Of what is drawn; each counts on from the one before. */
+  readonly seed?: number;
 }
 
 /**
@@ -86,15 +89,15 @@ export async function openAnswerer(
 
   async function* written(batch: readonly Waiting[], signal: AbortSignal | undefined): AsyncGenerator<Answer> {
     if (batch.length === 0 || signal?.aborted) return;
-    const rows = batch.map(({ prompt, adapter: own }) => ({ prompt, adapter: own }));
+    const rows = batch.map(rowOf);
     const texts = await generator.complete(rows, { ...generate, ...(signal && { signal }) });
     for (const [i, asked] of batch.entries()) yield answerOf(asked, texts[i]!);
   }
 
   /** One alone, every piece as soon as it is written. */
   async function* told(asked: Waiting, signal: AbortSignal | undefined): AsyncGenerator<Answer> {
-    const { id, prompt, adapter: own, ...place } = asked;
-    const writing = generator.generate([{ prompt, adapter: own }], { ...generate, ...(signal && { signal }) });
+    const { id, prompt: _, adapter: __, seed: ___, ...place } = asked;
+    const writing = generator.generate([rowOf(asked)], { ...generate, ...(signal && { signal }) });
     try {
       for (;;) {
         const { done, value } = await writing.next();
@@ -113,15 +116,16 @@ export async function openAnswerer(
   async function* predict(...[sources, options = {}]: Parameters<Predictor['predict']>): AsyncGenerator<Answer> {
     const { batchSize = TOGETHER, parts = false, skip = 0, onBadSource, signal } = options;
     const choice = { adapter: adapter ? ADAPTER : null, ...options }.adapter;
-    let [number, left] = [-1, skip];
+    let [number, left, asked] = [-1, skip, 0];
     let batch: Waiting[] = [];
     for await (const source of sourcesOf(sources)) {
       number++;
       const chosen = chosenAdapter(choice, source, names);
       try {
         for await (const prompt of streamPrompts(source, { columns, asks: template !== undefined })) {
+          const seed = generate.seed === undefined ? {} : { seed: generate.seed + asked++ };
           if (left-- > 0) continue;
-          batch.push(waitingFor(number, chosen, prompt));
+          batch.push({ ...waitingFor(number, chosen, prompt), ...seed });
           if (parts) yield* told(batch.pop()!, signal);
           if (batch.length < batchSize) continue;
           yield* written(batch, signal);
@@ -140,7 +144,11 @@ export async function openAnswerer(
   return { adapters: names, predict, release, [Symbol.asyncDispose]: release };
 }
 
+function rowOf({ prompt, adapter, seed }: Waiting): RowPrompt {
+  return { prompt, adapter, ...(seed !== undefined && { seed }) };
+}
+
 function answerOf(asked: Waiting, { text, tokens, finish }: GeneratedText): Answer {
-  const { id, prompt, adapter: _, ...place } = asked;
+  const { id, prompt, adapter: _, seed: __, ...place } = asked;
   return { ...place, prediction: { id, text, finish }, tokens: { asked: prompt.length, written: tokens.length } };
 }

@@ -1,0 +1,62 @@
+/** @file `/v1/completions`: texts that go on from prompts, whole or piece by piece. */
+
+import { z } from 'zod';
+import { type Route, route } from '../http/routes.ts';
+import type { Service } from '../http/service.ts';
+import { ignoredParameters, type OtherParameters, parametersOf } from './parameters.ts';
+import { MOST_CHOICES, writingOthers, writingShape } from './sampling.ts';
+import { finish, type Told, usage, written } from './written.ts';
+
+/** Tokens that OpenAI writes where nobody says how many. */
+const USUAL_TOKENS = 16;
+
+const prompt = z.string().min(1);
+const request = z.object({
+  ...writingShape,
+  prompt: z.union([prompt, z.array(prompt).min(1).max(MOST_CHOICES)], { error: 'give a text, or a list of texts' }),
+});
+
+const others: OtherParameters = {
+  ...ignoredParameters,
+  ...writingOthers,
+  best_of: [1],
+  echo: [false],
+  logprobs: [],
+  suffix: [''],
+};
+
+const completion = z.object({
+  id: z.string(),
+  object: z.literal('text_completion'),
+  created: z.int(),
+  model: z.string(),
+  choices: z.array(z.object({ index: z.int(), text: z.string(), logprobs: z.null(), finish_reason: finish })),
+  usage,
+});
+
+const told: Told = {
+  id: 'cmpl',
+  objects: ['text_completion', 'text_completion'],
+  whole: (text) => ({ text, logprobs: null }),
+  piece: (text = '') => ({ text, logprobs: null }),
+};
+
+/** The route. */
+export function completionsRoute(service: Service): Route {
+  return route({
+    method: 'POST',
+    url: '/v1/completions',
+    summary: 'texts that go on from prompts; with "stream", piece by piece',
+    body: { 'application/json': request },
+    answer: completion,
+    isComputed: true,
+    handle: async (asked) => {
+      const given = await parametersOf(request, others, asked.body);
+      return written(service, asked, {
+        writing: { ...given, max_tokens: given.max_tokens ?? USUAL_TOKENS },
+        records: [given.prompt].flat().map((each) => ({ prompt: each })),
+        told,
+      });
+    },
+  });
+}

@@ -1,0 +1,57 @@
+/** @file How a text is written, by OpenAI's parameters: the same for answers of a conversation and for texts that go on. */
+
+import { z } from 'zod';
+import type { AskedTask } from '../inference/variants.ts';
+import type { OtherParameters } from './parameters.ts';
+
+/** Answers of a request, at most. */
+export const MOST_CHOICES = 16;
+
+/** What is taken of a request that has something written. */
+export const writingShape = {
+  model: z.string().describe('the base, "base:adapter", or an adapter alone'),
+  stream: z.boolean().optional(),
+  stream_options: z
+    .strictObject({ include_usage: z.boolean().nullish(), include_obfuscation: z.boolean().nullish() })
+    .optional(),
+  max_tokens: z.int().min(1).max(1_000_000).optional(),
+  temperature: z.number().min(0).max(2).optional().describe("by default as the model's generation_config.json says; 0 takes the likeliest tokens"), // prettier-ignore
+  top_p: z.number().gt(0).max(1).optional(),
+  seed: z.int().min(0).max(1_000_000_000).optional(),
+  stop: z.union([z.string(), z.array(z.string()).max(4)]).optional(),
+  n: z.int().min(1).max(MOST_CHOICES).optional(),
+};
+
+/** What of it is not. */
+export const writingOthers: OtherParameters = {
+  frequency_penalty: [0],
+  presence_penalty: [0],
+  logit_bias: [{}],
+};
+
+/** What the parameters come to. */
+export type Writing = z.output<z.ZodObject<typeof writingShape>>;
+
+/**
+ * Settings of the task. Nothing is drawn because of `top_p: 1`, which clients send as it is the default: it draws from all tokens
+ * where something else has tokens drawn.
+ *
+ * @param schema by which the text is JSON
+ */
+export function settingsOf(
+  { max_tokens, temperature, top_p, seed, stop }: Writing,
+  schema?: object,
+): AskedTask['settings'] {
+  const draws = temperature === undefined ? top_p !== undefined && top_p < 1 : temperature > 0;
+  const given = {
+    maxNewTokens: max_tokens,
+    temperature,
+    topP: draws ? top_p : undefined,
+    seed: temperature === 0 ? undefined : seed,
+    stopStrings: stop === undefined || stop.length === 0 ? undefined : [stop].flat(),
+    schema: schema && JSON.stringify(schema),
+  };
+  return Object.fromEntries(
+    Object.entries(given).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+  );
+}

@@ -1,0 +1,132 @@
+/** @file What a model writes, whole or piece by piece, as OpenAI's clients are told of it. */
+
+import { randomUUID } from 'node:crypto';
+import { Readable } from 'node:stream';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { Answer } from '@onnx-lora/sdk/tasks';
+import { z } from 'zod';
+import { ownerOf } from '../http/owner.ts';
+import type { Asked } from '../http/routes.ts';
+import { resolved, type Service } from '../http/service.ts';
+import { inNameOf } from '../inference/request.ts';
+import { refusedParameter } from './errors.ts';
+import { taskAmong, wantedModel } from './models.ts';
+import { MOST_CHOICES, settingsOf, type Writing } from './sampling.ts';
+
+/** Tokens of what was asked, and of the answers with their ends. */
+export const usage = z.object({ prompt_tokens: z.int(), completion_tokens: z.int(), total_tokens: z.int() });
+type Usage = z.infer<typeof usage>;
+
+/** Why a text is over. */
+export const finish = z.enum(['stop', 'length']);
+export type Finish = z.infer<typeof finish>;
+
+/** How answers are told. */
+export interface Told {
+  /** What ids begin with: `chatcmpl`. */
+  readonly id: string;
+  /** What an answer is called, and a piece of one. */
+  readonly objects: readonly [whole: string, piece: string];
+  /** What is said in a choice, whole. */
+  readonly whole: (text: string) => object;
+  /** Before the first piece of a choice; nothing where there is no such thing. */
+  readonly first?: object;
+  /** A piece of it; at its end without a text. */
+  readonly piece: (text: string | undefined) => object;
+}
+
+/** What is asked. */
+export interface AskedTexts {
+  readonly writing: Writing;
+  /** Each as a line of a file that the task reads. */
+  readonly records: readonly object[];
+  /** By which texts are JSON, and the parameter that it came in. */
+  readonly schema?: { readonly schema: object; readonly param: string } | undefined;
+  readonly told: Told;
+}
+
+/**
+ * Has the model write, and answers.
+ *
+ * @returns the body of the answer; undefined where it was sent piece by piece
+ * @throws OnnxLoraError as `resolved` and the task; HttpError 400
+ */
+export async function written(
+  service: Service,
+  { signal, caller, reply }: Pick<Asked<unknown, unknown>, 'signal' | 'caller' | 'reply'>,
+  { writing, records, schema, told }: AskedTexts,
+): Promise<unknown> {
+  const { model, stream = false, stream_options: more, n = 1 } = writing;
+  if (n * records.length > MOST_CHOICES)
+    throw refusedParameter('n', `${n} answers to each of ${records.length} prompts are more than the ${MOST_CHOICES} of a request. Ask for fewer.`); // prettier-ignore
+  const adapter = await resolved(service, wantedModel(service, model), caller);
+  const task = taskAmong(service, ['chat']);
+  const variant = await service.variants.get(adapter);
+  const { predictor } = await variant
+    .predictor({ task, settings: settingsOf(writing, schema?.schema) })
+    .catch((error: unknown) => {
+      // prettier-ignore
+      throw schema ? blaming(schema.param, error) : error;
+    });
+  const lines = records.flatMap((record) => Array<string>(n).fill(JSON.stringify(record)));
+  const source = Readable.from([Buffer.from(lines.join('\n'))]);
+  const answers = predictor.predict([source], { signal, parts: stream })[Symbol.asyncIterator]();
+  const next = (): Promise<IteratorResult<Answer>> => inNameOf(ownerOf(caller, {}, signal), () => answers.next());
+  const about = { id: `${told.id}-${randomUUID()}`, created: Math.floor(Date.now() / 1000), model };
+  // What cannot be answered is told with a status of its own, before anything is sent.
+  const first = await next();
+  if (first.done) throw new OnnxLoraError('CANCELLED', 'The client has gone before there was an answer.');
+  const used = { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 };
+  if (!stream) {
+    const choices: object[] = [];
+    for (let each: IteratorResult<Answer> = first; !each.done; each = await next()) {
+      const { text, finish: end } = each.value.prediction;
+      count(used, each.value, choices.length % n === 0);
+      choices.push({ index: choices.length, ...told.whole(text as string), finish_reason: reasonOf(end) });
+    }
+    return { ...about, object: told.objects[0], choices, usage: used };
+  }
+  const event = (what: object): string => `data: ${JSON.stringify({ ...about, object: told.objects[1], ...what })}\n\n`;
+  const chunk = (index: number, what: object, end: Finish | null = null): string =>
+    event({ choices: [{ index, ...what, finish_reason: end }] });
+  async function* chunks(): AsyncGenerator<string> {
+    let index = 0;
+    let isBegun = false;
+    try {
+      for (let each: IteratorResult<Answer> = first; !each.done; each = await next()) {
+        const { isPart = false, prediction } = each.value;
+        if (!isBegun && told.first) yield chunk(index, told.first);
+        isBegun = isPart;
+        if (isPart) yield chunk(index, told.piece(prediction['text'] as string));
+        else {
+          count(used, each.value, index % n === 0);
+          yield chunk(index++, told.piece(undefined), reasonOf(prediction['finish']));
+        }
+      }
+      if (more?.include_usage) yield event({ choices: [], usage: used });
+      yield 'data: [DONE]\n\n';
+    } finally {
+      await answers.return?.();
+    }
+  }
+  await reply.type('text/event-stream').header('cache-control', 'no-store').send(Readable.from(chunks()));
+  return undefined;
+}
+
+/** Adds what an answer took; its prompt is read for the first of several. */
+function count(used: Usage, { tokens }: Answer, isFirst: boolean): void {
+  if (!tokens) return;
+  if (isFirst) used.prompt_tokens += tokens.asked;
+  used.completion_tokens += tokens.written;
+  used.total_tokens = used.prompt_tokens + used.completion_tokens;
+}
+
+function reasonOf(end: unknown): Finish {
+  return end === 'length' ? 'length' : 'stop';
+}
+
+/** The same mistake, by the name of the parameter. */
+function blaming(param: string, error: unknown): unknown {
+  if (!(error instanceof OnnxLoraError) || error.code !== 'CONFIG_INVALID') return error;
+  return refusedParameter(param, error.message, error.code);
+}
