@@ -8,7 +8,20 @@ import type { OtherParameters } from './parameters.ts';
 export const MOST_CHOICES = 16;
 
 /** What is taken of a request that has something written. */
-export const writingShape = {
+export interface Writing {
+  readonly model: string;
+  readonly stream?: boolean | undefined;
+  readonly stream_options?: { readonly include_usage?: boolean | null | undefined } | undefined;
+  readonly max_tokens?: number | undefined;
+  readonly temperature?: number | undefined;
+  readonly top_p?: number | undefined;
+  readonly seed?: number | undefined;
+  readonly stop?: string | string[] | undefined;
+  readonly n?: number | undefined;
+}
+
+/** What checks each of these. */
+export const writingShape: { readonly [Name in keyof Writing]-?: z.ZodType<Writing[Name]> } = {
   model: z.string().describe('the base, "base:adapter", or an adapter alone'),
   stream: z.boolean().optional(),
   stream_options: z
@@ -28,9 +41,6 @@ export const writingOthers: OtherParameters = {
   presence_penalty: [0],
   logit_bias: [{}],
 };
-
-/** What the parameters come to. */
-export type Writing = z.output<z.ZodObject<typeof writingShape>>;
 
 /**
  * Settings of the task. Nothing is drawn because of `top_p: 1`, which clients send as it is the default: it draws from all tokens

@@ -13,13 +13,23 @@ import { refusedParameter } from './errors.ts';
 import { taskAmong, wantedModel } from './models.ts';
 import { MOST_CHOICES, settingsOf, type Writing } from './sampling.ts';
 
+interface Usage {
+  prompt_tokens: number;
+  completion_tokens: number;
+  total_tokens: number;
+}
+
 /** Tokens of what was asked, and of the answers with their ends. */
-export const usage = z.object({ prompt_tokens: z.int(), completion_tokens: z.int(), total_tokens: z.int() });
-type Usage = z.infer<typeof usage>;
+export const usage: z.ZodType<Usage> = z.object({
+  prompt_tokens: z.int(),
+  completion_tokens: z.int(),
+  total_tokens: z.int(),
+});
+
+type Finish = 'stop' | 'length';
 
 /** Why a text is over. */
-export const finish = z.enum(['stop', 'length']);
-export type Finish = z.infer<typeof finish>;
+export const finish: z.ZodType<Finish> = z.enum(['stop', 'length']);
 
 /** How answers are told. */
 export interface Told {
