@@ -57,6 +57,8 @@ it.skipIf(!has('tritonclient.grpc'))("Triton's client infers by gRPC, by paramet
     none: false,
     index: ['net', 'net:a0', 'net:a1', 'net:a2'],
     server: 'onnx-lora',
+    config: 32,
+    computed: 6,
     id: '7',
     failure: ['StatusCode.NOT_FOUND', expect.stringContaining('"none"') as unknown],
     loading: 'StatusCode.PERMISSION_DENIED',

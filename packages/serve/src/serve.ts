@@ -20,10 +20,12 @@ import { Access } from './operation/access.ts';
 import { hidingPaths } from './operation/hiddenPaths.ts';
 import { type LogEntry, logTo, toStderr } from './operation/log.ts';
 import { MemoryCeiling } from './operation/memoryCeiling.ts';
+import { Statistics } from './operation/modelStatistics.ts';
 import { serverMetrics } from './operation/serverMetrics.ts';
 import { openTracing } from './operation/tracing.ts';
 import { type ServeSettings, serveSettings } from './operation/settings.ts';
 import { certificate } from './operation/tls.ts';
+import { MOST_ROWS } from './scheduler/batch.ts';
 import { systemClock } from './scheduler/clock.ts';
 import { createScheduler } from './scheduler/scheduler.ts';
 
@@ -81,7 +83,8 @@ export async function serve(model: Model, { catalog, onLog = toStderr, ...given 
   const sessions = new Sessions(known, machine, ceiling && ((most) => ceiling.adapterBytes(most)));
   ceiling?.whenTight((part) => sessions.shrink(part));
   const weightOf = (tenant: string): number => access.weightOf(tenant);
-  const scheduler = createScheduler(ceiling?.watched(compute) ?? compute, {
+  const statistics = new Statistics();
+  const scheduler = createScheduler(statistics.counted(ceiling?.watched(compute) ?? compute), {
     ...batches,
     ...queue,
     concurrency: machine.replicas ?? 1,
@@ -105,6 +108,8 @@ export async function serve(model: Model, { catalog, onLog = toStderr, ...given 
     scheduler,
     access,
     metrics,
+    statistics,
+    maxRows: batches?.maxRows ?? MOST_ROWS,
     log: logTo(onLog, log),
     tracing: await openTracing(VERSION),
     loadedKeys: () => sessions.adapterKeys,

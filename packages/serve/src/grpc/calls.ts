@@ -5,6 +5,7 @@ import { OnnxLoraError } from '@onnx-lora/sdk';
 import { failedAnswer } from '../http/errors.ts';
 import { type Asker, infer, metadataOf, type Named, requireReady, serverMetadata } from '../http/v2/infer.ts';
 import { loadModel, modelsFor, unloadModel } from '../http/v2/repository.ts';
+import { configOf, statisticsOf } from '../http/v2/triton.ts';
 import { resolved, type Service } from '../http/service.ts';
 import { traceUnder } from '../operation/tracing.ts';
 import { requireBounded } from './bounds.ts';
@@ -32,6 +33,8 @@ export function addCalls(server: Server, service: Service, door: Door): void {
       const { named, asked, feeds } = inferenceOf(message);
       return messageOf(await infer(service, named, asked, feeds, asker));
     },
+    ModelConfig: async ({ name, version }: ModelName, { caller }) => ({ config: await configOf(service, namedBy(name, version), caller) }), // prettier-ignore
+    ModelStatistics: ({ name, version }: ModelName, { caller }) => statisticsOf(service, name === '' ? {} : namedBy(name, version), caller), // prettier-ignore
     RepositoryIndex: async (_: never, { caller }) => ({ models: await modelsFor(service, caller) }),
     RepositoryModelLoad: async (message: RepositoryModel, { caller }) => {
       const name = modelIn(message);

@@ -55,6 +55,49 @@ describe('calls', () => {
     expect(await call('ModelMetadata', { name: 'net:none' })).toMatchObject({ code: status.NOT_FOUND });
   });
 
+  it('tell how a model is configured, and what it has computed', async () => {
+    const { call, ask } = await grpcServer({ batches: { maxRows: 16 } });
+    const { answer: configured } = await call('ModelConfig', { name: 'net:a0' });
+    expect(configured).toMatchObject({
+      config: {
+        name: 'net:a0',
+        platform: 'onnxruntime_onnx',
+        backend: 'onnxruntime',
+        max_batch_size: 16,
+        input: [{ name: 'x', data_type: 'TYPE_FP32', dims: ['8'] }],
+        output: [{ name: 'logits', data_type: 'TYPE_FP32' }],
+      },
+    });
+    for (const count of [1, 2, 3]) await call('ModelInfer', inferring('net:a1', rowsOf(count, 1)));
+    await call('ModelInfer', inferring('net', rows));
+    expect((await call('ModelInfer', { ...inferring('net:a1', rows), outputs: [{ name: 'none' }] })).code).toBe(status.INVALID_ARGUMENT); // prettier-ignore
+    interface Counted {
+      readonly count: string;
+      readonly ns: string;
+    }
+    interface Told {
+      readonly name: string;
+      readonly inference_count: string;
+      readonly execution_count: string;
+      readonly inference_stats: Readonly<Record<'success' | 'fail' | 'queue' | 'compute_infer', Counted>>;
+      readonly batch_stats: readonly { readonly batch_size: string; readonly compute_infer: Counted }[];
+    }
+    const told = async (name: string): Promise<readonly Told[]> =>
+      (await call('ModelStatistics', { name })).answer['model_stats'] as readonly Told[];
+    const [a1] = await told('net:a1');
+    const { success, fail, queue, compute_infer: computed } = a1!.inference_stats;
+    expect([a1!.inference_count, a1!.execution_count, success.count, fail.count]).toEqual(['6', '3', '3', '0']);
+    expect(Number(success.ns)).toBe(Number(queue.ns) + Number(computed.ns));
+    expect(Number(computed.ns)).toBeGreaterThan(0);
+    expect(a1!.batch_stats.map(({ batch_size: size, compute_infer: { count } }) => [size, count])).toEqual([['1', '1'], ['2', '1'], ['3', '1']]); // prettier-ignore
+    const all = await told('');
+    expect(all.map(({ name, inference_count: count }) => [name, count])).toEqual([['net', '2'], ['net:a0', '0'], ['net:a1', '6'], ['net:a2', '0']]); // prettier-ignore
+    expect(await call('ModelStatistics', { name: 'net:none' })).toMatchObject({ code: status.NOT_FOUND });
+    expect(await (await ask('/v2/models/net/config')).json()).toMatchObject({ max_batch_size: 16 });
+    expect(await (await ask('/v2/models/net%3Aa1/stats')).json()).toMatchObject({ model_stats: [{ inference_count: 6 }] }); // prettier-ignore
+    expect(((await (await ask('/v2/models/stats')).json()) as { model_stats: unknown[] }).model_stats).toHaveLength(4);
+  });
+
   it('that are refused say why, and after how long they may be sent again', async () => {
     const { call } = await grpcServer({ queue: { maxWaitingRows: 4 } });
     const found = await Promise.all(Array.from({ length: 40 }, (_, i) => call('ModelInfer', inferring('net', rowsOf(2, i))))); // prettier-ignore

@@ -66,6 +66,46 @@ const messages: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     outputs: 'repeated OutputTensor 5',
     raw_output_contents: 'repeated bytes 6',
   },
+  ModelConfigRequest: named,
+  ModelConfigResponse: { config: 'ModelConfig 1' },
+  ModelConfig: {
+    name: 'string 1',
+    platform: 'string 2',
+    max_batch_size: 'int32 4',
+    input: 'repeated ModelInput 5',
+    output: 'repeated ModelOutput 6',
+    backend: 'string 17',
+  },
+  ModelInput: { name: 'string 1', data_type: 'DataType 2', dims: 'repeated int64 4' },
+  ModelOutput: { name: 'string 1', data_type: 'DataType 2', dims: 'repeated int64 3' },
+  ModelStatisticsRequest: named,
+  ModelStatisticsResponse: { model_stats: 'repeated ModelStatistics 1' },
+  ModelStatistics: {
+    name: 'string 1',
+    version: 'string 2',
+    last_inference: 'uint64 3',
+    inference_count: 'uint64 4',
+    execution_count: 'uint64 5',
+    inference_stats: 'InferStatistics 6',
+    batch_stats: 'repeated InferBatchStatistics 7',
+  },
+  StatisticDuration: { count: 'uint64 1', ns: 'uint64 2' },
+  InferStatistics: {
+    success: 'StatisticDuration 1',
+    fail: 'StatisticDuration 2',
+    queue: 'StatisticDuration 3',
+    compute_input: 'StatisticDuration 4',
+    compute_infer: 'StatisticDuration 5',
+    compute_output: 'StatisticDuration 6',
+    cache_hit: 'StatisticDuration 7',
+    cache_miss: 'StatisticDuration 8',
+  },
+  InferBatchStatistics: {
+    batch_size: 'uint64 1',
+    compute_input: 'StatisticDuration 2',
+    compute_infer: 'StatisticDuration 3',
+    compute_output: 'StatisticDuration 4',
+  },
   RepositoryIndexRequest: {},
   ModelIndex: { name: 'string 1', version: 'string 2', state: 'string 3' },
   RepositoryIndexResponse: { models: 'repeated ModelIndex 1' },
@@ -75,6 +115,9 @@ const messages: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   RepositoryModelUnloadResponse: { model_name: 'string 1', isUnloaded: 'bool 2' },
 };
 
+/** Triton's types, by their numbers. */
+const dataTypes = ['INVALID', 'BOOL', 'UINT8', 'UINT16', 'UINT32', 'UINT64', 'INT8', 'INT16', 'INT32', 'INT64', 'FP16', 'FP32', 'FP64', 'STRING', 'BF16']; // prettier-ignore
+
 const calls = [
   'ServerLive',
   'ServerReady',
@@ -82,6 +125,8 @@ const calls = [
   'ModelReady',
   'ModelMetadata',
   'ModelInfer',
+  'ModelConfig',
+  'ModelStatistics',
   'RepositoryIndex',
   'RepositoryModelLoad',
   'RepositoryModelUnload',
@@ -112,13 +157,14 @@ const definitions = fromJSON(
         nested: {
           ...types,
           InferParameter: { ...types['InferParameter']!, ...choice },
+          DataType: { values: Object.fromEntries(dataTypes.map((name, number) => [`TYPE_${name}`, number])) },
           GRPCInferenceService: { methods },
         },
       },
     },
   },
   // Whole numbers of 64 bits as texts: JavaScript's numbers do not hold all of them.
-  { longs: String, defaults: true },
+  { longs: String, enums: String, defaults: true },
 );
 
 /** The service. */

@@ -9,6 +9,7 @@ import type { Variants } from '../inference/variants.ts';
 import { noSuchAdapter } from '../adapters/names.ts';
 import type { Access, Caller } from '../operation/access.ts';
 import type { Log } from '../operation/log.ts';
+import type { Statistics } from '../operation/modelStatistics.ts';
 import type { ServerMetrics } from '../operation/serverMetrics.ts';
 import type { Tracing } from '../operation/tracing.ts';
 
@@ -26,6 +27,9 @@ export interface Service {
   readonly scheduler: BatchScheduler<Work, Outputs>;
   readonly access: Access;
   readonly metrics: ServerMetrics;
+  readonly statistics: Statistics;
+  /** Rows of a batch. */
+  readonly maxRows: number;
   readonly log: Log;
   /** Where the program has set up OpenTelemetry. */
   readonly tracing: Tracing | undefined;

@@ -18,6 +18,8 @@ export interface Work {
   readonly fetches: readonly string[];
   readonly bound: AdapterRunOptions['bound'];
   readonly trace?: JobTrace | undefined;
+  /** When it was asked for, by `performance.now()`. */
+  readonly since?: number;
 }
 
 /** Where requests go. */
@@ -49,7 +51,7 @@ export async function submit(
   const like = JSON.stringify([loaded.id, kind, fetches, shapes, length === undefined]);
   const job: Job<Work> = {
     ...owner,
-    work: { ...work, trace },
+    work: { ...work, trace, since: performance.now() },
     key: isShared ? like : `alone ${alone++}`,
     like,
     rows: isShared ? rows : 1,

@@ -2,6 +2,9 @@
 
 import type { Job } from './job.ts';
 
+/** Rows of a batch where nothing is said. */
+export const MOST_ROWS = 32;
+
 /** How large batches become. */
 export interface BatchLimits {
   /** Rows of a batch at most; a request that has more is a batch of its own. 32 by default. */
@@ -32,7 +35,7 @@ export class GrowingBatch<Entry extends { readonly job: Job }> {
   /** @param first what it begins with, of whatever size */
   constructor(
     first: Entry,
-    { maxRows = 32, maxCells = Infinity, maxPadding = 0.2, maxAdapters = Infinity }: BatchLimits,
+    { maxRows = MOST_ROWS, maxCells = Infinity, maxPadding = 0.2, maxAdapters = Infinity }: BatchLimits,
   ) {
     this.#limits = { maxRows, maxCells, maxPadding, maxAdapters };
     this.add(first);

@@ -21,7 +21,11 @@ export interface ServerMetadata {
 
 /** What it is. */
 export function serverMetadata({ version }: Service): ServerMetadata {
-  return { name: 'onnx-lora', version, extensions: ['binary_tensor_data', 'model_repository'] };
+  return {
+    name: 'onnx-lora',
+    version,
+    extensions: ['binary_tensor_data', 'model_repository', 'model_configuration', 'statistics'],
+  };
 }
 
 /** A model as an address names it. */

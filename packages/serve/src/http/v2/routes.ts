@@ -7,6 +7,7 @@ import { jsonBody, TENSOR_BUDGET } from '../json.ts';
 import { type Asked, type Route, route } from '../routes.ts';
 import { inferRequest, inferResponse, modelMetadata } from './schemas.ts';
 import { resolved, type Service } from '../service.ts';
+import { configOf, statisticsOf } from './triton.ts';
 
 const model = z.object({ model: z.string().describe('the base, or "base:adapter"') });
 const versioned = model.extend({ version: z.string().optional() });
@@ -56,6 +57,13 @@ export function v2Routes(service: Service): Route[] {
       answer: z.object({ name: z.string(), version: z.string(), extensions: z.array(z.string()) }),
       handle: async () => serverMetadata(service),
     }),
+    route({
+      method: 'GET',
+      url: '/v2/models/stats',
+      summary: 'what all models have computed, as Triton tells it',
+      answer: z.record(z.string(), z.unknown()),
+      handle: ({ caller }) => statisticsOf(service, {}, caller),
+    }),
     ...['', '/versions/:version'].flatMap((version) => [
       route({
         method: 'GET',
@@ -72,6 +80,22 @@ export function v2Routes(service: Service): Route[] {
         params: versioned,
         answer: isModelReady,
         handle: modelReady,
+      }),
+      route({
+        method: 'GET',
+        url: `/v2/models/:model${version}/config`,
+        summary: 'how a model is configured, as Triton tells it',
+        params: versioned,
+        answer: z.record(z.string(), z.unknown()),
+        handle: ({ params, caller }) => configOf(service, params, caller),
+      }),
+      route({
+        method: 'GET',
+        url: `/v2/models/:model${version}/stats`,
+        summary: 'what a model has computed, as Triton tells it',
+        params: versioned,
+        answer: z.record(z.string(), z.unknown()),
+        handle: ({ params, caller }) => statisticsOf(service, params, caller),
       }),
       route({
         method: 'POST',

@@ -1,0 +1,101 @@
+/** @file What Triton tells of a model beside the protocol: its configuration, and what it has computed. */
+
+import type { Caller } from '../../operation/access.ts';
+import type { Duration } from '../../operation/modelStatistics.ts';
+import { BASE_VERSION, resolved, type Service } from '../service.ts';
+import { metadataOf, type Named } from './infer.ts';
+
+/** A configuration, by the names of Triton's `ModelConfig`. */
+export interface ModelConfig {
+  readonly name: string;
+  readonly platform: string;
+  readonly backend: string;
+  readonly max_batch_size: number;
+  readonly input: readonly ConfiguredPort[];
+  readonly output: readonly ConfiguredPort[];
+}
+
+/** What a model takes or gives; rows are not among its `dims` where there may be several. */
+export interface ConfiguredPort {
+  readonly name: string;
+  readonly data_type: string;
+  readonly dims: readonly number[];
+}
+
+/**
+ * How a model is configured. Where all that it takes has any number of rows in front, requests are batched.
+ *
+ * @throws OnnxLoraError as `resolved`
+ */
+export async function configOf(service: Service, named: Named, caller: Caller): Promise<ModelConfig> {
+  const { name, platform, inputs, outputs } = await metadataOf(service, named, caller);
+  const hasRows = [...inputs, ...outputs].every(({ shape }) => shape[0] === -1);
+  const port = ({ name: called, datatype, shape }: (typeof inputs)[number]): ConfiguredPort => ({
+    name: called,
+    data_type: `TYPE_${datatype}`,
+    dims: hasRows ? shape.slice(1) : shape,
+  });
+  const max_batch_size = hasRows ? service.maxRows : 0;
+  return { name, platform, backend: 'onnxruntime', max_batch_size, input: inputs.map(port), output: outputs.map(port) };
+}
+
+/** What a model has computed, by the names of Triton's `ModelStatistics`. */
+export interface ToldStatistics {
+  readonly name: string;
+  readonly version: string;
+  readonly last_inference: number;
+  readonly inference_count: number;
+  readonly execution_count: number;
+  readonly inference_stats: Readonly<Record<string, Duration>>;
+  readonly batch_stats: readonly { readonly batch_size: number; readonly compute_input: Duration; readonly compute_infer: Duration; readonly compute_output: Duration }[]; // prettier-ignore
+}
+
+/**
+ * What a model has computed since the server began; without a name all that somebody may use.
+ *
+ * @throws OnnxLoraError as `resolved`
+ */
+export async function statisticsOf(
+  service: Service,
+  named: Partial<Named>,
+  caller: Caller,
+): Promise<{ readonly model_stats: readonly ToldStatistics[] }> {
+  const { model } = named;
+  if (model !== undefined) {
+    const adapter = await resolved(service, { ...named, model }, caller);
+    return { model_stats: [told(service, model, adapter?.version ?? BASE_VERSION, adapter?.key ?? null)] };
+  }
+  const adapters = (await service.catalog.list()).filter(({ name }) => caller.mayUse(name));
+  const all = adapters.map(({ name, version, key }) => told(service, `${service.name}:${name}`, version, key));
+  return { model_stats: [told(service, service.name, BASE_VERSION, null), ...all] };
+}
+
+function told({ statistics }: Service, name: string, version: string, key: string | null): ToldStatistics {
+  const { lastInference, rows, batches, success, fail, queue, compute, bySize } = statistics.of(key);
+  // Tensors are put together and taken apart within the time of computing.
+  const within = (count: number): Duration => ({ count, ns: 0 });
+  const never = within(0);
+  return {
+    name,
+    version,
+    last_inference: lastInference,
+    inference_count: rows,
+    execution_count: batches,
+    inference_stats: {
+      success,
+      fail,
+      queue,
+      compute_input: within(compute.count),
+      compute_infer: compute,
+      compute_output: within(compute.count),
+      cache_hit: never,
+      cache_miss: never,
+    },
+    batch_stats: [...bySize].map(([batch_size, infer]) => ({
+      batch_size,
+      compute_input: within(infer.count),
+      compute_infer: infer,
+      compute_output: within(infer.count),
+    })),
+  };
+}
