@@ -8,15 +8,15 @@ import { atOnce } from '../graph/turns.ts';
 import type { CustomGradient, GraphBuilder, Value } from '../graph/builder.ts';
 import { operatorName } from '../graph/knownOperators.ts';
 import type { GraphProto, NodeProto } from '../graph/proto.ts';
-import { formatShape, isStatic, type ValueType } from '../graph/value.ts';
+import { formatShape, type ValueType } from '../graph/value.ts';
 import { indexNodes, readNames } from '../graph/walk.ts';
 import { isKnownDomain } from '../ops/domains.ts';
 import { reachable } from '../ops/rewrites/simplify.ts';
 import { ActiveValues } from './activeValues.ts';
+import { productsWithAddends } from './addends.ts';
 import { capturedBy, ifBack, isIf } from './branches.ts';
 import { manyOutputOps, ruleOf } from './rules.ts';
 import { staticShape, type GraphContext, type Vjp, zeros } from './vjp.ts';
-import { attributeOf } from '../ops/schema.ts';
 
 /** What to differentiate. */
 export interface BackwardRequest {
@@ -71,9 +71,11 @@ export function* differentiation(request: BackwardRequest): Generator<void, Back
   const gradients = new Map(
     wrt.flatMap((name) => (cotangents.has(name) ? [[name, cotangents.get(name)!] as const] : [])),
   );
-  const results = [...gradients.values()].map(({ name }) => name);
+  const results = new Set([...gradients.values()].map(({ name }) => name));
   yield;
-  return { gradients, ...arrange(reachable(g.nodes, results), seed.name, gradients) };
+  const typeOf = (name: string): ValueType => g.types.get(name) ?? types.get(name) ?? {};
+  const nodes = productsWithAddends(reachable(g.nodes, results), g, typeOf, results);
+  return { gradients, ...arrange(nodes, seed.name, gradients) };
 }
 
 /** Takes the cotangents of the last values back to those of all that gradients flow into. */
@@ -89,7 +91,7 @@ function* propagate(
   const again = recomputation(request, context);
   const add = (operand: Value, gradient: Value): void => {
     const before = cotangents.get(operand.name);
-    cotangents.set(operand.name, before ? accumulate(g, before, gradient, value) : gradient);
+    cotangents.set(operand.name, before ? g.Add(before, gradient) : gradient);
   };
 
   for (const node of [...nodes].reverse()) {
@@ -188,33 +190,6 @@ function graphContext(
     value,
     cotangent: (name) => cotangents.get(name),
   };
-}
-
-/** Below this many summands the runtime computes a Gemm with an addend on one thread only. */
-const SHORT_PRODUCT = 64;
-
-/**
- * The sum of two cotangents of one value. Where the second is a product that was just emitted, the first becomes the
- * product's addend: Gemm adds while it writes, which spares a pass over memory.
- */
-function accumulate(g: GraphBuilder, before: Value, gradient: Value, forward: (name: string) => Value): Value {
-  const valueOf = (name: string): ValueType => g.types.get(name) ?? forward(name);
-  const reshape = g.nodes.at(-1);
-  const gemm = reshape?.opType === 'Reshape' ? g.nodes.at(-2) : reshape;
-  const isProduct = gemm?.opType === 'Gemm' && gemm.input?.length === 2 && reshape?.output?.[0] === gradient.name;
-  const rows = g.types.get(gemm?.output?.[0] ?? '')?.shape;
-  const feedsReshape = gemm === reshape || reshape?.input?.[0] === gemm?.output?.[0];
-  // Of a weight the summands are a batch's rows, by which no graph is to differ from the one for another batch.
-  const summands = gemm && attributeOf(gemm, 'transA') === 0 && valueOf(gemm.input?.[0] ?? '').shape?.[1];
-  const isShort = typeof summands !== 'number' || summands < SHORT_PRODUCT;
-  if (!isProduct || isShort || !feedsReshape || !isStatic(rows) || before.shape?.join() !== gradient.shape?.join())
-    return g.Add(before, gradient);
-  g.nodes.splice(g.nodes.indexOf(gemm));
-  const addend = gemm === reshape ? before : g.Reshape(before, rows);
-  gemm.input = [...gemm.input!, addend.name];
-  g.nodes.push(gemm);
-  if (gemm !== reshape) g.nodes.push(reshape!);
-  return gradient;
 }
 
 function vjpOf(node: NodeProto, index: number, request: Place): Vjp | null {

@@ -1,0 +1,70 @@
+/**
+ * @file Sums of cotangents in which one summand is a product: the other becomes the product's addend. Gemm adds while it
+ * writes, which spares a pass over memory.
+ */
+
+import type { GraphBuilder, Value } from '../graph/builder.ts';
+import type { NodeProto } from '../graph/proto.ts';
+import { isStatic, type ValueType } from '../graph/value.ts';
+import { indexNodes } from '../graph/walk.ts';
+import { attributeOf } from '../ops/schema.ts';
+
+/** Below this many summands the runtime computes a Gemm with an addend on one thread only. */
+const SHORT_PRODUCT = 64;
+
+/** A product, and the Reshape of it that is added, where there is one. */
+interface Product {
+  readonly gemm: NodeProto;
+  readonly reshape: NodeProto | undefined;
+  /** Shape of the product, `[rows, columns]`. */
+  readonly rows: readonly number[];
+}
+
+/**
+ * Rewrites each `Add(c, Gemm(a, b))`, and each `Add(c, Reshape(Gemm(a, b)))`, to the Gemm with c as its addend. Only where
+ * nothing else reads the product: one cotangent may belong to several values, as both summands of an Add have the cotangent
+ * of their sum. This is why the rewrite takes the finished nodes, whose readers are all known.
+ *
+ * @param g makes the new nodes
+ * @param typeOf what is known of a value
+ * @param results values that are read from outside
+ */
+export function productsWithAddends(
+  nodes: readonly NodeProto[],
+  g: GraphBuilder,
+  typeOf: (name: string) => ValueType,
+  results: ReadonlySet<string>,
+): readonly NodeProto[] {
+  const { producer, readers } = indexNodes(nodes);
+  /** The node that makes a value, where only one node reads the value. */
+  const inner = (name: string): NodeProto | undefined =>
+    readers.get(name)?.length === 1 && !results.has(name) ? producer.get(name) : undefined;
+  const productOf = (name: string): Product | undefined => {
+    const made = inner(name);
+    const reshape = made?.opType === 'Reshape' ? made : undefined;
+    const gemm = reshape ? inner(reshape.input![0]!) : made;
+    if (gemm?.opType !== 'Gemm' || gemm.input!.length !== 2) return undefined;
+    // Of a weight the summands are a batch's rows, by which no graph is to differ from the one for another batch.
+    const summands = attributeOf(gemm, 'transA') === 0 ? typeOf(gemm.input![0]!).shape?.[1] : undefined;
+    if (typeof summands !== 'number' || summands < SHORT_PRODUCT) return undefined;
+    const rows = typeOf(gemm.output![0]!).shape;
+    return isStatic(rows) ? { gemm, reshape, rows } : undefined;
+  };
+  const moved = new Set<NodeProto>();
+  const sums = new Map<NodeProto, readonly NodeProto[]>();
+  for (const node of nodes) {
+    const [before = '', gradient = ''] = node.input ?? [];
+    if (node.opType !== 'Add' || before === gradient) continue;
+    if (typeOf(before).shape?.join() !== typeOf(gradient).shape?.join()) continue;
+    const product = productOf(gradient);
+    if (!product) continue;
+    const { gemm, reshape, rows } = product;
+    const start = g.nodes.length;
+    const value: Value = { name: before, ...typeOf(before) };
+    const addend = reshape ? g.Reshape(value, rows) : value;
+    const sum = { ...gemm, input: [...gemm.input!, addend.name], output: reshape ? gemm.output! : node.output! };
+    for (const each of reshape ? [gemm, reshape] : [gemm]) moved.add(each);
+    sums.set(node, [...g.nodes.splice(start), sum, ...(reshape ? [{ ...reshape, output: node.output! }] : [])]);
+  }
+  return sums.size === 0 ? nodes : nodes.flatMap((node) => (moved.has(node) ? [] : (sums.get(node) ?? [node])));
+}
