@@ -54,14 +54,15 @@ export type {
   ReportSection,
 } from './plugin/reportSection.ts';
 export type { InnerFragment, InnerSite } from './train/graph/inside.ts';
-export type {
-  GraphPort,
-  HeadInput,
-  InnerValue,
-  RunnableModel,
-  RunnableOptions,
-  RunnableSession,
-  TaskModel,
+export {
+  type GraphPort,
+  type HeadInput,
+  type InnerValue,
+  rowsPerRun,
+  type RunnableModel,
+  type RunnableOptions,
+  type RunnableSession,
+  type TaskModel,
 } from './plugin/taskModel.ts';
 export { withLoss, type WithLossOptions } from './plugin/withLoss.ts';
 export {

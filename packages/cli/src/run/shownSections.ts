@@ -1,7 +1,7 @@
 /** @file What the report of a run shows beside numbers: sections of its task and of plugins. */
 
 import { type AdapterSession, OnnxLoraError, type TrainingRun } from '@onnx-lora/sdk';
-import type { PreparedTask, ReportSection } from '@onnx-lora/sdk/tasks';
+import { type PreparedTask, type ReportSection, rowsPerRun } from '@onnx-lora/sdk/tasks';
 import type { Measured } from './history.ts';
 import { machineOptions } from '../settings/training.ts';
 import { formatSections } from '../report/sections.ts';
@@ -68,7 +68,7 @@ async function taskSections(
     return [
       ...(await prepared.report({
         run: (inputs, which) => opened.run(inputs, { adapter: which === 'base' ? null : 'adapted' }),
-        batchSize: settings.batchSize,
+        batchSize: rowsPerRun(opened, settings.batchSize),
         model,
         adapter,
         options: machineOptions(settings),

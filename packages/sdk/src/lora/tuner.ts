@@ -257,7 +257,10 @@ export interface Tuner {
   ): Tuning;
   /** What of {@link LayerInGraph.rowInput} it may read. */
   readonly rowInputs?: readonly string[];
-  /** Whether what a row of a batch gets depends on the other rows. */
+  /**
+   * Whether what a row of a batch gets depends on the other rows, or on how far they are padded. Sessions, predictors,
+   * evaluation and servers then compute each row by itself; training computes each batch as a whole, as PEFT does.
+   */
   readonly mixesRows?: boolean;
   /** What it does in training beside gradients of the task's loss. */
   training?(settings: TunerSettings): TrainingHooks;

@@ -10,7 +10,7 @@ import { guardedTask } from '../plugin/guards/guardedTask.ts';
 import type { Dataset, Metrics } from '../plugin/dataset.ts';
 import type { HeadValues, NewHead, PreparedTask, Task } from '../plugin/preparedTask.ts';
 import { intervalsOf } from '../plugin/tasks/statistics/bootstrap.ts';
-import type { RunnableOptions } from '../plugin/taskModel.ts';
+import { type RunnableOptions, rowsPerRun } from '../plugin/taskModel.ts';
 import { checkMachine } from '../runtime/providers/providers.ts';
 import type { Feeds, Tensor } from '../runtime/tensor.ts';
 import { attachHead } from './head/attachHead.ts';
@@ -151,7 +151,8 @@ export async function evaluate<Scores extends Metrics = Metrics>(
     const run = (inputs: Feeds): Promise<Record<string, Tensor>> =>
       session.run(inputs, { adapter: adapter ? 'adapter' : null });
     try {
-      return (await measure({ data, examples, run, ...told }))!.withIntervals();
+      const rows = rowsPerRun(session, batchSize);
+      return (await measure({ data, examples, run, ...told, batchSize: rows }))!.withIntervals();
     } finally {
       await session.release();
     }

@@ -6,6 +6,7 @@ import type { AdapterSession } from '../adapter/serving/session.ts';
 import { OnnxLoraError } from '../errors.ts';
 import { defined } from '../plugin/data/defined.ts';
 import { guardedTask } from '../plugin/guards/guardedTask.ts';
+import { rowsPerRun } from '../plugin/taskModel.ts';
 import type { Metrics } from '../plugin/dataset.ts';
 import type { PreparedTask, ReportRequest } from '../plugin/preparedTask.ts';
 import { ortVersion } from '../runtime/ort.ts';
@@ -293,7 +294,10 @@ async function finished(
     return (await session).run(inputs, { adapter: which === 'base' ? null : 'adapted' });
   };
   try {
-    const request = { run, batchSize, model: whole, adapter, options: { ...options, allowBaseMismatch: true } };
+    const { tunings } = await model.place(adapter, { allowBaseMismatch: true });
+    const mixesRows = tunings.some(({ tuning }) => tuning.mixesRows);
+    const rows = rowsPerRun({ mixesRows }, batchSize);
+    const request = { run, batchSize: rows, model: whole, adapter, options: { ...options, allowBaseMismatch: true } };
     return withNotes(adapter, { learned: await data.finish!(request) });
   } finally {
     await (await session)?.release();

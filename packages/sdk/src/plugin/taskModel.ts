@@ -72,8 +72,13 @@ export interface RunnableModel extends TaskModel {
 /** A loaded {@link RunnableModel}: an {@link AdapterSession}, or what runs for it, such as the queue of a server. */
 export type RunnableSession = Pick<
   AdapterSession,
-  'inputNames' | 'outputNames' | 'provider' | 'run' | 'bind' | 'release'
+  'inputNames' | 'outputNames' | 'provider' | 'mixesRows' | 'run' | 'bind' | 'release'
 >;
+
+/** How many examples one run may take: one where they, or their padding, would change each other's answers. */
+export function rowsPerRun({ mixesRows }: Pick<RunnableSession, 'mixesRows'>, batchSize: number): number {
+  return mixesRows ? 1 : batchSize;
+}
 
 /** How a {@link RunnableModel} is loaded. */
 export interface RunnableOptions {

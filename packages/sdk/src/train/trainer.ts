@@ -76,8 +76,11 @@ export class Trainer {
     this.#lossScale = lossScaling ? new LossScale(lossScaling === true ? {} : lossScaling) : undefined;
     this.#optimizer = isOptimizer(optimizer) ? optimizer : createOptimizer(optimizer);
     const plan = leavingOut(request.plan, this.#optimizer);
-    const asked = { ...request, plan, lossScale: this.#lossScale !== undefined };
-    const comparison = comparisonOf(request.loss);
+    // Pieces of a batch would not be mixed as the batch is.
+    const mixes = plan.some(({ mixesRows }) => mixesRows);
+    const whole = mixes ? { pieceRows: (rows: number) => rows } : {};
+    const asked = { ...request, ...whole, plan, lossScale: this.#lossScale !== undefined };
+    const comparison = mixes ? undefined : comparisonOf(request.loss);
     this.#gradients = comparison ? new ComparingStep(asked, comparison) : new GradientStep(asked);
     this.#hooks = new StepHooks(plan);
     this.#seed = request.seed ?? 0;

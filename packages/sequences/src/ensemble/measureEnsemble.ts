@@ -12,6 +12,7 @@ import {
   type RunnableModel,
   type RunnableOptions,
   evenlySpaced,
+  rowsPerRun,
   spearman,
 } from '@onnx-lora/sdk/tasks';
 
@@ -113,7 +114,7 @@ export async function measureEnsemble(request: EnsembleRequest): Promise<Ensembl
     const total = Math.min(dataset.length, limit ?? Infinity);
     const source: BatchSource<unknown> = { dataset, collate: (examples) => data.collate(examples) };
     let done = 0;
-    for await (const { batch, examples } of batchesOf(source, batchSize, evenlySpaced(total))) {
+    for await (const { batch, examples } of batchesOf(source, rowsPerRun(session, batchSize), evenlySpaced(total))) {
       const outputs: Readonly<Record<string, Tensor>>[] = [];
       for (const adapter of names) outputs.push(await session.run(batch.inputs, { adapter }));
       outputs.forEach((own, i) => collectors[i]!.update(own, batch.targets));

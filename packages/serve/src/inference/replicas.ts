@@ -22,6 +22,11 @@ export class Replicas {
     return this.#all[0].outputNames;
   }
 
+  /** As `session.mixesRows`. */
+  get mixesRows(): boolean {
+    return this.#all[0].mixesRows;
+  }
+
   /** Where it computes. */
   get provider(): AdapterSession['provider'] {
     return this.#all[0].provider;

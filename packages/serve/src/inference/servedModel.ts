@@ -82,6 +82,7 @@ export async function servedSession(served: Served): Promise<RunnableSession> {
   return {
     inputNames: session.inputNames,
     outputNames: all,
+    mixesRows: session.mixesRows,
     get provider() {
       return session.provider;
     },

@@ -44,7 +44,7 @@ export interface LoadedSession {
   readonly id: string;
   readonly session: Replicas;
   readonly outputs: ReadonlySet<string>;
-  /** Whether all inputs have rows in front, as many as there are, so that requests can be rows of one batch. */
+  /** Whether requests can be rows of one batch: all inputs have rows in front, and no row changes what another gets. */
   readonly takesRows: boolean;
   /** How sequences of different lengths share a batch; undefined where they do not. */
   readonly padding: Padding | undefined;
@@ -153,14 +153,15 @@ export class Sessions {
         throw error;
       },
     );
-    const takesRows = Object.values(graph.inputs).every(({ dims }) => typeof dims?.[0] === 'string');
+    const takesRows =
+      !session.mixesRows && Object.values(graph.inputs).every(({ dims }) => typeof dims?.[0] === 'string');
     const opened = {
       id: `${kind} ${this.#opened.length}`,
       kind,
       session,
       outputs: new Set(session.outputNames),
       takesRows,
-      padding: await paddingOf(graph, session),
+      padding: takesRows ? await paddingOf(graph, session) : undefined,
     };
     this.#opened.push(opened);
     return opened;

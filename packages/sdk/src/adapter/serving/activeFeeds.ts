@@ -37,6 +37,11 @@ export function isRows(choice: AdapterChoice): choice is readonly RowAdapter[] {
   return Array.isArray(choice);
 }
 
+/** The adapter of each row. */
+export function perRow(choice: AdapterChoice, rows: number): readonly RowAdapter[] {
+  return isRows(choice) ? choice : Array<RowAdapter>(rows).fill(choice);
+}
+
 /** Combinations are kept as long as they take no more than this together; larger ones go with each run. */
 const MAX_COMBINED_BYTES = 64 * 2 ** 20;
 

@@ -1,19 +1,27 @@
 /**
- * @file A batch whose rows have different adapters, computed once for each of them: where no one run can give each row its own,
- * as where a layer reads one value for all rows, such as a table of relative positions, or has one kernel for them.
+ * @file A batch that is computed in several runs. Rows with different adapters take a run for each adapter where no single run
+ * can give each row its own, as where a layer reads one value for all rows, such as a table of relative positions, or has one
+ * kernel for them. Rows of a tuner that mixes rows take a run each.
  */
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { RowsApart } from '../../lora/adapterInputs.ts';
 import { arrayOf, type Feeds, sizeOf, type Tensor, type TensorData } from '../../runtime/tensor.ts';
-import type { RowAdapter } from './activeFeeds.ts';
+import type { ModuleTuning } from '../../lora/tunings/moduleTuning.ts';
+import { keyOf, type RowAdapter } from './activeFeeds.ts';
+
+/**
+ * Why a batch is computed in several runs. `different`: the module cannot have another adapter for each row of one run. `mixed`:
+ * what the tuning gives a row depends on the other rows, so that each row is a run.
+ */
+export type Apart =
+  | { readonly kind: 'different'; readonly module: string }
+  | { readonly kind: 'mixed'; readonly tuning: Pick<ModuleTuning, 'label'> };
 
 /** What {@link runApart} needs. */
-export interface ApartRequest {
+interface ApartRequest {
   /** What the model is called in errors. */
   readonly model: string;
-  /** The module for which it must be. */
-  readonly module: string;
   readonly apart: RowsApart;
   /** One adapter per row. */
   readonly choice: readonly RowAdapter[];
@@ -24,21 +32,21 @@ export interface ApartRequest {
   readonly isDivisible: boolean;
   /** Runs rows of one adapter. */
   readonly run: (adapter: RowAdapter, feeds: Feeds) => Promise<Record<string, Tensor>>;
-  /** Equal for rows of one adapter. */
-  readonly keyOf: (adapter: RowAdapter) => string;
 }
 
 /**
- * Runs the rows of each adapter by themselves, and puts the results together in the order of the rows.
+ * Runs the rows of each adapter by themselves, or each row that has one, and puts the results together in the order of the rows.
  *
- * @throws OnnxLoraError `INPUT_INVALID` for an output that has no part for each row
+ * @throws OnnxLoraError `INPUT_INVALID` for an output that has no part for each row; where each row is a run, for inputs that
+ *   cannot be divided
  */
-export async function runApart(request: ApartRequest): Promise<Record<string, Tensor>> {
-  const { apart, choice, feeds, outputs, isDivisible, run, keyOf } = request;
+export async function runApart(request: ApartRequest & Apart): Promise<Record<string, Tensor>> {
+  const { kind, apart, choice, feeds, outputs, isDivisible, run } = request;
   for (const output of outputs) if (typeof apart.outputs.get(output) !== 'number') throw withoutRows(request, output);
+  if (kind === 'mixed') requireDivisible(request);
   const groups = new Map<string, { readonly adapter: RowAdapter; readonly rows: number[] }>();
   choice.forEach((adapter, row) => {
-    const key = keyOf(adapter);
+    const key = kind === 'mixed' && adapter !== null ? `row ${row}` : keyOf(adapter);
     if (!groups.has(key)) groups.set(key, { adapter, rows: [] });
     groups.get(key)!.rows.push(row);
   });
@@ -108,11 +116,33 @@ function copyRows(
   }
 }
 
-function withoutRows({ model, module, apart, outputs }: ApartRequest, output: string): OnnxLoraError {
+/** @throws OnnxLoraError `INPUT_INVALID` where one row cannot be run by itself */
+function requireDivisible(request: ApartRequest & Apart): void {
+  const { model, apart, choice, feeds, isDivisible } = request;
+  if (!isDivisible) throw mixed(request, `"${model}" takes batches of ${choice.length} rows alone`);
+  for (const [name, { dims }] of Object.entries(feeds)) {
+    const axis = apart.inputs.get(name);
+    if (axis === undefined || dims[axis]! % choice.length === 0) continue;
+    throw mixed(request, `"${name}" has ${dims[axis]} rows in a batch of ${choice.length}`);
+  }
+}
+
+function withoutRows(request: ApartRequest & Apart, output: string): OnnxLoraError {
+  const { model, apart, outputs } = request;
   const others = outputs.filter((each) => typeof apart.outputs.get(each) === 'number');
   const fetch = others.length > 0 ? `, or ask for other outputs alone (fetches: ${JSON.stringify(others)})` : '';
+  if (request.kind === 'mixed') return mixed(request, `the output "${output}" has no part for each row`, fetch);
   return new OnnxLoraError(
     'INPUT_INVALID',
-    `Rows of one batch cannot have different adapters in "${model}": its layer "${module}" cannot have another for each row of one run, and the output "${output}" has no part for each. Run one batch per adapter, with one name for all of its rows${fetch}.`,
+    `Rows of one batch cannot have different adapters in "${model}": its layer "${request.module}" cannot have another for each row of one run, and the output "${output}" has no part for each. Run one batch per adapter, with one name for all of its rows${fetch}.`,
+  );
+}
+
+/** The error for rows that would change each other's answers. */
+function mixed(request: ApartRequest & Apart, fault: string, fetch = ''): OnnxLoraError {
+  const label = request.kind === 'mixed' ? request.tuning.label : request.module;
+  return new OnnxLoraError(
+    'INPUT_INVALID',
+    `The adapter's tuner mixes the rows of a batch in "${label}" of "${request.model}", so that each row is run by itself, but ${fault}. Run one row at a time${fetch}, or compute the batch as one, as PEFT does (rowsTogether: true).`,
   );
 }

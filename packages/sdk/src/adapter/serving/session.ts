@@ -8,13 +8,21 @@ import { inTurns } from '../../graph/turns.ts';
 import type { ValueType } from '../../graph/value.ts';
 import type { RowsApart } from '../../lora/adapterInputs.ts';
 import { type Injected, injectAdapters } from '../../lora/inject.ts';
-import type { AdapterPlan } from '../../lora/tunings/moduleTuning.ts';
+import type { AdapterPlan, ModuleTuning } from '../../lora/tunings/moduleTuning.ts';
 import { type BasePrecision, inPrecision } from '../../ops/precision/precision.ts';
 import type { BoundFeeds } from '../../runtime/boundFeeds.ts';
 import { warn } from '../../runtime/providers/providers.ts';
 import type { ConcreteProvider, ProviderReport, Runtime, Session, SessionOptions } from '../../runtime/session.ts';
 import type { Feeds, Tensor } from '../../runtime/tensor.ts';
-import { ActiveAdapters, type ActiveFeeds, type AdapterChoice, isRows, keyOf, namesIn } from './activeFeeds.ts';
+import {
+  ActiveAdapters,
+  type ActiveFeeds,
+  type AdapterChoice,
+  isRows,
+  namesIn,
+  perRow,
+  type RowAdapter,
+} from './activeFeeds.ts';
 import type { Adapter } from '../adapter.ts';
 import { RowsDiffer } from './bankFeeds.ts';
 import { AdapterBank, type AdapterSource, type BankRequest, type PlaceOptions } from './adapterBank.ts';
@@ -22,7 +30,7 @@ import { FeedCheck, feedError } from './feedCheck.ts';
 import { baseFeeds, idleRank } from './feeds.ts';
 import type { PlacedAdapter } from '../naming/place.ts';
 import { planSlots } from './slots.ts';
-import { runApart } from './rowsApart.ts';
+import { type Apart, runApart } from './rowsApart.ts';
 
 export type { AdapterBlend, AdapterChoice, RowAdapter } from './activeFeeds.ts';
 
@@ -53,11 +61,16 @@ export interface AdapterRunOptions {
   readonly fetches?: readonly string[];
   /** Tensors that were bound to the session ({@link AdapterSession.bind}), beside the feeds. */
   readonly bound?: readonly BoundFeeds[];
+  /**
+   * Computes all rows of one adapter in one run where its tuner mixes rows ({@link AdapterSession.mixesRows}), as PEFT
+   * computes a batch; false by default, so that no answer depends on other rows.
+   */
+  readonly rowsTogether?: boolean;
 }
 
 // prettier-ignore
 const requireKnown = knownOptions<AdapterRunOptions>('session.run', {
-  adapter: true, signal: true, fetches: true, bound: true,
+  adapter: true, signal: true, fetches: true, bound: true, rowsTogether: true,
 });
 const requireKnownToPlace = knownOptions<PlaceOptions>('session.add', { allowBaseMismatch: true });
 
@@ -75,6 +88,8 @@ export class AdapterSession implements AsyncDisposable {
   readonly #check: FeedCheck;
   readonly #injected: Pick<Injected, 'batchInput' | 'rowInputs' | 'apart' | 'rowsApart'>;
   #rowsApart: RowsApart | undefined;
+  /** The first layer whose tuner mixes the rows of a batch. */
+  readonly #mixing: ModuleTuning | undefined;
   /** Whether the model takes any number of rows. */
   readonly #takesAnyRows: boolean;
   readonly #options: SessionOptions;
@@ -102,6 +117,7 @@ export class AdapterSession implements AsyncDisposable {
     this.#modelInputs = session.inputNames.filter((each) => !own.has(each));
     this.#check = FeedCheck.of(base.graph ?? {}, this.#modelInputs);
     this.#injected = injected;
+    this.#mixing = inputs.flatMap(({ tuning, others }) => [tuning, ...others]).find(({ mixesRows }) => mixesRows);
     this.#options = options;
     this.#mayOverflow = precision?.name === 'float16';
     this.#takesAnyRows = typeof types.get(injected.batchInput)?.shape?.[0] === 'string';
@@ -137,6 +153,14 @@ export class AdapterSession implements AsyncDisposable {
   /** Names of the model's outputs. */
   get outputNames(): readonly string[] {
     return this.#session.outputNames;
+  }
+
+  /**
+   * Whether an adapter here may be of a tuner whose answer for a row depends on the other rows of a batch, and on padding, such
+   * as Lily. Each row is then computed by itself; give rows without padding for their neighbours' sake, one at a time.
+   */
+  get mixesRows(): boolean {
+    return this.#mixing !== undefined;
   }
 
   /** The adapters that the session holds now. */
@@ -182,16 +206,16 @@ export class AdapterSession implements AsyncDisposable {
   }
 
   /**
-   * Runs the model once.
+   * Runs the model: once, or once for each group of rows that no single run can compute.
    *
    * @param feeds one tensor per input of the model, `[batch, ...]`, of the type and shape that `model.inputs` tells
    * @throws OnnxLoraError `INPUT_INVALID` for an unknown adapter, feeds that are missing, of another type or shape, or for no
-   *   input, and as many names as there are not rows; `CANCELLED`, `OVERLOADED`, `RUNTIME_FAILED`; what the source of
+   *   input, as many names as there are not rows, and rows that must be computed apart and cannot be; `CANCELLED`, `OVERLOADED`, `RUNTIME_FAILED`; what the source of
    *   adapters throws
    */
   async run(feeds: Feeds, options: AdapterRunOptions = {}): Promise<Record<string, Tensor>> {
     requireKnown(options);
-    const { adapter = null, signal, fetches, bound = [] } = options;
+    const { adapter = null, signal, fetches, bound = [], rowsTogether = false } = options;
     this.#requireFeeds(feeds, bound);
     const choice = this.#onePerRow(adapter, feeds);
     const run = async (one: AdapterChoice, own: Feeds): Promise<Record<string, Tensor>> => {
@@ -204,6 +228,20 @@ export class AdapterSession implements AsyncDisposable {
       if (this.#mayOverflow) this.#tellOfOverflow(outputs);
       return outputs;
     };
+    const apart = (why: Apart, rows: readonly RowAdapter[]): Promise<Record<string, Tensor>> =>
+      runApart({
+        ...why,
+        model: this.#name,
+        apart: (this.#rowsApart ??= this.#injected.rowsApart()),
+        choice: rows,
+        feeds,
+        outputs: fetches ?? this.outputNames,
+        isDivisible: this.#takesAnyRows && bound.length === 0,
+        run,
+      });
+    const rows = feeds[this.#injected.batchInput]?.dims[0] ?? 1;
+    if (this.#mixing && !rowsTogether && choice !== null && rows > 1)
+      return apart({ kind: 'mixed', tuning: this.#mixing }, perRow(choice, rows));
     if (!isRows(choice)) return run(choice, feeds);
     let module = this.#injected.apart;
     if (module === undefined) {
@@ -214,21 +252,19 @@ export class AdapterSession implements AsyncDisposable {
         module = error.module;
       }
     }
-    const apart = (this.#rowsApart ??= this.#injected.rowsApart());
-    const isDivisible = this.#takesAnyRows && bound.length === 0;
-    const outputs = fetches ?? this.outputNames;
-    return runApart({ model: this.#name, module, apart, choice, feeds, outputs, isDivisible, run, keyOf });
+    return apart({ kind: 'different', module }, choice);
   }
 
   /**
    * Hands tensors over once that many runs will read, such as what a decoder has made of the sound, so that they need not
-   * travel with each. Undefined where that makes no difference: then they are fed. To be released in the end.
+   * travel with each. Undefined where that makes no difference, and where rows are computed one by one
+   * ({@link AdapterSession.mixesRows}): then they are fed. To be released in the end.
    *
    * @throws OnnxLoraError `INPUT_INVALID` for tensors of another type or shape, or for no input
    */
   bind(feeds: Feeds): BoundFeeds | undefined {
     this.#requireFeeds(feeds, [], false);
-    return this.#session.bind?.(feeds);
+    return this.mixesRows ? undefined : this.#session.bind?.(feeds);
   }
 
   /**

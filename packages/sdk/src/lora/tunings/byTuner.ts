@@ -73,6 +73,7 @@ export function tunerSettings({ defaults }: Tuner, config: AdapterConfig): Tuner
 export class ByTuner implements ModuleTuning {
   readonly kind = 'tuner';
   readonly isAlone = true;
+  readonly mixesRows: boolean;
   readonly site: Site;
   readonly path: string;
   /** What the tuner makes of the layer. */
@@ -104,6 +105,7 @@ export class ByTuner implements ModuleTuning {
     this.path = site.path;
     this.math = math;
     this.peftType = tuner.peftType;
+    this.mixesRows = tuner.mixesRows ?? false;
     this.form = `${tuner.peftType} ${JSON.stringify(settings)}`;
     this.layer = layer;
     this.chosen = chosen;
@@ -131,14 +133,13 @@ export class ByTuner implements ModuleTuning {
   /** The same without what the tuner does in training beside gradients. */
   withoutTraining(): ByTuner {
     const { tuner, settings } = this.chosen;
-    const { name, peftType, description, defaults } = tuner;
     const tune: Tuner['tune'] = (...given) => {
       const math = tuner.tune(...given);
       const apply: ChangeOfLayer['apply'] = (g, layer, tensors) => (math as ChangeOfLayer).apply(g, { ...layer, addLoss: () => undefined }, tensors); // prettier-ignore
       const own = { dropout: 0, sampled: undefined, ...('apply' in math ? { apply } : {}) };
       return Object.assign(Object.create(math) as typeof math, own);
     };
-    const plain: Tuner = { name, peftType, description, defaults, tune };
+    const plain = Object.assign(Object.create(tuner) as Tuner, { tune, training: undefined });
     const place = { site: this.site, module: this.layer.path, ...this.#inFile };
     return new ByTuner(place, this.layer, this.#layers, { tuner: plain, settings });
   }

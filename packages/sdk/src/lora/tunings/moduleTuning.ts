@@ -110,6 +110,8 @@ export interface ModuleTuning {
   readonly isOpen?: boolean;
   /** Where a graph that serves must have a place for it, and the option that reserves one. */
   readonly wants: readonly { readonly input: string; readonly label: string; readonly option?: string }[];
+  /** Whether what a row of a batch gets depends on the other rows: then serving computes each row by itself. */
+  readonly mixesRows?: boolean;
   /** Why its change is no sum with those of other adapters, as the end of a sentence that begins with the adapter; or nothing. */
   readonly noSum?: string | undefined;
   /** Why merging cannot be undone, as the end of a sentence that begins with the adapter; or nothing. */

@@ -4,7 +4,7 @@ import type { Adapter } from '../../adapter/adapter.ts';
 import type { AdapterSession } from '../../adapter/serving/session.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import type { PreparedTask } from '../../plugin/preparedTask.ts';
-import type { RunnableModel } from '../../plugin/taskModel.ts';
+import { type RunnableModel, rowsPerRun } from '../../plugin/taskModel.ts';
 import type { SessionOptions } from '../../runtime/session.ts';
 import type { Model } from '../model.ts';
 import type { BadSamplePolicy } from './batchQueue.ts';
@@ -55,7 +55,7 @@ export class Evaluator {
     const found = await measure({
       data,
       examples: data.validation!,
-      batchSize,
+      batchSize: rowsPerRun(session, batchSize),
       run: (inputs) => session.run(inputs, { adapter: 'current' }),
       ...(narrowed && { batches: (batch) => narrowed.batches(batch, this.#model) }),
       ...(onBadSample === 'skip' ? { onBadSample: leftOut } : {}),

@@ -15,7 +15,7 @@ import type {
   SourceRecord,
 } from '../predictor.ts';
 import type { PredictorOptions } from '../taskFactory.ts';
-import type { RunnableModel, RunnableSession } from '../taskModel.ts';
+import { type RunnableModel, type RunnableSession, rowsPerRun } from '../taskModel.ts';
 import { lengthBuckets } from './lengthBuckets.ts';
 import { chosenAdapter, requireNamedAdapters, sourcesOf } from './sources.ts';
 
@@ -123,7 +123,8 @@ class Pass<Item, Row, Found> {
     this.#processor = processor;
     this.#loaded = loaded;
     this.#options = options;
-    this.#batchSize = options.batchSize ?? processor.batchSize ?? BATCH_SIZE;
+    const { batchSize = processor.batchSize ?? BATCH_SIZE } = options;
+    this.#batchSize = rowsPerRun(loaded.session, batchSize);
     this.#toSkip = options.skip ?? 0;
   }
 

@@ -40,7 +40,9 @@ export async function outputsOf(
 ): Promise<Record<string, Tensor>> {
   // One thread: the models are tiny, and sums come out in one order.
   const session = await model.session({ threads: 1, ...(adapter ? { adapters: { adapter } } : {}) });
-  return released(session, () => session.run(subject.feeds, { adapter: adapter ? 'adapter' : null }));
+  // PEFT computes the batch as one, also where its rows change each other's answers.
+  const options = { adapter: adapter ? 'adapter' : null, rowsTogether: true };
+  return released(session, () => session.run(subject.feeds, options));
 }
 
 /** Expected outputs, `<prefix>.<output>`, of a case; empty where it has none. */

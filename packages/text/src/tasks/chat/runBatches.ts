@@ -1,7 +1,14 @@
 /** @file What a model says of rows that are learned from, with the scores of those tokens alone that are asked for. */
 
 import { type Adapter, int64, type Tensor } from '@onnx-lora/sdk';
-import { type Batch, lengthBuckets, logSumExp, type MeasureRequest, type Narrowed } from '@onnx-lora/sdk/tasks';
+import {
+  type Batch,
+  lengthBuckets,
+  logSumExp,
+  type MeasureRequest,
+  type Narrowed,
+  rowsPerRun,
+} from '@onnx-lora/sdk/tasks';
 import { PLACES, rowsOfFeeds, tokenOutput, withLogitPlaces } from '@onnx-lora/sequences';
 import { NOT_LEARNED } from './taughtRows.ts';
 
@@ -75,12 +82,12 @@ export async function* runBatches({
   size,
   adapters,
 }: RunBatches): AsyncGenerator<RunBatch> {
-  // What is padded is not read by tokens before it, whether the model is told or not.
-  const limits = { rows: batchSize, tokens: Math.floor(MOST_SCORES / size), isPadded: true };
   const narrow = withLogitPlaces(model);
   const names = adapters.map((adapter, i) => (adapter ? `adapter ${i}` : null));
   const named = adapters.flatMap((adapter, i) => (adapter ? [[names[i]!, adapter] as const] : []));
   const session = await narrow.session({ ...options, adapters: Object.fromEntries(named) });
+  // What is padded is not read by tokens before it, whether the model is told or not.
+  const limits = { rows: rowsPerRun(session, batchSize), tokens: Math.floor(MOST_SCORES / size), isPadded: true };
   let done = 0;
   try {
     for (const examples of lengthBuckets(lengths, limits)) {
