@@ -24,6 +24,8 @@ test.each<[string, object | undefined, string[]]>([
   ['wav2vec2-seqcls', undefined, ['input_values', 'attention_mask']],
   ['wav2vec2-seqcls', { return_attention_mask: false }, ['input_values']],
   ['wav2vec2-seqcls', { return_attention_mask: true }, ['input_values', 'attention_mask']],
+  ['wav2vec2-masked-group', undefined, ['input_values', 'attention_mask']],
+  ['wav2vec2-masked-group', { do_normalize: true }, ['input_values']],
   ['hubert-batchnorm', undefined, ['input_values', 'attention_mask']],
   // As feature extractors have it where the field is absent.
   ['hubert-batchnorm', { do_normalize: true }, ['input_values']],

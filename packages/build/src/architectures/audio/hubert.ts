@@ -10,5 +10,4 @@ export const hubert: Architecture = speechArchitecture({
     hasFeatureNorm: c.flag('feat_proj_layer_norm', true),
     hasBatchNorm: c.flag('conv_pos_batch_norm', false),
   }),
-  isMasked: () => true,
 });

@@ -2,9 +2,8 @@
  * @file wav2vec 2.0: Baevski et al. 2020, "A framework for self-supervised learning of speech representations"; and what
  * HuBERT and WavLM have of it.
  *
- * An export of Optimum's has no `attention_mask`. A graph that is built here has one wherever clips of a batch are padded
- * with a mask: as `return_attention_mask` in `preprocessor_config.json` says, and where there is no such file, as the published
- * models are used: wav2vec 2.0 with a norm per channel without one, all others with. A mask of ones is the same as none.
+ * The model takes an `attention_mask`, which is 0 where a clip is padding. The graph has this input unless
+ * `preprocessor_config.json` says that clips are padded without a mask. A mask of ones gives the same as no mask.
  */
 
 import type { Value } from '@onnx-lora/sdk/tasks';
@@ -22,7 +21,7 @@ import {
   speech,
   type SpeechSizes,
 } from '../../layers/audio/speechEncoder.ts';
-import { type WaveformSizes, waveformSizes } from '../../layers/audio/waveforms.ts';
+import { waveformSizes } from '../../layers/audio/waveforms.ts';
 
 /** How an architecture's classes are called, and what it has of its own. */
 export interface SpeechKind {
@@ -33,11 +32,9 @@ export interface SpeechKind {
   readonly own?: (c: Config) => Partial<SpeechSizes>;
   /** The attention of a model, made once for all of its layers; given the first of them and the states. */
   readonly attention?: (c: Config) => (first: Module, x: Value) => Attention;
-  /** Whether there is a mask where nothing says so. */
-  readonly isMasked: (s: WaveformSizes) => boolean;
 }
 
-function sizes(c: Config, { own, isMasked }: SpeechKind, { preprocessor }: Checkpoint): SpeechSizes {
+function sizes(c: Config, { own }: SpeechKind, { preprocessor }: Checkpoint): SpeechSizes {
   const waveforms = waveformSizes(c);
   // Vectors of the first training, and of heads for speakers.
   c.skip('num_codevectors_per_group', 'num_codevector_groups', 'contrastive_logits_temperature', 'num_negatives', 'codevector_dim', 'proj_codevector_dim', 'tdnn_dim', 'tdnn_kernel', 'tdnn_dilation', 'xvector_output_dim', 'num_ctc_classes'); // prettier-ignore
@@ -59,7 +56,7 @@ function sizes(c: Config, { own, isMasked }: SpeechKind, { preprocessor }: Check
     isPreNorm: c.flag('do_stable_layer_norm', false),
     hasFeatureNorm: true,
     ...(c.flag('add_adapter', false) ? { shortening: shortening() } : {}),
-    isMasked: preprocessor ? preprocessor['return_attention_mask'] === true : isMasked(waveforms),
+    isMasked: preprocessor === undefined || preprocessor['return_attention_mask'] === true,
     ...own?.(c),
   };
 }
@@ -124,5 +121,4 @@ export const wav2vec2: Architecture = speechArchitecture({
   // Only layers with norms before them have adapters.
   own: (c) =>
     c.has('adapter_attn_dim') && c.flag('do_stable_layer_norm', false) ? { adapter: c.size('adapter_attn_dim') } : {},
-  isMasked: ({ norm }) => norm === 'layer',
 });

@@ -19,7 +19,6 @@ export const wavlm: Architecture = speechArchitecture({
       return gatedAttention(distanceBias(first, table, first.sizeOf(x, 1), buckets));
     };
   },
-  isMasked: () => true,
 });
 
 /** Attention with a bias by distance, `[1, heads, frames, frames]`, as far as each query opens a gate for it. */

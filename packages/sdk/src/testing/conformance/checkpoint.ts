@@ -88,17 +88,21 @@ export async function compareRuns(
   const problems: string[] = [];
   for (const run of runs) {
     const model = graphs.get(run.graph);
-    if (model && run.optional && !hasInputs(model, run.inputs)) continue;
+    const lacking = model ? lackingInputs(model, run.inputs) : [];
+    if (run.optional && lacking.length > 0) continue;
     if (!model)
       problems.push(`run ${run.id} needs a graph ${run.graph}, and there are ${[...graphs.keys()].join(', ')}`);
+    else if (lacking.length > 0)
+      problems.push(`run ${run.id} feeds ${lacking.join(', ')}, which the graph ${run.graph} does not take`);
     else differences.push(...(await compareRun(model, run, tensors, runtime)));
   }
   return judge(differences, problems);
 }
 
-function hasInputs({ graph }: ModelProto, names: readonly string[]): boolean {
+/** Inputs of a run that the graph does not have: without them it would compute something else. */
+function lackingInputs({ graph }: ModelProto, names: readonly string[]): string[] {
   const own = new Set(graph!.input!.map(({ name }) => name));
-  return names.every((name) => own.has(name));
+  return names.filter((name) => !own.has(name));
 }
 
 async function compareRun(
