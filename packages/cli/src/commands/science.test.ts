@@ -29,7 +29,7 @@ it('learns a number with no other flag, says what that buys, and answers for fil
   ]); // prettier-ignore
   expect(code, stderr).toBe(0);
   expect(stderr).toContain('divides the data in several ways');
-  expect(stderr).toContain('--set splitColumn=');
+  expect(stderr).toContain('--set columns.split=');
   const { after, intervals } = JSON.parse(stdout) as {
     after: Record<string, number>;
     intervals: Record<string, [number, number]>;
@@ -51,7 +51,7 @@ it('learns a number with no other flag, says what that buys, and answers for fil
   expect(all['trainedOn']).toBeGreaterThan(300);
   expect(all['examples']).toBe(held['examples']! + all['trainedOn']!);
   // Also where the data are divided anew, by a column that says something else.
-  const otherwise = await measured('--set', 'splitColumn=two_vs_rest');
+  const otherwise = await measured('--set', 'columns.split=two_vs_rest');
   expect(otherwise['leftOut']).toBeGreaterThan(0);
   expect(otherwise).toMatchObject({ trainedOn: 0 });
 
@@ -106,7 +106,7 @@ it('names the row, the column and the remedy of what is wrong with the data', as
   expect(await told('\uFEFF"sequence","fitness"\r\n"MKT1A",0.5\r\n')).toMatch(/bad\.csv, line 2.*sequence.*"?1"?/s);
   expect(await told('sequence,fitness\nMKTA,0.5\nMKTV,n/a\n')).toMatch(/bad\.csv, line 3.*fitness.*n\/a/s);
   expect(await told('sequence,fitness\nMKTA,0.5\n,0.7\n')).toMatch(/bad\.csv, line 3.*sequence/s);
-  expect(await told('sequence,fitness\nMKTA,0.5\n', '--set', 'valueColumns=fitnes')).toMatch(
+  expect(await told('sequence,fitness\nMKTA,0.5\n', '--set', 'columns.values=fitnes')).toMatch(
     /fitnes.*Did you mean "fitness"/s,
   );
 });

@@ -94,11 +94,11 @@ sweep:
 
   it('has folds where they are asked for, and without methods one', async () => {
     const plan = await planOf(
-      `set: { splitColumn: part }\ntuner: loha\nseed: 7\nsweep: { folds: 3, try: { lr: 1e-3 } }`,
+      `set: { columns.split: part }\ntuner: loha\nseed: 7\nsweep: { folds: 3, try: { lr: 1e-3 } }`,
     );
     expect(plan.methods).toEqual(['loha']);
     expect(plan.configurations[0]!.trials.map(({ seed, fold, settings }) => [seed, fold, settings.set])).toEqual(
-      [0, 1, 2].map((fold) => [7, fold, { splitColumn: 'part', fold }]),
+      [0, 1, 2].map((fold) => [7, fold, { 'columns.split': 'part', fold }]),
     );
   });
 

@@ -24,7 +24,7 @@ export const dataSettings: SettingRows<SequenceDataOptions> = {
     kind: 'number',
     whole: true,
     min: 0,
-    description: 'Fold that is measured on, where splitColumn numbers folds; 0 by default.',
+    description: 'Fold that is measured on, where columns.split numbers folds; 0 by default.',
   },
   splitBy: {
     kind: 'choice',

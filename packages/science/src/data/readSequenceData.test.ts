@@ -455,7 +455,7 @@ describe('what is wrong is named', () => {
       'a missing column',
       { 'd.csv': 'id,letters\na,MKT\n' },
       {},
-      /has no column for sequences, such as .*Its columns: "id", "letters"\..*--set sequenceColumn=letters/,
+      /has no column for sequences, such as .*Its columns: "id", "letters"\..*--set columns.sequence=letters/,
     ],
     [
       'a misspelt column',
@@ -467,7 +467,7 @@ describe('what is wrong is named', () => {
       'no numbers',
       { 'd.csv': 'sequence,fitnes,x\nMKT,1,1\nMRT,2,2\n' },
       { needs: ['values'] },
-      /no column for numbers to predict.*Did you mean "fitnes"\?.*--set valueColumns=fitnes/,
+      /no column for numbers to predict.*Did you mean "fitnes"\?.*--set columns.values=fitnes/,
     ],
     ['no classes', { 'd.csv': 'sequence\nMKT\n' }, { needs: ['label'] }, /no column for the class/],
     [

@@ -168,7 +168,7 @@ function sameValues(parts: readonly SequencePart[]): readonly string[] | undefin
     `${part?.valueNames ? listed(part.valueNames) : 'none'} (${part?.records[0]?.where})`;
   throw new OnnxLoraError(
     'DATA_INVALID',
-    `The files have different columns of numbers to predict: ${place(first)} and ${place(other)}. Rename them, or name them: columns: { values: ['…'] }, on the command line --set valueColumns=….`,
+    `The files have different columns of numbers to predict: ${place(first)} and ${place(other)}. Rename them, or name them: columns: { values: ['…'] }, on the command line --set columns.values=….`,
   );
 }
 

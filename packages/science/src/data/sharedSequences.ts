@@ -67,7 +67,7 @@ function sameId(first: SequenceRecord, second: SequenceRecord, column: string | 
   const remedy =
     column === undefined
       ? 'Rename one of them.'
-      : 'Rename one of them; or, if the column is no name of the row, say which one is: columns: { id }, on the command line --set idColumn=….';
+      : 'Rename one of them; or, if the column is no name of the row, say which one is: columns: { id }, on the command line --set columns.id=….';
   return new OnnxLoraError(
     'DATA_INVALID',
     `${place}: the id ${JSON.stringify(second.id.slice(0, 60))} is that of another sequence, too (${first.where}). ${remedy}`,

@@ -30,8 +30,8 @@ const table = settingsOf<Options>({
   dynamic: { name: 'fixed', kind: 'flag', to: (fixed) => !fixed, description: 'Always the same.' },
   mask: { kind: 'flag', to: (on) => (on ? { share: 0.1 } : undefined), description: 'Hides parts.' },
   columns: {
-    label: { name: 'labelColumn', kind: 'text', description: 'Column with the class.' },
-    values: { name: 'valueColumns', kind: 'texts', description: 'Columns with numbers.' },
+    label: { name: 'columns.label', kind: 'text', description: 'Column with the class.' },
+    values: { name: 'columns.values', kind: 'texts', description: 'Columns with numbers.' },
   },
   weights: {
     kind: 'texts',
@@ -44,7 +44,7 @@ const table = settingsOf<Options>({
 describe('settings', () => {
   test('are listed by their names, in their order', () => {
     expect(table.rows.map(({ name }) => name).join(' ')).toBe(
-      'language head threshold epochs identity decay fixed mask labelColumn valueColumns weights',
+      'language head threshold epochs identity decay fixed mask columns.label columns.values weights',
     );
     expect(table.rows[1]).toEqual({
       name: 'head',
@@ -56,7 +56,7 @@ describe('settings', () => {
 
   test('give options, those of options within others too', () => {
     expect(table.read(undefined)).toEqual({});
-    const words = { head: 'new', threshold: '0.3', fixed: 'true', mask: 'true', labelColumn: 'kind', valueColumns: 'a, b', weights: '1,2' }; // prettier-ignore
+    const words = { head: 'new', threshold: '0.3', fixed: 'true', mask: 'true', 'columns.label': 'kind', 'columns.values': 'a, b', weights: '1,2' }; // prettier-ignore
     const options = {
       head: 'new',
       threshold: 0.3,
@@ -86,7 +86,7 @@ describe('settings', () => {
     [{ identity: 3 }, 'The setting identity must be a number above 0 and not above 1, but it is 3. Correct it.'],
     [{ decay: 1 }, 'The setting decay must be a number between 0 and 1, such as 0.999, but it is 1. Correct it.'],
     [{ fixed: 'yes' }, 'The setting fixed must be true or false, but it is "yes". Correct it.'],
-    [{ valueColumns: [] }, 'The setting valueColumns must not be empty, but it is []. Correct it.'],
+    [{ 'columns.values': [] }, 'The setting columns.values must not be empty, but it is []. Correct it.'],
     [{ weights: '1,-2' }, 'The setting weights must be numbers of at least 0, but it is "1,-2". Correct it.'],
     [{ hed: 'new' }, 'The task has no setting "hed". Did you mean "head"? It has language, head,'],
   ])('%j is refused', (given, message) => {

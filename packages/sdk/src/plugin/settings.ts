@@ -29,7 +29,7 @@ export interface NumberBounds {
 
 /** What a setting is called and takes, as commands, files, help and schemas need it. */
 export interface SettingInfo extends NumberBounds, Pick<DescribedSetting, 'description' | 'default'> {
-  /** In camel case: `groupColumn`. */
+  /** In camel case, with a dot before an option of an option: `minLength`, `columns.group`. */
   readonly name: string;
   /** What values it takes: `flag` is true or false, `texts` a list, `choice` one of the words in `of`, `other` what `schema` says. */
   readonly kind: 'text' | 'texts' | 'flag' | 'number' | 'choice' | 'other';
@@ -45,7 +45,7 @@ export interface SettingInfo extends NumberBounds, Pick<DescribedSetting, 'descr
 export interface DescribedSetting {
   /** One line for `--help`. */
   readonly description: string;
-  /** What it is called where the option's own name says too little: `imageColumn` for `columns.image`. */
+  /** What it is called where the option's own name says too little: `columns.image` for the `image` of `columns`. */
   readonly name?: string;
   /** What it is where nobody sets it; absent where that depends on other things. */
   readonly default?: string | number | boolean;

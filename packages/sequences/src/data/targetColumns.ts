@@ -109,7 +109,7 @@ export function splitWarnings(
   return [
     ...(otherSplits.length > 0
       ? [
-          `"${file}" divides the data in several ways. "${split}" is used, which has most rows to train on; the others are ${listed(otherSplits, 10)}. Choose one: columns: { split: '${otherSplits[0]}' }, on the command line --set splitColumn=${otherSplits[0]}.`,
+          `"${file}" divides the data in several ways. "${split}" is used, which has most rows to train on; the others are ${listed(otherSplits, 10)}. Choose one: columns: { split: '${otherSplits[0]}' }, on the command line --set columns.split=${otherSplits[0]}.`,
         ]
       : []),
     ...(fold === undefined ? [] : [`Fold ${fold} of column "${split}" is measured on; the others are trained on.`]),

@@ -10,7 +10,7 @@ test('every setting gives an option', () => {
     const value = of?.[0] ?? (kind === 'number' ? 2 : 'any');
     expect(JSON.stringify(table.read({ [name]: value })), name).toContain(JSON.stringify(value));
   }
-  expect(table.read({ audioColumn: 'a', splitColumn: 'b' })).toEqual({ columns: { audio: 'a', split: 'b' } });
+  expect(table.read({ 'columns.audio': 'a', 'columns.split': 'b' })).toEqual({ columns: { audio: 'a', split: 'b' } });
 });
 
 test.each(['missingAudio', 'splitBy', 'evalSplit'])('%s is one of some words', (name) => {

@@ -22,49 +22,41 @@ import { isAudio, type SpeechColumns, type SpeechDataOptions, type SpeechRecord 
 /** What the columns of manifests may hold; usual names are those of Hugging Face's audio folders, Common Voice and NeMo, too. */
 export const speechColumns: ColumnRoles<keyof SpeechColumns> = {
   audio: {
-    setting: 'audioColumn',
     description: 'Column of a manifest with the path of the recording.',
     usual: ['path', 'audio', 'file', 'file_name', 'audio_filepath', 'filename', 'audio_path', 'audio_file', 'wav'],
   },
   text: {
-    setting: 'textColumn',
     description: 'Column with what is said.',
     usual: ['text', 'sentence', 'transcript', 'transcription'],
   },
-  label: { setting: 'labelColumn', description: 'Column with the class.', usual: ['label', 'class', 'category'] },
-  labels: { setting: 'labelsColumn', description: 'Column that lists labels.', usual: ['labels', 'tags'] },
+  label: { description: 'Column with the class.', usual: ['label', 'class', 'category'] },
+  labels: { description: 'Column that lists labels.', usual: ['labels', 'tags'] },
   values: {
-    setting: 'valueColumns',
     description: 'Columns with numbers to predict.',
     usual: ['value', 'values'],
     isMany: true,
   },
   speaker: {
-    setting: 'speakerColumn',
     description: 'Column with who speaks.',
     usual: ['speaker', 'speaker_id', 'client_id'],
   },
   language: {
-    setting: 'languageColumn',
     description: 'Column with the language.',
     usual: ['language', 'lang', 'locale'],
   },
   start: {
-    setting: 'startColumn',
     description: 'Column with the second at which the utterance begins.',
     usual: ['start', 'start_time', 'begin', 'offset'],
   },
   end: {
-    setting: 'endColumn',
     description: 'Column with the second at which it ends.',
     usual: ['end', 'end_time', 'stop'],
   },
   duration: {
-    setting: 'durationColumn',
     description: 'Column with how many seconds it lasts.',
     usual: ['duration', 'seconds'],
   },
-  split: { setting: 'splitColumn', description: 'Column with train, validation or test.', usual: ['split', 'subset'] },
+  split: { description: 'Column with train, validation or test.', usual: ['split', 'subset'] },
 };
 
 /** Columns that a table has, by what they hold. */

@@ -67,14 +67,13 @@ export interface ChoiceDataOptions extends DivideOptions<ChoiceRecord> {
 
 /** What the columns of files may hold, by their usual names: those of ARC, MMLU and HellaSwag among them. */
 const choiceColumns: ColumnRoles<keyof ChoiceColumns> = {
-  prompt: { setting: 'promptColumn', description: 'Column with what is asked.', usual: ['prompt', 'question', 'query', 'ctx'] }, // prettier-ignore
-  choices: { setting: 'choicesColumn', description: 'Column with lists of answers to choose from.', usual: ['choices', 'options', 'endings'] }, // prettier-ignore
+  prompt: { description: 'Column with what is asked.', usual: ['prompt', 'question', 'query', 'ctx'] }, // prettier-ignore
+  choices: { description: 'Column with lists of answers to choose from.', usual: ['choices', 'options', 'endings'] }, // prettier-ignore
   answer: {
-    setting: 'answerColumn',
     description: 'Column with the right answer: its number from 0, its text or its letter.',
     usual: ['answer', 'answerkey', 'label'],
   },
-  split: { setting: 'splitColumn', description: 'Column with train, validation or test.', usual: ['split'] },
+  split: { description: 'Column with train, validation or test.', usual: ['split'] },
 };
 
 /** What the command line may say of how questions are read. */

@@ -59,7 +59,7 @@ test.each([
   ['nothing said', { messages: [{ role: 'user' }] }, /line 1: .*message 1 says nothing/],
   ['no list', { messages: 'Hi' }, /line 1: .*it is "Hi"/],
   ['no answer', { prompt: 'a' }, /no column for what follows the prompt/],
-  ['nothing known', { question: 'a' }, /no column for the conversation.*messagesColumn/],
+  ['nothing known', { question: 'a' }, /no column for the conversation.*columns.messages/],
   ['tools that are none', { messages: [ask, answer], tools: 'f' }, /line 1: tools are a list/],
 ])('refuses %s', async (_, line, message) => {
   await expect(readConversations(file(line))).rejects.toThrow(expect.objectContaining({ code: 'DATA_INVALID', message: expect.stringMatching(message) as string })); // prettier-ignore

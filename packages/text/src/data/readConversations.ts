@@ -27,23 +27,20 @@ import { tasksOfColumns } from './textColumns.ts';
 /** What the columns of files may hold, by their usual names. */
 const conversationColumns: ColumnRoles<keyof ConversationColumns> = {
   messages: {
-    setting: 'messagesColumn',
     description: 'Column with lists of messages.',
     usual: ['messages', 'conversations', 'conversation'],
   },
-  prompt: { setting: 'promptColumn', description: 'Column with what is read, and not learned.', usual: ['prompt'] },
+  prompt: { description: 'Column with what is read, and not learned.', usual: ['prompt'] },
   completion: {
-    setting: 'completionColumn',
     description: 'Column with what follows the prompt.',
     usual: ['completion', 'response'],
   },
-  text: { setting: 'textColumn', description: 'Column with texts, all of which is learned.', usual: ['text'] },
+  text: { description: 'Column with texts, all of which is learned.', usual: ['text'] },
   tools: {
-    setting: 'toolsColumn',
     description: 'Column with JSON schemas of functions that may be called.',
     usual: ['tools'],
   },
-  split: { setting: 'splitColumn', description: 'Column with train, validation or test.', usual: ['split'] },
+  split: { description: 'Column with train, validation or test.', usual: ['split'] },
 };
 
 /** What the command line may say of how conversations are read. */

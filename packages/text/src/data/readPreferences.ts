@@ -24,17 +24,16 @@ import { readSaid, tableReader } from './tableReader.ts';
 
 /** What the columns of files may hold, by their usual names. */
 const preferenceColumns: ColumnRoles<keyof PreferenceColumns> = {
-  prompt: { setting: 'promptColumn', description: 'Column with what is answered.', usual: ['prompt'] },
-  chosen: { setting: 'chosenColumn', description: 'Column with the better answer.', usual: ['chosen'] },
-  rejected: { setting: 'rejectedColumn', description: 'Column with the worse answer.', usual: ['rejected'] },
+  prompt: { description: 'Column with what is answered.', usual: ['prompt'] },
+  chosen: { description: 'Column with the better answer.', usual: ['chosen'] },
+  rejected: { description: 'Column with the worse answer.', usual: ['rejected'] },
   completion: {
-    setting: 'completionColumn',
     description: 'Column with answers that are good or bad by themselves.',
     usual: ['completion', 'response'],
   },
-  label: { setting: 'labelColumn', description: 'Column that says whether they are good.', usual: ['label'] },
-  tools: { setting: 'toolsColumn', description: 'Column with JSON schemas of functions that may be called.', usual: ['tools'] }, // prettier-ignore
-  split: { setting: 'splitColumn', description: 'Column with train, validation or test.', usual: ['split'] },
+  label: { description: 'Column that says whether they are good.', usual: ['label'] },
+  tools: { description: 'Column with JSON schemas of functions that may be called.', usual: ['tools'] }, // prettier-ignore
+  split: { description: 'Column with train, validation or test.', usual: ['split'] },
 };
 
 /** What the command line may say of how preferences are read. */

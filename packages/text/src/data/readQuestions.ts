@@ -42,26 +42,22 @@ import type {
 import { streamTexts } from './streamTexts.ts';
 
 const columns: ColumnRoles<keyof QuestionColumns> = {
-  question: { setting: 'questionColumn', description: 'Column with the question.', usual: ['question', 'query'] },
+  question: { description: 'Column with the question.', usual: ['question', 'query'] },
   context: {
-    setting: 'contextColumn',
     description: 'Column with the text that is asked.',
     usual: ['context', 'passage', 'text', 'document', 'paragraph'],
   },
   answer: {
-    setting: 'answerColumn',
     description: 'Column with the words of the answer, empty where the text does not say.',
     usual: ['answer', 'answers', 'answer_text'],
   },
   start: {
-    setting: 'startColumn',
     description: 'Column with the place where the answer begins in the text, in letters from 0.',
     usual: ['start', 'answer_start'],
   },
-  id: { setting: 'idColumn', description: 'Column with what questions are called.', usual: ['id', 'qid', 'question_id'] }, // prettier-ignore
-  split: { setting: 'splitColumn', description: 'Column with train, validation or test.', usual: ['split', 'set'] },
+  id: { description: 'Column with what questions are called.', usual: ['id', 'qid', 'question_id'] }, // prettier-ignore
+  split: { description: 'Column with train, validation or test.', usual: ['split', 'set'] },
   group: {
-    setting: 'groupColumn',
     description: 'Column of what is never divided between splits; the text that is asked by default.',
     usual: ['group', 'title'],
   },

@@ -80,15 +80,13 @@ export interface TaggedOptions extends DivideOptions<TaggedText> {
 }
 
 const columns: ColumnRoles<keyof TaggedColumns> = {
-  tokens: { setting: 'tokenColumn', description: 'Column with the list of words.', usual: ['tokens', 'words'] },
+  tokens: { description: 'Column with the list of words.', usual: ['tokens', 'words'] },
   tags: {
-    setting: 'tagColumn',
     description: "Column with the list of the words' classes.",
     usual: ['tags', 'ner_tags', 'pos_tags', 'labels', 'ner', 'pos', 'upos', 'entities'],
   },
-  split: { setting: 'splitColumn', description: 'Column with train, validation or test.', usual: ['split', 'set'] },
+  split: { description: 'Column with train, validation or test.', usual: ['split', 'set'] },
   group: {
-    setting: 'groupColumn',
     description: 'Column of what is never divided between splits, such as a document.',
     usual: ['group', 'document', 'doc_id', 'lemma'],
   },

@@ -28,7 +28,6 @@ import type { TextColumns, TextDataOptions } from './textRecord.ts';
 /** Usual names are those of GLUE and of other data sets on the hub, too; the first that is there is taken. */
 const textColumns: ColumnRoles<keyof TextColumns> = {
   text: {
-    setting: 'textColumn',
     description: 'Column of a table with the text, or the first of each pair.',
     usual: [
       'text',
@@ -56,7 +55,6 @@ const textColumns: ColumnRoles<keyof TextColumns> = {
     ],
   },
   second: {
-    setting: 'secondColumn',
     description: 'Column with the second text of each pair.',
     usual: [
       'second',
@@ -72,14 +70,12 @@ const textColumns: ColumnRoles<keyof TextColumns> = {
     ],
   },
   negatives: {
-    setting: 'negativeColumns',
     description: 'Columns with texts that are like the second of a pair and wrong, each a text or a list.',
     usual: ['negative', 'negatives', 'hard_negative', 'hard_negatives'],
     isMany: true,
   },
-  id: { setting: 'idColumn', description: 'Column with what texts are called.', usual: ['id', 'idx', 'identifier', 'uuid', 'key'] }, // prettier-ignore
+  id: { description: 'Column with what texts are called.', usual: ['id', 'idx', 'identifier', 'uuid', 'key'] }, // prettier-ignore
   label: {
-    setting: 'labelColumn',
     description: 'Column with the class.',
     usual: [
       'label',
@@ -97,24 +93,20 @@ const textColumns: ColumnRoles<keyof TextColumns> = {
     ],
   },
   labels: {
-    setting: 'labelColumns',
     description: 'Column that lists labels, or columns of 0 and 1 named after them.',
     usual: ['labels', 'tags', 'classes', 'topics', 'categories', 'keywords'],
     isMany: true,
   },
   values: {
-    setting: 'valueColumns',
     description: 'Columns with numbers to predict.',
     usual: ['value', 'score', 'rating', 'stars', 'similarity', 'relevance', 'target', 'y'],
     isMany: true,
   },
   split: {
-    setting: 'splitColumn',
     description: 'Column with train, validation or test, or numbers of folds.',
     usual: ['split', 'set', 'subset', 'partition'],
   },
   group: {
-    setting: 'groupColumn',
     description: 'Column of what is never divided between splits, such as an author.',
     usual: ['group', 'group_id', 'author', 'user_id', 'thread_id'],
   },
@@ -128,7 +120,7 @@ export const dataSettings: SettingRows<TextDataOptions> = {
     kind: 'number',
     whole: true,
     min: 0,
-    description: 'Fold that is measured on, where splitColumn numbers folds; 0 by default.',
+    description: 'Fold that is measured on, where columns.split numbers folds; 0 by default.',
   },
 };
 

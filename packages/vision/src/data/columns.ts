@@ -56,56 +56,47 @@ export interface Columns {
 /** What the columns of manifests of images may hold, in the order in which they are looked for. */
 export const imageColumns: ColumnRoles<keyof ColumnNames> = {
   image: {
-    setting: 'imageColumn',
     description: 'Column of a manifest with the path of the image.',
     usual: ['image', 'file', 'file_name', 'path', 'filename', 'image_path', 'image_file', 'img'],
   },
   label: {
-    setting: 'labelColumn',
     description: 'Column with the class.',
     usual: ['label', 'class', 'category', 'class_name'],
   },
   labels: {
-    setting: 'labelColumns',
     description: 'Column that lists labels, or columns of 0 and 1 named after them.',
     usual: ['labels', 'tags', 'classes', 'categories'],
     isMany: true,
   },
   values: {
-    setting: 'valueColumns',
     description: 'Columns with numbers to predict.',
     usual: ['value', 'values', 'target', 'targets'],
     isMany: true,
   },
-  text: { setting: 'textColumn', description: 'Column with a caption.', usual: ['text', 'caption'] },
+  text: { description: 'Column with a caption.', usual: ['text', 'caption'] },
   mask: {
-    setting: 'maskColumn',
     description: 'Column with the path of a mask.',
     usual: ['mask', 'mask_path', 'mask_file'],
   },
   x: {
-    setting: 'xColumn',
-    description: 'With yColumn: columns of a point on the object, in pixels.',
+    description: 'With columns.y: columns of a point on the object, in pixels.',
     usual: ['x'],
   },
-  y: { setting: 'yColumn', description: 'See xColumn.', usual: ['y'] },
+  y: { description: 'See columns.x.', usual: ['y'] },
   points: {
-    setting: 'pointsColumn',
     description: 'Column with points on the object, as a JSON list of pairs.',
     usual: ['points'],
   },
   box: {
-    setting: 'boxColumns',
     description: 'Column with a box as four numbers, or four columns: left, upper, right and lower edge.',
     usual: ['box'],
     isMany: true,
   },
   group: {
-    setting: 'groupColumn',
     description: 'Column of what is never divided between splits, such as a patient.',
     usual: ['group'],
   },
-  split: { setting: 'splitColumn', description: 'Column with train, validation or test.', usual: ['split', 'subset'] },
+  split: { description: 'Column with train, validation or test.', usual: ['split', 'subset'] },
 };
 
 const corners = [

@@ -15,16 +15,16 @@ test('the words of the command line say how a manifest is read', async () => {
     'x/2.png': true,
   });
   const settings = {
-    imageColumn: 'ref',
-    labelColumn: 'kind',
-    groupColumn: 'who',
-    splitColumn: 'part',
-    valueColumns: ['a', 'b'],
-    textColumn: 'words',
-    maskColumn: 'shape',
-    xColumn: 'u',
-    yColumn: 'v',
-    boxColumns: ['edges'],
+    'columns.image': 'ref',
+    'columns.label': 'kind',
+    'columns.group': 'who',
+    'columns.split': 'part',
+    'columns.values': ['a', 'b'],
+    'columns.text': 'words',
+    'columns.mask': 'shape',
+    'columns.x': 'u',
+    'columns.y': 'v',
+    'columns.box': ['edges'],
     imageFolder: join(root, 'x'),
     missingImages: 'skip',
   };
@@ -49,9 +49,9 @@ test('the words of the command line say how a manifest is read', async () => {
 
 test('columns of 0 and 1 may be named, and words that are no choice are refused', async () => {
   const root = dataFolder({ 'm.csv': 'image,a,b,c\n1.png,1,0,1', '1.png': true });
-  const { train } = await readImageData(join(root, 'm.csv'), table.read({ labelColumns: ['b', 'c'] }));
+  const { train } = await readImageData(join(root, 'm.csv'), table.read({ 'columns.labels': ['b', 'c'] }));
   expect(train[0]!.labels).toEqual(['c']);
-  expect(table.read({ pointsColumn: 'p' })).toEqual({ columns: { points: 'p' } });
+  expect(table.read({ 'columns.points': 'p' })).toEqual({ columns: { points: 'p' } });
   expect(table.read({})).toEqual({});
   expect(() => table.read({ missingImages: 'never' })).toThrow(
     'The setting missingImages must be one of fail, skip, but it is "never". Correct it.',

@@ -6,7 +6,6 @@ import type { SequenceColumns } from '../sequenceRecord.ts';
 /** Usual names are those of FLIP, ProteinGym, TAPE, MoleculeNet and biotrainer, too; the first that is there is taken. */
 export const sequenceColumns: ColumnRoles<keyof SequenceColumns> = {
   sequence: {
-    setting: 'sequenceColumn',
     description: 'Column of a table with the sequence or SMILES.',
     usual: [
       'mutated_sequence',
@@ -46,7 +45,6 @@ export const sequenceColumns: ColumnRoles<keyof SequenceColumns> = {
     ],
   },
   second: {
-    setting: 'secondColumn',
     description: 'Column with the second sequence of each pair.',
     usual: [
       'second',
@@ -64,12 +62,10 @@ export const sequenceColumns: ColumnRoles<keyof SequenceColumns> = {
     ],
   },
   id: {
-    setting: 'idColumn',
     description: 'Column with what sequences are called.',
     usual: ['id', 'identifier', 'name', 'accession', 'entry', 'seq_id', 'sequence_id', 'compound id', 'compound_id'],
   },
   label: {
-    setting: 'labelColumn',
     description: 'Column with the class.',
     usual: [
       'label',
@@ -86,13 +82,11 @@ export const sequenceColumns: ColumnRoles<keyof SequenceColumns> = {
     ],
   },
   labels: {
-    setting: 'labelColumns',
     description: 'Column that lists labels, or columns of 0 and 1 named after them.',
     usual: ['labels', 'tags', 'classes', 'go_terms', 'keywords'],
     isMany: true,
   },
   values: {
-    setting: 'valueColumns',
     description: 'Columns with numbers to predict.',
     usual: [
       'fitness',
@@ -121,7 +115,6 @@ export const sequenceColumns: ColumnRoles<keyof SequenceColumns> = {
     isMany: true,
   },
   residues: {
-    setting: 'residueColumn',
     description: 'Column with a label or number for each residue.',
     usual: [
       'residues',
@@ -138,17 +131,14 @@ export const sequenceColumns: ColumnRoles<keyof SequenceColumns> = {
     ],
   },
   mutations: {
-    setting: 'mutationColumn',
     description: 'Column with mutations such as A123G:C200D.',
     usual: ['mutations', 'mutant', 'mutation', 'variant', 'variants', 'substitutions', 'aa_change', 'hgvs', 'mut'],
   },
   split: {
-    setting: 'splitColumn',
     description: 'Column with train, validation or test, or numbers of folds.',
     usual: ['split', 'set', 'subset', 'partition'],
   },
   group: {
-    setting: 'groupColumn',
     description: 'Column of what is never divided between splits.',
     usual: ['group', 'group_id', 'cluster', 'cluster_id'],
   },

@@ -8,7 +8,7 @@ import type { SequenceRecord } from '../../data/sequenceRecord.ts';
 export const residues: Parts<SequenceRecord> = {
   noun: 'residues',
   one: 'residue',
-  remedy: 'Name the column that has a letter or a word for each residue (--set residueColumn=structure).',
+  remedy: 'Name the column that has a letter or a word for each residue (--set columns.residues=structure).',
   labelsOf: (record) => record.residues,
   countOf: ({ sequence }) => sequence.length,
   ofTokens: ({ sequence }, tokenizer) => {

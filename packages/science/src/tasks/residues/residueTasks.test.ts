@@ -174,7 +174,7 @@ describe('classes of residues', () => {
     const other = await trained(task, 8);
     const path = join(folder, 'other');
     await other.save(path);
-    const settings = { ensemble: [path], residueColumn: 'charge', unknown: ['X'] };
+    const settings = { ensemble: [path], 'columns.residues': 'charge', unknown: ['X'] };
     const measuredTask = factory.create({ data: file, seed: 0, settings });
     const { metrics, intervals } = await evaluate(model, { task: measuredTask, adapter, threads: 1 });
     const own = modelFor<Model>(model, adapter);

@@ -97,7 +97,7 @@ function measuredOf(data: SequenceData, { validation, evalSplit, value }: Varian
   if (measured.length > 1) return measured;
   throw new OnnxLoraError(
     'DATA_INVALID',
-    `Of ${records.length} variants ${measured.length} ${measured.length === 1 ? 'was' : 'were'} measured, and orders are compared of two or more. Name the column with the measurements (columns.values, on the command line --set valueColumns=…).`,
+    `Of ${records.length} variants ${measured.length} ${measured.length === 1 ? 'was' : 'were'} measured, and orders are compared of two or more. Name the column with the measurements (columns.values, on the command line --set columns.values=…).`,
   );
 }
 

@@ -133,7 +133,7 @@ describe('audio classification', () => {
     const factory = audioRegressionTask(reader, [new FeatureExtractorFactory(reader)]);
     const data = join(folder, 'ratings.csv');
     writeFileSync(data, 'path,mos,noise\nlow/0.wav,1.5,3\nlow/1.wav,2,\nhigh/0.wav,4,1\nhigh/1.wav,,\n');
-    const settings = { valueColumns: ['mos', 'noise'], loss: 'huber' };
+    const settings = { 'columns.values': ['mos', 'noise'], loss: 'huber' };
     const prepared = await factory.create({ data, seed: 0, settings }).prepare(model);
     const { train, warnings, head } = prepared;
     expect([train.length, head?.labels]).toEqual([3, ['value 1', 'value 2']]);

@@ -53,7 +53,7 @@ export function usableRecords(
   if (records.length === 0 && all.length > 0) {
     throw new OnnxLoraError(
       'DATA_INVALID',
-      `There is nothing to learn from: ${reasons.join('; ')}. Name the column that holds the transcripts (columns: { text: … }; --set textColumn=…), and cut long recordings into utterances.`,
+      `There is nothing to learn from: ${reasons.join('; ')}. Name the column that holds the transcripts (columns: { text: … }; --set columns.text=…), and cut long recordings into utterances.`,
     );
   }
   return { records, targets, warnings: reasons.map((reason) => `${reason}: left out.`) };

@@ -111,7 +111,7 @@ describe('preferences', () => {
   test('answers what a file asks, as the task chat does', async () => {
     const file = join(folder, 'asked.jsonl');
     writeFileSync(file, '{"question":"a"}\n{"question":"b"}\n');
-    const settings = { promptColumn: 'question', maxNewTokens: 2 };
+    const settings = { 'columns.prompt': 'question', maxNewTokens: 2 };
     await using predictor = await openPredictor(model, { task: 'preferences', threads: 1, settings });
     const finishes: unknown[] = [];
     for await (const { prediction } of predictor.predict([file])) finishes.push(prediction['finish']);

@@ -122,9 +122,9 @@ async function prepare(
 
 function checkPair(where: string, second: string | undefined, values: readonly number[] | undefined): void {
   if (second === undefined)
-    throw new OnnxLoraError('DATA_INVALID', `${where}: it has a query and no document. Name its column: columns: { second: 'answer' }, on the command line --set secondColumn=answer.`); // prettier-ignore
+    throw new OnnxLoraError('DATA_INVALID', `${where}: it has a query and no document. Name its column: columns: { second: 'answer' }, on the command line --set columns.second=answer.`); // prettier-ignore
   if (values?.length === 1 && values[0]! >= 0 && values[0]! < Infinity) return;
-  throw new OnnxLoraError('DATA_INVALID', `${where}: the relevance of a document is one number of at least 0, but it is ${values?.join(', ') ?? 'not there'}. Correct it, or name its column (columns: { values: 'relevance' }, --set valueColumns=relevance).`); // prettier-ignore
+  throw new OnnxLoraError('DATA_INVALID', `${where}: the relevance of a document is one number of at least 0, but it is ${values?.join(', ') ?? 'not there'}. Correct it, or name its column (columns: { values: 'relevance' }, --set columns.values=relevance).`); // prettier-ignore
 }
 
 type Opened = Awaited<ReturnType<ReturnType<typeof sequenceExamples<SequenceRecord, TextSource, TextDataOptions>>['open']>>; // prettier-ignore

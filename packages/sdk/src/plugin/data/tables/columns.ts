@@ -7,8 +7,6 @@ import type { Table } from './table.ts';
 
 /** What a column of a domain's tables may hold. */
 export interface ColumnRole {
-  /** What the command line calls the setting that names it: `labelColumn`. */
-  readonly setting: string;
   /** One line for `--help`: `Column with the class.` */
   readonly description: string;
   /** Names that it usually has, in lower case; the first that is there is taken. None is taken by its name alone by default. */
@@ -23,13 +21,16 @@ export type ColumnRoles<Role extends string> = Readonly<Record<Role, ColumnRole>
 /** Columns that a user names, by what they hold. */
 export type NamedColumns<Role extends string> = { readonly [R in Role]?: string | readonly string[] | undefined };
 
-/** The settings by which the command line names columns: rows for the option `columns` of whatever reads data. */
+/**
+ * The settings by which the command line names columns: rows for the option `columns` of whatever reads data. They are called as
+ * in a program: `columns.label`.
+ */
 export function columnSettings<Columns>(roles: ColumnRoles<string & keyof Columns>): SettingRows<Columns> {
   const rows = Object.entries<ColumnRole>(roles).map(
-    ([role, { setting: name, description, isMany }]): [string, SettingRow<string | readonly string[]>] => [
-      role,
-      isMany ? { name, kind: 'texts', description } : { name, kind: 'text', description },
-    ],
+    ([role, { description, isMany }]): [string, SettingRow<string | readonly string[]>] => {
+      const name = `columns.${role}`;
+      return [role, isMany ? { name, kind: 'texts', description } : { name, kind: 'text', description }];
+    },
   );
   // Roles and columns go by the same names, which the compiler cannot follow through the entries.
   return Object.fromEntries(rows) as unknown as SettingRows<Columns>;
@@ -128,12 +129,12 @@ export class ColumnFinder<Role extends string> {
   /** The error about a column that is not there, `alike` the one that was perhaps meant. */
   missing(role: Role, { what, isData, header }: MissingColumn, alike?: string): OnnxLoraError {
     const { file, columns } = this.#table;
-    const { usual = [], setting, isMany } = this.#roles[role];
+    const { usual = [], isMany } = this.#roles[role];
     const shown = alike ?? this.rest[0] ?? columns[0] ?? '…';
     const option = isMany ? `['${shown}']` : `'${shown}'`;
     const remedy = columns.some(isData)
       ? `Its first line looks like data: put a header before it, such as "${header}".`
-      : `${alike === undefined ? '' : `Did you mean "${alike}"? `}Rename one, or say which it is: columns: { ${role}: ${option} }, on the command line --set ${setting}=${shown}.`;
+      : `${alike === undefined ? '' : `Did you mean "${alike}"? `}Rename one, or say which it is: columns: { ${role}: ${option} }, on the command line --set columns.${role}=${shown}.`;
     return new OnnxLoraError(
       'DATA_INVALID',
       `"${file}" has no column for ${what}, such as ${listed(usual.slice(0, 4))}. Its columns: ${listed(columns, 12)}. ${remedy}`,
