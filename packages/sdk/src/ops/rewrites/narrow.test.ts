@@ -62,6 +62,28 @@ describe('computeOnlyPicked', () => {
     expect(narrowed({ ...base, graph }, [sum.name]).slices).toEqual([]);
   });
 
+  test('what a branch inside of a branch reads is computed whole', () => {
+    const g = new GraphBuilder({ opset: 17, infer: inferNode, prefix: '' });
+    const x: Value = { name: 'pixel_values', type: 'float32', shape: pixels.dims };
+    const y = g.Tanh(x);
+    const first = g.emit('Gather', [y, g.scalar(0, 'int64')], { axis: 1 });
+    const condition = g.Greater(g.ReduceMean(x, [0, 1, 2, 3], false), 0);
+    const choice = (own: GraphBuilder, depth: number): Value => {
+      if (depth === 2) return own.ReduceMean(y, [1], false);
+      const branches = ['then', 'else'].map((name) => {
+        const inner = own.inner(`${name}${depth}`);
+        const made = choice(inner, depth + 1);
+        const { nodes: node, initializers: initializer } = inner;
+        return { graph: { name, node, initializer, output: [{ name: made.name }] } };
+      });
+      const [yes, no] = branches;
+      return own.emit('If', [condition], { then_branch: yes!, else_branch: no! });
+    };
+    const sum = g.Add(first, { ...choice(g, 0), type: 'float32', shape: first.shape });
+    const graph = { ...base.graph!, node: g.nodes, initializer: g.initializers, output: [{ name: sum.name }] };
+    expect(narrowed({ ...base, graph }, [sum.name]).slices).toEqual([]);
+  });
+
   test('a negative index, on an axis that a Transpose moves', async () => {
     const g = new GraphBuilder({ opset: 17, infer: inferNode, prefix: '' });
     const x: Value = { name: 'pixel_values', type: 'float32', shape: pixels.dims };

@@ -6,7 +6,7 @@
 import type { GraphBuilder } from '../../graph/builder.ts';
 import type { NodeProto } from '../../graph/proto.ts';
 import { isStatic, type ValueType } from '../../graph/value.ts';
-import { subgraphs } from '../../graph/walk.ts';
+import { readNames, subgraphs } from '../../graph/walk.ts';
 import { isElementwise, traceAxis } from '../axes.ts';
 import { axisOf } from '../schema.ts';
 
@@ -107,8 +107,7 @@ function needsOf(
     (node.input ?? []).forEach((name, i) => {
       if (name) require(name, wanted?.[i] ?? 'all');
     });
-    for (const graph of subgraphs(node))
-      for (const inner of graph.node ?? []) for (const name of inner.input ?? []) require(name, 'all');
+    if (subgraphs(node).length > 0) for (const name of readNames(node)) require(name, 'all');
   }
   return needs;
 }
