@@ -94,37 +94,6 @@ describe('values', () => {
   });
 });
 
-describe('a product that is added to another cotangent', () => {
-  const [ROWS, WIDTH] = [3, 64];
-  const filled = (rows: number, columns: number, seed: number): Tensor => float32(Array.from({ length: rows * columns }, (_, i) => Math.sin(seed + 0.7 * i)), [rows, columns]); // prettier-ignore
-  const feeds = { a: filled(ROWS, WIDTH, 1), w: filled(WIDTH, WIDTH, 2), c: filled(ROWS, WIDTH, 3) };
-  const [a, c] = [numbers(feeds.a), numbers(feeds.c)];
-  /** c·Wᵀ, the cotangent of what the product reads. */
-  const back = numbers(feeds.c).map((_, i) => {
-    const [row, column] = [Math.floor(i / WIDTH), i % WIDTH];
-    return Array.from({ length: WIDTH }, (__, k) => c[row * WIDTH + k]! * numbers(feeds.w)[column * WIDTH + k]!).reduce((x, y) => x + y); // prettier-ignore
-  });
-
-  test.each<[string, (g: GraphBuilder, a: Value, w: Value) => Value, (i: number) => number, boolean]>([
-    ['has its own where nothing else reads it', (g, x, w) => g.Add(x, g.MatMul(g.Mul(x, 1), w)), (i) => c[i]! + back[i]!, false],
-    ['is its addend where that alone reads it', (g, x, w) => g.Add(x, g.MatMul(x, w)), (i) => c[i]! + back[i]!, true],
-    ['and is the cotangent of both summands', (g, x, w) => g.Add(x, g.MatMul(g.Add(x, g.Mul(x, x)), w)), (i) => c[i]! + back[i]! * (1 + 2 * a[i]!), false],
-    ['in the shape of a batch, too', (g, x, w) => {
-      const wide = g.Reshape(x, [1, ROWS, WIDTH]);
-      return g.Reshape(g.Add(wide, g.MatMul(g.Add(wide, g.Mul(wide, wide)), w)), [ROWS, WIDTH]);
-    }, (i) => c[i]! + back[i]! * (1 + 2 * a[i]!), false],
-    ['and is added to itself', (g, x, w) => g.MatMul(g.Add(x, x), w), (i) => 2 * back[i]!, false],
-  ])('%s', async (_, build, expected, isAddend) => {
-    const graph = differentiated({ a: [ROWS, WIDTH], w: [WIDTH, WIDTH], c: [ROWS, WIDTH] }, ['a'], (g, v) =>
-      total(g, g.Mul(build(g, v['a']!, v['w']!), v['c']!)),
-    );
-    const gemms = graph.model.graph!.node!.filter(({ opType }) => opType === 'Gemm');
-    expect(gemms.map(({ input }) => input!.length === 3)).toEqual([isAddend]);
-    const gradient = numbers((await gradientValues(graph, feeds))['a']);
-    gradient.forEach((value, i) => expect(value).toBeCloseTo(expected(i), 4));
-  }); // prettier-ignore
-});
-
 describe('emitted nodes', () => {
   /** Two adapted layers with a GELU between them: y = gelu(xW + xAB)V + (…)CD, with frozen W and V. */
   const twoLayers = () =>

@@ -13,7 +13,6 @@ import { indexNodes, readNames } from '../graph/walk.ts';
 import { isKnownDomain } from '../ops/domains.ts';
 import { reachable } from '../ops/rewrites/simplify.ts';
 import { ActiveValues } from './activeValues.ts';
-import { productsWithAddends } from './addends.ts';
 import { capturedBy, ifBack, isIf } from './branches.ts';
 import { manyOutputOps, ruleOf } from './rules.ts';
 import { staticShape, type GraphContext, type Vjp, zeros } from './vjp.ts';
@@ -38,6 +37,8 @@ export interface BackwardRequest {
   readonly recomputed?: ReadonlySet<string>;
   /** By a value: others whose gradients must be there before the value's own is used, so that fewer are alive at a time. */
   readonly follows?: ReadonlyMap<string, readonly string[]>;
+  /** What rules do not save, in tests; nothing by default. */
+  readonly without?: ReadonlySet<string> | undefined;
   /** Says where a node comes from, for errors: `module "vit.layers.0.mlp"`. */
   readonly describe?: (node: NodeProto) => string;
 }
@@ -71,11 +72,9 @@ export function* differentiation(request: BackwardRequest): Generator<void, Back
   const gradients = new Map(
     wrt.flatMap((name) => (cotangents.has(name) ? [[name, cotangents.get(name)!] as const] : [])),
   );
-  const results = new Set([...gradients.values()].map(({ name }) => name));
+  const results = [...gradients.values()].map(({ name }) => name);
   yield;
-  const typeOf = (name: string): ValueType => g.types.get(name) ?? types.get(name) ?? {};
-  const nodes = productsWithAddends(reachable(g.nodes, results), g, typeOf, results);
-  return { gradients, ...arrange(nodes, seed.name, gradients) };
+  return { gradients, ...arrange(reachable(g.nodes, results), seed.name, gradients) };
 }
 
 /** Takes the cotangents of the last values back to those of all that gradients flow into. */
@@ -87,7 +86,7 @@ function* propagate(
   const active = new ActiveValues(request);
   for (const node of nodes) active.visit(node);
   const value = (name: string): Value => ({ name, ...types.get(name) });
-  const context = graphContext(nodes, value, cotangents);
+  const context = graphContext(request, value, cotangents);
   const again = recomputation(request, context);
   const add = (operand: Value, gradient: Value): void => {
     const before = cotangents.get(operand.name);
@@ -179,14 +178,22 @@ function throughBranch(
 }
 
 function graphContext(
-  nodes: readonly NodeProto[],
+  { nodes, given, without }: Pick<BackwardRequest, 'nodes' | 'given' | 'without'>,
   value: (name: string) => Value,
   cotangents: ReadonlyMap<string, Value>,
 ): GraphContext {
   const { producer, readers } = indexNodes(nodes);
+  const givenBy = [...(given?.values() ?? [])].flatMap((each) => each.map(({ by }) => by.name));
+  const fromElsewhere = new Set([...cotangents.keys(), ...givenBy]);
   return {
+    takes: (shortcut) => !without?.has(shortcut),
     producer: (name) => producer.get(name),
     readers: (name) => readers.get(name) ?? [],
+    onlyReader: (name) => {
+      const [reader, another] = readers.get(name) ?? [];
+      const isReadOnce = !another && reader?.input?.filter((each) => each === name).length === 1;
+      return isReadOnce && !fromElsewhere.has(name) ? reader : undefined;
+    },
     value,
     cotangent: (name) => cotangents.get(name),
   };

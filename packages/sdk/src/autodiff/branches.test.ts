@@ -58,6 +58,17 @@ const graphs: Readonly<Record<string, Composite>> = {
     ]);
     return g.MatMul(g.Add(g.Mul(y!, z!), y!), w!);
   },
+  'weights of attention that a branch yields beside what it makes of them': (g, [condition, x, w]) => {
+    const s = g.MatMul(x!, w!);
+    const [y, p] = branching(g, 'choice', condition!, [
+      (a) => {
+        const weights = a.Softmax(s, -1);
+        return [a.MatMul(weights, w!), weights];
+      },
+      (b) => [b.Identity(s), b.Neg(s)],
+    ]);
+    return g.Add(g.Mul(y!, p!), g.Sin(p!));
+  },
   'a branch inside of a branch': (g, [condition, x, w]) => {
     const s = g.Sin(x!);
     const [y] = branching(g, 'outer', condition!, [

@@ -37,7 +37,7 @@ export const matMulRight: Vjp = (site) => {
  */
 function unscaled({ context }: VjpSite, operand: Value): { value: Value; factor: Value | undefined } {
   const node = context.producer(operand.name);
-  if (node?.opType === 'Mul' && context.readers(operand.name).length === 1) {
+  if (node?.opType === 'Mul' && context.takes('scaleBehindProduct') && context.readers(operand.name).length === 1) {
     for (const i of [0, 1]) {
       const [factor, value] = [context.value(node.input![i]!), context.value(node.input![1 - i]!)];
       const isConstant = !context.producer(factor.name) || context.producer(factor.name)?.opType === 'Constant';

@@ -74,6 +74,13 @@ const composites: Readonly<Record<string, readonly [Composite, Case]>> = {
     (g, [x, w, s]) => g.MatMul(g.Mul(x!, s!), g.Mul(w!, 3)),
     { inputs: [[2, 2, 3], [2, 3, 2], []] },
   ],
+  'weights of attention, squared': [
+    (g, [x, w]) => {
+      const weights = g.Softmax(g.MatMul(x!, w!), -1);
+      return g.MatMul(weights, weights);
+    },
+    { inputs: [[2, 3, 3], [2, 3, 3]] },
+  ],
   'a residual block': [
     (g, [x, scale, w]) => {
       const y = g.emit('LayerNormalization', [x!, scale!], { axis: -1 });

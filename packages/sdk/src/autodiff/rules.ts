@@ -166,10 +166,10 @@ const WIDEST_HEAD = 256;
 function attentionDot({ g, node, context }: VjpSite, axes: readonly number[]): Value | undefined {
   // Not y, which has another name where it is computed again.
   const weights = context.value(node.output![0]!);
-  const [reader, another] = context.readers(weights.name);
+  const reader = context.onlyReader(weights.name);
   const rank = weights.shape?.length ?? 0;
   if (
-    another ||
+    !context.takes('sumOverHead') ||
     reader?.opType !== 'MatMul' ||
     reader.input?.[0] !== weights.name ||
     rank < 2 ||

@@ -25,12 +25,22 @@ export interface VjpSite {
   readonly context: GraphContext;
 }
 
+/** What rules save by looking further than one operator, each by its name. */
+export const shortcuts = ['sumOverHead', 'scaleBehindProduct'] as const;
+
+/** The name of one. */
+export type Shortcut = (typeof shortcuts)[number];
+
 /** Lookups in the forward graph and among the cotangents found so far. */
 export interface GraphContext {
+  /** Whether a shortcut is to be taken; tests leave them out. */
+  takes(shortcut: Shortcut): boolean;
   /** The forward node that yields a value. */
   producer(name: string): NodeProto | undefined;
   /** The forward nodes that read a value. */
   readers(name: string): readonly NodeProto[];
+  /** The node from which alone a value has its cotangent, by reading it once. */
+  onlyReader(name: string): NodeProto | undefined;
   /** A value of the forward graph by name. */
   value(name: string): Value;
   /** The whole cotangent of a value whose readers have all been differentiated. */

@@ -1,22 +1,16 @@
 /** @file Holds the gradients that a model is trained with against finite differences of its loss. */
 
 import { OnnxLoraError } from '../../errors.ts';
-import { atOnce } from '../../graph/turns.ts';
 import type { LoraOptions } from '../../model/planning/loraOptions.ts';
 import type { Model } from '../../model/model.ts';
 import { planAdapter } from '../../model/planning/planAdapter.ts';
-import { opsetOf } from '../../ops/inferGraph.ts';
 import { Random } from '../../runtime/random.ts';
 import { type Feeds, float32, type Tensor } from '../../runtime/tensor.ts';
-import { adaptedGraph } from '../../train/graph/adaptedGraph.ts';
-import { addLoss, type LossFragment } from '../../train/graph/addLoss.ts';
-import type { Parameter, ParameterSet } from '../../train/parameters.ts';
+import type { LossFragment } from '../../train/graph/addLoss.ts';
 import { compareGradients, type Difference, largestMagnitude } from '../conformance/compare.ts';
-import { port } from '../graphs.ts';
-import { floatTensor, wideSession, type WideSession } from '../reference/wideSession.ts';
 import { finerSteps, modelSteps, slopes } from './finiteDifferences.ts';
-import { MaskDrawer } from '../../train/dropout.ts';
-import { drawOnce, randomTrainer } from './randomTrainer.ts';
+import { randomTrainer } from './randomTrainer.ts';
+import { wideLoss } from './wideLoss.ts';
 
 /** What {@link checkGradients} differentiates. */
 export interface CheckGradientsOptions {
@@ -77,7 +71,8 @@ export async function checkGradients(
       );
     }
     const scale = largest([...found.gradients.values()].map((each) => float32(each, [each.length])));
-    const { session, precision, lossAt } = await forward(model, { plan, loss, inputs, targets }, trainer.parameters!);
+    const request = { base: model.onnx.model, name: model.name, plan, loss, inputs, targets };
+    const { session, precision, lossAt } = await wideLoss(request, trainer.parameters!);
     try {
       const differences: Difference[] = [];
       for (const { input, value } of trainer.parameters!.all) {
@@ -107,66 +102,6 @@ export async function checkGradients(
   } finally {
     await trainer.release();
   }
-}
-
-/** The loss as a function of the trained values, without any gradient in the graph. */
-async function forward(
-  model: Model,
-  request: Pick<CheckGradientsOptions, 'loss' | 'inputs' | 'targets'> & Pick<ReturnType<typeof planAdapter>, 'plan'>,
-  parameters: ParameterSet,
-): Promise<
-  WideSession & {
-    readonly lossAt: {
-      /** Trained values by graph input, to be changed between runs. */
-      readonly values: ReadonlyMap<string, Float32Array | Float64Array>;
-      run(): Promise<number>;
-    };
-  }
-> {
-  const base = model.onnx.model;
-  const { inputs, targets } = request;
-  const adapted = atOnce(adaptedGraph({ base, ...request }));
-  const added = addLoss({ ...request, opset: opsetOf(base) }, adapted);
-  const { valueInfo: _, ...graph } = adapted.graph;
-  const targetPorts = [...added.targets].map(([, value]) => port(value));
-  const whole = {
-    ...base,
-    graph: {
-      ...graph,
-      node: [...(graph.node ?? []), ...added.g.nodes],
-      initializer: [...(graph.initializer ?? []), ...added.g.initializers],
-      input: [...(graph.input ?? []), ...targetPorts],
-      output: [{ name: added.value.name }],
-    },
-  };
-  const batch: Feeds = {
-    ...inputs,
-    ...Object.fromEntries([...added.targets].map(([name, value]) => [value.name, targets[name]!])),
-  };
-  const shapes = { ...batch, ...Object.fromEntries(parameters.fed().map(({ input, fed }) => [input.name, fed])) };
-  const wrt = new Set(parameters.fed().map(({ input }) => input.name));
-  const wide = await wideSession(whole, wrt, shapes, model.name);
-  const values = new Map(
-    parameters.all.map(({ input, value, dims }) => [input.name, floatTensor(value.slice(), dims, wide.precision).data]),
-  );
-  const feedOf = ({ input, dims }: Parameter): readonly [string, Tensor] => {
-    const { scale, base: origin } = input.tensor;
-    const own = values.get(input.name)!.map((each, i) => scale * each - (origin?.[i] ?? 0));
-    return [input.name, floatTensor(own, dims, wide.precision)];
-  };
-  const still = parameters
-    .fed()
-    .filter(({ input }) => !values.has(input.name))
-    .map(
-      ({ input, value, dims, integers }) => [input.name, integers ?? floatTensor(value, dims, wide.precision)] as const,
-    );
-  const drawn = new MaskDrawer(0, drawOnce).next(adapted.masks);
-  const run = async (): Promise<number> => {
-    const fed = Object.fromEntries([...parameters.all.map(feedOf), ...still, ...drawn]);
-    const outputs = await wide.session.run({ ...batch, ...fed });
-    return Number(outputs[added.value.name]!.data[0]);
-  };
-  return { ...wide, lossAt: { values, run } };
 }
 
 /** Numbers of some elements: that of the largest gradient, and others at random. */

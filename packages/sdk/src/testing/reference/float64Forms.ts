@@ -66,6 +66,10 @@ const forms: Readonly<Record<string, Form>> = {
   Resize: (g, node, [x], shape) => x && repeated(g, node, x, shape),
   HardSigmoid: (g, node, [x]) =>
     x && g.emit('Clip', [g.Add(g.Mul(x, floatAttribute(node, 'alpha', 0.2)), floatAttribute(node, 'beta', 0.5)), g.scalar(0, 'float64'), g.scalar(1, 'float64')]), // prettier-ignore
+  // As Sigmoid, ONNX Runtime would make x · σ(x) an operator that it has no such kernel of.
+  Sigmoid: (g, _, [x]) => x && g.Reciprocal(g.Add(g.Exp(g.Neg(x)), 1)),
+  // max(x, 0) + ln(1 + e^−|x|)
+  Softplus: (g, _, [x]) => x && g.Add(g.Max(x, 0), g.Log(g.Add(g.Exp(g.Neg(g.Abs(x))), 1))),
   GlobalAveragePool: (g, _, [x]) =>
     x?.shape &&
     g.ReduceMean(

@@ -47,6 +47,8 @@ it.each<[string, (g: GraphBuilder, x: Value) => Value]>([
   ['AveragePool', (g, x) => g.emit('AveragePool', [x], { kernel_shape: [2, 1] })],
   ['Resize', (g, x) => g.emit('Resize', [x, undefined, g.constant(float32([1, 1, 2, 3], [4]))], { mode: 'nearest', coordinate_transformation_mode: 'asymmetric', nearest_mode: 'floor' })],
   ['Atan', (g, x) => g.emit('Atan', [g.Mul(g.Sub(x, 2.3), 2)])],
+  ['x · σ(x)', (g, x) => { const z = g.Sub(x, 2.5); return g.Mul(z, g.Sigmoid(z)); }],
+  ['Softplus', (g, x) => g.Softplus(g.Sub(x, 2.5))],
   ['HardSigmoid', (g, x) => g.emit('HardSigmoid', [g.Sub(x, 2)], { alpha: float(0.25) })],
 ])('%s is made of operators that have a float64 kernel, and computes the same', async (_, emit) => {
   const { precision, output } = await computed((g, x, w) => emit(g, g.Add(x, w)));

@@ -8,23 +8,30 @@ import type { NodeProto } from '../../graph/proto.ts';
 import { isStatic } from '../../graph/value.ts';
 import { indexNodes } from '../../graph/walk.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
+import { axisOf } from '../../ops/schema.ts';
 import { constantNumber, emitted, type ForwardGraph } from './forwardGraph.ts';
 
 /** From here on a number swallows any score that it is added to. */
 const SWALLOWS = 1e30;
 
 /**
- * Rewrites each Where between a value and a constant of huge magnitude, `Where(mask, x, −∞)`, to x plus a mask, where that
- * mask is smaller than x and the same for every query. The sum is the constant, to the last bit, wherever |x| < 10²².
+ * Rewrites each Where between the scores of a softmax and a constant of huge magnitude, `Where(mask, x, −∞)`, to x plus a mask,
+ * where that mask is smaller than x and the same for every query. The sum is the constant, to the last bit, wherever |x| < 10²².
  *
- * Masks that differ by query may hide a whole row, as DeBERTa's do of queries that are padding: softmax then gives equal
- * weights, through which an addition would lead gradients that Where holds back.
+ * Softmax of a row that is hidden as a whole gives equal weights, through which an addition would lead gradients that Where holds
+ * back. Masks that differ by query may hide such rows, as DeBERTa's do of queries that are padding; they stay. The others may
+ * hide all of an example: its scores are multiplied by 0, or the queries that they are a product of, which are smaller.
  */
 export function addMasks(graph: ForwardGraph): void {
-  const { types } = graph;
-  const { producer } = indexNodes(graph.nodes);
+  const { types, outputs, g: builder } = graph;
+  const { producer, readers } = indexNodes(graph.nodes);
   const value = (name: string): Value => ({ name, ...types.get(name) });
-  graph.nodes = graph.nodes.flatMap((node) => {
+  const isScores = (name: string, rank: number): boolean => {
+    const [reader, another] = readers.get(name) ?? [];
+    return reader?.opType === 'Softmax' && !another && !outputs.has(name) && axisOf(reader, rank, builder.opset) === rank - 1; // prettier-ignore
+  };
+  const moved = new Set<NodeProto>();
+  const rewritten = graph.nodes.map((node): readonly NodeProto[] => {
     if (node.opType !== 'Where') return [node];
     const [mask = '', yes = '', no = ''] = node.input ?? [];
     const fill = [constantNumber(graph, yes), constantNumber(graph, no)];
@@ -34,15 +41,26 @@ export function addMasks(graph: ForwardGraph): void {
     const condition = value(unexpanded(mask, producer));
     if (x.type !== 'float32' || !isStatic(x.shape) || !isStatic(condition.shape)) return [node];
     const result = types.get(node.output![0]!)?.shape;
-    if ((condition.shape.at(-2) ?? 1) !== 1) return [node];
+    if ((condition.shape.at(-2) ?? 1) !== 1 || condition.shape.length === 0) return [node];
     if (result?.join() !== x.shape.join() || sizeOf(condition.shape) * 2 > sizeOf(x.shape)) return [node];
+    if (!isScores(node.output![0]!, x.shape.length)) return [node];
+    const product = readers.get(x.name)?.length === 1 && !outputs.has(x.name) ? producer.get(x.name) : undefined;
+    const queries = value((product?.opType === 'MatMul' && product.input?.[0]) || '');
     return emitted(graph, (g) => {
-      const [huge, zero] = [g.scalar(fill[at]!), g.scalar(0)];
-      const bias = at === 0 ? g.Where(condition, huge, zero) : g.Where(condition, zero, huge);
-      g.Add(x, bias);
+      const [huge, one, zero] = [g.scalar(fill[at]!), g.scalar(1), g.scalar(0)];
+      const choose = (hidden: Value, seen: Value): Value =>
+        at === 0 ? g.Where(condition, hidden, seen) : g.Where(condition, seen, hidden);
+      const isSeen = g.ReduceMax(choose(zero, one), [condition.shape!.length - 1], true);
+      let scores = x;
+      if (product && queries.shape?.length === x.shape!.length) {
+        moved.add(product);
+        g.nodes.push({ ...product, input: [g.Mul(queries, isSeen).name, product.input![1]!] });
+      } else scores = g.Mul(x, isSeen);
+      g.Add(scores, choose(huge, zero));
       g.nodes.at(-1)!.output = [node.output![0]!];
     });
   });
+  graph.nodes = rewritten.flatMap((nodes, i) => (moved.has(graph.nodes[i]!) ? [] : nodes));
 }
 
 /** What was expanded to a mask of the size of the scores. */

@@ -5,8 +5,8 @@
  * @see https://arxiv.org/abs/1604.06174 (Chen et al., 2016)
  */
 
-import type { NodeProto } from '../../graph/proto.ts';
-import { readNames } from '../../graph/walk.ts';
+import { readNames, subgraphs } from '../../graph/walk.ts';
+import { isRandom } from '../../ops/schema.ts';
 import { type ForwardGraph, bytesOf } from './forwardGraph.ts';
 
 /** Operators that take a pass or less over their values: computing them again costs little. */
@@ -32,7 +32,8 @@ export function recomputedValues(graph: ForwardGraph, what: Recomputation): Read
   for (const node of nodes) {
     if (what === 'cheap' && !cheap.has(node.opType ?? '')) continue;
     const names = (node.output ?? []).filter(Boolean);
-    if (node.opType === 'Constant' || isBranching(node)) continue;
+    // Noise that is drawn again is other noise.
+    if (node.opType === 'Constant' || subgraphs(node).length > 0 || isRandom(node)) continue;
     if (names.some((name) => kept.has(name) || outputs.has(name))) continue;
     for (const name of names) recomputed.add(name);
   }
@@ -70,8 +71,4 @@ function boundaries({ nodes, types }: ForwardGraph): string[][] {
   return places.map((place) =>
     [...made].filter(([name, start]) => start <= place && (lastRead.get(name) ?? -1) > place).map(([name]) => name),
   );
-}
-
-function isBranching({ attribute = [] }: NodeProto): boolean {
-  return attribute.some(({ g, graphs }) => g !== undefined || (graphs ?? []).length > 0);
 }

@@ -7,13 +7,20 @@ import { mergeEqual } from './mergeEqual.ts';
 import { replaceNanGuards } from './nanGuards.ts';
 import { splitSlices } from './splitSlices.ts';
 
-export { bytesOfAll, forwardGraph, type SizedValue, sizedValues } from './forwardGraph.ts';
+export { bytesOfAll, type ForwardGraph, forwardGraph, type SizedValue, sizedValues } from './forwardGraph.ts';
 export { type Memory, planMemory } from './planMemory.ts';
 
-/** Applies all rewrites; may be interrupted between them. */
-export function* simplifyForward(graph: ForwardGraph): Generator<void, void> {
-  for (const rewrite of [mergeEqual, splitSlices, fuseRotary, addMasks, replaceNanGuards, mergeEqual]) {
-    rewrite(graph);
-    yield;
-  }
-}
+/** The name of a rewrite of the forward pass. */
+export type ForwardRewrite =
+  'mergeEqual' | 'splitSlices' | 'fuseRotary' | 'addMasks' | 'replaceNanGuards' | 'mergeMadeEqual';
+
+/** The rewrites by their names, in their order. */
+export const forwardRewrites: Readonly<Record<ForwardRewrite, (graph: ForwardGraph) => void>> = {
+  mergeEqual,
+  splitSlices,
+  fuseRotary,
+  addMasks,
+  replaceNanGuards,
+  // What rewrites have made equal, such as the masks of all layers.
+  mergeMadeEqual: mergeEqual,
+};

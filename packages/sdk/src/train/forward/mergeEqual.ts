@@ -47,17 +47,22 @@ function contents(tensor: TensorProto): string | undefined {
   const { dims = [], dataType, rawData } = tensor;
   const size = dims.reduce((product, dim) => product * dim, 1);
   if (size > SMALL || !rawData) return undefined;
-  return `=${dataType}[${dims.join()}]${Buffer.from(readBytes(rawData)).toString('base64')}`;
+  return `=${dataType}[${dims.join()}]${encoded(rawData)}`;
 }
 
-function attributeKey({ name, i, f, s, ints, floats, t }: AttributeProto): string {
+function attributeKey({ name, i, f, s, ints, floats, strings, t }: AttributeProto): string {
   return [
     name,
     i ?? '',
     f ?? '',
-    s ? Buffer.from(readBytes(s)).toString('base64') : '',
+    s ? encoded(s) : '',
     ints?.join() ?? '',
     floats?.join() ?? '',
+    strings?.map(encoded).join() ?? '',
     t ? (contents(t) ?? Math.random()) : '',
   ].join(':');
+}
+
+function encoded(bytes: Parameters<typeof readBytes>[0]): string {
+  return Buffer.from(readBytes(bytes)).toString('base64');
 }

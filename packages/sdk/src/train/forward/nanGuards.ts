@@ -72,7 +72,8 @@ function find(graph: ForwardGraph): Guarded[] {
     if (where.opType !== 'Where' || isNaN?.opType !== 'IsNaN' || softmax?.opType !== 'Softmax') return [];
     if (isNaN.input![0] !== weights || constantNumber(graph, zero) !== 0) return [];
     const [product, another] = readers.get(where.output![0]!) ?? [];
-    if (product?.opType !== 'MatMul' || another || product.input![0] !== where.output![0]) return [];
+    if (product?.opType !== 'MatMul' || another || product.input!.indexOf(where.output![0]!) !== 0) return [];
+    if (product.input![1] === product.input![0]) return [];
     const readsWeights = readers.get(weights) ?? [];
     if (readsWeights.length !== 2 || (readers.get(condition) ?? []).length !== 1) return [];
     if ([weights, condition, where.output![0]!].some((name) => outputs.has(name))) return [];

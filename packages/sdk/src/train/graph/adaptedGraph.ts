@@ -8,7 +8,6 @@ import type { ValueType } from '../../graph/value.ts';
 import { injectAdapters } from '../../lora/inject.ts';
 import type { DropoutMask } from '../../lora/adapterInputs.ts';
 import type { AdapterInput, AdapterPlan } from '../../lora/tunings/moduleTuning.ts';
-import { fuse } from '../../match/fusions.ts';
 import { expandOperators, refold } from '../../match/view.ts';
 import { inferGraph, opsetOf } from '../../ops/inferGraph.ts';
 import { inlineKnownBranches } from '../../ops/rewrites/inlineBranches.ts';
@@ -16,6 +15,7 @@ import { listsAsSlices } from '../../ops/rewrites/listsAsSlices.ts';
 import { foldKnownIntegers } from '../../ops/rewrites/simplify.ts';
 import type { Feeds } from '../../runtime/tensor.ts';
 import { type InnerFragment, withInside } from './inside.ts';
+import { rewritesWithout, type TrainingRewrite } from './rewrites.ts';
 
 /** The base with its adapters, ready to be differentiated. */
 export interface AdaptedGraph {
@@ -42,6 +42,8 @@ export interface AdaptedGraphRequest {
   readonly targets?: Feeds;
   /** What is read in place of values inside the graph, by their names. */
   readonly inside?: Readonly<Record<string, InnerFragment>>;
+  /** Rewrites that are left out, in tests; none by default. */
+  readonly without?: ReadonlySet<TrainingRewrite>;
 }
 
 /** Injects adapters, fuses GELU, takes apart what has no gradient of its own, and folds shapes; may be interrupted between. */
@@ -51,9 +53,11 @@ export function* adaptedGraph({
   inputs,
   targets = {},
   inside = {},
+  without,
 }: AdaptedGraphRequest): Generator<void, AdaptedGraph> {
   const shapes = Object.fromEntries(Object.entries(inputs).map(([name, { dims }]) => [name, dims]));
-  const fused: ModelProto = { ...base, graph: listsAsSlices(fuse(base.graph ?? {}), opsetOf(base)) };
+  const rewritten = rewritesWithout(without).base.reduce((graph, rewrite) => rewrite(graph), base.graph ?? {});
+  const fused: ModelProto = { ...base, graph: listsAsSlices(rewritten, opsetOf(base)) };
   const baseTypes = inferGraph(fused, { shapes });
   yield;
   const injected = injectAdapters(fused, plan, { types: baseTypes, mode: 'training' });

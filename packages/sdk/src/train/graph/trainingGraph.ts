@@ -17,27 +17,17 @@ import { withContrib } from '../../ops/domains.ts';
 import { inferNode } from '../../ops/infer.ts';
 import { opsetOf } from '../../ops/inferGraph.ts';
 import { type BasePrecision, inPrecision } from '../../ops/precision/precision.ts';
-import { gatherFirst } from '../../ops/rewrites/gatherFirst.ts';
-import { computeOnlyPicked } from '../../ops/rewrites/narrow.ts';
 import { dropUnreadInitializers, reachable } from '../../ops/rewrites/simplify.ts';
-import { straightenReshapes } from '../../ops/rewrites/straightenReshapes.ts';
 import { type Feeds, float32, type Tensor } from '../../runtime/tensor.ts';
 import { adaptedGraph } from './adaptedGraph.ts';
 import { type AddedLoss, addLoss, type LossFragment, type LossScaling } from './addLoss.ts';
 import type { Expectation } from './expected.ts';
 import type { InnerFragment } from './inside.ts';
-import {
-  bytesOfAll,
-  forwardGraph,
-  type Memory,
-  planMemory,
-  type SizedValue,
-  sizedValues,
-  simplifyForward,
-} from '../forward/index.ts';
+import { bytesOfAll, forwardGraph, type Memory, planMemory, type SizedValue, sizedValues } from '../forward/index.ts';
 import { type Products, type ProductSize, productSizesOf, productsOf } from '../step/microBatch.ts';
 import { rowInputsOf } from '../../ops/rows/rowInputs.ts';
 import { partsGraph } from './partsGraph.ts';
+import { rewritesWithout, type TrainingRewrite } from './rewrites.ts';
 import { openLengthError } from './openLengths.ts';
 import { packedBytes } from '../step/packedBytes.ts';
 import { type PrefixRoom, type Split, splitPrefix } from '../prefix/split.ts';
@@ -72,6 +62,8 @@ export interface TrainingGraphRequest {
   readonly precision?: BasePrecision;
   /** Leaves out what gives every example the same values in each epoch, where there is enough of it. */
   readonly prefix?: PrefixRoom;
+  /** Rewrites that are left out, in tests; none by default. */
+  readonly without?: ReadonlySet<TrainingRewrite>;
 }
 
 /** The frozen part below the lowest trained layer, as a graph of its own. */
@@ -147,7 +139,8 @@ export interface PreparedTraining extends Pick<TrainingGraph, 'forwardBytes' | '
  */
 export function* prepareTraining(request: TrainingGraphRequest): Generator<void, PreparedTraining> {
   const { base, inputs, memory = 'auto', pieces, prefix: room, precision } = request;
-  const { parts: count = 1 } = request;
+  const { parts: count = 1, without } = request;
+  const rewrites = rewritesWithout(without);
   const adapted = yield* count > 1 ? partsGraph({ ...request, parts: count }) : adaptedGraph(request);
   const { types } = adapted;
   const opset = opsetOf(base);
@@ -164,22 +157,24 @@ export function* prepareTraining(request: TrainingGraphRequest): Generator<void,
   yield;
   const narrower = new GraphBuilder({ opset, infer: inferNode, prefix: 'pick/' });
   const whole = reachable([...(adapted.graph.node ?? []), ...loss.g.nodes], loss.results);
-  const needed = reachable(gatherFirst(whole, types, narrower), loss.results);
-  const picked = computeOnlyPicked(needed, types, narrower, loss.results);
+  const picked = rewrites.picking.reduce((nodes, rewrite) => rewrite(nodes, types, narrower, loss.results), whole);
   yield;
-  const own = [...(adapted.graph.initializer ?? []), ...loss.g.initializers, ...narrower.initializers];
+  const constants = [...(adapted.graph.initializer ?? []), ...loss.g.initializers, ...narrower.initializers];
   const trained = adapted.wrt.map(nameOf);
   const rewritten = forwardGraph({
     nodes: picked,
     types,
-    initializers: own,
+    initializers: constants,
     outputs: loss.results,
     opset,
     wrt: trained,
   });
-  yield* simplifyForward(rewritten);
+  for (const rewrite of rewrites.forward) {
+    rewrite(rewritten);
+    yield;
+  }
   const all = reachable(rewritten.nodes, loss.results);
-  const initializers = [...own, ...rewritten.g.initializers];
+  const initializers = [...constants, ...rewritten.g.initializers];
   const values = [...adapted.inputs, ...adapted.masks, ...loss.targets.values(), ...(loss.scale ? [loss.scale] : [])];
   const changing = [...values.map(nameOf), ...(room?.changing ?? [])];
   const { rows, names } = rowInputsOf(base.graph ?? {}, inputs);
@@ -206,6 +201,7 @@ export function* prepareTraining(request: TrainingGraphRequest): Generator<void,
       wrt,
       stopped: new Set([...adapted.stopped, ...loss.g.stopped]),
       given: loss.g.given,
+      without,
       ...recomputation,
       describe: moduleOf,
     });
@@ -225,22 +221,23 @@ export function* prepareTraining(request: TrainingGraphRequest): Generator<void,
     yield;
     const gradients = new Map([...backward.gradients].map(([name, gradient]) => [name, gradient.name]));
     const features = loss.features?.name;
-    const ports = [...new Set([loss.value.name, ...gradients.values(), ...(features === undefined ? [] : [features])])];
-    const typeOf = (name: string): ValueType | undefined => g.types.get(name) ?? types.get(name);
-    const steps = [...forward, ...backward.recompute, ...backward.chain, ...backward.leaves];
-    const nodes = straightenReshapes(steps, typeOf, new Set(ports));
+    const ports = new Set([loss.value.name, ...gradients.values(), ...(features === undefined ? [] : [features])]);
+    const typeOf = (name: string): ValueType => g.types.get(name) ?? types.get(name) ?? {};
+    const inOrder = [...backward.recompute, ...backward.chain, ...backward.leaves];
+    const own = rewrites.gradient.reduce((steps, rewrite) => rewrite(steps, g, typeOf, ports), inOrder);
+    const nodes = rewrites.whole.reduce((steps, rewrite) => rewrite(steps, g, typeOf, ports), [...forward, ...own]);
     const graph = dropUnreadInitializers({
       ...adapted.graph,
       node: reachable(nodes, ports),
       // Read anew: planning the memory makes constants of its own.
-      initializer: [...own, ...rewritten.g.initializers, ...g.initializers],
+      initializer: [...constants, ...rewritten.g.initializers, ...g.initializers],
       input: [
         ...inputPorts(adapted.graph.input, inputs, typeof split === 'object' ? forward : undefined),
         ...kept.map((value) => port(value.name, value)),
         ...[...loss.targets].map(([name, value]) => port(value.name, request.targets[name]!)),
         ...(loss.scale ? [port(loss.scale.name, float32([1], []))] : []),
       ],
-      output: ports.map((name) => ({ name })),
+      output: [...ports].map((name) => ({ name })),
       valueInfo: [],
     });
     const model = yield* inPrecision({ ...base, graph, opsetImport: withContrib(base) }, precision, isOfGradient);

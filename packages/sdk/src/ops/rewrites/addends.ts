@@ -3,11 +3,11 @@
  * writes, which spares a pass over memory.
  */
 
-import type { GraphBuilder, Value } from '../graph/builder.ts';
-import type { NodeProto } from '../graph/proto.ts';
-import { isStatic, type ValueType } from '../graph/value.ts';
-import { indexNodes } from '../graph/walk.ts';
-import { attributeOf } from '../ops/schema.ts';
+import type { GraphBuilder, Value } from '../../graph/builder.ts';
+import type { NodeProto } from '../../graph/proto.ts';
+import { isStatic, type ValueType } from '../../graph/value.ts';
+import { indexNodes } from '../../graph/walk.ts';
+import { attributeOf } from '../schema.ts';
 
 /** Below this many summands the runtime computes a Gemm with an addend on one thread only. */
 const SHORT_PRODUCT = 64;
@@ -34,7 +34,7 @@ export function productsWithAddends(
   g: GraphBuilder,
   typeOf: (name: string) => ValueType,
   results: ReadonlySet<string>,
-): readonly NodeProto[] {
+): NodeProto[] {
   const { producer, readers } = indexNodes(nodes);
   /** The node that makes a value, where only one node reads the value. */
   const inner = (name: string): NodeProto | undefined =>
@@ -66,5 +66,5 @@ export function productsWithAddends(
     for (const each of reshape ? [gemm, reshape] : [gemm]) moved.add(each);
     sums.set(node, [...g.nodes.splice(start), sum, ...(reshape ? [{ ...reshape, output: node.output! }] : [])]);
   }
-  return sums.size === 0 ? nodes : nodes.flatMap((node) => (moved.has(node) ? [] : (sums.get(node) ?? [node])));
+  return nodes.flatMap((node) => (moved.has(node) ? [] : (sums.get(node) ?? [node])));
 }
