@@ -1,7 +1,7 @@
 /** @file Gives the values of subgraphs names of their own, so that one name means one value in the whole model. */
 
 import type { AttributeProto, GraphProto, NodeProto } from './proto.ts';
-import { subgraphs } from './walk.ts';
+import { allGraphs, subgraphs } from './walk.ts';
 
 /**
  * The graph with every value of a subgraph renamed whose name occurs elsewhere, as in the two branches of a merged decoder.
@@ -93,4 +93,20 @@ export function withInner(node: NodeProto, replace: (inner: GraphProto) => Graph
     ...(each.graphs ? { graphs: each.graphs.map(swap) } : {}),
   }));
   return isSame ? node : { ...node, attribute };
+}
+
+/**
+ * A word with which no name of a node or a value of the graph and its subgraphs begins, as far as the first `/`.
+ *
+ * @param word where it is free, the result; otherwise it gets a number
+ */
+export function freePrefix(graph: GraphProto, word: string): string {
+  const taken = new Set(
+    [...allGraphs(graph)].flatMap((each) =>
+      [...definedNames(each), ...(each.node ?? []).map(({ name = '' }) => name)].map((name) => name.split('/', 1)[0]),
+    ),
+  );
+  let prefix = word;
+  for (let number = 2; taken.has(prefix); number++) prefix = `${word}_${number}`;
+  return prefix;
 }

@@ -1,9 +1,11 @@
 /** @file What the graphs of a model share while adapters are put into them: the adapter's inputs, which are the main graph's. */
 
 import type { Value } from '../graph/builder.ts';
-import type { ModelProto, ValueInfoProto } from '../graph/proto.ts';
+import type { ModelProto, NodeProto, ValueInfoProto } from '../graph/proto.ts';
 import type { ValueType } from '../graph/value.ts';
 import type { Site } from '../match/sites.ts';
+import { BRANCH } from '../graph/branchNames.ts';
+import { freePrefix } from '../graph/uniqueNames.ts';
 import { opsetOf } from '../ops/inferGraph.ts';
 import { batchInputsOf, type RowPlace, RowPlaces } from '../ops/rows/rowPlaces.ts';
 import { kindOf } from './kinds/table.ts';
@@ -18,8 +20,9 @@ export interface InjectOptions {
    * `training`: ranks are fixed and shapes static, for one adapter. `inference`: inputs that may differ between rows of a
    * batch take a bank, tensors of several adapters stacked along a first dimension; {@link Injected.rows} says which of them
    * each row gets. Ranks are any; r = 0 switches an adapter off. `single`: as `inference`, for one adapter at a time.
+   * `branch`: as `single`, for inputs that become constants of a merged file: names say that they are not the base's.
    */
-  readonly mode: 'training' | 'inference' | 'single';
+  readonly mode: 'training' | 'inference' | 'single' | 'branch';
 }
 
 /** A graph with adapters, and the inputs through which they come. */
@@ -47,6 +50,16 @@ export interface Injected {
   readonly losses: readonly Value[];
   /** Inputs of a graph for training that say what is left out of a step. */
   readonly masks: readonly DropoutMask[];
+  /** Where nodes of the base are others now. */
+  readonly changes: readonly GraphChange[];
+}
+
+/** Nodes of the base, and what stands in their place. */
+export interface GraphChange {
+  /** The nodes as the base has them, in their order. */
+  readonly before: readonly NodeProto[];
+  /** The nodes that were emitted for them, in their order; at least one. */
+  readonly after: readonly NodeProto[];
 }
 
 /** What is drawn anew for each step: what an adapter's change of a layer reads of its input, or noise. */
@@ -76,6 +89,8 @@ export class AdapterInputs {
   readonly hasBanks: boolean;
   readonly types: ReadonlyMap<string, ValueType>;
   readonly opset: number;
+  /** With what the names of new nodes and values begin: no name of the base does, though adapters were merged into it. */
+  readonly prefix: string;
   /** The graph input whose first dimension counts the rows of a batch. */
   readonly batchInput: Value;
   readonly #rowInputs: ReadonlyMap<string, number>;
@@ -86,6 +101,7 @@ export class AdapterInputs {
   readonly #open: ReadonlySet<Site | undefined>;
   readonly #masks: DropoutMask[] = [];
   readonly #base: ModelProto;
+  readonly #isBranch: boolean;
   readonly #plan: AdapterPlan;
   #places: RowPlaces | undefined;
   #apartFor: Site | undefined;
@@ -96,6 +112,8 @@ export class AdapterInputs {
     this.training = mode === 'training';
     this.hasBanks = mode === 'inference';
     this.opset = opsetOf(base);
+    this.#isBranch = mode === 'branch';
+    this.prefix = freePrefix(base.graph ?? {}, this.#isBranch ? BRANCH : 'lora');
     this.#base = base;
     this.#plan = plan;
     const { counting: name, axes } = batchInputsOf(base.graph ?? {}, types);
@@ -105,7 +123,7 @@ export class AdapterInputs {
   }
 
   /** What has been added to the main graph: the inputs of the adapter, and their declarations. */
-  added(): Omit<Injected, 'model' | 'stopped' | 'losses'> & { readonly infos: readonly ValueInfoProto[] } {
+  added(): Omit<Injected, 'model' | 'stopped' | 'losses' | 'changes'> & { readonly infos: readonly ValueInfoProto[] } {
     const inputs = [...this.#inputs.values()];
     const rows = this.#rows?.name;
     return {
@@ -182,7 +200,10 @@ export class AdapterInputs {
       if (tensor.shared && known.input.tuning !== tuning) known.others.add(tuning);
       return known.value;
     }
-    const input = { name: this.#free(tensor.name), tuning, tensor, perRow };
+    // A parameter that is trained in full is the layer's own.
+    const isOfBranch = this.#isBranch && tuning.kind !== 'whole';
+    const name = isOfBranch ? `${this.prefix}/${tensor.name}` : this.#free(tensor.name);
+    const input = { name, tuning, tensor, perRow };
     const { type = 'float32' } = tensor;
     const value: Value = { name: input.name, type, shape: dims };
     this.#inputs.set(tensor.name, { input, others: new Set(), info: valueInfo(input.name, type, dims), value });
@@ -206,6 +227,8 @@ export class AdapterInputs {
   }
 
   #free(name: string): string {
-    return this.types.has(name) ? `${name}.trained` : name;
+    let free = name;
+    while (this.types.has(free)) free = `${free}.trained`;
+    return free;
   }
 }

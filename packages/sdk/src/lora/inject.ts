@@ -4,16 +4,16 @@ import { OnnxLoraError } from '../errors.ts';
 import type { Value } from '../graph/builder.ts';
 import type { GraphProto, ModelProto, NodeProto, TensorProto } from '../graph/proto.ts';
 import { withInner } from '../graph/uniqueNames.ts';
-import { refold } from '../match/view.ts';
-import { AdapterInputs, type Injected, type InjectOptions } from './adapterInputs.ts';
+import { AdapterInputs, type GraphChange, type Injected, type InjectOptions } from './adapterInputs.ts';
 import { declareInputs, emissionsOf } from './emission/table.ts';
 import { GraphScope } from './emission/graphScope.ts';
 import type { AdapterPlan } from './tunings/moduleTuning.ts';
 
-export type { Injected, InjectOptions } from './adapterInputs.ts';
+export type { GraphChange, Injected, InjectOptions } from './adapterInputs.ts';
 
 /**
- * Injects adapters. The base model is not changed; its nodes are shared with the result where they stay the same.
+ * Injects adapters. The base model is not changed; its nodes are shared with the result where they stay the same. Operators
+ * that were taken apart for finding layers stay so: `refold` puts those together again that have no adapter inside.
  *
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a plan of another graph, whose layers this one does not have
  */
@@ -24,6 +24,7 @@ export function injectAdapters(base: ModelProto, plan: AdapterPlan, options: Inj
   const stopped = new Set<string>();
   const found = new Set<NodeProto>();
   const losses: Value[] = [];
+  const changes: GraphChange[] = [];
   let graphs = 0;
   // The values of a Scan's body are not those of the whole batch.
   const rewrite = (graph: GraphProto, holdsBatch: boolean): GraphProto => {
@@ -32,10 +33,11 @@ export function injectAdapters(base: ModelProto, plan: AdapterPlan, options: Inj
     const nodes = (graph.node ?? []).map(
       (node) => [node, withInner(node, (inner) => rewrite(inner, holdsBatch && node.opType !== 'Scan'))] as const,
     );
-    const scope = new GraphScope(shared, graph, number === 0 ? 'lora/' : `lora/${number}/`, holdsBatch, number === 0);
+    const scope = new GraphScope(shared, graph, { number, holdsBatch });
     const result = scope.rewrite(nodes, emissionsOf(scope, plan));
     if (number === 0 && shared.training) losses.push(...scope.losses());
     constants.push(...scope.constants);
+    changes.push(...scope.changes);
     for (const name of scope.g.stopped) stopped.add(name);
     return result;
   };
@@ -50,12 +52,7 @@ export function injectAdapters(base: ModelProto, plan: AdapterPlan, options: Inj
       input: [...(graph.input ?? []), ...infos],
     },
   };
-  return {
-    model: shared.training ? model : refold(model),
-    ...added,
-    stopped,
-    losses,
-  };
+  return { model, ...added, changes, stopped, losses };
 }
 
 function requireAllIn(found: ReadonlySet<NodeProto>, plan: AdapterPlan): void {

@@ -1,5 +1,6 @@
 /** @file Finds the places of a graph that can be adapted: linear layers, convolutions, embeddings. */
 
+import { isOfBranch, nameInBase } from '../graph/branchNames.ts';
 import type { GraphProto, NodeProto } from '../graph/proto.ts';
 import type { ValueType } from '../graph/value.ts';
 import { type GraphIndex, indexWhole, subgraphs } from '../graph/walk.ts';
@@ -55,7 +56,7 @@ export function findSites(graph: GraphProto, { typeOf = () => undefined, parts =
     found.push(...recurrentSites(node, index, { complete, layers }).map((site) => ({ site, branch })));
     for (const find of finders) {
       const layer = find(node, index);
-      if (!layer) continue;
+      if (!layer || isOfBranch(layer.weight.stored.tensors[0].name)) continue;
       const site = named(layer, index, complete);
       // A constant from the left is a layer only where a name says so: otherwise it is a transform's matrix.
       if (node.input?.[0] !== layer.weight.name || node.opType !== 'MatMul' || site.pathSource !== 'value-name')
@@ -209,7 +210,8 @@ function freePath({ path, node }: Site, taken: Set<string>): string {
 }
 
 function named(layer: Layer, index: GraphIndex, complete: (scope: string) => string): Site {
-  const { node, weight, bias, kind } = layer;
+  const { weight, bias, kind } = layer;
+  const node = { ...layer.node, name: nameInBase(layer.node.name ?? '') };
   const root = weight.stored.tensors[0].name;
   if (kind === 'parameter') return { ...layer, path: shortName(root), pathSource: 'weight-name', alsoAt: [] };
   // Quantizers of their own leave torch's name to what they make of codes and scales.
@@ -241,9 +243,9 @@ function named(layer: Layer, index: GraphIndex, complete: (scope: string) => str
     ['bias-name', biasPath],
     ['bias-name', pathFromFusedBias(layer.product, index)],
     ['scope-name', isTorchs ? undefined : scope],
-    ['output-name', pathFromValueName(layer.output)],
+    ['output-name', pathFromValueName(nameInBase(layer.output))],
     ['tensor-name', shared || !isCalledByOperator(node) ? undefined : pathFromTensorName(root)],
-    ['value-name', shortName(node.name || node.output![0]!)],
+    ['value-name', shortName(node.name || nameInBase(node.output![0]!))],
   ];
   const [pathSource, path] = candidates.find(([, candidate]) => candidate !== undefined)!;
   return { ...layer, path: path!, pathSource, alsoAt: [] };

@@ -1,5 +1,6 @@
 /** @file Products with weights that are no sites, and why: what a list of adaptable layers would otherwise keep silent about. */
 
+import { isOfBranch } from '../graph/branchNames.ts';
 import type { GraphProto, NodeProto } from '../graph/proto.ts';
 import { allNodes, type GraphIndex, indexWhole, subgraphs } from '../graph/walk.ts';
 import { isKnownDomain } from '../ops/domains.ts';
@@ -31,7 +32,7 @@ export function findUnadaptable(graph: GraphProto, sites: readonly Site[]): Unad
   const found = new Map<string, UnadaptableLayer>();
   for (const node of allNodes(graph)) {
     const name = adaptable.has(node) ? undefined : weightOf(node, index, constants);
-    if (name === undefined) continue;
+    if (name === undefined || isOfBranch(name)) continue;
     const original = fusedFrom(node) ?? node;
     const label = original.name || (original.output?.find(Boolean) ?? '');
     const shape = shapeOf(name, index);

@@ -78,7 +78,9 @@ describe('fused operators with weights', () => {
       const renamed = new Adapter(own.config, new Map([...own.tensors].map(([name, value]) => [name.replace('.fc.', `.${path}.`), value]))); // prettier-ignore
       const plan = base.place(renamed).tunings.map(({ tuning }) => tuning);
       const { model: injected } = injectAdapters(base.model, plan, { types: base.types, mode: 'inference' });
-      return injected.graph!.node!.filter(({ domain }) => domain === CONTRIB).map(({ opType }) => opType!);
+      return refold(injected)
+        .graph!.node!.filter(({ domain }) => domain === CONTRIB)
+        .map(({ opType }) => opType!);
     };
     expect(opTypes('out')).toEqual(['FusedMatMul', 'Attention']);
     expect(opTypes('fc')).toEqual(['Attention']);

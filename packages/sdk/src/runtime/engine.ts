@@ -7,7 +7,7 @@ import type { Feeds, Tensor } from './tensor.ts';
 /** Options of ONNX Runtime's session, in its own words: plain data, so that they can be sent to a worker. */
 export interface NativeOptions {
   readonly executionProviders: readonly string[];
-  readonly graphOptimizationLevel: 'all';
+  readonly graphOptimizationLevel: 'all' | 'disabled';
   readonly enableMemPattern: boolean;
   readonly logSeverityLevel: 0 | 1 | 2 | 3 | 4;
   readonly intraOpNumThreads?: number;

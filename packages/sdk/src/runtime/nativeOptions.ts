@@ -10,6 +10,7 @@ export function nativeOptions(
   {
     purpose = 'inference',
     prepack = true,
+    optimize = true,
     mergesEqual = true,
     spins = true,
     threads = threadsOfEnvironment(),
@@ -38,7 +39,7 @@ export function nativeOptions(
   if (disabled.length > 0) extra['optimization.disable_specified_optimizers'] = disabled.join(';');
   return {
     executionProviders: [provider],
-    graphOptimizationLevel: 'all',
+    graphOptimizationLevel: optimize ? 'all' : 'disabled',
     // The pattern planner doubles the peak of a fixed-shape training loop.
     enableMemPattern: !training,
     logSeverityLevel: 3,

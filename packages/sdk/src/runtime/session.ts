@@ -27,6 +27,11 @@ export interface SessionOptions {
    */
   readonly prepack?: boolean;
   /**
+   * Make the graph faster while it is loaded; true by default. Without it, loading only checks the graph, in little time and
+   * memory however large the weights are, and runs take longer.
+   */
+  readonly optimize?: boolean;
+  /**
    * Compute equal operators with equal inputs once; true by default. False for a graph that computes some values twice on
    * purpose, so that they need not be kept in between.
    */

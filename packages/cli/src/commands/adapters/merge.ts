@@ -27,7 +27,7 @@ export function mergeCommand(context: Context): Command {
   return commandOf({
     name: 'merge',
     description:
-      'Writes a plain .onnx with the adapters inside its weights, which any runtime opens and which is as fast as the base. The base is left as it is. Several adapters are folded in one after the other, each by its weight. A folder gets model.onnx and what lies beside the base, such as its preprocessor or tokenizer, and is opened as the base is; a lone .onnx file has only its labels with it. Weights of 16 bits are rounded; the answer says how far that is from the exact sum. Where a quantised weight would lose more than a fiftieth of the change to rounding, it stays as it is, and the low-rank product is computed beside it.',
+      'Writes a plain .onnx with the adapters inside its weights, which any runtime opens and which is as fast as the base. The base is left as it is. Several adapters are folded in one after the other, each by its weight. A folder gets model.onnx and what lies beside the base, such as its preprocessor or tokenizer, and is opened as the base is; a lone .onnx file has only its labels with it. Weights of 16 bits are rounded; the answer says how far that is from the exact sum. Where a quantised weight would lose more than a fiftieth of the change to rounding, it stays as it is, and what the adapter makes of the layer is computed beside it.',
     words: modelWord,
     flags: [
       ...both,
@@ -55,7 +55,7 @@ export function unmergeCommand(context: Context): Command {
   return commandOf({
     name: 'unmerge',
     description:
-      'Writes the model that a merged one was made from, to within rounding: W − s·B·A, with the weights of the merge. What merging has replaced cannot come back: DoRA, trained tokens, and what is trained in full.',
+      'Writes the model that a merged one was made from, with the weights of the merge. What is computed beside layers is removed exactly, and from weights W − s·B·A is taken, to within rounding. What merging has replaced cannot come back: DoRA in weights, trained tokens, and what is trained in full.',
     words: { '[model]': 'the merged model: folder, .onnx file or hub id; or --model' },
     flags: [...both, 'output'],
     examples: ['onnx-lora unmerge photos.onnx --adapter runs/photos --out base.onnx'],
@@ -117,7 +117,7 @@ function asText({ files, modules, rounding, untied, beside }: MergeResult, out: 
       : []),
     ...(untied.length > 0 ? [`Copied, since other layers share the weight: ${counted(untied)}.`] : []),
     ...(beside.length > 0
-      ? [`Computed beside the layer, since its weight cannot hold the delta: ${counted(beside)}.`]
+      ? [`Computed beside the layer, since its weight cannot hold the change: ${counted(beside)}.`]
       : []),
   ];
 }

@@ -97,27 +97,47 @@ function edited(chain: readonly WeightEdit[]): {
   const isExact = stored.storage === 'float32';
   if (isExact && length > KEPT_BYTES) return { tensors: [later] };
   const { tensors, wanted } = apply(chain);
-  const relative = isExact ? {} : { relativeError: relativeError(stored.read(asMap(tensors)), wanted) };
+  const relative = isExact ? {} : { relativeError: relativeError(stored.read(tensorsByName(tensors)), wanted.get(stored.name)!) }; // prettier-ignore
   // Scales and zero points are small.
   return { tensors: length > KEPT_BYTES ? [later, ...tensors.slice(1)] : tensors, ...relative };
 }
 
-/** Edits of the same weight, one after the other, and what the last should have given. */
+/** The tensor after edits of it, which are exact up to here and rounded once; and what they should have given, by weight. */
 function apply(chain: readonly WeightEdit[]): {
   readonly tensors: readonly NamedTensor[];
-  readonly wanted: Float32Array;
+  readonly wanted: ReadonlyMap<string, Float32Array>;
 } {
-  let tensors: readonly NamedTensor[] = [];
-  let wanted = new Float32Array();
+  const tensors = new Map<string, NamedTensor>();
+  const wanted = new Map<string, Float32Array>();
   for (const { stored, change } of chain) {
-    const before = asMap(tensors);
-    wanted = change(stored.read(before).slice()) as Float32Array<ArrayBuffer>;
-    tensors = stored.write(wanted, before);
+    const before = tensorsByName([...tensors.values()]);
+    const now = change((wanted.get(stored.name) ?? stored.read(before)).slice());
+    wanted.set(stored.name, now);
+    for (const each of stored.write(now, before)) tensors.set(each.name, each);
   }
-  return { tensors, wanted };
+  return { tensors: [...tensors.values()], wanted };
 }
 
-function asMap(tensors: readonly NamedTensor[]): ChangedTensors {
+/**
+ * ‖found − wanted‖ ÷ ‖wanted − before‖ of the edits of one tensor together, in the norm of Frobenius: what of their change the
+ * tensor cannot hold. 0 of floats of 16 bits or more, whose steps are relative to each number.
+ */
+export function lossOf(edits: readonly WeightEdit[]): number {
+  if (edits.every(({ stored }) => /^b?float(?:16|32|64)/.test(stored.storage))) return 0;
+  const { tensors, wanted } = apply(edits);
+  const held = tensorsByName(tensors);
+  let [lost, changed] = [0, 0];
+  for (const { stored } of new Map(edits.map((edit) => [edit.stored.name, edit])).values()) {
+    const [before, found, own] = [stored.read(), stored.read(held), wanted.get(stored.name)!];
+    for (let i = 0; i < own.length; i++) {
+      lost += (found[i]! - own[i]!) ** 2;
+      changed += (own[i]! - before[i]!) ** 2;
+    }
+  }
+  return lost === 0 ? 0 : Math.sqrt(lost / changed);
+}
+
+function tensorsByName(tensors: readonly NamedTensor[]): ChangedTensors {
   return new Map(tensors.map(({ name, tensor }) => [name, tensor]));
 }
 

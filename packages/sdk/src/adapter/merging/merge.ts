@@ -1,20 +1,18 @@
 /** @file Folds adapters into the base's weights: a plain .onnx with the same outputs and no trace of LoRA. */
 
 import { OnnxLoraError } from '../../errors.ts';
-import type { ModelProto, TensorProto } from '../../graph/proto.ts';
-import { tensorProto } from '../../graph/tensorData.ts';
-import { injectAdapters } from '../../lora/inject.ts';
-import { occurrencesOf, type Site } from '../../match/sites.ts';
-import { LowRank, lowRanksOf, type PlacedLowRank } from '../../lora/tunings/lowRank.ts';
+import type { ModelProto, NodeProto } from '../../graph/proto.ts';
 import type { ModuleTuning, PlacedTuning } from '../../lora/tunings/moduleTuning.ts';
 import { WholeParameter } from '../../lora/tunings/wholeParameter.ts';
+import { lastNode } from '../../match/layers/layer.ts';
+import { occurrencesOf, type Site } from '../../match/sites.ts';
 import { refold } from '../../match/view.ts';
-import { inferGraph } from '../../ops/inferGraph.ts';
 import { type FullyTrained, requireOneOwner } from '../combine/kept.ts';
 import { partName } from '../combine/options.ts';
 import { capital, type KeptParameter } from '../combine/sources.ts';
-import { type EditedModel, editWeights, type WeightEdit } from './editWeights.ts';
-import { adapterFeeds } from '../serving/feeds.ts';
+import { withRecord } from './branchRecord.ts';
+import { withBranches } from './branches.ts';
+import { type EditedModel, editWeights, lossOf, type WeightEdit } from './editWeights.ts';
 import { withFloatBiases } from './floatBias.ts';
 import type { PlacedAdapter } from '../naming/place.ts';
 
@@ -27,8 +25,9 @@ export interface MergeAdapterOptions {
   /** How errors call each adapter; by default its number. */
   readonly names?: readonly (string | undefined)[];
   /**
-   * How much of an adapter's change a quantised weight may lose to rounding, norm over norm. Beyond it the weight stays as it
-   * is, and the low-rank product becomes part of the graph. Without it all weights are quantised anew.
+   * How much of the change a quantised weight may lose to rounding, norm over norm. Beyond it the weight stays as it is, and
+   * what the adapters make of the layer becomes part of the graph; taking adapters out is refused. Without it all weights are
+   * quantised anew.
    */
   readonly mayLose?: number;
   /** Paths of heads that the base does not have in this form: what an adapter brings is taken whole, whatever its weight. */
@@ -38,10 +37,19 @@ export interface MergeAdapterOptions {
 /** A merged model. */
 export interface MergedModel extends EditedModel {
   /**
-   * Modules whose weight cannot hold the delta, such as that of a grouped convolution or of 8 bits: their low-rank product
-   * has become part of the graph, beside the layer.
+   * Modules whose weight cannot hold the change, such as that of a grouped convolution or of 4 bits: what their adapters make
+   * of them has become part of the graph, beside the layer.
    */
   readonly beside: readonly string[];
+}
+
+/** What one adapter makes of one module, on its way into a model. */
+interface Part {
+  readonly placed: PlacedTuning;
+  /** The adapter's number. */
+  readonly from: number;
+  /** Of weights, then of biases. None where no weight has room for the change. */
+  readonly edits: readonly [weights: readonly WeightEdit[], biases: readonly WeightEdit[]] | undefined;
 }
 
 /**
@@ -49,8 +57,8 @@ export interface MergedModel extends EditedModel {
  * that other layers share is copied for the adapted one, so that the others keep theirs. Weights of 16 bits are rounded,
  * and quantised ones quantised anew; how far they are then from the exact sum is reported.
  *
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for what cannot be taken out again; `INPUT_INVALID` for adapters that cannot be
- *   merged together, as those that have both trained a head
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for what cannot be taken out again, and for adapters that have no room together
+ *   beside a layer; `INPUT_INVALID` for adapters that cannot be merged together, as those that have both trained a head
  */
 export function mergeAdapter(
   model: ModelProto,
@@ -66,30 +74,73 @@ export function mergeAdapter(
   // What several agree in is not theirs to change twice, and of what is new there is no part.
   const isWhole = ({ tuning }: PlacedTuning): boolean =>
     tuning instanceof WholeParameter && (newHeads.has(tuning.path) || owners.get(tuning.parameter.name)!.count > 1);
-  const beside = all.map((placed) =>
-    lowRanksOf(placed).filter((each) => !each.tuning.isHeldByWeight(each.saved) || losesMore(each, mayLose)),
+  const parts = all.flatMap(({ tunings }, from) =>
+    tunings.map((placed): Part => {
+      if (!placed.tuning.isHeldByWeight(placed.saved)) return { placed, from, edits: undefined };
+      const own = placed.tuning.edits(placed.saved, sign);
+      const weigh = (edit: WeightEdit): WeightEdit => (isWhole(placed) ? edit : weighted(edit, weights[from] ?? 1));
+      return { placed, from, edits: [own.weights.map(weigh), own.biases.map(weigh)] };
+    }),
   );
-  const [first] = beside.flat();
-  if (unmerge && first) throw cannotUnmerge(first.tuning.path, 'is no part of its weight');
-  const editsOf = ({ tunings }: PlacedAdapter, i: number): WeightEdit[] => {
-    const held = tunings.filter((each) => !beside[i]!.some(({ tuning }) => tuning === each.tuning));
-    const edits = held.map((each) => {
-      const { weights: own, biases } = each.tuning.edits(each.saved, sign);
-      const weigh = (edit: WeightEdit): WeightEdit => (isWhole(each) ? edit : weighted(edit, weights[i] ?? 1));
-      return { weights: own.map(weigh), biases: biases.map(weigh) };
-    });
-    // Biases last, for one that is trained in full as well already counts with its new values.
-    return [...edits.flatMap((each) => each.weights), ...edits.flatMap((each) => each.biases)];
-  };
-  const edits = all.flatMap(editsOf);
+  const beside = besideLayers(parts, mayLose);
+  const [first] = beside;
+  if (unmerge && first) throw first.edits ? tooCoarse(first, mayLose) : cannotUnmerge(first.placed.tuning.path, 'is no part of its weight'); // prettier-ignore
+  // Biases last, for one that is trained in full as well already counts with its new values.
+  const edits = all.flatMap((_, from) => {
+    const own = parts.filter((each) => each.from === from && !beside.has(each));
+    return [0, 1].flatMap((at) => own.flatMap((each) => each.edits![at]!));
+  });
+  const branches = all.map((_, from) => ({
+    name: owned[from]!.name,
+    weight: weights[from] ?? 1,
+    tunings: [...beside].flatMap((each) => (each.from === from ? [each.placed] : [])),
+  }));
   // Beside the layers first: an edit may replace the nodes that this finds its places by.
-  const widened = beside.reduce(
-    (result, own, i) => (own.length > 0 ? withBranches(result, own, weights[i] ?? 1) : result),
-    model,
-  );
-  const edited = editWeights(widened, edits);
-  const merged = withFloatBiases(edited.model, all.flatMap(changedPlaces));
-  return { ...edited, model: refold(merged), beside: beside.flat().map(({ tuning }) => tuning.path) };
+  const widened = withBranches(model, branches);
+  const edited = editWeights(widened.model, edits);
+  const changed = parts.flatMap((each) => (beside.has(each) ? [] : placesOf(each)));
+  const merged = refold(withFloatBiases(edited.model, changed));
+  const recorded = branches.filter(({ tunings }) => tunings.length > 0);
+  const { changes, tensors } = widened;
+  return {
+    ...edited,
+    model: changes && recorded.length > 0 ? withRecord(merged, recorded, changes, tensors) : merged,
+    beside: [...new Set([...beside].map(({ placed }) => placed.tuning.path))],
+  };
+}
+
+/**
+ * What goes beside layers: what no weight has room for, and what quantising anew would lose too much of. All that is trained
+ * of one layer goes together, for its nodes are others then.
+ */
+function besideLayers(parts: readonly Part[], mayLose: number): ReadonlySet<Part> {
+  const byTensor = new Map<string, Set<Part>>();
+  const byNode = new Map<NodeProto, Part[]>();
+  for (const part of parts) {
+    for (const { stored } of mayLose === Infinity ? [] : (part.edits?.flat() ?? [])) {
+      const [{ name }] = stored.tensors;
+      byTensor.set(name, (byTensor.get(name) ?? new Set()).add(part));
+    }
+    for (const node of nodesOf(part)) byNode.set(node, [...(byNode.get(node) ?? []), part]);
+  }
+  const isLost = ([name, own]: readonly [string, ReadonlySet<Part>]): boolean =>
+    lossOf([...own].flatMap(({ edits }) => edits!.flat().filter(({ stored }) => stored.tensors[0].name === name))) >
+    mayLose;
+  const lost = [...byTensor].filter(isLost).flatMap(([, own]) => [...own]);
+  const beside = new Set([...parts.filter(({ edits }) => !edits), ...lost]);
+  // A set's new members are visited too.
+  for (const part of beside) for (const node of nodesOf(part)) for (const other of byNode.get(node)!) beside.add(other);
+  return beside;
+}
+
+/** The nodes of the layer that a part changes, and those that read what it changes. */
+function nodesOf(part: Part): readonly NodeProto[] {
+  const { placed, edits = [] } = part;
+  return [
+    ...placed.tuning.nodes(),
+    ...placesOf(part).flatMap((place) => [...place.nodes, lastNode(place)]),
+    ...edits.flat().flatMap(({ readers }) => readers.map(({ node }) => node)),
+  ];
 }
 
 /** What an adapter has trained in full, by the graph's names, and what else it changes. */
@@ -131,9 +182,10 @@ function requireSums(all: readonly PlacedAdapter[], owned: readonly FullyTrained
   });
 }
 
-/** Where the layers are computed whose weight or bias an adapter changes. */
-function changedPlaces({ tunings }: PlacedAdapter): Site[] {
-  return tunings.flatMap(({ tuning: { site } }) => (site ? occurrencesOf(site) : []));
+/** Where the layer is computed. */
+function placesOf({ placed }: Part): readonly Site[] {
+  const { site } = placed.tuning;
+  return site ? occurrencesOf(site) : [];
 }
 
 /** The edit with this part of its change. */
@@ -146,50 +198,6 @@ function weighted(edit: WeightEdit, weight: number): WeightEdit {
   return { ...edit, change };
 }
 
-/**
- * Whether quantising the weight anew would take more than this share of the change away. The other places of a layer hold the
- * same weight. What is no sum with the weight has no place beside it: DoRA, and rows of a table that are replaced.
- */
-function losesMore({ tuning, saved }: PlacedLowRank, share: number): boolean {
-  const { dora, tokens } = tuning.layer;
-  const { stored } = tuning.site.weight;
-  if (share === Infinity || dora || tokens || /^b?float(?:16|32|64)/.test(stored.storage)) return false;
-  const [edit] = tuning.edits(saved, 1).weights;
-  const before = stored.read();
-  const wanted = edit!.change(before.slice());
-  const found = stored.read(new Map(stored.write(wanted).map(({ name, tensor }) => [name, tensor])));
-  let [lost, change] = [0, 0];
-  for (let i = 0; i < wanted.length; i++) {
-    lost += (found[i]! - wanted[i]!) ** 2;
-    change += (wanted[i]! - before[i]!) ** 2;
-  }
-  return lost > share ** 2 * change;
-}
-
-/** The model with the adapter's low-rank products as part of the graph, their factors constants. */
-function withBranches(model: ModelProto, placed: readonly PlacedLowRank[], weight: number): ModelProto {
-  const tunings = placed.map((each) => ({
-    ...each,
-    tuning: new LowRank(each.tuning.layer, weight * each.tuning.scaling),
-  }));
-  const plan = tunings.map(({ tuning }) => tuning);
-  const { model: injected, inputs } = injectAdapters(model, plan, { types: inferGraph(model), mode: 'training' });
-  const feeds = adapterFeeds({ tunings }, inputs);
-  const names = new Set(inputs.map(({ name }) => name));
-  const { graph = {} } = injected;
-  return {
-    ...injected,
-    graph: {
-      ...graph,
-      input: (graph.input ?? []).filter(({ name }) => !names.has(name ?? '')),
-      initializer: [
-        ...(graph.initializer ?? []),
-        ...[...feeds].map(([name, tensor]): TensorProto => tensorProto(name, tensor)),
-      ],
-    },
-  };
-}
-
 function checkUnmerge({ tunings }: PlacedAdapter): void {
   const stays = tunings.find(({ tuning }) => tuning.noUnmerge !== undefined);
   if (stays) throw cannotUnmerge(stays.tuning.path, stays.tuning.noUnmerge!);
@@ -199,5 +207,13 @@ function cannotUnmerge(module: string, reason: string): OnnxLoraError {
   return new OnnxLoraError(
     'MODEL_UNSUPPORTED',
     `The adapter of "${module}" cannot be taken out of a merged model: it ${reason}. Use the base model that it was merged into.`,
+  );
+}
+
+function tooCoarse({ placed: { tuning }, edits }: Part, mayLose: number): OnnxLoraError {
+  const { stored } = edits!.flat()[0]!;
+  return new OnnxLoraError(
+    'MODEL_UNSUPPORTED',
+    `The adapter of "${tuning.path}" cannot be taken out: the file does not say that it is beside the layer, and quantising the weight (${stored.storage}) anew would take more than ${100 * mayLose}% of its change away. Use the base model that it was merged into.`,
   );
 }

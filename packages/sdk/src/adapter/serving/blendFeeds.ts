@@ -37,8 +37,11 @@ export function blendFeeds(
       const tensor = feeds.get(input.name);
       return tensor ? [{ tensor, weight }] : [];
     });
-    if (own.length === 0) continue;
-    blended.set(input.name, whole.get(input.name) ?? input.tensor.blend(own, base.get(input.name)!));
+    const [first] = own;
+    if (!first) continue;
+    const isPlain = own.length === 1 && first.weight === 1;
+    const tensor = isPlain ? first.tensor : input.tensor.blend(own, base.get(input.name)!);
+    blended.set(input.name, whole.get(input.name) ?? tensor);
   }
   return blended;
 }

@@ -9,6 +9,7 @@ import type { ValueType } from '../../graph/value.ts';
 import type { RowsApart } from '../../lora/adapterInputs.ts';
 import { type Injected, injectAdapters } from '../../lora/inject.ts';
 import type { AdapterPlan, ModuleTuning } from '../../lora/tunings/moduleTuning.ts';
+import { refold } from '../../match/view.ts';
 import { type BasePrecision, inPrecision } from '../../ops/precision/precision.ts';
 import type { BoundFeeds } from '../../runtime/boundFeeds.ts';
 import { warn } from '../../runtime/providers/providers.ts';
@@ -128,7 +129,7 @@ export class AdapterSession implements AsyncDisposable {
     const { base, types, adapters, reserved, runtime, precision, options, name } = request;
     const plan = planSlots(Object.values(adapters), reserved);
     const injected = injectAdapters(base, plan, { types, mode: 'inference' });
-    const model = await inTurns(inPrecision(injected.model, precision));
+    const model = await inTurns(inPrecision(refold(injected.model), precision));
     const native = await runtime.createSession({ ...sessionModel(model), name }, options);
     try {
       const session = new AdapterSession(native, injected, request);

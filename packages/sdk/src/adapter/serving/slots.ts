@@ -53,19 +53,23 @@ function slotsOf(inputs: readonly AdapterInput[]): ReadonlySet<string> {
 /**
  * The plan that gives a place to all of these.
  *
+ * @param refusal the error for a module, by its path, that they change in ways which one graph cannot have
  * @throws OnnxLoraError `ADAPTER_MISMATCH` for a module that they change in ways that one graph cannot have
  */
-export function joinTunings(tunings: readonly ModuleTuning[]): AdapterPlan {
+export function joinTunings(
+  tunings: readonly ModuleTuning[],
+  refusal: (path: string) => OnnxLoraError = cannotShare,
+): AdapterPlan {
   const joined = new Map<string, ModuleTuning>();
   for (const each of tunings) {
     const before = joined.get(each.slot);
     const both = before ? before.join(each) : each.join();
-    if (!both) throw cannotShare(each.path);
+    if (!both) throw refusal(each.path);
     joined.set(each.slot, both);
   }
   const plan = [...joined.values()];
   const alone = plan.find((each) => each.isAlone && plan.some((other) => other !== each && other.path === each.path));
-  if (alone) throw cannotShare(alone.path);
+  if (alone) throw refusal(alone.path);
   return plan;
 }
 

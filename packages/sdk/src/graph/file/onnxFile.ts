@@ -1,28 +1,17 @@
 /** @file Opening and writing .onnx files. Weights are never copied on opening: they stay references into files. */
 
-import { closeSync, existsSync, fsyncSync, openSync, realpathSync, statSync, writeSync } from 'node:fs';
+import { existsSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { OnnxLoraError } from '../../errors.ts';
-import {
-  blocksOf,
-  byteLength,
-  type Bytes,
-  type ByteSource,
-  type FileSlice,
-  FileSource,
-  isInFile,
-  readBytes,
-} from '../bytes.ts';
+import { byteLength, type ByteSource, type FileSlice, FileSource, isInFile, readBytes } from '../bytes.ts';
 import { decodeModel } from './decode.ts';
 import { encodeModel } from './encode.ts';
 import type { GraphProto, ModelProto, NodeProto, TensorProto } from '../proto.ts';
 import { expectedBytes, rawBytes } from '../tensorData.ts';
 import { tensorsOf, withTensors } from '../tensors.ts';
-import { Replacement } from '../../files/replacement.ts';
-import { writeFailed } from '../../files/atomicWriter.ts';
 import { isInside, leadsInside } from './insideFolder.ts';
 import { scratchWeights } from './scratchWeights.ts';
-import { allGraphs } from '../walk.ts';
+import { commonFolder, externalised, type FileToWrite, graphsOf, type OnnxToWrite, type StagedFiles, stageOnnxFiles } from './stagedFiles.ts'; // prettier-ignore
 import { notFound } from '../../files/notFound.ts';
 
 /** An opened model: structure in memory, weights as ranges of the files on disk. */
@@ -58,12 +47,32 @@ export function openOnnx(file: string): OnnxFile {
 }
 
 /**
+ * Opens an .onnx file that has not got its name yet, as {@link openOnnx} will.
+ *
+ * @throws OnnxLoraError as {@link openOnnx}
+ */
+export function openStaged(staged: StagedFiles, file: string): OnnxFile {
+  const source = new FileSource(staged.placeOf(file)!.path);
+  const locate: Locate = (location, refuse) =>
+    staged.placeOf(path.join(path.dirname(file), location)) ?? refuse('which does not exist.');
+  try {
+    return { path: file, model: parseOnnx(source, file, locate) };
+  } finally {
+    source.close();
+  }
+}
+
+/** Finds a file of external data. Calls `refuse` with what is wrong. */
+type Locate = (location: string, refuse: (reason: string) => never) => { readonly path: string; readonly size: number };
+
+/**
  * Decodes and checks a model.
  *
  * @param file its name, for errors and for finding external data
+ * @param locate finds the files of external data; by default beside the model
  * @throws OnnxLoraError as {@link openOnnx}
  */
-export function parseOnnx(source: ByteSource, file: string): OnnxFile['model'] {
+export function parseOnnx(source: ByteSource, file: string, locate: Locate = dataBeside(file)): OnnxFile['model'] {
   const model = decodeModel(source, file);
   const { graph } = model;
   if (!graph || !graph.node || graph.node.length === 0 || !model.opsetImport) {
@@ -72,17 +81,11 @@ export function parseOnnx(source: ByteSource, file: string): OnnxFile['model'] {
       `"${file}" holds no ONNX graph. Check that the download is complete and that it is an .onnx file, not a Git LFS pointer.`,
     );
   }
-  const locate = new DataLocator(file);
   for (const each of graphsOf(model)) {
     for (const node of each.node ?? []) checkNode(node, file);
     for (const tensor of tensorsOf(each)) resolveData(tensor, file, locate);
   }
   return { ...model, graph };
-}
-
-/** Every graph of a model: the main one, those inside nodes, and the bodies of functions. */
-function graphsOf({ graph, functions = [] }: ModelProto): GraphProto[] {
-  return [graph ?? {}, ...functions.map(({ node = [] }) => ({ node }))].flatMap((each) => [...allGraphs(each)]);
 }
 
 /** Everything that reads graphs may rely on it: a node has an operator, outputs, and a list of inputs. */
@@ -96,7 +99,7 @@ function checkNode(node: NodeProto, file: string): void {
   );
 }
 
-function resolveData(tensor: TensorProto, file: string, locator: DataLocator): void {
+function resolveData(tensor: TensorProto, file: string, locate: Locate): void {
   if (!(tensor.dims ?? []).every((dim) => Number.isSafeInteger(dim) && dim >= 0)) {
     throw new OnnxLoraError(
       'MODEL_INVALID',
@@ -104,7 +107,7 @@ function resolveData(tensor: TensorProto, file: string, locator: DataLocator): v
     );
   }
   if (tensor.dataLocation === 1) {
-    tensor.rawData = externalSlice(tensor, file, locator);
+    tensor.rawData = externalSlice(tensor, file, locate);
     delete tensor.dataLocation;
     delete tensor.externalData;
   }
@@ -118,7 +121,7 @@ function resolveData(tensor: TensorProto, file: string, locator: DataLocator): v
   }
 }
 
-function externalSlice(tensor: TensorProto, file: string, locator: DataLocator): FileSlice {
+function externalSlice(tensor: TensorProto, file: string, locate: Locate): FileSlice {
   const entries = new Map((tensor.externalData ?? []).map(({ key, value }) => [key, value ?? '']));
   const location = entries.get('location') ?? '';
   const refuse = (reason: string): never => {
@@ -127,7 +130,7 @@ function externalSlice(tensor: TensorProto, file: string, locator: DataLocator):
       `"${file}": the data of tensor "${tensor.name}" should lie in "${location}", ${reason}`,
     );
   };
-  const { path: real, size } = locator.locate(location, refuse);
+  const { path: real, size } = locate(location, refuse);
   const offset = Number(entries.get('offset') ?? 0);
   const length = entries.has('length') ? Number(entries.get('length')) : (expectedBytes(tensor) ?? size - offset);
   if (!Number.isSafeInteger(offset) || !Number.isSafeInteger(length) || offset < 0 || length < 0) {
@@ -140,39 +143,30 @@ function externalSlice(tensor: TensorProto, file: string, locator: DataLocator):
 }
 
 /** Finds the files of external data and checks that they lie where they may; each is looked up once. */
-class DataLocator {
-  readonly #folder: string;
-  readonly #found = new Map<string, { readonly path: string; readonly size: number }>();
-
-  /** @param file the model */
-  constructor(file: string) {
-    this.#folder = path.dirname(path.resolve(file));
-  }
-
-  /** The file itself, links followed. Calls `refuse` with what is wrong. */
-  locate(location: string, refuse: (reason: string) => never): { readonly path: string; readonly size: number } {
-    let found = this.#found.get(location);
-    if (!found) this.#found.set(location, (found = this.#lookUp(location, refuse)));
-    return found;
-  }
-
-  #lookUp(location: string, refuse: (reason: string) => never): { path: string; size: number } {
-    const target = path.resolve(this.#folder, location);
-    if (location === '' || path.isAbsolute(location) || !isInside(target, this.#folder)) {
-      return refuse("which is outside the model's folder. Such a path is refused: it could read any file.");
-    }
-    if (!existsSync(target)) return refuse('which does not exist. Download it too and put it beside the .onnx file.');
-    if (!leadsInside(target, this.#folder)) {
-      return refuse("a link that leads outside the model's folder. Such a link is refused: it could read any file.");
-    }
-    const real = realpathSync(target);
-    const stat = statSync(real);
-    return stat.isFile() ? { path: real, size: stat.size } : refuse('which is not a file.');
-  }
+function dataBeside(file: string): Locate {
+  const folder = path.dirname(path.resolve(file));
+  const found = new Map<string, ReturnType<Locate>>();
+  return (location, refuse) => {
+    const known = found.get(location) ?? lookUp(folder, location, refuse);
+    found.set(location, known);
+    return known;
+  };
 }
 
-/** A protobuf message cannot hold more than 2 GiB; leave room for the structure. */
-const INLINE_TOTAL_LIMIT = 1_900_000_000;
+/** The file itself, links followed. */
+function lookUp(folder: string, location: string, refuse: Parameters<Locate>[1]): ReturnType<Locate> {
+  const target = path.resolve(folder, location);
+  if (location === '' || path.isAbsolute(location) || !isInside(target, folder)) {
+    return refuse("which is outside the model's folder. Such a path is refused: it could read any file.");
+  }
+  if (!existsSync(target)) return refuse('which does not exist. Download it too and put it beside the .onnx file.');
+  if (!leadsInside(target, folder)) {
+    return refuse("a link that leads outside the model's folder. Such a link is refused: it could read any file.");
+  }
+  const real = realpathSync(target);
+  const stat = statSync(real);
+  return stat.isFile() ? { path: real, size: stat.size } : refuse('which is not a file.');
+}
 
 /**
  * Writes a self-contained .onnx file, streaming every weight from where it lies. Above 1.9 GB the weights go to
@@ -182,7 +176,7 @@ const INLINE_TOTAL_LIMIT = 1_900_000_000;
  * @returns the files written
  * @throws OnnxLoraError `FILE_INVALID` when the system refuses, or a weight's file is shorter than it was
  */
-export function writeOnnx(file: string, model: ModelProto, inlineLimit: number = INLINE_TOTAL_LIMIT): string[] {
+export function writeOnnx(file: string, model: ModelProto, inlineLimit?: number): string[] {
   return writeOnnxFiles([{ file, model }], [], inlineLimit);
 }
 
@@ -192,84 +186,11 @@ export function writeOnnx(file: string, model: ModelProto, inlineLimit: number =
  * @param beside further files and what they hold, one piece or several, or what makes that
  */
 export function writeOnnxFiles(
-  models: readonly { readonly file: string; readonly model: ModelProto }[],
-  beside: readonly (readonly [file: string, bytes: Bytes | readonly Bytes[] | (() => Bytes)])[],
-  inlineLimit: number = INLINE_TOTAL_LIMIT,
+  models: readonly OnnxToWrite[],
+  beside: readonly FileToWrite[],
+  inlineLimit?: number,
 ): string[] {
-  const contents = models.map(({ file, model }) => contentsOf(file, model, inlineLimit));
-  const others = beside.map(
-    ([file, bytes]) =>
-      [
-        file,
-        () => (typeof bytes === 'function' ? [bytes()] : Array.isArray(bytes) ? (bytes as Bytes[]) : [bytes as Bytes]),
-      ] as const,
-  );
-  const all = [...contents.flat().map(([file, chunks]) => [file, () => chunks] as const), ...others];
-  const folder = commonFolder(all.map(([file]) => path.dirname(path.resolve(file))))!;
-  const replacement = Replacement.begin(folder);
-  try {
-    for (const [file, chunks] of all) writeFlushed(replacement.pathOf(path.relative(folder, path.resolve(file))), chunks()); // prettier-ignore
-  } catch (cause) {
-    replacement.abort();
-    throw writeFailed(all[0]![0], cause);
-  }
-  replacement.commit();
-  return [...contents.flatMap((files) => files.toReversed()), ...beside].map(([file]) => file);
-}
-
-/** The .onnx file, and before it that of its weights where it cannot hold them. */
-function contentsOf(
-  file: string,
-  model: ModelProto,
-  inlineLimit: number,
-): (readonly [file: string, chunks: readonly Bytes[]])[] {
-  const tensors = graphsOf(model).flatMap(tensorsOf);
-  const total = tensors.reduce((sum, tensor) => sum + byteLength(rawBytes(tensor) ?? new Uint8Array()), 0);
-  if (total <= inlineLimit) return [[file, encodeModel(model)]];
-  const location = `${path.basename(file)}.data`;
-  const data: Bytes[] = [];
-  let end = 0;
-  const slim = withTensors(model, (tensor) =>
-    externalised(tensor, (bytes) => {
-      const offset = end;
-      data.push(bytes);
-      end += byteLength(bytes);
-      return { location, offset };
-    }),
-  );
-  return [
-    [path.join(path.dirname(file), location), data],
-    [file, encodeModel(slim)],
-  ];
-}
-
-/** Weights up to this size are kept inside the graph: shape inference needs small constants there. */
-const EXTERNAL_THRESHOLD = 1024;
-
-/** The tensor with its bytes where `place` says, when they are many and it says so; otherwise with its bytes in memory. */
-function externalised(
-  tensor: TensorProto,
-  place: (bytes: Bytes) => { location: string; offset: number } | undefined,
-): TensorProto {
-  const raw = rawBytes(tensor);
-  const placed = raw && byteLength(raw) > EXTERNAL_THRESHOLD ? place(raw) : undefined;
-  if (!placed) return inline(tensor);
-  const { rawData: _raw, floatData: _float, doubleData: _double, ...rest } = tensor;
-  return {
-    ...rest,
-    dataLocation: 1,
-    externalData: [
-      { key: 'location', value: placed.location },
-      { key: 'offset', value: String(placed.offset) },
-      { key: 'length', value: String(byteLength(raw!)) },
-    ],
-  };
-}
-
-function inline(tensor: TensorProto): TensorProto {
-  return tensor.rawData && !(tensor.rawData instanceof Uint8Array)
-    ? { ...tensor, rawData: readBytes(tensor.rawData) }
-    : tensor;
+  return stageOnnxFiles(models, beside, inlineLimit).commit();
 }
 
 /**
@@ -299,34 +220,4 @@ export function sessionModel(given: ModelProto): { bytes: Uint8Array; folder?: s
     at += chunk.length;
   }
   return { bytes, ...(folder !== undefined && { folder }) };
-}
-
-function commonFolder(folders: readonly string[]): string | undefined {
-  const [first, ...rest] = folders;
-  if (first === undefined) return undefined;
-  let common = first;
-  for (const folder of rest) {
-    while (folder !== common && !isInside(folder, common)) {
-      // Another drive.
-      if (path.dirname(common) === common) return undefined;
-      common = path.dirname(common);
-    }
-  }
-  return common;
-}
-
-function writeFlushed(file: string, chunks: readonly Bytes[]): void {
-  const descriptor = openSync(file, 'wx');
-  try {
-    for (const chunk of chunks) writeChunk(descriptor, chunk);
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
-}
-
-function writeChunk(descriptor: number, chunk: Bytes): void {
-  for (const block of blocksOf(chunk)) {
-    for (let done = 0; done < block.length;) done += writeSync(descriptor, block, done);
-  }
 }

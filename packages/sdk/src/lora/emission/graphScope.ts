@@ -10,7 +10,7 @@ import { findSites, type Site } from '../../match/sites.ts';
 import { readsCodes } from '../../match/weights/index.ts';
 import { inferNode } from '../../ops/infer.ts';
 import { float32 } from '../../runtime/tensor.ts';
-import type { AdapterInputs } from '../adapterInputs.ts';
+import type { AdapterInputs, GraphChange } from '../adapterInputs.ts';
 import { kindOf } from '../kinds/table.ts';
 import { type Fold, RowFold } from '../rows.ts';
 import { valueInfo } from '../../graph/valueInfo.ts';
@@ -34,6 +34,8 @@ export class GraphScope {
   readonly batchRows: RowFold;
   /** Whether it is the model's own graph, and not one inside a node. */
   readonly isMain: boolean;
+  /** Where nodes of the graph are others now. */
+  readonly changes: GraphChange[] = [];
   readonly #graph: GraphProto;
   readonly #holdsBatch: boolean;
   #emissions: readonly Emission[] = [];
@@ -45,14 +47,28 @@ export class GraphScope {
   readonly #untouched = new Map<string, string>();
   #calls = 0;
 
-  constructor(inputs: AdapterInputs, graph: GraphProto, prefix: string, holdsBatch: boolean, isMain = true) {
+  /**
+   * The scope of one graph.
+   *
+   * @param place the number of the graph, which is 0 for the model's own, and whether its values have the whole batch
+   */
+  constructor(
+    inputs: AdapterInputs,
+    graph: GraphProto,
+    { number, holdsBatch }: { readonly number: number; readonly holdsBatch: boolean },
+  ) {
     this.inputs = inputs;
     this.#graph = graph;
-    this.g = new GraphBuilder({ opset: inputs.opset, infer: inferNode, prefix });
+    const { prefix } = inputs;
+    this.g = new GraphBuilder({
+      opset: inputs.opset,
+      infer: inferNode,
+      prefix: number === 0 ? `${prefix}/` : `${prefix}/${number}/`,
+    });
     this.rows = new RowFold(this.g, inputs.batchInput, () => inputs.rows);
     this.batchRows = new RowFold(this.g, inputs.batchInput);
     this.#holdsBatch = holdsBatch;
-    this.isMain = isMain;
+    this.isMain = number === 0;
     this.own = new Set(graph.node);
   }
 
@@ -69,22 +85,32 @@ export class GraphScope {
   /** The graph with what adapters emit. */
   rewrite(nodes: RewrittenNodes, emissions: readonly Emission[]): GraphProto {
     this.#emissions = emissions;
+    const dropped: NodeProto[] = [];
     for (const [original, current] of nodes) {
-      this.#note(original);
-      const replaced = this.#emissions.find((each) => each.replaced.has(original))?.replaced.get(original);
-      if (replaced) replaced(original, current);
-      else if (this.#emissions.some(({ dropped }) => dropped.has(original))) continue;
-      else {
-        const beside = this.#emissions.find((each) => each.beside.has(original))?.beside.get(original);
-        if (beside) beside(original, current);
-        else this.g.nodes.push(this.withInputs(original, current));
-      }
+      const start = this.g.nodes.length;
+      this.#emit(original, current);
+      const after = this.g.nodes.slice(start);
+      if (after.length === 1 && after[0] === current) continue;
+      // What a layer drops is no longer there when its last node is emitted.
+      dropped.push(original);
+      if (after.length > 0) this.changes.push({ before: dropped.splice(0), after });
     }
     return {
       ...this.#graph,
       node: this.g.nodes,
       valueInfo: [...(this.#graph.valueInfo ?? []), ...this.#valueInfo],
     };
+  }
+
+  /** Emits what becomes of a node. */
+  #emit(original: NodeProto, current: NodeProto): void {
+    this.#note(original);
+    const replaced = this.#emissions.find((each) => each.replaced.has(original))?.replaced.get(original);
+    if (replaced) return replaced(original, current);
+    if (this.#emissions.some(({ dropped }) => dropped.has(original))) return;
+    const beside = this.#emissions.find((each) => each.beside.has(original))?.beside.get(original);
+    if (beside) beside(original, current);
+    else this.g.nodes.push(this.withInputs(original, current));
   }
 
   /** Notes whether a node gives what it gives in the base, before it is emitted. */
@@ -114,7 +140,7 @@ export class GraphScope {
       if (subgraphs(node).length > 0) {
         throw new OnnxLoraError('MODEL_UNSUPPORTED', `The base cannot be computed once more beside itself: "${node.name}" is a branch or a loop (${node.opType}). Choose a layer before it, or another method.`); // prettier-ignore
       }
-      this.#emitAgain(node, this.#untouched, 'lora/untouched/');
+      this.#emitAgain(node, this.#untouched, `${this.inputs.prefix}/untouched/`);
     }
     return { name: this.#untouched.get(name) ?? name, ...this.inputs.types.get(name) };
   }
@@ -126,7 +152,7 @@ export class GraphScope {
    *   among what is computed once more
    */
   given(name: string, others: ReadonlyMap<string, Value>): Value {
-    const prefix = `lora/given/${this.#calls++}/`;
+    const prefix = `${this.inputs.prefix}/given/${this.#calls++}/`;
     const names = new Map([...others].map(([own, value]) => [own, value.name]));
     const refused = (why: string): OnnxLoraError =>
       new OnnxLoraError('MODEL_UNSUPPORTED', `What lies between ${[...others.keys()].map((each) => `"${each}"`).join(', ')} and "${name}" cannot be computed once more: ${why}. Leave the layers out (excludeModules), or take another method.`); // prettier-ignore
@@ -215,7 +241,7 @@ export class GraphScope {
 
   /** The layer's own nodes once more, for another input. */
   forward(site: Site, x: Value): Value {
-    const prefix = `lora/base/${this.#calls++}/`;
+    const prefix = `${this.inputs.prefix}/base/${this.#calls++}/`;
     const names = new Map([[site.input, x.name]]);
     for (const node of new Set([...site.nodes, lastNode(site)])) {
       this.#emitAgain(this.withInputs(node, node), names, prefix);
@@ -225,7 +251,7 @@ export class GraphScope {
 
   /** The layer's product with its weight once more, for another input, without its bias. */
   bareProduct(site: Site, x: Value): Value {
-    const prefix = `lora/base/${this.#calls++}/`;
+    const prefix = `${this.inputs.prefix}/base/${this.#calls++}/`;
     const names = new Map([[site.input, x.name]]);
     const addend = addendOf(site);
     const bias = addend === undefined ? site.bias?.inside && site.bias.name : site.node.input![addend];
@@ -250,9 +276,14 @@ export class GraphScope {
     this.g.nodes.push({ ...node, ...(node.name ? { name: `${prefix}${node.name}` } : {}), input, output });
   }
 
+  /** What a value of the base is called where another has its name. */
+  baseName(value: string): string {
+    return `${this.inputs.prefix}/base/${value}`;
+  }
+
   /** Pushes a node, the value `output` among its outputs under a new name, which is returned. */
   emitRenamed(node: NodeProto, output: string): Value {
-    const name = `lora/base/${output}`;
+    const name = this.baseName(output);
     this.g.nodes.push({ ...node, output: node.output!.map((each) => (each === output ? name : each)) });
     return { name, ...this.inputs.types.get(output) };
   }

@@ -93,7 +93,7 @@ export class WholeEmission implements Emission {
     else {
       const [first, ...rest] = withoutBiasInside(site) as [NodeProto, ...NodeProto[]];
       const own = addend === undefined ? first : withoutInput(first, addend);
-      const renamed = `lora/base/${site.product}`;
+      const renamed = scope.baseName(site.product);
       for (const node of [own, ...rest])
         g.nodes.push({ ...node, output: node.output!.map((each) => (each === site.product ? renamed : each)) });
       value = { name: renamed, ...inputs.types.get(site.product) };
@@ -118,7 +118,7 @@ export class WholeEmission implements Emission {
     const input = scope.read(site.input);
     if (site.kind === 'embedding') return g.Gather(weight, input, 0);
     if (site.kind !== 'linear') {
-      const name = `lora/base/${site.product}`;
+      const name = scope.baseName(site.product);
       g.nodes.push({ ...site.node, opType: 'Conv', input: [site.input, weight.name], output: [name] });
       return { name, ...inputs.types.get(site.product) };
     }

@@ -17,6 +17,7 @@ import { indexWhole } from '../../graph/walk.ts';
 import { injectAdapters } from '../../lora/inject.ts';
 import { kindOf } from '../../lora/kinds/table.ts';
 import type { AdapterInput } from '../../lora/tunings/moduleTuning.ts';
+import { refold } from '../../match/view.ts';
 import { wholeParameters } from '../../lora/tunings/wholeParameter.ts';
 import { requireWritable } from './merge.ts';
 import { withSharedHead } from '../head/forAdapter.ts';
@@ -117,7 +118,7 @@ export async function withAdapterInputs(
   }
   const plan = joinTunings(placed.flatMap(([, { tunings }]) => tunings.map(({ tuning }) => tuning)));
   const { model: injected, inputs } = injectAdapters(model.onnx.model, plan, { types: model.types(), mode: 'single' });
-  return { graph: withDefaults(injected, inputs), model, placed, inputs };
+  return { graph: withDefaults(refold(injected), inputs), model, placed, inputs };
 }
 
 /** The graph with a default and a shape for each input of an adapter. */

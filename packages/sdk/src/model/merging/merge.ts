@@ -9,24 +9,16 @@ import { trainedInFull } from '../../adapter/combine/sources.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { requireUnused } from '../../files/atomicWriter.ts';
 import { knownOptions } from '../../knownOptions.ts';
-import { writeOnnxFiles } from '../../graph/file/onnxFile.ts';
 import { modelFor } from '../head/forAdapter.ts';
-import {
-  bytesOf,
-  companionsOf,
-  configWithSizes,
-  mergeInto,
-  mergeParts,
-  modulesOf,
-  placeAll,
-  placeOf,
-} from './mergeParts.ts';
+import { bytesOf, companionsOf, configWithSizes, mergeParts, placeOf } from './mergeParts.ts';
+import { mergeInto } from './mergeInto.ts';
 import { mergeCheckpoint } from './mergeCheckpoint.ts';
 import type { AdaptersToMerge, MergeOptions, MergeResult, WeightedAdapter } from './mergeTypes.ts';
 import type { Model } from '../model.ts';
 import { LEARNED_KEY } from '../modelGraph.ts';
 import { withOwnConfig } from '../opening/readModelConfig.ts';
 import { requireAdapters, requireModel, requirePath } from '../givenArguments.ts';
+import { writeMerged } from './writeMerged.ts';
 
 export type { AdaptersToMerge, MergeOptions, MergeResult, WeightedAdapter } from './mergeTypes.ts';
 
@@ -51,6 +43,7 @@ const requireKnownOfUnmerge = knownOptions<Pick<MergeOptions, 'overwrite'>>('unm
  *
  * @throws OnnxLoraError `ADAPTER_MISMATCH`, `MODEL_UNSUPPORTED`, or `FILE_INVALID` when the file cannot be written,
  *   or is there and `overwrite` is not true; `INPUT_INVALID` for adapters that have no sum, such as two that have both trained a head;
+ *   `RUNTIME_FAILED` where ONNX Runtime would not load the result, which then is not written;
  *   `CONFIG_INVALID` for an option that there is not
  */
 export async function merge(
@@ -64,11 +57,13 @@ export async function merge(
 }
 
 /**
- * Takes adapters out of a model that they were merged into, to within rounding: W − s·B·A. With the weights that they were
- * merged with.
+ * Takes adapters out of a model that they were merged into, with the weights that they were merged with. What merging has put
+ * beside layers is removed exactly; from weights the change is subtracted, to within rounding: W − s·B·A.
  *
  * @param model the merged model
- * @throws OnnxLoraError as {@link merge}, and `MODEL_UNSUPPORTED` for what merging has replaced: DoRA, layers trained in full
+ * @throws OnnxLoraError as {@link merge}, and `MODEL_UNSUPPORTED` for what merging has replaced (DoRA in weights, layers trained
+ *   in full), for a quantised weight that would lose more than a twenty-fifth of the change, and for adapters on whose branches
+ *   those of later ones stand
  */
 export async function unmerge(
   model: Model,
@@ -115,13 +110,12 @@ async function write(
   const folder = isFolder ? place : path.dirname(file);
   const sizes = configWithSizes(own, isUnmerge ? [] : all);
   const beside = isFolder ? filesBeside(model, own, folder, sizes, options) : new Map<string, Uint8Array>();
-  const placed = await placeAll(own, all, options);
-  const { model: merged, ...found } = mergeInto(own, placed, all, options, isUnmerge, newHeads(model, own));
+  const { model: merged, ...found } = await mergeInto(own, all, options, isUnmerge, newHeads(model, own));
   const config = sizes ?? own.config;
   const whole = isFolder || !config ? merged : withOwnConfig(merged, configOf(own, config));
   return {
-    files: writeOnnxFiles([{ file, model: whole }], [...beside]),
-    modules: [...new Set(placed.flatMap(modulesOf))],
+    files: await writeMerged([{ file, model: whole, base: own }], [...beside]),
+    modules: found.modules,
     rounding: found.rounding,
     untied: found.untied,
     beside: found.beside,

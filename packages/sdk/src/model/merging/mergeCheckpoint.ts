@@ -9,7 +9,8 @@ import { writeOnnxFiles } from '../../graph/file/onnxFile.ts';
 import type { TensorProto } from '../../graph/proto.ts';
 import { rawBytes } from '../../graph/tensorData.ts';
 import { realFile } from '../opening/modelFiles.ts';
-import { companionsOf, configWithSizes, mergeInto, modulesOf, placeAll, requireOtherFolder } from './mergeParts.ts';
+import { mergeInto } from './mergeInto.ts';
+import { companionsOf, configWithSizes, requireOtherFolder } from './mergeParts.ts';
 import type { MergeOptions, MergeResult, WeightedAdapter } from './mergeTypes.ts';
 import type { Model } from '../model.ts';
 
@@ -41,13 +42,9 @@ export async function mergeCheckpoint(
   const rounding: MergeResult['rounding'][number][] = [];
   for (const part of parts) {
     // The whole has checked the base.
-    const placed = await placeAll(
-      part,
-      adapters,
-      part === parts[0] ? options : { ...options, allowBaseMismatch: true },
-    );
-    for (const each of placed.flatMap(modulesOf)) modules.add(each);
-    const result = mergeInto(part, placed, adapters, options, isUnmerge);
+    const own = part === parts[0] ? options : { ...options, allowBaseMismatch: true };
+    const result = await mergeInto(part, adapters, own, isUnmerge);
+    for (const each of result.modules) modules.add(each);
     const [held] = [...result.untied, ...result.beside];
     if (held !== undefined) throw checkpoint.cannotHold(held);
     checkpoint.take(part, result.model.graph!.initializer ?? []);

@@ -2,16 +2,16 @@
 
 import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { type MergedModel, mergeAdapter } from '../../adapter/merging/merge.ts';
-import type { PlacedAdapter } from '../../adapter/naming/place.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { isInside } from '../../graph/file/insideFolder.ts';
 import { commonNote } from '../../adapter/storage/adapterNotes.ts';
-import { writeOnnxFiles } from '../../graph/file/onnxFile.ts';
 import { isCompanion } from '../opening/hub.ts';
 import type { MergeOptions, MergeResult, WeightedAdapter } from './mergeTypes.ts';
 import type { Model } from '../model.ts';
 import { INPUT_SIZES_KEY } from '../modelGraph.ts';
+import { type MergedInto, mergeInto } from './mergeInto.ts';
+import { modulesOf, placeAll } from './placeAll.ts';
+import { type MergedToWrite, writeMerged } from './writeMerged.ts';
 
 /**
  * Merges adapters into every part that they change, those that only serve included, and writes all parts and what lies beside
@@ -34,64 +34,23 @@ export async function mergeParts(
       `The adapter brings a head of its own, "${headed.adapter.notes.head!.module}", which none of the files of "${model.name}" has a place for. Merge into one file: name one that ends in .onnx.`,
     );
   }
-  const changed = new Set<string>();
-  for (const each of (await placeAll(model, adapters, options)).flatMap(modulesOf)) changed.add(each);
-  const files: Parameters<typeof writeOnnxFiles>[0][number][] = [];
-  const merged: MergedModel[] = [];
+  // The whole has checked the base.
+  const changed = new Set((await placeAll(model, adapters, options)).flatMap(modulesOf));
+  const files: MergedToWrite[] = [];
+  const merged: MergedInto[] = [];
   for (const part of model.parts) {
-    // The whole has checked the base.
-    const placed = await placeAll(part, adapters, { allowBaseMismatch: true });
     const file = path.join(folder, placeOf(part, model));
-    if (placed.every((each) => modulesOf(each).length === 0)) {
-      files.push({ file, model: part.stored.model });
-      continue;
-    }
-    const result = mergeInto(part, placed, adapters, options, isUnmerge);
-    files.push({ file, model: result.model });
+    const result = await mergeInto(part, adapters, { ...options, allowBaseMismatch: true }, isUnmerge);
+    files.push({ file, model: result.modules.length > 0 ? result.model : part.stored.model, base: part });
     merged.push(result);
   }
   return {
-    files: writeOnnxFiles(files, companionsOf(model, folder, configWithSizes(model, isUnmerge ? [] : adapters))),
+    files: await writeMerged(files, companionsOf(model, folder, configWithSizes(model, isUnmerge ? [] : adapters))),
     modules: [...changed],
     rounding: byModule(merged.flatMap(({ rounding }) => rounding)),
     untied: [...new Set(merged.flatMap(({ untied }) => untied))],
     beside: [...new Set(merged.flatMap(({ beside }) => beside))],
   };
-}
-
-/** The places of all adapters in a model, one after the other. */
-export async function placeAll(
-  model: Model,
-  adapters: readonly WeightedAdapter[],
-  { allowBaseMismatch = false }: MergeOptions,
-): Promise<PlacedAdapter[]> {
-  const placed: PlacedAdapter[] = [];
-  for (const { adapter } of adapters) placed.push(await model.place(adapter, { allowBaseMismatch }));
-  return placed;
-}
-
-/** A model's graph with adapters in its weights, or out of them. */
-export function mergeInto(
-  { onnx }: Model,
-  placed: readonly PlacedAdapter[],
-  adapters: readonly WeightedAdapter[],
-  { requantize = false }: MergeOptions,
-  isUnmerge: boolean,
-  newHeads?: ReadonlySet<string>,
-): MergedModel {
-  return mergeAdapter(onnx.model, placed, {
-    unmerge: isUnmerge,
-    weights: adapters.map(({ weight }) => weight),
-    names: adapters.map(({ name }) => name),
-    ...(newHeads && { newHeads }),
-    // What is taken out again was in the weights.
-    mayLose: requantize || isUnmerge ? Infinity : 0.02,
-  });
-}
-
-/** Paths of the modules that an adapter changes. */
-export function modulesOf({ tunings }: PlacedAdapter): string[] {
-  return tunings.map(({ tuning }) => tuning.path);
 }
 
 /** Where in its folder a file lies: `onnx/vision_encoder.onnx`. */

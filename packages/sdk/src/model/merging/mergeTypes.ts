@@ -17,8 +17,8 @@ export interface MergeResult {
   /** Modules whose weight other layers share: they have a copy of their own now. */
   readonly untied: readonly string[];
   /**
-   * Modules whose weight cannot hold the delta, such as grouped convolutions and weights of 8 bits: it is computed beside
-   * them.
+   * Modules whose weight cannot hold the change, such as grouped convolutions and weights of 8 bits or fewer: what the adapters
+   * make of them is computed beside the layer, as in a session.
    */
   readonly beside: readonly string[];
   /**
@@ -39,7 +39,7 @@ export interface MergeOptions {
   /**
    * True quantises weights of few bits anew, whatever the adapter's change loses by it, so that the model stays as small and as
    * fast as the base; `rounding` says how far each is off. By default a weight that would lose more than a fiftieth of the
-   * change stays as it is, and the low-rank product is computed beside it.
+   * change, norm over norm, stays as it is, and what the adapters make of the layer is computed beside it.
    */
   readonly requantize?: boolean;
   /**

@@ -1,5 +1,6 @@
 /** @file The modules of a graph by torch's paths: those that can be adapted, and those that can only be trained in full. */
 
+import { isOfBranch } from '../../graph/branchNames.ts';
 import type { GraphProto } from '../../graph/proto.ts';
 import type { NamedModule } from '../../lora/targets.ts';
 import { confidenceOf, type PathConfidence, pathFromParameter, type PathSource } from '../../match/modulePath.ts';
@@ -60,9 +61,8 @@ export function describeModule({ path, kind, weightShape, weight, bias, node, pa
 /** Layers in their order, parts among them, then other modules whose parameters the graph holds under torch's names, such as norms. */
 export function namedModules(graph: GraphProto, layers: readonly Site[]): NamedModule[] {
   const adaptable = new Set(layers.map(({ path }) => path));
-  const paths = (graph.initializer ?? []).flatMap(
-    ({ name = '' }) => pathFromParameter(name, 'weight') ?? pathFromParameter(name, 'bias') ?? [],
-  );
+  const names = (graph.initializer ?? []).map(({ name = '' }) => name).filter((name) => !isOfBranch(name));
+  const paths = names.flatMap((name) => pathFromParameter(name, 'weight') ?? pathFromParameter(name, 'bias') ?? []);
   const others = [...new Set(paths)].filter((path) => !adaptable.has(path));
   return [
     ...layers.map(({ path, kind, part, projection }) => ({

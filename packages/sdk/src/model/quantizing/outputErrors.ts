@@ -4,6 +4,7 @@ import { OnnxLoraError } from '../../errors.ts';
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
 import { sessionModel } from '../../graph/file/onnxFile.ts';
 import type { ModelProto, NodeProto } from '../../graph/proto.ts';
+import { freePrefix } from '../../graph/uniqueNames.ts';
 import { withContrib } from '../../ops/domains.ts';
 import { inferNode } from '../../ops/infer.ts';
 import { type QuantizedForm, QuantizedProducts } from '../../ops/quantization/forms.ts';
@@ -13,7 +14,7 @@ import type { Task } from '../../plugin/preparedTask.ts';
 import { batchesOf as batchesIn, evenlySpaced } from '../../plugin/tasks/batches.ts';
 import type { Feeds } from '../../runtime/tensor.ts';
 import type { Model } from '../model.ts';
-import { freePrefix, type MatrixTensors, productOf, tensorsOf, withNames } from './quantizedGraph.ts';
+import { type MatrixTensors, productOf, tensorsOf, withNames } from './quantizedGraph.ts';
 
 /** Data to measure on: a task, whose examples are taken at equal distances, or what the model is fed, batch after batch. */
 export type CalibrationData = Task | Iterable<Feeds> | AsyncIterable<Feeds>;
@@ -96,7 +97,7 @@ function measuringGraph(
   { layers, form }: OutputErrorRequest,
 ): { readonly graph: ModelProto; readonly outputs: ReadonlyMap<string, Norms> } {
   const { model: base } = model.onnx;
-  const prefix = freePrefix(base.graph);
+  const prefix = freePrefix(base.graph, 'quantized');
   const g = new GraphBuilder({ opset: model.opset, infer: inferNode, prefix: `${prefix}/norms/` });
   const products = new QuantizedProducts(form, model.opset, `${prefix}/products/`);
   const nodes: NodeProto[] = [];

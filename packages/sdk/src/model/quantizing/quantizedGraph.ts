@@ -2,8 +2,7 @@
 
 import type { Bytes } from '../../graph/bytes.ts';
 import type { GraphProto, ModelProto, NodeProto, TensorProto } from '../../graph/proto.ts';
-import { withInner } from '../../graph/uniqueNames.ts';
-import { allGraphs } from '../../graph/walk.ts';
+import { freePrefix, withInner } from '../../graph/uniqueNames.ts';
 import { occurrencesOf, type Site } from '../../match/sites.ts';
 import { refold } from '../../match/view.ts';
 import { withContrib } from '../../ops/domains.ts';
@@ -48,7 +47,7 @@ export function quantizedGraph(
   const sites = new Map<NodeProto, ProductSite>();
   for (const [site, tensors] of layers)
     for (const place of occurrencesOf(site)) sites.set(place.node, productOf(place, tensors));
-  const prefix = freePrefix(model.graph);
+  const prefix = freePrefix(model.graph, 'quantized');
   let graphs = 0;
   const rewritten = (graph: GraphProto): GraphProto => {
     const products = new QuantizedProducts(form, opsetOf(model), `${prefix}/${graphs++}/`);
@@ -88,19 +87,4 @@ export function withBytes(tensors: MatrixTensors, move: (bytes: Bytes) => Bytes)
 /** The tensors named after a weight. */
 export function withNames(tensors: MatrixTensors, weight: string): MatrixTensors {
   return mapped(tensors, (tensor) => ({ ...tensor, name: `${weight}${tensor.name}` }));
-}
-
-/** A beginning of names that no node or value has. */
-export function freePrefix(graph: GraphProto): string {
-  const taken = new Set(
-    [...allGraphs(graph)].flatMap(({ node = [], initializer = [] }) =>
-      [
-        ...node.flatMap(({ name = '', output = [] }) => [name, ...output]),
-        ...initializer.map(({ name = '' }) => name),
-      ].map((name) => name.slice(0, name.indexOf('/') + 1)),
-    ),
-  );
-  let prefix = 'quantized';
-  for (let number = 2; taken.has(`${prefix}/`); number++) prefix = `quantized_${number}`;
-  return prefix;
 }

@@ -48,8 +48,7 @@ const same: Tolerance = tolerances.output;
  * - merged into the weights it computes the same to within float32, and taken out again the base is back;
  * - rows of one batch may have different adapters, each as if it were alone.
  *
- * Taking out is left out of what replaces weights (DoRA, saved modules, some tuners of plugins) or lies beside them (grouped
- * convolutions).
+ * Taking out is left out of what replaces weights (DoRA, saved modules, some tuners of plugins).
  *
  * @example
  * assert.deepEqual(await checkAdapterRoundTrip(model, await randomAdapter(model, { lora: { r: 4 } })), []);
@@ -122,15 +121,14 @@ async function mergeProblems(
   const tunings = (await model.place(adapter)).tunings.map(({ tuning }) => tuning);
   if (tunings.some((tuning) => tuning instanceof ByTuner && !tuning.merges)) return [];
   const [merged, back] = ['merged.onnx', 'back.onnx'].map((name) => path.join(scratch, name)) as [string, string];
-  const { rounding, beside } = await merge(model, adapter, merged);
+  const { rounding } = await merge(model, adapter, merged);
   // Errors of several layers add up like noise, and later layers may amplify them.
   const rounded = 4 * Math.hypot(...rounding.map(({ relativeError }) => relativeError));
   const tolerance = rounding.length === 0 ? same : { relativeRms: Math.max(rounded, SINGLE) };
   const open = (file: string): Promise<Model> =>
     openModel(file, { runtime: new OrtRuntime(), plugins: model.registry });
   const problems = differences(await run(await open(merged), feeds, {}), adapted, tolerance);
-  if (beside.length > 0 || tunings.some(({ noUnmerge }) => noUnmerge !== undefined))
-    return problems.map((each) => `merged, ${each}`);
+  if (tunings.some(({ noUnmerge }) => noUnmerge !== undefined)) return problems.map((each) => `merged, ${each}`);
   await unmerge(await open(merged), adapter, back);
   const restored = differences(await run(await open(back), feeds, {}), base, tolerance);
   return [...problems.map((each) => `merged, ${each}`), ...restored.map((each) => `merged and taken out, ${each}`)];

@@ -1,0 +1,118 @@
+/** @file What adapters compute beside layers whose weights cannot hold their change, as part of a merged graph. */
+
+import { OnnxLoraError } from '../../errors.ts';
+import type { GraphProto, ModelProto, NodeProto } from '../../graph/proto.ts';
+import { tensorProto } from '../../graph/tensorData.ts';
+import { allNodes, subgraphs } from '../../graph/walk.ts';
+import type { GraphChange } from '../../lora/adapterInputs.ts';
+import { injectAdapters } from '../../lora/inject.ts';
+import { ByTuner } from '../../lora/tunings/byTuner.ts';
+import type { AdapterPlan, PlacedTuning } from '../../lora/tunings/moduleTuning.ts';
+import { inferGraph } from '../../ops/inferGraph.ts';
+import { dropUnreadInitializers, reachable } from '../../ops/rewrites/simplify.ts';
+import { blendFeeds } from '../serving/blendFeeds.ts';
+import { adapterFeeds, baseFeeds } from '../serving/feeds.ts';
+import { joinTunings } from '../serving/slots.ts';
+
+/** What of one adapter is computed beside layers. */
+export interface BranchesOfAdapter {
+  /** How errors call the adapter. */
+  readonly name: string;
+  readonly tunings: readonly PlacedTuning[];
+  /** How much of its change is made. */
+  readonly weight: number;
+}
+
+/** A graph with branches. */
+export interface Branched {
+  readonly model: ModelProto;
+  /** Where nodes of the base are others now; undefined where something of the base is gone, so that it cannot come back. */
+  readonly changes: readonly GraphChange[] | undefined;
+  /** Names of the tensors that the branches brought. */
+  readonly tensors: readonly string[];
+}
+
+/**
+ * The model with what adapters make of layers as a session computes it, their tensors as constants. All adapters come in one
+ * injection, so that a layer which several adapt has one branch.
+ *
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for adapters that change a layer in ways that one graph cannot hold
+ */
+export function withBranches(model: ModelProto, adapters: readonly BranchesOfAdapter[]): Branched {
+  if (adapters.every(({ tunings }) => tunings.length === 0)) return { model, changes: [], tensors: [] };
+  const plan = planOf(adapters);
+  const injected = injectAdapters(model, plan, { types: inferGraph(model), mode: 'branch' });
+  const { inputs } = injected;
+  const parts = adapters.map(({ name, tunings, weight }) => ({
+    name,
+    weight,
+    feeds: new Map(adapterFeeds({ tunings }, inputs)),
+  }));
+  const idle = baseFeeds(inputs, 0);
+  const constants = new Map([...idle, ...blendFeeds(parts, inputs, idle)]);
+  const fed = new Set(inputs.map(({ name }) => name));
+  const graph: GraphProto = {
+    ...injected.model.graph,
+    input: (injected.model.graph?.input ?? []).filter(({ name }) => !fed.has(name ?? '')),
+    initializer: [
+      ...(injected.model.graph?.initializer ?? []),
+      ...[...constants].map(([name, tensor]) => tensorProto(name, tensor)),
+    ],
+    // As constants have shapes, those of what follows need not be told.
+    valueInfo: model.graph?.valueInfo ?? [],
+  };
+  const kept = withoutUnread(model.graph ?? {}, graph);
+  const [before, after] = [model.graph, kept].map((each) => new Set(each?.initializer?.map(({ name = '' }) => name)));
+  const nodes = new Set(allNodes(kept));
+  const changes = injected.changes.map((each) => ({ ...each, after: each.after.filter((node) => nodes.has(node)) }));
+  const isWhole = [...before!].every((name) => after!.has(name)) && hasAllNodes(model.graph ?? {}, changes, nodes);
+  return {
+    model: { ...injected.model, graph: kept },
+    changes: isWhole ? changes : undefined,
+    tensors: [...after!].filter((name) => !before!.has(name)),
+  };
+}
+
+/** Whether the base's nodes are still there, but for those that the changes tell of. */
+function hasAllNodes(base: GraphProto, changes: readonly GraphChange[], present: ReadonlySet<NodeProto>): boolean {
+  const told = new Set(changes.flatMap(({ before }) => before));
+  // Of a node with graphs inside, these are looked at.
+  return [...allNodes(base)].every((each) => present.has(each) || told.has(each) || subgraphs(each).length > 0);
+}
+
+/** @throws OnnxLoraError `MODEL_UNSUPPORTED` for a layer that has room for one of the adapters alone, or for all of one */
+function planOf(adapters: readonly BranchesOfAdapter[]): AdapterPlan {
+  const refusal = (path: string, why: string): OnnxLoraError =>
+    new OnnxLoraError(
+      'MODEL_UNSUPPORTED',
+      `The weight of "${path}" has too few bits to hold what the adapters make of it, and beside the layer ${why}. Merge into the model before it was quantised, or quantise the weight anew with what that loses (requantize: true; --requantize).`,
+    );
+  const seen = new Set<string>();
+  for (const { tunings, weight } of adapters)
+    for (const { tuning } of tunings) {
+      const isSum = !(tuning instanceof ByTuner) || tuning.math.linearIn !== undefined;
+      if (weight !== 1 && !isSum) throw refusal(tuning.path, `there is no part of an adapter of this kind, ${(tuning as ByTuner).peftType}, and its weight is ${weight}`); // prettier-ignore
+      if (seen.has(tuning.slot) && !isSum) throw refusal(tuning.path, `adapters of this kind, ${(tuning as ByTuner).peftType}, do not add up`); // prettier-ignore
+      seen.add(tuning.slot);
+    }
+  return joinTunings(
+    adapters.flatMap(({ tunings }) => tunings.map(({ tuning }) => tuning)),
+    (path) => refusal(path, 'one graph cannot hold all of their kinds'),
+  );
+}
+
+/** The graph without what only the base had a use for, such as a weight that is trained in full, and branches have none. */
+function withoutUnread(base: GraphProto, graph: GraphProto): GraphProto {
+  const outputs = (graph.output ?? []).map(({ name = '' }) => name);
+  const unreadInBase = <T>(all: readonly T[] | undefined, read: readonly T[] | undefined): T[] => {
+    const has = new Set(read);
+    return (all ?? []).filter((each) => !has.has(each));
+  };
+  const kept = new Set([...reachable(graph.node ?? [], outputs), ...unreadInBase(base.node, reachable(base.node ?? [], outputs))]); // prettier-ignore
+  const node = (graph.node ?? []).filter((each) => kept.has(each));
+  const tensors = new Set([
+    ...(dropUnreadInitializers({ ...graph, node }).initializer ?? []),
+    ...unreadInBase(base.initializer, dropUnreadInitializers(base).initializer),
+  ]);
+  return { ...graph, node, initializer: (graph.initializer ?? []).filter((each) => tensors.has(each)) };
+}
