@@ -108,6 +108,8 @@ export interface ByteSource {
   readonly size: number;
   /** The bytes `[offset, offset + length)`; they may share memory and must not be kept. */
   view(offset: number, length: number): Uint8Array;
+  /** The byte at `offset`, without the object that a view of it would be: lists have millions of numbers. */
+  byte(offset: number): number;
   /** The same range to keep: a copy when it is short, else a reference into the file. */
   keep(offset: number, length: number): Bytes;
 }
@@ -117,6 +119,7 @@ export function memorySource(bytes: Uint8Array): ByteSource {
   return {
     size: bytes.length,
     view: (offset, length) => bytes.subarray(offset, offset + length),
+    byte: (offset) => bytes[offset]!,
     keep: (offset, length) => bytes.subarray(offset, offset + length),
   };
 }
@@ -139,6 +142,11 @@ export class FileSource implements ByteSource {
     this.#path = path;
     this.#file = openSync(path, 'r');
     this.size = fstatSync(this.#file).size;
+  }
+
+  byte(offset: number): number {
+    const at = offset - this.#start;
+    return at >= 0 && at < this.#filled ? this.#window[at]! : this.view(offset, 1)[0]!;
   }
 
   view(offset: number, length: number): Uint8Array {

@@ -31,6 +31,9 @@ export function decodeGraph(source: ByteSource, name: string): GraphProto {
 // A leading byte order mark belongs to the text.
 const text = new TextDecoder('utf-8', { ignoreBOM: true });
 
+/** Where the bytes of a number are put together. */
+const float = new DataView(new ArrayBuffer(4));
+
 class Decoder {
   readonly #source: ByteSource;
   readonly #name: string;
@@ -68,6 +71,11 @@ class Decoder {
         const list = (result[field!.name] ??= []) as unknown[];
         if (Array.isArray(value)) for (const item of value) list.push(item);
         else list.push(value);
+        // The elements of a list mostly follow one another, each with the tag of the first.
+        while (!Array.isArray(value) && tag < 0x80 && this.#at < end && this.#source.byte(this.#at) === tag) {
+          this.#at++;
+          list.push(this.#field(field!, wire, end, depth));
+        }
       } else {
         result[field!.name] = value;
       }
@@ -143,8 +151,8 @@ class Decoder {
 
   #float(end: number): number {
     if (end - this.#at < 4) this.#fail(`it ends inside a number at byte ${this.#at}`);
-    const bytes = this.#take(4);
-    return new DataView(bytes.buffer, bytes.byteOffset, 4).getFloat32(0, true);
+    for (let i = 0; i < 4; i++) float.setUint8(i, this.#source.byte(this.#at++));
+    return float.getFloat32(0, true);
   }
 
   /** An unsigned varint below 2^53: tags and lengths. */
@@ -155,16 +163,18 @@ class Decoder {
   }
 
   #int(end: number): Int {
-    const view = this.#source.view(this.#at, Math.min(10, end - this.#at));
+    const start = this.#at;
     let value = 0;
-    for (let i = 0; i < view.length; i++) {
-      const byte = view[i]!;
-      if (i === 7) return this.#bigInt(view);
-      value += (byte & 0x7f) * 2 ** (7 * i);
+    let scale = 1;
+    for (let at = start; at < end; at++) {
+      const byte = this.#source.byte(at);
+      if (at === start + 7) return this.#bigInt(this.#source.view(start, Math.min(10, end - start)));
+      value += (byte & 0x7f) * scale;
       if (byte < 0x80) {
-        this.#at += i + 1;
+        this.#at = at + 1;
         return value;
       }
+      scale *= 0x80;
     }
     return this.#fail(`it ends inside a number at byte ${this.#at}`);
   }

@@ -18,6 +18,8 @@ export function encodeGraph(graph: GraphProto): Chunks {
 }
 
 const text = new TextEncoder();
+/** Bytes of an encoded number, at most. */
+const LONGEST_INT = 10;
 
 function encode(type: Message, value: Readonly<Record<string, unknown>>): Chunks {
   const chunks: Chunks = [];
@@ -43,9 +45,11 @@ function orderedFields(type: Message): number[] {
 function writeRepeated(chunks: Chunks, number: number, field: Field, values: readonly unknown[]): void {
   if (values.length === 0) return;
   if (field.kind === 'int') {
-    writeBlock(chunks, number, [Uint8Array.from((values as Int[]).flatMap((value) => varint(value)))]);
+    writeBlock(chunks, number, [varints(values as Int[])]);
   } else if (field.kind === 'float') {
     writeBlock(chunks, number, [floatBytes(values as number[])]);
+  } else if (field.kind === 'bytes' && values.every((value) => value instanceof Uint8Array)) {
+    chunks.push(blocks(number, values));
   } else {
     for (const value of values) writeOne(chunks, number, field, value);
   }
@@ -63,6 +67,36 @@ function writeBlock(chunks: Chunks, number: number, content: Chunks): void {
   const length = content.reduce((sum, bytes) => sum + byteLength(bytes), 0);
   chunks.push(Uint8Array.from([...varint(number * 8 + 2), ...varint(length)]));
   for (const bytes of content) chunks.push(bytes);
+}
+
+/** Numbers one after the other. */
+function varints(values: readonly Int[]): Uint8Array {
+  // Most are small; a longer list is copied into one twice as long.
+  let bytes = new Uint8Array(values.length + LONGEST_INT);
+  let at = 0;
+  for (const value of values) {
+    if (at + LONGEST_INT > bytes.length) {
+      const longer = new Uint8Array(2 * bytes.length);
+      longer.set(bytes);
+      bytes = longer;
+    }
+    if (typeof value === 'number' && value >= 0 && value < 0x80) bytes[at++] = value;
+    else for (const byte of varint(value)) bytes[at++] = byte;
+  }
+  return bytes.subarray(0, at);
+}
+
+/** Short texts one after the other, in one piece: each in pieces of its own would take far more memory than it has bytes. */
+function blocks(number: number, values: readonly Uint8Array[]): Uint8Array {
+  const heads = values.map(({ length }) => [...varint(number * 8 + 2), ...varint(length)]);
+  const bytes = new Uint8Array(values.reduce((sum, { length }, i) => sum + heads[i]!.length + length, 0));
+  let at = 0;
+  for (const [i, value] of values.entries()) {
+    bytes.set(heads[i]!, at);
+    bytes.set(value, at + heads[i]!.length);
+    at += heads[i]!.length + value.length;
+  }
+  return bytes;
 }
 
 function floatBytes(values: readonly number[]): Uint8Array {
