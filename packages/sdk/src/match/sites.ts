@@ -11,6 +11,7 @@ import type { Layer, LayerFinder } from './layers/layer.ts';
 import { einsum, gemm, matMul, matMulBnb4, matMulFromLeft, matMulInteger, matMulNBits } from './layers/linear.ts';
 import { chosenParameter, stackedParameter } from './layers/parameter.ts';
 import { recurrentWeights } from './layers/recurrent.ts';
+import { nextAmong } from './attentionRoles.ts';
 import { scopeCompletion, uncountedPaths } from './completePaths.ts';
 import {
   isCalledByOperator,
@@ -64,7 +65,7 @@ export function findSites(graph: GraphProto, { typeOf = () => undefined, parts =
       break;
     }
   }
-  const sites = withProjections(grouped(withRepeatedCalls(withExperts(withStructure(found)))), index, typeOf);
+  const sites = withProjections(grouped(withRepeatedCalls(withExperts(withStructure(found, index)))), index, typeOf);
   return parts ? findParts(sites, index, typeOf) : sites;
 }
 
@@ -127,14 +128,15 @@ function isUnnamed(name: string): boolean {
 }
 
 /** Gives paths to the layers that an optimizer has packed into others, and so robbed of their names. */
-function withStructure(found: readonly Found[]): readonly Found[] {
+function withStructure(found: readonly Found[], index: GraphIndex): readonly Found[] {
   const readers = new Map(found.map(({ site }) => [site.input, site]));
   const pathOfReader = (value: string): string | undefined => {
-    const reader = readers.get(value);
+    const reader = readers.get(nextAmong(value, index, (each) => readers.has(each)) ?? '');
     return reader && reader.pathSource !== 'value-name' ? reader.path : undefined;
   };
   return found.map(({ site, branch }) => {
-    const packed = site.pathSource === 'value-name' ? packedProjection(site.node, pathOfReader) : undefined;
+    const root = site.weight.stored.tensors[0].name;
+    const packed = site.pathSource === 'value-name' ? packedProjection(site.node, root, pathOfReader) : undefined;
     if (!packed) return { site, branch };
     const { projection, attention, output } = packed;
     const path = projectionPath(packed, pathOfReader(output));

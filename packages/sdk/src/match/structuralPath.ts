@@ -2,7 +2,7 @@
 
 import type { NodeProto } from '../graph/proto.ts';
 import type { GraphIndex } from '../graph/walk.ts';
-import { pathFromParameter, pathFromValueName } from './modulePath.ts';
+import { pathFromParameter, pathFromValueName, scopeOf } from './modulePath.ts';
 import { fusedFrom } from './view.ts';
 
 /** Which of an attention's projections a layer is. */
@@ -21,11 +21,16 @@ const unknown = { q: 'query', k: 'key', v: 'value' };
 /** What parts of a layer that has a name are called where nothing else tells. */
 const separate = { q: 'q_proj', k: 'k_proj', v: 'v_proj' };
 
+/** The names that torch models have for a projection: its letter or word, alone or with what says that it is a layer. */
+function namesFor(words: string): RegExp {
+  return new RegExp(`^(?:(?:to|linear|attn|w)_?)?(?:${words})(?:_(?:proj|projection|lin|linear|attn|layer|net|map))?$`, 'i'); // prettier-ignore
+}
+
 /** Every name of the three projections in torch models. */
 const synonyms: Readonly<Record<Projection, RegExp>> = {
-  q: /^(?:q|query|q_proj|query_proj|q_lin|to_q|wq|Wq|q_attn|queries|linear_q)$/,
-  k: /^(?:k|key|k_proj|key_proj|k_lin|to_k|wk|Wk|k_attn|keys|linear_k)$/,
-  v: /^(?:v|value|v_proj|value_proj|v_lin|to_v|wv|Wv|v_attn|values|linear_v)$/,
+  q: namesFor('q|query|queries'),
+  k: namesFor('k|keys?'),
+  v: namesFor('v|values?'),
 };
 
 /** Whether a module of this name is such a projection. */
@@ -43,19 +48,27 @@ export interface PackedProjection {
 }
 
 /**
- * What a layer taken out of a fused attention is; undefined for other layers, and where nothing around tells.
+ * What a layer taken out of a fused attention is; undefined for other layers, and where nothing around tells: neither the
+ * names of the attention's output, node and packed weight, nor the projection of its output.
  *
+ * @param weight name of the packed weight
  * @param pathOfReader path of the layer that reads a value, where one does
  */
 export function packedProjection(
   node: NodeProto,
+  weight: string,
   pathOfReader: (value: string) => string | undefined,
 ): PackedProjection | undefined {
   const fused = fusedFrom(node);
   const projection = /\/([qkv])$/.exec(node.name ?? '')?.[1] as Projection | undefined;
   if (!projection || !fused?.opType?.endsWith('Attention')) return undefined;
   const output = fused.output?.[0] ?? '';
-  const attention = pathFromValueName(output) ?? attentionBefore(pathOfReader(output));
+  const outputPath = pathOfReader(output);
+  const packed = pathFromParameter(weight, 'weight');
+  const attention =
+    pathFromValueName(output) ??
+    scopeOf(fused) ??
+    (packed === undefined ? attentionBefore(outputPath) : parentOf(packed, outputPath));
   return attention === undefined ? undefined : { projection, attention, output };
 }
 

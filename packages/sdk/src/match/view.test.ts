@@ -104,6 +104,80 @@ describe('fused operators with weights', () => {
   });
 });
 
+describe('queries, keys and values inside a packed weight', () => {
+  const [qkv, bias, out] = [[4, 12], [12], [4, 4]].map((dims) => randomFloats(dims, random)) as [Float32Array, Float32Array, Float32Array]; // prettier-ignore
+  const column = (values: Float32Array, i: number): Float32Array => values.filter((_, at) => Math.floor((at % 12) / 4) === i); // prettier-ignore
+  const layer = (g: WeightBuilder, name: string, input: Value, weights: Float32Array): Value => {
+    const scope = g.scope(`/blocks/blocks.0/attn/${name}/`);
+    return scope.MatMul(input, g.floats(weights, [4, 4]));
+  };
+
+  /** The model with a layer for each, of names as torch's exporter gives them. */
+  const separate = modelWith((g) => {
+    const [q, k, v] = ['q_proj', 'k_proj', 'v_proj'].map((name, i) => {
+      const product = g.Add(layer(g, name, x, column(qkv, i)), g.floats(column(bias, i), [4]));
+      return g.Transpose(g.Reshape(product, [2, 3, 2, 2]), [0, 2, 1, 3]);
+    }) as [Value, Value, Value];
+    const scores = g.Mul(g.MatMul(q, g.Transpose(k, [0, 1, 3, 2])), 1 / Math.sqrt(2));
+    const mixed = g.Transpose(g.MatMul(g.Softmax(scores, -1), v), [0, 2, 1, 3]);
+    return layer(g, 'proj', g.Reshape(mixed, [2, 3, 4]), out);
+  });
+
+  /** The same as an optimizer leaves it, which has named the attention by itself. */
+  const packedAs = ({
+    weight: name,
+    node,
+    isReshaped = false,
+  }: {
+    weight?: string;
+    node?: string;
+    isReshaped?: boolean;
+  }) =>
+    modelWith((g) => {
+      const inputs = [x, g.floats(qkv, [4, 12], name), g.floats(bias, [12])];
+      const value = g.scope('Attention_0').emit('Attention', inputs, { num_heads: 2 }, CONTRIB);
+      if (node !== undefined) g.nodes.at(-1)!.name = node;
+      // Nothing else tells.
+      if (node !== undefined || name !== undefined) return g.scope('last').MatMul(value, g.floats(out, [4, 4]));
+      if (!isReshaped) return layer(g, 'proj', value, out);
+      return g.Reshape(layer(g, 'proj', g.Reshape(value, [6, 4]), out), [2, 3, 4]);
+    });
+
+  test.each([
+    ['the layer that reads it', {}],
+    ['it, under other names,', {}, { q: 'query_layer', v: 'W_v' }],
+    ['that layer behind a Reshape', { isReshaped: true }],
+    ['the scope of its node', { node: '/blocks/blocks.0/attn/Attention' }],
+    ['the name of the weight', { weight: 'blocks.0.attn.qkv.weight' }],
+  ])(
+    'are found by %s, and an adapter does what it does to the separate layers',
+    async (_, form, names = { q: 'q_proj', v: 'v_proj' }) => {
+      const own = formAdapter({ kind: 'linear', weightShape: [4, 4] });
+      const pathsAs = (q: string, v: string): string[] => [q, v].map((name) => `blocks.0.attn.${name}`);
+      const adapterOf = (paths: string[]): Adapter => {
+        const tensors = paths.flatMap((path) => [...own.tensors].map(([name, value]) => [name.replace('.fc.', `.${path}.`), value] as const)); // prettier-ignore
+        return new Adapter({ ...own.config, targetModules: paths }, new Map(tensors));
+      };
+      const [wanted, found] = await Promise.all(
+        (
+          [
+            [separate, pathsAs('q_proj', 'v_proj')],
+            [packedAs(form), pathsAs(names.q, names.v)],
+          ] as const
+        ).map(async ([model, paths]) => {
+          const base = sited(model);
+          const { model: merged } = mergeAdapter(base.model, base.place(adapterOf(paths)));
+          const outputs = async (each: ModelProto) => (await runOnce(each, feeds))[merged.graph!.output![0]!.name!];
+          return { base: await outputs(model), merged: await outputs(merged) };
+        }),
+      );
+      expect(difference(found!.base, wanted!.base)).toBeLessThan(1e-6);
+      expect(difference(found!.merged, wanted!.merged)).toBeLessThan(1e-5);
+      expect(difference(found!.merged, found!.base)).toBeGreaterThan(1e-2);
+    },
+  );
+});
+
 test('parts whose values others read, or that are gone, stay apart', () => {
   const view = viewOf(fusedModel());
   const { graph } = view;
