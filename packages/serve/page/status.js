@@ -2,21 +2,11 @@
 'use strict';
 (() => {
   const PERIOD = 2000;
-  const KEY = 'onnx-lora-key';
   const at = (id) => document.getElementById(id);
   const [title, about, notice, form, parts] = ['title', 'about', 'notice', 'key', 'parts'].map(at);
+  const offer = trying();
   let timer;
 
-  // Texts are added as texts: whatever a name holds, it is no element.
-  const element = (name, className, ...children) => {
-    const made = document.createElement(name);
-    if (className) made.className = className;
-    made.append(...children.map((each) => (each instanceof Node ? each : String(each))));
-    return made;
-  };
-
-  const count = (value) => value.toLocaleString('en');
-  const milliseconds = (value) => (value < 10 ? value.toFixed(1) : count(Math.round(value)));
   const percent = (value) => `${Math.round(value * 100)} %`;
   const bytes = (value) => {
     const power = value < 1024 ? 0 : Math.min(3, Math.floor(Math.log2(value) / 10));
@@ -70,7 +60,8 @@
   };
 
   const shown = (status) => {
-    const { server, memory, queue, batches, stages, adapters, splits, tenants, answers, refusals, failures } = status;
+    const { server, memory, queue, history, batches, stages, adapters, splits, tenants, answers, refusals, failures } =
+      status;
     title.textContent = server.name;
     document.title = `${server.name} · onnx-lora`;
     about.textContent = `onnx-lora ${server.version} · base ${server.digest.slice(0, 12)} · up ${duration(server.uptime)} · as of ${new Date().toLocaleTimeString()}`;
@@ -78,7 +69,9 @@
     const errors = answers.filter(({ status: code }) => code >= 500);
     const failed = errors.reduce((sum, each) => sum + each.count, 0);
     const stateOf = (each) => [each.loaded && 'in memory', each.pinned && 'pinned', each.current && 'current'].filter(Boolean).join(', '); // prettier-ignore
+    offer(status);
     const children = [
+      charts(history, server.uptime),
       facts([
         ['takes requests', server.ready ? 'yes' : 'no', !server.ready],
         ['waiting', `${count(queue.requests)} (${bytes(queue.bytes)})`],
@@ -134,7 +127,8 @@
           ['weight', ({ weight }) => count(weight), true],
           ['waiting', ({ waiting }) => count(waiting), true],
           ['answered', ({ answered }) => count(answered), true],
-          ['refused or failed', (each) => count(each.failed), true],
+          ['refused', ({ refused }) => count(refused), true],
+          ['failed', (each) => count(each.failed), true],
         ],
         tenants,
       ),
@@ -179,7 +173,7 @@
     try {
       const answer = await fetch('status.json', {
         cache: 'no-store',
-        headers: key === null ? {} : { authorization: `Bearer ${key}` },
+        headers: keyHeader(),
       });
       const body = await answer.json();
       const isRefused = answer.status === 401 || answer.status === 403;

@@ -273,6 +273,7 @@ describe('a description', () => {
     const { ask } = await smallServer({ count: 0 });
     const { paths } = (await (await ask('/openapi.json')).json()) as { paths: Record<string, Record<string, unknown>> };
     expect(Object.keys(paths).sort()).toEqual([
+      '/',
       '/adapters',
       '/adapters/{name}',
       '/adapters/{name}/activate',

@@ -74,7 +74,11 @@ export async function serve(model: Model, { catalog, onLog = toStderr, ...given 
   const metrics = serverMetrics();
   const access = new Access(keys, systemClock);
   const store = storeSettings && (await openStore(storeSettings, model, given));
-  const fileLimits = { maxTensors: () => mostTensors(model), ...defined({ maxWeightBytes: maxUploadBytes }) };
+  const fileLimits = {
+    maxTensors: () => mostTensors(model),
+    check: checkOf(model, given),
+    ...defined({ maxWeightBytes: maxUploadBytes }),
+  };
   const placed = adapters === undefined ? undefined : await adaptersAt(adapters, cache, fileLimits);
   const places = [store, catalog, placed?.catalog];
   const all = metrics.counted(together(places.filter((each) => each !== undefined)));
@@ -201,15 +205,20 @@ function cannotListen(where: string, cause: unknown): OnnxLoraError {
   return new OnnxLoraError('CONFIG_INVALID', `${where} cannot be listened on: ${why}. Name another port.`, { cause });
 }
 
+/** Refuses adapters of another base, or that have no place in it. */
+function checkOf(model: Model, { allowBaseMismatch = false }: ServeSettings): (adapter: Adapter) => Promise<void> {
+  return async (adapter) => {
+    await modelFor(model, adapter).place(adapter, { allowBaseMismatch });
+  };
+}
+
 /** Adapters of another base, or that have no place in it, are refused when they are brought. */
 async function openStore(
   { folder, maxBytes, signedBy }: NonNullable<ServeSettings['store']>,
   model: Model,
-  { allowBaseMismatch = false }: ServeSettings,
+  given: ServeSettings,
 ): Promise<AdapterStore> {
-  const check = async (adapter: Adapter): Promise<void> => {
-    await modelFor(model, adapter).place(adapter, { allowBaseMismatch });
-  };
+  const check = checkOf(model, given);
   return AdapterStore.open(folder, {
     check,
     maxTensors: () => mostTensors(model),

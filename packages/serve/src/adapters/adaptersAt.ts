@@ -7,8 +7,7 @@ import type { AdapterCatalog } from './catalog.ts';
 import { DiskCache } from './diskCache.ts';
 import { FarAdapters, type FarPlace } from './farAdapters.ts';
 import { hubPlace } from './hubPlace.ts';
-import type { FileLimits } from './incoming.ts';
-import { RunFolders } from './runFolders.ts';
+import { RunFolders, type RunRules } from './runFolders.ts';
 import { s3Place } from './s3.ts';
 
 /** Where adapters from far away are kept on this machine. */
@@ -35,13 +34,13 @@ export function isAddress(adapters: string): boolean {
 /**
  * The adapters of a folder, of `s3://BUCKET/PREFIX` or of `hf://ORG/NAME`.
  *
- * @param limits of which `maxTensors` holds for all, and bytes for adapters from far away
+ * @param limits of which `maxTensors` holds for all, bytes for adapters from far away, and `check` for those of a folder
  * @throws OnnxLoraError `CONFIG_INVALID` for an address that is none; `FILE_INVALID` for a cache that another process has
  */
 export async function adaptersAt(
   adapters: string,
   { folder, maxBytes = 10 * 2 ** 30, refresh }: CacheSettings = {},
-  limits: FileLimits = {},
+  limits: RunRules = {},
 ): Promise<PlacedAdapters> {
   if (!isAddress(adapters)) return { catalog: new RunFolders(adapters, limits), close: () => undefined };
   const place: FarPlace & { close?(): void } = await (adapters.startsWith('s3:') ? s3Place : hubPlace)(adapters);

@@ -7,16 +7,22 @@ import { type Adapter, OnnxLoraError } from '@onnx-lora/sdk';
 import type { AdapterCatalog, AdapterChoiceOptions, AdapterInfo, ResolvedAdapter } from './catalog.ts';
 import { type FileLimits, loadBounded } from './incoming.ts';
 import { isAdapterName, noSuchAdapter } from './names.ts';
+import type { UploadRules } from './upload.ts';
 
 const CONFIG_FILE = 'adapter_config.json';
 const WEIGHTS_FILE = /^adapter_model[\w.-]*\.(safetensors|json)$/;
 /** Digits of a digest that make a version. */
 const VERSION_DIGITS = 12;
 
+/** What adapters of a folder must be. */
+export type RunRules = FileLimits & Pick<UploadRules, 'check'>;
+
 /** What was read of a folder, and by which it is told whether that still holds. */
 interface Known {
   readonly signature: string;
   readonly info: AdapterInfo;
+  /** Whether it is an adapter of the model, once that was asked. */
+  fits?: boolean;
 }
 
 /**
@@ -25,14 +31,14 @@ interface Known {
  */
 export class RunFolders implements AdapterCatalog {
   readonly #root: string;
-  readonly #limits: FileLimits;
+  readonly #limits: RunRules;
   readonly #known = new Map<string, Known>();
 
   /**
    * @param root folder with a folder for each adapter: PEFT's files, or a run with `adapter` inside
-   * @param limits of which `maxTensors` holds here
+   * @param limits of which `maxTensors` holds here; adapters that `check` finds to be of another base are not listed
    */
-  constructor(root: string, limits: FileLimits = {}) {
+  constructor(root: string, limits: RunRules = {}) {
     this.#root = root;
     this.#limits = limits;
   }
@@ -48,9 +54,24 @@ export class RunFolders implements AdapterCatalog {
     const found: AdapterInfo[] = [];
     for (const name of names) {
       const info = await this.#read(name);
-      if (info) found.push(info);
+      if (info && (await this.#fits(info))) found.push(info);
     }
     return found;
+  }
+
+  /** Whether an adapter is not one of another base. What cannot be read is listed: whoever asks for it is told why. */
+  async #fits({ name }: AdapterInfo): Promise<boolean> {
+    const known = this.#known.get(name)!;
+    known.fits ??= await this.#check(name).then(
+      () => true,
+      (error: unknown) => !(error instanceof OnnxLoraError && error.code === 'ADAPTER_MISMATCH'),
+    );
+    return known.fits;
+  }
+
+  async #check(name: string): Promise<void> {
+    const { check } = this.#limits;
+    if (check) await check(await loadBounded(path.join(this.#root, name), this.#limits));
   }
 
   async load(key: string): Promise<Adapter> {

@@ -25,7 +25,7 @@ export interface ServerMetrics {
 export function serverMetrics(): ServerMetrics {
   const metrics = new Metrics();
   const tallies = new Tallies();
-  const requests = metrics.counter('onnx_lora_requests_total', 'Requests that were answered.');
+  const requests = metrics.counter('onnx_lora_requests_total', 'Requests that have ended, by their status.');
   const seconds = metrics.histogram('onnx_lora_request_seconds', 'From the first byte to the last one sent.', SECONDS);
   const waited = metrics.histogram('onnx_lora_queue_seconds', 'What requests waited for their batch.', SECONDS);
   const computed = metrics.histogram('onnx_lora_compute_seconds', 'What batches computed.', SECONDS);

@@ -1,5 +1,6 @@
 /** @file What the page of the server's state tells of requests: names of tenants among it, which `/metrics` has not. */
 
+import { History, type Moment, type Outcome } from './history.ts';
 import type { BatchReport } from '../scheduler/options.ts';
 import type { OverloadReason } from '../scheduler/overloaded.ts';
 import { Recent, type Spread } from './recent.ts';
@@ -10,11 +11,16 @@ export type Stage = 'request' | 'waiting' | 'computing' | 'reading';
 /** All of them. */
 export const stages: readonly Stage[] = ['request', 'waiting', 'computing', 'reading'];
 
-/** Numbers of a tenant. */
-export interface TenantTally {
-  answered: number;
-  /** Those of `answered` that were refused, or failed. */
-  failed: number;
+/** Requests of a tenant, by how they ended. */
+export type TenantTally = Record<Outcome, number>;
+
+/** gRPC's statuses that are no client's affair: UNKNOWN, ABORTED, INTERNAL, UNAVAILABLE, DATA_LOSS. */
+const FAILURES: ReadonlySet<number> = new Set([2, 10, 13, 14, 15]);
+
+/** How a request ended, by HTTP's status or gRPC's, whose 0 is success. */
+function outcomeOf({ method, status }: AnsweredRequest): Outcome {
+  if (method === 'gRPC') return status === 0 ? 'answered' : FAILURES.has(status) ? 'failed' : 'refused';
+  return status < 400 ? 'answered' : status < 500 ? 'refused' : 'failed';
 }
 
 /** Tenants that are counted; keys name few, so that more come of a program's own. */
@@ -32,20 +38,22 @@ export class Tallies {
   readonly #answers = new Map<string, { readonly route: string; readonly status: number; count: number }>();
   readonly #tenants = new Map<string, TenantTally>();
   readonly #refusals = new Map<OverloadReason, number>();
+  readonly #history = new History();
   #gone = 0;
 
   /** A request has been answered. */
-  answered({ method, route, status, seconds }: AnsweredRequest, tenant: string): void {
+  answered(request: AnsweredRequest, tenant: string): void {
+    const { method, route, status, seconds } = request;
     this.took('request', seconds * 1000);
     const key = `${method} ${route}`;
     const one = this.#answers.get(`${key} ${status}`) ?? { route: key, status, count: 0 };
     one.count++;
     this.#answers.set(`${key} ${status}`, one);
-    const own = this.#tenants.get(tenant) ?? { answered: 0, failed: 0 };
-    // Of HTTP and of gRPC, whose 0 is success.
-    const isFailed = method === 'gRPC' ? status !== 0 : status >= 400;
-    own.answered++;
-    if (isFailed) own.failed++;
+    const own = this.#tenants.get(tenant) ?? { answered: 0, refused: 0, failed: 0 };
+    const outcome = outcomeOf(request);
+    own[outcome]++;
+    // What only looks, such as the page itself, is no load.
+    if (method !== 'GET') this.#history.ended(outcome, seconds * 1000);
     if (this.#tenants.has(tenant) || this.#tenants.size < MOST_TENANTS) this.#tenants.set(tenant, own);
   }
 
@@ -74,6 +82,11 @@ export class Tallies {
   /** A client has gone. */
   gone(): void {
     this.#gone++;
+  }
+
+  /** The last half hour. */
+  get history(): Moment[] {
+    return this.#history.moments;
   }
 
   /** How long each stage took. */

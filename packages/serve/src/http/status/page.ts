@@ -10,15 +10,18 @@ export interface StatusPage {
   readonly policy: string;
 }
 
+/** In the order in which they are run. */
+const scripts = ['elements.js', 'charts.js', 'ask.js', 'status.js'];
+
 let made: StatusPage | undefined;
 
 /** The page, which knows nothing of the server: its script asks for that. */
 export function statusPage(): StatusPage {
   if (made) return made;
-  const read = (name: string): string => readFileSync(new URL(`../../../page/status.${name}`, import.meta.url), 'utf8');
-  const html = read('html')
-    .replace('/* style */', () => read('css'))
-    .replace('/* script */', () => read('js'));
+  const read = (name: string): string => readFileSync(new URL(`../../../page/${name}`, import.meta.url), 'utf8');
+  const html = read('status.html')
+    .replace('/* style */', () => read('status.css'))
+    .replace('/* script */', () => scripts.map(read).join('\n'));
   const policy = [
     "default-src 'none'",
     `script-src '${hashOf(html, 'script')}'`,

@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import { type Stage, stages } from '../../operation/tallies.ts';
-import type { ServerStatus } from './serverStatus.ts';
+import type { Asking, ServerStatus } from './serverStatus.ts';
 import { type Route, route } from '../routes.ts';
 import type { Service } from '../service.ts';
 import { statusPage } from './page.ts';
@@ -32,6 +32,14 @@ const serverStatus: z.ZodType<ServerStatus> = z.object({
     batches: z.int().describe('that compute'),
     wait: z.number().describe('milliseconds that a request would wait now'),
   }),
+  history: z
+    .array(z.object({ answered: z.int(), refused: z.int(), failed: z.int(), mean: z.number() }))
+    .describe('spans of ten seconds of the last half hour, the oldest first'),
+  asking: z.union([
+    z.object({ kind: z.enum(['chat', 'none']) }),
+    z.object({ kind: z.literal('text'), column: z.string() }),
+    z.object({ kind: z.literal('file'), endings: z.array(z.string()) }),
+  ]),
   batches: z
     .object({ count: z.int(), requests: z.number(), rows: z.number(), adapters: z.number(), padding: z.number() })
     .describe('how many there were, and means of them'),
@@ -57,7 +65,8 @@ const serverStatus: z.ZodType<ServerStatus> = z.object({
       weight: z.number(),
       waiting: z.int(),
       answered: z.int(),
-      failed: z.int().describe('those of them that were refused or failed'),
+      refused: z.int().describe('4xx'),
+      failed: z.int().describe('5xx'),
     }),
   ),
   answers: z.array(z.object({ route: z.string(), status: z.int(), count: z.int() })),
@@ -68,6 +77,16 @@ const serverStatus: z.ZodType<ServerStatus> = z.object({
 /** The routes. */
 export function statusRoutes(service: Service): Route[] {
   return [
+    route({
+      method: 'GET',
+      url: '/',
+      access: 'open',
+      summary: 'leads to the page',
+      handle: async ({ reply }) => {
+        await reply.redirect('status');
+        return undefined;
+      },
+    }),
     route({
       method: 'GET',
       url: '/status',
@@ -100,6 +119,23 @@ export function statusRoutes(service: Service): Route[] {
   ];
 }
 
+/** By the domain of the model: adapters of one base may have tasks of their own, and all read the same. */
+function askingOf({ base: { family, registry } }: Service): Asking {
+  if (!family) return { kind: 'none' };
+  switch (family.domain) {
+    case 'text':
+      return family.tasks.includes('chat') ? { kind: 'chat' } : { kind: 'text', column: 'text' };
+    case 'science':
+      return { kind: 'text', column: 'sequence' };
+    default: {
+      const { domain: reads } = family;
+      const own = registry.preprocessors.filter(({ domain }) => domain === reads);
+      const endings = [...new Set(own.flatMap(({ fileEndings }) => fileEndings))];
+      return endings.length > 0 ? { kind: 'file', endings } : { kind: 'none' };
+    }
+  }
+}
+
 async function statusOf(service: Service): Promise<ServerStatus> {
   const { name, version, base, catalog, store, scheduler, metrics, access } = service;
   const { tallies } = metrics;
@@ -127,6 +163,8 @@ async function statusOf(service: Service): Promise<ServerStatus> {
     server: { name, version, digest: await base.digest(), ready: service.isReady(), uptime: process.uptime() },
     memory: { resident: process.memoryUsage.rss(), limit: service.memoryLimit, sessions: service.sessionCount() },
     queue: { requests: jobs, rows, bytes, batches: scheduler.computing, wait: scheduler.wait('') },
+    history: tallies.history,
+    asking: askingOf(service),
     batches: tallies.batches,
     stages: tallies.times,
     adapterCount: all.length,

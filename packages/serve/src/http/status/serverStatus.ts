@@ -1,7 +1,14 @@
 /** @file What a server tells of its state, to people by a page and to programs. */
 
+import type { Moment } from '../../operation/history.ts';
 import type { Spread } from '../../operation/recent.ts';
 import type { Stage } from '../../operation/tallies.ts';
+
+/** How a person asks a model: by a conversation, by a text of a column, or by files with these endings; undefined where nobody can. */
+export type Asking =
+  | { readonly kind: 'chat' | 'none' }
+  | { readonly kind: 'text'; readonly column: string }
+  | { readonly kind: 'file'; readonly endings: readonly string[] };
 
 /** The state of a server. */
 export interface ServerStatus {
@@ -40,6 +47,10 @@ export interface ServerStatus {
     /** Milliseconds that a request would wait now. */
     readonly wait: number;
   };
+  /** Spans of ten seconds of the last half hour, the oldest first; of requests that have something done. */
+  readonly history: readonly Moment[];
+  /** How the model is asked by the page. */
+  readonly asking: Asking;
   /** How many there were, and means of all of them. */
   readonly batches: Readonly<Record<'count' | 'requests' | 'rows' | 'adapters' | 'padding', number>>;
   /** Milliseconds of the latest 1,024 requests, or batches. */
@@ -69,7 +80,9 @@ export interface ServerStatus {
     readonly weight: number;
     readonly waiting: number;
     readonly answered: number;
-    /** Those of `answered` that were refused or failed. */
+    /** Refused: 4xx. */
+    readonly refused: number;
+    /** Failures of the server: 5xx. */
     readonly failed: number;
   }[];
   /** How many there were, by route and status. */

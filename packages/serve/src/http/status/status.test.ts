@@ -59,7 +59,14 @@ describe('what the page is made from', () => {
       429: refused,
     });
     expect(status.refusals).toEqual([{ reason: 'queue', count: refused }]);
-    expect(status.tenants).toEqual([{ tenant: '', weight: 1, waiting: 0, answered: 43, failed: refused + 1 }]);
+    expect(status.tenants).toEqual([
+      { tenant: '', weight: 1, waiting: 0, answered: 42 - refused, refused: refused + 1, failed: 0 },
+    ]);
+    const ended = status.history.map(({ answered, refused: no, failed }) => answered + no + failed);
+    expect(ended.reduce((sum, each) => sum + each)).toBe(43);
+    expect(status.asking).toEqual({ kind: 'none' });
+    const root = await server.ask('/', { redirect: 'manual' });
+    expect([root.status, root.headers.get('location')]).toEqual([302, 'status']);
     const { batches, stages, queue, memory } = status;
     expect(batches.requests * batches.count).toBeCloseTo(42 - refused, 6);
     expect(batches.rows * batches.count).toBeCloseTo(3 + 2 * (40 - refused), 6);
