@@ -85,7 +85,7 @@ const difference = (a: Tensor, b: Tensor): number =>
 
 const kinds: Readonly<Record<string, LoraOptions>> = {
   'query and value': { r: 4, targetModules: ['query', 'value'] },
-  'all linear layers': { r: 2, alpha: 8, targetModules: 'all-linear' },
+  'all linear layers': { r: 2, loraAlpha: 8, targetModules: 'all-linear' },
   'rank and alpha patterns': {
     r: 4,
     targetModules: ['query', 'dense'],

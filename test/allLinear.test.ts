@@ -33,7 +33,7 @@ describe('all-linear', () => {
       const linear = [...new Set([...allLinear, ...leftOut, ...(leftOutByTask ?? [])])].sort();
       const modules = [...linear.map((each) => ({ path: each, kind: 'linear' })), { path: 'layer.0.query', kind: 'linear' }]; // prettier-ignore
       const choose = (taskType?: string): string[] =>
-        selectNamed(modules, { r: 8, alpha: 8, targetModules: 'all-linear', taskType }, { name: type, family })
+        selectNamed(modules, { r: 8, loraAlpha: 8, targetModules: 'all-linear', taskType }, { name: type, family })
           .targets.filter((each) => each !== 'layer.0.query')
           .sort();
       expect(choose()).toEqual([...allLinear].sort());

@@ -83,7 +83,7 @@ const recurrentWeights = [0, 1].flatMap((layer) =>
 const kinds: readonly (readonly [what: string, on: keyof typeof nets, lora: LoraOptions, beside: readonly string[]])[] =
   [
     ['a strided convolution', 'conv', { r: 2, targetModules: ['stem'] }, []],
-    ['a dilated convolution of one dimension', 'conv', { r: 3, alpha: 9, targetModules: ['wide'] }, []],
+    ['a dilated convolution of one dimension', 'conv', { r: 3, loraAlpha: 9, targetModules: ['wide'] }, []],
     ['convolutions with DoRA', 'conv', { r: 2, targetModules: ['stem', 'wide', 'head'], useDora: true }, []],
     ['a grouped convolution', 'conv', { r: 4, targetModules: ['grouped', 'head'] }, ['grouped']],
     ['transposed convolutions', 'up', { r: 4, targetModules: ['up', 'head'] }, []],
@@ -246,7 +246,11 @@ describe('grouped convolutions that a pattern reaches', () => {
 
   it('get the next rank that their groups divide, scaled as was asked, and the config says so', async () => {
     for (const useRslora of [false, true]) {
-      const run = await train(model, { task, lora: { r: 3, alpha: 6, targetModules: '.*', useRslora }, ...settings });
+      const run = await train(model, {
+        task,
+        lora: { r: 3, loraAlpha: 6, targetModules: '.*', useRslora },
+        ...settings,
+      });
       const { tensors, config } = run.adapter;
       const scalings = ['grouped', 'stem'].map((module) => {
         const name = `base_model.model.${module}.lora_A.weight`;

@@ -101,7 +101,7 @@ function adapter(modules: readonly string[], { r = 2, alpha = 3, dora = false, s
     tensors.set(`base_model.model.${module}.bias`, values([shapes[module]![0]!]));
   }
   const config = { targetModules: modules, modulesToSave: saved.length > 0 ? saved : null, useDora: dora };
-  return new Adapter(adapterConfig({ r, alpha, ...config }), tensors);
+  return new Adapter(adapterConfig({ r, loraAlpha: alpha, ...config }), tensors);
 }
 
 async function open(model: Model, options: ModelSessionOptions): Promise<AdapterSession> {
@@ -336,7 +336,7 @@ describe('places', () => {
 describe('a blend', () => {
   /** The base with W + w·s·B·A of one adapter, in a file. */
   async function merged(model: Model, each: Adapter, weight: number, name: string): Promise<Model> {
-    const scaled = new Adapter({ ...each.config, alpha: each.config.alpha * weight }, each.tensors);
+    const scaled = new Adapter({ ...each.config, loraAlpha: each.config.loraAlpha * weight }, each.tensors);
     const file = path.join(folder, `${name}.onnx`);
     await merge(model, scaled, file);
     return openModel(file);

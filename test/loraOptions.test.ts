@@ -84,30 +84,30 @@ async function trained(each: Case, lora: LoraOptions, steps: number): Promise<{ 
 
 /** Options as a user writes them, and the case that PEFT made with the same. */
 const options: readonly (readonly [option: string, name: string, lora: LoraOptions])[] = [
-  ['bias: all', 'lora-bias-all', { r: 4, alpha: 8, targetModules: ['up', 'down'], bias: 'all' }],
-  ['bias: lora_only', 'lora-bias-only', { r: 4, alpha: 8, targetModules: ['up', 'down'], bias: 'lora_only' }],
-  ['loraBias', 'lora-lora-bias', { r: 4, alpha: 8, targetModules: ['up', 'down'], loraBias: true }],
-  ['targetParameters', 'lora-target-parameters', { r: 4, alpha: 40, targetParameters: ['up', 'experts.down'] }],
+  ['bias: all', 'lora-bias-all', { r: 4, loraAlpha: 8, targetModules: ['up', 'down'], bias: 'all' }],
+  ['bias: lora_only', 'lora-bias-only', { r: 4, loraAlpha: 8, targetModules: ['up', 'down'], bias: 'lora_only' }],
+  ['loraBias', 'lora-lora-bias', { r: 4, loraAlpha: 8, targetModules: ['up', 'down'], loraBias: true }],
+  ['targetParameters', 'lora-target-parameters', { r: 4, loraAlpha: 40, targetParameters: ['up', 'experts.down'] }],
   [
     'trainableTokenIndices by name',
     'lora-trainable-tokens',
-    { r: 4, alpha: 8, targetModules: ['mix'], trainableTokenIndices: { tokens: [2, 5, 17] } },
+    { r: 4, loraAlpha: 8, targetModules: ['mix'], trainableTokenIndices: { tokens: [2, 5, 17] } },
   ],
   [
     'trainableTokenIndices of the only embedding',
     'lora-trainable-tokens',
-    { r: 4, alpha: 8, targetModules: ['mix'], trainableTokenIndices: [2, 5, 17] },
+    { r: 4, loraAlpha: 8, targetModules: ['mix'], trainableTokenIndices: [2, 5, 17] },
   ],
-  ['a MultiheadAttention', 'lora-mha', { r: 4, alpha: 8, targetModules: ['stem', 'attn'] }],
+  ['a MultiheadAttention', 'lora-mha', { r: 4, loraAlpha: 8, targetModules: ['stem', 'attn'] }],
   [
     'ensureWeightTying',
     'lora-tied-embeddings-ensured',
-    { r: 4, alpha: 8, targetModules: ['lm_head', 'q_proj'], ensureWeightTying: true },
+    { r: 4, loraAlpha: 8, targetModules: ['lm_head', 'q_proj'], ensureWeightTying: true },
   ],
   [
     'a function',
     'lora-lora-bias',
-    { r: 4, alpha: 8, targetModules: ({ weight }) => /^layers\.\d\.(up|down)\./.test(weight), loraBias: true },
+    { r: 4, loraAlpha: 8, targetModules: ({ weight }) => /^layers\.\d\.(up|down)\./.test(weight), loraBias: true },
   ],
 ];
 

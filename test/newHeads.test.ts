@@ -158,7 +158,7 @@ function expectClose(found: Tensor, wanted: ArrayLike<number>, digits = 5): void
 function headed(heads: Readonly<Record<string, Tensor>>, notes: Adapter['notes'] = {}): Adapter {
   const modules = [...new Set(Object.keys(heads).map((name) => name.slice(0, name.lastIndexOf('.'))))];
   return new Adapter(
-    adapterConfig({ r: 2, alpha: 4, targetModules: ['body'], modulesToSave: modules }),
+    adapterConfig({ r: 2, loraAlpha: 4, targetModules: ['body'], modulesToSave: modules }),
     new Map([
       ['base_model.model.body.lora_A.weight', values([2, width])],
       ['base_model.model.body.lora_B.weight', values([width, 2])],
@@ -260,7 +260,7 @@ describe('several adapters with heads', () => {
     const tuned = (target: string, more: Record<string, Tensor> = {}): Adapter => {
       const out_ = target === 'body' ? width : 3;
       return new Adapter(
-        adapterConfig({ r: 2, alpha: 4, targetModules: [target], useDora: Object.keys(more).length > 0 }),
+        adapterConfig({ r: 2, loraAlpha: 4, targetModules: [target], useDora: Object.keys(more).length > 0 }),
         new Map([
           [`base_model.model.${target}.lora_A.weight`, values([2, width])],
           [`base_model.model.${target}.lora_B.weight`, values([out_, 2])],
@@ -357,7 +357,7 @@ describe('a head for other labels', () => {
     const model = await opened(classifier);
     const headOf = (size: number, digest?: string): Adapter =>
       new Adapter(
-        adapterConfig({ r: 2, alpha: 4, targetModules: ['body'], modulesToSave: ['classifier'] }),
+        adapterConfig({ r: 2, loraAlpha: 4, targetModules: ['body'], modulesToSave: ['classifier'] }),
         new Map([
           ['base_model.model.body.lora_A.weight', values([2, width])],
           ['base_model.model.body.lora_B.weight', values([width, 2])],
@@ -414,7 +414,7 @@ describe('a head for other labels', () => {
     expect(modules).toEqual(['decode_head.classifier']);
     expect(headed.outputs['logits']!.dims).toEqual(['batch', 5, 2, 10]);
     const adapter = new Adapter(
-      adapterConfig({ r: 2, alpha: 4, targetModules: ['body'], modulesToSave: modules }),
+      adapterConfig({ r: 2, loraAlpha: 4, targetModules: ['body'], modulesToSave: modules }),
       new Map([
         ['base_model.model.body.lora_A.weight', values([2, width])],
         ['base_model.model.body.lora_B.weight', values([width, 2])],
@@ -629,7 +629,7 @@ describe.skipIf(!existsSync(cases))('published architectures', () => {
     );
     const config = adapterConfig({
       r: 1,
-      alpha: 1,
+      loraAlpha: 1,
       targetModules: 'dummy-target-modules',
       modulesToSave: [...modules],
     });

@@ -139,7 +139,7 @@ describe('shared tensors', () => {
       [name.replace('tied_B', 'lora_B.weight'), B],
       [name.replace('tied_B', 'lora_A.weight'), adapter.tensors.get(`base_model.tied_A.2x${name.includes('.up.') ? 16 : 24}`)!], // prettier-ignore
     ]);
-    const { config } = await randomAdapter(model, { lora: { r: 2, alpha: 2, targetModules: ['up', 'down'] } });
+    const { config } = await randomAdapter(model, { lora: { r: 2, loraAlpha: 2, targetModules: ['up', 'down'] } });
     const [found, wanted] = await Promise.all([adapter, new Adapter(config, new Map(copies))].map((each) => logits(model, each))); // prettier-ignore
     (found!.data as Float32Array).forEach((value, i) => {
       expect(value).toBeCloseTo(Number(wanted!.data[i]), 5);

@@ -400,7 +400,7 @@ it('becomes LoRA by the command line', { timeout: 60_000 }, async () => {
   // A product of two products of rank 2 has rank 4.
   expect(await convert(exact, '--plain-from', file, '--rank', '4', '--json')).toMatchObject({ code: 0 });
   const lora = await loadAdapter(exact);
-  expect(lora.config).toMatchObject({ peftType: 'LORA', r: 4, alpha: 4 });
+  expect(lora.config).toMatchObject({ peftType: 'LORA', r: 4, loraAlpha: 4 });
   const base = await openModel(file, { plugins });
   expectSame(await logits(base, { lora }, 'lora'), await logits(base, { adapter }, 'adapter'));
   expect((await convert(near, '--plain-from', file, '--rank', '1')).stdout).toMatch(/parameters; of the change of "layers\.\d\.up" the rank leaves out [\d.]+%, of others less\.$/m); // prettier-ignore

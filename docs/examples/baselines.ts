@@ -34,7 +34,7 @@ const frozenSeconds = (performance.now() - began) / 1000;
 const task = imageClassification({ root, train: training, validation: test });
 const run = await train(model, {
   task,
-  lora: { r: 8, alpha: 16, targetModules: 'all-linear' },
+  lora: { r: 8, loraAlpha: 16, targetModules: 'all-linear' },
   steps: 100,
   batchSize: 16,
   lr: 5e-3,

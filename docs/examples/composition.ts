@@ -39,7 +39,7 @@ async function byFewExamples(kinds: readonly Shift[]): Promise<Record<string, st
   for (const seed of [0, 1, 2]) found.push(await loraHub(model, { adapters, task, seed }));
   const { adapter, weights } = found.sort((a, b) => a.loss - b.loss)[0]!;
   // #endregion hub
-  const lora = { r: 8, alpha: 16, targetModules: 'all-linear' as const };
+  const lora = { r: 8, loraAlpha: 16, targetModules: 'all-linear' as const };
   const run = await train(model, { task, lora, steps: 40, batchSize: 20, lr: 5e-3, schedule: 'cosine' });
   const alone: number[] = [];
   for (const shift of shifts) alone.push(await accuracy(data, adapters[shift]));

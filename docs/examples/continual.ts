@@ -36,7 +36,7 @@ for (const seed of seeds.length > 0 ? seeds : [1]) {
     const { scores, average, forgetting } = await continual(model, {
       tasks: Object.fromEntries(shifts.map((shift) => [shift, imageClassification(path.join(folder, shift))])),
       method,
-      lora: { r: 8, alpha: 16, targetModules: 'all-linear' },
+      lora: { r: 8, loraAlpha: 16, targetModules: 'all-linear' },
       replayExamples: 100,
       steps: 120,
       lr: 3e-3,

@@ -56,7 +56,7 @@ for (const font of prints.map(fontOf)) printed.set(font.family, await setLines(u
 
 // #region lora
 const isWhole = ({ kind, weightShape }: ModuleInfo): boolean => kind === 'linear' || weightShape[1] !== 1;
-const lora = { r: 8, alpha: 16, targetModules: isWhole };
+const lora = { r: 8, loraAlpha: 16, targetModules: isWhole };
 const { targets, trainableParameters } = previewLora(model, lora);
 console.log(`${targets.length} layers to adapt, ${trainableParameters.toLocaleString('en')} numbers to train\n`);
 // #endregion lora

@@ -31,8 +31,8 @@ await writeDigits('runs/exchange/turned/test', digits.slice(8000), 'turned');
 // #region load
 const model = await openModel(at('models/vit-mnist'), { families: visionFamilies });
 const fromPeft = await loadAdapter(at('peft/turned'));
-const { r, alpha, useRslora, targetModules } = fromPeft.config;
-console.log('PEFT wrote:', { r, alpha, useRslora, targetModules });
+const { r, loraAlpha, useRslora, targetModules } = fromPeft.config;
+console.log('PEFT wrote:', { r, loraAlpha, useRslora, targetModules });
 console.log('its names:  ', [...fromPeft.tensors.keys()][0]);
 console.log('ours:       ', model.modules().find(({ path: module }) => module.endsWith('query'))!.path);
 // #endregion load

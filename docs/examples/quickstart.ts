@@ -40,7 +40,7 @@ for (const shift of shifts) {
   const base = await evaluate(model, { task });
   const run = await train(model, {
     task,
-    lora: { r: 8, alpha: 16, targetModules: 'all-linear' },
+    lora: { r: 8, loraAlpha: 16, targetModules: 'all-linear' },
     steps: 200,
     batchSize: 32,
     lr: 5e-3,

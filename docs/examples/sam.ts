@@ -35,7 +35,7 @@ const task = promptableSegmentation(out, { loss: { bce: 1 } });
 const before = await evaluate(model, { task });
 const run = await train(model, {
   task,
-  lora: { r: 8, alpha: 16, targetModules: ['qkv', 'q_proj', 'v_proj'] },
+  lora: { r: 8, loraAlpha: 16, targetModules: ['qkv', 'q_proj', 'v_proj'] },
   steps: 40,
   batchSize: 8,
   lr: 2e-3,

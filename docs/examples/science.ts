@@ -31,7 +31,7 @@ interface Experiment {
   readonly options: Omit<TrainOptions, 'task'>;
 }
 
-const options = { lora: { r: 8, alpha: 16, targetModules: 'all-linear' }, warmupSteps: 0.1 } as const;
+const options = { lora: { r: 8, loraAlpha: 16, targetModules: 'all-linear' }, warmupSteps: 0.1 } as const;
 const experiments: readonly Experiment[] = [
   {
     id: 'families',

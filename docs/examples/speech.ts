@@ -22,7 +22,7 @@ const task = speechRecognition(out, { language: 'en' });
 const before = await evaluate(model, { task });
 const run = await train(model, {
   task,
-  lora: { r: 8, alpha: 16, targetModules: 'all-linear' },
+  lora: { r: 8, loraAlpha: 16, targetModules: 'all-linear' },
   steps: 200,
   batchSize: 16,
   lr: 8e-3,

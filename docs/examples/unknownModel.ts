@@ -59,7 +59,7 @@ console.log(`lower half hidden: ${await accuracyOf(model, half)}`);
 
 // #region targets
 const inBlocks = ({ kind, weightShape }: ModuleInfo): boolean => kind === 'linear' && !weightShape.includes(10);
-const lora = { r: 8, alpha: 16, targetModules: inBlocks };
+const lora = { r: 8, loraAlpha: 16, targetModules: inBlocks };
 const { targets, trainableParameters } = previewLora(model, lora);
 console.log(`\n${targets.length} layers to adapt, ${trainableParameters.toLocaleString('en')} numbers to train`);
 // #endregion targets

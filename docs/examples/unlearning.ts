@@ -13,7 +13,7 @@ import { readDigits, writeDigits } from './support/digits.ts';
 
 const models = fileURLToPath(new URL('../models/vit-mnist', import.meta.url));
 const plugins = { families: visionFamilies, plugins: [methodsPlugin] };
-const lora = { r: 16, alpha: 32, targetModules: 'all-linear' } as const;
+const lora = { r: 16, loraAlpha: 32, targetModules: 'all-linear' } as const;
 // The base was trained on none of these.
 const digits = (await readDigits()).slice(8000);
 

@@ -102,7 +102,7 @@ async function compare(
   const before = process.cpuUsage();
   const run = await train(model, {
     task,
-    lora: { r: settings.r, alpha: settings.alpha, targetModules: targets === 'q,v' ? ['query', 'value'] : targets },
+    lora: { r: settings.r, loraAlpha: settings.alpha, targetModules: targets === 'q,v' ? ['query', 'value'] : targets },
     steps: settings.steps,
     batchSize: settings.batch,
     lr: settings.lr,

@@ -93,7 +93,7 @@ function machine({ provider, threads }: BenchSettings): Pick<BenchSettings, 'pro
 }
 
 function planOf(model: Model, { r }: BenchSettings, targetModules: readonly string[]): PlannedAdapter {
-  return planAdapter(model, { r, alpha: 2 * r, targetModules });
+  return planAdapter(model, { r, loraAlpha: 2 * r, targetModules });
 }
 
 function batchOf({ batch, image, classes }: BenchSettings): { inputs: Feeds; targets: Feeds } {

@@ -34,7 +34,7 @@ export async function measureMethods(vit: string, file: string, print: (line: st
   const model = await openModel(vit, { plugins: [methodsPlugin] });
   const targetModules = ['query', 'value'];
   const known = JSON.parse(await readFile(file, 'utf8').catch(() => '{}')) as Record<string, number | string>;
-  const lora = (): Promise<number> => stepMs(model, { r: 8, alpha: 16, targetModules });
+  const lora = (): Promise<number> => stepMs(model, { r: 8, loraAlpha: 16, targetModules });
   let base = await lora();
   for (const [i, { name }] of tuners.entries()) {
     if (typeof known[name] === 'number') continue;

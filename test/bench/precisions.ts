@@ -41,7 +41,7 @@ const data = path.join(project, '../shared/data');
 const esm = path.join(project, 'docs/examples/models/esm2-tiny');
 const molecules = path.join(project, 'test/fixtures/chemberta-small');
 const seeds = [0, 1, 2] as const;
-const allLinear = { r: 8, alpha: 16, targetModules: 'all-linear' } as const;
+const allLinear = { r: 8, loraAlpha: 16, targetModules: 'all-linear' } as const;
 
 function casesIn(folder: string): PrecisionCase[] {
   const digits = (shift: 'turned' | 'inverted'): PrecisionCase => ({
@@ -77,7 +77,7 @@ function casesIn(folder: string): PrecisionCase[] {
         const held = { ...images, validation: images.test! };
         return promptableSegmentation(held, { masks: 'one', loss: { bce: 1, iou: 0 }, seed });
       },
-      options: { ...promptableSettings, lora: { r: 8, alpha: 16, targetModules: promptableTargets.encoder } },
+      options: { ...promptableSettings, lora: { r: 8, loraAlpha: 16, targetModules: promptableTargets.encoder } },
     },
     {
       name: 'fitness of GB1, two_vs_rest, ESM-2 of 1.2 million parameters',

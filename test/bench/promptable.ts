@@ -62,7 +62,7 @@ export async function promptableOf({ where, masks }: PromptableCase, seed: numbe
   const loss = { bce: 1, iou: masks === 'one' ? 0 : 1 };
   const task = promptableSegmentation({ ...data, validation: data.test! }, { masks, loss, seed });
   const before = await evaluate(sam, { task, threads: promptableSettings.threads });
-  const lora = { r: 8, alpha: 16, targetModules: promptableTargets[where] };
+  const lora = { r: 8, loraAlpha: 16, targetModules: promptableTargets[where] };
   const run = await train(sam, { ...promptableSettings, task, lora, seed });
   const [start, cpu] = [performance.now(), process.cpuUsage()];
   const { adapter } = await run.done;

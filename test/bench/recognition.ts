@@ -72,7 +72,7 @@ export async function recognitionOf({ where, context }: RecognitionCase): Promis
   // As the data's notes say it is scored.
   const scoring = { normalizer: 'basic', removeDiacritics: true } as const;
   const task = speechRecognition(recordings, { evalSplit: 'test', contextSeconds: context, ...scoring });
-  const lora = { r: 8, alpha: 16, targetModules: targets[where] };
+  const lora = { r: 8, loraAlpha: 16, targetModules: targets[where] };
   const run = await train(whisper, { ...settings, task, lora });
   const [start, cpu] = [performance.now(), process.cpuUsage()];
   const { adapter } = await run.done;

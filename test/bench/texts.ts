@@ -69,7 +69,7 @@ interface Subject {
 }
 
 function subjectOf({ task, targets }: TextCase, minilm: string): Subject {
-  const lora = { r: 8, alpha: 16, targetModules: targetsOf[targets] };
+  const lora = { r: 8, loraAlpha: 16, targetModules: targetsOf[targets] };
   if (task === 'sections') {
     return {
       model: minilm,
@@ -112,7 +112,7 @@ function subjectOf({ task, targets }: TextCase, minilm: string): Subject {
   }
   return {
     model: smallLlama,
-    lora: { r: 8, alpha: 16 },
+    lora: { r: 8, loraAlpha: 16 },
     task: async (isHeldOut) => {
       const { test, ...data } = await readConversations(path.join(packages, 'debian-instructions'));
       return chat({ ...data, ...(isHeldOut ? { validation: test! } : {}) });

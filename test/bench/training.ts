@@ -129,7 +129,7 @@ export async function timeSteps(
   const before = provider === 'cpu' ? undefined : await gpuMb();
   const model = await openModel(file, { precision });
   const subject = subjects[name];
-  const { plan } = planAdapter(model, { r: 8, alpha: 16, targetModules: modulesOf(model, subject, targets) });
+  const { plan } = planAdapter(model, { r: 8, loraAlpha: 16, targetModules: modulesOf(model, subject, targets) });
   const random = new Random(1);
   const { inputs, targets: labels } = subject.batch(random);
   const rows = Object.values(inputs)[0]!.dims[0]!;

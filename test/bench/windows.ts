@@ -132,7 +132,7 @@ async function resultOf(
     .toSorted((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1))
     .map((record): SpeechRecord => ({ ...record, split: 'train' }));
   const task = speechRecognition(all, { contextSeconds });
-  const lora = { r: 8, alpha: 16, targetModules: ['q_proj', 'v_proj'] };
+  const lora = { r: 8, loraAlpha: 16, targetModules: ['q_proj', 'v_proj'] };
   const run = await train(model, { ...settings, seed, threads, task, lora });
   const [start, cpu] = [performance.now(), process.cpuUsage()];
   const { adapter } = await run.done;

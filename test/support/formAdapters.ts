@@ -58,7 +58,7 @@ export function formAdapter(form: Formed, options: AdapterOptions = {}): Adapter
   if (bias) tensors.push(['lora_B.bias', draw([out])]);
   const parameters = form.kind === 'parameter' ? { targetParameters: ['fc.down'] } : { targetModules: ['fc'] };
   return new Adapter(
-    adapterConfig({ r, alpha, useDora: dora, loraBias: bias, ...parameters, ...config }),
+    adapterConfig({ r, loraAlpha: alpha, useDora: dora, loraBias: bias, ...parameters, ...config }),
     new Map(tensors.map(([name, value]) => [`base_model.model.fc.${name}`, value])),
   );
 }
@@ -90,7 +90,7 @@ export function formDelta({ kind, weightShape, groups = 1 }: Formed, adapter: Ad
 function stackedDelta(weightShape: readonly number[], { config, tensors }: Adapter): Tensor {
   const [experts, outs, ins] = weightShape as [number, number, number];
   const [A, B] = ['lora_A', 'lora_B'].map((name) => tensors.get(`base_model.model.fc.${name}.weight`)!.data as Float32Array); // prettier-ignore
-  const { r, alpha } = config;
+  const { r, loraAlpha: alpha } = config;
   const delta = new Float32Array(sizeOf(weightShape));
   for (let e = 0; e < experts; e++)
     for (let o = 0; o < outs; o++)

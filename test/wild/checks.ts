@@ -107,7 +107,7 @@ class Subject {
     this.feeds = feeds;
     this.base = base;
     this.#output = wild.output ?? Object.keys(base).find((name) => base[name]!.type.startsWith('float'))!;
-    this.#lora = { r: 4, alpha: wild.alpha ?? 1, targetModules: isWhole };
+    this.#lora = { r: 4, loraAlpha: wild.alpha ?? 1, targetModules: isWhole };
   }
 
   /** An adapter that changes nothing computes what the file does in ONNX Runtime alone. */

@@ -34,7 +34,7 @@ export async function shiftedAdapters(folder: string): Promise<ShiftedAdapters> 
     await writeDigits(path.join(folder, shift, 'train'), digits.slice(1000 * i, 1000 * (i + 1)), shift);
     await writeDigits(path.join(folder, shift, 'test'), digits.slice(8000, 8500), shift);
     const task = imageClassification(path.join(folder, shift));
-    const lora = { r: 8, alpha: 16, targetModules: 'all-linear' as const };
+    const lora = { r: 8, loraAlpha: 16, targetModules: 'all-linear' as const };
     const run = await train(model, { task, lora, steps: 200, lr: 5e-3, schedule: 'cosine' });
     adapters[shift] = (await run.done).adapter;
   }

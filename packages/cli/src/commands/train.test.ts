@@ -113,7 +113,7 @@ describe('a run', () => {
       model: vit,
       task: 'image-classification',
       r: 2,
-      alpha: 4,
+      loraAlpha: 4,
       steps: 2,
       'batch-size': 20,
       lr: 0.005,
@@ -142,7 +142,7 @@ describe('a run', () => {
       'init-batches': 1,
     });
     const { config, tensors } = await loadAdapter(path.join(out, 'adapter'));
-    expect(config).toMatchObject({ r: 8, alpha: 16, initLoraWeights: true });
+    expect(config).toMatchObject({ r: 8, loraAlpha: 16, initLoraWeights: true });
     expect([...tensors.values()][0]!.dims[0]).toBe(8);
     const losses = lines(path.join(out, 'metrics.jsonl')).map(({ loss }) => loss as number);
     expect(losses[2]).toBeLessThan(losses[0]!);

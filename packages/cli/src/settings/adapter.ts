@@ -47,10 +47,10 @@ export const adapterTable: SettingTable<Omit<LoraOptions, 'original'> & { origin
       default: DEFAULT_RANK,
       group: 'The adapter',
     },
-    alpha: {
+    loraAlpha: {
       kind: 'number',
       above: 0,
-      description: 'the adapter acts times alpha / r (default: 2 r)',
+      description: 'the adapter acts times lora-alpha / r (default: 2 r)',
       group: 'The adapter',
     },
     useRslora: {

@@ -54,7 +54,7 @@ describe('a YAML file', () => {
   });
 
   it('may spell keys as other programs do, and leave values empty', async () => {
-    expect(await readSettings({}, yaml('batch_size: 2\nwarmupSteps: 3\nalpha:\n'))).toEqual({
+    expect(await readSettings({}, yaml('batch_size: 2\nwarmupSteps: 3\nloraAlpha:\n'))).toEqual({
       batchSize: 2,
       warmupSteps: 3,
     });

@@ -36,7 +36,7 @@ export function resolveSettings(
     // Steps override epochs, so only what counts is kept.
     ...(given.steps === undefined && epochs !== undefined ? { epochs } : {}),
     ...named,
-    ...(rank === undefined ? {} : { r: rank, alpha: given.alpha ?? 2 * rank }),
+    ...(rank === undefined ? {} : { r: rank, loraAlpha: given.loraAlpha ?? 2 * rank }),
   };
 }
 

@@ -18,7 +18,7 @@ export interface Settings {
   targets?: string | string[];
   tuner?: string;
   r?: number;
-  alpha?: number;
+  loraAlpha?: number;
   rslora?: boolean;
   dora?: boolean;
   modulesToSave?: string[];

@@ -26,7 +26,7 @@ const otherNames: Readonly<Record<string, SettingName>> = {
   rank: 'r',
   'lora-r': 'r',
   'lora-rank': 'r',
-  'lora-alpha': 'alpha',
+  alpha: 'loraAlpha',
   dropout: 'loraDropout',
   'target-modules': 'targets',
   'use-rslora': 'rslora',

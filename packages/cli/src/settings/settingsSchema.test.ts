@@ -130,7 +130,7 @@ it('holds to one spelling where the command reads several', async () => {
   for (const content of [
     { batch_size: 2 },
     { batchSize: 2 },
-    { alpha: null },
+    { loraAlpha: null },
     { memory: '512' },
     { 'eval-every': '3' },
   ]) {

@@ -38,7 +38,7 @@ export async function inputGrams(
     },
   };
   // One step that goes nowhere: what is wanted is what the first values are made of.
-  const lora = { r: 1, alpha: 1, targetModules: [...modules], initLoraWeights };
+  const lora = { r: 1, loraAlpha: 1, targetModules: [...modules], initLoraWeights };
   await (
     await train(model, { ...options, task, lora, steps: 1, lr: Number.MIN_VALUE })
   ).done;

@@ -80,7 +80,7 @@ it('is a plain LoRA of the rank of both, each with its own factors, by its own i
   const tasks = [task, taskOf(3, { x: turned }, { y: x }, (g, { logits }) => g.ReduceMean(logits!, [0, 1], false))] as const; // prettier-ignore
   const parts = [{ adapter: first, task: tasks[0] }, { adapter: second, task: tasks[1] }] as const; // prettier-ignore
   const { config, tensors } = await zipLora(model, parts, { ...reading, lambda: 0.5 });
-  expect([config.peftType, config.r, config.alpha]).toEqual(['LORA', 6, 6]);
+  expect([config.peftType, config.r, config.loraAlpha]).toEqual(['LORA', 6, 6]);
   const grams = [await inputGrams(model, tasks[0], ['up'], reading), await inputGrams(model, tasks[1], ['up'], reading)] as const; // prettier-ignore
   const both = [scaledFactors(first).get('up')!, scaledFactors(second).get('up')!] as const;
   const m = columnFactors(both, [grams[0].get('up')!, grams[1].get('up')!], { lambda: 0.5, steps: 100, lr: 0.01 });

@@ -212,7 +212,7 @@ it('InfLoRA changes nothing along inputs of the task before, and leaves A as it 
   const spaces = new InputSpaces();
   const learned = async (task: Task, before?: Adapter): Promise<Adapter> => {
     const own = { lr: 0.02, steps: 10, batchSize: 3, task };
-    const from = await nextDirections(model, { ...own, lora: { r: 2, alpha: 4, targetModules } }, spaces, before);
+    const from = await nextDirections(model, { ...own, lora: { r: 2, loraAlpha: 4, targetModules } }, spaces, before);
     const { adapter } = await (await train(model, { ...own, from })).done;
     spaces.learned();
     return adapter;
@@ -234,7 +234,7 @@ it('InfLoRA changes nothing along inputs of the task before, and leaves A as it 
   const moved = (from: number[], to: number[]): number => Math.hypot(...from.map((value, i) => value - to[i]!));
   const [before, after] = [await logits(next), await logits(two)];
   expect(moved(before, after)).toBeGreaterThan(0);
-  const plain = (await (await train(model, { task: memories(2), lora: { r: 2, alpha: 4, targetModules }, lr: 0.02, steps: 10, batchSize: 3 })).done).adapter; // prettier-ignore
+  const plain = (await (await train(model, { task: memories(2), lora: { r: 2, loraAlpha: 4, targetModules }, lr: 0.02, steps: 10, batchSize: 3 })).done).adapter; // prettier-ignore
   const base = changed(plain, (name, { data, dims }) => (name.includes('lora_B') ? float32(new Float32Array(data.length), dims) : undefined)); // prettier-ignore
   expect(moved(before, after)).toBeLessThan(0.5 * moved(await logits(base), await logits(plain)));
 });

@@ -181,12 +181,12 @@ async function requireAlike(model: Model, tasks: ContinualOptions['tasks'], meth
 /** How the adapter of the first task is made. */
 function startOf(method: ContinualMethod, lora: LoraOptions, lambda: number | undefined): LoraOptions {
   if (!continualMethods.includes(method)) throw new OnnxLoraError('CONFIG_INVALID', `There is no method "${method}" to learn tasks one after the other. Methods are ${continualMethods.join(', ')}.`); // prettier-ignore
-  const { tuner, r = 8, alpha = 16, ...others } = lora;
+  const { tuner, r = 8, loraAlpha: alpha = 16, ...others } = lora;
   const isTuner = tuned.includes(method);
   const own = (['tuner', 'initLoraWeights'] as const).find((name) => lora[name] !== undefined);
   if (own !== undefined && (isTuner || method === 'inf-lora')) throw new OnnxLoraError('CONFIG_INVALID', `The method ${method} says itself how the adapter is made, and lora.${own} does so too. Leave it out, or take sequential, replay or merge.`); // prettier-ignore
   if (isTuner) return { ...others, tuner: { name: method, r, lora_alpha: alpha, ...defined({ lambda }) } };
-  return tuner === undefined ? { ...others, r, alpha } : lora;
+  return tuner === undefined ? { ...others, r, loraAlpha: alpha } : lora;
 }
 
 function meanOf(adapters: readonly Adapter[]): Adapter {

@@ -85,7 +85,7 @@ export async function nextDirections(
   spaces: InputSpaces,
   before: Adapter | undefined,
 ): Promise<Adapter> {
-  const { r = 8, alpha = 16 } = options.lora ?? {};
+  const { r = 8, loraAlpha: alpha = 16 } = options.lora ?? {};
   const lora = { ...options.lora, r, alpha, initLoraWeights: spaces.initializer() };
   // One step that goes nowhere: what is wanted are the first values.
   const begun = (await (await train(model, { ...options, lora, steps: 1, lr: Number.MIN_VALUE })).done).adapter;
@@ -115,7 +115,7 @@ function staged(
   for (const [name, tensor] of before?.tensors ?? []) if (/\.old_[AB]$/.test(name)) own.set(name, tensor);
   const settings = { r, lora_alpha: alpha, old_r: before?.config.extra['old_r'] ?? 0, lambda: 0, train_A: false };
   const extra = { ...oLora.defaults, ...settings };
-  return new Adapter({ ...config, peftType: oLora.peftType, r: 0, alpha: 0, initLoraWeights: true, extra }, own, baseDigest, notes); // prettier-ignore
+  return new Adapter({ ...config, peftType: oLora.peftType, r: 0, loraAlpha: 0, initLoraWeights: true, extra }, own, baseDigest, notes); // prettier-ignore
 }
 
 /** The eigenvectors to the k largest eigenvalues, as columns, the largest first. */

@@ -94,7 +94,7 @@ export function mixtureOf(adapters: Readonly<Record<string, Adapter>>, options: 
       ...config,
       peftType: tuner.peftType,
       r: 0,
-      alpha: 0,
+      loraAlpha: 0,
       targetModules: modules,
       rankPattern: {},
       alphaPattern: {},

@@ -61,7 +61,7 @@ beforeAll(async () => {
   model = await openModel(path.join(import.meta.dirname, '../../fixtures/arrow/model.onnx'), {
     plugins: [methodsPlugin],
   });
-  other = await randomAdapter(model, { lora: { r: 2, alpha: 40, targetModules: ['up', 'down'] } });
+  other = await randomAdapter(model, { lora: { r: 2, loraAlpha: 40, targetModules: ['up', 'down'] } });
   const session = await model.session({ threads: 1, adapters: { other } });
   const x = float32(inputs, [12, 5, 8]);
   logits = (await session.run({ x }))['logits']!;

@@ -56,7 +56,7 @@ const values = (seed: number, ...dims: number[]): Tensor =>
   );
 const adapterOf = (seed: number, r: number): Adapter =>
   new Adapter(
-    adapterConfig({ r, alpha: 2 * r, targetModules: ['fc1'] }),
+    adapterConfig({ r, loraAlpha: 2 * r, targetModules: ['fc1'] }),
     new Map([
       ['base_model.model.fc1.lora_A.weight', values(seed, r, width)],
       ['base_model.model.fc1.lora_B.weight', values(seed + 1, out, r)],

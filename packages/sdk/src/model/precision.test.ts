@@ -71,7 +71,7 @@ interface Trained {
 async function trained(model: Model, options: Partial<TrainOptions> = {}): Promise<Trained> {
   const run = await train(model, {
     task,
-    lora: { r: 4, alpha: 6, targetModules: ['fc1', 'fc2'] },
+    lora: { r: 4, loraAlpha: 6, targetModules: ['fc1', 'fc2'] },
     steps: 4,
     batchSize: 16,
     lr: 1e-2,
@@ -250,7 +250,7 @@ describe('a convolution over time', () => {
     taskOf(64, { samples }, { target }, (b, outputs, wanted) =>
       meanSquaredError(b, outputs[y.name]!, wanted['target']!),
     );
-  const options = { lora: { r: 2, alpha: 4, targetModules: ['fc1'] } };
+  const options = { lora: { r: 2, loraAlpha: 4, targetModules: ['fc1'] } };
 
   it('is computed in integers, in training and in serving', async () => {
     const own = taskWith(normals([64, 8]));

@@ -197,7 +197,7 @@ describe('convert', () => {
     const folder = temporaryFolder();
     const [zeros, initial] = [path.join(folder, 'zeros'), path.join(folder, 'initial')];
     const trained = await loadAdapter(at('run/adapter'));
-    const { r, alpha } = trained.config;
+    const { r, loraAlpha: alpha } = trained.config;
     const pissa = { ...trained.config, initLoraWeights: 'pissa' };
     const emptied = [...trained.tensors].map(
       ([name, each]) => [name, { ...each, data: new Float32Array(each.data.length) }] as const,
@@ -221,7 +221,7 @@ describe('convert', () => {
     for (const from of [vit, initial]) {
       const out = path.join(folder, 'plain');
       await callJson('convert', initial, out, '--plain-from', from, '--overwrite');
-      expect((await loadAdapter(out)).config).toMatchObject({ r: 2 * r, alpha: 2 * alpha, initLoraWeights: true });
+      expect((await loadAdapter(out)).config).toMatchObject({ r: 2 * r, loraAlpha: 2 * alpha, initLoraWeights: true });
       expect(furthest(await logits(vit, '--adapter', out), base)).toBeLessThan(1e-3);
     }
     const { code, stderr } = await call(['merge', vit, '--adapter', initial, '-o', path.join(folder, 'm.onnx')]);

@@ -30,7 +30,7 @@ async function delta(name: string): Promise<number[]> {
   return [0, 1].map((o) => {
     let sum = 0;
     for (let k = 0; k < r; k++) sum += (B!.data[o * r + k] as number) * (A!.data[k] as number);
-    return (config.alpha / r) * sum;
+    return (config.loraAlpha / r) * sum;
   });
 }
 

@@ -31,7 +31,7 @@ interface ConvertFlags extends Flags {
 export function convertCommand(context: Context): Command {
   return commandOf({
     name: 'convert',
-    description: `Turns a PEFT folder into an ${ENDING}, which ONNX Runtime's other languages load, or back; which, the name of OUT says. An ${ENDING} holds the scaling inside its tensors and nothing about the base: a PEFT folder made from one has alpha = r, and is not checked against the base's weights. What only PEFT's config says, such as trained tokens, cannot be converted.`,
+    description: `Turns a PEFT folder into an ${ENDING}, which ONNX Runtime's other languages load, or back; which, the name of OUT says. An ${ENDING} holds the scaling inside its tensors and nothing about the base: a PEFT folder made from one has lora_alpha = r, and is not checked against the base's weights. What only PEFT's config says, such as trained tokens, cannot be converted.`,
     words: {
       '<adapter>': `PEFT folder, folder of a training run, or ${ENDING} file`,
       '<out>': `a file that ends in ${ENDING}, or a folder`,

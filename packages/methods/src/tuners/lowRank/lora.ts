@@ -67,7 +67,7 @@ export function rankOf(
   const { r: rank, scaling } = scalingOf(
     {
       r: r as number,
-      alpha: alpha as number,
+      loraAlpha: alpha as number,
       rankPattern: (ranks ?? {}) as Record<string, number>,
       alphaPattern: (alphas ?? {}) as Record<string, number>,
       useRslora: root === true,

@@ -146,7 +146,14 @@ describe("compat 'peft'", () => {
       const [A, B] = ['lora_A', 'lora_B'].map((factor) => goldens.get(`${name}.peft.${module}.${factor}`)!);
       expect(result.tensors.get(`base_model.model.${module}.lora_A.weight`)!.dims).toEqual(A!.dims);
       const golden = deltaOf({
-        config: { ...result.config, r: 1, alpha: each.scaling, rankPattern: {}, alphaPattern: {}, useRslora: false },
+        config: {
+          ...result.config,
+          r: 1,
+          loraAlpha: each.scaling,
+          rankPattern: {},
+          alphaPattern: {},
+          useRslora: false,
+        },
         tensors: new Map([
           [`${module}.lora_A.weight`, A!],
           [`${module}.lora_B.weight`, B!],

@@ -45,7 +45,7 @@ function adapterOf(model: Model, ranks: Record<string, number>, config: Partial<
       tensors.set(tensorName(site.path, kind.names[factor]), noise(kind.factorShape(site, factor, ranks[site.path]!)));
     if (bias) tensors.set(tensorName(site.path, 'lora_B.bias'), noise([kind.matrix(site).out]));
   }
-  return new Adapter(adapterConfig({ r: 2, alpha: 6, rankPattern: ranks, loraBias: bias, ...config }), tensors);
+  return new Adapter(adapterConfig({ r: 2, loraAlpha: 6, rankPattern: ranks, loraBias: bias, ...config }), tensors);
 }
 
 async function run(model: Model, feeds: Feeds, adapter?: Adapter): Promise<Float32Array> {
@@ -58,7 +58,7 @@ async function run(model: Model, feeds: Feeds, adapter?: Adapter): Promise<Float
 /** The base with an adapter merged that counts as much as its weight says. */
 async function merged(model: Model, name: string, { config, tensors }: Adapter, weight: number): Promise<Model> {
   const file = path.join(folder, name);
-  await merge(model, new Adapter({ ...config, alpha: config.alpha * weight }, tensors), file);
+  await merge(model, new Adapter({ ...config, loraAlpha: config.loraAlpha * weight }, tensors), file);
   return openModel(file);
 }
 
@@ -72,7 +72,7 @@ describe('a sum computes what merging one after another does', () => {
   it.each(models)('%s', async (name, proto, first, second, feeds, bias) => {
     const model = await opened(`${name}.onnx`, proto);
     const a = adapterOf(model, first, {}, bias);
-    const b = adapterOf(model, second, { alpha: 4, useRslora: true });
+    const b = adapterOf(model, second, { loraAlpha: 4, useRslora: true });
     const parts = [
       { adapter: a, weight: 0.7 },
       { adapter: b, weight: -0.6 },
@@ -87,7 +87,7 @@ describe('a sum computes what merging one after another does', () => {
   it('grouped convolutions too, whose channels stay with their groups', async () => {
     const model = await opened('grouped.onnx', convModel());
     const feeds = { x: noise([1, 4, 7, 7]) };
-    const adapter = adapterOf(model, { grouped: 4 }, { alpha: 4 });
+    const adapter = adapterOf(model, { grouped: 4 }, { loraAlpha: 4 });
     const halves = [
       { adapter, weight: 0.5 },
       { adapter, weight: 0.5 },

@@ -46,7 +46,7 @@ function adapterFrom(
       path === 'emb' ? (['lora_embedding_A', 'lora_embedding_B'] as const) : (['lora_A', 'lora_B'] as const);
     tensors.set(tensorName(path, a), noise(layers[path].A(r))).set(tensorName(path, b), noise(layers[path].B(r)));
   }
-  return new Adapter(adapterConfig({ r: 2, alpha, rankPattern: pattern, useRslora: rslora }), tensors);
+  return new Adapter(adapterConfig({ r: 2, loraAlpha: alpha, rankPattern: pattern, useRslora: rslora }), tensors);
 }
 
 const rank = fc.integer({ min: 0, max: 3 });
@@ -299,7 +299,7 @@ describe('negate', () => {
       [tensorName('q', 'lora_A'), float32([1], [1, 1])],
       [tensorName('q', 'lora_B'), half],
     ]);
-    const { tensors: found } = negate(new Adapter(adapterConfig({ r: 1, alpha: 1 }), tensors));
+    const { tensors: found } = negate(new Adapter(adapterConfig({ r: 1, loraAlpha: 1 }), tensors));
     expect(found.get(tensorName('q', 'lora_B'))).toEqual(tensor('float16', Uint16Array.of(0xbc00, 0x4000), [2, 1]));
   });
 });

@@ -13,7 +13,7 @@ const pair = { 'q.lora_A.weight': float32([1, 2], [1, 2]), 'q.lora_B.weight': fl
 
 function adapter(tensors: Record<string, Tensor>, config: Partial<AdapterConfig> = {}, digest?: string): Adapter {
   const named = new Map(Object.entries(tensors).map(([name, tensor]) => [PREFIX + name, tensor]));
-  return new Adapter(adapterConfig({ r: 1, alpha: 1, targetModules: ['q'], ...config }), named, digest);
+  return new Adapter(adapterConfig({ r: 1, loraAlpha: 1, targetModules: ['q'], ...config }), named, digest);
 }
 
 const plain = adapter(pair);
@@ -247,5 +247,5 @@ it('the config is one that PEFT reads, with nothing left of what no longer holds
     base_model_name_or_path: null,
     auto_mapping: { base_model_class: 'Two' },
   });
-  expect(parseAdapterConfig(written, 'config')).toMatchObject({ r: 2, alpha: 2 });
+  expect(parseAdapterConfig(written, 'config')).toMatchObject({ r: 2, loraAlpha: 2 });
 });

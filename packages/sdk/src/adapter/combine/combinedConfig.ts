@@ -30,7 +30,7 @@ export function combinedConfig({ sources, ranks, loraBias, rsloraRank }: ConfigR
   const saved = [...new Set(configs.flatMap(({ modulesToSave }) => modulesToSave ?? []))];
   return adapterConfig({
     r,
-    alpha: alphaOf(r),
+    loraAlpha: alphaOf(r),
     // Inside a MultiheadAttention, PEFT adapts the projection together with its parent.
     targetModules: [...ranks.keys()].filter((path) => !path.includes('.base_layer.')),
     rankPattern: uniform ? {} : patternTable(ranks),

@@ -19,7 +19,7 @@ describe('a config that PEFT has written', () => {
     const config = parse(JSON.parse(read(join(fixtures, 'lora-rank-pattern'))));
     expect(config).toMatchObject({
       r: 4,
-      alpha: 8,
+      loraAlpha: 8,
       targetModules: ['up', 'down'],
       excludeModules: null,
       rankPattern: { '^stem': 3, down: 6, 'layers\\.[01]\\.up': 2 },
@@ -61,7 +61,14 @@ describe('a config that PEFT has written', () => {
 describe('a config from elsewhere', () => {
   it('needs no more than its type, and is completed with PEFT defaults', () => {
     const config = parse({ peft_type: 'LORA' });
-    expect(config).toMatchObject({ r: 8, alpha: 8, targetModules: null, rankPattern: {}, loraDropout: 0, extra: {} });
+    expect(config).toMatchObject({
+      r: 8,
+      loraAlpha: 8,
+      targetModules: null,
+      rankPattern: {},
+      loraDropout: 0,
+      extra: {},
+    });
     const written = JSON.parse(read(join(fixtures, 'lora-rank-pattern'))) as object;
     const text = formatAdapterConfig(config);
     // Exactly the keys that PEFT 0.21.2 writes, in its order.
@@ -167,7 +174,7 @@ describe('a config from elsewhere', () => {
 });
 
 describe('scalingOf', () => {
-  const config = { r: 4, alpha: 8, rankPattern: {}, alphaPattern: {}, useRslora: false };
+  const config = { r: 4, loraAlpha: 8, rankPattern: {}, alphaPattern: {}, useRslora: false };
 
   it('is alpha / r, with rslora alpha / √r', () => {
     expect(scalingOf(config, 'a.q')).toEqual({ r: 4, alpha: 8, scaling: 2 });
@@ -199,7 +206,7 @@ describe('many patterns', () => {
     const rankPattern = Object.fromEntries(
       Array.from({ length: 1000 }, (_, i) => [`^model.encoder.layers.${i}.self_attn.q_proj`, i + 1]),
     );
-    const config = { r: 4, alpha: 8, rankPattern, alphaPattern: {}, useRslora: false };
+    const config = { r: 4, loraAlpha: 8, rankPattern, alphaPattern: {}, useRslora: false };
     expect(modules.map((path) => scalingOf(config, path).r)).toEqual(modules.map((_, i) => i + 1));
   });
 
@@ -210,7 +217,7 @@ describe('many patterns', () => {
       const rankPattern = Object.fromEntries(
         Array.from({ length: pattern.length > 1000 ? 40 : 2000 }, (_, i) => [`${pattern}x${i}`, 2]),
       );
-      const config = { r: 4, alpha: 8, rankPattern, alphaPattern: {}, useRslora: false };
+      const config = { r: 4, loraAlpha: 8, rankPattern, alphaPattern: {}, useRslora: false };
       for (let i = 0; i < 2; i++)
         expect(() => modules.map((path) => scalingOf(config, path))).toThrow(
           expect.objectContaining({ code: 'CONFIG_INVALID', message: expect.stringContaining('rankPattern') }),

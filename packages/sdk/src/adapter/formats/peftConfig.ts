@@ -6,7 +6,7 @@ import { pythonJson } from './pythonJson.ts';
 
 /**
  * An adapter's config, in PEFT's words and with PEFT's meaning. Of another tuner than LoRA, whose `peftType` is not `LORA`,
- * only the fields that all tuners share say something; its own keys are in `extra`, and `r` and `alpha` are 0. `null` is PEFT's None. What changes nothing here
+ * only the fields that all tuners share say something; its own keys are in `extra`, and `r` and `loraAlpha` are 0. `null` is PEFT's None. What changes nothing here
  * (`peft_version`, `auto_mapping`, options of variants …) is in `extra` under PEFT's own keys.
  */
 export interface AdapterConfig {
@@ -14,8 +14,8 @@ export interface AdapterConfig {
   readonly peftType: string;
   /** Rank of the decomposition, where `rankPattern` says nothing else. */
   readonly r: number;
-  /** `lora_alpha`: the delta is scaled by alpha / r, with `useRslora` by alpha / √r. */
-  readonly alpha: number;
+  /** `lora_alpha`: the delta is scaled by loraAlpha / r, with `useRslora` by loraAlpha / √r. */
+  readonly loraAlpha: number;
   /** Module names (exact, or the end after a dot), a pattern for full names, or `all-linear`. */
   readonly targetModules: string | readonly string[] | null;
   /** Modules to leave out, written as `targetModules`. */
@@ -79,7 +79,7 @@ export function isPlainType(peftType: string): boolean {
 export const LORA = 'LORA';
 
 /** A config with PEFT's default for everything that is not given. */
-export function adapterConfig(given: Partial<AdapterConfig> & Pick<AdapterConfig, 'r' | 'alpha'>): AdapterConfig {
+export function adapterConfig(given: Partial<AdapterConfig> & Pick<AdapterConfig, 'r' | 'loraAlpha'>): AdapterConfig {
   return {
     peftType: LORA,
     targetModules: null,
@@ -196,7 +196,7 @@ export function parseAdapterConfig(json: unknown, file: string): AdapterConfig {
   return {
     peftType: LORA,
     r: data.r,
-    alpha: data.lora_alpha,
+    loraAlpha: data.lora_alpha,
     targetModules: data.target_modules ?? null,
     excludeModules: data.exclude_modules ?? null,
     modulesToSave: data.modules_to_save ?? null,
@@ -230,7 +230,7 @@ function parseOther(json: object, peftType: string, file: string): AdapterConfig
   return adapterConfig({
     peftType,
     r: 0,
-    alpha: 0,
+    loraAlpha: 0,
     targetModules: data.target_modules ?? null,
     modulesToSave: data.modules_to_save ?? null,
     taskType: data.task_type ?? null,
@@ -274,7 +274,7 @@ export function configKeys(config: AdapterConfig): Map<string, unknown> {
   };
   const ofLora = {
     r: config.r,
-    lora_alpha: config.alpha,
+    lora_alpha: config.loraAlpha,
     exclude_modules: config.excludeModules,
     layers_to_transform: config.layersToTransform,
     layers_pattern: config.layersPattern,

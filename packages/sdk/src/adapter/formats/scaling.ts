@@ -18,11 +18,11 @@ export interface Scaling {
  * @throws OnnxLoraError `CONFIG_INVALID` when a key is not a usable pattern.
  */
 export function scalingOf(
-  config: Pick<AdapterConfig, 'r' | 'alpha' | 'rankPattern' | 'alphaPattern' | 'useRslora'>,
+  config: Pick<AdapterConfig, 'r' | 'loraAlpha' | 'rankPattern' | 'alphaPattern' | 'useRslora'>,
   modulePath: string,
 ): Scaling {
   const r = numberByPattern(config.rankPattern, 'rankPattern', modulePath) ?? config.r;
-  const alpha = numberByPattern(config.alphaPattern, 'alphaPattern', modulePath) ?? config.alpha;
+  const alpha = numberByPattern(config.alphaPattern, 'alphaPattern', modulePath) ?? config.loraAlpha;
   return { r, alpha, scaling: alpha / (config.useRslora ? Math.sqrt(r) : r) };
 }
 

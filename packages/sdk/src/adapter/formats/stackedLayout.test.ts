@@ -86,7 +86,7 @@ describe('the earlier layout', () => {
 
 test('an adapter that was made here, and not read, has the present layout', () => {
   const adapter = formAdapter(square);
-  expect(adapter.config).toEqual(adapterConfig({ r, alpha: 3 * r, targetParameters: ['fc.down'] }));
+  expect(adapter.config).toEqual(adapterConfig({ r, loraAlpha: 3 * r, targetParameters: ['fc.down'] }));
   expect(relativeError(mergedDelta(square, adapter), formDelta(square, adapter).data as Float32Array)).toBeLessThan(
     1e-6,
   );

@@ -14,7 +14,7 @@ const [site] = sited(formModel(layerForms['Gather']!, () => table)).sites as [Si
 const [linear] = sited(formModel(layerForms['MatMul']!)).sites as [Site];
 const rows = float32([1, 2, 3, 4, 5, 6, 7, 8], [2, 4]);
 const config = (trainableTokenIndices: Parameters<typeof adapterConfig>[0]['trainableTokenIndices']) =>
-  adapterConfig({ r: 2, alpha: 2, trainableTokenIndices: trainableTokenIndices! });
+  adapterConfig({ r: 2, loraAlpha: 2, trainableTokenIndices: trainableTokenIndices! });
 
 test("A picks the rows, and B is what they are more than the base's", () => {
   const {

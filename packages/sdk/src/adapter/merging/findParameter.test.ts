@@ -89,7 +89,7 @@ test("a Conv1D's weight lies as torch has it, which a square one does not show",
   // y = x·W + b of a Conv1D, x·Wᵀ + b of a Linear, of W as torch and PEFT save it.
   const numbers = Array.from({ length: 16 }, (_, i) => (i * 7) % 5);
   const W = (i: number, j: number): number => numbers[4 * i + j]!;
-  const adapter = new Adapter(adapterConfig({ r: 1, alpha: 1, targetModules: [], modulesToSave: ['c_proj', 'fc'], fanInFanOut: true }), new Map(['h.c_proj.weight', 'fc.weight'].map((name) => [`base_model.model.${name}`, float32(numbers, [4, 4])]))); // prettier-ignore
+  const adapter = new Adapter(adapterConfig({ r: 1, loraAlpha: 1, targetModules: [], modulesToSave: ['c_proj', 'fc'], fanInFanOut: true }), new Map(['h.c_proj.weight', 'fc.weight'].map((name) => [`base_model.model.${name}`, float32(numbers, [4, 4])]))); // prettier-ignore
   const rows = [[1, 2, 0, -1], [3, 0, 1, 2]]; // prettier-ignore
   const feeds = { x: float32(rows.flat(), [2, 4]) };
   const expected = rows.flatMap((row) => {

@@ -49,7 +49,11 @@ function adapterOf(
     ...others,
   ];
   const tensors = entries.map(([module, role], i) => [tensorName(module, role), float32([i], [1])] as const);
-  return new Adapter(adapterConfig({ r: 4, alpha: 8, targetModules: modules, ...config }), new Map(tensors), 'digest');
+  return new Adapter(
+    adapterConfig({ r: 4, loraAlpha: 8, targetModules: modules, ...config }),
+    new Map(tensors),
+    'digest',
+  );
 }
 
 const modulesIn = (adapter: Adapter): string[] =>

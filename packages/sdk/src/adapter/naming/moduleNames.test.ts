@@ -44,7 +44,7 @@ describe('modules of an adapter', () => {
 describe('scaling', () => {
   const config = adapterConfig({
     r: 4,
-    alpha: 8,
+    loraAlpha: 8,
     rankPattern: { attn: 2, 'experts.down': 8 },
     alphaPattern: { attn: 6 },
   });

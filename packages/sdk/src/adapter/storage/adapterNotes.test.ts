@@ -22,7 +22,7 @@ function adapterWith(notes: AdapterNotes): Adapter {
     [tensorName('q', 'lora_A'), float32([1, 2], [1, 2])],
     [tensorName('q', 'lora_B'), float32([3, 4], [2, 1])],
   ]);
-  return new Adapter(adapterConfig({ r: 1, alpha: 1, targetModules: ['q'] }), tensors, undefined, notes);
+  return new Adapter(adapterConfig({ r: 1, loraAlpha: 1, targetModules: ['q'] }), tensors, undefined, notes);
 }
 
 test('they come back from the folder, where PEFT reads no more than texts by name', async () => {

@@ -213,7 +213,7 @@ describe('fromOrtAdapter', () => {
         ['a.q.lora_B.weight', float32([3, 1.5, -3, 6], [2, 2])],
       ]),
     );
-    expect(adapter.config).toMatchObject({ r: 2, alpha: 2, targetModules: ['a.q'], rankPattern: {} });
+    expect(adapter.config).toMatchObject({ r: 2, loraAlpha: 2, targetModules: ['a.q'], rankPattern: {} });
     expect([...adapter.tensors]).toEqual(pair('a.q', A, float32([3, -3, 1.5, 6], [2, 2])));
   });
 

@@ -209,7 +209,7 @@ function configOf(ranks: ReadonlyMap<string, number>, names: readonly TensorName
   const has = (role: TensorRole): boolean => names.some((name) => name.role === role);
   return adapterConfig({
     r,
-    alpha: r,
+    loraAlpha: r,
     targetModules: [...ranks.keys()],
     rankPattern: pattern,
     alphaPattern: pattern,

@@ -16,7 +16,7 @@ describe('convertResidual', () => {
     config: Partial<Parameters<typeof adapterConfig>[0]> = {},
   ): Adapter =>
     new Adapter(
-      adapterConfig({ r: 1, alpha: 3, initLoraWeights: 'pissa', ...config }),
+      adapterConfig({ r: 1, loraAlpha: 3, initLoraWeights: 'pissa', ...config }),
       new Map(Object.entries(parts).map(([name, each]) => [`base_model.model.${name}`, each])),
     );
   const trained = { 'm.q.lora_A.weight': tensor([1, 2], 1), 'm.q.lora_B.weight': tensor([2, 1], 3) };
@@ -26,7 +26,7 @@ describe('convertResidual', () => {
     const { tensors, config } = convertResidual(adapterOf(trained), adapterOf(initial));
     expect([...(tensors.get('base_model.model.m.q.lora_A.weight')!.data as Float32Array)]).toEqual([1, 2, 5, 6]);
     expect([...(tensors.get('base_model.model.m.q.lora_B.weight')!.data as Float32Array)]).toEqual([3, -7, 4, -8]);
-    expect([config.r, config.alpha, config.initLoraWeights]).toEqual([2, 6, true]);
+    expect([config.r, config.loraAlpha, config.initLoraWeights]).toEqual([2, 6, true]);
   });
 
   it('keeps the scaling, with patterns and rsLoRA, as PEFT doubles them', () => {

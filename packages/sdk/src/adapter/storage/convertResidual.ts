@@ -86,7 +86,7 @@ function scaledAlike(
     return {
       ...whole,
       r: 2 * config.r,
-      alpha: factor * config.alpha,
+      loraAlpha: factor * config.loraAlpha,
       rankPattern: timesEach(config.rankPattern, 2),
       alphaPattern: timesEach(config.alphaPattern, factor),
     };

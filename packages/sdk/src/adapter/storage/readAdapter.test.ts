@@ -86,7 +86,7 @@ describe("PEFT's folders", () => {
           [`${PEFT_PREFIX}${name}.lora_A.weight`, float32(new Float32Array(2 * width).fill(i), [2, width])],
           [`${PEFT_PREFIX}${name}.lora_B.weight`, float32(new Float32Array(2).fill(-i), [1, 2])],
         ]);
-        return new Adapter(adapterConfig({ r: 2, alpha: 4 }), new Map(tensors), 'ab'.repeat(32));
+        return new Adapter(adapterConfig({ r: 2, loraAlpha: 4 }), new Map(tensors), 'ab'.repeat(32));
       });
     const options = fc.record(
       { prefix: fc.boolean(), maxShardBytes: fc.integer({ min: 1, max: 400 }) },
@@ -98,7 +98,7 @@ describe("PEFT's folders", () => {
         await adapter.save(path.join(folder, 'a'), how);
         const read = await readAdapter(path.join(folder, 'a'));
         expect(read.baseDigest).toBe(adapter.baseDigest);
-        expect(read.config).toMatchObject({ r: 2, alpha: 4 });
+        expect(read.config).toMatchObject({ r: 2, loraAlpha: 4 });
         const named = how.prefix === false ? (name: string): string => name.slice(PEFT_PREFIX.length) : String;
         // Files have an order of their own, which equality of maps does not see.
         expect(read.tensors).toEqual(new Map([...adapter.tensors].map(([name, tensor]) => [named(name), tensor])));

@@ -85,7 +85,7 @@ describe.each(['LSTM', 'GRU'] as const)('%s', (op) => {
         return value + (alpha / r) * sum;
       });
     });
-    const config = adapterConfig({ r, alpha, targetParameters: chosen.map((name) => `rnn.${name}`) });
+    const config = adapterConfig({ r, loraAlpha: alpha, targetParameters: chosen.map((name) => `rnn.${name}`) });
     const adapter = new Adapter(config, tensors);
     const expected = run(model(op, direction, changed));
 

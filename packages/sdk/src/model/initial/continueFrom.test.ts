@@ -49,7 +49,7 @@ async function trained(options: Partial<TrainOptions>): Promise<Adapter> {
 const kinds: Record<string, LoraOptions> = {
   'LoRA with ranks and alphas of its own': {
     r: 4,
-    alpha: 3,
+    loraAlpha: 3,
     targetModules: ['fc1', 'fc2'],
     rankPattern: { fc2: 2 },
     alphaPattern: { fc1: 5 },

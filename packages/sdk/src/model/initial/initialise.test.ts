@@ -142,7 +142,7 @@ describe('training', () => {
   });
 
   it('gives eva’s ranks to the layers whose inputs need them, and leaves out those that get none', async () => {
-    const { adapter } = await losses(base, { initLoraWeights: 'eva', r: 3, alpha: 6 }, { batchSize: 32 });
+    const { adapter } = await losses(base, { initLoraWeights: 'eva', r: 3, loraAlpha: 6 }, { batchSize: 32 });
     const ranks = [...adapter.tensors].filter(([name]) => name.includes('lora_A')).map(([, { dims }]) => dims[0]!);
     expect(ranks.reduce((sum, rank) => sum + rank, 0)).toBe(6);
     const rank = (layer: string): number => scalingOf(adapter.config, layer).r;
@@ -214,7 +214,7 @@ describe('convolutions and embeddings', () => {
       const net = await small(name);
       const table = net.model.modules().find(({ kind }) => kind === 'embedding')?.path ?? '';
       const targetModules = targets.map((target) => (target === 'embedding' ? table : target));
-      const lora = { r: 2, alpha: 3, targetModules, initLoraWeights: init, useDora };
+      const lora = { r: 2, loraAlpha: 3, targetModules, initLoraWeights: init, useDora };
       const options = { steps: 5, batchSize: rows, initBatches: 1, lr: 1e-2 };
       const run = await losses(net, lora, options);
       expect(run.losses[0]).toBeCloseTo(net.lossOf(await outputOf(net)), 5);

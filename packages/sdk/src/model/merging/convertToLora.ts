@@ -83,7 +83,7 @@ export async function convertToLora(
   const { modulesToSave, taskType, baseModelNameOrPath } = named.config;
   const config = adapterConfig({
     r,
-    alpha: r,
+    loraAlpha: r,
     targetModules: [...ranks.keys()],
     rankPattern,
     alphaPattern: rankPattern,

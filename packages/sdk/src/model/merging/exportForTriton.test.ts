@@ -98,7 +98,7 @@ async function caseOf(name: string): Promise<{ model: Model; adapters: Record<st
   const from = (...parts: string[]): string => path.join(cases, name, ...parts);
   const model = await openModel(from('model.onnx'));
   const lora = await loadAdapter(from('adapter'));
-  const less = new Adapter({ ...lora.config, alpha: 3 * lora.config.alpha }, lora.tensors);
+  const less = new Adapter({ ...lora.config, loraAlpha: 3 * lora.config.loraAlpha }, lora.tensors);
   const { tensors } = await readSafetensors(from('inputs.safetensors'));
   const feeds = Object.fromEntries([...tensors].filter(([input]) => Object.hasOwn(model.inputs, input)));
   return { model, adapters: { lora, less }, feeds };

@@ -46,7 +46,7 @@ async function exported(name: string): Promise<Exported> {
   const model = await openModel(from('model.onnx'));
   const lora = await loadAdapter(from('adapter'));
   // A second one, which adapts less: where it says nothing the defaults count.
-  const half = new Adapter({ ...lora.config, alpha: 3 * lora.config.alpha }, firstModule(lora));
+  const half = new Adapter({ ...lora.config, loraAlpha: 3 * lora.config.loraAlpha }, firstModule(lora));
   const { tensors } = await readSafetensors(from('inputs.safetensors'));
   return {
     model,
@@ -173,7 +173,7 @@ it('runs the weights of an LSTM as merged, and says that its file is for the exp
     ['base_model.model.lstm.lora_B.weight', draw(rows, 2)],
   ]);
   const adapter = new Adapter(
-    adapterConfig({ r: 2, alpha: 4, targetParameters: ['lstm.weight_ih_l0', 'lstm.weight_hh_l0'] }),
+    adapterConfig({ r: 2, loraAlpha: 4, targetParameters: ['lstm.weight_ih_l0', 'lstm.weight_hh_l0'] }),
     tensors,
   );
   const { files, adapters } = await exportWithInputs(model, { lstm: adapter }, path.join(folder, 'lstm-served.onnx'));

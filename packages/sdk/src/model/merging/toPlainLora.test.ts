@@ -30,7 +30,7 @@ function peft(init: string, factor: number, config: Partial<Parameters<typeof ad
     }),
   );
   const initLoraWeights = init.replace('-rslora', '').replaceAll('-', '_');
-  return new Adapter(adapterConfig({ r: 4, alpha: 6, initLoraWeights, ...config }), new Map(tensors));
+  return new Adapter(adapterConfig({ r: 4, loraAlpha: 6, initLoraWeights, ...config }), new Map(tensors));
 }
 
 /** W − s·B·A, on which PEFT trains. */
@@ -84,17 +84,17 @@ describe('what PEFT trained, for a few steps', () => {
   };
 
   it.each([
-    ['pissa', {}, { r: 8, alpha: 12 }],
-    ['pissa-rslora', { useRslora: true }, { r: 8, alpha: 6 * Math.SQRT2 }],
+    ['pissa', {}, { r: 8, loraAlpha: 12 }],
+    ['pissa-rslora', { useRslora: true }, { r: 8, loraAlpha: 6 * Math.SQRT2 }],
     [
       'olora',
       { rankPattern: { fc2: 2 }, alphaPattern: { fc1: 3 } },
-      { r: 8, alpha: 12, rankPattern: { fc2: 4 }, alphaPattern: { fc1: 6 } },
+      { r: 8, loraAlpha: 12, rankPattern: { fc2: 4 }, alphaPattern: { fc1: 6 } },
     ],
-    ['pissa-dora', { useDora: true }, { r: 8, alpha: 12, useDora: true }],
+    ['pissa-dora', { useDora: true }, { r: 8, loraAlpha: 12, useDora: true }],
   ])('by %s becomes what PEFT makes of it, and computes the same', async (kind, given, expected) => {
     const [initLoraWeights] = kind.split('-');
-    const config = adapterConfig({ r: 4, alpha: 6, initLoraWeights: initLoraWeights!, ...given });
+    const config = adapterConfig({ r: 4, loraAlpha: 6, initLoraWeights: initLoraWeights!, ...given });
     const [trained, initial] = [adapterOf(kind, 'trained', config), adapterOf(kind, 'initial', config)];
     const plain = await toPlainLora(trained, initial);
     expect(plain.config).toMatchObject({ ...expected, initLoraWeights: true });

@@ -15,7 +15,10 @@ interface Target {
 }
 
 /** The fields that say rank and scaling of each layer, and what else a kind of layer may refuse. */
-type Ranks = Pick<AdapterConfig, 'r' | 'alpha' | 'rankPattern' | 'alphaPattern' | 'useRslora' | 'useDora' | 'loraBias'>;
+type Ranks = Pick<
+  AdapterConfig,
+  'r' | 'loraAlpha' | 'rankPattern' | 'alphaPattern' | 'useRslora' | 'useDora' | 'loraBias'
+>;
 
 /** What can be adapted of what was chosen. */
 export interface Fitted {

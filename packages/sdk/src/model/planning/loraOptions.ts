@@ -23,8 +23,8 @@ export interface NamedTuner {
 export interface LoraOptions {
   /** Rank; 8 by default. */
   readonly r?: number;
-  /** The delta is scaled by alpha / r; twice the rank by default. */
-  readonly alpha?: number;
+  /** The delta is scaled by loraAlpha / r; twice the rank by default. */
+  readonly loraAlpha?: number;
   /**
    * Modules to adapt: names (exact, or the end after a dot), a pattern for full paths, or `all-linear`. By default what
    * the model's family recommends. Where the family knows the names of transformers 4 and 5, either will do, here and in
@@ -57,7 +57,7 @@ export interface LoraOptions {
    * for `embed_tokens` and `lm_head`. Otherwise each that is named has its own.
    */
   readonly ensureWeightTying?: boolean;
-  /** Scale by alpha / √r, which keeps high ranks stable. */
+  /** Scale by loraAlpha / √r, which keeps high ranks stable. */
   readonly useRslora?: boolean;
   /**
    * The share of what an adapter reads that each step of training leaves out at random, against overfitting: 0.05 or 0.1. 0 by
@@ -73,7 +73,7 @@ export interface LoraOptions {
   readonly useDora?: boolean;
   /** Rank by pattern for the end of a module's path, in place of `r`; the first that matches counts. */
   readonly rankPattern?: Readonly<Record<string, number>>;
-  /** Alpha by pattern for the end of a module's path, in place of `alpha`; the first that matches counts. */
+  /** Alpha by pattern for the end of a module's path, in place of `loraAlpha`; the first that matches counts. */
   readonly alphaPattern?: Readonly<Record<string, number>>;
   /** Layer numbers that `targetModules` is limited to, counted from 0. */
   readonly layersToTransform?: number | readonly number[];

@@ -29,7 +29,7 @@ import { trainedTokens } from './trainedTokens.ts';
 
 // prettier-ignore
 const requireKnown = knownOptions<LoraOptions>('lora', {
-  r: true, alpha: true, targetModules: true, excludeModules: true, modulesToSave: true, targetParameters: true,
+  r: true, loraAlpha: true, targetModules: true, excludeModules: true, modulesToSave: true, targetParameters: true,
   trainableTokenIndices: true, bias: true, loraBias: true, ensureWeightTying: true, useRslora: true, loraDropout: true,
   loraDropoutPattern: true, useDora: true, rankPattern: true, alphaPattern: true, layersToTransform: true,
   layersPattern: true, initLoraWeights: true, original: true, tuner: true,
@@ -59,7 +59,7 @@ function planLora(model: Model, options: LoraOptions): PlannedAdapter {
     options.original && withParts(options.original.sites()),
     brought,
   );
-  const scale = { r, alpha: options.alpha ?? 2 * r };
+  const scale = { r, loraAlpha: options.loraAlpha ?? 2 * r };
   const chosen = choose(model, options, scale);
   const { parameters, tokens, ties, modulesToSave, fields, namedAs } = chosen;
   const sites = model.sitesByPath();
@@ -140,7 +140,7 @@ function patternOf({ loraDropout = 0, loraDropoutPattern: pattern = 'element' }:
 }
 
 /** What the options name, found in the model. */
-function choose(model: Model, options: LoraOptions, scale: { readonly r: number; readonly alpha: number }) {
+function choose(model: Model, options: LoraOptions, scale: { readonly r: number; readonly loraAlpha: number }) {
   const parameters = targetParameters(model, options.targetParameters ?? []);
   const wanted = {
     ...options,

@@ -41,7 +41,7 @@ export function planByTuner(
     );
   }
   if (!('tune' in tuner)) return planNorms(model, options);
-  const wanted = { ...options, r: 1, alpha: 1, targetModules: targetNames(model, options) };
+  const wanted = { ...options, r: 1, loraAlpha: 1, targetModules: targetNames(model, options) };
   const selected = selectNamed(model.namedModules(), wanted, model);
   const settings = tuner.saved?.(meant, selected.targets) ?? meant;
   const tuned = ByTuner.all(
@@ -60,7 +60,7 @@ export function planByTuner(
   const config =
     tuner.peftType === LORA
       ? { ...parseAdapterConfig({ ...settings, peft_type: LORA }, `settings of ${tuner.name}`), ...fields }
-      : adapterConfig({ peftType: tuner.peftType, r: 0, alpha: 0, ...fields, extra: settings });
+      : adapterConfig({ peftType: tuner.peftType, r: 0, loraAlpha: 0, ...fields, extra: settings });
   return {
     config,
     ...(selected.namedAs === undefined ? {} : { namedAs: selected.namedAs }),

@@ -28,7 +28,7 @@ export function planNorms(model: Model, options: LoraOptions): PlannedAdapter {
   }
   // Any module may be trained whole, and these are asked for as layers are elsewhere.
   const modules = model.namedModules().map((each) => (each.kind === 'other' ? { ...each, kind: 'embedding' } : each));
-  const selected = selectNamed(modules, { ...options, r: 1, alpha: 1, targetModules: given }, model);
+  const selected = selectNamed(modules, { ...options, r: 1, loraAlpha: 1, targetModules: given }, model);
   const norms = selected.targets.flatMap((path) => wholeModule(finder, path));
   const trained = trainedParameters(model, { lowRank: [], modulesToSave: selected.modulesToSave, bias: 'none' });
   if (norms.length === 0) {
@@ -41,7 +41,7 @@ export function planNorms(model: Model, options: LoraOptions): PlannedAdapter {
     config: adapterConfig({
       peftType: LN_TUNING,
       r: 0,
-      alpha: 0,
+      loraAlpha: 0,
       targetModules: selected.targets,
       modulesToSave: selected.fields.modulesToSave,
       baseModelNameOrPath: model.name,

@@ -42,7 +42,7 @@ export function reservedSlots(
   const wanted = {
     // Ranks come with the adapters; any will do here.
     r: 1,
-    alpha: 1,
+    loraAlpha: 1,
     targetModules: targetModules ?? [],
     ...(modulesToSave ? { modulesToSave } : {}),
   };

@@ -15,7 +15,7 @@ const modules = [
   ),
   'classifier',
 ].map((path) => ({ path, kind: 'linear' }));
-const scaling = { r: 4, alpha: 8 };
+const scaling = { r: 4, loraAlpha: 8 };
 const known = { name: 'm', family: { generations: [{ pairs }] } };
 
 describe('a config in the names of the other version', () => {

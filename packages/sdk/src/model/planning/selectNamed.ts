@@ -21,7 +21,7 @@ export interface NamedModel {
 /** The fields that choose modules, and what applies where no pattern does. */
 export interface RankedTargets extends TargetConfig {
   readonly r: number;
-  readonly alpha: number;
+  readonly loraAlpha: number;
 }
 
 /** Modules under the model's own names. */
@@ -96,7 +96,7 @@ function selectAs(
     return { path: from(path), kind, ...(partOf === undefined ? {} : { partOf: from(partOf) }) };
   });
   if (own.size !== modules.length || renamed.every(({ path }, i) => path === modules[i]!.path)) return undefined;
-  const { r, alpha, targetModules } = config;
+  const { r, loraAlpha: alpha, targetModules } = config;
   const ownNames = new Map([...own].map(([name, path]) => [path, name]));
   // Full paths may be the model's own all the same, such as those that its family recommends.
   const wanted =
@@ -109,7 +109,7 @@ function selectAs(
       modulesToSave: saved,
       rankPattern,
       alphaPattern,
-    } = renameConfig(adapterConfig({ r, alpha, targetModules: targets, ...fieldsOf(config) }), {
+    } = renameConfig(adapterConfig({ r, loraAlpha: alpha, targetModules: targets, ...fieldsOf(config) }), {
       adapted: targets,
       saved: modulesToSave,
       known: [...own.keys()],

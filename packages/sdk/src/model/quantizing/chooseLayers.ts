@@ -82,7 +82,7 @@ function askedFor(
   { targetModules, excludeModules }: LayerChoice,
 ): ReadonlySet<string> {
   const names = targetModules === undefined ? layers.map(({ path }) => path) : targetNames(model, { targetModules });
-  const wanted = { r: 1, alpha: 1, targetModules: names, ...(excludeModules && { excludeModules }) };
+  const wanted = { r: 1, loraAlpha: 1, targetModules: names, ...(excludeModules && { excludeModules }) };
   return new Set(selectNamed(model.namedModules(), wanted, model).targets);
 }
 

@@ -94,8 +94,8 @@ describe.each([8, 4, 'nf4'] as const satisfies QuantizedBits[])('a file of %s bi
   const file = path.join(folder, `${bits}.onnx`);
   it('is nearer to the base than alone: its weights by as much as is said, and its answers', async () => {
     const original = await openModel(base);
-    const { layers, adapter } = await quantize(original, file, { bits, smallest: 1, loftq: { r: 6, alpha: 9, iterations: 3 } }); // prettier-ignore
-    expect(adapter!.config).toMatchObject({ r: 6, alpha: 9, initLoraWeights: true });
+    const { layers, adapter } = await quantize(original, file, { bits, smallest: 1, loftq: { r: 6, loraAlpha: 9, iterations: 3 } }); // prettier-ignore
+    expect(adapter!.config).toMatchObject({ r: 6, loraAlpha: 9, initLoraWeights: true });
     const model = await openModel(file);
     for (const { module, error, errorWithAdapter } of layers) {
       const [weight, rounded] = [original, model].map((each) => {
@@ -146,7 +146,7 @@ it('layers with fewer components than ranks start with ranks that do nothing yet
 it.each([
   [{ r: 0 }, {}, /loftq\.r \(--loftq-rank\) must be a whole number of at least 1/],
   [{ r: 4, iterations: 0.5 }, {}, /loftq\.iterations/],
-  [{ r: 4, alpha: -1 }, {}, /loftq\.alpha must be a number above 0/],
+  [{ r: 4, loraAlpha: -1 }, {}, /loftq\.loraAlpha must be a number above 0/],
   [{ r: 4 }, { data: [x] }, /LoftQ is for layers with one/],
 ] as const)('%j %j is refused', async (loftq, more, message) => {
   const done = quantize(await openModel(base), path.join(folder, 'no.onnx'), { bits: 4, smallest: 1, loftq, ...more });

@@ -27,8 +27,8 @@ import { planAdapter } from '../planning/planAdapter.ts';
 export interface LoftqOptions {
   /** Rank of the adapter. */
   readonly r: number;
-  /** As in `LoraOptions`: the adapter acts times alpha / r. Twice the rank by default. */
-  readonly alpha?: number;
+  /** As in `LoraOptions`: the adapter acts times loraAlpha / r. Twice the rank by default. */
+  readonly loraAlpha?: number;
   /** How often weight and product take turns; 1 by default, as in PEFT. Of all turns the nearest is taken. */
   readonly iterations?: number;
 }
@@ -86,7 +86,7 @@ export async function loftqAdapter(
   components: ReadonlyMap<string, SingularValues>,
   {
     r,
-    alpha,
+    loraAlpha: alpha,
     made,
     graphs,
     random,

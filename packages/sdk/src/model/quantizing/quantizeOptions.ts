@@ -90,7 +90,7 @@ const requireKnown = knownOptions<QuantizeOptions>('quantize', {
   bits: true, blockSize: true, targetModules: true, excludeModules: true, maxError: true, smallest: true, data: true,
   examples: true, loftq: true, seed: true, overwrite: true, onLayer: true,
 });
-const requireKnownOfLoftq = knownOptions<LoftqOptions>('loftq', { r: true, alpha: true, iterations: true });
+const requireKnownOfLoftq = knownOptions<LoftqOptions>('loftq', { r: true, loraAlpha: true, iterations: true });
 
 /** @throws OnnxLoraError `CONFIG_INVALID` */
 export function checkedOptions(options: QuantizeOptions): CheckedOptions {
@@ -111,7 +111,7 @@ function requireLoftq({ loftq, data }: QuantizeOptions): void {
   requireKnownOfLoftq(loftq);
   whole('loftq.r (--loftq-rank)', loftq.r, 1, 65_536);
   whole('loftq.iterations (--loftq-iterations)', loftq.iterations ?? 1, 1, 1000);
-  if (loftq.alpha !== undefined) positive('loftq.alpha', loftq.alpha);
+  if (loftq.loraAlpha !== undefined) positive('loftq.loraAlpha', loftq.loraAlpha);
   if (data === undefined) return;
   throw new OnnxLoraError(
     'CONFIG_INVALID',

@@ -56,7 +56,7 @@ it('in single precision, steps that cross bends are followed by smaller ones', a
     const model = await openModel(path.join(folder, 'bends.onnx'));
     const [output] = Object.keys(model.outputs);
     const found = await checkGradients(model, {
-      lora: { r: 2, alpha: 2, targetModules: ({ kind }: ModuleInfo) => kind === 'linear' },
+      lora: { r: 2, loraAlpha: 2, targetModules: ({ kind }: ModuleInfo) => kind === 'linear' },
       loss: (b, outputs) => b.ReduceMean(outputs[output!]!, [0, 1], false),
       inputs: randomFeeds(model, { sizes: { batch: 4 } }),
       targets: {},

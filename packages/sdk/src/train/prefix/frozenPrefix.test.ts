@@ -62,7 +62,7 @@ async function caseSubject(name: string, folder: string, part: number): Promise<
   const { tensors } = await readSafetensors(path.join(folder, 'inputs.safetensors'));
   const paths = model.sites().flatMap(({ kind, path }) => (kind === 'linear' ? [path] : []));
   const targetModules = [...new Set(paths.slice(Math.floor(paths.length * (1 - part))))];
-  const { plan, config } = planAdapter(model, { r: 4, alpha: 8, targetModules });
+  const { plan, config } = planAdapter(model, { r: 4, loraAlpha: 8, targetModules });
   const feeds = Object.fromEntries(Object.keys(model.inputs).map((input) => [input, tensors.get(input)!]));
   return {
     name,

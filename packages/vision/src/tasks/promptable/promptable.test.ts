@@ -159,7 +159,7 @@ describe('a model', () => {
     const discs = task({ loss: { bce: 1 } });
     const before = await evaluate(model, { task: discs });
     const targetModules = String.raw`mask_decoder\.transformer\..*(q_proj|v_proj|lin1|lin2)`;
-    const lora = { r: 4, alpha: 8, targetModules };
+    const lora = { r: 4, loraAlpha: 8, targetModules };
     const run = await train(model, { task: discs, lora, steps: 16, batchSize: 4, lr: 2e-3 });
     ({ adapter } = await run.done);
     expect(run.prefix).toMatchObject({ kept: true });
@@ -184,7 +184,7 @@ describe('a model', () => {
 
   test('learns in its encoder through the single mask', async () => {
     const single = task({ masks: 'one', loss: { bce: 1 } });
-    const lora = { r: 4, alpha: 8, targetModules: String.raw`vision_encoder\.layers\.[45]\.attn\.qkv` };
+    const lora = { r: 4, loraAlpha: 8, targetModules: String.raw`vision_encoder\.layers\.[45]\.attn\.qkv` };
     const run = await train(model, { task: single, lora, steps: 6, batchSize: 8, lr: 2e-3 });
     const losses: number[] = [];
     for await (const event of run) if (event.type === 'step') losses.push(event.loss);

@@ -142,7 +142,7 @@ test('learns another look of the same classes, with augmentations, and reports i
   const before = (await evaluate(model, { task, batchSize: 8 })).metrics;
   const run = await train(model, {
     task,
-    lora: { r: 8, alpha: 16, targetModules: 'all-linear' },
+    lora: { r: 8, loraAlpha: 16, targetModules: 'all-linear' },
     steps: 40,
     batchSize: 8,
     lr: 5e-3,
