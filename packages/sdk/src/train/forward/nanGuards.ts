@@ -66,6 +66,13 @@ export function replaceNanGuards(graph: ForwardGraph): void {
 function find(graph: ForwardGraph): Guarded[] {
   const { types, outputs } = graph;
   const { producer, readers } = indexNodes(graph.nodes);
+  /** Whether a value is a product, scaled or not: what else is added may be a mask as well, and then rows of both are hidden. */
+  const isProduct = (name: string): boolean => {
+    const node = producer.get(name);
+    if (node?.opType !== 'Mul' && node?.opType !== 'Div') return node?.opType === 'MatMul';
+    const [a, b] = node.input as [string, string];
+    return (constantNumber(graph, b) !== undefined && isProduct(a)) || (constantNumber(graph, a) !== undefined && isProduct(b)); // prettier-ignore
+  };
   return graph.nodes.flatMap((where): Guarded[] => {
     const [condition = '', zero = '', weights = ''] = where.input ?? [];
     const [isNaN, softmax] = [producer.get(condition), producer.get(weights)];
@@ -82,19 +89,21 @@ function find(graph: ForwardGraph): Guarded[] {
     const [shape, output] = [types.get(weights)?.shape, types.get(product.output![0]!)?.shape];
     if (!isStatic(shape) || !isStatic(output) || shape.slice(0, -1).join() !== output.slice(0, -1).join()) return [];
     if (axisOf(softmax, shape.length, graph.g.opset) !== shape.length - 1) return [];
-    const maskAt = ([0, 1] as const).find((at) => isSmallMask(graph, add.input![at]!, add.input![1 - at]!, shape));
+    const maskAt = ([0, 1] as const).find(
+      (at) => isProduct(add.input![1 - at]!) && isMask(graph, add.input![at]!, add.input![1 - at]!, shape),
+    );
     return maskAt === undefined ? [] : [{ add, maskAt, softmax, isNaN, where, product }];
   });
 }
 
-/** A value that is broadcast over heads, and as wide as the scores. */
-function isSmallMask({ types }: ForwardGraph, mask: string, scores: string, shape: readonly number[]): boolean {
+/** A value that is added to scores, and as wide as these. */
+function isMask({ types }: ForwardGraph, mask: string, scores: string, shape: readonly number[]): boolean {
   const [small, whole] = [types.get(mask), types.get(scores)];
   return (
     small?.type === 'float32' &&
     isStatic(small.shape) &&
     small.shape.at(-1) === shape.at(-1) &&
-    sizeOf(small.shape) * 2 <= sizeOf(shape) &&
+    sizeOf(small.shape) <= sizeOf(shape) &&
     whole?.shape?.join() === shape.join()
   );
 }

@@ -79,6 +79,18 @@ describe('attention with a mask', () => {
     expectClose(await run(), expected);
   });
 
+  it('keeps its guard where a bias is added behind the mask', async () => {
+    const { graph, run } = graphOf({ ...feeds, bias: normal(1, 1, 4, 5) }, (g, { q, k, v, mask, bias }) => {
+      const may = g.Unsqueeze(g.Cast(mask!, dataTypeNumber('bool')), [1, 2]);
+      const scores = g.Add(g.MatMul(q!, k!), g.Where(may, g.scalar(0), g.scalar(-Infinity)));
+      const weights = g.Softmax(g.Add(scores, bias!), -1);
+      return g.MatMul(g.Where(g.emit('IsNaN', [weights]), g.scalar(0), weights), v!);
+    });
+    const expected = await run();
+    simplifyForward(graph);
+    expectClose(await run(), expected);
+  });
+
   it.each([-Infinity, -3.4028234663852886e38])('is masked by adding %f', async (huge) => {
     const visible = { ...feeds, mask: int64([1, 1, 0, 1, 1, 0, 0, 1, 0, 0], [2, 5]) };
     const { graph, run } = graphOf(visible, (g, { q, k, v, mask }) => {

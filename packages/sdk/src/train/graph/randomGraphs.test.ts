@@ -65,6 +65,8 @@ const examples: [DrawnTraining][] = [
   training('attention', 3, { hides: true }),
   training('attention', 16, { hides: true }),
   training('attention', 5, { hides: true }),
+  // A mask of as many numbers as the scores.
+  training('attention', 11, { hides: true, length: 2, end: 'first' }),
   // Weights that are multiplied with themselves, with a guard and without.
   training('attention', 34),
   training('attention', 28),
