@@ -104,7 +104,7 @@ export class RandomTraining {
   }
 
   /** The training graph of the batch. */
-  build(without: readonly TrainingRewrite[] = [], memory = this.#drawn.memory): TrainingGraph {
+  build(without: readonly TrainingRewrite[] = [], memory: DrawnTraining['memory'] = this.#drawn.memory): TrainingGraph {
     return buildTrainingGraph({ ...this.#request, memory, without: new Set(without) });
   }
 
