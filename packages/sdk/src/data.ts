@@ -5,6 +5,7 @@
 export { readModelConfig } from './model/opening/readModelConfig.ts';
 export { readSafetensors, type Safetensors, writeSafetensors } from './adapter/formats/safetensors.ts';
 export { inThreads, type ThreadedDataset, type ThreadOptions, ThreadPool } from './plugin/inThreads.ts';
+export { fileIdentity } from './files/fileIdentity.ts';
 export { AtomicWriter, flushFolder, makeFolder, writeFileAtomic } from './files/atomicWriter.ts';
 export { contentKey, ExampleSet } from './plugin/data/exampleSet.ts';
 export {

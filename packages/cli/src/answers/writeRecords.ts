@@ -3,7 +3,7 @@
 import { statSync } from 'node:fs';
 import path from 'node:path';
 import { type Answer, type AnswerWriter, listed, type Prediction, type Predictor } from '@onnx-lora/sdk/tasks';
-import { writeFileAtomic } from '@onnx-lora/sdk/data';
+import { fileIdentity, writeFileAtomic } from '@onnx-lora/sdk/data';
 import { exitCodes, usageError } from '../terminal/errors.ts';
 import { Interrupt } from '../terminal/interrupt.ts';
 import type { Progress } from '../terminal/progress.ts';
@@ -162,8 +162,8 @@ async function openSink(request: RecordsRequest): Promise<Sink> {
 
 /** A file by what changes when it does. */
 function identityOf(source: string): unknown {
-  const stats = source === STDIN ? undefined : statSync(source, { throwIfNoEntry: false });
-  return stats ? [source, stats.size, Math.round(stats.mtimeMs)] : [source];
+  const stats = source === STDIN ? undefined : statSync(source, { bigint: true, throwIfNoEntry: false });
+  return stats ? [source, fileIdentity(stats)] : [source];
 }
 
 /** On standard output, a line each; as JSON one list. */

@@ -1,7 +1,8 @@
 /** @file Byte ranges that may still lie in a file, or are not computed yet: why no model's weights are ever all in memory. */
 
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { OnnxLoraError } from '../errors.ts';
+import { fileIdentity } from '../files/fileIdentity.ts';
 
 /** A range of a file, read only when asked for. */
 export interface FileSlice {
@@ -11,6 +12,8 @@ export interface FileSlice {
   readonly offset: number;
   /** Bytes of the range. */
   readonly length: number;
+  /** What the file was when the range was found in it; undefined of a file that nobody else writes. */
+  readonly identity?: string;
 }
 
 /** Bytes that take no memory until they are asked for, and are computed anew each time. */
@@ -70,8 +73,8 @@ export function* blocksOf(bytes: Bytes): Generator<Uint8Array> {
     yield readBytes(bytes);
     return;
   }
-  const { path, offset, length } = bytes;
-  const file = openSync(path, 'r');
+  const { offset, length } = bytes;
+  const file = openSync(bytes.path, 'r');
   try {
     requireBytes(file, bytes);
     const buffer = new Uint8Array(Math.min(BLOCK, length));
@@ -85,8 +88,33 @@ export function* blocksOf(bytes: Bytes): Generator<Uint8Array> {
   }
 }
 
-function requireBytes(file: number, { path, offset, length }: FileSlice): void {
-  if (offset + length <= fstatSync(file).size) return;
+/**
+ * Checks that files are what they were when ranges were found in them.
+ *
+ * @throws OnnxLoraError `FILE_INVALID` for one that was written or replaced since
+ */
+export function requireUnchanged(slices: Iterable<FileSlice>): void {
+  const seen = new Set<string>();
+  for (const { path, identity } of slices) {
+    const key = `${identity} ${path}`;
+    if (identity === undefined || seen.has(key)) continue;
+    seen.add(key);
+    const now = statSync(path, { bigint: true, throwIfNoEntry: false });
+    if (!now || fileIdentity(now) !== identity) throw changed(path, now ? 'changed' : 'removed');
+  }
+}
+
+function changed(path: string, what: string): OnnxLoraError {
+  return new OnnxLoraError(
+    'FILE_INVALID',
+    `"${path}" was ${what} after the model was opened, so what is known of its weights no longer holds. Open the model again.`,
+  );
+}
+
+function requireBytes(file: number, { path, offset, length, identity }: FileSlice): void {
+  const now = fstatSync(file, { bigint: true });
+  if (identity !== undefined && fileIdentity(now) !== identity) throw changed(path, 'changed');
+  if (BigInt(offset + length) <= now.size) return;
   throw new OnnxLoraError(
     'FILE_INVALID',
     `"${path}" ends before byte ${offset + length}, where a weight should lie. The file is truncated: copy or download it again.`,
@@ -131,6 +159,8 @@ const WINDOW = 1 << 16;
 /** A file read through a small window, so that a model of any size is parsed in a few hundred kilobytes. */
 export class FileSource implements ByteSource {
   readonly size: number;
+  /** What the file is while it is read, for ranges of it that are read later. */
+  readonly identity: string;
   readonly #path: string;
   readonly #file: number;
   readonly #window = new Uint8Array(WINDOW);
@@ -141,7 +171,9 @@ export class FileSource implements ByteSource {
   constructor(path: string) {
     this.#path = path;
     this.#file = openSync(path, 'r');
-    this.size = fstatSync(this.#file).size;
+    const stats = fstatSync(this.#file, { bigint: true });
+    this.size = Number(stats.size);
+    this.identity = fileIdentity(stats);
   }
 
   byte(offset: number): number {
@@ -166,7 +198,9 @@ export class FileSource implements ByteSource {
   }
 
   keep(offset: number, length: number): Bytes {
-    return length <= INLINE_LIMIT ? this.view(offset, length).slice() : { path: this.#path, offset, length };
+    return length <= INLINE_LIMIT
+      ? this.view(offset, length).slice()
+      : { path: this.#path, offset, length, identity: this.identity };
   }
 
   close(): void {

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { type Adapter, OnnxLoraError } from '@onnx-lora/sdk';
+import { fileIdentity } from '@onnx-lora/sdk/data';
 import type { AdapterCatalog, AdapterChoiceOptions, AdapterInfo, ResolvedAdapter } from './catalog.ts';
 import { type FileLimits, loadBounded } from './incoming.ts';
 import { isAdapterName, noSuchAdapter } from './names.ts';
@@ -93,14 +94,14 @@ export class RunFolders implements AdapterCatalog {
   }
 
   async #described(name: string, files: readonly string[]): Promise<AdapterInfo> {
-    const stats = await Promise.all(files.map((file) => stat(file)));
-    const signature = stats.map(({ ino, size, mtimeMs }) => `${ino}:${size}:${mtimeMs}`).join();
+    const stats = await Promise.all(files.map((file) => stat(file, { bigint: true })));
+    const signature = stats.map(fileIdentity).join();
     const known = this.#known.get(name);
     if (known?.signature === signature) return known.info;
     const hash = createHash('sha256');
     for (const file of files) hash.update(await readFile(file));
     const digest = hash.digest('hex');
-    const bytes = stats.reduce((sum, { size }) => sum + size, 0);
+    const bytes = stats.reduce((sum, { size }) => sum + Number(size), 0);
     const info = { key: `${name}@${digest}`, name, version: digest.slice(0, VERSION_DIGITS), digest, bytes };
     this.#known.set(name, { signature, info });
     return info;

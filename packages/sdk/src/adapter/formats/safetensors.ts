@@ -40,7 +40,10 @@ export function openSafetensors(path: string): ReadonlyMap<string, StoredTensor>
     const { entries } = parseHeader(source.view(LENGTH_BYTES, length), source.size - start, path);
     return new Map(
       entries.map(({ name, type, dims, begin, end }) => {
-        return [name, { type, dims, bytes: { path, offset: start + begin, length: end - begin } }];
+        return [
+          name,
+          { type, dims, bytes: { path, offset: start + begin, length: end - begin, identity: source.identity } },
+        ];
       }),
     );
   } finally {

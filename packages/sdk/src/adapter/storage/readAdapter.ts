@@ -5,6 +5,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { OnnxLoraError } from '../../errors.ts';
 import { decodeText } from '../../files/decodeText.ts';
+import { fileIdentity } from '../../files/fileIdentity.ts';
 import { settle } from '../../files/swapFolder.ts';
 import { parseNotes } from './adapterNotes.ts';
 import { Adapter, BASE_DIGEST, CONFIG_FILE, WEIGHTS_FILE } from '../adapter.ts';
@@ -89,8 +90,8 @@ async function readPeftFolder(folder: string, maxTensors: number | undefined): P
 /** Which files a folder's names lead to at this moment. */
 function filesNow(folder: string): string {
   return [CONFIG_FILE, WEIGHTS_FILE, INDEX_FILE]
-    .map((name) => statSync(path.join(folder, name), { throwIfNoEntry: false }))
-    .map((found) => (found ? `${found.ino} ${found.mtimeMs} ${found.size}` : 'none'))
+    .map((name) => statSync(path.join(folder, name), { bigint: true, throwIfNoEntry: false }))
+    .map((found) => (found ? fileIdentity(found) : 'none'))
     .join();
 }
 

@@ -3,7 +3,15 @@
 import { existsSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { OnnxLoraError } from '../../errors.ts';
-import { byteLength, type ByteSource, type FileSlice, FileSource, isInFile, readBytes } from '../bytes.ts';
+import {
+  byteLength,
+  type ByteSource,
+  type FileSlice,
+  FileSource,
+  isInFile,
+  readBytes,
+  requireUnchanged,
+} from '../bytes.ts';
 import { decodeModel } from './decode.ts';
 import { encodeModel } from './encode.ts';
 import type { GraphProto, ModelProto, NodeProto, TensorProto } from '../proto.ts';
@@ -12,6 +20,7 @@ import { tensorsOf, withTensors } from '../tensors.ts';
 import { isInside, leadsInside } from './insideFolder.ts';
 import { scratchWeights } from './scratchWeights.ts';
 import { commonFolder, externalised, type FileToWrite, graphsOf, type OnnxToWrite, type StagedFiles, stageOnnxFiles } from './stagedFiles.ts'; // prettier-ignore
+import { fileIdentity } from '../../files/fileIdentity.ts';
 import { notFound } from '../../files/notFound.ts';
 
 /** An opened model: structure in memory, weights as ranges of the files on disk. */
@@ -63,7 +72,10 @@ export function openStaged(staged: StagedFiles, file: string): OnnxFile {
 }
 
 /** Finds a file of external data. Calls `refuse` with what is wrong. */
-type Locate = (location: string, refuse: (reason: string) => never) => { readonly path: string; readonly size: number };
+type Locate = (
+  location: string,
+  refuse: (reason: string) => never,
+) => { readonly path: string; readonly size: number; readonly identity?: string };
 
 /**
  * Decodes and checks a model.
@@ -130,7 +142,7 @@ function externalSlice(tensor: TensorProto, file: string, locate: Locate): FileS
       `"${file}": the data of tensor "${tensor.name}" should lie in "${location}", ${reason}`,
     );
   };
-  const { path: real, size } = locate(location, refuse);
+  const { path: real, size, identity } = locate(location, refuse);
   const offset = Number(entries.get('offset') ?? 0);
   const length = entries.has('length') ? Number(entries.get('length')) : (expectedBytes(tensor) ?? size - offset);
   if (!Number.isSafeInteger(offset) || !Number.isSafeInteger(length) || offset < 0 || length < 0) {
@@ -139,7 +151,7 @@ function externalSlice(tensor: TensorProto, file: string, locate: Locate): FileS
   if (offset + length > size) {
     return refuse(`up to byte ${offset + length}, but the file has ${size}. It is truncated: download it again.`);
   }
-  return { path: real, offset, length };
+  return { path: real, offset, length, ...(identity !== undefined && { identity }) };
 }
 
 /** Finds the files of external data and checks that they lie where they may; each is looked up once. */
@@ -164,8 +176,9 @@ function lookUp(folder: string, location: string, refuse: Parameters<Locate>[1])
     return refuse("a link that leads outside the model's folder. Such a link is refused: it could read any file.");
   }
   const real = realpathSync(target);
-  const stat = statSync(real);
-  return stat.isFile() ? { path: real, size: stat.size } : refuse('which is not a file.');
+  const stat = statSync(real, { bigint: true });
+  if (!stat.isFile()) return refuse('which is not a file.');
+  return { path: real, size: Number(stat.size), identity: fileIdentity(stat) };
 }
 
 /**
@@ -193,18 +206,25 @@ export function writeOnnxFiles(
   return stageOnnxFiles(models, beside, inlineLimit).commit();
 }
 
+/** The ranges of files that a model's weights lie in. */
+export function slicesOf(model: ModelProto): FileSlice[] {
+  return graphsOf(model)
+    .flatMap(tensorsOf)
+    .map(rawBytes)
+    .filter((raw) => raw !== undefined && isInFile(raw));
+}
+
 /**
  * The model as a runtime takes it: a few kilobytes of graph whose weights are ranges of the user's own files.
  * ONNX Runtime maps them into memory, so nothing is copied. Large weights that are computed are in a scratch file.
+ *
+ * @throws OnnxLoraError `FILE_INVALID` for a file that was changed after it was opened
  */
 export function sessionModel(given: ModelProto): { bytes: Uint8Array; folder?: string } {
   const model = scratchWeights(given);
-  const files = new Set<string>();
-  for (const tensor of graphsOf(model).flatMap(tensorsOf)) {
-    const raw = rawBytes(tensor);
-    if (raw && isInFile(raw)) files.add(path.dirname(raw.path));
-  }
-  const folder = commonFolder([...files]);
+  const slices = slicesOf(model);
+  requireUnchanged(slices);
+  const folder = commonFolder([...new Set(slices.map((slice) => path.dirname(slice.path)))]);
   const slim = withTensors(model, (tensor) =>
     externalised(tensor, (bytes) =>
       isInFile(bytes) && folder !== undefined

@@ -1,6 +1,8 @@
 /** @file A model's graph with adapters merged into it, or taken out. */
 
 import { type MergedModel, mergeAdapter } from '../../adapter/merging/merge.ts';
+import { requireUnchanged } from '../../graph/bytes.ts';
+import { slicesOf } from '../../graph/file/onnxFile.ts';
 import type { Model } from '../model.ts';
 import type { MergeOptions, WeightedAdapter } from './mergeTypes.ts';
 import { modulesOf, placeAll } from './placeAll.ts';
@@ -25,6 +27,7 @@ export async function mergeInto(
   isUnmerge: boolean,
   newHeads?: ReadonlySet<string>,
 ): Promise<MergedInto> {
+  requireUnchanged(slicesOf(model.stored.model));
   const from = isUnmerge
     ? await takeOutBranches(model, adapters, options)
     : { model, placed: await placeAll(model, adapters, options), modules: [] };

@@ -13,6 +13,7 @@ import {
   OnnxLoraError,
   type Tensor,
 } from '@onnx-lora/sdk';
+import { fileIdentity } from '@onnx-lora/sdk/data';
 import type { ImageLike } from '../../image/image.ts';
 import type { ImageLoader } from '../../preprocess/imageLoader.ts';
 import type { ImageReading } from '../imageReading.ts';
@@ -218,12 +219,12 @@ export class SamPredictor implements AsyncDisposable {
   }
 }
 
-/** What tells an image from others: of a file its place, size and time, of pixels and bytes their digest. */
+/** What tells an image from others: of a file its place and what it is now, of pixels and bytes their digest. */
 async function identityOf(source: ImageLike): Promise<string> {
   if (typeof source === 'string') {
     // That there is no such file is told by who reads it.
-    const { size = 0, mtimeMs = 0 } = await stat(source).catch(() => ({}) as { size?: number; mtimeMs?: number });
-    return `${path.resolve(source)} ${size} ${mtimeMs}`;
+    const stats = await stat(source, { bigint: true }).catch(() => undefined);
+    return `${path.resolve(source)} ${stats ? fileIdentity(stats) : ''}`;
   }
   const [shape, data] =
     source instanceof Uint8Array ? ['bytes', source] : [`${source.width}x${source.height}`, source.data];
