@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { modelOf } from '../../../../test/support/graphs.ts';
 import { randomFloats, WeightBuilder } from '../../../../test/support/storedWeights.ts';
 import type { Value } from '../graph/builder.ts';
+import { attributeType } from '../graph/proto.ts';
 import { Random } from '../runtime/random.ts';
 import { findSites } from './sites.ts';
 import { findUnadaptable, type UnadaptableLayer } from './unadaptable.ts';
@@ -61,6 +62,30 @@ describe('is named with its reason', () => {
   test.each(Object.entries(cases))('%s', (_, [build, expected, input]) => {
     expect(unadaptable(build, input)).toMatchObject([expected]);
   });
+});
+
+test.each(['Loop', 'Scan'])('a weight that a %s hands to its body as a state is named with its reason', (operator) => {
+  const main = new WeightBuilder(18, 'main/');
+  const g = new WeightBuilder(18, 'body/');
+  const value = (name: string): Value => ({ name, type: 'float32', shape: [4, 4] });
+  const weight = main.floats(randomFloats([4, 4], random), [4, 4]);
+  const next = g.Tanh(g.MatMul(value('state'), value('w')));
+  const kept = g.Identity(g.Identity(value('w')));
+  const port = ({ name }: { name: string }, elemType = 1) => ({ name, type: { tensorType: { elemType } } });
+  const isLoop = operator === 'Loop';
+  const goesOn = isLoop ? [port(g.Identity({ name: 'condition', type: 'bool', shape: [] }), 9)] : [];
+  const counted = isLoop ? [port({ name: 'i' }, 7), port({ name: 'condition' }, 9)] : [];
+  const scanned = isLoop ? [] : [port({ name: 'row' })];
+  const body = { name: 'body', node: g.nodes, initializer: g.initializers, input: [...counted, port({ name: 'state' }), port({ name: 'w' }), ...scanned], output: [...goesOn, port(next), port(kept)] }; // prettier-ignore
+  main.nodes.push({
+    name: '/while', opType: operator, input: [...(isLoop ? [main.Squeeze(main.ints([3]), [0]).name, ''] : []), 'x', weight.name, ...(isLoop ? [] : ['x'])], output: ['y', 'z'],
+    attribute: [{ name: 'body', type: attributeType.graph, g: body }, { name: 'num_scan_inputs', type: attributeType.int, i: 1 }],
+  }); // prettier-ignore
+  const { graph } = viewOf(modelOf({ opset: 18, inputs: [value('x')], outputs: ['y'], nodes: main.nodes, initializers: main.initializers }) as Parameters<typeof viewOf>[0]); // prettier-ignore
+  // The other operand of the product is a state as well, and changes with each turn.
+  expect(findUnadaptable(graph, findSites(graph))).toMatchObject([
+    { operator: 'MatMul', weight: weight.name, shape: [4, 4], reason: expect.stringMatching(`^reads its weight as a state of the ${operator} around it, which hands it on unchanged`) }, // prettier-ignore
+  ]);
 });
 
 test('layers, products of two values, of constants alone and of vectors are not among them', () => {

@@ -2,7 +2,7 @@
 
 import { isOfBranch } from '../graph/branchNames.ts';
 import type { GraphProto, NodeProto } from '../graph/proto.ts';
-import { allNodes, type GraphIndex, indexWhole, subgraphs } from '../graph/walk.ts';
+import { allNodes, type GraphIndex, indexWhole, intAttribute, subgraphs } from '../graph/walk.ts';
 import { isKnownDomain } from '../ops/domains.ts';
 import type { Site } from './sites.ts';
 import { fusedFrom } from './view.ts';
@@ -26,13 +26,16 @@ export interface UnadaptableLayer {
 /** All products of a graph with a constant of two dimensions or more that no site stands for, in graph order. */
 export function findUnadaptable(graph: GraphProto, sites: readonly Site[]): UnadaptableLayer[] {
   const index = indexWhole(graph);
-  const constants = constantValues(graph, index);
+  const carried = carriedWeights(graph);
+  const constants = constantValues(graph, index, carried);
   const places = sites.flatMap((site) => [site, ...site.alsoAt]);
   const adaptable = new Set(places.map(({ node }) => node));
   const found = new Map<string, UnadaptableLayer>();
   for (const node of allNodes(graph)) {
-    const name = adaptable.has(node) ? undefined : weightOf(node, index, constants);
-    if (name === undefined || isOfBranch(name)) continue;
+    const read = adaptable.has(node) ? undefined : weightOf(node, index, constants, carried);
+    if (read === undefined || isOfBranch(read)) continue;
+    const loop = carried.get(read);
+    const name = loop?.weight ?? read;
     const original = fusedFrom(node) ?? node;
     const label = original.name || (original.output?.find(Boolean) ?? '');
     const shape = shapeOf(name, index);
@@ -42,21 +45,26 @@ export function findUnadaptable(graph: GraphProto, sites: readonly Site[]): Unad
       operator: `${domain}${original.opType ?? ''}`,
       weight: name,
       ...(shape ? { shape } : {}),
-      reason: reasonOf(node, name, index),
+      reason: loop ? `reads its weight as a state of the ${loop.operator} around it, which hands it on unchanged. Export the model so that the body reads the weight itself, or the layer as one LSTM or GRU node` : reasonOf(node, name, index), // prettier-ignore
     });
   }
   return [...found.values()];
 }
 
 /** The constant among a node's inputs that it multiplies what it computes with. */
-function weightOf(node: NodeProto, index: GraphIndex, constants: ReadonlySet<string>): string | undefined {
+function weightOf(
+  node: NodeProto,
+  index: GraphIndex,
+  constants: ReadonlySet<string>,
+  carried: ReadonlyMap<string, CarriedWeight>,
+): string | undefined {
   const { input = [] } = node;
   const found = weightInputsOf(node)
     .map((i) => input[i])
     .find((name) => name && constants.has(name));
   // What is computed from constants alone is a constant itself.
   if (!found || input.every((name) => !name || constants.has(name))) return undefined;
-  const shape = shapeOf(found, index);
+  const shape = shapeOf(carried.get(found)?.weight ?? found, index);
   return shape !== undefined && shape.length < 2 ? undefined : found;
 }
 
@@ -64,9 +72,45 @@ function shapeOf(name: string, index: GraphIndex): readonly number[] | undefined
   return constantWeight(name, index)?.dims ?? index.constants.get(name)?.dims;
 }
 
+/** A value that a Loop or Scan gives its body as a state, and that the body gives back unchanged. */
+interface CarriedWeight {
+  /** The operator. */
+  readonly operator: string;
+  /** The value outside. */
+  readonly weight: string;
+}
+
+/** The inputs of bodies that are states which never change, as Keras has the weights of its recurrent layers in a Loop. */
+function carriedWeights(graph: GraphProto): ReadonlyMap<string, CarriedWeight> {
+  const found = new Map<string, CarriedWeight>();
+  for (const node of allNodes(graph)) {
+    const { opType: operator = '', input: outside = [] } = node;
+    const [body] = operator === 'Loop' || operator === 'Scan' ? subgraphs(node) : [];
+    if (!body) continue;
+    const copies = new Map((body.node ?? []).flatMap(({ opType, input, output }) => opType === 'Identity' ? [[output?.[0], input?.[0]] as const] : [])); // prettier-ignore
+    const { input: inputs = [], output: outputs = [] } = body;
+    // A Loop counts its turns, and asks whether to go on, before its states; its body answers the second.
+    const [first, answers] = operator === 'Loop' ? [2, 1] : [0, 0];
+    const states =
+      operator === 'Loop' ? inputs.length - first : inputs.length - intAttribute(node, 'num_scan_inputs', 0);
+    for (let i = 0; i < states; i++) {
+      const [inside, weight] = [inputs[first + i]?.name, outside[first + i]];
+      let result = outputs[answers + i]?.name;
+      while (result !== inside && copies.has(result)) result = copies.get(result);
+      if (inside && weight && result === inside) found.set(inside, { operator, weight });
+    }
+  }
+  return found;
+}
+
 /** The values that are the same in every run. */
-function constantValues(graph: GraphProto, { constants }: GraphIndex): ReadonlySet<string> {
+function constantValues(
+  graph: GraphProto,
+  { constants }: GraphIndex,
+  carried: ReadonlyMap<string, CarriedWeight>,
+): ReadonlySet<string> {
   const found = new Set(constants.keys());
+  for (const [inside, { weight }] of carried) if (found.has(weight)) found.add(inside);
   // Nodes are in order, and a subgraph reads only from graphs around it.
   for (const node of allNodes(graph)) {
     const inputs = (node.input ?? []).filter(Boolean);
