@@ -68,7 +68,7 @@ export function evalCommand(context: Context): Command {
     const model = await openNamed(oneModel(word, flags['model'], settings), registry, settings);
     const chosen = await chosenAdapter(settings);
     const adapter = chosen?.adapter;
-    const tell = (line: string): void => progress.note(line);
+    const tell = (line: string): void => progress.intro(line);
     const factory = await chooseTask(settings.task, model, context, tell, chosen);
     if (adapter) await placedOn(model, adapter, flags.allowBaseMismatch);
     const asked = flags.split === 'test' ? withTest(settings, factory) : settings;

@@ -98,7 +98,9 @@ it('answers of which only the text is printed say what else they have, once', as
   const argv = ['predict', vit, ...files, '--plugin', failing, '--task', 'failing', '--set', 'where=nowhere'];
   const { stdout, stderr } = await call(argv);
   expect(stdout).toBe(`picture 0  ${files[0]}\npicture 1  ${files[1]}\n`);
-  expect(stderr).toBe('Answers have more than their text (embedding): --json or --out FILE shows it.\n');
+  expect(stderr).toBe(
+    'task failing: as you named it\nAnswers have more than their text (embedding): --json or --out FILE shows it.\n',
+  );
   expect((await call([...argv, '--quiet'])).stderr).toBe('');
   const json = await call([...argv, '--json']);
   expect([json.stderr, JSON.parse(json.stdout)]).toMatchObject(['', [{ embedding: [0] }, { embedding: [1] }]]);

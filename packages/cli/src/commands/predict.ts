@@ -71,7 +71,7 @@ export function predictCommand(context: Context): Command {
     const chosen = await chosenAdapter(settings);
     const adapter = chosen?.adapter;
     const progress = new Progress(context.terminal, flags);
-    const factory = await chooseTask(settings.task, base, context, (line) => progress.note(line), chosen);
+    const factory = await chooseTask(settings.task, base, context, (line) => progress.intro(line), chosen);
     const { allowBaseMismatch = false } = flags;
     const model = adapter ? await placedOn(base, adapter, allowBaseMismatch) : base;
     const { endings = endingsFor(model, registry), streams = false, records = false } = factory.input ?? {};

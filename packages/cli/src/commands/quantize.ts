@@ -110,7 +110,7 @@ export function quantizeCommand(context: Context): Command {
 
 /** The task that makes inputs of the data. */
 async function calibrationTask(model: Model, settings: Settings, context: Context, progress: Progress): Promise<Task> {
-  const tell = (line: string): void => progress.note(line);
+  const tell = (line: string): void => progress.intro(line);
   const factory = await chooseTask(settings.task, model, context, tell);
   const data = await pathOfData(settings.data!, context.registry(), progress);
   return withWarnings(factory.create(taskOptions(withTaskSettings(settings, factory), data, settings.seed ?? 0)), tell);

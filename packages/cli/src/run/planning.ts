@@ -64,7 +64,7 @@ export async function planRun(
   const model = await shared('model', base, () => openNamed(given.model, registry, given));
   const begun = await adapterToBegin(given);
   const own = begun ? modelFor<Model>(model, begun.adapter) : model;
-  const factory = await chooseTask(given.task, model, context, (line) => progress.noteOnce(line), begun);
+  const factory = await chooseTask(given.task, model, context, (line) => progress.intro(line), begun);
   const folder = named ?? RunFolder.unused(data, factory.name);
   const original = given.original === undefined ? undefined : await openNamed(given.original, registry, given);
   const targets = given.targets ?? (begun ? [] : [...previewLora(model, loraOptions(given, original)).targets]);

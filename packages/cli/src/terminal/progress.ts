@@ -14,8 +14,13 @@ export class Progress {
   #drawn = 0;
   #tenth = 0;
   readonly #told = new Set<string>();
+  readonly #isJson: boolean;
 
-  constructor(terminal: Terminal, { quiet = false }: { readonly quiet?: boolean | undefined } = {}) {
+  constructor(
+    terminal: Terminal,
+    { quiet = false, json = false }: { readonly quiet?: boolean | undefined; readonly json?: boolean | undefined } = {},
+  ) {
+    this.#isJson = json;
     this.#terminal = terminal;
     this.#mode = quiet ? 'silent' : terminal.stderr.isTTY === true ? 'live' : 'plain';
   }
@@ -40,9 +45,9 @@ export class Progress {
     if (this.#mode !== 'silent') this.#terminal.note(printable(line));
   }
 
-  /** As `note`, but a line that was told before is not told again. */
-  noteOnce(line: string): void {
-    if (this.#told.has(line)) return;
+  /** A line about what the command is going to do, once. With `--json` there is none: programs read an error from stderr as JSON. */
+  intro(line: string): void {
+    if (this.#isJson || this.#told.has(line)) return;
     this.#told.add(line);
     this.note(line);
   }
