@@ -14,13 +14,15 @@ import { buildTrainingGraph } from './trainingGraph.ts';
 const form = { kind: 'linear', weightShape: [4, 4] } as const;
 
 /** The scores above a threshold, as detectors give them. */
-function kept(loss: LossFragment): () => unknown {
+function kept(loss: LossFragment, isWeighted = false): () => unknown {
   const g = new WeightBuilder(18, '/fc/');
   const x: Value = { name: 'x', type: 'float32', shape: ['batch', 4] };
   const scores = g.MatMul(x, g.floats(randomFloats([4, 4], new Random(2)), [4, 4]));
   const flat = g.Reshape(scores, [-1]);
   const places = g.Reshape(g.emit('NonZero', [g.emit('Greater', [flat, g.scalar(0, 'float32')])]), [-1]);
-  const y = g.Gather(flat, places, 0);
+  const left = g.Gather(flat, places, 0);
+  const weight = (): Value => g.Transpose(g.floats(randomFloats([4, 1], new Random(3)), [4, 1]), [1, 0]);
+  const y = isWeighted ? g.MatMul(g.Reshape(left, [-1, 1]), weight()) : left;
   const base = sited(modelOf({ opset: 18, inputs: [x], outputs: [y.name], nodes: g.nodes, initializers: g.initializers })); // prettier-ignore
   const placed = base.place(formAdapter(form));
   const plan = placed.tunings.map(({ tuning }) => tuning);
@@ -39,4 +41,11 @@ test.each<[string, LossFragment]>([
       ),
     }),
   );
+});
+
+test('a transpose of weights behind the open length is no value to compute a loss from', () => {
+  const loss: LossFragment = (g, outputs) => g.ReduceMean(g.Mul(Object.values(outputs)[0]!, Object.values(outputs)[0]!), [0, 1], false); // prettier-ignore
+  const message = expect.stringMatching(/from a value before it: "[^"]*Reshape[^"]*" \[8\]/) as string;
+  expect(kept(loss, true)).toThrow(expect.objectContaining({ message }));
+  expect(kept(loss, true)).not.toThrow(/Transpose/);
 });

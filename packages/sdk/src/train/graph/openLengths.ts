@@ -10,19 +10,27 @@ const FEW = 4;
 
 /**
  * What to throw where a shape is not known: of an output as long as the data makes it, which node decides, and values before it
- * of known sizes, the nearest first. The error itself where all outputs have known sizes.
+ * that a loss can be computed from, the nearest first: the model's own, of known sizes, and changed by what is trained. The error
+ * itself where all outputs have known sizes.
+ *
+ * @param own the graph without adapters, whose values a task can name
+ * @param trained names of the values that are trained
  */
 export function openLengthError(
   error: OnnxLoraError,
   graph: GraphProto,
   types: ReadonlyMap<string, ValueType>,
+  own: GraphProto,
+  trained: readonly string[],
 ): OnnxLoraError {
   const isOpen = (name = ''): boolean => !isStatic(types.get(name)?.shape);
   const output = (graph.output ?? []).find(({ name }) => isOpen(name))?.name;
   if (output === undefined) return error;
   const { producer: makers } = indexNodes(graph.node ?? []);
+  const nameable = new Set((own.node ?? []).flatMap(({ output = [] }) => output));
+  const changed = changedBy(graph, trained);
   const decided: NodeProto[] = [];
-  const usable = new Set<string>();
+  const before = new Set<string>();
   // A set takes in what is added while it is walked through.
   const behind = new Set([output]);
   for (const name of behind) {
@@ -31,9 +39,14 @@ export function openLengthError(
     const read = readNames(node);
     if (read.some(isOpen)) for (const each of read) if (isOpen(each)) behind.add(each);
     if (!read.some((each) => makers.has(each) && isOpen(each))) decided.push(node);
-    for (const each of read) {
-      if (makers.has(each) && !isOpen(each) && types.get(each)?.type?.includes('float')) usable.add(each);
-    }
+    for (const each of read) if (!isOpen(each)) before.add(each);
+  }
+  // What is near may be a transpose of weights, or a part of an adapter: then what is further back helps.
+  const usable = new Set<string>();
+  for (const name of before) {
+    if (!changed.has(name)) continue;
+    if (nameable.has(name) && types.get(name)?.type?.includes('float')) usable.add(name);
+    else for (const each of readNames(makers.get(name) ?? {})) before.add(each);
   }
   const [node] = decided;
   if (!node) return error;
@@ -48,4 +61,12 @@ export function openLengthError(
     `How long the output "${output}" is depends on the data: ${node.opType} "${node.name || node.output?.[0]}" decides it while the graph runs, and a loss and its gradient need sizes before. ${remedy}`,
     { cause: error },
   );
+}
+
+/** Names of the values that depend on some others, these included. Nodes are in order. */
+function changedBy({ node = [] }: GraphProto, names: readonly string[]): ReadonlySet<string> {
+  const found = new Set(names);
+  for (const each of node)
+    if (readNames(each).some((name) => found.has(name))) for (const name of each.output ?? []) found.add(name);
+  return found;
 }

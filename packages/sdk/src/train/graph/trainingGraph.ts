@@ -146,7 +146,7 @@ export function* prepareTraining(request: TrainingGraphRequest): Generator<void,
   const opset = opsetOf(base);
   const explained = (error: unknown): unknown =>
     error instanceof OnnxLoraError && error.code === 'MODEL_UNSUPPORTED'
-      ? openLengthError(error, adapted.graph, types)
+      ? openLengthError(error, adapted.graph, types, base.graph ?? {}, adapted.wrt.map(nameOf))
       : error;
   let loss: AddedLoss;
   try {
