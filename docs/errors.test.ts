@@ -3,7 +3,7 @@
  * `npx vitest run docs/errors.test.ts -u` writes the page.
  */
 
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -35,6 +35,24 @@ test.each(codes)('%s', async (code) => {
   const output = await expectError(code, example);
   const [found, shown] = example.varies ?? ['', ''];
   outputs[code] = output.replace(found, shown);
+});
+
+test('no message names a file of this repository, which who has installed a package does not have', () => {
+  const packages = fileURLToPath(new URL('../packages', import.meta.url));
+  const files = readdirSync(packages).flatMap((name) => {
+    const all = readdirSync(join(packages, name, 'src'), { recursive: true, encoding: 'utf8' });
+    return all
+      .filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'))
+      .map((file) => join(name, 'src', file));
+  });
+  expect(files.length).toBeGreaterThan(500);
+  const lines = files.flatMap((file) =>
+    readFileSync(join(packages, file), 'utf8')
+      .split('\n')
+      .map((line) => `${file}: ${line.trim()}`),
+  );
+  const messages = lines.filter((line) => !/: (\/\/|\/?\*)/.test(line));
+  expect(messages.filter((line) => /\bdocs\/[a-z]+\//.test(line))).toEqual([]);
 });
 
 test('the page is up to date', async () => {

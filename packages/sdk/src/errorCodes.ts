@@ -229,7 +229,7 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeInfo>> = {
     ],
     remedies: [
       'Take `--provider auto`, which uses the best one that works, or `cpu`.',
-      'Install what the message names.',
+      'Install what the message names: `cuda` needs its library, CUDA 12 and cuDNN 9; `dml` Windows; `coreml` macOS; `webgpu` a driver for Vulkan, Direct3D 12 or Metal.',
     ],
   },
   RUNTIME_FAILED: {

@@ -60,7 +60,7 @@ export async function writeRecords(request: RecordsRequest): Promise<void> {
   const stop = new AbortController();
   const interrupt = new Interrupt(() => {
     stop.abort();
-    progress.note('Stopping after this batch; once more to stop at once.');
+    progress.note(`Stopping after this batch; once more to stop at once. ${sink.onStop}`);
   });
   try {
     const begin = sink.position;

@@ -45,12 +45,17 @@ it('tells metrics with intervals and the settings that differ, and writes a page
   expect([code, stderr]).toEqual([0, '']);
   const out = path.join(runs, 'compare.html');
   expect(stdout).toBe(
-    `run   steps  last loss  accuracy            loss
-r4    3      1          0.7 (0.55 to 0.83)  0.9
-r<8>  2      1          0.8                 0.5
+    `metric     run
+accuracy   r4    0.7 (0.55 to 0.83)
+           r<8>  0.8
+loss       r4    0.9
+           r<8>  0.5
+last loss  r4    1 after 3 steps
+           r<8>  1 after 2 steps
 
-setting  r4  r<8>
-r        4   8
+setting  run
+r        r4    4
+         r<8>  8
 
 page  ${out}
 `,

@@ -115,25 +115,30 @@ function stepsOf(history: RunHistory): number {
   return Math.round(history.loss.stretches.at(-1)!.step);
 }
 
+/** Letters of a setting that a line has room for; the page has all. */
+const ROOM = 48;
+
+/** A line for each metric of each run, and for each setting: however many there are, a line stays short. */
 function asText(runs: readonly ComparedRun[], settings: ReturnType<typeof differing>): string[] {
   const metrics = [...new Set(runs.flatMap(({ measured }) => Object.keys(measured?.metrics ?? {})))];
-  const heads = ['run', 'steps', 'last loss', ...metrics];
-  const rows = runs.map(({ name, history, measured }) => [
-    name,
-    String(stepsOf(history)),
-    short(history.lastLoss!),
-    ...metrics.map((metric) => {
-      const value = measured?.metrics[metric];
-      return value === undefined ? '–' : withInterval(short(value), measured?.intervals?.[metric]);
+  const byRun = (name: string, textOfRun: (run: ComparedRun, i: number) => string): string[][] =>
+    runs.map((run, i) => [i === 0 ? name : '', run.name, textOfRun(run, i)]);
+  const measured = metrics.flatMap((metric) =>
+    byRun(metric, ({ measured: own }) => {
+      const value = own?.metrics[metric];
+      return value === undefined ? '–' : withInterval(short(value), own?.intervals?.[metric]);
     }),
-  ]);
-  const differences = settings.map(({ name, values }) => [name, ...values]);
+  );
+  const trained = byRun('last loss', ({ history }) => `${short(history.lastLoss!)} after ${stepsOf(history)} steps`);
+  const differences = settings.flatMap(({ name, values }) => byRun(name, (_, i) => cut(values[i]!)));
   return [
-    ...formatTable([heads, ...rows]),
+    ...formatTable([['metric', 'run', ''], ...measured, ...trained]),
     '',
-    ...(differences.length === 0
-      ? ['No setting differs.']
-      : formatTable([['setting', ...runs.map(({ name }) => name)], ...differences])),
+    ...(differences.length === 0 ? ['No setting differs.'] : formatTable([['setting', 'run', ''], ...differences])),
     '',
   ];
+}
+
+function cut(text: string): string {
+  return text.length > ROOM ? `${text.slice(0, ROOM - 1)}…` : text;
 }

@@ -180,7 +180,9 @@ function metrics({ before, after, worse }: ReportContent): string {
   const rows = Object.entries(before.metrics).map(([name, value]) => {
     const now = after?.metrics[name];
     const change =
-      now === undefined ? '–' : `${now > value ? '+' : now < value ? '−' : ''}${short(Math.abs(now - value))}`;
+      now === undefined
+        ? '–'
+        : `${now > value ? '+' : now < value ? '−' : ''}${short(Number(Math.abs(now - value).toPrecision(2)))}`;
     return `<tr><th scope="row">${escapeHtml(name)}</th><td class="number">${measuredHtml(value, before.intervals?.[name])}</td><td class="number">${now === undefined ? '–' : measuredHtml(now, after?.intervals?.[name])}</td><td class="number">${change}</td></tr>`;
   });
   const notice =

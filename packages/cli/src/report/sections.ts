@@ -11,11 +11,17 @@ import { page } from './page.ts';
 
 /** What wants the whole width. */
 const WIDE: ReadonlySet<ReportSection['kind']> = new Set(['gallery', 'clips', 'heatmap', 'letters', 'logo']);
+/** Rows that are seen at once; a longer table is scrolled. */
+const TALL = 12;
+/** Letters of a row that fit into half of it. */
+const LINE = 60;
 /** Columns of a table that fit into half of it. */
 const NARROW = 5;
 
 function isWide(section: ReportSection): boolean {
-  return WIDE.has(section.kind) || (section.kind === 'table' && section.columns.length > NARROW);
+  if (section.kind !== 'table') return WIDE.has(section.kind);
+  const isLong = section.rows.some((row) => row.reduce<number>((sum, cell) => sum + String(cell).length, 0) > LINE);
+  return isLong || section.columns.length > NARROW;
 }
 
 /** A chapter of a page, of which two stand side by side where there is room. Title and body are HTML. */
@@ -131,7 +137,7 @@ function table(columns: readonly string[], rows: readonly (readonly (string | nu
         )
         .join('')}</tr>`,
   );
-  return `<div class="scroll"><table>
+  return `<div class="scroll${rows.length > TALL ? ' tall' : ''}"><table>
 <thead><tr>${head.join('')}</tr></thead>
 <tbody>
 ${lines.join('\n')}

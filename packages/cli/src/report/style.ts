@@ -30,11 +30,14 @@ dl.facts > .helps { border-color: rgb(var(--accent)); }
 dl.facts > .harms { border-color: rgb(var(--miss)); }
 dl.facts .why { font-size: .85rem; color: var(--quiet); }
 .scroll { overflow-x: auto; }
+.scroll.tall { max-height: 30rem; overflow-y: auto; border-bottom: 1px solid var(--line); }
+.scroll.tall thead th { position: sticky; top: 0; background: var(--page); }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .35rem .7rem; text-align: left; border-bottom: 1px solid var(--line); }
+th, td { padding: .35rem .6rem; text-align: left; border-bottom: 1px solid var(--line); }
 thead th { color: var(--quiet); font-weight: 500; font-size: .9rem; }
 td.number, th.number { text-align: right; white-space: nowrap; }
 td.number:has(.interval) { white-space: normal; }
+td .interval { display: block; }
 .interval { display: inline-block; white-space: nowrap; font-size: .85em; }
 table.settings { width: 100%; }
 table.settings th { font-weight: 500; color: var(--quiet); width: 12rem; vertical-align: top; }
@@ -150,5 +153,5 @@ details { margin-top: 1rem; }
 summary { cursor: pointer; }
 pre { background: var(--panel); border-radius: .5rem; padding: .8rem 1rem; overflow-x: auto; font: .9rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; white-space: pre-wrap; overflow-wrap: anywhere; }
 @media (max-width: 40rem) { table.confusion th, table.confusion td { padding: .2rem .15rem; min-width: 1.5rem; font-size: .85rem; } svg.curve text, svg.chart text { font-size: 17px; } table.settings th { width: 8rem; } .clips dl > div { grid-template-columns: 4.25rem 1fr; } th, td { padding: .3rem .25rem; font-size: .9rem; } .interval { white-space: normal; } }
-@media print { main { max-width: none; } .clips audio { display: none; } .clips > section { break-inside: avoid; } }
+@media print { main { max-width: none; } .scroll.tall { max-height: none; } .clips audio { display: none; } .clips > section { break-inside: avoid; } }
 `;

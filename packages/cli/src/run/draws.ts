@@ -16,8 +16,6 @@ export interface RunDraws {
   readonly after?: Draws | undefined;
 }
 
-/** Digits that are kept, more than any interval shows. */
-const DIGITS = 7;
 const MOST = 100_000;
 
 const drawsSchema = z.record(
@@ -37,9 +35,7 @@ const schema = z.object({ before: z.optional(drawsSchema), after: z.optional(dra
 /** Keeps draws in a run's folder, beside those that are there already. */
 export async function keepDraws(folder: string, draws: RunDraws): Promise<void> {
   const all = { ...readDraws(folder), ...draws };
-  const text = JSON.stringify(all, (_, value: unknown) =>
-    value instanceof Float64Array ? Array.from(value, (each) => Number(each.toPrecision(DIGITS))) : value,
-  );
+  const text = JSON.stringify(all, (_, value: unknown) => (value instanceof Float64Array ? Array.from(value) : value));
   await writeFileAtomic(path.join(folder, DRAWS), `${text}\n`);
 }
 

@@ -78,7 +78,7 @@ export async function begin(
   const head = { ...(probedHead && { probedHead }), ...(untrainedHead && { untrainedHead }) };
   const measured = { step: 0, examples, metrics, ...(intervals ? { intervals } : {}), ...head };
   record(work, { type: 'evaluation', ...measured });
-  await keepDraws(folder.path, { before: draws });
+  if (draws) await keepDraws(folder.path, { before: draws });
   return { ...measured, draws };
 }
 

@@ -147,6 +147,7 @@ async function trainInFolder(
   { adapted, overwrite, resume, stopAfter, shown }: InFolder,
 ): Promise<TrainOutcome> {
   const { model, task, settings, progress, folder } = work;
+  const { out: _, ...again } = shown;
   // Looked at now, for files may change while it trains.
   const trainedOn = await ExampleSet.of(prepared.train);
   const start =
@@ -203,12 +204,13 @@ async function trainInFolder(
     tellOfDivergence(work, result, diverged);
     const worse = worseNote(before, after, settings);
     const verdict = verdictOfRun({ before, after, sections, settings });
-    if (after) await keepDraws(folder.path, { after: after.draws });
+    if (after?.draws) await keepDraws(folder.path, { after: after.draws });
     await folder.writeReport(
       formatReport({
         model: { name: model.name, family: model.family?.name, parameters: model.parameterCount },
         settings: shown,
-        command: formatCommand(shown),
+        // Into a folder of its own: that of this run is there already.
+        command: formatCommand(again),
         history: work.history,
         made,
         endedBy: result.endedBy,

@@ -111,7 +111,7 @@ describe.runIf(process.platform === 'linux' && process.arch === 'x64')('WebGPU w
     await expect(runtime.createSession(affine(), { provider: 'webgpu' })).rejects.toMatchObject({
       code: 'PROVIDER_UNAVAILABLE',
       message:
-        'The provider "webgpu" does not work on this machine: Failed to get a WebGPU adapter: No supported adapters. Install a driver for Vulkan, Direct3D 12 or Metal, or use cpu; docs/guides/providers.md tells what each provider needs.',
+        'The provider "webgpu" does not work on this machine: Failed to get a WebGPU adapter: No supported adapters. Install a driver for Vulkan, Direct3D 12 or Metal, or use cpu.',
     });
   });
 });

@@ -117,7 +117,7 @@ describe('auto', () => {
     expect([session.provider, loaded()]).toEqual(['cpu', 1]);
     expect(await run()).toEqual(twice);
     expect(warnings).toEqual([
-      'The provider "dml" does not work on this machine: no device for dml. Update Windows and the graphics driver, or use cpu; docs/guides/providers.md tells what each provider needs. The session runs on cpu.',
+      'The provider "dml" does not work on this machine: no device for dml. Update Windows and the graphics driver, or use cpu. The session runs on cpu.',
     ]);
   });
 
@@ -135,7 +135,7 @@ describe('auto', () => {
     expect(session.provider).toBe('cpu');
     expect(log.slice(-4)).toEqual(['run dml', 'load cpu', 'release dml', 'run cpu']);
     expect(warnings).toEqual([
-      'The provider "dml" computes "y" of "net.onnx" differently from the CPU: by 0.025 of its largest value, where 0.01 is accepted. Use cpu, or accept more (verify: { tolerance }); docs/guides/providers.md tells what each provider needs. "net.onnx" goes on with cpu.',
+      'The provider "dml" computes "y" of "net.onnx" differently from the CPU: by 0.025 of its largest value, where 0.01 is accepted. Use cpu, or accept more (verify: { tolerance }). "net.onnx" goes on with cpu.',
     ]);
     // It stays there.
     expect(await run()).toEqual(twice);
@@ -218,7 +218,7 @@ describe('strict', () => {
     await expect(run()).rejects.toMatchObject({
       code: 'PROVIDER_UNAVAILABLE',
       message:
-        'The provider "dml" has no kernel for 1 operators of "net.onnx", which ran on the CPU: Einsum "left1". Allow that (strict: false), or use cpu; docs/guides/providers.md tells what each provider needs.',
+        'The provider "dml" has no kernel for 1 operators of "net.onnx", which ran on the CPU: Einsum "left1". Allow that (strict: false), or use cpu.',
     });
     // It does not pass by being asked again.
     await expect(run()).rejects.toMatchObject({ code: 'PROVIDER_UNAVAILABLE' });

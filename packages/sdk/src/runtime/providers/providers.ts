@@ -12,8 +12,6 @@ const concrete: readonly ConcreteProvider[] = ['cpu', 'cuda', 'dml', 'coreml', '
 /** Names that mean a provider to ONNX Runtime, and `auto`. */
 export const providerNames: readonly string[] = ['auto', ...concrete];
 
-const guide = 'docs/guides/providers.md tells what each provider needs';
-
 /** A provider that lies in a library of its own, which an install script fetches. */
 export interface SeparateLibrary {
   readonly file: string;
@@ -54,13 +52,13 @@ export function providersToTry(wanted: string, { built, cuda }: Availability): r
   if (!built.includes(provider)) {
     throw new OnnxLoraError(
       'PROVIDER_UNAVAILABLE',
-      `onnxruntime-node for ${process.platform} ${process.arch} has no provider "${provider}". Use ${usable.join(' or ')}; ${guide}.`,
+      `onnxruntime-node for ${process.platform} ${process.arch} has no provider "${provider}". Use ${usable.join(' or ')}.`,
     );
   }
   if (provider === 'cuda' && !cuda.installed) {
     throw new OnnxLoraError(
       'PROVIDER_UNAVAILABLE',
-      `The provider "cuda" needs a library that is not installed: there is no "${cuda.file}". Run onnxruntime-node's install script with --onnxruntime-node-install=cuda12, or use ${usable.join(' or ')}; ${guide}.`,
+      `The provider "cuda" needs a library that is not installed: there is no "${cuda.file}". Run onnxruntime-node's install script with --onnxruntime-node-install=cuda12, or use ${usable.join(' or ')}.`,
     );
   }
   return [provider];
@@ -74,7 +72,7 @@ export function noSuchProvider(wanted: string, ofPlugins: readonly string[] = []
   const hint = near === undefined ? '' : ` Did you mean "${near}"?`;
   return new OnnxLoraError(
     'PROVIDER_UNAVAILABLE',
-    `There is no provider "${wanted}".${hint} Providers are ${names.join(', ')}; ${guide}.`,
+    `There is no provider "${wanted}".${hint} Providers are ${names.join(', ')}.`,
   );
 }
 
@@ -114,7 +112,7 @@ const remedies: Readonly<Record<ConcreteProvider, string>> = {
 export function providerFailed(provider: ConcreteProvider, cause: unknown): OnnxLoraError {
   return new OnnxLoraError(
     'PROVIDER_UNAVAILABLE',
-    `The provider "${provider}" does not work on this machine: ${reasonOf(cause)}. ${remedies[provider]}, or use cpu; ${guide}.`,
+    `The provider "${provider}" does not work on this machine: ${reasonOf(cause)}. ${remedies[provider]}, or use cpu.`,
     { cause },
   );
 }
@@ -126,7 +124,7 @@ export function wrongOutputs(
 ): OnnxLoraError {
   return new OnnxLoraError(
     'PROVIDER_UNAVAILABLE',
-    `The provider "${provider}" computes "${found.output}" of "${found.model}" differently from the CPU: by ${found.difference.toPrecision(2)} of its largest value, where ${found.tolerance} is accepted. Use cpu, or accept more (verify: { tolerance }); ${guide}.`,
+    `The provider "${provider}" computes "${found.output}" of "${found.model}" differently from the CPU: by ${found.difference.toPrecision(2)} of its largest value, where ${found.tolerance} is accepted. Use cpu, or accept more (verify: { tolerance }).`,
   );
 }
 
@@ -136,7 +134,7 @@ export function usesTheCpu(provider: ConcreteProvider, model: string, nodes: rea
   const more = nodes.length > shown.length ? ` and ${nodes.length - shown.length} more` : '';
   return new OnnxLoraError(
     'PROVIDER_UNAVAILABLE',
-    `The provider "${provider}" has no kernel for ${nodes.length} operators of "${model}", which ran on the CPU: ${shown.join(', ')}${more}. Allow that (strict: false), or use cpu; ${guide}.`,
+    `The provider "${provider}" has no kernel for ${nodes.length} operators of "${model}", which ran on the CPU: ${shown.join(', ')}${more}. Allow that (strict: false), or use cpu.`,
   );
 }
 

@@ -38,6 +38,13 @@ describe('schedules', () => {
     for (let step = 0; step < 20; step++) expect(part!(step)).toBe(whole!(step));
   });
 
+  it.each(scheduleNames.filter((name) => name !== 'one_cycle'))(
+    '%s trains in a run of one step, whatever the warm-up',
+    (name) => {
+      for (const warmup of [0, 0.03, 1, 20]) expect(scheduleOf(name, { steps: 1, warmup })(0)).toBeGreaterThan(0);
+    },
+  );
+
   it.each(scheduleNames)('%s stays within 0 and 1 beyond the run and in short ones', (name) => {
     for (const steps of [1, 2, 5]) {
       const schedule = scheduleOf(name, { steps });

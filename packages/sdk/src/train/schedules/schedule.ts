@@ -67,7 +67,8 @@ export type Schedule = (step: number) => number;
 /**
  * The schedule of a run: by step, the factor on the learning rate. It depends on nothing but the step, so a run that is
  * resumed at a step goes on as it would have. The numbers are those of transformers' `get_scheduler`, and for `one_cycle`
- * those of torch's `OneCycleLR`, for `jagged_cosine` those of ReLoRA's authors. As there, the first step of a warm-up has the rate 0.
+ * those of torch's `OneCycleLR`, for `jagged_cosine` those of ReLoRA's authors. As there, the first step of a warm-up has the rate 0;
+ * a run of one step has no warm-up.
  *
  * @throws OnnxLoraError `CONFIG_INVALID` for a name or a setting that there is not, and for settings out of their range
  */
@@ -77,9 +78,11 @@ export function scheduleOf(given: ScheduleName | ScheduleOptions, { steps, warmu
   if (Object.hasOwn(settings, name)) requireKnown(`The schedule ${name}`, own, settings[name]);
   notNegative('warmup', warmup);
   // As transformers rounds a warmup_ratio.
-  const rising = warmup < 1 ? Math.ceil(steps * warmup) : warmup;
+  const asked = warmup < 1 ? Math.ceil(steps * warmup) : warmup;
+  // The only step would have the rate 0, and the run would train nothing.
+  const rising = steps === 1 ? 0 : asked;
   if (options.name === 'one_cycle') {
-    if (rising > 0) {
+    if (asked > 0) {
       throw new OnnxLoraError(
         'CONFIG_INVALID',
         'The schedule one_cycle has its own warm-up: set its pctStart, and leave warmup out.',

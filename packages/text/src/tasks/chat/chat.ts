@@ -21,7 +21,7 @@ import { SEGMENTS, segmentBias } from '../../attention/segmentBias.ts';
 import { answererInput, type AnswererOptions, openAnswerer } from './answerPredictor.ts';
 import { measureAnswers } from './measureAnswers.ts';
 import { ChatMetrics, type ChatScores, learnedTokens } from './chatMetrics.ts';
-import { chatReport } from './chatReport.ts';
+import { answerSection } from './answerSection.ts';
 import { embeddingNoise } from './embeddingNoise.ts';
 import { groupedFeeds, groupedRules } from './groupedRows.ts';
 import { measureChat } from './measureChat.ts';
@@ -204,7 +204,7 @@ async function prepare(
     ...(data.validation && {
       report: (request) => {
         const records = data.validation!;
-        return chatReport({ measure: async (asked) => (await measure(asked)).metrics, records, rules }, request);
+        return answerSection(records, rules, request);
       },
     }),
   };

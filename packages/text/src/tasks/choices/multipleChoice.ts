@@ -26,7 +26,6 @@ import type { ConversationRecord } from '../../data/conversationRecord.ts';
 import { type ChoiceColumns, type ChoiceDataOptions, type ChoiceRecord, choiceSettings, type ChoiceSource, readChoiceFile, readChoices } from '../../data/readChoices.ts'; // prettier-ignore
 import { choiceAsSaid, choiceScores, chooseAnswers, type ChosenAnswer } from '../../metrics/chooseAnswers.ts';
 import { chat, type ChatOptions } from '../chat/chat.ts';
-import { shownScores } from '../chat/chatReport.ts';
 import type { ChatScores } from '../chat/chatMetrics.ts';
 import type { TaughtDataset, TaughtExample } from '../chat/taughtRows.ts';
 
@@ -122,12 +121,11 @@ function probabilitiesOf({ logProbabilities }: ChosenAnswer): number[] {
 /** Questions that are shown. */
 const SHOWN = 20;
 
-/** The metrics before and after, and the wrong answers that the model is surest of. */
+/** The wrong answers that the model is surest of. */
 async function report(
   measure: (request: MeasureRequest) => Promise<Chosen>,
   { model, adapter, options, batchSize }: ReportRequest,
 ): Promise<readonly ReportSection[]> {
-  const base = await measure({ model, options, batchSize });
   const adapted = await measure({ model, adapter, options, batchSize });
   const wrong = adapted.answers.flatMap((answer, i) => {
     const { prompt, choices, answer: right, where } = adapted.records[i]!;
@@ -139,18 +137,7 @@ async function report(
       ? []
       : [[question, choices[right!]!, left!, choices[answer.choice]!, sure!] as const];
   });
-  const columns = ['accuracy', 'accuracyByByte'];
   return [
-    {
-      kind: 'table',
-      title: 'Held-out questions',
-      text: 'How often the right answer is the likeliest, as a whole and by byte (acc and acc_norm of lm-evaluation-harness). In brackets, what holds the value with a probability of 95%, as far as these questions tell.',
-      columns: ['', 'accuracy', 'accuracy by byte'],
-      rows: [
-        ['model before', ...shownScores(base, columns)],
-        ['with the adapter', ...shownScores(adapted, columns)],
-      ],
-    },
     {
       kind: 'table',
       title: 'Wrong answers',

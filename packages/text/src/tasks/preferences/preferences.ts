@@ -25,7 +25,7 @@ import { NOT_LEARNED } from '../chat/taughtRows.ts';
 import { ComparedWith } from './comparedWith.ts';
 import { preferenceLoss, type PreferenceLossOptions } from './preferenceLoss.ts';
 import { PreferenceMetrics, type PreferenceScores } from './preferenceMetrics.ts';
-import { preferenceReport } from './preferenceReport.ts';
+import { answerSection } from '../chat/answerSection.ts';
 import { PreferenceDataset, type PreferenceExample } from './preferenceRows.ts';
 
 /** Options of {@link preferences}. */
@@ -194,7 +194,7 @@ async function prepare(
         // What is shown beside the model's answers is good.
         const good = data.validation!.filter(({ isGood }) => isGood !== false);
         const records = good.map((record) => answered(record, record.answers[0]));
-        return preferenceReport({ measure, records, rules }, request);
+        return answerSection(records, rules, request);
       },
     }),
   };
