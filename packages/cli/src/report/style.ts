@@ -33,7 +33,7 @@ dl.facts .why { font-size: .85rem; color: var(--quiet); }
 .scroll.tall { max-height: 30rem; overflow-y: auto; border-bottom: 1px solid var(--line); }
 .scroll.tall thead th { position: sticky; top: 0; background: var(--page); }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .35rem .6rem; text-align: left; border-bottom: 1px solid var(--line); }
+th, td { padding: .35rem .5rem; text-align: left; border-bottom: 1px solid var(--line); }
 thead th { color: var(--quiet); font-weight: 500; font-size: .9rem; }
 td.number, th.number { text-align: right; white-space: nowrap; }
 td.number:has(.interval) { white-space: normal; }
