@@ -81,7 +81,7 @@ export function httpApp(
 /** What is said of an address without a route: 405 with the methods that it has, or 404. */
 function notThere(routes: readonly Route[], method: string, url: string): HttpError {
   const [address] = url.split('?') as [string];
-  const like = (route: string): RegExp => new RegExp(`^${route.replaceAll(/:\w+/g, '[^/]+')}/?$`);
+  const like = (route: string): RegExp => new RegExp(`^${route.replaceAll(/:\w+/g, '[^/]+')}$`);
   const others = routes.filter((each) => like(each.url).test(address)).map((each) => each.method);
   const asked = `${method} ${address.slice(0, 200)}`;
   return others.length > 0
