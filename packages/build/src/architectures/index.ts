@@ -3,8 +3,8 @@
 import type { Architecture } from '../architecture.ts';
 import { albert } from './texts/albert.ts';
 import { ast } from './audio/ast.ts';
-import { beit } from './images/beit.ts';
-import { bert } from './texts/bert.ts';
+import { beit, data2vecVision } from './images/beit.ts';
+import { bert, ernie } from './texts/bert.ts';
 import { clip, clipText, clipVision } from './images/clip.ts';
 import { convnext } from './images/convnext.ts';
 import { debertaV2 } from './texts/deberta.ts';
@@ -19,21 +19,21 @@ import { gemma, gemma2 } from './decoders/gemma.ts';
 import { gpt2 } from './decoders/gpt2.ts';
 import { gptNeox } from './decoders/gptNeox.ts';
 import { hubert } from './audio/hubert.ts';
-import { llama, mistral, qwen2, qwen3 } from './decoders/llama.ts';
+import { granite, llama, ministral, mistral, qwen2, qwen3, seedOss, smollm3 } from './decoders/llama.ts';
 import { modernbert } from './texts/modernbert.ts';
 import { moonshine } from './audio/moonshine.ts';
 import { mpnet } from './texts/mpnet.ts';
 import { phi3 } from './decoders/phi3.ts';
 import { resnet } from './images/resnet.ts';
-import { camembert, roberta, xlmRoberta } from './texts/roberta.ts';
+import { camembert, data2vecText, roberta, xlmRoberta } from './texts/roberta.ts';
 import { sam } from './images/sam.ts';
 import { segformer } from './images/segformer.ts';
 import { siglip, siglipText, siglipVision } from './images/siglip.ts';
 import { swin } from './images/swin.ts';
 import { swinv2 } from './images/swinv2.ts';
 import { mt5, t5 } from './texts/t5.ts';
-import { vit } from './images/vit.ts';
-import { wav2vec2 } from './audio/wav2vec2.ts';
+import { ijepa, vit, vitMsn } from './images/vit.ts';
+import { data2vecAudio, unispeech, unispeechSat, wav2vec2 } from './audio/wav2vec2.ts';
 import { wavlm } from './audio/wavlm.ts';
 import { whisper } from './audio/whisper.ts';
 
@@ -48,6 +48,9 @@ export const architectures: readonly Architecture[] = [
   clipText,
   clipVision,
   convnext,
+  data2vecAudio,
+  data2vecText,
+  data2vecVision,
   debertaV2,
   deit,
   detr,
@@ -56,13 +59,17 @@ export const architectures: readonly Architecture[] = [
   dinov3,
   distilbert,
   electra,
+  ernie,
   esm,
   gemma,
   gemma2,
   gpt2,
+  granite,
   gptNeox,
   hubert,
+  ijepa,
   llama,
+  ministral,
   mistral,
   modernbert,
   moonshine,
@@ -74,14 +81,19 @@ export const architectures: readonly Architecture[] = [
   resnet,
   roberta,
   sam,
+  seedOss,
   segformer,
   siglip,
   siglipText,
   siglipVision,
+  smollm3,
   swin,
   swinv2,
   t5,
+  unispeech,
+  unispeechSat,
   vit,
+  vitMsn,
   wav2vec2,
   wavlm,
   whisper,

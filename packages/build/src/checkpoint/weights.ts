@@ -111,11 +111,11 @@ export class Weights {
     );
   }
 
-  /** Tensors that nothing used, but for buffers. */
+  /** Tensors that nothing used, but for buffers and those that hold no numbers. */
   leftOver(): string[] {
     return [...this.#checkpoint.tensors].flatMap(([name, { dims }]) => {
       const isBuffer = buffers.test(name) || (causalMask.test(name) && dims.length === 4);
-      return this.#used.has(name) || isBuffer ? [] : [name];
+      return this.#used.has(name) || isBuffer || dims.includes(0) ? [] : [name];
     });
   }
 

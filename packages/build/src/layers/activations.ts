@@ -24,6 +24,9 @@ const named: Readonly<Record<string, Activation>> = {
   gelu_new: geluTanh,
   gelu_pytorch_tanh: geluTanh,
   gelu_fast: geluTanh,
+  gelu_python_tanh: geluTanh,
+  gelu_accurate: geluTanh,
+  gelu_10: (g, x) => g.Max(g.Min(gelu(g, x), 10), -10),
   quick_gelu: (g, x) => g.Mul(x, g.Sigmoid(g.Mul(x, 1.702))),
   silu,
   swish: silu,
@@ -33,6 +36,10 @@ const named: Readonly<Record<string, Activation>> = {
   leaky_relu: (g, x) => g.emit('LeakyRelu', [x], { alpha: float(0.01) }),
   tanh: (g, x) => g.Tanh(x),
   sigmoid: (g, x) => g.Sigmoid(x),
+  sqrtsoftplus: (g, x) => g.Sqrt(g.Softplus(x)),
+  hardswish: (g, x) => g.Mul(x, g.Div(g.Max(g.Min(g.Add(x, 3), 6), 0), 6)),
+  // Ma et al. 2022, "Mega: moving average equipped gated attention".
+  laplace: (g, x) => g.Mul(g.Add(g.Erf(g.Div(g.Sub(x, 0.707107), 0.282095 * Math.SQRT2)), 1), 0.5),
   mish: (g, x) => g.Mul(x, g.Tanh(g.Softplus(x))),
   linear: (_, x) => x,
 };

@@ -18,7 +18,7 @@ interface Domain {
 export const domains: readonly Domain[] = [
   {
     plugins: [async () => (await import('@onnx-lora/vision')).visionPlugin],
-    modelTypes: ['vit', 'vit_msn', 'ijepa', 'deit', 'beit', 'vit_mae', 'dinov2', 'dinov2_with_registers', 'dinov3_vit', 'dinov3_convnext', 'swin', 'swinv2', 'clip', 'clip_vision_model', 'clip_text_model', 'siglip', 'siglip_vision_model', 'siglip_text_model', 'siglip2', 'siglip2_vision_model', 'siglip2_text_model', 'convnext', 'convnextv2', 'resnet', 'mobilevit', 'mobilevitv2', 'segformer', 'detr', 'sam', 'sam_vision_model', 'sam2', 'sam2_vision_model', 'sam2_hiera_det_model', 'mobile_sam', 'efficient_sam'], // prettier-ignore
+    modelTypes: ['vit', 'vit_msn', 'ijepa', 'deit', 'beit', 'data2vec-vision', 'vit_mae', 'dinov2', 'dinov2_with_registers', 'dinov3_vit', 'dinov3_convnext', 'swin', 'swinv2', 'clip', 'clip_vision_model', 'clip_text_model', 'siglip', 'siglip_vision_model', 'siglip_text_model', 'siglip2', 'siglip2_vision_model', 'siglip2_text_model', 'convnext', 'convnextv2', 'resnet', 'mobilevit', 'mobilevitv2', 'segformer', 'detr', 'sam', 'sam_vision_model', 'sam2', 'sam2_vision_model', 'sam2_hiera_det_model', 'mobile_sam', 'efficient_sam'], // prettier-ignore
     tasks: ['image-classification', 'multi-label-classification', 'image-regression', 'image-embedding', 'image-retrieval', 'image-text', 'semantic-segmentation', 'promptable-segmentation'], // prettier-ignore
   },
   {
@@ -31,7 +31,7 @@ export const domains: readonly Domain[] = [
       async () => (await import('@onnx-lora/science')).sciencePlugin,
       async () => (await import('@onnx-lora/text')).textPlugin,
     ],
-    modelTypes: ['esm', 'esmc', 'ESMplusplus', 'molformer', 'evoformer', 'bert', 'roberta', 'xlm-roberta', 'camembert', 'mpnet', 'distilbert', 'electra', 'albert', 'deberta-v2', 'deberta', 'modernbert', 't5', 'mt5', 'llama', 'mistral', 'ministral', 'qwen2', 'qwen3', 'gemma', 'gemma2', 'gemma3', 'gemma3_text', 'smollm3', 'phi3', 'phi', 'mixtral', 'qwen2_moe', 'qwen3_moe', 'gpt2', 'gpt_neox', 'opt', 'bloom', 'falcon'], // prettier-ignore
+    modelTypes: ['esm', 'esmc', 'ESMplusplus', 'molformer', 'evoformer', 'bert', 'ernie', 'roberta', 'xlm-roberta', 'camembert', 'data2vec-text', 'mpnet', 'distilbert', 'electra', 'albert', 'deberta-v2', 'deberta', 'modernbert', 't5', 'mt5', 'llama', 'granite', 'seed_oss', 'mistral', 'ministral', 'qwen2', 'qwen3', 'gemma', 'gemma2', 'gemma3', 'gemma3_text', 'smollm3', 'phi3', 'phi', 'mixtral', 'qwen2_moe', 'qwen3_moe', 'gpt2', 'gpt_neox', 'opt', 'bloom', 'falcon'], // prettier-ignore
     tasks: ['sequence-classification', 'sequence-labelling', 'sequence-regression', 'masked-language-modelling', 'residue-classification', 'residue-regression', 'sequence-embedding', 'sequence-retrieval', 'variant-effect', 'mutation-scan', 'text-classification', 'text-labelling', 'text-regression', 'text-embedding', 'text-retrieval', 'text-reranking', 'token-classification', 'question-answering', 'masked-text-modelling', 'chat', 'preferences', 'multiple-choice'], // prettier-ignore
   },
 ];

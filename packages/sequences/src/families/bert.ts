@@ -51,7 +51,7 @@ export const bert: DescribedFamily = encoderFamily({
   title: 'BERT, MiniLM, ProtBERT and DNABERT',
   paper:
     'Devlin et al., "BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding" (2018), arXiv:1810.04805; Elnaggar et al., "ProtTrans" (2022), doi:10.1109/TPAMI.2021.3095381; Ji et al., "DNABERT" (2021), doi:10.1093/bioinformatics/btab083; Zhou et al., "DNABERT-2" (2023), arXiv:2306.15006',
-  modelTypes: ['bert'],
+  modelTypes: ['bert', 'ernie'],
   signatures: [[`^bert.${layer}.attention.self.query`], [`^bert.${layer}.attention.self.Wqkv`]],
   names: {
     ...encoderModules,
@@ -74,7 +74,7 @@ export const roberta: DescribedFamily = encoderFamily({
   title: 'RoBERTa, XLM-R and ChemBERTa',
   paper:
     'Liu et al., "RoBERTa: A Robustly Optimized BERT Pretraining Approach" (2019), arXiv:1907.11692; Conneau et al., "Unsupervised Cross-lingual Representation Learning at Scale" (2019), arXiv:1911.02116; Chithrananda et al., "ChemBERTa" (2020), arXiv:2010.09885; Olsen et al., "AbLang" (2022), doi:10.1093/bioadv/vbac046',
-  modelTypes: ['roberta', 'xlm-roberta', 'camembert'],
+  modelTypes: ['roberta', 'xlm-roberta', 'camembert', 'data2vec-text'],
   signatures: [['^roberta.encoder.layer.{n}.attention.self.query']],
   names: {
     ...encoderModules,

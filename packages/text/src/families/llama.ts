@@ -32,7 +32,7 @@ export const llama: DescribedFamily = textFamily({
   name: 'llama',
   title: 'LLaMA, SmolLM and TinyLlama',
   paper: 'Touvron et al., "LLaMA: Open and Efficient Foundation Language Models" (2023), arXiv:2302.13971',
-  modelTypes: ['llama'],
+  modelTypes: ['llama', 'granite', 'seed_oss'],
   signatures: ['q_proj', 'qkv_proj'].map((query) => [
     `${layer}.self_attn.${query}`,
     `${layer}.mlp.gate_proj`,

@@ -74,7 +74,7 @@ export const beit: DescribedFamily = visionFamily({
   name: 'beit',
   title: 'BEiT',
   paper: 'Bao et al., "BEiT: BERT Pre-Training of Image Transformers" (2021), arXiv:2106.08254',
-  modelTypes: ['beit'],
+  modelTypes: ['beit', 'data2vec-vision'],
   signatures: vitUnder('beit'),
   names: {
     ...vitModules,

@@ -6,6 +6,7 @@ import { speechArchitecture } from './wav2vec2.ts';
 export const hubert: Architecture = speechArchitecture({
   modelType: 'hubert',
   name: 'Hubert',
+  hasFrames: false,
   own: (c) => ({
     hasFeatureNorm: c.flag('feat_proj_layer_norm', true),
     hasBatchNorm: c.flag('conv_pos_batch_norm', false),

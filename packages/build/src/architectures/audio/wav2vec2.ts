@@ -28,16 +28,18 @@ export interface SpeechKind {
   readonly modelType: string;
   /** What names of classes begin with. */
   readonly name: string;
+  /** Whether transformers has a class with a head for frames; it has by default. */
+  readonly hasFrames?: boolean;
   /** Reads fields that others do not have. */
   readonly own?: (c: Config) => Partial<SpeechSizes>;
   /** The attention of a model, made once for all of its layers; given the first of them and the states. */
   readonly attention?: (c: Config) => (first: Module, x: Value) => Attention;
 }
 
-function sizes(c: Config, { own }: SpeechKind, { preprocessor }: Checkpoint): SpeechSizes {
+function sizes(c: Config, { own }: SpeechKind, { config, preprocessor }: Checkpoint): SpeechSizes {
   const waveforms = waveformSizes(c);
   // Vectors of the first training, and of heads for speakers.
-  c.skip('num_codevectors_per_group', 'num_codevector_groups', 'contrastive_logits_temperature', 'num_negatives', 'codevector_dim', 'proj_codevector_dim', 'tdnn_dim', 'tdnn_kernel', 'tdnn_dilation', 'xvector_output_dim', 'num_ctc_classes'); // prettier-ignore
+  c.skip('num_codevectors_per_group', 'num_codevector_groups', 'contrastive_logits_temperature', 'num_negatives', 'codevector_dim', 'proj_codevector_dim', 'tdnn_dim', 'tdnn_kernel', 'tdnn_dilation', 'xvector_output_dim', 'num_ctc_classes', 'num_clusters'); // prettier-ignore
   // Of use where convolutions shorten the sequence, and where characters are told apart.
   c.skip('output_hidden_size', 'adapter_kernel_size', 'adapter_stride', 'num_adapter_layers', 'vocab_size');
   const shortening = (): Shortening => ({
@@ -54,6 +56,8 @@ function sizes(c: Config, { own }: SpeechKind, { preprocessor }: Checkpoint): Sp
     act: c.activation('hidden_act', 'gelu'),
     eps: c.number('layer_norm_eps', 1e-5),
     isPreNorm: c.flag('do_stable_layer_norm', false),
+    // Heads learn from what the version of transformers gives them that trains them: from 5 on, the states before the norm.
+    mixesNormed: !/^"(?:[5-9]|\d\d)\./.test(JSON.stringify(config['transformers_version']) ?? ''),
     hasFeatureNorm: true,
     ...(c.flag('add_adapter', false) ? { shortening: shortening() } : {}),
     isMasked: preprocessor === undefined || preprocessor['return_attention_mask'] === true,
@@ -63,13 +67,14 @@ function sizes(c: Config, { own }: SpeechKind, { preprocessor }: Checkpoint): Sp
 
 /** An architecture of wav2vec 2.0's kind. */
 export function speechArchitecture(kind: SpeechKind): Architecture {
-  const { modelType, name } = kind;
+  const { modelType, name, hasFrames = true } = kind;
+  const prefix = modelType.replaceAll('-', '_');
   const plain = (): Attention => plainAttention;
   const withStates = (
     c: Config,
     checkpoint: Checkpoint,
     emit: (m: Module, speech: Speech, s: SpeechSizes) => void,
-    path = modelType,
+    path = prefix,
   ): Graphs => {
     const [s, attention] = [sizes(c, kind, checkpoint), kind.attention?.(c) ?? plain];
     return { model: (m) => emit(m, speech(m.at(path), s, attention), s) };
@@ -77,13 +82,13 @@ export function speechArchitecture(kind: SpeechKind): Architecture {
   const mixed = (c: Config): ((m: Module, speech: Speech) => Value) => {
     c.only('add_adapter', false);
     const isWeighted = c.flag('use_weighted_layer_sum', false);
-    return (m, { states }) => (isWeighted ? weightedSum(m, states) : states.at(-1)!);
+    return (m, { states, last }) => (isWeighted ? weightedSum(m, states) : last);
   };
   return {
     modelType,
-    prefix: modelType,
+    prefix,
     others:
-      /masked_spec_embed$|^quantizer\.|^project_(?:hid|q)\.|^lm_head\.|^projector\.|^classifier\.|^layer_weights$|^(?:tdnn|objective)\./,
+      /masked_spec_embed$|^quantizer\.|^project_(?:hid|q)\.|^lm_head\.|^projector\.|^classifier\.|^layer_weights$|^(?:tdnn|objective|ctc_proj|speaker_proj|layer_norm_for_extract)\.|^label_embeddings_concat$/,
     classes: {
       [`${name}Model`]: (c, checkpoint) => {
         c.skip('use_weighted_layer_sum', 'classifier_proj_size');
@@ -104,13 +109,17 @@ export function speechArchitecture(kind: SpeechKind): Architecture {
           m.graph.output('logits', m.linear('classifier', pooled, labels));
         });
       },
-      [`${name}ForAudioFrameClassification`]: (c, checkpoint) => {
-        const [mix, labels] = [mixed(c), c.labels()];
-        c.skip('classifier_proj_size');
-        return withStates(c, checkpoint, (m, all) =>
-          m.graph.output('logits', m.linear('classifier', mix(m, all), labels)),
-        );
-      },
+      ...(hasFrames
+        ? {
+            [`${name}ForAudioFrameClassification`]: (c, checkpoint) => {
+              const [mix, labels] = [mixed(c), c.labels()];
+              c.skip('classifier_proj_size');
+              return withStates(c, checkpoint, (m, all) =>
+                m.graph.output('logits', m.linear('classifier', mix(m, all), labels)),
+              );
+            },
+          }
+        : {}),
     },
   };
 }
@@ -121,4 +130,26 @@ export const wav2vec2: Architecture = speechArchitecture({
   // Only layers with norms before them have adapters.
   own: (c) =>
     c.has('adapter_attn_dim') && c.flag('do_stable_layer_norm', false) ? { adapter: c.size('adapter_attn_dim') } : {},
+});
+
+/** UniSpeech: Wang et al. 2021. wav2vec 2.0, trained with letters too. */
+export const unispeech: Architecture = speechArchitecture({
+  modelType: 'unispeech',
+  name: 'UniSpeech',
+  hasFrames: false,
+});
+
+/** UniSpeech-SAT: Chen et al. 2021. wav2vec 2.0, trained to tell speakers too. */
+export const unispeechSat: Architecture = speechArchitecture({ modelType: 'unispeech-sat', name: 'UniSpeechSat' });
+
+/** data2vec of speech: Baevski et al. 2022. wav2vec 2.0 with several narrow convolutions of positions. */
+export const data2vecAudio: Architecture = speechArchitecture({
+  modelType: 'data2vec-audio',
+  name: 'Data2VecAudio',
+  own: (c) => {
+    c.only('feat_extract_norm', undefined, 'layer');
+    c.only('do_stable_layer_norm', false);
+    const [positionKernel, positionLayers] = [c.size('conv_pos_kernel_size', 19), c.size('num_conv_pos_embeddings', 5)];
+    return { norm: 'layer', positionKernel, positionLayers };
+  },
 });

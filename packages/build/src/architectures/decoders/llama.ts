@@ -37,6 +37,14 @@ export interface LlamaSizes {
   readonly normPlus: number;
   /** Logits are kept between this and its negative. */
   readonly finalCap: number | undefined;
+  /** What scores of attention are multiplied by; 1 ÷ √(head size) where it is undefined. */
+  readonly scale?: number;
+  /** What both halves of a layer are multiplied by before they are added; 1 where it is undefined. */
+  readonly branchScale?: number;
+  /** What logits are divided by; 1 where it is undefined. */
+  readonly logitDivisor?: number;
+  /** Of each layer, whether queries and keys turn by their positions; all do where it is undefined. */
+  readonly turns?: readonly boolean[];
 }
 
 /** What holds where config.json is silent. */
@@ -47,6 +55,8 @@ export interface LlamaDefaults {
   readonly heads?: number;
   readonly inner?: number;
   readonly positions?: number;
+  /** Base of rotary embeddings. */
+  readonly base?: number;
   readonly keyHeads?: number;
   readonly headSize?: number;
   readonly activation?: readonly [field: string, name: string];
@@ -70,7 +80,10 @@ export function llamaSizes(c: Config, absent: LlamaDefaults = {}): LlamaSizes {
     inner: c.size('intermediate_size', absent.inner ?? 11_008),
     act: c.activation(field, name),
     eps: c.number('rms_norm_eps', absent.eps ?? 1e-6),
-    rotary: readRotary(c, headSize, { absentPositions: absent.positions ?? 2048 }),
+    rotary: readRotary(c, headSize, {
+      absentPositions: absent.positions ?? 2048,
+      ...(absent.base === undefined ? {} : { absentBase: absent.base }),
+    }),
     isTied: c.flag('tie_word_embeddings', absent.isTied ?? false),
     bias: [false, false],
     mlpBias: false,
@@ -92,17 +105,13 @@ export interface LlamaLayer<S extends LlamaSizes = LlamaSizes> {
 
 /** Attention on what came before, without the projection behind it. */
 function llamaAttention(m: Module, x: Value, { i, s, decoding, angles }: LlamaLayer): Value {
-  const { heads, keyHeads, headSize } = s;
-  const [q, k, v] = project(m, x, {
-    names: ['q_proj', 'k_proj', 'v_proj'],
-    heads,
-    keyHeads,
-    headSize,
-    bias: s.bias[0],
-  });
+  const { heads: count, keyHeads, headSize } = s;
+  const names = ['q_proj', 'k_proj', 'v_proj'] as const;
+  const [q, k, v] = project(m, x, { names, heads: count, keyHeads, headSize, bias: s.bias[0] });
   const normed = (name: string, y: Value): Value => (s.normsHeads ? m.rmsNorm(name, y, s.eps, s.normPlus) : y);
-  const turned = { q: rotated(m, normed('q_norm', q), angles), k: rotated(m, normed('k_norm', k), angles), v };
-  return decoding.attend(m, i, turned, s.windows[i]);
+  const turned = (y: Value): Value => (s.turns?.[i] === false ? y : rotated(m, y, angles));
+  const heads = { q: turned(normed('q_norm', q)), k: turned(normed('k_norm', k)), v };
+  return decoding.attend(m, i, s.scale === undefined ? heads : { ...heads, scale: s.scale }, s.windows[i]);
 }
 
 /** The gated layer of Shazeer 2020. */
@@ -111,12 +120,17 @@ export function gatedMlp(m: Module, x: Value, { act, inner, hidden, mlpBias: bia
   return m.linear('down_proj', m.g.Mul(gate, m.linear('up_proj', x, inner, { bias })), hidden, { bias });
 }
 
+function scaled({ g }: Module, x: Value, by = 1): Value {
+  return by === 1 ? x : g.Mul(x, by);
+}
+
 function llamaLayer(m: Module, x: Value, layer: LlamaLayer): Value {
   const { s } = layer;
   const attention = m.at('self_attn');
   const context = llamaAttention(attention, m.rmsNorm('input_layernorm', x, s.eps, s.normPlus), layer);
-  x = m.g.Add(x, attention.linear('o_proj', context, s.hidden, { bias: s.bias[1] }));
-  return m.g.Add(x, gatedMlp(m.at('mlp'), m.rmsNorm('post_attention_layernorm', x, s.eps, s.normPlus), s));
+  const added = (to: Value, branch: Value): Value => m.g.Add(to, scaled(m, branch, s.branchScale));
+  x = added(x, attention.linear('o_proj', context, s.hidden, { bias: s.bias[1] }));
+  return added(x, gatedMlp(m.at('mlp'), m.rmsNorm('post_attention_layernorm', x, s.eps, s.normPlus), s));
 }
 
 /** Embeddings, layers, a norm, and a score for each token of the vocabulary. */
@@ -128,12 +142,12 @@ export function llamaCausalLM<S extends LlamaSizes>(
     const model = m.at('model');
     const decoding = new Decoding(m, s);
     const angles = s.rotary(model.at('rotary_emb'), decoding);
-    let x = model.embedding('embed_tokens', decoding.ids, s.vocabulary, s.hidden);
-    if (s.embedScale !== 1) x = model.g.Mul(x, s.embedScale);
+    let x = scaled(model, model.embedding('embed_tokens', decoding.ids, s.vocabulary, s.hidden), s.embedScale);
     for (const [i, each] of model.list('layers', s.layers).entries()) x = layer(each, x, { i, s, decoding, angles });
     x = model.rmsNorm('norm', x, s.eps, s.normPlus);
     const table = model.parameter('embed_tokens.weight', [s.vocabulary, s.hidden]);
-    const logits = s.isTied ? m.tied('lm_head', x, table) : m.linear('lm_head', x, s.vocabulary, { bias: false });
+    const raw = s.isTied ? m.tied('lm_head', x, table) : m.linear('lm_head', x, s.vocabulary, { bias: false });
+    const logits = s.logitDivisor === undefined ? raw : m.g.Div(raw, s.logitDivisor);
     m.graph.output('logits', s.finalCap === undefined ? logits : capped(m, logits, s.finalCap));
   };
   return { model: emit };
@@ -159,6 +173,19 @@ export const mistral: Architecture = causalArchitecture('mistral', 'Mistral', (c
   return llamaCausalLM({ ...s, windows: everyLayer(s, slidingWindow(c, 4096)) });
 });
 
+export const ministral: Architecture = causalArchitecture('ministral', 'Ministral', (c) => {
+  const s = llamaSizes(c, { inner: 14_336, positions: 131_072, keyHeads: 8 });
+  const isSliding = (): boolean => !c.isNull('sliding_window');
+  return llamaCausalLM({ ...s, windows: windowsByType(c, s.layers, () => slidingWindow(c, 4096), isSliding) });
+});
+
+/** Seed-OSS: ByteDance 2025. */
+export const seedOss: Architecture = causalArchitecture('seed_oss', 'SeedOss', (c) => {
+  const s = llamaSizes(c, { vocabulary: 155_136, inner: 27_648, layers: 64, heads: 80, keyHeads: 8, headSize: 128, positions: 524_288 }); // prettier-ignore
+  const bias = [c.flag('attention_bias', true), c.flag('attention_out_bias', false)] as const;
+  return llamaCausalLM({ ...s, bias, mlpBias: c.flag('mlp_bias', false) });
+});
+
 export const qwen2: Architecture = causalArchitecture('qwen2', 'Qwen2', (c) => {
   const s = llamaSizes(c, { vocabulary: 151_936, inner: 22_016, positions: 32_768, keyHeads: 32 });
   return llamaCausalLM({ ...s, bias: [true, false], windows: qwenWindows(c, s.layers) });
@@ -168,6 +195,34 @@ export const qwen3: Architecture = causalArchitecture('qwen3', 'Qwen3', (c) => {
   const s = llamaSizes(c, { vocabulary: 151_936, inner: 22_016, positions: 32_768, keyHeads: 32, headSize: 128 });
   const bias = c.flag('attention_bias', false);
   return llamaCausalLM({ ...s, bias: [bias, bias], normsHeads: true, windows: qwenWindows(c, s.layers) });
+});
+
+/** SmolLM3: Hugging Face 2025. LLaMA, of which every fourth layer sees no positions. */
+export const smollm3: Architecture = causalArchitecture('smollm3', 'SmolLM3', (c) => {
+  const s = llamaSizes(c, { vocabulary: 128_256, hidden: 2048, layers: 36, heads: 16, keyHeads: 4, positions: 32_768, base: 2_000_000, isTied: true }); // prettier-ignore
+  const bias = c.flag('attention_bias', false);
+  c.skip('no_rope_layers', 'no_rope_layer_interval');
+  const every = (): number => c.size('no_rope_layer_interval', 4);
+  const said = c.has('no_rope_layers') ? c.numbers('no_rope_layers') : tableOf(s.layers, (i) => (i + 1) % every());
+  if (said.length !== s.layers) throw c.unsupported('no_rope_layers', `There are ${s.layers} layers.`);
+  const turns = said.map((each) => each !== 0);
+  const slides = c.flag('use_sliding_window', false) && c.has('sliding_window');
+  const windows = windowsByType(c, s.layers, () => slidingWindow(c, undefined), (i) => slides && !turns[i]!); // prettier-ignore
+  return llamaCausalLM({ ...s, bias: [bias, bias], mlpBias: c.flag('mlp_bias', false), turns, windows });
+});
+
+/** Granite 3: IBM 2024. LLaMA, of which several parts are multiplied by numbers of the config. */
+export const granite: Architecture = causalArchitecture('granite', 'Granite', (c) => {
+  const bias = c.flag('attention_bias', false);
+  return llamaCausalLM({
+    ...llamaSizes(c),
+    bias: [bias, bias],
+    mlpBias: c.flag('mlp_bias', false),
+    embedScale: c.number('embedding_multiplier', 1),
+    scale: c.number('attention_multiplier', 1),
+    branchScale: c.number('residual_multiplier', 1),
+    logitDivisor: c.number('logits_scaling', 1),
+  });
 });
 
 /** `sliding_window`; null means that there is none. */
@@ -187,6 +242,8 @@ export function windowsByType(
   window: () => number | undefined,
   slides: (i: number) => boolean,
 ): (number | undefined)[] {
+  // Of use where a layer slides.
+  c.skip('sliding_window');
   const said = c.raw('layer_types');
   const types = said ?? tableOf(layers, (i) => (slides(i) ? SLIDING : FULL));
   if (!Array.isArray(types) || types.length !== layers || !types.every((type) => type === SLIDING || type === FULL)) {
@@ -200,7 +257,7 @@ const SLIDING = 'sliding_attention';
 const FULL = 'full_attention';
 
 function qwenWindows(c: Config, layers: number): (number | undefined)[] {
-  c.skip('sliding_window', 'max_window_layers', 'use_sliding_window');
+  c.skip('max_window_layers', 'use_sliding_window');
   const uses = !c.has('layer_types') && c.flag('use_sliding_window', false);
   const from = uses ? c.whole('max_window_layers', 28) : layers;
   return windowsByType(

@@ -101,29 +101,38 @@ function pooled(m: Module, x: Value, s: Sizes): Value {
   return m.layerNorm('pooler.layernorm', m.g.ReduceMean(patches, [1], false), s.eps);
 }
 
-export const beit: Architecture = {
-  modelType: 'beit',
-  prefix: 'beit',
-  others: /^(?:beit\.)?pooler\.|^classifier\.|^lm_head\.|^layernorm\.|mask_token$/,
-  classes: {
-    BeitModel: (c) => {
-      const s = sizes(c);
-      return {
-        model: (m) => {
-          const x = states(m, s);
-          m.graph.output('last_hidden_state', x);
-          if (!s.isMean || m.has('pooler.layernorm.weight')) m.graph.output('pooler_output', pooled(m, x, s));
-        },
-      };
+/** An architecture of BEiT's kind: the bare encoder, and a head for classes of images. */
+function beitArchitecture(modelType: string, name: string): Architecture {
+  const prefix = modelType.replaceAll('-', '_');
+  return {
+    modelType,
+    prefix,
+    others: /^(?:\w+\.)?pooler\.|^classifier\.|^lm_head\.|^layernorm\.|mask_token$/,
+    classes: {
+      [`${name}Model`]: (c) => {
+        const s = sizes(c);
+        return {
+          model: (m) => {
+            const x = states(m, s);
+            m.graph.output('last_hidden_state', x);
+            if (!s.isMean || m.has('pooler.layernorm.weight')) m.graph.output('pooler_output', pooled(m, x, s));
+          },
+        };
+      },
+      [`${name}ForImageClassification`]: (c) => {
+        const [s, labels] = [sizes(c), c.labels()];
+        return {
+          model: (m) => {
+            const encoder = m.at(prefix);
+            m.graph.output('logits', m.linear('classifier', pooled(encoder, states(encoder, s), s), labels));
+          },
+        };
+      },
     },
-    BeitForImageClassification: (c) => {
-      const [s, labels] = [sizes(c), c.labels()];
-      return {
-        model: (m) => {
-          const beitModel = m.at('beit');
-          m.graph.output('logits', m.linear('classifier', pooled(beitModel, states(beitModel, s), s), labels));
-        },
-      };
-    },
-  },
-};
+  };
+}
+
+export const beit: Architecture = beitArchitecture('beit', 'Beit');
+
+/** data2vec of images: Baevski et al. 2022. */
+export const data2vecVision: Architecture = beitArchitecture('data2vec-vision', 'Data2VecVision');

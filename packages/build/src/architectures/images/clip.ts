@@ -150,11 +150,29 @@ const visionClasses = towerClasses('CLIPVisionModel', 'vision_model', ['visual_p
   return (m) => visionTower(m, s);
 });
 
+/** Classes of one tower, built from the config and the weights of both. */
+export function ofBoth(
+  name: 'text_config' | 'vision_config',
+  classes: Architecture['classes'],
+): Architecture['classes'] {
+  const built = Object.entries(classes).map(([each, build]) => {
+    const whole: typeof build = (c, checkpoint) => {
+      c.skip('text_config', 'vision_config', 'text_config_dict', 'vision_config_dict');
+      c.skip('projection_dim', 'logit_scale_init_value');
+      return build(towerOf(c, name), checkpoint);
+    };
+    return [each, whole] as const;
+  });
+  return Object.fromEntries(built);
+}
+
 export const clip: Architecture = {
   modelType: 'clip',
   others,
   classes: {
     CLIPModel: both,
+    ...ofBoth('text_config', textClasses),
+    ...ofBoth('vision_config', visionClasses),
     CLIPForImageClassification: (c) => {
       const vision = towerOf(c, 'vision_config');
       vision.skip('projection_dim');

@@ -26,6 +26,8 @@ export const deit: Architecture = {
   classes: {
     DeiTModel: (c) => {
       const s = vitSizes(c);
+      // Of use where there is a pooler.
+      c.skip('pooler_act', 'pooler_output_size');
       return {
         model: (m) => {
           const x = states(m, s);

@@ -120,7 +120,7 @@ function imagePositions(m: Module, x: Value, { side, waves }: MaskSizes): Value 
   const { g } = m;
   const middle = (place: number): number => (place + 0.5) / side;
   const places = tableOf(side ** 2, (i) => [middle(i % side), middle(Math.floor(i / side))]).flat();
-  const waved = placed(m, g.constant(float32(places, [1, side, side, 2])), positionTable(m, waves));
+  const waved = placed(m, g.constant(float32(places, [1, side, side, 2])), positionTable(m, waves, 'image'));
   return g.Expand(g.Transpose(waved, [0, 3, 1, 2]), g.Concat([m.sizeOf(x, 0), g.ints([1, 1, 1])], 0));
 }
 

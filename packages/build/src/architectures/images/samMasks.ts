@@ -80,14 +80,13 @@ export function samMlp(
   return m.linear('lin2', act(m.g, m.linear('lin1', x, inner)), hidden);
 }
 
-/** The directions that positions are projected on, which encoder and prompts share: `[2, waves]`. */
-export function positionTable(m: Module, waves: number): Value {
-  const names = ['shared_image_embedding', 'prompt_encoder.shared_embedding'].map(
-    (path) => `${path}.positional_embedding`,
-  );
-  const stored = names.find((name) => m.has(name)) ?? names[0]!;
-  for (const name of names) m.graph.weights.use(m.under(name));
-  return m.parameter(stored, [2, waves]);
+/** Where the directions are stored that positions are projected on: of the image, and of prompts. */
+const tables = { image: 'shared_image_embedding', prompts: 'prompt_encoder.shared_embedding' };
+
+/** The directions that positions are projected on: `[2, waves]`. A checkpoint with one table has it for both. */
+export function positionTable(m: Module, waves: number, of: keyof typeof tables): Value {
+  const names = [tables[of], ...Object.values(tables)].map((path) => `${path}.positional_embedding`);
+  return m.parameter(names.find((name) => m.has(name)) ?? names[0]!, [2, waves]);
 }
 
 /** Points `[…, 2]`, 0 to 1, as sines and cosines: `[…, 2 · waves]`. Tancik et al. 2020. */
@@ -107,7 +106,7 @@ function prompts(m: Module, points: Value, labels: Value, s: MaskSizes): Value {
   const flat = g.emit('Reshape', [points, g.Concat([g.ints([-1]), m.sizeOf(points, 2), g.ints([2])], 0)]);
   const kinds = g.Unsqueeze(g.Reshape(labels, g.Concat([g.ints([-1]), m.sizeOf(labels, 2)], 0)), [2]);
   const isKind = (label: number): Value => g.Equal(kinds, g.scalar(label, 'int64'));
-  let x = placed(m, g.Div(g.Add(flat, 0.5), s.image), positionTable(m, s.waves));
+  let x = placed(m, g.Div(g.Add(flat, 0.5), s.image), positionTable(m, s.waves, 'prompts'));
   x = g.Where(isKind(-1), embedded('not_a_point_embed'), x);
   x = g.Where(isKind(-10), 0, x);
   for (const label of [0, 1]) x = g.Add(x, g.Where(isKind(label), embedded(`point_embed.${label}`), 0));

@@ -6,6 +6,7 @@ import type { Config } from '../../checkpoint/config.ts';
 import { attend, splitHeads } from '../../layers/attention.ts';
 import { asSequence, pixelValues } from '../../layers/images/patches.ts';
 import type { Module } from '../../layers/module.ts';
+import { ofBoth } from './clip.ts';
 import {
   batches,
   nearness,
@@ -120,11 +121,27 @@ function both(c: Config): Graphs {
 
 const others = /^(?:text_model|vision_model|classifier|head)\.|^logit_(?:scale|bias)$/;
 
+const textClasses: Architecture['classes'] = {
+  SiglipTextModel: (c) => {
+    const s = textSizes(c);
+    return { model: (m) => textGraph(m, 'text_model', s) };
+  },
+};
+
+const visionClasses: Architecture['classes'] = {
+  SiglipVisionModel: (c) => {
+    const [s, hasHead] = [visionSizes(c), c.flag('vision_use_head', true)];
+    return { model: (m) => visionGraph(m, 'vision_model', s, hasHead) };
+  },
+};
+
 export const siglip: Architecture = {
   modelType: 'siglip',
   others,
   classes: {
     SiglipModel: both,
+    ...ofBoth('text_config', textClasses),
+    ...ofBoth('vision_config', visionClasses),
     SiglipForImageClassification: (c) => {
       c.skip('text_config');
       const vision = c.inner('vision_config');
@@ -144,22 +161,12 @@ export const siglipText: Architecture = {
   modelType: 'siglip_text_model',
   prefix: 'text_model',
   others,
-  classes: {
-    SiglipTextModel: (c) => {
-      const s = textSizes(c);
-      return { model: (m) => textGraph(m, 'text_model', s) };
-    },
-  },
+  classes: textClasses,
 };
 
 export const siglipVision: Architecture = {
   modelType: 'siglip_vision_model',
   prefix: 'vision_model',
   others,
-  classes: {
-    SiglipVisionModel: (c) => {
-      const [s, hasHead] = [visionSizes(c), c.flag('vision_use_head', true)];
-      return { model: (m) => visionGraph(m, 'vision_model', s, hasHead) };
-    },
-  },
+  classes: visionClasses,
 };

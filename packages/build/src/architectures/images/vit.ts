@@ -22,8 +22,8 @@ export interface VitSizes {
   readonly patch: readonly [number, number];
 }
 
-/** Reads the fields that ViT and DeiT have in common. */
-export function vitSizes(c: Config): VitSizes {
+/** Reads the fields that ViT and DeiT have in common. `eps` is `layer_norm_eps` where config.json does not say. */
+export function vitSizes(c: Config, eps = 1e-12): VitSizes {
   c.skip('encoder_stride');
   const hidden = c.size('hidden_size', 768);
   return {
@@ -32,7 +32,7 @@ export function vitSizes(c: Config): VitSizes {
     heads: c.divisor('num_attention_heads', hidden, 12),
     inner: c.size('intermediate_size', 3072),
     act: c.activation('hidden_act', 'gelu'),
-    eps: c.number('layer_norm_eps', 1e-12),
+    eps: c.number('layer_norm_eps', eps),
     qkvBias: c.flag('qkv_bias', true),
     channels: c.size('num_channels', 3),
     image: c.pair('image_size', 224),
@@ -62,33 +62,62 @@ export function vitPooler(m: Module, c: Config, states: Value, hidden: number): 
   return act(m.g, m.linear('pooler.dense', m.row(states, 0), c.size('pooler_output_size', hidden)));
 }
 
-function states(m: Module, s: VitSizes): Value {
-  const embeddings = m.at('embeddings');
-  const patches = patchEmbedding(embeddings.at('patch_embeddings'), pixelValues(m, s), s);
-  return vitEncoder(m, withFirstTokens(embeddings, patches, ['cls_token']), s);
+/** How an architecture of ViT's kind is called, and what it has of its own. */
+interface VitKind {
+  readonly modelType: string;
+  /** What names of classes begin with. */
+  readonly name: string;
+  /** The encoder's path in a model with a head; the model type by default. */
+  readonly prefix?: string;
+  /** `layer_norm_eps` where config.json does not say; 1e-12 by default. */
+  readonly eps?: number;
+  /** Whether a token stands before the patches, from which images are classified; else their mean is taken. */
+  readonly hasToken?: boolean;
 }
 
-export const vit: Architecture = {
-  modelType: 'vit',
-  prefix: 'vit',
-  others: /^(?:vit\.)?pooler\.|^classifier\.|^decoder\.|mask_token$/,
-  classes: {
-    ViTModel: (c) => {
-      const s = vitSizes(c);
-      return {
-        model: (m) => {
-          const hidden = states(m, s);
-          m.graph.output('last_hidden_state', hidden);
-          if (m.has('pooler.dense.weight')) m.graph.output('pooler_output', vitPooler(m, c, hidden, s.hidden));
-        },
-      };
+/** An architecture of ViT's kind: the bare encoder, and a head for classes of images. */
+function vitArchitecture({ modelType, name, prefix = modelType, eps, hasToken = true }: VitKind): Architecture {
+  const states = (m: Module, s: VitSizes): Value => {
+    const embeddings = m.at('embeddings');
+    const patches = patchEmbedding(embeddings.at('patch_embeddings'), pixelValues(m, s), s);
+    return vitEncoder(m, withFirstTokens(embeddings, patches, hasToken ? ['cls_token'] : []), s);
+  };
+  return {
+    modelType,
+    prefix,
+    others: /^(?:\w+\.)?pooler\.|^classifier\.|^decoder\.|mask_token$/,
+    classes: {
+      [`${name}Model`]: (c) => {
+        const s = vitSizes(c, eps);
+        // Of use where there is a pooler.
+        c.skip('pooler_act', 'pooler_output_size');
+        return {
+          model: (m) => {
+            const hidden = states(m, s);
+            m.graph.output('last_hidden_state', hidden);
+            if (m.has('pooler.dense.weight')) m.graph.output('pooler_output', vitPooler(m, c, hidden, s.hidden));
+          },
+        };
+      },
+      [`${name}ForImageClassification`]: (c) => {
+        const [s, labels] = [vitSizes(c, eps), c.labels()];
+        c.skip('pooler_act', 'pooler_output_size');
+        return {
+          model: (m) => {
+            const x = states(m.at(prefix), s);
+            const pooled = hasToken ? m.row(x, 0) : m.g.ReduceMean(x, [1], false);
+            m.graph.output('logits', m.linear('classifier', pooled, labels));
+          },
+        };
+      },
     },
-    ViTForImageClassification: (c) => {
-      const [s, labels] = [vitSizes(c), c.labels()];
-      c.skip('pooler_act', 'pooler_output_size');
-      return {
-        model: (m) => m.graph.output('logits', m.linear('classifier', m.row(states(m.at('vit'), s), 0), labels)),
-      };
-    },
-  },
-};
+  };
+}
+
+export const vit: Architecture = vitArchitecture({ modelType: 'vit', name: 'ViT' });
+
+/** ViT-MSN: Assran et al. 2022, "Masked siamese networks for label-efficient learning". */
+export const vitMsn: Architecture = vitArchitecture({ modelType: 'vit_msn', name: 'ViTMSN', prefix: 'vit', eps: 1e-6 });
+
+/** I-JEPA: Assran et al. 2023, "Self-supervised learning from images with a joint-embedding predictive architecture". */
+export const ijepa: Architecture = vitArchitecture({ modelType: 'ijepa', name: 'IJepa', hasToken: false });

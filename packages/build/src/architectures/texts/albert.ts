@@ -9,7 +9,7 @@ import { paddingMask } from '../../layers/texts/masks.ts';
 import type { Module } from '../../layers/module.ts';
 import { textInputs } from '../../layers/texts/texts.ts';
 import { bertEmbeddings, bertSizes, type BertSizes } from './bert.ts';
-import { type Encoded, textEncoder } from './textEncoder.ts';
+import { type Encoded, pooled, textEncoder } from './textEncoder.ts';
 
 interface Sizes extends BertSizes {
   /** Width of the embeddings. */
@@ -62,6 +62,6 @@ export const albert: Architecture = textEncoder<Sizes>({
   sizes,
   states,
   masked: () => (m, x, s, last) => maskedLanguageHead(m.at('predictions'), x, { ...s, ...last }, albertHead),
-  sequence: () => (m, x, s, labels) =>
-    m.linear('classifier', m.g.Tanh(m.linear('albert.pooler', m.row(x, 0), s.hidden)), labels),
+  sequence: () => (m, x, _, labels) => m.linear('classifier', pooled(m, 'albert.pooler', x), labels),
+  pooler: 'pooler',
 });

@@ -9,7 +9,7 @@ import { bertHead, maskedLanguageHead } from '../../layers/heads.ts';
 import { paddingMask } from '../../layers/texts/masks.ts';
 import type { Module } from '../../layers/module.ts';
 import { textInputs, type TextInputs } from '../../layers/texts/texts.ts';
-import { type Encoded, textEncoder } from './textEncoder.ts';
+import { type Encoded, pooled, textEncoder } from './textEncoder.ts';
 
 /** What config.json says of an encoder of BERT's kind. */
 export interface BertSizes {
@@ -22,6 +22,8 @@ export interface BertSizes {
   readonly eps: number;
   readonly positions: number;
   readonly types: number;
+  /** Rows of a table of tasks, of which texts have the first; absent where there is none. */
+  readonly tasks?: number;
 }
 
 /** What holds where config.json is silent. */
@@ -80,7 +82,9 @@ export function bertEmbeddings(m: Module, { ids, types }: TextInputs, s: BertSiz
   const words = m.embedding('word_embeddings', ids, s.vocabulary, width);
   const places = m.embedding('position_embeddings', m.range(0, m.sizeOf(ids, 1)), s.positions, width);
   const sum = g.Add(g.Add(words, m.embedding('token_type_embeddings', types!, s.types, width)), places);
-  return m.layerNorm('LayerNorm', sum, s.eps);
+  if (s.tasks === undefined) return m.layerNorm('LayerNorm', sum, s.eps);
+  const task = g.Slice(m.parameter('task_type_embeddings.weight', [s.tasks, width]), [0], [1], [0]);
+  return m.layerNorm('LayerNorm', g.Add(sum, task), s.eps);
 }
 
 function states(m: Module, s: BertSizes): Encoded {
@@ -88,14 +92,25 @@ function states(m: Module, s: BertSizes): Encoded {
   return { x: bertEncoder(m, bertEmbeddings(m.at('embeddings'), inputs, s), paddingMask(m, inputs.mask), s), inputs };
 }
 
-export const bert: Architecture = textEncoder<BertSizes>({
-  modelType: 'bert',
-  name: 'Bert',
-  prefix: 'bert',
-  others: /^(?:bert\.)?pooler\.|^cls\.|^classifier\.|^qa_outputs\./,
-  sizes: bertSizes,
-  states,
-  masked: () => (m, x, s, last) => maskedLanguageHead(m.at('cls.predictions'), x, { ...s, ...last }, bertHead),
-  sequence: () => (m, x, s, labels) =>
-    m.linear('classifier', m.g.Tanh(m.linear('bert.pooler.dense', m.row(x, 0), s.hidden)), labels),
+/** An architecture of BERT's kind, whose classes are called after it. */
+function bertAs(modelType: string, name: string, sizes: (c: Config) => BertSizes): Architecture {
+  return textEncoder<BertSizes>({
+    modelType,
+    name,
+    prefix: modelType,
+    others: /^(?:\w+\.)?pooler\.|^cls\.|^classifier\.|^qa_outputs\./,
+    sizes,
+    states,
+    masked: () => (m, x, s, last) => maskedLanguageHead(m.at('cls.predictions'), x, { ...s, ...last }, bertHead),
+    sequence: () => (m, x, _, labels) => m.linear('classifier', pooled(m, `${modelType}.pooler.dense`, x), labels),
+    pooler: 'pooler.dense',
+  });
+}
+
+export const bert: Architecture = bertAs('bert', 'Bert', bertSizes);
+
+/** ERNIE 1 to 3: Sun et al. 2019 to 2021. BERT, whose texts may have an embedding of their task. */
+export const ernie: Architecture = bertAs('ernie', 'Ernie', (c) => {
+  c.skip('task_type_vocab_size');
+  return { ...bertSizes(c), ...(c.flag('use_task_id', false) ? { tasks: c.size('task_type_vocab_size', 3) } : {}) };
 });

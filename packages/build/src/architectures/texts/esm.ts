@@ -114,5 +114,6 @@ export const esm: Architecture = textEncoder<Sizes>({
     (m, x, { eps }, last) =>
       maskedLanguageHead(m.at('lm_head'), x, { eps, ...last }),
   sequence: () => (m, x, _, labels) => firstTokenHead(m.at('classifier'), x, labels),
+  pooler: 'pooler.dense',
   hasAnswers: false,
 });

@@ -36,12 +36,12 @@ function states(m: Module, s: Sizes): Encoded {
 }
 
 /** An architecture of RoBERTa's kind, whose classes are called after it. */
-function robertaAs(modelType: string, name: string): Architecture {
+function robertaAs(modelType: string, name: string, prefix = 'roberta'): Architecture {
   return textEncoder<Sizes>({
     modelType,
     name,
-    prefix: 'roberta',
-    others: /^(?:roberta\.)?pooler\.|^lm_head\.|^classifier\.|^qa_outputs\./,
+    prefix,
+    others: /^(?:\w+\.)?pooler\.|^lm_head\.|^classifier\.|^qa_outputs\./,
     sizes,
     states,
     masked:
@@ -49,9 +49,12 @@ function robertaAs(modelType: string, name: string): Architecture {
       (m, x, { eps }, last) =>
         maskedLanguageHead(m.at('lm_head'), x, { eps, ...last }),
     sequence: () => (m, x, _, labels) => firstTokenHead(m.at('classifier'), x, labels),
+    pooler: 'pooler.dense',
   });
 }
 
 export const roberta: Architecture = robertaAs('roberta', 'Roberta');
 export const xlmRoberta: Architecture = robertaAs('xlm-roberta', 'XLMRoberta');
 export const camembert: Architecture = robertaAs('camembert', 'Camembert');
+/** data2vec of texts: Baevski et al. 2022. */
+export const data2vecText: Architecture = robertaAs('data2vec-text', 'Data2VecText', 'data2vec_text');

@@ -35,8 +35,9 @@ interface Defaults {
 }
 
 function sizes(c: Config, absent: Defaults): Sizes {
-  // What only the decoder, or the order of the two, depends on.
-  c.skip('is_decoder', 'num_decoder_layers', 'scale_decoder_outputs', 'n_positions');
+  c.only('is_decoder', false);
+  // What only the decoder depends on.
+  c.skip('num_decoder_layers', 'scale_decoder_outputs', 'n_positions');
   return {
     vocabulary: c.size('vocab_size', absent.vocabulary),
     hidden: c.size('d_model', 512),

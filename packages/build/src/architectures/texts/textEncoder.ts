@@ -4,7 +4,7 @@ import type { Value } from '@onnx-lora/sdk/tasks';
 import type { Architecture, Graphs } from '../../architecture.ts';
 import type { Config } from '../../checkpoint/config.ts';
 import { answerOutputs } from '../../layers/heads.ts';
-import type { Module } from '../../layers/module.ts';
+import { type Module, widthOf } from '../../layers/module.ts';
 import { stateOutputs } from '../../layers/texts/sentences.ts';
 import type { TextInputs } from '../../layers/texts/texts.ts';
 
@@ -46,8 +46,15 @@ interface TextEncoder<S extends EncoderSizes> {
   readonly masked: (c: Config) => (m: Module, x: Value, s: S, last: LastLayer) => Value;
   /** Scores of a text's classes, `[batch, labels]`. */
   readonly sequence: (c: Config) => (m: Module, x: Value, s: S, labels: number) => Value;
+  /** The layer of the pooler, which reads the first token; absent where the encoder has none. */
+  readonly pooler?: string;
   /** Whether there is a head for answers; there is by default. */
   readonly hasAnswers?: boolean;
+}
+
+/** BERT's pooler: a layer and tanh over the first token, `[batch, hidden]`. */
+export function pooled(m: Module, name: string, x: Value): Value {
+  return m.g.Tanh(m.linear(name, m.row(x, 0), widthOf(x)));
 }
 
 /** A class whose outputs are those of a head on the states. `head` reads the config, and declares them. */
@@ -63,7 +70,7 @@ export function onStates<S>(
 
 /** The architecture: the bare encoder, and heads for masked tokens, for classes of texts and of tokens, and for answers. */
 export function textEncoder<S extends EncoderSizes>(encoder: TextEncoder<S>): Architecture {
-  const { modelType, name, prefix, others, sizes, states, masked, sequence, hasAnswers = true } = encoder;
+  const { modelType, name, prefix, others, sizes, states, masked, sequence, pooler, hasAnswers = true } = encoder;
   return {
     modelType,
     prefix,
@@ -75,6 +82,9 @@ export function textEncoder<S extends EncoderSizes>(encoder: TextEncoder<S>): Ar
           model: (m) => {
             const { x, inputs } = states(m, s);
             stateOutputs(m, x, inputs.mask, pooling);
+            // Models that learned without a pooler are stored without its weights.
+            if (pooler !== undefined && m.has(`${pooler}.weight`))
+              m.graph.output('pooler_output', pooled(m, pooler, x));
           },
         };
       },

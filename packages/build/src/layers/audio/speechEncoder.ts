@@ -31,6 +31,8 @@ export interface SpeechSizes extends WaveformSizes {
   readonly adapter?: number;
   /** Convolutions behind all layers that shorten the sequence, where there are any. */
   readonly shortening?: Shortening;
+  /** Whether the last of the states that heads mix has gone through the norm after all layers. */
+  readonly mixesNormed: boolean;
   /** Whether `attention_mask` is an input. */
   readonly isMasked: boolean;
 }
@@ -116,7 +118,11 @@ export function speech(m: Module, s: SpeechSizes, attention: (first: Module, x: 
     states.push(x);
     x = layer(each, x, s, (inner, value) => attend(inner, value, s, mask));
   }
-  // As transformers 4 gave it to heads that mix the states; 5 leaves the last norm out.
+  const raw = x;
   if (s.isPreNorm) x = norm(x);
-  return { states: [...states, x], last: s.shortening ? shortened(m.at('adapter'), x, s.shortening) : x, real };
+  return {
+    states: [...states, s.mixesNormed ? x : raw],
+    last: s.shortening ? shortened(m.at('adapter'), x, s.shortening) : x,
+    real,
+  };
 }

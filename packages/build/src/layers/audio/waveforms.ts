@@ -1,5 +1,7 @@
 /** @file Waveforms as sequences: strided convolutions over samples, and positions by one wide convolution over frames. */
 
+import { float32 } from '@onnx-lora/sdk';
+import { float } from '@onnx-lora/sdk/core';
 import type { Value } from '@onnx-lora/sdk/tasks';
 import type { Config } from '../../checkpoint/config.ts';
 import type { Activation } from '../activations.ts';
@@ -17,6 +19,8 @@ export interface WaveformSizes {
   /** Frames that the convolution of positions sees. */
   readonly positionKernel: number;
   readonly positionGroups: number;
+  /** How many convolutions of positions stand behind each other, each with a norm; undefined for the one of wav2vec 2.0. */
+  readonly positionLayers?: number;
   /** Whether a norm by the batch's numbers stands before the convolution of positions, whose weight is then a plain one. */
   readonly hasBatchNorm: boolean;
 }
@@ -77,14 +81,28 @@ export function realFrames(m: Module, mask: Value, features: Value, { convolutio
 /** Positions as a convolution over `[batch, frames, hidden]` sees them: the same shape, to be added. */
 export function positionsByConvolution(m: Module, x: Value, s: WaveformSizes): Value {
   const { g } = m;
-  const { hidden, positionKernel: kernel, positionGroups: groups } = s;
-  let y = g.Transpose(x, [0, 2, 1]);
-  if (s.hasBatchNorm) y = m.batchNorm('batch_norm', y, EPSILON);
-  const padding = Math.floor(kernel / 2);
-  const weight = s.hasBatchNorm ? undefined : normedWeight(m.at('conv'), [hidden, hidden / groups, kernel]);
-  y = m.conv('conv', y, { out: hidden, kernel: [kernel], pads: [padding], groups, ...(weight ? { weight } : {}) });
-  if (kernel % 2 === 0) y = g.Slice(y, [0], [-1], [2]);
-  return g.Transpose(s.convAct(g, y), [0, 2, 1]);
+  const { hidden, positionKernel, positionGroups, positionLayers } = s;
+  const turned = (y: Value): Value => g.Transpose(y, [0, 2, 1]);
+  if (positionLayers !== undefined) {
+    const [ones, zeros] = [1, 0].map((each) => g.constant(float32(new Float32Array(hidden).fill(each), [hidden])));
+    for (const layer of m.list('layers', positionLayers)) {
+      const y = turned(positionConvolution(layer, turned(x), s));
+      x = s.convAct(g, g.emit('LayerNormalization', [y, ones, zeros], { axis: -1, epsilon: float(EPSILON) }));
+    }
+    return x;
+  }
+  if (s.hasBatchNorm)
+    return turned(s.convAct(g, positionConvolution(m, m.batchNorm('batch_norm', turned(x), EPSILON), s)));
+  const weight = normedWeight(m.at('conv'), [hidden, hidden / positionGroups, positionKernel]);
+  return turned(s.convAct(g, positionConvolution(m, turned(x), s, weight)));
+}
+
+/** One convolution over `[batch, hidden, frames]`, which keeps the frames. */
+function positionConvolution(m: Module, x: Value, s: WaveformSizes, weight?: Value): Value {
+  const { hidden: out, positionKernel: kernel, positionGroups: groups } = s;
+  const pads = [Math.floor(kernel / 2)];
+  const y = m.conv('conv', x, { out, kernel: [kernel], pads, groups, ...(weight ? { weight } : {}) });
+  return kernel % 2 === 0 ? m.g.Slice(y, [0], [-1], [2]) : y;
 }
 
 /**

@@ -96,6 +96,7 @@ function llama3({ c, base, size }: Scaling): Rotary {
 }
 
 function yarn({ c, base, size, original: outside }: Scaling): Rotary {
+  if (size % 2 === 1) throw c.unsupported('rope_type', `An even number of each head must turn, and ${size} do.`);
   const factor = c.number('factor');
   const original = trainedLength(c, outside);
   const [fast, slow] = [c.number('beta_fast', 32), c.number('beta_slow', 1)];
