@@ -56,7 +56,9 @@ const undrawn: Readonly<Record<string, Readonly<Record<string, string>>>> = {
 /** What came of a checkpoint: nothing where it is right, the field that is refused, or what is wrong. */
 async function outcome(drawn: DrawnCheckpoint, form: keyof typeof plugins): Promise<string | undefined> {
   const folder = path.join(scratch, drawn.id);
-  writeCheckpoint(drawn, folder);
+  // The fused kernel takes several tokens behind a cache for one text alone: see layers/texts/fusedDecoder.test.ts.
+  const runs = drawn.runs.filter(({ id }) => form === 'plain' || id !== 'chunk');
+  writeCheckpoint({ ...drawn, runs }, folder);
   const { checks } = await conformance(folder, { plugins: [plugins[form]], checks: ['build'] });
   rmSync(folder, { recursive: true });
   const { status, detail } = checks[0]!;
