@@ -245,6 +245,13 @@ type StepName =
   | 'linear' | 'add' | 'double' | 'around' | 'gate' | 'scale' | 'activation' | 'choose' | 'mlp' | 'norm' | 'attention'
   | 'packed' | 'concat' | 'mixed' | 'conv' | 'rows' | 'broadcast' | 'twice' | 'reshape' | 'transpose' | 'pad';
 
+const activations: readonly ((g: GraphBuilder, x: Value) => Value)[] = [
+  (g, x) => g.Tanh(x),
+  (g, x) => g.Relu(x),
+  (g, x) => g.Sigmoid(x),
+  (g, x) => g.Softplus(x),
+];
+
 const steps: Readonly<Record<StepName, Step>> = {
   linear: (m, a, _, form) => m.linear(a, undefined, m.width, m.width, form),
   add: ({ g }, a, b) => g.Add(a, b),
@@ -253,7 +260,7 @@ const steps: Readonly<Record<StepName, Step>> = {
   around: (m, a, b, form) => m.g.Add(a, m.linear(m.g.Add(a, m.g.Tanh(b)), undefined, m.width, m.width, form)),
   gate: ({ g }, a, b) => g.Mul(a, g.Sigmoid(b)),
   scale: ({ g }, a, _, form) => g.Mul(a, [0.5, -1.25, 1][form % 3]!),
-  activation: ({ g }, a, _, form) => [g.Tanh, g.Relu, g.Sigmoid, g.Softplus][form % 4]!.call(g, a),
+  activation: ({ g }, a, _, form) => activations[form % 4]!(g, a),
   choose: ({ g }, a, b, form) =>
     form % 2 === 0 ? g.Max(a, g.Mul(b, 0.5)) : g.Where(g.Greater(a, b), g.Mul(a, 0.5), b),
   mlp: (m, a, _, form) => {

@@ -102,7 +102,7 @@ const trying = () => {
       section.hidden = asking.kind === 'none';
       if (!section.hidden) made();
     }
-    const names = [...new Set(status.adapters.map(({ name }) => name))].sort();
+    const names = [...new Set(status.adapters.map(({ name }) => name))].sort((a, b) => (a < b ? -1 : 1));
     if (known === JSON.stringify(names)) return;
     known = JSON.stringify(names);
     const chosen = adapters.value;

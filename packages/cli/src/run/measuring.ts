@@ -11,7 +11,7 @@ import { grouped, short } from '../terminal/table.ts';
 import { metricsLine, record, type Work } from './following.ts';
 
 /** What a new head is before the training. */
-export const PROBE = 'a linear probe as its head';
+const PROBE = 'a linear probe as its head';
 
 /** Measures the held-out data with the base or an adapter, and tells how far it is and what came out. */
 export async function measure(

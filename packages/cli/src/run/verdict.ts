@@ -26,7 +26,7 @@ export function verdictOfRun({ before, after, sections, settings }: Judged): Ver
 }
 
 /** What is measured before a training. */
-export function nameOfBefore({ probedHead, untrainedHead }: Measured, { from }: Judged['settings']): string {
+function nameOfBefore({ probedHead, untrainedHead }: Measured, { from }: Judged['settings']): string {
   if (probedHead) return 'a linear probe on the base';
   if (untrainedHead) return 'an untrained head';
   return from === undefined ? 'the base' : 'the adapter that it began with';

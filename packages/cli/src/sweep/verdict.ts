@@ -2,7 +2,7 @@
 
 import { grouped, short } from '../terminal/table.ts';
 import type { Metric } from './halving.ts';
-import type { ConfigurationResult } from './outcome.ts';
+import type { AgainstBase } from './againstBase.ts';
 
 /** Whether any configuration is shown to be better than the base. */
 export interface SweepVerdict {
@@ -11,13 +11,21 @@ export interface SweepVerdict {
   readonly text: string;
 }
 
+/** What has come of a configuration, as far as the verdict looks at it. */
+interface Compared {
+  readonly configuration: { readonly name: string };
+  readonly score?: number;
+  readonly against?: AgainstBase;
+  readonly leftAt?: object;
+}
+
 /** Whether a configuration is shown to be better than the base. */
-export function isShown({ against }: ConfigurationResult): boolean {
+export function isShown({ against }: Compared): boolean {
   return against?.interval !== undefined && against.interval[0] > 0;
 }
 
 /** The verdict on all configurations, whose intervals hold at once. */
-export function sweepVerdict(results: readonly ConfigurationResult[], metric: Metric): SweepVerdict {
+export function sweepVerdict(results: readonly Compared[], metric: Metric): SweepVerdict {
   const compared = results.filter(({ against }) => against?.interval);
   const [first] = compared;
   if (!first) {

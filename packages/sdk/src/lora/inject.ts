@@ -9,7 +9,7 @@ import { declareInputs, emissionsOf } from './emission/table.ts';
 import { GraphScope } from './emission/graphScope.ts';
 import type { AdapterPlan } from './tunings/moduleTuning.ts';
 
-export type { GraphChange, Injected, InjectOptions } from './adapterInputs.ts';
+export type { Injected, InjectOptions } from './adapterInputs.ts';
 
 /**
  * Injects adapters. The base model is not changed; its nodes are shared with the result where they stay the same. Operators

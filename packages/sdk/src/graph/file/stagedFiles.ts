@@ -13,7 +13,7 @@ import { encodeModel } from './encode.ts';
 import { isInside } from './insideFolder.ts';
 
 /** A protobuf message cannot hold more than 2 GiB; leave room for the structure. */
-export const INLINE_TOTAL_LIMIT = 1_900_000_000;
+const INLINE_TOTAL_LIMIT = 1_900_000_000;
 
 /** An .onnx file that is to be written. */
 export interface OnnxToWrite {

@@ -33,11 +33,11 @@ export async function mergeCheckpoint(
   const checkpoint = new Checkpoint(model, parts);
   const file = path.join(folder, FILE);
   requireOtherFolder(model, folder);
-  requireUnused([file], options);
   if (model.folder !== undefined && realFile(folder) === realFile(model.folder)) {
     const message = `"${folder}" is the base model itself, whose weights are still needed. Write to another folder.`;
     throw new OnnxLoraError('FILE_INVALID', message);
   }
+  requireUnused([file], options);
   const modules = new Set<string>();
   const rounding: MergeResult['rounding'][number][] = [];
   for (const part of parts) {

@@ -1,7 +1,6 @@
 /** @file Confidence intervals by the percentile bootstrap. */
 
 import { Random } from '../../../runtime/random.ts';
-import type { Metrics } from '../../dataset.ts';
 
 /** How intervals are found. */
 export interface BootstrapOptions {
@@ -47,7 +46,7 @@ export type Interval = readonly [low: number, high: number];
  * @see Efron, Tibshirani: An Introduction to the Bootstrap, 1993, chapter 13
  */
 export function bootstrapDraws(
-  measure: (times: Uint32Array) => Metrics,
+  measure: (times: Uint32Array) => Readonly<Record<string, number>>,
   size: number,
   { samples = 1000, seed = 0, groups }: Omit<BootstrapOptions, 'level'> = {},
 ): Draws {
@@ -105,7 +104,7 @@ export function differenceOf(a: Drawn | undefined, b: Drawn | undefined): Drawn 
  * @see intervalsOf
  */
 export function bootstrapIntervals(
-  measure: (times: Uint32Array) => Metrics,
+  measure: (times: Uint32Array) => Readonly<Record<string, number>>,
   size: number,
   { level, ...options }: BootstrapOptions = {},
 ): Readonly<Record<string, Interval>> {

@@ -3,15 +3,14 @@
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
-import { loadAdapter, type Model, openModel, previewLora } from '@onnx-lora/sdk';
+import { afterAll, describe, expect, onTestFinished, test } from 'vitest';
+import { loadAdapter, merge, type Model, openModel, previewLora, type Tensor } from '@onnx-lora/sdk';
+import { floats, parseSafetensors } from '@onnx-lora/sdk/core';
+import { buildGraphs, buildModel, buildPlugin, buildPluginWith } from '@onnx-lora/build';
 import { sciencePlugin } from '@onnx-lora/science';
 import { speechPlugin } from '@onnx-lora/speech';
 import { textPlugin } from '@onnx-lora/text';
 import { visionPlugin } from '@onnx-lora/vision';
-import { buildGraphs } from './buildGraphs.ts';
-import { buildModel } from './buildModel.ts';
-import { buildPluginWith } from './plugin.ts';
 
 /** What PEFT and transformers 5 say of the checkpoint of each folder, numbers of layers left out. */
 interface Known {
@@ -21,18 +20,15 @@ interface Known {
   readonly others: readonly string[];
 }
 
-const fixtures = path.join(import.meta.dirname, '../fixtures');
+const fixtures = path.join(import.meta.dirname, '../packages/build/fixtures');
 const known = Object.entries(JSON.parse(readFileSync(path.join(fixtures, 'modules.json'), 'utf8')) as Record<string, Known>); // prettier-ignore
 /** What torch's MultiheadAttention has in one parameter, and its graphs as layers. */
 const attention = /^vision_model\.head\.attention\.[kv]_proj$/;
 /** Layers that the graph of a folder does not have: poolers that nothing reads, what only training calls, positions without a norm. */
 const absent: Readonly<Record<string, RegExp>> = {
-  'albert-model': /^pooler$/,
   'deberta-seqcls': /\.pos_(?:key|query)_proj$/,
   'esm2-mlm': /^esm\.contact_head/,
   'esm2-seqcls': /^esm\.contact_head/,
-  'minilm-embedding': /^pooler\.dense$/,
-  'mpnet-embedding': /^pooler\.dense$/,
   'siglip-cls': /^vision_model\.head\./,
 };
 const families = [visionPlugin, speechPlugin, textPlugin, sciencePlugin];
@@ -81,6 +77,22 @@ describe('the names of transformers 5', () => {
     const { allLinear } = Object.fromEntries(known)['bert-mlm-untied']!;
     expect(numberless(previewLora(model, { targetModules: 'all-linear' }).targets)).toEqual(allLinear);
   });
+});
+
+test('a merged checkpoint computes what the adapter does, also where two layers are halves of one tensor', async () => {
+  const folder = path.join(fixtures, 'dinov2-swiglu');
+  const plugins = [visionPlugin, buildPlugin];
+  const tensorsIn = (name: string): Map<string, Tensor> =>
+    parseSafetensors(readFileSync(path.join(folder, name)), name).tensors;
+  const out = mkdtempSync(path.join(tmpdir(), 'onnx-lora-halves-'));
+  onTestFinished(() => rmSync(out, { recursive: true, force: true }));
+  const adapter = await loadAdapter(path.join(folder, 'adapter'));
+  await merge(await openModel(folder, { plugins }), adapter, out, { format: 'safetensors' });
+  await using session = await (await openModel(out, { plugins })).session();
+  const found = await session.run({ pixel_values: tensorsIn('inputs.safetensors').get('pixel_values')! });
+  const expected = tensorsIn('expected.safetensors').get('lora.last_hidden_state')!;
+  for (const [i, value] of floats(expected).entries())
+    expect(Number(found['last_hidden_state']!.data[i])).toBeCloseTo(value, 3);
 });
 
 describe('by default', () => {

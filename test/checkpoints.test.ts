@@ -1,11 +1,11 @@
 /** @file Built graphs against torch, in every case of a checkpoint, in both forms. */
 
 import { describe, expect, test } from 'vitest';
+import { buildPlugin, buildPluginWith } from '@onnx-lora/build';
 import { conformance } from '@onnx-lora/sdk/testing';
 import { speechPlugin } from '@onnx-lora/speech';
 import { visionPlugin } from '@onnx-lora/vision';
-import { checkpointFolders } from '../../../test/support/caseFolders.ts';
-import { buildPlugin, buildPluginWith } from './plugin.ts';
+import { checkpointFolders } from './support/caseFolders.ts';
 
 // Of decoders whose heads share keys, the kernel takes several tokens behind a cache for one text alone, and says so. These,
 // and no others, are compared with torch text by text in layers/fusedDecoder.test.ts.
