@@ -366,6 +366,7 @@ describe('the check of the kit', () => {
     ['merges another weight', changed(() => ({ weight: (g, weight) => g.Identity(weight) })), /^merged, logits/],
     ['is not the base when idle', changed(({ tensors }) => ({ tensors: { ia3_l: { ...tensors['ia3_l']!, idle: () => new Float32Array(6) } } })), /^without the adapter, logits/], // prettier-ignore
     ['hides its gradient', changed(({ apply }) => ({ apply: (g, layer, { ia3_l }) => apply(g, layer, { ia3_l: g.Mul(g.Add(ia3_l!, g.stopGradient(g.Identity(ia3_l!))), 0.5) }) })), /ia3_l/], // prettier-ignore
+    ['reads a number of each row that it does not name', changed(() => ({ apply: (g, { x, forward, rowInput }) => g.Add(forward(x), g.Cast(rowInput('task_ids'), 1)) })), /The tuner "ia3" reads "task_ids" of each example, which it does not say\. Give rowInputs: \["task_ids"\] beside tune\.$/], // prettier-ignore
     ['has another setting', { ...ia3, tune: () => { throw new OnnxLoraError('CONFIG_INVALID', 'r must be more.'); } }, /^tune fails: r must be more/], // prettier-ignore
   ])('finds what %s', async (_, tuner, problem) => {
     const found = await checkTuner(tuner);

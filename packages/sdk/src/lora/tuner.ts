@@ -255,7 +255,7 @@ export interface Tuner {
     saved?: ByTensor<readonly number[]>,
     read?: (name: string, path?: string) => Tensor | undefined,
   ): Tuning;
-  /** What of {@link LayerInGraph.rowInput} it may read. */
+  /** Names that it may ask {@link LayerInGraph.rowInput} for; others are refused. */
   readonly rowInputs?: readonly string[];
   /**
    * Whether what a row of a batch gets depends on the other rows, or on how far they are padded. Sessions, predictors,

@@ -2,7 +2,6 @@
 
 import { Adapter } from '../adapter/adapter.ts';
 import { injectAdapters } from '../lora/inject.ts';
-import { ByTuner } from '../lora/tunings/byTuner.ts';
 import type { LoraOptions, PlannedAdapter } from '../model/planning/loraOptions.ts';
 import type { Model } from '../model/model.ts';
 import { planAdapter } from '../model/planning/planAdapter.ts';
@@ -40,8 +39,11 @@ export function withoutZeros(set: ParameterSet, random: Random): ParameterSet {
   for (const parameter of set.all) {
     const { value, input } = parameter;
     const isZero = value.every((each) => each === 0);
-    const { replaces, twin } = input.tensor;
-    if (!replaces && !isZero && !(input.tuning instanceof ByTuner)) continue;
+    const { tuning, tensor } = input;
+    const { role, base, twin } = tensor;
+    // Values in place of the base's own: whole parameters, rows of a table, magnitudes.
+    const replaces = tuning.kind === 'whole' || (tuning.kind === 'lowRank' && (base !== undefined || !/^lora_[AB]/.test(role))); // prettier-ignore
+    if (!replaces && !isZero && tuning.kind !== 'tuner') continue;
     const reach = isZero && !replaces ? 0.2 : 0.05;
     for (let i = 0; i < value.length; i++) value[i]! += random.uniform(-reach, reach);
     if (!twin) set.share(parameter);

@@ -79,6 +79,8 @@ export class TunerEmission implements Emission {
         return scope.as(scope.given(site.input, new Map(given)), 'float32');
       },
       rowInput: (name) => {
+        const { tuner } = tuned.chosen;
+        if (!tuner.rowInputs?.includes(name)) throw undeclared(tuner.name, name);
         if (scope.inputs.types.has(name)) return scope.read(name);
         throw new OnnxLoraError(
           'MODEL_UNSUPPORTED',
@@ -146,6 +148,13 @@ export class TunerEmission implements Emission {
   #tensorsOf(tuned: ByTuner): ByTensor<Value> {
     return tunerInputs(this.#scope.inputs, tuned);
   }
+}
+
+function undeclared(tuner: string, name: string): OnnxLoraError {
+  return new OnnxLoraError(
+    'PLUGIN_INVALID',
+    `The tuner "${tuner}" reads "${name}" of each example, which it does not say. Give rowInputs: ["${name}"] beside tune.`,
+  );
 }
 
 function lostLoss({ path }: Site, name: string): OnnxLoraError {

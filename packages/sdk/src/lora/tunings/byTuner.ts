@@ -194,7 +194,6 @@ export class ByTuner implements ModuleTuning {
         share === 'site' || (inEach && group !== undefined)
           ? ofLayer
           : `base_model.${[role, group].filter(Boolean).join('.')}`,
-      replaces: false,
       scale: 1,
       count: sizeOf(dims),
       ...(integers ? { type: integers.type } : {}),

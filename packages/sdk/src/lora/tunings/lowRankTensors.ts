@@ -40,7 +40,6 @@ export function factorTensor({ layer, scaling, start }: Owner, role: Factor): Tu
     role,
     name: nameOf(site, role),
     savedAs: tensorName(savedAs, kind.names[role]),
-    replaces: false,
     scale: role === 'lora_B' ? scaling : 1,
     count: tiedTo ? 0 : sizeOf(kind.factorShape(site, role, r ?? 0)),
     rankAxis,
@@ -62,7 +61,6 @@ export function rowsTensor(owner: Owner, role: Factor): TuningTensor {
   return {
     ...factorTensor(owner, role),
     savedAs: tensorName(savedAs, onlyTokens ? 'own_tokens_delta' : 'trainable_tokens_delta'),
-    replaces: true,
     scale: 1,
     base: rows,
     count: tiedTo ? 0 : rows.length,
@@ -88,7 +86,6 @@ export function outputTensor({ layer, scaling, start }: Owner, role: OutputRole)
     role,
     name: nameOf(site, role),
     savedAs: tensorName(savedAs, file),
-    replaces: !isBias,
     scale: isBias ? scaling : 1,
     count: sizeOf(dims),
     first: () => {

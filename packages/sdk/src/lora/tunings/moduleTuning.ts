@@ -45,8 +45,6 @@ export interface TuningTensor {
   readonly name: string;
   /** PEFT's name of it in a file. */
   readonly savedAs: string;
-  /** Whether its values replace some of the base's, as those of a saved module do; else they add to these. */
-  readonly replaces: boolean;
   /** The tensor that has the same numbers, transposed: of a layer whose weight is an embedding's. */
   readonly twin?: { readonly slot: string; readonly role: string };
   /** What the graph reads is so many times the value … */

@@ -71,7 +71,6 @@ export class WholeParameter implements ModuleTuning {
       role: 'parameter',
       name,
       savedAs: savedAs ?? tensorName(modulePath, 'parameter', word),
-      replaces: true,
       scale: 1,
       count: sizeOf(stored.dims),
       first: () => ({ value: stored.read().slice(), dims: stored.dims }),
