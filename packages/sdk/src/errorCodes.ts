@@ -111,6 +111,7 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeInfo>> = {
     causes: [
       'The folder holds no `adapter_config.json`, or no `adapter_model.safetensors`.',
       'The weights are a pickle (`adapter_model.bin`), which is never opened.',
+      'Its config contradicts its tensors: the message names the key and the module.',
       'The adapter is of another kind than LoRA and no plugin brings its tuner, or its config is not valid.',
       'A tensor is missing or there twice, or two factors do not fit together.',
     ],

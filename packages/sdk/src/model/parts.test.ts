@@ -350,7 +350,7 @@ describe('adapters', () => {
       ],
     ]);
     const { adapter } = await trained(await open(), ['fc1']);
-    const below = new Adapter(adapter.config, tensors, await alone.digest());
+    const below = new Adapter({ ...adapter.config, r: 2, targetModules: ['fc1'] }, tensors, await alone.digest());
     const model = await open(undefined, folder);
     const states = await run(alone, { x }, { below });
     expect(await run(model.part('lower'), { x }, { below })).toEqual(states);
@@ -363,7 +363,8 @@ describe('adapters', () => {
     const other = new Adapter(adapter.config, adapter.tensors, 'f'.repeat(64));
     for (const each of [model, ...model.parts])
       await expect(each.place(other)).rejects.toThrow('trained on other weights');
-    const strange = new Adapter(adapter.config, new Map([...adapter.tensors].map(([name, tensor]) => [name.replace('fc2', 'fc9'), tensor]))); // prettier-ignore
+    const unlimited = { ...adapter.config, targetModules: null };
+    const strange = new Adapter(unlimited, new Map([...adapter.tensors].map(([name, tensor]) => [name.replace('fc2', 'fc9'), tensor]))); // prettier-ignore
     const warnings = await warningsOf(async () => {
       for (const each of [...model.parts, model]) await each.place(strange);
     });
@@ -374,7 +375,7 @@ describe('adapters', () => {
     const copy = ['base_model.model.net.fc2.original_module.bias', float32(new Float32Array(1), [1])] as const;
     const copied = new Adapter(adapter.config, new Map([...adapter.tensors, copy]));
     expect(await warningsOf(async () => void (await model.place(copied)))).toEqual([]);
-    const nowhere = new Adapter(adapter.config, new Map([...adapter.tensors].map(([name, tensor]) => [name.replace('fc', 'gc'), tensor]))); // prettier-ignore
+    const nowhere = new Adapter(unlimited, new Map([...adapter.tensors].map(([name, tensor]) => [name.replace('fc', 'gc'), tensor]))); // prettier-ignore
     await expect(model.part('upper').place(nowhere)).rejects.toThrow("None of the adapter's modules is in");
   });
 

@@ -3,6 +3,7 @@
 import type { Adapter } from '../adapter/adapter.ts';
 import { isPlainType, LORA } from '../adapter/formats/peftConfig.ts';
 import { baseChangingInit, isForTraining, trainedAs, variantOf } from '../adapter/formats/peftVariants.ts';
+import { reconcile } from '../adapter/formats/reconcile.ts';
 import { parseTensorName } from '../adapter/formats/tensorNames.ts';
 import { adaptNames, modulesOf, tablesOf } from '../adapter/naming/generations.ts';
 import { changeInPart, hasAll, type PrefixChange, prefixChange } from '../adapter/naming/modulePrefix.ts';
@@ -131,6 +132,7 @@ export class AdapterPlaces {
   #find(adapter: Adapter, toTrain: boolean): PlacedAdapter {
     const { name, openHeads, notes, onnx } = this.#model;
     const chosen = this.#tunerOf(adapter, toTrain);
+    reconcile(adapter, "The adapter's config", chosen && Object.keys(chosen.tuner.defaults));
     const { named, prefix } = this.#named(adapter);
     if (!prefix) return { adapter: named, tunings: [], unused: [...named.tensors.keys()] };
     return placeAdapter(named, onnx.model.graph, this.#model.sites(), name, {

@@ -189,8 +189,8 @@ test('signed by one of the keys that are trusted, under its own name', async () 
 
 test('refuses what is no adapter for this base, and leaves nothing of it', async () => {
   const folder = root();
-  const check = (adapter: { config: { r: number } }): void => {
-    if (adapter.config.r > 2) throw new Error('too large a rank');
+  const check = (adapter: { config: { alpha: number } }): void => {
+    if (adapter.config.alpha > 1000) throw new Error('too large a scaling');
   };
   const store = await open(folder, { baseDigest: base, maxConfigBytes: 2000, maxWeightBytes: 5000, check });
   const { config, weights, digest } = adapters[0]!;
@@ -230,7 +230,16 @@ test('refuses what is no adapter for this base, and leaves nothing of it', async
           weights,
         ),
       },
-      { message: 'too large a rank' },
+      { code: 'ADAPTER_INVALID', message: expect.stringContaining('the rank 4 (r), and its tensors have the rank') },
+    ],
+    [
+      {
+        files: given(
+          text((json) => ({ ...json, lora_alpha: 2000 })),
+          weights,
+        ),
+      },
+      { message: 'too large a scaling' },
     ],
     [{ files: [{ name: 'adapter_model.safetensors', content: cut }] }, { message: 'the client has gone' }],
   ];

@@ -18,6 +18,7 @@ async function save(name: string, [first, second]: readonly [number, number], co
   const tensors = new Map([
     ['base_model.model.q.lora_A.weight', float32([0.5], [1, 1])],
     ['base_model.model.q.lora_B.weight', float32([first, second], [2, 1])],
+    ...('use_dora' in config ? [['base_model.model.q.lora_magnitude_vector', float32([1, 1], [2])] as const] : []),
   ]);
   await writeSafetensors(path.join(at(name), 'adapter_model.safetensors'), tensors);
 }

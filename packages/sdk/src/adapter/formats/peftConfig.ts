@@ -223,6 +223,28 @@ export function parseAdapterConfig(json: unknown, file: string): AdapterConfig {
   };
 }
 
+/** Keys of the configs of all versions of PEFT, and of this SDK, that change nothing of what an adapter computes. */
+const harmless: ReadonlySet<string> = new Set([
+  ...Object.keys(otherDefaults),
+  'exclude_modules',
+  'layers_pattern',
+  'layers_to_transform',
+  'lora_dropout_pattern',
+  'runtime_config',
+]);
+
+/**
+ * Keys of a config that say something here and there is nothing to do with: not of PEFT's shared and LoRA's own, not the
+ * tuner's, and neither null, false nor empty, as other tools write what they do not use.
+ *
+ * @param tunerKeys keys of the adapter's tuner
+ */
+export function unknownKeys({ extra, peftType }: AdapterConfig, tunerKeys: ReadonlySet<string>): string[] {
+  const says = (value: unknown): boolean => Boolean(value) && !(typeof value === 'object' && Object.keys(value!).length === 0); // prettier-ignore
+  const isKnown = (key: string): boolean => harmless.has(key) || tunerKeys.has(key) || (peftType !== LORA && Object.hasOwn(schema.shape, key)); // prettier-ignore
+  return Object.entries(extra).flatMap(([key, value]) => (says(value) && !isKnown(key) ? [key] : []));
+}
+
 /** The config of another tuner than LoRA: what all share, and the rest verbatim. */
 function parseOther(json: object, peftType: string, file: string): AdapterConfig {
   const data = checked(shared, json, file);

@@ -54,22 +54,23 @@ const anyAdapter = fc
         kind: fc.constantFrom('linear', 'conv', 'embedding', 'head', 'norm'),
         r: fc.integer({ min: 1, max: 4 }),
         width: fc.integer({ min: 1, max: 5 }),
-        magnitude: fc.boolean(),
-        bias: fc.boolean(),
         baseBias: fc.boolean(),
       }),
       { minLength: 1, maxLength: 5 },
     ),
+    // Of all modules, as PEFT's switches are.
+    magnitude: fc.boolean(),
+    bias: fc.boolean(),
     alpha: fc.float({ min: Math.fround(0.1), max: 64, noNaN: true }),
     rslora: fc.boolean(),
   })
-  .map(({ modules, alpha, rslora }) => {
+  .map(({ modules, magnitude, bias, alpha, rslora }) => {
     let count = 0;
     const values = (...dims: number[]): Tensor => {
       const size = dims.reduce((product, dim) => product * dim, 1);
       return float32(Float32Array.from({ length: size }, () => Math.sin(count++)), dims); // prettier-ignore
     };
-    const tensors = modules.flatMap(({ kind, r, width, magnitude, bias, baseBias }, i): [string, Tensor][] => {
+    const tensors = modules.flatMap(({ kind, r, width, baseBias }, i): [string, Tensor][] => {
       const module = `layer.${i}.${kind}`;
       const named = (role: TensorRole, ...dims: number[]): [string, Tensor] => [
         tensorName(module, role),

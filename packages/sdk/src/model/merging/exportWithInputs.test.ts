@@ -46,7 +46,10 @@ async function exported(name: string): Promise<Exported> {
   const model = await openModel(from('model.onnx'));
   const lora = await loadAdapter(from('adapter'));
   // A second one, which adapts less: where it says nothing the defaults count.
-  const half = new Adapter({ ...lora.config, loraAlpha: 3 * lora.config.loraAlpha }, firstModule(lora));
+  const first = firstModule(lora);
+  const hasRows = [...first.keys()].some((each) => each.endsWith('trainable_tokens_delta'));
+  const rows = hasRows ? {} : { trainableTokenIndices: null };
+  const half = new Adapter({ ...lora.config, ...rows, loraAlpha: 3 * lora.config.loraAlpha }, first);
   const { tensors } = await readSafetensors(from('inputs.safetensors'));
   return {
     model,

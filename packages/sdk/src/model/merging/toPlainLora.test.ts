@@ -129,7 +129,7 @@ describe('is refused', () => {
         return [name, float32(new Float32Array(own[0]! * own[1]!), own)] as const;
       }),
     );
-    await expect(toPlainLora(new Adapter(peft('pissa', 1).config, wide), base.model)).rejects.toThrow(
+    await expect(toPlainLora(new Adapter({ ...peft('pissa', 1).config, r: 20 }, wide), base.model)).rejects.toThrow(
       '"fc2" of "' +
         base.model.name +
         '" cannot have started with "pissa": the layer has a weight [16, 32], which has 16',
