@@ -7,6 +7,7 @@ export const ofOne: Readonly<Record<string, (x: number) => number>> = {
   Abs: Math.abs,
   Ceil: Math.ceil,
   Cos: Math.cos,
+  Erf: erf,
   Exp: Math.exp,
   Floor: Math.floor,
   Log: Math.log,
@@ -40,3 +41,14 @@ export const ofTwo: Readonly<Record<string, (a: number, b: number) => number>> =
   Sub: (a, b) => a - b,
   Xor: (a, b) => Number((a !== 0) !== (b !== 0)),
 };
+
+/** The error function: 2/√π·e^(−x²)·Σ 2ⁿ·x^(2n+1)/(2n+1)!!, whose terms all have one sign (DLMF 7.6.2). */
+function erf(x: number): number {
+  if (Math.abs(x) > 6) return Math.sign(x);
+  let [term, sum] = [x, x];
+  for (let n = 1; Math.abs(term) > 1e-17 * Math.abs(sum); n++) {
+    term *= (2 * x * x) / (2 * n + 1);
+    sum += term;
+  }
+  return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * sum;
+}

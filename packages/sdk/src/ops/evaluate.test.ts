@@ -46,6 +46,10 @@ it.each<[string, (g: GraphBuilder, values: Given) => Value]>([
   ['sums over dimensions', (g, { a }) => g.Add(g.ReduceSum(a, [1], true), g.ReduceMean(a, [0, 2], true))],
   ['norms', (g, { b }) => g.Sqrt(g.ReduceSumSquare(b, [1], false))],
   ['functions', (g, { b }) => g.Tanh(g.Mul(g.Exp(g.Neg(b)), g.Add(g.Sin(b), g.Cos(g.Log(b)))))],
+  [
+    'the error function',
+    (g, { a, b }) => g.Add(g.Erf(g.Mul(a, 4)), g.Slice(g.Erf(g.Sub(b, 0.7)), [0, 0], [3, 4], [0, 1])),
+  ],
   ['weights that sum to one', (g, { a }) => g.Softmax(a, 1)],
   [
     'the largest and their places',

@@ -1,9 +1,9 @@
 /** @file VB-LoRA: all factors of all layers are made of vectors from one bank, each of the few that fit it best. */
 
-import type { Tuner } from '@onnx-lora/sdk/plugin';
+import type { TunedTensor, Tuner, Tuning } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import { dropoutOf, finite, peftModules, requireOnly, whole, wrong } from '../settings.ts';
-import { normal, uniform } from '../tensors.ts';
+import { normal, sizeOf, uniform, zeros } from '../tensors.ts';
 
 export const vblora: Tuner = {
   name: 'vblora',
@@ -24,13 +24,15 @@ export const vblora: Tuner = {
     bias: 'none',
     ...peftModules,
   },
-  tune: ({ in: inputs, out, path }, settings) => {
-    // What is saved by the largest weights alone could not be trained on.
-    requireOnly(settings, { bias: 'none', save_only_topk_weights: false });
+  tune: ({ in: inputs, out, path }, settings, _, saved) => {
+    // What is saved by the largest weights alone is served, and cannot be trained on.
+    const isTop = saved !== undefined && settings['save_only_topk_weights'] === true;
+    requireOnly(settings, { bias: 'none', ...(isTop ? {} : { save_only_topk_weights: false }) });
     const [r, vectors, length, top] = [whole(settings, 'r'), whole(settings, 'num_vectors'), whole(settings, 'vector_length'), whole(settings, 'topk')]; // prettier-ignore
     if (inputs % length !== 0 || out % length !== 0) throw wrong(settings, 'vector_length', `a divisor of the ${inputs} inputs and ${out} outputs of "${path}"`); // prettier-ignore
     if (top > vectors) throw wrong(settings, 'topk', `at most num_vectors, ${vectors}`);
     const deviation = finite(settings, 'init_logits_std');
+    if (isTop) return ofTheTop({ r, vectors, length, top, inputs, out });
     return {
       tensors: {
         vblora_logits_A: normal([r, inputs / length, vectors], deviation),
@@ -54,4 +56,43 @@ function fromBank(g: GraphBuilder, logits: Value, bank: Value, top: number): Val
   const [largest, places] = g.emitMany('TopK', [logits, g.ints([top])], 2);
   const weights = g.Unsqueeze(g.Softmax(largest!, 2), [3]);
   return g.ReduceSum(g.Mul(weights, g.Gather(bank, places!, 0)), [2], false);
+}
+
+/** The sizes of a layer's parts of vectors. */
+interface BankSizes {
+  readonly r: number;
+  readonly vectors: number;
+  readonly length: number;
+  readonly top: number;
+  readonly inputs: number;
+  readonly out: number;
+}
+
+/** A layer of a file that has, in place of logits, where the largest are and the softmax of all of these but the last. */
+function ofTheTop({ r, vectors, length, top, inputs, out }: BankSizes): Tuning {
+  const places = (dims: readonly number[]): TunedTensor => ({
+    dims,
+    integers: { type: 'int32', below: vectors },
+    first: () => new Int32Array(sizeOf(dims)),
+    idle: () => new Int32Array(sizeOf(dims)),
+  });
+  const [A, B] = [[r, inputs / length] as const, [out / length, r] as const];
+  const factor = (g: GraphBuilder, indices: Value, weights: Value, bank: Value): Value => {
+    const last = g.Sub(1, g.ReduceSum(weights, [2], true));
+    const all = g.Unsqueeze(top === 1 ? last : g.Concat([weights, last], 2), [3]);
+    return g.ReduceSum(g.Mul(all, g.Gather(bank, indices, 0)), [2], false);
+  };
+  return {
+    tensors: {
+      vblora_logits_A_topk_indices: places([...A, top]),
+      vblora_logits_A_topk_weights: { ...zeros([...A, top - 1]), role: 'frozen' },
+      vblora_logits_B_topk_indices: places([...B, top]),
+      vblora_logits_B_topk_weights: { ...zeros([...B, top - 1]), role: 'frozen' },
+      vblora_vector_bank: { ...zeros([vectors, length]), share: 'adapter' },
+    },
+    factors: (g, tensors) => {
+      const of = (name: 'A' | 'B'): Value => factor(g, tensors[`vblora_logits_${name}_topk_indices`]!, tensors[`vblora_logits_${name}_topk_weights`]!, tensors['vblora_vector_bank']!); // prettier-ignore
+      return { A: g.Reshape(of('A'), [r, inputs]), B: g.Reshape(g.Transpose(of('B'), [0, 2, 1]), [out, r]) };
+    },
+  };
 }

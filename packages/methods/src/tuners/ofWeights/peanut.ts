@@ -5,12 +5,54 @@ import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import { finite, oneOf, peftModules, whole, wrong } from '../settings.ts';
 import { uniform, zeros } from '../tensors.ts';
 
-const activations: Readonly<Record<string, (g: GraphBuilder, x: Value) => Value>> = {
-  relu: (g, x) => g.Relu(x),
-  silu: (g, x) => g.Mul(x, g.Sigmoid(x)),
-  tanh: (g, x) => g.Tanh(x),
-  sigmoid: (g, x) => g.Sigmoid(x),
+type Activation = (g: GraphBuilder, x: Value) => Value;
+
+/** x·Φ(x). */
+const gelu: Activation = (g, x) => g.Mul(g.Mul(x, 0.5), g.Add(g.Erf(g.Mul(x, Math.SQRT1_2)), 1));
+/** The same by a tanh. */
+const tanhGelu: Activation = (g, x) => {
+  const inner = g.Mul(g.Mul(x, Math.sqrt(2 / Math.PI)), g.Add(g.Mul(g.Mul(x, x), 0.044715), 1));
+  return g.Mul(g.Mul(x, 0.5), g.Add(g.Tanh(inner), 1));
+};
+const silu: Activation = (g, x) => g.Mul(x, g.Sigmoid(x));
+/** log(1 + eˣ), which overflows for no x. */
+const softplus: Activation = (g, x) => g.Add(g.Relu(x), g.Log(g.Add(g.Exp(g.Neg(g.Abs(x))), 1)));
+/** x between 0 and `most`. */
+const bounded = (g: GraphBuilder, x: Value, most: number): Value => g.Sub(g.Relu(x), g.Relu(g.Sub(x, most)));
+const leaky =
+  (slope: number): Activation =>
+  (g, x) =>
+    g.Sub(g.Relu(x), g.Mul(g.Relu(g.Neg(x)), slope));
+
+/** By the names of transformers (`ACT2FN`), but for `xielu`, whose numbers are trained and in no file. */
+const activations: Readonly<Record<string, Activation>> = {
+  gelu,
+  gelu_10: (g, x) => {
+    const y = gelu(g, x);
+    return g.Sub(y, g.Relu(g.Sub(y, 10)));
+  },
+  gelu_accurate: tanhGelu,
+  gelu_fast: tanhGelu,
+  gelu_new: tanhGelu,
+  gelu_python: gelu,
+  gelu_python_tanh: tanhGelu,
+  gelu_pytorch_tanh: tanhGelu,
+  hardswish: (g, x) => g.Mul(x, g.Div(bounded(g, g.Add(x, 3), 6), 6)),
+  laplace: (g, x) => g.Mul(g.Add(g.Erf(g.Div(g.Sub(x, 0.707107), 0.282095 * Math.SQRT2)), 1), 0.5),
+  leaky_relu: leaky(0.01),
   linear: (g, x) => g.Identity(x),
+  mish: (g, x) => g.Mul(x, g.Tanh(softplus(g, x))),
+  // PEFT makes it anew for each use, so that its slope stays the first one.
+  prelu: leaky(0.25),
+  quick_gelu: (g, x) => g.Mul(x, g.Sigmoid(g.Mul(x, 1.702))),
+  relu: (g, x) => g.Relu(x),
+  relu2: (g, x) => g.Mul(g.Relu(x), g.Relu(x)),
+  relu6: (g, x) => bounded(g, x, 6),
+  sigmoid: (g, x) => g.Sigmoid(x),
+  silu,
+  sqrtsoftplus: (g, x) => g.Sqrt(softplus(g, x)),
+  swish: silu,
+  tanh: (g, x) => g.Tanh(x),
 };
 
 /** How deep the network may be. */

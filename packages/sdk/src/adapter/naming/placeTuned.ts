@@ -44,9 +44,13 @@ export function tunedModules(
       const { dims } = tuning.math.tensors[each.role]!;
       for (const name of names) {
         requireShape(`${each.role} of "${tuning.path}"`, tensors.get(name)!.dims, dims, model);
-        requirePlaces(`${each.role} of "${tuning.path}"`, tensors.get(name)!, tuning.math.tensors[each.role]!);
+        requirePlaces(
+          `${each.role} of "${tuning.path}"`,
+          widened(tensors.get(name)!, tuning.math.tensors[each.role]!),
+          tuning.math.tensors[each.role]!,
+        );
       }
-      const saved = names.length > 0 ? tensors.get(names[0]!) : undefined;
+      const saved = names.length > 0 ? widened(tensors.get(names[0]!)!, tuning.math.tensors[each.role]!) : undefined;
       if (saved || each.unsaved) return { ...each, dims, saved, names };
       const { notInPeft = [], peftType } = chosen.tuner;
       throw new OnnxLoraError(
@@ -102,6 +106,12 @@ export function requireLayers({ tensors, config }: Adapter): void {
 
 /** What the names of tensors begin with that layers share. */
 const SHARED_PREFIX = 'base_model.';
+
+/** Places that a file has in fewer bits, as PEFT saves those of few, in the type that the tuner reads. */
+function widened({ type, dims, data }: Tensor, { integers }: TunedTensor): Tensor {
+  if (integers?.type !== 'int32' || !/^u?int(8|16)$/.test(type)) return { type, dims, data };
+  return { type: 'int32', dims, data: Int32Array.from(data as Int16Array) };
+}
 
 /** @throws OnnxLoraError `ADAPTER_INVALID` for places that are none */
 function requirePlaces(what: string, { type, data, dims }: Tensor, { integers }: TunedTensor): void {
