@@ -189,8 +189,8 @@ test('signed by one of the keys that are trusted, under its own name', async () 
 
 test('refuses what is no adapter for this base, and leaves nothing of it', async () => {
   const folder = root();
-  const check = (adapter: { config: { alpha: number } }): void => {
-    if (adapter.config.alpha > 1000) throw new Error('too large a scaling');
+  const check = (adapter: { config: { loraAlpha: number } }): void => {
+    if (adapter.config.loraAlpha > 1000) throw new Error('too large a scaling');
   };
   const store = await open(folder, { baseDigest: base, maxConfigBytes: 2000, maxWeightBytes: 5000, check });
   const { config, weights, digest } = adapters[0]!;

@@ -145,7 +145,7 @@ it.each([
 it('of a stack the factors of all experts are side by side', async () => {
   const zeros = (dims: number[]): Tensor => float32(new Float32Array(dims.reduce((a, b) => a * b, 1)), dims);
   const tensors = new Map([['base_model.model.experts.lora_A.weight', zeros([8, 5])], ['base_model.model.experts.lora_B.weight', zeros([3, 8])]]); // prettier-ignore
-  const config = adapterConfig({ r: 2, alpha: 2, targetModules: [], targetParameters: ['experts.down'] });
+  const config = adapterConfig({ r: 2, loraAlpha: 2, targetModules: [], targetParameters: ['experts.down'] });
   await new Adapter(config, tensors).save(folder);
   await loadAdapter(folder);
   await new Adapter({ ...config, r: 1_000_000_000 }, tensors).save(folder);
