@@ -3,7 +3,13 @@
 import { isOfBranch } from '../../graph/branchNames.ts';
 import type { GraphProto } from '../../graph/proto.ts';
 import type { NamedModule } from '../../lora/targets.ts';
-import { confidenceOf, type PathConfidence, pathFromParameter, type PathSource } from '../../match/modulePath.ts';
+import {
+  confidenceOf,
+  type PathConfidence,
+  pathFromParameter,
+  type PathSource,
+  scopeOf,
+} from '../../match/modulePath.ts';
 import type { Site, SiteKind } from '../../match/sites.ts';
 import { weightSize } from '../../match/weights/stored.ts';
 import { attributeOf } from '../../ops/schema.ts';
@@ -58,12 +64,17 @@ export function describeModule({ path, kind, weightShape, weight, bias, node, pa
   };
 }
 
+/** Operators of group normalisations. */
+const norms: ReadonlySet<string> = new Set(['InstanceNormalization', 'GroupNormalization']);
+
 /** Layers in their order, parts among them, then other modules whose parameters the graph holds under torch's names, such as norms. */
 export function namedModules(graph: GraphProto, layers: readonly Site[]): NamedModule[] {
   const adaptable = new Set(layers.map(({ path }) => path));
   const names = (graph.initializer ?? []).map(({ name = '' }) => name).filter((name) => !isOfBranch(name));
   const paths = names.flatMap((name) => pathFromParameter(name, 'weight') ?? pathFromParameter(name, 'bias') ?? []);
-  const others = [...new Set(paths)].filter((path) => !adaptable.has(path));
+  // An exporter folds the weight of a group normalisation, which then has no name: its node's scope is the module's path.
+  const scopes = (graph.node ?? []).flatMap((node) => (norms.has(node.opType ?? '') ? (scopeOf(node) ?? []) : []));
+  const others = [...new Set([...paths, ...scopes])].filter((path) => !adaptable.has(path));
   return [
     ...layers.map(({ path, kind, part, projection }) => ({
       path,

@@ -37,6 +37,19 @@ test('LN tuning trains what is named, and a head beside it', () => {
   expect(config).toMatchObject({ peftType: 'LN_TUNING', modulesToSave: ['head'] });
 });
 
+test('group normalisations are found by their scopes, where an exporter has folded their weights', async () => {
+  const { plan } = planAdapter(await openModel(path.join(cases, 'peft-ln-tuning-group-norm/model.onnx')), {
+    tuner: 'ln_tuning',
+  });
+  // 8 and 6 channels, a weight and a bias of each.
+  expect(plan.flatMap((each) => each.trained().map(({ savedAs, count }) => [savedAs, count]))).toEqual([
+    ['base_model.model.norm.ln_tuning_layers.weight', 8],
+    ['base_model.model.norm.ln_tuning_layers.bias', 8],
+    ['base_model.model.last.ln_tuning_layers.weight', 6],
+    ['base_model.model.last.ln_tuning_layers.bias', 6],
+  ]);
+});
+
 test('rows of embeddings alone keep the name that their type has for them', async () => {
   const folder = path.join(cases, 'peft-trainable-tokens');
   const base = await openModel(path.join(folder, 'model.onnx'));
