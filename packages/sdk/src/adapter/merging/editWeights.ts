@@ -97,25 +97,35 @@ function edited(chain: readonly WeightEdit[]): {
   const isExact = stored.storage === 'float32';
   if (isExact && length > KEPT_BYTES) return { tensors: [later] };
   const { tensors, wanted } = apply(chain);
-  const relative = isExact ? {} : { relativeError: relativeError(stored.read(tensorsByName(tensors)), wanted.get(stored.name)!) }; // prettier-ignore
+  const relative = isExact ? {} : { relativeError: relativeError(stored.read(tensorsByName(tensors)), wanted) };
   // Scales and zero points are small.
   return { tensors: length > KEPT_BYTES ? [later, ...tensors.slice(1)] : tensors, ...relative };
 }
 
-/** The tensor after edits of it, which are exact up to here and rounded once; and what they should have given, by weight. */
+/**
+ * The tensor after edits of it, and what the last weight should have become. Edits of one weight in a row are exact up to the
+ * end and rounded once. Parts of a packed weight have one name, and are different weights.
+ */
 function apply(chain: readonly WeightEdit[]): {
   readonly tensors: readonly NamedTensor[];
-  readonly wanted: ReadonlyMap<string, Float32Array>;
+  readonly wanted: Float32Array;
 } {
   const tensors = new Map<string, NamedTensor>();
-  const wanted = new Map<string, Float32Array>();
-  for (const { stored, change } of chain) {
+  let last: WeightEdit | undefined;
+  let wanted = new Float32Array();
+  for (const edit of chain) {
+    const { stored, change } = edit;
     const before = tensorsByName([...tensors.values()]);
-    const now = change((wanted.get(stored.name) ?? stored.read(before)).slice());
-    wanted.set(stored.name, now);
-    for (const each of stored.write(now, before)) tensors.set(each.name, each);
+    const exact = last && isSameWeight(last.stored, stored) ? wanted : stored.read(before);
+    wanted = change(exact.slice()) as Float32Array<ArrayBuffer>;
+    for (const each of stored.write(wanted, before)) tensors.set(each.name, each);
+    last = edit;
   }
   return { tensors: [...tensors.values()], wanted };
+}
+
+function isSameWeight(a: StoredWeight, b: StoredWeight): boolean {
+  return a === b || (a.name === b.name && !a.isPart && !b.isPart);
 }
 
 /**
@@ -124,14 +134,15 @@ function apply(chain: readonly WeightEdit[]): {
  */
 export function lossOf(edits: readonly WeightEdit[]): number {
   if (edits.every(({ stored }) => /^b?float(?:16|32|64)/.test(stored.storage))) return 0;
-  const { tensors, wanted } = apply(edits);
-  const held = tensorsByName(tensors);
   let [lost, changed] = [0, 0];
-  for (const { stored } of new Map(edits.map((edit) => [edit.stored.name, edit])).values()) {
-    const [before, found, own] = [stored.read(), stored.read(held), wanted.get(stored.name)!];
-    for (let i = 0; i < own.length; i++) {
-      lost += (found[i]! - own[i]!) ** 2;
-      changed += (own[i]! - before[i]!) ** 2;
+  for (const [at, { stored }] of edits.entries()) {
+    if (edits.slice(at + 1).some((later) => isSameWeight(later.stored, stored))) continue;
+    // Right after its last edit: one of the whole tensor may change a part again.
+    const { tensors, wanted } = apply(edits.slice(0, at + 1));
+    const [before, found] = [stored.read(), stored.read(tensorsByName(tensors))];
+    for (let i = 0; i < wanted.length; i++) {
+      lost += (found[i]! - wanted[i]!) ** 2;
+      changed += (wanted[i]! - before[i]!) ** 2;
     }
   }
   return lost === 0 ? 0 : Math.sqrt(lost / changed);
