@@ -246,10 +246,10 @@ describe('the adapter', () => {
     const folder = temporaryFolder();
     await callJson('train', vit, '--data', digits(folder), '--out', path.join(folder, 'run'), '--steps', '1');
     const { config, tensors } = await loadAdapter(path.join(folder, 'run/adapter'));
-    const renamed = new Map(
-      [...tensors].map(([name, tensor]) => [name.replace('vit.encoder.', 'bert.encoder.'), tensor]),
-    );
-    await new Adapter(config, renamed).save(path.join(folder, 'other'));
+    const ofBert = (name: string): string => name.replace('vit.encoder.', 'bert.encoder.');
+    const renamed = new Map([...tensors].map(([name, tensor]) => [ofBert(name), tensor]));
+    const targetModules = (config.targetModules as readonly string[]).map(ofBert);
+    await new Adapter({ ...config, targetModules }, renamed).save(path.join(folder, 'other'));
     const argv = ['predict', vit, path.join(folder, 'digits/3/0000.png'), '--adapter', path.join(folder, 'other')];
     expect(await mistake(folder, ...argv)).toMatchInlineSnapshot(`
       "error: None of the adapter's modules is in "MODEL": it adapts "bert.encoder.layer.0.attention.attention.query"…, the model has "vit.encoder.layer.0.attention.attention.query", "vit.encoder.layer.1.attention.attention.query", "vit.encoder.layer.2.attention.attention.query"…. Use the base model that the adapter was trained on.
@@ -261,7 +261,7 @@ describe('the adapter', () => {
 describe('an adapter for another base is told to be one, whatever its labels and the data are', () => {
   /** Of a protein model: other modules, and a head of one output. */
   const ofProteins = new Adapter(
-    { ...config, targetModules: ['query'], modulesToSave: ['classifier'] },
+    { ...config, r: 1, targetModules: ['query'], modulesToSave: ['classifier'] },
     new Map([
       [
         'base_model.model.esm.encoder.layer.0.attention.self.query.lora_A.weight',
@@ -402,6 +402,7 @@ describe('the words', () => {
     ['help of an unknown command', ['help', 'trian']],
     ['an unknown flag', ['train', vit, '--batchsize', '4']],
     ["a task's setting as a flag", ['train', vit, '--label-column', 'species']],
+    ["a task's setting as a flag with a dot", ['train', vit, '--columns.label', 'species']],
     ["a task's setting as a flag, misspelt", ['train', vit, '--lable-column', 'species']],
     ['a flag without its value', ['inspect', vit, '--targets']],
     ['too many words', ['inspect', vit, 'more']],

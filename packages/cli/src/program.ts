@@ -154,9 +154,12 @@ function inOurWords(message: string, { options }: Command): string {
 
 /** Where a flag that there is not looks like a setting of a task: how that is given. */
 function settingHint({ code, message }: CommanderError, { tasks }: PluginRegistry): string {
-  const [, flag] = /^error: unknown option '--([\w-]+)/.exec(message) ?? [];
+  const [, flag] = /^error: unknown option '--([\w.-]+)/.exec(message) ?? [];
   if (code !== 'commander.unknownOption' || flag === undefined) return '';
-  const names = new Map(tasks.flatMap(({ settings }) => (settings?.rows ?? []).map(({ name }) => [keyOf(name), name])));
+  // Elsewhere the setting columns.label is the flag --label-column.
+  const spellings = (name: string): string[] => [keyOf(name), keyOf(name).replace(/^columns\.(.*)$/, '$1-column')];
+  const rows = tasks.flatMap(({ settings }) => settings?.rows ?? []);
+  const names = new Map(rows.flatMap(({ name }) => spellings(name).map((each) => [each, name])));
   // commander knows of a flag of its own that is near.
   const key = names.has(flag) || message.includes('Did you mean') ? flag : nearest(flag, names.keys(), 1, 2)[0];
   const name = key === undefined ? undefined : names.get(key);
