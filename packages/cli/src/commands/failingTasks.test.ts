@@ -62,6 +62,7 @@ describe('a task that fails', () => {
       'adapter',
       'checkpoints',
       'config.yaml',
+      'draws.json',
       'metrics.jsonl',
       'report.html',
       'trained-on.txt',

@@ -29,6 +29,6 @@ it('makes a provider once, however many models ask for it, and leaves all others
   expect(brought).toEqual([{ threads: 2 }, {}]);
   expect(own).toEqual([{ provider: 'cpu' }, {}]);
   await expect(first.createSession(source, { provider: 'fram' })).rejects.toThrow(
-    'There is no provider "fram". Did you mean "farm"? Providers are auto, cpu, cuda, dml, coreml, webgpu, farm;',
+    'There is no provider "fram". Did you mean "farm"? Providers are auto, cpu, cuda, dml, coreml, webgpu, farm.',
   );
 });
