@@ -92,6 +92,8 @@ export function manifestSeeds(): Uint8Array[] {
   return [
     'image,mask,x,y,label,split\r\n1.png,2.png,1.5,2,a,train\r\n2.png,1.png,3,4,"b, c",val\r\n',
     '\uFEFFfile;labels;group\n1.png;a|b;p1\n2.png;;p2\n',
+    // Damage in free text leaves a table that can be read.
+    `image,label,notes\n1.png,a,"${'A walk by the sea, and what was seen. '.repeat(6)}"\n2.png,a,\n`,
     'image,box,points,sun,rain\n1.png,"1,2,3,4","[[1,2],[3,4]]",0,1\n2.png,,,1,1\n',
   ].map((text) => Buffer.from(text));
 }
