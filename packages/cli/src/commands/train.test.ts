@@ -114,7 +114,7 @@ describe('a run', () => {
       model: vit,
       task: 'image-classification',
       r: 2,
-      loraAlpha: 4,
+      'lora-alpha': 4,
       steps: 2,
       'batch-size': 20,
       lr: 0.005,

@@ -85,11 +85,11 @@ export async function nextDirections(
   spaces: InputSpaces,
   before: Adapter | undefined,
 ): Promise<Adapter> {
-  const { r = 8, loraAlpha: alpha = 16 } = options.lora ?? {};
-  const lora = { ...options.lora, r, alpha, initLoraWeights: spaces.initializer() };
+  const { r = 8, loraAlpha = 16 } = options.lora ?? {};
+  const lora = { ...options.lora, r, loraAlpha, initLoraWeights: spaces.initializer() };
   // One step that goes nowhere: what is wanted are the first values.
   const begun = (await (await train(model, { ...options, lora, steps: 1, lr: Number.MIN_VALUE })).done).adapter;
-  return staged(begun, before, r, alpha);
+  return staged(begun, before, r, loraAlpha);
 }
 
 /** The factors of a LoRA as those of a task beside the ones before, whose A stays. */

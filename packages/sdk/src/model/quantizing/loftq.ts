@@ -86,13 +86,17 @@ export async function loftqAdapter(
   components: ReadonlyMap<string, SingularValues>,
   {
     r,
-    loraAlpha: alpha,
+    loraAlpha,
     made,
     graphs,
     random,
   }: LoftqOptions & { readonly made: QuantizedFrom; readonly graphs: readonly GraphProto[]; readonly random: Random },
 ): Promise<Adapter> {
-  const { plan, config } = planAdapter(model, { r, ...(alpha && { alpha }), targetModules: [...components.keys()] });
+  const { plan, config } = planAdapter(model, {
+    r,
+    ...(loraAlpha && { loraAlpha }),
+    targetModules: [...components.keys()],
+  });
   const tensors = new Map<string, Tensor>();
   for (const { layer: lowRank } of lowRankLayers(plan)) {
     const site = initSite(lowRank, config);
