@@ -112,8 +112,7 @@ describe.each(Object.entries(kinds))('%s', (_, lora) => {
     const { adapter } = await run.done;
 
     const saved = path.join(folder, 'saved');
-    rmSync(saved, { recursive: true, force: true });
-    await adapter.save(saved);
+    await adapter.save(saved, { overwrite: true });
     const loaded = await loadAdapter(saved);
     expect(loaded.tensors).toEqual(adapter.tensors);
     expect(loaded.baseDigest).toBe(await model.digest());
@@ -123,7 +122,7 @@ describe.each(Object.entries(kinds))('%s', (_, lora) => {
     await live.release();
     expect(difference(unmerged, base)).toBeGreaterThan(1e-2);
     const plain = path.join(folder, 'merged.onnx');
-    await merge(model, loaded, plain);
+    await merge(model, loaded, plain, { overwrite: true });
     const merged = await (await openModel(plain)).session({ provider: 'cpu' });
     expect(difference((await merged.run(feeds))['logits']!, unmerged)).toBeLessThan(1e-4);
     await merged.release();

@@ -90,7 +90,7 @@ describe.each(directions)('the adapter of %s on the graph of %s', (from, on, gen
     await session.release();
 
     const file = path.join(folder, 'merged.onnx');
-    await merge(model, subject.adapter, file);
+    await merge(model, subject.adapter, file, { overwrite: true });
     const plain = await (await openModel(file)).session({ threads: 1, provider: 'cpu', worker: false });
     expectGolden(await plain.run(subject.feeds), subject);
     await plain.release();
@@ -101,7 +101,7 @@ describe.each(directions)('the adapter of %s on the graph of %s', (from, on, gen
     const subject = await read(from, model);
     const other = generation === 4 ? 5 : 4;
     const saved = path.join(folder, `${from}-as-${other}`);
-    await withNames(subject.adapter, other, model).save(saved);
+    await withNames(subject.adapter, other, model).save(saved, { overwrite: true });
     const renamed = await loadAdapter(saved);
     // Without a family only exact names are found.
     const { unused } = await (await openModel(path.join(cases.get(on)!, 'model.onnx'))).place(renamed);

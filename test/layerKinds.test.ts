@@ -128,8 +128,7 @@ describe.each(kinds)('%s', (_, on, lora, beside) => {
     expect(losses.at(-1)).toBeLessThan(losses[0]! - 1e-3);
     const { adapter } = await run.done;
     const saved = path.join(folder, 'saved');
-    rmSync(saved, { recursive: true, force: true });
-    await adapter.save(saved);
+    await adapter.save(saved, { overwrite: true });
     const loaded = await loadAdapter(saved);
     expect(loaded.tensors).toEqual(adapter.tensors);
 
@@ -143,7 +142,7 @@ describe.each(kinds)('%s', (_, on, lora, beside) => {
     expect(difference(unmerged, base)).toBeGreaterThan(1e-2);
 
     const plain = path.join(folder, 'merged.onnx');
-    expect((await merge(model, loaded, plain)).beside).toEqual(beside);
+    expect((await merge(model, loaded, plain, { overwrite: true })).beside).toEqual(beside);
     const merged = await (await openModel(plain)).session({ provider: 'cpu' });
     expect(difference((await merged.run(feeds))[output]!, unmerged)).toBeLessThan(1e-4);
     await merged.release();

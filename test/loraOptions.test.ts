@@ -138,11 +138,11 @@ async function expectLearning(name: string, lora: LoraOptions): Promise<Adapter>
   // One step less: its adapter has the loss that the last step began with.
   const { adapter } = await trained(each, lora, 5);
   const place = path.join(folder, `${name}-${Object.keys(lora).join('-')}`);
-  await adapter.save(place);
+  await adapter.save(place, { overwrite: true });
   const loaded = await loadAdapter(place);
   const unmerged = await logitsOf(each.model, each.feeds, loaded);
   expect(meanLoss(unmerged, each.labels)).toBeCloseTo(losses[5]!, 5);
-  const { files } = await merge(each.model, loaded, `${place}.onnx`);
+  const { files } = await merge(each.model, loaded, `${place}.onnx`, { overwrite: true });
   const merged = await logitsOf(await openModel(files[0]!), each.feeds);
   expect(furthest(merged, unmerged)).toBeLessThan(2e-5);
   return loaded;

@@ -1,11 +1,13 @@
 /** @file The tutorial "First adapter" as a program: a model that reads white digits on black learns to read black ones on white. */
 
+import { rm } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { evaluate, loadAdapter, merge, openModel, previewLora, train } from '@onnx-lora/sdk';
 import { imageClassification, imageClassifier, visionFamilies } from '@onnx-lora/vision';
 import { makeDigits } from './support/digits.ts';
 
 await makeDigits('digits');
+for (const made of ['inverted-adapter', 'vit-inverted']) await rm(made, { recursive: true, force: true });
 const folder = fileURLToPath(new URL('../models/vit-mnist', import.meta.url));
 
 // #region look

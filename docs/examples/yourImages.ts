@@ -1,11 +1,13 @@
 /** @file The tutorial "Your images" as a program: parts before a camera, sorted by an adapter that has seen them turned every way. */
 
+import { rm } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { evaluate, openModel, train } from '@onnx-lora/sdk';
 import { horizontalFlip, imageClassification, rotate90, visionFamilies } from '@onnx-lora/vision';
 import { makeParts } from './support/parts.ts';
 
 await makeParts('parts');
+await rm('parts-adapter', { recursive: true, force: true });
 const folder = fileURLToPath(new URL('../models/vit-mnist', import.meta.url));
 
 // #region train

@@ -25,11 +25,13 @@ const files: Fixtures = {
   ...decoderFolders,
 };
 
-/** Goes to a new folder, and puts there each file that the fences name and this folder knows. */
+/** Goes to a new folder, and puts there each file that the fences name and do not save, and this folder knows. */
 export async function enter(fences: readonly Fence[]): Promise<void> {
   process.chdir(await mkdtemp(path.join(tmpdir(), 'onnx-lora-page-')));
   const code = fences.map((fence) => fence.code).join('\n');
-  for (const [file, make] of Object.entries(files)) if (code.includes(`'${file}'`)) await make(file);
+  for (const [file, make] of Object.entries(files)) {
+    if (code.includes(`'${file}'`) && !code.includes(`.save('${file}')`)) await make(file);
+  }
   if (code.includes('process.stdin')) Object.defineProperty(process, 'stdin', { value: Readable.from([wave('AB')]) });
   for (const [name, make] of Object.entries(given)) {
     // TypeScript erases a declaration, so that the name is then looked for among the globals.

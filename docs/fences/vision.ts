@@ -104,7 +104,7 @@ export const visionFiles: Fixtures = {
   'pissa-adapter': async (folder) => {
     await photosAdapter(folder);
     const { config, tensors } = await loadAdapter(folder);
-    await new Adapter({ ...config, initLoraWeights: 'pissa' }, tensors).save(folder);
+    await new Adapter({ ...config, initLoraWeights: 'pissa' }, tensors).save(folder, { overwrite: true });
   },
   'trained-with-4': async (folder) => {
     await vit5('vit5');

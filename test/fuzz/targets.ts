@@ -124,7 +124,7 @@ export const targets: Readonly<Record<string, TargetMaker>> = {
         placeAdapter(loaded, graph, sites, 'model');
         useAdapter(loaded);
         // Flushing to the disk takes most of the time.
-        if (bytes.length % 16 === 0) await loaded.save(path.join(folder, 'saved'));
+        if (bytes.length % 16 === 0) await loaded.save(path.join(folder, 'saved'), { overwrite: true });
       },
     };
   },

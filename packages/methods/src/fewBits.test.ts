@@ -60,10 +60,10 @@ describe.each([
     if (!adapter) return;
     const files = ['merged', 'back'].map((each) => path.join(folder, `${each}.onnx`)) as [string, string];
     if (noWeight.test(tuner.name)) {
-      await expect(merge(model, adapter, files[0])).rejects.toThrow('computes is no weight');
+      await expect(merge(model, adapter, files[0], { overwrite: true })).rejects.toThrow('computes is no weight');
       return;
     }
-    const { beside, rounding } = await merge(model, adapter, files[0]);
+    const { beside, rounding } = await merge(model, adapter, files[0], { overwrite: true });
     const [before, wanted] = [await logits(model), await logits(model, adapter)];
     const merged = await openModel(files[0], { plugins });
     const found = await logits(merged);
@@ -72,7 +72,7 @@ describe.each([
     // No weight loses more than a fiftieth; in so narrow layers the losses of several add up.
     expect(norm(minus(found, wanted))).toBeLessThan((rounding.length > 0 ? 0.05 : 1e-4) * change);
     if (rounding.length > 0) return;
-    const taken = await unmerge(merged, adapter, files[1]).catch((error: Error) => error);
+    const taken = await unmerge(merged, adapter, files[1], { overwrite: true }).catch((error: Error) => error);
     // Of a layer that is computed without its weight, the weight is gone; and AdaMSS finds its groups in the weights.
     if (taken instanceof Error)
       expect(taken.message).toMatch(/cannot be taken out of a merged model|^The adapter has groups of/);

@@ -54,7 +54,7 @@ describe('requests', () => {
     const before = await infer('net:a0', rows);
     if (before.status !== 200) throw new Error(JSON.stringify(before.body));
     close(before.values, await expected(rows, 'a0'));
-    await adapters['a2']!.save(path.join(runs, 'a0'));
+    await adapters['a2']!.save(path.join(runs, 'a0'), { overwrite: true });
     const after = await infer('net:a0', rows);
     close(after.values, await expected(rows, 'a2'));
     const digest = (body: Readonly<Record<string, unknown>>): unknown =>

@@ -42,6 +42,7 @@ function filesIn(folder: string, all = false): Files {
   );
 }
 
+const overwrite = { overwrite: true } as const;
 const base = path.join(root, 'base');
 writeOnnx(path.join(base, 'onnx', 'model.onnx'), mlp((layer) => golden(`base.${layer}.weight`)).model);
 writeFileSync(path.join(base, 'config.json'), '{"model_type":"none"}');
@@ -76,21 +77,22 @@ interface Case {
 
 const adapterIn = (folder: string): Promise<unknown> => loadAdapter(path.join(folder, 'a'));
 const cases: Record<string, Case> = {
-  save: { write: (folder, adapter) => adapter.save(path.join(folder, 'a')), open: adapterIn },
+  save: { write: (folder, adapter) => adapter.save(path.join(folder, 'a'), overwrite), open: adapterIn },
   'save in several files, or one': {
-    write: (folder, adapter) => adapter.save(path.join(folder, 'a'), adapter === newer ? { maxShardBytes: 1 } : {}),
+    write: (folder, adapter) =>
+      adapter.save(path.join(folder, 'a'), { ...overwrite, ...(adapter === newer && { maxShardBytes: 1 }) }),
     open: adapterIn,
   },
   combine: {
-    write: (folder, adapter) => (adapter === newer ? both : adapter).save(path.join(folder, 'a')),
+    write: (folder, adapter) => (adapter === newer ? both : adapter).save(path.join(folder, 'a'), overwrite),
     open: adapterIn,
   },
   convert: {
-    write: (folder, adapter) => saveOnnxAdapter(adapter, path.join(folder, 'a.onnx_adapter')),
+    write: (folder, adapter) => saveOnnxAdapter(adapter, path.join(folder, 'a.onnx_adapter'), overwrite),
     open: (folder) => loadAdapter(path.join(folder, 'a.onnx_adapter')),
   },
   'merge into a file': {
-    write: (folder, adapter) => merge(model, adapter, path.join(folder, 'm.onnx')),
+    write: (folder, adapter) => merge(model, adapter, path.join(folder, 'm.onnx'), overwrite),
     open: (folder) => openModel(path.join(folder, 'm.onnx')),
   },
   'merge into a file with weights beside it': {
@@ -102,12 +104,17 @@ const cases: Record<string, Case> = {
   },
   'merge into a folder': {
     // What lies beside the base goes along, and is as it was: only where the folder is new it is written too.
-    write: (folder, adapter) => merge(model, adapter, path.join(folder, 'm')),
+    write: (folder, adapter) => merge(model, adapter, path.join(folder, 'm'), overwrite),
     open: (folder) => openModel(path.join(folder, 'm')),
   },
   export: {
     write: (folder, adapter) =>
-      exportWithInputs(model, { one: adapter, two: adapter === newer ? both : older }, path.join(folder, 'm.onnx')),
+      exportWithInputs(
+        model,
+        { one: adapter, two: adapter === newer ? both : older },
+        path.join(folder, 'm.onnx'),
+        overwrite,
+      ),
     open: (folder) => openModel(path.join(folder, 'm.onnx')),
   },
 };

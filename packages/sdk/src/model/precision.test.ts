@@ -323,7 +323,7 @@ describe.each(everyHere)('an adapter of a base in $precision.name', ({ precision
 
   it('keeps its note in its file', async () => {
     const { adapter } = await trained(await openModel(file, { precision }), { steps: 1 });
-    await adapter.save(path.join(folder, 'adapter'));
+    await adapter.save(path.join(folder, 'adapter'), { overwrite: true });
     const { loadAdapter } = await import('./loadAdapter.ts');
     expect((await loadAdapter(path.join(folder, 'adapter'))).notes.precision).toEqual(adapter.notes.precision);
   });

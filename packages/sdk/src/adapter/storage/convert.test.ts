@@ -292,19 +292,20 @@ describe('files', () => {
       string,
       string,
     ];
+    const overwrite = { overwrite: true };
     await fc.assert(
       fc.asyncProperty(anyAdapter, async (adapter) => {
-        await saveOnnxAdapter(adapter, file);
+        await saveOnnxAdapter(adapter, file, overwrite);
         const read = await readAdapter(file);
         // Fed tensors are what a run depends on.
         expect(toOrtAdapter(read)).toEqual(toOrtAdapter(adapter));
         // By way of a PEFT folder, too.
-        await read.save(path.join(folder, 'peft'));
-        await saveOnnxAdapter(await readAdapter(path.join(folder, 'peft')), again);
+        await read.save(path.join(folder, 'peft'), overwrite);
+        await saveOnnxAdapter(await readAdapter(path.join(folder, 'peft')), again, overwrite);
         expect(parseOrtAdapter(readFileSync(again), again)).toEqual(parseOrtAdapter(readFileSync(file), file));
         // A PEFT folder has an order of its own; from there on every file is the same.
-        await (await readAdapter(again)).save(path.join(folder, 'peft'));
-        await saveOnnxAdapter(await readAdapter(path.join(folder, 'peft')), file);
+        await (await readAdapter(again)).save(path.join(folder, 'peft'), overwrite);
+        await saveOnnxAdapter(await readAdapter(path.join(folder, 'peft')), file, overwrite);
         expect(readFileSync(file).equals(readFileSync(again))).toBe(true);
       }),
       { numRuns: 40 },
@@ -326,29 +327,29 @@ describe('files', () => {
     }
   });
 
-  it('are replaced by default, and kept on request, as merge does', async () => {
+  it('are kept by default, and replaced on request, as merge does', async () => {
     const at = temporaryFolder();
     const [file, folder] = [path.join(at, 'a.onnx_adapter'), path.join(at, 'peft')] as const;
     const [old, other] = [pair('q', A, B), pair('k', A, B)].map((tensors) => new Adapter(config({ r: 2, target_modules: ['q', 'k'] }), new Map(tensors))) as [Adapter, Adapter]; // prettier-ignore
     const writers = [
-      [file, (each: Adapter, overwrite = true) => saveOnnxAdapter(each, file, { overwrite })],
-      [folder, (each: Adapter, overwrite = true) => each.save(folder, { overwrite })],
+      [file, (each: Adapter, options?: { overwrite: true }) => saveOnnxAdapter(each, file, options)],
+      [folder, (each: Adapter, options?: { overwrite: true }) => each.save(folder, options)],
     ] as const;
     for (const [place, write] of writers) {
-      await write(old, false);
+      await write(old);
       const before = await readAdapter(place);
-      await expect(write(other, false)).rejects.toMatchObject({
+      await expect(write(other)).rejects.toMatchObject({
         code: 'FILE_INVALID',
         message: expect.stringMatching(/is there already\. Name another place, or replace it \(overwrite: true/), // prettier-ignore
       });
       expect(await readAdapter(place)).toEqual(before);
-      await write(other);
+      await write(other, { overwrite: true });
       expect([...(await readAdapter(place)).tensors.keys()]).toEqual([...other.tensors.keys()]);
     }
     // Weights alone are an adapter's, too.
     rmSync(path.join(folder, 'adapter_config.json'));
-    await expect(other.save(folder, { overwrite: false })).rejects.toThrow('adapter_model.safetensors" is there');
-    await other.save(path.join(at, 'new'), { overwrite: false });
+    await expect(other.save(folder)).rejects.toThrow('adapter_model.safetensors" is there');
+    await other.save(path.join(at, 'new'));
   });
 
   it('leave nothing behind when the adapter cannot be converted', async () => {

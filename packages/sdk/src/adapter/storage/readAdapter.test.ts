@@ -95,7 +95,7 @@ describe("PEFT's folders", () => {
     await fc.assert(
       fc.asyncProperty(adapters, options, async (adapter, how) => {
         // Into one folder, whatever lies there from before.
-        await adapter.save(path.join(folder, 'a'), how);
+        await adapter.save(path.join(folder, 'a'), { ...how, overwrite: true });
         const read = await readAdapter(path.join(folder, 'a'));
         expect(read.baseDigest).toBe(adapter.baseDigest);
         expect(read.config).toMatchObject({ r: 2, loraAlpha: 4 });
@@ -103,10 +103,8 @@ describe("PEFT's folders", () => {
         // Files have an order of their own, which equality of maps does not see.
         expect(read.tensors).toEqual(new Map([...adapter.tensors].map(([name, tensor]) => [named(name), tensor])));
         const bytes = contentOf(path.join(folder, 'a'));
-        await read.save(
-          path.join(folder, 'a'),
-          how.maxShardBytes === undefined ? {} : { maxShardBytes: how.maxShardBytes },
-        );
+        const { prefix: _, ...same } = how;
+        await read.save(path.join(folder, 'a'), { ...same, overwrite: true });
         expect(contentOf(path.join(folder, 'a'))).toEqual(bytes);
       }),
       { numRuns: 60 },
@@ -155,9 +153,9 @@ describe('tensors in several files', () => {
     const folder = await sharded();
     const adapter = await readAdapter(folder);
     writeFileSync(path.join(folder, 'README.md'), 'mine');
-    await adapter.save(folder);
+    await adapter.save(folder, { overwrite: true });
     expect(readdirSync(folder).sort()).toEqual(['README.md', 'adapter_config.json', 'adapter_model.safetensors']);
-    await adapter.save(folder, { maxShardBytes: 3000 });
+    await adapter.save(folder, { maxShardBytes: 3000, overwrite: true });
     expect(readdirSync(folder)).not.toContain('adapter_model.safetensors');
     expect((await readAdapter(folder)).tensors).toEqual(adapter.tensors);
   });

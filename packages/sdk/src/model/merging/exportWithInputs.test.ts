@@ -54,7 +54,7 @@ async function exported(name: string): Promise<Exported> {
   return {
     model,
     half,
-    result: await exportWithInputs(model, { lora, half }, path.join(folder, `${name}.onnx`)),
+    result: await exportWithInputs(model, { lora, half }, path.join(folder, `${name}.onnx`), { overwrite: true }),
     feeds: Object.fromEntries([...tensors].filter(([input]) => Object.hasOwn(model.inputs, input))),
     expected: (await readSafetensors(from('expected.safetensors'))).tensors,
   };
@@ -140,7 +140,9 @@ describe.each(Object.keys(layerForms).filter((name) => name.startsWith('ConvTran
     const [source, feeds, adapter] = [path.join(folder, 'form.onnx'), formFeeds(form), formAdapter(form)];
     writeOnnx(source, formModel(form));
     const model = await openModel(source);
-    const result = await exportWithInputs(model, { up: adapter }, path.join(folder, 'form-served.onnx'));
+    const result = await exportWithInputs(model, { up: adapter }, path.join(folder, 'form-served.onnx'), {
+      overwrite: true,
+    });
     const [file] = result.files as [string];
     const [output] = Object.keys(model.outputs) as [string];
     const base = (await run(source, feeds))[output]!;
@@ -153,7 +155,7 @@ describe.each(Object.keys(layerForms).filter((name) => name.startsWith('ConvTran
     expect(furthest(found, { type: 'float32', data: expected, dims: base.dims })).toBeLessThan(1e-4);
 
     const converted = path.join(folder, 'converted.onnx_adapter');
-    await saveOnnxAdapter(adapter, converted);
+    await saveOnnxAdapter(adapter, converted, { overwrite: true });
     expect(read(converted)).toEqual(read(result.adapters['up']!));
     const session = await model.session({ adapters: { back: await loadAdapter(converted) }, provider: 'cpu' });
     const served = (await session.run(feeds, { adapter: 'back' }))[output]!;

@@ -54,7 +54,7 @@ async function logits(
 }
 
 async function merged(model: Model, adapters: AdaptersToMerge, feeds: Feeds): Promise<Float32Array> {
-  const { files } = await merge(model, adapters, path.join(folder, 'merged.onnx'));
+  const { files } = await merge(model, adapters, path.join(folder, 'merged.onnx'), { overwrite: true });
   return logits(await openModel(files[0]!), feeds);
 }
 
@@ -141,8 +141,8 @@ describe('unmerge', () => {
     ['lora-trainable-tokens', /replaces rows/],
   ])('refuses what merging replaced, in %s', async (name, why) => {
     const { model, one } = await open(name);
-    const { files } = await merge(model, one, path.join(folder, 'lost.onnx'));
-    await expect(unmerge(await openModel(files[0]!), one, path.join(folder, 'back.onnx'))).rejects.toThrow(why);
+    const { files } = await merge(model, one, path.join(folder, 'lost.onnx'), { overwrite: true });
+    await expect(unmerge(await openModel(files[0]!), one, path.join(folder, 'lost-back.onnx'))).rejects.toThrow(why);
   });
 });
 

@@ -94,13 +94,7 @@ async function write(
     const message = `A checkpoint is a folder, and "${place}" ends in .onnx. Name a folder, or leave the format out.`;
     throw new OnnxLoraError('CONFIG_INVALID', message);
   }
-  if (isFolder && model.parts.length > 0) {
-    requireUnused(
-      model.parts.map((part) => path.join(place, placeOf(part, model))),
-      options,
-    );
-    return mergeParts(model, all, place, options, isUnmerge);
-  }
+  if (isFolder && model.parts.length > 0) return mergeParts(model, all, place, options, isUnmerge);
   // As the base has it, at the top or in `onnx`; no longer as a variant.
   const file = isFolder ? path.join(place, path.dirname(placeOf(model, model)), 'model.onnx') : place;
   requireWritable(model, file);

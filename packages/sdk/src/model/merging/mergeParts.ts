@@ -3,6 +3,7 @@
 import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { OnnxLoraError } from '../../errors.ts';
+import { requireUnused } from '../../files/atomicWriter.ts';
 import { isInside } from '../../graph/file/insideFolder.ts';
 import { commonNote } from '../../adapter/storage/adapterNotes.ts';
 import { isCompanion } from '../opening/hub.ts';
@@ -27,6 +28,8 @@ export async function mergeParts(
   isUnmerge: boolean,
 ): Promise<MergeResult> {
   requireOtherFolder(model, folder);
+  const places = model.parts.map((part) => path.join(folder, placeOf(part, model)));
+  requireUnused(places, options);
   const headed = adapters.find(({ adapter }) => adapter.notes.head);
   if (headed) {
     throw new OnnxLoraError(
@@ -38,10 +41,9 @@ export async function mergeParts(
   const changed = new Set((await placeAll(model, adapters, options)).flatMap(modulesOf));
   const files: MergedToWrite[] = [];
   const merged: MergedInto[] = [];
-  for (const part of model.parts) {
-    const file = path.join(folder, placeOf(part, model));
+  for (const [i, part] of model.parts.entries()) {
     const result = await mergeInto(part, adapters, { ...options, allowBaseMismatch: true }, isUnmerge);
-    files.push({ file, model: result.modules.length > 0 ? result.model : part.stored.model, base: part });
+    files.push({ file: places[i]!, model: result.modules.length > 0 ? result.model : part.stored.model, base: part });
     merged.push(result);
   }
   return {

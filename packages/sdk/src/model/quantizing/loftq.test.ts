@@ -120,7 +120,12 @@ describe.each([8, 4, 'nf4'] as const satisfies QuantizedBits[])('a file of %s bi
   });
 
   it('is no adapter of the base', async () => {
-    const { adapter } = await quantize(await openModel(base), file, { bits, smallest: 1, loftq: { r: 2 } });
+    const { adapter } = await quantize(await openModel(base), file, {
+      bits,
+      smallest: 1,
+      loftq: { r: 2 },
+      overwrite: true,
+    });
     await expect((await openModel(base)).place(adapter!)).rejects.toThrow(/had lost to rounding/);
   });
 });

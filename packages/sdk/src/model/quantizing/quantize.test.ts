@@ -158,7 +158,7 @@ describe.each(forms)('a file of %s bits', (bits, operator, mostOfWeights, mostOf
     expect(beside.includes('head')).toBe(bits !== 8);
     expect(off((await answers(await openModel(merged))).data as Float32Array, served.data as Float32Array)).toBeLessThan(bits === 8 ? 0.01 : 1e-5); // prettier-ignore
     // Anew in the same form, and off by what that rounds.
-    await merge(model, adapter, merged, { requantize: true });
+    await merge(model, adapter, merged, { requantize: true, overwrite: true });
     const anew = await openModel(merged);
     expect(anew.modules().map(({ storage }) => storage)).toEqual(model.modules().map(({ storage }) => storage));
     expect(off((await answers(anew)).data as Float32Array, served.data as Float32Array)).toBeLessThan(mostOfOutputs);
@@ -483,7 +483,7 @@ describe('is refused', () => {
     await expect(quantize(model, base, { bits: 4 })).rejects.toThrow(/is the base model itself/);
     const file = newFile();
     writeFileSync(file, 'mine');
-    await expect(quantize(model, file, { bits: 4, overwrite: false })).rejects.toThrow(/is there already/);
+    await expect(quantize(model, file, { bits: 4 })).rejects.toThrow(/is there already/);
     expect([readFileSync(base).equals(before), readFileSync(file, 'utf8')]).toEqual([true, 'mine']);
   });
 

@@ -130,7 +130,7 @@ export async function makeCase(folder: string, options: MakeCaseOptions): Promis
       path.join(folder, 'inputs.safetensors'),
       new Map([...Object.entries(feeds), ['labels', labels]]),
     );
-    await adapter.save(path.join(folder, 'adapter'));
+    await adapter.save(path.join(folder, 'adapter'), { overwrite: true });
     await writeSafetensors(path.join(folder, 'merged.safetensors'), reference.merged(tensors));
     const hasGradient = [...gradients].filter(([, values]) => values.some((each) => Math.abs(each) > NO_GRADIENT));
     const expected = new Map([
@@ -143,7 +143,7 @@ export async function makeCase(folder: string, options: MakeCaseOptions): Promis
       ...named('trained', training?.outputs ?? {}),
     ]);
     await writeSafetensors(path.join(folder, 'expected.safetensors'), expected);
-    await training?.adapterFrom(adapter).save(path.join(folder, 'trained'));
+    await training?.adapterFrom(adapter).save(path.join(folder, 'trained'), { overwrite: true });
     const description = {
       id: path.basename(path.resolve(folder)),
       reference: SELF_MADE,
