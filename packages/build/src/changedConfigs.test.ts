@@ -48,3 +48,8 @@ test.each<[string, object, RegExp]>([
 ])('%s with %j is refused', async (name, fields, message) => {
   await expect(buildGraphs(changed(name, fields))).rejects.toThrow(message);
 });
+
+test('what old configs say of generation changes nothing', async () => {
+  const [before, after] = await Promise.all([buildGraphs(changed('albert-mlm', {})), buildGraphs(changed('albert-mlm', { eos_token_ids: 0 }))]); // prettier-ignore
+  expect(after.config).toEqual(before.config);
+});

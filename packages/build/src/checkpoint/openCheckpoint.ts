@@ -62,8 +62,18 @@ async function tensorsIn(folder: string): Promise<Checkpoint['tensors']> {
   }
   throw new OnnxLoraError(
     'FILE_INVALID',
-    `The checkpoint "${folder}" has its weights as "${other}" alone. Opening a pickle can run any code that its author put in, so it is never opened here. If you trust it, convert it once in Python, with the class that config.json names in place of AutoModel: AutoModel.from_pretrained("${folder}").save_pretrained("${folder}", safe_serialization=True).`,
+    `The checkpoint "${folder}" has its weights as "${other}" alone. ${TORCH_WEIGHTS.test(other) ? `A pickle can run any code that its author put in, so it is never opened here. torch reads the numbers alone (weights_only). Convert them once: ${inPython(folder, other)}` : 'Convert them once in Python: load the checkpoint with its class in transformers 4, and call save_pretrained.'}`,
   );
+}
+
+/** Pickles of torch. */
+const TORCH_WEIGHTS = /\.(?:bin|bin\.index\.json|pt|pth|ckpt)$/;
+
+/** The line that writes the tensors of a pickle, or of its shards, as safetensors, under the names that they have: no class is needed. */
+function inPython(folder: string, name: string): string {
+  const files = path.join(folder, name.startsWith('pytorch_model') ? 'pytorch_model*.bin' : name);
+  const [pattern, out] = [files, path.join(folder, WEIGHTS)].map((each) => JSON.stringify(each));
+  return `python -c 'import glob, torch, safetensors.torch as st; st.save_file({k: v.contiguous().clone() for f in glob.glob(${pattern}) for k, v in torch.load(f, map_location="cpu", weights_only=True).items()}, ${out}, {"format": "pt"})'`;
 }
 
 async function objectIn(folder: string, name: string): Promise<JsonObject> {

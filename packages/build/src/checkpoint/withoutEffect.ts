@@ -13,7 +13,7 @@ const bookkeeping = new Set([
   'num_beam_groups', 'diversity_penalty', 'temperature', 'top_k', 'top_p', 'typical_p', 'repetition_penalty', 'length_penalty',
   'no_repeat_ngram_size', 'encoder_no_repeat_ngram_size', 'bad_words_ids', 'num_return_sequences', 'forced_bos_token_id',
   'forced_eos_token_id', 'forced_decoder_ids', 'remove_invalid_values', 'exponential_decay_length_penalty', 'suppress_tokens',
-  'begin_suppress_tokens', 'bos_token_id', 'eos_token_id', 'pad_token_id', 'sep_token_id', 'cls_token_id', 'mask_token_id',
+  'begin_suppress_tokens', 'bos_token_id', 'eos_token_id', 'eos_token_ids', 'pad_token_id', 'sep_token_id', 'cls_token_id', 'mask_token_id',
   'unk_token_id', 'decoder_start_token_id', 'tf_legacy_loss', 'tie_encoder_decoder', 'model_max_length', 'license', 'language',
   'sentence_transformers', 'semantic_loss_ignore_index', 'auto_map', 'cache_implementation', 'directionality', 'is_llama_config', 'tie_weights_',
   'sliding_window_size', 'loss_type', 'tie_word_embeddings', 'ignore_index', 'classifier_activation',

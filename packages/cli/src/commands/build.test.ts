@@ -76,7 +76,10 @@ it('is not needed: other commands take the checkpoint, with an adapter beside it
 });
 
 it.each([
-  ['refused-pickle', /as "pytorch_model\.bin" alone.*safe_serialization=True/],
+  [
+    'refused-pickle',
+    /as "pytorch_model\.bin" alone.*python -c 'import .*refused-pickle\/pytorch_model\*\.bin".*weights_only=True.*refused-pickle\/model\.safetensors"/,
+  ],
   ['refused-missing-tensor', /lacks 1 tensor that its config\.json asks for: vit\./],
   ['refused-missing-shard', /names the file "model-00002-of-00005\.safetensors", which is not there/],
   [
