@@ -44,7 +44,7 @@ it.each([
   [4, 1],
 ])('%d texts and %d images have what the merged model gives', async (texts, images) => {
   const file = path.join(folder, 'merged.onnx');
-  await merge(model, adapter, file);
+  await merge(model, adapter, file, { overwrite: true });
   const merged = await (await openModel(file)).session();
   const feeds = feedsOf(texts, images);
   const [whole, served, base] = await Promise.all([

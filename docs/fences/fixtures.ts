@@ -39,7 +39,7 @@ export function adapterOf({ model, families, data, ending = '', task, lora = {} 
     await data(dataFile);
     const opened = await openModel(modelFolder, { families });
     const run = await train(opened, { task: task(dataFile), lora, steps: 1, batchSize: 2 });
-    await (await run.done).adapter.save(file);
+    await (await run.done).adapter.save(file, { overwrite: true });
     await rm(folder, { recursive: true });
   };
 }

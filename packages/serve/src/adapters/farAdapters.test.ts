@@ -24,7 +24,7 @@ beforeAll(async () => {
   const model = await openModel(await publishModel(path.join(folder, 'net'), { model: linearNet({ inputs: 4 }) }));
   for (let seed = 0; seed < 4; seed++) {
     const adapter = await randomAdapter(model, { lora: { r: 2, targetModules: 'all-linear' }, seed });
-    await adapter.save(path.join(folder, 'a'));
+    await adapter.save(path.join(folder, 'a'), { overwrite: true });
     const read = (file: string): [string, Buffer] => [file, readFileSync(path.join(folder, 'a', file))];
     contents.push(Object.fromEntries(['adapter_config.json', 'adapter_model.safetensors'].map(read)));
   }

@@ -23,7 +23,7 @@ beforeEach(async () => {
   folder = path.join(scratch, String(count++));
   const published = await publishModel(path.join(scratch, 'net'), { model: linearNet() });
   const lora = { r: 2, targetModules: ['encoder.0', 'encoder.1'], modulesToSave: ['head'] };
-  await (await randomAdapter(await openModel(published), { lora })).save(folder);
+  await (await randomAdapter(await openModel(published), { lora })).save(folder, { overwrite: true });
 });
 
 /** Changes the config of the adapter. */
@@ -97,7 +97,7 @@ describe('a config that contradicts its tensors', () => {
   ])('is refused for %s that it does not say', async (_, suffix, key) => {
     const { config, tensors } = await loadAdapter(folder);
     const more = new Map<string, Tensor>([...tensors, [`base_model.model.encoder.0.${suffix}`, float32(new Float32Array(6), [6])]]); // prettier-ignore
-    await new Adapter(config, more).save(folder);
+    await new Adapter(config, more).save(folder, { overwrite: true });
     await expect(loadAdapter(folder)).rejects.toThrow(`does not say ${key}, and there is a ${suffix} for "encoder.0", which PEFT would leave out`); // prettier-ignore
   });
 });
@@ -146,8 +146,8 @@ it('of a stack the factors of all experts are side by side', async () => {
   const zeros = (dims: number[]): Tensor => float32(new Float32Array(dims.reduce((a, b) => a * b, 1)), dims);
   const tensors = new Map([['base_model.model.experts.lora_A.weight', zeros([8, 5])], ['base_model.model.experts.lora_B.weight', zeros([3, 8])]]); // prettier-ignore
   const config = adapterConfig({ r: 2, loraAlpha: 2, targetModules: [], targetParameters: ['experts.down'] });
-  await new Adapter(config, tensors).save(folder);
+  await new Adapter(config, tensors).save(folder, { overwrite: true });
   await loadAdapter(folder);
-  await new Adapter({ ...config, r: 1_000_000_000 }, tensors).save(folder);
+  await new Adapter({ ...config, r: 1_000_000_000 }, tensors).save(folder, { overwrite: true });
   await expect(loadAdapter(folder)).rejects.toThrow('the rank 1000000000');
 });

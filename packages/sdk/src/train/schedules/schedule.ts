@@ -121,7 +121,8 @@ function fallOf(
     }
     case 'jagged_cosine': {
       const every = positive('every', options.every ?? Math.max(1, Math.ceil(steps / 4)));
-      const rewarm = notNegative('rewarm', options.rewarm ?? Math.ceil(every / 10));
+      // A rise over all of a part would leave the rate at 0.
+      const rewarm = notNegative('rewarm', options.rewarm ?? Math.min(every - 1, Math.ceil(every / 10)));
       const end = numberIn('end', options.end ?? 0.1, 0, 1);
       const height = (at: number): number => end + (1 - end) * 0.5 * (1 + Math.cos(Math.PI * at));
       const length = Math.max(1, steps - warmup);
