@@ -226,13 +226,7 @@ export {
   labelsOrNumbers,
   matchLabels,
 } from './plugin/tasks/classification/modelLabels.ts';
-export {
-  decodeClasses,
-  decodeLabels,
-  decodeValues,
-  headDecoder,
-  valueNames,
-} from './plugin/tasks/decodeAnswers.ts';
+export { decodeClasses, decodeLabels, decodeValues, headDecoder, valueNames } from './plugin/tasks/decodeAnswers.ts';
 export {
   type AnswerKind,
   type DomainSections,
