@@ -3,7 +3,16 @@
  * may change in a minor release; those of the other entries do not.
  */
 
-export { openOnnx, type OnnxFile, parseOnnx, sessionModel, writeOnnx, writeOnnxFiles } from './graph/file/onnxFile.ts';
+export {
+  type Locate,
+  openOnnx,
+  type OnnxFile,
+  parseOnnx,
+  sessionModel,
+  writeOnnx,
+  writeOnnxFiles,
+} from './graph/file/onnxFile.ts';
+export type { FileToWrite, OnnxToWrite } from './graph/file/stagedFiles.ts';
 export { isCompanion } from './model/opening/hub.ts';
 export { type BuilderOptions, GraphBuilder, type InferNode } from './graph/builder.ts';
 export { type Attributes, float, type GraphAttribute } from './graph/attributes.ts';
@@ -39,6 +48,7 @@ export type { ChangedTensors, Cut, NamedTensor, Runs, StoredWeight } from './mat
 export type { PathConfidence, PathSource } from './match/modulePath.ts';
 export { differentiate, type Backward, type BackwardRequest } from './autodiff/backward.ts';
 export { injectAdapters, type Injected, type InjectOptions } from './lora/inject.ts';
+export type { GraphChange } from './lora/adapterInputs.ts';
 export type { LowRankSite } from './lora/tunings/lowRankSite.ts';
 export type { ParameterReader, TrainedParameter } from './lora/tunings/trainedParameter.ts';
 export type { Factor, FactorValues } from './lora/kinds/kind.ts';
@@ -83,6 +93,9 @@ export {
   type TrainingGraph,
   type TrainingGraphRequest,
 } from './train/graph/trainingGraph.ts';
+export type { TrainingRewrite } from './train/graph/rewrites.ts';
+export type { ForwardRewrite } from './train/forward/index.ts';
+export type { Shortcut } from './autodiff/vjp.ts';
 export { GradientMean } from './train/step/gradientMean.ts';
 export type { TrainerState } from './train/trainerState.ts';
 export { loraPlus, type LoraPlusOptions, withoutDecay } from './train/groups.ts';

@@ -105,6 +105,7 @@ export {
   type FrozenBaselines,
   frozenBaselines,
   type FrozenBaselinesRequest,
+  type MeasuredBaseline,
   type LabelledEmbeddings,
 } from './tasks/embedding/baselines/frozenBaselines.ts';
 export type { FeatureOptions, Pooling } from './tasks/embedding/features.ts';

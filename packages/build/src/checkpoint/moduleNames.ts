@@ -9,6 +9,8 @@ export class ModuleNames {
   readonly #table: NameTable;
 
   /**
+   * The names of one version for a model.
+   *
    * @param architecture the class of transformers, by which some families' names differ
    * @param family what knows the names of both versions; without it all modules keep the names of transformers 4
    */

@@ -26,7 +26,7 @@ export interface OpenPredictorOptions<Name extends string = string>
 }
 
 /** A predictor of a task. */
-export interface TaskPredictor<Said = Prediction> extends Omit<Predictor, 'predict'> {
+export interface TaskPredictor<Said = Prediction> extends Predictor<Said> {
   /** Name of the task whose answers it gives. */
   readonly task: string;
   /** What it can be asked about. */

@@ -52,7 +52,7 @@ export interface PredictOptions {
 }
 
 /** A loaded model that answers about files. */
-export interface Predictor extends AsyncDisposable {
+export interface Predictor<Said = Prediction> extends AsyncDisposable {
   /** Names that {@link PredictOptions.adapter} may choose; absent where there is nothing to choose. */
   readonly adapters?: readonly string[];
   /**
@@ -61,7 +61,7 @@ export interface Predictor extends AsyncDisposable {
    *
    * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming the file or record that cannot be read
    */
-  predict(sources: Iterable<Source> | AsyncIterable<Source>, options?: PredictOptions): AsyncIterable<Answer>;
+  predict(sources: Iterable<Source> | AsyncIterable<Source>, options?: PredictOptions): AsyncIterable<Answer<Said>>;
   /** What writes answers in a format of its own, such as `.npz`; undefined for paths whose ending it does not know. */
   writer?(path: string): AnswerWriter | undefined;
   /** Endings that {@link Predictor.writer} knows. */

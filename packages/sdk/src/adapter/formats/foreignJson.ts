@@ -26,6 +26,7 @@ export class JsonMeter {
   #isText = false;
   #isEscaped = false;
 
+  /** Counts from nothing. */
   constructor({ keys = Infinity, values = Infinity }: JsonBudget = {}) {
     this.#budget = { keys, values };
   }

@@ -72,7 +72,7 @@ export function openStaged(staged: StagedFiles, file: string): OnnxFile {
 }
 
 /** Finds a file of external data. Calls `refuse` with what is wrong. */
-type Locate = (
+export type Locate = (
   location: string,
   refuse: (reason: string) => never,
 ) => { readonly path: string; readonly size: number; readonly identity?: string };

@@ -17,7 +17,9 @@ const INLINE_TOTAL_LIMIT = 1_900_000_000;
 
 /** An .onnx file that is to be written. */
 export interface OnnxToWrite {
+  /** Where it is written. */
   readonly file: string;
+  /** Its graph and weights. */
   readonly model: ModelProto;
 }
 

@@ -7,6 +7,7 @@ import { type Matrix, matmul, matrix, scaleColumns, scaleRows } from '../../../l
 export interface Ridge {
   /** `[features, outputs]` */
   readonly weight: Matrix;
+  /** `[outputs]` */
   readonly bias: Float64Array;
   /** How much the weights' squares count beside the sum of squared errors. */
   readonly alpha: number;
@@ -14,6 +15,7 @@ export interface Ridge {
 
 /** How the penalty is chosen. */
 export interface RidgeOptions {
+  /** Penalties to choose from, for features of deviation 1; 0.01 to 1,000,000 by default. */
   readonly alphas?: readonly number[] | undefined;
   /**
    * Takes the largest penalty whose error is within one standard error of the least, in place of the best one: smaller weights,
