@@ -26,10 +26,10 @@ export interface VjpSite {
 }
 
 /** What rules save by looking further than one operator, each by its name. */
-export const shortcuts = ['sumOverHead', 'scaleBehindProduct'] as const;
+export const shortcuts: Readonly<Record<Shortcut, true>> = { sumOverHead: true, scaleBehindProduct: true };
 
 /** The name of one. */
-export type Shortcut = (typeof shortcuts)[number];
+export type Shortcut = 'sumOverHead' | 'scaleBehindProduct';
 
 /** Lookups in the forward graph and among the cotangents found so far. */
 export interface GraphContext {

@@ -22,7 +22,7 @@ export interface ModelFamily {
    * Roles of modules by name: a regular expression, matched against the whole module path, for every generation of
    * names (transformers 4 and 5). `{ 'attention.query': [/.*\.attention\.attention\.query/, /.*\.attention\.q_proj/] }`
    *
-   * One role means something to the SDK: {@link OUTPUT_EMBEDDING}.
+   * One role means something to the SDK: `embedding.output`.
    */
   readonly roles: Readonly<Record<string, readonly RegExp[]>>;
   /** Roles that are adapted when the user names no targets, in the literature's choice for this family. */

@@ -72,8 +72,7 @@ const tables: Tables = {
 
 /** The names of all rewrites, and of what gradient rules save. */
 export const trainingRewrites: readonly TrainingRewrite[] = [
-  ...Object.values(tables).flatMap((table) => Object.keys(table) as TrainingRewrite[]),
-  ...shortcuts,
+  ...[...Object.values(tables), shortcuts].flatMap((table) => Object.keys(table) as TrainingRewrite[]),
 ];
 
 /** The rewrites of each table, in their order. */
