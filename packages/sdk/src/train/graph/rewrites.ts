@@ -71,9 +71,9 @@ const tables: Tables = {
 };
 
 /** The names of all rewrites, and of what gradient rules save. */
-export const trainingRewrites: readonly TrainingRewrite[] = [
-  ...[...Object.values(tables), shortcuts].flatMap((table) => Object.keys(table) as TrainingRewrite[]),
-];
+export const trainingRewrites: readonly TrainingRewrite[] = [...Object.values(tables), shortcuts].flatMap(
+  (table) => Object.keys(table) as TrainingRewrite[],
+);
 
 /** The rewrites of each table, in their order. */
 type Rewrites = { readonly [Table in keyof Tables]: readonly Tables[Table][keyof Tables[Table]][] };
