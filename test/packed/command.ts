@@ -20,6 +20,8 @@ export function useRegistry(url: string, settings: string): void {
   const token = `${url.replace(/^https?:/, '')}:_authToken=anybody`;
   writeFileSync(settings, [existsSync(real) ? readFileSync(real, 'utf8') : '', `registry=${url}`, token].join('\n'));
   env['npm_config_userconfig'] = settings;
+  // Another rehearsal's packages of the same version are in the usual one.
+  env['npm_config_cache'] = `${settings}-cache`;
 }
 
 /**
