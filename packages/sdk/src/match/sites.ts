@@ -26,8 +26,8 @@ import {
 import { findParts, withProjections } from './partSites.ts';
 import type { Site } from './site.ts';
 import { packedProjection, pathFromFusedBias, projectionPath } from './structuralPath.ts';
+import { haveOneWeight, isTurned } from './tiedWeights.ts';
 import { isOfExpansion } from './view.ts';
-import { weightsAgree } from './weights/index.ts';
 
 export type { SiteKind, WeightLayout } from './layers/layer.ts';
 export { occurrencesOf, type Site } from './site.ts';
@@ -146,13 +146,11 @@ function withStructure(found: readonly Found[], index: GraphIndex): readonly Fou
 
 /** Gives later calls of a module the path of its first, which the exporter numbers: `query_1` is `query` again. */
 function withRepeatedCalls(found: readonly Found[]): readonly Found[] {
-  const byPath = new Map<string, Found>();
-  for (const each of found) if (!byPath.has(each.site.path)) byPath.set(each.site.path, each);
+  const places = byPath(found);
   return found.map((each) => {
-    const path = uncountedPaths(each.site.path).find((candidate) => {
-      const first = byPath.get(candidate);
-      return first !== undefined && isSameModule(first, each);
-    });
+    const path = uncountedPaths(each.site.path).find((candidate) =>
+      places.get(candidate)?.some((first) => isSameModule(first, each)),
+    );
     return path === undefined ? each : { ...each, site: { ...each.site, path } };
   });
 }
@@ -173,38 +171,64 @@ function* allNodes(graph: GraphProto, branch: string): Generator<{ node: NodePro
 
 /** Joins places that compute the same module, and gives names of their own to layers that only share a path. */
 function grouped(found: readonly Found[]): Site[] {
-  const byPath = new Map<string, Found[]>();
-  for (const each of found) {
-    const places = byPath.get(each.site.path);
-    if (places) places.push(each);
-    else byPath.set(each.site.path, [each]);
-  }
   const sites: Site[] = [];
-  const taken = new Set(byPath.keys());
-  for (const places of byPath.values()) {
-    let rest: readonly Found[] = places;
+  const modules = byPath(found);
+  const taken = new Set(modules.keys());
+  for (const places of modules.values()) {
+    let rest: readonly Found[] = places.toSorted((a, b) => strangeness(a.site) - strangeness(b.site));
     for (let number = 0; rest.length > 0; number++) {
       const [first, ...others] = rest as [Found, ...Found[]];
       const same = others.filter((other) => isSameModule(first, other));
       rest = others.filter((other) => !same.includes(other));
-      const path = number === 0 ? first.site.path : freePath(first.site, taken);
-      sites.push({ ...first.site, path, alsoAt: same.map(({ site }) => ({ ...site, path })) });
+      const own = number === 0 ? {} : ({ path: freePath(first.site, taken), pathSource: 'value-name' } as const);
+      sites.push({ ...first.site, ...own, alsoAt: same.map(({ site }) => ({ ...site, ...own })) });
     }
   }
   const order = new Map(found.map(({ site }, i) => [site.node, i]));
   return sites.sort((a, b) => order.get(a.node)! - order.get(b.node)!);
 }
 
-function isSameModule(a: Found, b: Found): boolean {
-  if (a.site.kind !== b.site.kind || a.site.weightShape.join() !== b.site.weightShape.join()) return false;
-  // The branches of an If compute the same module, be its weight stored once or twice.
-  return a.branch !== b.branch || weightsAgree(a.site.weight.stored, b.site.weight.stored);
+function byPath(found: readonly Found[]): Map<string, Found[]> {
+  const places = new Map<string, Found[]>();
+  for (const each of found) {
+    const own = places.get(each.site.path);
+    if (own) own.push(each);
+    else places.set(each.site.path, [each]);
+  }
+  return places;
 }
 
-/** A second layer in a module's own scope: told from the first by its node. */
-function freePath({ path, node }: Site, taken: Set<string>): string {
+function isSameModule({ site: a, branch }: Found, { site: b, branch: other }: Found): boolean {
+  if (a.kind !== b.kind || a.weightShape.join() !== b.weightShape.join()) return false;
+  // The branches of an If compute the same module, be its weight stored once or twice.
+  const isStoredTwice = a.weight.stored.tensors[0].name !== b.weight.stored.tensors[0].name;
+  return (branch !== other && isStoredTwice) || haveOneWeight(a.weight, b.weight);
+}
+
+/**
+ * How little a layer looks like a call of the module whose path it has. A product that the model computes with the weight of
+ * another module, as the decoder of a tied autoencoder does, is outside of that module's scope, or reads the weight the other
+ * way around.
+ */
+function strangeness(site: Site): number {
+  return (isOutside(site) ? 2 : 0) + (isTurned(site.weight) ? 1 : 0);
+}
+
+/** Whether a layer's node is in another scope than that of the module whose path it has, or in none. */
+function isOutside({ path, node }: Site): boolean {
+  const scope = scopeOfLayer(node);
+  return scope === undefined || (path !== scope && !path.endsWith(`.${scope}`));
+}
+
+function scopeOfLayer(node: NodeProto): string | undefined {
+  return pathFromScopes(node) ?? pathFromNodeName(nameInBase(node.name ?? ''));
+}
+
+/** A second layer under a module's path: called by its own scope, or told from the first by its node. */
+function freePath(site: Site, taken: Set<string>): string {
+  const { path, node } = site;
   const last = node.name?.split('/').at(-1);
-  const base = shortName(last ? `${path}.${last}` : path);
+  const base = (isOutside(site) ? scopeOfLayer(node) : undefined) ?? shortName(last ? `${path}.${last}` : path);
   let free = base;
   for (let number = 1; taken.has(free); number++) free = `${base}.${number}`;
   taken.add(free);

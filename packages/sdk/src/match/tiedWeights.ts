@@ -1,6 +1,50 @@
-/** @file Which layers share their weight with an embedding, as the output layer of many language models does. */
+/** @file Which layers share a weight: calls of one module, and output layers of language models with their embeddings. */
 
-import type { Site } from './sites.ts';
+import { permOf } from '../ops/schema.ts';
+import type { Site } from './site.ts';
+import { permute } from './weights/index.ts';
+
+/**
+ * Whether two layers have one weight, as torch's module has it: one tensor that both read in the same orientation, or two of
+ * equal numbers. Parts of a tensor are compared by their numbers.
+ */
+export function haveOneWeight(a: Site['weight'], b: Site['weight']): boolean {
+  const [one, other] = [a.stored, b.stored];
+  if (torchShape(a).join() !== torchShape(b).join() || one.storage !== other.storage) return false;
+  if (one.tensors[0].name === other.tensors[0].name && !one.isPart && !other.isPart) {
+    const isSame = turnsOf(a) === turnsOf(b);
+    // The numbers of a symmetric matrix do not tell which way it is read.
+    if (isSame || one.dims.length === 2) return isSame;
+  }
+  const isAlike = a.layout === b.layout;
+  const [left, right] = isAlike ? [one.read(), other.read()] : [torchNumbers(a), torchNumbers(b)];
+  return left.every((value, i) => value === right[i]);
+}
+
+/** Whether a linear layer reads its stored matrix the other way around than torch's Linear reads its parameter. */
+export function isTurned(weight: Site['weight']): boolean {
+  return turnsOf(weight) === '1,0';
+}
+
+/** How the dimensions of the stored tensor are turned until they are those of torch's weight; empty where they are its. */
+function turnsOf({ stored, layout }: Site['weight']): string {
+  const turns = stored.chain.flatMap((node) =>
+    node.opType === 'Transpose' ? [permOf(node, stored.dims.length).join()] : [],
+  );
+  if (layout === 'in-out') turns.push('1,0');
+  if (stored.dims.length !== 2) return turns.join(' ');
+  // A second turn of a matrix undoes the first.
+  return turns.filter((turn) => turn === '1,0').length % 2 === 1 ? '1,0' : '';
+}
+
+function torchShape({ stored, layout }: Site['weight']): readonly number[] {
+  return layout === 'in-out' ? stored.dims.toReversed() : stored.dims;
+}
+
+/** The weight's numbers as torch has them: those of a linear layer as `[out, in]`. */
+function torchNumbers({ stored, layout }: Site['weight']): Float32Array {
+  return layout === 'in-out' ? permute(stored.read(), stored.dims, [1, 0]) : stored.read();
+}
 
 /**
  * The linear layers whose weight is an embedding's table: the same tensor, or equal numbers, since exporters store a

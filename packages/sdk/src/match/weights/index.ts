@@ -36,12 +36,3 @@ function behind(name: string, index: GraphIndex, left: number): StoredWeight | u
   const inner = behind(source, index, left - 1);
   return inner && rearranged(node, name, inner, index);
 }
-
-/** Whether two weights are one: the same tensor, or one with equal numbers; parts of a tensor by their numbers. */
-export function weightsAgree(a: StoredWeight, b: StoredWeight): boolean {
-  const [one, other] = [a.tensors[0], b.tensors[0]];
-  if (a.dims.join() !== b.dims.join() || a.storage !== b.storage) return false;
-  if (one.name === other.name && !a.isPart && !b.isPart) return true;
-  const [left, right] = [a.read(), b.read()];
-  return left.every((value, i) => value === right[i]);
-}

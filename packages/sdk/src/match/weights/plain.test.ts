@@ -6,8 +6,7 @@ import { asChanges, constantValue, randomFloats, readTensorOf } from '../../../.
 import { dataTypeNumber } from '../../graph/dataType.ts';
 import { tensorProto } from '../../graph/tensorData.ts';
 import { Random } from '../../runtime/random.ts';
-import { float32, sizeOf, tensor } from '../../runtime/tensor.ts';
-import { constantWeight, weightsAgree } from './index.ts';
+import { float32, tensor } from '../../runtime/tensor.ts';
 import { floatTensor, plainWeight } from './plain.ts';
 
 const random = new Random(4);
@@ -49,22 +48,4 @@ test('integers are no floats', () => {
   expect(
     plainWeight({ name: 'w', tensor: tensorProto('w', tensor('int64', BigInt64Array.of(1n), [1])) }),
   ).toBeUndefined();
-});
-
-test('two weights are one by their tensor, or by all their numbers', () => {
-  const { index } = constantValue((g) => {
-    const [a, b, c] = [[1, 2], [1, 2], [1, 3]].map((values) => g.floats(values, [2])); // prettier-ignore
-    g.add(floatTensor('', 'float16', [1, 2], [2]));
-    return g.Concat([a!, b!, c!, g.Identity(a!), g.Reshape(a!, [2, 1])], 0);
-  });
-  const weights = ['w0', 'w1', 'w2', 'w3', 'g/Identity_0', 'g/Reshape_1'].map((name) => constantWeight(name, index)!);
-  expect(weights.map((each) => weightsAgree(weights[0]!, each))).toEqual([true, true, false, false, true, false]);
-  expect(sizeOf(weights[5]!.dims)).toBe(2);
-});
-
-test('parts of one tensor are one by their numbers alone', () => {
-  const { index } = constantValue((g) => g.Concat(g.Split(g.floats([1, 2, 3, 4, 1, 2], [3, 2]), [1, 1, 1], 0), 0));
-  const concat = [...index.producer.values()].find(({ opType }) => opType === 'Concat')!;
-  const parts = concat.input!.map((name) => constantWeight(name, index)!);
-  expect(parts.map((each) => weightsAgree(parts[0]!, each))).toEqual([true, false, true]);
 });
