@@ -14,6 +14,7 @@ import { recurrentWeights } from './layers/recurrent.ts';
 import { nextAmong } from './attentionRoles.ts';
 import { scopeCompletion, uncountedPaths } from './completePaths.ts';
 import {
+  confidenceOf,
   isCalledByOperator,
   type PathSource,
   pathFromNodeName,
@@ -28,6 +29,7 @@ import type { Site } from './site.ts';
 import { packedProjection, pathFromFusedBias, projectionPath } from './structuralPath.ts';
 import { haveOneWeight, isTurned } from './tiedWeights.ts';
 import { isOfExpansion } from './view.ts';
+import { constantWeight } from './weights/index.ts';
 
 export type { SiteKind, WeightLayout } from './layers/layer.ts';
 export { occurrencesOf, type Site } from './site.ts';
@@ -59,9 +61,7 @@ export function findSites(graph: GraphProto, { typeOf = () => undefined, parts =
       const layer = find(node, index);
       if (!layer || isOfBranch(layer.weight.stored.tensors[0].name)) continue;
       const site = named(layer, index, complete);
-      // A constant from the left is a layer only where a name says so: otherwise it is a transform's matrix.
-      if (node.input?.[0] !== layer.weight.name || node.opType !== 'MatMul' || site.pathSource !== 'value-name')
-        found.push({ site, branch });
+      if (isModule(site, index)) found.push({ site, branch });
       break;
     }
   }
@@ -125,6 +125,22 @@ function withExperts(found: readonly Found[]): readonly Found[] {
 /** Whether a constant is called as exporters call what they have computed. */
 function isUnnamed(name: string): boolean {
   return /^(?:val_|onnx::|_?tensor)/.test(name);
+}
+
+/**
+ * Whether a layer is a module. A constant from the left is one only where a name says so, since it may be a transform's
+ * matrix. Of two constants the second is one only where its name says so and the first is no parameter, as in the bias that
+ * Swin v2 computes of a table of distances.
+ */
+function isModule({ node, kind, path, pathSource, weight, input }: Site, index: GraphIndex): boolean {
+  const root = weight.stored.tensors[0].name;
+  const left = constantWeight(input, index);
+  if (left) {
+    const isOwn = pathFromParameter(root, 'weight') === path || isUnnamed(root);
+    const isParameter = pathFromParameter(left.tensors[0].name, 'weight') !== undefined;
+    return kind === 'linear' && confidenceOf(pathSource) === 'certain' && isOwn && !isParameter;
+  }
+  return node.input?.[0] !== weight.name || node.opType !== 'MatMul' || pathSource !== 'value-name';
 }
 
 /** Gives paths to the layers that an optimizer has packed into others, and so robbed of their names. */

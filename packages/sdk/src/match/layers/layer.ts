@@ -113,7 +113,7 @@ export function productLayer(product: WeightProduct, index: GraphIndex): Layer {
 /** Finds the layer that a node is, or undefined. */
 export type LayerFinder = (node: NodeProto, index: GraphIndex) => Layer | undefined;
 
-/** The weight and the operand of a node, by their positions; undefined where the operand is constant too. */
+/** The weight and the operand of a node, by their positions; undefined where it has no constant weight. */
 export function operands(
   node: NodeProto,
   index: GraphIndex,
@@ -121,7 +121,7 @@ export function operands(
 ): { readonly input: string; readonly stored: StoredWeight } | undefined {
   const input = node.input?.[at.input];
   const stored = constantWeight(node.input?.[at.weight], index);
-  return input && stored && !constantWeight(input, index) ? { input, stored } : undefined;
+  return input && stored ? { input, stored } : undefined;
 }
 
 /** The node's own bias, input `at`, when it is constant and has one number per output. */

@@ -89,6 +89,25 @@ describe('is no layer', () => {
   });
 });
 
+describe('a product of two constants', () => {
+  /** `table · Wᵀ` in the module `fc`, whose input and weight have these names. */
+  const product = (table: string, weight: string, scope = '/fc/'): Site[] => {
+    const g = new WeightBuilder(18, scope);
+    const y = g.MatMul(g.floats(randomFloats([9, 2], random), [9, 2], table), g.Transpose(g.floats(randomFloats([4, 2], random), [4, 2], weight), [1, 0])); // prettier-ignore
+    const sum = g.Add(x, y);
+    return findSites({ node: g.nodes, initializer: g.initializers, input: [{ name: 'x' }], output: [{ name: sum.name }] }); // prettier-ignore
+  };
+  test('is the module that the second is the weight of', () => {
+    expect(product('table', 'fc.weight')).toMatchObject([{ path: 'fc', input: 'table', weightShape: [4, 2] }]);
+    expect(product('table', 'onnx::MatMul_7')).toMatchObject([{ path: 'fc', pathSource: 'node-name' }]);
+  });
+  test('is none where the second is no weight by its name, or the first is one', () => {
+    expect(product('table', 'buffer')).toEqual([]);
+    expect(product('fc.lora_B.weight', 'fc.lora_A.weight')).toEqual([]);
+    expect(product('table', 'onnx::MatMul_7', 'node_')).toEqual([]);
+  });
+});
+
 describe('a bias', () => {
   const isBias = (build: Build): boolean => found(build)[0]!.bias !== undefined;
   test.each([
