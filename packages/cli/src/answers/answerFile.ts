@@ -22,7 +22,7 @@ const WAITING = 2000;
 
 /**
  * Answers on their way into a file. Until `finish` they are in `<file>.part`, beside a note of what they are of; a command that
- * finds both goes on behind the last whole line.
+ * finds both goes on after the last whole line.
  */
 export class AnswerFile {
   readonly #file: string;

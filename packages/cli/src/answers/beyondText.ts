@@ -20,6 +20,6 @@ export class BeyondText {
   /** What the user is to know at the end; undefined where everything was printed. */
   get note(): string | undefined {
     if (this.#names.size === 0) return undefined;
-    return `Answers have more than their text (${[...this.#names].join(', ')}): --json or --out FILE shows it.`;
+    return `Answers have more than their text (${[...this.#names].join(', ')}): --json or --out FILE shows all of it.`;
   }
 }

@@ -89,7 +89,7 @@ async function answered(lengths: LineLengths, changes: Partial<RecordsRequest>):
   return { stdout, stderr, code };
 }
 
-it('goes on behind an interrupt, in whichever file it came, without computing or losing an answer', async () => {
+it('goes on after an interrupt, in whichever file it came, without computing or losing an answer', async () => {
   const folder = temporaryFolder();
   const sources = ['a.txt', 'b.txt'].map((name) => path.join(folder, name));
   writeFileSync(sources[0]!, lines(0, 20));
@@ -103,12 +103,12 @@ it('goes on behind an interrupt, in whichever file it came, without computing or
     lengths.stopAfter = stopAfter;
     const { code, stderr } = await answered(lengths, { sources, out: pieces });
     expect(code).toBe(130);
-    expect(stderr).toContain('The same command goes on behind them');
+    expect(stderr).toContain('The same command goes on after the last answer');
     expect(existsSync(pieces)).toBe(false);
   }
   const { code, stderr } = await answered(lengths, { sources, out: pieces });
   expect(code).toBeUndefined();
-  expect(stderr).toMatch(/going on behind 2\d answers/);
+  expect(stderr).toMatch(/going on after 2\d answers/);
   expect(readFileSync(pieces, 'utf8')).toBe(readFileSync(whole, 'utf8'));
   // An answer that was under way when it was stopped is made again.
   expect(lengths.asked).toBeLessThanOrEqual(35 + 2);

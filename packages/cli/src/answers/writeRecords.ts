@@ -49,14 +49,14 @@ interface Sink {
 
 /**
  * Answers record by record, with constant memory. What goes to a file is there in pieces until it is whole: after an interrupt
- * the same command goes on behind the last of them.
+ * the same command goes on after the last of them.
  *
  * @throws OnnxLoraError `CONFIG_INVALID` for a file of another kind, or one that holds answers of something else
  */
 export async function writeRecords(request: RecordsRequest): Promise<void> {
   const { predictor, out, terminal, progress, sources, batchSize, beyond } = request;
   const sink = await openSink(request);
-  if (sink.answers > 0) progress.note(`going on behind ${grouped(sink.answers)} answers`);
+  if (sink.answers > 0) progress.note(`going on after ${grouped(sink.answers)} answers`);
   const stop = new AbortController();
   const interrupt = new Interrupt(() => {
     stop.abort();
@@ -156,7 +156,7 @@ async function openSink(request: RecordsRequest): Promise<Sink> {
     endSource: () => file.endSource(),
     finish: () => file.finish(),
     stop: () => file.close(),
-    onStop: 'The same command goes on behind them.',
+    onStop: 'The same command goes on after the last answer.',
   };
 }
 
@@ -191,7 +191,7 @@ function printing({ terminal, json, sources }: RecordsRequest): Sink {
       return Promise.resolve();
     },
     stop: () => Promise.resolve(),
-    onStop: 'With --out answers.csv the same command would go on behind them.',
+    onStop: 'With --out answers.csv the same command would go on after the last answer.',
   };
 }
 

@@ -131,7 +131,7 @@ function metricsText(evaluation: Evaluation): string[] {
       ? ['The model has no head for these labels: this is a linear probe, fitted to the frozen model on the training data.']
       : []), // prettier-ignore
     ...(evaluation.untrainedHead
-      ? ['warning: the model has no head for these labels, so this is what one gives that was never trained: chance. Name an adapter with --adapter.']
+      ? ['warning: the model has no head for these labels, so these are the numbers of an untrained one, which guesses. Name an adapter with --adapter.']
       : []), // prettier-ignore
   ];
 }

@@ -100,7 +100,7 @@ it('answers of which only the text is printed say what else they have, once', as
   const { stdout, stderr } = await call(argv);
   expect(stdout).toBe(`picture 0  ${files[0]}\npicture 1  ${files[1]}\n`);
   expect(stderr).toBe(
-    'task failing: as you named it\nAnswers have more than their text (embedding): --json or --out FILE shows it.\n',
+    'task failing: as you named it\nAnswers have more than their text (embedding): --json or --out FILE shows all of it.\n',
   );
   expect((await call([...argv, '--quiet'])).stderr).toBe('');
   const json = await call([...argv, '--json']);

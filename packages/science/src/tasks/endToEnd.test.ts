@@ -127,7 +127,7 @@ describe('numbers', () => {
     expect(answers.at(-1)).toMatchObject({ read: answers[0]!.total });
   });
 
-  test('go on behind those that are there, also from a stream', async () => {
+  test('go on after those that are there, also from a stream', async () => {
     const answers = await all(predictor.predict([fasta]));
     const rest = await all(predictor.predict([fasta], { skip: 201 }));
     expect(rest.map(({ prediction }) => prediction['id'])).toEqual(sequences.slice(201).map((_, i) => `p${201 + i}`));
