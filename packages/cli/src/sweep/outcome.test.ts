@@ -170,7 +170,7 @@ describe('what is to be used', () => {
     const found = outcome({ lora: [0.25, 0.25], loha: [0.4, 0.4] }, { base: 0.35, draws });
     expect(found.verdict.outcome).toBe('none');
     expect(found.recommendation).toMatch(
-      /^None of these 2 configurations is shown to be better than the base\. The best, loha, measured accuracy 0\.4 for 0\.35, better by 0\.05 \(95%, corrected for having 2 to choose from: 0 to 0\.\d+\)\./,
+      /^None of these 2 configurations is shown to be better than the base\. The best, loha, measured accuracy 0\.4 where the base has 0\.35, better by 0\.05 \(95%, corrected for having 2 to choose from: 0 to 0\.\d+\)\./,
     );
     for (const { interval, against } of found.configurations) {
       for (const end of interval!) expect(end).toBeGreaterThanOrEqual(0);
@@ -182,7 +182,7 @@ describe('what is to be used', () => {
     const better: DrawsOfTrial = (id) => ({ before: draws(id).before, after: { accuracy: drawn(right(id.startsWith('loha') ? 16 : 5)) } }); // prettier-ignore
     const used = outcome({ lora: [0.25, 0.25], loha: [0.8, 0.8] }, { base: 0.35, draws: better });
     expect(used.recommendation).toMatch(/^Use loha .* The baseline lora is not shown to be better than the base\.$/);
-    expect(used.verdict.text).toMatch(/^1 of 2 configurations is shown to be better than the base\. Farthest from it is loha: accuracy 0\.8 for 0\.35, better by 0\.45 /); // prettier-ignore
+    expect(used.verdict.text).toMatch(/^1 of 2 configurations is shown to be better than the base\. Farthest from it is loha: accuracy 0\.8 where the base has 0\.35, better by 0\.45 /); // prettier-ignore
   });
 
   it('is not known to be better than the base of a task without draws, whose intervals keep to the metric', () => {

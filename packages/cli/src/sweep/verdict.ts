@@ -42,7 +42,7 @@ export function sweepVerdict(results: readonly Compared[], metric: Metric): Swee
   const left = results.filter(({ leftAt }) => leftAt).length;
   const others = left === 0 ? '' : `, but not for ${grouped(left)} that halving left`;
   const corrected = count === 1 && left === 0 ? '' : `, corrected for having ${grouped(count)} to choose from${others}`;
-  const told = `${metric.name} ${short(best.score!)} for ${short(base)}, better by ${short(difference)} (95%${corrected}: ${short(interval![0])} to ${short(interval![1])})`;
+  const told = `${metric.name} ${short(best.score!)} where the base has ${short(base)}, better by ${short(difference)} (95%${corrected}: ${short(interval![0])} to ${short(interval![1])})`;
   if (shown.length === 0) {
     const none = count === 1 ? 'This configuration is not' : `None of these ${grouped(count)} configurations is`;
     return {
