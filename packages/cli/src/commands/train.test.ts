@@ -196,6 +196,7 @@ describe('--validation', () => {
 
     const report = readFileSync(path.join(out, 'report.html'), 'utf8');
     expect(report).toContain('Metrics on 20 held-out examples');
+    expect(report).toContain('Confusion matrix before');
     expect(report).toContain('Confusion matrix after training');
     expect(report).toContain('--validation 0.2');
     expect(parse(readFileSync(path.join(out, 'config.yaml'), 'utf8'))).toMatchObject({ validation: 0.2 });
@@ -765,8 +766,23 @@ it('says while it trains, at the end, in the report and by its exit code that a 
   const during = new RegExp(`The run has diverged: after step ${found.step} the loss is \\S+, and it began at \\S+\\. Train anew with a lower learning rate, such as a tenth of it \\(5\\)`); // prettier-ignore
   expect(diverged.stderr).toMatch(during);
   expect(diverged.report).toMatch(during);
+  expect(diverged.report).toContain(`<dd>The run has diverged</dd><dd class="why">At step ${found.step} the loss was`);
   expect(diverged.stderr).toMatch(
     /its adapter is of no use: at step \d+ .* onnx-lora train --config \S+ --lr 5 --overwrite/,
+  );
+  // Measured at its last step, where it may be better than before by chance: the verdict is on the losses none the less.
+  const again = [
+    'train',
+    '--config',
+    path.join(folder, 'diverged', 'config.yaml'),
+    '--validation',
+    '0.4',
+    '--overwrite',
+  ];
+  const text = (await call(again)).stdout;
+  expect(text).toMatch(/before, .* after\n/);
+  expect(text.trimEnd().split('\n').at(-1)).toMatch(
+    /^The run has diverged: at step \d+ the loss was \S+, and it began at \S+\. Its adapter is of no use\.$/,
   );
   const fine = await run('fine', '--lr', '1e-3', '--validation', '0');
   expect([fine.code, JSON.parse(fine.stdout)]).toEqual([

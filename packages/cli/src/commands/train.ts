@@ -13,6 +13,7 @@ import type { SettingName } from '../settings/setting.ts';
 import { descriptionOf, settingInfos } from '../settings/settings.ts';
 import { oneModel } from '../sources.ts';
 import { short } from '../terminal/table.ts';
+import { lossesOf } from '../run/diverged.ts';
 import { runTraining, type TrainSummary } from '../run/trainRun.ts';
 
 interface TrainFlags extends Flags {
@@ -93,21 +94,26 @@ function configToResume(folder: string, flags: TrainFlags): string {
 }
 
 function asText(summary: TrainSummary): string[] {
-  const { out, adapter, report, steps, loss, endedBy, seconds, before, after, best, verdict } = summary;
+  const { out, adapter, report, steps, loss, endedBy, seconds, before, after, best } = summary;
   if (adapter === null) return [`Stopped before the first step, so there is no adapter. Settings are in ${out}.`];
   const how = { steps: 'Trained', stop: 'Stopped', earlyStopping: 'Stopped getting better' }[endedBy];
   const [name] = Object.keys(after ?? {});
   return [
     `${how} after ${steps} step${steps === 1 ? '' : 's'} in ${seconds.toFixed(1)} s.${loss === null ? '' : ` Last loss ${short(loss)}.`}`,
     ...(best ? [`best     ${short(best.value)} at step ${best.step}`] : []),
-    ...(summary.diverged ? [`diverged at step ${summary.diverged.step}: the adapter is of no use`] : []),
     ...leftOut(summary),
     ...(name === undefined ? [] : [`${name.padEnd(8)} ${short(before![name]!)} before, ${short(after![name]!)} after`]),
     `adapter  ${adapter}`,
     `report   ${report}`,
-    verdict?.text ??
-      `Whether LoRA helps is not known: ${endedBy === 'stop' ? 'the run has not ended' : 'no data were held out and measured'}.`,
+    verdictLine(summary),
   ];
+}
+
+/** What the run is worth. Held-out numbers of an adapter that is of no use would only mislead. */
+function verdictLine({ diverged, verdict, endedBy }: TrainSummary): string {
+  if (diverged) return `The run has diverged: ${lossesOf(diverged)} Its adapter is of no use.`;
+  if (verdict) return verdict.text;
+  return `Whether LoRA helps is not known: ${endedBy === 'stop' ? 'the run has not ended' : 'no data were held out and measured'}.`;
 }
 
 function leftOut({ skippedSteps, badSamples }: TrainSummary): string[] {

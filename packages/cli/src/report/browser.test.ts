@@ -71,7 +71,11 @@ it.skipIf(executablePath === undefined)(
   async () => {
     const report = path.join(temporaryFolder(), 'report.html');
     const settings = { ...nothing.settings, task: 'sequence-regression' as const };
-    writeFileSync(report, formatReport({ ...nothing, settings, sections: sequenceSections }));
+    const history = new RunHistory();
+    for (const step of [1, 20_000]) {
+      history.add({ type: 'step', step, steps: 20_000, epoch: 1, loss: 1 / step, lr: 0.1, gradNorm: 1, samplesPerSecond: 1, secondsLeft: 0, memory: 1 }); // prettier-ignore
+    }
+    writeFileSync(report, formatReport({ ...nothing, settings, history, sections: sequenceSections }));
     for (const screen of screens) expect(await look(report, screen, 'sequence-regression')).toEqual([]);
     const page = await browser.newPage({ viewport: screens[0][1], offline: true });
     await page.goto(pathToFileURL(report).href);
@@ -324,6 +328,12 @@ async function look(
   )) as [string, string];
   const light = (colour: string): number => Number(/\d+/.exec(colour)![0]);
   expect(light(ink) > light(ground)).toBe(colorScheme === 'dark');
+  // Nothing that a plot says is cut at its edge.
+  const cut = (await page.evaluate(`[...document.querySelectorAll('svg text')].filter((text) => {
+    const [own, picture] = [text, text.ownerSVGElement].map((each) => each.getBoundingClientRect());
+    return own.width > 0 && (own.left < picture.left - 1 || own.right > picture.right + 1);
+  }).map((text) => text.textContent)`)) as string[];
+  expect(cut).toEqual([]);
   // To be judged by eye.
   const shots = process.env['SCREENSHOTS'];
   if (shots !== undefined)

@@ -1,8 +1,9 @@
 /** @file The report of a training run: one HTML file without scripts, which opens offline. */
 
-import type { TrainResult, Verdict } from '@onnx-lora/sdk';
+import type { Divergence, TrainResult, Verdict } from '@onnx-lora/sdk';
 import type { ReportSection } from '@onnx-lora/sdk/tasks';
 import { trainDefaults } from '@onnx-lora/sdk/core';
+import { lossesOf } from '../run/diverged.ts';
 import type { Measured, RunHistory } from '../run/history.ts';
 import { wordOf } from '../settings/runConfig.ts';
 import { settingInfos } from '../settings/settings.ts';
@@ -38,6 +39,8 @@ export interface ReportContent {
   readonly after: Measured | undefined;
   /** What to say where `after` is worse than `before`. */
   readonly worse?: string | undefined;
+  /** Where the loss has grown far above its start, so that the adapter is of no use: the verdict then, whatever was measured. */
+  readonly diverged?: Divergence | undefined;
   /** Whether the adapter is shown to help. */
   readonly verdict?: Verdict | undefined;
   /** What the task shows of itself. */
@@ -73,12 +76,25 @@ ${part('Memory of the process (MB)', stepCurve(content.history.memory.stretches,
 </div>
 </details>
 <div class="parts">
-${part('Do it again', `<pre>${escapeHtml(content.command)}</pre>`)}
+${part('Do it again', `<pre>${wrapped(content.command)}</pre>`)}
 ${part('Adapted modules', `<details><summary>${content.modules.length} modules</summary><p>${content.modules.map(escapeHtml).join('<br>')}</p></details>`)}
 ${part('Settings', settingsTable(settings), true)}
 </div>
 <p class="quiet">${escapeHtml(content.runtime)}, provider ${escapeHtml(content.provider)}</p>`,
   );
+}
+
+/** A sentence that begins with a capital. */
+function capitalised(sentence: string): string {
+  return sentence.charAt(0).toUpperCase() + sentence.slice(1);
+}
+
+/** A command with each flag and its values in one piece: a browser would break lines at the dashes of a flag, too. */
+function wrapped(command: string): string {
+  return command
+    .split(/ (?=--)/)
+    .map((words) => `<span class="whole">${escapeHtml(words)}</span>`)
+    .join(' ');
 }
 
 /** `2026-11-29 14:03 UTC`, which all of the world reads alike. */
@@ -145,7 +161,8 @@ ${rows.join('\n')}
   );
 }
 
-function facts({ made, history, seconds, trainableParameters, model, settings, verdict }: ReportContent): string {
+function facts(content: ReportContent): string {
+  const { made, history, seconds, trainableParameters, model, settings } = content;
   const all = model.parameters + trainableParameters;
   const entries: [string, string][] = [
     ['trained parameters', `${grouped(trainableParameters)} (${((100 * trainableParameters) / all).toFixed(2)}%)`],
@@ -156,18 +173,21 @@ function facts({ made, history, seconds, trainableParameters, model, settings, v
     ['time', clock(seconds)],
     ['last loss', history.lastLoss === undefined ? '–' : short(history.lastLoss)],
   ];
-  return `<dl class="facts">\n${verdictTile(verdict)}${entries.map(([name, value]) => `<div><dt>${escapeHtml(name)}</dt><dd>${escapeHtml(value)}</dd></div>`).join('\n')}\n</dl>`;
+  return `<dl class="facts">\n${verdictTile(content)}${entries.map(([name, value]) => `<div><dt>${escapeHtml(name)}</dt><dd>${escapeHtml(value)}</dd></div>`).join('\n')}\n</dl>`;
 }
 
 /** What the run is worth, first and in words. */
-function verdictTile(verdict: Verdict | undefined): string {
-  if (!verdict) return '';
+function verdictTile({ diverged, verdict }: ReportContent): string {
+  const tile = (outcome: Verdict['outcome'], said: string, why: string): string =>
+    `<div class="verdict ${outcome}"><dt>verdict</dt><dd>${said}</dd><dd class="why">${escapeHtml(why)}</dd></div>\n`;
+  // Held-out numbers of an adapter that is of no use would only mislead.
+  if (diverged) return tile('harms', 'The run has diverged', capitalised(lossesOf(diverged)));
   const said = {
     helps: 'LoRA is shown to help',
     harms: 'LoRA is shown to do worse',
     undecided: 'LoRA is not shown to help',
   };
-  return `<div class="verdict ${verdict.outcome}"><dt>verdict</dt><dd>${said[verdict.outcome]}</dd><dd class="why">${escapeHtml(verdict.text)}</dd></div>\n`;
+  return verdict ? tile(verdict.outcome, said[verdict.outcome], verdict.text) : '';
 }
 
 function metrics({ before, after, worse }: ReportContent): string {
@@ -185,8 +205,7 @@ function metrics({ before, after, worse }: ReportContent): string {
         : `${now > value ? '+' : now < value ? '−' : ''}${short(Number(Math.abs(now - value).toPrecision(2)))}`;
     return `<tr><th scope="row">${escapeHtml(name)}</th><td class="number">${measuredHtml(value, before.intervals?.[name])}</td><td class="number">${now === undefined ? '–' : measuredHtml(now, after?.intervals?.[name])}</td><td class="number">${change}</td></tr>`;
   });
-  const notice =
-    worse === undefined ? '' : `<p class="notice">${escapeHtml(worse.charAt(0).toUpperCase() + worse.slice(1))}</p>\n`;
+  const notice = worse === undefined ? '' : `<p class="notice">${escapeHtml(capitalised(worse))}</p>\n`;
   return part(
     `Metrics on ${grouped(before.examples)} held-out examples`,
     `${notice}<div class="scroll"><table>

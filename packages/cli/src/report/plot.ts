@@ -41,6 +41,8 @@ const width = 560;
 const left = 64;
 const right = 20;
 const top = 12;
+/** Width of a digit at most, which it has on a narrow screen. */
+const LETTER = 10;
 /** Room for ticks and the name of the axis. */
 const below = 40;
 
@@ -56,7 +58,12 @@ export function plot({ kind, label, height, x, y }: PlotFrame, draw: (places: Pl
       (tick) =>
         `<line class="grid" x1="${left}" x2="${end}" y1="${atY(tick)}" y2="${atY(tick)}"/><text x="${left - 8}" y="${atY(tick)}" dy="4" text-anchor="end">${short(tick)}</text>`,
     ),
-    ...x.ticks.map((tick) => `<text x="${atX(tick)}" y="${bottom + 18}" text-anchor="middle">${short(tick)}</text>`),
+    ...x.ticks.map((tick) => {
+      const text = short(tick);
+      // In the middle below its place, unless it would be cut at the edge there.
+      const isCut = Number(atX(tick)) + (text.length * LETTER) / 2 > width;
+      return `<text x="${isCut ? width : atX(tick)}" y="${bottom + 18}" text-anchor="${isCut ? 'end' : 'middle'}">${text}</text>`;
+    }),
     `<text x="${(left + end) / 2}" y="${height - 4}" text-anchor="middle">${escapeHtml(x.name)}</text>`,
     ...(y.name === ''
       ? []

@@ -144,6 +144,35 @@ describe('the report', () => {
     expect(html).toContain('2026-11-29 14:03 UTC');
   });
 
+  it('has the verdict first; that of a diverged run is its losses, whatever was measured', () => {
+    const verdict: NonNullable<ReportContent['verdict']> = {
+      metric: 'accuracy',
+      outcome: 'helps',
+      adapted: 0.75,
+      baseline: { name: 'the base', value: 0.25 },
+      difference: 0.5,
+      interval: [0.25, 0.75],
+      text: 'LoRA is better.',
+    };
+    expect(formatReport({ ...content, verdict })).toContain(
+      '<dl class="facts">\n<div class="verdict helps"><dt>verdict</dt><dd>LoRA is shown to help</dd><dd class="why">LoRA is better.</dd></div>',
+    );
+    const html = formatReport({ ...content, verdict, diverged: { step: 3, start: 0.5, loss: 12.34567 } });
+    expect(html).toContain(
+      '<div class="verdict harms"><dt>verdict</dt><dd>The run has diverged</dd><dd class="why">At step 3 the loss was 12.35, and it began at 0.5.</dd></div>',
+    );
+    expect(html).not.toContain('LoRA is');
+    expect(formatReport({ ...content, diverged: { step: 3, start: 0.5, loss: NaN } })).toContain(
+      'At step 3 the loss was no finite number',
+    );
+  });
+
+  it('breaks the lines of its command between words, not within a flag', () => {
+    expect(formatReport({ ...content, command: 'onnx-lora train model --data a & b --lr 1e-3' })).toContain(
+      '<pre><span class="whole">onnx-lora train model</span> <span class="whole">--data a &amp; b</span> <span class="whole">--lr 1e-3</span></pre>',
+    );
+  });
+
   it('shows what was measured, and what went wrong', () => {
     const html = formatReport(content);
     expect(html).toContain('<h2>accuracy on held-out data</h2>');
@@ -240,6 +269,12 @@ describe('the curve', () => {
     expect(html).toContain('<title>step 3: 1</title>');
     expect(html).toContain('held-out data</li>');
     expect(html).not.toContain('loss on held-out data');
+  });
+
+  it('has its last tick in the middle below its place, or at the edge where it would be cut', () => {
+    const to = (step: number): string => measuredCurve([1, step].map((at) => ({ step: at, value: at })), { name: 'loss' }); // prettier-ignore
+    expect(to(2000)).toContain('<text x="540.0" y="242" text-anchor="middle">2000</text>');
+    expect(to(20_000)).toContain('<text x="560" y="242" text-anchor="end">20000</text>');
   });
 
   it('says so where there is nothing to draw', () => {

@@ -36,6 +36,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .35rem .5rem; text-align: left; border-bottom: 1px solid var(--line); }
 thead th { color: var(--quiet); font-weight: 500; font-size: .9rem; }
 td.number, th.number { text-align: right; white-space: nowrap; }
+thead th.number { white-space: normal; }
 td.number:has(.interval) { white-space: normal; }
 td .interval { display: block; }
 .interval { display: inline-block; white-space: nowrap; font-size: .85em; }
@@ -152,6 +153,7 @@ ul.marks mark.missing { color: var(--quiet); }
 details { margin-top: 1rem; }
 summary { cursor: pointer; }
 pre { background: var(--panel); border-radius: .5rem; padding: .8rem 1rem; overflow-x: auto; font: .9rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; white-space: pre-wrap; overflow-wrap: anywhere; }
+pre .whole { display: inline-block; max-width: 100%; vertical-align: top; }
 @media (max-width: 40rem) { table.confusion th, table.confusion td { padding: .2rem .15rem; min-width: 1.5rem; font-size: .85rem; } svg.curve text, svg.chart text { font-size: 17px; } table.settings th { width: 8rem; } .clips dl > div { grid-template-columns: 4.25rem 1fr; } th, td { padding: .3rem .25rem; font-size: .9rem; } .interval { white-space: normal; } }
 @media print { main { max-width: none; } .scroll.tall { max-height: none; } .clips audio { display: none; } .clips > section { break-inside: avoid; } }
 `;

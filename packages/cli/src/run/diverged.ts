@@ -29,17 +29,20 @@ export function divergenceOf(
   return loadsBest && best && diverged && best.step < diverged.step ? undefined : diverged;
 }
 
+/** The losses by which a run has diverged, as a sentence that begins with a small letter. */
+export function lossesOf({ step, start, loss }: Divergence): string {
+  const risen = Number.isFinite(loss) ? short(loss) : 'no finite number';
+  return `at step ${step} the loss was ${risen}, and it began at ${short(start)}.`;
+}
+
 /** Says at the end that the run has diverged, with the command that trains anew at a tenth of the rate. The report has it among its warnings. */
 export function tellOfDivergence(work: Work, result: TrainResult, diverged: Divergence | undefined): void {
   if (!diverged) return;
   const { settings, folder, progress } = work;
-  const { step, start, loss } = diverged;
   const lr = Number((settings.lr / 10).toPrecision(6));
-  const risen = Number.isFinite(loss) ? short(loss) : 'no finite number';
-  const found = `The run has diverged, and its adapter is of no use: at step ${step} the loss was ${risen}, and it began at ${short(start)}.`;
-  const message = `${found} Train anew with a lower rate: onnx-lora train --config ${quoted(folder.config)} --lr ${lr} --overwrite`;
+  const message = `The run has diverged, and its adapter is of no use: ${lossesOf(diverged)} Train anew with a lower rate: onnx-lora train --config ${quoted(folder.config)} --lr ${lr} --overwrite`;
   // The run itself has told what its losses show.
-  if (diverged !== result.diverged) record(work, { type: 'warning', step, message });
+  if (diverged !== result.diverged) record(work, { type: 'warning', step: diverged.step, message });
   progress.note(`warning: ${message}`);
 }
 

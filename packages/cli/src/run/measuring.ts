@@ -74,12 +74,12 @@ export async function begin(
     throw error;
   }
   if (!start) return undefined;
-  const { examples, metrics, intervals, draws, probedHead, untrainedHead } = start;
+  const { examples, metrics, confusion, intervals, draws, probedHead, untrainedHead } = start;
   const head = { ...(probedHead && { probedHead }), ...(untrainedHead && { untrainedHead }) };
   const measured = { step: 0, examples, metrics, ...(intervals ? { intervals } : {}), ...head };
   record(work, { type: 'evaluation', ...measured });
   if (draws) await keepDraws(folder.path, { before: draws });
-  return { ...measured, draws };
+  return { ...measured, confusion, draws };
 }
 
 /** The returned adapter's metrics: as the run measured them, or measured now. */

@@ -222,6 +222,7 @@ async function trainInFolder(
         before,
         after,
         worse,
+        diverged,
         verdict,
         sections,
         date: new Date(),
