@@ -35,13 +35,13 @@ export function curveSections(classes: ScoredClasses): readonly ReportSection[] 
   const candidates = count === 2 && all.length === 2 && isOneOf(truths, count) ? all.slice(1) : all;
   const drawn = candidates.toSorted((a, b) => b.examples - a.examples).slice(0, MOST_CLASSES);
   if (drawn.length === 0) return [];
-  const some = drawn.length < candidates.length ? ` The ${drawn.length} with most sequences are drawn.` : '';
+  const some = drawn.length < candidates.length ? ` The ${drawn.length} with most examples are drawn.` : '';
   const areas = drawn.map((each) => rankingMeasure(each.scores, each.truths)());
   return [
     {
       kind: 'lines',
       title: 'ROC curves',
-      text: `For every threshold, the share of sequences of a class that are found, over the share of others that are taken for it. The area is 1 where all come first, and 0.5 by chance (dashed).${some}`,
+      text: `For every threshold, the share of a class that is found, over the share of all else that is taken for it. The area is 1 where all come first, and 0.5 by chance (dashed).${some}`,
       x: 'false positive rate',
       y: 'true positive rate',
       diagonal: true,
@@ -53,7 +53,7 @@ export function curveSections(classes: ScoredClasses): readonly ReportSection[] 
     {
       kind: 'lines',
       title: 'Precision and recall',
-      text: `For every threshold, the share that is right of the sequences taken for a class, over the share of the class that is found. Where a class is rare this tells more than the ROC curve; by chance the precision is the share of the class.${some}`,
+      text: `For every threshold, the share that is right of what is taken for a class, over the share of the class that is found. Where a class is rare this tells more than the ROC curve; by chance the precision is the share of the class.${some}`,
       x: 'recall',
       y: 'precision',
       series: drawn.map(({ name, scores: own, truths: right }, i) => ({

@@ -80,7 +80,7 @@ export async function frozenSections<Target, R extends SequenceRecord>(
     });
     const section = comparisonSection(comparison, name);
     const some =
-      chosen.length < all ? ` The baselines were fitted on ${chosen.length} of ${all} training sequences.` : '';
+      chosen.length < all ? ` The baselines were fitted on ${chosen.length} of ${all} training examples.` : '';
     return [{ ...section, text: `${section.text}${some}` }];
   });
 }
@@ -92,7 +92,7 @@ export function comparisonSection({ sequences, methods, verdict }: Comparison, n
     kind: 'table',
     title: name === undefined ? 'What LoRA buys' : `What LoRA buys: ${name}`,
     baselines: baselinesIn(methods),
-    text: `${verdict ? `${verdict.text} ` : ''}In brackets: intervals that hold the metric with a probability of 95% (bootstrap over ${sequences} held-out sequences); they do not tell how it varies from one training to the next. All were tuned on training sequences alone.`,
+    text: `${verdict ? `${verdict.text} ` : ''}In brackets: intervals that hold the metric with a probability of 95% (bootstrap over ${sequences} held-out examples); they do not tell how it varies from one training to the next. All were tuned on the training data alone.`,
     columns: ['method', ...metrics, 'chosen'],
     rows: methods.map((each) => [each.method, ...metrics.map((metric) => cell(each, metric)), each.chosen]),
   };
