@@ -76,7 +76,7 @@
         ['takes requests', server.ready ? 'yes' : 'no', !server.ready],
         ['waiting', `${count(queue.requests)} (${bytes(queue.bytes)})`],
         ['computing', `${count(queue.batches)} ${queue.batches === 1 ? 'batch' : 'batches'}`],
-        ['a new one would wait', `${milliseconds(queue.wait)} ms`],
+        ['a new request would wait', `${milliseconds(queue.wait)} ms`],
         ['memory', `${bytes(memory.resident)}${limit}`, memory.limit !== null && memory.resident > 0.95 * memory.limit],
         ['graphs loaded', count(memory.sessions)],
         ['failed (5xx)', count(failed), failed > 0],
@@ -135,7 +135,7 @@
       ...table(
         'Answers',
         [
-          ['route', ({ route }) => route],
+          ['route', ({ route }) => route.replace(/ none$/, ' (no such route)')],
           ['status', ({ status: code }) => code, true],
           ['requests', (each) => count(each.count), true],
         ],

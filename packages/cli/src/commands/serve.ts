@@ -75,7 +75,10 @@ export function serveCommand(context: Context): Command {
       const { url, grpcUrl, model: name } = server;
       const grpc = grpcUrl === undefined ? '' : ` and by gRPC at ${grpcUrl}`;
       if (flags.json) context.terminal.printJson({ url, ...defined({ grpcUrl }), model: name });
-      else new Progress(context.terminal, flags).note(`${name} answers at ${url}${grpc}; Ctrl-C stops it`);
+      else
+        new Progress(context.terminal, flags).note(
+          `${name} answers at ${url}${grpc}; a browser shows a page there to try it. Ctrl-C stops it.`,
+        );
       // As servers do: keys and certificate anew. What is wrong with the file is told, and changes nothing.
       onHangUp = (): void => {
         readFileSettings(config)
