@@ -96,10 +96,14 @@ function configToResume(folder: string, flags: TrainFlags): string {
 function asText(summary: TrainSummary): string[] {
   const { out, adapter, report, steps, loss, endedBy, seconds, before, after, best } = summary;
   if (adapter === null) return [`Stopped before the first step, so there is no adapter. Settings are in ${out}.`];
-  const how = { steps: 'Trained', stop: 'Stopped', earlyStopping: 'Stopped getting better' }[endedBy];
+  const how = {
+    steps: 'Trained for',
+    stop: 'Stopped after',
+    earlyStopping: 'Ended early, no longer getting better, after',
+  }[endedBy];
   const [name] = Object.keys(after ?? {});
   return [
-    `${how} after ${steps} step${steps === 1 ? '' : 's'} in ${seconds.toFixed(1)} s.${loss === null ? '' : ` Last loss ${short(loss)}.`}`,
+    `${how} ${steps} step${steps === 1 ? '' : 's'} in ${seconds.toFixed(1)} s.${loss === null ? '' : ` Last loss ${short(loss)}.`}`,
     ...(best ? [`best     ${short(best.value)} at step ${best.step}`] : []),
     ...leftOut(summary),
     ...(name === undefined ? [] : [`${name.padEnd(8)} ${short(before![name]!)} before, ${short(after![name]!)} after`]),

@@ -206,13 +206,22 @@ function metrics({ before, after, worse }: ReportContent): string {
     return `<tr><th scope="row">${escapeHtml(name)}</th><td class="number">${measuredHtml(value, before.intervals?.[name])}</td><td class="number">${now === undefined ? '–' : measuredHtml(now, after?.intervals?.[name])}</td><td class="number">${change}</td></tr>`;
   });
   const notice = worse === undefined ? '' : `<p class="notice">${escapeHtml(capitalised(worse))}</p>\n`;
+  const notes = [
+    ...(before.probedHead
+      ? ['Before: the frozen model, with a new head that a ridge regression has fitted to training examples. The training begins with it.']
+      : []), // prettier-ignore
+    ...(before.untrainedHead ? ['Before: the model with an untrained head, which guesses.'] : []),
+    ...(before.intervals
+      ? ['In brackets: intervals that hold the number with a probability of 95%, by the bootstrap over held-out examples.']
+      : []), // prettier-ignore
+  ];
   return part(
     `Metrics on ${grouped(before.examples)} held-out examples`,
     `${notice}<div class="scroll"><table>
 <thead><tr><th scope="col">metric</th><th scope="col" class="number">before</th><th scope="col" class="number">after</th><th scope="col" class="number">change</th></tr></thead>
 <tbody>
 ${rows.join('\n')}
-</tbody></table></div>${before.intervals ? '\n<p class="quiet">In brackets: intervals that hold the number with a probability of 95%, by the bootstrap over held-out examples.</p>' : ''}`,
+</tbody></table></div>${notes.length === 0 ? '' : `\n<p class="quiet">${notes.join(' ')}</p>`}`,
   );
 }
 

@@ -208,6 +208,16 @@ describe('the report', () => {
     expect(html).toContain('Nothing to draw.');
   });
 
+  it('says what answers before training where the model has no head of its own', () => {
+    const of = (head: object): string => formatReport({ ...content, before: { ...content.before!, ...head } });
+    expect(of({ probedHead: true })).toContain(
+      '<p class="quiet">Before: the frozen model, with a new head that a ridge',
+    );
+    expect(of({ untrainedHead: true })).toContain('<p class="quiet">Before: the model with an untrained head');
+    expect(of({})).not.toContain('Before:');
+    expect(of({ probedHead: true, intervals: { accuracy: [0.2, 0.3] } })).toContain('begins with it. In brackets:');
+  });
+
   it('does without held-out data', () => {
     const { before: _b, after: _a, ...rest } = content;
     const html = formatReport({ ...rest, before: undefined, after: undefined });
