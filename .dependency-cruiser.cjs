@@ -79,7 +79,7 @@ module.exports = {
       from: { path: '^packages/([^/]+)/' },
       to: {
         path: '^packages/',
-        pathNot: '^packages/($1/|[^/]+/src/((index|tasks|data|plugin|core|testing|inversify)[.]ts$|fixtures/))',
+        pathNot: '^packages/($1/|[^/]+/src/((index|tasks|data|plugin|core|testing|composition)[.]ts$|fixtures/))',
       },
     },
     onlyIn('onnxruntime-node', '^packages/sdk/src/runtime/ort[.]ts$'),
@@ -100,7 +100,7 @@ module.exports = {
     onlyIn('@wasm-audio-decoders/flac', '^packages/speech/src/audio/formats/flac/flac[.]ts$'),
     onlyIn('@wasm-audio-decoders/ogg-vorbis', '^packages/speech/src/audio/formats/ogg/ogg[.]ts$'),
     onlyIn('opus-decoder', '^packages/speech/src/audio/formats/ogg/opus[.]ts$'),
-    onlyIn('inversify', '^packages/sdk/src/inversify[.]ts$'),
+    onlyIn('inversify', '^packages/sdk/src/composition/scope[.]ts$'),
     {
       name: 'no-cycles',
       severity: 'error',

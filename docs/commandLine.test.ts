@@ -8,22 +8,22 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
-import { loadRegistry } from '../packages/cli/src/context.ts';
+import { commandScope, Context } from '../packages/cli/src/context.ts';
 import { examplesOf } from '../packages/cli/src/options.ts';
 import { createProgram } from '../packages/cli/src/program.ts';
 import { readSettings } from '../packages/cli/src/settings/readSettings.ts';
-import { Terminal } from '../packages/cli/src/terminal/terminal.ts';
+import { allOwnPlugins } from '../packages/cli/src/plugins/own.ts';
 import { commandPage } from './commandPage.ts';
 import { exampleOfSettings, settingsPage } from './settingsPage.ts';
 
 const at = (name: string): string => fileURLToPath(new URL(`reference/${name}.md`, import.meta.url));
 
-const registry = await loadRegistry();
+const nobody = { write: () => {} };
+const context = await Context.of(commandScope({ stdout: nobody, stderr: nobody }));
+await context.load([], await allOwnPlugins());
 
 function program(): ReturnType<typeof createProgram> {
-  const nobody = { write: () => {} };
-  const terminal = new Terminal({ stdout: nobody, stderr: nobody });
-  return createProgram({ terminal, registry: () => registry, own: () => [], plugins: () => [], exitWith: () => {} });
+  return createProgram(context);
 }
 
 test('the page of commands is up to date', async () => {

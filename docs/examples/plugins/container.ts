@@ -1,14 +1,23 @@
-/** @file The same plugins in a container, for programs that are wired with Inversify. */
+/** @file A program put together from services: the plugins, and what it brings itself, released when it ends. */
 
-import type { PluginRegistry } from '@onnx-lora/sdk';
-import { REGISTRY, createContainer, KIND } from '@onnx-lora/sdk/inversify';
+import { type Key, key, KIND, nodeModule, pluginsModule, Scope, type ServiceModule } from '@onnx-lora/sdk/composition';
 import { seriesPlugin } from '../series/plugin.ts';
 import { extrasPlugin } from './plugin.ts';
 
-const container = createContainer([seriesPlugin, extrasPlugin]);
+/** A service of the program's own: names of the tasks that it offers. */
+export const MENU: Key<readonly string[]> = key('menu');
 
-/** Each thing under the key of its kind. */
-export const taskNames: readonly string[] = container.getAll(KIND.tasks).map(({ name }) => name);
+const own: ServiceModule = (provide) => {
+  provide(MENU, (tasks) => tasks.map(({ name }) => name), [KIND.tasks]);
+};
 
-/** All together, as `loadPlugins` gives it: `openModel(path, { plugins: registry })`. */
-export const registry: PluginRegistry = container.get(REGISTRY);
+/**
+ * The program. A test replaces a service by one line: `program((provide) => provide(MENU, () => ['forecast']))`.
+ *
+ * @example
+ * await using scope = program();
+ * const openModel = await scope.get(OPEN_MODEL);
+ */
+export function program(...replaced: readonly ServiceModule[]): Scope {
+  return new Scope([nodeModule, pluginsModule([seriesPlugin, extrasPlugin]), own, ...replaced]);
+}

@@ -11,7 +11,9 @@ import { afterAll, describe, expect, it, vi } from 'vitest';
 import { call } from '../../../packages/cli/fixtures/call.ts';
 import { publishModel as publishForecaster } from '../series/published.ts';
 import { loudnessPlugin, SAMPLE_READER, samplesPlugin } from './token.ts';
-import { registry, taskNames } from './container.ts';
+import type { PluginRegistry } from '@onnx-lora/sdk';
+import { REGISTRY } from '@onnx-lora/sdk/composition';
+import { MENU, program } from './container.ts';
 import { hourly } from './dataset.ts';
 import { signum } from './optimizer.ts';
 import { extrasPlugin } from './plugin.ts';
@@ -113,7 +115,7 @@ it('hourly has a row per hour with the means of its readings', async () => {
 it('what a token stands for comes from the plugin that provides it, or from the program', async () => {
   const file = path.join(folder, 'samples.txt');
   writeFileSync(file, '3\n4\n');
-  const loudnessOf = async (loaded: typeof registry): Promise<number> =>
+  const loudnessOf = async (loaded: PluginRegistry): Promise<number> =>
     Number((await loaded.preprocessors[0]!.create({}, '').preprocess(file)).data[0]);
   expect(await loudnessOf(loadPlugins([loudnessPlugin, samplesPlugin]))).toBeCloseTo(Math.sqrt(12.5), 5);
   const bindings = [binding(SAMPLE_READER, () => () => Promise.resolve(Float32Array.of(2, 2)))];
@@ -123,9 +125,10 @@ it('what a token stands for comes from the plugin that provides it, or from the 
   expect(() => loadPlugins([loudnessPlugin])).toThrow('The plugin "onnx-lora-loudness" needs "sample-reader", which no plugin provides. Load "onnx-lora-samples" too.'); // prettier-ignore
 });
 
-it('a container holds what the plugins bring', () => {
-  expect(taskNames).toEqual(['forecast']);
-  expect(registry.optimizers.map(({ name }) => name)).toEqual(['signum']);
+it('a program of services has what the plugins bring, and its own', async () => {
+  await using scope = program();
+  expect(await scope.get(MENU)).toEqual(['forecast']);
+  expect((await scope.get(REGISTRY)).optimizers.map(({ name }) => name)).toEqual(['signum']);
 });
 
 it('all of them work in a run of the command line', async () => {

@@ -3,8 +3,8 @@
 import type { Model } from '@onnx-lora/sdk';
 import { didYouMean, guardedFactory, type TaskFactory } from '@onnx-lora/sdk/plugin';
 import type { PreparedTask, Task } from '@onnx-lora/sdk/tasks';
-import { flagsOfRun, type Loaded, notLoadedHint } from './plugins/notLoaded.ts';
-import { allOwnPlugins } from './plugins/own.ts';
+import type { Context } from './context.ts';
+import { flagsOfRun, notLoadedHint } from './plugins/notLoaded.ts';
 import type { ChosenAdapter } from './sources.ts';
 import { usageError } from './terminal/errors.ts';
 
@@ -19,11 +19,11 @@ import { usageError } from './terminal/errors.ts';
 export async function chooseTask(
   asked: string | undefined,
   model: Model,
-  loaded: Loaded,
+  loaded: Context,
   tell: (line: string) => void,
   chosen?: ChosenAdapter,
 ): Promise<TaskFactory> {
-  const { tasks } = loaded.registry();
+  const { tasks } = loaded.registry;
   const told = (factory: TaskFactory, why: string): TaskFactory => {
     tell(`task ${factory.name}: ${why}`);
     return guardedFactory(factory);
@@ -40,7 +40,7 @@ export async function chooseTask(
   const trained = chosen?.adapter.notes.task;
   if (trained !== undefined) {
     // An adapter of a task for another domain than the model's has that loaded now.
-    const own = named(trained) ?? loaded.registry(await allOwnPlugins()).tasks.find(({ name }) => name === trained);
+    const own = named(trained) ?? (await loaded.everything()).tasks.find(({ name }) => name === trained);
     if (own) return told(own, `"${chosen!.source}" was trained for it`);
     const [flags, hint] = [await flagsOfRun(chosen!.source, loaded), notLoadedHint(loaded)];
     throw usageError(

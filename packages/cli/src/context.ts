@@ -1,24 +1,99 @@
-/** @file What every command is given: the terminal, and everything that plugins bring. */
+/** @file The command's composition root, and what every command is given of it. */
 
-import { loadPlugins, type PluginRegistry } from '@onnx-lora/sdk';
+import type { PluginRegistry } from '@onnx-lora/sdk';
+import { type Key, key, nodeModule, OPEN_MODEL, type OpenModel, pluginsModule, REGISTRY, Scope, type ServiceModule } from '@onnx-lora/sdk/composition'; // prettier-ignore
 import type { Plugin } from '@onnx-lora/sdk/plugin';
+import { type AskedPlugin, loadNamedPlugins } from './plugins/loadNamed.ts';
 import { allOwnPlugins } from './plugins/own.ts';
-import type { Terminal } from './terminal/terminal.ts';
+import { type Streams, Terminal } from './terminal/terminal.ts';
 
-/** The surroundings of one call of the command. */
-export interface Context {
-  readonly terminal: Terminal;
-  /** Families, tasks and preprocessors of the plugins that are loaded. `own` stand in the place of {@link Context.own}. */
-  readonly registry: (own?: readonly Plugin[]) => PluginRegistry;
-  /** The plugins that come with the command, as far as the call needs them. */
-  readonly own: () => readonly Plugin[];
-  /** Plugins that were asked for, as they are written into a file of settings. */
-  readonly plugins: () => readonly string[];
-  /** Sets what the process exits with when no error is thrown. */
-  readonly exitWith: (code: number) => void;
+/** Where the command reads and writes. */
+export const TERMINAL: Key<Terminal> = key('terminal');
+
+/** The folder in which the command is called. */
+export const FOLDER: Key<string> = key('folder');
+
+/**
+ * The services of the command, as Node has them.
+ *
+ * @param replaced modules whose services are in place of these, such as `(provide) => provide(FOLDER, () => '/tmp')`
+ */
+export function commandScope(streams: Streams, ...replaced: readonly ServiceModule[]): Scope {
+  const command: ServiceModule = (provide) => {
+    provide(TERMINAL, () => new Terminal(streams));
+    provide(FOLDER, () => process.cwd());
+  };
+  return new Scope([nodeModule, command, ...replaced]);
 }
 
-/** All that commands choose from. What was asked for goes first: its families are asked before the command's own. */
-export async function loadRegistry(asked: readonly Plugin[] = []): Promise<PluginRegistry> {
-  return loadPlugins([...asked, ...(await allOwnPlugins())]);
+/** One call of the command: the terminal, and all that its plugins bring. */
+export class Context implements AsyncDisposable {
+  readonly terminal: Terminal;
+  /** The folder in which the command is called. */
+  readonly folder: string;
+  /** Plugins that were asked for, as they are written into a file of settings. */
+  plugins: readonly string[] = [];
+  /** The plugins that come with the command, as far as the call needs them. */
+  own: readonly Plugin[] = [];
+  /** Sets what the process exits with when no error is thrown. */
+  readonly exitWith = (code: number): void => {
+    this.#exitCode = code;
+  };
+  #exitCode = 0;
+  readonly #command: Scope;
+  #asked: readonly Plugin[] = [];
+  #call: Scope | undefined;
+  #registry: PluginRegistry | undefined;
+  #openModel: OpenModel | undefined;
+
+  private constructor(command: Scope, terminal: Terminal, folder: string) {
+    this.#command = command;
+    this.terminal = terminal;
+    this.folder = folder;
+  }
+
+  /** A call without plugins. */
+  static async of(command: Scope): Promise<Context> {
+    return new Context(command, await command.get(TERMINAL), await command.get(FOLDER));
+  }
+
+  /**
+   * Loads plugins. Those that were asked for go first: their families are asked before the command's own.
+   *
+   * @throws OnnxLoraError `PLUGIN_INVALID` as loading them does
+   */
+  async load(asked: readonly AskedPlugin[], own: readonly Plugin[]): Promise<void> {
+    this.plugins = asked.map(({ name }) => name);
+    this.own = own;
+    this.#asked = await loadNamedPlugins(asked, this.folder);
+    this.#call = this.#command.open(pluginsModule([...this.#asked, ...own]));
+    this.#registry = await this.#call.get(REGISTRY);
+    this.#openModel = await this.#call.get(OPEN_MODEL);
+  }
+
+  /** What the process exits with when no error is thrown. */
+  get exitCode(): number {
+    return this.#exitCode;
+  }
+
+  /** Families, tasks and preprocessors of the plugins that are loaded. */
+  get registry(): PluginRegistry {
+    return this.#registry!;
+  }
+
+  /** Opens a model with the plugins that are loaded. */
+  get openModel(): OpenModel {
+    return this.#openModel!;
+  }
+
+  /** The registry with all plugins that come with the command. */
+  async everything(): Promise<PluginRegistry> {
+    await using all = this.#command.open(pluginsModule([...this.#asked, ...(await allOwnPlugins())]));
+    return await all.get(REGISTRY);
+  }
+
+  /** Releases what the call has made. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#call?.[Symbol.asyncDispose]();
+  }
 }

@@ -3,18 +3,18 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { commands } from './commands/index.ts';
-import { loadPlugins, type PluginRegistry } from '@onnx-lora/sdk';
-import { didYouMean, nearest, type Plugin } from '@onnx-lora/sdk/plugin';
-import { type Context, loadRegistry } from './context.ts';
+import type { PluginRegistry } from '@onnx-lora/sdk';
+import type { ServiceModule } from '@onnx-lora/sdk/composition';
+import { didYouMean, nearest } from '@onnx-lora/sdk/plugin';
+import { commandScope, Context } from './context.ts';
 import { readYaml } from './settings/readSettings.ts';
 import { keyOf } from './settings/setting.ts';
 import { flagOf, settingElsewhere } from './settings/settings.ts';
 import { exitCodes, reportFailure, usageError } from './terminal/errors.ts';
 import { addExamples, addSetting, type Flags, groupFlags, narrowHelp } from './options.ts';
 import { askedPlugins } from './plugins/asked.ts';
-import { type AskedPlugin, loadNamedPlugins } from './plugins/loadNamed.ts';
 import { type OneCall, ownPlugins } from './plugins/own.ts';
-import { type Streams, Terminal } from './terminal/terminal.ts';
+import type { Streams, Terminal } from './terminal/terminal.ts';
 
 /** Commands to which plugins make no difference. */
 const withoutPlugins: ReadonlySet<string> = new Set(['explain', 'compare']);
@@ -24,28 +24,23 @@ const withoutPlugins: ReadonlySet<string> = new Set(['explain', 'compare']);
  *
  * @param argv the words after the command's own name
  * @param streams where it writes; the process's by default
+ * @param replaced services in place of the command's own: see {@link commandScope}
  * @returns what to exit with: 0 when done, 2 for a mistake of the user's, 1 for a bug, 130 after Ctrl-C
  */
-export async function main(argv: readonly string[], streams: Streams = process): Promise<number> {
-  const terminal = new Terminal(streams);
-  let exitCode: number = exitCodes.done;
-  let registry: PluginRegistry | undefined;
-  let asked: readonly AskedPlugin[] = [];
-  let plugins: readonly Plugin[] = [];
-  let own: readonly Plugin[] = [];
-  const context: Context = {
-    terminal,
-    registry: (others) =>
-      others ? loadPlugins([...plugins, ...others]) : (registry ??= loadPlugins([...plugins, ...own])),
-    own: () => own,
-    plugins: () => asked.map(({ name }) => name),
-    exitWith: (code) => (exitCode = code),
-  };
+export async function main(
+  argv: readonly string[],
+  streams: Streams = process,
+  ...replaced: readonly ServiceModule[]
+): Promise<number> {
+  await using command = commandScope(streams, ...replaced);
+  await using context = await Context.of(command);
+  const { terminal } = context;
   const program = await createProgram(context, commandsIn(argv));
   program.hook('preAction', async (_, command) => {
-    asked = await askedPlugins(command.opts());
-    plugins = await loadNamedPlugins(asked);
-    if (!withoutPlugins.has(command.name())) own = await ownPlugins(await aboutCall(command));
+    const asked = await askedPlugins(command.opts(), context.folder);
+    const own = withoutPlugins.has(command.name()) ? [] : await ownPlugins(await aboutCall(command));
+    const { inPlaceOf } = commands[command.name()]!;
+    await context.load(asked, inPlaceOf ? await Promise.all(own.map(inPlaceOf)) : own);
   });
   const json = argv.includes('--json');
   if (json) {
@@ -55,14 +50,14 @@ export async function main(argv: readonly string[], streams: Streams = process):
   try {
     requireCommand(argv, program);
     await program.parseAsync(argv, { from: 'user' });
-    return exitCode;
+    return context.exitCode;
   } catch (error) {
     const isCommander = error instanceof CommanderError;
     // Help and version come this way too.
     if (isCommander && error.exitCode === 0) return exitCodes.done;
     const command = program.commands.find((each) => each.name() === argv[0]) ?? program;
     const message = isCommander ? inOurWords(error.message, command) : '';
-    const hint = isCommander && message === error.message ? settingHint(error, await loadRegistry(plugins)) : '';
+    const hint = isCommander && message === error.message ? settingHint(error, await context.everything()) : '';
     // commander has said what is wrong already, but for programs.
     if (isCommander && !json) {
       if (hint !== '') terminal.stderr.write(`${hint}\n`);

@@ -2,17 +2,9 @@
 
 import { existsSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
-import {
-  type Adapter,
-  type PluginRegistry,
-  type FixedInputs,
-  loadAdapter,
-  type Model,
-  modelFor,
-  type OnnxLoraError,
-  openModel,
-} from '@onnx-lora/sdk';
+import { type Adapter, type FixedInputs, loadAdapter, type Model, modelFor, type OnnxLoraError } from '@onnx-lora/sdk';
 import type { TaskOptions } from '@onnx-lora/sdk/plugin';
+import type { Context } from './context.ts';
 import { usageError } from './terminal/errors.ts';
 import { holdsGraph } from './plugins/own.ts';
 import type { Flags } from './options.ts';
@@ -43,24 +35,23 @@ export function nothingNamed(what: 'files' | 'inputs', source: string, model: st
  */
 export async function openNamed(
   model: string | undefined,
-  plugins: PluginRegistry,
+  { registry, openModel, terminal: { stderr } }: Pick<Context, 'registry' | 'openModel' | 'terminal'>,
   { fix, precision }: Pick<Settings, 'fix' | 'precision'> = {},
 ): Promise<Model> {
   const source = requireModel(model);
   const isOnnx = holdsGraph(source);
-  const isBuilt = !isOnnx && plugins.builders.some((each) => each.recognises(source));
-  if (isBuilt && process.stderr.isTTY) process.stderr.write(`building the graph of ${source} from its checkpoint\n`);
+  const isBuilt = !isOnnx && registry.builders.some((each) => each.recognises(source));
+  if (isBuilt && stderr.isTTY) stderr.write(`building the graph of ${source} from its checkpoint\n`);
   if (!isOnnx && !isBuilt && holdsAdapter(source)) {
     throw usageError(
       `"${source}" is an adapter. Name the model that it was trained on in its place, and the adapter with --adapter.`,
     );
   }
   return openModel(source, {
-    plugins,
     ...(fix ? { fixedInputs: fixedInputs(fix) } : {}),
     ...(precision ? { precision } : {}),
     onDownload: (file) => {
-      if (process.stderr.isTTY) process.stderr.write(`downloading ${file} of ${source}\n`);
+      if (stderr.isTTY) stderr.write(`downloading ${file} of ${source}\n`);
     },
   });
 }

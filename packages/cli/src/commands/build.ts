@@ -10,7 +10,7 @@ import {
   type GraphForm,
   type WeightType,
 } from '@onnx-lora/build';
-import { OnnxLoraError, openModel, OrtRuntime, quantize, type QuantizedBits } from '@onnx-lora/sdk';
+import { OnnxLoraError, OrtRuntime, quantize, type QuantizedBits } from '@onnx-lora/sdk';
 import type { Generation } from '@onnx-lora/sdk/plugin';
 import { type Command, Option } from 'commander';
 import type { Context } from '../context.ts';
@@ -85,7 +85,7 @@ export function buildCommand(context: Context): Command {
       ...(flags.form === undefined ? {} : { form: flags.form }),
       ...(flags.names === undefined ? {} : { names: Number(flags.names) as Generation }),
       ...(flags.ignore ? { ignore: flags.ignore } : {}),
-      families: context.registry().families,
+      families: context.registry.families,
       overwrite: flags.overwrite ?? false,
     };
     const isFloat = typeof type === 'string' && type !== 'nf4';
@@ -97,7 +97,7 @@ export function buildCommand(context: Context): Command {
       return;
     }
     const progress = new Progress(context.terminal, flags);
-    const model = await openModel(folder, { plugins: context.registry() });
+    const model = await context.openModel(folder);
     const result = await quantize(model, out, {
       bits: type as QuantizedBits,
       overwrite: flags.overwrite ?? false,

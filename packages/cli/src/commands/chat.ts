@@ -51,12 +51,12 @@ export function chatCommand(context: Context): Command {
     ],
   }).action(async (word: string | undefined, { adapter: sources = [], ...flags }: ChatFlags) => {
     const settings = await readSettings(flags, undefined);
-    checkNames(settings, context.registry());
+    checkNames(settings, context.registry);
     const options = generateSettings.read(setBy(settings.set ?? {}, generateSettings, 'The command chat'));
     const names = sources.map(nameOf);
     const twice = names.find((name, i) => names.indexOf(name) < i || name === BASE);
     if (twice !== undefined) throw usageError(`Two adapters would be called "${twice}". Rename the folder of one.`);
-    const model = await openNamed(oneModel(word, flags['model'], settings), context.registry(), settings);
+    const model = await openNamed(oneModel(word, flags['model'], settings), context, settings);
     const loaded = await Promise.all(sources.map((source) => loadAdapter(source)));
     const adapters: Record<string, Adapter> = Object.fromEntries(names.map((name, i) => [name, loaded[i]!]));
     const { allowBaseMismatch = false, system } = flags;

@@ -123,7 +123,7 @@ async function readFileOf(file: string, context: Context): Promise<{ settings: S
     throw usageError(`"${keyOf(name)}" in "${file}" has no use for several tasks. Leave it out; their data stand in continual.tasks.`); // prettier-ignore
   if (typeof settings.validation === 'string')
     throw usageError(`"validation" in "${file}" is a folder, and each task has examples of its own. Give a fraction such as 0.2, or a part test beside train in the data of each.`); // prettier-ignore
-  checkNames(settings, context.registry());
+  checkNames(settings, context.registry);
   return { settings, options: { ...options, tasks } };
 }
 

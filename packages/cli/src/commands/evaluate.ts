@@ -60,12 +60,12 @@ export function evalCommand(context: Context): Command {
   }).action(async (word: string | undefined, flags: Flags & { readonly split: string }) => {
     const { terminal } = context;
     const settings = await readSettings(flags, flags.config);
-    checkNames(settings, context.registry());
-    const registry = context.registry();
+    checkNames(settings, context.registry);
+    const registry = context.registry;
     const progress = new Progress(terminal, flags);
     const source = requireFlag(settings.data, 'data', 'name the labelled data to measure on');
     const data = await pathOfData(source, registry, progress);
-    const model = await openNamed(oneModel(word, flags['model'], settings), registry, settings);
+    const model = await openNamed(oneModel(word, flags['model'], settings), context, settings);
     const chosen = await chosenAdapter(settings);
     const adapter = chosen?.adapter;
     const tell = (line: string): void => progress.intro(line);

@@ -6,15 +6,13 @@ import { fileURLToPath } from 'node:url';
 import { Adapter, loadAdapter, openModel } from '@onnx-lora/sdk';
 import { writeOnnx } from '@onnx-lora/sdk/core';
 import { randomAdapter } from '@onnx-lora/sdk/testing';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { convModel } from '../../../../test/fixtures/smallNets.ts';
 import { writeDigits } from '../../../../test/fixtures/digits.ts';
 import { call, type Outcome, temporaryFolder, vit } from '../../fixtures/call.ts';
 
 const failing = fileURLToPath(new URL('../../fixtures/failing.ts', import.meta.url));
 const AUTHOR = "Its author can mend it; the error's cause says where (--debug shows it).";
-
-afterEach(() => vi.restoreAllMocks());
 
 interface Trained extends Outcome {
   readonly folder: string;
@@ -127,7 +125,6 @@ describe('a plugin that was forgotten', () => {
     const at = path.join(folder, 'node_modules', name);
     mkdirSync(at, { recursive: true });
     writeFileSync(path.join(at, 'package.json'), JSON.stringify({ name, keywords: ['onnx-lora-plugin'] }));
-    vi.spyOn(process, 'cwd').mockReturnValue(folder);
   }
 
   const said = 'error: The adapter was trained for "failing", which no loaded plugin brings. Load its plugin: ';
@@ -136,17 +133,19 @@ describe('a plugin that was forgotten', () => {
     const { data, out, folder } = await train('section');
     install(folder, 'onnx-lora-pairs');
     const argv = ['eval', vit, '--data', data, '--adapter'];
-    const ofRun = await call([...argv, out]);
+    const ofRun = await call([...argv, out], { folder });
     expect(ofRun.stderr).toContain(`${said}--plugin ${failing}. Or say with --task what else to do.\n`);
     expect(ofRun.code).toBe(2);
-    const alone = await call([...argv, path.join(out, 'adapter')]);
+    const alone = await call([...argv, path.join(out, 'adapter')], { folder });
     expect(alone.stderr).toContain(
       `${said}--plugin NAME. Installed, but not loaded: onnx-lora-pairs (--plugin onnx-lora-pairs loads it). Or say`,
     );
-    expect((await call(['predict', vit, path.join(data, '3/0000.png'), '--adapter', out])).stderr).toContain(said);
+    expect(
+      (await call(['predict', vit, path.join(data, '3/0000.png'), '--adapter', out], { folder })).stderr,
+    ).toContain(said);
     // Another task may be asked for, and the plugin finds its own.
-    expect((await call([...argv, out, '--task', 'image-classification'])).code).toBe(0);
-    expect((await call([...argv, out, '--plugin', failing, '--set', 'where=section'])).code).toBe(0);
+    expect((await call([...argv, out, '--task', 'image-classification'], { folder })).code).toBe(0);
+    expect((await call([...argv, out, '--plugin', failing, '--set', 'where=section'], { folder })).code).toBe(0);
   });
 
   it('may know the family or the task', async () => {
@@ -156,14 +155,14 @@ describe('a plugin that was forgotten', () => {
     const file = path.join(folder, 'model.onnx');
     writeOnnx(file, convModel());
     const hint = 'Installed, but not loaded: onnx-lora-cells, onnx-lora-pairs (--plugin NAME loads one).';
-    const asked = await call(['eval', vit, '--data', folder, '--task', 'text-pairs']);
+    const asked = await call(['eval', vit, '--data', folder, '--task', 'text-pairs'], { folder });
     expect(asked.stderr).toMatch(/There is no task "text-pairs"\..* multiple-choice\. Installed, but not loaded/);
     expect(asked.stderr).toContain(hint);
-    const shown = await call(['inspect', file]);
+    const shown = await call(['inspect', file], { folder });
     expect(shown.stdout).toMatch(/^family +not recognised$/m);
     expect(shown.stdout).toContain(`plugins     ${hint}\n`);
-    expect((await call(['inspect', vit])).stdout).not.toContain('onnx-lora-cells');
-    const trained = await call(['train', file, '--data', folder]);
+    expect((await call(['inspect', vit], { folder })).stdout).not.toContain('onnx-lora-cells');
+    const trained = await call(['train', file, '--data', folder], { folder });
     expect(trained.stderr).toMatch(
       /is of no known family\. Say what to do with --task; .* multiple-choice\. Installed, but/,
     );

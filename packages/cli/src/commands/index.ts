@@ -1,5 +1,6 @@
 /** @file All commands in the order of help. Each is loaded when it is called, so that none waits for what another needs. */
 
+import type { Plugin } from '@onnx-lora/sdk/plugin';
 import type { Command } from 'commander';
 import type { Context } from '../context.ts';
 
@@ -9,6 +10,8 @@ export interface CommandEntry {
   readonly summary: string;
   /** Loads what makes it, with its flags. */
   readonly load: () => Promise<(context: Context) => Command>;
+  /** What it takes in place of a plugin that comes with the command. */
+  readonly inPlaceOf?: (plugin: Plugin) => Promise<Plugin>;
 }
 
 /** Commands by their names. */
@@ -48,6 +51,7 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
   serve: {
     summary: 'answer over HTTP, with any number of adapters',
     load: async () => (await import('./serve.ts')).serveCommand,
+    inPlaceOf: async (plugin) => (await import('./serve.ts')).bounded(plugin),
   },
   merge: {
     summary: "fold adapters into a model's weights",

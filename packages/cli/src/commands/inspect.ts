@@ -42,7 +42,7 @@ export function inspectCommand(context: Context): Command {
     ],
   }).action(async (word: string | undefined, flags: Flags) => {
     const settings = await readSettings(flags, undefined);
-    const model = await openNamed(oneModel(word, flags['model'], settings), context.registry(), settings);
+    const model = await openNamed(oneModel(word, flags['model'], settings), context, settings);
     const matched = preview(model, settings);
     const { precision } = model;
     if (precision?.name === 'float16') {
@@ -88,7 +88,7 @@ function asJson(
     producer: model.producer,
     opset: model.opset,
     family: model.family?.name ?? null,
-    tasks: usualTasks(model, registry()).installed,
+    tasks: usualTasks(model, registry).installed,
     parameters: model.parameterCount,
     bytes: model.weightBytes,
     metadata: model.metadata,
@@ -135,7 +135,7 @@ function asText(
   gain: (IntegerPrecision & PrecisionGain) | undefined,
 ): readonly string[] {
   const { bold, dim } = context.terminal.colours;
-  const tasks = usualTasks(model, context.registry());
+  const tasks = usualTasks(model, context.registry);
   // A family that is not known, or whose tasks are not, may be a plugin's.
   const hint = model.family && tasks.missing.length === 0 ? '' : notLoadedHint(context).trim();
   const facts = formatTable([

@@ -61,13 +61,13 @@ export function predictCommand(context: Context): Command {
     ],
   }).action(async (words: string[], flags: Flags) => {
     const settings = await readSettings(flags, flags.config);
-    checkNames(settings, context.registry());
+    checkNames(settings, context.registry);
     const named = splitWords(words, settings.model);
     const source = requireModel(named.model);
     if (named.rest.length === 0) throw nothingNamed('files', source, settings.model);
     requireSources(named.rest);
-    const registry = context.registry();
-    const base = await openNamed(named.model, registry, settings);
+    const registry = context.registry;
+    const base = await openNamed(named.model, context, settings);
     const chosen = await chosenAdapter(settings);
     const adapter = chosen?.adapter;
     const progress = new Progress(context.terminal, flags);

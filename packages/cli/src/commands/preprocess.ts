@@ -1,6 +1,6 @@
 /** @file `onnx-lora preprocess`: exactly what a model is fed for files. */
 
-import type { PluginRegistry, Tensor } from '@onnx-lora/sdk';
+import type { Tensor } from '@onnx-lora/sdk';
 import type { TaskModel } from '@onnx-lora/sdk/tasks';
 import { readModelConfig, writeSafetensors } from '@onnx-lora/sdk/data';
 import { preprocessorOf } from '@onnx-lora/vision';
@@ -38,8 +38,8 @@ export function preprocessCommand(context: Context): Command {
     const out = requireOutFile(settings.out, '.safetensors');
     requireFree([out], flags);
     if (named.rest.length === 0) throw nothingNamed('inputs', source, settings.model);
-    const registry = context.registry();
-    const { preprocessor } = await preprocessorOf(await describe(source, registry), registry.preprocessors);
+    const registry = context.registry;
+    const { preprocessor } = await preprocessorOf(await describe(source, context), registry.preprocessors);
     const progress = new Progress(terminal, flags);
     const tensors = new Map<string, Tensor>();
     for (const file of named.rest) {
@@ -62,8 +62,8 @@ export function preprocessCommand(context: Context): Command {
 }
 
 /** What a preprocessor must know of a model: a folder will do, without a graph in it. */
-async function describe(source: string, registry: PluginRegistry): Promise<TaskModel> {
-  if (!isFolder(source)) return openNamed(source, registry);
+async function describe(source: string, context: Context): Promise<TaskModel> {
+  if (!isFolder(source)) return openNamed(source, context);
   const config = readModelConfig(source);
   return { name: source, folder: source, inputs: {}, outputs: {}, ...(config ? { config } : {}) };
 }

@@ -72,7 +72,7 @@ export function quantizeCommand(context: Context): Command {
       'onnx-lora train models/vit-int8 --data photos --out runs/photos   # an adapter on it, as on any other',
     ],
   }).action(async (word: string | undefined, flags: QuantizeFlags) => {
-    const { terminal, registry } = context;
+    const { terminal } = context;
     const settings = await readSettings(flags, undefined);
     const bits = bitsOf(flags.bits);
     const [blockSize, maxError] = [numberOf('block-size', flags.blockSize), numberOf('max-error', flags.maxError)];
@@ -83,7 +83,7 @@ export function quantizeCommand(context: Context): Command {
     const out = requireFlag(settings.out, 'out', 'name the .onnx file or the folder to write');
     const adapterOut = out.endsWith('.onnx') ? `${out.slice(0, -'.onnx'.length)}-loftq` : path.join(out, 'loftq');
     if (loftq) requireFree(adapterPlaces(adapterOut), flags);
-    const model = await openNamed(oneModel(word, flags['model'], settings), registry());
+    const model = await openNamed(oneModel(word, flags['model'], settings), context);
     const { targetModules, excludeModules } = loraOptions(settings);
     const progress = new Progress(terminal, flags);
     const data = settings.data === undefined ? undefined : await calibrationTask(model, settings, context, progress);
@@ -112,7 +112,7 @@ export function quantizeCommand(context: Context): Command {
 async function calibrationTask(model: Model, settings: Settings, context: Context, progress: Progress): Promise<Task> {
   const tell = (line: string): void => progress.intro(line);
   const factory = await chooseTask(settings.task, model, context, tell);
-  const data = await pathOfData(settings.data!, context.registry(), progress);
+  const data = await pathOfData(settings.data!, context.registry, progress);
   return withWarnings(factory.create(taskOptions(withTaskSettings(settings, factory), data, settings.seed ?? 0)), tell);
 }
 

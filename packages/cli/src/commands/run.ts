@@ -35,11 +35,11 @@ export function runCommand(context: Context): Command {
     examples: ['onnx-lora run models/vit --feeds feeds.safetensors --adapter runs/photos -o outputs.safetensors'],
   }).action(async (word: string | undefined, flags: Flags & { readonly feeds?: string }) => {
     const settings = await readSettings(flags, undefined);
-    checkNames(settings, context.registry());
+    checkNames(settings, context.registry);
     const feedsFile = requireFlag(flags.feeds, 'feeds', 'name a safetensors file with a tensor per input');
     const out = requireOutFile(settings.out, '.safetensors');
     requireFree([out], flags);
-    const model = await openNamed(oneModel(word, flags['model'], settings), context.registry(), settings);
+    const model = await openNamed(oneModel(word, flags['model'], settings), context, settings);
     const { tensors } = await readSafetensors(feedsFile);
     checkFeeds(model, tensors, feedsFile);
     const adapter = settings.adapter === undefined ? undefined : await loadAdapter(settings.adapter);

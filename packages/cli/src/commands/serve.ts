@@ -61,12 +61,11 @@ export function serveCommand(context: Context): Command {
     ],
   }).action(async (word: string | undefined, { config, ...flags }: ServeFlags) => {
     const settings = await readSettings(flags, undefined);
-    const registry = context.registry(await Promise.all(context.own().map(bounded)));
-    checkNames(settings, registry);
+    checkNames(settings, context.registry);
     const options = await serveOptions(config, flags, settings);
     if (options.adapters !== undefined && !isAddress(options.adapters) && !existsSync(options.adapters))
       throw usageError(`--adapters "${options.adapters}" is not there. Name a folder with a folder for each adapter.`);
-    const model = await openNamed(oneModel(word, flags['model'], settings), registry, settings);
+    const model = await openNamed(oneModel(word, flags['model'], settings), context, settings);
     const stop = new AbortController();
     const interrupt = new Interrupt(() => stop.abort());
     let onHangUp = (): void => undefined;
@@ -100,7 +99,7 @@ export function serveCommand(context: Context): Command {
 const MAX_PIXELS = 25_000_000;
 
 /** The plugin, which decodes no larger images than a server should. */
-async function bounded(plugin: Plugin): Promise<Plugin> {
+export async function bounded(plugin: Plugin): Promise<Plugin> {
   if (plugin.name !== '@onnx-lora/vision') return plugin;
   const { IMAGE_DECODER, SharpDecoder } = await import('@onnx-lora/vision');
   const decoder = (): ImageDecoder => new SharpDecoder({ maxPixels: MAX_PIXELS });

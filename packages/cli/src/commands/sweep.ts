@@ -63,7 +63,7 @@ export function sweepCommand(context: Context): Command {
     if (flags.config === undefined)
       throw usageError('--config is missing: name the YAML file that says what is to be tried.');
     const file = await readSweepFile(flags.config);
-    const plan = planSweep(file, context.registry());
+    const plan = planSweep(file, context.registry);
     const out = flags.out ?? outOf(file);
     const folder = { ...kept, path: out };
     requireKept(folder, flags.overwrite);
@@ -88,7 +88,7 @@ export function sweepCommand(context: Context): Command {
         journal,
         options: file.options,
         out,
-        plugins: await askedPlugins(flags),
+        plugins: await askedPlugins(flags, context.folder),
         launch,
         rungs,
         factor,

@@ -61,7 +61,7 @@ export function trainCommand(context: Context): Command {
   }).action(async (word: string | undefined, flags: TrainFlags) => {
     const { resume } = flags;
     const settings = await readSettings(flags, resume === undefined ? flags.config : configToResume(resume, flags));
-    checkNames(settings, context.registry());
+    checkNames(settings, context.registry);
     const model = oneModel(word, flags['model'], settings);
     const { summary, exitCode } = await runTraining(
       { ...settings, ...(model === undefined ? {} : { model }), ...(resume === undefined ? {} : { out: resume }) },

@@ -18,8 +18,11 @@ export interface PluginFlags {
  *
  * @throws OnnxLoraError `CONFIG_INVALID`, `FILE_NOT_FOUND` as reading the settings does
  */
-export async function askedPlugins({ plugins = [], config, resume }: PluginFlags): Promise<AskedPlugin[]> {
-  const byFlag = plugins.map((name) => askedIn(process.cwd(), name));
+export async function askedPlugins(
+  { plugins = [], config, resume }: PluginFlags,
+  folder: string,
+): Promise<AskedPlugin[]> {
+  const byFlag = plugins.map((name) => askedIn(folder, name));
   const file = typeof config === 'string' ? config : configIn(resume);
   // Whose other keys are the command's to read.
   const { plugins: given = null } = file === undefined ? {} : await readYaml(file);

@@ -23,16 +23,17 @@ export function askedIn(folder: string, name: string): AskedPlugin {
 /**
  * Loads plugins, in their order.
  *
+ * @param calledIn the folder in which the command is called
  * @throws OnnxLoraError `PLUGIN_INVALID` for what is not there, fails to load, or exports no plugin
  */
-export async function loadNamedPlugins(asked: readonly AskedPlugin[]): Promise<Plugin[]> {
+export async function loadNamedPlugins(asked: readonly AskedPlugin[], calledIn: string): Promise<Plugin[]> {
   const loaded: Plugin[] = [];
-  for (const each of asked) loaded.push(await loadNamed(each));
+  for (const each of asked) loaded.push(await loadNamed(each, calledIn));
   return loaded;
 }
 
-async function loadNamed({ name, folder }: AskedPlugin): Promise<Plugin> {
-  const url = path.isAbsolute(name) ? urlOfPath(name) : await urlOfPackage(name, folder);
+async function loadNamed({ name, folder }: AskedPlugin, calledIn: string): Promise<Plugin> {
+  const url = path.isAbsolute(name) ? urlOfPath(name) : await urlOfPackage(name, folder, calledIn);
   let module: Readonly<Record<string, unknown>>;
   try {
     module = (await import(url)) as Readonly<Record<string, unknown>>;
@@ -93,7 +94,7 @@ function urlOfPath(file: string): string {
  * Looks from the folder first; then from where the command is called, since a file of settings may lie elsewhere, as that of
  * a run does; then from the command's own place, where a global install has what lies beside it.
  */
-async function urlOfPackage(name: string, folder: string): Promise<string> {
+async function urlOfPackage(name: string, folder: string, calledIn: string): Promise<string> {
   // A URL such as data: is code by itself, which a file of settings must not bring.
   if (name.includes(':')) {
     throw new OnnxLoraError(
@@ -102,7 +103,7 @@ async function urlOfPackage(name: string, folder: string): Promise<string> {
     );
   }
   const { resolve } = await import('import-meta-resolve');
-  const folders = [folder, process.cwd()].map((each) => pathToFileURL(path.join(each, 'x.js')).href);
+  const folders = [folder, calledIn].map((each) => pathToFileURL(path.join(each, 'x.js')).href);
   for (const from of [...folders, import.meta.url]) {
     try {
       return resolve(name, from);

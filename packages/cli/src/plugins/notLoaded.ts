@@ -8,13 +8,13 @@ import { installedPlugins, type InstalledPackage } from './installed.ts';
 import { askedIn } from './loadNamed.ts';
 
 /** What is loaded, as far as a {@link Context} says it. */
-export type Loaded = Pick<Context, 'registry' | 'plugins'>;
+export type Loaded = Pick<Context, 'registry' | 'plugins' | 'folder'>;
 
 /** Packages that are installed and say that they are plugins, but those that are loaded. */
-export function notLoaded({ registry, plugins }: Loaded): InstalledPackage[] {
+export function notLoaded({ registry, plugins, folder }: Loaded): InstalledPackage[] {
   // A plugin may be called other than its package.
-  const loaded = new Set([...registry().plugins.map(({ name }) => name), ...plugins()]);
-  return installedPlugins(process.cwd()).filter(({ name }) => !loaded.has(name));
+  const loaded = new Set([...registry.plugins.map(({ name }) => name), ...plugins]);
+  return installedPlugins(folder).filter(({ name }) => !loaded.has(name));
 }
 
 /** ` Installed, but not loaded: onnx-lora-cells (--plugin onnx-lora-cells loads it).`, or nothing where there is none. */
@@ -36,9 +36,8 @@ export async function flagsOfRun(source: string, { plugins }: Loaded): Promise<s
   // What else is wrong with the file is no matter here.
   const { plugins: names = [] } = await readSettings({}, config).catch(() => ({ plugins: [] }));
   const folder = path.dirname(path.resolve(config));
-  const loaded = plugins();
   return names
     .map((name) => askedIn(folder, name).name)
-    .filter((name) => !loaded.includes(name))
+    .filter((name) => !plugins.includes(name))
     .map((name) => `--plugin ${name}`);
 }

@@ -51,7 +51,7 @@ export async function planRun(
   context: Context,
   { named, progress, shared = notShared }: { named: RunFolder | undefined; progress: Progress; shared?: Shared },
 ): Promise<PlannedRun> {
-  const registry = context.registry();
+  const registry = context.registry;
   const source = requireFlag(given.data, 'data', 'name the data to train on');
   // What these say is read, before anything else is.
   loraOptions(given);
@@ -61,12 +61,12 @@ export async function planRun(
   const measures = given.eval ?? true;
   const data = await shared('data', source, () => pathOfData(source, registry, progress));
   const base = [requireModel(given.model), given.fix, given.precision];
-  const model = await shared('model', base, () => openNamed(given.model, registry, given));
+  const model = await shared('model', base, () => openNamed(given.model, context, given));
   const begun = await adapterToBegin(given);
   const own = begun ? modelFor<Model>(model, begun.adapter) : model;
   const factory = await chooseTask(given.task, model, context, (line) => progress.intro(line), begun);
   const folder = named ?? RunFolder.unused(data, factory.name);
-  const original = given.original === undefined ? undefined : await openNamed(given.original, registry, given);
+  const original = given.original === undefined ? undefined : await openNamed(given.original, context, given);
   const targets = given.targets ?? (begun ? [] : [...previewLora(model, loraOptions(given, original)).targets]);
   const settings = resolveSettings(
     // By their kinds, so that config.yaml has a number as a number.
@@ -77,7 +77,7 @@ export async function planRun(
       task: factory.name,
       // Without targets the family chose; the choice is written down.
       ...(targets.length > 0 ? { targets } : {}),
-      ...(context.plugins().length > 0 ? { plugins: [...context.plugins()] } : {}),
+      ...(context.plugins.length > 0 ? { plugins: [...context.plugins] } : {}),
       out: folder.path,
     },
     factory.defaults,

@@ -95,7 +95,7 @@ export async function runTraining(given: Settings, options: TrainRunOptions, con
     progress,
     folder,
     history: new RunHistory(),
-    registry: context.registry(),
+    registry: context.registry,
     stage: 'before',
     ...(onEvent ? { onEvent } : {}),
   };

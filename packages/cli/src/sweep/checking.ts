@@ -46,7 +46,7 @@ export async function checkTrials(
   for (const [i, { name, settings }] of all.entries()) {
     progress.showLive(i + 1, all.length, `checking trial ${i + 1} of ${all.length}`);
     try {
-      checkNames(settings, context.registry());
+      checkNames(settings, context.registry);
       if (settings.eval === false)
         throw usageError('A trial is compared by what it measures, and eval is false. Leave it out.');
       const planned = (own: typeof settings): ReturnType<typeof planRun> => planRun(own, context, { named: undefined, progress, shared }); // prettier-ignore

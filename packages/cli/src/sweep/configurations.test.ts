@@ -4,11 +4,12 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../fixtures/call.ts';
-import { loadRegistry } from '../context.ts';
+import { loadPlugins } from '@onnx-lora/sdk';
+import { allOwnPlugins } from '../plugins/own.ts';
 import { folderOf, planSweep, type SweepPlan } from './configurations.ts';
 import { readSweepFile } from './sweepFile.ts';
 
-const registry = await loadRegistry();
+const registry = loadPlugins(await allOwnPlugins());
 
 async function planOf(yaml: string): Promise<SweepPlan> {
   const file = path.join(temporaryFolder(), 'sweep.yaml');

@@ -4,12 +4,12 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { loadRegistry } from '../context.ts';
-import { type AskedPlugin, loadNamedPlugins } from '../plugins/loadNamed.ts';
+import { commandScope, Context } from '../context.ts';
+import type { AskedPlugin } from '../plugins/loadNamed.ts';
+import { allOwnPlugins } from '../plugins/own.ts';
 import { RunFolder } from '../run/runFolder.ts';
 import { runTraining, type TrainSummary } from '../run/trainRun.ts';
 import type { Settings } from '../settings/setting.ts';
-import { Terminal } from '../terminal/terminal.ts';
 
 /** What a trial is told. */
 export interface TrialJob {
@@ -63,8 +63,9 @@ async function work({ settings, stopAfter, plugins }: TrialJob): Promise<void> {
   const alive = setInterval(() => tell({ type: 'alive', memory: process.memoryUsage.rss() }), 1000).unref();
   let last = -Infinity;
   try {
-    const asked = await loadNamedPlugins(plugins);
-    const registry = await loadRegistry(asked);
+    await using command = commandScope({ stdout: silent, stderr: silent });
+    await using context = await Context.of(command);
+    await context.load(plugins, await allOwnPlugins());
     const folder = new RunFolder(settings.out);
     await folder.untaken(LAST_STEP);
     const { summary } = await runTraining(
@@ -81,13 +82,7 @@ async function work({ settings, stopAfter, plugins }: TrialJob): Promise<void> {
           tell({ type: 'step', step: event.step, steps: event.steps, loss: event.loss });
         },
       },
-      {
-        terminal: new Terminal({ stdout: silent, stderr: silent }),
-        registry: () => registry,
-        own: () => registry.plugins.filter((plugin) => !asked.includes(plugin)),
-        plugins: () => plugins.map(({ name }) => name),
-        exitWith: () => undefined,
-      },
+      context,
     );
     // Ended by a signal: what there is goes on another time.
     if (summary.stopped) return;

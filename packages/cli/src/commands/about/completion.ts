@@ -12,7 +12,7 @@ import { commandOf } from '../../options.ts';
 const scripts = { bash: bashScript, zsh: zshScript, fish: fishScript };
 
 /** Makes the command. */
-export function completionCommand({ terminal, registry }: Context): Command {
+export function completionCommand(context: Context): Command {
   const command = commandOf({
     name: 'completion',
     description:
@@ -24,6 +24,6 @@ export function completionCommand({ terminal, registry }: Context): Command {
     ],
   }).addArgument(new Argument('<shell>', 'the shell').choices(Object.keys(scripts)));
   return command.action((shell: keyof typeof scripts) =>
-    terminal.print(scripts[shell](completable(command.parent!, registry()))),
+    context.terminal.print(scripts[shell](completable(command.parent!, context.registry))),
   );
 }

@@ -6,13 +6,12 @@ import { fileURLToPath } from 'node:url';
 import { loadAdapter } from '@onnx-lora/sdk';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { parse } from 'yaml';
-import { call, callJson, temporaryFolder, vit } from '../../../fixtures/call.ts';
+import { call, callJsonIn, temporaryFolder, vit } from '../../../fixtures/call.ts';
 
 const everything = fileURLToPath(new URL('../../../fixtures/everything.ts', import.meta.url));
 
 afterEach(() => {
   vi.unstubAllEnvs();
-  vi.restoreAllMocks();
 });
 
 /** A package in `node_modules` of a folder. */
@@ -81,10 +80,9 @@ describe('a run with a plugin', () => {
 describe('plugins', () => {
   it('lists what is loaded and what is installed, and loads nothing unasked', async () => {
     const folder = temporaryFolder();
-    vi.spyOn(process, 'cwd').mockReturnValue(folder);
     install(folder, 'onnx-lora-cells', 'throw new Error("loaded unasked")');
     install(folder, '@acme/other', '', { keywords: ['something'] });
-    const { loaded, installed } = (await callJson('plugins', '--plugin', everything)) as Record<string, Record<string, unknown>[]>; // prettier-ignore
+    const { loaded, installed } = (await callJsonIn(folder, 'plugins', '--plugin', everything)) as Record<string, Record<string, unknown>[]>; // prettier-ignore
     expect(loaded!.map(({ name, own }) => [name, own])).toEqual([
       ['everything', false],
       ['@onnx-lora/vision', true],
@@ -96,7 +94,7 @@ describe('plugins', () => {
     ]);
     expect(loaded![0]).toMatchObject({ trackers: ['text-file', 'broken'], providers: ['here'] });
     expect(installed).toEqual([{ name: 'onnx-lora-cells', version: '1.2.3', description: 'What onnx-lora-cells does.' }]); // prettier-ignore
-    const { stdout } = await call(['plugins']);
+    const { stdout } = await call(['plugins'], { folder });
     expect(stdout).toMatch(/Installed, not loaded[^\n]*\n {2}onnx-lora-cells +1\.2\.3 +What onnx-lora-cells does\./);
   });
 
@@ -105,45 +103,40 @@ describe('plugins', () => {
     const inner = path.join(folder, 'inner');
     mkdirSync(inner);
     writeFileSync(path.join(inner, 'node_modules'), 'a file');
-    vi.spyOn(process, 'cwd').mockReturnValue(inner);
     install(folder, 'onnx-lora-cells', '', { description: 'Cells.\u001B[2J' });
-    const { code, stdout } = await call(['plugins']);
+    const { code, stdout } = await call(['plugins'], { folder: inner });
     expect(code).toBe(0);
     expect(stdout).toContain('Cells.\\x1b[2J');
   });
 
   it('finds an installed package where the command is called, wherever the settings lie', async () => {
     const [folder, elsewhere] = [temporaryFolder(), temporaryFolder()];
-    vi.spyOn(process, 'cwd').mockReturnValue(folder);
     install(folder, 'onnx-lora-mine', `export default { name: 'onnx-lora-mine', contract: 2, bindings: [], needs: {}, parts: { trackers: () => [{ name: 'mine', description: '', create: () => {} }] } };`); // prettier-ignore
     const file = path.join(elsewhere, 'config.yaml');
     writeFileSync(file, 'plugins: [onnx-lora-mine]\ntrack: [none]\ndata: x\n');
-    const { stderr } = await call(['train', vit, '--config', file]);
+    const { stderr } = await call(['train', vit, '--config', file], { folder });
     expect(stderr).toContain('Trackers are tensorboard, mine;');
   });
 
   it('loads a compiled CommonJS package, whose plugin is called otherwise', async () => {
     const folder = temporaryFolder();
-    vi.spyOn(process, 'cwd').mockReturnValue(folder);
     const code = `exports.__esModule = true; exports.default = { name: 'mine', contract: 2, bindings: [], needs: {}, parts: {} };`;
     install(folder, 'onnx-lora-cjs', code, { type: 'commonjs', exports: './index.js' });
-    const listed = await callJson('plugins', '--plugin', 'onnx-lora-cjs');
+    const listed = await callJsonIn(folder, 'plugins', '--plugin', 'onnx-lora-cjs');
     expect(listed).toMatchObject({ loaded: [{ name: 'mine' }, {}, {}, {}, {}, {}, {}], installed: [] });
   });
 
   it('loads an installed package by its name, its families before the own ones', async () => {
     const folder = temporaryFolder();
-    vi.spyOn(process, 'cwd').mockReturnValue(folder);
     install(folder, 'onnx-lora-mine', `export default { name: 'onnx-lora-mine', contract: 2, bindings: [], needs: {}, parts: { families: () => [{ name: 'mine', domain: 'd', matches: () => true, roles: { q: [/.*query/] }, defaultTargets: ['q'], tasks: [] }] } };`); // prettier-ignore
-    const { family } = (await callJson('inspect', vit, '--plugin', 'onnx-lora-mine')) as { family: unknown };
+    const { family } = (await callJsonIn(folder, 'inspect', vit, '--plugin', 'onnx-lora-mine')) as { family: unknown };
     expect(JSON.stringify(family)).toContain('mine');
   });
 
   it('lists the modules of a model of which a family adapts nothing', async () => {
     const folder = temporaryFolder();
-    vi.spyOn(process, 'cwd').mockReturnValue(folder);
     install(folder, 'onnx-lora-mine', `export default { name: 'onnx-lora-mine', contract: 2, bindings: [], needs: {}, parts: { families: () => [{ name: 'mine', domain: 'd', matches: () => true, roles: { q: [/no/] }, defaultTargets: ['q'], tasks: [] }] } };`); // prettier-ignore
-    const { code, stdout } = await call(['inspect', vit, '--plugin', 'onnx-lora-mine']);
+    const { code, stdout } = await call(['inspect', vit, '--plugin', 'onnx-lora-mine'], { folder });
     expect(code).toBe(0);
     expect(stdout).toContain('vit.encoder.layer.0.attention.attention.query');
     expect(stdout).toContain('The usual targets of mine are not in this model. Name modules to adapt with --targets');
@@ -160,23 +153,21 @@ describe('plugins', () => {
     ['a file that exports something else', ['--plugin', './other.mjs'], '"FOLDER/other.mjs" exports no plugin. One of its exports must be what definePlugin gives; it exports default.'], // prettier-ignore
   ])('tells of %s', async (_, flags, message) => {
     const folder = temporaryFolder();
-    vi.spyOn(process, 'cwd').mockReturnValue(folder);
     install(folder, 'onnx-lora-cells', 'throw new Error("it broke.")');
     install(folder, 'charts', 'throw new Error("it broke.")', { keywords: [] });
     writeFileSync(path.join(folder, 'plain.mjs'), 'export const answer = 42;');
     writeFileSync(path.join(folder, 'other.mjs'), 'export default { answer: 42 };');
-    const { code, stderr } = await call(['tasks', ...flags]);
+    const { code, stderr } = await call(['tasks', ...flags], { folder });
     expect(stderr.split('\n')[0]).toBe(`error: ${message.replaceAll('FOLDER', folder)}`);
     expect(code).toBe(2);
   });
 
   it('says where names are that an older plugin imports', async () => {
     const folder = temporaryFolder();
-    vi.spyOn(process, 'cwd').mockReturnValue(folder);
     // What Node says of `import { definePlugin } from '@onnx-lora/sdk'`.
     const missing = `The requested module '@onnx-lora/sdk' does not provide an export named 'definePlugin'`;
     install(folder, 'onnx-lora-old', `throw new SyntaxError(${JSON.stringify(missing)})`);
-    const { code, stderr } = await call(['tasks', '--plugin', 'onnx-lora-old']);
+    const { code, stderr } = await call(['tasks', '--plugin', 'onnx-lora-old'], { folder });
     expect(stderr).toContain(
       `${missing}. It is for another version of the SDK; in this one the name may be in @onnx-lora/sdk/plugin`,
     );
@@ -185,9 +176,8 @@ describe('plugins', () => {
 
   it('tells of a package that is not built', async () => {
     const folder = temporaryFolder();
-    vi.spyOn(process, 'cwd').mockReturnValue(folder);
     install(folder, 'onnx-lora-mine', '', { exports: './dist/index.js' });
-    const { code, stderr } = await call(['tasks', '--plugin', 'onnx-lora-mine']);
+    const { code, stderr } = await call(['tasks', '--plugin', 'onnx-lora-mine'], { folder });
     expect(stderr).toMatch(/"onnx-lora-mine" cannot be loaded: .*Build it \(npm run build\) where it is your own/);
     expect(code).toBe(2);
   });

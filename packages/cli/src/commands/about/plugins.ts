@@ -27,9 +27,9 @@ export function pluginsCommand(context: Context): Command {
       'onnx-lora train models/cells --data photos --plugin onnx-lora-cells',
     ],
   }).action((flags: Flags) => {
-    const { plugins, broughtBy } = context.registry();
+    const { plugins, broughtBy } = context.registry;
     const installed = notLoaded(context);
-    const loaded = plugins.map((plugin) => ({ ...facts(plugin), own: context.own().includes(plugin), brought: names(broughtBy(plugin)) })); // prettier-ignore
+    const loaded = plugins.map((plugin) => ({ ...facts(plugin), own: context.own.includes(plugin), brought: names(broughtBy(plugin)) })); // prettier-ignore
     const told = { loaded: loaded.map(({ brought, ...plugin }) => ({ ...plugin, ...brought })), installed };
     context.terminal.result(flags, told, () => [
       ...loaded.flatMap(({ name, version, description, own, brought }) => [

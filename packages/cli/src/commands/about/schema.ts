@@ -6,11 +6,11 @@ import { commandOf } from '../../options.ts';
 import { settingsSchema } from '../../settings/settingsSchema.ts';
 
 /** Makes the command. */
-export function schemaCommand({ terminal, registry }: Context): Command {
+export function schemaCommand(context: Context): Command {
   return commandOf({
     name: 'schema',
     description:
       'Prints the JSON schema of a YAML file of settings. An editor that knows it completes keys and marks mistakes: save it, and begin the YAML file with the line "# yaml-language-server: $schema=" and its path.',
     examples: ['onnx-lora schema > onnx-lora.schema.json'],
-  }).action(() => terminal.print(JSON.stringify(settingsSchema(registry()), null, 2)));
+  }).action(() => context.terminal.print(JSON.stringify(settingsSchema(context.registry), null, 2)));
 }

@@ -17,7 +17,7 @@ export function tasksCommand(context: Context): Command {
     flags: ['output'],
     examples: ['onnx-lora tasks', 'onnx-lora tasks image-classification'],
   }).action((name: string | undefined, flags: Flags) => {
-    const { tasks } = context.registry();
+    const { tasks } = context.registry;
     const shown = name === undefined ? tasks : [find(name, tasks)];
     const told = shown.map(({ name: task, description, settings, defaults = {} }) => ({
       name: task,

@@ -117,7 +117,7 @@ async function plainLora(
   rank: string | undefined,
   context: Context,
 ): Promise<{ readonly adapter: Adapter; readonly errors?: ReadonlyMap<string, number> }> {
-  const origin = holdsAdapter(from) ? await loadAdapter(from) : await openNamed(from, context.registry());
+  const origin = holdsAdapter(from) ? await loadAdapter(from) : await openNamed(from, context);
   const { peftType } = adapter.config;
   if (peftType === 'LORA') {
     if (rank === undefined) return { adapter: await toPlainLora(adapter, origin) };
@@ -140,7 +140,7 @@ async function renamed(
   { model: source }: ConvertFlags,
   context: Context,
 ): Promise<Adapter> {
-  const { name, family, config } = await openNamed(source, context.registry());
+  const { name, family, config } = await openNamed(source, context);
   if (family) return withNames(adapter, names, { family, ...(config ? { config } : {}) });
   throw usageError(`"${name}" is of no known family, and only a family knows the names of both versions.`);
 }

@@ -46,7 +46,7 @@ export function exportCommand(context: Context): Command {
         throw usageError(`Two adapters are called "${name}", and would have one file. Rename a folder.`);
       adapters[name] = await loadAdapter(source);
     }
-    const model = await openNamed(oneModel(word, flags['model'], settings), context.registry(), settings);
+    const model = await openNamed(oneModel(word, flags['model'], settings), context, settings);
     const { allowBaseMismatch = false, overwrite = false } = flags;
     if (triton !== undefined) {
       const written = await exportForTriton(model, adapters, triton, { allowBaseMismatch, overwrite });

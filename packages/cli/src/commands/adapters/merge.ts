@@ -73,13 +73,13 @@ interface MergeFlags extends Flags {
 }
 
 async function run(
-  { terminal, registry }: Context,
+  context: Context,
   word: string | undefined,
   { adapter: names = [], ...flags }: MergeFlags,
   write: typeof merge,
 ): Promise<void> {
   const settings = await readSettings(flags, undefined);
-  const model = await openNamed(oneModel(word, flags['model'], settings), registry(), settings);
+  const model = await openNamed(oneModel(word, flags['model'], settings), context, settings);
   const out = requireFlag(settings.out, 'out', 'name the .onnx file or the folder to write');
   if (names.length === 0) throw usageError('--adapter is missing: name the adapter.');
   const result = await write(model, await loadWeighted(names, flags), out, {
@@ -88,7 +88,7 @@ async function run(
     requantize: flags.requantize ?? false,
     format: flags.format ?? 'onnx',
   });
-  terminal.result(flags, result, () => [...asText(result, out), ...stillNeeded(model, out)]);
+  context.terminal.result(flags, result, () => [...asText(result, out), ...stillNeeded(model, out)]);
 }
 
 /** What `predict` also wants of a lone file: what lies beside the base. Its labels are inside. */

@@ -40,6 +40,8 @@ export interface OpenOptions extends Omit<LoadAdapterOptions, 'maxTensors'> {
    * (`worker: false`) in this thread ({@link OrtRuntime}).
    */
   readonly runtime?: Runtime;
+  /** What runs sessions and training, where that is another than `runtime`. */
+  readonly workerRuntime?: Runtime;
   /**
    * Where an exporter folded a batch normalisation into a convolution's weight, as torch's do unless told to keep it: by
    * module path of the convolution, the factor of each output, γ ÷ √(σ² + ε). Adapters are made for the weight without it.
@@ -79,7 +81,7 @@ export interface OpenOptions extends Omit<LoadAdapterOptions, 'maxTensors'> {
 
 // prettier-ignore
 const requireKnown = knownOptions<OpenOptions>('openModel', {
-  families: true, plugins: true, runtime: true, foldedScales: true, variant: true, files: true, precision: true,
+  families: true, plugins: true, runtime: true, workerRuntime: true, foldedScales: true, variant: true, files: true, precision: true,
   fixedInputs: true, revision: true, onDownload: true,
 });
 
@@ -220,7 +222,7 @@ function joinedModel(name: string, found: FilesToJoin, folder: string, options: 
 
 function modelOf(
   parts: Pick<ModelParts, 'name' | 'onnx' | 'files' | 'partOf'> & { readonly folder: string },
-  { families = [], plugins, runtime, foldedScales }: OpenOptions,
+  { families = [], plugins, runtime, workerRuntime = runtime, foldedScales }: OpenOptions,
 ): Model {
   const registry = catalogueOf(plugins);
   // A merged file may lie beside another model's.
@@ -231,7 +233,7 @@ function modelOf(
     families,
     registry,
     runtime: withProviders(runtime ?? new OrtRuntime(), registry.providers),
-    sessionRuntime: withProviders(runtime ?? new WorkerRuntime(), registry.providers),
+    sessionRuntime: withProviders(workerRuntime ?? new WorkerRuntime(), registry.providers),
   });
 }
 

@@ -1,7 +1,6 @@
 /** @file Plugins put together: what they bring, what they need, and the mistakes that are told before anything runs. */
 
 import { describe, expect, expectTypeOf, it } from 'vitest';
-import { REGISTRY, createContainer, KIND } from '../../inversify.ts';
 import { token, tokenList, binding } from './token.ts';
 import { definePlugin, type Plugin, PLUGIN_CONTRACT } from './definePlugin.ts';
 import type { ModelFamily } from '../families/family.ts';
@@ -209,14 +208,5 @@ describe('the types of a plugin', () => {
       definePlugin({ name: 'a', needs: { factor: 'scale' } }),
     ];
     expect(mistakes).toBeTypeOf('function');
-  });
-});
-
-describe('createContainer', () => {
-  it('holds each thing under the key of its kind, and all of it as a registry', () => {
-    const container = createContainer([definePlugin({ name: 'a', tasks: [task('one'), task('two')] })]);
-    expect(container.getAll(KIND.tasks).map(({ name }) => name)).toEqual(['one', 'two']);
-    expect(container.get(REGISTRY).tasks).toEqual(container.getAll(KIND.tasks));
-    expect(container.isBound(KIND.families)).toBe(false);
   });
 });
