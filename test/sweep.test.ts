@@ -127,6 +127,14 @@ it('SIGKILL at any moment changes nothing', { timeout: 3_600_000 }, async () => 
   const again = await sweep('killed').ended;
   expect(again.stderr).toContain(`; ${count} are done`);
   expect(withoutSeconds()).toEqual(journal);
+
+  // In words it ends with where all is, the verdict last.
+  const words = [command, 'sweep', '--config', path.join(folder, 'sweep.yaml'), '--out', path.join(folder, 'killed')];
+  const { stdout } = spawnSync(process.execPath, words, { encoding: 'utf8' });
+  expect(stdout).toMatch(new RegExp(`^${count} of ${count} trials done in \\d+:\\d\\d\\.\\n`));
+  const trials = /^runs {3}(.*), each with its adapter and report$/m.exec(stdout)![1]!;
+  expect(readdirSync(trials)).toHaveLength(count);
+  expect(stdout.trimEnd().split('\n').at(-1)).toMatch(/the base/);
 });
 
 it('Ctrl-C lets trials save, and exits as shells have it', { timeout: 600_000 }, async () => {

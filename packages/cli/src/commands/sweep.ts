@@ -234,15 +234,16 @@ function asText(
     test?.adjusted === undefined ? '' : `p ${probability(test.adjusted)}`,
     best.parameters === undefined ? '' : grouped(Math.round(best.parameters)),
   ]);
-  const failed = trials.failed > 0 ? `, ${trials.failed} failed` : '';
+  const failed = trials.failed > 0 ? `, ${trials.failed} failed,` : '';
   return [
-    `${trials.done} of ${trials.all} trials made to their end${failed}, in ${clock(seconds)}.`,
+    `${trials.done} of ${trials.all} trials done${failed} in ${clock(seconds)}.`,
     '',
     ...(rows.length > 0
       ? [...formatTable([['method', 'at its best', metric.name, 'better by', '', 'parameters'], ...rows]), '']
       : []),
     `page   ${page}`,
     `table  ${path.join(out, own.table)}`,
+    `runs   ${path.join(out, 'trials')}, each with its adapter and report`,
     '',
     ...(recommendation === verdict.text ? [] : [recommendation]),
     verdict.text,
