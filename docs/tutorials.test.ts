@@ -3,7 +3,7 @@
  *
  * `sh` fences are run, each by a shell, in one new folder that has the clone's `docs`, `test` and `packages`. The `text` fence
  * that comes next is what the commands print: its lines must come in their order, whatever stands between them; their numbers
- * may be others, but those of a line with "before" and "after" only by a tenth. A line `…` stands for lines left out. Where it
+ * may be others, but those of a line with "before" and "after" only by a tenth. A line `…` stands for lines left out. Where one
  * begins with `error:`, the commands must fail. A `cd` holds for the fences that follow. Other fences (`bash`) are not run.
  *
  * Every change runs the pages that between them take each step that others take, too; a nightly run takes all pages. What takes
@@ -44,7 +44,7 @@ test.each(pages)('%s', { timeout: isNightly ? 3_600_000 : 600_000 }, async (page
     if (nightly && !isNightly) continue;
     const place = `docs/tutorials/${page}:${line}`;
     const { code, printed } = await shell(`trap 'pwd >${ended}' EXIT\n${commands}`, readFileSync(ended, 'utf8').trim());
-    const fails = output[0]?.text.startsWith('error:') ?? false;
+    const fails = output.some(({ text }) => text.startsWith('error:'));
     if (fails === (code === 0)) expect.fail(`${place} exits with ${code}:\n${commands}\n${printed}`);
     const missing = firstMissing(output, printed.split('\n'), nightly);
     if (missing) {
