@@ -72,7 +72,7 @@ async function run(args: readonly string[], print: (line: string) => void): Prom
   });
   const { passed, failed, skipped } = report;
   if (values.json) print(JSON.stringify(report, undefined, 2));
-  else print(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
+  else print(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} not applicable` : ''}`);
   return failed > 0 ? EXIT_FAILED : 0;
 }
 

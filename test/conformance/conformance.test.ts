@@ -437,6 +437,20 @@ describe('the command', () => {
     ]);
   });
 
+  it('counts what a case does not hold by the word that its line has', async () => {
+    const folder = path.join(mkdtempSync(path.join(scratch, 'case-')), 'untrained');
+    cpSync(path.join(cases, 'lora-linear'), folder, { recursive: true });
+    const about = path.join(folder, 'case.json');
+    writeFileSync(about, JSON.stringify({ ...(JSON.parse(readFileSync(about, 'utf8')) as object), train: null }));
+    const { code, lines } = await command(folder, '--check', 'load', '--check', 'train');
+    expect(code).toBe(0);
+    expect(lines).toEqual([
+      expect.stringMatching(/^untrained load passed /),
+      expect.stringMatching(/^untrained train not applicable /),
+      '1 passed, 0 failed, 1 not applicable',
+    ]);
+  });
+
   it('prints one JSON document, and exits with 1 when something fails', async () => {
     const folder = path.join(mkdtempSync(path.join(scratch, 'case-')), 'empty');
     cpSync(path.join(cases, 'lora-linear'), folder, { recursive: true });
