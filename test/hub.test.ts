@@ -22,6 +22,7 @@ const repositories: Readonly<Record<string, string>> = {
   'team/lora': path.join(scratch, 'lora'),
   'team/whisper': path.join(scratch, 'whisper'),
   'team/checkpoint': path.join(scratch, 'checkpoint'),
+  'team/sentences': path.join(scratch, 'sentences'),
   'team/sharded': path.join(scratch, 'sharded'),
   'team/pickled': path.join(scratch, 'pickled'),
 };
@@ -95,6 +96,14 @@ beforeAll(async () => {
   for (const name of readdirSync(checkpoint).filter((each) => /^(?:config\.json|model.*)$/.test(each)))
     cpSync(path.join(checkpoint, name), path.join(repositories['team/checkpoint']!, name));
   writeFileSync(path.join(repositories['team/checkpoint']!, 'pytorch_model.bin'), 'not to be downloaded');
+  // What sentence-transformers writes beside a model; weights of further modules stay where they are.
+  const sentences = path.join(repositories['team/sentences']!, '1_Pooling');
+  cpSync(repositories['team/vit']!, repositories['team/sentences']!, { recursive: true });
+  mkdirSync(sentences);
+  writeFileSync(path.join(sentences, 'config.json'), '{}');
+  writeFileSync(path.join(sentences, 'model.safetensors'), 'not to be downloaded');
+  for (const name of ['modules.json', 'sentence_bert_config.json', 'config_sentence_transformers.json', 'README.md'])
+    writeFileSync(path.join(repositories['team/sentences']!, name), '{}');
   const whisper = fileURLToPath(new URL('fixtures/whisperMerged', import.meta.url));
   cpSync(path.join(whisper, 'config.json'), path.join(repositories['team/whisper']!, 'config.json'));
   for (const name of ['vocab.json', 'merges.txt', 'processor_config.json', 'flax_model.json'])
@@ -150,6 +159,14 @@ it('downloads what a model needs into the cache of the hub client, once', async 
   const before = requests.filter((request) => request.startsWith('GET') && request.includes('.onnx')).length;
   await openModel('team/vit');
   expect(requests.filter((request) => request.startsWith('GET') && request.includes('.onnx'))).toHaveLength(before);
+});
+
+it('downloads how sentences become vectors', async () => {
+  const { openModel } = await import('@onnx-lora/sdk');
+  const downloaded: string[] = [];
+  await openModel('team/sentences', { onDownload: (file) => downloaded.push(file) });
+  const own = ['1_Pooling/config.json', 'config_sentence_transformers.json', 'modules.json', 'sentence_bert_config.json']; // prettier-ignore
+  expect(downloaded.sort()).toEqual([...own, 'config.json', 'onnx/model.onnx', 'preprocessor_config.json'].toSorted());
 });
 
 it('says what is wrong with a name that the hub does not know', async () => {

@@ -1,9 +1,9 @@
 /** @file From a checkpoint to a folder laid out as published ONNX models are. */
 
-import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs';
+import { existsSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { type FileSlice, isCompanion, writeOnnxFiles } from '@onnx-lora/sdk/core';
+import { companionsIn, type FileSlice, writeOnnxFiles } from '@onnx-lora/sdk/core';
 import { buildGraphs, type BuildOptions, type BuiltGraphs } from './buildGraphs.ts';
 
 /** Options of {@link buildModel}. */
@@ -33,8 +33,9 @@ export async function buildModel(folder: string, out: string, options: BuildMode
   }
   const { graphs, ...built } = await buildGraphs(folder, { weights: 'float32', ...options });
   const models = [...graphs].map(([name, model]) => ({ file: path.join(out, 'onnx', `${name}.onnx`), model }));
-  const companions = readdirSync(folder).filter(isCompanion);
-  const beside = companions.map((name) => [path.join(out, name), wholeFile(path.join(folder, name))] as const);
+  const beside = companionsIn(folder).map(
+    (name) => [path.join(out, name), wholeFile(path.join(folder, name))] as const,
+  );
   requireFree([...models.map(({ file }) => file), ...beside.map(([file]) => file)], options.overwrite ?? false);
   return { ...built, files: writeOnnxFiles(models, beside) };
 }

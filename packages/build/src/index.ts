@@ -4,7 +4,6 @@ export type { Architecture, Emit, Graphs } from './architecture.ts';
 export { architectures } from './architectures/index.ts';
 export { buildGraphs, type BuildOptions, type BuiltGraphs } from './buildGraphs.ts';
 export { buildModel, type BuildModelOptions, type BuiltModel } from './buildModel.ts';
-export type { SentencePooling } from './checkpoint/sentenceModules.ts';
 export type { Activation } from './layers/activations.ts';
 export { Graph, type GraphForm, type GraphOptions, type WeightType } from './layers/graph.ts';
 export { type Convolution, Module } from './layers/module.ts';

@@ -13,7 +13,7 @@ export {
   writeOnnxFiles,
 } from './graph/file/onnxFile.ts';
 export type { FileToWrite, OnnxToWrite } from './graph/file/stagedFiles.ts';
-export { isCompanion } from './model/opening/hub.ts';
+export { companionsIn } from './model/opening/hub.ts';
 export { type BuilderOptions, GraphBuilder, type InferNode } from './graph/builder.ts';
 export { type Attributes, float, type GraphAttribute } from './graph/attributes.ts';
 export type {

@@ -93,6 +93,14 @@ export { decodeText, isUtf16, textOfHead } from './files/decodeText.ts';
 export { fairHoldOut, type RecordSplit, type SplitFacts, splitRecords } from './plugin/data/splits/splitRecords.ts';
 export { isObject, type JsonObject, readJsonObject, ConfigFields } from './plugin/data/modelFiles/configFields.ts';
 export {
+  readSentenceLimits,
+  readSentenceModules,
+  readSentencePooling,
+  type SentenceLimits,
+  type SentenceModule,
+  type SentencePooling,
+} from './plugin/data/modelFiles/sentenceModules.ts';
+export {
   byTokenizer,
   checkTokenIds,
   checkTokenizerSteps,

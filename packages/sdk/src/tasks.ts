@@ -104,11 +104,13 @@ export {
 } from './plugin/tasks/embedding/neighbours.ts';
 export {
   featureTensor,
+  maxOfPlaces,
   meanOfPlaces,
   type PlacesOf,
   pooledRows,
   pooledValue,
   type PoolOptions,
+  type RowPlaces,
 } from './plugin/tasks/embedding/pooling.ts';
 export {
   haveAPair,

@@ -24,6 +24,11 @@ export interface SequenceDomain<R extends SequenceRecord, Source, Options extend
   readonly asks?: boolean;
   /** Whether answers stand in the second of a pair, whose rows are then windows of that behind the first; no by default. */
   readonly readsSecond?: boolean;
+  /**
+   * Whether a vector is made of each, so that what sentence-transformers wrote beside the model says how long one may be; no by
+   * default.
+   */
+  readonly embeds?: boolean;
   /** Which tokens embeddings are the mean of: `own`, without special ones (the default), or `all`, as sentence-transformers' models are trained. */
   readonly meanOf?: 'own' | 'all';
   /** What to read where a model does not read tokens, at the end of an error: `Use the encoder of a model of proteins.` */

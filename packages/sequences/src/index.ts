@@ -88,10 +88,10 @@ export {
   type FeatureOptions,
   isPerToken,
   pooledTokens,
-  sequenceFeature,
   type SequencePooling,
   type TokenPooling,
 } from './tasks/embedding/tokenStates.ts';
+export { openVectors, sequenceFeature, type VectorOptions, type Vectors } from './tasks/embedding/vectors.ts';
 export { maskedFactory } from './tasks/masked/maskedFactory.ts';
 export type { GuessScores } from './tasks/masked/maskedMetrics.ts';
 export { maskedModelling, type MaskedModellingOptions } from './tasks/masked/maskedModelling.ts';

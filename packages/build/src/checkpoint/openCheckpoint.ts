@@ -3,10 +3,9 @@
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { openSafetensors, openShards, type StoredTensor } from '@onnx-lora/sdk/core';
-import { type JsonObject, readJsonObject } from '@onnx-lora/sdk/data';
+import { type JsonObject, readJsonObject, readSentencePooling, type SentencePooling } from '@onnx-lora/sdk/data';
 import { notFound } from '@onnx-lora/sdk/plugin';
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { readSentencePooling, type SentencePooling } from './sentenceModules.ts';
 
 /** What a checkpoint's folder holds. */
 export interface Checkpoint {
@@ -45,7 +44,7 @@ export function isCheckpoint(folder: string): boolean {
  *   damaged; `FILE_INVALID` for weights that are only there as a pickle
  */
 export async function openCheckpoint(folder: string): Promise<Checkpoint> {
-  const pooling = await readSentencePooling(folder);
+  const pooling = await readSentencePooling(folder, 'Remove modules.json to have the model without them.');
   const preprocessor = await readJsonObject(path.join(folder, PREPROCESSOR), MOST_JSON, 'a checkpoint');
   const parts = { ...(pooling && { pooling }), ...(preprocessor && { preprocessor }) };
   return { folder, config: await objectIn(folder, CONFIG), tensors: await tensorsIn(folder), ...parts };

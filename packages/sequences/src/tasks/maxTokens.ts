@@ -1,6 +1,7 @@
 /** @file How many tokens a model reads at once. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
+import { readSentenceLimits } from '@onnx-lora/sdk/data';
 import type { TaskModel } from '@onnx-lora/sdk/tasks';
 import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
 import type { SequencePorts } from './sequenceTask.ts';
@@ -41,6 +42,25 @@ export function maxTokens(
       ? `The maximal length is ${given} tokens, but "${model.name}" has positions for ${hard}. Give at most ${hard}, or leave it out.`
       : `The maximal length must be a whole number of at least ${least} tokens, ${tokenizer.added.pair} of them special, but it is ${given}.`,
   );
+}
+
+/**
+ * Most tokens of a text that sentence-transformers reads, special ones included; infinite where its files do not say.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` where texts are to become lower case first, and the tokenizer does not do that; as
+ *   `readSentenceLimits`
+ */
+export async function sentenceTokens({ folder, name }: TaskModel, tokenizer: SequenceTokenizer): Promise<number> {
+  if (folder === undefined) return Infinity;
+  const { maxLength = Infinity, isLowerCase } = await readSentenceLimits(folder);
+  const idsOf = (text: string): string => tokenizer.tokens(text).ids.join();
+  if (isLowerCase && idsOf('The BIG House') !== idsOf('the big house')) {
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `sentence_bert_config.json of "${name}" says "do_lower_case": true, and its tokenizer reads capitals as they are. Add the normalizer {"type": "Lowercase"} to tokenizer.json, or set do_lower_case to false.`,
+    );
+  }
+  return Math.max(maxLength, tokenizer.added.single + 1);
 }
 
 /** The number of the first token's position: what RoBERTa's and ESM's learned positions begin with; else 0. */

@@ -6,7 +6,7 @@ import { openTokenizer } from '../tokenizers/openTokenizer.ts';
 import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
 import type { SequenceDomain } from '../domain.ts';
 import type { SequenceRecord } from '../record.ts';
-import { maxTokens } from './maxTokens.ts';
+import { maxTokens, sentenceTokens } from './maxTokens.ts';
 import { sequenceFeeds } from './sequenceFeeds.ts';
 import type { SequencePorts, TokenOptions, TokenRow } from './sequenceTask.ts';
 import { type RowRules, tokenRows, tokensOf } from './tokenRows.ts';
@@ -14,7 +14,7 @@ import { type RowRules, tokenRows, tokensOf } from './tokenRows.ts';
 /** What sequences are called, for errors. */
 export type SequenceNames = Pick<
   SequenceDomain<never, never, never>,
-  'noun' | 'one' | 'remedy' | 'meanOf' | 'readsSecond'
+  'noun' | 'one' | 'remedy' | 'meanOf' | 'readsSecond' | 'embeds'
 >;
 
 /** Inputs beside the ids, by the part that they play. */
@@ -80,9 +80,11 @@ export async function openSequenceInput(
 ): Promise<SequenceInput> {
   const ports = sequencePorts(model, names);
   const tokenizer = given ?? (await openTokenizer(model));
+  const most = maxTokens(model, tokenizer, ports, maxLength);
+  const usual = names.embeds ? await sentenceTokens(model, tokenizer) : Infinity;
   const rules: RowRules = {
     tokenizer,
-    most: maxTokens(model, tokenizer, ports, maxLength),
+    most: maxLength === undefined ? Math.min(most, usual) : most,
     tooLong,
     overlap,
     readsSecond: names.readsSecond,

@@ -1,6 +1,6 @@
 /** @file Longer texts: frequencies against transformers', and graphs that compute with them. */
 
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { float32, int64, type Model, openModel, type Tensor } from '@onnx-lora/sdk';
@@ -69,6 +69,8 @@ async function open(graph: ReturnType<typeof computed>): Promise<Model> {
   const folder = mkdtempSync(path.join(scratch, 'model-'));
   writeFileSync(path.join(folder, 'config.json'), JSON.stringify({ model_type: 'llama', max_position_embeddings: length, rope_theta: golden.base })); // prettier-ignore
   writeFileSync(path.join(folder, 'chat_template.jinja'), 'a template');
+  mkdirSync(path.join(folder, '1_Pooling'));
+  writeFileSync(path.join(folder, '1_Pooling', 'config.json'), '{}');
   writeOnnx(path.join(folder, 'model.onnx'), graph);
   return openModel(folder);
 }
@@ -120,7 +122,8 @@ it('what lies beside the model comes along, and config.json says what transforme
     rope_theta: golden.base,
     rope_scaling: { rope_type: 'yarn', factor: 1.5, original_max_position_embeddings: length },
   });
-  expect(existsSync(path.join(longer.folder!, 'chat_template.jinja'))).toBe(true);
+  for (const name of ['chat_template.jinja', '1_Pooling/config.json'])
+    expect(existsSync(path.join(longer.folder!, name))).toBe(true);
   const { rope_scaling, rope_theta } = (await stretch(model, { factor: 1.5, method: 'ntk' })).config!;
   expect(rope_scaling).toBe(null);
   // The default frequencies of this base are those that transformers' dynamic kind has.

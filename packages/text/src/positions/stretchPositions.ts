@@ -1,9 +1,9 @@
 /** @file A language model for longer texts: the same weights, and other frequencies of its rotary positions. */
 
-import { copyFileSync, existsSync, mkdirSync, readdirSync, realpathSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, realpathSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { type Model, OnnxLoraError } from '@onnx-lora/sdk';
-import { openOnnx, writeOnnx } from '@onnx-lora/sdk/core';
+import { companionsIn, openOnnx, writeOnnx } from '@onnx-lora/sdk/core';
 import { isObject, type JsonObject } from '@onnx-lora/sdk/data';
 import { type StretchedFrequencies, stretchedFrequencies, type StretchMethod } from './frequencies.ts';
 import { rotaryTables, withFrequencies } from './rotaryTables.ts';
@@ -57,8 +57,10 @@ export function stretchPositions(model: Model, folder: string, options: StretchO
     mkdirSync(path.dirname(place), { recursive: true });
     writeOnnx(place, each.model);
   }
-  for (const name of readdirSync(source))
-    if (/\.(?:json|txt|jinja|model)$/.test(name)) copyFileSync(path.join(source, name), path.join(folder, name));
+  for (const name of companionsIn(source)) {
+    mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
+    copyFileSync(path.join(source, name), path.join(folder, name));
+  }
   const longer = longerConfig(config, { method, factor, originalLength }, changed[0]!.stretched);
   writeFileSync(path.join(folder, 'config.json'), `${JSON.stringify(longer, undefined, 2)}\n`);
   return folder;

@@ -27,8 +27,9 @@ import type { TextDataOptions, TextSource } from '../data/textRecord.ts';
 import { textDomain, type TextTaskOptions } from '../domain.ts';
 
 /**
- * Loads a model of texts as one that makes embeddings: the mean over the states of a text's tokens, as sentence-transformers' models
- * are trained for, or that of the first.
+ * Loads a model of texts as one that makes embeddings. A model of sentence-transformers gives the vectors that it gives there:
+ * pooled, and divided by their lengths, as `sentence_embedding` or `modules.json` says. Other models give the mean over the states
+ * of a text's tokens, or that of the first.
  *
  * @example
  * ```ts
@@ -119,14 +120,18 @@ const embeddingSettings: SettingRows<EmbeddingOptions> = {
   pool: {
     kind: 'choice',
     of: ['mean', 'first'],
-    description: 'What stands for a text: mean (of all tokens; default), or first (the state of [CLS]).',
+    description:
+      'What stands for a text: mean (of all tokens), or first (the state of [CLS]). What modules.json says by default, else mean.',
   },
   output: {
     kind: 'text',
     description:
-      'The graph output that is the feature; before-head is what a head reads. last_hidden_state by default.',
+      'The graph output that is the feature; before-head is what a head reads. sentence_embedding by default, else last_hidden_state.',
   },
-  normalize: { kind: 'flag', description: 'Divides every embedding by its length.' },
+  normalize: {
+    kind: 'flag',
+    description: 'Divides every embedding by its length; by default where modules.json says so.',
+  },
   prompt: { kind: 'text', description: "Stands in front of each text that is embedded, such as 'query: '." },
   ...lengthSettings,
   ...textDomain.settings,

@@ -1,7 +1,7 @@
 /** @file The vector of a sentence, beside the states of its tokens: Reimers and Gurevych 2019. */
 
+import type { SentencePooling } from '@onnx-lora/sdk/data';
 import type { Value } from '@onnx-lora/sdk/tasks';
-import type { SentencePooling } from '../../checkpoint/sentenceModules.ts';
 import type { Module } from '../module.ts';
 
 /** Declares `last_hidden_state`, and `sentence_embedding` where the checkpoint says how sentences are pooled. */

@@ -1,8 +1,9 @@
 /** @file `onnx-lora merge` and `onnx-lora unmerge`: one plain .onnx from a model and adapters, and the way back. */
 
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { type Model, merge, type MergeResult, unmerge } from '@onnx-lora/sdk';
+import { companionsIn } from '@onnx-lora/sdk/core';
 import { type Command, Option } from 'commander';
 import { loadWeighted } from './adapterList.ts';
 import type { Context } from '../../context.ts';
@@ -94,7 +95,7 @@ async function run(
 /** What `predict` also wants of a lone file: what lies beside the base. Its labels are inside. */
 function stillNeeded({ folder }: Model, out: string): string[] {
   if (!out.endsWith('.onnx') || folder === undefined) return [];
-  const names = readdirSync(folder).filter((name) => PROCESSOR.test(name));
+  const names = companionsIn(folder).filter((name) => PROCESSOR.test(name));
   const missing = names.filter((name) => !existsSync(path.join(path.dirname(out), name)));
   if (missing.length === 0) return [];
   return [
@@ -104,7 +105,7 @@ function stillNeeded({ folder }: Model, out: string): string[] {
 
 /** Files that say how inputs are made and answers are read; labels are in the merged file. */
 const PROCESSOR =
-  /^(?:preprocessor_config|processor_config|tokenizer|tokenizer_config|vocab|generation_config)\.(?:json|txt)$/;
+  /^(?:preprocessor_config|processor_config|tokenizer|tokenizer_config|vocab|generation_config|modules|sentence_[\w-]+_config|\d+_\w+\/config)\.(?:json|txt)$/;
 
 /** What was written, and what of it a person may not expect. */
 function asText({ files, modules, rounding, untied, beside }: MergeResult, out: string): string[] {

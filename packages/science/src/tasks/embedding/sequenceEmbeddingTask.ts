@@ -17,14 +17,17 @@ const embeddingSettings: SettingRows<SequenceEmbeddingOptions> = {
     kind: 'choice',
     of: ['mean', 'first', 'residues'],
     description:
-      'mean (of all residues; default), first (the state of <cls>), or when predicting residues (one for each).',
+      'mean (of all residues), first (the state of <cls>), or when predicting residues (one for each). What modules.json says by default, else mean.',
   },
   output: {
     kind: 'text',
     description:
-      'The graph output that is the feature; before-head is what a head reads. last_hidden_state by default.',
+      'The graph output that is the feature; before-head is what a head reads. sentence_embedding by default, else last_hidden_state.',
   },
-  normalize: { kind: 'flag', description: 'Divides every embedding by its length.' },
+  normalize: {
+    kind: 'flag',
+    description: 'Divides every embedding by its length; by default where modules.json says so.',
+  },
   ...sequenceSettings,
 };
 

@@ -125,14 +125,19 @@ it('weighs tokens of the sequence alike, and no others', () => {
   const row = (count: number) => ({ ids: [], types: [], at: 1, count, from: 0 });
   const feature = { output: 'x', inner: [], port: { type: 'float32', dims: undefined } } as const;
   const states = float32([9, 1, 3, 9, 9, 5, 9, 9], [2, 4, 1]);
-  const mean = embeddingsBy(feature)({ x: states }, pooledTokens([row(2), row(1)], 'mean'));
+  const mean = embeddingsBy(feature, 'mean')({ x: states }, pooledTokens([row(2), row(1)], 'mean'));
   expect([...mean.data]).toEqual([2, 5]);
-  const first = embeddingsBy(feature)({ x: states }, pooledTokens([row(2), row(1)], 'first'));
+  const first = embeddingsBy(feature, 'mean')({ x: states }, pooledTokens([row(2), row(1)], 'first'));
   expect([...first.data]).toEqual([9, 9]);
+  const framed = [row(2), row(1)].map((each, i) => ({ ...each, ids: Array.from({ length: 4 - i }, () => 0) }));
+  const most = embeddingsBy(feature, 'max')({ x: float32([-9, -1, -3, -2, -9, -5, -7, 9], [2, 4, 1]) }, pooledTokens(framed, 'max')); // prettier-ignore
+  expect([...most.data]).toEqual([-1, -5]);
   expect(() => pooledTokens([{ ...row(2), at: 0 }], 'first')).toThrow('Take the pool mean');
   const broken = float32([Number.NaN], [1, 1, 1]);
-  expect(() => embeddingsBy(feature)({ x: broken }, {})).toThrow(expect.objectContaining({ code: 'LOSS_NOT_FINITE' }));
-  expect(() => embeddingsBy(feature)({}, {})).toThrow('the session gave nothing');
+  expect(() => embeddingsBy(feature, 'mean')({ x: broken }, {})).toThrow(
+    expect.objectContaining({ code: 'LOSS_NOT_FINITE' }),
+  );
+  expect(() => embeddingsBy(feature, 'mean')({}, {})).toThrow('the session gave nothing');
 });
 
 it('says what is wrong with data and options', async () => {

@@ -1,12 +1,12 @@
 /** @file Adapters merged into a model of several files: a folder with each file under its published name. */
 
-import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { OnnxLoraError } from '../../errors.ts';
 import { requireUnused } from '../../files/atomicWriter.ts';
 import { isInside } from '../../graph/file/insideFolder.ts';
 import { commonNote } from '../../adapter/storage/adapterNotes.ts';
-import { isCompanion } from '../opening/hub.ts';
+import { companionsIn } from '../opening/hub.ts';
 import type { MergeOptions, MergeResult, WeightedAdapter } from './mergeTypes.ts';
 import type { Model } from '../model.ts';
 import { INPUT_SIZES_KEY } from '../modelGraph.ts';
@@ -69,12 +69,10 @@ export function companionsOf(
   config?: Model['config'],
 ): (readonly [file: string, bytes: Uint8Array])[] {
   if (folder === undefined) return [];
-  return readdirSync(folder)
-    .filter(isCompanion)
-    .map((name) => {
-      const isReplaced = name === 'config.json' && config;
-      return [path.join(out, name), isReplaced ? bytesOf(config) : readFileSync(path.join(folder, name))] as const;
-    });
+  return companionsIn(folder).map((name) => {
+    const isReplaced = name === 'config.json' && config;
+    return [path.join(out, name), isReplaced ? bytesOf(config) : readFileSync(path.join(folder, name))] as const;
+  });
 }
 
 /** `config.json` as bytes. */

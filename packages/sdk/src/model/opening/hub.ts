@@ -14,14 +14,19 @@ import { pathHint } from '../../files/notFound.ts';
 
 /** Files beside the model that say how it is used. */
 const companions =
-  /^(?:(?:config|preprocessor_config|processor_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|generation_config|genai_config|vocab)\.json|vocab\.txt|merges\.txt|chat_template\.jinja|(?:tokenizer|spiece)\.model)$/;
+  /^(?:(?:config|preprocessor_config|processor_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|generation_config|genai_config|vocab|modules|sentence_[\w-]+_config|config_sentence_transformers)\.json|\d+_\w+\/config\.json|vocab\.txt|merges\.txt|chat_template\.jinja|(?:tokenizer|spiece)\.model)$/;
 
 /** What to do where there is no .onnx file. */
 export const TO_ONNX = 'Build it with onnx-lora build, open it with the plugin of @onnx-lora/build, or export it with optimum-cli export onnx.'; // prettier-ignore
 
-/** Whether a file of a repository says how its model is used, such as `config.json`. */
-export function isCompanion(name: string): boolean {
-  return companions.test(name);
+/**
+ * The files in a model's folder that say how the model is used, such as `config.json` and `1_Pooling/config.json`: paths in the
+ * folder, with slashes.
+ */
+export function companionsIn(folder: string): string[] {
+  const names = readdirSync(folder);
+  const modules = names.map((name) => `${name}/config.json`).filter((name) => companions.test(name));
+  return [...names.filter((name) => companions.test(name)), ...modules.filter((name) => existsSync(path.join(folder, name)))]; // prettier-ignore
 }
 
 /** The model in full precision, or in that of a variant, and its external data. */

@@ -5,7 +5,6 @@ import {
   type Embedder,
   embeddingEndings,
   embeddingWriter,
-  type Feature,
   openEmbedder,
   type Outputs,
   type Prediction,
@@ -23,19 +22,17 @@ import { openSequenceInput, type SequenceNames } from '../sequenceInput.ts';
 import type { TokenOptions, TokenRow } from '../sequenceTask.ts';
 import {
   type FeatureOptions,
-  poolingOf,
   pooledStates,
   requirePerToken,
-  sequenceFeature,
   type SequencePooling,
   type StateRow,
-  type TokenPooling,
   tokenStates,
 } from './tokenStates.ts';
+import { openVectors, type Vectors } from './vectors.ts';
 
 /** Options of what makes embeddings. */
 export interface SequenceEmbedderOptions extends RunnableOptions, FeatureOptions, TokenOptions {
-  /** Divides every embedding by its length; false by default. */
+  /** Divides every embedding by its length; by default where `modules.json` of sentence-transformers says so and counts. */
   readonly normalize?: boolean | undefined;
 }
 
@@ -53,7 +50,7 @@ export interface SequenceEmbedder extends Embedder<string | SequenceRecord> {
 /** What is asked of a model: embeddings of a sequence, or of its tokens. */
 interface Asked {
   readonly record: SequenceRecord;
-  readonly pool: TokenPooling | 'residues';
+  readonly isEach: boolean;
 }
 
 /**
@@ -67,14 +64,15 @@ export async function openEmbedderOf(
   model: RunnableModel,
   options: SequenceEmbedderOptions = {},
 ): Promise<SequenceEmbedder> {
-  const { output, pool = 'mean', tokenizer, normalize = false, maxLength, tooLong, overlap, ...load } = options;
-  const feature = sequenceFeature(model, names.noun, output);
-  const input = await openSequenceInput(model, { tokenizer, maxLength, tooLong, overlap }, names);
+  const { output, pool, tokenizer, normalize, maxLength, tooLong, overlap, ...load } = options;
+  const vectors = await openVectors(model, names, { output, pool, normalize });
+  const input = await openSequenceInput(model, { tokenizer, maxLength, tooLong, overlap }, { ...names, embeds: true });
   const processor = sequenceProcessor<Asked>({
     input,
-    outputs: [feature.output],
+    outputs: [...new Set([vectors.feature.output, vectors.states.output])],
     rows: ({ record }) => input.rows(record),
-    answers: (asked, rows) => vectorsOf(rows, feature, asked.pool, normalize).map((embedding) => ({ embedding })),
+    answers: ({ isEach }, rows) =>
+      (isEach ? eachOf(rows, vectors, normalize) : [wholeOf(rows, vectors)]).map((embedding) => ({ embedding })),
   });
   const embedder = await openEmbedder<Asked, Asked, TokenRow, Outputs>(model, processor, {
     noun: names.noun,
@@ -84,23 +82,23 @@ export async function openEmbedderOf(
     ...embedder,
     embed: (sequences, ...rest) =>
       embedder.embed(
-        sequences.map((each, i) => ({ record: recordOf(each, i), pool: poolingOf(pool, names) })),
+        sequences.map((each, i) => ({ record: recordOf(each, i), isEach: false })),
         ...rest,
       ),
     embedTokens: async (sequence, adapter) => {
-      requirePerToken(feature);
-      return embedder.embed([{ record: recordOf(sequence, 0), pool: 'residues' }], adapter);
+      requirePerToken(vectors.states);
+      return embedder.embed([{ record: recordOf(sequence, 0), isEach: true }], adapter);
     },
   };
 }
 
 /** What files are answered about with. */
 export interface SequenceEmbeddingOptions extends TokenOptions {
-  /** The graph output that is the feature; that of `sequenceFeature` by default. */
+  /** The graph output that is the feature; that of `openVectors` by default. */
   readonly output?: string | undefined;
-  /** `mean` by default; `residues` answers with one vector for each. */
+  /** As {@link FeatureOptions} has it; `residues` answers with one vector for each. */
   readonly pool?: SequencePooling | 'residues' | undefined;
-  /** Divides every embedding by its length; false by default. */
+  /** Divides every embedding by its length; by default where `modules.json` of sentence-transformers says so and counts. */
   readonly normalize?: boolean | undefined;
 }
 
@@ -108,7 +106,7 @@ export interface SequenceEmbeddingOptions extends TokenOptions {
  * Answers `{ id, embedding }`; with the pool `residues` one answer per residue, `{ id, position, residue, embedding }`.
  * They are written to .npz and .safetensors files too.
  *
- * @throws OnnxLoraError `CONFIG_INVALID` for residues of a model whose tokens are several letters; as `sequenceFeature`,
+ * @throws OnnxLoraError `CONFIG_INVALID` for residues of a model whose tokens are several letters; as `openVectors`,
  *   `openSequenceInput`, `model.session`
  */
 export async function embeddingPredictor<R extends SequenceRecord, Source, Options extends DivideOptions<R>>(
@@ -117,8 +115,8 @@ export async function embeddingPredictor<R extends SequenceRecord, Source, Optio
   options: Omit<PredictorOptions, 'settings'>,
   {
     output,
-    pool = 'mean',
-    normalize = false,
+    pool,
+    normalize,
     tokenizer,
     maxLength,
     tooLong,
@@ -126,10 +124,10 @@ export async function embeddingPredictor<R extends SequenceRecord, Source, Optio
     ...data
   }: SequenceEmbeddingOptions & Partial<Options>,
 ): Promise<Predictor> {
-  const feature = sequenceFeature(model, domain.noun, output);
-  const input = await openSequenceInput(model, { tokenizer, maxLength, tooLong, overlap }, domain);
+  const vectors = await openVectors(model, domain, { output, pool, normalize });
+  const { feature } = vectors;
+  const input = await openSequenceInput(model, { tokenizer, maxLength, tooLong, overlap }, { ...domain, embeds: true });
   const isEach = pool === 'residues';
-  const pooling = isEach ? pool : poolingOf(pool, domain);
   if (isEach) {
     requirePerToken(feature);
     if (!input.tokenizer.isPerLetter) {
@@ -150,10 +148,11 @@ export async function embeddingPredictor<R extends SequenceRecord, Source, Optio
     ...(isEach && { lookAhead: 1, count: (record) => ownTokens(input.rows(record)) }),
     answers: (record, rows) => {
       const { id, sequence } = record;
-      const { starts } = isEach ? input.tokenizer.tokens(sequence) : { starts: [] };
-      return vectorsOf(rows, feature, pooling, normalize).map((embedding, i): Prediction => {
+      if (!isEach) return [{ id, embedding: wholeOf(rows, vectors) }];
+      const { starts } = input.tokenizer.tokens(sequence);
+      return eachOf(rows, vectors, normalize).map((embedding, i): Prediction => {
         const at = starts[i]!;
-        return isEach ? { id, position: at + 1, residue: sequence[at]!, embedding } : { id, embedding };
+        return { id, position: at + 1, residue: sequence[at]!, embedding };
       });
     },
     writer: (path) => embeddingWriter(path, isEach ? 'position' : 'whole'),
@@ -161,14 +160,15 @@ export async function embeddingPredictor<R extends SequenceRecord, Source, Optio
   });
 }
 
-/** The embedding of a sequence, or those of its tokens. */
-function vectorsOf(
-  rows: readonly StateRow[],
-  feature: Feature,
-  pool: Asked['pool'],
-  normalize: boolean,
-): readonly Float32Array[] {
-  const vectors = pool === 'residues' ? tokenStates(rows, feature) : [pooledStates(rows, feature, pool)];
+/** The embedding of a sequence. */
+function wholeOf(rows: readonly StateRow[], { feature, pool, isNormalized }: Vectors): Float32Array {
+  const vector = pooledStates(rows, feature, pool);
+  return isNormalized ? unitVector(vector) : vector;
+}
+
+/** The embeddings of its tokens. */
+function eachOf(rows: readonly StateRow[], { states }: Vectors, normalize = false): readonly Float32Array[] {
+  const vectors = tokenStates(rows, states);
   return normalize ? vectors.map(unitVector) : vectors;
 }
 

@@ -18,14 +18,8 @@ import { heldOutNote, type SequenceRecord } from '../../record.ts';
 import { lengthParts } from './lengthParts.ts';
 import { openSequenceTask } from '../openSequenceTask.ts';
 import type { SequenceExample, TokenOptions } from '../sequenceTask.ts';
-import {
-  embeddingsBy,
-  embeddingValue,
-  type FeatureOptions,
-  poolingOf,
-  pooledTokens,
-  sequenceFeature,
-} from './tokenStates.ts';
+import { embeddingsBy, embeddingValue, type FeatureOptions, pooledTokens } from './tokenStates.ts';
+import { openVectors } from './vectors.ts';
 
 /** Options of {@link retrieval}. */
 export interface RetrievalOptions extends TokenOptions, RetrievalLossOptions, FeatureOptions {}
@@ -45,7 +39,7 @@ export function retrieval<R extends SequenceRecord, Source, Options extends Divi
   options: Options & RetrievalOptions,
 ): Task<SequenceGroup<R>, RetrievalScores> {
   const { noun, one } = domain;
-  const { loss, temperature, margin, perGroup, sizes, output, pool = 'mean', ...data } = options;
+  const { loss, temperature, margin, perGroup, sizes, output, pool, ...data } = options;
   const request = {
     name: `${one}-retrieval`,
     noun,
@@ -63,9 +57,9 @@ export function retrieval<R extends SequenceRecord, Source, Options extends Divi
         `The task ${one}-retrieval compares whole rows, and reads no windows. Take tooLong: crop, or error.`,
       );
     }
-    const feature = sequenceFeature(model, noun, output);
+    const { feature, pool: pooling } = await openVectors(model, domain, { output, pool });
     const task = await openFairly(
-      (own) => openSequenceTask<R, Source, Options>(domain, model, source, own),
+      (own) => openSequenceTask<R, Source, Options>({ ...domain, embeds: true }, model, source, own),
       data as unknown as Options & TokenOptions,
       ({ data: { validation } }) => !validation || haveAPair(kindsOf(validation, one).kinds),
     );
@@ -93,12 +87,12 @@ export function retrieval<R extends SequenceRecord, Source, Options extends Divi
         const rows = items.map(({ row }) => row);
         return {
           inputs: task.feeds(rows, items[0]?.draw !== undefined),
-          targets: pooledTokens(rows, poolingOf(pool, domain)),
+          targets: pooledTokens(rows, pooling),
         };
       },
       parts: (inputs, targets, rows) => lengthParts(task.ports, inputs, targets, rows),
-      embeddingsOf: embeddingsBy(feature),
-      embeddingValue: (g, outputs, targets) => embeddingValue(g, outputs, targets, feature),
+      embeddingsOf: embeddingsBy(feature, pooling),
+      embeddingValue: (g, outputs, targets) => embeddingValue(g, outputs, targets, feature, pooling),
     };
   });
 }

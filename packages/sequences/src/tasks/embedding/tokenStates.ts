@@ -5,55 +5,31 @@ import {
   type AnsweredRow,
   type EmbeddingsOf,
   type Feature,
-  featureOf,
   featureTensor,
   type GraphBuilder,
+  maxOfPlaces,
   meanOfPlaces,
   type Outputs,
   pooledRows,
-  type TaskModel,
   type Value,
 } from '@onnx-lora/sdk/tasks';
-import type { SequenceDomain } from '../../domain.ts';
 import type { TokenRow } from '../sequenceTask.ts';
 
 /** How one vector is made of the states of tokens: their mean without special tokens, or the state of the first, `<cls>`. */
 export type SequencePooling = 'mean' | 'first';
 
-/** The same, where the mean may also be over `all` tokens, special ones too. */
-export type TokenPooling = SequencePooling | 'all';
-
-/** What the mean of a domain is. */
-export function poolingOf(
-  pool: SequencePooling,
-  { meanOf = 'own' }: Pick<SequenceDomain<never, never, never>, 'meanOf'>,
-): TokenPooling {
-  return pool === 'mean' && meanOf === 'all' ? 'all' : pool;
-}
+/** The same, where the mean may also be over `all` tokens, special ones too, or each number be the largest (`max`) of them. */
+export type TokenPooling = SequencePooling | 'all' | 'max';
 
 /** Where embeddings come from. */
 export interface FeatureOptions {
   /**
-   * The graph output that is the feature; `before-head` is what the head reads. By default `last_hidden_state`, or else
-   * `before-head`.
+   * The graph output that is the feature; `before-head` is what the head reads. By default `sentence_embedding` where there is
+   * no `pool` either, `last_hidden_state`, or else `before-head`.
    */
   readonly output?: string | undefined;
-  /** `mean` by default. */
+  /** By default what `modules.json` of sentence-transformers says where there is no `output` either; else `mean`. */
   readonly pool?: SequencePooling | undefined;
-}
-
-/**
- * The output that is named; else the last hidden states; else, of a model that answers with scores, what its head reads.
- *
- * @throws OnnxLoraError as `featureOf`
- */
-export function sequenceFeature(model: TaskModel, noun: string, named?: string): Feature {
-  return featureOf(model, named, {
-    noun,
-    shapes: ['[batch, width]', '[batch, tokens, width]'],
-    usual: ['last_hidden_state', 'token_embeddings', 'hidden_states'],
-    beforeHead: () => ('logits' in model.outputs ? model.featuresOf?.('logits') : undefined),
-  });
 }
 
 /** Whether a feature has a vector for each token. */
@@ -92,8 +68,8 @@ export function tokenStates(rows: readonly StateRow[], { output }: Feature): Flo
 }
 
 /**
- * One vector of a sequence: the mean of {@link tokenStates}, or the state of its first token, of the first window. A feature that
- * has one vector per row is averaged over windows.
+ * One vector of a sequence: the mean of {@link tokenStates}, the mean or the largest numbers of all tokens of its windows, or the
+ * state of its first token, of the first window. A feature that has one vector per row is averaged over windows.
  *
  * @throws OnnxLoraError as {@link tokenStates}; `CONFIG_INVALID` where no special token comes first
  */
@@ -103,7 +79,7 @@ export function pooledStates(rows: readonly StateRow[], feature: Feature, pool: 
   const own = pool === 'mean' ? tokenStates(rows, feature) : [];
   if (own.length > 0) return meanOf(own);
   // An empty text has no tokens but the special ones.
-  if (pool !== 'first') return meanOf(rows.flatMap((row) => allStates(row, feature)));
+  if (pool !== 'first') return (pool === 'max' ? maxOf : meanOf)(rows.flatMap((row) => allStates(row, feature)));
   const { row, found } = rows[0]!;
   requireFirst(row);
   const { data, dims } = featureTensor(found, output, [3]);
@@ -123,26 +99,32 @@ function meanOf(rows: readonly Float32Array[]): Float32Array {
   return Float32Array.from(sums, (sum) => sum / rows.length);
 }
 
+function maxOf(rows: readonly Float32Array[]): Float32Array {
+  return Float32Array.from(rows[0]!, (_, i) => rows.reduce((most, row) => Math.max(most, row[i]!), -Infinity));
+}
+
 /** The targets that say which tokens count in the embedding of a row: from the one to before the other, int64 `[batch]`. */
 const [FROM, TO] = ['from', 'to'];
 
 /**
- * Which tokens of each row count: of a mean those of the sequence, and no special ones unless there are no others.
+ * Which tokens of each row count: of the mean those of the sequence, and no special ones unless there are no others; of `all` and
+ * `max` all but padding.
  *
  * @throws OnnxLoraError `CONFIG_INVALID` where no special token comes first, whose state could stand for the sequence
  */
 export function pooledTokens(rows: readonly TokenRow[], pool: TokenPooling): Feeds {
   if (pool === 'first') rows.forEach(requireFirst);
   const places = rows.map(({ ids, at, count }) =>
-    pool === 'first' ? [0, 1] : pool === 'all' || count === 0 ? [0, ids.length] : [at, at + count],
+    pool === 'first' ? [0, 1] : pool !== 'mean' || count === 0 ? [0, ids.length] : [at, at + count],
   );
   return Object.fromEntries([FROM, TO].map((name, i) => [name, int64(places.map((place) => place[i]!), [rows.length])])); // prettier-ignore
 }
 
 /** Embeddings `[batch, width]` of a batch whose targets are {@link pooledTokens}. */
-export function embeddingsBy(feature: Feature): EmbeddingsOf {
+export function embeddingsBy({ output }: Feature, pool: TokenPooling): EmbeddingsOf {
   return (outputs, targets) =>
-    pooledRows(outputs, feature.output, {
+    pooledRows(outputs, output, {
+      kind: pool === 'max' ? 'max' : 'mean',
       places: (row) => [Number(targets[FROM!]!.data[row]), Number(targets[TO!]!.data[row])],
     });
 }
@@ -153,8 +135,10 @@ export function embeddingValue(
   outputs: Readonly<Record<string, Value>>,
   targets: Readonly<Record<string, Value>>,
   { output }: Feature,
+  pool: TokenPooling,
 ): Value {
-  return meanOfPlaces(g, outputs[output]!, () => ({ from: targets[FROM!], to: targets[TO!]! }));
+  const pooled = pool === 'max' ? maxOfPlaces : meanOfPlaces;
+  return pooled(g, outputs[output]!, () => ({ from: targets[FROM!], to: targets[TO!]! }));
 }
 
 /** @throws OnnxLoraError `CONFIG_INVALID` where no special token comes first, whose state could stand for the sequence */

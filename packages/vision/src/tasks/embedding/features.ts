@@ -119,7 +119,7 @@ export function imageValue(g: GraphBuilder, outputs: Readonly<Record<string, Val
 function poolingOf({ pooling, extraTokens }: Features): PoolOptions {
   const places = (_: number, count: number): readonly [number, number] =>
     pooling === 'cls' ? [0, 1] : [count > extraTokens ? extraTokens : 0, count];
-  return { places, isGem: pooling === 'gem' };
+  return { places, kind: pooling === 'gem' ? 'gem' : 'mean' };
 }
 
 /** `model_type` of config.json, where it is a text. */

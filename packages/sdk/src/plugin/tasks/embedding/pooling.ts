@@ -7,6 +7,8 @@ import { float32, type Tensor } from '../../../runtime/tensor.ts';
 /** GeM: the cube root of the mean of cubes. Radenović et al. start from 3 and clamp at 1e-6. */
 const POWER = 3;
 const LEAST = 1e-6;
+/** In place of what does not count, where the largest is looked for. */
+const NOTHING = -1e9;
 /** ONNX's number of float32. */
 const FLOAT = 1;
 
@@ -17,8 +19,8 @@ export type PlacesOf = (row: number, count: number) => readonly [from: number, t
 export interface PoolOptions {
   /** Which count; all by default. */
   readonly places?: PlacesOf;
-  /** Takes the generalised mean (GeM) in place of the mean; false by default. */
-  readonly isGem?: boolean | undefined;
+  /** Takes the generalised mean (GeM), or of each number the largest, in place of the mean, which is the default. */
+  readonly kind?: 'mean' | 'gem' | 'max' | undefined;
 }
 
 /**
@@ -61,7 +63,7 @@ export function featureTensor(
 export function pooledRows(
   outputs: Readonly<Record<string, Tensor>>,
   output: string,
-  { places = (_, count) => [0, count], isGem = false }: PoolOptions = {},
+  { places = (_, count) => [0, count], kind = 'mean' }: PoolOptions = {},
 ): Tensor {
   const { data, dims } = featureTensor(outputs, output);
   if (dims.length === 2) return float32(data, dims);
@@ -72,15 +74,18 @@ export function pooledRows(
   // Where the next place of the same channel is, and the next channel of the same place.
   const [next, channel] = isMap ? [1, count] : [width, 1];
   const result = new Float32Array(batch * width);
+  const [isGem, isMax] = [kind === 'gem', kind === 'max'];
   for (let i = 0; i < batch; i++) {
     const [from, to] = isMap ? [0, count] : places(i, count);
     for (let c = 0; c < width; c++) {
-      let sum = 0;
+      let [sum, most] = [0, -Infinity];
       for (let p = from; p < to; p++) {
         const value = data[i * width * count + p * next + c * channel]!;
         sum += isGem ? Math.max(value, LEAST) ** POWER : value;
+        most = Math.max(most, value);
       }
-      result[i * width + c] = isGem ? Math.cbrt(sum / (to - from)) : sum / (to - from);
+      const mean = sum / (to - from);
+      result[i * width + c] = isMax ? most : isGem ? Math.cbrt(mean) : mean;
     }
   }
   return float32(result, [batch, width]);
@@ -91,7 +96,7 @@ export function pooledRows(
  *
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` where the graph does not say the shape
  */
-export function pooledValue(g: GraphBuilder, value: Value, { places, isGem = false }: PoolOptions = {}): Value {
+export function pooledValue(g: GraphBuilder, value: Value, { places, kind = 'mean' }: PoolOptions = {}): Value {
   const dims = shapeOf(value, [2, 3, 4]);
   if (dims.length === 2) return value;
   const isMap = dims.length === 4;
@@ -100,11 +105,15 @@ export function pooledValue(g: GraphBuilder, value: Value, { places, isGem = fal
   const [from, to] = (!isMap && places?.(0, typeof count === 'number' ? count : Infinity)) || [0, count];
   const isAll = from === 0 && to === count;
   const kept = isAll ? value : g.Slice(value, [from], [Math.min(to as number, 2 ** 31 - 1)], [1]);
-  if (!isGem) return g.ReduceMean(kept, axes, false);
+  if (kind === 'max') return g.ReduceMax(kept, axes, false);
+  if (kind === 'mean') return g.ReduceMean(kept, axes, false);
   const positive = g.Max(kept, LEAST);
   const mean = g.ReduceMean(g.Mul(g.Mul(positive, positive), positive), axes, false);
   return g.Exp(g.Mul(g.Log(mean), 1 / POWER));
 }
+
+/** Places of each row, int64 `[batch]`: from the one, the first by default, to before the other. */
+export type RowPlaces = () => { readonly from?: Value | undefined; readonly to: Value };
 
 /**
  * The same where each row has its own places: means of `[batch, tokens, width]` over the tokens from `from`, the first by default,
@@ -113,14 +122,26 @@ export function pooledValue(g: GraphBuilder, value: Value, { places, isGem = fal
  * @param places called where there are several vectors
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` where the graph does not say the shape
  */
-export function meanOfPlaces(
-  g: GraphBuilder,
-  value: Value,
-  places: () => { readonly from?: Value | undefined; readonly to: Value },
-): Value {
-  const shape = shapeOf(value, [2, 3]);
-  if (shape.length === 2) return value;
-  const [batch, count] = shape;
+export function meanOfPlaces(g: GraphBuilder, value: Value, places: RowPlaces): Value {
+  if (shapeOf(value, [2, 3]).length === 2) return value;
+  const { mask, size } = placesMask(g, value, places);
+  return g.Div(g.ReduceSum(g.Mul(value, mask), [1], false), size);
+}
+
+/**
+ * The same with the largest of each number in place of the mean.
+ *
+ * @throws OnnxLoraError as {@link meanOfPlaces}
+ */
+export function maxOfPlaces(g: GraphBuilder, value: Value, places: RowPlaces): Value {
+  if (shapeOf(value, [2, 3]).length === 2) return value;
+  const { mask } = placesMask(g, value, places);
+  return g.ReduceMax(g.Where(g.Greater(mask, 0), value, NOTHING), [1], false);
+}
+
+/** Which places count, 1 or 0 `[batch, tokens, 1]`, and how many of each row, `[batch, 1]`. */
+function placesMask(g: GraphBuilder, value: Value, places: RowPlaces): { readonly mask: Value; readonly size: Value } {
+  const [batch, count] = value.shape!;
   if (typeof batch !== 'number' || typeof count !== 'number') throw unknownShape(value, [2, 3]);
   const { from, to } = places();
   const column = (each: Value): Value => g.Reshape(g.Cast(each, FLOAT), [batch, 1]);
@@ -128,8 +149,7 @@ export function meanOfPlaces(
   const end = g.Min(g.Max(column(to), 1), count);
   const isBefore = g.Cast(g.Less(all, end), FLOAT);
   const mask = from ? g.Sub(isBefore, g.Cast(g.Less(all, column(from)), FLOAT)) : isBefore;
-  const sum = g.ReduceSum(g.Mul(value, g.Reshape(mask, [batch, count, 1])), [1], false);
-  return g.Div(sum, from ? g.Sub(end, column(from)) : end);
+  return { mask: g.Reshape(mask, [batch, count, 1]), size: from ? g.Sub(end, column(from)) : end };
 }
 
 function shapeOf(value: Value, ranks: readonly number[]): NonNullable<Value['shape']> {
