@@ -2,7 +2,7 @@
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { loadAdapter } from '@onnx-lora/sdk';
+import { loadAdapter, type Verdict } from '@onnx-lora/sdk';
 import { toWave } from '@onnx-lora/speech';
 import { expect, it } from 'vitest';
 import { tones } from '../../../../test/fixtures/tones.ts';
@@ -34,7 +34,13 @@ it('a vocabulary is learned, told of, measured and written', async () => {
   ]); // prettier-ignore
   expect(code, stderr).toBe(0);
   expect(stderr).not.toContain('warning');
-  const { before, after } = JSON.parse(stdout) as Record<'before' | 'after', { wer: number; cer: number }>;
+  const { before, after, verdict } = JSON.parse(stdout) as Record<'before' | 'after', { wer: number; cer: number }> & { verdict: Verdict }; // prettier-ignore
+  expect(verdict).toMatchObject({
+    metric: 'wer',
+    outcome: 'helps',
+    interval: [expect.any(Number), expect.any(Number)],
+  });
+  expect(verdict.text).toContain('LoRA is shown to help.');
   expect(before.wer).toBeGreaterThan(0.9);
   expect(after.cer).toBeLessThan(0.1);
   const { notes } = await loadAdapter(path.join(out, 'adapter'));

@@ -3,8 +3,12 @@
 import type { Feeds, Tensor } from '@onnx-lora/sdk';
 import {
   bestPaths,
+  bootstrapDraws,
   type CtcTokenizer,
+  type Draws,
+  drawsFor,
   ErrorCounter,
+  meanMeasure,
   type MetricCollector,
   type MetricsNamed,
 } from '@onnx-lora/sdk/tasks';
@@ -31,8 +35,7 @@ export type CtcScores = MetricsNamed<'wer' | 'cer' | 'loss'>;
 export class CtcMetrics implements MetricCollector<CtcScores> {
   readonly #options: CtcMetricsOptions;
   readonly #errors: ErrorCounter;
-  #loss = 0;
-  #count = 0;
+  readonly #losses: number[] = [];
 
   constructor(options: CtcMetricsOptions) {
     this.#options = options;
@@ -52,14 +55,20 @@ export class CtcMetrics implements MetricCollector<CtcScores> {
       const truth = truths[row]!;
       const loss = ctcLoss({ logits: scores, frames: lengths[row]!, labels }, truth, tokenizer.blank);
       // As in training: labels that do not fit count as 0, and a row's loss is shared among its labels.
-      if (loss < Infinity) this.#loss += loss / Math.max(1, truth.length);
-      this.#count++;
+      this.#losses.push(loss < Infinity ? loss / Math.max(1, truth.length) : 0);
     }
   }
 
   /** `wer` and `cer` of the best path, 0 to 1 and more, and `loss`, the mean over clips of the loss per label in nats. */
   result(): CtcScores {
     const { wer, cer } = this.#errors.rates();
-    return { wer, cer, loss: this.#loss / this.#count };
+    return { wer, cer, ...meanMeasure({ loss: this.#losses })() };
+  }
+
+  /** The same on sets of clips that are drawn. */
+  draws(): Draws {
+    const { length } = this.#losses;
+    const options = { samples: drawsFor(length) };
+    return { ...this.#errors.draws(), ...bootstrapDraws(meanMeasure({ loss: this.#losses }), length, options) };
   }
 }

@@ -137,8 +137,14 @@ describe('a new vocabulary', () => {
     });
     const { adapter } = await run.done;
     expect(adapter.notes.labels).toEqual(['é', 'ñ', 'ь', '|', '[UNK]', '[PAD]'].sort((a, b) => order(a) - order(b)));
-    const { metrics } = await evaluate(model, { task, adapter });
+    const { metrics, intervals, draws } = await evaluate(model, { task, adapter });
     expect(metrics).toMatchObject({ wer: 0, cer: 0 });
+    expect(intervals).toMatchObject({ wer: [0, 0], cer: [0, 0] });
+    // Of four clips: the mean of the losses of the sets is that of the clips.
+    const { units, values } = draws!['loss']!;
+    expect(units).toBe(4);
+    const [mean, spread] = [values.reduce((sum, each) => sum + each, 0) / values.length, Math.max(...values) - Math.min(...values)]; // prettier-ignore
+    expect(Math.abs(mean - metrics['loss']!)).toBeLessThan(0.05 * spread);
 
     const transcriber = await openCtcTranscriber(model, { adapters: { adapter } });
     const heard = await transcriber.transcribeClips(records.map(samplesOf), { adapter: 'adapter' });

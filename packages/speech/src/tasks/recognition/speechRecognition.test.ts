@@ -176,6 +176,10 @@ describe('measuring', () => {
     expect(base.examples).toBe(2);
     expect(base.metrics['cer']).toBeGreaterThan(0);
     expect(adapted.metrics).not.toEqual(base.metrics);
+    for (const { draws, intervals } of [base, adapted]) {
+      expect(draws).toMatchObject({ wer: { units: 2 }, cer: { units: 2 } });
+      expect(Object.keys(intervals!)).toEqual(['wer', 'cer']);
+    }
   });
 
   test('what the adapter was trained on is not measured, unless all is asked for', async () => {

@@ -3,12 +3,12 @@
 import {
   type Batch,
   crossEntropy,
+  ErrorCounter,
   type PreparedTask,
   type ReportRequest,
   type ReportSection,
   type TaskModel,
   type MetricsNamed,
-  wordErrors,
 } from '@onnx-lora/sdk/tasks';
 import type { SpeechDataset, SpeechExample } from '../../data/speechDataset.ts';
 import type { FeatureExtractor } from '../../features/featureExtractor.ts';
@@ -75,12 +75,14 @@ export function writtenTask(
       const read = [...heard.keys()].filter((i) => heard[i] !== undefined);
       // What measures tells why nothing could be read.
       if (read.length === 0) return { metrics: { wer: NaN, cer: NaN }, ...(request.examples ? { examples: 0 } : {}) };
-      const { wer, cer } = wordErrors(
-        read.map((i) => records[i]!.text!),
-        read.map((i) => heard[i]!),
-        normalise,
-      );
-      return { metrics: { wer, cer }, ...(request.examples ? { examples: request.examples.length } : {}) };
+      const counter = new ErrorCounter(normalise);
+      for (const i of read) counter.add(records[i]!.text!, heard[i]!);
+      const { wer, cer } = counter.rates();
+      return {
+        metrics: { wer, cer },
+        draws: counter.draws(),
+        ...(request.examples ? { examples: request.examples.length } : {}),
+      };
     },
     ...(validation && { report: (request) => reportOf(request, parts, validation) }),
   };

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { differenceOf, intervalsOf } from '../statistics/bootstrap.ts';
 import { align, countEdits } from './edits.ts';
 import { ErrorCounter, wordErrors } from './wordErrors.ts';
 
@@ -39,6 +40,54 @@ describe('error rates', () => {
     expect(counter.rates()).toMatchObject({ wer: 0.5, cer: 1 / 7, utterances: 1, skipped: 1 });
     expect(() => wordErrors([], [])).toThrow(/no transcript was given/);
     expect(() => wordErrors(['a'], [])).toThrow(/1 references and 0 hypotheses/);
+  });
+});
+
+describe('intervals of error rates', () => {
+  const { pairs } = golden;
+  const counted = (heard: (pair: Pair, i: number) => string): ErrorCounter => {
+    const counter = new ErrorCounter();
+    for (const [i, pair] of pairs.entries()) counter.add(pair.reference, heard(pair, i));
+    return counter;
+  };
+  const edits = ({ substitutions, deletions, insertions }: Counts): number => substitutions + deletions + insertions;
+  const said = ({ hits, substitutions, deletions }: Counts): number => hits + substitutions + deletions;
+
+  it.each([
+    ['wer', 'words'],
+    ['cer', 'characters'],
+  ] as const)('%s: are those of sets drawn from the counts of jiwer', (name, kind) => {
+    // A generator of its own: MINSTD, Park and Miller 1988.
+    let state = 7;
+    const below = (n: number): number => Math.floor(((state = (state * 48_271) % 2_147_483_647) / 2_147_483_647) * n);
+    const rates = Float64Array.from({ length: 20_000 }, () => {
+      const drawn = pairs.map(() => pairs[below(pairs.length)]![kind]);
+      return drawn.reduce((sum, each) => sum + edits(each), 0) / drawn.reduce((sum, each) => sum + said(each), 0);
+    }).sort();
+    const counter = counted(({ hypothesis }) => hypothesis);
+    counter.add('', 'a reference without a word is no utterance');
+    const draws = counter.draws();
+    expect(draws[name]!.units).toBe(22);
+    const [low, high] = intervalsOf(draws)[name]!;
+    const [expectedLow, expectedHigh] = [rates[500]!, rates[19_500]!];
+    const width = expectedHigh - expectedLow;
+    expect(Math.abs(low - expectedLow)).toBeLessThan(0.06 * width);
+    expect(Math.abs(high - expectedHigh)).toBeLessThan(0.06 * width);
+  });
+
+  it('of a difference are of the same sets: what only gets better is never worse', () => {
+    const worst = pairs.reduce((most, each, i) => (edits(each.words) > edits(pairs[most]!.words) ? i : most), 0);
+    const [base, better] = [({ hypothesis }: Pair) => hypothesis, ({ reference, hypothesis }: Pair, i: number) => (i === worst ? reference : hypothesis)].map(counted); // prettier-ignore
+    const { units, values } = differenceOf(better!.draws()['wer'], base!.draws()['wer'])!;
+    expect(units).toBe(22);
+    expect(Math.max(...values)).toBe(0);
+    // A set lacks one of 22 utterances with this probability.
+    const share = values.filter((value) => value === 0).length / values.length;
+    expect(Math.abs(share - (21 / 22) ** 22)).toBeLessThan(0.05);
+  });
+
+  it('are none of fewer than two utterances', () => {
+    expect(new ErrorCounter().draws()).toEqual({});
   });
 });
 

@@ -1,6 +1,7 @@
 /** @file Error rates of texts that were heard or read, over a whole corpus as jiwer gives them. */
 
 import { OnnxLoraError } from '../../../errors.ts';
+import { bootstrapDraws, type Draws, drawsFor } from '../statistics/bootstrap.ts';
 import { countEdits, type EditCounts } from './edits.ts';
 
 /** Error rates as fractions: 0.25 is 25 %. Each is over all utterances together, not the mean of theirs. */
@@ -23,12 +24,11 @@ export interface ErrorRates {
   readonly skipped: number;
 }
 
-/** Counts the errors of transcripts as they come, and keeps none of them. */
+/** Counts the errors of transcripts as they come: the counts of each utterance are kept, and its texts are not. */
 export class ErrorCounter {
   readonly #normalise: (text: string) => string;
-  #words = noEdits;
-  #characters = noEdits;
-  #utterances = 0;
+  readonly #words: EditCounts[] = [];
+  readonly #characters: EditCounts[] = [];
   #skipped = 0;
 
   /**
@@ -48,9 +48,8 @@ export class ErrorCounter {
       this.#skipped++;
       return;
     }
-    this.#utterances++;
-    this.#words = plus(this.#words, countEdits(words, wordsOf(heard)));
-    this.#characters = plus(this.#characters, countEdits([...said], [...heard]));
+    this.#words.push(countEdits(words, wordsOf(heard)));
+    this.#characters.push(countEdits([...said], [...heard]));
   }
 
   /**
@@ -59,26 +58,42 @@ export class ErrorCounter {
    * @throws OnnxLoraError `DATA_INVALID` when no reference has a word
    */
   rates(): ErrorRates {
-    if (this.#utterances === 0) {
+    const utterances = this.#words.length;
+    if (utterances === 0) {
       throw new OnnxLoraError(
         'DATA_INVALID',
         `There is no error rate: ${this.#skipped === 0 ? 'no transcript was given' : `none of ${this.#skipped} transcripts has a word`}. Check which column of the data holds the transcripts.`,
       );
     }
-    const { hits, deletions, insertions } = this.#words;
-    const edits = editsOf(this.#words);
-    const said = saidOf(this.#words);
+    const [words, characters] = [this.#words.reduce(plus), this.#characters.reduce(plus)];
+    const { hits, deletions, insertions } = words;
+    const [edits, said] = [editsOf(words), saidOf(words)];
     const heard = said - deletions + insertions;
     return {
       wer: edits / said,
       mer: edits / (hits + edits),
       wil: 1 - (heard === 0 ? 0 : (hits / said) * (hits / heard)),
-      cer: editsOf(this.#characters) / saidOf(this.#characters),
-      words: this.#words,
-      characters: this.#characters,
-      utterances: this.#utterances,
+      cer: editsOf(characters) / saidOf(characters),
+      words,
+      characters,
+      utterances,
       skipped: this.#skipped,
     };
+  }
+
+  /**
+   * `wer` and `cer` on sets of utterances that are drawn with replacement: of each set all edits over all words or characters.
+   *
+   * @see Bisani, Ney: Bootstrap Estimates for Confidence Intervals in ASR Performance Evaluation, 2004
+   */
+  draws(): Draws {
+    const [wer, cer] = [rateOf(this.#words), rateOf(this.#characters)];
+    const measure = (times: Uint32Array): Record<'wer' | 'cer', number> => ({
+      wer: weighted(wer.edits, times) / weighted(wer.said, times),
+      cer: weighted(cer.edits, times) / weighted(cer.said, times),
+    });
+    const { length } = this.#words;
+    return bootstrapDraws(measure, length, { samples: drawsFor(length) });
   }
 }
 
@@ -125,7 +140,15 @@ function saidOf({ hits, substitutions, deletions }: EditCounts): number {
   return hits + substitutions + deletions;
 }
 
-const noEdits: EditCounts = { hits: 0, substitutions: 0, deletions: 0, insertions: 0 };
+/** The numerators and denominators of a rate, by utterances. */
+function rateOf(counts: readonly EditCounts[]): Readonly<Record<'edits' | 'said', readonly number[]>> {
+  return { edits: counts.map(editsOf), said: counts.map(saidOf) };
+}
+
+/** The sum where number i counts `times[i]` times. */
+function weighted(numbers: readonly number[], times: Uint32Array): number {
+  return numbers.reduce((sum, each, i) => sum + times[i]! * each, 0);
+}
 
 function plus(a: EditCounts, b: EditCounts): EditCounts {
   return {
