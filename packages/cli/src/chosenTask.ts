@@ -75,9 +75,10 @@ function unambiguous(factory: TaskFactory): TaskFactory {
     ...factory,
     create: (options) =>
       watched(factory.create(options), ({ alsoFits = [] }) => {
-        if (alsoFits.length === 0) return;
-        const others = alsoFits.map(({ task, column }) => `${task} would learn the column "${column}"`);
-        const tasks = new Set([name, ...alsoFits.map(({ task }) => task)]);
+        const unlike = alsoFits.filter(({ task }) => task !== name);
+        if (unlike.length === 0) return;
+        const others = unlike.map(({ task, column }) => `${task} would learn the column "${column}"`);
+        const tasks = new Set([name, ...unlike.map(({ task }) => task)]);
         throw usageError(
           `"${options.data}" fits several tasks: ${name}, the usual one of this model, does not use all of its columns, and ${others.join(', ')}. Say which is meant: ${[...tasks].map((each) => `--task ${each}`).join(' or ')}.`,
         );

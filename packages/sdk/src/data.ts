@@ -88,7 +88,7 @@ export {
   textOf,
   type TextPieces,
 } from './plugin/data/tables/textLines.ts';
-export { type AlsoFits, UnusedColumns } from './plugin/data/tables/unusedColumns.ts';
+export { type AlsoFits, tasksOfColumns, UnusedColumns } from './plugin/data/tables/unusedColumns.ts';
 export { decodeText, isUtf16, textOfHead } from './files/decodeText.ts';
 export { fairHoldOut, type RecordSplit, type SplitFacts, splitRecords } from './plugin/data/splits/splitRecords.ts';
 export { isObject, type JsonObject, readJsonObject, ConfigFields } from './plugin/data/modelFiles/configFields.ts';

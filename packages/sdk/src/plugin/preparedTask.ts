@@ -39,7 +39,7 @@ export interface PreparedTask<Example = unknown, Scores extends Metrics = Metric
   readonly warnings?: readonly string[];
   /** How the data are used, in words, such as what was held out and how that was chosen. */
   readonly notes?: readonly string[];
-  /** Other tasks that would learn columns of the data which this one does not use. Who has not named this task is asked for one. */
+  /** Tasks that would learn columns of the data, perhaps this one among them. A user that has named no task is asked for one. */
   readonly alsoFits?: readonly AlsoFits[] | undefined;
   /** Values inside the graph that it needs beside the graph's outputs, by name. */
   readonly outputs?: readonly string[];

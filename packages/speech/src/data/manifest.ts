@@ -15,6 +15,7 @@ import {
   fileInside,
   type Row,
   type Table,
+  tasksOfColumns,
 } from '@onnx-lora/sdk/data';
 import type { AudioSpan } from '../audio/audio.ts';
 import { isAudio, type SpeechColumns, type SpeechDataOptions, type SpeechRecord } from './speechRecord.ts';
@@ -59,6 +60,9 @@ export const speechColumns: ColumnRoles<keyof SpeechColumns> = {
   split: { description: 'Column with train, validation or test.', usual: ['split', 'subset'] },
 };
 
+/** The tasks that learn what columns hold. No model of a task beside `speech-recognition` that is its usual one writes texts. */
+const learnedBy = { label: 'audio-classification', labels: 'audio-tagging', values: 'audio-regression' };
+
 /** Columns that a table has, by what they hold. */
 type FoundColumns = { [Role in Exclude<keyof SpeechColumns, 'values'>]?: string } & {
   audio: string;
@@ -82,7 +86,7 @@ export function manifestRecords(
   const { audio: _, values: __, ...others } = speechColumns;
   const found = (Object.keys(others) as (keyof typeof others)[]).map((role) => [role, finder.one(role)]);
   const columns: FoundColumns = { audio, ...defined({ ...Object.fromEntries(found), values: finder.many('values') }) };
-  unused?.add(finder.rest);
+  unused?.add(finder.rest, tasksOfColumns(table.columns, speechColumns, learnedBy));
   return table.rows.map((row) => recordOf(row, columns, audioFolder ?? folder));
 }
 

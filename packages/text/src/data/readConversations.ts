@@ -22,7 +22,7 @@ import {
   type GivenConversation,
 } from './conversationRecord.ts';
 import { readSaid, tableReader } from './tableReader.ts';
-import { tasksOfColumns } from './textColumns.ts';
+import { textTasksOf } from './textColumns.ts';
 
 /** What the columns of files may hold, by their usual names. */
 const conversationColumns: ColumnRoles<keyof ConversationColumns> = {
@@ -126,7 +126,7 @@ async function tableRecords(
     throw finder.missing('messages', { what: 'the conversation, or a prompt and its completion, or a text', ...shown });
   // What stands beside conversations describes them; beside texts it may be what is to be learned.
   const isText = columns.get('messages') === undefined && columns.get('prompt') === undefined;
-  unused?.add(finder.rest, isText ? tasksOfColumns(finder.rest) : []);
+  unused?.add(finder.rest, isText ? textTasksOf(finder.rest) : []);
   return table.rows.map((row) => {
     const split = columns.get('split');
     return checkedConversation(

@@ -34,7 +34,7 @@ import {
   splitWarnings,
   type Wanted,
 } from '@onnx-lora/sequences';
-import { findColumns, recordOf, tasksOfColumns } from './textColumns.ts';
+import { findColumns, recordOf, textTasksOf } from './textColumns.ts';
 import { formatOf, recordOfLine } from './streamTexts.ts';
 import type { GivenText, TextDataOptions, TextSource } from './textRecord.ts';
 
@@ -173,7 +173,7 @@ async function readTextFile(file: string, { columns: names, wanted, fold: asked,
 
   function ofTable(table: Table): TextPart {
     const columns = findColumns(table, names, wanted);
-    unused?.add(columns.unused, tasksOfColumns(columns.unused));
+    unused?.add(columns.unused, textTasksOf(columns.unused));
     const fold = foldOf(table, columns.split, asked);
     const all = table.rows.map((row, i) => recordOf(row, columns, i + 1, wanted, fold));
     // In a table of several splits, rows that name none are in none.

@@ -2,6 +2,7 @@
 
 import {
   type AlsoFits,
+  tasksOfColumns,
   cellList,
   cellRefused,
   cellText,
@@ -124,15 +125,10 @@ export const dataSettings: SettingRows<TextDataOptions> = {
   },
 };
 
-/** The tasks that learn what such columns hold. */
-const tasksOfRoles = { label: 'text-classification', labels: 'text-labelling', values: 'text-regression' } as const;
-
-/** The tasks that would learn columns, by the names that these usually have. */
-export function tasksOfColumns(columns: readonly string[]): readonly AlsoFits[] {
-  return Object.entries(tasksOfRoles).flatMap(([role, task]) => {
-    const usual = textColumns[role as keyof typeof tasksOfRoles].usual!;
-    return columns.filter((column) => usual.includes(column.toLowerCase())).map((column) => ({ task, column }));
-  });
+/** The tasks that would learn columns of a table of texts, by the names that these usually have. */
+export function textTasksOf(columns: readonly string[]): readonly AlsoFits[] {
+  const tasks = { label: 'text-classification', labels: 'text-labelling', values: 'text-regression' };
+  return tasksOfColumns(columns, textColumns, tasks);
 }
 
 /** Columns that a table of texts has, by what they hold. */

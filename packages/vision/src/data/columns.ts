@@ -1,7 +1,14 @@
 /** @file Which column of a manifest holds what: by its name, or as the user says. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { ColumnFinder, type ColumnRoles, defined, type Table, type UnusedColumns } from '@onnx-lora/sdk/data';
+import {
+  ColumnFinder,
+  type ColumnRoles,
+  defined,
+  type Table,
+  tasksOfColumns,
+  type UnusedColumns,
+} from '@onnx-lora/sdk/data';
 import { isImage } from '../image/imageFormat.ts';
 
 /** Names of columns, where they are not the usual ones. */
@@ -99,6 +106,9 @@ export const imageColumns: ColumnRoles<keyof ColumnNames> = {
   split: { description: 'Column with train, validation or test.', usual: ['split', 'subset'] },
 };
 
+/** The tasks that learn what columns hold of whole images. Captions are learned by `image-text`, the usual task of its models. */
+const learnedBy = { label: 'image-classification', labels: 'multi-label-classification', values: 'image-regression' };
+
 const corners = [
   ['x0', 'y0', 'x1', 'y1'],
   ['xmin', 'ymin', 'xmax', 'ymax'],
@@ -133,7 +143,13 @@ export function findColumns(table: Table, names: ColumnNames = {}, unused?: Unus
     split: finder.one('split'),
   };
   const oneHot = manyLabels.length > 1 ? manyLabels : isTold ? undefined : binaryColumns(table, finder.rest);
-  unused?.add(finder.rest.filter((column) => !oneHot?.includes(column)));
+  // Beside places in an image a label is that of an object.
+  const isPlaced = [found.mask, found.points, x, box, bbox, objects].some((each) => each !== undefined);
+  const tasks = isPlaced ? [] : tasksOfColumns(table.columns, imageColumns, learnedBy);
+  unused?.add(
+    finder.rest.filter((column) => !oneHot?.includes(column)),
+    tasks,
+  );
   return {
     image,
     ...defined({

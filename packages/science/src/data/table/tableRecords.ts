@@ -1,13 +1,21 @@
 /** @file Reads a whole table of sequences. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { cellText, type Table } from '@onnx-lora/sdk/data';
+import { type AlsoFits, cellText, type Table, tasksOfColumns } from '@onnx-lora/sdk/data';
 import { foldOf, splitWarnings } from '@onnx-lora/sequences';
 import { fittingStarts, parseMutations } from '../mutations.ts';
 import type { SequenceDataOptions, SequencePart, Substitution } from '../sequenceRecord.ts';
 import type { WildType } from '../wildType.ts';
+import { sequenceColumns } from './columnRoles.ts';
 import { RowReader } from './rowReader.ts';
 import { findColumns, type FoundColumns } from './sequenceColumns.ts';
+
+/** The tasks that would learn other columns than the class, which is what the usual task learns. */
+function otherTasks(table: Table, { label, labels }: FoundColumns): readonly AlsoFits[] {
+  const others = table.columns.filter((column) => column !== (label ?? labels));
+  const tasks = { labels: 'sequence-labelling', values: 'sequence-regression', residues: 'residue-classification' };
+  return tasksOfColumns(others, sequenceColumns, tasks);
+}
 
 /**
  * The records of a table.
@@ -17,7 +25,7 @@ import { findColumns, type FoundColumns } from './sequenceColumns.ts';
 export function tableRecords(table: Table, options: SequenceDataOptions, wildType: WildType | undefined): SequencePart {
   const { firstPosition, needs } = options;
   const columns = findColumns(table, options.columns, needs, wildType?.sites !== undefined);
-  options.unused?.add(columns.unused);
+  options.unused?.add(columns.unused, needs?.includes('label') ? otherTasks(table, columns) : []);
   const fold = foldOf(table, columns.split, options.fold);
   const reader = new RowReader({ columns, needs, wildType, firstPosition, fold });
   try {

@@ -97,6 +97,7 @@ async function prepare(
     train: fitting(train, framesOfClip),
     ...(validation && { validation: fitting(validation, framesOfClip) }),
     warnings: [...data.warnings, ...words.warnings],
+    ...(data.alsoFits && { alsoFits: data.alsoFits }),
     ...(words.head && { head: words.head }),
     collate,
     loss: (g, outputs, batch) =>

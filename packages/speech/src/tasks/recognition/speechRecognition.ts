@@ -196,6 +196,7 @@ async function prepare(
     train,
     validation,
     warnings: [...data.warnings, ...taught.warnings, ...(held?.warnings ?? [])],
+    alsoFits: data.alsoFits,
     transcriptions: new Transcriptions({ records, reader, extractor, tokenizer, context, isMultilingual, language, task }), // prettier-ignore
     normalise: scoringNormaliser(options, isInEnglish),
   });

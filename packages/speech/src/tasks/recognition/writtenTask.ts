@@ -46,6 +46,7 @@ export interface WrittenTaskParts {
   readonly train: RecognitionDataset;
   readonly validation: RecognitionDataset | undefined;
   readonly warnings: readonly string[];
+  readonly alsoFits: PreparedTask['alsoFits'];
   /** Of the records that are measured on. */
   readonly transcriptions: Transcriptions;
   readonly normalise: TextNormaliser;
@@ -58,12 +59,13 @@ const PADDED_SECONDS = 0.5;
 export function writtenTask(
   parts: WrittenTaskParts,
 ): PreparedTask<RecognitionExample, MetricsNamed<'wer' | 'cer'>, TeacherForcedScores> {
-  const { train, validation, warnings, inputSizes, ports, transcriptions, normalise } = parts;
+  const { train, validation, warnings, alsoFits, inputSizes, ports, transcriptions, normalise } = parts;
   const { records } = validation ?? train;
   return {
     train,
     ...(validation && { validation }),
     warnings,
+    ...(alsoFits && { alsoFits }),
     ...(inputSizes && { inputSizes }),
     collate: async (examples) => batchOf(examples, parts),
     loss: (g, outputs, targets) =>

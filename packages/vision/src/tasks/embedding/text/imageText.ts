@@ -107,6 +107,7 @@ async function prepare(
     train,
     ...(held && { validation: held }),
     ...(data.warnings && { warnings: data.warnings }),
+    ...(data.alsoFits && { alsoFits: data.alsoFits }),
     collate: (examples) =>
       Promise.resolve({
         inputs: {
