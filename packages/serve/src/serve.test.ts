@@ -7,8 +7,12 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { connect } from 'node:tls';
 import type { Worker } from 'node:worker_threads';
+import { OrtRuntime } from '@onnx-lora/sdk';
+import { ENGINES } from '@onnx-lora/sdk/composition';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { askedUntilRefused, rowsOf, type SmallServer, smallServer } from '../fixtures/smallServer.ts';
+import { type Clock, systemClock } from './scheduler/clock.ts';
+import { CLOCK } from './services.ts';
 
 const close = (found: readonly number[], expected: readonly number[]): void => {
   expect(found).toHaveLength(expected.length);
@@ -46,6 +50,19 @@ describe('requests', () => {
     // One is that of the model's own sessions.
     expect([before, workers.length]).toEqual([3, 3]);
     await server.close();
+  });
+
+  it('compute on the engines of the server', async () => {
+    let made = 0;
+    const beside = (): OrtRuntime => {
+      made++;
+      return new OrtRuntime();
+    };
+    const engines = { here: new OrtRuntime(), beside };
+    const { infer } = await smallServer({ replicas: 3, replaced: [(provide) => provide(ENGINES, () => engines)] });
+    expect((await infer('net', rowsOf(2, 1))).status).toBe(200);
+    // One is that of the model's own sessions.
+    expect(made).toBe(2);
   });
 
   it('get the adapter that has the name now', async () => {
@@ -88,6 +105,19 @@ describe('keys', () => {
   const shop = { tenant: 'shop', sha256: '44cfdcdd88354fa1412781f5a01a901c9112db33bfa8b165fbec9b618d9cf112' };
   const bearer = (key: string): Record<string, string> => ({ authorization: `Bearer ${key}` });
   const rows = rowsOf(1, 1);
+
+  it('have their minute by the clock of the server', async () => {
+    let minutes = 0;
+    const clock: Clock = { ...systemClock, now: () => 60_000 * minutes };
+    const { infer } = await smallServer({
+      keys: [{ ...shop, requestsPerMinute: 1 }],
+      replaced: [(provide) => provide(CLOCK, () => clock)],
+    });
+    const ask = async (): Promise<number> => (await infer('net', rows, {}, bearer('shop-key'))).status;
+    expect([await ask(), await ask()]).toEqual([200, 429]);
+    minutes = 1;
+    expect([await ask(), await ask()]).toEqual([200, 429]);
+  });
 
   it('are asked for where there are any, but not for health and numbers', async () => {
     const { infer, ask } = await smallServer({ keys: [shop] });

@@ -1,33 +1,16 @@
 /** @file `serve`: a model and its adapters behind HTTP and gRPC, inside any Node program. */
 
-import { createRequire } from 'node:module';
-import { homedir, tmpdir } from 'node:os';
 import path from 'node:path';
 import type { Server as TlsServer } from 'node:tls';
-import { type Adapter, type Model, modelFor, OnnxLoraError } from '@onnx-lora/sdk';
+import { type Model, OnnxLoraError } from '@onnx-lora/sdk';
+import type { Scope, ServiceModule } from '@onnx-lora/sdk/composition';
 import { defined } from '@onnx-lora/sdk/data';
-import { adaptersAt, isAddress } from './adapters/adaptersAt.ts';
-import { type AdapterCatalog, together } from './adapters/catalog.ts';
-import { AdapterStore } from './adapters/store.ts';
-import type { BodyBudget } from './http/bodies.ts';
-import { MAX_BODIES_BYTES } from './http/limits.ts';
-import type { Service } from './http/service.ts';
-import { compute } from './inference/compute.ts';
-import { remembering } from './inference/recentAdapters.ts';
-import { Sessions } from './inference/sessions.ts';
-import { Variants } from './inference/variants.ts';
-import { Access } from './operation/access.ts';
-import { hidingPaths } from './operation/hiddenPaths.ts';
-import { type LogEntry, logTo, toStderr } from './operation/log.ts';
-import { MemoryCeiling } from './operation/memoryCeiling.ts';
-import { Statistics } from './operation/modelStatistics.ts';
-import { serverMetrics } from './operation/serverMetrics.ts';
-import { openTracing } from './operation/tracing.ts';
+import type { AdapterCatalog } from './adapters/catalog.ts';
+import type { Variants } from './inference/variants.ts';
+import { type LogEntry, toStderr } from './operation/log.ts';
 import { type ServeSettings, serveSettings } from './operation/settings.ts';
-import { certificate } from './operation/tls.ts';
-import { MOST_ROWS } from './scheduler/batch.ts';
-import { systemClock } from './scheduler/clock.ts';
-import { createScheduler } from './scheduler/scheduler.ts';
+import { type Certificate, certificate } from './operation/tls.ts';
+import { BODIES, CEILING, SERVICE, serverScope, STATE } from './services.ts';
 
 /** Options of {@link serve}. */
 export interface ServeOptions extends ServeSettings {
@@ -35,6 +18,8 @@ export interface ServeOptions extends ServeSettings {
   readonly catalog?: AdapterCatalog;
   /** Takes what `log` says is written down; lines of JSON on stderr by default. */
   readonly onLog?: (entry: LogEntry) => void;
+  /** Modules whose services take the place of the server's own, such as its `ENGINES`: for tests and other environments. */
+  readonly replaced?: readonly ServiceModule[];
 }
 
 /** A server that runs. */
@@ -56,8 +41,6 @@ export interface Server extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-const VERSION = (createRequire(import.meta.url)('@onnx-lora/serve/package.json') as { version: string }).version;
-
 /**
  * Serves a model with any number of adapters.
  *
@@ -69,91 +52,40 @@ const VERSION = (createRequire(import.meta.url)('@onnx-lora/serve/package.json')
  * @throws OnnxLoraError `CONFIG_INVALID` for a setting that cannot be, or an address that is taken; `FILE_INVALID` for a store that
  *   another process has; as `model.session`
  */
-export async function serve(model: Model, { catalog, onLog = toStderr, ...given }: ServeOptions = {}): Promise<Server> {
-  const { name = nameOf(model), port = 8080, host = '127.0.0.1', grpc, adapters, cache, store: storeSettings, tls, task, settings, keys = [], batches, queue, drainTimeout = 30_000, maxBodyBytes, maxUploadBytes, maxBodiesBytes = MAX_BODIES_BYTES, requestTimeout, log = 'failures', maxMemoryBytes, ...machine } = serveSettings(given, 'serve'); // prettier-ignore
-  const metrics = serverMetrics();
-  const access = new Access(keys, systemClock);
-  const store = storeSettings && (await openStore(storeSettings, model, given));
-  const fileLimits = {
-    maxTensors: () => mostTensors(model),
-    check: checkOf(model, given),
-    ...defined({ maxWeightBytes: maxUploadBytes }),
-  };
-  const placed = adapters === undefined ? undefined : await adaptersAt(adapters, cache, fileLimits);
-  const places = [store, catalog, placed?.catalog];
-  const all = metrics.counted(together(places.filter((each) => each !== undefined)));
-  const ceiling = maxMemoryBytes === undefined ? undefined : new MemoryCeiling(maxMemoryBytes);
-  const known = remembering(ceiling?.bounded(all) ?? all);
-  const sessions = new Sessions(known, machine, ceiling && ((most) => ceiling.adapterBytes(most)));
-  ceiling?.whenTight((part) => sessions.shrink(part));
-  const weightOf = (tenant: string): number => access.weightOf(tenant);
-  const statistics = new Statistics();
-  const scheduler = createScheduler(statistics.counted(ceiling?.watched(compute) ?? compute), {
-    ...batches,
-    ...queue,
-    concurrency: machine.replicas ?? 1,
-    weightOf,
-    observer: metrics.observer,
-    ...(ceiling && {
-      batchLimits: () => ceiling.batchLimits(batches ?? {}),
-      refuses: (job, isIdle) => ceiling.refuses(job, isIdle),
-    }),
-  });
-  metrics.watch(scheduler, sessions);
-  const variants = new Variants({ base: model, catalog: known, sessions, scheduler, task, settings });
-  let isReady = false;
-  const service: Service = {
-    name,
-    version: VERSION,
-    base: model,
-    catalog: known,
-    store,
-    variants,
-    scheduler,
-    access,
-    metrics,
-    statistics,
-    maxRows: batches?.maxRows ?? MOST_ROWS,
-    log: logTo(onLog, log),
-    tracing: await openTracing(VERSION),
-    loadedKeys: () => sessions.adapterKeys,
-    sessionCount: () => sessions.count,
-    memoryLimit: maxMemoryBytes ?? null,
-    hidePaths: hidingPaths([
-      [model.name, name],
-      [model.folder, name],
-      [adapters === undefined || isAddress(adapters) ? undefined : adapters, 'adapters'],
-      [storeSettings?.folder, 'store'],
-      [cache?.folder, 'cache'],
-      [tmpdir(), 'tmp'],
-      [homedir(), '~'],
-    ]),
-    forget: (key) => {
-      for (const each of [known, variants, sessions]) each.forget(key);
-    },
-    isReady: () => isReady,
-  };
-  const bodies: BodyBudget = {
-    held: 0,
-    get most() {
-      return ceiling?.bodyBytes(maxBodiesBytes) ?? maxBodiesBytes;
-    },
-  };
-  const limits = defined({ maxBodyBytes, maxUploadBytes, requestTimeout });
+export async function serve(
+  model: Model,
+  { catalog, onLog = toStderr, replaced = [], ...given }: ServeOptions = {},
+): Promise<Server> {
+  const settings = serveSettings(given, 'serve');
+  const { name = nameOf(model), tls } = settings;
   const pair = tls && (await certificate(tls));
+  const scope = serverScope(model, { ...settings, ...defined({ catalog }) }, { name, onLog, replaced });
+  try {
+    return await started(scope, settings, { name, pair });
+  } catch (error) {
+    await scope[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** The server of a scope, which it releases when it is closed. */
+async function started(
+  scope: Scope,
+  { port = 8080, host = '127.0.0.1', grpc, tls, drainTimeout = 30_000, maxBodyBytes, maxUploadBytes, requestTimeout }: ServeSettings, // prettier-ignore
+  { name, pair }: { readonly name: string; readonly pair: Certificate | undefined },
+): Promise<Server> {
+  const service = await scope.get(SERVICE);
+  const bodies = await scope.get(BODIES);
+  const state = await scope.get(STATE);
+  const limits = defined({ maxBodyBytes, maxUploadBytes, requestTimeout });
   // A worker loads the model, and this thread meanwhile what answers; who does without gRPC does not wait for it.
-  const warm = warmUp(variants);
+  const warm = warmUp(service.variants);
   warm.catch(() => undefined);
   const { httpApp } = await import('./http/app.ts');
   const app = httpApp(service, pair, bodies, limits);
   const calls = grpc && new (await import('./grpc/app.ts')).GrpcApp(service, pair, bodies, limits);
-  const release = async (): Promise<void> => {
-    await sessions.release();
-    await store?.close();
-    placed?.close();
-  };
   const close = async (): Promise<void> => {
-    isReady = false;
+    state.isReady = false;
     const late = new AbortController();
     const timer = setTimeout(() => {
       late.abort();
@@ -164,14 +96,14 @@ export async function serve(model: Model, { catalog, onLog = toStderr, ...given 
     const sweep = setInterval(() => app.server.closeIdleConnections(), 100);
     // What computes in steps, such as a chat, has all of them taken until it has its answer.
     await Promise.all([app.close(), calls?.close()]);
-    await scheduler.drain(late.signal);
+    await service.scheduler.drain(late.signal);
     clearTimeout(timer);
     clearInterval(sweep);
-    await release();
+    await scope[Symbol.asyncDispose]();
   };
   try {
     await warm;
-    ceiling?.requireRoom();
+    (await scope.get(CEILING))?.requireRoom();
     const url = await app.listen({ port, host }).catch((cause: unknown) => {
       throw cannotListen(`${host}:${port}`, cause);
     });
@@ -179,7 +111,7 @@ export async function serve(model: Model, { catalog, onLog = toStderr, ...given 
     const grpcUrl = at && (await calls!.listen(at.host, at.port).catch((cause: unknown) => {
       throw cannotListen(`${at.host}:${at.port}`, cause);
     })); // prettier-ignore
-    isReady = true;
+    state.isReady = true;
     let closing: Promise<void> | undefined;
     const closed = (): Promise<void> => (closing ??= close());
     const reload = async (changed: Pick<ServeSettings, 'keys' | 'tls'>): Promise<void> => {
@@ -189,50 +121,18 @@ export async function serve(model: Model, { catalog, onLog = toStderr, ...given 
         (app.server as unknown as TlsServer).setSecureContext(renewed);
         calls?.renew(renewed);
       }
-      access.replace(others);
+      service.access.replace(others);
     };
     return { url, ...defined({ grpcUrl }), model: name, reload, close: closed, [Symbol.asyncDispose]: closed };
   } catch (error) {
     calls?.closeNow();
     await app.close();
-    await release();
     throw error;
   }
 }
-
 function cannotListen(where: string, cause: unknown): OnnxLoraError {
   const why = (cause as Error).message;
   return new OnnxLoraError('CONFIG_INVALID', `${where} cannot be listened on: ${why}. Name another port.`, { cause });
-}
-
-/** Refuses adapters of another base, or that have no place in it. */
-function checkOf(model: Model, { allowBaseMismatch = false }: ServeSettings): (adapter: Adapter) => Promise<void> {
-  return async (adapter) => {
-    await modelFor(model, adapter).place(adapter, { allowBaseMismatch });
-  };
-}
-
-/** Adapters of another base, or that have no place in it, are refused when they are brought. */
-async function openStore(
-  { folder, maxBytes, signedBy }: NonNullable<ServeSettings['store']>,
-  model: Model,
-  given: ServeSettings,
-): Promise<AdapterStore> {
-  const check = checkOf(model, given);
-  return AdapterStore.open(folder, {
-    check,
-    maxTensors: () => mostTensors(model),
-    ...defined({ maxBytes, keys: signedBy }),
-  });
-}
-
-/** Tensors of an adapter at each module that can be adapted, as methods with several experts have them, and besides. */
-const [TENSORS_OF_MODULE, TENSORS_BESIDE] = [32, 1000];
-
-/** How many tensors an adapter of this model can have use for: what its modules can have, by the method with the most. */
-function mostTensors(model: Model): number {
-  const modules = [model, ...model.parts].reduce((sum, each) => sum + each.modules().length, 0);
-  return TENSORS_BESIDE + TENSORS_OF_MODULE * modules;
 }
 
 /** Loads what the first request would wait for. A base that has no answers of its own may have adapters that do. */

@@ -102,7 +102,7 @@ test('every answer is that of the merged model, whatever happens meanwhile', { t
       return store.load(key);
     },
   };
-  const sessions = new Sessions(catalog, { maxAdapterBytes: 800 });
+  const sessions = new Sessions(catalog, { maxAdapterBytes: 800 }, () => new OrtRuntime());
   let largest = 0;
   let mixed = 0;
   const scheduler = createScheduler<Work, Outputs>(compute, {

@@ -8,7 +8,7 @@ import {
   type Model,
   type ModelSessionOptions,
   OnnxLoraError,
-  WorkerRuntime,
+  type Runtime,
 } from '@onnx-lora/sdk';
 import type { AdapterCatalog } from '../adapters/catalog.ts';
 import { type Padding, paddingOf } from './padding.ts';
@@ -70,15 +70,23 @@ export class Sessions {
   readonly #adapterBytes: (most: number) => number;
   readonly #opened: Opened[] = [];
   /** Where all but the first of a graph's sessions compute. */
-  readonly #others: readonly WorkerRuntime[];
+  readonly #others: readonly Runtime[];
   /** Ends when no session is being opened: what another opens may do. */
   #turn: Promise<unknown> = Promise.resolve();
 
-  /** @param adapterBytes bytes that adapters may take now, of those that they may at most */
-  constructor(catalog: AdapterCatalog, settings: SessionSettings, adapterBytes = (most: number): number => most) {
+  /**
+   * @param beside makes what a replica computes on
+   * @param adapterBytes bytes that adapters may take now, of those that they may at most
+   */
+  constructor(
+    catalog: AdapterCatalog,
+    settings: SessionSettings,
+    beside: () => Runtime,
+    adapterBytes = (most: number): number => most,
+  ) {
     this.#catalog = catalog;
     this.#settings = settings;
-    this.#others = Array.from({ length: (settings.replicas ?? 1) - 1 }, () => new WorkerRuntime());
+    this.#others = Array.from({ length: (settings.replicas ?? 1) - 1 }, () => beside());
     this.#adapterBytes = adapterBytes;
   }
 
