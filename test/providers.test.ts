@@ -21,7 +21,6 @@ import {
   ParameterSet,
   planAdapter,
   Random,
-  lowRankLayers,
   tensorName,
   Trainer,
   writeOnnx,
@@ -241,7 +240,8 @@ function randomAdapter(seed: number): Adapter {
       new Float32Array(dims[0] * dims[1]).map(() => seeded.uniform(-0.2, 0.2)),
       dims,
     );
-  const tensors = lowRankLayers(plan).flatMap(({ site }): [string, Tensor][] => {
+  const tensors = plan.flatMap(({ site }): [string, Tensor][] => {
+    if (!site) return [];
     const [out, width] = site.weightShape as [number, number];
     return [
       [tensorName(site.path, 'lora_A'), values([4, width])],

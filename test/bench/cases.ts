@@ -2,15 +2,7 @@
 
 import { Adapter, type AdapterSession, type Feeds, float32, int64, type Model, type Tensor } from '@onnx-lora/sdk';
 import { crossEntropy } from '@onnx-lora/sdk/tasks';
-import {
-  type PlannedAdapter,
-  lowRankLayers,
-  ParameterSet,
-  planAdapter,
-  Random,
-  tensorName,
-  Trainer,
-} from '@onnx-lora/sdk/core';
+import { type PlannedAdapter, ParameterSet, planAdapter, Random, tensorName, Trainer } from '@onnx-lora/sdk/core';
 import type { BenchSettings } from './settings.ts';
 import { median } from './statistics.ts';
 
@@ -183,9 +175,9 @@ export async function timeSwap(model: Model, settings: BenchSettings): Promise<S
 function randomAdapter({ plan, config }: PlannedAdapter, seed: number): Adapter {
   const random = new Random(seed);
   const tensors = new Map<string, Tensor>();
-  for (const {
-    layer: { site, r },
-  } of lowRankLayers(plan)) {
+  for (const { lowRank } of plan) {
+    if (!lowRank) continue;
+    const { site, r } = lowRank;
     const [out, width] = site.weightShape as [number, number];
     const values = (size: number): Float32Array => new Float32Array(size).map(() => random.uniform(-0.02, 0.02));
     tensors.set(tensorName(site.path, 'lora_A'), float32(values(r! * width), [r!, width]));

@@ -57,7 +57,7 @@ export { dropoutPatterns, SiteNames } from './adapter/naming/moduleNames.ts';
 export { type PlacedAdapter, placeAdapter } from './adapter/naming/place.ts';
 export { joinTunings } from './adapter/serving/slots.ts';
 export type * from './lora/tunings/moduleTuning.ts';
-export { LowRank, lowRanksOf, lowRankLayers, type PlacedLowRank } from './lora/tunings/lowRank.ts';
+export { LowRank, type PlacedLowRank } from './lora/tunings/lowRank.ts';
 export { WholeParameter, wholeParameters } from './lora/tunings/wholeParameter.ts';
 export { ByTuner, type ChosenTuner, type TunedSite } from './lora/tunings/byTuner.ts';
 export type { PlacedMath } from './lora/tunings/tunedLayer.ts';

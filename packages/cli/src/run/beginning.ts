@@ -3,7 +3,6 @@
 import path from 'node:path';
 import { attachHead, loadAdapter, type LoraOptions, type LoraPreview, type Model, previewLora } from '@onnx-lora/sdk';
 import type { PreparedTask, Task } from '@onnx-lora/sdk/tasks';
-import { WholeParameter } from '@onnx-lora/sdk/core';
 import { usageError } from '../terminal/errors.ts';
 import { adapterSettings } from '../settings/adapter.ts';
 import { flagOf } from '../settings/settings.ts';
@@ -40,7 +39,7 @@ interface Previewed {
 /** What is trained of an adapter that is there already. */
 export async function previewOf({ adapter }: ChosenAdapter, model: Model, { head }: PreparedTask): Promise<Previewed> {
   const { tunings } = await model.place(adapter);
-  const targets = tunings.flatMap(({ tuning }) => (tuning instanceof WholeParameter ? [] : [tuning.path]));
+  const targets = tunings.flatMap(({ tuning }) => (tuning.parameter ? [] : [tuning.path]));
   const preview = { targets, parameters: [], tokens: [], trainableParameters: adapter.parameterCount };
   return { preview, newModules: head ? attachHead<Model>(model, head).modules : [] };
 }

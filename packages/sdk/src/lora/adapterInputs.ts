@@ -201,7 +201,7 @@ export class AdapterInputs {
       return known.value;
     }
     // A parameter that is trained in full is the layer's own.
-    const isOfBranch = this.#isBranch && tuning.kind !== 'whole';
+    const isOfBranch = this.#isBranch && !tuning.parameter;
     const name = isOfBranch ? `${this.prefix}/${tensor.name}` : this.#free(tensor.name);
     const input = { name, tuning, tensor, perRow };
     const { type = 'float32' } = tensor;

@@ -15,7 +15,6 @@ import type { Feeds } from '../runtime/tensor.ts';
 import { ParameterSet } from '../train/parameters.ts';
 import { ShuffledBatches } from '../train/sampling/sampler.ts';
 import { scheduleOf } from '../train/schedules/schedule.ts';
-import { lowRankLayers } from '../lora/tunings/lowRank.ts';
 import type { AdapterPlan } from '../lora/tunings/moduleTuning.ts';
 import { inPlaceOf } from '../train/graph/comparingLoss.ts';
 import { hookedTunings } from '../lora/tunings/trainingHooks.ts';
@@ -315,8 +314,7 @@ async function compile(trainer: Trainer, ...feeds: Parameters<Trainer['compile']
 /** Of first values that the graph holds as constants, or begins with, so that a run that goes on has the same. */
 function digestOf({ plan }: Initialised): string {
   const hash = createHash('sha256');
-  for (const { path, start } of lowRankLayers(plan))
-    if (start) hash.update(path).update(start.lora_A).update(start.lora_B);
+  for (const { path, start } of plan) if (start) hash.update(path).update(start.lora_A).update(start.lora_B);
   return hash.digest('hex');
 }
 

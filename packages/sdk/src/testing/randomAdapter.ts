@@ -40,10 +40,11 @@ export function withoutZeros(set: ParameterSet, random: Random): ParameterSet {
     const { value, input } = parameter;
     const isZero = value.every((each) => each === 0);
     const { tuning, tensor } = input;
-    const { role, base, twin } = tensor;
-    // Values in place of the base's own: whole parameters, rows of a table, magnitudes.
-    const replaces = tuning.kind === 'whole' || (tuning.kind === 'lowRank' && (base !== undefined || !/^lora_[AB]/.test(role))); // prettier-ignore
-    if (!replaces && !isZero && tuning.kind !== 'tuner') continue;
+    const { base, rankAxis, twin } = tensor;
+    // Values in place of the base's own: whole parameters, rows of a table.
+    const replaces = tuning.parameter !== undefined || base !== undefined;
+    // A factor that is random already.
+    if (rankAxis !== undefined && !replaces && !isZero) continue;
     const reach = isZero && !replaces ? 0.2 : 0.05;
     for (let i = 0; i < value.length; i++) value[i]! += random.uniform(-reach, reach);
     if (!twin) set.share(parameter);

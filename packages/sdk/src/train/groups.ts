@@ -4,8 +4,6 @@ import { parseTensorName, type TensorRole } from '../adapter/formats/tensorNames
 import { OnnxLoraError } from '../errors.ts';
 import { nameRule } from '../lora/targetRules.ts';
 import { notNegative, positive } from './optimizers/numbers.ts';
-import { ByTuner } from '../lora/tunings/byTuner.ts';
-import { WholeParameter } from '../lora/tunings/wholeParameter.ts';
 import type { Parameter } from './parameters.ts';
 
 /** A trained tensor, as rules of groups see it. */
@@ -90,8 +88,8 @@ function trainedTensor({ input: { tuning, tensor }, dims }: Parameter): TrainedT
   return {
     name,
     module,
-    role: tuning instanceof ByTuner ? 'tuned' : role,
-    dims: (tuning instanceof WholeParameter && tuning.parameter.torchDims) || dims,
+    role: tensor.group ?? role,
+    dims: tuning.parameter?.torchDims ?? dims,
   };
 }
 

@@ -1,7 +1,6 @@
 /** @file The modules of a run as an optimizer sees them that looks at several tensors together, and what it leaves. */
 
 import { OnnxLoraError } from '../errors.ts';
-import { LowRank } from '../lora/tunings/lowRank.ts';
 import type { AdapterPlan, ModuleTuning } from '../lora/tunings/moduleTuning.ts';
 import type { StepTensor } from '../lora/tuner.ts';
 import type { OptimizedModule, Optimizer } from './optimizers/optimizer.ts';
@@ -22,7 +21,7 @@ export function leavingOut(plan: AdapterPlan, optimizer: Optimizer): AdapterPlan
   return plan.map((tuning) => {
     const roles = left.get(tuning.path) ?? [];
     if (roles.length === 0) return tuning;
-    if (tuning instanceof LowRank) return tuning.leaving(roles);
+    if (tuning.leaving) return tuning.leaving(roles);
     throw new OnnxLoraError(
       'PLUGIN_INVALID',
       `The optimizer ${optimizer.name} leaves ${roles.join(', ')} of "${tuning.path}", and only tensors of LoRA can be left. Take another optimizer.`,
@@ -49,6 +48,6 @@ function about(tuning: ModuleTuning): Pick<OptimizedModule<never>, 'path' | 'kin
   return {
     path: tuning.path,
     ...(tuning.site && !tuning.site.recurrent ? { kind: tuning.site.kind } : {}),
-    ...(tuning instanceof LowRank ? { scaling: tuning.scaling } : {}),
+    ...(tuning.scaling === undefined ? {} : { scaling: tuning.scaling }),
   };
 }

@@ -9,6 +9,7 @@ import type { AdapterConfig } from '../formats/peftConfig.ts';
 import { baseChangingInit, requireLora, variantOf } from '../formats/peftVariants.ts';
 import { scalingOf } from '../formats/scaling.ts';
 import { parseTensorName, tensorName, type TensorRole } from '../formats/tensorNames.ts';
+import type { TrainedParameter } from '../../lora/tunings/trainedParameter.ts';
 import { type CombinePart, partName } from './options.ts';
 
 /** What must be the same in all adapters of a module. */
@@ -48,6 +49,11 @@ export interface KeptParameter {
   readonly module: string;
   readonly parameter: string;
   readonly tensor: Tensor;
+}
+
+/** A parameter of a model, and what an adapter has trained it to. */
+export function keptParameter({ name, modulePath: module }: TrainedParameter, tensor: Tensor): KeptParameter {
+  return { module, parameter: name.slice(module === '' ? 0 : module.length + 1), tensor };
 }
 
 /** One adapter, taken apart. */

@@ -93,7 +93,7 @@ export function tiedTokens(embedding: LowRankSite, layer: Site): LowRankSite {
 export function tiedTokenTensors({ tuning, saved, names }: PlacedLowRank, layer: Site): PlacedLowRank {
   const [A, B] = [saved.get('lora_A')!, saved.get('lora_B')!];
   return {
-    tuning: new LowRank(tiedTokens(tuning.layer, layer)),
+    tuning: new LowRank(tiedTokens(tuning.lowRank, layer)),
     saved: new Map([
       ['lora_A', transposedMatrix(B)],
       ['lora_B', transposedMatrix(A)],

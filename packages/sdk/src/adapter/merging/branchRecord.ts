@@ -10,8 +10,6 @@ import type { GraphProto, ModelProto, NodeProto } from '../../graph/proto.ts';
 import { floats } from '../../graph/tensorData.ts';
 import { withInner } from '../../graph/uniqueNames.ts';
 import type { GraphChange } from '../../lora/adapterInputs.ts';
-import { ByTuner } from '../../lora/tunings/byTuner.ts';
-import { LowRank } from '../../lora/tunings/lowRank.ts';
 import type { PlacedTuning } from '../../lora/tunings/moduleTuning.ts';
 import { parseForeignJson } from '../formats/foreignJson.ts';
 
@@ -48,11 +46,10 @@ export interface RecordedAdapter {
 /** sha256 of what an adapter has for these modules, whatever its file calls the tensors. */
 export function branchDigest(tunings: readonly PlacedTuning[]): string {
   const lines = tunings.flatMap(({ tuning, saved }) => {
-    const form = tuning instanceof ByTuner ? tuning.form : tuning instanceof LowRank ? String(tuning.scaling) : '';
     return [...saved].map(([role, tensor]) => {
       const numbers = tensor.type.startsWith('int') ? tensor.data : floats(tensor);
       const hash = createHash('sha256').update(new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength));
-      return JSON.stringify([tuning.slot, form, role, tensor.dims, hash.digest('hex')]);
+      return JSON.stringify([tuning.slot, tuning.form, role, tensor.dims, hash.digest('hex')]);
     });
   });
   return createHash('sha256').update(lines.sort().join('\n')).digest('hex');

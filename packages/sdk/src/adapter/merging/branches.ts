@@ -6,7 +6,6 @@ import { tensorProto } from '../../graph/tensorData.ts';
 import { allNodes, subgraphs } from '../../graph/walk.ts';
 import type { GraphChange } from '../../lora/adapterInputs.ts';
 import { injectAdapters } from '../../lora/inject.ts';
-import { ByTuner } from '../../lora/tunings/byTuner.ts';
 import type { AdapterPlan, PlacedTuning } from '../../lora/tunings/moduleTuning.ts';
 import { inferGraph } from '../../ops/inferGraph.ts';
 import { dropUnreadInitializers, reachable } from '../../ops/rewrites/simplify.ts';
@@ -90,9 +89,9 @@ function planOf(adapters: readonly BranchesOfAdapter[]): AdapterPlan {
   const seen = new Set<string>();
   for (const { tunings, weight } of adapters)
     for (const { tuning } of tunings) {
-      const isSum = !(tuning instanceof ByTuner) || tuning.math.linearIn !== undefined;
-      if (weight !== 1 && !isSum) throw refusal(tuning.path, `there is no part of an adapter of this kind, ${(tuning as ByTuner).peftType}, and its weight is ${weight}`); // prettier-ignore
-      if (seen.has(tuning.slot) && !isSum) throw refusal(tuning.path, `adapters of this kind, ${(tuning as ByTuner).peftType}, do not add up`); // prettier-ignore
+      const { noBlend } = tuning;
+      if (noBlend !== undefined && weight !== 1) throw refusal(tuning.path, `there is no part of an adapter of this kind, ${noBlend}, and its weight is ${weight}`); // prettier-ignore
+      if (noBlend !== undefined && seen.has(tuning.slot)) throw refusal(tuning.path, `adapters of this kind, ${noBlend}, do not add up`); // prettier-ignore
       seen.add(tuning.slot);
     }
   return joinTunings(

@@ -3,13 +3,12 @@
 import { OnnxLoraError } from '../../errors.ts';
 import type { ModelProto, NodeProto } from '../../graph/proto.ts';
 import type { ModuleTuning, PlacedTuning } from '../../lora/tunings/moduleTuning.ts';
-import { WholeParameter } from '../../lora/tunings/wholeParameter.ts';
 import { lastNode } from '../../match/layers/layer.ts';
 import { occurrencesOf, type Site } from '../../match/sites.ts';
 import { refold } from '../../match/view.ts';
 import { type FullyTrained, requireOneOwner } from '../combine/kept.ts';
 import { partName } from '../combine/options.ts';
-import { capital, type KeptParameter } from '../combine/sources.ts';
+import { capital, type KeptParameter, keptParameter } from '../combine/sources.ts';
 import { withRecord } from './branchRecord.ts';
 import { withBranches } from './branches.ts';
 import { type EditedModel, editWeights, lossOf, type WeightEdit } from './editWeights.ts';
@@ -72,8 +71,8 @@ export function mergeAdapter(
   requireSums(all, owned);
   const owners = requireOneOwner(owned, ({ module }) => newHeads.has(module));
   // What several agree in is not theirs to change twice, and of what is new there is no part.
-  const isWhole = ({ tuning }: PlacedTuning): boolean =>
-    tuning instanceof WholeParameter && (newHeads.has(tuning.path) || owners.get(tuning.parameter.name)!.count > 1);
+  const isWhole = ({ tuning: { parameter, path } }: PlacedTuning): boolean =>
+    parameter !== undefined && (newHeads.has(path) || owners.get(parameter.name)!.count > 1);
   const parts = all.flatMap(({ tunings }, from) =>
     tunings.map((placed): Part => {
       if (!placed.tuning.isHeldByWeight(placed.saved)) return { placed, from, edits: undefined };
@@ -148,10 +147,8 @@ function fullyTrained({ tunings }: PlacedAdapter, name: string, weight: number):
   const parameters: [string, KeptParameter][] = [];
   const modules = new Set<string>();
   for (const { tuning, saved } of tunings) {
-    if (tuning instanceof WholeParameter) {
-      const { name: whole, modulePath: module } = tuning.parameter;
-      const parameter = whole.slice(module === '' ? 0 : module.length + 1);
-      parameters.push([whole, { module, parameter, tensor: saved.get('parameter')! }]);
+    if (tuning.parameter) {
+      parameters.push([tuning.parameter.name, keptParameter(tuning.parameter, saved.get('parameter')!)]);
     } else {
       modules.add(tuning.path);
       if (tuning.site?.part) modules.add(tuning.site.part.of);
@@ -162,7 +159,7 @@ function fullyTrained({ tunings }: PlacedAdapter, name: string, weight: number):
 
 /** Whether a tuning changes a layer, a part of it, or what it is part of. */
 function doOverlap(site: Site | undefined, path: string, other: ModuleTuning): boolean {
-  if (other instanceof WholeParameter) return false;
+  if (other.parameter) return false;
   return path === other.path || site?.part?.of === other.path || other.site?.part?.of === path;
 }
 

@@ -101,7 +101,7 @@ export function placeAdapter(
   );
   const lowRank = [
     ...(adapter.config.extra['ensure_weight_tying'] === true ? tied(own, sites) : own),
-    ...own.flatMap((placed) => (placed.tuning.layer.tokens ? tiedTokenRows(placed, sites, own) : [])),
+    ...own.flatMap((placed) => (placed.tuning.lowRank.tokens ? tiedTokenRows(placed, sites, own) : [])),
   ];
   const tunings = [...lowRank, ...trained, ...byTuner];
   if (tunings.length === 0 && !mayBeEmpty) {
@@ -124,14 +124,20 @@ function trainedPart({ path, part }: Site): OnnxLoraError {
 
 /** The adapters with those of layers tied to the embeddings' with the same weight. */
 function tied(lowRank: readonly PlacedLowRank[], sites: readonly Site[]): PlacedLowRank[] {
-  const embeddings = lowRank.filter(({ tuning: { layer } }) => layer.site.kind === 'embedding' && !layer.tokens);
+  const embeddings = lowRank.filter(
+    ({
+      tuning: {
+        lowRank: { site, tokens },
+      },
+    }) => site.kind === 'embedding' && !tokens,
+  );
   const tiedTo = new Map(
-    embeddings.flatMap(({ tuning: { layer } }) =>
-      tiedLayers(layer.site, sites).map(({ path }) => [path, layer] as const),
+    embeddings.flatMap(({ tuning }) =>
+      tiedLayers(tuning.site, sites).map(({ path }) => [path, tuning.lowRank] as const),
     ),
   );
   return lowRank.map((each) => {
-    const { layer, scaling } = each.tuning;
+    const { lowRank: layer, scaling } = each.tuning;
     const other = tiedTo.get(layer.site.path);
     return other && other.r === layer.r ? { ...each, tuning: new LowRank({ ...layer, tiedTo: other }, scaling) } : each;
   });

@@ -1,9 +1,9 @@
 /** @file What an injected graph is fed for several adapters at once, each with a weight. */
 
 import type { AdapterInput } from '../../lora/tunings/moduleTuning.ts';
-import { WholeParameter } from '../../lora/tunings/wholeParameter.ts';
 import type { Tensor } from '../../runtime/tensor.ts';
 import { type FullyTrained, requireOneOwner } from '../combine/kept.ts';
+import { keptParameter } from '../combine/sources.ts';
 import type { AdapterFeeds } from './feeds.ts';
 
 /** An adapter's part of a blend. */
@@ -48,13 +48,11 @@ export function blendFeeds(
 
 /** What is taken as it is, by the names of inputs. */
 function requireHeads(parts: readonly BlendPart[], inputs: readonly AdapterInput[]): Map<string, Tensor> {
-  const trained = inputs.flatMap(({ name, tuning }) =>
-    tuning instanceof WholeParameter ? [{ name, parameter: tuning.parameter }] : [],
-  );
+  const trained = inputs.flatMap(({ name, tuning: { parameter } }) => (parameter ? [{ name, parameter }] : []));
   const sources = parts.map(({ feeds, weight, name: called }): FullyTrained => {
-    const parameters = trained.flatMap(({ name, parameter: { name: own, modulePath: module } }) => {
+    const parameters = trained.flatMap(({ name, parameter }) => {
       const tensor = feeds.get(name);
-      return tensor ? [[name, { module, parameter: own.slice(module === '' ? 0 : module.length + 1), tensor }] as const] : []; // prettier-ignore
+      return tensor ? [[name, keptParameter(parameter, tensor)] as const] : [];
     });
     return { name: `adapter "${called}"`, weight, modules: new Set(), parameters: new Map(parameters) };
   });

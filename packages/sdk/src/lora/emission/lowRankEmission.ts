@@ -60,7 +60,7 @@ export class LowRankEmission implements Emission {
   }
 
   #isDora(layer: AdaptedLayer): boolean {
-    return layer.some((site) => this.#at.get(site)!.layer.dora);
+    return layer.some((site) => this.#at.get(site)!.lowRank.dora);
   }
 
   /** y + (x·A)·B, behind the last node of a layer. */

@@ -28,7 +28,7 @@ export abstract class LowRankForm {
   abstract product(layer: AdaptedLayer): Value;
 
   /** A factor of one site, as {@link LowRankForm.layerFactor} joins it. */
-  abstract factor(role: Factor, lowRank: LowRank): Value;
+  abstract factor(role: Factor, tuning: LowRank): Value;
 
   /** DoRA's factor for each output of a site's layer, in the layer's type. */
   abstract gain(site: Site): Value;
@@ -38,12 +38,12 @@ export abstract class LowRankForm {
 
   /** What each output of a layer is multiplied with: one where no site with DoRA has it. */
   protected layerGain(layer: AdaptedLayer): Value {
-    const gains = layer.flatMap((site) => (this.lowRankAt(site).layer.dora ? [this.gain(site)] : []));
+    const gains = layer.flatMap((site) => (this.tuningAt(site).lowRank.dora ? [this.gain(site)] : []));
     return gains.reduce((product, gain) => this.scope.g.Mul(product, gain));
   }
 
   /** A site's adapter. */
-  protected lowRankAt(site: Site): LowRank {
+  protected tuningAt(site: Site): LowRank {
     return this.#at.get(site)!;
   }
 
@@ -52,22 +52,22 @@ export abstract class LowRankForm {
     const key = `${role} ${layer.map(({ path }) => path).join(' ')}`;
     const known = this.#layerFactors.get(key);
     if (known) return known;
-    const factors = layer.map((site) => this.wideFactor(role, this.lowRankAt(site)));
+    const factors = layer.map((site) => this.wideFactor(role, this.tuningAt(site)));
     const value = factors.length === 1 ? factors[0]! : this.scope.g.Concat(factors, role === 'lora_A' ? -1 : -2);
     this.#layerFactors.set(key, value);
     return value;
   }
 
   /** A factor of a site, lora_B as wide as the layer. */
-  protected wideFactor(role: Factor, lowRank: LowRank): Value {
-    return this.factor(role, lowRank);
+  protected wideFactor(role: Factor, tuning: LowRank): Value {
+    return this.factor(role, tuning);
   }
 
   /** The biases of a layer's B's, emitted now; what they make of a product then. */
   protected biases(layer: AdaptedLayer): (product: Value) => Value {
     const own = layer.flatMap((site) => {
-      const lowRank = this.lowRankAt(site);
-      return lowRank.layer.bias ? [this.input('lora_B.bias', lowRank, this.perOutputDims(site))] : [];
+      const tuning = this.tuningAt(site);
+      return tuning.lowRank.bias ? [this.input('lora_B.bias', tuning, this.perOutputDims(site))] : [];
     });
     return (product) => own.reduce((sum, bias) => this.scope.g.Add(sum, bias), product);
   }
@@ -78,11 +78,11 @@ export abstract class LowRankForm {
   }
 
   /** Part of a module's adapter, as the rows of this batch get it; but for lora_A, a number for each output of the layer. */
-  protected input(role: Factor | OutputRole, lowRank: LowRank, dims: readonly number[] | undefined): Value {
-    const { site } = lowRank;
+  protected input(role: Factor | OutputRole, tuning: LowRank, dims: readonly number[] | undefined): Value {
+    const { site } = tuning;
     const { inputs } = this.scope;
     const [differs, isFactor] = [inputs.differs(site), role === 'lora_A' || role === 'lora_B'];
-    const value = inputs.input(lowRank, role, dims, differs);
+    const value = inputs.input(tuning, role, dims, differs);
     const rank = differs ? 3 : isFactor ? 2 : 1;
     const wide = role === 'lora_A' ? value : this.onOutputs(value, site, rank, role === 'lora_gain' ? 1 : 0);
     return differs ? this.scope.picked(wide) : wide;

@@ -24,12 +24,12 @@ export class LowRankServing extends LowRankForm {
     return scope.as(site.arrange ? g.Transpose(value, [...site.arrange.output]) : value, scope.read(site.product).type);
   }
 
-  factor(role: Factor, lowRank: LowRank): Value {
-    return this.input(role, lowRank, undefined);
+  factor(role: Factor, tuning: LowRank): Value {
+    return this.input(role, tuning, undefined);
   }
 
   gain(site: Site): Value {
-    const gain = this.input('lora_gain', this.lowRankAt(site), this.perOutputDims(site));
+    const gain = this.input('lora_gain', this.tuningAt(site), this.perOutputDims(site));
     return this.scope.as(gain, this.scope.read(site.product).type);
   }
 

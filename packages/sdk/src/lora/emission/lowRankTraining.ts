@@ -56,28 +56,28 @@ export class LowRankTraining extends LowRankForm {
       site.foldedScale ? g.Mul(biased(value), this.#perOutput(site, kind.perOutputShape(site))) : biased(value);
     const source = sourceOf();
     const typeOfLayer = scope.read(site.product).type;
-    const lowRank = this.lowRankAt(site);
+    const tuning = this.tuningAt(site);
     if (this.#bySource.get(site.input)?.includes(layer) && source.name === site.input)
       return scope.as(finished(g.MatMul(this.#reduce(layer), this.layerFactor('lora_B', layer))), typeOfLayer);
-    if (lowRank.layer.tokens) return this.#tokenRows(source, lowRank);
+    if (tuning.lowRank.tokens) return this.#tokenRows(source, tuning);
     const x = site.arrange ? g.Transpose(source, [...site.arrange.input]) : source;
     const [A, B] = [this.layerFactor('lora_A', layer), this.layerFactor('lora_B', layer)];
     const value = finished(kind.product(g, site, x, A, B));
     return scope.as(site.arrange ? g.Transpose(value, [...site.arrange.output]) : value, typeOfLayer);
   }
 
-  factor(role: Factor, lowRank: LowRank): Value {
-    const key = `${role} ${lowRank.site.path}`;
+  factor(role: Factor, tuning: LowRank): Value {
+    const key = `${role} ${tuning.site.path}`;
     const known = this.#factors.get(key);
     if (known) return known;
     const { g, inputs } = this.scope;
-    const { site, r, fixed, constants, tiedTo, tokens, savedAs } = lowRank.layer;
+    const { site, r, fixed, constants, tiedTo, tokens, savedAs } = tuning.lowRank;
     const dims = r === undefined ? undefined : kindOf(site).graphShape(site, role, r);
     const own = fixed?.[role]
       ? g.constant(fixed[role])
       : tiedTo && tokens
-        ? g.Transpose(this.factor(role === 'lora_A' ? 'lora_B' : 'lora_A', this.lowRankAt(tiedTo.site)), [1, 0])
-        : inputs.input(lowRank, role, dims);
+        ? g.Transpose(this.factor(role === 'lora_A' ? 'lora_B' : 'lora_A', this.tuningAt(tiedTo.site)), [1, 0])
+        : inputs.input(tuning, role, dims);
     const differentiated = attentionAround(savedAs) === undefined ? own : this.#halfConstant(own);
     const value = constants
       ? g.Concat([differentiated, g.constant(constants[role])], rankAxisOf(site, role))
@@ -86,18 +86,18 @@ export class LowRankTraining extends LowRankForm {
     return value;
   }
 
-  protected override wideFactor(role: Factor, lowRank: LowRank): Value {
-    const factor = this.factor(role, lowRank);
-    return role === 'lora_B' ? this.onOutputs(factor, lowRank.site, 2) : factor;
+  protected override wideFactor(role: Factor, tuning: LowRank): Value {
+    const factor = this.factor(role, tuning);
+    return role === 'lora_B' ? this.onOutputs(factor, tuning.site, 2) : factor;
   }
 
   gain(site: Site): Value {
     const { scope } = this;
     const { g } = scope;
-    const lowRank = this.lowRankAt(site);
+    const tuning = this.tuningAt(site);
     const typeOfLayer = scope.read(site.product).type;
-    const magnitude = scope.inputs.input(lowRank, 'lora_magnitude_vector', this.perOutputDims(site));
-    const [A, B] = [this.factor('lora_A', lowRank), this.factor('lora_B', lowRank)];
+    const magnitude = scope.inputs.input(tuning, 'lora_magnitude_vector', this.perOutputDims(site));
+    const [A, B] = [this.factor('lora_A', tuning), this.factor('lora_B', tuning)];
     const folded = scope.weight(site);
     const weight = site.foldedScale
       ? g.Div(folded, this.#perOutput(site, [site.foldedScale.length, ...ones(site)]))
@@ -120,7 +120,7 @@ export class LowRankTraining extends LowRankForm {
     return layer.reduce((sum, site) => {
       const source = this.#dropped(site);
       const change = this.#productOf([site], () => source);
-      if (!this.lowRankAt(site).layer.dora) return g.Add(sum, change);
+      if (!this.tuningAt(site).lowRank.dora) return g.Add(sum, change);
       const gain = this.gain(site);
       const base = scope.bareProduct(site, scope.as(source, scope.read(site.input).type));
       const more = g.Add(scope.scale(base, g.Sub(gain, 1), site), scope.scale(change, gain, site));
@@ -149,23 +149,23 @@ export class LowRankTraining extends LowRankForm {
 
   /** Whether steps leave out some of what the adapters of a layer read. */
   #drops(layer: AdaptedLayer): boolean {
-    return layer.some((site) => this.lowRankAt(site).layer.dropout);
+    return layer.some((site) => this.tuningAt(site).lowRank.dropout);
   }
 
   /** What a site reads without what is left out in this step. */
   #dropped(site: Site): Value {
-    const { dropout, dropoutPattern } = this.lowRankAt(site).layer;
+    const { dropout, dropoutPattern } = this.tuningAt(site).lowRank;
     return this.scope.dropped(this.#source(site), site, dropout, dropoutPattern);
   }
 
   /** What trained rows of a table add: the row of each id that is trained, else zero. */
-  #tokenRows(ids: Value, lowRank: LowRank): Value {
+  #tokenRows(ids: Value, tuning: LowRank): Value {
     const { g } = this.scope;
-    const { tokens = [] } = lowRank.layer;
+    const { tokens = [] } = tuning.lowRank;
     const type = ids.type === 'int32' ? 'int32' : 'int64';
     const wanted: Value = g.Cast(g.ints(tokens), dataTypeNumber(type));
     const isToken = g.Equal(g.Unsqueeze(ids, [-1]), wanted);
-    return g.MatMul(g.Cast(isToken, dataTypeNumber('float32')), this.factor('lora_B', lowRank));
+    return g.MatMul(g.Cast(isToken, dataTypeNumber('float32')), this.factor('lora_B', tuning));
   }
 
   /** The factors of a folded normalisation as a constant. */

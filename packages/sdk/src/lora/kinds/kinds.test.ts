@@ -19,7 +19,6 @@ import { Random } from '../../runtime/random.ts';
 import { float32, type Feeds, type Tensor, tensor } from '../../runtime/tensor.ts';
 import { permute } from '../../match/weights/index.ts';
 import { injectAdapters } from '../inject.ts';
-import { WholeParameter } from '../tunings/wholeParameter.ts';
 import { kindOf } from './table.ts';
 
 const random = new Random(10);
@@ -49,8 +48,8 @@ async function trained({ model, types, place }: SitedModel, adapter: Adapter, fe
   const injected = injectAdapters(model, plan, { types, mode: 'training' });
   const own = Object.fromEntries(adapterFeeds(place(withoutMagnitude(adapter)), injected.inputs));
   for (const { tuning, saved } of placed.tunings) {
-    if (!(tuning instanceof WholeParameter)) continue;
     const { parameter } = tuning;
+    if (!parameter) continue;
     const value = saved.get('parameter')!;
     // The graph keeps a weight as it is stored, torch has it as `[out, in]`.
     const isTurned = parameter.layout === 'in-out';

@@ -80,7 +80,6 @@ export class ByTuner implements ModuleTuning {
   readonly math: PlacedMath;
   /** `peft_type` of the tuner. */
   readonly peftType: string;
-  /** The tuner and its settings as text: adapters of one session must agree in it where they adapt the same layer. */
   readonly form: string;
   /** The layer as the tuner is told of it; its path is the one in PEFT's file. */
   readonly layer: TunedLayer;
@@ -130,7 +129,6 @@ export class ByTuner implements ModuleTuning {
     return sites.map((each, i) => new ByTuner(each, layers[i]!, layers, chosen));
   }
 
-  /** The same without what the tuner does in training beside gradients. */
   withoutTraining(): ByTuner {
     const { tuner, settings } = this.chosen;
     const tune: Tuner['tune'] = (...given) => {
@@ -162,9 +160,12 @@ export class ByTuner implements ModuleTuning {
     return `is ${this.peftType}, whose change of the weight its tuner cannot take back`;
   }
 
-  /** Whether weights can hold what it computes. */
-  get merges(): boolean {
-    return 'delta' in this.math || this.math.weight !== undefined;
+  get noMerge(): boolean {
+    return !('delta' in this.math || this.math.weight);
+  }
+
+  get noBlend(): string | undefined {
+    return this.math.linearIn ? undefined : this.peftType;
   }
 
   nodes(): readonly NodeProto[] {
@@ -194,6 +195,7 @@ export class ByTuner implements ModuleTuning {
         share === 'site' || (inEach && group !== undefined)
           ? ofLayer
           : `base_model.${[role, group].filter(Boolean).join('.')}`,
+      group: 'tuned',
       scale: 1,
       count: sizeOf(dims),
       ...(integers ? { type: integers.type } : {}),
@@ -245,13 +247,13 @@ export class ByTuner implements ModuleTuning {
   }
 
   join(other: ModuleTuning = this): ModuleTuning | undefined {
-    if (!(other instanceof ByTuner) || other.form !== this.form) return undefined;
+    if (other.form !== this.form) return undefined;
     const names = (own: ByTuner): string =>
       own
         .tensors()
         .map(({ name }) => name)
         .join();
-    return names(other) === names(this) ? other : undefined;
+    return names(other as ByTuner) === names(this) ? other : undefined;
   }
 
   feeds(saved: SavedTensors): ReadonlyMap<string, Tensor> {
@@ -265,7 +267,7 @@ export class ByTuner implements ModuleTuning {
 
   edits(saved: SavedTensors, sign: 1 | -1): Edits {
     const { site, path: module, math } = this;
-    if (!this.merges) {
+    if (this.noMerge) {
       throw new OnnxLoraError(
         'MODEL_UNSUPPORTED',
         `The adapter of "${module}" cannot be merged: what ${this.peftType} computes is no weight. Run it in a session.`,
@@ -298,11 +300,6 @@ export class ByTuner implements ModuleTuning {
     };
   }
 
-  /**
-   * What the adapter changes, as torch lays it out: the weight, and the bias where it does.
-   *
-   * @throws OnnxLoraError `MODEL_UNSUPPORTED` where no weight can hold it
-   */
   change(saved: SavedTensors): { readonly weight: Float64Array; readonly changesBias: boolean } {
     const { math, site } = this;
     if ('delta' in math) return { weight: this.#delta(math, saved, this.layer.weight), changesBias: false };
@@ -321,7 +318,6 @@ export class ByTuner implements ModuleTuning {
     return { weight: inTorch, changesBias: bias !== undefined && changeOf(bias).some((each) => each !== 0) };
   }
 
-  /** Factors whose product is the change of the weight exactly, where there are such. */
   toLora(saved: SavedTensors): LoraFactors | undefined {
     const { math } = this;
     if (math.toLora || !('factors' in math)) return math.toLora?.(Object.fromEntries(saved));

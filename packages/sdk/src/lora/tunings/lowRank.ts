@@ -30,21 +30,21 @@ import {
 export class LowRank implements ModuleTuning {
   readonly kind = 'lowRank';
   /** The layer, and how it is adapted. */
-  readonly layer: LowRankSite;
+  readonly lowRank: LowRankSite;
   /** What B·A and the bias are multiplied with. */
   readonly scaling: number;
   /** Other first values than PEFT's. */
   readonly start: FirstValues | undefined;
 
   /** An adapter of one layer; of one that only serves, without rank and scaling. */
-  constructor(layer: LowRankSite, scaling: number = 1, start?: FirstValues) {
-    this.layer = layer;
+  constructor(lowRank: LowRankSite, scaling: number = 1, start?: FirstValues) {
+    this.lowRank = lowRank;
     this.scaling = scaling;
     this.start = start;
   }
 
   get site(): Site {
-    return this.layer.site;
+    return this.lowRank.site;
   }
 
   get path(): string {
@@ -61,7 +61,7 @@ export class LowRank implements ModuleTuning {
 
   get wants(): ModuleTuning['wants'] {
     const { path } = this;
-    const { dora, bias } = this.layer;
+    const { dora, bias } = this.lowRank;
     return [
       { input: `${path}:lora_A`, label: path, option: `targetModules: ${JSON.stringify([path])}` },
       ...(dora ? [{ input: `${path}:lora_gain`, label: `${path} (DoRA)`, option: 'useDora: true' }] : []),
@@ -69,36 +69,43 @@ export class LowRank implements ModuleTuning {
     ];
   }
 
+  get form(): string {
+    return String(this.scaling);
+  }
+
   get noSum(): string | undefined {
-    return this.layer.dora ? 'is DoRA' : undefined;
+    return this.lowRank.dora ? 'is DoRA' : undefined;
   }
 
   get noUnmerge(): string | undefined {
-    if (this.layer.dora) return 'is DoRA, whose magnitudes replace those of the weight';
-    return this.layer.tokens ? 'replaces rows of the table' : undefined;
+    if (this.lowRank.dora) return 'is DoRA, whose magnitudes replace those of the weight';
+    return this.lowRank.tokens ? 'replaces rows of the table' : undefined;
   }
 
   nodes(): readonly NodeProto[] {
     return layerNodes(this.site);
   }
 
-  /** The same, of which training leaves some tensors as they begin. */
   leaving(roles: readonly string[]): LowRank {
-    return new LowRank({ ...this.layer, left: roles }, this.scaling, this.start);
+    return new LowRank({ ...this.lowRank, left: roles }, this.scaling, this.start);
+  }
+
+  withoutTraining(): LowRank {
+    return new LowRank({ ...this.lowRank, dropout: 0 }, this.scaling);
   }
 
   tensor(role: string): TuningTensor {
     const tensor = this.#tensor(role);
-    return this.layer.left?.includes(role) ? { ...tensor, use: 'frozen' } : tensor;
+    return this.lowRank.left?.includes(role) ? { ...tensor, use: 'frozen' } : tensor;
   }
 
   #tensor(role: string): TuningTensor {
     if (role !== 'lora_A' && role !== 'lora_B') return outputTensor(this, role as OutputRole);
-    return this.layer.tokens ? rowsTensor(this, role) : factorTensor(this, role);
+    return this.lowRank.tokens ? rowsTensor(this, role) : factorTensor(this, role);
   }
 
   trained(): readonly TuningTensor[] {
-    const { dora, bias, tokens, tiedTo, fixed } = this.layer;
+    const { dora, bias, tokens, tiedTo, fixed } = this.lowRank;
     const factors = (['lora_A', 'lora_B'] as const).filter((role) => !fixed?.[role]);
     const own = tiedTo ? [] : tokens ? (['lora_B'] as const) : factors;
     const more = [...(bias ? (['lora_B.bias'] as const) : []), ...(dora ? (['lora_magnitude_vector'] as const) : [])];
@@ -106,9 +113,9 @@ export class LowRank implements ModuleTuning {
   }
 
   join(other: ModuleTuning = this): ModuleTuning | undefined {
-    if (!(other instanceof LowRank)) return undefined;
-    const { dora, bias = false } = other.layer;
-    const own = this.layer;
+    if (!other.lowRank) return undefined;
+    const { dora, bias = false } = other.lowRank;
+    const own = this.lowRank;
     return new LowRank({ site: this.site, dora: own.dora || dora, bias: (own.bias ?? false) || bias });
   }
 
@@ -138,7 +145,7 @@ export class LowRank implements ModuleTuning {
   }
 
   isHeldByWeight(saved: SavedTensors): boolean {
-    if (this.layer.bias && occurrencesOf(this.site).some(({ bias }) => !bias)) return false;
+    if (this.lowRank.bias && occurrencesOf(this.site).some(({ bias }) => !bias)) return false;
     return isHeldByGroups(this.site, this.factors(saved));
   }
 
@@ -180,16 +187,6 @@ export class LowRank implements ModuleTuning {
 export interface PlacedLowRank extends PlacedTuning {
   /** The layer's adapter. */
   readonly tuning: LowRank;
-}
-
-/** The low-rank adapters among what is placed. */
-export function lowRanksOf({ tunings }: { readonly tunings: readonly PlacedTuning[] }): PlacedLowRank[] {
-  return tunings.filter((each): each is PlacedLowRank => each.tuning instanceof LowRank);
-}
-
-/** The layers of a plan that have a low-rank adapter. */
-export function lowRankLayers(plan: readonly ModuleTuning[]): LowRank[] {
-  return plan.filter((each) => each instanceof LowRank);
 }
 
 /** As `values.map`, in a fraction of its time: a server does this for each adapter that it loads. */

@@ -25,14 +25,14 @@ export type OutputRole = 'lora_B.bias' | 'lora_magnitude_vector' | 'lora_gain';
 
 /** An adapter of one layer, as its tensors see it. */
 interface Owner {
-  readonly layer: LowRankSite;
+  readonly lowRank: LowRankSite;
   readonly scaling: number;
   readonly start: FirstValues | undefined;
 }
 
 /** One of the two factors. PEFT begins with A uniform in ±1/√in and B zero; of an embedding with A zero and B normal. */
-export function factorTensor({ layer, scaling, start }: Owner, role: Factor): TuningTensor {
-  const { site, r, savedAs = site.path, tiedTo } = layer;
+export function factorTensor({ lowRank, scaling, start }: Owner, role: Factor): TuningTensor {
+  const { site, r, savedAs = site.path, tiedTo } = lowRank;
   const kind = kindOf(site);
   const inGraph = (values: Float32Array, rank: number): LaidOut => laidOut(graphFactor(kind, site, role, values, rank));
   const rankAxis = rankAxisOf(site, role);
@@ -55,7 +55,7 @@ export function factorTensor({ layer, scaling, start }: Owner, role: Factor): Tu
 
 /** The rows of an embedding that are trained, `[n, dim]`: they begin as they are, and the graph reads what they are more. */
 export function rowsTensor(owner: Owner, role: Factor): TuningTensor {
-  const { site, tokens, savedAs = site.path, tiedTo, onlyTokens } = owner.layer;
+  const { site, tokens, savedAs = site.path, tiedTo, onlyTokens } = owner.lowRank;
   const rows = tableRows(site, tokens!);
   const dims = [tokens!.length, rows.length / tokens!.length] as const;
   return {
@@ -75,8 +75,8 @@ export function rowsTensor(owner: Owner, role: Factor): TuningTensor {
 }
 
 /** What has one number per output: the bias of B, DoRA's magnitude, and its factor. The magnitude begins as the weight's norm. */
-export function outputTensor({ layer, scaling, start }: Owner, role: OutputRole): TuningTensor {
-  const { site, r, savedAs = site.path } = layer;
+export function outputTensor({ lowRank, scaling, start }: Owner, role: OutputRole): TuningTensor {
+  const { site, r, savedAs = site.path } = lowRank;
   const kind = kindOf(site);
   const dims = kind.perOutputShape(site);
   const isBias = role === 'lora_B.bias';

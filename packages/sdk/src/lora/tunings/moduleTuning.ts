@@ -8,7 +8,10 @@ import { OnnxLoraError } from '../../errors.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
 import type { NodeProto } from '../../graph/proto.ts';
 import { floats } from '../../graph/tensorData.ts';
-import type { TunedRole } from '../tuner.ts';
+import type { LoraFactors, TunedRole } from '../tuner.ts';
+import type { FirstValues } from './lowRankTensors.ts';
+import type { LowRankSite } from './lowRankSite.ts';
+import type { TrainedParameter } from './trainedParameter.ts';
 
 /** Everything that is injected into one graph: what is made of each module. */
 export type AdapterPlan = readonly ModuleTuning[];
@@ -63,6 +66,8 @@ export interface TuningTensor {
   readonly shared?: boolean;
   /** Of what is shared and is in files of each module: its name there. */
   readonly inEach?: string;
+  /** What parameter groups call it, where its name in a file does not say. */
+  readonly group?: 'tuned';
   /** The dimension that is a rank, which each adapter may have another of. */
   readonly rankAxis?: number;
   /** Whether its gradient is another than the loss's, on purpose. */
@@ -104,6 +109,16 @@ export interface ModuleTuning {
   readonly label: string;
   /** Tunings of one kind enter a graph together, by the emission of their kind. */
   readonly kind: 'lowRank' | 'whole' | 'tuner';
+  /** The method and its settings as text: two adapters with the same values differ where it does. */
+  readonly form: string;
+  /** The parameter that is replaced. */
+  readonly parameter?: TrainedParameter;
+  /** The layer whose weight gets a product B·A: initialisers give its factors. */
+  readonly lowRank?: LowRankSite;
+  /** What the product B·A is multiplied with. */
+  readonly scaling?: number;
+  /** First values of the factors in place of PEFT's. */
+  readonly start?: FirstValues | undefined;
   /** Whether adapters may bring any number of outputs of the layer. */
   readonly isOpen?: boolean;
   /** Where a graph that serves must have a place for it, and the option that reserves one. */
@@ -112,6 +127,10 @@ export interface ModuleTuning {
   readonly mixesRows?: boolean;
   /** Why its change is no sum with those of other adapters, as the end of a sentence that begins with the adapter; or nothing. */
   readonly noSum?: string | undefined;
+  /** The method, where there is no sum of several adapters and no part of one. */
+  readonly noBlend?: string | undefined;
+  /** Whether no weight can hold the change. */
+  readonly noMerge?: boolean;
   /** Why merging cannot be undone, as the end of a sentence that begins with the adapter; or nothing. */
   readonly noUnmerge?: string | undefined;
 
@@ -133,6 +152,14 @@ export interface ModuleTuning {
   isHeldByWeight(saved: SavedTensors): boolean;
   /** The change of weights and biases, or its opposite. @throws OnnxLoraError `MODEL_UNSUPPORTED` where no weight can hold it */
   edits(saved: SavedTensors, sign: 1 | -1): Edits;
+  /** The same, with some tensors frozen at their first values. */
+  leaving?(roles: readonly string[]): ModuleTuning;
+  /** The same without dropout, noise, losses and hooks of training. */
+  withoutTraining?(): ModuleTuning;
+  /** The change of the layer's weight, as torch lays it out, and whether the bias changes too. @throws OnnxLoraError `MODEL_UNSUPPORTED` where no weight can hold it */
+  change?(saved: SavedTensors): { readonly weight: Float64Array; readonly changesBias: boolean };
+  /** Factors whose product is the change of the weight exactly, where there are such. */
+  toLora?(saved: SavedTensors): LoraFactors | undefined;
 }
 
 /** The nodes at which a layer's tuning enters a graph. */

@@ -45,6 +45,8 @@ export class WholeParameter implements ModuleTuning {
     return this.parameter.name;
   }
 
+  readonly form = '';
+
   get site(): Site | undefined {
     return this.parameter.site;
   }
@@ -95,7 +97,7 @@ export class WholeParameter implements ModuleTuning {
   }
 
   join(other: ModuleTuning = this): ModuleTuning | undefined {
-    return other instanceof WholeParameter ? other : undefined;
+    return other.parameter && other;
   }
 
   feeds(saved: SavedTensors): ReadonlyMap<string, Tensor> {
@@ -154,5 +156,5 @@ function forInference(data: Float32Array, { stored, layout }: TrainedParameter):
 
 /** The parameters of a plan that are trained whole. */
 export function wholeParameters(plan: readonly ModuleTuning[]): TrainedParameter[] {
-  return plan.flatMap((each) => (each instanceof WholeParameter ? [each.parameter] : []));
+  return plan.flatMap(({ parameter }) => parameter ?? []);
 }

@@ -15,7 +15,6 @@ import type {
 } from '../../lora/init/initializer.ts';
 import { gradientMatrix, weightMatrix } from '../../lora/init/weightMatrix.ts';
 import type { LowRankSite } from '../../lora/tunings/lowRankSite.ts';
-import { lowRankLayers } from '../../lora/tunings/lowRank.ts';
 import type { AdapterPlan } from '../../lora/tunings/moduleTuning.ts';
 import type { Batch } from '../../plugin/dataset.ts';
 import type { PreparedTask } from '../../plugin/preparedTask.ts';
@@ -78,18 +77,17 @@ class Initialisation {
     this.#random = new Random(request.seed + 1);
     this.#config = request.planned.config;
     // Trained rows of a table start as they are.
-    this.#lowRank = lowRankLayers(request.planned.plan).flatMap(({ layer }) => (layer.tokens ? [] : [layer]));
+    this.#lowRank = request.planned.plan.flatMap(({ lowRank }) => (lowRank && !lowRank.tokens ? [lowRank] : []));
   }
 
   async run(): Promise<Initialised> {
     const starts = await this.#starts();
     const config = { ...this.#config, ...this.#saved(starts) };
     const { plan } = this.#request.planned;
-    const begun = new Set(lowRankLayers(plan).filter(({ layer }) => !layer.tokens));
     const constant = new Map(starts.flatMap((start) => fixedTensors(start)));
     const residual = new Map(starts.flatMap((start) => (isResidual(start) ? peftTensors(start) : [])));
     return {
-      plan: [...starts.map(startedLayer), ...plan.filter((each) => !begun.has(each as never))],
+      plan: [...starts.map(startedLayer), ...plan.filter(({ lowRank }) => !lowRank || lowRank.tokens)],
       config,
       finish: (trained, digest) => {
         const adapter = new Adapter(config, new Map([...trained, ...constant]), digest);

@@ -11,8 +11,8 @@ import { floats } from '../../graph/tensorData.ts';
 import { knownOptions } from '../../knownOptions.ts';
 import { matmul, type Matrix, matrix, transpose } from '../../linalg/matrix.ts';
 import { kindOf } from '../../lora/kinds/table.ts';
-import { ByTuner } from '../../lora/tunings/byTuner.ts';
-import type { SavedTensors } from '../../lora/tunings/moduleTuning.ts';
+import type { ModuleTuning, SavedTensors } from '../../lora/tunings/moduleTuning.ts';
+import type { Site } from '../../match/sites.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
 import { modelFor } from '../head/forAdapter.ts';
 import type { Model } from '../model.ts';
@@ -63,12 +63,12 @@ export async function convertToLora(
   const tensors = new Map<string, Tensor>(unused.map((name) => [name, named.tensors.get(name)!]));
   const [ranks, errors] = [new Map<string, number>(), new Map<string, number>()];
   for (const { tuning, saved, names } of tunings) {
-    if (!(tuning instanceof ByTuner)) {
+    const { site, path } = tuning;
+    if (!tuning.change || !site) {
       for (const name of names) tensors.set(name, named.tensors.get(name)!);
       continue;
     }
-    const { product, error } = factorsOf(tuning, saved, r);
-    const { site, path } = tuning;
+    const { product, error } = factorsOf(tuning, site, saved, r);
     const kind = kindOf(site);
     ranks.set(path, product.A.rows);
     errors.set(path, error);
@@ -110,18 +110,22 @@ function withoutIdle({ A, B }: Product): Product {
 }
 
 /** B `[out, r]` and A `[r, width]`, and what they leave out. */
-function factorsOf(tuning: ByTuner, saved: SavedTensors, r: number): { product: Product; error: number } {
-  const { site, path } = tuning;
+function factorsOf(
+  tuning: ModuleTuning,
+  site: Site,
+  saved: SavedTensors,
+  r: number,
+): { product: Product; error: number } {
   const { groups } = kindOf(site).matrix(site);
-  const exact = groups === 1 ? tuning.toLora(saved) : undefined;
+  const exact = groups === 1 ? tuning.toLora?.(saved) : undefined;
   const asMatrix = (tensor: Tensor): Matrix => matrix(tensor.dims[0]!, tensor.data.length / tensor.dims[0]!, floats(tensor)); // prettier-ignore
   if (exact) return { product: withoutIdle({ A: asMatrix(exact.A), B: asMatrix(exact.B) }), error: 0 };
-  const { weight, changesBias } = tuning.change(saved);
+  const { weight, changesBias } = tuning.change!(saved);
   const problem = changesBias ? 'changes its bias, which a product of LoRA cannot' : groups > 1 ? 'is of a convolution with groups' : undefined; // prettier-ignore
   if (problem !== undefined) {
     throw new OnnxLoraError(
       'MODEL_UNSUPPORTED',
-      `The adapter of "${path}" cannot become LoRA: it ${problem}. Use it as it is, or merge it.`,
+      `The adapter of "${site.path}" cannot become LoRA: it ${problem}. Use it as it is, or merge it.`,
     );
   }
   const [rows] = site.weightShape as [number];

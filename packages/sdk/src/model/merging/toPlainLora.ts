@@ -7,7 +7,6 @@ import { parseTensorName } from '../../adapter/formats/tensorNames.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { initializerOf } from '../../lora/init/named.ts';
 import { weightMatrix } from '../../lora/init/weightMatrix.ts';
-import { lowRanksOf } from '../../lora/tunings/lowRank.ts';
 import { Random } from '../../runtime/random.ts';
 import { initSite } from '../initial/initialSite.ts';
 import { modelFor } from '../head/forAdapter.ts';
@@ -60,10 +59,10 @@ export async function toPlainLora(adapter: Adapter, from: Adapter | Model): Prom
     );
   }
   const random = new Random(0);
-  const tensors = lowRanksOf({ tunings }).flatMap(({ tuning: { layer, scaling } }) => {
-    const { site, tokens } = layer;
-    if (tokens) return [];
-    const facts = initSite(layer, named.config);
+  const tensors = tunings.flatMap(({ tuning: { lowRank, scaling = 1 } }) => {
+    if (!lowRank || lowRank.tokens) return [];
+    const { site } = lowRank;
+    const facts = initSite(lowRank, named.config);
     const refusal = initializer.refuses?.(facts);
     if (refusal !== undefined) {
       throw new OnnxLoraError(
@@ -72,7 +71,7 @@ export async function toPlainLora(adapter: Adapter, from: Adapter | Model): Prom
       );
     }
     return peftTensors({
-      lowRank: layer,
+      lowRank,
       factors: initializer.init(facts, weightMatrix(site), random),
       scaling,
     });

@@ -1,7 +1,6 @@
 /** @file What an adapter with given options would train, before anything is trained. */
 
 import type { Generation } from '../../adapter/naming/nameTable.ts';
-import { LowRank } from '../../lora/tunings/lowRank.ts';
 import { wholeParameters } from '../../lora/tunings/wholeParameter.ts';
 import type { LoraOptions } from './loraOptions.ts';
 import { planAdapter } from './planAdapter.ts';
@@ -34,11 +33,8 @@ export interface LoraPreview {
 export function previewLora(model: Model, options: LoraOptions = {}): LoraPreview {
   requireModel('previewLora', model);
   const { plan, config, initializer, namedAs, warnings } = planAdapter(model, options);
-  const isTrained = ({ role }: { readonly role: string }): boolean =>
-    !initializer?.fixed?.some((each) => each === role);
-  const tensors = plan.flatMap((tuning) =>
-    tuning instanceof LowRank ? tuning.trained().filter(isTrained) : tuning.trained(),
-  );
+  const isFixed = (role: string): boolean => initializer?.fixed?.some((each) => each === role) ?? false;
+  const tensors = plan.flatMap((tuning) => tuning.trained().filter(({ role }) => !isFixed(role)));
   return {
     // Anything but a list is PEFT's word for no modules.
     targets: typeof config.targetModules === 'string' ? [] : (config.targetModules ?? []),

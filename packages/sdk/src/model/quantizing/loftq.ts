@@ -8,7 +8,6 @@ import { type Matrix, matmul, matrix, scaleColumns } from '../../linalg/matrix.t
 import { defaultA } from '../../lora/init/fromRandom.ts';
 import { lostComponents } from '../../lora/init/loftq.ts';
 import { splitComponents } from '../../lora/init/split.ts';
-import { lowRankLayers } from '../../lora/tunings/lowRank.ts';
 import type { Rows } from '../../ops/quantization/blocks.ts';
 import {
   type QuantizedForm,
@@ -98,7 +97,8 @@ export async function loftqAdapter(
     targetModules: [...components.keys()],
   });
   const tensors = new Map<string, Tensor>();
-  for (const { layer: lowRank } of lowRankLayers(plan)) {
+  for (const { lowRank } of plan) {
+    if (!lowRank) continue;
     const site = initSite(lowRank, config);
     const { S, ...vectors } = components.get(site.path)!;
     const factors = S[0]

@@ -6,7 +6,6 @@ import { Adapter } from '../../adapter/adapter.ts';
 import type { AdapterRunOptions } from '../../adapter/serving/session.ts';
 import { isForTraining } from '../../adapter/formats/peftVariants.ts';
 import { PEFT_PREFIX } from '../../adapter/formats/tensorNames.ts';
-import { ByTuner } from '../../lora/tunings/byTuner.ts';
 import { loadAdapter } from '../../model/loadAdapter.ts';
 import { merge, unmerge } from '../../model/merging/merge.ts';
 import type { Model } from '../../model/model.ts';
@@ -119,7 +118,7 @@ async function mergeProblems(
   { feeds, base, adapted, scratch }: { feeds: Feeds; base: Outputs; adapted: Outputs; scratch: string },
 ): Promise<string[]> {
   const tunings = (await model.place(adapter)).tunings.map(({ tuning }) => tuning);
-  if (tunings.some((tuning) => tuning instanceof ByTuner && !tuning.merges)) return [];
+  if (tunings.some(({ noMerge }) => noMerge)) return [];
   const [merged, back] = ['merged.onnx', 'back.onnx'].map((name) => path.join(scratch, name)) as [string, string];
   const { rounding } = await merge(model, adapter, merged);
   // Errors of several layers add up like noise, and later layers may amplify them.

@@ -1,6 +1,5 @@
 /** @file Makes a conformance case without Python: its numbers come from the reference, not from what trains adapters. */
 
-import { lowRankLayers } from '../../lora/tunings/lowRank.ts';
 import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
@@ -152,7 +151,7 @@ export async function makeCase(folder: string, options: MakeCaseOptions): Promis
       inputs: Object.keys(feeds),
       outputs: Object.keys(model.outputs),
       loss,
-      adapted: lowRankLayers(planned.plan).map(({ layer: { site, savedAs = site.path } }) => savedAs),
+      adapted: planned.plan.flatMap(({ lowRank }) => (lowRank ? [lowRank.savedAs ?? lowRank.site.path] : [])),
       trainable: [...adapter.tensors.keys()].sort(),
       modules: Object.fromEntries(model.modules().flatMap(torchModule)),
       train: training?.described ?? null,

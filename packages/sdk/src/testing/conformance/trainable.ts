@@ -9,8 +9,6 @@ import type { BasePrecision } from '../../ops/precision/precision.ts';
 import type { PlacedAdapter } from '../../adapter/naming/place.ts';
 import { LORA } from '../../adapter/formats/peftConfig.ts';
 import { parseTensorName } from '../../adapter/formats/tensorNames.ts';
-import { ByTuner } from '../../lora/tunings/byTuner.ts';
-import { LowRank } from '../../lora/tunings/lowRank.ts';
 import type { AdapterPlan } from '../../lora/tunings/moduleTuning.ts';
 import { ParameterSet } from '../../train/parameters.ts';
 import { type MeasuredPrecision, measurePrecision } from '../../train/step/measurePrecision.ts';
@@ -40,10 +38,9 @@ export async function placeFor(
     placed,
     // Expected are the numbers of a model in evaluation mode, unless masks are given.
     plan: placed.tunings.map(({ tuning }) => {
-      if (tuning instanceof LowRank && !drops) return new LowRank({ ...tuning.layer, dropout: 0 }, tuning.scaling);
       // What is added for variants of LoRA PEFT leaves to its callers, and the cases have none of it.
-      const isPlain = tuning instanceof ByTuner && (!hooks || tuning.peftType === LORA);
-      return isPlain ? tuning.withoutTraining() : tuning;
+      const isPlain = tuning.lowRank ? !drops : !hooks || adapter.config.peftType === LORA;
+      return isPlain ? (tuning.withoutTraining?.() ?? tuning) : tuning;
     }),
   };
 }

@@ -6,7 +6,6 @@ import type { NodeProto } from '../../graph/proto.ts';
 import type { LowRankSite } from '../../lora/tunings/lowRankSite.ts';
 import { occurrencesOf } from '../../match/sites.ts';
 import type { TrainedParameter } from '../../lora/tunings/trainedParameter.ts';
-import { lowRankLayers } from '../../lora/tunings/lowRank.ts';
 import { wholeParameters } from '../../lora/tunings/wholeParameter.ts';
 import { transposed } from '../../runtime/layout.ts';
 import type { PlannedAdapter } from '../../model/planning/loraOptions.ts';
@@ -40,7 +39,7 @@ export interface AdaptedWeight {
  */
 export function adaptedWeights({ plan }: Pick<PlannedAdapter, 'plan'>): AdaptedWeight[] {
   return [
-    ...lowRankLayers(plan).map(({ layer, scaling }) => lowRankWeight(layer, scaling)),
+    ...plan.flatMap(({ lowRank, scaling = 1 }) => (lowRank ? [lowRankWeight(lowRank, scaling)] : [])),
     ...wholeParameters(plan).map(trainedWeight),
   ];
 }

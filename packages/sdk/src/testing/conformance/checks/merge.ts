@@ -2,7 +2,6 @@
 
 import path from 'node:path';
 import { merge as mergeModel, type MergeResult } from '../../../model/merging/merge.ts';
-import { ByTuner } from '../../../lora/tunings/byTuner.ts';
 import type { Model } from '../../../model/model.ts';
 import { openModel } from '../../../model/opening/openModel.ts';
 import { transposedMatrix } from '../../../runtime/layout.ts';
@@ -21,8 +20,8 @@ export const merge: Check = {
     const adapter = await caseAdapter(subject);
     if (subject.noMerge !== undefined) {
       const { tunings } = await subject.model.place(adapter);
-      const merges = tunings.every(({ tuning }) => !(tuning instanceof ByTuner) || tuning.merges);
-      if (!merges) return notApplicable(`neither here nor in PEFT: ${subject.noMerge}`);
+      if (tunings.some(({ tuning }) => tuning.noMerge))
+        return notApplicable(`neither here nor in PEFT: ${subject.noMerge}`);
     }
     const file = path.join(scratch, 'merged.onnx');
     const { rounding } = await mergeModel(subject.model, adapter, file, { requantize: true });
