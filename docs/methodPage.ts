@@ -94,7 +94,7 @@ function row(tuner: Tuner): string {
   const title = description.slice(0, description.indexOf(': '));
   const isLora = variant !== undefined && ofTraining.has(variant);
   const yes = (is: boolean): string => (is ? 'yes' : 'no');
-  return `| \`${name}\` | \`${peftType}\`${variant === undefined ? '' : ` with \`${variant}\``} | ${paper === undefined ? title : `[${title}](${paper})`}: ${what} | ${kinds.map((kind) => `\`${kind}\``).join(', ')} | ${yes(isLora || merges(math))} | ${yes(isLora || canBeTakenOut(math))} | ${yes(isLora || math.linearIn !== undefined)} | ${isLora ? 'is LoRA' : 'factors' in math || math.toLora ? 'exactly' : merges(math) ? 'nearly' : 'no'} | ${costs[name] === undefined ? '–' : costs[name].toFixed(2)} |`;
+  return `| \`${name}\` | \`${peftType}\`${variant === undefined ? '' : ` with \`${variant}\``} | ${paper === undefined ? title : `[${title}](${paper})`}: ${what} | ${kinds.map((kind) => `\`${kind}\``).join(', ')} | ${yes(isLora || merges(math))} | ${yes(isLora || canBeTakenOut(math))} | ${yes(isLora || blends(math))} | ${isLora ? 'is LoRA' : 'factors' in math || math.toLora ? 'exactly' : merges(math) ? 'nearly' : 'no'} | ${costs[name] === undefined ? '–' : costs[name].toFixed(2)} |`;
 }
 
 /** What says but how an adapter is trained: elsewhere it is LoRA itself. */
@@ -102,6 +102,11 @@ const ofTraining = new Set(['velora_config', 'monteclora_config']);
 
 function merges(math: Tuning): boolean {
   return 'factors' in math || 'delta' in math || math.weight !== undefined;
+}
+
+function blends(math: Tuning): boolean {
+  const isProduct = 'factors' in math && Object.values(math.tensors).every(({ share = 'site' }) => share === 'site');
+  return isProduct || math.linearIn !== undefined;
 }
 
 function canBeTakenOut(math: Tuning): boolean {

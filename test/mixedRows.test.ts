@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { methodsPlugin, tuners } from '@onnx-lora/methods';
-import { type Adapter, evaluate, float32, type Model, openModel, OrtRuntime } from '@onnx-lora/sdk';
+import { type Adapter, evaluate, float32, merge, type Model, openModel, OrtRuntime } from '@onnx-lora/sdk';
 import { Trainer, ParameterSet } from '@onnx-lora/sdk/core';
 import { definePlugin, type Tuner } from '@onnx-lora/sdk/plugin';
 import { meanSquaredError } from '@onnx-lora/sdk/tasks';
@@ -102,6 +102,53 @@ it.each(names)('of %s get what each gets alone, in one run and from a server', a
   const served = await Promise.all(rows.map((row, i) => asked(choice[i]!, [row])));
   expectClose(served.flat(), alone.flat(), 'served');
   expectClose(await asked(one, [rows[0]!, rows[3]!]), [...alone[0]!, ...alone[3]!], 'served together');
+});
+
+describe('tuners whose change is a product', () => {
+  it('share one run, and a layer, with LoRA and with each other', async () => {
+    let runs = 0;
+    class Counted extends OrtRuntime {
+      override async createSession(...given: Parameters<OrtRuntime['createSession']>) {
+        const session = await super.createSession(...given);
+        const run = session.run.bind(session);
+        return Object.assign(session, { run: ((...feeds) => (runs++, run(...feeds))) satisfies typeof run });
+      }
+    }
+    const counted = await openModel(path.join(scratch, 'net'), { plugins: [methodsPlugin], runtime: new Counted() });
+    const lora = await randomAdapter(counted, { lora: { r: 3, useDora: true, targetModules: ['encoder.0'] } });
+    const products = ['sora', 'kasa', 'relora', 'bdlora', 'lora-xs'].map((name) => `${name}-1`);
+    const named: Record<string, Adapter> = {
+      lora,
+      ...Object.fromEntries(products.map((name) => [name, adapters[name]!])),
+    };
+    const choice = [null, ...Object.keys(named)];
+    const rows = choice.map((_, i) => rowOf(i));
+    const alone: number[] = [];
+    for (const [i, name] of choice.entries()) {
+      const file = path.join(scratch, `${name}.onnx`);
+      if (name !== null) await merge(counted, named[name]!, file, { overwrite: true });
+      const own = name === null ? counted : await openModel(file, { runtime: new OrtRuntime() });
+      await using session = await own.session();
+      alone.push(...((await session.run({ x: float32(rows[i]!, [1, INPUTS]) }))['logits']!.data as Float32Array));
+    }
+    await using session = await counted.session({ adapters: named });
+    runs = 0;
+    const { logits } = await session.run({ x: float32(rows.flat(), [rows.length, INPUTS]) }, { adapter: choice });
+    expect(runs).toBe(1);
+    expectClose([...(logits!.data as Float32Array)], alone, 'mixed');
+  });
+
+  it('blend, whatever tensors they have', async () => {
+    const [one, two] = [adapters['relora-1']!, adapters['kasa-1']!];
+    const file = path.join(scratch, 'blend.onnx');
+    await merge(model, [{ adapter: one, weight: 0.5 }, { adapter: two, weight: -0.25 }], file); // prettier-ignore
+    await using merged = await (await openModel(file, { runtime: new OrtRuntime() })).session();
+    await using session = await model.session({ adapters: { one, two } });
+    const feeds = feedsOf([rowOf(1), rowOf(2)]);
+    const { logits } = await session.run(feeds, { adapter: { one: 0.5, two: -0.25 } });
+    const expected = (await merged.run(feeds))['logits']!;
+    expectClose([...(logits!.data as Float32Array)], [...(expected.data as Float32Array)], 'blended');
+  });
 });
 
 describe('a tuner that mixes rows', () => {

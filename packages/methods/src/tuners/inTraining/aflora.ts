@@ -27,7 +27,6 @@ export const aflora: Tuner = {
     const states = (word: string, dims: (name: 'lora_A' | 'lora_B') => readonly number[]): [string, TunedTensor][] =>
       matrices.map((name) => [`${word}_${name}`, { ...zeros(dims(name)), role: 'state' }]);
     return {
-      linearIn: ['lambda_b'],
       tensors: {
         lora_A: kaiming(shapes.lora_A),
         lora_B: kaiming(shapes.lora_B),

@@ -28,7 +28,6 @@ export const allocatingLora: Tuner = {
     const scaling = finite(settings, 'lora_alpha') / r;
     const open = (): Float32Array => new Float32Array(most).map((_, k) => Number(k < r));
     return {
-      linearIn: ['lora_B'],
       tensors: {
         lora_A: kaiming([most, layer.in]),
         lora_B: zeros([layer.out, most]),

@@ -26,7 +26,6 @@ export const dylora: Tuner = {
     if (rank !== null && whole(settings, 'rank') > r) throw wrong(settings, 'rank', `at most r, which is ${r}`);
     const shown = truncation(r, rank ?? r, alpha);
     return {
-      linearIn: ['lora_B'],
       tensors: {
         lora_A: kaiming([r, layer.in]),
         lora_B: zeros([layer.out, r]),

@@ -15,7 +15,6 @@ export const sora: Tuner = {
     const r = whole(settings, 'r');
     const scaling = finite(settings, 'lora_alpha') / r;
     return {
-      linearIn: ['lora_B'],
       tensors: {
         lora_A: kaiming([r, layer.in]),
         lora_B: zeros([layer.out, r]),

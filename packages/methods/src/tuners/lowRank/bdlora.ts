@@ -50,7 +50,6 @@ export const bdlora: Tuner = {
     const width = layer.in / count;
     return {
       dropout,
-      linearIn: ['lora_B.weight'],
       tensors: {
         'lora_A.weight': a ? uniform([r, width], Math.sqrt(6 / width)) : whole['lora_A.weight'],
         'lora_B.weight': b ? zeros([layer.out, r / count]) : whole['lora_B.weight'],

@@ -42,7 +42,6 @@ export const delora: Tuner = {
         // Of each column of the base's weight.
         delora_w_norm: { ...zeros([inputs]), role: 'frozen', first },
       },
-      linearIn: ['delora_lambda'],
       dropout: dropoutOf(settings, 'module_dropout'),
       factors: (g, { delora_A: A, delora_B: B, delora_lambda: lambda, delora_w_norm: norms }) => {
         const scale = g.Div(g.Div(lambda!, r), g.Mul(lengths(g, A!, 1), lengths(g, B!, 0)));

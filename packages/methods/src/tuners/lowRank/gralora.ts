@@ -41,7 +41,6 @@ export const gralora: Tuner = {
         gralora_B: begun([k, r, height], r),
         ...(hybrid > 0 ? general : {}),
       },
-      linearIn: ['gralora_B', ...(hybrid > 0 ? ['gralora_B_general.weight'] : [])],
       dropout: dropoutOf(settings, 'gralora_dropout'),
       // Row (n, s) of A is A[n]'s, which reads the inputs of block n alone; it reaches the outputs of block s / q alone.
       factors: (g, { gralora_A: a, gralora_B: b, ...more }) => {

@@ -41,7 +41,6 @@ export const loraXs: Tuner = {
         xs_B: frozen([out, r], (random) => Float32Array.from(decomposed(random).U.data)),
         xs_R: normal([r, r], finite(settings, 'init_std')),
       },
-      linearIn: ['xs_R'],
       dropout: dropoutOf(settings, 'dropout'),
       factors: (g, { xs_A: A, xs_B: B, xs_R: R }) => ({ A: A!, B: g.Mul(g.MatMul(B!, R!), scaling) }),
     };

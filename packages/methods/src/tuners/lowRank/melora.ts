@@ -19,7 +19,6 @@ export const melora: Tuner = {
     const scaling = finite(settings, 'alpha') / r;
     return {
       tensors: { melora_A: kaiming([n, r, width], width), melora_B: zeros([n, height, r]) },
-      linearIn: ['melora_B'],
       dropout: dropoutOf(settings, 'dropout'),
       factors: (g, { melora_A: A, melora_B: B }) => {
         const own = g.Reshape(identity(g, n), [n, 1, n, 1]);

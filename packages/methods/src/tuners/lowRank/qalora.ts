@@ -21,7 +21,6 @@ export const qalora: Tuner = {
     const groups = layer.in / size;
     return {
       dropout,
-      linearIn: ['lora_B.weight'],
       tensors: loraFactors(r, groups, layer.out),
       // As PEFT has it, a group's mean counts as often as there are groups.
       factors: (g, { 'lora_A.weight': A, 'lora_B.weight': B }) => ({

@@ -31,7 +31,6 @@ export const ttLora: Tuner = {
     );
     return {
       tensors,
-      linearIn: ['tt_0'],
       dropout: dropoutOf(settings, 'dropout'),
       factors: (g, own) => {
         const all = shapes.map((_, i) => own[`tt_${i}`]!);

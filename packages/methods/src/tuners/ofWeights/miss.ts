@@ -32,7 +32,6 @@ function shared({ in: inputs, out, path }: TunedLayer, settings: TunerSettings, 
   const times = Math.ceil(inputs / r);
   return {
     tensors: { miss_block: init === false ? kaiming([r, width]) : zeros([r, width]) },
-    linearIn: ['miss_block'],
     dropout: dropoutOf(settings, 'miss_dropout'),
     factors: (g, { miss_block: block }) => {
       const turned = g.Reshape(g.Transpose(block!, [1, 0]), [1, width, r]);

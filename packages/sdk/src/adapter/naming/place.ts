@@ -4,7 +4,7 @@ import { OnnxLoraError, nearest } from '../../errors.ts';
 import type { GraphProto } from '../../graph/proto.ts';
 import { kindOf } from '../../lora/kinds/table.ts';
 import type { TrainedParameter } from '../../lora/tunings/trainedParameter.ts';
-import type { ChosenTuner } from '../../lora/tunings/byTuner.ts';
+import type { ChosenTuner } from '../../lora/tunings/tunedLayer.ts';
 import { LowRank, type PlacedLowRank } from '../../lora/tunings/lowRank.ts';
 import type { PlacedTuning } from '../../lora/tunings/moduleTuning.ts';
 import { WholeParameter } from '../../lora/tunings/wholeParameter.ts';

@@ -1,7 +1,8 @@
 /** @file Where the tensors of an adapter belong that a tuner makes. */
 
 import { OnnxLoraError } from '../../errors.ts';
-import { ByTuner, type ChosenTuner } from '../../lora/tunings/byTuner.ts';
+import { ByTuner } from '../../lora/tunings/byTuner.ts';
+import type { ChosenTuner } from '../../lora/tunings/tunedLayer.ts';
 import { type LaidOut, laidOut, type PlacedTuning } from '../../lora/tunings/moduleTuning.ts';
 import type { TunedTensor } from '../../lora/tuner.ts';
 import type { Site } from '../../match/sites.ts';

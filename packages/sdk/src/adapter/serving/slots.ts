@@ -77,6 +77,6 @@ export function joinTunings(
 function cannotShare(path: string): OnnxLoraError {
   return new OnnxLoraError(
     'ADAPTER_MISMATCH',
-    `The adapters change "${path}" in different ways, which one session cannot hold: another tuner than LoRA, or other settings of it. Make a session for each kind of adapter.`,
+    `The adapters change "${path}" in different ways, which one session cannot hold: tuners other than LoRA, or settings that differ. Make a session for each kind of adapter.`,
   );
 }

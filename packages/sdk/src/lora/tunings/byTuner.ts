@@ -1,7 +1,6 @@
 /** @file What a tuner of a plugin makes of a layer. */
 
 import type { WeightEdit } from '../../adapter/merging/editWeights.ts';
-import { type AdapterConfig, configKeys } from '../../adapter/formats/peftConfig.ts';
 import { tensorName } from '../../adapter/formats/tensorNames.ts';
 import { biasReaders, byTensor, weightReader } from '../../adapter/merging/weightReaders.ts';
 import { OnnxLoraError } from '../../errors.ts';
@@ -10,16 +9,9 @@ import type { NodeProto } from '../../graph/proto.ts';
 import { type Site, occurrencesOf } from '../../match/sites.ts';
 import { transposed } from '../../runtime/layout.ts';
 import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
-import type {
-  ByTensor,
-  ChangeOfLayer,
-  ChangeOfWeight,
-  LoraFactors,
-  TensorNumbers,
-  TunedLayer,
-  Tuner,
-  TunerSettings,
-} from '../tuner.ts';
+import type { ChangeOfLayer, ChangeOfWeight, LoraFactors, TensorNumbers, TunedLayer, Tuner } from '../tuner.ts';
+import { kindOf } from '../kinds/table.ts';
+import { LowRank } from './lowRank.ts';
 import {
   type Edits,
   laidOut,
@@ -32,6 +24,7 @@ import {
 } from './moduleTuning.ts';
 import {
   asTensor,
+  type ChosenTuner,
   computed,
   layerOf,
   type PlacedMath,
@@ -39,40 +32,14 @@ import {
   refusedApply,
   refusedKind,
   requireNewContract,
+  type TunedSite,
   weightOf,
   withDelta,
 } from './tunedLayer.ts';
 
-/** A tuner with its settings. */
-export interface ChosenTuner {
-  /** What adapts the layers. */
-  readonly tuner: Tuner;
-  /** Its own keys of `adapter_config.json`, with PEFT's defaults where nothing was said. */
-  readonly settings: TunerSettings;
-}
-
-/** A layer to be adapted, and what PEFT calls it. */
-export interface TunedSite {
-  /** The layer. */
-  readonly site: Site;
-  /** PEFT's name of it. */
-  readonly module: string;
-  /** Of an adapter's file: the shapes of its tensors for the layer. */
-  readonly saved?: ByTensor<readonly number[]>;
-  /** Of an adapter's file: its tensor of a name for the layer. */
-  readonly read?: (name: string, path?: string) => Tensor | undefined;
-}
-
-/** The tuner's settings in an adapter's config, PEFT's defaults where it has none. */
-export function tunerSettings({ defaults }: Tuner, config: AdapterConfig): TunerSettings {
-  const keys = configKeys(config);
-  return Object.fromEntries(Object.entries(defaults).map(([key, value]) => [key, keys.get(key) ?? value]));
-}
-
 /** A layer that another tuner than LoRA adapts. Its tensors are in graphs as PEFT has them, the same for all rows of a batch. */
 export class ByTuner implements ModuleTuning {
   readonly kind = 'tuner';
-  readonly isAlone = true;
   readonly mixesRows: boolean;
   readonly site: Site;
   readonly path: string;
@@ -88,6 +55,8 @@ export class ByTuner implements ModuleTuning {
   readonly chosen: ChosenTuner;
   readonly #layers: readonly TunedLayer[];
   readonly #inFile: Pick<TunedSite, 'read' | 'saved'>;
+  /** Its form in graphs for inference where the change is a product of the layer's own: what layers share would be in each. */
+  readonly #served: LowRank | undefined;
 
   private constructor(
     { site, saved, read }: TunedSite,
@@ -109,6 +78,9 @@ export class ByTuner implements ModuleTuning {
     this.layer = layer;
     this.chosen = chosen;
     this.#layers = layers;
+    const isOwn = Object.values(math.tensors).every(({ share = 'site' }) => share === 'site');
+    const isProduct = 'factors' in math && isOwn && kindOf(site).matrix(site).groups === 1;
+    this.#served = isProduct ? new LowRank({ site, dora: false }) : undefined;
     this.#inFile = { ...(saved ? { saved } : {}), ...(read ? { read } : {}) };
   }
 
@@ -150,8 +122,16 @@ export class ByTuner implements ModuleTuning {
     return this.path;
   }
 
+  get isAlone(): boolean {
+    return !this.#served;
+  }
+
+  get product(): ModuleTuning['product'] {
+    return this.#served?.lowRank;
+  }
+
   get wants(): ModuleTuning['wants'] {
-    return [{ input: `${this.path}:${this.form}`, label: this.path }];
+    return this.#served?.wants ?? [{ input: `${this.path}:${this.form}`, label: this.path }];
   }
 
   get noUnmerge(): string | undefined {
@@ -165,7 +145,7 @@ export class ByTuner implements ModuleTuning {
   }
 
   get noBlend(): string | undefined {
-    return this.math.linearIn ? undefined : this.peftType;
+    return (this.#served ?? this.math.linearIn) ? undefined : this.peftType;
   }
 
   nodes(): readonly NodeProto[] {
@@ -247,6 +227,7 @@ export class ByTuner implements ModuleTuning {
   }
 
   join(other: ModuleTuning = this): ModuleTuning | undefined {
+    if (this.#served) return this.#served.join(other);
     if (other.form !== this.form) return undefined;
     const names = (own: ByTuner): string =>
       own
@@ -257,6 +238,10 @@ export class ByTuner implements ModuleTuning {
   }
 
   feeds(saved: SavedTensors): ReadonlyMap<string, Tensor> {
+    if (this.#served) {
+      const { A, B } = this.toLora(saved)!;
+      return this.#served.feeds(new Map([['lora_A', A], ['lora_B', B]])); // prettier-ignore
+    }
     const isInteger = (role: string): boolean => this.math.tensors[role]?.integers !== undefined;
     return new Map([...saved].map(([role, own]) => [role, isInteger(role) ? own : float32(floats(own), own.dims)]));
   }

@@ -73,6 +73,10 @@ export class LowRank implements ModuleTuning {
     return String(this.scaling);
   }
 
+  get product(): LowRankSite {
+    return this.lowRank;
+  }
+
   get noSum(): string | undefined {
     return this.lowRank.dora ? 'is DoRA' : undefined;
   }
@@ -113,9 +117,8 @@ export class LowRank implements ModuleTuning {
   }
 
   join(other: ModuleTuning = this): ModuleTuning | undefined {
-    if (!other.lowRank) return undefined;
-    const { dora, bias = false } = other.lowRank;
-    const own = this.lowRank;
+    if (!other.product) return undefined;
+    const [own, { dora, bias = false }] = [this.lowRank, other.product];
     return new LowRank({ site: this.site, dora: own.dora || dora, bias: (own.bias ?? false) || bias });
   }
 

@@ -115,6 +115,8 @@ export interface ModuleTuning {
   readonly parameter?: TrainedParameter;
   /** The layer whose weight gets a product B·A: initialisers give its factors. */
   readonly lowRank?: LowRankSite;
+  /** The product B·A of any rank that a graph for inference has beside the layer: tunings with one share its inputs. */
+  readonly product?: Pick<LowRankSite, 'dora' | 'bias'> | undefined;
   /** What the product B·A is multiplied with. */
   readonly scaling?: number;
   /** First values of the factors in place of PEFT's. */

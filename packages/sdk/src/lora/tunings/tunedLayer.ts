@@ -1,5 +1,6 @@
 /** @file A layer as a tuner is told of it, and what may come of the two. */
 
+import { type AdapterConfig, configKeys } from '../../adapter/formats/peftConfig.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
 import { floats } from '../../graph/tensorData.ts';
@@ -19,9 +20,36 @@ import type {
   TunedLayer,
   TunedTensor,
   Tuner,
+  TunerSettings,
   Tuning,
 } from '../tuner.ts';
 import type { SavedTensors } from './moduleTuning.ts';
+
+/** A tuner with its settings. */
+export interface ChosenTuner {
+  /** What adapts the layers. */
+  readonly tuner: Tuner;
+  /** Its own keys of `adapter_config.json`, with PEFT's defaults where nothing was said. */
+  readonly settings: TunerSettings;
+}
+
+/** A layer to be adapted, and what PEFT calls it. */
+export interface TunedSite {
+  /** The layer. */
+  readonly site: Site;
+  /** PEFT's name of it. */
+  readonly module: string;
+  /** Of an adapter's file: the shapes of its tensors for the layer. */
+  readonly saved?: ByTensor<readonly number[]>;
+  /** Of an adapter's file: its tensor of a name for the layer. */
+  readonly read?: (name: string, path?: string) => Tensor | undefined;
+}
+
+/** The tuner's settings in an adapter's config, PEFT's defaults where it has none. */
+export function tunerSettings({ defaults }: Tuner, config: AdapterConfig): TunerSettings {
+  const keys = configKeys(config);
+  return Object.fromEntries(Object.entries(defaults).map(([key, value]) => [key, keys.get(key) ?? value]));
+}
 
 /** What a tuner makes of a layer; of two factors the change of the weight, too. */
 export type PlacedMath = TensorsOfTuning & ((ChangeOfWeight & Partial<ChangeByFactors>) | ChangeOfLayer);

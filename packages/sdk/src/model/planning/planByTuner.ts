@@ -1,7 +1,8 @@
 /** @file What a user says of an adapter by another tuner than LoRA, made into a plan for one model. */
 
 import { LORA, NORM_TUNER, adapterConfig, parseAdapterConfig } from '../../adapter/formats/peftConfig.ts';
-import { ByTuner, type ChosenTuner } from '../../lora/tunings/byTuner.ts';
+import { ByTuner } from '../../lora/tunings/byTuner.ts';
+import type { ChosenTuner } from '../../lora/tunings/tunedLayer.ts';
 import { WholeParameter } from '../../lora/tunings/wholeParameter.ts';
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
 import { targetNames } from './chosenModules.ts';
