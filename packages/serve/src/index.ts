@@ -1,6 +1,7 @@
 /** @file `@onnx-lora/serve`: a server for one base model and any number of adapters. */
 
-export { serve, type Server, type ServeOptions } from './serve.ts';
+export { serve, type Server } from './serve.ts';
+export type { ServeOptions } from './services.ts';
 export type { AdapterCatalog, AdapterChoiceOptions, AdapterInfo, ResolvedAdapter } from './adapters/catalog.ts';
 export { type CacheSettings, isAddress } from './adapters/adaptersAt.ts';
 export type { FileLimits, IncomingFile } from './adapters/incoming.ts';

@@ -3,24 +3,13 @@
 import path from 'node:path';
 import type { Server as TlsServer } from 'node:tls';
 import { type Model, OnnxLoraError } from '@onnx-lora/sdk';
-import type { Scope, ServiceModule } from '@onnx-lora/sdk/composition';
+import type { Scope } from '@onnx-lora/sdk/composition';
 import { defined } from '@onnx-lora/sdk/data';
-import type { AdapterCatalog } from './adapters/catalog.ts';
 import type { Variants } from './inference/variants.ts';
-import { type LogEntry, toStderr } from './operation/log.ts';
+import { toStderr } from './operation/log.ts';
 import { type ServeSettings, serveSettings } from './operation/settings.ts';
 import { type Certificate, certificate } from './operation/tls.ts';
-import { BODIES, CEILING, SERVICE, serverScope, STATE } from './services.ts';
-
-/** Options of {@link serve}. */
-export interface ServeOptions extends ServeSettings {
-  /** Where adapters come from besides. */
-  readonly catalog?: AdapterCatalog;
-  /** Takes what `log` says is written down; lines of JSON on stderr by default. */
-  readonly onLog?: (entry: LogEntry) => void;
-  /** Modules whose services take the place of the server's own, such as its `ENGINES`: for tests and other environments. */
-  readonly replaced?: readonly ServiceModule[];
-}
+import { BODIES, CEILING, type ServeOptions, SERVICE, serverScope, STATE } from './services.ts';
 
 /** A server that runs. */
 export interface Server extends AsyncDisposable {

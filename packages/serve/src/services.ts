@@ -34,12 +34,21 @@ import { openTracing, type Tracing } from './operation/tracing.ts';
 import { MOST_ROWS } from './scheduler/batch.ts';
 import { type Clock, systemClock } from './scheduler/clock.ts';
 import { type BatchScheduler, createScheduler } from './scheduler/scheduler.ts';
-import type { ServeOptions } from './serve.ts';
+
+/** Options of `serve`. */
+export interface ServeOptions extends ServeSettings {
+  /** Where adapters come from besides. */
+  readonly catalog?: AdapterCatalog;
+  /** Takes what `log` says is written down; lines of JSON on stderr by default. */
+  readonly onLog?: (entry: LogEntry) => void;
+  /** Modules whose services take the place of the server's own, such as its `ENGINES`: for tests and other environments. */
+  readonly replaced?: readonly ServiceModule[];
+}
 
 /** Tells the time. */
 export const CLOCK: Key<Clock> = key('server/clock');
 /** Who may ask. */
-export const ACCESS: Key<Access> = key('server/access');
+const ACCESS: Key<Access> = key('server/access');
 /** Where adapters of clients are kept, if they are. */
 const STORE: Key<AdapterStore | undefined> = key('server/store');
 /** The folder or address that adapters are read from, if there is one. */
@@ -56,9 +65,9 @@ const LOG: Key<Log> = key('server/log');
 const TRACING: Key<Tracing | undefined> = key('server/tracing');
 const SESSIONS: Key<Sessions> = key('server/sessions');
 /** Makes batches of requests. */
-export const SCHEDULER: Key<BatchScheduler<Work, Outputs>> = key('server/scheduler');
+const SCHEDULER: Key<BatchScheduler<Work, Outputs>> = key('server/scheduler');
 /** The model as each adapter answers with it. */
-export const VARIANTS: Key<Variants> = key('server/variants');
+const VARIANTS: Key<Variants> = key('server/variants');
 /** Whether requests are taken. */
 export const STATE: Key<{ isReady: boolean }> = key('server/state');
 /** All that routes stand on. */

@@ -9,7 +9,7 @@ import path from 'node:path';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { objectStore, signedStore, useStore } from '../../fixtures/objectStore.ts';
 import { rowsOf, type SmallServer, smallServer } from '../../fixtures/smallServer.ts';
-import type { ServeOptions } from '../serve.ts';
+import type { ServeOptions } from '../services.ts';
 import { serve } from '../serve.ts';
 import { FileChanged } from './farAdapters.ts';
 import { s3Place } from './s3.ts';

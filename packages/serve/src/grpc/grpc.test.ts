@@ -5,7 +5,7 @@ import { connect } from 'node:http2';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { type Call, grpcClient, inferring } from '../../fixtures/grpcClient.ts';
 import { rowsOf, type SmallServer, smallServer } from '../../fixtures/smallServer.ts';
-import type { ServeOptions } from '../serve.ts';
+import type { ServeOptions } from '../services.ts';
 
 const close = (found: readonly number[], expected: readonly number[]): void => {
   expect(found).toHaveLength(expected.length);
