@@ -61,7 +61,6 @@ export { LowRank, type PlacedLowRank } from './lora/tunings/lowRank.ts';
 export { WholeParameter, wholeParameters } from './lora/tunings/wholeParameter.ts';
 export { ByTuner } from './lora/tunings/byTuner.ts';
 export type { ChosenTuner, TunedSite } from './lora/tunings/tunedLayer.ts';
-export type { PlacedMath } from './lora/tunings/tunedLayer.ts';
 export type { PrefixChange } from './adapter/naming/modulePrefix.ts';
 export { mergeAdapter, type MergeAdapterOptions, type MergedModel } from './adapter/merging/merge.ts';
 export type { EditedModel, RoundingError, WeightEdit } from './adapter/merging/editWeights.ts';

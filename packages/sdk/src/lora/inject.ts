@@ -6,6 +6,7 @@ import type { GraphProto, ModelProto, NodeProto, TensorProto } from '../graph/pr
 import { withInner } from '../graph/uniqueNames.ts';
 import { AdapterInputs, type GraphChange, type Injected, type InjectOptions } from './adapterInputs.ts';
 import { declareInputs, emissionsOf } from './emission/table.ts';
+import { hookLosses } from './emission/tunerEmission.ts';
 import { GraphScope } from './emission/graphScope.ts';
 import type { AdapterPlan } from './tunings/moduleTuning.ts';
 
@@ -35,7 +36,7 @@ export function injectAdapters(base: ModelProto, plan: AdapterPlan, options: Inj
     );
     const scope = new GraphScope(shared, graph, { number, holdsBatch });
     const result = scope.rewrite(nodes, emissionsOf(scope, plan));
-    if (number === 0 && shared.training) losses.push(...scope.losses());
+    if (number === 0 && shared.training) losses.push(...scope.losses(), ...hookLosses(scope, plan));
     constants.push(...scope.constants);
     changes.push(...scope.changes);
     for (const name of scope.g.stopped) stopped.add(name);

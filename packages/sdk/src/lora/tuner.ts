@@ -142,19 +142,6 @@ export interface TensorsOfTuning {
   readonly linearIn?: readonly string[];
   /** In training: the share of the layer's input, drawn anew for each step, that the change does not see. 0 without. */
   readonly dropout?: number;
-  /**
-   * In training alone: emits what is added to a linear layer's output beside the change, by numbers that are drawn anew for each
-   * step.
-   *
-   * @param x what the change sees of the layer's input
-   * @param normal normally distributed numbers of this shape, of mean 0 and variance 1
-   */
-  readonly sampled?: (
-    g: GraphBuilder,
-    x: Value,
-    tensors: ByTensor<Value>,
-    normal: (dims: readonly number[]) => Value,
-  ) => Value;
   /** Factors whose product B·A is the change of the weight, exactly, where there are such. */
   readonly toLora?: (tensors: ByTensor<Tensor>) => LoraFactors;
 }
@@ -168,12 +155,25 @@ export interface LoraFactors {
 }
 
 /**
- * A tuning that adds a product B·A to the weight: as {@link ChangeOfWeight}, but a linear layer's is computed without its
- * weight's size, and it is plain LoRA exactly.
+ * A tuning that adds a product B·A to the weight: it is plain LoRA exactly, and computed as that. Convolutions with groups
+ * cannot have one.
  */
 export interface ChangeByFactors {
   /** Emits A `[r, in]`, of a convolution `[r, in · kernel]`, and B `[out, r]`, with all scaling in them. */
   readonly factors: (g: GraphBuilder, tensors: ByTensor<Value>) => { readonly A: Value; readonly B: Value };
+  /**
+   * In training alone: emits what is added to a linear layer's output beside the change, by numbers that are drawn anew for each
+   * step.
+   *
+   * @param x what the change sees of the layer's input
+   * @param normal normally distributed numbers of this shape, of mean 0 and variance 1
+   */
+  readonly sampled?: (
+    g: GraphBuilder,
+    x: Value,
+    tensors: ByTensor<Value>,
+    normal: (dims: readonly number[]) => Value,
+  ) => Value;
   /** Whether tensors depend on W: then it can be taken out of a merged weight by `unmerged` alone. */
   readonly readsWeight?: boolean;
   /** W from W + ΔW, for a change that depends on W. */

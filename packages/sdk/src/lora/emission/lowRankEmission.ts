@@ -6,10 +6,9 @@ import { addendOf, lastNode } from '../../match/layers/layer.ts';
 import { occurrencesOf, type Site } from '../../match/sites.ts';
 import { float32 } from '../../runtime/tensor.ts';
 import { kindOf } from '../kinds/table.ts';
-import type { LowRank } from '../tunings/lowRank.ts';
 import type { Emission, EmitNode } from './emission.ts';
 import { type GraphScope, withoutInput } from './graphScope.ts';
-import type { AdaptedLayer, LowRankForm } from './lowRankForm.ts';
+import type { AdaptedLayer, LowRankForm, ProductTuning } from './lowRankForm.ts';
 import { LowRankServing } from './lowRankServing.ts';
 import { LowRankTraining } from './lowRankTraining.ts';
 
@@ -19,12 +18,12 @@ export class LowRankEmission implements Emission {
   readonly dropped: ReadonlySet<NodeProto> = new Set();
   readonly beside: ReadonlyMap<NodeProto, EmitNode>;
   readonly #scope: GraphScope;
-  readonly #at: ReadonlyMap<Site, LowRank>;
+  readonly #at: ReadonlyMap<Site, ProductTuning>;
   /** The layers of this graph with low-rank adapters, by their own nodes. */
   readonly #layers = new Map<NodeProto, AdaptedLayer>();
   readonly #form: LowRankForm;
 
-  constructor(scope: GraphScope, tunings: readonly LowRank[]) {
+  constructor(scope: GraphScope, tunings: readonly ProductTuning[]) {
     this.#scope = scope;
     this.#at = new Map(tunings.flatMap((each) => occurrencesOf(each.site).map((site) => [site, each] as const)));
     const recurrent = new Map<NodeProto, Site[]>();
@@ -60,7 +59,7 @@ export class LowRankEmission implements Emission {
   }
 
   #isDora(layer: AdaptedLayer): boolean {
-    return layer.some((site) => this.#at.get(site)!.lowRank.dora);
+    return layer.some((site) => this.#at.get(site)!.product.dora);
   }
 
   /** y + (x·A)·B, behind the last node of a layer. */

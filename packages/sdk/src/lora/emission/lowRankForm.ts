@@ -4,22 +4,27 @@ import type { Value } from '../../graph/builder.ts';
 import type { Site } from '../../match/sites.ts';
 import type { Factor } from '../kinds/kind.ts';
 import { kindOf } from '../kinds/table.ts';
-import type { LowRank } from '../tunings/lowRank.ts';
+import type { LowRankSite } from '../tunings/lowRankSite.ts';
+import type { ModuleTuning } from '../tunings/moduleTuning.ts';
 import type { OutputRole } from '../tunings/lowRankTensors.ts';
 import type { GraphScope } from './graphScope.ts';
 
 /** The sites of one layer that have adapters: it, or parts of it, in one place where it is computed. */
 export type AdaptedLayer = readonly [Site, ...Site[]];
 
+/** A tuning whose change of a layer is a product. */
+export type ProductTuning = ModuleTuning & { readonly site: Site; readonly product: LowRankSite };
+
 /** How the products of a graph's layers are computed. */
 export abstract class LowRankForm {
   protected readonly scope: GraphScope;
-  readonly #at: ReadonlyMap<Site, LowRank>;
+  readonly #at: ReadonlyMap<Site, ProductTuning>;
   readonly #wide = new Map<string, Value>();
+  readonly #factors = new Map<string, Value>();
   readonly #layerFactors = new Map<string, Value>();
 
   /** @param at the adapter of each site */
-  constructor(scope: GraphScope, at: ReadonlyMap<Site, LowRank>) {
+  constructor(scope: GraphScope, at: ReadonlyMap<Site, ProductTuning>) {
     this.scope = scope;
     this.#at = at;
   }
@@ -27,8 +32,37 @@ export abstract class LowRankForm {
   /** (x·A)·B of a layer. Computed in float32, and given in the layer's own type, as PEFT does. */
   abstract product(layer: AdaptedLayer): Value;
 
+  /** A factor of one site that the graph reads. */
+  protected abstract read(role: Factor, tuning: ProductTuning): Value;
+
   /** A factor of one site, as {@link LowRankForm.layerFactor} joins it. */
-  abstract factor(role: Factor, tuning: LowRank): Value;
+  factor(role: Factor, tuning: ProductTuning): Value {
+    const key = `${role} ${tuning.path}`;
+    if (!this.#factors.has(key)) {
+      if (tuning.factors) this.#make(tuning, tuning.factors);
+      else this.#factors.set(key, this.read(role, tuning));
+    }
+    return this.#factors.get(key)!;
+  }
+
+  /** Emits the factors that a tuner computes, laid out as those that the graph reads. */
+  #make(tuning: ProductTuning, factors: NonNullable<ModuleTuning['factors']>): void {
+    const { g, inputs } = this.scope;
+    const { site, path } = tuning;
+    const { A, B } = factors(g, (role, dims) => inputs.input(tuning, role, dims));
+    const isMatrix = site.kind === 'linear' || site.kind === 'embedding';
+    for (const [role, value] of [
+      ['lora_A', A],
+      ['lora_B', B],
+    ] as const)
+      // prettier-ignore
+      this.#factors.set(
+        `${role} ${path}`,
+        isMatrix
+          ? g.Transpose(value, [1, 0])
+          : g.Reshape(value, kindOf(site).graphShape(site, role, A.shape![0] as number)),
+      );
+  }
 
   /** DoRA's factor for each output of a site's layer, in the layer's type. */
   abstract gain(site: Site): Value;
@@ -38,12 +72,12 @@ export abstract class LowRankForm {
 
   /** What each output of a layer is multiplied with: one where no site with DoRA has it. */
   protected layerGain(layer: AdaptedLayer): Value {
-    const gains = layer.flatMap((site) => (this.tuningAt(site).lowRank.dora ? [this.gain(site)] : []));
+    const gains = layer.flatMap((site) => (this.tuningAt(site).product.dora ? [this.gain(site)] : []));
     return gains.reduce((product, gain) => this.scope.g.Mul(product, gain));
   }
 
   /** A site's adapter. */
-  protected tuningAt(site: Site): LowRank {
+  protected tuningAt(site: Site): ProductTuning {
     return this.#at.get(site)!;
   }
 
@@ -59,7 +93,7 @@ export abstract class LowRankForm {
   }
 
   /** A factor of a site, lora_B as wide as the layer. */
-  protected wideFactor(role: Factor, tuning: LowRank): Value {
+  protected wideFactor(role: Factor, tuning: ProductTuning): Value {
     return this.factor(role, tuning);
   }
 
@@ -67,7 +101,7 @@ export abstract class LowRankForm {
   protected biases(layer: AdaptedLayer): (product: Value) => Value {
     const own = layer.flatMap((site) => {
       const tuning = this.tuningAt(site);
-      return tuning.lowRank.bias ? [this.input('lora_B.bias', tuning, this.perOutputDims(site))] : [];
+      return tuning.product.bias ? [this.input('lora_B.bias', tuning, this.perOutputDims(site))] : [];
     });
     return (product) => own.reduce((sum, bias) => this.scope.g.Add(sum, bias), product);
   }
@@ -78,7 +112,7 @@ export abstract class LowRankForm {
   }
 
   /** Part of a module's adapter, as the rows of this batch get it; but for lora_A, a number for each output of the layer. */
-  protected input(role: Factor | OutputRole, tuning: LowRank, dims: readonly number[] | undefined): Value {
+  protected input(role: Factor | OutputRole, tuning: ProductTuning, dims: readonly number[] | undefined): Value {
     const { site } = tuning;
     const { inputs } = this.scope;
     const [differs, isFactor] = [inputs.differs(site), role === 'lora_A' || role === 'lora_B'];

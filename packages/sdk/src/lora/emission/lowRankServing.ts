@@ -4,8 +4,7 @@ import type { Value } from '../../graph/builder.ts';
 import type { Site } from '../../match/sites.ts';
 import type { Factor } from '../kinds/kind.ts';
 import { kindOf } from '../kinds/table.ts';
-import type { LowRank } from '../tunings/lowRank.ts';
-import { type AdaptedLayer, LowRankForm } from './lowRankForm.ts';
+import { type AdaptedLayer, LowRankForm, type ProductTuning } from './lowRankForm.ts';
 
 /** Where the kind of layer allows it, factors are banks, of which each row of a batch picks its own. */
 export class LowRankServing extends LowRankForm {
@@ -20,11 +19,14 @@ export class LowRankServing extends LowRankForm {
     const x = site.arrange ? g.Transpose(source, [...site.arrange.input]) : source;
     const [A, B] = [this.layerFactor('lora_A', layer), this.layerFactor('lora_B', layer)];
     const product = (rows: Value): Value => biased(kind.product(g, site, rows, A, B));
-    const value = scope.inputs.differs(site) ? scope.rows.apply(x, scope.fold(site), product) : product(x);
+    const value =
+      scope.inputs.differs(site) && !this.tuningAt(site).factors
+        ? scope.rows.apply(x, scope.fold(site), product)
+        : product(x);
     return scope.as(site.arrange ? g.Transpose(value, [...site.arrange.output]) : value, scope.read(site.product).type);
   }
 
-  factor(role: Factor, tuning: LowRank): Value {
+  protected read(role: Factor, tuning: ProductTuning): Value {
     return this.input(role, tuning, undefined);
   }
 

@@ -6,28 +6,26 @@ import type { Site } from '../../match/sites.ts';
 import { float32 } from '../../runtime/tensor.ts';
 import type { Factor } from '../kinds/kind.ts';
 import { kindOf } from '../kinds/table.ts';
-import type { LowRank } from '../tunings/lowRank.ts';
 import { attentionAround } from '../tunings/lowRankSite.ts';
 import { rankAxisOf } from '../tunings/lowRankTensors.ts';
 import type { GraphScope } from './graphScope.ts';
-import { type AdaptedLayer, LowRankForm } from './lowRankForm.ts';
+import { type AdaptedLayer, LowRankForm, type ProductTuning } from './lowRankForm.ts';
 
 /**
  * Linear layers that read the same value, as queries, keys and values do, share one product with their A's side by side: x is
  * then read once, forward and in both of its gradients.
  */
 export class LowRankTraining extends LowRankForm {
-  readonly #factors = new Map<string, Value>();
   /** Linear layers by the value that they read. */
   readonly #bySource = new Map<string, AdaptedLayer[]>();
   /** x·A by layer. */
   readonly #reduced = new Map<AdaptedLayer, Value>();
 
-  constructor(scope: GraphScope, at: ReadonlyMap<Site, LowRank>, layers: readonly AdaptedLayer[]) {
+  constructor(scope: GraphScope, at: ReadonlyMap<Site, ProductTuning>, layers: readonly AdaptedLayer[]) {
     super(scope, at);
     for (const layer of layers) {
       const [{ kind, input, arrange }] = layer;
-      if (kind === 'linear' && !arrange && !this.#drops(layer))
+      if (kind === 'linear' && !arrange && !this.#drops(layer) && !this.tuningAt(layer[0]).sampled)
         this.#bySource.set(input, [...(this.#bySource.get(input) ?? []), layer]);
     }
   }
@@ -59,19 +57,19 @@ export class LowRankTraining extends LowRankForm {
     const tuning = this.tuningAt(site);
     if (this.#bySource.get(site.input)?.includes(layer) && source.name === site.input)
       return scope.as(finished(g.MatMul(this.#reduce(layer), this.layerFactor('lora_B', layer))), typeOfLayer);
-    if (tuning.lowRank.tokens) return this.#tokenRows(source, tuning);
+    if (tuning.product.tokens) return this.#tokenRows(source, tuning);
     const x = site.arrange ? g.Transpose(source, [...site.arrange.input]) : source;
     const [A, B] = [this.layerFactor('lora_A', layer), this.layerFactor('lora_B', layer)];
-    const value = finished(kind.product(g, site, x, A, B));
+    const { sampled } = tuning;
+    const drawn = sampled?.(g, x, (role, dims) => scope.inputs.input(tuning, role, dims), (dims) => scope.inputs.noise(site, dims)); // prettier-ignore
+    const product = finished(kind.product(g, site, x, A, B));
+    const value = drawn ? g.Add(product, drawn) : product;
     return scope.as(site.arrange ? g.Transpose(value, [...site.arrange.output]) : value, typeOfLayer);
   }
 
-  factor(role: Factor, tuning: LowRank): Value {
-    const key = `${role} ${tuning.site.path}`;
-    const known = this.#factors.get(key);
-    if (known) return known;
+  protected read(role: Factor, tuning: ProductTuning): Value {
     const { g, inputs } = this.scope;
-    const { site, r, fixed, constants, tiedTo, tokens, savedAs } = tuning.lowRank;
+    const { site, r, fixed, constants, tiedTo, tokens, savedAs } = tuning.product;
     const dims = r === undefined ? undefined : kindOf(site).graphShape(site, role, r);
     const own = fixed?.[role]
       ? g.constant(fixed[role])
@@ -79,14 +77,10 @@ export class LowRankTraining extends LowRankForm {
         ? g.Transpose(this.factor(role === 'lora_A' ? 'lora_B' : 'lora_A', this.tuningAt(tiedTo.site)), [1, 0])
         : inputs.input(tuning, role, dims);
     const differentiated = attentionAround(savedAs) === undefined ? own : this.#halfConstant(own);
-    const value = constants
-      ? g.Concat([differentiated, g.constant(constants[role])], rankAxisOf(site, role))
-      : differentiated;
-    this.#factors.set(key, value);
-    return value;
+    return constants ? g.Concat([differentiated, g.constant(constants[role])], rankAxisOf(site, role)) : differentiated;
   }
 
-  protected override wideFactor(role: Factor, tuning: LowRank): Value {
+  protected override wideFactor(role: Factor, tuning: ProductTuning): Value {
     const factor = this.factor(role, tuning);
     return role === 'lora_B' ? this.onOutputs(factor, tuning.site, 2) : factor;
   }
@@ -120,7 +114,7 @@ export class LowRankTraining extends LowRankForm {
     return layer.reduce((sum, site) => {
       const source = this.#dropped(site);
       const change = this.#productOf([site], () => source);
-      if (!this.tuningAt(site).lowRank.dora) return g.Add(sum, change);
+      if (!this.tuningAt(site).product.dora) return g.Add(sum, change);
       const gain = this.gain(site);
       const base = scope.bareProduct(site, scope.as(source, scope.read(site.input).type));
       const more = g.Add(scope.scale(base, g.Sub(gain, 1), site), scope.scale(change, gain, site));
@@ -149,19 +143,19 @@ export class LowRankTraining extends LowRankForm {
 
   /** Whether steps leave out some of what the adapters of a layer read. */
   #drops(layer: AdaptedLayer): boolean {
-    return layer.some((site) => this.tuningAt(site).lowRank.dropout);
+    return layer.some((site) => this.tuningAt(site).product.dropout);
   }
 
   /** What a site reads without what is left out in this step. */
   #dropped(site: Site): Value {
-    const { dropout, dropoutPattern } = this.tuningAt(site).lowRank;
+    const { dropout, dropoutPattern } = this.tuningAt(site).product;
     return this.scope.dropped(this.#source(site), site, dropout, dropoutPattern);
   }
 
   /** What trained rows of a table add: the row of each id that is trained, else zero. */
-  #tokenRows(ids: Value, tuning: LowRank): Value {
+  #tokenRows(ids: Value, tuning: ProductTuning): Value {
     const { g } = this.scope;
-    const { tokens = [] } = tuning.lowRank;
+    const { tokens = [] } = tuning.product;
     const type = ids.type === 'int32' ? 'int32' : 'int64';
     const wanted: Value = g.Cast(g.ints(tokens), dataTypeNumber(type));
     const isToken = g.Equal(g.Unsqueeze(ids, [-1]), wanted);

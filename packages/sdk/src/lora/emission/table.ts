@@ -16,7 +16,7 @@ interface EmissionKind {
 }
 
 const kinds: Readonly<Record<ModuleTuning['kind'], EmissionKind>> = {
-  lowRank: LowRankEmission,
+  product: LowRankEmission,
   whole: WholeEmission,
   tuner: TunerEmission,
 };

@@ -6,10 +6,10 @@ import { formatShape } from '../../graph/value.ts';
 import type { NodeProto } from '../../graph/proto.ts';
 import { lastNode } from '../../match/layers/layer.ts';
 import { occurrencesOf, type Site } from '../../match/sites.ts';
-import type { AdapterInputs } from '../adapterInputs.ts';
 import { kindOf } from '../kinds/table.ts';
-import type { ByTensor, ChangeByFactors, ChangeOfLayer, ChangeOfWeight, LayerInGraph } from '../tuner.ts';
+import type { ByTensor, ChangeOfLayer, ChangeOfWeight, LayerInGraph } from '../tuner.ts';
 import type { ByTuner } from '../tunings/byTuner.ts';
+import type { AdapterPlan } from '../tunings/moduleTuning.ts';
 import { weightOf } from '../tunings/tunedLayer.ts';
 import { hookedTunings } from '../tunings/trainingHooks.ts';
 import type { Emission, EmitNode } from './emission.ts';
@@ -22,14 +22,12 @@ export class TunerEmission implements Emission {
   readonly beside: ReadonlyMap<NodeProto, EmitNode> = new Map();
   readonly #scope: GraphScope;
 
-  readonly #tunings: readonly ByTuner[];
   readonly #losses: Value[] = [];
   /** Where each layer was computed last, by its path in PEFT's file. */
   readonly #latest = new Map<string, Site>();
 
   constructor(scope: GraphScope, tunings: readonly ByTuner[]) {
     this.#scope = scope;
-    this.#tunings = tunings;
     const places = tunings.flatMap((tuned) => occurrencesOf(tuned.site).map((site) => [site, tuned] as const));
     this.replaced = new Map(
       places.map(([site, tuned]) => {
@@ -46,16 +44,7 @@ export class TunerEmission implements Emission {
   }
 
   losses(): readonly Value[] {
-    const { g, inputs } = this.#scope;
-    const ofHooks = hookedTunings(this.#tunings).flatMap(({ hooks, tunings, name }) => {
-      if (!hooks.loss) return [];
-      const loss = hooks.loss(
-        g,
-        tunings.map((each) => ({ layer: each.layer, tensors: tunerInputs(inputs, each) })),
-      );
-      return [requireLoss(loss, name)];
-    });
-    return [...this.#losses, ...ofHooks];
+    return this.#losses;
   }
 
   /** What a tuner makes of a layer, computed in float32 and given in the layer's own type. */
@@ -116,26 +105,12 @@ export class TunerEmission implements Emission {
     const read = scope.read(site.input);
     const x = site.kind === 'embedding' ? read : scope.dropped(scope.as(read, 'float32'), site, tuned.math.dropout);
     const { arrange } = site;
-    const tensors = this.#tensorsOf(tuned);
     const own = arrange ? g.Transpose(x, [...arrange.input]) : x;
-    const change = this.#change(site, tuned, tensors, own);
-    const { sampled } = tuned.math;
-    const drawn = scope.training && sampled?.(g, own, tensors, (dims) => scope.inputs.noise(site, dims));
-    const product = drawn ? g.Add(change, drawn) : change;
+    const { delta, readsWeight = false } = tuned.math as ChangeOfWeight;
+    const weight = (): Value => weightOf(readsWeight ? this.#weight(site) : undefined, tuned.chosen.tuner);
+    const product = kindOf(site).whole!(g, site, own, delta(g, this.#tensorsOf(tuned), weight));
     const more = arrange ? g.Transpose(product, [...arrange.output]) : product;
     scope.nameLast(g.Add(base, scope.as(more, scope.read(site.output).type)), site.output);
-  }
-
-  /** x·ΔWᵀ */
-  #change(site: Site, { math, chosen }: ByTuner, tensors: ByTensor<Value>, x: Value): Value {
-    const { g } = this.#scope;
-    const { factors, delta, readsWeight = false } = math as ChangeOfWeight & Partial<ChangeByFactors>;
-    if (factors && site.kind === 'linear') {
-      const { A, B } = factors(g, tensors);
-      return g.MatMul(g.MatMul(x, g.Transpose(A, [1, 0])), g.Transpose(B, [1, 0]));
-    }
-    const weight = (): Value => weightOf(readsWeight ? this.#weight(site) : undefined, chosen.tuner);
-    return kindOf(site).whole!(g, site, x, delta(g, tensors, weight));
   }
 
   /** The base's weight as torch lays it out. */
@@ -146,7 +121,7 @@ export class TunerEmission implements Emission {
   }
 
   #tensorsOf(tuned: ByTuner): ByTensor<Value> {
-    return tunerInputs(this.#scope.inputs, tuned);
+    return tuned.inGraph((role, dims) => this.#scope.inputs.input(tuned, role, dims));
   }
 }
 
@@ -173,13 +148,18 @@ function requireLoss(loss: Value, name: string): Value {
   );
 }
 
-/** A tuner's tensors, by its own names of them. States are inputs only where they are read. */
-function tunerInputs(inputs: AdapterInputs, tuned: ByTuner): ByTensor<Value> {
-  const tensors: Record<string, Value> = {};
-  for (const [role, { dims, role: use }] of Object.entries(tuned.math.tensors)) {
-    const input = (): Value => inputs.input(tuned, role, dims);
-    if (use === 'state') Object.defineProperty(tensors, role, { get: input, enumerable: true });
-    else tensors[role] = input();
-  }
-  return tensors;
+/**
+ * Emits what hooks of tuners add to the loss, into the main graph.
+ *
+ * @throws OnnxLoraError `PLUGIN_INVALID` for what is no scalar
+ */
+export function hookLosses({ g, inputs }: GraphScope, plan: AdapterPlan): Value[] {
+  return hookedTunings(plan).flatMap(({ hooks, tunings, name }) => {
+    if (!hooks.loss) return [];
+    const modules = tunings.map((each) => ({
+      layer: each.layer,
+      tensors: each.inGraph((role, dims) => inputs.input(each, role, dims)),
+    }));
+    return [requireLoss(hooks.loss(g, modules), name)];
+  });
 }

@@ -2,15 +2,24 @@
 
 import type { WeightEdit } from '../../adapter/merging/editWeights.ts';
 import { tensorName } from '../../adapter/formats/tensorNames.ts';
-import { biasReaders, byTensor, weightReader } from '../../adapter/merging/weightReaders.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { floats } from '../../graph/tensorData.ts';
+import type { Value } from '../../graph/builder.ts';
 import type { NodeProto } from '../../graph/proto.ts';
-import { type Site, occurrencesOf } from '../../match/sites.ts';
+import type { Site } from '../../match/sites.ts';
 import { transposed } from '../../runtime/layout.ts';
 import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
-import type { ChangeOfLayer, ChangeOfWeight, LoraFactors, TensorNumbers, TunedLayer, Tuner } from '../tuner.ts';
-import { kindOf } from '../kinds/table.ts';
+import type {
+  ByTensor,
+  ChangeByFactors,
+  ChangeOfLayer,
+  ChangeOfWeight,
+  LoraFactors,
+  TensorNumbers,
+  TunedLayer,
+  Tuner,
+  Tuning,
+} from '../tuner.ts';
 import { LowRank } from './lowRank.ts';
 import {
   type Edits,
@@ -18,6 +27,7 @@ import {
   layerNodes,
   type ModuleTuning,
   type SavedTensors,
+  type TensorInput,
   type TuningTensor,
   moved,
   type Weighted,
@@ -26,25 +36,25 @@ import {
   asTensor,
   type ChosenTuner,
   computed,
+  editsOf,
   layerOf,
-  type PlacedMath,
   refused,
   refusedApply,
+  refusedFactors,
   refusedKind,
   requireNewContract,
   type TunedSite,
   weightOf,
-  withDelta,
 } from './tunedLayer.ts';
 
 /** A layer that another tuner than LoRA adapts. Its tensors are in graphs as PEFT has them, the same for all rows of a batch. */
 export class ByTuner implements ModuleTuning {
-  readonly kind = 'tuner';
+  readonly kind: 'product' | 'tuner';
   readonly mixesRows: boolean;
   readonly site: Site;
   readonly path: string;
   /** What the tuner makes of the layer. */
-  readonly math: PlacedMath;
+  readonly math: Tuning;
   /** `peft_type` of the tuner. */
   readonly peftType: string;
   readonly form: string;
@@ -55,7 +65,13 @@ export class ByTuner implements ModuleTuning {
   readonly chosen: ChosenTuner;
   readonly #layers: readonly TunedLayer[];
   readonly #inFile: Pick<TunedSite, 'read' | 'saved'>;
-  /** Its form in graphs for inference where the change is a product of the layer's own: what layers share would be in each. */
+  readonly isAlone: boolean;
+  readonly product: ModuleTuning['product'];
+  readonly factors: ModuleTuning['factors'];
+  readonly sampled: ModuleTuning['sampled'];
+  /** The product as LoRA's. */
+  readonly #lowRank: LowRank | undefined;
+  /** What graphs for inference have in its place: of tensors that layers share, each would have a product of its own. */
   readonly #served: LowRank | undefined;
 
   private constructor(
@@ -65,8 +81,8 @@ export class ByTuner implements ModuleTuning {
     chosen: ChosenTuner,
   ) {
     const { tuner, settings } = chosen;
-    const math = withDelta(tuner.tune(layer, settings, layers, saved, read), layer);
-    const unfit = 'delta' in math ? undefined : refusedApply(site);
+    const math = tuner.tune(layer, settings, layers, saved, read);
+    const unfit = 'factors' in math ? refusedFactors(site) : 'delta' in math ? undefined : refusedApply(site);
     if (unfit !== undefined) throw refused(site, tuner, unfit);
     requireNewContract(math, tuner);
     this.site = site;
@@ -79,8 +95,15 @@ export class ByTuner implements ModuleTuning {
     this.chosen = chosen;
     this.#layers = layers;
     const isOwn = Object.values(math.tensors).every(({ share = 'site' }) => share === 'site');
-    const isProduct = 'factors' in math && isOwn && kindOf(site).matrix(site).groups === 1;
-    this.#served = isProduct ? new LowRank({ site, dora: false }) : undefined;
+    const dropout = site.kind === 'embedding' ? 0 : (math.dropout ?? 0);
+    this.#lowRank = 'factors' in math ? new LowRank({ site, dora: false, dropout }) : undefined;
+    this.#served = isOwn ? this.#lowRank : undefined;
+    this.isAlone = !this.#served;
+    this.product = this.#lowRank?.product;
+    this.kind = this.#lowRank ? 'product' : 'tuner';
+    const { factors, sampled } = math as Partial<ChangeByFactors>;
+    this.factors = factors && ((g, input) => factors(g, this.inGraph(input)));
+    this.sampled = sampled && ((g, x, input, normal) => sampled(g, x, this.inGraph(input), normal));
     this.#inFile = { ...(saved ? { saved } : {}), ...(read ? { read } : {}) };
   }
 
@@ -122,26 +145,18 @@ export class ByTuner implements ModuleTuning {
     return this.path;
   }
 
-  get isAlone(): boolean {
-    return !this.#served;
-  }
-
-  get product(): ModuleTuning['product'] {
-    return this.#served?.lowRank;
-  }
-
   get wants(): ModuleTuning['wants'] {
     return this.#served?.wants ?? [{ input: `${this.path}:${this.form}`, label: this.path }];
   }
 
   get noUnmerge(): string | undefined {
     const { math } = this;
-    if (math.unmerged ?? ('delta' in math && !math.readsWeight)) return undefined;
+    if (math.unmerged ?? (!('apply' in math) && !math.readsWeight)) return undefined;
     return `is ${this.peftType}, whose change of the weight its tuner cannot take back`;
   }
 
   get noMerge(): boolean {
-    return !('delta' in this.math || this.math.weight);
+    return 'apply' in this.math && !this.math.weight;
   }
 
   get noBlend(): string | undefined {
@@ -221,6 +236,17 @@ export class ByTuner implements ModuleTuning {
     return this.tensors().filter(({ use }) => use === 'state');
   }
 
+  /** Its tensors in a graph, by its own names of them. States are inputs only where they are read. */
+  inGraph(input: TensorInput): ByTensor<Value> {
+    const tensors: Record<string, Value> = {};
+    for (const [role, { dims, role: use }] of Object.entries(this.math.tensors)) {
+      const get = (): Value => input(role, dims);
+      if (use === 'state') Object.defineProperty(tensors, role, { get, enumerable: true });
+      else tensors[role] = get();
+    }
+    return tensors;
+  }
+
   /** All of its tensors. */
   tensors(): TuningTensor[] {
     return Object.keys(this.math.tensors).map((role) => this.tensor(role));
@@ -238,10 +264,7 @@ export class ByTuner implements ModuleTuning {
   }
 
   feeds(saved: SavedTensors): ReadonlyMap<string, Tensor> {
-    if (this.#served) {
-      const { A, B } = this.toLora(saved)!;
-      return this.#served.feeds(new Map([['lora_A', A], ['lora_B', B]])); // prettier-ignore
-    }
+    if (this.#served) return this.#served.feeds(this.#factorsOf(saved));
     const isInteger = (role: string): boolean => this.math.tensors[role]?.integers !== undefined;
     return new Map([...saved].map(([role, own]) => [role, isInteger(role) ? own : float32(floats(own), own.dims)]));
   }
@@ -251,38 +274,23 @@ export class ByTuner implements ModuleTuning {
   }
 
   edits(saved: SavedTensors, sign: 1 | -1): Edits {
-    const { site, path: module, math } = this;
+    const { site, math } = this;
     if (this.noMerge) {
       throw new OnnxLoraError(
         'MODEL_UNSUPPORTED',
-        `The adapter of "${module}" cannot be merged: what ${this.peftType} computes is no weight. Run it in a session.`,
+        `The adapter of "${this.path}" cannot be merged: what ${this.peftType} computes is no weight. Run it in a session.`,
       );
     }
+    if (this.#lowRank && (sign === 1 || !math.unmerged)) return this.#lowRank.edits(this.#factorsOf(saved), sign);
     const ways: Pick<ChangeOfLayer, 'weight' | 'bias'> | undefined =
-      sign === -1 ? math.unmerged : 'delta' in math ? undefined : math;
+      sign === -1 ? math.unmerged : 'apply' in math ? math : undefined;
     const weight = (before: Float32Array): ArrayLike<number> =>
       'delta' in math && !ways
         ? this.#delta(math, saved, before).map((change, i) => before[i]! + sign * change)
         : computed(saved, (g, tensors, own) => ways!.weight!(g, own!, tensors), [before, this.layer.weightShape]);
-    const weights = byTensor(occurrencesOf(site), ({ weight: own }) => own.stored).map((places): WeightEdit => {
-      const { stored, layout } = places[0].weight;
-      const isTransposed = site.kind === 'linear' && layout === 'in-out';
-      const [rows, columns] = stored.dims as [number, number];
-      const change = (before: Float32Array): Float32Array => {
-        const merged = weight(isTransposed ? transposed(before, rows, columns) : before);
-        const result = merged instanceof Float32Array ? merged : Float32Array.from(merged);
-        return isTransposed ? transposed(result, columns, rows) : result;
-      };
-      return { stored, readers: places.map(weightReader), change, module };
-    });
-    const { bias } = ways ?? {};
-    if (!bias) return { weights, biases: [] };
-    const changeBias = (before: Float32Array): Float32Array =>
-      Float32Array.from(computed(saved, (g, tensors, own) => bias(g, own!, tensors), [before, [before.length]]));
-    return {
-      weights: [...weights, ...biasReaders(site).map((own) => ({ ...own, change: changeBias, module }))],
-      biases: [],
-    };
+    const bias = ways?.bias;
+    const changeBias = bias && ((before: Float32Array) => computed(saved, (g, tensors, own) => bias(g, own!, tensors), [before, [before.length]])); // prettier-ignore
+    return editsOf(site, weight, changeBias);
   }
 
   change(saved: SavedTensors): { readonly weight: Float64Array; readonly changesBias: boolean } {
@@ -309,13 +317,22 @@ export class ByTuner implements ModuleTuning {
     const factor = (name: 'A' | 'B'): Tensor => {
       let dims: readonly number[] = [];
       const numbers = computed(saved, (g, tensors) => {
-        const value = math.factors!(g, tensors)[name];
+        const value = math.factors(g, tensors)[name];
         dims = value.shape as readonly number[];
         return value;
       });
       return float32(Float32Array.from(numbers), dims);
     };
     return { A: factor('A'), B: factor('B') };
+  }
+
+  /** The product's factors, as tensors of LoRA. */
+  #factorsOf(saved: SavedTensors): SavedTensors {
+    const { A, B } = this.toLora(saved)!;
+    return new Map([
+      ['lora_A', A],
+      ['lora_B', B],
+    ]);
   }
 
   /** ΔW, flat, as torch lays it out. */

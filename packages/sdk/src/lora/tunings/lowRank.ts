@@ -28,7 +28,7 @@ import {
  * a convolution); `lora_gain`, of the same shape, is magnitude ÷ norm, computed once per adapter for inference.
  */
 export class LowRank implements ModuleTuning {
-  readonly kind = 'lowRank';
+  readonly kind = 'product';
   /** The layer, and how it is adapted. */
   readonly lowRank: LowRankSite;
   /** What B·A and the bias are multiplied with. */
@@ -117,14 +117,14 @@ export class LowRank implements ModuleTuning {
   }
 
   join(other: ModuleTuning = this): ModuleTuning | undefined {
-    if (!other.product) return undefined;
+    if (!other.product || other.isAlone) return undefined;
     const [own, { dora, bias = false }] = [this.lowRank, other.product];
     return new LowRank({ site: this.site, dora: own.dora || dora, bias: (own.bias ?? false) || bias });
   }
 
   feeds(saved: SavedTensors): ReadonlyMap<string, Tensor> {
     const { site, scaling } = this;
-    const { A, B, r } = this.factors(saved);
+    const { A, B, r } = this.values(saved);
     const [magnitude, bias] = [saved.get('lora_magnitude_vector'), saved.get('lora_B.bias')];
     const gain = magnitude && doraGain(site, { A, B, r, scaling }, floats(magnitude));
     const row = B.length / kindOf(site).matrix(site).out;
@@ -142,20 +142,20 @@ export class LowRank implements ModuleTuning {
   }
 
   /** The factors' numbers in PEFT's layout. */
-  factors(saved: SavedTensors): FactorValues {
+  values(saved: SavedTensors): FactorValues {
     const [A, B] = [saved.get('lora_A')!, saved.get('lora_B')!];
     return { A: floats(A), B: floats(B), r: kindOf(this.site).rankOf(this.site, A.dims), scaling: this.scaling };
   }
 
   isHeldByWeight(saved: SavedTensors): boolean {
     if (this.lowRank.bias && occurrencesOf(this.site).some(({ bias }) => !bias)) return false;
-    return isHeldByGroups(this.site, this.factors(saved));
+    return isHeldByGroups(this.site, this.values(saved));
   }
 
   edits(saved: SavedTensors, sign: 1 | -1): Edits {
     const { site, path: module } = this;
     const kind = kindOf(site);
-    const factors = { ...this.factors(saved), scaling: sign * this.scaling };
+    const factors = { ...this.values(saved), scaling: sign * this.scaling };
     const [magnitude, bias] = [saved.get('lora_magnitude_vector'), saved.get('lora_B.bias')];
     const changeAt =
       (place: Site) =>

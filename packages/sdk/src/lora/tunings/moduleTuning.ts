@@ -1,6 +1,7 @@
 /** @file The one contract of what an adapter makes of a module: of LoRA, DoRA, saved modules, biases, rows, other tuners. */
 
 import type { WeightEdit } from '../../adapter/merging/editWeights.ts';
+import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import { lastNode } from '../../match/layers/layer.ts';
 import { occurrencesOf, type Site } from '../../match/sites.ts';
 import type { Random } from '../../runtime/random.ts';
@@ -97,6 +98,9 @@ export interface Edits {
   readonly biases: readonly WeightEdit[];
 }
 
+/** The graph's input for a tensor of a tuning. */
+export type TensorInput = (role: string, dims: readonly number[]) => Value;
+
 /** What one adapter makes of one module, or of one of its parameters. */
 export interface ModuleTuning {
   /** torch's path of the module. */
@@ -108,15 +112,19 @@ export interface ModuleTuning {
   /** How errors call what is changed. */
   readonly label: string;
   /** Tunings of one kind enter a graph together, by the emission of their kind. */
-  readonly kind: 'lowRank' | 'whole' | 'tuner';
+  readonly kind: 'product' | 'whole' | 'tuner';
   /** The method and its settings as text: two adapters with the same values differ where it does. */
   readonly form: string;
   /** The parameter that is replaced. */
   readonly parameter?: TrainedParameter;
   /** The layer whose weight gets a product B·A: initialisers give its factors. */
   readonly lowRank?: LowRankSite;
-  /** The product B·A of any rank that a graph for inference has beside the layer: tunings with one share its inputs. */
-  readonly product?: Pick<LowRankSite, 'dora' | 'bias'> | undefined;
+  /** The product B·A that a graph has beside the layer; for inference of any rank, so that tunings share its inputs. */
+  readonly product?: LowRankSite | undefined;
+  /** Emits the product's A `[r, in]` and B `[out, r]` from the tensors, where these are others. */
+  readonly factors?: ((g: GraphBuilder, input: TensorInput) => { readonly A: Value; readonly B: Value }) | undefined;
+  /** In training, emits what noise adds to the product. */
+  readonly sampled?: ((g: GraphBuilder, x: Value, input: TensorInput, normal: (dims: readonly number[]) => Value) => Value) | undefined; // prettier-ignore
   /** What the product B·A is multiplied with. */
   readonly scaling?: number;
   /** First values of the factors in place of PEFT's. */

@@ -1,29 +1,19 @@
 /** @file A layer as a tuner is told of it, and what may come of the two. */
 
 import { type AdapterConfig, configKeys } from '../../adapter/formats/peftConfig.ts';
+import type { WeightEdit } from '../../adapter/merging/editWeights.ts';
+import { biasReaders, byTensor, weightReader } from '../../adapter/merging/weightReaders.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
 import { floats } from '../../graph/tensorData.ts';
-import type { Site } from '../../match/sites.ts';
+import { occurrencesOf, type Site } from '../../match/sites.ts';
 import { evaluate } from '../../ops/evaluate.ts';
 import { inferNode } from '../../ops/infer.ts';
 import { transposed } from '../../runtime/layout.ts';
 import { float32, sizeOf, tensor, type Tensor } from '../../runtime/tensor.ts';
 import { kindOf } from '../kinds/table.ts';
-import type {
-  ByTensor,
-  ChangeByFactors,
-  ChangeOfLayer,
-  ChangeOfWeight,
-  TensorNumbers,
-  TensorsOfTuning,
-  TunedLayer,
-  TunedTensor,
-  Tuner,
-  TunerSettings,
-  Tuning,
-} from '../tuner.ts';
-import type { SavedTensors } from './moduleTuning.ts';
+import type { ByTensor, TensorNumbers, TunedLayer, TunedTensor, Tuner, TunerSettings, Tuning } from '../tuner.ts';
+import type { Edits, SavedTensors } from './moduleTuning.ts';
 
 /** A tuner with its settings. */
 export interface ChosenTuner {
@@ -51,9 +41,6 @@ export function tunerSettings({ defaults }: Tuner, config: AdapterConfig): Tuner
   return Object.fromEntries(Object.entries(defaults).map(([key, value]) => [key, keys.get(key) ?? value]));
 }
 
-/** What a tuner makes of a layer; of two factors the change of the weight, too. */
-export type PlacedMath = TensorsOfTuning & ((ChangeOfWeight & Partial<ChangeByFactors>) | ChangeOfLayer);
-
 export function layerOf(site: Site, path: string): TunedLayer {
   const { kind, weightShape, bias } = site;
   const [first = 0, second = 0] = weightShape;
@@ -78,17 +65,6 @@ export function weightOf(weight: Value | undefined, { name }: Tuner): Value {
   );
 }
 
-export function withDelta(math: Tuning, { kind, weightShape }: TunedLayer): PlacedMath {
-  if (!('factors' in math)) return math;
-  const delta = (g: GraphBuilder, tensors: ByTensor<Value>): Value => {
-    const { A, B } = math.factors(g, tensors);
-    const product = g.MatMul(B, A);
-    if (kind === 'embedding') return g.Transpose(product, [1, 0]);
-    return weightShape.length === 2 ? product : g.Reshape(product, weightShape);
-  };
-  return Object.assign(Object.create(math) as typeof math, { delta });
-}
-
 export function refused({ path }: Site, { name }: Tuner, reason: string): OnnxLoraError {
   return new OnnxLoraError(
     'MODEL_UNSUPPORTED',
@@ -111,6 +87,13 @@ export function refusedApply({ arrange, nodes, input }: Site): string | undefine
   if (arrange !== undefined) return 'has its features in another dimension than the last';
   if (!nodes[0]!.input!.includes(input)) return 'rounds its input before it multiplies';
   return undefined;
+}
+
+/** Why a layer's weight cannot change by factors. */
+export function refusedFactors(site: Site): string | undefined {
+  return kindOf(site).matrix(site).groups === 1
+    ? undefined
+    : 'is a convolution with groups, which factors cannot change';
 }
 
 /** @throws OnnxLoraError `PLUGIN_INVALID` for what `tune` gave before there was one description for all */
@@ -143,6 +126,29 @@ export function computed(
   const before = own && value('merge/own', own[1]);
   const result = fragment(g, tensors, before);
   return evaluate(g, [...given, ...(own ? [[before!, own[0]] as const] : [])], result);
+}
+
+/** Edits of a layer by what becomes of its weight, as torch lays it out, and of its bias. */
+export function editsOf(
+  site: Site,
+  weight: (before: Float32Array) => ArrayLike<number>,
+  bias?: (before: Float32Array) => ArrayLike<number>,
+): Edits {
+  const { path: module } = site;
+  const asFloats = (own: ArrayLike<number>): Float32Array => (own instanceof Float32Array ? own : Float32Array.from(own)); // prettier-ignore
+  const weights = byTensor(occurrencesOf(site), ({ weight: own }) => own.stored).map((places): WeightEdit => {
+    const { stored, layout } = places[0].weight;
+    const isTransposed = site.kind === 'linear' && layout === 'in-out';
+    const [rows, columns] = stored.dims as [number, number];
+    const change = (before: Float32Array): Float32Array => {
+      const result = asFloats(weight(isTransposed ? transposed(before, rows, columns) : before));
+      return isTransposed ? transposed(result, columns, rows) : result;
+    };
+    return { stored, readers: places.map(weightReader), change, module };
+  });
+  const change = bias && ((before: Float32Array): Float32Array => asFloats(bias(before)));
+  const biases = change ? biasReaders(site).map((own): WeightEdit => ({ ...own, change, module })) : [];
+  return { weights: [...weights, ...biases], biases: [] };
 }
 
 /** Numbers of a tuner's tensor, in the type that it has. */
