@@ -72,7 +72,7 @@ export { openShards } from './adapter/storage/shardedWeights.ts';
 export { parseOrtAdapter } from './adapter/formats/ortAdapter.ts';
 export { fromOrtAdapter, toOrtAdapter } from './adapter/storage/convert.ts';
 export { parseTensorName, tensorName, type TensorName, type TensorRole } from './adapter/formats/tensorNames.ts';
-export type { FirstValues } from './lora/tunings/lowRankTensors.ts';
+export type { FirstValues } from './lora/tunings/lowRankSite.ts';
 export { type Parameter, ParameterSet } from './train/parameters.ts';
 export { Trainer, type TrainerRequest, type StepResult } from './train/trainer.ts';
 export type { PrefixOptions, PrefixReport } from './train/prefix/prefixOptions.ts';

@@ -10,8 +10,8 @@ import { type Site, occurrencesOf } from '../../match/sites.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
 import { type FactorValues, graphFactor } from '../kinds/kind.ts';
 import { kindOf } from '../kinds/table.ts';
-import type { LowRankSite } from './lowRankSite.ts';
-import { factorTensor, type FirstValues, type OutputRole, outputTensor, rowsTensor } from './lowRankTensors.ts';
+import type { FirstValues, LowRankSite } from './lowRankSite.ts';
+import { factorTensor, type OutputRole, outputTensor, rowsTensor } from './lowRankTensors.ts';
 import {
   type Edits,
   layerNodes,

@@ -12,6 +12,16 @@ import type { Factor } from '../kinds/kind.ts';
  */
 export type DropoutPattern = 'element' | 'column' | 'row';
 
+/** First values of one module's factors, flat, in PEFT's layout. */
+export interface FirstValues {
+  /** `[r, in]`, row by row. */
+  readonly lora_A: Float32Array;
+  /** `[out, r]`, row by row. */
+  readonly lora_B: Float32Array;
+  /** Whether the layer starts at what the base computes, as the factors are taken out of it. */
+  readonly isResidual: boolean;
+}
+
 /** A site with a low-rank adapter. */
 export interface LowRankSite {
   /** The layer. */

@@ -7,18 +7,8 @@ import type { Site } from '../../match/sites.ts';
 import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
 import { type Factor, firstValues, graphFactor } from '../kinds/kind.ts';
 import { kindOf } from '../kinds/table.ts';
-import type { LowRankSite } from './lowRankSite.ts';
+import type { FirstValues, LowRankSite } from './lowRankSite.ts';
 import { type LaidOut, moved, type TuningTensor, type Weighted } from './moduleTuning.ts';
-
-/** First values of one module's factors, flat, in PEFT's layout. */
-export interface FirstValues {
-  /** `[r, in]`, row by row. */
-  readonly lora_A: Float32Array;
-  /** `[out, r]`, row by row. */
-  readonly lora_B: Float32Array;
-  /** Whether the layer starts at what the base computes, as the factors are taken out of it. */
-  readonly isResidual: boolean;
-}
 
 /** Tensors with one number per output; `lora_gain` stands for the magnitude in a graph for inference. */
 export type OutputRole = 'lora_B.bias' | 'lora_magnitude_vector' | 'lora_gain';
