@@ -3,6 +3,8 @@
 import { format, resolveConfig } from 'prettier';
 import { flagOf, settingInfos } from '../packages/cli/src/settings/settings.ts';
 import { keyOf, type SettingName } from '../packages/cli/src/settings/setting.ts';
+import type { AnyOptionRow } from '../packages/sdk/src/model/training/options/optionRow.ts';
+import { trainOptionRows } from '../packages/sdk/src/model/training/options/options.ts';
 import { withFlags } from './commandPage.ts';
 import { type JsonSchema, rowSchema } from '../packages/cli/src/settings/settingsSchema.ts';
 import { continualTable } from '../packages/cli/src/settings/continual.ts';
@@ -63,6 +65,14 @@ This table is made from the settings themselves.
 | --- | --- | --- | --- |
 ${(Object.keys(settingInfos) as SettingName[]).map((name) => row(settingInfos[name])).join('\n')}
 
+## Options of a run that goes on
+
+Programs give these to \`train\` by the same names, and the command line by the flags above. \`resume\` refuses another value of an option that is fixed. One that may change holds from the checkpoint on, which a warning tells. The others change no number of the adapter.
+
+- fixed: ${onResume('fixed')}
+- may change: ${onResume('mayChange')}
+- no result: ${onResume('noResult')}
+
 ## Of a sweep
 
 The file of [\`sweep\`](../guides/sweep.md) has these under its key \`sweep\`, beside the settings above, which all trials have in common.
@@ -79,6 +89,12 @@ The file of [\`continual\`](../guides/continual.md) has these under its key \`co
 | --- | --- | --- | --- |
 ${continualTable.rows.map(row).join('\n')}
 `;
+}
+
+/** Options of `train` by what another value does to a run that goes on. */
+function onResume(rule: AnyOptionRow['onResume']): string {
+  const named = Object.entries(trainOptionRows).filter(([, row]) => row.onResume === rule);
+  return named.map(([name]) => `\`${name}\``).join(', ');
 }
 
 /** The keys that are called otherwise than their flags. */

@@ -1,8 +1,9 @@
 /** @file Makes commands: their words, their flags, and examples in their help. */
 
+import type { Heading } from '@onnx-lora/sdk/core';
 import { Command, type Help, Option } from 'commander';
 import { descriptionOf, flagOf, settingInfos } from './settings/settings.ts';
-import type { CommandSettingInfo, Heading, SettingName } from './settings/setting.ts';
+import type { CommandSettingInfo, SettingName } from './settings/setting.ts';
 import { hanging } from './terminal/table.ts';
 
 /** Flags that several commands have beside settings; others by their names. */

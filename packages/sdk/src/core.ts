@@ -136,4 +136,11 @@ export { measurePrecisionGain, type PrecisionGain } from './model/precisionGain.
 export { quantizedBits } from './ops/quantization/forms.ts';
 export { precisionNames, sessionIn } from './ops/precision/precision.ts';
 export { measurePrecision, type MeasuredPrecision, type MeasuredProduct } from './train/step/measurePrecision.ts';
-export { trainDefaults } from './model/training/options/options.ts';
+export { trainDefaults, trainOptionRows } from './model/training/options/options.ts';
+export type {
+  AnyOptionRow,
+  AnyOptionRows,
+  FlagFacts,
+  Heading,
+  IdentityFacts,
+} from './model/training/options/optionRow.ts';

@@ -8,7 +8,7 @@ export type { NodeProto } from './graph/proto.ts';
 export type { Dim, ValueType } from './graph/value.ts';
 export { nearest, didYouMean, systemFailure } from './errors.ts';
 export { notFound } from './files/notFound.ts';
-export type { NamedOptimizer } from './model/training/options/options.ts';
+export type { NamedOptimizer } from './model/training/options/learningOptions.ts';
 export type {
   BadSampleEvent,
   CheckpointEvent,

@@ -72,16 +72,11 @@ export function continualCommand(context: Context): Command {
       const told = new Told(Object.keys(plan.tasks), progress);
       try {
         const report = await continual(plan.model, {
-          ...trainOptions(plan.settings),
+          ...trainOptions(plan.settings, out),
           ...options,
           tasks: plan.tasks,
           lora: plan.lora,
           signal: stop.signal,
-          checkpoints: {
-            folder: out,
-            every: plan.settings.checkpointEvery,
-            ...(settings.keepCheckpoints === undefined ? {} : { keep: settings.keepCheckpoints }),
-          },
           onEvent: (task, event) => told.event(task, event),
           onTask: (task, scores) => told.learned(task, scores),
         });

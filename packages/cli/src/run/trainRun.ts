@@ -158,13 +158,7 @@ async function trainInFolder(
   const run = await train(model, {
     task,
     ...beginning,
-    ...trainOptions(settings),
-    checkpoints: {
-      folder: folder.checkpoints,
-      every: settings.checkpointEvery,
-      ...(settings.keepCheckpoints === undefined ? {} : { keep: settings.keepCheckpoints }),
-      overwrite,
-    },
+    ...trainOptions(settings, folder.checkpoints, overwrite),
     resume,
     onBegin: (done, total) =>
       progress.showLive(done, total, `asking the model as it is  ${grouped(done)} of ${grouped(total)}`),

@@ -1,7 +1,7 @@
 /** @file What a command reads and where its result goes: settings that are the command's own. */
 
 import { settingsOf, type SettingTable } from '@onnx-lora/sdk/plugin';
-import { precisionNames, trainDefaults } from '@onnx-lora/sdk/core';
+import { precisionNames } from '@onnx-lora/sdk/core';
 import { z } from 'zod';
 import type { CommandSetting, Settings } from './setting.ts';
 
@@ -103,27 +103,11 @@ export const inputTable: SettingTable<
   },
 });
 
-/** Checkpoints, who follows a run, plugins, and where the result is written. */
+/** Trackers of a run, plugins, and the place of the result. */
 export const folderTable: SettingTable<
-  Pick<Settings, 'checkpointEvery' | 'keepCheckpoints' | 'tensorboard' | 'track' | 'plugins' | 'out'>,
+  Pick<Settings, 'tensorboard' | 'track' | 'plugins' | 'out'>,
   CommandSetting
 > = settingsOf({
-  checkpointEvery: {
-    kind: 'number',
-    whole: true,
-    min: 1,
-    description: 'save all that --resume needs every n steps',
-    default: trainDefaults.checkpointEvery,
-    group: 'The run and its folder',
-  },
-  keepCheckpoints: {
-    kind: 'number',
-    whole: true,
-    min: 1,
-    description: 'how many checkpoints stay',
-    default: trainDefaults.keepCheckpoints,
-    group: 'The run and its folder',
-  },
   tensorboard: {
     kind: 'flag',
     description: 'write tensorboard/ into the folder of the run',

@@ -1,11 +1,22 @@
 /** @file What a setting of the command is: its values, and what the command says of it beyond what any table does. */
 
-import type { LoraOptions, PrecisionName, Provider } from '@onnx-lora/sdk';
+import type { LoraOptions, PrecisionName, TrainOptions } from '@onnx-lora/sdk';
 import type { SettingInfo, SettingTable, SettingValue, SettingValues } from '@onnx-lora/sdk/plugin';
-import type { BadLossPolicy, BadSamplePolicy, ScheduleName } from '@onnx-lora/sdk/core';
+import type { FlagFacts, ScheduleName } from '@onnx-lora/sdk/core';
+
+/** Options of `train` that are a number, a word, true or false, and settings as they are. */
+type PlainSettings = {
+  -readonly [
+    Name in Exclude<keyof TrainOptions, 'evaluateEvery' | 'resume' | 'stopAfter' | 'maxBadLosses'> as [
+      Exclude<TrainOptions[Name], undefined>,
+    ] extends [SettingValue]
+      ? Name
+      : never
+  ]?: Exclude<TrainOptions[Name], undefined>;
+};
 
 /** Values of settings; what is absent was not given. */
-export interface Settings {
+export interface Settings extends PlainSettings {
   model?: string;
   fix?: Record<string, FixedSetting>;
   precision?: PrecisionName;
@@ -36,19 +47,9 @@ export interface Settings {
   ensureWeightTying?: boolean;
   init?: string;
   original?: string;
-  initBatches?: number;
-  steps?: number;
-  epochs?: number;
-  batchSize?: number;
-  accumulationSteps?: number;
-  sampling?: 'uniform' | 'balanced' | 'length';
-  batchLength?: number;
-  lr?: number;
   optimizer?: string;
   schedule?: ScheduleName;
-  warmupSteps?: number;
-  weightDecay?: number;
-  loraPlusRatio?: number;
+  sampling?: 'uniform' | 'balanced' | 'length';
   clipNorm?: number;
   ema?: number;
   eval?: boolean;
@@ -56,15 +57,7 @@ export interface Settings {
   metric?: string;
   patience?: number;
   minDelta?: number;
-  loadBest?: boolean;
-  onBadLoss?: BadLossPolicy;
-  onBadSample?: BadSamplePolicy;
-  prefetch?: number;
-  memory?: number | 'auto';
   cachePrefix?: number | 'auto' | 'off';
-  seed?: number;
-  provider?: Provider;
-  threads?: number;
   checkpointEvery?: number;
   keepCheckpoints?: number;
   tensorboard?: boolean;
@@ -83,28 +76,12 @@ export type FixedSetting = string | number | boolean | (number | boolean)[];
 export type SettingName = keyof Settings;
 
 /** What the command says of a setting beyond what any table does. */
-export interface CommandSetting {
-  /** What follows the flag, where its kind does not say it; nothing follows a flag that is true or false. */
-  readonly placeholder?: string;
+export interface CommandSetting extends FlagFacts {
   /** Flags that may come many times: with a name and a value each, or a value each. */
   readonly form?: 'pairs' | 'each';
   /** The flag, where it is not the key: `plugin` for `plugins`, `no-eval` for an `eval` that is false. */
   readonly flag?: string;
-  /** The heading under which help has it where there are many. */
-  readonly group?: Heading;
 }
-
-/** A heading of help. */
-export type Heading =
-  | 'Model, data and task'
-  | 'The run and its folder'
-  | 'Steps and batches'
-  | 'How it learns'
-  | 'What is adapted'
-  | 'The adapter'
-  | 'What is measured'
-  | 'When something is wrong'
-  | 'Where it runs';
 
 /** One setting, as the command has it. */
 export type CommandSettingInfo = SettingInfo & CommandSetting;

@@ -41,7 +41,8 @@ import {
 import { keptPrefix } from './training/options/keptPrefix.ts';
 import { requireMetric } from './training/objective.ts';
 import { checked, evaluationSteps, groupsOf, metricOf, optimizerOf } from './training/options/checked.ts';
-import { trainDefaults, type TrainOptions } from './training/options/options.ts';
+import type { TrainOptions } from './training/options/options.ts';
+import { checkpointDefaults } from './training/options/runOptions.ts';
 import { memoryFailure } from './training/outOfMemory.ts';
 import { Run, throwIfAborted } from './training/run.ts';
 import { runPrecision, sessionHere } from './precision.ts';
@@ -123,32 +124,18 @@ export async function train<During extends Metrics = Metrics>(
   const base = await shaped.digest();
   const groups = groupsOf(options);
   const rate = scheduleOf(options.schedule, { steps, warmup: options.warmupSteps });
-  const identity = identityOf(config, {
+  const identity = identityOf(config, options, {
     base,
     task: options.task.name,
     examples: data.train.length,
     labels: data.head?.labels ?? null,
-    ...defined({ inputSizes: data.inputSizes, precision: shaped.precision?.name }),
+    inputSizes: data.inputSizes,
+    precision: shaped.precision?.name,
     steps,
     batchSize,
-    accumulationSteps: options.accumulationSteps,
-    lr,
-    optimizer: options.optimizer ?? 'adamw',
     groups,
-    clip: options.clip,
-    ema: options.ema,
-    schedule: options.schedule,
-    warmupSteps: options.warmupSteps,
-    seed,
     sampling: digestOfOrder(order),
     evaluateEvery,
-    metric: options.metric,
-    earlyStopping: options.earlyStopping,
-    loadBest: options.loadBest,
-    onBadLoss: options.onBadLoss,
-    onBadSample,
-    cachePrefix: options.cachePrefix,
-    memory: options.memory,
     firstValues: continued?.digest ?? digestOf(initial),
   });
   const changes = from ? requireSameRun(from.folder, from.identity, identity) : [];
@@ -180,7 +167,7 @@ export async function train<During extends Metrics = Metrics>(
     memory: options.memory,
     ...defined({
       lossWeight: data.lossWeight && ((targets: Feeds) => data.lossWeight!(targets)),
-      optimizer: options.optimizer && optimizerOf(options.optimizer, shaped.registry),
+      optimizer: optimizerOf(options.optimizer, shaped.registry),
       clip: options.clip,
       prefix: typeof prefix === 'string' ? undefined : prefix,
       inside: data.inside,
@@ -207,7 +194,7 @@ export async function train<During extends Metrics = Metrics>(
     evaluateEvery === undefined
       ? undefined
       : new Evaluator({ model, data, batchSize: Math.round(perBatch), session, onBadSample });
-  const { folder, keep = trainDefaults.keepCheckpoints } = options.checkpoints ?? {};
+  const { folder, keep = checkpointDefaults.keep } = options.checkpoints ?? {};
   const checkpoints = folder === undefined ? undefined : new CheckpointFolder(folder, keep);
   try {
     const { provider, parameters } = await compile(trainer, inputs, targets, rows);

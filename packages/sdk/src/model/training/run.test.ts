@@ -23,7 +23,8 @@ import { train } from '../train.ts';
 import { latestCheckpoint } from './checkpoints/checkpointFolder.ts';
 import type { TrainingRun, TrainResult } from './trainingRun.ts';
 import type { TrainEvent } from '../../plugin/events.ts';
-import type { TrainOptions } from './options/options.ts';
+import type { AnyOptionRow } from './options/optionRow.ts';
+import { type TrainOptions, trainOptionRows } from './options/options.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-run-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -345,11 +346,26 @@ describe('evaluation', () => {
   it.each([
     [{ evaluateEvery: 2 }, {}, 'The task holds no data out, so evaluateEvery'],
     [{ loadBest: true }, {}, 'The task holds no data out'],
-    [{ evaluateEvery: 0 }, held, 'evaluateEvery must be a whole number of at least 1, but it is 0.'],
+    [{ evaluateEvery: 0 }, held, 'evaluateEvery must be a number of steps, or epoch, but it is 0.'],
     [{ earlyStopping: { patience: 0 } }, held, 'earlyStopping.patience must be a whole number'],
     [{ earlyStopping: { patience: 1, minDelta: -1 } }, held, 'earlyStopping.minDelta must be a number of at least 0'],
   ])('refuses %j', async (options, task, message) => {
     await expect(run(task, options)).rejects.toThrow(message);
+  });
+
+  it.each([
+    [{ lr: {} }, 'lr must be a number above 0, but it is an object.'],
+    [{ seed: 2 ** 32 }, 'seed must be a whole number from 0 to 4294967295, but it is 4294967296.'],
+    [{ onBadLoss: 'back-off' }, 'onBadLoss must be one of stop, skip, backoff, but it is "back-off". Did you mean "backoff"?'], // prettier-ignore
+    [{ ema: 0.99 }, 'ema must be true or false'],
+    [{ ema: { decay: 1 } }, 'ema.decay must be a number from 0 to below 1, such as 0.999, but it is 1.'],
+    [{ clip: { nrom: 1 } }, 'clip has no option "nrom".'],
+    [{ checkpoints: 'runs' }, 'checkpoints must be an object with folder, every, keep, overwrite, but it is "runs".'],
+    [{ checkpoints: { every: 3 } }, 'checkpoints.folder must be text, but it is undefined.'],
+    [{ cachePrefix: true }, "cachePrefix must be 'auto', false, or an object with bytes, but it is true."],
+    [{ stopAfter: 1.5 }, 'stopAfter must be a whole number of at least 1, or a part of all steps below 1, but it is 1.5.'], // prettier-ignore
+  ])('refuses %j', async (options, message) => {
+    await expect(run({}, options as never)).rejects.toThrow(message);
   });
 
   it('says which metrics there are', async () => {
@@ -612,7 +628,7 @@ describe('checkpoints', () => {
     await run({}, every(place));
     const resume = place;
     await expect(run({}, { resume, batchSize: 4, lr: 0.5 })).rejects.toThrow(
-      `The checkpoint "${path.join(place, 'step-10')}" belongs to another run: batchSize was 8 and is 4. Resume with the settings that the run began with, but for those that may change (lr, steps,`,
+      `The checkpoint "${path.join(place, 'step-10')}" belongs to another run: batchSize was 8 and is 4. Resume with the settings that the run began with, but for those that may change (steps, epochs, lr,`,
     );
     await expect(run({}, { resume, lora: { ...settings.lora, r: 2 } })).rejects.toThrow('adapter r was 4 and is 2');
     await expect(run({ rows: 39 }, { resume })).rejects.toThrow('examples was 40 and is 39');
@@ -707,54 +723,44 @@ function scaled(layer: string): ReturnType<typeof golden> {
   );
 }
 
-/** What another value of an option means for a run that goes on, and such a value; `begun` is what the run had begun with. */
-type Later = readonly [rule: 'may' | 'may not' | 'says nothing', value?: unknown, begun?: Partial<TrainOptions>];
+/** Another value of an option, and what the run began with where that is not enough. */
+type Later = readonly [value: unknown, begun?: Partial<TrainOptions>];
+
+/** A value that the row of an option takes, and that is not its default. */
+function otherValue({ kind, of = [], min = 1, default: usual }: AnyOptionRow): unknown {
+  if (kind === 'choice') return of.find((word) => word !== usual);
+  if (kind === 'flag') return usual !== true;
+  if (kind === 'number') return typeof usual === 'number' ? 2 * usual + 1 : min + 1;
+  throw new Error('Give another value of this option.');
+}
 
 describe('an option that is another when a run goes on', () => {
   const lengths = Array.from({ length: 40 }, (_, i) => 1 + (i % 7));
   const task = tinyTask({ held: 8, lengths });
-  const byLength = { sampling: 'length' } as const;
-  const options: Readonly<Record<keyof TrainOptions, Later>> = {
-    task: ['may not', tinyTask({ held: 8, lengths, rows: 39 })],
-    lora: ['may not', { ...settings.lora, r: 2 }],
-    from: ['may not'],
-    steps: ['may', 12],
-    epochs: ['may', 3],
-    stopAfter: ['may', 0.5],
-    batchSize: ['may not', 4],
-    lr: ['may', 1e-3],
-    optimizer: ['may not', 'sgd'],
-    weightDecay: ['may', 0.1],
-    groups: ['may', [{ match: () => true, lr: 1e-3 }]],
-    loraPlusRatio: ['may', 4],
-    clip: ['may', { norm: 1 }],
-    accumulationSteps: ['may not', 2],
-    ema: ['may not', true],
-    schedule: ['may', 'cosine'],
-    warmupSteps: ['may', 2],
-    seed: ['may not', 6],
-    sampling: ['may not', 'length'],
-    batchLength: ['may not', 20, byLength],
-    // Where no data are looked at for the first values, which are compared.
-    initBatches: ['says nothing'],
-    prefetch: ['may', 0],
-    evaluateEvery: ['may', 5],
-    metric: ['may not', { name: 'negative', better: 'higher' }],
-    earlyStopping: ['may', { patience: 3 }],
-    loadBest: ['may not', true],
-    checkpoints: ['may', { folder: newFolder(), every: 3 }],
-    resume: ['says nothing'],
-    onBadLoss: ['may', 'skip'],
-    maxBadLosses: ['may', 7],
-    onBadSample: ['may', 'skip'],
-    cachePrefix: ['may', false],
-    memory: ['may', 2 ** 30],
-    provider: ['may', 'auto'],
-    threads: ['may', 2],
-    onBegin: ['says nothing'],
-    signal: ['says nothing'],
+  /** Values that no row gives, and those that this run does not begin with. */
+  const values: Partial<Record<keyof TrainOptions, Later>> = {
+    task: [tinyTask({ held: 8, lengths, rows: 39 })],
+    lora: [{ ...settings.lora, r: 2 }],
+    from: [undefined],
+    steps: [12],
+    stopAfter: [0.5],
+    batchSize: [4],
+    optimizer: ['sgd'],
+    groups: [[{ match: () => true, lr: 1e-3 }]],
+    clip: [{ norm: 1 }],
+    sampling: ['length'],
+    batchLength: [20, { sampling: 'length' }],
+    initBatches: [1, { lora: { ...settings.lora, initLoraWeights: 'eva' } }],
+    metric: [{ name: 'negative', better: 'higher' }],
+    earlyStopping: [{ patience: 3 }],
+    checkpoints: [{ folder: newFolder(), every: 3 }],
+    cachePrefix: [false],
+    memory: [2 ** 30],
+    provider: ['auto'],
+    onBegin: [() => undefined],
+    signal: [new AbortController().signal],
   };
-  const names = Object.keys(options) as (keyof TrainOptions)[];
+  const names = (Object.keys(trainOptionRows) as (keyof TrainOptions)[]).filter((name) => name !== 'resume');
   const places = new Map<Partial<TrainOptions> | undefined, string>();
   const placeOf = async (begun?: Partial<TrainOptions>): Promise<string> => {
     if (!places.has(begun)) {
@@ -772,27 +778,17 @@ describe('an option that is another when a run goes on', () => {
     return places.get(begun)!;
   };
 
-  it.each(names.flatMap((name) => (options[name][0] === 'says nothing' ? [] : [[name, options[name][0]] as const])))(
-    '%s %s',
-    async (name, rule) => {
-      const [, value, begun] = options[name];
-      const resume = await placeOf(begun);
-      const changed = name === 'from' ? await loadAdapter(path.join(resume, 'step-2')) : value;
-      const left: Partial<Record<keyof TrainOptions, undefined>> = { epochs: { steps: undefined }, from: { lora: undefined } }[name as string] ?? {}; // prettier-ignore
-      const wanted = Object.entries({ ...settings, task, steps: 4, ...begun, ...left, resume, [name]: changed });
-      const going = train(model, Object.fromEntries(wanted.filter(([, each]) => each !== undefined)) as never);
-      if (rule === 'may not') return expect(going).rejects.toThrow(/belongs to another run: .* was .* and is /);
-      const { firstStep, stop, done } = await going.then((each) => ({ firstStep: each.firstStep, stop: () => each.stop(), done: each.done })); // prettier-ignore
-      stop();
-      await done;
-      return expect(firstStep).toBe(4);
-    },
-  );
-
-  it('is in the guide where it may', () => {
-    const guide = readFileSync(new URL('../../../../../docs/guides/train.md', import.meta.url), 'utf8');
-    const [, told = ''] = /which may be others from that step on: (.*?\))\. A `warning` tells/.exec(guide) ?? [];
-    const listed = [...told.matchAll(/`(\w+)`/g)].map(([, name]) => name);
-    expect(new Set(listed)).toEqual(new Set(names.filter((name) => options[name][0] === 'may')));
+  it.each(names.map((name) => [name, trainOptionRows[name].onResume!] as const))('%s: %s', async (name, rule) => {
+    const [value, begun] = values[name] ?? [otherValue(trainOptionRows[name])];
+    const resume = await placeOf(begun);
+    const changed = name === 'from' ? await loadAdapter(path.join(resume, 'step-2')) : value;
+    const left: Partial<Record<keyof TrainOptions, undefined>> = { epochs: { steps: undefined }, from: { lora: undefined } }[name as string] ?? {}; // prettier-ignore
+    const wanted = Object.entries({ ...settings, task, steps: 4, ...begun, ...left, resume, [name]: changed });
+    const going = train(model, Object.fromEntries(wanted.filter(([, each]) => each !== undefined)) as never);
+    if (rule === 'fixed') return expect(going).rejects.toThrow(/belongs to another run: .* was .* and is /);
+    const { firstStep, stop, done } = await going.then((each) => ({ firstStep: each.firstStep, stop: () => each.stop(), done: each.done })); // prettier-ignore
+    stop();
+    await done;
+    return expect(firstStep).toBe(4);
   });
 });

@@ -14,7 +14,7 @@ import type { Evaluator } from './evaluator.ts';
 import type { MeasuredOnce } from './measure.ts';
 import { EventLog } from './eventLog.ts';
 import type { Divergence, TrainEvent } from '../../plugin/events.ts';
-import { trainDefaults } from './options/options.ts';
+import { checkpointDefaults } from './options/runOptions.ts';
 import { defined } from '../../plugin/data/defined.ts';
 import { memoryFailure } from './outOfMemory.ts';
 import { RunProgress } from './checkpoints/runState.ts';
@@ -98,7 +98,7 @@ export class Run implements TrainingRun {
 
   async #work(): Promise<TrainResult> {
     const { trainer, evaluator, evaluateEvery, checkpoints, options } = this.#parts;
-    const { signal, checkpoints: { every = trainDefaults.checkpointEvery } = {} } = options;
+    const { signal, checkpoints: { every = checkpointDefaults.every } = {} } = options;
     const abort = (): void => this.stop();
     if (signal?.aborted) this.stop();
     signal?.addEventListener('abort', abort, { once: true });

@@ -11,7 +11,7 @@ import type { RunIdentity } from './checkpoints/checkpoint.ts';
 import type { CheckpointFolder } from './checkpoints/checkpointFolder.ts';
 import type { RunState } from './checkpoints/runState.ts';
 import type { Evaluator } from './evaluator.ts';
-import type { CheckedOptions } from './options/checked.ts';
+import type { CheckedOptions } from './options/options.ts';
 
 /** What a run is made of. */
 export interface RunParts {

@@ -3,7 +3,8 @@
 import path from 'node:path';
 import { type AdapterConfig, formatAdapterConfig } from '../../../adapter/formats/peftConfig.ts';
 import { OnnxLoraError } from '../../../errors.ts';
-import type { TrainOptions } from '../options/options.ts';
+import type { AnyOptionRow } from '../options/optionRow.ts';
+import { type CheckedOptions, type TrainOptions, trainOptionRows } from '../options/options.ts';
 import type { RunIdentity } from './checkpoint.ts';
 import { type FoundCheckpoint, latestCheckpoint, stepsIn } from './checkpointFolder.ts';
 
@@ -11,16 +12,24 @@ import { type FoundCheckpoint, latestCheckpoint, stepsIn } from './checkpointFol
 const names = new Set(['base_model_name_or_path', 'peft_version', 'task_type', 'inference_mode', 'revision']);
 
 /**
- * Everything that the numbers of a run depend on, as plain values.
+ * Everything that the numbers of a run depend on, as plain values. What is not plain becomes text, functions their source.
  *
- * @param settings options of the run; what is not plain becomes text, functions their source
+ * @param options those of the run: each is the entry of its name that its row in the table of options says it has
+ * @param computed entries that are computed from options and data, some in place of an option's: `steps`, `groups`
  */
-export function identityOf(config: AdapterConfig, settings: Readonly<Record<string, unknown>>): RunIdentity {
+export function identityOf(
+  config: AdapterConfig,
+  options: CheckedOptions,
+  computed: Readonly<Record<string, unknown>>,
+): RunIdentity {
   const adapter = Object.entries(JSON.parse(formatAdapterConfig(config)) as Record<string, unknown>)
     .filter(([key]) => !names.has(key))
-    .map(([key, value]) => [`adapter ${key}`, plain(value)] as const);
-  const own = Object.entries(settings).map(([key, value]) => [key, plain(value)] as const);
-  return Object.fromEntries([...own, ...adapter].filter(([, value]) => value !== 'null'));
+    .map(([key, value]) => [`adapter ${key}`, value] as const);
+  const own = rows.flatMap(([name, { onResume, seenIn }]) =>
+    onResume === 'noResult' || seenIn !== undefined ? [] : [[name, options[name]] as const],
+  );
+  const all = Object.entries({ ...Object.fromEntries(own), ...computed, ...Object.fromEntries(adapter) });
+  return Object.fromEntries(all.map(([key, value]) => [key, plain(value)]).filter(([, value]) => value !== 'null'));
 }
 
 function plain(value: unknown): string | number | boolean {
@@ -28,24 +37,11 @@ function plain(value: unknown): string | number | boolean {
   return JSON.stringify(value ?? null, (_, each: unknown) => (typeof each === 'function' ? String(each) : each));
 }
 
-/**
- * What may be another when a run goes on: all else would make numbers that it has made already, or what it has learned, those
- * of another run. Provider, threads, prefetching and checkpoints are not in a run's identity at all.
- */
-const changeable: ReadonlySet<string> = new Set([
-  'lr',
-  'steps',
-  'schedule',
-  'warmupSteps',
-  'groups',
-  'clip',
-  'evaluateEvery',
-  'earlyStopping',
-  'onBadLoss',
-  'onBadSample',
-  'cachePrefix',
-  'memory',
-]);
+const rows = Object.entries(trainOptionRows) as [keyof TrainOptions, AnyOptionRow][];
+/** Options that may be others when a run goes on. */
+const changeable = rows.filter(([, { onResume }]) => onResume === 'mayChange');
+/** Entries of the identity that show them. */
+const changeableEntries = new Set<string>(changeable.map(([name, { seenIn = name }]) => seenIn));
 
 /**
  * Refuses a checkpoint of another run.
@@ -56,7 +52,7 @@ const changeable: ReadonlySet<string> = new Set([
 export function requireSameRun(folder: string, was: RunIdentity, is: RunIdentity): string[] {
   const different = [...new Set([...Object.keys(was), ...Object.keys(is)])].filter((key) => was[key] !== is[key]);
   const told = (key: string): string => `${key} was ${shown(was[key])} and is ${shown(is[key])}`;
-  const keys = different.filter((key) => !changeable.has(key));
+  const keys = different.filter((key) => !changeableEntries.has(key));
   if (keys.length === 0) return different.map(told);
   if (keys.includes('base')) {
     throw new OnnxLoraError(
@@ -67,7 +63,7 @@ export function requireSameRun(folder: string, was: RunIdentity, is: RunIdentity
   const differences = keys.map(told);
   throw new OnnxLoraError(
     'CONFIG_INVALID',
-    `The checkpoint "${folder}" belongs to another run: ${differences.join('; ')}. Resume with the settings that the run began with, but for those that may change (${[...changeable].join(', ')}), or start a new run in another folder.`,
+    `The checkpoint "${folder}" belongs to another run: ${differences.join('; ')}. Resume with the settings that the run began with, but for those that may change (${changeable.map(([name]) => name).join(', ')}), or start a new run in another folder.`,
   );
 }
 

@@ -10,7 +10,8 @@ import { BadLosses, type BadLossState } from '../badLoss.ts';
 import type { Divergence } from '../../../plugin/events.ts';
 import { type DivergenceState, DivergenceWatch } from '../divergence.ts';
 import { Objective, type ObjectiveState } from '../objective.ts';
-import { type CheckedOptions, metricOf } from '../options/checked.ts';
+import { metricOf } from '../options/checked.ts';
+import type { CheckedOptions } from '../options/options.ts';
 
 /** Everything but tensors. */
 export interface RunState {

@@ -4,69 +4,27 @@ import { didYouMean, OnnxLoraError } from '../../../errors.ts';
 import type { Metrics } from '../../../plugin/dataset.ts';
 import type { PreparedTask } from '../../../plugin/preparedTask.ts';
 import type { PluginRegistry } from '../../../plugin/registry/loadPlugins.ts';
-import { knownOptions } from '../../../knownOptions.ts';
+import { type Known, knownOptions } from '../../../knownOptions.ts';
 import { defined } from '../../../plugin/data/defined.ts';
+import { settingSchema, type SettingInfo } from '../../../plugin/settings.ts';
+import type { MetricChoice } from '../../../plugin/tasks/statistics/metricChoice.ts';
 import { checkMachine } from '../../../runtime/providers/providers.ts';
-import type { ClipOptions } from '../../../train/clip.ts';
-import { Ema, type EmaOptions } from '../../../train/ema.ts';
 import { loraPlus, type ParameterGroup, withoutDecay } from '../../../train/groups.ts';
 import { createOptimizer, optimizerNames, type OptimizerOptions } from '../../../train/optimizers/named.ts';
 import type { Optimizer } from '../../../train/optimizers/optimizer.ts';
 import { scheduleOf } from '../../../train/schedules/schedule.ts';
-import type { Model } from '../../model.ts';
-import type { MetricChoice } from '../../../plugin/tasks/statistics/metricChoice.ts';
-import type { EarlyStopping } from '../objective.ts';
-import { MAX_SEED, oneOf, positive, whole } from './checks.ts';
-import type { CachePrefix } from './keptPrefix.ts';
-import { type CheckpointOptions, trainDefaults, type TrainOptions } from './options.ts';
 import { requireTask } from '../../givenArguments.ts';
+import type { Model } from '../../model.ts';
+import { whole } from './checks.ts';
+import type { AnyOptionRow, AnyOptionRows } from './optionRow.ts';
+import { type CheckedOptions, trainDefaults, type TrainOptions, trainOptionRows } from './options.ts';
 
-/** What is so where nobody says otherwise. */
-const defaults = { ...trainDefaults, memory: 'auto', cachePrefix: 'auto', ema: false, loadBest: false } as const;
-
-/** Options with their defaults, all within their bounds; those of whole numbers are. */
-export type CheckedOptions<During extends Metrics = Metrics> = TrainOptions<During> &
-  Required<
-    Pick<
-      TrainOptions,
-      Extract<keyof TrainOptions, keyof typeof trainDefaults> | 'memory' | 'cachePrefix' | 'ema' | 'loadBest'
-    >
-  >;
-
-/** Whole numbers: the least, and what nobody needs more of. */
-const wholes = {
-  batchSize: [1, 1_000_000],
-  accumulationSteps: [1, 1_000_000],
-  seed: [0, MAX_SEED],
-  initBatches: [1, 1_000_000],
-  prefetch: [0, 1000],
-  maxBadLosses: [1, 1_000_000_000],
-} as const;
-
-// prettier-ignore
-const requireKnown = knownOptions<TrainOptions>('train', {
-  task: true, lora: true, from: true, provider: true, threads: true, seed: true,
-  steps: true, epochs: true, stopAfter: true, batchSize: true, accumulationSteps: true, memory: true,
-  lr: true, optimizer: true, weightDecay: true, groups: true, loraPlusRatio: true, clip: true, ema: true,
-  schedule: true, warmupSteps: true, sampling: true, batchLength: true, initBatches: true, prefetch: true, cachePrefix: true,
-  evaluateEvery: true, metric: true, earlyStopping: true, loadBest: true, checkpoints: true, resume: true,
-  onBadLoss: true, maxBadLosses: true, onBadSample: true, onBegin: true, signal: true,
-});
-
-/** What is said in objects of its own. */
-const inside = {
-  checkpoints: knownOptions<CheckpointOptions>('checkpoints', {
-    folder: true,
-    every: true,
-    keep: true,
-    overwrite: true,
-  }),
-  earlyStopping: knownOptions<EarlyStopping>('earlyStopping', { patience: true, minDelta: true }),
-  metric: knownOptions<MetricChoice>('metric', { name: true, better: true }),
-  clip: knownOptions<ClipOptions>('clip', { norm: true, value: true }),
-  ema: knownOptions<EmaOptions>('ema', { decay: true, warmup: true }),
-  cachePrefix: knownOptions<Extract<CachePrefix, object>>('cachePrefix', { bytes: true, folder: true }),
-} as const;
+/** Refuses names that are no option, of `train` and of each option that is an object. */
+const requireKnown: ReadonlyMap<string, (given: unknown) => void> = new Map(
+  Object.entries({ train: { fields: trainOptionRows }, ...trainOptionRows } as AnyOptionRows).flatMap(
+    ([name, { fields }]) => (fields ? [[name, knownOptions(name, fields as unknown as Known<unknown>)]] : []),
+  ),
+);
 
 /** The metric that says which evaluation is the best; undefined for the task's own. */
 export function metricOf({ metric }: TrainOptions): MetricChoice | undefined {
@@ -74,7 +32,7 @@ export function metricOf({ metric }: TrainOptions): MetricChoice | undefined {
 }
 
 /**
- * The options that a run needs as numbers and choices.
+ * The options with their defaults, each checked against its row.
  *
  * @throws OnnxLoraError `CONFIG_INVALID` for an option that there is not, a value out of its bounds, or options that exclude each other;
  *   `PROVIDER_UNAVAILABLE`
@@ -83,54 +41,53 @@ export function checked<During extends Metrics>(
   given: TrainOptions<During>,
   registry: Model['registry'],
 ): CheckedOptions<During> {
-  requireKnown(given);
+  requireKnown.get('train')!(given);
   requireTask('train', given.task);
-  for (const [name, requireKnownIn] of Object.entries(inside)) {
-    const value = given[name as keyof typeof inside];
-    if (value && typeof value === 'object') requireKnownIn(value);
-  }
-  const options: CheckedOptions<During> = { ...defaults, ...(defined(given) as TrainOptions<During>) };
-  const { steps, checkpoints, earlyStopping, evaluateEvery, optimizer, clip, ema, from, lora, memory } = options;
   checkMachine(
-    options,
+    given,
     registry.providers.map(({ name }) => name),
   );
+  const options = { ...trainDefaults, ...(defined(given) as TrainOptions<During>) };
+  const { steps, from, lora, optimizer, schedule, warmupSteps } = options;
   // None gives the adapter that the run begins with.
-  if (steps !== undefined) whole('steps', steps, from === undefined ? 1 : 0);
+  const isNone = steps === 0 && from !== undefined;
+  checkRows(trainOptionRows, { ...options, ...(isNone && { steps: undefined }) });
   if (from !== undefined && lora !== undefined)
     throw new OnnxLoraError(
       'CONFIG_INVALID',
       'from names the adapter to begin with, which says what is adapted and how, and lora says so too. Leave one of them out.',
     );
-  if (evaluateEvery !== undefined && evaluateEvery !== 'epoch') whole('evaluateEvery', evaluateEvery);
   // Made again when they are needed; what is wrong with them is told now.
-  if (optimizer !== undefined) optimizerOf(optimizer, registry);
-  if (ema) new Ema(ema === true ? {} : ema);
-  for (const [name, bound] of Object.entries(clip ?? {})) positive(`clip.${name}`, bound as number);
-  scheduleOf(options.schedule, { steps: steps || 1, warmup: options.warmupSteps });
-  for (const name of ['weightDecay', 'loraPlusRatio', 'batchLength'] as const) {
-    const value = options[name];
-    if (value !== undefined && !(name === 'weightDecay' && value === 0)) positive(name, value);
-  }
-  if (earlyStopping) {
-    whole('earlyStopping.patience', earlyStopping.patience);
-    if (!((earlyStopping.minDelta ?? 0) >= 0))
-      throw new OnnxLoraError(
-        'CONFIG_INVALID',
-        `earlyStopping.minDelta must be a number of at least 0, but it is ${earlyStopping.minDelta}.`,
-      );
-  }
-  positive('epochs', options.epochs, 1_000_000);
-  if (options.stopAfter !== undefined && !(options.stopAfter > 0 && options.stopAfter < 1))
-    whole('stopAfter', options.stopAfter);
-  positive('lr', options.lr);
-  if (memory !== 'auto') positive('memory', memory);
-  for (const [name, [least, most]] of Object.entries(wholes)) whole(name, options[name as keyof typeof wholes], least, most); // prettier-ignore
-  whole('checkpoints.every', checkpoints?.every ?? trainDefaults.checkpointEvery);
-  whole('checkpoints.keep', checkpoints?.keep ?? trainDefaults.keepCheckpoints);
-  oneOf('onBadLoss', options.onBadLoss, ['stop', 'skip', 'backoff']);
-  oneOf('onBadSample', options.onBadSample, ['fail', 'skip']);
+  optimizerOf(optimizer, registry);
+  scheduleOf(schedule, { steps: steps || 1, warmup: warmupSteps });
   return options;
+}
+
+/** @throws OnnxLoraError `CONFIG_INVALID` for a value that its row does not take */
+function checkRows(rows: AnyOptionRows, given: object, path: readonly string[] = []): void {
+  for (const [name, row] of Object.entries(rows)) {
+    const value = (given as Readonly<Record<string, unknown>>)[name];
+    if (value !== undefined || row.required) checkValue([...path, name], row, value);
+  }
+}
+
+function checkValue(path: readonly string[], row: AnyOptionRow, value: unknown): void {
+  const name = path.join('.');
+  const isObject = typeof value === 'object' && value !== null;
+  const { fields, kind, orObject, of = [], or = [] } = row;
+  if (isObject && (fields || orObject)) {
+    requireKnown.get(name)?.(value);
+    checkRows(fields ?? {}, value, path);
+    return;
+  }
+  if (kind === undefined && !fields) return;
+  const told = kind
+    ? settingSchema(row as SettingInfo).safeParse(value).error?.issues[0]!.message
+    : `must be an object with ${Object.keys(fields!).join(', ')}`;
+  if (told === undefined) return;
+  const hint = typeof value === 'string' ? didYouMean(value, [...of, ...or]) : '';
+  const shown = isObject ? 'an object' : typeof value === 'string' ? `"${value}"` : String(value);
+  throw new OnnxLoraError('CONFIG_INVALID', `${name} ${told}, but it is ${shown}.${hint}`);
 }
 
 /** The groups of all options together: what is said in general first, what the user says last. */

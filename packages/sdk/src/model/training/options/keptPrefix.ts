@@ -1,7 +1,6 @@
 /** @file Whether a run keeps what its frozen layers give for each example, and how much of it. */
 
 import { totalmem } from 'node:os';
-import { OnnxLoraError } from '../../../errors.ts';
 import type { Dataset } from '../../../plugin/dataset.ts';
 import type { PrefixOptions } from '../../../train/prefix/prefixOptions.ts';
 
@@ -19,16 +18,9 @@ const LEAST_SHARE_OF_LENGTHS = 0.5;
  * The settings of the trainer, or the reason why nothing is kept.
  *
  * @param reads how many examples the whole run reads
- * @throws OnnxLoraError `CONFIG_INVALID`
  */
 export function keptPrefix(wanted: CachePrefix, data: Dataset<unknown>, reads: number): PrefixOptions | string {
   if (wanted === false) return 'cachePrefix is false';
-  if (wanted !== 'auto' && !(wanted.bytes > 0)) {
-    throw new OnnxLoraError(
-      'CONFIG_INVALID',
-      `cachePrefix.bytes must be a number above 0, but it is ${wanted.bytes}. To keep nothing, set cachePrefix to false.`,
-    );
-  }
   if (!data.isDeterministic)
     return 'the data does not say that an example is the same each time it is read (isDeterministic)';
   if (reads <= data.length) return 'the run reads each example only once';

@@ -1,0 +1,126 @@
+/** @file The options that say how an adapter learns: each with its type for programs, and its row. */
+
+import { z } from 'zod';
+import type { ClipOptions } from '../../../train/clip.ts';
+import type { EmaOptions } from '../../../train/ema.ts';
+import type { ParameterGroup } from '../../../train/groups.ts';
+import { type OptimizerName, optimizerNames, type OptimizerOptions } from '../../../train/optimizers/named.ts';
+import type { Optimizer } from '../../../train/optimizers/optimizer.ts';
+import { type ScheduleName, scheduleNames, type ScheduleOptions } from '../../../train/schedules/schedule.ts';
+import { MAX_SEED } from './checks.ts';
+import { nameSuchAs, type OptionRows } from './optionRow.ts';
+import type { Sampling } from './sampling.ts';
+
+/** An optimizer of a plugin, with its settings. */
+export interface NamedOptimizer {
+  /** The name under which the plugin brings it. */
+  readonly name: string;
+  readonly [setting: string]: unknown;
+}
+
+/** Steps, batches and the optimizer. */
+export interface LearningOptions {
+  /** Optimizer steps; by default those of `epochs`. */
+  readonly steps?: number;
+  /** Passes over the data; 3 by default, and only without `steps`. */
+  readonly epochs?: number;
+  /**
+   * Ends the run after this step as `stop()` would; learning rates stay those of the whole run, which can go on from its
+   * checkpoint. Below 1: this part of all steps, rounded up.
+   */
+  readonly stopAfter?: number;
+  /** Examples per batch; 32 by default, or all when there are fewer. */
+  readonly batchSize?: number;
+  /** Batches whose gradients are averaged for one step; 1 by default. */
+  readonly accumulationSteps?: number;
+  /**
+   * Which examples an epoch is made of: each once (`uniform`, the default); as many of every class, where the task has classes
+   * (`balanced`); each once, and together with others of about its length, where the task knows lengths (`length`), so that
+   * little of a batch is padding; or each as often as a weight of yours says, one per example. An epoch has the same length in
+   * all cases.
+   */
+  readonly sampling?: Sampling;
+  /**
+   * With `sampling: 'length'`: how long a batch may be in all, padding included, in the unit of the task's lengths, such as 4096
+   * tokens. Batches of short examples then have more of them, up to `batchSize`, and all steps need about the same memory.
+   */
+  readonly batchLength?: number;
+  /** Seeds the initial weights and the order of examples; 0 by default. */
+  readonly seed?: number;
+  /** Highest learning rate; 1e-3 by default. */
+  readonly lr?: number;
+  /** By name, with settings, or one of your own; AdamW by default. Plugins may bring more names. */
+  readonly optimizer?: OptimizerName | OptimizerOptions | NamedOptimizer | Optimizer | (string & {});
+  /** How the learning rate changes; `linear` to 0 by default. */
+  readonly schedule?: ScheduleName | ScheduleOptions;
+  /** Steps over which the learning rate first rises; 0 by default. Below 1: the part of the run's steps. */
+  readonly warmupSteps?: number;
+  /** Weight decay of all but biases and norms; the optimizer's own by default, which is 0.01 for AdamW. */
+  readonly weightDecay?: number;
+  /** Parameters that learn at another rate or decay otherwise. Later groups override earlier ones. */
+  readonly groups?: readonly ParameterGroup[];
+  /** LoRA+: how many times faster lora_B learns than lora_A. */
+  readonly loraPlusRatio?: number;
+  /** Bounds the gradients: all together by their norm, or each number. */
+  readonly clip?: ClipOptions;
+  /** Keep an average of the parameters over the last steps, which is then evaluated and saved. */
+  readonly ema?: boolean | EmaOptions;
+}
+
+/** The options among them that always have a value. */
+export type DefaultedLearning =
+  | 'epochs'
+  | 'batchSize'
+  | 'accumulationSteps'
+  | 'sampling'
+  | 'seed'
+  | 'lr'
+  | 'optimizer'
+  | 'schedule'
+  | 'warmupSteps'
+  | 'ema';
+
+/** Their rows. */
+// prettier-ignore
+export const learningRows: OptionRows<LearningOptions, DefaultedLearning> = {
+  steps: { kind: 'number', whole: true, min: 1, onResume: 'mayChange', group: 'Steps and batches', description: 'optimizer steps; overrides --epochs' },
+  epochs: { kind: 'number', above: 0, max: 1_000_000, default: 3, onResume: 'mayChange', seenIn: 'steps',
+    group: 'Steps and batches', description: 'passes over the data' },
+  stopAfter: { kind: 'other', onResume: 'noResult', description: 'end the run after this step, as if it were interrupted',
+    schema: z.unknown().refine((value) => isStopAfter(value), { error: 'must be a whole number of at least 1, or a part of all steps below 1' }) },
+  batchSize: { kind: 'number', whole: true, min: 1, max: 1_000_000, default: 32, onResume: 'fixed',
+    group: 'Steps and batches', description: 'examples at a time, where the task says nothing else' },
+  accumulationSteps: { kind: 'number', whole: true, min: 1, max: 1_000_000, default: 1, onResume: 'fixed',
+    group: 'Steps and batches', description: 'batches whose gradients make one step' },
+  sampling: { kind: 'choice', of: ['uniform', 'balanced', 'length'], orObject: true, default: 'uniform', onResume: 'fixed', placeholder: '<how>',
+    group: 'Steps and batches', description: 'uniform; balanced: every class equally often, however many examples it has; or length: batches of examples of about one length' },
+  batchLength: { kind: 'number', above: 0, onResume: 'fixed', seenIn: 'sampling', placeholder: '<n>',
+    group: 'Steps and batches', description: 'with --sampling length: most tokens (or seconds) of a batch, padding included; short examples then come in larger batches, up to --batch-size' },
+  seed: { kind: 'number', whole: true, min: 0, max: MAX_SEED, default: 0, onResume: 'fixed',
+    group: 'Steps and batches', description: 'the same seed gives the same run' },
+  lr: { kind: 'number', above: 0, default: 1e-3, onResume: 'mayChange', group: 'How it learns', description: 'highest learning rate' },
+  optimizer: { kind: 'other', schema: nameSuchAs(optimizerNames), orObject: true, default: 'adamw', onResume: 'fixed', placeholder: '<name>',
+    group: 'How it learns', description: `one of ${optimizerNames.join(', ')}, or one that a plugin brings; or JSON with its settings` },
+  schedule: { kind: 'choice', of: scheduleNames, orObject: true, default: 'linear', onResume: 'mayChange', placeholder: '<name>',
+    group: 'How it learns', description: `course of the learning rate: ${scheduleNames.join(', ')}` },
+  warmupSteps: { kind: 'number', min: 0, default: 0, onResume: 'mayChange', placeholder: '<n>',
+    group: 'How it learns', description: 'steps over which the learning rate first rises; below 1: this part of all steps' },
+  weightDecay: { kind: 'number', min: 0, onResume: 'mayChange', seenIn: 'groups',
+    group: 'How it learns', description: 'weight decay (default: 0.01 with adamw)' },
+  groups: { onResume: 'mayChange' },
+  loraPlusRatio: { kind: 'number', above: 0, onResume: 'mayChange', seenIn: 'groups',
+    group: 'How it learns', description: 'LoRA+: lora_B learns so many times faster than lora_A' },
+  clip: { onResume: 'mayChange', fields: {
+    norm: { kind: 'number', above: 0, name: 'clipNorm', group: 'How it learns', description: 'bound the norm of all gradients together' },
+    value: { kind: 'number', above: 0, description: 'bound each number of the gradients' },
+  } },
+  ema: { kind: 'flag', default: false, onResume: 'fixed', description: 'average the adapter over the last steps', fields: {
+    decay: { name: 'ema', kind: 'number', min: 0, below: 1, example: 0.999, placeholder: '<decay>',
+      group: 'How it learns', description: 'average the adapter over the last steps, such as 0.999; the average is measured and saved' },
+    warmup: { kind: 'flag', description: 'follow faster at first' },
+  } },
+};
+
+function isStopAfter(value: unknown): boolean {
+  return typeof value === 'number' && value > 0 && (value < 1 || Number.isSafeInteger(value));
+}
