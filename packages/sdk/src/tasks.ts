@@ -6,7 +6,7 @@
 export type { GraphBuilder, Operand, Value } from './graph/builder.ts';
 export type { LossFragment } from './train/graph/addLoss.ts';
 export { type BatchPart, type ComparingLoss, comparingLoss, type Comparison } from './train/graph/comparingLoss.ts';
-export { requireExamples } from './model/train.ts';
+export { requireExamples } from './model/training/phases/prepare.ts';
 export { worseMetric, type WorseMetric, requireMetric } from './model/training/objective.ts';
 export type { BadSample } from './plugin/events.ts';
 export * from './train/losses/index.ts';

@@ -19,10 +19,15 @@ import { defined } from '../../plugin/data/defined.ts';
 import { memoryFailure } from './outOfMemory.ts';
 import { RunProgress } from './checkpoints/runState.ts';
 import { PauseState, ProviderReports } from './betweenSteps.ts';
-import type { RunParts } from './runParts.ts';
+import type { Compiled } from './phases/compile.ts';
+import type { Planned } from './phases/plan.ts';
+import type { Prepared } from './phases/prepare.ts';
 import type { TrainingRun, TrainResult } from './trainingRun.ts';
 
-/** Makes the steps. */
+/** What the phases before have made. */
+type RunParts = Prepared & Planned & Compiled;
+
+/** The last phase of a training: makes the steps. */
 export class Run implements TrainingRun {
   readonly steps: number;
   readonly firstStep: number;
@@ -52,7 +57,7 @@ export class Run implements TrainingRun {
     this.provider = parts.provider;
     this.trainableParameters = parts.trainableParameters;
     this.prefix = parts.prefix;
-    const { step = 0, state, best } = parts.from ?? {};
+    const { state, best, from: { step } = { step: 0 } } = parts;
     this.firstStep = step;
     this.#savedStep = step;
     this.#progress = new RunProgress(parts.options, { step, steps: parts.steps, state });
@@ -110,7 +115,7 @@ export class Run implements TrainingRun {
         if (lr !== undefined) await this.#review(lr);
         // What comes after the last regular evaluation may be the best. Before the checkpoint, which keeps what it found.
         const isLast = this.#step === this.steps;
-        if (evaluator && (isLast || this.#step % evaluateEvery === 0)) await this.#evaluate(evaluator);
+        if (evaluator && (isLast || this.#step % evaluateEvery! === 0)) await this.#evaluate(evaluator);
         if (this.#step % every === 0) await this.#save();
         // Timers, signals and input get their turn also where the runtime computes in this thread.
         await setImmediate();
@@ -181,7 +186,7 @@ export class Run implements TrainingRun {
 
   /** Makes a step and gives its rate; nothing where it moved nothing. */
   async #makeStep(): Promise<number | undefined> {
-    const { trainer, queue, rate, data, batchSize, options } = this.#parts;
+    const { trainer, queue, rate, data, perBatch, options } = this.#parts;
     const { accumulationSteps } = options;
     const { badLosses } = this.#progress;
     const number = this.#step + 1;
@@ -201,7 +206,7 @@ export class Run implements TrainingRun {
       badLosses.good();
       this.#progress.loss = loss;
       const pace = this.#elapsed / (this.#step - this.firstStep);
-      const perStep = batchSize * accumulationSteps;
+      const perStep = perBatch * accumulationSteps;
       this.#events.add({
         type: 'step',
         step: this.#step,
@@ -240,8 +245,8 @@ export class Run implements TrainingRun {
 
   /** As many held-out examples as a batch has, from all over. */
   async #loadHeldOut(): Promise<Batch> {
-    const { data, batchSize } = this.#parts;
-    const indices = evenlySpaced(data.validation!.length, Math.round(batchSize));
+    const { data, perBatch } = this.#parts;
+    const indices = evenlySpaced(data.validation!.length, Math.round(perBatch));
     const loaded = await loadExamples(data.validation!, indices, (...bad) => this.#tellOfHeldOut(...bad));
     return data.collate(loaded.map(({ example }) => example));
   }

@@ -1,0 +1,156 @@
+/** @file The third phase of a training: builds the graph for the first batch, and what stands around its steps. */
+
+import { Adapter } from '../../../adapter/adapter.ts';
+import type { BasePrecision } from '../../../ops/precision/precision.ts';
+import { defined } from '../../../plugin/data/defined.ts';
+import { ortVersion } from '../../../runtime/ort.ts';
+import { Random } from '../../../runtime/random.ts';
+import type { ConcreteProvider, ProviderReport } from '../../../runtime/session.ts';
+import type { Feeds } from '../../../runtime/tensor.ts';
+import { inPlaceOf } from '../../../train/graph/comparingLoss.ts';
+import { ParameterSet } from '../../../train/parameters.ts';
+import type { PrefixReport } from '../../../train/prefix/prefixOptions.ts';
+import { ShuffledBatches } from '../../../train/sampling/sampler.ts';
+import { scheduleOf } from '../../../train/schedules/schedule.ts';
+import { Trainer, type TrainerRequest } from '../../../train/trainer.ts';
+import { withNotes, withTargetScaling } from '../../head/forAdapter.ts';
+import { runPrecision } from '../../precision.ts';
+import { BatchQueue } from '../batchQueue.ts';
+import { CheckpointFolder } from '../checkpoints/checkpointFolder.ts';
+import { warningsOf } from '../checkpoints/resume.ts';
+import { Evaluator } from '../evaluator.ts';
+import { optimizerOf } from '../options/checked.ts';
+import { keptPrefix } from '../options/keptPrefix.ts';
+import { checkpointDefaults } from '../options/runOptions.ts';
+import { memoryFailure } from '../outOfMemory.ts';
+import { finished } from './finished.ts';
+import type { Planned } from './plan.ts';
+import type { Prepared } from './prepare.ts';
+
+/** What makes the steps of a run, and what it leaves. */
+export interface Compiled {
+  readonly trainer: Trainer;
+  readonly queue: BatchQueue;
+  /** The learning rate of a step, counted from 0. */
+  readonly rate: (step: number) => number;
+  /** Undefined where nothing is measured during the run. */
+  readonly evaluator: Evaluator | undefined;
+  readonly checkpoints: CheckpointFolder | undefined;
+  /** In what the base computes, where that is not float32. */
+  readonly precision: BasePrecision | undefined;
+  readonly versions: Readonly<Record<string, string>>;
+  readonly provider: ConcreteProvider;
+  readonly trainableParameters: number;
+  readonly prefix: PrefixReport;
+  readonly makeAdapter: () => Adapter;
+  /** Adds what is learned from the finished adapter. */
+  readonly finish: ((adapter: Adapter) => Promise<Adapter>) | undefined;
+  readonly reportProvider: () => Promise<ProviderReport>;
+  /** The best adapter up to the checkpoint that the run goes on from. */
+  readonly best: Adapter | undefined;
+  /** What there is to say before the first step. */
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Loads the first batch, builds the graph and its sessions, and takes over the state of a checkpoint.
+ *
+ * @throws OnnxLoraError as `train`; nothing stays open then
+ */
+export async function compile(prepared: Prepared, planned: Planned): Promise<Compiled> {
+  const { options, data, whole, shaped, from, session, order, batchSize, perBatch, steps, evaluateEvery } = prepared;
+  const { initial, base, groups, state } = planned;
+  const { lr, seed, onBadSample, ema } = options;
+  const { length } = data.train;
+  const prefix = keptPrefix(options.cachePrefix, data.train, Math.round(steps * perBatch * options.accumulationSteps));
+  // Not the random numbers of the first values: as many of those are drawn as there are parameters.
+  const sampler = state?.position
+    ? ShuffledBatches.at(state.position, length, batchSize, order)
+    : new ShuffledBatches(length, batchSize, seed, order);
+  const queue = new BatchQueue({
+    data,
+    sampler,
+    ahead: options.prefetch,
+    // One at least: the graph is built for the shapes of a batch.
+    batches: options.accumulationSteps * Math.max(1, steps - (from?.step ?? 0)),
+    onBadSample,
+  });
+  const first = await queue.first();
+  const { inputs, targets, rows } = first;
+  const request = {
+    base: shaped.onnx.model,
+    plan: initial.plan,
+    seed,
+    loss: inPlaceOf(data, (g, outputs, given) => data.loss(g, outputs, given)),
+    runtime: shaped.workerRuntime,
+    session,
+    groups,
+    memory: options.memory,
+    optimizer: optimizerOf(options.optimizer, shaped.registry),
+    ...defined({
+      lossWeight: data.lossWeight && ((given: Feeds) => data.lossWeight!(given)),
+      clip: options.clip,
+      prefix: typeof prefix === 'string' ? undefined : prefix,
+      inside: data.inside,
+      ema: ema === true ? {} : ema || undefined,
+    }),
+    parameters: (given) => initial.parameters?.(given, seed) ?? ParameterSet.initial(given, new Random(seed)),
+    name: shaped.name,
+  } satisfies TrainerRequest;
+  const { precision, noted, lossScale, warnings } = await runPrecision(request, shaped, state?.precision, first);
+  const model = noted ? shaped.derived({ precision: noted }) : shaped;
+  const lossScaling = lossScale === undefined ? undefined : { initial: lossScale };
+  const trainer = new Trainer({ ...request, ...defined({ precision, lossScaling }) });
+  const quantizedBase = shaped.quantizedFrom && { ...shaped.quantizedFrom, ...(planned.hasLost && { loftq: true }) };
+  const added = defined({ inputSizes: data.inputSizes, precision: noted, quantizedBase });
+  const notes = { ...model.notes, task: options.task.name, ...added };
+  const makeAdapter = (): Adapter => {
+    const adapter = initial.finish((trainer.averaged ?? trainer.parameters!).tensors(), base);
+    const { targetScaling } = data.head ?? {};
+    return withNotes(targetScaling ? withTargetScaling(adapter, targetScaling, prepared.headModules) : adapter, notes);
+  };
+  const measured = { model, data, batchSize: Math.round(perBatch), session, onBadSample };
+  const evaluator = evaluateEvery === undefined ? undefined : new Evaluator(measured);
+  const { folder, keep = checkpointDefaults.keep } = options.checkpoints ?? {};
+  const checkpoints = folder === undefined ? undefined : new CheckpointFolder(folder, keep);
+  try {
+    const { provider, parameters } = await trainer.compile(inputs, targets, rows).catch((error: unknown) => {
+      throw memoryFailure(error, trainer.memoryPlan);
+    });
+    if (from) trainer.load({ tensors: from.tensors, json: state!.trainer });
+    await evaluator?.prepare(makeAdapter());
+    checkpoints?.take();
+    // Without one to go on from there are others only if they are to be replaced.
+    await checkpoints?.clean(from?.step ?? -1);
+    const versions = { node: process.versions.node, onnxruntime: ortVersion(), provider };
+    const best = from?.bestTensors;
+    const highest = scheduleOf(options.schedule, { steps, warmup: options.warmupSteps });
+    return {
+      trainer,
+      queue,
+      rate: (step) => lr * highest(step),
+      evaluator,
+      checkpoints,
+      precision: noted,
+      versions,
+      provider,
+      trainableParameters: parameters.count,
+      prefix: typeof prefix === 'string' ? { kept: false, reason: prefix } : trainer.prefix!,
+      makeAdapter,
+      finish: data.finish && ((adapter) => finished(adapter, { model, whole, data, batchSize, session })),
+      reportProvider: () => trainer.providerReport(inputs, targets, rows),
+      best: best && new Adapter(makeAdapter().config, best, base, notes),
+      warnings: [
+        ...planned.warnings,
+        ...warnings,
+        ...(data.warnings ?? []),
+        ...(from ? warningsOf(from, versions, planned.changes) : []),
+      ],
+    };
+  } catch (error) {
+    await trainer.release();
+    await evaluator?.release();
+    checkpoints?.release();
+    throw error;
+  }
+}

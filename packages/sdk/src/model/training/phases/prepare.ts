@@ -1,0 +1,115 @@
+/** @file The first phase of a training: reads what the options name, and finds how long the run is. */
+
+import type { Adapter } from '../../../adapter/adapter.ts';
+import { OnnxLoraError } from '../../../errors.ts';
+import { defined } from '../../../plugin/data/defined.ts';
+import { guardedTask } from '../../../plugin/guards/guardedTask.ts';
+import type { PreparedTask } from '../../../plugin/preparedTask.ts';
+import type { SessionOptions } from '../../../runtime/session.ts';
+import type { OrderOptions } from '../../../train/sampling/sampler.ts';
+import { attachHead } from '../../head/attachHead.ts';
+import { modelFor } from '../../head/forAdapter.ts';
+import { probedHead } from '../../head/probedHead.ts';
+import { loadAdapter } from '../../loadAdapter.ts';
+import type { Model } from '../../model.ts';
+import type { PlannedAdapter } from '../../planning/loraOptions.ts';
+import { planAdapter } from '../../planning/planAdapter.ts';
+import { sessionHere } from '../../precision.ts';
+import type { FoundCheckpoint } from '../checkpoints/checkpointFolder.ts';
+import { checkpointToResume, requireNoOthers } from '../checkpoints/resume.ts';
+import { requireMetric } from '../objective.ts';
+import { evaluationSteps, metricOf } from '../options/checked.ts';
+import type { CheckedOptions } from '../options/options.ts';
+import { meanBatchSize, samplingOrder } from '../options/sampling.ts';
+
+/** Everything that a run reads before its adapter is planned. */
+export interface Prepared {
+  readonly options: CheckedOptions;
+  readonly data: PreparedTask;
+  /** The model that the adapter serves, with the task's head. */
+  readonly whole: Model;
+  /** The same model with the sizes of the data's inputs, which is trained. */
+  readonly shaped: Model;
+  /** Modules of the head that the task brings; none without one. */
+  readonly headModules: readonly string[];
+  /** The plan that `lora` gives for the model as it was handed in; undefined for a run that begins with an adapter. */
+  readonly early: { readonly model: Model; readonly planned: PlannedAdapter } | undefined;
+  /** The adapter that the run begins with. */
+  readonly begun: Adapter | undefined;
+  /** The checkpoint that the run goes on from. */
+  readonly from: FoundCheckpoint | undefined;
+  readonly session: SessionOptions;
+  readonly order: OrderOptions;
+  /** The most examples in a batch, and their number on average. */
+  readonly batchSize: number;
+  readonly perBatch: number;
+  readonly steps: number;
+  /** Steps from one evaluation to the next; undefined where there are none. */
+  readonly evaluateEvery: number | undefined;
+}
+
+/**
+ * Opens adapter, checkpoint and data, attaches the head, and lets the task begin.
+ *
+ * @throws OnnxLoraError as `train`; mistakes in targets are told before data are read
+ */
+export async function prepare(given: Model, options: CheckedOptions): Promise<Prepared> {
+  const { seed, batchSize: most, onBadSample } = options;
+  const begun = typeof options.from === 'string' ? await loadAdapter(options.from) : options.from;
+  const own = begun ? modelFor(given, begun) : given;
+  const early = begun ? undefined : { model: given, planned: planAdapter(given, options.lora) };
+  const from = await checkpointToResume(options);
+  await requireNoOthers(options, from);
+  const machine = defined({ provider: options.provider, threads: options.threads });
+  const session = await sessionHere(given.precision, machine, given.workerRuntime);
+  const data = await guardedTask(options.task).prepare(own);
+  requireExamples(data);
+  requireMetric(metricOf(options), () => data.metrics().result());
+  // A run that goes on has the values of its head.
+  const values = from ? undefined : await probedHead(own, data, { session, batchSize: most, onBadSample });
+  const headed = data.head && attachHead(own, data.head, defined({ seed, values }));
+  const whole = headed?.model ?? own;
+  const { length } = data.train;
+  const batchSize = Math.min(most, length);
+  const order = samplingOrder(options.sampling, data.train, options.batchLength);
+  const perBatch = meanBatchSize(length, batchSize, seed, order);
+  const perStep = perBatch * options.accumulationSteps;
+  const evaluateEvery = evaluationSteps(options, data, perStep);
+  await data.begin?.({
+    model: whole,
+    options: { ...session, allowBaseMismatch: true },
+    batchSize,
+    ...defined({ adapter: begun, onBatch: options.onBegin }),
+  });
+  return {
+    options,
+    data,
+    whole,
+    shaped: whole.withInputSizes(data.inputSizes ?? {}).withOutputs(data.outputs ?? []),
+    headModules: headed?.modules ?? [],
+    early,
+    begun,
+    from,
+    session,
+    order,
+    batchSize,
+    perBatch,
+    steps: options.steps ?? Math.ceil((options.epochs * length) / perStep),
+    evaluateEvery,
+  };
+}
+
+/**
+ * Checks that there is something to train on.
+ *
+ * @throws OnnxLoraError `DATA_INVALID`
+ */
+export function requireExamples({ train: { length }, validation }: PreparedTask): void {
+  if (length > 0) return;
+  throw new OnnxLoraError(
+    'DATA_INVALID',
+    validation
+      ? `There is nothing to train on: all ${validation.length} examples are in a part that is only measured on, such as "test" or "validation". Put some into its part "train", or take the parts away.`
+      : 'There is nothing to train on: the data have no examples. Check what the task was given.',
+  );
+}
