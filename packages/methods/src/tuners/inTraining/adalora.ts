@@ -58,7 +58,7 @@ export const adalora: Tuner = {
         ...Object.fromEntries(factors.map((name) => [`importance_${name}`, state(name)])),
         ...Object.fromEntries(factors.map((name) => [`uncertainty_${name}`, state(name)])),
       },
-      delta: (g, { lora_A: A, lora_E: E, lora_B: B }) => g.Mul(g.MatMul(B!, g.Mul(A!, E!)), scaling),
+      factors: (g, { lora_A: A, lora_E: E, lora_B: B }) => ({ A: g.Mul(A!, E!), B: g.Mul(B!, scaling) }),
     };
   },
   training: (settings) => ({

@@ -59,13 +59,6 @@ export const osf: Tuner = {
       const inside = which === 'U' ? g.MatMul(high, g.MatMul(transposed(g, high), own)) : g.MatMul(g.MatMul(own, high), transposed(g, high)); // prettier-ignore
       return g.Add(g.Sub(own, inside), g.stopGradient(inside));
     };
-    type Named = Readonly<Record<string, Value>>;
-    /** Of the factors that are trained less those that they began as: `[out, 2·low]` and `[2·low, in]`. */
-    const factors = (g: GraphBuilder, t: Named, U: Value, V: Value): readonly [Value, Value] => [
-      g.Concat([g.Mul(U, t['osf_svd_params.S_low']!), g.Neg(g.Mul(t['_osf_U_low_init']!, t['_osf_S_low_init']!))], 1),
-      g.Concat([V, t['_osf_V_low_init']!], 0),
-    ];
-    const own = (t: Named): readonly [Value, Value] => [t['osf_svd_params.U_low']!, t['osf_svd_params.V_low']!];
     return {
       tensors: {
         'osf_svd_params.U_low': trained('U'),
@@ -75,13 +68,15 @@ export const osf: Tuner = {
         _osf_S_low_init: begun('S'),
         _osf_V_low_init: begun('V'),
       },
-      apply: (g, { x, forward, training }, tensors) => {
-        const [U, V] = own(tensors);
-        const [left, right] = training ? factors(g, tensors, projected(g, U, 'U'), projected(g, V, 'V')) : factors(g, tensors, U, V); // prettier-ignore
-        return g.Add(forward(x), g.MatMul(g.MatMul(x, transposed(g, right)), transposed(g, left)));
-      },
       // What it was made from is no longer in a merged weight, so nothing takes it back.
-      weight: (g, weight, tensors) => g.Add(weight, g.MatMul(...factors(g, tensors, ...own(tensors)))),
+      readsWeight: true,
+      // Of what is trained less what it began as: `[2·low, in]` and `[out, 2·low]`.
+      factors: (g, t) => {
+        const [U, V] = [projected(g, t['osf_svd_params.U_low']!, 'U'), projected(g, t['osf_svd_params.V_low']!, 'V')];
+        const left = g.Mul(U, t['osf_svd_params.S_low']!);
+        const begun = g.Mul(t['_osf_U_low_init']!, t['_osf_S_low_init']!);
+        return { A: g.Concat([V, t['_osf_V_low_init']!], 0), B: g.Concat([left, g.Neg(begun)], 1) };
+      },
     };
   },
 };

@@ -3,7 +3,7 @@
 import { leadingSvd, matmul, matrix, type TunedTensor, type Tuner } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { cayley, identity, MOST_TERMS, neumann, skew, transposed } from './rotation.ts';
+import { cayley, identity, MOST_TERMS, neumann, skew } from './rotation.ts';
 import { finite, oneOf, peftModules, trainsWith, whole, wrong } from '../settings.ts';
 import { filled, normal, zeros } from '../tensors.ts';
 
@@ -84,7 +84,6 @@ export const psoft: Tuner = {
     /** B·(R − I), with all scaling: `[out, r]`. */
     const left = (g: GraphBuilder, tensors: Readonly<Record<string, Value>>): Value =>
       g.MatMul(g.Mul(tensors[B]!, scaling), change(g, tensors));
-    const product = (g: GraphBuilder, tensors: Readonly<Record<string, Value>>): Value => g.MatMul(left(g, tensors), tensors[A]!); // prettier-ignore
     const W = (): ReturnType<typeof matrix> => matrix(height, width, layer.weight());
     return {
       tensors: {
@@ -114,10 +113,7 @@ export const psoft: Tuner = {
         ...magnitudes('b', own.psoft_mag_b),
         ...magnitudes('a', own.psoft_mag_a),
       },
-      apply: (g, { x, forward }, tensors) =>
-        g.Add(forward(x), g.MatMul(g.MatMul(x, transposed(g, tensors[A]!)), transposed(g, left(g, tensors)))),
-      weight: (g, own, tensors) => g.Add(own, product(g, tensors)),
-      unmerged: { weight: (g, merged, tensors) => g.Sub(merged, product(g, tensors)) },
+      factors: (g, tensors) => ({ A: tensors[A]!, B: left(g, tensors) }),
     };
   },
   ...trainsWith('psoft', training),
