@@ -5,10 +5,14 @@ import type { Value } from '../graph/builder.ts';
 import type { GraphProto, ModelProto, NodeProto, TensorProto } from '../graph/proto.ts';
 import { withInner } from '../graph/uniqueNames.ts';
 import { AdapterInputs, type GraphChange, type Injected, type InjectOptions } from './adapterInputs.ts';
-import { declareInputs, emissionsOf } from './emission/table.ts';
-import { hookLosses } from './emission/tunerEmission.ts';
+import type { Emission } from './emission/emission.ts';
 import { GraphScope } from './emission/graphScope.ts';
-import type { AdapterPlan } from './tunings/moduleTuning.ts';
+import { LowRankEmission } from './emission/lowRankEmission.ts';
+import type { ProductTuning } from './emission/lowRankForm.ts';
+import { hookLosses, TunerEmission } from './emission/tunerEmission.ts';
+import { declareParameter, WholeEmission, type WholeTuning } from './emission/wholeEmission.ts';
+import type { ByTuner } from './tunings/byTuner.ts';
+import { type AdapterPlan, labelOf, type ModuleTuning, nodesOf } from './tunings/moduleTuning.ts';
 
 export type { Injected, InjectOptions } from './adapterInputs.ts';
 
@@ -20,7 +24,7 @@ export type { Injected, InjectOptions } from './adapterInputs.ts';
  */
 export function injectAdapters(base: ModelProto, plan: AdapterPlan, options: InjectOptions): Injected {
   const shared = new AdapterInputs(base, plan, options);
-  declareInputs(shared, plan);
+  for (const each of plan) if (isWhole(each)) declareParameter(shared, each);
   const constants: TensorProto[] = [];
   const stopped = new Set<string>();
   const found = new Set<NodeProto>();
@@ -56,8 +60,21 @@ export function injectAdapters(base: ModelProto, plan: AdapterPlan, options: Inj
   return { model, ...added, changes, stopped, losses };
 }
 
+const isWhole = (each: ModuleTuning): each is WholeTuning => each.parameter !== undefined;
+const isProduct = (each: ModuleTuning): each is ProductTuning => each.product !== undefined;
+
+/** What a plan makes of a graph: products beside layers, parameters that are replaced, and what tuners write. */
+function emissionsOf(scope: GraphScope, plan: AdapterPlan): Emission[] {
+  const others = plan.filter((each) => !isWhole(each) && !isProduct(each)) as ByTuner[];
+  return [
+    new LowRankEmission(scope, plan.filter(isProduct)),
+    new WholeEmission(scope, plan.filter(isWhole)),
+    new TunerEmission(scope, others),
+  ];
+}
+
 function requireAllIn(found: ReadonlySet<NodeProto>, plan: AdapterPlan): void {
-  const nodes = plan.flatMap((tuning) => tuning.nodes().map((node) => [tuning.label, node] as const));
+  const nodes = plan.flatMap((tuning) => nodesOf(tuning).map((node) => [labelOf(tuning), node] as const));
   const lost = new Set(nodes.flatMap(([path, node]) => (found.has(node) ? [] : [`"${path}"`])));
   if (lost.size === 0) return;
   const shown = [...lost].slice(0, 5).join(', ') + (lost.size > 5 ? ` and ${lost.size - 5} more` : '');

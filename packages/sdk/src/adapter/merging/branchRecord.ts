@@ -49,7 +49,7 @@ export function branchDigest(tunings: readonly PlacedTuning[]): string {
     return [...saved].map(([role, tensor]) => {
       const numbers = tensor.type.startsWith('int') ? tensor.data : floats(tensor);
       const hash = createHash('sha256').update(new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength));
-      return JSON.stringify([tuning.slot, tuning.form, role, tensor.dims, hash.digest('hex')]);
+      return JSON.stringify([tuning.slot, tuning.form ?? '', role, tensor.dims, hash.digest('hex')]);
     });
   });
   return createHash('sha256').update(lines.sort().join('\n')).digest('hex');

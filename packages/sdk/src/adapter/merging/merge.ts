@@ -2,7 +2,7 @@
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { ModelProto, NodeProto } from '../../graph/proto.ts';
-import type { ModuleTuning, PlacedTuning } from '../../lora/tunings/moduleTuning.ts';
+import { type ModuleTuning, nodesOf as tuningNodes, type PlacedTuning } from '../../lora/tunings/moduleTuning.ts';
 import { lastNode } from '../../match/layers/layer.ts';
 import { occurrencesOf, type Site } from '../../match/sites.ts';
 import { refold } from '../../match/view.ts';
@@ -75,7 +75,7 @@ export function mergeAdapter(
     parameter !== undefined && (newHeads.has(path) || owners.get(parameter.name)!.count > 1);
   const parts = all.flatMap(({ tunings }, from) =>
     tunings.map((placed): Part => {
-      if (!placed.tuning.isHeldByWeight(placed.saved)) return { placed, from, edits: undefined };
+      if (placed.tuning.isHeldByWeight?.(placed.saved) === false) return { placed, from, edits: undefined };
       const own = placed.tuning.edits(placed.saved, sign);
       const weigh = (edit: WeightEdit): WeightEdit => (isWhole(placed) ? edit : weighted(edit, weights[from] ?? 1));
       return { placed, from, edits: [own.weights.map(weigh), own.biases.map(weigh)] };
@@ -136,7 +136,7 @@ function besideLayers(parts: readonly Part[], mayLose: number): ReadonlySet<Part
 function nodesOf(part: Part): readonly NodeProto[] {
   const { placed, edits = [] } = part;
   return [
-    ...placed.tuning.nodes(),
+    ...tuningNodes(placed.tuning),
     ...placesOf(part).flatMap((place) => [...place.nodes, lastNode(place)]),
     ...edits.flat().flatMap(({ readers }) => readers.map(({ node }) => node)),
   ];

@@ -7,7 +7,7 @@
 import { OnnxLoraError } from '../../errors.ts';
 import type { RowsApart } from '../../lora/adapterInputs.ts';
 import { arrayOf, type Feeds, sizeOf, type Tensor, type TensorData } from '../../runtime/tensor.ts';
-import type { ModuleTuning } from '../../lora/tunings/moduleTuning.ts';
+import { labelOf, type ModuleTuning } from '../../lora/tunings/moduleTuning.ts';
 import { keyOf, type RowAdapter } from './activeFeeds.ts';
 
 /**
@@ -16,7 +16,7 @@ import { keyOf, type RowAdapter } from './activeFeeds.ts';
  */
 export type Apart =
   | { readonly kind: 'different'; readonly module: string }
-  | { readonly kind: 'mixed'; readonly tuning: Pick<ModuleTuning, 'label'> };
+  | { readonly kind: 'mixed'; readonly tuning: Pick<ModuleTuning, 'parameter' | 'path'> };
 
 /** What {@link runApart} needs. */
 interface ApartRequest {
@@ -140,7 +140,7 @@ function withoutRows(request: ApartRequest & Apart, output: string): OnnxLoraErr
 
 /** The error for rows that would change each other's answers. */
 function mixed(request: ApartRequest & Apart, fault: string, fetch = ''): OnnxLoraError {
-  const label = request.kind === 'mixed' ? request.tuning.label : request.module;
+  const label = request.kind === 'mixed' ? labelOf(request.tuning) : request.module;
   return new OnnxLoraError(
     'INPUT_INVALID',
     `The adapter's tuner mixes the rows of a batch in "${label}" of "${request.model}", so that each row is run by itself, but ${fault}. Run one row at a time${fetch}, or compute the batch as one, as PEFT does (rowsTogether: true).`,

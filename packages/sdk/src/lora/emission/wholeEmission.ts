@@ -7,9 +7,13 @@ import { occurrencesOf, type Site } from '../../match/sites.ts';
 import { readsCodes } from '../../match/weights/index.ts';
 import type { AdapterInputs } from '../adapterInputs.ts';
 import { kindOf } from '../kinds/table.ts';
-import type { WholeParameter } from '../tunings/wholeParameter.ts';
+import type { ModuleTuning } from '../tunings/moduleTuning.ts';
+import type { TrainedParameter } from '../tunings/trainedParameter.ts';
 import type { Emission, EmitNode } from './emission.ts';
 import { type GraphScope, withoutInput } from './graphScope.ts';
+
+/** A tuning that replaces a parameter. */
+export type WholeTuning = ModuleTuning & { readonly parameter: TrainedParameter };
 
 /**
  * Has nodes read trained parameters in place of the base's. A layer is written anew where rows may differ in its parameters,
@@ -20,11 +24,11 @@ export class WholeEmission implements Emission {
   readonly dropped: ReadonlySet<NodeProto>;
   readonly beside: ReadonlyMap<NodeProto, EmitNode> = new Map();
   readonly #scope: GraphScope;
-  readonly #tunings: readonly WholeParameter[];
+  readonly #tunings: readonly WholeTuning[];
   /** Trained parameters in the type that this graph's nodes compute in. */
-  readonly #cast = new Map<WholeParameter, Value>();
+  readonly #cast = new Map<WholeTuning, Value>();
 
-  constructor(scope: GraphScope, tunings: readonly WholeParameter[]) {
+  constructor(scope: GraphScope, tunings: readonly WholeTuning[]) {
     this.#scope = scope;
     this.#tunings = tunings;
     const rewritten = tunings
@@ -35,21 +39,13 @@ export class WholeEmission implements Emission {
     this.dropped = new Set([...byLast.values()].flatMap((site) => [...site.nodes, lastNode(site)]));
   }
 
-  /** The parameters are inputs before all else, in the order of the plan. */
-  static declare(inputs: AdapterInputs, tuning: WholeParameter): void {
-    const { stored, layout, isOpen } = tuning.parameter;
-    const perRow = isPerRow(inputs, tuning);
-    const dims = !inputs.training && layout === 'out-in' ? stored.dims.toReversed() : stored.dims;
-    inputs.input(tuning, 'parameter', perRow || isOpen ? undefined : dims, perRow);
-  }
-
   *renamed(original: NodeProto): Generator<readonly [string, Value]> {
     for (const tuning of this.#tunings)
       for (const { node, name } of tuning.parameter.readers)
         if (node === original) yield [name, this.#parameterFor(tuning, name)];
   }
 
-  #parameterFor(tuning: WholeParameter, name: string): Value {
+  #parameterFor(tuning: WholeTuning, name: string): Value {
     const known = this.#cast.get(tuning);
     if (known) return known;
     const scope = this.#scope;
@@ -62,7 +58,7 @@ export class WholeEmission implements Emission {
   }
 
   /** A trained parameter, as the rows of this batch get it. */
-  #parameter(tuning: WholeParameter): Value {
+  #parameter(tuning: WholeTuning): Value {
     const { inputs } = this.#scope;
     const value = inputs.input(tuning, 'parameter', undefined);
     return isPerRow(inputs, tuning) ? this.#scope.picked(value) : value;
@@ -128,13 +124,21 @@ export class WholeEmission implements Emission {
   }
 }
 
+/** Adds the input of a parameter, which comes before all others. */
+export function declareParameter(inputs: AdapterInputs, tuning: WholeTuning): void {
+  const { stored, layout, isOpen } = tuning.parameter;
+  const perRow = isPerRow(inputs, tuning);
+  const dims = !inputs.training && layout === 'out-in' ? stored.dims.toReversed() : stored.dims;
+  inputs.input(tuning, 'parameter', perRow || isOpen ? undefined : dims, perRow);
+}
+
 /** Whether rows of a batch may differ in a trained parameter, so that its layer is written anew. */
-function isPerRow({ hasBanks }: AdapterInputs, { parameter: { site } }: WholeParameter): boolean {
+function isPerRow({ hasBanks }: AdapterInputs, { parameter: { site } }: WholeTuning): boolean {
   return hasBanks && site?.kind === 'linear' && site.arrange === undefined;
 }
 
 /** Whether a trained parameter's layer is written anew. */
-function isRewritten(inputs: AdapterInputs, tuning: WholeParameter): boolean {
+function isRewritten(inputs: AdapterInputs, tuning: WholeTuning): boolean {
   const { site, stored } = tuning.parameter;
   if (isPerRow(inputs, tuning) || !site) return isPerRow(inputs, tuning);
   return readsCodes(stored) || (site.bias?.inside !== undefined && site.bias.stored.name === stored.name);

@@ -5,7 +5,6 @@ import { tensorName } from '../../adapter/formats/tensorNames.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { floats } from '../../graph/tensorData.ts';
 import type { Value } from '../../graph/builder.ts';
-import type { NodeProto } from '../../graph/proto.ts';
 import type { Site } from '../../match/sites.ts';
 import { transposed } from '../../runtime/layout.ts';
 import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
@@ -24,7 +23,6 @@ import { LowRank } from './lowRank.ts';
 import {
   type Edits,
   laidOut,
-  layerNodes,
   type ModuleTuning,
   type SavedTensors,
   type TensorInput,
@@ -49,7 +47,6 @@ import {
 
 /** A layer that another tuner than LoRA adapts. Its tensors are in graphs as PEFT has them, the same for all rows of a batch. */
 export class ByTuner implements ModuleTuning {
-  readonly kind: 'product' | 'tuner';
   readonly mixesRows: boolean;
   readonly site: Site;
   readonly path: string;
@@ -100,7 +97,6 @@ export class ByTuner implements ModuleTuning {
     this.#served = isOwn ? this.#lowRank : undefined;
     this.isAlone = !this.#served;
     this.product = this.#lowRank?.product;
-    this.kind = this.#lowRank ? 'product' : 'tuner';
     const { factors, sampled } = math as Partial<ChangeByFactors>;
     this.factors = factors && ((g, input) => factors(g, this.inGraph(input)));
     this.sampled = sampled && ((g, x, input, normal) => sampled(g, x, this.inGraph(input), normal));
@@ -141,10 +137,6 @@ export class ByTuner implements ModuleTuning {
     return this.path;
   }
 
-  get label(): string {
-    return this.path;
-  }
-
   get wants(): ModuleTuning['wants'] {
     return this.#served?.wants ?? [{ input: `${this.path}:${this.form}`, label: this.path }];
   }
@@ -161,10 +153,6 @@ export class ByTuner implements ModuleTuning {
 
   get noBlend(): string | undefined {
     return (this.#served ?? this.math.linearIn) ? undefined : this.peftType;
-  }
-
-  nodes(): readonly NodeProto[] {
-    return layerNodes(this.site);
   }
 
   tensor(role: string): TuningTensor {
@@ -267,10 +255,6 @@ export class ByTuner implements ModuleTuning {
     if (this.#served) return this.#served.feeds(this.#factorsOf(saved));
     const isInteger = (role: string): boolean => this.math.tensors[role]?.integers !== undefined;
     return new Map([...saved].map(([role, own]) => [role, isInteger(role) ? own : float32(floats(own), own.dims)]));
-  }
-
-  isHeldByWeight(): boolean {
-    return true;
   }
 
   edits(saved: SavedTensors, sign: 1 | -1): Edits {

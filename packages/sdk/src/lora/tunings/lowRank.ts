@@ -5,7 +5,6 @@ import { doraGain } from '../../adapter/merging/dora.ts';
 import type { WeightEdit } from '../../adapter/merging/editWeights.ts';
 import { biasReaders, byTensor, weightReader } from '../../adapter/merging/weightReaders.ts';
 import { floats } from '../../graph/tensorData.ts';
-import type { NodeProto } from '../../graph/proto.ts';
 import { type Site, occurrencesOf } from '../../match/sites.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
 import { type FactorValues, graphFactor } from '../kinds/kind.ts';
@@ -14,7 +13,6 @@ import type { FirstValues, LowRankSite } from './lowRankSite.ts';
 import { factorTensor, type OutputRole, outputTensor, rowsTensor } from './lowRankTensors.ts';
 import {
   type Edits,
-  layerNodes,
   type ModuleTuning,
   type PlacedTuning,
   type SavedTensors,
@@ -28,7 +26,6 @@ import {
  * a convolution); `lora_gain`, of the same shape, is magnitude ÷ norm, computed once per adapter for inference.
  */
 export class LowRank implements ModuleTuning {
-  readonly kind = 'product';
   /** The layer, and how it is adapted. */
   readonly lowRank: LowRankSite;
   /** What B·A and the bias are multiplied with. */
@@ -52,10 +49,6 @@ export class LowRank implements ModuleTuning {
   }
 
   get slot(): string {
-    return this.path;
-  }
-
-  get label(): string {
     return this.path;
   }
 
@@ -84,10 +77,6 @@ export class LowRank implements ModuleTuning {
   get noUnmerge(): string | undefined {
     if (this.lowRank.dora) return 'is DoRA, whose magnitudes replace those of the weight';
     return this.lowRank.tokens ? 'replaces rows of the table' : undefined;
-  }
-
-  nodes(): readonly NodeProto[] {
-    return layerNodes(this.site);
   }
 
   leaving(roles: readonly string[]): LowRank {

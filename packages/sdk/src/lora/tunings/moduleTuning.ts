@@ -108,12 +108,8 @@ export interface ModuleTuning {
   readonly slot: string;
   /** The layer, where it is one that can be adapted. */
   readonly site?: Site | undefined;
-  /** How errors call what is changed. */
-  readonly label: string;
-  /** Tunings of one kind enter a graph together, by the emission of their kind. */
-  readonly kind: 'product' | 'whole' | 'tuner';
   /** The method and its settings as text: two adapters with the same values differ where it does. */
-  readonly form: string;
+  readonly form?: string;
   /** The parameter that is replaced. */
   readonly parameter?: TrainedParameter;
   /** The layer whose weight gets a product B·A: initialisers give its factors. */
@@ -143,8 +139,6 @@ export interface ModuleTuning {
   /** Why merging cannot be undone, as the end of a sentence that begins with the adapter; or nothing. */
   readonly noUnmerge?: string | undefined;
 
-  /** The nodes that a graph must have for it. */
-  nodes(): readonly NodeProto[];
   /** Whether no other adapter of one session may change the module in another way. */
   readonly isAlone?: boolean;
   /** Its tensor of this role. */
@@ -157,8 +151,8 @@ export interface ModuleTuning {
   join(other?: ModuleTuning): ModuleTuning | undefined;
   /** What a graph for inference is fed, by role. */
   feeds(saved: SavedTensors): ReadonlyMap<string, Tensor>;
-  /** Whether weight and bias have room for its change. */
-  isHeldByWeight(saved: SavedTensors): boolean;
+  /** Whether weight and bias have room for its change; they have without. */
+  isHeldByWeight?(saved: SavedTensors): boolean;
   /** The change of weights and biases, or its opposite. @throws OnnxLoraError `MODEL_UNSUPPORTED` where no weight can hold it */
   edits(saved: SavedTensors, sign: 1 | -1): Edits;
   /** The same, with some tensors frozen at their first values. */
@@ -171,9 +165,15 @@ export interface ModuleTuning {
   toLora?(saved: SavedTensors): LoraFactors | undefined;
 }
 
-/** The nodes at which a layer's tuning enters a graph. */
-export function layerNodes(site: Site): NodeProto[] {
-  return occurrencesOf(site).flatMap((each) => [each.node, lastNode(each)]);
+/** The nodes that a graph must have for a tuning. */
+export function nodesOf({ parameter, site }: ModuleTuning): readonly NodeProto[] {
+  if (parameter) return parameter.readers.map(({ node }) => node);
+  return occurrencesOf(site!).flatMap((each) => [each.node, lastNode(each)]);
+}
+
+/** How errors call what a tuning changes. */
+export function labelOf({ parameter, path }: Pick<ModuleTuning, 'parameter' | 'path'>): string {
+  return parameter?.name ?? path;
 }
 
 /** A tuning and an adapter's tensors for it. */

@@ -4,7 +4,6 @@ import type { WeightEdit } from '../../adapter/merging/editWeights.ts';
 import { tensorName } from '../../adapter/formats/tensorNames.ts';
 import { biasReaders, byTensor, weightReader } from '../../adapter/merging/weightReaders.ts';
 import { floats } from '../../graph/tensorData.ts';
-import type { NodeProto } from '../../graph/proto.ts';
 import { occurrencesOf, type Site } from '../../match/sites.ts';
 import { transposed } from '../../runtime/layout.ts';
 import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
@@ -23,7 +22,6 @@ import {
  * weights as `[in, out]`, whatever the graph stores, and all else as torch has it.
  */
 export class WholeParameter implements ModuleTuning {
-  readonly kind = 'whole';
   /** The parameter, and where the graph has it. */
   readonly parameter: TrainedParameter;
   readonly noUnmerge = 'is trained in full and has replaced what was there';
@@ -41,12 +39,6 @@ export class WholeParameter implements ModuleTuning {
     return `parameter ${this.parameter.name}`;
   }
 
-  get label(): string {
-    return this.parameter.name;
-  }
-
-  readonly form = '';
-
   get site(): Site | undefined {
     return this.parameter.site;
   }
@@ -59,10 +51,6 @@ export class WholeParameter implements ModuleTuning {
     const { name, modulePath } = this.parameter;
     const option = `modulesToSave: ${JSON.stringify([modulePath])}`;
     return [{ input: `${this.slot}:parameter`, label: name, option }];
-  }
-
-  nodes(): readonly NodeProto[] {
-    return this.parameter.readers.map(({ node }) => node);
   }
 
   tensor(): TuningTensor {
@@ -114,10 +102,6 @@ export class WholeParameter implements ModuleTuning {
         ? tensor.dims
         : wanted.map((dim) => (dim === 1 ? 1 : data.length));
     return new Map([['parameter', float32(data, isOpen && sizeOf(wanted) !== data.length ? open : wanted)]]);
-  }
-
-  isHeldByWeight(): boolean {
-    return true;
   }
 
   /** The trained values, wherever the module is computed. */
