@@ -21,16 +21,15 @@ function typed(type: string, files: readonly string[] = []): string {
   return folder;
 }
 
-it('knows each domain by what its plugins bring', async () => {
-  for (const { plugins, modelTypes, tasks } of domains) {
-    const brought = loadPlugins(await Promise.all(plugins.map((load) => load())));
-    expect([...modelTypes].sort()).toEqual(
-      [...new Set(brought.families.flatMap((family) => (family as DescribedFamily).modelTypes))].sort(),
-    );
-    expect([...tasks].sort()).toEqual(brought.tasks.map(({ name }) => name).sort());
+it('knows each plugin by what it brings: run `npm run build` where this fails', async () => {
+  for (const { load, modelTypes, tasks } of domains.flat()) {
+    const brought = loadPlugins([await load()]);
+    const types = brought.families.flatMap((family) => (family as DescribedFamily).modelTypes);
+    expect(modelTypes).toEqual([...new Set(types)]);
+    expect(tasks).toEqual(brought.tasks.map(({ name }) => name));
   }
   // A type in two of them would be taken for one of the first.
-  const types = domains.flatMap(({ modelTypes }) => modelTypes);
+  const types = domains.flatMap((each) => [...new Set(each.flatMap(({ modelTypes }) => modelTypes))]);
   expect(new Set(types).size).toBe(types.length);
   expect((await allOwnPlugins()).map(({ name }) => name.replace('@onnx-lora/', ''))).toEqual(all);
 });

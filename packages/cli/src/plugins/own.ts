@@ -1,43 +1,30 @@
 /** @file The plugins that come with the command, of which a call loads those that it needs. */
 
 import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import path from 'node:path';
 import type { Plugin } from '@onnx-lora/sdk/plugin';
 
-type Load = () => Promise<Plugin>;
-
-/** Those that know models of one domain, and by which words they are known before any is loaded. */
-interface Domain {
-  readonly plugins: readonly Load[];
+/** A plugin's package, with what its package.json declares: known before the package is loaded. */
+export interface OwnPackage {
+  readonly load: () => Promise<Plugin>;
   /** `model_type` in config.json, which decides the family where it is there. */
   readonly modelTypes: readonly string[];
   readonly tasks: readonly string[];
 }
 
-/** The names are what the plugins bring, as a test says that goes wrong where they are not. */
-export const domains: readonly Domain[] = [
-  {
-    plugins: [async () => (await import('@onnx-lora/vision')).visionPlugin],
-    modelTypes: ['vit', 'vit_msn', 'ijepa', 'deit', 'beit', 'data2vec-vision', 'vit_mae', 'dinov2', 'dinov2_with_registers', 'dinov3_vit', 'dinov3_convnext', 'swin', 'swinv2', 'clip', 'clip_vision_model', 'clip_text_model', 'siglip', 'siglip_vision_model', 'siglip_text_model', 'siglip2', 'siglip2_vision_model', 'siglip2_text_model', 'convnext', 'convnextv2', 'resnet', 'mobilevit', 'mobilevitv2', 'segformer', 'detr', 'sam', 'sam_vision_model', 'sam2', 'sam2_vision_model', 'sam2_hiera_det_model', 'mobile_sam', 'efficient_sam'], // prettier-ignore
-    tasks: ['image-classification', 'multi-label-classification', 'image-regression', 'image-embedding', 'image-retrieval', 'image-text', 'semantic-segmentation', 'promptable-segmentation'], // prettier-ignore
-  },
-  {
-    plugins: [async () => (await import('@onnx-lora/speech')).speechPlugin],
-    modelTypes: ['whisper', 'moonshine', 'wav2vec2', 'mms', 'hubert', 'wavlm', 'data2vec-audio', 'unispeech', 'unispeech-sat', 'sew', 'wav2vec2-conformer', 'wav2vec2-bert', 'audio-spectrogram-transformer'], // prettier-ignore
-    tasks: ['speech-recognition', 'audio-classification', 'audio-tagging', 'audio-regression', 'audio-embedding', 'audio-retrieval'], // prettier-ignore
-  },
-  {
-    plugins: [
-      async () => (await import('@onnx-lora/science')).sciencePlugin,
-      async () => (await import('@onnx-lora/text')).textPlugin,
-    ],
-    modelTypes: ['esm', 'esmc', 'ESMplusplus', 'molformer', 'evoformer', 'bert', 'ernie', 'roberta', 'xlm-roberta', 'camembert', 'data2vec-text', 'mpnet', 'distilbert', 'electra', 'albert', 'deberta-v2', 'deberta', 'modernbert', 't5', 'mt5', 'llama', 'granite', 'seed_oss', 'mistral', 'ministral', 'qwen2', 'qwen3', 'gemma', 'gemma2', 'gemma3', 'gemma3_text', 'smollm3', 'phi3', 'phi', 'mixtral', 'qwen2_moe', 'qwen3_moe', 'gpt2', 'gpt_neox', 'opt', 'bloom', 'falcon'], // prettier-ignore
-    tasks: ['sequence-classification', 'sequence-labelling', 'sequence-regression', 'masked-language-modelling', 'residue-classification', 'residue-regression', 'sequence-embedding', 'sequence-retrieval', 'variant-effect', 'mutation-scan', 'text-classification', 'text-labelling', 'text-regression', 'text-embedding', 'text-retrieval', 'text-reranking', 'token-classification', 'question-answering', 'masked-text-modelling', 'chat', 'preferences', 'multiple-choice'], // prettier-ignore
-  },
+/** Plugins that know models, by domain: texts and sequences of proteins share encoders and their formats. */
+export const domains: readonly (readonly OwnPackage[])[] = [
+  [own('vision', async () => (await import('@onnx-lora/vision')).visionPlugin)],
+  [own('speech', async () => (await import('@onnx-lora/speech')).speechPlugin)],
+  [
+    own('science', async () => (await import('@onnx-lora/science')).sciencePlugin),
+    own('text', async () => (await import('@onnx-lora/text')).textPlugin),
+  ],
 ];
 
-const methods: Load = async () => (await import('@onnx-lora/methods')).methodsPlugin;
-const build: Load = async () => (await import('@onnx-lora/build')).buildPlugin;
+const methods = async (): Promise<Plugin> => (await import('@onnx-lora/methods')).methodsPlugin;
+const build = async (): Promise<Plugin> => (await import('@onnx-lora/build')).buildPlugin;
 
 /** Commands that ask one model, or change it, with its task and its adapters; others may name anything. */
 const ofOneModel: ReadonlySet<string> = new Set(['inspect', 'predict', 'chat', 'serve', 'merge', 'unmerge', 'export']);
@@ -56,18 +43,31 @@ export interface OneCall {
 export function ownPlugins({ command, model, task, adapts }: OneCall): Promise<Plugin[]> {
   if (typeof model !== 'string' || !ofOneModel.has(command)) return allOwnPlugins();
   const type = modelType(model);
-  const domain = domains.find(({ modelTypes }) => type !== undefined && modelTypes.includes(type));
-  if (!domain || (task !== undefined && !domain.tasks.includes(task as string))) return allOwnPlugins();
-  return loaded([...domain.plugins, ...(adapts ? [methods] : []), ...(holdsGraph(model) ? [] : [build])]);
+  const domain = domains.find((each) => each.some(({ modelTypes }) => type !== undefined && modelTypes.includes(type)));
+  if (!domain || (task !== undefined && !domain.some(({ tasks }) => tasks.includes(task as string))))
+    return allOwnPlugins();
+  return loaded([...loadsOf(domain), ...(adapts ? [methods] : []), ...(holdsGraph(model) ? [] : [build])]);
 }
 
 /** All of them, in the order in which their families are asked. */
 export function allOwnPlugins(): Promise<Plugin[]> {
-  return loaded([...domains.flatMap(({ plugins }) => plugins), methods, build]);
+  return loaded([...loadsOf(domains.flat()), methods, build]);
 }
 
-function loaded(plugins: readonly Load[]): Promise<Plugin[]> {
+function loadsOf(packages: readonly OwnPackage[]): OwnPackage['load'][] {
+  return packages.map(({ load }) => load);
+}
+
+function loaded(plugins: readonly OwnPackage['load'][]): Promise<Plugin[]> {
   return Promise.all(plugins.map((load) => load()));
+}
+
+/** `onnxLora` of a package.json is written by `packages/cli/declare.mjs` at each build. */
+function own(name: string, load: OwnPackage['load']): OwnPackage {
+  const { onnxLora } = createRequire(import.meta.url)(`@onnx-lora/${name}/package.json`) as {
+    onnxLora: Omit<OwnPackage, 'load'>;
+  };
+  return { load, ...onnxLora };
 }
 
 /** Whether a folder has its graph, as files are published, so that nothing need build it. */
