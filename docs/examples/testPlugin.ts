@@ -5,13 +5,13 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { openModel } from '@onnx-lora/sdk';
-import { checkAdapterRoundTrip, checkPlugin, conformance, makeCase, randomAdapter, randomFeeds } from '@onnx-lora/sdk/testing'; // prettier-ignore
+import { checkAdapterRoundTrip, checkPlugin, checkGradients, randomAdapter } from '@onnx-lora/sdk/testing';
 import { forecast } from './series/forecast.ts';
 import { seriesPlugin } from './series/plugin.ts';
 import { publishModel, seriesConfig, writeSensor } from './series/published.ts';
 
 const folder = await mkdtemp(path.join(tmpdir(), 'onnx-lora-plugin-'));
-const [published, boiler, cases] = ['forecaster', 'boiler.csv', 'cases'].map((name) => path.join(folder, name)) as [string, string, string]; // prettier-ignore
+const [published, boiler] = [path.join(folder, 'forecaster'), path.join(folder, 'boiler.csv')];
 await publishModel(published);
 await writeSensor(boiler, 12, 1);
 const model = await openModel(published, { plugins: [seriesPlugin] });
@@ -41,16 +41,13 @@ const adapter = await randomAdapter(model, { lora: { r: 2 } });
 assert.deepEqual(await checkAdapterRoundTrip(model, adapter), []);
 console.log(`An adapter of ${adapter.parameterCount} numbers goes there and back`);
 
-// 3. A case with numbers that do not come from what is checked, to be kept beside the tests.
-await makeCase(path.join(cases, 'forecaster'), {
-  model,
-  lora: { r: 1, targetModules: ['head'] },
-  feeds: randomFeeds(model),
-  labels: randomFeeds({ name: 'labels', inputs: { future: { type: 'float32', dims: [2, 6, 2] } } })['future']!,
-  loss: { kind: 'mse', output: 'forecast' },
-});
-const { passed, failed, checks } = await conformance(cases, { plugins: [seriesPlugin] });
-for (const { check, status, detail } of checks) console.log(`  ${check} ${status} ${detail}`);
-assert.equal(failed, 0);
-console.log(`The case passes ${passed} checks`);
+// 3. Gradients of all that is trained, on a batch of your choice, against finite differences of the loss.
+const { train, collate, loss } = await forecast(boiler).prepare(model);
+const batch = await collate([await train.get(0), await train.get(1)]);
+const found = await checkGradients(model, { lora: { r: 2 }, loss, ...batch });
+assert.deepEqual(
+  found.filter(({ problem }) => problem),
+  [],
+);
+console.log(`Gradients of ${found.length} tensors are those of finite differences`);
 await rm(folder, { recursive: true });

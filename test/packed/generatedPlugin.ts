@@ -37,7 +37,6 @@ function checkKind(folder: string, { kind, metric, isLearned, answer }: Expected
 
   run(folder, 'npm', 'test');
   run(folder, 'npm', 'run', 'build');
-  run(folder, 'npm', 'run', 'conformance');
   run(folder, 'npm', 'run', 'example');
   const tool = (script: string, ...words: string[]): string =>
     run(folder, 'node', path.resolve('node_modules', script), ...words);

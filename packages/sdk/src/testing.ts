@@ -45,8 +45,6 @@ export { checkProvider } from './testing/contracts/checkProvider.ts';
 export { checkTracker, type TrackerExamples } from './testing/contracts/checkTracker.ts';
 export { checkSection } from './testing/contracts/checkSection.ts';
 
-export { makeCase, type MakeCaseOptions } from './testing/cases/makeCase.ts';
-export type { Precision } from './testing/reference/wideSession.ts';
 export type { CaseLoss } from './testing/conformance/case.ts';
 export {
   type CheckReport,

@@ -2,7 +2,7 @@
 
 import { Adapter } from '../adapter/adapter.ts';
 import { injectAdapters } from '../lora/inject.ts';
-import type { LoraOptions, PlannedAdapter } from '../model/planning/loraOptions.ts';
+import type { LoraOptions } from '../model/planning/loraOptions.ts';
 import type { Model } from '../model/model.ts';
 import { planAdapter } from '../model/planning/planAdapter.ts';
 import { Random } from '../runtime/random.ts';
@@ -23,11 +23,7 @@ export interface RandomAdapterOptions {
  * @throws OnnxLoraError `TARGET_NOT_FOUND` for a target that matches nothing, `CONFIG_INVALID`
  */
 export async function randomAdapter(model: Model, { lora, seed = 1 }: RandomAdapterOptions = {}): Promise<Adapter> {
-  return randomAdapterOf(model, planAdapter(model, lora), seed);
-}
-
-/** {@link randomAdapter} for a plan. */
-export async function randomAdapterOf(model: Model, { plan, config }: PlannedAdapter, seed: number): Promise<Adapter> {
+  const { plan, config } = planAdapter(model, lora);
   const { inputs } = injectAdapters(model.onnx.model, plan, { types: model.types(), mode: 'training' });
   const random = new Random(seed);
   const set = withoutZeros(ParameterSet.initial(inputs, random), random);

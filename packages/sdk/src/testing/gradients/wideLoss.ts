@@ -8,7 +8,7 @@ import { adaptedGraph, type AdaptedGraphRequest } from '../../train/graph/adapte
 import { addLoss, type LossFragment } from '../../train/graph/addLoss.ts';
 import type { Parameter, ParameterSet } from '../../train/parameters.ts';
 import { port } from '../graphs.ts';
-import { floatTensor, wideSession, type WideSession } from '../reference/wideSession.ts';
+import { floatTensor, wideSession, type WideSession } from './wideSession.ts';
 import { drawOnce } from './randomTrainer.ts';
 
 /** A loss of an adapted model. */
