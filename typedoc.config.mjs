@@ -19,6 +19,7 @@ export default {
     'packages/text',
     'packages/build',
     'packages/methods',
+    'packages/testing',
     'packages/serve',
     'packages/cli',
     'packages/create-onnx-lora-plugin',

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest';
 import { buildPlugin, buildPluginWith } from '@onnx-lora/build';
-import { conformance } from '@onnx-lora/sdk/testing';
+import { conformance } from '@onnx-lora/testing';
 import { speechPlugin } from '@onnx-lora/speech';
 import { visionPlugin } from '@onnx-lora/vision';
 import { checkpointFolders } from './support/caseFolders.ts';

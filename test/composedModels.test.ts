@@ -26,8 +26,8 @@ import { visionFamilies } from '@onnx-lora/vision';
 import { afterAll, describe, expect, it } from 'vitest';
 import { readNames } from '../packages/sdk/src/graph/walk.ts';
 import { noPlugins } from '../packages/sdk/src/plugin/registry/loadPlugins.ts';
-import { readCase } from '../packages/sdk/src/testing/conformance/case.ts';
-import { checks } from '../packages/sdk/src/testing/conformance/conformance.ts';
+import { readCase } from '../packages/testing/src/conformance/case.ts';
+import { checks } from '../packages/testing/src/conformance/conformance.ts';
 import { difference } from './support/graphs.ts';
 
 const fixtures = path.join(import.meta.dirname, 'fixtures');

@@ -6,11 +6,11 @@ import path from 'node:path';
 import { Adapter, type AdapterSession, type Feeds, float32, int64, loadAdapter, merge, type Model, openModel, type Tensor } from '@onnx-lora/sdk'; // prettier-ignore
 import { writeOnnx } from '@onnx-lora/sdk/core';
 import { crossEntropy } from '@onnx-lora/sdk/tasks';
-import { randomAdapter } from '@onnx-lora/sdk/testing';
+import { randomAdapter } from '@onnx-lora/testing';
 import { textFamilies } from '@onnx-lora/text';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { planAdapter } from '../packages/sdk/src/model/planning/planAdapter.ts';
-import { randomTrainer } from '../packages/sdk/src/testing/gradients/randomTrainer.ts';
+import { randomTrainer } from '../packages/testing/src/gradients/randomTrainer.ts';
 import { type DecoderForm, sizes } from './support/decoderWeights.ts';
 import { smallDecoders } from './support/smallDecoders.ts';
 

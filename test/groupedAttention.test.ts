@@ -6,7 +6,7 @@ import { buildPlugin } from '@onnx-lora/build';
 import { type Adapter, float32, int64, loadAdapter, type Model, openModel } from '@onnx-lora/sdk';
 import { ParameterSet, Trainer } from '@onnx-lora/sdk/core';
 import { crossEntropy, type PreparedTask } from '@onnx-lora/sdk/tasks';
-import { randomAdapter } from '@onnx-lora/sdk/testing';
+import { randomAdapter } from '@onnx-lora/testing';
 import { chat, textPlugin } from '@onnx-lora/text';
 import { describe, expect, test } from 'vitest';
 import { letters } from '../packages/sequences/src/fixtures/letters.ts';

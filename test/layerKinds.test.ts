@@ -18,7 +18,7 @@ import {
 } from '@onnx-lora/sdk';
 import { crossEntropy, type Task } from '@onnx-lora/sdk/tasks';
 import { type ModelProto, Random, scalingOf, writeOnnx } from '@onnx-lora/sdk/core';
-import { checkGradients } from '@onnx-lora/sdk/testing';
+import { checkGradients } from '@onnx-lora/testing';
 import { afterAll, describe, expect, it } from 'vitest';
 import { convModel, convNet, recurrentModel, tokenModel, tokenNet, upModel } from './fixtures/smallNets.ts';
 

@@ -11,7 +11,7 @@ import { type Adapter, evaluate, float32, merge, type Model, openModel, OrtRunti
 import { Trainer, ParameterSet } from '@onnx-lora/sdk/core';
 import { definePlugin, type Tuner } from '@onnx-lora/sdk/plugin';
 import { meanSquaredError } from '@onnx-lora/sdk/tasks';
-import { checkTuner, linearNet, publishModel, randomAdapter } from '@onnx-lora/sdk/testing';
+import { checkTuner, linearNet, publishModel, randomAdapter } from '@onnx-lora/testing';
 import { serve, type Server } from '@onnx-lora/serve';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { tunerSettings } from '../packages/methods/fixtures/tunerSettings.ts';

@@ -15,7 +15,7 @@ import {
   unmerge,
 } from '@onnx-lora/sdk';
 import { openOnnx, parseOrtAdapter, tensorProto, writeOnnx } from '@onnx-lora/sdk/core';
-import { conformance, randomAdapter } from '@onnx-lora/sdk/testing';
+import { conformance, randomAdapter } from '@onnx-lora/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { caseFolders } from './support/caseFolders.ts';
 import { runOnce } from './support/graphs.ts';

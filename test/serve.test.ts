@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Adapter, int64, loadAdapter, loadPlugins, merge, type Model, openModel, openPredictor } from '@onnx-lora/sdk';
-import { randomAdapter, randomFeeds } from '@onnx-lora/sdk/testing';
+import { randomAdapter, randomFeeds } from '@onnx-lora/testing';
 import { serve, type Server } from '@onnx-lora/serve';
 import { visionPlugin } from '@onnx-lora/vision';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

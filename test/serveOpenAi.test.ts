@@ -7,7 +7,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Tokenizer } from '@huggingface/tokenizers';
 import { type Adapter, loadPlugins, type Model, openModel, openPredictor } from '@onnx-lora/sdk';
 import { defined } from '@onnx-lora/sdk/data';
-import { randomAdapter } from '@onnx-lora/sdk/testing';
+import { randomAdapter } from '@onnx-lora/testing';
 import { serve, type Server } from '@onnx-lora/serve';
 import { speechPlugin } from '@onnx-lora/speech';
 import { textPlugin } from '@onnx-lora/text';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openModel } from '@onnx-lora/sdk';
-import { randomAdapter } from '@onnx-lora/sdk/testing';
+import { randomAdapter } from '@onnx-lora/testing';
 import { serve, type Server } from '@onnx-lora/serve';
 import { textPlugin } from '@onnx-lora/text';
 import { visionPlugin } from '@onnx-lora/vision';

@@ -26,7 +26,7 @@ import {
 import type { Prediction } from '@onnx-lora/sdk/tasks';
 import type { ThreadPool, ThreadedDataset } from '@onnx-lora/sdk/data';
 import type { TensorBoardWriter } from '@onnx-lora/sdk/plugin';
-import { linearNet, publishModel } from '@onnx-lora/sdk/testing';
+import { linearNet, publishModel } from '@onnx-lora/testing';
 import { type AudioEmbedder, audioClassification, type Transcriber, speechRecognition } from '@onnx-lora/speech';
 import {
   imageClassification,

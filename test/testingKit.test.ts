@@ -11,7 +11,7 @@ import {
   publishModel,
   randomAdapter,
   visionTransformer,
-} from '@onnx-lora/sdk/testing';
+} from '@onnx-lora/testing';
 import { imageClassification, visionPlugin } from '@onnx-lora/vision';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { forecast } from '../docs/examples/series/forecast.ts';

@@ -21,7 +21,7 @@ import { readSafetensors } from '@onnx-lora/sdk/data';
 import { definePlugin, TorchRandom, type Tuner } from '@onnx-lora/sdk/plugin';
 import { crossEntropy, type LossFragment, meanSquaredError } from '@onnx-lora/sdk/tasks';
 import { ParameterSet, Trainer } from '@onnx-lora/sdk/core';
-import { checkAdapterRoundTrip, checkGradients, checkTuner, randomAdapter } from '@onnx-lora/sdk/testing'; // prettier-ignore
+import { checkAdapterRoundTrip, checkGradients, checkTuner, randomAdapter } from '@onnx-lora/testing'; // prettier-ignore
 import { afterAll, describe, expect, it } from 'vitest';
 import { vera } from '../packages/methods/src/tuners/fewNumbers/vera.ts';
 import { taskOf } from '../packages/sdk/fixtures/memorise.ts';

@@ -34,7 +34,7 @@ import {
   withNames,
 } from '@onnx-lora/sdk/plugin';
 import type { Value } from '@onnx-lora/sdk/tasks';
-import { checkAdapterRoundTrip, checkGradients, checkTuner, randomAdapter } from '@onnx-lora/sdk/testing'; // prettier-ignore
+import { checkAdapterRoundTrip, checkGradients, checkTuner, randomAdapter } from '@onnx-lora/testing'; // prettier-ignore
 import { visionFamilies } from '@onnx-lora/vision';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 

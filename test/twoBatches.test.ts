@@ -6,7 +6,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildPlugin } from '@onnx-lora/build';
 import { type Feeds, float32, int64, merge, openModel, type Tensor } from '@onnx-lora/sdk';
-import { randomAdapter } from '@onnx-lora/sdk/testing';
+import { randomAdapter } from '@onnx-lora/testing';
 import { visionPlugin } from '@onnx-lora/vision';
 import { afterAll, expect, it } from 'vitest';
 import { difference } from './support/graphs.ts';

@@ -5,7 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { openModel } from '@onnx-lora/sdk';
-import { checkAdapterRoundTrip, checkPlugin, checkGradients, randomAdapter } from '@onnx-lora/sdk/testing';
+import { checkAdapterRoundTrip, checkPlugin, checkGradients, randomAdapter } from '@onnx-lora/testing';
 import { forecast } from './series/forecast.ts';
 import { seriesPlugin } from './series/plugin.ts';
 import { publishModel, seriesConfig, writeSensor } from './series/published.ts';

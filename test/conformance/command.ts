@@ -11,7 +11,7 @@ import { speechPlugin } from '@onnx-lora/speech';
 import { visionPlugin } from '@onnx-lora/vision';
 import { type Exchanged, exchange } from './exchange.ts';
 import { precisionNames } from '@onnx-lora/sdk/core';
-import { type CheckName, checkNames, type CheckReport, conformance } from '@onnx-lora/sdk/testing';
+import { type CheckName, checkNames, type CheckReport, conformance } from '@onnx-lora/testing';
 
 const usage = `Usage: npm run conformance -- FOLDER… [--check NAME]… [--precision NAME] [--plugin NAME]… [--peft PYTHON] [--json]
 

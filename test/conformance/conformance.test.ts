@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { float32, type PrecisionName, type Runtime, type Tensor } from '@onnx-lora/sdk';
 import { readSafetensors, writeSafetensors } from '@onnx-lora/sdk/data';
 import { openOnnx, writeOnnx } from '@onnx-lora/sdk/core';
-import { checkNames, type CheckReport, conformance } from '@onnx-lora/sdk/testing';
+import { checkNames, type CheckReport, conformance } from '@onnx-lora/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { faultyRuntime } from '../support/faultyRuntime.ts';
 import { integersAreExact } from '../support/integerProducts.ts';

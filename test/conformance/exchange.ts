@@ -16,7 +16,7 @@ import {
 import { readFloats } from '@onnx-lora/sdk/core';
 import { writeSafetensors } from '@onnx-lora/sdk/data';
 import type { Plugin, Tuner } from '@onnx-lora/sdk/plugin';
-import { randomAdapter } from '@onnx-lora/sdk/testing';
+import { randomAdapter } from '@onnx-lora/testing';
 import { lastJson } from '../bench/spawn.ts';
 
 /** What PEFT made of an adapter. */

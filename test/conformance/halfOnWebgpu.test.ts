@@ -1,7 +1,7 @@
 /** @file Gradients through products that WebGPU computes in float16, sums included, against PEFT's. */
 
 import { OnnxLoraError, openModel, type Runtime } from '@onnx-lora/sdk';
-import { conformance } from '@onnx-lora/sdk/testing';
+import { conformance } from '@onnx-lora/testing';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 

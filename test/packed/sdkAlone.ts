@@ -29,14 +29,15 @@ export function checkSdkAlone(folder: string): void {
   console.log(`beside ONNX Runtime: ${megabytes(total)} in ${rest.length} packages (${largest.join(', ')}, …)`);
   if (total > BUDGET) throw new Error(`That is more than ${megabytes(BUDGET)}.`);
 
+  npmInstall(folder, '@onnx-lora/testing');
   writeFileSync(path.join(folder, 'learn.js'), LEARN);
   run(folder, 'node', 'learn.js');
 }
 
-/** A program that needs nothing but the SDK: it fails where an adapter is not what it was after saving and merging. */
+/** A program that needs the SDK and the test kit: it fails where an adapter is not what it was after saving and merging. */
 const LEARN = `import assert from 'node:assert/strict';
 import { openModel } from '@onnx-lora/sdk';
-import { checkAdapterRoundTrip, linearNet, publishModel, randomAdapter } from '@onnx-lora/sdk/testing';
+import { checkAdapterRoundTrip, linearNet, publishModel, randomAdapter } from '@onnx-lora/testing';
 
 const model = await openModel(await publishModel('model', { model: linearNet() }));
 const adapter = await randomAdapter(model, { lora: { r: 2, targetModules: 'all-linear' } });

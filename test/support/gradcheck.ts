@@ -7,13 +7,13 @@ import {
   type OperatorGradient,
   operatorGraphs,
   type OperatorGraphs,
-} from '../../packages/sdk/src/testing/gradients/checkOperator.ts';
+} from '../../packages/testing/src/gradients/checkOperator.ts';
 import type {
   FloatType,
   OperandSpec,
   OperatorCase,
   ValueDomain,
-} from '../../packages/sdk/src/testing/gradients/operands.ts';
+} from '../../packages/testing/src/gradients/operands.ts';
 
 export type { Composite };
 export type Domain = ValueDomain;

@@ -29,7 +29,7 @@ import type { GraphBuilder, Value } from '../../packages/sdk/src/graph/builder.t
 import { dataTypeNumber } from '../../packages/sdk/src/graph/dataType.ts';
 import { Random } from '../../packages/sdk/src/runtime/random.ts';
 import { type Feeds, float32, int64, sizeOf, type Tensor } from '../../packages/sdk/src/runtime/tensor.ts';
-import { ModelBuilder, type SmallModel } from '../../packages/sdk/src/testing/models/modelBuilder.ts';
+import { ModelBuilder, type SmallModel } from '../../packages/testing/src/models/modelBuilder.ts';
 import type { LossFragment } from '../../packages/sdk/src/train/graph/addLoss.ts';
 
 /** A step: what it does, to which values, counted back from the last, and one of its forms. */

@@ -6,7 +6,7 @@
 import { float32, int64 } from '@onnx-lora/sdk';
 import { GraphBuilder, inferNode, type ModelProto, tensorProto } from '@onnx-lora/sdk/core';
 import type { Value } from '@onnx-lora/sdk/tasks';
-import { modelOf, port } from '../../packages/sdk/src/testing/graphs.ts';
+import { modelOf, port } from '../../packages/testing/src/graphs.ts';
 import { type DecoderForm, sizes, Weights } from './decoderWeights.ts';
 
 type Graphed = ModelProto & { readonly graph: NonNullable<ModelProto['graph']> };

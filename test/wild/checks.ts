@@ -18,7 +18,7 @@ import {
 } from '@onnx-lora/sdk';
 import { type GraphBuilder, meanSquaredError, type Task, type Value } from '@onnx-lora/sdk/tasks';
 import { openOnnx, readFloats, sessionModel, tensorProto } from '@onnx-lora/sdk/core';
-import { checkAdapterRoundTrip, checkAdapterRows, checkGradients, randomAdapter } from '@onnx-lora/sdk/testing';
+import { checkAdapterRoundTrip, checkAdapterRows, checkGradients, randomAdapter } from '@onnx-lora/testing';
 import { feedsOf } from './feeds.ts';
 import type { WildCheck, WildModel } from './models.ts';
 

@@ -2,7 +2,7 @@
 
 import { float32, int64, type Model, type Tensor } from '@onnx-lora/sdk';
 import { Random } from '@onnx-lora/sdk/core';
-import { randomFeeds } from '@onnx-lora/sdk/testing';
+import { randomFeeds } from '@onnx-lora/testing';
 import type { GivenInput, WildModel } from './models.ts';
 
 /**

@@ -6,7 +6,7 @@ import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { writeOnnx } from '@onnx-lora/sdk/core';
-import { convNet } from '@onnx-lora/sdk/testing';
+import { convNet } from '@onnx-lora/testing';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { checkWildModel } from './checks.ts';
 import { fetchModel } from './fetch.ts';

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type Model, openModel } from '@onnx-lora/sdk';
-import { checkPlugin, linearNet, publishModel } from '@onnx-lora/sdk/testing';
+import { checkPlugin, linearNet, publishModel } from '@onnx-lora/testing';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { callJson } from '../../../packages/cli/fixtures/call.ts';
 import { classesPlugin, fileClasses } from './classes.ts';

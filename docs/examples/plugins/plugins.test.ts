@@ -6,7 +6,7 @@ import path from 'node:path';
 import { float32, loadAdapter, loadPlugins, type Model, OnnxLoraError, openModel, train } from '@onnx-lora/sdk';
 import type { PreparedTask } from '@onnx-lora/sdk/tasks';
 import { definePlugin, binding } from '@onnx-lora/sdk/plugin';
-import { checkGradients, checkOptimizer, checkPlugin, ModelBuilder, publishModel } from '@onnx-lora/sdk/testing';
+import { checkGradients, checkOptimizer, checkPlugin, ModelBuilder, publishModel } from '@onnx-lora/testing';
 import { afterAll, describe, expect, it, vi } from 'vitest';
 import { call } from '../../../packages/cli/fixtures/call.ts';
 import { publishModel as publishForecaster } from '../series/published.ts';

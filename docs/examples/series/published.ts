@@ -2,7 +2,7 @@
 
 import { writeFile } from 'node:fs/promises';
 import { Random } from '@onnx-lora/sdk/core';
-import { ModelBuilder, publishModel as publish, type SmallModel } from '@onnx-lora/sdk/testing';
+import { ModelBuilder, publishModel as publish, type SmallModel } from '@onnx-lora/testing';
 import type { SeriesConfig } from './preprocessor.ts';
 
 const HIDDEN = 32;

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { float32, openModel } from '@onnx-lora/sdk';
-import { checkAdapterRoundTrip, checkFamily, checkTask, randomAdapter } from '@onnx-lora/sdk/testing';
+import { checkAdapterRoundTrip, checkFamily, checkTask, randomAdapter } from '@onnx-lora/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { callJson } from '../../../packages/cli/fixtures/call.ts';
 import { baselines, ForecastErrors } from './errors.ts';

@@ -3,7 +3,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { writeOnnx } from '@onnx-lora/sdk/core';
-import { ModelBuilder } from '@onnx-lora/sdk/testing';
+import { ModelBuilder } from '@onnx-lora/testing';
 import { HEIGHT } from './ocrLines.ts';
 
 const characters = [...'0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.,:;?!\'"()-'];

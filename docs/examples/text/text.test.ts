@@ -6,7 +6,7 @@ import path from 'node:path';
 import { Readable } from 'node:stream';
 import { float32, int64, type Model, openModel, train } from '@onnx-lora/sdk';
 import { readSafetensors } from '@onnx-lora/sdk/data';
-import { checkAdapterRoundTrip, checkPlugin, checkTask, conformance, randomAdapter } from '@onnx-lora/sdk/testing';
+import { checkAdapterRoundTrip, checkPlugin, checkTask, conformance, randomAdapter } from '@onnx-lora/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { call, callJson } from '../../../packages/cli/fixtures/call.ts';
 import { textEmbedder, textPredictor } from './predictor.ts';

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { isObject } from '@onnx-lora/sdk/data';
-import { conformance } from '@onnx-lora/sdk/testing';
+import { conformance } from '@onnx-lora/testing';
 import { type DrawnCheckpoint, drawnCheckpoints, writeCheckpoint } from '../../../test/support/drawnCheckpoints.ts';
 import { architectures } from './architectures/index.ts';
 import { buildGraphs } from './buildGraphs.ts';

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { float32, loadAdapter, merge, type Model, openModel, OrtRuntime, quantize, type Tensor } from '@onnx-lora/sdk';
 import { floats, parseSafetensors, sessionModel } from '@onnx-lora/sdk/core';
-import { checkPlugin } from '@onnx-lora/sdk/testing';
+import { checkPlugin } from '@onnx-lora/testing';
 import type { Architecture } from './architecture.ts';
 import { buildModel } from './buildModel.ts';
 import { buildPlugin, buildPluginWith } from './plugin.ts';

@@ -77,10 +77,10 @@ test.each(kinds)(
     ) as {
       config: unknown;
     };
-    const sdk = (name: string): string => path.join(root, `../sdk/src/${name}.ts`);
+    const source = (name: string): string => path.join(root, '..', `${name}.ts`);
     const options: ts.CompilerOptions = {
       ...ts.parseJsonConfigFileContent(config, ts.sys, root).options,
-      paths: { '@onnx-lora/sdk': [sdk('index')], '@onnx-lora/sdk/*': [sdk('*')] },
+      paths: { '@onnx-lora/*': [source('*/src/index')], '@onnx-lora/sdk/*': [source('sdk/src/*')] },
     };
     const host = ts.createCompilerHost(options);
     const [fileExists, readFile] = [host.fileExists.bind(host), host.readFile.bind(host)];

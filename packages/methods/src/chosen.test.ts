@@ -13,7 +13,7 @@ import {
   OrtRuntime,
   type Tensor,
 } from '@onnx-lora/sdk';
-import { linearNet, publishModel, randomAdapter } from '@onnx-lora/sdk/testing';
+import { linearNet, publishModel, randomAdapter } from '@onnx-lora/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { matrix, svd } from '@onnx-lora/sdk/plugin';
 import { methodsPlugin } from './plugin.ts';

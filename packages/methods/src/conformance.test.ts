@@ -2,7 +2,7 @@
 
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
-import { checkTuner, conformance } from '@onnx-lora/sdk/testing';
+import { checkTuner, conformance } from '@onnx-lora/testing';
 import { describe, expect, it } from 'vitest';
 import { checkedTuners } from '../fixtures/checkedTuners.ts';
 import { methodsPlugin } from './plugin.ts';

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Adapter, merge, openModel } from '@onnx-lora/sdk';
-import { checkAdapterRoundTrip, randomAdapter } from '@onnx-lora/sdk/testing';
+import { checkAdapterRoundTrip, randomAdapter } from '@onnx-lora/testing';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { methodsPlugin } from './plugin.ts';
 

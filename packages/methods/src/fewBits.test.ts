@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type Adapter, merge, type Model, openModel, quantize, type QuantizedBits, unmerge } from '@onnx-lora/sdk';
-import { linearNet, publishModel, randomAdapter, randomFeeds } from '@onnx-lora/sdk/testing';
+import { linearNet, publishModel, randomAdapter, randomFeeds } from '@onnx-lora/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { checkedTuners } from '../fixtures/checkedTuners.ts';
 import { methodsPlugin } from './plugin.ts';

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { convertToLora, type Model, openModel, type Tensor } from '@onnx-lora/sdk';
 import { Random } from '@onnx-lora/sdk/core';
 import { TorchRandom } from '@onnx-lora/sdk/plugin';
-import { linearNet, publishModel, randomAdapter } from '@onnx-lora/sdk/testing';
+import { linearNet, publishModel, randomAdapter } from '@onnx-lora/testing';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { methodsPlugin } from './plugin.ts';
 import { loraXs } from './tuners/lowRank/loraXs.ts';

@@ -14,7 +14,7 @@ import {
   type Tensor,
   train,
 } from '@onnx-lora/sdk';
-import { linearNet, publishModel, randomAdapter, randomFeeds } from '@onnx-lora/sdk/testing';
+import { linearNet, publishModel, randomAdapter, randomFeeds } from '@onnx-lora/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { sited } from '../../../test/support/formAdapters.ts';
 import { modelOf } from '../../../test/support/graphs.ts';

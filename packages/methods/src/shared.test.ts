@@ -15,7 +15,7 @@ import {
 } from '@onnx-lora/sdk';
 import { readSafetensors } from '@onnx-lora/sdk/data';
 import { crossEntropy, type PreparedTask, type Task } from '@onnx-lora/sdk/tasks';
-import { checkAdapterRoundTrip, checkTuner, randomAdapter } from '@onnx-lora/sdk/testing';
+import { checkAdapterRoundTrip, checkTuner, randomAdapter } from '@onnx-lora/testing';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { memorising, taskOf } from '../fixtures/memorise.ts';
 import { forTask, multitask } from './index.ts';

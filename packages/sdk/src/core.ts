@@ -35,17 +35,33 @@ export type { Owner } from './files/owner.ts';
 export { weightsDigest } from './graph/file/digest.ts';
 export { dataTypeName, dataTypeNumber } from './graph/dataType.ts';
 export { fromHalves, toHalf, toShorts } from './runtime/halfFloat.ts';
-export { arrayOf, type TensorDataConstructor } from './runtime/tensor.ts';
+export { arrayOf, sizeOf, type TensorDataConstructor } from './runtime/tensor.ts';
 export { floats, readFloats, readTensor, tensorProto } from './graph/tensorData.ts';
-export { indexGraph, indexWhole, type GraphIndex } from './graph/walk.ts';
-export { type Bindings, inferGraph, opsetOf } from './ops/inferGraph.ts';
+export {
+  floatAttribute,
+  indexGraph,
+  indexWhole,
+  intAttribute,
+  intsAttribute,
+  stringAttribute,
+  subgraphs,
+  type GraphIndex,
+} from './graph/walk.ts';
+export { isStatic } from './graph/value.ts';
+export { atOnce } from './graph/turns.ts';
+export { operatorName } from './graph/knownOperators.ts';
+export { CONTRIB } from './ops/domains.ts';
+export { type Bindings, declaredType, inferGraph, opsetOf } from './ops/inferGraph.ts';
 export { inferNode } from './ops/infer.ts';
-export { viewOf } from './match/view.ts';
+export { expandOperators, viewOf } from './match/view.ts';
 export { findSites, type FindOptions, type Site, type SiteKind, type WeightLayout } from './match/sites.ts';
+export { withParts } from './match/partSites.ts';
 export type { Arrangement, LayerBias } from './match/layers/layer.ts';
 export type { Projection } from './match/structuralPath.ts';
 export type { ChangedTensors, Cut, NamedTensor, Runs, StoredWeight } from './match/weights/index.ts';
 export type { PathConfidence, PathSource } from './match/modulePath.ts';
+export { ruleOf } from './autodiff/rules.ts';
+export { windowOf } from './autodiff/images/window.ts';
 export { differentiate, type Backward, type BackwardRequest } from './autodiff/backward.ts';
 export { injectAdapters, type Injected, type InjectOptions } from './lora/inject.ts';
 export type { GraphChange } from './lora/adapterInputs.ts';
@@ -71,7 +87,15 @@ export { openSafetensors, parseSafetensors, type StoredTensor } from './adapter/
 export { openShards } from './adapter/storage/shardedWeights.ts';
 export { parseOrtAdapter } from './adapter/formats/ortAdapter.ts';
 export { fromOrtAdapter, toOrtAdapter } from './adapter/storage/convert.ts';
-export { parseTensorName, tensorName, type TensorName, type TensorRole } from './adapter/formats/tensorNames.ts';
+export { LORA } from './adapter/formats/peftConfig.ts';
+export { isForTraining } from './adapter/formats/peftVariants.ts';
+export {
+  parseTensorName,
+  PEFT_PREFIX,
+  tensorName,
+  type TensorName,
+  type TensorRole,
+} from './adapter/formats/tensorNames.ts';
 export type { FirstValues } from './lora/tunings/lowRankSite.ts';
 export { type Parameter, ParameterSet } from './train/parameters.ts';
 export { Trainer, type TrainerRequest, type StepResult } from './train/trainer.ts';
@@ -83,7 +107,8 @@ export { type DrawMask, MaskDrawer } from './train/dropout.ts';
 export type { RowPlace } from './ops/rows/rowPlaces.ts';
 export { GradientStep } from './train/step/gradientStep.ts';
 export type { GradientStepRequest, MemoryPlan } from './train/step/stepRequest.ts';
-export type { LossScaling } from './train/graph/addLoss.ts';
+export { adaptedGraph, type AdaptedGraphRequest } from './train/graph/adaptedGraph.ts';
+export { addLoss, type LossScaling } from './train/graph/addLoss.ts';
 export type { Piece, Products, ProductSize } from './train/step/microBatch.ts';
 export type { SizedValue } from './train/forward/index.ts';
 export type { LossAndGradients } from './train/step/gradientMean.ts';
@@ -108,6 +133,7 @@ export {
   scheduleNames,
 } from './train/schedules/schedule.ts';
 export { type OrderOptions, ShuffledBatches, type SamplerState } from './train/sampling/sampler.ts';
+export { transposedMatrix } from './runtime/layout.ts';
 export { matmul, type ProductOptions, scaleColumns, scaleRows, sliceRows, transpose } from './linalg/matrix.ts';
 export { leadingSvd } from './linalg/leadingSvd.ts';
 export { type EigenValues, type SingularValues, symmetricEigen } from './linalg/decompositions.ts';
@@ -125,7 +151,7 @@ export type { Memory } from './train/forward/index.ts';
 export type { BadLossPolicy } from './model/training/badLoss.ts';
 export type { BadSamplePolicy } from './model/training/batchQueue.ts';
 export type { ModelChanges, ModelGraph, ModelGraphParts } from './model/modelGraph.ts';
-export { initializerNames } from './lora/init/named.ts';
+export { initializerNames, initializerOf } from './lora/init/named.ts';
 export type { AdapterNotes, AttachedHead, HeadPool } from './adapter/storage/adapterNotes.ts';
 export type { AdapterSource, PlaceOptions } from './adapter/serving/adapterBank.ts';
 export type { ClipOptions } from './train/clip.ts';
@@ -134,8 +160,14 @@ export type { LossScalingOptions } from './train/step/lossScale.ts';
 export { providerNames } from './runtime/providers/providers.ts';
 export { measurePrecisionGain, type PrecisionGain } from './model/precisionGain.ts';
 export { quantizedBits } from './ops/quantization/forms.ts';
-export { precisionNames, sessionIn } from './ops/precision/precision.ts';
-export { measurePrecision, type MeasuredPrecision, type MeasuredProduct } from './train/step/measurePrecision.ts';
+export { isFewerBits, precisionNames, sessionIn } from './ops/precision/precision.ts';
+export { askedPrecision, precisionHere } from './model/precision.ts';
+export {
+  gradientCosines,
+  measurePrecision,
+  type MeasuredPrecision,
+  type MeasuredProduct,
+} from './train/step/measurePrecision.ts';
 export { trainDefaults, trainOptionRows } from './model/training/options/options.ts';
 export type {
   AnyOptionRow,
@@ -144,3 +176,5 @@ export type {
   Heading,
   IdentityFacts,
 } from './model/training/options/optionRow.ts';
+export { optimizerOf } from './model/training/options/checked.ts';
+export { catalogueOf } from './plugin/registry/loadPlugins.ts';

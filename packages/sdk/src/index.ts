@@ -1,6 +1,6 @@
 /**
  * @file `@onnx-lora/sdk`: what a program needs that trains, predicts, merges and combines. What tasks are made of is in
- * `/tasks`, reading of data in `/data`, what plugins bring in `/plugin`, checks of them in `/testing`, and the layers
+ * `/tasks`, reading of data in `/data`, what plugins bring in `/plugin`, and the layers
  * underneath in `/core`.
  */
 

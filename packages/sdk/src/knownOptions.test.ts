@@ -3,10 +3,10 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { linearNet, publishModel, randomAdapter } from '@onnx-lora/testing';
 import { afterAll, describe, expect, it } from 'vitest';
 import * as sdk from './index.ts';
 import { type Known, knownOptions } from './knownOptions.ts';
-import { linearNet, publishModel, randomAdapter } from './testing.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-options-'));
 afterAll(() => rmSync(folder, { recursive: true }));

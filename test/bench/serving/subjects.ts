@@ -6,7 +6,7 @@ import { buildPlugin } from '@onnx-lora/build';
 import { Adapter, float32, type Model, openModel, type Tensor } from '@onnx-lora/sdk';
 import { Random, writeOnnx } from '@onnx-lora/sdk/core';
 import { writeSafetensors } from '@onnx-lora/sdk/data';
-import { randomAdapter } from '@onnx-lora/sdk/testing';
+import { randomAdapter } from '@onnx-lora/testing';
 import { vitModel } from '../../fixtures/vit.ts';
 import type { Sizes } from '../settings.ts';
 import type { Asked } from './requests.ts';

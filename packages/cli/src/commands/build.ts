@@ -114,7 +114,7 @@ export function buildCommand(context: Context): Command {
  */
 async function proved(folder: string, options: BuildOptions): Promise<string[]> {
   if (!existsSync(path.join(folder, 'golden.safetensors'))) return [];
-  const { compareRuns, readCheckpointCase } = await import('@onnx-lora/sdk/testing');
+  const { compareRuns, readCheckpointCase } = await import('@onnx-lora/testing');
   const runs = readCheckpointCase(folder)?.runs;
   if (!runs) return [];
   const { graphs } = await buildGraphs(folder, options);

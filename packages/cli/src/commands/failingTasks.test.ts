@@ -5,7 +5,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Adapter, loadAdapter, openModel } from '@onnx-lora/sdk';
 import { writeOnnx } from '@onnx-lora/sdk/core';
-import { randomAdapter } from '@onnx-lora/sdk/testing';
+import { randomAdapter } from '@onnx-lora/testing';
 import { describe, expect, it } from 'vitest';
 import { convModel } from '../../../../test/fixtures/smallNets.ts';
 import { writeDigits } from '../../../../test/fixtures/digits.ts';

@@ -3,7 +3,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { linearNet, publishModel } from '@onnx-lora/sdk/testing';
+import { linearNet, publishModel } from '@onnx-lora/testing';
 import { afterAll, expect, it } from 'vitest';
 import { callJson } from '../../fixtures/call.ts';
 

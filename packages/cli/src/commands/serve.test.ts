@@ -6,7 +6,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { crc32 } from 'node:zlib';
 import { openModel } from '@onnx-lora/sdk';
-import { randomAdapter } from '@onnx-lora/sdk/testing';
+import { randomAdapter } from '@onnx-lora/testing';
 import { expect, it } from 'vitest';
 import { writeDigits } from '../../../../test/fixtures/digits.ts';
 import { call, callJson, temporaryFolder, vit } from '../../fixtures/call.ts';

@@ -3,7 +3,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { evaluate, type Model, modelFor, train } from '@onnx-lora/sdk';
-import { checkAdapterRoundTrip, checkPlugin, randomAdapter } from '@onnx-lora/sdk/testing';
+import { checkAdapterRoundTrip, checkPlugin, randomAdapter } from '@onnx-lora/testing';
 import { expect, test } from 'vitest';
 import plugin, { classification } from '../src/index.classification.ts';
 import { ClassificationFactory } from '../src/task.classification.ts';

@@ -2,7 +2,7 @@
 
 import path from 'node:path';
 import { evaluate, train } from '@onnx-lora/sdk';
-import { checkAdapterRoundTrip, checkPlugin, randomAdapter } from '@onnx-lora/sdk/testing';
+import { checkAdapterRoundTrip, checkPlugin, randomAdapter } from '@onnx-lora/testing';
 import { expect, test } from 'vitest';
 import plugin, { regression } from '../src/index.ts';
 import { makeExample } from './support.ts';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Adapter, float32, type Model, openModel, type Tensor, train } from '@onnx-lora/sdk';
 import { meanSquaredError, type MetricCollector, type Task } from '@onnx-lora/sdk/tasks';
-import { randomAdapter } from '@onnx-lora/sdk/testing';
+import { randomAdapter } from '@onnx-lora/testing';
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { taskOf } from '../../fixtures/memorise.ts';
 import { methodsPlugin } from '../plugin.ts';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type Adapter, float32, type Model, openModel } from '@onnx-lora/sdk';
 import type { Value } from '@onnx-lora/sdk/tasks';
-import { checkGradients, ModelBuilder, publishModel, randomAdapter, type SmallModel } from '@onnx-lora/sdk/testing';
+import { checkGradients, ModelBuilder, publishModel, randomAdapter, type SmallModel } from '@onnx-lora/testing';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { methodsPlugin } from '../plugin.ts';
 

@@ -6,7 +6,7 @@ import { Adapter, loadAdapter, type Model, openModel, previewLora, type Tensor, 
 import { toHalf } from '@onnx-lora/sdk/core';
 import { meanSquaredError } from '@onnx-lora/sdk/tasks';
 import { readSafetensors } from '@onnx-lora/sdk/data';
-import { randomAdapter } from '@onnx-lora/sdk/testing';
+import { randomAdapter } from '@onnx-lora/testing';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { taskOf } from '../../fixtures/memorise.ts';
 import { methodsPlugin } from '../plugin.ts';

@@ -7,7 +7,7 @@ import { type Adapter, type LoraOptions, type Model, openModel, train, type Trai
 import { parseSafetensors } from '@onnx-lora/sdk/core';
 import { readSafetensors } from '@onnx-lora/sdk/data';
 import { matmul, matrix, type Optimizer } from '@onnx-lora/sdk/plugin';
-import { checkOptimizer } from '@onnx-lora/sdk/testing';
+import { checkOptimizer } from '@onnx-lora/testing';
 import { afterAll, describe, expect, it } from 'vitest';
 import { memorising } from '../../fixtures/memorise.ts';
 import { methodsPlugin, optimizers } from '../plugin.ts';

@@ -3,7 +3,7 @@
 import path from 'node:path';
 import { type Adapter, evaluate, float32, int64, type Model, openModel, type Tensor, train } from '@onnx-lora/sdk';
 import { crossEntropy, type MetricCollector, type PreparedTask, type Task } from '@onnx-lora/sdk/tasks';
-import { randomAdapter } from '@onnx-lora/sdk/testing';
+import { randomAdapter } from '@onnx-lora/testing';
 import { beforeAll, expect, it } from 'vitest';
 import { methodsPlugin } from '../plugin.ts';
 import { measureUnlearning, membershipOf } from './measureUnlearning.ts';

@@ -4,7 +4,7 @@
  */
 
 import { defaultTargetPaths, type DescribedFamily, type ModelFacts } from '@onnx-lora/sdk/plugin';
-import { checkFamily } from '@onnx-lora/sdk/testing';
+import { checkFamily } from '@onnx-lora/testing';
 import { describe, expect, it } from 'vitest';
 import { scienceFamilies } from './index.ts';
 

@@ -3,13 +3,13 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { linearNet, publishModel } from '@onnx-lora/testing';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { Runtime } from '../runtime/session.ts';
 import { OrtRuntime } from '../runtime/ort.ts';
 import { definePlugin } from '../plugin/registry/definePlugin.ts';
 import { key, Scope, type ServiceModule } from './scope.ts';
 import { ENGINES, KIND, nodeModule, OPEN_MODEL, pluginsModule, REGISTRY } from './services.ts';
-import { linearNet, publishModel } from '../testing.ts';
 
 const WORD = key<string>('word');
 const LINE = key<{ readonly text: string }>('line');

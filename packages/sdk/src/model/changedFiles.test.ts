@@ -3,11 +3,10 @@
 import { mkdtempSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { linearNet, randomAdapter } from '@onnx-lora/testing';
 import { afterAll, describe, expect, it } from 'vitest';
 import { taskOf } from '../../fixtures/memorise.ts';
 import { writeOnnx } from '../graph/file/onnxFile.ts';
-import { linearNet } from '../testing/models/linearNet.ts';
-import { randomAdapter } from '../testing/randomAdapter.ts';
 import { meanSquaredError } from '../train/losses/index.ts';
 import { float32, type Tensor } from '../runtime/tensor.ts';
 import { exportWithInputs } from './merging/exportWithInputs.ts';

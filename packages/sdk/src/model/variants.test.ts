@@ -3,11 +3,9 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { linearNet, publishModel, randomAdapter } from '@onnx-lora/testing';
 import { afterAll, expect, test } from 'vitest';
 import { Adapter } from '../adapter/adapter.ts';
-import { linearNet } from '../testing/models/linearNet.ts';
-import { publishModel } from '../testing/models/publishModel.ts';
-import { randomAdapter } from '../testing/randomAdapter.ts';
 import { openModel } from './opening/openModel.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-variants-'));

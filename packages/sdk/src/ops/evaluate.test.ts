@@ -3,7 +3,7 @@
 import { expect, it } from 'vitest';
 import { GraphBuilder, type Value } from '../graph/builder.ts';
 import { float32, int64, type Tensor } from '../runtime/tensor.ts';
-import { modelFrom, runOnce } from '../testing/graphs.ts';
+import { modelFrom, runOnce } from '../../../../test/support/graphs.ts';
 import { evaluate } from './evaluate.ts';
 import { inferNode } from './infer.ts';
 

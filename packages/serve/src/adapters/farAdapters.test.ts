@@ -5,7 +5,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { openModel } from '@onnx-lora/sdk';
-import { linearNet, publishModel, randomAdapter } from '@onnx-lora/sdk/testing';
+import { linearNet, publishModel, randomAdapter } from '@onnx-lora/testing';
 import { beforeAll, expect, it, onTestFinished, vi } from 'vitest';
 import { type CacheEntry, DiskCache } from './diskCache.ts';
 import { FarAdapters, type FarOptions, type FarPlace, FileChanged } from './farAdapters.ts';

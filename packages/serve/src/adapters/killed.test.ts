@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { openModel, OrtRuntime } from '@onnx-lora/sdk';
-import { linearNet, publishModel, randomAdapter } from '@onnx-lora/sdk/testing';
+import { linearNet, publishModel, randomAdapter } from '@onnx-lora/testing';
 import { build } from 'vite';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { AdapterStore } from './store.ts';

@@ -3,7 +3,7 @@
 import { mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { linearNet, publishModel, randomAdapter } from '@onnx-lora/sdk/testing';
+import { linearNet, publishModel, randomAdapter } from '@onnx-lora/testing';
 import { openModel } from '@onnx-lora/sdk';
 import { afterAll, expect, it } from 'vitest';
 import { RunFolders } from './runFolders.ts';

@@ -6,7 +6,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, 
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { openModel, OrtRuntime } from '@onnx-lora/sdk';
-import { linearNet, publishModel, randomAdapter } from '@onnx-lora/sdk/testing';
+import { linearNet, publishModel, randomAdapter } from '@onnx-lora/testing';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import type { IncomingFile } from './incoming.ts';
 import { AdapterStore, type StoreOptions } from './store.ts';

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type Feeds, int64, type Model, openModel, OrtRuntime } from '@onnx-lora/sdk';
-import { ModelBuilder, publishModel, randomAdapter } from '@onnx-lora/sdk/testing';
+import { ModelBuilder, publishModel, randomAdapter } from '@onnx-lora/testing';
 import { afterAll, expect, onTestFinished, test } from 'vitest';
 import type { BatchReport } from '../scheduler/options.ts';
 import { createScheduler } from '../scheduler/scheduler.ts';

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { openModel } from '@onnx-lora/sdk';
-import { linearNet, publishModel, randomAdapter } from '@onnx-lora/sdk/testing';
+import { linearNet, publishModel, randomAdapter } from '@onnx-lora/testing';
 import { expect, it, onTestFinished } from 'vitest';
 
 const MEGABYTE = 2 ** 20;

@@ -1,7 +1,7 @@
 /** @file Tests of the families of encoders on the modules that transformers 4.53.3 and 5.24.0 have: a layer of each. */
 
 import { type DescribedFamily, type ModelFacts, translatePath } from '@onnx-lora/sdk/plugin';
-import { checkFamily } from '@onnx-lora/sdk/testing';
+import { checkFamily } from '@onnx-lora/testing';
 import { expect, it } from 'vitest';
 import { audioSpectrogramTransformer } from './audioSpectrogramTransformer.ts';
 import { speechFamilies } from './index.ts';

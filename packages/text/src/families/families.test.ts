@@ -4,7 +4,7 @@
  */
 
 import { type ModelFacts, translatePath } from '@onnx-lora/sdk/plugin';
-import { checkFamily } from '@onnx-lora/sdk/testing';
+import { checkFamily } from '@onnx-lora/testing';
 import { expect, it } from 'vitest';
 import { encoderFamilies } from '@onnx-lora/sequences';
 import { textFamilies } from './index.ts';

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { float32, int64, type Model, openModel, type Tensor } from '@onnx-lora/sdk';
 import { writeOnnx } from '@onnx-lora/sdk/core';
 import type { Value } from '@onnx-lora/sdk/tasks';
-import { ModelBuilder } from '@onnx-lora/sdk/testing';
+import { ModelBuilder } from '@onnx-lora/testing';
 import { afterAll, describe, expect, it } from 'vitest';
 import { textFamilies } from '../families/index.ts';
 import { stretchedFrequencies, type StretchMethod } from './frequencies.ts';

@@ -1,7 +1,7 @@
 /** @file Tests of all families on the modules that models really have, by the names of both versions of transformers. */
 
 import type { ModelFacts } from '@onnx-lora/sdk/plugin';
-import { checkFamily } from '@onnx-lora/sdk/testing';
+import { checkFamily } from '@onnx-lora/testing';
 import { describe, expect, it } from 'vitest';
 import { processorTypeOfModel } from '../preprocess/config/processorTypes.ts';
 import { goldenNames } from '../../fixtures/goldenNames.ts';

@@ -2,7 +2,7 @@
 
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { linearNet, publishModel } from '@onnx-lora/sdk/testing';
+import { linearNet, publishModel } from '@onnx-lora/testing';
 
 const LENGTH = 8;
 const [MEAN, STD] = [20, 5];
@@ -10,7 +10,7 @@ const LABELS = ['falling', 'level', 'rising'] as const;
 
 /**
  * Writes a model with random weights, which knows the labels. Change: a small model of your architecture, built with
- * `ModelBuilder` of `@onnx-lora/sdk/testing` or exported from torch.
+ * `ModelBuilder` of `@onnx-lora/testing` or exported from torch.
  *
  * @returns the folder
  */

@@ -2,14 +2,14 @@
 
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { linearNet, publishModel } from '@onnx-lora/sdk/testing';
+import { linearNet, publishModel } from '@onnx-lora/testing';
 
 const LENGTH = 8;
 const [MEAN, STD] = [20, 5];
 
 /**
  * Writes a model with random weights. Change: a small model of your architecture, built with `ModelBuilder` of
- * `@onnx-lora/sdk/testing` or exported from torch.
+ * `@onnx-lora/testing` or exported from torch.
  *
  * @returns the folder
  */

@@ -3,13 +3,11 @@
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { linearNet, publishModel, randomAdapter } from '@onnx-lora/testing';
 import { afterAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { loadAdapter } from '../../model/loadAdapter.ts';
 import { openModel } from '../../model/opening/openModel.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
-import { linearNet } from '../../testing/models/linearNet.ts';
-import { publishModel } from '../../testing/models/publishModel.ts';
-import { randomAdapter } from '../../testing/randomAdapter.ts';
 import { Adapter } from '../adapter.ts';
 import { adapterConfig } from './peftConfig.ts';
 

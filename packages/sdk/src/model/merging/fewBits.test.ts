@@ -3,14 +3,13 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { linearNet, type RandomAdapterOptions, randomAdapter } from '@onnx-lora/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Adapter } from '../../adapter/adapter.ts';
 import { openOnnx, writeOnnx } from '../../graph/file/onnxFile.ts';
 import type { QuantizedBits } from '../../ops/quantization/forms.ts';
 import { Random } from '../../runtime/random.ts';
 import { type Feeds, float32 } from '../../runtime/tensor.ts';
-import { linearNet } from '../../testing/models/linearNet.ts';
-import { type RandomAdapterOptions, randomAdapter } from '../../testing/randomAdapter.ts';
 import type { AdapterChoice } from '../../adapter/serving/session.ts';
 import type { Model } from '../model.ts';
 import { openModel } from '../opening/openModel.ts';

@@ -3,12 +3,12 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { linearNet } from '@onnx-lora/testing';
 import { afterAll, expect, it, vi } from 'vitest';
 import { openOnnx, openStaged, writeOnnx } from '../../graph/file/onnxFile.ts';
 import { stageOnnxFiles } from '../../graph/file/stagedFiles.ts';
 import type { ModelProto, NodeProto } from '../../graph/proto.ts';
 import { OrtRuntime } from '../../runtime/ort.ts';
-import { linearNet } from '../../testing/models/linearNet.ts';
 import type { Model } from '../model.ts';
 import { openModel } from '../opening/openModel.ts';
 import { writeMerged } from './writeMerged.ts';

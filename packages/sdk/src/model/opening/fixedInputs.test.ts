@@ -3,6 +3,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { randomAdapter } from '@onnx-lora/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { difference } from '../../../../../test/support/graphs.ts';
 import { ifModel } from '../../../../../test/support/subgraphs.ts';
@@ -13,7 +14,6 @@ import { tensorProto } from '../../graph/tensorData.ts';
 import { inferGraph } from '../../ops/inferGraph.ts';
 import { Random } from '../../runtime/random.ts';
 import { float32, int64, tensor } from '../../runtime/tensor.ts';
-import { randomAdapter } from '../../testing/randomAdapter.ts';
 import { merge } from '../merging/merge.ts';
 import { openModel } from './openModel.ts';
 

@@ -2,10 +2,9 @@
 
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import { checkAdapterRoundTrip, randomAdapter } from '@onnx-lora/testing';
 import { expect, test } from 'vitest';
 import { parseAdapterConfig } from '../../adapter/formats/peftConfig.ts';
-import { checkAdapterRoundTrip } from '../../testing/adapters/checkAdapterRoundTrip.ts';
-import { randomAdapter } from '../../testing/randomAdapter.ts';
 import { loadAdapter } from '../loadAdapter.ts';
 import { convertToLora } from '../merging/convertToLora.ts';
 import { openModel } from '../opening/openModel.ts';

@@ -3,6 +3,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { linearNet } from '@onnx-lora/testing';
 import { afterAll, describe, expect, it } from 'vitest';
 import { golden, goldenMatrix } from '../../../fixtures/inits/mlp.ts';
 import type { Adapter } from '../../adapter/adapter.ts';
@@ -12,7 +13,6 @@ import type { Rows } from '../../ops/quantization/blocks.ts';
 import { type QuantizedBits, quantizeMatrix } from '../../ops/quantization/forms.ts';
 import { Random } from '../../runtime/random.ts';
 import { float32 } from '../../runtime/tensor.ts';
-import { linearNet } from '../../testing/models/linearNet.ts';
 import type { Model } from '../model.ts';
 import { openModel } from '../opening/openModel.ts';
 import { loftqMatrix } from './loftq.ts';

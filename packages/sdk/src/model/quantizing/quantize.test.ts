@@ -3,6 +3,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { linearNet, ModelBuilder } from '@onnx-lora/testing';
 import { afterAll, describe, expect, it } from 'vitest';
 import { taskOf } from '../../../fixtures/memorise.ts';
 import type { Adapter } from '../../adapter/adapter.ts';
@@ -14,8 +15,6 @@ import { openOnnx, writeOnnx } from '../../graph/file/onnxFile.ts';
 import type { QuantizedBits } from '../../ops/quantization/forms.ts';
 import { Random } from '../../runtime/random.ts';
 import { type Feeds, float32, int64, tensor, type Tensor } from '../../runtime/tensor.ts';
-import { linearNet } from '../../testing/models/linearNet.ts';
-import { ModelBuilder } from '../../testing/models/modelBuilder.ts';
 import { meanSquaredError } from '../../train/losses/index.ts';
 import { merge } from '../merging/merge.ts';
 import { loadAdapter } from '../loadAdapter.ts';

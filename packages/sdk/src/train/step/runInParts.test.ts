@@ -10,7 +10,6 @@ import type { ModelProto } from '../../graph/proto.ts';
 import { inferNode } from '../../ops/infer.ts';
 import { OrtRuntime } from '../../runtime/ort.ts';
 import { type Feeds, float32 } from '../../runtime/tensor.ts';
-import { released } from '../../testing/lent.ts';
 import { runInParts } from './runInParts.ts';
 
 const cases = path.join(import.meta.dirname, '../../../../../test/fixtures/cases');
@@ -59,7 +58,11 @@ test('a part reads sizes that another has computed', async () => {
   const run = async (part: ModelProto, fed: Feeds): Promise<Feeds> => {
     const source = { ...sessionModel(part), name: 'part' };
     const session = await new OrtRuntime().createSession(source, { provider: 'cpu', purpose: 'training' });
-    return released(session, () => session.run(fed));
+    try {
+      return await session.run(fed);
+    } finally {
+      await session.release();
+    }
   };
   const [found, whole] = [await runInParts(model, feeds, run, 16), await run(model, feeds)];
   expect(found[y.name]!.dims).toEqual([6, 4]);

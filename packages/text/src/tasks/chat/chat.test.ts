@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { evaluate, type Model, train } from '@onnx-lora/sdk';
 import type { PreparedTask } from '@onnx-lora/sdk/tasks';
-import { checkTask } from '@onnx-lora/sdk/testing';
+import { checkTask } from '@onnx-lora/testing';
 import { openTokenizer } from '@onnx-lora/sequences';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { chatFixtures, openBigrams, TOKENS } from '../../fixtures/bigrams.ts';

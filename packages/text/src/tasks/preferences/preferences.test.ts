@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type AdapterSession, evaluate, type Model, openPredictor, train, type TrainOptions } from '@onnx-lora/sdk';
-import { checkTask } from '@onnx-lora/sdk/testing';
+import { checkTask } from '@onnx-lora/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openBigrams } from '../../fixtures/bigrams.ts';
 import { narrowed } from '../chat/runBatches.ts';

@@ -1,0 +1,96 @@
+/** @file The gradient of every trained tensor is the one that torch computes. */
+
+import { float32, type Tensor } from '@onnx-lora/sdk';
+import { ParameterSet, gradientCosines, type MeasuredPrecision } from '@onnx-lora/sdk/core';
+import { released } from '../../lent.ts';
+import { type Check, type CheckContext, failed, judge, notApplicable, type Outcome, passed } from '../check.ts';
+import type { ConformanceCase } from '../case.ts';
+import { compareGradients, compareTensors, largestMagnitude, short } from '../compare.ts';
+import { toleranceOf } from '../outputs.ts';
+import { trainerFor } from '../trainable.ts';
+
+const PREFIX = 'lora.grad.';
+
+/** The check. */
+export const gradients: Check = {
+  name: 'gradients',
+  async run(subject, context) {
+    const expected = [...subject.expected]
+      .filter(([name]) => name.startsWith(PREFIX))
+      .map(([name, tensor]) => [name.slice(PREFIX.length), tensor] as const);
+    if (expected.length === 0) return notApplicable('the case expects no lora.grad.<tensor>');
+    const scale = Math.max(...expected.map(([, tensor]) => largestMagnitude(tensor)));
+    const { loss, actual, measured } = await gradientsOf(subject, context);
+    if (context.precision) return alike(expected, actual, measured, Number(loss.data[0]), subject);
+    const surplus = [...actual].filter(
+      ([name, tensor]) => !subject.expected.has(PREFIX + name) && largestMagnitude(tensor) !== 0,
+    );
+    const expectedLoss = subject.expected.get('lora.loss');
+    return judge(
+      [
+        ...(expectedLoss
+          ? [compareTensors('loss of the training graph', loss, expectedLoss, toleranceOf(subject, 'output'))]
+          : []),
+        ...expected.map(([name, tensor]) =>
+          compareGradients(name, actual.get(name), tensor, toleranceOf(subject, 'gradient'), scale),
+        ),
+      ],
+      surplus.map(
+        ([name, tensor]) => `${name} should get no gradient, but gets one up to ${short(largestMagnitude(tensor))}`,
+      ),
+    );
+  },
+};
+
+/** The loss as the training graph computes it, and gradients under PEFT's names and in PEFT's layout. */
+async function gradientsOf(
+  subject: ConformanceCase,
+  { runtime, precision }: CheckContext,
+): Promise<{ loss: Tensor; actual: Map<string, Tensor>; measured?: MeasuredPrecision }> {
+  const { trainer, measured } = await trainerFor(subject, runtime, undefined, undefined, false, precision);
+  return released(trainer, async () => {
+    const { loss, gradients: found } = await trainer.lossAndGradients(subject.feeds, subject.targets);
+    // A parameter's own way back to PEFT's layout is its gradient's, too.
+    const asParameters = trainer.parameters!.all.flatMap((parameter) => {
+      const value = found.get(parameter.input.name);
+      return value ? [{ ...parameter, value }] : [];
+    });
+    return {
+      loss: float32([loss], []),
+      actual: new ParameterSet(asParameters).tensors(),
+      ...(measured && { measured }),
+    };
+  });
+}
+
+const LEAST_COSINE = 0.995;
+const MOST_OF_LOSS = 0.02;
+
+/** In integers, gradients point where they should, and the loss is about what it should be. */
+function alike(
+  expected: readonly (readonly [name: string, tensor: Tensor])[],
+  actual: ReadonlyMap<string, Tensor>,
+  measured: MeasuredPrecision | undefined,
+  loss: number,
+  subject: ConformanceCase,
+): Outcome {
+  const { products = [], precision } = measured ?? {};
+  if (products.length === 0) return notApplicable('the model has no products that are large enough');
+  const cosines = [...gradientCosines(new Map(expected), actual)];
+  const wanted = Number(subject.expected.get('lora.loss')?.data[0] ?? loss);
+  const off = Math.abs(loss / wanted - 1);
+  const problems = cosines
+    .filter(([, each]) => !(each >= LEAST_COSINE))
+    .sort(([, a], [, b]) => a - b)
+    .map(
+      ([name, each]) =>
+        `the gradient of ${name} has cosine ${each.toFixed(4)}, which should be ${LEAST_COSINE} at least`,
+    );
+  if (!(off <= MOST_OF_LOSS)) problems.push(`the loss is ${loss}, and should be ${wanted}`);
+  if (problems.length > 0) return failed(problems);
+  const least = Math.min(...cosines.map(([, each]) => each));
+  const exact = precision?.inFloat32?.length ?? 0;
+  return passed(
+    `least cosine ${least.toFixed(4)}, loss off by ${(100 * off).toFixed(2)}%, ${products.length - exact} of ${products.length} products`,
+  );
+}

@@ -1,0 +1,80 @@
+/** @file The model alone, and with the adapter, gives the outputs that torch and PEFT give. */
+
+import { Adapter, loadAdapter, type Model, type Tensor } from '@onnx-lora/sdk';
+import { PEFT_PREFIX } from '@onnx-lora/sdk/core';
+import path from 'node:path';
+import { released } from '../lent.ts';
+import type { ConformanceCase } from './case.ts';
+import { type Check, judge, notApplicable, type Outcome } from './check.ts';
+import { compareTensors, tolerances, type Tolerance } from './compare.ts';
+
+/** The adapter that the case starts from, as PEFT saved it, with what its files lack. */
+export async function caseAdapter({ folder, model, expected }: ConformanceCase): Promise<Adapter> {
+  const adapter = await loadAdapter(path.join(folder, 'adapter'));
+  const { peftType } = adapter.config;
+  const names = model.registry.tuners.find((each) => each.peftType === peftType)?.notInPeft ?? [];
+  const derived = [...expected].filter(
+    ([name]) => name.startsWith(DERIVED) && names.some((each) => name.endsWith(`.${each}`)),
+  );
+  if (derived.length === 0) return adapter;
+  const added = derived.map(([name, tensor]) => [`${PEFT_PREFIX}${name.slice(DERIVED.length)}`, tensor] as const);
+  return new Adapter(adapter.config, new Map([...adapter.tensors, ...added]));
+}
+
+/** What PEFT's file lacks is called so in expected.safetensors, with the module's path behind it. */
+const DERIVED = 'derived.';
+
+/** The tolerance for a quantity, or the case's own. */
+export function toleranceOf({ relativeRms }: ConformanceCase, kind: keyof typeof tolerances): Tolerance {
+  return relativeRms === undefined ? tolerances[kind] : { relativeRms };
+}
+
+/** Runs a model on the case's batch, with an adapter or without. */
+export async function outputsOf(
+  model: Model,
+  subject: ConformanceCase,
+  adapter?: Adapter,
+): Promise<Record<string, Tensor>> {
+  // One thread: the models are tiny, and sums come out in one order.
+  const session = await model.session({ threads: 1, ...(adapter ? { adapters: { adapter } } : {}) });
+  // PEFT computes the batch as one, also where its rows change each other's answers.
+  const options = { adapter: adapter ? 'adapter' : null, rowsTogether: true };
+  return released(session, () => session.run(subject.feeds, options));
+}
+
+/** Expected outputs, `<prefix>.<output>`, of a case; empty where it has none. */
+export function expectedOutputs(subject: ConformanceCase, prefix: 'base' | 'lora' | 'trained'): Map<string, Tensor> {
+  return new Map(
+    subject.outputs.flatMap((output) => {
+      const tensor = subject.expected.get(`${prefix}.${output}`);
+      return tensor ? [[output, tensor] as const] : [];
+    }),
+  );
+}
+
+/** Computes outputs, where the case expects some, and compares them. */
+async function checkOutputs(
+  subject: ConformanceCase,
+  prefix: 'base' | 'lora' | 'trained',
+  compute: () => Promise<Record<string, Tensor>>,
+): Promise<Outcome> {
+  const expected = expectedOutputs(subject, prefix);
+  if (expected.size === 0) return notApplicable(`the case expects no ${prefix}.<output>`);
+  const actual = await compute();
+  return judge(
+    [...expected].map(([name, tensor]) => compareTensors(name, actual[name], tensor, toleranceOf(subject, 'output'))),
+  );
+}
+
+/** The base model, opened and run, gives the outputs that torch gives. */
+export const base: Check = {
+  name: 'base',
+  run: (subject) => checkOutputs(subject, 'base', () => outputsOf(subject.model, subject)),
+};
+
+/** The model with the adapter gives the outputs that PEFT gives. */
+export const forward: Check = {
+  name: 'forward',
+  run: (subject) =>
+    checkOutputs(subject, 'lora', async () => outputsOf(subject.model, subject, await caseAdapter(subject))),
+};

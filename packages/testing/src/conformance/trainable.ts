@@ -1,0 +1,115 @@
+/** @file A case's adapter made ready to train: its places in the graph, its parameters, a trainer. */
+
+import { Adapter, OnnxLoraError, type Runtime, float32, type Tensor, type BasePrecision } from '@onnx-lora/sdk';
+import {
+  type DrawMask,
+  type PlacedAdapter,
+  LORA,
+  parseTensorName,
+  type AdapterPlan,
+  ParameterSet,
+  type MeasuredPrecision,
+  measurePrecision,
+  Trainer,
+  type TrainerRequest,
+} from '@onnx-lora/sdk/core';
+import type { CaseLoss, ConformanceCase } from './case.ts';
+import { lossFragment } from './loss.ts';
+import { caseAdapter } from './outputs.ts';
+
+/** An adapter with its places. */
+export interface Placed {
+  readonly placed: PlacedAdapter;
+  readonly plan: AdapterPlan;
+}
+
+/**
+ * Finds the places of an adapter's tensors in a case's model.
+ *
+ * @param training whether training leaves out what the adapter's config says (dropout), and does what tuners do around steps
+ */
+export async function placeFor(
+  { model }: ConformanceCase,
+  adapter: Adapter,
+  { drops = false, hooks = false }: { readonly drops?: boolean; readonly hooks?: boolean } = {},
+): Promise<Placed> {
+  const placed = await model.place(adapter, { toTrain: true });
+  return {
+    placed,
+    // Expected are the numbers of a model in evaluation mode, unless masks are given.
+    plan: placed.tunings.map(({ tuning }) => {
+      // What is added for variants of LoRA PEFT leaves to its callers, and the cases have none of it.
+      const isPlain = tuning.lowRank ? !drops : !hooks || adapter.config.peftType === LORA;
+      return isPlain ? (tuning.withoutTraining?.() ?? tuning) : tuning;
+    }),
+  };
+}
+
+/**
+ * The adapter of the case together with trained biases that some versions of PEFT do not save: these start from the
+ * base's values.
+ */
+export async function trainableAdapter(subject: ConformanceCase): Promise<Adapter> {
+  const adapter = await caseAdapter(subject);
+  const missing = subject.trainable.filter((name) => !adapter.tensors.has(name));
+  const biases = missing.flatMap((name): [string, Tensor][] => {
+    const { module, role } = parseTensorName(name);
+    const bias =
+      role === 'base_layer.bias' ? subject.model.sites().find(({ path }) => path === module)?.bias : undefined;
+    return bias ? [[name, float32(bias.stored.read().slice(), bias.stored.dims)]] : [];
+  });
+  return new Adapter(adapter.config, new Map([...adapter.tensors, ...biases]));
+}
+
+/**
+ * A trainer that starts from the case's adapter.
+ *
+ * @param optimizer what moves the parameters; AdamW without
+ * @param hooks whether tuners do what they do around steps; gradients alone are expected to be without
+ * @param precision in what the base computes; products that are too far off on the case's batch stay in float32
+ * @throws OnnxLoraError where the loss, a layer or an adapter's part is not supported
+ */
+export async function trainerFor(
+  subject: ConformanceCase,
+  runtime: Runtime,
+  optimizer: Pick<TrainerRequest, 'optimizer' | 'groups'> = {},
+  drawMask?: DrawMask,
+  hooks: boolean = false,
+  precision?: BasePrecision,
+): Promise<{ trainer: Trainer; placed: PlacedAdapter; measured?: MeasuredPrecision }> {
+  const { placed, plan } = await placeFor(subject, await trainableAdapter(subject), {
+    drops: drawMask !== undefined,
+    hooks,
+  });
+  const request = {
+    base: subject.model.onnx.model,
+    plan,
+    loss: lossFragment(requiredLoss(subject)),
+    runtime,
+    session: { threads: 1 },
+    ...optimizer,
+    ...(drawMask ? { drawMask } : {}),
+    parameters: (inputs) => ParameterSet.of(placed, inputs),
+    name: subject.id,
+  } satisfies TrainerRequest;
+  if (!precision) return { trainer: new Trainer(request), placed };
+  const measured = await measurePrecision(
+    { ...request, precision },
+    { inputs: subject.feeds, targets: subject.targets },
+  );
+  const { lossScale: initial } = measured;
+  const scaled = initial === undefined ? {} : { lossScaling: { initial } };
+  return { trainer: new Trainer({ ...request, ...scaled, precision: measured.precision }), placed, measured };
+}
+
+/** The adapter that parameters make, with what the graph has no place for carried through. */
+export function adapterOf({ adapter, unused }: PlacedAdapter, parameters: ParameterSet): Adapter {
+  const carried = unused.map((name) => [name, adapter.tensors.get(name)!] as const);
+  return new Adapter(adapter.config, new Map([...carried, ...parameters.tensors()]));
+}
+
+/** @throws OnnxLoraError `FILE_INVALID` for a case without a loss */
+export function requiredLoss({ loss, id }: ConformanceCase): CaseLoss {
+  if (loss) return loss;
+  throw new OnnxLoraError('FILE_INVALID', `The case "${id}" names no loss. Check its case.json.`);
+}

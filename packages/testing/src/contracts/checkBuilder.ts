@@ -1,0 +1,44 @@
+/** @file What must hold of what makes graphs of a folder without .onnx files. */
+
+import { OrtRuntime } from '@onnx-lora/sdk';
+import type { ModelBuilder } from '@onnx-lora/sdk/plugin';
+import { sessionModel } from '@onnx-lora/sdk/core';
+import { call, findingsLater } from '../failures.ts';
+import { inScratch, released } from '../lent.ts';
+
+/** By what a builder is checked. */
+export interface BuilderExamples {
+  /** A folder that it can build. */
+  readonly folder: string;
+}
+
+/**
+ * Checks a builder: it knows its folder and no empty one, the folder's graphs have names, and ONNX Runtime loads each.
+ *
+ * @example
+ * assert.deepEqual(await checkBuilder(cellsBuilder, { folder: 'fixtures/cell-net' }), []);
+ *
+ * @returns what does not hold, and what it throws; nothing where all is well
+ */
+export async function checkBuilder(builder: ModelBuilder, { folder }: BuilderExamples): Promise<string[]> {
+  return findingsLater(async () => {
+    const problems: string[] = [];
+    if (!call('recognises', () => builder.recognises(folder))) problems.push(`recognises gives false for "${folder}"`);
+    await inScratch(async (empty) => {
+      if (call('recognises', () => builder.recognises(empty)))
+        problems.push('recognises gives true for an empty folder');
+    });
+    if (call('choose', () => builder.choose(['README.md'])).length > 0) problems.push('choose takes a README.md alone');
+    const graphs = await call('build', () => builder.build(folder, { families: [] }));
+    if (graphs.size === 0) problems.push('build gives no graph');
+    for (const [name, model] of graphs) {
+      if (!/^[\w-]+$/.test(name)) problems.push(`build gives a graph the name "${name}", which is none for a file`);
+      const found = await findingsLater(async () => {
+        const session = await new OrtRuntime().createSession({ ...sessionModel(model), name });
+        return released(session, async () => []);
+      });
+      problems.push(...found);
+    }
+    return problems;
+  });
+}

@@ -1,0 +1,95 @@
+/** @file What must hold of an optimizer. */
+
+import { isDeepStrictEqual } from 'node:util';
+import type { Optimizer } from '@onnx-lora/sdk/plugin';
+import { Random } from '@onnx-lora/sdk/core';
+import { call, findings } from '../failures.ts';
+
+/** Options of {@link checkOptimizer}. */
+export interface CheckOptimizerOptions {
+  /** A rate at which it should get down a bowl within 200 steps; 0.01 by default. */
+  readonly lr?: number;
+}
+
+const dims = [3, 4];
+const STEPS = 200;
+
+/**
+ * Checks an optimizer on a bowl, ½ Σ cᵢxᵢ²: it gets down, alike each time; a zero gradient moves nothing when nothing
+ * decays; and one that takes over the state of another goes on with the same bits, as a run from a checkpoint must.
+ *
+ * @example
+ * assert.deepEqual(checkOptimizer(() => muon.create({})), []);
+ *
+ * @param make gives a new one, whose state is empty
+ * @returns what does not hold, and what its functions throw; nothing where all is well
+ */
+export function checkOptimizer(make: () => Optimizer, { lr = 0.01 }: CheckOptimizerOptions = {}): string[] {
+  const create = (): Optimizer => call('create', make);
+  const problems = [...findings(() => descentProblems(create, lr)), ...findings(() => resumeProblems(create, lr))];
+  // What fails in the one may do so in the other.
+  return [...new Set(problems)];
+}
+
+function descentProblems(make: () => Optimizer, lr: number): string[] {
+  const { weightDecay } = make();
+  const [first, again] = [descent(make(), lr), descent(make(), lr)];
+  const [begin, end] = [lossAt(new Bowl().value), lossAt(first.value)];
+  const still = new Bowl();
+  still.step(make(), lr, () => 0);
+  return [
+    ...(Number.isFinite(weightDecay) && weightDecay >= 0 ? [] : [`weightDecay is ${weightDecay}`]),
+    ...(end < begin / 2 ? [] : [`after ${STEPS} steps with a rate of ${lr}, the loss went from ${begin} to ${end}`]),
+    ...(isDeepStrictEqual(first.value, again.value) ? [] : ['the same steps end elsewhere the second time']),
+    ...(isDeepStrictEqual(still.value, new Bowl().value) ? [] : ['a zero gradient moves values though nothing decays']),
+  ];
+}
+
+/** Values that begin at the same random place. */
+class Bowl {
+  readonly value: Float32Array;
+
+  constructor() {
+    const random = new Random(3);
+    this.value = Float32Array.from({ length: 12 }, () => random.uniform(-1, 1));
+  }
+
+  step(optimizer: Optimizer, lr: number, slope: (x: number, i: number) => number = (x, i) => curvature(i) * x): void {
+    const gradient = this.value.map(slope);
+    call('update', () => {
+      for (const _ of optimizer.update('x', this.value, gradient, { lr, weightDecay: 0, dims }));
+    });
+  }
+}
+
+function descent(optimizer: Optimizer, lr: number): Bowl {
+  const bowl = new Bowl();
+  for (let step = 0; step < STEPS; step++) bowl.step(optimizer, lr);
+  return bowl;
+}
+
+function resumeProblems(make: () => Optimizer, lr: number): string[] {
+  const [whole, other] = [make(), make()];
+  const bowl = new Bowl();
+  for (let step = 0; step < 5; step++) bowl.step(whole, lr);
+  const kept = call('state', () => [...whole.state()]);
+  const state = new Map(kept.map(([name, tensor]) => [name, { ...tensor, data: tensor.data.slice() }]));
+  call('load', () => other.load(state, new Map([['x', dims]])));
+  const resumed = new Bowl();
+  resumed.value.set(bowl.value);
+  for (let step = 0; step < 5; step++) {
+    bowl.step(whole, lr);
+    resumed.step(other, lr);
+  }
+  return isDeepStrictEqual(bowl.value, resumed.value)
+    ? []
+    : ['one that takes over its state goes on with other bits: state() must hold all that it remembers'];
+}
+
+function curvature(i: number): number {
+  return 0.5 + (i % 3);
+}
+
+function lossAt(value: Float32Array): number {
+  return value.reduce((sum, x, i) => sum + 0.5 * curvature(i) * x * x, 0);
+}

@@ -1,0 +1,75 @@
+/** @file What must hold of a tuner. */
+
+import { OnnxLoraError, openModel, OrtRuntime } from '@onnx-lora/sdk';
+import { type TunedTensor, type Tuner, definePlugin } from '@onnx-lora/sdk/plugin';
+import { checkAdapterRoundTrip } from '../adapters/checkAdapterRoundTrip.ts';
+import { randomFeeds } from '../adapters/randomFeeds.ts';
+import { call, failureOf } from '../failures.ts';
+import { checkGradients } from '../gradients/checkGradients.ts';
+import { inScratch } from '../lent.ts';
+import { linearNet } from '../models/linearNet.ts';
+import { publishModel } from '../models/publishModel.ts';
+import { randomAdapter } from '../randomAdapter.ts';
+
+/**
+ * Checks a tuner on a small net of linear layers, with random values in its tensors: what {@link checkAdapterRoundTrip} asks
+ * of every adapter (files, the base where no adapter is named, merging where the tuner merges), and its gradients by finite
+ * differences. PEFT's own numbers are for {@link conformance}.
+ *
+ * @example
+ * assert.deepEqual(await checkTuner(ia3, { feedforward_modules: ['encoder.1'] }), []);
+ *
+ * @param settings of the tuner, its defaults without; the layers are `encoder.0` and `encoder.1`
+ * @returns what does not hold, and what its functions throw; nothing where all is well
+ */
+export async function checkTuner(tuner: Tuner, settings: Readonly<Record<string, unknown>> = {}): Promise<string[]> {
+  try {
+    return await inScratch((folder) => problemsOf(tuner, settings, folder));
+  } catch (error) {
+    if (error instanceof OnnxLoraError) return [error.message];
+    return failureOf(error);
+  }
+}
+
+async function problemsOf(
+  tuner: Tuner,
+  settings: Readonly<Record<string, unknown>>,
+  folder: string,
+): Promise<string[]> {
+  const plugins = [definePlugin({ name: 'checked', tuners: [watched(tuner)] })];
+  const published = await publishModel(folder, { model: linearNet() });
+  const model = await openModel(published, { plugins, runtime: new OrtRuntime() });
+  const lora = { tuner: { name: tuner.name, ...settings }, targetModules: ['encoder.0', 'encoder.1'] };
+  const gradients = await checkGradients(model, {
+    lora,
+    inputs: randomFeeds(model),
+    targets: {},
+    loss: (g, { logits }) => g.ReduceMean(g.Mul(logits!, g.Tanh(logits!)), [0, 1], false),
+  });
+  return [
+    ...(await checkAdapterRoundTrip(model, await randomAdapter(model, { lora }))),
+    ...gradients.flatMap(({ problem }) => problem ?? []),
+  ];
+}
+
+/** The same tuner, of which a call that fails says which it was. */
+function watched(tuner: Tuner): Tuner {
+  const calls = <Part extends object>(part: Part, inside: Inside = {}, nameOf = (key: string): string => key): Part =>
+    new Proxy(Object.create(part) as Part, {
+      get: (_, key) => {
+        const value: unknown = Reflect.get(part, key);
+        const into = inside[String(key)] ?? ((each: object): object => each);
+        if (typeof value !== 'function') return value && into(value);
+        return (...given: unknown[]) => into(call(nameOf(String(key)), () => value.apply(part, given) as object));
+      },
+    });
+  const tensors = (all: object): object =>
+    Object.fromEntries(
+      Object.entries(all).map(([name, each]) => [name, calls(each as TunedTensor, {}, (key) => `${key} of "${name}"`)]),
+    );
+  const unmerged = (part: object): object => calls(part, {}, (key) => `unmerged ${key}`);
+  return calls(tuner, { tune: (tuning) => calls(tuning, { tensors, unmerged }), training: (hooks) => calls(hooks) });
+}
+
+/** What becomes of a part's properties, and of what its functions give, by their names. */
+type Inside = Readonly<Record<string, (part: object) => object>>;

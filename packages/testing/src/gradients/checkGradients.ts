@@ -1,0 +1,112 @@
+/** @file Holds the gradients that a model is trained with against finite differences of its loss. */
+
+import { OnnxLoraError, type LoraOptions, type Model, type Feeds, float32, type Tensor } from '@onnx-lora/sdk';
+import type { LossFragment } from '@onnx-lora/sdk/tasks';
+import { planAdapter, Random } from '@onnx-lora/sdk/core';
+import { compareGradients, type Difference, largestMagnitude } from '../conformance/compare.ts';
+import { finerSteps, modelSteps, slopes } from './finiteDifferences.ts';
+import { randomTrainer } from './randomTrainer.ts';
+import { wideLoss } from './wideLoss.ts';
+
+/** What {@link checkGradients} differentiates. */
+export interface CheckGradientsOptions {
+  /** The adapter; by default what the model's family recommends, of rank 8. */
+  readonly lora?: LoraOptions;
+  /** The loss, such as that of a prepared task: `data.loss`. */
+  readonly loss: LossFragment;
+  /** One batch, as the task's `collate` gives it. */
+  readonly inputs: Feeds;
+  /** What the loss compares the outputs with, as `collate` gives it. */
+  readonly targets: Feeds;
+  /** How many elements of each tensor are checked, the largest among them; 8 by default. */
+  readonly elements?: number;
+  /** Seeds the adapter's values and the choice of elements; 1 by default. */
+  readonly seed?: number;
+}
+
+/** How far a gradient may be off, of the tensor's largest: single precision in the gradient, or in the differences as well. */
+const tolerances = { float64: { ofLargest: 1e-3 }, float32: { ofLargest: 5e-3 } } as const;
+
+/**
+ * Checks the gradient of each tensor that would be trained, on one batch: that which the SDK computes, with all that
+ * training does to a graph, against central differences of the loss, in double precision where ONNX Runtime has the kernels.
+ * The adapter has random values, so that no gradient is zero as B is.
+ *
+ * A loss that stops gradients on purpose, and a graph that rounds, differ from their differences rightly. Tensors of a tuner that
+ * says so (`ownGradient`) are left out.
+ *
+ * @example
+ * const data = await task.prepare(model);
+ * const batch = await data.collate([await data.train.get(0), await data.train.get(1)]);
+ * const found = await checkGradients(model, { loss: data.loss, ...batch });
+ * assert.deepEqual(found.filter(({ problem }) => problem), []);
+ *
+ * @returns an entry per tensor, by the name of its graph input
+ * @throws OnnxLoraError `TARGET_NOT_FOUND`, `NO_GRADIENT`; `CONFIG_INVALID` for DoRA; `LOSS_NOT_FINITE` where the loss of the batch is no number;
+ *   `MODEL_UNSUPPORTED` for models in 16-bit floats
+ */
+export async function checkGradients(
+  model: Model,
+  { lora, loss, inputs, targets, elements = 8, seed = 1 }: CheckGradientsOptions,
+): Promise<Difference[]> {
+  const { plan, config } = planAdapter(model, lora);
+  if (config.useDora) {
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      'DoRA takes the norm of the weight as a constant, as in PEFT, so its gradients are not the differences of the loss. Leave useDora out.',
+    );
+  }
+  const random = new Random(seed);
+  const trainer = randomTrainer(model, plan, loss, seed);
+  try {
+    const found = await trainer.lossAndGradients(inputs, targets);
+    if (!Number.isFinite(found.loss)) {
+      throw new OnnxLoraError(
+        'LOSS_NOT_FINITE',
+        `The loss of the batch is ${found.loss}, of which there are no differences. Check the batch and the loss.`,
+      );
+    }
+    const scale = largest([...found.gradients.values()].map((each) => float32(each, [each.length])));
+    const request = { base: model.onnx.model, name: model.name, plan, loss, inputs, targets };
+    const { session, precision, lossAt } = await wideLoss(request, trainer.parameters!);
+    try {
+      const differences: Difference[] = [];
+      for (const { input, value } of trainer.parameters!.all) {
+        if (input.tensor.ownGradient) continue;
+        const gradient = found.gradients.get(input.name) ?? new Float32Array(value.length);
+        const picked = pick(gradient, elements, random);
+        const at = lossAt.values.get(input.name)!;
+        const actual = float32(Float32Array.from(picked, (i) => gradient[i]!), [picked.length]); // prettier-ignore
+        const compared = (data: Float64Array): Difference =>
+          compareGradients(input.name, actual, { type: 'float64', dims: [picked.length], data }, tolerances[precision], scale); // prettier-ignore
+        const slopesAt = (step: number): Promise<Float64Array> => slopes(at, picked, step, () => lossAt.run());
+        let expected = await slopesAt(modelSteps[precision]);
+        let difference = compared(expected);
+        for (const step of finerSteps[precision]) {
+          if (difference.problem === undefined) break;
+          const finer = await slopesAt(step);
+          const errorOf = (each: number, k: number): number => Math.abs(each - gradient[picked[k]!]!);
+          expected = expected.map((each, k) => (errorOf(finer[k]!, k) < errorOf(each, k) ? finer[k]! : each));
+          difference = compared(expected);
+        }
+        differences.push(difference);
+      }
+      return differences;
+    } finally {
+      await session.release();
+    }
+  } finally {
+    await trainer.release();
+  }
+}
+
+/** Numbers of some elements: that of the largest gradient, and others at random. */
+function pick(gradient: Float32Array, count: number, random: Random): number[] {
+  const top = gradient.reduce((at, each, i) => (Math.abs(each) > Math.abs(gradient[at]!) ? i : at), 0);
+  const others = random.permutation(gradient.length).filter((i) => i !== top);
+  return [top, ...others].slice(0, Math.min(count, gradient.length)).sort((a, b) => a - b);
+}
+
+function largest(tensors: readonly Tensor[]): number {
+  return tensors.reduce((most, each) => Math.max(most, largestMagnitude(each)), 0);
+}

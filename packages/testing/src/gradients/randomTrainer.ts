@@ -1,0 +1,24 @@
+/** @file A trainer whose adapter has random values, so that no gradient is zero as B is. */
+
+import { type Model, OrtRuntime } from '@onnx-lora/sdk';
+import type { LossFragment } from '@onnx-lora/sdk/tasks';
+import { type AdapterPlan, Random, type DrawMask, MaskDrawer, ParameterSet, Trainer } from '@onnx-lora/sdk/core';
+import { withoutZeros } from '../randomAdapter.ts';
+
+/** The same for each step, for losses that are compared. */
+export const drawOnce: DrawMask = (mask) => new MaskDrawer(1).next([mask])[0]![1].data as Float32Array;
+
+/** On the CPU and with one thread, so that results repeat. To be released. */
+export function randomTrainer(model: Model, plan: AdapterPlan, loss: LossFragment, seed = 1): Trainer {
+  const random = new Random(seed);
+  return new Trainer({
+    base: model.onnx.model,
+    plan,
+    loss,
+    runtime: new OrtRuntime(),
+    session: { threads: 1, provider: 'cpu' },
+    drawMask: drawOnce,
+    parameters: (inputs) => withoutZeros(ParameterSet.initial(inputs, random), random),
+    name: model.name,
+  });
+}

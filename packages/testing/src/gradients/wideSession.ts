@@ -1,0 +1,58 @@
+/** @file Runs a graph in double precision where ONNX Runtime can, else in single. */
+
+import { OnnxLoraError, type Session, type Feeds, type Tensor } from '@onnx-lora/sdk';
+import { type GraphProto, type ModelProto, inferGraph } from '@onnx-lora/sdk/core';
+import { cpuSession } from '../graphs.ts';
+import { toFloat64 } from './float64.ts';
+
+/** What a reference computes in. */
+export type Precision = 'float32' | 'float64';
+
+/** A session, and the type in which the chosen inputs are fed. */
+export interface WideSession {
+  readonly session: Session;
+  readonly precision: Precision;
+}
+
+/**
+ * Loads a graph so that what depends on some inputs is computed in float64; in float32 where ONNX Runtime lacks a float64
+ * kernel for one of the operators, such as Resize.
+ *
+ * @param inputs float inputs of the graph; others stay as they are
+ * @param feeds what the graph is going to be fed, for its shapes
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a graph in 16-bit floats, whose differences rounding would drown
+ */
+export async function wideSession(
+  model: ModelProto & { readonly graph: GraphProto },
+  inputs: ReadonlySet<string>,
+  feeds: Feeds,
+  name: string,
+): Promise<WideSession> {
+  const half = [...inferGraph(model)].find(([, { type }]) => type === 'float16' || type === 'bfloat16');
+  if (half) {
+    throw new OnnxLoraError(
+      'MODEL_UNSUPPORTED',
+      `"${name}" computes "${half[0]}" in ${half[1].type}, whose rounding drowns finite differences. Check its float32 export.`,
+    );
+  }
+  const wide = toFloat64(model, inputs, feeds);
+  if (wide) {
+    try {
+      return { session: await cpuSession(wide, name), precision: 'float64' };
+    } catch (error) {
+      // No kernel of that type.
+      if (!(error instanceof OnnxLoraError)) throw error;
+    }
+  }
+  return { session: await cpuSession(model, name), precision: 'float32' };
+}
+
+/** Numbers as a tensor of that precision; no copy where they are of it already. */
+export function floatTensor(
+  values: Float32Array | Float64Array,
+  dims: readonly number[],
+  precision: Precision,
+): Tensor & { readonly data: Float32Array | Float64Array } {
+  const ArrayType = precision === 'float64' ? Float64Array : Float32Array;
+  return { type: precision, dims, data: values instanceof ArrayType ? values : ArrayType.from(values) };
+}
