@@ -243,9 +243,9 @@ describe('KaSA', () => {
 describe('errors', () => {
   it.each<[string, LoraOptions, string]>([
     ['a weight with fewer singular values', { tuner: { name: 'kasa', r: 6 }, targetModules }, 'The rank of KaSA must be below the 6 singular values of "encoder.0", and is 6.'], // prettier-ignore
-    ['DoRA', { tuner: { name: 'kasa', r: 2, use_dora: true }, targetModules }, '"use_dora" must be false of this variant of LoRA, and it is true.'], // prettier-ignore
-    ['an initialisation', { tuner: { name: 'qalora', init_lora_weights: 'pissa' }, targetModules }, '"init_lora_weights" must be true of this variant of LoRA, and it is "pissa".'], // prettier-ignore
-    ['a dropout that leaves nothing', { tuner: { name: 'kasa', r: 2, lora_dropout: 1 }, targetModules }, 'lora_dropout must be a number from 0 to below 1, and is 1.'], // prettier-ignore
+    ['DoRA', { tuner: { name: 'kasa', r: 2, use_dora: true }, targetModules }, 'use_dora must be false, all that this tuner has of it, and is true.'], // prettier-ignore
+    ['an initialisation', { tuner: { name: 'qalora', init_lora_weights: 'pissa' }, targetModules }, 'init_lora_weights must be true, all that this tuner has of it, and is "pissa".'], // prettier-ignore
+    ['a dropout that leaves nothing', { tuner: { name: 'kasa', r: 2, lora_dropout: 1 }, targetModules }, 'lora_dropout must be a probability less than 1, and is 1.'], // prettier-ignore
     ['groups that do not fit', { tuner: 'qalora', targetModules }, 'qalora_group_size must divide the 8 inputs of "encoder.0", and is 16.'], // prettier-ignore
     ['blocks that do not fit', { tuner: { name: 'bdlora', use_bdlora: { target_modules_bd_b: ['encoder'], nblocks: 4 } }, targetModules }, 'nblocks of use_bdlora must divide the rank 8 and the 6 features of "encoder.0", and is 4.'], // prettier-ignore
     ['a layer without blocks', { tuner: 'bdlora', targetModules }, 'the layer is in neither target_modules_bd_a nor target_modules_bd_b of use_bdlora (match_strict)'], // prettier-ignore

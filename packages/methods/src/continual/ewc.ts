@@ -1,8 +1,8 @@
 /** @file EWC on LoRA: what mattered for earlier tasks is held near its values by a spring, as stiff as it mattered. */
 
 import type { TunedTensor, Tuner } from '@onnx-lora/sdk/plugin';
-import { finite, whole } from '../tuners/settings.ts';
-import { loraFactors } from '../tuners/lowRank/lora.ts';
+import { finite } from '../tuners/settings.ts';
+import { loraOf } from '../tuners/lowRank/lora.ts';
 import { zeros } from '../tuners/tensors.ts';
 
 const factors = ['lora_A', 'lora_B'] as const;
@@ -14,16 +14,15 @@ export const ewc: Tuner = {
   description: 'EWC: LoRA that holds what mattered for earlier tasks near its values (see `continual`)',
   defaults: { r: 8, lora_alpha: 16, lambda: 1000 },
   tune: (layer, settings) => {
-    const r = whole(settings, 'r');
-    const scaling = finite(settings, 'lora_alpha') / r;
-    const { 'lora_A.weight': A, 'lora_B.weight': B } = loraFactors(r, layer.in, layer.out);
+    const lora = loraOf(layer, settings);
+    const { lora_A: A, lora_B: B } = lora.tensors;
     const frozen = ({ dims }: TunedTensor): TunedTensor => ({ ...zeros(dims), role: 'frozen' });
     // Of the task that is being trained, by the squares of its gradients; the file keeps them for the next.
     const counted = ({ dims }: TunedTensor): TunedTensor => ({ ...zeros(dims), role: 'state', saved: true });
     return {
+      ...lora,
       tensors: {
-        lora_A: A,
-        lora_B: B,
+        ...lora.tensors,
         anchor_lora_A: frozen(A),
         anchor_lora_B: frozen(B),
         fisher_lora_A: frozen(A),
@@ -32,7 +31,6 @@ export const ewc: Tuner = {
         squares_lora_B: counted(B),
         steps: counted(zeros([1])),
       },
-      factors: (g, { lora_A, lora_B }) => ({ A: g.Identity(lora_A!), B: g.Mul(lora_B!, scaling) }),
     };
   },
   training: (settings) => ({

@@ -2,7 +2,7 @@
 
 import type { Tuner } from '@onnx-lora/sdk/plugin';
 import { finite, whole } from '../tuners/settings.ts';
-import { loraFactors } from '../tuners/lowRank/lora.ts';
+import { loraOf } from '../tuners/lowRank/lora.ts';
 import { zeros } from '../tuners/tensors.ts';
 
 export const oLora: Tuner = {
@@ -13,21 +13,20 @@ export const oLora: Tuner = {
     'O-LoRA: LoRA beside those of earlier tasks, which stay as they are, and orthogonal to them (see `continual`)',
   defaults: { r: 8, lora_alpha: 16, old_r: 0, lambda: 0.5, train_A: true },
   tune: (layer, settings) => {
-    const [r, old] = [whole(settings, 'r'), whole(settings, 'old_r', 0)];
-    const scaling = finite(settings, 'lora_alpha') / r;
-    const { 'lora_A.weight': A, 'lora_B.weight': B } = loraFactors(r, layer.in, layer.out);
+    const { scaling, tensors } = loraOf(layer, settings);
+    const old = whole(settings, 'old_r', 0);
     const before = {
       old_A: { ...zeros([old, layer.in]), role: 'frozen' },
       old_B: { ...zeros([layer.out, old]), role: 'frozen' },
     } as const;
     return {
       tensors: {
-        lora_A: settings['train_A'] === false ? { ...A, role: 'frozen' } : A,
-        lora_B: B,
+        ...tensors,
+        ...(settings['train_A'] === false ? { lora_A: { ...tensors.lora_A, role: 'frozen' } } : {}),
         ...(old > 0 ? before : {}),
       },
       factors: (g, { lora_A, lora_B, old_A, old_B }) => ({
-        A: old > 0 ? g.Concat([old_A!, lora_A!], 0) : g.Identity(lora_A!),
+        A: old > 0 ? g.Concat([old_A!, lora_A!], 0) : lora_A!,
         B: g.Mul(old > 0 ? g.Concat([old_B!, lora_B!], 1) : lora_B!, scaling),
       }),
     };

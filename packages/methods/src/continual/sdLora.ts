@@ -1,7 +1,7 @@
 /** @file SD-LoRA: LoRA for one task after another, of which those before keep their directions and are scaled anew. */
 
 import type { Tuner } from '@onnx-lora/sdk/plugin';
-import { loraFactors } from '../tuners/lowRank/lora.ts';
+import { loraOf } from '../tuners/lowRank/lora.ts';
 import { finite, whole } from '../tuners/settings.ts';
 import { filled, zeros } from '../tuners/tensors.ts';
 
@@ -13,9 +13,8 @@ export const sdLora: Tuner = {
     'SD-LoRA: LoRA beside those of earlier tasks, whose directions stay and whose magnitudes are trained (see `continual`)',
   defaults: { r: 8, lora_alpha: 16, old_tasks: 0, init_scale: 0.8 },
   tune: (layer, settings) => {
-    const [r, tasks] = [whole(settings, 'r'), whole(settings, 'old_tasks', 0)];
-    const scaling = finite(settings, 'lora_alpha') / r;
-    const { 'lora_A.weight': A, 'lora_B.weight': B } = loraFactors(r, layer.in, layer.out);
+    const { r, scaling, tensors } = loraOf(layer, settings);
+    const tasks = whole(settings, 'old_tasks', 0);
     const before = {
       // Of each task, one behind the other, both factors of length 1.
       old_A: { ...zeros([tasks * r, layer.in]), role: 'frozen' },
@@ -24,15 +23,14 @@ export const sdLora: Tuner = {
     } as const;
     return {
       tensors: {
-        lora_A: A,
-        lora_B: B,
+        ...tensors,
         scale: filled([1], finite(settings, 'init_scale')),
         ...(tasks > 0 ? before : {}),
       },
       // s·(Σ aᵢ·BᵢAᵢ / (‖Bᵢ‖·‖Aᵢ‖) + a·B·A)
       factors: (g, { lora_A, lora_B, scale, old_A, old_B, old_scale }) => {
         const own = g.Mul(lora_B!, scale!);
-        if (tasks === 0) return { A: g.Identity(lora_A!), B: g.Mul(own, scaling) };
+        if (tasks === 0) return { A: lora_A!, B: g.Mul(own, scaling) };
         const byTask = g.Mul(g.Reshape(old_B!, [layer.out, tasks, r]), g.Reshape(old_scale!, [1, tasks, 1]));
         const old = g.Reshape(byTask, [layer.out, tasks * r]);
         return { A: g.Concat([old_A!, lora_A!], 0), B: g.Mul(g.Concat([old, own], 1), scaling) };

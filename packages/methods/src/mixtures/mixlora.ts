@@ -5,7 +5,8 @@ import type { ByTensor, LayerInGraph, TunedLayer, Tuner, TunerSettings } from '@
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import { choices, expertTensors, imbalance, mixed } from './experts.ts';
 import { finite, whole, wrong } from '../tuners/settings.ts';
-import { kaiming, normal, zeros } from '../tuners/tensors.ts';
+import { loraOf } from '../tuners/lowRank/lora.ts';
+import { normal } from '../tuners/tensors.ts';
 
 export const mixlora: Tuner = {
   name: 'mixlora',
@@ -30,12 +31,7 @@ export const mixlora: Tuner = {
     if (whole(settings, 'top_k') > sizes.experts) throw wrong(settings, 'top_k', `at most num_experts, which is ${sizes.experts}`); // prettier-ignore
     finite(settings, 'router_aux_loss_coef');
     const block = blockOf(layer, settings, layers);
-    if (!block) {
-      return {
-        tensors: { lora_A: kaiming([sizes.r, layer.in]), lora_B: zeros([layer.out, sizes.r]) },
-        factors: (g, { lora_A: A, lora_B: B }) => ({ A: A!, B: g.Mul(B!, scaling) }),
-      };
-    }
+    if (!block) return loraOf(layer, settings);
     const { A, B } = expertTensors(sizes, layer);
     const router = normal([sizes.experts, (block.inner[0] ?? layer).in], finite(settings, 'router_init_range'));
     return {

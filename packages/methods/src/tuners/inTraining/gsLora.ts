@@ -1,8 +1,8 @@
 /** @file GS-LoRA: LoRA whose layers are pulled to zero as a whole, so that few of them change. */
 
 import type { Tuner } from '@onnx-lora/sdk/plugin';
-import { loraFactors } from '../lowRank/lora.ts';
-import { finite, whole } from '../settings.ts';
+import { loraOf } from '../lowRank/lora.ts';
+import { finite } from '../settings.ts';
 
 export const gsLora: Tuner = {
   name: 'gs-lora',
@@ -10,15 +10,7 @@ export const gsLora: Tuner = {
   paper: 'https://arxiv.org/abs/2403.11530',
   description: 'GS-LoRA: LoRA whose layers are pulled to zero as wholes, to unlearn in few of them (see `unlearning`)',
   defaults: { r: 8, lora_alpha: 16, group_lasso: 0.1 },
-  tune: (layer, settings) => {
-    const r = whole(settings, 'r');
-    const scaling = finite(settings, 'lora_alpha') / r;
-    const { 'lora_A.weight': A, 'lora_B.weight': B } = loraFactors(r, layer.in, layer.out);
-    return {
-      tensors: { lora_A: A, lora_B: B },
-      factors: (g, { lora_A, lora_B }) => ({ A: g.Identity(lora_A!), B: g.Mul(lora_B!, scaling) }),
-    };
-  },
+  tune: loraOf,
   training: (settings) => ({
     // Σ ‖(A, B)‖ over the layers, each a group.
     loss: (g, modules) => {

@@ -9,21 +9,21 @@
  */
 
 import { type StepTensor, TorchRandom, type Tuner, type TunerSettings } from '@onnx-lora/sdk/plugin';
-import { finite, whole } from '../settings.ts';
-import { kaiming, zeros } from '../tensors.ts';
+import { loraOf } from '../lowRank/lora.ts';
+import { whole } from '../settings.ts';
+import { zeros } from '../tensors.ts';
 
 /** Settings of them all: after how many steps the change is taken in, and how often. */
 export const restartDefaults = { r: 8, lora_alpha: 16, restart_every: 500, restarts: 3, seed: 0 };
 
 /** A and B of LoRA, and those that have been taken in. */
 export const tuneRestarted: Tuner['tune'] = (layer, settings) => {
-  const [r, restarts] = [whole(settings, 'r'), whole(settings, 'restarts')];
+  const { r, scaling, tensors } = loraOf(layer, settings);
+  const restarts = whole(settings, 'restarts');
   whole(settings, 'restart_every');
-  const scaling = finite(settings, 'lora_alpha') / r;
   return {
     tensors: {
-      lora_A: kaiming([r, layer.in]),
-      lora_B: zeros([layer.out, r]),
+      ...tensors,
       merged_A: { ...zeros([restarts * r, layer.in]), role: 'state', saved: true },
       merged_B: { ...zeros([layer.out, restarts * r]), role: 'state', saved: true },
     },

@@ -2,7 +2,8 @@
 
 import type { Tuner } from '@onnx-lora/sdk/plugin';
 import { finite, whole } from '../settings.ts';
-import { kaiming, normal, zeros } from '../tensors.ts';
+import { loraOf } from '../lowRank/lora.ts';
+import { normal } from '../tensors.ts';
 
 export const sora: Tuner = {
   name: 'sora',
@@ -12,14 +13,9 @@ export const sora: Tuner = {
   // Names and numbers of the authors' scripts: how much the mean gate adds to the loss, and how far a step takes gates to zero.
   defaults: { r: 8, lora_alpha: 16, sparse_lambda: 10, sparse_lambda_2: 3e-4 },
   tune: (layer, settings) => {
-    const r = whole(settings, 'r');
-    const scaling = finite(settings, 'lora_alpha') / r;
+    const { r, scaling, tensors } = loraOf(layer, settings);
     return {
-      tensors: {
-        lora_A: kaiming([r, layer.in]),
-        lora_B: zeros([layer.out, r]),
-        gate: normal([1, r], 1),
-      },
+      tensors: { ...tensors, gate: normal([1, r], 1) },
       factors: (g, { lora_A: A, lora_B: B, gate }) => ({ A: A!, B: g.Mul(g.Mul(B!, gate!), scaling) }),
     };
   },

@@ -1,8 +1,14 @@
-/** @file What the variants of LoRA have in common: its settings, and factors that begin as LoRA's. */
+/** @file LoRA as its variants have it: its settings, and factors that begin as LoRA's. */
 
-import { scalingOf, type TunedLayer, type TunedTensor, type Tuner, type TunerSettings } from '@onnx-lora/sdk/plugin';
-import { OnnxLoraError } from '@onnx-lora/sdk';
-import { uniform, zeros } from '../tensors.ts';
+import {
+  type ChangeByFactors,
+  type TunedLayer,
+  type TunedTensor,
+  type Tuner,
+  type TunerSettings,
+} from '@onnx-lora/sdk/plugin';
+import { dropoutOf, finite, finiteOf, requireOnly, whole, wholeOf } from '../settings.ts';
+import { kaiming, zeros } from '../tensors.ts';
 
 /** PEFT's keys of LoRA with its defaults. */
 const defaults = {
@@ -39,45 +45,30 @@ export function variantOfLora(
  * @throws OnnxLoraError `CONFIG_INVALID` for settings of LoRA that no variant here has
  */
 export function rankOf(
-  { path }: TunedLayer,
+  layer: TunedLayer,
   settings: TunerSettings,
   isNew: boolean,
 ): { readonly r: number; readonly scaling: number; readonly dropout: number } {
-  const {
-    r,
-    lora_alpha: alpha,
-    rank_pattern: ranks,
-    alpha_pattern: alphas,
-    use_rslora: root,
-    lora_dropout: dropout,
-  } = settings;
-  const other = (isNew ? Object.keys(onlyDefault) : ['use_dora']).find((key) => settings[key] !== onlyDefault[key]);
-  if (other !== undefined) {
-    throw new OnnxLoraError(
-      'CONFIG_INVALID',
-      `"${other}" must be ${JSON.stringify(onlyDefault[other])} of this variant of LoRA, and it is ${JSON.stringify(settings[other])}. Leave it out.`,
-    );
-  }
-  if (!((dropout as number) >= 0 && (dropout as number) < 1)) {
-    throw new OnnxLoraError(
-      'CONFIG_INVALID',
-      `lora_dropout must be a number from 0 to below 1, and is ${JSON.stringify(dropout)}. Give the share of inputs that a step leaves out.`,
-    );
-  }
-  const { r: rank, scaling } = scalingOf(
-    {
-      r: r as number,
-      loraAlpha: alpha as number,
-      rankPattern: (ranks ?? {}) as Record<string, number>,
-      alphaPattern: (alphas ?? {}) as Record<string, number>,
-      useRslora: root === true,
-    },
-    path,
-  );
-  return { r: rank, scaling, dropout: dropout as number };
+  requireOnly(settings, isNew ? onlyDefault : { use_dora: false });
+  const r = wholeOf(layer, settings, 'r', 'rank_pattern');
+  const alpha = finiteOf(layer, settings, 'lora_alpha', 'alpha_pattern');
+  const scaling = alpha / (settings['use_rslora'] === true ? Math.sqrt(r) : r);
+  return { r, scaling, dropout: dropoutOf(settings, 'lora_dropout') };
 }
 
 const onlyDefault: TunerSettings = { use_dora: false, lora_bias: false, bias: 'none', init_lora_weights: true };
+
+/** LoRA by the settings `r` and `lora_alpha`: its tensors, and its change of a layer. */
+export function loraOf(
+  { in: width, out }: TunedLayer,
+  settings: TunerSettings,
+): ChangeByFactors & Record<'r' | 'scaling', number> & { tensors: Record<'lora_A' | 'lora_B', TunedTensor> } {
+  const r = whole(settings, 'r');
+  const scaling = finite(settings, 'lora_alpha') / r;
+  const { 'lora_A.weight': lora_A, 'lora_B.weight': lora_B } = loraFactors(r, width, out);
+  const factors: ChangeByFactors['factors'] = (g, { lora_A: A, lora_B: B }) => ({ A: A!, B: g.Mul(B!, scaling) });
+  return { r, scaling, tensors: { lora_A, lora_B }, factors };
+}
 
 /** A and B as LoRA begins: A uniform in ±1/√in, B zero. */
 export function loraFactors(
@@ -85,5 +76,5 @@ export function loraFactors(
   width: number,
   out: number,
 ): Record<'lora_A.weight' | 'lora_B.weight', TunedTensor> {
-  return { 'lora_A.weight': uniform([r, width], 1 / Math.sqrt(width)), 'lora_B.weight': zeros([out, r]) };
+  return { 'lora_A.weight': kaiming([r, width]), 'lora_B.weight': zeros([out, r]) };
 }
