@@ -6,8 +6,8 @@ import { formModel, layerForms } from '../../../../../test/support/layerForms.ts
 import type { Site } from '../../match/sites.ts';
 import { float32 } from '../../runtime/tensor.ts';
 import { adapterConfig } from './peftConfig.ts';
-import { tableRows } from '../../lora/tunings/lowRankTensors.ts';
-import { tiedTokens, tiedTokenTensors, tokenTensors } from './trainableTokens.ts';
+import { tableRows, tiedTokens } from '../../lora/tunings/tokenRows.ts';
+import { tiedTokenTensors, tokenTensors } from './trainableTokens.ts';
 
 const table = Float32Array.from({ length: 28 }, (_, i) => i / 4);
 const [site] = sited(formModel(layerForms['Gather']!, () => table)).sites as [Site];
@@ -19,11 +19,11 @@ const config = (trainableTokenIndices: Parameters<typeof adapterConfig>[0]['trai
 test("A picks the rows, and B is what they are more than the base's", () => {
   const {
     saved,
-    tuning: { lowRank, scaling },
+    tuning: { product, scaling },
     names,
   } = tokenTensors('fc', site, rows, config({ fc: [5, 1] }), 'model');
   const [A, B] = [saved.get('lora_A')!, saved.get('lora_B')!];
-  expect({ tokens: lowRank.tokens, r: lowRank.r, scaling }).toEqual({ tokens: [5, 1], r: 2, scaling: 1 });
+  expect({ tokens: product.tokens, r: product.r, scaling }).toEqual({ tokens: [5, 1], r: 2, scaling: 1 });
   expect(names).toEqual(['base_model.model.fc.token_adapter.trainable_tokens_delta']);
   const changed = table.slice();
   for (let k = 0; k < 2; k++)
@@ -39,7 +39,7 @@ test("A picks the rows, and B is what they are more than the base's", () => {
 
 test("ids by the end of a module's name, or for the one embedding there is", () => {
   for (const given of [[5, 1], { fc: [5, 1] }, { other: [0], 'deep.fc': [5, 1] }]) {
-    expect(tokenTensors('deep.fc', site, rows, config(given), 'model').tuning.lowRank).toMatchObject({ tokens: [5, 1], savedAs: 'deep.fc' }); // prettier-ignore
+    expect(tokenTensors('deep.fc', site, rows, config(given), 'model').tuning.product).toMatchObject({ tokens: [5, 1], savedAs: 'deep.fc' }); // prettier-ignore
   }
 });
 
@@ -63,8 +63,8 @@ test('a layer that shares the table gets the same rows, its factors the other wa
   expect(B.dims).toEqual([7, 2]);
   for (let i = 0; i < 4; i++)
     for (let k = 0; k < 2; k++) expect(A.data[k * 4 + i]).toBe(tensors.saved.get('lora_B')!.data[i * 2 + k]);
-  expect(tied.tuning.lowRank).toEqual(tiedTokens(tensors.tuning.lowRank, head));
-  const picks = tied.tuning.lowRank.fixed!.lora_B!;
+  expect(tied.tuning.product).toEqual(tiedTokens(tensors.tuning.product, head));
+  const picks = tied.tuning.product.fixed!.lora_B!;
   expect(picks.dims).toEqual([2, 7]);
   expect([...(picks.data as Float32Array)].flatMap((value, i) => (value === 1 ? [i] : []))).toEqual([5, 8]);
 });

@@ -2,8 +2,8 @@
 
 import { OnnxLoraError } from '../../errors.ts';
 import { floats } from '../../graph/tensorData.ts';
-import type { LowRankSite } from '../../lora/tunings/lowRankSite.ts';
-import { LowRank, type PlacedLowRank } from '../../lora/tunings/lowRank.ts';
+import type { PlacedLowRank } from '../../lora/tunings/lowRank.ts';
+import { tiedTokens, TokenRows } from '../../lora/tunings/tokenRows.ts';
 import type { Site } from '../../match/sites.ts';
 import { transposedMatrix } from '../../runtime/layout.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
@@ -52,7 +52,7 @@ export function tokenTensors(
   const savedAs = module === site.path ? {} : { savedAs: module };
   const isAlone = config.peftType !== LORA;
   return {
-    tuning: new LowRank({
+    tuning: new TokenRows({
       site,
       r: ids.length,
       dora: false,
@@ -69,31 +69,11 @@ export function tokenTensors(
   };
 }
 
-/**
- * The same rows in a layer that shares the table as its weight, such as a language model's output layer: PEFT trains
- * them as one.
- */
-export function tiedTokens(embedding: LowRankSite, layer: Site): LowRankSite {
-  const ids = embedding.tokens!;
-  const [vocabulary] = layer.weightShape as [number, number];
-  const picks = new Float32Array(ids.length * vocabulary);
-  ids.forEach((id, row) => (picks[row * vocabulary + id] = 1));
-  return {
-    site: layer,
-    r: ids.length,
-    dora: false,
-    bias: false,
-    tokens: ids,
-    tiedTo: embedding,
-    fixed: { lora_B: float32(picks, [ids.length, vocabulary]) },
-  };
-}
-
 /** What {@link tokenTensors} made of an embedding, for such a layer. */
 export function tiedTokenTensors({ tuning, saved, names }: PlacedLowRank, layer: Site): PlacedLowRank {
   const [A, B] = [saved.get('lora_A')!, saved.get('lora_B')!];
   return {
-    tuning: new LowRank(tiedTokens(tuning.lowRank, layer)),
+    tuning: new TokenRows(tiedTokens(tuning.product, layer)),
     saved: new Map([
       ['lora_A', transposedMatrix(B)],
       ['lora_B', transposedMatrix(A)],

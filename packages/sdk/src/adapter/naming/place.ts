@@ -101,7 +101,7 @@ export function placeAdapter(
   );
   const lowRank = [
     ...(adapter.config.extra['ensure_weight_tying'] === true ? tied(own, sites) : own),
-    ...own.flatMap((placed) => (placed.tuning.lowRank.tokens ? tiedTokenRows(placed, sites, own) : [])),
+    ...own.flatMap((placed) => (placed.tuning.product.tokens ? tiedTokenRows(placed, sites, own) : [])),
   ];
   const tunings = [...lowRank, ...trained, ...byTuner];
   if (tunings.length === 0 && !mayBeEmpty) {
@@ -127,17 +127,17 @@ function tied(lowRank: readonly PlacedLowRank[], sites: readonly Site[]): Placed
   const embeddings = lowRank.filter(
     ({
       tuning: {
-        lowRank: { site, tokens },
+        product: { site, tokens },
       },
     }) => site.kind === 'embedding' && !tokens,
   );
   const tiedTo = new Map(
     embeddings.flatMap(({ tuning }) =>
-      tiedLayers(tuning.site, sites).map(({ path }) => [path, tuning.lowRank] as const),
+      tiedLayers(tuning.site, sites).map(({ path }) => [path, tuning.product] as const),
     ),
   );
   return lowRank.map((each) => {
-    const { lowRank: layer, scaling } = each.tuning;
+    const { product: layer, scaling } = each.tuning;
     const other = tiedTo.get(layer.site.path);
     return other && other.r === layer.r ? { ...each, tuning: new LowRank({ ...layer, tiedTo: other }, scaling) } : each;
   });

@@ -1,4 +1,4 @@
-/** @file LoRA and DoRA of a layer, and trained rows of an embedding: W + s·B·A, with DoRA times a factor for each output. */
+/** @file LoRA and DoRA of a layer: W + s·B·A, with DoRA times a factor for each output. */
 
 import { eachDeltaRow, isHeldByGroups, weightSteps } from '../../adapter/merging/delta.ts';
 import { doraGain } from '../../adapter/merging/dora.ts';
@@ -10,7 +10,7 @@ import { float32, type Tensor } from '../../runtime/tensor.ts';
 import { type FactorValues, graphFactor } from '../kinds/kind.ts';
 import { kindOf } from '../kinds/table.ts';
 import type { FirstValues, LowRankSite } from './lowRankSite.ts';
-import { factorTensor, type OutputRole, outputTensor, rowsTensor } from './lowRankTensors.ts';
+import { factorTensor, type OutputRole, outputTensor } from './lowRankTensors.ts';
 import {
   type Edits,
   type ModuleTuning,
@@ -27,21 +27,21 @@ import {
  */
 export class LowRank implements ModuleTuning {
   /** The layer, and how it is adapted. */
-  readonly lowRank: LowRankSite;
+  readonly product: LowRankSite;
   /** What B·A and the bias are multiplied with. */
   readonly scaling: number;
   /** Other first values than PEFT's. */
   readonly start: FirstValues | undefined;
 
   /** An adapter of one layer; of one that only serves, without rank and scaling. */
-  constructor(lowRank: LowRankSite, scaling: number = 1, start?: FirstValues) {
-    this.lowRank = lowRank;
+  constructor(product: LowRankSite, scaling: number = 1, start?: FirstValues) {
+    this.product = product;
     this.scaling = scaling;
     this.start = start;
   }
 
   get site(): Site {
-    return this.lowRank.site;
+    return this.product.site;
   }
 
   get path(): string {
@@ -54,7 +54,7 @@ export class LowRank implements ModuleTuning {
 
   get wants(): ModuleTuning['wants'] {
     const { path } = this;
-    const { dora, bias } = this.lowRank;
+    const { dora, bias } = this.product;
     return [
       { input: `${path}:lora_A`, label: path, option: `targetModules: ${JSON.stringify([path])}` },
       ...(dora ? [{ input: `${path}:lora_gain`, label: `${path} (DoRA)`, option: 'useDora: true' }] : []),
@@ -66,48 +66,56 @@ export class LowRank implements ModuleTuning {
     return String(this.scaling);
   }
 
-  get product(): LowRankSite {
-    return this.lowRank;
+  get lowRank(): LowRankSite | undefined {
+    return this.product;
   }
 
   get noSum(): string | undefined {
-    return this.lowRank.dora ? 'is DoRA' : undefined;
+    return this.product.dora ? 'is DoRA' : undefined;
   }
 
   get noUnmerge(): string | undefined {
-    if (this.lowRank.dora) return 'is DoRA, whose magnitudes replace those of the weight';
-    return this.lowRank.tokens ? 'replaces rows of the table' : undefined;
+    return this.product.dora ? 'is DoRA, whose magnitudes replace those of the weight' : undefined;
   }
 
   leaving(roles: readonly string[]): LowRank {
-    return new LowRank({ ...this.lowRank, left: roles }, this.scaling, this.start);
+    return this.#with({ left: roles });
   }
 
   withoutTraining(): LowRank {
-    return new LowRank({ ...this.lowRank, dropout: 0 }, this.scaling);
+    return this.#with({ dropout: 0 });
+  }
+
+  #with(other: Partial<LowRankSite>): LowRank {
+    const own = this.constructor as typeof LowRank;
+    return new own({ ...this.product, ...other }, this.scaling, this.start);
   }
 
   tensor(role: string): TuningTensor {
-    const tensor = this.#tensor(role);
-    return this.lowRank.left?.includes(role) ? { ...tensor, use: 'frozen' } : tensor;
+    const tensor = this.tensorOf(role);
+    return this.product.left?.includes(role) ? { ...tensor, use: 'frozen' } : tensor;
   }
 
-  #tensor(role: string): TuningTensor {
-    if (role !== 'lora_A' && role !== 'lora_B') return outputTensor(this, role as OutputRole);
-    return this.lowRank.tokens ? rowsTensor(this, role) : factorTensor(this, role);
+  protected tensorOf(role: string): TuningTensor {
+    return role === 'lora_A' || role === 'lora_B' ? factorTensor(this, role) : outputTensor(this, role as OutputRole);
+  }
+
+  /** The roles of what is trained. */
+  protected roles(): readonly string[] {
+    const { dora, bias, tiedTo, fixed } = this.product;
+    const factors = tiedTo ? [] : (['lora_A', 'lora_B'] as const).filter((role) => !fixed?.[role]);
+    return [...factors, ...(bias ? ['lora_B.bias'] : []), ...(dora ? ['lora_magnitude_vector'] : [])];
   }
 
   trained(): readonly TuningTensor[] {
-    const { dora, bias, tokens, tiedTo, fixed } = this.lowRank;
-    const factors = (['lora_A', 'lora_B'] as const).filter((role) => !fixed?.[role]);
-    const own = tiedTo ? [] : tokens ? (['lora_B'] as const) : factors;
-    const more = [...(bias ? (['lora_B.bias'] as const) : []), ...(dora ? (['lora_magnitude_vector'] as const) : [])];
-    return [...own, ...more].map((role) => this.tensor(role)).filter(({ use }) => use === undefined);
+    return this.roles()
+      .map((role) => this.tensor(role))
+      .filter(({ use }) => use === undefined);
   }
 
   join(other: ModuleTuning = this): ModuleTuning | undefined {
     if (!other.product || other.isAlone) return undefined;
-    const [own, { dora, bias = false }] = [this.lowRank, other.product];
+    const [own, { dora, bias = false }] = [this.product, other.product];
     return new LowRank({ site: this.site, dora: own.dora || dora, bias: (own.bias ?? false) || bias });
   }
 
@@ -137,7 +145,7 @@ export class LowRank implements ModuleTuning {
   }
 
   isHeldByWeight(saved: SavedTensors): boolean {
-    if (this.lowRank.bias && occurrencesOf(this.site).some(({ bias }) => !bias)) return false;
+    if (this.product.bias && occurrencesOf(this.site).some(({ bias }) => !bias)) return false;
     return isHeldByGroups(this.site, this.values(saved));
   }
 

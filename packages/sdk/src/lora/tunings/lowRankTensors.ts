@@ -1,4 +1,4 @@
-/** @file The tensors of a low-rank adapter: its factors, trained rows of a table, and what has one number per output. */
+/** @file The tensors of a low-rank adapter: its factors, and what has one number per output. */
 
 import { adaptedNorm } from '../../adapter/merging/dora.ts';
 import { tensorName } from '../../adapter/formats/tensorNames.ts';
@@ -15,14 +15,14 @@ export type OutputRole = 'lora_B.bias' | 'lora_magnitude_vector' | 'lora_gain';
 
 /** An adapter of one layer, as its tensors see it. */
 interface Owner {
-  readonly lowRank: LowRankSite;
+  readonly product: LowRankSite;
   readonly scaling: number;
   readonly start: FirstValues | undefined;
 }
 
 /** One of the two factors. PEFT begins with A uniform in ±1/√in and B zero; of an embedding with A zero and B normal. */
-export function factorTensor({ lowRank, scaling, start }: Owner, role: Factor): TuningTensor {
-  const { site, r, savedAs = site.path, tiedTo } = lowRank;
+export function factorTensor({ product, scaling, start }: Owner, role: Factor): TuningTensor {
+  const { site, r, savedAs = site.path, tiedTo } = product;
   const kind = kindOf(site);
   const inGraph = (values: Float32Array, rank: number): LaidOut => laidOut(graphFactor(kind, site, role, values, rank));
   const rankAxis = rankAxisOf(site, role);
@@ -43,30 +43,9 @@ export function factorTensor({ lowRank, scaling, start }: Owner, role: Factor): 
   };
 }
 
-/** The rows of an embedding that are trained, `[n, dim]`: they begin as they are, and the graph reads what they are more. */
-export function rowsTensor(owner: Owner, role: Factor): TuningTensor {
-  const { site, tokens, savedAs = site.path, tiedTo, onlyTokens } = owner.lowRank;
-  const rows = tableRows(site, tokens!);
-  const dims = [tokens!.length, rows.length / tokens!.length] as const;
-  return {
-    ...factorTensor(owner, role),
-    savedAs: tensorName(savedAs, onlyTokens ? 'own_tokens_delta' : 'trainable_tokens_delta'),
-    scale: 1,
-    base: rows,
-    count: tiedTo ? 0 : rows.length,
-    first: () => ({ value: rows.slice(), dims }),
-    fromSaved: (saved) => {
-      // B `[dim, n]` is what they are more than the table's.
-      const more = floats(saved.get('lora_B')!);
-      return { value: rows.map((each, i) => each + more[(i % dims[1]) * dims[0] + Math.floor(i / dims[1])]!), dims };
-    },
-    toSaved: ({ value }) => float32(value.slice(), dims),
-  };
-}
-
 /** What has one number per output: the bias of B, DoRA's magnitude, and its factor. The magnitude begins as the weight's norm. */
-export function outputTensor({ lowRank, scaling, start }: Owner, role: OutputRole): TuningTensor {
-  const { site, r, savedAs = site.path } = lowRank;
+export function outputTensor({ product, scaling, start }: Owner, role: OutputRole): TuningTensor {
+  const { site, r, savedAs = site.path } = product;
   const kind = kindOf(site);
   const dims = kind.perOutputShape(site);
   const isBias = role === 'lora_B.bias';
@@ -94,13 +73,6 @@ export function outputTensor({ lowRank, scaling, start }: Owner, role: OutputRol
     idle: () => float32(new Float32Array(sizeOf(dims)).fill(role === 'lora_gain' ? 1 : 0), dims),
     blend: moved,
   };
-}
-
-/** The base's rows of these ids, `[n, dim]`, copied. */
-export function tableRows(site: Site, ids: readonly number[]): Float32Array {
-  const [, dim] = site.weightShape as [number, number];
-  const table = site.weight.stored.read();
-  return Float32Array.from({ length: ids.length * dim }, (_, i) => table[ids[Math.floor(i / dim)]! * dim + (i % dim)]!);
 }
 
 /** Which dimension of a factor, as the graph takes it, is the rank. */

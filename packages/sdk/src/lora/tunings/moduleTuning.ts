@@ -113,7 +113,7 @@ export interface ModuleTuning {
   /** The parameter that is replaced. */
   readonly parameter?: TrainedParameter;
   /** The layer whose weight gets a product B·A: initialisers give its factors. */
-  readonly lowRank?: LowRankSite;
+  readonly lowRank?: LowRankSite | undefined;
   /** The product B·A that a graph has beside the layer; for inference of any rank, so that tunings share its inputs. */
   readonly product?: LowRankSite | undefined;
   /** Emits the product's A `[r, in]` and B `[out, r]` from the tensors, where these are others. */

@@ -76,8 +76,7 @@ class Initialisation {
     this.#initializer = initializer;
     this.#random = new Random(request.seed + 1);
     this.#config = request.planned.config;
-    // Trained rows of a table start as they are.
-    this.#lowRank = request.planned.plan.flatMap(({ lowRank }) => (lowRank && !lowRank.tokens ? [lowRank] : []));
+    this.#lowRank = request.planned.plan.flatMap(({ lowRank }) => lowRank ?? []);
   }
 
   async run(): Promise<Initialised> {
@@ -87,7 +86,7 @@ class Initialisation {
     const constant = new Map(starts.flatMap((start) => fixedTensors(start)));
     const residual = new Map(starts.flatMap((start) => (isResidual(start) ? peftTensors(start) : [])));
     return {
-      plan: [...starts.map(startedLayer), ...plan.filter(({ lowRank }) => !lowRank || lowRank.tokens)],
+      plan: [...starts.map(startedLayer), ...plan.filter(({ lowRank }) => !lowRank)],
       config,
       finish: (trained, digest) => {
         const adapter = new Adapter(config, new Map([...trained, ...constant]), digest);

@@ -60,7 +60,7 @@ export async function toPlainLora(adapter: Adapter, from: Adapter | Model): Prom
   }
   const random = new Random(0);
   const tensors = tunings.flatMap(({ tuning: { lowRank, scaling = 1 } }) => {
-    if (!lowRank || lowRank.tokens) return [];
+    if (!lowRank) return [];
     const { site } = lowRank;
     const facts = initSite(lowRank, named.config);
     const refusal = initializer.refuses?.(facts);

@@ -10,6 +10,7 @@ import { initializerOf } from '../../lora/init/named.ts';
 import { kindOf } from '../../lora/kinds/table.ts';
 import type { DropoutPattern, LowRankSite } from '../../lora/tunings/lowRankSite.ts';
 import { LowRank } from '../../lora/tunings/lowRank.ts';
+import { TokenRows } from '../../lora/tunings/tokenRows.ts';
 import { WholeParameter } from '../../lora/tunings/wholeParameter.ts';
 import { defined } from '../../plugin/data/defined.ts';
 import { withParts } from '../../match/partSites.ts';
@@ -105,9 +106,9 @@ function planLora(model: Model, options: LoraOptions): PlannedAdapter {
   ];
   if (options.original) requireQuantised(own, model, options.original);
   if (initializer) requireInitializable(initializer, own, config, new Set(model.onnx.model.graph.node));
-  const lowRank = [...own, ...tiedAdapters(own, ties, config), ...tokens];
-  const trained = trainedParameters(model, { lowRank, modulesToSave, bias: config.bias });
-  if (lowRank.length + trained.length === 0)
+  const lowRank = [...own, ...tiedAdapters(own, ties, config)];
+  const trained = trainedParameters(model, { lowRank: [...lowRank, ...tokens], modulesToSave, bias: config.bias });
+  if (lowRank.length + tokens.length + trained.length === 0)
     throw new OnnxLoraError('CONFIG_INVALID', 'targetModules is empty, and so is all else: nothing would be trained. Name modules.'); // prettier-ignore
   return {
     config: own.length > 0 ? config : { ...config, targetModules: NO_MODULES },
@@ -115,6 +116,7 @@ function planLora(model: Model, options: LoraOptions): PlannedAdapter {
     warnings,
     plan: [
       ...lowRank.map((each) => new LowRank(each, scalingAt(config, each).scaling)),
+      ...tokens.map((each) => new TokenRows(each)),
       ...trained.map((each) => new WholeParameter(each)),
     ],
   };

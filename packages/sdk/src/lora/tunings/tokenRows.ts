@@ -1,0 +1,78 @@
+/** @file Trained rows of an embedding (PEFT's `trainable_token_indices`): a product whose A picks the rows, and B is added to them. */
+
+import { tensorName } from '../../adapter/formats/tensorNames.ts';
+import { floats } from '../../graph/tensorData.ts';
+import type { Site } from '../../match/sites.ts';
+import { float32 } from '../../runtime/tensor.ts';
+import type { Factor } from '../kinds/kind.ts';
+import { LowRank } from './lowRank.ts';
+import type { LowRankSite } from './lowRankSite.ts';
+import { factorTensor } from './lowRankTensors.ts';
+import type { TuningTensor } from './moduleTuning.ts';
+
+/** Rows of an embedding, or of a layer that shares its table. They begin as they are. */
+export class TokenRows extends LowRank {
+  override get lowRank(): undefined {
+    return undefined;
+  }
+
+  override get noUnmerge(): string {
+    return 'replaces rows of the table';
+  }
+
+  protected override tensorOf(role: string): TuningTensor {
+    return rowsTensor(this, role as Factor);
+  }
+
+  protected override roles(): readonly string[] {
+    return this.product.tiedTo ? [] : ['lora_B'];
+  }
+}
+
+/** The rows of an embedding that are trained, `[n, dim]`: they begin as they are, and the graph reads what they are more. */
+function rowsTensor(owner: LowRank, role: Factor): TuningTensor {
+  const { site, tokens, savedAs = site.path, tiedTo, onlyTokens } = owner.product;
+  const rows = tableRows(site, tokens!);
+  const dims = [tokens!.length, rows.length / tokens!.length] as const;
+  return {
+    ...factorTensor(owner, role),
+    savedAs: tensorName(savedAs, onlyTokens ? 'own_tokens_delta' : 'trainable_tokens_delta'),
+    scale: 1,
+    base: rows,
+    count: tiedTo ? 0 : rows.length,
+    first: () => ({ value: rows.slice(), dims }),
+    fromSaved: (saved) => {
+      // B `[dim, n]` is what they are more than the table's.
+      const more = floats(saved.get('lora_B')!);
+      return { value: rows.map((each, i) => each + more[(i % dims[1]) * dims[0] + Math.floor(i / dims[1])]!), dims };
+    },
+    toSaved: ({ value }) => float32(value.slice(), dims),
+  };
+}
+
+/** The base's rows of these ids, `[n, dim]`, copied. */
+export function tableRows(site: Site, ids: readonly number[]): Float32Array {
+  const [, dim] = site.weightShape as [number, number];
+  const table = site.weight.stored.read();
+  return Float32Array.from({ length: ids.length * dim }, (_, i) => table[ids[Math.floor(i / dim)]! * dim + (i % dim)]!);
+}
+
+/**
+ * The same rows in a layer that shares the table as its weight, such as a language model's output layer: PEFT trains
+ * them as one.
+ */
+export function tiedTokens(embedding: LowRankSite, layer: Site): LowRankSite {
+  const ids = embedding.tokens!;
+  const [vocabulary] = layer.weightShape as [number, number];
+  const picks = new Float32Array(ids.length * vocabulary);
+  ids.forEach((id, row) => (picks[row * vocabulary + id] = 1));
+  return {
+    site: layer,
+    r: ids.length,
+    dora: false,
+    bias: false,
+    tokens: ids,
+    tiedTo: embedding,
+    fixed: { lora_B: float32(picks, [ids.length, vocabulary]) },
+  };
+}
