@@ -65,7 +65,7 @@ export { windowOf } from './autodiff/images/window.ts';
 export { differentiate, type Backward, type BackwardRequest } from './autodiff/backward.ts';
 export { injectAdapters, type Injected, type InjectOptions } from './lora/inject.ts';
 export type { GraphChange } from './lora/adapterInputs.ts';
-export type { LowRankSite } from './lora/tunings/lowRankSite.ts';
+export type { FirstValues, LowRankSite } from './lora/tunings/lowRankSite.ts';
 export type { ParameterReader, TrainedParameter } from './lora/tunings/trainedParameter.ts';
 export type { Factor, FactorValues } from './lora/kinds/kind.ts';
 export { selectModules } from './lora/targets.ts';
@@ -96,7 +96,6 @@ export {
   type TensorName,
   type TensorRole,
 } from './adapter/formats/tensorNames.ts';
-export type { FirstValues } from './lora/tunings/lowRankSite.ts';
 export { type Parameter, ParameterSet } from './train/parameters.ts';
 export { Trainer, type TrainerRequest, type StepResult } from './train/trainer.ts';
 export type { PrefixOptions, PrefixReport } from './train/prefix/prefixOptions.ts';
