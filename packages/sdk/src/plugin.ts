@@ -72,8 +72,8 @@ export { trailingSvd } from './linalg/trailingSvd.ts';
 export { type Orthogonal, qr } from './linalg/qr.ts';
 export { type NamedBase, withNames, writtenBy } from './adapter/naming/generations.ts';
 export { type Generation, type NamePair, type NameTable, translatePath } from './adapter/naming/nameTable.ts';
-export type { OptimizedModule, Optimizer, UpdateSettings } from './train/optimizers/optimizer.ts';
-export { type Remembered, remembering, type UpdateRule } from './train/optimizers/memory.ts';
+export type { OptimizedModule, Optimizer, Remembered, UpdateSettings } from './train/optimizers/optimizer.ts';
+export { OptimizerMemory } from './train/optimizers/memory.ts';
 export { createOptimizer } from './train/optimizers/named.ts';
 export type { ParameterGroup, TrainedTensor } from './train/groups.ts';
 export type {

@@ -1,7 +1,7 @@
 /** @file ZipLoRA: two LoRAs side by side, each with a factor for every column, so that they get into each other's way less. */
 
 import { Adapter, combineAdapters, float32, type Model, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
-import { createOptimizer, type Matrix, matmul, matrix } from '@onnx-lora/sdk/plugin';
+import { createOptimizer, type Matrix, matmul, matrix, OptimizerMemory } from '@onnx-lora/sdk/plugin';
 import type { Task } from '@onnx-lora/sdk/tasks';
 import { factorsOf, type ModuleFactors } from '../mixtures/factors.ts';
 import { inputGrams, type InputGramsOptions } from './inputGrams.ts';
@@ -104,7 +104,7 @@ export function columnFactors(
   const H = K.map((each) => each.map(({ data }) => matrix(width, width, data.map((value, at) => value * all[at]!)))); // prettier-ignore
   const m = new Float32Array(2 * width).fill(1);
   const of = (j: number): Float32Array => m.subarray(j * width, (j + 1) * width);
-  const adam = createOptimizer('adam');
+  const adam = new OptimizerMemory(createOptimizer('adam'));
   for (let step = 0; step < steps; step++) {
     const alike = (lambda * Math.sign(dot(of(0), of(1)))) / width;
     const gradient = new Float32Array(2 * width);

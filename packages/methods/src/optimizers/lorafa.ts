@@ -7,10 +7,9 @@ import {
   type OptimizedModule,
   type Optimizer,
   type OptimizerFactory,
-  remembering,
 } from '@onnx-lora/sdk/plugin';
 import { asMatrix, dampedInverse, gramOf, isPair, pairsOf } from './pairs.ts';
-import { fractions, notNegative, settingsOf } from './settings.ts';
+import { fractions, notNegative, settingsOf, zeros } from './settings.ts';
 
 interface LoraFaSettings {
   readonly betas: readonly [number, number];
@@ -30,7 +29,7 @@ interface LoraFaSettings {
  */
 export const lorafa: OptimizerFactory = {
   name: 'lorafa',
-  create: (given) => {
+  create: (given): Optimizer<'exp_avg' | 'exp_avg_sq'> => {
     const settings = settingsOf<LoraFaSettings>('lorafa', given, {
       betas: fractions(0.9, 0.999),
       eps: notNegative(1e-6),
@@ -64,14 +63,11 @@ export const lorafa: OptimizerFactory = {
 };
 
 /** AdamW as transformers had it: the denominator is not corrected, and decay comes last. */
-function adamW({ betas: [beta1, beta2], eps, weightDecay }: LoraFaSettings): Optimizer {
-  return remembering<'exp_avg' | 'exp_avg_sq'>({
+function adamW({ betas: [beta1, beta2], eps, weightDecay }: LoraFaSettings): Optimizer<'exp_avg' | 'exp_avg_sq'> {
+  return {
     name: 'lorafa',
     weightDecay,
-    sizes: (dims) => {
-      const size = dims.reduce((product, dim) => product * dim, 1);
-      return { exp_avg: size, exp_avg_sq: size };
-    },
+    init: (dims) => ({ exp_avg: zeros(dims), exp_avg_sq: zeros(dims) }),
     *update(value, gradient, { step, arrays: { exp_avg: first, exp_avg_sq: second } }, { lr, weightDecay: decay }) {
       const size = (lr * Math.sqrt(1 - beta2 ** step)) / (1 - beta1 ** step);
       for (let i = 0; i < value.length; i++) {
@@ -82,7 +78,7 @@ function adamW({ betas: [beta1, beta2], eps, weightDecay }: LoraFaSettings): Opt
         if (i % 0x8000 === 0) yield;
       }
     },
-  });
+  };
 }
 
 /** What PEFT's optimizer would take for pairs of factors, though it is none. */

@@ -1,9 +1,9 @@
 /** @file Muon: steps of matrices are orthogonal, so that every direction of them moves as much. */
 
-import { type Matrix, matmul, matrix, type OptimizerFactory, remembering } from '@onnx-lora/sdk/plugin';
+import { type Matrix, matmul, matrix, type Optimizer, type OptimizerFactory } from '@onnx-lora/sdk/plugin';
 import { sizeOf } from '../tuners/tensors.ts';
 import { gramOf, turned } from './pairs.ts';
-import { fraction, fractions, notNegative, oneOf, settingsOf } from './settings.ts';
+import { fraction, fractions, notNegative, oneOf, settingsOf, zeros } from './settings.ts';
 
 interface MuonSettings {
   readonly momentum: number;
@@ -31,7 +31,7 @@ const COEFFICIENTS = [3.4445, -4.775, 2.0315] as const;
  */
 export const muon: OptimizerFactory = {
   name: 'muon',
-  create: (given) => {
+  create: (given): Optimizer<'momentum_buffer' | 'exp_avg' | 'exp_avg_sq'> => {
     const settings = settingsOf<MuonSettings>('muon', given, {
       momentum: fraction(0.95),
       nesterov: oneOf(true, false),
@@ -42,12 +42,12 @@ export const muon: OptimizerFactory = {
       eps: notNegative(1e-8),
     });
     const { momentum, nesterov, betas: [beta1, beta2], eps } = settings; // prettier-ignore
-    return remembering<'momentum_buffer' | 'exp_avg' | 'exp_avg_sq'>({
+    return {
       name: 'muon',
       weightDecay: settings.weightDecay,
-      sizes: (dims) => {
-        const [matrices, vectors] = dims.length > 1 ? [sizeOf(dims), 0] : [0, sizeOf(dims)];
-        return { momentum_buffer: matrices, exp_avg: vectors, exp_avg_sq: vectors };
+      init: (dims) => {
+        const [matrices, vectors] = dims.length > 1 ? [dims, [0]] : [[0], dims];
+        return { momentum_buffer: zeros(matrices), exp_avg: zeros(vectors), exp_avg_sq: zeros(vectors) };
       },
       *update(value, gradient, { step, arrays }, { lr, weightDecay, dims, torchDims = dims }) {
         const keep = 1 - lr * weightDecay;
@@ -74,7 +74,7 @@ export const muon: OptimizerFactory = {
         const rate = lr * rateFactor(settings, torchDims);
         for (let i = 0; i < value.length; i++) value[i] = keep * value[i]! - rate * data[i]!;
       },
-    });
+    };
   },
 };
 

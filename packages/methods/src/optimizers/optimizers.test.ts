@@ -6,7 +6,7 @@ import path from 'node:path';
 import { type Adapter, type LoraOptions, type Model, openModel, train, type TrainOptions } from '@onnx-lora/sdk';
 import { parseSafetensors } from '@onnx-lora/sdk/core';
 import { readSafetensors } from '@onnx-lora/sdk/data';
-import { matmul, matrix, type Optimizer } from '@onnx-lora/sdk/plugin';
+import { matmul, matrix, type Optimizer, OptimizerMemory } from '@onnx-lora/sdk/plugin';
 import { checkOptimizer } from '@onnx-lora/testing';
 import { afterAll, describe, expect, it } from 'vitest';
 import { memorising } from '../../fixtures/memorise.ts';
@@ -52,19 +52,19 @@ const variants: readonly [string, () => Optimizer][] = [
 
 describe.each(variants)('%s', (variant, create) => {
   it.each(Object.entries(shapes))("computes the authors' numbers of %s", (name, dims) => {
-    const [optimizer, inGraphs] = [create(), create()];
+    const [optimizer, inGraphs] = [new OptimizerMemory(create()), new OptimizerMemory(create())];
     const value = floats(`initial.${name}`);
     // Matrices lie the other way round in graphs.
     const isTurned = dims.length === 2;
     const other = isTurned ? turned(value, dims) : value.slice();
     rates.forEach((lr, step) => {
       const gradient = floats(`gradient.${step}.${name}`);
-      const { weightDecay } = optimizer;
+      const { weightDecay } = optimizer.optimizer;
       for (const _ of inGraphs.update(name, other, isTurned ? turned(gradient, dims) : gradient.slice(), { lr, weightDecay, dims: dims.toReversed(), torchDims: dims })); // prettier-ignore
       for (const _ of optimizer.update(name, value, gradient, { lr, weightDecay, dims }));
       expectNear(value, floats(`${variant}.${step + 1}.${name}`), 2e-6);
       expectNear(isTurned ? turned(other, dims.toReversed()) : other, value, 2e-6);
-      if (optimizer.evaluated)
+      if (optimizer.optimizer.evaluated)
         expectNear(optimizer.evaluated(name, value), floats(`${variant}.evaluated.${step + 1}.${name}`), 2e-6);
     });
   });

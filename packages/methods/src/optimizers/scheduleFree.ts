@@ -1,8 +1,7 @@
 /** @file Schedule-free AdamW: an average of all steps is what is saved, and takes the place of a falling rate. */
 
-import { type OptimizerFactory, remembering } from '@onnx-lora/sdk/plugin';
-import { sizeOf } from '../tuners/tensors.ts';
-import { fractions, notNegative, settingsOf } from './settings.ts';
+import type { Optimizer, OptimizerFactory } from '@onnx-lora/sdk/plugin';
+import { fractions, notNegative, settingsOf, zeros } from './settings.ts';
 
 interface ScheduleFreeSettings {
   readonly betas: readonly [number, number];
@@ -23,7 +22,7 @@ interface ScheduleFreeSettings {
  */
 export const scheduleFree: OptimizerFactory = {
   name: 'schedule-free-adamw',
-  create: (given) => {
+  create: (given): Optimizer<'z' | 'exp_avg_sq' | 'weights'> => {
     const settings = settingsOf<ScheduleFreeSettings>('schedule-free-adamw', given, {
       betas: { ...fractions(0.9, 0.999), is: isAboveZero, range: 'two numbers above 0 and below 1' },
       eps: notNegative(1e-8),
@@ -32,11 +31,11 @@ export const scheduleFree: OptimizerFactory = {
       weightLrPower: notNegative(2),
     });
     const { betas: [beta1, beta2], eps, r, weightLrPower } = settings; // prettier-ignore
-    return remembering<'z' | 'exp_avg_sq' | 'weights'>({
+    return {
       name: 'schedule-free-adamw',
       weightDecay: settings.weightDecay,
       // Of all steps so far the sum of weights, and the highest rate.
-      sizes: (dims) => ({ z: sizeOf(dims), exp_avg_sq: sizeOf(dims), weights: 2 }),
+      init: (dims) => ({ z: zeros(dims), exp_avg_sq: zeros(dims), weights: zeros([2]) }),
       *update(y, gradient, { step, arrays: { z, exp_avg_sq: second, weights } }, { lr, weightDecay }) {
         if (step === 1) z.set(y);
         const highest = (weights[1] = Math.max(lr, weights[1]!));
@@ -55,7 +54,7 @@ export const scheduleFree: OptimizerFactory = {
         }
       },
       evaluated: (y, { arrays: { z } }) => y.map((each, i) => each + (1 - 1 / beta1) * (z[i]! - each)),
-    });
+    };
   },
 };
 

@@ -2,6 +2,7 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { didYouMean } from '@onnx-lora/sdk/plugin';
+import { sizeOf } from '../tuners/tensors.ts';
 
 /** What a setting must be, and what it is where nothing is said. */
 export interface Rule<T> {
@@ -9,6 +10,11 @@ export interface Rule<T> {
   readonly is: (value: unknown) => boolean;
   /** The end of a sentence: `must be` … */
   readonly range: string;
+}
+
+/** As many zeros as a tensor of this shape has numbers. */
+export function zeros(dims: readonly number[]): Float32Array {
+  return new Float32Array(sizeOf(dims));
 }
 
 /** The settings, checked and with their defaults. @throws OnnxLoraError `CONFIG_INVALID` naming the setting */

@@ -290,8 +290,8 @@ export interface StepTensor {
    */
   readonly moments?: () => readonly Float32Array[];
   /**
-   * After the optimizer's step: lets the optimizer forget all of the tensor once all hooks have been called, its count of steps
-   * too, so that its next step is as its first.
+   * After the optimizer's step: lets the optimizer forget all of the tensor, its count of steps too, so that its next step is
+   * as its first.
    */
   readonly forget?: () => void;
 }

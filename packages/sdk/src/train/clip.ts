@@ -1,5 +1,7 @@
 /** @file Bounds on gradients. */
 
+import { notNegative } from './optimizers/numbers.ts';
+import type { Transformation } from './transformation.ts';
 import { multiply, slices, sumOfSquares } from './turns.ts';
 
 /** How gradients are bounded: all together by their norm, or each number by its size. */
@@ -13,29 +15,31 @@ export function* normOf(gradients: Iterable<Float32Array>): Generator<void, numb
 }
 
 /**
- * Bounds gradients in place, in slices.
+ * Bounds gradients.
  *
- * @param norm that of all gradients together
  * @see torch.nn.utils.clip_grad_norm_ and clip_grad_value_
+ * @throws OnnxLoraError `CONFIG_INVALID` for a bound below 0
  */
-export function* clipInSlices(
-  gradients: Iterable<Float32Array>,
-  norm: number,
-  clip: ClipOptions,
-): Generator<void, void> {
-  if ('norm' in clip) {
-    // torch adds 1e-6, so that a norm of 0 divides nothing by 0.
-    const factor = clip.norm / (norm + 1e-6);
-    if (factor < 1) for (const gradient of gradients) yield* multiply(gradient, factor);
-    return;
-  }
-  const bound = clip.value;
-  for (const gradient of gradients) {
-    yield* slices(gradient.length, (from, to) => {
-      for (let i = from; i < to; i++) {
-        const g = gradient[i]!;
-        gradient[i] = g > bound ? bound : g < -bound ? -bound : g;
+export function clip(options: ClipOptions): Transformation {
+  const bound = notNegative('clip', 'norm' in options ? options.norm : options.value);
+  return {
+    name: 'clip',
+    *gradients(gradients, { norm }) {
+      // torch adds 1e-6, so that a norm of 0 divides nothing by 0.
+      const factor = bound / (norm + 1e-6);
+      for (const gradient of gradients.values()) {
+        if (!('norm' in options)) yield* clamp(gradient, bound);
+        else if (factor < 1) yield* multiply(gradient, factor);
       }
-    });
-  }
+    },
+  };
+}
+
+function clamp(values: Float32Array, bound: number): Generator<void, void> {
+  return slices(values.length, (from, to) => {
+    for (let i = from; i < to; i++) {
+      const g = values[i]!;
+      values[i] = g > bound ? bound : g < -bound ? -bound : g;
+    }
+  });
 }

@@ -1,9 +1,10 @@
 /** @file The exponential moving average of parameters. */
 
-import { float32, type Tensor } from '../runtime/tensor.ts';
+import { float32 } from '../runtime/tensor.ts';
 import { savedFloats } from './optimizers/memory.ts';
 import { numberIn } from './optimizers/numbers.ts';
 import type { ParameterSet } from './parameters.ts';
+import type { Transformation, TransformationState } from './transformation.ts';
 import { slices } from './turns.ts';
 
 /** Settings of an exponential moving average. */
@@ -22,7 +23,8 @@ export interface EmaOptions {
  *
  * @see torch.optim.swa_utils.get_ema_avg_fn, and for the warm-up tf.train.ExponentialMovingAverage
  */
-export class Ema {
+export class Ema implements Transformation {
+  readonly name = 'ema';
   readonly #decay: number;
   readonly #warmup: boolean;
   readonly #averages = new Map<string, Float32Array>();
@@ -41,7 +43,7 @@ export class Ema {
   }
 
   /** Takes a step's parameters into the average. */
-  *update(parameters: ParameterSet): Generator<void, void> {
+  *after(parameters: ParameterSet): Generator<void, void> {
     const n = ++this.#steps;
     const decay = this.#warmup ? Math.min(this.#decay, (1 + n) / (10 + n)) : this.#decay;
     for (const { input, value } of parameters.all) {
@@ -52,25 +54,18 @@ export class Ema {
     }
   }
 
-  /** The averages as parameters, copied. */
-  parameters(current: ParameterSet): ParameterSet {
+  averaged(current: ParameterSet): ParameterSet {
     return current.withValues(this.#averages);
   }
 
-  /** Steps taken in. */
-  get steps(): number {
-    return this.#steps;
+  state(): TransformationState {
+    const tensors = [...this.#averages].map(([name, average]) => [name, float32(average, [average.length])] as const);
+    return { tensors: new Map(tensors), steps: this.#steps };
   }
 
-  /** The averages by parameter: the memory itself, not a copy. */
-  state(): Map<string, Tensor> {
-    return new Map([...this.#averages].map(([name, average]) => [name, float32(average, [average.length])]));
-  }
-
-  /** @throws OnnxLoraError `FILE_INVALID` where the state does not belong to these parameters */
-  load(state: ReadonlyMap<string, Tensor>, steps: number, parameters: ParameterSet): void {
+  load({ tensors, steps }: TransformationState, parameters: ParameterSet): void {
     const loaded = parameters.all.map(
-      ({ input, value }) => [input.name, savedFloats(state, input.name, value.length).slice()] as const,
+      ({ input, value }) => [input.name, savedFloats(tensors, input.name, value.length).slice()] as const,
     );
     this.#averages.clear();
     for (const [name, average] of loaded) this.#averages.set(name, average);

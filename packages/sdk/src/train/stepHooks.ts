@@ -3,7 +3,7 @@
 import { type HookedTunings, hookedTunings } from '../lora/tunings/trainingHooks.ts';
 import type { AdapterPlan } from '../lora/tunings/moduleTuning.ts';
 import type { ByTensor, StepTensor, TrainingHooks, TrainingStep } from '../lora/tuner.ts';
-import type { Optimizer } from './optimizers/optimizer.ts';
+import type { OptimizerMemory } from './optimizers/memory.ts';
 import type { Parameter, ParameterSet } from './parameters.ts';
 
 type StepAt = Omit<TrainingStep, 'modules'>;
@@ -31,11 +31,9 @@ export class StepHooks {
   }
 
   /** Calls what tuners do after the step of this optimizer. */
-  after(step: StepAt, parameters: ParameterSet, gradients: Gradients, optimizer: Optimizer): void {
-    const memory = new Memory(optimizer, parameters);
-    for (const [hooks, modules] of this.#with('after', { parameters, gradients, more: memory.of }))
+  after(step: StepAt, parameters: ParameterSet, gradients: Gradients, memory: OptimizerMemory): void {
+    for (const [hooks, modules] of this.#with('after', { parameters, gradients, more: remembered(memory) }))
       hooks.after!({ ...step, modules });
-    memory.forget();
   }
 
   /** Whether tuners look at held-out examples. */
@@ -47,13 +45,11 @@ export class StepHooks {
   async review(
     step: StepAt,
     parameters: ParameterSet,
-    optimizer: Optimizer,
+    memory: OptimizerMemory,
     loss: () => Promise<number>,
   ): Promise<void> {
-    const memory = new Memory(optimizer, parameters);
-    for (const [hooks, modules] of this.#with('review', { parameters, gradients: new Map(), more: memory.of }))
+    for (const [hooks, modules] of this.#with('review', { parameters, gradients: new Map(), more: remembered(memory) }))
       await hooks.review!({ ...step, modules }, loss);
-    memory.forget();
   }
 
   /** The hooks of that name with the modules of their tuners. */
@@ -89,35 +85,10 @@ interface SeenByHooks {
   readonly more: (parameter: Parameter) => Pick<StepTensor, 'leave' | 'moments' | 'forget'>;
 }
 
-/** What an optimizer remembers, as hooks may look at it and have it forgotten. */
-class Memory {
-  readonly #optimizer: Optimizer;
-  readonly #parameters: ParameterSet;
-  readonly #forgotten = new Set<string>();
-
-  constructor(optimizer: Optimizer, parameters: ParameterSet) {
-    this.#optimizer = optimizer;
-    this.#parameters = parameters;
-  }
-
-  readonly of: SeenByHooks['more'] = ({ input: { name }, value }) => ({
-    moments: () => momentsOf(this.#optimizer, name, value.length),
-    forget: () => this.#forgotten.add(name),
+/** Lets hooks look at what an optimizer remembers of a parameter, and have it forgotten. */
+function remembered(memory: OptimizerMemory): SeenByHooks['more'] {
+  return ({ input: { name }, value }) => ({
+    moments: () => memory.moments(name, value.length),
+    forget: () => memory.forget(name),
   });
-
-  /** Lets the optimizer go on with what it remembers of all other parameters. */
-  forget(): void {
-    const names = [...this.#forgotten];
-    if (names.length === 0) return;
-    const left = this.#parameters.all.filter(({ input }) => !this.#forgotten.has(input.name));
-    const state = [...this.#optimizer.state()].filter(([key]) => names.every((name) => !key.startsWith(`${name}.`)));
-    this.#optimizer.load(new Map(state), new Map(left.map(({ input: { name }, dims }) => [name, dims])));
-  }
-}
-
-/** What an optimizer remembers of a parameter, number by number: its own memory. */
-function momentsOf(optimizer: Optimizer, name: string, size: number): Float32Array[] {
-  return [...optimizer.state()].flatMap(([key, { type, data }]) =>
-    key.startsWith(`${name}.`) && type === 'float32' && data.length === size ? [data as Float32Array] : [],
-  );
 }

@@ -13,6 +13,8 @@ import { type Feeds, float32, type Tensor } from '../runtime/tensor.ts';
 import { GradientMean } from './step/gradientMean.ts';
 import { MaskDrawer } from './dropout.ts';
 import type { LossAndGradients } from './step/gradientMean.ts';
+import { clip } from './clip.ts';
+import { Ema } from './ema.ts';
 import { withoutDecay } from './groups.ts';
 import { meanSquaredError } from './losses/index.ts';
 import { optimizerNames } from './optimizers/named.ts';
@@ -105,7 +107,10 @@ describe('a step', () => {
   });
 
   it('clips gradients before they move anything, and reports the norm before that', async () => {
-    const [plain, clipped] = [trainerOf({ optimizer: 'sgd' }), trainerOf({ optimizer: 'sgd', clip: { norm: 0.01 } })];
+    const [plain, clipped] = [
+      trainerOf({ optimizer: 'sgd' }),
+      trainerOf({ optimizer: 'sgd', transformations: [clip({ norm: 0.01 })] }),
+    ];
     const { parameters } = await plain.compile(inputs, targets);
     const before = valuesOf(plain);
     const { gradNorm } = await plain.step(inputs, targets, 1);
@@ -120,7 +125,7 @@ describe('a step', () => {
   });
 
   it('takes its parameters into the moving average', async () => {
-    const trainer = trainerOf({ ema: { decay: 0.5, warmup: false } });
+    const trainer = trainerOf({ transformations: [new Ema({ decay: 0.5, warmup: false })] });
     await trainer.compile(inputs, targets);
     const start = valuesOf(trainer);
     expect(valuesOf(trainer, trainer.averaged!)).toEqual(start);
@@ -141,12 +146,11 @@ describe('a step', () => {
     const optimizer: Optimizer = {
       name: 'halves',
       weightDecay: 0,
-      *update(_, value) {
+      init: () => ({}),
+      *update(value) {
         for (let i = 0; i < value.length; i++) value[i]! /= 2;
         yield;
       },
-      state: () => new Map(),
-      load: () => undefined,
     };
     const trainer = trainerOf({ optimizer });
     await trainer.compile(inputs, targets);
@@ -198,8 +202,8 @@ describe('a step', () => {
 
 describe('a state', () => {
   it.each(optimizerNames)('of %s makes a new trainer go on bit for bit', async (optimizer) => {
-    const options = { optimizer, ema: { decay: 0.9 } };
-    const [first, second] = [trainerOf(options), trainerOf(options)];
+    const options = (): Partial<TrainerRequest> => ({ optimizer, transformations: [new Ema({ decay: 0.9 })] });
+    const [first, second] = [trainerOf(options()), trainerOf(options())];
     for (let step = 0; step < 3; step++) await first.step(inputs, targets, 0.01);
     const { tensors, json } = await first.state();
     await first.step(inputs, targets, 0.01);
@@ -229,7 +233,9 @@ describe('a state', () => {
     };
     await load({});
     await expect(load({ optimizer: 'lion' })).rejects.toThrow('its optimizer is "adamw", and not "lion"');
-    await expect(load({ ema: {} })).rejects.toThrow('it has no moving average');
+    await expect(load({ transformations: [new Ema()] })).rejects.toThrow('it has no ema');
+    const averaged = { tensors, json: { ...(json as object), ema: { steps: 1 } } };
+    await expect(load({}, averaged)).rejects.toThrow('it has ema');
     await expect(load({ lossScaling: false })).rejects.toThrow('its loss was scaled');
     await expect(load({}, { tensors, json: { optimizer: 'adamw', steps: -1 } })).rejects.toThrow(
       'its settings are damaged',

@@ -4,8 +4,7 @@ import { OnnxLoraError } from '../errors.ts';
 import { StepHooks } from './stepHooks.ts';
 import type { ProviderReport, Session } from '../runtime/session.ts';
 import type { Feeds } from '../runtime/tensor.ts';
-import { type ClipOptions, clipInSlices, normOf } from './clip.ts';
-import { Ema, type EmaOptions } from './ema.ts';
+import { normOf } from './clip.ts';
 import { ComparingStep } from './step/comparingStep.ts';
 import { GradientStep } from './step/gradientStep.ts';
 import { comparisonOf } from './graph/comparingLoss.ts';
@@ -15,11 +14,12 @@ import { applyGroups, type ParameterGroup, type ParameterRule } from './groups.t
 import type { LossAndGradients } from './step/gradientMean.ts';
 import { LossScale, type LossScalingOptions } from './step/lossScale.ts';
 import { createOptimizer, type OptimizerName, type OptimizerOptions } from './optimizers/named.ts';
-import { notNegative } from './optimizers/numbers.ts';
+import { OptimizerMemory } from './optimizers/memory.ts';
 import type { Optimizer } from './optimizers/optimizer.ts';
 import type { ParameterSet } from './parameters.ts';
 import type { PrefixReport } from './prefix/prefixOptions.ts';
 import { readTrainerState, type TrainerState, writeTrainerState } from './trainerState.ts';
+import type { Transformation } from './transformation.ts';
 import { inTurns } from '../graph/turns.ts';
 
 /** What a step computes on the way. */
@@ -38,10 +38,8 @@ export interface TrainerRequest extends Omit<GradientStepRequest, 'lossScale'> {
   readonly optimizer?: OptimizerName | OptimizerOptions | Optimizer;
   /** Parameters that learn at another rate or decay otherwise. Later groups override earlier ones. */
   readonly groups?: readonly ParameterGroup[];
-  /** Bounds gradients; without it they are taken as they are. */
-  readonly clip?: ClipOptions;
-  /** Keep an exponential moving average of the parameters; none by default. */
-  readonly ema?: EmaOptions;
+  /** What stands around the optimizer's step, in this order; nothing by default. */
+  readonly transformations?: readonly Transformation[];
   /**
    * Scale the loss where the graph computes in float16, so that small gradients do not become 0; true by default. It makes
    * no difference to graphs in float32.
@@ -62,8 +60,8 @@ export class Trainer {
   readonly #hooks: StepHooks;
   readonly #seed: number;
   readonly #groups: readonly ParameterGroup[];
-  readonly #clip: ClipOptions | undefined;
-  readonly #ema: Ema | undefined;
+  readonly #memory: OptimizerMemory;
+  readonly #transformations: readonly Transformation[];
   readonly #lossScale: LossScale | undefined;
   #rules: ReadonlyMap<string, ParameterRule> | undefined;
   /** Shapes as torch has them, by the names of inputs. */
@@ -72,9 +70,10 @@ export class Trainer {
 
   /** @throws OnnxLoraError `CONFIG_INVALID` for settings out of their range */
   constructor(request: TrainerRequest) {
-    const { optimizer = 'adamw', groups = [], clip, ema, lossScaling = true } = request;
+    const { optimizer = 'adamw', groups = [], transformations = [], lossScaling = true } = request;
     this.#lossScale = lossScaling ? new LossScale(lossScaling === true ? {} : lossScaling) : undefined;
     this.#optimizer = isOptimizer(optimizer) ? optimizer : createOptimizer(optimizer);
+    this.#memory = new OptimizerMemory(this.#optimizer);
     const plan = leavingOut(request.plan, this.#optimizer);
     // Pieces of a batch would not be mixed as the batch is.
     const mixes = plan.some(({ mixesRows }) => mixesRows);
@@ -85,10 +84,9 @@ export class Trainer {
     this.#hooks = new StepHooks(plan);
     this.#seed = request.seed ?? 0;
     this.#groups = groups;
-    this.#clip = clip;
-    if (clip) notNegative('clip', 'norm' in clip ? clip.norm : clip.value);
-    if (ema && this.#optimizer.evaluated) throw averagesItself(this.#optimizer.name);
-    this.#ema = ema ? new Ema(ema) : undefined;
+    this.#transformations = transformations;
+    const averaging = transformations.find(({ averaged }) => averaged);
+    if (averaging && this.#optimizer.evaluated) throw averagesItself(this.#optimizer.name, averaging.name);
   }
 
   /** The parameters as they are now; undefined before {@link Trainer.compile}. They move in place. */
@@ -103,11 +101,11 @@ export class Trainer {
   get averaged(): ParameterSet | undefined {
     const { parameters } = this;
     if (!parameters) return undefined;
-    if (this.#ema) return this.#ema.parameters(parameters);
-    const optimizer = this.#optimizer;
-    if (!optimizer.evaluated) return undefined;
+    const averaging = this.#transformations.find(({ averaged }) => averaged);
+    if (averaging) return averaging.averaged!(parameters);
+    if (!this.#optimizer.evaluated) return undefined;
     const values = parameters.all.map(
-      ({ input: { name }, value }) => [name, optimizer.evaluated!(name, value)] as const,
+      ({ input: { name }, value }) => [name, this.#memory.evaluated(name, value)] as const,
     );
     return parameters.withValues(new Map(values));
   }
@@ -175,7 +173,7 @@ export class Trainer {
     if (!this.#hooks.reviews) return;
     const parameters = this.#required();
     const at = { step: this.#steps - 1, lr, seed: this.#seed };
-    await this.#hooks.review(at, parameters, this.#optimizer, async () => {
+    await this.#hooks.review(at, parameters, this.#memory, async () => {
       parameters.refresh();
       const { inputs, targets } = await heldOut();
       const { loss } = await this.lossAndGradients(inputs, targets);
@@ -236,8 +234,9 @@ export class Trainer {
       if (mayBeScale && this.#lossScale?.overflow()) return { loss, gradNorm, overflowed: true };
       throw nothing === undefined ? notFinite(loss, gradNorm, lr) : new OnnxLoraError('LOSS_NOT_FINITE', nothing);
     }
-    if (this.#clip) yield* clipInSlices(gradients.values(), gradNorm, this.#clip);
     const at = { step: this.#steps, lr, seed: this.#seed };
+    for (const each of this.#transformations)
+      if (each.gradients) yield* each.gradients(gradients, { ...at, norm: gradNorm });
     const left = this.#hooks.before(at, parameters, gradients);
     if (this.#optimizer.gradients) yield* this.#optimizer.gradients(optimizedModules(parameters, gradients));
     for (const parameter of parameters.all) {
@@ -246,12 +245,12 @@ export class Trainer {
       if (!gradient || left.has(input.name)) continue;
       const { lrFactor, weightDecay } = this.#rules!.get(input.name)!;
       const torchDims = this.#torchDims.get(input.name)!;
-      yield* this.#optimizer.update(input.name, value, gradient, { lr: lr * lrFactor, weightDecay, dims, torchDims });
+      yield* this.#memory.update(input.name, value, gradient, { lr: lr * lrFactor, weightDecay, dims, torchDims });
       parameters.share(parameter);
     }
-    this.#hooks.after(at, parameters, gradients, this.#optimizer);
+    this.#hooks.after(at, parameters, gradients, this.#memory);
     yield* parameters.refreshInSlices();
-    if (this.#ema) yield* this.#ema.update(parameters);
+    for (const each of this.#transformations) if (each.after) yield* each.after(parameters);
     if (this.#gradients.isScaled) this.#lossScale?.succeed();
     this.#steps++;
     return { loss, gradNorm, overflowed: false };
@@ -262,7 +261,7 @@ export class Trainer {
     if (this.#rules) return;
     this.#rules = applyGroups(parameters.all, this.#groups, this.#optimizer.weightDecay);
     this.#torchDims = new Map(parameters.all.map((each) => [each.input.name, each.input.tensor.toSaved(each).dims]));
-    this.#ema?.begin(parameters);
+    for (const each of this.#transformations) each.begin?.(parameters);
   }
 
   #required(): ParameterSet {
@@ -277,8 +276,8 @@ export class Trainer {
   #parts(): Parameters<typeof readTrainerState>[1] {
     return {
       parameters: this.#required(),
-      optimizer: this.#optimizer,
-      ema: this.#ema,
+      memory: this.#memory,
+      transformations: this.#transformations,
       lossScale: this.#lossScale,
       masks: this.#gradients.masks,
     };
@@ -289,8 +288,8 @@ function isOptimizer(given: OptimizerName | OptimizerOptions | Optimizer): given
   return typeof given === 'object' && 'update' in given;
 }
 
-function averagesItself(name: string): OnnxLoraError {
-  return new OnnxLoraError('CONFIG_INVALID', `The optimizer ${name} averages parameters itself, and ema does so too. Leave ema out.`); // prettier-ignore
+function averagesItself(name: string, other: string): OnnxLoraError {
+  return new OnnxLoraError('CONFIG_INVALID', `The optimizer ${name} averages parameters itself, and ${other} does so too. Leave ${other} out.`); // prettier-ignore
 }
 
 function notFinite(loss: number, gradNorm: number, lr: number): OnnxLoraError {

@@ -4,16 +4,15 @@ import { z } from 'zod';
 import { OnnxLoraError } from '../errors.ts';
 import { arrayOf, type Tensor, tensor } from '../runtime/tensor.ts';
 import type { MaskDrawer } from './dropout.ts';
-import type { Ema } from './ema.ts';
 import type { LossScale } from './step/lossScale.ts';
-import { savedFloats } from './optimizers/memory.ts';
-import type { Optimizer } from './optimizers/optimizer.ts';
+import { type OptimizerMemory, savedFloats } from './optimizers/memory.ts';
 import type { ParameterSet } from './parameters.ts';
+import type { Transformation } from './transformation.ts';
 import { slices } from './turns.ts';
 
 /** Everything that a trainer's steps depend on, but the batches and the learning rate. */
 export interface TrainerState {
-  /** Tensors by name: `parameter/…`, `optimizer/…`, `ema/…`. */
+  /** Tensors by name: `parameter/…`, `optimizer/…`, and those of transformations by theirs: `ema/…`. */
   readonly tensors: ReadonlyMap<string, Tensor>;
   /** The rest, as JSON keeps it exactly. When loaded it is checked, so it may be what a file held. */
   readonly json: unknown;
@@ -22,42 +21,46 @@ export interface TrainerState {
 /** What a state is made of. */
 export interface TrainerParts {
   readonly parameters: ParameterSet;
-  readonly optimizer: Optimizer;
-  readonly ema: Ema | undefined;
+  readonly memory: OptimizerMemory;
+  readonly transformations: readonly Transformation[];
   readonly lossScale: LossScale | undefined;
   readonly masks: MaskDrawer;
 }
 
 const count = z.number().int().min(0);
-const schema = z.object({
-  optimizer: z.string(),
-  steps: count,
-  ema: z.object({ steps: count }).optional(),
-  lossScale: z.object({ value: z.number().positive(), steps: count }).optional(),
-  /** Runs for which dropout was drawn. */
-  dropout: count.optional(),
-});
+const schema = z
+  .object({
+    optimizer: z.string(),
+    steps: count,
+    lossScale: z.object({ value: z.number().positive(), steps: count }).optional(),
+    /** Runs for which dropout was drawn. */
+    dropout: count.optional(),
+  })
+  // Transformations that remember something, by name.
+  .catchall(z.object({ steps: count }));
+const known = new Set(['optimizer', 'steps', 'lossScale', 'dropout']);
 
 /** Writes the state, with copies of all tensors, in slices. */
 export function* writeTrainerState({
   parameters,
-  optimizer,
-  ema,
+  memory,
+  transformations,
   lossScale,
   masks,
   steps,
 }: TrainerParts & { readonly steps: number }): Generator<void, TrainerState> {
   const kept = [...parameters.all, ...parameters.states];
   const values = kept.map(({ input, value, dims }) => [input.name, tensor('float32', value, dims)] as const);
-  const json: z.infer<typeof schema> = {
-    optimizer: optimizer.name,
+  const states = transformations.flatMap((each) => (each.state ? [[each.name, each.state()] as const] : []));
+  const json = {
+    optimizer: memory.optimizer.name,
     steps,
-    ...(ema ? { ema: { steps: ema.steps } } : {}),
+    ...Object.fromEntries(states.map(([name, state]) => [name, { steps: state.steps }])),
     ...(lossScale ? { lossScale: lossScale.state() } : {}),
     ...(masks.runs > 0 ? { dropout: masks.runs } : {}),
   };
   const tensors = new Map<string, Tensor>();
-  const all = [prefixed('parameter', values), prefixed('optimizer', optimizer.state()), prefixed('ema', ema?.state() ?? [])]; // prettier-ignore
+  const all = [prefixed('parameter', values), prefixed('optimizer', memory.state()), ...states.map(([name, state]) => prefixed(name, state.tensors))]; // prettier-ignore
   for (const part of all) for (const [name, each] of part) tensors.set(name, yield* copyOf(each));
   return { tensors, json };
 }
@@ -80,21 +83,27 @@ function* copyOf({ type, dims, data }: Tensor): Generator<void, Tensor> {
  */
 export function readTrainerState(
   { tensors, json }: TrainerState,
-  { parameters, optimizer, ema, lossScale, masks }: TrainerParts,
+  { parameters, memory, transformations, lossScale, masks }: TrainerParts,
 ): number {
   const parsed = schema.safeParse(json);
   if (!parsed.success) throw refused(`its settings are damaged (${z.prettifyError(parsed.error)})`);
   const saved = parsed.data;
-  if (saved.optimizer !== optimizer.name) throw refused(`its optimizer is "${saved.optimizer}", and not "${optimizer.name}"`); // prettier-ignore
-  if (!saved.ema !== !ema) throw refused(`it has ${saved.ema ? 'a' : 'no'} moving average (ema)`);
+  const { name } = memory.optimizer;
+  if (saved.optimizer !== name) throw refused(`its optimizer is "${saved.optimizer}", and not "${name}"`);
+  const remembering = transformations.filter((each) => each.load);
+  const missing = remembering.find((each) => !Object.hasOwn(saved, each.name));
+  if (missing) throw refused(`it has no ${missing.name}`);
+  const other = Object.keys(saved).find((key) => !known.has(key) && !remembering.some((each) => each.name === key));
+  if (other !== undefined) throw refused(`it has ${other}`);
   if (!saved.lossScale !== !lossScale)
     throw refused(`its loss was ${saved.lossScale ? '' : 'not '}scaled (lossScaling)`);
   const part = (name: string): Map<string, Tensor> => unprefixed(name, tensors);
   const values = part('parameter');
   const kept = [...parameters.all, ...parameters.states];
   const all = kept.map(({ input, value }) => [value, savedFloats(values, input.name, value.length)] as const);
-  optimizer.load(part('optimizer'), new Map(parameters.all.map(({ input, dims }) => [input.name, dims])));
-  ema?.load(part('ema'), saved.ema!.steps, parameters);
+  memory.load(part('optimizer'), new Map(parameters.all.map(({ input, dims }) => [input.name, dims])));
+  for (const each of remembering)
+    each.load!({ tensors: part(each.name), steps: (saved[each.name] as { steps: number }).steps }, parameters);
   lossScale?.load(saved.lossScale!);
   masks.runs = saved.dropout ?? 0;
   for (const [value, savedValue] of all) value.set(savedValue);

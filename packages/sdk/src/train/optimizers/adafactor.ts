@@ -2,8 +2,8 @@
 
 import { sizeOf } from '../../runtime/tensor.ts';
 import { rowSlices, slices, sumOfSquares } from '../turns.ts';
-import type { UpdateRule } from './memory.ts';
-import { notNegative, notPositive, positive } from './numbers.ts';
+import type { Optimizer } from './optimizer.ts';
+import { notNegative, notPositive, positive, zeros } from './numbers.ts';
 
 /** Settings of Adafactor; the defaults are torch's. */
 export interface AdafactorOptions {
@@ -41,7 +41,7 @@ export function adafactor({
   scaleParameter = true,
   relativeStep = true,
   weightDecay = 0,
-}: AdafactorOptions): UpdateRule<Slot> {
+}: AdafactorOptions): Optimizer<Slot> {
   notPositive('beta2Decay', beta2Decay);
   positive('eps[0]', eps1);
   notNegative('eps[1]', eps2);
@@ -49,11 +49,14 @@ export function adafactor({
   return {
     name: 'adafactor',
     weightDecay: notNegative('weightDecay', weightDecay),
-    sizes: (dims) => {
+    init: (dims) => {
       const { matrices, rows, columns } = matricesOf(dims);
-      return dims.length > 1
-        ? { row_var: matrices * rows, col_var: matrices * columns, variance: 0 }
-        : { row_var: 0, col_var: 0, variance: rows * columns };
+      const isMatrix = dims.length > 1;
+      return {
+        row_var: zeros([isMatrix ? matrices * rows : 0]),
+        col_var: zeros([isMatrix ? matrices * columns : 0]),
+        variance: zeros([isMatrix ? 0 : rows]),
+      };
     },
     *update(value, gradient, { step, arrays }, { lr, weightDecay: decay, dims }) {
       const share = step ** beta2Decay;

@@ -1,9 +1,8 @@
 /** @file Adam and AdamW, as torch computes them. */
 
-import { sizeOf } from '../../runtime/tensor.ts';
 import { slices } from '../turns.ts';
-import type { UpdateRule } from './memory.ts';
-import { fractions, notNegative } from './numbers.ts';
+import type { Optimizer } from './optimizer.ts';
+import { fractions, notNegative, zeros } from './numbers.ts';
 
 /** Settings of Adam and AdamW; the defaults are torch's. */
 export interface AdamOptions {
@@ -36,16 +35,17 @@ export function adam({
   eps = 1e-8,
   weightDecay = name === 'adamw' ? 0.01 : 0,
   amsgrad = false,
-}: AdamOptions): UpdateRule<Slot> {
+}: AdamOptions): Optimizer<Slot> {
   const [beta1, beta2] = fractions('betas', betas);
   notNegative('eps', eps);
   return {
     name,
     weightDecay: notNegative('weightDecay', weightDecay),
-    sizes: (dims) => {
-      const size = sizeOf(dims);
-      return { exp_avg: size, exp_avg_sq: size, max_exp_avg_sq: amsgrad ? size : 0 };
-    },
+    init: (dims) => ({
+      exp_avg: zeros(dims),
+      exp_avg_sq: zeros(dims),
+      max_exp_avg_sq: zeros(amsgrad ? dims : [0]),
+    }),
     update: (value, gradient, { step, arrays }, { lr, weightDecay: decay }) => {
       const { exp_avg, exp_avg_sq, max_exp_avg_sq } = arrays;
       const isDecoupled = name === 'adamw';

@@ -1,9 +1,8 @@
 /** @file Lion: steps of one size, in the direction of a mean gradient's sign. */
 
-import { sizeOf } from '../../runtime/tensor.ts';
 import { slices } from '../turns.ts';
-import type { UpdateRule } from './memory.ts';
-import { fractions, notNegative } from './numbers.ts';
+import type { Optimizer } from './optimizer.ts';
+import { fractions, notNegative, zeros } from './numbers.ts';
 
 /** Settings of Lion; the defaults are the paper's. */
 export interface LionOptions {
@@ -21,12 +20,12 @@ export interface LionOptions {
  * @see https://arxiv.org/abs/2302.06675, algorithm 2
  * @throws OnnxLoraError `CONFIG_INVALID` for a number out of its range
  */
-export function lion({ betas = [0.9, 0.99], weightDecay = 0 }: LionOptions): UpdateRule<'exp_avg'> {
+export function lion({ betas = [0.9, 0.99], weightDecay = 0 }: LionOptions): Optimizer<'exp_avg'> {
   const [beta1, beta2] = fractions('betas', betas);
   return {
     name: 'lion',
     weightDecay: notNegative('weightDecay', weightDecay),
-    sizes: (dims) => ({ exp_avg: sizeOf(dims) }),
+    init: (dims) => ({ exp_avg: zeros(dims) }),
     update: (value, gradient, { arrays: { exp_avg } }, { lr, weightDecay: decay }) =>
       slices(value.length, (from, to) => {
         move(value, gradient, exp_avg, beta1, beta2, lr, 1 - lr * decay, from, to);

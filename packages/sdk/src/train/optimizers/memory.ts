@@ -2,87 +2,80 @@
 
 import { OnnxLoraError } from '../../errors.ts';
 import { float32, type Tensor, tensor } from '../../runtime/tensor.ts';
-import type { Optimizer, UpdateSettings } from './optimizer.ts';
+import type { Optimizer, Remembered, UpdateSettings } from './optimizer.ts';
 
-/** What is remembered of one parameter. */
-export interface Remembered<Slot extends string> {
-  /** Updates begun so far. */
-  step: number;
-  /** By the name that torch has for them (`exp_avg`), zero at first. */
-  readonly arrays: Readonly<Record<Slot, Float32Array>>;
-}
+/** An optimizer with what it remembers of every parameter that it has updated, by the parameter's name. */
+export class OptimizerMemory {
+  readonly optimizer: Optimizer;
+  readonly #all = new Map<string, Remembered>();
 
-/** An optimizer but for its memory. */
-export interface UpdateRule<Slot extends string> extends Pick<Optimizer, 'name' | 'weightDecay'> {
-  /** How many numbers are remembered under which name, of a parameter with these dimensions. */
-  sizes(dims: readonly number[]): Readonly<Record<Slot, number>>;
-  /** Moves one parameter as {@link Optimizer.update} says. */
-  update(
-    value: Float32Array,
-    gradient: Float32Array,
-    remembered: Remembered<Slot>,
-    settings: UpdateSettings,
-  ): Generator<void, void>;
-  /** What is evaluated in place of a parameter that has been updated, as {@link Optimizer.evaluated} says. */
-  evaluated?(value: Float32Array, remembered: Remembered<Slot>): Float32Array;
-}
+  constructor(optimizer: Optimizer) {
+    this.optimizer = optimizer;
+  }
 
-/** The optimizer of a rule. Its state has `parameter.slot` and `parameter.step` of every parameter that was updated. */
-export function remembering<Slot extends string>(rule: UpdateRule<Slot>): Optimizer {
-  const all = new Map<string, Remembered<Slot>>();
-  const each = (
-    dims: readonly number[],
-    make: (slot: string, size: number) => Float32Array,
-  ): Remembered<Slot>['arrays'] => {
-    const entries = Object.entries<number>(rule.sizes(dims)).map(([slot, size]) => [slot, make(slot, size)] as const);
-    return Object.fromEntries(entries) as Record<Slot, Float32Array>;
-  };
-  return {
-    name: rule.name,
-    weightDecay: rule.weightDecay,
-    *update(name, value, gradient, settings) {
-      const own = all.get(name) ?? { step: 0, arrays: each(settings.dims, (_, size) => new Float32Array(size)) };
-      all.set(name, own);
-      own.step++;
-      yield* rule.update(value, gradient, own, settings);
-    },
-    ...(rule.evaluated && {
-      evaluated: (name: string, value: Float32Array): Float32Array => {
-        const own = all.get(name);
-        return own ? rule.evaluated!(value, own) : value;
-      },
-    }),
-    state() {
-      const state = new Map<string, Tensor>();
-      for (const [name, { step, arrays }] of all) {
-        state.set(`${name}.step`, tensor('int32', Int32Array.of(step), []));
-        for (const [slot, array] of Object.entries<Float32Array>(arrays))
-          if (array.length > 0) state.set(`${name}.${slot}`, float32(array, [array.length]));
+  /** Moves a parameter in place, as {@link Optimizer.update}. */
+  *update(name: string, value: Float32Array, gradient: Float32Array, settings: UpdateSettings): Generator<void, void> {
+    const own = this.#all.get(name) ?? { step: 0, arrays: this.optimizer.init(settings.dims) };
+    this.#all.set(name, own);
+    own.step++;
+    yield* this.optimizer.update(value, gradient, own, settings);
+  }
+
+  /** The values to be evaluated in place of a parameter's. */
+  evaluated(name: string, value: Float32Array): Float32Array {
+    const own = this.#all.get(name);
+    return (own && this.optimizer.evaluated?.(value, own)) ?? value;
+  }
+
+  /** Arrays that have a number for each of a parameter's: the memory itself. */
+  moments(name: string, size: number): Float32Array[] {
+    return Object.values(this.#all.get(name)?.arrays ?? {}).filter(({ length }) => length === size);
+  }
+
+  /** Begins anew with a parameter. */
+  forget(name: string): void {
+    this.#all.delete(name);
+  }
+
+  /** `parameter.slot` and `parameter.step` of every parameter: the memory itself, to be copied before the next update. */
+  state(): Map<string, Tensor> {
+    const state = new Map<string, Tensor>();
+    for (const [name, { step, arrays }] of this.#all) {
+      state.set(`${name}.step`, tensor('int32', Int32Array.of(step), []));
+      for (const [slot, array] of Object.entries(arrays))
+        if (array.length > 0) state.set(`${name}.${slot}`, float32(array, [array.length]));
+    }
+    return state;
+  }
+
+  /**
+   * Takes over a state.
+   *
+   * @param dims shapes of the parameters by name
+   * @throws OnnxLoraError `FILE_INVALID` where the state does not belong to these parameters
+   */
+  load(state: ReadonlyMap<string, Tensor>, dims: ReadonlyMap<string, readonly number[]>): void {
+    const loaded = new Map<string, Remembered>();
+    const known = new Set<string>();
+    for (const [name, shape] of dims) {
+      const step = state.get(`${name}.step`);
+      // The loss may not depend on a parameter, which is then never updated.
+      if (!step) continue;
+      known.add(`${name}.step`);
+      if (step.type !== 'int32' || step.data.length !== 1) throw invalid(`${name}.step`, 'is not one int32');
+      const arrays = this.optimizer.init(shape);
+      for (const [slot, array] of Object.entries(arrays)) {
+        if (array.length === 0) continue;
+        known.add(`${name}.${slot}`);
+        array.set(savedFloats(state, `${name}.${slot}`, array.length));
       }
-      return state;
-    },
-    load(state, dims) {
-      const loaded = new Map<string, Remembered<Slot>>();
-      const known = new Set<string>();
-      for (const [name, shape] of dims) {
-        const step = state.get(`${name}.step`);
-        // The loss may not depend on a parameter, which is then never updated.
-        if (!step) continue;
-        known.add(`${name}.step`);
-        if (step.type !== 'int32' || step.data.length !== 1) throw invalid(`${name}.step`, 'is not one int32');
-        const arrays = each(shape, (slot, size) => {
-          if (size === 0) return new Float32Array(0);
-          known.add(`${name}.${slot}`);
-          return savedFloats(state, `${name}.${slot}`, size).slice();
-        });
-        loaded.set(name, { step: step.data[0] as number, arrays });
-      }
-      const stray = [...state.keys()].find((name) => !known.has(name));
-      if (stray !== undefined) throw invalid(stray, 'belongs to no parameter of this run, or to another optimizer');
-      all.clear();
-      for (const [name, remembered] of loaded) all.set(name, remembered);
-    },
-  };
+      loaded.set(name, { step: step.data[0] as number, arrays });
+    }
+    const stray = [...state.keys()].find((name) => !known.has(name));
+    if (stray !== undefined) throw invalid(stray, 'belongs to no parameter of this run, or to another optimizer');
+    this.#all.clear();
+    for (const [name, remembered] of loaded) this.#all.set(name, remembered);
+  }
 }
 
 /**

@@ -5,7 +5,6 @@ import { type Known, requireKnown } from '../../knownOptions.ts';
 import { adafactor, type AdafactorOptions } from './adafactor.ts';
 import { adam, type AdamOptions } from './adam.ts';
 import { lion, type LionOptions } from './lion.ts';
-import { remembering, type UpdateRule } from './memory.ts';
 import type { Optimizer } from './optimizer.ts';
 import { sgd, type SgdOptions } from './sgd.ts';
 
@@ -18,7 +17,7 @@ export type OptimizerOptions = AdamOptions | SgdOptions | LionOptions | Adafacto
 export type OptimizerName = OptimizerOptions['name'];
 
 /** The rule of each. */
-const rules: { readonly [Name in OptimizerName]: (options: never) => UpdateRule<string> } = {
+const rules: { readonly [Name in OptimizerName]: (options: never) => Optimizer } = {
   adamw: adam,
   adam,
   sgd,
@@ -59,7 +58,7 @@ export function createOptimizer(given: OptimizerName | OptimizerOptions): Optimi
   if (Object.hasOwn(rules, options.name)) {
     const { name, ...own } = options;
     requireKnown(`The optimizer ${name}`, own, settings[name]);
-    return remembering(rules[options.name](options as never));
+    return rules[options.name](options as never);
   }
   throw new OnnxLoraError(
     'CONFIG_INVALID',

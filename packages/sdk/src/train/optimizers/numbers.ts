@@ -1,6 +1,7 @@
-/** @file Checks of the numbers that a caller gives. */
+/** @file Checks of the numbers that a caller gives, and arrays of zeros. */
 
 import { OnnxLoraError } from '../../errors.ts';
+import { sizeOf } from '../../runtime/tensor.ts';
 
 /** The number where it is as it must be. @throws OnnxLoraError `CONFIG_INVALID` naming the option otherwise */
 function checked(name: string, value: number, isRight: boolean, range: string): number {
@@ -31,4 +32,9 @@ export function positive(name: string, value: number): number {
 /** The number, when it is finite and not above 0. @throws OnnxLoraError `CONFIG_INVALID` naming the option otherwise */
 export function notPositive(name: string, value: number): number {
   return checked(name, value, Number.isFinite(value) && value <= 0, 'of 0 or less');
+}
+
+/** As many zeros as a tensor of this shape has numbers. */
+export function zeros(dims: readonly number[]): Float32Array {
+  return new Float32Array(sizeOf(dims));
 }

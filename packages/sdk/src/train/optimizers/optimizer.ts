@@ -2,7 +2,6 @@
 
 import type { ByTensor, StepTensor } from '../../lora/tuner.ts';
 import type { SiteKind } from '../../match/sites.ts';
-import type { Tensor } from '../../runtime/tensor.ts';
 
 /** What one update of one parameter goes by. */
 export interface UpdateSettings {
@@ -28,23 +27,37 @@ export interface OptimizedModule<T> {
   readonly tensors: ByTensor<T>;
 }
 
+/** What an optimizer remembers of one parameter. */
+export interface Remembered<Slot extends string = string> {
+  /** Updates begun so far. */
+  step: number;
+  /** By the name that torch has for them, such as `exp_avg`. */
+  readonly arrays: Readonly<Record<Slot, Float32Array>>;
+}
+
 /**
- * An optimizer. Numbers are float32 between steps, as in torch; within a step JavaScript computes in float64.
+ * An optimizer, which keeps nothing itself: the trainer holds what it remembers, and saves and loads it. Numbers are float32
+ * between steps, as in torch; within a step JavaScript computes in float64.
  *
- * To have one of your own, implement this and hand it to the trainer as `optimizer`.
+ * To have one of your own, implement this and hand it to `train` as `optimizer`.
  */
-export interface Optimizer {
+export interface Optimizer<Slot extends string = string> {
   /** Says in a checkpoint which optimizer its state belongs to. */
   readonly name: string;
   /** What is decayed where neither the trainer nor a group says so. */
   readonly weightDecay: number;
+  /** The memory of a parameter of this shape before its first update. Arrays of length 0 are not saved. */
+  init(dims: readonly number[]): Readonly<Record<Slot, Float32Array>>;
   /**
    * Moves one parameter in place, in slices: each turn of the iterator does a part, so that the event loop can turn in
    * between. The whole is done when it has been iterated to its end.
-   *
-   * @param name tells parameters apart between steps
    */
-  update(name: string, value: Float32Array, gradient: Float32Array, settings: UpdateSettings): Generator<void, void>;
+  update(
+    value: Float32Array,
+    gradient: Float32Array,
+    remembered: Remembered<Slot>,
+    settings: UpdateSettings,
+  ): Generator<void, void>;
   /**
    * Told before a run of all that there is to train, by how many numbers each tensor has: it may refuse. It gives, by the path
    * of the module, what it leaves as it begins. Of these no gradients are computed. Without, nothing is left.
@@ -58,17 +71,5 @@ export interface Optimizer {
    */
   gradients?(modules: readonly OptimizedModule<StepTensor>[]): Generator<void, void>;
   /** The values to be evaluated and saved in place of a parameter's, which stay as they are; without, these themselves. */
-  evaluated?(name: string, value: Float32Array): Float32Array;
-  /**
-   * Everything that it remembers, complete and exact: after {@link Optimizer.load}, updates give the same bits. The
-   * tensors are the optimizer's own memory, so write or copy them before the next update.
-   */
-  state(): Map<string, Tensor>;
-  /**
-   * Takes over a state.
-   *
-   * @param dims shapes of the parameters by name
-   * @throws OnnxLoraError `FILE_INVALID` where the state does not belong to these parameters
-   */
-  load(state: ReadonlyMap<string, Tensor>, dims: ReadonlyMap<string, readonly number[]>): void;
+  evaluated?(value: Float32Array, remembered: Remembered<Slot>): Float32Array;
 }

@@ -4,7 +4,11 @@ import { golden, goldenFloats, shapes } from '../../../fixtures/optimizers/golde
 import { Random } from '../../runtime/random.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
 import { createOptimizer, type OptimizerName, optimizerNames, type OptimizerOptions } from './named.ts';
-import type { Optimizer } from './optimizer.ts';
+import { OptimizerMemory } from './memory.ts';
+
+function memoryOf(options: OptimizerName | OptimizerOptions): OptimizerMemory {
+  return new OptimizerMemory(createOptimizer(options));
+}
 
 const variants: Readonly<Record<string, OptimizerOptions>> = {
   adamw: { name: 'adamw' },
@@ -43,19 +47,19 @@ function floats(name: string): Float32Array {
 }
 
 function update(
-  optimizer: Optimizer,
+  optimizer: OptimizerMemory,
   name: string,
   value: Float32Array,
   gradient: Float32Array,
   dims: readonly number[],
   lr: number,
 ): void {
-  for (const _ of optimizer.update(name, value, gradient, { lr, weightDecay: optimizer.weightDecay, dims }));
+  for (const _ of optimizer.update(name, value, gradient, { lr, weightDecay: optimizer.optimizer.weightDecay, dims }));
 }
 
 describe.each(Object.entries(variants))('%s', (variant, options) => {
   it('computes the numbers of torch', () => {
-    const optimizer = createOptimizer(options);
+    const optimizer = memoryOf(options);
     for (const [name, dims] of Object.entries(shapes)) {
       const value = floats(`initial.${name}`);
       golden.rates.forEach((rate, step) => {
@@ -71,8 +75,8 @@ describe.each(Object.entries(variants))('%s', (variant, options) => {
   });
 
   it('goes on bit for bit from a saved state', () => {
-    const optimizer = createOptimizer(options);
-    let other: Optimizer | undefined;
+    const optimizer = memoryOf(options);
+    let other: OptimizerMemory | undefined;
     const values = Object.fromEntries(Object.keys(shapes).map((name) => [name, floats(`initial.${name}`)]));
     let copies: Record<string, Float32Array> = {};
     golden.rates.forEach((lr, step) => {
@@ -80,7 +84,7 @@ describe.each(Object.entries(variants))('%s', (variant, options) => {
         const state = new Map(
           [...optimizer.state()].map(([name, { type, dims, data }]) => [name, { type, dims, data: data.slice() }]),
         );
-        other = createOptimizer(options);
+        other = memoryOf(options);
         other.load(state, new Map(Object.entries(shapes)));
         copies = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, value.slice()]));
       }
@@ -107,7 +111,7 @@ describe.each(['adamw', 'adam', 'sgd', 'lion'] as const)('%s', (name) => {
     const { rows, columns } = large;
     const [value, gradient] = [normals(rows * columns, random), normals(rows * columns, random)];
     const settings = { lr: 0.01, weightDecay: 0.1 };
-    const [whole, byRow] = [createOptimizer(name), createOptimizer(name)];
+    const [whole, byRow] = [memoryOf(name), memoryOf(name)];
     const row = (values: Float32Array, i: number): Float32Array => values.slice(i * columns, (i + 1) * columns);
     const parts = Array.from({ length: rows }, (_, i) => row(value, i));
     for (let step = 0; step < 2; step++) {
@@ -131,7 +135,7 @@ describe('adafactor', () => {
     const random = new Random(4);
     const [value, gradient] = [normals(rows * columns, random), normals(rows * columns, random)];
     const before = value.slice();
-    update(createOptimizer('adafactor'), 'large', value, gradient, [rows, columns], 0.01);
+    update(memoryOf('adafactor'), 'large', value, gradient, [rows, columns], 0.01);
     const squares = gradient.map((g) => g * g);
     const byRow = Array.from({ length: rows }, (_, i) => meanOf(squares.subarray(i * columns, (i + 1) * columns)));
     const byColumn = Array.from({ length: columns }, (_, j) => meanOf(byRow.map((_, i) => squares[i * columns + j]!)));
@@ -147,14 +151,14 @@ describe('adafactor', () => {
 
   it('takes the learning rate as it is without relativeStep and scaleParameter', () => {
     const value = Float32Array.of(2, -1, 3);
-    const optimizer = createOptimizer({ name: 'adafactor', relativeStep: false, scaleParameter: false });
+    const optimizer = memoryOf({ name: 'adafactor', relativeStep: false, scaleParameter: false });
     // A vector's first update is the sign of its gradient, whose root mean square is 1.
     update(optimizer, 'vector', value, Float32Array.of(0.5, -4, 0), [3], 0.25);
     expect([...value]).toEqual([1.75, -0.75, 3]);
     // The second rate is still 0.25, where 1/√2 would not bound it either; the first of 2 would have been bounded to 1.
     const fast = Float32Array.of(2, -1, 3);
     for (const relativeStep of [true, false]) {
-      const other = createOptimizer({ name: 'adafactor', relativeStep, scaleParameter: false });
+      const other = memoryOf({ name: 'adafactor', relativeStep, scaleParameter: false });
       const moved = fast.slice();
       update(other, 'vector', moved, Float32Array.of(0.5, -4, 1), [3], 2);
       expect([...moved]).toEqual(relativeStep ? [1, 0, 2] : [0, 1, 1]);
@@ -183,7 +187,7 @@ describe.each(optimizerNames)('%s', (name) => {
         const value = normals(width, random);
         const loss = (): number => mean(samples, (row) => (product(value, row) - product(goal, row)) ** 2);
         const first = loss();
-        const optimizer = createOptimizer(name === 'sgd' ? { name, momentum: 0.9 } : { name, weightDecay: 0 });
+        const optimizer = memoryOf(name === 'sgd' ? { name, momentum: 0.9 } : { name, weightDecay: 0 });
         const steps = 400;
         for (let step = 0; step < steps; step++) {
           const gradient = Float32Array.from({ length: width }, (_, i) =>
@@ -199,7 +203,7 @@ describe.each(optimizerNames)('%s', (name) => {
   });
 
   it('shares no memory with a state that it has loaded', () => {
-    const [optimizer, other] = [createOptimizer(name), createOptimizer(name)];
+    const [optimizer, other] = [memoryOf(name), memoryOf(name)];
     update(optimizer, 'w', new Float32Array(4), Float32Array.of(1, 2, 3, 4), [2, 2], 0.1);
     other.load(optimizer.state(), new Map([['w', [2, 2]]]));
     const before = structuredClone(optimizer.state());
@@ -208,17 +212,31 @@ describe.each(optimizerNames)('%s', (name) => {
     expect(other.state()).not.toEqual(before);
   });
 
+  it('moves a parameter that it has forgotten as it would at first', () => {
+    const [optimizer, fresh] = [memoryOf(name), memoryOf(name)];
+    for (const each of ['w', 'other'])
+      update(optimizer, each, new Float32Array(4), Float32Array.of(1, 2, 3, 4), [2, 2], 0.1);
+    const kept = [...optimizer.state()].filter(([key]) => key.startsWith('other.'));
+    optimizer.forget('w');
+    expect([...optimizer.state()]).toEqual(kept);
+    const [again, first] = [Float32Array.of(1, 1, 1, 1), Float32Array.of(1, 1, 1, 1)];
+    update(optimizer, 'w', again, Float32Array.of(4, 3, 2, 1), [2, 2], 0.1);
+    update(fresh, 'w', first, Float32Array.of(4, 3, 2, 1), [2, 2], 0.1);
+    expect(again).toEqual(first);
+    expect(optimizer.state()).toEqual(new Map([...kept, ...fresh.state()]));
+  });
+
   it('refuses the state of other parameters', () => {
     const dims = new Map([['w', [2, 2]]]);
-    const optimizer = createOptimizer(name);
+    const optimizer = memoryOf(name);
     update(optimizer, 'w', new Float32Array(4), Float32Array.of(1, 2, 3, 4), [2, 2], 0.1);
     const state = optimizer.state();
-    createOptimizer(name).load(state, dims);
+    memoryOf(name).load(state, dims);
     const load = (
       changed: ReadonlyMap<string, Tensor>,
       shapes: ReadonlyMap<string, readonly number[]> = dims,
     ): void => {
-      createOptimizer(name).load(changed, shapes);
+      memoryOf(name).load(changed, shapes);
     };
     const stray = new Map([...state, ['other.exp_avg', float32([1], [1])]]);
     expect(() => { load(stray); }).toThrow('"other.exp_avg" belongs to no parameter'); // prettier-ignore

@@ -1,10 +1,9 @@
 /** @file Stochastic gradient descent with momentum, as torch computes it. */
 
 import { OnnxLoraError } from '../../errors.ts';
-import { sizeOf } from '../../runtime/tensor.ts';
 import { slices } from '../turns.ts';
-import type { UpdateRule } from './memory.ts';
-import { notNegative } from './numbers.ts';
+import type { Optimizer } from './optimizer.ts';
+import { notNegative, zeros } from './numbers.ts';
 
 /** Settings of SGD; the defaults are torch's. */
 export interface SgdOptions {
@@ -30,7 +29,7 @@ export function sgd({
   dampening = 0,
   nesterov = false,
   weightDecay = 0,
-}: SgdOptions): UpdateRule<'momentum_buffer'> {
+}: SgdOptions): Optimizer<'momentum_buffer'> {
   notNegative('momentum', momentum);
   notNegative('dampening', dampening);
   if (nesterov && (momentum === 0 || dampening !== 0)) {
@@ -39,7 +38,7 @@ export function sgd({
   return {
     name: 'sgd',
     weightDecay: notNegative('weightDecay', weightDecay),
-    sizes: (dims) => ({ momentum_buffer: momentum === 0 ? 0 : sizeOf(dims) }),
+    init: (dims) => ({ momentum_buffer: zeros(momentum === 0 ? [0] : dims) }),
     update: (value, gradient, { step, arrays: { momentum_buffer: buffer } }, { lr, weightDecay: decay }) => {
       // The first buffer is the gradient itself, dampened or not.
       const share = step === 1 ? 1 : 1 - dampening;

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { golden, goldenFloats, shapes } from '../../../fixtures/optimizers/golden.ts';
 import type { AdapterInput } from '../../lora/tunings/moduleTuning.ts';
 import { float32 } from '../../runtime/tensor.ts';
-import { type ClipOptions, clipInSlices, normOf } from '../clip.ts';
+import { clip, type ClipOptions, normOf } from '../clip.ts';
 import { Ema } from '../ema.ts';
 import { GradientMean } from './gradientMean.ts';
 import { LossScale } from './lossScale.ts';
@@ -17,11 +17,13 @@ describe('clipping', () => {
   it.each<[string, ClipOptions]>([
     ['norm', { norm: 1.5 }],
     ['value', { value: 0.01 }],
-  ])('bounds gradients by %s as torch does', async (kind, clip) => {
+  ])('bounds gradients by %s as torch does', async (kind, options) => {
     const gradients = names.map((name) => floats(`gradient.0.${name}`));
     const norm = await inTurns(normOf(gradients));
     expect(norm).toBeCloseTo(Math.hypot(...gradients.flatMap((each) => [...each])), 10);
-    await inTurns(clipInSlices(gradients, norm, clip));
+    await inTurns(
+      clip(options).gradients!(new Map(names.map((name, i) => [name, gradients[i]!])), { step: 0, seed: 0, norm }),
+    );
     names.forEach((name, i) => {
       const expected = floats(`clip-${kind}.${name}`);
       expected.forEach((each, at) => {
@@ -32,7 +34,7 @@ describe('clipping', () => {
 
   it('leaves gradients alone that are within the bound', async () => {
     const gradient = Float32Array.of(0.3, -0.4);
-    await inTurns(clipInSlices([gradient], 0.5, { norm: 0.6 }));
+    await inTurns(clip({ norm: 0.6 }).gradients!(new Map([['w', gradient]]), { step: 0, seed: 0, norm: 0.5 }));
     expect(gradient).toEqual(Float32Array.of(0.3, -0.4));
   });
 });
@@ -52,8 +54,8 @@ describe('the moving average', () => {
     const ema = new Ema({ decay: 0.8, warmup: false });
     ema.begin(parametersOf((name) => floats(`initial.${name}`)));
     for (let step = 0; step < 12; step++)
-      await inTurns(ema.update(parametersOf((name) => floats(`gradient.${step}.${name}`))));
-    for (const { input, value } of ema.parameters(parametersOf((name) => floats(`initial.${name}`))).all) {
+      await inTurns(ema.after(parametersOf((name) => floats(`gradient.${step}.${name}`))));
+    for (const { input, value } of ema.averaged(parametersOf((name) => floats(`initial.${name}`))).all) {
       const expected = floats(`ema.${input.name}`);
       value.forEach((each, i) => {
         expect(Math.abs(each - expected[i]!)).toBeLessThan(1e-6 * Math.max(1, Math.abs(expected[i]!)));
@@ -71,10 +73,10 @@ describe('the moving average', () => {
       [8, 0.25],
       [3, 0.25],
     ] as const) {
-      await inTurns(ema.update(of(value)));
+      await inTurns(ema.after(of(value)));
       expected = decay * expected + (1 - decay) * value;
     }
-    expect(ema.parameters(of(0)).all[0]!.value[0]).toBeCloseTo(expected, 6);
+    expect(ema.averaged(of(0)).all[0]!.value[0]).toBeCloseTo(expected, 6);
   });
 });
 

@@ -13,6 +13,7 @@ import { loraPlus, type ParameterGroup, withoutDecay } from '../../../train/grou
 import { createOptimizer, optimizerNames, type OptimizerOptions } from '../../../train/optimizers/named.ts';
 import type { Optimizer } from '../../../train/optimizers/optimizer.ts';
 import { scheduleOf } from '../../../train/schedules/schedule.ts';
+import type { Transformation } from '../../../train/transformation.ts';
 import { requireTask } from '../../givenArguments.ts';
 import type { Model } from '../../model.ts';
 import { whole } from './checks.ts';
@@ -98,6 +99,14 @@ export function groupsOf({ weightDecay, loraPlusRatio, groups = [], lr }: Checke
     ...(loraPlusRatio === undefined ? [] : loraPlus({ ratio: loraPlusRatio, lr })),
     ...groups,
   ];
+}
+
+/** What stands around the optimizer's step: the transformations of the options, in the order of their rows. */
+export function transformationsOf(options: CheckedOptions): Transformation[] {
+  return Object.entries(trainOptionRows).flatMap(([name, { transformation }]) => {
+    const value = options[name as keyof CheckedOptions];
+    return !transformation || value === undefined || value === false ? [] : [transformation(value as never)];
+  });
 }
 
 /** Steps from one evaluation to the next; undefined where there are none. */

@@ -1,8 +1,8 @@
 /** @file The options that say how an adapter learns: each with its type for programs, and its row. */
 
 import { z } from 'zod';
-import type { ClipOptions } from '../../../train/clip.ts';
-import type { EmaOptions } from '../../../train/ema.ts';
+import { clip, type ClipOptions } from '../../../train/clip.ts';
+import { Ema, type EmaOptions } from '../../../train/ema.ts';
 import type { ParameterGroup } from '../../../train/groups.ts';
 import { type OptimizerName, optimizerNames, type OptimizerOptions } from '../../../train/optimizers/named.ts';
 import type { Optimizer } from '../../../train/optimizers/optimizer.ts';
@@ -110,11 +110,11 @@ export const learningRows: OptionRows<LearningOptions, DefaultedLearning> = {
   groups: { onResume: 'mayChange' },
   loraPlusRatio: { kind: 'number', above: 0, onResume: 'mayChange', seenIn: 'groups',
     group: 'How it learns', description: 'LoRA+: lora_B learns so many times faster than lora_A' },
-  clip: { onResume: 'mayChange', fields: {
+  clip: { onResume: 'mayChange', transformation: clip, fields: {
     norm: { kind: 'number', above: 0, name: 'clipNorm', group: 'How it learns', description: 'bound the norm of all gradients together' },
     value: { kind: 'number', above: 0, description: 'bound each number of the gradients' },
   } },
-  ema: { kind: 'flag', default: false, onResume: 'fixed', description: 'average the adapter over the last steps', fields: {
+  ema: { kind: 'flag', default: false, onResume: 'fixed', transformation: (ema) => new Ema(ema === true ? {} : ema), description: 'average the adapter over the last steps', fields: {
     decay: { name: 'ema', kind: 'number', min: 0, below: 1, example: 0.999, placeholder: '<decay>',
       group: 'How it learns', description: 'average the adapter over the last steps, such as 0.999; the average is measured and saved' },
     warmup: { kind: 'flag', description: 'follow faster at first' },

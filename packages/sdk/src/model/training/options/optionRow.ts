@@ -1,6 +1,7 @@
 /** @file A row of the table of options: what one option of `train` takes, what it does to a run that goes on, and its flag. */
 
 import { z } from 'zod';
+import type { Transformation } from '../../../train/transformation.ts';
 import type { SettingInfo, SettingRow } from '../../../plugin/settings.ts';
 
 /** A heading of the command's help. */
@@ -53,6 +54,8 @@ export type OptionRow<Option> = IdentityFacts & {
   readonly fields?: FieldRows<Option>;
   /** The value may also be an object or a list, which is checked where it is used. */
   readonly orObject?: true;
+  /** What stands around the optimizer's step where the option is given and not false. */
+  readonly transformation?: (value: Exclude<Option, false>) => Transformation;
 } & (SettingRow<Option, FlagFacts> | { readonly kind?: undefined });
 
 /** A row for each option: one that is missing does not compile. Those in `Defaulted` have a default, and no others. */
@@ -76,6 +79,8 @@ export interface AnyOptionRow extends Loose<Omit<SettingInfo, 'default'> & FlagF
   readonly fields?: AnyOptionRows;
   /** The value may also be an object or a list, which is checked where it is used. */
   readonly orObject?: true;
+  /** What stands around the optimizer's step where the option is given and not false. */
+  readonly transformation?: (value: never) => Transformation;
   /** An object without this option is refused. */
   readonly required?: true;
 }

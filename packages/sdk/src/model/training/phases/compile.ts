@@ -19,7 +19,7 @@ import { BatchQueue } from '../batchQueue.ts';
 import { CheckpointFolder } from '../checkpoints/checkpointFolder.ts';
 import { warningsOf } from '../checkpoints/resume.ts';
 import { Evaluator } from '../evaluator.ts';
-import { optimizerOf } from '../options/checked.ts';
+import { optimizerOf, transformationsOf } from '../options/checked.ts';
 import { keptPrefix } from '../options/keptPrefix.ts';
 import { checkpointDefaults } from '../options/runOptions.ts';
 import { memoryFailure } from '../outOfMemory.ts';
@@ -60,7 +60,7 @@ export interface Compiled {
 export async function compile(prepared: Prepared, planned: Planned): Promise<Compiled> {
   const { options, data, whole, shaped, from, session, order, batchSize, perBatch, steps, evaluateEvery } = prepared;
   const { initial, base, groups, state } = planned;
-  const { lr, seed, onBadSample, ema } = options;
+  const { lr, seed, onBadSample } = options;
   const { length } = data.train;
   const prefix = keptPrefix(options.cachePrefix, data.train, Math.round(steps * perBatch * options.accumulationSteps));
   // Not the random numbers of the first values: as many of those are drawn as there are parameters.
@@ -87,12 +87,11 @@ export async function compile(prepared: Prepared, planned: Planned): Promise<Com
     groups,
     memory: options.memory,
     optimizer: optimizerOf(options.optimizer, shaped.registry),
+    transformations: transformationsOf(options),
     ...defined({
       lossWeight: data.lossWeight && ((given: Feeds) => data.lossWeight!(given)),
-      clip: options.clip,
       prefix: typeof prefix === 'string' ? undefined : prefix,
       inside: data.inside,
-      ema: ema === true ? {} : ema || undefined,
     }),
     parameters: (given) => initial.parameters?.(given, seed) ?? ParameterSet.initial(given, new Random(seed)),
     name: shaped.name,
