@@ -61,7 +61,7 @@ export type { Projection } from './match/structuralPath.ts';
 export type { ChangedTensors, Cut, NamedTensor, Runs, StoredWeight } from './match/weights/index.ts';
 export type { PathConfidence, PathSource } from './match/modulePath.ts';
 export { ruleOf } from './autodiff/rules.ts';
-export { windowOf } from './autodiff/images/window.ts';
+export { type Window, windowOf } from './autodiff/images/window.ts';
 export { differentiate, type Backward, type BackwardRequest } from './autodiff/backward.ts';
 export { injectAdapters, type Injected, type InjectOptions } from './lora/inject.ts';
 export type { GraphChange } from './lora/adapterInputs.ts';
@@ -106,8 +106,8 @@ export { type DrawMask, MaskDrawer } from './train/dropout.ts';
 export type { RowPlace } from './ops/rows/rowPlaces.ts';
 export { GradientStep } from './train/step/gradientStep.ts';
 export type { GradientStepRequest, MemoryPlan } from './train/step/stepRequest.ts';
-export { adaptedGraph, type AdaptedGraphRequest } from './train/graph/adaptedGraph.ts';
-export { addLoss, type LossScaling } from './train/graph/addLoss.ts';
+export { type AdaptedGraph, adaptedGraph, type AdaptedGraphRequest } from './train/graph/adaptedGraph.ts';
+export { type AddedLoss, addLoss, type LossRequest, type LossScaling } from './train/graph/addLoss.ts';
 export type { Piece, Products, ProductSize } from './train/step/microBatch.ts';
 export type { SizedValue } from './train/forward/index.ts';
 export type { LossAndGradients } from './train/step/gradientMean.ts';
@@ -160,7 +160,7 @@ export { providerNames } from './runtime/providers/providers.ts';
 export { measurePrecisionGain, type PrecisionGain } from './model/precisionGain.ts';
 export { quantizedBits } from './ops/quantization/forms.ts';
 export { isFewerBits, precisionNames, sessionIn } from './ops/precision/precision.ts';
-export { askedPrecision, precisionHere } from './model/precision.ts';
+export { type AskedPrecision, askedPrecision, precisionHere } from './model/precision.ts';
 export {
   gradientCosines,
   measurePrecision,

@@ -11,10 +11,13 @@ import { attributeOf } from '../../ops/schema.ts';
 export interface Window {
   /** Spatial sizes. */
   readonly kernel: readonly number[];
+  /** Steps of the window, for each spatial dimension. */
   readonly strides: readonly number[];
+  /** Distances between the elements of the window, for each spatial dimension. */
   readonly dilations: readonly number[];
   /** All begins, then all ends. */
   readonly pads: readonly number[];
+  /** Groups of channels, as Conv has them. */
   readonly group: number;
 }
 

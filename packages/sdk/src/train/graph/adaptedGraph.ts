@@ -19,7 +19,9 @@ import { rewritesWithout, type TrainingRewrite } from './rewrites.ts';
 
 /** The base with its adapters, ready to be differentiated. */
 export interface AdaptedGraph {
+  /** Its nodes, with those of the adapters. */
   readonly graph: GraphProto;
+  /** Types and shapes, by value. */
   readonly types: Map<string, ValueType>;
   /** The inputs that the adapter brings. */
   readonly inputs: readonly AdapterInput[];
@@ -35,10 +37,13 @@ export interface AdaptedGraph {
 
 /** What {@link adaptedGraph} is made from. */
 export interface AdaptedGraphRequest {
+  /** The model without adapters. */
   readonly base: ModelProto;
+  /** Where adapters enter, and of which form. */
   readonly plan: AdapterPlan;
   /** One batch as it will be fed. */
   readonly inputs: Feeds;
+  /** What the loss compares outputs with. */
   readonly targets?: Feeds;
   /** What is read in place of values inside the graph, by their names. */
   readonly inside?: Readonly<Record<string, InnerFragment>>;

@@ -28,6 +28,7 @@ const LOSS_SCALE = 'loss_scale';
 export interface AddedLoss {
   /** Holds the nodes that compute it. */
   readonly g: GraphBuilder;
+  /** The loss, a scalar. */
   readonly value: Value;
   /** The same times `scale`, from which gradients are taken. */
   readonly scaled: Value;
@@ -56,9 +57,13 @@ export type LossScaling = boolean | 'always';
 
 /** What {@link addLoss} adds. */
 export interface LossRequest {
+  /** The version of ONNX's operators in the graph. */
   readonly opset: number;
+  /** What emits the loss. */
   readonly loss: LossFragment;
+  /** What the loss compares outputs with, as it is fed. */
   readonly targets: Feeds;
+  /** Whether the loss is multiplied by a factor; false by default. */
   readonly lossScale?: LossScaling | undefined;
   /**
    * How many parts have the loss of one batch, each with gradients of its own rows: a part's share of the loss is given, and so are
