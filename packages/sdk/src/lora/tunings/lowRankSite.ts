@@ -64,16 +64,6 @@ export interface LowRankSite {
 /** Values of both factors. */
 export type FactorTensors = Readonly<Record<Factor, Tensor>>;
 
-/** First values of one module's factors, flat, in PEFT's layout. */
-export interface FirstValues {
-  /** `[r, in]`, row by row. */
-  readonly lora_A: Float32Array;
-  /** `[out, r]`, row by row. */
-  readonly lora_B: Float32Array;
-  /** Whether the layer starts at what the base computes, as the factors are taken out of it. */
-  readonly isResidual: boolean;
-}
-
 /** What PEFT calls the `out_proj` inside a MultiheadAttention that it has wrapped. */
 const MERGED_TWICE = '.base_layer.out_proj';
 
