@@ -132,11 +132,11 @@ function isUnnamed(name: string): boolean {
  * matrix. Of two constants the second is one only where its name says so and the first is no parameter, as in the bias that
  * Swin v2 computes of a table of distances.
  */
-function isModule({ node, kind, path, pathSource, weight, input }: Site, index: GraphIndex): boolean {
-  const root = weight.stored.tensors[0].name;
+function isModule(site: Site, index: GraphIndex): boolean {
+  const { node, kind, path, pathSource, weight, input } = site;
   const left = constantWeight(input, index);
   if (left) {
-    const isOwn = pathFromParameter(root, 'weight') === path || isUnnamed(root);
+    const isOwn = pathFromParameter(rootOf(site), 'weight') === path || isUnnamed(rootOf(site));
     const isParameter = pathFromParameter(left.tensors[0].name, 'weight') !== undefined;
     return kind === 'linear' && confidenceOf(pathSource) === 'certain' && isOwn && !isParameter;
   }
@@ -191,7 +191,10 @@ function grouped(found: readonly Found[]): Site[] {
   const modules = byPath(found);
   const taken = new Set(modules.keys());
   for (const places of modules.values()) {
-    let rest: readonly Found[] = places.toSorted((a, b) => strangeness(a.site) - strangeness(b.site));
+    const roots = places.map(({ site }) => rootOf(site));
+    const isTied = (site: Site): boolean => roots.filter((root) => root === rootOf(site)).length > 1;
+    const order = ({ site }: Found): number => (isTied(site) ? strangeness(site) : 0);
+    let rest: readonly Found[] = places.toSorted((a, b) => order(a) - order(b));
     for (let number = 0; rest.length > 0; number++) {
       const [first, ...others] = rest as [Found, ...Found[]];
       const same = others.filter((other) => isSameModule(first, other));
@@ -219,6 +222,11 @@ function isSameModule({ site: a, branch }: Found, { site: b, branch: other }: Fo
   // The branches of an If compute the same module, be its weight stored once or twice.
   const isStoredTwice = a.weight.stored.tensors[0].name !== b.weight.stored.tensors[0].name;
   return (branch !== other && isStoredTwice) || haveOneWeight(a.weight, b.weight);
+}
+
+/** The tensor of the file that a layer's weight is made of. */
+function rootOf({ weight }: Site): string {
+  return weight.stored.tensors[0].name;
 }
 
 /**
