@@ -5,7 +5,7 @@ import { sited } from './support/formAdapters.ts';
 import { modelOf } from './support/graphs.ts';
 import { WeightBuilder } from './support/storedWeights.ts';
 import type { Value } from '../packages/sdk/src/graph/builder.ts';
-import { ByTuner } from '../packages/sdk/src/lora/tunings/byTuner.ts';
+import { ByTuner } from '../packages/sdk/src/lora/methods/byTuner.ts';
 import { OrtRuntime } from '../packages/sdk/src/runtime/ort.ts';
 import { float32, sizeOf, type Tensor } from '../packages/sdk/src/runtime/tensor.ts';
 import { ParameterSet } from '../packages/sdk/src/train/parameters.ts';

@@ -1,7 +1,7 @@
 /** @file What training computes of a model drawn at random, what its plain graph computes, and differences of its loss. */
 
 import fc from 'fast-check';
-import { LowRank } from '../../packages/sdk/src/lora/tunings/lowRank.ts';
+import { LowRank } from '../../packages/sdk/src/lora/methods/lora.ts';
 import { kindOf } from '../../packages/sdk/src/lora/kinds/table.ts';
 import { viewOf } from '../../packages/sdk/src/match/view.ts';
 import { chosenProducts } from '../../packages/sdk/src/ops/precision/precision.ts';

@@ -56,7 +56,7 @@ export { loraGa, type LoraGaOptions } from './lora/init/named.ts';
 export { Adapter, type SaveOptions } from './adapter/adapter.ts';
 export type { AdapterConfig } from './adapter/formats/peftConfig.ts';
 export { loadAdapter } from './model/loadAdapter.ts';
-export type { DropoutPattern } from './lora/tunings/lowRankSite.ts';
+export type { DropoutPattern } from './lora/methods/loraSite.ts';
 export type { LoadAdapterOptions } from './model/opening/hub.ts';
 export { saveOnnxAdapter } from './adapter/storage/convert.ts';
 export { combineAdapters } from './adapter/combine/combine.ts';

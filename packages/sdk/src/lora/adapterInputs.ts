@@ -9,7 +9,7 @@ import { freePrefix } from '../graph/uniqueNames.ts';
 import { opsetOf } from '../ops/inferGraph.ts';
 import { batchInputsOf, type RowPlace, RowPlaces } from '../ops/rows/rowPlaces.ts';
 import { kindOf } from './kinds/table.ts';
-import type { AdapterInput, AdapterPlan, ModuleTuning } from './tunings/moduleTuning.ts';
+import type { AdapterInput, AdapterPlan, ModuleTuning } from './methods/tuning.ts';
 import { valueInfo } from '../graph/valueInfo.ts';
 
 /** How the injected graph will be used. */

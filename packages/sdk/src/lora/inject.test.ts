@@ -14,7 +14,7 @@ import { Random } from '../runtime/random.ts';
 import { type Feeds, float32, type Tensor, tensor } from '../runtime/tensor.ts';
 import { injectAdapters } from './inject.ts';
 import type { TunedTensor, Tuner } from './tuner.ts';
-import { ByTuner } from './tunings/byTuner.ts';
+import { ByTuner } from './methods/byTuner.ts';
 
 const random = new Random(14);
 const form = { kind: 'linear', weightShape: [4, 4] } as const;

@@ -5,14 +5,14 @@ import type { Value } from '../graph/builder.ts';
 import type { GraphProto, ModelProto, NodeProto, TensorProto } from '../graph/proto.ts';
 import { withInner } from '../graph/uniqueNames.ts';
 import { AdapterInputs, type GraphChange, type Injected, type InjectOptions } from './adapterInputs.ts';
-import type { Emission } from './emission/emission.ts';
-import { GraphScope } from './emission/graphScope.ts';
-import { LowRankEmission } from './emission/lowRankEmission.ts';
-import type { ProductTuning } from './emission/lowRankForm.ts';
-import { hookLosses, TunerEmission } from './emission/tunerEmission.ts';
-import { declareParameter, WholeEmission, type WholeTuning } from './emission/wholeEmission.ts';
-import type { ByTuner } from './tunings/byTuner.ts';
-import { type AdapterPlan, labelOf, type ModuleTuning, nodesOf } from './tunings/moduleTuning.ts';
+import type { Lowering } from './lowering/lowering.ts';
+import { GraphScope } from './lowering/graphScope.ts';
+import { ProductLowering } from './lowering/product.ts';
+import type { ProductTuning } from './lowering/productForm.ts';
+import { hookLosses, TunerLowering } from './lowering/tuner.ts';
+import { declareParameter, WholeLowering, type WholeTuning } from './lowering/whole.ts';
+import type { ByTuner } from './methods/byTuner.ts';
+import { type AdapterPlan, labelOf, type ModuleTuning, nodesOf } from './methods/tuning.ts';
 
 export type { Injected, InjectOptions } from './adapterInputs.ts';
 
@@ -39,7 +39,7 @@ export function injectAdapters(base: ModelProto, plan: AdapterPlan, options: Inj
       (node) => [node, withInner(node, (inner) => rewrite(inner, holdsBatch && node.opType !== 'Scan'))] as const,
     );
     const scope = new GraphScope(shared, graph, { number, holdsBatch });
-    const result = scope.rewrite(nodes, emissionsOf(scope, plan));
+    const result = scope.rewrite(nodes, loweringsOf(scope, plan));
     if (number === 0 && shared.training) losses.push(...scope.losses(), ...hookLosses(scope, plan));
     constants.push(...scope.constants);
     changes.push(...scope.changes);
@@ -64,12 +64,12 @@ const isWhole = (each: ModuleTuning): each is WholeTuning => each.parameter !== 
 const isProduct = (each: ModuleTuning): each is ProductTuning => each.product !== undefined;
 
 /** What a plan makes of a graph: products beside layers, parameters that are replaced, and what tuners write. */
-function emissionsOf(scope: GraphScope, plan: AdapterPlan): Emission[] {
+function loweringsOf(scope: GraphScope, plan: AdapterPlan): Lowering[] {
   const others = plan.filter((each) => !isWhole(each) && !isProduct(each)) as ByTuner[];
   return [
-    new LowRankEmission(scope, plan.filter(isProduct)),
-    new WholeEmission(scope, plan.filter(isWhole)),
-    new TunerEmission(scope, others),
+    new ProductLowering(scope, plan.filter(isProduct)),
+    new WholeLowering(scope, plan.filter(isWhole)),
+    new TunerLowering(scope, others),
   ];
 }
 

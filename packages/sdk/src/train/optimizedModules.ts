@@ -1,7 +1,7 @@
 /** @file The modules of a run as an optimizer sees them that looks at several tensors together, and what it leaves. */
 
 import { OnnxLoraError } from '../errors.ts';
-import type { AdapterPlan, ModuleTuning } from '../lora/tunings/moduleTuning.ts';
+import type { AdapterPlan, ModuleTuning } from '../lora/methods/tuning.ts';
 import type { StepTensor } from '../lora/tuner.ts';
 import type { OptimizedModule, Optimizer } from './optimizers/optimizer.ts';
 import type { ParameterSet } from './parameters.ts';

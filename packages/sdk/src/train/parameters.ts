@@ -1,6 +1,6 @@
 /** @file The numbers that training moves: their first values, how they are fed, and the adapter they make. */
 
-import type { AdapterInput, LaidOut } from '../lora/tunings/moduleTuning.ts';
+import type { AdapterInput, LaidOut } from '../lora/methods/tuning.ts';
 import type { PlacedAdapter } from '../adapter/naming/place.ts';
 import { transposed } from '../runtime/layout.ts';
 import type { Random } from '../runtime/random.ts';

@@ -1,7 +1,7 @@
 /** @file Calls what tuners do around steps of the optimizer, with their modules' tensors. */
 
-import { type HookedTunings, hookedTunings } from '../lora/tunings/trainingHooks.ts';
-import type { AdapterPlan } from '../lora/tunings/moduleTuning.ts';
+import { type HookedTunings, hookedTunings } from '../lora/methods/trainingHooks.ts';
+import type { AdapterPlan } from '../lora/methods/tuning.ts';
 import type { ByTensor, StepTensor, TrainingHooks, TrainingStep } from '../lora/tuner.ts';
 import type { OptimizerMemory } from './optimizers/memory.ts';
 import type { Parameter, ParameterSet } from './parameters.ts';

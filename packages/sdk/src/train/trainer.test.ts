@@ -4,7 +4,7 @@ import { golden, mlp } from '../../fixtures/inits/mlp.ts';
 import { GraphBuilder, type Value } from '../graph/builder.ts';
 import { dataTypeNumber } from '../graph/dataType.ts';
 import { tensorProto } from '../graph/tensorData.ts';
-import { LowRank } from '../lora/tunings/lowRank.ts';
+import { LowRank } from '../lora/methods/lora.ts';
 import { findSites } from '../match/sites.ts';
 import { inferNode } from '../ops/infer.ts';
 import { OrtRuntime } from '../runtime/ort.ts';

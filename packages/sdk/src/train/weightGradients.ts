@@ -2,8 +2,8 @@
 
 import { OnnxLoraError } from '../errors.ts';
 import type { ModelProto } from '../graph/proto.ts';
-import type { TrainedParameter } from '../lora/tunings/trainedParameter.ts';
-import { WholeParameter } from '../lora/tunings/wholeParameter.ts';
+import type { TrainedParameter } from '../lora/methods/trainedParameter.ts';
+import { WholeParameter } from '../lora/methods/saved.ts';
 import { Random } from '../runtime/random.ts';
 import type { Runtime, SessionOptions } from '../runtime/session.ts';
 import type { Feeds } from '../runtime/tensor.ts';

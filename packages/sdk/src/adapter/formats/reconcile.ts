@@ -3,7 +3,7 @@
 import { OnnxLoraError } from '../../errors.ts';
 import { PatternWork } from '../../lora/patternMatch.ts';
 import { ALL_LINEAR, layerRule, nameRule } from '../../lora/targetRules.ts';
-import { attentionAround } from '../../lora/tunings/lowRankSite.ts';
+import { attentionAround } from '../../lora/methods/loraSite.ts';
 import type { Tensor } from '../../runtime/tensor.ts';
 import { quote } from './foreignJson.ts';
 import { type AdapterConfig, LORA, unknownKeys } from './peftConfig.ts';

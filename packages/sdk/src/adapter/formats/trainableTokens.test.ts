@@ -6,7 +6,7 @@ import { formModel, layerForms } from '../../../../../test/support/layerForms.ts
 import type { Site } from '../../match/sites.ts';
 import { float32 } from '../../runtime/tensor.ts';
 import { adapterConfig } from './peftConfig.ts';
-import { tableRows, tiedTokens } from '../../lora/tunings/tokenRows.ts';
+import { tableRows, tiedTokens } from '../../lora/methods/tokens.ts';
 import { tiedTokenTensors, tokenTensors } from './trainableTokens.ts';
 
 const table = Float32Array.from({ length: 28 }, (_, i) => i / 4);

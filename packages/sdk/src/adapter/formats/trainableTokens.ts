@@ -2,8 +2,8 @@
 
 import { OnnxLoraError } from '../../errors.ts';
 import { floats } from '../../graph/tensorData.ts';
-import type { PlacedLowRank } from '../../lora/tunings/lowRank.ts';
-import { tiedTokens, TokenRows } from '../../lora/tunings/tokenRows.ts';
+import type { PlacedLowRank } from '../../lora/methods/lora.ts';
+import { tiedTokens, TokenRows } from '../../lora/methods/tokens.ts';
 import type { Site } from '../../match/sites.ts';
 import { transposedMatrix } from '../../runtime/layout.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';

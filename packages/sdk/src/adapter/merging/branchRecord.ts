@@ -10,7 +10,7 @@ import type { GraphProto, ModelProto, NodeProto } from '../../graph/proto.ts';
 import { floats } from '../../graph/tensorData.ts';
 import { withInner } from '../../graph/uniqueNames.ts';
 import type { GraphChange } from '../../lora/adapterInputs.ts';
-import type { PlacedTuning } from '../../lora/tunings/moduleTuning.ts';
+import type { PlacedTuning } from '../../lora/methods/tuning.ts';
 import { parseForeignJson } from '../formats/foreignJson.ts';
 
 /** Where the metadata of a merged file say what of it are branches. */

@@ -6,7 +6,7 @@ import { tensorProto } from '../../graph/tensorData.ts';
 import { allNodes, subgraphs } from '../../graph/walk.ts';
 import type { GraphChange } from '../../lora/adapterInputs.ts';
 import { injectAdapters } from '../../lora/inject.ts';
-import type { AdapterPlan, PlacedTuning } from '../../lora/tunings/moduleTuning.ts';
+import type { AdapterPlan, PlacedTuning } from '../../lora/methods/tuning.ts';
 import { inferGraph } from '../../ops/inferGraph.ts';
 import { dropUnreadInitializers, reachable } from '../../ops/rewrites/simplify.ts';
 import { blendFeeds } from '../serving/blendFeeds.ts';

@@ -2,7 +2,7 @@
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { ModelProto, NodeProto } from '../../graph/proto.ts';
-import { type ModuleTuning, nodesOf as tuningNodes, type PlacedTuning } from '../../lora/tunings/moduleTuning.ts';
+import { type ModuleTuning, nodesOf as tuningNodes, type PlacedTuning } from '../../lora/methods/tuning.ts';
 import { lastNode } from '../../match/layers/layer.ts';
 import { occurrencesOf, type Site } from '../../match/sites.ts';
 import { refold } from '../../match/view.ts';

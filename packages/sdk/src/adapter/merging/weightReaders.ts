@@ -1,6 +1,6 @@
 /** @file Where a graph holds the weight and the bias of a layer that it may compute in several places. */
 
-import type { ParameterReader } from '../../lora/tunings/trainedParameter.ts';
+import type { ParameterReader } from '../../lora/methods/trainedParameter.ts';
 import { occurrencesOf, type Site } from '../../match/sites.ts';
 import type { StoredWeight } from '../../match/weights/index.ts';
 import type { WeightEdit } from './editWeights.ts';

@@ -2,7 +2,7 @@
 
 import type { Site } from '../../match/sites.ts';
 import { isCalledProjection } from '../../match/structuralPath.ts';
-import { attentionAround, type DropoutPattern, type LowRankSite } from '../../lora/tunings/lowRankSite.ts';
+import { attentionAround, type DropoutPattern, type LowRankSite } from '../../lora/methods/loraSite.ts';
 import { type NameRule, nameRule } from '../../lora/targetRules.ts';
 import type { AdapterConfig } from '../formats/peftConfig.ts';
 import { type Scaling, scalingOf } from '../formats/scaling.ts';

@@ -1,9 +1,9 @@
 /** @file Where the tensors of an adapter belong that a tuner makes. */
 
 import { OnnxLoraError } from '../../errors.ts';
-import { ByTuner } from '../../lora/tunings/byTuner.ts';
-import type { ChosenTuner } from '../../lora/tunings/tunedLayer.ts';
-import { type LaidOut, laidOut, type PlacedTuning } from '../../lora/tunings/moduleTuning.ts';
+import { ByTuner } from '../../lora/methods/byTuner.ts';
+import type { ChosenTuner } from '../../lora/methods/tunedLayer.ts';
+import { type LaidOut, laidOut, type PlacedTuning } from '../../lora/methods/tuning.ts';
 import type { TunedTensor } from '../../lora/tuner.ts';
 import type { Site } from '../../match/sites.ts';
 import { Random } from '../../runtime/random.ts';

@@ -1,7 +1,7 @@
 /** @file Adapters stacked into the banks that an injected graph is fed, from which each row of a batch takes its own. */
 
 import { OnnxLoraError } from '../../errors.ts';
-import type { AdapterInput, ModuleTuning } from '../../lora/tunings/moduleTuning.ts';
+import type { AdapterInput, ModuleTuning } from '../../lora/methods/tuning.ts';
 import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
 import type { AdapterFeeds } from './feeds.ts';
 

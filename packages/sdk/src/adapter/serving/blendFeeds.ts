@@ -1,6 +1,6 @@
 /** @file What an injected graph is fed for several adapters at once, each with a weight. */
 
-import type { AdapterInput } from '../../lora/tunings/moduleTuning.ts';
+import type { AdapterInput } from '../../lora/methods/tuning.ts';
 import type { Tensor } from '../../runtime/tensor.ts';
 import { type FullyTrained, requireOneOwner } from '../combine/kept.ts';
 import { keptParameter } from '../combine/sources.ts';

@@ -1,6 +1,6 @@
 /** @file What an injected graph is fed for an adapter, and for the base. */
 
-import type { AdapterInput } from '../../lora/tunings/moduleTuning.ts';
+import type { AdapterInput } from '../../lora/methods/tuning.ts';
 import type { Provider } from '../../runtime/session.ts';
 import type { Tensor } from '../../runtime/tensor.ts';
 import type { PlacedAdapter } from '../naming/place.ts';

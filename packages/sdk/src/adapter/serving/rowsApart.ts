@@ -7,7 +7,7 @@
 import { OnnxLoraError } from '../../errors.ts';
 import type { RowsApart } from '../../lora/adapterInputs.ts';
 import { arrayOf, type Feeds, sizeOf, type Tensor, type TensorData } from '../../runtime/tensor.ts';
-import { labelOf, type ModuleTuning } from '../../lora/tunings/moduleTuning.ts';
+import { labelOf, type ModuleTuning } from '../../lora/methods/tuning.ts';
 import { keyOf, type RowAdapter } from './activeFeeds.ts';
 
 /**

@@ -8,7 +8,7 @@ import { inTurns } from '../../graph/turns.ts';
 import type { ValueType } from '../../graph/value.ts';
 import type { RowsApart } from '../../lora/adapterInputs.ts';
 import { type Injected, injectAdapters } from '../../lora/inject.ts';
-import type { AdapterPlan, ModuleTuning } from '../../lora/tunings/moduleTuning.ts';
+import type { AdapterPlan, ModuleTuning } from '../../lora/methods/tuning.ts';
 import { refold } from '../../match/view.ts';
 import { type BasePrecision, inPrecision } from '../../ops/precision/precision.ts';
 import type { BoundFeeds } from '../../runtime/boundFeeds.ts';

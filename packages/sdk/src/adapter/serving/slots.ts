@@ -1,7 +1,7 @@
 /** @file The places that a session's graph has for adapters, and which an adapter needs. */
 
 import { OnnxLoraError } from '../../errors.ts';
-import type { AdapterInput, AdapterPlan, ModuleTuning } from '../../lora/tunings/moduleTuning.ts';
+import type { AdapterInput, AdapterPlan, ModuleTuning } from '../../lora/methods/tuning.ts';
 import type { PlacedAdapter } from '../naming/place.ts';
 
 /** The plan with a place for each of these adapters, and those reserved for adapters to come. */

@@ -3,8 +3,8 @@
 import { createHash } from 'node:crypto';
 import { Adapter } from '../../adapter/adapter.ts';
 import { parseTensorName } from '../../adapter/formats/tensorNames.ts';
-import type { AdapterInput } from '../../lora/tunings/moduleTuning.ts';
-import { WholeParameter } from '../../lora/tunings/wholeParameter.ts';
+import type { AdapterInput } from '../../lora/methods/tuning.ts';
+import { WholeParameter } from '../../lora/methods/saved.ts';
 import { Random } from '../../runtime/random.ts';
 import { ParameterSet } from '../../train/parameters.ts';
 import type { Initialised } from './initialise.ts';

@@ -6,7 +6,7 @@ import { OnnxLoraError } from '../../errors.ts';
 import type { NodeProto } from '../../graph/proto.ts';
 import type { Initializer, InitSite } from '../../lora/init/initializer.ts';
 import { kindOf } from '../../lora/kinds/table.ts';
-import type { LowRankSite } from '../../lora/tunings/lowRankSite.ts';
+import type { LowRankSite } from '../../lora/methods/loraSite.ts';
 
 /** What an initialiser is told of a site. */
 export function initSite(lowRank: LowRankSite, config: AdapterConfig): InitSite {

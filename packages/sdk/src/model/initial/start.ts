@@ -4,9 +4,9 @@ import { tensorName } from '../../adapter/formats/tensorNames.ts';
 import type { InitialFactors } from '../../lora/init/initializer.ts';
 import { type Factor, graphFactor } from '../../lora/kinds/kind.ts';
 import { kindOf } from '../../lora/kinds/table.ts';
-import type { LowRankSite } from '../../lora/tunings/lowRankSite.ts';
+import type { LowRankSite } from '../../lora/methods/loraSite.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
-import { LowRank } from '../../lora/tunings/lowRank.ts';
+import { LowRank } from '../../lora/methods/lora.ts';
 
 /** A layer and its first factors. */
 export interface Start {

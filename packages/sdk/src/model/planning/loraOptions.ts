@@ -3,8 +3,8 @@
 import type { AdapterConfig } from '../../adapter/formats/peftConfig.ts';
 import type { Generation } from '../../adapter/naming/nameTable.ts';
 import type { Initializer } from '../../lora/init/initializer.ts';
-import type { DropoutPattern } from '../../lora/tunings/lowRankSite.ts';
-import type { AdapterPlan } from '../../lora/tunings/moduleTuning.ts';
+import type { DropoutPattern } from '../../lora/methods/loraSite.ts';
+import type { AdapterPlan } from '../../lora/methods/tuning.ts';
 import type { Model } from '../model.ts';
 import type { ModuleInfo } from '../opening/namedModules.ts';
 

@@ -1,9 +1,9 @@
 /** @file What a user says of an adapter by another tuner than LoRA, made into a plan for one model. */
 
 import { LORA, NORM_TUNER, adapterConfig, parseAdapterConfig } from '../../adapter/formats/peftConfig.ts';
-import { ByTuner } from '../../lora/tunings/byTuner.ts';
-import type { ChosenTuner } from '../../lora/tunings/tunedLayer.ts';
-import { WholeParameter } from '../../lora/tunings/wholeParameter.ts';
+import { ByTuner } from '../../lora/methods/byTuner.ts';
+import type { ChosenTuner } from '../../lora/methods/tunedLayer.ts';
+import { WholeParameter } from '../../lora/methods/saved.ts';
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
 import { targetNames } from './chosenModules.ts';
 import type { LoraOptions, PlannedAdapter } from './loraOptions.ts';

@@ -4,7 +4,7 @@ import { adapterConfig, LN_TUNING } from '../../adapter/formats/peftConfig.ts';
 import { normName } from '../../adapter/formats/tensorNames.ts';
 import { ParameterFinder } from '../../adapter/merging/findParameter.ts';
 import { OnnxLoraError } from '../../errors.ts';
-import { WholeParameter } from '../../lora/tunings/wholeParameter.ts';
+import { WholeParameter } from '../../lora/methods/saved.ts';
 import type { LoraOptions, PlannedAdapter } from './loraOptions.ts';
 import type { Model } from '../model.ts';
 import { wholeModule } from './reservedSlots.ts';

@@ -1,7 +1,7 @@
 /** @file What an adapter with given options would train, before anything is trained. */
 
 import type { Generation } from '../../adapter/naming/nameTable.ts';
-import { wholeParameters } from '../../lora/tunings/wholeParameter.ts';
+import { wholeParameters } from '../../lora/methods/saved.ts';
 import type { LoraOptions } from './loraOptions.ts';
 import { planAdapter } from './planAdapter.ts';
 import type { Model } from '../model.ts';

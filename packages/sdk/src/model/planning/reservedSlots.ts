@@ -3,10 +3,10 @@
 import { OnnxLoraError } from '../../errors.ts';
 import { ParameterFinder } from '../../adapter/merging/findParameter.ts';
 import { kindOf } from '../../lora/kinds/table.ts';
-import { LowRank } from '../../lora/tunings/lowRank.ts';
-import type { AdapterPlan } from '../../lora/tunings/moduleTuning.ts';
-import type { TrainedParameter } from '../../lora/tunings/trainedParameter.ts';
-import { WholeParameter } from '../../lora/tunings/wholeParameter.ts';
+import { LowRank } from '../../lora/methods/lora.ts';
+import type { AdapterPlan } from '../../lora/methods/tuning.ts';
+import type { TrainedParameter } from '../../lora/methods/trainedParameter.ts';
+import { WholeParameter } from '../../lora/methods/saved.ts';
 import type { ModelGraph } from '../modelGraph.ts';
 import { selectNamed } from './selectNamed.ts';
 

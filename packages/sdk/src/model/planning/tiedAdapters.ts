@@ -3,7 +3,7 @@
 import { scalingAt } from '../../adapter/naming/moduleNames.ts';
 import type { AdapterConfig } from '../../adapter/formats/peftConfig.ts';
 import { OnnxLoraError } from '../../errors.ts';
-import type { LowRankSite } from '../../lora/tunings/lowRankSite.ts';
+import type { LowRankSite } from '../../lora/methods/loraSite.ts';
 import type { Site } from '../../match/sites.ts';
 import { tiedLayers } from '../../match/tiedWeights.ts';
 import type { Model } from '../model.ts';

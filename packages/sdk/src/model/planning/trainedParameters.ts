@@ -3,8 +3,8 @@
 import { ParameterFinder } from '../../adapter/merging/findParameter.ts';
 import type { AdapterConfig } from '../../adapter/formats/peftConfig.ts';
 import { tensorName } from '../../adapter/formats/tensorNames.ts';
-import type { LowRankSite } from '../../lora/tunings/lowRankSite.ts';
-import type { TrainedParameter } from '../../lora/tunings/trainedParameter.ts';
+import type { LowRankSite } from '../../lora/methods/loraSite.ts';
+import type { TrainedParameter } from '../../lora/methods/trainedParameter.ts';
 import { isAttention } from './chosenModules.ts';
 import { wholeModule } from './reservedSlots.ts';
 import type { ModelGraph } from '../modelGraph.ts';

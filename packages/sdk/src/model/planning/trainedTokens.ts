@@ -2,8 +2,8 @@
 
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
 import { translatePath } from '../../adapter/naming/nameTable.ts';
-import type { LowRankSite } from '../../lora/tunings/lowRankSite.ts';
-import { tiedTokens } from '../../lora/tunings/tokenRows.ts';
+import type { LowRankSite } from '../../lora/methods/loraSite.ts';
+import { tiedTokens } from '../../lora/methods/tokens.ts';
 import type { Site } from '../../match/sites.ts';
 import { tiedLayers } from '../../match/tiedWeights.ts';
 import type { LoraOptions } from './loraOptions.ts';

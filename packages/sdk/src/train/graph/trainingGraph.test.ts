@@ -6,7 +6,7 @@ import { cpuSession, difference, modelOf } from '../../../../../test/support/gra
 import { randomFloats, WeightBuilder } from '../../../../../test/support/storedWeights.ts';
 import type { Value } from '../../graph/builder.ts';
 import type { ModelProto } from '../../graph/proto.ts';
-import { LowRank } from '../../lora/tunings/lowRank.ts';
+import { LowRank } from '../../lora/methods/lora.ts';
 import { viewOf } from '../../match/view.ts';
 import { inferGraph } from '../../ops/inferGraph.ts';
 import { Random } from '../../runtime/random.ts';

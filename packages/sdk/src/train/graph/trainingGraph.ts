@@ -10,7 +10,7 @@ import { rawBytes } from '../../graph/tensorData.ts';
 import type { ValueType } from '../../graph/value.ts';
 import { readNames } from '../../graph/walk.ts';
 import type { DropoutMask } from '../../lora/adapterInputs.ts';
-import type { AdapterInput, AdapterPlan } from '../../lora/tunings/moduleTuning.ts';
+import type { AdapterInput, AdapterPlan } from '../../lora/methods/tuning.ts';
 import { valueInfo } from '../../graph/valueInfo.ts';
 import { scopeOf } from '../../match/modulePath.ts';
 import { withContrib } from '../../ops/domains.ts';

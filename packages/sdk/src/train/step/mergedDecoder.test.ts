@@ -5,7 +5,7 @@ import { cpuSession } from '../../../../../test/support/graphs.ts';
 import { randomFloats } from '../../../../../test/support/storedWeights.ts';
 import { openOnnx } from '../../graph/file/onnxFile.ts';
 import type { ModelProto } from '../../graph/proto.ts';
-import { LowRank } from '../../lora/tunings/lowRank.ts';
+import { LowRank } from '../../lora/methods/lora.ts';
 import { findSites } from '../../match/sites.ts';
 import { viewOf } from '../../match/view.ts';
 import { Random } from '../../runtime/random.ts';

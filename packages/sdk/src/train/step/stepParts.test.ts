@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { golden, goldenFloats, shapes } from '../../../fixtures/optimizers/golden.ts';
-import type { AdapterInput } from '../../lora/tunings/moduleTuning.ts';
+import type { AdapterInput } from '../../lora/methods/tuning.ts';
 import { float32 } from '../../runtime/tensor.ts';
 import { clip, type ClipOptions, normOf } from '../clip.ts';
 import { Ema } from '../ema.ts';

@@ -1,7 +1,7 @@
 /** @file What computing loss and gradients takes, and what it says of its memory. */
 
 import type { ModelProto } from '../../graph/proto.ts';
-import type { AdapterInput, AdapterPlan } from '../../lora/tunings/moduleTuning.ts';
+import type { AdapterInput, AdapterPlan } from '../../lora/methods/tuning.ts';
 import type { BasePrecision } from '../../ops/precision/precision.ts';
 import type { Runtime, SessionOptions } from '../../runtime/session.ts';
 import type { Feeds } from '../../runtime/tensor.ts';

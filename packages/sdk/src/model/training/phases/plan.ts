@@ -3,8 +3,8 @@
 import { createHash } from 'node:crypto';
 import type { Adapter } from '../../../adapter/adapter.ts';
 import { OnnxLoraError } from '../../../errors.ts';
-import type { AdapterPlan } from '../../../lora/tunings/moduleTuning.ts';
-import { hookedTunings } from '../../../lora/tunings/trainingHooks.ts';
+import type { AdapterPlan } from '../../../lora/methods/tuning.ts';
+import { hookedTunings } from '../../../lora/methods/trainingHooks.ts';
 import type { PreparedTask } from '../../../plugin/preparedTask.ts';
 import type { ParameterGroup } from '../../../train/groups.ts';
 import { type Continued, continueFrom } from '../../initial/continueFrom.ts';

@@ -8,14 +8,7 @@ import { occurrencesOf, type Site } from '../../match/sites.ts';
 import { transposed } from '../../runtime/layout.ts';
 import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
 import type { TrainedParameter } from './trainedParameter.ts';
-import {
-  type Edits,
-  type LaidOut,
-  type ModuleTuning,
-  moved,
-  type SavedTensors,
-  type TuningTensor,
-} from './moduleTuning.ts';
+import { type Edits, type LaidOut, type ModuleTuning, moved, type SavedTensors, type TuningTensor } from './tuning.ts';
 
 /**
  * A parameter that is replaced. Graphs for training have it in the layout of the base's own; those for inference have linear

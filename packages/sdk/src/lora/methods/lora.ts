@@ -9,15 +9,9 @@ import { type Site, occurrencesOf } from '../../match/sites.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
 import { type FactorValues, graphFactor } from '../kinds/kind.ts';
 import { kindOf } from '../kinds/table.ts';
-import type { FirstValues, LowRankSite } from './lowRankSite.ts';
-import { factorTensor, type OutputRole, outputTensor } from './lowRankTensors.ts';
-import {
-  type Edits,
-  type ModuleTuning,
-  type PlacedTuning,
-  type SavedTensors,
-  type TuningTensor,
-} from './moduleTuning.ts';
+import type { FirstValues, LowRankSite } from './loraSite.ts';
+import { factorTensor, type OutputRole, outputTensor } from './loraTensors.ts';
+import { type Edits, type ModuleTuning, type PlacedTuning, type SavedTensors, type TuningTensor } from './tuning.ts';
 
 /**
  * A low-rank adapter of a layer. In graphs, `lora_A` `[in, r]` and `lora_B` `[r, out]` are transposed from PEFT's layout, and

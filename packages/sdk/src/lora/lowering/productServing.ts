@@ -4,10 +4,10 @@ import type { Value } from '../../graph/builder.ts';
 import type { Site } from '../../match/sites.ts';
 import type { Factor } from '../kinds/kind.ts';
 import { kindOf } from '../kinds/table.ts';
-import { type AdaptedLayer, LowRankForm, type ProductTuning } from './lowRankForm.ts';
+import { type AdaptedLayer, ProductForm, type ProductTuning } from './productForm.ts';
 
 /** Where the kind of layer allows it, factors are banks, of which each row of a batch picks its own. */
-export class LowRankServing extends LowRankForm {
+export class ProductServing extends ProductForm {
   product(layer: AdaptedLayer): Value {
     const { scope } = this;
     const { g } = scope;

@@ -10,7 +10,7 @@ import { float32, type Tensor } from '../../runtime/tensor.ts';
 import type { NodeProto } from '../../graph/proto.ts';
 import { floats } from '../../graph/tensorData.ts';
 import type { LoraFactors, TunedRole } from '../tuner.ts';
-import type { FirstValues, LowRankSite } from './lowRankSite.ts';
+import type { FirstValues, LowRankSite } from './loraSite.ts';
 import type { TrainedParameter } from './trainedParameter.ts';
 
 /** Everything that is injected into one graph: what is made of each module. */

@@ -7,8 +7,8 @@ import type { Site } from '../../match/sites.ts';
 import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
 import { type Factor, firstValues, graphFactor } from '../kinds/kind.ts';
 import { kindOf } from '../kinds/table.ts';
-import type { FirstValues, LowRankSite } from './lowRankSite.ts';
-import { type LaidOut, moved, type TuningTensor, type Weighted } from './moduleTuning.ts';
+import type { FirstValues, LowRankSite } from './loraSite.ts';
+import { type LaidOut, moved, type TuningTensor, type Weighted } from './tuning.ts';
 
 /** Tensors with one number per output; `lora_gain` stands for the magnitude in a graph for inference. */
 export type OutputRole = 'lora_B.bias' | 'lora_magnitude_vector' | 'lora_gain';

@@ -5,10 +5,10 @@ import { floats } from '../../graph/tensorData.ts';
 import type { Site } from '../../match/sites.ts';
 import { float32 } from '../../runtime/tensor.ts';
 import type { Factor } from '../kinds/kind.ts';
-import { LowRank } from './lowRank.ts';
-import type { LowRankSite } from './lowRankSite.ts';
-import { factorTensor } from './lowRankTensors.ts';
-import type { TuningTensor } from './moduleTuning.ts';
+import { LowRank } from './lora.ts';
+import type { LowRankSite } from './loraSite.ts';
+import { factorTensor } from './loraTensors.ts';
+import type { TuningTensor } from './tuning.ts';
 
 /** Rows of an embedding, or of a layer that shares its table. They begin as they are. */
 export class TokenRows extends LowRank {

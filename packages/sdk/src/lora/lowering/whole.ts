@@ -7,9 +7,9 @@ import { occurrencesOf, type Site } from '../../match/sites.ts';
 import { readsCodes } from '../../match/weights/index.ts';
 import type { AdapterInputs } from '../adapterInputs.ts';
 import { kindOf } from '../kinds/table.ts';
-import type { ModuleTuning } from '../tunings/moduleTuning.ts';
-import type { TrainedParameter } from '../tunings/trainedParameter.ts';
-import type { Emission, EmitNode } from './emission.ts';
+import type { ModuleTuning } from '../methods/tuning.ts';
+import type { TrainedParameter } from '../methods/trainedParameter.ts';
+import type { Lowering, EmitNode } from './lowering.ts';
 import { type GraphScope, withoutInput } from './graphScope.ts';
 
 /** A tuning that replaces a parameter. */
@@ -19,7 +19,7 @@ export type WholeTuning = ModuleTuning & { readonly parameter: TrainedParameter 
  * Has nodes read trained parameters in place of the base's. A layer is written anew where rows may differ in its parameters,
  * or its node would multiply integers.
  */
-export class WholeEmission implements Emission {
+export class WholeLowering implements Lowering {
   readonly replaced: ReadonlyMap<NodeProto, EmitNode>;
   readonly dropped: ReadonlySet<NodeProto>;
   readonly beside: ReadonlyMap<NodeProto, EmitNode> = new Map();

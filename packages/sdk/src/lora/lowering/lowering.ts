@@ -1,4 +1,4 @@
-/** @file What tunings of one kind make of the nodes of one graph. */
+/** @file What tunings of one form make of the nodes of one graph. */
 
 import type { Value } from '../../graph/builder.ts';
 import type { NodeProto } from '../../graph/proto.ts';
@@ -8,7 +8,7 @@ import type { Site } from '../../match/sites.ts';
 export type EmitNode = (original: NodeProto, current: NodeProto) => void;
 
 /** What tunings of one kind make of one graph: what is emitted for its nodes, in their order. */
-export interface Emission {
+export interface Lowering {
   /** What stands in place of nodes. */
   readonly replaced: ReadonlyMap<NodeProto, EmitNode>;
   /** Nodes that are emitted no more, as those of a layer that is computed otherwise. */

@@ -1,4 +1,4 @@
-/** @file What low-rank adapters make of a graph: products beside layers, with DoRA in their midst, weights of recurrent nodes. */
+/** @file What products make of a graph: a sum beside layers, with DoRA in their midst, weights of recurrent nodes. */
 
 import type { Value } from '../../graph/builder.ts';
 import type { NodeProto } from '../../graph/proto.ts';
@@ -6,14 +6,14 @@ import { addendOf, lastNode } from '../../match/layers/layer.ts';
 import { occurrencesOf, type Site } from '../../match/sites.ts';
 import { float32 } from '../../runtime/tensor.ts';
 import { kindOf } from '../kinds/table.ts';
-import type { Emission, EmitNode } from './emission.ts';
+import type { Lowering, EmitNode } from './lowering.ts';
 import { type GraphScope, withoutInput } from './graphScope.ts';
-import type { AdaptedLayer, LowRankForm, ProductTuning } from './lowRankForm.ts';
-import { LowRankServing } from './lowRankServing.ts';
-import { LowRankTraining } from './lowRankTraining.ts';
+import type { AdaptedLayer, ProductForm, ProductTuning } from './productForm.ts';
+import { ProductServing } from './productServing.ts';
+import { ProductTraining } from './productTraining.ts';
 
-/** Emits what is alike in both forms: where a product enters a layer. The product itself is its {@link LowRankForm}'s. */
-export class LowRankEmission implements Emission {
+/** Emits what is alike in both forms: where a product enters a layer. The product itself is its {@link ProductForm}'s. */
+export class ProductLowering implements Lowering {
   readonly replaced: ReadonlyMap<NodeProto, EmitNode>;
   readonly dropped: ReadonlySet<NodeProto> = new Set();
   readonly beside: ReadonlyMap<NodeProto, EmitNode>;
@@ -21,7 +21,7 @@ export class LowRankEmission implements Emission {
   readonly #at: ReadonlyMap<Site, ProductTuning>;
   /** The layers of this graph with low-rank adapters, by their own nodes. */
   readonly #layers = new Map<NodeProto, AdaptedLayer>();
-  readonly #form: LowRankForm;
+  readonly #form: ProductForm;
 
   constructor(scope: GraphScope, tunings: readonly ProductTuning[]) {
     this.#scope = scope;
@@ -34,7 +34,7 @@ export class LowRankEmission implements Emission {
       else this.#layers.set(node, [...(this.#layers.get(node) ?? []), site] as unknown as AdaptedLayer);
     }
     const layers = [...this.#layers.values()];
-    this.#form = new (scope.training ? LowRankTraining : LowRankServing)(scope, this.#at, layers);
+    this.#form = new (scope.training ? ProductTraining : ProductServing)(scope, this.#at, layers);
     this.replaced = new Map(
       [...recurrent].map(([node, sites]) => [
         node,

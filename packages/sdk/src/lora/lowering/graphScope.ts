@@ -14,13 +14,13 @@ import type { AdapterInputs, GraphChange } from '../adapterInputs.ts';
 import { kindOf } from '../kinds/table.ts';
 import { type Fold, RowFold } from '../rows.ts';
 import { valueInfo } from '../../graph/valueInfo.ts';
-import type { Emission } from './emission.ts';
-import type { DropoutPattern } from '../tunings/lowRankSite.ts';
+import type { Lowering } from './lowering.ts';
+import type { DropoutPattern } from '../methods/loraSite.ts';
 
 /** The nodes of a graph as the file has them, beside what their subgraphs became. */
 type RewrittenNodes = readonly (readonly [original: NodeProto, current: NodeProto])[];
 
-/** What all emissions of one graph share: its builder, the adapter's inputs, and how the base's values are read and named. */
+/** What all lowerings of one graph share: its builder, the adapter's inputs, and how the base's values are read and named. */
 export class GraphScope {
   /** Where nodes are emitted. */
   readonly g: GraphBuilder;
@@ -38,7 +38,7 @@ export class GraphScope {
   readonly changes: GraphChange[] = [];
   readonly #graph: GraphProto;
   readonly #holdsBatch: boolean;
-  #emissions: readonly Emission[] = [];
+  #lowerings: readonly Lowering[] = [];
   readonly #valueInfo: ValueInfoProto[] = [];
   readonly #picked = new Map<string, Value>();
   /** Nodes that were emitted as the base has them, and read nothing that an adapter changes. */
@@ -83,8 +83,8 @@ export class GraphScope {
   }
 
   /** The graph with what adapters emit. */
-  rewrite(nodes: RewrittenNodes, emissions: readonly Emission[]): GraphProto {
-    this.#emissions = emissions;
+  rewrite(nodes: RewrittenNodes, lowerings: readonly Lowering[]): GraphProto {
+    this.#lowerings = lowerings;
     const dropped: NodeProto[] = [];
     for (const [original, current] of nodes) {
       const start = this.g.nodes.length;
@@ -105,17 +105,17 @@ export class GraphScope {
   /** Emits what becomes of a node. */
   #emit(original: NodeProto, current: NodeProto): void {
     this.#note(original);
-    const replaced = this.#emissions.find((each) => each.replaced.has(original))?.replaced.get(original);
+    const replaced = this.#lowerings.find((each) => each.replaced.has(original))?.replaced.get(original);
     if (replaced) return replaced(original, current);
-    if (this.#emissions.some(({ dropped }) => dropped.has(original))) return;
-    const beside = this.#emissions.find((each) => each.beside.has(original))?.beside.get(original);
+    if (this.#lowerings.some(({ dropped }) => dropped.has(original))) return;
+    const beside = this.#lowerings.find((each) => each.beside.has(original))?.beside.get(original);
     if (beside) beside(original, current);
     else this.g.nodes.push(this.withInputs(original, current));
   }
 
   /** Notes whether a node gives what it gives in the base, before it is emitted. */
   #note(node: NodeProto): void {
-    const isReplaced = this.#emissions.some((each) => each.replaced.has(node) || each.dropped.has(node));
+    const isReplaced = this.#lowerings.some((each) => each.replaced.has(node) || each.dropped.has(node));
     const isChanged = isReplaced || (node.input ?? []).some((name) => this.#changed.has(name));
     if (isChanged) for (const name of node.output ?? []) this.#changed.add(name);
     else this.#plain.add(node);
@@ -158,7 +158,7 @@ export class GraphScope {
       new OnnxLoraError('MODEL_UNSUPPORTED', `What lies between ${[...others.keys()].map((each) => `"${each}"`).join(', ')} and "${name}" cannot be computed once more: ${why}. Leave the layers out (excludeModules), or take another method.`); // prettier-ignore
     for (const node of this.#before(name, (value) => others.has(value))) {
       if (!(node.input ?? []).some((each) => names.has(each))) continue;
-      const isAdapted = this.#emissions.some((each) => each.replaced.has(node) || each.dropped.has(node));
+      const isAdapted = this.#lowerings.some((each) => each.replaced.has(node) || each.dropped.has(node));
       if (isAdapted) throw refused(`"${node.name}" belongs to a layer that is adapted`);
       if (subgraphs(node).length > 0) throw refused(`"${node.name}" is a branch or a loop (${node.opType})`);
       this.#emitAgain(this.withInputs(node, node), names, prefix);
@@ -187,7 +187,7 @@ export class GraphScope {
   /** The node as it stands when what an adapter replaces is read from there. */
   withInputs(original: NodeProto, current: NodeProto): NodeProto {
     const names = new Map(
-      this.#emissions.flatMap((each) => [...(each.renamed?.(original) ?? [])].map(([name, to]) => [name, to.name])),
+      this.#lowerings.flatMap((each) => [...(each.renamed?.(original) ?? [])].map(([name, to]) => [name, to.name])),
     );
     if (names.size === 0) return current;
     return { ...current, input: (current.input ?? []).map((name) => names.get(name) ?? name) };
@@ -209,12 +209,12 @@ export class GraphScope {
 
   /** Emits what is added to the loss in training. */
   losses(): Value[] {
-    return this.#emissions.flatMap((each) => each.losses?.() ?? []);
+    return this.#lowerings.flatMap((each) => each.losses?.() ?? []);
   }
 
   /** What the other adapters make of a layer's product, without its bias. */
   adapted(site: Site, product: Value): Value {
-    return this.#emissions.reduce((value, each) => each.adapted?.(site, value) ?? value, product);
+    return this.#lowerings.reduce((value, each) => each.adapted?.(site, value) ?? value, product);
   }
 
   /** A value of the base. */

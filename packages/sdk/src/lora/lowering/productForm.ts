@@ -1,12 +1,12 @@
-/** @file What the low-rank product of a layer has in common while it is trained and while it serves. */
+/** @file What the product of a layer has in common while it is trained and while it serves. */
 
 import type { Value } from '../../graph/builder.ts';
 import type { Site } from '../../match/sites.ts';
 import type { Factor } from '../kinds/kind.ts';
 import { kindOf } from '../kinds/table.ts';
-import type { LowRankSite } from '../tunings/lowRankSite.ts';
-import type { ModuleTuning } from '../tunings/moduleTuning.ts';
-import type { OutputRole } from '../tunings/lowRankTensors.ts';
+import type { LowRankSite } from '../methods/loraSite.ts';
+import type { ModuleTuning } from '../methods/tuning.ts';
+import type { OutputRole } from '../methods/loraTensors.ts';
 import type { GraphScope } from './graphScope.ts';
 
 /** The sites of one layer that have adapters: it, or parts of it, in one place where it is computed. */
@@ -16,7 +16,7 @@ export type AdaptedLayer = readonly [Site, ...Site[]];
 export type ProductTuning = ModuleTuning & { readonly site: Site; readonly product: LowRankSite };
 
 /** How the products of a graph's layers are computed. */
-export abstract class LowRankForm {
+export abstract class ProductForm {
   protected readonly scope: GraphScope;
   readonly #at: ReadonlyMap<Site, ProductTuning>;
   readonly #wide = new Map<string, Value>();
@@ -35,7 +35,7 @@ export abstract class LowRankForm {
   /** A factor of one site that the graph reads. */
   protected abstract read(role: Factor, tuning: ProductTuning): Value;
 
-  /** A factor of one site, as {@link LowRankForm.layerFactor} joins it. */
+  /** A factor of one site, as {@link ProductForm.layerFactor} joins it. */
   factor(role: Factor, tuning: ProductTuning): Value {
     const key = `${role} ${tuning.path}`;
     if (!this.#factors.has(key)) {

@@ -1,4 +1,4 @@
-/** @file What tuners of plugins make of layers: their fragment in place of one, or the product with ΔW behind it. */
+/** @file What tuners of plugins make of layers: their fragment in place of one, or x·ΔWᵀ behind it. */
 
 import type { Value } from '../../graph/builder.ts';
 import { OnnxLoraError } from '../../errors.ts';
@@ -8,15 +8,15 @@ import { lastNode } from '../../match/layers/layer.ts';
 import { occurrencesOf, type Site } from '../../match/sites.ts';
 import { kindOf } from '../kinds/table.ts';
 import type { ByTensor, ChangeOfLayer, ChangeOfWeight, LayerInGraph } from '../tuner.ts';
-import type { ByTuner } from '../tunings/byTuner.ts';
-import type { AdapterPlan } from '../tunings/moduleTuning.ts';
-import { weightOf } from '../tunings/tunedLayer.ts';
-import { hookedTunings } from '../tunings/trainingHooks.ts';
-import type { Emission, EmitNode } from './emission.ts';
+import type { ByTuner } from '../methods/byTuner.ts';
+import type { AdapterPlan } from '../methods/tuning.ts';
+import { weightOf } from '../methods/tunedLayer.ts';
+import { hookedTunings } from '../methods/trainingHooks.ts';
+import type { Lowering, EmitNode } from './lowering.ts';
 import type { GraphScope } from './graphScope.ts';
 
 /** Emits what tuners write, the same for all rows of a batch. */
-export class TunerEmission implements Emission {
+export class TunerLowering implements Lowering {
   readonly replaced: ReadonlyMap<NodeProto, EmitNode>;
   readonly dropped: ReadonlySet<NodeProto>;
   readonly beside: ReadonlyMap<NodeProto, EmitNode> = new Map();

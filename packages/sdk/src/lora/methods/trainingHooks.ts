@@ -2,7 +2,7 @@
 
 import type { TrainingHooks } from '../tuner.ts';
 import { ByTuner } from './byTuner.ts';
-import type { AdapterPlan } from './moduleTuning.ts';
+import type { AdapterPlan } from './tuning.ts';
 
 /** The modules of one tuner, and its hooks. */
 export interface HookedTunings {

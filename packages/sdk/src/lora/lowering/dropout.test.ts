@@ -13,9 +13,9 @@ import { Trainer, type TrainerRequest } from '../../train/trainer.ts';
 import type { DrawMask } from '../../train/dropout.ts';
 import { injectAdapters } from '../inject.ts';
 import type { TunedTensor, Tuner } from '../tuner.ts';
-import { ByTuner } from '../tunings/byTuner.ts';
-import { LowRank } from '../tunings/lowRank.ts';
-import type { ModuleTuning } from '../tunings/moduleTuning.ts';
+import { ByTuner } from '../methods/byTuner.ts';
+import { LowRank } from '../methods/lora.ts';
+import type { ModuleTuning } from '../methods/tuning.ts';
 
 /** sin(start + 1.7·i), as the numbers of PEFT were computed from. */
 function wave(dims: readonly number[], start: number, factor = 1): Tensor {

@@ -6,16 +6,16 @@ import type { Site } from '../../match/sites.ts';
 import { float32 } from '../../runtime/tensor.ts';
 import type { Factor } from '../kinds/kind.ts';
 import { kindOf } from '../kinds/table.ts';
-import { attentionAround } from '../tunings/lowRankSite.ts';
-import { rankAxisOf } from '../tunings/lowRankTensors.ts';
+import { attentionAround } from '../methods/loraSite.ts';
+import { rankAxisOf } from '../methods/loraTensors.ts';
 import type { GraphScope } from './graphScope.ts';
-import { type AdaptedLayer, LowRankForm, type ProductTuning } from './lowRankForm.ts';
+import { type AdaptedLayer, ProductForm, type ProductTuning } from './productForm.ts';
 
 /**
  * Linear layers that read the same value, as queries, keys and values do, share one product with their A's side by side: x is
  * then read once, forward and in both of its gradients.
  */
-export class LowRankTraining extends LowRankForm {
+export class ProductTraining extends ProductForm {
   /** Linear layers by the value that they read. */
   readonly #bySource = new Map<string, AdaptedLayer[]>();
   /** x·A by layer. */

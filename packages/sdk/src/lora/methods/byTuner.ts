@@ -19,7 +19,7 @@ import type {
   Tuner,
   Tuning,
 } from '../tuner.ts';
-import { LowRank } from './lowRank.ts';
+import { LowRank } from './lora.ts';
 import {
   type Edits,
   laidOut,
@@ -29,7 +29,7 @@ import {
   type TuningTensor,
   moved,
   type Weighted,
-} from './moduleTuning.ts';
+} from './tuning.ts';
 import {
   asTensor,
   type ChosenTuner,

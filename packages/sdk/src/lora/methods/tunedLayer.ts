@@ -13,7 +13,7 @@ import { transposed } from '../../runtime/layout.ts';
 import { float32, sizeOf, tensor, type Tensor } from '../../runtime/tensor.ts';
 import { kindOf } from '../kinds/table.ts';
 import type { ByTensor, TensorNumbers, TunedLayer, TunedTensor, Tuner, TunerSettings, Tuning } from '../tuner.ts';
-import type { Edits, SavedTensors } from './moduleTuning.ts';
+import type { Edits, SavedTensors } from './tuning.ts';
 
 /** A tuner with its settings. */
 export interface ChosenTuner {
