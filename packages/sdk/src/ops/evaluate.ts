@@ -7,6 +7,7 @@ import { readTensor } from '../graph/tensorData.ts';
 import { intAttribute } from '../graph/walk.ts';
 import { sizeOf } from '../runtime/tensor.ts';
 import { ofOne, ofTwo } from './arithmetic.ts';
+import { reachable } from './rewrites/simplify.ts';
 import { axisOf, permOf, reducedAxes, slicedAxes } from './schema.ts';
 
 /** Numbers and their shape. */
@@ -35,7 +36,7 @@ export function evaluate(
     const { data, dims } = readTensor(proto);
     known.set(proto.name!, { data: Float64Array.from(data as ArrayLike<number>, Number), dims });
   }
-  for (const node of g.nodes) {
+  for (const node of reachable(g.nodes, [result.name])) {
     const rule = node.domain ? undefined : rules[node.opType!];
     if (!rule) throw unknown(node);
     const inputs = (node.input ?? []).map((name) => known.get(name)!);
