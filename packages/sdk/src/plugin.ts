@@ -74,6 +74,7 @@ export { type NamedBase, withNames, writtenBy } from './adapter/naming/generatio
 export { type Generation, type NamePair, type NameTable, translatePath } from './adapter/naming/nameTable.ts';
 export type { OptimizedModule, Optimizer, Remembered, UpdateSettings } from './train/optimizers/optimizer.ts';
 export { OptimizerMemory } from './train/optimizers/memory.ts';
+export * as optimizerTools from './train/optimizers/settings.ts';
 export { createOptimizer } from './train/optimizers/named.ts';
 export type { ParameterGroup, TrainedTensor } from './train/groups.ts';
 export type {

@@ -7,9 +7,11 @@ import {
   type OptimizedModule,
   type Optimizer,
   type OptimizerFactory,
+  optimizerTools,
 } from '@onnx-lora/sdk/plugin';
 import { asMatrix, dampedInverse, gramOf, isPair, pairsOf } from './pairs.ts';
-import { fractions, notNegative, settingsOf, zeros } from './settings.ts';
+
+const { fractions, notNegative, settingsOf, zeros } = optimizerTools;
 
 interface LoraFaSettings {
   readonly betas: readonly [number, number];

@@ -1,9 +1,17 @@
 /** @file Muon: steps of matrices are orthogonal, so that every direction of them moves as much. */
 
-import { type Matrix, matmul, matrix, type Optimizer, type OptimizerFactory } from '@onnx-lora/sdk/plugin';
+import {
+  type Matrix,
+  matmul,
+  matrix,
+  type Optimizer,
+  type OptimizerFactory,
+  optimizerTools,
+} from '@onnx-lora/sdk/plugin';
 import { sizeOf } from '../tuners/tensors.ts';
 import { gramOf, turned } from './pairs.ts';
-import { fraction, fractions, notNegative, oneOf, settingsOf, zeros } from './settings.ts';
+
+const { fraction, fractions, notNegative, oneOf, settingsOf, zeros } = optimizerTools;
 
 interface MuonSettings {
   readonly momentum: number;

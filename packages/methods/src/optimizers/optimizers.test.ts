@@ -81,7 +81,7 @@ describe('any of them', () => {
       'momentum of muon must be a number from 0 to below 1, but it is 1.',
     );
     expect(() => of('muon')({ nsSteps: 2.5 })).toThrow('nsSteps of muon must be a whole number from 1 to 99');
-    expect(() => of('muon')({ nesterow: true })).toThrow('no setting "nesterow". Did you mean "nesterov"?');
+    expect(() => of('muon')({ nesterow: true })).toThrow('no option "nesterow". Did you mean "nesterov"?');
     expect(() => of('lorafa')({ betas: [0.9] })).toThrow('betas of lorafa must be two numbers from 0 to below 1');
     expect(() => of('schedule-free-adamw')({ betas: [0, 0.9] })).toThrow('two numbers above 0 and below 1');
     expect(() => of('riemannian')({ inner: 'muon' })).toThrow('inner of riemannian must be one of adamw, adam, sgd');

@@ -1,9 +1,10 @@
 /** @file Riemannian preconditioning: gradients of A and B by what the other factor is, then another optimizer. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { createOptimizer, matmul, type Optimizer, type OptimizerFactory } from '@onnx-lora/sdk/plugin';
+import { createOptimizer, matmul, type Optimizer, type OptimizerFactory, optimizerTools } from '@onnx-lora/sdk/plugin';
 import { asMatrix, dampedInverse, gramOf, isPair, pairsOf, turned } from './pairs.ts';
-import { notNegative, oneOf, settingsOf } from './settings.ts';
+
+const { notNegative, oneOf, settingsOf } = optimizerTools;
 
 /**
  * Before each step ∂A becomes (BᵀB + reg·I)⁻¹·∂A, and ∂B becomes ∂B·(AAᵀ + reg·I)⁻¹; then the optimizer `inner` moves them. That

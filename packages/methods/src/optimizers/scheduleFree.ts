@@ -1,7 +1,8 @@
 /** @file Schedule-free AdamW: an average of all steps is what is saved, and takes the place of a falling rate. */
 
-import type { Optimizer, OptimizerFactory } from '@onnx-lora/sdk/plugin';
-import { fractions, notNegative, settingsOf, zeros } from './settings.ts';
+import { type Optimizer, type OptimizerFactory, optimizerTools } from '@onnx-lora/sdk/plugin';
+
+const { fractions, notNegative, settingsOf, zeros } = optimizerTools;
 
 interface ScheduleFreeSettings {
   readonly betas: readonly [number, number];

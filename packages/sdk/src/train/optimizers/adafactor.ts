@@ -3,7 +3,7 @@
 import { sizeOf } from '../../runtime/tensor.ts';
 import { rowSlices, slices, sumOfSquares } from '../turns.ts';
 import type { Optimizer } from './optimizer.ts';
-import { notNegative, notPositive, positive, zeros } from './numbers.ts';
+import { notNegative, oneOf, positive, settingsOf, zeros } from './settings.ts';
 
 /** Settings of Adafactor; the defaults are torch's. */
 export interface AdafactorOptions {
@@ -34,21 +34,19 @@ type Slot = 'row_var' | 'col_var' | 'variance';
  * @see https://arxiv.org/abs/1804.04235 and torch.optim.Adafactor
  * @throws OnnxLoraError `CONFIG_INVALID` for a number out of its range
  */
-export function adafactor({
-  beta2Decay = -0.8,
-  eps: [eps1, eps2] = [2 ** -23, 1e-3],
-  clipThreshold = 1,
-  scaleParameter = true,
-  relativeStep = true,
-  weightDecay = 0,
-}: AdafactorOptions): Optimizer<Slot> {
-  notPositive('beta2Decay', beta2Decay);
-  positive('eps[0]', eps1);
-  notNegative('eps[1]', eps2);
-  positive('clipThreshold', clipThreshold);
+export function adafactor(given: Readonly<Record<string, unknown>>): Optimizer<Slot> {
+  const settings = settingsOf<AdafactorOptions>('adafactor', given, {
+    beta2Decay: { default: -0.8, is: (value) => Number.isFinite(value) && Number(value) <= 0, range: 'a number of 0 or less' }, // prettier-ignore
+    eps: { default: [2 ** -23, 1e-3], is: areBounds, range: 'a number above 0, and one of 0 or more' },
+    clipThreshold: positive(1),
+    scaleParameter: oneOf(true, false),
+    relativeStep: oneOf(true, false),
+    weightDecay: notNegative(0),
+  });
+  const { beta2Decay, eps: [eps1, eps2], clipThreshold, scaleParameter, relativeStep, weightDecay } = settings; // prettier-ignore
   return {
     name: 'adafactor',
-    weightDecay: notNegative('weightDecay', weightDecay),
+    weightDecay,
     init: (dims) => {
       const { matrices, rows, columns } = matricesOf(dims);
       const isMatrix = dims.length > 1;
@@ -81,6 +79,10 @@ export function adafactor({
       });
     },
   };
+}
+
+function areBounds(value: unknown): boolean {
+  return Array.isArray(value) && value.length === 2 && value.every(Number.isFinite) && value[0] > 0 && value[1] >= 0;
 }
 
 /**

@@ -2,7 +2,7 @@
 
 import { slices } from '../turns.ts';
 import type { Optimizer } from './optimizer.ts';
-import { fractions, notNegative, zeros } from './numbers.ts';
+import { fractions, notNegative, oneOf, settingsOf, zeros } from './settings.ts';
 
 /** Settings of Adam and AdamW; the defaults are torch's. */
 export interface AdamOptions {
@@ -29,18 +29,17 @@ type Slot = 'exp_avg' | 'exp_avg_sq' | 'max_exp_avg_sq';
  * @see https://arxiv.org/abs/1412.6980, https://arxiv.org/abs/1711.05101, and torch.optim.Adam and AdamW
  * @throws OnnxLoraError `CONFIG_INVALID` for a number out of its range
  */
-export function adam({
-  name,
-  betas = [0.9, 0.999],
-  eps = 1e-8,
-  weightDecay = name === 'adamw' ? 0.01 : 0,
-  amsgrad = false,
-}: AdamOptions): Optimizer<Slot> {
-  const [beta1, beta2] = fractions('betas', betas);
-  notNegative('eps', eps);
+export function adam(name: AdamOptions['name'], given: Readonly<Record<string, unknown>>): Optimizer<Slot> {
+  const { betas, eps, weightDecay, amsgrad } = settingsOf<AdamOptions>(name, given, {
+    betas: fractions(0.9, 0.999),
+    eps: notNegative(1e-8),
+    weightDecay: notNegative(name === 'adamw' ? 0.01 : 0),
+    amsgrad: oneOf(false, true),
+  });
+  const [beta1, beta2] = betas;
   return {
     name,
-    weightDecay: notNegative('weightDecay', weightDecay),
+    weightDecay,
     init: (dims) => ({
       exp_avg: zeros(dims),
       exp_avg_sq: zeros(dims),

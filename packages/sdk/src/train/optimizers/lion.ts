@@ -2,7 +2,7 @@
 
 import { slices } from '../turns.ts';
 import type { Optimizer } from './optimizer.ts';
-import { fractions, notNegative, zeros } from './numbers.ts';
+import { fractions, notNegative, settingsOf, zeros } from './settings.ts';
 
 /** Settings of Lion; the defaults are the paper's. */
 export interface LionOptions {
@@ -20,11 +20,12 @@ export interface LionOptions {
  * @see https://arxiv.org/abs/2302.06675, algorithm 2
  * @throws OnnxLoraError `CONFIG_INVALID` for a number out of its range
  */
-export function lion({ betas = [0.9, 0.99], weightDecay = 0 }: LionOptions): Optimizer<'exp_avg'> {
-  const [beta1, beta2] = fractions('betas', betas);
+export function lion(given: Readonly<Record<string, unknown>>): Optimizer<'exp_avg'> {
+  const rules = { betas: fractions(0.9, 0.99), weightDecay: notNegative(0) };
+  const { betas: [beta1, beta2], weightDecay } = settingsOf<LionOptions>('lion', given, rules); // prettier-ignore
   return {
     name: 'lion',
-    weightDecay: notNegative('weightDecay', weightDecay),
+    weightDecay,
     init: (dims) => ({ exp_avg: zeros(dims) }),
     update: (value, gradient, { arrays: { exp_avg } }, { lr, weightDecay: decay }) =>
       slices(value.length, (from, to) => {

@@ -166,13 +166,8 @@ describe('adafactor', () => {
   });
 });
 
-const rateOf: Readonly<Record<OptimizerName, number>> = {
-  adamw: 0.05,
-  adam: 0.05,
-  sgd: 0.02,
-  lion: 0.05,
-  adafactor: 0.1,
-};
+/** Rates of optimizers that another one than 0.05 suits. */
+const rateOf: Readonly<Partial<Record<OptimizerName, number>>> = { sgd: 0.02, adafactor: 0.1 };
 
 describe.each(optimizerNames)('%s', (name) => {
   it('fits a small linear task from any start', () => {
@@ -193,7 +188,7 @@ describe.each(optimizerNames)('%s', (name) => {
           const gradient = Float32Array.from({ length: width }, (_, i) =>
             mean(samples, (row) => 2 * (product(value, row) - product(goal, row)) * x[row * width + i]!),
           );
-          const lr = rateOf[name] * (1 - step / steps);
+          const lr = (rateOf[name] ?? 0.05) * (1 - step / steps);
           for (const _ of optimizer.update('w', value, gradient, { lr, weightDecay: 0, dims: [1, width] }));
         }
         expect(loss()).toBeLessThan(1e-3 * first);
@@ -252,14 +247,14 @@ describe.each(optimizerNames)('%s', (name) => {
 
 it('says which option is out of its range', () => {
   const bad: [OptimizerOptions, string][] = [
-    [{ name: 'adamw', betas: [1, 0.9] }, 'betas[0] must be a number from 0 up to 1, but it is 1.'],
-    [{ name: 'lion', betas: [0.9, NaN] }, 'betas[1] must be a number from 0 up to 1, but it is NaN.'],
-    [{ name: 'adam', weightDecay: -1 }, 'weightDecay must be a number of 0 or more, but it is -1.'],
-    [{ name: 'sgd', momentum: Infinity }, 'momentum must be a number of 0 or more, but it is Infinity.'],
+    [{ name: 'adamw', betas: [1, 0.9] }, 'betas of adamw must be two numbers from 0 to below 1, but it is [1,0.9].'],
+    [{ name: 'lion', betas: [0.9, NaN] }, 'betas of lion must be two numbers from 0 to below 1'],
+    [{ name: 'adam', weightDecay: -1 }, 'weightDecay of adam must be a number of 0 or more, but it is -1.'],
+    [{ name: 'sgd', momentum: Infinity }, 'momentum of sgd must be a number of 0 or more, but it is Infinity.'],
     [{ name: 'sgd', nesterov: true }, 'nesterov needs a momentum above 0'],
     [{ name: 'sgd', nesterov: true, momentum: 0.9, dampening: 0.1 }, 'nesterov needs a momentum above 0'],
-    [{ name: 'adafactor', clipThreshold: 0 }, 'clipThreshold must be a number above 0, but it is 0.'],
-    [{ name: 'adafactor', beta2Decay: 0.8 }, 'beta2Decay must be a number of 0 or less, but it is 0.8.'],
+    [{ name: 'adafactor', clipThreshold: 0 }, 'clipThreshold of adafactor must be a number above 0, but it is 0.'],
+    [{ name: 'adafactor', beta2Decay: 0.8 }, 'beta2Decay of adafactor must be a number of 0 or less, but it is 0.8.'],
     [{ name: 'adamW' as 'adamw' }, 'There is no optimizer "adamW". Did you mean "adam" or "adamw"'],
   ];
   for (const [options, message] of bad) expect(() => createOptimizer(options)).toThrow(message);

@@ -3,7 +3,7 @@
 import { OnnxLoraError } from '../../errors.ts';
 import { slices } from '../turns.ts';
 import type { Optimizer } from './optimizer.ts';
-import { notNegative, zeros } from './numbers.ts';
+import { notNegative, oneOf, settingsOf, zeros } from './settings.ts';
 
 /** Settings of SGD; the defaults are torch's. */
 export interface SgdOptions {
@@ -24,20 +24,19 @@ export interface SgdOptions {
  * @see torch.optim.SGD
  * @throws OnnxLoraError `CONFIG_INVALID` for a number out of its range, and for `nesterov` without plain momentum
  */
-export function sgd({
-  momentum = 0,
-  dampening = 0,
-  nesterov = false,
-  weightDecay = 0,
-}: SgdOptions): Optimizer<'momentum_buffer'> {
-  notNegative('momentum', momentum);
-  notNegative('dampening', dampening);
+export function sgd(given: Readonly<Record<string, unknown>>): Optimizer<'momentum_buffer'> {
+  const { momentum, dampening, nesterov, weightDecay } = settingsOf<SgdOptions>('sgd', given, {
+    momentum: notNegative(0),
+    dampening: notNegative(0),
+    nesterov: oneOf(false, true),
+    weightDecay: notNegative(0),
+  });
   if (nesterov && (momentum === 0 || dampening !== 0)) {
     throw new OnnxLoraError('CONFIG_INVALID', 'nesterov needs a momentum above 0 and a dampening of 0.');
   }
   return {
     name: 'sgd',
-    weightDecay: notNegative('weightDecay', weightDecay),
+    weightDecay,
     init: (dims) => ({ momentum_buffer: zeros(momentum === 0 ? [0] : dims) }),
     update: (value, gradient, { step, arrays: { momentum_buffer: buffer } }, { lr, weightDecay: decay }) => {
       // The first buffer is the gradient itself, dampened or not.
