@@ -54,6 +54,13 @@ module.exports = {
   forbidden: [
     ...layerRules,
     {
+      name: 'no-core',
+      comment: 'What plugins need is exported by the stable entries: our own have no other way.',
+      severity: 'error',
+      from: { path: '^packages/(vision|speech|sequences|science|text|methods|build)/', pathNot: TEST },
+      to: { path: '^packages/sdk/src/core[.]ts$' },
+    },
+    {
       name: 'test-kit',
       comment:
         'Beside tests, only the command imports the test kit: it holds a built graph against the numbers of its checkpoint.',

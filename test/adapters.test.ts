@@ -19,7 +19,9 @@ import {
   type TrainOptions,
 } from '@onnx-lora/sdk';
 import { crossEntropy, type Task } from '@onnx-lora/sdk/tasks';
-import { type ModelProto, ParameterSet, planAdapter, Random, Trainer, writeOnnx } from '@onnx-lora/sdk/core';
+import { ParameterSet, planAdapter, Trainer } from '@onnx-lora/sdk/core';
+import { type ModelProto, writeOnnx } from '@onnx-lora/sdk/plugin';
+import { Random } from '@onnx-lora/sdk/data';
 import { afterAll, describe, expect, it } from 'vitest';
 import { vitModel } from './fixtures/vit.ts';
 

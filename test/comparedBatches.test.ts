@@ -3,7 +3,8 @@
 import { fileURLToPath } from 'node:url';
 import { openModel, type Runtime } from '@onnx-lora/sdk';
 import { type Batch, type ComparingLoss, comparingLoss } from '@onnx-lora/sdk/tasks';
-import { measurePrecision, ParameterSet, planAdapter, Random, Trainer, type TrainerRequest } from '@onnx-lora/sdk/core';
+import { measurePrecision, ParameterSet, planAdapter, Trainer, type TrainerRequest } from '@onnx-lora/sdk/core';
+import { Random } from '@onnx-lora/sdk/data';
 import { methodsPlugin } from '@onnx-lora/methods';
 import { sciencePlugin, sequenceRetrieval } from '@onnx-lora/science';
 import { describe, expect, it } from 'vitest';

@@ -19,8 +19,7 @@ import {
   tensor,
 } from '@onnx-lora/sdk';
 import { readSafetensors } from '@onnx-lora/sdk/data';
-import type { FamilyFiles } from '@onnx-lora/sdk/plugin';
-import { openOnnx, writeOnnx } from '@onnx-lora/sdk/core';
+import { type FamilyFiles, openOnnx, writeOnnx } from '@onnx-lora/sdk/plugin';
 import { speechFamilies } from '@onnx-lora/speech';
 import { visionFamilies } from '@onnx-lora/vision';
 import { afterAll, describe, expect, it } from 'vitest';

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { float32, int64, openModel, train } from '@onnx-lora/sdk';
 import { type Batch, crossEntropy, type LossFragment, type Task } from '@onnx-lora/sdk/tasks';
-import { writeOnnx } from '@onnx-lora/sdk/core';
+import { writeOnnx } from '@onnx-lora/sdk/plugin';
 import { afterAll, describe, expect, it } from 'vitest';
 import { convModel, convNet } from './fixtures/smallNets.ts';
 

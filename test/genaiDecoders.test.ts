@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Adapter, type AdapterSession, type Feeds, float32, int64, loadAdapter, merge, type Model, openModel, type Tensor } from '@onnx-lora/sdk'; // prettier-ignore
-import { writeOnnx } from '@onnx-lora/sdk/core';
+import { writeOnnx } from '@onnx-lora/sdk/plugin';
 import { crossEntropy } from '@onnx-lora/sdk/tasks';
 import { randomAdapter } from '@onnx-lora/testing';
 import { textFamilies } from '@onnx-lora/text';

@@ -13,8 +13,9 @@ import {
   type Tensor,
   train,
 } from '@onnx-lora/sdk';
-import { meanSquaredError, type Task, type Value } from '@onnx-lora/sdk/tasks';
-import { GraphBuilder, inferNode, type ModelProto, Random, tensorProto, writeOnnx } from '@onnx-lora/sdk/core';
+import { meanSquaredError, type Task, type Value, GraphBuilder } from '@onnx-lora/sdk/tasks';
+import { inferNode, type ModelProto, tensorProto, writeOnnx } from '@onnx-lora/sdk/plugin';
+import { Random } from '@onnx-lora/sdk/data';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';

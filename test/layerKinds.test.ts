@@ -17,7 +17,8 @@ import {
   train,
 } from '@onnx-lora/sdk';
 import { crossEntropy, type Task } from '@onnx-lora/sdk/tasks';
-import { type ModelProto, Random, scalingOf, writeOnnx } from '@onnx-lora/sdk/core';
+import { type ModelProto, scalingOf, writeOnnx } from '@onnx-lora/sdk/plugin';
+import { Random } from '@onnx-lora/sdk/data';
 import { checkGradients } from '@onnx-lora/testing';
 import { afterAll, describe, expect, it } from 'vitest';
 import { convModel, convNet, recurrentModel, tokenModel, tokenNet, upModel } from './fixtures/smallNets.ts';

@@ -16,9 +16,9 @@ import {
   type Tensor,
   train,
 } from '@onnx-lora/sdk';
-import { readSafetensors } from '@onnx-lora/sdk/data';
-import { meanSquaredError, type Task, type Value } from '@onnx-lora/sdk/tasks';
-import { GraphBuilder, inferNode, type ModelProto, Random, tensorProto, writeOnnx } from '@onnx-lora/sdk/core';
+import { readSafetensors, Random } from '@onnx-lora/sdk/data';
+import { meanSquaredError, type Task, type Value, GraphBuilder } from '@onnx-lora/sdk/tasks';
+import { inferNode, type ModelProto, tensorProto, writeOnnx } from '@onnx-lora/sdk/plugin';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';

@@ -14,7 +14,8 @@ import {
   type Tensor,
   unmerge,
 } from '@onnx-lora/sdk';
-import { openOnnx, parseOrtAdapter, tensorProto, writeOnnx } from '@onnx-lora/sdk/core';
+import { parseOrtAdapter } from '@onnx-lora/sdk/core';
+import { openOnnx, tensorProto, writeOnnx } from '@onnx-lora/sdk/plugin';
 import { conformance, randomAdapter } from '@onnx-lora/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { caseFolders } from './support/caseFolders.ts';

@@ -14,17 +14,10 @@ import {
   type Tensor,
   train,
 } from '@onnx-lora/sdk';
-import { crossEntropy, type Task, type Value } from '@onnx-lora/sdk/tasks';
-import {
-  GraphBuilder,
-  inferNode,
-  ParameterSet,
-  planAdapter,
-  Random,
-  tensorName,
-  Trainer,
-  writeOnnx,
-} from '@onnx-lora/sdk/core';
+import { crossEntropy, type Task, type Value, GraphBuilder } from '@onnx-lora/sdk/tasks';
+import { inferNode, writeOnnx } from '@onnx-lora/sdk/plugin';
+import { Random } from '@onnx-lora/sdk/data';
+import { ParameterSet, planAdapter, tensorName, Trainer } from '@onnx-lora/sdk/core';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';

@@ -2,7 +2,7 @@
 
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { writeOnnx } from '@onnx-lora/sdk/core';
+import { writeOnnx } from '@onnx-lora/sdk/plugin';
 import { sizes } from '../../test/support/decoderWeights.ts';
 import { smallDecoders } from '../../test/support/smallDecoders.ts';
 import type { Fixtures } from './fixtures.ts';

@@ -2,7 +2,8 @@
 
 import path from 'node:path';
 import { type Adapter, type Feeds, float32, int64, loadAdapter, type Model, openModel } from '@onnx-lora/sdk';
-import { ParameterSet, planAdapter, Random, Trainer } from '@onnx-lora/sdk/core';
+import { ParameterSet, planAdapter, Trainer } from '@onnx-lora/sdk/core';
+import { Random } from '@onnx-lora/sdk/data';
 import { openTranscriber, speechFamilies } from '@onnx-lora/speech';
 import { visionFamilies } from '@onnx-lora/vision';
 import { tuners } from '@onnx-lora/methods';

@@ -2,7 +2,7 @@
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { writeOnnx } from '@onnx-lora/sdk/core';
+import { writeOnnx } from '@onnx-lora/sdk/plugin';
 import { audioClassification, speechFamilies as families, speechRecognition } from '@onnx-lora/speech';
 import { wav2vec2Encoder } from '../../test/fixtures/wav2vec2.ts';
 import { clips, recording, silence, spoken, transcribed } from './recordings.ts';

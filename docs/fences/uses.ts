@@ -3,9 +3,16 @@
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { float32, loadPlugins, openModel, type Tensor, train } from '@onnx-lora/sdk';
-import type { GraphBuilder as Builder, Task, Value } from '@onnx-lora/sdk/tasks';
-import { definePlugin, type Matrix, matrix, type Plugin } from '@onnx-lora/sdk/plugin';
-import { GraphBuilder, inferNode, tensorProto, writeOnnx } from '@onnx-lora/sdk/core';
+import { type GraphBuilder as Builder, type Task, type Value, GraphBuilder } from '@onnx-lora/sdk/tasks';
+import {
+  definePlugin,
+  type Matrix,
+  matrix,
+  type Plugin,
+  inferNode,
+  tensorProto,
+  writeOnnx,
+} from '@onnx-lora/sdk/plugin';
 import { AUDIO_READER, type AudioReader, speechPlugin } from '@onnx-lora/speech';
 import { modelFrom, runOnce } from '../../test/support/graphs.ts';
 

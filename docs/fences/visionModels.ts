@@ -3,7 +3,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { float32, type Model, openModel } from '@onnx-lora/sdk';
-import { type ModelProto, readFloats, tensorProto, writeOnnx } from '@onnx-lora/sdk/core';
+import { type ModelProto, readFloats, tensorProto, writeOnnx } from '@onnx-lora/sdk/plugin';
 import { root } from './fences.ts';
 import { copyOf, type Fixture } from './fixtures.ts';
 

@@ -2,8 +2,7 @@
 
 import { evaluate, type Model, openModel, type Tensor, tensor, train } from '@onnx-lora/sdk';
 import { writeSafetensors } from '@onnx-lora/sdk/data';
-import { withNames } from '@onnx-lora/sdk/plugin';
-import { readTensor } from '@onnx-lora/sdk/core';
+import { withNames, readTensor } from '@onnx-lora/sdk/plugin';
 import { type ImageData, imageClassification, readImageData, visionFamilies } from '@onnx-lora/vision';
 import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';

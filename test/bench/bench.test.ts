@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { openOnnx, readFloats, writeOnnx } from '@onnx-lora/sdk/core';
+import { openOnnx, readFloats, writeOnnx } from '@onnx-lora/sdk/plugin';
 import { build } from 'vite';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { vitModel } from '../fixtures/vit.ts';

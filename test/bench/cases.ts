@@ -2,7 +2,8 @@
 
 import { Adapter, type AdapterSession, type Feeds, float32, int64, type Model, type Tensor } from '@onnx-lora/sdk';
 import { crossEntropy } from '@onnx-lora/sdk/tasks';
-import { type PlannedAdapter, ParameterSet, planAdapter, Random, tensorName, Trainer } from '@onnx-lora/sdk/core';
+import { type PlannedAdapter, ParameterSet, planAdapter, tensorName, Trainer } from '@onnx-lora/sdk/core';
+import { Random } from '@onnx-lora/sdk/data';
 import type { BenchSettings } from './settings.ts';
 import { median } from './statistics.ts';
 

@@ -2,7 +2,7 @@
 
 import { OnnxLoraError, type PrecisionName, type Provider } from '@onnx-lora/sdk';
 import { writeFileAtomic } from '@onnx-lora/sdk/data';
-import { writeOnnx } from '@onnx-lora/sdk/core';
+import { writeOnnx } from '@onnx-lora/sdk/plugin';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { availableParallelism, cpus, tmpdir, totalmem } from 'node:os';

@@ -1,6 +1,6 @@
 /** @file Photos decoded and preprocessed, here and by transformers with Pillow, one thread each, in CPU time. */
 
-import { Random } from '@onnx-lora/sdk/core';
+import { Random } from '@onnx-lora/sdk/data';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';

@@ -2,15 +2,8 @@
 
 import { float32, loadAdapter, merge, openModel } from '@onnx-lora/sdk';
 import { writeSafetensors } from '@onnx-lora/sdk/data';
-import {
-  type Bytes,
-  encodeModel,
-  type ModelProto,
-  openOnnx,
-  tensorName,
-  type TensorProto,
-  writeOnnx,
-} from '@onnx-lora/sdk/core';
+import { encodeModel, tensorName } from '@onnx-lora/sdk/core';
+import { type Bytes, type ModelProto, openOnnx, type TensorProto, writeOnnx } from '@onnx-lora/sdk/plugin';
 import { closeSync, ftruncateSync, mkdirSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import path from 'node:path';
 

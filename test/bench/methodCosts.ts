@@ -1,11 +1,11 @@
 /** @file What a step of training costs by each method of `@onnx-lora/methods`, as a multiple of LoRA's. */
 
 import { type LoraOptions, type Model, openModel } from '@onnx-lora/sdk';
-import { ParameterSet, planAdapter, Random, Trainer } from '@onnx-lora/sdk/core';
+import { ParameterSet, planAdapter, Trainer } from '@onnx-lora/sdk/core';
 import { crossEntropy } from '@onnx-lora/sdk/tasks';
 import { readFile } from 'node:fs/promises';
 import { methodsPlugin, tuners } from '@onnx-lora/methods';
-import { writeFileAtomic } from '@onnx-lora/sdk/data';
+import { writeFileAtomic, Random } from '@onnx-lora/sdk/data';
 import { numbers, floats } from './training.ts';
 
 /** Where a tuner's defaults are for larger layers, or nothing without settings. */

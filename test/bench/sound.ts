@@ -1,6 +1,6 @@
 /** @file Features of sound made here and by transformers, with NumPy and with torch, one thread each, in CPU time. */
 
-import { Random } from '@onnx-lora/sdk/core';
+import { Random } from '@onnx-lora/sdk/data';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';

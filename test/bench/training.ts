@@ -2,7 +2,8 @@
 
 import { type Feeds, float32, int64, type Model, openModel, type PrecisionName, type Provider } from '@onnx-lora/sdk';
 import { crossEntropy, ctc, type LossFragment } from '@onnx-lora/sdk/tasks';
-import { measurePrecision, ParameterSet, planAdapter, Random, Trainer, type TrainerRequest } from '@onnx-lora/sdk/core';
+import { measurePrecision, ParameterSet, planAdapter, Trainer, type TrainerRequest } from '@onnx-lora/sdk/core';
+import { Random } from '@onnx-lora/sdk/data';
 import { gpuMb } from './gpu.ts';
 import { peakMb } from './largeModel.ts';
 

@@ -5,7 +5,7 @@
 
 import { OnnxLoraError, openModel, train } from '@onnx-lora/sdk';
 import { bootstrapInterval, countEdits, type EditCounts } from '@onnx-lora/sdk/tasks';
-import { Random } from '@onnx-lora/sdk/core';
+import { Random } from '@onnx-lora/sdk/data';
 import {
   basicNormaliser,
   monoAt,

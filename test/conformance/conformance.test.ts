@@ -6,7 +6,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { float32, type PrecisionName, type Runtime, type Tensor } from '@onnx-lora/sdk';
 import { readSafetensors, writeSafetensors } from '@onnx-lora/sdk/data';
-import { openOnnx, writeOnnx } from '@onnx-lora/sdk/core';
+import { openOnnx, writeOnnx } from '@onnx-lora/sdk/plugin';
 import { checkNames, type CheckReport, conformance } from '@onnx-lora/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { faultyRuntime } from '../support/faultyRuntime.ts';

@@ -13,9 +13,8 @@ import {
   openModel,
   type Tensor,
 } from '@onnx-lora/sdk';
-import { readFloats } from '@onnx-lora/sdk/core';
 import { writeSafetensors } from '@onnx-lora/sdk/data';
-import type { Plugin, Tuner } from '@onnx-lora/sdk/plugin';
+import { type Plugin, type Tuner, readFloats } from '@onnx-lora/sdk/plugin';
 import { randomAdapter } from '@onnx-lora/testing';
 import { lastJson } from '../bench/spawn.ts';
 

@@ -1,6 +1,6 @@
 /** @file The inputs of a run, each made anew from the run's seed and its number. */
 
-import type { Random } from '@onnx-lora/sdk/core';
+import type { Random } from '@onnx-lora/sdk/data';
 import { pick } from './mutateBytes.ts';
 import type { FuzzTarget } from './targets.ts';
 

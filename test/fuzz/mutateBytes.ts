@@ -1,6 +1,6 @@
 /** @file Damage that knows nothing of a format: bytes changed, removed, repeated, moved in from another file. */
 
-import type { Random } from '@onnx-lora/sdk/core';
+import type { Random } from '@onnx-lora/sdk/data';
 
 /** One of `list`. */
 export function pick<T>(random: Random, list: readonly T[]): T {

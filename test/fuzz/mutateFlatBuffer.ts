@@ -1,6 +1,6 @@
 /** @file Damage to FlatBuffers: offsets, vtables and lengths that lead elsewhere. */
 
-import type { Random } from '@onnx-lora/sdk/core';
+import type { Random } from '@onnx-lora/sdk/data';
 import { mutateBytes, pick } from './mutateBytes.ts';
 
 /** Damages a FlatBuffers file once. `others` lend bytes. */

@@ -1,6 +1,6 @@
 /** @file Damage to JSON: values exchanged, keys renamed and repeated, nesting, and text that is no JSON any more. */
 
-import type { Random } from '@onnx-lora/sdk/core';
+import type { Random } from '@onnx-lora/sdk/data';
 import { mutateBytes, pick } from './mutateBytes.ts';
 
 const values = [

@@ -1,6 +1,6 @@
 /** @file Damage to Parquet files: in the pages, in what the end says of the columns, or in both. */
 
-import type { Random } from '@onnx-lora/sdk/core';
+import type { Random } from '@onnx-lora/sdk/data';
 import { mutateBytes } from './mutateBytes.ts';
 
 /** Length and magic behind the metadata. */

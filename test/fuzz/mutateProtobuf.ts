@@ -1,6 +1,6 @@
 /** @file Damage to ONNX files that leaves the protobuf around it well-formed, so that it reaches what lies behind the decoder. */
 
-import type { Random } from '@onnx-lora/sdk/core';
+import type { Random } from '@onnx-lora/sdk/data';
 import { mutateBytes, pick, replaced } from './mutateBytes.ts';
 
 /** Which fields of onnx.proto's messages are messages themselves. */

@@ -1,6 +1,6 @@
 /** @file Damage to safetensors files that mostly keeps the header's length right, so that the header is read. */
 
-import type { Random } from '@onnx-lora/sdk/core';
+import type { Random } from '@onnx-lora/sdk/data';
 import { mutateBytes, pick } from './mutateBytes.ts';
 import { mutateJson } from './mutateJson.ts';
 

@@ -4,15 +4,8 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { float32, int64 } from '@onnx-lora/sdk';
 import { toWave } from '@onnx-lora/speech';
-import {
-  GraphBuilder,
-  inferNode,
-  type ModelProto,
-  openOnnx,
-  sessionModel,
-  tensorProto,
-  writeOnnx,
-} from '@onnx-lora/sdk/core';
+import { GraphBuilder } from '@onnx-lora/sdk/tasks';
+import { inferNode, type ModelProto, openOnnx, sessionModel, tensorProto, writeOnnx } from '@onnx-lora/sdk/plugin';
 
 const cases = 'test/fixtures/cases';
 const adapters = 'packages/sdk/fixtures/adapters';

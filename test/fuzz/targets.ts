@@ -4,27 +4,28 @@ import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } fro
 import path from 'node:path';
 import { type Adapter, loadAdapter, openModel } from '@onnx-lora/sdk';
 import type { TaskModel } from '@onnx-lora/sdk/tasks';
-import { readJsonObject, readModelConfig, readSafetensors } from '@onnx-lora/sdk/data';
+import { readJsonObject, readModelConfig, readSafetensors, type Random } from '@onnx-lora/sdk/data';
 import {
   fromOrtAdapter,
   findSites,
+  parseOrtAdapter,
+  parseSafetensors,
+  parseTensorName,
+  placeAdapter,
+  selectModules,
+  toOrtAdapter,
+  weightsDigest,
+} from '@onnx-lora/sdk/core';
+import {
   inferGraph,
   memorySource,
   type OnnxFile,
   openOnnx,
   parseOnnx,
-  parseOrtAdapter,
-  parseSafetensors,
-  parseTensorName,
-  placeAdapter,
-  type Random,
   readTensor,
-  scalingOf,
-  selectModules,
   sessionModel,
-  toOrtAdapter,
-  weightsDigest,
-} from '@onnx-lora/sdk/core';
+  scalingOf,
+} from '@onnx-lora/sdk/plugin';
 import { buildGraphs } from '@onnx-lora/build';
 import { openTokenizer, readAnyTable } from '@onnx-lora/sequences';
 import { FeatureExtractorFactory, openSpeechTokenizer, AudioFileReader } from '@onnx-lora/speech';

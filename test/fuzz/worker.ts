@@ -7,7 +7,7 @@ import type { Failure, WorkOrder, WorkReport } from './report.ts';
 
 // What is loaded from here on is counted.
 countAllocations();
-const { Random } = await import('@onnx-lora/sdk/core');
+const { Random } = await import('@onnx-lora/sdk/data');
 const { OnnxLoraError } = await import('@onnx-lora/sdk');
 const { makeTarget } = await import('./targets.ts');
 const { inputOf } = await import('./input.ts');

@@ -6,7 +6,7 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { toHalf, toShorts } from '@onnx-lora/sdk/core';
+import { toHalf, toShorts } from '@onnx-lora/sdk/tasks';
 
 /** An input of a run: whole numbers, or what the hash makes of `seed`. */
 interface DrawnInput {

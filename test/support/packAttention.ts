@@ -1,9 +1,9 @@
 /** @file Joins the projections of a model's attentions into one layer each, as other implementations of it have them. */
 
 import { float32 } from '@onnx-lora/sdk';
-import type { Value } from '@onnx-lora/sdk/tasks';
-import type { NodeProto } from '@onnx-lora/sdk/plugin';
-import { GraphBuilder, inferNode, type ModelProto, type Site } from '@onnx-lora/sdk/core';
+import { type Value, GraphBuilder } from '@onnx-lora/sdk/tasks';
+import { type NodeProto, inferNode, type ModelProto } from '@onnx-lora/sdk/plugin';
+import type { Site } from '@onnx-lora/sdk/core';
 
 /** How queries, keys and values are joined, and taken apart again; `int8` as `split`, of codes with a scale per output. */
 export type PackedForm = 'split' | 'unnamed' | 'stacked' | 'sliced' | 'heads' | 'gemm' | 'int8';

@@ -4,8 +4,8 @@
  */
 
 import { float32, int64 } from '@onnx-lora/sdk';
-import { GraphBuilder, inferNode, type ModelProto, tensorProto } from '@onnx-lora/sdk/core';
-import type { Value } from '@onnx-lora/sdk/tasks';
+import { inferNode, type ModelProto, tensorProto } from '@onnx-lora/sdk/plugin';
+import { type Value, GraphBuilder } from '@onnx-lora/sdk/tasks';
 import { modelOf, port } from '../../packages/testing/src/graphs.ts';
 import { type DecoderForm, sizes, Weights } from './decoderWeights.ts';
 

@@ -17,7 +17,7 @@ import {
   train,
 } from '@onnx-lora/sdk';
 import { type GraphBuilder, meanSquaredError, type Task, type Value } from '@onnx-lora/sdk/tasks';
-import { openOnnx, readFloats, sessionModel, tensorProto } from '@onnx-lora/sdk/core';
+import { openOnnx, readFloats, sessionModel, tensorProto } from '@onnx-lora/sdk/plugin';
 import { checkAdapterRoundTrip, checkAdapterRows, checkGradients, randomAdapter } from '@onnx-lora/testing';
 import { feedsOf } from './feeds.ts';
 import type { WildCheck, WildModel } from './models.ts';

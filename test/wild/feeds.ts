@@ -1,7 +1,7 @@
 /** @file One batch of random numbers for a model of the table. */
 
 import { float32, int64, type Model, type Tensor } from '@onnx-lora/sdk';
-import { Random } from '@onnx-lora/sdk/core';
+import { Random } from '@onnx-lora/sdk/data';
 import { randomFeeds } from '@onnx-lora/testing';
 import type { GivenInput, WildModel } from './models.ts';
 

@@ -1,7 +1,7 @@
 /** @file Stands in for what a team already has: a pre-trained model in a folder, and readings of its sensors. */
 
 import { writeFile } from 'node:fs/promises';
-import { Random } from '@onnx-lora/sdk/core';
+import { Random } from '@onnx-lora/sdk/data';
 import { ModelBuilder, publishModel as publish, type SmallModel } from '@onnx-lora/testing';
 import type { SeriesConfig } from './preprocessor.ts';
 

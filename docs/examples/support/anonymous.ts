@@ -3,7 +3,7 @@
  * nodes and tensors, drops the metadata, and puts the application's last steps into the graph.
  */
 
-import { openOnnx, writeOnnx } from '@onnx-lora/sdk/core';
+import { openOnnx, writeOnnx } from '@onnx-lora/sdk/plugin';
 
 const FLOAT = 1;
 const INT64 = 7;

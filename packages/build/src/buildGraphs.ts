@@ -1,9 +1,8 @@
 /** @file From a checkpoint to its graphs: nothing is read but headers, and nothing that config.json asks for is passed over. */
 
 import path from 'node:path';
-import { didYouMean, type Generation, type ModelFamily, writtenBy } from '@onnx-lora/sdk/plugin';
+import { didYouMean, type Generation, type ModelFamily, writtenBy, type ModelProto } from '@onnx-lora/sdk/plugin';
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import type { ModelProto } from '@onnx-lora/sdk/core';
 import type { Architecture } from './architecture.ts';
 import { architectures as known } from './architectures/index.ts';
 import { Config } from './checkpoint/config.ts';

@@ -3,7 +3,7 @@
 import { existsSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { companionsIn, type FileSlice, writeOnnxFiles } from '@onnx-lora/sdk/core';
+import { companionsIn, type FileSlice, writeOnnxFiles } from '@onnx-lora/sdk/plugin';
 import { buildGraphs, type BuildOptions, type BuiltGraphs } from './buildGraphs.ts';
 
 /** Options of {@link buildModel}. */

@@ -2,8 +2,7 @@
 
 import path from 'node:path';
 import { Adapter, loadAdapter, type Model, openModel, type Tensor } from '@onnx-lora/sdk';
-import { Random } from '@onnx-lora/sdk/core';
-import { readSafetensors } from '@onnx-lora/sdk/data';
+import { readSafetensors, Random } from '@onnx-lora/sdk/data';
 import type { TensorNumbers, TunedLayer } from '@onnx-lora/sdk/plugin';
 import { expect, it } from 'vitest';
 import { methodsPlugin, tuners } from './plugin.ts';

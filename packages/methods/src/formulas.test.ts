@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { convertToLora, type Model, openModel, type Tensor } from '@onnx-lora/sdk';
-import { Random } from '@onnx-lora/sdk/core';
+import { Random } from '@onnx-lora/sdk/data';
 import { TorchRandom } from '@onnx-lora/sdk/plugin';
 import { linearNet, publishModel, randomAdapter } from '@onnx-lora/testing';
 import { afterAll, beforeAll, expect, it } from 'vitest';

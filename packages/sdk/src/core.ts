@@ -3,56 +3,16 @@
  * may change in a minor release; those of the other entries do not.
  */
 
-export {
-  type Locate,
-  openOnnx,
-  type OnnxFile,
-  parseOnnx,
-  sessionModel,
-  writeOnnx,
-  writeOnnxFiles,
-} from './graph/file/onnxFile.ts';
-export type { FileToWrite, OnnxToWrite } from './graph/file/stagedFiles.ts';
-export { companionsIn } from './model/opening/hub.ts';
-export { type BuilderOptions, GraphBuilder, type InferNode } from './graph/builder.ts';
-export { type Attributes, float, type GraphAttribute } from './graph/attributes.ts';
-export type {
-  AttributeProto,
-  GraphProto,
-  Int,
-  KnownOperator,
-  ModelProto,
-  SparseTensorProto,
-  StringStringEntry,
-  TensorProto,
-  TypeProto,
-  ValueInfoProto,
-} from './graph/proto.ts';
-export { type Bytes, type ByteSource, type ComputedBytes, type FileSlice, memorySource } from './graph/bytes.ts';
 export { type Chunks, encodeModel } from './graph/file/encode.ts';
 export { FileLock, type Holder } from './files/fileLock.ts';
 export type { Owner } from './files/owner.ts';
 export { weightsDigest } from './graph/file/digest.ts';
-export { dataTypeName, dataTypeNumber } from './graph/dataType.ts';
-export { fromHalves, toHalf, toShorts } from './runtime/halfFloat.ts';
-export { arrayOf, sizeOf, type TensorDataConstructor } from './runtime/tensor.ts';
-export { floats, readFloats, readTensor, tensorProto } from './graph/tensorData.ts';
-export {
-  floatAttribute,
-  indexGraph,
-  indexWhole,
-  intAttribute,
-  intsAttribute,
-  stringAttribute,
-  subgraphs,
-  type GraphIndex,
-} from './graph/walk.ts';
+export { floatAttribute, indexWhole, intAttribute, intsAttribute, stringAttribute, subgraphs } from './graph/walk.ts';
 export { isStatic } from './graph/value.ts';
 export { atOnce } from './graph/turns.ts';
 export { operatorName } from './graph/knownOperators.ts';
 export { CONTRIB } from './ops/domains.ts';
-export { type Bindings, declaredType, inferGraph, opsetOf } from './ops/inferGraph.ts';
-export { inferNode } from './ops/infer.ts';
+export { declaredType } from './ops/inferGraph.ts';
 export { expandOperators, viewOf } from './match/view.ts';
 export { findSites, type FindOptions, type Site, type SiteKind, type WeightLayout } from './match/sites.ts';
 export { withParts } from './match/partSites.ts';
@@ -82,9 +42,7 @@ export { mergeAdapter, type MergeAdapterOptions, type MergedModel } from './adap
 export type { EditedModel, RoundingError, WeightEdit } from './adapter/merging/editWeights.ts';
 export { isRunFailure } from './runtime/providers/providers.ts';
 export { type JsonBudget, JsonMeter } from './adapter/formats/foreignJson.ts';
-export { scalingOf } from './adapter/formats/scaling.ts';
-export { openSafetensors, parseSafetensors, type StoredTensor } from './adapter/formats/safetensors.ts';
-export { openShards } from './adapter/storage/shardedWeights.ts';
+export { parseSafetensors } from './adapter/formats/safetensors.ts';
 export { parseOrtAdapter } from './adapter/formats/ortAdapter.ts';
 export { fromOrtAdapter, toOrtAdapter } from './adapter/storage/convert.ts';
 export { LORA } from './adapter/formats/peftConfig.ts';
@@ -133,11 +91,8 @@ export {
 } from './train/schedules/schedule.ts';
 export { type OrderOptions, ShuffledBatches, type SamplerState } from './train/sampling/sampler.ts';
 export { transposedMatrix } from './runtime/layout.ts';
-export { matmul, type ProductOptions, scaleColumns, scaleRows, sliceRows, transpose } from './linalg/matrix.ts';
-export { leadingSvd } from './linalg/leadingSvd.ts';
-export { type EigenValues, type SingularValues, symmetricEigen } from './linalg/decompositions.ts';
+export { scaleRows } from './linalg/matrix.ts';
 export { collectGarbage } from './runtime/garbage.ts';
-export { Random, type RandomState } from './runtime/random.ts';
 export { planAdapter } from './model/planning/planAdapter.ts';
 export { type PlannedAdapter, DEFAULT_RANK } from './model/planning/loraOptions.ts';
 export { errorCodes, type ErrorCodeInfo } from './errorCodes.ts';
@@ -151,7 +106,6 @@ export type { BadLossPolicy } from './model/training/badLoss.ts';
 export type { BadSamplePolicy } from './model/training/batchQueue.ts';
 export type { ModelChanges, ModelGraph, ModelGraphParts } from './model/modelGraph.ts';
 export { initializerNames, initializerOf } from './lora/init/named.ts';
-export type { AdapterNotes, AttachedHead, HeadPool } from './adapter/storage/adapterNotes.ts';
 export type { AdapterSource, PlaceOptions } from './adapter/serving/adapterBank.ts';
 export type { ClipOptions } from './train/clip.ts';
 export type { EmaOptions } from './train/ema.ts';

@@ -53,7 +53,7 @@ export {
   type MissingColumn,
   type NamedColumns,
 } from './plugin/data/tables/columns.ts';
-export { drawSeed } from './runtime/random.ts';
+export { drawSeed, Random, type RandomState } from './runtime/random.ts';
 export { BoundedCache } from './plugin/data/boundedCache.ts';
 export {
   type ClassFolder,

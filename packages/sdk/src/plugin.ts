@@ -4,7 +4,6 @@
  */
 
 export type { CustomGradient } from './graph/builder.ts';
-export type { NodeProto } from './graph/proto.ts';
 export type { Dim, ValueType } from './graph/value.ts';
 export { nearest, didYouMean, systemFailure } from './errors.ts';
 export { notFound } from './files/notFound.ts';
@@ -39,6 +38,7 @@ export type {
   TunerSettings,
   Tuning,
 } from './lora/tuner.ts';
+export type { AdapterNotes, AttachedHead, HeadPool } from './adapter/storage/adapterNotes.ts';
 export { numberByPattern, scalingOf } from './adapter/formats/scaling.ts';
 export { compilePattern, type Pattern, PatternWork } from './lora/patternMatch.ts';
 export { asBfloat16, TorchRandom } from './runtime/torchRandom.ts';
@@ -170,3 +170,38 @@ export {
   type SettingValues,
   valueOfWords,
 } from './plugin/settings.ts';
+
+// Graphs and weights: what a builder writes, and what a tuner or a loss of a plugin is emitted into.
+export {
+  type Locate,
+  openOnnx,
+  type OnnxFile,
+  parseOnnx,
+  sessionModel,
+  writeOnnx,
+  writeOnnxFiles,
+} from './graph/file/onnxFile.ts';
+export type { FileToWrite, OnnxToWrite } from './graph/file/stagedFiles.ts';
+export { companionsIn } from './model/opening/hub.ts';
+export { type Attributes, float, type GraphAttribute } from './graph/attributes.ts';
+export type {
+  AttributeProto,
+  GraphProto,
+  Int,
+  KnownOperator,
+  ModelProto,
+  NodeProto,
+  SparseTensorProto,
+  StringStringEntry,
+  TensorProto,
+  TypeProto,
+  ValueInfoProto,
+} from './graph/proto.ts';
+export { type Bytes, type ByteSource, type ComputedBytes, type FileSlice, memorySource } from './graph/bytes.ts';
+export { dataTypeName, dataTypeNumber } from './graph/dataType.ts';
+export { floats, readFloats, readTensor, tensorProto } from './graph/tensorData.ts';
+export { type GraphIndex, indexGraph } from './graph/walk.ts';
+export { type Bindings, inferGraph, opsetOf } from './ops/inferGraph.ts';
+export { inferNode } from './ops/infer.ts';
+export { openSafetensors, type StoredTensor } from './adapter/formats/safetensors.ts';
+export { openShards } from './adapter/storage/shardedWeights.ts';

@@ -3,7 +3,9 @@
  * own begins with {@link Task}.
  */
 
-export type { GraphBuilder, Operand, Value } from './graph/builder.ts';
+export { type BuilderOptions, GraphBuilder, type InferNode, type Operand, type Value } from './graph/builder.ts';
+export { fromHalves, toHalf, toShorts } from './runtime/halfFloat.ts';
+export { arrayOf, sizeOf, type TensorDataConstructor } from './runtime/tensor.ts';
 export type { LossFragment } from './train/graph/addLoss.ts';
 export { type BatchPart, type ComparingLoss, comparingLoss, type Comparison } from './train/graph/comparingLoss.ts';
 export { requireExamples } from './model/training/phases/prepare.ts';

@@ -2,16 +2,16 @@
 
 import { OrtRuntime, type Session, type Feeds, type Tensor } from '@onnx-lora/sdk';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
-import type { NodeProto } from '@onnx-lora/sdk/plugin';
 import {
+  type NodeProto,
   dataTypeNumber,
   sessionModel,
   type GraphProto,
   type ModelProto,
   type TensorProto,
   type ValueInfoProto,
-  CONTRIB,
-} from '@onnx-lora/sdk/core';
+} from '@onnx-lora/sdk/plugin';
+import { CONTRIB } from '@onnx-lora/sdk/core';
 import { released } from './lent.ts';
 
 /** The parts of a model under test. */

@@ -1,7 +1,8 @@
 /** @file Adapters with random values, whose every tensor takes part. */
 
 import { Adapter, type LoraOptions, type Model } from '@onnx-lora/sdk';
-import { injectAdapters, planAdapter, Random, ParameterSet } from '@onnx-lora/sdk/core';
+import { injectAdapters, planAdapter, ParameterSet } from '@onnx-lora/sdk/core';
+import { Random } from '@onnx-lora/sdk/data';
 
 /** Options of {@link randomAdapter}. */
 export interface RandomAdapterOptions {

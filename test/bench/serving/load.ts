@@ -5,7 +5,7 @@ import http from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { constants, setPriority } from 'node:os';
 import { setTimeout } from 'node:timers/promises';
-import { Random } from '@onnx-lora/sdk/core';
+import { Random } from '@onnx-lora/sdk/data';
 import { type Asked, drawInputs, type Inputs } from './requests.ts';
 
 /** What is sent, where to, and when. */

@@ -1,6 +1,6 @@
 /** @file What is asked of a server: images or short texts, as requests of the Open Inference Protocol with binary tensors. */
 
-import type { Random } from '@onnx-lora/sdk/core';
+import type { Random } from '@onnx-lora/sdk/data';
 
 /** Images of one size, or texts of so many tokens. */
 export type Asked =

@@ -2,9 +2,8 @@
 
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
-import { openSafetensors, openShards, type StoredTensor } from '@onnx-lora/sdk/core';
 import { type JsonObject, readJsonObject, readSentencePooling, type SentencePooling } from '@onnx-lora/sdk/data';
-import { notFound } from '@onnx-lora/sdk/plugin';
+import { notFound, openSafetensors, openShards, type StoredTensor } from '@onnx-lora/sdk/plugin';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 
 /** What a checkpoint's folder holds. */

@@ -1,7 +1,7 @@
 /** @file A checkpoint's tensors by the paths that modules have in torch, whatever names the file stores them under. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { dataTypeNumber, readFloats, type StoredTensor } from '@onnx-lora/sdk/core';
+import { dataTypeNumber, readFloats, type StoredTensor } from '@onnx-lora/sdk/plugin';
 import type { ModuleNames } from './moduleNames.ts';
 import type { Checkpoint } from './openCheckpoint.ts';
 

@@ -1,7 +1,7 @@
 /** @file Functions of one value, by the names that published configs give them. */
 
-import { float, type GraphBuilder } from '@onnx-lora/sdk/core';
-import type { Value } from '@onnx-lora/sdk/tasks';
+import { float } from '@onnx-lora/sdk/plugin';
+import type { Value, GraphBuilder } from '@onnx-lora/sdk/tasks';
 
 /** Emits a function of each number. */
 export type Activation = (g: GraphBuilder, x: Value) => Value;

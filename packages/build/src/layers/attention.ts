@@ -1,8 +1,7 @@
 /** @file Scaled dot-product attention over heads: Vaswani et al. 2017, with fewer keys than queries by Ainslie et al. 2023. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { float } from '@onnx-lora/sdk/core';
-import type { Dim } from '@onnx-lora/sdk/plugin';
+import { type Dim, float } from '@onnx-lora/sdk/plugin';
 import type { Value } from '@onnx-lora/sdk/tasks';
 import { madeOf, RUNTIME, sourceOf } from './fused.ts';
 import { type Module, widthOf } from './module.ts';

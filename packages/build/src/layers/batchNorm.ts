@@ -1,6 +1,6 @@
 /** @file Batch norm as it is after training: Ioffe and Szegedy 2015. */
 
-import { float } from '@onnx-lora/sdk/core';
+import { float } from '@onnx-lora/sdk/plugin';
 import type { Value } from '@onnx-lora/sdk/tasks';
 import type { Module } from './module.ts';
 

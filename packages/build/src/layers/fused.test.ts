@@ -3,7 +3,8 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { openModel, OrtRuntime } from '@onnx-lora/sdk';
-import { GradientStep, ParameterSet, parseSafetensors, planAdapter, Random } from '@onnx-lora/sdk/core';
+import { GradientStep, ParameterSet, parseSafetensors, planAdapter } from '@onnx-lora/sdk/core';
+import { Random } from '@onnx-lora/sdk/data';
 import { expect, test } from 'vitest';
 import { buildGraphs } from '../buildGraphs.ts';
 import { buildPluginWith } from '../plugin.ts';

@@ -3,8 +3,7 @@
  * themselves, where the kernel can do what is asked for; norms behind sums are found in the finished graph.
  */
 
-import type { GraphProto } from '@onnx-lora/sdk/core';
-import type { Dim } from '@onnx-lora/sdk/plugin';
+import type { Dim, GraphProto } from '@onnx-lora/sdk/plugin';
 import type { Value } from '@onnx-lora/sdk/tasks';
 
 type NodeProto = NonNullable<GraphProto['node']>[number];

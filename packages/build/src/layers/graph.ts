@@ -1,21 +1,18 @@
 /** @file A graph while it is built: what it takes and gives, the weights that it reads, and the model that comes of it. */
 
+import type { DataType } from '@onnx-lora/sdk';
 import {
+  type Dim,
   type Bytes,
   dataTypeNumber,
-  GraphBuilder,
   inferNode,
   type ModelProto,
   readFloats,
   type StoredTensor,
   type TensorProto,
-  toHalf,
-  toShorts,
   type ValueInfoProto,
-} from '@onnx-lora/sdk/core';
-import type { DataType } from '@onnx-lora/sdk';
-import type { Dim } from '@onnx-lora/sdk/plugin';
-import type { Value } from '@onnx-lora/sdk/tasks';
+} from '@onnx-lora/sdk/plugin';
+import { type Value, GraphBuilder, toHalf, toShorts } from '@onnx-lora/sdk/tasks';
 import { requireModules } from './bounds.ts';
 import type { ModuleNames } from '../checkpoint/moduleNames.ts';
 import type { Weights } from '../checkpoint/weights.ts';

@@ -1,8 +1,8 @@
 /** @file Modules as torch has them: they know their path, find their parameters under it, and emit what they compute. */
 
 import { float32 } from '@onnx-lora/sdk';
-import { dataTypeNumber, float, type GraphBuilder } from '@onnx-lora/sdk/core';
-import type { Value } from '@onnx-lora/sdk/tasks';
+import { dataTypeNumber, float } from '@onnx-lora/sdk/plugin';
+import type { Value, GraphBuilder } from '@onnx-lora/sdk/tasks';
 import { NORM } from './fused.ts';
 import type { Graph } from './graph.ts';
 import { requireLayers } from './bounds.ts';

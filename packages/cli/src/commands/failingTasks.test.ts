@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Adapter, loadAdapter, openModel } from '@onnx-lora/sdk';
-import { writeOnnx } from '@onnx-lora/sdk/core';
+import { writeOnnx } from '@onnx-lora/sdk/plugin';
 import { randomAdapter } from '@onnx-lora/testing';
 import { describe, expect, it } from 'vitest';
 import { convModel } from '../../../../test/fixtures/smallNets.ts';

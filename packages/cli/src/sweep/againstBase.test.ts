@@ -1,6 +1,6 @@
 /** @file Whether the best of many is better than the base: intervals against coverage by simulation, identities, and numbers by hand. */
 
-import { Random } from '@onnx-lora/sdk/core';
+import { Random } from '@onnx-lora/sdk/data';
 import { bootstrapDraws, bootstrapInterval, type Drawn, meanMeasure } from '@onnx-lora/sdk/tasks';
 import { expect, it } from 'vitest';
 import { againstBase, type DrawnTrial, meanOfDraws } from './againstBase.ts';

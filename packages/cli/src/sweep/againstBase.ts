@@ -1,6 +1,6 @@
 /** @file Whether any configuration is shown to be better than the base, although the best of many is chosen. */
 
-import { Random } from '@onnx-lora/sdk/core';
+import { Random } from '@onnx-lora/sdk/data';
 import { FEWEST_SHOWN, type Drawn, type Interval, quantileOf } from '@onnx-lora/sdk/tasks';
 import { meanOf } from './statistics.ts';
 

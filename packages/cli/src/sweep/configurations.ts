@@ -3,7 +3,8 @@
 import { createHash } from 'node:crypto';
 import { type PluginRegistry } from '@onnx-lora/sdk';
 import { didYouMean } from '@onnx-lora/sdk/plugin';
-import { initializerNames, Random } from '@onnx-lora/sdk/core';
+import { initializerNames } from '@onnx-lora/sdk/core';
+import { Random } from '@onnx-lora/sdk/data';
 import { settingInfos } from '../settings/settings.ts';
 import type { Settings } from '../settings/setting.ts';
 import { settingOfKey, settingsIn } from '../settings/readSettings.ts';

@@ -1,9 +1,15 @@
 /** @file The loss of a task for one blend of adapters after the other, by one session. */
 
 import { type Adapter, type AdapterBlend, type AdapterSession, type Feeds, type Model, OnnxLoraError, type Session, type Tensor } from '@onnx-lora/sdk'; // prettier-ignore
-import { dataTypeNumber, GraphBuilder, inferNode, sessionModel, type ValueInfoProto } from '@onnx-lora/sdk/core';
-import { guardedTask } from '@onnx-lora/sdk/plugin';
-import { batchesOf, type PreparedTask, type RunnableOptions, type Task, type Value } from '@onnx-lora/sdk/tasks';
+import { guardedTask, dataTypeNumber, inferNode, sessionModel, type ValueInfoProto } from '@onnx-lora/sdk/plugin';
+import {
+  batchesOf,
+  type PreparedTask,
+  type RunnableOptions,
+  type Task,
+  type Value,
+  GraphBuilder,
+} from '@onnx-lora/sdk/tasks';
 
 /** A batch, and how much its loss counts in the mean. */
 interface Weighed {

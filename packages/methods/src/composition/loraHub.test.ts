@@ -2,8 +2,7 @@
 
 import path from 'node:path';
 import { Adapter, type AdapterBlend, loadAdapter, type Model, openModel, type Tensor, train } from '@onnx-lora/sdk';
-import { Random } from '@onnx-lora/sdk/core';
-import { readSafetensors } from '@onnx-lora/sdk/data';
+import { readSafetensors, Random } from '@onnx-lora/sdk/data';
 import { meanSquaredError, type Task } from '@onnx-lora/sdk/tasks';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { taskOf } from '../../fixtures/memorise.ts';

@@ -1,7 +1,7 @@
 /** @file LoRAHub: the weights of a sum of adapters that serve a task best, found on a few of its examples without gradients. */
 
 import { type Adapter, combineAdapters, type Model, OnnxLoraError } from '@onnx-lora/sdk';
-import { Random } from '@onnx-lora/sdk/core';
+import { Random } from '@onnx-lora/sdk/data';
 import type { Task } from '@onnx-lora/sdk/tasks';
 import { BlendLoss, type BlendLossOptions } from './blendLoss.ts';
 import { search } from './search.ts';

@@ -1,6 +1,6 @@
 /** @file Looks for the numbers of least loss without gradients: the (1+1)-Cholesky-CMA-ES. */
 
-import type { Random } from '@onnx-lora/sdk/core';
+import type { Random } from '@onnx-lora/sdk/data';
 
 /** Where {@link search} looks, and for how long. */
 export interface SearchOptions {

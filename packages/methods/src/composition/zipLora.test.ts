@@ -2,10 +2,9 @@
 
 import path from 'node:path';
 import { Adapter, float32, loadAdapter, type Model, openModel, tensor, type Tensor } from '@onnx-lora/sdk';
-import { toHalf } from '@onnx-lora/sdk/core';
 import { readSafetensors } from '@onnx-lora/sdk/data';
 import { type Matrix, matmul, matrix } from '@onnx-lora/sdk/plugin';
-import { meanSquaredError, type Task } from '@onnx-lora/sdk/tasks';
+import { meanSquaredError, type Task, toHalf } from '@onnx-lora/sdk/tasks';
 import { beforeAll, expect, it } from 'vitest';
 import { taskOf } from '../../fixtures/memorise.ts';
 import { factorsOf, type ModuleFactors } from '../mixtures/factors.ts';

@@ -1,7 +1,7 @@
 /** @file What an adapter is for the task after the one that it has learned. */
 
 import { Adapter, float32, type Tensor } from '@onnx-lora/sdk';
-import { Random } from '@onnx-lora/sdk/core';
+import { Random } from '@onnx-lora/sdk/data';
 
 /** The adapter to train on with, of a method that changes it between two tasks. */
 export function nextStage(adapter: Adapter, seed: number): Adapter {

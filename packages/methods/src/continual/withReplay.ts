@@ -1,6 +1,6 @@
 /** @file Examples of earlier tasks among those of a new one, so that they are not forgotten. */
 
-import { Random } from '@onnx-lora/sdk/core';
+import { Random } from '@onnx-lora/sdk/data';
 import type { Dataset, PreparedTask, Task } from '@onnx-lora/sdk/tasks';
 
 /**

@@ -1,8 +1,7 @@
 /** @file The factors of a LoRA by module, and the direction in which it acts most. */
 
 import { type Adapter, combineAdapters, OnnxLoraError } from '@onnx-lora/sdk';
-import { floats, matmul, scalingOf } from '@onnx-lora/sdk/core';
-import { matrix, type Matrix } from '@onnx-lora/sdk/plugin';
+import { matrix, type Matrix, floats, matmul, scalingOf } from '@onnx-lora/sdk/plugin';
 
 /** What a LoRA has of a linear layer. */
 export interface ModuleFactors {

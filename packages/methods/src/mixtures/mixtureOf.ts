@@ -1,7 +1,7 @@
 /** @file Makes one adapter of several LoRAs, which chooses among them by what it reads. */
 
 import { Adapter, float32, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
-import { Random } from '@onnx-lora/sdk/core';
+import { Random } from '@onnx-lora/sdk/data';
 import { addScaled, type Matrix, type Tuner } from '@onnx-lora/sdk/plugin';
 import { arrow } from './arrow.ts';
 import { mola } from './mola.ts';

@@ -3,8 +3,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Adapter, loadAdapter, type Model, openModel, previewLora, type Tensor, tensor, train } from '@onnx-lora/sdk';
-import { toHalf } from '@onnx-lora/sdk/core';
-import { meanSquaredError } from '@onnx-lora/sdk/tasks';
+import { meanSquaredError, toHalf } from '@onnx-lora/sdk/tasks';
 import { readSafetensors } from '@onnx-lora/sdk/data';
 import { randomAdapter } from '@onnx-lora/testing';
 import { beforeAll, describe, expect, it } from 'vitest';

@@ -1,8 +1,15 @@
 /** @file What a model says of each example by itself: its loss, and its scores of classes. */
 
 import { type Adapter, type Feeds, type Model, modelFor, OnnxLoraError, type Session, type Tensor } from '@onnx-lora/sdk'; // prettier-ignore
-import { dataTypeNumber, GraphBuilder, inferNode, type ModelProto, sessionModel } from '@onnx-lora/sdk/core';
-import { batchesOf, type Dataset, type PreparedTask, type RunnableOptions, type Value } from '@onnx-lora/sdk/tasks';
+import { dataTypeNumber, inferNode, type ModelProto, sessionModel } from '@onnx-lora/sdk/plugin';
+import {
+  batchesOf,
+  type Dataset,
+  type PreparedTask,
+  type RunnableOptions,
+  type Value,
+  GraphBuilder,
+} from '@onnx-lora/sdk/tasks';
 
 /** Who is asked, and about which examples. */
 export interface Asked {

@@ -1,7 +1,6 @@
 /** @file Other spellings of a molecule, drawn at random for training. */
 
-import { Random } from '@onnx-lora/sdk/core';
-import { drawSeed } from '@onnx-lora/sdk/data';
+import { drawSeed, Random } from '@onnx-lora/sdk/data';
 import { type JsonFile, loadRdkit, type Rdkit } from './rdkit.ts';
 import type { SequenceRecord } from '../data/sequenceRecord.ts';
 

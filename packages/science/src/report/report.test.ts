@@ -22,7 +22,7 @@ import {
   residualSection,
   type Task,
 } from '@onnx-lora/sdk/tasks';
-import { Random } from '@onnx-lora/sdk/core';
+import { Random } from '@onnx-lora/sdk/data';
 import {
   curveSections,
   ensembleCalibration,

@@ -7,7 +7,7 @@ import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { type Adapter, evaluate, type Model, modelFor, openModel, train } from '@onnx-lora/sdk';
 import type { Answer, Predictor, Task } from '@onnx-lora/sdk/tasks';
-import { Random } from '@onnx-lora/sdk/core';
+import { Random } from '@onnx-lora/sdk/data';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { scienceFamilies } from '../families/index.ts';
 import { sequenceClassification, sequenceLabelling, sequenceRegression } from './classification/sequenceTasks.ts';

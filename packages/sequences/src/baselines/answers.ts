@@ -10,7 +10,7 @@ import {
   takeRows,
 } from '@onnx-lora/sdk/tasks';
 import { type Matrix, matrix } from '@onnx-lora/sdk/plugin';
-import { Random } from '@onnx-lora/sdk/core';
+import { Random } from '@onnx-lora/sdk/data';
 
 /** A baseline's answers. */
 export interface BaselineAnswers {

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { scaled, scalingOf } from '@onnx-lora/sdk/tasks';
 import { type Matrix, matrix } from '@onnx-lora/sdk/plugin';
-import { Random } from '@onnx-lora/sdk/core';
+import { Random } from '@onnx-lora/sdk/data';
 import { describe, expect, it, test } from 'vitest';
 import { frozenBaselines, oneHot } from './frozenBaselines.ts';
 import { bestNeighbourCount, neighbourAnswers } from './answers.ts';

@@ -1,7 +1,7 @@
 /** @file The report's comparison of LoRA with baselines on frozen embeddings. */
 
 import { type Batch, takeRows, type ReportRequest, type ReportSection } from '@onnx-lora/sdk/tasks';
-import { Random } from '@onnx-lora/sdk/core';
+import { Random } from '@onnx-lora/sdk/data';
 import {
   baselinesIn,
   type BaselinesRequest,

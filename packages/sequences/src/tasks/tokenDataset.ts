@@ -1,8 +1,7 @@
 /** @file Sequences with what is known of them, as a dataset of rows of tokens. */
 
 import { balancedWeights } from '@onnx-lora/sdk/tasks';
-import { drawSeed, BoundedCache } from '@onnx-lora/sdk/data';
-import { Random } from '@onnx-lora/sdk/core';
+import { drawSeed, BoundedCache, Random } from '@onnx-lora/sdk/data';
 import type { SequenceRecord } from '../record.ts';
 import type { SequenceDataset, SequenceExample, TokenRow } from './sequenceTask.ts';
 import { type RecordTokens, type RowRules, tokenRows, tokensOf } from './tokenRows.ts';

@@ -1,7 +1,7 @@
 /** @file Sequences of different lengths in one batch: made as long as the longest, and cut to their own length afterwards. */
 
 import type { AdapterSession, Feeds, Model, Tensor } from '@onnx-lora/sdk';
-import { arrayOf } from '@onnx-lora/sdk/core';
+import { arrayOf } from '@onnx-lora/sdk/tasks';
 
 /** The input by which a model knows padding from tokens. */
 const MASK = 'attention_mask';

@@ -1,7 +1,7 @@
 /** @file Requests as rows of one batch: feeds put together, outputs taken apart. */
 
 import type { Feeds, Tensor } from '@onnx-lora/sdk';
-import { arrayOf } from '@onnx-lora/sdk/core';
+import { arrayOf } from '@onnx-lora/sdk/tasks';
 
 type Outputs = Readonly<Record<string, Tensor>>;
 

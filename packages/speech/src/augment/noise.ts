@@ -2,7 +2,6 @@
 
 import { extname, join } from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import type { Random } from '@onnx-lora/sdk/core';
 import {
   type AugmentationOptions,
   badSetting,
@@ -10,6 +9,7 @@ import {
   checkShare,
   type Range,
   readFolder,
+  type Random,
 } from '@onnx-lora/sdk/data';
 import { type AudioReader, monoAt } from '../audio/audio.ts';
 

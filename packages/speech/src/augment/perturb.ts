@@ -1,7 +1,13 @@
 /** @file Changes of loudness and of speed. */
 
-import type { Random } from '@onnx-lora/sdk/core';
-import { type AugmentationOptions, badSetting, checkRange, checkShare, type Range } from '@onnx-lora/sdk/data';
+import {
+  type AugmentationOptions,
+  badSetting,
+  checkRange,
+  checkShare,
+  type Range,
+  type Random,
+} from '@onnx-lora/sdk/data';
 import { resample } from '../audio/resample.ts';
 
 /** Another loudness. */

@@ -1,7 +1,6 @@
 /** @file Lets audio ring as in a room, by convolution with impulse responses. */
 
-import type { Random } from '@onnx-lora/sdk/core';
-import { type AugmentationOptions, badSetting, checkShare } from '@onnx-lora/sdk/data';
+import { type AugmentationOptions, badSetting, checkShare, type Random } from '@onnx-lora/sdk/data';
 
 /** The echoes of a room. */
 export interface Reverb {

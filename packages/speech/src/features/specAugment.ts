@@ -1,7 +1,7 @@
 /** @file SpecAugment: hides stretches of time and bands of frequency, so that a model learns not to rely on any of them. */
 
 import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
-import { Random } from '@onnx-lora/sdk/core';
+import { Random } from '@onnx-lora/sdk/data';
 import type { AudioFrames } from './featureExtractor.ts';
 
 /** How much is hidden; the names are those of transformers' config.json, whose defaults these are for Whisper. */

@@ -1,7 +1,7 @@
 /** @file A transcriber on an encoder and a decoder that writes token by token. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { Random } from '@onnx-lora/sdk/core';
+import { Random } from '@onnx-lora/sdk/data';
 import { adapterOf, adaptersOf, requireEach } from '@onnx-lora/sequences';
 import type { AudioSource } from '../audio/audio.ts';
 import { segmentsOf, transcriptOf, wantsTimes } from './longform/segmentsOf.ts';

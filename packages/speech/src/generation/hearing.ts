@@ -3,7 +3,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Adapter, RowAdapter } from '@onnx-lora/sdk';
 import type { RunnableModel } from '@onnx-lora/sdk/tasks';
-import type { AdapterNotes } from '@onnx-lora/sdk/core';
+import type { AdapterNotes } from '@onnx-lora/sdk/plugin';
 import {
   type ContextSeconds,
   contextOf,

@@ -5,8 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Adapter, float32, loadAdapter, type Model, openModel, type Tensor } from '@onnx-lora/sdk';
-import { readSafetensors } from '@onnx-lora/sdk/data';
-import { Random } from '@onnx-lora/sdk/core';
+import { readSafetensors, Random } from '@onnx-lora/sdk/data';
 import { beamSearch, CachedDecoder, type Decoding, PLACES, selectRows, stepwiseSearch, withLogitPlaces, type WrittenText } from '@onnx-lora/sequences'; // prettier-ignore
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AudioFileReader } from '../audio/audioFileReader.ts';

@@ -2,7 +2,7 @@
 
 import { type AdapterChoice, type Feeds, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import { logSumExp, type RunnableModel, type RunnableOptions } from '@onnx-lora/sdk/tasks';
-import type { Random } from '@onnx-lora/sdk/core';
+import type { Random } from '@onnx-lora/sdk/data';
 import { adaptersOf, beamSearch, type DecodingOptions, requireEach, selectRows, stepwiseSearch } from '@onnx-lora/sequences'; // prettier-ignore
 import { type DecodedWindow, firstLogits } from './firstPass.ts';
 import type { GenerationConfig } from './generationConfig.ts';

@@ -1,7 +1,7 @@
 /** @file From sound of at most a window to the tokens of its text. */
 
 import { type AdapterChoice, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
-import type { Random } from '@onnx-lora/sdk/core';
+import type { Random } from '@onnx-lora/sdk/data';
 import { adapterOf, adaptersOf, requireEach, selectRows } from '@onnx-lora/sequences';
 import type { AudioReader } from '../audio/audio.ts';
 import type { FeatureExtractor } from '../features/featureExtractor.ts';

@@ -15,7 +15,8 @@ import {
   float32,
   type Tensor,
 } from '@onnx-lora/sdk';
-import { isForTraining, PEFT_PREFIX, floats } from '@onnx-lora/sdk/core';
+import { isForTraining, PEFT_PREFIX } from '@onnx-lora/sdk/core';
+import { floats } from '@onnx-lora/sdk/plugin';
 import { compareTensors, relativeRms, type Tolerance, tolerances } from '../conformance/compare.ts';
 import { inScratch, released } from '../lent.ts';
 import { randomFeeds } from './randomFeeds.ts';

@@ -1,8 +1,8 @@
 /** @file One batch for a model, of random numbers. */
 
 import { OnnxLoraError, float32, int64, type Tensor } from '@onnx-lora/sdk';
-import type { TaskModel } from '@onnx-lora/sdk/tasks';
-import { Random, sizeOf } from '@onnx-lora/sdk/core';
+import { type TaskModel, sizeOf } from '@onnx-lora/sdk/tasks';
+import { Random } from '@onnx-lora/sdk/data';
 
 /** Options of {@link randomFeeds}. */
 export interface RandomFeedsOptions {

@@ -3,9 +3,10 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { OnnxLoraError, type Feeds, type Tensor, type Runtime, type PluginRegistry } from '@onnx-lora/sdk';
-import type { GraphPort } from '@onnx-lora/sdk/tasks';
+import { type GraphPort, sizeOf } from '@onnx-lora/sdk/tasks';
 import { readSafetensors } from '@onnx-lora/sdk/data';
-import { sessionModel, type ModelProto, type ValueInfoProto, declaredType, sizeOf } from '@onnx-lora/sdk/core';
+import { declaredType } from '@onnx-lora/sdk/core';
+import { sessionModel, type ModelProto, type ValueInfoProto } from '@onnx-lora/sdk/plugin';
 import { released } from '../lent.ts';
 import { failed, judge, type Outcome, passed } from './check.ts';
 import { completeFeeds } from './completeFeeds.ts';

@@ -1,7 +1,7 @@
 /** @file Whether two tensors agree, as closely as float32 allows between two implementations. */
 
 import type { Tensor } from '@onnx-lora/sdk';
-import { readFloats, tensorProto } from '@onnx-lora/sdk/core';
+import { readFloats, tensorProto } from '@onnx-lora/sdk/plugin';
 
 /**
  * How far a value may be off. Elements: at most `atol + rtol · |expected|` each. Scale: at most `ofLargest` times the

@@ -1,9 +1,8 @@
 /** @file Feeds of inputs that a case leaves out. */
 
 import type { Feeds } from '@onnx-lora/sdk';
-import type { GraphPort } from '@onnx-lora/sdk/tasks';
+import { type GraphPort, arrayOf, sizeOf } from '@onnx-lora/sdk/tasks';
 import type { Dim } from '@onnx-lora/sdk/plugin';
-import { arrayOf, sizeOf } from '@onnx-lora/sdk/core';
 
 /** The feeds with those that a case leaves out: masks see everything and caches are empty. */
 export function completeFeeds(ports: Readonly<Record<string, GraphPort>>, given: Feeds): Feeds {

@@ -1,8 +1,7 @@
 /** @file What must hold of what makes graphs of a folder without .onnx files. */
 
 import { OrtRuntime } from '@onnx-lora/sdk';
-import type { ModelBuilder } from '@onnx-lora/sdk/plugin';
-import { sessionModel } from '@onnx-lora/sdk/core';
+import { type ModelBuilder, sessionModel } from '@onnx-lora/sdk/plugin';
 import { call, findingsLater } from '../failures.ts';
 import { inScratch, released } from '../lent.ts';
 

@@ -9,7 +9,7 @@ import {
   type Initializer,
   type InitSite,
 } from '@onnx-lora/sdk/plugin';
-import { Random } from '@onnx-lora/sdk/core';
+import { Random } from '@onnx-lora/sdk/data';
 import { call, findings } from '../failures.ts';
 
 const ROWS = 40;

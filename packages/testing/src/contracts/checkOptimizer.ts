@@ -2,7 +2,7 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import { type Optimizer, OptimizerMemory } from '@onnx-lora/sdk/plugin';
-import { Random } from '@onnx-lora/sdk/core';
+import { Random } from '@onnx-lora/sdk/data';
 import { call, findings } from '../failures.ts';
 
 /** Options of {@link checkOptimizer}. */

@@ -1,8 +1,7 @@
 /** @file What must hold of a place where graphs run. */
 
 import type { Session } from '@onnx-lora/sdk';
-import type { ProviderFactory } from '@onnx-lora/sdk/plugin';
-import { sessionModel } from '@onnx-lora/sdk/core';
+import { type ProviderFactory, sessionModel } from '@onnx-lora/sdk/plugin';
 import { randomFeeds } from '../adapters/randomFeeds.ts';
 import { call, findingsLater, refusalProblems } from '../failures.ts';
 import { compareTensors } from '../conformance/compare.ts';

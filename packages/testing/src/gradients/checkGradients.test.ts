@@ -6,7 +6,7 @@ import path from 'node:path';
 import { expect, it } from 'vitest';
 import { type ModuleInfo, openModel } from '@onnx-lora/sdk';
 import type { LossFragment } from '@onnx-lora/sdk/tasks';
-import { writeOnnx } from '@onnx-lora/sdk/core';
+import { writeOnnx } from '@onnx-lora/sdk/plugin';
 import { type ConformanceCase, readCase } from '../conformance/case.ts';
 import type { Difference } from '../conformance/compare.ts';
 import { lossFragment } from '../conformance/loss.ts';

@@ -2,7 +2,8 @@
 
 import { OnnxLoraError, type LoraOptions, type Model, type Feeds, float32, type Tensor } from '@onnx-lora/sdk';
 import type { LossFragment } from '@onnx-lora/sdk/tasks';
-import { planAdapter, Random } from '@onnx-lora/sdk/core';
+import { planAdapter } from '@onnx-lora/sdk/core';
+import { Random } from '@onnx-lora/sdk/data';
 import { compareGradients, type Difference, largestMagnitude } from '../conformance/compare.ts';
 import { finerSteps, modelSteps, slopes } from './finiteDifferences.ts';
 import { randomTrainer } from './randomTrainer.ts';

@@ -1,18 +1,10 @@
 /** @file Holds an operator's gradient rule against finite differences, both computed by ONNX Runtime. */
 
 import { OnnxLoraError, type Session, type Feeds, type Tensor } from '@onnx-lora/sdk';
-import type { Value } from '@onnx-lora/sdk/tasks';
-import type { Vjp, NodeProto, OperatorRule } from '@onnx-lora/sdk/plugin';
-import {
-  GraphBuilder,
-  differentiate,
-  ruleOf,
-  type InferNode,
-  operatorName,
-  type ModelProto,
-  inferNode,
-  Random,
-} from '@onnx-lora/sdk/core';
+import { type Value, GraphBuilder, type InferNode } from '@onnx-lora/sdk/tasks';
+import { Random } from '@onnx-lora/sdk/data';
+import { type Vjp, type NodeProto, type OperatorRule, type ModelProto, inferNode } from '@onnx-lora/sdk/plugin';
+import { differentiate, ruleOf, operatorName } from '@onnx-lora/sdk/core';
 import { call, failureOf } from '../failures.ts';
 import { cpuSession, modelOf } from '../graphs.ts';
 import { slopes, stepSizes } from './finiteDifferences.ts';

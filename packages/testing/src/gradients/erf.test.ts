@@ -1,7 +1,8 @@
 /** @file The error function in double precision against published tables. */
 
 import { expect, it } from 'vitest';
-import { GraphBuilder, inferNode } from '@onnx-lora/sdk/core';
+import { GraphBuilder } from '@onnx-lora/sdk/tasks';
+import { inferNode } from '@onnx-lora/sdk/plugin';
 import { modelFrom, runOnce } from '../graphs.ts';
 import { erfFloat64 } from './float64Forms.ts';
 

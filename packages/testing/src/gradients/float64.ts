@@ -1,22 +1,20 @@
 /** @file A graph in double precision as far as some inputs reach, for differences that rounding would drown. */
 
 import type { Feeds } from '@onnx-lora/sdk';
-import type { Value } from '@onnx-lora/sdk/tasks';
-import type { NodeProto } from '@onnx-lora/sdk/plugin';
+import { type Value, GraphBuilder } from '@onnx-lora/sdk/tasks';
 import {
-  GraphBuilder,
+  type NodeProto,
   dataTypeNumber,
   type AttributeProto,
   type GraphProto,
   type ModelProto,
   readTensor,
   tensorProto,
-  subgraphs,
-  expandOperators,
   inferNode,
   inferGraph,
   opsetOf,
-} from '@onnx-lora/sdk/core';
+} from '@onnx-lora/sdk/plugin';
+import { subgraphs, expandOperators } from '@onnx-lora/sdk/core';
 import { float64Form } from './float64Forms.ts';
 
 const FLOAT32 = dataTypeNumber('float32');

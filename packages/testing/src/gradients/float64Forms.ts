@@ -1,17 +1,9 @@
 /** @file Operators that ONNX Runtime does not compute in double precision, made of those that it does. */
 
 import type { Tensor } from '@onnx-lora/sdk';
-import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
+import { type GraphBuilder, type Value, sizeOf } from '@onnx-lora/sdk/tasks';
 import type { NodeProto, ValueType } from '@onnx-lora/sdk/plugin';
-import {
-  windowOf,
-  isStatic,
-  floatAttribute,
-  intAttribute,
-  intsAttribute,
-  stringAttribute,
-  sizeOf,
-} from '@onnx-lora/sdk/core';
+import { windowOf, isStatic, floatAttribute, intAttribute, intsAttribute, stringAttribute } from '@onnx-lora/sdk/core';
 
 /** Points of the quadrature, with which the error stays below 1e-13. */
 const POINTS = 32;

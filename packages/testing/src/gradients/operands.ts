@@ -1,8 +1,9 @@
 /** @file What an operator under test is fed: shapes and values as they are written down, made into tensors. */
 
 import { float32, int64, type Tensor, type TensorData } from '@onnx-lora/sdk';
-import type { Value } from '@onnx-lora/sdk/tasks';
-import { type Attributes, toHalf, toShorts, type Random, sizeOf } from '@onnx-lora/sdk/core';
+import { type Value, toHalf, toShorts, sizeOf } from '@onnx-lora/sdk/tasks';
+import type { Random } from '@onnx-lora/sdk/data';
+import type { Attributes } from '@onnx-lora/sdk/plugin';
 
 /**
  * Where an input's values are drawn from: `any` is [−1.5, 1.5), `positive` [0.5, 2), `nonzero` 0.3 to 1.5 away from zero on

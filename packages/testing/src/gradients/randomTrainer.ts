@@ -2,7 +2,8 @@
 
 import { type Model, OrtRuntime } from '@onnx-lora/sdk';
 import type { LossFragment } from '@onnx-lora/sdk/tasks';
-import { type AdapterPlan, Random, type DrawMask, MaskDrawer, ParameterSet, Trainer } from '@onnx-lora/sdk/core';
+import { type AdapterPlan, type DrawMask, MaskDrawer, ParameterSet, Trainer } from '@onnx-lora/sdk/core';
+import { Random } from '@onnx-lora/sdk/data';
 import { withoutZeros } from '../randomAdapter.ts';
 
 /** The same for each step, for losses that are compared. */

@@ -4,7 +4,6 @@ import type { Feeds, Tensor } from '@onnx-lora/sdk';
 import type { LossFragment } from '@onnx-lora/sdk/tasks';
 import {
   atOnce,
-  opsetOf,
   MaskDrawer,
   adaptedGraph,
   type AdaptedGraphRequest,
@@ -12,6 +11,7 @@ import {
   type Parameter,
   type ParameterSet,
 } from '@onnx-lora/sdk/core';
+import { opsetOf } from '@onnx-lora/sdk/plugin';
 import { port } from '../graphs.ts';
 import { floatTensor, wideSession, type WideSession } from './wideSession.ts';
 import { drawOnce } from './randomTrainer.ts';

@@ -2,8 +2,8 @@
 
 import { expect, it } from 'vitest';
 import { float32, type Tensor } from '@onnx-lora/sdk';
-import type { Value } from '@onnx-lora/sdk/tasks';
-import { GraphBuilder, float, inferNode } from '@onnx-lora/sdk/core';
+import { type Value, GraphBuilder } from '@onnx-lora/sdk/tasks';
+import { float, inferNode } from '@onnx-lora/sdk/plugin';
 import { modelOf } from '../graphs.ts';
 import { floatTensor, wideSession } from './wideSession.ts';
 

@@ -1,7 +1,7 @@
 /** @file Runs a graph in double precision where ONNX Runtime can, else in single. */
 
 import { OnnxLoraError, type Session, type Feeds, type Tensor } from '@onnx-lora/sdk';
-import { type GraphProto, type ModelProto, inferGraph } from '@onnx-lora/sdk/core';
+import { type GraphProto, type ModelProto, inferGraph } from '@onnx-lora/sdk/plugin';
 import { cpuSession } from '../graphs.ts';
 import { toFloat64 } from './float64.ts';
 

@@ -1,7 +1,7 @@
 /** @file A small net of convolutions: strided and padded, in groups, dilated. */
 
 import type { Value } from '@onnx-lora/sdk/tasks';
-import type { Attributes } from '@onnx-lora/sdk/core';
+import type { Attributes } from '@onnx-lora/sdk/plugin';
 import { ModelBuilder, type SmallModel } from './modelBuilder.ts';
 
 /**

@@ -1,16 +1,9 @@
 /** @file Builds small models: nodes by a graph builder, weights by a seeded generator. */
 
 import { float32 } from '@onnx-lora/sdk';
-import type { Value } from '@onnx-lora/sdk/tasks';
-import {
-  GraphBuilder,
-  type GraphProto,
-  type ModelProto,
-  tensorProto,
-  inferNode,
-  Random,
-  sizeOf,
-} from '@onnx-lora/sdk/core';
+import { type Value, GraphBuilder, sizeOf } from '@onnx-lora/sdk/tasks';
+import { type GraphProto, type ModelProto, tensorProto, inferNode } from '@onnx-lora/sdk/plugin';
+import { Random } from '@onnx-lora/sdk/data';
 import { port } from '../graphs.ts';
 
 /** A model with its graph, as these builders make it. */

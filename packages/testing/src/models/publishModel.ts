@@ -2,7 +2,7 @@
 
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { writeOnnx, type ModelProto } from '@onnx-lora/sdk/core';
+import { writeOnnx, type ModelProto } from '@onnx-lora/sdk/plugin';
 
 /** What lies in the folder of a published model. */
 export interface PublishedModel {

@@ -1,9 +1,8 @@
 /** @file Where a decoder's graph has its attention, between the scores and what the weights make of the values. */
 
 import { Model, OnnxLoraError } from '@onnx-lora/sdk';
-import { type GraphIndex, indexGraph } from '@onnx-lora/sdk/core';
 import type { TaskModel } from '@onnx-lora/sdk/tasks';
-import type { NodeProto } from '@onnx-lora/sdk/plugin';
+import { type NodeProto, type GraphIndex, indexGraph } from '@onnx-lora/sdk/plugin';
 
 /** One attention. */
 export interface Attention {

@@ -1,7 +1,7 @@
 /** @file Keeps texts that stand in one row from reading each other. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { dataTypeNumber } from '@onnx-lora/sdk/core';
+import { dataTypeNumber } from '@onnx-lora/sdk/plugin';
 import type { PreparedTask, TaskModel } from '@onnx-lora/sdk/tasks';
 import { attentionsOf, isRotary } from './attentions.ts';
 

@@ -1,7 +1,7 @@
 /** @file What words alone tell of texts: tf-idf and logistic regression, which costs a second and is hard to beat where topics differ. */
 
 import type { BaselineAnswers } from '@onnx-lora/sequences';
-import { Random } from '@onnx-lora/sdk/core';
+import { Random } from '@onnx-lora/sdk/data';
 import { type Matrix, matrix } from '@onnx-lora/sdk/plugin';
 import { fitLinear, type LinearKind, linearAnswers, type SparseRows } from './linearModel.ts';
 

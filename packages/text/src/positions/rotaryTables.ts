@@ -1,7 +1,9 @@
 /** @file Where a graph has its rotary frequencies, and the graph with others. */
 
 import { float32, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import { toHalf } from '@onnx-lora/sdk/tasks';
 import {
+  type NodeProto,
   dataTypeName,
   type GraphIndex,
   type GraphProto,
@@ -11,9 +13,7 @@ import {
   readFloats,
   type TensorProto,
   tensorProto,
-  toHalf,
-} from '@onnx-lora/sdk/core';
-import type { NodeProto } from '@onnx-lora/sdk/plugin';
+} from '@onnx-lora/sdk/plugin';
 import type { StretchedFrequencies } from './frequencies.ts';
 
 type Graphed = ModelProto & { readonly graph: GraphProto };

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { float32, int64, type Model, openModel, type Tensor } from '@onnx-lora/sdk';
-import { writeOnnx } from '@onnx-lora/sdk/core';
+import { writeOnnx } from '@onnx-lora/sdk/plugin';
 import type { Value } from '@onnx-lora/sdk/tasks';
 import { ModelBuilder } from '@onnx-lora/testing';
 import { afterAll, describe, expect, it } from 'vitest';

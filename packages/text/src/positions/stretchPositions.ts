@@ -3,7 +3,7 @@
 import { copyFileSync, existsSync, mkdirSync, realpathSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { type Model, OnnxLoraError } from '@onnx-lora/sdk';
-import { companionsIn, openOnnx, writeOnnx } from '@onnx-lora/sdk/core';
+import { companionsIn, openOnnx, writeOnnx } from '@onnx-lora/sdk/plugin';
 import { isObject, type JsonObject } from '@onnx-lora/sdk/data';
 import { type StretchedFrequencies, stretchedFrequencies, type StretchMethod } from './frequencies.ts';
 import { rotaryTables, withFrequencies } from './rotaryTables.ts';

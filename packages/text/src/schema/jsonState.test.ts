@@ -1,7 +1,7 @@
 /** @file Texts that a schema allows are those that JSON.parse reads and ajv finds valid, no more and no fewer. */
 
 import { Ajv2020 } from 'ajv/dist/2020.js';
-import { Random } from '@onnx-lora/sdk/core';
+import { Random } from '@onnx-lora/sdk/data';
 import { describe, expect, it } from 'vitest';
 import { type JsonSchema, readShape } from './jsonShape.ts';
 import { JsonAutomaton, type JsonState } from './jsonState.ts';

@@ -14,7 +14,7 @@ import {
   openModel,
   train,
 } from '@onnx-lora/sdk';
-import { Random } from '@onnx-lora/sdk/core';
+import { Random } from '@onnx-lora/sdk/data';
 import type { Answer, Predictor, ReportRequest, Task } from '@onnx-lora/sdk/tasks';
 import { openTokenizer } from '@onnx-lora/sequences';
 import { beforeAll, describe, expect, test } from 'vitest';

@@ -1,7 +1,6 @@
 /** @file Random brightness, contrast, saturation and hue, and random loss of colour. */
 
-import type { Random } from '@onnx-lora/sdk/core';
-import { checkRange, checkShare, type Range } from '@onnx-lora/sdk/data';
+import { checkRange, checkShare, type Range, type Random } from '@onnx-lora/sdk/data';
 import type { Image } from '../image/image.ts';
 import { adjustBrightness, adjustContrast, adjustHue, adjustSaturation, grayscale } from './color.ts';
 import type { ProbabilityOptions } from './flip.ts';

@@ -1,6 +1,5 @@
 /** @file Blurs images with a Gaussian of random width. */
 
-import type { Random } from '@onnx-lora/sdk/core';
 import {
   type AugmentationOptions,
   badSetting,
@@ -8,6 +7,7 @@ import {
   checkShare,
   checkWhole,
   type Range,
+  type Random,
 } from '@onnx-lora/sdk/data';
 import type { Image } from '../image/image.ts';
 import type { Sample } from './sample.ts';

@@ -1,5 +1,5 @@
 import { float32 } from '@onnx-lora/sdk';
-import { Random } from '@onnx-lora/sdk/core';
+import { Random } from '@onnx-lora/sdk/data';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { beta, mixBatch, oneHot } from './mixBatch.ts';

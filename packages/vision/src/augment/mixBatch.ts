@@ -1,8 +1,7 @@
 /** @file MixUp and CutMix: images of a batch are mixed in pairs, and their labels too. */
 
 import { float32, OnnxLoraError, type Tensor, tensor } from '@onnx-lora/sdk';
-import { Random } from '@onnx-lora/sdk/core';
-import { badSetting } from '@onnx-lora/sdk/data';
+import { badSetting, Random } from '@onnx-lora/sdk/data';
 
 /** How a batch is mixed. With both, either is taken as often. */
 export interface MixOptions {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { bytesOf, fixture, synthetic } from '../../fixtures/goldens.ts';
-import { Random } from '@onnx-lora/sdk/core';
+import { Random } from '@onnx-lora/sdk/data';
 import type { Image } from '../image/image.ts';
 import { affineSample, type Color, type Interpolation, rotationMap } from './affine.ts';
 import {

@@ -1,7 +1,6 @@
 /** @file RandAugment: a few changes drawn from a list of fourteen, all of one strength. */
 
-import type { Random } from '@onnx-lora/sdk/core';
-import { type AugmentationOptions, checkWhole } from '@onnx-lora/sdk/data';
+import { type AugmentationOptions, checkWhole, type Random } from '@onnx-lora/sdk/data';
 import type { Image } from '../image/image.ts';
 import { type AffineOptions, affineSample, checkColor, type Color, type Interpolation, rotationMap } from './affine.ts';
 import {

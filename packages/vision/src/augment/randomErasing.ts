@@ -1,7 +1,6 @@
 /** @file Hides a rectangle of the image. */
 
-import type { Random } from '@onnx-lora/sdk/core';
-import { type AugmentationOptions, checkRange, checkShare, type Range } from '@onnx-lora/sdk/data';
+import { type AugmentationOptions, checkRange, checkShare, type Range, type Random } from '@onnx-lora/sdk/data';
 import { checkColor, type Color } from './affine.ts';
 import type { Sample } from './sample.ts';
 

@@ -1,7 +1,6 @@
 /** @file Crops of random size and shape. */
 
-import type { Random } from '@onnx-lora/sdk/core';
-import { type AugmentationOptions, checkRange, checkWhole, type Range } from '@onnx-lora/sdk/data';
+import { type AugmentationOptions, checkRange, checkWhole, type Range, type Random } from '@onnx-lora/sdk/data';
 import { cropPlane, type Offset } from '../preprocess/crop.ts';
 import type { ImagePlan, Size } from '../preprocess/imagePlan.ts';
 import type { Resample } from '../preprocess/resize/resampleFilters.ts';

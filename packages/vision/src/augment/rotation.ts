@@ -1,7 +1,6 @@
 /** @file Rotations of samples: by any angle, or by quarters. */
 
-import type { Random } from '@onnx-lora/sdk/core';
-import { type AugmentationOptions, checkRange, type Range } from '@onnx-lora/sdk/data';
+import { type AugmentationOptions, checkRange, type Range, type Random } from '@onnx-lora/sdk/data';
 import type { Plane } from '../preprocess/crop.ts';
 import { affineSample, checkColor, type Color, type Interpolation, rotationMap } from './affine.ts';
 import { moveSample, type Sample } from './sample.ts';

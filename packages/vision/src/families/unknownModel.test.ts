@@ -3,7 +3,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { merge, openModel, previewLora, train } from '@onnx-lora/sdk';
-import { type ModelProto, writeOnnx } from '@onnx-lora/sdk/core';
+import { type ModelProto, writeOnnx } from '@onnx-lora/sdk/plugin';
 import sharp from 'sharp';
 import { expect, test } from 'vitest';
 import { vitModel } from '../../../../test/fixtures/vit.ts';

@@ -2,7 +2,7 @@
 
 import { type Feeds, float32, int64, type Tensor } from '@onnx-lora/sdk';
 import { bootstrapIntervals, intervalsOf, type MetricCollector, RetrievalMetrics } from '@onnx-lora/sdk/tasks';
-import { Random } from '@onnx-lora/sdk/core';
+import { Random } from '@onnx-lora/sdk/data';
 import { expect, test } from 'vitest';
 import type { ImagePlan } from '../preprocess/imagePlan.ts';
 import { ImageTextMetrics } from './embedding/text/imageTextMetrics.ts';

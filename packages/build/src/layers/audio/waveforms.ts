@@ -1,7 +1,7 @@
 /** @file Waveforms as sequences: strided convolutions over samples, and positions by one wide convolution over frames. */
 
 import { float32 } from '@onnx-lora/sdk';
-import { float } from '@onnx-lora/sdk/core';
+import { float } from '@onnx-lora/sdk/plugin';
 import type { Value } from '@onnx-lora/sdk/tasks';
 import type { Config } from '../../checkpoint/config.ts';
 import type { Activation } from '../activations.ts';

@@ -1,7 +1,7 @@
 /** @file Images as sequences: patches, the tokens before them, their positions. */
 
 import { float32 } from '@onnx-lora/sdk';
-import { float } from '@onnx-lora/sdk/core';
+import { float } from '@onnx-lora/sdk/plugin';
 import type { Value } from '@onnx-lora/sdk/tasks';
 import type { Module } from '../module.ts';
 

@@ -1,7 +1,7 @@
 /** @file What decoders of texts share: their inputs, the cache of keys and values, what a token may see. */
 
 import type { Value } from '@onnx-lora/sdk/tasks';
-import { dataTypeNumber, float } from '@onnx-lora/sdk/core';
+import { dataTypeNumber, float } from '@onnx-lora/sdk/plugin';
 import { type Heads, attend, joinHeads } from '../attention.ts';
 import { RUNTIME } from '../fused.ts';
 import { additive } from './masks.ts';

@@ -6,7 +6,8 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { OrtRuntime, type Tensor } from '@onnx-lora/sdk';
-import { parseSafetensors, sessionModel } from '@onnx-lora/sdk/core';
+import { parseSafetensors } from '@onnx-lora/sdk/core';
+import { sessionModel } from '@onnx-lora/sdk/plugin';
 import { expect, test } from 'vitest';
 import { buildGraphs } from '../../buildGraphs.ts';
 

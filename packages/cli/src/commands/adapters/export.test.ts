@@ -4,8 +4,8 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { float32 } from '@onnx-lora/sdk';
-import type { Value } from '@onnx-lora/sdk/tasks';
-import { type AttributeProto, GraphBuilder, inferNode, type ValueInfoProto, writeOnnx } from '@onnx-lora/sdk/core';
+import { type Value, GraphBuilder } from '@onnx-lora/sdk/tasks';
+import { type AttributeProto, inferNode, type ValueInfoProto, writeOnnx } from '@onnx-lora/sdk/plugin';
 import { describe, expect, it } from 'vitest';
 import { call, callJson, temporaryFolder } from '../../../fixtures/call.ts';
 

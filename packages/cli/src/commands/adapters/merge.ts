@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { type Model, merge, type MergeResult, unmerge } from '@onnx-lora/sdk';
-import { companionsIn } from '@onnx-lora/sdk/core';
+import { companionsIn } from '@onnx-lora/sdk/plugin';
 import { type Command, Option } from 'commander';
 import { loadWeighted } from './adapterList.ts';
 import type { Context } from '../../context.ts';

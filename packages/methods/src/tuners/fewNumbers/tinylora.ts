@@ -1,7 +1,7 @@
 /** @file TinyLoRA: a few numbers turn what the weight's largest singular components make of the input. */
 
 import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
-import type { Random } from '@onnx-lora/sdk/core';
+import type { Random } from '@onnx-lora/sdk/data';
 import {
   leadingSvd,
   matrix,

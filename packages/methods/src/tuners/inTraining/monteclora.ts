@@ -1,6 +1,6 @@
 /** @file MonteCLoRA: training reads A with a mean of random changes beside it, whose spread and shares are trained too. */
 
-import { Random } from '@onnx-lora/sdk/core';
+import { Random } from '@onnx-lora/sdk/data';
 import type { ByTensor, StepTensor, TunedTensor, Tuner, TunerSettings } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import { loraFactors, rankOf, variantOfLora } from '../lowRank/lora.ts';

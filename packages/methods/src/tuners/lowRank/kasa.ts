@@ -1,7 +1,7 @@
 /** @file KaSA: the weight's smallest singular values make room for a change that is a singular value decomposition itself. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { Random } from '@onnx-lora/sdk/core';
+import { Random } from '@onnx-lora/sdk/data';
 import { matrix, trailingSvd, type TunedLayer, type TunedTensor, type Tuner } from '@onnx-lora/sdk/plugin';
 import { fromIdentity } from '../fragments.ts';
 import { loraFactors, rankOf, variantOfLora } from './lora.ts';

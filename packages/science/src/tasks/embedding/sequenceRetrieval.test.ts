@@ -2,8 +2,7 @@
 
 import { fileURLToPath } from 'node:url';
 import { evaluate, float32, type Model, openModel, train } from '@onnx-lora/sdk';
-import { ExampleSet } from '@onnx-lora/sdk/data';
-import { Random } from '@onnx-lora/sdk/core';
+import { ExampleSet, Random } from '@onnx-lora/sdk/data';
 import { embeddingsBy, kindsOf, pooledTokens } from '@onnx-lora/sequences';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';

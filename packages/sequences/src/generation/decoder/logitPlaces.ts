@@ -2,8 +2,7 @@
 
 import { int64, Model, type Tensor } from '@onnx-lora/sdk';
 import type { RunnableModel } from '@onnx-lora/sdk/tasks';
-import type { NodeProto } from '@onnx-lora/sdk/plugin';
-import type { GraphProto, ValueInfoProto } from '@onnx-lora/sdk/core';
+import type { NodeProto, GraphProto, ValueInfoProto } from '@onnx-lora/sdk/plugin';
 
 /** The input that says which tokens' logits are wanted, int64 `[places]`. */
 export const PLACES = 'logit_places';

@@ -1,8 +1,7 @@
 /** @file Keys and values that a decoder keeps of the tokens that it has read. */
 
 import { type Feeds, type Tensor, tensor, type TensorData } from '@onnx-lora/sdk';
-import { arrayOf } from '@onnx-lora/sdk/core';
-import type { GraphPort, RunnableModel } from '@onnx-lora/sdk/tasks';
+import { type GraphPort, type RunnableModel, arrayOf } from '@onnx-lora/sdk/tasks';
 import type { Past } from './decoding.ts';
 
 /** Before the name of each input for them. */

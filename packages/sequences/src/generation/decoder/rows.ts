@@ -8,8 +8,7 @@ import {
   type Tensor,
   type TensorData,
 } from '@onnx-lora/sdk';
-import { fromHalves, toHalf } from '@onnx-lora/sdk/core';
-import type { GraphPort } from '@onnx-lora/sdk/tasks';
+import { type GraphPort, fromHalves, toHalf } from '@onnx-lora/sdk/tasks';
 
 /** A mask of ones, int64. */
 export function ones(dims: readonly number[]): Tensor {

@@ -1,6 +1,6 @@
 /** @file Scores of tokens. */
 
-import { Random } from '@onnx-lora/sdk/core';
+import { Random } from '@onnx-lora/sdk/data';
 import { logSumExp } from '@onnx-lora/sdk/tasks';
 import { describe, expect, it } from 'vitest';
 import { best, bestOf, drawn } from './scores.ts';

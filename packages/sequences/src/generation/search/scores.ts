@@ -1,7 +1,7 @@
 /** @file Scores of tokens: the best, how probable they are, and one by chance. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import type { Random } from '@onnx-lora/sdk/core';
+import type { Random } from '@onnx-lora/sdk/data';
 
 /** Place of the greatest; the first of equal ones, and −1 where all are −∞ or no number. */
 export function best(scores: Float32Array): number {

@@ -1,6 +1,6 @@
 /** @file A search for the best text: what is asked of it, and the one that takes a token at a time. */
 
-import { Random } from '@onnx-lora/sdk/core';
+import { Random } from '@onnx-lora/sdk/data';
 import { logSumExp } from '@onnx-lora/sdk/tasks';
 import type { Decoding } from '../decoder/decoding.ts';
 import type { LogitRule } from './logitRules.ts';

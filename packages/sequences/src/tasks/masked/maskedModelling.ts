@@ -2,8 +2,7 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { crossEntropy, type PreparedTask, type Task, type TaskModel } from '@onnx-lora/sdk/tasks';
-import { type DivideOptions, drawSeed } from '@onnx-lora/sdk/data';
-import { Random } from '@onnx-lora/sdk/core';
+import { type DivideOptions, drawSeed, Random } from '@onnx-lora/sdk/data';
 import type { SequenceDomain } from '../../domain.ts';
 import { heldOutNote, type SequenceRecord } from '../../record.ts';
 import { openSequenceTask } from '../openSequenceTask.ts';

@@ -1,6 +1,6 @@
 /** @file Tests of masking: rates as transformers' collator has them, and spans as SpanBERT's. */
 
-import { Random } from '@onnx-lora/sdk/core';
+import { Random } from '@onnx-lora/sdk/data';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import '../../../../../test/support/seed.ts';

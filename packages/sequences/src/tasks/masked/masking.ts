@@ -1,8 +1,7 @@
 /** @file Which tokens are masked, what stands in their place, and what is to be guessed. */
 
 import { type Feeds, int64, OnnxLoraError } from '@onnx-lora/sdk';
-import type { Random } from '@onnx-lora/sdk/core';
-import { drawSeed } from '@onnx-lora/sdk/data';
+import { drawSeed, type Random } from '@onnx-lora/sdk/data';
 import { type SettingRows, settingsOf, type SettingTable } from '@onnx-lora/sdk/plugin';
 import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
 

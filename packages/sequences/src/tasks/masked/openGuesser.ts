@@ -1,8 +1,7 @@
 /** @file Says of sequences how well a model knows them. */
 
 import type { Predictor, RunnableModel } from '@onnx-lora/sdk/tasks';
-import { Random } from '@onnx-lora/sdk/core';
-import type { DivideOptions } from '@onnx-lora/sdk/data';
+import { type DivideOptions, Random } from '@onnx-lora/sdk/data';
 import type { SequenceDomain } from '../../domain.ts';
 import type { SequenceRecord } from '../../record.ts';
 import { tokenOutput } from '../outputOfTokens.ts';

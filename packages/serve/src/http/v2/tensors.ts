@@ -1,7 +1,7 @@
 /** @file Tensors of the Open Inference Protocol: names of types, and values in JSON or in bytes. */
 
 import { type DataType, OnnxLoraError, type Tensor, type TensorData, tensor } from '@onnx-lora/sdk';
-import { arrayOf } from '@onnx-lora/sdk/core';
+import { arrayOf } from '@onnx-lora/sdk/tasks';
 
 /** What the protocol calls a type. */
 export type Datatype =

@@ -1,8 +1,7 @@
 /** @file When what a model has written is said: reads the text once more, and looks at what the decoder attends to. */
 
 import { type AdapterSession, int64, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
-import type { RunnableModel, RunnableOptions } from '@onnx-lora/sdk/tasks';
-import { fromHalves } from '@onnx-lora/sdk/core';
+import { type RunnableModel, type RunnableOptions, fromHalves } from '@onnx-lora/sdk/tasks';
 import type { GenerationConfig } from '../generationConfig.ts';
 import { crossAttentions, type DecoderPorts } from '../decoder/openDecoder.ts';
 import type { HeardSizes } from '../hearing.ts';

@@ -1,7 +1,7 @@
 /** @file A recording of any length, window by window. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { Random } from '@onnx-lora/sdk/core';
+import { Random } from '@onnx-lora/sdk/data';
 import { type AudioSource, monoStreamAt } from '../../audio/audio.ts';
 import { segmentWords } from '../alignment/spokenWords.ts';
 import {

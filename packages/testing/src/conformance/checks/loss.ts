@@ -1,8 +1,8 @@
 /** @file The loss on the adapter's outputs is the one that torch computes, independently of gradients. */
 
 import type { Runtime, Feeds, Tensor } from '@onnx-lora/sdk';
-import type { Value } from '@onnx-lora/sdk/tasks';
-import { GraphBuilder, sessionModel, inferNode, opsetOf } from '@onnx-lora/sdk/core';
+import { type Value, GraphBuilder } from '@onnx-lora/sdk/tasks';
+import { sessionModel, inferNode, opsetOf } from '@onnx-lora/sdk/plugin';
 import { port } from '../../graphs.ts';
 import { released } from '../../lent.ts';
 import type { ConformanceCase } from '../case.ts';

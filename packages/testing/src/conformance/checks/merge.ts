@@ -2,7 +2,8 @@
 
 import path from 'node:path';
 import { merge as mergeModel, type MergeResult, type Model, openModel, float32, type Tensor } from '@onnx-lora/sdk';
-import { transposedMatrix, readFloats, withParts } from '@onnx-lora/sdk/core';
+import { transposedMatrix, withParts } from '@onnx-lora/sdk/core';
+import { readFloats } from '@onnx-lora/sdk/plugin';
 import { type ConformanceCase, mayBeAbsent } from '../case.ts';
 import { type Check, judge, notApplicable } from '../check.ts';
 import { compareTensors, type Difference, type Tolerance } from '../compare.ts';

@@ -2,7 +2,6 @@
 
 import { OnnxLoraError, type Runtime, type OptimizerOptions } from '@onnx-lora/sdk';
 import {
-  sizeOf,
   optimizerOf,
   type DrawMask,
   loraPlus,
@@ -10,6 +9,7 @@ import {
   type Trainer,
   type TrainerRequest,
 } from '@onnx-lora/sdk/core';
+import { sizeOf } from '@onnx-lora/sdk/tasks';
 import type { CaseTraining, ConformanceCase } from '../case.ts';
 import { type Check, judge, notApplicable } from '../check.ts';
 import { compareNumbers, compareTensors } from '../compare.ts';

@@ -1,8 +1,8 @@
 /** @file NEFTune: noise on the embeddings of tokens, so that answers are learned by heart less. */
 
 import { type Feeds, OnnxLoraError } from '@onnx-lora/sdk';
-import { dataTypeNumber, Random } from '@onnx-lora/sdk/core';
-import { drawSeed } from '@onnx-lora/sdk/data';
+import { dataTypeNumber } from '@onnx-lora/sdk/plugin';
+import { drawSeed, Random } from '@onnx-lora/sdk/data';
 import type { PreparedTask, TaskModel } from '@onnx-lora/sdk/tasks';
 
 /** Noise for the batches of a run. */

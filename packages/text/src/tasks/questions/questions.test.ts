@@ -4,7 +4,7 @@ import { copyFileSync, cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { evaluate, type Model, modelFor, openModel, train } from '@onnx-lora/sdk';
-import { Random } from '@onnx-lora/sdk/core';
+import { Random } from '@onnx-lora/sdk/data';
 import type { Answer } from '@onnx-lora/sdk/tasks';
 import { beforeAll, describe, expect, it, test } from 'vitest';
 import { dataFolder } from '../../../../sequences/src/fixtures/dataFolder.ts';

@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { float32, openModel } from '@onnx-lora/sdk';
-import type { GraphPort, TaskModel, Value } from '@onnx-lora/sdk/tasks';
+import { type GraphPort, type TaskModel, type Value, GraphBuilder } from '@onnx-lora/sdk/tasks';
+import { inferNode } from '@onnx-lora/sdk/plugin';
 import { readSafetensors } from '@onnx-lora/sdk/data';
-import { GraphBuilder, inferNode } from '@onnx-lora/sdk/core';
 import { describe, expect, test } from 'vitest';
 import { modelFrom, runOnce } from '../../../../../test/support/graphs.ts';
 import { readDigits, writeDigits } from '../../../../../docs/examples/support/digits.ts';

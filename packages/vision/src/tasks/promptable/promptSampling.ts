@@ -1,7 +1,7 @@
 /** @file Prompts drawn from a mask, as a user would point at it. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import type { Random } from '@onnx-lora/sdk/core';
+import type { Random } from '@onnx-lora/sdk/data';
 import type { Mask } from '../../augment/sample.ts';
 import type { Box, Point } from '../../data/imageRecord.ts';
 import { boxOfMask } from '../../data/shapes/masks.ts';

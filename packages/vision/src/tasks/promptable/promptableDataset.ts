@@ -2,8 +2,7 @@
 
 import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import { RecordDataset } from '@onnx-lora/sdk/tasks';
-import { withSourceLocation, contentKey, nameOfRecord, drawSeed } from '@onnx-lora/sdk/data';
-import { Random } from '@onnx-lora/sdk/core';
+import { withSourceLocation, contentKey, nameOfRecord, drawSeed, Random } from '@onnx-lora/sdk/data';
 import type { Augmentation } from '../../augment/augment.ts';
 import type { Mask } from '../../augment/sample.ts';
 import type { ImageRecord, Point } from '../../data/imageRecord.ts';

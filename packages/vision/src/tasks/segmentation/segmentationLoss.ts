@@ -2,7 +2,7 @@
 
 import { int64, OnnxLoraError } from '@onnx-lora/sdk';
 import { crossEntropy, dice, type GraphBuilder, type Value } from '@onnx-lora/sdk/tasks';
-import { dataTypeNumber } from '@onnx-lora/sdk/core';
+import { dataTypeNumber } from '@onnx-lora/sdk/plugin';
 
 /** The number of pixels that do not count: nobody knows their class. */
 export const IGNORED = 255;

@@ -12,7 +12,7 @@ import {
   takeRows,
 } from '@onnx-lora/sdk/tasks';
 import { matrix, type Matrix } from '@onnx-lora/sdk/plugin';
-import { Random } from '@onnx-lora/sdk/core';
+import { Random } from '@onnx-lora/sdk/data';
 import { fitLogisticRegression, type LogisticRegression, predictClasses } from './logisticRegression.ts';
 
 /** Numbers of neighbours that are tried; DINO tries 10, 20, 100 and 200. */

@@ -1,8 +1,7 @@
 /** @file Multinomial logistic regression with an L2 penalty: a linear probe of features. */
 
 import { scaled, type Scaling, scalingOf } from '@onnx-lora/sdk/tasks';
-import { type Matrix, matrix, minimize } from '@onnx-lora/sdk/plugin';
-import { matmul, transpose } from '@onnx-lora/sdk/core';
+import { type Matrix, matrix, minimize, matmul, transpose } from '@onnx-lora/sdk/plugin';
 
 /** A fitted classifier on standardised features. */
 export interface LogisticRegression {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { evaluate, openModel, train } from '@onnx-lora/sdk';
 import type { TaskModel } from '@onnx-lora/sdk/tasks';
-import { openOnnx, type OnnxFile, writeOnnx } from '@onnx-lora/sdk/core';
+import { openOnnx, type OnnxFile, writeOnnx } from '@onnx-lora/sdk/plugin';
 import sharp from 'sharp';
 import { describe, expect, test } from 'vitest';
 import { dataFolder } from '../../../../fixtures/dataFolder.ts';

@@ -2,8 +2,7 @@
 
 import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import { matrixOf, type OutputProcessor, l2Normalize, softmaxRows, type TaskModel } from '@onnx-lora/sdk/tasks';
-import type { Matrix } from '@onnx-lora/sdk/plugin';
-import { matmul } from '@onnx-lora/sdk/core';
+import { type Matrix, matmul } from '@onnx-lora/sdk/plugin';
 import { imageFeeds, type ImageReading } from '../../imageReading.ts';
 import { type ImageTextPorts, openImageText, textFeeds, usualScale } from './imageTextPorts.ts';
 
