@@ -20,6 +20,17 @@ const layers = {
   plugin: ['linalg', 'graph', 'ops', 'match', 'autodiff', 'lora', 'adapter', 'train'],
 };
 
+/** Rooms of `sdk/src/model`, lowest first: each imports itself and those before it. The functions at the top of `model` use all. */
+const rooms = ['graph', 'head', 'loaded', 'planning', 'initial', 'opening', 'merging', 'quantizing', 'training'];
+
+const roomRules = rooms.map((room, i) => ({
+  name: `model-${room}`,
+  comment: `sdk/src/model/${room} imports of model only ${rooms.slice(0, i).join(', ') || 'nothing'} beside itself.`,
+  severity: 'error',
+  from: { path: `^packages/sdk/src/model/${room}/`, pathNot: TEST },
+  to: { path: '^packages/sdk/src/model/', pathNot: `^packages/sdk/src/model/(${rooms.slice(0, i + 1).join('|')})/` },
+}));
+
 const layerRules = Object.entries(layers).map(([layer, below]) => ({
   name: `sdk-${layer}`,
   comment: `sdk/src/${layer} imports only ${['runtime', 'files', ...below].filter((name) => name !== layer).join(', ') || 'errors.ts'} beside itself and errors.ts.`,
@@ -53,6 +64,7 @@ const packageRule = (name, allowed) => ({
 module.exports = {
   forbidden: [
     ...layerRules,
+    ...roomRules,
     {
       name: 'no-core',
       comment: 'What plugins need is exported by the stable entries: our own have no other way.',

@@ -8,7 +8,7 @@ import { speechFamilies } from '@onnx-lora/speech';
 import { textFamilies } from '@onnx-lora/text';
 import { encoderFamilies } from '@onnx-lora/sequences';
 import { visionFamilies } from '@onnx-lora/vision';
-import { selectNamed } from '../packages/sdk/src/model/planning/selectNamed.ts';
+import { selectNamed } from '../packages/sdk/src/model/graph/selectNamed.ts';
 
 /** What PEFT adapts and leaves out in a class of transformers: `fixtures/make_all_linear.py`. */
 interface Choice {

@@ -96,25 +96,25 @@ export { collectGarbage } from './runtime/garbage.ts';
 export { planAdapter } from './model/planning/planAdapter.ts';
 export { type PlannedAdapter, DEFAULT_RANK } from './model/planning/loraOptions.ts';
 export { errorCodes, type ErrorCodeInfo } from './errorCodes.ts';
-export type { ModelFile } from './model/opening/joinFiles.ts';
+export type { ModelFile } from './model/graph/joinFiles.ts';
 export type { UnadaptableLayer } from './match/unadaptable.ts';
-export type { ModelParts, PartOf } from './model/model.ts';
+export type { ModelParts, PartOf } from './model/loaded/model.ts';
 export type { Sampling } from './model/training/options/sampling.ts';
 export type { CachePrefix } from './model/training/options/keptPrefix.ts';
 export type { Memory } from './train/forward/index.ts';
 export type { BadLossPolicy } from './model/training/badLoss.ts';
 export type { BadSamplePolicy } from './model/training/batchQueue.ts';
-export type { ModelChanges, ModelGraph, ModelGraphParts } from './model/modelGraph.ts';
+export type { ModelChanges, ModelGraph, ModelGraphParts } from './model/graph/modelGraph.ts';
 export { initializerNames, initializerOf } from './lora/init/named.ts';
 export type { AdapterSource, PlaceOptions } from './adapter/serving/adapterBank.ts';
 export type { ClipOptions } from './train/clip.ts';
 export type { EmaOptions } from './train/ema.ts';
 export type { LossScalingOptions } from './train/step/lossScale.ts';
 export { providerNames } from './runtime/providers/providers.ts';
-export { measurePrecisionGain, type PrecisionGain } from './model/precisionGain.ts';
+export { measurePrecisionGain, type PrecisionGain } from './model/loaded/precisionGain.ts';
 export { quantizedBits } from './ops/quantization/forms.ts';
 export { isFewerBits, precisionNames, sessionIn } from './ops/precision/precision.ts';
-export { type AskedPrecision, askedPrecision, precisionHere } from './model/precision.ts';
+export { type AskedPrecision, askedPrecision, precisionHere } from './model/loaded/precision.ts';
 export {
   gradientCosines,
   measurePrecision,

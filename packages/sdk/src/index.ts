@@ -5,11 +5,11 @@
  */
 
 export { OnnxLoraError, type ErrorCode } from './errors.ts';
-export { openModel, type OpenOptions } from './model/opening/openModel.ts';
-export type { FixedInputs, FixedValue } from './model/opening/fixedInputs.ts';
-export { Model, type ModelSessionOptions } from './model/model.ts';
-export type { PlaceOptions } from './model/placing.ts';
-export type { ModuleInfo } from './model/opening/namedModules.ts';
+export { openModel, type OpenOptions } from './model/openModel.ts';
+export type { FixedInputs, FixedValue } from './model/graph/fixedInputs.ts';
+export { Model, type ModelSessionOptions } from './model/loaded/model.ts';
+export type { PlaceOptions } from './model/loaded/placing.ts';
+export type { ModuleInfo } from './model/graph/namedModules.ts';
 export { train } from './model/train.ts';
 export type { TrainOptions } from './model/training/options/options.ts';
 export type { LearningOptions } from './model/training/options/learningOptions.ts';
@@ -55,7 +55,7 @@ export { eva, type EvaOptions } from './lora/init/eva.ts';
 export { loraGa, type LoraGaOptions } from './lora/init/named.ts';
 export { Adapter, type SaveOptions } from './adapter/adapter.ts';
 export type { AdapterConfig } from './adapter/formats/peftConfig.ts';
-export { loadAdapter } from './model/loadAdapter.ts';
+export { loadAdapter } from './model/opening/loadAdapter.ts';
 export type { DropoutPattern } from './lora/methods/loraSite.ts';
 export type { LoadAdapterOptions } from './model/opening/hub.ts';
 export { saveOnnxAdapter } from './adapter/storage/convert.ts';

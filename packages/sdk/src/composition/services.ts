@@ -1,7 +1,7 @@
 /** @file Services of the SDK, and what stands behind them in Node. */
 
-import type { Model } from '../model/model.ts';
-import { openModel, type OpenOptions } from '../model/opening/openModel.ts';
+import type { Model } from '../model/loaded/model.ts';
+import { openModel, type OpenOptions } from '../model/openModel.ts';
 import { type ContributionKind, contributionKinds, type Contributions, type Plugin } from '../plugin/registry/definePlugin.ts'; // prettier-ignore
 import { loadPlugins, type LoadPluginsOptions, type PluginRegistry } from '../plugin/registry/loadPlugins.ts';
 import { OrtRuntime } from '../runtime/ort.ts';

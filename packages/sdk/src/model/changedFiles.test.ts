@@ -11,8 +11,8 @@ import { meanSquaredError } from '../train/losses/index.ts';
 import { float32, type Tensor } from '../runtime/tensor.ts';
 import { exportWithInputs } from './merging/exportWithInputs.ts';
 import { merge } from './merging/merge.ts';
-import type { Model } from './model.ts';
-import { openModel } from './opening/openModel.ts';
+import type { Model } from './loaded/model.ts';
+import { openModel } from './openModel.ts';
 import { train } from './train.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-changed-'));

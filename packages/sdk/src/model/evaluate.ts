@@ -14,14 +14,14 @@ import { type RunnableOptions, rowsPerRun } from '../plugin/taskModel.ts';
 import { checkMachine } from '../runtime/providers/providers.ts';
 import type { Feeds, Tensor } from '../runtime/tensor.ts';
 import { attachHead } from './head/attachHead.ts';
-import { probedHead } from './head/probedHead.ts';
+import { probedHead } from './initial/probedHead.ts';
 import { modelFor } from './head/forAdapter.ts';
-import type { Model } from './model.ts';
+import type { Model } from './loaded/model.ts';
 import type { BadSamplePolicy } from './training/batchQueue.ts';
-import { oneOf, whole } from './training/options/checks.ts';
+import { oneOf, whole } from './loaded/checks.ts';
 import { trainDefaults } from './training/options/options.ts';
 import { measure } from './training/measure.ts';
-import { requireAdapters, requireModel, requireTask } from './givenArguments.ts';
+import { requireAdapters, requireModel, requireTask } from './loaded/givenArguments.ts';
 
 /** Options of {@link evaluate}. */
 export interface EvaluateOptions<Scores extends Metrics = Metrics> extends Pick<

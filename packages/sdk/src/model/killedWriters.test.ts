@@ -14,9 +14,9 @@ import { adapterConfig } from '../adapter/formats/peftConfig.ts';
 import { writeOnnx } from '../graph/file/onnxFile.ts';
 import { float32, type Tensor } from '../runtime/tensor.ts';
 import { exportWithInputs } from './merging/exportWithInputs.ts';
-import { loadAdapter } from './loadAdapter.ts';
+import { loadAdapter } from './opening/loadAdapter.ts';
 import { merge } from './merging/merge.ts';
-import { openModel } from './opening/openModel.ts';
+import { openModel } from './openModel.ts';
 
 await watchFiles();
 const root = mkdtempSync(path.join(tmpdir(), 'onnx-lora-killed-'));

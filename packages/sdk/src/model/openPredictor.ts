@@ -10,8 +10,8 @@ import type { Answer, Prediction, Predictor, PredictOptions, Source } from '../p
 import type { PredictorInput, PredictorOptions, TaskFactory } from '../plugin/taskFactory.ts';
 import type { RunnableOptions } from '../plugin/taskModel.ts';
 import { modelFor } from './head/forAdapter.ts';
-import type { Model } from './model.ts';
-import { requireAdapters, requireModel } from './givenArguments.ts';
+import type { Model } from './loaded/model.ts';
+import { requireAdapters, requireModel } from './loaded/givenArguments.ts';
 
 /** Options of {@link openPredictor}. */
 export interface OpenPredictorOptions<Name extends string = string>

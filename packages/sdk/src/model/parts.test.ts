@@ -14,8 +14,8 @@ import type { FamilyFiles, ModelFamily } from '../plugin/families/family.ts';
 import { float32, type Tensor } from '../runtime/tensor.ts';
 import type { LoraOptions } from './planning/loraOptions.ts';
 import { merge, unmerge } from './merging/merge.ts';
-import type { Model } from './model.ts';
-import { openModel, type OpenOptions } from './opening/openModel.ts';
+import type { Model } from './loaded/model.ts';
+import { openModel, type OpenOptions } from './openModel.ts';
 import { quantize } from './quantizing/quantize.ts';
 import { train } from './train.ts';
 

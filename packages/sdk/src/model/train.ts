@@ -1,8 +1,8 @@
 /** @file `train`: from a model and a task to an adapter. */
 
 import type { Metrics } from '../plugin/dataset.ts';
-import { requireModel } from './givenArguments.ts';
-import type { Model } from './model.ts';
+import { requireModel } from './loaded/givenArguments.ts';
+import type { Model } from './loaded/model.ts';
 import { checked } from './training/options/checked.ts';
 import type { TrainOptions } from './training/options/options.ts';
 import { compile } from './training/phases/compile.ts';

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { linearNet, publishModel, randomAdapter } from '@onnx-lora/testing';
 import { afterAll, expect, test } from 'vitest';
 import { Adapter } from '../adapter/adapter.ts';
-import { openModel } from './opening/openModel.ts';
+import { openModel } from './openModel.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-variants-'));
 afterAll(() => {

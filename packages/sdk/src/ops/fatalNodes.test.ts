@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { modelFrom } from '../../../../test/support/graphs.ts';
 import { GraphBuilder, type Value } from '../graph/builder.ts';
 import { writeOnnx } from '../graph/file/onnxFile.ts';
-import { openModel } from '../model/opening/openModel.ts';
+import { openModel } from '../model/openModel.ts';
 import { tensor } from '../runtime/tensor.ts';
 import { inferNode } from './infer.ts';
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { logitsOf, slicedFrom } from './innerValues.ts';
+import { logitsOf, slicedFrom } from '../graph/innerValues.ts';
 
 test('an output is cut from what a Slice reads, through copies; nodes in a circle end nowhere', () => {
   const node = [

@@ -12,8 +12,8 @@ import { inferNode } from '../../ops/infer.ts';
 import { opsetOf } from '../../ops/inferGraph.ts';
 import { transposed } from '../../runtime/layout.ts';
 import { float32 } from '../../runtime/tensor.ts';
-import { withOutputsOnly } from '../cutting/cutGraph.ts';
-import type { ModelGraph } from '../modelGraph.ts';
+import { withOutputsOnly } from '../graph/cutGraph.ts';
+import type { ModelGraph } from '../graph/modelGraph.ts';
 import type { Graphed, HeadValues } from './replaceHead.ts';
 
 /** The output that an attached head gives. */

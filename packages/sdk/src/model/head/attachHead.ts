@@ -8,9 +8,9 @@ import { defined } from '../../plugin/data/defined.ts';
 import type { HeadValues as GivenValues, NewHead } from '../../plugin/preparedTask.ts';
 import { Random } from '../../runtime/random.ts';
 import { float32, sizeOf } from '../../runtime/tensor.ts';
-import type { ModelGraph } from '../modelGraph.ts';
+import type { ModelGraph } from '../graph/modelGraph.ts';
 import { appendHead, headWidth } from './appendHead.ts';
-import { headSites } from './headSites.ts';
+import { headSites } from '../graph/headSites.ts';
 import { type HeadValues, replaceHeads } from './replaceHead.ts';
 import { scoreValues } from './scoreValues.ts';
 

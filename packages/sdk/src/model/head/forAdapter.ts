@@ -8,7 +8,7 @@ import { OnnxLoraError } from '../../errors.ts';
 import type { Site } from '../../match/sites.ts';
 import type { NewHead } from '../../plugin/preparedTask.ts';
 import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
-import type { ModelGraph } from '../modelGraph.ts';
+import type { ModelGraph } from '../graph/modelGraph.ts';
 import { headWidth } from './appendHead.ts';
 import { withAttached, withLabels, withReplaced } from './attachHead.ts';
 import { freeTypes, type HeadValues, withFreeHeads } from './replaceHead.ts';

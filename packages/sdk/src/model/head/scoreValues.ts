@@ -8,8 +8,8 @@ import { type GraphIndex, indexWhole, subgraphs } from '../../graph/walk.ts';
 import type { Site } from '../../match/sites.ts';
 import { declaredType } from '../../ops/inferGraph.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
-import type { ModelGraph } from '../modelGraph.ts';
-import { canBeHead, ofOne, ofSeveral, shaped } from './headSites.ts';
+import type { ModelGraph } from '../graph/modelGraph.ts';
+import { canBeHead, ofOne, ofSeveral, shaped } from '../graph/headSites.ts';
 
 /** Operators that take whatever number of scores there is, and whose result does not depend on it. */
 const ends = new Set(['Shape', 'Size', 'ArgMax', 'ArgMin']);

@@ -10,7 +10,7 @@ import type { Adapter } from '../../adapter/adapter.ts';
 import { writeOnnx } from '../../graph/file/onnxFile.ts';
 import { float32 } from '../../runtime/tensor.ts';
 import type { LoraOptions } from '../planning/loraOptions.ts';
-import { openModel } from '../opening/openModel.ts';
+import { openModel } from '../openModel.ts';
 import { train } from '../train.ts';
 import type { TrainOptions } from '../training/options/options.ts';
 

@@ -8,7 +8,7 @@ import { WholeParameter } from '../../lora/methods/saved.ts';
 import { Random } from '../../runtime/random.ts';
 import { ParameterSet } from '../../train/parameters.ts';
 import type { Initialised } from './initialise.ts';
-import type { Model } from '../model.ts';
+import type { Model } from '../loaded/model.ts';
 import { trainedParameters } from '../planning/trainedParameters.ts';
 
 /** An adapter as the first values of another. */

@@ -14,7 +14,7 @@ import { Random } from '../../runtime/random.ts';
 import { type Feeds, float32, int64, type Tensor } from '../../runtime/tensor.ts';
 import { crossEntropy } from '../../train/losses/index.ts';
 import { type Case, factorsOf, furthest, losses, mlpCase, outputOf, taskOf } from '../../../fixtures/memorise.ts';
-import { openModel } from '../opening/openModel.ts';
+import { openModel } from '../openModel.ts';
 import { previewLora } from '../planning/previewLora.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-init-'));

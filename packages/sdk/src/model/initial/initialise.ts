@@ -23,9 +23,9 @@ import type { SessionOptions } from '../../runtime/session.ts';
 import { sizeOf, type Tensor } from '../../runtime/tensor.ts';
 import { observeInputs } from '../../train/observeInputs.ts';
 import { weightGradients } from '../../train/weightGradients.ts';
-import { initSite } from './initialSite.ts';
+import { initSite } from '../planning/initialSite.ts';
 import type { PlannedAdapter } from '../planning/loraOptions.ts';
-import type { Model } from '../model.ts';
+import type { Model } from '../loaded/model.ts';
 import { fixedTensors, isResidual, peftTensors, type Start, startedLayer } from './start.ts';
 
 /** What {@link initialise} works with. */

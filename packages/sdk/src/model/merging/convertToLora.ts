@@ -15,7 +15,7 @@ import type { ModuleTuning, SavedTensors } from '../../lora/methods/tuning.ts';
 import type { Site } from '../../match/sites.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
 import { modelFor } from '../head/forAdapter.ts';
-import type { Model } from '../model.ts';
+import type { Model } from '../loaded/model.ts';
 
 /** How an adapter is converted. */
 export interface ConvertToLoraOptions {

@@ -16,9 +16,9 @@ import { openOnnx, writeOnnx } from '../../graph/file/onnxFile.ts';
 import { readTensor } from '../../graph/tensorData.ts';
 import type { Feeds, Tensor } from '../../runtime/tensor.ts';
 import { float32 } from '../../runtime/tensor.ts';
-import { loadAdapter } from '../loadAdapter.ts';
-import type { Model } from '../model.ts';
-import { openModel } from '../opening/openModel.ts';
+import { loadAdapter } from '../opening/loadAdapter.ts';
+import type { Model } from '../loaded/model.ts';
+import { openModel } from '../openModel.ts';
 import { exportForTriton } from './exportForTriton.ts';
 import { merge } from './merge.ts';
 

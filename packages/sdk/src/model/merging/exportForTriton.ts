@@ -11,11 +11,11 @@ import type { ModelProto, ValueInfoProto } from '../../graph/proto.ts';
 import { tensorProto } from '../../graph/tensorData.ts';
 import { knownOptions } from '../../knownOptions.ts';
 import { declaredType } from '../../ops/inferGraph.ts';
-import type { Model } from '../model.ts';
+import type { Model } from '../loaded/model.ts';
 import { type ExportOptions, withAdapterInputs } from './exportWithInputs.ts';
 import { requireWritable } from './merge.ts';
 import { tritonEnsemble, tritonModel, type TritonPort } from './tritonConfig.ts';
-import { requireAdapters, requireModel, requirePath } from '../givenArguments.ts';
+import { requireAdapters, requireModel, requirePath } from '../loaded/givenArguments.ts';
 
 /** Options of {@link exportForTriton}. */
 export interface TritonOptions extends ExportOptions {

@@ -21,10 +21,10 @@ import { readTensor } from '../../graph/tensorData.ts';
 import { Random } from '../../runtime/random.ts';
 import { type Feeds, float32, type Tensor } from '../../runtime/tensor.ts';
 import { exportWithInputs, type ExportResult } from './exportWithInputs.ts';
-import { loadAdapter } from '../loadAdapter.ts';
+import { loadAdapter } from '../opening/loadAdapter.ts';
 import { merge } from './merge.ts';
-import type { Model } from '../model.ts';
-import { openModel } from '../opening/openModel.ts';
+import type { Model } from '../loaded/model.ts';
+import { openModel } from '../openModel.ts';
 
 const cases = fileURLToPath(new URL('../../../../../test/fixtures/cases', import.meta.url));
 const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-export-'));

@@ -21,8 +21,8 @@ import { refold } from '../../match/view.ts';
 import { wholeParameters } from '../../lora/methods/saved.ts';
 import { requireWritable } from './merge.ts';
 import { withSharedHead } from '../head/forAdapter.ts';
-import type { Model } from '../model.ts';
-import { requireAdapters, requireModel, requirePath } from '../givenArguments.ts';
+import type { Model } from '../loaded/model.ts';
+import { requireAdapters, requireModel, requirePath } from '../loaded/givenArguments.ts';
 
 /** Options of {@link exportWithInputs}. */
 export interface ExportOptions {

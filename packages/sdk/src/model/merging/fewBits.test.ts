@@ -11,8 +11,8 @@ import type { QuantizedBits } from '../../ops/quantization/forms.ts';
 import { Random } from '../../runtime/random.ts';
 import { type Feeds, float32 } from '../../runtime/tensor.ts';
 import type { AdapterChoice } from '../../adapter/serving/session.ts';
-import type { Model } from '../model.ts';
-import { openModel } from '../opening/openModel.ts';
+import type { Model } from '../loaded/model.ts';
+import { openModel } from '../openModel.ts';
 import { quantize } from '../quantizing/quantize.ts';
 import { type AdaptersToMerge, merge, unmerge } from './merge.ts';
 

@@ -12,10 +12,10 @@ import { readSafetensors } from '../../adapter/formats/safetensors.ts';
 import { writeOnnx } from '../../graph/file/onnxFile.ts';
 import { Random } from '../../runtime/random.ts';
 import { type Feeds, float32 } from '../../runtime/tensor.ts';
-import { loadAdapter } from '../loadAdapter.ts';
+import { loadAdapter } from '../opening/loadAdapter.ts';
 import { type AdaptersToMerge, merge, unmerge } from './merge.ts';
-import type { Model } from '../model.ts';
-import { openModel } from '../opening/openModel.ts';
+import type { Model } from '../loaded/model.ts';
+import { openModel } from '../openModel.ts';
 
 const cases = fileURLToPath(new URL('../../../../../test/fixtures/cases', import.meta.url));
 const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-merge-'));

@@ -14,10 +14,10 @@ import { bytesOf, companionsOf, configWithSizes, mergeParts, placeOf } from './m
 import { mergeInto } from './mergeInto.ts';
 import { mergeCheckpoint } from './mergeCheckpoint.ts';
 import type { AdaptersToMerge, MergeOptions, MergeResult, WeightedAdapter } from './mergeTypes.ts';
-import type { Model } from '../model.ts';
-import { LEARNED_KEY } from '../modelGraph.ts';
+import type { Model } from '../loaded/model.ts';
+import { LEARNED_KEY } from '../graph/modelGraph.ts';
 import { withOwnConfig } from '../opening/readModelConfig.ts';
-import { requireAdapters, requireModel, requirePath } from '../givenArguments.ts';
+import { requireAdapters, requireModel, requirePath } from '../loaded/givenArguments.ts';
 import { writeMerged } from './writeMerged.ts';
 
 export type { AdaptersToMerge, MergeOptions, MergeResult, WeightedAdapter } from './mergeTypes.ts';

@@ -12,7 +12,7 @@ import { realFile } from '../opening/modelFiles.ts';
 import { mergeInto } from './mergeInto.ts';
 import { companionsOf, configWithSizes, requireOtherFolder } from './mergeParts.ts';
 import type { MergeOptions, MergeResult, WeightedAdapter } from './mergeTypes.ts';
-import type { Model } from '../model.ts';
+import type { Model } from '../loaded/model.ts';
 
 const FILE = 'model.safetensors';
 

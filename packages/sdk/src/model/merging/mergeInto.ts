@@ -3,7 +3,7 @@
 import { type MergedModel, mergeAdapter } from '../../adapter/merging/merge.ts';
 import { requireUnchanged } from '../../graph/bytes.ts';
 import { slicesOf } from '../../graph/file/onnxFile.ts';
-import type { Model } from '../model.ts';
+import type { Model } from '../loaded/model.ts';
 import type { MergeOptions, WeightedAdapter } from './mergeTypes.ts';
 import { modulesOf, placeAll } from './placeAll.ts';
 import { takeOutBranches } from './takeOut.ts';

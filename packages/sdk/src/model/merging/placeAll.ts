@@ -1,7 +1,7 @@
 /** @file Adapters to merge, in their places. */
 
 import type { PlacedAdapter } from '../../adapter/naming/place.ts';
-import type { Model } from '../model.ts';
+import type { Model } from '../loaded/model.ts';
 import type { MergeOptions, WeightedAdapter } from './mergeTypes.ts';
 
 /** The places of all adapters in a model, one after the other. */

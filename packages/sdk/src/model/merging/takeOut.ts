@@ -8,7 +8,7 @@ import {
 } from '../../adapter/merging/branchRecord.ts';
 import type { PlacedAdapter } from '../../adapter/naming/place.ts';
 import { OnnxLoraError } from '../../errors.ts';
-import type { Model } from '../model.ts';
+import type { Model } from '../loaded/model.ts';
 import { modulesOf, placeAll } from './placeAll.ts';
 import type { MergeOptions, WeightedAdapter } from './mergeTypes.ts';
 

@@ -8,9 +8,9 @@ import { OnnxLoraError } from '../../errors.ts';
 import { initializerOf } from '../../lora/init/named.ts';
 import { weightMatrix } from '../../lora/init/weightMatrix.ts';
 import { Random } from '../../runtime/random.ts';
-import { initSite } from '../initial/initialSite.ts';
+import { initSite } from '../planning/initialSite.ts';
 import { modelFor } from '../head/forAdapter.ts';
-import type { Model } from '../model.ts';
+import type { Model } from '../loaded/model.ts';
 import { peftTensors } from '../initial/start.ts';
 
 /**

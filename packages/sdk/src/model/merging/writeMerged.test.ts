@@ -9,8 +9,8 @@ import { openOnnx, openStaged, writeOnnx } from '../../graph/file/onnxFile.ts';
 import { stageOnnxFiles } from '../../graph/file/stagedFiles.ts';
 import type { ModelProto, NodeProto } from '../../graph/proto.ts';
 import { OrtRuntime } from '../../runtime/ort.ts';
-import type { Model } from '../model.ts';
-import { openModel } from '../opening/openModel.ts';
+import type { Model } from '../loaded/model.ts';
+import { openModel } from '../openModel.ts';
 import { writeMerged } from './writeMerged.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-write-merged-'));

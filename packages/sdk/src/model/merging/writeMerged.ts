@@ -5,7 +5,7 @@ import { openStaged, sessionModel } from '../../graph/file/onnxFile.ts';
 import { type FileToWrite, type OnnxToWrite, stageOnnxFiles } from '../../graph/file/stagedFiles.ts';
 import type { ModelProto } from '../../graph/proto.ts';
 import { warn } from '../../runtime/providers/providers.ts';
-import type { Model } from '../model.ts';
+import type { Model } from '../loaded/model.ts';
 
 /** A merged model to write, and the model that it was made from. */
 export interface MergedToWrite extends OnnxToWrite {

@@ -3,7 +3,7 @@
 import path from 'node:path';
 import { OnnxLoraError } from '../../errors.ts';
 import type { FamilyFiles, FamilyPart, ModelFamily } from '../../plugin/families/family.ts';
-import type { FilesToJoin } from './joinFiles.ts';
+import type { FilesToJoin } from '../graph/joinFiles.ts';
 import { TO_ONNX } from './hub.ts';
 import { type ModelFiles, onnxFilesIn, places } from './modelFiles.ts';
 

@@ -5,8 +5,8 @@ import { kindOf } from '../../lora/kinds/table.ts';
 import type { Site } from '../../match/sites.ts';
 import { defaultTargetPaths } from '../../plugin/families/family.ts';
 import type { LoraOptions } from './loraOptions.ts';
-import type { Model } from '../model.ts';
-import type { ModuleInfo } from '../opening/namedModules.ts';
+import type { Model } from '../loaded/model.ts';
+import type { ModuleInfo } from '../graph/namedModules.ts';
 
 const OUT_PROJ = '.out_proj';
 

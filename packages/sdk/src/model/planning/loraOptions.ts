@@ -5,8 +5,8 @@ import type { Generation } from '../../adapter/naming/nameTable.ts';
 import type { Initializer } from '../../lora/init/initializer.ts';
 import type { DropoutPattern } from '../../lora/methods/loraSite.ts';
 import type { AdapterPlan } from '../../lora/methods/tuning.ts';
-import type { Model } from '../model.ts';
-import type { ModuleInfo } from '../opening/namedModules.ts';
+import type { Model } from '../loaded/model.ts';
+import type { ModuleInfo } from '../graph/namedModules.ts';
 
 /** The rank of adapters where nobody says another. */
 export const DEFAULT_RANK = 8;

@@ -7,9 +7,9 @@ import { WholeParameter } from '../../lora/methods/saved.ts';
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
 import { targetNames } from './chosenModules.ts';
 import type { LoraOptions, PlannedAdapter } from './loraOptions.ts';
-import type { Model } from '../model.ts';
+import type { Model } from '../loaded/model.ts';
 import { planNorms } from './planNorms.ts';
-import { selectNamed } from './selectNamed.ts';
+import { selectNamed } from '../graph/selectNamed.ts';
 import { trainedParameters } from './trainedParameters.ts';
 
 /** The options that mean modules, whatever the tuner. */

@@ -5,9 +5,9 @@ import path from 'node:path';
 import { checkAdapterRoundTrip, randomAdapter } from '@onnx-lora/testing';
 import { expect, test } from 'vitest';
 import { parseAdapterConfig } from '../../adapter/formats/peftConfig.ts';
-import { loadAdapter } from '../loadAdapter.ts';
+import { loadAdapter } from '../opening/loadAdapter.ts';
 import { convertToLora } from '../merging/convertToLora.ts';
-import { openModel } from '../opening/openModel.ts';
+import { openModel } from '../openModel.ts';
 import { planAdapter } from './planAdapter.ts';
 
 const cases = path.join(import.meta.dirname, '../../../../../test/fixtures/cases');

@@ -6,9 +6,9 @@ import { ParameterFinder } from '../../adapter/merging/findParameter.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { WholeParameter } from '../../lora/methods/saved.ts';
 import type { LoraOptions, PlannedAdapter } from './loraOptions.ts';
-import type { Model } from '../model.ts';
-import { wholeModule } from './reservedSlots.ts';
-import { selectNamed } from './selectNamed.ts';
+import type { Model } from '../loaded/model.ts';
+import { wholeModule } from '../loaded/reservedSlots.ts';
+import { selectNamed } from '../graph/selectNamed.ts';
 import { trainedParameters } from './trainedParameters.ts';
 
 /**

@@ -4,8 +4,8 @@ import type { Generation } from '../../adapter/naming/nameTable.ts';
 import { wholeParameters } from '../../lora/methods/saved.ts';
 import type { LoraOptions } from './loraOptions.ts';
 import { planAdapter } from './planAdapter.ts';
-import type { Model } from '../model.ts';
-import { requireModel } from '../givenArguments.ts';
+import type { Model } from '../loaded/model.ts';
+import { requireModel } from '../loaded/givenArguments.ts';
 
 /** What {@link previewLora} finds. */
 export interface LoraPreview {

@@ -3,7 +3,7 @@
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
 import type { Site } from '../../match/sites.ts';
 import { isAttention } from './chosenModules.ts';
-import type { Model } from '../model.ts';
+import type { Model } from '../loaded/model.ts';
 
 /** A parameter that can be adapted. */
 interface Candidate {

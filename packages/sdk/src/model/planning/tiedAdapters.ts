@@ -6,7 +6,7 @@ import { OnnxLoraError } from '../../errors.ts';
 import type { LowRankSite } from '../../lora/methods/loraSite.ts';
 import type { Site } from '../../match/sites.ts';
 import { tiedLayers } from '../../match/tiedWeights.ts';
-import type { Model } from '../model.ts';
+import type { Model } from '../loaded/model.ts';
 
 /** An embedding, and the layers with its weight. */
 export interface Tie {

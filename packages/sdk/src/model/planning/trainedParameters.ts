@@ -6,8 +6,8 @@ import { tensorName } from '../../adapter/formats/tensorNames.ts';
 import type { LowRankSite } from '../../lora/methods/loraSite.ts';
 import type { TrainedParameter } from '../../lora/methods/trainedParameter.ts';
 import { isAttention } from './chosenModules.ts';
-import { wholeModule } from './reservedSlots.ts';
-import type { ModelGraph } from '../modelGraph.ts';
+import { wholeModule } from '../loaded/reservedSlots.ts';
+import type { ModelGraph } from '../graph/modelGraph.ts';
 
 /** What decides on the parameters. */
 export interface TrainedRequest {

@@ -7,7 +7,7 @@ import { tiedTokens } from '../../lora/methods/tokens.ts';
 import type { Site } from '../../match/sites.ts';
 import { tiedLayers } from '../../match/tiedWeights.ts';
 import type { LoraOptions } from './loraOptions.ts';
-import type { Model } from '../model.ts';
+import type { Model } from '../loaded/model.ts';
 
 /**
  * The embeddings with trained rows, and the layers that share their tables, in which PEFT trains the rows along.

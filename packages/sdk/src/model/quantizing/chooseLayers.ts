@@ -9,8 +9,8 @@ import { isStandard } from '../../ops/domains.ts';
 import type { QuantizedForm } from '../../ops/quantization/forms.ts';
 import type { LoraOptions } from '../planning/loraOptions.ts';
 import { targetNames } from '../planning/chosenModules.ts';
-import { selectNamed } from '../planning/selectNamed.ts';
-import type { Model } from '../model.ts';
+import { selectNamed } from '../graph/selectNamed.ts';
+import type { Model } from '../loaded/model.ts';
 
 /** A layer that stays as it is. */
 export interface KeptLayer {

@@ -13,8 +13,8 @@ import type { Rows } from '../../ops/quantization/blocks.ts';
 import { type QuantizedBits, quantizeMatrix } from '../../ops/quantization/forms.ts';
 import { Random } from '../../runtime/random.ts';
 import { float32 } from '../../runtime/tensor.ts';
-import type { Model } from '../model.ts';
-import { openModel } from '../opening/openModel.ts';
+import type { Model } from '../loaded/model.ts';
+import { openModel } from '../openModel.ts';
 import { loftqMatrix } from './loftq.ts';
 import { quantize } from './quantize.ts';
 

@@ -17,9 +17,9 @@ import {
 } from '../../ops/quantization/forms.ts';
 import type { Random } from '../../runtime/random.ts';
 import type { Tensor } from '../../runtime/tensor.ts';
-import { initSite } from '../initial/initialSite.ts';
+import { initSite } from '../planning/initialSite.ts';
 import { peftTensors } from '../initial/start.ts';
-import type { Model } from '../model.ts';
+import type { Model } from '../loaded/model.ts';
 import { planAdapter } from '../planning/planAdapter.ts';
 
 /** What of LoftQ is chosen. */

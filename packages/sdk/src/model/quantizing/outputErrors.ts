@@ -13,7 +13,7 @@ import { guardedTask } from '../../plugin/guards/guardedTask.ts';
 import type { Task } from '../../plugin/preparedTask.ts';
 import { batchesOf as batchesIn, evenlySpaced } from '../../plugin/tasks/batches.ts';
 import type { Feeds } from '../../runtime/tensor.ts';
-import type { Model } from '../model.ts';
+import type { Model } from '../loaded/model.ts';
 import { type MatrixTensors, productOf, tensorsOf, withNames } from './quantizedGraph.ts';
 
 /** Data to measure on: a task, whose examples are taken at equal distances, or what the model is fed, batch after batch. */

@@ -13,12 +13,12 @@ import { allGraphs } from '../../graph/walk.ts';
 import { Random } from '../../runtime/random.ts';
 import { requireWritable } from '../merging/merge.ts';
 import { companionsOf, placeOf, requireOtherFolder } from '../merging/mergeParts.ts';
-import type { Model } from '../model.ts';
+import type { Model } from '../loaded/model.ts';
 import { withOwnConfig } from '../opening/readModelConfig.ts';
 import { loftqAdapter } from './loftq.ts';
 import { checkedOptions, type QuantizeOptions, type QuantizeResult } from './quantizeOptions.ts';
 import { type ModelPart, partsOf, quantizeParts } from './quantizedParts.ts';
-import { requireModel, requirePath } from '../givenArguments.ts';
+import { requireModel, requirePath } from '../loaded/givenArguments.ts';
 
 /**
  * Writes a model with its linear layers in fewer bits. Modules keep their paths, so that the same targets match, and adapters are

@@ -6,7 +6,7 @@ import { OnnxLoraError } from '../../errors.ts';
 import type { PreparedTask } from '../../plugin/preparedTask.ts';
 import { type RunnableModel, rowsPerRun } from '../../plugin/taskModel.ts';
 import type { SessionOptions } from '../../runtime/session.ts';
-import type { Model } from '../model.ts';
+import type { Model } from '../loaded/model.ts';
 import type { BadSamplePolicy } from './batchQueue.ts';
 import { measure, type MeasuredOnce } from './measure.ts';
 

@@ -7,7 +7,7 @@ import type { PreparedTask, Task } from '../../plugin/preparedTask.ts';
 import { Random } from '../../runtime/random.ts';
 import { float32, int64, stack, type Tensor } from '../../runtime/tensor.ts';
 import { crossEntropy, ctc, meanSquaredError, negativeLogLikelihood, softmaxFocal } from '../../train/losses/index.ts';
-import { openModel } from '../opening/openModel.ts';
+import { openModel } from '../openModel.ts';
 import { train } from '../train.ts';
 import type { TrainOptions } from './options/options.ts';
 

@@ -10,7 +10,7 @@ import { OnnxLoraError } from '../../errors.ts';
 import { GraphBuilder } from '../../graph/builder.ts';
 import { writeOnnx } from '../../graph/file/onnxFile.ts';
 import { evaluate } from '../../model/evaluate.ts';
-import { openModel } from '../../model/opening/openModel.ts';
+import { openModel } from '../../model/openModel.ts';
 import { train } from '../../model/train.ts';
 import { inferNode } from '../../ops/infer.ts';
 import { float32 } from '../../runtime/tensor.ts';

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { caseFolders } from '../../../../../test/support/caseFolders.ts';
 import { readSafetensors } from '../../adapter/formats/safetensors.ts';
 import type { ModelProto } from '../../graph/proto.ts';
-import { openModel } from '../../model/opening/openModel.ts';
+import { openModel } from '../../model/openModel.ts';
 import { planAdapter } from '../../model/planning/planAdapter.ts';
 import { OrtRuntime } from '../../runtime/ort.ts';
 import { Random } from '../../runtime/random.ts';

@@ -3,8 +3,8 @@
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { planAdapter } from '../../model/planning/planAdapter.ts';
-import { openModel } from '../../model/opening/openModel.ts';
-import type { Model } from '../../model/model.ts';
+import { openModel } from '../../model/openModel.ts';
+import type { Model } from '../../model/loaded/model.ts';
 import { OrtRuntime } from '../../runtime/ort.ts';
 import { Random } from '../../runtime/random.ts';
 import type { Session } from '../../runtime/session.ts';

@@ -14,9 +14,9 @@ import { createOptimizer, optimizerNames, type OptimizerOptions } from '../../..
 import type { Optimizer } from '../../../train/optimizers/optimizer.ts';
 import { scheduleOf } from '../../../train/schedules/schedule.ts';
 import type { Transformation } from '../../../train/transformation.ts';
-import { requireTask } from '../../givenArguments.ts';
-import type { Model } from '../../model.ts';
-import { whole } from './checks.ts';
+import { requireTask } from '../../loaded/givenArguments.ts';
+import type { Model } from '../../loaded/model.ts';
+import { whole } from '../../loaded/checks.ts';
 import type { AnyOptionRow, AnyOptionRows } from './optionRow.ts';
 import { type CheckedOptions, trainDefaults, type TrainOptions, trainOptionRows } from './options.ts';
 

@@ -11,7 +11,7 @@ import type { Task } from '../../../plugin/preparedTask.ts';
 import { Random } from '../../../runtime/random.ts';
 import { float32, int64, stack, type Tensor } from '../../../runtime/tensor.ts';
 import { crossEntropy } from '../../../train/losses/index.ts';
-import { openModel } from '../../opening/openModel.ts';
+import { openModel } from '../../openModel.ts';
 import { train } from '../../train.ts';
 import type { TrainOptions } from './options.ts';
 import type { TrainResult, TrainingRun } from '../trainingRun.ts';

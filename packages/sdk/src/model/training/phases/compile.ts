@@ -14,7 +14,7 @@ import { ShuffledBatches } from '../../../train/sampling/sampler.ts';
 import { scheduleOf } from '../../../train/schedules/schedule.ts';
 import { Trainer, type TrainerRequest } from '../../../train/trainer.ts';
 import { withNotes, withTargetScaling } from '../../head/forAdapter.ts';
-import { runPrecision } from '../../precision.ts';
+import { runPrecision } from '../../loaded/precision.ts';
 import { BatchQueue } from '../batchQueue.ts';
 import { CheckpointFolder } from '../checkpoints/checkpointFolder.ts';
 import { warningsOf } from '../checkpoints/resume.ts';

@@ -5,7 +5,7 @@ import type { AdapterSession } from '../../../adapter/serving/session.ts';
 import type { ReportRequest } from '../../../plugin/preparedTask.ts';
 import { rowsPerRun } from '../../../plugin/taskModel.ts';
 import { withNotes } from '../../head/forAdapter.ts';
-import type { Model } from '../../model.ts';
+import type { Model } from '../../loaded/model.ts';
 import type { EvaluatorRequest } from '../evaluator.ts';
 
 /** What {@link finished} needs: `model` runs batches, and `whole` is the one that the adapter serves. */

@@ -1,29 +1,29 @@
 /** @file An opened model: what is made from it, and sessions that run it. */
 
-import type { Adapter } from '../adapter/adapter.ts';
-import type { PlacedAdapter } from '../adapter/naming/place.ts';
-import type { AdapterSource } from '../adapter/serving/adapterBank.ts';
-import { AdapterSession } from '../adapter/serving/session.ts';
-import { didYouMean, OnnxLoraError } from '../errors.ts';
-import { knownOptions } from '../knownOptions.ts';
-import type { OnnxFile } from '../graph/file/onnxFile.ts';
-import { inlineKnownBranches } from '../ops/rewrites/inlineBranches.ts';
-import type { InputSizes } from '../ops/rewrites/inputSizes.ts';
-import { resizeInputs } from '../ops/rewrites/resizeInputs.ts';
-import { requireNamedAdapters } from '../plugin/predict/sources.ts';
-import type { RunnableOptions } from '../plugin/taskModel.ts';
-import { checkMachine, warn } from '../runtime/providers/providers.ts';
-import type { Runtime, SessionOptions } from '../runtime/session.ts';
-import { cutGraph } from './cutting/cutGraph.ts';
-import { requireComputed, withInnerOutputs } from './cutting/innerValues.ts';
-import { withOpenHeads } from './head/forAdapter.ts';
-import { type ModelChanges, ModelGraph, type ModelGraphParts } from './modelGraph.ts';
-import { type FixedInputs, fixInputs, requireOneFile } from './opening/fixedInputs.ts';
-import type { ModelFile } from './opening/joinFiles.ts';
-import { withRowInputs } from './opening/rowInputs.ts';
+import type { Adapter } from '../../adapter/adapter.ts';
+import type { PlacedAdapter } from '../../adapter/naming/place.ts';
+import type { AdapterSource } from '../../adapter/serving/adapterBank.ts';
+import { AdapterSession } from '../../adapter/serving/session.ts';
+import { didYouMean, OnnxLoraError } from '../../errors.ts';
+import { knownOptions } from '../../knownOptions.ts';
+import type { OnnxFile } from '../../graph/file/onnxFile.ts';
+import { inlineKnownBranches } from '../../ops/rewrites/inlineBranches.ts';
+import type { InputSizes } from '../../ops/rewrites/inputSizes.ts';
+import { resizeInputs } from '../../ops/rewrites/resizeInputs.ts';
+import { requireNamedAdapters } from '../../plugin/predict/sources.ts';
+import type { RunnableOptions } from '../../plugin/taskModel.ts';
+import { checkMachine, warn } from '../../runtime/providers/providers.ts';
+import type { Runtime, SessionOptions } from '../../runtime/session.ts';
+import { cutGraph } from '../graph/cutGraph.ts';
+import { requireComputed, withInnerOutputs } from '../graph/innerValues.ts';
+import { withOpenHeads } from '../head/forAdapter.ts';
+import { type ModelChanges, ModelGraph, type ModelGraphParts } from '../graph/modelGraph.ts';
+import { type FixedInputs, fixInputs, requireOneFile } from '../graph/fixedInputs.ts';
+import type { ModelFile } from '../graph/joinFiles.ts';
+import { withRowInputs } from '../graph/rowInputs.ts';
 import { AdapterPlaces, type PlaceOptions } from './placing.ts';
 import { otherPrecision, servingPrecision, sessionHere } from './precision.ts';
-import { type ReservedModules, reservedSlots } from './planning/reservedSlots.ts';
+import { type ReservedModules, reservedSlots } from './reservedSlots.ts';
 
 /** The model that a file is a part of. */
 export interface PartOf {

@@ -6,7 +6,7 @@ import { type AdapterConfig, adapterConfig } from '../../adapter/formats/peftCon
 import { renameConfig } from '../../adapter/naming/renameConfig.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { type ModelFamily, OUTPUT_EMBEDDING, pathsOfRoles } from '../../plugin/families/family.ts';
-import type { ModuleInfo } from '../opening/namedModules.ts';
+import type { ModuleInfo } from './namedModules.ts';
 import type { TargetConfig } from '../../lora/targetRules.ts';
 import { type NamedModule, type SelectedModules, selectModules } from '../../lora/targets.ts';
 

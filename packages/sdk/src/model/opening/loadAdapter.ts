@@ -2,12 +2,12 @@
 
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { type Adapter, CONFIG_FILE } from '../adapter/adapter.ts';
-import { readAdapter } from '../adapter/storage/readAdapter.ts';
-import { systemFailure } from '../errors.ts';
-import { knownOptions } from '../knownOptions.ts';
-import { downloadAdapter, isHubId, type LoadAdapterOptions } from './opening/hub.ts';
-import { requirePath } from './givenArguments.ts';
+import { type Adapter, CONFIG_FILE } from '../../adapter/adapter.ts';
+import { readAdapter } from '../../adapter/storage/readAdapter.ts';
+import { systemFailure } from '../../errors.ts';
+import { knownOptions } from '../../knownOptions.ts';
+import { downloadAdapter, isHubId, type LoadAdapterOptions } from './hub.ts';
+import { requirePath } from '../loaded/givenArguments.ts';
 
 const requireKnown = knownOptions<LoadAdapterOptions>('loadAdapter', {
   revision: true,

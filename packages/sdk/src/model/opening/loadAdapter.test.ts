@@ -4,9 +4,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
-import { Adapter } from '../adapter/adapter.ts';
-import { parseAdapterConfig } from '../adapter/formats/peftConfig.ts';
-import { float32 } from '../runtime/tensor.ts';
+import { Adapter } from '../../adapter/adapter.ts';
+import { parseAdapterConfig } from '../../adapter/formats/peftConfig.ts';
+import { float32 } from '../../runtime/tensor.ts';
 import { loadAdapter } from './loadAdapter.ts';
 
 function adapterOf(first: number): Adapter {

@@ -1,6 +1,6 @@
 /** @file Checks of numbers that a user gave. */
 
-import { didYouMean, OnnxLoraError } from '../../../errors.ts';
+import { didYouMean, OnnxLoraError } from '../../errors.ts';
 
 /**
  * A number above 0.

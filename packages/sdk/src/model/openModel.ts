@@ -2,29 +2,29 @@
 
 import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { OnnxLoraError, systemFailure } from '../../errors.ts';
-import { settle } from '../../files/swapFolder.ts';
-import { type FewerBits, isFewerBits, type PrecisionChoice, requirePrecision } from '../../ops/precision/precision.ts';
-import { defined } from '../../plugin/data/defined.ts';
-import type { Plugin } from '../../plugin/registry/definePlugin.ts';
-import type { FamilyFiles, ModelFamily } from '../../plugin/families/family.ts';
-import { type PluginRegistry, catalogueOf } from '../../plugin/registry/loadPlugins.ts';
-import { OrtRuntime } from '../../runtime/ort.ts';
-import type { Runtime } from '../../runtime/session.ts';
-import { WorkerRuntime } from '../../runtime/worker/workerRuntime.ts';
-import { type FixedInputs, requireOneFile } from './fixedInputs.ts';
-import { filesInFolder, filesNamed, onlyFile, publishedAs, type WantedFiles, wholeFile } from './findFiles.ts';
-import { downloadModel, isHubId, type LoadAdapterOptions } from './hub.ts';
-import { type FilesToJoin, isAsItIs, joinFiles, partsByName } from './joinFiles.ts';
-import { builderFor, builtFiles, filesOnDisk, type ModelFiles, realFile } from './modelFiles.ts';
-import { knownOptions } from '../../knownOptions.ts';
-import { Model, type ModelParts, type PartOf } from '../model.ts';
-import { ownConfig, readModelConfig } from './readModelConfig.ts';
-import { withProviders } from '../../plugin/registry/withProviders.ts';
-import { notFound } from '../../files/notFound.ts';
-import { type AskedPrecision, askedPrecision, precisionHere } from '../precision.ts';
-import { quantizedGraphs } from '../quantizing/quantizedParts.ts';
-import { requirePath } from '../givenArguments.ts';
+import { OnnxLoraError, systemFailure } from '../errors.ts';
+import { settle } from '../files/swapFolder.ts';
+import { type FewerBits, isFewerBits, type PrecisionChoice, requirePrecision } from '../ops/precision/precision.ts';
+import { defined } from '../plugin/data/defined.ts';
+import type { Plugin } from '../plugin/registry/definePlugin.ts';
+import type { FamilyFiles, ModelFamily } from '../plugin/families/family.ts';
+import { type PluginRegistry, catalogueOf } from '../plugin/registry/loadPlugins.ts';
+import { OrtRuntime } from '../runtime/ort.ts';
+import type { Runtime } from '../runtime/session.ts';
+import { WorkerRuntime } from '../runtime/worker/workerRuntime.ts';
+import { type FixedInputs, requireOneFile } from './graph/fixedInputs.ts';
+import { filesInFolder, filesNamed, onlyFile, publishedAs, type WantedFiles, wholeFile } from './opening/findFiles.ts';
+import { downloadModel, isHubId, type LoadAdapterOptions } from './opening/hub.ts';
+import { type FilesToJoin, isAsItIs, joinFiles, partsByName } from './graph/joinFiles.ts';
+import { builderFor, builtFiles, filesOnDisk, type ModelFiles, realFile } from './opening/modelFiles.ts';
+import { knownOptions } from '../knownOptions.ts';
+import { Model, type ModelParts, type PartOf } from './loaded/model.ts';
+import { ownConfig, readModelConfig } from './opening/readModelConfig.ts';
+import { withProviders } from '../plugin/registry/withProviders.ts';
+import { notFound } from '../files/notFound.ts';
+import { type AskedPrecision, askedPrecision, precisionHere } from './loaded/precision.ts';
+import { quantizedGraphs } from './quantizing/quantizedParts.ts';
+import { requirePath } from './loaded/givenArguments.ts';
 
 /** Options of {@link openModel}. */
 export interface OpenOptions extends Omit<LoadAdapterOptions, 'maxTensors'> {

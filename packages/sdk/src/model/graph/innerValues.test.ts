@@ -2,9 +2,9 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { readSafetensors } from '../../adapter/formats/safetensors.ts';
 import { readFloats } from '../../graph/tensorData.ts';
-import { loadAdapter } from '../loadAdapter.ts';
-import type { Model } from '../model.ts';
-import { openModel } from '../opening/openModel.ts';
+import { loadAdapter } from '../opening/loadAdapter.ts';
+import type { Model } from '../loaded/model.ts';
+import { openModel } from '../openModel.ts';
 
 const folder = fileURLToPath(new URL('../../../../../test/fixtures/cases/vit-v4', import.meta.url));
 

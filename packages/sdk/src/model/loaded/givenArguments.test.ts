@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { linearNet, publishModel, randomAdapter } from '@onnx-lora/testing';
 import { afterAll, expect, it } from 'vitest';
-import * as sdk from '../index.ts';
+import * as sdk from '../../index.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-arguments-'));
 afterAll(() => rmSync(folder, { recursive: true }));

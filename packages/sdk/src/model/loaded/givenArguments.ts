@@ -1,8 +1,8 @@
 /** @file What programs without types hand to the public functions: a mistake is told by the argument's name and an example. */
 
-import { Adapter } from '../adapter/adapter.ts';
-import { OnnxLoraError } from '../errors.ts';
-import type { Task } from '../plugin/preparedTask.ts';
+import { Adapter } from '../../adapter/adapter.ts';
+import { OnnxLoraError } from '../../errors.ts';
+import type { Task } from '../../plugin/preparedTask.ts';
 import type { Model } from './model.ts';
 
 const examples = {

@@ -1,14 +1,14 @@
 /** @file What a precision brings on this machine, found in about a second: each size of product, timed in both. */
 
-import { GraphBuilder, type Value } from '../graph/builder.ts';
-import { sessionModel } from '../graph/file/onnxFile.ts';
-import { inTurns } from '../graph/turns.ts';
-import { modelOf } from '../graph/valueInfo.ts';
-import { inferNode } from '../ops/infer.ts';
-import { frozenProducts } from '../ops/precision/frozenProducts.ts';
-import { inPrecision, type IntegerPrecision } from '../ops/precision/precision.ts';
-import type { Runtime } from '../runtime/session.ts';
-import { float32, sizeOf } from '../runtime/tensor.ts';
+import { GraphBuilder, type Value } from '../../graph/builder.ts';
+import { sessionModel } from '../../graph/file/onnxFile.ts';
+import { inTurns } from '../../graph/turns.ts';
+import { modelOf } from '../../graph/valueInfo.ts';
+import { inferNode } from '../../ops/infer.ts';
+import { frozenProducts } from '../../ops/precision/frozenProducts.ts';
+import { inPrecision, type IntegerPrecision } from '../../ops/precision/precision.ts';
+import type { Runtime } from '../../runtime/session.ts';
+import { float32, sizeOf } from '../../runtime/tensor.ts';
 import type { Model } from './model.ts';
 
 /** What computing in a precision takes, beside float32. */

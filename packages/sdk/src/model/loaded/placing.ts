@@ -1,19 +1,19 @@
 /** @file Where an adapter's tensors belong in a model: under which names, by which tuner, and whether it is the base's. */
 
-import type { Adapter } from '../adapter/adapter.ts';
-import { isPlainType, LORA } from '../adapter/formats/peftConfig.ts';
-import { baseChangingInit, isForTraining, trainedAs, variantOf } from '../adapter/formats/peftVariants.ts';
-import { reconcile } from '../adapter/formats/reconcile.ts';
-import { parseTensorName } from '../adapter/formats/tensorNames.ts';
-import { adaptNames, modulesOf, tablesOf } from '../adapter/naming/generations.ts';
-import { changeInPart, hasAll, type PrefixChange, prefixChange } from '../adapter/naming/modulePrefix.ts';
-import { type PlacedAdapter, placeAdapter } from '../adapter/naming/place.ts';
-import { OnnxLoraError } from '../errors.ts';
-import type { Tuner } from '../lora/tuner.ts';
-import { type ChosenTuner, tunerSettings } from '../lora/methods/tunedLayer.ts';
-import { listed } from '../plugin/tasks/listed.ts';
-import { formName } from '../ops/quantization/forms.ts';
-import type { ModelGraph } from './modelGraph.ts';
+import type { Adapter } from '../../adapter/adapter.ts';
+import { isPlainType, LORA } from '../../adapter/formats/peftConfig.ts';
+import { baseChangingInit, isForTraining, trainedAs, variantOf } from '../../adapter/formats/peftVariants.ts';
+import { reconcile } from '../../adapter/formats/reconcile.ts';
+import { parseTensorName } from '../../adapter/formats/tensorNames.ts';
+import { adaptNames, modulesOf, tablesOf } from '../../adapter/naming/generations.ts';
+import { changeInPart, hasAll, type PrefixChange, prefixChange } from '../../adapter/naming/modulePrefix.ts';
+import { type PlacedAdapter, placeAdapter } from '../../adapter/naming/place.ts';
+import { OnnxLoraError } from '../../errors.ts';
+import type { Tuner } from '../../lora/tuner.ts';
+import { type ChosenTuner, tunerSettings } from '../../lora/methods/tunedLayer.ts';
+import { listed } from '../../plugin/tasks/listed.ts';
+import { formName } from '../../ops/quantization/forms.ts';
+import type { ModelGraph } from '../graph/modelGraph.ts';
 
 /** How an adapter is placed. */
 export interface PlaceOptions {

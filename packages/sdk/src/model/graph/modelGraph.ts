@@ -1,35 +1,35 @@
 /** @file What an opened model holds: its graph, the facts of its files, and the layers that can be adapted. */
 
-import type { Adapter } from '../adapter/adapter.ts';
-import { type AdapterNotes, inputSizesSchema, quantizedSchema } from '../adapter/storage/adapterNotes.ts';
-import { parseForeignJson } from '../adapter/formats/foreignJson.ts';
-import { weightsDigestInTurns } from '../graph/file/digest.ts';
-import type { OnnxFile } from '../graph/file/onnxFile.ts';
-import { operatorName, withKnownOperators } from '../graph/knownOperators.ts';
-import type { GraphProto, ModelProto, ValueInfoProto } from '../graph/proto.ts';
-import type { ValueType } from '../graph/value.ts';
-import { indexWhole } from '../graph/walk.ts';
-import type { NamedModule } from '../lora/targets.ts';
-import { findParts, withParts } from '../match/partSites.ts';
-import { findSites, type Site } from '../match/sites.ts';
-import { findUnadaptable, type UnadaptableLayer } from '../match/unadaptable.ts';
-import { viewOf } from '../match/view.ts';
-import { refuseFatalNodes } from '../ops/fatalNodes.ts';
-import { declaredType, inferGraph, opsetOf } from '../ops/inferGraph.ts';
-import type { BasePrecision } from '../ops/precision/precision.ts';
-import type { QuantizedFrom } from '../ops/quantization/forms.ts';
-import type { InputSizes } from '../ops/rewrites/inputSizes.ts';
-import { isObject, type JsonObject } from '../plugin/data/modelFiles/configFields.ts';
-import type { ModelFamily } from '../plugin/families/family.ts';
-import { noPlugins, type PluginRegistry } from '../plugin/registry/loadPlugins.ts';
-import type { GraphPort, HeadInput, InnerValue, TaskModel } from '../plugin/taskModel.ts';
-import type { Runtime } from '../runtime/session.ts';
-import { logitsOf, lookupOf, slicedFrom } from './cutting/innerValues.ts';
-import { firstOfHead, headSites } from './head/headSites.ts';
-import { attentionBehind } from './initial/attentionBehind.ts';
-import type { ModelFile } from './opening/joinFiles.ts';
-import { describeModule, type ModuleInfo, namedModules } from './opening/namedModules.ts';
-import { type WeightTotals, weightTotals } from './opening/weightTotals.ts';
+import type { Adapter } from '../../adapter/adapter.ts';
+import { type AdapterNotes, inputSizesSchema, quantizedSchema } from '../../adapter/storage/adapterNotes.ts';
+import { parseForeignJson } from '../../adapter/formats/foreignJson.ts';
+import { weightsDigestInTurns } from '../../graph/file/digest.ts';
+import type { OnnxFile } from '../../graph/file/onnxFile.ts';
+import { operatorName, withKnownOperators } from '../../graph/knownOperators.ts';
+import type { GraphProto, ModelProto, ValueInfoProto } from '../../graph/proto.ts';
+import type { ValueType } from '../../graph/value.ts';
+import { indexWhole } from '../../graph/walk.ts';
+import type { NamedModule } from '../../lora/targets.ts';
+import { findParts, withParts } from '../../match/partSites.ts';
+import { findSites, type Site } from '../../match/sites.ts';
+import { findUnadaptable, type UnadaptableLayer } from '../../match/unadaptable.ts';
+import { viewOf } from '../../match/view.ts';
+import { refuseFatalNodes } from '../../ops/fatalNodes.ts';
+import { declaredType, inferGraph, opsetOf } from '../../ops/inferGraph.ts';
+import type { BasePrecision } from '../../ops/precision/precision.ts';
+import type { QuantizedFrom } from '../../ops/quantization/forms.ts';
+import type { InputSizes } from '../../ops/rewrites/inputSizes.ts';
+import { isObject, type JsonObject } from '../../plugin/data/modelFiles/configFields.ts';
+import type { ModelFamily } from '../../plugin/families/family.ts';
+import { noPlugins, type PluginRegistry } from '../../plugin/registry/loadPlugins.ts';
+import type { GraphPort, HeadInput, InnerValue, TaskModel } from '../../plugin/taskModel.ts';
+import type { Runtime } from '../../runtime/session.ts';
+import { logitsOf, lookupOf, slicedFrom } from './innerValues.ts';
+import { firstOfHead, headSites } from './headSites.ts';
+import { attentionBehind } from './attentionBehind.ts';
+import type { ModelFile } from './joinFiles.ts';
+import { describeModule, type ModuleInfo, namedModules } from './namedModules.ts';
+import { type WeightTotals, weightTotals } from './weightTotals.ts';
 
 /** What of a model is another in one that is made from it. Its weights' digest stays that of the file. */
 export interface ModelChanges {

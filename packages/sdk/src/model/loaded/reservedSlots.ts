@@ -7,8 +7,8 @@ import { LowRank } from '../../lora/methods/lora.ts';
 import type { AdapterPlan } from '../../lora/methods/tuning.ts';
 import type { TrainedParameter } from '../../lora/methods/trainedParameter.ts';
 import { WholeParameter } from '../../lora/methods/saved.ts';
-import type { ModelGraph } from '../modelGraph.ts';
-import { selectNamed } from './selectNamed.ts';
+import type { ModelGraph } from '../graph/modelGraph.ts';
+import { selectNamed } from '../graph/selectNamed.ts';
 
 /** Which places to reserve, in PEFT's words. */
 export interface ReservedModules {

@@ -10,7 +10,7 @@ import type { Value } from '../../graph/builder.ts';
 import { writeOnnx } from '../../graph/file/onnxFile.ts';
 import { tensorProto } from '../../graph/tensorData.ts';
 import { float32 } from '../../runtime/tensor.ts';
-import { openModel } from './openModel.ts';
+import { openModel } from '../openModel.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-totals-'));
 afterAll(() => {

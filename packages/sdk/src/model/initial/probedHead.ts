@@ -4,9 +4,9 @@ import type { HeadValues, PreparedTask } from '../../plugin/preparedTask.ts';
 import { batchesOf, evenlySpaced } from '../../plugin/tasks/batches.ts';
 import { joinVectors } from '../../plugin/tasks/embedding/rows.ts';
 import type { RunnableOptions } from '../../plugin/taskModel.ts';
-import type { Model } from '../model.ts';
-import { attachHead } from './attachHead.ts';
-import { SCORES } from './appendHead.ts';
+import type { Model } from '../loaded/model.ts';
+import { attachHead } from '../head/attachHead.ts';
+import { SCORES } from '../head/appendHead.ts';
 
 /** Most examples that are looked at, evenly spaced over the data: enough for a probe of some thousand features. */
 const MOST = 1024;

@@ -15,7 +15,7 @@ import { inferGraph } from '../../ops/inferGraph.ts';
 import { Random } from '../../runtime/random.ts';
 import { float32, int64, tensor } from '../../runtime/tensor.ts';
 import { merge } from '../merging/merge.ts';
-import { openModel } from './openModel.ts';
+import { openModel } from '../openModel.ts';
 
 let folder: string;
 let file: string;

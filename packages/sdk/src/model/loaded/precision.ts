@@ -1,9 +1,9 @@
 /** @file In what the frozen base of a model computes: on this machine, in a session with its adapters, and in a run on its data. */
 
-import type { Adapter } from '../adapter/adapter.ts';
-import type { ModelGraph } from './modelGraph.ts';
-import { occurrencesOf } from '../match/site.ts';
-import { didYouMean, OnnxLoraError } from '../errors.ts';
+import type { Adapter } from '../../adapter/adapter.ts';
+import type { ModelGraph } from '../graph/modelGraph.ts';
+import { occurrencesOf } from '../../match/site.ts';
+import { didYouMean, OnnxLoraError } from '../../errors.ts';
 import {
   type BasePrecision,
   type FewerBits,
@@ -11,14 +11,14 @@ import {
   type PrecisionName,
   precisionNames,
   sessionIn,
-} from '../ops/precision/precision.ts';
-import type { Runtime, SessionOptions } from '../runtime/session.ts';
-import { comparisonOf } from '../train/graph/comparingLoss.ts';
-import { type MeasuredPrecision, measurePrecision } from '../train/step/measurePrecision.ts';
-import type { GradientStepRequest } from '../train/step/stepRequest.ts';
-import type { LoadedBatch } from './training/batchQueue.ts';
-import { requireHalf } from './opening/halfCheck.ts';
-import { measureSaturation } from './opening/saturation.ts';
+} from '../../ops/precision/precision.ts';
+import type { Runtime, SessionOptions } from '../../runtime/session.ts';
+import { comparisonOf } from '../../train/graph/comparingLoss.ts';
+import { type MeasuredPrecision, measurePrecision } from '../../train/step/measurePrecision.ts';
+import type { GradientStepRequest } from '../../train/step/stepRequest.ts';
+import type { Batch } from '../../plugin/dataset.ts';
+import { requireHalf } from './halfCheck.ts';
+import { measureSaturation } from './saturation.ts';
 
 /** A precision with what is said of it; undefined for float32. */
 export type AskedPrecision = Exclude<PrecisionChoice, string>;
@@ -156,7 +156,7 @@ export async function runPrecision(
   request: GradientStepRequest,
   model: Pick<ModelGraph, 'precision' | 'sites'>,
   before: BasePrecision | undefined,
-  batch: Pick<LoadedBatch, 'inputs' | 'targets' | 'beginning'>,
+  batch: Batch & { beginning(count: number): Promise<Batch> },
 ): Promise<RunPrecision> {
   const known = before ?? model.precision;
   if (!known || known.inFloat32) return { precision: known && ofWeights(known, model), noted: known, warnings: [] };
