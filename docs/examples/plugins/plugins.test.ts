@@ -89,7 +89,9 @@ describe('Inverse', () => {
 });
 
 it('signum refuses a momentum that is none', () => {
-  expect(() => signum.create({ momentum: 1 })).toThrow('momentum of signum must be a number from 0 to below 1, but it is 1.');
+  expect(() => signum.create({ momentum: 1 })).toThrow(
+    'momentum of signum must be a number from 0 to below 1, but it is 1.',
+  );
   expect(checkOptimizer(() => signum.create({ momentum: 0 }))).toEqual([]);
 });
 
