@@ -42,9 +42,9 @@ assert.deepEqual(await checkAdapterRoundTrip(model, adapter), []);
 console.log(`An adapter of ${adapter.parameterCount} numbers goes there and back`);
 
 // 3. Gradients of all that is trained, on a batch of your choice, against finite differences of the loss.
-const { train, collate, loss } = await forecast(boiler).prepare(model);
-const batch = await collate([await train.get(0), await train.get(1)]);
-const found = await checkGradients(model, { lora: { r: 2 }, loss, ...batch });
+const prepared = await forecast(boiler).prepare(model);
+const batch = await prepared.collate([await prepared.train.get(0), await prepared.train.get(1)]);
+const found = await checkGradients(model, { lora: { r: 2 }, loss: (...given) => prepared.loss(...given), ...batch });
 assert.deepEqual(
   found.filter(({ problem }) => problem),
   [],

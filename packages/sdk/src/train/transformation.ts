@@ -27,11 +27,11 @@ export interface Transformation {
   /** Called when the parameters have moved. */
   after?(parameters: ParameterSet): Generator<void, void>;
   /** Parameters to be evaluated and saved in place of these, copied. */
-  averaged?(parameters: ParameterSet): ParameterSet;
+  readonly averaged?: (parameters: ParameterSet) => ParameterSet;
   /** All that it remembers; one that remembers nothing has neither this nor `load`. */
   state?(): TransformationState;
   /** @throws OnnxLoraError `FILE_INVALID` for a state of other parameters */
-  load?(state: TransformationState, parameters: ParameterSet): void;
+  readonly load?: (state: TransformationState, parameters: ParameterSet) => void;
 }
 
 /** What a transformation remembers. */
