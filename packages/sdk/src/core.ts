@@ -107,8 +107,9 @@ export type { BadSamplePolicy } from './model/training/batchQueue.ts';
 export type { ModelChanges, ModelGraph, ModelGraphParts } from './model/graph/modelGraph.ts';
 export { initializerNames, initializerOf } from './lora/init/named.ts';
 export type { AdapterSource, PlaceOptions } from './adapter/serving/adapterBank.ts';
-export type { ClipOptions } from './train/clip.ts';
-export type { EmaOptions } from './train/ema.ts';
+export { clip, type ClipOptions } from './train/clip.ts';
+export { Ema, type EmaOptions } from './train/ema.ts';
+export type { Transformation, TransformationState, TransformedStep } from './train/transformation.ts';
 export type { LossScalingOptions } from './train/step/lossScale.ts';
 export { providerNames } from './runtime/providers/providers.ts';
 export { measurePrecisionGain, type PrecisionGain } from './model/loaded/precisionGain.ts';
@@ -121,7 +122,7 @@ export {
   type MeasuredPrecision,
   type MeasuredProduct,
 } from './train/step/measurePrecision.ts';
-export { trainDefaults, trainOptionRows } from './model/training/options/options.ts';
+export { type TrainDefaults, trainDefaults, trainOptionRows } from './model/training/options/options.ts';
 export type {
   AnyOptionRow,
   AnyOptionRows,

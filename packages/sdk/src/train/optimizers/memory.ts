@@ -6,9 +6,11 @@ import type { Optimizer, Remembered, UpdateSettings } from './optimizer.ts';
 
 /** An optimizer with what it remembers of every parameter that it has updated, by the parameter's name. */
 export class OptimizerMemory {
+  /** What moves the parameters. */
   readonly optimizer: Optimizer;
   readonly #all = new Map<string, Remembered>();
 
+  /** Remembers nothing yet. */
   constructor(optimizer: Optimizer) {
     this.optimizer = optimizer;
   }

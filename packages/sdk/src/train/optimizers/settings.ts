@@ -14,7 +14,8 @@ export interface Rule<T> {
   readonly range: string;
 }
 
-type Settings<Options> = Required<Omit<Options, 'name'>>;
+/** Settings of an optimizer with their defaults: all options but its name. */
+export type Settings<Options> = Required<Omit<Options, 'name'>>;
 
 /**
  * The settings, checked and with their defaults.

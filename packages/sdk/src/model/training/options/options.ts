@@ -17,12 +17,13 @@ export const trainOptionRows: Readonly<Record<keyof TrainOptions, AnyOptionRows[
   ...runRows,
 };
 
-type Defaults = Required<Pick<TrainOptions, DefaultedLearning | DefaultedRun>>;
+/** The options of `train` that always have a value. */
+export type TrainDefaults = Required<Pick<TrainOptions, DefaultedLearning | DefaultedRun>>;
 
 /** What a run does where nobody says otherwise. */
-export const trainDefaults: Defaults = Object.fromEntries(
+export const trainDefaults: TrainDefaults = Object.fromEntries(
   Object.entries(trainOptionRows).flatMap(([name, row]) => (row.default === undefined ? [] : [[name, row.default]])),
-) as unknown as Defaults;
+) as unknown as TrainDefaults;
 
 /** Options with their defaults. */
-export type CheckedOptions<During extends Metrics = Metrics> = TrainOptions<During> & Defaults;
+export type CheckedOptions<During extends Metrics = Metrics> = TrainOptions<During> & TrainDefaults;
