@@ -18,7 +18,7 @@ export interface Rule<T> {
 export type Settings<Options> = Required<Omit<Options, 'name'>>;
 
 /**
- * The settings, checked and with their defaults.
+ * The settings of an optimizer or a schedule, checked and with their defaults.
  *
  * @example
  * const { momentum } = settingsOf<{ momentum: number }>('signum', given, { momentum: fraction(0.9) });
@@ -26,16 +26,17 @@ export type Settings<Options> = Required<Omit<Options, 'name'>>;
  * @throws OnnxLoraError `CONFIG_INVALID` naming the setting
  */
 export function settingsOf<Options extends object>(
-  optimizer: string,
+  owner: string,
   given: Readonly<Record<string, unknown>>,
   rules: { readonly [Key in keyof Settings<Options>]: Rule<Settings<Options>[Key]> },
+  kind: 'optimizer' | 'schedule' = 'optimizer',
 ): Settings<Options> {
-  requireKnown(`The optimizer ${optimizer}`, given, rules);
+  requireKnown(`The ${kind} ${owner}`, given, rules);
   const entries = Object.entries<Rule<unknown>>(rules).map(([key, rule]) => {
     const value = given[key] ?? rule.default;
     if (rule.is(value)) return [key, value] as const;
     const shown = typeof value === 'number' ? value : JSON.stringify(value);
-    throw new OnnxLoraError('CONFIG_INVALID', `${key} of ${optimizer} must be ${rule.range}, but it is ${shown}.`);
+    throw new OnnxLoraError('CONFIG_INVALID', `${key} of ${owner} must be ${rule.range}, but it is ${shown}.`);
   });
   return Object.fromEntries(entries) as Settings<Options>;
 }

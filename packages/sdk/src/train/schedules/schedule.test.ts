@@ -63,7 +63,9 @@ describe('schedules', () => {
     expect(make('linar' as 'linear')).toThrow('There is no schedule "linar". Did you mean "linear"?');
     expect(make('one_cycle', 2)).toThrow('one_cycle has its own warm-up');
     expect(make('linear', -1)).toThrow('warmup must be a number of 0 or more, but it is -1.');
-    expect(make({ name: 'cosine', end: 1 })).toThrow('end must be a number from 0 up to 1, but it is 1.');
-    expect(make({ name: 'cosine_with_restarts', cycles: 0 })).toThrow('cycles must be a number above 0');
+    expect(make({ name: 'cosine', end: 1 })).toThrow('end of cosine must be a number from 0 to below 1, but it is 1.');
+    expect(make({ name: 'cosine_with_restarts', cycles: 0 })).toThrow(
+      'cycles of cosine_with_restarts must be a number above 0',
+    );
   });
 });

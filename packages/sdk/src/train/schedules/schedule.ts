@@ -1,8 +1,8 @@
 /** @file How the learning rate changes over a run. */
 
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
-import { type Known, requireKnown } from '../../knownOptions.ts';
-import { notNegative, numberIn, positive } from '../optimizers/numbers.ts';
+import { notNegative as notNegativeNumber } from '../optimizers/numbers.ts';
+import { fraction, notNegative, positive, type Settings, settingsOf } from '../optimizers/settings.ts';
 
 /**
  * A schedule with its settings. Rates are parts of the highest rate.
@@ -36,23 +36,6 @@ export type ScheduleOptions =
 /** The name of a schedule. */
 export type ScheduleName = ScheduleOptions['name'];
 
-/** The settings of each. */
-const settings: {
-  readonly [Name in ScheduleName]: Known<Omit<Extract<ScheduleOptions, { readonly name: Name }>, 'name'>>;
-} = {
-  constant: {},
-  linear: { end: true },
-  polynomial: { power: true, end: true },
-  cosine: { cycles: true, end: true },
-  cosine_with_restarts: { cycles: true },
-  jagged_cosine: { every: true, rewarm: true, end: true },
-  inverse_sqrt: { timescale: true },
-  one_cycle: { pctStart: true, divFactor: true, finalDivFactor: true },
-};
-
-/** Every schedule's name. */
-export const scheduleNames: readonly ScheduleName[] = Object.keys(settings) as ScheduleName[];
-
 /** Over which steps a schedule goes. */
 export interface ScheduleSpan {
   /** Steps of the whole run. */
@@ -73,90 +56,103 @@ export type Schedule = (step: number) => number;
  * @throws OnnxLoraError `CONFIG_INVALID` for a name or a setting that there is not, and for settings out of their range
  */
 export function scheduleOf(given: ScheduleName | ScheduleOptions, { steps, warmup = 0 }: ScheduleSpan): Schedule {
-  const options: ScheduleOptions = typeof given === 'string' ? { name: given } : given;
-  const { name, ...own } = options;
-  if (Object.hasOwn(settings, name)) requireKnown(`The schedule ${name}`, own, settings[name]);
-  notNegative('warmup', warmup);
+  const { name, ...settings } = typeof given === 'string' ? { name: given } : given;
+  if (!Object.hasOwn(makers, name))
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `There is no schedule "${name}".${didYouMean(name, scheduleNames)} Choose one of ${scheduleNames.join(', ')}.`,
+    );
+  notNegativeNumber('warmup', warmup);
   // As transformers rounds a warmup_ratio.
   const asked = warmup < 1 ? Math.ceil(steps * warmup) : warmup;
   // The only step would have the rate 0, and the run would train nothing.
   const rising = steps === 1 ? 0 : asked;
-  if (options.name === 'one_cycle') {
-    if (asked > 0) {
+  const done = (since: number): number => Math.min(1, since / Math.max(1, steps - rising));
+  const falling = makers[name](settings, { steps, asked, warmup: rising, done });
+  return (step) => (step < rising ? step / rising : falling(step - rising));
+}
+
+type Given = Readonly<Record<string, unknown>>;
+
+/** The steps of a schedule after its warm-up. */
+interface Fall {
+  readonly steps: number;
+  /** Steps of the warm-up that was asked for, and of the one that there is. */
+  readonly asked: number;
+  readonly warmup: number;
+  /** The part of the steps that is over, by steps since the warm-up. */
+  readonly done: (since: number) => number;
+}
+
+/** The options of a schedule, checked and with their defaults. */
+function optionsOf<Name extends ScheduleName>(
+  name: Name,
+  given: Given,
+  rules: Parameters<typeof settingsOf<Extract<ScheduleOptions, { readonly name: Name }>>>[2],
+): Settings<Extract<ScheduleOptions, { readonly name: Name }>> {
+  return settingsOf(name, given, rules, 'schedule');
+}
+
+/** What makes each: the factor on the rate by steps since the warm-up. */
+const makers: { readonly [Name in ScheduleName]: (given: Given, fall: Fall) => Schedule } = {
+  constant: (given) => {
+    optionsOf('constant', given, {});
+    return () => 1;
+  },
+  linear: (given, { done }) => {
+    const { end } = optionsOf('linear', given, { end: fraction(0) });
+    return (since) => end + (1 - end) * (1 - done(since));
+  },
+  polynomial: (given, { done }) => {
+    const { end, power } = optionsOf('polynomial', given, { end: fraction(0), power: positive(1) });
+    return (since) => end + (1 - end) * (1 - done(since)) ** power;
+  },
+  cosine: (given, { done }) => {
+    const { end, cycles } = optionsOf('cosine', given, { end: fraction(0), cycles: positive(0.5) });
+    return (since) => end + (1 - end) * 0.5 * (1 + Math.cos(2 * Math.PI * cycles * done(since)));
+  },
+  cosine_with_restarts: (given, { done }) => {
+    const { cycles } = optionsOf('cosine_with_restarts', given, { cycles: positive(1) });
+    return (since) => (done(since) >= 1 ? 0 : 0.5 * (1 + Math.cos(Math.PI * ((cycles * done(since)) % 1))));
+  },
+  jagged_cosine: (given, { steps, warmup }) => {
+    const every = typeof given['every'] === 'number' ? given['every'] : Math.max(1, Math.ceil(steps / 4));
+    const { end, rewarm } = optionsOf('jagged_cosine', given, {
+      every: positive(every),
+      // A rise over all of a part would leave the rate at 0.
+      rewarm: notNegative(Math.min(every - 1, Math.ceil(every / 10))),
+      end: fraction(0.1),
+    });
+    const height = (at: number): number => end + (1 - end) * 0.5 * (1 + Math.cos(Math.PI * at));
+    const length = Math.max(1, steps - warmup);
+    // As ReLoRA's code counts, a rise ends at the height of the steps before it, and only the last part knows of the warm-up.
+    return (since) => {
+      const [step, rest] = [since + warmup, (since + warmup) % every];
+      return rest < rewarm ? (rest / Math.max(1, rewarm)) * height((step - rest) / length) : height(since / length);
+    };
+  },
+  inverse_sqrt: (given, { warmup }) => {
+    const { timescale } = optionsOf('inverse_sqrt', given, { timescale: positive(warmup || 10_000) });
+    return (since) => 1 / Math.sqrt((since + timescale) / timescale);
+  },
+  one_cycle: (given, { steps, asked }) => {
+    if (asked > 0)
       throw new OnnxLoraError(
         'CONFIG_INVALID',
         'The schedule one_cycle has its own warm-up: set its pctStart, and leave warmup out.',
       );
-    }
-    return oneCycle(options, steps);
-  }
-  const falling = fallOf(options, rising, steps);
-  return (step) => (step < rising ? step / rising : falling(step - rising));
-}
+    const rules = { pctStart: fraction(0.3), divFactor: positive(25), finalDivFactor: positive(1e4) };
+    const { pctStart, divFactor, finalDivFactor } = optionsOf('one_cycle', given, rules);
+    const initial = 1 / divFactor;
+    const final = initial / finalDivFactor;
+    const top = pctStart * steps - 1;
+    const anneal = (from: number, to: number, done: number): number =>
+      to + ((from - to) / 2) * (1 + Math.cos(Math.PI * Math.min(1, done)));
+    // With a rise of less than a step, the first step is the top.
+    return (step) =>
+      step <= top ? anneal(initial, 1, top === 0 ? 1 : step / top) : anneal(1, final, (step - top) / (steps - 1 - top));
+  },
+};
 
-/** The factor by steps since the warm-up. */
-function fallOf(
-  options: Exclude<ScheduleOptions, { name: 'one_cycle' }>,
-  warmup: number,
-  steps: number,
-): (since: number) => number {
-  const done = (since: number): number => Math.min(1, since / Math.max(1, steps - warmup));
-  switch (options.name) {
-    case 'constant':
-      return () => 1;
-    case 'linear':
-    case 'polynomial': {
-      const end = numberIn('end', options.end ?? 0, 0, 1);
-      const power = options.name === 'linear' ? 1 : positive('power', options.power ?? 1);
-      return (since) => end + (1 - end) * (1 - done(since)) ** power;
-    }
-    case 'cosine': {
-      const cycles = positive('cycles', options.cycles ?? 0.5);
-      const end = numberIn('end', options.end ?? 0, 0, 1);
-      return (since) => end + (1 - end) * 0.5 * (1 + Math.cos(2 * Math.PI * cycles * done(since)));
-    }
-    case 'cosine_with_restarts': {
-      const cycles = positive('cycles', options.cycles ?? 1);
-      return (since) => (done(since) >= 1 ? 0 : 0.5 * (1 + Math.cos(Math.PI * ((cycles * done(since)) % 1))));
-    }
-    case 'jagged_cosine': {
-      const every = positive('every', options.every ?? Math.max(1, Math.ceil(steps / 4)));
-      // A rise over all of a part would leave the rate at 0.
-      const rewarm = notNegative('rewarm', options.rewarm ?? Math.min(every - 1, Math.ceil(every / 10)));
-      const end = numberIn('end', options.end ?? 0.1, 0, 1);
-      const height = (at: number): number => end + (1 - end) * 0.5 * (1 + Math.cos(Math.PI * at));
-      const length = Math.max(1, steps - warmup);
-      // As ReLoRA's code counts, a rise ends at the height of the steps before it, and only the last part knows of the warm-up.
-      return (since) => {
-        const [step, rest] = [since + warmup, (since + warmup) % every];
-        return rest < rewarm ? (rest / Math.max(1, rewarm)) * height((step - rest) / length) : height(since / length);
-      };
-    }
-    case 'inverse_sqrt': {
-      const timescale = positive('timescale', options.timescale ?? (warmup || 10_000));
-      return (since) => 1 / Math.sqrt((since + timescale) / timescale);
-    }
-    default: {
-      const { name } = options as { readonly name: string };
-      throw new OnnxLoraError(
-        'CONFIG_INVALID',
-        `There is no schedule "${name}".${didYouMean(name, scheduleNames)} Choose one of ${scheduleNames.join(', ')}.`,
-      );
-    }
-  }
-}
-
-/** @see https://arxiv.org/abs/1708.07120 */
-function oneCycle(
-  { pctStart = 0.3, divFactor = 25, finalDivFactor = 1e4 }: Extract<ScheduleOptions, { name: 'one_cycle' }>,
-  steps: number,
-): Schedule {
-  const initial = 1 / positive('divFactor', divFactor);
-  const final = initial / positive('finalDivFactor', finalDivFactor);
-  const top = numberIn('pctStart', pctStart, 0, 1) * steps - 1;
-  const anneal = (from: number, to: number, done: number): number =>
-    to + ((from - to) / 2) * (1 + Math.cos(Math.PI * Math.min(1, done)));
-  // With a rise of less than a step, the first step is the top.
-  return (step) =>
-    step <= top ? anneal(initial, 1, top === 0 ? 1 : step / top) : anneal(1, final, (step - top) / (steps - 1 - top));
-}
+/** Every schedule's name. */
+export const scheduleNames: readonly ScheduleName[] = Object.keys(makers) as ScheduleName[];
