@@ -19,6 +19,7 @@ import { float32 } from '../../runtime/tensor.ts';
 import { evaluate } from '../evaluate.ts';
 import type { Model } from '../loaded/model.ts';
 import { openModel } from '../openModel.ts';
+import type { Optimizer } from '../../train/optimizers/optimizer.ts';
 import { train } from '../train.ts';
 import { latestCheckpoint } from './checkpoints/checkpointFolder.ts';
 import type { TrainingRun, TrainResult } from './trainingRun.ts';
@@ -648,6 +649,11 @@ describe('checkpoints', () => {
     // Replaced on request.
     await run({}, { steps: 3, checkpoints: { folder: place, overwrite: true } });
     expect(readdirSync(place)).toEqual(['step-3']);
+  });
+
+  it('an optimizer without its functions is refused', async () => {
+    const optimizer = { name: 'mine', weightDecay: 0, update: () => undefined } as unknown as Optimizer;
+    await expect(run({}, { optimizer })).rejects.toThrow('The optimizer "mine" has no function init.');
   });
 
   it('that cannot be written do not end the run', async () => {

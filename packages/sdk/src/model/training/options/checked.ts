@@ -126,15 +126,29 @@ export function evaluationSteps(
   return every === 'epoch' ? Math.max(1, Math.round(data.train.length / perStep)) : whole('evaluateEvery', every);
 }
 
-/** @throws OnnxLoraError `CONFIG_INVALID` for a name that nobody brings, and for settings that cannot be */
+/** @throws OnnxLoraError `PLUGIN_INVALID` for an object without the functions of an optimizer */
+function requireOptimizer(optimizer: Optimizer): Optimizer {
+  const given = optimizer as unknown as Readonly<Record<string, unknown>>;
+  const missing = ['init', 'update'].filter((each) => typeof given[each] !== 'function');
+  if (missing.length === 0) return optimizer;
+  throw new OnnxLoraError(
+    'PLUGIN_INVALID',
+    `The optimizer "${optimizer.name}" has no function ${missing.join(' and no function ')}. Give it the functions of Optimizer in @onnx-lora/sdk/plugin.`,
+  );
+}
+
+/**
+ * @throws OnnxLoraError `CONFIG_INVALID` for a name that nobody brings, and for settings that cannot be; `PLUGIN_INVALID` for
+ *   an optimizer without the functions of one
+ */
 export function optimizerOf(
   given: NonNullable<TrainOptions['optimizer']>,
   { optimizers }: Pick<PluginRegistry, 'optimizers'>,
 ): Optimizer {
-  if (typeof given === 'object' && 'update' in given) return given as Optimizer;
+  if (typeof given === 'object' && 'update' in given) return requireOptimizer(given as Optimizer);
   const { name, ...settings } = typeof given === 'string' ? { name: given } : given;
   const brought = optimizers.find((each) => each.name === name);
-  if (brought) return brought.create(settings);
+  if (brought) return requireOptimizer(brought.create(settings));
   if (optimizerNames.some((each) => each === name)) return createOptimizer({ name, ...settings } as OptimizerOptions);
   const names = [...optimizerNames, ...optimizers.map((each) => each.name)];
   throw new OnnxLoraError(
