@@ -253,17 +253,6 @@ describe('a session', () => {
 });
 
 describe('errors', () => {
-  it('of a tuner of an earlier version, what to write instead', async () => {
-    const old = {
-      ...ia3,
-      tune: (...given) => ({ ...ia3.tune(...given), mergeWeight: (weight: unknown) => weight }),
-    } satisfies Tuner;
-    const other = await openModel(path.join(cases, 'peft-ia3/model.onnx'), { plugins: [definePlugin({ name: 'old', tuners: [old] })] }); // prettier-ignore
-    expect(() => previewLora(other, IA3)).toThrow(
-      /"ia3" has "mergeWeight", which no longer exists: give "delta" .*, or "weight"/,
-    );
-  });
-
   it('name the type that no plugin brings, and the plugin as the remedy', async () => {
     const adapter = await loadAdapter(path.join(cases, 'peft-ia3/adapter'));
     const bare = await openModel(path.join(cases, 'peft-ia3/model.onnx'));

@@ -34,7 +34,7 @@ export { type PlacedAdapter, placeAdapter } from './adapter/naming/place.ts';
 export { joinTunings } from './adapter/serving/slots.ts';
 export type * from './lora/methods/tuning.ts';
 export { LowRank, type PlacedLowRank } from './lora/methods/lora.ts';
-export { WholeParameter, wholeParameters } from './lora/methods/saved.ts';
+export { WholeParameter } from './lora/methods/saved.ts';
 export { ByTuner } from './lora/methods/byTuner.ts';
 export type { ChosenTuner, TunedSite } from './lora/methods/tunedLayer.ts';
 export type { PrefixChange } from './adapter/naming/modulePrefix.ts';

@@ -40,7 +40,6 @@ import {
   refusedApply,
   refusedFactors,
   refusedKind,
-  requireNewContract,
   type TunedSite,
   weightOf,
 } from './tunedLayer.ts';
@@ -81,7 +80,6 @@ export class ByTuner implements ModuleTuning {
     const math = tuner.tune(layer, settings, layers, saved, read);
     const unfit = 'factors' in math ? refusedFactors(site) : 'delta' in math ? undefined : refusedApply(site);
     if (unfit !== undefined) throw refused(site, tuner, unfit);
-    requireNewContract(math, tuner);
     this.site = site;
     this.path = site.path;
     this.math = math;

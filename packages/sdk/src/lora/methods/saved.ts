@@ -130,8 +130,3 @@ function forInference(data: Float32Array, { stored, layout }: TrainedParameter):
   const [rows, columns] = stored.dims as [number, number];
   return layout === 'out-in' ? transposed(data, rows, columns) : data;
 }
-
-/** The parameters of a plan that are trained whole. */
-export function wholeParameters(plan: readonly ModuleTuning[]): TrainedParameter[] {
-  return plan.flatMap(({ parameter }) => parameter ?? []);
-}

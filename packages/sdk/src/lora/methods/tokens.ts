@@ -4,10 +4,8 @@ import { tensorName } from '../../adapter/formats/tensorNames.ts';
 import { floats } from '../../graph/tensorData.ts';
 import type { Site } from '../../match/sites.ts';
 import { float32 } from '../../runtime/tensor.ts';
-import type { Factor } from '../kinds/kind.ts';
 import { LowRank } from './lora.ts';
 import type { LowRankSite } from './loraSite.ts';
-import { factorTensor } from './loraTensors.ts';
 import type { TuningTensor } from './tuning.ts';
 
 /** Rows of an embedding, or of a layer that shares its table. They begin as they are. */
@@ -20,34 +18,30 @@ export class TokenRows extends LowRank {
     return 'replaces rows of the table';
   }
 
+  /** The rows, `[n, dim]`; the graph reads what they are more. */
   protected override tensorOf(role: string): TuningTensor {
-    return rowsTensor(this, role as Factor);
+    const { site, tokens, savedAs = site.path, tiedTo, onlyTokens } = this.product;
+    const rows = tableRows(site, tokens!);
+    const dims = [tokens!.length, rows.length / tokens!.length] as const;
+    return {
+      ...super.tensorOf(role),
+      savedAs: tensorName(savedAs, onlyTokens ? 'own_tokens_delta' : 'trainable_tokens_delta'),
+      scale: 1,
+      base: rows,
+      count: tiedTo ? 0 : rows.length,
+      first: () => ({ value: rows.slice(), dims }),
+      fromSaved: (saved) => {
+        // B `[dim, n]` is what they are more than the table's.
+        const more = floats(saved.get('lora_B')!);
+        return { value: rows.map((each, i) => each + more[(i % dims[1]) * dims[0] + Math.floor(i / dims[1])]!), dims };
+      },
+      toSaved: ({ value }) => float32(value.slice(), dims),
+    };
   }
 
   protected override roles(): readonly string[] {
     return this.product.tiedTo ? [] : ['lora_B'];
   }
-}
-
-/** The rows of an embedding that are trained, `[n, dim]`: they begin as they are, and the graph reads what they are more. */
-function rowsTensor(owner: LowRank, role: Factor): TuningTensor {
-  const { site, tokens, savedAs = site.path, tiedTo, onlyTokens } = owner.product;
-  const rows = tableRows(site, tokens!);
-  const dims = [tokens!.length, rows.length / tokens!.length] as const;
-  return {
-    ...factorTensor(owner, role),
-    savedAs: tensorName(savedAs, onlyTokens ? 'own_tokens_delta' : 'trainable_tokens_delta'),
-    scale: 1,
-    base: rows,
-    count: tiedTo ? 0 : rows.length,
-    first: () => ({ value: rows.slice(), dims }),
-    fromSaved: (saved) => {
-      // B `[dim, n]` is what they are more than the table's.
-      const more = floats(saved.get('lora_B')!);
-      return { value: rows.map((each, i) => each + more[(i % dims[1]) * dims[0] + Math.floor(i / dims[1])]!), dims };
-    },
-    toSaved: ({ value }) => float32(value.slice(), dims),
-  };
 }
 
 /** The base's rows of these ids, `[n, dim]`, copied. */

@@ -12,7 +12,7 @@ import { inferNode } from '../../ops/infer.ts';
 import { transposed } from '../../runtime/layout.ts';
 import { float32, sizeOf, tensor, type Tensor } from '../../runtime/tensor.ts';
 import { kindOf } from '../kinds/table.ts';
-import type { ByTensor, TensorNumbers, TunedLayer, TunedTensor, Tuner, TunerSettings, Tuning } from '../tuner.ts';
+import type { ByTensor, TensorNumbers, TunedLayer, TunedTensor, Tuner, TunerSettings } from '../tuner.ts';
 import type { Edits, SavedTensors } from './tuning.ts';
 
 /** A tuner with its settings. */
@@ -94,16 +94,6 @@ export function refusedFactors(site: Site): string | undefined {
   return kindOf(site).matrix(site).groups === 1
     ? undefined
     : 'is a convolution with groups, which factors cannot change';
-}
-
-/** @throws OnnxLoraError `PLUGIN_INVALID` for what `tune` gave before there was one description for all */
-export function requireNewContract(math: Tuning, { name }: Tuner): void {
-  const old = ['mergeWeight', 'mergeBias'].find((each) => each in math);
-  if (old === undefined) return;
-  throw new OnnxLoraError(
-    'PLUGIN_INVALID',
-    `The tuner "${name}" has "${old}", which no longer exists: give "delta" (the change of the weight, from which forward and merging follow), or "weight" and "bias" beside "apply", written with operators as "apply" is.`,
-  );
 }
 
 /** Of the operators that tuners write their change of a weight with. */

@@ -18,7 +18,6 @@ import { injectAdapters } from '../../lora/inject.ts';
 import { kindOf } from '../../lora/kinds/table.ts';
 import type { AdapterInput } from '../../lora/methods/tuning.ts';
 import { refold } from '../../match/view.ts';
-import { wholeParameters } from '../../lora/methods/saved.ts';
 import { requireWritable } from './merge.ts';
 import { withSharedHead } from '../head/forAdapter.ts';
 import type { Model } from '../loaded/model.ts';
@@ -130,7 +129,7 @@ function withDefaults(model: ModelProto, inputs: readonly AdapterInput[]): Model
   const { uses, outputs } = indexWhole(graph);
   // What a trained parameter replaces everywhere is its default, under another name.
   const replaced = new Set(
-    wholeParameters(inputs.map(({ tuning }) => tuning)).flatMap(({ stored }) => stored.tensors.map(({ name }) => name)),
+    inputs.flatMap(({ tuning: { parameter } }) => parameter?.stored.tensors.map(({ name }) => name) ?? []),
   );
   const kept = (graph.initializer ?? []).filter(
     ({ name = '' }) => !replaced.has(name) || uses.has(name) || outputs.has(name),

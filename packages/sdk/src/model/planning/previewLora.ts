@@ -1,7 +1,6 @@
 /** @file What an adapter with given options would train, before anything is trained. */
 
 import type { Generation } from '../../adapter/naming/nameTable.ts';
-import { wholeParameters } from '../../lora/methods/saved.ts';
 import type { LoraOptions } from './loraOptions.ts';
 import { planAdapter } from './planAdapter.ts';
 import type { Model } from '../loaded/model.ts';
@@ -40,7 +39,7 @@ export function previewLora(model: Model, options: LoraOptions = {}): LoraPrevie
     targets: typeof config.targetModules === 'string' ? [] : (config.targetModules ?? []),
     parameters: config.targetParameters ?? [],
     tokens: Object.keys(config.trainableTokenIndices ?? {}),
-    trained: wholeParameters(plan).map(({ name }) => name),
+    trained: plan.flatMap(({ parameter }) => parameter?.name ?? []),
     // What modules share is one tensor.
     trainableParameters: [...new Map(tensors.map(({ name, count }) => [name, count])).values()].reduce((sum, count) => sum + count, 0), // prettier-ignore
     warnings,
