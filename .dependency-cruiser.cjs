@@ -3,8 +3,8 @@
 const TEST = '[.]test[.]ts$|/fixtures/';
 
 /**
- * Layers of the SDK: each may import itself and what its list names, besides `runtime`, `files`, `errors.ts` and
- * `knownOptions.ts`, which all may use. `model/`, the entries and whatever else lies at the top of `src` stand above all layers.
+ * Layers of the SDK: each may import itself and what its list names, besides `runtime`, `files`, `errors.ts`,
+ * `knownOptions.ts` and `checks.ts`, which all may use. `model/`, the entries and whatever else lies at the top of `src` stand above all layers.
  */
 const layers = {
   runtime: [],
@@ -38,7 +38,7 @@ const layerRules = Object.entries(layers).map(([layer, below]) => ({
   from: { path: `^packages/sdk/src/${layer}/`, pathNot: TEST },
   to: {
     path: '^packages/sdk/src/',
-    pathNot: `^packages/sdk/src/((errors|knownOptions)[.]ts$|(${[layer, 'runtime', 'files', ...below].join('|')})/)`,
+    pathNot: `^packages/sdk/src/((errors|knownOptions|checks)[.]ts$|(${[layer, 'runtime', 'files', ...below].join('|')})/)`,
   },
 }));
 

@@ -612,7 +612,7 @@ describe('bad luck', () => {
       'train', vit, '--data', data, '--out', path.join(folder, 'run'), '--steps', '40', '--eval-every', '1', '--patience', '2', '--min-delta', '2', '--metric', 'loss:higher', '--quiet', ...quick,
     ]); // prettier-ignore
     expect(code).toBe(0);
-    expect(stdout).toContain('Stopped getting better after 3 steps');
+    expect(stdout).toContain('Ended early, no longer getting better, after 3 steps');
     expect(stdout).toMatch(/best {5}[\d.]+ at step \d/);
   });
 });

@@ -18,7 +18,7 @@ import { probedHead } from './initial/probedHead.ts';
 import { modelFor } from './head/forAdapter.ts';
 import type { Model } from './loaded/model.ts';
 import type { BadSamplePolicy } from './training/batchQueue.ts';
-import { oneOf, whole } from './loaded/checks.ts';
+import { oneOf, whole } from '../checks.ts';
 import { trainDefaults } from './training/options/options.ts';
 import { measure } from './training/measure.ts';
 import { requireAdapters, requireModel, requireTask } from './loaded/givenArguments.ts';

@@ -1,6 +1,6 @@
 /** @file Bounds on gradients. */
 
-import { notNegative } from './optimizers/numbers.ts';
+import { notNegative } from '../checks.ts';
 import type { Transformation } from './transformation.ts';
 import { multiply, slices, sumOfSquares } from './turns.ts';
 

@@ -2,7 +2,7 @@
 
 import { float32 } from '../runtime/tensor.ts';
 import { savedFloats } from './optimizers/memory.ts';
-import { numberIn } from './optimizers/numbers.ts';
+import { numberIn } from '../checks.ts';
 import type { ParameterSet } from './parameters.ts';
 import type { Transformation, TransformationState } from './transformation.ts';
 import { slices } from './turns.ts';

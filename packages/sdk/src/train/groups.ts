@@ -3,7 +3,7 @@
 import { parseTensorName, type TensorRole } from '../adapter/formats/tensorNames.ts';
 import { OnnxLoraError } from '../errors.ts';
 import { nameRule } from '../lora/targetRules.ts';
-import { notNegative, positive } from './optimizers/numbers.ts';
+import { notNegative, positive } from '../checks.ts';
 import type { Parameter } from './parameters.ts';
 
 /** A trained tensor, as rules of groups see it. */

@@ -20,7 +20,7 @@ import { fittingRanks, requireRank } from './fittingRanks.ts';
 import { requireInitializable } from './initialSite.ts';
 import type { Model } from '../loaded/model.ts';
 import { DEFAULT_RANK, type LoraOptions, type PlannedAdapter } from './loraOptions.ts';
-import { oneOf } from '../loaded/checks.ts';
+import { oneOf } from '../../checks.ts';
 import { planByTuner } from './planByTuner.ts';
 import { selectNamed } from '../graph/selectNamed.ts';
 import { targetParameters } from './targetParameters.ts';

@@ -4,7 +4,7 @@ import type { Adapter } from '../../adapter/adapter.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { knownOptions } from '../../knownOptions.ts';
 import { type QuantizedBits, quantizedBits, type QuantizedForm } from '../../ops/quantization/forms.ts';
-import { positive, whole } from '../loaded/checks.ts';
+import { positive, whole } from '../../checks.ts';
 import type { LoraOptions } from '../planning/loraOptions.ts';
 import type { KeptLayer } from './chooseLayers.ts';
 import type { LoftqOptions } from './loftq.ts';

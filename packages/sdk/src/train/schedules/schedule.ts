@@ -1,7 +1,7 @@
 /** @file How the learning rate changes over a run. */
 
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
-import { notNegative as notNegativeNumber } from '../optimizers/numbers.ts';
+import { notNegative as notNegativeNumber } from '../../checks.ts';
 import { fraction, notNegative, positive, type Settings, settingsOf } from '../optimizers/settings.ts';
 
 /**

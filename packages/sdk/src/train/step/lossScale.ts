@@ -1,6 +1,6 @@
 /** @file The loss scale of graphs that compute in float16, whose small gradients would otherwise become 0. */
 
-import { numberIn, positive } from '../optimizers/numbers.ts';
+import { numberIn, positive } from '../../checks.ts';
 
 /** Settings of dynamic loss scaling; the defaults are torch's. */
 export interface LossScalingOptions {

@@ -16,7 +16,7 @@ import { scheduleOf } from '../../../train/schedules/schedule.ts';
 import type { Transformation } from '../../../train/transformation.ts';
 import { requireTask } from '../../loaded/givenArguments.ts';
 import type { Model } from '../../loaded/model.ts';
-import { whole } from '../../loaded/checks.ts';
+import { whole } from '../../../checks.ts';
 import type { AnyOptionRow, AnyOptionRows } from './optionRow.ts';
 import { type CheckedOptions, trainDefaults, type TrainOptions, trainOptionRows } from './options.ts';
 

@@ -7,7 +7,7 @@ import type { ParameterGroup } from '../../../train/groups.ts';
 import { type OptimizerName, optimizerNames, type OptimizerOptions } from '../../../train/optimizers/named.ts';
 import type { Optimizer } from '../../../train/optimizers/optimizer.ts';
 import { type ScheduleName, scheduleNames, type ScheduleOptions } from '../../../train/schedules/schedule.ts';
-import { MAX_SEED } from '../../loaded/checks.ts';
+import { MAX_SEED } from '../../../checks.ts';
 import { nameSuchAs, type OptionRows } from './optionRow.ts';
 import type { Sampling } from './sampling.ts';
 
