@@ -17,7 +17,11 @@ const layers = {
   lora: ['linalg', 'graph', 'ops', 'match', 'autodiff', 'adapter'],
   adapter: ['linalg', 'graph', 'ops', 'match', 'autodiff', 'lora'],
   train: ['linalg', 'graph', 'ops', 'match', 'autodiff', 'lora', 'adapter'],
-  plugin: ['linalg', 'graph', 'ops', 'match', 'autodiff', 'lora', 'adapter', 'train'],
+  statistics: [],
+  plugin: ['linalg', 'graph', 'ops', 'match', 'autodiff', 'lora', 'adapter', 'train', 'statistics'],
+  data: ['adapter', 'plugin'],
+  predict: ['adapter', 'plugin'],
+  tasks: ['linalg', 'graph', 'adapter', 'train', 'statistics', 'plugin', 'data', 'predict'],
 };
 
 /** Rooms of `sdk/src/model`, lowest first: each imports itself and those before it. The functions at the top of `model` use all. */
@@ -105,8 +109,8 @@ module.exports = {
     },
     onlyIn('onnxruntime-node', '^packages/sdk/src/runtime/ort[.]ts$'),
     onlyIn('ml-matrix', '^packages/sdk/src/linalg/decompositions[.]ts$'),
-    onlyIn('csv-parse', '^packages/sdk/src/plugin/data/tables/tableStream[.]ts$'),
-    onlyIn('tinypool', '^packages/sdk/src/plugin/inThreads[.]ts$'),
+    onlyIn('csv-parse', '^packages/sdk/src/data/tables/tableStream[.]ts$'),
+    onlyIn('tinypool', '^packages/sdk/src/data/inThreads[.]ts$'),
     onlyIn('sharp', '^packages/vision/src/(image/sharp\\w+|report/overlay)[.]ts$'),
     onlyIn(
       '@huggingface/tokenizers',

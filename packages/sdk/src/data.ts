@@ -4,10 +4,10 @@
 
 export { readModelConfig } from './model/opening/readModelConfig.ts';
 export { readSafetensors, type Safetensors, writeSafetensors } from './adapter/formats/safetensors.ts';
-export { inThreads, type ThreadedDataset, type ThreadOptions, ThreadPool } from './plugin/inThreads.ts';
+export { inThreads, type ThreadedDataset, type ThreadOptions, ThreadPool } from './data/inThreads.ts';
 export { fileIdentity } from './files/fileIdentity.ts';
 export { AtomicWriter, flushFolder, makeFolder, writeFileAtomic } from './files/atomicWriter.ts';
-export { contentKey, ExampleSet } from './plugin/data/exampleSet.ts';
+export { contentKey, ExampleSet } from './data/exampleSet.ts';
 export {
   withSourceLocation,
   fileInside,
@@ -15,7 +15,7 @@ export {
   nameOfRecord,
   type PlacedRecord,
   withoutMissing,
-} from './plugin/data/recordFiles.ts';
+} from './data/recordFiles.ts';
 export {
   applyAugmentations,
   type Augment,
@@ -28,7 +28,7 @@ export {
   checkShare,
   checkWhole,
   type Range,
-} from './plugin/data/augmentation.ts';
+} from './data/augmentation.ts';
 export {
   cellLabels,
   cellList,
@@ -43,8 +43,8 @@ export {
   type Row,
   type TableOptions,
   textOfCell,
-} from './plugin/data/tables/cells.ts';
-export { type Defined, defined } from './plugin/data/defined.ts';
+} from './data/tables/cells.ts';
+export { type Defined, defined } from './plugin/defined.ts';
 export {
   ColumnFinder,
   type ColumnRole,
@@ -52,9 +52,9 @@ export {
   columnSettings,
   type MissingColumn,
   type NamedColumns,
-} from './plugin/data/tables/columns.ts';
+} from './data/tables/columns.ts';
 export { drawSeed, Random, type RandomState } from './runtime/random.ts';
-export { BoundedCache } from './plugin/data/boundedCache.ts';
+export { BoundedCache } from './data/boundedCache.ts';
 export {
   type ClassFolder,
   classFolders,
@@ -69,7 +69,7 @@ export {
   splitInName,
   splitManifests,
   stemOf,
-} from './plugin/data/layouts.ts';
+} from './data/layouts.ts';
 export {
   type DataReader,
   type DivideOptions,
@@ -78,7 +78,7 @@ export {
   readData,
   type ReadData,
   requireRecords,
-} from './plugin/data/readData.ts';
+} from './data/readData.ts';
 export {
   type Line,
   linesOf,
@@ -87,11 +87,12 @@ export {
   textLines,
   textOf,
   type TextPieces,
-} from './plugin/data/tables/textLines.ts';
-export { type AlsoFits, tasksOfColumns, UnusedColumns } from './plugin/data/tables/unusedColumns.ts';
+} from './data/tables/textLines.ts';
+export type { AlsoFits } from './plugin/preparedTask.ts';
+export { tasksOfColumns, UnusedColumns } from './data/tables/unusedColumns.ts';
 export { decodeText, isUtf16, textOfHead } from './files/decodeText.ts';
-export { fairHoldOut, type RecordSplit, type SplitFacts, splitRecords } from './plugin/data/splits/splitRecords.ts';
-export { isObject, type JsonObject, readJsonObject, ConfigFields } from './plugin/data/modelFiles/configFields.ts';
+export { fairHoldOut, type RecordSplit, type SplitFacts, splitRecords } from './data/splits/splitRecords.ts';
+export { isObject, type JsonObject, readJsonObject, ConfigFields } from './data/modelFiles/configFields.ts';
 export {
   readSentenceLimits,
   readSentenceModules,
@@ -99,7 +100,7 @@ export {
   type SentenceLimits,
   type SentenceModule,
   type SentencePooling,
-} from './plugin/data/modelFiles/sentenceModules.ts';
+} from './data/modelFiles/sentenceModules.ts';
 export {
   byTokenizer,
   checkTokenIds,
@@ -111,13 +112,13 @@ export {
   checkedTokenizer,
   readTokenizerFile,
   readTokenLines,
-} from './plugin/data/modelFiles/tokenizerFiles.ts';
+} from './data/modelFiles/tokenizerFiles.ts';
 export {
   filesInTwoSplits,
   type Shared,
   sharedBetweenSplits,
   sharedWarning,
-} from './plugin/data/splits/sharedBetweenSplits.ts';
+} from './data/splits/sharedBetweenSplits.ts';
 export {
   checkFraction,
   type EvalSplit,
@@ -129,12 +130,6 @@ export {
   splitNames,
   telling,
   withTestForValidation,
-} from './plugin/data/splits/splits.ts';
-export {
-  type Peeked,
-  peeked,
-  openTable,
-  type TableFormat,
-  type TableStream,
-} from './plugin/data/tables/tableStream.ts';
-export { readTable, type Table, tableEndings, tableOf, wholeTable } from './plugin/data/tables/table.ts';
+} from './data/splits/splits.ts';
+export { type Peeked, peeked, openTable, type TableFormat, type TableStream } from './data/tables/tableStream.ts';
+export { readTable, type Table, tableEndings, tableOf, wholeTable } from './data/tables/table.ts';

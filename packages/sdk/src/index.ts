@@ -17,13 +17,8 @@ export type { CheckpointOptions, TrainingRunOptions } from './model/training/opt
 export type { TrainResult, TrainingRun } from './model/training/trainingRun.ts';
 export type { Divergence, TrainEvent, Evaluation } from './plugin/events.ts';
 export type { EarlyStopping } from './model/training/objective.ts';
-export type { MetricChoice } from './plugin/tasks/statistics/metricChoice.ts';
-export {
-  type ComparedMeasurement,
-  type Verdict,
-  verdictOf,
-  type VerdictOptions,
-} from './plugin/tasks/statistics/verdict.ts';
+export type { MetricChoice } from './statistics/metricChoice.ts';
+export { type ComparedMeasurement, type Verdict, verdictOf, type VerdictOptions } from './statistics/verdict.ts';
 export type { LoraOptions } from './model/planning/loraOptions.ts';
 export { type LoraPreview, previewLora } from './model/planning/previewLora.ts';
 export { toPlainLora } from './model/merging/toPlainLora.ts';

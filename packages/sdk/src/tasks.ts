@@ -12,12 +12,13 @@ export { requireExamples } from './model/training/phases/prepare.ts';
 export { worseMetric, type WorseMetric, requireMetric } from './model/training/objective.ts';
 export type { BadSample } from './plugin/events.ts';
 export * from './train/losses/index.ts';
-export type { Batch, Dataset, MetricCollector, Metrics, MetricsNamed } from './plugin/dataset.ts';
-export { filePredictor, fileProcessor } from './plugin/predict/filePredictor.ts';
-export { type SourceProcessor, sourcePredictor, type SourceRequest } from './plugin/predict/sourcePredictor.ts';
-export { type BatchLimits, lengthBuckets } from './plugin/predict/lengthBuckets.ts';
-export { chosenAdapter, requireNamedAdapters, sourcesOf } from './plugin/predict/sources.ts';
-export { recordPredictor, type RecordPredictorOptions } from './plugin/predict/recordPredictor.ts';
+export type { Batch, Dataset, MetricCollector } from './plugin/dataset.ts';
+export type { Metrics, MetricsNamed } from './statistics/measure.ts';
+export { filePredictor, fileProcessor } from './predict/filePredictor.ts';
+export { type SourceProcessor, sourcePredictor, type SourceRequest } from './predict/sourcePredictor.ts';
+export { type BatchLimits, lengthBuckets } from './predict/lengthBuckets.ts';
+export { chosenAdapter, requireNamedAdapters, sourcesOf } from './predict/sources.ts';
+export { recordPredictor, type RecordPredictorOptions } from './predict/recordPredictor.ts';
 export type {
   AnsweredRow,
   Answer,
@@ -66,7 +67,7 @@ export {
   type RunnableSession,
   type TaskModel,
 } from './plugin/taskModel.ts';
-export { withLoss, type WithLossOptions } from './plugin/withLoss.ts';
+export { withLoss, type WithLossOptions } from './tasks/withLoss.ts';
 export {
   type BadExample,
   batchesOf,
@@ -75,14 +76,9 @@ export {
   heldOut,
   type HeldOutBatch,
   bucketLength,
-} from './plugin/tasks/batches.ts';
-export {
-  type Embedder,
-  embeddingAnswers,
-  type EmbedderOptions,
-  openEmbedder,
-} from './plugin/tasks/embedding/embedder.ts';
-export { answeringTask, checkedTask, headSetting } from './plugin/tasks/taskSettings.ts';
+} from './tasks/batches.ts';
+export { type Embedder, embeddingAnswers, type EmbedderOptions, openEmbedder } from './tasks/embedding/embedder.ts';
+export { answeringTask, checkedTask, headSetting } from './tasks/taskSettings.ts';
 export {
   type AnsweringFactory,
   type DividedAs,
@@ -92,18 +88,18 @@ export {
   type ProcessorFacts,
   type TaskFacts,
   taskOf,
-} from './plugin/tasks/taskOf.ts';
-export { embeddingScatter, type ScatterRequest } from './plugin/tasks/embedding/embeddingScatter.ts';
-export { type Feature, featureOf, type FeatureRules } from './plugin/tasks/embedding/feature.ts';
-export { embeddingEndings, embeddingWriter, saveEmbeddings } from './plugin/tasks/embedding/files/embeddingWriter.ts';
-export type { KindGroup, KindGrouping, KindItems } from './plugin/tasks/embedding/pkSampler.ts';
+} from './tasks/taskOf.ts';
+export { embeddingScatter, type ScatterRequest } from './tasks/embedding/embeddingScatter.ts';
+export { type Feature, featureOf, type FeatureRules } from './tasks/embedding/feature.ts';
+export { embeddingEndings, embeddingWriter, saveEmbeddings } from './tasks/embedding/files/embeddingWriter.ts';
+export type { KindGroup, KindGrouping, KindItems } from './tasks/embedding/pkSampler.ts';
 export {
   bestNeighbourCount,
   forNearest,
   type Gallery,
   type Nearest,
   type NeighbourTrials,
-} from './plugin/tasks/embedding/neighbours.ts';
+} from './tasks/embedding/neighbours.ts';
 export {
   featureTensor,
   maxOfPlaces,
@@ -113,7 +109,7 @@ export {
   pooledValue,
   type PoolOptions,
   type RowPlaces,
-} from './plugin/tasks/embedding/pooling.ts';
+} from './tasks/embedding/pooling.ts';
 export {
   haveAPair,
   type KindData,
@@ -125,8 +121,8 @@ export {
   retrievalTask,
   retrievalLoss,
   retrievalSettings,
-} from './plugin/tasks/embedding/retrieval.ts';
-export type { RivalSearch } from './plugin/tasks/embedding/searchSection.ts';
+} from './tasks/embedding/retrieval.ts';
+export type { RivalSearch } from './tasks/embedding/searchSection.ts';
 export {
   type EmbeddingsOf,
   type LabelledMatrix,
@@ -135,7 +131,7 @@ export {
   retrievalScores,
   type QueryScores,
   scoresByQuery,
-} from './plugin/tasks/embedding/retrievalScores.ts';
+} from './tasks/embedding/retrievalScores.ts';
 export {
   joinRows,
   joinVectors,
@@ -148,10 +144,10 @@ export {
   scaled,
   type Scaling,
   scalingOf,
-} from './plugin/tasks/embedding/rows.ts';
-export { fitRidge, type Ridge, ridgeAnswers, type RidgeOptions } from './plugin/tasks/probe/ridge.ts';
-export { ridgeProbe } from './plugin/tasks/probe/ridgeProbe.ts';
-export { listed, listedPorts, shownPort } from './plugin/tasks/listed.ts';
+} from './tasks/embedding/rows.ts';
+export { fitRidge, type Ridge, ridgeAnswers, type RidgeOptions } from './tasks/probe/ridge.ts';
+export { ridgeProbe } from './tasks/probe/ridgeProbe.ts';
+export { listed, listedPorts, shownPort } from './data/listed.ts';
 export {
   regressionHead,
   type RegressionHeadChoice,
@@ -161,20 +157,20 @@ export {
   type RegressionRequest,
   regressionSettings,
   valueTargets,
-} from './plugin/tasks/regression/regressionParts.ts';
+} from './tasks/regression/regressionParts.ts';
 export {
   type NumberColumn,
   NumberTally,
   type NumberTallyOptions,
   RegressionMetrics,
   type RegressionScores,
-} from './plugin/tasks/regression/regressionMetrics.ts';
-export { regression } from './plugin/tasks/regression/regression.ts';
-export { type NumberPairs, paritySection, residualSection } from './plugin/tasks/regression/numberSections.ts';
-export { beamPaths, bestPaths } from './plugin/tasks/text/ctcDecoding.ts';
-export { CtcTokenizer, type CtcTokenizerOptions, type FramesOptions } from './plugin/tasks/text/ctcTokenizer.ts';
-export { align, type AlignedPiece, countEdits, type EditCounts } from './plugin/tasks/text/edits.ts';
-export { ErrorCounter, type ErrorRates, wordErrors, wordsOf } from './plugin/tasks/text/wordErrors.ts';
+} from './tasks/regression/regressionMetrics.ts';
+export { regression } from './tasks/regression/regression.ts';
+export { type NumberPairs, paritySection, residualSection } from './tasks/regression/numberSections.ts';
+export { beamPaths, bestPaths } from './tasks/text/ctcDecoding.ts';
+export { CtcTokenizer, type CtcTokenizerOptions, type FramesOptions } from './tasks/text/ctcTokenizer.ts';
+export { align, type AlignedPiece, countEdits, type EditCounts } from './tasks/text/edits.ts';
+export { ErrorCounter, type ErrorRates, wordErrors, wordsOf } from './tasks/text/wordErrors.ts';
 export {
   answersOf,
   calibrationError,
@@ -186,7 +182,7 @@ export {
   temperatureOf,
   heldOutScores,
   type LabelledExamples,
-} from './plugin/tasks/classification/calibration.ts';
+} from './tasks/classification/calibration.ts';
 export {
   chooseHead,
   type HeadChoice,
@@ -194,14 +190,14 @@ export {
   noHead,
   replacedHead,
   type TaskHead,
-} from './plugin/tasks/classification/chooseHead.ts';
+} from './tasks/classification/chooseHead.ts';
 export {
   balancedWeights,
   type ClassBalance,
   classWeights,
   type ClassWeighting,
   weightsOf,
-} from './plugin/tasks/classification/lossWeights.ts';
+} from './tasks/classification/lossWeights.ts';
 export {
   ClassificationMetrics,
   type ClassificationMetricsOptions,
@@ -209,28 +205,28 @@ export {
   type ClassMetricName,
   ClassTally,
   type ClassTallyOptions,
-} from './plugin/tasks/classification/classificationMetrics.ts';
+} from './tasks/classification/classificationMetrics.ts';
 export {
   calibrationSection,
   classTable,
   mistakeCaption,
   worstMistakes,
-} from './plugin/tasks/classification/classificationSections.ts';
+} from './tasks/classification/classificationSections.ts';
 export {
   classification,
   type ClassifierOptions,
   classifierSettings,
   classProbe,
   unknownLabel,
-} from './plugin/tasks/classification/classification.ts';
+} from './tasks/classification/classification.ts';
 export {
   type DataWords,
   differentLabels,
   knownLabels,
   labelsOrNumbers,
   matchLabels,
-} from './plugin/tasks/classification/modelLabels.ts';
-export { decodeClasses, decodeLabels, decodeValues, headDecoder, valueNames } from './plugin/tasks/decodeAnswers.ts';
+} from './tasks/classification/modelLabels.ts';
+export { decodeClasses, decodeLabels, decodeValues, headDecoder, valueNames } from './tasks/decodeAnswers.ts';
 export {
   type AnswerKind,
   type DomainSections,
@@ -244,7 +240,7 @@ export {
   RecordDataset,
   type RecordLoading,
   type ShownMistakes,
-} from './plugin/tasks/examples.ts';
+} from './tasks/examples.ts';
 export {
   AnswerMetrics,
   type AnswerReader,
@@ -253,7 +249,7 @@ export {
   type WholeAnswers,
   wholeAnswers,
   MeasuredTally,
-} from './plugin/tasks/answers/answerMetrics.ts';
+} from './tasks/answers/answerMetrics.ts';
 export {
   JoinedWindows,
   type MeanAnswer,
@@ -262,7 +258,7 @@ export {
   meanNumbers,
   type PartAnswer,
   type WindowAnswers,
-} from './plugin/tasks/answers/joinedWindows.ts';
+} from './tasks/answers/joinedWindows.ts';
 export {
   labelling,
   type LabellingOptions,
@@ -270,7 +266,7 @@ export {
   labelProbe,
   labelVector,
   thresholdsOf,
-} from './plugin/tasks/classification/labelling.ts';
+} from './tasks/classification/labelling.ts';
 export {
   averagePrecisions,
   bestThresholds,
@@ -283,8 +279,8 @@ export {
   type MultiLabelMetricsOptions,
   type MultiLabelScores,
   probability,
-} from './plugin/tasks/classification/multiLabelMetrics.ts';
-export { logSumExp, type Scores, scoresOf } from './plugin/tasks/classification/scores.ts';
+} from './tasks/classification/multiLabelMetrics.ts';
+export { logSumExp, type Scores, scoresOf } from './tasks/classification/scores.ts';
 export {
   bootstrapDraws,
   bootstrapInterval,
@@ -297,34 +293,24 @@ export {
   type Interval,
   intervalsOf,
   quantileOf,
-} from './plugin/tasks/statistics/bootstrap.ts';
-export { type MetricRange, rangeOf } from './plugin/tasks/statistics/metricChoice.ts';
-export {
-  type ClassAnswers,
-  classMeasure,
-  type ClassScores,
-  softmaxRows,
-} from './plugin/tasks/statistics/classMeasure.ts';
+} from './statistics/bootstrap.ts';
+export { type MetricRange, rangeOf } from './statistics/metricChoice.ts';
+export { type ClassAnswers, classMeasure, type ClassScores, softmaxRows } from './statistics/classMeasure.ts';
 export {
   type ComparedMeasurement,
   FEWEST_SHOWN,
   type Verdict,
   verdictOf,
   type VerdictOptions,
-} from './plugin/tasks/statistics/verdict.ts';
-export { kendall } from './plugin/tasks/statistics/kendall.ts';
+} from './statistics/verdict.ts';
+export { kendall } from './statistics/kendall.ts';
 export {
   f1,
   type LabelAnswers,
   type LabelCounts,
   labelMeasure,
   type LabelMeasures,
-} from './plugin/tasks/statistics/labelMeasure.ts';
-export { type Measure, meanMeasure } from './plugin/tasks/statistics/measure.ts';
-export { numberMeasure, type NumberScores, pearson, spearman } from './plugin/tasks/statistics/numberMeasure.ts';
-export {
-  precisionRecallCurve,
-  rankingMeasure,
-  type RankingScores,
-  rocCurve,
-} from './plugin/tasks/statistics/rankingMeasure.ts';
+} from './statistics/labelMeasure.ts';
+export { type Measure, meanMeasure } from './statistics/measure.ts';
+export { numberMeasure, type NumberScores, pearson, spearman } from './statistics/numberMeasure.ts';
+export { precisionRecallCurve, rankingMeasure, type RankingScores, rocCurve } from './statistics/rankingMeasure.ts';

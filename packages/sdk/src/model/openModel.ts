@@ -5,7 +5,7 @@ import path from 'node:path';
 import { OnnxLoraError, systemFailure } from '../errors.ts';
 import { settle } from '../files/swapFolder.ts';
 import { type FewerBits, isFewerBits, type PrecisionChoice, requirePrecision } from '../ops/precision/precision.ts';
-import { defined } from '../plugin/data/defined.ts';
+import { defined } from '../plugin/defined.ts';
 import type { Plugin } from '../plugin/registry/definePlugin.ts';
 import type { FamilyFiles, ModelFamily } from '../plugin/families/family.ts';
 import { type PluginRegistry, catalogueOf } from '../plugin/registry/loadPlugins.ts';

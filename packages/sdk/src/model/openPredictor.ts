@@ -4,7 +4,7 @@ import type { Adapter } from '../adapter/adapter.ts';
 import { didYouMean, OnnxLoraError } from '../errors.ts';
 import { knownOptions } from '../knownOptions.ts';
 import { guardedFactory } from '../plugin/guards/guardedFactory.ts';
-import { requireNamedAdapters, sourcesOf } from '../plugin/predict/sources.ts';
+import { requireNamedAdapters, sourcesOf } from '../predict/sources.ts';
 import type { PredictionOf } from '../plugin/predictions.ts';
 import type { Answer, Prediction, Predictor, PredictOptions, Source } from '../plugin/predictor.ts';
 import type { PredictorInput, PredictorOptions, TaskFactory } from '../plugin/taskFactory.ts';

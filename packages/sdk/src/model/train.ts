@@ -1,6 +1,6 @@
 /** @file `train`: from a model and a task to an adapter. */
 
-import type { Metrics } from '../plugin/dataset.ts';
+import type { Metrics } from '../statistics/measure.ts';
 import { requireModel } from './loaded/givenArguments.ts';
 import type { Model } from './loaded/model.ts';
 import { checked } from './training/options/checked.ts';

@@ -1,6 +1,7 @@
 /** @file Examples, batches of them, and what is measured on them. */
 
-import type { Draws } from './tasks/statistics/bootstrap.ts';
+import type { Draws } from '../statistics/bootstrap.ts';
+import type { Metrics } from '../statistics/measure.ts';
 import type { Feeds, Tensor } from '../runtime/tensor.ts';
 
 /** A finite list of examples, each loaded when asked for. */
@@ -50,12 +51,6 @@ export interface Batch {
   /** Tensors for the loss and the metrics, by names that the task chooses. */
   readonly targets: Feeds;
 }
-
-/** A number with a name, such as `{ accuracy: 0.87 }`. */
-export type Metrics = Readonly<Record<string, number>>;
-
-/** Metrics of which some are always there: `MetricsNamed<'accuracy' | 'loss'>`. There may be others. */
-export type MetricsNamed<Name extends string> = Metrics & Readonly<Record<Name, number>>;
 
 /** Collects outputs batch by batch and sums them up. */
 export interface MetricCollector<Result extends Metrics = Metrics> {

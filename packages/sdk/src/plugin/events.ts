@@ -1,7 +1,8 @@
 /** @file What is found when held-out examples are measured, and what a training run tells while it goes on. */
 
-import type { Draws, Interval } from './tasks/statistics/bootstrap.ts';
-import type { MetricCollector, Metrics } from './dataset.ts';
+import type { Draws, Interval } from '../statistics/bootstrap.ts';
+import type { MetricCollector } from './dataset.ts';
+import type { Metrics } from '../statistics/measure.ts';
 
 /** What a measurement finds. */
 export interface Evaluation<Scores extends Metrics = Metrics> {

@@ -6,11 +6,19 @@ import type { GraphBuilder, Value } from '../graph/builder.ts';
 import type { InputSizes } from '../ops/rewrites/inputSizes.ts';
 import type { InnerFragment } from '../train/graph/inside.ts';
 import type { Feeds, Tensor } from '../runtime/tensor.ts';
-import type { AlsoFits } from './data/tables/unusedColumns.ts';
-import type { Dataset, Batch, Metrics, MetricCollector } from './dataset.ts';
-import type { Draws } from './tasks/statistics/bootstrap.ts';
+import type { Dataset, Batch, MetricCollector } from './dataset.ts';
+import type { Metrics } from '../statistics/measure.ts';
+import type { Draws } from '../statistics/bootstrap.ts';
 import type { ReportSection } from './reportSection.ts';
 import type { RunnableModel, RunnableOptions, TaskModel } from './taskModel.ts';
+
+/** Another task that data fit. */
+export interface AlsoFits {
+  /** The name of the task. */
+  readonly task: string;
+  /** The column that it would learn. */
+  readonly column: string;
+}
 
 /** What a user hands to `train` and `evaluate`, whose metrics are typed by it. Reads no file before `prepare`. */
 export interface Task<Example = unknown, Scores extends Metrics = Metrics, During extends Metrics = Scores> {

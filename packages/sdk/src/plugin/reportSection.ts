@@ -1,6 +1,6 @@
 /** @file Sections of reports, as data. */
 
-import type { ComparedMeasurement } from './tasks/statistics/verdict.ts';
+import type { ComparedMeasurement } from '../statistics/verdict.ts';
 
 /** A section of the report, as data: how it looks is the report's affair. */
 export type ReportSection = { readonly title: string; readonly text?: string } & (

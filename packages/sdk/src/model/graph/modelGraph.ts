@@ -19,7 +19,7 @@ import { declaredType, inferGraph, opsetOf } from '../../ops/inferGraph.ts';
 import type { BasePrecision } from '../../ops/precision/precision.ts';
 import type { QuantizedFrom } from '../../ops/quantization/forms.ts';
 import type { InputSizes } from '../../ops/rewrites/inputSizes.ts';
-import { isObject, type JsonObject } from '../../plugin/data/modelFiles/configFields.ts';
+import { isObject, type JsonObject } from '../../data/modelFiles/configFields.ts';
 import type { ModelFamily } from '../../plugin/families/family.ts';
 import { noPlugins, type PluginRegistry } from '../../plugin/registry/loadPlugins.ts';
 import type { GraphPort, HeadInput, InnerValue, TaskModel } from '../../plugin/taskModel.ts';

@@ -4,7 +4,7 @@ import type { AdapterNotes, AttachedHead } from '../../adapter/storage/adapterNo
 import { OnnxLoraError, didYouMean } from '../../errors.ts';
 import { knownOptions } from '../../knownOptions.ts';
 import type { Site } from '../../match/sites.ts';
-import { defined } from '../../plugin/data/defined.ts';
+import { defined } from '../../plugin/defined.ts';
 import type { HeadValues as GivenValues, NewHead } from '../../plugin/preparedTask.ts';
 import { Random } from '../../runtime/random.ts';
 import { float32, sizeOf } from '../../runtime/tensor.ts';

@@ -1,8 +1,8 @@
 /** @file First values of a head from what it reads of examples: a linear probe. */
 
 import type { HeadValues, PreparedTask } from '../../plugin/preparedTask.ts';
-import { batchesOf, evenlySpaced } from '../../plugin/tasks/batches.ts';
-import { joinVectors } from '../../plugin/tasks/embedding/rows.ts';
+import { batchesOf, evenlySpaced } from '../../tasks/batches.ts';
+import { joinVectors } from '../../tasks/embedding/rows.ts';
 import type { RunnableOptions } from '../../plugin/taskModel.ts';
 import type { Model } from '../loaded/model.ts';
 import { attachHead } from '../head/attachHead.ts';

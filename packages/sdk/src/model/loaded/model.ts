@@ -10,7 +10,7 @@ import type { OnnxFile } from '../../graph/file/onnxFile.ts';
 import { inlineKnownBranches } from '../../ops/rewrites/inlineBranches.ts';
 import type { InputSizes } from '../../ops/rewrites/inputSizes.ts';
 import { resizeInputs } from '../../ops/rewrites/resizeInputs.ts';
-import { requireNamedAdapters } from '../../plugin/predict/sources.ts';
+import { requireNamedAdapters } from '../../predict/sources.ts';
 import type { RunnableOptions } from '../../plugin/taskModel.ts';
 import { checkMachine, warn } from '../../runtime/providers/providers.ts';
 import type { Runtime, SessionOptions } from '../../runtime/session.ts';

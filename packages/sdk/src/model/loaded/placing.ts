@@ -11,7 +11,7 @@ import { type PlacedAdapter, placeAdapter } from '../../adapter/naming/place.ts'
 import { OnnxLoraError } from '../../errors.ts';
 import type { Tuner } from '../../lora/tuner.ts';
 import { type ChosenTuner, tunerSettings } from '../../lora/methods/tunedLayer.ts';
-import { listed } from '../../plugin/tasks/listed.ts';
+import { listed } from '../../data/listed.ts';
 import { formName } from '../../ops/quantization/forms.ts';
 import type { ModelGraph } from '../graph/modelGraph.ts';
 

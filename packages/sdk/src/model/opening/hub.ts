@@ -8,7 +8,7 @@ import { PICKLE_FILE } from '../../adapter/storage/readAdapter.ts';
 import { writeFileAtomic } from '../../files/atomicWriter.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { isInside } from '../../graph/file/insideFolder.ts';
-import { defined } from '../../plugin/data/defined.ts';
+import { defined } from '../../plugin/defined.ts';
 import type { ModelBuilder } from '../../plugin/registry/contributions.ts';
 import { pathHint } from '../../files/notFound.ts';
 

@@ -6,7 +6,7 @@ import { parseForeignJson } from '../../adapter/formats/foreignJson.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { decodeText } from '../../files/decodeText.ts';
 import type { ModelProto } from '../../graph/proto.ts';
-import { isObject, type JsonObject } from '../../plugin/data/modelFiles/configFields.ts';
+import { isObject, type JsonObject } from '../../data/modelFiles/configFields.ts';
 
 /**
  * Reads the `config.json` of a folder laid out like a published repository.

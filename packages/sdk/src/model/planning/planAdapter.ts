@@ -12,7 +12,7 @@ import type { DropoutPattern, LowRankSite } from '../../lora/methods/loraSite.ts
 import { LowRank } from '../../lora/methods/lora.ts';
 import { TokenRows } from '../../lora/methods/tokens.ts';
 import { WholeParameter } from '../../lora/methods/saved.ts';
-import { defined } from '../../plugin/data/defined.ts';
+import { defined } from '../../plugin/defined.ts';
 import { withParts } from '../../match/partSites.ts';
 import type { Site } from '../../match/sites.ts';
 import { targetNames, withAttentions } from './chosenModules.ts';

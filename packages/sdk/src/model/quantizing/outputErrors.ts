@@ -11,7 +11,7 @@ import { type QuantizedForm, QuantizedProducts } from '../../ops/quantization/fo
 import { dropUnreadInitializers, reachable } from '../../ops/rewrites/simplify.ts';
 import { guardedTask } from '../../plugin/guards/guardedTask.ts';
 import type { Task } from '../../plugin/preparedTask.ts';
-import { batchesOf as batchesIn, evenlySpaced } from '../../plugin/tasks/batches.ts';
+import { batchesOf as batchesIn, evenlySpaced } from '../../tasks/batches.ts';
 import type { Feeds } from '../../runtime/tensor.ts';
 import type { Model } from '../loaded/model.ts';
 import { type MatrixTensors, productOf, tensorsOf, withNames } from './quantizedGraph.ts';

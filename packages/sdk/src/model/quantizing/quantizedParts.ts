@@ -9,7 +9,7 @@ import type { Site } from '../../match/sites.ts';
 import { opsetOf } from '../../ops/inferGraph.ts';
 import type { FewerBits } from '../../ops/precision/precision.ts';
 import { type QuantizedForm, type QuantizedFrom, quantizeMatrix, quantizeTable } from '../../ops/quantization/forms.ts';
-import { defined } from '../../plugin/data/defined.ts';
+import { defined } from '../../plugin/defined.ts';
 import { Random } from '../../runtime/random.ts';
 import type { Model } from '../loaded/model.ts';
 import { realFile } from '../opening/modelFiles.ts';

@@ -3,8 +3,8 @@
 import type { Evaluation } from '../../plugin/events.ts';
 import type { Batch, Dataset } from '../../plugin/dataset.ts';
 import type { PreparedTask } from '../../plugin/preparedTask.ts';
-import { type BadExample, loadExamples } from '../../plugin/tasks/batches.ts';
-import { intervalsOf } from '../../plugin/tasks/statistics/bootstrap.ts';
+import { type BadExample, loadExamples } from '../../tasks/batches.ts';
+import { intervalsOf } from '../../statistics/bootstrap.ts';
 import type { Feeds, Tensor } from '../../runtime/tensor.ts';
 
 /** What is measured, and how. */

@@ -1,7 +1,7 @@
 /** @file Tests of how evaluations are compared. */
 
 import { describe, expect, it } from 'vitest';
-import { isBetterLower } from '../../plugin/tasks/statistics/metricChoice.ts';
+import { isBetterLower } from '../../statistics/metricChoice.ts';
 import { Objective, worseMetric } from './objective.ts';
 
 describe('the direction of a metric', () => {

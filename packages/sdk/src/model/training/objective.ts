@@ -1,8 +1,8 @@
 /** @file Which evaluation is the best, and when further training no longer pays. */
 
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
-import type { Metrics } from '../../plugin/dataset.ts';
-import { isLowerBetter, type MetricChoice } from '../../plugin/tasks/statistics/metricChoice.ts';
+import type { Metrics } from '../../statistics/measure.ts';
+import { isLowerBetter, type MetricChoice } from '../../statistics/metricChoice.ts';
 
 /** When a run ends because it has stopped getting better. */
 export interface EarlyStopping {

@@ -1,7 +1,7 @@
 /** @file A training run as its user sees it: what it can be told, and what it ends with. */
 
 import type { Adapter } from '../../adapter/adapter.ts';
-import type { Metrics } from '../../plugin/dataset.ts';
+import type { Metrics } from '../../statistics/measure.ts';
 import type { PrefixReport } from '../../train/prefix/prefixOptions.ts';
 import type { ConcreteProvider, ProviderReport } from '../../runtime/session.ts';
 import type { Divergence, TrainEvent } from '../../plugin/events.ts';

@@ -4,7 +4,8 @@ import { OnnxLoraError } from '../../errors.ts';
 import type { InnerFragment } from '../../train/graph/inside.ts';
 import { inPlaceOf } from '../../train/graph/comparingLoss.ts';
 import { namesIn, watchedNames } from '../../train/graph/missedNames.ts';
-import type { MetricCollector, Metrics } from '../dataset.ts';
+import type { MetricCollector } from '../dataset.ts';
+import type { Metrics } from '../../statistics/measure.ts';
 import type { PreparedTask, Task } from '../preparedTask.ts';
 import { type At, badPart, guard, guarded, type Guarded, type Members } from './guard.ts';
 

@@ -8,7 +8,7 @@ import type { Runtime } from '../../runtime/session.ts';
 import type { Optimizer } from '../../train/optimizers/optimizer.ts';
 import type { TrainEvent } from '../events.ts';
 import type { ModelProto } from '../../graph/proto.ts';
-import type { Metrics } from '../dataset.ts';
+import type { Metrics } from '../../statistics/measure.ts';
 import type { ModelFamily } from '../families/family.ts';
 import type { ReportSection } from '../reportSection.ts';
 import type { RunnableModel } from '../taskModel.ts';

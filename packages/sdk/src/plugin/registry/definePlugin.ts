@@ -14,7 +14,7 @@ import type {
 } from './contributions.ts';
 import { LN_TUNING, LORA, NORM_TUNER } from '../../adapter/formats/peftConfig.ts';
 import { initializerNames } from '../../lora/init/named.ts';
-import { defined } from '../data/defined.ts';
+import { defined } from '../defined.ts';
 import type { Tuner } from '../../lora/tuner.ts';
 import { providerNames } from '../../runtime/providers/providers.ts';
 import { optimizerNames } from '../../train/optimizers/named.ts';

@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import { OnnxLoraError } from '../../../errors.ts';
-import type { Metrics } from '../../../plugin/dataset.ts';
+import type { Metrics } from '../../../statistics/measure.ts';
 import { precisionSchema } from '../../../adapter/storage/adapterNotes.ts';
 import type { BasePrecision } from '../../../ops/precision/precision.ts';
 import type { SamplerState } from '../../../train/sampling/sampler.ts';

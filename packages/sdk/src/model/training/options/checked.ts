@@ -1,13 +1,13 @@
 /** @file The options of a training, checked and with their defaults, before anything begins. */
 
 import { didYouMean, OnnxLoraError } from '../../../errors.ts';
-import type { Metrics } from '../../../plugin/dataset.ts';
+import type { Metrics } from '../../../statistics/measure.ts';
 import type { PreparedTask } from '../../../plugin/preparedTask.ts';
 import type { PluginRegistry } from '../../../plugin/registry/loadPlugins.ts';
 import { type Known, knownOptions } from '../../../knownOptions.ts';
-import { defined } from '../../../plugin/data/defined.ts';
+import { defined } from '../../../plugin/defined.ts';
 import { settingSchema, type SettingInfo } from '../../../plugin/settings.ts';
-import type { MetricChoice } from '../../../plugin/tasks/statistics/metricChoice.ts';
+import type { MetricChoice } from '../../../statistics/metricChoice.ts';
 import { checkMachine } from '../../../runtime/providers/providers.ts';
 import { loraPlus, type ParameterGroup, withoutDecay } from '../../../train/groups.ts';
 import { createOptimizer, optimizerNames, type OptimizerOptions } from '../../../train/optimizers/named.ts';

@@ -1,6 +1,6 @@
 /** @file All options of `train`: their type, their table, and what each is where nobody says otherwise. */
 
-import type { Metrics } from '../../../plugin/dataset.ts';
+import type { Metrics } from '../../../statistics/measure.ts';
 import { type DefaultedLearning, type LearningOptions, learningRows } from './learningOptions.ts';
 import type { AnyOptionRows } from './optionRow.ts';
 import { type DefaultedRun, type TrainingRunOptions, runRows } from './runOptions.ts';

@@ -2,10 +2,10 @@
 
 import { z } from 'zod';
 import type { Adapter } from '../../../adapter/adapter.ts';
-import type { Metrics } from '../../../plugin/dataset.ts';
+import type { Metrics } from '../../../statistics/measure.ts';
 import type { Task } from '../../../plugin/preparedTask.ts';
 import type { RunnableOptions } from '../../../plugin/taskModel.ts';
-import type { MetricChoice } from '../../../plugin/tasks/statistics/metricChoice.ts';
+import type { MetricChoice } from '../../../statistics/metricChoice.ts';
 import { providerNames } from '../../../runtime/providers/providers.ts';
 import type { Memory } from '../../../train/forward/index.ts';
 import type { LoraOptions } from '../../planning/loraOptions.ts';

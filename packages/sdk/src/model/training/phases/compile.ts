@@ -2,7 +2,7 @@
 
 import { Adapter } from '../../../adapter/adapter.ts';
 import type { BasePrecision } from '../../../ops/precision/precision.ts';
-import { defined } from '../../../plugin/data/defined.ts';
+import { defined } from '../../../plugin/defined.ts';
 import { ortVersion } from '../../../runtime/ort.ts';
 import { Random } from '../../../runtime/random.ts';
 import type { ConcreteProvider, ProviderReport } from '../../../runtime/session.ts';

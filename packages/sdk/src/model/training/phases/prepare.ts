@@ -2,7 +2,7 @@
 
 import type { Adapter } from '../../../adapter/adapter.ts';
 import { OnnxLoraError } from '../../../errors.ts';
-import { defined } from '../../../plugin/data/defined.ts';
+import { defined } from '../../../plugin/defined.ts';
 import { guardedTask } from '../../../plugin/guards/guardedTask.ts';
 import type { PreparedTask } from '../../../plugin/preparedTask.ts';
 import type { SessionOptions } from '../../../runtime/session.ts';

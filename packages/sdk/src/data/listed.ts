@@ -1,0 +1,24 @@
+/** @file Names, and inputs and outputs of graphs, in messages. */
+
+import type { GraphPort } from '../plugin/taskModel.ts';
+
+/** The first few names in quotes, and how many more there are. */
+export function listed(names: readonly string[], most = 5): string {
+  const shown = names
+    .slice(0, most)
+    .map((name) => `"${name}"`)
+    .join(', ');
+  return names.length > most ? `${shown} and ${names.length - most} more` : shown;
+}
+
+/** The first few of a graph's inputs or outputs: `"pixel_values" float32 [batch, 3, 224, 224], …`. */
+export function listedPorts(ports: Readonly<Record<string, GraphPort>>): string {
+  const entries = Object.entries(ports);
+  const text = entries.slice(0, 8).map(([name, port]) => `"${name}" ${shownPort(port)}`);
+  return entries.length === 0 ? 'none' : entries.length > 8 ? `${text.join(', ')} and more` : text.join(', ');
+}
+
+/** Type and shape of an input or output. */
+export function shownPort({ type, dims }: GraphPort): string {
+  return `${type} ${dims ? `[${dims.join(', ')}]` : 'of unknown shape'}`;
+}

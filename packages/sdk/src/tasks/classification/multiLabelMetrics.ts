@@ -1,0 +1,172 @@
+/** @file Mean average precision and F1 where an example may have any number of labels. */
+
+import type { MetricCollector } from '../../plugin/dataset.ts';
+import type { Metrics, MetricsNamed } from '../../statistics/measure.ts';
+import { AnswerMetrics, MeasuredTally, wholeAnswers, wrongTargets } from '../answers/answerMetrics.ts';
+import { meanLabels, type PartAnswer } from '../answers/joinedWindows.ts';
+import { f1, type LabelCounts, labelMeasure, type LabelMeasures } from '../../statistics/labelMeasure.ts';
+import { type Measure, pickMetrics } from '../../statistics/measure.ts';
+import { rankingMeasure } from '../../statistics/rankingMeasure.ts';
+
+/** Which labels an example has: zeros and ones. */
+export type LabelVector = readonly number[];
+
+/** Scores of all labels, and which are true: `[examples, labels]`, row by row. */
+export interface LabelScores {
+  /** How many labels there are. */
+  readonly labels: number;
+  /** Scores before the logistic function. */
+  readonly scores: readonly number[];
+  /** Whether the example has the label. */
+  readonly truths: readonly boolean[];
+}
+
+/** How labels are counted. */
+export interface LabelTallyOptions {
+  /** Names of the labels, in the order of the output. */
+  readonly labels: readonly string[];
+  /** Probability from which a label counts as given, one per label. */
+  readonly thresholds: readonly number[];
+  /** What is measured, in its order: mAP, micro- and macro-F1 and the loss by default. */
+  readonly metrics?: readonly (keyof LabelMeasures | 'loss')[] | undefined;
+}
+
+/** Scores of labels, record by record. */
+export class LabelTally<Scores extends Metrics> extends MeasuredTally<LabelVector, Scores> {
+  readonly #options: LabelTallyOptions;
+  readonly #scores: number[] = [];
+  readonly #truths: boolean[] = [];
+
+  /** For the labels of a task; see {@link LabelTallyOptions}. */
+  constructor(options: LabelTallyOptions) {
+    super();
+    this.#options = options;
+  }
+
+  add(_: number, answers: readonly PartAnswer<LabelVector>[]): void {
+    for (const { truth, values } of answers) {
+      for (const [i, score] of values.entries()) {
+        this.#scores.push(score);
+        this.#truths.push(truth[i]! > 0.5);
+      }
+    }
+  }
+
+  /** What has been collected. */
+  get all(): LabelScores {
+    return { labels: this.#options.labels.length, scores: this.#scores, truths: this.#truths };
+  }
+
+  protected get size(): { records: number; cells: number } {
+    const cells = this.#scores.length;
+    return { records: cells / this.#options.labels.length, cells };
+  }
+
+  protected measure(): Measure<Scores> {
+    const { labels, scores, truths } = this.all;
+    const { thresholds, metrics = ['mAP', 'microF1', 'macroF1', 'loss'] } = this.#options;
+    const measure = labelMeasure({ labels, truths, probabilities: scores.map(probability), thresholds });
+    const losses = scores.map((x, i) => Math.max(x, 0) - (truths[i] ? x : 0) + Math.log1p(Math.exp(-Math.abs(x))));
+    return (times) => {
+      let [all, loss] = [0, 0];
+      for (const [i, own] of losses.entries()) {
+        const weight = times ? times[Math.floor(i / labels)]! : 1;
+        // What is not drawn has no say, even where its loss is infinite.
+        if (weight === 0) continue;
+        all += weight;
+        loss += weight * own;
+      }
+      return pickMetrics<Scores>({ ...measure(times), loss: loss / all }, metrics);
+    };
+  }
+}
+
+/** What a collector must know of the task. */
+export interface MultiLabelMetricsOptions extends LabelTallyOptions {
+  /** Name of the graph output `[batch, labels]`. */
+  readonly output: string;
+}
+
+/**
+ * Metrics of {@link MultiLabelMetrics}: `mAP` (the mean of the labels' average precisions, labels without an example left out),
+ * `microF1`, `macroF1` and `loss` (mean binary cross-entropy in nats).
+ */
+export type MultiLabelScores = MetricsNamed<'mAP' | 'microF1' | 'macroF1' | 'loss'>;
+
+/**
+ * Sums up batches. Targets are `{ labels: float32 [batch, labels] }` of zeros and ones, and those of `recordTargets` where
+ * records may be several windows: their probabilities are averaged.
+ */
+export class MultiLabelMetrics<Scores extends Metrics = MultiLabelScores> extends AnswerMetrics<
+  LabelVector,
+  Scores,
+  LabelTally<Scores>
+> {
+  /** For the labels of a task; see {@link MultiLabelMetricsOptions}. */
+  constructor({ output, ...options }: MultiLabelMetricsOptions) {
+    const width = options.labels.length;
+    const truthsOf = ({ labels }: Parameters<MetricCollector['update']>[1], rows: number): LabelVector[] => {
+      const data = labels?.data;
+      if (data instanceof Float32Array && data.length === rows * width)
+        return Array.from({ length: rows }, (_, row) => [...data.subarray(row * width, (row + 1) * width)]);
+      throw wrongTargets(`"labels" as float32 [batch, ${width}], one row for each of "${output}"`);
+    };
+    super(wholeAnswers({ output, width, truthsOf, mean: meanLabels }), new LabelTally(options), meanLabels);
+  }
+
+  /** What has been collected. */
+  get all(): LabelScores {
+    return this.tally.all;
+  }
+}
+
+/** Counts per label, a label being given from its threshold on. */
+export function labelCounts({ labels, scores, truths }: LabelScores, thresholds: readonly number[]): LabelCounts[] {
+  const counts = Array.from({ length: labels }, () => ({ right: 0, given: 0, examples: 0 }));
+  scores.forEach((score, i) => {
+    const own = counts[i % labels]!;
+    const isGiven = probability(score) >= thresholds[i % labels]!;
+    if (isGiven) own.given++;
+    if (truths[i]) own.examples++;
+    if (isGiven && truths[i]) own.right++;
+  });
+  return counts;
+}
+
+/**
+ * Average precision per label: Σ (recall − recall before) · precision, over the different scores from the highest on. NaN
+ * for a label that no example has.
+ *
+ * @see https://scikit-learn.org/stable/modules/generated/sklearn.metrics.average_precision_score.html
+ */
+export function averagePrecisions({ labels, scores, truths }: LabelScores): number[] {
+  return Array.from({ length: labels }, (_, label) => {
+    const isOwn = (_own: unknown, i: number): boolean => i % labels === label;
+    return rankingMeasure(scores.filter(isOwn), truths.filter(isOwn))().averagePrecision;
+  });
+}
+
+/** The threshold per label with the highest F1; the higher one where several are alike, 0.5 for a label without an example. */
+export function bestThresholds({ labels, scores, truths }: LabelScores): number[] {
+  return Array.from({ length: labels }, (_, label) => {
+    const own = scores.flatMap((score, i) => (i % labels === label ? [{ score, isTrue: truths[i]! }] : []));
+    own.sort((a, b) => b.score - a.score);
+    const examples = own.filter(({ isTrue }) => isTrue).length;
+    let [right, best, threshold] = [0, 0, 0.5];
+    own.forEach(({ score, isTrue }, i) => {
+      if (isTrue) right++;
+      const next = own[i + 1]?.score;
+      const value = f1({ right, given: i + 1, examples });
+      if (next === score || value <= best) return;
+      best = value;
+      // Half-way to the next score, so that rounding cannot lose the last one that is given.
+      threshold = probability(next === undefined ? score - 1 : (score + next) / 2);
+    });
+    return threshold;
+  });
+}
+
+/** The logistic function. */
+export function probability(score: number): number {
+  return 1 / (1 + Math.exp(-score));
+}

@@ -1,0 +1,45 @@
+/** @file A new head that starts as ridge regression on the frozen model. */
+
+import { matrix } from '../../linalg/matrix.ts';
+import type { HeadFeatures, HeadValues } from '../../plugin/preparedTask.ts';
+import { scaled, scalingOf, takeRows } from '../embedding/rows.ts';
+import { fitRidge } from './ridge.ts';
+
+/**
+ * Ridge on features of deviation 1, with the largest penalty that is about as good as any when each example is left out in turn,
+ * written as a layer that reads the features as they are. Larger weights fit a little better, and answer wildly as soon as an
+ * adapter changes the features. Features of like sequences hardly differ, such as those of variants of one protein: a head that
+ * starts at random takes very long to see the difference.
+ *
+ * @param targets what the head should say of each example of the dataset
+ */
+export function ridgeProbe(
+  { examples, data, width }: HeadFeatures,
+  targets: (example: number) => readonly number[],
+): HeadValues {
+  const wanted = examples.map(targets);
+  const outputs = wanted[0]!.length;
+  const weight = new Float32Array(outputs * width);
+  const bias = new Float32Array(outputs);
+  const features = matrix(examples.length, width, data);
+  const hasGaps = wanted.some((row) => row.some(Number.isNaN));
+  // Numbers that were all measured share a decomposition.
+  const groups = hasGaps ? [...bias.keys()].map((output) => [output]) : [[...bias.keys()]];
+  for (const group of groups) {
+    const known = [...wanted.keys()].filter((row) => group.every((output) => !Number.isNaN(wanted[row]![output]!)));
+    if (known.length < 2) continue;
+    const own = hasGaps ? takeRows(features, known) : features;
+    const scaling = scalingOf(own);
+    const values = known.flatMap((row) => group.map((output) => wanted[row]![output]!));
+    const ridge = fitRidge(scaled(own, scaling), matrix(known.length, group.length, values), { isCautious: true });
+    group.forEach((output, j) => {
+      bias[output] = ridge.bias[j]!;
+      for (let i = 0; i < width; i++) {
+        const value = ridge.weight.data[i * group.length + j]! / scaling.deviation[i]!;
+        weight[output * width + i] = value;
+        bias[output]! -= value * scaling.mean[i]!;
+      }
+    });
+  }
+  return { weight, bias };
+}
