@@ -190,7 +190,7 @@ describe('a step', () => {
 
   it.each(optimizerNames)('of %s brings the loss down', async (name) => {
     const trainer = trainerOf({ optimizer: name === 'sgd' ? { name, momentum: 0.9 } : name });
-    const lr = ({ sgd: 0.3, lion: 0.02, adafactor: 0.1 } as Partial<Record<typeof name, number>>)[name] ?? 0.03;
+    const lr = ({ adamw: 0.03, adam: 0.03, sgd: 0.3, lion: 0.02 } as Partial<Record<typeof name, number>>)[name] ?? 0.1;
     const losses: number[] = [];
     const steps = 60;
     for (let step = 0; step < steps; step++)

@@ -166,8 +166,8 @@ describe('adafactor', () => {
   });
 });
 
-/** Rates of optimizers that another one than 0.05 suits. */
-const rateOf: Readonly<Partial<Record<OptimizerName, number>>> = { sgd: 0.02, adafactor: 0.1 };
+/** Rates of optimizers whose steps do not shrink with the sum of their gradients, as Adagrad's do at a rate of 1. */
+const rateOf: Readonly<Partial<Record<OptimizerName, number>>> = { adamw: 0.05, adam: 0.05, sgd: 0.02, lion: 0.05, adafactor: 0.1 }; // prettier-ignore
 
 describe.each(optimizerNames)('%s', (name) => {
   it('fits a small linear task from any start', () => {
@@ -188,7 +188,7 @@ describe.each(optimizerNames)('%s', (name) => {
           const gradient = Float32Array.from({ length: width }, (_, i) =>
             mean(samples, (row) => 2 * (product(value, row) - product(goal, row)) * x[row * width + i]!),
           );
-          const lr = (rateOf[name] ?? 0.05) * (1 - step / steps);
+          const lr = (rateOf[name] ?? 1) * (1 - step / steps);
           for (const _ of optimizer.update('w', value, gradient, { lr, weightDecay: 0, dims: [1, width] }));
         }
         expect(loss()).toBeLessThan(1e-3 * first);
