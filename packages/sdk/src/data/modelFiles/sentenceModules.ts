@@ -119,7 +119,10 @@ function modeOf(config: JsonObject, file: string, remedy: string): SentencePooli
   const asked = Object.keys(config).filter((key) => key.startsWith('pooling_mode_') && config[key] === true);
   const said = config['pooling_mode'];
   const one = asked.length === 1 ? modes[asked[0] as keyof typeof modes] : undefined;
-  const mode = said === undefined ? one : Object.values(modes).find((each) => each === (Array.isArray(said) && said.length === 1 ? said[0] : said));
+  const mode =
+    said === undefined
+      ? one
+      : Object.values(modes).find((each) => each === (Array.isArray(said) && said.length === 1 ? said[0] : said));
   const isWhole = (config['include_prompt'] ?? true) === true;
   if (mode && isWhole) return mode;
   const found = mode ? '"include_prompt": false' : `the pooling ${JSON.stringify(said)?.slice(0, 80) ?? (asked.join(' and ') || 'null')}`; // prettier-ignore
