@@ -8,7 +8,7 @@ import { allOwnPlugins } from './plugins/own.ts';
 import { type Streams, Terminal } from './terminal/terminal.ts';
 
 /** Where the command reads and writes. */
-export const TERMINAL: Key<Terminal> = key('terminal');
+const TERMINAL: Key<Terminal> = key('terminal');
 
 /** The folder in which the command is called. */
 export const FOLDER: Key<string> = key('folder');

@@ -90,6 +90,7 @@ export class LowRank implements ModuleTuning {
     return this.product.left?.includes(role) ? { ...tensor, use: 'frozen' } : tensor;
   }
 
+  /** The tensor of a role, trained or not. */
   protected tensorOf(role: string): TuningTensor {
     return role === 'lora_A' || role === 'lora_B' ? factorTensor(this, role) : outputTensor(this, role as OutputRole);
   }

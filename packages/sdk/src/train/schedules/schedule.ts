@@ -84,13 +84,16 @@ interface Fall {
   readonly done: (since: number) => number;
 }
 
+/** The options of one schedule. */
+type OptionsOf<Name extends ScheduleName> = Extract<ScheduleOptions, { readonly name: Name }>;
+
 /** The options of a schedule, checked and with their defaults. */
 function optionsOf<Name extends ScheduleName>(
   name: Name,
   given: Given,
-  rules: Parameters<typeof settingsOf<Extract<ScheduleOptions, { readonly name: Name }>>>[2],
-): Settings<Extract<ScheduleOptions, { readonly name: Name }>> {
-  return settingsOf(name, given, rules, 'schedule');
+  rules: Parameters<typeof settingsOf<OptionsOf<Name>>>[2],
+): Settings<OptionsOf<Name>> {
+  return settingsOf<OptionsOf<Name>>(name, given, rules, 'schedule');
 }
 
 /** What makes each: the factor on the rate by steps since the warm-up. */
