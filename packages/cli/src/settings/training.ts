@@ -27,6 +27,7 @@ type OptionsOfFlags = Omit<TrainOptions, 'task' | 'checkpoints'> & {
 
 /** Settings of a run, and of what measures and answers: those rows of the SDK's table that have a flag. */
 export const trainingTable: SettingTable<OptionsOfFlags & { readonly eval: boolean }, CommandSetting> = settingsOf({
+  ...(withFlags(trainOptionRows, ownForms) as SettingRows<OptionsOfFlags, CommandSetting>),
   eval: {
     kind: 'flag',
     flag: 'no-eval',
@@ -34,7 +35,6 @@ export const trainingTable: SettingTable<OptionsOfFlags & { readonly eval: boole
     default: true,
     group: 'What is measured',
   },
-  ...(withFlags(trainOptionRows, ownForms) as SettingRows<OptionsOfFlags, CommandSetting>),
 });
 
 /** The rows that have a flag; options within others stand within them. */
