@@ -24,7 +24,7 @@ const withoutPlugins: ReadonlySet<string> = new Set(['explain', 'compare']);
  *
  * @param argv the words after the command's own name
  * @param streams where it writes; the process's by default
- * @param replaced services in place of the command's own: see {@link commandScope}
+ * @param replaced modules whose services are in place of the command's own
  * @returns what to exit with: 0 when done, 2 for a mistake of the user's, 1 for a bug, 130 after Ctrl-C
  */
 export async function main(

@@ -27,7 +27,7 @@ import {
 import { findParts, withProjections } from './partSites.ts';
 import type { Site } from './site.ts';
 import { packedProjection, pathFromFusedBias, projectionPath } from './structuralPath.ts';
-import { haveOneWeight, isTurned } from './tiedWeights.ts';
+import { areTied, haveOneWeight, isTurned } from './tiedWeights.ts';
 import { isOfExpansion } from './view.ts';
 import { constantWeight } from './weights/index.ts';
 
@@ -191,10 +191,12 @@ function grouped(found: readonly Found[]): Site[] {
   const modules = byPath(found);
   const taken = new Set(modules.keys());
   for (const places of modules.values()) {
-    const roots = places.map(({ site }) => rootOf(site));
-    const isTied = (site: Site): boolean => roots.filter((root) => root === rootOf(site)).length > 1;
-    const order = ({ site }: Found): number => (isTied(site) ? strangeness(site) : 0);
-    let rest: readonly Found[] = places.toSorted((a, b) => order(a) - order(b));
+    const isTied = (site: Site): boolean =>
+      places.some((other) => other.site !== site && areTied(other.site.weight, site.weight));
+    // A layer in the module's own scope is the module's. One that reads the weight of another transposed is not.
+    const strangeness = ({ site }: Found): number =>
+      2 * Number(isOutside(site)) + Number(isTied(site) && isTurned(site.weight));
+    let rest: readonly Found[] = places.toSorted((a, b) => strangeness(a) - strangeness(b));
     for (let number = 0; rest.length > 0; number++) {
       const [first, ...others] = rest as [Found, ...Found[]];
       const same = others.filter((other) => isSameModule(first, other));
@@ -227,15 +229,6 @@ function isSameModule({ site: a, branch }: Found, { site: b, branch: other }: Fo
 /** The tensor of the file that a layer's weight is made of. */
 function rootOf({ weight }: Site): string {
   return weight.stored.tensors[0].name;
-}
-
-/**
- * How little a layer looks like a call of the module whose path it has. A product that the model computes with the weight of
- * another module, as the decoder of a tied autoencoder does, is outside of that module's scope, or reads the weight the other
- * way around.
- */
-function strangeness(site: Site): number {
-  return (isOutside(site) ? 2 : 0) + (isTurned(site.weight) ? 1 : 0);
 }
 
 /** Whether a layer's node is in another scope than that of the module whose path it has, or in none. */

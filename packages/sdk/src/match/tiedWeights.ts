@@ -21,6 +21,17 @@ export function haveOneWeight(a: Site['weight'], b: Site['weight']): boolean {
   return left.every((value, i) => value === right[i]);
 }
 
+/** Whether two layers read one weight, the same way or one of them transposed: one tensor, or two of equal numbers. */
+export function areTied(a: Site['weight'], b: Site['weight']): boolean {
+  const [one, other] = [torchShape(a), torchShape(b)];
+  const isTransposed = one.join() !== other.join();
+  if (isTransposed && one.join() !== other.toReversed().join()) return false;
+  if (a.stored.tensors[0].name === b.stored.tensors[0].name && !a.stored.isPart && !b.stored.isPart) return true;
+  const [left, right] = [torchNumbers(a), torchNumbers(b)];
+  const equal = (numbers: Float32Array): boolean => left.every((value, i) => value === numbers[i]);
+  return (!isTransposed && equal(right)) || (other.length === 2 && equal(permute(right, other, [1, 0])));
+}
+
 /** Whether a linear layer reads its stored matrix the other way around than torch's Linear reads its parameter. */
 export function isTurned(weight: Site['weight']): boolean {
   return turnsOf(weight) === '1,0';
