@@ -187,7 +187,8 @@ function verdictTile({ diverged, verdict }: ReportContent): string {
     harms: 'LoRA is shown to do worse',
     undecided: 'LoRA is not shown to help',
   };
-  return verdict ? tile(verdict.outcome, said[verdict.outcome], verdict.text) : '';
+  // The tile's title says how the text ends.
+  return verdict ? tile(verdict.outcome, said[verdict.outcome], verdict.text.replace(/: LoRA is [^.]*\./, '.')) : '';
 }
 
 function metrics({ before, after, worse }: ReportContent): string {

@@ -99,7 +99,11 @@ function isLora(method: string): boolean {
 }
 
 function distance(difference: number, interval: readonly [number, number] | undefined): string {
-  return interval ? `${short(difference)} (95%: ${short(interval[0])} to ${short(interval[1])})` : short(difference);
+  const text = interval
+    ? `${short(difference)} (95%: ${short(interval[0])} to ${short(interval[1])})`
+    : short(difference);
+  // As the verdict of a run has it.
+  return text.replaceAll(/(?<!e)-/g, '−');
 }
 
 /** `0.031`, or `below 0.001`. */
