@@ -14,7 +14,7 @@ import { call, vit } from '../fixtures/call.ts';
 const inRoot = (name: string): string => fileURLToPath(new URL(`../../../${name}`, import.meta.url));
 const whisper = inRoot('test/fixtures/whisperMerged');
 const esm = inRoot('docs/examples/models/esm2-tiny');
-/** What rows of a table name. */
+/** Columns of a table. */
 let named: Readonly<Record<'image' | 'path' | 'sequence', readonly string[]>>;
 let folder: string;
 

@@ -7,7 +7,7 @@ export const cola: Tuner = {
   name: 'cola',
   peftType: 'COLA',
   paper: 'https://arxiv.org/abs/2401.04151',
-  description: 'COLA: a chain of LoRAs, of which every so many steps one is fixed and the next begins, with an optimizer that knows nothing yet', // prettier-ignore
+  description: 'COLA: a chain of LoRAs; every so many steps one is fixed, and the next begins with a fresh optimizer', // prettier-ignore
   defaults: restartDefaults,
   tune: tuneRestarted,
   training: (settings) =>

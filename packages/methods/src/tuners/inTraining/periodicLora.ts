@@ -1,4 +1,4 @@
-/** @file PeriodicLoRA: LoRA of which a share is unloaded into what is fixed every so many steps; the rest is trained on. */
+/** @file PeriodicLoRA: every so many steps a share of LoRA's product is moved into a fixed part; the rest is trained on. */
 
 import type { Tuner } from '@onnx-lora/sdk/plugin';
 import { restartDefaults, restarting, tuneRestarted } from './restarts.ts';
@@ -8,7 +8,7 @@ export const periodicLora: Tuner = {
   name: 'periodic-lora',
   peftType: 'PERIODIC_LORA',
   paper: 'https://arxiv.org/abs/2402.16141',
-  description: 'PeriodicLoRA: LoRA of which a share (`momentum_ratio`) is added to what is fixed every so many steps, while the rest goes on; of 1, LoRA begins anew', // prettier-ignore
+  description: 'PeriodicLoRA: every so many steps a share (`momentum_ratio`) of the product B·A is added to a fixed part, and the rest goes on; with 1, LoRA begins anew', // prettier-ignore
   // The share and the period of the authors' scripts.
   defaults: { ...restartDefaults, restart_every: 250, restarts: 8, momentum_ratio: 0.1 },
   tune: (layer, settings, ...more) => {
