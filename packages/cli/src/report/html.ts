@@ -187,8 +187,7 @@ function verdictTile({ diverged, verdict }: ReportContent): string {
     harms: 'LoRA is shown to do worse',
     undecided: 'LoRA is not shown to help',
   };
-  // The tile's title says how the text ends.
-  return verdict ? tile(verdict.outcome, said[verdict.outcome], verdict.text.replace(/: LoRA is [^.]*\./, '.')) : '';
+  return verdict ? tile(verdict.outcome, said[verdict.outcome], verdict.text) : '';
 }
 
 function metrics({ before, after, worse }: ReportContent): string {

@@ -152,10 +152,10 @@ describe('the report', () => {
       baseline: { name: 'the base', value: 0.25 },
       difference: 0.5,
       interval: [0.25, 0.75],
-      text: 'accuracy 0.75 with LoRA, 0.25 with the base: LoRA is shown to help. Chosen.',
+      text: 'LoRA is better.',
     };
     expect(formatReport({ ...content, verdict })).toContain(
-      '<dl class="facts">\n<div class="verdict helps"><dt>verdict</dt><dd>LoRA is shown to help</dd><dd class="why">accuracy 0.75 with LoRA, 0.25 with the base. Chosen.</dd></div>',
+      '<dl class="facts">\n<div class="verdict helps"><dt>verdict</dt><dd>LoRA is shown to help</dd><dd class="why">LoRA is better.</dd></div>',
     );
     const html = formatReport({ ...content, verdict, diverged: { step: 3, start: 0.5, loss: 12.34567 } });
     expect(html).toContain(
