@@ -69,8 +69,12 @@ describe.each([
     const found = await logits(merged);
     const change = norm(minus(wanted, before));
     expect(change).toBeGreaterThan(1e-3 * norm(before));
-    // No weight loses more than a fiftieth; in so narrow layers the losses of several add up.
-    expect(norm(minus(found, wanted))).toBeLessThan((rounding.length > 0 ? 0.05 : 1e-4) * change);
+    // No weight loses more than a fiftieth; in so narrow layers the losses of several add up. 8-bit layers also round their
+    // inputs, which depend on the layers before: up to half a hundredth of the output.
+    const roundedInputs = bits === 8 ? 0.005 * norm(before) : 0;
+    expect(norm(minus(found, wanted))).toBeLessThan(
+      rounding.length > 0 ? 0.05 * change + roundedInputs : 1e-4 * change,
+    );
     if (rounding.length > 0) return;
     const taken = await unmerge(merged, adapter, files[1], { overwrite: true }).catch((error: Error) => error);
     // Of a layer that is computed without its weight, the weight is gone; and AdaMSS finds its groups in the weights.
