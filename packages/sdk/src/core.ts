@@ -97,6 +97,7 @@ export { planAdapter } from './model/planning/planAdapter.ts';
 export { type PlannedAdapter, DEFAULT_RANK } from './model/planning/loraOptions.ts';
 export { errorCodes, type ErrorCodeInfo } from './errorCodes.ts';
 export type { ModelFile } from './model/graph/joinFiles.ts';
+export type { NonMatch } from './match/mismatch.ts';
 export type { UnadaptableLayer } from './match/unadaptable.ts';
 export type { ModelParts, PartOf } from './model/loaded/model.ts';
 export type { Sampling } from './model/training/options/sampling.ts';

@@ -125,6 +125,26 @@ it('says what has weights and no module, how channels are grouped, and what the 
   rmSync(folder, { recursive: true });
 });
 
+it('--why names the operand that differs from a pattern', async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-inspect-'));
+  const x: Value = { name: 'x', type: 'float32', shape: [4, 8] };
+  const graphWith = (half: number): string => {
+    const g = new GraphBuilder({ opset: 18, infer: inferNode, prefix: '/' });
+    const h = g.MatMul(x, g.constant(float32(new Float32Array(64).fill(0.1), [8, 8])));
+    const y = g.Mul(g.Mul(h, g.Add(g.Erf(g.Div(h, Math.SQRT2)), 1)), half);
+    const file = path.join(folder, `${half}.onnx`);
+    writeOnnx(file, modelFrom(g, [x], [y]));
+    return file;
+  };
+  const { stdout } = await call(['inspect', graphWith(0.6), '--why']);
+  expect(stdout).toMatch(/Not fused or not split:\n {2}\/Mul_\d+ \(Mul\) is almost Gelu, but operand 1 of \/Mul_\d+ \(Mul\) is 0\.6, not 0\.5\./); // prettier-ignore
+  expect((await call(['inspect', graphWith(0.5), '--why'])).stdout).toContain(
+    'Nothing in the graph is almost a pattern.',
+  );
+  expect(await callJson('inspect', graphWith(0.5), '--why')).toMatchObject({ nonMatches: [] });
+  rmSync(folder, { recursive: true });
+});
+
 it('--precision times its products in integers', async () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-inspect-'));
   const g = new GraphBuilder({ opset: 18, infer: inferNode, prefix: '/' });

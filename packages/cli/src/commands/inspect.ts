@@ -12,8 +12,8 @@ import {
 } from '@onnx-lora/sdk';
 import type { GraphPort } from '@onnx-lora/sdk/tasks';
 import { defaultTargetPaths } from '@onnx-lora/sdk/plugin';
-import { DEFAULT_RANK, measurePrecisionGain, type PrecisionGain } from '@onnx-lora/sdk/core';
-import type { Command } from 'commander';
+import { DEFAULT_RANK, measurePrecisionGain, type NonMatch, type PrecisionGain } from '@onnx-lora/sdk/core';
+import { type Command, Option } from 'commander';
 import type { Context } from '../context.ts';
 import { adapterSettings, loraOptions } from '../settings/adapter.ts';
 import { commandOf, type Flags, modelWord } from '../options.ts';
@@ -32,15 +32,23 @@ export function inspectCommand(context: Context): Command {
     description:
       "Lists what a model is (family, inputs, outputs, size) and the modules that can be adapted, under the paths that --targets is matched against. With --targets, marks those that would match and counts what would be trained. With --precision, times products of the model's sizes on this machine.",
     words: modelWord,
-    flags: ['model', 'fix', 'precision', ...adapterSettings, 'output'],
+    flags: [
+      'model',
+      'fix',
+      'precision',
+      ...adapterSettings,
+      new Option('--why', 'also list what almost matches a pattern, and which operand of which node differs'),
+      'output',
+    ],
     examples: [
       'onnx-lora inspect models/vit',
       'onnx-lora inspect models/vit --targets query,value --r 8   # what would this train?',
       "onnx-lora inspect model.onnx --targets 're:.*layer\\.[0-3]\\..*'",
       'onnx-lora inspect models/vit --precision int8   # what would integers bring here?',
+      'onnx-lora inspect model.onnx --why   # why is this GELU not fused, this qkv not split?',
       'onnx-lora inspect models/vit --json',
     ],
-  }).action(async (word: string | undefined, flags: Flags) => {
+  }).action(async (word: string | undefined, flags: Flags & { why?: boolean }) => {
     const settings = await readSettings(flags, undefined);
     const model = await openNamed(oneModel(word, flags['model'], settings), context, settings);
     const matched = preview(model, settings);
@@ -51,9 +59,20 @@ export function inspectCommand(context: Context): Command {
       );
     }
     const gain = precision && { ...precision, ...(await measurePrecisionGain(model, precision)) };
+    const nonMatches = flags.why ? model.nonMatches() : undefined;
     if (flags.json)
-      context.terminal.printJson({ ...asJson(model, settings, matched, context), precision: gain ?? null });
-    else for (const line of asText(model, settings, matched, context, gain)) context.terminal.print(line);
+      context.terminal.printJson({
+        ...asJson(model, settings, matched, context),
+        precision: gain ?? null,
+        ...(nonMatches && { nonMatches }),
+      });
+    else {
+      const lines = [
+        ...asText(model, settings, matched, context, gain),
+        ...(nonMatches ? nonMatchLines(nonMatches) : []),
+      ];
+      for (const line of lines) context.terminal.print(line);
+    }
   });
 }
 
@@ -234,6 +253,13 @@ function unadaptableLines(model: Model): string[] {
   });
   const more = all.length > shown.length ? [`  … and ${all.length - shown.length} more (--json lists them).`] : [];
   return [`${what} with weights cannot be adapted:`, ...lines, ...more, ''];
+}
+
+/** What almost matches a pattern, and how it differs. */
+function nonMatchLines(nonMatches: readonly NonMatch[]): string[] {
+  if (nonMatches.length === 0) return ['', 'Nothing in the graph is almost a pattern.'];
+  const lines = nonMatches.map(({ pattern, at, reason }) => printable(`  ${at} is almost ${pattern}, but ${reason}.`));
+  return ['', 'Not fused or not split:', ...lines];
 }
 
 /** The table; without its last two columns where those have no room. */

@@ -4,6 +4,7 @@ import type { Dim, ValueType } from '../graph/value.ts';
 import { type GraphIndex, intsAttribute, type Use } from '../graph/walk.ts';
 import { attributeOf, axisOf, fromFront, permOf, slicedAxes, unsqueezed } from '../ops/schema.ts';
 import { partRoles, type Sink } from './attentionRoles.ts';
+import { differs, type ExplainedIndex, nodeLabel } from './mismatch.ts';
 import type { Layer } from './layers/layer.ts';
 import type { Projection } from './structuralPath.ts';
 import { type Axis, picked, regrouped, taken } from './trackedAxes.ts';
@@ -34,18 +35,46 @@ const MOST_STEPS = 256;
  */
 export function attentionParts(
   layer: Layer,
-  index: GraphIndex,
+  index: ExplainedIndex,
   typeOf: (value: string) => ValueType | undefined,
 ): AttentionParts | undefined {
   const sinks = sinksOf(layer, index, typeOf);
-  if (!sinks || sinks.some(({ columns }) => columns.every(Boolean))) return undefined;
+  const whole = sinks?.find(({ columns }) => columns.every(Boolean));
+  if (whole && mayBeJoined(layer) && movers.has(whole.node.opType ?? ''))
+    return differs(index, () => `${nodeLabel(whole.node)} moves its outputs by shapes or indices that are not constants`); // prettier-ignore
+  if (!sinks || whole) return undefined;
   const { columns, attended } = partRoles(sinks, index, typeOf);
+  if (columns.size === 0) return undefined;
   const all = [...columns.values()];
-  const isDisjoint = columns.size > 1 && all[0]!.every((_, at) => all.filter((own) => own[at]).length <= 1);
-  if (!isDisjoint) return undefined;
+  if (columns.size === 1) {
+    const other = sinks.find((sink) => sink.columns.every((own, at) => !own || !all[0]![at]));
+    return differs(index, () => `an attention reads some of its outputs as ${inWords[[...columns.keys()][0]!]}, but ${other ? `the others are operand ${other.index} of ${nodeLabel(other.node)}, which is no product of an attention` : 'nothing reads the others'}`); // prettier-ignore
+  }
+  const shared = all[0]!.findIndex((_, at) => all.filter((own) => own[at]).length > 1);
+  if (shared >= 0) return differs(index, () => `an attention reads its output ${shared} as two of queries, keys and values`); // prettier-ignore
   const outputs = [...columns].map(([as, own]) => [as, asRuns(own)] as const);
-  if (outputs.some(([, own]) => own === undefined)) return undefined;
+  const [uneven] = outputs.find(([, own]) => own === undefined) ?? [];
+  if (uneven)
+    return differs(index, () => `its ${inWords[uneven]} lie neither side by side nor at one distance for each head`);
   return { outputs: new Map(outputs as (readonly [Projection, Runs])[]), attended };
+}
+
+const inWords: Readonly<Record<Projection, string>> = { q: 'queries', k: 'keys', v: 'values' };
+
+/** Operators that move numbers without computing with them. */
+const movers: ReadonlySet<string> = new Set([
+  'Reshape',
+  'Transpose',
+  'Squeeze',
+  'Unsqueeze',
+  'Gather',
+  'Slice',
+  'Split',
+]);
+
+/** Whether a layer has the size of joined projections: three outputs for each input. */
+function mayBeJoined({ weightShape: [out = 0, width = 0] }: Layer): boolean {
+  return out === 3 * width;
 }
 
 /**

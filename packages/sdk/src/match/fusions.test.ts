@@ -6,7 +6,7 @@ import { GraphBuilder, type Value } from '../graph/builder.ts';
 import type { ModelProto } from '../graph/proto.ts';
 import { inferNode } from '../ops/infer.ts';
 import { float32 } from '../runtime/tensor.ts';
-import { fuse } from './fusions.ts';
+import { almostFused, fuse } from './fusions.ts';
 
 type Build = (g: GraphBuilder, x: Value) => Value | [Value, ...Value[]];
 
@@ -154,5 +154,45 @@ describe('what stays', () => {
     const [a, b] = await Promise.all([runOnce(before, feeds), runOnce(after, feeds)]);
     const name = before.graph!.output![0]!.name!;
     expect(difference(b[name], a[name])).toBeLessThan(1e-6);
+  });
+});
+
+describe('what almost matches is explained by the operand that differs', () => {
+  const c = cdf['x / √2'];
+  const cases: Record<string, readonly [Build, RegExp]> = {
+    'another constant': [
+      (g, v) => g.Mul(g.Mul(v, c(g, v)), 0.6),
+      /^operand 1 of g\/Mul_\d+ \(Mul\) is 0\.6, not 0\.5$/,
+    ],
+    'another scale': [
+      (g, v) => g.Mul(g.Mul(v, g.Add(g.Erf(g.Div(v, 1.5)), 1)), half(g)),
+      /^operand 1 of g\/Div_\d+ \(Div\) is 1\.5, not 1\.41421$/,
+    ],
+    'another value than x is multiplied': [
+      (g, v) => g.Mul(g.Mul(g.Abs(v), c(g, v)), half(g)),
+      /^operand 0 of g\/Mul_\d+ \(Mul\) is the output of g\/Abs_\d+ \(Abs\), not x$/,
+    ],
+    'the erf is read elsewhere': [
+      (g, v) => {
+        const erf = g.Erf(g.Div(v, Math.SQRT2));
+        return g.Add(g.Mul(g.Mul(v, g.Add(erf, 1)), half(g)), erf);
+      },
+      /^operand 0 of g\/Add_\d+ \(Add\) is the output of g\/Erf_\d+ \(Erf\), which other nodes read too$/,
+    ],
+    'another power': [
+      (g, v) => g.Mul(g.Mul(v, half(g)), g.Add(g.Tanh(g.Mul(g.Add(v, g.Mul(g.Pow(v, 4), 0.044715)), root)), 1)),
+      /^operand 1 of g\/Pow_\d+ \(Pow\) is 4, not 3$/,
+    ],
+  };
+  test.each(Object.entries(cases))('%s', (name, [build, reason]) => {
+    const pattern = name === 'another power' ? 'FastGelu' : 'Gelu';
+    expect(almostFused(built(build).graph!)).toEqual([
+      { pattern, at: expect.stringMatching(/^g\/Mul_\d+ \(Mul\)$/), reason: expect.stringMatching(reason) },
+    ]);
+  });
+
+  test('nothing is said of what is fused, nor of products that only begin like a GELU', () => {
+    expect(almostFused(built((g, v) => g.Mul(g.Mul(v, c(g, v)), half(g))).graph!)).toEqual([]);
+    expect(almostFused(built((g, v) => g.Mul(g.Mul(v, g.Sigmoid(v)), half(g))).graph!)).toEqual([]);
   });
 });

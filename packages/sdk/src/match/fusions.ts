@@ -7,6 +7,7 @@ import type { GraphProto, NodeProto } from '../graph/proto.ts';
 import { readFloats } from '../graph/tensorData.ts';
 import { type GraphIndex, indexGraph } from '../graph/walk.ts';
 import { CONTRIB } from '../ops/domains.ts';
+import { type NonMatch, nodeLabel } from './mismatch.ts';
 
 /** What a value is: x itself, a constant, what an operator makes of other values, or any of several. */
 type Pattern = 'x' | number | Made | { readonly anyOf: readonly Pattern[] };
@@ -51,7 +52,7 @@ export function fuse(graph: GraphProto): GraphProto {
   const replacement = new Map<NodeProto, NodeProto | undefined>();
   for (const node of graph.node ?? []) {
     for (const { operator, pattern } of fusions) {
-      const [found] = matches(pattern, node.output![0]!, { nodes: [] }, index);
+      const [found] = matches(pattern, node.output![0]!, nothing, { index });
       if (!found) continue;
       for (const each of found.nodes) replacement.set(each, undefined);
       // Outputs have names that are nobody else's; nodes may have none.
@@ -66,44 +67,117 @@ export function fuse(graph: GraphProto): GraphProto {
   };
 }
 
-/** What x is, and the nodes that make a value of it. */
+/** Fewer matched nodes are chance: every product begins like a GELU. */
+const FEWEST_NODES = 3;
+
+/** The places that begin like a pattern of the table and then differ from it: each once, by the attempt that came farthest. */
+export function almostFused(graph: GraphProto): NonMatch[] {
+  const index = indexGraph(graph);
+  const attempts: Attempt[] = [];
+  const done = new Set<NodeProto>();
+  for (const node of graph.node ?? []) {
+    for (const { operator, pattern } of fusions) {
+      let farthest: Difference | undefined;
+      const failed = (difference: Difference): void => {
+        if (difference.depth > (farthest?.depth ?? 0)) farthest = difference;
+      };
+      const [found] = matches(pattern, node.output![0]!, nothing, { index, failed });
+      if (found) for (const each of found.nodes) done.add(each);
+      else if (farthest && farthest.nodes.length >= FEWEST_NODES) attempts.push({ operator, node, ...farthest });
+    }
+  }
+  const reported: Attempt[] = [];
+  for (const attempt of attempts.toSorted((a, b) => b.depth - a.depth)) {
+    if (attempt.nodes.some((each) => done.has(each))) continue;
+    for (const each of attempt.nodes) done.add(each);
+    reported.push(attempt);
+  }
+  return reported.map(({ operator, node, reason }) => ({ pattern: operator, at: nodeLabel(node), reason }));
+}
+
+/** Where a pattern ends: which nodes and leaves match before, and what differs. */
+interface Difference {
+  /** Matched nodes and leaves, and a half where the last is at least of the expected kind. */
+  readonly depth: number;
+  readonly nodes: readonly NodeProto[];
+  readonly reason: string;
+}
+
+interface Attempt extends Difference {
+  readonly operator: string;
+  readonly node: NodeProto;
+}
+
+/** What x is, the nodes that make a value of it, and how many constants and x have been found. */
 interface Match {
   readonly x?: string;
   readonly nodes: readonly NodeProto[];
+  readonly leaves: number;
+}
+
+const nothing: Match = { nodes: [], leaves: 0 };
+
+interface Search {
+  readonly index: GraphIndex;
+  /** Hears of each value that is not what the pattern says. */
+  readonly failed?: (difference: Difference) => void;
+}
+
+/** An operand: the value, and the node that reads it. */
+interface Operand {
+  readonly value: string;
+  readonly reader?: { readonly node: NodeProto; readonly at: number };
 }
 
 /** The ways in which a value is what the pattern says, given what has been matched before. */
-function* matches(pattern: Pattern, value: string, before: Match, index: GraphIndex): Generator<Match> {
+function* matches(pattern: Pattern, value: string | Operand, before: Match, search: Search): Generator<Match> {
+  const { index, failed } = search;
+  const { value: name, reader }: Operand = typeof value === 'string' ? { value } : value;
+  const fail = (isOfKind: boolean, found: () => string): void => {
+    if (!failed || !reader) return;
+    const reason = `operand ${reader.at} of ${nodeLabel(reader.node)} is ${found()}`;
+    failed({ depth: before.nodes.length + before.leaves + (isOfKind ? 0.5 : 0), nodes: before.nodes, reason });
+  };
   if (pattern === 'x') {
-    if ((before.x ?? value) === value) yield { ...before, x: value };
+    if ((before.x ?? name) === name) yield { ...before, x: name, leaves: before.leaves + 1 };
+    else fail(!index.constants.has(name), () => `${inWords(name, index)}, not ${before.x}`);
   } else if (typeof pattern === 'number') {
-    if (near(value, pattern, index)) yield before;
+    if (near(name, pattern, index)) yield { ...before, leaves: before.leaves + 1 };
+    else fail(index.constants.has(name), () => `${inWords(name, index)}, not ${Number(pattern.toPrecision(6))}`);
   } else if ('anyOf' in pattern) {
-    for (const each of pattern.anyOf) yield* matches(each, value, before, index);
+    for (const each of pattern.anyOf) yield* matches(each, value, before, search);
   } else {
-    const node = index.producer.get(value);
-    if (node?.opType !== pattern.op || (before.nodes.length > 0 && !isReadOnce(value, index))) return;
+    const node = index.producer.get(name);
+    if (node?.opType !== pattern.op)
+      return fail(false, () => `${inWords(name, index)}, not the output of ${pattern.op}`);
+    if (before.nodes.length > 0 && !isReadOnce(name, index))
+      return fail(true, () => `${inWords(name, index)}, which other nodes read too`);
     const inAnyOrder = pattern.op === 'Add' || pattern.op === 'Mul';
     const { operands, nodes } = inAnyOrder
       ? joined(node, pattern.operands.length, index)
-      : { operands: node.input ?? [], nodes: [node] };
-    if (operands.length !== pattern.operands.length) return;
-    yield* matchAll(pattern.operands, operands, { ...before, nodes: [...before.nodes, ...nodes] }, index, inAnyOrder);
+      : { operands: operandsOf(node), nodes: [node] };
+    const within = { ...before, nodes: [...before.nodes, ...nodes] };
+    if (operands.length === pattern.operands.length)
+      yield* matchAll(pattern.operands, operands, within, search, inAnyOrder);
   }
 }
 
 function* matchAll(
   [pattern, ...patterns]: readonly Pattern[],
-  operands: readonly string[],
+  operands: readonly Operand[],
   before: Match,
-  index: GraphIndex,
+  search: Search,
   inAnyOrder: boolean,
 ): Generator<Match> {
   if (pattern === undefined) yield before;
   else
     for (const [at, operand] of (inAnyOrder ? operands : operands.slice(0, 1)).entries())
-      for (const match of matches(pattern, operand, before, index))
-        yield* matchAll(patterns, operands.toSpliced(at, 1), match, index, inAnyOrder);
+      for (const match of matches(pattern, operand, before, search))
+        yield* matchAll(patterns, operands.toSpliced(at, 1), match, search, inAnyOrder);
+}
+
+function operandsOf(node: NodeProto): Operand[] {
+  return (node.input ?? []).map((value, at) => ({ value, reader: { node, at } }));
 }
 
 /** The operands of a sum or product, and of those among them that only it reads, up to so many. */
@@ -111,13 +185,14 @@ function joined(
   node: NodeProto,
   most: number,
   index: GraphIndex,
-): { readonly operands: readonly string[]; readonly nodes: readonly NodeProto[] } {
-  const operands = [...(node.input ?? [])];
+): { readonly operands: readonly Operand[]; readonly nodes: readonly NodeProto[] } {
+  const operands = operandsOf(node);
   const nodes = [node];
   for (let at = 0; at < operands.length && nodes.length + 1 < most;) {
-    const inner = index.producer.get(operands[at]!);
-    if (inner && inner.opType === node.opType && isReadOnce(operands[at]!, index)) {
-      operands.splice(at, 1, ...(inner.input ?? []));
+    const { value } = operands[at]!;
+    const inner = index.producer.get(value);
+    if (inner && inner.opType === node.opType && isReadOnce(value, index)) {
+      operands.splice(at, 1, ...operandsOf(inner));
       nodes.push(inner);
     } else at++;
   }
@@ -129,8 +204,22 @@ function isReadOnce(name: string, index: GraphIndex): boolean {
 }
 
 function near(name: string, value: number, index: GraphIndex): boolean {
+  const constant = numberOf(name, index);
+  return constant !== undefined && Math.abs(constant - value) < 1e-3 * value;
+}
+
+/** The number of a constant that has one. */
+function numberOf(name: string, index: GraphIndex): number | undefined {
   const tensor = index.constants.get(name);
   if (!tensor || (tensor.dims ?? []).some((dim) => dim !== 1) || ![1, 10, 11].includes(tensor.dataType ?? 0))
-    return false;
-  return Math.abs(readFloats(tensor)[0]! - value) < 1e-3 * value;
+    return undefined;
+  return readFloats(tensor)[0]!;
+}
+
+/** A value in words: its number, or the node that makes it. */
+function inWords(name: string, index: GraphIndex): string {
+  const constant = numberOf(name, index);
+  if (constant !== undefined) return String(Number(constant.toPrecision(6)));
+  const node = index.producer.get(name);
+  return node ? `the output of ${nodeLabel(node)}` : name;
 }

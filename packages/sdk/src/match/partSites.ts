@@ -5,6 +5,7 @@ import type { ValueType } from '../graph/value.ts';
 import type { GraphIndex } from '../graph/walk.ts';
 import { attentionParts, attentionRole } from './attentionParts.ts';
 import { nextAmong } from './attentionRoles.ts';
+import { type NonMatch, nodeLabel } from './mismatch.ts';
 import type { Site } from './site.ts';
 import { partPaths, type Projection } from './structuralPath.ts';
 import { fusedFrom } from './view.ts';
@@ -16,21 +17,25 @@ export function withParts(sites: readonly Site[]): readonly Site[] {
 }
 
 /**
- * The sites with the parts of those that are joined of projections. A part has a path that no layer of the model has.
+ * Adds to layers that join an attention's projections a part for each. A part has a path that no layer of the model has.
  *
- * @param typeOf what is known of a value
+ * @param typeOf the type of a value, if known
+ * @param unsplit takes each layer that begins like joined projections, and how it differs
  */
 export function findParts(
   sites: readonly Site[],
   index: GraphIndex,
   typeOf: (value: string) => ValueType | undefined,
+  unsplit?: (site: Site, reason: string) => void,
 ): Site[] {
   const paths = new Set(sites.map(({ path }) => path));
   const pathBehind = pathsBehind(sites, index);
   return sites.map((site) => {
-    const found = site.foldedScale ? undefined : attentionParts(site, index, typeOf);
+    const explain = (reason: string): void => unsplit?.(site, reason);
+    const found = site.foldedScale ? undefined : attentionParts(site, unsplit ? { ...index, explain } : index, typeOf);
     const path = site.pathSource === 'value-name' ? undefined : site.path;
     const named = found && partPaths({ path, attended: found.attended, outputPath: pathBehind(found.attended) });
+    if (found && !named) explain('neither it nor the layer behind its attention has a name that its parts could take');
     if (!named) return site;
     const { attention, names } = named;
     const parts = [...found.outputs].map(([as, outputs]) => {
@@ -39,9 +44,21 @@ export function findParts(
       return { ...own(site), alsoAt: site.alsoAt.map(own) };
     });
     const areNew = parts.every(({ path }) => !paths.has(path));
+    if (!areNew) explain('the model has other modules with the names that its parts would take');
     for (const { path } of parts) paths.add(path);
     return areNew ? { ...site, parts } : site;
   });
+}
+
+/** The layers that begin like joined projections and get no parts, and why. */
+export function unsplitLayers(
+  sites: readonly Site[],
+  index: GraphIndex,
+  typeOf: (value: string) => ValueType | undefined,
+): NonMatch[] {
+  const found: NonMatch[] = [];
+  findParts(sites, index, typeOf, ({ node }, reason) => found.push({ pattern: 'fused QKV', at: nodeLabel(node), reason })); // prettier-ignore
+  return found;
 }
 
 /** Finds the path of the layer that reads what is made of values without another product. */

@@ -5,11 +5,8 @@ import type { GraphProto, NodeProto } from '../graph/proto.ts';
 import type { ValueType } from '../graph/value.ts';
 import { type GraphIndex, indexWhole, subgraphs } from '../graph/walk.ts';
 import { isKnownDomain } from '../ops/domains.ts';
-import { conv, convInteger } from './layers/conv.ts';
-import { embedding } from './layers/embedding.ts';
-import type { Layer, LayerFinder } from './layers/layer.ts';
-import { einsum, gemm, matMul, matMulBnb4, matMulFromLeft, matMulInteger, matMulNBits } from './layers/linear.ts';
-import { chosenParameter, stackedParameter } from './layers/parameter.ts';
+import { layerFinders } from './layers/index.ts';
+import type { Layer } from './layers/layer.ts';
 import { recurrentWeights } from './layers/recurrent.ts';
 import { nextAmong } from './attentionRoles.ts';
 import { scopeCompletion, uncountedPaths } from './completePaths.ts';
@@ -47,10 +44,7 @@ export interface FindOptions {
  */
 export function findSites(graph: GraphProto, { typeOf = () => undefined, parts = true }: FindOptions = {}): Site[] {
   const index = indexWhole(graph);
-  const rankOf = (value: string): number | undefined => typeOf(value)?.shape?.length;
-  const finders: readonly LayerFinder[] = [
-    matMul, gemm, conv, embedding, matMulNBits, matMulBnb4, matMulInteger, convInteger, einsum, stackedParameter, chosenParameter, matMulFromLeft(rankOf),
-  ]; // prettier-ignore
+  const finders = layerFinders((value) => typeOf(value)?.shape?.length);
   const complete = scopeCompletion(graph, index);
   const found: Found[] = [];
   const layers = new Map<string, string[]>();

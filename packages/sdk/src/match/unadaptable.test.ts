@@ -39,13 +39,13 @@ describe('is named with its reason', () => {
       (g, w) => g.MatMul(x, g.Mul(w(4, 5), g.Tanh(w(1, 5)))),
       { weight: '/fc/Mul_1', reason: 'reads a weight that other nodes compute from constants (Tanh, Mul)' },
     ],
-    'another equation': [(g, w) => g.emit('Einsum', [x, w(4, 5)], { equation: 'bsi,io->bo' }), { reason: 'has an equation that is no linear layer’s' }],
+    'another equation': [(g, w) => g.emit('Einsum', [x, w(4, 5)], { equation: 'bsi,io->bo' }), { reason: "has the equation bsi,io->bo, which is no linear layer's: the label s of the input is summed, but the weight does not have it" }],
     'integers that are scaled otherwise': [
       (g) => {
         const [quantized, scale, zero] = g.emitMany('DynamicQuantizeLinear', [rows], 3);
         g.Mul(g.Cast(g.emit('MatMulInteger', [quantized, codes(g), zero]), 1), scale!);
       },
-      { operator: 'MatMulInteger', shape: [4, 2], reason: 'multiplies integers that are quantised or scaled in a way that is not read' },
+      { operator: 'MatMulInteger', shape: [4, 2], reason: 'multiplies integers that are quantised or scaled in a way that is not read: operand 1 of /fc/Mul_3 (Mul) is not the scale of the input times a constant' },
       rows,
     ],
     'an operator of another domain': [

@@ -4,10 +4,12 @@ import { isOfBranch } from '../graph/branchNames.ts';
 import type { GraphProto, NodeProto } from '../graph/proto.ts';
 import { allNodes, type GraphIndex, indexWhole, intAttribute, subgraphs } from '../graph/walk.ts';
 import { isKnownDomain } from '../ops/domains.ts';
-import type { Site } from './sites.ts';
+import { layerFinders } from './layers/index.ts';
+import type { ExplainedIndex } from './mismatch.ts';
+import type { Site } from './site.ts';
 import { fusedFrom } from './view.ts';
 import { constantWeight, namedConstant } from './weights/index.ts';
-import { attributeOf, isRandom, weightInputsOf } from '../ops/schema.ts';
+import { isRandom, weightInputsOf } from '../ops/schema.ts';
 
 /** A product with a weight that cannot be adapted by itself. */
 export interface UnadaptableLayer {
@@ -124,23 +126,15 @@ function constantValues(
 function reasonOf(node: NodeProto, weight: string, index: GraphIndex): string {
   const { opType = '', domain, input = [] } = node;
   if (!isKnownDomain(node)) return `is an operator of ${domain}, whose meaning is not known`;
-  const stored = constantWeight(weight, index);
-  const rank = shapeOf(weight, index)?.length;
-  if (opType === 'MatMulInteger' || opType === 'ConvInteger')
-    return 'multiplies integers that are quantised or scaled in a way that is not read';
-  if (!stored && !namedConstant(weight, index))
+  const differences: string[] = [];
+  const explained: ExplainedIndex = { ...index, explain: (reason) => differences.push(reason) };
+  for (const find of layerFinders(() => undefined)) find(node, explained);
+  const [difference] = differences;
+  if (difference) return difference;
+  if (!constantWeight(weight, index) && !namedConstant(weight, index))
     return `reads a weight that other nodes compute from constants (${computedBy(weight, index)})`;
-  if (opType === 'Gemm') {
-    if (attributeOf(node, 'transA') === 1) return 'transposes its input';
-    if (attributeOf(node, 'alpha') !== 1 || attributeOf(node, 'beta') !== 1)
-      return 'scales its product or its bias (alpha, beta)';
-  }
-  if ((opType === 'MatMul' || opType === 'Gemm') && rank !== 2) return `has a weight of ${rank} dimensions`;
   if (opType === 'MatMul' && input[0] === weight)
     return 'multiplies by a constant from the left that has no layer’s name, as transforms do';
-  if (opType === 'Gemm' && input[0] === weight) return 'has the constant as its first operand';
-  if (opType === 'Einsum') return 'has an equation that is no linear layer’s';
-  if (/^Conv(?:Transpose)?$/.test(opType)) return `has a kernel of ${(rank ?? 2) - 2} dimensions`;
   if (/^(?:LSTM|GRU|RNN|DynamicQuantizeLSTM|AttnLSTM)$/.test(opType))
     return 'is recurrent, in a form that is not adapted';
   return `is a ${opType}, in a form that is not taken apart`;

@@ -2,6 +2,7 @@
 
 import { attributeOf } from '../../ops/schema.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
+import { differs } from '../mismatch.ts';
 import { type LayerFinder, operands, ownBias, productLayer, type SiteKind } from './layer.ts';
 import { integerProduct, integerWeight } from './linear.ts';
 
@@ -14,7 +15,8 @@ export const conv: LayerFinder = (node, index) => {
   const found = operands(node, index, { input: 0, weight: 1 });
   const rank = found?.stored.dims.length ?? 0;
   const kind = (node.opType === 'Conv' ? kinds : transposedKinds)[rank];
-  if (!found || !kind) return undefined;
+  if (!found) return undefined;
+  if (!kind) return differs(index, () => `has a kernel of ${rank - 2} dimensions`);
   const { stored } = found;
   const out = kind.startsWith('convT') ? stored.dims[1]! * attributeOf(node, 'group') : stored.dims[0]!;
   const bias = ownBias(node, index, 2, out);

@@ -2,6 +2,7 @@
 
 import type { NodeProto } from '../../graph/proto.ts';
 import type { GraphIndex, Use } from '../../graph/walk.ts';
+import type { ExplainedIndex } from '../mismatch.ts';
 import { constantWeight, type StoredWeight } from '../weights/index.ts';
 import { weightSize } from '../weights/stored.ts';
 import { isLargestOfRows } from '../../ops/quantization/rowIntegers.ts';
@@ -110,8 +111,8 @@ export function productLayer(product: WeightProduct, index: GraphIndex): Layer {
   };
 }
 
-/** Finds the layer that a node is, or undefined. */
-export type LayerFinder = (node: NodeProto, index: GraphIndex) => Layer | undefined;
+/** Finds the layer that a node is, or says how it differs. */
+export type LayerFinder = (node: NodeProto, index: ExplainedIndex) => Layer | undefined;
 
 /** The weight and the operand of a node, by their positions; undefined where it has no constant weight. */
 export function operands(

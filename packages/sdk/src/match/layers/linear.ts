@@ -1,7 +1,8 @@
 /** @file Linear layers: MatMul with the weight on either side, Gemm, MatMulNBits, MatMulInteger, Einsum. */
 
 import type { NodeProto } from '../../graph/proto.ts';
-import { type GraphIndex, type Use } from '../../graph/walk.ts';
+import { type GraphIndex, stringAttribute, type Use } from '../../graph/walk.ts';
+import { differs, type ExplainedIndex, nodeLabel } from '../mismatch.ts';
 import {
   bnb4Weight,
   constantWeight,
@@ -29,9 +30,10 @@ function linear(product: Omit<WeightProduct, 'kind' | 'out'>, index: GraphIndex)
 
 /** MatMul of a value and a constant matrix. */
 export const matMul: LayerFinder = (node, index) => {
-  if (node.opType !== 'MatMul') return undefined;
-  const found = operands(node, index, { input: 0, weight: 1 });
-  if (found?.stored.dims.length !== 2) return undefined;
+  const found = node.opType === 'MatMul' ? operands(node, index, { input: 0, weight: 1 }) : undefined;
+  if (!found) return undefined;
+  if (found.stored.dims.length !== 2)
+    return differs(index, () => `has a weight of ${found.stored.dims.length} dimensions`);
   return linear({ node, nodes: [node], ...found, layout: 'in-out' }, index);
 };
 
@@ -52,9 +54,13 @@ export const matMulFromLeft =
 
 /** Gemm with the weight as second operand. */
 export const gemm: LayerFinder = (node, index) => {
-  if (node.opType !== 'Gemm' || attributeOf(node, 'transA') === 1) return undefined;
-  if (attributeOf(node, 'alpha') !== 1 || attributeOf(node, 'beta') !== 1) return undefined;
+  if (node.opType !== 'Gemm') return undefined;
+  if (attributeOf(node, 'transA') === 1) return differs(index, () => 'transposes its input');
+  if (attributeOf(node, 'alpha') !== 1 || attributeOf(node, 'beta') !== 1)
+    return differs(index, () => 'scales its product or its bias (alpha, beta)');
   const found = operands(node, index, { input: 0, weight: 1 });
+  if (!found && constantWeight(node.input?.[0], index))
+    return differs(index, () => 'has the constant as its first operand');
   if (found?.stored.dims.length !== 2) return undefined;
   const layout = attributeOf(node, 'transB') === 1 ? 'out-in' : 'in-out';
   const out = found.stored.dims[layout === 'out-in' ? 0 : 1]!;
@@ -118,22 +124,34 @@ export interface IntegerProduct {
 export function integerProduct(
   node: NodeProto,
   opType: 'MatMulInteger' | 'ConvInteger',
-  index: GraphIndex,
+  index: ExplainedIndex,
 ): IntegerProduct | undefined {
   if (node.opType !== opType) return undefined;
+  const differsBy = (how: () => string): undefined =>
+    differs(index, () => `multiplies integers that are quantised or scaled in a way that is not read: ${how()}`);
   const quantize = index.producer.get(node.input?.[0] ?? '');
   const [codes, zeros] = [namedConstant(node.input?.[1], index), namedConstant(node.input?.[3], index)];
-  if (quantize?.opType !== 'DynamicQuantizeLinear' || !codes || (node.input?.[3] && !zeros)) return undefined;
+  if (!codes) return undefined;
+  if (quantize?.opType !== 'DynamicQuantizeLinear')
+    return differsBy(() => `operand 0 is no output of DynamicQuantizeLinear${quantize ? `, but of ${nodeLabel(quantize)}` : ''}`); // prettier-ignore
+  if (node.input?.[3] && !zeros) return differsBy(() => 'operand 3, the zero point, is no constant');
   const added = soleUse(node.output![0]!, index);
   const rounded = added?.node.opType === 'Add' ? roundedBias(added, index) : undefined;
   const cast = rounded ? soleUse(rounded.bias.inside!.output![0]!, index)?.node : added?.node;
   const scaled = cast?.opType === 'Cast' ? soleUse(cast.output![0]!, index) : undefined;
-  if (!cast || scaled?.node.opType !== 'Mul') return undefined;
+  if (!cast || scaled?.node.opType !== 'Mul')
+    return differsBy(
+      () => `${nodeLabel(cast ?? node)} is not read by one ${cast?.opType === 'Cast' ? 'Mul' : 'Cast'} alone`,
+    );
   const both = index.producer.get(scaled.node.input![1 - scaled.index]!);
   const scales = scaleBeside(both, quantize, index);
-  if (!scales || !quantize.input?.[0]) return undefined;
+  if (!scales || !quantize.input?.[0])
+    return differsBy(
+      () => `operand ${1 - scaled.index} of ${nodeLabel(scaled.node)} is not the scale of the input times a constant`,
+    );
   // The bias is rounded to the scale that its sum is multiplied by.
-  if (rounded && scaleBeside(rounded.scaling, quantize, index)?.name !== scales.name) return undefined;
+  if (rounded && scaleBeside(rounded.scaling, quantize, index)?.name !== scales.name)
+    return differsBy(() => `${nodeLabel(added!.node)} adds a bias that is rounded to another scale`);
   return {
     input: quantize.input[0],
     codes,
@@ -179,14 +197,23 @@ export const einsum: LayerFinder = (node, index) => {
   if (node.opType !== 'Einsum' || node.input?.length !== 2) return undefined;
   const at = constantWeight(node.input[1], index) ? { input: 0, weight: 1 } : { input: 1, weight: 0 };
   const found = operands(node, index, at);
+  if (found?.stored.dims.length !== 2) return undefined;
+  const differsBy = (how: string): undefined =>
+    differs(
+      index,
+      () => `has the equation ${stringAttribute(node, 'equation', '')}, which is no linear layer's: ${how}`,
+    );
   const labels = einsumLabels(node, at);
-  if (found?.stored.dims.length !== 2 || !labels || labels.weight.length !== 2) return undefined;
+  if (labels?.weight.length !== 2) return differsBy('it has an ellipsis, or a label twice in one operand');
   const { x, weight, y } = labels;
   const summed = [...weight].find((label) => x.includes(label) && !y.includes(label));
   const kept = [...weight].find((label) => label !== summed);
-  if (!summed || !kept || x.includes(kept) || !y.includes(kept)) return undefined;
+  if (!summed || !kept || x.includes(kept) || !y.includes(kept))
+    return differsBy('one label of the weight must be summed with the input, and the other be in the result alone');
   const [rows, outs] = [x.replace(summed, ''), y.replace(kept, '')];
-  if (rows.length + 1 !== x.length || [...rows].sort().join('') !== [...outs].sort().join('')) return undefined;
+  const [missing] = [...rows].filter((label) => !outs.includes(label));
+  if (missing) return differsBy(`the label ${missing} of the input is summed, but the weight does not have it`);
+  if (rows.length !== outs.length) return differsBy('the result has a label that no operand has');
   const input = [...rows, summed].map((label) => x.indexOf(label));
   const output = [...y].map((label) => (label === kept ? rows.length : rows.indexOf(label)));
   const inOrder = [input, output].every((perm) => perm.every((axis, i) => axis === i));

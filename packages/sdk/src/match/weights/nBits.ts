@@ -1,9 +1,10 @@
 /** @file Weights of com.microsoft.MatMulNBits: blocks of 2, 4 or 8 bits along the inputs of each output. */
 
 import type { NodeProto } from '../../graph/proto.ts';
-import { type GraphIndex, intAttribute } from '../../graph/walk.ts';
+import { intAttribute } from '../../graph/walk.ts';
 import { attributeOf } from '../../ops/schema.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
+import { differs, type ExplainedIndex } from '../mismatch.ts';
 import { unsigned } from './codes.ts';
 import { namedConstant, quantizedWeight } from './dequantizeLinear.ts';
 import { floatType } from './plain.ts';
@@ -14,11 +15,12 @@ import type { StoredWeight } from './stored.ts';
  *
  * @see https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.MatMulNBits
  */
-export function nBitsWeight(node: NodeProto, index: GraphIndex): StoredWeight | undefined {
+export function nBitsWeight(node: NodeProto, index: ExplainedIndex): StoredWeight | undefined {
   const [codes, scales, zeros] = [1, 2, 3].map((i) => namedConstant(node.input?.[i], index));
   const bits = attributeOf(node, 'bits');
   const [width, out, block] = (['K', 'N', 'block_size'] as const).map((name) => intAttribute(node, name, 0));
-  if (!codes || !scales || (node.input?.[3] && !zeros) || node.input?.[4]) return undefined;
+  if (!codes || !scales || (node.input?.[3] && !zeros)) return undefined;
+  if (node.input?.[4]) return differs(index, () => 'permutes the columns of its weight (g_idx)');
   if ((bits !== 2 && bits !== 4 && bits !== 8) || !width || !out || !block) return undefined;
   const blocks = Math.ceil(width / block);
   const rowBytes = (blocks * block * bits) / 8;

@@ -10,7 +10,9 @@ import type { GraphProto, ModelProto, ValueInfoProto } from '../../graph/proto.t
 import type { ValueType } from '../../graph/value.ts';
 import { indexWhole } from '../../graph/walk.ts';
 import type { NamedModule } from '../../lora/targets.ts';
-import { findParts, withParts } from '../../match/partSites.ts';
+import { almostFused } from '../../match/fusions.ts';
+import type { NonMatch } from '../../match/mismatch.ts';
+import { findParts, unsplitLayers, withParts } from '../../match/partSites.ts';
 import { findSites, type Site } from '../../match/sites.ts';
 import { findUnadaptable, type UnadaptableLayer } from '../../match/unadaptable.ts';
 import { viewOf } from '../../match/view.ts';
@@ -238,6 +240,19 @@ export abstract class ModelGraph implements TaskModel {
    */
   unadaptable(): readonly UnadaptableLayer[] {
     return findUnadaptable(this.onnx.model.graph, this.#wholeSites());
+  }
+
+  /**
+   * Places that begin like a pattern and then differ: activations written as several nodes that are not fused in training, and
+   * layers that join queries, keys and values but have no module for each. Each says which operand of which node differs.
+   *
+   * @example
+   * for (const { pattern, at, reason } of model.nonMatches()) console.log(`${at} is almost ${pattern}, but ${reason}`);
+   */
+  nonMatches(): readonly NonMatch[] {
+    const { graph } = this.onnx.model;
+    const typeOf = (value: string): ValueType | undefined => this.#inferred().get(value);
+    return [...almostFused(graph), ...unsplitLayers(this.#wholeSites(), indexWhole(graph), typeOf)];
   }
 
   headInput(output: string): HeadInput | undefined {
