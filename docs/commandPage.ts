@@ -1,19 +1,16 @@
 /** @file The page of all commands and their flags, made from the command line itself. */
 
-import { format, resolveConfig } from 'prettier';
 import { examplesOf } from '../packages/cli/src/options.ts';
-import type { createProgram } from '../packages/cli/src/program.ts';
+import { commandScope, Context } from '../packages/cli/src/context.ts';
+import { allOwnPlugins } from '../packages/cli/src/plugins/own.ts';
+import { createProgram } from '../packages/cli/src/program.ts';
 
 type Command = Awaited<ReturnType<typeof createProgram>>;
 type Argument = Command['registeredArguments'][number];
 type Option = Command['options'][number];
 
-/** The page in Markdown, formatted as `file` is. */
-export async function commandPage(file: string, program: Command): Promise<string> {
-  return format(text(program), { ...(await resolveConfig(file)), parser: 'markdown' });
-}
-
-function text(program: Command): string {
+/** The page in Markdown. */
+export function commandPage(program: Command): string {
   return `---
 title: Command line
 order: 10
@@ -98,4 +95,12 @@ function row(name: string, description: string, choices?: readonly string[], val
 /** A cell of a table, flags in it set as code. */
 export function withFlags(text: string): string {
   return text.replaceAll('|', String.raw`\|`).replaceAll(/--[a-z][a-z-]*/g, '`$&`');
+}
+
+/** The command line with every plugin of this repository. */
+export async function program(): Promise<ReturnType<typeof createProgram>> {
+  const nobody = { write: () => {} };
+  const context = await Context.of(commandScope({ stdout: nobody, stderr: nobody }));
+  await context.load([], await allOwnPlugins());
+  return createProgram(context);
 }

@@ -1,7 +1,6 @@
 /** @file A page that says what the families of a domain package are, made from the families themselves. */
 
 import type { DescribedFamily, ModuleName } from '@onnx-lora/sdk/plugin';
-import { format, resolveConfig } from 'prettier';
 import { slugify } from './.vitepress/slugify.ts';
 
 /** What a page is about. */
@@ -19,12 +18,16 @@ export interface FamilyPage {
   readonly text?: string;
 }
 
-/** The page in Markdown, formatted as `file` is. */
-export async function familyPage(file: string, page: FamilyPage): Promise<string> {
-  return format(text(page), { ...(await resolveConfig(file)), parser: 'markdown' });
-}
-
-function text({ title, group, order, families, preprocessor, stranger, text: more = '' }: FamilyPage): string {
+/** The page in Markdown. */
+export function familyPage({
+  title,
+  group,
+  order,
+  families,
+  preprocessor,
+  stranger,
+  text: more = '',
+}: FamilyPage): string {
   return `---
 title: ${title}
 order: ${order}

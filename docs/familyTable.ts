@@ -5,19 +5,14 @@ import { scienceFamilies } from '@onnx-lora/science';
 import { speechFamilies } from '@onnx-lora/speech';
 import { textFamilies } from '@onnx-lora/text';
 import { visionFamilies } from '@onnx-lora/vision';
-import { format, resolveConfig } from 'prettier';
 import { anchorOf, codes } from './familyPage.ts';
 
 const families: readonly DescribedFamily[] = [
   ...new Set([...visionFamilies, ...speechFamilies, ...scienceFamilies, ...textFamilies]),
 ];
 
-/** The page in Markdown, formatted as `file` is. */
-export async function familyTable(file: string): Promise<string> {
-  return format(text(), { ...(await resolveConfig(file)), parser: 'markdown' });
-}
-
-function text(): string {
+/** The page in Markdown. */
+export function familyTable(): string {
   return `---
 title: Model families
 aside: false

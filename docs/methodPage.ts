@@ -3,18 +3,13 @@
 import { readFileSync } from 'node:fs';
 import { tuners } from '@onnx-lora/methods';
 import type { TunedLayer, Tuner, Tuning } from '@onnx-lora/sdk/plugin';
-import { format, resolveConfig } from 'prettier';
 
 const costs = JSON.parse(readFileSync(new URL('methodCosts.json', import.meta.url), 'utf8')) as Readonly<
   Record<string, number>
 >;
 
-/** The page in Markdown, formatted as `file` is. */
-export async function methodPage(file: string): Promise<string> {
-  return format(text(), { ...(await resolveConfig(file)), parser: 'markdown' });
-}
-
-function text(): string {
+/** The page in Markdown. */
+export function methodPage(): string {
   return `---
 title: Methods beside LoRA
 order: 633

@@ -1,6 +1,5 @@
 /** @file The page that says which operators can be trained through, adapted and inferred, made from the SDK's own tables. */
 
-import { format, resolveConfig } from 'prettier';
 import {
   type DifferentiableOp,
   gradientRules,
@@ -17,12 +16,8 @@ import { operatorInputs } from './operatorInputs.ts';
 
 const checks: Readonly<Partial<Record<DifferentiableOp, Cases>>> = cases;
 
-/** The page in Markdown, formatted as `file` is. */
-export async function operatorPage(file: string): Promise<string> {
-  return format(text(), { ...(await resolveConfig(file)), parser: 'markdown' });
-}
-
-function text(): string {
+/** The page in Markdown. */
+export function operatorPage(): string {
   const ops = sorted(Object.keys(gradientRules)) as DifferentiableOp[];
   return `---
 title: Operators

@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { walksOf } from './fences/diffs.ts';
 import { allPages, root } from './fences/fences.ts';
 import { compilePages, type CompiledPages } from './fences/program.ts';
 import { slugify } from './.vitepress/slugify.ts';
@@ -74,6 +75,15 @@ describe('CONTRIBUTING.md', () => {
 
   test('its diffs apply, and what they make compiles', () => {
     expect(compiled.diffErrors).toEqual([]);
+  });
+
+  test('each walk has a command that checks it, and says how many files it takes', () => {
+    const words = ['', 'one', 'two', 'three'];
+    for (const { title, files, checks } of walksOf('CONTRIBUTING.md')) {
+      expect(checks, title).not.toEqual([]);
+      const [, count] = new RegExp(`^## ${title}\\n+(\\w+) files?\\b`, 'm').exec(read('CONTRIBUTING.md')) ?? [];
+      expect(words.indexOf(count?.toLowerCase() ?? ''), title).toBe(files.size);
+    }
   });
 });
 

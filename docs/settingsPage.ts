@@ -1,6 +1,5 @@
 /** @file The page of the settings that may stand in a YAML file, made from the settings themselves. */
 
-import { format, resolveConfig } from 'prettier';
 import { flagOf, settingInfos } from '../packages/cli/src/settings/settings.ts';
 import { keyOf, type SettingName } from '../packages/cli/src/settings/setting.ts';
 import type { AnyOptionRow } from '../packages/sdk/src/model/training/options/optionRow.ts';
@@ -26,15 +25,11 @@ out: runs/photos
 `;
 
 /**
- * The page in Markdown, formatted as `file` is.
+ * The page in Markdown.
  *
  * @param commands names of the commands that take such a file
  */
-export async function settingsPage(file: string, commands: readonly string[]): Promise<string> {
-  return format(text(commands), { ...(await resolveConfig(file)), parser: 'markdown' });
-}
-
-function text(commands: readonly string[]): string {
+export function settingsPage(commands: readonly string[]): string {
   return `---
 title: Settings (YAML)
 order: 20

@@ -12,8 +12,29 @@ import { root } from './fences.ts';
  * @throws Error for a file that is not there (or is, and should be new), and for a line that it does not have
  */
 export function diffsOf(page: string): Map<string, string> {
+  return applyDiffs(readFileSync(join(root, page), 'utf8'));
+}
+
+/** A section of a page that changes files: its heading, the files as it leaves them, and the commands that check them. */
+export interface Walk {
+  readonly title: string;
+  readonly files: ReadonlyMap<string, string>;
+  /** Arguments of `npx vitest run`, a string for each command. */
+  readonly checks: readonly string[];
+}
+
+/** The sections of a page that have diffs, each applied by itself. Throws as {@link diffsOf} does. */
+export function walksOf(page: string): Walk[] {
+  const [, ...sections] = readFileSync(join(root, page), 'utf8').split(/^## /m);
+  return sections.flatMap((text) => {
+    const files = applyDiffs(text);
+    const checks = [...text.matchAll(/`npx vitest run ([^`]+)`/g)].map(([, words]) => words!);
+    return files.size === 0 ? [] : [{ title: text.slice(0, text.indexOf('\n')), files, checks }];
+  });
+}
+
+function applyDiffs(text: string): Map<string, string> {
   const changed = new Map<string, string>();
-  const text = readFileSync(join(root, page), 'utf8');
   for (const [, diff] of text.matchAll(/^```diff\n([\s\S]*?)^```$/gm)) {
     for (const part of diff!.split(/^--- /m).slice(1)) {
       const [first, ...rest] = part.trimEnd().split('\n');
