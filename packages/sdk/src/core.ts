@@ -1,7 +1,4 @@
-/**
- * @file `@onnx-lora/sdk/core`: the layers under the public API, for those who extend the SDK or measure it. Names here
- * may change in a minor release; those of the other entries do not.
- */
+/** @file `@onnx-lora/sdk/core`: the layers under the public API, whose names may change in a minor release. */
 
 export { type Chunks, encodeModel } from './graph/file/encode.ts';
 export { FileLock, type Holder } from './files/fileLock.ts';

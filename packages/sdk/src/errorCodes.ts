@@ -1,9 +1,6 @@
-/** @file What each error code means: the text behind `onnx-lora explain` and the page of errors. */
+/** @file Error codes with causes and remedies, for `onnx-lora explain` and the reference page of errors. */
 
-/**
- * What kind of thing went wrong. `input` codes are a user's mistake (the command line exits with 2),
- * `internal` is ours or a plugin author's.
- */
+/** The kind of an error. The command line exits with 2 for all of them. */
 export type ErrorCode =
   | 'FILE_NOT_FOUND'
   | 'FILE_INVALID'
@@ -24,13 +21,13 @@ export type ErrorCode =
   | 'OVERLOADED'
   | 'PLUGIN_INVALID';
 
-/** What an error code stands for; texts are Markdown. */
+/** Explanation of an error code, in Markdown. */
 export interface ErrorCodeInfo {
-  /** One sentence, to stand behind the code. */
+  /** One sentence. */
   readonly summary: string;
-  /** What it comes from, the most usual first. */
+  /** Causes, the most common first. */
   readonly causes: readonly string[];
-  /** What to do about it. */
+  /** Remedies. */
   readonly remedies: readonly string[];
 }
 

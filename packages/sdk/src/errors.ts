@@ -1,45 +1,39 @@
-/** @file The one error class that users of the SDK meet. */
+/** @file The error class of the SDK, and suggestions for misspelt names. */
 
 import type { ErrorCode } from './errorCodes.ts';
 
 export type { ErrorCode } from './errorCodes.ts';
 
-/**
- * An error whose message names the file or thing, says what was expected and found, and ends with a remedy.
- * Everything a caller can cause is thrown as this class; anything else that escapes is a bug.
- */
+/** The error for everything that a caller can cause. Its message names the thing, the problem and a remedy. */
 export class OnnxLoraError extends Error {
   override readonly name = 'OnnxLoraError';
-  /** What kind of mistake it is: for programs, where the message is for people. */
+  /** The kind of error, for programs. */
   readonly code: ErrorCode;
 
-  /** `message` says what failed, where, what was expected and found, and one remedy; `cause` is what it came from. */
+  /** `message` says what failed and where, what was expected and found, and one remedy. */
   constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
     super(printable(message), options);
     this.code = code;
   }
 
-  /** Errors of another copy of the SDK, which a plugin may have been installed with, are such errors too. */
+  /** Accepts errors of another copy of the SDK, with which a plugin may have been installed. */
   static override [Symbol.hasInstance](value: unknown): value is OnnxLoraError {
     return value instanceof Error && value.name === 'OnnxLoraError' && 'code' in value;
   }
 
-  /** Where the documentation explains the code, from its root: `reference/errors#target-not-found`. */
+  /** Path of the code's documentation: `reference/errors#target-not-found`. */
   get docs(): string {
     return `reference/errors#${this.code.toLowerCase().replaceAll('_', '-')}`;
   }
 }
 
-/** Longer than any message is meant to be. Names in it come from files, and those may be of any length. */
+/** Limit of messages: names in them come from files and may have any length. */
 const MAX_MESSAGE = 4000;
 const LONG_WORD = /\S{301,}/g;
 
-/**
- * A message that terminals and logs can take: long names keep their beginning and end, of a message that is long all the same
- * its own beginning and its end, the remedy, are left; what would move a terminal's cursor or colour it is written out.
- */
+/** Escapes control characters and shortens long names; cuts the middle, since the remedy is at the end. */
 function printable(message: string): string {
-  // oxlint-disable-next-line no-control-regex -- these are what is meant
+  // oxlint-disable-next-line no-control-regex -- control characters are what it replaces
   const text = message.replaceAll(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, (char) => {
     return `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`;
   });
@@ -49,7 +43,7 @@ function printable(message: string): string {
   return `${short.slice(0, MAX_MESSAGE - 1000)} … ${short.slice(-990)}`;
 }
 
-/** What the system refuses whatever the file is, and what helps. */
+/** Errors of the operating system that may befall any file, with their remedies. */
 const refusals: Readonly<Record<string, string>> = {
   EMFILE: 'This process has as many files open as it may. Raise the limit (ulimit -n 4096) and run it again',
   ENFILE: 'The system has as many files open as it may. Close other programs, or raise its limit',
@@ -65,12 +59,7 @@ const refusals: Readonly<Record<string, string>> = {
   ENAMETOOLONG: 'Its name is longer than the system allows. Shorten it',
 };
 
-/**
- * What the system has refused (no free descriptor, no space, no right), as an error with its remedy.
- *
- * @param error anything that was thrown
- * @returns undefined for what is no such refusal
- */
+/** The error if the operating system refused access (descriptors, space, permissions), else undefined. */
 export function systemFailure(error: unknown): OnnxLoraError | undefined {
   if (!(error instanceof Error) || error instanceof OnnxLoraError) return undefined;
   const { code, path } = error as NodeJS.ErrnoException;
@@ -81,14 +70,14 @@ export function systemFailure(error: unknown): OnnxLoraError | undefined {
   });
 }
 
-/** Nobody mistypes a longer name, and comparing long names takes long. */
+/** Longer names are no typing mistakes, and take long to compare. */
 const MAX_MISTYPED = 200;
 
 /**
- * Of `candidates`, those nearest to `word` by edit distance, best first, for "did you mean" in an error.
+ * The candidates nearest to `word` by edit distance, best first, for "did you mean" in an error.
  *
- * @param count how many at most
- * @param limit how many edits apart at most; half of the word by default
+ * @param count largest number of results
+ * @param limit largest edit distance; half of the word's length by default
  */
 export function nearest(
   word: string,
@@ -105,7 +94,7 @@ export function nearest(
     .map(({ candidate }) => candidate);
 }
 
-/** `did you mean "a" or "b"?`, or an empty string where nothing is near: no more than `limit` edits apart, as {@link nearest} has it. */
+/** ` Did you mean "a" or "b"?` with candidates within `limit` edits, as in {@link nearest}, else an empty string. */
 export function didYouMean(word: string, candidates: Iterable<string>, limit?: number): string {
   const near = nearest(word, candidates, 3, limit);
   return near.length > 0 ? ` Did you mean ${near.map((name) => `"${name}"`).join(' or ')}?` : '';

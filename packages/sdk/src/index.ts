@@ -1,8 +1,4 @@
-/**
- * @file `@onnx-lora/sdk`: what a program needs that trains, predicts, merges and combines. What tasks are made of is in
- * `/tasks`, reading of data in `/data`, what plugins bring in `/plugin`, and the layers
- * underneath in `/core`.
- */
+/** @file `@onnx-lora/sdk`: training, prediction, merging. See also `/tasks`, `/data`, `/plugin`, and `/core` underneath. */
 
 export { OnnxLoraError, type ErrorCode } from './errors.ts';
 export { openModel, type OpenOptions } from './model/openModel.ts';

@@ -1,33 +1,24 @@
-/** @file Names of options, held against what the functions know that take them. */
+/** @file Checks of option names. */
 
 import { didYouMean, OnnxLoraError } from './errors.ts';
 
-/** All names of the options of a type, of every member where it is a union: one that is left out, or is none, does not compile. */
+/** The names of a type's options, over all members of a union. A missing or unknown name does not compile. */
 export type Known<Options> = Readonly<Record<NameOf<Options>, true>>;
 
 type NameOf<Options> = Options extends unknown ? keyof Options : never;
 
-/** What each function knows, by what users call it: one may have what another was given. */
+/** Option names by function, as users call it: an option may belong to another function. */
 const everywhere = new Map<string, object>();
 
-/** So many that know an option are told. */
 const MOST_TOLD = 3;
 
-/**
- * The check of a function that takes options, which passes over none in silence: {@link requireKnown} with these names.
- *
- * @param taker what users call what takes them, such as `train`
- */
+/** Makes the check of a function's options, see {@link requireKnown}; `taker` is its public name, such as `train`. */
 export function knownOptions<Options>(taker: string, names: Known<Options>): (given: unknown) => void {
   everywhere.set(taker, names);
   return (given) => requireKnown(taker, given, names);
 }
 
-/**
- * @param given what is undefined in it is not given
- * @throws OnnxLoraError `CONFIG_INVALID` for options that are no object; for an option of another name, with the nearest name, and
- *   what has it
- */
+/** Checks option names; undefined options are ignored. @throws OnnxLoraError `CONFIG_INVALID`, with the nearest name */
 export function requireKnown(taker: string, given: unknown, names: object): void {
   if (typeof given !== 'object' || given === null) {
     const example = `{ ${Object.keys(names).slice(0, MOST_TOLD).join(', ')} }`;
@@ -40,7 +31,7 @@ export function requireKnown(taker: string, given: unknown, names: object): void
     if (value === undefined || Object.hasOwn(names, name)) continue;
     const others = [...everywhere].flatMap(([each, known]) => (Object.hasOwn(known, name) ? [each] : []));
     const known = Object.keys(names);
-    // What has its place elsewhere is seldom a slip of the pen.
+    // An option of another function is seldom a typing mistake.
     const near = didYouMean(name, known, others.length > 0 ? Math.floor(name.length / 4) : undefined);
     const told = others.slice(0, MOST_TOLD).join(', ') + (others.length > MOST_TOLD ? ' and others' : '');
     const where = others.length > 0 ? ` It is an option of ${told}: give it there.` : '';

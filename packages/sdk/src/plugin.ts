@@ -1,7 +1,4 @@
-/**
- * @file `@onnx-lora/sdk/plugin`: what a plugin brings and is handed: families, tasks' factories, tuners, initialisers,
- * optimizers, operators, providers, trackers. It begins with {@link definePlugin}.
- */
+/** @file `@onnx-lora/sdk/plugin`: {@link definePlugin}, and all that a plugin contributes or is given. */
 
 export type { CustomGradient } from './graph/builder.ts';
 export type { Dim, ValueType } from './graph/value.ts';
@@ -18,26 +15,7 @@ export type {
 } from './plugin/events.ts';
 export { TensorBoardWriter } from './model/training/tensorBoard.ts';
 export type { NamedTuner } from './model/planning/loraOptions.ts';
-export type {
-  ByTensor,
-  ChangeByFactors,
-  ChangeOfLayer,
-  ChangeOfWeight,
-  LayerInGraph,
-  LoraFactors,
-  StepTensor,
-  TensorNumbers,
-  TensorsOfTuning,
-  TrainingHooks,
-  TrainingStep,
-  TunedLayer,
-  TunedModule,
-  TunedRole,
-  TunedTensor,
-  Tuner,
-  TunerSettings,
-  Tuning,
-} from './lora/tuner.ts';
+export type * from './lora/tuner.ts';
 export type { AdapterNotes, AttachedHead, HeadPool } from './adapter/storage/adapterNotes.ts';
 export { numberByPattern, scalingOf } from './adapter/formats/scaling.ts';
 export { compilePattern, type Pattern, PatternWork } from './lora/patternMatch.ts';
@@ -93,54 +71,12 @@ export {
   type ModelFamily,
   defaultTargetPaths,
 } from './plugin/families/family.ts';
-export {
-  type FamilySignatures,
-  type ModuleName,
-  pairsFrom,
-  matcher,
-  type RoleNames,
-  rolesFrom,
-  asInLora,
-  describedFamily,
-  type DescribedFamily,
-  type FamilyFacts,
-  queriesAndValues,
-} from './plugin/families/describedFamily.ts';
-export type {
-  PredictorInput,
-  PredictorOptions,
-  Preprocessor,
-  PreprocessorFactory,
-  TaskFactory,
-  TaskOptions,
-} from './plugin/taskFactory.ts';
+export * from './plugin/families/describedFamily.ts';
+export type * from './plugin/taskFactory.ts';
 export { guard, type Guarded } from './plugin/guards/guard.ts';
-export { guardedFactory } from './plugin/guards/guardedFactory.ts';
-export { guardedTask } from './plugin/guards/guardedTask.ts';
-export {
-  token,
-  type Token,
-  tokenList,
-  type TokenList,
-  type Needs,
-  binding,
-  type Resolved,
-  type Binding,
-} from './plugin/registry/token.ts';
-export type {
-  DatasetFactory,
-  DatasetRequest,
-  FinishedRun,
-  InitializerFactory,
-  ModelBuilder,
-  OperatorRule,
-  OptimizerFactory,
-  ProviderFactory,
-  SectionFactory,
-  TrackedRun,
-  Tracker,
-  TrackerFactory,
-} from './plugin/registry/contributions.ts';
+export { guardedFactory, guardedTask } from './plugin/guards/guardedTask.ts';
+export * from './plugin/registry/token.ts';
+export type * from './plugin/registry/contributions.ts';
 export {
   type ContributionKind,
   contributionKinds,
@@ -153,25 +89,8 @@ export {
 } from './plugin/registry/definePlugin.ts';
 export type { GradientRule, GraphContext, Vjp, VjpSite } from './autodiff/vjp.ts';
 export type { InferenceSite, Rule as InferenceRule } from './ops/inference/site.ts';
-export {
-  type ConvertedSetting,
-  type DescribedSetting,
-  type GivenOptions,
-  type NestedSettings,
-  type NumberBounds,
-  type SettingInfo,
-  type SettingRow,
-  type SettingRows,
-  settingSchema,
-  settingsOf,
-  type SettingSource,
-  type SettingTable,
-  type SettingValue,
-  type SettingValues,
-  valueOfWords,
-} from './plugin/settings.ts';
+export * from './plugin/settings.ts';
 
-// Graphs and weights: what a builder writes, and what a tuner or a loss of a plugin is emitted into.
 export {
   type Locate,
   openOnnx,

@@ -1,7 +1,4 @@
-/**
- * @file `@onnx-lora/sdk/tasks`: what tasks are made of, such as losses, metrics, heads, predictors and reports. A task of your
- * own begins with {@link Task}.
- */
+/** @file `@onnx-lora/sdk/tasks`: losses, metrics, heads, predictors, reports, for tasks that implement {@link Task}. */
 
 export { type BuilderOptions, GraphBuilder, type InferNode, type Operand, type Value } from './graph/builder.ts';
 export { fromHalves, toHalf, toShorts } from './runtime/halfFloat.ts';
@@ -14,25 +11,11 @@ export type { BadSample } from './plugin/events.ts';
 export * from './train/losses/index.ts';
 export type { Batch, Dataset, MetricCollector } from './plugin/dataset.ts';
 export type { Metrics, MetricsNamed } from './statistics/measure.ts';
-export { filePredictor, fileProcessor } from './predict/filePredictor.ts';
-export { type SourceProcessor, sourcePredictor, type SourceRequest } from './predict/sourcePredictor.ts';
+export * from './predict/filePredictor.ts';
 export { type BatchLimits, lengthBuckets } from './predict/lengthBuckets.ts';
 export { chosenAdapter, requireNamedAdapters, sourcesOf } from './predict/sources.ts';
 export { recordPredictor, type RecordPredictorOptions } from './predict/recordPredictor.ts';
-export type {
-  AnsweredRow,
-  Answer,
-  AnswerWriter,
-  OutputProcessor,
-  Outputs,
-  Prediction,
-  Predictor,
-  PredictOptions,
-  Processor,
-  RecordProcessor,
-  Source,
-  SourceRecord,
-} from './plugin/predictor.ts';
+export type * from './plugin/predictor.ts';
 export type {
   BeginRequest,
   HeadFeatures,
@@ -45,29 +28,10 @@ export type {
   ReportRequest,
   Task,
 } from './plugin/preparedTask.ts';
-export type {
-  ReportChart,
-  ReportClip,
-  ReportMark,
-  ReportHeatmap,
-  ReportHistogram,
-  ReportLetters,
-  ReportLogoColumn,
-  ReportPicture,
-  ReportSection,
-} from './plugin/reportSection.ts';
+export type * from './plugin/reportSection.ts';
 export type { InnerFragment, InnerSite } from './train/graph/inside.ts';
-export {
-  type GraphPort,
-  type HeadInput,
-  type InnerValue,
-  rowsPerRun,
-  type RunnableModel,
-  type RunnableOptions,
-  type RunnableSession,
-  type TaskModel,
-} from './plugin/taskModel.ts';
-export { withLoss, type WithLossOptions } from './tasks/withLoss.ts';
+export * from './plugin/taskModel.ts';
+export * from './tasks/withLoss.ts';
 export {
   type BadExample,
   batchesOf,
@@ -78,50 +42,14 @@ export {
   bucketLength,
 } from './tasks/batches.ts';
 export { type Embedder, embeddingAnswers, type EmbedderOptions, openEmbedder } from './tasks/embedding/embedder.ts';
-export { answeringTask, checkedTask, headSetting } from './tasks/taskSettings.ts';
-export {
-  type AnsweringFactory,
-  type DividedAs,
-  fileTaskOf,
-  type PredictorFacts,
-  type ProcessorFactory,
-  type ProcessorFacts,
-  type TaskFacts,
-  taskOf,
-} from './tasks/taskOf.ts';
+export * from './tasks/taskOf.ts';
 export { embeddingScatter, type ScatterRequest } from './tasks/embedding/embeddingScatter.ts';
 export { type Feature, featureOf, type FeatureRules } from './tasks/embedding/feature.ts';
 export { embeddingEndings, embeddingWriter, saveEmbeddings } from './tasks/embedding/files/embeddingWriter.ts';
 export type { KindGroup, KindGrouping, KindItems } from './tasks/embedding/pkSampler.ts';
-export {
-  bestNeighbourCount,
-  forNearest,
-  type Gallery,
-  type Nearest,
-  type NeighbourTrials,
-} from './tasks/embedding/neighbours.ts';
-export {
-  featureTensor,
-  maxOfPlaces,
-  meanOfPlaces,
-  type PlacesOf,
-  pooledRows,
-  pooledValue,
-  type PoolOptions,
-  type RowPlaces,
-} from './tasks/embedding/pooling.ts';
-export {
-  haveAPair,
-  type KindData,
-  openFairly,
-  type RetrievalData,
-  type RetrievalLoss,
-  type RetrievalLossOptions,
-  type RetrievalRequest,
-  retrievalTask,
-  retrievalLoss,
-  retrievalSettings,
-} from './tasks/embedding/retrieval.ts';
+export * from './tasks/embedding/neighbours.ts';
+export * from './tasks/embedding/pooling.ts';
+export * from './tasks/embedding/retrieval.ts';
 export type { RivalSearch } from './tasks/embedding/searchSection.ts';
 export {
   type EmbeddingsOf,
@@ -132,65 +60,20 @@ export {
   type QueryScores,
   scoresByQuery,
 } from './tasks/embedding/retrievalScores.ts';
-export {
-  joinRows,
-  joinVectors,
-  matrixOf,
-  takeRows,
-  l2Normalize,
-  unitTensor,
-  unitVector,
-  vectorsOf,
-  scaled,
-  type Scaling,
-  scalingOf,
-} from './tasks/embedding/rows.ts';
+export * from './tasks/embedding/rows.ts';
 export { fitRidge, type Ridge, ridgeAnswers, type RidgeOptions } from './tasks/probe/ridge.ts';
 export { ridgeProbe } from './tasks/probe/ridgeProbe.ts';
 export { listed, listedPorts, shownPort } from './data/listed.ts';
-export {
-  regressionHead,
-  type RegressionHeadChoice,
-  type RegressionOptions,
-  type RegressionParts,
-  regressionParts,
-  type RegressionRequest,
-  regressionSettings,
-  valueTargets,
-} from './tasks/regression/regressionParts.ts';
-export {
-  type NumberColumn,
-  NumberTally,
-  type NumberTallyOptions,
-  RegressionMetrics,
-  type RegressionScores,
-} from './tasks/regression/regressionMetrics.ts';
+export * from './tasks/regression/regressionParts.ts';
+export * from './tasks/regression/regressionMetrics.ts';
 export { regression } from './tasks/regression/regression.ts';
 export { type NumberPairs, paritySection, residualSection } from './tasks/regression/numberSections.ts';
 export { beamPaths, bestPaths } from './tasks/text/ctcDecoding.ts';
 export { CtcTokenizer, type CtcTokenizerOptions, type FramesOptions } from './tasks/text/ctcTokenizer.ts';
 export { align, type AlignedPiece, countEdits, type EditCounts } from './tasks/text/edits.ts';
 export { ErrorCounter, type ErrorRates, wordErrors, wordsOf } from './tasks/text/wordErrors.ts';
-export {
-  answersOf,
-  calibrationError,
-  type ClassAnswer,
-  type ConfidenceBin,
-  fitTemperature,
-  type LabelledScores,
-  reliability,
-  temperatureOf,
-  heldOutScores,
-  type LabelledExamples,
-} from './tasks/classification/calibration.ts';
-export {
-  chooseHead,
-  type HeadChoice,
-  type HeadPort,
-  noHead,
-  replacedHead,
-  type TaskHead,
-} from './tasks/classification/chooseHead.ts';
+export * from './tasks/classification/calibration.ts';
+export * from './tasks/classification/chooseHead.ts';
 export {
   balancedWeights,
   type ClassBalance,
@@ -198,20 +81,8 @@ export {
   type ClassWeighting,
   weightsOf,
 } from './tasks/classification/lossWeights.ts';
-export {
-  ClassificationMetrics,
-  type ClassificationMetricsOptions,
-  type ClassificationScores,
-  type ClassMetricName,
-  ClassTally,
-  type ClassTallyOptions,
-} from './tasks/classification/classificationMetrics.ts';
-export {
-  calibrationSection,
-  classTable,
-  mistakeCaption,
-  worstMistakes,
-} from './tasks/classification/classificationSections.ts';
+export * from './tasks/classification/classificationMetrics.ts';
+export * from './tasks/classification/classificationSections.ts';
 export {
   classification,
   type ClassifierOptions,
@@ -233,6 +104,7 @@ export {
   type Examples,
   type FoundAnswers,
   type HeadOption,
+  headSetting,
   type KnownOfRecord,
   type Labelled,
   type LabelledDataset,
@@ -250,67 +122,16 @@ export {
   wholeAnswers,
   MeasuredTally,
 } from './tasks/answers/answerMetrics.ts';
-export {
-  JoinedWindows,
-  type MeanAnswer,
-  meanClasses,
-  meanLabels,
-  meanNumbers,
-  type PartAnswer,
-  type WindowAnswers,
-} from './tasks/answers/joinedWindows.ts';
-export {
-  labelling,
-  type LabellingOptions,
-  labellingSettings,
-  labelProbe,
-  labelVector,
-  thresholdsOf,
-} from './tasks/classification/labelling.ts';
-export {
-  averagePrecisions,
-  bestThresholds,
-  labelCounts,
-  type LabelScores,
-  LabelTally,
-  type LabelTallyOptions,
-  type LabelVector,
-  MultiLabelMetrics,
-  type MultiLabelMetricsOptions,
-  type MultiLabelScores,
-  probability,
-} from './tasks/classification/multiLabelMetrics.ts';
+export * from './tasks/answers/joinedWindows.ts';
+export * from './tasks/classification/labelling.ts';
+export * from './tasks/classification/multiLabelMetrics.ts';
 export { logSumExp, type Scores, scoresOf } from './tasks/classification/scores.ts';
-export {
-  bootstrapDraws,
-  bootstrapInterval,
-  bootstrapIntervals,
-  type BootstrapOptions,
-  differenceOf,
-  type Drawn,
-  type Draws,
-  drawsFor,
-  type Interval,
-  intervalsOf,
-  quantileOf,
-} from './statistics/bootstrap.ts';
+export * from './statistics/bootstrap.ts';
 export { type MetricRange, rangeOf } from './statistics/metricChoice.ts';
 export { type ClassAnswers, classMeasure, type ClassScores, softmaxRows } from './statistics/classMeasure.ts';
-export {
-  type ComparedMeasurement,
-  FEWEST_SHOWN,
-  type Verdict,
-  verdictOf,
-  type VerdictOptions,
-} from './statistics/verdict.ts';
+export * from './statistics/verdict.ts';
 export { kendall } from './statistics/kendall.ts';
-export {
-  f1,
-  type LabelAnswers,
-  type LabelCounts,
-  labelMeasure,
-  type LabelMeasures,
-} from './statistics/labelMeasure.ts';
+export * from './statistics/labelMeasure.ts';
 export { type Measure, meanMeasure } from './statistics/measure.ts';
 export { numberMeasure, type NumberScores, pearson, spearman } from './statistics/numberMeasure.ts';
 export { precisionRecallCurve, rankingMeasure, type RankingScores, rocCurve } from './statistics/rankingMeasure.ts';

@@ -1,18 +1,18 @@
-/** @file A part of a program's life, such as a call or a request: the services that it makes, released when it ends. */
+/** @file Scopes of a program's services, such as a call or a request, which release what they made. */
 
 import { Container, type ServiceIdentifier } from 'inversify';
 
-/** Typed name of a service. */
+/** A typed key of a service. */
 export type Key<T> = ServiceIdentifier<T>;
 
-/** Keys of what a service is made from, in the order of its arguments. */
+/** Keys of a service's dependencies, in the order of its arguments. */
 export type Keys<Needed extends readonly unknown[]> = { readonly [Index in keyof Needed]: Key<Needed[Index]> };
 
 /**
- * Registers a service: made once in its scope, when it is first needed. A later module of the same scope replaces it.
+ * Registers a service, made once per scope on first use. A later module of the scope overrides it.
  *
- * @param make what makes it, handed what is behind `needs`; a plain constructor needs no more than `(a, b) => new Service(a, b)`
- * @param release what frees it when the scope ends; by default its `Symbol.asyncDispose`, if it has one
+ * @param make makes the service from what `needs` resolve to: `(a, b) => new Service(a, b)`
+ * @param release releases the service when the scope ends; by default its `Symbol.asyncDispose`, if any
  */
 export type Provide = <T, Needed extends readonly unknown[] = []>(
   key: Key<T>,
@@ -21,11 +21,11 @@ export type Provide = <T, Needed extends readonly unknown[] = []>(
   release?: (service: Awaited<T>) => unknown,
 ) => void;
 
-/** Services that belong together. */
+/** Related services. */
 export type ServiceModule = (provide: Provide) => void;
 
 /**
- * A key of a name. Keys of one name are the same key.
+ * Makes a key. Keys of one name are equal.
  *
  * @example
  * export const CLOCK = key<Clock>('clock');
@@ -34,44 +34,37 @@ export function key<T>(name: string): Key<T> {
   return Symbol.for(`onnx-lora/${name}`);
 }
 
-/**
- * Services of one part of a program's life. It sees those of the scope around it; what it makes itself is released when it ends,
- * the last first.
- */
+/** A scope of services. It sees those of the enclosing scope, and on disposal releases its own, in reverse order. */
 export class Scope implements AsyncDisposable {
   readonly #container = new Container({ defaultScope: 'Singleton' });
   readonly #around: Scope | undefined;
   readonly #needed = new Set<Key<unknown>>();
   readonly #releases: (() => unknown)[] = [];
 
-  /** A scope of these modules. Of two that provide the same, the later one counts. */
+  /** A scope of these modules; of two that provide a service, the later one wins. */
   constructor(modules: readonly ServiceModule[], around?: Scope) {
     this.#around = around;
     for (const module of modules) module(this.#provide);
     if (!around) return;
-    // Not as Inversify's parent: that would make its services of this scope's, and keep them.
+    // Not Inversify's parent, which would make its services from this scope's, and keep them.
     for (const needed of this.#needed) {
       if (!this.#container.isBound(needed))
         this.#container.bind(needed).toDynamicValue(() => around.get(needed)).inTransientScope(); // prettier-ignore
     }
   }
 
-  /** A scope inside this one. */
+  /** Opens a nested scope. */
   open(...modules: readonly ServiceModule[]): Scope {
     return new Scope(modules, this);
   }
 
-  /**
-   * A service, made now if it is not there yet.
-   *
-   * @throws Error of Inversify where nobody provides it, or services need each other in a circle; whatever making it throws
-   */
+  /** Resolves a service, making it on first use. @throws Inversify's error, or whatever making the service throws */
   get<T>(service: Key<T>): Promise<T> {
     const isOwn = this.#container.isBound(service) || !this.#around;
     return isOwn ? this.#container.getAsync(service) : this.#around.get(service);
   }
 
-  /** Releases what this scope has made, the last first. One that fails does not keep the others: the first error is thrown. */
+  /** Releases this scope's services in reverse order, despite failures; the first error is thrown. */
   async [Symbol.asyncDispose](): Promise<void> {
     const errors: unknown[] = [];
     for (const release of this.#releases.splice(0).reverse()) {

@@ -1,4 +1,4 @@
-/** @file Services of the SDK, and what stands behind them in Node. */
+/** @file Keys and modules of the SDK's services in Node. */
 
 import type { Model } from '../model/loaded/model.ts';
 import { openModel, type OpenOptions } from '../model/openModel.ts';
@@ -9,41 +9,37 @@ import type { Runtime } from '../runtime/session.ts';
 import { WorkerRuntime } from '../runtime/worker/workerRuntime.ts';
 import { type Key, key, type ServiceModule } from './scope.ts';
 
-/** What runs graphs. */
+/** Runtimes of graphs. */
 export interface Engines {
-  /** In this thread. */
+  /** Runs in this thread. */
   readonly here: Runtime;
-  /** Makes one that leaves this thread free: one for each model, and for each replica of a server. */
+  /** Makes a runtime with its own thread: one per model, or per replica of a server. */
   readonly beside: () => Runtime;
 }
 
-/** The engines; in Node ONNX Runtime, in this thread and in workers. */
+/** The runtimes; in Node, ONNX Runtime in this thread and in workers. */
 export const ENGINES: Key<Engines> = key('engines');
 
-/** All that the loaded plugins bring. */
+/** The contributions of the loaded plugins. */
 export const REGISTRY: Key<PluginRegistry> = key('registry');
 
-/** One kind of what the loaded plugins bring: `scope.now(KIND.tasks)`. */
+/** One kind of contribution: `scope.now(KIND.tasks)`. */
 export const KIND: { readonly [Kind in ContributionKind]: Key<Contributions[Kind]> } = Object.fromEntries(
   contributionKinds.map((kind) => [kind, key(kind)]),
 ) as unknown as { readonly [Kind in ContributionKind]: Key<Contributions[Kind]> };
 
-/** Opens a model with the engines and plugins of its scope. */
+/** Opens a model with the scope's runtimes and plugins. */
 export type OpenModel = (source: string | readonly string[], options?: OpenOptions) => Promise<Model>;
 
-/** `openModel` with the engines and plugins of its scope; options that are given count before those. */
+/** `openModel` with the scope's runtimes and plugins, which given options override. */
 export const OPEN_MODEL: Key<OpenModel> = key('open-model');
 
-/** What Node has by itself. */
+/** The services of Node. */
 export const nodeModule: ServiceModule = (provide) => {
   provide(ENGINES, (): Engines => ({ here: new OrtRuntime(), beside: () => new WorkerRuntime() }));
 };
 
-/**
- * What some plugins bring, and models opened with them.
- *
- * @throws OnnxLoraError `PLUGIN_INVALID`, when any of it is first needed, as `loadPlugins` does
- */
+/** Services of plugins, and models opened with them. Using them throws what `loadPlugins` throws. */
 export function pluginsModule(plugins: readonly Plugin[], options?: LoadPluginsOptions): ServiceModule {
   return (provide) => {
     provide(REGISTRY, () => loadPlugins(plugins, options));

@@ -1,21 +1,21 @@
-/** @file Augmentations of any domain: how a list of them is applied, the setting that names a preset, and checks of their settings. */
+/** @file Augmentations of any domain: applying them, presets, and checks of their settings. */
 
 import { OnnxLoraError } from '../errors.ts';
 import { Random } from '../runtime/random.ts';
 import type { SettingRow } from '../plugin/settings.ts';
 
-/** What every augmentation has: data that can be written to a file and sent to a thread. */
+/** Base of augmentations: plain data that can be written to a file and sent to a thread. */
 export interface AugmentationData {
-  /** Which kind it is. */
+  /** The kind of augmentation. */
   readonly type: string;
-  /** How often it is applied, from 0 to 1; always where absent. */
+  /** Probability of applying it, from 0 to 1; 1 by default. */
   readonly probability?: number;
 }
 
-/** What the function that makes an augmentation takes: its settings, each of which has a default. */
+/** Input of an augmentation's constructor function: its settings, all optional. */
 export type AugmentationOptions<Each extends AugmentationData> = Partial<Omit<Each, 'type'>>;
 
-/** What a kind of augmentation does to a sample, with whatever else the domain hands it. */
+/** Applies one kind of augmentation to a sample, with further arguments of the domain. */
 export type Augment<Sample, Each, Rest extends unknown[]> = (
   sample: Sample,
   augmentation: Each,
@@ -24,10 +24,10 @@ export type Augment<Sample, Each, Rest extends unknown[]> = (
 ) => Sample;
 
 /**
- * Applies a list of augmentations one after the other, by a function for each kind. Of one with a `probability` a number is
- * drawn first, and the sample stays as it is where that is not below it. The same seed gives the same result, bit for bit.
+ * Applies augmentations in order, by a function per kind. For one with a `probability` a number is drawn first, and the
+ * augmentation is skipped unless the number is below it. The same seed gives the same result, bit for bit.
  *
- * @throws OnnxLoraError `CONFIG_INVALID` for a type that has no function
+ * @throws OnnxLoraError `CONFIG_INVALID` for an unknown type
  */
 export function applyAugmentations<Sample, Each extends AugmentationData, Rest extends unknown[]>(
   kinds: { readonly [Type in Each['type']]: Augment<Sample, Extract<Each, { type: Type }>, Rest> },
@@ -42,27 +42,22 @@ export function applyAugmentations<Sample, Each extends AugmentationData, Rest e
     const { type, probability } = augmentation;
     if (!Object.hasOwn(kinds, type)) throw badSetting('type', `one of ${Object.keys(kinds).join(', ')}`, type);
     if (probability !== undefined && random.next() >= probability) continue;
-    // Each type's own function, which the compiler cannot follow through the table.
+    // Each type has its own function, which the compiler cannot follow through the table.
     const apply = kinds[type as Each['type']] as Augment<Sample, Each, Rest>;
     current = apply(current, augmentation, random, ...rest);
   }
   return current;
 }
 
-/** A setting that names a list of augmentations. */
+/** Named presets of augmentations and their setting. */
 export interface AugmentationPresets<Each> {
-  /** The lists by the names that the setting has for them. A Map, for the name comes from a user. */
+  /** Presets by name. A Map, because names come from users. */
   readonly byName: ReadonlyMap<string, readonly Each[]>;
   /** `--set augment=standard`. */
   readonly setting: SettingRow<readonly Each[]>;
 }
 
-/**
- * The setting `augment` of a task.
- *
- * @param what what is changed, as the setting's description calls it: `images`
- * @param presets lists by name; without the setting nothing is changed
- */
+/** Makes the setting `augment` of a task; `what` is the data in its description, such as `images`. */
 export function augmentationPresets<Each>(
   what: string,
   presets: Readonly<Record<string, readonly Each[]>>,
@@ -80,10 +75,10 @@ export function augmentationPresets<Each>(
   };
 }
 
-/** Lowest and highest value that may be drawn. */
+/** Lowest and highest value to draw. */
 export type Range = readonly [low: number, high: number];
 
-/** An error about the setting `name` of an augmentation, to be thrown. */
+/** The error about the setting `name` of an augmentation. */
 export function badSetting(name: string, expected: string, found: unknown): OnnxLoraError {
   return new OnnxLoraError(
     'CONFIG_INVALID',
@@ -91,21 +86,13 @@ export function badSetting(name: string, expected: string, found: unknown): Onnx
   );
 }
 
-/**
- * `value`, a share from 0 to 1.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` for any other number
- */
+/** Requires a fraction from 0 to 1. @throws OnnxLoraError `CONFIG_INVALID` for any other number */
 export function checkShare(name: string, value: number): number {
   if (value >= 0 && value <= 1) return value;
   throw badSetting(name, 'between 0 and 1', value);
 }
 
-/**
- * `range`, both ends at least `least` and at most `most`, in order.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` for any other range
- */
+/** Requires a range within `least` and `most`, in order. @throws OnnxLoraError `CONFIG_INVALID` for any other range */
 export function checkRange(name: string, range: Range, least: number, most: number = Infinity): Range {
   const [low, high] = range;
   if (low >= least && high >= low && high <= most) return range;
@@ -113,16 +100,9 @@ export function checkRange(name: string, range: Range, least: number, most: numb
   throw badSetting(name, `two numbers ${bounds}, the lower one first`, range);
 }
 
-/**
- * `value`, a whole number from `least` to `most`.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` for any other number
- */
+/** Requires an integer from `least` to `most`. @throws OnnxLoraError `CONFIG_INVALID` for any other number */
 export function checkWhole(name: string, value: number, least: number, most: number = Infinity): number {
   if (Number.isInteger(value) && value >= least && value <= most) return value;
-  throw badSetting(
-    name,
-    most === Infinity ? `a whole number of at least ${least}` : `a whole number from ${least} to ${most}`,
-    value,
-  );
+  const bounds = most === Infinity ? `of at least ${least}` : `from ${least} to ${most}`;
+  throw badSetting(name, `a whole number ${bounds}`, value);
 }

@@ -1,23 +1,19 @@
-/** @file Which examples a run was trained on, so that whoever measures its adapter later can tell them from others. */
+/** @file Records which examples a run was trained on, so that evaluations can exclude them. */
 
 import { createHash } from 'node:crypto';
 import { open, readFile } from 'node:fs/promises';
 import { OnnxLoraError } from '../errors.ts';
 import type { Dataset } from '../plugin/dataset.ts';
 
-/** Bytes of a key: among a million examples one in 300 million others is taken for one of them. */
+/** Bytes of a key: among a million examples, one in 300 million others collides. */
 const KEY_BYTES = 6;
-/** Files up to this size are read whole. */
+/** Files up to this size are hashed whole. */
 const WHOLE = 1 << 16;
-/** Bytes of the beginning, the middle and the end of larger ones. */
+/** Bytes hashed at the start, in the middle and at the end of larger files. */
 const PIECE = 1 << 14;
-/** Files that are read at a time. */
 const AT_ONCE = 32;
 
-/**
- * Tells the content of a file from that of others, wherever it lies and whatever it is called: by its size, and all of its
- * bytes or, of a large one, those at its beginning, in its middle and at its end.
- */
+/** Key of content, or of a file's: a hash of its size and bytes, or of the start, middle and end of a large file. */
 export async function contentKey(content: string | Uint8Array): Promise<string> {
   const hash = createHash('sha256');
   if (typeof content !== 'string') return hash.update(String(content.length)).update(content).digest('hex');
@@ -36,7 +32,7 @@ export async function contentKey(content: string | Uint8Array): Promise<string> 
   }
 }
 
-/** Examples by what they are, of which a few bytes each are kept. */
+/** A set of examples, stored as short keys. */
 export class ExampleSet {
   readonly #keys: ReadonlySet<string>;
 
@@ -44,20 +40,13 @@ export class ExampleSet {
     this.#keys = keys;
   }
 
-  /**
-   * The examples of a dataset; undefined of one that does not say what its examples are. Those that cannot be read are not
-   * among them.
-   */
+  /** The examples of a dataset, except those that cannot be read; undefined for a dataset without `keyOf`. */
   static async of(dataset: Dataset<unknown>): Promise<ExampleSet | undefined> {
     const keys = await keysOf(dataset);
     return keys && new ExampleSet(new Set(keys.flat()));
   }
 
-  /**
-   * What {@link ExampleSet.text} has written into a file; undefined where there is none.
-   *
-   * @throws OnnxLoraError `FILE_INVALID` for a file that holds something else
-   */
+  /** Reads {@link ExampleSet.text}; undefined if there is no file. @throws OnnxLoraError `FILE_INVALID` */
   static async read(file: string): Promise<ExampleSet | undefined> {
     const text = await readFile(file, 'utf8').catch((cause: NodeJS.ErrnoException) => {
       if (cause.code === 'ENOENT') return undefined;
@@ -69,30 +58,29 @@ export class ExampleSet {
     return new ExampleSet(new Set(keys));
   }
 
-  /** How many there are. */
+  /** Number of keys. */
   get size(): number {
     return this.#keys.size;
   }
 
-  /** A line for each, in no order that tells anything. */
+  /** The keys in sorted order, one per line. */
   get text(): string {
     return `${[...this.#keys].sort().join('\n')}\n`;
   }
 
-  /** Which examples of a dataset are among these, or have a part that is; undefined of one that does not say what its examples are. */
+  /** Indices of the dataset's examples that are wholly or partly in this set; undefined for one without `keyOf`. */
   async among(dataset: Dataset<unknown>): Promise<ReadonlySet<number> | undefined> {
     const keys = await keysOf(dataset);
     return keys && new Set([...keys.keys()].filter((i) => keys[i]!.some((key) => this.#keys.has(key))));
   }
 }
 
-/** The keys of each example: one, or those of its parts; none of one that cannot be read. */
+/** Keys of each example, one or several; none for an example that cannot be read. */
 async function keysOf(dataset: Dataset<unknown>): Promise<(readonly string[])[] | undefined> {
   if (!dataset.keyOf) return undefined;
   const keys: (readonly string[])[] = [];
   for (let from = 0; from < dataset.length; from += AT_ONCE) {
     const some = Array.from({ length: Math.min(AT_ONCE, dataset.length - from) }, (_, i) => from + i);
-    // What cannot be read is told by who needs it.
     const found = await Promise.all(some.map((i) => dataset.keyOf!(i).catch(() => [])));
     for (const own of found)
       keys.push(

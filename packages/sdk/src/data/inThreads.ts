@@ -1,4 +1,4 @@
-/** @file Prepares examples in other threads, so that the thread of the training loop stays free. */
+/** @file Prepares examples in worker threads, to keep the training loop's thread free. */
 
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
@@ -6,27 +6,23 @@ import { Tinypool } from 'tinypool';
 import { OnnxLoraError } from '../errors.ts';
 import type { Dataset } from '../plugin/dataset.ts';
 
-/** What runs in the threads. */
+/** What the threads run. */
 export interface ThreadOptions {
-  /** The module, as a `file:` URL: `new URL('./prepare.js', import.meta.url)`. Plain JavaScript, since each thread loads it. */
+  /** The module's `file:` URL, `new URL('./prepare.js', import.meta.url)`: plain JavaScript, loaded by each thread. */
   readonly module: URL;
-  /** Which of its exports is called: a function of one value, which may be asynchronous. */
+  /** Name of the exported function, which takes one value and may be asynchronous. */
   readonly name: string;
-  /** At most so many threads; by default two, or one where the machine has fewer than three cores. */
+  /** Largest number of threads; by default two, or one on machines with fewer than three cores. */
   readonly threads?: number;
 }
 
-/** Threads that have nothing to do end after this time. */
 const IDLE_MS = 30_000;
 
-/**
- * Calls a function of a module in other threads. Threads start when there is something to do, and do not keep the process
- * alive. What goes there and comes back is copied, and must be data: tensors, typed arrays, plain objects.
- */
+/** Runs a function in threads that start on demand and do not keep the process alive. Values are copied: plain data. */
 export class ThreadPool<In, Out> implements AsyncDisposable {
   readonly #pool: Tinypool;
 
-  /** @throws OnnxLoraError `CONFIG_INVALID` for a number of threads that there cannot be */
+  /** @throws OnnxLoraError `CONFIG_INVALID` for an invalid number of threads */
   constructor({ module, name, threads = availableParallelism() < 3 ? 1 : 2 }: ThreadOptions) {
     if (!Number.isInteger(threads) || threads < 1) {
       throw new OnnxLoraError('CONFIG_INVALID', `threads must be a whole number of at least 1, but it is ${threads}.`);
@@ -37,12 +33,12 @@ export class ThreadPool<In, Out> implements AsyncDisposable {
       minThreads: 0,
       maxThreads: threads,
       idleTimeout: IDLE_MS,
-      // Loaders and flags of the main thread are not for a module that is plain JavaScript.
+      // Loaders and flags of the main thread do not apply to plain JavaScript.
       execArgv: [],
     });
   }
 
-  /** What the function makes of a value. Rejects with the message of what it throws. */
+  /** The function's result for a value. Rejects with the message of its error. */
   async run(value: In): Promise<Out> {
     return (await this.#pool.run(value)) as Out;
   }
@@ -58,7 +54,7 @@ export class ThreadPool<In, Out> implements AsyncDisposable {
   }
 }
 
-/** A dataset whose examples are prepared in other threads. */
+/** A dataset whose examples are prepared in worker threads. */
 export interface ThreadedDataset<Example> extends Dataset<Example>, AsyncDisposable {
   /** Ends the threads. */
   release(): Promise<void>;
@@ -67,9 +63,8 @@ export interface ThreadedDataset<Example> extends Dataset<Example>, AsyncDisposa
 }
 
 /**
- * A dataset of what a function makes of another dataset's examples, in other threads ({@link ThreadPool}): heavy
- * JavaScript, such as resampling or augmentation, then neither holds up the training nor the rest of the process.
- *
+ * Maps a dataset's examples by a function in worker threads ({@link ThreadPool}), so that heavy JavaScript, such as
+ * resampling or augmentation, does not block the training or the process.
  * @example
  * // prepare.js
  * export async function load(file) {

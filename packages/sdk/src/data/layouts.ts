@@ -1,4 +1,4 @@
-/** @file How data lie in folders: manifests, parts for each split, a folder for each class, or examples beside each other. */
+/** @file Layouts of data folders: manifests, a folder or file per split, a folder per class, or plain files. */
 
 import { type Dirent, lstatSync } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
@@ -9,7 +9,7 @@ import { listed } from './listed.ts';
 import { type Split, splitNames } from './splits/splits.ts';
 import { tableEndings } from './tables/table.ts';
 
-/** Names in a folder. */
+/** Contents of a folder. */
 export interface FolderEntries {
   /** Names of its files. */
   readonly files: readonly string[];
@@ -18,9 +18,10 @@ export interface FolderEntries {
 }
 
 /**
- * Names of what is visible in `folder`, links by what they lead to, sorted by code units.
+ * Lists the visible entries of `folder`, sorted by code units. Links count as their targets.
  *
- * @throws OnnxLoraError `FILE_NOT_FOUND` when there is no such folder, `DATA_INVALID` when it cannot be read, or has a name that is not UTF-8
+ * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID` for a folder that cannot be read, and for a name that is not
+ *   UTF-8
  */
 export async function readFolder(folder: string): Promise<FolderEntries> {
   const files: string[] = [];
@@ -37,7 +38,7 @@ export async function readFolder(folder: string): Promise<FolderEntries> {
   return { files: files.sort(), folders: folders.sort() };
 }
 
-/** Names in the encoding of another system come with U+FFFD for what is not UTF-8, and lead nowhere. */
+/** In names of another encoding, Node replaces invalid bytes by U+FFFD, so that they cannot be opened. */
 function requireName(folder: string, name: string): void {
   if (!name.includes('\uFFFD') || lstatSync(join(folder, name), { throwIfNoEntry: false })) return;
   throw new OnnxLoraError(
@@ -63,37 +64,35 @@ async function listFolder(folder: string): Promise<Dirent[]> {
   }
 }
 
-/** Endings of manifests: tables, and lists in JSON. */
+/** Endings of manifests: tables and JSON lists. */
 export const manifestEndings: readonly string[] = [...tableEndings, '.json'];
 
-/** Names of manifests that are looked for in a folder; the first that is there wins. */
 const manifestNames = ['manifest', 'metadata', 'labels'] as const;
 
-/** Words in the names of files that say nothing of what is in them. */
+/** Words in file names that do not name a split. */
 const emptyWords: readonly string[] = ['manifest', 'metadata', 'data', 'sequences', 'set', 'split'];
 
-/** Which files of folders are examples. */
+/** The example files of a domain. */
 export interface ExampleFiles {
-  /** What they are, in the plural: `images`. */
+  /** Their noun in the plural: `images`. */
   readonly noun: string;
   /** Their endings, in lower case with the dot. */
   readonly endings: readonly string[];
 }
 
-/** True for a file whose ending is that of an example. */
+/** Whether a file's ending is that of an example. */
 export function isExample({ endings }: ExampleFiles, name: string): boolean {
   return endings.includes(extname(name).toLowerCase());
 }
 
-/** A file's name without its ending. */
+/** File name without its ending. */
 export function stemOf(name: string): string {
   return basename(name, extname(name));
 }
 
-/** What the names of files end in that have a part of a split each: `train-00000-of-00002.parquet`. */
 const shard = /-\d+-of-\d+$/;
 
-/** The split that the name of a file or folder names: `train.csv`, `test_sequences.fasta`, `manifest-dev.json`, `valid`. */
+/** The split in the name of a file or folder: `train.csv`, `test_sequences.fasta`, `manifest-dev.json`, `valid`. */
 export function splitInName(name: string): Split | undefined {
   const words = stemOf(name.replace(/\.gz$/i, ''))
     .replace(shard, '')
@@ -103,25 +102,25 @@ export function splitInName(name: string): Split | undefined {
   return words.length === 1 ? splitNames.get(words[0]!) : undefined;
 }
 
-/** How a domain reads folders. Each of its functions gives the records of one folder. */
+/** How a domain reads folders. Each function returns the records of one folder. */
 export interface FolderLayouts<Item> extends ExampleFiles {
-  /** Of a manifest, whatever its ending. */
+  /** Reads a manifest, whatever its ending. */
   readonly manifest: (file: string) => Promise<readonly Item[]>;
-  /** Layouts that are the domain's own, asked in turn; each gives undefined for a folder that is none of its kind. */
+  /** Further layouts of the domain, tried in order; undefined for a folder of another layout. */
   readonly own: readonly ((root: string, entries: FolderEntries) => Promise<readonly Item[] | undefined>)[];
-  /** Of examples beside each other that nothing says more about. */
+  /** Reads a folder of examples without further structure. */
   readonly plain: (root: string, entries: FolderEntries) => Promise<readonly Item[]> | readonly Item[];
-  /** Whether a folder holds nothing but such. */
+  /** Whether a folder holds only such examples. */
   readonly isPlain: (entries: FolderEntries) => boolean;
-  /** Of a folder for each class. */
+  /** Reads a folder per class. */
   readonly classes: (root: string, entries: FolderEntries) => Promise<readonly Item[]>;
 }
 
 /**
- * Records of a folder: of its manifest, of one for each split, of a layout of the domain's own, of `train` and other splits'
- * folders, of examples beside each other, or of a folder for each class.
+ * Reads a folder by the first layout that matches: a manifest, the domain's own layouts, folders of splits, plain
+ * examples, a folder per class.
  *
- * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming what is wrong
+ * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming the problem
  */
 export async function readFolders<Item extends { readonly split?: Split }>(
   root: string,
@@ -132,7 +131,7 @@ export async function readFolders<Item extends { readonly split?: Split }>(
   return read ?? (layouts.isPlain(entries) ? layouts.plain(root, entries) : layouts.classes(root, entries));
 }
 
-/** Records of a folder that says itself what is in it; undefined for any other. */
+/** Reads a folder with a manifest or of the domain's own layouts; undefined for any other. */
 async function described<Item extends { readonly split?: Split }>(
   root: string,
   entries: FolderEntries,
@@ -156,18 +155,25 @@ async function described<Item extends { readonly split?: Split }>(
   return undefined;
 }
 
-/** The manifests of a folder, or files with other endings, whose names name a split: `train.tsv`, `dev_manifest.json`. */
+/** The files whose names are splits: `train.tsv`, `dev_manifest.json`; by default those with a manifest's ending. */
 export function splitManifests(
   { files }: FolderEntries,
   endings: readonly string[] = manifestEndings,
 ): readonly (readonly [name: string, split: Split])[] {
-  return files
-    .filter((name) => endings.includes(extname(name).toLowerCase()))
-    .map((name) => [name, splitInName(name)] as const)
-    .filter((found): found is [string, Split] => found[1] !== undefined);
+  return withSplit(
+    files.filter((name) => endings.includes(extname(name).toLowerCase())),
+    splitInName,
+  );
 }
 
-/** The parts that `read` gives of files or folders for splits, in one list, each record in its split. */
+function withSplit(
+  names: readonly string[],
+  splitOf: (name: string) => Split | undefined,
+): (readonly [name: string, split: Split])[] {
+  return names.map((name) => [name, splitOf(name)] as const).filter((found): found is [string, Split] => !!found[1]);
+}
+
+/** Concatenates the records that `read` returns for files or folders of splits, each marked with its split. */
 export async function readSplits<Item extends { readonly split?: Split }>(
   parts: readonly (readonly [name: string, split: Split])[],
   read: (name: string) => Promise<readonly Item[]> | readonly Item[],
@@ -178,22 +184,20 @@ export async function readSplits<Item extends { readonly split?: Split }>(
   return records.flat();
 }
 
-/** Records of `train` and the other splits' folders, each of any layout; undefined where they are classes like any other. */
+/** Reads folders of splits, each of any layout; undefined where their names are ordinary classes. */
 async function splitFolders<Item extends { readonly split?: Split }>(
   root: string,
   { folders }: FolderEntries,
   layouts: FolderLayouts<Item>,
 ): Promise<readonly Item[] | undefined> {
-  const named = folders
-    .map((name) => [name, splitNames.get(name.toLowerCase())] as const)
-    .filter((found): found is [string, Split] => found[1] !== undefined);
+  const named = withSplit(folders, (name) => splitNames.get(name.toLowerCase()));
   const read = new Map<string, () => Promise<readonly Item[]> | readonly Item[]>();
   for (const [name] of named) {
     const folder = join(root, name);
     const entries = await readFolder(folder);
     const records = await described(folder, entries, layouts);
     const isPlain = !records && layouts.isPlain(entries);
-    // A folder named train that holds examples itself is a class like any other, unless its neighbours are splits too.
+    // A folder "train" of examples is an ordinary class, unless its neighbours are splits too.
     if (isPlain && (named.length < folders.length || named.length === 1)) return undefined;
     read.set(name, () => records ?? (isPlain ? layouts.plain(folder, entries) : layouts.classes(folder, entries)));
   }
@@ -206,16 +210,16 @@ export interface ClassFolder {
   readonly label: string;
   /** Its path. */
   readonly folder: string;
-  /** What lies in it. */
+  /** Its contents. */
   readonly entries: FolderEntries;
 }
 
 /**
- * The folders of classes, each with examples directly in it; hidden ones are passed over. The order depends on names only, so it
- * is the same everywhere.
+ * Lists class folders, in an order that depends only on names. Hidden folders are skipped; examples must lie directly
+ * in them.
  *
- * @param advice what to do where there are none
- * @throws OnnxLoraError `DATA_INVALID` when there are no folders, or one without examples
+ * @param advice the remedy where there are none
+ * @throws OnnxLoraError `DATA_INVALID` if there are none, or one has no examples
  */
 export async function classFolders(
   root: string,

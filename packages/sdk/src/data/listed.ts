@@ -1,8 +1,8 @@
-/** @file Names, and inputs and outputs of graphs, in messages. */
+/** @file Lists of names and of graph ports in messages. */
 
 import type { GraphPort } from '../plugin/taskModel.ts';
 
-/** The first few names in quotes, and how many more there are. */
+/** The first `most` names in quotes, and the number of others. */
 export function listed(names: readonly string[], most = 5): string {
   const shown = names
     .slice(0, most)
@@ -11,7 +11,7 @@ export function listed(names: readonly string[], most = 5): string {
   return names.length > most ? `${shown} and ${names.length - most} more` : shown;
 }
 
-/** The first few of a graph's inputs or outputs: `"pixel_values" float32 [batch, 3, 224, 224], …`. */
+/** The first inputs or outputs of a graph: `"pixel_values" float32 [batch, 3, 224, 224], …`. */
 export function listedPorts(ports: Readonly<Record<string, GraphPort>>): string {
   const entries = Object.entries(ports);
   const text = entries.slice(0, 8).map(([name, port]) => `"${name}" ${shownPort(port)}`);

@@ -1,77 +1,68 @@
-/** @file Reads the data of a domain: a path or records of the user's own, divided, and looked through for what is in two splits. */
+/** @file Reads the data of a domain from a path or records, splits them, and checks for overlap. */
 
 import { OnnxLoraError } from '../errors.ts';
 import { fairHoldOut, type RecordSplit } from './splits/splitRecords.ts';
 import { checkFraction, type EvalSplit, measuredOn, type SplitData } from './splits/splits.ts';
-import { UnusedColumns } from './tables/unusedColumns.ts';
+import { UnusedColumns } from './tables/columns.ts';
 import type { AlsoFits } from '../plugin/preparedTask.ts';
 
-/** Data in their parts, and what their owner should know of them, such as examples that are in two splits. */
+/** Data by split, with warnings such as overlap between splits. */
 export interface ReadData<Item> extends SplitData<Item> {
-  /** What their owner should know before training. */
+  /** Warnings for the user before training. */
   readonly warnings?: readonly string[];
-  /** Other tasks that would learn columns that are not used. */
+  /** Other tasks that could learn unused columns. */
   readonly alsoFits?: readonly AlsoFits[] | undefined;
 }
 
-/** What a user may say of how data are divided, whatever they are of. */
+/** A domain's options for splitting data. */
 export interface DivideOptions<Item> {
-  /**
-   * Data held out for evaluation: the path of other data, or a fraction between 0 and 1 of what would be trained on; 0 holds
-   * nothing out that the data does not. Without it the data's own validation split is taken, or its test split where it has no
-   * other.
-   */
+  /** Other data, or a fraction to hold out; 0 for none. By default the data's own validation split, or else test split. */
   readonly validation?: string | number | undefined;
-  /** A fraction to hold out where the data has no part for evaluation and `validation` says nothing; none by default. */
+  /** Fraction to hold out where the data has no held-out split and `validation` is absent; none by default. */
   readonly holdOut?: number | undefined;
-  /** Whether what `holdOut` would hold out can be measured; if not, nothing is held out by it. */
+  /** Whether a set can be evaluated; if not, `holdOut` holds out nothing. */
   readonly canMeasure?: ((held: readonly Item[]) => boolean) | undefined;
-  /** Seed of the split by fraction; 0 by default. */
+  /** Seed of the split; 0 by default. */
   readonly seed?: number | undefined;
-  /** Which of the data's own splits is measured on: `test` in place of any other, or `validation`, the default. */
+  /** The split to evaluate on: `test` in place of any other, or `validation`, the default. */
   readonly evalSplit?: EvalSplit | undefined;
-  /** Where readers of tables note the columns that they do not use; {@link readData} makes it. */
+  /** Collects the unused columns of tables; set by {@link readData}. */
   readonly unused?: UnusedColumns | undefined;
 }
 
-/** What is held out, and what is said of it. */
+/** A split, and what to report about it. */
 export interface HeldOut<Item, Data> extends RecordSplit<Item> {
-  /** What is kept together, for the error where nothing is held out: `speakers are not divided`. */
+  /** Why nothing can be held out, for the error: `speakers are not divided`. */
   readonly whole: string;
-  /** What the data are said to be beside their parts, such as how they were divided. */
+  /** Further properties of the data, such as how they were split. */
   readonly facts?: Partial<Data>;
-  /** What their owner should know of the division. */
+  /** Warnings about the split. */
   readonly warnings?: readonly string[];
 }
 
 /** How a domain reads its data. */
 export interface DataReader<Item, Data extends ReadData<Item>, Source, Options> {
-  /** What the examples are, in the plural: `images`. */
+  /** The examples in the plural: `images`. */
   readonly noun: string;
-  /** What the user can do where nothing can be held out: `choose what is not divided (splitBy)`. */
+  /** The user's remedy where nothing can be held out: `choose what is not divided (splitBy)`. */
   readonly remedy: string;
-  /**
-   * Data by the splits that they name themselves.
-   *
-   * @param beside the data that these are to be measured beside, where they are for that
-   */
+  /** Reads data by their own splits. `beside` is the training data, where these are its validation data. */
   readonly read: (source: Source, options: Options, beside?: Data) => Promise<Data>;
-  /** Holds about `fraction` of what is trained on out; nothing where that cannot be. */
+  /** Holds out about `fraction` of the training data, or nothing where that is impossible. */
   readonly holdOut: (
     data: Data,
     fraction: number,
     options: Options,
   ) => HeldOut<Item, Data> | Promise<HeldOut<Item, Data>>;
-  /** What is said of data that are measured on the other data of this path. */
+  /** Properties of data whose validation data come from `path`. */
   readonly besides?: (path: string) => Partial<Data>;
-  /** Warnings about what is in more than one of the parts, which are two at least. */
+  /** Warnings about examples in more than one of the splits, of which there are at least two. */
   readonly shared: (parts: readonly (readonly Item[])[], data: Data, options: Options) => Promise<readonly string[]>;
 }
 
 /**
- * Reads data and divides them: by what they say themselves, by a fraction, or beside other data.
- *
- * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, also where nothing can be held out; as the reader
+ * Reads and splits data: by their own splits, by a fraction, or with separate validation data. @throws OnnxLoraError
+ * `FILE_NOT_FOUND`; `DATA_INVALID`, also if nothing can be held out; what the reader throws
  */
 export async function readData<Item, Data extends ReadData<Item>, Source, Options extends DivideOptions<Item>>(
   reader: DataReader<Item, Data, Source | string, Options>,
@@ -121,11 +112,7 @@ async function divided<Item, Data extends ReadData<Item>, Source, Options extend
   return fairHoldOut(split, holdOut, canMeasure) ? withHeld(split) : own;
 }
 
-/**
- * Records of the user's own, each as `check` makes it.
- *
- * @param check takes a record, which may come from JavaScript, and its number from 1
- */
+/** Checks a program's records, which may be untyped, one by one; `number` counts from 1. */
 export async function givenRecords<Given, Item>(
   source: AsyncIterable<Given> | readonly Given[],
   check: (record: Partial<Given>, number: number) => Item,

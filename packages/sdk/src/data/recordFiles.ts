@@ -1,28 +1,24 @@
-/** @file The files of records: where they are, that they lie inside of their folder, and that they exist. */
+/** @file Files of records: their names, containment in a folder, and existence. */
 
 import { didYouMean, OnnxLoraError } from '../errors.ts';
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 
-/** A record of a file. */
+/** A record with a file. */
 export interface PlacedRecord {
   /** Path of the file. */
   readonly file: string;
-  /** Where it comes from: `labels.csv, line 12`; the file itself where a folder says all. */
+  /** Its origin: `labels.csv, line 12`, or the file itself without a manifest. */
   readonly place: string;
 }
 
-/** What a record is called in messages: its file, and the line of the manifest that names it, where there is one. */
+/** Name of a record in messages: its file, and the line of the manifest, if any. */
 export function nameOfRecord({ file, place }: PlacedRecord): string {
   return place === file ? file : `${file} (${place})`;
 }
 
-/**
- * What `load` gives for a record.
- *
- * @throws what `load` throws; an OnnxLoraError also says in which line of which manifest the record is
- */
+/** Calls `load` for a record. An OnnxLoraError also names the record's line in its manifest. */
 export async function withSourceLocation<T>({ file, place }: PlacedRecord, load: () => Promise<T>): Promise<T> {
   try {
     return await load();
@@ -33,10 +29,10 @@ export async function withSourceLocation<T>({ file, place }: PlacedRecord, load:
 }
 
 /**
- * The path of a file that a manifest names, from `folder`.
+ * Resolves a file name of a manifest against `folder`.
  *
- * @param option what says where names start from, for the message: `imageFolder`
- * @throws OnnxLoraError `DATA_INVALID` when it is not below `folder`: a manifest may come from a stranger
+ * @param option name of the option for that folder, for the message: `imageFolder`
+ * @throws OnnxLoraError `DATA_INVALID` for a path outside `folder`, since manifests are untrusted
  */
 export function fileInside(folder: string, name: string, place: string, option: string): string {
   const path = relative(resolve(folder), resolve(folder, name));
@@ -48,23 +44,19 @@ export function fileInside(folder: string, name: string, place: string, option: 
   );
 }
 
-/** What is known of the files of records. */
+/** Files of records. */
 export interface FilesOfRecords<Item> {
   /** The files of a record. */
   readonly files: (record: Item) => readonly string[];
-  /** Where it comes from, for messages. */
+  /** Origin of a record, for messages. */
   readonly place: (record: Item) => string;
-  /** What records are, in the plural: `images`. */
+  /** The records in the plural: `images`. */
   readonly what: string;
-  /** What the user can say about it, for the message. */
+  /** The remedy, for the message. */
   readonly remedy: string;
 }
 
-/**
- * The records whose files exist. Folders are listed once each, which is faster than to ask for every file.
- *
- * @throws OnnxLoraError `DATA_INVALID` with the first that does not exist and the number of them, unless they are to be skipped
- */
+/** Drops records without files, or fails with the first. @throws OnnxLoraError `DATA_INVALID` unless `policy` is `skip` */
 export async function withoutMissing<Item>(
   records: readonly Item[],
   { files, place, what, remedy }: FilesOfRecords<Item>,
@@ -84,7 +76,7 @@ export async function withoutMissing<Item>(
     let missing: string | undefined;
     for (const file of files(record)) {
       const names = folders.get(dirname(file)) ?? (await namesIn(dirname(file)));
-      // A file system may know a file by a name that it spells otherwise.
+      // A file system may find a file under another spelling.
       if (!names.has(basename(file)) && !existsSync(file)) missing ??= file;
     }
     if (missing === undefined) present.push(record);

@@ -1,4 +1,4 @@
-/** @file Writes single files, whole or piece by piece, so that a reader, or a crash, never meets half of one. */
+/** @file Writes files atomically, whole or in pieces: readers and crashes never see a partial file. */
 
 import { existsSync, mkdirSync } from 'node:fs';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
@@ -7,13 +7,9 @@ import { beginWork, endWork, type Owner, temporaryFor } from './owner.ts';
 import { sweep, unsweep } from './sweep.ts';
 import { OnnxLoraError } from '../errors.ts';
 
-/** Small pieces are gathered up to so many bytes. */
 const GATHERED = 1 << 20;
 
-/**
- * A file on its way: a temporary one in the same folder, which takes the place of `path` with {@link AtomicWriter.finish}. Each of
- * its methods fails with `FILE_INVALID` where the system refuses (rights, a full disk).
- */
+/** A temporary file that replaces `path` on {@link AtomicWriter.finish}. All methods may fail with `FILE_INVALID`. */
 export class AtomicWriter {
   readonly #path: string;
   readonly #owner: Owner;
@@ -28,11 +24,7 @@ export class AtomicWriter {
     this.#handle = handle;
   }
 
-  /**
-   * Begins one. Missing folders are made.
-   *
-   * @throws OnnxLoraError `FILE_INVALID` when folder or file cannot be made
-   */
+  /** Starts a file, making missing folders. @throws OnnxLoraError `FILE_INVALID` if folder or file cannot be made */
   static async create(path: string): Promise<AtomicWriter> {
     const owner = beginWork();
     try {
@@ -44,16 +36,12 @@ export class AtomicWriter {
     }
   }
 
-  /** Bytes that it has. */
+  /** Size in bytes. */
   get size(): number {
     return this.#written + this.#waiting;
   }
 
-  /**
-   * Adds bytes, or text as UTF-8, behind all others. The bytes must stay as they are until they are written.
-   *
-   * @throws OnnxLoraError `FILE_INVALID` when the file system refuses
-   */
+  /** Appends bytes, which must not change until written, or text as UTF-8. @throws OnnxLoraError `FILE_INVALID` */
   async append(data: Uint8Array | string): Promise<void> {
     const bytes = typeof data === 'string' ? Buffer.from(data) : data;
     this.#gathered.push(bytes);
@@ -61,17 +49,13 @@ export class AtomicWriter {
     if (this.#waiting >= GATHERED) await this.#flush();
   }
 
-  /**
-   * Writes over bytes that are there.
-   *
-   * @throws OnnxLoraError `FILE_INVALID` when the file system refuses
-   */
+  /** Overwrites bytes at `at`. @throws OnnxLoraError `FILE_INVALID` when the file system refuses */
   async patch(bytes: Uint8Array, at: number): Promise<void> {
     await this.#flush();
     await this.#write(bytes, at);
   }
 
-  /** What it has, in pieces, from the beginning. */
+  /** The content so far, in pieces. */
   async *content(): AsyncGenerator<Uint8Array> {
     await this.#flush();
     for (let at = 0; at < this.#written;) {
@@ -83,11 +67,7 @@ export class AtomicWriter {
     }
   }
 
-  /**
-   * Makes it the file at its path.
-   *
-   * @throws OnnxLoraError `FILE_INVALID` when the file system refuses; nothing is left then
-   */
+  /** Moves the file to its path, or leaves nothing. @throws OnnxLoraError `FILE_INVALID` if the system refuses */
   async finish(): Promise<void> {
     try {
       await this.#flush();
@@ -103,7 +83,7 @@ export class AtomicWriter {
     }
   }
 
-  /** Takes back what was written. */
+  /** Discards the file. */
   async abort(): Promise<void> {
     await this.#handle.close().catch(() => undefined);
     await discard(temporaryFor(this.#path, this.#owner));
@@ -111,7 +91,7 @@ export class AtomicWriter {
   }
 
   async #flush(): Promise<void> {
-    // One piece may be all of a model, of which no copy is made.
+    // A single piece may be a whole model, and is not copied.
     const [first] = this.#gathered;
     const bytes = first && this.#gathered.length === 1 ? first : Buffer.concat(this.#gathered);
     [this.#gathered, this.#waiting] = [[], 0];
@@ -131,17 +111,13 @@ export class AtomicWriter {
   }
 }
 
-/**
- * Writes a file so that its path holds either the old content or all of the new: a temporary file in the same folder
- * is written and flushed to the disk, then renamed. Missing folders are made; a failure leaves no temporary file, and what a
- * killed process has left goes with the next one that is written.
- *
- * @throws OnnxLoraError `FILE_INVALID` when the system refuses (rights, a full disk, a folder at that path).
- */
-export async function writeFileAtomic(path: string, data: Uint8Array | string): Promise<void> {
-  const file = await AtomicWriter.create(path);
+/** Fills a file and completes it, or discards it if that fails. */
+export async function filled<File extends Pick<AtomicWriter, 'finish' | 'abort'>>(
+  file: File,
+  fill: (file: File) => Promise<void>,
+): Promise<void> {
   try {
-    await file.append(data);
+    await fill(file);
   } catch (cause) {
     await file.abort();
     throw cause;
@@ -149,7 +125,18 @@ export async function writeFileAtomic(path: string, data: Uint8Array | string): 
   await file.finish();
 }
 
-/** Writes a new file and waits until the disk has it. */
+/**
+ * Writes a file so that its path has either the old content or all of the new: a temporary file in the same folder is
+ * flushed to disk, then renamed. Missing folders are made. A failure leaves no temporary file; those of killed
+ * processes are removed by the next write.
+ *
+ * @throws OnnxLoraError `FILE_INVALID` when the system refuses (permissions, a full disk, a folder at that path)
+ */
+export async function writeFileAtomic(path: string, data: Uint8Array | string): Promise<void> {
+  await filled(await AtomicWriter.create(path), (file) => file.append(data));
+}
+
+/** Writes a new file and flushes it to disk. */
 export async function writeFlushed(path: string, data: Uint8Array | string): Promise<void> {
   const handle = await open(path, 'wx');
   try {
@@ -160,7 +147,7 @@ export async function writeFlushed(path: string, data: Uint8Array | string): Pro
   }
 }
 
-/** Makes renames in a folder survive a power cut, where the system lets a folder be opened (Windows does not). */
+/** Makes renames in a folder survive a power cut, where the system can open a folder (not on Windows). */
 export async function flushFolder(folder: string): Promise<void> {
   if (process.platform === 'win32') return;
   const handle = await open(folder, 'r');
@@ -171,13 +158,13 @@ export async function flushFolder(folder: string): Promise<void> {
   }
 }
 
-/** Removes what may be there; that it cannot is never worth hiding the error that led here. */
+/** Removes a path, if it exists; a failure must not hide the error that led here. */
 async function discard(path: string): Promise<void> {
   unsweep(dirname(path));
   await rm(path, { recursive: true, force: true }).catch(() => undefined);
 }
 
-/** What a user is told of a file that could not be written. */
+/** The error for a file that could not be written. */
 export function writeFailed(path: string, cause: unknown): OnnxLoraError {
   if (cause instanceof OnnxLoraError) return cause;
   return new OnnxLoraError(
@@ -187,11 +174,7 @@ export function writeFailed(path: string, cause: unknown): OnnxLoraError {
   );
 }
 
-/**
- * Refuses to write over files, unless that is wanted, before any work.
- *
- * @throws OnnxLoraError `FILE_INVALID` for a file that is there
- */
+/** Refuses to overwrite files, unless `overwrite`. @throws OnnxLoraError `FILE_INVALID` for an existing file */
 export function requireUnused(
   files: readonly string[],
   { overwrite }: { readonly overwrite?: boolean | undefined },
@@ -205,12 +188,7 @@ export function requireUnused(
   );
 }
 
-/**
- * Makes a folder, and those above it, where they are missing. The `recursive` of Node's own never returns where the system says
- * that a folder is missing which is there, as it says of /proc.
- *
- * @throws Error the system's
- */
+/** Makes a folder and its parents. Node's `recursive` hangs where the system denies existing folders, as in /proc. */
 export function makeFolder(folder: string): void {
   const whole = resolve(folder);
   if (existsSync(whole)) return;
@@ -218,16 +196,11 @@ export function makeFolder(folder: string): void {
   try {
     mkdirSync(whole);
   } catch (cause) {
-    // Somebody else may have made it in the meantime.
     if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause;
   }
 }
 
-/**
- * Two files that grow together, or none.
- *
- * @throws OnnxLoraError `FILE_INVALID` as {@link AtomicWriter.create}
- */
+/** Opens two files, or none. @throws OnnxLoraError `FILE_INVALID` as {@link AtomicWriter.create} */
 export async function atomicWriters(first: string, second: string): Promise<[AtomicWriter, AtomicWriter]> {
   const file = await AtomicWriter.create(first);
   try {

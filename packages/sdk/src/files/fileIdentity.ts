@@ -1,13 +1,8 @@
-/** @file What tells a file from the one that lay under its name before, or from what was written over it in place. */
+/** @file The identity of a file's content, to detect replacement and overwriting. */
 
 import type { BigIntStats } from 'node:fs';
 
-/**
- * Inode, size, and the times of the last change of the contents and of anything, in nanoseconds. Whoever writes into a file may
- * give it its old time of change (mtime), as `cp -p` and `rsync -t` do, but not its old ctime.
- *
- * @param stats as `stat` gives them with `{ bigint: true }`
- */
+/** Inode, size and times of `stat` with `{ bigint: true }`. Copying tools may restore mtime, but not ctime. */
 export function fileIdentity({ ino, size, mtimeNs, ctimeNs }: BigIntStats): string {
   return [ino, size, mtimeNs, ctimeNs].join(' ');
 }

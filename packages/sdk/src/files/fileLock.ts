@@ -1,4 +1,4 @@
-/** @file A file that stands for the right to write in a place: one process has it, and one that died loses it. */
+/** @file Lock files: one process may write in a place; a dead process loses its lock. */
 
 import {
   closeSync,
@@ -15,29 +15,28 @@ import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { beginWork, endWork, OWNER, type Owner, stateOf, temporaryFor } from './owner.ts';
 
-/** Who has a lock. */
+/** The holder of a lock. */
 export interface Holder {
-  /** The process, so that it can be told from another of the same number. */
+  /** The process, distinct from another with its number. */
   readonly owner: Owner;
-  /** Its number on its machine. */
+  /** Process number on its machine. */
   readonly pid: number;
   /** The machine's name. */
   readonly host: string;
-  /** When it was taken, as ISO 8601 has it. */
+  /** When it was taken, in ISO 8601. */
   readonly since: string;
 }
 
-/** A lock of another machine whose file nobody has touched for so many milliseconds is one of a process that died. */
+/** Age in milliseconds after which an untouched lock of another machine counts as dead. */
 const STALE = 5 * 60_000;
-/** How often the file of a lock that is held is touched. */
 const TOUCH = 30_000;
 
 /** Locks of this process, to be removed when it ends. */
 const held = new Set<FileLock>();
 
-/** The right to write in a place, held until {@link FileLock.release}, or until the process ends. */
+/** An exclusive lock, held until {@link FileLock.release} or the end of the process. */
 export class FileLock {
-  /** The file that says who has it. */
+  /** The lock file. */
   readonly path: string;
   readonly #owner: Owner;
   readonly #content: string;
@@ -52,12 +51,7 @@ export class FileLock {
     this.#timer = setInterval(() => this.#touch(), TOUCH).unref();
   }
 
-  /**
-   * Takes the lock, or tells who has it. Of several that try at a time one gets it, also where they find one that a
-   * dead process has left.
-   *
-   * @throws the system's error where the file cannot be made
-   */
+  /** Takes the lock, or returns its holder, also after a dead process. @throws the system's error */
   static take(path: string): FileLock | Holder {
     const owner = beginWork();
     const holder: Holder = { owner, pid: process.pid, host: hostname(), since: new Date().toISOString() };
@@ -73,7 +67,7 @@ export class FileLock {
           endWork(owner);
           return found.holder;
         }
-        // Only one may take over from this one. Whoever comes later finds another in its place.
+        // Only one process may take over this lock; later ones find a new one in its place.
         const inner = FileLock.take(takenOver(path, found.holder.owner));
         if (!(inner instanceof FileLock)) {
           endWork(owner);
@@ -95,23 +89,23 @@ export class FileLock {
     }
   }
 
-  /** Who has the lock, where somebody has. */
+  /** The holder of the lock, if any. */
   static holderOf(path: string): Holder | undefined {
     const found = read(path);
     return found?.isHeld ? found.holder : undefined;
   }
 
-  /** Gives the lock back. */
+  /** Releases the lock. */
   release(): void {
     if (!held.delete(this)) return;
     if (held.size === 0) process.off('exit', releaseAll);
     clearInterval(this.#timer);
     endWork(this.#owner);
     try {
-      // Another may have taken it for dead, after a long sleep of this machine.
+      // Another process may have taken it over, after a long sleep of this machine.
       if (readFileSync(this.path, 'utf8') === this.#content) rmSync(this.path, { force: true });
     } catch {
-      // It is gone with its folder.
+      // It was removed with its folder.
     }
   }
 
@@ -120,7 +114,7 @@ export class FileLock {
       const now = new Date();
       utimesSync(this.path, now, now);
     } catch {
-      // The next time.
+      // The next touch may succeed.
     }
   }
 }
@@ -129,21 +123,21 @@ function releaseAll(): void {
   for (const lock of held) lock.release();
 }
 
-/** The name of the lock for taking over from a dead owner; {@link isTakenOver} knows it again. */
+/** Name of the lock for taking over from a dead owner, recognised by {@link isLeftLock}. */
 function takenOver(path: string, owner: Owner): string {
   return join(dirname(path), `.${basename(path).slice(0, 80)}.${owner.slice(-100)}.taken`);
 }
 
 const TAKEN = new RegExp(`^[.].*[.](?:${OWNER}|unknown)[.]taken$`);
 
-/** Whether a file is such a lock of a process that died meanwhile. */
+/** Whether a file is such a lock of a dead process. */
 export function isLeftLock(file: string): boolean {
   if (!TAKEN.test(basename(file))) return false;
   const found = read(file);
   return found !== undefined && !found.isHeld;
 }
 
-/** Makes the file with its content at once; false where there is one. */
+/** Makes the file with its content atomically; false if it exists. */
 function create(temporary: string, path: string, content: string): boolean {
   try {
     linkSync(temporary, path);
@@ -153,7 +147,7 @@ function create(temporary: string, path: string, content: string): boolean {
     if (code === 'EEXIST') return false;
     if (code === 'ENOENT') throw cause;
   }
-  // A file system without links: others may see the file before its content.
+  // On a file system without links, others may see the file before its content.
   try {
     writeNew(path, content);
     return true;
@@ -172,7 +166,6 @@ function writeNew(path: string, content: string): void {
   }
 }
 
-/** What a lock's file says; undefined where there is none. */
 function read(
   path: string,
 ): { readonly content: string; readonly holder: Holder; readonly isHeld: boolean } | undefined {
@@ -190,14 +183,14 @@ function read(
   return { content, holder, isHeld: state === 'alive' || (state === 'elsewhere' && age < STALE) };
 }
 
-/** A file that says nothing is one that is being written, or that a crash has emptied: its age decides. */
+/** An empty file is being written, or was lost in a crash: its age decides. */
 function parse(content: string): Holder {
   try {
     const { owner, pid, host, since } = JSON.parse(content) as Partial<Holder>;
     if (typeof owner === 'string' && new RegExp(`^${OWNER}$`).test(owner))
       return { owner, pid: Number(pid), host: String(host), since: String(since) };
   } catch {
-    // Told below.
+    // Handled below.
   }
   return { owner: 'unknown', pid: NaN, host: 'unknown', since: 'unknown' };
 }

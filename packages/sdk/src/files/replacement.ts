@@ -1,4 +1,4 @@
-/** @file Writes files that belong together so that every reader finds all of the old ones or all of the new. */
+/** @file Replaces several files at once: readers see all of the old ones or all of the new. */
 
 import { lstatSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -8,32 +8,32 @@ import { codeOf, flush, NEW, type Plan, settle, SWAP, SwapFolder, waitABit } fro
 import { sweep, unsweep } from './sweep.ts';
 import { makeFolder, writeFailed, writeFlushed } from './atomicWriter.ts';
 
-/** How long to wait for another process that replaces files in the same folder, in milliseconds: that takes a few. */
+/** Milliseconds to wait for another replacement in the same folder, which takes a few. */
 const PATIENCE = 10_000;
-/** Files up to this size are compared with those that are there, and left alone where they are the same. */
+/** Existing files up to this size are compared, and left alone if equal. */
 const COMPARED = 16 << 20;
 
 /**
- * Files that belong together, on their way into a folder. They are written to {@link Replacement.pathOf}, and take their places
- * with {@link Replacement.commit}. Other files of the folder stay.
+ * A set of files that replaces its predecessors atomically. New files are written to {@link Replacement.pathOf} and
+ * moved by {@link Replacement.commit}; other files of the folder stay.
  *
- * A folder that is not there yet appears at once, with everything in it. Where one file changes, it is renamed into its place.
- * Where several do, each is first replaced by a symbolic link that leads to the old one through a link `side`; then `side` is
- * renamed over, which leads to the new ones and is one step for whoever reads; then the new files take the places of the links. A
- * process that is killed at any point so leaves all of the old or all of the new, also for other programs, and whoever opens
- * or writes there next clears up ({@link settle}).
+ * A new folder appears at once with all files. A single changed file is renamed into place. Several are first replaced
+ * by symbolic links that lead to the old files through a link `side`; then `side` is renamed over to lead to the new
+ * ones, in one step; then the new files take the places of the links. A process killed at any point thus leaves all of
+ * the old files or all of the new, also for other programs, and the next one to open or write there cleans up
+ * ({@link settle}).
  *
- * Where the file system has no links, old files are moved aside and new ones into their places: after a crash other programs
- * may find files missing until we open or write there, but never a mixture.
+ * On file systems without links, old files are moved aside and new ones into place: after a crash, other programs may
+ * find files missing until we open or write there, but never a mixture.
  */
 export class Replacement {
-  /** As the user named it. */
+  /** The folder as the user named it. */
   readonly #folder: string;
   readonly #root: string;
   readonly #owner: Owner;
   readonly #names: string[] = [];
   readonly #gone = new Set<string>();
-  /** Where new files wait. */
+  /** Folder of the new files. */
   #staged: string;
 
   private constructor(folder: string, owner: Owner, staged: string) {
@@ -43,11 +43,7 @@ export class Replacement {
     this.#staged = staged;
   }
 
-  /**
-   * Begins one. Missing folders are made.
-   *
-   * @throws OnnxLoraError `FILE_INVALID` when the system refuses
-   */
+  /** Starts a replacement, making missing folders. @throws OnnxLoraError `FILE_INVALID` when the system refuses */
   static begin(folder: string): Replacement {
     const root = resolve(folder);
     const owner = beginWork();
@@ -66,26 +62,18 @@ export class Replacement {
     }
   }
 
-  /**
-   * Where to write a new file, which must not be there yet.
-   *
-   * @param name its path from the folder
-   */
+  /** Where to write a new file, which must not exist yet; `name` is its path within the folder. */
   pathOf(name: string): string {
     return this.#stagedAt(this.#names.push(name) - 1);
   }
 
-  /** Says that a file shall not be there any more. */
+  /** Marks a file for removal. */
   remove(name: string): void {
     this.#names.push(name);
     this.#gone.add(name);
   }
 
-  /**
-   * Lets the new files take their places. It takes a few milliseconds, in which no other work of this thread gets its turn.
-   *
-   * @throws OnnxLoraError `FILE_INVALID` when the system refuses; the old files are there then
-   */
+  /** Replaces the files, without yielding. @throws OnnxLoraError `FILE_INVALID`; then the old files stay */
   commit(): void {
     const parent = dirname(this.#root);
     try {
@@ -99,18 +87,18 @@ export class Replacement {
     }
   }
 
-  /** Takes back what was written. */
+  /** Discards the new files. */
   abort(): void {
     endWork(this.#owner);
     try {
       rmSync(this.#staged, { recursive: true, force: true });
     } catch {
-      // That it cannot be removed is never worth hiding the error that led here.
+      // A failure must not hide the error that led here.
       unsweep(dirname(this.#staged));
     }
   }
 
-  /** Makes the folder, with everything in it; false where somebody else has made it in the meantime. */
+  /** Moves the new folder into place; false if another process made one meanwhile. */
   #appear(): boolean {
     const whole = join(this.#staged, 'whole');
     const files = [...this.#names.entries()].filter(([, name]) => !this.#gone.has(name));
@@ -154,14 +142,14 @@ export class Replacement {
     try {
       swap.exchange();
     } catch (cause) {
-      // Back to the old ones, or what is left of it for whoever comes next.
+      // Back to the old files, or whatever the next process can recover.
       swap.finish(this.#owner);
       throw cause;
     }
     swap.finish(this.#owner);
   }
 
-  /** Makes the folder with the new files that of the exchange. One process can have it at a time. */
+  /** Moves the staging folder to the place of the exchange, which only one process can hold. */
   #enter(): void {
     const swap = join(this.#root, SWAP);
     for (let waited = 0; ; waited += waitABit()) {
@@ -175,7 +163,6 @@ export class Replacement {
     }
   }
 
-  /** Whether the file is not there already as it shall be. */
   #changes(name: string, at: number): boolean {
     const target = join(this.#folder, name);
     const old = lstatSync(target, { throwIfNoEntry: false });
@@ -198,10 +185,10 @@ export class Replacement {
 }
 
 /**
- * Writes files that belong together into a folder, such as the two of a PEFT adapter: a {@link Replacement}.
+ * Writes files into a folder atomically, such as those of a PEFT adapter: a {@link Replacement}.
  *
- * @param files contents by plain file name; null for a file that shall not be there any more.
- * @throws OnnxLoraError `INPUT_INVALID` for a name with a folder in it, `FILE_INVALID` when the system refuses.
+ * @param files contents by plain file name; null removes a file
+ * @throws OnnxLoraError `INPUT_INVALID` for a name with a folder in it, `FILE_INVALID` when the system refuses
  */
 export async function writeFolderAtomic(
   folder: string,

@@ -1,4 +1,4 @@
-/** @file Files in the system's temporary folder that are needed as long as a process reads them. */
+/** @file Temporary files that live as long as the process. */
 
 import { rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,11 +8,7 @@ import { sweep } from './sweep.ts';
 
 const files = new Map<string, Owner>();
 
-/**
- * A path for a new file, which goes with the process at the latest. What a process leaves that is killed, the next one removes.
- *
- * @param name says whose it is
- */
+/** Path for a temporary file, removed at the latest with the process, or after its death by another. */
 export function newScratchFile(name: string): string {
   sweep(tmpdir());
   if (files.size === 0) process.on('exit', dropAll);
@@ -22,7 +18,7 @@ export function newScratchFile(name: string): string {
   return file;
 }
 
-/** Deletes it. Where a system does not delete what is mapped, it goes with the process. */
+/** Deletes the file. Where a system cannot delete mapped files, it goes with the process. */
 export function dropScratchFile(file: string): void {
   try {
     rmSync(file, { force: true });

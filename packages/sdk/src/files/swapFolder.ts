@@ -1,4 +1,4 @@
-/** @file The folder through which files are exchanged for others in one step, and what becomes of it after a crash. */
+/** @file The folder through which files are exchanged in one step, and its recovery after a crash. */
 
 import {
   closeSync,
@@ -22,30 +22,28 @@ import { OnnxLoraError } from '../errors.ts';
 import { FileLock } from './fileLock.ts';
 import { beginWork, endWork, type Owner, stateOf, temporaryFor } from './owner.ts';
 
-/** Its name, in the folder of the files. */
+/** Name of the folder, within the folder of the files. */
 export const SWAP = '.onnx-lora-swap';
-/** Who exchanges which files. */
 const PLAN = 'plan.json';
-/** Larger than any plan. */
 const MAX_PLAN_BYTES = 4 << 20;
-/** Which files count: a link to one of the two folders below; where there are no links, a file once it is the new ones. */
+/** The current side: a link to one of the folders below; without links, a file once the new files are current. */
 const SIDE = 'side';
-/** New files by their numbers. */
+/** Folder of the new files, by number. */
 export const NEW = 'new';
-/** Old files, likewise. */
+/** Folder of the old files, by number. */
 const OLD = 'old';
-/** What a process on another machine has left for so long is taken for left for ever, in milliseconds. */
+/** Age in milliseconds after which an exchange of another machine counts as abandoned. */
 const STALE = 5 * 60_000;
-/** How long a reader waits for files that are missing while they are exchanged without links, in milliseconds. */
+/** Milliseconds for which readers wait for files missing in an exchange without links. */
 const MOMENT = 1000;
 
-/** Who exchanges which files: paths from the folder by their numbers, null for those that stay. */
+/** Owner and files of an exchange: paths by number, null for unchanged files. */
 export interface Plan {
   readonly owner: Owner;
   readonly files: readonly (string | null)[];
 }
 
-/** The folder for an exchange, while it is there. */
+/** The folder of an exchange in progress. */
 export class SwapFolder {
   readonly #root: string;
   readonly #path: string;
@@ -57,13 +55,13 @@ export class SwapFolder {
     this.#files = files.flatMap((name, at) => (name === null ? [] : [[at, name] as const]));
   }
 
-  /** Writes the plan into a folder that is to become one, with new files in it. */
+  /** Adds the plan to a staging folder with new files. */
   static prepare(folder: string, plan: Plan): void {
     writeFileSync(join(folder, PLAN), JSON.stringify(plan));
     mkdirSync(join(folder, OLD));
   }
 
-  /** Lets the new files count in place of the old ones. */
+  /** Makes the new files current. */
   exchange(): void {
     const isLinked = this.#link();
     if (!isLinked) for (const [at, name] of this.#files) renameIfThere(this.#target(name), this.#at(OLD, at));
@@ -75,11 +73,7 @@ export class SwapFolder {
     flush(this.#path);
   }
 
-  /**
-   * Puts the files that count into their places, and ends the folder. May be repeated from any point at which it was cut off.
-   *
-   * @param owner who does so
-   */
+  /** Moves the current files into place and removes the folder, as `owner`. Can be repeated after an interruption. */
   finish(owner: Owner): void {
     const side = sideOf(this.#path);
     for (const [at, name] of this.#files) {
@@ -97,9 +91,9 @@ export class SwapFolder {
     rmSync(ended, { recursive: true, force: true });
   }
 
-  /** Puts links in the places of all files, which lead to the old ones; false, having done nothing, where there are no links. */
+  /** Replaces all files by links to the old ones; false, without any change, where there are no links. */
   #link(): boolean {
-    // There a link to a folder cannot be renamed over another.
+    // On Windows, a link to a folder cannot be renamed over another.
     if (process.platform === 'win32') return false;
     try {
       symlinkSync(OLD, join(this.#path, SIDE));
@@ -126,7 +120,6 @@ export class SwapFolder {
     return join(this.#root, name);
   }
 
-  /** What the link in the place of a file says. */
   #leads(target: string, at: number): string {
     return relative(realpathSync(dirname(target)), join(realpathSync(this.#root), SWAP, SIDE, String(at)));
   }
@@ -140,11 +133,11 @@ export class SwapFolder {
 }
 
 /**
- * Ends what a process that was killed has begun in a folder: the new files are all there then, or the old ones. Does nothing
- * where no files are being exchanged, or where that is still under way and readers find whole files all the time. Called before
- * files are opened that may have been written together.
+ * Completes what a killed process left in a folder, so that all files are new, or all old. Does nothing without an
+ * exchange, or with one in progress under which readers find whole files. Call it before opening files that may have
+ * been written together.
  *
- * @throws OnnxLoraError `FILE_INVALID` where files are missing until somebody does who may write there
+ * @throws OnnxLoraError `FILE_INVALID` where files stay missing until someone with write permission does this
  */
 export function settle(folder: string): void {
   const swap = join(folder, SWAP);
@@ -154,7 +147,7 @@ export function settle(folder: string): void {
       ({ isLinked } = sideOf(swap));
       recover(folder);
     } catch (cause) {
-      // Another has ended it.
+      // Another process has ended it.
       if (codeOf(cause) === 'ENOENT') continue;
       if (!isLinked) throw unfinished(folder, cause);
     }
@@ -172,22 +165,20 @@ function unfinished(folder: string, cause: unknown): OnnxLoraError {
   );
 }
 
-/** Waits, without letting other work in between, and tells how long. */
+/** Blocks this thread for a moment; returns the milliseconds. */
 export function waitABit(): number {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
   return 5;
 }
 
-/** Finishes for an owner who is dead. */
 function recover(root: string): void {
   const swap = join(root, SWAP);
   if (!isLeft(root, readPlan(swap))) return;
-  // Of several that find it, one.
   const lock = FileLock.take(join(swap, 'lock'));
   if (!(lock instanceof FileLock)) return;
   const owner = beginWork();
   try {
-    // Another may have finished, and a third have begun, before the lock was there.
+    // Another process may have finished, and a third have started, before the lock was taken.
     const plan = readPlan(swap);
     if (isLeft(root, plan)) new SwapFolder(root, plan).finish(owner);
   } finally {
@@ -196,10 +187,7 @@ function recover(root: string): void {
   }
 }
 
-/**
- * Whether nobody finishes it any more. Of a folder that came from elsewhere, a downloaded one say, files without links are
- * left where they are: its plan may name any file beside them.
- */
+/** Whether an exchange is abandoned. In a download without links it never is: its plan may name any file. */
 function isLeft(root: string, { owner }: Plan): boolean {
   const state = stateOf(owner);
   if (state !== 'elsewhere') return state === 'dead';
@@ -207,14 +195,14 @@ function isLeft(root: string, { owner }: Plan): boolean {
   return sideOf(swap).isLinked && Date.now() - statSync(swap).mtimeMs > STALE;
 }
 
-/** @throws OnnxLoraError `FILE_INVALID` for a plan that no process has written */
+/** @throws OnnxLoraError `FILE_INVALID` for a plan that no process wrote */
 function readPlan(swap: string): Plan {
   try {
     const file = join(swap, PLAN);
     if (statSync(file).size > MAX_PLAN_BYTES) throw new Error('it is too large');
     const { owner, files } = JSON.parse(readFileSync(file, 'utf8')) as Partial<Plan>;
     const isRight = typeof owner === 'string' && Array.isArray(files) && files.every((name) => name === null || isInside(swap, name)); // prettier-ignore
-    // What is renamed lies in it, not behind a link.
+    // The renamed files are inside, not behind a link.
     const areFolders = [NEW, OLD].every((name) => lstatSync(join(swap, name)).isDirectory());
     if (isRight && areFolders) return { owner, files };
   } catch (cause) {
@@ -226,7 +214,7 @@ function readPlan(swap: string): Plan {
   );
 }
 
-/** Whether a path from the folder of files leads to a file in it, also through links. */
+/** Whether a path stays within the folder of the files, also through links. */
 function isInside(swap: string, name: unknown): boolean {
   if (typeof name !== 'string' || isAbsolute(name)) return false;
   const root = dirname(swap);
@@ -235,7 +223,7 @@ function isInside(swap: string, name: unknown): boolean {
   return way.split(/[/\\]/)[0] !== '..' && !isAbsolute(way);
 }
 
-/** Which files count, and whether links lead to them. */
+/** The current side, and whether links lead to it. */
 function sideOf(swap: string): { readonly counts: string; readonly isLinked: boolean } {
   const side = join(swap, SIDE);
   const found = lstatSync(side, { throwIfNoEntry: false });
@@ -243,7 +231,7 @@ function sideOf(swap: string): { readonly counts: string; readonly isLinked: boo
   return { counts: readlinkSync(side) === NEW ? NEW : OLD, isLinked: true };
 }
 
-/** A second name for a file; a link that leads where a link of the user's leads. */
+/** A hard link to a file, or a copy of a user's link. */
 function linkIfThere(from: string, to: string): void {
   const found = lstatSync(from, { throwIfNoEntry: false });
   if (found?.isSymbolicLink()) symlinkSync(resolve(dirname(from), readlinkSync(from)), to);
@@ -258,7 +246,7 @@ function isThere(file: string): boolean {
   return lstatSync(file, { throwIfNoEntry: false }) !== undefined;
 }
 
-/** Makes renames in a folder survive a power cut, where the system lets a folder be opened (Windows does not). */
+/** Makes renames in a folder survive a power cut, where the system can open a folder (not on Windows). */
 export function flush(folder: string): void {
   if (process.platform === 'win32') return;
   const descriptor = openSync(folder, 'r');
@@ -269,7 +257,7 @@ export function flush(folder: string): void {
   }
 }
 
-/** The system's name for an error. */
+/** The system's code of an error. */
 export function codeOf(cause: unknown): string {
   return (cause as NodeJS.ErrnoException).code ?? '';
 }

@@ -1,21 +1,18 @@
-/** @file Removes what a dead process has left beside files that it was writing. */
+/** @file Removes temporary files of dead processes. */
 
 import { readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { isLeftLock } from './fileLock.ts';
 import { type Owner, ownerOfTemporary, stateOf } from './owner.ts';
 
-/** What another machine has left is removed when it is a day old. */
+/** Age in milliseconds at which files of other machines are removed. */
 const DAY = 86_400_000;
 
-/** A folder is looked through once in so many milliseconds: thousands of files may be written into it. */
+/** Interval in milliseconds between sweeps of a folder, since thousands of files may be written into it. */
 const INTERVAL = 60_000;
 const swept = new Map<string, number>();
 
-/**
- * Removes from a folder what processes have left there that were killed while they wrote. Called when something has been
- * written; what goes wrong is left to the next who does.
- */
+/** Removes temporary files of killed processes, after a write. Failures are left to the next one. */
 export function sweep(folder: string): void {
   const now = performance.now();
   if (now - (swept.get(folder) ?? -Infinity) < INTERVAL) return;
@@ -31,7 +28,7 @@ export function sweep(folder: string): void {
   }
 }
 
-/** Something went wrong in a folder: there may be something to remove. */
+/** Lets the next write sweep the folder, since something may be left in it. */
 export function unsweep(folder: string): void {
   swept.delete(folder);
 }

@@ -3,7 +3,7 @@
 import type { Adapter } from '../adapter/adapter.ts';
 import { didYouMean, OnnxLoraError } from '../errors.ts';
 import { knownOptions } from '../knownOptions.ts';
-import { guardedFactory } from '../plugin/guards/guardedFactory.ts';
+import { guardedFactory } from '../plugin/guards/guardedTask.ts';
 import { requireNamedAdapters, sourcesOf } from '../predict/sources.ts';
 import type { PredictionOf } from '../plugin/predictions.ts';
 import type { Answer, Prediction, Predictor, PredictOptions, Source } from '../plugin/predictor.ts';

@@ -1,11 +1,11 @@
-/** @file Objects of what there is to say. */
+/** @file Drops undefined properties. */
 
-/** What {@link defined} makes of an object. */
+/** `T` without properties that are undefined; those that may be undefined are optional. */
 export type Defined<T> = { [K in keyof T as undefined extends T[K] ? never : K]: T[K] } & {
   [K in keyof T as undefined extends T[K] ? K : never]?: Exclude<T[K], undefined>;
 };
 
-/** An object without what is undefined: what a record does not say is not in it. */
+/** Copies an object without its undefined properties. */
 export function defined<T extends object>(object: T): Defined<T> {
   const found: Partial<T> = {};
   for (const key of Object.keys(object) as (keyof T)[]) if (object[key] !== undefined) found[key] = object[key];

@@ -1,35 +1,32 @@
-/** @file What is found when held-out examples are measured, and what a training run tells while it goes on. */
+/** @file The result of an evaluation, and the events of a training run. */
 
 import type { Draws, Interval } from '../statistics/bootstrap.ts';
 import type { MetricCollector } from './dataset.ts';
 import type { Metrics } from '../statistics/measure.ts';
 
-/** What a measurement finds. */
+/** The result of an evaluation. */
 export interface Evaluation<Scores extends Metrics = Metrics> {
-  /** Metrics by name; the first is the one by which models are compared. */
+  /** Metrics by name; models are compared by the first. */
   readonly metrics: Scores;
   /** Counts `[true class, predicted class]`, where the task has classes. */
   readonly confusion?: ReturnType<NonNullable<MetricCollector['confusion']>>;
-  /** Intervals that hold metrics with a probability of 95%, where the task gives them. */
+  /** 95% confidence intervals of metrics, where the task gives them. */
   readonly intervals?: Readonly<Record<string, Interval>>;
-  /** The metrics on sets of examples that are drawn with replacement, by which `verdictOf` compares two measurements. */
+  /** Metrics of bootstrap resamples, by which `verdictOf` compares two evaluations. */
   readonly draws?: Draws;
-  /** How many examples were measured. */
+  /** Number of examples evaluated. */
   readonly examples: number;
-  /** How long it took. */
+  /** Duration in seconds. */
   readonly seconds: number;
-  /** How many of these the adapter was trained on, where that is known. */
+  /** How many of the examples the adapter was trained on, where known. */
   readonly trainedOn?: number;
-  /** How many others were left out, since the adapter was trained on them. */
+  /** How many examples were excluded because the adapter was trained on them. */
   readonly leftOut?: number;
-  /**
-   * True where the base has no head for the data's labels, and its answers are those of a linear probe: a head that is fitted to
-   * the frozen model on the training data, as a training begins.
-   */
+  /** True if the base has no head for the labels and a linear probe, fitted to the frozen model, answers instead. */
   readonly probedHead?: boolean;
-  /** True where the base has no head for the data's labels, and its answers are those of one that was never trained. */
+  /** True where the base has no head for the labels and an untrained one answers in its place. */
   readonly untrainedHead?: boolean;
-  /** Examples that `evaluate` left out, because they could not be loaded. */
+  /** Examples that could not be loaded. */
   readonly badSamples?: readonly BadSample[];
 }
 
@@ -37,11 +34,11 @@ export interface Evaluation<Scores extends Metrics = Metrics> {
 export interface BadSample {
   /** Its index in the task's data. */
   readonly example: number;
-  /** Why: it names the file. */
+  /** The reason, with the name of the file. */
   readonly message: string;
 }
 
-/** One optimizer step was made. */
+/** An optimizer step. */
 export interface StepEvent {
   readonly type: 'step';
   /** Counted from 1. */
@@ -56,15 +53,15 @@ export interface StepEvent {
   readonly lr: number;
   /** Euclidean norm of all gradients together, before clipping. */
   readonly gradNorm: number;
-  /** Examples per second, on average since the run began or was resumed. */
+  /** Examples per second, averaged since the run started or was resumed. */
   readonly samplesPerSecond: number;
-  /** Estimate, from the pace so far. */
+  /** Estimate from the speed so far. */
   readonly secondsLeft: number;
-  /** Bytes of memory that the process holds. */
+  /** Memory of the process in bytes. */
   readonly memory: number;
 }
 
-/** Held-out data was measured. */
+/** An evaluation on held-out data. */
 export interface EvaluationEvent<Scores extends Metrics = Metrics> extends Pick<
   Evaluation<Scores>,
   'metrics' | 'confusion' | 'examples' | 'seconds'
@@ -72,66 +69,66 @@ export interface EvaluationEvent<Scores extends Metrics = Metrics> extends Pick<
   readonly type: 'evaluation';
   /** The steps made before. */
   readonly step: number;
-  /** Intervals that hold metrics with a probability of 95%, where the task gives them: of the last evaluation, and with `loadBest` of the best. */
+  /** 95% confidence intervals: after the last evaluation, and with `loadBest` after the best. */
   readonly intervals?: Evaluation['intervals'];
-  /** What these are made of. */
+  /** Metrics of bootstrap resamples, from which `intervals` come. */
   readonly draws?: Evaluation['draws'];
   /** True when no evaluation of this run was better. */
   readonly best: boolean;
 }
 
-/** A checkpoint is on the disk. */
+/** A checkpoint was written. */
 export interface CheckpointEvent {
   readonly type: 'checkpoint';
   /** Steps made when it was written. */
   readonly step: number;
-  /** Where it is; `resume` takes it. */
+  /** Its folder, as `resume` takes it. */
   readonly folder: string;
 }
 
-/** A step left the adapter as it was, because loss or gradient was no finite number. */
+/** A step was skipped, because the loss or a gradient was not finite. */
 export interface SkippedEvent {
   readonly type: 'skipped';
   /** The step, counted from 1. */
   readonly step: number;
   /** What was not finite, and what to do about it. */
   readonly message: string;
-  /** Which examples the batch held, by their index in the task's training data. */
+  /** The examples of the batch, by their index in the training data. */
   readonly examples: readonly number[];
-  /** How many steps in a row were skipped, this one included. */
+  /** Consecutive skipped steps, including this one. */
   readonly inARow: number;
 }
 
-/** An example could not be loaded and was left out. */
+/** An example was skipped because it could not be loaded. */
 export interface BadSampleEvent extends BadSample {
   readonly type: 'badSample';
   /** Steps made before. */
   readonly step: number;
-  /** How many different examples were left out so far. */
+  /** Different examples skipped so far. */
   readonly count: number;
 }
 
-/** Where a run has diverged. */
+/** Where a run diverged. */
 export interface Divergence {
-  /** The step after which the loss had risen so far. */
+  /** The step after which the loss had risen too far. */
   readonly step: number;
   /** The loss of the first step. */
   readonly start: number;
-  /** The loss of that step; NaN where a held-out loss was no finite number. */
+  /** The loss of that step; NaN where a held-out loss was not finite. */
   readonly loss: number;
 }
 
-/** Something went wrong that does not end the run. */
+/** A problem that does not end the run. */
 export interface WarningEvent {
   readonly type: 'warning';
   /** Steps made before. */
   readonly step: number;
-  /** What went wrong, and what to do about it. */
+  /** The problem, and what to do about it. */
   readonly message: string;
-  /** Where the run has diverged, of the warning that says so. */
+  /** Where the run diverged, in the warning about that. */
   readonly diverged?: Divergence;
 }
 
-/** Any of them. */
+/** Any event of a training run. */
 export type TrainEvent<Scores extends Metrics = Metrics> =
   StepEvent | EvaluationEvent<Scores> | CheckpointEvent | SkippedEvent | BadSampleEvent | WarningEvent;

@@ -1,4 +1,4 @@
-/** @file Predictions by the name of their task, so that a program with types knows what an answer has. */
+/** @file Types of predictions by task name. */
 
 import type { Prediction } from './predictor.ts';
 
@@ -14,7 +14,7 @@ import type { Prediction } from './predictor.ts';
  */
 export interface TaskPredictions {}
 
-/** The prediction of a task of this name; of a name that no package has added, any {@link Prediction}. */
+/** The prediction type of a task by name; {@link Prediction} for names that no package has added. */
 export type PredictionOf<Name> = Name extends keyof TaskPredictions ? TaskPredictions[Name] : Prediction;
 
 /** A class and its probability, 0 to 1. */
@@ -25,28 +25,28 @@ export interface ScoredLabel {
   readonly score: number;
 }
 
-/** The likeliest class, and the five likeliest, best first. */
+/** The most likely class, and the top five. */
 export type ClassPrediction = Readonly<ScoredLabel & { top: readonly ScoredLabel[] }>;
 
-/** The labels above their thresholds, joined by commas, and the probability of each label, 0 to 1. */
+/** The labels above their thresholds, joined by commas, and the probability of each label. */
 export type LabelsPrediction = Readonly<{ labels: string; scores: Readonly<Record<string, number>> }>;
 
 /** A number, or several by name. */
 export type NumberPrediction = Readonly<{ value?: number; values?: Readonly<Record<string, number>> }>;
 
-/** A vector with its length. */
+/** An embedding and its width. */
 export type EmbeddingPrediction = Readonly<{ width: number; embedding: Float32Array }>;
 
-/** The prediction about a record, with the record's id. */
+/** The prediction for a record, with the record's id. */
 export type RecordPrediction<Said> = Readonly<{ id: string }> & Said;
 
-/** The likeliest class of a record; `deviation` is that of the adapters that answer together. */
+/** The most likely class of a record; `deviation` is the standard deviation over an ensemble of adapters. */
 export type RecordClassPrediction = RecordPrediction<ScoredLabel & Readonly<{ deviation?: number }>>;
 
-/** The labels of a record above their thresholds, joined by commas; beside them the probability of each label under its name. */
+/** The labels of a record above their thresholds, joined by commas, and each label's probability under its name. */
 export type RecordLabelsPrediction = RecordPrediction<Readonly<{ labels: string; [label: string]: number | string }>>;
 
-/** The number `value` of a record, or several numbers under their names; `deviation` is that of the adapters that answer together. */
+/** The `value` of a record, or several by name; `deviation` is the standard deviation over an ensemble of adapters. */
 export type RecordNumberPrediction = RecordPrediction<
   Readonly<{ value?: number; deviation?: number; [name: string]: number | string | undefined }>
 >;

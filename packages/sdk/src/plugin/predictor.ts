@@ -1,72 +1,66 @@
-/** @file The contract by which a model is asked about files that nobody has labelled: by a command, a program or a server. */
+/** @file The contract of predictors: answers of a model about unlabelled files. */
 
 import type { Feeds, Tensor } from '../runtime/tensor.ts';
 import type { ReportSection } from './reportSection.ts';
 
 /**
- * What is said about one example: `{ label: '7', score: 0.98 }`. The command line prints its words and numbers, or where there
- * is a `text` only that; `--json` and the file of `--out` have all of it. A value that is a `Uint8Array` is the bytes of a PNG
- * file, such as a mask, which the command line writes into the folder of `--out`.
+ * The prediction for one example: `{ label: '7', score: 0.98 }`. The command line prints its strings and numbers, or
+ * only its `text` if it has one; `--json` and the file of `--out` have everything. A `Uint8Array` holds the bytes of
+ * a PNG, such as a mask, which the command line writes into the folder of `--out`.
  */
 export type Prediction = Readonly<Record<string, unknown>>;
 
-/** What a model is asked about: the path of a file, or the bytes of one as they come, such as those of standard input. */
+/** An input of a predictor: the path of a file, or a stream of bytes, such as standard input. */
 export type Source = string | AsyncIterable<Uint8Array>;
 
-/** One thing that a {@link Predictor} says. */
+/** One answer of a {@link Predictor}. */
 export interface Answer<Said = Prediction> {
-  /** Number of the source, from 0, in the order in which the sources were given. */
+  /** Index of the source, from 0. */
   readonly source: number;
-  /** What is said. About a record of a file it begins with what the record is called: `{ id: 'sp|P69905|HBA_HUMAN', … }`. */
+  /** The prediction. For a record of a file it starts with the record's id: `{ id: 'sp|P69905|HBA_HUMAN', … }`. */
   readonly prediction: Said;
-  /** True for a piece of an answer that is still to come, see {@link PredictOptions.parts}. */
+  /** True for a partial answer, see {@link PredictOptions.parts}. */
   readonly isPart?: boolean;
-  /** Of an answer that is written whole by now: tokens of what was asked, and tokens that were written. */
+  /** For a finished generation: tokens of the prompt (`asked`) and of the answer (`written`). */
   readonly tokens?: { readonly asked: number; readonly written: number };
-  /** Bytes of the source that were read, as far as it is known. */
+  /** Bytes of the source read so far, where known. */
   readonly read?: number;
-  /** Bytes of the source; absent where it has no end yet. */
+  /** Bytes of the source; absent for a stream. */
   readonly total?: number;
 }
 
 /** Options of {@link Predictor.predict}. */
 export interface PredictOptions {
-  /**
-   * Which of {@link Predictor.adapters} answers, for all sources or for each; null is the base alone. By default the adapter that
-   * the predictor was opened with.
-   */
+  /** Adapter for all sources or each, of {@link Predictor.adapters}, or null for the base. Default: the predictor's. */
   readonly adapter?: string | null | ((source: Source) => string | null);
-  /** Most examples that are computed at once; the predictor's own choice by default. */
+  /** Largest number of examples per run; the predictor chooses by default. */
   readonly batchSize?: number;
-  /** Answers that are there already: so many are left out, and nothing is computed for them alone. 0 by default. */
+  /** Number of existing answers to skip; runs that give only those are not computed. 0 by default. */
   readonly skip?: number;
-  /** Gives pieces of an answer as they come, too, such as the segments of a long recording; false by default. */
+  /** Yields partial answers too, such as the segments of a long recording; false by default. */
   readonly parts?: boolean;
-  /**
-   * Hears of a source that cannot be read, and its answers, or what is left of them, are left out. Without it such a source ends
-   * the answers with its error.
-   */
+  /** Called for an unreadable source, whose remaining answers are skipped. Without it, the error ends the iteration. */
   readonly onBadSource?: (source: number, error: unknown) => void;
-  /** Ends the answers before the next batch is computed. */
+  /** Ends the iteration before the next batch. */
   readonly signal?: AbortSignal;
 }
 
 /** A loaded model that answers about files. */
 export interface Predictor<Said = Prediction> extends AsyncDisposable {
-  /** Names that {@link PredictOptions.adapter} may choose; absent where there is nothing to choose. */
+  /** Names for {@link PredictOptions.adapter}; absent where there is no choice. */
   readonly adapters?: readonly string[];
   /**
-   * Answers in the order of the sources, and of the records in them, each as soon as it is there. Sources are asked for as they
-   * are needed, only some of their examples are in memory at a time, and the same sources get the same answers.
+   * Yields answers in the order of the sources and of their records, each as soon as it is ready. Sources are pulled on
+   * demand, memory holds a bounded number of examples, and results are deterministic.
    *
    * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming the file or record that cannot be read
    */
   predict(sources: Iterable<Source> | AsyncIterable<Source>, options?: PredictOptions): AsyncIterable<Answer<Said>>;
-  /** What writes answers in a format of its own, such as `.npz`; undefined for paths whose ending it does not know. */
+  /** A writer for a format of the task, such as `.npz`; undefined for paths with other endings. */
   writer?(path: string): AnswerWriter | undefined;
-  /** Endings that {@link Predictor.writer} knows. */
+  /** File endings that {@link Predictor.writer} supports. */
   readonly writerEndings?: readonly string[];
-  /** What is to be shown of all answers that were given, such as a heat map. */
+  /** Report sections about all answers so far, such as a heat map. */
   sections?(): readonly ReportSection[];
   /** Frees the model. */
   release(): Promise<void>;
@@ -74,34 +68,27 @@ export interface Predictor<Said = Prediction> extends AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Writes answers one by one, beside the file that there is to be, which appears with `finish`. */
+/** Writes answers to a file, which appears on `finish`. */
 export interface AnswerWriter {
   /** Adds an answer. */
   write(prediction: Prediction): Promise<void>;
-  /** All answers are there. */
+  /** Completes the file. */
   finish(): Promise<void>;
-  /** Takes back what was written. */
+  /** Discards the file. */
   abort(): Promise<void>;
 }
 
-/**
- * What a task knows of a model that answers in one pass: how files become feeds, and what the outputs mean. `filePredictor` makes
- * a {@link Predictor} of it; a program that runs the session itself calls the two.
- */
+/** Preprocessing and decoding of a model that answers in one pass, for `filePredictor` or a program's own session. */
 export interface Processor {
-  /** Values inside the graph that it needs beside the graph's outputs: `model.withOutputs` makes them outputs. */
+  /** Values inside the graph that it reads besides the graph's outputs, for `model.withOutputs`. */
   readonly outputs?: readonly string[];
-  /** Feeds of one batch, a row per file. */
+  /** Feeds of one batch, one row per file. */
   feeds(files: readonly string[]): Promise<Feeds>;
-  /**
-   * Predictions of one batch, one per row.
-   *
-   * @param inputs the feeds that gave the outputs, as `feeds` made them
-   */
+  /** Predictions of one batch, one per row; `inputs` are the feeds that `feeds` made. */
   decode(outputs: Outputs, inputs: Feeds): Prediction[];
 }
 
-/** A processor whose answers are in the outputs alone, such as a classifier's. */
+/** A processor that decodes from outputs alone, such as a classifier's. */
 export interface OutputProcessor extends Processor {
   /** Predictions of one batch, one per row. */
   decode(outputs: Outputs): Prediction[];
@@ -112,57 +99,51 @@ export type Outputs = Readonly<Record<string, Tensor>>;
 
 /** A record of a source, such as a sequence of a FASTA file. */
 export interface SourceRecord<Item> {
-  /** What is asked about. */
+  /** The record itself. */
   readonly item: Item;
-  /** Bytes of the source that were read up to its end. */
+  /** Bytes of the source read up to the record's end. */
   readonly read?: number;
-  /** Bytes of the source; absent where it has no end yet. */
+  /** Bytes of the source; absent for a stream. */
   readonly total?: number | undefined;
 }
 
-/** A row that an item was fed as, and what was made of the outputs for it. */
+/** A row of an item, with the decoded output. */
 export interface AnsweredRow<Row, Found> {
-  /** What was fed. */
+  /** The row, as `rows` made it. */
   readonly row: Row;
-  /** What the model makes of it. */
+  /** The decoded output. */
   readonly found: Found;
-  /** By each adapter of an ensemble: the first is `found`. */
+  /** The decoded output of each adapter of an ensemble; the first is `found`. */
   readonly members: readonly Found[];
 }
 
-/**
- * What `recordPredictor` is made from: the records of a source, the rows that a record is fed as, their feeds, and what the
- * outputs mean. `Found` is what is kept of a row until all rows of its record are there.
- */
+/** Parts of a `recordPredictor`. `Found` is kept per row until all rows of the record are computed. */
 export interface RecordProcessor<Item, Row, Found, From = Source> {
-  /** Names of the outputs that answers are made of; values inside the graph are made outputs. All of the model's by default. */
+  /** Outputs to compute, including values inside the graph; all outputs of the model by default. */
   readonly outputs?: readonly string[];
-  /**
-   * The records of a source, one by one. Batches end with the source. Without it a source is one item itself, and batches hold
-   * those of several.
-   */
+  /** Reads a source by record; batches end with it. Without it, a source is one item, and batches span several. */
   records?(source: From): AsyncIterable<SourceRecord<Item>>;
-  /** Reads a source that is one item, such as a recording that must be decoded first; by default the source is the item. */
+  /** Loads a source that is one item, such as by decoding a recording; the source itself by default. */
   read?(source: From): Promise<Item>;
-  /** Rows that an item is fed as, one at least. */
+  /** The rows of an item, at least one. */
   rows(item: Item): readonly Row[];
-  /** Answers that an item gets, where that is not one: by it those that are there already are passed over. */
+  /** Number of answers about an item, if not one; {@link PredictOptions.skip} relies on it. */
   count?(item: Item): number;
-  /** For rows of different lengths: those of about one length are computed together. */
+  /** Lengths of rows, if they differ: rows of similar length are batched together. */
   readonly lengths?: {
-    /** How long a row is, in tokens. */
+    /** Length of a row in tokens. */
     of(row: Row): number;
-    /** False where the model cannot tell padding from tokens, so that rows of a batch must be equally long. */
+    /** False if the model does not mask padding, so that rows of a batch must have the same length. */
     readonly isPadded: boolean;
   };
-  /** Rows of a batch without a word of the user's; 32 by default. */
+  /** Rows per batch; 32 by default. The user's `batchSize` overrides it. */
   readonly batchSize?: number;
-  /** Batches that are read ahead: 16 by default where lengths differ, and else 1. Fewer where items or answers are large. */
+  /** Batches to read ahead: by default 16 with `lengths`, else 1. Use fewer for large items or answers. */
   readonly lookAhead?: number;
-  /** The model's feeds for these rows. */
+  /** The feeds of these rows. */
   feeds(rows: readonly Row[]): Feeds | Promise<Feeds>;
-  /** What is kept of a batch, one per row. */
+  /** Decodes a batch, one result per row. */
   decode(outputs: Outputs, feeds: Feeds, rows: readonly Row[]): readonly Found[];
-  /** The answers about an item, given its rows in their order. */
+  /** The answers about an item from its rows, in order. */
   answers(item: Item, rows: readonly AnsweredRow<Row, Found>[]): readonly Prediction[];
 }

@@ -2,7 +2,7 @@
 
 import { describe, expect, it, test } from 'vitest';
 import { definePlugin } from './registry/definePlugin.ts';
-import { guardedFactory } from './guards/guardedFactory.ts';
+import { guardedFactory } from './guards/guardedTask.ts';
 import { loadPlugins } from './registry/loadPlugins.ts';
 import { settingsOf } from './settings.ts';
 import type { TaskFactory } from './taskFactory.ts';

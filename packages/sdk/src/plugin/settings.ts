@@ -1,64 +1,64 @@
-/** @file Settings as a table: what each is called, what values it takes, and which option it is; everything else comes from it. */
+/** @file Tables of settings, which give command-line options, checks, help and schemas. */
 
 import { z } from 'zod';
 import { didYouMean, OnnxLoraError } from '../errors.ts';
 
-/** The value of a setting, as a command line or a file has it. */
+/** A value of a setting, from a command line or a file. */
 export type SettingValue = string | number | boolean | readonly string[];
 
 /** Values of settings by name. */
 export type SettingValues = Readonly<Record<string, SettingValue>>;
 
-/** What numbers a setting takes; any finite one by default. */
+/** Numbers that a setting accepts; any finite number by default. */
 export interface NumberBounds {
-  /** Only whole numbers. */
+  /** Integers only. */
   readonly whole?: true;
-  /** The least. */
+  /** Minimum, inclusive. */
   readonly min?: number;
-  /** The most. */
+  /** Maximum, inclusive. */
   readonly max?: number;
-  /** Less than any that is taken. */
+  /** Lower bound, exclusive. */
   readonly above?: number;
-  /** More than any that is taken. */
+  /** Upper bound, exclusive. */
   readonly below?: number;
-  /** What it counts, for messages: `megabytes`. */
+  /** The unit in messages: `megabytes`. */
   readonly unit?: string;
-  /** One that is taken, for messages: `0.1`. */
+  /** A valid value, for messages: `0.1`. */
   readonly example?: number;
 }
 
-/** What a setting is called and takes, as commands, files, help and schemas need it. */
+/** Name and type of a setting, for commands, files, help and schemas. */
 export interface SettingInfo extends NumberBounds, Pick<DescribedSetting, 'description' | 'default'> {
-  /** In camel case, with a dot before an option of an option: `minLength`, `columns.group`. */
+  /** Name in camel case, with a dot before a nested option: `minLength`, `columns.group`. */
   readonly name: string;
-  /** What values it takes: `flag` is true or false, `texts` a list, `choice` one of the words in `of`, `other` what `schema` says. */
+  /** Type of the values: `flag` a boolean, `texts` a list, `choice` one of `of`, `other` what `schema` accepts. */
   readonly kind: 'text' | 'texts' | 'flag' | 'number' | 'choice' | 'other';
   /** The words of a choice. */
   readonly of?: readonly string[];
-  /** Words that a number may be instead: `auto`. */
+  /** Words accepted in place of a number: `auto`. */
   readonly or?: readonly string[];
-  /** What checks values of no usual kind; messages go on after the name: `must be a folder, or a fraction`. */
+  /** Schema of the kind `other`; its messages continue after the name: `must be a folder, or a fraction`. */
   readonly schema?: z.ZodType;
 }
 
-/** What every row says of its setting. */
+/** What every row of a table declares. */
 export interface DescribedSetting {
   /** One line for `--help`. */
   readonly description: string;
-  /** What it is called where the option's own name says too little: `columns.image` for the `image` of `columns`. */
+  /** Name, where it differs from the option's: `columns.image` for the `image` of `columns`. */
   readonly name?: string;
-  /** What it is where nobody sets it; absent where that depends on other things. */
+  /** Default value; absent where it depends on other things. */
   readonly default?: string | number | boolean;
-  /** What a value must be that `to` has no option for: `numbers of at least 0`. Without it, such a value is the default. */
+  /** Words for the values that `to` accepts: `numbers of at least 0`. Without it, others are the default. */
   readonly must?: string;
 }
 
-/** The option of a value, where there is one. Values that are options as they are need no function. */
+/** Converts a value to an option; optional where the value is the option. */
 export type ConvertedSetting<Plain, Option> = [Plain] extends [Option]
   ? { readonly to?: (value: Plain) => Option | undefined }
   : { readonly to: (value: Plain) => Option | undefined };
 
-/** A setting that gives an option of this type; `Extra` is what a table says of each beyond that. */
+/** A setting for an option of this type; `Extra` is whatever else a table declares per row. */
 export type SettingRow<Option, Extra = unknown> = DescribedSetting &
   Extra &
   (
@@ -81,65 +81,56 @@ export type SettingRow<Option, Extra = unknown> = DescribedSetting &
     | { readonly kind: 'choice'; readonly of: readonly string[]; readonly to: (word: string) => Option | undefined }
   );
 
-/** Options that hold others. */
+/** Settings of a nested object of options. */
 export type NestedSettings<Option, Extra> = Option extends
   string | number | boolean | readonly unknown[] | ((...args: never[]) => unknown)
   ? never
   : SettingRows<Option, Extra> & { readonly kind?: never };
 
-/** Settings by the options that they give, in the order of `--help`; options within others stand within them. */
+/** Settings by option, in the order of `--help`; nested objects hold the settings of nested options. */
 export type SettingRows<Options, Extra = unknown> = {
   readonly [Key in keyof Options]?:
     SettingRow<Exclude<Options[Key], undefined>, Extra> | NestedSettings<Exclude<Options[Key], undefined>, Extra>;
 };
 
-/** Options that were given. */
+/** The options that were given. */
 export type GivenOptions<Options> = { readonly [Key in keyof Options]?: Exclude<Options[Key], undefined> };
 
-/** How what was given is named in messages. */
+/** How messages name a setting and its origin. */
 export interface SettingSource {
-  /** Whose settings they are: `The task "forecast"`. */
+  /** Owner of the settings: `The task "forecast"`. */
   readonly owner?: string;
-  /** Where it was given: `--set season`; `The setting season` by default. */
+  /** Where the setting was given: `--set season`; `The setting season` by default. */
   readonly where?: (name: string) => string;
-  /** What is to be done, by default `Correct it.` */
+  /** The remedy; `Correct it.` by default. */
   readonly remedy?: (name: string) => string;
-  /** Behind the name of a setting that there is not: `, which is set in "run.yaml"`. */
+  /** Text after the name of an unknown setting: `, which is set in "run.yaml"`. */
   readonly place?: (name: string) => string;
 }
 
 /** A table of settings, made by {@link settingsOf}. */
 export interface SettingTable<Options = unknown, Extra = unknown> {
-  /** All settings, in their order. */
+  /** All settings, in order. */
   readonly rows: readonly (SettingInfo & Extra)[];
-  /**
-   * What was given, each a value of its kind: a number that was text is a number. What was checked once stays as it is.
-   *
-   * @throws OnnxLoraError `CONFIG_INVALID` for a name that there is not, and a value that cannot be
-   */
+  /** Parses values, such as numbers from text; idempotent. @throws OnnxLoraError `CONFIG_INVALID` */
   check(given: SettingValues | undefined, source?: SettingSource): SettingValues;
-  /**
-   * The options that were given.
-   *
-   * @throws OnnxLoraError `CONFIG_INVALID` as `check`
-   */
+  /** Parses values into options. @throws OnnxLoraError `CONFIG_INVALID` */
   read(given: SettingValues | undefined, source?: SettingSource): GivenOptions<Options>;
   /**
-   * Checks options that a program gives by their own names, as settings are. Options of kinds that no setting has, such as a
-   * weight for each class, are whose they are to check.
-   *
-   * @throws OnnxLoraError `CONFIG_INVALID` for a value that cannot be
+   * Checks options that a program passes by their own names, except those of types that no setting has, such as an
+   * object of class weights. @throws OnnxLoraError `CONFIG_INVALID`
    */
   checkOptions(options: { readonly [Key in keyof Options]?: Options[Key] | undefined }): void;
 }
 
-/** A row as it is once its type has been checked. */
-interface AnyRow extends DescribedSetting, Omit<SettingInfo, 'name'> {
+/** A row without its option's type; `path` leads to the option. */
+interface Row extends SettingInfo, Pick<DescribedSetting, 'must'> {
+  readonly path: readonly string[];
   readonly to?: (value: SettingValue) => unknown;
 }
 
 /**
- * A table of settings from the options that they give: the type of the options checks kinds and words of the rows.
+ * Makes a table of settings. The type of the options checks the kinds and words of the rows.
  *
  * @example
  * readonly settings: SettingTable<ForecastOptions> = settingsOf({
@@ -151,12 +142,9 @@ interface AnyRow extends DescribedSetting, Omit<SettingInfo, 'name'> {
 export function settingsOf<Options, Extra = unknown>(
   rows: SettingRows<NoInfer<Options>, NoInfer<Extra>>,
 ): SettingTable<Options, Extra> {
-  const all = rowsIn(rows as unknown as Readonly<Record<string, AnyRow>>);
-  const infos = all.map(({ name, row }) => {
-    const { to: _, must: __, ...info } = row;
-    return { ...info, name } as SettingInfo & Extra;
-  });
-  const names = infos.map(({ name }) => name);
+  const all = rowsIn(rows);
+  const infos = all.map(({ to: _, must: __, path: ___, ...info }) => info as SettingInfo & Extra);
+  const names = all.map(({ name }) => name);
   const found = (given: SettingValues, source: SettingSource): { row: Row; plain: SettingValue; option: unknown }[] =>
     Object.entries(given).map(([name, value]) => {
       const row = all[names.indexOf(name)];
@@ -184,8 +172,15 @@ export function settingsOf<Options, Extra = unknown>(
   };
 }
 
-function checkOption({ path, row }: Row, options: unknown): void {
-  const value = path.reduce<unknown>((inner, key) => (inner as Readonly<Record<string, unknown>> | undefined)?.[key], options); // prettier-ignore
+function rowsIn(rows: object, path: readonly string[] = []): Row[] {
+  return Object.entries(rows).flatMap(([key, row]: [string, Row | object]) =>
+    'kind' in row ? [{ ...row, name: row.name ?? key, path: [...path, key] }] : rowsIn(row, [...path, key]),
+  );
+}
+
+function checkOption(row: Row, options: object): void {
+  let value: unknown = options;
+  for (const key of row.path) value = (value as Readonly<Record<string, unknown>> | undefined)?.[key];
   const isOfNoSetting = typeof value === 'object' && value !== null && row.kind !== 'texts';
   if (value === undefined || row.to || isOfNoSetting) return;
   const { error } = settingSchema(row).safeParse(row.kind === 'texts' ? valueOfWords(row, value) : value);
@@ -193,27 +188,12 @@ function checkOption({ path, row }: Row, options: unknown): void {
   const shown = typeof value === 'number' ? String(value) : JSON.stringify(value);
   throw new OnnxLoraError(
     'CONFIG_INVALID',
-    `${path.join('.')} ${error.issues[0]!.message}, but it is ${shown}.${hintFor(row, value)} ${row.description}`,
+    `${row.path.join('.')} ${error.issues[0]!.message}, but it is ${shown}.${hintFor(row, value)} ${row.description}`,
   );
 }
 
-/** What a word that was given may be meant as. */
-function hintFor({ of = [], or = [] }: AnyRow, given: unknown): string {
+function hintFor({ of = [], or = [] }: Row, given: unknown): string {
   return typeof given === 'string' ? didYouMean(given, [...of, ...or]) : '';
-}
-
-interface Row {
-  readonly path: readonly string[];
-  readonly name: string;
-  readonly row: AnyRow;
-}
-
-function rowsIn(rows: Readonly<Record<string, AnyRow>>, path: readonly string[] = []): Row[] {
-  return Object.entries(rows).flatMap(([key, row]) =>
-    typeof row.kind === 'string'
-      ? [{ path: [...path, key], name: row.name ?? key, row }]
-      : rowsIn(row as unknown as Readonly<Record<string, AnyRow>>, [...path, key]),
-  );
 }
 
 function unknownSetting(name: string, names: readonly string[], source: SettingSource): OnnxLoraError {
@@ -230,11 +210,7 @@ function nameOfSetting(name: string): string {
   return `The setting ${name}`;
 }
 
-function checked(
-  { name, row }: Row,
-  given: SettingValue,
-  source: SettingSource,
-): { plain: SettingValue; option: unknown } {
+function checked(row: Row, given: SettingValue, source: SettingSource): { plain: SettingValue; option: unknown } {
   const { where = nameOfSetting, remedy = () => 'Correct it.' } = source;
   const { data, error } = settingSchema(row).safeParse(valueOfWords(row, given)) as z.ZodSafeParseResult<SettingValue>;
   const option = error || !row.to ? data : row.to(data);
@@ -242,13 +218,13 @@ function checked(
   const message = error?.issues[0]!.message ?? `must be ${row.must}`;
   throw new OnnxLoraError(
     'CONFIG_INVALID',
-    `${where(name)} ${message}, but it is ${JSON.stringify(given)}.${hintFor(row, given)} ${remedy(name)}`,
+    `${where(row.name)} ${message}, but it is ${JSON.stringify(given)}.${hintFor(row, given)} ${remedy(row.name)}`,
   );
 }
 
-/** The value that words stand for: numbers, true and false, lists with commas between. What cannot be one stays as it is. */
+/** Parses text: numbers, true and false, comma-separated lists. Text that does not parse is returned as it is. */
 export function valueOfWords({ kind }: Pick<SettingInfo, 'kind'>, given: unknown): unknown {
-  // A file may hold a name that reads as a number.
+  // YAML and JSON files may hold a name that reads as a number.
   if (kind === 'text' && typeof given === 'number') return String(given);
   if (typeof given !== 'string') return given;
   switch (kind) {
@@ -266,10 +242,10 @@ export function valueOfWords({ kind }: Pick<SettingInfo, 'kind'>, given: unknown
   }
 }
 
-/** More than anybody needs of anything whole: memory or time would end before. */
+/** Upper bound of integers without a `max`: memory or time would run out before. */
 const BILLION = 1_000_000_000;
 
-/** What checks values of a setting; messages go on after what it is called: `must be a number`. */
+/** The schema of a setting's values; messages continue after the name: `must be a number`. */
 export function settingSchema(row: Omit<SettingInfo, 'name' | 'description'>): z.ZodType {
   const text = z.string({ error: 'must be text' }).min(1, { error: 'must not be empty' });
   switch (row.kind) {

@@ -1,4 +1,4 @@
-/** @file Makers that a plugin brings: of tasks and predictors from the words of a command, and of preprocessors. */
+/** @file Factories that a plugin contributes: tasks, predictors and preprocessors. */
 
 import type { Adapter } from '../adapter/adapter.ts';
 import type { Tensor } from '../runtime/tensor.ts';
@@ -7,68 +7,68 @@ import type { Task } from './preparedTask.ts';
 import type { SettingTable, SettingValues } from './settings.ts';
 import type { RunnableModel, RunnableOptions } from './taskModel.ts';
 
-/** Makes tasks from the command line's words; a domain package brings one per task. */
+/** Makes a task and its predictor from command-line options. */
 export interface TaskFactory {
-  /** The task's name on the command line: `--task`. */
+  /** The task's name, as for `--task`. */
   readonly name: string;
   /** One line for `--help`. */
   readonly description: string;
-  /** Settings of its own, made by `settingsOf`; the command line takes them as `--set name=value`. */
+  /** Settings of the task, made by `settingsOf`; the command line takes them as `--set name=value`. */
   readonly settings?: SettingTable;
-  /** What the command line trains with where the user says nothing, in place of its own defaults. */
+  /** Training defaults of the command line for this task. */
   readonly defaults?: Readonly<
     Partial<Record<'batchSize' | 'epochs' | 'lr' | 'warmupSteps', number>> & { sampling?: 'uniform' | 'length' }
   >;
-  /** The task on this data. Reads no file yet. */
+  /** Makes the task for this data. Reads no file yet. */
   create(options: TaskOptions): Task;
-  /** What its predictor is asked about: by default whole files of the kinds that the preprocessors of its domain read. */
+  /** Input of its predictor: by default whole files, of the types that the domain's preprocessors read. */
   readonly input?: PredictorInput;
   /**
-   * Loads the model to answer about what nobody has labelled. `filePredictor` makes it for tasks that answer about a file in one
-   * pass, `recordPredictor` for those that answer about the records of files; text that is written token by token is its own.
+   * Loads the model to answer about unlabelled data. `filePredictor` serves tasks that answer about a file in one pass,
+   * `recordPredictor` those that answer about records of files; generation needs its own.
    *
-   * @param model as its adapter answers with it, with the head and the labels that this brings
+   * @param model the model as the adapter uses it, with the adapter's head and labels
    */
   predictor?(model: RunnableModel, options?: PredictorOptions): Promise<Predictor>;
 }
 
-/** What a predictor is asked about. */
+/** Input of a predictor. */
 export interface PredictorInput {
-  /** Endings of the files that it reads, in lower case with the dot: `.fasta`, `.fasta.gz`. */
+  /** File endings that it reads, in lower case with the dot: `.fasta`, `.fasta.gz`. */
   readonly endings?: readonly string[];
-  /** Whether it reads bytes as they come, such as those of standard input, and answers as it goes; false by default. */
+  /** Whether it reads byte streams, such as standard input, and answers as it reads; false by default. */
   readonly streams?: boolean;
-  /** Whether a file holds any number of records, with an answer about each; false by default. */
+  /** Whether a file holds records, with an answer for each; false by default. */
   readonly records?: boolean;
 }
 
-/** What the command line knows of the data. */
+/** The data and settings of a task. */
 export interface TaskOptions {
   /** The path given as `--data`. */
   readonly data: string;
-  /** Held-out data: a path, or a fraction of the data. */
+  /** Validation data: a path, or a fraction of the data. */
   readonly validation?: string | number;
-  /** A fraction to hold out where the data has no part for evaluation and `validation` says nothing. */
+  /** Fraction to hold out where the data has no validation split and `validation` is absent. */
   readonly holdOut?: number;
-  /** Seeds splits and augmentations. */
+  /** Seed of splits and augmentations. */
   readonly seed: number;
-  /** Values of the factory's own settings, which its table reads; absent is the default. */
+  /** Values of the factory's settings; absent means defaults. */
   readonly settings?: SettingValues | undefined;
 }
 
-/** How a predictor is made. */
+/** Options of {@link TaskFactory.predictor}. */
 export interface PredictorOptions {
-  /** Values of the factory's own settings, which its table reads. */
+  /** Values of the factory's settings. */
   readonly settings?: SettingValues | undefined;
-  /** The adapter that answers where nothing else is said, which may bring labels of its own; the base alone without one. */
+  /** The default adapter, which may bring labels; without it the base answers. */
   readonly adapter?: Adapter;
-  /** Adapters with the same labels and head, by the names that sources may choose them by. */
+  /** Adapters with the same labels and head, by the names that sources choose them by. */
   readonly adapters?: Readonly<Record<string, Adapter>>;
-  /** How the model is to be loaded, adapters aside. */
+  /** How to load the model, except for adapters. */
   readonly load?: Omit<RunnableOptions, 'adapters'>;
 }
 
-/** Turns files into exactly what a model is fed, by what its preprocessor's file says. */
+/** Turns files into the model's inputs, as the preprocessor's config describes. */
 export interface Preprocessor {
   /** The tensor of one file without the batch dimension: `[channels, height, width]` for an image. */
   preprocess(file: string): Promise<Tensor>;
@@ -78,10 +78,10 @@ export interface Preprocessor {
 export interface PreprocessorFactory {
   /** The domain of its package, such as `vision`. */
   readonly domain: string;
-  /** File endings it can read, in lower case with the dot: `.png`. */
+  /** File endings that it reads, in lower case with the dot: `.png`. */
   readonly fileEndings: readonly string[];
-  /** True when it can make what this file describes. The first factory that says so wins. */
+  /** True when it supports this config. The first factory to return true wins. */
   recognises(config: Readonly<Record<string, unknown>>): boolean;
-  /** @throws OnnxLoraError `CONFIG_INVALID` when the file asks for what is not supported, naming `path` */
+  /** @throws OnnxLoraError `CONFIG_INVALID` for options that it does not support, naming `path` */
   create(config: Readonly<Record<string, unknown>>, path: string): Preprocessor;
 }

@@ -1,4 +1,4 @@
-/** @file What a task may ask about a model, and how a model is run. */
+/** @file The model as tasks see it, and how it is run. */
 
 import type { Adapter } from '../adapter/adapter.ts';
 import type { AdapterNotes } from '../adapter/storage/adapterNotes.ts';
@@ -7,86 +7,72 @@ import type { InputSizes } from '../ops/rewrites/inputSizes.ts';
 import type { Provider } from '../runtime/session.ts';
 import type { DataType } from '../runtime/tensor.ts';
 
-/** What a task may ask about the model it is prepared for. */
+/** The model that a task is prepared for. */
 export interface TaskModel {
-  /** What the user called it: a folder, a file or a hub id. For error messages. */
+  /** Name for messages: a folder, a file or a hub id, as the user gave it. */
   readonly name: string;
-  /** Folder with config.json and the preprocessor's file, where there is one. */
+  /** Folder of config.json and the preprocessor's config, if any. */
   readonly folder?: string;
-  /** `config.json`, parsed, where there is one. */
+  /** Parsed `config.json`, if any. */
   readonly config?: Readonly<Record<string, unknown>>;
-  /** Graph inputs by name. A dimension is a number, or the name of a dynamic one. */
+  /** Graph inputs by name. A dimension is a number, or the symbol of a dynamic one. */
   readonly inputs: Readonly<Record<string, GraphPort>>;
   /** Graph outputs by name. */
   readonly outputs: Readonly<Record<string, GraphPort>>;
-  /**
-   * What the layer reads that gives an output, such as the features from which a classifier makes its scores; undefined
-   * where no layer gives it. A task that wants the value names it in `PreparedTask.outputs`.
-   */
+  /** Input of the layer that produces an output, if any, for `PreparedTask.outputs`: a classifier's features. */
   headInput?(output: string): HeadInput | undefined;
   /**
-   * What the whole head reads that gives an output: the features behind all layers of its name, such as `lm_head.dense` and
-   * `lm_head.decoder` of a masked language model. `module` is the first of them, `name` the value that it reads; undefined
-   * where no layer gives the output.
+   * Input of the whole head that produces an output, such as of `lm_head.dense` and `lm_head.decoder` in a masked
+   * language model. `module` is its first layer, `name` the value; undefined if there is none.
    */
   featuresOf?(output: string): HeadInput | undefined;
-  /**
-   * The rows of a table that an input's ids are looked up in, such as the embeddings of `input_ids`; undefined where there are
-   * none, or no one table.
-   */
+  /** Rows that an input's ids look up in its one embedding table, such as of `input_ids`, if there is one. */
   lookupOf?(input: string): InnerValue | undefined;
-  /**
-   * The value that an output is cut from, such as all masks of a SAM whose export leaves one out; undefined where it is not
-   * cut. A task that wants the value names it in `PreparedTask.outputs`.
-   */
+  /** The value that an output is sliced from, if any, for `PreparedTask.outputs`: all masks of a SAM. */
   slicedFrom?(output: string): string | undefined;
   /**
-   * The scores of which an output is made by Softmax, LogSoftmax or Sigmoid, where a model ends in probabilities; undefined
-   * where it does not. Losses are defined on scores: the logarithm of a probability that is almost 0 loses its digits and its
-   * gradient. A task that wants the scores names them in `PreparedTask.outputs`.
+   * The logits behind an output of Softmax, LogSoftmax or Sigmoid; undefined for others. Losses need logits, since the
+   * logarithm of a probability near 0 loses its precision and its gradient. To read them, list them in
+   * `PreparedTask.outputs`.
    */
   logitsOf?(output: string): string | undefined;
-  /**
-   * The model for smaller inputs, as `PreparedTask.inputSizes` has them. A task that may do without asks first.
-   *
-   * @throws OnnxLoraError `MODEL_UNSUPPORTED` where the graph cannot follow
-   */
+  /** The model for smaller inputs, see `PreparedTask.inputSizes`. @throws OnnxLoraError `MODEL_UNSUPPORTED` */
   withInputSizes?(sizes: InputSizes): TaskModel;
-  /** What the task has saved with the adapter that answers, by `PreparedTask.finish`. */
+  /** What `PreparedTask.finish` saved with the adapter in use. */
   readonly learned?: Readonly<Record<string, unknown>> | undefined;
-  /** Sizes of inputs with which what was merged into it was trained, as {@link AdapterNotes} have them; absent for most. */
+  /** Input sizes that the merged adapter was trained with, as in {@link AdapterNotes}; absent for most models. */
   readonly trainedSizes?: AdapterNotes['inputSizes'];
 }
 
-/** A model that can be run: what `openModel` gives. */
+/** A runnable model, as `openModel` gives it. */
 export interface RunnableModel extends TaskModel {
-  /** The files of a model of several, each a model of its own; none for a model of one. */
+  /** The models of a pipeline of several files; empty for a single file. */
   readonly parts: readonly RunnableModel[];
-  /** The same model with values inside the graph among its outputs, such as what {@link TaskModel.headInput} names. */
+  /** The model with values inside the graph as further outputs, such as {@link TaskModel.headInput}. */
   withOutputs(values: readonly string[]): RunnableModel;
   withInputSizes?(sizes: InputSizes): RunnableModel;
-  /** Loads it, with the adapters by the name that `session.run` chooses them by. */
+  /** Loads the model with adapters, by the names that `session.run` selects them by. */
   session(options?: RunnableOptions): Promise<RunnableSession>;
 }
 
-/** A loaded {@link RunnableModel}: an {@link AdapterSession}, or what runs for it, such as the queue of a server. */
+/** A loaded {@link RunnableModel}: an {@link AdapterSession}, or a stand-in, such as a server's queue. */
 export type RunnableSession = Pick<
   AdapterSession,
   'inputNames' | 'outputNames' | 'provider' | 'mixesRows' | 'run' | 'bind' | 'release'
 >;
 
-/** How many examples one run may take: one where they, or their padding, would change each other's answers. */
+/** Examples per run: one where rows or padding would affect each other's answers. */
 export function rowsPerRun({ mixesRows }: Pick<RunnableSession, 'mixesRows'>, batchSize: number): number {
   return mixesRows ? 1 : batchSize;
 }
 
-/** How a {@link RunnableModel} is loaded. */
+/** How to load a {@link RunnableModel}. */
 export interface RunnableOptions {
-  /** Adapters by the names that runs choose them with; none by default. */
+  /** Adapters by the names that runs select them by; none by default. */
   readonly adapters?: Readonly<Record<string, Adapter>>;
-  /** Accept adapters that say they were trained on other weights; false by default. */
+  /** Accept adapters whose notes say they were trained on other weights; false by default. */
   readonly allowBaseMismatch?: boolean;
-  /** Where to run; `auto` by default. */
+  /** Execution provider; `auto` by default. */
   readonly provider?: Provider;
   /** Threads per operator on the CPU; all cores by default. */
   readonly threads?: number;
@@ -106,10 +92,10 @@ export interface HeadInput extends InnerValue {
   readonly module: string;
 }
 
-/** Type and shape of a graph input or output; `dims` is undefined where the file does not say. */
+/** Type and shape of a graph input or output; `dims` is undefined if the file does not declare it. */
 export interface GraphPort {
   /** The element type. */
   readonly type: DataType;
-  /** One size or symbol per dimension. */
+  /** A size or symbol per dimension. */
   readonly dims: readonly (number | string)[] | undefined;
 }

@@ -1,16 +1,16 @@
-/** @file Which rows are computed together. */
+/** @file Batches rows of similar length. */
 
-/** What a batch may be. */
+/** Limits of a batch. */
 export interface BatchLimits {
-  /** Most rows. */
+  /** Largest number of rows. */
   readonly rows: number;
-  /** Most tokens, padding included; a single row may have more. */
+  /** Largest number of tokens, padding included; a single row may have more. */
   readonly tokens: number;
-  /** False where the model cannot tell padding from tokens, so that rows of a batch must be equally long. */
+  /** False if the model does not mask padding, so that rows of a batch must have the same length. */
   readonly isPadded: boolean;
 }
 
-/** Batches of rows by their numbers, the longest rows first, so that little of a batch is padding. */
+/** Batches of row indices, the longest rows first, to reduce padding. */
 export function lengthBuckets(lengths: readonly number[], { rows, tokens, isPadded }: BatchLimits): number[][] {
   const order = [...lengths.keys()].sort((a, b) => lengths[b]! - lengths[a]!);
   const batches: number[][] = [];

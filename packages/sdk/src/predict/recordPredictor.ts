@@ -1,4 +1,4 @@
-/** @file Predictors of one pass: batches of like length, adapters by row, and answers in the order of what was asked. */
+/** @file Predictors that answer in one pass: batches of similar length, adapters per row, answers in input order. */
 
 import type { Adapter } from '../adapter/adapter.ts';
 import { OnnxLoraError } from '../errors.ts';
@@ -19,26 +19,24 @@ import { type RunnableModel, type RunnableSession, rowsPerRun } from '../plugin/
 import { lengthBuckets } from './lengthBuckets.ts';
 import { chosenAdapter, requireNamedAdapters, sourcesOf } from './sources.ts';
 
-/** Rows of one batch without a word of the user's, and most tokens of it: attention takes memory by their square. */
+/** Default rows per batch, and largest number of tokens: attention takes quadratic memory. */
 const BATCH_SIZE = 32;
 const BATCH_TOKENS = 8192;
-/** Batches that are read ahead, so that rows of like length come together. */
+/** Batches to read ahead, so that rows of similar length come together. */
 const LOOK_AHEAD = 16;
 
-/** The name of {@link PredictorOptions.adapter} in the session. */
+/** Name of {@link PredictorOptions.adapter} in the session. */
 const ADAPTER = 'adapter';
 
 /** Options of {@link recordPredictor}. */
 export interface RecordPredictorOptions extends Pick<PredictorOptions, 'adapter' | 'adapters' | 'load'> {
-  /** Adapters that answer together with the one that is chosen. */
+  /** Adapters that answer together with the chosen one. */
   readonly ensemble?: readonly Adapter[];
 }
 
 /**
- * A model that answers in one pass about each item of its sources. No more than a few batches are read ahead and held in memory;
- * answers come in the order of the items, whichever were computed together.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` for adapters of one name; as `model.session`
+ * Makes a predictor that answers about each item of its sources in one pass. It reads only a few batches ahead; answers
+ * come in the order of the items. @throws OnnxLoraError `CONFIG_INVALID` for adapters of one name; as `model.session`
  */
 export async function recordPredictor<Item, Row, Found>(
   model: RunnableModel,
@@ -59,7 +57,7 @@ export async function recordPredictor<Item, Row, Found>(
     adapters: { ...chosen, ...members },
   });
   const loaded = { session, members: Object.keys(members), adapters: Object.keys(chosen) };
-  // The session has the adapter: here its name is kept, and not its tensors.
+  // Keeps the adapter's name only; the session has its tensors.
   const usual = adapter ? ADAPTER : null;
   return {
     adapters: loaded.adapters,
@@ -71,36 +69,29 @@ export async function recordPredictor<Item, Row, Found>(
 
 interface Loaded {
   readonly session: RunnableSession;
-  /** Names of the adapters that answer with whichever is chosen. */
+  /** Names of the ensemble's other adapters. */
   readonly members: readonly string[];
-  /** Names that may be chosen. */
   readonly adapters: readonly string[];
 }
 
-/** An item that waits for its answers. */
 interface Waiting<Item, Row, Found> {
   readonly source: number;
   readonly adapter: string | null;
   readonly item: Item;
   readonly rows: readonly Row[];
-  /** What is known of its rows so far. */
   found: (AnsweredRow<Row, Found> | undefined)[];
-  /** Rows that are still to be computed. */
   open: number;
   predictions: readonly Prediction[];
-  /** Answers of it that are there already. */
   readonly skip: number;
   readonly read: Pick<Answer, 'read' | 'total'>;
 }
 
-/** A row of an item that waits. */
 interface WaitingRow<Item, Row, Found> {
   readonly of: Waiting<Item, Row, Found>;
   readonly place: number;
   readonly row: Row;
 }
 
-/** Rows that are computed together. */
 interface FedBatch<Item, Row, Found> {
   readonly batch: readonly WaitingRow<Item, Row, Found>[];
   readonly feeds: Feeds;
@@ -110,7 +101,6 @@ function* answersOf({ source, predictions, skip, read }: Waiting<unknown, unknow
   for (const prediction of predictions.slice(skip)) yield { source, prediction, ...read };
 }
 
-/** One call of `predict`. */
 class Pass<Item, Row, Found> {
   readonly #processor: RecordProcessor<Item, Row, Found>;
   readonly #loaded: Loaded;
@@ -150,7 +140,6 @@ class Pass<Item, Row, Found> {
     yield* this.#computed(waiting);
   }
 
-  /** The items of a source for which there are no answers yet. */
   async *#items(source: Source, number: number): AsyncGenerator<Waiting<Item, Row, Found>> {
     const processor = this.#processor;
     const adapter = chosenAdapter(this.#options.adapter, source, this.#loaded.adapters);
@@ -180,12 +169,11 @@ class Pass<Item, Row, Found> {
     }
   }
 
-  /** A source that is one item itself. */
   async *#whole(source: Source): AsyncGenerator<SourceRecord<Item>> {
     yield { item: this.#processor.read ? await this.#processor.read(source) : (source as Item) };
   }
 
-  /** @throws the error where nobody wants to hear of it */
+  /** Reports a bad source. @throws the error without `onBadSource` */
   #isBad(source: number, error: unknown): void {
     const { onBadSource } = this.#options;
     if (!onBadSource) throw error;
@@ -193,7 +181,7 @@ class Pass<Item, Row, Found> {
     this.#bad.add(source);
   }
 
-  /** Computes what waits, rows of like length together, and answers in its order; the next batch is read meanwhile. */
+  /** Computes items in batches of similar length and yields answers in order, reading the next batch meanwhile. */
   async *#computed(waiting: readonly Waiting<Item, Row, Found>[]): AsyncGenerator<Answer> {
     const rows = waiting.flatMap((of) => of.rows.map((row, place) => ({ of, place, row })));
     const batches = this.#batches(rows);
@@ -203,7 +191,6 @@ class Pass<Item, Row, Found> {
       const fed = await upcoming;
       if (this.#options.signal?.aborted) return;
       upcoming = batches[i + 1] && this.#feeds(batches[i + 1]!);
-      // A failure is told when the batch is awaited.
       upcoming?.catch(() => undefined);
       if (fed) await this.#compute(fed);
       for (; waiting[answered]?.open === 0; answered++) yield* answersOf(waiting[answered]!);
@@ -238,13 +225,12 @@ class Pass<Item, Row, Found> {
       of.found[place] = { row, found: members[0]![i]!, members: members.map((found) => found[i]!) };
       of.open--;
       if (of.open > 0) continue;
-      // What the model gave is let go as soon as it has been made use of.
       of.predictions = this.#processor.answers(of.item, of.found as AnsweredRow<Row, Found>[]);
       of.found = [];
     }
   }
 
-  /** The feeds of a batch, without the rows of sources that cannot be read. */
+  /** The feeds of a batch, without rows of bad sources. */
   async #feeds(batch: readonly WaitingRow<Item, Row, Found>[]): Promise<FedBatch<Item, Row, Found> | undefined> {
     const feedsOf = async (rows: typeof batch): Promise<Feeds> => this.#processor.feeds(rows.map(({ row }) => row));
     try {

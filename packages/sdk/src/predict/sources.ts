@@ -1,20 +1,16 @@
-/** @file What predictors are asked about, one by one, and which adapter answers. */
+/** @file Sources of predictors, and the choice of adapters. */
 
 import { didYouMean, OnnxLoraError } from '../errors.ts';
 import type { PredictOptions, Source } from '../plugin/predictor.ts';
 import type { PredictorOptions } from '../plugin/taskFactory.ts';
 
-/** The sources one by one; a path alone is one, and not its letters. */
+/** The sources in turn; a single path is one source. */
 export async function* sourcesOf(sources: string | Iterable<Source> | AsyncIterable<Source>): AsyncGenerator<Source> {
   if (typeof sources === 'string') yield sources;
   else yield* sources;
 }
 
-/**
- * The adapter that answers about a source: one of those that are known by their names, or null for the base.
- *
- * @throws OnnxLoraError `INPUT_INVALID` for another name
- */
+/** The adapter for a source, or null for the base. @throws OnnxLoraError `INPUT_INVALID` for an unknown name */
 export function chosenAdapter(
   adapter: PredictOptions['adapter'],
   source: Source,
@@ -28,11 +24,7 @@ export function chosenAdapter(
   );
 }
 
-/**
- * Refuses the list of adapters that predictors once took: nothing says of an adapter without a name when it answers.
- *
- * @throws OnnxLoraError `CONFIG_INVALID`
- */
+/** Refuses an unnamed list of adapters, since none could be chosen. @throws OnnxLoraError `CONFIG_INVALID` */
 export function requireNamedAdapters(adapters: PredictorOptions['adapters']): void {
   if (!Array.isArray(adapters)) return;
   throw new OnnxLoraError(

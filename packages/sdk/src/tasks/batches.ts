@@ -1,21 +1,21 @@
-/** @file Goes through a dataset batch by batch, and gives batches few different lengths. */
+/** @file Batches of a dataset for evaluation, and bucketing of lengths. */
 
 import type { Feeds, Tensor } from '../runtime/tensor.ts';
-import type { Batch, Dataset } from '../plugin/dataset.ts';
+import type { Batch, Dataset, MetricCollector } from '../plugin/dataset.ts';
 import type { ReportRequest } from '../plugin/preparedTask.ts';
 
-/** Examples, and how batches are made of them. */
+/** A dataset and its collation. */
 export interface BatchSource<Example> {
   /** The examples. */
   readonly dataset: Dataset<Example>;
-  /** Makes a batch of examples. */
+  /** Makes a batch from examples. */
   readonly collate: (examples: readonly Example[]) => Promise<Batch>;
 }
 
-/** Hears of an example that cannot be loaded, and is left out. */
+/** Called for an example that cannot be loaded, to skip it. */
 export type BadExample = (example: number, error: unknown) => void;
 
-/** Examples by their numbers, loaded together. Where nobody hears of one that cannot be loaded, none is. */
+/** Loads examples concurrently. Without `onBad`, an example that cannot be loaded rejects all. */
 export async function loadExamples<Example>(
   dataset: Dataset<Example>,
   indices: readonly number[],
@@ -34,18 +34,18 @@ export async function loadExamples<Example>(
   });
 }
 
-/** The batches of the examples `indices`, in their order; of all by default. Nothing about them is random. */
+/** Batches of the examples `indices`, in order; of all by default. Nothing is random. */
 export async function* batchesOf<Example>(
   { dataset, collate }: BatchSource<Example>,
   batchSize: number,
   indices: readonly number[] = evenlySpaced(dataset.length),
   onBad?: BadExample,
 ): AsyncGenerator<{
-  /** Numbers of the examples in the dataset. */
+  /** Indices of the examples in the dataset. */
   readonly indices: readonly number[];
   /** The examples. */
   readonly examples: readonly Example[];
-  /** The batch that they make. */
+  /** The collated batch. */
   readonly batch: Batch;
 }> {
   for (let from = 0; from < indices.length; from += batchSize) {
@@ -56,21 +56,21 @@ export async function* batchesOf<Example>(
   }
 }
 
-/** Indices below `length`, at most so many, evenly spaced. */
+/** Up to `most` indices below `length`, evenly spaced. */
 export function evenlySpaced(length: number, most: number = length): number[] {
   const count = Math.min(length, most);
   return Array.from({ length: count }, (_, i) => Math.floor((i * length) / count));
 }
 
-/** What the model with the adapter gives for one batch, and what is known of it. */
+/** Outputs of the adapted model for one batch, with its targets. */
 export interface HeldOutBatch {
   /** The model's outputs by name, `[batch, …]`. */
   readonly outputs: Readonly<Record<string, Tensor>>;
-  /** What `collate` gave beside the feeds. */
+  /** Targets from `collate`. */
   readonly targets: Feeds;
 }
 
-/** The batches of a dataset, in its order. */
+/** Runs the adapted model on a dataset, batch by batch. */
 export async function* heldOut<Example>(
   source: BatchSource<Example>,
   request: Pick<ReportRequest, 'run' | 'batchSize'>,
@@ -79,9 +79,18 @@ export async function* heldOut<Example>(
     yield { outputs: await request.run(batch.inputs, 'adapted'), targets: batch.targets };
 }
 
+/** Adds the adapted model's outputs for a dataset to a collector. */
+export async function measure<Example>(
+  collector: Pick<MetricCollector, 'update'>,
+  source: BatchSource<Example>,
+  request: Pick<ReportRequest, 'run' | 'batchSize'>,
+): Promise<void> {
+  for await (const { outputs, targets } of heldOut(source, request)) collector.update(outputs, targets);
+}
+
 /**
- * The length of the bucket that a length falls into, of few: multiples of `unit` up to 8, and of what it has doubled to beyond, so that there are four for each
- * doubling and no length grows by more than a quarter once it has four units.
+ * Rounds a length up to one of few buckets: multiples of `unit` up to 8, then four per doubling, so that no length of at
+ * least four units grows by more than a quarter.
  */
 export function bucketLength(length: number, unit: number): number {
   let step = unit;

@@ -1,4 +1,4 @@
-/** @file Says in words what a head answers: a class, labels or numbers for each row. */
+/** @file Decodes the outputs of a head into predictions. */
 
 import type { Tensor } from '../runtime/tensor.ts';
 import type { ClassPrediction, LabelsPrediction, NumberPrediction, ScoredLabel } from '../plugin/predictions.ts';
@@ -13,11 +13,8 @@ import { bestClasses, logSumExp, scoresOf } from './classification/scores.ts';
 import type { AnswerKind } from './examples.ts';
 
 /**
- * What the scores of a head say, for {@link Processor.decode}: of classes as {@link decodeClasses} with the model's labels and
- * the temperature that was saved with the adapter, of labels as {@link decodeLabels} with its thresholds, of numbers as
- * {@link decodeValues}.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` where config.json names another number of classes
+ * Makes {@link Processor.decode} for a head, as {@link decodeClasses}, {@link decodeLabels} or {@link decodeValues},
+ * with the model's labels and the adapter's temperature or thresholds. @throws OnnxLoraError `CONFIG_INVALID`
  */
 export function headDecoder(
   model: TaskModel,
@@ -35,12 +32,11 @@ export function headDecoder(
 }
 
 /**
- * One prediction per row of the output `[batch, classes]` called `output`: `{ label, score, top }`, where `top` lists
- * the five likeliest classes, best first, with the probabilities that softmax gives them when scores are divided by the
- * temperature.
+ * Decodes an output `[batch, classes]` into `{ label, score, top }` per row. `top` lists the five most likely classes,
+ * best first, with the softmax of the scores divided by the temperature.
  *
- * @throws OnnxLoraError `INPUT_INVALID` when the output is missing or of another shape; `LOSS_NOT_FINITE` when a score
- *   is NaN or infinite
+ * @throws OnnxLoraError `INPUT_INVALID` if the output is missing or has another shape; `LOSS_NOT_FINITE` for NaN or
+ *   infinity
  */
 export function decodeClasses(
   outputs: Readonly<Record<string, Tensor>>,
@@ -58,11 +54,11 @@ export function decodeClasses(
 }
 
 /**
- * One prediction per row: `{ labels, scores }`, where `labels` are those from their thresholds on, joined by commas, and
- * `scores` the probability of each label.
+ * Decodes an output `[batch, labels]` into `{ labels, scores }` per row: the labels from their thresholds on, joined by
+ * commas, and the probability of each label.
  *
- * @throws OnnxLoraError `INPUT_INVALID` when the output is missing or of another shape; `LOSS_NOT_FINITE` when a score
- *   is NaN or infinite
+ * @throws OnnxLoraError `INPUT_INVALID` if the output is missing or has another shape; `LOSS_NOT_FINITE` for NaN or
+ *   infinity
  */
 export function decodeLabels(
   outputs: Readonly<Record<string, Tensor>>,
@@ -78,12 +74,7 @@ export function decodeLabels(
   });
 }
 
-/**
- * One prediction per row: `{ value }`, or `{ values }` by name where there are several.
- *
- * @throws OnnxLoraError `INPUT_INVALID` when the output is missing or of another shape; `LOSS_NOT_FINITE` when a number
- *   is NaN or infinite
- */
+/** Decodes an output into `{ value }` per row, or `{ values }` by name. @throws OnnxLoraError as {@link scoresOf} */
 export function decodeValues(
   outputs: Readonly<Record<string, Tensor>>,
   output: string,
@@ -97,7 +88,7 @@ export function decodeValues(
   });
 }
 
-/** Names of the numbers where the data have none: one is `value`. */
+/** Default names of predicted numbers; a single one is `value`. */
 export function valueNames(count: number): readonly string[] {
   return count === 1 ? ['value'] : Array.from({ length: count }, (_, i) => `value ${i + 1}`);
 }

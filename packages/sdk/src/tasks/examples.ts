@@ -1,9 +1,10 @@
-/** @file What a domain says of its own for the tasks that answer with classes, labels or numbers about whole examples. */
+/** @file The contract by which a domain supplies examples for classification, labelling and regression. */
 
 import type { AlsoFits, NewHead, PreparedTask, ReportRequest } from '../plugin/preparedTask.ts';
 import type { Batch, Dataset } from '../plugin/dataset.ts';
 import type { Feeds } from '../runtime/tensor.ts';
 import type { ReportSection } from '../plugin/reportSection.ts';
+import type { SettingRow } from '../plugin/settings.ts';
 import type { TaskModel } from '../plugin/taskModel.ts';
 import type { SplitData } from '../data/splits/splits.ts';
 import { balancedWeights } from './classification/lossWeights.ts';
@@ -13,67 +14,70 @@ import type { ClassMetricName } from './classification/classificationMetrics.ts'
 import type { LabelMeasures } from '../statistics/labelMeasure.ts';
 import type { NumberScores } from '../statistics/numberMeasure.ts';
 
-/** An example with what is to be said of it. */
+/** An example with its target. */
 export type Labelled<Item, Target> = Item & {
-  /** What is to be predicted: the number of a class, zeros and ones for labels, or numbers. */
+  /** The target: index of a class, zeros and ones for labels, or numbers. */
   readonly target: Target;
-  /** In training, how many examples were drawn before. */
+  /** In training, the number of examples drawn before this one. */
   readonly draw?: number;
 };
 
-/** What is known of a record. */
+/** The labels and location of a record. */
 export interface KnownOfRecord {
-  /** Where it is, at the beginning of a sentence: `labels.csv, line 12`. */
+  /** Location, at the start of a sentence: `labels.csv, line 12`. */
   readonly place: string;
-  /** Its class, or any number of labels. */
+  /** Its class, or its labels. */
   readonly labels?: readonly string[] | undefined;
-  /** Numbers to predict; NaN where one is not known. */
+  /** Numbers to predict; NaN where missing. */
   readonly values?: readonly number[] | undefined;
 }
 
-/** What a task is to learn of the examples. */
+/** What a task predicts. */
 export type AnswerKind = 'classes' | 'labels' | 'numbers';
 
-/** Examples with what is known of them. */
+/** A dataset of records with targets. */
 export interface LabelledDataset<Item, Target, Record = unknown> extends Dataset<Labelled<Item, Target>> {
   /** The records. */
   readonly records: readonly Record[];
-  /** What is to be predicted of each record. */
+  /** Target of each record. */
   readonly targets: readonly Target[];
-  /** Number of each example's record, where a record may be several examples, such as windows. */
+  /** Index of each example's record, if a record may give several examples, such as windows. */
   readonly recordOf?: readonly number[];
 }
 
-/** Whether the model gets a new head. */
 export interface HeadOption {
   /**
-   * `auto`, the default, keeps the model's own where that knows the data's labels, or gives as many numbers; where a few of the
-   * labels are unknown to it, that is an error, for they may be misspelt. `new` always makes one, `keep` never.
+   * `auto`, the default, keeps the model's own head if it knows the labels, or gives the same number of values; it
+   * fails if most labels are known but a few are not, since those may be misspelt. `new` always makes a head, `keep`
+   * never does.
    */
   readonly head?: 'auto' | 'new' | 'keep' | undefined;
 }
 
-/** The examples of a domain: what a task is made from. They read nothing before they are opened. */
+/** {@link HeadOption} as a setting. */
+export const headSetting: SettingRow<'auto' | 'new' | 'keep'> = {
+  kind: 'choice',
+  of: ['auto', 'new', 'keep'],
+  description: 'auto (a new head where the model does not know the labels; the default), new, or keep.',
+};
+
+/** A domain's examples, not read before `open`. */
 export interface Examples<Item extends object, Record> {
-  /** What examples are called in messages, in the plural: `images`. */
+  /** Examples in the plural, for messages: `images`. */
   readonly noun: string;
-  /** One of them: `image`. */
+  /** In the singular: `image`. */
   readonly one: string;
-  /** What the data is called. */
+  /** Name of the data. */
   readonly root: string;
-  /** The task of this domain that gives any number of labels, to be named to who has several where one is wanted. */
+  /** The domain's multi-label task, suggested for examples with several labels. */
   readonly tagging?: string;
-  /**
-   * Reads the data, and finds what goes into the model and what comes out.
-   *
-   * @throws OnnxLoraError `MODEL_UNSUPPORTED`, `CONFIG_INVALID`, `DATA_INVALID`, `FILE_NOT_FOUND`
-   */
+  /** Reads the data. @throws OnnxLoraError `MODEL_UNSUPPORTED`, `CONFIG_INVALID`, `DATA_INVALID`, `FILE_NOT_FOUND` */
   open(model: TaskModel, kind: AnswerKind): Promise<OpenedExamples<Item, Record>>;
 }
 
-/** Examples that fit a model. */
+/** Examples for a model. */
 export interface OpenedExamples<Item extends object, Record> {
-  /** The records in their splits, and what the values are called. */
+  /** Records by split, and names of the numbers to predict. */
   readonly data: SplitData<Record> & {
     readonly warnings?: readonly string[] | undefined;
     readonly alsoFits?: readonly AlsoFits[] | undefined;
@@ -81,101 +85,100 @@ export interface OpenedExamples<Item extends object, Record> {
   };
   /** How the data are used, in words. */
   readonly notes?: readonly string[];
-  /** What the data say of a record. */
+  /** Labels and location of a record. */
   readonly known: (record: Record) => KnownOfRecord;
-  /** The output of the model's own head, where it has one for whole examples. */
+  /** The model's own head for whole examples, if any. */
   readonly own?: HeadPort | undefined;
-  /** The head on the features of a model without one; absent where none is attached. */
+  /** Attaches a head to the features of a model without one; absent if not supported. */
   readonly attach?: (model: TaskModel, labels: readonly string[]) => TaskHead;
-  /** A dataset of records to be trained on or measured on; `targets` has one for each. */
+  /** Makes a dataset for training or evaluation, with a target for each record. */
   dataset<Target>(
     records: readonly Record[],
     targets: readonly Target[],
     isTrained: boolean,
   ): LabelledDataset<Item, Target, Record> | Promise<LabelledDataset<Item, Target, Record>>;
-  /** What the model is fed for a batch; it checks that the model takes so many. */
+  /** Feeds of a batch; checks that the model accepts its size. */
   feeds(examples: readonly Labelled<Item, unknown>[]): Feeds;
-  /** Targets by which windows are put together: {@link recordTargets}. */
+  /** Targets that identify windows, see {@link recordTargets}. */
   targets?(examples: readonly Labelled<Item, unknown>[]): Feeds;
-  /** Blends examples that are trained on: the batch with float32 `[batch, classes]` in place of classes. */
+  /** Blends training examples; the batch then has float32 `[batch, classes]` in place of class indices. */
   readonly blend?: (inputs: Feeds, classes: readonly number[], count: number, draw: number) => Batch;
   /** Values inside the graph that {@link OpenedExamples.sections} needs. */
   readonly outputs?: readonly string[];
-  /** What is measured, by their names and in their order; what is usual by default. */
+  /** Names of the metrics, in order; the usual ones by default. */
   readonly metrics?: {
-    /** Of classes. */
+    /** For classes. */
     readonly classes?: readonly ClassMetricName[];
-    /** Of labels. */
+    /** For labels. */
     readonly labels?: readonly (keyof LabelMeasures | 'loss')[];
-    /** Of numbers. */
+    /** For numbers. */
     readonly numbers?: readonly (keyof NumberScores)[];
   };
-  /** Shows mistakes, the most confident first. */
+  /** A report section with mistakes, the most confident first. */
   mistakes?(worst: readonly ClassAnswer[], shown: ShownMistakes<Record>): Promise<ReportSection | undefined>;
-  /** What the report shows before and after what it shows of the kind of answers. */
+  /** Report sections before and after those of the task. */
   sections?<Target>(found: FoundAnswers<Item, Record, Target>, request: ReportRequest): Promise<DomainSections>;
 }
 
-/** What mistakes are shown with. */
+/** Context of shown mistakes. */
 export interface ShownMistakes<Record> {
   /** Names of the classes. */
   readonly labels: readonly string[];
-  /** The records by the numbers of the answers. */
+  /** Records, by the indices of the answers. */
   readonly records: readonly Record[];
-  /** How many mistakes there are. */
+  /** A sentence with the number of mistakes. */
   readonly text: string;
 }
 
-/** Sections of a domain's own. */
+/** A domain's report sections. */
 export interface DomainSections {
-  /** Before those of the kind of answers. */
+  /** Before the task's. */
   readonly first?: readonly ReportSection[];
-  /** After them. */
+  /** After the task's. */
   readonly last?: readonly ReportSection[];
 }
 
-/** The answers about the held-out records. */
+/** Answers about the held-out records. */
 export interface FoundAnswers<Item extends object, Record, Target> {
-  /** What they are. */
+  /** What the task predicts. */
   readonly kind: AnswerKind;
   /** Names of the classes, labels or numbers. */
   readonly labels: readonly string[];
-  /** What was trained on. */
+  /** Training data. */
   readonly train: LabelledDataset<Item, Target, Record>;
-  /** What is held out. */
+  /** Held-out data. */
   readonly validation: LabelledDataset<Item, Target, Record>;
-  /** Makes batches of them. */
   readonly collate: (examples: readonly Labelled<Item, Target>[]) => Promise<Batch>;
-  /** `[records, labels]`: probabilities, or numbers; made when they are asked for. */
+  /** `[records, labels]`: probabilities or numbers, computed on access. */
   readonly answers: Float64Array;
-  /** What is true of each record: the number of its class as a list of one, zeros and ones, or numbers. */
+  /** Truth of each record: the index of its class in a list, zeros and ones, or numbers. */
   readonly truths: readonly (readonly number[])[];
-  /** The same of a target. */
+  /** Turns a target into such a list. */
   readonly numbersOf: (target: Target) => readonly number[];
-  /** From which probability each label counts as given. */
+  /** Threshold probability of each label. */
   readonly thresholds?: readonly number[];
 }
 
-/** How the examples of records are loaded. */
+/** How records are loaded. */
 export interface RecordLoading<Record, Item> {
-  /** Loads a record; `draw` as {@link Dataset.get} has it. */
+  /** Loads a record; `draw` as in {@link Dataset.get}. */
   load(record: Record, draw: number | undefined, index: number): Promise<Item>;
-  /** What a record is called in messages. */
+  /** Name of a record in messages. */
   nameOf(record: Record): string;
-  /** What tells a record from all others, see {@link Dataset.keyOf}. */
+  /** Key of a record, see {@link Dataset.keyOf}. */
   keyOf?(record: Record): Promise<string>;
-  /** Its labels; undefined where it says nothing of labels. */
+  /** Labels of a record, if it has any. */
   labelsOf?(record: Record): readonly string[] | undefined;
-  /** Whether an example never changes; true by default. */
+  /** Whether examples are not augmented; true by default. */
   readonly isDeterministic?: boolean;
 }
 
-/** Records, each loaded when asked for. */
+/** A dataset that loads each record on demand. */
 export class RecordDataset<Record, Item extends object, Target> implements LabelledDataset<Item, Target, Record> {
   readonly records: readonly Record[];
   readonly targets: readonly Target[];
   readonly isDeterministic: boolean;
-  /** What tells a record from all others, where that is known. */
+  /** See {@link Dataset.keyOf}. */
   readonly keyOf?: (index: number) => Promise<string>;
   readonly #loading: RecordLoading<Record, Item>;
 
@@ -188,12 +191,11 @@ export class RecordDataset<Record, Item extends object, Target> implements Label
     if (loading.keyOf) this.keyOf = (index) => loading.keyOf!(records[index]!);
   }
 
-  /** How many records there are. */
   get length(): number {
     return this.records.length;
   }
 
-  /** How often each is drawn where every label comes equally often; undefined where there are no labels. */
+  /** Sampling weights that balance labels; undefined without labels. */
   get weights(): readonly number[] | undefined {
     const labels = this.records.map((record) => this.#loading.labelsOf?.(record));
     return labels.some(Boolean) ? balancedWeights(labels.map((own = []) => own)) : undefined;
@@ -212,7 +214,7 @@ export class RecordDataset<Record, Item extends object, Target> implements Label
   }
 }
 
-/** The new head that a task needs, with first values that a probe finds. */
+/** Adds the initial values of a probe to a task's new head. */
 export function probedHead(
   head: NewHead | undefined,
   probe: NonNullable<NewHead['probe']>,
@@ -220,23 +222,19 @@ export function probedHead(
   return head ? { head: { ...head, probe } } : {};
 }
 
-/** Examples of both parts with their targets, and what every kind of task has alike. */
+/** Training and held-out examples with targets, and what all kinds of tasks share. */
 export interface BoundExamples<Item extends object, Record, Target> {
   readonly train: LabelledDataset<Item, Target, Record>;
   readonly validation: LabelledDataset<Item, Target, Record> | undefined;
   readonly collate: (examples: readonly Labelled<Item, Target>[]) => Promise<Batch>;
-  /** What is true of each held-out example. */
+  /** Target of each held-out example. */
   readonly heldTruths: readonly Target[];
-  /** What the new head should say of an example that is trained on, for probes. */
+  /** Target of a training example, for probes. */
   readonly targetOf: (example: number) => Target;
   readonly shared: Pick<PreparedTask<Labelled<Item, Target>>, 'train' | 'validation' | 'notes' | 'warnings' | 'alsoFits' | 'outputs' | 'collate'>; // prettier-ignore
 }
 
-/**
- * Binds records to what is to be said of them.
- *
- * @param targetsOf targets of a batch for the loss and the metrics
- */
+/** Attaches targets to records; `targetsOf` makes the tensors of a batch. */
 export async function boundExamples<Item extends object, Record, Target>(
   opened: OpenedExamples<Item, Record>,
   targetOf: (record: Record) => Target,

@@ -1,4 +1,4 @@
-/** @file Tasks for the command line from what a domain says of each. */
+/** @file Task factories from a domain's descriptions. */
 
 import type { Predictor, Processor } from '../plugin/predictor.ts';
 import { filePredictor } from '../predict/filePredictor.ts';
@@ -7,20 +7,20 @@ import type { GivenOptions, SettingTable } from '../plugin/settings.ts';
 import type { PredictorOptions, TaskFactory, TaskOptions } from '../plugin/taskFactory.ts';
 import type { RunnableModel, TaskModel } from '../plugin/taskModel.ts';
 
-/** How the data are divided, as the command line has it. */
+/** How data are split, as on the command line. */
 export type DividedAs = Pick<TaskOptions, 'validation' | 'holdOut' | 'seed'>;
 
-/** What is said of a task. `Reading` is what its domain reads files with, such as a decoder. */
+/** Description of a task. `Reading` is what its domain reads files with, such as a decoder. */
 export interface TaskFacts<Options, Reading> extends Pick<TaskFactory, 'name' | 'description' | 'defaults' | 'input'> {
-  /** Settings of the task and of what answers, by the options that they give. */
+  /** Settings of the task and its predictor. */
   readonly settings: SettingTable<Options>;
-  /** The task on the data at a path. */
+  /** Makes the task for the data at a path. */
   task(data: string, options: GivenOptions<Options> & Reading & DividedAs): Task;
 }
 
-/** Facts of a task about which a predictor of its own answers. */
+/** Description of a task with its own predictor. */
 export interface PredictorFacts<Options, Reading> extends TaskFacts<Options, Reading> {
-  /** Loads the model to answer. */
+  /** Makes the predictor. */
   predictor(
     model: RunnableModel,
     own: GivenOptions<Options> & Reading,
@@ -28,29 +28,25 @@ export interface PredictorFacts<Options, Reading> extends TaskFacts<Options, Rea
   ): Promise<Predictor>;
 }
 
-/** Facts of a task that answers about whole files in one pass. */
+/** Description of a task that answers about whole files in one pass. */
 export interface ProcessorFacts<Options, Reading> extends TaskFacts<Options, Reading> {
-  /** How files become feeds, and what the outputs mean. */
+  /** Makes the preprocessing and decoding. */
   processor(model: TaskModel, own: GivenOptions<Options> & Reading): Promise<Processor>;
 }
 
-/** A factory with settings, of a task about which a predictor answers. */
+/** A factory with settings and a predictor. */
 export interface AnsweringFactory extends TaskFactory {
   readonly settings: SettingTable;
   predictor: NonNullable<TaskFactory['predictor']>;
 }
 
-/** The same with a processor, for programs that run the session themselves. */
+/** A factory with a processor, for programs that run their own sessions. */
 export interface ProcessorFactory extends AnsweringFactory {
-  /** How files become feeds, and what the outputs mean. */
+  /** Makes the preprocessing and decoding. */
   processor(model: TaskModel, settings?: PredictorOptions['settings']): Promise<Processor>;
 }
 
-/**
- * The factory of a task.
- *
- * @param reading goes along with the options of the task and of what answers
- */
+/** Makes the factory of a task; `reading` is added to the options of the task and its predictor. */
 export function taskOf<Options, Reading>(facts: PredictorFacts<Options, Reading>, reading: Reading): AnsweringFactory {
   const { name, description, settings, defaults, input } = facts;
   return {
@@ -68,7 +64,7 @@ export function taskOf<Options, Reading>(facts: PredictorFacts<Options, Reading>
   };
 }
 
-/** The same of a task that answers about whole files in one pass. */
+/** Makes the factory of a task that answers about whole files in one pass. */
 export function fileTaskOf<Options, Reading>(
   facts: ProcessorFacts<Options, Reading>,
   reading: Reading,

@@ -1,4 +1,4 @@
-/** @file JSON of strangers, nothing of it nested beyond measure, and the typed fields of a configuration beside a model. */
+/** @file Reads the files of a model's folder: text, JSON, and typed fields of a config. */
 
 import { readFile, stat } from 'node:fs/promises';
 import { parseForeignJson } from '../../adapter/formats/foreignJson.ts';
@@ -8,26 +8,29 @@ import { decodeText } from '../../files/decodeText.ts';
 /** A parsed JSON object. */
 export type JsonObject = Readonly<Record<string, unknown>>;
 
-/** Whether a value is an object, and neither null nor a list. */
+/** Whether a value is an object, not null or an array. */
 export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+/** The error for a file of a model that is damaged in some way. */
+export function damagedFile(path: string, problem: string, cause?: unknown): OnnxLoraError {
+  const message = `"${path}" ${problem}. Copy it again from where the model was published.`;
+  return new OnnxLoraError('CONFIG_INVALID', message, cause === undefined ? {} : { cause });
+}
+
 /**
- * The text of a file beside a model; undefined where there is no file.
+ * Reads a text file of a model; undefined if there is none.
  *
- * @param most bytes that the file may have
- * @param what the file is of, for messages: `a tokenizer`
- * @throws OnnxLoraError `CONFIG_INVALID` for a file that is larger, is no text, or cannot be read
+ * @param most largest size in bytes
+ * @param what the content, for messages: `a tokenizer`
+ * @throws OnnxLoraError `CONFIG_INVALID` for a file that is larger, is not text, or cannot be read
  */
 export async function readModelFile(path: string, most: number, what: string): Promise<string | undefined> {
   try {
     const { size } = await stat(path);
     if (size <= most) return decodeText(await readFile(path), `"${path}"`, 'CONFIG_INVALID');
-    throw new OnnxLoraError(
-      'CONFIG_INVALID',
-      `"${path}" has ${size} bytes, and ${what} has at most ${most}. Copy it again from where the model was published.`,
-    );
+    throw damagedFile(path, `has ${size} bytes, and ${what} has at most ${most}`);
   } catch (cause) {
     if (cause instanceof OnnxLoraError) throw cause;
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
@@ -36,13 +39,7 @@ export async function readModelFile(path: string, most: number, what: string): P
   }
 }
 
-/**
- * The JSON object in a file; undefined where there is no file.
- *
- * @param most bytes that the file may have
- * @param what the file is of, for messages: `a tokenizer`
- * @throws OnnxLoraError `CONFIG_INVALID` for a file that is larger, cannot be read, or is no object
- */
+/** Reads a JSON object as {@link readModelFile} does. @throws OnnxLoraError `CONFIG_INVALID`, also for other JSON */
 export async function readJsonObject(path: string, most: number, what: string): Promise<JsonObject | undefined> {
   const text = await readModelFile(path, most, what);
   if (text === undefined) return undefined;
@@ -50,62 +47,59 @@ export async function readJsonObject(path: string, most: number, what: string): 
     const parsed = parseForeignJson(text);
     if (isObject(parsed)) return parsed;
   } catch {
-    // Reported below, like any other text that is no object.
+    // Reported below, like other values.
   }
-  throw new OnnxLoraError(
-    'CONFIG_INVALID',
-    `"${path}" is not a JSON object, or nested beyond measure. Copy it again from where the model was published.`,
-  );
+  throw damagedFile(path, 'is not a JSON object, or nested beyond measure');
 }
 
-/** The fields of one parsed configuration, which is a stranger's file. A field that is absent or null reads as undefined. */
+/** The fields of a parsed config, which may be untrusted. Absent fields and null read as undefined. */
 export class ConfigFields {
   readonly #config: JsonObject;
   readonly #path: string;
 
-  /** `path` is the file's, for messages. */
+  /** `path` names the file in messages. */
   constructor(config: JsonObject, path: string) {
     this.#config = config;
     this.#path = path;
   }
 
-  /** Names of the fields that ask for something: those that are neither null nor false. */
+  /** Names of the fields that are neither null nor false. */
   get names(): string[] {
     return Object.keys(this.#config).filter((name) => this.#config[name] !== null && this.#config[name] !== false);
   }
 
-  /** An error about this file, to be thrown. */
+  /** The error about this file. */
   error(message: string): OnnxLoraError {
     return new OnnxLoraError('CONFIG_INVALID', `"${this.#path}": ${message}`);
   }
 
-  /** The error for a field that is something else than `what`, to be thrown. */
+  /** The error for a field that is not `what`. */
   expected(name: string, what: string): OnnxLoraError {
-    // Cut off, since the value is a stranger's and may be long.
+    // Cut, since the value may be long.
     const found = (JSON.stringify(this.raw(name)) ?? 'nothing').slice(0, 80);
     return this.error(
       `"${name}" must be ${what}, but is ${found}. Correct it, or copy the file again from where the model was published.`,
     );
   }
 
-  /** Whatever the field holds. */
+  /** The value of a field. */
   raw(name: string): unknown {
     return Object.hasOwn(this.#config, name) ? (this.#config[name] ?? undefined) : undefined;
   }
 
-  /** The field, if it is of the kind that `isOne` tells. */
+  /** The field, checked by `isOne`. @throws OnnxLoraError `CONFIG_INVALID` unless it is `what` */
   only<T>(name: string, what: string, isOne: (value: unknown) => value is T): T | undefined {
     const value = this.raw(name);
     if (value === undefined || isOne(value)) return value;
     throw this.expected(name, what);
   }
 
-  /** True or false. */
+  /** A boolean. */
   boolean(name: string): boolean | undefined {
     return this.only(name, 'true or false', (value) => typeof value === 'boolean');
   }
 
-  /** A text. */
+  /** A string. */
   string(name: string): string | undefined {
     return this.only(name, 'a string', (value) => typeof value === 'string');
   }
@@ -116,14 +110,14 @@ export class ConfigFields {
     return this.only(name, `a number from ${least} to ${most}`, isOne);
   }
 
-  /** A whole number from `least` to `most`. */
+  /** An integer from `least` to `most`. */
   integer(name: string, least: number, most: number): number | undefined {
     const isOne = (value: unknown): value is number =>
       Number.isInteger(value) && Number(value) >= least && Number(value) <= most;
     return this.only(name, `a whole number from ${least} to ${most}`, isOne);
   }
 
-  /** Refuses any value but the one that is supported; an absent field is fine. */
+  /** Accepts only the supported value, or an absent field. */
   fixed(name: string, supported: unknown): void {
     if ((this.raw(name) ?? supported) !== supported) throw this.expected(name, JSON.stringify(supported));
   }

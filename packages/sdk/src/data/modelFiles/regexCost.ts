@@ -1,47 +1,42 @@
 /**
- * @file Whether JavaScript's engine can be kept busy by a regular expression.
- *
- * A tokenizer.json brings expressions from strangers, and `(.+)+\n` takes twice as long for each letter of a text. What is
- * refused is what an engine may read in many ways: a repetition of something that has several ways itself, and several open
- * repetitions of one letter in a row. Those of the tokenizers in use (GPT-2's, Llama's, Qwen's, SMILES) are of neither kind.
+ * @file Detects regular expressions with catastrophic backtracking. A tokenizer.json is untrusted, and `(.+)+!` takes
+ * twice as long per letter of a text. Refused are repetitions of parts that match in several ways, and adjacent
+ * unbounded repetitions of the same character. Tokenizers in use (GPT-2, Llama, Qwen, SMILES) have neither.
  */
 
-/** Characters of every kind; a bit for each, and one for all others. */
+/** Sample characters of every kind, one bit each; the first stands for all others. */
 const samples: readonly string[] = [
   ...Array.from({ length: 0x180 }, (_, i) => String.fromCharCode(i)),
   ...'▁ʰˇ̀҃ΑαЖж֊אء٠अ०々ก๑ადაᄀᐁ᠀Ḁẞὼῼ\u00a0\u200b\u200d\u2028\u2029\u202f‐–“”‰‿⁴ⁿ₀€⃝ℂℵⅣ←∀⌘①■☃⟨⠀ⱠⲀ⵰⸮⼀　〇ひカ㈠㎏一龥ꀀꙀꜧ가ﬁﷲ︵﹍：Ａａ１ｱ\ufeff\ufffd',
   ...'\u{10000}\u{1d400}\u{1d7ce}\u{1f600}\u{20000}\u{e0001}\u{f0000}',
 ];
 
-/** A set of samples. */
 type Chars = bigint;
 const all: Chars = (1n << BigInt(samples.length)) - 1n;
 
-/** What a part of an expression can do. */
 interface Cost {
-  /** Characters that it can take. */
+  /** Characters that it can match. */
   readonly chars: Chars;
-  /** Fewest and most of them. */
   readonly min: number;
   readonly max: number;
-  /** How many repetitions without end in a row can take one character. */
+  /** Unbounded repetitions in a row that can match one character. */
   readonly open: number;
-  /** In how many ways it can take the same text, where it is not open. */
+  /** Number of ways to match the same text, where it is not open. */
   readonly ways: number;
-  /** The characters at each place, where its length is fixed. */
+  /** Characters at each position, if its length is fixed. */
   readonly places: readonly Chars[] | undefined;
-  /** It takes a character of `first` in the beginning, and none of these later. */
+  /** Characters that it can start with and that cannot occur later. */
   readonly mark: Chars;
 }
 
-/** More repetitions than this are as good as any number. */
+/** Repetitions beyond this count as unbounded. */
 const FEW = 8;
-/** Ways to read one text, all of which are tried where none leads on. */
+/** Ambiguity limit: a failing match tries all ways. */
 const MAX_WAYS = 64;
 const MAX_DEPTH = 60;
 const MAX_LENGTH = 10_000;
 
-/** Why an expression may take long; undefined for one that does not. */
+/** The reason why an expression may be slow; undefined if it is not. */
 export function slowness({ source, flags }: RegExp): string | undefined {
   if (source.length > MAX_LENGTH) return `it has more than ${MAX_LENGTH} characters`;
   try {
@@ -130,7 +125,7 @@ class Reader {
     const inner = this.#alternatives(depth + 1);
     this.#take(')');
     if (!/^\?<?[=!]$/.test(prefix)) return inner;
-    // It takes nothing, but is tried wherever what stands before it has come to.
+    // A lookaround consumes nothing, but is tried at each position that the part before it reaches.
     const isOpen = inner.open > 0 || inner.max === Infinity;
     return { ...nothing, open: isOpen ? Math.max(1, inner.open) : 0, ways: inner.ways, places: undefined };
   }
@@ -148,7 +143,7 @@ class Reader {
       chars: part.chars,
       min: part.min * min,
       max: part.max * max,
-      // Of what is marked or of one length, no two repetitions take the same text.
+      // If the part is marked or of one length, its repetitions are unambiguous.
       open: isOpen ? Math.max(1, part.open) : part.open,
       ways: isOpen ? 1 : Math.max(1, part.ways) * (max - min + 1),
       places,
@@ -171,7 +166,7 @@ class Reader {
     return { chars, min: 1, max: 1, open: 0, ways: 1, places: [chars], mark: chars };
   }
 
-  /** Past a class: with the flag `v` there may be classes inside. */
+  /** Skips to the end of a class; with the flag `v`, classes nest. */
   #classEnd(): void {
     for (let depth = 1; depth > 0;) {
       const char = this.#next();
@@ -181,7 +176,7 @@ class Reader {
     }
   }
 
-  /** One character, which may have two units. */
+  /** Reads one character, which may be a surrogate pair. */
   #next(): string {
     const char = String.fromCodePoint(this.#source.codePointAt(this.#at) ?? 0);
     if (this.#at >= this.#source.length) throw new Slow('it cannot be read');
@@ -196,11 +191,10 @@ class Reader {
   }
 }
 
-/** Parts that follow each other. */
 function inARow(parts: readonly Cost[]): Cost {
   let [open, ways] = [0, 1];
   parts.forEach((part, i) => {
-    // What has but one way adds none to those behind it.
+    // An unambiguous part adds nothing.
     if (part.open === 0 && part.ways === 1) return;
     const run = runFrom(parts, i);
     open = Math.max(open, run.open);
@@ -220,12 +214,7 @@ function inARow(parts: readonly Cost[]): Cost {
   };
 }
 
-/**
- * In how many ways the parts from one on can take a text of one character. It matters where something behind them can fail,
- * for then all of them are tried.
- *
- * @throws Slow
- */
+/** The ways to match a text of one repeated character from `first` on; a later failure tries all. @throws Slow */
 function runFrom(parts: readonly Cost[], first: number): { open: number; ways: number } {
   let chars = all;
   let [open, ways] = [0, 1];
@@ -252,17 +241,16 @@ function runFrom(parts: readonly Cost[], first: number): { open: number; ways: n
   return { open, ways: Math.min(ways, 1e6) };
 }
 
-/** Whether it has one length, and one way to take it. */
+/** Whether it has one length and matches in one way. */
 function isFixed({ min, max, ways, open }: Cost): boolean {
   return min === max && max > 0 && ways === 1 && open === 0;
 }
 
-/** Whether the first character tells where each repetition begins. */
+/** Whether the first character marks the start of each repetition. */
 function isMarked({ mark, min, ways, open }: Cost): boolean {
   return mark !== 0n && min > 0 && ways <= MAX_WAYS && open <= 1;
 }
 
-/** Whether no text fits both. */
 function areApart(a: Cost, b: Cost): boolean {
   if (!a.places || !b.places) return (a.mark & b.mark) === 0n && a.mark !== 0n && b.mark !== 0n;
   const length = Math.min(a.places.length, b.places.length);
@@ -286,7 +274,7 @@ function charsOf(text: string, flags: string): Chars {
     return all;
   }
   if (known.size > 1000) known.clear();
-  // A rare character that no sample stands for may be in any set that is written out.
+  // A rare character without a sample may be in any explicit set.
   if (chars === 0n) chars = 1n;
   known.set(key, chars);
   return chars;

@@ -1,37 +1,32 @@
-/** @file What sentence-transformers writes beside a model: how states of tokens become one vector, and how long texts may be. */
+/** @file Reads the files of sentence-transformers: pooling and length limits. */
 
 import path from 'node:path';
 import { parseForeignJson } from '../../adapter/formats/foreignJson.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { ConfigFields, isObject, type JsonObject, readJsonObject, readModelFile } from './configFields.ts';
 
-/** How states become the vector of a sentence. */
+/** How token states are pooled into a sentence embedding. */
 export interface SentencePooling {
-  /** `mean` over all tokens but padding, their largest numbers, or the first token. */
+  /** Mean over all tokens but padding, element-wise maximum, or the first token. */
   readonly mode: 'mean' | 'max' | 'cls';
-  /** Whether the vector has length 1. */
+  /** Whether embeddings are L2-normalised. */
   readonly isNormalized: boolean;
 }
 
 /** One entry of `modules.json`. */
 export interface SentenceModule {
-  /** Its class, without the package: `Pooling`. */
+  /** Class without its package: `Pooling`. */
   readonly type: string;
   /** Its folder: `1_Pooling`. */
   readonly path: string;
 }
 
-/** Bytes of one of these files. */
 const MOST = 1_000_000;
 const MODULES = 'modules.json';
 const KNOWN: ReadonlySet<string> = new Set(['Transformer, Pooling', 'Transformer, Pooling, Normalize']);
 const modes = { pooling_mode_mean_tokens: 'mean', pooling_mode_max_tokens: 'max', pooling_mode_cls_token: 'cls' } as const; // prettier-ignore
 
-/**
- * The entries of `modules.json`, in their order; undefined for a folder without that file.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` where it is no list of modules
- */
+/** The entries of `modules.json`, in order; undefined if there is no file. @throws OnnxLoraError `CONFIG_INVALID` */
 export async function readSentenceModules(folder: string): Promise<readonly SentenceModule[] | undefined> {
   const file = path.join(folder, MODULES);
   const text = await readModelFile(file, MOST, 'a list of modules');
@@ -43,12 +38,11 @@ export async function readSentenceModules(folder: string): Promise<readonly Sent
 }
 
 /**
- * How `modules.json`, and the Pooling that it names, make one vector of the states of a text.
+ * Reads the pooling of `modules.json` and of the Pooling that it names; undefined if there is no `modules.json`.
  *
- * @param remedy what to do where they ask for something else, for the message
- * @returns undefined for a folder without `modules.json`
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` unless the modules are a Transformer, a Pooling of one known mode and perhaps a
- *   Normalize; `FILE_NOT_FOUND` where the Pooling has no `config.json`; `CONFIG_INVALID` for a file that cannot be read
+ * @param remedy what to do about an unsupported pooling, for the message
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` unless the modules are a Transformer, a Pooling of one known mode and
+ *   perhaps a Normalize; `FILE_NOT_FOUND` for a Pooling without `config.json`; `CONFIG_INVALID` for an unreadable file
  */
 export async function readSentencePooling(folder: string, remedy: string): Promise<SentencePooling | undefined> {
   const modules = await readSentenceModules(folder);
@@ -71,22 +65,17 @@ export async function readSentencePooling(folder: string, remedy: string): Promi
   return { mode: modeOf(config, file, remedy), isNormalized: modules.length > 2 };
 }
 
-/** What `sentence_bert_config.json` says of texts. */
+/** Limits of `sentence_bert_config.json`. */
 export interface SentenceLimits {
-  /** Most tokens, special ones included. */
+  /** Largest number of tokens, including special ones. */
   readonly maxLength?: number | undefined;
-  /** Whether texts become lower case first. */
+  /** Whether texts are lower-cased. */
   readonly isLowerCase: boolean;
 }
 
-/** The names of the file that sentence-transformers reads, in its order. */
 const LIMITS = ['bert', 'roberta', 'distilbert', 'camembert', 'albert', 'xlm-roberta', 'xlnet'].map((kind) => `sentence_${kind}_config.json`); // prettier-ignore
 
-/**
- * The limits in `sentence_bert_config.json`, or in one of the names that this file had earlier.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` for a file that cannot be read, or a limit that is no whole number above 0
- */
+/** Reads `sentence_bert_config.json`, or a file of its earlier names. @throws OnnxLoraError `CONFIG_INVALID` */
 export async function readSentenceLimits(folder: string): Promise<SentenceLimits> {
   for (const name of LIMITS) {
     const file = path.join(folder, name);
@@ -114,7 +103,7 @@ function isEntry(entry: unknown): entry is Readonly<Record<'type' | 'path', stri
   return isObject(entry) && typeof entry['type'] === 'string' && typeof entry['path'] === 'string';
 }
 
-/** The one mode: a flag of its own in older files, `pooling_mode` since sentence-transformers 5. */
+/** The single mode: `pooling_mode` since sentence-transformers 5, before that a flag per mode. */
 function modeOf(config: JsonObject, file: string, remedy: string): SentencePooling['mode'] {
   const asked = Object.keys(config).filter((key) => key.startsWith('pooling_mode_') && config[key] === true);
   const said = config['pooling_mode'];

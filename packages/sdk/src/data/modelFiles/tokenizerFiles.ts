@@ -1,30 +1,27 @@
-/** @file What all readers of tokenizers' files begin with: reading them, the older ones as a tokenizer.json, and checks. */
+/** @file Reads and checks the files of tokenizers, converting older ones to tokenizer.json. */
 
 import { join } from 'node:path';
 import { OnnxLoraError } from '../../errors.ts';
-import { isObject, type JsonObject, readJsonObject, readModelFile } from './configFields.ts';
+import { damagedFile, isObject, type JsonObject, readJsonObject, readModelFile } from './configFields.ts';
 import { slowness } from './regexCost.ts';
 
-/** More than any vocabulary has; lists are made that are as long as the largest id. */
+/** Above any vocabulary; arrays are as long as the largest id. */
 const mostTokens = 10_000_000;
 
-/** Longest word that WordPiece may take apart: twice as long takes eight times as long. Real files say 100. */
+/** Longest word for WordPiece, whose time is cubic in it. Real files say 100. */
 const longestWord = 1000;
 
 /**
- * Checks the ids of a tokenizer.json, from which lists are made, and how long the words may be that WordPiece takes apart.
+ * Checks the token ids of a tokenizer.json, which determine the size of arrays, and WordPiece's limit of words; `path`
+ * names the file in messages.
  *
- * @param path of the file, for messages
- * @throws OnnxLoraError `CONFIG_INVALID` for a token whose id is none, and for words of a length that would keep a program busy
+ * @throws OnnxLoraError `CONFIG_INVALID` for a token without a valid id, and for a limit that would take too long
  */
 export function checkTokenIds({ model, added_tokens: added }: JsonObject, path: string): void {
   const vocabulary = isObject(model) && isObject(model['vocab']) ? Object.entries(model['vocab']) : [];
   const pieces = isObject(model) && Array.isArray(model['vocab']) ? (model['vocab'] as unknown[]) : [];
   if (!pieces.every((piece) => Array.isArray(piece) && typeof piece[0] === 'string' && typeof piece[1] === 'number')) {
-    throw new OnnxLoraError(
-      'CONFIG_INVALID',
-      `"${path}" has a vocabulary that is no list of tokens and their scores. Copy it again from where the model was published.`,
-    );
+    throw damagedFile(path, 'has a vocabulary that is no list of tokens and their scores');
   }
   const longest = isObject(model) ? (model['max_input_chars_per_word'] ?? 100) : 100;
   if (typeof longest !== 'number' || !(longest >= 0 && longest <= longestWord)) {
@@ -37,34 +34,22 @@ export function checkTokenIds({ model, added_tokens: added }: JsonObject, path: 
   for (const [token, id] of [...vocabulary, ...later]) {
     const isId = typeof id === 'number' && Number.isInteger(id) && id >= 0 && id < mostTokens;
     if (isId && typeof token === 'string') continue;
-    throw new OnnxLoraError(
-      'CONFIG_INVALID',
-      `"${path}" gives the token "${String(token)}" no id from 0 to ${mostTokens}. Copy it again from where the model was published.`,
-    );
+    throw damagedFile(path, `gives the token "${String(token)}" no id from 0 to ${mostTokens}`);
   }
 }
 
-/** Those of several hundred thousand tokens have 35 MB. */
+/** Tokenizers of several hundred thousand tokens have 35 MB. */
 const largestFile = 200_000_000;
 
-/**
- * A JSON file of the tokenizer in a model's folder; undefined where there is none.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` for a file that is larger than any tokenizer, cannot be read, or is no object
- */
+/** Reads a tokenizer's JSON file; undefined if there is none. @throws OnnxLoraError `CONFIG_INVALID` */
 export function readTokenizerFile(folder: string, name: string): Promise<JsonObject | undefined> {
   return readJsonObject(join(folder, name), largestFile, 'a tokenizer');
 }
 
-/** The vocabulary of a BERT of a hundred languages has 1 MB. */
+/** The vocabulary of multilingual BERT has 1 MB. */
 const mostLineBytes = 16 * 2 ** 20;
 
-/**
- * The lines of a text file, such as a vocabulary with a token in each, without empty ones at the end; undefined where there is no
- * file.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` for a file that is larger than a vocabulary can be, or cannot be read
- */
+/** Lines of a text file, such as a vocabulary; undefined if there is none. @throws OnnxLoraError `CONFIG_INVALID` */
 export async function readTokenLines(file: string): Promise<readonly string[] | undefined> {
   const text = await readModelFile(file, mostLineBytes, 'a vocabulary');
   return text
@@ -73,10 +58,7 @@ export async function readTokenLines(file: string): Promise<readonly string[] | 
     .split(/\r\n|\n|\r/);
 }
 
-/**
- * `added_tokens` of a tokenizer.json: the tokens that are given, and those that tokenizer_config.json describes, which override
- * given ones of the same id.
- */
+/** Makes `added_tokens` of a tokenizer.json; the tokens of tokenizer_config.json override those given, by id. */
 export function addedTokens(
   tokens: readonly {
     readonly id: unknown;
@@ -95,23 +77,23 @@ export function addedTokens(
   return [...all.values()].map((token) => ({ ...usual, ...token }));
 }
 
-/** What stands in older files beside the vocabulary of a byte-level tokenizer. */
+/** Contents of older files of a byte-level tokenizer. */
 export interface ByteLevelFiles {
   /** vocab.json. */
   readonly vocabulary: JsonObject;
   /** merges.txt, by {@link parseMerges}. */
   readonly merges: readonly string[];
-  /** As {@link addedTokens} gives them. */
+  /** The result of {@link addedTokens}. */
   readonly added: readonly JsonObject[];
-  /** Whether a space is put in front of a text that has none; not by default. */
+  /** Whether to prepend a space to texts without one; false by default. */
   readonly addsPrefixSpace?: boolean;
-  /** The token of what is in no vocabulary; none by default. */
+  /** The unknown token; none by default. */
   readonly unknown?: string | null;
-  /** What stands around a text; nothing by default. */
+  /** The post-processor; none by default. */
   readonly processor?: JsonObject | null;
 }
 
-/** What tokenizer.json would say of a byte-level tokenizer as GPT-2's, which is RoBERTa's and Whisper's. */
+/** Makes a tokenizer.json for a byte-level tokenizer such as GPT-2's, RoBERTa's or Whisper's. */
 export function byteLevelJson(files: ByteLevelFiles): JsonObject {
   const { vocabulary, merges, added, addsPrefixSpace = false, unknown = null, processor = null } = files;
   const byteLevel = { type: 'ByteLevel', add_prefix_space: addsPrefixSpace, trim_offsets: true, use_regex: true };
@@ -125,37 +107,31 @@ export function byteLevelJson(files: ByteLevelFiles): JsonObject {
   };
 }
 
-/** The lines of a merges.txt, `a b` each, without the line that says its version. */
+/** The lines of a merges.txt, `a b` each, without its version. */
 export function parseMerges(lines: readonly string[]): readonly string[] {
   return lines.filter((line, i) => line.trim() !== '' && !(i === 0 && line.startsWith('#version')));
 }
 
-/**
- * What a tokenizer does, or the error that its file is damaged: libraries trust a tokenizer.json, and fail on a wrong one with
- * words about their own insides.
- *
- * @param path of the file, for messages
- * @throws OnnxLoraError `CONFIG_INVALID`
- */
+/** Reports a library's errors, which are about internals, as a damaged file. @throws OnnxLoraError `CONFIG_INVALID` */
 export function byTokenizer<T>(path: string, use: () => T): T {
   try {
     return use();
   } catch (cause) {
     if (cause instanceof OnnxLoraError) throw cause;
-    throw new OnnxLoraError(
-      'CONFIG_INVALID',
-      `"${path}" cannot be read as a tokenizer: ${cause instanceof Error ? cause.message : String(cause)}. Copy it again from where the model was published.`,
-      { cause },
+    throw damagedFile(
+      path,
+      `cannot be read as a tokenizer: ${cause instanceof Error ? cause.message : String(cause)}`,
+      cause,
     );
   }
 }
 
 /**
- * A tokenizer of `@huggingface/tokenizers` by a stranger's tokenizer.json, with all that is to be checked of it.
+ * Makes a tokenizer of `@huggingface/tokenizers` from an untrusted tokenizer.json, with all checks.
  *
- * @param make it, once its ids are checked
- * @param doesDecode whether ids are made text again, so that its decoder is used too
- * @throws OnnxLoraError `CONFIG_INVALID` for what is no tokenizer, or would keep the program busy for ever
+ * @param make makes it once the ids are checked
+ * @param doesDecode whether the decoder is used too
+ * @throws OnnxLoraError `CONFIG_INVALID` for an invalid tokenizer, and for one that would take too long
  */
 export function checkedTokenizer<
   T extends { readonly normalizer: unknown; readonly pre_tokenizer: unknown; readonly decoder?: unknown },
@@ -167,18 +143,15 @@ export function checkedTokenizer<
   return tokenizer;
 }
 
-/** How much longer the replacements of a tokenizer may make a text. */
 const mostGrowth = 10_000;
-/** Steps of a tokenizer, and values in their settings; vocabularies are no part of them. */
+/** Largest number of a tokenizer's steps and their settings, vocabularies aside. */
 const mostValues = 100_000;
 
 /**
- * Checks what a tokenizer of `@huggingface/tokenizers` does with texts: a tokenizer.json comes from a stranger, and one that
- * is made for it stops the program at the first text, with an expression that takes twice as long for each letter, or with
- * replacements that double a text again and again.
+ * Checks the steps of a tokenizer of `@huggingface/tokenizers`, since an untrusted tokenizer.json can hang the program:
+ * by a regular expression with catastrophic backtracking, or by replacements that double a text again and again.
  *
- * @param steps what it does before and after its model: `[normalizer, pre_tokenizer, decoder]`
- * @param path of the file, for messages
+ * @param steps the steps before and after the model: `[normalizer, pre_tokenizer, decoder]`
  * @throws OnnxLoraError `CONFIG_INVALID`
  */
 export function checkTokenizerSteps(steps: readonly unknown[], path: string): void {

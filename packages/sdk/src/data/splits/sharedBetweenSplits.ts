@@ -1,19 +1,17 @@
-/** @file Finds what is in more than one split, which makes a model look better than it is. */
+/** @file Finds examples in more than one split, which inflate metrics. */
 
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 
-/** How many files are asked for at a time. */
 const AT_ONCE = 32;
-/** Bytes up to which a file is read at once. */
 const SMALL = 1 << 20;
 
-/** Records that have something in common: those of each split in which it occurs, which are two splits at least. */
+/** Records with something in common, by split, of at least two splits. */
 export type Shared<Item> = readonly [readonly Item[], readonly Item[], ...(readonly Item[])[]];
 
-/** Records with the same key that are in two of the splits; those without a key have nothing in common. */
+/** Groups records with the same key in more than one split; records without a key have nothing in common. */
 export function sharedBetweenSplits<Item>(
   splits: readonly (readonly Item[])[],
   keyOf: (record: Item) => string | number | undefined,
@@ -33,12 +31,7 @@ export function sharedBetweenSplits<Item>(
   return [...byKey.values()].map((lists) => lists.filter((list) => list !== undefined)).filter(inTwo);
 }
 
-/**
- * Records whose files have the same bytes and that are in two of the splits. Only files of the same size are read; those that
- * cannot be read are passed over.
- *
- * @param partOf which part of its file a record is, where it is not all of it: other parts are not the same
- */
+/** Groups identical files in several splits, skipping unreadable ones. `partOf` tells records of a file apart. */
 export async function filesInTwoSplits<Item>(
   splits: readonly (readonly Item[])[],
   fileOf: (record: Item) => string | undefined,
@@ -75,13 +68,13 @@ async function ofFiles<Item, Value>(
 
 async function digestOf(file: string, size: number): Promise<string> {
   const hash = createHash('sha256');
-  // A stream costs several times what a small file does.
+  // For small files, a stream costs several times as much.
   if (size < SMALL) hash.update(await readFile(file));
   else await pipeline(createReadStream(file), hash);
   return hash.digest('hex');
 }
 
-/** The warning about what is shared, with an example; none where nothing is. */
+/** A warning about overlap, with an example; none without overlap. */
 export function sharedWarning<Item>(
   found: readonly Shared<Item>[],
   what: string,

@@ -1,37 +1,37 @@
-/** @file Holds records out by a fraction: by group, by all their labels, or by class, as they have them. */
+/** @file Splits records by a fraction: by group, by label sets, or by class. */
 
 import { Random } from '../../runtime/random.ts';
 
-/** The items in a random order that depends on the seed alone. */
+/** Shuffles items by a seed. */
 export function shuffled<T>(items: readonly T[], seed: number): T[] {
   return new Random(seed).permutation(items.length).map((i) => items[i]!);
 }
 
-/** Records that stay, and those that are held out, each in the order they came in. */
+/** Training and held-out records, each in their original order. */
 export interface RecordSplit<Item> {
-  /** What is trained on. */
+  /** Training records. */
   readonly kept: readonly Item[];
-  /** What is measured on. */
+  /** Held-out records. */
   readonly held: readonly Item[];
 }
 
-/** What a split looks at in a record. */
+/** A record's properties for splitting. */
 export interface SplitFacts {
-  /** What records are sorted by, so that the split does not depend on their order. */
+  /** Sort key, so that the split does not depend on the order of records. */
   readonly key: string;
-  /** Records of one group are never divided. */
+  /** Group; records of a group stay together. */
   readonly group?: string | undefined;
-  /** Records of one file are a group too, where they have no other. */
+  /** File; without a group, records of a file stay together. */
   readonly file?: string;
-  /** The class. */
+  /** Class. */
   readonly label?: string | undefined;
-  /** All labels, where there may be none or many. */
+  /** All labels of a multi-label record. */
   readonly labels?: readonly string[] | undefined;
 }
 
 /**
- * Holds out about `fraction` of the records: of every class or label its share, and groups whole. Records of one file are a group
- * too. The same seed gives the same split whatever the order of the records; nothing is held out where that cannot be done.
+ * Holds out about `fraction` of the records, stratified by class or label, and by whole groups or files. The split
+ * depends on the seed, not on the order of the records; it is empty where no split is possible.
  */
 export function splitRecords<Item>(
   records: readonly Item[],
@@ -67,7 +67,7 @@ function heldOf(facts: readonly SplitFacts[], fraction: number, seed: number): n
   );
 }
 
-/** The places of equal values, by these. */
+/** Positions of each distinct value. */
 export function placesByValue<Value>(values: Iterable<Value>): Map<Value, number[]> {
   const places = new Map<Value, number[]>();
   let at = 0;
@@ -82,16 +82,12 @@ export function placesByValue<Value>(values: Iterable<Value>): Map<Value, number
 
 const ascending = (a: number, b: number): number => a - b;
 
-/**
- * What is held out by class, given a class per example: of each class `fraction`, rounded, and at least one example stays on
- * either side where the class has two. In ascending order; the same seed gives the same split.
- */
+/** Indices of a sample of `fraction` of each class, leaving at least one on either side if the class has two. */
 export function stratifiedSplit(classes: readonly string[], fraction: number, seed: number): number[] {
   const random = new Random(seed);
   const held: number[] = [];
   for (const members of placesByValue(classes).values()) {
     const count = Math.min(members.length - 1, Math.max(1, Math.round(members.length * fraction)));
-    // The front of a Fisher-Yates shuffle.
     for (let i = 0; i < count; i++) {
       const j = i + random.index(members.length - i);
       [members[i], members[j]] = [members[j]!, members[i]!];
@@ -101,10 +97,7 @@ export function stratifiedSplit(classes: readonly string[], fraction: number, se
   return held.sort(ascending);
 }
 
-/**
- * What a split by the fraction `holdOut` gives, if it is fair: undefined of data so small, or of groups so large, that twice as
- * much would have to go, and where what it would hold out cannot be measured.
- */
+/** The split, if it can be evaluated and holds out at most twice `holdOut`, as small data or large groups might not. */
 export function fairHoldOut<Item>(
   split: RecordSplit<Item>,
   holdOut: number,
@@ -115,20 +108,19 @@ export function fairHoldOut<Item>(
   return isFair ? split : undefined;
 }
 
-/** What is known of an example when it is split by group. */
 interface GroupedExample {
   readonly group: string;
   readonly labels: readonly string[];
 }
 
 /**
- * What is held out in whole groups: about `fraction` of the examples and of each label. Groups change sides, in random order,
- * for as long as that brings the numbers nearer to their shares. Both sides get a group at least; of fewer than two groups
- * nothing is held out. In ascending order; the same seed gives the same split.
+ * Indices of a sample of whole groups, in ascending order: about `fraction` of the examples and of each label. In
+ * random order, groups switch sides while that brings the counts nearer to their targets. Both sides get at least one
+ * group; with fewer than two groups, nothing is held out. The same seed gives the same split.
  */
 export function groupSplit(examples: readonly GroupedExample[], fraction: number, seed: number): number[] {
   const groups = new Map<string, Group>();
-  // The empty name stands for all examples, whatever their labels.
+  // The empty label counts all examples.
   const wanted = new Map<string, Count>();
   for (const { group, labels } of examples) {
     const counts = groups.get(group)?.counts ?? new Map<string, number>();
@@ -161,7 +153,7 @@ export function groupSplit(examples: readonly GroupedExample[], fraction: number
 
 interface Group {
   readonly name: string;
-  /** Examples by label, and all under the empty name. */
+  /** Examples by label; the empty label counts all. */
   readonly counts: Map<string, number>;
 }
 
@@ -170,10 +162,7 @@ interface Count {
   held: number;
 }
 
-/**
- * By how much the distance from the shares grows when a group changes sides: the sum over labels of
- * (held − fraction · total)² / total, as in a chi-square test.
- */
+/** Change of Σ (held − fraction · total)² / total over labels, as in a chi-square test, when a group switches sides. */
 function changeOf({ counts }: Group, sign: number, wanted: ReadonlyMap<string, Count>, fraction: number): number {
   let change = 0;
   for (const [label, count] of counts) {
@@ -191,14 +180,12 @@ function move({ name, counts }: Group, sign: number, held: Set<string>, wanted: 
 }
 
 /**
- * What is held out by labels, given those of each example: about `fraction` of all and of each label. Labels are dealt out in
- * turn, the rarest first, each example to the side that lacks its label most. In ascending order; the same seed gives the same
- * split.
- *
- * @see Sechidis, Tsoumakas and Vlahavas, "On the stratification of multi-label data" (2011): iterative stratification
+ * Indices of a sample stratified by label sets, in ascending order: iterative stratification, from the rarest label on,
+ * each example to the side that lacks its label most. See Sechidis, Tsoumakas and Vlahavas, "On the stratification of
+ * multi-label data" (2011). The same seed gives the same split.
  */
 export function labelSetSplit(labels: readonly (readonly string[])[], fraction: number, seed: number): number[] {
-  // Ties are broken by the place in a random order, which is the order that everything is gone through in.
+  // Iteration in random order breaks ties.
   const waiting = new Set(shuffled([...labels.keys()], seed));
   const byLabel = new Map<string, Set<number>>();
   for (const index of waiting) {
@@ -210,7 +197,7 @@ export function labelSetSplit(labels: readonly (readonly string[])[], fraction: 
   }
   const sides = [fraction, 1 - fraction].map((share) => ({
     members: [] as number[],
-    /** How many examples it still wants, of each label and in all. */
+    /** Examples still wanted, per label and in total. */
     wanted: new Map([...byLabel].map(([label, { size }]) => [label, size * share])),
     room: labels.length * share,
   }));

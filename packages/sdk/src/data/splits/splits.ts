@@ -1,12 +1,12 @@
-/** @file The parts of a dataset, and the records in them. */
+/** @file Splits of a dataset. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { SettingRow } from '../../plugin/settings.ts';
 
-/** Which part of the data a record is in. */
+/** The split of a record. */
 export type Split = 'train' | 'validation' | 'test';
 
-/** Splits by the names that people give them. */
+/** Splits by their usual names. */
 export const splitNames: ReadonlyMap<string, Split> = new Map([
   ['train', 'train'],
   ['training', 'train'],
@@ -18,34 +18,34 @@ export const splitNames: ReadonlyMap<string, Split> = new Map([
   ['testing', 'test'],
 ]);
 
-/** The parts of a dataset. */
+/** The splits of a dataset. */
 export interface SplitData<Item> {
-  /** What is trained on. */
+  /** Training data. */
   readonly train: readonly Item[];
-  /** What is measured on; absent where the data holds nothing out. */
+  /** Validation data, if any. */
   readonly validation?: readonly Item[];
-  /** What is measured on at the very end; absent where the data has no such split. */
+  /** Test data, if any. */
   readonly test?: readonly Item[];
 }
 
-/** Records by the split that each says; those that say none are trained on. Splits without records are left out. */
+/** Groups records by split; records without one are training data. Empty splits are left out. */
 export function recordsBySplit<Item extends { readonly split?: Split }>(records: readonly Item[]): SplitData<Item> {
   const of = (split: Split): Item[] => records.filter((record) => (record.split ?? 'train') === split);
   const [validation, test] = [of('validation'), of('test')];
   return { train: of('train'), ...(validation.length > 0 && { validation }), ...(test.length > 0 && { test }) };
 }
 
-/** Where only a test split is held out, it is what the run is measured on, and so no test any more. */
+/** Uses the test split for validation where there is no other, so that none is left for testing. */
 export function withTestForValidation<Data extends SplitData<unknown>>(data: Data): Data {
   if (data.validation !== undefined || !data.test) return data;
   const { test, ...rest } = data;
   return { ...rest, validation: test } as unknown as Data;
 }
 
-/** Which of the data's own parts is measured on: `test` in place of any other, or `validation`, the default. */
+/** The split to evaluate on: `test` in place of any other, or `validation`, the default. */
 export type EvalSplit = 'validation' | 'test';
 
-/** {@link EvalSplit} as a setting, the same for all tasks on data. */
+/** {@link EvalSplit} as a setting, shared by tasks. */
 export const evalSplitSetting: SettingRow<EvalSplit> = {
   kind: 'choice',
   of: ['validation', 'test'],
@@ -53,10 +53,10 @@ export const evalSplitSetting: SettingRow<EvalSplit> = {
 };
 
 /**
- * The data with the part for validation that is asked for; one for testing that is measured on is no test any more.
+ * The data with the chosen split as validation data; a test split used for it is not a test split any more.
  *
- * @param noun what the data are of, such as `images`
- * @throws OnnxLoraError `DATA_INVALID` where there is no such part
+ * @param noun the examples in the plural, such as `images`
+ * @throws OnnxLoraError `DATA_INVALID` where there is no such split
  */
 export function measuredOn<Data extends SplitData<unknown>>(
   data: Data,
@@ -74,16 +74,12 @@ export function measuredOn<Data extends SplitData<unknown>>(
   return { ...rest, validation: test } as unknown as Data;
 }
 
-/** The records that say what there is to learn, such as classes: those that are trained on, or what data have that are only measured on. */
+/** The records that determine what to learn, such as classes: training data, or held-out data if there is no other. */
 export function telling<Item>({ train, validation = [] }: SplitData<Item>): readonly Item[] {
   return train.length > 0 ? train : validation;
 }
 
-/**
- * What is held out, where it is said as a fraction.
- *
- * @throws OnnxLoraError `DATA_INVALID` for a number that is no part of the whole
- */
+/** @throws OnnxLoraError `DATA_INVALID` for a number outside of 0 to 1 */
 export function checkFraction(validation: string | number | undefined): void {
   if (typeof validation !== 'number' || (validation > 0 && validation < 1)) return;
   throw new OnnxLoraError(

@@ -1,4 +1,4 @@
-/** @file Rows of tables, what their cells mean, and how cells are written; whatever one should not be names its line and column. */
+/** @file Cells of tables: reading, checking and writing them. Errors name the line and the column. */
 
 import { parseForeignJson } from '../../adapter/formats/foreignJson.ts';
 import { OnnxLoraError } from '../../errors.ts';
@@ -6,34 +6,32 @@ import { type Split, splitNames } from '../splits/splits.ts';
 
 /** One row. */
 export interface Row {
-  /** Where it is, for messages: `labels.csv, line 12`. */
+  /** Its location, for messages: `labels.csv, line 12`. */
   readonly place: string;
-  /** Cells by column: text in a CSV file, any JSON value in a JSON one. */
+  /** Cells by column: text in CSV, any JSON value in JSON. */
   readonly cells: Cells;
 }
 
 /** Cells by the name of their column. */
 export interface Cells {
-  /** Undefined where there is none. */
+  /** Undefined if there is no such column. */
   get(column: string): unknown;
 }
 
-/** How a table is read. */
+/** Options for reading a table. */
 export interface TableOptions {
-  /** Whether quotes in a CSV or TSV file enclose cells; true by default. Otherwise they are a part of them like any other sign. */
+  /** Whether quotes enclose cells of a CSV or TSV file; true by default. Otherwise they are ordinary characters. */
   readonly hasQuotes?: boolean;
 }
 
-/** What a spreadsheet takes for the beginning of a formula, behind any quotes that we have put before it. */
+/** A text that spreadsheets take for a formula, after any quotes added by us. */
 const formula = /^'*[=+\-@\t\r]/;
 const number = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i;
 
 /**
- * A cell as RFC 4180 has it. Names and labels come from files of strangers, and a spreadsheet runs `=HYPERLINK(…)`: a text that
- * begins with `=`, `+`, `-`, `@`, a tab or a carriage return, and is no number, gets a `'` before it, by which spreadsheets know
- * texts. {@link textOfCell} takes it away.
- *
- * @param separator what stands between cells
+ * Writes a cell as in RFC 4180. Names and labels are untrusted, and spreadsheets run `=HYPERLINK(…)`: a text that
+ * starts with `=`, `+`, `-`, `@`, tab or carriage return, and is no number, gets a leading `'`, which marks text in
+ * spreadsheets and which {@link textOfCell} removes.
  */
 export function csvCell(text: string, separator: string): string {
   const safe = formula.test(text) && !number.test(text) ? `'${text}` : text;
@@ -41,16 +39,12 @@ export function csvCell(text: string, separator: string): string {
   return mustQuote ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
-/** What {@link csvCell} was given, from what stands in the file without its quotes. */
+/** The text that {@link csvCell} wrote, from the unquoted cell. */
 export function textOfCell(text: string): string {
   return text.startsWith("'") && formula.test(text) ? text.slice(1) : text;
 }
 
-/**
- * The text of a cell, or undefined where it is empty.
- *
- * @throws OnnxLoraError `DATA_INVALID` for a list or an object
- */
+/** Text of a cell; undefined if empty. @throws OnnxLoraError `DATA_INVALID` for a list or an object */
 export function cellText(row: Row, column: string): string | undefined {
   const cell = row.cells.get(column);
   if (cell === undefined || cell === null) return undefined;
@@ -59,11 +53,7 @@ export function cellText(row: Row, column: string): string | undefined {
   throw cellRefused(row, column, cell, 'a text', 'Write it in quotes');
 }
 
-/**
- * The labels that a cell lists: separated by `|` or `;`, or a JSON list. An empty cell has none.
- *
- * @throws OnnxLoraError `DATA_INVALID` where one of them is neither text nor number
- */
+/** Labels of a cell, separated by `|` or `;`, or a JSON list. @throws OnnxLoraError `DATA_INVALID` for other values */
 export function cellLabels(row: Row, column: string): string[] {
   const cell = cellList(row, column);
   if (cell === undefined) return [];
@@ -82,11 +72,7 @@ export function cellLabels(row: Row, column: string): string[] {
   return [...new Set(names)];
 }
 
-/**
- * The names of the columns that hold a 1.
- *
- * @throws OnnxLoraError `DATA_INVALID` where one of them holds anything but 0 and 1
- */
+/** Names of the columns that hold 1. @throws OnnxLoraError `DATA_INVALID` for anything but 0 and 1 */
 export function cellOneHot(row: Row, columns: readonly string[]): string[] {
   return columns.filter((column) => {
     const number = cellNumber(row, column);
@@ -95,11 +81,7 @@ export function cellOneHot(row: Row, columns: readonly string[]): string[] {
   });
 }
 
-/**
- * A finite number.
- *
- * @throws OnnxLoraError `DATA_INVALID` where the cell is empty or no finite number
- */
+/** A finite number. @throws OnnxLoraError `DATA_INVALID` for an empty cell and other values */
 export function cellNumber(row: Row, column: string): number {
   const cell = row.cells.get(column);
   if (typeof cell === 'boolean') return Number(cell);
@@ -109,12 +91,7 @@ export function cellNumber(row: Row, column: string): number {
   throw cellRefused(row, column, cell, 'a number', comma ? 'Write it with a point, not a comma' : 'Correct it');
 }
 
-/**
- * Numbers of one cell: a JSON list, or a text.
- *
- * @param separators between the numbers of a text; no comma by default, which in some countries stands before decimals
- * @throws OnnxLoraError `DATA_INVALID` where there is none, or one that is not finite
- */
+/** Numbers of a cell: a JSON list or text. The comma is no separator, but decimal in some countries. @throws OnnxLoraError `DATA_INVALID` */
 export function cellNumbers(row: Row, column: string, separators: RegExp = /[;|]/): number[] {
   const cell = cellList(row, column);
   if (typeof cell === 'string' && !separators.test(cell)) return [cellNumber(row, column)];
@@ -125,11 +102,7 @@ export function cellNumbers(row: Row, column: string, separators: RegExp = /[;|]
   throw cellRefused(row, column, row.cells.get(column), 'a list of numbers', 'Write [1, 2.5]');
 }
 
-/**
- * The split that a cell names.
- *
- * @throws OnnxLoraError `DATA_INVALID` for another word than train, validation, test and what is usual for these
- */
+/** The split of a cell, by any of its usual names. @throws OnnxLoraError `DATA_INVALID` for another word */
 export function cellSplit(row: Row, column: string): Split | undefined {
   const text = cellText(row, column);
   const split = text === undefined ? undefined : splitNames.get(text.toLowerCase());
@@ -137,11 +110,7 @@ export function cellSplit(row: Row, column: string): Split | undefined {
   throw cellRefused(row, column, text, 'a split', 'Splits are train, validation and test');
 }
 
-/**
- * A cell that is a list, or one in JSON text; any other text as it is; undefined where it is empty.
- *
- * @throws OnnxLoraError `DATA_INVALID` for text that begins as a JSON list and is none
- */
+/** A list, or a JSON list in text; other text as it is; undefined if empty. @throws OnnxLoraError `DATA_INVALID` */
 export function cellList(row: Row, column: string): readonly unknown[] | string | undefined {
   const cell = row.cells.get(column);
   if (Array.isArray(cell)) return cell;

@@ -1,30 +1,28 @@
-/** @file Which column of a table holds what: as the user says, by its usual names, or by what it holds. */
+/** @file Columns of tables: finding them by the user's choice, by usual names or by content, and noting unused ones. */
 
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
 import { listed } from '../listed.ts';
+import type { AlsoFits } from '../../plugin/preparedTask.ts';
 import type { SettingRow, SettingRows } from '../../plugin/settings.ts';
 import type { Table } from './table.ts';
 
-/** What a column of a domain's tables may hold. */
+/** What a column may hold. */
 export interface ColumnRole {
   /** One line for `--help`: `Column with the class.` */
   readonly description: string;
-  /** Names that it usually has, in lower case; the first that is there is taken. None is taken by its name alone by default. */
+  /** Usual names in lower case, in order of preference; without them no column is found by name. */
   readonly usual?: readonly string[];
   /** Whether several columns may be named; false by default. */
   readonly isMany?: boolean;
 }
 
-/** What the columns of a domain's tables may hold. */
+/** The roles of columns in a domain's tables. */
 export type ColumnRoles<Role extends string> = Readonly<Record<Role, ColumnRole>>;
 
-/** Columns that a user names, by what they hold. */
+/** Columns chosen by the user, by role. */
 export type NamedColumns<Role extends string> = { readonly [R in Role]?: string | readonly string[] | undefined };
 
-/**
- * The settings by which the command line names columns: rows for the option `columns` of whatever reads data. They are called as
- * in a program: `columns.label`.
- */
+/** Command-line settings of the option `columns` of a reader, named as in a program: `columns.label`. */
 export function columnSettings<Columns>(roles: ColumnRoles<string & keyof Columns>): SettingRows<Columns> {
   const rows = Object.entries<ColumnRole>(roles).map(
     ([role, { description, isMany }]): [string, SettingRow<string | readonly string[]>] => {
@@ -32,32 +30,28 @@ export function columnSettings<Columns>(roles: ColumnRoles<string & keyof Column
       return [role, isMany ? { name, kind: 'texts', description } : { name, kind: 'text', description }];
     },
   );
-  // Roles and columns go by the same names, which the compiler cannot follow through the entries.
+  // Roles and columns have the same names, which the compiler cannot follow through the entries.
   return Object.fromEntries(rows) as unknown as SettingRows<Columns>;
 }
 
-/** How the error about a column that is not there is worded. */
+/** Parts of the error about a missing column. */
 export interface MissingColumn {
   /** What it would hold: `the image`. */
   readonly what: string;
-  /** True of a name of a column that is an example by itself, as where a table has no header. */
+  /** Whether a column name looks like data, as in a table without a header. */
   readonly isData: (column: string) => boolean;
-  /** A header as it should be: `image,label`. */
+  /** An example of a header: `image,label`. */
   readonly header: string;
 }
 
-/** Hands out the columns of a table, each for one purpose. */
+/** Assigns the columns of a table to roles, each at most once. */
 export class ColumnFinder<Role extends string> {
   readonly #table: Table;
   readonly #roles: ColumnRoles<Role>;
   readonly #names: NamedColumns<Role>;
   readonly #taken = new Set<string>();
 
-  /**
-   * What the user names is taken at once, so that no usual name takes it for something else.
-   *
-   * @throws OnnxLoraError `DATA_INVALID` when the user names a column that is not there
-   */
+  /** Takes the user's columns first, so that no usual name claims them. @throws OnnxLoraError `DATA_INVALID` */
   constructor(table: Table, roles: ColumnRoles<Role>, names: NamedColumns<Role> = {}) {
     this.#table = table;
     this.#roles = roles;
@@ -76,29 +70,29 @@ export class ColumnFinder<Role extends string> {
     }
   }
 
-  /** The columns that have no purpose yet. */
+  /** Unassigned columns. */
   get rest(): readonly string[] {
     return this.#table.columns.filter((column) => !this.#taken.has(column));
   }
 
-  /** Gives a column, where there is one, its purpose. */
+  /** Marks a column as assigned. */
   take(column: string | undefined): string | undefined {
     if (column !== undefined) this.#taken.add(column);
     return column;
   }
 
-  /** What the user names. */
+  /** The user's columns for a role. */
   chosen(role: Role): readonly string[] {
     const given = this.#names[role] ?? [];
     return typeof given === 'string' ? [given] : given;
   }
 
-  /** The column that the user names, or the free one with the first of the usual names that fits. Case does not matter. */
+  /** The user's column, or the unassigned one with the first usual name that fits, ignoring case. */
   one(role: Role, fits: (column: string) => boolean = () => true): string | undefined {
     return this.chosen(role)[0] ?? this.usual(role, fits);
   }
 
-  /** The columns that the user names, or the free one with the first of the usual names. */
+  /** The user's columns, or the unassigned one with the first usual name. */
   many(role: Role): readonly string[] | undefined {
     const chosen = this.chosen(role);
     if (chosen.length > 0) return chosen;
@@ -106,27 +100,27 @@ export class ColumnFinder<Role extends string> {
     return found === undefined ? undefined : [found];
   }
 
-  /** The free column with the first of the usual names that fits. */
+  /** The unassigned column with the first usual name that fits. */
   usual(role: Role, fits: (column: string) => boolean = () => true): string | undefined {
     const free = this.#free();
     const names = this.#roles[role].usual ?? [];
     return this.take(names.map((name) => free.get(name)).find((column) => column !== undefined && fits(column)));
   }
 
-  /** All of some names, where all are there and free. */
+  /** The columns of these names, if all are unassigned. */
   all(names: readonly string[]): readonly string[] | undefined {
     const free = this.#free();
     if (!names.every((name) => free.has(name))) return undefined;
     return names.map((name) => this.take(free.get(name))!);
   }
 
-  /** The only free column that fits. */
+  /** The only unassigned column that fits. */
   lone(fits: (column: string) => boolean): string | undefined {
     const fitting = this.rest.filter(fits);
     return fitting.length === 1 ? this.take(fitting[0]) : undefined;
   }
 
-  /** The error about a column that is not there, `alike` the one that was perhaps meant. */
+  /** The error about a missing column; `alike` is a likely candidate. */
   missing(role: Role, { what, isData, header }: MissingColumn, alike?: string): OnnxLoraError {
     const { file, columns } = this.#table;
     const { usual = [], isMany } = this.#roles[role];
@@ -143,5 +137,39 @@ export class ColumnFinder<Role extends string> {
 
   #free(): ReadonlyMap<string, string> {
     return new Map(this.rest.map((column) => [column.toLowerCase(), column]));
+  }
+}
+
+/** Finds the tasks that could learn columns with usual names; `tasks` maps roles to the tasks that learn them. */
+export function tasksOfColumns<Role extends string>(
+  columns: readonly string[],
+  roles: ColumnRoles<Role>,
+  tasks: { readonly [R in Role]?: string },
+): readonly AlsoFits[] {
+  return (Object.entries(tasks) as [Role, string][]).flatMap(([role, task]) =>
+    columns.filter((column) => roles[role].usual?.includes(column.toLowerCase())).map((column) => ({ task, column })),
+  );
+}
+
+/** Collects the unused columns of all tables. Created by `readData`, filled by readers of tables. */
+export class UnusedColumns {
+  readonly #columns = new Set<string>();
+  readonly #tasks = new Map<string, AlsoFits>();
+
+  /** Adds unused columns, and the tasks that could learn them, so that the user can be asked. */
+  add(columns: readonly string[], tasks: readonly AlsoFits[] = []): void {
+    for (const column of columns) this.#columns.add(column);
+    for (const each of tasks) this.#tasks.set(`${each.task} ${each.column}`, each);
+  }
+
+  /** A warning that lists the columns, if any. */
+  get warnings(): readonly string[] {
+    if (this.#columns.size === 0) return [];
+    return [`Columns that are not used: ${listed([...this.#columns], 12)}.`];
+  }
+
+  /** The other tasks that fit the data. */
+  get alsoFits(): readonly AlsoFits[] {
+    return [...this.#tasks.values()];
   }
 }

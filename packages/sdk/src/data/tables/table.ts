@@ -1,4 +1,4 @@
-/** @file Rows of a manifest: CSV, TSV, JSONL or a JSON list, each row with the line it is on. */
+/** @file Tables: CSV, TSV, JSONL or a JSON list, with the line of each row. */
 
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
@@ -10,26 +10,25 @@ import type { Row, TableOptions } from './cells.ts';
 import { cellsOf, openTable, parsedJson, type TableStream } from './tableStream.ts';
 import { readText, unreadable } from './textLines.ts';
 
-/** A manifest as a table. */
+/** A table in memory. */
 export interface Table {
   /** Path of the file, for messages. */
   readonly file: string;
-  /** Columns in the order in which they first occur. */
+  /** Columns in order of first occurrence. */
   readonly columns: readonly string[];
-  /** Its rows, in the file's order. */
+  /** Rows in the file's order. */
   readonly rows: readonly Row[];
 }
 
-/** What to do about a JSON list that is too large. */
 const inLines = 'Write one object per line, in a file that ends in .jsonl.';
-/** Whether a file is one JSON list shows within its first so many bytes. */
+/** A JSON list is recognised within this many bytes. */
 const HEAD_BYTES = 1 << 12;
 
 /** Endings of the files that {@link readTable} reads. */
 export const tableEndings: readonly string[] = ['.csv', '.tsv', '.jsonl', '.ndjson'];
 
 /**
- * Reads a table. A CSV file may be separated by commas, semicolons or tabs, quoted, with either kind of line ends, in UTF-8 or in
+ * Reads a table. CSV may be separated by commas, semicolons or tabs, with quotes and any line ends, in UTF-8 or in
  * UTF-16 with a byte order mark. A `.json` file is a list of objects, or has one per line.
  *
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming the line
@@ -45,22 +44,14 @@ export async function readTable(file: string, options: TableOptions = {}): Promi
   }
 }
 
-/**
- * All rows of a table that is being read, with every column that occurs.
- *
- * @throws OnnxLoraError `DATA_INVALID` for a table without rows, and as `openTable` does
- */
+/** Reads all rows of a stream. @throws OnnxLoraError `DATA_INVALID` for a table without rows, and as `openTable` */
 export async function wholeTable(file: string, stream: TableStream): Promise<Table> {
   const rows: Row[] = [];
   for await (const row of stream.rows) rows.push(row);
   return withRows({ file, columns: stream.columns, rows });
 }
 
-/**
- * A table from values of a JSON list.
- *
- * @throws OnnxLoraError `DATA_INVALID` for a value that is no object
- */
+/** Makes a table of a JSON list's values. @throws OnnxLoraError `DATA_INVALID` for a value that is not an object */
 export function tableOf(file: string, values: readonly unknown[], nameOf: (index: number) => string): Table {
   const columns = new Set<string>();
   const rows = values.map((value, i): Row => {
@@ -91,7 +82,7 @@ async function beginningOf(file: string): Promise<Buffer> {
   }
 }
 
-/** The table of a file that is a JSON list; undefined of any other. */
+/** Reads a JSON list; undefined for other files. */
 async function readJsonList(file: string): Promise<Table | undefined> {
   const start = textOfHead(await beginningOf(file)).trimStart();
   if (!start.startsWith('[')) return undefined;

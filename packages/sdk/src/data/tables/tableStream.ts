@@ -1,4 +1,4 @@
-/** @file Rows of a CSV, TSV or JSONL file as its bytes come, each with the line it is on. */
+/** @file Streams the rows of a CSV, TSV or JSONL file, with the line of each. */
 
 import { Readable } from 'node:stream';
 import { CsvError, parse } from 'csv-parse';
@@ -10,24 +10,25 @@ import { isObject } from '../modelFiles/configFields.ts';
 import { type Cells, type Row, type TableOptions, textOfCell } from './cells.ts';
 import { linesOf, MAX_LINE, textOf } from './textLines.ts';
 
-/** A table that is being read. */
+/** A table being read. */
 export interface TableStream {
-  /** Columns in the order in which they first occur; in a JSON file those of the rows so far, which are one at least. */
+  /** Columns in order of first occurrence; for JSON, those of the rows so far, at least one. */
   readonly columns: readonly string[];
-  /** To be read once, or returned from. */
+  /** The rows. Read them once, or call `return`. */
   readonly rows: AsyncGenerator<Row, void, undefined>;
 }
 
-/** Kinds of tables that can be read row by row. */
+/** Formats that can be streamed. */
 export type TableFormat = 'csv' | 'tsv' | 'jsonl';
 
-/** The header of a table is within its first so many bytes. */
+/** The header lies within this many bytes. */
 const HEAD_BYTES = 1 << 16;
 
 /**
- * Reads the columns of a table, and then row by row. What `csv` is separated by (commas, semicolons or tabs) shows in its header.
+ * Reads the columns of a table, then streams its rows. The separator of `csv` (comma, semicolon or tab) is detected in
+ * the header.
  *
- * @param file what the table is called in messages
+ * @param file name of the table in messages
  * @throws OnnxLoraError `DATA_INVALID`, naming the line; what `bytes` throws
  */
 export async function openTable(
@@ -38,12 +39,12 @@ export async function openTable(
 ): Promise<TableStream> {
   const columns: string[] = [];
   const rows = format === 'jsonl' ? jsonRows(file, bytes, columns) : csvRows(file, bytes, format, hasQuotes, columns);
-  // What comes first says that the columns are known.
+  // The first, empty item marks that the columns are known.
   await rows.next();
   return { columns, rows: rows as AsyncGenerator<Row, void, undefined> };
 }
 
-/** A row of a CSV file. Tables may have millions, so that it holds its cells and nothing else. */
+/** A row of a CSV file. It holds only its cells, since tables may have millions of rows. */
 class CsvRow implements Row, Cells {
   readonly #file: string;
   readonly #line: number;
@@ -71,7 +72,6 @@ class CsvRow implements Row, Cells {
   }
 }
 
-/** A line's cells, and which line of the file it ends on. */
 interface ParsedRow {
   readonly record: string[];
   readonly line: number;
@@ -85,13 +85,13 @@ async function* csvRows(
   columns: string[],
 ): AsyncGenerator<Row | undefined, void, undefined> {
   const { head, bytes } = await peeked(source, HEAD_BYTES);
-  // The parser counts a line that ends with \r\n within quotes as two. Counted as it goes, for it is ahead of whoever reads.
+  // The parser counts a CR LF within quotes as two lines. Counted per record, since the parser reads ahead.
   let countedTwice = 0;
   const withLine = ({ record, info }: { record: string[]; info: { lines: number } }): ParsedRow => {
     for (const cell of record) countedTwice += cell.split('\r\n').length - 1;
     return { record, line: info.lines - countedTwice };
   };
-  // What is not as many cells as the header is told here, with a message of our own.
+  // Rows with a wrong number of cells are reported below, with our message.
   const parser = parse({
     delimiter: format === 'tsv' ? '\t' : delimiterOf(head),
     info: true,
@@ -100,7 +100,7 @@ async function* csvRows(
     relax_column_count: true,
     skip_empty_lines: true,
     trim: true,
-    // Any of them, line by line: the parser by itself takes what ends the first line for all.
+    // All line ends: by default, the parser uses the first one for the whole file.
     record_delimiter: ['\r\n', '\n', '\r'],
     max_record_size: MAX_LINE,
   });
@@ -142,7 +142,7 @@ async function* csvRows(
   }
 }
 
-/** What separates the header's names: the one of comma, semicolon and tab that comes most often. */
+/** The most frequent of comma, semicolon and tab in the header. */
 function delimiterOf(head: Uint8Array): string {
   const start = textOfHead(head.subarray(0, HEAD_BYTES)).split(/\r\n|\n|\r/, 1)[0]!;
   const counts = [',', ';', '\t'].map((delimiter) => ({ delimiter, count: start.split(delimiter).length }));
@@ -170,11 +170,7 @@ async function* jsonRows(
   }
 }
 
-/**
- * The cells of an object of a JSON file.
- *
- * @throws OnnxLoraError `DATA_INVALID` for any other value
- */
+/** Cells of a JSON object. @throws OnnxLoraError `DATA_INVALID` for any other value */
 export function cellsOf(value: unknown, place: string): ReadonlyMap<string, unknown> {
   if (isObject(value)) return new Map(Object.entries(value));
   throw new OnnxLoraError(
@@ -183,11 +179,7 @@ export function cellsOf(value: unknown, place: string): ReadonlyMap<string, unkn
   );
 }
 
-/**
- * The value of JSON text.
- *
- * @throws OnnxLoraError `DATA_INVALID` for text that is none
- */
+/** Parses JSON. @throws OnnxLoraError `DATA_INVALID` for other text */
 export function parsedJson(text: string, place: string): unknown {
   try {
     return parseForeignJson(text);
@@ -200,15 +192,15 @@ export function parsedJson(text: string, place: string): unknown {
   }
 }
 
-/** The beginning of bytes, and all of them. */
+/** A source with its first bytes. */
 export interface Peeked {
-  /** The bytes that were read so far: at least as many as were asked for, or all. */
+  /** The bytes read so far: at least as many as were asked for, or all. */
   readonly head: Uint8Array;
-  /** All bytes, the beginning included. To be read once. */
+  /** All bytes, including the head. Read once. */
   readonly bytes: AsyncIterable<Uint8Array>;
 }
 
-/** The first bytes of a source, `least` of them where there are so many. What is given must be read, or returned from. */
+/** Reads at least the first `least` bytes of a source. The result must be read, or returned from. */
 export async function peeked(source: AsyncIterable<Uint8Array>, least: number): Promise<Peeked> {
   const iterator = source[Symbol.asyncIterator]();
   const held: Uint8Array[] = [];
@@ -220,7 +212,7 @@ export async function peeked(source: AsyncIterable<Uint8Array>, least: number): 
     size += value.length;
   }
   const head = held.length === 1 ? held[0]! : Buffer.concat(held);
-  // No generator, because one that was never begun does not close its source.
+  // Not a generator, because one that never starts does not close its source.
   const bytes: AsyncIterator<Uint8Array> = {
     next: async () => {
       const first = held.shift();

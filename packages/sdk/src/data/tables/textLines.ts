@@ -1,4 +1,4 @@
-/** @file Text of strangers' files: line by line, of which no more is in memory than one line, or whole up to a size. */
+/** @file Untrusted text files: streamed by line, or read whole up to a size. */
 
 import { readFile, stat } from 'node:fs/promises';
 import { OnnxLoraError } from '../../errors.ts';
@@ -7,37 +7,32 @@ import { notFound } from '../../files/notFound.ts';
 
 /** Longest line, in bytes or characters. */
 export const MAX_LINE: number = 1 << 24;
-/** Text that is taken apart at once takes several times its size. */
+/** Largest file to read whole; splitting text takes several times its size. */
 const MAX_TEXT = 1 << 28;
 
-/** Text in pieces that are cut anywhere. */
+/** Text in arbitrary pieces. */
 export type TextPieces = AsyncIterable<string> | Iterable<string>;
 
-/** A line that is not empty. */
+/** A non-empty line. */
 export interface Line {
-  /** Without spaces around it. */
+  /** Trimmed text. */
   readonly text: string;
-  /** From 1 on. */
+  /** Line number from 1. */
   readonly number: number;
 }
 
-/**
- * The text of bytes as they come: UTF-8, or UTF-16 with a byte order mark, which is left out.
- *
- * @param name the name of the text in messages
- * @throws OnnxLoraError `DATA_INVALID`, with the line, for bytes that are no text; what `bytes` throws
- */
+/** Decodes UTF-8, or UTF-16 by its byte order mark, dropping the mark. @throws OnnxLoraError `DATA_INVALID` */
 export async function* textOf(name: string, bytes: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
   const decoder = new StrictDecoder(name);
   for await (const chunk of bytes) yield decoder.push(chunk);
   yield decoder.end();
 }
 
-/** Cuts text that comes in pieces into lines. */
+/** Splits pieces of text into lines. */
 class LineCutter {
   readonly #name: string;
   readonly #longest: number;
-  /** What of a line there is so far; concatenated pieces stay ropes, so that a long line costs no more than its length. */
+  /** The current line so far; concatenated strings stay ropes, so that a long line takes linear time. */
   #rest = '';
   #carry = '';
   #number = 0;
@@ -48,13 +43,12 @@ class LineCutter {
     this.#longest = longest;
   }
 
-  /** The lines that a piece ends. */
   lines(piece: string): string[] {
     let text = this.#carry + piece;
     if (text === '') return [];
     if (!this.#hasBegun && text.startsWith('\uFEFF')) text = text.slice(1);
     this.#hasBegun = true;
-    // The LF of a CR LF may open the next piece.
+    // The LF of a CR LF may start the next piece.
     this.#carry = text.endsWith('\r') ? '\r' : '';
     const lines = (this.#carry ? text.slice(0, -1) : text).split(/\r\n|\n|\r/);
     lines[0] = this.#rest + lines[0]!;
@@ -67,7 +61,6 @@ class LineCutter {
     return lines;
   }
 
-  /** The last line, which nothing ends. */
   get last(): string {
     return this.#rest;
   }
@@ -81,12 +74,7 @@ class LineCutter {
   }
 }
 
-/**
- * Lines without their ends, which are LF, CR LF or CR, and without a byte order mark.
- *
- * @param name what the text is called in messages
- * @throws OnnxLoraError `DATA_INVALID` for a line of more than `longest` characters; what `pieces` throws
- */
+/** Lines, split at LF, CR LF or CR, without a byte order mark. @throws OnnxLoraError `DATA_INVALID` for a longer one */
 export async function* textLines(
   name: string,
   pieces: TextPieces,
@@ -97,11 +85,7 @@ export async function* textLines(
   yield cutter.last;
 }
 
-/**
- * The lines of a text that are not empty.
- *
- * @throws OnnxLoraError as {@link textOf} and {@link textLines}
- */
+/** The non-empty lines of a text. @throws OnnxLoraError as {@link textOf} and {@link textLines} */
 export async function* linesOf(
   name: string,
   bytes: AsyncIterable<Uint8Array>,
@@ -117,7 +101,7 @@ export async function* linesOf(
   if (last.text !== '') yield last;
 }
 
-/** The lines of a small text file that are not empty, with where they are: `list.txt, line 12`. As {@link readText}. */
+/** The non-empty lines of a small text file, with their location: `list.txt, line 12`. Reads as {@link readText}. */
 export async function placedLines(file: string): Promise<{ readonly text: string; readonly place: string }[]> {
   const text = await readText(file);
   return text
@@ -127,10 +111,10 @@ export async function placedLines(file: string): Promise<{ readonly text: string
 }
 
 /**
- * The text of a file, as {@link textOf} decodes it.
+ * Reads a text file, decoded as by {@link textOf}.
  *
  * @param remedy what to do about a file of more than `most` bytes
- * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID` when it cannot be read, is too large or is no text
+ * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID` for a file that cannot be read, is too large or is not text
  */
 export async function readText(
   file: string,
@@ -149,7 +133,7 @@ export async function readText(
   }
 }
 
-/** The error about a file of data that could not be read. */
+/** The error about a data file that cannot be read. */
 export function unreadable(file: string, cause: unknown): OnnxLoraError {
   if (cause instanceof OnnxLoraError) return cause;
   if ((cause as NodeJS.ErrnoException).code === 'ENOENT')

@@ -1,19 +1,18 @@
-/** @file A family from facts: names of its modules, how it is recognised, and what a reference page tells of it. */
+/** @file Model families as data: module names by role, signatures, and facts for the reference page. */
 
 import type { NamePair } from '../../adapter/naming/nameTable.ts';
 import type { ModelFamily } from './family.ts';
 
 /**
- * The name of a module in a family's list: the end of its path, in whole parts, whatever comes before. `{n}` is a number;
- * `^` at the beginning says that nothing comes before. A pair is the same module in transformers 4 and 5. A regular
- * expression, matched against the whole path, says what a name cannot.
+ * A module's name: the last components of its path. `{n}` is a number; a leading `^` anchors it at the root. A pair is
+ * the module's name in transformers 4 and 5. A regular expression must match the whole path.
  */
 export type ModuleName = string | NamePair | RegExp;
 
 /** Modules by role: `{ 'attention.query': [{ 4: 'attention.self.query', 5: 'attention.q_proj' }], classifier: ['^head'] }`. */
 export type RoleNames = Readonly<Record<string, readonly ModuleName[]>>;
 
-/** The patterns of {@link ModelFamily.roles}: one for every name of either generation. */
+/** The patterns of {@link ModelFamily.roles}, one per name and generation. */
 export function rolesFrom(names: RoleNames): Record<string, RegExp[]> {
   return Object.fromEntries(
     Object.entries(names).map(([role, list]) => [
@@ -23,26 +22,26 @@ export function rolesFrom(names: RoleNames): Record<string, RegExp[]> {
   );
 }
 
-/** The pairs among the names, for {@link ModelFamily.generations}. */
+/** The pairs of names, for {@link ModelFamily.generations}. */
 export function pairsFrom(names: RoleNames): NamePair[] {
   return Object.values(names).flatMap((list) =>
     list.filter((name): name is NamePair => typeof name !== 'string' && !(name instanceof RegExp)),
   );
 }
 
-/** By what a model of a family is known. */
+/** How a family's models are recognised. */
 export interface FamilySignatures {
-  /** What `model_type` is in config.json. Where it says anything, it decides. */
+  /** Values of `model_type` in config.json. Where the field is set, it alone decides. */
   readonly modelTypes: readonly string[];
   /**
-   * For models without it: lists of names that occur in module paths, in whole parts, anywhere or with `^` at the
-   * beginning. A model is known when one list fits: each of its names occurs, and those after `!` do not.
+   * For models without `model_type`: lists of names that occur in module paths, as whole components, with `^` at the
+   * root. A model matches a list when each of its names occurs and none after `!` does.
    */
   readonly signatures: readonly (readonly string[])[];
 }
 
 /**
- * {@link ModelFamily.matches} from signatures.
+ * Makes {@link ModelFamily.matches} from signatures.
  *
  * @example
  * matcher({ modelTypes: ['vit'], signatures: [['^vit.encoder.layer.{n}'], ['^vit.layers.{n}']] })
@@ -79,38 +78,38 @@ function source(name: string): string {
     .replaceAll('{n}', String.raw`\d+`);
 }
 
-/** A family with what people are told of it. */
+/** A family with its documentation. */
 export interface DescribedFamily extends ModelFamily, FamilySignatures {
-  /** What people call it. */
+  /** Display name. */
   readonly title: string;
-  /** Names of its modules by role, which its patterns and its table of both generations are made from. */
+  /** Module names by role; `roles` and `generations` are made from them. */
   readonly names: RoleNames;
-  /** The paper that describes it, where there is one. */
+  /** The paper that describes it. */
   readonly paper?: string;
-  /** Why its default targets are those: the study, or that there is none. */
+  /** Source of the default targets: a study, or that there is none. */
   readonly targetsFrom?: string;
-  /** The image processors or feature extractors of transformers that its models are published with. */
+  /** Image processors or feature extractors of transformers that its models use. */
   readonly preprocessors: readonly string[];
 }
 
-/** What a family's file lists. */
+/** A family's definition. */
 export interface FamilyFacts extends Omit<
   DescribedFamily,
   'matches' | 'roles' | 'title' | 'preprocessors' | 'defaultTargets'
 > {
-  /** What people call it; the name by default. */
+  /** Display name; `name` by default. */
   readonly title?: string;
-  /** As {@link DescribedFamily.preprocessors}; none by default. */
+  /** See {@link DescribedFamily.preprocessors}; none by default. */
   readonly preprocessors?: readonly string[];
-  /** Roles that are adapted by default; those of {@link queriesAndValues} that it has where none are given. */
+  /** Roles adapted by default; if absent, those of {@link queriesAndValues} that the family has. */
   readonly defaultTargets?: readonly string[];
-  /** What else transformers 5 renamed: norms and parameters, or modules that no role has. */
+  /** Other renamed modules of transformers 5: norms, parameters, and modules without a role. */
   readonly renamed?: readonly NamePair[];
 }
 
 /**
- * A family from its facts. `generations`, where given, is taken as it is, for families whose classes differ; otherwise it
- * is one table of all pairs.
+ * Makes a family from its definition. `generations` is one table of all pairs, unless given, for families whose classes
+ * differ.
  *
  * @example
  * const speaker = describedFamily({
@@ -133,9 +132,9 @@ export function describedFamily({ renamed = [], ...facts }: FamilyFacts): Descri
   };
 }
 
-/** Queries and values; a layer that holds keys as well is adapted as a whole. */
+/** Queries and values; a fused layer that holds keys too is adapted as a whole. */
 export const queriesAndValues: readonly string[] = ['attention.query', 'attention.value', 'attention.query-key-value'];
 
-/** The reason for {@link queriesAndValues} where nobody has compared targets for a family. */
+/** The reason for {@link queriesAndValues} where no study compares targets for a family. */
 export const asInLora =
   'no study of this family; queries and values as in Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models" (2021), arXiv:2106.09685, section 7.1';

@@ -1,19 +1,19 @@
-/** @file Names the part of a plugin whose function fails. */
+/** @file Errors of plugin functions, reported with the plugin's part and function. */
 
 import { OnnxLoraError } from '../../errors.ts';
 
-/** A function of a part, as messages name it. */
+/** A guarded function, as messages name it. */
 export interface Guarded {
-  /** What the part is, such as `task "cells"`. */
+  /** The part, such as `task "cells"`. */
   readonly part: string;
   /** The function, such as `collate`. */
   readonly where: string;
-  /** Sentences that help the author, such as what names the function was given. */
+  /** Sentences that help the author, such as the names that the function received. */
   readonly facts?: () => string;
 }
 
 /**
- * Calls a function of a plugin. An {@link OnnxLoraError} that it throws, at once or later, is left as it is.
+ * Calls a function of a plugin. An {@link OnnxLoraError}, thrown or rejected, passes unchanged.
  *
  * @throws OnnxLoraError `PLUGIN_INVALID` in place of any other error, with that as its cause
  */
@@ -29,25 +29,22 @@ export function guard<Result>(about: Guarded, run: () => Result): Result {
   }
 }
 
-/** Says of a function of a part what messages name it by. */
+/** Names a function of a part for messages. */
 export type At = (where: string, facts?: () => string) => Guarded;
 
-/**
- * What becomes of each member of an object: it stays `as-is`; it is a function that is called under {@link guard}, or one whose
- * answers come one by one (`each`); or another takes its place, made of it, where functions may be called without their object.
- */
+/** Treatment by {@link guarded}: `as-is`, guarded function (`call`) or async iterable (`each`), or a replacement. */
 export type Members<T> = {
   readonly [Name in keyof T]-?: 'as-is' | 'call' | 'each' | ((own: NonNullable<T[Name]>) => T[Name]);
 };
 
 type Call = (...args: readonly unknown[]) => unknown;
 
-/** The members of an object that are there, with functions whose failures say which part it is, and where it fails. */
+/** Copies the defined members of an object, with functions that name the part and themselves when they fail. */
 export function guarded<T extends object>(at: At, object: T, members: Members<T>): T {
   const entries = (Reflect.ownKeys(members) as (keyof T & string)[]).flatMap((name) => {
     const value: unknown = object[name];
     if (value === undefined) return [];
-    // A function may have members of its own, such as the halves of a loss.
+    // A function may have properties, such as the halves of a loss.
     const own = typeof value === 'function' ? Object.assign(value.bind(object) as Call, value) : value;
     const kind = members[name] as 'as-is' | 'call' | 'each' | Call;
     if (typeof kind === 'function') return [[name, kind(own)] as const];
@@ -68,7 +65,7 @@ async function* eachGuarded<Item>(about: Guarded, run: () => AsyncIterable<Item>
   }
 }
 
-/** What the author of a part is told. */
+/** The error for the author of a part. */
 export function badPart({ part, where, facts }: Guarded, what: string, cause?: unknown): OnnxLoraError {
   const said = what.replace(/[.\s]+$/, '');
   const more = facts === undefined ? '' : ` ${facts()}`;

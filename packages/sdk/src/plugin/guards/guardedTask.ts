@@ -1,4 +1,4 @@
-/** @file A task whose failures say which task it is, and in which function it fails. */
+/** @file Tasks, factories and predictors that name themselves and the function when they fail. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { InnerFragment } from '../../train/graph/inside.ts';
@@ -6,16 +6,19 @@ import { inPlaceOf } from '../../train/graph/comparingLoss.ts';
 import { namesIn, watchedNames } from '../../train/graph/missedNames.ts';
 import type { MetricCollector } from '../dataset.ts';
 import type { Metrics } from '../../statistics/measure.ts';
+import type { Predictor } from '../predictor.ts';
 import type { PreparedTask, Task } from '../preparedTask.ts';
+import { settingsOf } from '../settings.ts';
+import type { PredictorOptions, TaskFactory, TaskOptions } from '../taskFactory.ts';
 import { type At, badPart, guard, guarded, type Guarded, type Members } from './guard.ts';
 
-/** Tasks that were prepared by a guarded one, for which nothing is left to do. */
+/** Results of guarded tasks, which need no further guard. */
 const done = new WeakSet<object>();
 
 /**
- * The task, but that its functions throw nothing other than `OnnxLoraError`: what else they throw becomes `PLUGIN_INVALID`
- * with the task's name, the function's name and the error as its cause. Functions are called on the objects that they belong
- * to, and those that a task does not have stay absent. Its datasets are as they are.
+ * Guards a task: its functions throw only `OnnxLoraError`. Any other error becomes `PLUGIN_INVALID` with the names of
+ * the task and the function, and the error as its cause. Methods keep their object, missing members stay absent, and
+ * datasets are not guarded.
  *
  * @example
  * const data = await guardedTask(task).prepare(model);
@@ -40,8 +43,51 @@ export function guardedTask<Example, Scores extends Metrics, During extends Metr
   };
 }
 
-/** How a task of this name is spoken of. */
-export function atTask(name: string): At {
+/** Guards a factory and what it makes, as {@link guardedTask}. It receives settings that its table has checked. */
+export function guardedFactory(factory: TaskFactory): TaskFactory {
+  const at = atTask(factory.name);
+  const table = factory.settings ?? settingsOf<unknown>({});
+  const checked = <Options extends PredictorOptions | TaskOptions>(options: Options): Options =>
+    options.settings
+      ? { ...options, settings: table.check(options.settings, { owner: `The task "${factory.name}"` }) }
+      : options;
+  return guarded(at, factory, {
+    name: 'as-is',
+    description: 'as-is',
+    settings: 'as-is',
+    defaults: 'as-is',
+    input: 'as-is',
+    create: (create) => (options) => {
+      const own = checked(options);
+      return guard(at('create'), () => guardedTask(create(own)));
+    },
+    predictor:
+      (predictor) =>
+      (model, options = {}) =>
+        guard(at('predictor'), async () => guardedPredictor(await predictor(model, checked(options)), at)),
+  });
+}
+
+/** @throws OnnxLoraError `PLUGIN_INVALID` for the `feeds` and `decode` of the former contract */
+function guardedPredictor(predictor: Predictor, at: At): Predictor {
+  if (typeof predictor.predict !== 'function') {
+    throw new OnnxLoraError(
+      'PLUGIN_INVALID',
+      `The predictor of the ${at('').part} has no predict(). Its author must return filePredictor(model, { feeds, decode }, options), or recordPredictor(…) where files hold records.`,
+    );
+  }
+  return guarded(at, predictor, {
+    adapters: 'as-is',
+    predict: 'each',
+    writer: 'call',
+    writerEndings: 'as-is',
+    sections: 'call',
+    release: 'call',
+    [Symbol.asyncDispose]: (dispose) => () => guard(at('release'), dispose),
+  });
+}
+
+function atTask(name: string): At {
   return (where, facts) => ({ part: `task "${name}"`, where, ...(facts ? { facts } : {}) });
 }
 
@@ -105,7 +151,7 @@ function membersOf<Example, Scores extends Metrics, During extends Metrics>(
   };
 }
 
-/** @throws OnnxLoraError `PLUGIN_INVALID` for what only the former contract had */
+/** @throws OnnxLoraError `PLUGIN_INVALID` for members of the former contract */
 function requireCurrent(task: string, prepared: object): void {
   if (!('decode' in prepared)) return;
   throw new OnnxLoraError(
@@ -114,7 +160,7 @@ function requireCurrent(task: string, prepared: object): void {
   );
 }
 
-/** NaN and infinity are numbers here: a correlation of equal values is none, and a loss may be without bound. */
+/** Accepts NaN and infinity: a correlation of equal values is undefined, and a loss may be infinite. */
 function numbers<Found extends Metrics>(about: Guarded, metrics: Found): Found {
   if (typeof metrics !== 'object' || metrics === null)
     throw badPart(about, `it gives ${shown(metrics)} in place of metrics by their names`);

@@ -1,4 +1,4 @@
-/** @file What a plugin may bring beside families, preprocessors and tasks: each a small interface of its own. */
+/** @file The small contracts of a plugin besides families, preprocessors and tasks. */
 
 import type { Adapter } from '../../adapter/adapter.ts';
 import type { GradientRule } from '../../autodiff/vjp.ts';
@@ -13,98 +13,79 @@ import type { ModelFamily } from '../families/family.ts';
 import type { ReportSection } from '../reportSection.ts';
 import type { RunnableModel } from '../taskModel.ts';
 
-/** Data with a name, or a kind of source, that becomes something that tasks read: `--data cells`, `--data parquet:cells.pq`. */
+/** Makes a named dataset, or a kind of source, into data for tasks: `--data cells`, `--data parquet:cells.pq`. */
 export interface DatasetFactory {
-  /** Letters, digits and `-`, two at least. */
+  /** Letters, digits and `-`, at least two. */
   readonly name: string;
   /** One line for `onnx-lora plugins`. */
   readonly description: string;
-  /**
-   * Makes the data ready.
-   *
-   * @returns the path that a task takes as its data
-   * @throws OnnxLoraError `DATA_INVALID`, `FILE_NOT_FOUND`
-   */
+  /** Prepares the data, and returns its path. @throws OnnxLoraError `DATA_INVALID`, `FILE_NOT_FOUND` */
   prepare(request: DatasetRequest): Promise<string>;
 }
 
-/** What a {@link DatasetFactory} is asked for. */
+/** Input of {@link DatasetFactory.prepare}. */
 export interface DatasetRequest {
-  /** What stands behind the colon in `name:source`; empty for a name alone. */
+  /** The part after the colon in `name:source`; empty for a bare name. */
   readonly source: string;
-  /**
-   * A folder of its own, which stays from one call to the next: what is complete there need not be made again. The process
-   * may end at any time, so that what is not complete must not look as if it were: `writeFileAtomic`.
-   */
+  /** A persistent cache folder. The process may end at any time: write results with `writeFileAtomic`. */
   readonly folder: string;
-  /** To be told what takes long: `downloading cells.tar, 12 of 340 MB`. */
+  /** Reports progress: `downloading cells.tar, 12 of 340 MB`. */
   readonly onProgress?: (message: string) => void;
 }
 
-/** First values of adapters by a name that `initLoraWeights` and `--init` take. */
+/** An initialisation of adapters, by a name for `initLoraWeights` and `--init`. */
 export interface InitializerFactory {
-  /** What it is called; not a name that the SDK has. */
+  /** Its name; not one of the SDK's. */
   readonly name: string;
-  /** Makes one for one adapter. */
+  /** Makes an initialiser for one adapter. */
   create(): Initializer;
 }
 
-/** An optimizer by a name that `optimizer` takes, alone or with settings: `{ name: 'muon', momentum: 0.95 }`. */
+/** An optimizer, by a name for `optimizer`, alone or with settings: `{ name: 'muon', momentum: 0.95 }`. */
 export interface OptimizerFactory {
-  /** What it is called; not a name that the SDK has. */
+  /** Its name; not one of the SDK's. */
   readonly name: string;
-  /**
-   * Makes one; its state begins empty.
-   *
-   * @param settings all that stood beside the name
-   * @throws OnnxLoraError `CONFIG_INVALID` for a setting that cannot be
-   */
+  /** Makes an optimizer with empty state from the settings besides the name. @throws OnnxLoraError `CONFIG_INVALID` */
   create(settings: Readonly<Record<string, unknown>>): Optimizer;
 }
 
-/**
- * What the SDK must know of an operator that it does not know: how it is differentiated, what its outputs look like. ONNX
- * Runtime must have a kernel for it.
- */
+/** Gradient and shape inference of an operator that the SDK does not know. ONNX Runtime must have a kernel for it. */
 export interface OperatorRule {
   /** Domain of the operator, such as `com.microsoft`; empty for ONNX's own. */
   readonly domain: string;
   /** Its type, such as `Inverse`. */
   readonly op: string;
-  /** A function per input that emits its cotangent, or null for one that no gradient flows into. */
+  /** Emits the cotangent of each input, one function per input; null for inputs without a gradient. */
   readonly gradient?: GradientRule;
-  /** Types and shapes of the outputs; without, they are what the file says, or unknown. */
+  /** Types and shapes of the outputs; by default those that the file declares, if any. */
   readonly infer?: InferenceRule;
 }
 
-/** A place where graphs run, by a name that `provider` takes: another build of ONNX Runtime, other options, another machine. */
+/** An execution provider, by a name for `provider`: another build of ONNX Runtime, other options, another machine. */
 export interface ProviderFactory {
-  /** What it is called; not a name that ONNX Runtime has. */
+  /** Its name; not one of ONNX Runtime's. */
   readonly name: string;
   /** One line for `onnx-lora plugins`. */
   readonly description: string;
-  /** Makes what runs there; called once, when it is first asked for. @throws OnnxLoraError `PROVIDER_UNAVAILABLE` */
+  /** Makes the runtime; called once, on first use. @throws OnnxLoraError `PROVIDER_UNAVAILABLE` */
   create(): Runtime;
 }
 
-/**
- * Makes a model's graphs of what a folder holds where it has no .onnx file, such as a checkpoint of torch. `openModel` asks it
- * unasked.
- */
+/** Builds graphs from a folder without an .onnx file, such as a torch checkpoint. `openModel` tries all builders. */
 export interface ModelBuilder {
-  /** What it is called. */
+  /** Its name. */
   readonly name: string;
   /** One line for `onnx-lora plugins`. */
   readonly description: string;
-  /** Whether a folder, which is there, is laid out as it knows it. */
+  /** Whether it supports an existing folder. */
   recognises(folder: string): boolean;
-  /** Files of a repository on the hub that it needs, where that has no .onnx file; none where it can do nothing with them. */
+  /** The files that it needs of a hub repository without an .onnx file; none if it does not support them. */
   choose(files: readonly string[]): readonly string[];
   /**
-   * Builds the graphs. Weights should stay references into their files.
+   * Builds the graphs, keyed by file name without the ending: `model`, or `vision_encoder` and others. Weights should
+   * stay references into their files.
    *
-   * @param request families that know names of modules
-   * @returns graphs by the names that their files would have, without the ending: `model`, or `vision_encoder` and others
+   * @param request families, for the names of modules
    * @throws OnnxLoraError `MODEL_UNSUPPORTED`, `FILE_INVALID`, `FILE_NOT_FOUND`
    */
   build(
@@ -113,34 +94,31 @@ export interface ModelBuilder {
   ): Promise<ReadonlyMap<string, ModelProto>>;
 }
 
-/** Follows a training run, such as by writing to a service that draws curves. */
+/** Follows a training run, such as for an experiment-tracking service. */
 export interface Tracker {
-  /**
-   * Takes in an event, in their order. What is thrown becomes a warning, and the tracker hears no more. A promise is not
-   * waited for: keep it, and wait for it in `close`.
-   */
+  /** Receives events in order. An error becomes a warning and ends tracking. Await promises only in `close`. */
   add(event: TrainEvent): void | Promise<void>;
-  /** The run has ended, or the process is about to. It is called once, and not after a failure. */
+  /** Called once, when the run or the process ends; not after an error. */
   close(): void | Promise<void>;
 }
 
-/** What a tracker may know of the run before it begins. */
+/** A tracker's view of the run before it starts. */
 export interface TrackedRun {
   /** Folder of the run. */
   readonly folder: string;
-  /** Steps made before, by the run that this one goes on with; 0 for a new one. */
+  /** Steps made by the run that this one resumes; 0 for a new one. */
   readonly firstStep: number;
-  /** What was set, as it stands in `config.yaml`. */
+  /** The settings, as in `config.yaml`. */
   readonly settings: Readonly<Record<string, unknown>>;
 }
 
-/** A tracker by a name that `--track` takes. */
+/** A tracker, by a name for `--track`. */
 export interface TrackerFactory {
-  /** What it is called; not a name that the SDK has. */
+  /** Its name; not one of the SDK's. */
   readonly name: string;
   /** One line for `onnx-lora plugins`. */
   readonly description: string;
-  /** @throws OnnxLoraError `CONFIG_INVALID`, such as for a key that is not set */
+  /** Makes the tracker. @throws OnnxLoraError `CONFIG_INVALID`, such as for a missing API key */
   create(run: TrackedRun): Tracker | Promise<Tracker>;
 }
 
@@ -150,20 +128,20 @@ export interface FinishedRun {
   readonly task: string;
   /** The base model. */
   readonly model: RunnableModel;
-  /** The adapter that was trained. */
+  /** The trained adapter. */
   readonly adapter: Adapter;
-  /** Mean loss of the batch by step; of a long run some of the steps. */
+  /** Mean batch loss by step; a subset of the steps for a long run. */
   readonly losses: readonly (readonly [step: number, loss: number])[];
-  /** Metrics of the held-out data before and after; absent where nothing was held out. */
+  /** Metrics on held-out data without the adapter; absent if nothing was held out. */
   readonly before?: Metrics;
-  /** With the adapter. */
+  /** Metrics on held-out data with the adapter. */
   readonly after?: Metrics;
 }
 
-/** Sections that a plugin adds to the report of every run, whatever its task. */
+/** Adds sections to the report of every run, whatever its task. */
 export interface SectionFactory {
-  /** What it is called, for messages. */
+  /** Its name, for messages. */
   readonly name: string;
-  /** May give none. What is thrown becomes a warning, and the report lacks the sections. */
+  /** May return none. An error becomes a warning, and the sections are missing. */
   sections(run: FinishedRun): readonly ReportSection[] | Promise<readonly ReportSection[]>;
 }

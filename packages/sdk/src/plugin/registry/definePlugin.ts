@@ -1,4 +1,4 @@
-/** @file `definePlugin`: everything that a package brings, in one typed object. */
+/** @file `definePlugin`: all contributions of a package in one typed object. */
 
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
 import type { Needs, Resolved, Binding } from './token.ts';
@@ -21,50 +21,49 @@ import { optimizerNames } from '../../train/optimizers/named.ts';
 import type { ModelFamily } from '../families/family.ts';
 import type { PreprocessorFactory, TaskFactory } from '../taskFactory.ts';
 
-/** Version of what this file describes. A plugin carries that of the SDK it was made with. */
+/** Version of the plugin contract. A plugin carries the version of the SDK that made it. */
 export const PLUGIN_CONTRACT = 2;
 
-/** All kinds of things that a plugin may bring, each a list. */
+/** The contributions of plugins, a list per kind. */
 export interface Contributions {
-  /** How models are recognised, what their modules are for, which are adapted. */
+  /** Model families. */
   readonly families: readonly ModelFamily[];
-  /** How a file becomes what a model is fed. */
+  /** Preprocessors of files. */
   readonly preprocessors: readonly PreprocessorFactory[];
-  /** How examples become feeds, the loss, metrics, predictions. */
+  /** Tasks. */
   readonly tasks: readonly TaskFactory[];
-  /** Data by name. */
+  /** Named datasets. */
   readonly datasets: readonly DatasetFactory[];
-  /** First values of adapters. */
+  /** Initialisations of adapters. */
   readonly initializers: readonly InitializerFactory[];
-  /** Ways to adapt layers other than LoRA. */
+  /** Adapter methods other than LoRA. */
   readonly tuners: readonly Tuner[];
-  /** How gradients become steps. */
+  /** Optimizers. */
   readonly optimizers: readonly OptimizerFactory[];
-  /** Gradients and shapes of operators that the SDK does not know. */
+  /** Gradients and shape inference of further operators. */
   readonly operators: readonly OperatorRule[];
-  /** What makes graphs of folders without .onnx files. */
+  /** Builders of graphs from folders without .onnx files. */
   readonly builders: readonly ModelBuilder[];
-  /** Where graphs run. */
+  /** Execution providers. */
   readonly providers: readonly ProviderFactory[];
-  /** Who follows a run. */
+  /** Trackers of training runs. */
   readonly trackers: readonly TrackerFactory[];
-  /** What reports show beside what the task shows. */
+  /** Report sections for every task. */
   readonly sections: readonly SectionFactory[];
 }
 
 /** A kind of contribution. */
 export type ContributionKind = keyof Contributions;
 
-/** What the functions of a plugin are handed: what it needs, and the preprocessors of all plugins, in their order. */
+/** Arguments of a plugin's functions: its needs, and the preprocessors of all plugins, in order. */
 export type Services<N extends Needs> = Resolved<N> & { readonly preprocessors: readonly PreprocessorFactory[] };
 
-/** A list, or a function that makes it of what the plugin needs. */
 type Parts<N extends Needs> = {
   readonly [Kind in ContributionKind]?:
     Contributions[Kind] | ((services: Kind extends 'preprocessors' ? Resolved<N> : Services<N>) => Contributions[Kind]);
 };
 
-/** What a package brings. Made by {@link definePlugin}. */
+/** A plugin, made by {@link definePlugin}. */
 export interface Plugin {
   /** The package's name, such as `@acme/onnx-lora-cells`. */
   readonly name: string;
@@ -72,44 +71,40 @@ export interface Plugin {
   readonly version?: string;
   /** One line for `onnx-lora plugins`. */
   readonly description?: string;
-  /** {@link PLUGIN_CONTRACT} of the SDK that it was made with. */
+  /** {@link PLUGIN_CONTRACT} of the SDK that made it. */
   readonly contract: number;
-  /** What it lends to others and to itself. */
+  /** Implementations that it provides to itself and to other plugins. */
   readonly bindings: readonly Binding[];
-  /** What it borrows from others. */
+  /** Tokens of other plugins that it requires. */
   readonly needs: Needs;
-  /** Makes each list from what the plugin needs. */
+  /** Functions that make each list from the plugin's needs. */
   readonly parts: {
     readonly [Kind in ContributionKind]?: (services: Readonly<Record<string, unknown>>) => Contributions[Kind];
   };
 }
 
-/** What {@link definePlugin} takes. */
+/** Input of {@link definePlugin}. */
 export interface PluginDefinition<N extends Needs>
   extends Parts<N>, Pick<Plugin, 'name' | 'version' | 'description'>, Partial<Pick<Plugin, 'bindings'>> {
-  /** Tokens of what it must have, its own or others', by the names under which its functions get them. */
+  /** Tokens that it requires, its own or others', by argument name of its functions. */
   readonly needs?: N;
 }
 
-/** Of what type a field must be; `list` is an array. */
+/** Type of a field; `list` is an array. */
 export type FieldType = 'string' | 'function' | 'object' | 'list';
 
-/** What is known of a kind. */
 interface Kind {
-  /** What one of it is called in messages. */
   readonly word: string;
-  /** What each must have. */
   readonly fields: Readonly<Record<string, FieldType>>;
-  /** Whether users write its names: as a flag's value, in YAML, into a shell's completion. */
+  /** Whether users write its names: in flags, YAML, shell completion. */
   readonly isNamed?: true;
-  /** Names that the SDK and its command have themselves. */
+  /** Names reserved by the SDK and its command line. */
   readonly own?: readonly string[];
 }
 
 const made = { name: 'string', create: 'function' } as const;
 const described = { name: 'string', description: 'string', create: 'function' } as const;
 
-/** All kinds, in the order in which they are listed. */
 export const kinds: Readonly<Record<ContributionKind, Kind>> = {
   families: {
     word: 'a family',
@@ -150,14 +145,12 @@ export const kinds: Readonly<Record<ContributionKind, Kind>> = {
   sections: { word: 'a report section', fields: { name: 'string', sections: 'function' } },
 };
 
-/** The kinds by their names. */
 export const contributionKinds: readonly ContributionKind[] = Object.keys(kinds) as ContributionKind[];
 
 const keys: readonly string[] = ['name', 'version', 'description', 'bindings', 'needs', ...contributionKinds];
 
 /**
- * Makes a plugin: the default export of a package that brings something. It is plain data and functions; nothing happens
- * before `loadPlugins` asks.
+ * Makes a plugin, the default export of a package. It is plain data and functions; nothing runs before `loadPlugins`.
  *
  * @example
  * export default definePlugin({
@@ -168,7 +161,7 @@ const keys: readonly string[] = ['name', 'version', 'description', 'bindings', '
  *   tasks: ({ decoder, preprocessors }) => [new CellCountingFactory(decoder, preprocessors)],
  * });
  *
- * @throws OnnxLoraError `PLUGIN_INVALID` for a key that plugins do not have, which JavaScript would pass over
+ * @throws OnnxLoraError `PLUGIN_INVALID` for an unknown key
  */
 export function definePlugin<N extends Needs = Record<never, never>>(definition: PluginDefinition<N>): Plugin {
   const { name, version, description, bindings = [], needs } = definition;

@@ -1,4 +1,4 @@
-/** @file From plugins to all that they bring together. What does not fit is an error before anything runs. */
+/** @file Loads plugins into one registry, after checking that they fit together. */
 
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
 import { knownOptions } from '../../knownOptions.ts';
@@ -7,37 +7,33 @@ import { checkContributions, checkPlugin, requireList, requireNoClash } from './
 import { type ContributionKind, contributionKinds, type Contributions, type Plugin } from './definePlugin.ts';
 import type { PreprocessorFactory } from '../taskFactory.ts';
 
-/** All that some plugins bring, in their order. */
+/** The contributions of several plugins, in order. */
 export interface PluginRegistry extends Contributions {
-  /** The plugins themselves. */
+  /** The plugins. */
   readonly plugins: readonly Plugin[];
-  /** What one of the plugins brings. */
+  /** Contributions of one of the plugins. */
   readonly broughtBy: (plugin: Plugin) => Contributions;
-  /**
-   * What is behind tokens.
-   *
-   * @throws OnnxLoraError `PLUGIN_INVALID` where no plugin provides one
-   */
+  /** Resolves tokens. @throws OnnxLoraError `PLUGIN_INVALID` where no plugin provides one */
   readonly provided: <N extends Needs>(needs: N) => Resolved<N>;
 }
 
 /** Options of {@link loadPlugins}. */
 export interface LoadPluginsOptions {
-  /** Bindings that go before those of all plugins, such as a decoder of one's own. */
+  /** Bindings that override those of all plugins, such as a custom decoder. */
   readonly bindings?: readonly Binding[];
 }
 
 const requireKnown = knownOptions<LoadPluginsOptions>('loadPlugins', { bindings: true });
 
 /**
- * Puts plugins together.
+ * Loads plugins into a registry.
  *
  * @example
  * const registry = loadPlugins([visionPlugin, cellsPlugin]);
  * const model = await openModel('models/cells', { plugins: registry });
  *
- * @throws OnnxLoraError `PLUGIN_INVALID` for something that is no plugin or was made for another version of the contract, for
- *   two things of one name, and for what is needed and that nobody provides
+ * @throws OnnxLoraError `PLUGIN_INVALID` for a value that is not a plugin, another version of the contract, duplicate
+ *   names, and unresolved needs
  */
 export function loadPlugins(plugins: readonly Plugin[], options: LoadPluginsOptions = {}): PluginRegistry {
   requireKnown(options);
@@ -49,47 +45,39 @@ export function loadPlugins(plugins: readonly Plugin[], options: LoadPluginsOpti
   const brought = new Map<Plugin, Contributions>();
   const preprocessors: PreprocessorFactory[] = [];
   const needed = new Map(distinct.map((plugin) => [plugin, container.of(plugin.needs, plugin.name)] as const));
-  const ask = <Kind extends ContributionKind>(plugin: Plugin, kind: Kind, services: object): Contributions[Kind] =>
+  const ask = (plugin: Plugin, kind: ContributionKind, services: object): readonly object[] =>
     checkContributions(plugin, kind, plugin.parts[kind]?.(services as Record<string, unknown>) ?? []);
   // Tasks may use the preprocessors of all plugins, so those come first.
   const own = new Map(distinct.map((plugin) => [plugin, ask(plugin, 'preprocessors', needed.get(plugin)!)] as const));
-  for (const list of own.values()) preprocessors.push(...list);
+  for (const list of own.values()) preprocessors.push(...(list as readonly PreprocessorFactory[]));
   for (const plugin of distinct) {
     const services = { ...needed.get(plugin)!, preprocessors };
-    const lists = contributionKinds.map((kind) => [
-      kind,
-      kind === 'preprocessors' ? own.get(plugin)! : ask(plugin, kind, services),
-    ]);
-    brought.set(plugin, Object.fromEntries(lists) as unknown as Contributions);
+    const listOf = (kind: ContributionKind): readonly object[] =>
+      kind === 'preprocessors' ? own.get(plugin)! : ask(plugin, kind, services);
+    brought.set(plugin, byKind(listOf));
   }
   requireNoClash(brought);
-  // What two plugins share is there once.
-  const all = contributionKinds.map((kind) => [kind, [...new Set([...brought.values()].flatMap((each): object[] => [...each[kind]]))]]); // prettier-ignore
   return {
     plugins: distinct,
-    ...(Object.fromEntries(all) as unknown as Contributions),
-    broughtBy: (plugin) => brought.get(plugin) ?? nothing,
+    // Contributions that two plugins share are listed once.
+    ...byKind((kind) => [...new Set([...brought.values()].flatMap((each): readonly object[] => each[kind]))]),
+    broughtBy: (plugin) => brought.get(plugin) ?? byKind(() => []),
     provided: (needs) => container.of(needs, undefined),
   };
 }
 
-const nothing: Contributions = Object.fromEntries(
-  contributionKinds.map((kind) => [kind, []]),
-) as unknown as Contributions;
+function byKind(listOf: (kind: ContributionKind) => readonly object[]): Contributions {
+  return Object.fromEntries(contributionKinds.map((kind) => [kind, listOf(kind)])) as unknown as Contributions;
+}
 
-/**
- * Plugins, or what was loaded of them, as a registry.
- *
- * @throws OnnxLoraError `PLUGIN_INVALID` as `loadPlugins` does
- */
+/** The registry of plugins, or the one given. @throws OnnxLoraError `PLUGIN_INVALID` as `loadPlugins` does */
 export function catalogueOf(given: PluginRegistry | readonly Plugin[] = []): PluginRegistry {
   return 'provided' in given ? given : loadPlugins(given);
 }
 
-/** Who provides what was given to `loadPlugins` itself. */
+/** Owner of the bindings that `loadPlugins` itself received. */
 const PROGRAM = 'the program';
 
-/** Finds and makes container, each once. */
 class Container {
   readonly #provisions: readonly { readonly provision: Binding; readonly by: string }[];
   readonly #made = new Map<Binding, unknown>();

@@ -1,4 +1,4 @@
-/** @file What must hold of plugins before anything uses them, each mistake with its remedy. */
+/** @file Checks of plugins, each mistake with its remedy. */
 
 import { gradientRules } from '../../autodiff/rules.ts';
 import { operatorName } from '../../graph/knownOperators.ts';
@@ -25,52 +25,44 @@ const typeWords: Readonly<Record<FieldType, string>> = {
   list: 'an array',
 };
 
-/** @throws OnnxLoraError `PLUGIN_INVALID` for one plugin, or anything else, in the place of a list */
+const invalid = (message: string): OnnxLoraError => new OnnxLoraError('PLUGIN_INVALID', message);
+
+/** @throws OnnxLoraError `PLUGIN_INVALID` for anything but a list */
 export function requireList(given: unknown): void {
   if (Array.isArray(given)) return;
-  throw new OnnxLoraError(
-    'PLUGIN_INVALID',
-    `A list of plugins was expected, but ${described(given)} was given. Put it into a list: [plugin].`,
-  );
+  throw invalid(`A list of plugins was expected, but ${described(given)} was given. Put it into a list: [plugin].`);
 }
 
-/** @throws OnnxLoraError `PLUGIN_INVALID` for what `definePlugin` did not make, or one of another version of the SDK made */
+/** @throws OnnxLoraError `PLUGIN_INVALID` for anything not made by `definePlugin` of this version of the contract */
 export function checkPlugin(given: unknown): void {
   const plugin = given as Partial<Plugin> | null | undefined;
   if (typeof plugin !== 'object' || plugin === null || typeof plugin.contract !== 'number' || !plugin.parts) {
-    throw new OnnxLoraError(
-      'PLUGIN_INVALID',
+    throw invalid(
       `A plugin was expected, but ${described(given)} was given. Make plugins with definePlugin, and pass them on as they are.`,
     );
   }
   const { name, version, contract } = plugin;
   if (typeof name !== 'string' || name.trim() === '') {
-    throw new OnnxLoraError('PLUGIN_INVALID', 'A plugin has no name. Its author must name it: definePlugin({ name }).');
+    throw invalid('A plugin has no name. Its author must name it: definePlugin({ name }).');
   }
   if (contract === PLUGIN_CONTRACT) return;
   const remedy =
     contract > PLUGIN_CONTRACT
       ? `Update @onnx-lora/sdk, or install an earlier version of "${name}"`
       : `Install a later version of "${name}", or an earlier @onnx-lora/sdk`;
-  throw new OnnxLoraError(
-    'PLUGIN_INVALID',
+  throw invalid(
     `The plugin "${name}"${version === undefined ? '' : ` ${version}`} was made for version ${contract} of the plugin contract, but this SDK has version ${PLUGIN_CONTRACT}. ${remedy}.`,
   );
 }
 
-/**
- * A plugin's list of one kind, as it is.
- *
- * @throws OnnxLoraError `PLUGIN_INVALID` for a list that is none, and for an entry that lacks what each of its kind must have
- */
+/** Checks a plugin's list of one kind. @throws OnnxLoraError `PLUGIN_INVALID`, also for missing fields */
 export function checkContributions<Kind extends ContributionKind>(
   { name }: Plugin,
   kind: Kind,
   list: Contributions[Kind],
 ): Contributions[Kind] {
   if (!Array.isArray(list)) {
-    throw new OnnxLoraError(
-      'PLUGIN_INVALID',
+    throw invalid(
       `"${kind}" of the plugin "${name}" must be a list, but it is ${described(list)}. Its author must return an array.`,
     );
   }
@@ -79,11 +71,11 @@ export function checkContributions<Kind extends ContributionKind>(
       const found = (each as Readonly<Record<string, unknown>> | null | undefined)?.[field];
       if (type === 'list' ? Array.isArray(found) : typeof found === type && found !== null) continue;
       const called = type === 'function' ? `${field}()` : field;
-      throw new OnnxLoraError(
-        'PLUGIN_INVALID',
+      const entry = `Number ${i + 1} of "${kind}" of the plugin "${name}"`;
+      throw invalid(
         found === undefined
-          ? `Number ${i + 1} of "${kind}" of the plugin "${name}" has no ${called}, as ${kinds[kind].word} must. Its author must add it.`
-          : `Number ${i + 1} of "${kind}" of the plugin "${name}" has a ${called} that is ${described(found)}. Its author must make it ${typeWords[type]}.`,
+          ? `${entry} has no ${called}, as ${kinds[kind].word} must. Its author must add it.`
+          : `${entry} has a ${called} that is ${described(found)}. Its author must make it ${typeWords[type]}.`,
       );
     }
   });
@@ -94,15 +86,14 @@ export function checkContributions<Kind extends ContributionKind>(
 }
 
 function checkTargets({ name, roles, defaultTargets }: ModelFamily, plugin: string): void {
-  // Families share lists of targets, of which each has some.
+  // Families share lists of targets, and have only some of them.
   if (defaultTargets.length === 0 || defaultTargets.some((role) => Object.hasOwn(roles, role))) return;
-  throw new OnnxLoraError(
-    'PLUGIN_INVALID',
+  throw invalid(
     `The family "${name}" of the plugin "${plugin}" adapts ${defaultTargets.map((role) => `"${role}"`).join(', ')} by default, but has no such role.${didYouMean(defaultTargets[0]!, Object.keys(roles))} Its roles are ${Object.keys(roles).join(', ')}.`,
   );
 }
 
-/** What answered in ways of its own before there was one predictor, and what takes its place. */
+/** Predictors of the former contract, and their replacements. */
 const formerPredictors = {
   answerer: 'predict() with an answer for each of its sources, and input: { streams: true }',
   recordAnswerer:
@@ -111,32 +102,29 @@ const formerPredictors = {
 
 function checkTask(task: TaskFactory, plugin: string): void {
   if (Array.isArray(task.settings)) {
-    throw new OnnxLoraError(
-      'PLUGIN_INVALID',
+    throw invalid(
       `The task "${task.name}" of the plugin "${plugin}" lists its settings, which are a table now. Its author must write settingsOf({ season: { kind: 'number', description: '…' } }), and read values with settings.read(options.settings).`,
     );
   }
   const former = (Object.keys(formerPredictors) as (keyof typeof formerPredictors)[]).find((name) => name in task);
   if (former === undefined) return;
-  throw new OnnxLoraError(
-    'PLUGIN_INVALID',
+  throw invalid(
     `The task "${task.name}" of the plugin "${plugin}" has ${former}(), which nothing asks any more. Its author must name it predictor(), and return ${formerPredictors[former]}.`,
   );
 }
 
-/** A dataset's name ends at a colon, and is longer than a drive's letter. */
+/** A dataset's name ends at a colon, and has two letters at least, unlike a drive of Windows. */
 function checkName(name: string, kind: ContributionKind, plugin: string): void {
   const isDataset = kind === 'datasets';
   if ((isDataset ? /^[A-Za-z0-9][A-Za-z0-9-]+$/ : /^[A-Za-z0-9][\w.-]*$/).test(name)) return;
   const characters = isDataset ? 'letters, digits and "-", two at least' : 'letters, digits, "-", "_" and "."';
   const shown = kinds[kind].word.replace(/^an? /, '');
-  throw new OnnxLoraError(
-    'PLUGIN_INVALID',
+  throw invalid(
     `The ${shown} "${name}" of the plugin "${plugin}" cannot be named on the command line. Its author must take ${characters}.`,
   );
 }
 
-/** @throws OnnxLoraError `PLUGIN_INVALID` for two plugins of one name, and for two things of one kind and name that are not the same */
+/** @throws OnnxLoraError `PLUGIN_INVALID` for plugins of one name, and different contributions of one kind and name */
 export function requireNoClash(brought: ReadonlyMap<Plugin, Contributions>): void {
   const plugins = new Map<string, Plugin>();
   const owners = new Map<string, string>();
@@ -144,15 +132,13 @@ export function requireNoClash(brought: ReadonlyMap<Plugin, Contributions>): voi
   for (const [plugin, lists] of brought) {
     const other = plugins.get(plugin.name);
     if (other) {
-      throw new OnnxLoraError(
-        'PLUGIN_INVALID',
+      throw invalid(
         `Two plugins are named "${plugin.name}" (versions ${other.version ?? 'unknown'} and ${plugin.version ?? 'unknown'}). Load one of them.`,
       );
     }
     plugins.set(plugin.name, plugin);
     for (const kind of contributionKinds) {
       for (const each of lists[kind]) {
-        // Several domains may bring what they share.
         if (seen.has(each)) continue;
         seen.add(each);
         for (const name of namesOf(each)) {
@@ -166,12 +152,12 @@ export function requireNoClash(brought: ReadonlyMap<Plugin, Contributions>): voi
   }
 }
 
-/** The names by which one of a kind is found; preprocessors are found by what they match. */
+/** Names that must be unique within a kind; preprocessors have none. */
 function namesOf(each: object): string[] {
   if ('op' in each) return [operatorName((each as OperatorRule).domain, (each as OperatorRule).op)];
-  // Two domains may have a family for models of one type, of which each recognises its own.
+  // Two domains may each have a family for one model type.
   if ('matches' in each) return [`${(each as ModelFamily).domain}/${(each as ModelFamily).name}`];
-  // Of a run a tuner is found by its name, of a file by its type, or by what makes it a variant of LoRA.
+  // A run names a tuner; a file gives its type, or the name of a LoRA variant.
   if ('peftType' in each) return [(each as Tuner).name, (each as Tuner).variant ?? (each as Tuner).peftType];
   return 'name' in each ? [each.name as string] : [];
 }
@@ -183,14 +169,11 @@ function isOurs(kind: ContributionKind, each: object, name: string): boolean {
 }
 
 function clash(kind: ContributionKind, name: string, first: string, second: string): OnnxLoraError {
-  const who = first === 'the SDK' ? `The SDK and "${second}"` : `Both ${first} and "${second}"`;
-  const have = first === 'the SDK' ? 'have' : 'bring';
-  const remedy =
-    first === 'the SDK' ? 'The author of the plugin must take another name' : 'Load one of the two plugins';
-  return new OnnxLoraError(
-    'PLUGIN_INVALID',
-    `${who} ${have} ${kinds[kind].word} "${name}", and only one can be meant. ${remedy}.`,
-  );
+  const [who, remedy] =
+    first === 'the SDK'
+      ? [`The SDK and "${second}" have`, 'The author of the plugin must take another name']
+      : [`Both ${first} and "${second}" bring`, 'Load one of the two plugins'];
+  return invalid(`${who} ${kinds[kind].word} "${name}", and only one can be meant. ${remedy}.`);
 }
 
 function described(given: unknown): string {

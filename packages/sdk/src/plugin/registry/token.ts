@@ -1,29 +1,29 @@
-/** @file What a plugin can lend to others, such as a decoder of images: a typed key, and whatever is behind it. */
+/** @file Typed dependency-injection tokens: what plugins provide to each other, such as an image decoder. */
 
-/** A thing that one plugin provides and any may need. Two keys of one name are the same thing. */
+/** A dependency that one plugin provides. Tokens with the same name are the same. */
 export interface Token<T> {
-  /** What it is called: `image-decoder`. */
+  /** Its name: `image-decoder`. */
   readonly name: string;
-  /** The package that usually brings it, for the error where none does. */
+  /** The package that usually provides it, for the error if none does. */
   readonly usuallyFrom?: string;
   readonly isList: false;
-  /** Holds the type; never there. */
+  /** Carries the type; always undefined. */
   readonly type?: T;
 }
 
-/** Things of which plugins may provide any number, such as formats of sound files; whoever needs it gets all of them. */
+/** A dependency with any number of providers, such as audio formats; it resolves to all of them. */
 export interface TokenList<T> {
-  /** What it is called: `sound-format`. */
+  /** Its name: `sound-format`. */
   readonly name: string;
   readonly isList: true;
-  /** Holds the type; never there. */
+  /** Carries the type; always undefined. */
   readonly type?: T;
 }
 
-/** Tokens by the names under which what is bound to them is handed over. */
+/** Required tokens by argument name. */
 export type Needs = Readonly<Record<string, Token<unknown> | TokenList<unknown>>>;
 
-/** What is bound to the tokens that were asked for, by the same names. */
+/** Resolved tokens by argument name. */
 export type Resolved<N extends Needs> = {
   readonly [Name in keyof N]: N[Name] extends TokenList<infer T>
     ? readonly T[]
@@ -32,23 +32,20 @@ export type Resolved<N extends Needs> = {
       : never;
 };
 
-/** A token, and how what it stands for is made. */
+/** A token with its implementation. */
 export interface Binding {
-  /** What is provided. */
+  /** The provided token. */
   readonly token: Token<unknown> | TokenList<unknown>;
-  /** What making it takes. */
+  /** Tokens that `make` needs. */
   readonly needs: Needs;
-  /** Whether it stands back where another plugin provides the same. */
+  /** Whether it yields to another plugin's binding of the token. */
   readonly isDefault: boolean;
-  /** Called once, when it is first needed. */
+  /** Makes the implementation; called once, on first use. */
   readonly make: (needed: Readonly<Record<string, unknown>>) => unknown;
 }
 
 /**
- * A typed key.
- *
- * @param name such as `image-decoder`; what the same thing is called by all who need it
- * @param options.usuallyFrom the package that brings it
+ * Makes a token; `usuallyFrom` names the package that provides it.
  *
  * @example
  * export const IMAGE_DECODER = token<ImageDecoder>('image-decoder', { usuallyFrom: '@onnx-lora/vision' });
@@ -57,14 +54,14 @@ export function token<T>(name: string, options: { readonly usuallyFrom?: string 
   return { name, isList: false, ...options };
 }
 
-/** A typed key of which there may be many, such as `tokenList<AudioFormat>('audio-format')`. */
+/** Makes a token with many implementations: `tokenList<AudioFormat>('audio-format')`. */
 export function tokenList<T>(name: string): TokenList<T> {
   return { name, isList: true };
 }
 
 /**
- * Binds what is made to a token. `needs` are tokens of what it is made from; with `isDefault`, which is false by
- * default, it stands back where another plugin provides the same.
+ * Binds an implementation to a token. `needs` are its dependencies; with `isDefault`, false by default, it yields to
+ * another plugin's binding.
  *
  * @example
  * binding(AUDIO_READER, ({ formats }) => new AudioFileReader(formats), { needs: { formats: AUDIO_FORMAT }, isDefault: true })

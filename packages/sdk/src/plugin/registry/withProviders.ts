@@ -1,13 +1,13 @@
-/** @file A runtime that hands sessions on to the providers of plugins, by their names. */
+/** @file A runtime with the execution providers of plugins. */
 
 import { noSuchProvider, providerNames } from '../../runtime/providers/providers.ts';
 import type { Runtime } from '../../runtime/session.ts';
 import type { ProviderFactory } from './contributions.ts';
 
-/** What was made, once for all models: a provider may hold a connection, or a device. */
+/** Runtimes of providers, shared by all models: one may hold a connection or a device. */
 const made = new WeakMap<ProviderFactory, Runtime>();
 
-/** `runtime`, with these providers beside its own; each is made when it is first asked for. */
+/** `runtime` with further providers, each made on first use. */
 export function withProviders(runtime: Runtime, providers: readonly ProviderFactory[]): Runtime {
   if (providers.length === 0) return runtime;
   return {

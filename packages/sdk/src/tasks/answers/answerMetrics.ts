@@ -1,4 +1,4 @@
-/** @file Collects answers record by record, whatever they are about and however many windows and adapters gave them. */
+/** @file Collects answers per record, over windows and ensembles of adapters. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import { type Feeds, int64 } from '../../runtime/tensor.ts';
@@ -10,26 +10,26 @@ import { bootstrapDraws, type Draws, drawsFor } from '../../statistics/bootstrap
 import type { Measure } from '../../statistics/measure.ts';
 import { JoinedWindows, type MeanAnswer, meanNumbers, type PartAnswer, type WindowAnswers } from './joinedWindows.ts';
 
-/** Sums up the answers about records. */
+/** Accumulates the answers about records. */
 export interface Tally<Truth, Scores extends Metrics> {
-  /** Takes in the answers about a record: one, or those about its parts. Records come once each. */
+  /** Adds the answers about a record or its parts. Each record is added once. */
   add(record: number, answers: readonly PartAnswer<Truth>[]): void;
-  /** The metrics of all that came. */
+  /** The metrics over all records so far. */
   result(): Scores;
-  /** The same on sets of records that are drawn. */
+  /** The metrics of bootstrap resamples of records. */
   draws?(): Draws;
-  /** Counts by true and named class, where there are classes. */
+  /** The confusion matrix, for classes. */
   confusion?(): ReturnType<NonNullable<MetricCollector['confusion']>>;
 }
 
-/** A tally that is a measure of all answers; draws are of whole records, whose parts are no independent evidence. */
+/** A tally computed over all answers. Resamples are of whole records, since parts of a record are not independent. */
 export abstract class MeasuredTally<Truth, Scores extends Metrics> implements Tally<Truth, Scores> {
   abstract add(record: number, answers: readonly PartAnswer<Truth>[]): void;
 
-  /** The metrics, as a bootstrap asks for them. */
+  /** The measure over all answers so far. */
   protected abstract measure(): Measure<Scores>;
 
-  /** How many records there are, and cells in the table of their answers. */
+  /** Number of records, and of cells in the table of their answers. */
   protected abstract get size(): { readonly records: number; readonly cells: number };
 
   result(): Scores {
@@ -42,10 +42,10 @@ export abstract class MeasuredTally<Truth, Scores extends Metrics> implements Ta
   }
 }
 
-/** Reads the answers in a batch, given the outputs of each adapter that answers. */
+/** Decodes a batch, given the outputs of each adapter of an ensemble. */
 export type AnswerReader<Truth> = (members: readonly Outputs[], targets: Feeds) => Iterable<WindowAnswers<Truth>>;
 
-/** A collector of answers: it reads them, puts windows and adapters together, and hands them to its tally. */
+/** A collector that decodes batches, averages windows and adapters, and adds the answers to a tally. */
 export class AnswerMetrics<
   Truth,
   Scores extends Metrics,
@@ -55,16 +55,12 @@ export class AnswerMetrics<
   readonly #tally: Sum;
   readonly #joined: JoinedWindows<Truth>;
 
-  /** Counts by true and named class, where the tally has them. */
+  /** The confusion matrix, if the tally has one. */
   readonly confusion?: NonNullable<MetricCollector['confusion']>;
-  /** Hears of the answers about each record, beside the tally. */
+  /** Called with the answers about each record, besides the tally. */
   onRecord?: Tally<Truth, Scores>['add'];
 
-  /**
-   * A collector that has seen nothing yet.
-   *
-   * @param mean what windows say together of what several of them hold
-   */
+  /** `mean` averages windows that overlap. */
   constructor(read: AnswerReader<Truth>, tally: Sum, mean?: MeanAnswer) {
     this.#read = read;
     this.#tally = tally;
@@ -79,43 +75,41 @@ export class AnswerMetrics<
     this.updateTogether([outputs], targets);
   }
 
-  /** Takes in what each adapter gave for one batch, as one answer: the mean of what they say, such as probabilities. */
+  /** Adds a batch as an ensemble of adapters: the mean of their answers, such as of probabilities. */
   updateTogether(members: readonly Outputs[], targets: Feeds): void {
     for (const window of this.#read(members, targets)) this.#joined.add(window);
   }
 
-  /** What all that came adds up to. */
+  /** The tally of everything added so far. */
   get tally(): Sum {
     this.#joined.flush();
     return this.#tally;
   }
 
-  /** The metrics of all that came. */
   result(): Scores {
     return this.tally.result();
   }
 
-  /** The same on sets of records that are drawn. */
   draws(): Draws {
     return this.tally.draws?.() ?? {};
   }
 }
 
-/** How answers about whole records are read. */
+/** How to decode answers about whole records. */
 export interface WholeAnswers<Truth> {
   /** The graph output `[batch, width]`. */
   readonly output: string;
-  /** Numbers of an answer. */
+  /** Numbers per answer. */
   readonly width: number;
-  /** What is true of each row; it checks the targets. */
+  /** The truth of each row; checks the targets. */
   readonly truthsOf: (targets: Feeds, rows: number) => readonly Truth[];
-  /** What several adapters say together. */
+  /** Averages several adapters. */
   readonly mean?: MeanAnswer;
-  /** What scores are divided by; 1 by default. */
+  /** Divisor of the scores; 1 by default. */
   readonly temperature?: number;
 }
 
-/** Reads one answer a row; rows are windows of records where targets are those of {@link recordTargets}. */
+/** Decodes one answer per row; with targets of {@link recordTargets}, rows are windows of records. */
 export function wholeAnswers<Truth>({
   output,
   width,
@@ -146,7 +140,7 @@ export function wholeAnswers<Truth>({
 
 const RECORDS = 'records';
 
-/** Target by which windows of one record are known as such: int64 `[batch, 2]`, of batches that are measured. */
+/** Targets that identify the windows of a record in evaluation: int64 `[batch, 2]`. */
 export function recordTargets(
   examples: readonly { readonly index: number; readonly windows: number; readonly draw?: number }[],
 ): Feeds {
@@ -155,7 +149,7 @@ export function recordTargets(
   return { [RECORDS]: int64(numbers, [examples.length, 2]) };
 }
 
-/** The error, to be thrown, for targets that are not those of a task. */
+/** The error for targets that are not the task's. */
 export function wrongTargets(what: string): OnnxLoraError {
   return new OnnxLoraError('INPUT_INVALID', `Targets must hold ${what}. Pass those that collate made.`);
 }

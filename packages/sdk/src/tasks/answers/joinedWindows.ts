@@ -1,35 +1,35 @@
-/** @file Answers put together: those of the windows of a record, and those of several adapters, are one. */
+/** @file Averages the answers of a record's windows, and of several adapters. */
 
 import { logSumExp } from '../classification/scores.ts';
 
-/** The answer about a record, or about a part of it, such as a residue. */
+/** The answer about a record or a part of it, such as a residue. */
 export interface PartAnswer<Truth = number> {
-  /** Number of the part in its record; 0 where the answer is about all of it. */
+  /** Index of the part in its record; 0 if the answer is about all of it. */
   readonly part: number;
-  /** What is true of it. */
+  /** The truth. */
   readonly truth: Truth;
-  /** Scores of classes or labels, or numbers. */
+  /** Scores of classes or labels, or predicted numbers. */
   readonly values: Float64Array;
 }
 
 /** Answers from one window. */
 export interface WindowAnswers<Truth = number> {
-  /** Number of its record, and of how many windows of that it is one. */
+  /** Index of the record. */
   readonly record: number;
-  /** 1 where the record is whole. */
+  /** Number of windows of the record. */
   readonly windows: number;
-  /** About the parts that are in the window. */
+  /** Answers about the parts in the window. */
   readonly answers: readonly PartAnswer<Truth>[];
 }
 
-/** What rows of values say together. */
+/** Averages rows of values. */
 export type MeanAnswer = (rows: readonly ArrayLike<number>[]) => Float64Array;
 
-/** The mean of numbers. */
+/** Mean of numbers. */
 export const meanNumbers: MeanAnswer = (rows) =>
   Float64Array.from(rows[0]!, (_, i) => rows.reduce((sum, row) => sum + row[i]!, 0) / rows.length);
 
-/** Scores with which softmax gives the mean of the rows' probabilities. */
+/** Scores whose softmax is the mean of the rows' probabilities. */
 export const meanClasses: MeanAnswer = (rows) => {
   if (rows.length === 1) return Float64Array.from(rows[0]!);
   const each = rows.map((row) => {
@@ -40,10 +40,10 @@ export const meanClasses: MeanAnswer = (rows) => {
   return meanNumbers(each).map(Math.log);
 };
 
-/** A score beyond it is a probability that is no other than 0 or 1. */
+/** Beyond this score, probabilities round to 0 or 1. */
 const SURE = 700;
 
-/** Scores with which the logistic function gives the mean of the rows' probabilities. */
+/** Scores whose logistic function is the mean of the rows' probabilities. */
 export const meanLabels: MeanAnswer = (rows) => {
   if (rows.length === 1) return Float64Array.from(rows[0]!);
   const means = meanNumbers(rows.map((row) => Float64Array.from(row, (score) => 1 / (1 + Math.exp(-score)))));
@@ -55,19 +55,19 @@ interface Open<Truth> {
   readonly parts: Map<number, { readonly truth: Truth; readonly rows: Float64Array[] }>;
 }
 
-/** Puts the windows of records together; it holds no more than the records of which windows are lacking. */
+/** Joins the windows of records; holds only records with missing windows. */
 export class JoinedWindows<Truth = number> {
   readonly #open = new Map<number, Open<Truth>>();
   readonly #done: (record: number, answers: readonly PartAnswer<Truth>[]) => void;
   readonly #mean: MeanAnswer;
 
-  /** `done` hears of each record when its last window is there; `mean` is the answer about what several windows hold. */
+  /** `done` receives each record with its last window; `mean` averages overlapping windows. */
   constructor(done: (record: number, answers: readonly PartAnswer<Truth>[]) => void, mean: MeanAnswer = meanNumbers) {
     this.#done = done;
     this.#mean = mean;
   }
 
-  /** Takes in a window. */
+  /** Adds a window. */
   add({ record, windows, answers }: WindowAnswers<Truth>): void {
     if (windows === 1) return this.#done(record, answers);
     const open = this.#open.get(record) ?? { missing: windows, parts: new Map() };
@@ -81,7 +81,7 @@ export class JoinedWindows<Truth = number> {
     if (open.missing === 0) this.#close(record, open);
   }
 
-  /** Takes records as they are that lack windows, as where only some examples were measured. */
+  /** Completes records with missing windows, as in an evaluation of some examples only. */
   flush(): void {
     for (const [record, open] of this.#open) this.#close(record, open);
   }

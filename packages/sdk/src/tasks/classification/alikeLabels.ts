@@ -1,13 +1,12 @@
-/** @file Labels that a reader takes for the same: they differ only in how their characters are encoded, in spaces or in capitals. */
+/** @file Labels that look the same: they differ only in Unicode form, spaces or capitals. */
 
 import { OnnxLoraError } from '../../errors.ts';
 
-/** A label by what it looks like: composed characters, and single plain spaces between words. */
+/** Normalises a label to how it looks: composed characters, single plain spaces. */
 function lookOf(label: string): string {
   return label.normalize('NFC').replaceAll(/\s+/g, ' ').trim();
 }
 
-/** A label whose characters outside ASCII are escaped, so that the difference to another can be seen. */
 function shown(label: string): string {
   return JSON.stringify(label).replaceAll(/[^\x20-\x7e]/gu, (character) => {
     const code = character.codePointAt(0)!.toString(16).padStart(4, '0');
@@ -15,11 +14,7 @@ function shown(label: string): string {
   });
 }
 
-/**
- * A sentence about a label that looks like one of others; an empty text where there is none.
- *
- * @param label one that is not among `labels`
- */
+/** A hint if `label`, which is not among `labels`, looks like one of them; otherwise an empty string. */
 export function alikeHint(label: string, labels: Iterable<string>): string {
   const look = lookOf(label);
   for (const other of labels)
@@ -28,12 +23,7 @@ export function alikeHint(label: string, labels: Iterable<string>): string {
   return '';
 }
 
-/**
- * Refuses two labels that look the same: as two classes they would be told apart by nothing that a reader sees.
- *
- * @param root the name of the data in messages
- * @throws OnnxLoraError `DATA_INVALID`, with both forms
- */
+/** Rejects labels that look the same, since readers could not tell them apart. @throws OnnxLoraError `DATA_INVALID` */
 export function requireDistinctLooks(labels: readonly string[], root: string): void {
   const looks = new Map<string, string>();
   for (const label of labels) {
@@ -44,7 +34,7 @@ export function requireDistinctLooks(labels: readonly string[], root: string): v
   }
 }
 
-/** Warnings about labels that differ only in capitals, or in characters that stand for the same, such as full-width letters. */
+/** Warnings about labels that differ only in capitals or in compatibility characters, such as full-width letters. */
 export function alikeWarnings(labels: readonly string[]): readonly string[] {
   const groups = new Map<string, string[]>();
   for (const label of labels) {

@@ -1,4 +1,4 @@
-/** @file Held-out scores, and temperature scaling: scores divided by one number, so that probabilities say how often the answer is right. */
+/** @file Held-out scores and temperature scaling, which calibrates probabilities. */
 
 import type { ReportRequest } from '../../plugin/preparedTask.ts';
 import type { TaskModel } from '../../plugin/taskModel.ts';
@@ -6,27 +6,26 @@ import { type BatchSource, heldOut } from '../batches.ts';
 import { highestOf } from '../../statistics/classMeasure.ts';
 import { logSumExp, type Scores, scoresOf } from './scores.ts';
 
-/** Scores and the classes that are true, one per row. */
+/** Scores with the true class of each row. */
 export interface LabelledScores extends Scores {
-  /** The number of each row's class. */
+  /** Index of each row's true class. */
   readonly truths: readonly number[];
 }
 
-/** Answers of about the same confidence. */
+/** Answers of similar confidence. */
 export interface ConfidenceBin {
-  /** How many answers there are. */
+  /** Number of answers. */
   readonly count: number;
-  /** Mean probability of the answers. */
+  /** Mean probability. */
   readonly confidence: number;
-  /** Share of them that is right. */
+  /** Fraction of correct answers. */
   readonly accuracy: number;
 }
 
 /**
- * The temperature that makes the truths most likely. The cross-entropy is convex in its inverse, so there is one; it is kept
- * between 0.1 and 10, where all answers are right or scores say nothing.
- *
- * @see Guo et al., "On Calibration of Modern Neural Networks" (2017), arXiv:1706.04599, section 4.2
+ * Fits the temperature of maximum likelihood by bisection: the cross-entropy is convex in the inverse temperature. The
+ * range is 0.1 to 10, for when all answers are right or scores are uninformative. See Guo et al., "On Calibration of
+ * Modern Neural Networks" (2017), arXiv:1706.04599, section 4.2.
  */
 export function fitTemperature(scores: LabelledScores): number {
   let [low, high] = [Math.log(0.1), Math.log(10)];
@@ -42,7 +41,7 @@ export function fitTemperature(scores: LabelledScores): number {
 function slope({ rows, classes, data, truths }: LabelledScores, inverse: number): number {
   let sum = 0;
   for (let i = 0; i < rows; i++) {
-    // In float64, since what is left of a slope is small where nearly all is right.
+    // In float64, since slopes are small where nearly all answers are right.
     const row = Float64Array.from(data.subarray(i * classes, (i + 1) * classes));
     const scaled = row.map((score) => score * inverse);
     const total = logSumExp(scaled);
@@ -54,17 +53,17 @@ function slope({ rows, classes, data, truths }: LabelledScores, inverse: number)
 
 /** The answer for one example. */
 export interface ClassAnswer {
-  /** The example's number in its dataset. */
+  /** Index of the example in its dataset. */
   readonly index: number;
-  /** Number of the class that is right. */
+  /** Index of the true class. */
   readonly truth: number;
-  /** Number of the class that the model names. */
+  /** Index of the predicted class. */
   readonly answer: number;
-  /** Probability of the answer. */
+  /** Probability of the predicted class. */
   readonly confidence: number;
 }
 
-/** The answers that scores give when they are divided by the temperature. */
+/** The predicted classes, with scores divided by the temperature. */
 export function answersOf({ rows, classes, data, truths }: LabelledScores, temperature = 1): ClassAnswer[] {
   return Array.from({ length: rows }, (_, index) => {
     const row = data.subarray(index * classes, (index + 1) * classes).map((score) => score / temperature);
@@ -73,7 +72,7 @@ export function answersOf({ rows, classes, data, truths }: LabelledScores, tempe
   });
 }
 
-/** Answers by confidence, in bins of equal width from 0 to 1; those without answers are left out. */
+/** Groups answers by confidence into bins of equal width from 0 to 1; empty bins are left out. */
 export function reliability(scores: LabelledScores, temperature = 1, bins = 15): readonly ConfidenceBin[] {
   const all = Array.from({ length: bins }, () => ({ count: 0, confidence: 0, right: 0 }));
   for (const { truth, answer, confidence } of answersOf(scores, temperature)) {
@@ -88,7 +87,7 @@ export function reliability(scores: LabelledScores, temperature = 1, bins = 15):
   );
 }
 
-/** Expected calibration error: how far confidence and accuracy are apart, the mean over answers. */
+/** Expected calibration error: the mean difference between confidence and accuracy. */
 export function calibrationError(bins: readonly ConfidenceBin[]): number {
   const total = bins.reduce((sum, { count }) => sum + count, 0);
   return (
@@ -96,24 +95,19 @@ export function calibrationError(bins: readonly ConfidenceBin[]): number {
   );
 }
 
-/** The temperature that was saved with the adapter; 1 without. */
+/** The temperature saved with the adapter; 1 without one. */
 export function temperatureOf({ learned }: TaskModel): number {
   const temperature = learned?.['temperature'];
   return typeof temperature === 'number' && temperature > 0 ? temperature : 1;
 }
 
-/** Held-out examples and their classes. */
+/** Examples with their true classes. */
 export interface LabelledExamples<Example> extends BatchSource<Example> {
-  /** The number of each example's class. */
+  /** Index of each example's class. */
   readonly truths: readonly number[];
 }
 
-/**
- * Scores of all examples, in their order.
- *
- * @throws OnnxLoraError `INPUT_INVALID` when the output is missing or of another shape; `LOSS_NOT_FINITE` when a score
- *   is NaN or infinite
- */
+/** Scores of all examples, in order. @throws OnnxLoraError as {@link scoresOf} */
 export async function heldOutScores<Example>(
   examples: LabelledExamples<Example>,
   request: Pick<ReportRequest, 'run' | 'batchSize'>,

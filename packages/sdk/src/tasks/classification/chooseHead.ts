@@ -1,4 +1,4 @@
-/** @file The head that answers: the model's own where it knows the labels, or a new one. */
+/** @file Chooses the head: the model's own if it knows the labels, or a new one. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { NewHead } from '../../plugin/preparedTask.ts';
@@ -6,40 +6,39 @@ import type { TaskModel } from '../../plugin/taskModel.ts';
 import { alikeHint, requireDistinctLooks } from './alikeLabels.ts';
 import { checkLabels, knownLabels, labelsOrNumbers, matchLabels } from './modelLabels.ts';
 
-/** An output with a number, or a score, for each label. */
+/** An output with one number per label. */
 export interface HeadPort {
   /** Name of the output, float32 `[batch, outputs]`. */
   readonly output: string;
-  /** How many numbers there are per example. */
+  /** Numbers per example. */
   readonly outputs: number;
 }
 
-/** Where answers come from. */
+/** The head of a task. */
 export interface TaskHead {
-  /** The graph output with one number per label. */
+  /** Graph output with one number per label. */
   readonly output: string;
-  /** What the numbers stand for, in their order. */
+  /** Labels of the numbers, in order. */
   readonly labels: readonly string[];
-  /** The head to make, where it is not the model's own. */
+  /** The head to create, unless it is the model's own. */
   readonly head?: NewHead;
 }
 
 /** How a head is chosen. */
 export interface HeadChoice {
-  /** What the data is called. */
+  /** Name of the data in messages. */
   readonly root: string;
-  /** `auto` keeps the model's own where it knows the labels, `new` always makes one, `keep` never. */
+  /** `auto` keeps the model's own head if it knows the labels, `new` always makes one, `keep` never does. */
   readonly mode: 'auto' | 'new' | 'keep';
-  /** The head on the features of a model without one; absent where none is attached. */
+  /** Attaches a head to the features of a model without one; absent if not supported. */
   readonly attach?: ((model: TaskModel, labels: readonly string[]) => TaskHead) | undefined;
 }
 
 /**
- * The head for labels of these names.
+ * Chooses the head for these labels; `own` is the model's own head.
  *
- * @param own the head that the model has
- * @throws OnnxLoraError `DATA_INVALID` where the model's own head is to answer and does not know the labels, or knows most of
- *   them but not all, and for two names that look the same; `MODEL_UNSUPPORTED` where it has neither a head nor features
+ * @throws OnnxLoraError `DATA_INVALID` if the model's own head must answer but lacks labels, or has most of them but
+ *   not all, and for labels that look the same; `MODEL_UNSUPPORTED` without a head or features
  */
 export function chooseHead(
   model: TaskModel,
@@ -56,13 +55,13 @@ export function chooseHead(
   if (mode !== 'new') {
     const labels = knownLabels(model, names, own.outputs);
     if (labels) return { output: own.output, labels: checkLabels(model, names, labels) };
-    // Where most are known, the others may be misspelt.
+    // If most are known, the others may be misspelt.
     if (mode === 'keep' || mayBeMisspelt(model, names, own)) matchLabels(model, names, own.outputs, root);
   }
   return replacedHead(own, names);
 }
 
-/** A head for these labels in the place of the model's own. */
+/** A new head for these labels in place of the model's own. */
 export function replacedHead({ output }: HeadPort, labels: readonly string[]): TaskHead {
   return { output, labels, head: { output, labels } };
 }
@@ -74,7 +73,7 @@ function mayBeMisspelt(model: TaskModel, names: readonly string[], { outputs }: 
   return looksKnown || known.length * 2 > names.length;
 }
 
-/** The error for a model that nothing can answer with: `reason` says why, a sentence without its full stop. */
+/** The error for a model without a usable head; `reason` is a sentence without its full stop. */
 export function noHead(model: TaskModel, reason: string): OnnxLoraError {
   const outputs = Object.entries(model.outputs).map(([name, { dims }]) => `"${name}" [${dims?.join(', ') ?? '?'}]`);
   return new OnnxLoraError(

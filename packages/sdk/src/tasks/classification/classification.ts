@@ -1,4 +1,4 @@
-/** @file Teaches and tests classifiers, whatever they classify. */
+/** @file Single-label classification for any domain. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import { int64 } from '../../runtime/tensor.ts';
@@ -8,7 +8,7 @@ import type { HeadValues, PreparedTask, Task } from '../../plugin/preparedTask.t
 import type { TaskModel } from '../../plugin/taskModel.ts';
 import { settingsOf, type SettingRows } from '../../plugin/settings.ts';
 import { telling } from '../../data/splits/splits.ts';
-import { heldOut } from '../batches.ts';
+import { measure } from '../batches.ts';
 import { listed } from '../../data/listed.ts';
 import {
   boundExamples,
@@ -28,17 +28,17 @@ import { calibrationSection, classTable, worstMistakes } from './classificationS
 import { differentLabels } from './modelLabels.ts';
 import { type ClassWeighting, weightOfBatch, weightsOf } from './lossWeights.ts';
 
-/** Options of tasks with one class per example. */
+/** Options of single-label classification. */
 export interface ClassifierOptions {
-  /** How much of a label is spread over all classes, from 0 (the default) to 1. */
+  /** Label smoothing, from 0 (the default) to 1. */
   readonly labelSmoothing?: number | undefined;
-  /** How much each class counts in the loss; all the same by default. */
+  /** Weight of each class in the loss; equal by default. */
   readonly classWeights?: ClassWeighting | undefined;
-  /** Fits a temperature on the held-out examples, which is saved with the adapter, so that probabilities can be trusted. */
+  /** Fits a temperature on held-out examples and saves it with the adapter, to calibrate probabilities. */
   readonly calibrate?: boolean | undefined;
 }
 
-/** Settings of tasks with one class per example; `noun` is what examples are called: `images`. */
+/** Settings of single-label classification; `noun` names the examples: `images`. */
 export function classifierSettings(noun: string): Required<SettingRows<ClassifierOptions>> {
   return {
     labelSmoothing: {
@@ -58,17 +58,18 @@ export function classifierSettings(noun: string): Required<SettingRows<Classifie
 
 const settings = settingsOf<ClassifierOptions>(classifierSettings('examples'));
 
-/** Of many classes a wrong start must not be a sure one. */
+/** Bounds the initial slope for many classes, so that a wrong start is not a confident one. */
 const MOST_SLOPE = 10;
 
 /**
- * One class per example: cross-entropy; accuracy, macro-F1 and a confusion matrix; a temperature where it is asked for; and a
- * report of mistakes and classes. Where the model does not know the classes it gets a new head, which is trained in full and
- * saved with the adapter. Targets are `{ labels: int64 [batch] }`, or float32 `[batch, classes]` where examples are blended.
+ * Single-label classification: cross-entropy loss; accuracy, macro-F1 and confusion matrix; optional temperature
+ * scaling; a report of mistakes and classes. If the model does not know the classes it gets a new head, trained in full
+ * and saved with the adapter. Targets are `{ labels: int64 [batch] }`, or float32 `[batch, classes]` for blended
+ * examples.
  *
- * @param examples what the domain says of its own
- * @throws OnnxLoraError, by `prepare`: `CONFIG_INVALID` for class weights or a label smoothing that do not fit; `DATA_INVALID`
- *   for examples without one class, and where a temperature is asked for and nothing is held out; as {@link Examples.open} and
+ * @param examples the domain's data
+ * @throws OnnxLoraError, by `prepare`: `CONFIG_INVALID` for invalid class weights or label smoothing; `DATA_INVALID`
+ *   for examples without exactly one class, and for `calibrate` without held-out data; as {@link Examples.open} and
  *   {@link chooseHead}
  */
 export function classification<Item extends object, Record, Scores extends Metrics = ClassificationScores>(
@@ -143,8 +144,7 @@ async function prepare<Item extends object, Record, Scores extends Metrics>(
           data.set(answer!.values, truths.length * count);
           truths.push(answer!.truth);
         };
-        for await (const batch of heldOut({ dataset: validation, collate }, request))
-          collected.update(batch.outputs, batch.targets);
+        await measure(collected, { dataset: validation, collate }, request);
         const confusion = collected.confusion();
         const scores: LabelledScores = { rows: truths.length, classes: count, data, truths };
         const fitted = calibrate ? temperature : undefined;
@@ -176,10 +176,8 @@ async function prepare<Item extends object, Record, Scores extends Metrics>(
 }
 
 /**
- * The head for the labels that the data have, those that are trained on where there are some. One class is enough where the
- * model knows others.
- *
- * @throws OnnxLoraError `DATA_INVALID` for one class alone; as {@link differentLabels} and {@link chooseHead}
+ * The head for the labels of the data. A single class is enough if the model knows more. @throws OnnxLoraError
+ * `DATA_INVALID` for a single class; as {@link differentLabels} and {@link chooseHead}
  */
 export function labelledHead<Item extends object, Record>(
   model: TaskModel,
@@ -199,13 +197,11 @@ export function labelledHead<Item extends object, Record>(
   );
 }
 
-/** The warning about examples that are all of one class. */
 function loneClass(targets: readonly number[], labels: readonly string[], noun: string): readonly string[] {
   if (new Set(targets).size !== 1) return [];
   return [`All ${noun} to train on are of one class, "${labels[targets[0]!]}": who trains on them alone teaches the model to say nothing else.`]; // prettier-ignore
 }
 
-/** The number of a record's class among the labels. */
 function classes<Item extends object, Record>(
   name: string,
   { one, tagging }: Examples<Item, Record>,
@@ -230,21 +226,13 @@ function classes<Item extends object, Record>(
   };
 }
 
-/**
- * A probe that says about the probability p of each class as scores of the classes: count · p has that probability at first order
- * around 1 ÷ count.
- */
+/** Turns a probe of class probabilities p into logits: to first order around 1 ÷ count, the logit is count · p. */
 export function classProbe({ weight, bias }: HeadValues, count: number): HeadValues {
   const slope = Math.min(count, MOST_SLOPE);
   return { weight: weight.map((value) => slope * value), bias: bias.map((value) => slope * value) };
 }
 
-/**
- * The error, to be thrown, for an example whose class is none of the task's labels.
- *
- * @param place where the example is, at the beginning of a sentence: `samples.csv, line 7`
- * @param labels those of the head that answers, as {@link chooseHead} gives them
- */
+/** The error for an example of an unknown class; `place` starts the sentence: `samples.csv, line 7`. */
 export function unknownLabel(place: string, label: string, labels: readonly string[]): OnnxLoraError {
   return new OnnxLoraError(
     'DATA_INVALID',

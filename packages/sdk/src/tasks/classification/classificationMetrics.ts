@@ -1,4 +1,4 @@
-/** @file Accuracy, macro-F1, cross-entropy and the confusion matrix of a classifier. */
+/** @file Accuracy, macro-F1, cross-entropy and confusion matrix of a classifier. */
 
 import type { MetricCollector } from '../../plugin/dataset.ts';
 import type { Metrics, MetricsNamed } from '../../statistics/measure.ts';
@@ -8,20 +8,19 @@ import { areaMeasure, type ClassScores, namedMeasure, softmaxRows } from '../../
 import { type Measure, pickMetrics } from '../../statistics/measure.ts';
 import { bestClasses, logSumExp } from './scores.ts';
 
-/** What may be measured of classes: `top5` only where there are more than five. */
+/** Metrics of classes; `top5` only with more than five classes. */
 export type ClassMetricName = keyof ClassScores | 'top5';
 
-/** How classes are counted. */
+/** Options of {@link ClassTally}. */
 export interface ClassTallyOptions {
   /** Names of all classes. */
   readonly labels: readonly string[];
-  /** What is measured, in its order: accuracy, macro-F1 and loss by default, and the best five of more than five classes. */
+  /** Metrics, in order; by default accuracy, macro-F1 and loss, and `top5` with more than five classes. */
   readonly metrics?: readonly ClassMetricName[] | undefined;
-  /** Classes that the confusion matrix has in any case; those that are true or named join them. */
+  /** Classes to show in the confusion matrix, besides those that occur as truths or answers. */
   readonly present?: Iterable<number>;
 }
 
-/** Answers of one record that are alike. */
 interface Cell {
   readonly record: number;
   readonly truth: number;
@@ -31,16 +30,15 @@ interface Cell {
   loss: number;
 }
 
-/** Counts of answers by what is true and what was named: of the parts of records there may be millions. */
+/** Counts answers by true and predicted class, since records may have millions of parts. */
 export class ClassTally<Scores extends Metrics = Metrics> extends MeasuredTally<number, Scores> {
   readonly #options: ClassTallyOptions;
   readonly #names: readonly ClassMetricName[];
   readonly #cells = new Map<string, Cell>();
-  /** Scores of each record, where areas under curves are asked for. */
+  /** Scores of each record, for areas under curves. */
   readonly #ranked: PartAnswer[] = [];
   #records = 0;
 
-  /** For the classes of a task; see {@link ClassTallyOptions}. */
   constructor(options: ClassTallyOptions) {
     const { labels, metrics = ['accuracy', 'top5', 'macroF1', 'loss'] } = options;
     super();
@@ -61,7 +59,7 @@ export class ClassTally<Scores extends Metrics = Metrics> extends MeasuredTally<
     }
   }
 
-  /** Takes in an answer by its name alone, such as a guess. */
+  /** Adds an answer without scores, such as a baseline's guess. */
   count(
     record: number,
     truth: number,
@@ -86,7 +84,7 @@ export class ClassTally<Scores extends Metrics = Metrics> extends MeasuredTally<
     return { records: this.#records, cells };
   }
 
-  /** Classes that are present, true or named, in the model's order. */
+  /** Classes that are present, true or predicted, in the model's order. */
   confusion(): ReturnType<NonNullable<MetricCollector['confusion']>> {
     const { labels, present = [] } = this.#options;
     const cells = [...this.#cells.values()];
@@ -124,27 +122,24 @@ export class ClassTally<Scores extends Metrics = Metrics> extends MeasuredTally<
   }
 }
 
-/** What a collector must know of the task. */
+/** Options of {@link ClassificationMetrics}. */
 export interface ClassificationMetricsOptions extends ClassTallyOptions {
   /** Name of the graph output `[batch, classes]`. */
   readonly output: string;
-  /** What scores are divided by before they become probabilities; 1 by default. It changes the loss alone. */
+  /** Divisor of the scores; 1 by default. It affects only the loss. */
   readonly temperature?: number;
 }
 
-/** Metrics of {@link ClassificationMetrics}; with more than five classes there is also `top5`. */
+/** Metrics of {@link ClassificationMetrics}; with more than five classes also `top5`. */
 export type ClassificationScores = MetricsNamed<'accuracy' | 'macroF1' | 'loss'>;
 
-/**
- * Sums up batches. Targets are `{ labels: int64 [batch] }`, and those of `recordTargets` where records may be several windows:
- * their probabilities are averaged.
- */
+/** Single-label metrics. Targets are `{ labels: int64 [batch] }`, and `recordTargets` for averaging windows. */
 export class ClassificationMetrics<Scores extends Metrics = ClassificationScores> extends AnswerMetrics<
   number,
   Scores,
   ClassTally<Scores>
 > {
-  /** See {@link ClassificationMetricsOptions}. */
+  /** For the classes of a task; see {@link ClassificationMetricsOptions}. */
   constructor({ output, temperature, ...options }: ClassificationMetricsOptions) {
     const width = options.labels.length;
     const truthsOf = ({ labels }: Parameters<MetricCollector['update']>[1], rows: number): number[] => {
@@ -159,6 +154,6 @@ export class ClassificationMetrics<Scores extends Metrics = ClassificationScores
     );
   }
 
-  /** Classes of the data and those predicted, in the model's order. */
+  /** Classes of the data and predicted classes, in the model's order. */
   override readonly confusion = (): ReturnType<ClassTally['confusion']> => this.tally.confusion();
 }

@@ -1,13 +1,12 @@
-/** @file What a report shows of a classifier, whatever it classifies: mistakes, each class, and how far probabilities hold. */
+/** @file Report sections of classifiers: mistakes, classes, calibration. */
 
 import type { MetricCollector } from '../../plugin/dataset.ts';
 import type { ReportSection } from '../../plugin/reportSection.ts';
 import { calibrationError, type ClassAnswer, type LabelledScores, reliability } from './calibration.ts';
 
-/** Counts of answers, as a collector gives them. */
 type Confusion = ReturnType<NonNullable<MetricCollector['confusion']>>;
 
-/** The wrong answers, those that are given most confidently first. */
+/** The wrong answers, most confident first. */
 export function worstMistakes(
   answers: readonly ClassAnswer[],
   noun: string,
@@ -24,12 +23,7 @@ export function mistakeCaption({ truth, answer, confidence }: ClassAnswer, label
   return `${labels[truth]} taken for ${labels[answer]} (${(100 * confidence).toFixed(0)}%)`;
 }
 
-/**
- * A row per class that occurs among the truths or the answers.
- *
- * @param confusion answers by true class, then answer
- * @param noun what is classified, in the plural: `images`
- */
+/** A table with precision, recall and F1 of each class; `noun` names the examples: `images`. */
 export function classTable({ labels, counts }: Confusion, noun: string): ReportSection {
   const named = labels.map((_, c) => counts.reduce((sum, row) => sum + row[c]!, 0));
   const rows = labels.flatMap((label, c) => {
@@ -42,7 +36,7 @@ export function classTable({ labels, counts }: Confusion, noun: string): ReportS
   return { kind: 'table', title: 'Classes', columns: ['class', noun, 'precision', 'recall', 'F1'], rows };
 }
 
-/** How often answers of a confidence are right, before scores are divided by the temperature and after. */
+/** A reliability diagram before and after temperature scaling. */
 export function calibrationSection(scores: LabelledScores, temperature: number, noun: string): ReportSection {
   const [before, after] = [reliability(scores), reliability(scores, temperature)];
   const points = (bins: typeof before): (readonly [number, number])[] =>

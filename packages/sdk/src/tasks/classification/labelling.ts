@@ -1,4 +1,4 @@
-/** @file Teaches and tests models that may give an example any number of labels, whatever the examples are. */
+/** @file Multi-label classification for any domain. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import { type Feeds, float32 } from '../../runtime/tensor.ts';
@@ -10,7 +10,7 @@ import { settingsOf, type SettingRows } from '../../plugin/settings.ts';
 import type { TaskModel } from '../../plugin/taskModel.ts';
 import { ridgeProbe } from '../probe/ridgeProbe.ts';
 import { boundExamples, type Examples, type HeadOption, type Labelled, probedHead } from '../examples.ts';
-import { heldOut } from '../batches.ts';
+import { measure } from '../batches.ts';
 import { listed } from '../../data/listed.ts';
 import { f1 } from '../../statistics/labelMeasure.ts';
 import { alikeHint, alikeWarnings } from './alikeLabels.ts';
@@ -26,18 +26,15 @@ import {
   probability,
 } from './multiLabelMetrics.ts';
 
-/** Options of tasks with any number of labels per example. */
+/** Options of multi-label classification. */
 export interface LabellingOptions {
-  /**
-   * Probability from which a label counts as given: one for all, 0.5 by default; or `tuned`, for each label that of the
-   * highest F1 on the held-out examples, which is saved with the adapter.
-   */
+  /** Threshold of probabilities, 0.5 by default; or `tuned`: that of highest F1 per label on held-out examples. */
   readonly threshold?: number | 'tuned' | undefined;
-  /** How much a yes counts beside a no in the loss: `balanced` gives the examples with a label as much weight as those without. */
+  /** Weight of positives in the loss: `balanced` gives positives and negatives of a label the same total weight. */
   readonly posWeights?: 'balanced' | undefined;
 }
 
-/** Settings of tasks with any number of labels per example. */
+/** Settings of multi-label classification. */
 export const labellingSettings: SettingRows<LabellingOptions> = {
   threshold: {
     kind: 'number',
@@ -56,14 +53,13 @@ export const labellingSettings: SettingRows<LabellingOptions> = {
 const settings = settingsOf<LabellingOptions>(labellingSettings);
 
 /**
- * Any number of labels per example: binary cross-entropy of each label; mean average precision and F1; thresholds that are
- * tuned where that is asked for. Where the model does not know the labels it gets a new head, which is trained in full and
- * saved with the adapter. Targets are `{ labels: float32 [batch, labels] }` of zeros and ones.
+ * Multi-label classification: binary cross-entropy per label; mean average precision and F1; optionally tuned
+ * thresholds. If the model does not know the labels it gets a new head, trained in full and saved with the adapter.
+ * Targets are `{ labels: float32 [batch, labels] }` of zeros and ones.
  *
- * @param examples what the domain says of its own
- * @throws OnnxLoraError, by `prepare`: `CONFIG_INVALID` for a threshold that is no probability, and other weights;
- *   `DATA_INVALID` for labels that are not learned, and where thresholds are to be tuned and nothing is held out; as
- *   {@link Examples.open} and {@link chooseHead}
+ * @param examples the domain's data
+ * @throws OnnxLoraError, by `prepare`: `CONFIG_INVALID` for an invalid threshold or weighting; `DATA_INVALID` for
+ *   unknown labels, and for tuned thresholds without held-out data; as {@link Examples.open} and {@link chooseHead}
  */
 export function labelling<Item extends object, Record, Scores extends Metrics = MultiLabelScores>(
   name: string,
@@ -104,8 +100,7 @@ async function prepare<Item extends object, Record, Scores extends Metrics>(
     new MultiLabelMetrics({ output, labels, thresholds, metrics: opened.metrics?.labels });
   const measured = async (request: ReportRequest): Promise<MultiLabelMetrics<Scores>> => {
     const collector = metrics();
-    for await (const batch of heldOut({ dataset: validation!, collate }, request))
-      collector.update(batch.outputs, batch.targets);
+    await measure(collector, { dataset: validation!, collate }, request);
     return collector;
   };
   return {
@@ -145,17 +140,12 @@ async function prepare<Item extends object, Record, Scores extends Metrics>(
   };
 }
 
-/** A probe that says about the probability p of each label as scores: at first order around a half, that of p is 4 · (p − ½). */
+/** Turns a probe of label probabilities p into logits: to first order around ½, the logit is 4 · (p − ½). */
 export function labelProbe({ weight, bias }: HeadValues): HeadValues {
   return { weight: weight.map((value) => 4 * value), bias: bias.map((value) => 4 * (value - 0.5)) };
 }
 
-/**
- * Zeros and ones for the labels of one example.
- *
- * @param place what the example is called
- * @throws OnnxLoraError `DATA_INVALID` for a label that is not among them
- */
+/** Encodes labels as zeros and ones; `place` names the example. @throws OnnxLoraError `DATA_INVALID` */
 export function labelVector(own: Iterable<string>, labels: readonly string[], place: string): LabelVector {
   const given = new Set(own);
   const unknown = [...given].find((label) => !labels.includes(label));
@@ -183,7 +173,7 @@ function labelTable(
   };
 }
 
-/** Examples without a label ÷ examples with it; 1 for a label that all or none have. */
+/** Ratio of examples without a label to those with it; 1 for a label that all or none have. */
 function positiveWeights(targets: readonly LabelVector[]): readonly number[] {
   return targets[0]!.map((_, label) => {
     const positives = targets.filter((target) => target[label] === 1).length;
@@ -191,7 +181,7 @@ function positiveWeights(targets: readonly LabelVector[]): readonly number[] {
   });
 }
 
-/** The thresholds that were saved with the adapter; for labels without one, the usual one. */
+/** The thresholds saved with the adapter; `usual` for labels without one. */
 export function thresholdsOf({ learned }: TaskModel, labels: readonly string[], usual: number): readonly number[] {
   const saved = learned?.['thresholds'];
   const known = new Map(typeof saved === 'object' && saved !== null ? Object.entries(saved) : []);

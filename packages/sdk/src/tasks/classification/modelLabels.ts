@@ -1,15 +1,11 @@
-/** @file The classes of data and those a model knows: their names and order, and how one maps to the other. */
+/** @file The labels of data and models, and the mapping between them. */
 
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
 import type { TaskModel } from '../../plugin/taskModel.ts';
 import { listed } from '../../data/listed.ts';
 import { alikeHint } from './alikeLabels.ts';
 
-/**
- * Names of the model's classes in the order of its outputs, from `id2label`; undefined where `config.json` has none.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` when the ids are not 0, 1, 2 … or a name is no string
- */
+/** The model's labels from `id2label`, in order, if any. @throws OnnxLoraError `CONFIG_INVALID` */
 function modelLabels(model: TaskModel): readonly string[] | undefined {
   const id2label = model.config?.['id2label'];
   if (id2label === undefined || id2label === null) return undefined;
@@ -22,11 +18,7 @@ function modelLabels(model: TaskModel): readonly string[] | undefined {
   );
 }
 
-/**
- * The model's labels, or the class numbers where it names none.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` where config.json names another number of classes
- */
+/** The model's labels, or class indices. @throws OnnxLoraError `CONFIG_INVALID` if their number is not `classes` */
 export function labelsOrNumbers(model: TaskModel, classes: number): readonly string[] {
   const labels = modelLabels(model) ?? Array.from({ length: classes }, (_, id) => String(id));
   if (labels.length === classes) return labels;
@@ -36,17 +28,15 @@ export function labelsOrNumbers(model: TaskModel, classes: number): readonly str
   );
 }
 
-/** Whether classes have names of their own, rather than none or transformers' `LABEL_0`, `LABEL_1`, …. */
+/** Whether classes have names other than transformers' `LABEL_0`, `LABEL_1`, …. */
 function hasNames(model: TaskModel): boolean {
   return modelLabels(model)?.some((label, id) => label !== `LABEL_${id}`) ?? false;
 }
 
 /**
- * The labels of all `classes` outputs, given the names of the data's classes: the model's own, when every one is among them;
- * the data's in their order, when the model's classes have no names and are as many. Undefined otherwise: then
- * {@link matchLabels} says why, and {@link chooseHead} makes a new head.
- *
- * @throws OnnxLoraError as {@link labelsOrNumbers}
+ * The labels of the model's outputs: its own, if they include all `names`; or `names` in order, if its classes have no
+ * names and the number matches. Undefined otherwise: {@link matchLabels} then explains, {@link chooseHead} makes a new
+ * head. @throws OnnxLoraError as {@link labelsOrNumbers}
  */
 export function knownLabels(
   model: TaskModel,
@@ -58,11 +48,7 @@ export function knownLabels(
   return !hasNames(model) && names.length === classes ? names : undefined;
 }
 
-/**
- * The labels, checked.
- *
- * @throws OnnxLoraError `DATA_INVALID` for a class of the data that could be two of the model's
- */
+/** Returns `labels`. @throws OnnxLoraError `DATA_INVALID` if a class of the data matches two of the model's */
 export function checkLabels(model: TaskModel, names: readonly string[], labels: readonly string[]): readonly string[] {
   const twice = names.find((name) => labels.indexOf(name) !== labels.lastIndexOf(name));
   if (twice === undefined) return labels;
@@ -73,12 +59,11 @@ export function checkLabels(model: TaskModel, names: readonly string[], labels: 
 }
 
 /**
- * As {@link knownLabels}, where the model must know them: for a task without new heads. The place of a label among the result
- * is its number in the loss.
+ * As {@link knownLabels}, for tasks without new heads. The index of a label in the result is its number in the loss.
  *
- * @param names the classes of the data, each once, as {@link differentLabels} gives them
- * @param classes how many outputs the model's head has
- * @param root what the data is called
+ * @param names the classes of the data, as {@link differentLabels} returns them
+ * @param classes number of outputs of the model's head
+ * @param root name of the data in messages
  * @throws OnnxLoraError `DATA_INVALID`, with both lists
  */
 export function matchLabels(
@@ -98,21 +83,17 @@ export function matchLabels(
   );
 }
 
-/** How the data is spoken of. */
+/** Names of the data in messages. */
 export interface DataWords {
-  /** What the data is called. */
+  /** Name of the data. */
   readonly root: string;
-  /** What its examples are called, in the plural: `images`. */
+  /** Examples in the plural: `images`. */
   readonly noun: string;
 }
 
-/**
- * The different labels of all examples, in the order of their code units.
- *
- * @throws OnnxLoraError `DATA_INVALID` where there are none
- */
+/** The distinct labels, sorted by code units. @throws OnnxLoraError `DATA_INVALID` if there are none */
 export function differentLabels(labels: Iterable<string>, { root, noun }: DataWords): readonly string[] {
-  // The default order compares code units; a locale's would differ from machine to machine.
+  // The default order compares code units; a locale's would differ between machines.
   const names = [...new Set(labels)].sort();
   if (names.length > 0) return names;
   throw new OnnxLoraError(

@@ -1,4 +1,4 @@
-/** @file Mean average precision and F1 where an example may have any number of labels. */
+/** @file Mean average precision and F1 of multi-label classification. */
 
 import type { MetricCollector } from '../../plugin/dataset.ts';
 import type { Metrics, MetricsNamed } from '../../statistics/measure.ts';
@@ -8,36 +8,35 @@ import { f1, type LabelCounts, labelMeasure, type LabelMeasures } from '../../st
 import { type Measure, pickMetrics } from '../../statistics/measure.ts';
 import { rankingMeasure } from '../../statistics/rankingMeasure.ts';
 
-/** Which labels an example has: zeros and ones. */
+/** Labels of an example as zeros and ones. */
 export type LabelVector = readonly number[];
 
-/** Scores of all labels, and which are true: `[examples, labels]`, row by row. */
+/** Scores and truths of all labels: `[examples, labels]`, row by row. */
 export interface LabelScores {
-  /** How many labels there are. */
+  /** Number of labels. */
   readonly labels: number;
-  /** Scores before the logistic function. */
+  /** Logits. */
   readonly scores: readonly number[];
   /** Whether the example has the label. */
   readonly truths: readonly boolean[];
 }
 
-/** How labels are counted. */
+/** Options of {@link LabelTally}. */
 export interface LabelTallyOptions {
   /** Names of the labels, in the order of the output. */
   readonly labels: readonly string[];
-  /** Probability from which a label counts as given, one per label. */
+  /** Threshold probability of each label. */
   readonly thresholds: readonly number[];
-  /** What is measured, in its order: mAP, micro- and macro-F1 and the loss by default. */
+  /** Metrics, in order; mAP, micro- and macro-F1 and loss by default. */
   readonly metrics?: readonly (keyof LabelMeasures | 'loss')[] | undefined;
 }
 
-/** Scores of labels, record by record. */
+/** Accumulates scores of labels. */
 export class LabelTally<Scores extends Metrics> extends MeasuredTally<LabelVector, Scores> {
   readonly #options: LabelTallyOptions;
   readonly #scores: number[] = [];
   readonly #truths: boolean[] = [];
 
-  /** For the labels of a task; see {@link LabelTallyOptions}. */
   constructor(options: LabelTallyOptions) {
     super();
     this.#options = options;
@@ -52,7 +51,7 @@ export class LabelTally<Scores extends Metrics> extends MeasuredTally<LabelVecto
     }
   }
 
-  /** What has been collected. */
+  /** Everything added so far. */
   get all(): LabelScores {
     return { labels: this.#options.labels.length, scores: this.#scores, truths: this.#truths };
   }
@@ -71,7 +70,7 @@ export class LabelTally<Scores extends Metrics> extends MeasuredTally<LabelVecto
       let [all, loss] = [0, 0];
       for (const [i, own] of losses.entries()) {
         const weight = times ? times[Math.floor(i / labels)]! : 1;
-        // What is not drawn has no say, even where its loss is infinite.
+        // An example that was not drawn must not count, even if its loss is infinite.
         if (weight === 0) continue;
         all += weight;
         loss += weight * own;
@@ -81,22 +80,16 @@ export class LabelTally<Scores extends Metrics> extends MeasuredTally<LabelVecto
   }
 }
 
-/** What a collector must know of the task. */
+/** Options of {@link MultiLabelMetrics}. */
 export interface MultiLabelMetricsOptions extends LabelTallyOptions {
   /** Name of the graph output `[batch, labels]`. */
   readonly output: string;
 }
 
-/**
- * Metrics of {@link MultiLabelMetrics}: `mAP` (the mean of the labels' average precisions, labels without an example left out),
- * `microF1`, `macroF1` and `loss` (mean binary cross-entropy in nats).
- */
+/** `mAP` (mean average precision of labels with examples), F1, and `loss` (mean binary cross-entropy in nats). */
 export type MultiLabelScores = MetricsNamed<'mAP' | 'microF1' | 'macroF1' | 'loss'>;
 
-/**
- * Sums up batches. Targets are `{ labels: float32 [batch, labels] }` of zeros and ones, and those of `recordTargets` where
- * records may be several windows: their probabilities are averaged.
- */
+/** Multi-label metrics. Targets are `{ labels: float32 [batch, labels] }`, and `recordTargets` to average windows. */
 export class MultiLabelMetrics<Scores extends Metrics = MultiLabelScores> extends AnswerMetrics<
   LabelVector,
   Scores,
@@ -114,13 +107,13 @@ export class MultiLabelMetrics<Scores extends Metrics = MultiLabelScores> extend
     super(wholeAnswers({ output, width, truthsOf, mean: meanLabels }), new LabelTally(options), meanLabels);
   }
 
-  /** What has been collected. */
+  /** Everything added so far. */
   get all(): LabelScores {
     return this.tally.all;
   }
 }
 
-/** Counts per label, a label being given from its threshold on. */
+/** Counts per label; scores at or above the threshold count as predicted. */
 export function labelCounts({ labels, scores, truths }: LabelScores, thresholds: readonly number[]): LabelCounts[] {
   const counts = Array.from({ length: labels }, () => ({ right: 0, given: 0, examples: 0 }));
   scores.forEach((score, i) => {
@@ -133,12 +126,7 @@ export function labelCounts({ labels, scores, truths }: LabelScores, thresholds:
   return counts;
 }
 
-/**
- * Average precision per label: Σ (recall − recall before) · precision, over the different scores from the highest on. NaN
- * for a label that no example has.
- *
- * @see https://scikit-learn.org/stable/modules/generated/sklearn.metrics.average_precision_score.html
- */
+/** Average precision per label, as scikit-learn's `average_precision_score`; NaN for a label without examples. */
 export function averagePrecisions({ labels, scores, truths }: LabelScores): number[] {
   return Array.from({ length: labels }, (_, label) => {
     const isOwn = (_own: unknown, i: number): boolean => i % labels === label;
@@ -146,7 +134,7 @@ export function averagePrecisions({ labels, scores, truths }: LabelScores): numb
   });
 }
 
-/** The threshold per label with the highest F1; the higher one where several are alike, 0.5 for a label without an example. */
+/** Threshold of highest F1 per label; the highest of several, 0.5 for a label without examples. */
 export function bestThresholds({ labels, scores, truths }: LabelScores): number[] {
   return Array.from({ length: labels }, (_, label) => {
     const own = scores.flatMap((score, i) => (i % labels === label ? [{ score, isTrue: truths[i]! }] : []));
@@ -159,7 +147,7 @@ export function bestThresholds({ labels, scores, truths }: LabelScores): number[
       const value = f1({ right, given: i + 1, examples });
       if (next === score || value <= best) return;
       best = value;
-      // Half-way to the next score, so that rounding cannot lose the last one that is given.
+      // Half-way to the next score, so that rounding cannot lose the last predicted one.
       threshold = probability(next === undefined ? score - 1 : (score + next) / 2);
     });
     return threshold;

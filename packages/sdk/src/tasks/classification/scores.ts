@@ -1,4 +1,4 @@
-/** @file Arithmetic on rows of class scores. */
+/** @file Class scores of a batch. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { Tensor } from '../../runtime/tensor.ts';
@@ -13,12 +13,7 @@ export interface Scores {
   readonly data: Float32Array;
 }
 
-/**
- * The output called `name`.
- *
- * @throws OnnxLoraError `INPUT_INVALID` when it is missing or is not float32 `[batch, classes]`; `LOSS_NOT_FINITE`
- * when a score is NaN or infinite, for then no class is the best, and a broken model must not look right by chance
- */
+/** Logits of an output. @throws OnnxLoraError `INPUT_INVALID`; `LOSS_NOT_FINITE`, since no class is then the best */
 export function scoresOf(outputs: Readonly<Record<string, Tensor>>, name: string, classes: number): Scores {
   const tensor = outputs[name];
   if (!(tensor?.data instanceof Float32Array) || tensor.dims.length !== 2 || tensor.dims[1] !== classes) {
@@ -38,7 +33,7 @@ export function scoresOf(outputs: Readonly<Record<string, Tensor>>, name: string
   return { rows: tensor.dims[0]!, classes, data: tensor.data };
 }
 
-/** Natural logarithm of `sum(exp(row))`, without overflow. */
+/** Logarithm of `sum(exp(row))`, without overflow. */
 export function logSumExp(row: Float32Array | Float64Array): number {
   let largest = -Infinity;
   for (const score of row) largest = Math.max(largest, score);
@@ -48,10 +43,10 @@ export function logSumExp(row: Float32Array | Float64Array): number {
   return largest + Math.log(sum);
 }
 
-/** Classes by score, best first, at most `count`; among equals the lower class comes first. */
+/** The `count` best classes, best first; of equal scores the lower class first. */
 export function bestClasses(row: ArrayLike<number>, count: number): number[] {
   const order: number[] = [];
-  // Insertion into a short list: one comparison per class in the usual case, however many classes there are.
+  // Insertion into a short list: usually one comparison per class.
   for (let c = 0; c < row.length; c++) {
     if (order.length === count && row[c]! <= row[order[count - 1]!]!) continue;
     let at = order.length;

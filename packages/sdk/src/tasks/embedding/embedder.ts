@@ -1,4 +1,4 @@
-/** @file Embeddings of what nobody has labelled: of lists in a program, and as answers of predictors. */
+/** @file Embeddings of unlabelled data, in a program or as answers of a predictor. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { Tensor } from '../../runtime/tensor.ts';
@@ -8,17 +8,17 @@ import type { RecordProcessor, Source } from '../../plugin/predictor.ts';
 import type { RunnableModel, RunnableOptions } from '../../plugin/taskModel.ts';
 import { joinVectors, unitTensor, vectorsOf } from './rows.ts';
 
-/** Batches of what is read when it is fed, such as files, that are waited for together. */
+/** Batches read ahead for items that are loaded on demand, such as files. */
 const LOOK_AHEAD = 16;
 
-/** A model with its adapters, ready to embed. */
+/** A loaded model that computes embeddings. */
 export interface Embedder<Item> extends AsyncDisposable {
   /**
-   * Embeddings float32 `[items, width]`, in their order, whatever was computed together.
+   * Embeddings float32 `[items, width]`, in order.
    *
-   * @param adapter name of the adapter among those that the embedder was opened with; null or absent is the base
-   * @param onEmbedding called after each with the number of those that are done
-   * @throws OnnxLoraError `INPUT_INVALID` without items; as the processor, naming what cannot be read
+   * @param adapter name of an adapter that the embedder was opened with; null, the default, is the base
+   * @param onEmbedding called after each embedding with the number done
+   * @throws OnnxLoraError `INPUT_INVALID` without items; as the processor, naming an item that cannot be read
    */
   embed(items: readonly Item[], adapter?: string | null, onEmbedding?: (done: number) => void): Promise<Tensor>;
   /** Frees the session. */
@@ -29,25 +29,20 @@ export interface Embedder<Item> extends AsyncDisposable {
 
 /** Options of {@link openEmbedder}. */
 export interface EmbedderOptions extends RunnableOptions {
-  /** What is embedded, in the plural: `images`. */
+  /** Items in the plural: `images`. */
   readonly noun: string;
-  /** Most rows of a batch; the processor's own choice by default. */
+  /** Largest number of rows in a batch; the processor chooses by default. */
   readonly batchSize?: number | undefined;
 }
 
-/**
- * An embedder of whatever the processor reads, one by one: `read` makes an item of each, and each answer has its `embedding`, a
- * `Float32Array`. Its `records` are for predictors alone.
- *
- * @throws OnnxLoraError as `model.session`
- */
+/** Opens an embedder for a processor whose answers have an `embedding`, a `Float32Array`. @throws as `model.session` */
 export async function openEmbedder<From, Item, Row, Found>(
   model: RunnableModel,
   processor: RecordProcessor<Item, Row, Found, From>,
   { noun, batchSize, adapters = {}, ...load }: EmbedderOptions,
 ): Promise<Embedder<From>> {
   const lookAhead = processor.lengths ? {} : { lookAhead: LOOK_AHEAD };
-  // What is embedded stands where a predictor has files.
+  // Inputs take the place of a predictor's files.
   const own = { ...lookAhead, ...processor, records: undefined } as unknown as RecordProcessor<Item, Row, Found>;
   const predictor = await recordPredictor(model, own, { adapters, load });
   const size = batchSize === undefined ? {} : { batchSize };
@@ -67,7 +62,7 @@ export async function openEmbedder<From, Item, Row, Found>(
   };
 }
 
-/** Answers `{ width, embedding }` for each row of embeddings `[rows, width]`, of length 1 where they are normalised. */
+/** Answers `{ width, embedding }` per row of `[rows, width]`, optionally L2-normalised. */
 export function embeddingAnswers(embeddings: Tensor, normalize: boolean): EmbeddingPrediction[] {
   return vectorsOf(normalize ? unitTensor(embeddings) : embeddings).map((embedding) => ({
     width: embedding.length,

@@ -1,4 +1,4 @@
-/** @file Embeddings before and after training, in two dimensions, for the report. */
+/** @file Report sections with embeddings in two dimensions, before and after training. */
 
 import { leadingSvd } from '../../linalg/leadingSvd.ts';
 import { type Matrix, matmul, matrix } from '../../linalg/matrix.ts';
@@ -7,27 +7,28 @@ import type { Tensor } from '../../runtime/tensor.ts';
 import type { ReportRequest } from '../../plugin/preparedTask.ts';
 import type { ReportSection } from '../../plugin/reportSection.ts';
 import { batchesOf, type BatchSource, evenlySpaced } from '../batches.ts';
+import { columnMeans, minusRow } from '../probe/ridge.ts';
 import type { EmbeddingsOf } from './retrievalScores.ts';
 import { joinRows, matrixOf, l2Normalize } from './rows.ts';
 
-/** More points than these hide each other. */
+/** More points would hide each other. */
 const mostExamples = 500;
-/** Kinds with a colour of their own; the rest share one. */
+/** Labels with their own colour; the rest share one. */
 const mostKinds = 10;
 
-/** What a scatter is drawn from. */
+/** Examples of a scatter plot. */
 export interface ScatterRequest<Example> extends BatchSource<Example> {
-  /** The number of each example's label. */
+  /** Index of each example's label. */
   readonly labels: readonly number[];
-  /** Names of the labels, by number. */
+  /** Names of the labels. */
   readonly names: readonly string[];
-  /** Makes embeddings `[batch, width]` of the model's outputs. */
+  /** Makes embeddings `[batch, width]` from the model's outputs. */
   readonly embeddingsOf: EmbeddingsOf;
-  /** What examples are called, in the plural: `images`. */
+  /** Examples in the plural: `images`. */
   readonly noun: string;
 }
 
-/** Two sections: the embeddings of examples without the adapter, and with it. */
+/** Two scatter plots: embeddings without and with the adapter. */
 export async function embeddingScatter<Example>(
   { dataset, collate, labels, names, embeddingsOf, noun }: ScatterRequest<Example>,
   request: Pick<ReportRequest, 'run' | 'batchSize'>,
@@ -64,7 +65,6 @@ function scatter(
   };
 }
 
-/** The commonest kinds, and all others together. */
 function groupsOf(
   labels: readonly number[],
   names: readonly string[],
@@ -72,7 +72,7 @@ function groupsOf(
   const counts = new Map<number, number>();
   for (const label of labels) counts.set(label, (counts.get(label) ?? 0) + 1);
   const order = [...counts.keys()].sort((a, b) => counts.get(b)! - counts.get(a)! || a - b);
-  // A group of others would hold one kind only where there is one too many.
+  // The group "others" always has more than one label.
   const own = order.length <= mostKinds ? order : order.slice(0, mostKinds - 1);
   const groups = own
     .sort((a, b) => a - b)
@@ -81,20 +81,17 @@ function groupsOf(
   return [...groups, { name: `${order.length - own.length} others`, has: (each) => !own.includes(each) }];
 }
 
-/** A plane, and how much of all variance lies in it. */
+/** A projection to two dimensions. */
 export interface Projection {
   /** A point per row: `[x, y]`. */
   readonly points: readonly (readonly [x: number, y: number])[];
-  /** The part of the variance that each axis shows. */
+  /** Fraction of the variance along each axis. */
   readonly explained: readonly [x: number, y: number];
 }
 
-/**
- * Principal components of rows: the two directions of most variance. Each direction is turned so that its largest number
- * is positive, so that the same embeddings always give the same picture.
- */
+/** Projects onto two principal components. An axis points to its largest one, so that pictures are reproducible. */
 export function project(rows: Matrix): Projection {
-  const centred = withoutMean(rows);
+  const centred = minusRow(rows, columnMeans(rows));
   const { S, V } = leadingSvd(centred, 2, new Random(0));
   const axes = matrix(rows.columns, 2);
   for (let c = 0; c < Math.min(2, V.columns); c++) {
@@ -112,14 +109,4 @@ export function project(rows: Matrix): Projection {
     points: Array.from({ length: rows.rows }, (_, i) => [data[2 * i]!, data[2 * i + 1]!] as const),
     explained: [share(0), share(1)],
   };
-}
-
-function withoutMean({ rows, columns, data }: Matrix): Matrix {
-  const mean = new Float64Array(columns);
-  data.forEach((value, at) => (mean[at % columns]! += value / rows));
-  return matrix(
-    rows,
-    columns,
-    data.map((value, at) => value - mean[at % columns]!),
-  );
 }

@@ -1,41 +1,39 @@
-/** @file Which value of a graph is the feature of an example. */
+/** @file Chooses the value of a graph that is an example's feature. */
 
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
 import type { GraphPort, HeadInput, TaskModel } from '../../plugin/taskModel.ts';
 import { listedPorts } from '../../data/listed.ts';
 
-/** The name that stands for what a head reads. */
 const BEFORE_HEAD = 'before-head';
 
-/** The value that is the feature. */
+/** A chosen feature. */
 export interface Feature {
-  /** Name of the value: float32 `[batch, width]`, or with a vector for each token, frame or place. */
+  /** Name of the value: float32 `[batch, width]`, or a vector per token, frame or position. */
   readonly output: string;
-  /** The same, where it is inside the graph and none of its outputs, so that it must become one. */
+  /** The same name if it is not a graph output and must become one. */
   readonly inner: readonly string[];
   /** Its type and shape. */
   readonly port: GraphPort;
 }
 
-/** What a domain knows of features. */
+/** A domain's rules for features. */
 export interface FeatureRules {
-  /** What they are features of, in the plural: `images`. */
+  /** Examples in the plural: `images`. */
   readonly noun: string;
-  /** Shapes that they may have, of two dimensions and more: `['[batch, width]', '[batch, frames, width]']`. */
+  /** Allowed shapes by rank, from two dimensions on: `['[batch, width]', '[batch, frames, width]']`. */
   readonly shapes: readonly string[];
-  /** Names of outputs that are features, the best first. */
+  /** Usual names of feature outputs, the best first. */
   readonly usual: readonly string[];
-  /** Whether an output holds answers, such as scores, and no features; none does by default. */
+  /** Whether an output holds answers, such as scores; none does by default. */
   readonly isAnswer?: (output: string) => boolean;
-  /** What the head reads, where it has one. */
+  /** Input of the head, if any. */
   readonly beforeHead: () => HeadInput | undefined;
 }
 
 /**
- * The output that is named; else the first usual one that there is; else what the head reads, as for `before-head`.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` for a name that no output has, or one that holds no features; `MODEL_UNSUPPORTED` for a
- *   model without features
+ * Chooses the named output; by default the first usual one, else the head's input, as for `before-head`. @throws
+ * OnnxLoraError `CONFIG_INVALID` for an unknown output or one without features; `MODEL_UNSUPPORTED` for a model without
+ * features
  */
 export function featureOf({ name, outputs }: TaskModel, named: string | undefined, rules: FeatureRules): Feature {
   const { noun, shapes, usual, beforeHead } = rules;
@@ -65,7 +63,6 @@ export function featureOf({ name, outputs }: TaskModel, named: string | undefine
   );
 }
 
-/** Whether features may be of its name, type and number of dimensions. */
 function isFeature(output: string, { type, dims }: GraphPort, { shapes, isAnswer }: FeatureRules): boolean {
   if (type !== 'float32' || isAnswer?.(output)) return false;
   return dims === undefined || (dims.length >= 2 && dims.length < 2 + shapes.length);

@@ -1,36 +1,36 @@
-/** @file What lies nearest among embeddings: for scores of retrieval, and for answers by nearest neighbours. */
+/** @file Nearest-neighbour search among embeddings. */
 
 import { type Matrix, matmul, sliceRows } from '../../linalg/matrix.ts';
 import { evenlySpaced } from '../batches.ts';
 import { takeRows } from './rows.ts';
 
-/** Queries at a time, so that distances of all to all need not be in memory. */
+/** Queries per block, so that not all distances are in memory at once. */
 const BLOCK = 256;
-/** Up to so many neighbours are put into their places one by one; for more, all are sorted. */
+/** Up to this many neighbours, insertion; for more, a full sort. */
 const FEW = 256;
 
-/** What is searched. */
+/** Vectors to search. */
 export interface Gallery {
   /** `[examples, features]` */
   readonly features: Matrix;
-  /** Rows of length 1, which are nearest where the cosine is largest. */
+  /** Whether rows have length 1; then the nearest have the largest cosine. */
   readonly isUnit?: boolean;
 }
 
-/** What is nearest to a query, nearest first, of equally near ones the first of the gallery. */
+/** Neighbours of a query, nearest first; of equally near ones, the first of the gallery first. */
 export interface Nearest {
-  /** Rows of the gallery. */
+  /** Their rows in the gallery. */
   readonly rows: Int32Array;
-  /** Products of the query with them: cosines, where all have length 1. */
+  /** Dot products with the query: cosines if all vectors have length 1. */
   readonly products: Float64Array;
 }
 
 /**
- * Finds the nearest of each query by Euclid's distance.
+ * Finds the nearest neighbours of each query by Euclidean distance.
  *
- * @param k how many; less where the gallery has less
- * @param use called with what was found for each query, in their order
- * @param own which row of the gallery each query is, to be left out
+ * @param k number of neighbours, at most all of the gallery
+ * @param use called with the neighbours of each query, in order
+ * @param own row of each query in the gallery, to be excluded
  */
 export function forNearest(
   { features, isUnit = false }: Gallery,
@@ -54,17 +54,17 @@ export function forNearest(
   }
 }
 
-/** How the number of neighbours is chosen. */
+/** How to choose the number of neighbours. */
 export interface NeighbourTrials {
-  /** Numbers that are tried, the smallest first. */
+  /** Candidates in ascending order. */
   readonly candidates: readonly number[];
-  /** Examples of the gallery that are answered by the others; of more, as many evenly evenlySpaced ones. */
+  /** Largest number of examples to try; of a larger gallery, evenly spaced ones. */
   readonly most: number;
-  /** How wrong the answer is that the nearest give for an example of the gallery. */
+  /** Error of the answer that the neighbours give for an example of the gallery. */
   readonly errorOf: (near: Nearest, example: number) => number;
 }
 
-/** The number of neighbours with the least error when examples of the gallery are answered by the others, each left out in turn. */
+/** The number of neighbours with the least leave-one-out error on the gallery. */
 export function bestNeighbourCount(gallery: Gallery, { candidates, most, errorOf }: NeighbourTrials): number {
   const { features } = gallery;
   const counts = candidates.filter((k) => k < features.rows);
@@ -79,7 +79,6 @@ export function bestNeighbourCount(gallery: Gallery, { candidates, most, errorOf
   return counts[errors.indexOf(Math.min(...errors))]!;
 }
 
-/** The `k` of least distance, nearest first, without `own`. */
 function nearest(count: number, distance: (x: number) => number, k: number, own: number | undefined): Int32Array {
   if (k > FEW) {
     const distances = Float64Array.from({ length: count }, (_, x) => distance(x));

@@ -1,4 +1,4 @@
-/** @file A PK sampler for metric learning: K examples of one kind at a time, so that a batch has some of each of P kinds. */
+/** @file The PK sampler of metric learning: groups of K examples of a kind, so that a batch has P kinds. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import { drawSeed, Random } from '../../runtime/random.ts';
@@ -9,51 +9,49 @@ import type { Dataset } from '../../plugin/dataset.ts';
 export interface KindGroup<Item> {
   /** The examples. */
   readonly items: readonly Item[];
-  /** Number of their kind. */
+  /** Index of their kind. */
   readonly label: number;
-  /** Number of the kind of each, where they are not of one: the last of a group that has a hard negative is. */
+  /** Index of each example's kind, if they differ: a hard negative comes last. */
   readonly labels?: readonly number[];
-  /** Whether each asks, where some are there to be found alone. */
+  /** Whether each is a query, if some are only searched. */
   readonly asks?: readonly boolean[];
 }
 
-/** Examples, and which are of one kind. */
+/** Examples with their kinds. */
 export interface KindItems<Item> {
   /** The examples. */
   readonly dataset: Dataset<Item>;
-  /** The number of each example's kind. */
+  /** Index of each example's kind. */
   readonly labels: readonly number[];
-  /** Whether each asks, where some are there to be found alone. */
+  /** Whether each is a query, if some are only searched. */
   readonly asks?: readonly boolean[];
-  /** Of each example, the numbers of others that are like it and wrong, of which a group gets one; all kinds have some, or none. */
+  /** Hard negatives of each example, by index; a group gets one of them. Either all kinds have some, or none has. */
   readonly negatives?: readonly (readonly number[])[];
 }
 
-/** How they are grouped. */
+/** How examples are grouped. */
 export interface KindGrouping {
   /** Examples per group. */
   readonly perGroup: number;
-  /** Whether an example that is drawn twice differs. */
+  /** Whether repeated draws of an example differ. */
   readonly isAugmented: boolean;
-  /** Seeds which examples come together. */
+  /** Seed of the grouping. */
   readonly seed: number;
-  /** What examples are called, in the plural: `images`. */
+  /** Examples in the plural: `images`. */
   readonly noun: string;
 }
 
 /**
- * Groups of `perGroup` examples of one kind: a batch of P groups is the P × K batch of metric learning. Of every kind there are
- * as many groups as its examples fill; each pass over the data divides them anew, so that each comes about once. Kinds
- * of one example are left out, unless augmentations make others of it.
- *
- * @see https://arxiv.org/abs/1703.07737, section 2 (P × K batches)
+ * Groups of `perGroup` examples of one kind, so that P groups are the P × K batch of metric learning
+ * (https://arxiv.org/abs/1703.07737, section 2). A kind has as many groups as its examples fill. Each pass regroups
+ * them, so that each example occurs about once. Kinds of one example are left out, unless examples are augmented.
  */
 export class PkSampler<Item> implements Dataset<KindGroup<Item>> {
   readonly #items: KindItems<Item>;
   readonly #grouping: KindGrouping;
-  /** By group: the examples of its kind, and which group of that kind it is. */
+  /** Per group, the examples of its kind, and the index of the group within the kind. */
   readonly #groups: readonly { readonly members: readonly number[]; readonly part: number }[];
-  /** As `Dataset.keyOf` has it: of each example of its kind one group has the key, also where a pass leaves it out. */
+  /** As `Dataset.keyOf`; each example's key belongs to one group, even if a pass leaves the example out. */
   readonly keyOf?: (index: number) => Promise<readonly string[]>;
 
   /** @throws OnnxLoraError `DATA_INVALID` unless two kinds have two examples each */
@@ -88,7 +86,7 @@ export class PkSampler<Item> implements Dataset<KindGroup<Item>> {
     return this.#groups.length;
   }
 
-  /** The first example of the group, as it is without a draw. */
+  /** Name of the group's first example in evaluation order. */
   nameOf(index: number): string {
     const group = this.#groups[index];
     return (group && this.#items.dataset.nameOf?.(group.members[0]!)) ?? String(index);
@@ -116,7 +114,7 @@ export class PkSampler<Item> implements Dataset<KindGroup<Item>> {
     return { items: [...items, wrong], label, labels: [...items.map(() => label), labels[negative]!] };
   }
 
-  /** The examples of a group, from an order that is the same for all groups of a kind in one pass over the data. */
+  /** The examples of a group. All groups of a kind share one order per pass over the data. */
   #members({ members, part }: { readonly members: readonly number[]; readonly part: number }, draw?: number): number[] {
     const { seed, perGroup } = this.#grouping;
     const pass = draw === undefined ? 0 : Math.floor(draw / this.#groups.length);
@@ -128,7 +126,7 @@ export class PkSampler<Item> implements Dataset<KindGroup<Item>> {
   }
 }
 
-/** The same examples one by one, to be measured. */
+/** The examples one by one, for evaluation. */
 export function singleKinds<Item>({ dataset, labels, asks }: KindItems<Item>): Dataset<KindGroup<Item>> {
   return {
     isDeterministic: true,

@@ -1,34 +1,28 @@
-/** @file One vector per example from what a model gives, of tensors and inside a graph. */
+/** @file Pools features into one vector per example, on tensors and in graphs. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
 
-/** GeM: the cube root of the mean of cubes. Radenović et al. start from 3 and clamp at 1e-6. */
+/** GeM (https://arxiv.org/abs/1711.02512): the cube root of the mean of cubes, clamped at 1e-6. */
 const POWER = 3;
 const LEAST = 1e-6;
-/** In place of what does not count, where the largest is looked for. */
+/** Replaces masked positions in a maximum. */
 const NOTHING = -1e9;
-/** ONNX's number of float32. */
 const FLOAT = 1;
 
-/** Which vectors of a row count, of `count` that it has: from the first to the one before `to`. */
+/** Positions of a row to pool, of `count`: from the first to before `to`. */
 export type PlacesOf = (row: number, count: number) => readonly [from: number, to: number];
 
-/** How several vectors become one. */
+/** How vectors are pooled. */
 export interface PoolOptions {
-  /** Which count; all by default. */
+  /** Positions to pool; all by default. */
   readonly places?: PlacesOf;
-  /** Takes the generalised mean (GeM), or of each number the largest, in place of the mean, which is the default. */
+  /** Mean (the default), generalised mean (GeM), or element-wise maximum. */
   readonly kind?: 'mean' | 'gem' | 'max' | undefined;
 }
 
-/**
- * What the session gave as features.
- *
- * @throws OnnxLoraError `INPUT_INVALID` where that is not float32 of so many dimensions; `LOSS_NOT_FINITE` when a value is NaN or
- *   infinite
- */
+/** The features in an output. @throws OnnxLoraError `INPUT_INVALID` for other types or ranks; `LOSS_NOT_FINITE` */
 export function featureTensor(
   outputs: Readonly<Record<string, Tensor>>,
   output: string,
@@ -53,13 +47,7 @@ export function featureTensor(
   return { ...tensor!, data };
 }
 
-/**
- * Float32 `[batch, width]` of features `[batch, width]`, which stay as they are, `[batch, tokens, width]` or a map
- * `[batch, width, height, width]`.
- *
- * @see https://arxiv.org/abs/1711.02512 (GeM)
- * @throws OnnxLoraError as {@link featureTensor}
- */
+/** Pools `[batch, tokens, width]` or maps `[batch, width, height, width]`. @throws as {@link featureTensor} */
 export function pooledRows(
   outputs: Readonly<Record<string, Tensor>>,
   output: string,
@@ -71,7 +59,7 @@ export function pooledRows(
   const isMap = dims.length === 4;
   const width = isMap ? dims[1]! : dims[2]!;
   const count = data.length / batch / width;
-  // Where the next place of the same channel is, and the next channel of the same place.
+  // Stride between positions of a channel, and between channels of a position.
   const [next, channel] = isMap ? [1, count] : [width, 1];
   const result = new Float32Array(batch * width);
   const [isGem, isMax] = [kind === 'gem', kind === 'max'];
@@ -91,11 +79,7 @@ export function pooledRows(
   return float32(result, [batch, width]);
 }
 
-/**
- * The same as a graph fragment, for losses, where the same places of all rows count: `[batch, width]`.
- *
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` where the graph does not say the shape
- */
+/** Pools in a graph, for losses; all rows have the same positions. @throws OnnxLoraError `MODEL_UNSUPPORTED` */
 export function pooledValue(g: GraphBuilder, value: Value, { places, kind = 'mean' }: PoolOptions = {}): Value {
   const dims = shapeOf(value, [2, 3, 4]);
   if (dims.length === 2) return value;
@@ -112,34 +96,24 @@ export function pooledValue(g: GraphBuilder, value: Value, { places, kind = 'mea
   return g.Exp(g.Mul(g.Log(mean), 1 / POWER));
 }
 
-/** Places of each row, int64 `[batch]`: from the one, the first by default, to before the other. */
+/** Positions of each row, int64 `[batch]`: from `from`, the first by default, to before `to`. */
 export type RowPlaces = () => { readonly from?: Value | undefined; readonly to: Value };
 
-/**
- * The same where each row has its own places: means of `[batch, tokens, width]` over the tokens from `from`, the first by default,
- * to before `to`, int64 `[batch]`; at least one counts.
- *
- * @param places called where there are several vectors
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` where the graph does not say the shape
- */
+/** As {@link pooledValue} with means over each row's own positions; `places` is called only if there are tokens. */
 export function meanOfPlaces(g: GraphBuilder, value: Value, places: RowPlaces): Value {
   if (shapeOf(value, [2, 3]).length === 2) return value;
   const { mask, size } = placesMask(g, value, places);
   return g.Div(g.ReduceSum(g.Mul(value, mask), [1], false), size);
 }
 
-/**
- * The same with the largest of each number in place of the mean.
- *
- * @throws OnnxLoraError as {@link meanOfPlaces}
- */
+/** As {@link meanOfPlaces}, with the element-wise maximum. */
 export function maxOfPlaces(g: GraphBuilder, value: Value, places: RowPlaces): Value {
   if (shapeOf(value, [2, 3]).length === 2) return value;
   const { mask } = placesMask(g, value, places);
   return g.ReduceMax(g.Where(g.Greater(mask, 0), value, NOTHING), [1], false);
 }
 
-/** Which places count, 1 or 0 `[batch, tokens, 1]`, and how many of each row, `[batch, 1]`. */
+/** Mask of the positions, 1 or 0 `[batch, tokens, 1]`, and their number per row, `[batch, 1]`. */
 function placesMask(g: GraphBuilder, value: Value, places: RowPlaces): { readonly mask: Value; readonly size: Value } {
   const [batch, count] = value.shape!;
   if (typeof batch !== 'number' || typeof count !== 'number') throw unknownShape(value, [2, 3]);

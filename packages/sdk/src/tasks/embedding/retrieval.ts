@@ -1,4 +1,4 @@
-/** @file Metric learning: draws examples of one kind together and others apart, and measures how well one finds the others. */
+/** @file Metric learning: trains embeddings on examples of a kind, and measures retrieval. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
@@ -14,37 +14,37 @@ import { type KindGroup, type KindItems, singleKinds, PkSampler } from './pkSamp
 import { type RivalSearch, searchSection } from './searchSection.ts';
 import { ASKS, type EmbeddingsOf, RetrievalMetrics, type RetrievalScores } from './retrievalScores.ts';
 
-/** Examples, and the name of each one's kind. */
+/** Examples with the name of each one's kind. */
 export interface KindData<Item> {
   /** The examples. */
   readonly dataset: Dataset<Item>;
-  /** As many names: examples of one name are alike. */
+  /** Kind of each example; examples of a kind are alike. */
   readonly kinds: readonly string[];
-  /** Which of them ask, as queries do, while the others are what is found; without it each asks all others. */
+  /** Whether each is a query; the others are searched. Without it, each example searches all others. */
   readonly asks?: readonly boolean[];
-  /** Of each example, the numbers of hard negatives; every kind that is trained on has some, or none. */
+  /** Hard negatives of each example, by index; either all kinds of the training data have some, or none has. */
   readonly negatives?: readonly (readonly number[])[];
 }
 
-/** What a domain says of its data and features. */
+/** A domain's data and features for retrieval. */
 export interface RetrievalData<Item> extends Pick<PreparedTask, 'notes' | 'warnings' | 'outputs'> {
-  /** What is trained on. */
+  /** Training data. */
   readonly train: KindData<Item>;
-  /** What is measured on, which may be of other kinds. */
+  /** Held-out data, which may have other kinds. */
   readonly validation?: KindData<Item> | undefined;
-  /** Where the data are, for messages. */
+  /** Location of the data, for messages. */
   readonly place?: string;
-  /** Whether an example that is drawn twice differs, so that one alone makes a kind. */
+  /** Whether repeated draws of an example differ, so that a single example can form a kind. */
   readonly isAugmented: boolean;
-  /** Feeds of examples, and targets that tell of their padding. */
+  /** Feeds of examples, and targets about their padding. */
   readonly batch: (items: readonly Item[]) => Batch | Promise<Batch>;
-  /** How a batch that is computed part by part is divided. */
+  /** How a batch is split into micro-batches. */
   readonly parts?: Comparison['parts'];
-  /** What searches in another way, of validation data of which some ask; the report has it beside the adapter. */
+  /** A baseline search for held-out data with queries, compared with the adapter in the report. */
   readonly rival?: RivalSearch | undefined;
-  /** Embeddings `[batch, width]` of outputs and targets. */
+  /** Embeddings `[batch, width]` from outputs and targets. */
   readonly embeddingsOf: EmbeddingsOf;
-  /** The same as a graph fragment. */
+  /** The same in a graph. */
   readonly embeddingValue: (
     g: GraphBuilder,
     outputs: Readonly<Record<string, Value>>,
@@ -52,22 +52,22 @@ export interface RetrievalData<Item> extends Pick<PreparedTask, 'notes' | 'warni
   ) => Value;
 }
 
-/** What is the same for all models. */
+/** Options of a retrieval task, for all models. */
 export interface RetrievalRequest extends RetrievalLossOptions {
   /** The task's name. */
   readonly name: string;
-  /** What examples are called, in the plural: `images`. */
+  /** Examples in the plural: `images`. */
   readonly noun: string;
-  /** Seeds which examples come together; 0 by default. */
+  /** Seed of the grouping; 0 by default. */
   readonly seed?: number | undefined;
 }
 
 /**
- * The task on examples of kinds, whatever they are: groups of `perGroup` examples of one kind are trained on, with the loss that
- * the options name, and held-out examples search each other, or those that ask the others. The report has a scatter of embeddings before and after.
+ * A task that learns which examples are of one kind: it trains on groups of `perGroup` examples with the chosen loss,
+ * and measures how held-out examples, or queries among them, find others. The report plots embeddings before and after.
  *
- * @param open reads the data, when the options are known to fit
- * @throws OnnxLoraError when it is prepared: `CONFIG_INVALID` as {@link retrievalLoss}, `DATA_INVALID` where no held-out example
+ * @param open reads the data, once the options are known to be valid
+ * @throws OnnxLoraError, by `prepare`: `CONFIG_INVALID` as {@link retrievalLoss}, `DATA_INVALID` if no held-out example
  *   can find another
  */
 export function retrievalTask<Item>(
@@ -127,13 +127,7 @@ export function haveAPair(kinds: readonly unknown[]): boolean {
   return new Set(kinds).size < kinds.length;
 }
 
-/**
- * Data of which some are held out. What is held out unasked must be able to find another example of its kind: if need be more of
- * them are held out, or none.
- *
- * @param open reads the data with these options
- * @param isFair whether what it holds out can be measured
- */
+/** Opens data. If a default `holdOut` is too small to be fair, twice as much is held out, or nothing. */
 export async function openFairly<
   Data,
   Options extends { readonly holdOut?: number | undefined; readonly validation?: unknown },
@@ -148,26 +142,25 @@ export async function openFairly<
 /** See {@link supervisedContrastive}, {@link batchHardTriplet}, {@link infoNce}. */
 export type RetrievalLoss = 'contrastive' | 'triplet' | 'info-nce';
 
-/** Options of tasks that learn what is alike. */
+/** Options of retrieval losses. */
 export interface RetrievalLossOptions {
   /** `contrastive` by default. */
   readonly loss?: RetrievalLoss | undefined;
-  /** What cosines are divided by; 0.1 by default. Not of triplets. */
+  /** Divisor of cosines; 0.1 by default. Not for triplets. */
   readonly temperature?: number | undefined;
-  /** Of triplets: 0.2 by default. */
+  /** Margin of triplets; 0.2 by default. */
   readonly margin?: number | undefined;
-  /** Examples of one kind that are trained on together; 2 by default. A batch of 32 is then 32 pairs. */
+  /** Examples of a kind per group; 2 by default, so that a batch of 32 is 32 pairs. */
   readonly perGroup?: number | undefined;
   /**
-   * Widths at which the first numbers of embeddings are to be of use alone: the loss is the sum of those at each width and at the
-   * whole, and `recall@1` is measured at each.
-   *
-   * @see Kusupati et al., "Matryoshka Representation Learning" (2022), arXiv:2205.13147
+   * Widths at which the first numbers of an embedding should be usable alone: the loss is the sum over these widths and
+   * the whole, and `recall@1` is measured at each. See Kusupati et al., "Matryoshka Representation Learning" (2022),
+   * arXiv:2205.13147.
    */
   readonly sizes?: readonly number[] | undefined;
 }
 
-/** Settings of tasks that draw examples of one kind together; `noun` is what examples are called, and of what kind: `Images of one label`. */
+/** Settings of retrieval losses; `noun` names the examples of a kind: `Images of one label`. */
 export function retrievalSettings(noun: string): SettingRows<RetrievalLossOptions> {
   return {
     loss: {
@@ -195,11 +188,7 @@ export function retrievalSettings(noun: string): SettingRows<RetrievalLossOption
 
 const settings = settingsOf<RetrievalLossOptions>(retrievalSettings('Examples of one kind'));
 
-/**
- * The loss of embeddings `[batch, width]` with labels `[batch]`, where a hard negative may follow on each pair.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` for options that do not fit
- */
+/** Makes the loss of labelled embeddings, perhaps with hard negatives. @throws OnnxLoraError `CONFIG_INVALID` */
 export function retrievalLoss(
   options: RetrievalLossOptions,
 ): (g: GraphBuilder, embeddings: Value, labels: Value, hasNegatives?: boolean) => Value {
@@ -227,7 +216,6 @@ export function retrievalLoss(
     );
 }
 
-/** The first numbers of each embedding. */
 function firstNumbers(g: GraphBuilder, embeddings: Value, size: number): Value {
   const width = embeddings.shape?.[1];
   if (typeof width !== 'number' || size < width) return g.Slice(embeddings, [0], [size], [1]);
@@ -237,7 +225,7 @@ function firstNumbers(g: GraphBuilder, embeddings: Value, size: number): Value {
   );
 }
 
-/** Rows that stand first, second, … in their groups. */
+/** Rows at the first, second, … position of their groups. */
 function places({ shape }: Value, perGroup: number): readonly number[][] {
   const groups = Number(shape![0]) / perGroup;
   return Array.from({ length: perGroup }, (_, place) => Array.from({ length: groups }, (__, i) => perGroup * i + place)); // prettier-ignore

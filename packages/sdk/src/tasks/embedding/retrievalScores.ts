@@ -1,6 +1,6 @@
-/** @file How well examples find others of their kind: recall at k, and mean average precision at R. */
+/** @file Retrieval metrics: recall at k, and mean average precision at R. */
 
-import { type Matrix, matrix } from '../../linalg/matrix.ts';
+import { type Matrix, sliceColumns } from '../../linalg/matrix.ts';
 import type { Feeds, Tensor } from '../../runtime/tensor.ts';
 import type { MetricCollector } from '../../plugin/dataset.ts';
 import type { MetricsNamed } from '../../statistics/measure.ts';
@@ -9,7 +9,7 @@ import { meanMeasure } from '../../statistics/measure.ts';
 import { forNearest, type Nearest } from './neighbours.ts';
 import { joinRows, matrixOf, l2Normalize, takeRows } from './rows.ts';
 
-/** Embeddings `[examples, width]` and the kind of each. */
+/** Embeddings `[examples, width]` with the kind of each. */
 export interface LabelledMatrix {
   /** One row per example. */
   readonly embeddings: Matrix;
@@ -17,34 +17,31 @@ export interface LabelledMatrix {
   readonly labels: readonly (number | string)[];
 }
 
-/** The k of recall. */
 const ks = [1, 5, 10] as const;
 
 /** Metrics of {@link retrievalScores}. */
 export type RetrievalScores = MetricsNamed<'recall@1' | 'recall@5' | 'recall@10' | 'mapAtR' | 'queries'>;
 
 /**
- * For each query, the others are ordered by cosine. `recall@k`: the share of queries that have one of their label among the
- * first k. `mapAtR`: with R images of the query's label, the mean over the first R places of the precision there, 0 where
- * one has another label. Queries whose label no other has are left out; `queries` counts the rest.
- *
- * @param gallery what is searched; without it, all queries but the one that asks
- * @see https://arxiv.org/abs/2003.08505, section 3.1, of mapAtR
+ * Ranks the gallery by cosine for each query; without a gallery, all other queries. `recall@k` is the fraction of
+ * queries with their own label among the first k. `mapAtR` (https://arxiv.org/abs/2003.08505, section 3.1): with R
+ * examples of the query's label, the mean over the first R ranks of the precision there, 0 at ranks of other labels.
+ * Queries without a match in the gallery are excluded; `queries` counts the rest.
  */
 export function retrievalScores(queries: LabelledMatrix, gallery?: LabelledMatrix): RetrievalScores {
   const { asked, values } = scoresByQuery(queries, gallery);
   return { ...meanMeasure(values)(), queries: asked.length };
 }
 
-/** What {@link scoresByQuery} finds. */
+/** Metrics per query. */
 export interface QueryScores {
-  /** The queries whose label another has, by their rows. */
+  /** Rows of the queries with a match in the gallery. */
   readonly asked: readonly number[];
-  /** Of each of these, by the names of the metrics whose means they make: 0 or 1 for a recall. */
+  /** Values per query, by metric; 0 or 1 for recall. */
   readonly values: Readonly<Record<`recall@${1 | 5 | 10}` | 'mapAtR', readonly number[]>>;
 }
 
-/** {@link retrievalScores} of each query for itself. */
+/** {@link retrievalScores} per query. */
 export function scoresByQuery(queries: LabelledMatrix, gallery?: LabelledMatrix): QueryScores {
   const searched = gallery ?? queries;
   const numbers = new Map<number | string, number>();
@@ -71,16 +68,13 @@ export function scoresByQuery(queries: LabelledMatrix, gallery?: LabelledMatrix)
   return { asked, values };
 }
 
-/** Makes embeddings float32 `[batch, width]` of what a model gives for a batch. */
+/** Makes embeddings float32 `[batch, width]` from a model's outputs. */
 export type EmbeddingsOf = (outputs: Readonly<Record<string, Tensor>>, targets: Feeds) => Tensor;
 
-/** The target that is 1 for examples that ask, and 0 for those that are there to be found, int64 `[batch]`. */
+/** Target that is 1 for queries and 0 for examples that are only searched, int64 `[batch]`. */
 export const ASKS = 'asks';
 
-/**
- * Every example searches all others, or where targets have `asks`, those that ask search the others. Targets have `labels`, int64
- * `[batch]`.
- */
+/** Retrieval metrics. Targets are `labels`, int64 `[batch]`, and `asks` if only some examples are queries. */
 export class RetrievalMetrics implements MetricCollector<RetrievalScores> {
   readonly #embeddingsOf: EmbeddingsOf;
   readonly #parts: Tensor[] = [];
@@ -89,11 +83,7 @@ export class RetrievalMetrics implements MetricCollector<RetrievalScores> {
   readonly #sizes: readonly number[];
   #scores: QueryScores | undefined;
 
-  /**
-   * `embeddingsOf` makes embeddings `[batch, width]` of the model's outputs.
-   *
-   * @param sizes widths at which their first numbers are measured alone, too: `recall@1 of 64`
-   */
+  /** `sizes` are widths whose first numbers are also measured alone: `recall@1 of 64`. */
   constructor(embeddingsOf: EmbeddingsOf, sizes: readonly number[] = []) {
     this.#embeddingsOf = embeddingsOf;
     this.#sizes = sizes;
@@ -106,24 +96,26 @@ export class RetrievalMetrics implements MetricCollector<RetrievalScores> {
     for (const asks of targets[ASKS]?.data ?? []) this.#asks.push(Number(asks) === 1);
   }
 
-  /** `recall@1`, `recall@5`, `recall@10`, `mapAtR` and how many could ask: see {@link retrievalScores}. */
+  /** `recall@1`, `recall@5`, `recall@10`, `mapAtR` and the number of queries, see {@link retrievalScores}. */
   result(): RetrievalScores {
     const { asked, values } = this.#byQuery();
     return { ...meanMeasure(values)(), queries: asked.length };
   }
 
-  /** The same but for `queries`, on sets of those that ask; what they search stays the same. */
+  /** The metrics, except `queries`, on resamples of the queries; the gallery stays the same. */
   draws(): Draws {
     const { asked, values } = this.#byQuery();
     return bootstrapDraws(meanMeasure(values), asked.length, { samples: drawsFor(asked.length) });
   }
 
-  /** Found once for both. */
   #byQuery(): QueryScores {
     if (!this.#scores) {
       const embeddings = matrixOf(joinRows(this.#parts));
       const { asked, values } = this.#scoresOf(embeddings);
-      const own = this.#sizes.map((size) => [`recall@1 of ${size}`, this.#scoresOf(firstColumns(embeddings, size)).values['recall@1']]); // prettier-ignore
+      const own = this.#sizes.map((size) => {
+        const first = sliceColumns(embeddings, 0, Math.min(size, embeddings.columns));
+        return [`recall@1 of ${size}`, this.#scoresOf(first).values['recall@1']];
+      });
       this.#scores = { asked, values: { ...values, ...Object.fromEntries(own) } };
     }
     return this.#scores;
@@ -139,15 +131,6 @@ export class RetrievalMetrics implements MetricCollector<RetrievalScores> {
   }
 }
 
-/** The first columns of a matrix; all where it has no more. */
-function firstColumns({ rows, columns, data }: Matrix, most: number): Matrix {
-  const size = Math.min(most, columns);
-  const result = matrix(rows, size);
-  for (let row = 0; row < rows; row++) result.data.set(data.subarray(row * columns, row * columns + size), row * size);
-  return result;
-}
-
-/** Some of the rows. */
 function rowsThat({ embeddings, labels }: LabelledMatrix, isOne: (row: number) => boolean): LabelledMatrix {
   const rows = [...labels.keys()].filter(isOne);
   return { embeddings: takeRows(embeddings, rows), labels: rows.map((row) => labels[row]!) };

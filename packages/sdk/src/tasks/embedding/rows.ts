@@ -2,6 +2,7 @@
 
 import { type Matrix, matrix } from '../../linalg/matrix.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
+import { columnMeans } from '../probe/ridge.ts';
 
 /** The rows at `indices`, in that order. */
 export function takeRows({ columns, data }: Matrix, indices: readonly number[]): Matrix {
@@ -10,7 +11,7 @@ export function takeRows({ columns, data }: Matrix, indices: readonly number[]):
   return result;
 }
 
-/** Every row divided by its length; a row of zeros stays one. */
+/** Divides each row by its length; zeros stay. */
 export function l2Normalize({ rows, columns, data }: Matrix): Matrix {
   const result = matrix(rows, columns);
   for (let i = 0; i < rows; i++) {
@@ -23,27 +24,30 @@ export function l2Normalize({ rows, columns, data }: Matrix): Matrix {
   return result;
 }
 
-/** Float32 `[rows, width]` with every row of length 1. */
+/** L2-normalises the rows of float32 `[rows, width]`. */
 export function unitTensor(tensor: Tensor): Tensor {
   return float32(Float32Array.from(l2Normalize(matrixOf(tensor)).data), tensor.dims);
 }
 
-/** A vector divided by its length; zeros stay. */
+/** Divides a vector by its length; zeros stay. */
 export function unitVector(vector: Float32Array): Float32Array {
   return Float32Array.from(l2Normalize(matrix(1, vector.length, vector)).data);
 }
 
-/** The numbers of a tensor float32 `[rows, width]`. */
+/** A tensor float32 `[rows, width]` as a matrix. */
 export function matrixOf({ dims, data }: Tensor): Matrix {
   return matrix(dims[0]!, dims[1]!, data as Float32Array);
 }
 
-/** The rows of all tensors float32 `[rows, width]`, one below the other. */
+/** Concatenates the rows of tensors float32 `[rows, width]`. */
 export function joinRows(parts: readonly Tensor[]): Tensor {
-  return joinVectors(parts.map(({ data }) => data as Float32Array), parts[0]?.dims[1] ?? 0); // prettier-ignore
+  return joinVectors(
+    parts.map(({ data }) => data as Float32Array),
+    parts[0]?.dims[1] ?? 0,
+  );
 }
 
-/** Float32 `[rows, width]` of numbers that come one row, or several, at a time. */
+/** Concatenates vectors, of one or several rows each, into float32 `[rows, width]`. */
 export function joinVectors(parts: readonly Float32Array[], width: number = parts[0]?.length ?? 0): Tensor {
   const data = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
@@ -54,33 +58,32 @@ export function joinVectors(parts: readonly Float32Array[], width: number = part
   return float32(data, [width === 0 ? 0 : data.length / width, width]);
 }
 
-/** Each row of a tensor float32 `[rows, width]` by itself: copies, so that none keeps the others in memory. */
+/** Copies of the rows of float32 `[rows, width]`, so that none keeps the others in memory. */
 export function vectorsOf({ dims, data }: Tensor): Float32Array[] {
   const [rows, width] = dims as [number, number];
   return Array.from({ length: rows }, (_, row) => (data as Float32Array).slice(row * width, (row + 1) * width));
 }
 
-/** What features are measured in: those of the training data. */
+/** Standardisation by the training data. */
 export interface Scaling {
-  /** Of each feature. */
+  /** Mean of each feature. */
   readonly mean: Float64Array;
-  /** Of each feature; 1 for one that is always the same. */
+  /** Standard deviation of each feature; 1 for a constant one. */
   readonly deviation: Float64Array;
 }
 
-/** The means and deviations of the columns, as scikit-learn's `StandardScaler` finds them. */
+/** Means and deviations of the columns, as in scikit-learn's `StandardScaler`. */
 export function scalingOf({ rows, columns, data }: Matrix): Scaling {
-  const mean = new Float64Array(columns);
+  const mean = columnMeans({ rows, columns, data });
   const deviation = new Float64Array(columns);
-  for (let i = 0; i < data.length; i++) mean[i % columns]! += data[i]! / rows;
   for (let i = 0; i < data.length; i++) deviation[i % columns]! += (data[i]! - mean[i % columns]!) ** 2 / rows;
-  // What is far below the values' own precision is rounding, not spread.
+  // A deviation far below the values' precision is rounding.
   for (let j = 0; j < columns; j++)
     deviation[j] = Math.sqrt(deviation[j]!) > 1e-9 * Math.abs(mean[j]!) ? Math.sqrt(deviation[j]!) : 1;
   return { mean, deviation };
 }
 
-/** Features less the mean, over the deviation. */
+/** Standardises features. */
 export function scaled({ rows, columns, data }: Matrix, { mean, deviation }: Scaling): Matrix {
   const result = new Float64Array(data.length);
   for (let i = 0; i < data.length; i++) result[i] = (data[i]! - mean[i % columns]!) / deviation[i % columns]!;

@@ -1,4 +1,4 @@
-/** @file What a report shows of a search: the adapter beside the base, and beside a search that knows no embeddings. */
+/** @file Report section that compares searches: the base, the adapter, and a baseline. */
 
 import type { Metrics } from '../../statistics/measure.ts';
 import type { ReportRequest } from '../../plugin/preparedTask.ts';
@@ -8,27 +8,22 @@ import { bootstrapDraws, type Draws, drawsFor, intervalsOf } from '../../statist
 import { meanMeasure } from '../../statistics/measure.ts';
 import { type EmbeddingsOf, RetrievalMetrics } from './retrievalScores.ts';
 
-/** A search by other means, such as words. */
+/** A baseline search, such as by words. */
 export interface RivalSearch {
-  /** What it is called: `BM25`. */
+  /** Its name: `BM25`. */
   readonly name: string;
-  /** How well each of what is searched fits a query; queries and what is searched go by their numbers among the examples that ask, and among the others. */
+  /** Score of each searched example for a query; both are indexed among the queries, and among the other examples. */
   readonly scoresOf: (query: number) => Float64Array;
 }
 
 const columns = ['recall@1', 'recall@5', 'recall@10'] as const;
 
-/** The same of one search: means with their intervals. */
 interface Measured {
   readonly metrics: Metrics;
   readonly draws: Draws;
 }
 
-/**
- * A table with a row for each search.
- *
- * @param kinds of the examples, and which of them ask
- */
+/** A table with a row per search; `labels` are the kinds of the examples, `asks` marks queries. */
 export async function searchSection<Example>(
   source: BatchSource<Example>,
   rival: RivalSearch,
@@ -62,7 +57,7 @@ export async function searchSection<Example>(
   };
 }
 
-/** What the other search finds. Of equal scores the wrong ones come first. */
+/** Results of the baseline. Of equal scores, wrong ones come first. */
 function rivalScores(
   { scoresOf }: RivalSearch,
   queries: readonly number[],

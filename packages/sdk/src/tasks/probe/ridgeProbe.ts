@@ -1,4 +1,4 @@
-/** @file A new head that starts as ridge regression on the frozen model. */
+/** @file A new head initialised by ridge regression on the frozen model. */
 
 import { matrix } from '../../linalg/matrix.ts';
 import type { HeadFeatures, HeadValues } from '../../plugin/preparedTask.ts';
@@ -6,12 +6,10 @@ import { scaled, scalingOf, takeRows } from '../embedding/rows.ts';
 import { fitRidge } from './ridge.ts';
 
 /**
- * Ridge on features of deviation 1, with the largest penalty that is about as good as any when each example is left out in turn,
- * written as a layer that reads the features as they are. Larger weights fit a little better, and answer wildly as soon as an
- * adapter changes the features. Features of like sequences hardly differ, such as those of variants of one protein: a head that
- * starts at random takes very long to see the difference.
- *
- * @param targets what the head should say of each example of the dataset
+ * Fits ridge regression on standardised features with the most cautious penalty, and folds the standardisation into the
+ * layer. Larger weights fit a little better, but fail as soon as an adapter changes the features. A random head would
+ * learn slowly where features hardly differ, such as those of variants of one protein. `targets` are the wanted outputs
+ * for an example of the dataset.
  */
 export function ridgeProbe(
   { examples, data, width }: HeadFeatures,
@@ -23,7 +21,7 @@ export function ridgeProbe(
   const bias = new Float32Array(outputs);
   const features = matrix(examples.length, width, data);
   const hasGaps = wanted.some((row) => row.some(Number.isNaN));
-  // Numbers that were all measured share a decomposition.
+  // Outputs without missing values share a decomposition.
   const groups = hasGaps ? [...bias.keys()].map((output) => [output]) : [[...bias.keys()]];
   for (const group of groups) {
     const known = [...wanted.keys()].filter((row) => group.every((output) => !Number.isNaN(wanted[row]![output]!)));

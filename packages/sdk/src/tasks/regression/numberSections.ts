@@ -1,23 +1,25 @@
+/** @file Report sections of regression: parity plots and residuals. */
+
 import type { ReportSection } from '../../plugin/reportSection.ts';
 import { numberMeasure } from '../../statistics/numberMeasure.ts';
 
-/** One predicted number of held-out examples. */
+/** One predicted number over held-out examples. */
 export interface NumberPairs {
-  /** What the number is called, such as `fitness`. */
+  /** Name of the number, such as `fitness`. */
   readonly name: string;
-  /** What examples are called, in the plural: `images`. */
+  /** Examples in the plural: `images`. */
   readonly noun: string;
-  /** The true number of each example. */
+  /** True number of each example. */
   readonly measured: readonly number[];
-  /** The model's number of each example, in the same order. */
+  /** Predicted number of each example, in the same order. */
   readonly predicted: readonly number[];
 }
 
-/** More points than these are drawn as an even choice of them: the file would be large, and nobody could tell. */
+/** Of more points, an even choice is drawn: the file would be large and the plot no clearer. */
 const MOST_POINTS = 3000;
 const BINS = 25;
 
-/** The predicted over the measured numbers, with the line on which they are the same. */
+/** Plots predicted against measured numbers. */
 export function paritySection({ name, noun, measured, predicted }: NumberPairs): ReportSection {
   const { spearman, rmse } = numberMeasure(predicted, measured)();
   const step = Math.max(1, Math.ceil(measured.length / MOST_POINTS));
@@ -34,7 +36,7 @@ export function paritySection({ name, noun, measured, predicted }: NumberPairs):
   };
 }
 
-/** How often the predicted number is how much too high or too low. */
+/** A histogram of the residuals. */
 export function residualSection({ name, measured, predicted }: NumberPairs): ReportSection {
   const errors = predicted.map((value, i) => value - measured[i]!);
   const mean = errors.reduce((sum, error) => sum + error, 0) / errors.length;
@@ -49,7 +51,7 @@ export function residualSection({ name, measured, predicted }: NumberPairs): Rep
   };
 }
 
-/** Counts of values in bins of one width; one bin more than wide where all values are the same. */
+/** Counts values in bins of equal width; the width is 1 if all values are equal. */
 function binned(
   values: readonly number[],
   low: number,

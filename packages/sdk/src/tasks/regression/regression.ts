@@ -1,11 +1,11 @@
-/** @file Teaches and tests models that say numbers, whatever they say them about. */
+/** @file Regression for any domain. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { Metrics } from '../../statistics/measure.ts';
 import type { PreparedTask, Task } from '../../plugin/preparedTask.ts';
 import type { TaskModel } from '../../plugin/taskModel.ts';
 import { boundExamples, type Examples, type HeadOption, type Labelled } from '../examples.ts';
-import { heldOut } from '../batches.ts';
+import { measure } from '../batches.ts';
 import { noHead } from '../classification/chooseHead.ts';
 import { valueNames } from '../decodeAnswers.ts';
 import { regressionHead, type RegressionOptions, regressionParts, valueTargets } from './regressionParts.ts';
@@ -14,14 +14,14 @@ import { RegressionMetrics, type RegressionScores } from './regressionMetrics.ts
 import { paritySection, residualSection } from './numberSections.ts';
 
 /**
- * One or several numbers per example. The model gets a new head, unless its own is one for as many numbers (`problem_type:
- * "regression"`). Where some of several numbers are not known, they count in neither the loss nor the metrics. The loss counts
- * in deviations of the training data; the adapter's head takes its mean and deviation in, so that it answers in the data's own
- * units wherever it is loaded. Targets are `{ values: float32 [batch, numbers] }`, and `known` where some are lacking.
+ * Regression of one or several numbers. The model gets a new head, unless its own gives as many numbers (`problem_type:
+ * "regression"`). Missing numbers are masked in loss and metrics. The loss is on standardised targets, and the finished
+ * head answers in the data's units. Targets are `{ values: float32 [batch, numbers] }`, and the mask `known` if some
+ * are missing.
  *
- * @param examples what the domain says of its own
- * @throws OnnxLoraError, by `prepare`: `DATA_INVALID` for data without numbers, or with another count of them; `CONFIG_INVALID`
- *   for another loss; as {@link Examples.open} and {@link regressionHead}
+ * @param examples the domain's data
+ * @throws OnnxLoraError, by `prepare`: `DATA_INVALID` for data without numbers or of differing counts; `CONFIG_INVALID`
+ *   for an unknown loss; as {@link Examples.open} and {@link regressionHead}
  */
 export function regression<Item extends object, Record, Scores extends Metrics = RegressionScores>(
   name: string,
@@ -96,8 +96,7 @@ async function prepare<Item extends object, Record, Scores extends Metrics>(
           rows.push(...answer!.values);
           truths.push(answer!.truth);
         };
-        for await (const batch of heldOut({ dataset: validation, collate }, request))
-          collected.update(batch.outputs, batch.targets);
+        await measure(collected, { dataset: validation, collate }, request);
         const { columns } = collected.tally;
         const answers = Float64Array.from(rows);
         const found = { kind: 'numbers', labels: names, train: bound.train, validation, collate, answers, truths, numbersOf: (target: readonly number[]) => target } as const; // prettier-ignore

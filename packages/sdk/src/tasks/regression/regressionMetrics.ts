@@ -1,4 +1,4 @@
-/** @file How far predicted numbers are from the true ones. */
+/** @file Metrics of regression. */
 
 import type { MetricCollector } from '../../plugin/dataset.ts';
 import type { Metrics, MetricsNamed } from '../../statistics/measure.ts';
@@ -7,32 +7,31 @@ import type { PartAnswer } from '../answers/joinedWindows.ts';
 import { type Measure, pickMetrics } from '../../statistics/measure.ts';
 import { numberMeasure, type NumberScores } from '../../statistics/numberMeasure.ts';
 
-/** One number of all answers, without those of which the truth is not known. */
+/** One output over all answers with a known truth. */
 export interface NumberColumn {
-  /** What was predicted. */
+  /** Predictions. */
   readonly predicted: number[];
-  /** What is true. */
+  /** Truths. */
   readonly truths: number[];
-  /** Which record each is of, from 0 in the order in which they came. */
+  /** Index of each answer's record, in the order of arrival. */
   readonly records: number[];
 }
 
-/** How numbers are counted. */
+/** Options of {@link NumberTally}. */
 export interface NumberTallyOptions {
-  /** Numbers of an answer. */
+  /** Numbers per answer. */
   readonly outputs: number;
-  /** What is measured, in its order: rmse, mae, r2 and Spearman's correlation by default. */
+  /** Metrics, in order; rmse, mae, r2 and Spearman's correlation by default. */
   readonly metrics?: readonly (keyof NumberScores)[] | undefined;
 }
 
-/** Numbers, record by record; the truth is NaN where it is not known. */
+/** Accumulates numbers; a truth of NaN is missing. */
 export class NumberTally<Scores extends Metrics> extends MeasuredTally<readonly number[], Scores> {
-  /** By number. */
+  /** One column per output. */
   readonly columns: readonly NumberColumn[];
   readonly #options: NumberTallyOptions;
   #records = 0;
 
-  /** See {@link NumberTallyOptions}. */
   constructor(options: NumberTallyOptions) {
     super();
     this.#options = options;
@@ -55,7 +54,7 @@ export class NumberTally<Scores extends Metrics> extends MeasuredTally<readonly 
     return { records: this.#records, cells: this.columns.reduce((sum, { truths }) => sum + truths.length, 0) };
   }
 
-  /** Of several numbers per answer the mean over them. */
+  /** Averages over the outputs. */
   protected measure(): Measure<Scores> {
     const { metrics = ['rmse', 'mae', 'r2', 'spearman'] } = this.#options;
     const each = this.columns.map(({ predicted, truths, records }) => {
@@ -73,10 +72,7 @@ export class NumberTally<Scores extends Metrics> extends MeasuredTally<readonly 
 /** Metrics of {@link RegressionMetrics}. */
 export type RegressionScores = MetricsNamed<'rmse' | 'mae' | 'r2' | 'spearman'>;
 
-/**
- * Sums up batches. Targets are those of `valueTargets`, and of `recordTargets` where records may be several windows: their
- * numbers are averaged.
- */
+/** Regression metrics. Targets are those of `valueTargets`, and `recordTargets` for averaging windows. */
 export class RegressionMetrics<Scores extends Metrics = RegressionScores> extends AnswerMetrics<
   readonly number[],
   Scores,
@@ -94,12 +90,12 @@ export class RegressionMetrics<Scores extends Metrics = RegressionScores> extend
     super(wholeAnswers({ output, width: outputs, truthsOf }), new NumberTally({ ...options, outputs }));
   }
 
-  /** The same for each number. */
+  /** The metrics of each output. */
   perOutput(): NumberScores[] {
     return this.tally.columns.map(({ predicted, truths }) => numberMeasure(predicted, truths)());
   }
 
-  /** `[true, predicted]` of one number, answer by answer. */
+  /** `[true, predicted]` of one output, per answer. */
   pairs(output: number): (readonly [number, number])[] {
     const { truths, predicted } = this.tally.columns[output]!;
     return truths.map((truth, i) => [truth, predicted[i]!]);

@@ -1,4 +1,4 @@
-/** @file What tasks that predict numbers share, whatever the examples are: head, targets and loss. */
+/** @file Head, targets and loss of regression. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
@@ -9,13 +9,13 @@ import { settingsOf, type SettingRows } from '../../plugin/settings.ts';
 import type { TaskModel } from '../../plugin/taskModel.ts';
 import { type HeadPort, replacedHead, type TaskHead } from '../classification/chooseHead.ts';
 
-/** Options of tasks that predict numbers. */
+/** Options of regression. */
 export interface RegressionOptions {
-  /** Squared errors (`mse`, the default), or `huber`, which is linear beyond one deviation and so minds outliers less. */
+  /** Squared error (`mse`, the default), or `huber`, linear beyond one deviation and thus robust to outliers. */
   readonly loss?: 'mse' | 'huber' | undefined;
 }
 
-/** Settings of tasks with numbers about each example. */
+/** Settings of regression. */
 export const regressionSettings: SettingRows<RegressionOptions> = {
   loss: {
     kind: 'choice',
@@ -26,35 +26,30 @@ export const regressionSettings: SettingRows<RegressionOptions> = {
 
 const settings = settingsOf<RegressionOptions>(regressionSettings);
 
-/** What the parts are made from. */
+/** Input of {@link regressionParts}. */
 export interface RegressionRequest extends RegressionOptions {
-  /** The head that gives the numbers, the model's own or a new one. */
+  /** The head, the model's own or a new one. */
   readonly head: TaskHead;
-  /** The numbers of each example that is trained on; NaN where one is not known. */
+  /** Numbers of each training example; NaN where missing. */
   readonly targets: readonly (readonly number[])[];
-  /**
-   * First values of a new head, see {@link NewHead.probe}.
-   *
-   * @param standardised an example's numbers as the loss counts them: in deviations from the mean
-   */
+  /** Initial values of a new head, see {@link NewHead.probe}; `standardised` scales targets as the loss does. */
   readonly probe?: (
     features: HeadFeatures,
     standardised: (values: readonly number[]) => readonly number[],
   ) => HeadValues;
 }
 
-/** Parts of a {@link PreparedTask}, and the head with the units of the data. */
+/** Parts of a {@link PreparedTask}. */
 export interface RegressionParts
   extends Pick<PreparedTask, 'loss'>, Required<Pick<PreparedTask, 'finish' | 'lossWeight'>> {
-  /** The head, where the model has none of that size. */
+  /** The new head, if any, with the scaling of the targets. */
   readonly head?: NewHead;
 }
 
 /**
- * Loss and head. Targets are those of {@link valueTargets}. The loss counts in deviations of the training data; the
- * adapter's head takes its mean and deviation in, so that it answers in the data's own units wherever it is loaded.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` for another loss
+ * Loss and head of regression, with targets of {@link valueTargets}. The loss is on standardised targets; the finished
+ * head folds in their mean and deviation, and answers in the data's units. @throws OnnxLoraError `CONFIG_INVALID` for
+ * an unknown loss
  */
 export function regressionParts({ head, targets, loss = 'mse', probe }: RegressionRequest): RegressionParts {
   settings.checkOptions({ loss });
@@ -74,24 +69,19 @@ export function regressionParts({ head, targets, loss = 'mse', probe }: Regressi
     ...(own && { head: own }),
     loss: (g, outputs, { values, known }) => {
       const wanted = inDeviations(g, values!);
-      // A head of the model's own answers in units of the data already.
+      // The model's own head already answers in the data's units.
       const found = own ? outputs[output]! : inDeviations(g, outputs[output]!);
       const counted = { mask: known };
       return loss === 'huber' ? huber(g, found, wanted, counted) : meanSquaredError(g, found, wanted, counted);
     },
     lossWeight: ({ values, known }) =>
       known ? (known.data as Float32Array).reduce((sum, each) => sum + each, 0) : values!.dims[0]!,
-    // By this the model with the adapter is known as one that gives numbers.
+    // Marks the adapted model as a regression model.
     finish: () => Promise.resolve({ problem: 'regression' }),
   };
 }
 
-/**
- * Targets of a batch: `values`, float32 `[batch, count]`, and where the data lack some numbers `known`, 1 where there is one and
- * 0 where there is none, of which the value is 0.
- *
- * @param hasGaps whether any example of the data lacks a number
- */
+/** Targets `values`, float32 `[batch, count]`, and with `hasGaps` the mask `known`, 1 or 0; missing values are 0. */
 export function valueTargets(rows: readonly (readonly number[])[], count: number, hasGaps = false): Feeds {
   const flat = rows.flat();
   const dims = [rows.length, count];
@@ -103,7 +93,6 @@ export function valueTargets(rows: readonly (readonly number[])[], count: number
   };
 }
 
-/** Mean and deviation of what is known of each number; the deviation of one that is always the same counts as 1. */
 function moments(
   targets: readonly (readonly number[])[],
   count: number,
@@ -121,20 +110,15 @@ function moments(
 
 /** How a head is chosen. */
 export interface RegressionHeadChoice {
-  /** `auto` keeps the model's own where it is one for as many numbers, `new` always makes one, `keep` never. */
+  /** `auto` keeps the model's own head if it gives as many numbers, `new` always makes one, `keep` never does. */
   readonly mode: 'auto' | 'new' | 'keep';
-  /** The head on the features of a model without one. */
+  /** Attaches a head to the features of a model without one. */
   readonly attach: (model: TaskModel, names: readonly string[]) => TaskHead;
-  /** What examples are called in messages, in the plural: `images`. */
+  /** Examples in the plural, for messages: `images`. */
   readonly noun: string;
 }
 
-/**
- * The head for numbers of these names.
- *
- * @param own the head that the model has
- * @throws OnnxLoraError `DATA_INVALID` where the model's own head is to answer and gives another count
- */
+/** Chooses the head for these numbers; `own` is the model's. @throws OnnxLoraError `DATA_INVALID` */
 export function regressionHead(
   model: TaskModel,
   own: HeadPort | undefined,
@@ -150,7 +134,6 @@ export function regressionHead(
   );
 }
 
-/** Whether the model's head gives numbers, not scores of classes. */
 function givesNumbers({ config, learned }: TaskModel): boolean {
   return config?.['problem_type'] === 'regression' || learned?.['problem'] === 'regression';
 }

@@ -1,4 +1,4 @@
-/** @file From what a CTC model says of each frame to token ids. */
+/** @file Decodes the frames of a CTC model into token ids. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { Tensor } from '../../runtime/tensor.ts';
@@ -6,10 +6,10 @@ import { logSumExp } from '../classification/scores.ts';
 import { highestOf } from '../../statistics/classMeasure.ts';
 
 /**
- * The best id of each frame, row by row; `CtcTokenizer.decodeFrames` makes text of it.
+ * The best id of each frame, per row, for `CtcTokenizer.decodeFrames`.
  *
- * @param logits `[batch, frames, labels]`, float32: scores, or probabilities
- * @param lengths how many frames of each row are the example's and not padding; all by default
+ * @param logits scores or probabilities, float32 `[batch, frames, labels]`
+ * @param lengths frames of each row without padding; all by default
  * @throws OnnxLoraError `DATA_INVALID` for other shapes or types
  */
 export function bestPaths(logits: Tensor, lengths?: readonly number[]): number[][] {
@@ -17,30 +17,28 @@ export function bestPaths(logits: Tensor, lengths?: readonly number[]): number[]
 }
 
 /**
- * The ids with the largest probability over all ways to stretch them over the frames, as far as the beams see; nothing is
- * repeated that is not said twice, and there is no blank among them (`CtcTokenizer.decode` makes text of it). A label that a
- * frame gives less than 1e-6 is not followed.
+ * The most likely ids by prefix beam search, per row, without blanks and repetitions, for `CtcTokenizer.decode`. Labels
+ * below a probability of 1e-6 are not followed. Algorithm 1, without its language model, of Hannun et al., "First-Pass
+ * Large Vocabulary Continuous Speech Recognition using Bi-Directional Recurrent DNNs" (2014), arXiv:1408.2873.
  *
- * @param logits `[batch, frames, labels]`, float32
- * @param lengths how many frames of each row are the example's and not padding; all by default
- * @param beams how many beginnings are kept at each frame
+ * @param logits float32 `[batch, frames, labels]`
+ * @param lengths frames of each row without padding; all by default
+ * @param beams number of prefixes kept per frame
  * @throws OnnxLoraError `DATA_INVALID` for other shapes or types
- * @see Hannun et al., "First-Pass Large Vocabulary Continuous Speech Recognition using Bi-Directional Recurrent DNNs" (2014),
- *   arXiv:1408.2873, algorithm 1, without its language model
  */
 export function beamPaths(logits: Tensor, blank: number, beams: number, lengths?: readonly number[]): number[][] {
   return rowsOf(logits, lengths).map((row) => beamPath(row, blank, beams));
 }
 
-/** A beginning of the text, as its last id and what is before it. */
+/** A prefix of the text: its last id, and the prefix before it. */
 interface Prefix {
   readonly id: number;
   readonly before: Prefix | undefined;
   readonly longer: Map<number, Prefix>;
-  /** Log probability of all paths so far that give it and end with a blank, or with its last id. */
+  /** Log probability of all paths so far to this prefix that end with a blank, or with its last id. */
   blank: number;
   label: number;
-  /** The same after the present frame. */
+  /** The same after the current frame. */
   nextBlank: number;
   nextLabel: number;
 }
@@ -65,7 +63,7 @@ function beamPath(frames: readonly Float32Array[], blank: number, beams: number)
         if (id === blank || scores[id]! < leastFollowed) continue;
         let longer = prefix.longer.get(id);
         if (!longer) prefix.longer.set(id, (longer = prefixOf(id, prefix)));
-        // The same id again is a second one only after a blank.
+        // A repeated id is a new one only after a blank.
         longer.nextLabel = logAdd(longer.nextLabel, (id === prefix.id ? prefix.blank : whole) + scores[id]!);
         touched.add(longer);
       }
@@ -77,7 +75,7 @@ function beamPath(frames: readonly Float32Array[], blank: number, beams: number)
       prefix.nextBlank = prefix.nextLabel = -Infinity;
     }
     kept = all.sort((a, b) => logAdd(b.blank, b.label) - logAdd(a.blank, a.label)).slice(0, beams);
-    // One that is left out begins anew if a later frame reaches it again.
+    // A dropped prefix restarts if a later frame reaches it again.
     for (const prefix of all.slice(beams)) prefix.blank = prefix.label = -Infinity;
   }
   const ids: number[] = [];
@@ -98,7 +96,6 @@ function logSoftmax(scores: Float32Array): Float64Array {
   return Float64Array.from(scores, (score) => score - total);
 }
 
-/** Each row's frames, each the scores of all labels. */
 function rowsOf({ type, dims, data }: Tensor, lengths: readonly number[] | undefined): Float32Array[][] {
   const [batch, frames, labels] = dims;
   if (dims.length !== 3 || !batch || !labels || frames === undefined || !(data instanceof Float32Array)) {

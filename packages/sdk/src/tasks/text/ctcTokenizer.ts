@@ -1,48 +1,44 @@
-/** @file Characters as ids, for models whose every frame stands for a character or a blank. */
+/** @file The tokenizer of CTC models, whose frames are characters or blanks. */
 
 import { OnnxLoraError } from '../../errors.ts';
 
-/** Which tokens of the vocabulary have a meaning of their own. */
+/** Special tokens of the vocabulary, and options. */
 export interface CtcTokenizerOptions {
-  /** What a frame says that says nothing: transformers' `pad_token`. */
+  /** The blank: transformers' `pad_token`. */
   readonly blank?: string;
-  /** What stands for characters that the vocabulary does not have; `<unk>` by default. */
+  /** Token for unknown characters; `<unk>` by default. */
   readonly unknown?: string;
-  /** The beginning of a sequence, which is never part of a text; `<s>` by default. */
+  /** Start of a sequence, never part of a text; `<s>` by default. */
   readonly begin?: string;
-  /** The end of a sequence, which is never part of a text; `</s>` by default. */
+  /** End of a sequence, never part of a text; `</s>` by default. */
   readonly end?: string;
-  /** What is between words. */
+  /** Token between words. */
   readonly wordDelimiter?: string;
-  /** What a text has for the word delimiter. */
+  /** Text of the word delimiter. */
   readonly space?: string;
-  /** Whether texts are in lower case while the vocabulary is in upper case: transformers' `do_lower_case`. */
+  /** Whether texts are lower case and the vocabulary upper case: transformers' `do_lower_case`. */
   readonly isLowerCase?: boolean;
-  /** The file, for messages. */
+  /** Name of the file, for messages. */
   readonly file?: string;
 }
 
-/** How the ids of frames are read. */
+/** Options of {@link CtcTokenizer.decodeFrames}. */
 export interface FramesOptions {
-  /** Whether what repeats is one token; true by default. */
+  /** Whether repetitions are one token; true by default. */
   readonly collapse?: boolean;
-  /** Whether `<s>`, `</s>` and `<unk>` are written, as transformers does unless told otherwise; false by default. */
+  /** Whether to keep `<s>`, `</s>` and `<unk>`, as transformers does by default; false by default. */
   readonly keepSpecial?: boolean;
 }
 
-/**
- * The vocabulary of a CTC model, as transformers' `Wav2Vec2CTCTokenizer` reads it. Where a character is not in the vocabulary
- * but is in the other case, as for texts in lower case and a model that writes in capitals, that one is taken; else the
- * unknown token, or nothing where there is none.
- */
+/** transformers' `Wav2Vec2CTCTokenizer`. A missing character is tried in the other case, then as the unknown token. */
 export class CtcTokenizer {
-  /** Tokens by id, as the labels of the model's last layer. */
+  /** Tokens by id, in the order of the model's outputs. */
   readonly labels: readonly string[];
   /** Id of the blank. */
   readonly blank: number;
-  /** Id for what the vocabulary does not have. */
+  /** Id of the unknown token. */
   readonly unknown: number | undefined;
-  /** Ids are below it. */
+  /** Number of ids. */
   readonly size: number;
   readonly #ids: ReadonlyMap<string, number>;
   readonly #special: ReadonlySet<number>;
@@ -51,10 +47,7 @@ export class CtcTokenizer {
   readonly #isLowerCase: boolean;
   readonly #pieces: RegExp | undefined;
 
-  /**
-   * @param vocabulary tokens and their ids, or tokens in the order of their ids
-   * @throws OnnxLoraError `CONFIG_INVALID` when the blank is not among them
-   */
+  /** `vocabulary` has tokens with ids, or in their order. @throws OnnxLoraError `CONFIG_INVALID` without the blank */
   constructor(
     vocabulary: readonly (readonly [token: string, id: number])[] | readonly string[],
     options: CtcTokenizerOptions = {},
@@ -88,7 +81,7 @@ export class CtcTokenizer {
     this.#special = new Set(special.filter((id) => id !== undefined && id !== this.#delimiter) as number[]);
     this.#space = space;
     this.#isLowerCase = isLowerCase;
-    // Tokens of several characters, such as digraphs, are one each; the longest is tried first.
+    // Tokens of several characters, such as digraphs, match before single ones, the longest first.
     const long = entries
       .filter(([token, id]) => [...token].length > 1 && !this.#special.has(id))
       .map(([token]) => token)
@@ -96,7 +89,7 @@ export class CtcTokenizer {
     this.#pieces = long.length === 0 ? undefined : new RegExp(`${long.map(escape).join('|')}|.`, 'gsu');
   }
 
-  /** Ids of a text, a character or longer token at a time. */
+  /** Ids of a text, matching the longest tokens. */
   encode(text: string): number[] {
     const cased = this.#isLowerCase ? text.toUpperCase() : text;
     const ids: number[] = [];
@@ -115,20 +108,14 @@ export class CtcTokenizer {
     return this.unknown;
   }
 
-  /**
-   * The text of a label's ids, in which nothing is repeated that is not said twice; special tokens are left out.
-   *
-   * @throws OnnxLoraError `DATA_INVALID` for an id that the vocabulary does not have
-   */
+  /** Decodes ids without collapsing repetitions, as of labels. @throws OnnxLoraError `DATA_INVALID` for unknown ids */
   decode(ids: readonly number[]): string {
     return this.decodeFrames(ids, { collapse: false });
   }
 
   /**
-   * The text of the best ids of frames: what repeats is one, then blanks go. (transformers with `skip_special_tokens` has
-   * blanks go first, which makes HELO of HELLO; this does not.)
-   *
-   * @throws OnnxLoraError `DATA_INVALID` for an id that the vocabulary does not have
+   * Decodes frames: collapses repetitions, then drops blanks. (transformers with `skip_special_tokens` drops blanks
+   * first, which makes HELO of HELLO.) @throws OnnxLoraError `DATA_INVALID` for an unknown id
    */
   decodeFrames(ids: readonly number[], { collapse = true, keepSpecial = false }: FramesOptions = {}): string {
     const written: string[] = [];
@@ -150,12 +137,12 @@ export class CtcTokenizer {
     return this.#isLowerCase ? text.toLowerCase() : text;
   }
 
-  /** The id of a token; undefined of none. */
+  /** Id of a token, if any. */
   idOf(token: string): number | undefined {
     return this.#ids.get(token);
   }
 
-  /** The token of an id; undefined beyond the vocabulary. */
+  /** Token of an id; undefined outside of the vocabulary. */
   tokenOf(id: number): string | undefined {
     return this.labels[id];
   }

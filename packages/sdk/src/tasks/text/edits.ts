@@ -1,35 +1,32 @@
-/** @file The fewest edits that make one sequence of another, and where they are. */
+/** @file Minimum edit distance between sequences, with alignment. */
 
-/** How two sequences differ. */
+/** Counts of edits. */
 export interface EditCounts {
-  /** Pieces that are the same. */
+  /** Equal pieces. */
   readonly hits: number;
-  /** Pieces with another in their place. */
+  /** Replaced pieces. */
   readonly substitutions: number;
-  /** Pieces of the reference that the hypothesis lacks. */
+  /** Pieces missing from the hypothesis. */
   readonly deletions: number;
-  /** Pieces of the hypothesis that the reference lacks. */
+  /** Pieces missing from the reference. */
   readonly insertions: number;
 }
 
-/** A piece of one or of both: a hit and a substitution have both, a deletion `reference` alone, an insertion `hypothesis`. */
+/** An aligned piece. Hits and substitutions have both sides, deletions `reference`, insertions `hypothesis`. */
 export interface AlignedPiece {
-  /** What became of the reference's piece, or that it has none. */
+  /** The edit. */
   readonly kind: 'hit' | 'substitution' | 'deletion' | 'insertion';
-  /** What was said. */
+  /** Piece of the reference. */
   readonly reference?: string;
-  /** What was heard. */
+  /** Piece of the hypothesis. */
   readonly hypothesis?: string;
 }
 
-/**
- * Counts the edits between two sequences. Memory grows with their length, not with the product. Where several alignments have
- * the fewest edits it counts the one of rapidfuzz, and so of jiwer: seen from the end, deletions come before insertions.
- */
+/** Counts edits in linear memory, as rapidfuzz and jiwer: from the end, deletions come before insertions. */
 export function countEdits(reference: readonly string[], hypothesis: readonly string[]): EditCounts {
   const { from, to, head, tail } = differing(reference, hypothesis);
   const table = new EditRows(from, to);
-  // Hits on the way to each place of the row.
+  // Hits up to each position of the row.
   let hits = new Int32Array(to.length + 1);
   let above = new Int32Array(to.length + 1);
   for (let i = 1; i <= from.length; i++) {
@@ -54,10 +51,10 @@ export function countEdits(reference: readonly string[], hypothesis: readonly st
 }
 
 /**
- * The pieces of both sequences side by side, with the fewest edits.
+ * Aligns two sequences with the fewest edits.
  *
- * @param mostBytes what it may take: a byte for each pair of pieces. Longer sequences are aligned in two parts, at the place
- *   where the best alignment comes to the middle of the reference (Hirschberg 1975), which takes twice the time
+ * @param mostBytes memory limit, at a byte per pair of pieces. Longer sequences are divided where the optimal alignment
+ *   crosses the middle of the reference (Hirschberg 1975), which takes twice the time
  */
 export function align(
   reference: readonly string[],
@@ -97,7 +94,7 @@ export function align(
   return pieces.reverse();
 }
 
-/** How many pieces of the second sequence the best alignment has passed after so many of the first. */
+/** Position in the second sequence where the optimal alignment passes `middle` of the first. */
 function placeAt(middle: number, from: Int32Array, to: Int32Array): number {
   const table = new EditRows(from, to);
   let places = Int32Array.from({ length: to.length + 1 }, (_, j) => j);
@@ -118,7 +115,7 @@ function placeAt(middle: number, from: Int32Array, to: Int32Array): number {
 const kinds: readonly AlignedPiece['kind'][] = ['hit', 'substitution', 'deletion', 'insertion'];
 const [hit, substitution, deletion, insertion] = [0, 1, 2, 3] as const;
 
-/** Both sequences as numbers, without the beginning and end that they have in common. */
+/** Both sequences as numbers, without their common prefix and suffix. */
 function differing(
   reference: readonly string[],
   hypothesis: readonly string[],
@@ -139,7 +136,6 @@ function differing(
   return { from: from.subarray(head, from.length - tail), to: to.subarray(head, to.length - tail), head, tail };
 }
 
-/** Levenshtein's table of distances, of which only two rows are kept. */
 class EditRows {
   readonly #from: Int32Array;
   readonly #to: Int32Array;
@@ -156,16 +152,12 @@ class EditRows {
     this.#moves = new Uint8Array(to.length + 1);
   }
 
-  /** Edits between all that was seen of the first sequence and the second. */
+  /** Distance between the first sequence so far and the second. */
   get distance(): number {
     return this.#row[this.#to.length]!;
   }
 
-  /**
-   * Goes on by one piece of the first sequence.
-   *
-   * @returns with which edit the best way comes to each place of the second, from place 1 on; overwritten by the next call
-   */
+  /** Advances in the first sequence. Returns the edit that leads to each position of the second, in a reused buffer. */
   next(): Uint8Array {
     const [row, above, to, moves] = [this.#above, this.#row, this.#to, this.#moves];
     const piece = this.#from[this.#index++];
@@ -176,7 +168,7 @@ class EditRows {
       const isSame = piece === to[j - 1];
       const up = above[j]!;
       const best = Math.min(up + 1, left + 1, isSame ? diagonal : diagonal + 1);
-      // The order in which rapidfuzz chooses among edits that are as good.
+      // rapidfuzz's order among equally good edits.
       moves[j] = best === up + 1 ? deletion : left < diagonal ? insertion : isSame ? hit : substitution;
       row[j] = left = best;
       diagonal = up;

@@ -1,46 +1,42 @@
-/** @file Error rates of texts that were heard or read, over a whole corpus as jiwer gives them. */
+/** @file Error rates of transcripts over a corpus, as in jiwer. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import { bootstrapDraws, type Draws, drawsFor } from '../../statistics/bootstrap.ts';
 import { countEdits, type EditCounts } from './edits.ts';
 
-/** Error rates as fractions: 0.25 is 25 %. Each is over all utterances together, not the mean of theirs. */
+/** Error rates as fractions: 0.25 is 25 %. Each is over all utterances together, not a mean of theirs. */
 export interface ErrorRates {
-  /** Word error rate: edits over words of the references. More than 1 where much is heard that was not said. */
+  /** Word error rate: edits / words of the references. Above 1 with many insertions. */
   readonly wer: number;
-  /** Match error rate: edits over all places of the alignment, at most 1. */
+  /** Match error rate: edits / positions of the alignment, at most 1. */
   readonly mer: number;
   /** Word information lost, at most 1. */
   readonly wil: number;
-  /** Character error rate: edits over characters of the references, spaces between words counted. */
+  /** Character error rate: edits / characters of the references, spaces included. */
   readonly cer: number;
-  /** Counts of edits by words, of which `wer`, `mer` and `wil` are made. */
+  /** Word edits, from which `wer`, `mer` and `wil` are computed. */
   readonly words: EditCounts;
-  /** Counts of edits by characters, of which `cer` is made. */
+  /** Character edits, from which `cer` is computed. */
   readonly characters: EditCounts;
-  /** How many utterances are counted. */
+  /** Number of utterances counted. */
   readonly utterances: number;
-  /** How many are left out because their reference has no word, such as silence. */
+  /** Number of utterances skipped because their reference has no word, such as silence. */
   readonly skipped: number;
 }
 
-/** Counts the errors of transcripts as they come: the counts of each utterance are kept, and its texts are not. */
+/** Accumulates errors of transcripts. Keeps the counts of each utterance, not its texts. */
 export class ErrorCounter {
   readonly #normalise: (text: string) => string;
   readonly #words: EditCounts[] = [];
   readonly #characters: EditCounts[] = [];
   #skipped = 0;
 
-  /**
-   * A counter that has seen nothing yet.
-   *
-   * @param normalise makes texts alike that say the same; case and punctuation count without one
-   */
+  /** `normalise` makes equivalent texts equal; without it, case and punctuation count. */
   constructor(normalise: (text: string) => string = (text) => text) {
     this.#normalise = normalise;
   }
 
-  /** Takes in what was said and what was heard. An utterance whose reference has no word is only counted as skipped. */
+  /** Adds a reference and its transcript. References without a word are only counted as skipped. */
   add(reference: string, hypothesis: string): void {
     const [said, heard] = [this.#normalise(reference).trim(), this.#normalise(hypothesis).trim()];
     const words = wordsOf(said);
@@ -52,11 +48,7 @@ export class ErrorCounter {
     this.#characters.push(countEdits([...said], [...heard]));
   }
 
-  /**
-   * The rates of all that came.
-   *
-   * @throws OnnxLoraError `DATA_INVALID` when no reference has a word
-   */
+  /** The rates of all utterances so far. @throws OnnxLoraError `DATA_INVALID` if no reference has a word */
   rates(): ErrorRates {
     const utterances = this.#words.length;
     if (utterances === 0) {
@@ -81,11 +73,7 @@ export class ErrorCounter {
     };
   }
 
-  /**
-   * `wer` and `cer` on sets of utterances that are drawn with replacement: of each set all edits over all words or characters.
-   *
-   * @see Bisani, Ney: Bootstrap Estimates for Confidence Intervals in ASR Performance Evaluation, 2004
-   */
+  /** `wer` and `cer` of resampled utterances. See Bisani, Ney: Bootstrap Estimates for Confidence Intervals, 2004. */
   draws(): Draws {
     const [wer, cer] = [rateOf(this.#words), rateOf(this.#characters)];
     const measure = (times: Uint32Array): Record<'wer' | 'cer', number> => ({
@@ -98,13 +86,13 @@ export class ErrorCounter {
 }
 
 /**
- * The error rates of transcripts: WER, MER, WIL and CER with the counts that they come from, as jiwer gives them.
+ * Error rates of transcripts: WER, MER, WIL and CER with their counts, as in jiwer. See Morris et al., "From WER and
+ * RIL to MER and WIL" (2004).
  *
- * @param references what was said
- * @param hypotheses what was heard, in the same order
- * @param normalise makes texts alike that say the same, such as `englishNormaliser` of `@onnx-lora/speech`; case and punctuation count without one
- * @throws OnnxLoraError `DATA_INVALID` when there are not as many of both, or no reference has a word
- * @see Morris et al., "From WER and RIL to MER and WIL" (2004)
+ * @param hypotheses transcripts in the order of the references
+ * @param normalise makes equivalent texts equal, such as `englishNormaliser` of `@onnx-lora/speech`; without it, case
+ *   and punctuation count
+ * @throws OnnxLoraError `DATA_INVALID` if the numbers differ, or no reference has a word
  */
 export function wordErrors(
   references: readonly string[],
@@ -122,30 +110,27 @@ export function wordErrors(
   return counter.rates();
 }
 
-/** What Python calls white space, which is what separates words for jiwer. */
+/** Python's white space, which separates words in jiwer. */
 const spaces = new RegExp(String.raw`(?:[^\S\ufeff]|[\x1c-\x1f\x85])+`, 'u');
 
-/** The words of a text, which white space separates. */
+/** The words of a text, separated by white space. */
 export function wordsOf(text: string): string[] {
   return text.split(spaces).filter((word) => word !== '');
 }
 
-/** Substitutions, deletions and insertions together. */
 function editsOf({ substitutions, deletions, insertions }: EditCounts): number {
   return substitutions + deletions + insertions;
 }
 
-/** Pieces of the reference. */
 function saidOf({ hits, substitutions, deletions }: EditCounts): number {
   return hits + substitutions + deletions;
 }
 
-/** The numerators and denominators of a rate, by utterances. */
 function rateOf(counts: readonly EditCounts[]): Readonly<Record<'edits' | 'said', readonly number[]>> {
   return { edits: counts.map(editsOf), said: counts.map(saidOf) };
 }
 
-/** The sum where number i counts `times[i]` times. */
+/** Sum with number i counted `times[i]` times. */
 function weighted(numbers: readonly number[], times: Uint32Array): number {
   return numbers.reduce((sum, each, i) => sum + times[i]! * each, 0);
 }

@@ -1,39 +1,38 @@
-/** @file Embeddings that wait on the disk until their number is known, and files of arrays that are made of them. */
+/** @file Buffers embeddings on disk until their number is known. */
 
 import { OnnxLoraError } from '../../../errors.ts';
 import { type AtomicWriter, atomicWriters } from '../../../files/atomicWriter.ts';
 
-/** A file of named arrays that grows. */
+/** A file of named arrays. */
 export interface ArrayFile {
   /** Adds an array float32 `[rows, width]`. */
   add(name: string, rows: number, width: number, numbers: Float32Array): Promise<void>;
-  /** What an array of this id is called. */
+  /** Name of the array for an id. */
   nameOf(id: string): string;
-  /** All arrays are there: the file appears. */
+  /** Completes the file. */
   finish(): Promise<void>;
-  /** Takes back what was written. */
+  /** Discards the file. */
   abort(): Promise<void>;
 }
 
-/** An embedding, and what it is of. */
 export interface EmbeddingAnswer {
   readonly id: string;
   readonly embedding: Float32Array;
   readonly position?: number;
 }
 
-/** The bytes of numbers, in the order that files have them. */
+/** The bytes of numbers, little-endian. */
 export function bytesOf(numbers: Float32Array): Uint8Array {
   return new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength);
 }
 
-/** Rows of numbers wait in one file until their number is known, and ids in another, a JSON string a line. */
+/** Buffers rows of numbers in one file, and ids in another as one JSON string per line. */
 export class EmbeddingRows {
   readonly numbers: AtomicWriter;
   readonly #ids: AtomicWriter;
   count = 0;
   width = 0;
-  /** Letters of the longest id. */
+  /** Characters of the longest id. */
   longest = 1;
 
   private constructor(numbers: AtomicWriter, ids: AtomicWriter) {
@@ -41,7 +40,7 @@ export class EmbeddingRows {
     this.#ids = ids;
   }
 
-  /** Begins both beside the file that is to be made of them. */
+  /** Opens both files next to the target file. */
   static async create(path: string): Promise<EmbeddingRows> {
     return new EmbeddingRows(...(await atomicWriters(`${path}.numbers`, `${path}.ids`)));
   }
@@ -61,7 +60,7 @@ export class EmbeddingRows {
     this.count++;
   }
 
-  /** The ids in their order. */
+  /** The ids in order. */
   async *ids(): AsyncGenerator<string> {
     let rest = Buffer.alloc(0);
     for await (const piece of this.#ids.content()) {
@@ -75,7 +74,7 @@ export class EmbeddingRows {
     }
   }
 
-  /** Removes both. */
+  /** Removes both files. */
   async abort(): Promise<void> {
     await this.numbers.abort();
     await this.#ids.abort();

@@ -1,4 +1,4 @@
-/** @file Writes embeddings where other programs read them: at once, or on their way into a file of arrays with constant memory, however many there are. */
+/** @file Writes embeddings to files with constant memory, however many there are. */
 
 import { extname } from 'node:path';
 import { writeSafetensors } from '../../../adapter/formats/safetensors.ts';
@@ -9,26 +9,24 @@ import { csvCell } from '../../../data/tables/cells.ts';
 import type { AnswerWriter, Prediction } from '../../../plugin/predictor.ts';
 import { joinVectors } from '../rows.ts';
 import { type ArrayFile, type EmbeddingAnswer, EmbeddingRows } from './embeddingRows.ts';
-import { Npz, writeNpz } from './npz.ts';
-import { Safetensors, writeSafetensorsRows } from './safetensors.ts';
+import { createNpz, writeNpz } from './npz.ts';
+import { createSafetensors, writeSafetensorsRows } from './safetensors.ts';
 
-/** How files of each ending are written: one array of all embeddings with their ids, or an array for each id. */
+/** Writers by file ending: one array of all embeddings with their ids, or an array per id. */
 const formats: Readonly<
   Record<string, { rows(path: string, rows: EmbeddingRows): Promise<void>; create(path: string): Promise<ArrayFile> }>
 > = {
-  '.npz': { rows: writeNpz, create: (path) => Npz.create(path) },
-  '.safetensors': { rows: writeSafetensorsRows, create: (path) => Safetensors.create(path) },
+  '.npz': { rows: writeNpz, create: createNpz },
+  '.safetensors': { rows: writeSafetensorsRows, create: createSafetensors },
 };
 
 /** Endings of files that {@link embeddingWriter} writes. */
 export const embeddingEndings: readonly string[] = Object.keys(formats);
 
 /**
- * What writes answers `{ id, embedding }` to a .npz or .safetensors file; undefined for other endings. One embedding for each id is
- * `embeddings` float32 `[ids, width]` and `ids`, in safetensors as a JSON list in its metadata. One for each `position` of what has
- * the id, from 1, is an array `[positions, width]` called as the id is.
- *
- * @param of whether an embedding is of the whole of what has the id, or of a position in it
+ * Writes answers `{ id, embedding }` to a .npz or .safetensors file; undefined for other endings. With `whole`, the
+ * file has `embeddings` float32 `[ids, width]` and `ids`, in safetensors a JSON list in the metadata. With `position`,
+ * answers have a `position` from 1 on, and each id has an array `[positions, width]` of its name.
  */
 export function embeddingWriter(path: string, of: 'whole' | 'position' = 'whole'): AnswerWriter | undefined {
   const format = formats[extname(path).toLowerCase()];
@@ -59,7 +57,7 @@ function embeddingAnswer({ id, embedding, position }: Prediction): EmbeddingAnsw
   return { id, embedding, ...(typeof position === 'number' && { position }) };
 }
 
-/** Gathers the embeddings of what has one id, which come one by one; its array is written when the next begins. */
+/** Collects the embeddings of one id, and writes its array when the next id starts. */
 class PositionArrays {
   readonly #file: ArrayFile;
   readonly #names = new Set<string>();
@@ -70,7 +68,7 @@ class PositionArrays {
     this.#file = file;
   }
 
-  /** @throws OnnxLoraError `DATA_INVALID` for an id that was there before */
+  /** @throws OnnxLoraError `DATA_INVALID` for a repeated id */
   async write({ id, embedding, position }: EmbeddingAnswer): Promise<void> {
     if (position === 1 || id !== this.#id) {
       await this.#end();
@@ -110,11 +108,9 @@ class PositionArrays {
 }
 
 /**
- * Writes embeddings with the names of their files: a `.safetensors` file (tensor `embeddings`; the names as a JSON list under
- * `files` in its metadata) or a `.csv` file (a column `file`, then a column per number).
- *
- * @param embeddings float32 `[files, width]`
- * @throws OnnxLoraError `INPUT_INVALID` for another ending, or as many names as there are not rows
+ * Writes embeddings `[files, width]` with the names of their files: `.safetensors` (tensor `embeddings`, and the names
+ * as a JSON list `files` in the metadata) or `.csv` (a column `file`, then one per number). @throws OnnxLoraError
+ * `INPUT_INVALID` for another ending or number of names
  */
 export async function saveEmbeddings(path: string, files: readonly string[], embeddings: Tensor): Promise<void> {
   const [rows, width] = embeddings.dims;

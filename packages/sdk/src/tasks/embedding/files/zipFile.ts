@@ -1,24 +1,19 @@
-/** @file A zip file whose members are stored as they are, written one after the other. */
+/** @file Writes zip files with uncompressed members. */
 
 import { crc32 } from 'node:zlib';
 import { type AtomicWriter, atomicWriters } from '../../../files/atomicWriter.ts';
 
-/** From here on sizes and places take the 64 bits of zip64. */
+/** From this size on, sizes and offsets need zip64. */
 const LARGE = 0xffff_ffff;
 const MANY = 0xffff;
-/** 1 January 1980, the first day that a zip file knows: equal content gives equal bytes. */
+/** 1 January 1980, the earliest date of a zip file, so that equal content gives equal bytes. */
 const DATE = 0x21;
-/** Names are UTF-8. */
 const UTF8 = 0x800;
 
-/**
- * Members one by one, and the list of them at the end. Sizes are told beforehand, check sums are filled in behind.
- *
- * @see https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, sections 4.3 and 4.5.3
- */
+/** Writes members, then the directory. See APPNOTE.TXT of PKWARE, sections 4.3 and 4.5.3. */
 export class ZipFile {
   readonly #file: AtomicWriter;
-  /** The directory, which may be long, waits in a file of its own. */
+  /** The directory may be long, and is buffered in its own file. */
   readonly #directory: AtomicWriter;
   #members = 0;
 
@@ -27,16 +22,12 @@ export class ZipFile {
     this.#directory = directory;
   }
 
-  /** @throws OnnxLoraError `FILE_INVALID` when the system refuses, as all methods do */
+  /** @throws OnnxLoraError `FILE_INVALID` when the system refuses, as in all methods */
   static async create(path: string): Promise<ZipFile> {
     return new ZipFile(...(await atomicWriters(path, `${path}.list`)));
   }
 
-  /**
-   * Adds a member.
-   *
-   * @param size of all its pieces
-   */
+  /** Adds a member of `size` bytes. */
   async add(name: string, size: number, pieces: AsyncIterable<Uint8Array> | readonly Uint8Array[]): Promise<void> {
     const path = Buffer.from(name);
     const at = this.#file.size;
@@ -47,7 +38,7 @@ export class ZipFile {
     header.writeUInt16LE(isLarge ? 45 : 20, 4);
     header.writeUInt16LE(UTF8, 6);
     header.writeUInt16LE(DATE, 12);
-    // Of pieces that are all there it is known now, and nothing must be written twice.
+    // The checksum of pieces in memory is known now and need not be patched.
     const known = Array.isArray(pieces) ? sumOf(pieces as readonly Uint8Array[]) : undefined;
     header.writeUInt32LE(known ?? 0, 14);
     header.writeUInt32LE(isLarge ? LARGE : size, 18);
@@ -68,7 +59,7 @@ export class ZipFile {
     await this.#list(path, size, at, sum);
   }
 
-  /** Writes the list of members; the file appears. */
+  /** Writes the directory and completes the file. */
   async finish(): Promise<void> {
     try {
       const at = this.#file.size;
@@ -90,7 +81,7 @@ export class ZipFile {
     await this.#file.finish();
   }
 
-  /** Takes back what was written. */
+  /** Discards the file. */
   async abort(): Promise<void> {
     await this.#directory.abort();
     await this.#file.abort();
@@ -120,7 +111,6 @@ function sumOf(pieces: readonly Uint8Array[]): number {
   return pieces.reduce((sum, piece) => crc32(piece, sum), 0);
 }
 
-/** Zip64's extra field. */
 function wide(values: readonly number[]): Buffer {
   const bytes = Buffer.alloc(4 + 8 * values.length);
   bytes.writeUInt16LE(1, 0);
@@ -129,7 +119,6 @@ function wide(values: readonly number[]): Buffer {
   return bytes;
 }
 
-/** Zip64's end of the directory, and what says where it is. */
 function wideEnd(members: number, size: number, at: number): Buffer {
   const bytes = Buffer.alloc(56 + 20);
   bytes.writeUInt32LE(0x0606_4b50, 0);
