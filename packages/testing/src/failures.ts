@@ -1,17 +1,12 @@
-/** @file What a part under test throws, told as a problem like any other finding. */
+/** @file Turns errors of the checked part into problems. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 
-/** A call of the part under test threw; the message is the problem. */
 class PartFailure extends Error {
   override readonly name = 'PartFailure';
 }
 
-/**
- * Calls the part under test. What it throws, at once or later, is thrown on with the name of the call, for {@link findings}.
- *
- * @param what is called, such as `decode`
- */
+/** Calls the checked part, and names the call, such as `decode`, in its errors, for {@link findings}. */
 export function call<Result>(what: string, run: () => Result): Result {
   const fail = (cause: unknown): never => {
     throw cause instanceof PartFailure ? cause : new PartFailure(failed(what, cause), { cause });
@@ -24,12 +19,12 @@ export function call<Result>(what: string, run: () => Result): Result {
   }
 }
 
-/** That a call failed, as a problem. */
+/** A failed call as a problem. */
 export function failed(what: string, cause: unknown): string {
   return `${what} fails: ${cause instanceof Error ? cause.message : String(cause)}`;
 }
 
-/** What a check finds. Where a {@link call} of the part fails, that is what it finds. */
+/** The problems of a check, or the failed {@link call} that ended it. */
 export function findings(check: () => string[]): string[] {
   try {
     return check();
@@ -38,7 +33,7 @@ export function findings(check: () => string[]): string[] {
   }
 }
 
-/** The same for a check that takes time. */
+/** The same for an asynchronous check. */
 export async function findingsLater(check: () => Promise<string[]>): Promise<string[]> {
   try {
     return await check();
@@ -47,7 +42,7 @@ export async function findingsLater(check: () => Promise<string[]>): Promise<str
   }
 }
 
-/** What is wrong with how a call ends that is a user's mistake. */
+/** A problem, unless the call fails with an `OnnxLoraError`, as for a user's mistake. */
 export async function refusalProblems(what: string, run: () => unknown): Promise<string[]> {
   let end = 'no error';
   try {
@@ -59,7 +54,7 @@ export async function refusalProblems(what: string, run: () => unknown): Promise
   return [`${what} ends in ${end}, which should be an OnnxLoraError`];
 }
 
-/** The problem that a failed {@link call} is; any other error is thrown on. */
+/** The problem of a failed {@link call}; rethrows other errors. */
 export function failureOf(error: unknown): string[] {
   if (error instanceof PartFailure) return [error.message];
   throw error;

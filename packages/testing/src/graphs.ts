@@ -1,4 +1,4 @@
-/** @file Makes models out of what a builder emitted, runs them, and compares tensors. */
+/** @file Makes models from a builder's nodes, runs them, and compares tensors. */
 
 import { OrtRuntime, type Session, type Feeds, type Tensor } from '@onnx-lora/sdk';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
@@ -14,7 +14,7 @@ import {
 import { CONTRIB } from '@onnx-lora/sdk/core';
 import { released } from './lent.ts';
 
-/** The parts of a model under test. */
+/** Parts of a test model. */
 export interface GraphParts {
   readonly opset: number;
   readonly inputs: readonly Value[];
@@ -23,7 +23,7 @@ export interface GraphParts {
   readonly initializers: readonly TensorProto[];
 }
 
-/** A model of these parts. Outputs carry no type: ONNX Runtime infers it. */
+/** Makes a model of these parts. Outputs have no type: ONNX Runtime infers it. */
 export function modelOf({ opset, inputs, outputs, nodes, initializers }: GraphParts): ModelProto & {
   graph: GraphProto;
 } {
@@ -43,19 +43,19 @@ export function modelOf({ opset, inputs, outputs, nodes, initializers }: GraphPa
   };
 }
 
-/** A model of what one builder emitted. */
+/** Makes a model of a builder's nodes. */
 export function modelFrom(g: GraphBuilder, inputs: readonly Value[], outputs: readonly Value[]): ModelProto {
   const names = outputs.map(({ name }) => name);
   return modelOf({ opset: g.opset, inputs, outputs: names, nodes: g.nodes, initializers: g.initializers });
 }
 
-/** A graph input or output that declares its type. */
+/** A graph input or output with its type. */
 export function port({ name, type, shape }: Value): ValueInfoProto {
   const dim = (shape ?? []).map((size) => (typeof size === 'number' ? { dimValue: size } : { dimParam: size }));
   return { name, type: { tensorType: { elemType: dataTypeNumber(type!), shape: { dim } } } };
 }
 
-/** A session on the CPU with one thread, so that results repeat bit for bit. */
+/** A session on the CPU with one thread, so that results are reproducible to the bit. */
 export function cpuSession(model: ModelProto, name = 'test'): Promise<Session> {
   return new OrtRuntime().createSession({ ...sessionModel(model), name }, { provider: 'cpu', threads: 1 });
 }
@@ -65,7 +65,7 @@ export async function runOnce(model: ModelProto, feeds: Feeds): Promise<Record<s
   return released(await cpuSession(model), (session) => session.run(feeds));
 }
 
-/** The largest difference between two tensors, relative to the larger of 1 and the largest value. */
+/** The largest difference between tensors, relative to the largest value (at least 1). */
 export function difference(a: Tensor | undefined, b: Tensor | undefined): number {
   if (!a || !b || a.type !== b.type || a.dims.join() !== b.dims.join()) return Infinity;
   let [largest, scale] = [0, 1];

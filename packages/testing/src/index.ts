@@ -1,7 +1,4 @@
-/**
- * @file `@onnx-lora/testing`: what holds a plugin to the standard of the built-in ones, in any test runner. Checks return
- * what they find or throw.
- */
+/** @file `@onnx-lora/testing`: checks of plugins, for any test runner, by the standard of the built-in ones. */
 
 export { linearNet, type LinearNetSizes } from './models/linearNet.ts';
 export { convNet } from './models/convNet.ts';

@@ -1,10 +1,10 @@
-/** @file What a check has for a while, and gives back whatever happens: folders, sessions, trainers. */
+/** @file Temporary folders and parts that are released after use. */
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
-/** Lends an empty folder, which is removed afterwards. */
+/** Runs with an empty folder that is removed afterwards. */
 export async function inScratch<T>(use: (folder: string) => Promise<T>): Promise<T> {
   const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-check-'));
   try {
@@ -14,7 +14,7 @@ export async function inScratch<T>(use: (folder: string) => Promise<T>): Promise
   }
 }
 
-/** Lends what has to be released. */
+/** Runs with a part that is released afterwards. */
 export async function released<Part extends { release(): Promise<void> }, T>(
   part: Part,
   use: (part: Part) => Promise<T>,

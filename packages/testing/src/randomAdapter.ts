@@ -1,4 +1,4 @@
-/** @file Adapters with random values, whose every tensor takes part. */
+/** @file Adapters with random values, so that every tensor matters. */
 
 import { Adapter, type LoraOptions, type Model } from '@onnx-lora/sdk';
 import { injectAdapters, planAdapter, ParameterSet } from '@onnx-lora/sdk/core';
@@ -6,18 +6,13 @@ import { Random } from '@onnx-lora/sdk/data';
 
 /** Options of {@link randomAdapter}. */
 export interface RandomAdapterOptions {
-  /** The adapter; by default what the model's family recommends, of rank 8. */
+  /** The adapter; by default the family's recommendation, of rank 8. */
   readonly lora?: LoraOptions;
-  /** 1 by default. */
+  /** Seed; 1 by default. */
   readonly seed?: number;
 }
 
-/**
- * An adapter that changes what the model computes: PEFT's first values, with random ones in place of zeros. The same seed
- * gives the same adapter.
- *
- * @throws OnnxLoraError `TARGET_NOT_FOUND` for a target that matches nothing, `CONFIG_INVALID`
- */
+/** PEFT's initial adapter without its zeros. @throws OnnxLoraError `TARGET_NOT_FOUND`, `CONFIG_INVALID` */
 export async function randomAdapter(model: Model, { lora, seed = 1 }: RandomAdapterOptions = {}): Promise<Adapter> {
   const { plan, config } = planAdapter(model, lora);
   const { inputs } = injectAdapters(model.onnx.model, plan, { types: model.types(), mode: 'training' });
@@ -26,16 +21,16 @@ export async function randomAdapter(model: Model, { lora, seed = 1 }: RandomAdap
   return new Adapter(config, set.tensors(), await model.digest());
 }
 
-/** The set with random values in place of zeros, and a little beside those that are the base's. */
+/** Replaces zeros by random values, and perturbs values copied from the base. */
 export function withoutZeros(set: ParameterSet, random: Random): ParameterSet {
   for (const parameter of set.all) {
     const { value, input } = parameter;
     const isZero = value.every((each) => each === 0);
     const { tuning, tensor } = input;
     const { base, rankAxis, twin } = tensor;
-    // Values in place of the base's own: whole parameters, rows of a table.
+    // Values that replace the base's: whole parameters, rows of a table.
     const replaces = tuning.parameter !== undefined || base !== undefined;
-    // A factor that is random already.
+    // A factor that is already random.
     if (rankAxis !== undefined && !replaces && !isZero) continue;
     const reach = isZero && !replaces ? 0.2 : 0.05;
     for (let i = 0; i < value.length; i++) value[i]! += random.uniform(-reach, reach);

@@ -1,4 +1,4 @@
-/** @file What must hold of every adapter: saved and loaded it is the same, merged it computes the same, none is the base. */
+/** @file Checks an adapter: saving and loading, merging, the base without it, and mixed batches. */
 
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
@@ -21,42 +21,41 @@ import { compareTensors, relativeRms, type Tolerance, tolerances } from '../conf
 import { inScratch, released } from '../lent.ts';
 import { randomFeeds } from './randomFeeds.ts';
 
-/** What modules share has no module's path; the group of those that do may be one. */
+/** Names of shared tensors: they belong to no module, but perhaps to a group. */
 const SHARED = /^base_model\.[^.]+(\..+)?$/;
 
 /** Options of {@link checkAdapterRoundTrip}. */
 export interface RoundTripOptions {
-  /** One batch, its first dimension the rows; random numbers by default. */
+  /** One batch, with rows as its first dimension; random numbers by default. */
   readonly feeds?: Feeds;
-  /** false where the rows of a batch depend on each other, or nothing tells that they do not, as behind a Loop; true by default. */
+  /** False for models whose rows depend on each other or cannot be followed, as behind a Loop; true by default. */
   readonly rows?: boolean;
 }
 
-/** What sums in single precision differ by, over a whole model. */
+/** Difference of sums in single precision, over a whole model. */
 const SINGLE = 1e-5;
 
-/** Adapters may amplify rounding by other factors than the base does: times this, what batches of other sizes change in the base. */
+/** Adapters may amplify rounding more than the base: allowed multiple of the base's change between batch sizes. */
 const AMPLIFIED = 4;
 
 type Outputs = Readonly<Record<string, Tensor>>;
 
-/** Two graphs in float32 that compute the same. */
 const same: Tolerance = tolerances.output;
 
 /**
  * Checks an adapter on a model:
  *
- * - saved and loaded, it has the same config and the same bits, under PEFT's names, and all of it has a place in the model;
- * - it changes what the model computes, and a session that holds it computes without it what the base does;
- * - merged into the weights it computes the same to within float32, and taken out again the base is back;
- * - rows of one batch may have different adapters, each as if it were alone.
+ * - saved and loaded, it has the same config, bits and PEFT names, and all of it has a place in the model;
+ * - it changes the outputs, and a session with it computes the base's outputs when it is not chosen;
+ * - merged into the weights it computes the same, to float32, and unmerging restores the base;
+ * - rows of a batch may use different adapters, each as if it were alone.
  *
- * Taking out is left out of what replaces weights (DoRA, saved modules, some tuners of plugins).
+ * Unmerging is not checked for methods that replace weights (DoRA, saved modules, some tuners of plugins).
  *
  * @example
  * assert.deepEqual(await checkAdapterRoundTrip(model, await randomAdapter(model, { lora: { r: 4 } })), []);
  *
- * @returns what does not hold; nothing where all does
+ * @returns the problems found, if any
  * @throws OnnxLoraError `ADAPTER_MISMATCH` for an adapter of another model; `INPUT_INVALID` for feeds that do not fit
  */
 export async function checkAdapterRoundTrip(
@@ -104,7 +103,7 @@ async function fileProblems(model: Model, adapter: Adapter, folder: string): Pro
   ];
 }
 
-/** What a config has beyond PEFT's defaults must come back; files name the defaults too. */
+/** Compares configs; files also list PEFT's defaults. */
 function configProblems(
   { extra, ...config }: Adapter['config'],
   { extra: more, ...loaded }: Adapter['config'],
@@ -125,7 +124,7 @@ async function mergeProblems(
   if (tunings.some(({ noMerge }) => noMerge)) return [];
   const [merged, back] = ['merged.onnx', 'back.onnx'].map((name) => path.join(scratch, name)) as [string, string];
   const { rounding } = await merge(model, adapter, merged);
-  // Errors of several layers add up like noise, and later layers may amplify them.
+  // Errors of layers add up like noise, and later layers may amplify them.
   const rounded = 4 * Math.hypot(...rounding.map(({ relativeError }) => relativeError));
   const tolerance = rounding.length === 0 ? same : { relativeRms: Math.max(rounded, SINGLE) };
   const open = (file: string): Promise<Model> =>
@@ -138,16 +137,16 @@ async function mergeProblems(
 }
 
 /**
- * Checks that rows of one batch may have different adapters: rows with the adapter, with its opposite, and without, in turn, are
- * each as in a batch that has one for all. A batch of one row passes.
+ * Checks that rows of a batch may use different adapters: in a batch of rows with the adapter, with its opposite, and
+ * without, each row is as in a uniform batch. A batch of one row passes.
  *
- * Layers that have one kernel for all rows are run once for each adapter, so that batches are smaller and sums come out in
- * another order. Outputs such as angles make much of that: where a row differs, its norm may by a small multiple of what a batch
- * of one changes in the outputs of the base.
+ * Layers with one kernel for all rows run once per adapter, so that batches are smaller and sums are in another order.
+ * Some outputs, such as angles, amplify that: a row may differ by a small multiple of the base's own difference in a
+ * batch of one.
  *
- * @returns what does not hold; nothing where all does
- * @throws OnnxLoraError `ADAPTER_MISMATCH` for an adapter of another model; `INPUT_INVALID` for feeds that do not fit, and for a
- *   graph whose rows are not followed
+ * @returns the problems found, if any
+ * @throws OnnxLoraError `ADAPTER_MISMATCH` for an adapter of another model; `INPUT_INVALID` for feeds that do not fit,
+ *   and for a graph that cannot be followed row by row
  */
 export async function checkAdapterRows(
   model: Model,
@@ -176,7 +175,7 @@ export async function checkAdapterRows(
   return sensitive && wrong(sensitive).length === 0 ? [] : problems;
 }
 
-/** How far rows may be off, by output: from how the base's are off in a batch of one; undefined where it takes no such batch. */
+/** Tolerance of rows per output, from the base in a batch of one; undefined if the model takes no such batch. */
 async function sensitivity(
   model: Model,
   feeds: Feeds,
@@ -204,12 +203,11 @@ async function sensitivity(
   return new Map([...changes].map(([name, change]) => [name, { relativeRms: AMPLIFIED * change }]));
 }
 
-/** An adapter with the opposite delta; of what has none, one with smaller values. */
+/** An adapter with the opposite delta, or with smaller values where there is no delta. */
 function opposite({ config, tensors, baseDigest, notes }: Adapter): Adapter {
   const isB = (name: string): boolean => /lora(_embedding)?_B/.test(name);
   const by = [...tensors.keys()].some(isB) ? (name: string) => (isB(name) ? -1 : 1) : () => 0.75;
   const turned = [...tensors].map(([name, tensor]): [string, Tensor] => {
-    // Places stay where they are.
     if (tensor.type === 'int32' || tensor.type === 'int64') return [name, tensor];
     return [
       name,

@@ -1,4 +1,4 @@
-/** @file One batch for a model, of random numbers. */
+/** @file Random feeds for a model. */
 
 import { OnnxLoraError, float32, int64, type Tensor } from '@onnx-lora/sdk';
 import { type TaskModel, sizeOf } from '@onnx-lora/sdk/tasks';
@@ -6,19 +6,15 @@ import { Random } from '@onnx-lora/sdk/data';
 
 /** Options of {@link randomFeeds}. */
 export interface RandomFeedsOptions {
-  /** Sizes by the names of dynamic dimensions; 2 for the first dimension of an input, 4 for others by default. */
+  /** Sizes of dynamic dimensions by name; by default 2 for an input's first dimension, 4 for others. */
   readonly sizes?: Readonly<Record<string, number>>;
-  /** Below which integers are drawn; 2 by default, so that masks and small vocabularies are served. */
+  /** Exclusive upper bound of integers; 2 by default, which suits masks and small vocabularies. */
   readonly integers?: number;
   /** 1 by default. */
   readonly seed?: number;
 }
 
-/**
- * A tensor for each input: floats are normally distributed, integers drawn from 0, bools true.
- *
- * @throws OnnxLoraError `INPUT_INVALID` for an input whose shape the file does not say, or of another type
- */
+/** A tensor per input: normal floats, integers from 0, bools of true. @throws OnnxLoraError `INPUT_INVALID` */
 export function randomFeeds(
   { inputs, name: model }: Pick<TaskModel, 'inputs' | 'name'>,
   { sizes = {}, integers = 2, seed = 1 }: RandomFeedsOptions = {},

@@ -1,59 +1,59 @@
-/** @file Conformance cases on disk: finding their folders, and reading what one holds. */
+/** @file Finds and reads conformance cases. */
 
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { OnnxLoraError, type Model, openModel, type OpenOptions, type Feeds, type Tensor } from '@onnx-lora/sdk';
-import { readSafetensors } from '@onnx-lora/sdk/data';
+import { isObject, type JsonObject, readSafetensors } from '@onnx-lora/sdk/data';
 import { parseTensorName } from '@onnx-lora/sdk/core';
 import { completeFeeds } from './completeFeeds.ts';
 
-/** The loss that a case was trained with, as case.json has it. */
+/** The loss of a case, as in case.json. */
 export interface CaseLoss {
   /** `cross-entropy`, `mse` … */
   readonly kind: string;
-  /** The model's output that it is computed from. */
+  /** The output that it reads. */
   readonly output: string;
-  /** Labels with this value do not count. */
+  /** Label to ignore. */
   readonly ignoreIndex?: number;
-  /** Of CTC. */
+  /** For CTC. */
   readonly blank?: number;
-  /** Of CTC: how the losses of a batch become one. */
+  /** For CTC: the reduction over a batch. */
   readonly reduction?: 'mean' | 'sum';
-  /** Of CTC: whether a label that its frames have no room for counts as 0. */
+  /** For CTC: whether labels too long for their frames have a loss of 0. */
   readonly zero_infinity?: boolean;
 }
 
-/** How PEFT trained the adapter on the one batch of the case, and what it measured. */
+/** PEFT's training of the adapter on the case's batch. */
 export interface CaseTraining {
-  /** `adamw`, `loraplus` (AdamW in PEFT's groups of LoRA+), or the name of a plugin's optimizer. */
+  /** `adamw`, `loraplus` (AdamW with PEFT's LoRA+ groups), or an optimizer of a plugin. */
   readonly optimizer: string;
   readonly lr: number;
-  /** Settings of the optimizer stand beside these, by its own names: `betas`, `eps`, `weightDecay` … */
+  /** Settings of the optimizer: `betas`, `eps`, `weightDecay` … */
   readonly [setting: string]: unknown;
   readonly steps: number;
-  /** Before each step, and after the last. */
+  /** Losses before each step, and after the last. */
   readonly losses: readonly number[];
 }
 
-/** What case.json says. */
+/** Contents of case.json. */
 export interface CaseDescription {
   readonly outputs: readonly string[];
   readonly inputs: readonly string[];
-  /** Paths of the modules that the adapter covers. */
+  /** Paths of the adapted modules. */
   readonly adapted: readonly string[];
-  /** Names of the trained tensors, as PEFT saves them. */
+  /** Names of the trained tensors in PEFT. */
   readonly trainable: readonly string[];
   /** Every adaptable module of the torch model: path → [weight shape, torch class]. */
   readonly modules: Readonly<Record<string, readonly [readonly number[], string]>>;
   readonly loss?: CaseLoss;
   readonly train?: CaseTraining;
-  /** Why PEFT does not merge the adapter. */
+  /** Why PEFT cannot merge the adapter. */
   readonly noMerge?: string;
-  /** Replaces the usual tolerances: norm of the difference over norm of the expected. */
+  /** Replaces the usual tolerances: norm of the difference / norm of the expected values. */
   readonly relativeRms?: number;
 }
 
-/** One case, opened. */
+/** An opened case. */
 export interface ConformanceCase extends CaseDescription {
   /** Name of the folder. */
   readonly id: string;
@@ -61,25 +61,20 @@ export interface ConformanceCase extends CaseDescription {
   readonly model: Model;
   /** The batch, by graph input. */
   readonly feeds: Feeds;
-  /** What the loss needs besides: `labels` … */
+  /** Inputs of the loss: `labels` … */
   readonly targets: Feeds;
-  /** Masks of dropout, 1 where a number is kept, by `<module>.<step>`. */
+  /** Dropout masks, 1 where a value is kept, by `<module>.<step>`. */
   readonly masks: ReadonlyMap<string, Tensor>;
-  /** PEFT's numbers: `base.<output>`, `lora.<output>`, `lora.grad.<tensor>` … */
+  /** PEFT's results: `base.<output>`, `lora.<output>`, `lora.grad.<tensor>` … */
   readonly expected: ReadonlyMap<string, Tensor>;
-  /** Weights after merging, by torch's parameter names. */
+  /** Merged weights, by torch's parameter names. */
   readonly merged?: ReadonlyMap<string, Tensor>;
 }
 
 const DESCRIPTION = 'case.json';
-/** What masks of dropout are called by before their module and step. */
 const MASK = 'dropout.';
 
-/**
- * The case folders that a user's arguments name: each is a case itself, or a folder of cases.
- *
- * @throws OnnxLoraError `FILE_NOT_FOUND` for an argument that is neither
- */
+/** Lists case folders; each argument is a case or a folder of cases. @throws OnnxLoraError `FILE_NOT_FOUND` */
 export function findCases(folders: readonly string[]): string[] {
   return folders.flatMap((folder) => {
     if (!existsSync(folder) || !statSync(folder).isDirectory()) {
@@ -101,21 +96,17 @@ export function findCases(folders: readonly string[]): string[] {
   });
 }
 
-/** The name by which a case is reported. */
+/** Name of a case in reports. */
 export function caseName(folder: string): string {
   return path.basename(path.resolve(folder));
 }
 
-/** Whether a case says what an adapter does, as those of checkpoints need not. */
+/** Whether a case has an adapter; cases of checkpoints may have none. */
 export function hasAdapter(folder: string): boolean {
   return existsSync(path.join(folder, 'adapter'));
 }
 
-/**
- * Opens a case.
- *
- * @throws OnnxLoraError for files that are missing, damaged or not what a case holds
- */
+/** Opens a case. @throws OnnxLoraError for missing, damaged or invalid files */
 export async function readCase(
   folder: string,
   options: Pick<OpenOptions, 'plugins' | 'runtime'>,
@@ -124,7 +115,7 @@ export async function readCase(
   const { tensors } = await readSafetensors(path.join(folder, 'inputs.safetensors'));
   const numbers = (await readSafetensors(path.join(folder, 'expected.safetensors'))).tensors;
   const file = path.join(folder, 'model.onnx');
-  // A checkpoint, which a plugin builds, where there is none.
+  // Without a model, the folder is a checkpoint that a plugin builds.
   const source = existsSync(file) ? file : folder;
   const opened = await openModel(source, { ...options, foldedScales: foldedScales(numbers) });
   const known = new Set(opened.registry.tuners.flatMap(({ rowInputs = [] }) => rowInputs));
@@ -145,14 +136,14 @@ export async function readCase(
   };
 }
 
-/** What a decoder begins with, where a case has none of it. */
+/** Empty caches of a decoder, where the case has none. */
 function emptyCache({ inputs }: Model, given: ReadonlyMap<string, Tensor>): Feeds {
   const isCache = ([name]: [string, unknown]): boolean => name.startsWith('past_key_values.') && !given.has(name);
   const all = completeFeeds(inputs, Object.fromEntries([...given].filter(([name]) => name in inputs)));
   return Object.fromEntries(Object.entries(all).filter(isCache));
 }
 
-/** The factors of normalisations that the exporter folded into convolutions: `fold.<path>`. */
+/** Factors of normalisations that the exporter folded into convolutions: `fold.<path>`. */
 function foldedScales(expected: ReadonlyMap<string, Tensor>): Record<string, Float32Array> {
   const folds = [...expected].filter(([name]) => name.startsWith('fold.'));
   return Object.fromEntries(folds.map(([name, { data }]) => [name.slice('fold.'.length), data as Float32Array]));
@@ -175,7 +166,7 @@ function parseDescription(file: string): CaseDescription {
   };
 }
 
-function parseObject(text: string, file: string): Record<string, unknown> {
+function parseObject(text: string, file: string): JsonObject {
   let json: unknown;
   try {
     json = JSON.parse(text);
@@ -190,20 +181,13 @@ function parseObject(text: string, file: string): Record<string, unknown> {
   throw new OnnxLoraError('FILE_INVALID', `"${file}" does not hold a JSON object. Copy the case again.`);
 }
 
-function strings(json: Record<string, unknown>, key: string, file: string): string[] {
+function strings(json: JsonObject, key: string, file: string): string[] {
   const value = json[key] ?? [];
   if (Array.isArray(value) && value.every((each) => typeof each === 'string')) return value;
   throw new OnnxLoraError('FILE_INVALID', `"${key}" of "${file}" must be a list of names. Copy the case again.`);
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/**
- * Whether a module's absence from the graph is legitimate: its outputs are unused, which shows in that PEFT trains its
- * tensors and no gradient reached any of them, while others got theirs.
- */
+/** Whether a module may be absent, because it is unused: PEFT trains its tensors, but only others have gradients. */
 export function mayBeAbsent({ trainable, expected }: ConformanceCase, module: string): boolean {
   const own = trainable.filter((name) => parseTensorName(name).module === module);
   const hasGradient = (name: string): boolean => expected.has(`lora.grad.${name}`);

@@ -1,44 +1,43 @@
-/** @file What a check is, and what it finds. */
+/** @file Checks of conformance and their outcomes. */
 
 import type { BasePrecision, PluginRegistry, Runtime } from '@onnx-lora/sdk';
 import type { ConformanceCase } from './case.ts';
 import { type Difference, short } from './compare.ts';
 
-/** Passed, failed with a reason, or not applicable: the case lacks what the check compares with. */
+/** Outcome of a check. */
 export interface Outcome {
-  /** Passed, failed, or left out where the case lacks what the check compares with. */
+  /** Passed, failed, or not applicable because the case lacks the expected values. */
   readonly status: 'passed' | 'failed' | 'not applicable';
-  /** What is wrong, how large the largest error is, or what the case lacks. */
+  /** The problem, the largest error, or what the case lacks. */
   readonly detail: string;
-  /** What was compared, tensor by tensor; empty where the check is no comparison of numbers. */
+  /** Comparisons by tensor; empty for other checks. */
   readonly differences: readonly Difference[];
 }
 
-/** What a check may use besides the case. */
+/** Context of a check, besides the case. */
 export interface CheckContext {
   readonly runtime: Runtime;
-  /** In what gradients are computed; float32 where it is absent. */
+  /** Precision of gradients; float32 by default. */
   readonly precision?: BasePrecision | undefined;
-  /** What models are opened with. */
+  /** Plugins for opening models. */
   readonly plugins: PluginRegistry;
-  /** An empty folder of its own, deleted afterwards. */
+  /** An empty folder, deleted afterwards. */
   readonly scratch: string;
 }
 
-/** What a check is called. */
+/** Name of a check. */
 export type CheckName =
   'build' | 'discover' | 'base' | 'load' | 'forward' | 'loss' | 'gradients' | 'train' | 'save' | 'merge';
 
-/** One thing that is held against the oracle. What it throws counts as a failure. */
+/** A comparison with the reference. An error counts as a failure. */
 export interface Check {
   readonly name: Exclude<CheckName, 'build'>;
   run(subject: ConformanceCase, context: CheckContext): Promise<Outcome>;
 }
 
-/** Problems named in one line; the rest are counted. */
 const NAMED = 2;
 
-/** Failed with the worst of what is wrong, or passed with the largest error. */
+/** Fails with the worst problems, or passes with the largest error. */
 export function judge(differences: readonly Difference[], more: readonly string[] = []): Outcome {
   const wrong = differences.filter(({ problem }) => problem !== undefined).sort((a, b) => b.maxError - a.maxError);
   const problems = [...more, ...wrong.map(({ problem }) => problem!)];
@@ -47,7 +46,7 @@ export function judge(differences: readonly Difference[], more: readonly string[
   return { ...passed(`max error ${short(Math.max(...differences.map(({ maxError }) => maxError)))}`), differences };
 }
 
-/** The outcome of a list of problems, none of which may be left. */
+/** Fails with these problems. */
 export function failed(problems: readonly string[]): Outcome {
   const rest = problems.length - NAMED;
   const detail = problems.slice(0, NAMED).join('; ') + (rest > 0 ? `; and ${rest} more` : '');

@@ -1,4 +1,4 @@
-/** @file Cases of checkpoints: what a plugin builds of config.json and weights gives what torch gives, or is refused. */
+/** @file Checks checkpoints: graphs that a plugin builds are compared with torch, or refused. */
 
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -12,32 +12,32 @@ import { failed, judge, type Outcome, passed } from './check.ts';
 import { completeFeeds } from './completeFeeds.ts';
 import { compareTensors, type Difference, tolerances } from './compare.ts';
 
-/** One run of a graph, as case.json has it. */
+/** A run of a graph, as in case.json. */
 export interface CheckpointRun {
-  /** What its numbers begin with. */
+  /** Prefix of its tensors. */
   readonly id: string;
-  /** The graph's file, without its ending. */
+  /** File name of the graph, without the ending. */
   readonly graph: string;
   /** Names of inputs. */
   readonly inputs: readonly string[];
-  /** Names of outputs that are compared. */
+  /** Names of the outputs to compare. */
   readonly outputs: readonly string[];
-  /** Whether a graph need not have these inputs. */
+  /** Whether the run is skipped for graphs without these inputs. */
   readonly optional?: boolean;
 }
 
-/** What case.json of a checkpoint says: what runs give, or why it must be refused. */
+/** The case.json of a checkpoint: runs to compare, or why it must be refused. */
 export interface CheckpointCase {
   /** Runs of the graphs. */
   readonly runs?: readonly CheckpointRun[];
-  /** Why it cannot be built: a word. */
+  /** Why it cannot be built, in a word. */
   readonly refused?: string;
 }
 
-/** The numbers of a checkpoint's runs, as torch gave them: `RUN.input.NAME`, `RUN.output.NAME`, `RUN.valid.NAME`. */
+/** torch's tensors of the runs: `RUN.input.NAME`, `RUN.output.NAME`, `RUN.valid.NAME`. */
 const GOLDEN = 'golden.safetensors';
 
-/** What case.json says where it is that of a checkpoint; undefined where it is of another kind, or not there. */
+/** Reads the case.json of a checkpoint; undefined for cases of another kind, or without one. */
 export function readCheckpointCase(folder: string): CheckpointCase | undefined {
   const file = path.join(folder, 'case.json');
   if (!existsSync(file)) return undefined;
@@ -45,11 +45,7 @@ export function readCheckpointCase(folder: string): CheckpointCase | undefined {
   return runs || refused !== undefined ? { ...(runs ? { runs } : {}), ...(refused === undefined ? {} : { refused }) } : undefined; // prettier-ignore
 }
 
-/**
- * Builds a checkpoint by a plugin, and holds each run of its case against the numbers beside it.
- *
- * @throws OnnxLoraError as the builder, where the case does not say that it must be refused
- */
+/** Builds a checkpoint with a plugin and compares its runs. @throws OnnxLoraError unless the case must be refused */
 export async function checkCheckpoint(
   folder: string,
   { runs = [], refused }: CheckpointCase,
@@ -72,7 +68,7 @@ async function refusal(building: Promise<unknown>, reason: string): Promise<Outc
   return failed([`it was built, and should be refused: ${reason}`]);
 }
 
-/** Runs graphs, and compares what they give with the numbers that lie beside a checkpoint, `golden.safetensors`. */
+/** Runs graphs and compares the outputs with a checkpoint's `golden.safetensors`. */
 export async function compareRuns(
   graphs: ReadonlyMap<string, ModelProto>,
   runs: readonly CheckpointRun[],
@@ -95,7 +91,7 @@ export async function compareRuns(
   return judge(differences, problems);
 }
 
-/** Inputs of a run that the graph does not have: without them it would compute something else. */
+/** Inputs that the graph does not have; without them it would compute something else. */
 function lackingInputs({ graph }: ModelProto, names: readonly string[]): string[] {
   const own = new Set(graph!.input!.map(({ name }) => name));
   return names.filter((name) => !own.has(name));
@@ -119,7 +115,7 @@ async function compareRun(
   });
 }
 
-/** A run's inputs; of those that it has not, masks see everything and caches are empty. */
+/** Inputs of a run; missing masks are all 1, and missing caches empty. */
 function feedsOf(model: ModelProto, run: string, golden: ReadonlyMap<string, Tensor>): Feeds {
   const ports = Object.fromEntries(model.graph!.input!.map((info) => [info.name!, portOf(info)]));
   const given = Object.keys(ports).flatMap((name) => {
@@ -134,7 +130,7 @@ function portOf(info: ValueInfoProto): GraphPort {
   return { type, dims: shape };
 }
 
-/** The tensor with the expected numbers where nothing is said to be valid; `valid` broadcasts. */
+/** Replaces invalid elements by the expected ones; `valid` broadcasts. */
 function onlyValid(actual: Tensor, expected: Tensor, valid: Tensor): Tensor {
   const { dims } = expected;
   if (actual.dims.join() !== dims.join()) return actual;

@@ -1,44 +1,40 @@
-/** @file Whether two tensors agree, as closely as float32 allows between two implementations. */
+/** @file Compares tensors within the tolerances of float32. */
 
 import type { Tensor } from '@onnx-lora/sdk';
 import { readFloats, tensorProto } from '@onnx-lora/sdk/plugin';
 
-/**
- * How far a value may be off. Elements: at most `atol + rtol · |expected|` each. Scale: at most `ofLargest` times the
- * tensor's largest magnitude, as elements of a gradient lose digits to their neighbours. Rms: norm of the difference
- * over norm of the expected.
- */
+/** A tolerance per element, or relative to the tensor's largest magnitude, or of the norm of the difference. */
 export type Tolerance =
   { readonly rtol: number; readonly atol: number } | { readonly ofLargest: number } | { readonly relativeRms: number };
 
-/** Tolerances by what is compared. */
+/** Tolerances by kind of value. */
 export const tolerances: Readonly<Record<'output' | 'gradient' | 'trainingLoss' | 'weight', Tolerance>> = {
   output: { rtol: 1e-3, atol: 1e-4 },
   gradient: { ofLargest: 5e-3 },
   trainingLoss: { rtol: 5e-3, atol: 0 },
-  // Torch's singular vectors in float32, of values that lie close together, are not much closer.
+  // torch's singular vectors in float32 are not more exact for close singular values.
   weight: { rtol: 1e-4, atol: 2e-6 },
 };
 
-/** A gradient whose largest magnitude is below this is rounding noise. */
+/** Gradients whose largest magnitude is below this are rounding noise. */
 const GRADIENT_NOISE = 1e-7;
 
-/** So is one below this times the largest of the case: a few roundings of the float32 numbers that they are made of. */
+/** So are those below this times the case's largest: a few roundings in float32. */
 const ROUNDING = 2 ** -21;
 
-/** How one tensor compares. */
+/** Comparison of a tensor. */
 export interface Difference {
   /** Name of the tensor. */
   readonly name: string;
-  /** Largest absolute difference; infinite where a tensor is missing or has another shape. */
+  /** Largest absolute difference; infinite for a missing tensor or another shape. */
   readonly maxError: number;
-  /** How far it may be off. */
+  /** The allowed difference. */
   readonly tolerance: Tolerance;
-  /** What is wrong, where they disagree. */
+  /** The problem, if they disagree. */
   readonly problem?: string;
 }
 
-/** Values as numbers, whatever they are stored as. */
+/** Values as numbers, from any type. */
 export function numbers({ data, ...tensor }: Tensor): ArrayLike<number> {
   if (tensor.type === 'float16' || tensor.type === 'bfloat16') return readFloats(tensorProto('', { ...tensor, data }));
   return data instanceof BigInt64Array || data instanceof BigUint64Array
@@ -46,7 +42,7 @@ export function numbers({ data, ...tensor }: Tensor): ArrayLike<number> {
     : data;
 }
 
-/** Compares a tensor with the expected one; a missing one or another shape is a disagreement. */
+/** Compares tensors; a missing tensor or another shape is a problem. */
 export function compareTensors(
   name: string,
   actual: Tensor | undefined,
@@ -59,11 +55,7 @@ export function compareTensors(
   return { name, maxError: Infinity, tolerance, problem };
 }
 
-/**
- * As {@link compareTensors}; what should be noise must be nearly nothing, and need not be the same noise.
- *
- * @param scale the largest magnitude of all gradients of the case
- */
+/** As {@link compareTensors}, but noise may be different noise; `scale` is the case's largest gradient. */
 export function compareGradients(
   name: string,
   actual: Tensor | undefined,
@@ -84,12 +76,12 @@ export function compareGradients(
   };
 }
 
-/** The largest absolute value; NaN where there is one. */
+/** The largest absolute value; NaN if there is one. */
 export function largestMagnitude(tensor: Tensor): number {
   return Array.from(numbers(tensor)).reduce((largest, value) => Math.max(largest, Math.abs(value)), 0);
 }
 
-/** Compares number by number. */
+/** Compares numbers. */
 export function compareNumbers(
   name: string,
   actual: ArrayLike<number>,
@@ -123,7 +115,7 @@ export function compareNumbers(
   };
 }
 
-/** Norm of the difference over norm of the expected, of two tensors of one shape. */
+/** Norm of the difference / norm of the expected values, of tensors of the same shape. */
 export function relativeRms(actual: Tensor, expected: Tensor): number {
   const [found, wanted] = [numbers(actual), numbers(expected)];
   return normOfErrors(
@@ -136,19 +128,19 @@ function normOfErrors(errors: readonly number[], expected: ArrayLike<number>): n
   return norm(errors) / (norm(Array.from(expected, magnitude)) || 1);
 }
 
-/** A number in a few significant digits. */
+/** Formats a number with a few significant digits. */
 export function short(value: number): string {
   return value !== 0 && Math.abs(value) < 1e-3 ? value.toExponential(1) : String(Number(value.toPrecision(3)));
 }
 
-/** Masked scores are infinite in both; a NaN on one side alone is an infinite error. */
+/** Equal infinities, such as masked scores, have no error; NaN on one side is an infinite error. */
 function errorOf(actual: number, expected: number): number {
   if (Object.is(actual, expected) || actual === expected) return 0;
   const error = Math.abs(actual - expected);
   return Number.isNaN(error) ? Infinity : error;
 }
 
-/** Masked scores allow no error, and do not drown those of others. */
+/** Infinities, such as masked scores, allow no error and do not hide those of others. */
 function magnitude(value: number): number {
   return Number.isFinite(value) ? Math.abs(value) : 0;
 }

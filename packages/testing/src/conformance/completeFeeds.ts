@@ -1,10 +1,10 @@
-/** @file Feeds of inputs that a case leaves out. */
+/** @file Completes feeds with inputs that a case leaves out. */
 
 import type { Feeds } from '@onnx-lora/sdk';
 import { type GraphPort, arrayOf, sizeOf } from '@onnx-lora/sdk/tasks';
 import type { Dim } from '@onnx-lora/sdk/plugin';
 
-/** The feeds with those that a case leaves out: masks see everything and caches are empty. */
+/** Adds missing feeds: masks of 1 and empty caches. */
 export function completeFeeds(ports: Readonly<Record<string, GraphPort>>, given: Feeds): Feeds {
   const sizes = new Map<Dim, number>();
   for (const [name, { dims = [] }] of Object.entries(ports)) {

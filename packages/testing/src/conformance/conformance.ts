@@ -1,13 +1,12 @@
-/** @file Holds case folders against the SDK, check by check. */
+/** @file Runs conformance cases. */
 
 import { OnnxLoraError, type OpenOptions, type PrecisionName, OrtRuntime, type Runtime } from '@onnx-lora/sdk';
 import { askedPrecision, precisionHere, isFewerBits, catalogueOf } from '@onnx-lora/sdk/core';
 import { caseName, type ConformanceCase, hasAdapter, findCases, readCase } from './case.ts';
 import { checkCheckpoint, readCheckpointCase } from './checkpoint.ts';
 import { type Check, type CheckContext, type CheckName, failed, type Outcome } from './check.ts';
-import { discover } from './checks/discover.ts';
+import { discover, load } from './checks/discover.ts';
 import { gradients } from './checks/gradients.ts';
-import { load } from './checks/load.ts';
 import { loss } from './checks/loss.ts';
 import { merge } from './checks/merge.ts';
 import { save } from './checks/save.ts';
@@ -15,62 +14,59 @@ import { train } from './checks/train.ts';
 import { inScratch } from '../lent.ts';
 import { base, forward } from './outputs.ts';
 
-/** All checks, in the order in which they run. */
+/** All checks, in order. */
 export const checks: readonly Check[] = [discover, base, load, forward, loss, gradients, train, save, merge];
 
-/** Names of the checks of adapters, in the order in which they run. Checkpoints have `build` before. */
+/** Names of the checks of adapters, in order. Checkpoints have `build` first. */
 export const checkNames: readonly CheckName[] = checks.map(({ name }) => name);
 
-/** What one check found in one case. */
+/** Result of a check on a case. */
 export interface CheckReport extends Outcome {
   /** Name of the case's folder. */
   readonly case: string;
-  /** Which of the checks it was. */
+  /** Name of the check. */
   readonly check: CheckName;
-  /** How long it took. */
+  /** Duration in seconds. */
   readonly seconds: number;
 }
 
-/** What all checks found in all cases. */
+/** Results of all checks. */
 export interface ConformanceReport {
-  /** How many checks passed. */
+  /** Number of passed checks. */
   readonly passed: number;
-  /** How many failed. */
+  /** Number of failed checks. */
   readonly failed: number;
-  /** How many were left out, as the case lacks what they compare with. */
+  /** Number of checks skipped because a case lacks the expected values. */
   readonly skipped: number;
-  /** How long all took. */
+  /** Duration in seconds. */
   readonly seconds: number;
-  /** In the order in which they ran. */
+  /** Results in order. */
   readonly checks: readonly CheckReport[];
 }
 
 /** Options of {@link conformance}. */
 export interface ConformanceOptions {
-  /** Plugins that the cases' models are opened with: their families and operators. */
+  /** Plugins for opening the cases' models. */
   readonly plugins?: OpenOptions['plugins'];
-  /** Names of checks; all by default. */
+  /** Names of the checks to run; all by default. */
   readonly checks?: readonly CheckName[];
-  /**
-   * In what frozen products are computed, such as `int8`: then only gradients are checked, each by its cosine with the expected
-   * one, and the loss, which may be 2% off.
-   */
+  /** Precision of frozen products, such as `int8`. Then only gradients (by cosine) and the loss (to 2%) are checked. */
   readonly precision?: PrecisionName;
-  /** What computes; ONNX Runtime by default. */
+  /** Runtime; ONNX Runtime by default. */
   readonly runtime?: Runtime;
-  /** Hears of each check when it is done. */
+  /** Called after each check. */
   readonly onCheck?: (report: CheckReport) => void;
 }
 
 /**
- * Holds cases against the SDK: discovery of modules, outputs, loss, gradients, steps of training, saving and merging, one
- * case after the other. A check that cannot be made is a failure with its reason.
+ * Compares the SDK with reference cases: module paths, outputs, loss, gradients, training, saving and merging. A check
+ * that cannot run fails with the reason.
  *
  * @example
  * const { failed, checks } = await conformance('fixtures/cases', { plugins: [myPlugin] });
  *
- * @param folders case folders, or folders of such
- * @throws OnnxLoraError `FILE_NOT_FOUND` for a folder that is neither; `CONFIG_INVALID` for a check that does not exist
+ * @param folders case folders, or folders of cases
+ * @throws OnnxLoraError `FILE_NOT_FOUND` for another folder; `CONFIG_INVALID` for an unknown check
  */
 export async function conformance(
   folders: string | readonly string[],
@@ -90,7 +86,6 @@ export async function conformance(
       `Weights in precision "${asked}" are others than those of the cases, so their numbers are, too. Name a precision of products: int8, int8-backward or float16.`,
     );
   }
-  // Models of cases are small.
   const precision = given && (await precisionHere({ ...given, smallest: 1 }, runtime));
   const wanted = precision ? [gradients] : chosen(names);
   const registry = catalogueOf(plugins);
@@ -132,7 +127,8 @@ async function* checkCase(
   }
   for (const check of wanted) {
     const from = subject ? performance.now() : start;
-    const outcome = subject ? await attempt(check, subject, context) : failed([reason]);
+    const run = (): Promise<Outcome> => inScratch((scratch) => check.run(subject!, { ...context, scratch }));
+    const outcome = subject ? await attempted(run) : failed([reason]);
     yield { case: caseName(folder), check: check.name, ...outcome, seconds: (performance.now() - from) / 1000 };
   }
 }
@@ -148,14 +144,6 @@ function chosen(only: readonly string[]): readonly Check[] {
   return only.length === 0 ? checks : checks.filter(({ name }) => only.includes(name));
 }
 
-async function attempt(
-  check: Check,
-  subject: ConformanceCase,
-  context: Omit<CheckContext, 'scratch'>,
-): Promise<Outcome> {
-  return attempted(() => inScratch((scratch) => check.run(subject, { ...context, scratch })));
-}
-
 async function attempted(check: () => Promise<Outcome>): Promise<Outcome> {
   try {
     return await check();
@@ -164,7 +152,7 @@ async function attempted(check: () => Promise<Outcome>): Promise<Outcome> {
   }
 }
 
-/** What escapes without being the SDK's own error is a bug, and is shown as such. */
+/** Errors other than the SDK's are bugs, and shown as such. */
 function reasonOf(error: unknown): string {
   if (error instanceof OnnxLoraError) return `${error.code}: ${error.message}`;
   return `unexpected ${error instanceof Error ? `${error.name}: ${error.message.split('\n')[0]}` : String(error)}`;

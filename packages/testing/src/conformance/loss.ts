@@ -1,4 +1,4 @@
-/** @file The losses that cases name, as the SDK builds them. */
+/** @file The losses of cases. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
@@ -31,11 +31,7 @@ const fragments: Readonly<Record<string, Fragment>> = {
     ctc(g, logits, labels, { blank, reduction, zeroInfinity, inputLengths }),
 };
 
-/**
- * The loss of a case as a graph fragment.
- *
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a loss that the SDK does not have
- */
+/** The loss of a case as a graph fragment. @throws OnnxLoraError `MODEL_UNSUPPORTED` for an unknown loss */
 export function lossFragment(loss: CaseLoss): LossFragment {
   const fragment = Object.hasOwn(fragments, loss.kind) ? fragments[loss.kind]! : undefined;
   if (!fragment) {

@@ -1,4 +1,4 @@
-/** @file The model alone, and with the adapter, gives the outputs that torch and PEFT give. */
+/** @file Outputs of cases, and the checks of the model with and without the adapter. */
 
 import { Adapter, loadAdapter, type Model, type Tensor } from '@onnx-lora/sdk';
 import { PEFT_PREFIX } from '@onnx-lora/sdk/core';
@@ -8,7 +8,7 @@ import type { ConformanceCase } from './case.ts';
 import { type Check, judge, notApplicable, type Outcome } from './check.ts';
 import { compareTensors, tolerances, type Tolerance } from './compare.ts';
 
-/** The adapter that the case starts from, as PEFT saved it, with what its files lack. */
+/** The initial adapter of the case, as saved by PEFT, with tensors that its file lacks. */
 export async function caseAdapter({ folder, model, expected }: ConformanceCase): Promise<Adapter> {
   const adapter = await loadAdapter(path.join(folder, 'adapter'));
   const { peftType } = adapter.config;
@@ -21,28 +21,28 @@ export async function caseAdapter({ folder, model, expected }: ConformanceCase):
   return new Adapter(adapter.config, new Map([...adapter.tensors, ...added]));
 }
 
-/** What PEFT's file lacks is called so in expected.safetensors, with the module's path behind it. */
+/** Prefix in expected.safetensors of tensors missing from PEFT's file, before the module's path. */
 const DERIVED = 'derived.';
 
-/** The tolerance for a quantity, or the case's own. */
+/** The tolerance for a kind of value, unless the case has its own. */
 export function toleranceOf({ relativeRms }: ConformanceCase, kind: keyof typeof tolerances): Tolerance {
   return relativeRms === undefined ? tolerances[kind] : { relativeRms };
 }
 
-/** Runs a model on the case's batch, with an adapter or without. */
+/** Runs a model on the case's batch, with or without an adapter. */
 export async function outputsOf(
   model: Model,
   subject: ConformanceCase,
   adapter?: Adapter,
 ): Promise<Record<string, Tensor>> {
-  // One thread: the models are tiny, and sums come out in one order.
+  // One thread, so that sums of these tiny models have one order.
   const session = await model.session({ threads: 1, ...(adapter ? { adapters: { adapter } } : {}) });
-  // PEFT computes the batch as one, also where its rows change each other's answers.
+  // PEFT computes the batch as one, even where rows affect each other.
   const options = { adapter: adapter ? 'adapter' : null, rowsTogether: true };
   return released(session, () => session.run(subject.feeds, options));
 }
 
-/** Expected outputs, `<prefix>.<output>`, of a case; empty where it has none. */
+/** Expected outputs `<prefix>.<output>` of a case, if any. */
 export function expectedOutputs(subject: ConformanceCase, prefix: 'base' | 'lora' | 'trained'): Map<string, Tensor> {
   return new Map(
     subject.outputs.flatMap((output) => {
@@ -52,7 +52,6 @@ export function expectedOutputs(subject: ConformanceCase, prefix: 'base' | 'lora
   );
 }
 
-/** Computes outputs, where the case expects some, and compares them. */
 async function checkOutputs(
   subject: ConformanceCase,
   prefix: 'base' | 'lora' | 'trained',
@@ -66,13 +65,13 @@ async function checkOutputs(
   );
 }
 
-/** The base model, opened and run, gives the outputs that torch gives. */
+/** Checks the base model's outputs against torch. */
 export const base: Check = {
   name: 'base',
   run: (subject) => checkOutputs(subject, 'base', () => outputsOf(subject.model, subject)),
 };
 
-/** The model with the adapter gives the outputs that PEFT gives. */
+/** Checks the adapted model's outputs against PEFT. */
 export const forward: Check = {
   name: 'forward',
   run: (subject) =>

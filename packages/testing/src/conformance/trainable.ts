@@ -1,4 +1,4 @@
-/** @file A case's adapter made ready to train: its places in the graph, its parameters, a trainer. */
+/** @file Trainers for the adapters of cases. */
 
 import { Adapter, OnnxLoraError, type Runtime, float32, type Tensor, type BasePrecision } from '@onnx-lora/sdk';
 import {
@@ -17,17 +17,13 @@ import type { CaseLoss, ConformanceCase } from './case.ts';
 import { lossFragment } from './loss.ts';
 import { caseAdapter } from './outputs.ts';
 
-/** An adapter with its places. */
+/** An adapter with its places in the graph. */
 export interface Placed {
   readonly placed: PlacedAdapter;
   readonly plan: AdapterPlan;
 }
 
-/**
- * Finds the places of an adapter's tensors in a case's model.
- *
- * @param training whether training leaves out what the adapter's config says (dropout), and does what tuners do around steps
- */
+/** Finds an adapter's places in a case's model. `drops` enables its dropout, `hooks` the tuner's hooks around steps. */
 export async function placeFor(
   { model }: ConformanceCase,
   adapter: Adapter,
@@ -36,19 +32,16 @@ export async function placeFor(
   const placed = await model.place(adapter, { toTrain: true });
   return {
     placed,
-    // Expected are the numbers of a model in evaluation mode, unless masks are given.
+    // Expected values are of a model in evaluation mode, unless masks are given.
     plan: placed.tunings.map(({ tuning }) => {
-      // What is added for variants of LoRA PEFT leaves to its callers, and the cases have none of it.
+      // PEFT leaves the hooks of LoRA variants to its callers, and cases do without.
       const isPlain = tuning.lowRank ? !drops : !hooks || adapter.config.peftType === LORA;
       return isPlain ? (tuning.withoutTraining?.() ?? tuning) : tuning;
     }),
   };
 }
 
-/**
- * The adapter of the case together with trained biases that some versions of PEFT do not save: these start from the
- * base's values.
- */
+/** The case's adapter with trained biases that some versions of PEFT do not save; they start from the base's. */
 export async function trainableAdapter(subject: ConformanceCase): Promise<Adapter> {
   const adapter = await caseAdapter(subject);
   const missing = subject.trainable.filter((name) => !adapter.tensors.has(name));
@@ -62,12 +55,12 @@ export async function trainableAdapter(subject: ConformanceCase): Promise<Adapte
 }
 
 /**
- * A trainer that starts from the case's adapter.
+ * Makes a trainer that starts from the case's adapter.
  *
- * @param optimizer what moves the parameters; AdamW without
- * @param hooks whether tuners do what they do around steps; gradients alone are expected to be without
- * @param precision in what the base computes; products that are too far off on the case's batch stay in float32
- * @throws OnnxLoraError where the loss, a layer or an adapter's part is not supported
+ * @param optimizer AdamW by default
+ * @param hooks whether tuners' hooks run around steps; expected gradients are without them
+ * @param precision precision of the base; products too inaccurate on the case's batch stay in float32
+ * @throws OnnxLoraError for an unsupported loss, layer or adapter
  */
 export async function trainerFor(
   subject: ConformanceCase,
@@ -102,7 +95,7 @@ export async function trainerFor(
   return { trainer: new Trainer({ ...request, ...scaled, precision: measured.precision }), placed, measured };
 }
 
-/** The adapter that parameters make, with what the graph has no place for carried through. */
+/** The adapter of trained parameters, with unused tensors carried over. */
 export function adapterOf({ adapter, unused }: PlacedAdapter, parameters: ParameterSet): Adapter {
   const carried = unused.map((name) => [name, adapter.tensors.get(name)!] as const);
   return new Adapter(adapter.config, new Map([...carried, ...parameters.tensors()]));

@@ -1,23 +1,23 @@
-/** @file What must hold of what makes graphs of a folder without .onnx files. */
+/** @file Checks builders of graphs. */
 
 import { OrtRuntime } from '@onnx-lora/sdk';
 import { type ModelBuilder, sessionModel } from '@onnx-lora/sdk/plugin';
 import { call, findingsLater } from '../failures.ts';
 import { inScratch, released } from '../lent.ts';
 
-/** By what a builder is checked. */
+/** Input of {@link checkBuilder}. */
 export interface BuilderExamples {
   /** A folder that it can build. */
   readonly folder: string;
 }
 
 /**
- * Checks a builder: it knows its folder and no empty one, the folder's graphs have names, and ONNX Runtime loads each.
+ * Checks a builder: it recognises its folder but not an empty one, and its graphs have names and load in ONNX Runtime.
  *
  * @example
  * assert.deepEqual(await checkBuilder(cellsBuilder, { folder: 'fixtures/cell-net' }), []);
  *
- * @returns what does not hold, and what it throws; nothing where all is well
+ * @returns the problems found, including errors; empty if there are none
  */
 export async function checkBuilder(builder: ModelBuilder, { folder }: BuilderExamples): Promise<string[]> {
   return findingsLater(async () => {

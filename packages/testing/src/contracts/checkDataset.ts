@@ -1,4 +1,4 @@
-/** @file What must hold of data with a name. */
+/** @file Checks named datasets. */
 
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
@@ -8,22 +8,22 @@ import type { DatasetFactory } from '@onnx-lora/sdk/plugin';
 import { call, findingsLater, refusalProblems } from '../failures.ts';
 import { inScratch } from '../lent.ts';
 
-/** What a dataset is checked with. */
+/** Input of {@link checkDataset}. */
 export interface DatasetExamples {
-  /** What stands behind the colon in `name:source`; empty for a name alone. */
+  /** The part after the colon in `name:source`; empty for a bare name. */
   readonly source: string;
-  /** A source that is not there: by default a path without a file; for a name alone there is none. */
+  /** A missing source: by default a path without a file; none for a bare name. */
   readonly bad?: string;
 }
 
 /**
- * Checks a dataset: in a fresh folder it returns a path that is there; in the same folder it returns the same path again, and
- * leaves the bytes of what is there alone; a source that is not there is an `OnnxLoraError`.
+ * Checks a dataset: it returns an existing path; repeated in the same folder it returns the same path and leaves
+ * existing files unchanged; a missing source is an `OnnxLoraError`.
  *
  * @example
  * assert.deepEqual(await checkDataset(hourly, { source: 'fixtures/log.csv' }), []);
  *
- * @returns what does not hold, and what `prepare` throws; nothing where all is well
+ * @returns the problems found, including errors; empty if there are none
  */
 export async function checkDataset(dataset: DatasetFactory, { source, bad }: DatasetExamples): Promise<string[]> {
   const prepare = (from: string, into: string): Promise<unknown> =>
@@ -48,7 +48,6 @@ export async function checkDataset(dataset: DatasetFactory, { source, bad }: Dat
   });
 }
 
-/** A digest of each file by its path. */
 function bytesIn(folder: string): ReadonlyMap<string, string> {
   const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((each) => each.isFile());
   const paths = files.map((each) => path.join(each.parentPath, each.name)).sort();

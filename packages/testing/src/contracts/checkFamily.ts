@@ -1,25 +1,24 @@
-/** @file What must hold of a model family. */
+/** @file Checks model families. */
 
 import { defaultTargetPaths, type ModelFacts, type ModelFamily, type FamilySignatures } from '@onnx-lora/sdk/plugin';
 import { call, findings } from '../failures.ts';
 
-/** A model of the family: `model.config`, the paths of `model.modules()`, and what is to be adapted there. */
+/** A model of the family: `model.config`, the paths of `model.modules()`, and expected targets. */
 export interface FamilyModel extends ModelFacts {
-  /** The ends of the paths of all modules that are adapted by default, in their order; not looked at where absent. */
+  /** Expected default targets: ends of module paths, in order; not checked if absent. */
   readonly targets?: readonly string[];
 }
 
-/** Models by which a family is checked. */
+/** Input of {@link checkFamily}. */
 export interface FamilyExamples {
-  /** Models of the family: of each generation of names, and one without a config. */
+  /** Models of the family: for each generation of names, and one without a config. */
   readonly own: readonly FamilyModel[];
-  /** Models that are not of the family, the nearer the better. */
+  /** Models of other families, preferably similar ones. */
   readonly others?: readonly ModelFacts[];
-  /** Whether every module of its own models is to have a role; only that none has two by default. */
+  /** Whether every module must have a role; by default none may have two. */
   readonly complete?: boolean;
 }
 
-/** What no family may take for its own. */
 const strangers: readonly ModelFacts[] = [
   { modulePaths: [] },
   { config: {}, modulePaths: [] },
@@ -27,15 +26,15 @@ const strangers: readonly ModelFacts[] = [
 ];
 
 /**
- * Checks a model family by examples: it recognises its own models and no others, and `model_type` decides; each role has a
- * module in one of them, and no module two roles; default targets are roles, and adapt something in every one, or just what
- * the examples say; patterns match whole paths.
+ * Checks a family on examples: it recognises its own models and no others, and `model_type` decides; each role occurs,
+ * and no module has two roles; default targets are roles and adapt every example, or exactly the expected modules;
+ * patterns match whole paths.
  *
  * @example
  * const facts = { config: model.config, modulePaths: model.modules().map(({ path }) => path) };
  * assert.deepEqual(checkFamily(cellNet, { own: [facts], others: [vitFacts] }), []);
  *
- * @returns what does not hold, and what `matches` throws; nothing where all is well
+ * @returns the problems found, including errors; empty if there are none
  */
 export function checkFamily(
   family: ModelFamily & Partial<FamilySignatures>,
@@ -72,7 +71,7 @@ function numbered(whose: string, i: number, { length }: readonly ModelFacts[]): 
   return `${whose} model ${i + 1} of ${length}`;
 }
 
-/** What a family was given to recognise a model by: `no config and 12 module paths, such as "encoder.0.query"`. */
+/** Facts of a model: `no config and 12 module paths, such as "encoder.0.query"`. */
 function factsIn({ config, modulePaths }: ModelFacts): string {
   const [some, type] = [modulePaths.slice(0, 2).map((each) => `"${each}"`), config?.['model_type']];
   return [
@@ -83,7 +82,7 @@ function factsIn({ config, modulePaths }: ModelFacts): string {
   ].join(' and ');
 }
 
-/** What a family that is made of signatures looks for in such facts; nothing is known of one that recognises by itself. */
+/** What a family with signatures looks for; unknown for a custom `matches`. */
 function soughtBy(family: ModelFamily & Partial<FamilySignatures>, { config }: ModelFacts): string {
   const { modelTypes, signatures } = family;
   if (!modelTypes || !signatures) return '';
@@ -95,7 +94,6 @@ function list(names: readonly string[], conjunction: string): string {
   return names.map((each) => (each.startsWith('!') ? `no "${each.slice(1)}"` : `"${each}"`)).join(conjunction);
 }
 
-/** Whether one of a role's patterns matches the whole path. */
 function isOfRole(patterns: readonly RegExp[], path: string): boolean {
   return patterns.some(({ source }) => new RegExp(`^(?:${source})$`).test(path));
 }
@@ -137,7 +135,7 @@ function targetProblems(family: ModelFamily, own: readonly FamilyModel[]): strin
   ];
 }
 
-/** Whether a path ends in `end`, in whole parts. */
+/** Whether a path ends in `end`, in whole components. */
 function endsIn(path: string, end: string): boolean {
   return `.${path}`.endsWith(`.${end}`);
 }

@@ -1,4 +1,4 @@
-/** @file What must hold of an initialiser. */
+/** @file Checks initialisers. */
 
 import { isDeepStrictEqual } from 'node:util';
 import {
@@ -13,19 +13,19 @@ import { Random } from '@onnx-lora/sdk/data';
 import { call, findings } from '../failures.ts';
 
 const ROWS = 40;
-/** Of orthogonal factors the product is zero to within rounding. */
+/** Products of orthogonal factors are zero to within rounding. */
 const ROUNDING = 1e-7;
 const site: InitSite = { path: 'encoder.0', kind: 'linear', out: 6, width: 5, groups: 1, r: 2, scaling: 2 };
 
 /**
- * Checks an initialiser on a linear layer: factors are finite and of the layer's shapes, the same for the same seed, and the
- * layer starts at what the base computes: B·A is zero, or it is taken out again (`residual: 'subtract'`).
+ * Checks an initialiser on a linear layer: factors are finite, of the right shapes, and reproducible by seed; the layer
+ * starts as the base, since B·A is zero or subtracted from the weight (`residual: 'subtract'`).
  *
  * @example
  * assert.deepEqual(checkInitializer(() => myFactory.create()), []);
  *
- * @param make gives a new one
- * @returns what does not hold, and what its functions throw; nothing where all is well
+ * @param make makes an initialiser
+ * @returns the problems found, including errors; empty if there are none
  */
 export function checkInitializer(make: () => Initializer): string[] {
   return findings(() => {
@@ -44,15 +44,16 @@ export function checkInitializer(make: () => Initializer): string[] {
   });
 }
 
-/** First values for the site, from a random weight, gradient or inputs. */
 function factorsOf(initializer: Initializer): InitialFactors {
   const random = new Random(5);
   const { out, width, r } = site;
-  const weight = matrix(
-    out,
-    width,
-    Array.from({ length: out * width }, () => random.normal()),
-  );
+  const normal = (rows: number): Matrix =>
+    matrix(
+      rows,
+      width,
+      Array.from({ length: rows * width }, () => random.normal()),
+    );
+  const weight = normal(out);
   switch (initializer.needs) {
     case 'nothing':
       return call('init', () => initializer.init(site, random));
@@ -62,11 +63,7 @@ function factorsOf(initializer: Initializer): InitialFactors {
     case 'inputs': {
       const observer = call('observe', () => initializer.observe({ width, r, random }));
       for (let pass = 0; pass < initializer.passes && !observer.settled; pass++) {
-        const x = matrix(
-          ROWS,
-          width,
-          Array.from({ length: ROWS * width }, () => random.normal()),
-        );
+        const x = normal(ROWS);
         const sum = Float64Array.from({ length: width }, (_, i) => columnSum(x, i));
         const max = x.data.reduce((most, each) => Math.max(most, each), -Infinity);
         const seen = { rows: ROWS, gram: matmul(x, x, { transposeA: true }), sum, max };

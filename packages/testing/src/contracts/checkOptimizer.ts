@@ -1,4 +1,4 @@
-/** @file What must hold of an optimizer. */
+/** @file Checks optimizers. */
 
 import { isDeepStrictEqual } from 'node:util';
 import { type Optimizer, OptimizerMemory } from '@onnx-lora/sdk/plugin';
@@ -7,7 +7,7 @@ import { call, findings } from '../failures.ts';
 
 /** Options of {@link checkOptimizer}. */
 export interface CheckOptimizerOptions {
-  /** A rate at which it should get down a bowl within 200 steps; 0.01 by default. */
+  /** Learning rate that should halve the loss within 200 steps; 0.01 by default. */
   readonly lr?: number;
 }
 
@@ -15,19 +15,19 @@ const dims = [3, 4];
 const STEPS = 200;
 
 /**
- * Checks an optimizer on a bowl, ½ Σ cᵢxᵢ²: it gets down, alike each time; a zero gradient moves nothing when nothing
- * decays; and one that takes over the state of another goes on with the same bits, as a run from a checkpoint must.
+ * Checks an optimizer on a quadratic, ½ Σ cᵢxᵢ²: it descends, reproducibly; a zero gradient without weight decay
+ * changes nothing; and restored state continues with the same bits, as a resumed run must.
  *
  * @example
  * assert.deepEqual(checkOptimizer(() => muon.create({})), []);
  *
- * @param make gives a new one, whose state is empty
- * @returns what does not hold, and what its functions throw; nothing where all is well
+ * @param make makes an optimizer with empty state
+ * @returns the problems found, including errors; empty if there are none
  */
 export function checkOptimizer(make: () => Optimizer, { lr = 0.01 }: CheckOptimizerOptions = {}): string[] {
   const create = (): OptimizerMemory => new OptimizerMemory(call('create', make));
   const problems = [...findings(() => descentProblems(create, lr)), ...findings(() => resumeProblems(create, lr))];
-  // What fails in the one may do so in the other.
+  // Both may fail for the same reason.
   return [...new Set(problems)];
 }
 
@@ -45,7 +45,7 @@ function descentProblems(make: () => OptimizerMemory, lr: number): string[] {
   ];
 }
 
-/** Values that begin at the same random place. */
+/** Values that start at the same random point. */
 class Bowl {
   readonly value: Float32Array;
 

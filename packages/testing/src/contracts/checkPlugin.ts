@@ -1,4 +1,4 @@
-/** @file What must hold of a plugin: each thing that it brings, by the check of its kind. */
+/** @file Checks a plugin: each contribution by the check of its kind. */
 
 import { OnnxLoraError, type Model, loadPlugins } from '@onnx-lora/sdk';
 import type { Task } from '@onnx-lora/sdk/tasks';
@@ -26,39 +26,39 @@ import { checkTracker, type TrackerExamples } from './checkTracker.ts';
 import { checkTuner } from './checkTuner.ts';
 import { checkTask, type CheckTaskOptions } from './checkTask.ts';
 
-/** By what a plugin is checked. */
+/** Input of {@link checkPlugin}. */
 export interface PluginExamples {
-  /** Plugins that bring what it needs. */
+  /** Plugins that it needs. */
   readonly plugins?: readonly Plugin[];
-  /** Models by name of the family. */
+  /** Models by family. */
   readonly families?: Readonly<Record<string, FamilyExamples>>;
-  /** Cases by operator, `com.microsoft:Inverse`. */
+  /** Cases by operator: `com.microsoft:Inverse`. */
   readonly operators?: Readonly<Record<string, readonly OperatorCase[]>>;
-  /** A config and files for each of its preprocessors. */
+  /** A config and files for each preprocessor. */
   readonly preprocessors?: readonly PreprocessorExamples[];
-  /** A task on some data for each of its factories, and a small model for it. */
+  /** A task on data with a small model, for each task. */
   readonly tasks?: readonly PluginTask[];
-  /** A source by name of the dataset. */
+  /** A source for each dataset. */
   readonly datasets?: Readonly<Record<string, DatasetExamples>>;
-  /** A folder by name of the builder. */
+  /** A folder for each builder. */
   readonly builders?: Readonly<Record<string, BuilderExamples>>;
-  /** What trackers are told of the run, by name, where they need settings. */
+  /** Settings of the run, for trackers that need them. */
   readonly trackers?: Readonly<Record<string, TrackerExamples>>;
-  /** What the finished run is, by name of the section, for those that only some runs have. */
+  /** Properties of the finished run, for sections that only some runs have. */
   readonly sections?: Readonly<Record<string, Partial<FinishedRun>>>;
 }
 
-/** A task of a plugin, ready to be checked. */
+/** A task of a plugin, with a model. */
 export interface PluginTask extends CheckTaskOptions {
-  /** The task, on data of your own. */
+  /** The task, on test data. */
   readonly task: Task<never> | Task;
-  /** The model that it is checked with. */
+  /** The model to check it with. */
   readonly model: Model;
 }
 
 /**
- * Checks a plugin as a whole: it can be loaded, and each thing that it brings passes the check of its kind. A family, an operator,
- * a preprocessor, a task, a dataset or a builder without an example is a problem too; the others need none.
+ * Checks a plugin: it loads, and each contribution passes the check of its kind. Families, operators, preprocessors,
+ * tasks, datasets and builders need examples; one without is a problem.
  *
  * @example
  * const found = await checkPlugin(cellsPlugin, {
@@ -68,7 +68,7 @@ export interface PluginTask extends CheckTaskOptions {
  * });
  * assert.deepEqual(found, []);
  *
- * @returns what does not hold, each with what it is about; nothing where all does
+ * @returns the problems found, each with its contribution; empty if there are none
  */
 export async function checkPlugin(plugin: Plugin, examples: PluginExamples = {}): Promise<string[]> {
   let brought: Contributions;
@@ -78,47 +78,46 @@ export async function checkPlugin(plugin: Plugin, examples: PluginExamples = {})
     return [error instanceof OnnxLoraError ? error.message : failed('loading it', error)];
   }
   const problems: string[] = [];
-  const about = async (what: string, check: () => string[] | Promise<string[]>): Promise<void> => {
-    const found = await findingsLater(async () => check());
-    problems.push(...found.map((each) => `${what}: ${each}`));
+  const about = async <Part extends { readonly name: string }>(
+    kind: string,
+    parts: readonly Part[],
+    check: (part: Part) => string[] | Promise<string[]>,
+  ): Promise<void> => {
+    for (const part of parts) {
+      const found = await findingsLater(async () => check(part));
+      problems.push(...found.map((each) => `${kind} "${part.name}": ${each}`));
+    }
   };
-  for (const family of brought.families)
-    await about(`family "${family.name}"`, () => checkFamily(family, examples.families?.[family.name] ?? { own: [] }));
-  for (const rule of brought.operators)
-    await about(`operator "${nameOf(rule)}"`, () => operatorProblems(rule, examples, brought));
+  const { families, operators, preprocessors, datasets, builders, trackers, sections } = examples;
+  await about('family', brought.families, (family) => checkFamily(family, families?.[family.name] ?? { own: [] }));
+  const rules = brought.operators.map((rule) => ({ rule, name: operatorName(rule.domain, rule.op) }));
+  await about('operator', rules, ({ rule, name }) => operatorProblems(rule, operators?.[name] ?? [], brought));
   for (const [i, factory] of brought.preprocessors.entries()) {
+    const found = await findingsLater(() => preprocessorProblems(factory, preprocessors));
     const name = `preprocessor ${i + 1} of ${brought.preprocessors.length} (${factory.domain})`;
-    await about(name, () => preprocessorProblems(factory, examples));
+    problems.push(...found.map((each) => `${name}: ${each}`));
   }
-  for (const factory of brought.tasks) await about(`task "${factory.name}"`, () => taskProblems(factory, examples));
-  for (const factory of brought.initializers)
-    await about(`initialiser "${factory.name}"`, () => checkInitializer(() => factory.create()));
-  for (const factory of brought.optimizers)
-    await about(`optimizer "${factory.name}"`, () => checkOptimizer(() => factory.create({})));
-  for (const tuner of brought.tuners) await about(`tuner "${tuner.name}"`, () => checkTuner(tuner));
-  for (const dataset of brought.datasets) {
-    const given = examples.datasets?.[dataset.name];
-    await about(`dataset "${dataset.name}"`, () =>
-      given ? checkDataset(dataset, given) : ['there is no example of its source'],
-    );
-  }
-  for (const builder of brought.builders) {
-    const given = examples.builders?.[builder.name];
-    await about(`builder "${builder.name}"`, () =>
-      given ? checkBuilder(builder, given) : ['there is no example of its folder'],
-    );
-  }
-  for (const factory of brought.providers) await about(`provider "${factory.name}"`, () => checkProvider(factory));
-  for (const factory of brought.trackers)
-    await about(`tracker "${factory.name}"`, () => checkTracker(factory, examples.trackers?.[factory.name]));
-  for (const factory of brought.sections)
-    await about(`section "${factory.name}"`, () => checkSection(factory, examples.sections?.[factory.name]));
+  await about('task', brought.tasks, (factory) => taskProblems(factory, examples));
+  await about('initialiser', brought.initializers, (factory) => checkInitializer(() => factory.create()));
+  await about('optimizer', brought.optimizers, (factory) => checkOptimizer(() => factory.create({})));
+  await about('tuner', brought.tuners, (tuner) => checkTuner(tuner));
+  await about('dataset', brought.datasets, (dataset) => {
+    const given = datasets?.[dataset.name];
+    return given ? checkDataset(dataset, given) : ['there is no example of its source'];
+  });
+  await about('builder', brought.builders, (builder) => {
+    const given = builders?.[builder.name];
+    return given ? checkBuilder(builder, given) : ['there is no example of its folder'];
+  });
+  await about('provider', brought.providers, checkProvider);
+  await about('tracker', brought.trackers, (factory) => checkTracker(factory, trackers?.[factory.name]));
+  await about('section', brought.sections, (factory) => checkSection(factory, sections?.[factory.name]));
   return problems;
 }
 
 async function preprocessorProblems(
   factory: PreprocessorFactory,
-  { preprocessors = [] }: PluginExamples,
+  preprocessors: PluginExamples['preprocessors'] = [],
 ): Promise<string[]> {
   const given = preprocessors.find(({ config }) => call('recognises', () => factory.recognises(config)));
   return given ? checkPreprocessor(factory, given) : ['there is no example of its config'];
@@ -137,17 +136,12 @@ async function taskProblems(
   return found;
 }
 
-function nameOf({ domain, op }: OperatorRule): string {
-  return operatorName(domain, op);
-}
-
 async function operatorProblems(
   rule: OperatorRule,
-  { operators = {} }: PluginExamples,
+  cases: readonly OperatorCase[],
   brought: Contributions,
 ): Promise<string[]> {
   if (!rule.gradient) return [];
-  const cases = operators[nameOf(rule)] ?? [];
   if (cases.length === 0) return ['there is no case for its gradient'];
   const problems: string[] = [];
   for (const each of cases) {

@@ -1,4 +1,4 @@
-/** @file What must hold of a preprocessor and of what recognises its file. */
+/** @file Checks preprocessors and their factories. */
 
 import { isDeepStrictEqual } from 'node:util';
 import path from 'node:path';
@@ -8,25 +8,25 @@ import type { Preprocessor, PreprocessorFactory } from '@onnx-lora/sdk/plugin';
 import { call, findings, findingsLater, refusalProblems } from '../failures.ts';
 import { portProblems, valueProblems } from './ports.ts';
 
-/** What a preprocessor is checked with. */
+/** Input of {@link checkPreprocessor}. */
 export interface PreprocessorExamples {
-  /** A `preprocessor_config.json` of its own, parsed. */
+  /** A parsed `preprocessor_config.json` for it. */
   readonly config: Readonly<Record<string, unknown>>;
-  /** Files that it reads. */
+  /** Files to read. */
   readonly files: readonly string[];
-  /** The model's input that it makes, `model.inputs.pixel_values`: with the batch as its first dimension. */
+  /** The model's input, such as `model.inputs.pixel_values`, with the batch as first dimension. */
   readonly input?: GraphPort;
 }
 
 /**
- * Checks a preprocessor: it recognises its config and no other, leaves it as it is, gives the same numbers each time, all of
- * them finite, of the type and shape of the model's input; and a file that is not there is an `OnnxLoraError`.
+ * Checks a preprocessor: it recognises its config but no other, leaves it unchanged, and gives the same finite numbers
+ * each time, of the type and shape of the model's input; a missing file is an `OnnxLoraError`.
  *
  * @example
  * const found = await checkPreprocessor(new SeriesPreprocessorFactory(), { config, files: ['week.csv'], input: model.inputs.readings });
  * assert.deepEqual(found, []);
  *
- * @returns what does not hold, and what it throws for a file that it should read; nothing where all is well
+ * @returns the problems found, including errors; empty if there are none
  */
 export async function checkPreprocessor(
   factory: PreprocessorFactory,

@@ -1,4 +1,4 @@
-/** @file What must hold of a place where graphs run. */
+/** @file Checks execution providers. */
 
 import type { Session } from '@onnx-lora/sdk';
 import { type ProviderFactory, sessionModel } from '@onnx-lora/sdk/plugin';
@@ -8,17 +8,17 @@ import { compareTensors } from '../conformance/compare.ts';
 import { runOnce } from '../graphs.ts';
 import { linearNet } from '../models/linearNet.ts';
 
-/** Products are summed in another order. */
+/** Products may be summed in another order. */
 const same = { ofLargest: 1e-4 } as const;
 
 /**
- * Checks a provider on a small net of linear layers: batches of several sizes give what the CPU gives, to 1e-4 of the largest
- * number; a run that lacks an input is an `OnnxLoraError`; and the session can be released.
+ * Checks a provider on a small net of linear layers: batches of several sizes match the CPU to 1e-4 of the largest
+ * number, a run with a missing input is an `OnnxLoraError`, and the session can be released.
  *
  * @example
  * assert.deepEqual(await checkProvider(oneCore), []);
  *
- * @returns what does not hold, and what it throws; nothing where all is well
+ * @returns the problems found, including errors; empty if there are none
  */
 export async function checkProvider(factory: ProviderFactory): Promise<string[]> {
   const name = 'linear-net';

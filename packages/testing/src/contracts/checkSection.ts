@@ -1,4 +1,4 @@
-/** @file What must hold of what a plugin shows in reports. */
+/** @file Checks report sections of plugins. */
 
 import { openModel, OrtRuntime } from '@onnx-lora/sdk';
 import type { FinishedRun, SectionFactory } from '@onnx-lora/sdk/plugin';
@@ -10,14 +10,14 @@ import { randomAdapter } from '../randomAdapter.ts';
 import { sectionProblems } from './sectionProblems.ts';
 
 /**
- * Checks what is shown of a finished run, with metrics of held-out data and without: sections of kinds that reports know, with
- * a title, as many cells in each row as there are columns, and finite numbers.
+ * Checks the sections for a run with and without held-out metrics: known kinds, titles, rows as wide as the columns,
+ * and finite numbers.
  *
  * @example
  * assert.deepEqual(await checkSection(sizes), []);
  *
- * @param run what the run shall be, for sections that only some runs have; the rest is that of a small net
- * @returns what does not hold, and what `sections` throws; nothing where all is well
+ * @param run properties of the run, for sections that only some runs have; by default those of a small net
+ * @returns the problems found, including errors; empty if there are none
  */
 export async function checkSection(factory: SectionFactory, run: Partial<FinishedRun> = {}): Promise<string[]> {
   return inScratch(async (folder) => {

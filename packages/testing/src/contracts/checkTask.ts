@@ -1,4 +1,4 @@
-/** @file What must hold of a task on a model and data. */
+/** @file Checks tasks on a model and data. */
 
 import { isDeepStrictEqual } from 'node:util';
 import { OnnxLoraError, attachHead, type LoraOptions, type Model, type Tensor } from '@onnx-lora/sdk';
@@ -11,36 +11,35 @@ import { portProblems, valueProblems } from './ports.ts';
 
 /** Options of {@link checkTask}. */
 export interface CheckTaskOptions {
-  /** The adapter that is trained; by default what the model's family recommends, or all linear layers, of rank 2. */
+  /** The adapter; by default the targets that the model's family recommends, or all linear layers, of rank 2. */
   readonly lora?: LoraOptions;
 }
 
 const TRAINING = 'training data';
 
-/** A draw, far from the first: what is random about an example is seeded by its number alone. */
+/** A draw far from the first, since randomness is seeded by the draw. */
 const DRAW = 1234;
 
 type Outputs = Readonly<Record<string, Tensor>>;
 
-/** Two numbers in single precision that should be one. */
 const SAME = 1e-3;
 
 /**
- * Checks a task on a model and its data, on the first two examples:
+ * Checks a task on a model and its data, with the first two examples:
  *
- * - examples are the same each time, without a draw and with the same draw, and their rows with any where `isDeterministic`;
- *   lists of weights, lengths and names are as long as the data;
- * - `collate` feeds all inputs of the model and no others, of their types and shapes, with finite numbers;
- * - the loss is a finite scalar, a gradient of it reaches what is trained, and is that of finite differences;
- * - with `lossWeight`, the loss of both is the mean of the loss of each, weighted so;
- * - metrics are numbers, the same for one batch of two as for two of one, and each time.
+ * - examples are reproducible, without a draw and with the same draw, and their rows with any draw if
+ *   `isDeterministic`; weights, lengths and names match the length of the data;
+ * - `collate` feeds exactly the model's inputs, with their types and shapes and finite numbers;
+ * - the loss is a finite scalar whose gradient reaches the trained parameters and matches finite differences;
+ * - with `lossWeight`, the loss of both examples is the weighted mean of their losses;
+ * - metrics are numbers, reproducible, and equal for one batch of two and two batches of one.
  *
  * @example
  * assert.deepEqual(await checkTask(forecast('week.csv'), model), []);
  *
- * @param task on some data, two examples at least
+ * @param task a task with at least two examples
  * @param model a small model: the gradients take some hundred runs of it
- * @returns what does not hold, and what the task's functions throw; nothing where all is well
+ * @returns the problems found, including errors; empty if there are none
  */
 export async function checkTask<Example>(
   task: Task<Example>,
@@ -64,7 +63,6 @@ export async function checkTask<Example>(
       ...(isDeepStrictEqual(await batch(examples), both) ? [] : ['collate gives other numbers the second time']),
       ...[both, ...single].flatMap((each) => batchProblems(each, fed)),
     ];
-    // What follows needs batches that fit.
     if (problems.length > 0) return [...new Set(problems)];
     return [
       ...(await findingsLater(() => lossProblems(data, fed, lora, both, single))),
@@ -73,7 +71,7 @@ export async function checkTask<Example>(
   });
 }
 
-/** What the task feeds, with the head that it asks for. */
+/** The model as the task uses it, with its head, outputs and input sizes. */
 function modelOf<Example>(
   model: Model,
   { head, outputs = [], inputSizes = {} }: PreparedTask<Example>,
@@ -114,7 +112,7 @@ async function dataProblems(what: string, data: Dataset<unknown>): Promise<strin
   ];
 }
 
-/** The row of an example that never changes, but for inputs that are said to. */
+/** Compares the row of an unchanging example between draws, except for inputs that may change. */
 async function drawProblems<Example>(data: Pick<PreparedTask<Example>, 'train' | 'collate'>): Promise<string[]> {
   const { train } = data;
   if (!train.isDeterministic) return [];

@@ -1,14 +1,13 @@
-/** @file What must hold of those who follow a run. */
+/** @file Checks trackers of training runs. */
 
 import type { TrainEvent } from '@onnx-lora/sdk';
 import type { TrackedRun, TrackerFactory } from '@onnx-lora/sdk/plugin';
 import { call, findingsLater } from '../failures.ts';
 import { inScratch } from '../lent.ts';
 
-/** What a tracker is told of the run; no settings by default. */
+/** Input of {@link checkTracker}; no settings by default. */
 export type TrackerExamples = Partial<Pick<TrackedRun, 'settings'>>;
 
-/** One of each kind, in an order in which a run tells them. */
 const events: { readonly [Kind in TrainEvent['type']]: Extract<TrainEvent, { readonly type: Kind }> } = {
   step: { type: 'step', step: 1, steps: 2, epoch: 0.5, loss: 1.5, lr: 1e-3, gradNorm: 0.7, samplesPerSecond: 12, secondsLeft: 1, memory: 2e8 }, // prettier-ignore
   warning: { type: 'warning', step: 1, message: 'The loss rises.' },
@@ -19,13 +18,13 @@ const events: { readonly [Kind in TrainEvent['type']]: Extract<TrainEvent, { rea
 };
 
 /**
- * Checks a tracker in a folder of its own: it takes an event of each kind, and closes; and so it does where a run that goes on
- * ends before it has told anything.
+ * Checks a tracker in a temporary folder: it accepts an event of each kind and closes, also if a resumed run ends
+ * without events.
  *
  * @example
  * assert.deepEqual(await checkTracker(jsonLines), []);
  *
- * @returns what the tracker throws; nothing where all is well
+ * @returns errors of the tracker; empty if there are none
  */
 export async function checkTracker(
   factory: TrackerFactory,
@@ -34,7 +33,7 @@ export async function checkTracker(
   const follow = (folder: string, firstStep: number, told: readonly TrainEvent[], close: string): Promise<string[]> =>
     findingsLater(async () => {
       const tracker = await call('create', async () => factory.create({ folder, firstStep, settings }));
-      // As in a run, nothing that was begun is waited for before the end.
+      // As in a run, promises are not awaited before the end.
       const added = told.map((event) =>
         noneLater(() => call(`add of the event "${event.type}"`, async () => tracker.add(event))),
       );
@@ -47,7 +46,7 @@ export async function checkTracker(
   });
 }
 
-/** What a call finds whose result does not matter. */
+/** Problems of a call whose result does not matter. */
 function noneLater(run: () => Promise<unknown>): Promise<string[]> {
   return findingsLater(async () => {
     await run();

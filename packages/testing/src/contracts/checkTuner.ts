@@ -1,4 +1,4 @@
-/** @file What must hold of a tuner. */
+/** @file Checks tuners. */
 
 import { OnnxLoraError, openModel, OrtRuntime } from '@onnx-lora/sdk';
 import { type TunedTensor, type Tuner, definePlugin } from '@onnx-lora/sdk/plugin';
@@ -12,15 +12,14 @@ import { publishModel } from '../models/publishModel.ts';
 import { randomAdapter } from '../randomAdapter.ts';
 
 /**
- * Checks a tuner on a small net of linear layers, with random values in its tensors: what {@link checkAdapterRoundTrip} asks
- * of every adapter (files, the base where no adapter is named, merging where the tuner merges), and its gradients by finite
- * differences. PEFT's own numbers are for {@link conformance}.
+ * Checks a tuner with random values on a small net of linear layers: {@link checkAdapterRoundTrip}, and its gradients
+ * by finite differences. For PEFT's own numbers, see {@link conformance}.
  *
  * @example
  * assert.deepEqual(await checkTuner(ia3, { feedforward_modules: ['encoder.1'] }), []);
  *
  * @param settings of the tuner, its defaults without; the layers are `encoder.0` and `encoder.1`
- * @returns what does not hold, and what its functions throw; nothing where all is well
+ * @returns the problems found, including errors; empty if there are none
  */
 export async function checkTuner(tuner: Tuner, settings: Readonly<Record<string, unknown>> = {}): Promise<string[]> {
   try {
@@ -52,7 +51,7 @@ async function problemsOf(
   ];
 }
 
-/** The same tuner, of which a call that fails says which it was. */
+/** The tuner, with errors that name the failing call. */
 function watched(tuner: Tuner): Tuner {
   const calls = <Part extends object>(part: Part, inside: Inside = {}, nameOf = (key: string): string => key): Part =>
     new Proxy(Object.create(part) as Part, {
@@ -71,5 +70,5 @@ function watched(tuner: Tuner): Tuner {
   return calls(tuner, { tune: (tuning) => calls(tuning, { tensors, unmerged }), training: (hooks) => calls(hooks) });
 }
 
-/** What becomes of a part's properties, and of what its functions give, by their names. */
+/** How to wrap a part's properties and results of its functions, by name. */
 type Inside = Readonly<Record<string, (part: object) => object>>;

@@ -1,9 +1,9 @@
-/** @file Whether a tensor is what a graph's input takes. */
+/** @file Compares tensors with graph inputs. */
 
 import type { Tensor } from '@onnx-lora/sdk';
 import type { GraphPort } from '@onnx-lora/sdk/tasks';
 
-/** What of a tensor's type and shape does not fit; a named dimension takes any size. */
+/** Mismatches between a tensor and a port; a symbolic dimension accepts any size. */
 export function portProblems(what: string, { type, dims }: Tensor, port: GraphPort): string[] {
   if (type !== port.type) return [`${what} is ${type}, but the input takes ${port.type}`];
   const fits =
@@ -12,7 +12,7 @@ export function portProblems(what: string, { type, dims }: Tensor, port: GraphPo
   return fits ? [] : [`${what} has shape [${dims.join(', ')}], but the input takes [${port.dims?.join(', ')}]`];
 }
 
-/** Numbers that are none. */
+/** The first number that is not finite, as a problem. */
 export function valueProblems(what: string, { type, data }: Tensor): string[] {
   const isFloat = type === 'float32' || type === 'float64';
   const at = isFloat ? (data as Float32Array).findIndex((each) => !Number.isFinite(each)) : -1;

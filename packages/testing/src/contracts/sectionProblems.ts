@@ -1,10 +1,9 @@
-/** @file Whether a section of a report is what its kind says. */
+/** @file Validates report sections. */
 
 import type { ReportSection } from '@onnx-lora/sdk/tasks';
 
 type Kind = ReportSection['kind'];
 
-/** What the parts of a section must fit, beside that all numbers are finite. */
 const shapes: { readonly [K in Kind]: (section: Extract<ReportSection, { readonly kind: K }>) => string[] } = {
   gallery: ({ pictures }) =>
     pictures.flatMap(({ image, alt }, i) => [
@@ -28,7 +27,7 @@ const shapes: { readonly [K in Kind]: (section: Extract<ReportSection, { readonl
   logo: () => [],
 };
 
-/** What is wrong with a section, each beginning with its title. */
+/** Problems of a section, each with its title. */
 export function sectionProblems(section: ReportSection): string[] {
   const { kind, title } = section;
   if (!Object.hasOwn(shapes, kind))
@@ -38,7 +37,7 @@ export function sectionProblems(section: ReportSection): string[] {
   return title.trim() === '' ? ['a section has no title', ...problems] : problems;
 }
 
-/** `row 2 has 3 cells for 4 columns`. */
+/** A mismatch of lengths: `row 2 has 3 cells for 4 columns`. */
 function lengthProblems(
   begin: string,
   { length }: readonly unknown[],
@@ -49,7 +48,7 @@ function lengthProblems(
   return length === wanted ? [] : [`${begin} ${length} ${things} for ${wanted} ${others}`];
 }
 
-/** Numbers that are none, by where they are: `rows[0][2] is NaN`. */
+/** Numbers that are not finite, with their paths: `rows[0][2] is NaN`. */
 function numberProblems(at: string, value: unknown): string[] {
   if (typeof value === 'number') return Number.isFinite(value) ? [] : [`${at} is ${value}`];
   if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return [];

@@ -1,40 +1,41 @@
-/** @file Holds the gradients that a model is trained with against finite differences of its loss. */
+/** @file Checks a model's training gradients by finite differences of the loss. */
 
 import { OnnxLoraError, type LoraOptions, type Model, type Feeds, float32, type Tensor } from '@onnx-lora/sdk';
 import type { LossFragment } from '@onnx-lora/sdk/tasks';
 import { planAdapter } from '@onnx-lora/sdk/core';
 import { Random } from '@onnx-lora/sdk/data';
+import { released } from '../lent.ts';
 import { compareGradients, type Difference, largestMagnitude } from '../conformance/compare.ts';
 import { finerSteps, modelSteps, slopes } from './finiteDifferences.ts';
 import { randomTrainer } from './randomTrainer.ts';
 import { wideLoss } from './wideLoss.ts';
 
-/** What {@link checkGradients} differentiates. */
+/** Input of {@link checkGradients}. */
 export interface CheckGradientsOptions {
-  /** The adapter; by default what the model's family recommends, of rank 8. */
+  /** The adapter; by default the family's recommendation, of rank 8. */
   readonly lora?: LoraOptions;
-  /** The loss, such as that of a prepared task: `data.loss`. */
+  /** The loss, such as a prepared task's `data.loss`. */
   readonly loss: LossFragment;
-  /** One batch, as the task's `collate` gives it. */
+  /** The feeds of a batch, as `collate` makes them. */
   readonly inputs: Feeds;
-  /** What the loss compares the outputs with, as `collate` gives it. */
+  /** Targets of the loss, as `collate` makes them. */
   readonly targets: Feeds;
-  /** How many elements of each tensor are checked, the largest among them; 8 by default. */
+  /** Elements to check per tensor, the largest among them; 8 by default. */
   readonly elements?: number;
-  /** Seeds the adapter's values and the choice of elements; 1 by default. */
+  /** Seed of the adapter's values and of the elements; 1 by default. */
   readonly seed?: number;
 }
 
-/** How far a gradient may be off, of the tensor's largest: single precision in the gradient, or in the differences as well. */
+/** Tolerances, relative to the tensor's largest gradient, for differences in double and in single precision. */
 const tolerances = { float64: { ofLargest: 1e-3 }, float32: { ofLargest: 5e-3 } } as const;
 
 /**
- * Checks the gradient of each tensor that would be trained, on one batch: that which the SDK computes, with all that
- * training does to a graph, against central differences of the loss, in double precision where ONNX Runtime has the kernels.
- * The adapter has random values, so that no gradient is zero as B is.
+ * Checks the gradient of each trained tensor on one batch: the SDK's, with all rewrites of training, against central
+ * differences of the loss, in double precision where ONNX Runtime has the kernels. The adapter has random values, since
+ * B = 0 would make gradients zero.
  *
- * A loss that stops gradients on purpose, and a graph that rounds, differ from their differences rightly. Tensors of a tuner that
- * says so (`ownGradient`) are left out.
+ * A loss that stops gradients on purpose and a graph that rounds rightly differ. Tensors of tuners with `ownGradient`
+ * are not checked.
  *
  * @example
  * const data = await task.prepare(model);
@@ -42,9 +43,9 @@ const tolerances = { float64: { ofLargest: 1e-3 }, float32: { ofLargest: 5e-3 } 
  * const found = await checkGradients(model, { loss: data.loss, ...batch });
  * assert.deepEqual(found.filter(({ problem }) => problem), []);
  *
- * @returns an entry per tensor, by the name of its graph input
- * @throws OnnxLoraError `TARGET_NOT_FOUND`, `NO_GRADIENT`; `CONFIG_INVALID` for DoRA; `LOSS_NOT_FINITE` where the loss of the batch is no number;
- *   `MODEL_UNSUPPORTED` for models in 16-bit floats
+ * @returns a comparison per tensor, by the name of its graph input
+ * @throws OnnxLoraError `TARGET_NOT_FOUND`, `NO_GRADIENT`; `CONFIG_INVALID` for DoRA; `LOSS_NOT_FINITE` if the loss of
+ *   the batch is not finite; `MODEL_UNSUPPORTED` for models in 16-bit floats
  */
 export async function checkGradients(
   model: Model,
@@ -59,7 +60,7 @@ export async function checkGradients(
   }
   const random = new Random(seed);
   const trainer = randomTrainer(model, plan, loss, seed);
-  try {
+  return released(trainer, async () => {
     const found = await trainer.lossAndGradients(inputs, targets);
     if (!Number.isFinite(found.loss)) {
       throw new OnnxLoraError(
@@ -70,7 +71,7 @@ export async function checkGradients(
     const scale = largest([...found.gradients.values()].map((each) => float32(each, [each.length])));
     const request = { base: model.onnx.model, name: model.name, plan, loss, inputs, targets };
     const { session, precision, lossAt } = await wideLoss(request, trainer.parameters!);
-    try {
+    return released(session, async () => {
       const differences: Difference[] = [];
       for (const { input, value } of trainer.parameters!.all) {
         if (input.tensor.ownGradient) continue;
@@ -93,15 +94,11 @@ export async function checkGradients(
         differences.push(difference);
       }
       return differences;
-    } finally {
-      await session.release();
-    }
-  } finally {
-    await trainer.release();
-  }
+    });
+  });
 }
 
-/** Numbers of some elements: that of the largest gradient, and others at random. */
+/** Indices of the element with the largest gradient and of random others. */
 function pick(gradient: Float32Array, count: number, random: Random): number[] {
   const top = gradient.reduce((at, each, i) => (Math.abs(each) > Math.abs(gradient[at]!) ? i : at), 0);
   const others = random.permutation(gradient.length).filter((i) => i !== top);

@@ -1,4 +1,4 @@
-/** @file Holds an operator's gradient rule against finite differences, both computed by ONNX Runtime. */
+/** @file Checks an operator's gradient rule by finite differences in ONNX Runtime. */
 
 import { OnnxLoraError, type Session, type Feeds, type Tensor } from '@onnx-lora/sdk';
 import { type Value, GraphBuilder, type InferNode } from '@onnx-lora/sdk/tasks';
@@ -10,48 +10,46 @@ import { cpuSession, modelOf } from '../graphs.ts';
 import { slopes, stepSizes } from './finiteDifferences.ts';
 import { type FloatType, type OperatorCase, operands, randomTensor } from './operands.ts';
 
-/** Several operators together: emits them from the inputs and returns what the loss reads. */
+/** Emits several operators from the inputs, and returns what the loss reads. */
 export type Composite = (g: GraphBuilder, inputs: readonly Value[]) => Value;
 
-/** How far a gradient is from the finite difference. */
+/** Comparison of a gradient with the finite difference. */
 export interface OperatorGradient {
-  /** Number of the input that was differentiated by. */
+  /** Index of the input. */
   readonly input: number;
-  /** Largest difference of an element, relative to the largest element (at least 1). */
+  /** Largest error of an element, relative to the largest element (at least 1). */
   readonly error: number;
-  /** What the method itself allows. */
+  /** Largest error allowed by the method. */
   readonly tolerance: number;
-  /** What is wrong, where the error is larger. */
+  /** The problem, if the error is larger. */
   readonly problem?: string;
 }
 
 /** Options of {@link checkOperator}. */
 export interface CheckOperatorOptions {
-  /** Rules of operators that the SDK does not know, as a plugin brings them. */
+  /** Rules of operators that the SDK does not know, as a plugin contributes them. */
   readonly operators?: readonly OperatorRule[];
-  /** Seeds values and the weights of the outputs; 1 by default. */
+  /** Seed of values and output weights; 1 by default. */
   readonly seed?: number;
 }
 
-/** Errors of the five-point differences themselves. */
 const tolerances = { float32: 2e-5, float64: 1e-8 } as const;
 
 /**
- * Checks the gradient of an operator by every float input that its rule differentiates by.
+ * Checks an operator's gradients by every float input that its rule differentiates.
  *
- * The loss is ⟨w, f(x)⟩ with w random. The other side is its five-point difference along every element of every input, whose
- * error is of order step⁴: float64 agrees to 1e-8, and float32, with a wide step, to 2e-5.
+ * The loss is ⟨w, f(x)⟩ with random w. It is compared with the five-point difference along every element of every
+ * input, whose error is of order step⁴: float64 agrees to 1e-8, and float32, with a wide step, to 2e-5.
  *
  * @example
  * const inverse: OperatorRule = { domain: 'com.microsoft', op: 'Inverse', gradient: [({ g, dy, y }) => …], infer: … };
  * const found = await checkOperator('Inverse', { domain: 'com.microsoft', inputs: [[2, 3, 3]] }, { operators: [inverse] });
  * assert.deepEqual(found.filter(({ problem }) => problem), []);
  *
- * @param op type of the operator; or what emits several, to check that their rules go together
- * @returns an entry per input; none where the rule differentiates by none. Where a function of the rule throws, one entry
- *   whose problem says so
- * @throws OnnxLoraError `NO_GRADIENT` where there is no rule; `PLUGIN_INVALID` for a gradient of another type or shape than
- *   its input; `RUNTIME_FAILED` where ONNX Runtime cannot run the operator
+ * @param op type of the operator, or a function that emits several, to check their rules together
+ * @returns a comparison per differentiated input; if a function of the rule throws, one with that problem
+ * @throws OnnxLoraError `NO_GRADIENT` without a rule; `PLUGIN_INVALID` for a gradient whose type or shape differs from
+ *   its input's; `RUNTIME_FAILED` if ONNX Runtime cannot run the operator
  */
 export async function checkOperator(
   op: string | Composite,
@@ -60,7 +58,7 @@ export async function checkOperator(
 ): Promise<OperatorGradient[]> {
   const { type = 'float64' } = check;
   let graphs: OperatorGraphs;
-  // The input whose gradient was asked for last.
+  // The input that was differentiated last.
   const at = { input: 0 };
   try {
     const operators = options.operators?.map((rule) => watched(rule, at));
@@ -90,7 +88,7 @@ export async function checkOperator(
   }
 }
 
-/** The same rule, of which a call that fails says which it was. */
+/** The rule, with errors that name the failing call. */
 function watched(rule: OperatorRule, at: { input: number }): OperatorRule {
   const { domain, op, gradient } = rule;
   const own =
@@ -108,24 +106,21 @@ function watched(rule: OperatorRule, at: { input: number }): OperatorRule {
   };
 }
 
-/** An operator alone, and with its gradients behind it. */
+/** Graphs of an operator, forward and with its gradients. */
 export interface OperatorGraphs {
-  /** Yields the values that the loss reads. */
+  /** Computes the values that the loss reads. */
   readonly forward: ModelProto;
-  /** Yields the loss, then the gradients. */
+  /** Computes the loss and the gradients. */
   readonly backward: ModelProto;
   readonly feeds: Record<string, Tensor>;
   readonly read: readonly Value[];
-  /** Random weights of the outputs in the loss, one for each of `read`. */
+  /** Random weights of the outputs in the loss, one per value of `read`. */
   readonly weights: readonly Value[];
-  /** The gradient by number of the input. */
+  /** Gradients by index of the input. */
   readonly gradients: ReadonlyMap<number, Value>;
 }
 
-/**
- * The graphs that a check runs: the loss is differentiated by every float input that the operator's rule differentiates by,
- * or all of a composite.
- */
+/** Makes a check's graphs: the loss is differentiated by every float input that the rule covers, or a composite has. */
 export function operatorGraphs(
   op: string | Composite,
   check: OperatorCase,
@@ -190,7 +185,6 @@ export function operatorGraphs(
   };
 }
 
-/** Gives nodes the rules of their operators. */
 function annotator(operators: readonly OperatorRule[]): (node: NodeProto) => NodeProto {
   const rules = new Map(operators.map((rule) => [operatorName(rule.domain, rule.op), rule]));
   return (node) => {
@@ -199,7 +193,7 @@ function annotator(operators: readonly OperatorRule[]): (node: NodeProto) => Nod
   };
 }
 
-/** @throws OnnxLoraError `PLUGIN_INVALID` for a gradient that does not look like what it is the gradient of */
+/** @throws OnnxLoraError `PLUGIN_INVALID` for a gradient whose type or shape differs from its input's */
 function requireLike(found: Tensor, { type, dims }: Tensor, inferred: Value, input: number): void {
   const isLike = found.type === type && found.dims.join() === dims.join();
   if (isLike && inferred.shape?.join() === dims.join()) return;
@@ -210,7 +204,7 @@ function requireLike(found: Tensor, { type, dims }: Tensor, inferred: Value, inp
   );
 }
 
-/** ⟨w, f(x)⟩, summed in float64 whatever f is computed in. */
+/** ⟨w, f(x)⟩, summed in float64 whatever the type of f. */
 async function weighted(
   session: Session,
   feeds: Feeds,

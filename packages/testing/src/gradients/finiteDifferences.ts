@@ -1,31 +1,22 @@
-/** @file Slopes of a function of many numbers by central differences. */
+/** @file Numerical derivatives by central differences. */
 
-/**
- * How far each of four steps goes. Doubles leave eight digits at the small one. Singles need a wide one, so that their
- * rounding, of 1 in 10⁷, is little beside the difference.
- */
+/** Step sizes. Singles need a wide one, so that their rounding is small against the difference. */
 export const stepSizes: Readonly<Record<'float32' | 'float64', number>> = { float32: 4e-2, float64: 2e-3 };
 
-/**
- * Steps for whole models: in doubles so small that hardly any of them crosses a bend, such as that of Relu.
- */
+/** Step sizes for whole models: in doubles, small enough to cross hardly any kink, such as that of Relu. */
 export const modelSteps: typeof stepSizes = { float32: 4e-2, float64: 1e-6 };
 
-/**
- * Steps to try where slopes at {@link modelSteps} are not what they should be. In singles a wide step crosses bends, and a small
- * one drowns in rounding; which is worse depends on the model. A gradient that is wrong agrees at none of them.
- */
+/** Steps to try on a mismatch: in singles, wide ones cross kinks and small ones drown in rounding. */
 export const finerSteps: Readonly<Record<'float32' | 'float64', readonly number[]>> = {
   float32: [1e-2, 2.5e-3, 6e-4],
   float64: [],
 };
 
 /**
- * The slope of `f` along some of its coordinates, each by five points: the error is of order step⁴.
+ * Derivatives of `f` by some coordinates, by five-point differences with an error of order step⁴.
  *
- * @param at where; is changed while it runs, and is as it was afterwards
- * @param elements which coordinates
- * @param f reads `at`
+ * @param at the point, which `f` reads; it is changed meanwhile, and restored
+ * @param elements the coordinates
  */
 export async function slopes(
   at: Float32Array | Float64Array,

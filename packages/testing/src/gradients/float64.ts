@@ -1,4 +1,4 @@
-/** @file A graph in double precision as far as some inputs reach, for differences that rounding would drown. */
+/** @file Converts a graph to double precision, for finite differences that rounding would drown. */
 
 import type { Feeds } from '@onnx-lora/sdk';
 import { type Value, GraphBuilder } from '@onnx-lora/sdk/tasks';
@@ -21,12 +21,12 @@ const FLOAT32 = dataTypeNumber('float32');
 const FLOAT64 = dataTypeNumber('float64');
 
 /**
- * The same graph with float64 in place of float32 where values depend on `inputs`, which are fed as float64 themselves. What
- * does not depend on them stays as it is, and is widened where it meets them. ONNX Runtime has no float64 kernels for some
- * operators: those of `float64Forms.ts` are made of others, for the rest making a session fails.
+ * Converts float32 to float64 where values depend on `inputs`, which are fed as float64. Other values stay, and are
+ * cast where they meet these. ONNX Runtime has no float64 kernels for some operators: those of `float64Forms.ts` are
+ * decomposed, and for the rest making a session fails.
  *
- * @param feeds what the graph is going to be fed, for its shapes
- * @returns undefined where values inside a subgraph or of a recurrent operator depend on the inputs, or where types are not known
+ * @param feeds the later feeds, for their shapes
+ * @returns undefined if values inside a subgraph or of a recurrent operator depend on the inputs, or types are unknown
  */
 export function toFloat64(
   model: ModelProto & { readonly graph: GraphProto },
@@ -47,7 +47,7 @@ export function toFloat64(
   const nodes: NodeProto[] = [];
   const g = new GraphBuilder({ opset: opsetOf(model), infer: inferNode, prefix: 'float64/' });
 
-  /** A float32 value that does not depend on the inputs, in double precision. */
+  /** Casts a float32 value that does not depend on the inputs. */
   const widened = (name: string): string => {
     const found = wide.get(name) ?? `float64/of/${name}`;
     if (wide.has(name)) return found;
@@ -105,12 +105,12 @@ export function toFloat64(
   };
 }
 
-/** ONNX Runtime takes them in double precision, and says at the first run that it cannot compute them. */
+/** Operators that ONNX Runtime accepts in double precision but cannot compute, failing at the first run. */
 const inSinglesOnly: ReadonlySet<string> = new Set(['GRU', 'LSTM', 'RNN']);
 
 const castTo: AttributeProto = { name: 'to', type: 2, i: FLOAT64 };
 
-/** Attributes that name the type of what is made. */
+/** Converts attributes that name the type of the output. */
 function inFloat64(attribute: AttributeProto): AttributeProto {
   if (attribute.name === 'to' && Number(attribute.i) === FLOAT32) return castTo;
   if (attribute.name === 'value' && attribute.t?.dataType === FLOAT32) {

@@ -1,17 +1,17 @@
-/** @file Operators that ONNX Runtime does not compute in double precision, made of those that it does. */
+/** @file Decompositions of operators without float64 kernels in ONNX Runtime. */
 
 import type { Tensor } from '@onnx-lora/sdk';
 import { type GraphBuilder, type Value, sizeOf } from '@onnx-lora/sdk/tasks';
 import type { NodeProto, ValueType } from '@onnx-lora/sdk/plugin';
 import { windowOf, isStatic, floatAttribute, intAttribute, intsAttribute, stringAttribute } from '@onnx-lora/sdk/core';
 
-/** Points of the quadrature, with which the error stays below 1e-13. */
+/** Points of the quadrature, for an error below 1e-13. */
 const POINTS = 32;
 
 /** Beyond it, erf is 1 to the last digit. */
 const LARGEST = 6;
 
-/** `2x ÷ √π · ∫₀¹ exp(−x²t²) dt`, by Gauss and Legendre's quadrature. */
+/** erf as `2x ÷ √π · ∫₀¹ exp(−x²t²) dt`, by Gauss-Legendre quadrature. */
 export function erfFloat64(g: GraphBuilder, x: Value): Value {
   const { nodes, weights } = gaussLegendre(POINTS);
   const bounded = g.Max(g.Min(x, LARGEST), -LARGEST);
@@ -22,7 +22,7 @@ export function erfFloat64(g: GraphBuilder, x: Value): Value {
   return g.Mul(bounded, g.Reshape(integral, g.Shape(x)));
 }
 
-/** Nodes and weights on [0, 1]: roots of Legendre's polynomial of degree n, found by Newton's method. */
+/** Nodes and weights on [0, 1]: roots of the Legendre polynomial of degree n, by Newton's method. */
 function gaussLegendre(n: number): { readonly nodes: readonly number[]; readonly weights: readonly number[] } {
   const nodes: number[] = [];
   const weights: number[] = [];
@@ -46,7 +46,7 @@ function float64(values: readonly number[], dims: readonly number[]): Tensor {
   return { type: 'float64', dims, data: Float64Array.from(values) };
 }
 
-/** Makes a node's first output, of this shape, from its inputs; undefined where a form of it is not covered. */
+/** Decomposes a node into its first output, of this shape; undefined for unsupported variants. */
 type Form = (
   g: GraphBuilder,
   node: NodeProto,
@@ -54,7 +54,6 @@ type Form = (
   shape: ValueType['shape'],
 ) => Value | undefined;
 
-/** By type of a standard operator. */
 const forms: Readonly<Record<string, Form>> = {
   Erf: (g, _, [x]) => x && erfFloat64(g, x),
   Atan: (g, _, [x]) => x && arctangent(g, x),
@@ -64,7 +63,7 @@ const forms: Readonly<Record<string, Form>> = {
   Resize: (g, node, [x], shape) => x && repeated(g, node, x, shape),
   HardSigmoid: (g, node, [x]) =>
     x && g.emit('Clip', [g.Add(g.Mul(x, floatAttribute(node, 'alpha', 0.2)), floatAttribute(node, 'beta', 0.5)), g.scalar(0, 'float64'), g.scalar(1, 'float64')]), // prettier-ignore
-  // As Sigmoid, ONNX Runtime would make x · σ(x) an operator that it has no such kernel of.
+  // Written as Sigmoid, ONNX Runtime would fuse x · σ(x) into an operator without a float64 kernel.
   Sigmoid: (g, _, [x]) => x && g.Reciprocal(g.Add(g.Exp(g.Neg(x)), 1)),
   // max(x, 0) + ln(1 + e^−|x|)
   Softplus: (g, _, [x]) => x && g.Add(g.Max(x, 0), g.Log(g.Add(g.Exp(g.Neg(g.Abs(x))), 1))),
@@ -77,12 +76,12 @@ const forms: Readonly<Record<string, Form>> = {
     ),
 };
 
-/** The form of a node's operator, where it needs one. */
+/** The decomposition of a node's operator, if it needs one. */
 export function float64Form({ opType = '', domain = '' }: NodeProto): Form | undefined {
   return domain === '' && Object.hasOwn(forms, opType) ? forms[opType] : undefined;
 }
 
-/** `atan x = 2 atan(x / (1 + √(1 + x²)))`, three times, and below tan π/16 the series `x − x³/3 + x⁵/5 …`: 16 digits. */
+/** `atan x = 2 atan(x / (1 + √(1 + x²)))`, three times, then `x − x³/3 + x⁵/5 …` below tan π/16: 16 digits. */
 function arctangent(g: GraphBuilder, x: Value): Value {
   const half = (y: Value): Value => g.Div(y, g.Add(g.Sqrt(g.Add(g.Mul(y, y), 1)), 1));
   const small = half(half(half(x)));
@@ -92,7 +91,7 @@ function arctangent(g: GraphBuilder, x: Value): Value {
   return g.Mul(g.Mul(series, small), 8);
 }
 
-/** What each window reads, as columns, times the kernel as a matrix, group by group. */
+/** im2col: the windows as columns, times the kernel as a matrix, per group. */
 function convolution(g: GraphBuilder, node: NodeProto, x: Value, w: Value, b: Value | undefined): Value | undefined {
   if (!isStatic(x.shape) || !isStatic(w.shape) || g.opset < 11) return undefined;
   const [batch, , ...image] = x.shape as [number, number, ...number[]];
@@ -119,7 +118,7 @@ function convolution(g: GraphBuilder, node: NodeProto, x: Value, w: Value, b: Va
   return b ? g.Add(product, g.Reshape(b, [filters, ...kernel.map(() => 1)])) : product;
 }
 
-/** The means of windows without padding: a convolution of each channel alone. */
+/** Average pooling without padding: a depthwise convolution. */
 function average(g: GraphBuilder, node: NodeProto, x: Value): Value | undefined {
   const kernel = intsAttribute(node, 'kernel_shape') ?? [];
   if (!isStatic(x.shape) || intAttribute(node, 'ceil_mode', 0) !== 0) return undefined;
@@ -131,7 +130,7 @@ function average(g: GraphBuilder, node: NodeProto, x: Value): Value | undefined 
   return y && g.Reshape(y, [batch, channels, ...(y.shape as number[]).slice(2)]);
 }
 
-/** A transposed convolution of an image whose windows lie side by side: each point becomes a tile. */
+/** A transposed convolution with stride equal to the kernel size: each point becomes a tile. */
 function tiles(g: GraphBuilder, node: NodeProto, x: Value, w: Value, b: Value | undefined): Value | undefined {
   if (!isStatic(x.shape) || !isStatic(w.shape) || w.shape.length !== 4) return undefined;
   const [batch, channels, height, width] = x.shape as [number, number, number, number];
@@ -147,7 +146,7 @@ function tiles(g: GraphBuilder, node: NodeProto, x: Value, w: Value, b: Value | 
   return b ? g.Add(y, g.Reshape(b, [filters, 1, 1])) : y;
 }
 
-/** Resize by whole factors to the nearest: each point is repeated. */
+/** Nearest-neighbour Resize by integer factors: repeats each point. */
 function repeated(g: GraphBuilder, node: NodeProto, x: Value, shape: ValueType['shape']): Value | undefined {
   const isNearest =
     stringAttribute(node, 'mode', 'nearest') === 'nearest' &&

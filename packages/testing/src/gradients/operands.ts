@@ -1,4 +1,4 @@
-/** @file What an operator under test is fed: shapes and values as they are written down, made into tensors. */
+/** @file Operands of operator checks, from their descriptions. */
 
 import { float32, int64, type Tensor, type TensorData } from '@onnx-lora/sdk';
 import { type Value, toHalf, toShorts, sizeOf } from '@onnx-lora/sdk/tasks';
@@ -6,56 +6,56 @@ import type { Random } from '@onnx-lora/sdk/data';
 import type { Attributes } from '@onnx-lora/sdk/plugin';
 
 /**
- * Where an input's values are drawn from: `any` is [−1.5, 1.5), `positive` [0.5, 2), `nonzero` 0.3 to 1.5 away from zero on
- * either side, `small` [−0.4, 0.4), `large` [2, 3), `distinct` values that are at least 0.3 apart and less than 0.1 away
- * from a multiple of ½ (of ¼, where their number is odd).
+ * Distribution of an input's values: `any` is [−1.5, 1.5), `positive` [0.5, 2), `nonzero` ±[0.3, 1.5), `small` [−0.4,
+ * 0.4), `large` [2, 3), `distinct` at least 0.3 apart and within 0.1 of a multiple of ½ (of ¼, for an odd number of
+ * values).
  */
 export type ValueDomain = 'any' | 'positive' | 'nonzero' | 'small' | 'large' | 'distinct';
 
-/** An operand of the operator under test. A plain list of numbers is the shape of a float input over `any`. */
+/** An operand of the checked operator. A plain list of numbers is the shape of a float input over `any`. */
 export type OperandSpec =
   | readonly number[]
   | { readonly shape: readonly number[]; readonly domain: ValueDomain }
   /** A float input with these values. */
   | { readonly floats: readonly number[]; readonly dims: readonly number[] }
-  /** An int64 constant that the graph knows, one-dimensional unless told otherwise. */
+  /** An int64 constant, one-dimensional by default. */
   | { readonly ints: readonly number[]; readonly dims?: readonly number[] }
-  /** A one-dimensional float32 constant that the graph knows. */
+  /** A one-dimensional float32 constant. */
   | { readonly scales: readonly number[] }
-  /** An int64 tensor that is only known at run time. */
+  /** An int64 input. */
   | { readonly fed: readonly number[]; readonly dims: readonly number[] }
-  /** A condition, only known at run time. */
+  /** A bool input. */
   | { readonly bools: readonly number[]; readonly dims: readonly number[] }
   /** The same value as that input. */
   | { readonly same: number }
-  /** An optional input that is left out. */
+  /** An omitted optional input. */
   | undefined;
 
-/** The element types that a check can be run in. */
+/** Element types of a check. */
 export type FloatType = 'float16' | 'float32' | 'float64';
 
-/** One check of one operator. */
+/** A check of an operator. */
 export interface OperatorCase {
-  /** The operands, in the order of the operator's inputs. */
+  /** Operands in the order of the operator's inputs. */
   readonly inputs: readonly OperandSpec[];
-  /** Attributes of the node; those that are missing have the operator's defaults. */
+  /** Attributes of the node; the operator's defaults for missing ones. */
   readonly attributes?: Attributes;
-  /** 18 unless told otherwise. */
+  /** Opset; 18 by default. */
   readonly opset?: number;
-  /** Domain of the operator, such as `com.microsoft`; ONNX's own unless told otherwise. */
+  /** Domain of the operator, such as `com.microsoft`; ONNX's own by default. */
   readonly domain?: string;
-  /** float64 unless told otherwise: float32 is for operators that the CPU provider computes in nothing else. */
+  /** float64 by default; float32 is for operators without another type in the CPU provider. */
   readonly type?: 'float32' | 'float64';
-  /** How many outputs the node has; 1 unless told otherwise. */
+  /** Number of outputs; 1 by default. */
   readonly outputs?: number;
-  /** Outputs that the loss reads; all unless told otherwise. */
+  /** Outputs that the loss reads; all by default. */
   readonly read?: readonly number[];
 }
 
-/** An operand made ready: a value that is fed, or one with the tensor that the graph holds. */
+/** A prepared operand: a fed value, or one with a constant tensor. */
 export type PreparedOperand = Value | (Value & { readonly tensor: Tensor }) | undefined;
 
-/** Values for the inputs of a case, by the names `x0`, `x1` … */
+/** Prepares the operands of a case, named `x0`, `x1` … */
 export function operands(
   inputs: readonly OperandSpec[],
   type: FloatType,
@@ -85,7 +85,7 @@ export function operands(
   return { operands: prepared, feeds };
 }
 
-/** A tensor of values drawn from a domain. */
+/** Draws a tensor. */
 export function randomTensor(type: FloatType, dims: readonly number[], domain: ValueDomain, random: Random): Tensor {
   const size = sizeOf(dims);
   const order = random.permutation(size);

@@ -1,4 +1,4 @@
-/** @file A trainer whose adapter has random values, so that no gradient is zero as B is. */
+/** @file A trainer for an adapter with random values, since B = 0 would make gradients zero. */
 
 import { type Model, OrtRuntime } from '@onnx-lora/sdk';
 import type { LossFragment } from '@onnx-lora/sdk/tasks';
@@ -6,10 +6,10 @@ import { type AdapterPlan, type DrawMask, MaskDrawer, ParameterSet, Trainer } fr
 import { Random } from '@onnx-lora/sdk/data';
 import { withoutZeros } from '../randomAdapter.ts';
 
-/** The same for each step, for losses that are compared. */
+/** The same masks for each step, for comparable losses. */
 export const drawOnce: DrawMask = (mask) => new MaskDrawer(1).next([mask])[0]![1].data as Float32Array;
 
-/** On the CPU and with one thread, so that results repeat. To be released. */
+/** Runs on the CPU with one thread, so that results are reproducible. Release it. */
 export function randomTrainer(model: Model, plan: AdapterPlan, loss: LossFragment, seed = 1): Trainer {
   const random = new Random(seed);
   return new Trainer({

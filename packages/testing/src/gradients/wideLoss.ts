@@ -1,4 +1,4 @@
-/** @file The loss of an adapted model as a function of the trained values, for finite differences. */
+/** @file The loss as a function of the trained values, for finite differences. */
 
 import type { Feeds, Tensor } from '@onnx-lora/sdk';
 import type { LossFragment } from '@onnx-lora/sdk/tasks';
@@ -16,31 +16,21 @@ import { port } from '../graphs.ts';
 import { floatTensor, wideSession, type WideSession } from './wideSession.ts';
 import { drawOnce } from './randomTrainer.ts';
 
-/** A loss of an adapted model. */
 interface WideLossRequest extends AdaptedGraphRequest {
-  /** The loss. */
   readonly loss: LossFragment;
-  /** What the loss compares outputs with. */
   readonly targets: Feeds;
-  /** What the model is called, for messages. */
   readonly name: string;
 }
 
-/** A session of the loss, and the loss as a function. */
 interface WideLoss extends WideSession {
   readonly lossAt: {
-    /** Trained values by graph input, to be changed between runs. */
+    /** Trained values by graph input, which may be changed between runs. */
     readonly values: ReadonlyMap<string, Float32Array | Float64Array>;
     run(): Promise<number>;
   };
 }
 
-/**
- * The loss as a function of the trained values, in double precision where ONNX Runtime has the kernels, without any gradient
- * in the graph. The session is to be released.
- *
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a graph in 16-bit floats
- */
+/** Makes the loss a function of the trained values, in double precision where possible. Release the session. */
 export async function wideLoss(request: WideLossRequest, parameters: ParameterSet): Promise<WideLoss> {
   const { base, inputs, targets, name } = request;
   const adapted = atOnce(adaptedGraph(request));

@@ -1,11 +1,11 @@
-/** @file Runs a graph in double precision where ONNX Runtime can, else in single. */
+/** @file Sessions in double precision where ONNX Runtime has the kernels. */
 
 import { OnnxLoraError, type Session, type Feeds, type Tensor } from '@onnx-lora/sdk';
 import { type GraphProto, type ModelProto, inferGraph } from '@onnx-lora/sdk/plugin';
 import { cpuSession } from '../graphs.ts';
 import { toFloat64 } from './float64.ts';
 
-/** What a reference computes in. */
+/** Precision of a reference computation. */
 export type Precision = 'float32' | 'float64';
 
 /** A session, and the type in which the chosen inputs are fed. */
@@ -15,12 +15,12 @@ export interface WideSession {
 }
 
 /**
- * Loads a graph so that what depends on some inputs is computed in float64; in float32 where ONNX Runtime lacks a float64
- * kernel for one of the operators, such as Resize.
+ * Loads a graph with everything that depends on `inputs` in float64, or all in float32 if ONNX Runtime lacks a float64
+ * kernel, such as for Resize.
  *
- * @param inputs float inputs of the graph; others stay as they are
- * @param feeds what the graph is going to be fed, for its shapes
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a graph in 16-bit floats, whose differences rounding would drown
+ * @param inputs float inputs to convert
+ * @param feeds the later feeds, for their shapes
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a graph in 16-bit floats, whose rounding drowns differences
  */
 export async function wideSession(
   model: ModelProto & { readonly graph: GraphProto },
@@ -40,14 +40,13 @@ export async function wideSession(
     try {
       return { session: await cpuSession(wide, name), precision: 'float64' };
     } catch (error) {
-      // No kernel of that type.
       if (!(error instanceof OnnxLoraError)) throw error;
     }
   }
   return { session: await cpuSession(model, name), precision: 'float32' };
 }
 
-/** Numbers as a tensor of that precision; no copy where they are of it already. */
+/** Numbers as a tensor of that precision, copied only if converted. */
 export function floatTensor(
   values: Float32Array | Float64Array,
   dims: readonly number[],

@@ -1,13 +1,10 @@
-/** @file A small net of convolutions: strided and padded, in groups, dilated. */
+/** @file A small net of strided, padded, grouped and dilated convolutions. */
 
 import type { Value } from '@onnx-lora/sdk/tasks';
 import type { Attributes } from '@onnx-lora/sdk/plugin';
 import { ModelBuilder, type SmallModel } from './modelBuilder.ts';
 
-/**
- * `x` `[batch, 4, 7, 7]` → `[batch, 3]`: `stem` (strided, padded), `grouped` (two groups), `wide` (dilated, one dimension,
- * without a bias), then the mean and `head`. `seed` seeds the weights; 1 by default.
- */
+/** `x` `[batch, 4, 7, 7]` → `[batch, 3]`: `stem` (strided), `grouped`, `wide` (1D, dilated, no bias), mean, `head`. */
 export function convNet({ seed = 1 }: { readonly seed?: number } = {}): SmallModel {
   const builder = new ModelBuilder({ seed });
   const { g } = builder;

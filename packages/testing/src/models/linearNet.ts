@@ -5,21 +5,19 @@ import { ModelBuilder, type SmallModel } from './modelBuilder.ts';
 
 /** Sizes of a {@link linearNet}. */
 export interface LinearNetSizes {
-  /** Numbers that it reads; 8 by default. */
+  /** Input features; 8 by default. */
   readonly inputs?: number;
-  /** Numbers between layers; 6 by default. */
+  /** Features between layers; 6 by default. */
   readonly hidden?: number;
   /** Hidden layers; 2 by default. */
   readonly layers?: number;
-  /** Numbers that it yields; 3 by default. */
+  /** Output features; 3 by default. */
   readonly outputs?: number;
-  /** Seeds the weights; 1 by default. */
+  /** Seed of the weights; 1 by default. */
   readonly seed?: number;
 }
 
-/**
- * `x` `[batch, inputs]` → `logits` `[batch, outputs]`: `encoder.0`, `encoder.1` … each with tanh behind it, then `head`.
- */
+/** `x` `[batch, inputs]` → `logits` `[batch, outputs]`: layers `encoder.0`, `encoder.1` … with tanh, then `head`. */
 export function linearNet({
   inputs = 8,
   hidden = 6,

@@ -1,4 +1,4 @@
-/** @file Builds small models: nodes by a graph builder, weights by a seeded generator. */
+/** @file Builds small models with seeded random weights. */
 
 import { float32 } from '@onnx-lora/sdk';
 import { type Value, GraphBuilder, sizeOf } from '@onnx-lora/sdk/tasks';
@@ -6,17 +6,17 @@ import { type GraphProto, type ModelProto, tensorProto, inferNode } from '@onnx-
 import { Random } from '@onnx-lora/sdk/data';
 import { port } from '../graphs.ts';
 
-/** A model with its graph, as these builders make it. */
+/** A model with its graph. */
 export type SmallModel = ModelProto & { readonly graph: GraphProto };
 
-/** Emits nodes and weights. The same seed and the same calls give the same model. */
+/** Emits nodes and weights; reproducible by seed. */
 export class ModelBuilder {
-  /** Emits the nodes, by ONNX's names of operators. */
+  /** Emits nodes, by ONNX operator name. */
   readonly g: GraphBuilder;
   readonly #weights: NonNullable<GraphProto['initializer']> = [];
   readonly #random: Random;
 
-  /** An empty model of that opset (17 by default), whose weights are drawn from the seed (1 by default). */
+  /** An empty model with an opset (17 by default) and a seed of its weights (1 by default). */
   constructor({ opset = 17, seed = 1 }: { readonly opset?: number; readonly seed?: number } = {}) {
     this.g = new GraphBuilder({ opset, infer: inferNode, prefix: 'c/' });
     this.#random = new Random(seed);
@@ -29,7 +29,7 @@ export class ModelBuilder {
     return { name, type: 'float32', shape: dims };
   }
 
-  /** The model of all that was emitted. Inputs and outputs must say their types and shapes. */
+  /** The model. Inputs and outputs need types and shapes. */
   model(inputs: readonly Value[], outputs: readonly Value[]): SmallModel {
     return {
       irVersion: 8,
@@ -45,7 +45,7 @@ export class ModelBuilder {
     };
   }
 
-  /** Gives the node emitted last the name of a module's, and its only output a name of its own, where one is given. */
+  /** Names the last node after a module, and optionally its only output. */
   name(node: string, output?: string): void {
     const last = this.g.nodes.at(-1)!;
     last.name = node;

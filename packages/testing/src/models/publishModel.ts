@@ -1,10 +1,10 @@
-/** @file Writes a model as repositories have theirs. */
+/** @file Writes models like published repositories. */
 
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { writeOnnx, type ModelProto } from '@onnx-lora/sdk/plugin';
 
-/** What lies in the folder of a published model. */
+/** Contents of a model's folder. */
 export interface PublishedModel {
   /** The graph with its weights. */
   readonly model: ModelProto;
@@ -14,12 +14,7 @@ export interface PublishedModel {
   readonly preprocessor?: Readonly<Record<string, unknown>>;
 }
 
-/**
- * Writes `onnx/model.onnx`, and the configs where there are such, as `openModel` reads them.
- *
- * @param folder is made where it does not exist
- * @returns the folder
- */
+/** Writes `onnx/model.onnx` and configs, as `openModel` reads them, into a folder, which it makes and returns. */
 export async function publishModel(folder: string, { model, config, preprocessor }: PublishedModel): Promise<string> {
   await mkdir(path.join(folder, 'onnx'), { recursive: true });
   writeOnnx(path.join(folder, 'onnx', 'model.onnx'), model);

@@ -1,23 +1,23 @@
-/** @file Vision Transformers with random weights, named as torch's TorchScript exporter names them. */
+/** @file Vision Transformers with random weights, named as by torch's TorchScript exporter. */
 
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import { ModelBuilder, type SmallModel } from './modelBuilder.ts';
 
 /** Sizes of a {@link visionTransformer}. */
 export interface VisionTransformerSizes {
-  /** Numbers per token; 16 by default. */
+  /** Features per token; 16 by default. */
   readonly hidden?: number;
-  /** 2 by default. */
+  /** Number of layers; 2 by default. */
   readonly layers?: number;
-  /** Heads of attention, of which `hidden` is a multiple; 2 by default. */
+  /** Attention heads, a divisor of `hidden`; 2 by default. */
   readonly heads?: number;
-  /** Pixels along each side; 8 by default. */
+  /** Pixels per side; 8 by default. */
   readonly image?: number;
-  /** Pixels along each side of a patch, of which `image` is a multiple; 4 by default. */
+  /** Pixels per side of a patch, a divisor of `image`; 4 by default. */
   readonly patch?: number;
-  /** 3 by default. */
+  /** Number of classes; 3 by default. */
   readonly classes?: number;
-  /** Seeds the weights; 1 by default. */
+  /** Seed of the weights; 1 by default. */
   readonly seed?: number;
 }
 
@@ -31,10 +31,7 @@ const defaults: Required<VisionTransformerSizes> = {
   seed: 1,
 };
 
-/**
- * A `ViTForImageClassification` with the module names of transformers 4: `pixel_values` `[batch, 3, image, image]` → `logits`
- * `[batch, classes]`.
- */
+/** A `ViTForImageClassification` of transformers 4: `pixel_values` `[batch, 3, size, size]` → `logits`. */
 export function visionTransformer(sizes: VisionTransformerSizes = {}): SmallModel {
   return new Vit({ ...defaults, ...sizes }).model();
 }
@@ -99,7 +96,7 @@ class Vit {
       hidden,
       4 * hidden,
     );
-    // GELU, as the exporter spells it out.
+    // GELU, as the exporter writes it.
     const active = g.Mul(g.Mul(wide, g.Add(g.Erf(g.Div(wide, Math.SQRT2)), 1)), 0.5);
     return g.Add(this.#linear(active, `${path}.output.dense`, 4 * hidden, hidden), middle);
   }
@@ -111,7 +108,7 @@ class Vit {
     const split = g.Concat([batch, g.ints([this.#tokens, heads, width])], 0);
     const project = (role: string): Value => g.Reshape(this.#linear(x, `${path}.${role}`, hidden, hidden), split);
     const [key, value, query] = [project('key'), project('value'), project('query')];
-    // The exporter spreads the factor 1/√width over both sides.
+    // The exporter splits the factor 1/√width between both sides.
     const scores = g.MatMul(
       g.Mul(g.Transpose(query, [0, 2, 1, 3]), width ** -0.25),
       g.Mul(g.Transpose(key, [0, 2, 3, 1]), width ** -0.25),
@@ -121,7 +118,7 @@ class Vit {
     return g.Reshape(g.Transpose(mixed, [0, 2, 1, 3]), joined);
   }
 
-  /** x·W + b, W `[width, out]` without a name of its own, as the exporter folds torch's transpose into it. */
+  /** x·W + b, with an anonymous W `[width, out]`, since the exporter folds torch's transpose into it. */
   #linear(x: Value, path: string, width: number, out: number): Value {
     const weight = this.#builder.weight(`onnx::MatMul_${this.#anonymous++}`, [width, out], 2 / Math.sqrt(width));
     const product = this.g.MatMul(x, weight);

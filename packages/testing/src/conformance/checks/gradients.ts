@@ -1,4 +1,4 @@
-/** @file The gradient of every trained tensor is the one that torch computes. */
+/** @file Checks the gradient of every trained tensor against torch. */
 
 import { float32, type Tensor } from '@onnx-lora/sdk';
 import { ParameterSet, gradientCosines, type MeasuredPrecision } from '@onnx-lora/sdk/core';
@@ -11,7 +11,6 @@ import { trainerFor } from '../trainable.ts';
 
 const PREFIX = 'lora.grad.';
 
-/** The check. */
 export const gradients: Check = {
   name: 'gradients',
   async run(subject, context) {
@@ -42,7 +41,7 @@ export const gradients: Check = {
   },
 };
 
-/** The loss as the training graph computes it, and gradients under PEFT's names and in PEFT's layout. */
+/** The loss of the training graph, and gradients with PEFT's names and layout. */
 async function gradientsOf(
   subject: ConformanceCase,
   { runtime, precision }: CheckContext,
@@ -50,7 +49,7 @@ async function gradientsOf(
   const { trainer, measured } = await trainerFor(subject, runtime, undefined, undefined, false, precision);
   return released(trainer, async () => {
     const { loss, gradients: found } = await trainer.lossAndGradients(subject.feeds, subject.targets);
-    // A parameter's own way back to PEFT's layout is its gradient's, too.
+    // The conversion of a parameter to PEFT's layout also applies to its gradient.
     const asParameters = trainer.parameters!.all.flatMap((parameter) => {
       const value = found.get(parameter.input.name);
       return value ? [{ ...parameter, value }] : [];
@@ -66,7 +65,7 @@ async function gradientsOf(
 const LEAST_COSINE = 0.995;
 const MOST_OF_LOSS = 0.02;
 
-/** In integers, gradients point where they should, and the loss is about what it should be. */
+/** In integer precision, compares directions of gradients and the approximate loss. */
 function alike(
   expected: readonly (readonly [name: string, tensor: Tensor])[],
   actual: ReadonlyMap<string, Tensor>,

@@ -1,4 +1,4 @@
-/** @file The loss on the adapter's outputs is the one that torch computes, independently of gradients. */
+/** @file Checks the loss on the adapter's outputs against torch, without gradients. */
 
 import type { Runtime, Feeds, Tensor } from '@onnx-lora/sdk';
 import { type Value, GraphBuilder } from '@onnx-lora/sdk/tasks';
@@ -12,7 +12,6 @@ import { lossFragment } from '../loss.ts';
 import { caseAdapter, outputsOf, toleranceOf } from '../outputs.ts';
 import { requiredLoss } from '../trainable.ts';
 
-/** The check. */
 export const loss: Check = {
   name: 'loss',
   async run(subject, { runtime }) {
@@ -31,7 +30,6 @@ export const loss: Check = {
   },
 };
 
-/** Runs the loss alone, as a graph that is fed the model's outputs. */
 async function lossOf(
   subject: ConformanceCase,
   fragment: ReturnType<typeof lossFragment>,

@@ -1,4 +1,4 @@
-/** @file The merged model does what the model with the adapter does, and its weights are those that PEFT merges. */
+/** @file Checks merging: outputs against the unmerged model, and weights against PEFT. */
 
 import path from 'node:path';
 import { merge as mergeModel, type MergeResult, type Model, openModel, float32, type Tensor } from '@onnx-lora/sdk';
@@ -9,7 +9,6 @@ import { type Check, judge, notApplicable } from '../check.ts';
 import { compareTensors, type Difference, type Tolerance } from '../compare.ts';
 import { caseAdapter, outputsOf, toleranceOf } from '../outputs.ts';
 
-/** The check. */
 export const merge: Check = {
   name: 'merge',
   async run(subject, { runtime, plugins, scratch }) {
@@ -26,7 +25,7 @@ export const merge: Check = {
     const outputs = Object.entries(unmerged).map(([name, tensor]) =>
       compareTensors(name, merged[name], tensor, outputTolerance(toleranceOf(subject, 'output'), rounding)),
     );
-    // A module that the graph lacks has no weight to merge into.
+    // A module missing from the graph has no weight to merge into.
     const mergeable = [...(subject.merged ?? [])].filter(([name]) => !mayBeAbsent(subject, moduleOf(name)));
     const weights = mergeable.map(([name, tensor]) =>
       compareTensors(
@@ -40,7 +39,7 @@ export const merge: Check = {
   },
 };
 
-/** Rounding may take a weight no further than its bits explain: half a step of what reaches the group's extremes. */
+/** Rounding may change a weight only as its bits explain: half a step between the group's extremes. */
 function roundingDifference({ module, storage, relativeError }: MergeResult['rounding'][number]): Difference {
   const bits = Number(/\d+/.exec(storage)?.[0]);
   const limit = bits >= 16 ? 0.005 : bits === 8 ? 0.03 : bits === 4 ? 0.25 : 0.6;
@@ -53,13 +52,13 @@ function roundingDifference({ module, storage, relativeError }: MergeResult['rou
   };
 }
 
-/** A merged weight that is stored as integers or in 16 bits is off by what the merge reports. */
+/** A merged weight in integers or 16 bits may differ by the reported rounding. */
 function weightTolerance(own: Tolerance, rounding: MergeResult['rounding'], module: string): Tolerance {
   const found = rounding.find((each) => each.module === module);
   return found ? widened(own, 2 * found.relativeError) : own;
 }
 
-/** The errors of several layers add up like noise, and later layers may amplify them. */
+/** Errors of layers add up like noise, and later layers may amplify them. */
 function outputTolerance(own: Tolerance, rounding: MergeResult['rounding']): Tolerance {
   if (rounding.length === 0) return own;
   return widened(own, 4 * Math.hypot(...rounding.map(({ relativeError }) => relativeError)));
@@ -80,9 +79,9 @@ function parameterOf(model: Model, { modules }: ConformanceCase, name: string): 
   if (stacked) return float32(stacked.weight.stored.read(), stacked.weight.stored.dims);
   const site = withParts(model.sites()).find((each) => each.path === module);
   const part = name.slice(module.length + 1);
-  // A MultiheadAttention has its products of queries, keys and values in one parameter.
+  // MultiheadAttention keeps the projections of queries, keys and values in one parameter.
   if (site && (part === 'weight' || part === 'in_proj_weight')) {
-    // GPT-2's Conv1D keeps its weight as [in, out].
+    // GPT-2's Conv1D stores its weight as [in, out].
     const isInOut = modules[module]?.[1] === 'Conv1D';
     const stored = float32(site.weight.stored.read(), site.weight.stored.dims);
     return site.weight.layout === (isInOut ? 'out-in' : 'in-out') ? transposedMatrix(stored) : stored;

@@ -1,4 +1,4 @@
-/** @file What the SDK saves is what PEFT saved: tensors, and a config that means the same adapter. */
+/** @file Checks that saving writes PEFT's tensors and an equivalent config. */
 
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -12,7 +12,6 @@ import { numbers } from '../compare.ts';
 import { caseAdapter } from '../outputs.ts';
 import { adapterOf, placeFor } from '../trainable.ts';
 
-/** The check. */
 export const save: Check = {
   name: 'save',
   async run(subject, { scratch }) {
@@ -25,7 +24,7 @@ export const save: Check = {
     ];
     const trained = path.join(scratch, 'trained');
     await (await throughTraining(subject, original)).save(trained);
-    // With `bias: all` PEFT saves trained biases of a replaced module under two names: once will do.
+    // With `bias: all`, PEFT saves trained biases of replaced modules under two names; one is enough.
     const once = [...original.tensors].filter(([name]) => !name.includes('.modules_to_save.'));
     problems.push(
       ...(await differences(new Adapter(original.config, new Map(once)), trained)).map(
@@ -36,7 +35,7 @@ export const save: Check = {
   },
 };
 
-/** The adapter after its tensors were in the graph's layout, where training moves them, and back. */
+/** Converts the adapter's tensors to the graph's layout, as for training, and back. */
 async function throughTraining(subject: ConformanceCase, adapter: Adapter): Promise<Adapter> {
   const { placed, plan } = await placeFor(subject, adapter);
   const base = subject.model.onnx.model;
@@ -62,7 +61,7 @@ async function differences(original: Adapter, folder: string): Promise<string[]>
   return problems;
 }
 
-/** Keys of PEFT's config that the saved one lacks or has otherwise; it may have more. */
+/** Keys of PEFT's config that are missing or differ in the saved one, which may have others. */
 function configDifferences(original: string, saved: string): string[] {
   const [from, to] = [original, saved].map(
     (folder) => JSON.parse(readFileSync(path.join(folder, 'adapter_config.json'), 'utf8')) as Record<string, unknown>,
