@@ -134,8 +134,7 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeInfo>> = {
     ],
   },
   CONFIG_INVALID: {
-    summary:
-      'A setting, an option or the way of calling cannot be: it is unknown, missing, out of range, or at odds with another.',
+    summary: 'A setting, an option or a call is invalid: unknown, missing, out of range, or at odds with another.',
     causes: [
       'A flag or option has a value of the wrong kind or out of its range.',
       'A function was given an option that it does not have: misspelt, or one of another function.',
@@ -244,7 +243,7 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeInfo>> = {
     ],
   },
   CANCELLED: {
-    summary: 'What was asked for has been cancelled, or comes after the end.',
+    summary: 'An operation was cancelled, or requested after the end of its run.',
     causes: [
       'The `AbortSignal` that was passed to a run, a training or a transcription was aborted while it waited or worked.',
       'A training run was asked for something after its last step.',

@@ -44,11 +44,14 @@ export interface PreparedTask<Example = unknown, Scores extends Metrics = Metric
   readonly outputs?: readonly string[];
   /** A new head, for labels that the model does not have. */
   readonly head?: NewHead;
-  /** Smaller input sizes, only for training, by input and axis: `{ pixel_values: { 2: 160, 3: 160 } }`. */
+  /**
+   * Smaller input sizes for training, by input and axis: `{ pixel_values: { 2: 160, 3: 160 } }`. `measure` and the
+   * finished adapter use the graph's own.
+   */
   readonly inputSizes?: InputSizes;
   /**
-   * Graph fragments that replace values inside the graph in training only, such as embeddings with noise: `{
-   * [model.lookupOf('input_ids').name]: (g, own, { targets: { noise } }) => (noise ? g.Add(own, noise) : own) }`.
+   * Graph fragments that replace values inside the graph in training only, such as embeddings with noise:
+   * `{ [model.lookupOf('input_ids').name]: (g, own, { targets: { noise } }) => (noise ? g.Add(own, noise) : own) }`.
    */
   readonly inside?: Readonly<Record<string, InnerFragment>>;
   /** Computes what batches need besides the data, deterministically, before the first batch and on resume. */
@@ -131,9 +134,9 @@ export interface HeadValues {
 
 /** Input of {@link PreparedTask.begin}. */
 export interface BeginRequest {
-  /** The model to be trained. */
+  /** The model to be trained or measured. */
   readonly model: RunnableModel;
-  /** The adapter that the run starts from, unless it is new. */
+  /** The adapter on it, if any: the one that a run starts from, or the one to measure. */
   readonly adapter?: Adapter;
   /** How to load the model, except for adapters. */
   readonly options: Omit<RunnableOptions, 'adapters'>;
@@ -161,36 +164,20 @@ export interface Measurement<Scores extends Metrics = Metrics> {
   readonly examples?: number;
 }
 
-/** Input of {@link PreparedTask.measure}: a model, alone or with an adapter, and which held-out examples to measure. */
-export interface MeasureRequest {
-  /** The model to measure. */
-  readonly model: RunnableModel;
-  /** The adapter; without it the base is measured. */
-  readonly adapter?: Adapter;
-  /** How to load the model, except for adapters. */
-  readonly options: Omit<RunnableOptions, 'adapters'>;
-  /** Examples per run. */
-  readonly batchSize: number;
+/** Input of {@link PreparedTask.measure}: a model, and which held-out examples to measure it on. */
+export interface MeasureRequest extends BeginRequest {
   /** Only the first `limit` held-out examples, or training examples where none are held out. */
   readonly limit?: number;
   /** Only these, by index. A task that supports it returns {@link Measurement.examples}. */
   readonly examples?: readonly number[];
   /** Called for an example that cannot be loaded, to skip it. Without it, the measurement fails. */
   readonly onBadSample?: (example: number, error: unknown) => void;
-  /** Call it after each batch with the number of examples done and the total. */
-  readonly onBatch?: (done: number, total: number) => void;
 }
 
 /** The finished run, for report sections. */
-export interface ReportRequest {
+export interface ReportRequest extends Omit<BeginRequest, 'onBatch'> {
   /** Outputs of the model for one batch, without the adapter (`base`) or with it. */
   run(inputs: Feeds, which: 'base' | 'adapted'): Promise<Readonly<Record<string, Tensor>>>;
-  /** Examples per run. */
-  readonly batchSize: number;
-  /** The model, for answers that need several passes. */
-  readonly model: RunnableModel;
   /** The trained adapter. */
   readonly adapter: Adapter;
-  /** How to load the model, except for adapters. */
-  readonly options: Omit<RunnableOptions, 'adapters'>;
 }

@@ -129,6 +129,6 @@ describe('a task of a plugin', () => {
   test('with a list of settings, as they were once, is told what to change', () => {
     const list = [{ name: 'season', kind: 'number', description: 'Rows.' }] as never;
     const plugin = definePlugin({ name: 'old', tasks: [{ ...factory, settings: list }] });
-    expect(() => loadPlugins([plugin])).toThrow(/lists its settings, which are a table now.*settingsOf\(\{ season:/);
+    expect(() => loadPlugins([plugin])).toThrow(/lists its settings, which must be a table.*settingsOf\(\{ season:/);
   });
 });

@@ -143,7 +143,10 @@ export function settingsOf<Options, Extra = unknown>(
   rows: SettingRows<NoInfer<Options>, NoInfer<Extra>>,
 ): SettingTable<Options, Extra> {
   const all = rowsIn(rows);
-  const infos = all.map(({ to: _, must: __, path: ___, ...info }) => info as SettingInfo & Extra);
+  const infos = all.map((row) => {
+    const { to: _, must: __, path: ___, ...info } = row;
+    return info as SettingInfo & Extra;
+  });
   const names = all.map(({ name }) => name);
   const found = (given: SettingValues, source: SettingSource): { row: Row; plain: SettingValue; option: unknown }[] =>
     Object.entries(given).map(([name, value]) => {

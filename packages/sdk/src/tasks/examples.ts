@@ -45,6 +45,7 @@ export interface LabelledDataset<Item, Target, Record = unknown> extends Dataset
   readonly recordOf?: readonly number[];
 }
 
+/** The choice between the model's own head and a new one. */
 export interface HeadOption {
   /**
    * `auto`, the default, keeps the model's own head if it knows the labels, or gives the same number of values; it
@@ -148,6 +149,7 @@ export interface FoundAnswers<Item extends object, Record, Target> {
   readonly train: LabelledDataset<Item, Target, Record>;
   /** Held-out data. */
   readonly validation: LabelledDataset<Item, Target, Record>;
+  /** Makes batches. */
   readonly collate: (examples: readonly Labelled<Item, Target>[]) => Promise<Batch>;
   /** `[records, labels]`: probabilities or numbers, computed on access. */
   readonly answers: Float64Array;

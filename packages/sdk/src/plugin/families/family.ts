@@ -19,9 +19,8 @@ export interface ModelFamily {
   /** True when the model belongs to this family. The first family to return true wins. */
   matches(facts: ModelFacts): boolean;
   /**
-   * Patterns of module paths by role, matched against the whole path, for the names of transformers 4 and 5: `{
-   * 'attention.query': [/.*\.attention\.attention\.query/, /.*\.attention\.q_proj/] }`. The SDK itself uses only
-   * `embedding.output`.
+   * Patterns of whole module paths by role, for transformers 4 and 5. The SDK itself uses only `embedding.output`.
+   * `{ 'attention.query': [/.*\.attention\.attention\.query/, /.*\.attention\.q_proj/] }`
    */
   readonly roles: Readonly<Record<string, readonly RegExp[]>>;
   /** Roles adapted when the user gives no targets, as the literature chooses for this family. */

@@ -145,6 +145,7 @@ export const kinds: Readonly<Record<ContributionKind, Kind>> = {
   sections: { word: 'a report section', fields: { name: 'string', sections: 'function' } },
 };
 
+/** All kinds, in order. */
 export const contributionKinds: readonly ContributionKind[] = Object.keys(kinds) as ContributionKind[];
 
 const keys: readonly string[] = ['name', 'version', 'description', 'bindings', 'needs', ...contributionKinds];

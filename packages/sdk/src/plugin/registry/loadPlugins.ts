@@ -117,7 +117,7 @@ class Container {
     if (!isList && found && second) {
       throw new OnnxLoraError(
         'PLUGIN_INVALID',
-        `Both ${quoted(found.by)} and ${quoted(second.by)} provide "${name}", of which there can be one. Load one of the two, or say which in code: loadPlugins(plugins, { bindings: [...] }).`,
+        `Both ${quoted(found.by)} and ${quoted(second.by)} provide "${name}", but only one may. Load one of the two, or choose in code: loadPlugins(plugins, { bindings: [...] }).`,
       );
     }
     if (found) return found;
@@ -126,7 +126,7 @@ class Container {
     const missing =
       neededBy === undefined
         ? `No plugin provides "${name}".`
-        : `${neededBy === PROGRAM ? 'What the program provides' : `The plugin "${neededBy}"`} needs "${name}", which no plugin provides.`;
+        : `${neededBy === PROGRAM ? 'A binding of the program' : `The plugin "${neededBy}"`} needs "${name}", which no plugin provides.`;
     const remedy = usuallyFrom === undefined ? 'Load the plugin that does' : `Load "${usuallyFrom}" too`;
     throw new OnnxLoraError('PLUGIN_INVALID', `${missing}${didYouMean(name, names)} ${remedy}.`);
   }

@@ -103,13 +103,13 @@ const formerPredictors = {
 function checkTask(task: TaskFactory, plugin: string): void {
   if (Array.isArray(task.settings)) {
     throw invalid(
-      `The task "${task.name}" of the plugin "${plugin}" lists its settings, which are a table now. Its author must write settingsOf({ season: { kind: 'number', description: '…' } }), and read values with settings.read(options.settings).`,
+      `The task "${task.name}" of the plugin "${plugin}" lists its settings, which must be a table. Its author must write settingsOf({ season: { kind: 'number', description: '…' } }), and read values with settings.read(options.settings).`,
     );
   }
   const former = (Object.keys(formerPredictors) as (keyof typeof formerPredictors)[]).find((name) => name in task);
   if (former === undefined) return;
   throw invalid(
-    `The task "${task.name}" of the plugin "${plugin}" has ${former}(), which nothing asks any more. Its author must name it predictor(), and return ${formerPredictors[former]}.`,
+    `The task "${task.name}" of the plugin "${plugin}" has ${former}(), which is no longer called. Its author must name it predictor(), and return ${formerPredictors[former]}.`,
   );
 }
 
@@ -173,7 +173,7 @@ function clash(kind: ContributionKind, name: string, first: string, second: stri
     first === 'the SDK'
       ? [`The SDK and "${second}" have`, 'The author of the plugin must take another name']
       : [`Both ${first} and "${second}" bring`, 'Load one of the two plugins'];
-  return invalid(`${who} ${kinds[kind].word} "${name}", and only one can be meant. ${remedy}.`);
+  return invalid(`${who} ${kinds[kind].word} "${name}", but names must be unique. ${remedy}.`);
 }
 
 function described(given: unknown): string {

@@ -199,7 +199,7 @@ export function labelledHead<Item extends object, Record>(
 
 function loneClass(targets: readonly number[], labels: readonly string[], noun: string): readonly string[] {
   if (new Set(targets).size !== 1) return [];
-  return [`All ${noun} to train on are of one class, "${labels[targets[0]!]}": who trains on them alone teaches the model to say nothing else.`]; // prettier-ignore
+  return [`All training ${noun} are of one class, "${labels[targets[0]!]}": trained on them alone, a model gives no other answer.`]; // prettier-ignore
 }
 
 function classes<Item extends object, Record>(

@@ -39,6 +39,7 @@ export class ClassTally<Scores extends Metrics = Metrics> extends MeasuredTally<
   readonly #ranked: PartAnswer[] = [];
   #records = 0;
 
+  /** An empty tally. */
   constructor(options: ClassTallyOptions) {
     const { labels, metrics = ['accuracy', 'top5', 'macroF1', 'loss'] } = options;
     super();

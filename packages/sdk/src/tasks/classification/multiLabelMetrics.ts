@@ -37,6 +37,7 @@ export class LabelTally<Scores extends Metrics> extends MeasuredTally<LabelVecto
   readonly #scores: number[] = [];
   readonly #truths: boolean[] = [];
 
+  /** An empty tally. */
   constructor(options: LabelTallyOptions) {
     super();
     this.#options = options;

@@ -23,7 +23,7 @@ export interface KindItems<Item> {
   readonly dataset: Dataset<Item>;
   /** Index of each example's kind. */
   readonly labels: readonly number[];
-  /** Whether each is a query, if some are only searched. */
+  /** Whether each is a query, while the others are searched; without it, each example searches all others. */
   readonly asks?: readonly boolean[];
   /** Hard negatives of each example, by index; a group gets one of them. Either all kinds have some, or none has. */
   readonly negatives?: readonly (readonly number[])[];

@@ -5,7 +5,7 @@ import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import { int64 } from '../../runtime/tensor.ts';
 import { comparingLoss, type Comparison } from '../../train/graph/comparingLoss.ts';
 import { batchHardTriplet, infoNce, supervisedContrastive } from '../../train/losses/index.ts';
-import type { Batch, Dataset } from '../../plugin/dataset.ts';
+import type { Batch } from '../../plugin/dataset.ts';
 import type { PreparedTask, Task } from '../../plugin/preparedTask.ts';
 import { settingsOf, type SettingRows } from '../../plugin/settings.ts';
 import type { TaskModel } from '../../plugin/taskModel.ts';
@@ -15,15 +15,9 @@ import { type RivalSearch, searchSection } from './searchSection.ts';
 import { ASKS, type EmbeddingsOf, RetrievalMetrics, type RetrievalScores } from './retrievalScores.ts';
 
 /** Examples with the name of each one's kind. */
-export interface KindData<Item> {
-  /** The examples. */
-  readonly dataset: Dataset<Item>;
+export interface KindData<Item> extends Omit<KindItems<Item>, 'labels'> {
   /** Kind of each example; examples of a kind are alike. */
   readonly kinds: readonly string[];
-  /** Whether each is a query; the others are searched. Without it, each example searches all others. */
-  readonly asks?: readonly boolean[];
-  /** Hard negatives of each example, by index; either all kinds of the training data have some, or none has. */
-  readonly negatives?: readonly (readonly number[])[];
 }
 
 /** A domain's data and features for retrieval. */

@@ -32,6 +32,7 @@ export class NumberTally<Scores extends Metrics> extends MeasuredTally<readonly 
   readonly #options: NumberTallyOptions;
   #records = 0;
 
+  /** An empty tally. */
   constructor(options: NumberTallyOptions) {
     super();
     this.#options = options;

@@ -62,7 +62,7 @@ describe('imageClassification', () => {
     const prepared = await dogs.prepare(model());
     const { targets } = await prepared.collate([await prepared.train.get(0)]);
     expect(targets['labels']!.data).toEqual(BigInt64Array.of(0n));
-    expect(prepared.warnings).toEqual([expect.stringMatching(/^All images to train on are of one class, "dog"/)]);
+    expect(prepared.warnings).toEqual([expect.stringMatching(/^All training images are of one class, "dog"/)]);
     const birds = imageClassification(dataFolder({ 'bird/1.png': true, 'bird/2.png': true }));
     await expect(birds.prepare(model())).rejects.toThrow(/one class only, "bird"/);
     expect((await imageClassification(dataFolder(catsAndDogs)).prepare(model())).warnings ?? []).toEqual([]);
