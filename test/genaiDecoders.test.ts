@@ -10,7 +10,7 @@ import { randomAdapter } from '@onnx-lora/testing';
 import { textFamilies } from '@onnx-lora/text';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { planAdapter } from '../packages/sdk/src/model/planning/planAdapter.ts';
-import { randomTrainer } from '../packages/testing/src/gradients/randomTrainer.ts';
+import { randomTrainer } from '../packages/testing/src/random.ts';
 import { type DecoderForm, sizes } from './support/decoderWeights.ts';
 import { smallDecoders } from './support/smallDecoders.ts';
 

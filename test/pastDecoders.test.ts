@@ -7,7 +7,7 @@ import { crossEntropy } from '@onnx-lora/sdk/tasks';
 import { textFamilies } from '@onnx-lora/text';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { planAdapter } from '../packages/sdk/src/model/planning/planAdapter.ts';
-import { randomTrainer } from '../packages/testing/src/gradients/randomTrainer.ts';
+import { randomTrainer } from '../packages/testing/src/random.ts';
 import { difference } from './support/graphs.ts';
 
 const models = path.join(import.meta.dirname, '../../shared/models');

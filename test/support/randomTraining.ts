@@ -11,9 +11,8 @@ import { OrtRuntime } from '../../packages/sdk/src/runtime/ort.ts';
 import { Random } from '../../packages/sdk/src/runtime/random.ts';
 import type { Session } from '../../packages/sdk/src/runtime/session.ts';
 import type { Feeds } from '../../packages/sdk/src/runtime/tensor.ts';
-import { drawOnce } from '../../packages/testing/src/gradients/randomTrainer.ts';
+import { drawOnce, withoutZeros } from '../../packages/testing/src/random.ts';
 import { wideLoss } from '../../packages/testing/src/gradients/wideLoss.ts';
-import { withoutZeros } from '../../packages/testing/src/randomAdapter.ts';
 import { MaskDrawer } from '../../packages/sdk/src/train/dropout.ts';
 import { type TrainingRewrite, trainingRewrites } from '../../packages/sdk/src/train/graph/rewrites.ts';
 import {

@@ -1,14 +1,12 @@
 /** @file `@onnx-lora/testing`: checks of plugins, for any test runner, by the standard of the built-in ones. */
 
-export { linearNet, type LinearNetSizes } from './models/linearNet.ts';
-export { convNet } from './models/convNet.ts';
+export { convNet, linearNet, type LinearNetSizes } from './models/smallNets.ts';
 export { visionTransformer, type VisionTransformerSizes } from './models/visionTransformer.ts';
 export { ModelBuilder, type SmallModel } from './models/modelBuilder.ts';
 export { publishModel, type PublishedModel } from './models/publishModel.ts';
 
 export { checkAdapterRoundTrip, checkAdapterRows, type RoundTripOptions } from './adapters/checkAdapterRoundTrip.ts';
-export { randomFeeds, type RandomFeedsOptions } from './adapters/randomFeeds.ts';
-export { randomAdapter, type RandomAdapterOptions } from './randomAdapter.ts';
+export { randomAdapter, type RandomAdapterOptions, randomFeeds, type RandomFeedsOptions } from './random.ts';
 
 export {
   checkOperator,

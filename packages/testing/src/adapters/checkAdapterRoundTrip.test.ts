@@ -16,14 +16,12 @@ import {
   float32,
   type Tensor,
 } from '@onnx-lora/sdk';
-import { convNet } from '../models/convNet.ts';
-import { linearNet } from '../models/linearNet.ts';
+import { convNet, linearNet } from '../models/smallNets.ts';
 import type { SmallModel } from '../models/modelBuilder.ts';
 import { publishModel } from '../models/publishModel.ts';
 import { visionTransformer } from '../models/visionTransformer.ts';
-import { randomAdapter } from '../randomAdapter.ts';
+import { randomAdapter, randomFeeds } from '../random.ts';
 import { checkAdapterRoundTrip, checkAdapterRows } from './checkAdapterRoundTrip.ts';
-import { randomFeeds } from './randomFeeds.ts';
 
 const scratch = mkdtempSync(path.join(tmpdir(), 'onnx-lora-trips-'));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));

@@ -5,7 +5,8 @@ import path from 'node:path';
 import { OnnxLoraError, type Model, openModel, type OpenOptions, type Feeds, type Tensor } from '@onnx-lora/sdk';
 import { isObject, type JsonObject, readSafetensors } from '@onnx-lora/sdk/data';
 import { parseTensorName } from '@onnx-lora/sdk/core';
-import { completeFeeds } from './completeFeeds.ts';
+import type { Dim } from '@onnx-lora/sdk/plugin';
+import { arrayOf, type GraphPort, sizeOf } from '@onnx-lora/sdk/tasks';
 
 /** The loss of a case, as in case.json. */
 export interface CaseLoss {
@@ -134,6 +135,22 @@ export async function readCase(
     expected: numbers,
     ...(existsSync(merged) ? { merged: (await readSafetensors(merged)).tensors } : {}),
   };
+}
+
+/** Adds missing feeds: masks of 1 and empty caches. */
+export function completeFeeds(ports: Readonly<Record<string, GraphPort>>, given: Feeds): Feeds {
+  const sizes = new Map<Dim, number>();
+  for (const [name, { dims = [] }] of Object.entries(ports)) {
+    given[name]?.dims.forEach((size, i) => sizes.set(dims[i] ?? i, size));
+  }
+  return Object.fromEntries(
+    Object.entries(ports).map(([name, { type, dims: shape = [] }]) => {
+      if (given[name]) return [name, given[name]];
+      const dims = shape.map((dim) => (typeof dim === 'number' ? dim : (sizes.get(dim) ?? 0)));
+      const data = new (arrayOf(type))(sizeOf(dims));
+      return [name, { type, dims, data: type === 'int64' ? (data as BigInt64Array).fill(1n) : data }];
+    }),
+  );
 }
 
 /** Empty caches of a decoder, where the case has none. */

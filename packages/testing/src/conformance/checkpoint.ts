@@ -9,7 +9,7 @@ import { declaredType } from '@onnx-lora/sdk/core';
 import { sessionModel, type ModelProto, type ValueInfoProto } from '@onnx-lora/sdk/plugin';
 import { released } from '../lent.ts';
 import { failed, judge, type Outcome, passed } from './check.ts';
-import { completeFeeds } from './completeFeeds.ts';
+import { completeFeeds } from './case.ts';
 import { compareTensors, type Difference, tolerances } from './compare.ts';
 
 /** A run of a graph, as in case.json. */

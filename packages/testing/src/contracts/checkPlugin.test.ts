@@ -18,7 +18,7 @@ import {
   type Optimizer,
 } from '@onnx-lora/sdk/plugin';
 import { initializerNames, initializerOf, optimizerNames } from '@onnx-lora/sdk/core';
-import { linearNet } from '../models/linearNet.ts';
+import { linearNet } from '../models/smallNets.ts';
 import { publishModel } from '../models/publishModel.ts';
 import { checkInitializer } from './checkInitializer.ts';
 import { checkOptimizer } from './checkOptimizer.ts';

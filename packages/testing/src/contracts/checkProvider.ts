@@ -2,11 +2,11 @@
 
 import type { Session } from '@onnx-lora/sdk';
 import { type ProviderFactory, sessionModel } from '@onnx-lora/sdk/plugin';
-import { randomFeeds } from '../adapters/randomFeeds.ts';
+import { randomFeeds } from '../random.ts';
 import { call, findingsLater, refusalProblems } from '../failures.ts';
 import { compareTensors } from '../conformance/compare.ts';
 import { runOnce } from '../graphs.ts';
-import { linearNet } from '../models/linearNet.ts';
+import { linearNet } from '../models/smallNets.ts';
 
 /** Products may be summed in another order. */
 const same = { ofLargest: 1e-4 } as const;

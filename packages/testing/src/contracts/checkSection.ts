@@ -4,9 +4,9 @@ import { openModel, OrtRuntime } from '@onnx-lora/sdk';
 import type { FinishedRun, SectionFactory } from '@onnx-lora/sdk/plugin';
 import { call, findingsLater } from '../failures.ts';
 import { inScratch } from '../lent.ts';
-import { linearNet } from '../models/linearNet.ts';
+import { linearNet } from '../models/smallNets.ts';
 import { publishModel } from '../models/publishModel.ts';
-import { randomAdapter } from '../randomAdapter.ts';
+import { randomAdapter } from '../random.ts';
 import { sectionProblems } from './sectionProblems.ts';
 
 /**

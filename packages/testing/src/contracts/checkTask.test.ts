@@ -14,7 +14,7 @@ import {
   type Task,
   meanSquaredError,
 } from '@onnx-lora/sdk/tasks';
-import { linearNet } from '../models/linearNet.ts';
+import { linearNet } from '../models/smallNets.ts';
 import { publishModel } from '../models/publishModel.ts';
 import { checkTask } from './checkTask.ts';
 

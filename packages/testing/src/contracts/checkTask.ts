@@ -6,7 +6,7 @@ import type { Batch, Dataset, Metrics, PreparedTask, Task } from '@onnx-lora/sdk
 import { planAdapter } from '@onnx-lora/sdk/core';
 import { checkGradients } from '../gradients/checkGradients.ts';
 import { call, failed, failureOf, findingsLater } from '../failures.ts';
-import { randomTrainer } from '../gradients/randomTrainer.ts';
+import { randomTrainer } from '../random.ts';
 import { portProblems, valueProblems } from './ports.ts';
 
 /** Options of {@link checkTask}. */

@@ -3,13 +3,12 @@
 import { OnnxLoraError, openModel, OrtRuntime } from '@onnx-lora/sdk';
 import { type TunedTensor, type Tuner, definePlugin } from '@onnx-lora/sdk/plugin';
 import { checkAdapterRoundTrip } from '../adapters/checkAdapterRoundTrip.ts';
-import { randomFeeds } from '../adapters/randomFeeds.ts';
+import { randomAdapter, randomFeeds } from '../random.ts';
 import { call, failureOf } from '../failures.ts';
 import { checkGradients } from '../gradients/checkGradients.ts';
 import { inScratch } from '../lent.ts';
-import { linearNet } from '../models/linearNet.ts';
+import { linearNet } from '../models/smallNets.ts';
 import { publishModel } from '../models/publishModel.ts';
-import { randomAdapter } from '../randomAdapter.ts';
 
 /**
  * Checks a tuner with random values on a small net of linear layers: {@link checkAdapterRoundTrip}, and its gradients

@@ -10,7 +10,7 @@ import { writeOnnx } from '@onnx-lora/sdk/plugin';
 import { type ConformanceCase, readCase } from '../conformance/case.ts';
 import type { Difference } from '../conformance/compare.ts';
 import { lossFragment } from '../conformance/loss.ts';
-import { randomFeeds } from '../adapters/randomFeeds.ts';
+import { randomFeeds } from '../random.ts';
 import { ModelBuilder } from '../models/modelBuilder.ts';
 import { checkGradients } from './checkGradients.ts';
 

@@ -7,7 +7,7 @@ import { Random } from '@onnx-lora/sdk/data';
 import { released } from '../lent.ts';
 import { compareGradients, type Difference, largestMagnitude } from '../conformance/compare.ts';
 import { finerSteps, modelSteps, slopes } from './finiteDifferences.ts';
-import { randomTrainer } from './randomTrainer.ts';
+import { randomTrainer } from '../random.ts';
 import { wideLoss } from './wideLoss.ts';
 
 /** Input of {@link checkGradients}. */

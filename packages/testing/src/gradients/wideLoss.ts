@@ -14,7 +14,7 @@ import {
 import { opsetOf } from '@onnx-lora/sdk/plugin';
 import { port } from '../graphs.ts';
 import { floatTensor, wideSession, type WideSession } from './wideSession.ts';
-import { drawOnce } from './randomTrainer.ts';
+import { drawOnce } from '../random.ts';
 
 interface WideLossRequest extends AdaptedGraphRequest {
   readonly loss: LossFragment;

@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest';
 import type { TaskModel } from '../../plugin/taskModel.ts';
-import { alikeHint, alikeWarnings } from './alikeLabels.ts';
+import { alikeHint, alikeWarnings } from './modelLabels.ts';
 import { chooseHead } from './chooseHead.ts';
 import { unknownLabel } from './classification.ts';
 

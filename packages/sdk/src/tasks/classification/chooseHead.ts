@@ -3,8 +3,14 @@
 import { OnnxLoraError } from '../../errors.ts';
 import type { NewHead } from '../../plugin/preparedTask.ts';
 import type { TaskModel } from '../../plugin/taskModel.ts';
-import { alikeHint, requireDistinctLooks } from './alikeLabels.ts';
-import { checkLabels, knownLabels, labelsOrNumbers, matchLabels } from './modelLabels.ts';
+import {
+  alikeHint,
+  checkLabels,
+  knownLabels,
+  labelsOrNumbers,
+  matchLabels,
+  requireDistinctLooks,
+} from './modelLabels.ts';
 
 /** An output with one number per label. */
 export interface HeadPort {

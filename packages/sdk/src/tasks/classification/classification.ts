@@ -19,13 +19,12 @@ import {
   probedHead,
 } from '../examples.ts';
 import { softmaxRows } from '../../statistics/classMeasure.ts';
-import { alikeHint, alikeWarnings } from './alikeLabels.ts';
+import { alikeHint, alikeWarnings, differentLabels } from './modelLabels.ts';
 import { answersOf, fitTemperature, heldOutScores, type LabelledScores, temperatureOf } from './calibration.ts';
 import { chooseHead, type TaskHead } from './chooseHead.ts';
 import { ridgeProbe } from '../probe/ridgeProbe.ts';
 import { ClassificationMetrics, type ClassificationScores } from './classificationMetrics.ts';
 import { calibrationSection, classTable, worstMistakes } from './classificationSections.ts';
-import { differentLabels } from './modelLabels.ts';
 import { type ClassWeighting, weightOfBatch, weightsOf } from './lossWeights.ts';
 
 /** Options of single-label classification. */

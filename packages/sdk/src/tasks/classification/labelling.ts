@@ -13,7 +13,7 @@ import { boundExamples, type Examples, type HeadOption, type Labelled, probedHea
 import { measure } from '../batches.ts';
 import { listed } from '../../data/listed.ts';
 import { f1 } from '../../statistics/labelMeasure.ts';
-import { alikeHint, alikeWarnings } from './alikeLabels.ts';
+import { alikeHint, alikeWarnings } from './modelLabels.ts';
 import { labelledHead } from './classification.ts';
 import {
   averagePrecisions,
