@@ -6,7 +6,7 @@ import { Tinypool } from 'tinypool';
 import { OnnxLoraError } from '../errors.ts';
 import type { Dataset } from '../plugin/dataset.ts';
 
-/** What the threads run. */
+/** The function that threads run. */
 export interface ThreadOptions {
   /** The module's `file:` URL, `new URL('./prepare.js', import.meta.url)`: plain JavaScript, loaded by each thread. */
   readonly module: URL;

@@ -30,7 +30,7 @@ export interface DivideOptions<Item> {
   readonly unused?: UnusedColumns | undefined;
 }
 
-/** A split, and what to report about it. */
+/** A split, with remarks for the user. */
 export interface HeldOut<Item, Data> extends RecordSplit<Item> {
   /** Why nothing can be held out, for the error: `speakers are not divided`. */
   readonly whole: string;

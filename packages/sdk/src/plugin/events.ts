@@ -91,7 +91,7 @@ export interface SkippedEvent {
   readonly type: 'skipped';
   /** The step, counted from 1. */
   readonly step: number;
-  /** What was not finite, and what to do about it. */
+  /** The value that is not finite, and a remedy. */
   readonly message: string;
   /** The examples of the batch, by their index in the training data. */
   readonly examples: readonly number[];
@@ -123,7 +123,7 @@ export interface WarningEvent {
   readonly type: 'warning';
   /** Steps made before. */
   readonly step: number;
-  /** The problem, and what to do about it. */
+  /** The problem and its remedy. */
   readonly message: string;
   /** Where the run diverged, in the warning about that. */
   readonly diverged?: Divergence;

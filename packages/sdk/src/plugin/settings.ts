@@ -41,7 +41,7 @@ export interface SettingInfo extends NumberBounds, Pick<DescribedSetting, 'descr
   readonly schema?: z.ZodType;
 }
 
-/** What every row of a table declares. */
+/** Properties of every row of a table. */
 export interface DescribedSetting {
   /** One line for `--help`. */
   readonly description: string;

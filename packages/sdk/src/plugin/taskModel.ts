@@ -38,7 +38,7 @@ export interface TaskModel {
   logitsOf?(output: string): string | undefined;
   /** The model for smaller inputs, see `PreparedTask.inputSizes`. @throws OnnxLoraError `MODEL_UNSUPPORTED` */
   withInputSizes?(sizes: InputSizes): TaskModel;
-  /** What `PreparedTask.finish` saved with the adapter in use. */
+  /** Data that `PreparedTask.finish` saved with the adapter in use. */
   readonly learned?: Readonly<Record<string, unknown>> | undefined;
   /** Input sizes that the merged adapter was trained with, as in {@link AdapterNotes}; absent for most models. */
   readonly trainedSizes?: AdapterNotes['inputSizes'];

@@ -79,13 +79,14 @@ export async function* heldOut<Example>(
     yield { outputs: await request.run(batch.inputs, 'adapted'), targets: batch.targets };
 }
 
-/** Adds the adapted model's outputs for a dataset to a collector. */
-export async function measure<Example>(
-  collector: Pick<MetricCollector, 'update'>,
+/** Adds the adapted model's outputs for a dataset to a collector, and returns the collector. */
+export async function measure<Example, Collector extends Pick<MetricCollector, 'update'>>(
+  collector: Collector,
   source: BatchSource<Example>,
   request: Pick<ReportRequest, 'run' | 'batchSize'>,
-): Promise<void> {
+): Promise<Collector> {
   for await (const { outputs, targets } of heldOut(source, request)) collector.update(outputs, targets);
+  return collector;
 }
 
 /**

@@ -32,7 +32,7 @@ export interface KnownOfRecord {
   readonly values?: readonly number[] | undefined;
 }
 
-/** What a task predicts. */
+/** Kind of a task's predictions. */
 export type AnswerKind = 'classes' | 'labels' | 'numbers';
 
 /** A dataset of records with targets. */
@@ -141,7 +141,7 @@ export interface DomainSections {
 
 /** Answers about the held-out records. */
 export interface FoundAnswers<Item extends object, Record, Target> {
-  /** What the task predicts. */
+  /** Kind of the predictions. */
   readonly kind: AnswerKind;
   /** Names of the classes, labels or numbers. */
   readonly labels: readonly string[];

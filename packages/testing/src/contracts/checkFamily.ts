@@ -82,7 +82,7 @@ function factsIn({ config, modulePaths }: ModelFacts): string {
   ].join(' and ');
 }
 
-/** What a family with signatures looks for; unknown for a custom `matches`. */
+/** Signatures that a family looks for; unknown for a custom `matches`. */
 function soughtBy(family: ModelFamily & Partial<FamilySignatures>, { config }: ModelFacts): string {
   const { modelTypes, signatures } = family;
   if (!modelTypes || !signatures) return '';

@@ -124,7 +124,7 @@ export function cellList(row: Row, column: string): readonly unknown[] | string 
   }
 }
 
-/** The error about a cell that is not what is `wanted`. */
+/** The error about a cell of another kind than `wanted`. */
 export function cellRefused(
   row: Row,
   column: string,

@@ -6,7 +6,7 @@ import type { AlsoFits } from '../../plugin/preparedTask.ts';
 import type { SettingRow, SettingRows } from '../../plugin/settings.ts';
 import type { Table } from './table.ts';
 
-/** What a column may hold. */
+/** A role of columns. */
 export interface ColumnRole {
   /** One line for `--help`: `Column with the class.` */
   readonly description: string;
@@ -36,7 +36,7 @@ export function columnSettings<Columns>(roles: ColumnRoles<string & keyof Column
 
 /** Parts of the error about a missing column. */
 export interface MissingColumn {
-  /** What it would hold: `the image`. */
+  /** Noun for its content: `the image`. */
   readonly what: string;
   /** Whether a column name looks like data, as in a table without a header. */
   readonly isData: (column: string) => boolean;

@@ -98,11 +98,8 @@ async function prepare<Item extends object, Record, Scores extends Metrics>(
   let thresholds = thresholdsOf(model, labels, typeof threshold === 'number' ? threshold : 0.5);
   const metrics = (): MultiLabelMetrics<Scores> =>
     new MultiLabelMetrics({ output, labels, thresholds, metrics: opened.metrics?.labels });
-  const measured = async (request: ReportRequest): Promise<MultiLabelMetrics<Scores>> => {
-    const collector = metrics();
-    await measure(collector, { dataset: validation!, collate }, request);
-    return collector;
-  };
+  const measured = (request: ReportRequest): Promise<MultiLabelMetrics<Scores>> =>
+    measure(metrics(), { dataset: validation!, collate }, request);
   return {
     ...shared,
     warnings: [...(shared.warnings ?? []), ...alikeWarnings(labels)],
