@@ -39,7 +39,7 @@ export async function readModelFile(path: string, most: number, what: string): P
   }
 }
 
-/** Reads a JSON object as {@link readModelFile} does. @throws OnnxLoraError `CONFIG_INVALID`, also for other JSON */
+/** Reads a JSON object as `readModelFile` does. @throws OnnxLoraError `CONFIG_INVALID`, also for other JSON */
 export async function readJsonObject(path: string, most: number, what: string): Promise<JsonObject | undefined> {
   const text = await readModelFile(path, most, what);
   if (text === undefined) return undefined;
