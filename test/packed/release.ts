@@ -19,7 +19,9 @@ export interface Published {
  * @throws Error where packages differ in their version, or an SBOM lacks what the package depends on
  */
 export function release(clone: string): Published[] {
-  const commit = run('.', 'git', 'stash', 'create').trim() || 'HEAD';
+  // A fresh clone may have no author, which git asks for.
+  const author = ['-c', 'user.name=release', '-c', 'user.email=release@localhost'];
+  const commit = run('.', 'git', ...author, 'stash', 'create').trim() || 'HEAD';
   const sha = run('.', 'git', 'rev-parse', commit).trim();
   run('.', 'git', 'clone', '--quiet', '--shared', '--no-checkout', '.', clone);
   run(clone, 'git', 'checkout', '--quiet', '-b', 'release', sha);
