@@ -1,4 +1,4 @@
-/** @file `evaluate`: how good the base, or the base with an adapter, is at a task. */
+/** @file `evaluate`: the metrics of a task for the base, alone or with an adapter. */
 
 import type { Adapter } from '../adapter/adapter.ts';
 import { OnnxLoraError } from '../errors.ts';
@@ -29,22 +29,21 @@ export interface EvaluateOptions<Scores extends Metrics = Metrics> extends Pick<
   RunnableOptions,
   'provider' | 'threads' | 'allowBaseMismatch'
 > {
-  /** What is measured, and on which data. */
+  /** The task with its data. */
   readonly task: Task<unknown, Scores, Metrics>;
-  /** The base alone without one. */
+  /** The adapter to evaluate; without one, the base alone. */
   readonly adapter?: Adapter;
   /** Examples per run; 32 by default. */
   readonly batchSize?: number;
-  /** Only the first so many examples. */
+  /** Evaluates only the first examples, up to this number. */
   readonly limit?: number;
-  /** What the adapter was trained on, where that is known. */
+  /** The adapter's training examples, if known. */
   readonly trainedOn?: ExampleSet;
-  /**
-   * `held-out` (the default) measures what the task holds out, or all of its data where it holds nothing out, and leaves out
-   * what the adapter was trained on; `all` measures everything.
-   */
+  /** `held-out` (default): held-out examples, or all if none are held out, without `trainedOn`. `all`: all examples. */
   readonly split?: 'held-out' | 'all';
-  /** What becomes of an example that cannot be loaded: `fail` (the default), or `skip`, which leaves it out and names it in the result. */
+  /**
+   * For an example that cannot be loaded: `fail` (the default), or `skip`, which omits it and lists it in the result.
+   */
   readonly onBadSample?: BadSamplePolicy;
   /** Called after each batch with the number of examples done and the total. */
   readonly onBatch?: (done: number, total: number) => void;
@@ -57,16 +56,16 @@ const requireKnown = knownOptions<EvaluateOptions>('evaluate', {
 });
 
 /**
- * Evaluates on the task's held-out data, or on all of its data when none is held out; in both cases less what the adapter was
- * trained on, where `trainedOn` tells that. The metrics have the task's names.
+ * Evaluates on the task's held-out data, or on all of its data if none is held out, without the examples in
+ * `trainedOn`. Returns the task's own metrics.
  *
  * @example
  * const { metrics } = await evaluate(model, { task: imageClassification('photos', { validation: 0.2 }), adapter });
  * console.log(metrics.accuracy);
  *
- * @throws OnnxLoraError `ADAPTER_MISMATCH` for an adapter of another base, before the data are looked at;
- *   `CONFIG_INVALID` for an option that there is not, or that cannot be; `INPUT_INVALID` for what is no model, task or adapter; as `task.prepare` and
- *   `model.session` do; `PLUGIN_INVALID` where the task itself fails
+ * @throws OnnxLoraError `ADAPTER_MISMATCH` for an adapter of another base, before the data are read; `CONFIG_INVALID`
+ *   for an unknown or invalid option; `INPUT_INVALID` if an argument is not a model, task or adapter; `PLUGIN_INVALID`
+ *   if the task fails; as `task.prepare` and `model.session`
  */
 export async function evaluate<Scores extends Metrics = Metrics>(
   model: Model,
@@ -86,7 +85,7 @@ export async function evaluate<Scores extends Metrics = Metrics>(
   const split = oneOf('split', options.split ?? 'held-out', ['held-out', 'all']);
   const bad: BadSample[] = [];
   const own = adapter ? modelFor(model, adapter) : model;
-  // Before the data: what these say of an adapter for another base would lead astray.
+  // Before the data: with an adapter of another base, their errors would mislead.
   if (adapter) await own.place(adapter, { allowBaseMismatch });
   const data = await guardedTask(task).prepare(own);
   const { asked, known, kept } = await examplesOf(data, split, task.name, adapter && options.trainedOn);
@@ -107,7 +106,7 @@ export async function evaluate<Scores extends Metrics = Metrics>(
         ...defined({ adapter, examples: kept?.slice(0, limit) }),
       })
     : await inOnePass();
-  // A task that measures in its own way may not keep to what it is asked for.
+  // A task with its own `measure` may ignore the chosen examples.
   const isWhole = kept !== undefined && data.measure !== undefined && evaluation.examples === undefined;
   const total = Math.min((isWhole ? asked : examples).length, limit ?? Infinity);
   if (bad.length > 0 && bad.length === total) {
@@ -128,14 +127,14 @@ export async function evaluate<Scores extends Metrics = Metrics>(
     }),
   };
 
-  /** The model with the head that a training would start from, where the data need another than the base's. */
+  /** The model with the head that training would start from, if the data need another head than the base's. */
   async function headed(): Promise<Model> {
     if (!data.head) return own;
     if (adapter) {
       requireHead(data.head, adapter);
       return own;
     }
-    // Of what is measured nothing may be known: without held-out data the head is an untrained one.
+    // Without held-out data the head stays untrained: it must not learn from the examples to be measured.
     const onBadSample = skips ? 'skip' : 'fail';
     probed =
       asked === data.validation ? await probedHead(own, data, { session: machine, batchSize, onBadSample }) : undefined;
@@ -160,17 +159,16 @@ export async function evaluate<Scores extends Metrics = Metrics>(
   }
 }
 
-/** What is to be measured. */
 interface Examples {
-  /** What is measured where nothing is known of the adapter. */
+  /** The requested examples, whatever the adapter has seen. */
   readonly asked: Dataset<unknown>;
-  /** Which of them the adapter was trained on, where that is known. */
+  /** Indices in `asked` of the adapter's training examples, if known. */
   readonly known?: ReadonlySet<number> | undefined;
-  /** Those that are left without these; undefined where all are measured. */
+  /** The remaining indices; undefined if all are measured. */
   readonly kept?: readonly number[];
 }
 
-/** @throws OnnxLoraError `CONFIG_INVALID` where all cannot be measured */
+/** @throws OnnxLoraError `CONFIG_INVALID` for `all`, if the task measures its held-out data itself */
 async function examplesOf(
   data: PreparedTask,
   split: 'held-out' | 'all',
@@ -186,18 +184,16 @@ async function examplesOf(
   }
   const asked = split === 'all' && validation ? joined(train, validation) : (validation ?? train);
   const known = await trainedOn?.among(asked);
-  // Where everything was trained on, that is said, and measured all the same.
+  // If the adapter was trained on all examples, all are measured, and the result reports it.
   const isDivided = known && split === 'held-out' && known.size > 0 && known.size < asked.length;
   const all = [...Array(asked.length).keys()];
   return { asked, known, ...(isDivided ? { kept: all.filter((i) => !known.has(i)) } : {}) };
 }
 
-/** Those examples of a dataset. */
 function only(dataset: Dataset<unknown>, kept: readonly number[]): Dataset<unknown> {
   return { length: kept.length, get: (index) => dataset.get(kept[index]!) };
 }
 
-/** One dataset after the other. */
 function joined(a: Dataset<unknown>, b: Dataset<unknown>): Dataset<unknown> {
   const at = <T>(index: number, of: (dataset: Dataset<unknown>, own: number) => T): T =>
     index < a.length ? of(a, index) : of(b, index - a.length);
@@ -208,7 +204,6 @@ function joined(a: Dataset<unknown>, b: Dataset<unknown>): Dataset<unknown> {
   };
 }
 
-/** What the task measures in its own way. */
 async function measured(
   data: PreparedTask,
   request: Parameters<NonNullable<PreparedTask['measure']>>[0],
@@ -223,9 +218,9 @@ async function measured(
   };
 }
 
-/** @throws OnnxLoraError `DATA_INVALID` for an adapter whose head is for other labels than those of the data */
+/** @throws OnnxLoraError `DATA_INVALID` if the adapter's labels differ from those of the data */
 function requireHead(head: NewHead, adapter: Adapter): void {
-  // The task was prepared for the base, and this is what became of it.
+  // The task was prepared for this adapter's model, so a remaining new head means other labels.
   if (adapter.notes.labels?.join('\n') === head.labels.join('\n')) return;
   throw new OnnxLoraError(
     'DATA_INVALID',

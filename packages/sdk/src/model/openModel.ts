@@ -1,4 +1,4 @@
-/** @file From what a user calls a model to an opened one: a folder, an .onnx file, or an id on the Hugging Face hub. */
+/** @file `openModel`: opens a model from a folder, .onnx files or an id on the Hugging Face hub. */
 
 import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
@@ -28,54 +28,42 @@ import { requirePath } from './loaded/givenArguments.ts';
 
 /** Options of {@link openModel}. */
 export interface OpenOptions extends Omit<LoadAdapterOptions, 'maxTensors'> {
-  /** Families that may recognise the model, such as those of `@onnx-lora/vision`. */
+  /** Families to recognise the model by, such as those of `@onnx-lora/vision`. */
   readonly families?: readonly ModelFamily[];
-  /**
-   * Plugins, or what `loadPlugins` made of them: their families are asked after `families`, and training finds their
-   * initialisers, optimizers, operators and providers by name.
-   */
+  /** Plugins, or the result of `loadPlugins`. Their families come after `families`. */
   readonly plugins?: PluginRegistry | readonly Plugin[];
-  /**
-   * What runs it. By default sessions and training run in a worker thread ({@link WorkerRuntime}), and what asks for it
-   * (`worker: false`) in this thread ({@link OrtRuntime}).
-   */
+  /** Runs sessions and training; by default a {@link WorkerRuntime}, or for `worker: false` an {@link OrtRuntime}. */
   readonly runtime?: Runtime;
-  /** What runs sessions and training, where that is another than `runtime`. */
+  /** Runs sessions and training in place of `runtime`. */
   readonly workerRuntime?: Runtime;
   /**
-   * Where an exporter folded a batch normalisation into a convolution's weight, as torch's do unless told to keep it: by
-   * module path of the convolution, the factor of each output, γ ÷ √(σ² + ε). Adapters are made for the weight without it.
+   * For batch normalisations that the exporter folded into convolution weights, as torch's exporters do by default:
+   * each output's factor γ ÷ √(σ² + ε), by module path. Adapters are made for the weight without it.
    */
   readonly foldedScales?: Readonly<Record<string, Float32Array>>;
-  /**
-   * Which of a folder's variants: `fp16` means `model_fp16.onnx`, and the files of that ending where a model has several. The
-   * full one by default.
-   */
+  /** The variant of a folder's files: `fp16` opens `model_fp16.onnx`. Full precision by default. */
   readonly variant?: string;
   /**
-   * How the model is published as several files, where no family knows it: which there are, and what of one feeds the next.
-   * Without, files that are named by hand are joined where outputs and inputs have the same names.
+   * Describes a model of several files that no family knows: its parts, and which output feeds which input. Without it,
+   * files named by hand are joined by equal names of outputs and inputs.
    *
    * @example
    * { parts: [{ name: 'encoder', prefix: 'model.encoder' }, { name: 'decoder', reads: { states: 'last_hidden_state' } }] }
    */
   readonly files?: FamilyFiles;
   /**
-   * In what the model computes, in training, evaluation and sessions: `float32` by default. `int8` computes products with weights
-   * in integers of eight bits, forward and backward, on the CPU; nothing in the file changes. Weights are rounded a little
-   * more on processors whose products of integers saturate; `saturates` says which, where it is not to be measured. `float16`
-   * computes them in half floats on a GPU, whose provider has to be named; weights then take half of the memory. `int4` and
-   * `nf4` round weights to four bits while the model is opened, which takes a moment, and compute in float32: the model is that
-   * which `quantize` writes.
+   * The precision of training, evaluation and sessions; `float32` by default. The file stays as it is.
+   * - `int8` computes products with weights in 8-bit integers on the CPU, forward and backward. Processors whose
+   *   integer products saturate round weights a little more; `saturates` states it without measuring.
+   * - `float16` computes them in half precision on a GPU, whose provider must be named, and halves the memory of
+   *   weights.
+   * - `int4` and `nf4` round weights to 4 bits while opening, as `quantize` would, and compute in float32.
    *
    * @example
    * const model = await openModel('models/vit', { precision: 'int8' });
    */
   readonly precision?: PrecisionChoice;
-  /**
-   * Values of inputs that stay the same, as {@link Model.withFixedInputs} takes them: `{ sr: 16000n }`. They need not be fed, and
-   * what is merged or exported does not have them. For models of one file.
-   */
+  /** Constant inputs, as in {@link Model.withFixedInputs}: `{ sr: 16000n }`. For models of one file. */
   readonly fixedInputs?: FixedInputs;
 }
 
@@ -86,17 +74,15 @@ const requireKnown = knownOptions<OpenOptions>('openModel', {
 });
 
 /**
- * Opens a model. Its weights stay on disk.
- *
- * A model that is published as several files, such as SAM's vision encoder and mask decoder, is joined to one: `model.parts`
- * are the files, each a model of its own.
+ * Opens a model. Its weights stay on disk. A model published as several files, such as SAM's vision encoder and mask
+ * decoder, is joined into one; each entry of `model.parts` is one file as a model.
  *
  * @param source a folder laid out like a published repository (`config.json`, `preprocessor_config.json`,
- *   `onnx/model.onnx`, or the files of a family), an .onnx file, a hub id such as `org/name`, or several .onnx files to join,
- *   each of which reads what those before it yield
- * @throws OnnxLoraError `FILE_NOT_FOUND`, `MODEL_INVALID`, `FILE_INVALID`; `MODEL_UNSUPPORTED` for files that do not fit
- *   together, and `fixedInputs` of several files; `INPUT_INVALID` for `fixedInputs` that the model does not have or take;
- *   `CONFIG_INVALID` for an option that there is not
+ *   `onnx/model.onnx`, or a family's files), an .onnx file, a hub id such as `org/name`, or several .onnx files to
+ *   join, each reading outputs of earlier ones
+ * @throws OnnxLoraError `FILE_NOT_FOUND`, `MODEL_INVALID`, `FILE_INVALID`; `MODEL_UNSUPPORTED` for files that do not
+ *   fit together, and for `fixedInputs` of several files; `INPUT_INVALID` for `fixedInputs` that the model lacks or
+ *   rejects; `CONFIG_INVALID` for an unknown option
  */
 export async function openModel(source: string | readonly string[], given: OpenOptions = {}): Promise<Model> {
   for (const each of typeof source === 'string' ? [source] : (source ?? [source])) requirePath('openModel', each);
@@ -117,7 +103,7 @@ async function inPrecision(model: Model, asked: Exclude<AskedPrecision, FewerBit
   return model.derived({ precision });
 }
 
-/** The model that the files would be which `quantize` writes. */
+/** Opens the model as if `quantize` had written its files. */
 async function openInFewerBits(
   source: string | readonly string[],
   given: OpenOptions,
@@ -133,7 +119,7 @@ async function openInFewerBits(
   }));
 }
 
-/** Options of a model, and what has its files. */
+/** Resolved options, with access to the files. */
 interface Opening extends OpenOptions {
   readonly plugins: PluginRegistry;
   readonly at: ModelFiles;
@@ -172,13 +158,13 @@ function openFolder(source: string, located: string, options: Opening): Model {
   return single(onlyFile(wanted, options.files !== undefined));
 }
 
-/** The files of the first way to publish a model of which the folder has all, and which is more than one file as it is. */
+/** The files of the first published layout that the folder holds completely and that needs joining. */
 function joinableFiles(wanted: WantedFiles, { open }: ModelFiles): FilesToJoin | undefined {
   const found = wanted.published.map((each) => filesInFolder({ ...wanted, published: [each] }));
   return found.find((each) => each && !isAsItIs(each, open));
 }
 
-/** One file; where it is one of a family's several, it knows the whole that it is a part of, as `model.parts` do. */
+/** One of a family's several files knows the joined model, as entries of `model.parts` do. */
 function openFile(name: string, file: string, options: Opening): Model {
   const folder = folderOf(file);
   for (const each of new Set([folder, path.dirname(file)])) settle(each);
@@ -198,7 +184,6 @@ function openFile(name: string, file: string, options: Opening): Model {
   return modelOf({ ...own, partOf }, options);
 }
 
-/** Several files as one model. */
 function openFiles(files: readonly string[], options: Opening): Model {
   const [first] = files;
   if (first === undefined) {
@@ -225,7 +210,7 @@ function modelOf(
   { families = [], plugins, runtime, workerRuntime = runtime, foldedScales }: OpenOptions,
 ): Model {
   const registry = catalogueOf(plugins);
-  // A merged file may lie beside another model's.
+  // The file's own config first: a merged file may lie in another model's folder.
   const config = ownConfig(parts.onnx.model, parts.onnx.path) ?? readModelConfig(parts.folder);
   return new Model({
     ...parts,
@@ -245,7 +230,7 @@ async function fromHub(source: string, options: Opening): Promise<string> {
   return downloadModel(source, { ...options, builders: options.plugins.builders });
 }
 
-/** The repository's folder for a file that lies in it or in its `onnx` folder. */
+/** The repository's folder: the file's own, or the parent of `onnx`. */
 function folderOf(file: string): string {
   const parent = path.dirname(file);
   return path.basename(path.resolve(parent)) === 'onnx' && !existsSync(path.join(parent, 'config.json'))

@@ -1,4 +1,4 @@
-/** @file Answers for files, from a model, an adapter and the task that it was trained for. */
+/** @file `openPredictor`: answers for files, from a model, an adapter and the adapter's task. */
 
 import type { Adapter } from '../adapter/adapter.ts';
 import { didYouMean, OnnxLoraError } from '../errors.ts';
@@ -17,23 +17,23 @@ import { requireAdapters, requireModel } from './loaded/givenArguments.ts';
 export interface OpenPredictorOptions<Name extends string = string>
   extends Omit<RunnableOptions, 'adapters'>, Omit<PredictorOptions, 'load'> {
   /**
-   * A task of the model's plugins by its name, or a maker of tasks. By default the one that the adapter was trained for, or
-   * else the usual one of the model's family. With a name, predictions have the types of {@link TaskPredictions}.
+   * A task factory, or the name of a plugin's task; by default the adapter's task, else the family's usual one. With a
+   * name, predictions have the types of {@link TaskPredictions}.
    */
   readonly task?: Name | TaskFactory;
-  /** Examples per run, where `predict` does not say; the task's own choice by default. */
+  /** Examples per run, unless `predict` sets it; by default the task's choice. */
   readonly batchSize?: number;
 }
 
 /** A predictor of a task. */
 export interface TaskPredictor<Said = Prediction> extends Predictor<Said> {
-  /** Name of the task whose answers it gives. */
+  /** Name of the task. */
   readonly task: string;
-  /** What it can be asked about. */
+  /** The inputs that it accepts. */
   readonly input: PredictorInput;
   /**
-   * An answer for each file, in their order: `{ label: 'cat', score: 0.98, … }` of a classifier, `{ text }` of a recogniser. Of
-   * files that hold many records, such as FASTA, an answer for each record.
+   * Yields an answer per file, in order: `{ label: 'cat', score: 0.98, … }`, `{ text }`. For files with many records,
+   * such as FASTA, an answer per record.
    */
   predict(
     sources: string | Iterable<Source> | AsyncIterable<Source>,
@@ -52,10 +52,10 @@ const requireKnownToPredict = knownOptions<PredictOptions>('predictor.predict', 
 });
 
 /**
- * Loads a model, with an adapter or without, to answer for files that nobody has labelled: all that lies between a file and its
- * label. The model is opened with the plugin of its domain. Adapters with the same labels may differ from file to file; to serve
- * adapters with labels of their own at once, or tensors instead of files, open a session: `modelFor(model, adapter)` is the model
- * with an adapter's labels and head.
+ * Opens a predictor for unlabelled files: preprocessing, model, adapter and decoding in one. The model must be opened
+ * with the plugin of its domain. Adapters may differ per file if they share their labels. To serve adapters with
+ * different labels at once, or tensors instead of files, open a session: `modelFor(model, adapter)` has the adapter's
+ * labels and head.
  *
  * @example
  * const model = await openModel('models/vit', { plugins: [visionPlugin] });
@@ -64,9 +64,9 @@ const requireKnownToPredict = knownOptions<PredictOptions>('predictor.predict', 
  * @example
  * await using classifier = await openPredictor(model, { adapter, task: 'image-classification' });
  * for await (const { prediction } of classifier.predict('cat.jpg')) console.log(prediction.score.toFixed(2)); // a number
- *
- * @throws OnnxLoraError `CONFIG_INVALID` for an option that there is not, where adapters are a list without names, where no task is known, or the task answers for no files, or with one adapter alone;
- *   `ADAPTER_MISMATCH` for adapters that answer with different labels; as `model.session` and the task's own predictor
+ * @throws OnnxLoraError `CONFIG_INVALID` for an unknown option, for adapters without names, and for a task that is
+ *   unknown, predicts nothing, or takes one adapter only; `ADAPTER_MISMATCH` for adapters with different labels; as
+ *   `model.session` and the task's predictor
  */
 export async function openPredictor<Name extends string = string>(
   model: Model,
@@ -110,7 +110,7 @@ export async function openPredictor<Name extends string = string>(
   };
 }
 
-/** Labels and heads are of the model that answers, so that adapters with others would be read wrongly. */
+/** A predictor has one set of labels, heads and thresholds: other adapters' outputs would be misread. */
 function requireSameAnswers(adapters: readonly Adapter[]): void {
   const answersOf = ({ notes: { labels, head, learned } }: Adapter): string => JSON.stringify([labels, head, learned]);
   if (adapters.every((each) => answersOf(each) === answersOf(adapters[0]!))) return;
@@ -120,7 +120,7 @@ function requireSameAnswers(adapters: readonly Adapter[]): void {
   );
 }
 
-/** @throws OnnxLoraError `CONFIG_INVALID` where the model's plugins do not have it, or nothing says which */
+/** @throws OnnxLoraError `CONFIG_INVALID` if no task is named or known, or the plugins lack it */
 function taskOf({ name, family, registry: { tasks } }: Model, asked: string | undefined): TaskFactory {
   const names = asked === undefined ? (family?.tasks ?? []) : [asked];
   const found = names.flatMap((each) => tasks.find((task) => task.name === each) ?? [])[0];

@@ -1,4 +1,4 @@
-/** @file `train`: from a model and a task to an adapter. */
+/** @file `train`: trains an adapter of a model for a task. */
 
 import type { Metrics } from '../statistics/measure.ts';
 import { requireModel } from './loaded/givenArguments.ts';
@@ -12,17 +12,17 @@ import { Run, throwIfAborted } from './training/run.ts';
 import type { TrainingRun } from './training/trainingRun.ts';
 
 /**
- * Trains an adapter. Returns once the first batch is loaded and the graph is built, so that mistakes in data, targets and
- * options are errors here; steps then follow on their own. The graph runs in a worker thread.
+ * Trains an adapter. Returns once the first batch is loaded and the graph is built, so that mistakes in data, targets
+ * and options throw here; the steps then run in a worker thread.
  *
  * @example
  * const run = await train(model, { task: imageClassification('photos'), lora: { r: 8 }, steps: 200 });
  * for await (const event of run) if (event.type === 'step') console.log(event.step, event.loss);
  * await run.adapter.save('adapters/photos');
  *
- * @throws OnnxLoraError `INPUT_INVALID` for what is no model or no task; `DATA_INVALID`, `TARGET_NOT_FOUND`, `CONFIG_INVALID`, `NO_GRADIENT`, `PROVIDER_UNAVAILABLE`,
- *   `OUT_OF_MEMORY`; `CANCELLED` where the signal is aborted already; `FILE_NOT_FOUND` and `FILE_INVALID` of a checkpoint to go on from; `PLUGIN_INVALID` where the task itself
- *   fails
+ * @throws OnnxLoraError `INPUT_INVALID` if an argument is not a model or task; `DATA_INVALID`, `TARGET_NOT_FOUND`,
+ *   `CONFIG_INVALID`, `NO_GRADIENT`, `PROVIDER_UNAVAILABLE`, `OUT_OF_MEMORY`; `CANCELLED` for a signal that is already
+ *   aborted; `FILE_NOT_FOUND` and `FILE_INVALID` for the checkpoint to resume; `PLUGIN_INVALID` if the task fails
  */
 export async function train<During extends Metrics = Metrics>(
   given: Model,
@@ -34,6 +34,6 @@ export async function train<During extends Metrics = Metrics>(
   const prepared = await prepare(given, options);
   const planned = await plan(prepared);
   const compiled = await compile(prepared, planned);
-  // Its metrics are those of the task, whatever their names.
+  // The task decides the names of the metrics.
   return new Run({ ...prepared, ...planned, ...compiled }) as unknown as TrainingRun<During>;
 }

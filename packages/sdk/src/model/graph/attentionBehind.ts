@@ -1,26 +1,23 @@
-/** @file The weights of an attention, found behind the keys that it reads. */
+/** @file Finds attention weights from the keys that they depend on. */
 
 import type { GraphProto, NodeProto } from '../../graph/proto.ts';
 import { allGraphs, indexGraph, indexWhole, subgraphs } from '../../graph/walk.ts';
 
-/** What stands between keys and weights: heads are told apart, keys are scaled, multiplied with queries and masked. */
+/** Operators between keys and weights: they split heads, scale keys, multiply with queries and mask. */
 const between = new Set([
   'Identity', 'Cast', 'Reshape', 'Transpose', 'Squeeze', 'Unsqueeze', 'Flatten', 'Split', 'Slice', 'Concat', 'Expand',
   'Add', 'Sub', 'Mul', 'Div', 'Where', 'Max', 'MatMul', 'Gemm', 'If',
 ]); // prettier-ignore
 
 /**
- * The output of the first Softmax that is computed from keys; undefined where there is none, as in graphs whose attention is one
- * operator, or none in the main graph.
- *
- * @param keys the value in which a layer gives the keys
+ * Output of the first Softmax that depends on a layer's output `keys`; undefined if fused, or not in the main graph.
  */
 export function attentionBehind(graph: GraphProto, keys: string): string | undefined {
   const { uses } = indexWhole(graph);
   const { producer } = indexGraph(graph);
   const given = givenByBranches(graph);
   const known = new Set([keys]);
-  // A set is gone over in the order in which it grows: what is near comes first.
+  // Breadth first: a Set iterates over members added meanwhile.
   for (const value of known) {
     for (const next of given.get(value) ?? []) known.add(next);
     for (const { node } of uses.get(value) ?? []) {
@@ -32,7 +29,7 @@ export function attentionBehind(graph: GraphProto, keys: string): string | undef
   return undefined;
 }
 
-/** By the outputs of branches, what the Ifs give for them. */
+/** The outputs of Ifs by those of their branches. */
 function givenByBranches(graph: GraphProto): ReadonlyMap<string, readonly string[]> {
   const given = new Map<string, string[]>();
   const add = (node: NodeProto): void => {

@@ -1,4 +1,4 @@
-/** @file A graph in two: what computes a value, and what goes on from it. */
+/** @file Splits a graph at a value. */
 
 import type { GraphProto, ModelProto, NodeProto } from '../../graph/proto.ts';
 import type { ValueType } from '../../graph/value.ts';
@@ -8,15 +8,14 @@ import { valueInfo } from '../../graph/valueInfo.ts';
 type Whole = ModelProto & { readonly graph: GraphProto };
 
 /**
- * Cuts a graph at a value of its main graph. The first part computes it, and nothing else; the second reads it as an input and
- * computes the outputs. Nodes, weights and inputs that both need, such as those of a size, are in both.
+ * Splits a graph where the main graph computes a value: the second part has it as an input. Shared nodes are in both.
  */
 export function cutGraph<M extends Whole>(model: M, value: string, { type, shape }: ValueType): [before: M, after: M] {
   const info = valueInfo(value, type, shape);
   return [part(model, [info], []), part(model, model.graph.output ?? [], [info])];
 }
 
-/** The graph with these outputs, and nothing in it that they do not need, nor the values `kept`. */
+/** Reduces a graph to what these outputs, and the values `kept`, need. */
 export function withOutputsOnly<M extends Whole>(
   model: M,
   outputs: NonNullable<GraphProto['output']>,
@@ -27,7 +26,7 @@ export function withOutputsOnly<M extends Whole>(
 
 type Infos = NonNullable<GraphProto['output']>;
 
-/** What computes some outputs from the inputs and from the values that are given. */
+/** The subgraph from inputs and given values to some outputs. */
 function part<M extends Whole>(model: M, outputs: Infos, given: Infos, kept: readonly string[] = []): M {
   const { graph } = model;
   const names = [...outputs.map(({ name }) => name ?? ''), ...kept];
@@ -42,7 +41,7 @@ function part<M extends Whole>(model: M, outputs: Infos, given: Infos, kept: rea
   return { ...model, graph: own };
 }
 
-/** The nodes behind some values, in their order, and all that is read on the way. What is given is not looked behind. */
+/** The nodes that compute some values, in order, and all names read, stopping at given values. */
 function needed(
   { node = [] }: GraphProto,
   values: readonly string[],
@@ -51,7 +50,7 @@ function needed(
   const { producer } = indexNodes(node);
   const read = new Set(values);
   const nodes = new Set<NodeProto>();
-  // A set takes in what is added while it is walked through.
+  // A Set iterates over members added meanwhile.
   for (const name of read) {
     const maker = given.has(name) ? undefined : producer.get(name);
     if (!maker || nodes.has(maker)) continue;

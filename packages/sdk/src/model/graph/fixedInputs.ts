@@ -1,4 +1,4 @@
-/** @file Values of inputs that stay the same: they become a part of the graph, and with them the branches that they choose. */
+/** @file Replaces inputs by constants, and inlines branches that they decide. */
 
 import { FeedCheck, feedError } from '../../adapter/serving/feedCheck.ts';
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
@@ -10,18 +10,18 @@ import { inlineKnownBranches } from '../../ops/rewrites/inlineBranches.ts';
 import { dropUnreadInitializers, reachable } from '../../ops/rewrites/simplify.ts';
 import { arrayOf, sizeOf, type Tensor, type TensorData } from '../../runtime/tensor.ts';
 
-/** What an input may be fixed to: a number or a truth value for all of its elements, several in row-major order, or a tensor. */
+/** A constant input: a number or boolean for all elements, a row-major list, or a tensor. */
 export type FixedValue = number | bigint | boolean | readonly (number | bigint | boolean)[] | Tensor;
 
-/** Values by input: `{ sr: 16000n }`. */
+/** Constants by input: `{ sr: 16000n }`. */
 export type FixedInputs = Readonly<Record<string, FixedValue>>;
 
 /**
- * The model with values in place of inputs, without the branches that are then never run and without what only they read.
- * Values of its subgraphs must have names of their own.
+ * Replaces inputs by constants, without the branches and nodes that become unused. Subgraphs' values must have unique
+ * names.
  *
- * @throws OnnxLoraError `INPUT_INVALID` for an input that is not there, and a value that does not fit its type and shape; `name`
- *   is what the user calls the model
+ * @param name the model's name for errors
+ * @throws OnnxLoraError `INPUT_INVALID` for an unknown input, or a value of another type or shape
  */
 export function fixInputs<M extends ModelProto & { readonly graph: GraphProto }>(
   model: M,
@@ -53,8 +53,7 @@ export function fixInputs<M extends ModelProto & { readonly graph: GraphProto }>
 
 /**
  * @param files the .onnx files of the model
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for values of a model of several files: its parts would still ask for the input, and
- *   so would what is merged
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for several files: parts, and merged files, would still require the input
  */
 export function requireOneFile(values: FixedInputs, files: readonly string[], name: string): void {
   const [input] = Object.keys(values);
@@ -67,7 +66,7 @@ export function requireOneFile(values: FixedInputs, files: readonly string[], na
 }
 
 function tensorOf(value: FixedValue, { type = 'float32', shape }: ValueType, input: string, model: string): Tensor {
-  // Whether it is a tensor is checked with its type and shape.
+  // FeedCheck checks tensors.
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Tensor;
   const given = (Array.isArray(value) ? value : [value]) as readonly (number | bigint | boolean)[];
   const dims = isStatic(shape) ? shape : [given.length];
@@ -97,7 +96,7 @@ function tensorOf(value: FixedValue, { type = 'float32', shape }: ValueType, inp
   return { type, dims, data };
 }
 
-/** One number stands for no more elements than a setting can have; a whole image of it is a mistake. */
+/** A number fills only inputs that may be a setting; for an image it is a mistake. */
 const MOST = 64;
 
 function shown(values: readonly (number | bigint | boolean)[], isList: boolean): string {

@@ -1,33 +1,30 @@
-/** @file The layers that are a model's head: those that give an output, and the first of them all. */
+/** @file Finds the layers of a model's head. */
 
 import type { GraphProto } from '../../graph/proto.ts';
 import { indexWhole } from '../../graph/walk.ts';
 import type { Site } from '../../match/sites.ts';
 
-/** Operators of one value that leave its shape alone, or move its dimensions. */
+/** Unary operators that keep the shape, or permute dimensions. */
 export const ofOne: ReadonlySet<string> = new Set([
   'Identity', 'Cast', 'Neg', 'Relu', 'Sigmoid', 'HardSigmoid', 'Tanh', 'Softplus', 'Exp', 'Log', 'Sqrt', 'Clip', 'Dropout',
   'Softmax', 'LogSoftmax', 'Transpose', 'Squeeze', 'Unsqueeze', 'Flatten',
 ]); // prettier-ignore
-/** Operators of several values that broadcast. */
+/** Broadcasting operators. */
 export const ofSeveral: ReadonlySet<string> = new Set(['Add', 'Sub', 'Mul', 'Div', 'Max', 'Min', 'Mean', 'Sum', 'Pow']);
-/** Operators told a shape by constants. */
+/** Operators with constant shape inputs. */
 export const shaped: ReadonlySet<string> = new Set(['Reshape', 'Expand', 'Resize']);
 
-/** Whether a layer can be a head: what it computes is one number, or one map, per output. */
+/** True if a layer can be a head: it computes one number or map per output. */
 export function canBeHead({ kind, arrange, alsoAt }: Site): boolean {
   return (kind === 'linear' || kind === 'conv2d') && !arrange && alsoAt.length === 0;
 }
 
-/**
- * The layers that give `output`, with nothing behind them but reshaping, scaling, softmax and means of several heads. Empty
- * where there is no such layer.
- */
+/** The layers that compute `output`, up to reshaping, scaling, softmax and means of several heads. */
 export function headSites(graph: GraphProto, sites: readonly Site[], output: string): readonly Site[] {
   const { producer, constants } = indexWhole(graph);
   const byValue = new Map(sites.flatMap((site) => [[site.product, site] as const, [site.output, site] as const]));
   const found = new Set<Site>();
-  // A value that is read twice is looked at once: of Add(x, x) after Add(x, x) there could be many.
+  // Memoised: chains of Add(x, x) would take exponential time.
   const known = new Map<string, boolean>();
   const isHead = (value: string): boolean => {
     const before = known.get(value);
@@ -52,18 +49,17 @@ export function headSites(graph: GraphProto, sites: readonly Site[], output: str
 }
 
 /**
- * The first layer of the head that gives `output`. Layers belong to one head where their paths begin with the same name, as
- * `lm_head.dense` and `lm_head.decoder`. Undefined where no layer gives the output, where what gives it is not behind other
- * layers, as the last of an encoder, or where the head reads several values.
+ * The first layer of the head that computes `output`. Layers of a head share the first name of their paths, as
+ * `lm_head.dense` and `lm_head.decoder`. Undefined if no layer computes the output, no other layers precede the head,
+ * or it reads several values.
  */
 export function firstOfHead(graph: GraphProto, sites: readonly Site[], output: string): Site | undefined {
   const { producer, constants } = indexWhole(graph);
   const byValue = new Map(sites.flatMap((site) => [[site.output, site] as const, [site.product, site] as const]));
-  /** Layers next behind a value. */
   const behind = (value: string): ReadonlySet<Site> => {
     const found = new Set<Site>();
     const seen = new Set([value]);
-    // A set takes in what is added while it is walked through.
+    // A Set iterates over members added meanwhile.
     for (const name of seen) {
       const site = byValue.get(name);
       if (site) found.add(site);

@@ -1,4 +1,4 @@
-/** @file Values inside a graph as outputs, and those that outputs are made of. */
+/** @file Inner values of a graph: as outputs, and as origins of outputs. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { GraphProto, ModelProto, NodeProto } from '../../graph/proto.ts';
@@ -7,9 +7,10 @@ import { indexGraph } from '../../graph/walk.ts';
 import { valueInfo } from '../../graph/valueInfo.ts';
 
 /**
- * The model with more of its values as outputs, behind its own.
+ * Appends inner values to the outputs.
  *
- * @throws OnnxLoraError `INPUT_INVALID` for a value that the main graph does not have; `name` is what the user calls the model
+ * @param name the model's name for errors
+ * @throws OnnxLoraError `INPUT_INVALID` for a value that the main graph lacks
  */
 export function withInnerOutputs<M extends ModelProto & { readonly graph: GraphProto }>(
   model: M,
@@ -29,9 +30,10 @@ export function withInnerOutputs<M extends ModelProto & { readonly graph: GraphP
 }
 
 /**
- * Nodes of the main graph give these values.
+ * Checks that nodes of the main graph compute these values.
  *
- * @throws OnnxLoraError `INPUT_INVALID` where they do not; `name` is what the user calls the model
+ * @param name the model's name for errors
+ * @throws OnnxLoraError `INPUT_INVALID` if not
  */
 export function requireComputed(graph: GraphProto, values: readonly string[], name: string): void {
   const { producer } = indexGraph(graph);
@@ -43,25 +45,19 @@ export function requireComputed(graph: GraphProto, values: readonly string[], na
   );
 }
 
-/**
- * The value that a Slice cuts an output from; undefined where the output is not cut from anything.
- *
- * SAM's decoder makes four masks for a prompt, and its export leaves out the first, which is the one for prompts that can mean
- * only one thing.
- */
+/** The input of the Slice that computes an output. SAM's exported decoder slices its first mask off the output. */
 export function slicedFrom(graph: GraphProto, output: string): string | undefined {
   const maker = makerOf(graph, output);
   return maker?.opType === 'Slice' ? maker.input?.[0] : undefined;
 }
 
-/** Operators that hand on ids, in another form. */
 const sameIds = new Set(['Cast', 'Reshape', 'Identity', 'Flatten', 'Squeeze', 'Unsqueeze']);
 const lookups = new Set(['Gather', 'GatherBlockQuantized']);
 
-/** The rows of a table that ids of an input are looked up in, such as the embeddings of tokens; undefined where none are. */
+/** The embeddings looked up by the ids of an input; undefined if there are none. */
 export function lookupOf({ node: nodes = [] }: GraphProto, input: string): string | undefined {
   const ids = new Set([input]);
-  // In a graph that runs, nodes stand behind what they read.
+  // Nodes are in topological order.
   for (const { opType = '', input: read = [], output = [] } of nodes) {
     if (sameIds.has(opType) && ids.has(read[0] ?? '')) ids.add(output[0]!);
     if (lookups.has(opType) && ids.has(read[1] ?? '')) return output[0];
@@ -71,16 +67,16 @@ export function lookupOf({ node: nodes = [] }: GraphProto, input: string): strin
 
 const probabilities = new Set(['Softmax', 'LogSoftmax', 'Sigmoid']);
 
-/** The scores of which a Softmax, LogSoftmax or Sigmoid makes an output; undefined where none does. */
+/** The input of the Softmax, LogSoftmax or Sigmoid that computes an output; undefined if none does. */
 export function logitsOf(graph: GraphProto, output: string): string | undefined {
   const maker = makerOf(graph, output);
   return maker && probabilities.has(maker.opType ?? '') ? maker.input?.[0] : undefined;
 }
 
-/** The node that computes a value, copies aside. */
+/** The node that computes a value, through Identity nodes. */
 function makerOf({ node = [] }: GraphProto, value: string): NodeProto | undefined {
   let wanted: string | undefined = value;
-  // Not for ever: nodes of a broken file may read each other in a circle.
+  // Bounded: nodes of a broken file may form a cycle.
   for (let steps = 0; steps < node.length; steps++) {
     const maker = node.find((each) => wanted !== undefined && each.output?.includes(wanted));
     if (maker?.opType !== 'Identity') return maker;

@@ -1,4 +1,4 @@
-/** @file One model from several files: their graphs joined, modules under the paths that they have in the whole. */
+/** @file Joins the graphs of several files into one model. */
 
 import path from 'node:path';
 import { OnnxLoraError } from '../../errors.ts';
@@ -11,42 +11,42 @@ import { idleInputsOf, withIdleInputs } from '../../ops/compose/idleInputs.ts';
 import { isSameTensor } from '../../ops/compose/sameTensor.ts';
 import type { FamilyPart } from '../../plugin/families/family.ts';
 
-/** One of the files of a model. */
+/** One of a model's files. */
 export interface ModelFile {
-  /** What the part is called. */
+  /** Name of the part. */
   readonly name: string;
   /** The file's graph. */
   readonly onnx: OnnxFile;
-  /** What module paths of the whole have before those of the file; empty where they are the same. */
+  /** Prefix of the file's module paths in the joined model; empty if they are the same. */
   readonly path: string;
-  /** Whether it is no part of the joined graph. */
+  /** True if it is not part of the joined graph. */
   readonly onlyServes: boolean;
 }
 
-/** A file to open, and what is known of it. */
+/** A file to open. */
 export interface FileToJoin extends FamilyPart {
   readonly file: string;
 }
 
-/** Files that belong together. */
+/** Files to join. */
 export interface FilesToJoin {
   readonly parts: readonly FileToJoin[];
-  /** Names of the outputs to keep; without, those that no part reads. */
+  /** Outputs to keep; by default those that no part reads. */
   readonly outputs?: readonly string[];
 }
 
 /** Several files as one. */
 export interface JoinedFiles {
-  /** The joined graph, under the folder of the files. */
+  /** The joined graph, with the files' folder as path. */
   readonly onnx: OnnxFile;
   readonly files: readonly ModelFile[];
 }
 
 /**
- * Opens files and joins those that are not there for serving only.
+ * Opens files and joins those that do not only serve.
  *
- * @param open what reads a file
- * @throws OnnxLoraError as `openOnnx`; `MODEL_UNSUPPORTED` when they do not fit together
+ * @param open reads a file
+ * @throws OnnxLoraError as `openOnnx`; `MODEL_UNSUPPORTED` if they do not fit together
  */
 export function joinFiles({ parts, outputs }: FilesToJoin, open: typeof openOnnx = openOnnx): JoinedFiles {
   const files = parts.map(({ name, file, prefix, onlyServes = false }): ModelFile => {
@@ -60,7 +60,7 @@ export function joinFiles({ parts, outputs }: FilesToJoin, open: typeof openOnnx
   return { onnx: { path: path.dirname(parts[0]!.file), model: compose(graphs, { outputs }) }, files };
 }
 
-/** Whether it is one file, of which nothing would be left out: a model of no parts. */
+/** True for a single file that joining would leave unchanged. */
 export function isAsItIs({ parts }: FilesToJoin, open: typeof openOnnx): boolean {
   const [{ file, idleInputs }, ...others] = parts as [FileToJoin, ...FileToJoin[]];
   return others.length === 0 && idleInputsOf(open(file).model.graph, idleInputs).length === 0;
@@ -74,7 +74,7 @@ function sitesOf(model: OnnxFile['model']): Site[] {
   return findSites(viewOf(model).graph);
 }
 
-/** Whether two files call different layers by one path. A layer that both hold, such as shared embeddings, may be one. */
+/** True if two files use one path for different layers, that is, not for shared ones such as embeddings. */
 function doCollide(some: readonly Site[], others: readonly Site[]): boolean {
   const known = new Map(some.map((site) => [site.path, site]));
   return others.some((site) => {
@@ -85,8 +85,8 @@ function doCollide(some: readonly Site[], others: readonly Site[]): boolean {
 }
 
 /**
- * The parts of files that a user names without a family: called as the files are, joined in the order given. Where two files
- * call different layers alike, their modules begin with the name of the part.
+ * Parts from files that a user names without a family, named after the files and joined in order. If paths collide,
+ * modules get the part's name as prefix.
  *
  * @throws OnnxLoraError `CONFIG_INVALID` for two files of one name
  */

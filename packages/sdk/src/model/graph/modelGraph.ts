@@ -1,4 +1,4 @@
-/** @file What an opened model holds: its graph, the facts of its files, and the layers that can be adapted. */
+/** @file The graph of an opened model, its files' metadata, and its adaptable layers. */
 
 import type { Adapter } from '../../adapter/adapter.ts';
 import { type AdapterNotes, inputSizesSchema, quantizedSchema } from '../../adapter/storage/adapterNotes.ts';
@@ -33,71 +33,68 @@ import type { ModelFile } from './joinFiles.ts';
 import { describeModule, type ModuleInfo, namedModules } from './namedModules.ts';
 import { type WeightTotals, weightTotals } from './weightTotals.ts';
 
-/** What of a model is another in one that is made from it. Its weights' digest stays that of the file. */
+/** Changes for a derived model. The digest of the weights stays. */
 export interface ModelChanges {
   /** The graph. */
   readonly model?: ModelProto & { readonly graph: GraphProto };
-  /** What `config.json` says. */
+  /** Content of `config.json`. */
   readonly config?: JsonObject;
-  /** In what it computes; as the file has it by default. */
+  /** The precision; as in the file by default. */
   readonly precision?: BasePrecision;
-  /** Types of all values, where they cannot be inferred from the graph. */
+  /** Types of all values, if they cannot be inferred from the graph. */
   readonly types?: ReadonlyMap<string, ValueType>;
-  /** Paths of heads of which adapters may bring any number of outputs. */
+  /** Paths of heads with a dynamic number of outputs. */
   readonly openHeads?: ReadonlySet<string>;
-  /** What an adapter with the new head says of it. */
+  /** Notes about the new head for its adapters. */
   readonly notes?: AdapterNotes;
 }
 
-/** What a {@link ModelGraph} is made of. */
+/** The constituents of a {@link ModelGraph}. */
 export interface ModelGraphParts extends Omit<ModelChanges, 'model'> {
-  /** What the user called it. */
+  /** The user's name for it. */
   readonly name: string;
-  /** The graph, its weights still in the file. */
+  /** The graph, with weights still in the file. */
   readonly onnx: OnnxFile;
   /** Folder with config.json and the preprocessor's file. */
   readonly folder?: string;
-  /** Asked in order which of them recognises the model. */
+  /** Families to recognise the model by, in order. */
   readonly families: readonly ModelFamily[];
-  /** What plugins bring; nothing by default. */
+  /** The plugins' contributions; none by default. */
   readonly registry?: PluginRegistry;
-  /**
-   * Where an exporter folded a normalisation into a convolution's weight: by module path, the factor of each output,
-   * γ ÷ √(σ² + ε).
-   */
+  /** For normalisations folded into convolution weights: each output's factor γ ÷ √(σ² + ε), by module path. */
   readonly foldedScales?: Readonly<Record<string, Float32Array>>;
-  /** Of a model of several files: all of them, in an order in which each reads only from those before it. */
+  /** The files of a model of several, each reading only from earlier ones. */
   readonly files?: readonly ModelFile[];
-  /** The model that it is made from, whose digest is its own too. */
+  /** The model that it is derived from, with the same digest. */
   readonly origin?: ModelGraph;
-  /** What runs in this thread. */
+  /** The runtime in this thread. */
   readonly runtime: Runtime;
-  /** What training and `model.session` run on; `runtime` by default. */
+  /** The runtime of training and `model.session`; `runtime` by default. */
   readonly sessionRuntime?: Runtime;
 }
 
-/** Where the `config.json` of a merged model has what its task has learned. */
+/** Key in a merged model's `config.json` for what the task has learned. */
 export const LEARNED_KEY = 'onnx_lora';
-/** Where it has the sizes of inputs with which the adapters were trained. */
+/** Key in a merged model's `config.json` for the input sizes in training. */
 export const INPUT_SIZES_KEY = 'onnx_lora_input_sizes';
 
-/** Where the metadata of a quantised file say what it was made from. */
+/** Metadata key in a quantised file for its origin. */
 export const QUANTIZED_KEY = 'onnx_lora.quantized';
 
-/** The graph of an opened model, and what is found in it. Weights stay in the user's files. */
+/** The graph of an opened model, and its layers. Weights stay in the user's files. */
 export abstract class ModelGraph implements TaskModel {
   readonly name: string;
-  /** Path of the .onnx file; of a model of several files that of their folder. */
+  /** Path of the .onnx file; for a model of several files their folder. */
   readonly file: string;
-  /** Paths of the .onnx files that the model is joined from; one for most. */
+  /** Paths of the model's .onnx files. */
   readonly files: readonly string[];
   declare readonly folder?: string;
   declare readonly config?: JsonObject;
-  /** In what products with its weights are computed, where that is not what the file says. */
+  /** The precision of products with weights, if it differs from the file's. */
   declare readonly precision?: BasePrecision;
-  /** What the plugins bring that it was opened with. */
+  /** Contributions of the plugins. */
   readonly registry: PluginRegistry;
-  /** The family that recognised it, where one did. */
+  /** The family that recognised the model. */
   declare readonly family?: ModelFamily;
   readonly inputs: Readonly<Record<string, GraphPort>>;
   readonly outputs: Readonly<Record<string, GraphPort>>;
@@ -105,18 +102,15 @@ export abstract class ModelGraph implements TaskModel {
   readonly opset: number;
   /** The program that wrote the file, such as `pytorch 2.9`. */
   readonly producer: string;
-  /** Paths of heads of which adapters may bring any number of outputs. For code that extends the SDK. */
+  /** Paths of heads with a dynamic number of outputs. For code that extends the SDK. */
   readonly openHeads: ReadonlySet<string>;
-  /** Labels of a new head and how it is attached, for the adapter that brings it. For code that extends the SDK. */
+  /** Labels and attachment of a new head, for its adapters. For code that extends the SDK. */
   readonly notes: AdapterNotes;
-  /**
-   * The opened file, its graph as layers are found in it: functions inlined, fused operators with weights taken apart. For
-   * code that extends the SDK.
-   */
+  /** The opened file with functions inlined and fused operators expanded. For code that extends the SDK. */
   readonly onnx: OnnxFile;
   /** The runtime in this thread. For code that extends the SDK. */
   readonly runtime: Runtime;
-  /** The runtime in a worker thread, on which training and sessions run. For code that extends the SDK. */
+  /** The worker thread's runtime, for training and sessions. For code that extends the SDK. */
   readonly workerRuntime: Runtime;
   readonly #given: ModelGraphParts;
   #layers: readonly Site[] | undefined;
@@ -128,7 +122,7 @@ export abstract class ModelGraph implements TaskModel {
   #totals: WeightTotals | undefined;
   #digest: Promise<string> | undefined;
 
-  /** From its parts, for code that extends the SDK; `openModel` finds them for you. */
+  /** Builds a model from its constituents, for code that extends the SDK; otherwise use `openModel`. */
   constructor(parts: ModelGraphParts) {
     const { name, onnx, folder, config, files, families, registry = noPlugins } = parts;
     const { graph } = onnx.model;
@@ -157,23 +151,22 @@ export abstract class ModelGraph implements TaskModel {
     if (family) this.family = family;
   }
 
-  /** A model made from this one, whose weights have the same digest. For code that extends the SDK. */
+  /** Derives a model with the same weights' digest. For code that extends the SDK. */
   abstract derived(changes: ModelChanges): this;
 
   /**
-   * Checks that an adapter's tensors have their places here, by their names and shapes; whether it was trained on these
-   * weights only `place` says, which reads them.
+   * Checks that an adapter's tensors fit by name and shape. Only `place` also checks the base's weights.
    *
    * @throws OnnxLoraError `ADAPTER_MISMATCH`, `ADAPTER_INVALID`
    */
   abstract requireModules(adapter: Adapter): void;
 
-  /** How many numbers all weights hold, quantised ones and those of Constant nodes included. */
+  /** Number of values in all weights, including quantised ones and Constant nodes. */
   get parameterCount(): number {
     return this.#weights().parameters;
   }
 
-  /** Bytes that all constants of the file take. */
+  /** Bytes of all constants in the file. */
   get weightBytes(): number {
     return this.#weights().bytes;
   }
@@ -182,21 +175,21 @@ export abstract class ModelGraph implements TaskModel {
     return (this.#totals ??= weightTotals(this.onnx.model.graph, this.#wholeSites()));
   }
 
-  /** The files that the weights lie in. */
+  /** The files with the weights. */
   get #sources(): readonly Pick<ModelFile, 'onnx' | 'onlyServes'>[] {
     return this.#given.files ?? [{ onnx: this.#given.onnx, onlyServes: false }];
   }
 
   /**
-   * What the exporter has written into the file beside the graph (`metadata_props`), such as the alphabet of a model that
-   * reads text. Of a model of several files, what the first of them that has a key says.
+   * The file's metadata (`metadata_props`), such as a text recogniser's alphabet; of several files, the first with a
+   * key.
    */
   get metadata(): Readonly<Record<string, string>> {
     const entries = this.#sources.toReversed().flatMap(({ onnx }) => onnx.model.metadataProps ?? []);
     return Object.fromEntries(entries.map(({ key = '', value = '' }) => [key, value]));
   }
 
-  /** What `quantize` made it from; undefined for a model that it did not make. */
+  /** The origin of a model written by `quantize`; undefined for others. */
   get quantizedFrom(): QuantizedFrom | undefined {
     const text = this.metadata[QUANTIZED_KEY];
     if (text === undefined) return undefined;
@@ -207,33 +200,30 @@ export abstract class ModelGraph implements TaskModel {
     }
   }
 
-  /** The file with its graph as it stands there. For code that extends the SDK. */
+  /** The file with its original graph. For code that extends the SDK. */
   get stored(): OnnxFile {
     return this.#given.onnx;
   }
 
-  /** How many nodes the main graph has. */
+  /** Number of nodes in the main graph. */
   get nodeCount(): number {
     return this.#given.onnx.model.graph.node?.length ?? 0;
   }
 
-  /**
-   * sha256 of the model's weights, by which adapters know their base. Reads every weight once. Of a model of several files
-   * it is that of all weights, as if they were in one.
-   */
+  /** sha256 of all weights, which identifies an adapter's base. Reads every weight once. */
   digest(): Promise<string> {
     const [first, ...others] = this.#sources.flatMap(({ onnx, onlyServes }) => (onlyServes ? [] : [onnx.model.graph]));
     return (this.#digest ??= this.#given.origin?.digest() ?? weightsDigestInTurns(first!, ...others));
   }
 
-  /** What can be adapted, in graph order. Behind a layer that is joined of queries, keys and values stands each of them. */
+  /** The adaptable modules, in graph order. A fused query-key-value layer is followed by its parts. */
   modules(): readonly ModuleInfo[] {
     return withParts(this.sites()).map(describeModule);
   }
 
   /**
-   * Products with weights that are not among {@link ModelGraph.modules}, with the reason: an operator that is not adapted, a
-   * weight that is stored or computed in a form that is not read.
+   * Products with weights that {@link ModelGraph.modules} omits, with the reason: an unsupported operator, or form of
+   * the weight.
    *
    * @example
    * for (const { node, reason } of model.unadaptable()) console.log(`${node} ${reason}`);
@@ -285,8 +275,8 @@ export abstract class ModelGraph implements TaskModel {
   }
 
   /**
-   * The value inside the graph that holds the weights of an attention, `[batch, heads, queries, keys]` in most exports: of that
-   * whose keys the module at `path` gives. Undefined where the graph does not compute them one by one.
+   * The value with attention weights (mostly `[batch, heads, queries, keys]`) for the keys of this module, unless
+   * fused.
    */
   attentionBehind(path: string): string | undefined {
     const site = this.sites().find((each) => each.path === path);
@@ -302,27 +292,24 @@ export abstract class ModelGraph implements TaskModel {
     return inputSizesSchema.safeParse(this.config?.[INPUT_SIZES_KEY]).data;
   }
 
-  /** The adaptable layers with their nodes, parts of joined ones inside these. For code that extends the SDK. */
+  /** The adaptable layers with their nodes; parts are inside fused ones. For code that extends the SDK. */
   sites(): readonly Site[] {
     return (this.#sites ??= findParts(this.#wholeSites(), indexWhole(this.onnx.model.graph), (value) =>
       this.#inferred().get(value),
     ));
   }
 
-  /** The same by their paths, with the parts of joined ones behind these. For code that extends the SDK. */
+  /** The layers by path, parts after fused ones. For code that extends the SDK. */
   sitesByPath(): ReadonlyMap<string, Site> {
     return (this.#byPath ??= new Map(withParts(this.sites()).map((site) => [site.path, site])));
   }
 
-  /**
-   * The modules by torch's paths: those that can be adapted, then those that can only be trained in full, such as norms, whose
-   * parameters the graph holds under torch's names. For code that extends the SDK.
-   */
+  /** Modules that can be adapted, then those that can only be trained in full. For code that extends the SDK. */
   namedModules(): readonly NamedModule[] {
     return (this.#modules ??= namedModules(this.onnx.model.graph, withParts(this.sites())));
   }
 
-  /** The sites without parts, for which no types need be known: a model is opened before it is asked for these. */
+  /** The layers without parts, which need no type inference: enough to open a model. */
   #wholeSites(): readonly Site[] {
     const typeOf = (value: string): ValueType | undefined => this.#inferred().get(value);
     return (this.#layers ??= findSites(this.onnx.model.graph, { typeOf, parts: false }).map((site) => {
@@ -337,9 +324,9 @@ export abstract class ModelGraph implements TaskModel {
   }
 
   /**
-   * Types and shapes of all values of the graph. For code that extends the SDK.
+   * Types and shapes of all values in the graph. For code that extends the SDK.
    *
-   * @throws OnnxLoraError `MODEL_INVALID` for a node that would end the process
+   * @throws OnnxLoraError `MODEL_INVALID` for a node that would crash the process
    */
   types(): ReadonlyMap<string, ValueType> {
     if (this.#types) return this.#types;

@@ -1,4 +1,4 @@
-/** @file The modules of a graph by torch's paths: those that can be adapted, and those that can only be trained in full. */
+/** @file A graph's modules by torch's paths: adaptable ones, and those that can only be trained in full. */
 
 import { isOfBranch } from '../../graph/branchNames.ts';
 import type { GraphProto } from '../../graph/proto.ts';
@@ -15,38 +15,35 @@ import { weightSize } from '../../match/weights/stored.ts';
 import { attributeOf } from '../../ops/schema.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
 
-/** What `model.modules()` says of one adaptable layer. */
+/** An adaptable layer in `model.modules()`. */
 export interface ModuleInfo {
-  /** torch's module path, against which target rules are matched. */
+  /** torch's module path, which target rules match. */
   readonly path: string;
-  /** What kind of layer it is. */
+  /** Kind of layer. */
   readonly kind: SiteKind;
-  /** As torch has it: Linear `[out, in]`, Conv `[out, in / groups, ...kernel]`, Embedding `[vocabulary, dim]`. */
+  /** Shape as in torch: Linear `[out, in]`, Conv `[out, in / groups, ...kernel]`, Embedding `[vocabulary, dim]`. */
   readonly weightShape: readonly number[];
-  /** Into how many groups a convolution splits its channels; 1 for all else. */
+  /** Groups of a convolution; 1 for other layers. */
   readonly groups: number;
-  /** Whether it has a bias. */
+  /** True if it has a bias. */
   readonly bias: boolean;
-  /** How many numbers the weight and bias hold. */
+  /** Number of values in weight and bias. */
   readonly parameters: number;
   /** Name of the ONNX node. */
   readonly node: string;
-  /** Name of the ONNX tensor that holds the weight. */
+  /** Name of the weight's ONNX tensor. */
   readonly weight: string;
-  /** What the path was read from; a `value-name` is not a torch path at all. */
+  /** Source of the path; a `value-name` is not a torch path. */
   readonly pathSource: PathSource;
-  /** How sure the path is: `unknown` where the file has lost it. */
+  /** Reliability of the path: `unknown` if the file has lost it. */
   readonly confidence: PathConfidence;
-  /** How the weight is stored: `float32`, `float16`, `int8` … */
+  /** Storage type of the weight: `float32`, `float16`, `int8` … */
   readonly storage: string;
-  /**
-   * Of queries, keys or values that are one layer of the model with others: the path of that layer, whose weight the
-   * parameters are part of.
-   */
+  /** For queries, keys or values of a fused layer: the path of that layer. */
   readonly partOf?: string;
 }
 
-/** What users are told of a layer. */
+/** Describes a layer to users. */
 export function describeModule({ path, kind, weightShape, weight, bias, node, pathSource, part }: Site): ModuleInfo {
   return {
     path,
@@ -64,15 +61,14 @@ export function describeModule({ path, kind, weightShape, weight, bias, node, pa
   };
 }
 
-/** Operators of group normalisations. */
 const norms: ReadonlySet<string> = new Set(['InstanceNormalization', 'GroupNormalization']);
 
-/** Layers in their order, parts among them, then other modules whose parameters the graph holds under torch's names, such as norms. */
+/** Layers in order, including parts, then other modules whose parameters keep torch's names, such as norms. */
 export function namedModules(graph: GraphProto, layers: readonly Site[]): NamedModule[] {
   const adaptable = new Set(layers.map(({ path }) => path));
   const names = (graph.initializer ?? []).map(({ name = '' }) => name).filter((name) => !isOfBranch(name));
   const paths = names.flatMap((name) => pathFromParameter(name, 'weight') ?? pathFromParameter(name, 'bias') ?? []);
-  // An exporter folds the weight of a group normalisation, which then has no name: its node's scope is the module's path.
+  // Exporters fold the weight of a group normalisation, so that only its node's scope names the module.
   const scopes = (graph.node ?? []).flatMap((node) => (norms.has(node.opType ?? '') ? (scopeOf(node) ?? []) : []));
   const others = [...new Set([...paths, ...scopes])].filter((path) => !adaptable.has(path));
   return [

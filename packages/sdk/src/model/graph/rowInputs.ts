@@ -1,4 +1,4 @@
-/** @file Inputs that a graph has for its adapters alone: a number for each example of a batch. */
+/** @file Adds inputs that only adapters read: a number per example of a batch. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { GraphProto, ModelProto } from '../../graph/proto.ts';
@@ -7,10 +7,10 @@ import { dataTypeNumber } from '../../graph/dataType.ts';
 import { batchInputsOf } from '../../ops/rows/rowPlaces.ts';
 
 /**
- * The model with int64 inputs `[batch]` besides, as long as the input that counts the rows.
+ * Adds int64 inputs `[batch]`, as long as the input that determines the batch size.
  *
- * @param name what the user calls the model
- * @throws OnnxLoraError `INPUT_INVALID` for a name that the graph has; `MODEL_UNSUPPORTED` where no input has rows
+ * @param name the model's name for errors
+ * @throws OnnxLoraError `INPUT_INVALID` for a name that the graph has; `MODEL_UNSUPPORTED` if no input has a batch
  */
 export function withRowInputs<M extends ModelProto & { readonly graph: GraphProto }>(
   model: M,

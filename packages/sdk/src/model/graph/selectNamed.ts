@@ -1,4 +1,4 @@
-/** @file Applies target rules under a model's own names, or under those of the other version of transformers. */
+/** @file Matches target rules in a model's naming, or in that of the other version of transformers. */
 
 import { looksLike } from '../../adapter/naming/generations.ts';
 import { type Generation, type NameTable, otherGeneration, translatePath } from '../../adapter/naming/nameTable.ts';
@@ -10,33 +10,33 @@ import type { ModuleInfo } from './namedModules.ts';
 import type { TargetConfig } from '../../lora/targetRules.ts';
 import { type NamedModule, type SelectedModules, selectModules } from '../../lora/targets.ts';
 
-/** What {@link selectNamed} must know of the model. */
+/** What {@link selectNamed} needs of the model. */
 export interface NamedModel {
   readonly name: string;
   readonly family?: Partial<Pick<ModelFamily, 'roles' | 'generations'>>;
-  /** Its layers; without them and a family, no layer is known to make logits. */
+  /** Its layers; without them and a family, the output embedding is unknown. */
   modules?(): readonly Pick<ModuleInfo, 'path' | 'kind' | 'weightShape'>[];
 }
 
-/** The fields that choose modules, and what applies where no pattern does. */
+/** Fields that select modules, and defaults for patterns. */
 export interface RankedTargets extends TargetConfig {
   readonly r: number;
   readonly loraAlpha: number;
 }
 
-/** Modules under the model's own names. */
+/** Selected modules in the model's naming. */
 export interface NamedSelection extends SelectedModules {
-  /** The fields that PEFT reads beside the targets, under the model's own names. */
+  /** Other fields of PEFT, in the model's naming. */
   readonly fields: Pick<AdapterConfig, 'modulesToSave' | 'rankPattern' | 'alphaPattern'>;
-  /** The generation whose names the config uses, where it is not the model's. */
+  /** The config's naming generation, if translated. */
   readonly namedAs?: Generation;
 }
 
 /**
- * Chooses the modules that a config names. Where it names what the model does not have, its names are tried as those of
- * the other generation, if the family knows them: all of the config in one generation.
+ * Selects the modules that a config names. If the model lacks them and its family knows both generations' names, tries
+ * the whole config in the other generation.
  *
- * @throws OnnxLoraError as {@link selectModules}, under the model's own names
+ * @throws OnnxLoraError as {@link selectModules}, in the model's naming
  */
 export function selectNamed(modules: readonly NamedModule[], config: RankedTargets, model: NamedModel): NamedSelection {
   const { name, family } = model;
@@ -57,9 +57,8 @@ export function selectNamed(modules: readonly NamedModule[], config: RankedTarge
 }
 
 /**
- * The path of the layer that makes a language model's logits. Of a model without a family it is found as transformers finds
- * it where a class says nothing, by the name `lm_head`; it has as many outputs as an embedding has rows, which tells it from
- * CTC's head of the same name.
+ * The path of a language model's output layer. Without a family, it is the `lm_head` with as many outputs as an
+ * embedding has rows, as in transformers: a CTC head of that name has another size.
  */
 function outputEmbeddingOf(modules: readonly NamedModule[], model: NamedModel): string | undefined {
   const paths = modules.map(({ path }) => path);
@@ -75,15 +74,13 @@ function fieldsOf({ modulesToSave, rankPattern, alphaPattern }: TargetConfig): N
   return { modulesToSave: modulesToSave ?? null, rankPattern: rankPattern ?? {}, alphaPattern: alphaPattern ?? {} };
 }
 
-/** Under which names modules are looked for. */
 interface Translation {
   readonly table: NameTable;
   readonly generation: Generation;
-  /** Under the model's own names. */
   readonly outputEmbedding: string | undefined;
 }
 
-/** The selection when every module is called as in `generation`; undefined where that finds nothing either. */
+/** The selection with all modules in the naming of `generation`; undefined if that also fails. */
 function selectAs(
   modules: readonly NamedModule[],
   config: RankedTargets,
@@ -98,7 +95,7 @@ function selectAs(
   if (own.size !== modules.length || renamed.every(({ path }, i) => path === modules[i]!.path)) return undefined;
   const { r, loraAlpha: alpha, targetModules } = config;
   const ownNames = new Map([...own].map(([name, path]) => [path, name]));
-  // Full paths may be the model's own all the same, such as those that its family recommends.
+  // Full paths may still be the model's, such as its family's defaults.
   const wanted =
     typeof targetModules === 'string' ? targetModules : (targetModules ?? []).map((path) => ownNames.get(path) ?? path);
   const to = (path: string): string => own.get(path) ?? translatePath(path, table, otherGeneration(generation)) ?? path;
@@ -127,7 +124,7 @@ function selectAs(
   }
 }
 
-/** Without a family nothing can be translated; the error says what would help. */
+/** Adds a hint: names can only be translated with a family. */
 function withHint(
   error: OnnxLoraError,
   modules: readonly NamedModule[],

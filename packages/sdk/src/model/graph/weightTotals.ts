@@ -1,4 +1,4 @@
-/** @file How many numbers a model's weights hold, and how many bytes they take. */
+/** @file Counts the values and bytes of a model's weights. */
 
 import { byteLength } from '../../graph/bytes.ts';
 import { dataTypeName } from '../../graph/dataType.ts';
@@ -13,13 +13,12 @@ import { sizeOf } from '../../runtime/tensor.ts';
 
 /** Totals over the initializers and Constant nodes of a graph and its subgraphs. */
 export interface WeightTotals {
-  /** How many numbers the weights hold: floats, and integers that stand for floats; not their scales and zero points. */
+  /** Values of weights: floats, and integers that encode floats, without scales and zero points. */
   readonly parameters: number;
-  /** Bytes of all constants, those of shapes and the like included. */
   readonly bytes: number;
 }
 
-/** Counts the weights of a graph; `sites` say how those of layers are stored. */
+/** Counts the weights of a graph; `sites` tell how layers store theirs. */
 export function weightTotals(graph: GraphProto, sites: readonly Site[]): WeightTotals {
   const stored = sites.flatMap((site) =>
     [site, ...site.alsoAt].flatMap(({ weight, bias }) => [weight.stored, ...(bias ? [bias.stored] : [])]),
@@ -27,7 +26,7 @@ export function weightTotals(graph: GraphProto, sites: readonly Site[]): WeightT
   const sizes = new Map(
     stored.map((each) => {
       const [{ name, tensor }] = each.tensors;
-      // Of a part of a packed weight, all of it; codes that share a byte are as many as the weight has numbers.
+      // A slice of a packed weight counts as all of it; packed codes count as the values that they encode.
       return [name, each.isPart ? sizeOf(tensor.dims ?? []) : weightSize(each)];
     }),
   );
@@ -35,7 +34,7 @@ export function weightTotals(graph: GraphProto, sites: readonly Site[]): WeightT
   let [parameters, bytes] = [0, 0];
   for (const { name, tensor, isNode } of constantsOf(graph)) {
     bytes += byteLength(rawBytes(tensor) ?? new Uint8Array());
-    // The one number in a Constant node is a factor or an epsilon of a formula.
+    // A scalar in a Constant node is a factor or epsilon of a formula.
     const isWeight = !(isNode && sizeOf(tensor.dims ?? []) === 1);
     const isNumbers = isWeight && (dataTypeName(tensor.dataType)?.includes('float') || holdsCodes(tensor));
     parameters += sizes.get(name) ?? (isNumbers && !beside.has(name) ? sizeOf(tensor.dims ?? []) : 0);
@@ -43,7 +42,6 @@ export function weightTotals(graph: GraphProto, sites: readonly Site[]): WeightT
   return { parameters, bytes };
 }
 
-/** All constants of a file's graph by the names of their values. */
 function* constantsOf(graph: GraphProto): Generator<{
   readonly name: string;
   readonly tensor: TensorProto;

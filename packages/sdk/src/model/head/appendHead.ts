@@ -1,4 +1,4 @@
-/** @file Adds a linear head to a graph that ends in features. */
+/** @file Appends a linear head to a graph that ends in features. */
 
 import type { AttachedHead } from '../../adapter/storage/adapterNotes.ts';
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
@@ -16,12 +16,12 @@ import { withOutputsOnly } from '../graph/cutGraph.ts';
 import type { ModelGraph } from '../graph/modelGraph.ts';
 import type { Graphed, HeadValues } from './replaceHead.ts';
 
-/** The output that an attached head gives. */
+/** Output name of an attached head. */
 export const SCORES = 'logits';
 
 const LAST = 2 ** 31 - 1;
 
-/** The value that a head reads: the output, or what the module reads whose place it takes. */
+/** The input of the head: the output, or the input of the module that it replaces. */
 function readBy(head: AttachedHead, model: ModelGraph): string {
   if (head.inPlaceOf === undefined) return head.output;
   const sites = model.sites();
@@ -34,9 +34,7 @@ function readBy(head: AttachedHead, model: ModelGraph): string {
 }
 
 /**
- * How many numbers a head of this kind reads.
- *
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` when the output has no features of a known number, or not the shape that is read
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` if the number of features is unknown, or the output's shape does not fit
  */
 export function headWidth(model: ModelGraph, head: AttachedHead): number {
   const value = readBy(head, model);
@@ -52,10 +50,10 @@ export function headWidth(model: ModelGraph, head: AttachedHead): number {
 }
 
 /**
- * The model with a linear layer behind one of its outputs, or in the place of the head that it has, whose result is the output
- * {@link SCORES}: float32 `[batch, outputs]`, or `[batch, tokens, outputs]` where it answers for each token.
+ * Appends a linear layer to an output, or in place of the model's head. Its output {@link SCORES} is float32 `[batch,
+ * outputs]`, or `[batch, tokens, outputs]` for a head per token.
  *
- * @throws OnnxLoraError as {@link headWidth}; `MODEL_UNSUPPORTED` where there is an output of that name already
+ * @throws OnnxLoraError as {@link headWidth}; `MODEL_UNSUPPORTED` if an output of that name exists
  */
 export function appendHead(given: ModelGraph, head: AttachedHead, { weight, bias }: HeadValues): Graphed {
   headWidth(given, head);
@@ -99,14 +97,14 @@ export function appendHead(given: ModelGraph, head: AttachedHead, { weight, bias
   };
 }
 
-/** The model up to the value that the new head reads, and its other outputs. */
+/** The model up to the new head's input, with its other outputs. */
 function withoutHead({ onnx: { model } }: ModelGraph, head: AttachedHead, read: string): Graphed {
   const others = (model.graph.output ?? []).filter(({ name }) => name !== head.output);
   const { graph, ...rest } = withOutputsOnly(model, others, [read]);
   return { ...rest, graph: { ...graph, input: model.graph.input ?? [] } };
 }
 
-/** The mask as a value of the graph; undefined where means take all tokens. */
+/** The mask input; undefined if all tokens count. */
 function maskOf(model: ModelGraph, { mask }: AttachedHead): Value | undefined {
   if (mask === undefined) return undefined;
   if (Object.hasOwn(model.inputs, mask)) return { name: mask, ...model.types().get(mask) };
@@ -126,7 +124,7 @@ function pooled(g: GraphBuilder, given: Value, { pool, skip }: AttachedHead, mas
   const mean = (): Value => {
     if (!mask) return g.ReduceMean(rest(x), [1], false);
     const weights = g.Cast(rest(mask), float);
-    // A row of padding alone has no mean: 0.
+    // Avoids division by zero for rows of padding only.
     const count = g.Max(g.ReduceSum(weights, [1], true), g.constant(float32([1], [1, 1])));
     return g.Div(g.Squeeze(g.MatMul(g.Unsqueeze(weights, [1]), rest(x)), [1]), count);
   };

@@ -1,4 +1,4 @@
-/** @file `attachHead`: a model with a head for other labels than its own, or with the head that it lacks. */
+/** @file `attachHead`: gives a model a head for other labels, or its first head. */
 
 import type { AdapterNotes, AttachedHead } from '../../adapter/storage/adapterNotes.ts';
 import { OnnxLoraError, didYouMean } from '../../errors.ts';
@@ -16,9 +16,9 @@ import { scoreValues } from './scoreValues.ts';
 
 /** Options of {@link attachHead}. */
 export interface AttachHeadOptions {
-  /** Of the first values; 0 by default. */
+  /** Seed of the initial values; 0 by default. */
   readonly seed?: number;
-  /** First values of an attached head, in place of random ones. */
+  /** Initial values of an attached head, in place of random ones. */
   readonly values?: GivenValues;
 }
 
@@ -33,18 +33,18 @@ export interface HeadedModel<M> {
 }
 
 /**
- * The model with a new, untrained head: the layers that give `head.output` have as many outputs as there are labels, or
- * behind `head.output`, or in the place of the head that gives it, there is a new layer `classifier` that gives the output `logits` (`lm_head` where it answers for each
- * token). First values are those of transformers' heads: weights normal with deviation `initializer_range` (0.02), biases zero.
- * `train` does this by itself where a task says so; weights of the base, and so its digest, stay what they are.
+ * Adds a new, untrained head. Without `attach`, the layers that compute `head.output` are resized to the number of
+ * labels. With `attach`, a new layer `classifier` (`lm_head` for a score per token) follows `head.output` or replaces
+ * its head, with output `logits`. Initialised as in transformers: normal weights with deviation `initializer_range`
+ * (0.02), zero biases. `train` calls it if the task needs it; the base's digest stays the same.
  *
  * @example
  * const { model, modules } = attachHead(dinov2, { output: 'last_hidden_state', labels: ['cat', 'dog'], attach: { pool: 'first' } });
  * await train(model, { task, lora: { modulesToSave: modules } });
  *
- * @see transformers, `_init_weights` of ViTPreTrainedModel and its kin, with `ignore_mismatched_sizes=True`
- * @throws OnnxLoraError `CONFIG_INVALID` for no labels or labels that occur twice, and an option that there is not; `MODEL_UNSUPPORTED` where no layer gives
- *   the output, or the graph is written for its number of labels
+ * @see transformers, `_init_weights` of ViTPreTrainedModel and others, with `ignore_mismatched_sizes=True`
+ * @throws OnnxLoraError `CONFIG_INVALID` for missing or duplicate labels, and an unknown option; `MODEL_UNSUPPORTED` if
+ *   no layer computes the output, or the graph hardcodes its number of labels
  */
 export function attachHead<M extends ModelGraph>(
   model: M,
@@ -81,7 +81,7 @@ export function attachHead<M extends ModelGraph>(
   }
   if (attach) {
     const place: AttachedHead = {
-      // What transformers calls the layer that scores every frame or token.
+      // transformers' name of a layer that scores every frame or token.
       module: attach.module ?? (attach.pool === 'each' ? 'lm_head' : 'classifier'),
       output: head.output,
       pool: attach.pool,
@@ -102,7 +102,7 @@ export function attachHead<M extends ModelGraph>(
   return { model: withReplaced(model, values, { labels }), modules: heads.map(({ path }) => path) };
 }
 
-/** The model with a head behind its features. */
+/** The model with a head on its features. */
 export function withAttached<M extends ModelGraph>(
   model: M,
   head: AttachedHead,
@@ -116,7 +116,7 @@ export function withAttached<M extends ModelGraph>(
   });
 }
 
-/** The model with other heads in the place of its own. */
+/** The model with its own heads replaced. */
 export function withReplaced<M extends ModelGraph>(
   model: M,
   values: ReadonlyMap<Site, HeadValues>,
@@ -127,7 +127,7 @@ export function withReplaced<M extends ModelGraph>(
   return model.derived({ model: graph, config: withLabels(model.config, notes.labels), notes });
 }
 
-/** A `config.json` with these labels; without any it names none, for the old ones are not those of the new head. */
+/** A `config.json` with these labels; without labels, the old ones are removed. */
 export function withLabels(
   config: Readonly<Record<string, unknown>> | undefined,
   labels: readonly string[] | undefined,

@@ -1,4 +1,4 @@
-/** @file A model with the head that an adapter brings, of another number of outputs or one that the model lacks, and what makes such an adapter complete. */
+/** @file Resizes or attaches a model's head for an adapter, and completes such an adapter. */
 
 import { Adapter } from '../../adapter/adapter.ts';
 import { parseTensorName, tensorName } from '../../adapter/formats/tensorNames.ts';
@@ -15,21 +15,20 @@ import { freeTypes, type HeadValues, withFreeHeads } from './replaceHead.ts';
 import { scoreValues } from './scoreValues.ts';
 
 /**
- * The model as an adapter answers with it: the head has the adapter's number of outputs and `config` its labels, so that a
- * task, a predictor and `merge` see the right ones. The weights of the head are the adapter's to bring. The model itself
- * where the adapter has no head of its own.
+ * The model as an adapter serves it, with the adapter's number of outputs and its labels in `config`, for tasks,
+ * predictors and `merge`. The adapter provides the head's weights. Returns the model itself if the adapter has no head.
  *
  * @example
  * const birds = await loadAdapter('adapters/birds');
  * const predictor = await imageClassifier(modelFor(model, birds));
  *
- * @throws OnnxLoraError `ADAPTER_MISMATCH` for an adapter of another base, whose modules or shapes are not the model's;
- *   `MODEL_UNSUPPORTED` where the graph is written for its own number of outputs
+ * @throws OnnxLoraError `ADAPTER_MISMATCH` for an adapter of another base, by modules or shapes; `MODEL_UNSUPPORTED` if
+ *   the graph hardcodes its number of outputs
  */
 export function modelFor<M extends ModelGraph>(model: M, adapter: Adapter): M {
   requireUpright(model, adapter);
   const own = withHeadOf(model, adapter);
-  // Labels of an adapter that is for another model would be told to be wrong, and not the adapter.
+  // Checked here, since for another model's adapter later errors would blame the labels.
   own.requireModules(adapter);
   return own;
 }
@@ -58,10 +57,10 @@ function withHeadOf<M extends ModelGraph>(model: M, adapter: Adapter): M {
 }
 
 /**
- * The model with places for heads of any size, where the adapters or the modules that are reserved need them, and a head
- * where adapters bring one; the model itself where none does.
+ * The model with heads of dynamic size if adapters or reserved modules need them, and an attached head if adapters
+ * bring one; otherwise the model itself.
  *
- * @throws OnnxLoraError as {@link modelFor}; `ADAPTER_MISMATCH` for heads that are attached in different ways
+ * @throws OnnxLoraError as {@link modelFor}; `ADAPTER_MISMATCH` for heads attached in different ways
  */
 export function withOpenHeads<M extends ModelGraph>(
   model: M,
@@ -85,11 +84,11 @@ export function withOpenHeads<M extends ModelGraph>(
 }
 
 /**
- * The model with the one head that all of these adapters answer through; the model itself where none brings another.
+ * The model with the one head that all adapters share, or the model itself.
  *
- * @param adapters by the names that errors call them by
- * @throws OnnxLoraError as {@link modelFor}; `ADAPTER_MISMATCH` for heads of different numbers of outputs, or attached in
- *   different ways
+ * @param adapters by their names for errors
+ * @throws OnnxLoraError as {@link modelFor}; `ADAPTER_MISMATCH` for heads of different sizes, or attached in different
+ *   ways
  */
 export function withSharedHead<M extends ModelGraph>(model: M, adapters: Readonly<Record<string, Adapter>>): M {
   const all = Object.entries(adapters);
@@ -115,7 +114,7 @@ export function withSharedHead<M extends ModelGraph>(model: M, adapters: Readonl
   return all.reduce((headed, [, each]) => modelFor(headed, each), model);
 }
 
-/** @throws OnnxLoraError `ADAPTER_MISMATCH` where heads that the model lacks are attached in different ways */
+/** @throws OnnxLoraError `ADAPTER_MISMATCH` for heads attached in different ways */
 function attachedAlike(model: ModelGraph, adapters: readonly Adapter[]): readonly Adapter[] {
   const paths = new Set(model.sites().map(({ path }) => path));
   const attached = adapters.filter(({ notes }) => notes.head && !paths.has(notes.head.module));
@@ -127,7 +126,7 @@ function attachedAlike(model: ModelGraph, adapters: readonly Adapter[]): readonl
   );
 }
 
-/** Layers of which an adapter brings another number of outputs, and the shape of the weight that it brings. */
+/** Layers that the adapter resizes, with the shapes of its weights. */
 function resizedHeads(model: ModelGraph, adapter: Adapter): Map<Site, readonly number[]> {
   const shapes = headShapes(adapter);
   if (shapes.size === 0) return new Map();
@@ -141,7 +140,7 @@ function resizedHeads(model: ModelGraph, adapter: Adapter): Map<Site, readonly n
   );
 }
 
-/** @throws OnnxLoraError `ADAPTER_MISMATCH` for a head whose weight is transposed: of its bias alone no one could tell that */
+/** @throws OnnxLoraError `ADAPTER_MISMATCH` for a head with transposed weight, which its bias alone would not reveal */
 function requireUpright(model: ModelGraph, adapter: Adapter): void {
   const shapes = headShapes(adapter);
   if (shapes.size === 0) return;
@@ -162,7 +161,7 @@ function headShapes({ tensors }: Adapter): Map<string, readonly number[]> {
   );
 }
 
-/** Labels that are as many as the head has outputs. */
+/** Keeps the labels only if they match the number of outputs. */
 function fittingNotes({ notes }: Adapter, outputs: number): Adapter['notes'] {
   const { labels, ...rest } = notes;
   return labels?.length === outputs ? notes : rest;
@@ -187,16 +186,13 @@ function described({ notes: { head } }: Adapter): string {
   return `"${head!.output}" (${head!.pool})`;
 }
 
-/** The adapter with notes beside those that it has. */
+/** Adds notes to an adapter. */
 export function withNotes(adapter: Adapter, notes: AdapterNotes): Adapter {
   if (Object.keys(notes).length === 0) return adapter;
   return new Adapter(adapter.config, adapter.tensors, adapter.baseDigest, { ...adapter.notes, ...notes });
 }
 
-/**
- * The adapter whose head gives `factor · y + offset` of what it was trained to give: in units of the data, where it was
- * trained on standardised targets. Weight and bias take it in, so that whoever loads the adapter needs to know of nothing.
- */
+/** Folds `factor · y + offset` into a head trained on standardised targets, so that it returns the data's units. */
 export function withTargetScaling(
   adapter: Adapter,
   units: NonNullable<NewHead['targetScaling']>,

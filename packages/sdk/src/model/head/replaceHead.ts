@@ -1,4 +1,4 @@
-/** @file Writes the layers of a head anew, with other weights: of another number of outputs, for other labels. */
+/** @file Rewrites the layers of a head with other weights and numbers of outputs. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto } from '../../graph/proto.ts';
@@ -12,20 +12,19 @@ import { transposed } from '../../runtime/layout.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
 import type { ScoreValues } from './scoreValues.ts';
 
-/** Weight and bias of a layer, float32, as torch has them: `[out, in]` or `[out, in, height, width]`, and `[out]`. */
+/** Weight and bias of a layer in float32, in torch's layout: `[out, in]` or `[out, in, height, width]`, and `[out]`. */
 export interface HeadValues {
   readonly weight: Tensor;
   readonly bias: Tensor;
 }
 
-/** A model with its graph. */
 export type Graphed = ModelProto & { readonly graph: GraphProto };
 
 /**
- * The model with heads of these values in the place of its own. They have a bias also where the old ones had none.
+ * Replaces heads by others with these values, which have a bias even if the old ones had none.
  *
- * @param scores what {@link scoreValues} says of these heads
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a layer that adds what is no bias
+ * @param scores from {@link scoreValues} for these heads
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a layer whose added value is not a bias
  */
 export function replaceHeads(
   model: Graphed,
@@ -51,7 +50,7 @@ export function replaceHeads(
     initializers.push(...written.tensors.map(([name, tensor]) => tensorProto(name, isHalf ? halved(tensor) : tensor)));
   }
   const size = [...heads.values()][0]!.bias.dims[0]!;
-  // A head that was written before, such as an adapter's, has these names already.
+  // A replaced head, such as an adapter's, has these names already.
   const replaced = new Set(initializers.map(({ name }) => name));
   return {
     ...model,
@@ -65,7 +64,7 @@ export function replaceHeads(
   };
 }
 
-/** The model's declarations without the number of the heads' outputs: adapters may then bring heads of any. */
+/** Removes the number of outputs from the model's declarations, for heads of any size. */
 export function withFreeHeads(model: Graphed, scores: ScoreValues): Graphed {
   const { graph } = model;
   return {
@@ -78,7 +77,7 @@ export function withFreeHeads(model: Graphed, scores: ScoreValues): Graphed {
   };
 }
 
-/** Types in which the number of the heads' outputs is open. */
+/** Types with a symbolic number of outputs. */
 export function freeTypes(types: ReadonlyMap<string, ValueType>, scores: ScoreValues): Map<string, ValueType> {
   const all = new Map(types);
   for (const [name, axis] of scores) {
@@ -89,7 +88,7 @@ export function freeTypes(types: ReadonlyMap<string, ValueType>, scores: ScoreVa
   return all;
 }
 
-/** The declaration of a value with another number of scores. */
+/** A value's declaration with another number of scores. */
 function withSize(info: ValueInfoProto, scores: ScoreValues, size: { readonly dimValue?: number }): ValueInfoProto {
   const at = scores.get(info.name ?? '');
   const tensorType = info.type?.tensorType;
@@ -98,12 +97,12 @@ function withSize(info: ValueInfoProto, scores: ScoreValues, size: { readonly di
   return { ...info, type: { tensorType: { ...tensorType, shape: { dim } } } };
 }
 
-/** The layer's nodes with new weights: a MatMul and an Add, or the convolution as it was. */
+/** The layer's nodes with new weights: MatMul and Add, or the convolution. */
 function layerNodes(
   site: Site,
   { weight, bias }: HeadValues,
 ): { readonly nodes: NodeProto[]; readonly tensors: (readonly [string, Tensor])[] } {
-  // Not torch's names, which the old tensors may still have for other layers; nodes tell the module.
+  // Not torch's names: the old tensors may still serve other layers. Node names tell the module.
   const [weightName, biasName] = [`head/${site.path}/weight`, `head/${site.path}/bias`];
   const scope = `/${site.path}`;
   if (site.kind !== 'linear') {

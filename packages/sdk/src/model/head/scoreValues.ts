@@ -1,4 +1,4 @@
-/** @file What of a graph depends on how many outputs its heads have. */
+/** @file Finds the values of a graph whose shape depends on its heads' number of outputs. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { NodeProto, TensorProto } from '../../graph/proto.ts';
@@ -11,16 +11,16 @@ import { sizeOf } from '../../runtime/tensor.ts';
 import type { ModelGraph } from '../graph/modelGraph.ts';
 import { canBeHead, ofOne, ofSeveral, shaped } from '../graph/headSites.ts';
 
-/** Operators that take whatever number of scores there is, and whose result does not depend on it. */
+/** Operators that accept any number of scores, with a result independent of it. */
 const ends = new Set(['Shape', 'Size', 'ArgMax', 'ArgMin']);
 
-/** Values with the scores of a head, and which of their dimensions counts the outputs, where it is known. */
+/** The values of a head's scores, with the axis of the outputs if known. */
 export type ScoreValues = ReadonlyMap<string, number | undefined>;
 
 /**
- * The values that change their shape when heads have another number of outputs.
+ * Values whose shape changes with the heads' number of outputs.
  *
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` where a node is written for the old number
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a node that hardcodes the old number
  */
 export function scoreValues(model: ModelGraph, heads: readonly Site[]): ScoreValues {
   const { graph } = model.onnx.model;
@@ -70,7 +70,7 @@ function problem({ name, opType, output }: NodeProto): string {
   return `the node "${name || output?.[0]}" (${opType}) behind it is written for that number, or may be`;
 }
 
-/** Whether a constant shape, or one that is put together from constants, says the number. */
+/** True if a constant shape, or a Concat of constants, contains the number. */
 function namesSize(value: string, out: number, { constants, producer }: GraphIndex): boolean {
   const says = (tensor: TensorProto | undefined): boolean =>
     tensor !== undefined && sizeOf(tensor.dims ?? []) <= 16 && [...readTensor(tensor).data].some((each) => Number(each) === out); // prettier-ignore
@@ -79,7 +79,7 @@ function namesSize(value: string, out: number, { constants, producer }: GraphInd
   return node?.opType === 'Concat' && (node.input ?? []).some((part) => says(constants.get(part)));
 }
 
-/** Whether a value beside the scores is there for whatever number of them. */
+/** True if a value broadcasts to any number of scores. */
 function broadcasts(
   value: string,
   out: number,

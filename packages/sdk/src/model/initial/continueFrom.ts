@@ -1,4 +1,4 @@
-/** @file Training that begins with an adapter: its modules, ranks, scalings and values, under a fresh optimizer. */
+/** @file Starts training from an adapter: its modules, ranks, scalings and values, with a fresh optimizer. */
 
 import { createHash } from 'node:crypto';
 import { Adapter } from '../../adapter/adapter.ts';
@@ -11,19 +11,17 @@ import type { Initialised } from './initialise.ts';
 import type { Model } from '../loaded/model.ts';
 import { trainedParameters } from '../planning/trainedParameters.ts';
 
-/** An adapter as the first values of another. */
+/** An adapter as the start of a run. */
 export interface Continued extends Initialised {
-  /** First values of the inputs that the plan gives the graph. */
   parameters(inputs: readonly AdapterInput[], seed: number): ParameterSet;
-  /** Tells these first values from others. */
   readonly digest: string;
 }
 
 /**
- * Finds the places of an adapter's tensors, to train on from there.
+ * Places an adapter's tensors as initial values.
  *
- * @param model with the head that is trained
- * @param newHead modules of a head that begins anew, in place of the adapter's
+ * @param model with the head to train
+ * @param newHead modules of a head that replaces the adapter's
  * @throws OnnxLoraError `ADAPTER_MISMATCH` for an adapter of another base
  */
 export async function continueFrom(model: Model, given: Adapter, newHead: readonly string[]): Promise<Continued> {

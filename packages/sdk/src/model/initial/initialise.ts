@@ -1,4 +1,4 @@
-/** @file First values of an adapter that is to be trained: asks the initialiser, and shows it what it needs to see. */
+/** @file Initialises an adapter: runs the initialiser with the weights, inputs or gradients that it needs. */
 
 import { Adapter } from '../../adapter/adapter.ts';
 import { convertResidual, exactly } from '../../adapter/storage/convertResidual.ts';
@@ -28,34 +28,33 @@ import type { PlannedAdapter } from '../planning/loraOptions.ts';
 import type { Model } from '../loaded/model.ts';
 import { fixedTensors, isResidual, peftTensors, type Start, startedLayer } from './start.ts';
 
-/** What {@link initialise} works with. */
+/** What {@link initialise} needs. */
 export interface InitialiseRequest {
   readonly model: Model;
   readonly planned: PlannedAdapter;
   readonly data: PreparedTask;
   readonly session: SessionOptions;
   readonly seed: number;
-  /** Batches that initialisers may see, and their size. */
   readonly batches: number;
   readonly batchSize: number;
 }
 
-/** An adapter that has its first values. */
+/** An adapter with initial values. */
 export interface Initialised {
   readonly plan: AdapterPlan;
   readonly config: AdapterConfig;
-  /** The adapter that PEFT can load, for the base as it is, from what was trained. */
+  /** Builds PEFT's adapter for the unchanged base from the trained tensors. */
   finish(trained: ReadonlyMap<string, Tensor>, baseDigest: string): Adapter;
 }
 
-/** Bytes that sums of products, or gradients, may take at a time; more modules are done one group after the other. */
+/** Memory for observations or gradients; larger sets of modules are processed in groups. */
 const GROUP_BYTES = 256 << 20;
 
 /**
- * Finds first values for every module of a plan.
+ * Computes initial values for every module of a plan.
  *
- * @throws OnnxLoraError `CONFIG_INVALID`, `NO_GRADIENT`, `LOSS_NOT_FINITE`, `MODEL_INVALID`, or what the task and the runtime
- *   throw
+ * @throws OnnxLoraError `CONFIG_INVALID`, `NO_GRADIENT`, `LOSS_NOT_FINITE`, `MODEL_INVALID`, and errors of the task and
+ *   runtime
  */
 export async function initialise(request: InitialiseRequest): Promise<Initialised> {
   const { plan, config, initializer } = request.planned;
@@ -95,7 +94,7 @@ class Initialisation {
     };
   }
 
-  /** What the config says of the start; {@link convertResidual} puts it right where the base's part is taken out. */
+  /** The initialiser's config fields; {@link convertResidual} corrects them for residual starts. */
   #saved(starts: readonly Start[]): Partial<AdapterConfig> {
     const { saved } = this.#initializer;
     const areLinear = starts.every(({ lowRank: { site, savedAs } }) => site.kind === 'linear' && savedAs === undefined);
@@ -175,7 +174,7 @@ class Initialisation {
       });
       for (const { sites, observer } of observed) {
         for (const lowRank of sites) {
-          // Ranks that depend on all layers wait for them; else what was gathered can go.
+          // Ranks may depend on all layers; otherwise observations are freed early.
           if (initializer.ranks) watched.push({ lowRank, observer });
           else starts.push(this.#fromObserver(lowRank, observer));
         }
@@ -205,7 +204,7 @@ class Initialisation {
     return { lowRank, factors, ...(fixed ? { fixed } : {}), scaling: this.#describe(lowRank).scaling };
   }
 
-  /** Gives layers other ranks, with alphas that leave their scalings' ratio as PEFT has it: alpha grows with the rank. */
+  /** Assigns other ranks. Alpha grows with the rank, so that scalings stay as in PEFT. */
   #share(ranks: ReadonlyMap<string, number>): void {
     const [rankPattern, alphaPattern]: Record<string, number>[] = [{}, {}];
     const lowRank = this.#lowRank.flatMap((each) => {
@@ -231,7 +230,6 @@ class Initialisation {
     return initSite(lowRank, this.#config);
   }
 
-  /** The first examples of an order that the seed gives. */
   async #batch(index: number): Promise<Batch> {
     const { data, batchSize, seed } = this.#request;
     const order = new Random(seed).permutation(data.train.length);
@@ -240,7 +238,7 @@ class Initialisation {
   }
 }
 
-/** Parts of a list whose members together take no more than {@link GROUP_BYTES}, or have one member. */
+/** Splits a list into groups of at most {@link GROUP_BYTES}, or of one member. */
 function* groups<T>(list: readonly T[], bytes: (each: T) => number): Generator<T[]> {
   let group: T[] = [];
   let total = 0;

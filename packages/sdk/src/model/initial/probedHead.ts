@@ -1,4 +1,4 @@
-/** @file First values of a head from what it reads of examples: a linear probe. */
+/** @file Initial values of a head by a linear probe of examples. */
 
 import type { HeadValues, PreparedTask } from '../../plugin/preparedTask.ts';
 import { batchesOf, evenlySpaced } from '../../tasks/batches.ts';
@@ -8,23 +8,23 @@ import type { Model } from '../loaded/model.ts';
 import { attachHead } from '../head/attachHead.ts';
 import { SCORES } from '../head/appendHead.ts';
 
-/** Most examples that are looked at, evenly spaced over the data: enough for a probe of some thousand features. */
+/** Enough examples for a probe of a few thousand features. */
 const MOST = 1024;
 
-/** How examples are looked at. */
+/** How to read examples. */
 export interface ProbeOptions {
   readonly session: Pick<RunnableOptions, 'provider' | 'threads'>;
   readonly batchSize: number;
-  /** `skip` leaves out examples that cannot be loaded. */
+  /** `skip` omits examples that cannot be loaded. */
   readonly onBadSample: 'fail' | 'skip';
 }
 
-/** Values by model and data: what is measured before a training and the training itself begin with the same. */
+/** Cached by model and data, so that an evaluation before training and the training start with the same values. */
 const known = new WeakMap<Model, WeakMap<object, Map<string, Promise<HeadValues | undefined>>>>();
 
 /**
- * The values that the task's probe gives: what training starts from, and what there is without an adapter. Undefined where the
- * task has no probe, nothing to train on, or the head is no single linear layer on one row of features per example.
+ * The initial values of the head by the task's probe. Undefined if the task has no probe or no training data, or the
+ * head is not a single linear layer on one row of features per example.
  *
  * @throws OnnxLoraError as `dataset.get` and `model.session`
  */
@@ -51,7 +51,7 @@ async function probe(
   if (!head?.probe || train.length === 0) return undefined;
   const { model: headed, modules } = attachHead(model, head);
   const { name: read, dims, type } = headed.headInput(head.attach ? SCORES : head.output)!;
-  // A head in the place of another may be a convolution, or one of two that are averaged.
+  // A replaced head may be a convolution, or one of two that are averaged.
   if (!head.attach && (modules.length > 1 || dims?.length !== 2 || type !== 'float32')) return undefined;
   const session = await headed.withOutputs([read]).session({ ...options, prepack: false });
   try {

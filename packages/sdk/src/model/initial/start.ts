@@ -1,4 +1,4 @@
-/** @file How a layer's adapter starts: its first values as parameters, as constants of the graph, and as PEFT has them. */
+/** @file A layer's initial values: as parameters, as graph constants, and in PEFT's form. */
 
 import { tensorName } from '../../adapter/formats/tensorNames.ts';
 import type { InitialFactors } from '../../lora/init/initializer.ts';
@@ -8,17 +8,15 @@ import type { LowRankSite } from '../../lora/methods/loraSite.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
 import { LowRank } from '../../lora/methods/lora.ts';
 
-/** A layer and its first factors. */
+/** A layer with its initial factors. */
 export interface Start {
   readonly lowRank: LowRankSite;
   readonly factors: InitialFactors;
-  /** Those that training leaves as they are. */
   readonly fixed?: readonly Factor[];
-  /** What B·A is multiplied with. */
   readonly scaling: number;
 }
 
-/** The layer's adapter with these first values, and what the graph holds of them as constants. */
+/** A layer's adapter with its initial values, and frozen ones as constants. */
 export function startedLayer(start: Start): LowRank {
   const { lowRank, fixed, scaling } = start;
   const { site, r } = lowRank;
@@ -41,7 +39,7 @@ export function startedLayer(start: Start): LowRank {
   return new LowRank(layer, scaling, first);
 }
 
-/** Whether first values are taken out of the base. */
+/** True if the initial values are subtracted from the base. */
 export function isResidual({ factors }: Start): boolean {
   return factors.residual === 'subtract';
 }
@@ -50,19 +48,19 @@ function floats({ factors }: Start, factor: Factor): Float32Array {
   return Float32Array.from((factor === 'lora_A' ? factors.A : factors.B).data);
 }
 
-/** A factor under PEFT's name and in PEFT's shape. */
+/** A factor in PEFT's naming and shape. */
 function peftTensor(start: Start, factor: Factor): [string, Tensor] {
   const { site, r, savedAs = site.path } = start.lowRank;
   const kind = kindOf(site);
   return [tensorName(savedAs, kind.names[factor]), float32(floats(start, factor), kind.factorShape(site, factor, r!))];
 }
 
-/** Both factors under PEFT's names and in PEFT's shapes. */
+/** Both factors in PEFT's naming and shapes. */
 export function peftTensors(start: Start): [string, Tensor][] {
   return (['lora_A', 'lora_B'] as const).map((factor) => peftTensor(start, factor));
 }
 
-/** Those factors that training leaves as they are, likewise. */
+/** Frozen factors in PEFT's naming and shapes. */
 export function fixedTensors(start: Start): [string, Tensor][] {
   return (start.fixed ?? []).map((factor) => peftTensor(start, factor));
 }

@@ -1,4 +1,4 @@
-/** @file What programs without types hand to the public functions: a mistake is told by the argument's name and an example. */
+/** @file Runtime checks of public functions' arguments for untyped callers, with an example in each error. */
 
 import { Adapter } from '../../adapter/adapter.ts';
 import { OnnxLoraError } from '../../errors.ts';
@@ -11,20 +11,20 @@ const examples = {
   adapter: "await loadAdapter('photos-adapter')",
 } as const;
 
-/** @throws OnnxLoraError `INPUT_INVALID` naming the function, for what `openModel` has not given */
+/** @throws OnnxLoraError `INPUT_INVALID` naming the function, unless `openModel` returned it */
 export function requireModel(taker: string, model: unknown): asserts model is Model {
   if (isObject(model) && typeof model['withOutputs'] === 'function') return;
   throw wrong(taker, 'a model', model, examples.model);
 }
 
-/** @throws OnnxLoraError `INPUT_INVALID` naming the function, for what is no task: nothing, a name, or a function that makes one */
+/** @throws OnnxLoraError `INPUT_INVALID` naming the function, if not a task, such as a name or a factory */
 export function requireTask(taker: string, task: unknown): asserts task is Task {
   if (isObject(task) && typeof task['prepare'] === 'function' && typeof task['name'] === 'string') return;
   const name = typeof task === 'function' && task.name !== '' ? task.name : 'imageClassification';
   throw wrong(taker, 'a task', task, `{ task: ${name}('photos') }`);
 }
 
-/** @throws OnnxLoraError `INPUT_INVALID` naming the function, for what is neither an adapter nor a list of them */
+/** @throws OnnxLoraError `INPUT_INVALID` naming the function, if not an adapter or a list of them */
 export function requireAdapters(taker: string, given: unknown): void {
   const all = Array.isArray(given) ? (given as unknown[]) : [given];
   for (const each of all) {
@@ -33,7 +33,7 @@ export function requireAdapters(taker: string, given: unknown): void {
   }
 }
 
-/** @throws OnnxLoraError `INPUT_INVALID` naming the function, for what is no path */
+/** @throws OnnxLoraError `INPUT_INVALID` naming the function, if not a path */
 export function requirePath(taker: string, place: unknown): asserts place is string {
   if (typeof place !== 'string' || place === '') throw wrong(taker, 'a path', place, examples.path);
 }

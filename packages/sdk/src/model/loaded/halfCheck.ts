@@ -1,4 +1,4 @@
-/** @file Whether a provider computes products in float16 on this machine: it is asked for one. */
+/** @file Checks that a provider computes float16 products on this machine, by running one. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import { dataTypeNumber } from '../../graph/dataType.ts';
@@ -13,11 +13,10 @@ const OPSET = 13;
 const SIZE = 16;
 
 /**
- * Multiplies matrices of float16 both ways that training does, and holds them against the CPU. Asked once for each provider
- * of a runtime.
+ * Runs the float16 products of training and compares them with the CPU's. Cached per runtime and provider.
  *
- * @throws OnnxLoraError `PROVIDER_UNAVAILABLE` for a provider that is not here, leaves float16 to the CPU, or computes
- *   something else
+ * @throws OnnxLoraError `PROVIDER_UNAVAILABLE` if the provider is missing, falls back to the CPU, or returns wrong
+ *   results
  */
 export async function requireHalf(runtime: Runtime, provider: string): Promise<void> {
   const known = asked.get(runtime) ?? new Map<string, Promise<void>>();
@@ -40,7 +39,7 @@ async function ask(runtime: Runtime, provider: string): Promise<void> {
     { provider, strict: true },
   );
   try {
-    // Numbers whose products and sums are exact in float16.
+    // Values whose products and sums are exact in float16.
     const values = Float32Array.from({ length: SIZE * SIZE }, (_, i) => ((i * 7) % 5) - 2);
     await session.run({ [x.name]: float32(values, dims) });
   } catch (cause) {

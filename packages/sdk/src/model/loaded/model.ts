@@ -1,4 +1,4 @@
-/** @file An opened model: what is made from it, and sessions that run it. */
+/** @file An opened model, models derived from it, and its sessions. */
 
 import type { Adapter } from '../../adapter/adapter.ts';
 import type { PlacedAdapter } from '../../adapter/naming/place.ts';
@@ -25,28 +25,28 @@ import { AdapterPlaces, type PlaceOptions } from './placing.ts';
 import { otherPrecision, servingPrecision, sessionHere } from './precision.ts';
 import { type ReservedModules, reservedSlots } from './reservedSlots.ts';
 
-/** The model that a file is a part of. */
+/** The joined model of a file. */
 export interface PartOf {
-  /** The model that all files are together. */
+  /** The model of all files. */
   readonly whole: Model;
-  /** What its module paths have before those of the file. */
+  /** Prefix of the file's module paths in the joined model. */
   readonly path: string;
 }
 
-/** What a model is made of. */
+/** The constituents of a model. */
 export interface ModelParts extends ModelGraphParts {
-  /** Of one of several files: what they are together; opened when it is asked for. */
+  /** For one of several files, opens the joined model on demand. */
   readonly partOf?: () => PartOf;
 }
 
 /** Options of `model.session`. */
 export interface ModelSessionOptions
   extends Omit<SessionOptions, 'purpose'>, ReservedModules, Pick<RunnableOptions, 'adapters' | 'allowBaseMismatch'> {
-  /** Where adapters come from that a run names and the session does not hold. */
+  /** Loads adapters that a run names and the session lacks. */
   readonly adapterSource?: AdapterSource;
   /**
-   * Whether runs compute in a worker thread, which leaves this one free; true by default, unless the model was opened with
-   * a runtime of the user's. A runtime of its own for this session, so that it computes beside others.
+   * Runs in a worker thread; true by default unless the model was opened with a runtime. A runtime runs this session
+   * alone.
    */
   readonly worker?: boolean | Runtime;
 }
@@ -65,7 +65,7 @@ export class Model extends ModelGraph {
   readonly #places: AdapterPlaces;
   #parts: readonly Model[] | undefined;
 
-  /** From its parts, for code that extends the SDK; `openModel` finds them for you. */
+  /** Builds a model from its constituents, for code that extends the SDK; otherwise use `openModel`. */
   constructor(given: ModelParts) {
     super(given);
     this.#given = given;
@@ -78,9 +78,8 @@ export class Model extends ModelGraph {
   }
 
   /**
-   * The files of a model of several, each as a model of its own, named as its family calls it; none for a model of one file.
-   * Together they serve what the joined model trains: each takes the adapter of the whole, and what of it belongs to another
-   * part is passed over.
+   * The files of a model of several, each as a model, none for one file. They accept adapters of the joined model, and
+   * ignore modules of other parts.
    */
   get parts(): readonly Model[] {
     const families = this.family ? [this.family] : [];
@@ -89,24 +88,24 @@ export class Model extends ModelGraph {
     ));
   }
 
-  /** What the whole knows of each of {@link Model.parts}. For code that extends the SDK. */
+  /** Facts about each of {@link Model.parts}. For code that extends the SDK. */
   get partFiles(): readonly Pick<ModelFile, 'path' | 'onlyServes'>[] {
     return this.#given.files ?? [];
   }
 
-  /** A model of a piece of this one's graph, which takes adapters of the whole. */
+  /** A model of a part of this graph, which accepts adapters of the whole. */
   #piece(changes: Partial<ModelParts> & { readonly onnx: OnnxFile }, path = ''): Model {
     const { files: _f, types: _t, origin: _o, ...shared } = this.#given;
     return new Model({ ...shared, ...changes, partOf: () => ({ whole: this, path }) });
   }
 
   /**
-   * One of {@link Model.parts}.
+   * One of {@link Model.parts}, by name.
    *
    * @example
    * const encoder = await model.part('vision_encoder').session({ adapters: { cells } });
    *
-   * @throws OnnxLoraError `INPUT_INVALID` when there is none of that name
+   * @throws OnnxLoraError `INPUT_INVALID` if there is none of that name
    */
   part(name: string): Model {
     const found = this.parts.find((part) => part.name === name);
@@ -121,7 +120,7 @@ export class Model extends ModelGraph {
   }
 
   /**
-   * The same model with values inside its graph as outputs too, such as {@link ModelGraph.headInput}.
+   * Adds inner values of the graph as outputs, such as {@link ModelGraph.headInput}.
    *
    * @example
    * const features = model.headInput('logits')!.name;
@@ -135,17 +134,16 @@ export class Model extends ModelGraph {
   }
 
   /**
-   * The same model for smaller inputs than it was exported for, along axes of which the graph knows the size as a number.
-   * Embeddings of positions and the like are cut to their first ones. Or few positions stand for many: of Whisper's 30 seconds
-   * the speech at the beginning, and one position in four of the silence behind, which counts as four in attention. Outputs
-   * have all positions then.
+   * Shrinks inputs along axes with static size. Position embeddings and the like are truncated. With `spread`, few
+   * positions represent many: for Whisper's 30 seconds, the speech at the beginning, and every fourth position of the
+   * silence after it, weighted by four in attention; outputs keep all positions.
    *
    * @example
    * const small = model.withInputSizes({ pixel_values: { 2: 160, 3: 160 } });
    * const short = model.withInputSizes({ input_features: { 2: { first: 550, spread: 600, last: 50 } } });
    *
-   * @throws OnnxLoraError `INPUT_INVALID` for an input that is not there, a larger size, or more than one where an axis is
-   *   spread; `MODEL_UNSUPPORTED` naming the node that cannot follow
+   * @throws OnnxLoraError `INPUT_INVALID` for an unknown input, a larger size, or several inputs with a spread axis;
+   *   `MODEL_UNSUPPORTED` naming the node that cannot follow
    */
   withInputSizes(sizes: InputSizes): Model {
     const { model } = this.onnx;
@@ -154,13 +152,14 @@ export class Model extends ModelGraph {
   }
 
   /**
-   * The same model with int64 inputs `[batch]` besides, numbers that come with each example, such as its task. The graph does
-   * not read them; a tuner whose adapters differ between the examples of a batch does.
+   * Adds int64 inputs `[batch]` with a number per example, such as its task. The graph ignores them; a tuner that
+   * chooses adapters per example reads them.
    *
    * @example
    * const model = (await openModel('models/vit')).withRowInputs(['task_ids']);
    *
-   * @throws OnnxLoraError `INPUT_INVALID` for a name that the graph has; `MODEL_UNSUPPORTED` for a model without a batch
+   * @throws OnnxLoraError `INPUT_INVALID` for a name that the graph has; `MODEL_UNSUPPORTED` for a model without a
+   *   batch
    */
   withRowInputs(names: readonly string[]): Model {
     const { model } = this.onnx;
@@ -168,14 +167,13 @@ export class Model extends ModelGraph {
   }
 
   /**
-   * The same model with values in place of inputs, which then need not be fed, such as the sampling rate of a detector of
-   * speech. Of an If that they decide the branch that is run stays, and nothing of the other. The weights' digest is still that
-   * of the file, so that adapters fit both.
+   * Replaces inputs by constants, such as the sampling rate of a speech detector. An If that they decide keeps only its
+   * taken branch. The weights' digest stays the file's, so adapters fit both.
    *
    * @example
    * const at16k = model.withFixedInputs({ sr: 16000n });
    *
-   * @throws OnnxLoraError `INPUT_INVALID` for an input that is not there, or a value of another type or shape;
+   * @throws OnnxLoraError `INPUT_INVALID` for an unknown input, or a value of another type or shape;
    *   `MODEL_UNSUPPORTED` for a model of several files
    */
   withFixedInputs(values: FixedInputs): Model {
@@ -186,8 +184,7 @@ export class Model extends ModelGraph {
   }
 
   /**
-   * The same model without the Ifs of which one branch is always run, as that of a merged decoder which begins without a past:
-   * then the values inside the branch may be outputs.
+   * Inlines Ifs that always take the same branch, as of a merged decoder without a past, which exposes their values.
    */
   withoutKnownBranches(): Model {
     const { model } = this.onnx;
@@ -196,8 +193,8 @@ export class Model extends ModelGraph {
   }
 
   /**
-   * The model in two at a value inside its graph: what computes it, and what goes on from it, which has it as an input. Each
-   * takes adapters of the whole. So what both have in common, such as an encoder's states, need be computed only once.
+   * Splits the model at an inner value: one part computes it, the other takes it as an input. Both accept adapters of
+   * the whole. Shared results, such as an encoder's states, then need only be computed once.
    *
    * @example
    * const [encoder, decoder] = model.cutAt('/model/encoder/layer_norm/Add_1_output_0');
@@ -220,11 +217,11 @@ export class Model extends ModelGraph {
   }
 
   /**
-   * Loads the model for inference, with places for these adapters and for those that `targetModules` and `modulesToSave`
-   * name.
+   * Loads the model for inference, with slots for these adapters and for the modules in `targetModules` and
+   * `modulesToSave`.
    *
-   * @throws OnnxLoraError `ADAPTER_MISMATCH` for an adapter of another base, `TARGET_NOT_FOUND` for a target that matches
-   *   nothing, `CONFIG_INVALID` for an option that there is not, `PROVIDER_UNAVAILABLE`, `RUNTIME_FAILED`
+   * @throws OnnxLoraError `ADAPTER_MISMATCH` for an adapter of another base, `TARGET_NOT_FOUND` for a target that
+   *   matches nothing, `CONFIG_INVALID` for an unknown option, `PROVIDER_UNAVAILABLE`, `RUNTIME_FAILED`
    */
   async session(options: ModelSessionOptions = {}): Promise<AdapterSession> {
     requireKnown(options);
@@ -234,7 +231,7 @@ export class Model extends ModelGraph {
       options,
       this.registry.providers.map(({ name }) => name),
     );
-    // Heads may be of other sizes than the base's: then the graph says no size.
+    // Adapters' heads may have other sizes than the base's.
     return withOpenHeads(this, Object.values(adapters), modulesToSave).#session(options);
   }
 
@@ -271,12 +268,11 @@ export class Model extends ModelGraph {
   }
 
   /**
-   * Finds the place of each of an adapter's tensors, and checks that it was trained on these weights. Where the family
-   * knows the names of transformers 4 and 5, an adapter trained under either is placed, under the graph's names. What the
-   * graph has no place for is the subject of a process warning.
+   * Places an adapter's tensors, and checks that it was trained on these weights. Accepts the names of transformers 4
+   * and 5 if the family knows them. Warns of modules that the graph lacks.
    *
-   * @throws OnnxLoraError `ADAPTER_MISMATCH`; `ADAPTER_INVALID` for an adapter that holds a module under both names, or is a
-   *   variant such as aLoRA
+   * @throws OnnxLoraError `ADAPTER_MISMATCH`; `ADAPTER_INVALID` for a module under both names, or a variant such as
+   *   aLoRA
    */
   async place(adapter: Adapter, options: PlaceOptions = {}): Promise<PlacedAdapter> {
     requireKnownToPlace(options);

@@ -1,4 +1,4 @@
-/** @file Where an adapter's tensors belong in a model: under which names, by which tuner, and whether it is the base's. */
+/** @file Places an adapter's tensors in a model: resolves names and tuner, and checks the base. */
 
 import type { Adapter } from '../../adapter/adapter.ts';
 import { isPlainType, LORA } from '../../adapter/formats/peftConfig.ts';
@@ -15,31 +15,30 @@ import { listed } from '../../data/listed.ts';
 import { formName } from '../../ops/quantization/forms.ts';
 import type { ModelGraph } from '../graph/modelGraph.ts';
 
-/** How an adapter is placed. */
+/** Options of `model.place`. */
 export interface PlaceOptions {
-  /** Takes an adapter that was trained on other weights. */
+  /** Accepts an adapter of other base weights. */
   readonly allowBaseMismatch?: boolean;
-  /** Whether it is trained on: as the variant of LoRA that it is, where only training knows of that. */
+  /** True to train on, which some variants of LoRA affect. */
   readonly toTrain?: boolean;
 }
 
-/** Models around one: the whole that it is a part of, and its own parts. */
+/** The joined model around a part, and a joined model's parts. */
 export interface Relations {
-  /** Of a part: the whole, and what module paths have there before those of the part. */
+  /** For a part: the joined model, and the prefix of the part's paths there. */
   readonly whole: (() => { readonly places: AdapterPlaces; readonly path: string }) | undefined;
-  /** The parts, each a model of its own. */
   readonly parts: () => readonly ModelGraph[];
 }
 
-/** Of what an adapter's user was told: once, though several models are made of one on the way. */
+/** Precisions that each adapter was warned of, across derived models. */
 const toldOfBits = new WeakMap<Adapter, Set<string>>();
 
-/** Finds the places of adapters in a model. */
+/** Places adapters in a model. */
 export class AdapterPlaces {
   readonly #model: ModelGraph;
   readonly #relations: Relations;
   readonly #warned = new WeakSet<Adapter>();
-  /** Places that were found: a server asks for those of an adapter several times before it answers with it. */
+  /** Cache: a server places an adapter several times. */
   readonly #found = new WeakMap<Adapter, PlacedAdapter>();
 
   constructor(model: ModelGraph, relations: Relations) {
@@ -47,7 +46,6 @@ export class AdapterPlaces {
     this.#relations = relations;
   }
 
-  /** As `model.place`. */
   async place(
     adapter: Adapter,
     { allowBaseMismatch = false, toTrain = false }: PlaceOptions = {},
@@ -62,7 +60,7 @@ export class AdapterPlaces {
     }
     const placed = this.find(adapter, toTrain);
     const whole = this.#relations.whole?.().places;
-    // What the other files of the model hold is theirs.
+    // Other parts hold the rest of the adapter.
     if (!whole) this.#warnOfUnused(adapter, placed.unused);
     else if (placed.unused.length > 0 || placed.tunings.length === 0)
       whole.#warnOfUnused(adapter, whole.find(adapter).unused);
@@ -82,7 +80,7 @@ export class AdapterPlaces {
     );
   }
 
-  /** Whether an adapter was trained on these weights, or on those of the model that this is a part of, or of a part. */
+  /** True if the adapter was trained on these weights, or on those of the joined model or a part. */
   async #isBaseOf({ baseDigest }: Adapter): Promise<boolean> {
     if (baseDigest === undefined) return true;
     if (baseDigest === (await this.#model.digest())) return true;
@@ -93,10 +91,10 @@ export class AdapterPlaces {
   }
 
   /**
-   * Whether an adapter was trained on these weights in more or fewer bits, by what `quantize` and `train` note: then it is warned
-   * of once.
+   * True if the adapter was trained on these weights in another precision, by the notes of `quantize` and `train`.
+   * Warns once.
    *
-   * @throws OnnxLoraError `ADAPTER_MISMATCH` for one that holds what its own base had lost
+   * @throws OnnxLoraError `ADAPTER_MISMATCH` for a LoftQ adapter, which holds its base's quantisation error
    */
   async #isInOtherBits(adapter: Adapter): Promise<boolean> {
     const { name, quantizedFrom: own } = this.#model;
@@ -122,7 +120,7 @@ export class AdapterPlaces {
     return true;
   }
 
-  /** The places of an adapter's tensors by their names and shapes alone. */
+  /** Places tensors by name and shape alone. */
   find(adapter: Adapter, toTrain: boolean = false): PlacedAdapter {
     const found = (!toTrain && this.#found.get(adapter)) || this.#find(adapter, toTrain);
     if (!toTrain) this.#found.set(adapter, found);
@@ -144,12 +142,10 @@ export class AdapterPlaces {
     });
   }
 
-  /** The tuner of a variant of LoRA. */
   #variant(key: string): Tuner | undefined {
     return this.#model.registry.tuners.find(({ peftType, variant }) => peftType === LORA && variant === key);
   }
 
-  /** The tuner of an adapter that is not plain LoRA. */
   #tunerOf({ config }: Adapter, toTrain: boolean): ChosenTuner | undefined {
     const { peftType } = config;
     const variant = peftType === LORA ? (variantOf(config) ?? (toTrain ? trainedAs(config) : undefined)) : undefined;
@@ -167,10 +163,7 @@ export class AdapterPlaces {
     return { tuner, settings: tunerSettings(tuner, config) };
   }
 
-  /**
-   * The adapter under the names of transformers that the graph uses, and what they begin with on either side; of an
-   * adapter for another part of the model no prefix.
-   */
+  /** The adapter in the graph's naming, and the change of prefix; undefined for another part's adapter. */
   #named(adapter: Adapter): { readonly named: Adapter; readonly prefix: PrefixChange | undefined } {
     const modules = modulesOf(adapter);
     const own = this.#model.namedModules().map(({ path }) => path);
@@ -186,9 +179,9 @@ export class AdapterPlaces {
     return { named: adaptNames(adapter, paths, tablesOf(this.#model)), prefix };
   }
 
-  /** Says once for an adapter what of it has no effect: a graph may be a part of the model, or lack a folded module. */
+  /** Warns once of modules without effect: the graph may be a part, or lack a folded module. */
   #warnOfUnused(adapter: Adapter, unused: readonly string[]): void {
-    // Copies of the base are no part of what was trained: PEFT saves biases of a replaced module with `bias: all`.
+    // PEFT saves copies of a replaced module's biases with `bias: all`.
     const parsed = unused
       .filter((name) => !isForTraining(name))
       .map((name) => parseTensorName(name))

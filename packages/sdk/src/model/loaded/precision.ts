@@ -1,4 +1,4 @@
-/** @file In what the frozen base of a model computes: on this machine, in a session with its adapters, and in a run on its data. */
+/** @file The precision of a frozen base: on this machine, in sessions with adapters, and in training. */
 
 import type { Adapter } from '../../adapter/adapter.ts';
 import type { ModelGraph } from '../graph/modelGraph.ts';
@@ -20,14 +20,10 @@ import type { Batch } from '../../plugin/dataset.ts';
 import { requireHalf } from './halfCheck.ts';
 import { measureSaturation } from './saturation.ts';
 
-/** A precision with what is said of it; undefined for float32. */
+/** A precision with its options; undefined for float32. */
 export type AskedPrecision = Exclude<PrecisionChoice, string>;
 
-/**
- * The precision that is asked for.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` for a name that there is not
- */
+/** @throws OnnxLoraError `CONFIG_INVALID` for an unknown name */
 export function askedPrecision(asked: PrecisionChoice = 'float32'): AskedPrecision | undefined {
   const given = typeof asked === 'string' ? ({ name: asked } as AskedPrecision) : asked;
   const { name } = given;
@@ -40,7 +36,7 @@ export function askedPrecision(asked: PrecisionChoice = 'float32'): AskedPrecisi
   return asked === 'float32' ? undefined : given;
 }
 
-/** What a precision of products is on this machine. */
+/** Completes a precision with this machine's facts. */
 export async function precisionHere(
   given: Exclude<AskedPrecision, FewerBits>,
   runtime: Runtime,
@@ -50,10 +46,10 @@ export async function precisionHere(
 }
 
 /**
- * Options of a session that computes in a precision, once it is known that it can.
+ * Session options for a precision, after checking support.
  *
- * @throws OnnxLoraError `CONFIG_INVALID` for a provider that a precision is not for; `PROVIDER_UNAVAILABLE` for one that does
- *   not compute in it on this machine
+ * @throws OnnxLoraError `CONFIG_INVALID` if the precision excludes the provider; `PROVIDER_UNAVAILABLE` if it does not
+ *   work on this machine
  */
 export async function sessionHere<Options extends Pick<SessionOptions, 'provider'>>(
   precision: BasePrecision | undefined,
@@ -65,7 +61,7 @@ export async function sessionHere<Options extends Pick<SessionOptions, 'provider
   return here;
 }
 
-/** The model's precision as its graph has it, without the products that these adapters were trained without. */
+/** The model's precision in its graph's terms, without the products that these adapters' training kept in float32. */
 export function servingPrecision(
   model: Pick<ModelGraph, 'precision' | 'sites'>,
   adapters: readonly Adapter[],
@@ -76,8 +72,8 @@ export function servingPrecision(
 }
 
 /**
- * Products that stay in float32 are noted by their modules, `forward encoder.layer.0.attention.query`, which are the same in
- * every export; a graph knows them by their weights.
+ * Notes name float32 products by module (`forward encoder.layer.0.attention.query`), as in any export; graphs by
+ * weight.
  */
 function ofWeights(precision: BasePrecision, model: Pick<ModelGraph, 'sites'>): BasePrecision {
   const all = modulesOfWeights(model);
@@ -103,7 +99,7 @@ function renamed(
   return { ...rest, inFloat32: [...new Set(found)] };
 }
 
-/** Of a weight with several modules, such as a head that is tied to an embedding, the first linear one. */
+/** For a weight with several modules, such as a head tied to an embedding, the first linear one. */
 function modulesOfWeights(model: Pick<ModelGraph, 'sites'>): readonly (readonly [weight: string, module: string])[] {
   const pairs = model
     .sites()
@@ -112,7 +108,7 @@ function modulesOfWeights(model: Pick<ModelGraph, 'sites'>): readonly (readonly 
   return [...new Map(pairs.toReversed())];
 }
 
-/** What is told of adapters that were trained on the same weights in another precision; undefined where there is nothing to tell. */
+/** Warns of adapters trained in another precision; undefined if there are none. */
 export function otherPrecision(
   precision: BasePrecision | undefined,
   adapters: Readonly<Record<string, Adapter>>,
@@ -126,30 +122,30 @@ export function otherPrecision(
   return `"${name}"${more} learned on a base in ${theirs}, and the model computes in ${own}: answers differ a little. Open the model with precision "${theirs}" to have them as they were measured.`;
 }
 
-/** Gradients in integers leave answers as they are. */
+/** Integer gradients do not change answers. */
 function answersIn(precision: BasePrecision | undefined): PrecisionName {
   return precision === undefined || precision.name === 'int8-backward' ? 'float32' : precision.name;
 }
 
-/** How a run's base computes, and what there is to say of it. */
+/** The precision of a run, with warnings. */
 export interface RunPrecision {
-  /** As the training graph has it. */
+  /** For the training graph. */
   readonly precision?: BasePrecision | undefined;
-  /** As adapters note it. */
+  /** For the adapter's notes. */
   readonly noted?: BasePrecision | undefined;
-  /** The first loss scale, where it was measured. */
+  /** The initial loss scale, if measured. */
   readonly lossScale?: number | undefined;
   readonly warnings: readonly string[];
 }
 
-/** Examples that products are measured on where a loss compares them, and a batch cannot be cut. */
+/** Number of examples to measure on if the loss compares examples, so a batch cannot be cut. */
 const COMPARED = 4;
 
 /**
  * Measures the products on the run's first batch.
  *
- * @param model with the precision that is asked for
- * @param before of the run that this one goes on with
+ * @param model with the requested precision
+ * @param before of the resumed run
  * @throws OnnxLoraError as `Trainer.compile`
  */
 export async function runPrecision(

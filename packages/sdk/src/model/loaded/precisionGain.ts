@@ -1,4 +1,4 @@
-/** @file What a precision brings on this machine, found in about a second: each size of product, timed in both. */
+/** @file Measures the gain of a precision on this machine in about a second, by product size. */
 
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
 import { sessionModel } from '../../graph/file/onnxFile.ts';
@@ -11,30 +11,30 @@ import type { Runtime } from '../../runtime/session.ts';
 import { float32, sizeOf } from '../../runtime/tensor.ts';
 import type { Model } from './model.ts';
 
-/** What computing in a precision takes, beside float32. */
+/** Cost of a precision relative to float32. */
 export interface PrecisionGain {
-  /** Products with frozen weights that it computes in integers, of the forward pass. */
+  /** Number of forward products in integers with frozen weights. */
   readonly products: number;
-  /** Numbers of their weights. */
+  /** Number of their weights. */
   readonly weights: number;
-  /** Time of these products in parts of that in float32, with what rounds their operands. */
+  /** Their time relative to float32, including rounding of operands. */
   readonly time: number;
   /** Bytes of these weights in float32. */
   readonly floatBytes: number;
-  /** Bytes of them in integers, of the copies for the forward pass and for gradients together. */
+  /** Bytes of their integer copies for forward and backward pass. */
   readonly integerBytes: number;
 }
 
-/** Rows of a product: the tokens of two or three images. */
+/** Rows of a product: tokens of two or three images. */
 const ROWS = 512;
 const OPSET = 17;
-/** Numbers of a weight at most; wider products take as long by their columns. */
+/** Maximum size of a measured weight; the time of wider products is proportional to their columns. */
 const MOST_WEIGHTS = 4 << 20;
 const TURNS = 4;
 
 /**
- * Times products of the sizes that a model has, with weights of zeros, in float32 and in the precision in turn. Forward and
- * backward products take the same time.
+ * Times products of the model's sizes, with zero weights, alternately in float32 and in the precision. Forward and
+ * backward products take equal time.
  *
  * @throws OnnxLoraError `RUNTIME_FAILED`
  */
@@ -66,7 +66,6 @@ export async function measurePrecisionGain(
   };
 }
 
-/** Milliseconds of the fastest run in float32, and in the precision. */
 async function timeProduct(
   inside: number,
   columns: number,

@@ -1,4 +1,4 @@
-/** @file The places that a session reserves for adapters that come while it runs. */
+/** @file Slots that a session reserves for later adapters. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import { ParameterFinder } from '../../adapter/merging/findParameter.ts';
@@ -10,24 +10,24 @@ import { WholeParameter } from '../../lora/methods/saved.ts';
 import type { ModelGraph } from '../graph/modelGraph.ts';
 import { selectNamed } from '../graph/selectNamed.ts';
 
-/** Which places to reserve, in PEFT's words. */
+/** Slots to reserve, in PEFT's terms. */
 export interface ReservedModules {
   /**
-   * Modules that adapters to come may adapt: names (exact, or the end after a dot), a pattern for full paths, or
-   * `all-linear`. None beside those of the given adapters by default. A place that is not used costs nothing on the CPU.
+   * Modules for later adapters to adapt: names (exact, or the end after a dot), a pattern for full paths, or
+   * `all-linear`. By default only those of the given adapters. Unused slots cost nothing on the CPU.
    */
   readonly targetModules?: string | readonly string[];
-  /** Modules that adapters to come may bring whole, such as `classifier`. */
+  /** Modules that later adapters may replace, such as `classifier`. */
   readonly modulesToSave?: readonly string[];
-  /** Whether adapters to come may use DoRA; it costs a product with the gains at each place. */
+  /** Lets later adapters use DoRA, at the cost of a product with the gains per slot. */
   readonly useDora?: boolean;
 }
 
 /**
- * The plan with the places that are asked for; undefined when none are.
+ * The requested slots; undefined if none are.
  *
- * @throws OnnxLoraError `TARGET_NOT_FOUND` for an entry that matches nothing, `CONFIG_INVALID` for a layer that cannot be
- *   adapted
+ * @throws OnnxLoraError `TARGET_NOT_FOUND` for an entry that matches nothing, `CONFIG_INVALID` for a layer that cannot
+ *   be adapted
  */
 export function reservedSlots(
   model: ModelGraph,
@@ -40,7 +40,7 @@ export function reservedSlots(
   if (targetModules === undefined && modulesToSave === undefined) return undefined;
   const finder = new ParameterFinder(model.onnx.model.graph, model.sites());
   const wanted = {
-    // Ranks come with the adapters; any will do here.
+    // Any rank will do: adapters bring theirs.
     r: 1,
     loraAlpha: 1,
     targetModules: targetModules ?? [],
@@ -66,7 +66,7 @@ export function reservedSlots(
   ];
 }
 
-/** What a module has of weight and bias. */
+/** A module's weight and bias, if present. */
 export function wholeModule(finder: ParameterFinder, path: string): TrainedParameter[] {
   return ['weight', 'bias'].flatMap((parameter) => finder.find(path, parameter) ?? []);
 }

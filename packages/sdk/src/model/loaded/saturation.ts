@@ -1,4 +1,4 @@
-/** @file Whether integer products saturate on this machine: the runtime is asked with numbers that would not fit. */
+/** @file Detects saturating integer products on this machine, by running some. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
@@ -10,7 +10,7 @@ import type { Tensor } from '../../runtime/tensor.ts';
 
 const OPSET = 13;
 const SIZE = 64;
-/** Columns of a weight, repeated: the last does not fit into sums of 16 bits, the others do if neighbours are added two by two. */
+/** Repeated columns of a weight: the last overflows 16-bit sums; the others fit if neighbours are added pairwise. */
 const COLUMNS = [
   [64, 64, 64, 64],
   [127, 1, 1, 127],
@@ -19,9 +19,9 @@ const COLUMNS = [
 ] as const;
 
 /**
- * Whether ONNX Runtime cuts off products of eight bits. On x86 processors without VNNI it adds two neighbours in 16 bits.
+ * True if ONNX Runtime's 8-bit products saturate: x86 processors without VNNI add two neighbours in 16 bits.
  *
- * @throws OnnxLoraError `RUNTIME_FAILED` for products that are wrong in another way
+ * @throws OnnxLoraError `RUNTIME_FAILED` for products that are wrong otherwise
  */
 export async function measureSaturation(runtime: Runtime): Promise<boolean> {
   const exact = [...(await areExact(runtime, 1)), ...(await areExact(runtime, 8))];
@@ -34,7 +34,6 @@ export async function measureSaturation(runtime: Runtime): Promise<boolean> {
   return exact.includes(false);
 }
 
-/** Whether the sum of each column is what it should be, for the largest integers. */
 async function areExact(runtime: Runtime, rows: number): Promise<readonly boolean[]> {
   const g = new GraphBuilder({ opset: OPSET, infer: inferNode, prefix: '' });
   const dims = [rows, SIZE];

@@ -1,4 +1,4 @@
-/** @file An adapter of another tuner as LoRA: exactly where the tuner says how, else as near as a rank allows. */
+/** @file `convertToLora`: converts adapters of other tuners to LoRA, exactly or by low-rank approximation. */
 
 import { Adapter } from '../../adapter/adapter.ts';
 import { approximated, type Product } from '../../adapter/combine/lowRank.ts';
@@ -17,36 +17,35 @@ import { float32, type Tensor } from '../../runtime/tensor.ts';
 import { modelFor } from '../head/forAdapter.ts';
 import type { Model } from '../loaded/model.ts';
 
-/** How an adapter is converted. */
+/** Options of {@link convertToLora}. */
 export interface ConvertToLoraOptions {
-  /** The rank of what is no product of low rank by itself; 8 by default. */
+  /** Rank of approximations; 8 by default. */
   readonly r?: number;
-  /** Convert an adapter that was trained on another base. */
+  /** Accepts an adapter of another base. */
   readonly allowBaseMismatch?: boolean;
 }
 
 const requireKnown = knownOptions<ConvertToLoraOptions>('convertToLora', { r: true, allowBaseMismatch: true });
 
-/** An adapter as LoRA. */
+/** Result of {@link convertToLora}. */
 export interface ConvertedToLora {
-  /** The adapter: alpha is the rank, so that B·A is the change. */
+  /** The LoRA adapter. Its alpha equals its rank, so the weight changes by B·A. */
   readonly adapter: Adapter;
-  /** By module: norm of what the rank left out over norm of the change; 0 where the conversion is exact. */
+  /** Relative error per module: ‖change − B·A‖ ÷ ‖change‖; 0 for exact conversions. */
   readonly errors: ReadonlyMap<string, number>;
 }
 
 /**
- * Makes LoRA of an adapter of a plugin's tuner, for programs that know no other. Where the tuner has `toLora` the result is
- * exact. Else it is the best approximation of the change of the weight (by its largest singular values) of the given rank, and
- * `errors` says how much of the change that leaves out.
+ * Converts an adapter of a plugin's tuner to LoRA, for programs that support nothing else. Exact if the tuner has
+ * `toLora`; otherwise the best approximation of given rank, by truncated SVD, with the remainder in `errors`.
  *
  * @example
  * const { adapter, errors } = await convertToLora(await loadAdapter('loha'), model, { r: 16 });
  * console.log(Math.max(...errors.values()));
  *
- * @throws OnnxLoraError `INPUT_INVALID` for an adapter that is LoRA already, and a rank below 1; `MODEL_UNSUPPORTED` for one
- *   that no weight can hold, or that changes biases; `ADAPTER_MISMATCH` for one of another base; `CONFIG_INVALID` for an option that there
- *   is not
+ * @throws OnnxLoraError `INPUT_INVALID` for an adapter that is LoRA already, and a rank below 1; `MODEL_UNSUPPORTED` if
+ *   no weight can hold the change, or biases change; `ADAPTER_MISMATCH` for another base; `CONFIG_INVALID` for an
+ *   unknown option
  */
 export async function convertToLora(
   adapter: Adapter,
@@ -94,7 +93,7 @@ export async function convertToLora(
   return { adapter: new Adapter(config, tensors, named.baseDigest, named.notes), errors };
 }
 
-/** The directions that change something; one at least, so that there is a rank. */
+/** Drops ranks without effect, but keeps one. */
 function withoutIdle({ A, B }: Product): Product {
   const [r, width] = [A.rows, A.columns];
   const acts = (k: number): boolean =>
@@ -109,7 +108,7 @@ function withoutIdle({ A, B }: Product): Product {
   };
 }
 
-/** B `[out, r]` and A `[r, width]`, and what they leave out. */
+/** Factors B `[out, r]` and A `[r, width]`, and their relative error. */
 function factorsOf(
   tuning: ModuleTuning,
   site: Site,
@@ -130,7 +129,7 @@ function factorsOf(
   }
   const [rows] = site.weightShape as [number];
   const dense = matrix(rows, weight.length / rows, weight);
-  // LoRA has an embedding's change transposed, a row for each feature.
+  // LoRA stores an embedding's change transposed: a row per feature.
   const wanted = site.kind === 'embedding' ? transpose(dense) : dense;
   const product = approximated(wanted, Math.min(r, wanted.rows, wanted.columns), r);
   const near = matmul(product.B, product.A);

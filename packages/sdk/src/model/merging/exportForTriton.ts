@@ -1,4 +1,4 @@
-/** @file A model repository for NVIDIA's Triton: the base with adapters as optional inputs, and a model for each adapter that feeds them. */
+/** @file `exportForTriton`: a Triton model repository of the base, and an ensemble for each adapter. */
 
 import path from 'node:path';
 import type { Adapter } from '../../adapter/adapter.ts';
@@ -19,41 +19,37 @@ import { requireAdapters, requireModel, requirePath } from '../loaded/givenArgum
 
 /** Options of {@link exportForTriton}. */
 export interface TritonOptions extends ExportOptions {
-  /** What the base is called there; by default the last part of the model's own name. */
+  /** Name of the base; by default the last part of the model's name. */
   readonly name?: string;
 }
 
 const requireKnown = knownOptions<TritonOptions>('exportForTriton', { allowBaseMismatch: true, overwrite: true, name: true }); // prettier-ignore
 
-/** What {@link exportForTriton} wrote. */
+/** Result of {@link exportForTriton}. */
 export interface TritonResult {
   /** All files. */
   readonly files: readonly string[];
-  /** What the base is called. */
+  /** Name of the base. */
   readonly model: string;
-  /** What the adapters are called, each a model of its own to clients. */
+  /** Names of the adapters, each a model for clients. */
   readonly adapters: readonly string[];
   /** Names of the base's optional inputs. */
   readonly inputs: readonly string[];
 }
 
-/** What stands behind an adapter's name where its tensors are a model. */
 const WEIGHTS = '-weights';
 
 /**
- * Writes a model repository for NVIDIA's Triton Inference Server: all files or none.
+ * Writes a model repository for NVIDIA's Triton Inference Server: all files or none. The base is one model (`NAME`)
+ * with the adapters' tensors as optional inputs; without them it answers as the base. Each adapter is an ensemble
+ * (`ADAPTER`) with the base's inputs and outputs: a graph of constants (`ADAPTER-weights`) feeds its tensors to the
+ * base, which is loaded once. `inputs.safetensors` next to an ensemble has its tensors by input name, for clients that
+ * feed the base directly. Triton allows no optional inputs in batched models: each request is a batch of any size.
  *
- * The base is one model (`NAME`), whose optional inputs are the adapters' tensors; without them the base answers. Each adapter is
- * an ensemble (`ADAPTER`) with the inputs and outputs of the base: its first step (`ADAPTER-weights`, a graph of constants) gives
- * the adapter's tensors, its second is the base, which is in memory once. Beside an ensemble are its tensors by the names of the
- * inputs, for clients that feed the base themselves.
- *
- * Triton allows no optional inputs in models that it batches, so that a request is a batch of its own, of any size.
- *
- * @param adapters by the names that they have there
- * @param folder the repository; made where there is none
- * @throws OnnxLoraError as `exportWithInputs`; `INPUT_INVALID` for two models of one name; `MODEL_UNSUPPORTED` for inputs or outputs
- *   of types that Triton does not have
+ * @param adapters by their names in the repository
+ * @param folder the repository, created if missing
+ * @throws OnnxLoraError as `exportWithInputs`; `INPUT_INVALID` for duplicate model names; `MODEL_UNSUPPORTED` for input
+ *   or output types that Triton lacks
  */
 export async function exportForTriton(
   given: Model,
@@ -82,7 +78,7 @@ export async function exportForTriton(
   const port = (info: ValueInfoProto): TritonPort => {
     const known = types.get(info.name ?? '')?.shape;
     const declared = declaredType(info).shape ?? known;
-    // Triton wants the sizes that ONNX Runtime finds out for itself, too.
+    // Triton also needs sizes that ONNX Runtime infers.
     const dims = declared?.map((dim, axis) => (typeof dim === 'number' ? dim : (known?.[axis] ?? dim)));
     return { name: info.name ?? '', type: info.type?.tensorType?.elemType ?? 0, dims };
   };
@@ -106,7 +102,7 @@ export async function exportForTriton(
   return { files: writeOnnxFiles(models, beside), model: base, adapters: names, inputs: [...optional] };
 }
 
-/** A graph that gives an adapter's tensors, whatever it is fed: steps of an ensemble have inputs. */
+/** A graph that returns an adapter's tensors. Its input is unused, but ensemble steps need one. */
 function constantsModel(
   { opsetImport = [], irVersion }: ModelProto,
   input: ValueInfoProto,

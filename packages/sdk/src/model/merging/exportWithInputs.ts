@@ -1,4 +1,4 @@
-/** @file A model whose adapters are optional inputs, for ONNX Runtime's other languages, and `.onnx_adapter` files for it. */
+/** @file `exportWithInputs`: a model with adapters as optional inputs, and `.onnx_adapter` files for ONNX Runtime. */
 
 import path from 'node:path';
 import type { Adapter } from '../../adapter/adapter.ts';
@@ -25,39 +25,38 @@ import { requireAdapters, requireModel, requirePath } from '../loaded/givenArgum
 
 /** Options of {@link exportWithInputs}. */
 export interface ExportOptions {
-  /** Accept adapters that say they were trained on other weights. */
+  /** Accepts adapters of other base weights. */
   readonly allowBaseMismatch?: boolean;
-  /** Replaces files that are there; without it, a file that is there is an error. */
+  /** Replaces existing files; by default they are an error. */
   readonly overwrite?: boolean;
 }
 
 const requireKnown = knownOptions<ExportOptions>('exportWithInputs', { allowBaseMismatch: true, overwrite: true });
 
-/** What {@link exportWithInputs} wrote. */
+/** Result of {@link exportWithInputs}. */
 export interface ExportResult {
-  /** The .onnx file, and its `.data` file when the weights exceed what one file can hold. */
+  /** The .onnx file, and its `.data` file if the weights exceed the limit of one file. */
   readonly files: readonly string[];
-  /** The `.onnx_adapter` files by the adapters' names. */
+  /** The `.onnx_adapter` files by adapter. */
   readonly adapters: Readonly<Record<string, string>>;
   /** Names of the optional inputs. */
   readonly inputs: readonly string[];
 }
 
-/** The first version of the format in which an initializer need not be an input, and so an input may have a default. */
+/** First IR version whose initializers need not be inputs, so inputs may have defaults. */
 const OPTIONAL_INPUTS = 4;
 
 /**
- * Writes a model with places for adapters, and each adapter as an `.onnx_adapter` beside it, named after it: all files or none. Every place is
- * a graph input with a default, which leaves the base as it is: ONNX Runtime's C, C++, C#, Java and Python bindings run the
- * base, or with a file as active adapter what that adapter makes of it. (onnxruntime-node ignores feeds for such inputs.)
+ * Writes a model with adapter inputs, and each adapter as an `.onnx_adapter` file in the same folder: all files or
+ * none. The inputs default to the unchanged base. ONNX Runtime's C, C++, C#, Java and Python bindings run the base, or
+ * an adapter with its file as active adapter. (onnxruntime-node ignores feeds for such inputs.) Inputs are float32: of
+ * a linear layer A `[in, r]` and B `[r, out]`, any r, with the scaling in B; for DoRA `lora_gain`, a factor per output;
+ * for fully trained parameters their own shape, with linear weights as `[in, out]`.
  *
- * Inputs are float32. A of a linear layer is `[in, r]` and B `[r, out]`, of any rank r, the scaling inside B. Of DoRA the
- * input `lora_gain` is the factor of each output; what an adapter trains in full is an input of the parameter's own shape,
- * linear weights as `[in, out]`.
- *
- * @param adapters by the names of their files
- * @throws OnnxLoraError `ADAPTER_MISMATCH`, also for heads of different sizes; `INPUT_INVALID` for no adapter, a name that is no file name, and adapters over 2 GiB;
- *   `FILE_INVALID` when a file cannot be written; `CONFIG_INVALID` for an option that there is not
+ * @param adapters by file name
+ * @throws OnnxLoraError `ADAPTER_MISMATCH`, also for heads of different sizes; `INPUT_INVALID` for no adapter, an
+ *   invalid file name, and adapters over 2 GiB; `FILE_INVALID` if a file cannot be written; `CONFIG_INVALID` for an
+ *   unknown option
  */
 export async function exportWithInputs(
   given: Model,
@@ -86,21 +85,20 @@ export async function exportWithInputs(
   };
 }
 
-/** A graph with inputs for adapters, and the adapters that have their places there. */
+/** A graph with adapter inputs, and the adapters placed in it. */
 export interface AdapterInputGraph {
-  /** Its inputs for adapters have defaults, which leave the base as it is. */
   readonly graph: ModelProto;
-  /** The base with a head that all of them share. */
+  /** The base, with the head that all adapters share. */
   readonly model: Model;
   readonly placed: readonly (readonly [name: string, adapter: PlacedAdapter])[];
   readonly inputs: readonly AdapterInput[];
 }
 
 /**
- * A model with optional inputs for these adapters.
+ * Adds optional inputs for these adapters.
  *
- * @throws OnnxLoraError `ADAPTER_MISMATCH`, also for heads of different sizes; `INPUT_INVALID` for no adapter, and a name that
- *   is no file name
+ * @throws OnnxLoraError `ADAPTER_MISMATCH`, also for heads of different sizes; `INPUT_INVALID` for no adapter or an
+ *   invalid name
  */
 export async function withAdapterInputs(
   given: Model,
@@ -120,14 +118,13 @@ export async function withAdapterInputs(
   return { graph: withDefaults(refold(injected), inputs), model, placed, inputs };
 }
 
-/** The graph with a default and a shape for each input of an adapter. */
 function withDefaults(model: ModelProto, inputs: readonly AdapterInput[]): ModelProto {
   const byName = new Map(inputs.map((input) => [input.name, input]));
-  // A column of zeros does nothing; a matrix without columns some providers cannot multiply with.
+  // A zero rank: some providers cannot multiply matrices without columns.
   const defaults = baseFeeds(inputs, 1);
   const { graph = {} } = model;
   const { uses, outputs } = indexWhole(graph);
-  // What a trained parameter replaces everywhere is its default, under another name.
+  // A fully trained parameter's default replaces its initializer, under another name.
   const replaced = new Set(
     inputs.flatMap(({ tuning: { parameter } }) => parameter?.stored.tensors.map(({ name }) => name) ?? []),
   );
@@ -148,12 +145,12 @@ function withDefaults(model: ModelProto, inputs: readonly AdapterInput[]): Model
   };
 }
 
-/** Floats in the default's shape, but for the rank, which has a name of its own for each module. */
+/** Float32 in the default's shape, with a symbolic rank per module. */
 function declaredType({ tuning, tensor }: AdapterInput, dims: readonly number[]): TypeProto {
   const dim = dims.map((dimValue, axis) => {
     if (axis !== tensor.rankAxis) return { dimValue };
     const { groups } = kindOf(tuning.site!).matrix(tuning.site!);
-    // Of a grouped convolution B has a column for each rank of a group.
+    // B of a grouped convolution has a column per rank of a group.
     return { dimParam: `${tuning.path}.r${groups === 1 || tensor.role === 'lora_A' ? '' : ` / ${groups}`}` };
   });
   return { tensorType: { elemType: dataTypeNumber('float32'), shape: { dim } } };

@@ -1,4 +1,4 @@
-/** @file `merge` and `unmerge`: one plain .onnx file from a model and adapters. */
+/** @file `merge` and `unmerge`: fold adapters into a model's weights, and take them out. */
 
 import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
@@ -29,22 +29,19 @@ const requireKnown = knownOptions<MergeOptions>('merge', {
 const requireKnownOfUnmerge = knownOptions<Pick<MergeOptions, 'overwrite'>>('unmerge', { overwrite: true });
 
 /**
- * Folds adapters into the base's weights, one after the other, and writes a plain .onnx that any runtime opens. Complete or
- * not at all.
- *
- * A `place` that does not end in `.onnx` is a folder, which is opened as the base's was: it gets
- * `model.onnx`, or each file of
- * a model of several under the name that it is published by, and config.json, tokenizer.json and their like. Where it ends in
- * `.onnx`, nothing is written beside it, and a model of several files becomes one, the joined one: labels are in the file, and
- * tasks also want the preprocessor's or the tokenizer's files, which the folder has. Folders are made where there are none.
+ * Folds adapters into the base's weights, in order, and writes plain .onnx files that any runtime opens: completely or
+ * not at all. If `place` ends in `.onnx`, only that file is written: models of several files become the joined one, and
+ * labels go into the file's metadata. Otherwise `place` is a folder, created if missing, that opens like the base's:
+ * `model.onnx`, or a model's several files under their published names, with config.json, tokenizer.json and other
+ * companions that tasks need.
  *
  * @example
  * await merge(model, [{ adapter: polite, weight: 0.7 }, { adapter: brief, weight: 0.3 }], 'both.onnx');
  *
- * @throws OnnxLoraError `ADAPTER_MISMATCH`, `MODEL_UNSUPPORTED`, or `FILE_INVALID` when the file cannot be written,
- *   or is there and `overwrite` is not true; `INPUT_INVALID` for adapters that have no sum, such as two that have both trained a head;
- *   `RUNTIME_FAILED` where ONNX Runtime would not load the result, which then is not written;
- *   `CONFIG_INVALID` for an option that there is not
+ * @throws OnnxLoraError `ADAPTER_MISMATCH`, `MODEL_UNSUPPORTED`; `FILE_INVALID` if the file cannot be written, or
+ *   exists without `overwrite`; `INPUT_INVALID` for adapters without a sum, such as two with trained heads;
+ *   `RUNTIME_FAILED` if ONNX Runtime rejects the result, which then is not written; `CONFIG_INVALID` for an unknown
+ *   option
  */
 export async function merge(
   model: Model,
@@ -57,13 +54,12 @@ export async function merge(
 }
 
 /**
- * Takes adapters out of a model that they were merged into, with the weights that they were merged with. What merging has put
- * beside layers is removed exactly; from weights the change is subtracted, to within rounding: W − s·B·A.
+ * Takes adapters out of a model that they were merged into, given the same weights. Branches beside layers are removed
+ * exactly; in weights the change is subtracted up to rounding: W − s·B·A.
  *
  * @param model the merged model
- * @throws OnnxLoraError as {@link merge}, and `MODEL_UNSUPPORTED` for what merging has replaced (DoRA in weights, layers trained
- *   in full), for a quantised weight that would lose more than a twenty-fifth of the change, and for adapters on whose branches
- *   those of later ones stand
+ * @throws OnnxLoraError as {@link merge}; `MODEL_UNSUPPORTED` for replaced weights (DoRA, layers trained in full), for
+ *   quantised weights that would lose more than 4% of the change, and for branches that later merges build on
  */
 export async function unmerge(
   model: Model,
@@ -72,7 +68,7 @@ export async function unmerge(
   options: Pick<MergeOptions, 'overwrite'> = {},
 ): Promise<MergeResult> {
   requireKnownOfUnmerge(options);
-  // The merged weights are not those that the adapter names as its base.
+  // The merged weights differ from the adapter's recorded base.
   return write(model, adapters, place, { ...options, allowBaseMismatch: true }, true);
 }
 
@@ -95,7 +91,7 @@ async function write(
     throw new OnnxLoraError('CONFIG_INVALID', message);
   }
   if (isFolder && model.parts.length > 0) return mergeParts(model, all, place, options, isUnmerge);
-  // As the base has it, at the top or in `onnx`; no longer as a variant.
+  // In the base's subfolder (`onnx`), without the variant's suffix.
   const file = isFolder ? path.join(place, path.dirname(placeOf(model, model)), 'model.onnx') : place;
   requireWritable(model, file);
   requireUnused([file], options);
@@ -118,21 +114,21 @@ async function write(
 }
 
 /**
- * Found out before one head takes the place of another.
+ * Runs before one head could replace another.
  *
- * @throws OnnxLoraError `INPUT_INVALID` for adapters that have trained the same head to different values, or of another size
+ * @throws OnnxLoraError `INPUT_INVALID` for adapters whose heads differ in values or size
  */
 function requireSameHeads(adapters: readonly WeightedAdapter[]): void {
   const sources = adapters.map(({ adapter, weight, name: own }, i) => {
     const { name, parameters } = trainedInFull(adapter, partName(own, i, adapters.length));
-    // A tuner's own tensors have other names.
+    // Excludes a tuner's own tensors.
     const heads = [...parameters].filter(([, { parameter }]) => parameter === 'weight' || parameter === 'bias');
     return { name, weight, parameters: new Map(heads), modules: new Set<string>() };
   });
   requireOneOwner(sources, () => false);
 }
 
-/** Paths of the layers that the headed model has, and its base has not or with other shapes. */
+/** Paths of the headed model's layers that the base lacks or has in other shapes. */
 function newHeads(base: Model, headed: Model): ReadonlySet<string> {
   const before = new Map(base.sites().map(({ path: own, weightShape }) => [own, weightShape.join()]));
   return new Set(headed.sites().flatMap(({ path: own, weightShape }) => (before.get(own) === weightShape.join() ? [] : [own]))); // prettier-ignore
@@ -140,15 +136,14 @@ function newHeads(base: Model, headed: Model): ReadonlySet<string> {
 
 const configIn = (folder: string): string => path.join(folder, 'config.json');
 
-/** With what the task has learned. */
 function configOf({ notes }: Model, config: Readonly<Record<string, unknown>>): Record<string, unknown> {
   return { ...config, ...(notes.learned ? { [LEARNED_KEY]: notes.learned } : {}) };
 }
 
 /**
- * What is to lie in the merged model's folder: what lies beside the base, and the `config.json` with the labels of a new head.
+ * Files for the merged model's folder: the base's companions, and `config.json` with the labels of a new head.
  *
- * @throws OnnxLoraError `FILE_INVALID` where a file of that name is there that is another
+ * @throws OnnxLoraError `FILE_INVALID` if a different file of that name exists
  */
 function filesBeside(
   model: Model,
@@ -175,7 +170,7 @@ function filesBeside(
   return files;
 }
 
-/** @throws OnnxLoraError `CONFIG_INVALID` for a weight that is no number */
+/** @throws OnnxLoraError `CONFIG_INVALID` for a weight that is no finite number */
 function asList(adapters: AdaptersToMerge): readonly WeightedAdapter[] {
   const list = adapters instanceof Adapter ? [adapters] : adapters;
   return list.map((each) => {
@@ -185,11 +180,7 @@ function asList(adapters: AdaptersToMerge): readonly WeightedAdapter[] {
   });
 }
 
-/**
- * Checks that a model may be written to this place, before any work.
- *
- * @throws OnnxLoraError `FILE_INVALID` for the model's own file
- */
+/** @throws OnnxLoraError `FILE_INVALID` if the file is one of the model's own */
 export function requireWritable(model: Model, file: string): void {
   if (isOneOf(model.files, file)) {
     throw new OnnxLoraError(
@@ -199,7 +190,6 @@ export function requireWritable(model: Model, file: string): void {
   }
 }
 
-/** Whether a path leads to one of the files, also through links. */
 function isOneOf(files: readonly string[], file: string): boolean {
   return existsSync(file) && files.some((own) => existsSync(own) && realpathSync(own) === realpathSync(file));
 }

@@ -1,4 +1,4 @@
-/** @file Adapters merged into the checkpoint that a model was built from: the same tensors, under the same names. */
+/** @file Merges adapters into the checkpoint that a model was built from, with the same tensor names. */
 
 import path from 'node:path';
 import { openSafetensors, safetensorsChunks, type TensorToStore } from '../../adapter/formats/safetensors.ts';
@@ -17,10 +17,10 @@ import type { Model } from '../loaded/model.ts';
 const FILE = 'model.safetensors';
 
 /**
- * Merges, and writes `model.safetensors` with what lies beside the checkpoint: transformers loads it as it loaded the base.
+ * Writes the merged `model.safetensors` with the checkpoint's companions; transformers loads it like the base.
  *
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that was not built from a checkpoint, and for a change that its tensors
- *   cannot hold; otherwise as `merge`
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without checkpoint, and for a change that its tensors cannot
+ *   hold; else as `merge`
  */
 export async function mergeCheckpoint(
   model: Model,
@@ -41,7 +41,7 @@ export async function mergeCheckpoint(
   const modules = new Set<string>();
   const rounding: MergeResult['rounding'][number][] = [];
   for (const part of parts) {
-    // The whole has checked the base.
+    // The joined model has checked the base.
     const own = part === parts[0] ? options : { ...options, allowBaseMismatch: true };
     const result = await mergeInto(part, adapters, own, isUnmerge);
     for (const each of result.modules) modules.add(each);
@@ -55,14 +55,13 @@ export async function mergeCheckpoint(
   return { files: writeOnnxFiles([], [[file, chunks], ...companions]), modules: [...modules], rounding, untied: [], beside: [] }; // prettier-ignore
 }
 
-/** The tensors of the files that a model's weights lie in, those that no graph reads among them. */
+/** All tensors of a model's checkpoint files, even those that no graph reads. */
 class Checkpoint {
   readonly tensors = new Map<string, TensorToStore>();
   readonly #name: string;
-  /** Names of tensors by where they lie. */
   readonly #names = new Map<string, string>();
 
-  /** @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model whose weights lie in .onnx files */
+  /** @throws OnnxLoraError `MODEL_UNSUPPORTED` if the weights are in .onnx files */
   constructor({ name }: Model, parts: readonly Model[]) {
     this.#name = name;
     const files = parts.flatMap(({ stored }) => (stored.model.graph.initializer ?? []).flatMap((each) => fileOf(each)));
@@ -79,13 +78,13 @@ class Checkpoint {
     );
   }
 
-  /** Takes in what merging has changed of a part's weights. */
+  /** Takes over the changed weights of a part. */
   take({ stored }: Model, merged: readonly TensorProto[]): void {
     const before = new Map((stored.model.graph.initializer ?? []).map((each) => [each.name, each]));
     for (const tensor of merged) {
       const base = before.get(tensor.name);
       const bytes = rawBytes(tensor);
-      // What is not in the base are constants of graphs.
+      // Tensors absent from the base are constants of graphs.
       if (!base || !bytes || rawBytes(base) === bytes) continue;
       const name = this.#nameOf(base);
       const known = name === undefined ? undefined : this.tensors.get(name);
@@ -94,7 +93,6 @@ class Checkpoint {
     }
   }
 
-  /** The error for a change that the checkpoint has no tensor for, to be thrown. */
   cannotHold(what: string): OnnxLoraError {
     return new OnnxLoraError(
       'MODEL_UNSUPPORTED',

@@ -1,4 +1,4 @@
-/** @file A model's graph with adapters merged into it, or taken out. */
+/** @file A model's graph with adapters merged in, or taken out. */
 
 import { type MergedModel, mergeAdapter } from '../../adapter/merging/merge.ts';
 import { requireUnchanged } from '../../graph/bytes.ts';
@@ -8,18 +8,15 @@ import type { MergeOptions, WeightedAdapter } from './mergeTypes.ts';
 import { modulesOf, placeAll } from './placeAll.ts';
 import { takeOutBranches } from './takeOut.ts';
 
-/** A model with adapters in it, or out of it, and the paths of the modules that changed. */
+/** A merged graph with the paths of changed modules. */
 export interface MergedInto extends MergedModel {
   readonly modules: readonly string[];
 }
 
-/**
- * What of the change a quantised weight may lose to rounding. What merging has rounded within it, taking out may round once
- * more.
- */
+/** The share of a change that a quantised weight may lose to rounding; twice that for unmerging, which rounds again. */
 const MAY_LOSE = 0.02;
 
-/** A model's graph with adapters in it, or out of it: of weights, and of what merging has put beside layers. */
+/** Merges adapters into a model's graph, or takes them out: weights, and branches beside layers. */
 export async function mergeInto(
   model: Model,
   adapters: readonly WeightedAdapter[],

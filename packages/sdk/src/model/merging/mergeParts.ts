@@ -1,4 +1,4 @@
-/** @file Adapters merged into a model of several files: a folder with each file under its published name. */
+/** @file Merges adapters into a model of several files: a folder with each file under its published name. */
 
 import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
@@ -15,8 +15,8 @@ import { modulesOf, placeAll } from './placeAll.ts';
 import { type MergedToWrite, writeMerged } from './writeMerged.ts';
 
 /**
- * Merges adapters into every part that they change, those that only serve included, and writes all parts and what lies beside
- * them in the model's folder. The new folder is opened as the old one was.
+ * Merges adapters into every part that they change, including parts that only serve, and writes all parts with
+ * companions.
  *
  * @throws OnnxLoraError as `merge`; `FILE_INVALID` for the model's own folder
  */
@@ -37,7 +37,7 @@ export async function mergeParts(
       `The adapter brings a head of its own, "${headed.adapter.notes.head!.module}", which none of the files of "${model.name}" has a place for. Merge into one file: name one that ends in .onnx.`,
     );
   }
-  // The whole has checked the base.
+  // The joined model has checked the base.
   const changed = new Set((await placeAll(model, adapters, options)).flatMap(modulesOf));
   const files: MergedToWrite[] = [];
   const merged: MergedInto[] = [];
@@ -55,14 +55,14 @@ export async function mergeParts(
   };
 }
 
-/** Where in its folder a file lies: `onnx/vision_encoder.onnx`. */
+/** A file's place in its folder: `onnx/vision_encoder.onnx`. */
 export function placeOf(part: Model, { folder }: Model): string {
   return folder !== undefined && isInside(path.resolve(part.file), path.resolve(folder))
     ? path.relative(folder, part.file)
     : path.basename(part.file);
 }
 
-/** config.json, with what is in `config` where that is given, tokenizer.json and their like, for the new folder. */
+/** config.json (or `config` in its place), tokenizer.json and other companions, for the new folder. */
 export function companionsOf(
   { folder }: Model,
   out: string,
@@ -75,15 +75,11 @@ export function companionsOf(
   });
 }
 
-/** `config.json` as bytes. */
 export function bytesOf(config: NonNullable<Model['config']>): Uint8Array {
   return new TextEncoder().encode(`${JSON.stringify(config, null, 2)}\n`);
 }
 
-/**
- * The `config.json` of a model with these adapters in it, which says with which sizes of inputs they were trained, where these
- * are smaller and all have the same. Undefined where it stays what it is.
- */
+/** The model's `config.json` with the input sizes of these adapters, if they agree; undefined if it stays unchanged. */
 export function configWithSizes(
   { config }: Pick<Model, 'config'>,
   adapters: readonly WeightedAdapter[],

@@ -1,66 +1,57 @@
-/** @file What `merge` and `unmerge` take and tell. */
+/** @file Options and results of `merge` and `unmerge`. */
 
 import type { Adapter } from '../../adapter/adapter.ts';
 import type { RoundingError } from '../../adapter/merging/editWeights.ts';
 
-/** What `merge` wrote. */
+/** Result of `merge`. */
 export interface MergeResult {
   /**
-   * The .onnx file, and its `.data` file when the weights exceed what one file can hold; of a model of several files all that
-   * is in the folder now.
+   * The .onnx file, and its `.data` file above the size limit; for a model of several files, all files in the folder.
    */
   readonly files: readonly string[];
-  /** Paths of the modules that changed. */
+  /** Paths of the changed modules. */
   readonly modules: readonly string[];
-  /** How far each weight of 16 bits or fewer is from the exact sum, which its storage cannot hold. */
+  /** Rounding error of each weight in 16 bits or fewer. */
   readonly rounding: readonly RoundingError[];
-  /** Modules whose weight other layers share: they have a copy of their own now. */
+  /** Modules that shared their weight with other layers and now have a copy. */
   readonly untied: readonly string[];
   /**
-   * Modules whose weight cannot hold the change, such as grouped convolutions and weights of 8 bits or fewer: what the adapters
-   * make of them is computed beside the layer, as in a session.
+   * Modules whose weight cannot hold the change, such as grouped convolutions or 8-bit weights: a branch computes it.
    */
   readonly beside: readonly string[];
   /**
-   * The `config.json` of the folder with the new labels, where an adapter has brought a head with labels of its own. A lone
-   * .onnx file has them in its metadata.
+   * The folder's `config.json` with the labels of an adapter's new head. A lone .onnx file has them in its metadata.
    */
   readonly config?: string;
 }
 
 /** Options of `merge`. */
 export interface MergeOptions {
-  /** Accept adapters that say they were trained on other weights. */
+  /** Accepts adapters of other base weights. */
   readonly allowBaseMismatch?: boolean;
-  /**
-   * Replaces files that are there, and those beside a model, such as its config.json; without it, a file that is there is an error.
-   */
+  /** Replaces existing files, including companions such as config.json; by default they are an error. */
   readonly overwrite?: boolean;
   /**
-   * True quantises weights of few bits anew, whatever the adapter's change loses by it, so that the model stays as small and as
-   * fast as the base; `rounding` says how far each is off. By default a weight that would lose more than a fiftieth of the
-   * change, norm over norm, stays as it is, and what the adapters make of the layer is computed beside it.
+   * Requantises weights of few bits, whatever the change loses, which keeps the model small and fast. By default a
+   * weight that would lose more than 2% of the change stays, with a branch beside the layer.
    */
   readonly requantize?: boolean;
-  /**
-   * `safetensors` writes a checkpoint in place of .onnx files, where the model was opened from one: the same tensors under the
-   * same names, `model.safetensors`, and what lies beside. `onnx` by default.
-   */
+  /** `safetensors` writes `model.safetensors` with its companions, if the model was opened from a checkpoint. */
   readonly format?: 'onnx' | 'safetensors';
 }
 
 /**
- * An adapter to merge, and how much of it: with weight w W becomes W + w·(what the adapter makes of it − W). A head that the
- * base does not have in this form, such as one for other labels, is taken whole.
+ * An adapter to merge with weight w: W + w·(W′ − W), W′ being the adapted weight. A head of another size is taken
+ * whole.
  */
 export interface WeightedAdapter {
   /** The adapter. */
   readonly adapter: Adapter;
-  /** The w of the formula; 1 is the adapter as it is, 0 the base. */
+  /** The w of the formula; 1 is the adapter as trained, 0 the base. */
   readonly weight: number;
-  /** How errors call the adapter; by default its number. */
+  /** Name for errors; by default its number. */
   readonly name?: string;
 }
 
-/** What `merge` takes: one adapter or several, each with a weight or whole. */
+/** One adapter or several, each optionally weighted. */
 export type AdaptersToMerge = Adapter | readonly (Adapter | WeightedAdapter)[];

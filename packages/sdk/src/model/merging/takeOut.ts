@@ -1,4 +1,4 @@
-/** @file Takes out of a merged model what merging has put beside its layers. */
+/** @file Removes branches that merging added beside layers. */
 
 import {
   type BranchRecord,
@@ -15,17 +15,17 @@ import type { MergeOptions, WeightedAdapter } from './mergeTypes.ts';
 /** A merged model without the branches of some adapters. */
 export interface TakenOut {
   readonly model: Model;
-  /** What is left of the adapters, to be taken out of weights. */
+  /** The rest of the adapters, to be subtracted from weights. */
   readonly placed: readonly PlacedAdapter[];
-  /** Paths of the modules whose branches are gone. */
+  /** Paths of the modules whose branches were removed. */
   readonly modules: readonly string[];
 }
 
 /**
- * The model without the branches of these adapters. Branches of several calls of `merge` stand on each other, so the last come
- * out first; those of one call come out together.
+ * Removes the branches of these adapters. Branches of several merges build on each other, so the last must come out
+ * first; those of one merge come out together.
  *
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` where others would have to come out as well, or the file was rewritten since
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` if others would have to come out too, or the file was rewritten since
  */
 export async function takeOutBranches(
   merged: Model,
@@ -61,7 +61,7 @@ export async function takeOutBranches(
   return { model, placed, modules: [...new Set(modules)] };
 }
 
-/** Which of the adapters that are left a record names. */
+/** The remaining adapters that a record names. */
 function holders(
   { adapters: recorded, slots }: BranchRecord,
   placed: readonly PlacedAdapter[],
@@ -80,7 +80,7 @@ function holders(
   });
 }
 
-/** @throws OnnxLoraError `MODEL_UNSUPPORTED` where other branches stand on those of the adapters */
+/** @throws OnnxLoraError `MODEL_UNSUPPORTED` if other branches build on those of the adapters */
 async function requireNotBelow(
   model: Model,
   adapters: readonly WeightedAdapter[],

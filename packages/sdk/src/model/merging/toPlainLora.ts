@@ -1,4 +1,4 @@
-/** @file An adapter that PEFT trained on a base which its initialisation had changed, made plain. */
+/** @file `toPlainLora`: plain LoRA from adapters whose initialisation changed PEFT's base. */
 
 import { Adapter } from '../../adapter/adapter.ts';
 import { convertResidual } from '../../adapter/storage/convertResidual.ts';
@@ -14,18 +14,19 @@ import type { Model } from '../loaded/model.ts';
 import { peftTensors } from '../initial/start.ts';
 
 /**
- * The adapter for the base as it was, of twice the rank. In PEFT, PiSSA, OLoRA, CorDA and LoRA-GA take an adapter's first
- * values out of the base, and an adapter trained so is only right on what is left. Adapters trained here are plain already.
+ * Converts to an adapter of twice the rank for the original base. In PEFT, PiSSA, OLoRA, CorDA and LoRA-GA subtract an
+ * adapter's initial values from the base, so such an adapter only fits the rest. Adapters trained here are plain
+ * already.
  *
- * @param from the adapter as it was saved before training; or the base as it was, from which the first values of PiSSA and
- *   OLoRA are computed again as PEFT does when it loads such an adapter (those of `pissa_niter_N`, which are random, nearly).
- *   The result then has the model's names of modules.
+ * @param from the adapter as saved before training; or the original base, to recompute the initial values of PiSSA and
+ *   OLoRA as PEFT does on loading (approximately for the random `pissa_niter_N`), with module names of the model
+ *
  * @example
  * const plain = await toPlainLora(await loadAdapter('pissa-adapter'), await openModel('models/vit'));
  * await plain.save('plain-adapter');
  *
- * @throws OnnxLoraError `INPUT_INVALID` for an adapter that left its base alone, or whose start depends on data;
- *   `ADAPTER_MISMATCH` when the two do not belong together
+ * @throws OnnxLoraError `INPUT_INVALID` for an adapter that left its base alone, or was initialised from data;
+ *   `ADAPTER_MISMATCH` if the two do not belong together
  */
 export async function toPlainLora(adapter: Adapter, from: Adapter | Model): Promise<Adapter> {
   requireLora(adapter.config, 'made plain');

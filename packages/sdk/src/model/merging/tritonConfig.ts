@@ -1,18 +1,17 @@
-/** @file `config.pbtxt`, by which Triton knows a model: `ModelConfig` of its model_config.proto, in protobuf's text format. */
+/** @file Triton's `config.pbtxt`: `ModelConfig` of model_config.proto in protobuf's text format. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import { dataTypeName } from '../../graph/dataType.ts';
 
-/** An input or an output. */
+/** An input or output. */
 export interface TritonPort {
   readonly name: string;
-  /** ONNX's number of the element type. */
+  /** ONNX element type. */
   readonly type: number;
-  /** A size or a symbol per dimension. */
   readonly dims: readonly (number | string)[] | undefined;
 }
 
-/** ONNX's string, which the SDK has no name for. */
+/** ONNX's string, a type that the SDK does not support. */
 const STRING = 8;
 
 const types: Readonly<Record<string, string>> = {
@@ -20,10 +19,7 @@ const types: Readonly<Record<string, string>> = {
   uint32: 'UINT32', uint64: 'UINT64', int8: 'INT8', int16: 'INT16', int32: 'INT32', int64: 'INT64',
 }; // prettier-ignore
 
-/**
- * The config of an .onnx. Its sizes are whole, the batch among them (`max_batch_size: 0`): with another number Triton's ONNX Runtime
- * refuses optional inputs.
- */
+/** Config of an .onnx model. `max_batch_size` 0: otherwise Triton's ONNX Runtime backend refuses optional inputs. */
 export function tritonModel(
   name: string,
   inputs: readonly TritonPort[],
@@ -41,7 +37,7 @@ export function tritonModel(
   ]);
 }
 
-/** The config of an adapter: its tensors from one model, which the base gets beside what the client sends. */
+/** Config of an adapter's ensemble: a model with its tensors feeds the base. */
 export function tritonEnsemble(
   name: string,
   models: { readonly base: string; readonly weights: string },
@@ -82,7 +78,7 @@ function port({ name, type, dims }: TritonPort, more: readonly string[] = []): s
       `"${name}" has ${what}, which Triton has no name for. Export the model without it.`,
     );
   }
-  // A scalar is written as one element.
+  // Triton has no scalars: a scalar is written as one element.
   const sizes = dims.length === 0 ? [1] : dims.map((dim) => (typeof dim === 'number' ? dim : -1));
   return [`name: ${JSON.stringify(name)}`, `data_type: TYPE_${known}`, `dims: [ ${sizes.join(', ')} ]`, ...more];
 }

@@ -1,4 +1,4 @@
-/** @file Writes merged models so that no file appears that ONNX Runtime does not load. */
+/** @file Writes merged models, but none that ONNX Runtime cannot load. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import { openStaged, sessionModel } from '../../graph/file/onnxFile.ts';
@@ -7,19 +7,17 @@ import type { ModelProto } from '../../graph/proto.ts';
 import { warn } from '../../runtime/providers/providers.ts';
 import type { Model } from '../loaded/model.ts';
 
-/** A merged model to write, and the model that it was made from. */
+/** A merged model with the base that it came from. */
 export interface MergedToWrite extends OnnxToWrite {
   readonly base: Model;
 }
 
 /**
- * Writes merged models and what lies beside them: all of them or none. Where the nodes are others than the base's, ONNX
- * Runtime loads what is written before it gets its name. It reads the graph alone, without making it faster, and maps the
- * weights from the file, so that a large model costs little more time and memory. Where only numbers of weights are others,
- * the graph is one that has been opened, and nothing is loaded.
+ * Writes merged models and companions, all or none, and returns their files. If the nodes changed, ONNX Runtime first
+ * loads the staged file, without optimisation and with memory-mapped weights, so that this costs little. Changed
+ * weights alone need no check.
  *
- * @returns the files
- * @throws OnnxLoraError `RUNTIME_FAILED` for a graph that ONNX Runtime refuses; `FILE_INVALID` when the system refuses
+ * @throws OnnxLoraError `RUNTIME_FAILED` if ONNX Runtime rejects a graph; `FILE_INVALID` if the system refuses
  */
 export async function writeMerged(models: readonly MergedToWrite[], beside: readonly FileToWrite[]): Promise<string[]> {
   const staged = stageOnnxFiles(models, beside);
@@ -41,7 +39,7 @@ function hasSameNodes({ graph }: ModelProto, base: ModelProto): boolean {
 async function requireLoads(model: ModelProto, file: string, base: Model): Promise<void> {
   const failure = await loadFailure(model, base);
   if (!failure) return;
-  // Such as one with operators that only a GPU has.
+  // For example a model with operators for GPUs only.
   if (await loadFailure(base.stored.model, base)) {
     return warn({}, `"${file}" has not been loaded to check it: ONNX Runtime does not load its base "${base.name}" on the CPU either.`); // prettier-ignore
   }
@@ -52,7 +50,7 @@ async function requireLoads(model: ModelProto, file: string, base: Model): Promi
   );
 }
 
-/** Why ONNX Runtime refuses a graph; undefined where it loads it. */
+/** Why ONNX Runtime rejects a graph; undefined if it loads. */
 async function loadFailure(model: ModelProto, { runtime, name }: Model): Promise<Error | undefined> {
   try {
     const source = { ...sessionModel(model), name };

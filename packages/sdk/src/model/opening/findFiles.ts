@@ -1,4 +1,4 @@
-/** @file Finds the .onnx files of a model in a folder laid out like a published repository. */
+/** @file Finds a model's .onnx files in a folder laid out like a published repository. */
 
 import path from 'node:path';
 import { OnnxLoraError } from '../../errors.ts';
@@ -10,15 +10,14 @@ import { type ModelFiles, onnxFilesIn, places } from './modelFiles.ts';
 /** Where to look, and for what. */
 export interface WantedFiles {
   readonly folder: string;
-  /** Whether there is a file. */
   readonly has: ModelFiles['has'];
-  /** How the model may be published, in order of preference. */
+  /** Published layouts, in order of preference. */
   readonly published: readonly FamilyFiles[];
-  /** What file names have at their end: `fp16` of `model_fp16.onnx`. */
+  /** Suffix of file names: `fp16` for `model_fp16.onnx`. */
   readonly variant?: string | undefined;
 }
 
-/** How models of a config.json are published, or all that families know where there is none. */
+/** Published layouts of the families that match a config.json, or of all families without one. */
 export function publishedAs(
   families: readonly ModelFamily[],
   config: Readonly<Record<string, unknown>> | undefined,
@@ -26,7 +25,7 @@ export function publishedAs(
   const known = families.filter(
     (family) => config?.['model_type'] === undefined || family.matches({ config, modulePaths: [] }),
   );
-  // Families of one kind share the way.
+  // Related families share a layout.
   return [...new Set(known.flatMap(({ files }) => files ?? []))];
 }
 
@@ -38,19 +37,19 @@ function fileName(name: string, variant: string | undefined): string {
   return `${name}${variant === undefined ? '' : `_${variant}`}.onnx`;
 }
 
-/** The file that holds the whole model, where the folder has one: `onnx/model.onnx`. */
+/** The file of the whole model, `onnx/model.onnx`, if present. */
 export function wholeFile(wanted: WantedFiles): string | undefined {
   return placed(wanted, 'model');
 }
 
-/** The files of the first way to publish a model of which the folder has all. */
+/** The files of the first layout that the folder holds completely. */
 export function filesInFolder(wanted: WantedFiles): FilesToJoin | undefined {
   return firstComplete(wanted.published, (part) => {
     return namesOf(part).flatMap((name) => placed(wanted, name) ?? [])[0];
   });
 }
 
-/** The files that a user names as those of the first way to publish a model that has them all, in its order. */
+/** The named files in the order of the first layout that they complete. */
 export function filesNamed(files: readonly string[], published: readonly FamilyFiles[]): FilesToJoin | undefined {
   const found = firstComplete(published, (part) =>
     files.find((file) => namesOf(part).some((name) => isCalled(file, name))),
@@ -58,7 +57,7 @@ export function filesNamed(files: readonly string[], published: readonly FamilyF
   return found?.parts.length === files.length ? found : undefined;
 }
 
-/** `vision_encoder.onnx`, or a variant of it such as `vision_encoder_fp16.onnx`. */
+/** `vision_encoder.onnx`, or a variant such as `vision_encoder_fp16.onnx`. */
 function isCalled(file: string, name: string): boolean {
   return new RegExp(`^${name}(?:_(?:fp16|bf16|quantized|u?int8|q\\w+|bnb4))?\\.onnx$`).test(path.basename(file));
 }
@@ -72,7 +71,7 @@ function firstComplete(
     if (!found.every(({ part, file }) => part.onlyServes ?? file !== undefined)) continue;
     const joined = new Set(found.flatMap(({ part, file }) => (part.onlyServes ? [] : (file ?? []))));
     const present = found.flatMap(({ part, file }) => {
-      // What is joined serves as well.
+      // Files of the joined model also serve.
       return file === undefined || (part.onlyServes && joined.has(file)) ? [] : [{ ...part, file }];
     });
     return { parts: present, ...(outputs ? { outputs } : {}) };
@@ -87,8 +86,8 @@ function namesOf({ name, alsoNamed = [] }: FamilyPart): readonly string[] {
 /**
  * The only .onnx file of a folder.
  *
- * @param isIncomplete whether it should hold several, of which some are missing
- * @throws OnnxLoraError `FILE_NOT_FOUND` when there is none, or several
+ * @param isIncomplete true if parts of a model of several files are missing
+ * @throws OnnxLoraError `FILE_NOT_FOUND` if there are none or several
  */
 export function onlyFile(wanted: WantedFiles, isIncomplete: boolean): string {
   const { folder, variant } = wanted;

@@ -1,4 +1,4 @@
-/** @file Fetches published models and adapters through the hub client's own cache. */
+/** @file Downloads models and adapters through the hub client's cache. */
 
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -12,24 +12,21 @@ import { defined } from '../../plugin/defined.ts';
 import type { ModelBuilder } from '../../plugin/registry/contributions.ts';
 import { pathHint } from '../../files/notFound.ts';
 
-/** Files beside the model that say how it is used. */
+/** Companions of a model that configure its use. */
 const companions =
   /^(?:(?:config|preprocessor_config|processor_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|generation_config|genai_config|vocab|modules|sentence_[\w-]+_config|config_sentence_transformers)\.json|\d+_\w+\/config\.json|vocab\.txt|merges\.txt|chat_template\.jinja|(?:tokenizer|spiece)\.model)$/;
 
-/** What to do where there is no .onnx file. */
+/** Advice for repositories without .onnx files. */
 export const TO_ONNX = 'Build it with onnx-lora build, open it with the plugin of @onnx-lora/build, or export it with optimum-cli export onnx.'; // prettier-ignore
 
-/**
- * The files in a model's folder that say how the model is used, such as `config.json` and `1_Pooling/config.json`: paths in the
- * folder, with slashes.
- */
+/** Paths in a model's folder of the files that configure its use, such as `config.json` and `1_Pooling/config.json`. */
 export function companionsIn(folder: string): string[] {
   const names = readdirSync(folder);
   const modules = names.map((name) => `${name}/config.json`).filter((name) => companions.test(name));
   return [...names.filter((name) => companions.test(name)), ...modules.filter((name) => existsSync(path.join(folder, name)))]; // prettier-ignore
 }
 
-/** The model in full precision, or in that of a variant, and its external data. */
+/** The model in full precision or a variant, with its external data. */
 function isWeights(file: string, variant: string | undefined): boolean {
   const ending = variant === undefined ? '' : `_${variant}`;
   const name = /^(?:onnx\/)?(?:\w*model|decoder_model_merged|vision_encoder|prompt_encoder_mask_decoder)$/;
@@ -37,40 +34,36 @@ function isWeights(file: string, variant: string | undefined): boolean {
   return stem.endsWith(ending) && name.test(stem.slice(0, stem.length - ending.length));
 }
 
-/** A hub id such as `org/name`, and not a path. */
 const HUB_ID = /^[\w-][\w.-]*\/[\w-][\w.-]*$/;
 
-/** Whether `source` may be the id of a repository on the hub. */
+/** True for a hub id such as `org/name` that is not a file path. */
 export function isHubId(source: string): boolean {
   return HUB_ID.test(source) && !/\.(?:onnx|onnx_adapter|safetensors)$/.test(source);
 }
 
-/** Options of `loadAdapter`: how a repository is downloaded. */
+/** Options of `loadAdapter`. */
 export interface LoadAdapterOptions {
   /** Branch, tag or commit, for a hub id. */
   readonly revision?: string;
-  /** Called with the name of each file of a hub id that must be downloaded first. */
+  /** Called with the name of each file to download. */
   readonly onDownload?: (file: string) => void;
   /**
-   * How many tensors a safetensors file of the adapter may name: a file that names more is refused before any is read. By default as
-   * many as the format allows, whose header may have 100 MB.
+   * Maximum number of tensors per safetensors file, checked before reading; by default limited by the header's 100 MB.
    */
   readonly maxTensors?: number;
 }
 
-/** What of a model's repository is downloaded. */
 interface ModelDownload extends LoadAdapterOptions {
-  /** `fp16` of `model_fp16.onnx`; full precision without. */
+  /** `fp16` for `model_fp16.onnx`; full precision by default. */
   readonly variant?: string;
-  /** What can do without .onnx files. */
+  /** Builders that need no .onnx files. */
   readonly builders?: readonly ModelBuilder[];
 }
 
 /**
- * Downloads what is needed of a model repository, unless the cache has it.
+ * Downloads the needed files of a model repository unless cached, and returns their folder.
  *
- * @returns the repository's folder in the cache
- * @throws OnnxLoraError `FILE_NOT_FOUND` when the hub has no such model, cannot be reached, or the model has no ONNX file
+ * @throws OnnxLoraError `FILE_NOT_FOUND` if the model does not exist, has no ONNX file, or the hub is unreachable
  */
 export function downloadModel(
   repo: string,
@@ -87,15 +80,14 @@ export function downloadModel(
   return download('a model', { repo, choose, ...options });
 }
 
-/** The files of a PEFT adapter: config, tensors in one file, or in several with their index. */
+/** The files of a PEFT adapter: config, tensors in one or several files, and their index. */
 const adapterFiles = /^adapter_(?:config\.json|model(?:-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json)$/;
 
 /**
- * Downloads the adapter at the top of a repository, unless the cache has it. Its pickles stay where they are.
+ * Downloads the adapter of a repository unless cached, never pickles, and returns its folder.
  *
- * @returns the repository's folder in the cache
- * @throws OnnxLoraError `FILE_NOT_FOUND` when the hub has no such repository or cannot be reached; `ADAPTER_INVALID` when it
- *   holds no adapter, or one whose tensors are only there as a pickle
+ * @throws OnnxLoraError `FILE_NOT_FOUND` if the repository does not exist or the hub is unreachable; `ADAPTER_INVALID`
+ *   if it holds no adapter, or only a pickle
  */
 export function downloadAdapter(repo: string, options: LoadAdapterOptions = {}): Promise<string> {
   const choose = (files: readonly string[]): string[] => {
@@ -117,15 +109,13 @@ export function downloadAdapter(repo: string, options: LoadAdapterOptions = {}):
   return download('an adapter', { repo, choose, ...options });
 }
 
-/** What of a repository is fetched, and how. */
 interface Download extends LoadAdapterOptions {
   readonly repo: string;
   readonly choose: (files: readonly string[]) => string[];
 }
 
-/** Fetches the files of a repository that `choose` chooses; returns its folder in the cache. */
 async function download(what: string, wanted: Download): Promise<string> {
-  // Loaded when it is needed: opening a local model shall not pay for it.
+  // Imported on demand: local models do not need it.
   const hub = await import('@huggingface/hub');
   const { repo } = wanted;
   const cache = path.resolve(hub.getHFHubCachePath(), hub.getRepoFolderName({ type: 'model', name: repo }));
@@ -134,7 +124,7 @@ async function download(what: string, wanted: Download): Promise<string> {
     return await fetchSnapshot(hub, cache, wanted);
   } catch (cause) {
     if (cause instanceof OnnxLoraError) throw cause;
-    // The hub's own answer counts; where there is none, what the cache has is as good as it was.
+    // If the hub is unreachable, the cache serves; an answer of the hub counts.
     const snapshot = cause instanceof hub.HubApiError ? undefined : cachedSnapshot(cache, wanted);
     if (snapshot !== undefined) return snapshot;
     throw new OnnxLoraError(
@@ -154,7 +144,7 @@ async function fetchSnapshot(
     hubUrl: process.env['HF_ENDPOINT'],
     accessToken: process.env['HF_TOKEN'] || undefined,
   });
-  // Of one commit all files lie in one folder; by the name of a branch each would lie in that of its own last commit.
+  // By commit, all files are in one folder; by branch, each would be in that of its last commit.
   const { sha } = await modelInfo({ ...connection, name: repo, revision, additionalFields: ['sha'] });
   const files: string[] = [];
   for await (const entry of listFiles({ ...connection, repo, revision: sha, recursive: true })) {
@@ -173,7 +163,7 @@ async function fetchSnapshot(
   return path.join(cache, 'snapshots', sha);
 }
 
-/** The folder of a revision in the cache, where it was fetched before and still holds what is chosen. */
+/** The cached folder of a revision, if it still holds the chosen files. */
 function cachedSnapshot(cache: string, { revision = 'main', choose }: Download): string | undefined {
   const ref = path.join(cache, 'refs', revision);
   const sha = isInside(ref, cache) && existsSync(ref) ? readFileSync(ref, 'utf8').trim() : revision;
@@ -188,7 +178,7 @@ function isSet(flag: string | undefined): boolean {
   return flag !== undefined && /^(1|on|yes|true)$/i.test(flag);
 }
 
-/** The hub client tells of a download by console.debug, which is standard output: there it would spoil a program's own. */
+/** The hub client announces downloads by console.debug, which would pollute the program's standard output. */
 /* oxlint-disable no-console -- taken over for the time of a download, and given back */
 async function announced<T>(download: () => Promise<T>, onDownload: () => void): Promise<T> {
   const debug = console.debug;

@@ -1,4 +1,4 @@
-/** @file From what a user calls an adapter to the adapter: a PEFT folder, the folder of a run, a file, or an id on the Hugging Face hub. */
+/** @file `loadAdapter`: loads an adapter from a PEFT folder, a run's folder, a file or the Hugging Face hub. */
 
 import { existsSync } from 'node:fs';
 import path from 'node:path';
@@ -16,13 +16,13 @@ const requireKnown = knownOptions<LoadAdapterOptions>('loadAdapter', {
 });
 
 /**
- * Loads an adapter. Pickle files (`adapter_model.bin`) are refused: reading one runs code.
+ * Loads an adapter. Rejects pickle files (`adapter_model.bin`), since reading one runs code.
  *
- * @param source a PEFT folder, its tensors in one safetensors file or in several that an index lists; the folder of a run of
- *   `onnx-lora train`, whose `adapter` is such a folder; an `.onnx_adapter` whose tensors are named as `saveOnnxAdapter` names
- *   them; or a hub id such as `org/name`, whose files are taken from the hub client's cache, or downloaded into it
- * @throws OnnxLoraError `FILE_NOT_FOUND`, or `ADAPTER_INVALID` and `FILE_INVALID` naming the file and the remedy;
- *   `CONFIG_INVALID` for an option that there is not
+ * @param source a PEFT folder, with tensors in one safetensors file or several with an index; the folder of a run of
+ *   `onnx-lora train`; an `.onnx_adapter` with the tensor names of `saveOnnxAdapter`; or a hub id such as `org/name`,
+ *   cached by the hub client
+ * @throws OnnxLoraError `FILE_NOT_FOUND`; `ADAPTER_INVALID` and `FILE_INVALID` with file and remedy; `CONFIG_INVALID`
+ *   for an unknown option
  */
 export async function loadAdapter(source: string, options: LoadAdapterOptions = {}): Promise<Adapter> {
   requirePath('loadAdapter', source);
@@ -35,7 +35,6 @@ export async function loadAdapter(source: string, options: LoadAdapterOptions = 
   }
 }
 
-/** Of a run's folder the one inside. */
 function folderOf(source: string): string {
   const inRun = path.join(source, 'adapter');
   const holds = (folder: string): boolean => existsSync(path.join(folder, CONFIG_FILE));

@@ -1,4 +1,4 @@
-/** @file Where a model's .onnx files come from: the disk, or a plugin that builds them of what a folder has instead. */
+/** @file Sources of .onnx files: the disk, or a plugin that builds them from a folder's other files. */
 
 import { existsSync, readdirSync, realpathSync } from 'node:fs';
 import path from 'node:path';
@@ -9,19 +9,17 @@ import type { PluginRegistry } from '../../plugin/registry/loadPlugins.ts';
 
 /** Finds and opens .onnx files. */
 export interface ModelFiles {
-  /** Whether there is such a file. */
   readonly has: (file: string) => boolean;
-  /** Opens one. @throws OnnxLoraError as `openOnnx` */
+  /** @throws OnnxLoraError as `openOnnx` */
   readonly open: (file: string) => OnnxFile;
 }
 
-/** What lies on the disk. */
 export const filesOnDisk: ModelFiles = { has: existsSync, open: openOnnx };
 
-/** Where published repositories keep .onnx files, in order of preference. */
+/** Subfolders of published repositories with .onnx files, in order of preference. */
 export const places: readonly string[] = ['onnx', '.'];
 
-/** The .onnx files of a folder, at its top and then in `onnx`. */
+/** The .onnx files of a folder: first at its top, then in `onnx`. */
 export function onnxFilesIn(folder: string): string[] {
   return places.toReversed().flatMap((place) => {
     const inside = path.join(folder, place);
@@ -32,13 +30,13 @@ export function onnxFilesIn(folder: string): string[] {
   });
 }
 
-/** What can build the graphs of a folder without .onnx files; undefined where it has some, or nothing can. */
+/** The builder for a folder without .onnx files; undefined if it has some, or no builder fits. */
 export function builderFor(folder: string, { builders }: PluginRegistry): ModelBuilder | undefined {
   return onnxFilesIn(folder).length > 0 ? undefined : builders.find((builder) => builder.recognises(folder));
 }
 
 /**
- * The files that a builder makes of a folder: they are in memory, and their weights where they were.
+ * Builds a folder's graphs in memory; weights stay in their files.
  *
  * @throws OnnxLoraError as the builder
  */
@@ -58,7 +56,7 @@ export async function builtFiles(
   };
 }
 
-/** One name for a file, links followed; of one that was built, its own. */
+/** The real path of a file; of a built one its absolute path. */
 export function realFile(file: string): string {
   return existsSync(file) ? realpathSync(file) : path.resolve(file);
 }

@@ -1,4 +1,4 @@
-/** @file `config.json` of a model's folder, or of the model's own file. */
+/** @file Reads `config.json` of a model's folder, or from the .onnx file itself. */
 
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -9,10 +9,9 @@ import type { ModelProto } from '../../graph/proto.ts';
 import { isObject, type JsonObject } from '../../data/modelFiles/configFields.ts';
 
 /**
- * Reads the `config.json` of a folder laid out like a published repository.
+ * Reads a folder's `config.json`; undefined if it has none.
  *
- * @returns undefined where the folder has none
- * @throws OnnxLoraError `CONFIG_INVALID` when it is not a JSON object
+ * @throws OnnxLoraError `CONFIG_INVALID` if it is not a JSON object
  */
 export function readModelConfig(folder: string): JsonObject | undefined {
   const file = path.join(folder, 'config.json');
@@ -21,22 +20,21 @@ export function readModelConfig(folder: string): JsonObject | undefined {
     : undefined;
 }
 
-/** Where a merged .onnx file has its `config.json`, so that its labels are with it wherever it goes. */
+/** Metadata key of a merged file's `config.json`, which keeps the labels with the file. */
 const CONFIG_KEY = 'onnx_lora.config';
 
 /**
- * The `config.json` that {@link withOwnConfig} has put into a model's metadata.
+ * Reads the `config.json` that {@link withOwnConfig} wrote into a model's metadata; undefined if it has none.
  *
  * @param file for errors
- * @returns undefined where the model has none
- * @throws OnnxLoraError `CONFIG_INVALID` when it is not a JSON object
+ * @throws OnnxLoraError `CONFIG_INVALID` if it is not a JSON object
  */
 export function ownConfig({ metadataProps = [] }: ModelProto, file: string): JsonObject | undefined {
   const text = metadataProps.find(({ key }) => key === CONFIG_KEY)?.value;
   return text === undefined ? undefined : parsed(text, `The metadata "${CONFIG_KEY}" of "${file}" are`);
 }
 
-/** The model with a `config.json` in its metadata, in place of one that is there. */
+/** Writes a `config.json` into the model's metadata. */
 export function withOwnConfig(model: ModelProto, config: Readonly<Record<string, unknown>>): ModelProto {
   const others = (model.metadataProps ?? []).filter(({ key }) => key !== CONFIG_KEY);
   return { ...model, metadataProps: [...others, { key: CONFIG_KEY, value: JSON.stringify(config) }] };

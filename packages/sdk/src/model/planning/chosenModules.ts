@@ -1,4 +1,4 @@
-/** @file Which modules the options choose beyond PEFT's rules: by a function, by the family, a MultiheadAttention whole. */
+/** @file Module selection beyond PEFT's rules: functions, families' defaults, whole MultiheadAttentions. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import { kindOf } from '../../lora/kinds/table.ts';
@@ -11,8 +11,8 @@ import type { ModuleInfo } from '../graph/namedModules.ts';
 const OUT_PROJ = '.out_proj';
 
 /**
- * What `targetModules` says, as PEFT has it: a function's choice as full paths; without any the family's usual targets, or
- * none where parameters are named.
+ * `targetModules` in PEFT's form: a function's choice as full paths; by default the family's targets, or none if
+ * parameters are named.
  *
  * @throws OnnxLoraError `TARGET_NOT_FOUND`, `CONFIG_INVALID`
  */
@@ -33,7 +33,6 @@ export function targetNames(model: Model, options: LoraOptions): string | readon
   );
 }
 
-/** The paths of the modules that a function accepts, of those that can be adapted. */
 function accepted(
   model: Model,
   accepts: (module: ModuleInfo) => boolean,
@@ -55,28 +54,27 @@ function accepted(
   );
 }
 
-/** The paths of modules; of a layer that is among them whole, no part is asked for besides. */
+/** The paths, without parts of layers that are included whole. */
 function wholeOrParts(modules: readonly ModuleInfo[]): string[] {
   const whole = new Set(modules.map(({ path }) => path));
   return modules.flatMap(({ path, partOf }) => (partOf !== undefined && whole.has(partOf) ? [] : [path]));
 }
 
-/** Whether PEFT can adapt it as a module: not a bare parameter, which `targetParameters` names. */
+/** True if PEFT can adapt the site as a module; bare parameters need `targetParameters`. */
 function isModule(site: Site): boolean {
   const adapter = { r: kindOf(site).matrix(site).groups, dora: false, bias: false };
   return site.kind !== 'parameter' && kindOf(site).refuses(site, adapter) === undefined;
 }
 
-/** Whether a site is the product with which torch's MultiheadAttention begins: it has an `out_proj` inside. */
+/** True for the input projection of torch's MultiheadAttention, which contains an `out_proj`. */
 export function isAttention({ path, kind }: Site, sites: ReadonlyMap<string, Site>): boolean {
   return kind === 'linear' && sites.has(`${path}${OUT_PROJ}`);
 }
 
 /**
- * The targets with both products of each MultiheadAttention, which PEFT adapts as one module, and the names that PEFT's
- * files give to the second ones.
+ * Expands each MultiheadAttention, one module to PEFT, to both of its products, with PEFT's file names of the second.
  *
- * @throws OnnxLoraError `CONFIG_INVALID` for the second product alone, whose adapter PEFT would not apply
+ * @throws OnnxLoraError `CONFIG_INVALID` for the second alone, whose adapter PEFT would not apply
  */
 export function withAttentions(
   targets: readonly string[],

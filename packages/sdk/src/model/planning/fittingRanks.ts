@@ -1,4 +1,4 @@
-/** @file Ranks that layers can have: those of grouped convolutions, and the limit of every layer. */
+/** @file Valid ranks: multiples of a convolution's groups, and the limit of every layer. */
 
 import { exactly } from '../../adapter/storage/convertResidual.ts';
 import { scalingAt } from '../../adapter/naming/moduleNames.ts';
@@ -8,34 +8,34 @@ import { OnnxLoraError } from '../../errors.ts';
 import { kindOf } from '../../lora/kinds/table.ts';
 import type { Site } from '../../match/sites.ts';
 
-/** A layer that is to be adapted, and its name in PEFT's files where that is another. */
+/** A layer to adapt, with its name in PEFT's files if different. */
 interface Target {
   readonly path: string;
   readonly savedAs?: string;
 }
 
-/** The fields that say rank and scaling of each layer, and what else a kind of layer may refuse. */
+/** Fields that determine ranks and scaling, and a kind's refusals. */
 type Ranks = Pick<
   AdapterConfig,
   'r' | 'loraAlpha' | 'rankPattern' | 'alphaPattern' | 'useRslora' | 'useDora' | 'loraBias'
 >;
 
-/** What can be adapted of what was chosen. */
+/** The adaptable targets, with adjusted ranks. */
 export interface Fitted {
   readonly adapted: readonly Target[];
   readonly rankPattern: AdapterConfig['rankPattern'];
   readonly alphaPattern: AdapterConfig['alphaPattern'];
-  /** What differs from what was asked, and how to have it. */
+  /** Deviations from the options, and remedies. */
   readonly warnings: readonly string[];
 }
 
 /**
- * Gives grouped convolutions a rank that their groups divide, with the scaling that was asked, where that is less than twice
- * the rank. Those with more groups, such as depthwise ones, would need a rank as large as the layer: a pattern or function
- * that reaches them means others, and they are left out; by its full path such a layer is taken at its word.
+ * Rounds the rank of grouped convolutions up to a multiple of their groups, if below twice the rank, and keeps the
+ * scaling. Convolutions with more groups, such as depthwise ones, are left out unless named by full path: a pattern
+ * that matches them means others.
  *
- * @param named full paths that were written out
- * @throws OnnxLoraError `CONFIG_INVALID` where nothing is left
+ * @param named full paths that the user wrote out
+ * @throws OnnxLoraError `CONFIG_INVALID` if nothing is left
  */
 export function fittingRanks(
   adapted: readonly Target[],
@@ -90,12 +90,11 @@ function few(names: readonly string[]): string {
   return names.length > 3 ? `${shown} and ${names.length - 3} more` : shown;
 }
 
-/** Any layer may have this rank, however small it is: adapters take one for all of a model's layers. */
+/** Allowed for any layer: adapters have one rank for all layers. */
 const ALWAYS = 1024;
 
 /**
- * Checks that a rank is one that a layer can make use of, before anything of its size is made: a product of a higher rank
- * than the layer's smaller dimension can express no more.
+ * Checks the rank before allocating anything: beyond the layer's smaller dimension it adds nothing.
  *
  * @throws OnnxLoraError `CONFIG_INVALID` naming the layer and its size
  */

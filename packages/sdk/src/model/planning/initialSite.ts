@@ -1,4 +1,4 @@
-/** @file Which layers an initialiser can start, and what it is told of them. */
+/** @file The layers that an initialiser supports, and its input for them. */
 
 import { scalingAt } from '../../adapter/naming/moduleNames.ts';
 import type { AdapterConfig } from '../../adapter/formats/peftConfig.ts';
@@ -8,7 +8,7 @@ import type { Initializer, InitSite } from '../../lora/init/initializer.ts';
 import { kindOf } from '../../lora/kinds/table.ts';
 import type { LowRankSite } from '../../lora/methods/loraSite.ts';
 
-/** What an initialiser is told of a site. */
+/** A site as an initialiser sees it. */
 export function initSite(lowRank: LowRankSite, config: AdapterConfig): InitSite {
   const { site, r } = lowRank;
   const { out, width, groups: count } = kindOf(site).matrix(site);
@@ -16,12 +16,7 @@ export function initSite(lowRank: LowRankSite, config: AdapterConfig): InitSite 
   return { path: site.path, kind: site.kind, out, width, groups: count, r: r!, scaling };
 }
 
-/**
- * Checks that every site can be initialised so.
- *
- * @param nodes those of the main graph
- * @throws OnnxLoraError `CONFIG_INVALID` naming the site and the reason
- */
+/** @throws OnnxLoraError `CONFIG_INVALID` with site and reason, for a site that the initialiser cannot start */
 export function requireInitializable(
   initializer: Initializer,
   lowRank: readonly LowRankSite[],
@@ -54,7 +49,7 @@ function initialisationRefused(
   }
   if (initializer.needs === 'gradient' && site.part)
     return `is one with others in "${site.part.of}", and there is a gradient of that one's weight alone`;
-  // Behind DequantizeLinear a weight is floats again; other nodes read the integers themselves.
+  // DequantizeLinear returns floats; other nodes read the integers themselves.
   const { stored } = site.weight;
   if (initializer.needs === 'gradient' && stored.chain.length === 0 && !stored.storage.includes('float'))
     return `reads its weight as ${stored.storage}, of which there is no gradient`;

@@ -1,4 +1,4 @@
-/** @file What a user says of the adapter to train, and what that comes to in one model. */
+/** @file Options of the adapter to train, and their plan for a model. */
 
 import type { AdapterConfig } from '../../adapter/formats/peftConfig.ts';
 import type { Generation } from '../../adapter/naming/nameTable.ts';
@@ -8,88 +8,79 @@ import type { AdapterPlan } from '../../lora/methods/tuning.ts';
 import type { Model } from '../loaded/model.ts';
 import type { ModuleInfo } from '../graph/namedModules.ts';
 
-/** The rank of adapters where nobody says another. */
 export const DEFAULT_RANK = 8;
 
-/** A tuner by its name, with its settings. */
+/** A tuner by name, with settings. */
 export interface NamedTuner {
-  /** What it is called. */
+  /** Name of the tuner. */
   readonly name: string;
-  /** Its settings, by PEFT's keys. */
+  /** Settings by PEFT's keys. */
   readonly [setting: string]: unknown;
 }
 
-/** The adapter to train, in PEFT's words (camelCase). */
+/** The adapter to train, in PEFT's terms (camelCase). */
 export interface LoraOptions {
   /** Rank; 8 by default. */
   readonly r?: number;
   /** The delta is scaled by loraAlpha / r; twice the rank by default. */
   readonly loraAlpha?: number;
   /**
-   * Modules to adapt: names (exact, or the end after a dot), a pattern for full paths, or `all-linear`. By default what
-   * the model's family recommends. Where the family knows the names of transformers 4 and 5, either will do, here and in
-   * the other fields: `query` finds `q_proj`.
-   *
-   * Or a function that says which modules, by whatever is known of them: kind, shape, names of node and weight. For models
-   * that have lost torch's names. The saved config lists the paths.
+   * Modules to adapt: names (exact, or the end after a dot), a pattern for full paths, or `all-linear`; by default as
+   * the family recommends. If the family knows the names of transformers 4 and 5, both work, here and in the other
+   * fields: `query` finds `q_proj`. For models without torch's names, a function chooses by kind, shape, node and
+   * weight names; the saved config lists the paths.
    */
   readonly targetModules?: string | readonly string[] | ((module: ModuleInfo) => boolean);
-  /** Modules to leave out of `targetModules`, written as these are. */
+  /** Modules to exclude from `targetModules`, in the same form. */
   readonly excludeModules?: string | readonly string[];
   /** Modules to train in full and save with the adapter, such as `classifier`. */
   readonly modulesToSave?: readonly string[];
   /**
-   * Parameters to adapt by their own names, such as the stacked weights of experts: full names, or their ends after a dot.
-   * Without `targetModules` these alone, and what the model's family recommends.
+   * Parameters to adapt by full name or its end after a dot, such as experts' stacked weights. Alone without
+   * `targetModules`.
    */
   readonly targetParameters?: readonly string[];
-  /**
-   * Ids of tokens whose rows of an embedding are trained: of the embedding that the model's input ids go to, or by the name
-   * of the embedding.
-   */
+  /** Token ids whose embedding rows are trained: of the input ids' embedding, or by embedding name. */
   readonly trainableTokenIndices?: readonly number[] | Readonly<Record<string, readonly number[]>>;
-  /** Which of torch's biases are trained in full as well: `all` of the model, or those of adapted layers; `none` by default. */
+  /** Biases to train: `all`, or `lora_only` for those of adapted layers; `none` by default. */
   readonly bias?: 'none' | 'all' | 'lora_only';
-  /** Whether lora_B has a bias of its own. */
+  /** Adds a bias to lora_B. */
   readonly loraBias?: boolean;
   /**
-   * Whether an embedding among the targets and the layer that shares its weight get one adapter between them, as PEFT does
-   * for `embed_tokens` and `lm_head`. Otherwise each that is named has its own.
+   * Shares one adapter between a target embedding and the layer tied to it, as PEFT does for `embed_tokens` and
+   * `lm_head`.
    */
   readonly ensureWeightTying?: boolean;
-  /** Scale by loraAlpha / √r, which keeps high ranks stable. */
+  /** Scales by loraAlpha / √r, which stabilises high ranks. */
   readonly useRslora?: boolean;
-  /**
-   * The share of what an adapter reads that each step of training leaves out at random, against overfitting: 0.05 or 0.1. 0 by
-   * default. Embeddings are read whole.
-   */
+  /** Dropout on the adapter's input during training, such as 0.05; 0 by default. Not applied to embeddings. */
   readonly loraDropout?: number;
   /**
-   * What `loraDropout` leaves out together: single numbers (`element`, the default), a feature of an example in all of its places
-   * (`column`; of inputs with two dimensions, of the whole batch), or a place with all of its features, such as a token (`row`).
+   * Unit of `loraDropout`: a number (`element`, the default), a feature at all positions of an example (`column`; for
+   * 2-D inputs of the whole batch), or a position such as a token (`row`).
    */
   readonly loraDropoutPattern?: DropoutPattern;
-  /** Weight-decomposed LoRA: trains a magnitude per output beside the direction. */
+  /** Weight-decomposed LoRA (DoRA): also trains a magnitude per output. */
   readonly useDora?: boolean;
-  /** Rank by pattern for the end of a module's path, in place of `r`; the first that matches counts. */
+  /** Ranks by pattern for the end of a module path, in place of `r`; the first match counts. */
   readonly rankPattern?: Readonly<Record<string, number>>;
-  /** Alpha by pattern for the end of a module's path, in place of `loraAlpha`; the first that matches counts. */
+  /** Alphas by pattern for the end of a module path, in place of `loraAlpha`; the first match counts. */
   readonly alphaPattern?: Readonly<Record<string, number>>;
-  /** Layer numbers that `targetModules` is limited to, counted from 0. */
+  /** Layer indices that limit `targetModules`, counted from 0. */
   readonly layersToTransform?: number | readonly number[];
-  /** Name of the list of layers whose numbers `layersToTransform` means, such as `layers`. */
+  /** Name of the layer list that `layersToTransform` indexes, such as `layers`. */
   readonly layersPattern?: string | readonly string[];
   /**
-   * How the adapter starts, by PEFT's names: `true` (A random, B zero), `gaussian`, `orthogonal`, `pissa`, `pissa_niter_N`,
-   * `olora`, `mica`, `corda`, `corda_kpm`, `eva`, `lora_ga`, `loftq`; `zeros` (A zero, B random); or an initialiser. The
-   * base is changed by none.
+   * Initialisation by PEFT's names: `true` (A random, B zero), `gaussian`, `orthogonal`, `pissa`, `pissa_niter_N`,
+   * `olora`, `mica`, `corda`, `corda_kpm`, `eva`, `lora_ga`, `loftq`; `zeros` (A zero, B random); or an initialiser.
+   * None changes the base.
    */
   readonly initLoraWeights?: boolean | string | Initializer;
-  /** The model before it was quantised, for `loftq`. */
+  /** The model before quantisation, for `loftq`. */
   readonly original?: Model;
   /**
-   * Another tuner than LoRA, which a plugin brings: its name, alone or with its settings, under PEFT's own keys. What says
-   * which modules are meant goes with it; what else is here is LoRA's.
+   * A plugin's tuner in place of LoRA: its name, alone or with settings under PEFT's keys. Only options that choose
+   * modules combine with it.
    *
    * @example
    * { tuner: { name: 'ia3', feedforward_modules: ['down'] }, targetModules: ['up', 'down'] }
@@ -97,16 +88,16 @@ export interface LoraOptions {
   readonly tuner?: string | NamedTuner;
 }
 
-/** A plan for one model, and the config that PEFT will read. */
+/** A plan for one model, and PEFT's config of it. */
 export interface PlannedAdapter {
-  /** What is injected where. */
+  /** The injection plan. */
   readonly plan: AdapterPlan;
-  /** Under the model's own names. */
+  /** In the model's own names. */
   readonly config: AdapterConfig;
-  /** The generation whose names the options use, where it is not the model's: they were translated. */
+  /** The naming generation of the options, if translated to the model's. */
   readonly namedAs?: Generation;
-  /** What differs from what was asked, and how to have it. */
+  /** Deviations from the options, and remedies. */
   readonly warnings: readonly string[];
-  /** What gives first values; PEFT's default without. */
+  /** The initialiser; PEFT's default if absent. */
   readonly initializer?: Initializer;
 }

@@ -1,4 +1,4 @@
-/** @file What a user says of the adapter to train, made into a plan for one model. */
+/** @file Plans an adapter for a model. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import { namesWarning } from '../../adapter/naming/generations.ts';
@@ -39,8 +39,8 @@ const requireKnown = knownOptions<LoraOptions>('lora', {
 /**
  * Applies the options to a model.
  *
- * @throws OnnxLoraError `TARGET_NOT_FOUND` for an entry that matches nothing, `CONFIG_INVALID` for impossible values,
- *   and options that there are not
+ * @throws OnnxLoraError `TARGET_NOT_FOUND` for an entry that matches nothing; `CONFIG_INVALID` for invalid values and
+ *   unknown options
  */
 export function planAdapter(model: Model, options: LoraOptions = {}): PlannedAdapter {
   requireKnown(options);
@@ -80,7 +80,7 @@ function planLora(model: Model, options: LoraOptions): PlannedAdapter {
   );
   const config = adapterConfig({
     ...scale,
-    // Full paths leave nothing to interpret when PEFT loads the adapter.
+    // Full paths leave nothing for PEFT to interpret on loading.
     targetModules: adapted.flatMap(({ path, savedAs }) => (savedAs === undefined ? [path] : [])),
     ...fields,
     rankPattern,
@@ -122,7 +122,7 @@ function planLora(model: Model, options: LoraOptions): PlannedAdapter {
   };
 }
 
-/** @throws OnnxLoraError `CONFIG_INVALID` for what is no share, or all */
+/** @throws OnnxLoraError `CONFIG_INVALID` if out of [0, 1) */
 function dropoutOf({ loraDropout = 0 }: LoraOptions): number {
   if (loraDropout >= 0 && loraDropout < 1) return loraDropout;
   throw new OnnxLoraError(
@@ -131,7 +131,7 @@ function dropoutOf({ loraDropout = 0 }: LoraOptions): number {
   );
 }
 
-/** @throws OnnxLoraError `CONFIG_INVALID` for a pattern that there is not, or nothing that is left out */
+/** @throws OnnxLoraError `CONFIG_INVALID` for an unknown pattern, or one without dropout */
 function patternOf({ loraDropout = 0, loraDropoutPattern: pattern = 'element' }: LoraOptions): DropoutPattern {
   oneOf('loraDropoutPattern', pattern, dropoutPatterns);
   if (pattern === 'element' || loraDropout > 0) return pattern;
@@ -141,7 +141,6 @@ function patternOf({ loraDropout = 0, loraDropoutPattern: pattern = 'element' }:
   );
 }
 
-/** What the options name, found in the model. */
 function choose(model: Model, options: LoraOptions, scale: { readonly r: number; readonly loraAlpha: number }) {
   const parameters = targetParameters(model, options.targetParameters ?? []);
   const wanted = {
@@ -158,16 +157,16 @@ function choose(model: Model, options: LoraOptions, scale: { readonly r: number;
   return { ...selected, parameters, tokens, ties, adapted: withAttentions(withEmbeddings(targets, ties), sites) };
 }
 
-/** The config's entry; the layers that share a table are PEFT's to find. */
+/** The config's entry. PEFT finds tied layers itself. */
 function idsByPath(tokens: readonly LowRankSite[]): AdapterConfig['trainableTokenIndices'] {
   const own = tokens.filter(({ tiedTo }) => !tiedTo);
   return own.length === 0 ? null : Object.fromEntries(own.map(({ site, tokens: ids }) => [site.path, ids!]));
 }
 
-/** PEFT's word for an adapter without low-rank modules; an empty list it refuses. */
+/** PEFT's placeholder for an adapter without low-rank modules, since it rejects an empty list. */
 const NO_MODULES = 'dummy-target-modules';
 
-/** @throws OnnxLoraError `CONFIG_INVALID` for options that PEFT does not take together, or could not be loaded from */
+/** @throws OnnxLoraError `CONFIG_INVALID` for options that PEFT rejects together, or cannot load */
 function checkTogether(
   { useDora, loraBias, loraDropout }: AdapterConfig,
   { adapted, parameters, ties }: Pick<ReturnType<typeof choose>, 'adapted' | 'parameters' | 'ties'>,
@@ -197,7 +196,7 @@ function biasOfPart({ path, part }: Site): OnnxLoraError {
   );
 }
 
-/** @throws OnnxLoraError `CONFIG_INVALID` when the layers are stored as they were before */
+/** @throws OnnxLoraError `CONFIG_INVALID` if the layers are stored as before */
 function requireQuantised(lowRank: readonly LowRankSite[], model: Model, original: Model): void {
   const before = original.sitesByPath();
   if (lowRank.some(({ site }) => before.get(site.path)?.weight.stored.storage !== site.weight.stored.storage)) return;

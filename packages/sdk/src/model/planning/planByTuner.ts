@@ -1,4 +1,4 @@
-/** @file What a user says of an adapter by another tuner than LoRA, made into a plan for one model. */
+/** @file Plans an adapter of another tuner than LoRA for a model. */
 
 import { LORA, NORM_TUNER, adapterConfig, parseAdapterConfig } from '../../adapter/formats/peftConfig.ts';
 import { ByTuner } from '../../lora/methods/byTuner.ts';
@@ -12,7 +12,7 @@ import { planNorms } from './planNorms.ts';
 import { selectNamed } from '../graph/selectNamed.ts';
 import { trainedParameters } from './trainedParameters.ts';
 
-/** The options that mean modules, whatever the tuner. */
+/** Options that select modules, for any tuner. */
 const shared: ReadonlySet<string> = new Set<keyof LoraOptions>([
   'tuner',
   'targetModules',
@@ -25,8 +25,8 @@ const shared: ReadonlySet<string> = new Set<keyof LoraOptions>([
 /**
  * Applies the options to a model.
  *
- * @throws OnnxLoraError `TARGET_NOT_FOUND` for an entry that matches nothing; `CONFIG_INVALID` for a tuner that no plugin
- *   brings, settings that it does not have, and options of LoRA; `MODEL_UNSUPPORTED` for a layer that it cannot adapt
+ * @throws OnnxLoraError `TARGET_NOT_FOUND` for an entry that matches nothing; `CONFIG_INVALID` for unknown tuners and
+ *   settings, and options of LoRA; `MODEL_UNSUPPORTED` for a layer that the tuner cannot adapt
  */
 export function planByTuner(
   model: Model,
@@ -70,7 +70,7 @@ export function planByTuner(
   };
 }
 
-/** The tuner of normalisations, which has no layers that a plugin's would tune. */
+/** The tuner of normalisation layers, which is built in. */
 const norms = { name: NORM_TUNER, defaults: {} };
 
 function chooseTuner(

@@ -1,4 +1,4 @@
-/** @file LN tuning (PEFT's `LN_TUNING`): normalisations whose weights and biases are trained whole, and nothing else. */
+/** @file LN tuning (PEFT's `LN_TUNING`): trains weights and biases of normalisation layers in full. */
 
 import { adapterConfig, LN_TUNING } from '../../adapter/formats/peftConfig.ts';
 import { normName } from '../../adapter/formats/tensorNames.ts';
@@ -12,10 +12,10 @@ import { selectNamed } from '../graph/selectNamed.ts';
 import { trainedParameters } from './trainedParameters.ts';
 
 /**
- * Applies the options to a model. Without `targetModules` all modules are meant whose weight is one number for each feature.
+ * Applies the options to a model. Default targets are all modules with a 1-D weight.
  *
  * @see https://arxiv.org/abs/2312.11420
- * @throws OnnxLoraError `TARGET_NOT_FOUND` for an entry that matches nothing; `CONFIG_INVALID` where there is no such module
+ * @throws OnnxLoraError `TARGET_NOT_FOUND` for an entry that matches nothing; `CONFIG_INVALID` without such a module
  */
 export function planNorms(model: Model, options: LoraOptions): PlannedAdapter {
   const finder = new ParameterFinder(model.onnx.model.graph, model.sites());
@@ -26,7 +26,7 @@ export function planNorms(model: Model, options: LoraOptions): PlannedAdapter {
       'targetModules is a function, which is asked of layers that can be adapted, and not of normalisations. Name these, or leave it out for all.',
     );
   }
-  // Any module may be trained whole, and these are asked for as layers are elsewhere.
+  // Lets selectNamed choose among any modules, since any can be trained in full.
   const modules = model.namedModules().map((each) => (each.kind === 'other' ? { ...each, kind: 'embedding' } : each));
   const selected = selectNamed(modules, { ...options, r: 1, loraAlpha: 1, targetModules: given }, model);
   const norms = selected.targets.flatMap((path) => wholeModule(finder, path));
@@ -54,7 +54,6 @@ export function planNorms(model: Model, options: LoraOptions): PlannedAdapter {
   };
 }
 
-/** The modules whose weight is one number for each feature. */
 function normsOf(model: Model, finder: ParameterFinder): string[] {
   const others = model.namedModules().filter(({ kind }) => kind === 'other');
   return others.flatMap(({ path }) => {

@@ -1,4 +1,4 @@
-/** @file What an adapter with given options would train, before anything is trained. */
+/** @file `previewLora`: shows what an adapter with given options would train. */
 
 import type { Generation } from '../../adapter/naming/nameTable.ts';
 import type { LoraOptions } from './loraOptions.ts';
@@ -6,28 +6,28 @@ import { planAdapter } from './planAdapter.ts';
 import type { Model } from '../loaded/model.ts';
 import { requireModel } from '../loaded/givenArguments.ts';
 
-/** What {@link previewLora} finds. */
+/** Result of {@link previewLora}. */
 export interface LoraPreview {
-  /** Paths of the modules that would be adapted, in graph order; of a MultiheadAttention that of the whole. */
+  /** Paths of the modules to adapt, in graph order; a MultiheadAttention counts as one. */
   readonly targets: readonly string[];
-  /** Names of the parameters that would get one by their own names. */
+  /** Names of the parameters to adapt by name. */
   readonly parameters: readonly string[];
-  /** Paths of the embeddings of which rows would be trained. */
+  /** Paths of the embeddings with trained rows. */
   readonly tokens: readonly string[];
-  /** Names of the parameters that would be trained in full, such as `classifier.weight`. */
+  /** Names of the parameters to train in full, such as `classifier.weight`. */
   readonly trained: readonly string[];
-  /** How many numbers would be trained. */
+  /** Number of values to train. */
   readonly trainableParameters: number;
-  /** What of the options is met in another way than was asked, such as layers that are left out, and how to have it. */
+  /** Deviations from the options, such as layers left out, and remedies. */
   readonly warnings: readonly string[];
-  /** The version of transformers whose names the options use, where the model has the other's: they were translated. */
+  /** The transformers version whose names the options use, if translated to the model's. */
   readonly namedAs?: Generation;
 }
 
 /**
  * Applies the options to a model without training.
  *
- * @throws OnnxLoraError `TARGET_NOT_FOUND` for an entry that matches nothing, `CONFIG_INVALID` for impossible values
+ * @throws OnnxLoraError `TARGET_NOT_FOUND` for an entry that matches nothing, `CONFIG_INVALID` for invalid values
  */
 export function previewLora(model: Model, options: LoraOptions = {}): LoraPreview {
   requireModel('previewLora', model);
@@ -35,12 +35,12 @@ export function previewLora(model: Model, options: LoraOptions = {}): LoraPrevie
   const isFixed = (role: string): boolean => initializer?.fixed?.some((each) => each === role) ?? false;
   const tensors = plan.flatMap((tuning) => tuning.trained().filter(({ role }) => !isFixed(role)));
   return {
-    // Anything but a list is PEFT's word for no modules.
+    // A string is PEFT's placeholder for no modules.
     targets: typeof config.targetModules === 'string' ? [] : (config.targetModules ?? []),
     parameters: config.targetParameters ?? [],
     tokens: Object.keys(config.trainableTokenIndices ?? {}),
     trained: plan.flatMap(({ parameter }) => parameter?.name ?? []),
-    // What modules share is one tensor.
+    // Tied modules share one tensor.
     trainableParameters: [...new Map(tensors.map(({ name, count }) => [name, count])).values()].reduce((sum, count) => sum + count, 0), // prettier-ignore
     warnings,
     ...(namedAs === undefined ? {} : { namedAs }),

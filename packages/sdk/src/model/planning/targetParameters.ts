@@ -1,24 +1,24 @@
-/** @file Parameters that are adapted by their own names (PEFT's `target_parameters`), such as the stacked weights of experts. */
+/** @file Parameters adapted by name (PEFT's `target_parameters`), such as stacked weights of experts. */
 
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
 import type { Site } from '../../match/sites.ts';
 import { isAttention } from './chosenModules.ts';
 import type { Model } from '../loaded/model.ts';
 
-/** A parameter that can be adapted. */
 interface Candidate {
   /** torch's name, such as `experts.up` or `head.weight`. */
   readonly name: string;
   readonly site: Site;
 }
 
-/** What is adapted, and its full name, as PEFT's config lists it. */
+/** An adapted parameter with its full name, as in PEFT's config. */
 export type TargetParameter = Candidate;
 
 /**
- * Applies PEFT's rule: an entry is the parameter's full name, or its end after a dot.
+ * Matches entries as PEFT does: by a parameter's full name, or its end after a dot.
  *
- * @throws OnnxLoraError `TARGET_NOT_FOUND` for an entry that matches nothing, `CONFIG_INVALID` for weights that are no matrices of linear layers
+ * @throws OnnxLoraError `TARGET_NOT_FOUND` for an entry that matches nothing, `CONFIG_INVALID` for weights of other
+ *   layers than linear ones
  */
 export function targetParameters(model: Model, entries: readonly string[]): TargetParameter[] {
   if (entries.length === 0) return [];

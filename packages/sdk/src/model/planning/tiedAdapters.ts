@@ -1,4 +1,4 @@
-/** @file Adapters of layers that share their weight with an embedding: one pair of factors for both. */
+/** @file Adapters shared by an embedding and the layers tied to it. */
 
 import { scalingAt } from '../../adapter/naming/moduleNames.ts';
 import type { AdapterConfig } from '../../adapter/formats/peftConfig.ts';
@@ -8,16 +8,16 @@ import type { Site } from '../../match/sites.ts';
 import { tiedLayers } from '../../match/tiedWeights.ts';
 import type { Model } from '../loaded/model.ts';
 
-/** An embedding, and the layers with its weight. */
+/** An embedding, and the layers with the same weight. */
 export interface Tie {
   readonly embedding: Site;
   readonly layers: readonly Site[];
 }
 
 /**
- * The weights that are shared and adapted, for `ensureWeightTying`.
+ * The adapted ties, for `ensureWeightTying`.
  *
- * @throws OnnxLoraError `CONFIG_INVALID` where nothing is shared, or PEFT would not tie it
+ * @throws OnnxLoraError `CONFIG_INVALID` if nothing is tied, or PEFT would not tie it
  */
 export function ensuredTies(
   model: Model,
@@ -51,7 +51,7 @@ export function ensuredTies(
   throw new OnnxLoraError('CONFIG_INVALID', `ensureWeightTying: ${problem}.`);
 }
 
-/** The targets with the embeddings of ties, and without the layers that PEFT adds by itself. */
+/** The targets with the embeddings of ties, without the tied layers that PEFT adds itself. */
 export function withEmbeddings(targets: readonly string[], ties: readonly Tie[]): string[] {
   const layers = new Set(ties.flatMap((tie) => tie.layers.map(({ path }) => path)));
   const others = targets.filter((path) => !layers.has(path));
@@ -61,7 +61,7 @@ export function withEmbeddings(targets: readonly string[], ties: readonly Tie[])
 /**
  * The adapters of tied layers: transposes of their embeddings'.
  *
- * @throws OnnxLoraError `CONFIG_INVALID` where patterns give the two another rank or scaling
+ * @throws OnnxLoraError `CONFIG_INVALID` if patterns give the two different ranks or scalings
  */
 export function tiedAdapters(
   lowRank: readonly LowRankSite[],

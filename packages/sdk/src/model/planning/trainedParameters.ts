@@ -1,4 +1,4 @@
-/** @file What is trained in full beside the low-rank adapters: modules that are saved, and biases. */
+/** @file Parameters trained in full besides low-rank adapters: saved modules and biases. */
 
 import { ParameterFinder } from '../../adapter/merging/findParameter.ts';
 import type { AdapterConfig } from '../../adapter/formats/peftConfig.ts';
@@ -9,12 +9,10 @@ import { isAttention } from './chosenModules.ts';
 import { wholeModule } from '../loaded/reservedSlots.ts';
 import type { ModelGraph } from '../graph/modelGraph.ts';
 
-/** What decides on the parameters. */
+/** What determines the parameters. */
 export interface TrainedRequest {
   readonly lowRank: readonly LowRankSite[];
-  /** Paths of modules trained in full. */
   readonly modulesToSave: readonly string[];
-  /** Which biases are trained, as PEFT's config says it. */
   readonly bias: AdapterConfig['bias'];
 }
 
@@ -31,10 +29,10 @@ export function trainedParameters(
   const biases = (
     bias === 'all' ? finder.biases() : lowRank.flatMap(({ site }) => finder.find(site.path, 'bias') ?? [])
   )
-    // The bias of a MultiheadAttention's first product is called in_proj_bias, and PEFT leaves it alone.
+    // PEFT ignores the in_proj_bias of a MultiheadAttention.
     .filter(({ name, site }) => !known.has(name) && !(site && isAttention(site, model.sitesByPath())))
     .map((parameter): TrainedParameter => {
-      // PEFT's wrapper stands between an adapted module and its bias.
+      // PEFT's wrapper adds `base_layer` to the path of an adapted module's bias.
       const wrapped = names.get(parameter.modulePath);
       return wrapped === undefined ? parameter : { ...parameter, savedAs: tensorName(wrapped, 'base_layer.bias') };
     });

@@ -1,4 +1,4 @@
-/** @file Rows of embeddings that are trained by token (PEFT's `trainable_token_indices`), as the options name them. */
+/** @file Embedding rows trained by token id (PEFT's `trainable_token_indices`). */
 
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
 import { translatePath } from '../../adapter/naming/nameTable.ts';
@@ -10,10 +10,10 @@ import type { LoraOptions } from './loraOptions.ts';
 import type { Model } from '../loaded/model.ts';
 
 /**
- * The embeddings with trained rows, and the layers that share their tables, in which PEFT trains the rows along.
+ * The embeddings with trained rows, and the layers tied to them, whose rows PEFT trains too.
  *
  * @param taken modules that are adapted or trained in full
- * @throws OnnxLoraError `TARGET_NOT_FOUND` for a name that matches no embedding, `CONFIG_INVALID` for impossible ids
+ * @throws OnnxLoraError `TARGET_NOT_FOUND` for a name that matches no embedding, `CONFIG_INVALID` for invalid ids
  */
 export function trainedTokens(
   model: Model,
@@ -46,7 +46,7 @@ function isList(given: NonNullable<LoraOptions['trainableTokenIndices']>): given
   return Array.isArray(given);
 }
 
-/** The embedding of the token ids that the model is fed. */
+/** The embedding of the model's input ids. */
 function inputEmbedding(model: Model, embeddings: readonly Site[]): Site {
   const fed = embeddings.filter(({ input }) => Object.hasOwn(model.inputs, input));
   for (const few of [embeddings, fed, fed.filter(({ input }) => input === 'input_ids')])
@@ -60,7 +60,7 @@ function inputEmbedding(model: Model, embeddings: readonly Site[]): Site {
   );
 }
 
-/** Embeddings whose path is the name, or ends in it after a dot; in either version of transformers' names. */
+/** Embeddings whose path is the name, or ends in it after a dot, in the naming of transformers 4 or 5. */
 function named(name: string, embeddings: readonly Site[], model: Model): Site[] {
   const tables = model.family?.generations ?? [];
   const namesOf = (path: string): string[] => [

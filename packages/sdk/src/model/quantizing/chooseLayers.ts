@@ -1,4 +1,4 @@
-/** @file Which layers of a model can be quantised, and why others stay as they are. */
+/** @file Selects the layers to quantise, with reasons for keeping the others. */
 
 import type { NodeProto } from '../../graph/proto.ts';
 import { type GraphIndex, indexWhole } from '../../graph/walk.ts';
@@ -12,30 +12,30 @@ import { targetNames } from '../planning/chosenModules.ts';
 import { selectNamed } from '../graph/selectNamed.ts';
 import type { Model } from '../loaded/model.ts';
 
-/** A layer that stays as it is. */
+/** A layer left unquantised. */
 export interface KeptLayer {
   /** torch's module path. */
   readonly module: string;
-  /** Why, as the end of a sentence that begins with the module. */
+  /** The reason, as the end of a sentence that starts with the module. */
   readonly reason: string;
-  /** How far it would be off, where that is why. */
+  /** The error that exceeds the limit, if that is the reason. */
   readonly error?: number;
 }
 
-/** Which layers are asked for. */
+/** The requested layers. */
 export interface LayerChoice extends Pick<LoraOptions, 'targetModules' | 'excludeModules'> {
-  /** Numbers that a weight must have. */
+  /** Minimum size of a weight. */
   readonly smallest: number;
 }
 
-/** The layers to quantise, and those that are not. */
+/** The layers to quantise, and the others. */
 export interface ChosenLayers {
   readonly sites: readonly Site[];
   readonly kept: readonly KeptLayer[];
 }
 
 /**
- * Chooses among the linear layers and embeddings of a model: all of them, or those that `targetModules` names.
+ * Selects from the linear layers and embeddings of a model: all, or those that `targetModules` names.
  *
  * @throws OnnxLoraError `TARGET_NOT_FOUND`, `CONFIG_INVALID` as `previewLora`
  */
@@ -52,12 +52,12 @@ export function chooseLayers(model: Model, form: QuantizedForm, choice: LayerCho
   return { sites: found.sites, kept: [...kept, ...found.kept] };
 }
 
-/** Whether a layer is of a kind that has a form in fewer bits. */
+/** True for kinds of layers that can be quantised. */
 export function isQuantizable({ kind }: Site): boolean {
   return kind === 'linear' || kind === 'embedding';
 }
 
-/** The layers without those whose weight something else goes on reading: it would be in the file twice. */
+/** Drops layers whose weight has other readers: the file would hold it twice. */
 export function withoutShared(model: Model, given: readonly Site[]): ChosenLayers {
   const index = indexWhole(model.onnx.model.graph);
   const kept: KeptLayer[] = [];
@@ -75,7 +75,6 @@ export function withoutShared(model: Model, given: readonly Site[]): ChosenLayer
   }
 }
 
-/** Paths of the layers that the options name. */
 function askedFor(
   model: Model,
   layers: readonly Site[],
@@ -104,7 +103,7 @@ function refusal(site: Site, model: Model, form: QuantizedForm, { smallest }: La
   return undefined;
 }
 
-/** Whether it is `x · W`, or rows of a table, of a standard operator. */
+/** True if a standard operator computes `x · W`, or takes rows of the table. */
 function isProduct({ kind, node, nodes, weight, arrange }: Site): boolean {
   const { opType, domain, input = [] } = node;
   if (kind === 'embedding')
@@ -112,7 +111,7 @@ function isProduct({ kind, node, nodes, weight, arrange }: Site): boolean {
   return !arrange && isStandard(domain) && (opType === 'MatMul' || opType === 'Gemm') && input[1] === weight.name;
 }
 
-/** What reads a tensor beside the products: a node, or the graph's outputs. */
+/** What else reads a tensor besides the products: a node, or a graph output. */
 function otherReader(
   name: string,
   index: GraphIndex,

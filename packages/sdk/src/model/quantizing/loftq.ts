@@ -1,4 +1,4 @@
-/** @file LoftQ: a weight in fewer bits and a product of low rank that together are nearest to it. */
+/** @file LoftQ: a quantised weight and a low-rank product that together approximate the weight. */
 
 import { weightsDigestInTurns } from '../../graph/file/digest.ts';
 import type { GraphProto } from '../../graph/proto.ts';
@@ -22,17 +22,17 @@ import { peftTensors } from '../initial/start.ts';
 import type { Model } from '../loaded/model.ts';
 import { planAdapter } from '../planning/planAdapter.ts';
 
-/** What of LoftQ is chosen. */
+/** LoftQ's settings. */
 export interface LoftqOptions {
   /** Rank of the adapter. */
   readonly r: number;
-  /** As in `LoraOptions`: the adapter acts times loraAlpha / r. Twice the rank by default. */
+  /** As in `LoraOptions`; twice the rank by default. */
   readonly loraAlpha?: number;
-  /** How often weight and product take turns; 1 by default, as in PEFT. Of all turns the nearest is taken. */
+  /** Number of alternations; 1 by default, as in PEFT. The best is kept. */
   readonly iterations?: number;
 }
 
-/** A weight in fewer bits, and the first components of what that has lost. */
+/** A quantised weight, and the leading singular values of its error. */
 export interface LoftqMatrix {
   readonly quantized: QuantizedMatrix;
   readonly components: SingularValues;
@@ -41,7 +41,7 @@ export interface LoftqMatrix {
 }
 
 /**
- * Takes turns: W less the product in fewer bits, then the first r components of what that leaves of W.
+ * Alternates between quantising W minus the product, and the truncated SVD of the error.
  *
  * @see https://arxiv.org/abs/2310.08659 algorithm 1
  */
@@ -74,11 +74,11 @@ export function loftqMatrix(
 }
 
 /**
- * The adapter with which a quantised model begins.
+ * The initial adapter of a quantised model.
  *
  * @param model in float32
  * @param components by module path
- * @param options.graphs the quantised ones, whose weights it belongs to
+ * @param options.graphs the quantised graphs, to which the adapter belongs
  */
 export async function loftqAdapter(
   model: Model,
@@ -112,7 +112,7 @@ export async function loftqAdapter(
   return new Adapter(config, tensors, digest, { quantizedBase: { ...made, loftq: true } });
 }
 
-/** The factors with ranks that do nothing yet: a layer may have fewer components than the adapter has ranks. */
+/** Pads factors to rank r without effect: a layer may have fewer singular values. */
 function ofRank(
   { A, B }: { readonly A: Matrix; readonly B: Matrix },
   r: number,

@@ -1,4 +1,4 @@
-/** @file How far quantised layers are off on data: what each gives of what it reads in the base, beside what the base's gives. */
+/** @file Measures the output error of each quantised layer on data, given the base's input to it. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
@@ -16,25 +16,22 @@ import type { Feeds } from '../../runtime/tensor.ts';
 import type { Model } from '../loaded/model.ts';
 import { type MatrixTensors, productOf, tensorsOf, withNames } from './quantizedGraph.ts';
 
-/** Data to measure on: a task, whose examples are taken at equal distances, or what the model is fed, batch after batch. */
+/** Data to measure on: a task, sampled evenly, or batches of feeds. */
 export type CalibrationData = Task | Iterable<Feeds> | AsyncIterable<Feeds>;
 
-/** What {@link outputErrors} measures. */
+/** What {@link outputErrors} needs. */
 export interface OutputErrorRequest {
-  /** By module path. */
   readonly layers: ReadonlyMap<string, MatrixTensors>;
   readonly form: QuantizedForm;
   readonly data: CalibrationData;
-  /** How many examples of a task. */
   readonly examples: number;
 }
 
-/** Examples at a time: float32 and fewer bits beside each other take memory. */
+/** Small: float32 and quantised outputs are in memory together. */
 const BATCH = 4;
 
 /**
- * The error of each layer's output, each by itself: the Euclidean norm of the difference in parts of that of the output. Layers
- * inside the branches of an If are not among them.
+ * The relative error of each layer's output: ‖difference‖ ÷ ‖output‖. Omits layers in branches of an If.
  *
  * @throws OnnxLoraError `DATA_INVALID` for data without examples; as `task.prepare`; `RUNTIME_FAILED`
  */
@@ -72,7 +69,7 @@ export async function outputErrors(given: Model, request: OutputErrorRequest): P
   );
 }
 
-/** The model in the sizes in which the data come, and the data. */
+/** The model with the data's input sizes, and the batches. */
 async function batchesOf(
   model: Model,
   { data, examples }: OutputErrorRequest,
@@ -82,16 +79,16 @@ async function batchesOf(
   const dataset = prepared.train.length > 0 ? prepared.train : (prepared.validation ?? prepared.train);
   const source = { dataset, collate: (loaded: readonly unknown[]) => prepared.collate(loaded) };
   async function* inputs(): AsyncGenerator<Feeds> {
-    // Examples of one class often stand together.
+    // Evenly spaced: data are often sorted by class.
     for await (const { batch } of batchesIn(source, BATCH, evenlySpaced(dataset.length, examples))) yield batch.inputs;
   }
   return { model: model.withInputSizes(prepared.inputSizes ?? {}), batches: inputs() };
 }
 
-/** Names of the outputs that are the norms of a layer's difference and of its exact product. */
+/** Output names: norms of a layer's difference and of its exact product. */
 type Norms = Readonly<Record<'difference' | 'exact', string>>;
 
-/** The model with every layer in fewer bits beside itself, and norms for outputs. */
+/** The model with each layer's quantised product in parallel, and norms as outputs. */
 function measuringGraph(
   model: Model,
   { layers, form }: OutputErrorRequest,
@@ -107,7 +104,7 @@ function measuringGraph(
     if (site?.kind !== 'linear' || !main.has(site.node)) return [];
     const named = withNames(tensors, `${prefix}/${i}`);
     const [exact, rounded] = ['exact', 'rounded'].map((name): Value => ({ name: `${prefix}/${i}/${name}`, type: 'float32' })) as [Value, Value]; // prettier-ignore
-    // Without a bias, which is none of the weight's.
+    // Without the bias, which is not quantised.
     const alone = { ...site.node, name: exact.name, input: site.node.input!.slice(0, 2), output: [exact.name] };
     const product = { name: rounded.name, opType: 'MatMul', output: [rounded.name] };
     nodes.push(alone, ...products.nodes({ ...productOf(site, named), node: product }));

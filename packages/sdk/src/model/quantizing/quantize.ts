@@ -1,4 +1,4 @@
-/** @file `quantize`: a file of fewer bits for plain ONNX Runtime, from a model in float32. */
+/** @file `quantize`: writes a model with quantised weights for plain ONNX Runtime. */
 
 import { existsSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
@@ -21,16 +21,15 @@ import { type ModelPart, partsOf, quantizeParts } from './quantizedParts.ts';
 import { requireModel, requirePath } from '../loaded/givenArguments.ts';
 
 /**
- * Writes a model with its linear layers in fewer bits. Modules keep their paths, so that the same targets match, and adapters are
- * trained on the file as on any other. Weights are read, rounded and set aside one at a time. Complete or not at all.
- *
- * A `place` that does not end in `.onnx` is a folder, as `merge` has it.
+ * Writes a model with quantised linear layers, completely or not at all. Modules keep their paths, so the same targets
+ * match and adapters train on it as usual. Weights are processed one at a time. If `place` does not end in `.onnx`, it
+ * is a folder, as in `merge`.
  *
  * @example
  * const { layers, bytesBefore, bytesAfter } = await quantize(model, 'models/vit-4bit', { bits: 4 });
  *
- * @throws OnnxLoraError `CONFIG_INVALID`; `TARGET_NOT_FOUND`; `MODEL_UNSUPPORTED` where no layer can be quantised; `DATA_INVALID`;
- *   `FILE_INVALID` when the file cannot be written, or is there and `overwrite` is not true
+ * @throws OnnxLoraError `CONFIG_INVALID`; `TARGET_NOT_FOUND`; `MODEL_UNSUPPORTED` if no layer can be quantised;
+ *   `DATA_INVALID`; `FILE_INVALID` if the file cannot be written, or exists without `overwrite`
  */
 export async function quantize(model: Model, place: string, options: QuantizeOptions): Promise<QuantizeResult> {
   requireModel('quantize', model);
@@ -64,14 +63,13 @@ export async function quantize(model: Model, place: string, options: QuantizeOpt
   }
 }
 
-/** A file to write. */
 interface PartFile extends ModelPart {
   readonly file: string;
-  /** Whether it is no part of the joined graph. */
+  /** Not part of the joined graph. */
   readonly onlyServes: boolean;
 }
 
-/** @throws OnnxLoraError `FILE_INVALID` for a place that is the model's own */
+/** @throws OnnxLoraError `FILE_INVALID` for the model's own place */
 function partsFor(model: Model, place: string): readonly PartFile[] {
   const isFolder = !place.endsWith('.onnx');
   if (isFolder && model.parts.length > 0) {
@@ -83,12 +81,11 @@ function partsFor(model: Model, place: string): readonly PartFile[] {
   return [{ file, model, prefix: '', onlyServes: false }];
 }
 
-/** A lone file has no config.json beside it. */
+/** A lone file carries its config in the metadata. */
 function withConfig(graph: ModelProto, { config }: Model, place: string): ModelProto {
   return place.endsWith('.onnx') && config ? withOwnConfig(graph, config) : graph;
 }
 
-/** The files that hold the models, those of weights included. */
 function sourceFiles(parts: readonly PartFile[]): string[] {
   const files = new Set<string>();
   for (const { model } of parts) {

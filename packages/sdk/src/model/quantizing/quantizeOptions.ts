@@ -1,4 +1,4 @@
-/** @file What `quantize` takes and tells. */
+/** @file Options and results of `quantize`. */
 
 import type { Adapter } from '../../adapter/adapter.ts';
 import { OnnxLoraError } from '../../errors.ts';
@@ -13,71 +13,68 @@ import type { CalibrationData } from './outputErrors.ts';
 /** Options of `quantize`. */
 export interface QuantizeOptions extends Pick<LoraOptions, 'targetModules' | 'excludeModules'> {
   /**
-   * `8`: products in integers, weights with a step for each output, what is multiplied in 8 bits with a step for each
-   * row: about a quarter as large, and faster. `4`: integers in blocks with a step and a zero point each. `nf4`: the 16 numbers
-   * of QLoRA, in blocks with the largest magnitude of each. Both are for memory.
+   * `8`: integer products, a scale per output of the weight and per row of the input; a quarter of the size, and
+   * faster. `4`: integers in blocks with scale and zero point. `nf4`: QLoRA's 16 values, in blocks scaled by their
+   * maximum.
    */
   readonly bits: QuantizedBits;
-  /** Numbers of a block of 4 bits, a power of two of at least 16: 32 by default, and 64 for `nf4`. */
+  /** Block size of the 4-bit forms, a power of two from 16: 32 by default, 64 for `nf4`. */
   readonly blockSize?: number;
   /**
-   * Layers that are further off stay in float32, norm over norm: 0.05 of 8 bits by default, 0.2 of 4. Their output is meant where
-   * there are data, else their weight.
+   * Layers with a larger relative error, of outputs if there are data, stay float32: 0.05 by default for 8 bits, 0.2
+   * for 4.
    */
   readonly maxError?: number;
-  /** Layers with fewer numbers in their weight stay in float32: 4,096 by default. */
+  /** Layers with smaller weights stay float32: 4,096 numbers by default. */
   readonly smallest?: number;
-  /** Data to measure what layers give on: a task, or what the model is fed. Without, weights alone are compared. */
+  /** Data to compare layers' outputs on: a task, or batches of feeds. Without, weights are compared. */
   readonly data?: CalibrationData;
-  /** How many examples of a task are measured; 64 by default. */
+  /** Number of a task's examples; 64 by default. */
   readonly examples?: number;
-  /**
-   * LoftQ: also makes the adapter with which training begins, of all layers that are quantised. Its product and the weights in
-   * fewer bits are together as near to the weights as they come. It is an adapter of the quantised model alone.
-   */
+  /** LoftQ: also creates an initial adapter, with which the quantised weights approximate the originals best. */
   readonly loftq?: LoftqOptions;
-  /** Seeds what of LoftQ is random; 0 by default. */
+  /** Seed of LoftQ; 0 by default. */
   readonly seed?: number;
-  /** Replaces files that are there; without it, a file that is there is an error. */
+  /** Replaces existing files; by default they are an error. */
   readonly overwrite?: boolean;
   /** Called after each layer. */
   readonly onLayer?: (done: number, total: number, module: string) => void;
 }
 
-/** A layer that was quantised. */
+/** A quantised layer. */
 export interface QuantizedLayer {
   /** torch's module path. */
   readonly module: string;
-  /** How far the weight is off: the Euclidean norm of the difference, in parts of that of the weight. */
+  /** Relative error of the weight: ‖difference‖ ÷ ‖weight‖. */
   readonly error: number;
-  /** The same of what the layer gives on the data, where there are data. */
+  /** Relative error of the output, if there are data. */
   readonly outputError?: number;
-  /** How far the weight is off with LoftQ's product. */
+  /** Relative error of the weight with LoftQ's product. */
   readonly errorWithAdapter?: number;
 }
 
-/** What `quantize` wrote. */
+/** Result of `quantize`. */
 export interface QuantizeResult {
-  /** The .onnx files, and what lies beside them. */
+  /** The .onnx files, and their companions. */
   readonly files: readonly string[];
   /** Bytes of all constants before. */
   readonly bytesBefore: number;
-  /** And after. */
+  /** Bytes of all constants after. */
   readonly bytesAfter: number;
-  /** The layers that were quantised, in graph order. */
+  /** The quantised layers, in graph order. */
   readonly layers: readonly QuantizedLayer[];
-  /** The linear layers that were asked for and stay as they are. */
+  /** Requested layers that stay as they are. */
   readonly kept: readonly KeptLayer[];
-  /** LoftQ's, where it was asked for: an adapter of the quantised model, to begin training with (`from`). */
+  /** LoftQ's adapter, if requested: start training on the quantised model with it (`from`). */
   readonly adapter?: Adapter;
 }
 
-/** Numbers of a weight: what smaller ones would save, nobody misses. */
+/** Smaller weights would save too little. */
 const SMALLEST = 4096;
-/** Blocks that ONNX Runtime's products of 4 bits know. */
+/** Block sizes of ONNX Runtime's 4-bit products. */
 const BLOCK_SIZES: readonly number[] = [16, 32, 64, 128, 256];
 
-/** Options that have been checked, with their defaults. */
+/** Checked options with defaults. */
 export interface CheckedOptions {
   readonly form: QuantizedForm;
   readonly maxError: number;

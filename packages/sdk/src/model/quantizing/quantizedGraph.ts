@@ -1,4 +1,4 @@
-/** @file The graph of a model with products in place of others: quantised weights where there were floats. */
+/** @file Replaces products in a graph by those of quantised weights. */
 
 import type { Bytes } from '../../graph/bytes.ts';
 import type { GraphProto, ModelProto, NodeProto, TensorProto } from '../../graph/proto.ts';
@@ -17,10 +17,10 @@ import type { Rows } from '../../ops/quantization/blocks.ts';
 import { dropUnreadInitializers, reachable } from '../../ops/rewrites/simplify.ts';
 import { kindOf } from '../../lora/kinds/table.ts';
 
-/** The tensors of a quantised matrix. */
+/** Tensors of a quantised matrix. */
 export type MatrixTensors = QuantizedMatrix['tensors'];
 
-/** A layer's weight as `[out, width]`, a table as it is. */
+/** A linear weight as `[out, width]`, an embedding as stored. */
 export function rowsOf(site: Site): Rows {
   const values = site.weight.stored.read();
   const [rows, columns] = site.weightShape as [number, number];
@@ -32,13 +32,13 @@ export function rowsOf(site: Site): Rows {
   return { values: turned, out, width };
 }
 
-/** The product of a site with a quantised matrix, or the rows that it takes of one. */
+/** A site's product with a quantised matrix, or its lookup of rows. */
 export function productOf(site: Site, tensors: MatrixTensors): ProductSite {
   const [out, width] = site.weightShape as [number, number];
   return { node: site.node, x: site.node.input![site.kind === 'embedding' ? 1 : 0]!, out, width, tensors };
 }
 
-/** The model with these layers quantised. Their nodes keep the names by which their modules are known. */
+/** Quantises these layers in the graph. Nodes keep the names that give modules their paths. */
 export function quantizedGraph(
   model: ModelProto & { readonly graph: GraphProto },
   layers: ReadonlyMap<Site, MatrixTensors>,
@@ -69,22 +69,20 @@ export function quantizedGraph(
   return { ...folded, graph: folded.graph! };
 }
 
-/** All of a matrix. */
 export function tensorsOf({ codes, scales, zeros }: MatrixTensors): TensorProto[] {
   return [codes, scales, ...(zeros ? [zeros] : [])];
 }
 
-/** The tensors, each as something else. */
 function mapped({ codes, scales, zeros }: MatrixTensors, change: (tensor: TensorProto) => TensorProto): MatrixTensors {
   return { codes: change(codes), scales: change(scales), ...(zeros ? { zeros: change(zeros) } : {}) };
 }
 
-/** The tensors with their bytes elsewhere. */
+/** Moves the bytes elsewhere. */
 export function withBytes(tensors: MatrixTensors, move: (bytes: Bytes) => Bytes): MatrixTensors {
   return mapped(tensors, (tensor) => ({ ...tensor, rawData: move(tensor.rawData!) }));
 }
 
-/** The tensors named after a weight. */
+/** Names the tensors after a weight. */
 export function withNames(tensors: MatrixTensors, weight: string): MatrixTensors {
   return mapped(tensors, (tensor) => ({ ...tensor, name: `${weight}${tensor.name}` }));
 }

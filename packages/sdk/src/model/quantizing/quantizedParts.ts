@@ -1,4 +1,4 @@
-/** @file A model's graphs with linear layers and embeddings in fewer bits, whether they are written to files or computed with at once. */
+/** @file Quantises the linear layers and embeddings of a model's graphs, for files or for immediate use. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import { readBytes } from '../../graph/bytes.ts';
@@ -20,38 +20,35 @@ import { outputErrors } from './outputErrors.ts';
 import { type MatrixTensors, quantizedGraph, rowsOf, withBytes, withNames } from './quantizedGraph.ts';
 import { type CheckedOptions, checkedOptions, type QuantizedLayer, type QuantizeOptions } from './quantizeOptions.ts';
 
-/** The first opset whose integers the rows of a product can be rounded to. */
+/** First opset with the integer rounding that the products need. */
 const FIRST_OPSET = 11;
 
 /** One file of a model. */
 export interface ModelPart {
   readonly model: Model;
-  /** What module paths of the whole have before those of the file. */
+  /** Prefix of the file's module paths in the whole model. */
   readonly prefix: string;
 }
 
-/** How layers are chosen and rounded. */
+/** Checked options with internal state. */
 export interface QuantizeRequest
   extends CheckedOptions, Pick<QuantizeOptions, 'targetModules' | 'excludeModules' | 'data' | 'loftq' | 'onLayer'> {
-  /** Draws what of LoftQ is random. */
   readonly random: Random;
-  /** Where bytes are set aside. */
   readonly scratch: ScratchBytes;
 }
 
-/** A model in fewer bits. */
+/** A quantised model. */
 export interface QuantizedParts {
-  /** The graph of each part, in their order. */
   readonly graphs: readonly ReturnType<typeof quantizedGraph>[];
   readonly layers: readonly QuantizedLayer[];
   readonly kept: readonly KeptLayer[];
-  /** What it was made from, which the graphs say too. */
+  /** The origin, also noted in the graphs. */
   readonly made: QuantizedFrom;
-  /** LoftQ's, by module. */
+  /** LoftQ's singular values by module. */
   readonly components: ReadonlyMap<string, SingularValues>;
 }
 
-/** The files that a model consists of. */
+/** The files of a model. */
 export function partsOf(model: Model): readonly (ModelPart & { readonly onlyServes: boolean })[] {
   if (model.parts.length === 0) return [{ model, prefix: '', onlyServes: false }];
   return model.parts.map((part, i) => {
@@ -61,10 +58,10 @@ export function partsOf(model: Model): readonly (ModelPart & { readonly onlyServ
 }
 
 /**
- * The graphs of a model's files with weights in four bits, by the files' real paths. What the weights have become lies in a file
- * of the system's temporary folder, which goes when no graph refers to it any more.
+ * Quantises a model's graphs in memory, by the files' real paths. The weights are in a temporary file, deleted once no
+ * graph refers to it.
  *
- * @throws OnnxLoraError `CONFIG_INVALID`; `MODEL_UNSUPPORTED` where no layer can be quantised
+ * @throws OnnxLoraError `CONFIG_INVALID`; `MODEL_UNSUPPORTED` if no layer can be quantised
  */
 export async function quantizedGraphs(
   model: Model,
@@ -82,9 +79,9 @@ export async function quantizedGraphs(
 }
 
 /**
- * Rounds weights, of which one is in memory at a time, and puts them into the graphs of the parts.
+ * Quantises weights, one in memory at a time, and inserts them into the graphs of the parts.
  *
- * @throws OnnxLoraError `TARGET_NOT_FOUND`; `MODEL_UNSUPPORTED` where no layer can be quantised; `DATA_INVALID`
+ * @throws OnnxLoraError `TARGET_NOT_FOUND`; `MODEL_UNSUPPORTED` if no layer can be quantised; `DATA_INVALID`
  */
 export async function quantizeParts(
   model: Model,
@@ -153,17 +150,17 @@ export async function quantizeParts(
   return { graphs: found.map(({ graph }) => withNote(graph, made)), layers, kept: left, made, components };
 }
 
-/** A quantised weight, by the module's path in the whole model. */
+/** A quantised weight, by module path in the whole model. */
 interface Quantized {
   readonly site: Site;
-  /** Without names of their own. */
+  /** Not yet named. */
   readonly tensors: MatrixTensors;
   readonly error: number;
   readonly errorWithAdapter?: number;
   readonly components?: SingularValues;
 }
 
-/** @throws OnnxLoraError `MODEL_UNSUPPORTED` where no layer is left */
+/** @throws OnnxLoraError `MODEL_UNSUPPORTED` if no layer is left */
 function requireSome(model: Model, count: number, kept: readonly KeptLayer[]): void {
   if (count > 0) return;
   const [first] = kept;
@@ -174,7 +171,7 @@ function requireSome(model: Model, count: number, kept: readonly KeptLayer[]): v
   );
 }
 
-/** A file's graph with these layers quantised, and the paths of those that would not be found under their names any more. */
+/** Quantises layers of a file, and returns the paths of those that would lose their names, left as they are. */
 function inFewerBits(
   { model, prefix }: ModelPart,
   layers: ReadonlyMap<string, Quantized>,
@@ -188,7 +185,7 @@ function inFewerBits(
     if (found?.site.kind !== site.kind || found.site.weightShape.join() !== site.weightShape.join()) continue;
     const { stored, layout } = site.weight;
     const [{ name: root }] = stored.tensors;
-    // Parts of one tensor have tensors of their own; what several layers read in the same way is one.
+    // Slices of one tensor get separate tensors; layers that read it alike share one.
     const key = `${stored.name} ${layout}`;
     const used = [...names.values()].filter((name) => name === root || name.startsWith(`${root}_part`)).length;
     if (!names.has(key)) names.set(key, used === 0 ? root : `${root}_part${used}`);
@@ -215,7 +212,7 @@ function withNote<Graph extends ReturnType<typeof quantizedGraph>>(graph: Graph,
   return { ...graph, metadataProps: [...others, { key: QUANTIZED_KEY, value: JSON.stringify(made) }] };
 }
 
-/** ‖found − wanted‖ ÷ ‖wanted‖; not a number for weights that are none. */
+/** ‖found − wanted‖ ÷ ‖wanted‖; NaN for non-finite weights. */
 function relativeError(found: Float32Array, wanted: Float32Array): number {
   let [difference, size] = [0, 0];
   for (let i = 0; i < wanted.length; i++) {

@@ -1,54 +1,44 @@
-/** @file What becomes of a step whose loss or gradient is no finite number. */
+/** @file Policies for steps whose loss or gradient is not finite. */
 
 import { OnnxLoraError } from '../../errors.ts';
 
-/**
- * `stop` ends the run with an error; `skip` leaves the batch out; `backoff` leaves it out and halves the learning rate
- * from then on.
- */
+/** `stop` ends the run, `skip` omits the batch, `backoff` omits it and halves the learning rate from then on. */
 export type BadLossPolicy = 'stop' | 'skip' | 'backoff';
 
-/** Where the policy stands, as a checkpoint keeps it. */
+/** State of the policy in a checkpoint. */
 export interface BadLossState {
-  /** Skipped steps up to the last one. */
+  /** Consecutive skipped steps. */
   readonly inARow: number;
-  /** What the learning rate is multiplied with. */
+  /** Multiplier of the learning rate. */
   readonly factor: number;
 }
 
-/** Decides on bad steps. */
+/** Applies a {@link BadLossPolicy}. */
 export class BadLosses {
   readonly #policy: BadLossPolicy;
   readonly #most: number;
   #state: BadLossState;
 
-  /**
-   * @param most so many bad steps in a row end the run, whatever the policy
-   * @param state where the run stands that goes on
-   */
+  /** @param most consecutive bad steps that end the run, whatever the policy */
   constructor(policy: BadLossPolicy, most: number, state: BadLossState = { inARow: 0, factor: 1 }) {
     this.#policy = policy;
     this.#most = most;
     this.#state = state;
   }
 
-  /** Where it stands. */
   get state(): BadLossState {
     return this.#state;
   }
 
-  /** A step was good. */
   good(): void {
     if (this.#state.inARow > 0) this.#state = { ...this.#state, inARow: 0 };
   }
 
   /**
-   * A step was bad.
+   * Records a bad step and returns its event's message.
    *
-   * @param error says of which kind
-   * @param batch says which examples it was, as a sentence
-   * @returns what the event tells
-   * @throws OnnxLoraError `LOSS_NOT_FINITE` when the run shall end
+   * @param batch a sentence that names the examples
+   * @throws OnnxLoraError `LOSS_NOT_FINITE` if the run must end
    */
   bad(error: OnnxLoraError, batch: string): string {
     const inARow = this.#state.inARow + 1;

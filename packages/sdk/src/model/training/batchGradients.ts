@@ -1,4 +1,4 @@
-/** @file The gradients of a step's batches, and their examples in messages. */
+/** @file Gradients of a step's batches, and names of examples for messages. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { Dataset } from '../../plugin/dataset.ts';
@@ -9,9 +9,9 @@ import type { Trainer } from '../../train/trainer.ts';
 import type { LoadedBatch } from './batchQueue.ts';
 
 /**
- * Loss and gradients of batches, their mean where there are several.
+ * Loss and gradients, averaged over the batches.
  *
- * @throws OnnxLoraError as the trainer; naming the example whose targets are wrong
+ * @throws OnnxLoraError as the trainer, naming the example with invalid targets
  */
 export async function gradientsOf(
   batches: readonly LoadedBatch[],
@@ -34,15 +34,15 @@ export async function gradientsOf(
   return mean.value();
 }
 
-/** The examples that batches were drawn from. */
+/** All examples of the batches. */
 export function examplesOf(batches: readonly LoadedBatch[]): number[] {
   return batches.flatMap(({ examples }) => examples);
 }
 
-/** How many are named; a batch may hold thousands, and each name is a path. */
+/** A batch may hold thousands of examples, each named by a path. */
 const MOST = 4;
 
-/** `the examples 3 (photos/a.png) and 17 (photos/b.png)`, or three of them and how many more. */
+/** `the examples 3 (photos/a.png) and 17 (photos/b.png)`; of many, three and the number of the others. */
 export function namesOf(dataset: Dataset<unknown>, examples: readonly number[]): string {
   const named = examples.slice(0, examples.length > MOST ? MOST - 1 : MOST).map((index) => {
     const name = dataset.nameOf?.(index);

@@ -1,4 +1,4 @@
-/** @file Batches loaded ahead of the steps that consume them, in the sampler's order, with an exact position. */
+/** @file Prefetches batches in the sampler's order, with exact positions for resuming. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { BadSample } from '../../plugin/events.ts';
@@ -6,34 +6,32 @@ import type { Batch } from '../../plugin/dataset.ts';
 import type { PreparedTask } from '../../plugin/preparedTask.ts';
 import type { SamplerState, ShuffledBatches } from '../../train/sampling/sampler.ts';
 
-/** What happens to an example that cannot be loaded. */
+/** On an example that cannot be loaded: `fail` or `skip`. */
 export type BadSamplePolicy = 'fail' | 'skip';
 
-/** A batch and what it was made of. */
+/** A batch with its examples. */
 export interface LoadedBatch extends Batch {
-  /** The examples that it was drawn from. */
   readonly examples: readonly number[];
-  /** The example in each row. */
+  /** The example in each row, which differs from the drawn one if that is bad. */
   readonly rows: readonly number[];
   readonly bad: readonly BadSample[];
-  /** The sampler's state after this batch was drawn: a run that goes on from it begins with the batch that follows. */
+  /** The sampler's state after drawing this batch, to resume from. */
   readonly position: SamplerState;
-  /** As many of its first examples as a batch of their own, loaded anew. */
+  /** Loads a smaller batch of its first examples again. */
   beginning(count: number): Promise<Batch>;
 }
 
-/** What a queue is made of. */
+/** What a queue needs. */
 export interface BatchQueueRequest {
   readonly data: PreparedTask;
   readonly sampler: ShuffledBatches;
-  /** How many batches load while one is consumed. */
+  /** Batches to load while one is consumed. */
   readonly ahead: number;
-  /** How many batches there are to be; none is loaded beyond them. */
   readonly batches: number;
   readonly onBadSample: BadSamplePolicy;
 }
 
-/** Loads batches ahead. Which batch comes when depends on the sampler alone, never on how fast examples load. */
+/** Prefetches batches. Their order depends on the sampler alone, not on loading times. */
 export class BatchQueue {
   readonly #request: BatchQueueRequest;
   readonly #waiting: Promise<LoadedBatch>[] = [];
@@ -47,7 +45,7 @@ export class BatchQueue {
   /**
    * The next batch.
    *
-   * @throws OnnxLoraError what the dataset throws; `DATA_INVALID` when no example of the batch can be loaded
+   * @throws OnnxLoraError from the dataset; `DATA_INVALID` if no example of the batch can be loaded
    */
   async next(): Promise<LoadedBatch> {
     const batch = await this.first();
@@ -55,9 +53,8 @@ export class BatchQueue {
     return batch;
   }
 
-  /** The batch that {@link BatchQueue.next} gives next, which stays where it is. */
+  /** The batch that {@link BatchQueue.next} will return, without removing it. */
   first(): Promise<LoadedBatch> {
-    // The one asked for, and those that load while it is consumed.
     while (this.#waiting.length <= this.#request.ahead && this.#left > 0) this.#begin();
     const [batch] = this.#waiting;
     return batch ?? Promise.reject(new RangeError('The run has no further batch.'));
@@ -71,14 +68,14 @@ export class BatchQueue {
     const position = sampler.state();
     const beginning = (count: number): Promise<Batch> => this.#load(examples.slice(0, count), before);
     const loading = this.#load(examples, before).then((batch) => ({ ...batch, position, beginning }));
-    // A failure is told when the batch is asked for, not as an unhandled rejection before.
+    // Failures surface when the batch is requested, not as unhandled rejections.
     loading.catch(() => undefined);
     this.#waiting.push(loading);
   }
 
   async #load(examples: readonly number[], before: number): Promise<Omit<LoadedBatch, 'position' | 'beginning'>> {
     const { data, onBadSample } = this.#request;
-    // Asynchronous also where a dataset throws at once.
+    // Async, so that a synchronous throw of a dataset becomes a rejection.
     const loading = examples.map(async (index, i) => data.train.get(index, before + i));
     if (onBadSample === 'fail') {
       const loaded = await Promise.all(loading);
@@ -95,7 +92,7 @@ export class BatchQueue {
         `None of the ${examples.length} examples of a batch can be loaded. The first: ${bad[0]!.message}`,
       );
     }
-    // Others of the batch take their places, so that the batch has the size that the graph was built for.
+    // Good examples fill the places of bad ones: the graph is built for this batch size.
     let next = 0;
     const filled = results.map((result, i) =>
       result.status === 'fulfilled' ? { value: result.value, i } : good[next++ % good.length]!,

@@ -1,14 +1,14 @@
-/** @file What a run is asked for between two of its steps: to hold, and to tell where it computes. */
+/** @file Requests that a run answers between steps: pauses and provider reports. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { ProviderReport } from '../../runtime/session.ts';
 
-/** Reports of the provider that are waited for. */
+/** Pending requests for provider reports. */
 export class ProviderReports {
   #asked: { resolve: (report: Promise<ProviderReport>) => void; reject: (error: Error) => void }[] = [];
   #hasEnded = false;
 
-  /** @throws OnnxLoraError `CANCELLED` when the run has ended */
+  /** @throws OnnxLoraError `CANCELLED` after the end of the run */
   ask(): Promise<ProviderReport> {
     return new Promise((resolve, reject) => {
       this.#asked.push({ resolve, reject });
@@ -16,7 +16,7 @@ export class ProviderReports {
     });
   }
 
-  /** Makes one report for all who wait. */
+  /** Answers all pending requests with one report. */
   async answer(report: () => Promise<ProviderReport>): Promise<void> {
     if (this.#asked.length === 0) return;
     const made = report();
@@ -24,7 +24,7 @@ export class ProviderReports {
     await made.catch(noop);
   }
 
-  /** The run has ended. */
+  /** Rejects all requests from now on. */
   end(): void {
     this.#hasEnded = true;
     const why = 'The run has ended, so there is no provider to report. Ask before its last step.';
@@ -32,7 +32,7 @@ export class ProviderReports {
   }
 }
 
-/** One pause: asked for, reached, over. */
+/** A pause: requested, reached, over. */
 export class PauseState {
   readonly reached: Promise<void>;
   readonly over: Promise<void>;
@@ -45,7 +45,7 @@ export class PauseState {
     this.over = new Promise((resolve) => (this.#finish = resolve));
   }
 
-  /** The run holds. A timer keeps the process alive, which would otherwise end where nothing else happens in it. */
+  /** Marks the pause as reached. The timer keeps the process alive. */
   arrived(): void {
     this.#timer = setInterval(noop, 2 ** 30);
     this.#reach();

@@ -1,57 +1,45 @@
-/** @file Whether a run has diverged: its loss lies far above where it began, step after step. */
+/** @file Detects divergence: losses far above the run's first ones. */
 
 import type { Divergence } from '../../plugin/events.ts';
 
-/** Steps whose losses are compared, at most. */
 const WINDOW = 10;
-/** A window is at most a quarter of a run, and three steps: of a run of fewer than twelve nothing is said. */
+/** The window is at most 1/4 of the run and at least 3 steps; runs below 12 steps are not judged. */
 const [SHARE, LEAST] = [4, 3];
-/** A rise below this is none: losses are nats, or squared errors of values that are scaled to a deviation of 1. */
+/** Rises below this are ignored: losses are nats, or squared errors of standardised values. */
 const LEAST_RISE = 0.5;
-/** A run that diverges at once is told by its first loss, beyond this many times of it: its first losses are no measure. */
+/** Multiple of the very first loss that counts as divergence, for runs that diverge at once. */
 const AT_ONCE = 5;
 /** Standard deviations of the first losses that a rise must exceed. */
 const DEVIATIONS = 4;
 
-/** Where it stands, as a checkpoint keeps it. */
+/** State in a checkpoint. */
 export interface DivergenceState {
-  /** Losses of the first steps. */
   readonly first: readonly number[];
-  /** Losses of the last steps. */
   readonly last: readonly number[];
-  /** Where the run has diverged; absent while it has not, and once its loss is down again. */
+  /** The divergence, until the loss recovers. */
   readonly found?: Divergence | undefined;
 }
 
 /**
- * Compares the losses of a run with those that it began with. It has diverged when more than half of the last ten losses (of a
- * short run: of a quarter of its steps) exceed the mean of the first ten by more than that mean itself, four standard deviations of the first
- * losses, and 0.5; or when they exceed five times the very first, or 5 where that is more. A loss that is doubled over so many steps is no noise of the batches. A held-out loss that is no finite number counts
- * as well.
+ * Compares the latest losses with the first. A run has diverged when more than half of the last ten losses (or of the
+ * last quarter of a short run's steps) exceed the mean of the first ten by that mean, four standard deviations and 0.5;
+ * or exceed five times the first loss (at least 5). A doubled loss over so many steps is not batch noise. A non-finite
+ * held-out loss also counts.
  */
 export class DivergenceWatch {
   readonly #window: number;
   #state: DivergenceState;
 
-  /**
-   * @param steps how many the run makes
-   * @param state where the run stands that goes on
-   */
   constructor(steps: number, state: DivergenceState = { first: [], last: [] }) {
     this.#window = Math.max(LEAST, Math.min(WINDOW, Math.floor(steps / SHARE)));
     this.#state = state;
   }
 
-  /** Where it stands. */
   get state(): DivergenceState {
     return this.#state;
   }
 
-  /**
-   * A step was made.
-   *
-   * @returns the divergence where this step shows it first
-   */
+  /** Records a step's loss. Returns the divergence when first detected. */
   step(step: number, loss: number): Divergence | undefined {
     const { first, found } = this.#state;
     if (first.length < this.#window) {
@@ -65,12 +53,7 @@ export class DivergenceWatch {
     return found ? undefined : this.#state.found;
   }
 
-  /**
-   * Held-out examples were measured after a step.
-   *
-   * @param loss undefined where the task measures none
-   * @returns the divergence where this measurement shows it first
-   */
+  /** Records a held-out loss, if the task has one. Returns the divergence when first detected. */
   measured(step: number, loss: number | undefined): Divergence | undefined {
     const { first, found } = this.#state;
     if (loss === undefined || Number.isFinite(loss) || found) return undefined;
@@ -79,7 +62,7 @@ export class DivergenceWatch {
     return shown;
   }
 
-  /** The highest loss of a run that has not diverged. */
+  /** The loss above which a run has diverged. */
   get #bound(): number {
     const { first } = this.#state;
     const mean = meanOf(first);
@@ -89,7 +72,7 @@ export class DivergenceWatch {
   }
 }
 
-/** What the user is told of it. */
+/** The warning for the user. */
 export function divergedMessage({ step, start, loss }: Divergence, lr: number): string {
   const rate = Number((lr / 10).toPrecision(2));
   return `The run has diverged: after step ${step} the loss is ${short(loss)}, and it began at ${short(start)}. Train anew with a lower learning rate, such as a tenth of it (${rate}).`;

@@ -1,4 +1,4 @@
-/** @file Measures the adapter as it is on held-out data, again and again during a run. */
+/** @file Evaluates the current adapter on held-out data during a run. */
 
 import type { Adapter } from '../../adapter/adapter.ts';
 import type { AdapterSession } from '../../adapter/serving/session.ts';
@@ -10,20 +10,19 @@ import type { Model } from '../loaded/model.ts';
 import type { BadSamplePolicy } from './batchQueue.ts';
 import { measure, type MeasuredOnce } from './measure.ts';
 
-/** What an evaluator works with. */
+/** What an evaluator needs. */
 export interface EvaluatorRequest {
   readonly model: Model;
   readonly data: PreparedTask;
   readonly batchSize: number;
   readonly session: SessionOptions;
-  /** What becomes of a held-out example that cannot be loaded; `fail` by default. */
+  /** On a held-out example that cannot be loaded; `fail` by default. */
   readonly onBadSample?: BadSamplePolicy;
 }
 
-/** Keeps one session for a whole run: loading the model takes longer than a small evaluation. */
+/** Keeps one session for the whole run: loading the model takes longer than a small evaluation. */
 export class Evaluator {
   readonly #request: EvaluatorRequest;
-  /** What is run, which gives no more than metrics read. */
   readonly #model: RunnableModel;
   #session: AdapterSession | undefined;
 
@@ -33,16 +32,16 @@ export class Evaluator {
     this.#model = data.narrowed?.model(model) ?? model;
   }
 
-  /** Loads the model, with places for adapters such as this one, which takes a while. */
+  /** Loads the model with slots for adapters like this one. */
   async prepare(adapter: Adapter): Promise<void> {
     await this.#sessionWith(adapter);
   }
 
   /**
-   * The metrics with this adapter; undefined when `isStopped` came true meanwhile.
+   * The metrics with this adapter; undefined if `isStopped` returned true meanwhile.
    *
-   * @param leftOut called for an example that cannot be loaded, where such are left out
-   * @throws OnnxLoraError what the dataset throws; `DATA_INVALID` when none of the examples can be loaded
+   * @param leftOut called per example that cannot be loaded, with `skip`
+   * @throws OnnxLoraError from the dataset; `DATA_INVALID` if no example can be loaded
    */
   async evaluate(
     adapter: Adapter,
@@ -65,7 +64,6 @@ export class Evaluator {
     throw new OnnxLoraError('DATA_INVALID', 'None of the held-out examples can be loaded. Look at their files.');
   }
 
-  /** Frees the session. */
   async release(): Promise<void> {
     await this.#session?.release();
     this.#session = undefined;
@@ -76,9 +74,9 @@ export class Evaluator {
       await this.#session.replace('current', adapter, { allowBaseMismatch: true });
       return this.#session;
     }
-    // The training graph's session holds a copy of the weights; this one reads them from the file.
+    // Without prepacking, this session reads the weights from the file; the training session already holds a copy.
     const options = { ...this.#request.session, prepack: false, allowBaseMismatch: true };
-    // Of a model that is made from one of the SDK's, too.
+    // Models derived from the SDK's have the SDK's sessions.
     this.#session = (await this.#model.session({ ...options, adapters: { current: adapter } })) as AdapterSession;
     return this.#session;
   }

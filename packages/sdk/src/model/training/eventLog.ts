@@ -1,25 +1,21 @@
-/** @file Events on their way from a run to whoever iterates over it. */
+/** @file A run's events, buffered for iterators. */
 
 import type { TrainEvent } from '../../plugin/events.ts';
 
-/** How many events wait for an iterator; a night's run would fill the memory otherwise. */
+/** Bounds the memory of a long run without an iterator. */
 const MOST_KEPT = 10_000;
 
-/**
- * Keeps the latest events and hands them to any number of iterators, each of which begins with the first one kept. An
- * iterator that falls further behind than the log is long misses the oldest.
- */
+/** Keeps the latest events for iterators, which start with the oldest kept. Slow iterators miss the oldest. */
 export class EventLog {
   readonly #kept: TrainEvent[] = [];
-  /** Number of the first event kept, counted over the whole run. */
+  /** Number of the first kept event, counted over the run. */
   #first = 0;
   #ended = false;
   #waiting: (() => void)[] = [];
 
-  /** Adds an event. */
   add(event: TrainEvent): void {
     this.#kept.push(event);
-    // Not one at a time: taking from the front moves all the others.
+    // In bulk: removing from the front moves all others.
     if (this.#kept.length >= 2 * MOST_KEPT) {
       this.#kept.splice(0, MOST_KEPT);
       this.#first += MOST_KEPT;
@@ -27,13 +23,12 @@ export class EventLog {
     this.#wake();
   }
 
-  /** No event comes after this. */
   end(): void {
     this.#ended = true;
     this.#wake();
   }
 
-  /** Events from the first one kept to the last of the run. */
+  /** Yields the kept events, then new ones until the run ends. */
   async *[Symbol.asyncIterator](): AsyncGenerator<TrainEvent, void> {
     for (let next = 0; ;) {
       next = Math.max(next, this.#first);

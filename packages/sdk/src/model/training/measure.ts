@@ -1,4 +1,4 @@
-/** @file Runs a task's held-out examples and sums up its metrics. */
+/** @file Runs a task's examples and computes its metrics. */
 
 import type { Evaluation } from '../../plugin/events.ts';
 import type { Batch, Dataset } from '../../plugin/dataset.ts';
@@ -7,32 +7,30 @@ import { type BadExample, loadExamples } from '../../tasks/batches.ts';
 import { intervalsOf } from '../../statistics/bootstrap.ts';
 import type { Feeds, Tensor } from '../../runtime/tensor.ts';
 
-/** What is measured, and how. */
+/** What to measure, and how. */
 export interface MeasureRequest {
   readonly data: PreparedTask;
   readonly examples: Dataset<unknown>;
   readonly batchSize: number;
-  /** Only the first so many examples. */
   readonly limit?: number | undefined;
   readonly run: (inputs: Feeds) => Promise<Readonly<Record<string, Tensor>>>;
-  /** What is run for a batch, one after the other; the batch itself by default. */
+  /** Splits a batch into those to run; by default itself. */
   readonly batches?: ((batch: Batch) => readonly Batch[]) | undefined;
-  /** What becomes of an example that cannot be loaded: it fails the measurement unless this leaves it out. */
+  /** Skips an example that cannot be loaded; by default it fails the measurement. */
   readonly onBadSample?: BadExample | undefined;
-  /** Called after each batch with the number of examples done and the total. */
   readonly onBatch?: ((done: number, total: number) => void) | undefined;
-  /** Asked before each batch; true ends the measurement without a result. */
+  /** Checked before each batch; true cancels the measurement. */
   readonly isStopped?: () => boolean;
 }
 
-/** What was measured. */
+/** A measurement. */
 export interface MeasuredOnce {
   readonly evaluation: Evaluation;
-  /** The same with intervals, where the task gives them. They take longer. */
+  /** Adds confidence intervals if the task has them, which takes longer. */
   readonly withIntervals: () => Evaluation;
 }
 
-/** The metrics, or undefined when it was stopped. The next batch loads while one is computed. */
+/** Computes the metrics; undefined if stopped. Loads the next batch during a run. */
 export async function measure(request: MeasureRequest): Promise<MeasuredOnce | undefined> {
   const { data, examples, batchSize, run, batches = (batch) => [batch], onBatch, isStopped = () => false } = request;
   const total = Math.min(examples.length, request.limit ?? Infinity);
@@ -45,7 +43,7 @@ export async function measure(request: MeasureRequest): Promise<MeasuredOnce | u
     const loaded = await upcoming;
     if (done + batchSize < total) {
       upcoming = load(request, done + batchSize, total);
-      // A failure is told when the batch is awaited.
+      // Failures surface when the batch is awaited.
       upcoming.catch(() => undefined);
     }
     if (loaded.length > 0) {

@@ -1,41 +1,40 @@
-/** @file Which evaluation is the best, and when further training no longer pays. */
+/** @file Tracks the best evaluation, and early stopping. */
 
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
 import type { Metrics } from '../../statistics/measure.ts';
 import { isLowerBetter, type MetricChoice } from '../../statistics/metricChoice.ts';
 
-/** When a run ends because it has stopped getting better. */
+/** Early stopping settings. */
 export interface EarlyStopping {
-  /** So many evaluations in a row without a better one end the run. */
+  /** Ends the run after this many evaluations without improvement. */
   readonly patience: number;
-  /** How much better an evaluation must be to count; 0 by default. */
+  /** The smallest improvement that counts; 0 by default. */
   readonly minDelta?: number;
 }
 
-/** Where a run stands, as a checkpoint keeps it. */
+/** State in a checkpoint. */
 export interface ObjectiveState {
   readonly best?: { readonly step: number; readonly value: number } | undefined;
-  /** The value that the next evaluation must beat by `minDelta` to count. */
+  /** The value that the next evaluation must beat by `minDelta`. */
   readonly mark?: number | undefined;
-  /** Evaluations in a row that did not count. */
+  /** Consecutive evaluations without improvement. */
   readonly withoutBetter: number;
 }
 
 /** A metric that got worse. */
 export interface WorseMetric {
-  /** The metric's name. */
+  /** Name of the metric. */
   readonly name: string;
-  /** What it was before the training. */
+  /** Its value before training. */
   readonly before: number;
-  /** What it is after. */
+  /** Its value after training. */
   readonly after: number;
 }
 
 /**
- * The metric by which models are compared, where it is worse after a training than before, or no number any more; undefined
- * where it is as good or better, or was not measured.
+ * The metric by which models are compared, if training made it worse or NaN; undefined otherwise, or if unmeasured.
  *
- * @param choice the metric to compare by; the first by default
+ * @param choice the metric; by default the first
  */
 export function worseMetric(before: Metrics, after: Metrics, choice?: MetricChoice): WorseMetric | undefined {
   const name = choice?.name ?? Object.keys(after)[0] ?? '';
@@ -46,11 +45,11 @@ export function worseMetric(before: Metrics, after: Metrics, choice?: MetricChoi
 }
 
 /**
- * Checks that a task gives the metric by which evaluations are to be compared, as far as that is known before one: a task that
- * cannot name its metrics without examples is asked again at the first evaluation.
+ * Checks early that a task has the chosen metric. A task that needs examples to name its metrics is checked at its
+ * first evaluation.
  *
  * @param empty the metrics of no examples
- * @throws OnnxLoraError `CONFIG_INVALID`
+ * @throws OnnxLoraError `CONFIG_INVALID` if it does not
  */
 export function requireMetric(metric: MetricChoice | undefined, empty: () => Metrics): void {
   if (metric === undefined) return;
@@ -70,36 +69,31 @@ function noSuchMetric(name: string, names: readonly string[]): OnnxLoraError {
   );
 }
 
-/** Compares evaluations as they come. */
+/** Compares evaluations as they arrive. */
 export class Objective {
   readonly #metric: MetricChoice | undefined;
   readonly #stopping: EarlyStopping | undefined;
   #state: ObjectiveState;
 
-  /**
-   * @param metric the metric to compare by; the first that the task gives by default
-   * @param state where the run stands that goes on
-   */
+  /** @param metric the metric to compare; by default the task's first */
   constructor(metric?: MetricChoice, stopping?: EarlyStopping, state: ObjectiveState = { withoutBetter: 0 }) {
     this.#metric = metric;
     this.#stopping = stopping;
     this.#state = state;
   }
 
-  /** Where the run stands. */
   get state(): ObjectiveState {
     return this.#state;
   }
 
-  /** True once patience is over. */
   get isOver(): boolean {
     return this.#stopping !== undefined && this.#state.withoutBetter >= this.#stopping.patience;
   }
 
   /**
-   * Takes in an evaluation; true when none was better.
+   * Records an evaluation. Returns true for the best so far.
    *
-   * @throws OnnxLoraError `CONFIG_INVALID` when the metric to compare by is not among them
+   * @throws OnnxLoraError `CONFIG_INVALID` if the chosen metric is missing
    */
   update(step: number, metrics: Metrics): boolean {
     const name = this.#metric?.name ?? Object.keys(metrics)[0] ?? '';

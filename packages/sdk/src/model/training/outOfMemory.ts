@@ -1,19 +1,18 @@
-/** @file Recognises that memory has run out, and says what to lower. */
+/** @file Detects out-of-memory errors and advises what to lower. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { MemoryPlan } from '../../train/step/stepRequest.ts';
 
-/** How ONNX Runtime, C++, V8 and the operating system say it. */
+/** Messages of ONNX Runtime, C++, V8 and operating systems. */
 const words =
   /bad_alloc|failed to allocate|out of memory|not enough memory|array buffer allocation failed|ENOMEM|allocation failed/i;
 
-/** True for the errors that runtimes and V8 throw when memory has run out. */
 function isOutOfMemory(error: unknown): boolean {
   for (let each = error; each instanceof Error; each = each.cause) if (words.test(each.message)) return true;
   return false;
 }
 
-/** The error that a user gets: where memory has run out one that says what to lower, or else the error itself. */
+/** An `OUT_OF_MEMORY` error with advice if memory ran out, else the error itself. */
 export function memoryFailure(error: unknown, plan: MemoryPlan | undefined): unknown {
   if (!isOutOfMemory(error)) return error;
   return new OnnxLoraError(

@@ -1,4 +1,4 @@
-/** @file A training run: step after step, with evaluations and checkpoints in between, until it is over or stopped. */
+/** @file A training run: steps with evaluations and checkpoints between them, until it ends or is stopped. */
 
 import { setImmediate } from 'node:timers/promises';
 import type { Adapter } from '../../adapter/adapter.ts';
@@ -24,10 +24,9 @@ import type { Planned } from './phases/plan.ts';
 import type { Prepared } from './phases/prepare.ts';
 import type { TrainingRun, TrainResult } from './trainingRun.ts';
 
-/** What the phases before have made. */
 type RunParts = Prepared & Planned & Compiled;
 
-/** The last phase of a training: makes the steps. */
+/** The last phase of a training: runs the steps. */
 export class Run implements TrainingRun {
   readonly steps: number;
   readonly firstStep: number;
@@ -38,14 +37,13 @@ export class Run implements TrainingRun {
   readonly #parts: RunParts;
   readonly #events = new EventLog();
   readonly #progress: RunProgress;
-  /** Held-out examples that could not be loaded, each told of once. */
+  /** Held-out examples that already had their warning. */
   readonly #badHeldOut = new Set<number>();
   #heldOut: Promise<Batch> | undefined;
   #best: Adapter | undefined;
   #stopped = false;
   #paused: PauseState | undefined;
   readonly #start = performance.now();
-  /** Time that was spent paused. */
   #pausedMs = 0;
   readonly #reports = new ProviderReports();
   #saving: Promise<void> = Promise.resolve();
@@ -64,7 +62,7 @@ export class Run implements TrainingRun {
     this.#best = best;
     for (const message of parts.warnings) this.#events.add({ type: 'warning', step, message });
     this.done = this.#work();
-    // Who iterates gets the failure from the iterator; without this it would also count as unhandled.
+    // Iterators get the failure; without this it would also be an unhandled rejection.
     this.done.catch(() => undefined);
   }
 
@@ -109,15 +107,15 @@ export class Run implements TrainingRun {
     signal?.addEventListener('abort', abort, { once: true });
     try {
       while (!this.#isOver) {
-        // In between, since no two things may use the trainer at a time.
+        // Between steps: the trainer is not reentrant.
         await this.#reports.answer(this.#parts.reportProvider);
         const lr = await this.#makeStep();
         if (lr !== undefined) await this.#review(lr);
-        // What comes after the last regular evaluation may be the best. Before the checkpoint, which keeps what it found.
+        // The last step may be the best. Before the checkpoint, which stores the result.
         const isLast = this.#step === this.steps;
         if (evaluator && (isLast || this.#step % evaluateEvery! === 0)) await this.#evaluate(evaluator);
         if (this.#step % every === 0) await this.#save();
-        // Timers, signals and input get their turn also where the runtime computes in this thread.
+        // Yields to timers, signals and input if the runtime computes in this thread.
         await setImmediate();
         await this.#whilePaused();
       }
@@ -126,7 +124,7 @@ export class Run implements TrainingRun {
       if (this.#endedBy === 'stop') throwIfAborted(signal);
       return await this.#result();
     } catch (error) {
-      // What was reached before is not lost, and the run can go on from there once the cause is mended.
+      // The run can be resumed from here once the cause is fixed.
       await this.#save().catch(noop);
       await this.#saving;
       throw error;
@@ -166,7 +164,6 @@ export class Run implements TrainingRun {
   async #result(): Promise<TrainResult> {
     const { finish } = this.#parts;
     const { divergence, objective, measured, bestMetrics, badExamples, skippedSteps, loss } = this.#progress;
-    // There is one only where it is to be the result.
     const adapter = this.#best ?? this.adapter;
     const { best } = objective.state;
     const endedBy = this.#endedBy;
@@ -184,7 +181,7 @@ export class Run implements TrainingRun {
     };
   }
 
-  /** Makes a step and gives its rate; nothing where it moved nothing. */
+  /** Runs a step and returns its learning rate; undefined if no parameter changed. */
   async #makeStep(): Promise<number | undefined> {
     const { trainer, queue, rate, data, perBatch, options } = this.#parts;
     const { accumulationSteps } = options;
@@ -235,7 +232,7 @@ export class Run implements TrainingRun {
     }
   }
 
-  /** Lets tuners try values. One that fails leaves no checkpoint of what it tried. */
+  /** Lets tuners try values. If one fails, no checkpoint of the trial is saved. */
   async #review(lr: number): Promise<void> {
     const saved = this.#savedStep;
     this.#savedStep = this.#step;
@@ -243,7 +240,7 @@ export class Run implements TrainingRun {
     this.#savedStep = saved;
   }
 
-  /** As many held-out examples as a batch has, from all over. */
+  /** A batch of evenly spaced held-out examples. */
   async #loadHeldOut(): Promise<Batch> {
     const { data, perBatch } = this.#parts;
     const indices = evenlySpaced(data.validation!.length, Math.round(perBatch));
@@ -293,7 +290,7 @@ export class Run implements TrainingRun {
     }
     if (!found) return;
     const best = this.#progress.objective.update(this.#step, found.evaluation.metrics);
-    // Of what the run may end with, for that is not measured again.
+    // Only results that the run may end with get intervals, which are costly.
     const isKept = this.#isOver || (best && loadBest);
     const evaluation = isKept ? found.withIntervals() : found.evaluation;
     this.#progress.measured = { step: this.#step, metrics: evaluation.metrics };
@@ -305,7 +302,7 @@ export class Run implements TrainingRun {
     this.#tellOfDivergence(this.#progress.divergence.measured(this.#step, evaluation.metrics['loss']));
   }
 
-  /** Copies the state, and writes it while the run goes on. A checkpoint that cannot be written does not end the run. */
+  /** Copies the state and writes it in the background. A failed checkpoint does not end the run. */
   async #save(): Promise<void> {
     const { checkpoints, trainer, identity, versions } = this.#parts;
     const step = this.#step;
@@ -344,7 +341,7 @@ export class Run implements TrainingRun {
   }
 }
 
-/** @throws OnnxLoraError `CANCELLED`, whose cause is the signal's reason */
+/** @throws OnnxLoraError `CANCELLED` with the signal's reason as cause */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (!signal?.aborted) return;
   throw new OnnxLoraError('CANCELLED', 'The training was cancelled by its signal.', { cause: signal.reason });

@@ -1,4 +1,4 @@
-/** @file Writes what a run tells as a file that TensorBoard reads: TFRecords of `tensorflow.Event` messages. */
+/** @file Writes a run's events for TensorBoard: TFRecords of `tensorflow.Event` messages. */
 
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { hostname } from 'node:os';
@@ -14,21 +14,20 @@ const table = Uint32Array.from({ length: 256 }, (_, byte) => {
   return crc;
 });
 
-/** The checksum of these bytes, as an unsigned number. */
+/** CRC-32C as an unsigned number. */
 export function crc32c(data: Uint8Array): number {
   let crc = 0xffffffff;
   for (const byte of data) crc = table[(crc ^ byte) & 255]! ^ (crc >>> 8);
   return (crc ^ 0xffffffff) >>> 0;
 }
 
-/** Written first, so that readers know the format. */
+/** First record of a file, which identifies the format. */
 const FILE_VERSION = 'brain.Event:2';
-/** `SessionLog.START`. */
 const START = 1;
 
 /**
- * Writes scalars: `train/loss`, `train/lr`, `train/grad_norm`, `train/samples_per_second`, `train/memory_bytes`, and one
- * `eval/…` for each metric.
+ * Writes scalars: `train/loss`, `train/lr`, `train/grad_norm`, `train/samples_per_second`, `train/memory_bytes`, and
+ * one `eval/…` for each metric.
  *
  * @example
  * const board = new TensorBoardWriter('runs/photos/tensorboard', { firstStep: run.firstStep });
@@ -44,16 +43,17 @@ export class TensorBoardWriter implements Disposable {
   readonly #now: () => number;
 
   /**
-   * Makes the folder, and a new file in it.
+   * Creates the folder, and a new file in it.
    *
-   * @param options.firstStep steps made before: what an interrupted run had written beyond them is no longer shown
+   * @param options.firstStep the step that a run resumes from: TensorBoard drops what an interrupted run logged beyond
+   *   it
    * @param options.now milliseconds since 1970
-   * @throws OnnxLoraError `FILE_INVALID` when the file cannot be made
+   * @throws OnnxLoraError `FILE_INVALID` if the file cannot be created
    */
   constructor(folder: string, options: { readonly firstStep?: number; readonly now?: () => number } = {}) {
     const { firstStep = 0, now = Date.now } = options;
     this.#now = now;
-    // TensorBoard reads the files of a folder in the order of their names.
+    // TensorBoard reads a folder's files in alphabetical order.
     const name = `events.out.tfevents.${String(Math.floor(now() / 1000)).padStart(10, '0')}.${hostname()}.${process.pid}`;
     try {
       makeFolder(folder);
@@ -70,9 +70,9 @@ export class TensorBoardWriter implements Disposable {
   }
 
   /**
-   * Writes what an event has in numbers.
+   * Writes the numbers of an event.
    *
-   * @throws Error of the file system, such as ENOSPC
+   * @throws Error from the file system, such as ENOSPC
    */
   add(event: TrainEvent): void {
     if (event.type === 'step') {
@@ -90,7 +90,7 @@ export class TensorBoardWriter implements Disposable {
     }
   }
 
-  /** Writes numbers by tag. */
+  /** Writes scalars by tag. */
   scalars(step: number, values: Readonly<Record<string, number>>): void {
     const fields = Object.entries(values).map(([tag, value]) =>
       message(1, Buffer.concat([text(1, tag), float(2, value)])),
@@ -108,7 +108,7 @@ export class TensorBoardWriter implements Disposable {
     this.close();
   }
 
-  /** One record: length, its checksum, the event, its checksum. */
+  /** A record: length, its checksum, event, its checksum. */
   #write(step: number, what: Buffer): void {
     const event = Buffer.concat([double(1, this.#now() / 1000), varint(2, step), what]);
     const length = Buffer.alloc(8);
@@ -118,7 +118,7 @@ export class TensorBoardWriter implements Disposable {
   }
 }
 
-/** Opens the first name that is free: two runs may begin in the same second. */
+/** Opens the first free name: two runs may start in the same second. */
 function openNew(folder: string, name: string): [string, number] {
   for (let i = 0; ; i++) {
     const file = path.join(folder, `${name}.${i}`);
@@ -130,7 +130,7 @@ function openNew(folder: string, name: string): [string, number] {
   }
 }
 
-/** A checksum as TFRecord stores it: rotated and shifted, since checksums of data that hold checksums are poor. */
+/** Masked CRC of TFRecord: rotated and shifted, since CRCs of data with embedded CRCs are weak. */
 function masked(data: Uint8Array): Buffer {
   const crc = crc32c(data);
   const stored = Buffer.alloc(4);
@@ -138,7 +138,7 @@ function masked(data: Uint8Array): Buffer {
   return stored;
 }
 
-// Fields of protobuf: the key is (number · 8 + wire type), all numbers here are below 16.
+// Protobuf fields: the key is (number · 8 + wire type); all numbers here are below 16.
 
 function varint(field: number, value: number): Buffer {
   return Buffer.from([field << 3, ...base128(value)]);

@@ -1,4 +1,4 @@
-/** @file A training run as its user sees it: what it can be told, and what it ends with. */
+/** @file The public interface of a training run, and its result. */
 
 import type { Adapter } from '../../adapter/adapter.ts';
 import type { Metrics } from '../../statistics/measure.ts';
@@ -6,66 +6,64 @@ import type { PrefixReport } from '../../train/prefix/prefixOptions.ts';
 import type { ConcreteProvider, ProviderReport } from '../../runtime/session.ts';
 import type { Divergence, TrainEvent } from '../../plugin/events.ts';
 
-/** What a run ends with. */
+/** Result of a run. */
 export interface TrainResult<Scores extends Metrics = Metrics> {
-  /** The adapter as trained, or the best one with `loadBest`. */
+  /** The trained adapter, or the best one with `loadBest`. */
   readonly adapter: Adapter;
-  /** Steps made, those before a resumption included. */
+  /** Steps, including those before resuming. */
   readonly steps: number;
-  /** Loss of the last step's batch. */
+  /** Loss of the last batch. */
   readonly loss: number;
-  /** How long it has trained, times before a resumption included. */
+  /** Training time, including that before resuming. */
   readonly seconds: number;
-  /** True when `stop()` ended it early. */
+  /** True if `stop()` ended it early. */
   readonly stopped: boolean;
   /** Why it ended. */
   readonly endedBy: 'steps' | 'stop' | 'earlyStopping';
-  /** What was measured of this adapter on held-out data during the run; absent where nothing was (`evaluateEvery`). */
+  /** Held-out metrics of this adapter, if `evaluateEvery` measured it. */
   readonly metrics?: Scores;
-  /** The best evaluation, where there were any. */
+  /** The best evaluation, if any. */
   readonly best?: { readonly step: number; readonly value: number };
-  /** Where the loss has risen far above its start and not come down again: the adapter is of no use, unless `loadBest` gives an earlier one. */
+  /**
+   * Set if the loss rose far above its start and stayed there: the adapter is useless, unless `loadBest` gave an
+   * earlier one.
+   */
   readonly diverged?: Divergence;
-  /** Steps that were skipped for a bad loss. */
+  /** Steps skipped for a bad loss. */
   readonly skippedSteps: number;
-  /** Examples that could not be loaded, each counted once. */
+  /** Distinct examples that could not be loaded. */
   readonly badSamples: number;
 }
 
-/** A run under way. It goes on whether or not anybody iterates over it. */
+/** A run in progress. It continues whether or not it is iterated over. */
 export interface TrainingRun<Scores extends Metrics = Metrics>
   extends AsyncIterable<TrainEvent<Scores>>, AsyncDisposable {
-  /** Steps that it will make at most. */
+  /** Maximum number of steps. */
   readonly steps: number;
-  /** Steps made before, by the run that this one goes on with; 0 for a new one. */
+  /** Steps of the resumed run; 0 for a new one. */
   readonly firstStep: number;
-  /** Where it runs. */
+  /** The execution provider. */
   readonly provider: ConcreteProvider;
-  /** How many numbers are trained. */
+  /** Number of trained values. */
   readonly trainableParameters: number;
-  /** What it keeps of the layers below the lowest trained one, or why it keeps nothing. */
+  /** The cache of frozen layers, or why there is none. */
   readonly prefix: PrefixReport;
-  /**
-   * The adapter as trained so far. Read it when an event has come, or while the run is paused: in the middle of a step some
-   * of its tensors may have moved and others not yet.
-   */
+  /** The adapter so far. Read it on an event or while paused: within a step, its tensors may be inconsistent. */
   readonly adapter: Adapter;
-  /**
-   * Settles when the run ends; rejects with what ended it, also with `CANCELLED` where its signal did ({@link TrainOptions.signal}).
-   */
+  /** Resolves when the run ends; rejects with its failure, such as `CANCELLED` ({@link TrainOptions.signal}). */
   readonly done: Promise<TrainResult<Scores>>;
   /**
-   * Where each operator of a step runs, and why those that are left to the CPU are. It profiles the run's first batch once
-   * more, before the next step.
+   * Reports where each operator of a step runs, and why some fall back to the CPU. Profiles the first batch again
+   * before the next step.
    *
-   * @throws OnnxLoraError `CANCELLED` when the run has ended
+   * @throws OnnxLoraError `CANCELLED` if the run has ended
    */
   providerReport(): Promise<ProviderReport>;
-  /** Holds the run after the step under way, until {@link TrainingRun.resume}. Resolves once it holds, or has ended. */
+  /** Pauses after the current step, until {@link TrainingRun.resume}. Resolves once paused or ended. */
   pause(): Promise<void>;
-  /** Lets a paused run go on. */
+  /** Continues a paused run. */
   resume(): void;
-  /** Ends the run after the step under way: `done` resolves with the adapter as trained so far. */
+  /** Ends the run after the current step: `done` resolves with the adapter so far. */
   stop(): void;
   /** Stops the run and waits for its end, for `await using`. */
   [Symbol.asyncDispose](): Promise<void>;

@@ -1,4 +1,4 @@
-/** @file A checkpoint: a folder with all that a run needs to go on as if it had never been interrupted. */
+/** @file The files of a checkpoint, from which a run resumes as if never interrupted. */
 
 import { webcrypto } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
@@ -10,23 +10,20 @@ import { formatSafetensors, parseSafetensors } from '../../../adapter/formats/sa
 import { OnnxLoraError } from '../../../errors.ts';
 import type { Tensor } from '../../../runtime/tensor.ts';
 
-/** What tells a run from another: settings, data, base. A run goes on only from a checkpoint with the same. */
+/** Settings, data and base that identify a run. Only a run with the same identity resumes a checkpoint. */
 export type RunIdentity = Readonly<Record<string, string | number | boolean>>;
 
 /** The content of a checkpoint. */
 export interface Checkpoint {
-  /** Steps made. */
   readonly step: number;
   readonly identity: RunIdentity;
-  /** The adapter as it would be saved now; the folder is a PEFT folder too. */
+  /** The current adapter: the folder is also a PEFT folder. */
   readonly adapter: Adapter;
-  /** Tensors of the trainer's state: parameters, moments, averages. */
+  /** The trainer's tensors: parameters, moments, averages. */
   readonly tensors: ReadonlyMap<string, Tensor>;
-  /** All else that the run knows, as JSON. */
   readonly state: unknown;
-  /** The best adapter so far, where that is not the one above. */
+  /** The best adapter so far, if another. */
   readonly best?: Adapter | undefined;
-  /** Programs that wrote it. */
   readonly versions: Readonly<Record<string, string>>;
 }
 
@@ -34,15 +31,11 @@ const STATE_FILE = 'state.json';
 const TENSORS_FILE = 'training_state.safetensors';
 const BEST_FILE = 'best_adapter.safetensors';
 const FORMAT = 'onnx-lora checkpoint';
-/** The first had no digest of this file itself. */
+/** Version 1 had no digest of this file itself. */
 const VERSION = 2;
-/** Larger than any state.json. */
 const MAX_STATE_BYTES = 64 << 20;
 
-/**
- * The files of a checkpoint by name. Everything is copied before this returns for the first time, so that the run may go
- * on while they are written.
- */
+/** The files of a checkpoint by name. Copies everything before its first await, so that the run may continue. */
 export async function formatCheckpoint(checkpoint: Checkpoint): Promise<Record<string, Uint8Array | string>> {
   const { step, identity, adapter, tensors, state, best, versions } = checkpoint;
   const files: Record<string, Uint8Array | string> = {
@@ -70,10 +63,9 @@ const stateSchema = z.object({
 });
 
 /**
- * Reads a checkpoint and checks each of its files against the digests that were written with it.
+ * Reads a checkpoint and verifies the digests of its files. The caller knows the adapter's config.
  *
- * @param adapter gives the adapter of these tensors; the config is the run's
- * @throws OnnxLoraError `FILE_NOT_FOUND`, or `FILE_INVALID` for one that is incomplete or damaged
+ * @throws OnnxLoraError `FILE_NOT_FOUND`; `FILE_INVALID` for an incomplete or damaged one
  */
 export async function readCheckpoint(folder: string): Promise<
   Omit<Checkpoint, 'adapter' | 'best'> & {
@@ -83,7 +75,7 @@ export async function readCheckpoint(folder: string): Promise<
   const { files, ...described } = await readState(path.join(folder, STATE_FILE));
   const contents = new Map<string, Uint8Array>();
   for (const [name, digest] of Object.entries(files)) {
-    // Digests were written by us, but the file may be anybody's: no path leaves the folder.
+    // Untrusted, despite the digests: no path may leave the folder.
     if (name !== path.basename(name)) throw damaged(folder, `it lists "${name}", which is no plain file name`);
     const bytes = await readFile(path.join(folder, name)).catch((cause: Error) => {
       throw damaged(folder, `"${name}" cannot be read (${cause.message})`, cause);
@@ -134,7 +126,7 @@ function damaged(folder: string, reason: string, cause?: unknown): OnnxLoraError
   );
 }
 
-/** In another thread: hashing megabytes would hold this one up. */
+/** Hashes on another thread, not to block this one. */
 async function sha256(data: Uint8Array | string): Promise<string> {
   const digest = await webcrypto.subtle.digest('SHA-256', typeof data === 'string' ? Buffer.from(data) : data);
   return Buffer.from(digest).toString('hex');

@@ -1,4 +1,4 @@
-/** @file The folder of a run's checkpoints: `step-100`, `step-200` …, the latest few of them. */
+/** @file The folder of a run's latest checkpoints: `step-100`, `step-200` … */
 
 import { rmdirSync } from 'node:fs';
 import { readdir, rename, rm, stat } from 'node:fs/promises';
@@ -10,10 +10,10 @@ import { makeFolder, writeFailed } from '../../../files/atomicWriter.ts';
 import { type Checkpoint, formatCheckpoint, readCheckpoint } from './checkpoint.ts';
 
 const STEP = /^step-(\d+)$/;
-/** What a process that was killed while it wrote, or removed, a checkpoint leaves. */
+/** Left by a process that was killed while writing or removing a checkpoint. */
 const LEFTOVER = /^[.]step-\d+[.].*[.](tmp|old)$/;
 
-/** Writes checkpoints, each whole or not at all, and removes the oldest. */
+/** Writes checkpoints atomically and removes the oldest. */
 export class CheckpointFolder {
   readonly path: string;
   readonly #keep: number;
@@ -21,8 +21,8 @@ export class CheckpointFolder {
   #lock: FileLock | undefined;
 
   /**
-   * @param keep how many checkpoints stay
-   * @param write what puts files into a folder at once
+   * @param keep number of checkpoints to keep
+   * @param write writes a folder atomically
    */
   constructor(folder: string, keep: number, write: typeof writeFolderAtomic = writeFolderAtomic) {
     this.path = folder;
@@ -30,11 +30,7 @@ export class CheckpointFolder {
     this.#write = write;
   }
 
-  /**
-   * Takes the folder for this run, until {@link CheckpointFolder.release}.
-   *
-   * @throws OnnxLoraError `FILE_INVALID` where another run writes there, or nothing can be written
-   */
+  /** @throws OnnxLoraError `FILE_INVALID` if another run has locked the folder, or it is not writable */
   take(): void {
     let lock: FileLock | Holder;
     try {
@@ -52,22 +48,22 @@ export class CheckpointFolder {
     this.#lock = lock;
   }
 
-  /** Gives the folder back; one that is still empty goes. */
+  /** Unlocks the folder, and removes it if empty. */
   release(): void {
     this.#lock?.release();
     try {
       if (this.#lock) rmdirSync(this.path);
     } catch {
-      // There are checkpoints in it.
+      // Not empty.
     }
     this.#lock = undefined;
   }
 
   /**
-   * Removes what a killed process has left half written.
+   * Removes leftovers of killed processes.
    *
-   * @param after remove checkpoints of later steps too: they are damaged, or will be made again, and would count among
-   *   those that are kept
+   * @param after also removes checkpoints of later steps: they are damaged or will be rewritten, and would count as
+   *   kept
    */
   async clean(after: number): Promise<void> {
     const later = (await stepsIn(this.path)).filter((step) => step > after);
@@ -77,14 +73,14 @@ export class CheckpointFolder {
   }
 
   /**
-   * Writes a checkpoint, then removes those that are too old. The state is copied before this returns for the first time.
+   * Writes a checkpoint, then removes the oldest. Copies the state before its first await.
    *
-   * @throws OnnxLoraError `FILE_INVALID` when it cannot be written; earlier checkpoints are as they were
+   * @throws OnnxLoraError `FILE_INVALID` if it cannot be written; earlier checkpoints stay
    */
   async save(checkpoint: Checkpoint): Promise<string> {
     const folder = path.join(this.path, `step-${checkpoint.step}`);
     const files = await formatCheckpoint(checkpoint);
-    // One of the same step is there when a run was resumed from an older one.
+    // Exists if the run was resumed from an older checkpoint.
     await this.#remove(folder);
     await this.#write(folder, files);
     const steps = await stepsIn(this.path);
@@ -92,7 +88,7 @@ export class CheckpointFolder {
     return folder;
   }
 
-  /** Removes a checkpoint so that at no moment half of it is there under its name. */
+  /** Renames before removing, so that no partial checkpoint has a valid name. */
   async #remove(folder: string): Promise<void> {
     const aside = path.join(this.path, `.${path.basename(folder)}.${process.pid}.old`);
     try {
@@ -104,18 +100,17 @@ export class CheckpointFolder {
   }
 }
 
-/** A checkpoint that was found, and those newer that were passed over because they are damaged. */
+/** A checkpoint with the errors of newer, damaged ones that were skipped. */
 export interface FoundCheckpoint extends Awaited<ReturnType<typeof readCheckpoint>> {
   readonly folder: string;
   readonly passedOver: readonly string[];
 }
 
 /**
- * The latest complete checkpoint.
+ * The latest complete checkpoint; undefined if there is none at all.
  *
  * @param place a checkpoint, a folder of checkpoints, or the folder of a run that holds `checkpoints`
- * @returns undefined where there is none at all
- * @throws OnnxLoraError `FILE_INVALID` when there are some, but none is complete
+ * @throws OnnxLoraError `FILE_INVALID` if all are damaged
  */
 export async function latestCheckpoint(place: string): Promise<FoundCheckpoint | undefined> {
   const candidates = await checkpointsAt(place);
@@ -141,7 +136,7 @@ async function checkpointsAt(place: string): Promise<string[]> {
   return [];
 }
 
-/** Numbers of the checkpoints in a folder, the latest first. */
+/** Step numbers of a folder's checkpoints, latest first. */
 export async function stepsIn(folder: string): Promise<number[]> {
   const names = await readdir(folder).catch(() => []);
   return names

@@ -1,4 +1,4 @@
-/** @file Going on from a checkpoint: which one, whether it is of this run, and what to say where things are no longer the same. */
+/** @file Resuming: finds the checkpoint, compares its run, and warns of changes. */
 
 import path from 'node:path';
 import { type AdapterConfig, formatAdapterConfig } from '../../../adapter/formats/peftConfig.ts';
@@ -8,14 +8,14 @@ import { type CheckedOptions, type TrainOptions, trainOptionRows } from '../opti
 import type { RunIdentity } from './checkpoint.ts';
 import { type FoundCheckpoint, latestCheckpoint, stepsIn } from './checkpointFolder.ts';
 
-/** Keys of an adapter's config that say nothing about its numbers. */
+/** Keys of an adapter's config without influence on its numbers. */
 const names = new Set(['base_model_name_or_path', 'peft_version', 'task_type', 'inference_mode', 'revision']);
 
 /**
- * Everything that the numbers of a run depend on, as plain values. What is not plain becomes text, functions their source.
+ * All settings that determine a run's numbers, as plain values; others become JSON, functions their source.
  *
- * @param options those of the run: each is the entry of its name that its row in the table of options says it has
- * @param computed entries that are computed from options and data, some in place of an option's: `steps`, `groups`
+ * @param options each under the entry that its row in the options table names
+ * @param computed entries computed from options and data, such as `steps` and `groups`
  */
 export function identityOf(
   config: AdapterConfig,
@@ -38,16 +38,15 @@ function plain(value: unknown): string | number | boolean {
 }
 
 const rows = Object.entries(trainOptionRows) as [keyof TrainOptions, AnyOptionRow][];
-/** Options that may be others when a run goes on. */
+/** Options that may change on resuming. */
 const changeable = rows.filter(([, { onResume }]) => onResume === 'mayChange');
-/** Entries of the identity that show them. */
+/** Their entries in the identity. */
 const changeableEntries = new Set<string>(changeable.map(([name, { seenIn = name }]) => seenIn));
 
 /**
- * Refuses a checkpoint of another run.
+ * Rejects a checkpoint of another run. Returns permitted changes, such as `lr was 0.01 and is 0.001`.
  *
- * @returns what has changed that may, each as `lr was 0.01 and is 0.001`
- * @throws OnnxLoraError `CONFIG_INVALID`, naming what differs
+ * @throws OnnxLoraError `CONFIG_INVALID` with the differences
  */
 export function requireSameRun(folder: string, was: RunIdentity, is: RunIdentity): string[] {
   const different = [...new Set([...Object.keys(was), ...Object.keys(is)])].filter((key) => was[key] !== is[key]);
@@ -71,17 +70,17 @@ function short(digest: unknown): string {
   return typeof digest === 'string' ? digest.slice(0, 12) : 'nothing';
 }
 
-/** Long values, such as lists of modules, are cut. */
+/** Truncates long values, such as lists of modules. */
 function shown(value: string | number | boolean | undefined): string {
   const text = value === undefined ? 'not set' : String(value);
   return text.length > 80 ? `${text.slice(0, 77)}…` : text;
 }
 
 /**
- * The checkpoint that a run goes on from; undefined where it begins.
+ * The checkpoint to resume; undefined for a new run.
  *
- * @throws OnnxLoraError `CONFIG_INVALID` where no folder is named, `FILE_NOT_FOUND` for one without a checkpoint,
- *   `FILE_INVALID` for damaged ones
+ * @throws OnnxLoraError `CONFIG_INVALID` without a folder, `FILE_NOT_FOUND` without a checkpoint, `FILE_INVALID` for
+ *   damaged ones
  */
 export async function checkpointToResume({ resume, checkpoints }: TrainOptions): Promise<FoundCheckpoint | undefined> {
   if (resume === undefined || resume === false) return undefined;
@@ -100,7 +99,7 @@ export async function checkpointToResume({ resume, checkpoints }: TrainOptions):
   );
 }
 
-/** @throws OnnxLoraError `FILE_INVALID` for a folder that holds another run's checkpoints */
+/** @throws OnnxLoraError `FILE_INVALID` for a folder with another run's checkpoints */
 export async function requireNoOthers({ checkpoints }: TrainOptions, from: FoundCheckpoint | undefined): Promise<void> {
   if (!checkpoints || checkpoints.overwrite || (await stepsIn(checkpoints.folder)).length === 0) return;
   if (from && path.resolve(path.dirname(from.folder)) === path.resolve(checkpoints.folder)) return;
@@ -110,7 +109,7 @@ export async function requireNoOthers({ checkpoints }: TrainOptions, from: Found
   );
 }
 
-/** What has changed since the checkpoint: versions, settings, and later checkpoints that cannot be read. */
+/** Warnings about changes since the checkpoint: versions, settings, and unreadable later checkpoints. */
 export function warningsOf(
   from: FoundCheckpoint,
   versions: Readonly<Record<string, string>>,

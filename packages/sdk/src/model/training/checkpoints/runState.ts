@@ -1,4 +1,4 @@
-/** @file What a run has come to, and what of it a checkpoint keeps beside tensors. */
+/** @file The progress of a run, and its form in checkpoints. */
 
 import { z } from 'zod';
 import { OnnxLoraError } from '../../../errors.ts';
@@ -13,26 +13,25 @@ import { Objective, type ObjectiveState } from '../objective.ts';
 import { metricOf } from '../options/checked.ts';
 import type { CheckedOptions } from '../options/options.ts';
 
-/** Everything but tensors. */
+/** A run's state without tensors. */
 export interface RunState {
-  /** Where the sampler stood after the last batch that was used; null before the first. */
+  /** The sampler's state after the last used batch; null before the first. */
   readonly position: SamplerState | null;
-  /** Loss of the last step; null where there is none. */
+  /** Loss of the last step; null if none. */
   readonly loss: number | null;
   readonly seconds: number;
   readonly skippedSteps: number;
-  /** Examples that could not be loaded, each once. */
+  /** Distinct examples that could not be loaded. */
   readonly badExamples: readonly number[];
   readonly badLosses: BadLossState;
-  /** What the losses tell of a divergence. */
   readonly divergence?: SavedDivergence | undefined;
   readonly objective: ObjectiveState;
-  /** The last measurement, and the best: NaN is null. */
+  /** The last and the best measurement; NaN is null. */
   readonly measured?: { readonly step: number; readonly metrics: SavedMetrics } | undefined;
   readonly bestMetrics?: SavedMetrics | undefined;
-  /** In what the base computes, where that is not float32. */
+  /** The base's precision, if not float32. */
   readonly precision?: BasePrecision | undefined;
-  /** The trainer's own, which it checks itself. */
+  /** The trainer's state, validated by the trainer. */
   readonly trainer: unknown;
 }
 
@@ -45,7 +44,6 @@ function savedMetrics(metrics: Metrics): SavedMetrics {
   );
 }
 
-/** NaN is null in JSON. */
 type SavedDivergence = Omit<DivergenceState, 'found'> & {
   readonly found?: (Omit<Divergence, 'loss'> & { readonly loss: number | null }) | undefined;
 };
@@ -62,21 +60,19 @@ function metricsFrom(saved: SavedMetrics): Metrics {
   return Object.fromEntries(Object.entries(saved).map(([name, value]) => [name, value ?? NaN]));
 }
 
-/** What a run has come to: it goes on from what a checkpoint has of it. */
+/** The progress of a run, restored from a checkpoint if resumed. */
 export class RunProgress {
   readonly badLosses: BadLosses;
   readonly divergence: DivergenceWatch;
   readonly objective: Objective;
   readonly badExamples: Set<number>;
-  /** Steps made, the last one's loss, and how many were skipped. */
   step: number;
   loss: number;
   skippedSteps: number;
   position: SamplerState | null;
-  /** What was measured last, and at which step; and of the best. */
   measured: { readonly step: number; readonly metrics: Metrics } | undefined;
   bestMetrics: Metrics | undefined;
-  /** Seconds that earlier parts of the run took. */
+  /** Seconds before resuming. */
   readonly #secondsBefore: number;
 
   constructor(
@@ -96,12 +92,11 @@ export class RunProgress {
     if (state?.bestMetrics) this.bestMetrics = metricsFrom(state.bestMetrics);
   }
 
-  /** How long the whole run has taken, given what its latest part took. */
+  /** Total seconds, given those since resuming. */
   seconds(own: number): number {
     return this.#secondsBefore + own;
   }
 
-  /** As a checkpoint keeps it. */
   state(own: number, trainer: unknown): RunState {
     return {
       position: this.position,
@@ -147,7 +142,7 @@ const schema = z.object({
   trainer: z.unknown(),
 });
 
-/** @throws OnnxLoraError `FILE_INVALID` for what no run has written */
+/** @throws OnnxLoraError `FILE_INVALID` if invalid */
 export function parseRunState(folder: string, state: unknown): RunState {
   const { data, error } = schema.safeParse(state);
   if (data) return data;

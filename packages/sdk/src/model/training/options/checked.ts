@@ -1,4 +1,4 @@
-/** @file The options of a training, checked and with their defaults, before anything begins. */
+/** @file Checks the options of `train` and fills in defaults. */
 
 import { didYouMean, OnnxLoraError } from '../../../errors.ts';
 import type { Metrics } from '../../../statistics/measure.ts';
@@ -20,23 +20,23 @@ import { whole } from '../../../checks.ts';
 import type { AnyOptionRow, AnyOptionRows } from './optionRow.ts';
 import { type CheckedOptions, trainDefaults, type TrainOptions, trainOptionRows } from './options.ts';
 
-/** Refuses names that are no option, of `train` and of each option that is an object. */
+/** Rejects unknown names in the options of `train` and of each nested object. */
 const requireKnown: ReadonlyMap<string, (given: unknown) => void> = new Map(
   Object.entries({ train: { fields: trainOptionRows }, ...trainOptionRows } as AnyOptionRows).flatMap(
     ([name, { fields }]) => (fields ? [[name, knownOptions(name, fields as unknown as Known<unknown>)]] : []),
   ),
 );
 
-/** The metric that says which evaluation is the best; undefined for the task's own. */
+/** The metric for the best evaluation; undefined for the task's own. */
 export function metricOf({ metric }: TrainOptions): MetricChoice | undefined {
   return typeof metric === 'string' ? { name: metric } : metric;
 }
 
 /**
- * The options with their defaults, each checked against its row.
+ * Checks each option against its row and fills in defaults.
  *
- * @throws OnnxLoraError `CONFIG_INVALID` for an option that there is not, a value out of its bounds, or options that exclude each other;
- *   `PROVIDER_UNAVAILABLE`
+ * @throws OnnxLoraError `CONFIG_INVALID` for an unknown option, a value out of bounds, or options that exclude each
+ *   other; `PROVIDER_UNAVAILABLE`
  */
 export function checked<During extends Metrics>(
   given: TrainOptions<During>,
@@ -50,7 +50,7 @@ export function checked<During extends Metrics>(
   );
   const options = { ...trainDefaults, ...(defined(given) as TrainOptions<During>) };
   const { steps, from, lora, optimizer, schedule, warmupSteps } = options;
-  // None gives the adapter that the run begins with.
+  // Zero steps return the adapter in `from` unchanged.
   const isNone = steps === 0 && from !== undefined;
   checkRows(trainOptionRows, { ...options, ...(isNone && { steps: undefined }) });
   if (from !== undefined && lora !== undefined)
@@ -58,13 +58,13 @@ export function checked<During extends Metrics>(
       'CONFIG_INVALID',
       'from names the adapter to begin with, which says what is adapted and how, and lora says so too. Leave one of them out.',
     );
-  // Made again when they are needed; what is wrong with them is told now.
+  // Created only to throw early: training creates them again.
   optimizerOf(optimizer, registry);
   scheduleOf(schedule, { steps: steps || 1, warmup: warmupSteps });
   return options;
 }
 
-/** @throws OnnxLoraError `CONFIG_INVALID` for a value that its row does not take */
+/** @throws OnnxLoraError `CONFIG_INVALID` for a value that its row rejects */
 function checkRows(rows: AnyOptionRows, given: object, path: readonly string[] = []): void {
   for (const [name, row] of Object.entries(rows)) {
     const value = (given as Readonly<Record<string, unknown>>)[name];
@@ -91,7 +91,7 @@ function checkValue(path: readonly string[], row: AnyOptionRow, value: unknown):
   throw new OnnxLoraError('CONFIG_INVALID', `${name} ${told}, but it is ${shown}.${hint}`);
 }
 
-/** The groups of all options together: what is said in general first, what the user says last. */
+/** All parameter groups. Later ones override earlier ones, so the user's come last. */
 export function groupsOf({ weightDecay, loraPlusRatio, groups = [], lr }: CheckedOptions): ParameterGroup[] {
   return [
     ...(weightDecay === undefined ? [] : [{ match: () => true, weightDecay }]),
@@ -101,7 +101,7 @@ export function groupsOf({ weightDecay, loraPlusRatio, groups = [], lr }: Checke
   ];
 }
 
-/** What stands around the optimizer's step: the transformations of the options, in the order of their rows. */
+/** The transformations around the optimizer's step, in the order of the rows. */
 export function transformationsOf(options: CheckedOptions): Transformation[] {
   return Object.entries(trainOptionRows).flatMap(([name, { transformation }]) => {
     const value = options[name as keyof CheckedOptions];
@@ -109,7 +109,7 @@ export function transformationsOf(options: CheckedOptions): Transformation[] {
   });
 }
 
-/** Steps from one evaluation to the next; undefined where there are none. */
+/** Steps between evaluations; undefined without evaluation. */
 export function evaluationSteps(
   { evaluateEvery, earlyStopping, loadBest }: TrainOptions,
   data: PreparedTask,
@@ -126,7 +126,7 @@ export function evaluationSteps(
   return every === 'epoch' ? Math.max(1, Math.round(data.train.length / perStep)) : whole('evaluateEvery', every);
 }
 
-/** @throws OnnxLoraError `PLUGIN_INVALID` for an object without the functions of an optimizer */
+/** @throws OnnxLoraError `PLUGIN_INVALID` if functions of an optimizer are missing */
 function requireOptimizer(optimizer: Optimizer): Optimizer {
   const given = optimizer as unknown as Readonly<Record<string, unknown>>;
   const missing = ['init', 'update'].filter((each) => typeof given[each] !== 'function');
@@ -138,8 +138,8 @@ function requireOptimizer(optimizer: Optimizer): Optimizer {
 }
 
 /**
- * @throws OnnxLoraError `CONFIG_INVALID` for a name that nobody brings, and for settings that cannot be; `PLUGIN_INVALID` for
- *   an optimizer without the functions of one
+ * @throws OnnxLoraError `CONFIG_INVALID` for an unknown name or invalid settings; `PLUGIN_INVALID` for an object that
+ *   is no optimizer
  */
 export function optimizerOf(
   given: NonNullable<TrainOptions['optimizer']>,

@@ -1,23 +1,26 @@
-/** @file Whether a run keeps what its frozen layers give for each example, and how much of it. */
+/** @file Decides whether to cache the outputs of frozen layers per example, and how much. */
 
 import { totalmem } from 'node:os';
 import type { Dataset } from '../../../plugin/dataset.ts';
 import type { PrefixOptions } from '../../../train/prefix/prefixOptions.ts';
 
 /**
- * What a run keeps of the layers below the lowest trained one. `auto` keeps up to 2 GiB in memory, or a quarter of the
- * machine's where that is less; of examples of many lengths only where it is half of the forward pass.
+ * Cache of the frozen layers' outputs per example. `auto` keeps up to 2 GiB in memory, or a quarter of the machine's if
+ * less; for examples of varying lengths only if it saves half of the forward pass.
  */
 export type CachePrefix = 'auto' | false | { readonly bytes: number; readonly folder?: string };
 
 const MOST_BYTES = 2 * 2 ** 30;
-/** Where examples have many lengths: a graph beyond a prefix is for one length, and one for all lengths saves more than less of it does. */
+/**
+ * For varying lengths, where each cached length needs a static graph, and one dynamic graph saves more than a short
+ * prefix.
+ */
 const LEAST_SHARE_OF_LENGTHS = 0.5;
 
 /**
- * The settings of the trainer, or the reason why nothing is kept.
+ * The prefix options of the trainer, or the reason for no cache.
  *
- * @param reads how many examples the whole run reads
+ * @param reads examples that the whole run reads
  */
 export function keptPrefix(wanted: CachePrefix, data: Dataset<unknown>, reads: number): PrefixOptions | string {
   if (wanted === false) return 'cachePrefix is false';

@@ -1,4 +1,4 @@
-/** @file The options that say how an adapter learns: each with its type for programs, and its row. */
+/** @file Learning options of `train`: types and rows. */
 
 import { z } from 'zod';
 import { clip, type ClipOptions } from '../../../train/clip.ts';
@@ -11,9 +11,9 @@ import { MAX_SEED } from '../../../checks.ts';
 import { nameSuchAs, type OptionRows } from './optionRow.ts';
 import type { Sampling } from './sampling.ts';
 
-/** An optimizer of a plugin, with its settings. */
+/** A plugin's optimizer with its settings. */
 export interface NamedOptimizer {
-  /** The name under which the plugin brings it. */
+  /** The plugin's name for it. */
   readonly name: string;
   readonly [setting: string]: unknown;
 }
@@ -22,52 +22,50 @@ export interface NamedOptimizer {
 export interface LearningOptions {
   /** Optimizer steps; by default those of `epochs`. */
   readonly steps?: number;
-  /** Passes over the data; 3 by default, and only without `steps`. */
+  /** Passes over the data, unless `steps` is set; 3 by default. */
   readonly epochs?: number;
   /**
-   * Ends the run after this step as `stop()` would; learning rates stay those of the whole run, which can go on from its
-   * checkpoint. Below 1: this part of all steps, rounded up.
+   * Ends the run after this step, like `stop()`; learning rates stay those of the whole run. Below 1: a fraction of all
+   * steps.
    */
   readonly stopAfter?: number;
-  /** Examples per batch; 32 by default, or all when there are fewer. */
+  /** Examples per batch; 32 by default, or all if there are fewer. */
   readonly batchSize?: number;
-  /** Batches whose gradients are averaged for one step; 1 by default. */
+  /** Batches whose gradients are averaged for a step; 1 by default. */
   readonly accumulationSteps?: number;
   /**
-   * Which examples an epoch is made of: each once (`uniform`, the default); as many of every class, where the task has classes
-   * (`balanced`); each once, and together with others of about its length, where the task knows lengths (`length`), so that
-   * little of a batch is padding; or each as often as a weight of yours says, one per example. An epoch has the same length in
-   * all cases.
+   * How an epoch of fixed length draws examples: each once (`uniform`, the default), every class equally often
+   * (`balanced`), each once in batches of similar length (`length`), or by a weight per example.
    */
   readonly sampling?: Sampling;
   /**
-   * With `sampling: 'length'`: how long a batch may be in all, padding included, in the unit of the task's lengths, such as 4096
-   * tokens. Batches of short examples then have more of them, up to `batchSize`, and all steps need about the same memory.
+   * With `sampling: 'length'`, the maximum length of a batch including padding, in the task's unit, such as 4096
+   * tokens: batches of short examples hold more of them, up to `batchSize`.
    */
   readonly batchLength?: number;
-  /** Seeds the initial weights and the order of examples; 0 by default. */
+  /** Seed of the initial weights and the order of examples; 0 by default. */
   readonly seed?: number;
-  /** Highest learning rate; 1e-3 by default. */
+  /** Peak learning rate; 1e-3 by default. */
   readonly lr?: number;
-  /** By name, with settings, or one of your own; AdamW by default. Plugins may bring more names. */
+  /** A name, alone or with settings, or an optimizer object; AdamW by default. Plugins may add names. */
   readonly optimizer?: OptimizerName | OptimizerOptions | NamedOptimizer | Optimizer | (string & {});
-  /** How the learning rate changes; `linear` to 0 by default. */
+  /** Learning rate schedule; `linear` decay to 0 by default. */
   readonly schedule?: ScheduleName | ScheduleOptions;
-  /** Steps over which the learning rate first rises; 0 by default. Below 1: the part of the run's steps. */
+  /** Warmup steps; 0 by default. Below 1: this fraction of all steps. */
   readonly warmupSteps?: number;
-  /** Weight decay of all but biases and norms; the optimizer's own by default, which is 0.01 for AdamW. */
+  /** Weight decay of all parameters but biases and norms; by default the optimizer's own, 0.01 for AdamW. */
   readonly weightDecay?: number;
-  /** Parameters that learn at another rate or decay otherwise. Later groups override earlier ones. */
+  /** Parameter groups with their own learning rate or weight decay. Later groups override earlier ones. */
   readonly groups?: readonly ParameterGroup[];
-  /** LoRA+: how many times faster lora_B learns than lora_A. */
+  /** LoRA+: the ratio of the learning rates of lora_B and lora_A. */
   readonly loraPlusRatio?: number;
-  /** Bounds the gradients: all together by their norm, or each number. */
+  /** Gradient clipping by global norm or by value. */
   readonly clip?: ClipOptions;
-  /** Keep an average of the parameters over the last steps, which is then evaluated and saved. */
+  /** Averages the parameters over steps (EMA); the average is evaluated and saved. */
   readonly ema?: boolean | EmaOptions;
 }
 
-/** The options among them that always have a value. */
+/** The options that have a default. */
 export type DefaultedLearning =
   | 'epochs'
   | 'batchSize'
@@ -80,7 +78,6 @@ export type DefaultedLearning =
   | 'warmupSteps'
   | 'ema';
 
-/** Their rows. */
 // prettier-ignore
 export const learningRows: OptionRows<LearningOptions, DefaultedLearning> = {
   steps: { kind: 'number', whole: true, min: 1, onResume: 'mayChange', group: 'Steps and batches', description: 'optimizer steps; overrides --epochs' },

@@ -1,4 +1,4 @@
-/** @file All options of `train`: their type, their table, and what each is where nobody says otherwise. */
+/** @file All options of `train`: type, table and defaults. */
 
 import type { Metrics } from '../../../statistics/measure.ts';
 import { type DefaultedLearning, type LearningOptions, learningRows } from './learningOptions.ts';
@@ -8,19 +8,16 @@ import { type DefaultedRun, type TrainingRunOptions, runRows } from './runOption
 /** Options of `train`. */
 export interface TrainOptions<During extends Metrics = Metrics> extends LearningOptions, TrainingRunOptions<During> {}
 
-/**
- * A row for each option. The check of options, their defaults, the identity of a run, the flags of the command line, its
- * settings files, help and reference are made from it.
- */
+/** A row per option: the source of checks, defaults, a run's identity, flags, settings files, help and reference. */
 export const trainOptionRows: Readonly<Record<keyof TrainOptions, AnyOptionRows[string]>> = {
   ...learningRows,
   ...runRows,
 };
 
-/** The options of `train` that always have a value. */
+/** The options of `train` that have a default. */
 export type TrainDefaults = Required<Pick<TrainOptions, DefaultedLearning | DefaultedRun>>;
 
-/** What a run does where nobody says otherwise. */
+/** The default values. */
 export const trainDefaults: TrainDefaults = Object.fromEntries(
   Object.entries(trainOptionRows).flatMap(([name, row]) => (row.default === undefined ? [] : [[name, row.default]])),
 ) as unknown as TrainDefaults;

@@ -1,4 +1,4 @@
-/** @file The options that say what is trained, measured and kept, and where: each with its type for programs, and its row. */
+/** @file Options of `train` for data, evaluation, checkpoints and hardware: types and rows. */
 
 import { z } from 'zod';
 import type { Adapter } from '../../../adapter/adapter.ts';
@@ -15,99 +15,89 @@ import type { EarlyStopping } from '../objective.ts';
 import type { CachePrefix } from './keptPrefix.ts';
 import { nameSuchAs, type OptionRows } from './optionRow.ts';
 
-/** Where and how often a run saves all that it needs to go on. */
+/** When and where a run saves checkpoints. */
 export interface CheckpointOptions {
-  /** Gets a folder `step-N` per checkpoint. */
+  /** Folder of the checkpoints `step-N`. */
   readonly folder: string;
-  /** Steps from one checkpoint to the next; 100 by default. */
+  /** Steps between checkpoints; 100 by default. */
   readonly every?: number;
-  /** How many stay; 3 by default. */
+  /** Number of checkpoints to keep; 3 by default. */
   readonly keep?: number;
-  /** Remove an earlier run's checkpoints from the folder, once everything else is ready; false by default. */
+  /** Removes an earlier run's checkpoints from the folder, once everything else is ready; false by default. */
   readonly overwrite?: boolean;
 }
 
-/** Checkpoints of a run, where nobody says otherwise. */
+/** Default checkpoint settings. */
 export const checkpointDefaults = { every: 100, keep: 3 } as const;
 
-/** Data, measurements, checkpoints and the machine. */
+/** Data, evaluation, checkpoints and hardware. */
 export interface TrainingRunOptions<During extends Metrics = Metrics> extends Pick<
   RunnableOptions,
   'provider' | 'threads'
 > {
-  /** What is learned, and from which data. */
+  /** The task with its data. */
   readonly task: Task<unknown, Metrics, During>;
-  /** The adapter to train; what the model's family recommends by default. */
+  /** The adapter to train; by default as the model's family recommends. */
   readonly lora?: LoraOptions;
   /**
-   * An adapter to begin with, in place of `lora`: a run trains on from its numbers, with its modules, ranks, alphas and head,
-   * and with a fresh optimizer. What `loadAdapter` takes, or an adapter. No step at all gives it back as it was. Where the data
-   * have other labels than the adapter, its head begins anew, which a warning tells.
+   * An adapter to start from, in place of `lora`: an adapter, or what `loadAdapter` takes. Keeps its values, modules,
+   * ranks, alphas and head, with a fresh optimizer; zero steps return it unchanged. If the data have other labels, its
+   * head starts afresh, with a warning.
    *
    * @example
    * const run = await train(model, { task, from: 'runs/photos', lr: 1e-4, epochs: 1 });
    */
   readonly from?: Adapter | string;
-  /** Batches that an initialisation may look at, where `lora.initLoraWeights` is one that does; 8 by default. */
+  /** Batches for initialisations from data (`lora.initLoraWeights`); 8 by default. */
   readonly initBatches?: number;
-  /**
-   * Measures the held-out data every so many steps, or after each `epoch`, and at the end. Nothing is measured without, unless
-   * an option needs it.
-   */
+  /** Evaluates every so many steps or each `epoch`, and at the end; by default only if another option needs it. */
   readonly evaluateEvery?: number | 'epoch';
-  /** The metric by which evaluations are compared; the first that the task gives by default. */
+  /** The metric to compare evaluations by; by default the task's first. */
   readonly metric?: string | MetricChoice;
-  /** Ends the run when evaluations stop getting better. */
+  /** Ends the run when evaluations stop improving. */
   readonly earlyStopping?: EarlyStopping;
-  /** Give the adapter of the best evaluation, not the last one; false by default. */
+  /** Returns the adapter of the best evaluation instead of the last; false by default. */
   readonly loadBest?: boolean;
-  /** Saves checkpoints from which a run can go on. */
+  /** Saves checkpoints to resume from. */
   readonly checkpoints?: CheckpointOptions;
   /**
-   * Go on from the latest complete checkpoint: of this folder (a checkpoint, a folder of checkpoints, or a folder that holds
-   * `checkpoints`), or with `true` of `checkpoints.folder` if there is one there yet. The run ends as if it had never been
-   * interrupted, bit for bit on the same machine and provider. Options that a run may change from that step on are in the
-   * reference of settings; a warning tells what has changed.
+   * Resumes from the latest complete checkpoint of a folder (a checkpoint, a folder of checkpoints, or one that
+   * contains `checkpoints`), or with `true` from `checkpoints.folder`, if it has one. On the same machine and provider
+   * the result is bit-identical to an uninterrupted run. The reference of settings lists the options that may change; a
+   * warning names changes.
    */
   readonly resume?: string | boolean;
-  /** What becomes of a batch whose loss or gradient is NaN or infinite; `stop` by default. */
+  /** On a batch whose loss or gradient is not finite: `stop` by default. */
   readonly onBadLoss?: BadLossPolicy;
-  /** So many such batches in a row end the run, whatever `onBadLoss` says; 10 by default. */
+  /** This many such batches in a row end the run, whatever `onBadLoss` is; 10 by default. */
   readonly maxBadLosses?: number;
-  /**
-   * What becomes of an example that cannot be loaded: `fail` ends the run (the default), `skip` leaves it out; others of its
-   * batch take its place.
-   */
+  /** For an example that cannot be loaded: `fail` ends the run (the default), `skip` fills its place from the batch. */
   readonly onBadSample?: BadSamplePolicy;
-  /** Batches that load while a step computes; 2 by default. Their examples load at the same time. */
+  /** Batches to load during a step; 2 by default. Their examples load concurrently. */
   readonly prefetch?: number;
   /**
-   * Bytes that forward values may take while they wait for their gradients. With fewer than all of them need, some are
-   * computed again, and a step takes up to a third longer. `auto`, the default, keeps all but the scores of attention over
-   * long sequences.
+   * Bytes of forward values kept for the backward pass; others are recomputed, which slows a step by up to a third.
+   * `auto`, the default, recomputes only attention scores over long sequences.
    */
   readonly memory?: Memory;
   /**
-   * Runs layers below the lowest trained one once for each example, and keeps what they give: in memory by default, or in a
-   * file of `folder`, up to `bytes`. It needs data whose examples never change (`isDeterministic`). Losses are the same but
-   * for rounding.
+   * Caches the outputs of the layers below the lowest trained one per example, in memory or a file of `folder`, up to
+   * `bytes`. Needs deterministic examples (`isDeterministic`). Losses match up to rounding.
    */
   readonly cachePrefix?: CachePrefix;
-  /** Told of the examples that are done, and of all, while the task computes what it needs of each before the first step. */
+  /** Called with the examples done and the total, during a task's computations before the first step. */
   readonly onBegin?: (done: number, total: number) => void;
   /**
-   * Cancels the run, as signals do elsewhere: `done` and the iteration reject with `CANCELLED`, whose `cause` is the signal's
-   * reason, after the step under way, which cannot be interrupted. With `checkpoints` the run can go on from there, and
-   * `run.adapter` is what was trained. To end a run early and be given its adapter, call `run.stop()`.
+   * Cancels the run after the current step: `done` and the iteration reject with `CANCELLED`, the signal's reason as
+   * `cause`. The run can be resumed from `checkpoints`. To end early with a result, call `run.stop()`.
    */
   readonly signal?: AbortSignal;
 }
 
-/** The options among them that always have a value. */
+/** The options that have a default. */
 export type DefaultedRun =
   'initBatches' | 'loadBest' | 'onBadLoss' | 'maxBadLosses' | 'onBadSample' | 'prefetch' | 'memory' | 'cachePrefix';
 
-/** Their rows. */
 // prettier-ignore
 export const runRows: OptionRows<TrainingRunOptions, DefaultedRun> = {
   task: { onResume: 'fixed' },

@@ -1,4 +1,4 @@
-/** @file How often examples are drawn, and which together: what the user says, as what the sampler takes. */
+/** @file Translates the `sampling` option to the sampler's order. */
 
 import { createHash } from 'node:crypto';
 import { OnnxLoraError } from '../../../errors.ts';
@@ -7,15 +7,14 @@ import { type OrderOptions, ShuffledBatches } from '../../../train/sampling/samp
 import { checkedWeights } from '../../../train/sampling/orders.ts';
 
 /**
- * Each example once in an epoch; as many of every class; each once, and batches of examples of about one length; or as often as
- * weights say, one per example.
+ * Each example once, every class equally often, each once in batches of similar length, or by weights, one per example.
  */
 export type Sampling = 'uniform' | 'balanced' | 'length' | readonly number[];
 
 /**
- * What the sampler goes by.
+ * Resolves `sampling` for a dataset.
  *
- * @throws OnnxLoraError `CONFIG_INVALID` for weights that cannot be, or a task that has no classes or lengths
+ * @throws OnnxLoraError `CONFIG_INVALID` for invalid weights, and for a task without the classes or lengths needed
  */
 export function samplingOrder(
   sampling: Sampling | undefined,
@@ -48,7 +47,7 @@ export function samplingOrder(
   );
 }
 
-/** A short text that differs between ways to sample; undefined where nothing is said. */
+/** A short digest of the order; undefined for `uniform`. */
 export function digestOfOrder({ weights, lengths, batchLength }: OrderOptions): string | undefined {
   const numbers = weights ?? lengths;
   if (!numbers) return undefined;
@@ -56,7 +55,7 @@ export function digestOfOrder({ weights, lengths, batchLength }: OrderOptions): 
   return weights ? digest : `length ${digest}${batchLength === undefined ? '' : ` ${batchLength}`}`;
 }
 
-/** Examples in a batch, on average over the first epoch: as many as batches have, where these are all of one size. */
+/** Mean number of examples per batch over the first epoch. */
 export function meanBatchSize(length: number, batchSize: number, seed: number, order: OrderOptions): number {
   if (order.batchLength === undefined) return batchSize;
   const sampler = new ShuffledBatches(length, batchSize, seed, order);

@@ -1,4 +1,4 @@
-/** @file The third phase of a training: builds the graph for the first batch, and what stands around its steps. */
+/** @file Phase 3 of training: builds the graph for the first batch, and everything around the steps. */
 
 import { Adapter } from '../../../adapter/adapter.ts';
 import type { BasePrecision } from '../../../ops/precision/precision.ts';
@@ -27,35 +27,33 @@ import { finished } from './finished.ts';
 import type { Planned } from './plan.ts';
 import type { Prepared } from './prepare.ts';
 
-/** What makes the steps of a run, and what it leaves. */
+/** Result of the phase. */
 export interface Compiled {
   readonly trainer: Trainer;
   readonly queue: BatchQueue;
   /** The learning rate of a step, counted from 0. */
   readonly rate: (step: number) => number;
-  /** Undefined where nothing is measured during the run. */
+  /** Undefined without evaluation during the run. */
   readonly evaluator: Evaluator | undefined;
   readonly checkpoints: CheckpointFolder | undefined;
-  /** In what the base computes, where that is not float32. */
   readonly precision: BasePrecision | undefined;
   readonly versions: Readonly<Record<string, string>>;
   readonly provider: ConcreteProvider;
   readonly trainableParameters: number;
   readonly prefix: PrefixReport;
   readonly makeAdapter: () => Adapter;
-  /** Adds what is learned from the finished adapter. */
+  /** Lets the task learn from the finished adapter. */
   readonly finish: ((adapter: Adapter) => Promise<Adapter>) | undefined;
   readonly reportProvider: () => Promise<ProviderReport>;
-  /** The best adapter up to the checkpoint that the run goes on from. */
+  /** The best adapter up to the resumed checkpoint. */
   readonly best: Adapter | undefined;
-  /** What there is to say before the first step. */
   readonly warnings: readonly string[];
 }
 
 /**
- * Loads the first batch, builds the graph and its sessions, and takes over the state of a checkpoint.
+ * Loads the first batch, builds the graph and its sessions, and restores the state of a checkpoint.
  *
- * @throws OnnxLoraError as `train`; nothing stays open then
+ * @throws OnnxLoraError as `train`, with all resources released
  */
 export async function compile(prepared: Prepared, planned: Planned): Promise<Compiled> {
   const { options, data, whole, shaped, from, session, order, batchSize, perBatch, steps, evaluateEvery } = prepared;
@@ -63,7 +61,7 @@ export async function compile(prepared: Prepared, planned: Planned): Promise<Com
   const { lr, seed, onBadSample } = options;
   const { length } = data.train;
   const prefix = keptPrefix(options.cachePrefix, data.train, Math.round(steps * perBatch * options.accumulationSteps));
-  // Not the random numbers of the first values: as many of those are drawn as there are parameters.
+  // A separate random generator from the initial values', whose number of draws varies with the parameters.
   const sampler = state?.position
     ? ShuffledBatches.at(state.position, length, batchSize, order)
     : new ShuffledBatches(length, batchSize, seed, order);
@@ -71,7 +69,7 @@ export async function compile(prepared: Prepared, planned: Planned): Promise<Com
     data,
     sampler,
     ahead: options.prefetch,
-    // One at least: the graph is built for the shapes of a batch.
+    // At least one: the graph is built for the shapes of a batch.
     batches: options.accumulationSteps * Math.max(1, steps - (from?.step ?? 0)),
     onBadSample,
   });
@@ -119,7 +117,7 @@ export async function compile(prepared: Prepared, planned: Planned): Promise<Com
     if (from) trainer.load({ tensors: from.tensors, json: state!.trainer });
     await evaluator?.prepare(makeAdapter());
     checkpoints?.take();
-    // Without one to go on from there are others only if they are to be replaced.
+    // For a new run, other checkpoints exist only if they are to be overwritten.
     await checkpoints?.clean(from?.step ?? -1);
     const versions = { node: process.versions.node, onnxruntime: ortVersion(), provider };
     const best = from?.bestTensors;

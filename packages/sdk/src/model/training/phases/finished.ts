@@ -1,4 +1,4 @@
-/** @file What a task learns from the finished adapter. */
+/** @file Lets a task learn from the finished adapter. */
 
 import type { Adapter } from '../../../adapter/adapter.ts';
 import type { AdapterSession } from '../../../adapter/serving/session.ts';
@@ -8,17 +8,17 @@ import { withNotes } from '../../head/forAdapter.ts';
 import type { Model } from '../../loaded/model.ts';
 import type { EvaluatorRequest } from '../evaluator.ts';
 
-/** What {@link finished} needs: `model` runs batches, and `whole` is the one that the adapter serves. */
+/** `model` runs batches; `whole` is the model that the adapter serves. */
 interface Finishing extends Pick<EvaluatorRequest, 'model' | 'data' | 'batchSize' | 'session'> {
   readonly whole: Model;
 }
 
-/** The adapter with what the task learns from the finished one. */
+/** Adds what the task learns to the adapter's notes. */
 export async function finished(
   adapter: Adapter,
   { model, whole, data, batchSize, session: options }: Finishing,
 ): Promise<Adapter> {
-  // Loaded when the task asks for the first time.
+  // Created when the task first asks.
   let session: Promise<AdapterSession> | undefined;
   const run: ReportRequest['run'] = async (inputs, which) => {
     session ??= model.session({ ...options, adapters: { adapted: adapter }, allowBaseMismatch: true });

@@ -1,4 +1,4 @@
-/** @file The second phase of a training: plans the adapter, finds its first values, and holds the run against its checkpoint. */
+/** @file Phase 2 of training: plans and initialises the adapter, and compares the run with its checkpoint. */
 
 import { createHash } from 'node:crypto';
 import type { Adapter } from '../../../adapter/adapter.ts';
@@ -18,32 +18,26 @@ import { groupsOf } from '../options/checked.ts';
 import { digestOfOrder } from '../options/sampling.ts';
 import type { Prepared } from './prepare.ts';
 
-/** The adapter and the identity of a run. */
+/** Result of the phase. */
 export interface Planned {
   readonly initial: Initialised & Partial<Continued>;
-  /** Whether the adapter begins with what quantisation lost of the base. */
+  /** True if the adapter starts with the base's quantisation error (LoftQ). */
   readonly hasLost: boolean;
-  /** The digest of the base's weights. */
   readonly base: string;
   readonly groups: readonly ParameterGroup[];
   readonly identity: RunIdentity;
-  /** What the checkpoint holds of the run. */
   readonly state: RunState | undefined;
-  /** Settings that are others than at the checkpoint. */
+  /** Settings that differ from the checkpoint's. */
   readonly changes: readonly string[];
   readonly warnings: readonly string[];
 }
 
-/**
- * Plans a run.
- *
- * @throws OnnxLoraError as `train`
- */
+/** @throws OnnxLoraError as `train` */
 export async function plan(prepared: Prepared): Promise<Planned> {
   const { options, data, shaped, early, begun, from, session, order, batchSize, steps, evaluateEvery } = prepared;
   const { headModules, options: { lora, seed, task } } = prepared; // prettier-ignore
   const continued = begun && (await continueFrom(shaped, begun, headModules));
-  // Nothing has changed since targets were checked, where the task has neither a head nor sizes of its own.
+  // The early plan still holds if the task added neither a head nor input sizes.
   const isSame = early?.model === shaped && headModules.length === 0;
   const planned = continued ? undefined : isSame ? early.planned : planAdapter(shaped, withHead(lora, headModules));
   const request = { model: shaped, data, session, seed, batches: options.initBatches, batchSize };
@@ -81,7 +75,6 @@ export async function plan(prepared: Prepared): Promise<Planned> {
   };
 }
 
-/** The options with the new head among the modules that are trained in full. */
 function withHead(lora: LoraOptions = {}, modules: readonly string[]): LoraOptions {
   if (modules.length === 0) return lora;
   const saved = lora.modulesToSave ?? [];
@@ -89,13 +82,12 @@ function withHead(lora: LoraOptions = {}, modules: readonly string[]): LoraOptio
   return { ...lora, modulesToSave: [...saved, ...modules.filter((path) => !isSaved(path))] };
 }
 
-/** The warning for an adapter whose head cannot be trained on. */
 function newHeadOf({ notes: { labels } }: Adapter, modules: readonly string[]): string {
   const had = labels ? `${labels.slice(0, 5).join(', ')}${labels.length > 5 ? ', …' : ''}` : 'others, or none';
   return `The labels are not those of the adapter that the run begins with (${had}): ${modules.join(', ')} begins anew.`;
 }
 
-/** A digest of first values that the graph holds as constants, or begins with, so that a run that goes on has the same. */
+/** Digest of the initial values that are constants or starting points, so that a resumed run has the same. */
 function digestOf({ plan }: Initialised): string {
   const hash = createHash('sha256');
   for (const { path, start } of plan) if (start) hash.update(path).update(start.lora_A).update(start.lora_B);
@@ -108,7 +100,7 @@ function requireTrained({ plan, config }: Initialised): void {
   throw new OnnxLoraError('CONFIG_INVALID', `The adapter has nothing to train: all that its ${config.peftType} has is frozen. Train another tuner, or a head beside it (modulesToSave).`); // prettier-ignore
 }
 
-/** @throws OnnxLoraError `DATA_INVALID` for a tuner that looks at held-out examples where there are none */
+/** @throws OnnxLoraError `DATA_INVALID` if a tuner needs held-out examples and there are none */
 function requireHeldOut(plan: AdapterPlan, { validation }: PreparedTask): void {
   const reviewer = hookedTunings(plan).find(({ hooks }) => 'review' in hooks);
   if (!reviewer || (validation && validation.length > 0)) return;

@@ -1,4 +1,4 @@
-/** @file The first phase of a training: reads what the options name, and finds how long the run is. */
+/** @file Phase 1 of training: opens the data, adapter and checkpoint, and determines the length of the run. */
 
 import type { Adapter } from '../../../adapter/adapter.ts';
 import { OnnxLoraError } from '../../../errors.ts';
@@ -22,36 +22,33 @@ import { evaluationSteps, metricOf } from '../options/checked.ts';
 import type { CheckedOptions } from '../options/options.ts';
 import { meanBatchSize, samplingOrder } from '../options/sampling.ts';
 
-/** Everything that a run reads before its adapter is planned. */
+/** Result of the phase. */
 export interface Prepared {
   readonly options: CheckedOptions;
   readonly data: PreparedTask;
   /** The model that the adapter serves, with the task's head. */
   readonly whole: Model;
-  /** The same model with the sizes of the data's inputs, which is trained. */
+  /** The model to train: `whole` with the data's input sizes. */
   readonly shaped: Model;
-  /** Modules of the head that the task brings; none without one. */
+  /** Modules of the task's head, if any. */
   readonly headModules: readonly string[];
-  /** The plan that `lora` gives for the model as it was handed in; undefined for a run that begins with an adapter. */
+  /** The plan of `lora` for the given model; undefined if the run starts from an adapter. */
   readonly early: { readonly model: Model; readonly planned: PlannedAdapter } | undefined;
-  /** The adapter that the run begins with. */
   readonly begun: Adapter | undefined;
-  /** The checkpoint that the run goes on from. */
   readonly from: FoundCheckpoint | undefined;
   readonly session: SessionOptions;
   readonly order: OrderOptions;
-  /** The most examples in a batch, and their number on average. */
   readonly batchSize: number;
   readonly perBatch: number;
   readonly steps: number;
-  /** Steps from one evaluation to the next; undefined where there are none. */
+  /** Steps between evaluations; undefined without evaluation. */
   readonly evaluateEvery: number | undefined;
 }
 
 /**
  * Opens adapter, checkpoint and data, attaches the head, and lets the task begin.
  *
- * @throws OnnxLoraError as `train`; mistakes in targets are told before data are read
+ * @throws OnnxLoraError as `train`; for wrong targets before reading data
  */
 export async function prepare(given: Model, options: CheckedOptions): Promise<Prepared> {
   const { seed, batchSize: most, onBadSample } = options;
@@ -65,7 +62,7 @@ export async function prepare(given: Model, options: CheckedOptions): Promise<Pr
   const data = await guardedTask(options.task).prepare(own);
   requireExamples(data);
   requireMetric(metricOf(options), () => data.metrics().result());
-  // A run that goes on has the values of its head.
+  // A resumed run has its head's values in the checkpoint.
   const values = from ? undefined : await probedHead(own, data, { session, batchSize: most, onBadSample });
   const headed = data.head && attachHead(own, data.head, defined({ seed, values }));
   const whole = headed?.model ?? own;
@@ -99,11 +96,7 @@ export async function prepare(given: Model, options: CheckedOptions): Promise<Pr
   };
 }
 
-/**
- * Checks that there is something to train on.
- *
- * @throws OnnxLoraError `DATA_INVALID`
- */
+/** @throws OnnxLoraError `DATA_INVALID` without training examples */
 export function requireExamples({ train: { length }, validation }: PreparedTask): void {
   if (length > 0) return;
   throw new OnnxLoraError(
