@@ -1,4 +1,4 @@
-/** @file An adapter as PEFT has it: a config and tensors under PEFT's own names. */
+/** @file `Adapter`: PEFT's config and tensors of an adapter. */
 
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -13,40 +13,39 @@ import { formatSafetensors } from './formats/safetensors.ts';
 import { formatShards, INDEX_FILE, SHARD_NAME } from './storage/shardedWeights.ts';
 import { PEFT_PREFIX } from './formats/tensorNames.ts';
 
-/** Key of the safetensors metadata under which the digest of the base's weights is kept; PEFT ignores it. */
+/** Metadata key of the base's digest, which PEFT ignores. */
 export const BASE_DIGEST = 'onnx_lora.base_sha256';
 
 /** File names of a PEFT folder. */
 export const CONFIG_FILE = 'adapter_config.json';
 export const WEIGHTS_FILE = 'adapter_model.safetensors';
 
-/** How {@link Adapter.save} writes a folder. */
+/** Options of {@link Adapter.save}. */
 export interface SaveOptions {
   /**
-   * Whether names of tensors begin with `base_model.model.`, as PEFT needs them. An adapter that was read keeps its names
-   * by default, so that it is written as it was; all others have the prefix.
+   * Whether tensor names start with `base_model.model.`, as PEFT needs; by default true, except for loaded adapters.
    */
   readonly prefix?: boolean;
-  /** Bytes of tensors for one file; more of them go to several files that an index lists. One file by default. */
+  /** Maximum bytes of tensors per file; more go into several files with an index. One file by default. */
   readonly maxShardBytes?: number;
-  /** Replaces an adapter that is there; without it, one that is there is an error. */
+  /** Replaces an existing adapter; by default it is an error. */
   readonly overwrite?: boolean;
 }
 
 const requireKnown = knownOptions<SaveOptions>('adapter.save', { prefix: true, maxShardBytes: true, overwrite: true });
 
-/** A LoRA adapter. Immutable; made by training, or by `loadAdapter`. */
+/** A LoRA adapter. Immutable; created by training or `loadAdapter`. */
 export class Adapter {
-  /** What `adapter_config.json` says. */
+  /** Content of `adapter_config.json`. */
   readonly config: AdapterConfig;
   /** Tensors by PEFT's names, such as `base_model.model.encoder.query.lora_A.weight` of shape `[r, in]`. */
   readonly tensors: ReadonlyMap<string, Tensor>;
-  /** sha256 of the base model's weights that the adapter was trained on, where it is known. */
+  /** sha256 of the base's weights, if known. */
   readonly baseDigest: string | undefined;
-  /** Labels of its head, how that is attached, what the task has learned; each where there is such. */
+  /** Labels, attached head, and what the task has learned, if any. */
   readonly notes: AdapterNotes;
 
-  /** From its parts. `tensors` are under PEFT's names and in PEFT's layout, and are not copied. */
+  /** Creates an adapter from tensors in PEFT's naming and layout, without copying. */
   constructor(
     config: AdapterConfig,
     tensors: ReadonlyMap<string, Tensor>,
@@ -59,22 +58,22 @@ export class Adapter {
     this.notes = notes;
   }
 
-  /** How many numbers the adapter holds. */
+  /** Number of values. */
   get parameterCount(): number {
     return [...this.tensors.values()].reduce((sum, { data }) => sum + data.length, 0);
   }
 
-  /** Bytes that the tensors take on disk. */
+  /** Bytes of the tensors on disk. */
   get byteLength(): number {
     return [...this.tensors.values()].reduce((sum, { data, type }) => sum + data.length * bytesPerElement(type), 0);
   }
 
   /**
-   * Writes a PEFT folder: `adapter_config.json` beside `adapter_model.safetensors`, or beside several files and their index.
-   * A reader never sees half of it, or an older adapter's tensors.
+   * Writes a PEFT folder atomically: `adapter_config.json` and `adapter_model.safetensors`, or several files with an
+   * index.
    *
-   * @throws OnnxLoraError `FILE_INVALID` when the folder cannot be written, or has an adapter and `overwrite` is not true; `INPUT_INVALID` for a shard size that is no whole
-   *   number above 0
+   * @throws OnnxLoraError `FILE_INVALID` if the folder is not writable, or has an adapter without `overwrite`;
+   *   `INPUT_INVALID` for a shard size that is not a positive integer
    */
   async save(folder: string, options: SaveOptions = {}): Promise<void> {
     requireKnown(options);
@@ -128,7 +127,7 @@ function withPrefix(tensors: ReadonlyMap<string, Tensor>, prefix: boolean): Map<
   );
 }
 
-/** Files of tensors that are in a folder already, to be removed: a reader would take them for the new adapter's. */
+/** Existing weight files, to be removed: a reader would attribute them to the new adapter. */
 async function oldWeights(folder: string): Promise<Record<string, null>> {
   const names = await readdir(folder).catch((cause: unknown) => {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return [];

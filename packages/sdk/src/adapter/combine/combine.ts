@@ -1,4 +1,4 @@
-/** @file Combines adapters into one plain LoRA adapter: weighted sums, TIES, DARE, pruning, slerp; and negation. */
+/** @file `combineAdapters`: weighted sums, TIES, DARE, pruning and slerp of adapters. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import { Random } from '../../runtime/random.ts';
@@ -16,22 +16,22 @@ import { type MergeSettings, mergeTensors } from './prune.ts';
 import { capital, commonShape, type LayerShape, type ModulePart, readSources, type Source } from './sources.ts';
 
 /**
- * Combines adapters of one base model into a plain LoRA adapter in float32, with scaling 1 and full module paths as
- * targets. Modules that only some of them adapt count as unchanged in the others. What an adapter trained in full (a
- * head, biases) is kept as it is when one adapter has it, or all that have it agree.
+ * Combines adapters of one base into a float32 LoRA adapter with scaling 1. Modules missing in some count as unchanged
+ * there. Fully trained parameters (a head, biases) are kept if one adapter has them, or all that have them agree.
  *
  * @example
  * const both = combineAdapters([{ adapter: cats, weight: 0.7 }, { adapter: birds, weight: 0.3 }], { method: 'linear' });
  * const without = combineAdapters([{ adapter: base }, { adapter: rude, weight: -1 }], { method: 'svd', rank: 16 });
- * @throws OnnxLoraError `INPUT_INVALID` for options that are wrong and for adapters that have no sum, such as DoRA;
- *   `ADAPTER_MISMATCH` for adapters of different bases, or under the names of different versions of transformers;
- *   `ADAPTER_INVALID` for a broken one
+ *
+ * @throws OnnxLoraError `INPUT_INVALID` for invalid options and for adapters without a sum, such as DoRA;
+ *   `ADAPTER_MISMATCH` for different bases, or naming of different transformers versions; `ADAPTER_INVALID` for a
+ *   broken adapter
  */
 export function combineAdapters(parts: readonly CombinePart[], options: CombineOptions): Adapter {
   return combineWith(parts, options, new Random(options.seed ?? 0));
 }
 
-/** Combines adapters with a given source of random numbers. */
+/** Combines adapters with a given random generator. */
 export function combineWith(
   parts: readonly CombinePart[],
   options: CombineOptions,
@@ -46,10 +46,7 @@ export function combineWith(
   return new Adapter(config, tensors, digest, commonNotes(parts));
 }
 
-/**
- * Labels and head, where all adapters that have such agree; sizes of inputs, where all were trained with the same; what a task
- * has learned holds for its own adapter alone.
- */
+/** Labels and head if those that exist agree; other notes if all agree; never what a task has learned. */
 function commonNotes(parts: readonly CombinePart[]): AdapterNotes {
   const common = <K extends 'labels' | 'head'>(key: K): Pick<AdapterNotes, K> | undefined => {
     const own = parts.map(({ adapter }) => adapter.notes[key]).filter((each) => each !== undefined);
@@ -69,7 +66,6 @@ function commonNotes(parts: readonly CombinePart[]): AdapterNotes {
   };
 }
 
-/** The config and tensors of the combination; says nothing about the base. */
 function combineSources(
   sources: readonly Source[],
   options: CombineOptions,
@@ -113,7 +109,7 @@ function combineSources(
   return { config, tensors };
 }
 
-/** slerp's weights are shares of the way. */
+/** slerp's weights are positions on the arc. */
 function weightOf(source: Source, sources: readonly Source[], method: CombineMethod, share: number): number {
   if (method !== 'slerp') return source.weight;
   return source === sources[0] ? 1 - share : share;
@@ -123,11 +119,11 @@ function defaultRank(method: CombineMethod, owners: readonly { readonly part: Mo
   return method === 'slerp' ? 'full' : Math.max(...owners.map(({ part }) => part.r));
 }
 
-/** What PEFT decides before it looks at any module. */
+/** PEFT's decisions before it looks at modules. */
 interface PeftPlan {
   readonly method: CombineMethod;
   readonly rank: number | 'full';
-  /** The rank whose root is the scaling of the result, where PEFT copies rsLoRA from the first config. */
+  /** The rank whose root scales the result if PEFT copies rsLoRA from the first config. */
   readonly rsloraRank: number | undefined;
 }
 
@@ -142,7 +138,7 @@ function peftPlan(sources: readonly Source[], { method: asked, rank }: CombineOp
     );
   }
   const ranks = sources.map(({ config: { r, rankPattern } }) => Math.max(r, ...Object.values(rankPattern)));
-  // One adapter alone is always scaled as it is.
+  // A single adapter is always just scaled.
   const method = sources.length === 1 ? 'linear' : asked;
   if (ruleOf(method).onFactors && ranks.some((r) => r !== ranks[0])) {
     throw new OnnxLoraError(
@@ -160,7 +156,7 @@ function peftPlan(sources: readonly Source[], { method: asked, rank }: CombineOp
   };
 }
 
-/** @throws OnnxLoraError `ADAPTER_MISMATCH` where one adapter has names of transformers 4, and another those of 5 */
+/** @throws OnnxLoraError `ADAPTER_MISMATCH` if adapters use naming of different transformers versions */
 function requireSameNames(sources: readonly Source[]): void {
   const named = sources.map(({ name, modules }) => {
     const paths = [...modules.keys()];
@@ -174,7 +170,7 @@ function requireSameNames(sources: readonly Source[]): void {
   );
 }
 
-/** @throws OnnxLoraError `INPUT_INVALID` for what PEFT could not load */
+/** @throws OnnxLoraError `INPUT_INVALID` if PEFT could not load it */
 function requireLoadable({ loraBias }: AdapterConfig, tensors: ReadonlyMap<string, Tensor>): void {
   const embedding = [...tensors.keys()].map(parseTensorName).find(({ role }) => role === 'lora_embedding_A');
   if (!loraBias || !embedding) return;
@@ -204,12 +200,12 @@ function tensorsOf(path: string, shape: LayerShape, { A, B, bias }: Combined, lo
 }
 
 /**
- * Combines A and B apart, each with the root of weight · scaling; a negative sign goes to A. The product of two sums has
- * cross terms, so this is no weighted sum of deltas.
+ * Combines A and B separately, each with the root of weight · scaling; A takes the sign. Cross terms of the product
+ * make it differ from a weighted sum of deltas.
  *
- * @param path how errors call the module
+ * @param path the module's name for errors
  * @see PEFT 0.21, `LoraModel._generalized_task_arithmetic_weighted_adapter`
- * @throws OnnxLoraError `INPUT_INVALID` when the adapters have different ranks in this module
+ * @throws OnnxLoraError `INPUT_INVALID` if ranks differ in this module
  */
 function combineFactors(path: string, terms: readonly Term[], settings: MergeSettings): Combined {
   const [first] = terms as [Term, ...Term[]];
@@ -223,7 +219,7 @@ function combineFactors(path: string, terms: readonly Term[], settings: MergeSet
   const weights = terms.map(({ factors, weight }) => weight * factors.scaling);
   const merge = (factor: 'A' | 'B', each: readonly number[]): Float64Array =>
     mergeTensors(
-      // Pruning overwrites what it is given.
+      // Pruning overwrites its input.
       terms.map(({ factors }) => factors[factor].data.slice()),
       each,
       settings,

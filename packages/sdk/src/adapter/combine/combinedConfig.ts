@@ -1,4 +1,4 @@
-/** @file The config of a combined adapter, such that PEFT loads it. */
+/** @file The config of a combined adapter, in PEFT's format. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { Adapter } from '../adapter.ts';
@@ -6,23 +6,20 @@ import { type AdapterConfig, adapterConfig } from '../formats/peftConfig.ts';
 import { patternTable } from '../formats/scaling.ts';
 import { capital, type Source } from './sources.ts';
 
-/** Keys of PEFT's that say something about the base, and stay where all adapters agree. */
+/** PEFT's keys about the base, kept if all adapters agree. */
 const baseKeys = ['auto_mapping', 'layer_replication', 'megatron_config', 'megatron_core', 'revision'];
 
-/** What a config is made from. */
 export interface ConfigRequest {
   readonly sources: readonly Source[];
-  /** Rank by module. */
   readonly ranks: ReadonlyMap<string, number>;
-  /** Whether B has a bias. */
   readonly loraBias: boolean;
-  /** What PEFT's copy of the first config does to the scaling of every module; nothing without compat. */
+  /** Effect of PEFT's copy of the first config on scalings; undefined without compat. */
   readonly rsloraRank: number | undefined;
 }
 
 /** The config: targets by full paths, scaling 1 unless PEFT's is wanted. */
 export function combinedConfig({ sources, ranks, loraBias, rsloraRank }: ConfigRequest): AdapterConfig {
-  // With rsLoRA alpha / √r is the scaling, which PEFT leaves at √rsloraRank.
+  // With rsLoRA the scaling is alpha / √r; PEFT leaves it at √rsloraRank.
   const alphaOf = (r: number): number => (rsloraRank === undefined ? r : Math.sqrt(rsloraRank * r));
   const [r = 1] = ranks.values();
   const uniform = [...ranks.values()].every((each) => each === r);
@@ -31,7 +28,7 @@ export function combinedConfig({ sources, ranks, loraBias, rsloraRank }: ConfigR
   return adapterConfig({
     r,
     loraAlpha: alphaOf(r),
-    // Inside a MultiheadAttention, PEFT adapts the projection together with its parent.
+    // PEFT adapts the projection inside a MultiheadAttention with its parent.
     targetModules: [...ranks.keys()].filter((path) => !path.includes('.base_layer.')),
     rankPattern: uniform ? {} : patternTable(ranks),
     alphaPattern: uniform ? {} : patternTable(new Map([...ranks].map(([path, rank]) => [path, alphaOf(rank)]))),
@@ -46,7 +43,7 @@ export function combinedConfig({ sources, ranks, loraBias, rsloraRank }: ConfigR
   });
 }
 
-/** What all say, those aside that say nothing; undefined when they differ. */
+/** The common value, ignoring missing ones; undefined if they differ. */
 function agreed<T>(values: readonly (T | null | undefined)[]): T | undefined {
   const said = [...new Set(values.filter((value) => value !== null && value !== undefined))];
   return said.length === 1 ? said[0] : undefined;
@@ -71,9 +68,9 @@ function commonExtra(sources: readonly Source[]): Record<string, unknown> {
 }
 
 /**
- * The digest of the base that all adapters were trained on, as far as they know it.
+ * The common digest of the base, where known.
  *
- * @throws OnnxLoraError `ADAPTER_MISMATCH` when they know different ones
+ * @throws OnnxLoraError `ADAPTER_MISMATCH` if digests differ
  */
 export function commonDigest(
   parts: readonly { readonly adapter: Adapter }[],

@@ -1,4 +1,4 @@
-/** @file Combines the true deltas of one module: s·B·A of each adapter, weighted, or pruned and merged. */
+/** @file Combines the deltas s·B·A of one module: weighted sums, or pruned and merged. */
 
 import { matmul, type Matrix, matrix, sliceRows } from '../../linalg/matrix.ts';
 import { approximated, concatenated, innerProduct, type Product, truncated } from './lowRank.ts';
@@ -6,15 +6,14 @@ import type { CombineMethod } from './options.ts';
 import { type MergeSettings, mergeTensors } from './prune.ts';
 import type { LayerShape, ModuleFactors } from './sources.ts';
 
-/** Nearer to a line than this cosine, the arc is one. */
+/** Beyond this cosine, interpolation is linear. */
 const STRAIGHT = 0.9995;
 
 /**
- * What two deltas are multiplied with to reach the point at `t` of the arc between them: sin((1−t)·θ) / sin θ and
- * sin(t·θ) / sin θ, where θ is the angle between the deltas as vectors. `1 − t` and `t` where θ or π − θ is small, or one
- * delta is zero.
+ * Slerp's factors of two deltas: sin((1−t)·θ) / sin θ and sin(t·θ) / sin θ, θ being the angle between them as vectors;
+ * `1 − t` and `t` if θ or π − θ is small, or a delta is zero.
  *
- * @see Shoemake, Animating rotation with quaternion curves, 1985, §3.3; per tensor as merging tools use it
+ * @see Shoemake, Animating rotation with quaternion curves, 1985, §3.3; per tensor, as in merging tools
  * @param first, second the scaled deltas, a product per group of a layer
  */
 function slerpFactors(first: readonly Product[], second: readonly Product[], t: number): [number, number] {
@@ -27,13 +26,13 @@ function slerpFactors(first: readonly Product[], second: readonly Product[], t: 
   return [Math.sin((1 - t) * angle) / Math.sin(angle), Math.sin(t * angle) / Math.sin(angle)];
 }
 
-/** One adapter of the module. */
+/** One adapter's factors of the module. */
 export interface Term {
   readonly factors: ModuleFactors;
   readonly weight: number;
 }
 
-/** The module's combined adapter; its scaling is 1. */
+/** The module's combined adapter, with scaling 1. */
 export interface Combined {
   /** `[r, width]` */
   readonly A: Matrix;
@@ -43,29 +42,28 @@ export interface Combined {
   readonly bias?: Float64Array;
 }
 
-/** How the deltas of one module are combined. */
+/** Settings for one module. */
 export interface DeltaSettings extends MergeSettings {
   readonly method: CombineMethod;
-  /** Rank of the result; `full` keeps everything. */
   readonly rank: number | 'full';
-  /** The second adapter's share, with slerp. */
+  /** The second adapter's share, for slerp. */
   readonly share: number;
 }
 
-/** Combines one module. Adapters without the module count as a delta of zero, and need not be among the terms. */
+/** Combines one module. Adapters without the module count as a zero delta and may be omitted. */
 export function combineDeltas(shape: LayerShape, terms: readonly Term[], settings: DeltaSettings): Combined {
   const { rank, prune, exact } = settings;
   const scaled = terms.map(({ factors }) => groupsOf(shape, factors));
   const weights = settings.method === 'slerp' ? slerpWeights(terms, scaled, settings.share) : weightsOf(terms);
   const bias = combinedBias(terms, weights, shape, settings);
-  // With groups, the rank is what all groups have together.
+  // The rank counts all groups together.
   const perGroup = rank === 'full' ? Number.POSITIVE_INFINITY : Math.ceil(rank / shape.groups);
   let products: Product[];
   if (prune === 'none') {
     const sums = range(shape.groups).map((g) =>
       concatenated(scaled.map((groups, i) => ({ ...groups[g]!, factor: weights[i]! }))),
     );
-    // Nothing is gained by a decomposition that leaves nothing out.
+    // No decomposition if nothing would be truncated.
     products =
       exact || sums[0]!.A.rows <= Math.min(perGroup, smallestSide(sums[0]!))
         ? sums
@@ -92,13 +90,13 @@ function weightsOf(terms: readonly Term[]): number[] {
   return terms.map(({ weight }) => weight);
 }
 
-/** A module that only one of two adapters has is on the line to zero, where no angle is defined. */
+/** With a zero delta no angle is defined: interpolation is linear. */
 function slerpWeights(terms: readonly Term[], scaled: readonly (readonly Product[])[], share: number): number[] {
   const [first, second] = scaled;
   return first && second ? slerpFactors(first, second, share) : weightsOf(terms);
 }
 
-/** The scaled product of each group: the group's rows of B and its share of A's rows. */
+/** The scaled product of each group: its rows of B and of A. */
 function groupsOf({ groups }: LayerShape, { A, B, scaling }: ModuleFactors): Product[] {
   const rows = rowsByGroup(A, groups);
   return rowsByGroup(B, groups).map((own, g) => ({
@@ -124,7 +122,7 @@ function stacked(blocks: readonly Matrix[]): Matrix {
   return result;
 }
 
-/** A bias of B is part of the delta: the outputs' share that depends on no input. */
+/** The bias of B, part of the delta that depends on no input. */
 function combinedBias(
   terms: readonly Term[],
   weights: readonly number[],

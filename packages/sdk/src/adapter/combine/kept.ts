@@ -1,25 +1,25 @@
-/** @file Parameters that adapters trained in full, and what several adapters of one model can have of them together. */
+/** @file Fully trained parameters of several adapters: which can be combined. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { Tensor } from '../../runtime/tensor.ts';
 import { floats } from '../../graph/tensorData.ts';
 import { capital, type KeptParameter, type Source } from './sources.ts';
 
-/** What of an adapter tells whether it can be put together with others. */
+/** The parts of an adapter that decide it. */
 export type FullyTrained = Pick<Source, 'name' | 'weight' | 'parameters'> & {
-  /** Paths of modules that it adapts without replacing their weight. */
+  /** Paths of modules adapted without replacing their weight. */
   readonly modules: { has(path: string): boolean };
 };
 
-/** A parameter, and who has trained it. */
+/** A parameter with its owners. */
 export interface Owned {
   readonly kept: KeptParameter;
-  /** How many adapters have trained it, all to the same values. */
+  /** Number of adapters with these values. */
   readonly count: number;
 }
 
 /**
- * The parameters of the result, by PEFT's names, unweighted: a head of its own has no other adapter to be balanced with.
+ * The fully trained parameters of the result by PEFT's names, unweighted.
  *
  * @throws OnnxLoraError as {@link requireOneOwner}
  */
@@ -28,12 +28,11 @@ export function keptParameters(sources: readonly Source[]): Map<string, Tensor> 
 }
 
 /**
- * The parameters that adapters have trained in full, by name, where these can be put together: one adapter has trained a
- * parameter, or all that have agree.
+ * The fully trained parameters by name, each of one adapter, or equal in all that have it.
  *
- * @param lacksBase whether the base's own values of a parameter are not there, so that nothing can be subtracted from them
- * @throws OnnxLoraError `INPUT_INVALID` when adapters have different values of one, subtract one from a base that is not
- *   there, or another adapts its layer
+ * @param lacksBase true if the base's values are unknown, so that nothing can be subtracted from them
+ * @throws OnnxLoraError `INPUT_INVALID` for different values, for subtracting without the base's, and if another
+ *   adapter changes the layer
  */
 export function requireOneOwner(
   sources: readonly FullyTrained[],
@@ -60,7 +59,6 @@ export function requireOneOwner(
   return owners;
 }
 
-/** The error for a parameter that two adapters have trained in full, each to its own values. */
 function trainedByBoth(one: string, other: string, label: string): OnnxLoraError {
   return new OnnxLoraError(
     'INPUT_INVALID',
@@ -68,7 +66,7 @@ function trainedByBoth(one: string, other: string, label: string): OnnxLoraError
   );
 }
 
-/** @throws OnnxLoraError `INPUT_INVALID` for an adapter that is subtracted and has trained a parameter in full */
+/** @throws OnnxLoraError `INPUT_INVALID` for a subtracted adapter with a fully trained parameter */
 function requirePositive({ name, weight }: FullyTrained, label: string): void {
   if (weight > 0) return;
   throw new OnnxLoraError(
@@ -77,7 +75,6 @@ function requirePositive({ name, weight }: FullyTrained, label: string): void {
   );
 }
 
-/** Whether two tensors are of one shape and hold the same numbers. */
 function equal(a: Tensor, b: Tensor): boolean {
   if (a.dims.join() !== b.dims.join()) return false;
   const [x, y] = [floats(a), floats(b)];

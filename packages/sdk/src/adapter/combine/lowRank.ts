@@ -1,4 +1,4 @@
-/** @file Sums of low-rank products, and their best approximations of a smaller rank. */
+/** @file Sums of low-rank products, and their truncated SVDs. */
 
 import { svd, type SingularValues } from '../../linalg/decompositions.ts';
 import { matmul, type Matrix, matrix, scaleColumns, sliceColumns, transpose } from '../../linalg/matrix.ts';
@@ -14,7 +14,7 @@ export interface Product {
   readonly A: Matrix;
 }
 
-/** Σ factor·B·A as one product, its rank the sum of the ranks. The factor goes into A. */
+/** Σ factor·B·A as one product, with concatenated ranks. A takes the factor. */
 export function concatenated(terms: readonly (Product & { readonly factor: number })[]): Product {
   const [out, width] = [terms[0]!.B.rows, terms[0]!.A.columns];
   const r = terms.reduce((sum, { A }) => sum + A.rows, 0);
@@ -28,10 +28,7 @@ export function concatenated(terms: readonly (Product & { readonly factor: numbe
   return { B, A };
 }
 
-/**
- * The best approximation of B·A of this rank: B becomes U·diag(S), A becomes Vᵀ. Works on the triangles of both factors,
- * never on the product.
- */
+/** The truncated SVD of B·A: B becomes U·diag(S), A becomes Vᵀ. Uses QR of both factors, never the product. */
 export function truncated({ B, A }: Product, rank: number): Product {
   const left = qr(B);
   const right = qr(transpose(A));
@@ -39,17 +36,17 @@ export function truncated({ B, A }: Product, rank: number): Product {
   return product({ U: matmul(left.Q, U), S, V: matmul(right.Q, V) }, rank);
 }
 
-/** Up to this many rows or columns, all singular values are computed at once. */
+/** Up to this size, the full SVD is computed. */
 const SMALL = 128;
-/** A vector counts as found when what is left of it is smaller than float32 can tell, relative to the largest value. */
+/** Converged if the residual is below float32's precision, relative to the largest singular value. */
 const TOLERANCE = 1e-8;
-/** Columns of a projection beyond the rank that is expected. */
+/** Oversampling beyond the expected rank. */
 const MARGIN = 8;
 
 /**
- * The best approximation of a dense matrix of this rank.
+ * The truncated SVD of a dense matrix.
  *
- * @param expected about where singular values become small: the rank before the pruning
+ * @param expected about where singular values become small: the rank before pruning
  */
 export function approximated(dense: Matrix, rank: number, expected: number): Product {
   const smaller = Math.min(dense.rows, dense.columns);
@@ -84,7 +81,7 @@ function product({ U, S, V }: SingularValues, rank: number): Product {
   };
 }
 
-/** ⟨B₁·A₁, B₂·A₂⟩, the sum over all entries, from products of the factors alone. */
+/** ⟨B₁·A₁, B₂·A₂⟩, the sum over all entries, from the factors alone. */
 export function innerProduct(first: Product, second: Product): number {
   const left = matmul(first.B, second.B, { transposeA: true });
   const right = matmul(first.A, second.A, { transposeB: true });

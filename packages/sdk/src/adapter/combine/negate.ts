@@ -1,4 +1,4 @@
-/** @file The adapter that takes back what another one does. */
+/** @file `negate`: an adapter with the opposite effect. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import { type Tensor } from '../../runtime/tensor.ts';
@@ -7,11 +7,10 @@ import { parseTensorName } from '../formats/tensorNames.ts';
 import { requirePlainLora } from './sources.ts';
 
 /**
- * The same adapter with its effect turned round: −s·B·A. Config, ranks and number types stay; twice is the adapter itself,
- * bit by bit.
+ * Negates an adapter's effect: −s·B·A. Keeps config, ranks and types; twice gives the same bits.
  *
  * @see https://arxiv.org/abs/2212.04089 task arithmetic
- * @throws OnnxLoraError `INPUT_INVALID` for DoRA, for parameters trained in full, and for other parts without an opposite
+ * @throws OnnxLoraError `INPUT_INVALID` for DoRA, fully trained parameters, and other parts without an opposite
  */
 export function negate(adapter: Adapter): Adapter {
   requirePlainLora(adapter, 'the adapter');
@@ -31,7 +30,7 @@ export function negate(adapter: Adapter): Adapter {
 }
 
 function opposite({ type, dims, data }: Tensor): Tensor {
-  // Half precision is kept as bits, of which the highest is the sign.
+  // Half precision is stored as bits; the highest is the sign.
   if (data instanceof Uint16Array) return { type, dims, data: data.map((bits) => bits ^ 0x8000) };
   if (data instanceof Float32Array) return { type, dims, data: data.map((value) => -value) };
   if (data instanceof Float64Array) return { type, dims, data: data.map((value) => -value) };

@@ -1,23 +1,20 @@
-/** @file What to combine and how, and the checks of both. */
+/** @file Options of `combineAdapters`, with their checks. */
 
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
 import { knownOptions } from '../../knownOptions.ts';
 import type { Adapter } from '../adapter.ts';
 
 /**
- * How adapters are combined; Δᵢ is adapter i's change of a layer's weight, its scaling included, wᵢ its weight.
- *
+ * How adapters are combined. Δᵢ is adapter i's scaled change of a weight, wᵢ its weight.
  * - `linear`, `cat`: Σ wᵢ·Δᵢ, exactly; ranks add up
- * - `svd`: the best approximation of Σ wᵢ·Δᵢ of a chosen rank
+ * - `svd`: truncated SVD of Σ wᵢ·Δᵢ
  * - `ties`: keep the largest entries of each Δᵢ, elect a sign per entry, average those that agree
  *   (https://arxiv.org/abs/2306.01708)
- * - `dare_linear`, `dare_ties`: keep random entries, made larger so that the expectation stays, then sum, or elect and
+ * - `dare_linear`, `dare_ties`: keep random entries, rescaled to preserve the expectation, then sum, or elect and
  *   average (https://arxiv.org/abs/2311.03099)
  * - `magnitude_prune`: keep the largest entries of each Δᵢ, then sum
- * - `slerp`: of two adapters, the point on the arc between Δ₁ and Δ₂
- *
- * What pruning leaves has full rank, so it is cut to a chosen rank. The names with `_svd` are PEFT's and mean the same
- * here.
+ * - `slerp`: the point on the arc between two adapters' Δ₁ and Δ₂ Pruned deltas have full rank and are truncated. Names
+ *   with `_svd` are PEFT's synonyms.
  */
 export type CombineMethod =
   | 'linear'
@@ -33,34 +30,34 @@ export type CombineMethod =
   | 'magnitude_prune_svd'
   | 'slerp';
 
-/** One of the adapters that are combined. */
+/** One of the adapters to combine. */
 export interface CombinePart {
   /** The adapter. */
   readonly adapter: Adapter;
   /** 1 by default; negative to subtract. */
   readonly weight?: number;
-  /** How errors call the adapter; by default its number. */
+  /** Name for errors; by default its number. */
   readonly name?: string;
 }
 
 /** Options of `combineAdapters`. */
 export interface CombineOptions {
-  /** How the deltas become one. */
+  /** How deltas are combined. */
   readonly method: CombineMethod;
   /**
-   * Rank of the result, for all methods but `linear` and `cat`; `full` loses nothing. By default a layer gets the largest
-   * rank that it has in any of the adapters, and with `slerp` the sum of both. Layers that are smaller get less.
+   * Rank of the result, except for `linear` and `cat`; `full` is lossless. By default a layer's largest rank in any
+   * adapter, for `slerp` the sum of both.
    */
   readonly rank?: number | 'full';
-  /** The fraction of entries that pruning keeps, above 0 and at most 1. */
+  /** The fraction of entries that pruning keeps, in (0, 1]. */
   readonly density?: number;
-  /** Whose sign wins an entry with `ties` and `dare_ties`: that of the sum (the default), or that of most adapters. */
+  /** The sign of an entry for `ties` and `dare_ties`: that of the sum (default), or of most adapters. */
   readonly majoritySign?: 'total' | 'frequency';
   /** Seed of the random methods; 0 by default. */
   readonly seed?: number;
   /**
-   * `peft` gives what PEFT 0.21 gives, for comparison: methods without `_svd` act on A and B apart, so that cross terms
-   * appear, and the config of the first adapter is copied, so that one with rsLoRA makes the result √r times too large.
+   * `peft` reproduces PEFT 0.21: methods without `_svd` act on A and B separately, and the first config is copied,
+   * which with rsLoRA scales by √r too much.
    */
   readonly compat?: 'peft';
 }
@@ -73,11 +70,11 @@ const requireKnown = knownOptions<CombineOptions>('combineAdapters', {
 /** What a method does. */
 export interface Rule {
   readonly prune: 'none' | 'largest' | 'random';
-  /** Whether entries vote on their sign. */
+  /** True if entries vote on their sign. */
   readonly elects: boolean;
-  /** Whether PEFT applies the method to A and B, not to the delta. */
+  /** True if PEFT applies the method to A and B instead of the delta. */
   readonly onFactors: boolean;
-  /** Whether the result is exact, so that a rank cannot be chosen. */
+  /** True if the result is exact, so the rank is fixed. */
   readonly exact: boolean;
 }
 
@@ -102,7 +99,7 @@ const rules: Readonly<Record<CombineMethod, Rule>> = {
   slerp: sum,
 };
 
-/** The methods, as users name them. */
+/** All methods. */
 export const combineMethods: readonly CombineMethod[] = Object.keys(rules) as CombineMethod[];
 
 /** The rule of a method. */
@@ -110,7 +107,7 @@ export function ruleOf(method: CombineMethod): Rule {
   return rules[method];
 }
 
-/** @throws OnnxLoraError `INPUT_INVALID` for options that are wrong, or mean nothing together, `CONFIG_INVALID` for ones that there are not */
+/** @throws OnnxLoraError `INPUT_INVALID` for invalid or contradictory options, `CONFIG_INVALID` for unknown ones */
 export function checkOptions(parts: readonly CombinePart[], options: CombineOptions): void {
   requireKnown(options);
   const { method, rank, density, majoritySign, seed, compat } = options;
@@ -165,12 +162,11 @@ function checkSlerp(parts: readonly CombinePart[], compat: string | undefined): 
   }
 }
 
-/** How errors call a part. */
+/** A part's name for errors. */
 export function partName(name: string | undefined, index: number, count: number): string {
   return name === undefined ? `adapter ${index + 1} of ${count}` : `adapter "${name}"`;
 }
 
-/** A mistake in what was asked for. */
 function wrong(message: string): OnnxLoraError {
   return new OnnxLoraError('INPUT_INVALID', message);
 }

@@ -1,4 +1,4 @@
-/** @file TIES, DARE and pruning by magnitude, on tensors of any shape, taken flat. */
+/** @file TIES, DARE and magnitude pruning of flat tensors. */
 
 import type { CombineOptions, Rule } from './options.ts';
 
@@ -6,15 +6,15 @@ import type { CombineOptions, Rule } from './options.ts';
 export interface MergeSettings extends Rule {
   readonly density: number;
   readonly majoritySign: NonNullable<CombineOptions['majoritySign']>;
-  /** Uniform in `[0, 1)`; an entry is kept when it is below the density. */
+  /** Uniform in `[0, 1)`; entries below the density are kept. */
   readonly random: () => number;
 }
 
 /**
- * Prunes each tensor, elects signs where the rule says so, and adds up. In PEFT's order: pruned, elected on values
- * without weights, weighted, averaged over the tensors that agree with the elected sign.
+ * Prunes each tensor, elects signs if the rule says so, and adds. As in PEFT: prune, elect on unweighted values,
+ * weight, average the tensors that agree with the elected sign.
  *
- * @param tensors of equal length; they are overwritten
+ * @param tensors of equal length; overwritten
  */
 export function mergeTensors(
   tensors: readonly Float64Array[],
@@ -29,7 +29,7 @@ export function mergeTensors(
   return elects ? electedMean(tensors, weights, majoritySign) : weightedSum(tensors, weights);
 }
 
-/** Zeroes all but the `density` · size entries of the largest magnitude; of equal ones, the first stay. */
+/** Zeroes all but the `density` · size largest entries by magnitude; of equal ones, the first stay. */
 export function keepLargest(tensor: Float64Array, density: number): void {
   const count = Math.trunc(density * tensor.length);
   if (count === 0) {
@@ -48,7 +48,7 @@ export function keepLargest(tensor: Float64Array, density: number): void {
   }
 }
 
-/** Zeroes entries at random and divides those that stay by `density`, so that each one's expectation stays. */
+/** Zeroes random entries and divides the others by `density`, which preserves the expectation. */
 function keepRandom(tensor: Float64Array, density: number, random: () => number): void {
   for (let i = 0; i < tensor.length; i++) tensor[i] = random() < density ? tensor[i]! / density : 0;
 }
@@ -61,7 +61,7 @@ function weightedSum(tensors: readonly Float64Array[], weights: readonly number[
   return result;
 }
 
-/** The weighted entries that agree with the elected sign, divided by how many they are. A tie elects plus. */
+/** The mean of the weighted entries that agree with the elected sign. A tie elects plus. */
 function electedMean(
   tensors: readonly Float64Array[],
   weights: readonly number[],

@@ -1,4 +1,4 @@
-/** @file The adapters that are combined, taken apart: low-rank pairs by module, and parameters trained in full. */
+/** @file Decomposes adapters for combining: low-rank pairs by module, and fully trained parameters. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import { type Matrix, matrix } from '../../linalg/matrix.ts';
@@ -12,11 +12,11 @@ import { parseTensorName, tensorName, type TensorRole } from '../formats/tensorN
 import type { TrainedParameter } from '../../lora/methods/trainedParameter.ts';
 import { type CombinePart, partName } from './options.ts';
 
-/** What must be the same in all adapters of a module. */
+/** A module's shape, equal in all its adapters. */
 export interface LayerShape {
   readonly isEmbedding: boolean;
   readonly out: number;
-  /** Groups of a convolution. Outputs of a group see only the group's share of A's rows. */
+  /** Groups of a convolution. A group's outputs see only its share of A's rows. */
   readonly groups: number;
   /** Dimensions of A after the rank: `[in]`, `[in, ...kernel]`, `[vocabulary]`. */
   readonly inner: readonly number[];
@@ -31,7 +31,7 @@ export interface ModuleFactors {
   /** `[out, r / groups]` */
   readonly B: Matrix;
   readonly scaling: number;
-  /** B's own bias, `[out]`, yet to be scaled. */
+  /** B's bias `[out]`, unscaled. */
   readonly bias?: Float64Array;
 }
 
@@ -40,38 +40,35 @@ export interface ModulePart {
   readonly shape: LayerShape;
   readonly r: number;
   readonly hasBias: boolean;
-  /** Reads the tensors; called when the module's turn comes, so that one module at a time is in float64. */
+  /** Converts on demand, so that only one module at a time is in float64. */
   factors(): ModuleFactors;
 }
 
-/** A parameter trained in full. */
+/** A fully trained parameter. */
 export interface KeptParameter {
   readonly module: string;
   readonly parameter: string;
   readonly tensor: Tensor;
 }
 
-/** A parameter of a model, and what an adapter has trained it to. */
+/** A model's parameter with an adapter's values. */
 export function keptParameter({ name, modulePath: module }: TrainedParameter, tensor: Tensor): KeptParameter {
   return { module, parameter: name.slice(module === '' ? 0 : module.length + 1), tensor };
 }
 
-/** One adapter, taken apart. */
+/** A decomposed adapter. */
 export interface Source {
-  /** How errors call it. */
   readonly name: string;
   readonly weight: number;
   readonly config: AdapterConfig;
   readonly modules: ReadonlyMap<string, ModulePart>;
-  /** By PEFT's name of the tensor. */
   readonly parameters: ReadonlyMap<string, KeptParameter>;
 }
 
 /**
- * Takes adapters apart.
+ * Decomposes adapters.
  *
- * @throws OnnxLoraError `INPUT_INVALID` for kinds of adapters that cannot be combined; `ADAPTER_INVALID` for one that is
- *   broken
+ * @throws OnnxLoraError `INPUT_INVALID` for kinds that cannot be combined; `ADAPTER_INVALID` for a broken adapter
  */
 export function readSources(parts: readonly CombinePart[]): Source[] {
   return parts.map(({ adapter, weight = 1, name }, i) => readSource(adapter, weight, partName(name, i, parts.length)));
@@ -84,7 +81,7 @@ function readSource(adapter: Adapter, weight: number, name: string): Source {
   return { ...trained, weight, config: adapter.config, modules };
 }
 
-/** An adapter's tensors by their modules, apart from those that were trained in full. */
+/** An adapter's tensors by module, separate from its fully trained parameters. */
 export function trainedInFull(
   { tensors: all }: Adapter,
   name: string,
@@ -106,7 +103,7 @@ export function trainedInFull(
   return { name, pairs, parameters };
 }
 
-/** @throws OnnxLoraError `INPUT_INVALID` for an adapter that is no sum s·B·A on the base's own weights */
+/** @throws OnnxLoraError `INPUT_INVALID` unless the adapter is a sum s·B·A on the base's own weights */
 export function requirePlainLora({ config, tensors }: Adapter, name: string): void {
   requireLora(config, 'combined');
   const roles = new Set([...tensors.keys()].map((key) => parseTensorName(key).role));
@@ -151,7 +148,6 @@ export function requirePlainLora({ config, tensors }: Adapter, name: string): vo
   }
 }
 
-/** The two names that a pair can have. */
 const namings = [
   { isEmbedding: false, A: 'lora_A', B: 'lora_B' },
   { isEmbedding: true, A: 'lora_embedding_A', B: 'lora_embedding_B' },
@@ -202,16 +198,12 @@ function invalid(name: string, what: string): OnnxLoraError {
   return new OnnxLoraError('ADAPTER_INVALID', `${capital(name)} ${what}. Copy or save it again.`);
 }
 
-/** A sentence's first letter. */
+/** Capitalises a sentence. */
 export function capital(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-/**
- * The module's shape, which all of its adapters must have.
- *
- * @throws OnnxLoraError `ADAPTER_MISMATCH` when they differ
- */
+/** @throws OnnxLoraError `ADAPTER_MISMATCH` if the module's shape differs between adapters */
 export function commonShape(
   path: string,
   parts: readonly { readonly source: Source; readonly part: ModulePart }[],

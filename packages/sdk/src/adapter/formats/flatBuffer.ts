@@ -1,11 +1,8 @@
-/** @file Reads FlatBuffers tables from a stranger's bytes: every offset is checked before it is followed. */
+/** @file Reads FlatBuffers tables from untrusted bytes, checking every offset. */
 
 import { OnnxLoraError } from '../../errors.ts';
 
-/**
- * A view of FlatBuffers data. Offsets only ever lead forwards, except from a table to its vtable, so a file cannot
- * send a reader round in circles as long as nobody recurses over the same kind of table.
- */
+/** A view of FlatBuffers data. Offsets only lead forwards, except to vtables, which prevents infinite loops. */
 export class FlatBuffer {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
@@ -21,7 +18,6 @@ export class FlatBuffer {
     return this.#bytes.length;
   }
 
-  /** The root table. */
   root(): FlatTable {
     return this.tableAt(this.follow(0));
   }
@@ -38,19 +34,17 @@ export class FlatBuffer {
     return this.#view.getUint16(this.#checked(at, 2), true);
   }
 
-  /** A whole number of 64 bits that JavaScript can hold. */
+  /** A 64-bit integer within JavaScript's safe range. */
   int64(at: number): number {
     const value = this.#view.getBigInt64(this.#checked(at, 8), true);
     if (BigInt.asIntN(53, value) !== value) this.fail(`the number ${value} at byte ${at} is out of range`);
     return Number(value);
   }
 
-  /** Where the offset that is stored at `at` leads. */
   follow(at: number): number {
     return this.#checked(at + this.uint32(at), 4);
   }
 
-  /** The table at `at`. */
   tableAt(at: number): FlatTable {
     const vtable = at - this.int32(at);
     const size = this.uint16(vtable);
@@ -59,13 +53,12 @@ export class FlatBuffer {
     return new FlatTable(this, at, vtable, size);
   }
 
-  /** First byte and length of a vector whose elements take `elementSize` bytes each. */
+  /** First byte and length of a vector with elements of `elementSize` bytes. */
   vectorAt(at: number, elementSize: number): { start: number; length: number } {
     const length = this.uint32(at);
     return { start: this.#checked(at + 4, length * elementSize), length };
   }
 
-  /** A copy of bytes that were checked before, by {@link vectorAt}. */
   copy(start: number, length: number): Uint8Array<ArrayBuffer> {
     const copy = new Uint8Array(length);
     copy.set(this.#bytes.subarray(start, start + length));
@@ -87,7 +80,7 @@ export class FlatBuffer {
   }
 }
 
-/** One table: its fields by their number in the schema; undefined where a field is absent. */
+/** A table with fields by number in the schema; undefined for absent ones. */
 export class FlatTable {
   readonly #buffer: FlatBuffer;
   readonly #at: number;
@@ -101,20 +94,18 @@ export class FlatTable {
     this.#size = size;
   }
 
-  /** Where the field's value (or the offset to it) is stored. */
+  /** Position of the field's value, or of the offset to it. */
   field(id: number): number | undefined {
     const slot = 4 + 2 * id;
     const offset = slot + 2 > this.#size ? 0 : this.#buffer.uint16(this.#vtable + slot);
     return offset === 0 ? undefined : this.#at + offset;
   }
 
-  /** A number field; absent means 0. */
   int32(id: number): number {
     const at = this.field(id);
     return at === undefined ? 0 : this.#buffer.int32(at);
   }
 
-  /** The vector (or string) of a field. */
   vector(id: number, elementSize: number): { start: number; length: number } | undefined {
     const at = this.field(id);
     return at === undefined ? undefined : this.#buffer.vectorAt(this.#buffer.follow(at), elementSize);

@@ -1,23 +1,20 @@
-/** @file JSON of a stranger, bounded before it is parsed, and names as they may stand in messages. */
+/** @file Untrusted JSON with limits checked before parsing, and quoted names for messages. */
 
-/** Deeper than any file of an adapter; what walks a value by recursion would overflow the stack. */
+/** Deeper than any adapter's files, and safe for recursion. */
 const MAX_DEPTH = 64;
 
-/** How much JSON may hold; there is no bound where none is given. */
+/** Limits for JSON; none by default. */
 export interface JsonBudget {
-  /** Members of all objects together. */
+  /** Members of all objects. */
   readonly keys?: number;
-  /** Values in all lists and objects together. */
+  /** Values in all lists and objects. */
   readonly values?: number;
 }
 
 const [QUOTE, BACKSLASH, COLON, COMMA] = [0x22, 0x5c, 0x3a, 0x2c];
 const [OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT] = [0x5b, 0x5d, 0x7b, 0x7d];
 
-/**
- * Counts what JSON holds, before any of it is parsed: a short text can hold millions of values, and parsing them holds up all else.
- * The text is read in pieces, so that a caller may do other work between two of them.
- */
+/** Counts the content of JSON before parsing, since a short text can hold millions of values. Reads piece by piece. */
 export class JsonMeter {
   readonly #budget: Required<JsonBudget>;
   #keys = 0;
@@ -26,7 +23,7 @@ export class JsonMeter {
   #isText = false;
   #isEscaped = false;
 
-  /** Counts from nothing. */
+  /** Starts at zero. */
   constructor({ keys = Infinity, values = Infinity }: JsonBudget = {}) {
     this.#budget = { keys, values };
   }
@@ -35,7 +32,7 @@ export class JsonMeter {
    * Reads the next piece of the text.
    *
    * @param bytes UTF-8; a piece may end anywhere
-   * @throws Error that says which bound is passed; also where lists and objects are nested more than 64 deep
+   * @throws Error naming the exceeded limit, also for nesting deeper than 64
    */
   read(bytes: Uint8Array): void {
     for (let i = 0; i < bytes.length; i++) {
@@ -59,21 +56,21 @@ export class JsonMeter {
 }
 
 /**
- * Parses JSON text.
+ * Parses JSON within limits.
  *
- * @throws Error saying what is wrong with it, also when lists and objects are nested more than 64 deep, or it passes the budget
+ * @throws Error for invalid JSON, nesting deeper than 64, or an exceeded budget
  */
 export function parseForeignJson(text: string, budget: JsonBudget = {}): unknown {
   new JsonMeter(budget).read(Buffer.from(text));
   return JSON.parse(text) as unknown;
 }
 
-/** Whether a parsed value is an object. */
+/** True for objects other than arrays. */
 export function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** A name as it may stand in a message: quoted, escaped, and not endless. */
+/** A name for messages: quoted, escaped and truncated. */
 export function quote(text: string): string {
   return JSON.stringify(text.length > 100 ? `${text.slice(0, 97)}...` : text);
 }

@@ -14,14 +14,14 @@ import { FlatBuffer, type FlatTable } from './flatBuffer.ts';
 import { quote } from './foreignJson.ts';
 
 const IDENTIFIER = 'TORT';
-/** The only version of the format that ONNX Runtime accepts. */
+/** The only version that ONNX Runtime accepts. */
 const FORMAT_VERSION = 1;
 
 /**
- * Reads an `.onnx_adapter`. Tensors are copies, under the names by which ONNX Runtime would feed them.
+ * Reads an `.onnx_adapter`: copies of the tensors by the names of ONNX Runtime's inputs.
  *
- * @param name how errors call the file.
- * @throws OnnxLoraError `ADAPTER_INVALID` when the bytes break the format in any way.
+ * @param name the file's name for errors
+ * @throws OnnxLoraError `ADAPTER_INVALID` for any violation of the format
  */
 export function parseOrtAdapter(bytes: Uint8Array, name: string): Map<string, Tensor> {
   const buffer = new FlatBuffer(bytes, name);
@@ -39,7 +39,7 @@ export function parseOrtAdapter(bytes: Uint8Array, name: string): Map<string, Te
     const key = parameterName(buffer, table, i);
     if (tensors.has(key)) buffer.fail(`it holds ${JSON.stringify(key)} twice`);
     const tensor = parameterTensor(buffer, table, key);
-    // Parameters may point to the same bytes; a small file must not unfold into a large one.
+    // Parameters may share bytes, but a small file must not expand into a large one.
     total += tensor.data.byteLength;
     if (total > bytes.length) buffer.fail('its parameters overlap');
     tensors.set(key, tensor);
@@ -79,30 +79,28 @@ function parameterTensor(buffer: FlatBuffer, table: FlatTable, key: string): Ten
   return { type, dims, data: new (arrayOf(type))(buffer.copy(raw.start, raw.length).buffer) };
 }
 
-/** What an `.onnx_adapter` says about itself; ONNX Runtime hands the numbers on and checks nothing. */
+/** Versions in an `.onnx_adapter`, which ONNX Runtime passes on unchecked. */
 export interface OrtAdapterVersions {
-  /** Default 1. */
   readonly adapterVersion?: number;
-  /** Version of the model that the adapter is for. Default 1. */
   readonly modelVersion?: number;
 }
 
-/** vtables: own size, the table's size, then where each of the four fields lies in its table. */
+/** vtables: own size, the table's size, then offsets of the four fields in the table. */
 const VTABLE = [12, 20, 4, 8, 12, 16];
 const TABLE_BYTES = 20;
 const ADAPTER_VTABLE = 8;
 const PARAMETER_VTABLE = 20;
 const ADAPTER_TABLE = 32;
 const PARAMETERS = ADAPTER_TABLE + TABLE_BYTES;
-/** FlatBuffers addresses with 32 bits, and readers refuse more than half of that. */
+/** FlatBuffers offsets have 32 bits, and readers reject more than half of the range. */
 const MAX_BYTES = 2 ** 31 - 1;
 
 /**
- * The bytes of an `.onnx_adapter`. Names, layout and scaling are the caller's: ONNX Runtime feeds each tensor as it is
- * to the graph input of its name.
+ * The bytes of an `.onnx_adapter`. The caller prepares names, layout and scaling: ONNX Runtime feeds each tensor
+ * unchanged to the input of its name.
  *
- * @throws OnnxLoraError `INPUT_INVALID` for a scalar (ship it as shape [1]), a bool, a tensor whose data do not fit its shape,
- * and for more than 2 GiB.
+ * @throws OnnxLoraError `INPUT_INVALID` for a scalar (use shape [1]), a bool, data that do not fit the shape, and over
+ *   2 GiB
  */
 export function formatOrtAdapter(
   tensors: ReadonlyMap<string, Tensor>,
@@ -114,7 +112,7 @@ export function formatOrtAdapter(
     const text = new TextEncoder().encode(name);
     const table = align(end, 4);
     const nameAt = table + TABLE_BYTES;
-    // A vector begins with its length in four bytes; what follows is aligned to eight.
+    // A vector starts with its length in four bytes; its data are aligned to eight.
     const dimsAt = align(nameAt + 4 + text.length + 1 + 4, 8) - 4;
     const rawAt = align(dimsAt + 4 + 8 * tensor.dims.length + 4, 8) - 4;
     end = rawAt + 4 + tensor.data.byteLength;

@@ -1,76 +1,74 @@
-/** @file PEFT's adapter_config.json: parsed once at the border, written back so that PEFT loads it. */
+/** @file PEFT's adapter_config.json: parses it, and writes it back so that PEFT loads it. */
 
 import { z } from 'zod';
 import { OnnxLoraError } from '../../errors.ts';
 import { pythonJson } from './pythonJson.ts';
 
 /**
- * An adapter's config, in PEFT's words and with PEFT's meaning. Of another tuner than LoRA, whose `peftType` is not `LORA`,
- * only the fields that all tuners share say something; its own keys are in `extra`, and `r` and `loraAlpha` are 0. `null` is PEFT's None. What changes nothing here
- * (`peft_version`, `auto_mapping`, options of variants …) is in `extra` under PEFT's own keys.
+ * An adapter's config with PEFT's names and meanings; `null` is PEFT's None. Keys without effect here, and those of
+ * tuners other than LoRA (whose `r` and `loraAlpha` are 0), are in `extra` under PEFT's names.
  */
 export interface AdapterConfig {
-  /** Which tuner the adapter is of: `LORA`, or one that a plugin brings, such as `IA3`. */
+  /** The tuner: `LORA`, or a plugin's, such as `IA3`. */
   readonly peftType: string;
-  /** Rank of the decomposition, where `rankPattern` says nothing else. */
+  /** Rank, unless `rankPattern` matches. */
   readonly r: number;
-  /** `lora_alpha`: the delta is scaled by loraAlpha / r, with `useRslora` by loraAlpha / √r. */
+  /** `lora_alpha`: scales the delta by loraAlpha / r, with `useRslora` by loraAlpha / √r. */
   readonly loraAlpha: number;
   /** Module names (exact, or the end after a dot), a pattern for full names, or `all-linear`. */
   readonly targetModules: string | readonly string[] | null;
-  /** Modules to leave out, written as `targetModules`. */
+  /** Modules to exclude from `targetModules`, in the same form. */
   readonly excludeModules: string | readonly string[] | null;
-  /** Modules trained in full and stored beside the low-rank tensors, such as a new head. */
+  /** Fully trained modules stored with the adapter, such as a new head. */
   readonly modulesToSave: readonly string[] | null;
-  /** Layer numbers that `targetModules` is limited to. */
+  /** Layer indices that limit `targetModules`. */
   readonly layersToTransform: number | readonly number[] | null;
-  /** Name of the list whose numbers `layersToTransform` means. */
+  /** Name of the layer list that `layersToTransform` indexes. */
   readonly layersPattern: string | readonly string[] | null;
-  /** Rank by pattern for the end of a module name; the first that matches counts. */
+  /** Ranks by pattern for the end of a module name; the first match counts. */
   readonly rankPattern: Readonly<Record<string, number>>;
-  /** Alpha by pattern for the end of a module name; the first that matches counts. */
+  /** Alphas by pattern for the end of a module name; the first match counts. */
   readonly alphaPattern: Readonly<Record<string, number>>;
-  /** Rank-stabilised LoRA: the delta is scaled by alpha / √r. */
+  /** Rank-stabilised LoRA: scales by alpha / √r. */
   readonly useRslora: boolean;
-  /** DoRA: a magnitude per output is stored beside A and B. */
+  /** DoRA: stores a magnitude per output. */
   readonly useDora: boolean;
-  /** The base stores its weights as `[in, out]`; adapter tensors keep their layout all the same. */
+  /** The base stores its weights as `[in, out]`; adapter tensors keep their layout. */
   readonly fanInFanOut: boolean;
-  /** Which of the base's biases are stored with the adapter. */
+  /** Biases of the base stored with the adapter. */
   readonly bias: 'none' | 'all' | 'lora_only';
-  /** Whether B has a bias of its own. */
+  /** Adds a bias to B. */
   readonly loraBias: boolean;
-  /** Dropout before A that PEFT trained with. Nothing here drops: it is read and written back. */
+  /** PEFT's dropout before A in training. */
   readonly loraDropout: number;
-  /** Names of bare parameters that are adapted, such as stacked experts. */
+  /** Names of adapted bare parameters, such as stacked experts. */
   readonly targetParameters: readonly string[] | null;
-  /** Rows of an embedding that are trained, for the input embedding or by module. */
+  /** Trained rows of the input embedding, or by module. */
   readonly trainableTokenIndices: readonly number[] | Readonly<Record<string, readonly number[]>> | null;
-  /** How A and B began: true is PEFT's default, a string names another initialisation. */
+  /** Initialisation of A and B: true is PEFT's default, a string names another. */
   readonly initLoraWeights: boolean | string | null;
-  /** PEFT's task, such as `SEQ_CLS`; null where the file names none. */
+  /** PEFT's task, such as `SEQ_CLS`; null if none. */
   readonly taskType: string | null;
-  /** The base model, as the one who trained the adapter called it. */
+  /** The author's name of the base model. */
   readonly baseModelNameOrPath: string | null;
-  /** Keys of the file whose whole numbers Python holds as floats and writes with a point: `scaling` of `5.0`. */
+  /** Keys whose integers Python wrote as floats: `scaling` of `5.0`. */
   readonly floats?: readonly string[];
-  /** Every other key of the file, verbatim. */
+  /** All other keys of the file, verbatim. */
   readonly extra: Readonly<Record<string, unknown>>;
 }
 
-/** `peft_type` of normalisations that are trained whole. */
+/** `peft_type` of fully trained normalisation layers. */
 export const LN_TUNING = 'LN_TUNING';
 
-/** What `lora.tuner` and `--tuner` call it. */
+/** Its name in `lora.tuner` and `--tuner`. */
 export const NORM_TUNER = 'ln_tuning';
 
-/** `peft_type` of trained rows of embeddings alone. */
 const TRAINABLE_TOKENS = 'TRAINABLE_TOKENS';
 
-/** Types of adapters of which nothing is a tuner's: what they train can stand beside LoRA as well. */
+/** Types of adapters without a tuner: their parts may also accompany LoRA. */
 const plain: ReadonlySet<string> = new Set([LN_TUNING, TRAINABLE_TOKENS]);
 
-/** Whether what an adapter trains is rows and whole parameters alone, for which no tuner is needed. */
+/** True if an adapter consists of rows and whole parameters alone, which need no tuner. */
 export function isPlainType(peftType: string): boolean {
   return plain.has(peftType);
 }
@@ -78,7 +76,7 @@ export function isPlainType(peftType: string): boolean {
 /** `peft_type` of LoRA. */
 export const LORA = 'LORA';
 
-/** A config with PEFT's default for everything that is not given. */
+/** A config with PEFT's defaults for missing fields. */
 export function adapterConfig(given: Partial<AdapterConfig> & Pick<AdapterConfig, 'r' | 'loraAlpha'>): AdapterConfig {
   return {
     peftType: LORA,
@@ -109,10 +107,8 @@ const names = z.union([z.string(), z.array(z.string())]);
 
 const index = z.int().min(0);
 
-/** Of the config of trained rows. */
 const tokens = z.object({ token_indices: z.array(index) });
 
-/** Fields of the configs of all tuners. */
 const shared = z.object({
   target_modules: names.nullish(),
   modules_to_save: z.array(z.string()).nullish(),
@@ -141,7 +137,7 @@ const schema = shared.extend({
   init_lora_weights: z.union([z.boolean(), z.string()]).nullable().default(true),
 });
 
-/** Keys that PEFT 0.21 writes for all tuners besides those of the schema. */
+/** Keys outside the schema that PEFT 0.21 writes for all tuners. */
 const sharedDefaults: Readonly<Record<string, unknown>> = {
   auto_mapping: null,
   inference_mode: true,
@@ -149,7 +145,7 @@ const sharedDefaults: Readonly<Record<string, unknown>> = {
   revision: null,
 };
 
-/** Keys that PEFT 0.21 writes besides those of the schema, with PEFT's defaults. */
+/** Keys outside the schema that PEFT 0.21 writes for LoRA, with its defaults. */
 const otherDefaults: Readonly<Record<string, unknown>> = {
   alora_invocation_tokens: null,
   ...sharedDefaults,
@@ -171,10 +167,10 @@ const otherDefaults: Readonly<Record<string, unknown>> = {
 };
 
 /**
- * Parses the JSON value of an adapter_config.json. Options that this SDK cannot apply are kept, not refused.
+ * Parses an adapter_config.json. Keeps unsupported options instead of rejecting them.
  *
- * @param file how errors call the file.
- * @throws OnnxLoraError `ADAPTER_INVALID` when it is no config of an adapter, or a field has a value that PEFT would not write.
+ * @param file the file's name for errors
+ * @throws OnnxLoraError `ADAPTER_INVALID` if it is no adapter config, or a field has a value that PEFT would not write
  */
 export function parseAdapterConfig(json: unknown, file: string): AdapterConfig {
   if (typeof json !== 'object' || json === null || Array.isArray(json)) {
@@ -216,14 +212,14 @@ export function parseAdapterConfig(json: unknown, file: string): AdapterConfig {
     taskType: data.task_type ?? null,
     baseModelNameOrPath: data.base_model_name_or_path ?? null,
     extra: {
-      // PEFT has written its version since 0.18, and known target_parameters since 0.17.
+      // PEFT writes its version since 0.18, and knows target_parameters since 0.17.
       ...(data.target_parameters?.length ? { peft_version: '0.17' } : {}),
       ...Object.fromEntries(Object.entries(json).filter(([key]) => !known.has(key))),
     },
   };
 }
 
-/** Keys of the configs of all versions of PEFT, and of this SDK, that change nothing of what an adapter computes. */
+/** Keys of any PEFT version, and of this SDK, that do not affect what an adapter computes. */
 const harmless: ReadonlySet<string> = new Set([
   ...Object.keys(otherDefaults),
   'exclude_modules',
@@ -234,8 +230,8 @@ const harmless: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Keys of a config that say something here and there is nothing to do with: not of PEFT's shared and LoRA's own, not the
- * tuner's, and neither null, false nor empty, as other tools write what they do not use.
+ * Keys with content that neither PEFT, LoRA nor the tuner defines. Null, false and empty values do not count: other
+ * tools write them for unused options.
  *
  * @param tunerKeys keys of the adapter's tuner
  */
@@ -245,7 +241,6 @@ export function unknownKeys({ extra, peftType }: AdapterConfig, tunerKeys: Reado
   return Object.entries(extra).flatMap(([key, value]) => (says(value) && !isKnown(key) ? [key] : []));
 }
 
-/** The config of another tuner than LoRA: what all share, and the rest verbatim. */
 function parseOther(json: object, peftType: string, file: string): AdapterConfig {
   const data = checked(shared, json, file);
   const known = new Set([...Object.keys(shared.shape), 'peft_type']);
@@ -273,9 +268,8 @@ function checked<Schema extends z.ZodType>(schemaOf: Schema, json: unknown, file
 }
 
 /**
- * The text of an adapter_config.json as PEFT writes it: sorted keys, two spaces, no newline at the end. A config that
- * PEFT has written (`extra` holds its `peft_version`) gets exactly the keys it had; any other gets every key that
- * PEFT 0.21 writes, with PEFT's defaults.
+ * Formats adapter_config.json as PEFT does: sorted keys, two spaces, no final newline. A config from PEFT keeps exactly
+ * its keys; others get all keys of PEFT 0.21.
  */
 export function formatAdapterConfig(config: AdapterConfig): string {
   const all = configKeys(config);
@@ -283,13 +277,13 @@ export function formatAdapterConfig(config: AdapterConfig): string {
   return pythonJson(all, new Set([...dropouts, ...(config.floats ?? [])]));
 }
 
-/** All keys of the config's file, by PEFT's names. */
+/** All keys of the config file, by PEFT's names. */
 export function configKeys(config: AdapterConfig): Map<string, unknown> {
   const written = Object.hasOwn(config.extra, 'peft_version');
   const ofAll = {
     peft_type: config.peftType,
     target_modules: config.targetModules,
-    // PEFT's configs of tokens alone have no such key.
+    // PEFT's configs of tokens alone lack this key.
     ...(config.peftType === TRAINABLE_TOKENS ? {} : { modules_to_save: config.modulesToSave }),
     task_type: config.taskType,
     base_model_name_or_path: config.baseModelNameOrPath,

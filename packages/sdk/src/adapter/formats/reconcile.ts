@@ -1,4 +1,4 @@
-/** @file What an adapter's config promises, held against its tensors: on every way in, before anything is computed with them. */
+/** @file Checks an adapter's config against its tensors, before anything is computed with them. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import { PatternWork } from '../../lora/patternMatch.ts';
@@ -11,35 +11,29 @@ import { variantOf } from './peftVariants.ts';
 import { scalingOf } from './scaling.ts';
 import { parseTensorName, type TensorRole } from './tensorNames.ts';
 
-/** A config and the tensors beside it. */
+/** A config with its tensors. */
 export interface AdapterParts {
-  /** As `adapter_config.json` has it. */
   readonly config: AdapterConfig;
-  /** By the names in the file. */
   readonly tensors: ReadonlyMap<string, Tensor>;
 }
 
-/** What has been held against each other: an adapter is placed again and again. */
+/** Checked pairs: adapters are placed repeatedly. */
 const agreeing = new WeakMap<AdapterParts['tensors'], AdapterConfig>();
-/** Configs of which the user was told: when the adapter was read, or when it was placed. */
+/** Configs whose warnings were emitted. */
 const told = new WeakSet<AdapterConfig>();
 
 /**
- * Holds a config against its tensors. Where the two contradict each other, one of them is wrong, and nothing tells which: the
- * adapter is refused. PEFT refuses tensors of another rank, too; tensors that it misses, or has no module for, it passes over,
- * and computes something else than what was trained. Where PEFT warns and computes the same, this warns: of keys that are
- * unknown and not empty, which may come from a later version, and of modules to save without tensors.
- *
+ * Rejects an adapter whose config contradicts its tensors, since either may be wrong. PEFT rejects other ranks too, but
+ * silently ignores missing tensors and modules. Where PEFT warns, this warns: of unknown keys with content, which a
+ * later version may define, and of modules_to_save without tensors.
  * - Each module's rank is that of `r` and `rank_pattern`. Stacked parameters have a multiple of it.
- * - `use_dora` has a magnitude for each module, `lora_bias` a bias for each, and no file has them otherwise.
- * - `target_modules`, within `exclude_modules` and `layers_to_transform`, names each module that has tensors.
- * - `trainable_token_indices` has rows.
+ * - `use_dora` and `lora_bias` imply a magnitude and a bias for each module, and only they do.
+ * - `target_modules`, `exclude_modules` and `layers_to_transform` select each module with tensors.
+ * - `trainable_token_indices` has rows. Variants of LoRA and other tuners check their tensors themselves.
  *
- * Variants of LoRA and other tuners have shapes of their own, which their tuners hold against their settings.
- *
- * @param where how messages call the config: a quoted file, or `The adapter's config`
- * @param tunerKeys keys that the adapter's tuner reads, where that is known
- * @throws OnnxLoraError `ADAPTER_INVALID` with the key, the module and the remedy
+ * @param where the config's name for messages: a quoted file, or `The adapter's config`
+ * @param tunerKeys keys that the adapter's tuner reads, if known
+ * @throws OnnxLoraError `ADAPTER_INVALID` with key, module and remedy
  */
 export function reconcile({ config, tensors }: AdapterParts, where: string, tunerKeys?: Iterable<string>): void {
   if (agreeing.get(tensors) === config) return;
@@ -62,7 +56,6 @@ export function reconcile({ config, tensors }: AdapterParts, where: string, tune
 
 type Roles = ReadonlyMap<TensorRole, Tensor>;
 
-/** The tensors of the modules that have factors, by their roles. */
 function lowRankModules(tensors: AdapterParts['tensors']): Map<string, Roles> {
   const modules = new Map<string, Map<TensorRole, Tensor>>();
   for (const [name, tensor] of tensors) {
@@ -80,7 +73,7 @@ function requireRank(config: AdapterConfig, module: string, own: Roles, where: s
   const found = A.dims[0] ?? 0;
   const expected = scalingOf(config, attentionAround(module) ?? module).r;
   if (found === expected) return;
-  // A stack has the factors of all experts side by side, and patterns may mean its parameters.
+  // A stack holds all experts' factors, and patterns may match its parameters.
   const ranks = [config.r, ...Object.values(config.rankPattern)];
   if (isParameter(config, module) && ranks.some((r) => A.dims.some((dim) => dim % r === 0))) return;
   throw invalid(
@@ -88,7 +81,7 @@ function requireRank(config: AdapterConfig, module: string, own: Roles, where: s
   );
 }
 
-/** Whether a module's tensors are those of parameters that the config names. */
+/** True for modules whose tensors belong to parameters named in the config. */
 function isParameter({ targetParameters }: AdapterConfig, module: string): boolean {
   const plain = module.replace(/(\.base_layer)+$/, '');
   return (targetParameters ?? []).some((name) => {
@@ -97,7 +90,7 @@ function isParameter({ targetParameters }: AdapterConfig, module: string): boole
   });
 }
 
-/** @throws OnnxLoraError `ADAPTER_INVALID` where a switch and the tensors that it promises are not both there */
+/** @throws OnnxLoraError `ADAPTER_INVALID` if a switch and its tensors are not both present */
 function requirePromised(
   isOn: boolean,
   key: string,
@@ -116,11 +109,11 @@ function requirePromised(
   );
 }
 
-/** @throws OnnxLoraError `ADAPTER_INVALID` for tensors of modules that the config does not choose */
+/** @throws OnnxLoraError `ADAPTER_INVALID` for tensors of modules that the config does not select */
 function requireTargets(config: AdapterConfig, modules: readonly string[], where: string): void {
   const { targetModules, excludeModules } = config;
   const isWord = typeof targetModules === 'string' && targetModules.toLowerCase() === ALL_LINEAR;
-  // Which modules these mean, only a model says.
+  // Their meaning depends on the model.
   if (targetModules === null || isWord || config.extra['ensure_weight_tying'] === true) return;
   const work = new PatternWork();
   const target = nameRule(targetModules, 'target_modules', work);
@@ -141,7 +134,7 @@ function requireTargets(config: AdapterConfig, modules: readonly string[], where
   );
 }
 
-/** @throws OnnxLoraError `ADAPTER_INVALID` for trained rows that are missing */
+/** @throws OnnxLoraError `ADAPTER_INVALID` for missing trained rows */
 function requireRows({ trainableTokenIndices }: AdapterConfig, tensors: AdapterParts['tensors'], where: string): void {
   const rows = trainableTokenIndices ? Object.values(trainableTokenIndices).flat() : [];
   const isRows = (name: string): boolean => parseTensorName(name).role === 'trainable_tokens_delta';
@@ -151,12 +144,12 @@ function requireRows({ trainableTokenIndices }: AdapterConfig, tensors: AdapterP
   );
 }
 
-/** What of a config has no effect, as the ends of sentences that begin with the config. */
+/** Config entries without effect, as ends of sentences about the config. */
 function warningsOf({ config, tensors }: AdapterParts, tunerKeys: Iterable<string> = []): string[] {
   const unknown = unknownKeys(config, new Set(tunerKeys)).map((key) => `${quote(key)}: ${JSON.stringify(config.extra[key]).slice(0, 100)}`); // prettier-ignore
   const saved = [...tensors.keys()].map((name) => parseTensorName(name)).filter(({ role }) => role === 'parameter');
   const names = config.modulesToSave ?? [];
-  // A sequence classifier's config of PEFT names two heads, and a model has one.
+  // PEFT's config of a sequence classifier names two heads, of which a model has one.
   const hasAny = names.some((name) => saved.some(({ module }) => around(module).some((path) => path.endsWith(name))));
   return [
     ...(unknown.length === 0
@@ -168,7 +161,6 @@ function warningsOf({ config, tensors }: AdapterParts, tunerKeys: Iterable<strin
   ];
 }
 
-/** A module's path, and those of all modules around it. */
 function around(module: string): string[] {
   const parts = module.split('.');
   return parts.map((_, i) => parts.slice(0, i + 1).join('.'));

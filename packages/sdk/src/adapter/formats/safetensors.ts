@@ -1,4 +1,4 @@
-/** @file Reads and writes safetensors files, byte for byte as the reference library does. */
+/** @file Reads and writes safetensors files, byte-identical to the reference library's. */
 
 import { existsSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
@@ -9,25 +9,25 @@ import { byteLength, type Bytes, type FileSlice, FileSource } from '../../graph/
 import { LENGTH_BYTES, type TensorEntry, headerLength, parseHeader, safetensorsTypes } from './safetensorsHeader.ts';
 import { notFound } from '../../files/notFound.ts';
 
-/** Files up to this size are read at once: tensors are small then, and each would be a read of its own. */
+/** Small files are read at once: their tensors are small, and each would be a separate read. */
 const READ_AT_ONCE = 16 << 20;
 
-/** The content of a safetensors file: tensors in the header's order, and its free text. */
+/** Content of a safetensors file, in the header's order. */
 export interface Safetensors {
   /** Tensors by name. */
   readonly tensors: Map<string, Tensor>;
-  /** The `__metadata__` of the header; empty where there is none. */
+  /** The header's `__metadata__`; empty if absent. */
   readonly metadata: Record<string, string>;
 }
 
-/** A tensor that still lies in its file. */
+/** A tensor still in its file. */
 export interface StoredTensor extends Pick<Tensor, 'type' | 'dims'> {
-  /** Where its numbers are. */
+  /** Location of its data. */
   readonly bytes: FileSlice;
 }
 
 /**
- * What a safetensors file holds, without reading more of it than its header.
+ * Lists the tensors of a safetensors file, reading only its header.
  *
  * @throws OnnxLoraError `FILE_NOT_FOUND`, `FILE_INVALID` as {@link readSafetensors}
  */
@@ -52,11 +52,11 @@ export function openSafetensors(path: string): ReadonlyMap<string, StoredTensor>
 }
 
 /**
- * Reads a whole safetensors file. Every tensor gets memory of its own, aligned for its type.
+ * Reads a safetensors file. Each tensor gets its own aligned memory.
  *
- * @param maxTensors how many tensors it may name, and how long its header may be for that; by default as the format has it
- * @throws OnnxLoraError `FILE_NOT_FOUND` when there is no such file, `FILE_INVALID` when it breaks the format in any
- * way (also for a pickle, which is never opened).
+ * @param maxTensors maximum number of tensors, which also limits the header; by default as the format
+ * @throws OnnxLoraError `FILE_NOT_FOUND`; `FILE_INVALID` for any violation of the format, and for a pickle, which is
+ *   never opened
  */
 export async function readSafetensors(path: string, maxTensors?: number): Promise<Safetensors> {
   const handle = await openToRead(path);
@@ -80,9 +80,9 @@ export async function readSafetensors(path: string, maxTensors?: number): Promis
 }
 
 /**
- * Reads safetensors from memory; `name` is how errors call it. Tensors are copies.
+ * Reads safetensors from memory, copying tensors; `name` is for errors.
  *
- * @throws OnnxLoraError `FILE_INVALID` when the bytes break the format in any way.
+ * @throws OnnxLoraError `FILE_INVALID` for any violation of the format
  */
 export function parseSafetensors(bytes: Uint8Array, name: string, maxTensors?: number): Safetensors {
   const dataStart = LENGTH_BYTES + headerLength(bytes.subarray(0, LENGTH_BYTES), bytes.length, name, maxTensors);
@@ -99,8 +99,8 @@ export function parseSafetensors(bytes: Uint8Array, name: string, maxTensors?: n
 /**
  * Writes a safetensors file atomically.
  *
- * @param metadata free text; PEFT writes `{ format: 'pt' }`. An empty record writes no metadata.
- * @throws OnnxLoraError `INPUT_INVALID` for a tensor that the format cannot hold, `FILE_INVALID` when writing fails.
+ * @param metadata free text; PEFT writes `{ format: 'pt' }`. Omitted if empty.
+ * @throws OnnxLoraError `INPUT_INVALID` for a tensor that the format cannot hold, `FILE_INVALID` if writing fails
  */
 export async function writeSafetensors(
   path: string,
@@ -111,10 +111,10 @@ export async function writeSafetensors(
 }
 
 /**
- * The bytes of a safetensors file: wide types first, then by name, as the reference library lays them out, so that
- * equal content gives equal bytes.
+ * The bytes of a safetensors file. As in the reference library, wide types first, then by name, so that equal content
+ * gives equal bytes.
  *
- * @throws OnnxLoraError `INPUT_INVALID` for a tensor that the format cannot hold.
+ * @throws OnnxLoraError `INPUT_INVALID` for a tensor that the format cannot hold
  */
 export function formatSafetensors(
   tensors: ReadonlyMap<string, Tensor>,
@@ -127,16 +127,16 @@ export function formatSafetensors(
   return new Uint8Array(Buffer.concat(chunks));
 }
 
-/** A tensor to write, its numbers wherever they are. */
+/** A tensor to write, from memory or a file. */
 export interface TensorToStore extends Pick<Tensor, 'type' | 'dims'> {
-  /** As many as type and shape say, little-endian. */
+  /** Little-endian. */
   readonly bytes: Bytes;
 }
 
 /**
- * A safetensors file as pieces to write one after the other: the header, and the tensors in their order.
+ * A safetensors file as chunks: the header, then the tensors in order.
  *
- * @throws OnnxLoraError `INPUT_INVALID` for a name that the format cannot hold.
+ * @throws OnnxLoraError `INPUT_INVALID` for a name that the format cannot hold
  */
 export function safetensorsChunks(
   tensors: ReadonlyMap<string, TensorToStore>,
@@ -152,7 +152,7 @@ export function safetensorsChunks(
   const dataStart = LENGTH_BYTES + Math.ceil(json.length / 8) * 8;
   const header = new Uint8Array(dataStart);
   new DataView(header.buffer).setBigUint64(0, BigInt(dataStart - LENGTH_BYTES), true);
-  // The header is padded with spaces, so that the data after it are aligned.
+  // Padded with spaces to align the data.
   header.fill(0x20, LENGTH_BYTES, dataStart);
   header.set(json, LENGTH_BYTES);
   return [header, ...entries.map(({ name }) => tensors.get(name)!.bytes)];
@@ -179,7 +179,7 @@ function layOut(tensors: ReadonlyMap<string, TensorToStore>): TensorEntry[] {
   });
 }
 
-/** @throws OnnxLoraError `INPUT_INVALID` for numbers that are not as many, or of another type */
+/** @throws OnnxLoraError `INPUT_INVALID` if the data do not match type and shape */
 function checked(name: string, tensor: Tensor): Tensor {
   const { type, dims, data } = tensor;
   if (data.length === sizeOf(dims) && data instanceof arrayOf(type)) return tensor;

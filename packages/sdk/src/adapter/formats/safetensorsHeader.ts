@@ -1,10 +1,10 @@
-/** @file The JSON header of a safetensors file: what a stranger's file may claim, checked before a byte is allocated. */
+/** @file Parses the untrusted JSON header of a safetensors file, with checks before allocations. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import { type DataType, bytesPerElement } from '../../runtime/tensor.ts';
 import { isObject, type JsonBudget, parseForeignJson } from './foreignJson.ts';
 
-/** Element types by their safetensors spelling, in the order in which the reference library lays tensors out. */
+/** Element types by safetensors name, in the order of the reference library's layout. */
 export const safetensorsTypes: Readonly<Record<string, DataType>> = {
   U64: 'uint64',
   I64: 'int64',
@@ -21,18 +21,18 @@ export const safetensorsTypes: Readonly<Record<string, DataType>> = {
   BOOL: 'bool',
 };
 
-/** The limit of the reference library; a longer header is refused unread. */
+/** The reference library's limit; longer headers are rejected unread. */
 const MAX_HEADER_BYTES = 100_000_000;
 
-/** Bytes of the free text of a header, and its members, where the number of tensors is bounded. */
+/** Limits of a header's metadata if the number of tensors is limited. */
 const [METADATA_BYTES, METADATA_KEYS] = [4 << 20, 1000];
-/** Bytes that the description of a tensor takes, its name included, and members of objects in it: its own and three inside. */
+/** Limits of a tensor's description: bytes including its name, and members of its objects. */
 const [TENSOR_BYTES, TENSOR_KEYS] = [512, 4];
 
-/** The bytes that hold the header's length, before the header itself. */
+/** Bytes of the header's length, which precedes the header. */
 export const LENGTH_BYTES = 8;
 
-/** Where one tensor lies; `begin` and `end` count from the first byte after the header. */
+/** A tensor's location; `begin` and `end` count from the end of the header. */
 export interface TensorEntry {
   readonly name: string;
   readonly type: DataType;
@@ -48,10 +48,10 @@ export interface SafetensorsHeader {
 }
 
 /**
- * The header's length in bytes, from the first eight bytes of a file of `fileSize` bytes.
+ * The header's length in bytes, from the first eight bytes of the file.
  *
- * @param maxTensors how many tensors the file may name; a header that is longer than these could need is refused
- * @throws OnnxLoraError `FILE_INVALID` when the file is a pickle, a Git LFS pointer, or no safetensors file at all.
+ * @param maxTensors maximum number of tensors; a header longer than they could need is rejected
+ * @throws OnnxLoraError `FILE_INVALID` for a pickle, a Git LFS pointer, or anything but safetensors
  */
 export function headerLength(start: Uint8Array, fileSize: number, file: string, maxTensors: number = Infinity): number {
   if (start.length < LENGTH_BYTES) {
@@ -59,7 +59,7 @@ export function headerLength(start: Uint8Array, fileSize: number, file: string, 
   }
   const length = new DataView(start.buffer, start.byteOffset).getBigUint64(0, true);
   if (length > BigInt(MAX_HEADER_BYTES)) {
-    // Only now: the first bytes of a pickle are also those of a header of 640 bytes.
+    // Checked late, since a pickle's first bytes are also those of a header of 640 bytes.
     refuseOtherFormats(start, file);
     throw invalid(file, `its header claims ${length} bytes, and at most ${MAX_HEADER_BYTES} are allowed`);
   }
@@ -71,11 +71,11 @@ export function headerLength(start: Uint8Array, fileSize: number, file: string, 
 }
 
 /**
- * Parses and checks a header that describes `dataSize` bytes of data.
+ * Parses and checks a header for `dataSize` bytes of data.
  *
- * @param maxTensors how many tensors it may name: more are refused before anything is made of one
- * @throws OnnxLoraError `FILE_INVALID` for anything that the format forbids: other JSON, a repeated name, an unknown
- * element type, a shape that disagrees with its byte range, ranges that leave gaps, overlap or end elsewhere.
+ * @param maxTensors maximum number of tensors, checked before creating any
+ * @throws OnnxLoraError `FILE_INVALID` for invalid JSON, duplicate names, unknown types, shapes that contradict byte
+ *   ranges, and ranges with gaps or overlaps
  */
 export function parseHeader(
   bytes: Uint8Array,
@@ -98,7 +98,7 @@ export function parseHeader(
 
 function refuseOtherFormats(start: Uint8Array, file: string): void {
   const text = String.fromCharCode(...start.subarray(0, LENGTH_BYTES));
-  // A zip archive (torch.save since 1.6), or a bare pickle stream: PROTO opcode and a protocol number.
+  // A zip archive (torch.save since 1.6), or a pickle stream: PROTO opcode and a protocol number.
   if (text.startsWith('PK') || (start[0] === 0x80 && start[1]! <= 5)) {
     throw new OnnxLoraError(
       'FILE_INVALID',
@@ -129,7 +129,7 @@ function parseJson(bytes: Uint8Array, file: string, budget: JsonBudget): object 
   return json;
 }
 
-/** The first key that an object of this (valid) JSON text repeats; JSON.parse would silently keep the last. */
+/** The first duplicate key of an object in valid JSON, where JSON.parse would silently keep the last. */
 function repeatedKey(text: string): string | undefined {
   const open: Set<string>[] = [];
   for (let at = 0; at < text.length; at++) {
@@ -209,7 +209,7 @@ function isCounts(value: unknown): value is number[] {
   return Array.isArray(value) && value.every((each) => Number.isSafeInteger(each) && each >= 0);
 }
 
-/** A stranger's name as it may stand in a message: quoted, escaped, and not endless. */
+/** Quotes and truncates an untrusted name. */
 function quote(value: unknown): string {
   const text = JSON.stringify(value) ?? 'undefined';
   return text.length > 120 ? `${text.slice(0, 117)}..."` : text;

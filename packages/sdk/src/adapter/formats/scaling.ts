@@ -1,9 +1,9 @@
-/** @file What a low-rank product is multiplied by: of each module, with PEFT's tables of patterns for ranks and alphas. */
+/** @file Ranks and scalings by module, with PEFT's rank and alpha patterns. */
 
 import { compilePattern, type Pattern, PatternWork } from '../../lora/patternMatch.ts';
 import type { AdapterConfig } from './peftConfig.ts';
 
-/** What one module's delta is multiplied with, and where that comes from. */
+/** The scaling of a module's delta, with rank and alpha. */
 export interface Scaling {
   readonly r: number;
   readonly alpha: number;
@@ -12,10 +12,10 @@ export interface Scaling {
 }
 
 /**
- * Rank, alpha and scaling of one module: of each pattern table the first key that matches the end of the module's
- * name counts, rank and alpha independently of each other.
+ * Rank, alpha and scaling of a module. In each pattern table, the first key that matches the end of the module's name
+ * counts.
  *
- * @throws OnnxLoraError `CONFIG_INVALID` when a key is not a usable pattern.
+ * @throws OnnxLoraError `CONFIG_INVALID` for an invalid pattern
  */
 export function scalingOf(
   config: Pick<AdapterConfig, 'r' | 'loraAlpha' | 'rankPattern' | 'alphaPattern' | 'useRslora'>,
@@ -26,7 +26,7 @@ export function scalingOf(
   return { r, alpha, scaling: alpha / (config.useRslora ? Math.sqrt(r) : r) };
 }
 
-/** A table of patterns, read once, and what it has answered: an adapter asks for the same hundreds of modules again and again. */
+/** A compiled table with cached answers: an adapter asks for the same hundreds of modules repeatedly. */
 interface PatternTable {
   readonly patterns: readonly (readonly [Pattern, number])[];
   readonly answers: Map<string, number | undefined>;
@@ -35,12 +35,11 @@ interface PatternTable {
 const compiled = new WeakMap<object, PatternTable>();
 
 /**
- * What a table of patterns says of a module, as PEFT's `rank_pattern` does: the number of the first key that matches the end of
- * the module's path; nothing where none does.
+ * The number of the first key that matches the end of the module's path, as in PEFT's `rank_pattern`; undefined if none
+ * does.
  *
- * @param table nothing where the config has none
- * @param where what the table is, for errors, such as `rank_pattern`
- * @throws OnnxLoraError `CONFIG_INVALID` when a key is not a usable pattern
+ * @param where name of the table for errors, such as `rank_pattern`
+ * @throws OnnxLoraError `CONFIG_INVALID` for an invalid pattern
  */
 export function numberByPattern(
   table: Readonly<Record<string, number>> | null | undefined,
@@ -58,7 +57,7 @@ export function numberByPattern(
 function readTable(table: Readonly<Record<string, number>>, where: string): PatternTable {
   const known = compiled.get(table);
   if (known) return known;
-  // One for the table: what is bounded for each of many patterns and modules is not bounded.
+  // One limit for the whole table: limits per pattern and module would not bound the work.
   const work = new PatternWork();
   const patterns = Object.entries(table).map(([key, value]) => [compilePattern(key, where, work), value] as const);
   const made: PatternTable = { patterns, answers: new Map() };
@@ -66,12 +65,12 @@ function readTable(table: Readonly<Record<string, number>>, where: string): Patt
   return made;
 }
 
-/** A module's path as a pattern. */
+/** A module's path as a regular expression. */
 export function escaped(path: string): string {
   return path.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`);
 }
 
-/** Numbers by module as a table of patterns. A key means every module that ends with it, and the first that fits counts: long ones go first. */
+/** A table of exact paths as patterns, long ones first, since a key matches every path that ends with it. */
 export function patternTable(numbers: ReadonlyMap<string, number>): Record<string, number> {
   const byLength = [...numbers].sort(([a], [b]) => b.length - a.length);
   return Object.fromEntries(byLength.map(([path, number]) => [escaped(path), number]));

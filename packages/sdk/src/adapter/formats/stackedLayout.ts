@@ -1,4 +1,4 @@
-/** @file The two layouts in which PEFT has saved adapters of stacked parameters. */
+/** @file The two layouts of PEFT's adapters of stacked parameters. */
 
 import { permute } from '../../match/weights/index.ts';
 import type { Site } from '../../match/sites.ts';
@@ -7,8 +7,8 @@ import { floats } from '../../graph/tensorData.ts';
 import type { AdapterConfig } from './peftConfig.ts';
 
 /**
- * Whether the factors of a parameter `[experts, d1, d2]` are A `[r·experts, d1]` and B `[d2, r·experts]`: so PEFT had it
- * until 0.18, and has it in modules that say `is_transposed`. Where d1 and d2 are equal, the version decides.
+ * True for A `[r·experts, d1]` and B `[d2, r·experts]` of a parameter `[experts, d1, d2]`, as in PEFT before 0.19 and
+ * in modules with `is_transposed`. If d1 equals d2, the version decides.
  */
 export function hasEarlierLayout(site: Site, A: Tensor, B: Tensor, { extra }: AdapterConfig): boolean {
   if (site.kind !== 'parameter') return false;
@@ -17,13 +17,13 @@ export function hasEarlierLayout(site: Site, A: Tensor, B: Tensor, { extra }: Ad
   return first !== second || isBefore19(extra.peft_version);
 }
 
-/** A config without a version has been made here: PEFT writes it, and reading a file adds what it left out. */
+/** Configs without a version were created here: PEFT's have one, or get one when read. */
 function isBefore19(version: unknown): boolean {
   const [, major, minor] = /^(\d+)\.(\d+)/.exec(typeof version === 'string' ? version : '') ?? [];
   return Number(major) === 0 && Number(minor) < 19;
 }
 
-/** The same delta as A `[r·experts, d2]` and B `[d1, r·experts]`: the factors change places. */
+/** Converts to A `[r·experts, d2]` and B `[d1, r·experts]`, by swapping the factors. */
 export function fromEarlierLayout(site: Site, A: Tensor, B: Tensor): [Tensor, Tensor] {
   const [experts, first, second] = site.weightShape as [number, number, number];
   const r = A.dims[0]! / experts;

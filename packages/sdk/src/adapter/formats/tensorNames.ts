@@ -1,6 +1,6 @@
-/** @file The names that PEFT gives to an adapter's tensors in a file. */
+/** @file PEFT's names of an adapter's tensors. */
 
-/** What a tensor is to its module. `parameter` is a plain weight or bias that was trained in full. */
+/** A tensor's role in its module. `parameter` is a fully trained weight or bias. */
 export type TensorRole =
   | 'lora_A'
   | 'lora_B'
@@ -14,23 +14,19 @@ export type TensorRole =
   | 'base_layer.bias'
   | 'parameter';
 
-/** A tensor's name taken apart. */
+/** A parsed tensor name. */
 export interface TensorName {
-  /**
-   * Torch path of the module; empty for a parameter of the model itself. Where PEFT has nested wrappers, as for
-   * `attn.base_layer.out_proj` of a MultiheadAttention, the path keeps them.
-   */
+  /** torch's path, with PEFT's nested wrappers (`attn.base_layer.out_proj`); empty for parameters of the model. */
   readonly module: string;
-  /** What the tensor is to the module. */
+  /** The tensor's role. */
   readonly role: TensorRole;
-  /** With the role `parameter`: which one, such as `weight`. */
+  /** For the role `parameter`, its name, such as `weight`. */
   readonly parameter?: string;
 }
 
-/** What the names of PEFT's tensors begin with. */
+/** Prefix of PEFT's tensor names. */
 export const PEFT_PREFIX = 'base_model.model.';
 
-/** What follows the module's path, by role, as PEFT writes it. */
 const suffixes: Readonly<Record<Exclude<TensorRole, 'parameter'>, string>> = {
   lora_A: 'lora_A.weight',
   lora_B: 'lora_B.weight',
@@ -39,13 +35,13 @@ const suffixes: Readonly<Record<Exclude<TensorRole, 'parameter'>, string>> = {
   lora_embedding_B: 'lora_embedding_B',
   lora_magnitude_vector: 'lora_magnitude_vector',
   trainable_tokens_delta: 'token_adapter.trainable_tokens_delta',
-  // Of an adapter of such rows alone.
+  // For adapters of rows alone.
   own_tokens_delta: 'trainable_tokens_delta',
   'base_layer.weight': 'base_layer.weight',
   'base_layer.bias': 'base_layer.bias',
 };
 
-/** The name's end without an adapter's name → role. Bare tensors also occur with `.weight`, from a few old versions. */
+/** Roles by suffix without the adapter's name. A few old versions add `.weight` to bare tensors. */
 const roles = new Map<string, Exclude<TensorRole, 'parameter'>>(
   Object.entries(suffixes).map(([role, suffix]) => [suffix, role as Exclude<TensorRole, 'parameter'>]),
 );
@@ -53,7 +49,7 @@ for (const bare of ['lora_embedding_A', 'lora_embedding_B', 'lora_magnitude_vect
   roles.set(`${bare}.weight`, bare);
 }
 
-/** Parts after which an adapter's name may stand in the state dict of a live model. */
+/** Parts that an adapter's name may follow in a live model's state dict. */
 const named = new Set([
   'lora_A',
   'lora_B',
@@ -64,12 +60,12 @@ const named = new Set([
 ]);
 
 /**
- * Takes a tensor's name apart. The prefix `base_model.model.` may be missing, and an adapter's name may be embedded
- * (`lora_A.default.weight`), as in a live model's state dict. A name that follows no rule is a plain parameter.
+ * Parses a tensor name, also without `base_model.model.`, or with an adapter's name (`lora_A.default.weight`) as in a
+ * live model's state dict. Other names are plain parameters.
  */
 export function parseTensorName(name: string): TensorName {
   const parts = (name.startsWith(PEFT_PREFIX) ? name.slice(PEFT_PREFIX.length) : name).split('.');
-  // The longest ending has four parts: trainable tokens with an adapter's name.
+  // The longest suffix has four parts: trainable tokens with an adapter's name.
   for (let length = Math.min(4, parts.length); length > 0; length--) {
     const role = roles.get(withoutAdapter(parts.slice(-length)).join('.'));
     if (role) return { module: parts.slice(0, -length).join('.'), role };
@@ -81,18 +77,17 @@ export function parseTensorName(name: string): TensorName {
   return { module: kept.slice(0, -1).join('.'), role: 'parameter', parameter: kept.at(-1)! };
 }
 
-/** What stands between a module's path and its parameter where LN tuning has trained it. */
 const NORMS = 'ln_tuning_layers';
 
-/** The name under which LN tuning stores a module's parameter, from torch's name of it. */
+/** LN tuning's name of a module's parameter, from torch's name. */
 export function normName(module: string, parameter: string): string {
   return tensorName(module, 'parameter', `${NORMS}.${parameter.slice(parameter.lastIndexOf('.') + 1)}`);
 }
 
 /**
- * The name under which PEFT stores a tensor.
+ * PEFT's name of a tensor.
  *
- * @param parameter with the role `parameter`: which one.
+ * @param parameter for the role `parameter`, its name
  */
 export function tensorName(module: string, role: TensorRole, parameter = 'weight'): string {
   const suffix = role === 'parameter' ? parameter : suffixes[role];
@@ -102,7 +97,7 @@ export function tensorName(module: string, role: TensorRole, parameter = 'weight
 function withoutAdapter(parts: readonly string[]): readonly string[] {
   const at = parts.findIndex((part) => named.has(part)) + 1;
   if (at === 0 || at >= parts.length) return parts;
-  // `lora_A.weight` has no adapter's name, `lora_A.default.weight` has, and so has `lora_embedding_A.default`.
+  // `lora_A.weight` has no adapter's name; `lora_A.default.weight` and `lora_embedding_A.default` do.
   const last = parts.length - 1;
   const plain = at === last && (parts[at] === 'weight' || parts[at] === 'bias');
   return plain ? parts : [...parts.slice(0, at), ...parts.slice(at + 1)];

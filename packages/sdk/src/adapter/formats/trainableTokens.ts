@@ -1,4 +1,4 @@
-/** @file Trained rows of an embedding (PEFT's `trainable_token_indices`), as a low-rank delta that picks these rows. */
+/** @file Trained embedding rows (PEFT's `trainable_token_indices`) as a low-rank delta. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import { floats } from '../../graph/tensorData.ts';
@@ -11,10 +11,10 @@ import { type AdapterConfig, LORA } from './peftConfig.ts';
 import { tensorName } from './tensorNames.ts';
 
 /**
- * The delta that makes row ids[i] of the table what the adapter stores: A `[n, vocabulary]` has a one at each id, B
- * `[dim, n]` what is added. The file holds the rows themselves, `[n, dim]`.
+ * The delta that replaces table rows by the stored rows `[n, dim]`: A `[n, vocabulary]` is one-hot per id, B `[dim, n]`
+ * the change.
  *
- * @throws OnnxLoraError `ADAPTER_INVALID` for ids that the config does not name or the table does not have
+ * @throws OnnxLoraError `ADAPTER_INVALID` for ids that the config or the table lacks
  */
 export function tokenTensors(
   module: string,
@@ -69,7 +69,7 @@ export function tokenTensors(
   };
 }
 
-/** What {@link tokenTensors} made of an embedding, for such a layer. */
+/** Transposes {@link tokenTensors} of an embedding for a tied layer. */
 export function tiedTokenTensors({ tuning, saved, names }: PlacedLowRank, layer: Site): PlacedLowRank {
   const [A, B] = [saved.get('lora_A')!, saved.get('lora_B')!];
   return {

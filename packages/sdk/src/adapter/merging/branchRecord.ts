@@ -1,4 +1,4 @@
-/** @file What a merged file says of its branches, so that they can be taken out again to the last bit. */
+/** @file Records a merged file's branches in its metadata, so that they can be removed exactly. */
 
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
@@ -13,18 +13,16 @@ import type { GraphChange } from '../../lora/adapterInputs.ts';
 import type { PlacedTuning } from '../../lora/methods/tuning.ts';
 import { parseForeignJson } from '../formats/foreignJson.ts';
 
-/** Where the metadata of a merged file say what of it are branches. */
 const KEY = 'onnx_lora.branches';
 
-/** What one call of `merge` has put beside layers. */
+/** Branches that one merge added. */
 export interface BranchRecord {
-  /** The adapters that the branches hold, each by the digest of its values there, and how much of it they hold. */
+  /** The adapters in the branches, by digest of their values, with weights. */
   readonly adapters: readonly { readonly sha256: string; readonly weight: number }[];
-  /** What of the model has branches, as adapters tell it: paths of modules. */
+  /** Adapted slots with branches. */
   readonly slots: readonly string[];
-  /** Nodes by their first outputs, and the nodes that they stand in place of: an encoded model in base64. */
+  /** Added nodes by first output, and the nodes that they replaced, as a base64-encoded model. */
   readonly changes: readonly { readonly nodes: readonly string[]; readonly before: string }[];
-  /** Names of the tensors that came with the branches. */
   readonly tensors: readonly string[];
 }
 
@@ -37,13 +35,13 @@ const recordsSchema: z.ZodType<BranchRecord[]> = z.array(
   }),
 );
 
-/** What of an adapter is beside layers, and how much of it. */
+/** An adapter's branches. */
 export interface RecordedAdapter {
   readonly tunings: readonly PlacedTuning[];
   readonly weight: number;
 }
 
-/** sha256 of what an adapter has for these modules, whatever its file calls the tensors. */
+/** sha256 of an adapter's values for these modules, independent of tensor names. */
 export function branchDigest(tunings: readonly PlacedTuning[]): string {
   const lines = tunings.flatMap(({ tuning, saved }) => {
     return [...saved].map(([role, tensor]) => {
@@ -55,7 +53,7 @@ export function branchDigest(tunings: readonly PlacedTuning[]): string {
   return createHash('sha256').update(lines.sort().join('\n')).digest('hex');
 }
 
-/** The model with a record of these branches, behind those that it has. */
+/** Appends a record of these branches to the model's. */
 export function withRecord(
   model: ModelProto,
   adapters: readonly RecordedAdapter[],
@@ -72,9 +70,9 @@ export function withRecord(
 }
 
 /**
- * The records of a file, in the order in which branches came.
+ * The records of a file, oldest first.
  *
- * @throws OnnxLoraError `MODEL_INVALID` for metadata that are no such records
+ * @throws OnnxLoraError `MODEL_INVALID` for damaged metadata
  */
 export function branchRecords({ metadataProps = [] }: ModelProto): BranchRecord[] {
   const text = metadataProps.find(({ key }) => key === KEY)?.value;
@@ -91,9 +89,9 @@ export function branchRecords({ metadataProps = [] }: ModelProto): BranchRecord[
 }
 
 /**
- * The model as it was before the last of its branches came: nodes and tensors are those of the base.
+ * Removes the last record's branches, which restores the base's nodes and tensors.
  *
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` where the graph no longer has the nodes that the record names
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` if nodes of the record are missing
  */
 export function withoutLastBranches(model: ModelProto, file: string): ModelProto & { readonly graph: GraphProto } {
   const records = branchRecords(model);
@@ -128,7 +126,7 @@ function withRecords(model: ModelProto, records: readonly BranchRecord[]): Model
   return { ...model, metadataProps: [...others, ...own] };
 }
 
-/** The first output of a node, which no other node of a model has. */
+/** The first output of a node, unique in a model. */
 function nameOf({ output = [] }: NodeProto): string {
   return output.find(Boolean) ?? '';
 }
@@ -138,7 +136,7 @@ function encoded(node: readonly NodeProto[]): string {
   return Buffer.concat(chunks.map(readBytes)).toString('base64');
 }
 
-/** Checked as the nodes of a file are. */
+/** Validated like the nodes of a file. */
 function decoded(text: string, file: string): NodeProto[] {
   return parseOnnx(memorySource(Buffer.from(text, 'base64')), file).graph.node ?? [];
 }

@@ -1,4 +1,4 @@
-/** @file What adapters compute beside layers whose weights cannot hold their change, as part of a merged graph. */
+/** @file Adds branches beside layers whose weights cannot hold an adapter's change. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { GraphProto, ModelProto, NodeProto } from '../../graph/proto.ts';
@@ -13,29 +13,26 @@ import { blendFeeds } from '../serving/blendFeeds.ts';
 import { adapterFeeds, baseFeeds } from '../serving/feeds.ts';
 import { joinTunings } from '../serving/slots.ts';
 
-/** What of one adapter is computed beside layers. */
+/** An adapter's branches to add. */
 export interface BranchesOfAdapter {
-  /** How errors call the adapter. */
   readonly name: string;
   readonly tunings: readonly PlacedTuning[];
-  /** How much of its change is made. */
   readonly weight: number;
 }
 
 /** A graph with branches. */
 export interface Branched {
   readonly model: ModelProto;
-  /** Where nodes of the base are others now; undefined where something of the base is gone, so that it cannot come back. */
+  /** Replaced nodes of the base; undefined if parts of the base are lost, so that it cannot be restored. */
   readonly changes: readonly GraphChange[] | undefined;
-  /** Names of the tensors that the branches brought. */
   readonly tensors: readonly string[];
 }
 
 /**
- * The model with what adapters make of layers as a session computes it, their tensors as constants. All adapters come in one
- * injection, so that a layer which several adapt has one branch.
+ * Adds what a session would compute for these adapters, with tensors as constants. One injection for all, so that a
+ * layer has one branch.
  *
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for adapters that change a layer in ways that one graph cannot hold
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for adapters that one graph cannot hold together
  */
 export function withBranches(model: ModelProto, adapters: readonly BranchesOfAdapter[]): Branched {
   if (adapters.every(({ tunings }) => tunings.length === 0)) return { model, changes: [], tensors: [] };
@@ -57,7 +54,7 @@ export function withBranches(model: ModelProto, adapters: readonly BranchesOfAda
       ...(injected.model.graph?.initializer ?? []),
       ...[...constants].map(([name, tensor]) => tensorProto(name, tensor)),
     ],
-    // As constants have shapes, those of what follows need not be told.
+    // With constant inputs, shapes can be inferred.
     valueInfo: model.graph?.valueInfo ?? [],
   };
   const kept = withoutUnread(model.graph ?? {}, graph);
@@ -72,14 +69,14 @@ export function withBranches(model: ModelProto, adapters: readonly BranchesOfAda
   };
 }
 
-/** Whether the base's nodes are still there, but for those that the changes tell of. */
+/** True if the base's nodes remain, except for recorded changes. */
 function hasAllNodes(base: GraphProto, changes: readonly GraphChange[], present: ReadonlySet<NodeProto>): boolean {
   const told = new Set(changes.flatMap(({ before }) => before));
-  // Of a node with graphs inside, these are looked at.
+  // Nodes with subgraphs are compared by those.
   return [...allNodes(base)].every((each) => present.has(each) || told.has(each) || subgraphs(each).length > 0);
 }
 
-/** @throws OnnxLoraError `MODEL_UNSUPPORTED` for a layer that has room for one of the adapters alone, or for all of one */
+/** @throws OnnxLoraError `MODEL_UNSUPPORTED` for a layer that cannot hold several adapters, or a weighted one */
 function planOf(adapters: readonly BranchesOfAdapter[]): AdapterPlan {
   const refusal = (path: string, why: string): OnnxLoraError =>
     new OnnxLoraError(
@@ -100,7 +97,7 @@ function planOf(adapters: readonly BranchesOfAdapter[]): AdapterPlan {
   );
 }
 
-/** The graph without what only the base had a use for, such as a weight that is trained in full, and branches have none. */
+/** Removes nodes and tensors that branches made unused, such as a fully trained weight. */
 function withoutUnread(base: GraphProto, graph: GraphProto): GraphProto {
   const outputs = (graph.output ?? []).map(({ name = '' }) => name);
   const unreadInBase = <T>(all: readonly T[] | undefined, read: readonly T[] | undefined): T[] => {

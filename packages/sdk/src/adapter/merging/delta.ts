@@ -1,4 +1,4 @@
-/** @file The delta of a low-rank adapter, output by output. */
+/** @file The delta of a low-rank adapter, row by row. */
 
 import type { FactorValues } from '../../lora/kinds/kind.ts';
 import { kindOf } from '../../lora/kinds/table.ts';
@@ -7,7 +7,7 @@ import type { Site } from '../../match/sites.ts';
 /**
  * Visits the rows of s·B·A.
  *
- * @param visit gets the output's number and its row, which is reused: as many values as inputs (times the kernel's size)
+ * @param visit gets the output's index and its row, which is reused: inputs (times the kernel's size)
  */
 export function eachDeltaRow(
   site: Site,
@@ -16,7 +16,7 @@ export function eachDeltaRow(
 ): void {
   const { out, width, groups } = kindOf(site).matrix(site);
   const row = new Float64Array(width);
-  // An output of a group reads the channels of A that belong to the same group.
+  // A group's outputs read only the rows of A in that group.
   const [ranks, outputs] = [r / groups, out / groups];
   for (let o = 0; o < out; o++) {
     row.fill(0);
@@ -30,13 +30,13 @@ export function eachDeltaRow(
   }
 }
 
-/** Where the graph's flat weight holds value `i` of row `o`: at `o · row + i · column`. */
+/** Strides of a flat weight: value `i` of row `o` is at `o · row + i · column`. */
 export function weightSteps(site: Site): { readonly row: number; readonly column: number } {
   const { out, width, layout, groups } = kindOf(site).matrix(site);
   return layout === 'in-out' ? { row: 1, column: out } : { row: width / groups, column: 1 };
 }
 
-/** Whether a weight has room for s·B·A: that of a grouped layer holds only the inputs of the output's own group. */
+/** True if a weight can hold s·B·A: a grouped layer's holds only the inputs of each output's group. */
 export function isHeldByGroups(site: Site, factors: FactorValues): boolean {
   const { out, groups } = kindOf(site).matrix(site);
   if (groups === 1) return true;

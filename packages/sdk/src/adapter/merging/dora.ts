@@ -1,14 +1,13 @@
-/** @file DoRA's norm: how long the adapted weight is, per output. */
+/** @file DoRA's norm of the adapted weight, per output. */
 
 import type { FactorValues } from '../../lora/kinds/kind.ts';
 import type { Site } from '../../match/sites.ts';
 import { eachDeltaRow, weightSteps } from './delta.ts';
 
 /**
- * ‖W + s·B·A‖ for each output, of a layer without groups.
+ * ‖W + s·B·A‖ per output `[out]`, for layers without groups.
  *
- * @param W the weight as the graph keeps it; the base's own by default
- * @returns `[out]`
+ * @param W the weight in the graph's layout; by default the base's
  * @see https://arxiv.org/abs/2402.09353
  */
 export function adaptedNorm(
@@ -30,7 +29,7 @@ export function adaptedNorm(
   return Float32Array.from(norms);
 }
 
-/** magnitude ÷ ‖W + s·B·A‖, the factor of each output: `[out]`. */
+/** magnitude ÷ ‖W + s·B·A‖ per output: `[out]`. */
 export function doraGain(site: Site, factors: FactorValues, magnitude: Float32Array, W?: Float32Array): Float32Array {
   return adaptedNorm(site, factors, W).map((norm, o) => magnitude[o]! / norm);
 }

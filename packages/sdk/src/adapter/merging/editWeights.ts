@@ -1,4 +1,4 @@
-/** @file Puts other numbers into weights of a graph, without touching what else reads the same tensors. */
+/** @file Edits weights of a graph without affecting other readers of the same tensors. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import { readBytes } from '../../graph/bytes.ts';
@@ -15,49 +15,49 @@ import {
   type StoredWeight,
 } from '../../match/weights/index.ts';
 
-/** New numbers for one weight. */
+/** An edit of one weight. */
 export interface WeightEdit {
-  /** The weight as the graph keeps it. */
+  /** The weight in the graph's form. */
   readonly stored: StoredWeight;
-  /** The nodes that shall read the new numbers; other readers of the tensors keep the old ones. */
+  /** The nodes that shall read the new values; others keep the old ones. */
   readonly readers: readonly ParameterReader[];
-  /** The new numbers, from the present ones. Both as `stored.dims` says. Called more than once, and always alike. */
+  /** Computes the new values from the present ones, both of `stored.dims`. Pure: called repeatedly. */
   readonly change: (before: Float32Array) => Float32Array;
-  /** How errors call the weight's module. */
+  /** The weight's module for errors. */
   readonly module: string;
 }
 
-/** How far a weight is from what it should be, since its storage rounds. */
+/** Rounding error of a stored weight. */
 export interface RoundingError {
   /** torch's module path. */
   readonly module: string;
-  /** How the weight is stored, such as `int8`. */
+  /** Storage type, such as `int8`. */
   readonly storage: string;
-  /** Norm of the difference over norm of the wanted weight. */
+  /** ‖stored − wanted‖ ÷ ‖wanted‖. */
   readonly relativeError: number;
 }
 
-/** An edited model, and what rounding did to it. */
+/** An edited model with rounding errors. */
 export interface EditedModel {
   /** The graph with the changed weights. */
   readonly model: ModelProto;
-  /** How far each changed weight is off, where its storage rounds. */
+  /** Errors of the weights whose storage rounds. */
   readonly rounding: readonly RoundingError[];
-  /** Modules whose weight was shared with other layers and has become a copy of its own. */
+  /** Modules whose shared weight was copied. */
   readonly untied: readonly string[];
 }
 
 /**
- * Applies edits, one after the other. A tensor that other layers read too is copied for the edited one. Large tensors are
- * computed when the model is written, one at a time: together they may take more memory than there is.
+ * Applies edits in order. Copies tensors that other layers also read. Computes large tensors while writing, one at a
+ * time, to save memory.
  *
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a quantised weight that several layers share in a form that cannot be copied
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a shared quantised weight that cannot be copied
  */
 export function editWeights(model: ModelProto, edits: readonly WeightEdit[]): EditedModel {
   const graph = model.graph ?? {};
   const index = indexWhole(graph);
   const changes = new Changes();
-  /** Edits up to now of each tensor, and of the copies that nodes read. */
+  /** Edits so far by tensor, or by copy of it. */
   const chains = new Map<string, readonly WeightEdit[]>();
   const owners = new Map<NodeProto, number>();
   const rounding: RoundingError[] = [];
@@ -80,10 +80,10 @@ export function editWeights(model: ModelProto, edits: readonly WeightEdit[]): Ed
   return { model: { ...model, graph: changes.appliedTo(graph) }, rounding, untied };
 }
 
-/** Numbers of more bytes are computed when they are written. */
+/** Larger tensors are computed while writing. */
 const KEPT_BYTES = 1 << 20;
 
-/** The tensors after edits of the same weight, and how far rounding has taken the last from what was wanted. */
+/** The tensors after a chain of edits, with the last one's rounding error. */
 function edited(chain: readonly WeightEdit[]): {
   readonly tensors: readonly NamedTensor[];
   readonly relativeError?: number;
@@ -103,8 +103,8 @@ function edited(chain: readonly WeightEdit[]): {
 }
 
 /**
- * The tensor after edits of it, and what the last weight should have become. Edits of one weight in a row are exact up to the
- * end and rounded once. Parts of a packed weight have one name, and are different weights.
+ * The tensors after a chain of edits, and the last weight's wanted values. Consecutive edits of one weight are rounded
+ * only once. Slices of a packed weight share a name but are different weights.
  */
 function apply(chain: readonly WeightEdit[]): {
   readonly tensors: readonly NamedTensor[];
@@ -128,16 +128,13 @@ function isSameWeight(a: StoredWeight, b: StoredWeight): boolean {
   return a === b || (a.name === b.name && !a.isPart && !b.isPart);
 }
 
-/**
- * ‖found − wanted‖ ÷ ‖wanted − before‖ of the edits of one tensor together, in the norm of Frobenius: what of their change the
- * tensor cannot hold. 0 of floats of 16 bits or more, whose steps are relative to each number.
- */
+/** ‖found − wanted‖ ÷ ‖wanted − before‖ of a tensor's edits; 0 for floats of 16 bits or more. */
 export function lossOf(edits: readonly WeightEdit[]): number {
   if (edits.every(({ stored }) => /^b?float(?:16|32|64)/.test(stored.storage))) return 0;
   let [lost, changed] = [0, 0];
   for (const [at, { stored }] of edits.entries()) {
     if (edits.slice(at + 1).some((later) => isSameWeight(later.stored, stored))) continue;
-    // Right after its last edit: one of the whole tensor may change a part again.
+    // Evaluated after its last edit: a later edit of the whole tensor may change a slice again.
     const { tensors, wanted } = apply(edits.slice(0, at + 1));
     const [before, found] = [stored.read(), stored.read(tensorsByName(tensors))];
     for (let i = 0; i < wanted.length; i++) {
@@ -152,7 +149,7 @@ function tensorsByName(tensors: readonly NamedTensor[]): ChangedTensors {
   return new Map(tensors.map(({ name, tensor }) => [name, tensor]));
 }
 
-/** Whether the edit's readers alone read the weight's numbers. */
+/** True if only the edit's readers read the weight. */
 function isExclusive({ stored, readers }: WeightEdit, index: GraphIndex): boolean {
   const paths = [stored, ...readers.map(({ name, chain = stored.chain }) => ({ name, chain }))];
   const own = new Set([...paths.flatMap(({ chain }) => chain), ...stored.support, ...readers.map(({ node }) => node)]);
@@ -165,13 +162,13 @@ function isExclusive({ stored, readers }: WeightEdit, index: GraphIndex): boolea
   });
 }
 
-/** The values that nodes of a chain hand on, up to `name`. */
+/** The values between nodes of a chain, up to `name`. */
 function valuesAlong({ chain, name }: Pick<StoredWeight, 'chain' | 'name'>): string[] {
   const read = new Set(chain.flatMap(({ input = [] }) => input));
   return chain.map(({ output = [] }) => output.find((each) => read.has(each)) ?? name);
 }
 
-/** Whether a node only takes out of a value what lies outside a range of it. */
+/** True if a node reads only outside the cut's range. */
 function readsBeside({ opType, output = [] }: NodeProto, cut: Cut, index: GraphIndex): boolean {
   if (opType !== 'Slice' && opType !== 'Split') return false;
   return output.every((name) => {
@@ -180,17 +177,15 @@ function readsBeside({ opType, output = [] }: NodeProto, cut: Cut, index: GraphI
   });
 }
 
-/** What has changed so far. */
 class Changes {
-  /** Tensors that are replaced under their own names. */
   readonly tensors = new Map<string, TensorProto>();
   readonly #added: TensorProto[] = [];
-  /** Nodes to put after others, and what readers shall read instead. */
+  /** Nodes to insert after others, and renamed inputs of readers. */
   readonly #after = new Map<NodeProto, NodeProto[]>();
   readonly #renames = new Map<NodeProto, Map<string, string>>();
   #copies = 0;
 
-  /** Gives the readers a copy of the weight; those that have one get these numbers in it. */
+  /** Gives the readers a copy of the weight, or updates the one they have. */
   copy({ stored, readers, module }: WeightEdit, written: readonly NamedTensor[]): void {
     const known = this.#renames.get(readers[0]!.node);
     if (written.every(({ name }) => known?.has(name))) {
@@ -213,7 +208,7 @@ class Changes {
       this.#added.push({ ...tensor, name: `${name}${suffix}` });
     }
     const renamed = (name: string): string => names.get(name) ?? name;
-    // Beside the originals: the readers may be in several branches of an If.
+    // Next to the originals, since readers may be in several branches of an If.
     for (const each of new Set([...stored.chain, ...readers.flatMap(({ chain = [] }) => chain)])) {
       for (const output of each.output ?? []) names.set(output, `${output}${suffix}`);
       const copy = {
@@ -252,7 +247,6 @@ class Changes {
     };
   }
 
-  /** A Constant node with its new tensor. */
   #constant(node: NodeProto): NodeProto {
     const changed = node.opType === 'Constant' ? this.tensors.get(node.output?.[0] ?? '') : undefined;
     const value = changed && attribute(node, 'value');

@@ -1,4 +1,4 @@
-/** @file Where a graph keeps one of torch's parameters. */
+/** @file Finds torch's parameters in a graph. */
 
 import type { GraphProto, NodeProto } from '../../graph/proto.ts';
 import { allGraphs, type GraphIndex, indexWhole } from '../../graph/walk.ts';
@@ -8,7 +8,7 @@ import { pathFromParameter, scopeOf } from '../../match/modulePath.ts';
 import { constantWeight, type StoredWeight } from '../../match/weights/index.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
 
-/** Finds parameters by torch's names. Made once for a graph, whose nodes it indexes. */
+/** Finds parameters by torch's names. Indexes the graph once. */
 export class ParameterFinder {
   readonly #sites: ReadonlyMap<string, Site>;
   readonly #index: GraphIndex;
@@ -21,7 +21,7 @@ export class ParameterFinder {
     this.#sites = new Map(sites.map((site) => [site.path, site]));
   }
 
-  /** torch's parameter `module.parameter`, where the graph has it. */
+  /** torch's parameter `module.parameter`, if the graph has it. */
   find(module: string, parameter: string): TrainedParameter | undefined {
     const name = module === '' ? parameter : `${module}.${parameter}`;
     const site = this.#sites.get(module);
@@ -50,12 +50,9 @@ export class ParameterFinder {
     return this.#anonymous(name, module, parameter);
   }
 
-  /**
-   * All of torch's parameters that are called `bias`: those of layers first, then those that have kept their names, then
-   * those of normalisations that were exported in parts.
-   */
+  /** All of torch's parameters called `bias`: of layers, of named values, then of decomposed normalisations. */
   biases(): TrainedParameter[] {
-    // Parameters that are equal may be stored once, and named by nodes that copy.
+    // Equal parameters may be stored once and copied by nodes.
     const values = [...this.#index.constants.keys(), ...this.#index.producer.keys()];
     const named = values.flatMap((name) => pathFromParameter(name, 'bias') ?? []);
     const inParts = [...this.#scopesOfSums().keys()].filter((scope) => this.#anonymous('', scope, 'weight'));
@@ -72,8 +69,7 @@ export class ParameterFinder {
   }
 
   /**
-   * A weight or bias that has lost its name, as that of a normalisation that was exported in parts: the constant in the Mul
-   * or Add of its module's scope.
+   * A parameter without a name, as of a decomposed normalisation: the constant in the Mul or Add of its module's scope.
    */
   #anonymous(name: string, module: string, parameter: string): TrainedParameter | undefined {
     const operator = parameter === 'weight' ? 'Mul' : parameter === 'bias' ? 'Add' : undefined;
@@ -91,7 +87,6 @@ export class ParameterFinder {
     return { name, modulePath: module, layout: 'torch', torchDims: [sizeOf(stored.dims)], stored, readers };
   }
 
-  /** The nodes Mul and Add of each module's scope. */
   #scopesOfSums(): ReadonlyMap<string, readonly NodeProto[]> {
     if (!this.#scopes) {
       const scopes = new Map<string, NodeProto[]>();
@@ -111,8 +106,8 @@ export class ParameterFinder {
 }
 
 /**
- * How a layer's weight lies, compared with torch's parameter. A Conv1D of transformers keeps its own as `[in, out]`: the Gemm
- * that it becomes reads it under its name, which no Linear's does.
+ * The layout relative to torch's. transformers' Conv1D keeps `[in, out]`: unlike Linear, its Gemm reads the parameter
+ * by name.
  */
 function layoutOf({ kind, node, weight: { layout, stored } }: Site): WeightLayout {
   const isConv1D =
@@ -124,7 +119,7 @@ function layoutOf({ kind, node, weight: { layout, stored } }: Site): WeightLayou
   return isConv1D ? 'torch' : layout;
 }
 
-/** One number per channel, and more than one: a scalar is an epsilon. */
+/** One value per channel; a scalar would be an epsilon. */
 function isVector({ dims }: StoredWeight): boolean {
   return dims.filter((dim) => dim !== 1).length === 1;
 }

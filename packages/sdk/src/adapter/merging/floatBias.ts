@@ -1,4 +1,4 @@
-/** @file Biases of integers, in layers whose weight has been quantised anew. */
+/** @file Converts integer biases of requantised layers to floats. */
 
 import type { GraphProto, ModelProto, NodeProto, TensorProto } from '../../graph/proto.ts';
 import { withInner } from '../../graph/uniqueNames.ts';
@@ -7,10 +7,8 @@ import type { Site } from '../../match/sites.ts';
 import { constantWeight, floatTensor, floatType } from '../../match/weights/index.ts';
 
 /**
- * Makes the biases of these layers floats where they are integers. A quantised layer keeps its bias in 32 bits, with the
- * product of its input's and its weight's scale. Kernels that multiply integers, such as ONNX Runtime's QGemm, take that for
- * granted and never look at the bias's own scale, so that other scales of the weight would change the bias as well. Of
- * floats the runtime makes integers that fit.
+ * Converts these layers' integer biases to floats. Their implied scale is that of input and weight: ONNX Runtime's
+ * QGemm ignores the bias's own, so requantising the weight would change the bias. The runtime requantises floats.
  */
 export function withFloatBiases(model: ModelProto, places: readonly Site[]): ModelProto {
   const at = new Map(places.flatMap(({ node, bias }) => (bias?.node === node ? [[node.output![0]!, bias.index]] : [])));

@@ -1,4 +1,4 @@
-/** @file Folds adapters into the base's weights: a plain .onnx with the same outputs and no trace of LoRA. */
+/** @file Merges adapters into a model: a plain .onnx with the same outputs. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { ModelProto, NodeProto } from '../../graph/proto.ts';
@@ -15,49 +15,45 @@ import { type EditedModel, editWeights, lossOf, type WeightEdit } from './editWe
 import { withFloatBiases } from './floatBias.ts';
 import type { PlacedAdapter } from '../naming/place.ts';
 
-/** How {@link mergeAdapter} merges. */
+/** Options of {@link mergeAdapter}. */
 export interface MergeAdapterOptions {
-  /** Take the deltas out again instead of adding them. */
+  /** Subtracts the deltas instead of adding them. */
   readonly unmerge?: boolean;
-  /** How much of each adapter: of weight w the w-th part of its change is made. 1 without. */
+  /** Weight of each adapter's change; 1 by default. */
   readonly weights?: readonly number[];
-  /** How errors call each adapter; by default its number. */
+  /** Names of the adapters for errors; by default their numbers. */
   readonly names?: readonly (string | undefined)[];
   /**
-   * How much of the change a quantised weight may lose to rounding, norm over norm. Beyond it the weight stays as it is, and
-   * what the adapters make of the layer becomes part of the graph; taking adapters out is refused. Without it all weights are
-   * quantised anew.
+   * The share of a change that rounding may take from a quantised weight. Beyond it, a branch computes the change, and
+   * unmerging fails. By default all weights are requantised.
    */
   readonly mayLose?: number;
-  /** Paths of heads that the base does not have in this form: what an adapter brings is taken whole, whatever its weight. */
+  /** Paths of heads that the base lacks in this form: taken whole, whatever the weight. */
   readonly newHeads?: ReadonlySet<string>;
 }
 
 /** A merged model. */
 export interface MergedModel extends EditedModel {
   /**
-   * Modules whose weight cannot hold the change, such as that of a grouped convolution or of 4 bits: what their adapters make
-   * of them has become part of the graph, beside the layer.
+   * Modules whose weight cannot hold the change, such as 4-bit weights or grouped convolutions: branches compute it.
    */
   readonly beside: readonly string[];
 }
 
-/** What one adapter makes of one module, on its way into a model. */
+/** An adapter's change of one module. */
 interface Part {
   readonly placed: PlacedTuning;
-  /** The adapter's number. */
   readonly from: number;
-  /** Of weights, then of biases. None where no weight has room for the change. */
+  /** Undefined if no weight can hold the change. */
   readonly edits: readonly [weights: readonly WeightEdit[], biases: readonly WeightEdit[]] | undefined;
 }
 
 /**
- * The model with adapters merged, one after the other. Weights that they leave alone stay where they are on disk. A weight
- * that other layers share is copied for the adapted one, so that the others keep theirs. Weights of 16 bits are rounded,
- * and quantised ones quantised anew; how far they are then from the exact sum is reported.
+ * Merges adapters in order. Unchanged weights stay on disk. Copies weights that other layers share. Rounds 16-bit and
+ * requantises quantised weights, and reports their errors.
  *
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for what cannot be taken out again, and for adapters that have no room together
- *   beside a layer; `INPUT_INVALID` for adapters that cannot be merged together, as those that have both trained a head
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for changes that cannot be subtracted, and adapters that one branch cannot
+ *   hold; `INPUT_INVALID` for adapters that cannot be merged together, such as two with trained heads
  */
 export function mergeAdapter(
   model: ModelProto,
@@ -70,7 +66,7 @@ export function mergeAdapter(
   const owned = all.map((placed, i) => fullyTrained(placed, partName(names[i], i, all.length), weights[i] ?? 1));
   requireSums(all, owned);
   const owners = requireOneOwner(owned, ({ module }) => newHeads.has(module));
-  // What several agree in is not theirs to change twice, and of what is new there is no part.
+  // Parameters that adapters agree on are applied once, and new ones whole.
   const isWhole = ({ tuning: { parameter, path } }: PlacedTuning): boolean =>
     parameter !== undefined && (newHeads.has(path) || owners.get(parameter.name)!.count > 1);
   const parts = all.flatMap(({ tunings }, from) =>
@@ -84,7 +80,7 @@ export function mergeAdapter(
   const beside = besideLayers(parts, mayLose);
   const [first] = beside;
   if (unmerge && first) throw first.edits ? tooCoarse(first, mayLose) : cannotUnmerge(first.placed.tuning.path, 'is no part of its weight'); // prettier-ignore
-  // Biases last, for one that is trained in full as well already counts with its new values.
+  // Biases last: fully trained ones already have their new values.
   const edits = all.flatMap((_, from) => {
     const own = parts.filter((each) => each.from === from && !beside.has(each));
     return [0, 1].flatMap((at) => own.flatMap((each) => each.edits![at]!));
@@ -94,7 +90,7 @@ export function mergeAdapter(
     weight: weights[from] ?? 1,
     tunings: [...beside].flatMap((each) => (each.from === from ? [each.placed] : [])),
   }));
-  // Beside the layers first: an edit may replace the nodes that this finds its places by.
+  // Branches first: edits may replace the nodes that the injection looks for.
   const widened = withBranches(model, branches);
   const edited = editWeights(widened.model, edits);
   const changed = parts.flatMap((each) => (beside.has(each) ? [] : placesOf(each)));
@@ -108,10 +104,7 @@ export function mergeAdapter(
   };
 }
 
-/**
- * What goes beside layers: what no weight has room for, and what quantising anew would lose too much of. All that is trained
- * of one layer goes together, for its nodes are others then.
- */
+/** The changes that need branches, with all others of the same layers, since those layers' nodes change. */
 function besideLayers(parts: readonly Part[], mayLose: number): ReadonlySet<Part> {
   const byTensor = new Map<string, Set<Part>>();
   const byNode = new Map<NodeProto, Part[]>();
@@ -127,12 +120,12 @@ function besideLayers(parts: readonly Part[], mayLose: number): ReadonlySet<Part
     mayLose;
   const lost = [...byTensor].filter(isLost).flatMap(([, own]) => [...own]);
   const beside = new Set([...parts.filter(({ edits }) => !edits), ...lost]);
-  // A set's new members are visited too.
+  // A Set iterates over members added meanwhile.
   for (const part of beside) for (const node of nodesOf(part)) for (const other of byNode.get(node)!) beside.add(other);
   return beside;
 }
 
-/** The nodes of the layer that a part changes, and those that read what it changes. */
+/** The nodes of a changed layer, and readers of its weights. */
 function nodesOf(part: Part): readonly NodeProto[] {
   const { placed, edits = [] } = part;
   return [
@@ -142,7 +135,7 @@ function nodesOf(part: Part): readonly NodeProto[] {
   ];
 }
 
-/** What an adapter has trained in full, by the graph's names, and what else it changes. */
+/** An adapter's fully trained parameters by the graph's names, and its other modules. */
 function fullyTrained({ tunings }: PlacedAdapter, name: string, weight: number): FullyTrained {
   const parameters: [string, KeptParameter][] = [];
   const modules = new Set<string>();
@@ -157,13 +150,13 @@ function fullyTrained({ tunings }: PlacedAdapter, name: string, weight: number):
   return { name, weight, modules, parameters: new Map(parameters) };
 }
 
-/** Whether a tuning changes a layer, a part of it, or what it is part of. */
+/** True if a tuning changes the layer, a part of it, or its enclosing layer. */
 function doOverlap(site: Site | undefined, path: string, other: ModuleTuning): boolean {
   if (other.parameter) return false;
   return path === other.path || site?.part?.of === other.path || other.site?.part?.of === path;
 }
 
-/** @throws OnnxLoraError `INPUT_INVALID` for a layer with DoRA that another adapter changes as well */
+/** @throws OnnxLoraError `INPUT_INVALID` for a layer with DoRA that another adapter also changes */
 function requireSums(all: readonly PlacedAdapter[], owned: readonly FullyTrained[]): void {
   all.forEach(({ tunings }, i) => {
     for (const {
@@ -179,13 +172,11 @@ function requireSums(all: readonly PlacedAdapter[], owned: readonly FullyTrained
   });
 }
 
-/** Where the layer is computed. */
 function placesOf({ placed }: Part): readonly Site[] {
   const { site } = placed.tuning;
   return site ? occurrencesOf(site) : [];
 }
 
-/** The edit with this part of its change. */
 function weighted(edit: WeightEdit, weight: number): WeightEdit {
   if (weight === 1) return edit;
   const change = (before: Float32Array): Float32Array => {

@@ -1,11 +1,11 @@
-/** @file Where a graph holds the weight and the bias of a layer that it may compute in several places. */
+/** @file Readers of a layer's weight and bias, in all places that compute it. */
 
 import type { ParameterReader } from '../../lora/methods/trainedParameter.ts';
 import { occurrencesOf, type Site } from '../../match/sites.ts';
 import type { StoredWeight } from '../../match/weights/index.ts';
 import type { WeightEdit } from './editWeights.ts';
 
-/** The places that share a tensor, in lists: one, or one for each branch of an If that keeps its own copy. */
+/** Groups places by their tensor: one group, or one per branch of an If with its own copy. */
 export function byTensor(places: readonly Site[], storedOf: (place: Site) => StoredWeight): [Site, ...Site[]][] {
   const groups = new Map<string, [Site, ...Site[]]>();
   for (const place of places) {
@@ -22,7 +22,7 @@ export function weightReader({ node, weight: { name, stored } }: Site): Paramete
   return { node, name, chain: stored.chain };
 }
 
-/** The tensors that hold a layer's bias, each with the nodes that read it. */
+/** A layer's bias tensors with their readers. */
 export function biasReaders(site: Site): Pick<WeightEdit, 'stored' | 'readers'>[] {
   const places = occurrencesOf(site).filter(({ bias }) => bias);
   return byTensor(places, ({ bias }) => bias!.stored).map((group) => ({

@@ -1,4 +1,4 @@
-/** @file Adapters across the names of transformers 4 and 5: loaded on a graph of either, saved under either. */
+/** @file Translates adapters between the module naming of transformers 4 and 5. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import { Adapter } from '../adapter.ts';
@@ -7,20 +7,17 @@ import { requireLora } from '../formats/peftVariants.ts';
 import { renameConfig } from './renameConfig.ts';
 import { parseTensorName, tensorName, type TensorRole } from '../formats/tensorNames.ts';
 
-/** What must be known of a base model to name its modules; a `Model` is one. */
+/** Naming facts of a base model, such as a `Model`. */
 export interface NamedBase {
-  /** The family, whose table says how modules are called. */
+  /** The family with its naming tables. */
   readonly family?: { readonly name: string; readonly generations?: readonly NameTable[] };
-  /** config.json: its `architectures` decide where classes of one family differ. */
+  /** config.json: `architectures` decide if classes of a family differ. */
   readonly config?: Readonly<Record<string, unknown>>;
 }
 
 const generations: readonly Generation[] = [4, 5];
 
-/**
- * The tables of names that may hold for a base. Where config.json names a class that one of them is for, those for other
- * classes are left out: CLIP's two towers have the same names once their prefixes are gone.
- */
+/** The naming tables for a base: if config.json names a class of a table, only those for that class, or for all. */
 export function tablesOf({ family, config }: NamedBase): readonly NameTable[] {
   const tables = family?.generations ?? [];
   const architecture = classIn(config);
@@ -30,18 +27,17 @@ export function tablesOf({ family, config }: NamedBase): readonly NameTable[] {
 }
 
 /**
- * Gives an adapter the names that a graph uses, where it was trained under those of the other version of transformers.
- * Only names that a table knows are translated; an adapter that fits as well without is returned as it is.
+ * Translates an adapter to a graph's naming if that fits better. Only names in a table are translated.
  *
- * @param modulePaths paths of the graph's modules
- * @param tables the family's tables of both names, {@link tablesOf}
- * @throws OnnxLoraError `ADAPTER_MISMATCH` where the names of a module cannot be translated: it was split between the
- *   versions, or no table is known and the names look like the other version's
+ * @param modulePaths the graph's
+ * @param tables the family's naming tables, {@link tablesOf}
+ * @throws OnnxLoraError `ADAPTER_MISMATCH` for a module split between versions, or without a table if the names look
+ *   like the other version's
  */
 export function adaptNames(adapter: Adapter, modulePaths: readonly string[], tables: readonly NameTable[]): Adapter {
   const graph = new Set(modulePaths);
   const modules = modulesOf(adapter);
-  // PEFT's own wrappers are no part of the model's paths.
+  // Without PEFT's wrappers.
   const found = (to: (path: string) => string | undefined): number =>
     modules.filter((path) => graph.has((to(path) ?? '').replaceAll('.base_layer', ''))).length;
   const own = found((path) => path);
@@ -61,15 +57,14 @@ export function adaptNames(adapter: Adapter, modulePaths: readonly string[], tab
 }
 
 /**
- * The adapter under the names that transformers 4 or 5 gives to the base's modules, for PEFT with that version: tensors
- * and config. An adapter that has these names already comes back as it is, and so does one of a family whose names
- * are the same in both.
+ * Translates an adapter's tensors and config to the naming of transformers 4 or 5, for PEFT with that version. Returns
+ * the adapter itself if nothing changes.
  *
  * @example
  * await withNames(adapter, 5, model).save('photos-adapter-v5');
  *
- * @throws OnnxLoraError `CONFIG_INVALID` without a family, or where the class of the model decides and is not known;
- *   `ADAPTER_MISMATCH` for a module that was split between the versions
+ * @throws OnnxLoraError `CONFIG_INVALID` without a family, or if an unknown model class decides; `ADAPTER_MISMATCH` for
+ *   a module split between versions
  */
 export function withNames(adapter: Adapter, generation: Generation, { family, config }: NamedBase): Adapter {
   if (!family) {
@@ -80,7 +75,7 @@ export function withNames(adapter: Adapter, generation: Generation, { family, co
   }
   const modules = modulesOf(adapter);
   const changes = ({ pairs }: NameTable, path: string): boolean => translatePath(path, { pairs }, generation) !== path;
-  // A prefix that a class has is around all of its modules: one outside tells that the class is another.
+  // A class's prefix encloses all of its modules; one outside means another class.
   const fitting = (family.generations ?? []).filter((table) =>
     table.architectures ? modules.every((path) => changes(table, path)) : modules.some((path) => changes(table, path)),
   );
@@ -99,11 +94,7 @@ export function withNames(adapter: Adapter, generation: Generation, { family, co
   return adapter;
 }
 
-/**
- * The version of transformers that wrote a `config.json`, by its `transformers_version`: 4 stands for older ones too.
- *
- * @returns undefined where the file does not say
- */
+/** The transformers version (4 includes older ones) that wrote a `config.json`, from its `transformers_version`. */
 export function writtenBy(config: NamedBase['config']): Generation | undefined {
   const version = config?.['transformers_version'];
   const major = typeof version === 'string' ? /^(\d+)\./.exec(version)?.[1] : undefined;
@@ -112,11 +103,10 @@ export function writtenBy(config: NamedBase['config']): Generation | undefined {
 }
 
 /**
- * A warning for modules that transformers 4 and 5 call differently, where `config.json` does not name the version whose names
- * they have: PEFT with the other version loads an adapter of them with little of its effect and no error.
+ * Warns if the modules' naming differs between transformers 4 and 5 and `config.json` does not name their version: PEFT
+ * with the other version silently loads such an adapter with little effect.
  *
  * @param paths paths of the adapted modules
- * @returns undefined where there is nothing to warn of
  */
 export function namesWarning(
   paths: readonly string[],
@@ -135,9 +125,9 @@ export function namesWarning(
   return `The adapter's modules have the names of transformers ${found}, and the config.json of "${name}" ${written === undefined ? 'does not say which version wrote it (transformers_version)' : `was written by transformers ${written}`}. PEFT with transformers ${other} loads such an adapter without an error and with little of its effect. For that version save it under the other names: --names ${other} of onnx-lora convert, or withNames.`;
 }
 
-/** The adapter with every module's name translated. `known` are paths that exist, under the names that it has now. */
+/** Translates every module name. `known` are existing paths in the present naming. */
 function renameAdapter(adapter: Adapter, table: NameTable, to: Generation, known: readonly string[]): Adapter {
-  // Settings of other tuners may hold names too, which only the tuner could tell.
+  // Other tuners' settings may hold names that only they know.
   requireLora(adapter.config, 'given the names of another version of transformers');
   const translate = (path: string): string => {
     const translated = translatePath(path, table, to);
@@ -162,7 +152,7 @@ function renameAdapter(adapter: Adapter, table: NameTable, to: Generation, known
   }
   const modules = modulesOf(adapter);
   const config = renameConfig(adapter.config, {
-    // What lies in a wrapper of PEFT's own belongs to the target around it.
+    // Wrapped modules belong to the target around them.
     adapted: modulesOf(adapter, ['lora_A', 'lora_embedding_A']).filter(
       (path) => !path.split('.').includes('base_layer'),
     ),
@@ -173,14 +163,14 @@ function renameAdapter(adapter: Adapter, table: NameTable, to: Generation, known
   return new Adapter(config, tensors, adapter.baseDigest, adapter.notes);
 }
 
-/** Paths of the modules that the adapter has tensors of, with these roles or any. */
+/** Paths of the adapter's modules with tensors of these roles, or of any. */
 export function modulesOf(adapter: Adapter, roles?: readonly TensorRole[]): string[] {
   const names = [...adapter.tensors.keys()].map(parseTensorName);
   const paths = names.filter(({ role }) => roles?.includes(role) ?? true).map(({ module }) => module);
   return [...new Set(paths)].filter((path) => path !== '');
 }
 
-/** The class of the base model: what PEFT has noted in the adapter, or what config.json says. */
+/** The class of the base model: from PEFT's note in the adapter, or config.json. */
 function architectureOf(adapter: Adapter, config: NamedBase['config']): string | undefined {
   const noted = adapter.config.extra['auto_mapping'] as { readonly base_model_class?: unknown } | null | undefined;
   const found = noted?.base_model_class;
@@ -193,24 +183,20 @@ function classIn(config: NamedBase['config']): string | undefined {
   return typeof found === 'string' ? found : undefined;
 }
 
-/**
- * Marks by which names that transformers 5 changed are told, whatever the family: for errors only, since the same old
- * name became different new ones.
- */
+/** Names that transformers 5 changed in any family. For errors only, since an old name may have several new ones. */
 const marks: Readonly<Record<Generation, RegExp>> = {
   4: /\.(?:query|key|value)$|(?:^|\.)(?:output|intermediate)\.dense$/,
   5: /(?:^|\.)attention\.[qkvo]_proj$|(?:^|\.)layers\.\d+\.mlp\.fc[12]$/,
 };
-/** What towers that are models of their own had before each path, and lost. */
+/** Prefixes of towers in transformers 4 that 5 dropped. */
 const TOWER = /^(?:vision|text)_model\./;
 
-/** The generation whose names these paths look like; undefined where they show neither, or both. */
+/** The naming generation of these paths; undefined if neither or both fit. */
 export function looksLike(paths: readonly string[]): Generation | undefined {
   const [old, recent] = generations.map((generation) => paths.some((path) => marks[generation].test(path)));
   return old === recent ? undefined : old ? 4 : 5;
 }
 
-/** The generations of an adapter's and a graph's names where they differ. */
 function differentGenerations(
   modules: readonly string[],
   modulePaths: readonly string[],

@@ -1,4 +1,4 @@
-/** @file From the module names in PEFT's files to the sites of a graph, through PEFT's nested wrappers. */
+/** @file Resolves PEFT's module names to the sites of a graph, through nested wrappers. */
 
 import type { Site } from '../../match/sites.ts';
 import { isCalledProjection } from '../../match/structuralPath.ts';
@@ -9,15 +9,15 @@ import { type Scaling, scalingOf } from '../formats/scaling.ts';
 
 const WRAPPED = '.base_layer';
 
-/** Sites by path, with the names that PEFT's wrappers give them. */
+/** Finds sites by PEFT's module names. */
 export class SiteNames {
   readonly #byPath: ReadonlyMap<string, Site>;
-  /** Target parameters by the module that has them. */
+  /** Target parameters by module. */
   readonly #parameters = new Map<string, Site[]>();
-  /** Packed projections by their attention. */
+  /** Packed projections by attention. */
   readonly #projections = new Map<string, Site[]>();
 
-  /** `config` says which parameters are adapted, whose names in files differ from their paths. */
+  /** `config` names the target parameters, whose names in files differ from their paths. */
   constructor(sites: readonly Site[], config: Pick<AdapterConfig, 'targetParameters'>) {
     this.#byPath = new Map(sites.map((site) => [site.path, site]));
     const isTarget = nameRule(config.targetParameters ?? [], 'targetParameters');
@@ -36,9 +36,9 @@ export class SiteNames {
   }
 
   /**
-   * The site that a file's module name means. Inside a MultiheadAttention PEFT wraps `out_proj` once more:
-   * `attn.base_layer.out_proj`. Of several target parameters of one module, the first that torch registered is the
-   * innermost: `experts.base_layer` is `experts.up` where `experts` is `experts.down`.
+   * The site of a module name. PEFT wraps `out_proj` inside a MultiheadAttention again: `attn.base_layer.out_proj`. Of
+   * a module's several target parameters, the first registered is innermost: `experts.base_layer` is `experts.up` if
+   * `experts` is `experts.down`.
    */
   find(module: string): Site | undefined {
     const own = this.#byPath.get(module);
@@ -50,7 +50,7 @@ export class SiteNames {
     return this.#byPath.get(module.replaceAll(`${WRAPPED}.`, '.')) ?? this.#projectionCalled(module);
   }
 
-  /** A packed projection, whose name is but a guess, under any name that torch models have for it. */
+  /** A packed projection by any of its usual names in torch models. */
   #projectionCalled(module: string): Site | undefined {
     const at = module.lastIndexOf('.');
     const [attention, name] = [module.slice(0, at), module.slice(at + 1)];
@@ -58,7 +58,7 @@ export class SiteNames {
     return projections.find(({ projection }) => isCalledProjection(name, projection!.as));
   }
 
-  /** The name in PEFT's files of a target parameter's module. */
+  /** PEFT's name of a target parameter's module. */
   nameOf(site: Site): string {
     const module = site.path.slice(0, site.path.lastIndexOf('.'));
     const parameters = this.#parametersOf(module);
@@ -78,8 +78,8 @@ function listed(lists: Map<string, Site[]>, key: string, site: Site): void {
 }
 
 /**
- * Scaling of one module. PEFT takes rank and alpha of a MultiheadAttention for its `out_proj` too, and merges that one's
- * delta twice, in training as in inference: what it learnt acts doubled.
+ * Scaling of a module. PEFT applies a MultiheadAttention's rank and alpha to `out_proj` too, and merges its delta
+ * twice, in training and inference: its effect is doubled.
  */
 export function scalingAt(
   config: Parameters<typeof scalingOf>[0] & Partial<Pick<AdapterConfig, 'targetParameters'>>,
@@ -91,7 +91,7 @@ export function scalingAt(
   return { ...own, scaling: 2 * own.scaling };
 }
 
-/** What training leaves out of a layer's input by an adapter's config: nothing of an embedding's, in PEFT either. */
+/** Dropout on a layer's input; as in PEFT, none for embeddings. */
 export function dropoutAt(
   { kind }: Pick<Site, 'kind'>,
   { loraDropout, extra }: Pick<AdapterConfig, 'loraDropout' | 'extra'>,
@@ -101,13 +101,13 @@ export function dropoutAt(
   return { dropout: loraDropout, ...(pattern && { dropoutPattern: pattern }) };
 }
 
-/** Ways of dropout, for options. */
+/** All dropout patterns. */
 export const dropoutPatterns: readonly DropoutPattern[] = ['element', 'column', 'row'];
 
-/** The key of an adapter's config that says in which way it drops; PEFT has none, and drops elements. */
+/** Config key of the dropout pattern. PEFT has no such key and drops elements. */
 export const DROPOUT_PATTERN = 'lora_dropout_pattern';
 
-/** What patterns for rank and alpha are matched against: of a weight that is adapted by its own name that name. */
+/** The name that rank and alpha patterns match: the parameter's, if adapted by name. */
 function patternName({ path, kind }: Site, targetParameters: readonly string[]): string {
   const weight = `${path}.weight`;
   return kind !== 'parameter' && parameterRule(targetParameters).matches(weight) ? weight : path;
@@ -115,7 +115,7 @@ function patternName({ path, kind }: Site, targetParameters: readonly string[]):
 
 const parameterRules = new WeakMap<readonly string[], NameRule>();
 
-/** An adapter asks for hundreds of modules; its list is read once. */
+/** Caches the rule: an adapter asks for hundreds of modules. */
 function parameterRule(names: readonly string[]): NameRule {
   const known = parameterRules.get(names) ?? nameRule(names, 'targetParameters');
   parameterRules.set(names, known);

@@ -1,31 +1,30 @@
-/** @file Module names of an adapter and of a graph that is a part of the adapter's model, or has it as a part. */
+/** @file Prefixes of module names, if adapter or graph is only a part of the other's model. */
 
 import { basename } from 'node:path';
 import { OnnxLoraError } from '../../errors.ts';
 
-/** What module names begin with on either side, where the rest is the same. */
+/** Different prefixes of equal names. */
 export interface PrefixChange {
-  /** What names in the adapter begin with; may be empty. */
+  /** Prefix in the adapter; may be empty. */
   readonly inAdapter: string;
-  /** What paths of the graph begin with; may be empty. */
+  /** Prefix in the graph; may be empty. */
   readonly inGraph: string;
 }
 
-/** Longer than what stands around any part. Names come from strangers, and each of their beginnings is tried. */
+/** Longer than any real prefix: names are untrusted, and every prefix of each is tried. */
 const MAX_PREFIX = 500;
 
 const none: PrefixChange = { inAdapter: '', inGraph: '' };
 
 /**
- * An encoder that was exported by itself calls its modules from its own root: `layers.0.fc1`, where the adapter of the
- * whole model says `model.encoder.layers.0.fc1`. And an adapter that was trained on a bare encoder says
- * `encoder.layer.0.dense` where a graph with a head says `bert.encoder.layer.0.dense`. No change where names fit as they
- * are, or nothing fits.
+ * Finds the prefix change between an adapter and a graph: an encoder exported alone has `layers.0.fc1` for the whole
+ * model's `model.encoder.layers.0.fc1`, and a graph with a head has `bert.encoder.layer.0.dense` for a bare encoder's
+ * `encoder.layer.0.dense`. No change if names fit, or nothing does.
  *
  * @param modules the adapter's
  * @param paths the graph's
- * @param file path of the model: of an encoder's and a decoder's modules, those whose name it has are meant
- * @throws OnnxLoraError `ADAPTER_MISMATCH` when several parts of the adapter fit equally well
+ * @param file path of the model, whose name decides between parts such as encoder and decoder
+ * @throws OnnxLoraError `ADAPTER_MISMATCH` if several parts of the adapter fit equally well
  */
 export function prefixChange(modules: readonly string[], paths: readonly string[], file: string): PrefixChange {
   const plain = modules.map(withoutWrappers);
@@ -37,29 +36,24 @@ export function prefixChange(modules: readonly string[], paths: readonly string[
   return inGraph === undefined ? none : { inAdapter: '', inGraph };
 }
 
-/** Whether a graph with these paths has every module of an adapter under its own name. */
+/** True if these paths include all of the adapter's modules. */
 export function hasAll(paths: readonly string[], modules: readonly string[]): boolean {
   const own = new Set(paths);
   return modules.every((module) => own.has(withoutWrappers(module)));
 }
 
-/** A module's name in the model: PEFT's wrappers are no part of it. */
 function withoutWrappers(module: string): string {
   return module.replaceAll('.base_layer', '');
 }
 
-/**
- * The change for a file whose modules lack `path`, which those of the whole model have, from the change for the whole.
- *
- * @returns undefined where the adapter is for another part of the whole
- */
+/** Adjusts the whole model's prefix change to a file with `path` stripped; undefined for another part's adapter. */
 export function changeInPart({ inAdapter, inGraph }: PrefixChange, path: string): PrefixChange | undefined {
   const own = path === '' ? '' : `${path}.`;
   if (inGraph.startsWith(own)) return { inAdapter, inGraph: inGraph.slice(own.length) };
   return own.startsWith(inGraph) ? { inAdapter: `${inAdapter}${own.slice(inGraph.length)}`, inGraph: '' } : undefined;
 }
 
-/** The prefix of `long` that leaves most names of `short`; of several parts, the one that the file is named for. */
+/** The prefix of `long` that matches most names in `short`; of equal ones, the one in the file's name. */
 function bestPrefix(long: readonly string[], short: ReadonlySet<string>, file: string): string | undefined {
   const counts = new Map<string, number>();
   const longest = [...short].reduce((length, name) => Math.max(length, name.length), 0) + MAX_PREFIX;

@@ -1,44 +1,37 @@
-/** @file Module paths under the names of transformers 4 and 5: what a table of both looks like, and how it is read. */
+/** @file Tables of module names in transformers 4 and 5, and translation by them. */
 
-/** A generation of module names, by the major version of transformers that has them. */
+/** A naming generation: transformers' major version. */
 export type Generation = 4 | 5;
 
 /**
- * One module, or part of a path, under both generations of names:
- * `{ 4: 'encoder.layer.{n}.attention.attention.query', 5: 'layers.{n}.attention.q_proj' }`.
- *
- * A name stands for whole parts of a path, wherever they occur in it; what comes before and after is kept. `{n}` is a
- * number, the same on both sides and in the same order. A name that begins with `^` occurs at the beginning of a path
- * only. Where one side is missing, the module has no counterpart: it was split, or joined with another.
+ * A module name, or part of a path, in both generations: `{ 4: 'encoder.layer.{n}.attention.attention.query', 5:
+ * 'layers.{n}.attention.q_proj' }`. Matches whole parts anywhere in a path, or with `^` at its start, and keeps the
+ * rest. `{n}` is a number, in the same order on both sides. If one side is missing, the module was split or joined and
+ * has no counterpart.
  */
 export interface NamePair {
-  /** The name that transformers 4 gives it. */
+  /** The name in transformers 4. */
   readonly 4?: string;
-  /** The name that transformers 5 gives it. */
+  /** The name in transformers 5. */
   readonly 5?: string;
 }
 
-/** The pairs of a family, or of some of its classes. */
+/** Pairs of a family, or of some of its classes. */
 export interface NameTable {
-  /**
-   * Classes of transformers (`architectures` in config.json) that the pairs hold for; every class of the family where
-   * this is absent. For prefixes that one class has and another has not.
-   */
+  /** Classes of transformers (`architectures` in config.json) with these pairs; all of the family if absent. */
   readonly architectures?: readonly string[];
-  /** The names; a longer one goes before a shorter one that it contains. */
+  /** The pairs; longer names go before shorter ones that they contain. */
   readonly pairs: readonly NamePair[];
 }
 
-/** The other one. */
+/** The other generation. */
 export function otherGeneration(generation: Generation): Generation {
   return generation === 4 ? 5 : 4;
 }
 
 /**
- * The path of the same module in a generation of names. Paths that the table does not speak of are the same in both, and
- * a path that has the wanted names already is returned as it is. Of several pairs that fit, the longest name decides.
- *
- * @returns undefined for a module without a counterpart
+ * Translates a path to a generation, by the longest matching name. Paths without a pair, or already translated, stay.
+ * Undefined for a module without a counterpart.
  */
 export function translatePath(path: string, { pairs }: NameTable, to: Generation): string | undefined {
   const found = findPair(path, compile(pairs, to));
@@ -51,8 +44,8 @@ export function translatePath(path: string, { pairs }: NameTable, to: Generation
 }
 
 /**
- * The paths that a model with this module has, as far as the table knows: those of the other pairs with the same prefix
- * and the same numbers, in the generation that is not `to`. With the path itself.
+ * The paths implied by a module: itself, and other pairs with its prefix and numbers, in the generation other than
+ * `to`.
  */
 export function siblingPaths(path: string, { pairs }: NameTable, to: Generation): string[] {
   const rules = compile(pairs, to);
@@ -65,7 +58,6 @@ export function siblingPaths(path: string, { pairs }: NameTable, to: Generation)
 
 const NUMBER = '{n}';
 
-/** A pair read in one direction. */
 interface Rule {
   readonly source: readonly string[];
   readonly anchored: boolean;
@@ -75,14 +67,13 @@ interface Rule {
 interface Found {
   readonly rule: Rule;
   readonly parts: readonly string[];
-  /** Where in the path the name begins. */
   readonly start: number;
   readonly numbers: readonly string[];
 }
 
 const compiled = new WeakMap<readonly NamePair[], Map<Generation, readonly Rule[]>>();
 
-/** The rules towards a generation, long names first. An adapter asks for hundreds of paths; names are split once. */
+/** Rules towards a generation, long names first. Cached: an adapter asks for hundreds of paths. */
 function compile(pairs: readonly NamePair[], to: Generation): readonly Rule[] {
   const known = compiled.get(pairs) ?? new Map<Generation, readonly Rule[]>();
   compiled.set(pairs, known);

@@ -1,4 +1,4 @@
-/** @file Where each tensor of an adapter belongs in a graph. */
+/** @file Places an adapter's tensors in a graph. */
 
 import { OnnxLoraError, nearest } from '../../errors.ts';
 import type { GraphProto } from '../../graph/proto.ts';
@@ -22,23 +22,23 @@ import { LN_TUNING } from '../formats/peftConfig.ts';
 import { normName, parseTensorName, tensorName } from '../formats/tensorNames.ts';
 import { tiedTokenTensors, tokenTensors } from '../formats/trainableTokens.ts';
 
-/** An adapter's tensors by their places in a graph. */
+/** An adapter's tensors, placed in a graph. */
 export interface PlacedAdapter {
   /** The adapter. */
   readonly adapter: Adapter;
-  /** What it makes of each module, with the tensors that it has for it. */
+  /** Its tunings by module, with their tensors. */
   readonly tunings: readonly PlacedTuning[];
-  /** Tensors that the graph has no place for: modules that it does not hold, and copies of the base. */
+  /** Tensors without a place: modules that the graph lacks, and copies of the base. */
   readonly unused: readonly string[];
 }
 
 /**
- * Finds the place of every tensor of an adapter.
+ * Places every tensor of an adapter.
  *
- * @param options how the adapter's module names and the graph's differ; modules that may have any number of outputs; a head
- *   that the base does not have; whether an adapter may have no place at all, as one for another part of the model; the tuner of an adapter that is not LoRA
- * @throws OnnxLoraError `ADAPTER_MISMATCH` when a shape differs from the model's, half of a pair is missing, or nothing
- *   in the model fits; `MODEL_UNSUPPORTED` for parts of an adapter that cannot be applied
+ * @param options the prefix change; heads of dynamic size; a head that the base lacks; whether no place at all is fine,
+ *   as for a part of a model; the tuner, unless LoRA
+ * @throws OnnxLoraError `ADAPTER_MISMATCH` for different shapes, half a pair, or no match at all; `MODEL_UNSUPPORTED`
+ *   for parts that cannot be applied
  */
 export function placeAdapter(
   adapter: Adapter,
@@ -122,7 +122,7 @@ function trainedPart({ path, part }: Site): OnnxLoraError {
   );
 }
 
-/** The adapters with those of layers tied to the embeddings' with the same weight. */
+/** Links adapters of layers to those of the embeddings that they are tied to. */
 function tied(lowRank: readonly PlacedLowRank[], sites: readonly Site[]): PlacedLowRank[] {
   const embeddings = lowRank.filter(
     ({
@@ -143,7 +143,7 @@ function tied(lowRank: readonly PlacedLowRank[], sites: readonly Site[]): Placed
   });
 }
 
-/** Trained rows of an embedding act in the layers that share its table too. */
+/** Trained rows of an embedding also act in the layers tied to it. */
 function tiedTokenRows(
   placed: PlacedLowRank,
   sites: readonly Site[],
@@ -209,7 +209,7 @@ function lowRankTensors(
     requireShape(`lora_magnitude_vector of "${site.path}"`, magnitude.dims, kind.perOutputShape(site), model);
   if (bias) requireShape(`lora_B.bias of "${site.path}"`, bias.dims, [kind.matrix(site).out], model);
   const named = module === site.path ? {} : { savedAs: module };
-  // As PEFT trains on what began by MiCA.
+  // As PEFT trains adapters initialised by MiCA.
   const left = adapter.config.initLoraWeights === 'mica' ? { left: ['lora_B'] } : {};
   const layer = { site, r, dora, bias: bias !== undefined, ...named, ...left, ...dropoutAt(site, adapter.config) };
   const optional = { lora_magnitude_vector: magnitude, 'lora_B.bias': bias };

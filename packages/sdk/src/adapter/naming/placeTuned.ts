@@ -1,4 +1,4 @@
-/** @file Where the tensors of an adapter belong that a tuner makes. */
+/** @file Places the tensors of an adapter by another tuner. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import { ByTuner } from '../../lora/methods/byTuner.ts';
@@ -12,10 +12,9 @@ import type { Adapter } from '../adapter.ts';
 import { PEFT_PREFIX } from '../formats/tensorNames.ts';
 
 /**
- * The modules that a tuner adapts: those of which the file has more than a weight and a bias, which are trained in full. What
- * files do not have is made anew.
+ * The modules that a tuner adapts: those with more tensors than weight and bias. Creates tensors that files omit.
  *
- * @throws OnnxLoraError `ADAPTER_INVALID` where one of a module's tensors is missing
+ * @throws OnnxLoraError `ADAPTER_INVALID` for a missing tensor
  */
 export function tunedModules(
   { tensors }: Adapter,
@@ -38,7 +37,7 @@ export function tunedModules(
   return ByTuner.all(modules, chosen).map((tuning) => {
     const own = words.get(tuning.layer.path)!;
     const parts = tuning.tensors().map((each) => {
-      // Of some tuners PEFT's file repeats for each layer what all share.
+      // Some tuners' PEFT files repeat shared tensors for each layer.
       const names = [...(each.shared ? [each.savedAs] : []), own.get(each.role)].flatMap((name) =>
         name !== undefined && tensors.has(name) ? [name] : [],
       );
@@ -61,7 +60,7 @@ export function tunedModules(
           : `The adapter holds only part of module "${tuning.path}": ${each.role} is missing. Copy or save it again.`,
       );
     });
-    // Only now is anything made that is as large as the config says: what the file has agrees with it.
+    // Only after the file's shapes agree with the config is anything of the config's size allocated.
     const found = parts.map((each) => {
       const { role, name, dims, names: inFile } = each;
       const tensor =
@@ -80,8 +79,8 @@ export function tunedModules(
 }
 
 /**
- * The module of a tensor of a tuner, and its word for it: all that follows the path of the layer. What begins as a plain
- * parameter of the module does (`weight`, `modules_to_save`) is none.
+ * The module of a tuner's tensor, and the rest of its name; undefined for plain parameters (`weight`,
+ * `modules_to_save`).
  */
 function tunedName(
   name: string,
@@ -95,7 +94,7 @@ function tunedName(
   return undefined;
 }
 
-/** @throws OnnxLoraError `ADAPTER_INVALID` for a file of which nothing says which layers it is for */
+/** @throws OnnxLoraError `ADAPTER_INVALID` for a file that does not tell its layers */
 export function requireLayers({ tensors, config }: Adapter): void {
   const names = [...tensors.keys()];
   if (names.some((name) => name.startsWith(PEFT_PREFIX) || !name.startsWith(SHARED_PREFIX))) return;
@@ -105,16 +104,16 @@ export function requireLayers({ tensors, config }: Adapter): void {
   );
 }
 
-/** What the names of tensors begin with that layers share. */
+/** Prefix of tensors that layers share. */
 const SHARED_PREFIX = 'base_model.';
 
-/** Places that a file has in fewer bits, as PEFT saves those of few, in the type that the tuner reads. */
+/** Widens indices that PEFT saved in fewer bits to the tuner's type. */
 function widened({ type, dims, data }: Tensor, { integers }: TunedTensor): Tensor {
   if (integers?.type !== 'int32' || !/^u?int(8|16)$/.test(type)) return { type, dims, data };
   return { type: 'int32', dims, data: Int32Array.from(data as Int16Array) };
 }
 
-/** @throws OnnxLoraError `ADAPTER_INVALID` for places that are none */
+/** @throws OnnxLoraError `ADAPTER_INVALID` for indices out of range */
 function requirePlaces(what: string, { type, data, dims }: Tensor, { integers }: TunedTensor): void {
   const isFloat = type.startsWith('float') || type === 'bfloat16';
   if (!integers && isFloat) return;
@@ -135,10 +134,9 @@ function requirePlaces(what: string, { type, data, dims }: Tensor, { integers }:
   );
 }
 
-/** What a tensor that is made anew may take. */
 const MADE_BYTES = 2 ** 31;
 
-/** A tensor that is in no file. @throws OnnxLoraError `ADAPTER_INVALID` for one larger than any adapter's */
+/** Creates a tensor. @throws OnnxLoraError `ADAPTER_INVALID` for one larger than any adapter's */
 function remade(path: string, role: string, dims: readonly number[], first: () => LaidOut): Tensor {
   if (4 * sizeOf(dims) <= MADE_BYTES) {
     const { integers, value } = first();
@@ -151,10 +149,8 @@ function remade(path: string, role: string, dims: readonly number[], first: () =
 }
 
 /**
- * Checks the shape of a tensor of an adapter.
- *
- * @param what how errors call the tensor
- * @throws OnnxLoraError `ADAPTER_MISMATCH`
+ * @param what the tensor's name for errors
+ * @throws OnnxLoraError `ADAPTER_MISMATCH` if shapes differ
  */
 export function requireShape(what: string, found: readonly number[], expected: readonly number[], model: string): void {
   if (found.length === expected.length && found.every((dim, i) => dim === expected[i])) return;

@@ -1,4 +1,4 @@
-/** @file A config under other module names, that means the same modules. */
+/** @file Translates a config to other module names, keeping its selection. */
 
 import { PatternWork } from '../../lora/patternMatch.ts';
 import { ALL_LINEAR, endings, savedRule } from '../../lora/targetRules.ts';
@@ -6,21 +6,18 @@ import { selectModules } from '../../lora/targets.ts';
 import type { AdapterConfig } from '../formats/peftConfig.ts';
 import { escaped, scalingOf } from '../formats/scaling.ts';
 
-/** Modules under their old names, and how they are called now. */
+/** Modules by their old names, with the translation. */
 export interface Renaming {
-  /** Modules with a low-rank adapter. */
   readonly adapted: readonly string[];
-  /** Modules that are trained in full. */
   readonly saved: readonly string[];
-  /** Every module that is known to exist, adapted or not: what a name must not come to mean is looked up here. */
+  /** All known modules, adapted or not, to detect names that would match others. */
   readonly known: readonly string[];
-  /** The new path. */
   readonly to: (path: string) => string;
 }
 
 /**
- * The config that chooses, under the new names, what the given one chooses under the old. Short names stay short where
- * that means the same (`query` becomes `q_proj`); where it would not, and for patterns, full paths take their place.
+ * Translates a config to select the same modules in the new naming. Short names stay short if they mean the same
+ * (`query` becomes `q_proj`); otherwise, and for patterns, full paths replace them.
  */
 export function renameConfig(config: AdapterConfig, renaming: Renaming): AdapterConfig {
   const { adapted, saved, to } = renaming;
@@ -54,26 +51,25 @@ function renameTargets(before: AdapterConfig, after: AdapterConfig, { adapted, k
   };
   const targetModules = renameField(before.targetModules, known, to);
   const excludeModules = renameField(before.excludeModules, known, to);
-  // PEFT 0.18 takes the last number in a path for the layer's, PEFT 0.21 the first: paths mean the same to both.
+  // PEFT 0.18 reads the last number of a path as the layer, PEFT 0.21 the first; full paths mean the same to both.
   const isByLayer = before.layersToTransform !== null;
   if (targetModules === undefined || excludeModules === undefined || isByLayer) return exact;
   const short: TargetFields = { ...exact, targetModules, excludeModules };
   return sameSet(select(known, before).map(to), select(known.map(to), { ...after, ...short })) ? short : exact;
 }
 
-/** The names, or undefined where they cannot be said under the new ones. */
 function renameField(
   names: AdapterConfig['targetModules'],
   known: readonly string[],
   to: (path: string) => string,
 ): AdapterConfig['targetModules'] | undefined {
   if (names === null || names === '') return null;
-  // PEFT's word means the same under any names; a pattern is not translated.
+  // `all-linear` has no names; patterns are not translated.
   if (typeof names === 'string') return names.toLowerCase() === ALL_LINEAR ? names : undefined;
   const byEnding = endingsOf(known);
   const renamed = names.map((name) => renameName(name, byEnding, to));
   const all = renamed.flat();
-  // Names that become one, as o_proj and fc1 become "dense", may mean more than they did: modules not known here, too.
+  // Names that become equal, as o_proj and fc1 become "dense", could match further modules.
   return new Set(all).size === all.length ? all : undefined;
 }
 
@@ -84,7 +80,7 @@ function select(paths: readonly string[], config: AdapterConfig): string[] {
 
 type ByEnding = ReadonlyMap<string, readonly string[]>;
 
-/** Paths by what they end in: a config may hold more names than a model has modules. */
+/** Paths by their endings: a config may hold more names than a model has modules. */
 function endingsOf(known: readonly string[]): ByEnding {
   const all = new Map<string, string[]>();
   for (const path of known) {
@@ -97,7 +93,7 @@ function endingsOf(known: readonly string[]): ByEnding {
   return all;
 }
 
-/** A name, exact or the end after a dot, as the ends of the new paths. */
+/** Translates a name (exact, or the end after a dot) to ends of the new paths. */
 function renameName(name: string, known: ByEnding, to: (path: string) => string): string[] {
   const length = name.split('.').length;
   const ends = (known.get(name) ?? []).map((path) => {
@@ -142,14 +138,14 @@ function renameScalings(
   });
   if (isSame) return short;
   const exact = (field: 'r' | 'alpha'): Table => {
-    // A key means every module that ends with it, and the first that fits counts: longer paths go first.
+    // A key matches every path that ends with it, and the first counts: long ones go first.
     const longFirst = [...adapted].sort((a, b) => to(b).length - to(a).length);
     return Object.fromEntries(longFirst.map((path) => [escaped(to(path)), scalingOf(config, path)[field]]));
   };
   return { rankPattern: exact('r'), alphaPattern: exact('alpha') };
 }
 
-/** A plain name with an optional `^` is renamed; what is more of a pattern stays, and the comparison decides. */
+/** Translates a plain name, with optional `^`; the comparison above catches other patterns. */
 function renameKey(key: string, known: ByEnding, to: (path: string) => string): string[] {
   const [, start, name] = /^(\^?)((?:\w|\\?\.)+)$/.exec(key) ?? [];
   if (name === undefined) return [key];

@@ -1,4 +1,4 @@
-/** @file From the adapters that a run names to the tensors it reads: one, a blend, or another for each row. */
+/** @file Resolves a run's adapters to feeds: one adapter, a blend, or one per row. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { Injected } from '../../lora/inject.ts';
@@ -11,28 +11,28 @@ import { bankFeeds, bankOfOne, type TakeMemory } from './bankFeeds.ts';
 import { blendFeeds } from './blendFeeds.ts';
 import type { AdapterFeeds } from './feeds.ts';
 
-/** Several adapters at once: the weight is W + Σ wᵢ·ΔWᵢ, with wᵢ by the adapter's name. */
+/** Several adapters at once: W + Σ wᵢ·ΔWᵢ, with wᵢ by adapter name. */
 export type AdapterBlend = Readonly<Record<string, number>>;
 
-/** The adapter of one row, or of all of them: a name, a blend, or null for the base. */
+/** An adapter for a row or all rows: a name, a blend, or null for the base. */
 export type RowAdapter = string | AdapterBlend | null;
 
-/** Which adapter a run uses: one choice for the whole batch, or one per row. */
+/** A run's adapters: one for the whole batch, or one per row. */
 export type AdapterChoice = RowAdapter | readonly RowAdapter[];
 
-/** What a run reads for its adapters, beside the model's own feeds. */
+/** Adapter feeds of a run. */
 export interface ActiveFeeds {
   readonly bound: readonly BoundFeeds[];
   readonly feeds: Feeds;
 }
 
-/** Names in a choice, each once. */
+/** Distinct names in a choice. */
 export function namesIn(choice: AdapterChoice): string[] {
   const rows: readonly RowAdapter[] = isRows(choice) ? choice : [choice];
   return [...new Set(rows.flatMap((row) => (row === null ? [] : typeof row === 'string' ? [row] : Object.keys(row))))];
 }
 
-/** Whether a choice has one adapter per row. */
+/** True for a choice per row. */
 export function isRows(choice: AdapterChoice): choice is readonly RowAdapter[] {
   return Array.isArray(choice);
 }
@@ -42,20 +42,19 @@ export function perRow(choice: AdapterChoice, rows: number): readonly RowAdapter
   return isRows(choice) ? choice : Array<RowAdapter>(rows).fill(choice);
 }
 
-/** Combinations are kept as long as they take no more than this together; larger ones go with each run. */
+/** Limit of cached combinations; larger ones are not cached. */
 const MAX_COMBINED_BYTES = 64 * 2 ** 20;
 
 /** A blend, or a bank with the adapters of a mixed batch. */
 interface Combination extends HeldFeeds {
-  /** Adapters that it is made of. */
   readonly members: ReadonlySet<HeldAdapter>;
-  /** Where the choices of rows lie in a bank; a blend has none. */
+  /** Indices of the rows' choices in a bank; empty for a blend. */
   readonly places: ReadonlyMap<string, number>;
 }
 
 type Members = ReadonlyMap<string, HeldAdapter>;
 
-/** Finds what a run reads, and keeps combinations that have been asked for, those used least recently going first. */
+/** Finds the feeds of a run, with an LRU cache of combinations. */
 export class ActiveAdapters {
   readonly #session: Session;
   readonly #inputs: readonly AdapterInput[];
@@ -75,15 +74,15 @@ export class ActiveAdapters {
   }
 
   /**
-   * What a run with these adapters reads.
+   * The feeds of a run with these adapters.
    *
-   * @throws OnnxLoraError `INPUT_INVALID` for an unknown adapter, a weight that is no number, adapters that have no sum, or
-   * rows that cannot differ
+   * @throws OnnxLoraError `INPUT_INVALID` for an unknown adapter, an invalid weight, adapters without a sum, or rows
+   *   that cannot differ
    */
   of(choice: AdapterChoice, bank: AdapterBank): ActiveFeeds {
     if (choice === null) return this.#active([this.#base]);
     if (typeof choice === 'string') return this.#active([this.#base, bank.get(choice)]);
-    // Names are resolved here: a combination belongs to the adapters that have them now.
+    // Resolved here: a combination belongs to the present owners of these names.
     const members = new Map(namesIn(choice).map((name) => [name, bank.get(name)]));
     if (!isRows(choice)) {
       const make = (): AdapterFeeds => bankOfOne(this.#blend(choice, members), this.#inputs);
@@ -94,12 +93,12 @@ export class ActiveAdapters {
     return this.#active([mixed], keys);
   }
 
-  /** Forgets the combinations with an adapter that has left. */
+  /** Drops combinations of a removed adapter. */
   removed(adapter: HeldAdapter): void {
     for (const [key, combination] of this.#combinations) if (combination.members.has(adapter)) this.#forget(key);
   }
 
-  /** The feeds together; rows are picked from a bank by their keys. */
+  /** Joins the feeds, with the rows' indices in a bank. */
   #active(held: readonly (HeldFeeds | Combination)[], rowKeys?: readonly string[]): ActiveFeeds {
     const feeds: Record<string, Tensor> = Object.assign({}, ...held.map((each) => each.feeds));
     if (this.#rows !== undefined) {
@@ -114,7 +113,7 @@ export class ActiveAdapters {
     return { bound: held.flatMap((each) => each.bound ?? []), feeds };
   }
 
-  /** A bank with what these rows choose, and perhaps more. */
+  /** A bank that includes these rows' choices. */
   #bankWith(rows: ReadonlyMap<string, RowAdapter>, members: Members): Combination {
     const keys = [...rows.keys()].sort();
     const known = [...this.#combinations].find(([, { places }]) => keys.every((key) => places.has(key)));
@@ -161,7 +160,7 @@ export class ActiveAdapters {
     bound?.release();
   }
 
-  /** A tensor for each input: the base's where the adapter leaves it alone. */
+  /** A tensor for each input: the base's if the adapter has none. */
   #whole(row: RowAdapter, members: Members): AdapterFeeds {
     if (row === null) return this.#baseTensors;
     const own = typeof row === 'string' ? members.get(row)!.tensors : this.#blend(row, members);
@@ -182,7 +181,7 @@ export class ActiveAdapters {
   }
 }
 
-/** Equal for choices that give the same feeds: the order of a blend's names does not count. */
+/** Equal for equal feeds: the order of a blend's names does not matter. */
 export function keyOf(row: RowAdapter): string {
   if (row === null || typeof row === 'string') return JSON.stringify(row);
   const entries = Object.entries(row).sort(([a], [b]) => (a < b ? -1 : 1));

@@ -1,4 +1,4 @@
-/** @file The adapters that a session holds: added, exchanged and removed while it runs. */
+/** @file The adapters of a session: added, replaced, removed and loaded while it runs. */
 
 import { setImmediate } from 'node:timers/promises';
 import { OnnxLoraError, didYouMean } from '../../errors.ts';
@@ -12,28 +12,28 @@ import { type AdapterFeeds, adapterFeeds } from './feeds.ts';
 import type { PlacedAdapter } from '../naming/place.ts';
 import { requireSlots } from './slots.ts';
 
-/** Where adapters come from that a run names and the session does not hold. */
+/** Loads adapters that a run names and the session lacks. */
 export interface AdapterSource {
-  /** Loads an adapter. Names may come from strangers: check them before they become paths. */
+  /** Loads an adapter. Names may be untrusted: check them before using them as paths. */
   load(name: string): Promise<Adapter>;
-  /** How many adapters from here are held; the one that was used least recently goes first. No limit by default. */
+  /** Maximum number of adapters from here, evicted by least recent use; unlimited by default. */
   readonly maxAdapters?: number;
-  /** How many bytes they may take together, as they are fed. No limit by default. */
+  /** Maximum bytes of their feeds; unlimited by default. */
   readonly maxBytes?: number;
 }
 
-/** Tensors as the graph takes them, where the runs of a session read them. */
+/** Feeds that the session's runs read. */
 export interface HeldFeeds {
-  /** Those that go with each run: all of them where the runtime does not keep tensors. */
+  /** Feeds to pass with each run: all of them if the runtime does not hold tensors. */
   readonly feeds: Feeds;
   readonly bound: BoundFeeds | undefined;
   readonly bytes: number;
 }
 
 /**
- * Hands feeds over to the session, if its runtime keeps them.
+ * Binds feeds to the session if its runtime supports it.
  *
- * @param memory lent memory that some of them lie in
+ * @param memory the session's memory that some feeds are in
  */
 export function hold(feeds: AdapterFeeds, session: Session, memory?: ArrayBuffer): HeldFeeds {
   const all = Object.fromEntries(feeds);
@@ -42,33 +42,31 @@ export function hold(feeds: AdapterFeeds, session: Session, memory?: ArrayBuffer
   return { feeds: bound ? {} : all, bound, bytes };
 }
 
-/** Bytes that feeds take together. */
+/** Total bytes of the feeds. */
 export function bytesOf(feeds: AdapterFeeds): number {
   let bytes = 0;
   for (const { data } of feeds.values()) bytes += data.byteLength;
   return bytes;
 }
 
-/** One adapter of a session. Each time that a name is given to another adapter, that is another object. */
+/** An adapter of a session. A replaced name gets a new object. */
 export interface HeldAdapter extends HeldFeeds {
   readonly name: string;
-  /** What it changes, from which blends and banks are made. */
   readonly tensors: AdapterFeeds;
 }
 
-/** What a bank is made for. */
+/** What a bank needs. */
 export interface BankRequest {
   readonly session: Session;
   readonly inputs: readonly AdapterInput[];
   readonly place: (adapter: Adapter, options: PlaceOptions) => Promise<PlacedAdapter>;
   readonly source?: AdapterSource | undefined;
-  /** Called when an adapter has left. */
   readonly onRemoved: (adapter: HeldAdapter) => void;
 }
 
 /** How an adapter is checked. */
 export interface PlaceOptions {
-  /** Accept an adapter that says it was trained on other weights. */
+  /** Accepts an adapter of other base weights. */
   readonly allowBaseMismatch?: boolean;
 }
 
@@ -76,61 +74,46 @@ export interface PlaceOptions {
 export class AdapterBank {
   readonly #request: BankRequest;
   readonly #held = new Map<string, HeldAdapter>();
-  /** Adapters from the source, least recently used first. */
+  /** Loaded adapters, least recently used first. */
   readonly #loaded = new Map<string, HeldAdapter>();
   readonly #loading = new Map<string, Promise<void>>();
-  /** Places that were found a moment ago: a server asks for them before it loads an adapter. */
+  /** Cached places: a server checks an adapter before loading it. */
   readonly #placed = new WeakMap<Adapter, PlacedAdapter>();
-  /** How many runs wait for a name: it must not be removed to make room. */
+  /** Number of runs waiting for a name, which protects it from eviction. */
   readonly #wanted = new Map<string, number>();
 
   constructor(request: BankRequest) {
     this.#request = request;
   }
 
-  /** Names of the adapters that are held now. */
   get names(): string[] {
     return [...this.#held.keys()];
   }
 
-  /**
-   * Adds an adapter that has its places.
-   *
-   * @throws OnnxLoraError `INPUT_INVALID` for a name that is taken, `ADAPTER_MISMATCH`
-   */
+  /** @throws OnnxLoraError `INPUT_INVALID` for a name in use, `ADAPTER_MISMATCH` */
   async add(name: string, adapter: Adapter, options: PlaceOptions): Promise<void> {
     this.#requireFree(name);
     const placed = await this.#request.place(adapter, options);
     await this.#put(name, placed, () => this.#requireFree(name));
   }
 
-  /**
-   * Checks that an adapter has its places.
-   *
-   * @throws OnnxLoraError `ADAPTER_MISMATCH`
-   */
+  /** @throws OnnxLoraError `ADAPTER_MISMATCH` if the graph lacks slots for the adapter */
   async requireRoom(adapter: Adapter, options: PlaceOptions): Promise<void> {
     const placed = await this.#request.place(adapter, options);
     requireSlots(placed, this.#request.inputs, 'the adapter');
     this.#placed.set(adapter, placed);
   }
 
-  /** Adds an adapter whose places are known. */
   addPlaced(name: string, placed: PlacedAdapter): Promise<void> {
     return this.#put(name, placed, () => undefined);
   }
 
-  /**
-   * Gives a name to another adapter.
-   *
-   * @throws OnnxLoraError `INPUT_INVALID` for a name that nothing has, `ADAPTER_MISMATCH`
-   */
+  /** @throws OnnxLoraError `INPUT_INVALID` for an unknown name, `ADAPTER_MISMATCH` */
   async replace(name: string, adapter: Adapter, options: PlaceOptions): Promise<void> {
     this.get(name);
     await this.#put(name, await this.#request.place(adapter, options), () => this.get(name));
   }
 
-  /** Removes an adapter; false where there is none of that name. */
   remove(name: string): boolean {
     const held = this.#held.get(name);
     if (!held) return false;
@@ -140,11 +123,7 @@ export class AdapterBank {
     return true;
   }
 
-  /**
-   * An adapter by name.
-   *
-   * @throws OnnxLoraError `INPUT_INVALID`
-   */
+  /** @throws OnnxLoraError `INPUT_INVALID` for an unknown name */
   get(name: string): HeldAdapter {
     const held = this.#held.get(name);
     if (!held) {
@@ -157,12 +136,11 @@ export class AdapterBank {
     return held;
   }
 
-  /** True when some of these adapters must be loaded first. */
   mustLoad(names: readonly string[]): boolean {
     return this.#request.source !== undefined && names.some((name) => !this.#held.has(name));
   }
 
-  /** Calls `use` when the source has brought those of these adapters that are not held. */
+  /** Calls `use` once the source has loaded missing adapters. */
   async withLoaded<T>(names: readonly string[], use: () => T): Promise<T> {
     for (const name of names) this.#wanted.set(name, (this.#wanted.get(name) ?? 0) + 1);
     try {
@@ -230,10 +208,10 @@ export class AdapterBank {
   }
 }
 
-/** Milliseconds of work after which others get their turn. */
+/** Milliseconds of work before yielding. */
 const TURN = 5;
 
-/** Collects feeds without holding the event loop up for long. */
+/** Collects feeds without blocking the event loop for long. */
 async function gathered(entries: Iterable<[string, Tensor]>): Promise<AdapterFeeds> {
   const feeds = new Map<string, Tensor>();
   let start = performance.now();

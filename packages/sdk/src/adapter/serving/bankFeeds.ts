@@ -1,11 +1,11 @@
-/** @file Adapters stacked into the banks that an injected graph is fed, from which each row of a batch takes its own. */
+/** @file Stacks adapters into the banks that each row of a batch selects from. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { AdapterInput, ModuleTuning } from '../../lora/methods/tuning.ts';
 import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
 import type { AdapterFeeds } from './feeds.ts';
 
-/** The bank of one adapter: the same values with one dimension more. */
+/** The bank of one adapter: its tensors with a leading dimension. */
 export function bankOfOne(feeds: AdapterFeeds, inputs: readonly AdapterInput[]): AdapterFeeds {
   const perRow = new Set(inputs.filter((input) => input.perRow).map(({ name }) => name));
   return new Map(
@@ -16,20 +16,18 @@ export function bankOfOne(feeds: AdapterFeeds, inputs: readonly AdapterInput[]):
   );
 }
 
-/** The size at which values begin in a bank's memory: that of a processor's cache line. */
+/** Alignment of stacked tensors: a cache line. */
 const LINE = 64;
 
-/** Where the bytes of a bank lie. */
 export type TakeMemory = (bytes: number) => ArrayBuffer;
 
 /**
- * Stacks adapters: their A's become `[n, in, r]` with the largest rank, smaller ones padded with zeros, which changes
- * nothing.
+ * Stacks adapters: the A's become `[n, in, r]` of the largest rank, zero-padded without effect.
  *
  * @param members feeds of the adapters, with a tensor for each input
- * @param take gives memory for all that is stacked, which may hold anything
- * @throws OnnxLoraError `INPUT_INVALID` for heads of different sizes; {@link RowsDiffer} when they differ in what only a whole
- *   batch can exchange: some trained parameters, adapters of convolutions and embeddings, and those of other tuners
+ * @param take allocates uninitialised memory for all stacked tensors
+ * @throws OnnxLoraError `INPUT_INVALID` for heads of different sizes; {@link RowsDiffer} for differences in inputs
+ *   without a bank: some trained parameters, convolutions, embeddings, and other tuners
  */
 export function bankFeeds(
   members: readonly AdapterFeeds[],
@@ -59,20 +57,19 @@ export function bankFeeds(
   return feeds;
 }
 
-/** How a tensor lies in its bank: what has one number per output broadcasts over positions there. */
+/** Shape in a bank: a vector per output broadcasts over positions. */
 function rowDims({ dims }: Tensor): readonly [rows: number, columns: number] {
   return dims.length === 1 ? [1, dims[0]!] : (dims as readonly [number, number]);
 }
 
 type StackDims = readonly [count: number, rows: number, columns: number];
 
-/** As many matrices, each as large as the largest of them. */
+/** The count of matrices, and the largest of each dimension. */
 function stackDims(tensors: readonly Tensor[]): StackDims {
   const shapes = tensors.map(rowDims);
   return [tensors.length, Math.max(...shapes.map(([rows]) => rows)), Math.max(...shapes.map(([, columns]) => columns))];
 }
 
-/** Writes matrices one behind the other, padded with zeros. */
 function stack(tensors: readonly Tensor[], [, rows, columns]: StackDims, data: Float32Array): void {
   tensors.forEach((tensor, i) => {
     const source = tensor.data as Float32Array;
@@ -87,7 +84,7 @@ function stack(tensors: readonly Tensor[], [, rows, columns]: StackDims, data: F
   });
 }
 
-/** That one run cannot have a batch's rows, since a module differs between them that is the same for all rows of a run. */
+/** Rows of a batch differ in a module that one run cannot vary by row. */
 export class RowsDiffer extends Error {
   readonly module: string;
 

@@ -1,4 +1,4 @@
-/** @file What an injected graph is fed for several adapters at once, each with a weight. */
+/** @file Feeds of weighted blends of adapters. */
 
 import type { AdapterInput } from '../../lora/methods/tuning.ts';
 import type { Tensor } from '../../runtime/tensor.ts';
@@ -6,24 +6,20 @@ import { type FullyTrained, requireOneOwner } from '../combine/kept.ts';
 import { keptParameter } from '../combine/sources.ts';
 import type { AdapterFeeds } from './feeds.ts';
 
-/** An adapter's part of a blend. */
+/** An adapter in a blend. */
 export interface BlendPart {
-  /** What the adapter changes; inputs that it leaves alone are absent. */
   readonly feeds: AdapterFeeds;
   readonly weight: number;
-  /** What the session calls the adapter. */
   readonly name: string;
 }
 
 /**
- * The feeds that make W + Σ wᵢ·(Wᵢ − W), where Wᵢ is the weight under the i-th adapter: W + Σ wᵢ·sᵢ·Bᵢ·Aᵢ for LoRA. The
- * ranks add up: A is all Aᵢ side by side, B all wᵢ·Bᵢ one below the other. What DoRA multiplies by, biases and parameters
- * trained in full are moved from the base's by the weighted sum of their changes; those that one of the adapters alone brings
- * and the base does not have, and those in which several agree, are taken as they are.
+ * The feeds for W + Σ wᵢ·(Wᵢ − W), which is W + Σ wᵢ·sᵢ·Bᵢ·Aᵢ for LoRA: ranks are concatenated, wᵢ goes into Bᵢ. DoRA's
+ * gains, biases and fully trained parameters change by the weighted sum. New ones of a single adapter, and those that
+ * adapters agree on, are taken unweighted.
  *
  * @param base the base's feeds, one per input
- * @throws OnnxLoraError `INPUT_INVALID` for heads of other sizes than the base's, for adapters that have trained the same head
- *   to different values, and for adapters of other tuners than LoRA
+ * @throws OnnxLoraError `INPUT_INVALID` for heads of other sizes or different values, and for tuners other than LoRA
  */
 export function blendFeeds(
   parts: readonly BlendPart[],
@@ -46,7 +42,7 @@ export function blendFeeds(
   return blended;
 }
 
-/** What is taken as it is, by the names of inputs. */
+/** Feeds that are taken unweighted, by input name. */
 function requireHeads(parts: readonly BlendPart[], inputs: readonly AdapterInput[]): Map<string, Tensor> {
   const trained = inputs.flatMap(({ name, tuning: { parameter } }) => (parameter ? [{ name, parameter }] : []));
   const sources = parts.map(({ feeds, weight, name: called }): FullyTrained => {

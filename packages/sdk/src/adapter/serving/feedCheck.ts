@@ -1,4 +1,4 @@
-/** @file Holds feeds against what a graph takes, before anything is made of them. */
+/** @file Checks feeds against a graph's inputs. */
 
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
 import type { GraphProto } from '../../graph/proto.ts';
@@ -7,25 +7,25 @@ import { declaredType } from '../../ops/inferGraph.ts';
 import type { BoundFeeds } from '../../runtime/boundFeeds.ts';
 import { type Feeds, sizeOf, type Tensor } from '../../runtime/tensor.ts';
 
-/** What is wrong with feeds: an input that is not there, one that the graph does not have, or a tensor that does not fit. */
+/** A fault of feeds: a missing or unknown input, or a tensor that does not fit. */
 export type FeedFault =
   | { readonly kind: 'missing' | 'unknown'; readonly input: string }
-  /** In words: `takes` says what the graph declares, `is` what was given instead. */
+  /** Descriptions: `takes` of the declaration, `is` of the given value. */
   | { readonly kind: 'unlike'; readonly input: string; readonly takes: string; readonly is: string };
 
-/** The inputs of a graph, and whether feeds fit them. Built once, asked before every run. */
+/** Checks feeds before every run. Built once per graph. */
 export class FeedCheck {
   readonly #ports: ReadonlyMap<string, ValueType>;
 
-  /** @param ports type and shape by name, as the graph declares them; what is not known of an input is not checked */
+  /** @param ports types and shapes by input name; unknown ones are not checked */
   constructor(ports: ReadonlyMap<string, ValueType>) {
     this.#ports = ports;
   }
 
   /**
-   * For the inputs of a graph that have no value of their own.
+   * For a graph's inputs without initializers.
    *
-   * @param names those of them that are fed by users; all by default
+   * @param names the inputs to feed; all by default
    */
   static of(graph: GraphProto, names?: readonly string[]): FeedCheck {
     const ports = new Map((graph.input ?? []).map((info) => [info.name ?? '', declaredType(info)]));
@@ -34,16 +34,15 @@ export class FeedCheck {
     return new FeedCheck(ports);
   }
 
-  /** Names of the inputs, in the graph's order. */
   get names(): string[] {
     return [...this.#ports.keys()];
   }
 
   /**
-   * The first fault, missing inputs before all others; undefined where there is none, which allocates nothing.
+   * The first fault, missing inputs first; undefined (without allocating) if there is none.
    *
-   * @param bound tensors that stand for some of the feeds; they were checked when they were handed over
-   * @param isWhole whether every input must be there; true by default
+   * @param bound tensors in place of some feeds, checked when bound
+   * @param isWhole whether every input is required; true by default
    */
   fault(feeds: Feeds, bound: readonly BoundFeeds[] = none, isWhole: boolean = true): FeedFault | undefined {
     let count = 0;
@@ -52,7 +51,7 @@ export class FeedCheck {
       if (port === undefined || !fits(port, feeds[name])) return this.#firstFault(feeds, bound, isWhole);
       count++;
     }
-    // All that were given are inputs, so that it is enough to count them.
+    // All given names are inputs, so counting suffices.
     if (!isWhole || count === this.#ports.size || this.#hasAll(feeds, bound)) return undefined;
     return this.#firstFault(feeds, bound, isWhole);
   }
@@ -76,15 +75,13 @@ export class FeedCheck {
   }
 }
 
-/** What a session was given. */
+/** A session's feeds. */
 export interface GivenFeeds {
-  /** Tensors by input name. */
   readonly feeds: Feeds;
-  /** Tensors that were handed over before. */
   readonly bound?: readonly BoundFeeds[];
 }
 
-/** The error for what a session was given, `INPUT_INVALID`. */
+/** The error `INPUT_INVALID` for a fault. */
 export function feedError(
   model: string,
   fault: FeedFault,
@@ -102,9 +99,7 @@ export function feedError(
   return new OnnxLoraError('INPUT_INVALID', message);
 }
 
-/**
- * What is wrong with a value that is to be any tensor: `a Float32Array and no tensor`; undefined where nothing is.
- */
+/** Describes a value that is not a tensor: `a Float32Array and no tensor`; undefined if it is one. */
 export function tensorFault(value: unknown): string | undefined {
   return fits({}, value) ? undefined : described(value);
 }
@@ -128,7 +123,7 @@ function fits({ type, shape }: ValueType, feed: unknown): boolean {
   }
   if (feed.data.length !== size) return false;
   if (shape === undefined) return true;
-  // ONNX Runtime takes one value of any rank for a scalar, and exporters mix both.
+  // ONNX Runtime accepts one value of any rank as a scalar, and exporters mix both.
   if (shape.length === 0) return size === 1;
   if (shape.length !== dims.length) return false;
   for (let i = 0; i < dims.length; i++) if (typeof shape[i] === 'number' && shape[i] !== dims[i]) return false;
@@ -143,7 +138,7 @@ function isTensor(value: unknown): value is Tensor {
   );
 }
 
-/** `float32 [batch, 6, 128]`; a size without a name is a question mark. */
+/** `float32 [batch, 6, 128]`; unnamed sizes become question marks. */
 function declared({ type, shape }: ValueType): string {
   const named = (dim: Dim): Dim => (typeof dim === 'string' && dim.startsWith('?') ? '?' : dim);
   return [type ?? 'a tensor', ...(shape ? [`[${shape.map(named).join(', ')}]`] : [])].join(' ');

@@ -1,4 +1,4 @@
-/** @file What an injected graph is fed for an adapter, and for the base. */
+/** @file Feeds of an injected graph, for an adapter and for the base. */
 
 import type { AdapterInput } from '../../lora/methods/tuning.ts';
 import type { Provider } from '../../runtime/session.ts';
@@ -9,17 +9,14 @@ import type { PlacedAdapter } from '../naming/place.ts';
 export type AdapterFeeds = ReadonlyMap<string, Tensor>;
 
 /**
- * The rank of the zeros that leave a module as it is. Rank 0 costs nothing, but a product over no columns ends the process
- * in ONNX Runtime's WebGPU provider; other GPU providers get a column of zeros too.
+ * Rank of the zeros that leave a module unchanged. Rank 0 is free, but a product over no columns crashes ONNX Runtime's
+ * WebGPU provider; other GPU providers get a zero column too.
  */
 export function idleRank(provider: Provider): 0 | 1 {
   return provider === 'cpu' ? 0 : 1;
 }
 
-/**
- * The tensors that make an adapter act: one per input of the modules and parameters that it changes. One after the other,
- * since the gains of DoRA take their time.
- */
+/** The feeds of an adapter: one per input that it changes. A generator, since DoRA's gains take time. */
 export function* adapterFeeds(
   { tunings }: Pick<PlacedAdapter, 'tunings'>,
   inputs: readonly AdapterInput[],
@@ -36,7 +33,7 @@ export function* adapterFeeds(
   }
 }
 
-/** The tensors that leave the base as it is: A and B of rank `idle`, gain 1, the base's own parameters, a tuner's idle values. */
+/** The feeds of the base: A and B of rank `idle`, gain 1, the base's parameters, a tuner's idle values. */
 export function baseFeeds(inputs: readonly AdapterInput[], idle: 0 | 1): AdapterFeeds {
   return new Map(inputs.map(({ name, tensor }) => [name, tensor.idle(idle)]));
 }

@@ -1,8 +1,4 @@
-/**
- * @file A batch that is computed in several runs. Rows with different adapters take a run for each adapter where no single run
- * can give each row its own, as where a layer reads one value for all rows, such as a table of relative positions, or has one
- * kernel for them. Rows of a tuner that mixes rows take a run each.
- */
+/** @file Computes a batch in several runs: per adapter if it cannot vary by row, or per row if its tuner mixes rows. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { RowsApart } from '../../lora/adapterInputs.ts';
@@ -11,34 +7,28 @@ import { labelOf, type ModuleTuning } from '../../lora/methods/tuning.ts';
 import { keyOf, type RowAdapter } from './activeFeeds.ts';
 
 /**
- * Why a batch is computed in several runs. `different`: the module cannot have another adapter for each row of one run. `mixed`:
- * what the tuning gives a row depends on the other rows, so that each row is a run.
+ * Why a batch needs several runs. `different`: the module cannot vary by row, as a convolution's kernel. `mixed`: the
+ * tuner makes a row's result depend on other rows, so each row is a run.
  */
 export type Apart =
   | { readonly kind: 'different'; readonly module: string }
   | { readonly kind: 'mixed'; readonly tuning: Pick<ModuleTuning, 'parameter' | 'path'> };
 
-/** What {@link runApart} needs. */
 interface ApartRequest {
-  /** What the model is called in errors. */
   readonly model: string;
   readonly apart: RowsApart;
-  /** One adapter per row. */
   readonly choice: readonly RowAdapter[];
   readonly feeds: Feeds;
-  /** The outputs that are asked for. */
   readonly outputs: readonly string[];
-  /** Whether all that has rows is among the feeds, and the model takes any number of rows: if not, each run has all of them. */
+  /** True if all inputs with rows are feeds, and the batch size is dynamic; otherwise each run gets all rows. */
   readonly isDivisible: boolean;
-  /** Runs rows of one adapter. */
   readonly run: (adapter: RowAdapter, feeds: Feeds) => Promise<Record<string, Tensor>>;
 }
 
 /**
- * Runs the rows of each adapter by themselves, or each row that has one, and puts the results together in the order of the rows.
+ * Runs each adapter's rows, or each adapted row, separately, and reassembles the results in order.
  *
- * @throws OnnxLoraError `INPUT_INVALID` for an output that has no part for each row; where each row is a run, for inputs that
- *   cannot be divided
+ * @throws OnnxLoraError `INPUT_INVALID` for outputs without rows, and for row-wise runs of indivisible inputs
  */
 export async function runApart(request: ApartRequest & Apart): Promise<Record<string, Tensor>> {
   const { kind, apart, choice, feeds, outputs, isDivisible, run } = request;
@@ -70,7 +60,6 @@ export async function runApart(request: ApartRequest & Apart): Promise<Record<st
   );
 }
 
-/** The parts of a tensor that belong to some rows. */
 function taken(tensor: Tensor, axis: number, total: number, rows: readonly number[]): Tensor {
   const dims = tensor.dims.with(axis, (tensor.dims[axis]! / total) * rows.length);
   const data = new (arrayOf(tensor.type))(sizeOf(dims));
@@ -78,7 +67,7 @@ function taken(tensor: Tensor, axis: number, total: number, rows: readonly numbe
   return { type: tensor.type, dims, data };
 }
 
-/** Undefined where the parts are not as long as their rows, or differ in their other sizes. */
+/** Joins parts by rows; undefined if their sizes do not match the rows, or each other. */
 function together(
   parts: readonly { readonly rows: readonly number[]; readonly part: Tensor }[],
   axis: number,
@@ -99,7 +88,6 @@ function together(
   return { type, dims, data };
 }
 
-/** Copies rows, of which each has a part of an axis, from one tensor into another. */
 function copyRows(
   { from, axis, rows, at }: { from: Tensor; axis: number; rows: number; at: readonly number[] },
   target: { readonly to: TensorData; readonly rows: number; readonly at: readonly number[] },
@@ -116,7 +104,7 @@ function copyRows(
   }
 }
 
-/** @throws OnnxLoraError `INPUT_INVALID` where one row cannot be run by itself */
+/** @throws OnnxLoraError `INPUT_INVALID` if a row cannot run alone */
 function requireDivisible(request: ApartRequest & Apart): void {
   const { model, apart, choice, feeds, isDivisible } = request;
   if (!isDivisible) throw mixed(request, `"${model}" takes batches of ${choice.length} rows alone`);
@@ -138,7 +126,7 @@ function withoutRows(request: ApartRequest & Apart, output: string): OnnxLoraErr
   );
 }
 
-/** The error for rows that would change each other's answers. */
+/** The error for rows that would affect each other. */
 function mixed(request: ApartRequest & Apart, fault: string, fetch = ''): OnnxLoraError {
   const label = request.kind === 'mixed' ? labelOf(request.tuning) : request.module;
   return new OnnxLoraError(

@@ -1,4 +1,4 @@
-/** @file One loaded base model that serves many adapters, chosen per run or per row, and changed while it runs. */
+/** @file A loaded base model that serves many adapters, chosen per run or row, and changed at runtime. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import { knownOptions } from '../../knownOptions.ts';
@@ -35,18 +35,16 @@ import { type Apart, runApart } from './rowsApart.ts';
 
 export type { AdapterBlend, AdapterChoice, RowAdapter } from './activeFeeds.ts';
 
-/** What a session is made from. */
+/** What a session needs. */
 export interface AdapterSessionRequest {
   readonly base: ModelProto;
   readonly types: ReadonlyMap<string, ValueType>;
   readonly adapters: Readonly<Record<string, PlacedAdapter>>;
-  /** Places for adapters that come later, beside those of `adapters`. */
   readonly reserved?: AdapterPlan | undefined;
   readonly source?: AdapterSource | undefined;
-  /** Finds the places of an adapter that comes later. */
+  /** Places a later adapter. */
   readonly place: BankRequest['place'];
   readonly runtime: Runtime;
-  /** In what the base computes; float32 by default. */
   readonly precision?: BasePrecision | undefined;
   readonly options?: SessionOptions;
   readonly name: string;
@@ -54,18 +52,15 @@ export interface AdapterSessionRequest {
 
 /** Options of {@link AdapterSession.run}. */
 export interface AdapterRunOptions {
-  /** A name or a blend for all rows, or an array with one per row; null or nothing is the base. */
+  /** A name or blend for all rows, or an array with one per row; by default, or for null, the base. */
   readonly adapter?: AdapterChoice;
   /** Cancels the run: it rejects at once with `CANCELLED`. */
   readonly signal?: AbortSignal;
-  /** Names of the outputs to return; all of them by default. */
+  /** Outputs to return; all by default. */
   readonly fetches?: readonly string[];
-  /** Tensors that were bound to the session ({@link AdapterSession.bind}), beside the feeds. */
+  /** Tensors bound to the session ({@link AdapterSession.bind}), in addition to the feeds. */
   readonly bound?: readonly BoundFeeds[];
-  /**
-   * Computes all rows of one adapter in one run where its tuner mixes rows ({@link AdapterSession.mixesRows}), as PEFT
-   * computes a batch; false by default, so that no answer depends on other rows.
-   */
+  /** Computes a batch in one run even if the tuner mixes rows ({@link AdapterSession.mixesRows}), as PEFT does. */
   readonly rowsTogether?: boolean;
 }
 
@@ -76,9 +71,8 @@ const requireKnown = knownOptions<AdapterRunOptions>('session.run', {
 const requireKnownToPlace = knownOptions<PlaceOptions>('session.add', { allowBaseMismatch: true });
 
 /**
- * A base model, loaded once, with any number of adapters. Swapping costs nothing: they lie where the graph runs, and a
- * run names those it reads. They can be added, replaced and removed at any time; a run that has been asked for keeps the
- * adapters that it was asked with.
+ * A base model, loaded once, with any number of adapters. Switching is free: a run names those it reads. They can be
+ * added, replaced and removed at any time; a requested run keeps its adapters.
  */
 export class AdapterSession implements AsyncDisposable {
   readonly #session: Session;
@@ -89,15 +83,15 @@ export class AdapterSession implements AsyncDisposable {
   readonly #check: FeedCheck;
   readonly #injected: Pick<Injected, 'batchInput' | 'rowInputs' | 'apart' | 'rowsApart'>;
   #rowsApart: RowsApart | undefined;
-  /** The first layer whose tuner mixes the rows of a batch. */
+  /** The first layer whose tuner mixes rows. */
   readonly #mixing: ModuleTuning | undefined;
-  /** Whether the model takes any number of rows. */
+  /** True if the batch size is dynamic. */
   readonly #takesAnyRows: boolean;
   readonly #options: SessionOptions;
-  /** Whether outputs are looked at for what overflows float16: until it is told of. */
+  /** Checks outputs for float16 overflow, until the first warning. */
   #mayOverflow: boolean;
 
-  /** Used by {@link AdapterSession.create}. */
+  /** Use {@link AdapterSession.create}. */
   private constructor(
     session: Session,
     injected: Injected,
@@ -124,7 +118,7 @@ export class AdapterSession implements AsyncDisposable {
     this.#takesAnyRows = typeof types.get(injected.batchInput)?.shape?.[0] === 'string';
   }
 
-  /** Injects the places into the base and loads it. */
+  /** Injects slots into the base and loads it. */
   static async create(request: AdapterSessionRequest): Promise<AdapterSession> {
     const { base, types, adapters, reserved, runtime, precision, options, name } = request;
     const plan = planSlots(Object.values(adapters), reserved);
@@ -141,12 +135,12 @@ export class AdapterSession implements AsyncDisposable {
     }
   }
 
-  /** The provider that the model runs on. Where the first run is verified, it may change it. */
+  /** The execution provider. Verification of the first run may change it. */
   get provider(): ConcreteProvider {
     return this.#session.provider;
   }
 
-  /** The model's own inputs, adapters aside. */
+  /** The model's own inputs, without those of adapters. */
   get inputNames(): readonly string[] {
     return this.#modelInputs;
   }
@@ -157,24 +151,24 @@ export class AdapterSession implements AsyncDisposable {
   }
 
   /**
-   * Whether an adapter here may be of a tuner whose answer for a row depends on the other rows of a batch, and on padding, such
-   * as Lily. Each row is then computed by itself; give rows without padding for their neighbours' sake, one at a time.
+   * True if a tuner, such as Lily, makes a row's answer depend on other rows and padding. Each row then runs alone;
+   * pass rows one at a time, without padding.
    */
   get mixesRows(): boolean {
     return this.#mixing !== undefined;
   }
 
-  /** The adapters that the session holds now. */
+  /** Names of the present adapters. */
   get adapterNames(): readonly string[] {
     return this.#bank.names;
   }
 
   /**
-   * Adds an adapter while the session runs. It needs places in the graph: those of the adapters that the session was made
-   * with, and those reserved by `targetModules` and `modulesToSave`.
+   * Adds an adapter. It needs slots in the graph: those of the initial adapters, or reserved by `targetModules` and
+   * `modulesToSave`.
    *
-   * @throws OnnxLoraError `INPUT_INVALID` for a name that is taken; `ADAPTER_MISMATCH` for an adapter of another base, or
-   *   one that needs a place which the graph does not have
+   * @throws OnnxLoraError `INPUT_INVALID` for a name in use; `ADAPTER_MISMATCH` for an adapter of another base, or
+   *   without slots
    */
   async add(name: string, adapter: Adapter, options: PlaceOptions = {}): Promise<void> {
     requireKnownToPlace(options);
@@ -182,7 +176,7 @@ export class AdapterSession implements AsyncDisposable {
   }
 
   /**
-   * Checks that an adapter has its places here, so that it can be added, or be loaded from the source.
+   * Checks that an adapter could be added or loaded.
    *
    * @throws OnnxLoraError `ADAPTER_MISMATCH` as {@link AdapterSession.add}
    */
@@ -192,27 +186,27 @@ export class AdapterSession implements AsyncDisposable {
   }
 
   /**
-   * Gives a name to another adapter: runs that are asked for from then on use that one.
+   * Replaces the adapter of a name for later runs.
    *
-   * @throws OnnxLoraError as {@link AdapterSession.add}, and `INPUT_INVALID` for a name that no adapter has
+   * @throws OnnxLoraError as {@link AdapterSession.add}; `INPUT_INVALID` for an unknown name
    */
   async replace(name: string, adapter: Adapter, options: PlaceOptions = {}): Promise<void> {
     requireKnownToPlace(options);
     return this.#bank.replace(name, adapter, options);
   }
 
-  /** Removes an adapter, and frees its tensors after the runs that use it; false where there is none of that name. */
+  /** Removes an adapter, and frees it after the runs that use it; false if there is none. */
   remove(name: string): boolean {
     return this.#bank.remove(name);
   }
 
   /**
-   * Runs the model: once, or once for each group of rows that no single run can compute.
+   * Runs the model: once, or per group of rows that one run cannot combine.
    *
-   * @param feeds one tensor per input of the model, `[batch, ...]`, of the type and shape that `model.inputs` tells
-   * @throws OnnxLoraError `INPUT_INVALID` for an unknown adapter, feeds that are missing, of another type or shape, or for no
-   *   input, as many names as there are not rows, and rows that must be computed apart and cannot be; `CANCELLED`, `OVERLOADED`, `RUNTIME_FAILED`; what the source of
-   *   adapters throws
+   * @param feeds one tensor per input, `[batch, ...]`, of the type and shape in `model.inputs`
+   * @throws OnnxLoraError `INPUT_INVALID` for an unknown adapter, missing, unknown or unfitting feeds, a wrong number
+   *   of names, and rows that cannot be separated; `CANCELLED`, `OVERLOADED`, `RUNTIME_FAILED`; errors of the adapter
+   *   source
    */
   async run(feeds: Feeds, options: AdapterRunOptions = {}): Promise<Record<string, Tensor>> {
     requireKnown(options);
@@ -257,11 +251,10 @@ export class AdapterSession implements AsyncDisposable {
   }
 
   /**
-   * Hands tensors over once that many runs will read, such as what a decoder has made of the sound, so that they need not
-   * travel with each. Undefined where that makes no difference, and where rows are computed one by one
-   * ({@link AdapterSession.mixesRows}): then they are fed. To be released in the end.
+   * Binds tensors that many runs read, such as an encoder's states, to avoid passing them each time. Must be released.
+   * Undefined if the runtime gains nothing, or rows run separately ({@link AdapterSession.mixesRows}): feed them then.
    *
-   * @throws OnnxLoraError `INPUT_INVALID` for tensors of another type or shape, or for no input
+   * @throws OnnxLoraError `INPUT_INVALID` for unknown inputs, and tensors of another type or shape
    */
   bind(feeds: Feeds): BoundFeeds | undefined {
     this.#requireFeeds(feeds, [], false);
@@ -269,10 +262,10 @@ export class AdapterSession implements AsyncDisposable {
   }
 
   /**
-   * Runs once with ONNX Runtime's profiler, and says which provider computed each operator, and how far the outputs are
-   * from the CPU's. It loads the graph again for this, and releases it.
+   * Runs once with ONNX Runtime's profiler, and reports the provider of each operator and the outputs' distance from
+   * the CPU's. Loads the graph again meanwhile.
    *
-   * @throws OnnxLoraError `MODEL_UNSUPPORTED` when the session's runtime has no profiler; as {@link AdapterSession.run}
+   * @throws OnnxLoraError `MODEL_UNSUPPORTED` if the runtime has no profiler; as {@link AdapterSession.run}
    */
   async providerReport(feeds: Feeds, asked: AdapterRunOptions = {}): Promise<ProviderReport> {
     requireKnown(asked);
@@ -291,7 +284,7 @@ export class AdapterSession implements AsyncDisposable {
     });
   }
 
-  /** Frees the native session, after the runs that have been asked for. */
+  /** Frees the native session, after requested runs. */
   async release(): Promise<void> {
     await this.#session.release();
   }
@@ -316,7 +309,7 @@ export class AdapterSession implements AsyncDisposable {
     if (fault) throw feedError(this.#name, fault, this.#check, { feeds, ...(bound ? { bound } : {}) });
   }
 
-  /** Calls `use` with the feeds of the adapters, at once unless some must be loaded first. */
+  /** Calls `use` with the adapters' feeds, synchronously unless some must be loaded. */
   async #with<T>(choice: AdapterChoice, use: (active: ActiveFeeds) => Promise<T>): Promise<T> {
     const names = namesIn(choice);
     const start = (): { readonly running: Promise<T> } => ({ running: use(this.#active.of(choice, this.#bank)) });
@@ -324,7 +317,7 @@ export class AdapterSession implements AsyncDisposable {
     return (await this.#bank.withLoaded(names, start)).running;
   }
 
-  /** The choice, checked against the rows of the batch; rows that are all alike are one choice. */
+  /** Checks a choice against the batch, and simplifies equal rows to one choice. */
   #onePerRow(choice: AdapterChoice, feeds: Feeds): AdapterChoice {
     if (!isRows(choice)) return choice;
     const { batchInput, rowInputs } = this.#injected;

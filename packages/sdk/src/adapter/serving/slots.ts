@@ -1,25 +1,23 @@
-/** @file The places that a session's graph has for adapters, and which an adapter needs. */
+/** @file Slots of a session's graph, and those that an adapter needs. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { AdapterInput, AdapterPlan, ModuleTuning } from '../../lora/methods/tuning.ts';
 import type { PlacedAdapter } from '../naming/place.ts';
 
-/** The plan with a place for each of these adapters, and those reserved for adapters to come. */
+/** A plan with slots for these adapters and reserved ones. */
 export function planSlots(placed: readonly PlacedAdapter[], reserved: AdapterPlan = []): AdapterPlan {
   return joinTunings([...reserved, ...placed.flatMap(({ tunings }) => tunings.map(({ tuning }) => tuning))]);
 }
 
 /**
- * Checks that a graph has all places that an adapter needs.
- *
- * @param name how errors call the adapter
- * @throws OnnxLoraError `ADAPTER_MISMATCH` with the modules that have none
+ * @param name the adapter's name for errors
+ * @throws OnnxLoraError `ADAPTER_MISMATCH` with the modules that lack slots
  */
 export function requireSlots({ tunings }: PlacedAdapter, inputs: readonly AdapterInput[], name: string): void {
   const has = slotsOf(inputs);
   const missing = new Map<string, string | undefined>();
   for (const { tuning } of tunings) {
-    // What goes without saying where the module itself has no place.
+    // Further wants follow from the first missing one.
     const first = tuning.wants.find(({ input }) => !has.has(input));
     if (first) missing.set(first.label, first.option);
   }
@@ -36,7 +34,7 @@ export function requireSlots({ tunings }: PlacedAdapter, inputs: readonly Adapte
 
 const slots = new WeakMap<readonly AdapterInput[], ReadonlySet<string>>();
 
-/** What a graph with these inputs has places for: looked up for each adapter that a session loads. */
+/** Slots of a graph, cached for later adapters. */
 function slotsOf(inputs: readonly AdapterInput[]): ReadonlySet<string> {
   const known = slots.get(inputs);
   if (known) return known;
@@ -51,10 +49,10 @@ function slotsOf(inputs: readonly AdapterInput[]): ReadonlySet<string> {
 }
 
 /**
- * The plan that gives a place to all of these.
+ * A plan with slots for all tunings.
  *
- * @param refusal the error for a module, by its path, that they change in ways which one graph cannot have
- * @throws OnnxLoraError `ADAPTER_MISMATCH` for a module that they change in ways that one graph cannot have
+ * @param refusal the error for a module that they change in incompatible ways
+ * @throws OnnxLoraError `ADAPTER_MISMATCH` for such a module
  */
 export function joinTunings(
   tunings: readonly ModuleTuning[],
@@ -73,7 +71,6 @@ export function joinTunings(
   return plan;
 }
 
-/** The error for adapters that need different graphs. */
 function cannotShare(path: string): OnnxLoraError {
   return new OnnxLoraError(
     'ADAPTER_MISMATCH',

@@ -1,4 +1,4 @@
-/** @file What an adapter says beside its tensors, in the metadata of its safetensors file, which PEFT ignores. */
+/** @file Notes in the metadata of an adapter's safetensors file, which PEFT ignores. */
 
 import { z } from 'zod';
 import { OnnxLoraError } from '../../errors.ts';
@@ -7,51 +7,50 @@ import type { QuantizedFrom } from '../../ops/quantization/forms.ts';
 import type { InputSizes } from '../../ops/rewrites/inputSizes.ts';
 import { parseForeignJson } from '../formats/foreignJson.ts';
 
-/** What a head makes one row of features from, where an output has several: tokens, or places of a map; `each` makes a row of each. */
+/** How a head pools tokens, or positions of a map, into one row of features; `each` keeps them. */
 export type HeadPool = 'first' | 'mean' | 'first-and-mean' | 'all' | 'each';
 
-/** How a head is attached to a model that has none. */
+/** How a head is attached to a model without one. */
 export interface AttachedHead {
-  /** Path of the module under which the adapter holds its weight and bias: `classifier`. */
+  /** Module path of the head in the adapter: `classifier`. */
   readonly module: string;
   /** The graph output that it reads. */
   readonly output: string;
   /**
-   * `first` reads the first token, `mean` the mean of tokens, `first-and-mean` both, one after the other; `all` reads rows of
-   * features as they are, and the mean of a map `[batch, features, height, width]`; `each` answers for each token or frame.
+   * `first` reads the first token, `mean` the mean of tokens, `first-and-mean` both; `all` reads rows, or the mean of a
+   * map `[batch, features, height, width]`; `each` scores every token or frame.
    */
   readonly pool: HeadPool;
-  /** Tokens in front that `mean` leaves out, such as the class token and registers. */
+  /** Leading tokens that `mean` omits, such as class and register tokens. */
   readonly skip: number;
-  /** The input `[batch, tokens]` that is 0 for padding, which `mean` leaves out. */
+  /** The input `[batch, tokens]` with 0 for padding, which `mean` omits. */
   readonly mask?: string | undefined;
-  /** The first module of the head that it takes the place of: it reads what that reads, in place of `output`. */
+  /** The first module of the head that it replaces: it reads that module's input instead of `output`. */
   readonly inPlaceOf?: string | undefined;
 }
 
-/** What an adapter says beside its tensors. */
+/** Notes of an adapter. */
 export interface AdapterNotes {
-  /** Name of the task that it was trained for. */
+  /** Name of its task. */
   readonly task?: string;
-  /** What the outputs of its head stand for, in their order. */
+  /** Labels of the head's outputs, in order. */
   readonly labels?: readonly string[];
-  /** How its head is attached, where the base has none. */
+  /** How its head is attached, if the base has none. */
   readonly head?: AttachedHead;
-  /** What the task has learned beside weights, such as a temperature; its own affair. */
+  /** What the task has learned besides weights, such as a temperature, in the task's format. */
   readonly learned?: Readonly<Record<string, unknown>>;
   /**
-   * Sizes of inputs by name and axis with which it was trained, where they are smaller than the base's:
-   * `{ input_features: { 2: { first: 550, spread: 600, last: 50 } } }` for a Whisper that heard five seconds. It answers best
-   * with these, `model.withInputSizes`; an adapter without such a note is for the base as it is.
+   * Input sizes in training, if smaller than the base's: `{ input_features: { 2: { first: 550, spread: 600, last: 50 }
+   * } }`. It works best with the same, `model.withInputSizes`.
    */
   readonly inputSizes?: InputSizes;
-  /** In what its base computed while it was trained, where that was not float32. */
+  /** The base's precision in training, if not float32. */
   readonly precision?: BasePrecision;
-  /** What its base was quantised from, where it was; `loftq` where the adapter also holds what that had lost. */
+  /** Origin of its quantised base; `loftq` if the adapter also holds the quantisation error. */
   readonly quantizedBase?: QuantizedFrom & { readonly loftq?: boolean };
 }
 
-/** What all these adapters note alike; undefined where one says otherwise, or nothing. */
+/** The note that all adapters share; undefined if they differ or lack it. */
 export function commonNote<Key extends keyof AdapterNotes>(
   all: readonly AdapterNotes[],
   key: Key,
@@ -73,7 +72,7 @@ const positions = z
   .min(1)
   .max(2 ** 31);
 
-/** Sizes by input and axis; no input has more axes, and no axis is longer. */
+/** Sizes by input and axis, within generous limits. */
 export const inputSizesSchema: z.ZodType<InputSizes> = z.record(
   z.string().min(1),
   z.record(
@@ -87,7 +86,7 @@ const productChoice = {
   inFloat32: z.array(z.string().min(1)).max(1e5).optional(),
 };
 
-/** What a file says of a precision: no model has more products. */
+/** Schema of a precision, within generous limits. */
 export const precisionSchema: z.ZodType<BasePrecision> = z.discriminatedUnion('name', [
   z.strictObject({
     name: z.enum(['int8', 'int8-backward']),
@@ -100,7 +99,7 @@ export const precisionSchema: z.ZodType<BasePrecision> = z.discriminatedUnion('n
 const sha256 = z.string().regex(/^[\da-f]{64}$/);
 const blockSize = z.int().min(1).max(1 << 16); // prettier-ignore
 
-/** What a file says of what it was quantised from. */
+/** Schema of a quantised model's origin. */
 export const quantizedSchema: z.ZodType<QuantizedFrom> = z.union([
   z.object({ from: sha256, bits: z.literal(8) }),
   z.object({ from: sha256, bits: z.union([z.literal(4), z.literal('nf4')]), blockSize }),
@@ -123,7 +122,7 @@ const schemas = {
   [QUANTIZED_BASE]: z.intersection(quantizedSchema, z.object({ loftq: z.boolean().optional() })),
 };
 
-/** The notes as entries of a safetensors file's metadata. */
+/** The notes as metadata of a safetensors file. */
 export function formatNotes(notes: AdapterNotes): Record<string, string> {
   const { task, labels, head, learned, inputSizes, precision, quantizedBase } = notes;
   const entries = Object.entries({
@@ -141,10 +140,10 @@ export function formatNotes(notes: AdapterNotes): Record<string, string> {
 }
 
 /**
- * The notes of a safetensors file.
+ * Parses the notes in a file's metadata.
  *
  * @param file for errors
- * @throws OnnxLoraError `ADAPTER_INVALID` for an entry that is not what it should be
+ * @throws OnnxLoraError `ADAPTER_INVALID` for an invalid entry
  */
 export function parseNotes(metadata: Readonly<Record<string, string>>, file: string): AdapterNotes {
   const read = <K extends keyof typeof schemas>(key: K): z.infer<(typeof schemas)[K]> | undefined => {

@@ -1,4 +1,4 @@
-/** @file Between PEFT's adapters and the tensors of an `.onnx_adapter`, which are what a graph is fed. */
+/** @file Converts between PEFT's adapters and the tensors of an `.onnx_adapter`, a graph's inputs. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import { knownOptions } from '../../knownOptions.ts';
@@ -13,7 +13,6 @@ import { baseChangingInit, requireLora, variantOf } from '../formats/peftVariant
 import { patternTable, scalingOf } from '../formats/scaling.ts';
 import { parseTensorName, PEFT_PREFIX, tensorName, type TensorName, type TensorRole } from '../formats/tensorNames.ts';
 
-/** Tensors of a low-rank adapter, and the ends of their names: those of the graph inputs that take them. */
 const suffixes = {
   lora_A: 'lora_A.weight',
   lora_B: 'lora_B.weight',
@@ -29,25 +28,22 @@ function isLowRank(role: TensorRole): role is LowRankRole {
   return Object.hasOwn(suffixes, role);
 }
 
-/** What the graph, which knows no scaling, must be fed scaled. */
+/** Tensors that contain the scaling, since the graph knows none. */
 const scaled: ReadonlySet<LowRankRole> = new Set<LowRankRole>(['lora_B', 'lora_embedding_B', 'lora_B.bias']);
 
-/** Name of a graph input. Some exporters leave `.weight` out. */
+/** Name of a graph input. Some exporters omit `.weight`. */
 const INPUT_NAME =
   /^(.+)\.(lora_B\.bias|lora_magnitude_vector|lora_embedding_[AB]|lora_[AB](?=$|\.weight$))(?:\.weight)?$/;
 
 /**
- * The tensors of an `.onnx_adapter`, in the adapter's order.
+ * The tensors of an `.onnx_adapter`, in the adapter's order. Low-rank tensors are float32 with names and layouts of
+ * graph inputs, and the scaling in B and its bias: for linear layers `<path>.lora_A.weight` `[in, r]` and
+ * `<path>.lora_B.weight` `[r, out]`, for embeddings `<path>.lora_embedding_A` `[vocabulary, r]` and
+ * `<path>.lora_embedding_B` `[r, dim]`; convolutions' factors, B's bias and DoRA's magnitude keep PEFT's layout. Fully
+ * trained parameters keep PEFT's names and layout. Copies of the base's weights are omitted.
  *
- * Low-rank tensors have the names and layouts of a graph's inputs, as float32, with the scaling inside B and its bias: of
- * linear layers `<path>.lora_A.weight` `[in, r]` and `<path>.lora_B.weight` `[r, out]`, of embeddings
- * `<path>.lora_embedding_A` `[vocabulary, r]` and `<path>.lora_embedding_B` `[r, dim]`; the factors of convolutions, the
- * bias of B and DoRA's magnitude are laid out as PEFT has them. Parameters trained in full keep PEFT's names, which begin
- * with `base_model.model.`, and PEFT's layout. Copies of the base's weights are left out.
- *
- * @throws OnnxLoraError `INPUT_INVALID` for what such a file cannot say: trained tokens and adapted parameters, whose
- *   places stand in the config alone, adapters of a base that their initialisation has changed, variants of LoRA that
- *   compute something else, single numbers; `ADAPTER_INVALID` for half of a pair
+ * @throws OnnxLoraError `INPUT_INVALID` for what the format cannot hold: trained tokens, adapted parameters, adapters
+ *   of a modified base, variants of LoRA, scalars; `ADAPTER_INVALID` for half of a pair
  */
 export function toOrtAdapter(adapter: Adapter): Map<string, Tensor> {
   requireLora(adapter.config, 'written as an .onnx_adapter');
@@ -70,11 +66,11 @@ export function toOrtAdapter(adapter: Adapter): Map<string, Tensor> {
 }
 
 /**
- * The adapter that such tensors make. The scaling is inside B already, so alpha equals r; targets are full module paths.
- * The file does not say which base it belongs to.
+ * The adapter with these tensors: alpha equals r, since B contains the scaling; targets are full paths; the base is
+ * unknown.
  *
- * @param name how errors call the file
- * @throws OnnxLoraError `ADAPTER_INVALID` for tensors under other names than {@link toOrtAdapter} gives
+ * @param name the file's name for errors
+ * @throws OnnxLoraError `ADAPTER_INVALID` for other names than those of {@link toOrtAdapter}
  */
 export function fromOrtAdapter(tensors: ReadonlyMap<string, Tensor>, name = 'the .onnx_adapter'): Adapter {
   const peft = new Map<string, Tensor>();
@@ -95,11 +91,11 @@ export function fromOrtAdapter(tensors: ReadonlyMap<string, Tensor>, name = 'the
 const requireKnown = knownOptions<Pick<SaveOptions, 'overwrite'>>('saveOnnxAdapter', { overwrite: true });
 
 /**
- * Writes an adapter as an `.onnx_adapter`, which ONNX Runtime's other languages load for a model that has the adapter's
- * tensors as inputs. Complete or not at all.
+ * Writes an `.onnx_adapter` atomically, for models with the adapter's tensors as inputs in ONNX Runtime's other
+ * languages.
  *
- * @throws OnnxLoraError `INPUT_INVALID` for what such a file cannot say, such as trained tokens; `FILE_INVALID` when the
- *   file cannot be written, or is there and `overwrite` is not true
+ * @throws OnnxLoraError `INPUT_INVALID` for what the format cannot hold, such as trained tokens; `FILE_INVALID` if the
+ *   file is not writable, or exists without `overwrite`
  */
 export async function saveOnnxAdapter(
   adapter: Adapter,
@@ -111,7 +107,7 @@ export async function saveOnnxAdapter(
   await writeFileAtomic(file, formatOrtAdapter(toOrtAdapter(adapter)));
 }
 
-/** The low-rank tensor in the graph's layout, or back: matrices are transposed, everything else stays as it lies. */
+/** Converts a low-rank tensor to the graph's layout or back: transposes matrices, keeps others. */
 function turned(tensor: Tensor, scaling = 1): Tensor {
   const values = floats(tensor);
   const [rows, columns, ...rest] = tensor.dims;
@@ -125,7 +121,7 @@ function parseOrtName(key: string, file: string): TensorName {
   if (key.startsWith(PEFT_PREFIX)) {
     const parsed = parseTensorName(key);
     if (parsed.role === 'parameter' || parsed.role === 'base_layer.bias') return parsed;
-    // Its scaling would stand in a config that this file does not have.
+    // The scaling would be in a config, which this file lacks.
     throw new OnnxLoraError(
       'ADAPTER_INVALID',
       `"${file}" holds the tensor "${key}" under PEFT's name, so that its scaling is unknown. Load the PEFT folder that it was made from, and save that with onnx-lora.`,
@@ -142,7 +138,7 @@ function parseOrtName(key: string, file: string): TensorName {
 /**
  * The rank of each module, from factors in PEFT's layout.
  *
- * @throws OnnxLoraError `ADAPTER_INVALID` for half of a pair, other shapes than factors have, and ranks that differ
+ * @throws OnnxLoraError `ADAPTER_INVALID` for half of a pair, and invalid or different shapes
  */
 function lowRanks(tensors: ReadonlyMap<string, Tensor>, remedy = 'Save it again.'): Map<string, number> {
   const modules = new Map<string, Partial<Record<LowRankRole, readonly number[]>>>();
@@ -163,7 +159,7 @@ function lowRanks(tensors: ReadonlyMap<string, Tensor>, remedy = 'Save it again.
       }
       const [r = 0] = A;
       const [, ofB = 0] = B;
-      // A grouped convolution's B has r / groups columns.
+      // B of a grouped convolution has r / groups columns.
       const fits = A.length === B.length && A.length >= 2 && r > 0 && ofB > 0 && (A.length === 2 ? r === ofB : r % ofB === 0); // prettier-ignore
       if (fits) return [module, r];
       throw new OnnxLoraError(
@@ -174,7 +170,7 @@ function lowRanks(tensors: ReadonlyMap<string, Tensor>, remedy = 'Save it again.
   );
 }
 
-/** Options whose meaning is not in the tensors. */
+/** @throws OnnxLoraError `INPUT_INVALID` for options that tensors do not reflect */
 function refuseWhatOnlyConfigSays(config: AdapterConfig): void {
   const { targetParameters, trainableTokenIndices } = config;
   if (targetParameters?.length) throw cannotHold('adapted parameters (target_parameters)');

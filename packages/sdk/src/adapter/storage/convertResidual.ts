@@ -1,4 +1,4 @@
-/** @file Adapters that were taken out of their base, made into plain ones for the base as it was. */
+/** @file Converts adapters of a modified base to plain ones for the original base. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
@@ -9,14 +9,13 @@ import { escaped, scalingOf } from '../formats/scaling.ts';
 import { parseTensorName, type TensorRole } from '../formats/tensorNames.ts';
 
 /**
- * PiSSA, OLoRA, CorDA and LoRA-GA subtract their first B₀·A₀ from the base and train on what is left. The result is, for
- * the base as it was, an adapter of twice the rank: A' = [A; A₀], B' = [B, −B₀], scaled as before. PEFT's
- * `save_pretrained(path_initial_model_for_weight_conversion=…)` does the same, here with patterns and rsLoRA too.
+ * Undoes the subtraction of initial values B₀·A₀ from the base by PiSSA, OLoRA, CorDA or LoRA-GA: for the original
+ * base, A' = [A; A₀] and B' = [B, −B₀] of twice the rank, with the same scaling and `init_lora_weights: true`. Like
+ * PEFT's `save_pretrained(path_initial_model_for_weight_conversion=…)`, but also with patterns and rsLoRA.
  *
  * @param trained the adapter after training
- * @param initial the same adapter before training; modules that only `trained` has stay as they are
- * @returns an adapter that says `init_lora_weights: true`, for no base may be changed when it is loaded
- * @throws OnnxLoraError `ADAPTER_MISMATCH` when a module of `initial` is not in `trained`, or differs in shape
+ * @param initial the same adapter before training; modules only in `trained` stay
+ * @throws OnnxLoraError `ADAPTER_MISMATCH` if `trained` lacks a module of `initial`, or shapes differ
  */
 export function convertResidual(trained: Adapter, initial: Adapter): Adapter {
   const tensors = new Map(trained.tensors);
@@ -73,7 +72,6 @@ function joined(name: string, factor: 'A' | 'B', trained: Tensor, initial: Tenso
   return float32(data, dims);
 }
 
-/** The config in which modules have these ranks and the scaling that they had. */
 function scaledAlike(
   config: AdapterConfig,
   ranks: ReadonlyMap<string, number>,
@@ -108,7 +106,7 @@ function timesEach(table: Readonly<Record<string, number>>, factor: number): Rec
   return Object.fromEntries(Object.entries(table).map(([key, value]) => [key, factor * value]));
 }
 
-/** A pattern that matches this module's name and no other. */
+/** A pattern that matches only this module. */
 export function exactly(module: string): string {
   return `^${escaped(module)}`;
 }

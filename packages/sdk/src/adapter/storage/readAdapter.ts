@@ -20,24 +20,22 @@ import { INDEX_FILE, readShards } from './shardedWeights.ts';
 import { PEFT_PREFIX } from '../formats/tensorNames.ts';
 import { notFound } from '../../files/notFound.ts';
 
-/** Where PEFT once kept the tensors. */
+/** PEFT's former file of tensors. */
 export const PICKLE_FILE = 'adapter_model.bin';
 
-/** Larger than any adapter_config.json, small enough to parse at once. */
+/** Larger than any adapter_config.json, yet parsed quickly. */
 const MAX_CONFIG_BYTES = 16 << 20;
-/** More than a config with ranks of every module, and as AdaLoRA writes them with a flag for each rank, has. */
+/** Enough for ranks of every module, and AdaLoRA's flags per rank. */
 const CONFIG_BUDGET: JsonBudget = { keys: 10_000, values: 100_000 };
-/** What an .onnx_adapter can address. */
 const MAX_ORT_ADAPTER_BYTES = 2 ** 31;
 const ORT_ADAPTER_ENDING = '.onnx_adapter';
 
 /**
- * Reads an adapter from a PEFT folder, its tensors in one file or in several that an index lists, or from an
- * `.onnx_adapter` whose tensors are named as `saveOnnxAdapter` names them. Pickle files (`adapter_model.bin`) are refused:
- * reading one runs code.
+ * Reads a PEFT folder, with tensors in one file or several with an index, or an `.onnx_adapter` with the names of
+ * `saveOnnxAdapter`. Rejects pickles (`adapter_model.bin`): reading one runs code.
  *
- * @param maxTensors how many tensors each of its safetensors files may name; by default as many as the format allows
- * @throws OnnxLoraError `FILE_NOT_FOUND`, or `ADAPTER_INVALID` and `FILE_INVALID` naming the file and the remedy
+ * @param maxTensors limit per safetensors file; by default as the format
+ * @throws OnnxLoraError `FILE_NOT_FOUND`; `ADAPTER_INVALID` and `FILE_INVALID` with file and remedy
  */
 export async function readAdapter(source: string, maxTensors?: number): Promise<Adapter> {
   if (!existsSync(source)) throw notFound('adapter', source);
@@ -51,7 +49,7 @@ export async function readAdapter(source: string, maxTensors?: number): Promise<
   );
 }
 
-/** A model in the place of an adapter, such as one that an adapter was merged into. */
+/** A model in place of an adapter, such as a merged one. */
 function isModel(source: string, since: string): OnnxLoraError {
   return new OnnxLoraError(
     'ADAPTER_INVALID',
@@ -69,10 +67,9 @@ async function readOrtAdapter(file: string): Promise<Adapter> {
   return fromOrtAdapter(parseOrtAdapter(await readFile(file), file), file);
 }
 
-/** How often a folder is read anew whose files are exchanged while they are read. */
 const ATTEMPTS = 5;
 
-/** Reads a folder whole: all its files before another adapter was saved over it, or all after. */
+/** Reads a folder consistently: entirely before or after another save. */
 async function readPeftFolder(folder: string, maxTensors: number | undefined): Promise<Adapter> {
   settle(folder);
   for (let attempt = 1; ; attempt++) {
@@ -88,7 +85,6 @@ async function readPeftFolder(folder: string, maxTensors: number | undefined): P
   }
 }
 
-/** Which files a folder's names lead to at this moment. */
 function filesNow(folder: string): string {
   return [CONFIG_FILE, WEIGHTS_FILE, INDEX_FILE]
     .map((name) => statSync(path.join(folder, name), { bigint: true, throwIfNoEntry: false }))
@@ -120,13 +116,12 @@ async function readFiles(folder: string, maxTensors: number | undefined): Promis
   return new Adapter(config, tensors, metadata[BASE_DIGEST], parseNotes(metadata, folder));
 }
 
-/** What its JSON value no longer tells: which whole numbers are floats of Python's. */
+/** Records the integers that Python wrote as floats. */
 function withFloats(config: AdapterConfig, text: string): AdapterConfig {
   const floats = floatsOf(text).filter((key) => !key.endsWith('_dropout'));
   return floats.length === 0 ? config : { ...config, floats };
 }
 
-/** The tensors of a PEFT folder: from the one file, else from those that the index lists. */
 async function readWeights(folder: string, maxTensors: number | undefined): Promise<Safetensors> {
   const [whole, index] = [WEIGHTS_FILE, INDEX_FILE].map((name) => path.join(folder, name)) as [string, string];
   if (existsSync(whole)) return readSafetensors(whole, maxTensors);

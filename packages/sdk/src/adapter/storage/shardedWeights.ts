@@ -1,4 +1,4 @@
-/** @file Adapters and checkpoints whose tensors are spread over several safetensors files, which an index lists. */
+/** @file Sharded adapters and checkpoints: several safetensors files with an index. */
 
 import { existsSync } from 'node:fs';
 import path from 'node:path';
@@ -15,24 +15,19 @@ import {
   type StoredTensor,
 } from '../formats/safetensors.ts';
 
-/** The list of an adapter's files. */
+/** Index file of an adapter. */
 export const INDEX_FILE = 'adapter_model.safetensors.index.json';
-/** What those files are called. */
+/** Names of an adapter's shards. */
 export const SHARD_NAME: RegExp = /^adapter_model-\d{5}-of-\d{5}\.safetensors$/;
 
-/** What an index says. */
 interface ShardIndex {
-  /** File by tensor. */
   readonly files: ReadonlyMap<string, string>;
-  /** Bytes of all tensors together, where the index tells. */
+  /** Bytes of all tensors, if stated. */
   readonly totalSize: number | undefined;
-  /** Where a file lies. */
   readonly pathOf: (shard: string) => string;
-  /** An error about the index. */
   readonly invalid: (what: string) => OnnxLoraError;
 }
 
-/** What an index is of, for messages. */
 interface Sharded {
   readonly code: ErrorCode;
   readonly noun: string;
@@ -42,11 +37,12 @@ const adapterFiles: Sharded = { code: 'ADAPTER_INVALID', noun: 'adapter' };
 const checkpointFiles: Sharded = { code: 'FILE_INVALID', noun: 'checkpoint' };
 
 /**
- * The tensors of a checkpoint that an index lists, of which no more than headers are read.
+ * Lists the tensors of a sharded checkpoint, reading only headers.
  *
  * @param json the index
  * @param file its path
- * @throws OnnxLoraError `FILE_INVALID` when the index is none, names a file elsewhere, or disagrees with the files; `FILE_NOT_FOUND`
+ * @throws OnnxLoraError `FILE_INVALID` for an invalid index, paths outside the folder, and contradictions to the files;
+ *   `FILE_NOT_FOUND`
  */
 export function openShards(json: unknown, file: string): ReadonlyMap<string, StoredTensor> {
   const index = parseIndex(json, file, checkpointFiles);
@@ -57,13 +53,13 @@ export function openShards(json: unknown, file: string): ReadonlyMap<string, Sto
 }
 
 /**
- * Reads the tensors that an index lists, from files beside it.
+ * Reads the tensors that an index lists.
  *
  * @param json the index
  * @param file its path
- * @param maxTensors how many tensors each of them may name
- * @throws OnnxLoraError `ADAPTER_INVALID` when the index is none, names a file elsewhere, or disagrees with the files about
- *   what they hold; `FILE_NOT_FOUND` and `FILE_INVALID` as `readSafetensors`
+ * @param maxTensors limit per file
+ * @throws OnnxLoraError `ADAPTER_INVALID` for an invalid index, paths outside the folder, and contradictions to the
+ *   files; `FILE_NOT_FOUND` and `FILE_INVALID` as `readSafetensors`
  */
 export async function readShards(json: unknown, file: string, maxTensors?: number): Promise<Safetensors> {
   const index = parseIndex(json, file, adapterFiles);
@@ -83,7 +79,6 @@ export async function readShards(json: unknown, file: string, maxTensors?: numbe
   return { tensors, metadata };
 }
 
-/** What a file holds, all of which the index must place there. */
 function placedIn<T>(shard: string, found: ReadonlyMap<string, T>, { files, invalid }: ShardIndex): typeof found {
   for (const name of found.keys()) {
     if (files.get(name) === shard) continue;
@@ -99,11 +94,10 @@ function requireAll(tensors: ReadonlyMap<string, unknown>, { files, invalid }: S
 }
 
 /**
- * Tensors as files of at most `maxBytes` bytes of tensors each, and their index, laid out as the Hugging Face libraries do
- * it. A tensor that is larger has a file of its own. Which tensors go together depends on their names and sizes alone, so that
- * equal content gives equal files.
+ * Splits tensors into files of at most `maxBytes` each, with an index in Hugging Face's format. A larger tensor gets
+ * its own file. Depends on names and sizes only, so that equal content gives equal files. Returns contents by file
+ * name.
  *
- * @returns contents by file name
  * @throws OnnxLoraError `INPUT_INVALID` for a tensor that the format cannot hold
  */
 export function formatShards(
