@@ -1,6 +1,6 @@
 /** @file Whether ONNX Runtime's products of integers are exact on this processor. */
 
-import { measureSaturation } from '../../packages/sdk/src/model/loaded/saturation.ts';
+import { measureSaturation } from '../../packages/sdk/src/model/loaded/machineArithmetic.ts';
 import { OrtRuntime } from '../../packages/sdk/src/runtime/ort.ts';
 
 /**

@@ -71,7 +71,6 @@ export class Adapter {
   /**
    * Writes a PEFT folder atomically: `adapter_config.json` and `adapter_model.safetensors`, or several files with an
    * index.
-   *
    * @throws OnnxLoraError `FILE_INVALID` if the folder is not writable, or has an adapter without `overwrite`;
    *   `INPUT_INVALID` for a shard size that is not a positive integer
    */
@@ -96,7 +95,7 @@ export class Adapter {
       ...old,
       ...(isOne
         ? { [WEIGHTS_FILE]: formatSafetensors(tensors, metadata) }
-        : formatShards({ tensors, metadata }, maxShardBytes)),
+        : formatShards(tensors, metadata, maxShardBytes)),
       [CONFIG_FILE]: formatAdapterConfig(this.config),
     });
   }

@@ -100,7 +100,8 @@ export function indexNodes(nodes: readonly NodeProto[]): NodeIndex {
   return { producer, readers };
 }
 
-function append<T>(lists: Map<string, T[]>, name: string, item: T): void {
+/** Appends to the list of a name. */
+export function append<T>(lists: Map<string, T[]>, name: string, item: T): void {
   const list = lists.get(name);
   if (list) list.push(item);
   else lists.set(name, [item]);

@@ -41,9 +41,7 @@ export interface EvaluateOptions<Scores extends Metrics = Metrics> extends Pick<
   readonly trainedOn?: ExampleSet;
   /** `held-out` (default): held-out examples, or all if none are held out, without `trainedOn`. `all`: all examples. */
   readonly split?: 'held-out' | 'all';
-  /**
-   * For an example that cannot be loaded: `fail` (the default), or `skip`, which omits it and lists it in the result.
-   */
+  /** For an example that cannot be loaded: `fail` (the default), or `skip`, which lists it in the result. */
   readonly onBadSample?: BadSamplePolicy;
   /** Called after each batch with the number of examples done and the total. */
   readonly onBatch?: (done: number, total: number) => void;
@@ -162,7 +160,6 @@ export async function evaluate<Scores extends Metrics = Metrics>(
 interface Examples {
   /** The requested examples, whatever the adapter has seen. */
   readonly asked: Dataset<unknown>;
-  /** Indices in `asked` of the adapter's training examples, if known. */
   readonly known?: ReadonlySet<number> | undefined;
   /** The remaining indices; undefined if all are measured. */
   readonly kept?: readonly number[];

@@ -76,7 +76,6 @@ const requireKnown = knownOptions<OpenOptions>('openModel', {
 /**
  * Opens a model. Its weights stay on disk. A model published as several files, such as SAM's vision encoder and mask
  * decoder, is joined into one; each entry of `model.parts` is one file as a model.
- *
  * @param source a folder laid out like a published repository (`config.json`, `preprocessor_config.json`,
  *   `onnx/model.onnx`, or a family's files), an .onnx file, a hub id such as `org/name`, or several .onnx files to
  *   join, each reading outputs of earlier ones
@@ -119,7 +118,6 @@ async function openInFewerBits(
   }));
 }
 
-/** Resolved options, with access to the files. */
 interface Opening extends OpenOptions {
   readonly plugins: PluginRegistry;
   readonly at: ModelFiles;

@@ -17,8 +17,8 @@ import { requireAdapters, requireModel } from './loaded/givenArguments.ts';
 export interface OpenPredictorOptions<Name extends string = string>
   extends Omit<RunnableOptions, 'adapters'>, Omit<PredictorOptions, 'load'> {
   /**
-   * A task factory, or the name of a plugin's task; by default the adapter's task, else the family's usual one. With a
-   * name, predictions have the types of {@link TaskPredictions}.
+   * A task factory or a plugin's task by name, which types predictions by {@link TaskPredictions}; by default the
+   * adapter's task, else the family's usual one.
    */
   readonly task?: Name | TaskFactory;
   /** Examples per run, unless `predict` sets it; by default the task's choice. */

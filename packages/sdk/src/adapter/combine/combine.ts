@@ -13,7 +13,7 @@ import { type Combined, combineDeltas, type DeltaSettings, type Term } from './d
 import { keptParameters } from './kept.ts';
 import { checkOptions, type CombineMethod, type CombineOptions, type CombinePart, ruleOf } from './options.ts';
 import { type MergeSettings, mergeTensors } from './prune.ts';
-import { capital, commonShape, type LayerShape, type ModulePart, readSources, type Source } from './sources.ts';
+import { capital, commonShape, type LayerShape, readSources, type Source } from './sources.ts';
 
 /**
  * Combines adapters of one base into a float32 LoRA adapter with scaling 1. Modules missing in some count as unchanged
@@ -93,7 +93,7 @@ function combineSources(
     const settings: DeltaSettings = {
       ...rule,
       method,
-      rank: peft?.rank ?? options.rank ?? defaultRank(method, owners),
+      rank: peft?.rank ?? options.rank ?? (method === 'slerp' ? 'full' : Math.max(...owners.map(({ part }) => part.r))),
       share,
       density: options.density ?? 1,
       majoritySign: options.majoritySign ?? 'total',
@@ -115,11 +115,6 @@ function weightOf(source: Source, sources: readonly Source[], method: CombineMet
   return source === sources[0] ? 1 - share : share;
 }
 
-function defaultRank(method: CombineMethod, owners: readonly { readonly part: ModulePart }[]): number | 'full' {
-  return method === 'slerp' ? 'full' : Math.max(...owners.map(({ part }) => part.r));
-}
-
-/** PEFT's decisions before it looks at modules. */
 interface PeftPlan {
   readonly method: CombineMethod;
   readonly rank: number | 'full';
@@ -202,7 +197,6 @@ function tensorsOf(path: string, shape: LayerShape, { A, B, bias }: Combined, lo
 /**
  * Combines A and B separately, each with the root of weight · scaling; A takes the sign. Cross terms of the product
  * make it differ from a weighted sum of deltas.
- *
  * @param path the module's name for errors
  * @see PEFT 0.21, `LoraModel._generalized_task_arithmetic_weighted_adapter`
  * @throws OnnxLoraError `INPUT_INVALID` if ranks differ in this module

@@ -67,11 +67,7 @@ function commonExtra(sources: readonly Source[]): Record<string, unknown> {
   return Object.fromEntries(extra);
 }
 
-/**
- * The common digest of the base, where known.
- *
- * @throws OnnxLoraError `ADAPTER_MISMATCH` if digests differ
- */
+/** @throws OnnxLoraError `ADAPTER_MISMATCH` if the known digests of the base differ */
 export function commonDigest(
   parts: readonly { readonly adapter: Adapter }[],
   sources: readonly Source[],

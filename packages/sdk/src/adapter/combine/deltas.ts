@@ -12,7 +12,6 @@ const STRAIGHT = 0.9995;
 /**
  * Slerp's factors of two deltas: sin((1−t)·θ) / sin θ and sin(t·θ) / sin θ, θ being the angle between them as vectors;
  * `1 − t` and `t` if θ or π − θ is small, or a delta is zero.
- *
  * @see Shoemake, Animating rotation with quaternion curves, 1985, §3.3; per tensor, as in merging tools
  * @param first, second the scaled deltas, a product per group of a layer
  */
@@ -65,13 +64,13 @@ export function combineDeltas(shape: LayerShape, terms: readonly Term[], setting
     );
     // No decomposition if nothing would be truncated.
     products =
-      exact || sums[0]!.A.rows <= Math.min(perGroup, smallestSide(sums[0]!))
+      exact || sums[0]!.A.rows <= Math.min(perGroup, sums[0]!.B.rows, sums[0]!.A.columns)
         ? sums
         : sums.map((sum) => truncated(sum, perGroup));
   } else {
     const expected = scaled.reduce((sum, groups) => sum + groups[0]!.A.rows, 0);
     const merged = mergeTensors(
-      scaled.map((groups) => denseOf(groups)),
+      scaled.map((groups) => stacked(groups.map(({ B, A }) => matmul(B, A))).data),
       weights,
       settings,
     );
@@ -80,10 +79,6 @@ export function combineDeltas(shape: LayerShape, terms: readonly Term[], setting
     );
   }
   return { A: stacked(products.map(({ A }) => A)), B: stacked(products.map(({ B }) => B)), ...(bias ? { bias } : {}) };
-}
-
-function smallestSide({ B, A }: Product): number {
-  return Math.min(B.rows, A.columns);
 }
 
 function weightsOf(terms: readonly Term[]): number[] {
@@ -108,10 +103,6 @@ function groupsOf({ groups }: LayerShape, { A, B, scaling }: ModuleFactors): Pro
 function rowsByGroup(whole: Matrix, groups: number): Matrix[] {
   const rows = whole.rows / groups;
   return groups === 1 ? [whole] : range(groups).map((g) => sliceRows(whole, g * rows, (g + 1) * rows));
-}
-
-function denseOf(groups: readonly Product[]): Float64Array {
-  return stacked(groups.map(({ B, A }) => matmul(B, A))).data;
 }
 
 function stacked(blocks: readonly Matrix[]): Matrix {

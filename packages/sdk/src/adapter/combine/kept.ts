@@ -14,22 +14,16 @@ export type FullyTrained = Pick<Source, 'name' | 'weight' | 'parameters'> & {
 /** A parameter with its owners. */
 export interface Owned {
   readonly kept: KeptParameter;
-  /** Number of adapters with these values. */
   readonly count: number;
 }
 
-/**
- * The fully trained parameters of the result by PEFT's names, unweighted.
- *
- * @throws OnnxLoraError as {@link requireOneOwner}
- */
+/** The fully trained parameters of the result by PEFT's names, unweighted. Throws as {@link requireOneOwner}. */
 export function keptParameters(sources: readonly Source[]): Map<string, Tensor> {
   return new Map([...requireOneOwner(sources, () => true)].map(([name, { kept }]) => [name, kept.tensor]));
 }
 
 /**
  * The fully trained parameters by name, each of one adapter, or equal in all that have it.
- *
  * @param lacksBase true if the base's values are unknown, so that nothing can be subtracted from them
  * @throws OnnxLoraError `INPUT_INVALID` for different values, for subtracting without the base's, and if another
  *   adapter changes the layer

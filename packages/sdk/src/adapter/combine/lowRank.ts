@@ -43,11 +43,7 @@ const TOLERANCE = 1e-8;
 /** Oversampling beyond the expected rank. */
 const MARGIN = 8;
 
-/**
- * The truncated SVD of a dense matrix.
- *
- * @param expected about where singular values become small: the rank before pruning
- */
+/** The truncated SVD of a dense matrix, with small singular values beyond about the `expected` rank. */
 export function approximated(dense: Matrix, rank: number, expected: number): Product {
   const smaller = Math.min(dense.rows, dense.columns);
   const width = Math.max(rank, expected) + MARGIN;

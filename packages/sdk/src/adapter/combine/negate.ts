@@ -8,7 +8,6 @@ import { requirePlainLora } from './sources.ts';
 
 /**
  * Negates an adapter's effect: −s·B·A. Keeps config, ranks and types; twice gives the same bits.
- *
  * @see https://arxiv.org/abs/2212.04089 task arithmetic
  * @throws OnnxLoraError `INPUT_INVALID` for DoRA, fully trained parameters, and other parts without an opposite
  */

@@ -5,7 +5,8 @@ import { knownOptions } from '../../knownOptions.ts';
 import type { Adapter } from '../adapter.ts';
 
 /**
- * How adapters are combined. Δᵢ is adapter i's scaled change of a weight, wᵢ its weight.
+ * How adapters are combined. Δᵢ is adapter i's scaled change of a weight, wᵢ its weight. Pruned deltas have full rank and
+ * are truncated. Names with `_svd` are PEFT's synonyms.
  * - `linear`, `cat`: Σ wᵢ·Δᵢ, exactly; ranks add up
  * - `svd`: truncated SVD of Σ wᵢ·Δᵢ
  * - `ties`: keep the largest entries of each Δᵢ, elect a sign per entry, average those that agree
@@ -13,8 +14,7 @@ import type { Adapter } from '../adapter.ts';
  * - `dare_linear`, `dare_ties`: keep random entries, rescaled to preserve the expectation, then sum, or elect and
  *   average (https://arxiv.org/abs/2311.03099)
  * - `magnitude_prune`: keep the largest entries of each Δᵢ, then sum
- * - `slerp`: the point on the arc between two adapters' Δ₁ and Δ₂ Pruned deltas have full rank and are truncated. Names
- *   with `_svd` are PEFT's synonyms.
+ * - `slerp`: the point on the arc between two adapters' Δ₁ and Δ₂
  */
 export type CombineMethod =
   | 'linear'

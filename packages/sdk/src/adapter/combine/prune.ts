@@ -13,7 +13,6 @@ export interface MergeSettings extends Rule {
 /**
  * Prunes each tensor, elects signs if the rule says so, and adds. As in PEFT: prune, elect on unweighted values,
  * weight, average the tensors that agree with the elected sign.
- *
  * @param tensors of equal length; overwritten
  */
 export function mergeTensors(

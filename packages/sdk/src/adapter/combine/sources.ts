@@ -65,11 +65,7 @@ export interface Source {
   readonly parameters: ReadonlyMap<string, KeptParameter>;
 }
 
-/**
- * Decomposes adapters.
- *
- * @throws OnnxLoraError `INPUT_INVALID` for kinds that cannot be combined; `ADAPTER_INVALID` for a broken adapter
- */
+/** @throws OnnxLoraError `INPUT_INVALID` for kinds that cannot be combined; `ADAPTER_INVALID` for a broken adapter */
 export function readSources(parts: readonly CombinePart[]): Source[] {
   return parts.map(({ adapter, weight = 1, name }, i) => readSource(adapter, weight, partName(name, i, parts.length)));
 }

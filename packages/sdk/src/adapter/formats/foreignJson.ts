@@ -30,7 +30,6 @@ export class JsonMeter {
 
   /**
    * Reads the next piece of the text.
-   *
    * @param bytes UTF-8; a piece may end anywhere
    * @throws Error naming the exceeded limit, also for nesting deeper than 64
    */
@@ -55,11 +54,7 @@ export class JsonMeter {
   }
 }
 
-/**
- * Parses JSON within limits.
- *
- * @throws Error for invalid JSON, nesting deeper than 64, or an exceeded budget
- */
+/** @throws Error for invalid JSON, nesting deeper than 64, or an exceeded budget */
 export function parseForeignJson(text: string, budget: JsonBudget = {}): unknown {
   new JsonMeter(budget).read(Buffer.from(text));
   return JSON.parse(text) as unknown;
@@ -73,4 +68,10 @@ export function isObject(value: unknown): value is object {
 /** A name for messages: quoted, escaped and truncated. */
 export function quote(text: string): string {
   return JSON.stringify(text.length > 100 ? `${text.slice(0, 97)}...` : text);
+}
+
+/** The first three names, and how many more there are. */
+export function few(names: readonly string[]): string {
+  const shown = names.slice(0, 3).join(', ');
+  return names.length > 3 ? `${shown} and ${names.length - 3} more` : shown;
 }

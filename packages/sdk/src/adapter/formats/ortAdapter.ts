@@ -19,7 +19,6 @@ const FORMAT_VERSION = 1;
 
 /**
  * Reads an `.onnx_adapter`: copies of the tensors by the names of ONNX Runtime's inputs.
- *
  * @param name the file's name for errors
  * @throws OnnxLoraError `ADAPTER_INVALID` for any violation of the format
  */
@@ -79,12 +78,6 @@ function parameterTensor(buffer: FlatBuffer, table: FlatTable, key: string): Ten
   return { type, dims, data: new (arrayOf(type))(buffer.copy(raw.start, raw.length).buffer) };
 }
 
-/** Versions in an `.onnx_adapter`, which ONNX Runtime passes on unchecked. */
-export interface OrtAdapterVersions {
-  readonly adapterVersion?: number;
-  readonly modelVersion?: number;
-}
-
 /** vtables: own size, the table's size, then offsets of the four fields in the table. */
 const VTABLE = [12, 20, 4, 8, 12, 16];
 const TABLE_BYTES = 20;
@@ -96,16 +89,10 @@ const PARAMETERS = ADAPTER_TABLE + TABLE_BYTES;
 const MAX_BYTES = 2 ** 31 - 1;
 
 /**
- * The bytes of an `.onnx_adapter`. The caller prepares names, layout and scaling: ONNX Runtime feeds each tensor
- * unchanged to the input of its name.
- *
- * @throws OnnxLoraError `INPUT_INVALID` for a scalar (use shape [1]), a bool, data that do not fit the shape, and over
- *   2 GiB
+ * The bytes of an `.onnx_adapter`, with the caller's names, layout and scaling: ONNX Runtime feeds tensors unchanged.
+ * @throws OnnxLoraError `INPUT_INVALID` for a scalar (use shape [1]), a bool, data unlike the shape, and over 2 GiB
  */
-export function formatOrtAdapter(
-  tensors: ReadonlyMap<string, Tensor>,
-  { adapterVersion = 1, modelVersion = 1 }: OrtAdapterVersions = {},
-): Uint8Array {
+export function formatOrtAdapter(tensors: ReadonlyMap<string, Tensor>): Uint8Array {
   let end = PARAMETERS + 4 + 4 * tensors.size;
   const places = [...tensors].map(([name, tensor]) => {
     checkTensor(name, tensor);
@@ -135,8 +122,8 @@ export function formatOrtAdapter(
   }
   view.setInt32(ADAPTER_TABLE, ADAPTER_TABLE - ADAPTER_VTABLE, true);
   view.setInt32(ADAPTER_TABLE + 4, FORMAT_VERSION, true);
-  view.setInt32(ADAPTER_TABLE + 8, adapterVersion, true);
-  view.setInt32(ADAPTER_TABLE + 12, modelVersion, true);
+  // The versions of adapter and model, which ONNX Runtime passes on unchecked.
+  for (const at of [8, 12]) view.setInt32(ADAPTER_TABLE + at, 1, true);
   offset(ADAPTER_TABLE + 16, PARAMETERS);
   view.setUint32(PARAMETERS, places.length, true);
   places.forEach(({ tensor: { type, dims, data }, text, table, nameAt, dimsAt, rawAt }, i) => {

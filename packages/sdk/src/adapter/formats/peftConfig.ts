@@ -137,6 +137,12 @@ const schema = shared.extend({
   init_lora_weights: z.union([z.boolean(), z.string()]).nullable().default(true),
 });
 
+/** A schema's fields, each with PEFT's key of it. */
+function fieldsOf({ shape }: z.ZodObject): (readonly [field: keyof AdapterConfig, key: string])[] {
+  const field = (key: string): string => key.replaceAll(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
+  return Object.keys(shape).map((key) => [field(key) as keyof AdapterConfig, key]);
+}
+
 /** Keys outside the schema that PEFT 0.21 writes for all tuners. */
 const sharedDefaults: Readonly<Record<string, unknown>> = {
   auto_mapping: null,
@@ -168,7 +174,6 @@ const otherDefaults: Readonly<Record<string, unknown>> = {
 
 /**
  * Parses an adapter_config.json. Keeps unsupported options instead of rejecting them.
- *
  * @param file the file's name for errors
  * @throws OnnxLoraError `ADAPTER_INVALID` if it is no adapter config, or a field has a value that PEFT would not write
  */
@@ -187,36 +192,10 @@ export function parseAdapterConfig(json: unknown, file: string): AdapterConfig {
     );
   }
   if (type !== LORA) return parseOther(json, type, file);
-  const data = checked(schema, json, file);
-  const known = new Set([...Object.keys(schema.shape), 'peft_type']);
-  return {
-    peftType: LORA,
-    r: data.r,
-    loraAlpha: data.lora_alpha,
-    targetModules: data.target_modules ?? null,
-    excludeModules: data.exclude_modules ?? null,
-    modulesToSave: data.modules_to_save ?? null,
-    layersToTransform: data.layers_to_transform ?? null,
-    layersPattern: data.layers_pattern ?? null,
-    rankPattern: data.rank_pattern ?? {},
-    alphaPattern: data.alpha_pattern ?? {},
-    useRslora: data.use_rslora ?? false,
-    useDora: data.use_dora ?? false,
-    fanInFanOut: data.fan_in_fan_out ?? false,
-    bias: data.bias,
-    loraBias: data.lora_bias ?? false,
-    loraDropout: data.lora_dropout,
-    targetParameters: data.target_parameters ?? null,
-    trainableTokenIndices: data.trainable_token_indices ?? null,
-    initLoraWeights: data.init_lora_weights,
-    taskType: data.task_type ?? null,
-    baseModelNameOrPath: data.base_model_name_or_path ?? null,
-    extra: {
-      // PEFT writes its version since 0.18, and knows target_parameters since 0.17.
-      ...(data.target_parameters?.length ? { peft_version: '0.17' } : {}),
-      ...Object.fromEntries(Object.entries(json).filter(([key]) => !known.has(key))),
-    },
-  };
+  const fields = parsed(schema, json, file);
+  // PEFT writes its version since 0.18, and knows target_parameters since 0.17.
+  const version = fields.targetParameters?.length ? { peft_version: '0.17' } : {};
+  return adapterConfig({ ...fields, extra: { ...version, ...fields.extra } });
 }
 
 /** Keys of any PEFT version, and of this SDK, that do not affect what an adapter computes. */
@@ -229,12 +208,7 @@ const harmless: ReadonlySet<string> = new Set([
   'runtime_config',
 ]);
 
-/**
- * Keys with content that neither PEFT, LoRA nor the tuner defines. Null, false and empty values do not count: other
- * tools write them for unused options.
- *
- * @param tunerKeys keys of the adapter's tuner
- */
+/** Keys with content (not null, false or empty) that neither PEFT, LoRA nor the adapter's tuner defines. */
 export function unknownKeys({ extra, peftType }: AdapterConfig, tunerKeys: ReadonlySet<string>): string[] {
   const says = (value: unknown): boolean => Boolean(value) && !(typeof value === 'object' && Object.keys(value!).length === 0); // prettier-ignore
   const isKnown = (key: string): boolean => harmless.has(key) || tunerKeys.has(key) || (peftType !== LORA && Object.hasOwn(schema.shape, key)); // prettier-ignore
@@ -242,19 +216,20 @@ export function unknownKeys({ extra, peftType }: AdapterConfig, tunerKeys: Reado
 }
 
 function parseOther(json: object, peftType: string, file: string): AdapterConfig {
-  const data = checked(shared, json, file);
-  const known = new Set([...Object.keys(shared.shape), 'peft_type']);
-  return adapterConfig({
-    peftType,
-    r: 0,
-    loraAlpha: 0,
-    targetModules: data.target_modules ?? null,
-    modulesToSave: data.modules_to_save ?? null,
-    taskType: data.task_type ?? null,
-    baseModelNameOrPath: data.base_model_name_or_path ?? null,
-    ...(peftType === TRAINABLE_TOKENS ? { trainableTokenIndices: checked(tokens, json, file).token_indices } : {}),
-    extra: Object.fromEntries(Object.entries(json).filter(([key]) => !known.has(key))),
-  });
+  const isTokens = peftType === TRAINABLE_TOKENS;
+  const rows = isTokens ? { trainableTokenIndices: checked(tokens, json, file).token_indices } : {};
+  return adapterConfig({ ...parsed(shared, json, file), peftType, r: 0, loraAlpha: 0, ...rows });
+}
+
+/** The fields of a schema, and all other keys as `extra`. Null stands for PEFT's default, except for an initialisation. */
+function parsed(schemaOf: z.ZodObject, json: object, file: string): AdapterConfig {
+  const data = checked(schemaOf, json, file);
+  const given = fieldsOf(schemaOf).filter(
+    ([field, key]) => field === 'initLoraWeights' || (data[key] ?? null) !== null,
+  );
+  const known = new Set([...Object.keys(schemaOf.shape), 'peft_type']);
+  const extra = Object.fromEntries(Object.entries(json).filter(([key]) => !known.has(key)));
+  return { ...Object.fromEntries(given.map(([field, key]) => [field, data[key]])), extra } as unknown as AdapterConfig;
 }
 
 function checked<Schema extends z.ZodType>(schemaOf: Schema, json: unknown, file: string): z.output<Schema> {
@@ -280,34 +255,12 @@ export function formatAdapterConfig(config: AdapterConfig): string {
 /** All keys of the config file, by PEFT's names. */
 export function configKeys(config: AdapterConfig): Map<string, unknown> {
   const written = Object.hasOwn(config.extra, 'peft_version');
-  const ofAll = {
-    peft_type: config.peftType,
-    target_modules: config.targetModules,
-    // PEFT's configs of tokens alone lack this key.
-    ...(config.peftType === TRAINABLE_TOKENS ? {} : { modules_to_save: config.modulesToSave }),
-    task_type: config.taskType,
-    base_model_name_or_path: config.baseModelNameOrPath,
-  };
-  const ofLora = {
-    r: config.r,
-    lora_alpha: config.loraAlpha,
-    exclude_modules: config.excludeModules,
-    layers_to_transform: config.layersToTransform,
-    layers_pattern: config.layersPattern,
-    rank_pattern: config.rankPattern,
-    alpha_pattern: config.alphaPattern,
-    use_rslora: config.useRslora,
-    use_dora: config.useDora,
-    fan_in_fan_out: config.fanInFanOut,
-    bias: config.bias,
-    lora_bias: config.loraBias,
-    lora_dropout: config.loraDropout,
-    target_parameters: config.targetParameters,
-    trainable_token_indices: config.trainableTokenIndices,
-    init_lora_weights: config.initLoraWeights,
-  };
   const isLora = config.peftType === LORA;
-  const defaults = isLora ? otherDefaults : sharedDefaults;
-  const sources = [written ? {} : defaults, config.extra, ofAll, isLora ? ofLora : {}];
+  // PEFT's configs of tokens alone have no modules_to_save.
+  const fields = fieldsOf(isLora ? schema : shared).filter(
+    ([field]) => field !== 'modulesToSave' || config.peftType !== TRAINABLE_TOKENS,
+  );
+  const own = { peft_type: config.peftType, ...Object.fromEntries(fields.map(([field, key]) => [key, config[field]])) };
+  const sources = [written ? {} : isLora ? otherDefaults : sharedDefaults, config.extra, own];
   return new Map(sources.flatMap((source) => Object.entries<unknown>(source)));
 }

@@ -1,9 +1,8 @@
 /** @file Formats JSON like Python's json module, so that files compare equal. */
 
 /**
- * Formats an object like `json.dumps(value, indent=2, sort_keys=True)`, but keeps the order of nested objects: in
- * PEFT's pattern tables the first match counts.
- *
+ * Formats like `json.dumps(value, indent=2, sort_keys=True)`, but keeps the order of nested objects, which matters in
+ * patterns.
  * @param floats keys, at any depth, whose integers are Python floats, so that 0 becomes 0.0
  */
 export function pythonJson(members: ReadonlyMap<string, unknown>, floats: ReadonlySet<string>): string {

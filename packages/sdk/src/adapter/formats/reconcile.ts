@@ -5,17 +5,15 @@ import { PatternWork } from '../../lora/patternMatch.ts';
 import { ALL_LINEAR, layerRule, nameRule } from '../../lora/targetRules.ts';
 import { attentionAround } from '../../lora/methods/loraSite.ts';
 import type { Tensor } from '../../runtime/tensor.ts';
-import { quote } from './foreignJson.ts';
+import type { Adapter } from '../adapter.ts';
+import { few, quote } from './foreignJson.ts';
 import { type AdapterConfig, LORA, unknownKeys } from './peftConfig.ts';
 import { variantOf } from './peftVariants.ts';
 import { scalingOf } from './scaling.ts';
 import { parseTensorName, type TensorRole } from './tensorNames.ts';
 
 /** A config with its tensors. */
-export interface AdapterParts {
-  readonly config: AdapterConfig;
-  readonly tensors: ReadonlyMap<string, Tensor>;
-}
+type AdapterParts = Pick<Adapter, 'config' | 'tensors'>;
 
 /** Checked pairs: adapters are placed repeatedly. */
 const agreeing = new WeakMap<AdapterParts['tensors'], AdapterConfig>();
@@ -25,12 +23,12 @@ const told = new WeakSet<AdapterConfig>();
 /**
  * Rejects an adapter whose config contradicts its tensors, since either may be wrong. PEFT rejects other ranks too, but
  * silently ignores missing tensors and modules. Where PEFT warns, this warns: of unknown keys with content, which a
- * later version may define, and of modules_to_save without tensors.
+ * later version may define, and of modules_to_save without tensors. Other tuners and variants of LoRA
+ * check their tensors themselves.
  * - Each module's rank is that of `r` and `rank_pattern`. Stacked parameters have a multiple of it.
  * - `use_dora` and `lora_bias` imply a magnitude and a bias for each module, and only they do.
  * - `target_modules`, `exclude_modules` and `layers_to_transform` select each module with tensors.
- * - `trainable_token_indices` has rows. Variants of LoRA and other tuners check their tensors themselves.
- *
+ * - `trainable_token_indices` has rows.
  * @param where the config's name for messages: a quoted file, or `The adapter's config`
  * @param tunerKeys keys that the adapter's tuner reads, if known
  * @throws OnnxLoraError `ADAPTER_INVALID` with key, module and remedy
@@ -104,8 +102,8 @@ function requirePromised(
   if (wrong.length === 0) return;
   throw invalid(
     isOn
-      ? `${where} says ${key}, and there is no ${role} for ${listed(wrong)}. PEFT would make it anew. Save the adapter again, or take ${key} away if it was trained without.`
-      : `${where} does not say ${key}, and there is a ${role} for ${listed(wrong)}, which PEFT would leave out. Set ${key} to true, or remove these tensors.`,
+      ? `${where} says ${key}, and there is no ${role} for ${few(wrong)}. PEFT would make it anew. Save the adapter again, or take ${key} away if it was trained without.`
+      : `${where} does not say ${key}, and there is a ${role} for ${few(wrong)}, which PEFT would leave out. Set ${key} to true, or remove these tensors.`,
   );
 }
 
@@ -130,7 +128,7 @@ function requireTargets(config: AdapterConfig, modules: readonly string[], where
   const wrong = modules.filter((module) => !isChosen(module)).map((module) => `"${module}"`);
   if (wrong.length === 0) return;
   throw invalid(
-    `${where} chooses modules by target_modules: ${JSON.stringify(targetModules).slice(0, 100)}${excludeModules?.length ? `, exclude_modules: ${JSON.stringify(excludeModules).slice(0, 100)}` : ''}, and there are tensors for others, which PEFT would leave out: ${listed(wrong)}. Name them in target_modules, or remove their tensors.`,
+    `${where} chooses modules by target_modules: ${JSON.stringify(targetModules).slice(0, 100)}${excludeModules?.length ? `, exclude_modules: ${JSON.stringify(excludeModules).slice(0, 100)}` : ''}, and there are tensors for others, which PEFT would leave out: ${few(wrong)}. Name them in target_modules, or remove their tensors.`,
   );
 }
 
@@ -154,7 +152,7 @@ function warningsOf({ config, tensors }: AdapterParts, tunerKeys: Iterable<strin
   return [
     ...(unknown.length === 0
       ? []
-      : [`has keys that are not known here, and are not heeded: ${listed(unknown)}. PEFT passes over such keys, too. Check what wrote the file: a later version may compute something else.`]), // prettier-ignore
+      : [`has keys that are not known here, and are not heeded: ${few(unknown)}. PEFT passes over such keys, too. Check what wrote the file: a later version may compute something else.`]), // prettier-ignore
     ...(names.length === 0 || hasAny
       ? []
       : [`says modules_to_save: ${JSON.stringify(names)}, and there are no tensors of them: the base's own stay. If it was trained with a head of its own, save it again.`]), // prettier-ignore
@@ -164,10 +162,6 @@ function warningsOf({ config, tensors }: AdapterParts, tunerKeys: Iterable<strin
 function around(module: string): string[] {
   const parts = module.split('.');
   return parts.map((_, i) => parts.slice(0, i + 1).join('.'));
-}
-
-function listed(names: readonly string[]): string {
-  return `${names.slice(0, 3).join(', ')}${names.length > 3 ? ` and ${names.length - 3} more` : ''}`;
 }
 
 function invalid(message: string): OnnxLoraError {

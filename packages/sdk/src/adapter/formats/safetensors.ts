@@ -28,7 +28,6 @@ export interface StoredTensor extends Pick<Tensor, 'type' | 'dims'> {
 
 /**
  * Lists the tensors of a safetensors file, reading only its header.
- *
  * @throws OnnxLoraError `FILE_NOT_FOUND`, `FILE_INVALID` as {@link readSafetensors}
  */
 export function openSafetensors(path: string): ReadonlyMap<string, StoredTensor> {
@@ -40,10 +39,8 @@ export function openSafetensors(path: string): ReadonlyMap<string, StoredTensor>
     const { entries } = parseHeader(source.view(LENGTH_BYTES, length), source.size - start, path);
     return new Map(
       entries.map(({ name, type, dims, begin, end }) => {
-        return [
-          name,
-          { type, dims, bytes: { path, offset: start + begin, length: end - begin, identity: source.identity } },
-        ];
+        const bytes = { path, offset: start + begin, length: end - begin, identity: source.identity };
+        return [name, { type, dims, bytes }];
       }),
     );
   } finally {
@@ -53,7 +50,6 @@ export function openSafetensors(path: string): ReadonlyMap<string, StoredTensor>
 
 /**
  * Reads a safetensors file. Each tensor gets its own aligned memory.
- *
  * @param maxTensors maximum number of tensors, which also limits the header; by default as the format
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `FILE_INVALID` for any violation of the format, and for a pickle, which is
  *   never opened
@@ -81,7 +77,6 @@ export async function readSafetensors(path: string, maxTensors?: number): Promis
 
 /**
  * Reads safetensors from memory, copying tensors; `name` is for errors.
- *
  * @throws OnnxLoraError `FILE_INVALID` for any violation of the format
  */
 export function parseSafetensors(bytes: Uint8Array, name: string, maxTensors?: number): Safetensors {
@@ -98,7 +93,6 @@ export function parseSafetensors(bytes: Uint8Array, name: string, maxTensors?: n
 
 /**
  * Writes a safetensors file atomically.
- *
  * @param metadata free text; PEFT writes `{ format: 'pt' }`. Omitted if empty.
  * @throws OnnxLoraError `INPUT_INVALID` for a tensor that the format cannot hold, `FILE_INVALID` if writing fails
  */
@@ -111,9 +105,7 @@ export async function writeSafetensors(
 }
 
 /**
- * The bytes of a safetensors file. As in the reference library, wide types first, then by name, so that equal content
- * gives equal bytes.
- *
+ * The bytes of a safetensors file: wide types first, then by name, so that equal content gives equal bytes.
  * @throws OnnxLoraError `INPUT_INVALID` for a tensor that the format cannot hold
  */
 export function formatSafetensors(
@@ -135,7 +127,6 @@ export interface TensorToStore extends Pick<Tensor, 'type' | 'dims'> {
 
 /**
  * A safetensors file as chunks: the header, then the tensors in order.
- *
  * @throws OnnxLoraError `INPUT_INVALID` for a name that the format cannot hold
  */
 export function safetensorsChunks(
@@ -213,16 +204,9 @@ async function openToRead(path: string): Promise<FileHandle> {
   try {
     return await open(path, 'r');
   } catch (cause) {
-    const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
-    throw missing
-      ? notFound('file', path, { cause })
-      : new OnnxLoraError(
-          'FILE_INVALID',
-          `"${path}" cannot be opened: ${(cause as Error).message}. Check its rights.`,
-          {
-            cause,
-          },
-        );
+    const { code, message } = cause as NodeJS.ErrnoException;
+    if (code === 'ENOENT') throw notFound('file', path, { cause });
+    throw new OnnxLoraError('FILE_INVALID', `"${path}" cannot be opened: ${message}. Check its rights.`, { cause });
   }
 }
 

@@ -49,7 +49,6 @@ export interface SafetensorsHeader {
 
 /**
  * The header's length in bytes, from the first eight bytes of the file.
- *
  * @param maxTensors maximum number of tensors; a header longer than they could need is rejected
  * @throws OnnxLoraError `FILE_INVALID` for a pickle, a Git LFS pointer, or anything but safetensors
  */
@@ -72,10 +71,8 @@ export function headerLength(start: Uint8Array, fileSize: number, file: string, 
 
 /**
  * Parses and checks a header for `dataSize` bytes of data.
- *
  * @param maxTensors maximum number of tensors, checked before creating any
- * @throws OnnxLoraError `FILE_INVALID` for invalid JSON, duplicate names, unknown types, shapes that contradict byte
- *   ranges, and ranges with gaps or overlaps
+ * @throws OnnxLoraError `FILE_INVALID` for invalid JSON, duplicates, unknown types, wrong sizes, gaps and overlaps
  */
 export function parseHeader(
   bytes: Uint8Array,

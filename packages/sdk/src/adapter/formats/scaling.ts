@@ -12,9 +12,7 @@ export interface Scaling {
 }
 
 /**
- * Rank, alpha and scaling of a module. In each pattern table, the first key that matches the end of the module's name
- * counts.
- *
+ * Rank, alpha and scaling of a module, by the first pattern of each table that matches the end of its name.
  * @throws OnnxLoraError `CONFIG_INVALID` for an invalid pattern
  */
 export function scalingOf(
@@ -35,9 +33,7 @@ interface PatternTable {
 const compiled = new WeakMap<object, PatternTable>();
 
 /**
- * The number of the first key that matches the end of the module's path, as in PEFT's `rank_pattern`; undefined if none
- * does.
- *
+ * The number of the first key that matches the end of the module's path, as in PEFT's `rank_pattern`.
  * @param where name of the table for errors, such as `rank_pattern`
  * @throws OnnxLoraError `CONFIG_INVALID` for an invalid pattern
  */

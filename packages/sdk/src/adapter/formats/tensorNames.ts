@@ -49,7 +49,6 @@ for (const bare of ['lora_embedding_A', 'lora_embedding_B', 'lora_magnitude_vect
   roles.set(`${bare}.weight`, bare);
 }
 
-/** Parts that an adapter's name may follow in a live model's state dict. */
 const named = new Set([
   'lora_A',
   'lora_B',
@@ -86,7 +85,6 @@ export function normName(module: string, parameter: string): string {
 
 /**
  * PEFT's name of a tensor.
- *
  * @param parameter for the role `parameter`, its name
  */
 export function tensorName(module: string, role: TensorRole, parameter = 'weight'): string {

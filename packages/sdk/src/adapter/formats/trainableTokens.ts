@@ -11,9 +11,7 @@ import { type AdapterConfig, LORA } from './peftConfig.ts';
 import { tensorName } from './tensorNames.ts';
 
 /**
- * The delta that replaces table rows by the stored rows `[n, dim]`: A `[n, vocabulary]` is one-hot per id, B `[dim, n]`
- * the change.
- *
+ * The delta to the stored rows `[n, dim]`: A `[n, vocabulary]` is one-hot per id, B `[dim, n]` the change.
  * @throws OnnxLoraError `ADAPTER_INVALID` for ids that the config or the table lacks
  */
 export function tokenTensors(

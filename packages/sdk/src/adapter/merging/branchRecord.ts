@@ -12,6 +12,7 @@ import { withInner } from '../../graph/uniqueNames.ts';
 import type { GraphChange } from '../../lora/adapterInputs.ts';
 import type { PlacedTuning } from '../../lora/methods/tuning.ts';
 import { parseForeignJson } from '../formats/foreignJson.ts';
+import type { BranchesOfAdapter } from './branches.ts';
 
 const KEY = 'onnx_lora.branches';
 
@@ -35,12 +36,6 @@ const recordsSchema: z.ZodType<BranchRecord[]> = z.array(
   }),
 );
 
-/** An adapter's branches. */
-export interface RecordedAdapter {
-  readonly tunings: readonly PlacedTuning[];
-  readonly weight: number;
-}
-
 /** sha256 of an adapter's values for these modules, independent of tensor names. */
 export function branchDigest(tunings: readonly PlacedTuning[]): string {
   const lines = tunings.flatMap(({ tuning, saved }) => {
@@ -56,7 +51,7 @@ export function branchDigest(tunings: readonly PlacedTuning[]): string {
 /** Appends a record of these branches to the model's. */
 export function withRecord(
   model: ModelProto,
-  adapters: readonly RecordedAdapter[],
+  adapters: readonly Omit<BranchesOfAdapter, 'name'>[],
   changes: readonly GraphChange[],
   tensors: readonly string[],
 ): ModelProto {
@@ -69,11 +64,7 @@ export function withRecord(
   return withRecords(model, [...branchRecords(model), record]);
 }
 
-/**
- * The records of a file, oldest first.
- *
- * @throws OnnxLoraError `MODEL_INVALID` for damaged metadata
- */
+/** The records of a file, oldest first. @throws OnnxLoraError `MODEL_INVALID` for damaged metadata */
 export function branchRecords({ metadataProps = [] }: ModelProto): BranchRecord[] {
   const text = metadataProps.find(({ key }) => key === KEY)?.value;
   if (text === undefined) return [];
@@ -90,7 +81,6 @@ export function branchRecords({ metadataProps = [] }: ModelProto): BranchRecord[
 
 /**
  * Removes the last record's branches, which restores the base's nodes and tensors.
- *
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` if nodes of the record are missing
  */
 export function withoutLastBranches(model: ModelProto, file: string): ModelProto & { readonly graph: GraphProto } {

@@ -9,8 +9,7 @@ import { injectAdapters } from '../../lora/inject.ts';
 import type { AdapterPlan, PlacedTuning } from '../../lora/methods/tuning.ts';
 import { inferGraph } from '../../ops/inferGraph.ts';
 import { dropUnreadInitializers, reachable } from '../../ops/rewrites/simplify.ts';
-import { blendFeeds } from '../serving/blendFeeds.ts';
-import { adapterFeeds, baseFeeds } from '../serving/feeds.ts';
+import { blendFeeds, adapterFeeds, baseFeeds } from '../serving/feeds.ts';
 import { joinTunings } from '../serving/slots.ts';
 
 /** An adapter's branches to add. */
@@ -29,9 +28,7 @@ export interface Branched {
 }
 
 /**
- * Adds what a session would compute for these adapters, with tensors as constants. One injection for all, so that a
- * layer has one branch.
- *
+ * Adds what a session would compute for these adapters, with tensors as constants, in one branch per layer.
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for adapters that one graph cannot hold together
  */
 export function withBranches(model: ModelProto, adapters: readonly BranchesOfAdapter[]): Branched {

@@ -1,14 +1,10 @@
-/** @file The delta of a low-rank adapter, row by row. */
+/** @file The delta of a low-rank adapter, row by row, and DoRA's norm of the adapted weight. */
 
 import type { FactorValues } from '../../lora/kinds/kind.ts';
 import { kindOf } from '../../lora/kinds/table.ts';
 import type { Site } from '../../match/sites.ts';
 
-/**
- * Visits the rows of s·B·A.
- *
- * @param visit gets the output's index and its row, which is reused: inputs (times the kernel's size)
- */
+/** Visits the rows of s·B·A with the output's index. The row is reused. */
 export function eachDeltaRow(
   site: Site,
   { A, B, r, scaling }: FactorValues,
@@ -47,4 +43,33 @@ export function isHeldByGroups(site: Site, factors: FactorValues): boolean {
     if (row.some((value, i) => value !== 0 && (i < first || i >= first + own))) isHeld = false;
   });
   return isHeld;
+}
+
+/**
+ * ‖W + s·B·A‖ per output `[out]`, for layers without groups.
+ * @param W the weight in the graph's layout; by default the base's
+ * @see https://arxiv.org/abs/2402.09353
+ */
+export function adaptedNorm(
+  site: Site,
+  factors: FactorValues,
+  W: Float32Array = site.weight.stored.read(),
+): Float32Array {
+  const steps = weightSteps(site);
+  const norms: number[] = [];
+  eachDeltaRow(site, factors, (o, row) => {
+    const folded = site.foldedScale?.[o] ?? 1;
+    let sum = 0;
+    for (let i = 0; i < row.length; i++) {
+      const value = W[o * steps.row + i * steps.column]! / folded + row[i]!;
+      sum += value * value;
+    }
+    norms.push(Math.sqrt(sum));
+  });
+  return Float32Array.from(norms);
+}
+
+/** magnitude ÷ ‖W + s·B·A‖ per output: `[out]`. */
+export function doraGain(site: Site, factors: FactorValues, magnitude: Float32Array, W?: Float32Array): Float32Array {
+  return adaptedNorm(site, factors, W).map((norm, o) => magnitude[o]! / norm);
 }

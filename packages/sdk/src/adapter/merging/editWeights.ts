@@ -48,16 +48,13 @@ export interface EditedModel {
 }
 
 /**
- * Applies edits in order. Copies tensors that other layers also read. Computes large tensors while writing, one at a
- * time, to save memory.
- *
+ * Applies edits in order. Copies shared tensors. Computes large tensors one at a time while writing.
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a shared quantised weight that cannot be copied
  */
 export function editWeights(model: ModelProto, edits: readonly WeightEdit[]): EditedModel {
   const graph = model.graph ?? {};
   const index = indexWhole(graph);
   const changes = new Changes();
-  /** Edits so far by tensor, or by copy of it. */
   const chains = new Map<string, readonly WeightEdit[]>();
   const owners = new Map<NodeProto, number>();
   const rounding: RoundingError[] = [];
@@ -255,7 +252,8 @@ class Changes {
   }
 }
 
-function relativeError(found: Float32Array, wanted: Float32Array): number {
+/** ‖found − wanted‖ ÷ ‖wanted‖; of zero weights ‖found‖, and NaN for non-finite ones. */
+export function relativeError(found: Float32Array, wanted: Float32Array): number {
   let [difference, size] = [0, 0];
   for (let i = 0; i < wanted.length; i++) {
     difference += (found[i]! - wanted[i]!) ** 2;

@@ -1,7 +1,7 @@
 /** @file Finds torch's parameters in a graph. */
 
 import type { GraphProto, NodeProto } from '../../graph/proto.ts';
-import { allGraphs, type GraphIndex, indexWhole } from '../../graph/walk.ts';
+import { allGraphs, append, type GraphIndex, indexWhole } from '../../graph/walk.ts';
 import type { ParameterReader, TrainedParameter } from '../../lora/methods/trainedParameter.ts';
 import { occurrencesOf, type Site, type WeightLayout } from '../../match/sites.ts';
 import { pathFromParameter, scopeOf } from '../../match/modulePath.ts';
@@ -93,10 +93,7 @@ export class ParameterFinder {
       for (const graph of allGraphs(this.#graph)) {
         for (const node of graph.node ?? []) {
           const scope = node.opType === 'Mul' || node.opType === 'Add' ? scopeOf(node) : undefined;
-          if (scope === undefined) continue;
-          const nodes = scopes.get(scope);
-          if (nodes) nodes.push(node);
-          else scopes.set(scope, [node]);
+          if (scope !== undefined) append(scopes, scope, node);
         }
       }
       this.#scopes = scopes;

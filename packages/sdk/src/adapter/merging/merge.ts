@@ -40,7 +40,6 @@ export interface MergedModel extends EditedModel {
   readonly beside: readonly string[];
 }
 
-/** An adapter's change of one module. */
 interface Part {
   readonly placed: PlacedTuning;
   readonly from: number;
@@ -51,7 +50,6 @@ interface Part {
 /**
  * Merges adapters in order. Unchanged weights stay on disk. Copies weights that other layers share. Rounds 16-bit and
  * requantises quantised weights, and reports their errors.
- *
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for changes that cannot be subtracted, and adapters that one branch cannot
  *   hold; `INPUT_INVALID` for adapters that cannot be merged together, such as two with trained heads
  */

@@ -28,7 +28,6 @@ export function tablesOf({ family, config }: NamedBase): readonly NameTable[] {
 
 /**
  * Translates an adapter to a graph's naming if that fits better. Only names in a table are translated.
- *
  * @param modulePaths the graph's
  * @param tables the family's naming tables, {@link tablesOf}
  * @throws OnnxLoraError `ADAPTER_MISMATCH` for a module split between versions, or without a table if the names look
@@ -103,10 +102,8 @@ export function writtenBy(config: NamedBase['config']): Generation | undefined {
 }
 
 /**
- * Warns if the modules' naming differs between transformers 4 and 5 and `config.json` does not name their version: PEFT
- * with the other version silently loads such an adapter with little effect.
- *
- * @param paths paths of the adapted modules
+ * Warns if `config.json` does not name the version of the modules' naming: PEFT with the other silently loads little of
+ * it.
  */
 export function namesWarning(
   paths: readonly string[],

@@ -1,5 +1,6 @@
 /** @file Resolves PEFT's module names to the sites of a graph, through nested wrappers. */
 
+import { append } from '../../graph/walk.ts';
 import type { Site } from '../../match/sites.ts';
 import { isCalledProjection } from '../../match/structuralPath.ts';
 import { attentionAround, type DropoutPattern, type LowRankSite } from '../../lora/methods/loraSite.ts';
@@ -24,9 +25,9 @@ export class SiteNames {
     for (const site of this.#byPath.values()) {
       const { path, kind, projection } = site;
       if (kind === 'parameter' && isTarget.matches(path)) {
-        listed(this.#parameters, path.slice(0, path.lastIndexOf('.')), site);
+        append(this.#parameters, path.slice(0, path.lastIndexOf('.')), site);
       }
-      if (projection) listed(this.#projections, projection.of, site);
+      if (projection) append(this.#projections, projection.of, site);
     }
   }
 
@@ -69,12 +70,6 @@ export class SiteNames {
   #parametersOf(module: string): readonly Site[] {
     return this.#parameters.get(module) ?? [];
   }
-}
-
-function listed(lists: Map<string, Site[]>, key: string, site: Site): void {
-  const list = lists.get(key);
-  if (list) list.push(site);
-  else lists.set(key, [site]);
 }
 
 /**

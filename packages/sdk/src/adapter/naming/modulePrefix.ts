@@ -20,7 +20,6 @@ const none: PrefixChange = { inAdapter: '', inGraph: '' };
  * Finds the prefix change between an adapter and a graph: an encoder exported alone has `layers.0.fc1` for the whole
  * model's `model.encoder.layers.0.fc1`, and a graph with a head has `bert.encoder.layer.0.dense` for a bare encoder's
  * `encoder.layer.0.dense`. No change if names fit, or nothing does.
- *
  * @param modules the adapter's
  * @param paths the graph's
  * @param file path of the model, whose name decides between parts such as encoder and decoder

@@ -34,7 +34,6 @@ export interface PlacedAdapter {
 
 /**
  * Places every tensor of an adapter.
- *
  * @param options the prefix change; heads of dynamic size; a head that the base lacks; whether no place at all is fine,
  *   as for a part of a model; the tuner, unless LoRA
  * @throws OnnxLoraError `ADAPTER_MISMATCH` for different shapes, half a pair, or no match at all; `MODEL_UNSUPPORTED`
@@ -124,17 +123,10 @@ function trainedPart({ path, part }: Site): OnnxLoraError {
 
 /** Links adapters of layers to those of the embeddings that they are tied to. */
 function tied(lowRank: readonly PlacedLowRank[], sites: readonly Site[]): PlacedLowRank[] {
-  const embeddings = lowRank.filter(
-    ({
-      tuning: {
-        product: { site, tokens },
-      },
-    }) => site.kind === 'embedding' && !tokens,
-  );
+  const layers = lowRank.map(({ tuning }) => tuning.product);
+  const embeddings = layers.filter(({ site, tokens }) => site.kind === 'embedding' && !tokens);
   const tiedTo = new Map(
-    embeddings.flatMap(({ tuning }) =>
-      tiedLayers(tuning.site, sites).map(({ path }) => [path, tuning.product] as const),
-    ),
+    embeddings.flatMap((layer) => tiedLayers(layer.site, sites).map(({ path }) => [path, layer] as const)),
   );
   return lowRank.map((each) => {
     const { product: layer, scaling } = each.tuning;

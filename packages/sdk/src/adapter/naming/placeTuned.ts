@@ -13,7 +13,6 @@ import { PEFT_PREFIX } from '../formats/tensorNames.ts';
 
 /**
  * The modules that a tuner adapts: those with more tensors than weight and bias. Creates tensors that files omit.
- *
  * @throws OnnxLoraError `ADAPTER_INVALID` for a missing tensor
  */
 export function tunedModules(
@@ -104,7 +103,6 @@ export function requireLayers({ tensors, config }: Adapter): void {
   );
 }
 
-/** Prefix of tensors that layers share. */
 const SHARED_PREFIX = 'base_model.';
 
 /** Widens indices that PEFT saved in fewer bits to the tuner's type. */
@@ -148,10 +146,7 @@ function remade(path: string, role: string, dims: readonly number[], first: () =
   );
 }
 
-/**
- * @param what the tensor's name for errors
- * @throws OnnxLoraError `ADAPTER_MISMATCH` if shapes differ
- */
+/** @param what the tensor's name for errors @throws OnnxLoraError `ADAPTER_MISMATCH` if shapes differ */
 export function requireShape(what: string, found: readonly number[], expected: readonly number[], model: string): void {
   if (found.length === expected.length && found.every((dim, i) => dim === expected[i])) return;
   const isTurned = found.length === 2 && found[0] === expected[1];

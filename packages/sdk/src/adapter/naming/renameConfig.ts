@@ -1,5 +1,6 @@
 /** @file Translates a config to other module names, keeping its selection. */
 
+import { append } from '../../graph/walk.ts';
 import { PatternWork } from '../../lora/patternMatch.ts';
 import { ALL_LINEAR, endings, savedRule } from '../../lora/targetRules.ts';
 import { selectModules } from '../../lora/targets.ts';
@@ -83,13 +84,7 @@ type ByEnding = ReadonlyMap<string, readonly string[]>;
 /** Paths by their endings: a config may hold more names than a model has modules. */
 function endingsOf(known: readonly string[]): ByEnding {
   const all = new Map<string, string[]>();
-  for (const path of known) {
-    for (const end of new Set(endings(path))) {
-      const paths = all.get(end);
-      if (paths) paths.push(path);
-      else all.set(end, [path]);
-    }
-  }
+  for (const path of known) for (const end of new Set(endings(path))) append(all, end, path);
   return all;
 }
 

@@ -8,8 +8,7 @@ import type { Session } from '../../runtime/session.ts';
 import { type Feeds, int64, type Tensor } from '../../runtime/tensor.ts';
 import { type AdapterBank, bytesOf, type HeldAdapter, type HeldFeeds, hold } from './adapterBank.ts';
 import { bankFeeds, bankOfOne, type TakeMemory } from './bankFeeds.ts';
-import { blendFeeds } from './blendFeeds.ts';
-import type { AdapterFeeds } from './feeds.ts';
+import { blendFeeds, type AdapterFeeds } from './feeds.ts';
 
 /** Several adapters at once: W + Σ wᵢ·ΔWᵢ, with wᵢ by adapter name. */
 export type AdapterBlend = Readonly<Record<string, number>>;
@@ -73,12 +72,7 @@ export class ActiveAdapters {
     this.#base = hold(bankOfOne(base, inputs), session);
   }
 
-  /**
-   * The feeds of a run with these adapters.
-   *
-   * @throws OnnxLoraError `INPUT_INVALID` for an unknown adapter, an invalid weight, adapters without a sum, or rows
-   *   that cannot differ
-   */
+  /** @throws OnnxLoraError `INPUT_INVALID` for unknown adapters, invalid weights, no sum, or rows that cannot differ */
   of(choice: AdapterChoice, bank: AdapterBank): ActiveFeeds {
     if (choice === null) return this.#active([this.#base]);
     if (typeof choice === 'string') return this.#active([this.#base, bank.get(choice)]);
@@ -93,7 +87,6 @@ export class ActiveAdapters {
     return this.#active([mixed], keys);
   }
 
-  /** Drops combinations of a removed adapter. */
   removed(adapter: HeldAdapter): void {
     for (const [key, combination] of this.#combinations) if (combination.members.has(adapter)) this.#forget(key);
   }
@@ -113,7 +106,6 @@ export class ActiveAdapters {
     return { bound: held.flatMap((each) => each.bound ?? []), feeds };
   }
 
-  /** A bank that includes these rows' choices. */
   #bankWith(rows: ReadonlyMap<string, RowAdapter>, members: Members): Combination {
     const keys = [...rows.keys()].sort();
     const known = [...this.#combinations].find(([, { places }]) => keys.every((key) => places.has(key)));

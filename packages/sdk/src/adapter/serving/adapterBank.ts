@@ -30,11 +30,7 @@ export interface HeldFeeds {
   readonly bytes: number;
 }
 
-/**
- * Binds feeds to the session if its runtime supports it.
- *
- * @param memory the session's memory that some feeds are in
- */
+/** Binds feeds to the session if its runtime supports it. Some may be in `memory` of the session. */
 export function hold(feeds: AdapterFeeds, session: Session, memory?: ArrayBuffer): HeldFeeds {
   const all = Object.fromEntries(feeds);
   const bytes = bytesOf(feeds);
@@ -74,7 +70,6 @@ export interface PlaceOptions {
 export class AdapterBank {
   readonly #request: BankRequest;
   readonly #held = new Map<string, HeldAdapter>();
-  /** Loaded adapters, least recently used first. */
   readonly #loaded = new Map<string, HeldAdapter>();
   readonly #loading = new Map<string, Promise<void>>();
   /** Cached places: a server checks an adapter before loading it. */

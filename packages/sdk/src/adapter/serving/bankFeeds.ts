@@ -23,7 +23,6 @@ export type TakeMemory = (bytes: number) => ArrayBuffer;
 
 /**
  * Stacks adapters: the A's become `[n, in, r]` of the largest rank, zero-padded without effect.
- *
  * @param members feeds of the adapters, with a tensor for each input
  * @param take allocates uninitialised memory for all stacked tensors
  * @throws OnnxLoraError `INPUT_INVALID` for heads of different sizes; {@link RowsDiffer} for differences in inputs

@@ -22,11 +22,7 @@ export class FeedCheck {
     this.#ports = ports;
   }
 
-  /**
-   * For a graph's inputs without initializers.
-   *
-   * @param names the inputs to feed; all by default
-   */
+  /** For a graph's inputs without initializers, or only those in `names`. */
   static of(graph: GraphProto, names?: readonly string[]): FeedCheck {
     const ports = new Map((graph.input ?? []).map((info) => [info.name ?? '', declaredType(info)]));
     if (names) return new FeedCheck(new Map(names.map((name) => [name, ports.get(name) ?? {}])));
@@ -40,7 +36,6 @@ export class FeedCheck {
 
   /**
    * The first fault, missing inputs first; undefined (without allocating) if there is none.
-   *
    * @param bound tensors in place of some feeds, checked when bound
    * @param isWhole whether every input is required; true by default
    */

@@ -27,7 +27,6 @@ interface ApartRequest {
 
 /**
  * Runs each adapter's rows, or each adapted row, separately, and reassembles the results in order.
- *
  * @throws OnnxLoraError `INPUT_INVALID` for outputs without rows, and for row-wise runs of indivisible inputs
  */
 export async function runApart(request: ApartRequest & Apart): Promise<Record<string, Tensor>> {

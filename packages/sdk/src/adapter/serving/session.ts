@@ -42,7 +42,6 @@ export interface AdapterSessionRequest {
   readonly adapters: Readonly<Record<string, PlacedAdapter>>;
   readonly reserved?: AdapterPlan | undefined;
   readonly source?: AdapterSource | undefined;
-  /** Places a later adapter. */
   readonly place: BankRequest['place'];
   readonly runtime: Runtime;
   readonly precision?: BasePrecision | undefined;
@@ -166,7 +165,6 @@ export class AdapterSession implements AsyncDisposable {
   /**
    * Adds an adapter. It needs slots in the graph: those of the initial adapters, or reserved by `targetModules` and
    * `modulesToSave`.
-   *
    * @throws OnnxLoraError `INPUT_INVALID` for a name in use; `ADAPTER_MISMATCH` for an adapter of another base, or
    *   without slots
    */
@@ -177,7 +175,6 @@ export class AdapterSession implements AsyncDisposable {
 
   /**
    * Checks that an adapter could be added or loaded.
-   *
    * @throws OnnxLoraError `ADAPTER_MISMATCH` as {@link AdapterSession.add}
    */
   async requireRoom(adapter: Adapter, options: PlaceOptions = {}): Promise<void> {
@@ -187,7 +184,6 @@ export class AdapterSession implements AsyncDisposable {
 
   /**
    * Replaces the adapter of a name for later runs.
-   *
    * @throws OnnxLoraError as {@link AdapterSession.add}; `INPUT_INVALID` for an unknown name
    */
   async replace(name: string, adapter: Adapter, options: PlaceOptions = {}): Promise<void> {
@@ -202,7 +198,6 @@ export class AdapterSession implements AsyncDisposable {
 
   /**
    * Runs the model: once, or per group of rows that one run cannot combine.
-   *
    * @param feeds one tensor per input, `[batch, ...]`, of the type and shape in `model.inputs`
    * @throws OnnxLoraError `INPUT_INVALID` for an unknown adapter, missing, unknown or unfitting feeds, a wrong number
    *   of names, and rows that cannot be separated; `CANCELLED`, `OVERLOADED`, `RUNTIME_FAILED`; errors of the adapter
@@ -253,7 +248,6 @@ export class AdapterSession implements AsyncDisposable {
   /**
    * Binds tensors that many runs read, such as an encoder's states, to avoid passing them each time. Must be released.
    * Undefined if the runtime gains nothing, or rows run separately ({@link AdapterSession.mixesRows}): feed them then.
-   *
    * @throws OnnxLoraError `INPUT_INVALID` for unknown inputs, and tensors of another type or shape
    */
   bind(feeds: Feeds): BoundFeeds | undefined {
@@ -264,7 +258,6 @@ export class AdapterSession implements AsyncDisposable {
   /**
    * Runs once with ONNX Runtime's profiler, and reports the provider of each operator and the outputs' distance from
    * the CPU's. Loads the graph again meanwhile.
-   *
    * @throws OnnxLoraError `MODEL_UNSUPPORTED` if the runtime has no profiler; as {@link AdapterSession.run}
    */
   async providerReport(feeds: Feeds, asked: AdapterRunOptions = {}): Promise<ProviderReport> {

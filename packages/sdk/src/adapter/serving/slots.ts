@@ -2,6 +2,7 @@
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { AdapterInput, AdapterPlan, ModuleTuning } from '../../lora/methods/tuning.ts';
+import { few } from '../formats/foreignJson.ts';
 import type { PlacedAdapter } from '../naming/place.ts';
 
 /** A plan with slots for these adapters and reserved ones. */
@@ -23,12 +24,11 @@ export function requireSlots({ tunings }: PlacedAdapter, inputs: readonly Adapte
   }
   if (missing.size === 0) return;
   const names = [...missing.keys()];
-  const more = names.length > 3 ? ` and ${names.length - 3} more` : '';
   const option = [...missing.values()].find((each) => each !== undefined);
   const reserve = option === undefined ? '' : `reserve places for it (such as ${option}), or `;
   throw new OnnxLoraError(
     'ADAPTER_MISMATCH',
-    `The session's graph has no place for what "${name}" adapts: ${names.slice(0, 3).join(', ')}${more}. Places are decided when the session is made: ${reserve}give the adapter to model.session among its adapters.`,
+    `The session's graph has no place for what "${name}" adapts: ${few(names)}. Places are decided when the session is made: ${reserve}give the adapter to model.session among its adapters.`,
   );
 }
 
@@ -50,7 +50,6 @@ function slotsOf(inputs: readonly AdapterInput[]): ReadonlySet<string> {
 
 /**
  * A plan with slots for all tunings.
- *
  * @param refusal the error for a module that they change in incompatible ways
  * @throws OnnxLoraError `ADAPTER_MISMATCH` for such a module
  */

@@ -59,14 +59,6 @@ export function commonNote<Key extends keyof AdapterNotes>(
   return others.every((each) => JSON.stringify(each) === JSON.stringify(first)) ? first : undefined;
 }
 
-const TASK = 'onnx_lora.task';
-const LABELS = 'onnx_lora.labels';
-const HEAD = 'onnx_lora.head';
-const LEARNED = 'onnx_lora.learned';
-const INPUT_SIZES = 'onnx_lora.input_sizes';
-const PRECISION = 'onnx_lora.precision';
-const QUANTIZED_BASE = 'onnx_lora.quantized_base';
-
 const positions = z
   .int()
   .min(1)
@@ -88,11 +80,7 @@ const productChoice = {
 
 /** Schema of a precision, within generous limits. */
 export const precisionSchema: z.ZodType<BasePrecision> = z.discriminatedUnion('name', [
-  z.strictObject({
-    name: z.enum(['int8', 'int8-backward']),
-    saturates: z.boolean(),
-    ...productChoice,
-  }),
+  z.strictObject({ name: z.enum(['int8', 'int8-backward']), saturates: z.boolean(), ...productChoice }),
   z.strictObject({ name: z.literal('float16'), ...productChoice }),
 ]);
 
@@ -105,68 +93,52 @@ export const quantizedSchema: z.ZodType<QuantizedFrom> = z.union([
   z.object({ from: sha256, bits: z.union([z.literal(4), z.literal('nf4')]), blockSize }),
 ]);
 
-const schemas = {
-  [TASK]: z.string().min(1),
-  [LABELS]: z.array(z.string()).min(1),
-  [HEAD]: z.strictObject({
-    module: z.string().regex(/^[\w.-]+$/),
-    output: z.string().min(1),
-    pool: z.enum(['first', 'mean', 'first-and-mean', 'all', 'each']),
-    skip: z.int().min(0).max(1e6),
-    mask: z.string().min(1).optional(),
-    inPlaceOf: z.string().min(1).optional(),
-  }),
-  [LEARNED]: z.record(z.string(), z.unknown()),
-  [INPUT_SIZES]: inputSizesSchema,
-  [PRECISION]: precisionSchema,
-  [QUANTIZED_BASE]: z.intersection(quantizedSchema, z.object({ loftq: z.boolean().optional() })),
+/** Metadata key and schema of each note. */
+const entries: Readonly<Record<keyof AdapterNotes, readonly [key: string, schema: z.ZodType]>> = {
+  task: ['onnx_lora.task', z.string().min(1)],
+  labels: ['onnx_lora.labels', z.array(z.string()).min(1)],
+  head: [
+    'onnx_lora.head',
+    z.strictObject({
+      module: z.string().regex(/^[\w.-]+$/),
+      output: z.string().min(1),
+      pool: z.enum(['first', 'mean', 'first-and-mean', 'all', 'each']),
+      skip: z.int().min(0).max(1e6),
+      mask: z.string().min(1).optional(),
+      inPlaceOf: z.string().min(1).optional(),
+    }),
+  ],
+  learned: ['onnx_lora.learned', z.record(z.string(), z.unknown())],
+  inputSizes: ['onnx_lora.input_sizes', inputSizesSchema],
+  precision: ['onnx_lora.precision', precisionSchema],
+  quantizedBase: [
+    'onnx_lora.quantized_base',
+    z.intersection(quantizedSchema, z.object({ loftq: z.boolean().optional() })),
+  ],
 };
+const names = Object.keys(entries) as (keyof AdapterNotes)[];
 
 /** The notes as metadata of a safetensors file. */
 export function formatNotes(notes: AdapterNotes): Record<string, string> {
-  const { task, labels, head, learned, inputSizes, precision, quantizedBase } = notes;
-  const entries = Object.entries({
-    [TASK]: task,
-    [LABELS]: labels,
-    [HEAD]: head,
-    [LEARNED]: learned,
-    [INPUT_SIZES]: inputSizes,
-    [PRECISION]: precision,
-    [QUANTIZED_BASE]: quantizedBase,
-  });
-  return Object.fromEntries(
-    entries.flatMap(([key, value]) => (value === undefined ? [] : [[key, JSON.stringify(value)]])),
-  );
+  const given = names.filter((name) => notes[name] !== undefined);
+  return Object.fromEntries(given.map((name) => [entries[name][0], JSON.stringify(notes[name])]));
 }
 
-/**
- * Parses the notes in a file's metadata.
- *
- * @param file for errors
- * @throws OnnxLoraError `ADAPTER_INVALID` for an invalid entry
- */
+/** @throws OnnxLoraError `ADAPTER_INVALID` for an invalid entry in the metadata of `file` */
 export function parseNotes(metadata: Readonly<Record<string, string>>, file: string): AdapterNotes {
-  const read = <K extends keyof typeof schemas>(key: K): z.infer<(typeof schemas)[K]> | undefined => {
-    const text = metadata[key];
-    if (text === undefined) return undefined;
-    try {
-      return schemas[key].parse(parseForeignJson(text)) as z.infer<(typeof schemas)[K]>;
-    } catch (cause) {
-      throw new OnnxLoraError(
-        'ADAPTER_INVALID',
-        `"${file}" has metadata "${key}" that is not what onnx-lora writes. Copy the adapter again, or train it again.`,
-        { cause },
-      );
-    }
-  };
-  const all = {
-    task: read(TASK),
-    labels: read(LABELS),
-    head: read(HEAD),
-    learned: read(LEARNED),
-    inputSizes: read(INPUT_SIZES),
-    precision: read(PRECISION),
-    quantizedBase: read(QUANTIZED_BASE),
-  };
-  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)) as AdapterNotes;
+  const given = names.filter((name) => metadata[entries[name][0]] !== undefined);
+  return Object.fromEntries(
+    given.map((name) => {
+      const [key, schema] = entries[name];
+      try {
+        return [name, schema.parse(parseForeignJson(metadata[key]!))];
+      } catch (cause) {
+        throw new OnnxLoraError(
+          'ADAPTER_INVALID',
+          `"${file}" has metadata "${key}" that is not what onnx-lora writes. Copy the adapter again, or train it again.`,
+          { cause },
+        );
+      }
+    }),
+  );
 }

@@ -13,19 +13,10 @@ import { baseChangingInit, requireLora, variantOf } from '../formats/peftVariant
 import { patternTable, scalingOf } from '../formats/scaling.ts';
 import { parseTensorName, PEFT_PREFIX, tensorName, type TensorName, type TensorRole } from '../formats/tensorNames.ts';
 
-const suffixes = {
-  lora_A: 'lora_A.weight',
-  lora_B: 'lora_B.weight',
-  'lora_B.bias': 'lora_B.bias',
-  lora_embedding_A: 'lora_embedding_A',
-  lora_embedding_B: 'lora_embedding_B',
-  lora_magnitude_vector: 'lora_magnitude_vector',
-} as const;
-
-type LowRankRole = keyof typeof suffixes;
+type LowRankRole = Extract<TensorRole, `lora_${string}`>;
 
 function isLowRank(role: TensorRole): role is LowRankRole {
-  return Object.hasOwn(suffixes, role);
+  return role.startsWith('lora_');
 }
 
 /** Tensors that contain the scaling, since the graph knows none. */
@@ -41,7 +32,6 @@ const INPUT_NAME =
  * `<path>.lora_B.weight` `[r, out]`, for embeddings `<path>.lora_embedding_A` `[vocabulary, r]` and
  * `<path>.lora_embedding_B` `[r, dim]`; convolutions' factors, B's bias and DoRA's magnitude keep PEFT's layout. Fully
  * trained parameters keep PEFT's names and layout. Copies of the base's weights are omitted.
- *
  * @throws OnnxLoraError `INPUT_INVALID` for what the format cannot hold: trained tokens, adapted parameters, adapters
  *   of a modified base, variants of LoRA, scalars; `ADAPTER_INVALID` for half of a pair
  */
@@ -56,7 +46,7 @@ export function toOrtAdapter(adapter: Adapter): Map<string, Tensor> {
     if (role === 'trainable_tokens_delta') throw cannotHold(`the tensor "${name}", a set of trained token embeddings`);
     if (isLowRank(role)) {
       const scaling = scaled.has(role) ? scalingOf(adapter.config, module).scaling : 1;
-      result.set(`${module}.${suffixes[role]}`, turned(tensor, scaling));
+      result.set(tensorName(module, role).slice(PEFT_PREFIX.length), turned(tensor, scaling));
     } else {
       if (tensor.dims.length === 0) throw cannotHold(`the tensor "${name}", a single number`);
       result.set(tensorName(module, role, parameter), tensor);
@@ -68,7 +58,6 @@ export function toOrtAdapter(adapter: Adapter): Map<string, Tensor> {
 /**
  * The adapter with these tensors: alpha equals r, since B contains the scaling; targets are full paths; the base is
  * unknown.
- *
  * @param name the file's name for errors
  * @throws OnnxLoraError `ADAPTER_INVALID` for other names than those of {@link toOrtAdapter}
  */
@@ -93,7 +82,6 @@ const requireKnown = knownOptions<Pick<SaveOptions, 'overwrite'>>('saveOnnxAdapt
 /**
  * Writes an `.onnx_adapter` atomically, for models with the adapter's tensors as inputs in ONNX Runtime's other
  * languages.
- *
  * @throws OnnxLoraError `INPUT_INVALID` for what the format cannot hold, such as trained tokens; `FILE_INVALID` if the
  *   file is not writable, or exists without `overwrite`
  */
@@ -135,11 +123,7 @@ function parseOrtName(key: string, file: string): TensorName {
   );
 }
 
-/**
- * The rank of each module, from factors in PEFT's layout.
- *
- * @throws OnnxLoraError `ADAPTER_INVALID` for half of a pair, and invalid or different shapes
- */
+/** @throws OnnxLoraError `ADAPTER_INVALID` for half of a pair, and invalid or different shapes */
 function lowRanks(tensors: ReadonlyMap<string, Tensor>, remedy = 'Save it again.'): Map<string, number> {
   const modules = new Map<string, Partial<Record<LowRankRole, readonly number[]>>>();
   for (const [name, { dims }] of tensors) {

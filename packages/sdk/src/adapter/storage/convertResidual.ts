@@ -12,7 +12,6 @@ import { parseTensorName, type TensorRole } from '../formats/tensorNames.ts';
  * Undoes the subtraction of initial values B₀·A₀ from the base by PiSSA, OLoRA, CorDA or LoRA-GA: for the original
  * base, A' = [A; A₀] and B' = [B, −B₀] of twice the rank, with the same scaling and `init_lora_weights: true`. Like
  * PEFT's `save_pretrained(path_initial_model_for_weight_conversion=…)`, but also with patterns and rsLoRA.
- *
  * @param trained the adapter after training
  * @param initial the same adapter before training; modules only in `trained` stay
  * @throws OnnxLoraError `ADAPTER_MISMATCH` if `trained` lacks a module of `initial`, or shapes differ

@@ -33,7 +33,6 @@ const ORT_ADAPTER_ENDING = '.onnx_adapter';
 /**
  * Reads a PEFT folder, with tensors in one file or several with an index, or an `.onnx_adapter` with the names of
  * `saveOnnxAdapter`. Rejects pickles (`adapter_model.bin`): reading one runs code.
- *
  * @param maxTensors limit per safetensors file; by default as the format
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `ADAPTER_INVALID` and `FILE_INVALID` with file and remedy
  */
@@ -49,7 +48,6 @@ export async function readAdapter(source: string, maxTensors?: number): Promise<
   );
 }
 
-/** A model in place of an adapter, such as a merged one. */
 function isModel(source: string, since: string): OnnxLoraError {
   return new OnnxLoraError(
     'ADAPTER_INVALID',

@@ -38,7 +38,6 @@ const checkpointFiles: Sharded = { code: 'FILE_INVALID', noun: 'checkpoint' };
 
 /**
  * Lists the tensors of a sharded checkpoint, reading only headers.
- *
  * @param json the index
  * @param file its path
  * @throws OnnxLoraError `FILE_INVALID` for an invalid index, paths outside the folder, and contradictions to the files;
@@ -54,7 +53,6 @@ export function openShards(json: unknown, file: string): ReadonlyMap<string, Sto
 
 /**
  * Reads the tensors that an index lists.
- *
  * @param json the index
  * @param file its path
  * @param maxTensors limit per file
@@ -97,14 +95,11 @@ function requireAll(tensors: ReadonlyMap<string, unknown>, { files, invalid }: S
  * Splits tensors into files of at most `maxBytes` each, with an index in Hugging Face's format. A larger tensor gets
  * its own file. Depends on names and sizes only, so that equal content gives equal files. Returns contents by file
  * name.
- *
  * @throws OnnxLoraError `INPUT_INVALID` for a tensor that the format cannot hold
  */
 export function formatShards(
-  {
-    tensors,
-    metadata,
-  }: { readonly tensors: ReadonlyMap<string, Tensor>; readonly metadata: Readonly<Record<string, string>> },
+  tensors: ReadonlyMap<string, Tensor>,
+  metadata: Readonly<Record<string, string>>,
   maxBytes: number,
 ): Record<string, Uint8Array | string> {
   const shards: Map<string, Tensor>[] = [];

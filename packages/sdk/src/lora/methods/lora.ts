@@ -1,7 +1,6 @@
 /** @file LoRA and DoRA of a layer: W + s·B·A, with DoRA times a factor for each output. */
 
-import { eachDeltaRow, isHeldByGroups, weightSteps } from '../../adapter/merging/delta.ts';
-import { doraGain } from '../../adapter/merging/dora.ts';
+import { eachDeltaRow, isHeldByGroups, weightSteps, doraGain } from '../../adapter/merging/delta.ts';
 import type { WeightEdit } from '../../adapter/merging/editWeights.ts';
 import { biasReaders, byTensor, weightReader } from '../../adapter/merging/weightReaders.ts';
 import { floats } from '../../graph/tensorData.ts';

@@ -1,6 +1,6 @@
 /** @file The tensors of a low-rank adapter: its factors, and what has one number per output. */
 
-import { adaptedNorm } from '../../adapter/merging/dora.ts';
+import { adaptedNorm } from '../../adapter/merging/delta.ts';
 import { tensorName } from '../../adapter/formats/tensorNames.ts';
 import { floats } from '../../graph/tensorData.ts';
 import type { Site } from '../../match/sites.ts';

@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest';
 import type { NodeProto } from '../../graph/proto.ts';
-import { attentionBehind } from './attentionBehind.ts';
+import { attentionBehind } from './innerValues.ts';
 
 const node = (opType: string, input: string[], ...output: string[]): NodeProto => ({ opType, input, output });
 

@@ -7,9 +7,7 @@ import { valueInfo } from '../../graph/valueInfo.ts';
 
 type Whole = ModelProto & { readonly graph: GraphProto };
 
-/**
- * Splits a graph where the main graph computes a value: the second part has it as an input. Shared nodes are in both.
- */
+/** Splits a graph at a value of the main graph: the second part has it as an input. Shared nodes are in both. */
 export function cutGraph<M extends Whole>(model: M, value: string, { type, shape }: ValueType): [before: M, after: M] {
   const info = valueInfo(value, type, shape);
   return [part(model, [info], []), part(model, model.graph.output ?? [], [info])];
@@ -26,7 +24,6 @@ export function withOutputsOnly<M extends Whole>(
 
 type Infos = NonNullable<GraphProto['output']>;
 
-/** The subgraph from inputs and given values to some outputs. */
 function part<M extends Whole>(model: M, outputs: Infos, given: Infos, kept: readonly string[] = []): M {
   const { graph } = model;
   const names = [...outputs.map(({ name }) => name ?? ''), ...kept];

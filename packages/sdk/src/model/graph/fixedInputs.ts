@@ -19,7 +19,6 @@ export type FixedInputs = Readonly<Record<string, FixedValue>>;
 /**
  * Replaces inputs by constants, without the branches and nodes that become unused. Subgraphs' values must have unique
  * names.
- *
  * @param name the model's name for errors
  * @throws OnnxLoraError `INPUT_INVALID` for an unknown input, or a value of another type or shape
  */

@@ -49,9 +49,8 @@ export function headSites(graph: GraphProto, sites: readonly Site[], output: str
 }
 
 /**
- * The first layer of the head that computes `output`. Layers of a head share the first name of their paths, as
- * `lm_head.dense` and `lm_head.decoder`. Undefined if no layer computes the output, no other layers precede the head,
- * or it reads several values.
+ * The first layer of the head that computes `output`, by the first name of the layers' paths (`lm_head.dense`,
+ * `lm_head.decoder`). Undefined if there is none, if no other layers precede the head, or it reads several values.
  */
 export function firstOfHead(graph: GraphProto, sites: readonly Site[], output: string): Site | undefined {
   const { producer, constants } = indexWhole(graph);

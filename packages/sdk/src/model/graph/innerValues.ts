@@ -1,14 +1,13 @@
-/** @file Inner values of a graph: as outputs, and as origins of outputs. */
+/** @file Inner values of a graph: as outputs, as origins of outputs, and attention weights. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { GraphProto, ModelProto, NodeProto } from '../../graph/proto.ts';
 import type { ValueType } from '../../graph/value.ts';
-import { indexGraph } from '../../graph/walk.ts';
+import { indexGraph, allGraphs, indexWhole, subgraphs } from '../../graph/walk.ts';
 import { valueInfo } from '../../graph/valueInfo.ts';
 
 /**
  * Appends inner values to the outputs.
- *
  * @param name the model's name for errors
  * @throws OnnxLoraError `INPUT_INVALID` for a value that the main graph lacks
  */
@@ -31,7 +30,6 @@ export function withInnerOutputs<M extends ModelProto & { readonly graph: GraphP
 
 /**
  * Checks that nodes of the main graph compute these values.
- *
  * @param name the model's name for errors
  * @throws OnnxLoraError `INPUT_INVALID` if not
  */
@@ -83,4 +81,43 @@ function makerOf({ node = [] }: GraphProto, value: string): NodeProto | undefine
     wanted = maker.input?.[0];
   }
   return undefined;
+}
+
+/** Operators between keys and weights: they split heads, scale keys, multiply with queries and mask. */
+const between = new Set([
+  'Identity', 'Cast', 'Reshape', 'Transpose', 'Squeeze', 'Unsqueeze', 'Flatten', 'Split', 'Slice', 'Concat', 'Expand',
+  'Add', 'Sub', 'Mul', 'Div', 'Where', 'Max', 'MatMul', 'Gemm', 'If',
+]); // prettier-ignore
+
+/** Output of the first Softmax that depends on a layer's output `keys`, unless fused or not in the main graph. */
+export function attentionBehind(graph: GraphProto, keys: string): string | undefined {
+  const { uses } = indexWhole(graph);
+  const { producer } = indexGraph(graph);
+  const given = givenByBranches(graph);
+  const known = new Set([keys]);
+  // Breadth first: a Set iterates over members added meanwhile.
+  for (const value of known) {
+    for (const next of given.get(value) ?? []) known.add(next);
+    for (const { node } of uses.get(value) ?? []) {
+      const { opType = '', output = [] } = node;
+      if (opType === 'Softmax') return producer.has(output[0]!) ? output[0] : undefined;
+      if (between.has(opType)) for (const name of output) if (name) known.add(name);
+    }
+  }
+  return undefined;
+}
+
+/** The outputs of Ifs by those of their branches. */
+function givenByBranches(graph: GraphProto): ReadonlyMap<string, readonly string[]> {
+  const given = new Map<string, string[]>();
+  const add = (node: NodeProto): void => {
+    for (const branch of subgraphs(node)) {
+      branch.output?.forEach(({ name = '' }, i) => {
+        const own = node.output?.[i];
+        if (own) given.set(name, [...(given.get(name) ?? []), own]);
+      });
+    }
+  };
+  for (const { node = [] } of allGraphs(graph)) for (const each of node) if (each.opType === 'If') add(each);
+  return given;
 }

@@ -44,14 +44,19 @@ export interface JoinedFiles {
 
 /**
  * Opens files and joins those that do not only serve.
- *
  * @param open reads a file
  * @throws OnnxLoraError as `openOnnx`; `MODEL_UNSUPPORTED` if they do not fit together
  */
 export function joinFiles({ parts, outputs }: FilesToJoin, open: typeof openOnnx = openOnnx): JoinedFiles {
   const files = parts.map(({ name, file, prefix, onlyServes = false }): ModelFile => {
     const onnx = open(file);
-    const missing = prefix === undefined ? '' : missingPath(prefix, pathsOf(onnx));
+    const missing =
+      prefix === undefined
+        ? ''
+        : missingPath(
+            prefix,
+            sitesOf(onnx.model).map((site) => site.path),
+          );
     return { name, onnx, path: missing, onlyServes };
   });
   const graphs = files.flatMap(({ onnx, path: missing, onlyServes }, i) =>
@@ -64,10 +69,6 @@ export function joinFiles({ parts, outputs }: FilesToJoin, open: typeof openOnnx
 export function isAsItIs({ parts }: FilesToJoin, open: typeof openOnnx): boolean {
   const [{ file, idleInputs }, ...others] = parts as [FileToJoin, ...FileToJoin[]];
   return others.length === 0 && idleInputsOf(open(file).model.graph, idleInputs).length === 0;
-}
-
-function pathsOf({ model }: OnnxFile): string[] {
-  return sitesOf(model).map((site) => site.path);
 }
 
 function sitesOf(model: OnnxFile['model']): Site[] {
@@ -87,7 +88,6 @@ function doCollide(some: readonly Site[], others: readonly Site[]): boolean {
 /**
  * Parts from files that a user names without a family, named after the files and joined in order. If paths collide,
  * modules get the part's name as prefix.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` for two files of one name
  */
 export function partsByName(files: readonly string[]): FilesToJoin {

@@ -26,9 +26,8 @@ import type { ModelFamily } from '../../plugin/families/family.ts';
 import { noPlugins, type PluginRegistry } from '../../plugin/registry/loadPlugins.ts';
 import type { GraphPort, HeadInput, InnerValue, TaskModel } from '../../plugin/taskModel.ts';
 import type { Runtime } from '../../runtime/session.ts';
-import { logitsOf, lookupOf, slicedFrom } from './innerValues.ts';
+import { logitsOf, lookupOf, slicedFrom, attentionBehind } from './innerValues.ts';
 import { firstOfHead, headSites } from './headSites.ts';
-import { attentionBehind } from './attentionBehind.ts';
 import type { ModelFile } from './joinFiles.ts';
 import { describeModule, type ModuleInfo, namedModules } from './namedModules.ts';
 import { type WeightTotals, weightTotals } from './weightTotals.ts';
@@ -156,7 +155,6 @@ export abstract class ModelGraph implements TaskModel {
 
   /**
    * Checks that an adapter's tensors fit by name and shape. Only `place` also checks the base's weights.
-   *
    * @throws OnnxLoraError `ADAPTER_MISMATCH`, `ADAPTER_INVALID`
    */
   abstract requireModules(adapter: Adapter): void;
@@ -180,10 +178,7 @@ export abstract class ModelGraph implements TaskModel {
     return this.#given.files ?? [{ onnx: this.#given.onnx, onlyServes: false }];
   }
 
-  /**
-   * The file's metadata (`metadata_props`), such as a text recogniser's alphabet; of several files, the first with a
-   * key.
-   */
+  /** The files' metadata (`metadata_props`), such as a text recogniser's alphabet. Earlier files take precedence. */
   get metadata(): Readonly<Record<string, string>> {
     const entries = this.#sources.toReversed().flatMap(({ onnx }) => onnx.model.metadataProps ?? []);
     return Object.fromEntries(entries.map(({ key = '', value = '' }) => [key, value]));
@@ -254,14 +249,15 @@ export abstract class ModelGraph implements TaskModel {
   }
 
   #readBy(site: Site | undefined): HeadInput | undefined {
-    if (!site) return undefined;
-    const { type = 'float32', shape } = this.types().get(site.input) ?? {};
-    return { name: site.input, module: site.path, type, dims: shape };
+    return site && { ...this.#innerValue(site.input), module: site.path };
   }
 
   lookupOf(input: string): InnerValue | undefined {
     const name = lookupOf(this.onnx.model.graph, input);
-    if (name === undefined) return undefined;
+    return name === undefined ? undefined : this.#innerValue(name);
+  }
+
+  #innerValue(name: string): InnerValue {
     const { type = 'float32', shape } = this.types().get(name) ?? {};
     return { name, type, dims: shape };
   }
@@ -274,10 +270,7 @@ export abstract class ModelGraph implements TaskModel {
     return logitsOf(this.onnx.model.graph, output);
   }
 
-  /**
-   * The value with attention weights (mostly `[batch, heads, queries, keys]`) for the keys of this module, unless
-   * fused.
-   */
+  /** Attention weights, mostly `[batch, heads, queries, keys]`, for the keys of this module, unless fused. */
   attentionBehind(path: string): string | undefined {
     const site = this.sites().find((each) => each.path === path);
     return site && attentionBehind(this.onnx.model.graph, site.output);
@@ -325,7 +318,6 @@ export abstract class ModelGraph implements TaskModel {
 
   /**
    * Types and shapes of all values in the graph. For code that extends the SDK.
-   *
    * @throws OnnxLoraError `MODEL_INVALID` for a node that would crash the process
    */
   types(): ReadonlyMap<string, ValueType> {

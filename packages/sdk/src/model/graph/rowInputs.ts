@@ -8,8 +8,6 @@ import { batchInputsOf } from '../../ops/rows/rowPlaces.ts';
 
 /**
  * Adds int64 inputs `[batch]`, as long as the input that determines the batch size.
- *
- * @param name the model's name for errors
  * @throws OnnxLoraError `INPUT_INVALID` for a name that the graph has; `MODEL_UNSUPPORTED` if no input has a batch
  */
 export function withRowInputs<M extends ModelProto & { readonly graph: GraphProto }>(

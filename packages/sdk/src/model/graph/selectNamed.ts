@@ -26,16 +26,13 @@ export interface RankedTargets extends TargetConfig {
 
 /** Selected modules in the model's naming. */
 export interface NamedSelection extends SelectedModules {
-  /** Other fields of PEFT, in the model's naming. */
   readonly fields: Pick<AdapterConfig, 'modulesToSave' | 'rankPattern' | 'alphaPattern'>;
-  /** The config's naming generation, if translated. */
   readonly namedAs?: Generation;
 }
 
 /**
  * Selects the modules that a config names. If the model lacks them and its family knows both generations' names, tries
  * the whole config in the other generation.
- *
  * @throws OnnxLoraError as {@link selectModules}, in the model's naming
  */
 export function selectNamed(modules: readonly NamedModule[], config: RankedTargets, model: NamedModel): NamedSelection {
@@ -57,8 +54,8 @@ export function selectNamed(modules: readonly NamedModule[], config: RankedTarge
 }
 
 /**
- * The path of a language model's output layer. Without a family, it is the `lm_head` with as many outputs as an
- * embedding has rows, as in transformers: a CTC head of that name has another size.
+ * A language model's output layer. Without a family, the `lm_head` with as many outputs as an embedding has rows,
+ * unlike CTC's.
  */
 function outputEmbeddingOf(modules: readonly NamedModule[], model: NamedModel): string | undefined {
   const paths = modules.map(({ path }) => path);
@@ -93,7 +90,7 @@ function selectAs(
     return { path: from(path), kind, ...(partOf === undefined ? {} : { partOf: from(partOf) }) };
   });
   if (own.size !== modules.length || renamed.every(({ path }, i) => path === modules[i]!.path)) return undefined;
-  const { r, loraAlpha: alpha, targetModules } = config;
+  const { r, loraAlpha, targetModules } = config;
   const ownNames = new Map([...own].map(([name, path]) => [path, name]));
   // Full paths may still be the model's, such as its family's defaults.
   const wanted =
@@ -102,22 +99,11 @@ function selectAs(
   try {
     const options = { outputEmbedding: outputEmbedding && from(outputEmbedding) };
     const { targets, modulesToSave } = selectModules(renamed, { ...config, targetModules: wanted }, options);
-    const {
-      modulesToSave: saved,
-      rankPattern,
-      alphaPattern,
-    } = renameConfig(adapterConfig({ r, loraAlpha: alpha, targetModules: targets, ...fieldsOf(config) }), {
-      adapted: targets,
-      saved: modulesToSave,
-      known: [...own.keys()],
-      to,
-    });
-    return {
-      targets: targets.map(to),
-      modulesToSave: modulesToSave.map(to),
-      fields: { modulesToSave: saved, rankPattern, alphaPattern },
-      namedAs: generation,
-    };
+    const before = adapterConfig({ r, loraAlpha, targetModules: targets, ...fieldsOf(config) });
+    const fields = fieldsOf(
+      renameConfig(before, { adapted: targets, saved: modulesToSave, known: [...own.keys()], to }),
+    );
+    return { targets: targets.map(to), modulesToSave: modulesToSave.map(to), fields, namedAs: generation };
   } catch (error) {
     if (error instanceof OnnxLoraError) return undefined;
     throw error;

@@ -52,7 +52,6 @@ export function headWidth(model: ModelGraph, head: AttachedHead): number {
 /**
  * Appends a linear layer to an output, or in place of the model's head. Its output {@link SCORES} is float32 `[batch,
  * outputs]`, or `[batch, tokens, outputs]` for a head per token.
- *
  * @throws OnnxLoraError as {@link headWidth}; `MODEL_UNSUPPORTED` if an output of that name exists
  */
 export function appendHead(given: ModelGraph, head: AttachedHead, { weight, bias }: HeadValues): Graphed {
@@ -97,14 +96,12 @@ export function appendHead(given: ModelGraph, head: AttachedHead, { weight, bias
   };
 }
 
-/** The model up to the new head's input, with its other outputs. */
 function withoutHead({ onnx: { model } }: ModelGraph, head: AttachedHead, read: string): Graphed {
   const others = (model.graph.output ?? []).filter(({ name }) => name !== head.output);
   const { graph, ...rest } = withOutputsOnly(model, others, [read]);
   return { ...rest, graph: { ...graph, input: model.graph.input ?? [] } };
 }
 
-/** The mask input; undefined if all tokens count. */
 function maskOf(model: ModelGraph, { mask }: AttachedHead): Value | undefined {
   if (mask === undefined) return undefined;
   if (Object.hasOwn(model.inputs, mask)) return { name: mask, ...model.types().get(mask) };

@@ -59,7 +59,6 @@ function withHeadOf<M extends ModelGraph>(model: M, adapter: Adapter): M {
 /**
  * The model with heads of dynamic size if adapters or reserved modules need them, and an attached head if adapters
  * bring one; otherwise the model itself.
- *
  * @throws OnnxLoraError as {@link modelFor}; `ADAPTER_MISMATCH` for heads attached in different ways
  */
 export function withOpenHeads<M extends ModelGraph>(
@@ -85,7 +84,6 @@ export function withOpenHeads<M extends ModelGraph>(
 
 /**
  * The model with the one head that all adapters share, or the model itself.
- *
  * @param adapters by their names for errors
  * @throws OnnxLoraError as {@link modelFor}; `ADAPTER_MISMATCH` for heads of different sizes, or attached in different
  *   ways
@@ -151,7 +149,6 @@ function requireUpright(model: ModelGraph, adapter: Adapter): void {
   }
 }
 
-/** Shapes of the weights that an adapter replaces, by module. */
 function headShapes({ tensors }: Adapter): Map<string, readonly number[]> {
   return new Map(
     [...tensors].flatMap(([name, { dims }]) => {

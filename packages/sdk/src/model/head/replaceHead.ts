@@ -22,7 +22,6 @@ export type Graphed = ModelProto & { readonly graph: GraphProto };
 
 /**
  * Replaces heads by others with these values, which have a bias even if the old ones had none.
- *
  * @param scores from {@link scoreValues} for these heads
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a layer whose added value is not a bias
  */
@@ -88,7 +87,6 @@ export function freeTypes(types: ReadonlyMap<string, ValueType>, scores: ScoreVa
   return all;
 }
 
-/** A value's declaration with another number of scores. */
 function withSize(info: ValueInfoProto, scores: ScoreValues, size: { readonly dimValue?: number }): ValueInfoProto {
   const at = scores.get(info.name ?? '');
   const tensorType = info.type?.tensorType;

@@ -18,9 +18,7 @@ const ends = new Set(['Shape', 'Size', 'ArgMax', 'ArgMin']);
 export type ScoreValues = ReadonlyMap<string, number | undefined>;
 
 /**
- * Values whose shape changes with the heads' number of outputs.
- *
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a node that hardcodes the old number
+ * Values whose shape depends on the heads' outputs. @throws OnnxLoraError `MODEL_UNSUPPORTED` for a hardcoded number
  */
 export function scoreValues(model: ModelGraph, heads: readonly Site[]): ScoreValues {
   const { graph } = model.onnx.model;

@@ -19,7 +19,6 @@ export interface Continued extends Initialised {
 
 /**
  * Places an adapter's tensors as initial values.
- *
  * @param model with the head to train
  * @param newHead modules of a head that replaces the adapter's
  * @throws OnnxLoraError `ADAPTER_MISMATCH` for an adapter of another base
@@ -28,7 +27,7 @@ export async function continueFrom(model: Model, given: Adapter, newHead: readon
   const kept = [...given.tensors].filter(([name]) => !newHead.includes(parseTensorName(name).module));
   const adapter = newHead.length === 0 ? given : new Adapter(given.config, new Map(kept), given.baseDigest);
   const placed = await model.place(adapter, { toTrain: true });
-  const heads = trainedParameters(model, { lowRank: [], modulesToSave: newHead, bias: 'none' });
+  const heads = trainedParameters(model, { modulesToSave: newHead });
   const plan = [...placed.tunings.map(({ tuning }) => tuning), ...heads.map((each) => new WholeParameter(each))];
   const saved = placed.adapter.config.modulesToSave ?? [];
   const isSaved = (path: string): boolean => saved.some((name) => path === name || path.endsWith(`.${name}`));

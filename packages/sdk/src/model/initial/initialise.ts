@@ -43,7 +43,6 @@ export interface InitialiseRequest {
 export interface Initialised {
   readonly plan: AdapterPlan;
   readonly config: AdapterConfig;
-  /** Builds PEFT's adapter for the unchanged base from the trained tensors. */
   finish(trained: ReadonlyMap<string, Tensor>, baseDigest: string): Adapter;
 }
 
@@ -52,7 +51,6 @@ const GROUP_BYTES = 256 << 20;
 
 /**
  * Computes initial values for every module of a plan.
- *
  * @throws OnnxLoraError `CONFIG_INVALID`, `NO_GRADIENT`, `LOSS_NOT_FINITE`, `MODEL_INVALID`, and errors of the task and
  *   runtime
  */

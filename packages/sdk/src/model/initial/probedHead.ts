@@ -25,7 +25,6 @@ const known = new WeakMap<Model, WeakMap<object, Map<string, Promise<HeadValues 
 /**
  * The initial values of the head by the task's probe. Undefined if the task has no probe or no training data, or the
  * head is not a single linear layer on one row of features per example.
- *
  * @throws OnnxLoraError as `dataset.get` and `model.session`
  */
 export function probedHead(

@@ -48,7 +48,6 @@ function floats({ factors }: Start, factor: Factor): Float32Array {
   return Float32Array.from((factor === 'lora_A' ? factors.A : factors.B).data);
 }
 
-/** A factor in PEFT's naming and shape. */
 function peftTensor(start: Start, factor: Factor): [string, Tensor] {
   const { site, r, savedAs = site.path } = start.lowRank;
   const kind = kindOf(site);

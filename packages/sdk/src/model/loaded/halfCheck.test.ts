@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest';
 import { OnnxLoraError } from '../../errors.ts';
 import type { Runtime, Session, SessionOptions } from '../../runtime/session.ts';
-import { requireHalf } from './halfCheck.ts';
+import { requireHalf } from './machineArithmetic.ts';
 
 /** A runtime whose sessions do this; it notes what they were asked for, and how often one was given back. */
 function runtimeOf(

@@ -45,8 +45,8 @@ export interface ModelSessionOptions
   /** Loads adapters that a run names and the session lacks. */
   readonly adapterSource?: AdapterSource;
   /**
-   * Runs in a worker thread; true by default unless the model was opened with a runtime. A runtime runs this session
-   * alone.
+   * Runs in a worker thread; true by default unless the model was opened with a runtime. A runtime runs beside other
+   * sessions.
    */
   readonly worker?: boolean | Runtime;
 }
@@ -77,10 +77,7 @@ export class Model extends ModelGraph {
     this.#places = new AdapterPlaces(this, { whole: partOf && whole, parts: () => this.parts });
   }
 
-  /**
-   * The files of a model of several, each as a model, none for one file. They accept adapters of the joined model, and
-   * ignore modules of other parts.
-   */
+  /** The files of a model of several, each as a model that accepts adapters of the joined one; none for one file. */
   get parts(): readonly Model[] {
     const families = this.family ? [this.family] : [];
     return (this.#parts ??= (this.#given.files ?? []).map(({ name, onnx, path }) =>
@@ -183,9 +180,7 @@ export class Model extends ModelGraph {
     return fixed === model ? this : this.derived({ model: fixed });
   }
 
-  /**
-   * Inlines Ifs that always take the same branch, as of a merged decoder without a past, which exposes their values.
-   */
+  /** Inlines Ifs that always take the same branch, as in a merged decoder without a past, which exposes values. */
   withoutKnownBranches(): Model {
     const { model } = this.onnx;
     if (!model.graph.node?.some(({ opType }) => opType === 'If')) return this;
@@ -219,7 +214,6 @@ export class Model extends ModelGraph {
   /**
    * Loads the model for inference, with slots for these adapters and for the modules in `targetModules` and
    * `modulesToSave`.
-   *
    * @throws OnnxLoraError `ADAPTER_MISMATCH` for an adapter of another base, `TARGET_NOT_FOUND` for a target that
    *   matches nothing, `CONFIG_INVALID` for an unknown option, `PROVIDER_UNAVAILABLE`, `RUNTIME_FAILED`
    */
@@ -270,7 +264,6 @@ export class Model extends ModelGraph {
   /**
    * Places an adapter's tensors, and checks that it was trained on these weights. Accepts the names of transformers 4
    * and 5 if the family knows them. Warns of modules that the graph lacks.
-   *
    * @throws OnnxLoraError `ADAPTER_MISMATCH`; `ADAPTER_INVALID` for a module under both names, or a variant such as
    *   aLoRA
    */

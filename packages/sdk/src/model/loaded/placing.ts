@@ -38,7 +38,6 @@ export class AdapterPlaces {
   readonly #model: ModelGraph;
   readonly #relations: Relations;
   readonly #warned = new WeakSet<Adapter>();
-  /** Cache: a server places an adapter several times. */
   readonly #found = new WeakMap<Adapter, PlacedAdapter>();
 
   constructor(model: ModelGraph, relations: Relations) {
@@ -93,7 +92,6 @@ export class AdapterPlaces {
   /**
    * True if the adapter was trained on these weights in another precision, by the notes of `quantize` and `train`.
    * Warns once.
-   *
    * @throws OnnxLoraError `ADAPTER_MISMATCH` for a LoftQ adapter, which holds its base's quantisation error
    */
   async #isInOtherBits(adapter: Adapter): Promise<boolean> {

@@ -17,8 +17,7 @@ import { comparisonOf } from '../../train/graph/comparingLoss.ts';
 import { type MeasuredPrecision, measurePrecision } from '../../train/step/measurePrecision.ts';
 import type { GradientStepRequest } from '../../train/step/stepRequest.ts';
 import type { Batch } from '../../plugin/dataset.ts';
-import { requireHalf } from './halfCheck.ts';
-import { measureSaturation } from './saturation.ts';
+import { requireHalf, measureSaturation } from './machineArithmetic.ts';
 
 /** A precision with its options; undefined for float32. */
 export type AskedPrecision = Exclude<PrecisionChoice, string>;
@@ -47,7 +46,6 @@ export async function precisionHere(
 
 /**
  * Session options for a precision, after checking support.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` if the precision excludes the provider; `PROVIDER_UNAVAILABLE` if it does not
  *   work on this machine
  */
@@ -71,10 +69,7 @@ export function servingPrecision(
   return precision && ofWeights({ ...precision, inFloat32: [...(precision.inFloat32 ?? []), ...exact] }, model);
 }
 
-/**
- * Notes name float32 products by module (`forward encoder.layer.0.attention.query`), as in any export; graphs by
- * weight.
- */
+/** Notes name float32 products by module (`forward encoder.layer.0.attention.query`), graphs by weight. */
 function ofWeights(precision: BasePrecision, model: Pick<ModelGraph, 'sites'>): BasePrecision {
   const all = modulesOfWeights(model);
   return renamed(precision, (name) => {
@@ -133,7 +128,6 @@ export interface RunPrecision {
   readonly precision?: BasePrecision | undefined;
   /** For the adapter's notes. */
   readonly noted?: BasePrecision | undefined;
-  /** The initial loss scale, if measured. */
   readonly lossScale?: number | undefined;
   readonly warnings: readonly string[];
 }
@@ -143,7 +137,6 @@ const COMPARED = 4;
 
 /**
  * Measures the products on the run's first batch.
- *
  * @param model with the requested precision
  * @param before of the resumed run
  * @throws OnnxLoraError as `Trainer.compile`

@@ -33,9 +33,7 @@ const MOST_WEIGHTS = 4 << 20;
 const TURNS = 4;
 
 /**
- * Times products of the model's sizes, with zero weights, alternately in float32 and in the precision. Forward and
- * backward products take equal time.
- *
+ * Times products of the model's sizes, with zero weights, alternately in float32 and in the precision.
  * @throws OnnxLoraError `RUNTIME_FAILED`
  */
 export async function measurePrecisionGain(

@@ -25,18 +25,14 @@ export interface ReservedModules {
 
 /**
  * The requested slots; undefined if none are.
- *
  * @throws OnnxLoraError `TARGET_NOT_FOUND` for an entry that matches nothing, `CONFIG_INVALID` for a layer that cannot
  *   be adapted
  */
 export function reservedSlots(
   model: ModelGraph,
-  {
-    targetModules,
-    modulesToSave,
-    useDora = false,
-  }: { readonly [Key in keyof ReservedModules]: ReservedModules[Key] | undefined },
+  options: { readonly [Key in keyof ReservedModules]: ReservedModules[Key] | undefined },
 ): AdapterPlan | undefined {
+  const { targetModules, modulesToSave, useDora = false } = options;
   if (targetModules === undefined && modulesToSave === undefined) return undefined;
   const finder = new ParameterFinder(model.onnx.model.graph, model.sites());
   const wanted = {

@@ -45,7 +45,6 @@ const WEIGHTS = '-weights';
  * (`ADAPTER`) with the base's inputs and outputs: a graph of constants (`ADAPTER-weights`) feeds its tensors to the
  * base, which is loaded once. `inputs.safetensors` next to an ensemble has its tensors by input name, for clients that
  * feed the base directly. Triton allows no optional inputs in batched models: each request is a batch of any size.
- *
  * @param adapters by their names in the repository
  * @param folder the repository, created if missing
  * @throws OnnxLoraError as `exportWithInputs`; `INPUT_INVALID` for duplicate model names; `MODEL_UNSUPPORTED` for input
@@ -102,7 +101,7 @@ export async function exportForTriton(
   return { files: writeOnnxFiles(models, beside), model: base, adapters: names, inputs: [...optional] };
 }
 
-/** A graph that returns an adapter's tensors. Its input is unused, but ensemble steps need one. */
+/** The input is unused, but ensemble steps need one. */
 function constantsModel(
   { opsetImport = [], irVersion }: ModelProto,
   input: ValueInfoProto,

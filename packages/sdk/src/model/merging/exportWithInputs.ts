@@ -52,7 +52,6 @@ const OPTIONAL_INPUTS = 4;
  * an adapter with its file as active adapter. (onnxruntime-node ignores feeds for such inputs.) Inputs are float32: of
  * a linear layer A `[in, r]` and B `[r, out]`, any r, with the scaling in B; for DoRA `lora_gain`, a factor per output;
  * for fully trained parameters their own shape, with linear weights as `[in, out]`.
- *
  * @param adapters by file name
  * @throws OnnxLoraError `ADAPTER_MISMATCH`, also for heads of different sizes; `INPUT_INVALID` for no adapter, an
  *   invalid file name, and adapters over 2 GiB; `FILE_INVALID` if a file cannot be written; `CONFIG_INVALID` for an
@@ -96,7 +95,6 @@ export interface AdapterInputGraph {
 
 /**
  * Adds optional inputs for these adapters.
- *
  * @throws OnnxLoraError `ADAPTER_MISMATCH`, also for heads of different sizes; `INPUT_INVALID` for no adapter or an
  *   invalid name
  */

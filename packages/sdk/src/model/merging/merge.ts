@@ -56,7 +56,6 @@ export async function merge(
 /**
  * Takes adapters out of a model that they were merged into, given the same weights. Branches beside layers are removed
  * exactly; in weights the change is subtracted up to rounding: W − s·B·A.
- *
  * @param model the merged model
  * @throws OnnxLoraError as {@link merge}; `MODEL_UNSUPPORTED` for replaced weights (DoRA, layers trained in full), for
  *   quantised weights that would lose more than 4% of the change, and for branches that later merges build on
@@ -113,11 +112,7 @@ async function write(
   };
 }
 
-/**
- * Runs before one head could replace another.
- *
- * @throws OnnxLoraError `INPUT_INVALID` for adapters whose heads differ in values or size
- */
+/** @throws OnnxLoraError `INPUT_INVALID` for adapters whose heads differ, before one could replace another */
 function requireSameHeads(adapters: readonly WeightedAdapter[]): void {
   const sources = adapters.map(({ adapter, weight, name: own }, i) => {
     const { name, parameters } = trainedInFull(adapter, partName(own, i, adapters.length));
@@ -142,7 +137,6 @@ function configOf({ notes }: Model, config: Readonly<Record<string, unknown>>): 
 
 /**
  * Files for the merged model's folder: the base's companions, and `config.json` with the labels of a new head.
- *
  * @throws OnnxLoraError `FILE_INVALID` if a different file of that name exists
  */
 function filesBeside(
@@ -182,14 +176,11 @@ function asList(adapters: AdaptersToMerge): readonly WeightedAdapter[] {
 
 /** @throws OnnxLoraError `FILE_INVALID` if the file is one of the model's own */
 export function requireWritable(model: Model, file: string): void {
-  if (isOneOf(model.files, file)) {
+  const isOwn = (own: string): boolean => existsSync(own) && realpathSync(own) === realpathSync(file);
+  if (existsSync(file) && model.files.some(isOwn)) {
     throw new OnnxLoraError(
       'FILE_INVALID',
       `"${file}" is the base model itself, whose weights are still needed. Write to another file.`,
     );
   }
-}
-
-function isOneOf(files: readonly string[], file: string): boolean {
-  return existsSync(file) && files.some((own) => existsSync(own) && realpathSync(own) === realpathSync(file));
 }

@@ -17,10 +17,8 @@ import type { Model } from '../loaded/model.ts';
 const FILE = 'model.safetensors';
 
 /**
- * Writes the merged `model.safetensors` with the checkpoint's companions; transformers loads it like the base.
- *
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without checkpoint, and for a change that its tensors cannot
- *   hold; else as `merge`
+ * Writes the merged `model.safetensors` with its companions; transformers loads it like the base.
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` without checkpoint, and for a change that it cannot hold; else as `merge`
  */
 export async function mergeCheckpoint(
   model: Model,
@@ -78,7 +76,6 @@ class Checkpoint {
     );
   }
 
-  /** Takes over the changed weights of a part. */
   take({ stored }: Model, merged: readonly TensorProto[]): void {
     const before = new Map((stored.model.graph.initializer ?? []).map((each) => [each.name, each]));
     for (const tensor of merged) {

@@ -10,14 +10,11 @@ import { companionsIn } from '../opening/hub.ts';
 import type { MergeOptions, MergeResult, WeightedAdapter } from './mergeTypes.ts';
 import type { Model } from '../loaded/model.ts';
 import { INPUT_SIZES_KEY } from '../graph/modelGraph.ts';
-import { type MergedInto, mergeInto } from './mergeInto.ts';
-import { modulesOf, placeAll } from './placeAll.ts';
+import { type MergedInto, mergeInto, modulesOf, placeAll } from './mergeInto.ts';
 import { type MergedToWrite, writeMerged } from './writeMerged.ts';
 
 /**
- * Merges adapters into every part that they change, including parts that only serve, and writes all parts with
- * companions.
- *
+ * Merges adapters into all parts, including those that only serve, and writes them with companions.
  * @throws OnnxLoraError as `merge`; `FILE_INVALID` for the model's own folder
  */
 export async function mergeParts(

@@ -5,9 +5,7 @@ import type { RoundingError } from '../../adapter/merging/editWeights.ts';
 
 /** Result of `merge`. */
 export interface MergeResult {
-  /**
-   * The .onnx file, and its `.data` file above the size limit; for a model of several files, all files in the folder.
-   */
+  /** The .onnx file, and its `.data` file above the size limit; for a model of several files, its folder's files. */
   readonly files: readonly string[];
   /** Paths of the changed modules. */
   readonly modules: readonly string[];
@@ -16,12 +14,10 @@ export interface MergeResult {
   /** Modules that shared their weight with other layers and now have a copy. */
   readonly untied: readonly string[];
   /**
-   * Modules whose weight cannot hold the change, such as grouped convolutions or 8-bit weights: a branch computes it.
+   * Modules whose weight cannot hold the change, such as 8-bit weights or grouped convolutions: branches compute it.
    */
   readonly beside: readonly string[];
-  /**
-   * The folder's `config.json` with the labels of an adapter's new head. A lone .onnx file has them in its metadata.
-   */
+  /** The folder's `config.json` with an adapter's new labels. A lone .onnx file has them in its metadata. */
   readonly config?: string;
 }
 
@@ -40,10 +36,7 @@ export interface MergeOptions {
   readonly format?: 'onnx' | 'safetensors';
 }
 
-/**
- * An adapter to merge with weight w: W + w·(W′ − W), W′ being the adapted weight. A head of another size is taken
- * whole.
- */
+/** An adapter to merge with weight w: W + w·(W′ − W), W′ being the adapted weight. Resized heads are taken whole. */
 export interface WeightedAdapter {
   /** The adapter. */
   readonly adapter: Adapter;

@@ -45,13 +45,8 @@ export async function toPlainLora(adapter: Adapter, from: Adapter | Model): Prom
       `What "${name}" began with cannot be computed from the base alone. Give the adapter that was saved before training (--plain-from), or save it in PEFT with path_initial_model_for_weight_conversion.`,
     );
   }
-  const {
-    adapter: named,
-    tunings,
-    unused,
-  } = await modelFor(from, adapter).place(adapter, {
-    allowBaseMismatch: true,
-  });
+  const headed = modelFor(from, adapter);
+  const { adapter: named, tunings, unused } = await headed.place(adapter, { allowBaseMismatch: true });
   const missing = unused.map((each) => parseTensorName(each)).find(({ role }) => role.startsWith('lora_'));
   if (missing) {
     throw new OnnxLoraError(
@@ -71,11 +66,7 @@ export async function toPlainLora(adapter: Adapter, from: Adapter | Model): Prom
         `"${site.path}" of "${from.name}" cannot have started with "${name}": the layer ${refusal}. Use the base model that the adapter was trained on.`,
       );
     }
-    return peftTensors({
-      lowRank,
-      factors: initializer.init(facts, weightMatrix(site), random),
-      scaling,
-    });
+    return peftTensors({ lowRank, factors: initializer.init(facts, weightMatrix(site), random), scaling });
   });
   return convertResidual(named, new Adapter(named.config, new Map(tensors)));
 }

@@ -6,7 +6,6 @@ import { dataTypeName } from '../../graph/dataType.ts';
 /** An input or output. */
 export interface TritonPort {
   readonly name: string;
-  /** ONNX element type. */
   readonly type: number;
   readonly dims: readonly (number | string)[] | undefined;
 }

@@ -16,7 +16,6 @@ export interface MergedToWrite extends OnnxToWrite {
  * Writes merged models and companions, all or none, and returns their files. If the nodes changed, ONNX Runtime first
  * loads the staged file, without optimisation and with memory-mapped weights, so that this costs little. Changed
  * weights alone need no check.
- *
  * @throws OnnxLoraError `RUNTIME_FAILED` if ONNX Runtime rejects a graph; `FILE_INVALID` if the system refuses
  */
 export async function writeMerged(models: readonly MergedToWrite[], beside: readonly FileToWrite[]): Promise<string[]> {

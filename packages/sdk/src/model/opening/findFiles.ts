@@ -11,7 +11,6 @@ import { type ModelFiles, onnxFilesIn, places } from './modelFiles.ts';
 export interface WantedFiles {
   readonly folder: string;
   readonly has: ModelFiles['has'];
-  /** Published layouts, in order of preference. */
   readonly published: readonly FamilyFiles[];
   /** Suffix of file names: `fp16` for `model_fp16.onnx`. */
   readonly variant?: string | undefined;
@@ -85,7 +84,6 @@ function namesOf({ name, alsoNamed = [] }: FamilyPart): readonly string[] {
 
 /**
  * The only .onnx file of a folder.
- *
  * @param isIncomplete true if parts of a model of several files are missing
  * @throws OnnxLoraError `FILE_NOT_FOUND` if there are none or several
  */

@@ -12,7 +12,6 @@ import { defined } from '../../plugin/defined.ts';
 import type { ModelBuilder } from '../../plugin/registry/contributions.ts';
 import { pathHint } from '../../files/notFound.ts';
 
-/** Companions of a model that configure its use. */
 const companions =
   /^(?:(?:config|preprocessor_config|processor_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|generation_config|genai_config|vocab|modules|sentence_[\w-]+_config|config_sentence_transformers)\.json|\d+_\w+\/config\.json|vocab\.txt|merges\.txt|chat_template\.jinja|(?:tokenizer|spiece)\.model)$/;
 
@@ -47,22 +46,18 @@ export interface LoadAdapterOptions {
   readonly revision?: string;
   /** Called with the name of each file to download. */
   readonly onDownload?: (file: string) => void;
-  /**
-   * Maximum number of tensors per safetensors file, checked before reading; by default limited by the header's 100 MB.
-   */
+  /** Maximum number of tensors per safetensors file, checked before reading; by default as the format allows. */
   readonly maxTensors?: number;
 }
 
 interface ModelDownload extends LoadAdapterOptions {
   /** `fp16` for `model_fp16.onnx`; full precision by default. */
   readonly variant?: string;
-  /** Builders that need no .onnx files. */
   readonly builders?: readonly ModelBuilder[];
 }
 
 /**
  * Downloads the needed files of a model repository unless cached, and returns their folder.
- *
  * @throws OnnxLoraError `FILE_NOT_FOUND` if the model does not exist, has no ONNX file, or the hub is unreachable
  */
 export function downloadModel(
@@ -85,7 +80,6 @@ const adapterFiles = /^adapter_(?:config\.json|model(?:-\d+-of-\d+)?\.safetensor
 
 /**
  * Downloads the adapter of a repository unless cached, never pickles, and returns its folder.
- *
  * @throws OnnxLoraError `FILE_NOT_FOUND` if the repository does not exist or the hub is unreachable; `ADAPTER_INVALID`
  *   if it holds no adapter, or only a pickle
  */
@@ -120,7 +114,8 @@ async function download(what: string, wanted: Download): Promise<string> {
   const { repo } = wanted;
   const cache = path.resolve(hub.getHFHubCachePath(), hub.getRepoFolderName({ type: 'model', name: repo }));
   try {
-    if (isSet(process.env['HF_HUB_OFFLINE'])) throw new Error('HF_HUB_OFFLINE is set, and the cache does not have it');
+    const isOffline = /^(1|on|yes|true)$/i.test(process.env['HF_HUB_OFFLINE'] ?? '');
+    if (isOffline) throw new Error('HF_HUB_OFFLINE is set, and the cache does not have it');
     return await fetchSnapshot(hub, cache, wanted);
   } catch (cause) {
     if (cause instanceof OnnxLoraError) throw cause;
@@ -172,10 +167,6 @@ function cachedSnapshot(cache: string, { revision = 'main', choose }: Download):
   const files = readdirSync(snapshot, { recursive: true, encoding: 'utf8' });
   choose(files.map((file) => file.replaceAll(path.sep, '/')));
   return snapshot;
-}
-
-function isSet(flag: string | undefined): boolean {
-  return flag !== undefined && /^(1|on|yes|true)$/i.test(flag);
 }
 
 /** The hub client announces downloads by console.debug, which would pollute the program's standard output. */

@@ -17,7 +17,6 @@ const requireKnown = knownOptions<LoadAdapterOptions>('loadAdapter', {
 
 /**
  * Loads an adapter. Rejects pickle files (`adapter_model.bin`), since reading one runs code.
- *
  * @param source a PEFT folder, with tensors in one safetensors file or several with an index; the folder of a run of
  *   `onnx-lora train`; an `.onnx_adapter` with the tensor names of `saveOnnxAdapter`; or a hub id such as `org/name`,
  *   cached by the hub client

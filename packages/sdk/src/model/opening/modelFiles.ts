@@ -35,11 +35,7 @@ export function builderFor(folder: string, { builders }: PluginRegistry): ModelB
   return onnxFilesIn(folder).length > 0 ? undefined : builders.find((builder) => builder.recognises(folder));
 }
 
-/**
- * Builds a folder's graphs in memory; weights stay in their files.
- *
- * @throws OnnxLoraError as the builder
- */
+/** Builds a folder's graphs in memory; weights stay in their files. Throws as the builder. */
 export async function builtFiles(
   folder: string,
   builder: ModelBuilder,

@@ -10,7 +10,6 @@ import { isObject, type JsonObject } from '../../data/modelFiles/configFields.ts
 
 /**
  * Reads a folder's `config.json`; undefined if it has none.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` if it is not a JSON object
  */
 export function readModelConfig(folder: string): JsonObject | undefined {
@@ -25,7 +24,6 @@ const CONFIG_KEY = 'onnx_lora.config';
 
 /**
  * Reads the `config.json` that {@link withOwnConfig} wrote into a model's metadata; undefined if it has none.
- *
  * @param file for errors
  * @throws OnnxLoraError `CONFIG_INVALID` if it is not a JSON object
  */

@@ -13,7 +13,6 @@ const OUT_PROJ = '.out_proj';
 /**
  * `targetModules` in PEFT's form: a function's choice as full paths; by default the family's targets, or none if
  * parameters are named.
- *
  * @throws OnnxLoraError `TARGET_NOT_FOUND`, `CONFIG_INVALID`
  */
 export function targetNames(model: Model, options: LoraOptions): string | readonly string[] {
@@ -73,7 +72,6 @@ export function isAttention({ path, kind }: Site, sites: ReadonlyMap<string, Sit
 
 /**
  * Expands each MultiheadAttention, one module to PEFT, to both of its products, with PEFT's file names of the second.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` for the second alone, whose adapter PEFT would not apply
  */
 export function withAttentions(

@@ -2,8 +2,10 @@
 
 import { exactly } from '../../adapter/storage/convertResidual.ts';
 import { scalingAt } from '../../adapter/naming/moduleNames.ts';
+import { few } from '../../adapter/formats/foreignJson.ts';
 import type { AdapterConfig } from '../../adapter/formats/peftConfig.ts';
 import { scalingOf } from '../../adapter/formats/scaling.ts';
+import { whole } from '../../checks.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { kindOf } from '../../lora/kinds/table.ts';
 import type { Site } from '../../match/sites.ts';
@@ -25,7 +27,6 @@ export interface Fitted {
   readonly adapted: readonly Target[];
   readonly rankPattern: AdapterConfig['rankPattern'];
   readonly alphaPattern: AdapterConfig['alphaPattern'];
-  /** Deviations from the options, and remedies. */
   readonly warnings: readonly string[];
 }
 
@@ -33,7 +34,6 @@ export interface Fitted {
  * Rounds the rank of grouped convolutions up to a multiple of their groups, if below twice the rank, and keeps the
  * scaling. Convolutions with more groups, such as depthwise ones, are left out unless named by full path: a pattern
  * that matches them means others.
- *
  * @param named full paths that the user wrote out
  * @throws OnnxLoraError `CONFIG_INVALID` if nothing is left
  */
@@ -85,26 +85,12 @@ function leftOutText(sites: readonly Site[], { r, useDora }: Ranks): string {
   return `Left out: ${which}, ${sites.length === 1 ? 'a convolution' : 'convolutions'} in ${count} groups, of which a rank must be a multiple; r is ${r}. To adapt one all the same, give it a rank: rankPattern (--rank-pattern) ${path}=${groups[0]}.`;
 }
 
-function few(names: readonly string[]): string {
-  const shown = names.slice(0, 3).join(', ');
-  return names.length > 3 ? `${shown} and ${names.length - 3} more` : shown;
-}
-
 /** Allowed for any layer: adapters have one rank for all layers. */
 const ALWAYS = 1024;
 
-/**
- * Checks the rank before allocating anything: beyond the layer's smaller dimension it adds nothing.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` naming the layer and its size
- */
+/** @throws OnnxLoraError `CONFIG_INVALID` for a rank beyond the layer's smaller dimension, where it adds nothing */
 export function requireRank(site: Site, r: number): void {
-  if (!Number.isInteger(r) || r < 1) {
-    throw new OnnxLoraError(
-      'CONFIG_INVALID',
-      `The rank of "${site.path}" must be a whole number of at least 1, but it is ${r}.`,
-    );
-  }
+  whole(`The rank of "${site.path}"`, r, 1, Infinity);
   const { out, width } = kindOf(site).matrix(site);
   const largest = Math.max(ALWAYS, Math.min(out, width));
   if (r <= largest) return;

@@ -36,8 +36,8 @@ export interface LoraOptions {
   /** Modules to train in full and save with the adapter, such as `classifier`. */
   readonly modulesToSave?: readonly string[];
   /**
-   * Parameters to adapt by full name or its end after a dot, such as experts' stacked weights. Alone without
-   * `targetModules`.
+   * Parameters to adapt by full name or its end after a dot, such as experts' stacked weights. Without `targetModules`,
+   * the family's default modules are adapted too.
    */
   readonly targetParameters?: readonly string[];
   /** Token ids whose embedding rows are trained: of the input ids' embedding, or by embedding name. */
@@ -47,8 +47,7 @@ export interface LoraOptions {
   /** Adds a bias to lora_B. */
   readonly loraBias?: boolean;
   /**
-   * Shares one adapter between a target embedding and the layer tied to it, as PEFT does for `embed_tokens` and
-   * `lm_head`.
+   * Shares one adapter between an embedding and the layer tied to it, as PEFT does for `embed_tokens` and `lm_head`.
    */
   readonly ensureWeightTying?: boolean;
   /** Scales by loraAlpha / √r, which stabilises high ranks. */
@@ -71,9 +70,9 @@ export interface LoraOptions {
   /** Name of the layer list that `layersToTransform` indexes, such as `layers`. */
   readonly layersPattern?: string | readonly string[];
   /**
-   * Initialisation by PEFT's names: `true` (A random, B zero), `gaussian`, `orthogonal`, `pissa`, `pissa_niter_N`,
-   * `olora`, `mica`, `corda`, `corda_kpm`, `eva`, `lora_ga`, `loftq`; `zeros` (A zero, B random); or an initialiser.
-   * None changes the base.
+   * Initialisation by PEFT's names, none of which changes the base: `true` (A random, B zero), `gaussian`, `orthogonal`,
+   * `pissa`, `pissa_niter_N`, `olora`, `mica`, `corda`, `corda_kpm`, `eva`, `lora_ga`, `loftq`; `zeros` (A zero, B random);
+   * or an initialiser.
    */
   readonly initLoraWeights?: boolean | string | Initializer;
   /** The model before quantisation, for `loftq`. */

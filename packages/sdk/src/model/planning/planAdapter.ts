@@ -20,7 +20,7 @@ import { fittingRanks, requireRank } from './fittingRanks.ts';
 import { requireInitializable } from './initialSite.ts';
 import type { Model } from '../loaded/model.ts';
 import { DEFAULT_RANK, type LoraOptions, type PlannedAdapter } from './loraOptions.ts';
-import { oneOf } from '../../checks.ts';
+import { oneOf, whole } from '../../checks.ts';
 import { planByTuner } from './planByTuner.ts';
 import { selectNamed } from '../graph/selectNamed.ts';
 import { targetParameters } from './targetParameters.ts';
@@ -37,10 +37,8 @@ const requireKnown = knownOptions<LoraOptions>('lora', {
 });
 
 /**
- * Applies the options to a model.
- *
- * @throws OnnxLoraError `TARGET_NOT_FOUND` for an entry that matches nothing; `CONFIG_INVALID` for invalid values and
- *   unknown options
+ * @throws OnnxLoraError `TARGET_NOT_FOUND` for an entry that matches nothing; `CONFIG_INVALID` for invalid or unknown
+ *   options
  */
 export function planAdapter(model: Model, options: LoraOptions = {}): PlannedAdapter {
   requireKnown(options);
@@ -51,9 +49,7 @@ export function planAdapter(model: Model, options: LoraOptions = {}): PlannedAda
 }
 
 function planLora(model: Model, options: LoraOptions): PlannedAdapter {
-  const r = options.r ?? DEFAULT_RANK;
-  if (!Number.isInteger(r) || r < 1)
-    throw new OnnxLoraError('CONFIG_INVALID', `The rank r must be a whole number of at least 1, but it is ${r}.`);
+  const r = whole('The rank r', options.r ?? DEFAULT_RANK, 1, Infinity);
   const brought = new Map(model.registry.initializers.map((each) => [each.name, () => each.create()]));
   const initializer = initializerOf(
     options.initLoraWeights,
@@ -157,7 +153,6 @@ function choose(model: Model, options: LoraOptions, scale: { readonly r: number;
   return { ...selected, parameters, tokens, ties, adapted: withAttentions(withEmbeddings(targets, ties), sites) };
 }
 
-/** The config's entry. PEFT finds tied layers itself. */
 function idsByPath(tokens: readonly LowRankSite[]): AdapterConfig['trainableTokenIndices'] {
   const own = tokens.filter(({ tiedTo }) => !tiedTo);
   return own.length === 0 ? null : Object.fromEntries(own.map(({ site, tokens: ids }) => [site.path, ids!]));

@@ -12,7 +12,6 @@ import { planNorms } from './planNorms.ts';
 import { selectNamed } from '../graph/selectNamed.ts';
 import { trainedParameters } from './trainedParameters.ts';
 
-/** Options that select modules, for any tuner. */
 const shared: ReadonlySet<string> = new Set<keyof LoraOptions>([
   'tuner',
   'targetModules',
@@ -23,8 +22,6 @@ const shared: ReadonlySet<string> = new Set<keyof LoraOptions>([
 ]);
 
 /**
- * Applies the options to a model.
- *
  * @throws OnnxLoraError `TARGET_NOT_FOUND` for an entry that matches nothing; `CONFIG_INVALID` for unknown tuners and
  *   settings, and options of LoRA; `MODEL_UNSUPPORTED` for a layer that the tuner cannot adapt
  */
@@ -50,7 +47,7 @@ export function planByTuner(
     { tuner, settings },
   );
   const { modulesToSave } = selected;
-  const trained = trainedParameters(model, { lowRank: [], modulesToSave, bias: 'none' });
+  const trained = trainedParameters(model, { modulesToSave });
   if (tuned.length === 0)
     throw new OnnxLoraError('CONFIG_INVALID', 'targetModules is empty, so the tuner has nothing to adapt. Name modules.'); // prettier-ignore
   const fields = {

@@ -13,7 +13,6 @@ import { trainedParameters } from './trainedParameters.ts';
 
 /**
  * Applies the options to a model. Default targets are all modules with a 1-D weight.
- *
  * @see https://arxiv.org/abs/2312.11420
  * @throws OnnxLoraError `TARGET_NOT_FOUND` for an entry that matches nothing; `CONFIG_INVALID` without such a module
  */
@@ -30,7 +29,7 @@ export function planNorms(model: Model, options: LoraOptions): PlannedAdapter {
   const modules = model.namedModules().map((each) => (each.kind === 'other' ? { ...each, kind: 'embedding' } : each));
   const selected = selectNamed(modules, { ...options, r: 1, loraAlpha: 1, targetModules: given }, model);
   const norms = selected.targets.flatMap((path) => wholeModule(finder, path));
-  const trained = trainedParameters(model, { lowRank: [], modulesToSave: selected.modulesToSave, bias: 'none' });
+  const trained = trainedParameters(model, { modulesToSave: selected.modulesToSave });
   if (norms.length === 0) {
     throw new OnnxLoraError(
       'CONFIG_INVALID',

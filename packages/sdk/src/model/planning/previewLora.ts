@@ -26,7 +26,6 @@ export interface LoraPreview {
 
 /**
  * Applies the options to a model without training.
- *
  * @throws OnnxLoraError `TARGET_NOT_FOUND` for an entry that matches nothing, `CONFIG_INVALID` for invalid values
  */
 export function previewLora(model: Model, options: LoraOptions = {}): LoraPreview {

@@ -5,24 +5,21 @@ import type { Site } from '../../match/sites.ts';
 import { isAttention } from './chosenModules.ts';
 import type { Model } from '../loaded/model.ts';
 
-interface Candidate {
+/** An adaptable parameter with its full name, as in PEFT's config. */
+export interface TargetParameter {
   /** torch's name, such as `experts.up` or `head.weight`. */
   readonly name: string;
   readonly site: Site;
 }
 
-/** An adapted parameter with its full name, as in PEFT's config. */
-export type TargetParameter = Candidate;
-
 /**
  * Matches entries as PEFT does: by a parameter's full name, or its end after a dot.
- *
  * @throws OnnxLoraError `TARGET_NOT_FOUND` for an entry that matches nothing, `CONFIG_INVALID` for weights of other
  *   layers than linear ones
  */
 export function targetParameters(model: Model, entries: readonly string[]): TargetParameter[] {
   if (entries.length === 0) return [];
-  const candidates = model.sites().flatMap((site): Candidate[] => {
+  const candidates = model.sites().flatMap((site): TargetParameter[] => {
     if (isAttention(site, model.sitesByPath())) return [];
     return [{ name: site.kind === 'parameter' ? site.path : `${site.path}.weight`, site }];
   });
@@ -35,7 +32,7 @@ export function targetParameters(model: Model, entries: readonly string[]): Targ
   return candidates.filter((each) => chosen.includes(each));
 }
 
-function checkKind({ name, site }: Candidate): void {
+function checkKind({ name, site }: TargetParameter): void {
   if (site.kind === 'linear' || site.kind === 'parameter') return;
   throw new OnnxLoraError(
     'CONFIG_INVALID',
@@ -43,7 +40,7 @@ function checkKind({ name, site }: Candidate): void {
   );
 }
 
-function notFound(entry: string, candidates: readonly Candidate[], model: string): OnnxLoraError {
+function notFound(entry: string, candidates: readonly TargetParameter[], model: string): OnnxLoraError {
   const parts = entry.split('.').length;
   const ends = candidates.flatMap(({ name }) => [name, name.split('.').slice(-parts).join('.')]);
   const bare = candidates.filter(({ site }) => site.kind === 'parameter').map(({ name }) => `"${name}"`);

@@ -14,11 +14,7 @@ export interface Tie {
   readonly layers: readonly Site[];
 }
 
-/**
- * The adapted ties, for `ensureWeightTying`.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` if nothing is tied, or PEFT would not tie it
- */
+/** @throws OnnxLoraError `CONFIG_INVALID` if `ensureWeightTying` finds nothing tied, or PEFT would not tie it */
 export function ensuredTies(
   model: Model,
   chosen: {
@@ -58,11 +54,7 @@ export function withEmbeddings(targets: readonly string[], ties: readonly Tie[])
   return [...new Set([...ties.map(({ embedding }) => embedding.path), ...others])];
 }
 
-/**
- * The adapters of tied layers: transposes of their embeddings'.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` if patterns give the two different ranks or scalings
- */
+/** @throws OnnxLoraError `CONFIG_INVALID` if patterns give tied layers different ranks or scalings */
 export function tiedAdapters(
   lowRank: readonly LowRankSite[],
   ties: readonly Tie[],

@@ -11,15 +11,15 @@ import type { ModelGraph } from '../graph/modelGraph.ts';
 
 /** What determines the parameters. */
 export interface TrainedRequest {
-  readonly lowRank: readonly LowRankSite[];
+  readonly lowRank?: readonly LowRankSite[];
   readonly modulesToSave: readonly string[];
-  readonly bias: AdapterConfig['bias'];
+  readonly bias?: AdapterConfig['bias'];
 }
 
 /** The parameters, those of saved modules first. */
 export function trainedParameters(
   model: ModelGraph,
-  { lowRank, modulesToSave, bias }: TrainedRequest,
+  { lowRank = [], modulesToSave, bias = 'none' }: TrainedRequest,
 ): TrainedParameter[] {
   const finder = new ParameterFinder(model.onnx.model.graph, model.sites());
   const saved = modulesToSave.flatMap((path) => wholeModule(finder, path));

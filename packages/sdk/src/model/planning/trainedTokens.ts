@@ -11,7 +11,6 @@ import type { Model } from '../loaded/model.ts';
 
 /**
  * The embeddings with trained rows, and the layers tied to them, whose rows PEFT trains too.
- *
  * @param taken modules that are adapted or trained in full
  * @throws OnnxLoraError `TARGET_NOT_FOUND` for a name that matches no embedding, `CONFIG_INVALID` for invalid ids
  */
@@ -46,7 +45,6 @@ function isList(given: NonNullable<LoraOptions['trainableTokenIndices']>): given
   return Array.isArray(given);
 }
 
-/** The embedding of the model's input ids. */
 function inputEmbedding(model: Model, embeddings: readonly Site[]): Site {
   const fed = embeddings.filter(({ input }) => Object.hasOwn(model.inputs, input));
   for (const few of [embeddings, fed, fed.filter(({ input }) => input === 'input_ids')])

@@ -24,7 +24,6 @@ export interface KeptLayer {
 
 /** The requested layers. */
 export interface LayerChoice extends Pick<LoraOptions, 'targetModules' | 'excludeModules'> {
-  /** Minimum size of a weight. */
   readonly smallest: number;
 }
 
@@ -34,11 +33,7 @@ export interface ChosenLayers {
   readonly kept: readonly KeptLayer[];
 }
 
-/**
- * Selects from the linear layers and embeddings of a model: all, or those that `targetModules` names.
- *
- * @throws OnnxLoraError `TARGET_NOT_FOUND`, `CONFIG_INVALID` as `previewLora`
- */
+/** Selects linear layers and embeddings: all, or those that `targetModules` names. Throws as `previewLora`. */
 export function chooseLayers(model: Model, form: QuantizedForm, choice: LayerChoice): ChosenLayers {
   const layers = model.sites().filter(isQuantizable);
   const asked = askedFor(model, layers, choice);

@@ -40,11 +40,7 @@ export interface LoftqMatrix {
   readonly error: number;
 }
 
-/**
- * Alternates between quantising W minus the product, and the truncated SVD of the error.
- *
- * @see https://arxiv.org/abs/2310.08659 algorithm 1
- */
+/** Alternates quantisation and truncated SVD. @see https://arxiv.org/abs/2310.08659 algorithm 1 */
 export function loftqMatrix(
   rows: Rows,
   form: QuantizedForm,
@@ -75,7 +71,6 @@ export function loftqMatrix(
 
 /**
  * The initial adapter of a quantised model.
- *
  * @param model in float32
  * @param components by module path
  * @param options.graphs the quantised graphs, to which the adapter belongs
@@ -83,19 +78,15 @@ export function loftqMatrix(
 export async function loftqAdapter(
   model: Model,
   components: ReadonlyMap<string, SingularValues>,
-  {
-    r,
-    loraAlpha,
-    made,
-    graphs,
-    random,
-  }: LoftqOptions & { readonly made: QuantizedFrom; readonly graphs: readonly GraphProto[]; readonly random: Random },
+  options: LoftqOptions & {
+    readonly made: QuantizedFrom;
+    readonly graphs: readonly GraphProto[];
+    readonly random: Random;
+  },
 ): Promise<Adapter> {
-  const { plan, config } = planAdapter(model, {
-    r,
-    ...(loraAlpha && { loraAlpha }),
-    targetModules: [...components.keys()],
-  });
+  const { r, loraAlpha, made, graphs, random } = options;
+  const targetModules = [...components.keys()];
+  const { plan, config } = planAdapter(model, { r, ...(loraAlpha && { loraAlpha }), targetModules });
   const tensors = new Map<string, Tensor>();
   for (const { lowRank } of plan) {
     if (!lowRank) continue;

@@ -32,7 +32,6 @@ const BATCH = 4;
 
 /**
  * The relative error of each layer's output: ‖difference‖ ÷ ‖output‖. Omits layers in branches of an If.
- *
  * @throws OnnxLoraError `DATA_INVALID` for data without examples; as `task.prepare`; `RUNTIME_FAILED`
  */
 export async function outputErrors(given: Model, request: OutputErrorRequest): Promise<ReadonlyMap<string, number>> {
@@ -69,7 +68,6 @@ export async function outputErrors(given: Model, request: OutputErrorRequest): P
   );
 }
 
-/** The model with the data's input sizes, and the batches. */
 async function batchesOf(
   model: Model,
   { data, examples }: OutputErrorRequest,

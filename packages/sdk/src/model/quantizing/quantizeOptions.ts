@@ -13,16 +13,15 @@ import type { CalibrationData } from './outputErrors.ts';
 /** Options of `quantize`. */
 export interface QuantizeOptions extends Pick<LoraOptions, 'targetModules' | 'excludeModules'> {
   /**
-   * `8`: integer products, a scale per output of the weight and per row of the input; a quarter of the size, and
-   * faster. `4`: integers in blocks with scale and zero point. `nf4`: QLoRA's 16 values, in blocks scaled by their
-   * maximum.
+   * `8`: integer products, a scale per output of the weight and per row of the input; a quarter of the size, and faster.
+   * `4`, for memory: integers in blocks with scale and zero point. `nf4`, for memory: QLoRA's 16 values, in blocks.
    */
   readonly bits: QuantizedBits;
   /** Block size of the 4-bit forms, a power of two from 16: 32 by default, 64 for `nf4`. */
   readonly blockSize?: number;
   /**
-   * Layers with a larger relative error, of outputs if there are data, stay float32: 0.05 by default for 8 bits, 0.2
-   * for 4.
+   * Layers with a larger relative error (of outputs if there are data) stay float32: 0.05 by default for 8 bits, else
+   * 0.2.
    */
   readonly maxError?: number;
   /** Layers with smaller weights stay float32: 4,096 numbers by default. */
@@ -71,7 +70,6 @@ export interface QuantizeResult {
 
 /** Smaller weights would save too little. */
 const SMALLEST = 4096;
-/** Block sizes of ONNX Runtime's 4-bit products. */
 const BLOCK_SIZES: readonly number[] = [16, 32, 64, 128, 256];
 
 /** Checked options with defaults. */

@@ -1,5 +1,6 @@
 /** @file Quantises the linear layers and embeddings of a model's graphs, for files or for immediate use. */
 
+import { relativeError } from '../../adapter/merging/editWeights.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { readBytes } from '../../graph/bytes.ts';
 import type { OnnxFile } from '../../graph/file/onnxFile.ts';
@@ -44,7 +45,6 @@ export interface QuantizedParts {
   readonly kept: readonly KeptLayer[];
   /** The origin, also noted in the graphs. */
   readonly made: QuantizedFrom;
-  /** LoftQ's singular values by module. */
   readonly components: ReadonlyMap<string, SingularValues>;
 }
 
@@ -58,9 +58,7 @@ export function partsOf(model: Model): readonly (ModelPart & { readonly onlyServ
 }
 
 /**
- * Quantises a model's graphs in memory, by the files' real paths. The weights are in a temporary file, deleted once no
- * graph refers to it.
- *
+ * Quantises a model's graphs in memory, by the files' real paths, with weights in a temporary file.
  * @throws OnnxLoraError `CONFIG_INVALID`; `MODEL_UNSUPPORTED` if no layer can be quantised
  */
 export async function quantizedGraphs(
@@ -80,7 +78,6 @@ export async function quantizedGraphs(
 
 /**
  * Quantises weights, one in memory at a time, and inserts them into the graphs of the parts.
- *
  * @throws OnnxLoraError `TARGET_NOT_FOUND`; `MODEL_UNSUPPORTED` if no layer can be quantised; `DATA_INVALID`
  */
 export async function quantizeParts(
@@ -194,12 +191,8 @@ function inFewerBits(
   const nameless: string[] = [];
   for (;;) {
     const graph = quantizedGraph(model.onnx.model, own, form);
-    const paths = new Set(
-      model
-        .derived({ model: graph })
-        .sites()
-        .map((site) => site.path),
-    );
+    const found = model.derived({ model: graph }).sites();
+    const paths = new Set(found.map((site) => site.path));
     const lost = [...own.keys()].filter((site) => !paths.has(site.path));
     if (lost.length === 0) return { graph, nameless };
     nameless.push(...lost.map(whole));
@@ -212,20 +205,7 @@ function withNote<Graph extends ReturnType<typeof quantizedGraph>>(graph: Graph,
   return { ...graph, metadataProps: [...others, { key: QUANTIZED_KEY, value: JSON.stringify(made) }] };
 }
 
-/** ‖found − wanted‖ ÷ ‖wanted‖; NaN for non-finite weights. */
-function relativeError(found: Float32Array, wanted: Float32Array): number {
-  let [difference, size] = [0, 0];
-  for (let i = 0; i < wanted.length; i++) {
-    difference += (found[i]! - wanted[i]!) ** 2;
-    size += wanted[i]! ** 2;
-  }
-  return size === 0 ? 0 : Math.sqrt(difference / size);
-}
-
 function tooFar(error: number): string {
-  return Number.isFinite(error) ? `would be ${percent(error)} off` : 'holds numbers that are not finite';
-}
-
-function percent(share: number): string {
-  return `${(100 * share).toFixed(share < 0.1 ? 1 : 0)}%`;
+  if (!Number.isFinite(error)) return 'holds numbers that are not finite';
+  return `would be ${(100 * error).toFixed(error < 0.1 ? 1 : 0)}% off`;
 }

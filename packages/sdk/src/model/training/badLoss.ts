@@ -7,9 +7,7 @@ export type BadLossPolicy = 'stop' | 'skip' | 'backoff';
 
 /** State of the policy in a checkpoint. */
 export interface BadLossState {
-  /** Consecutive skipped steps. */
   readonly inARow: number;
-  /** Multiplier of the learning rate. */
   readonly factor: number;
 }
 
@@ -36,7 +34,6 @@ export class BadLosses {
 
   /**
    * Records a bad step and returns its event's message.
-   *
    * @param batch a sentence that names the examples
    * @throws OnnxLoraError `LOSS_NOT_FINITE` if the run must end
    */

@@ -8,11 +8,7 @@ import { GradientMean, type LossAndGradients } from '../../train/step/gradientMe
 import type { Trainer } from '../../train/trainer.ts';
 import type { LoadedBatch } from './batchQueue.ts';
 
-/**
- * Loss and gradients, averaged over the batches.
- *
- * @throws OnnxLoraError as the trainer, naming the example with invalid targets
- */
+/** Loss and gradients, averaged over the batches. Errors name the example with invalid targets. */
 export async function gradientsOf(
   batches: readonly LoadedBatch[],
   trainer: Trainer,

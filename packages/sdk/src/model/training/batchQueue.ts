@@ -25,7 +25,6 @@ export interface LoadedBatch extends Batch {
 export interface BatchQueueRequest {
   readonly data: PreparedTask;
   readonly sampler: ShuffledBatches;
-  /** Batches to load while one is consumed. */
   readonly ahead: number;
   readonly batches: number;
   readonly onBadSample: BadSamplePolicy;
@@ -42,11 +41,7 @@ export class BatchQueue {
     this.#left = request.batches;
   }
 
-  /**
-   * The next batch.
-   *
-   * @throws OnnxLoraError from the dataset; `DATA_INVALID` if no example of the batch can be loaded
-   */
+  /** The next batch. @throws OnnxLoraError from the dataset; `DATA_INVALID` if no example of the batch can be loaded */
   async next(): Promise<LoadedBatch> {
     const batch = await this.first();
     void this.#waiting.shift();

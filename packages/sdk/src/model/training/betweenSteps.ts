@@ -24,7 +24,6 @@ export class ProviderReports {
     await made.catch(noop);
   }
 
-  /** Rejects all requests from now on. */
   end(): void {
     this.#hasEnded = true;
     const why = 'The run has ended, so there is no provider to report. Ask before its last step.';

@@ -16,7 +16,6 @@ const DEVIATIONS = 4;
 export interface DivergenceState {
   readonly first: readonly number[];
   readonly last: readonly number[];
-  /** The divergence, until the loss recovers. */
   readonly found?: Divergence | undefined;
 }
 
@@ -62,7 +61,6 @@ export class DivergenceWatch {
     return shown;
   }
 
-  /** The loss above which a run has diverged. */
   get #bound(): number {
     const { first } = this.#state;
     const mean = meanOf(first);

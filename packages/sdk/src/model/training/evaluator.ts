@@ -16,7 +16,6 @@ export interface EvaluatorRequest {
   readonly data: PreparedTask;
   readonly batchSize: number;
   readonly session: SessionOptions;
-  /** On a held-out example that cannot be loaded; `fail` by default. */
   readonly onBadSample?: BadSamplePolicy;
 }
 
@@ -39,7 +38,6 @@ export class Evaluator {
 
   /**
    * The metrics with this adapter; undefined if `isStopped` returned true meanwhile.
-   *
    * @param leftOut called per example that cannot be loaded, with `skip`
    * @throws OnnxLoraError from the dataset; `DATA_INVALID` if no example can be loaded
    */

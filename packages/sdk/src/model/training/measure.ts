@@ -14,7 +14,6 @@ export interface MeasureRequest {
   readonly batchSize: number;
   readonly limit?: number | undefined;
   readonly run: (inputs: Feeds) => Promise<Readonly<Record<string, Tensor>>>;
-  /** Splits a batch into those to run; by default itself. */
   readonly batches?: ((batch: Batch) => readonly Batch[]) | undefined;
   /** Skips an example that cannot be loaded; by default it fails the measurement. */
   readonly onBadSample?: BadExample | undefined;

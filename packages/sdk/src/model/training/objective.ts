@@ -17,7 +17,6 @@ export interface ObjectiveState {
   readonly best?: { readonly step: number; readonly value: number } | undefined;
   /** The value that the next evaluation must beat by `minDelta`. */
   readonly mark?: number | undefined;
-  /** Consecutive evaluations without improvement. */
   readonly withoutBetter: number;
 }
 
@@ -33,7 +32,6 @@ export interface WorseMetric {
 
 /**
  * The metric by which models are compared, if training made it worse or NaN; undefined otherwise, or if unmeasured.
- *
  * @param choice the metric; by default the first
  */
 export function worseMetric(before: Metrics, after: Metrics, choice?: MetricChoice): WorseMetric | undefined {
@@ -47,7 +45,6 @@ export function worseMetric(before: Metrics, after: Metrics, choice?: MetricChoi
 /**
  * Checks early that a task has the chosen metric. A task that needs examples to name its metrics is checked at its
  * first evaluation.
- *
  * @param empty the metrics of no examples
  * @throws OnnxLoraError `CONFIG_INVALID` if it does not
  */
@@ -92,7 +89,6 @@ export class Objective {
 
   /**
    * Records an evaluation. Returns true for the best so far.
-   *
    * @throws OnnxLoraError `CONFIG_INVALID` if the chosen metric is missing
    */
   update(step: number, metrics: Metrics): boolean {

@@ -37,7 +37,6 @@ export class Run implements TrainingRun {
   readonly #parts: RunParts;
   readonly #events = new EventLog();
   readonly #progress: RunProgress;
-  /** Held-out examples that already had their warning. */
   readonly #badHeldOut = new Set<number>();
   #heldOut: Promise<Batch> | undefined;
   #best: Adapter | undefined;
@@ -240,7 +239,6 @@ export class Run implements TrainingRun {
     this.#savedStep = saved;
   }
 
-  /** A batch of evenly spaced held-out examples. */
   async #loadHeldOut(): Promise<Batch> {
     const { data, perBatch } = this.#parts;
     const indices = evenlySpaced(data.validation!.length, Math.round(perBatch));

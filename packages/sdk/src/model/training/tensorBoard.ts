@@ -44,7 +44,6 @@ export class TensorBoardWriter implements Disposable {
 
   /**
    * Creates the folder, and a new file in it.
-   *
    * @param options.firstStep the step that a run resumes from: TensorBoard drops what an interrupted run logged beyond
    *   it
    * @param options.now milliseconds since 1970
@@ -71,7 +70,6 @@ export class TensorBoardWriter implements Disposable {
 
   /**
    * Writes the numbers of an event.
-   *
    * @throws Error from the file system, such as ENOSPC
    */
   add(event: TrainEvent): void {

@@ -25,8 +25,7 @@ export interface TrainResult<Scores extends Metrics = Metrics> {
   /** The best evaluation, if any. */
   readonly best?: { readonly step: number; readonly value: number };
   /**
-   * Set if the loss rose far above its start and stayed there: the adapter is useless, unless `loadBest` gave an
-   * earlier one.
+   * Set if the loss rose far above its start and stayed there: the adapter is useless, unless of an earlier `loadBest`.
    */
   readonly diverged?: Divergence;
   /** Steps skipped for a bad loss. */
@@ -55,7 +54,6 @@ export interface TrainingRun<Scores extends Metrics = Metrics>
   /**
    * Reports where each operator of a step runs, and why some fall back to the CPU. Profiles the first batch again
    * before the next step.
-   *
    * @throws OnnxLoraError `CANCELLED` if the run has ended
    */
   providerReport(): Promise<ProviderReport>;

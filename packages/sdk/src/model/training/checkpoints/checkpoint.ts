@@ -22,7 +22,6 @@ export interface Checkpoint {
   /** The trainer's tensors: parameters, moments, averages. */
   readonly tensors: ReadonlyMap<string, Tensor>;
   readonly state: unknown;
-  /** The best adapter so far, if another. */
   readonly best?: Adapter | undefined;
   readonly versions: Readonly<Record<string, string>>;
 }
@@ -64,7 +63,6 @@ const stateSchema = z.object({
 
 /**
  * Reads a checkpoint and verifies the digests of its files. The caller knows the adapter's config.
- *
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `FILE_INVALID` for an incomplete or damaged one
  */
 export async function readCheckpoint(folder: string): Promise<

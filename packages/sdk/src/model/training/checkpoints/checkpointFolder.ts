@@ -1,7 +1,7 @@
 /** @file The folder of a run's latest checkpoints: `step-100`, `step-200` … */
 
-import { rmdirSync } from 'node:fs';
-import { readdir, rename, rm, stat } from 'node:fs/promises';
+import { existsSync, rmdirSync } from 'node:fs';
+import { readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { OnnxLoraError } from '../../../errors.ts';
 import { FileLock, type Holder } from '../../../files/fileLock.ts';
@@ -61,7 +61,6 @@ export class CheckpointFolder {
 
   /**
    * Removes leftovers of killed processes.
-   *
    * @param after also removes checkpoints of later steps: they are damaged or will be rewritten, and would count as
    *   kept
    */
@@ -74,7 +73,6 @@ export class CheckpointFolder {
 
   /**
    * Writes a checkpoint, then removes the oldest. Copies the state before its first await.
-   *
    * @throws OnnxLoraError `FILE_INVALID` if it cannot be written; earlier checkpoints stay
    */
   async save(checkpoint: Checkpoint): Promise<string> {
@@ -108,7 +106,6 @@ export interface FoundCheckpoint extends Awaited<ReturnType<typeof readCheckpoin
 
 /**
  * The latest complete checkpoint; undefined if there is none at all.
- *
  * @param place a checkpoint, a folder of checkpoints, or the folder of a run that holds `checkpoints`
  * @throws OnnxLoraError `FILE_INVALID` if all are damaged
  */
@@ -128,7 +125,7 @@ export async function latestCheckpoint(place: string): Promise<FoundCheckpoint |
 }
 
 async function checkpointsAt(place: string): Promise<string[]> {
-  if (await isThere(path.join(place, 'state.json'))) return [place];
+  if (existsSync(path.join(place, 'state.json'))) return [place];
   for (const folder of [place, path.join(place, 'checkpoints')]) {
     const steps = await stepsIn(folder);
     if (steps.length > 0) return steps.map((step) => path.join(folder, `step-${step}`));
@@ -143,11 +140,4 @@ export async function stepsIn(folder: string): Promise<number[]> {
     .flatMap((name) => STEP.exec(name)?.[1] ?? [])
     .map(Number)
     .sort((a, b) => b - a);
-}
-
-async function isThere(file: string): Promise<boolean> {
-  return stat(file).then(
-    () => true,
-    () => false,
-  );
 }

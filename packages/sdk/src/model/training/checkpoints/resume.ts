@@ -13,7 +13,6 @@ const names = new Set(['base_model_name_or_path', 'peft_version', 'task_type', '
 
 /**
  * All settings that determine a run's numbers, as plain values; others become JSON, functions their source.
- *
  * @param options each under the entry that its row in the options table names
  * @param computed entries computed from options and data, such as `steps` and `groups`
  */
@@ -40,14 +39,9 @@ function plain(value: unknown): string | number | boolean {
 const rows = Object.entries(trainOptionRows) as [keyof TrainOptions, AnyOptionRow][];
 /** Options that may change on resuming. */
 const changeable = rows.filter(([, { onResume }]) => onResume === 'mayChange');
-/** Their entries in the identity. */
 const changeableEntries = new Set<string>(changeable.map(([name, { seenIn = name }]) => seenIn));
 
-/**
- * Rejects a checkpoint of another run. Returns permitted changes, such as `lr was 0.01 and is 0.001`.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` with the differences
- */
+/** Returns permitted changes, such as `lr was 0.01 and is 0.001`. @throws OnnxLoraError `CONFIG_INVALID` for others */
 export function requireSameRun(folder: string, was: RunIdentity, is: RunIdentity): string[] {
   const different = [...new Set([...Object.keys(was), ...Object.keys(is)])].filter((key) => was[key] !== is[key]);
   const told = (key: string): string => `${key} was ${shown(was[key])} and is ${shown(is[key])}`;
@@ -77,10 +71,8 @@ function shown(value: string | number | boolean | undefined): string {
 }
 
 /**
- * The checkpoint to resume; undefined for a new run.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` without a folder, `FILE_NOT_FOUND` without a checkpoint, `FILE_INVALID` for
- *   damaged ones
+ * The checkpoint to resume, if any.
+ * @throws OnnxLoraError `CONFIG_INVALID` without a folder; `FILE_NOT_FOUND`; `FILE_INVALID` for damaged checkpoints
  */
 export async function checkpointToResume({ resume, checkpoints }: TrainOptions): Promise<FoundCheckpoint | undefined> {
   if (resume === undefined || resume === false) return undefined;

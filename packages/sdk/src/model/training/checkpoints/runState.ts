@@ -17,11 +17,9 @@ import type { CheckedOptions } from '../options/options.ts';
 export interface RunState {
   /** The sampler's state after the last used batch; null before the first. */
   readonly position: SamplerState | null;
-  /** Loss of the last step; null if none. */
   readonly loss: number | null;
   readonly seconds: number;
   readonly skippedSteps: number;
-  /** Distinct examples that could not be loaded. */
   readonly badExamples: readonly number[];
   readonly badLosses: BadLossState;
   readonly divergence?: SavedDivergence | undefined;
@@ -29,7 +27,6 @@ export interface RunState {
   /** The last and the best measurement; NaN is null. */
   readonly measured?: { readonly step: number; readonly metrics: SavedMetrics } | undefined;
   readonly bestMetrics?: SavedMetrics | undefined;
-  /** The base's precision, if not float32. */
   readonly precision?: BasePrecision | undefined;
   /** The trainer's state, validated by the trainer. */
   readonly trainer: unknown;
@@ -72,7 +69,6 @@ export class RunProgress {
   position: SamplerState | null;
   measured: { readonly step: number; readonly metrics: Metrics } | undefined;
   bestMetrics: Metrics | undefined;
-  /** Seconds before resuming. */
   readonly #secondsBefore: number;
 
   constructor(
@@ -92,7 +88,6 @@ export class RunProgress {
     if (state?.bestMetrics) this.bestMetrics = metricsFrom(state.bestMetrics);
   }
 
-  /** Total seconds, given those since resuming. */
   seconds(own: number): number {
     return this.#secondsBefore + own;
   }

@@ -34,9 +34,7 @@ export function metricOf({ metric }: TrainOptions): MetricChoice | undefined {
 
 /**
  * Checks each option against its row and fills in defaults.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` for an unknown option, a value out of bounds, or options that exclude each
- *   other; `PROVIDER_UNAVAILABLE`
+ * @throws OnnxLoraError `CONFIG_INVALID` for unknown, invalid or contradictory options; `PROVIDER_UNAVAILABLE`
  */
 export function checked<During extends Metrics>(
   given: TrainOptions<During>,

@@ -1,6 +1,7 @@
 /** @file Decides whether to cache the outputs of frozen layers per example, and how much. */
 
 import { totalmem } from 'node:os';
+import { defined } from '../../../plugin/defined.ts';
 import type { Dataset } from '../../../plugin/dataset.ts';
 import type { PrefixOptions } from '../../../train/prefix/prefixOptions.ts';
 
@@ -11,17 +12,10 @@ import type { PrefixOptions } from '../../../train/prefix/prefixOptions.ts';
 export type CachePrefix = 'auto' | false | { readonly bytes: number; readonly folder?: string };
 
 const MOST_BYTES = 2 * 2 ** 30;
-/**
- * For varying lengths, where each cached length needs a static graph, and one dynamic graph saves more than a short
- * prefix.
- */
+/** For varying lengths: each cached length needs a static graph; one dynamic graph saves more than a short prefix. */
 const LEAST_SHARE_OF_LENGTHS = 0.5;
 
-/**
- * The prefix options of the trainer, or the reason for no cache.
- *
- * @param reads examples that the whole run reads
- */
+/** The prefix options of the trainer, or the reason for no cache, given the examples that the run reads. */
 export function keptPrefix(wanted: CachePrefix, data: Dataset<unknown>, reads: number): PrefixOptions | string {
   if (wanted === false) return 'cachePrefix is false';
   if (!data.isDeterministic)
@@ -35,7 +29,6 @@ export function keptPrefix(wanted: CachePrefix, data: Dataset<unknown>, reads: n
     bytes,
     examples,
     changing,
-    ...(areMany ? { leastShare: LEAST_SHARE_OF_LENGTHS } : {}),
-    ...(folder === undefined ? {} : { folder }),
+    ...defined({ leastShare: areMany ? LEAST_SHARE_OF_LENGTHS : undefined, folder }),
   };
 }

@@ -24,10 +24,7 @@ export interface LearningOptions {
   readonly steps?: number;
   /** Passes over the data, unless `steps` is set; 3 by default. */
   readonly epochs?: number;
-  /**
-   * Ends the run after this step, like `stop()`; learning rates stay those of the whole run. Below 1: a fraction of all
-   * steps.
-   */
+  /** Ends the run after this step, like `stop()`, without changing learning rates. Below 1: a fraction of all steps. */
   readonly stopAfter?: number;
   /** Examples per batch; 32 by default, or all if there are fewer. */
   readonly batchSize?: number;

@@ -6,16 +6,10 @@ import type { Dataset } from '../../../plugin/dataset.ts';
 import { type OrderOptions, ShuffledBatches } from '../../../train/sampling/sampler.ts';
 import { checkedWeights } from '../../../train/sampling/orders.ts';
 
-/**
- * Each example once, every class equally often, each once in batches of similar length, or by weights, one per example.
- */
+/** Each example once, every class equally often, each once in batches of similar length, or by weights. */
 export type Sampling = 'uniform' | 'balanced' | 'length' | readonly number[];
 
-/**
- * Resolves `sampling` for a dataset.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` for invalid weights, and for a task without the classes or lengths needed
- */
+/** @throws OnnxLoraError `CONFIG_INVALID` for invalid weights, and for a task without the classes or lengths needed */
 export function samplingOrder(
   sampling: Sampling | undefined,
   { weights, lengths, length }: Dataset<unknown>,

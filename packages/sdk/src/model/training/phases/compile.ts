@@ -18,14 +18,17 @@ import { runPrecision } from '../../loaded/precision.ts';
 import { BatchQueue } from '../batchQueue.ts';
 import { CheckpointFolder } from '../checkpoints/checkpointFolder.ts';
 import { warningsOf } from '../checkpoints/resume.ts';
-import { Evaluator } from '../evaluator.ts';
+import { Evaluator, type EvaluatorRequest } from '../evaluator.ts';
 import { optimizerOf, transformationsOf } from '../options/checked.ts';
 import { keptPrefix } from '../options/keptPrefix.ts';
 import { checkpointDefaults } from '../options/runOptions.ts';
 import { memoryFailure } from '../outOfMemory.ts';
-import { finished } from './finished.ts';
 import type { Planned } from './plan.ts';
 import type { Prepared } from './prepare.ts';
+import type { AdapterSession } from '../../../adapter/serving/session.ts';
+import type { ReportRequest } from '../../../plugin/preparedTask.ts';
+import { rowsPerRun } from '../../../plugin/taskModel.ts';
+import type { Model } from '../../loaded/model.ts';
 
 /** Result of the phase. */
 export interface Compiled {
@@ -33,7 +36,6 @@ export interface Compiled {
   readonly queue: BatchQueue;
   /** The learning rate of a step, counted from 0. */
   readonly rate: (step: number) => number;
-  /** Undefined without evaluation during the run. */
   readonly evaluator: Evaluator | undefined;
   readonly checkpoints: CheckpointFolder | undefined;
   readonly precision: BasePrecision | undefined;
@@ -50,11 +52,7 @@ export interface Compiled {
   readonly warnings: readonly string[];
 }
 
-/**
- * Loads the first batch, builds the graph and its sessions, and restores the state of a checkpoint.
- *
- * @throws OnnxLoraError as `train`, with all resources released
- */
+/** Builds the graph for the first batch, and restores a checkpoint. Throws as `train`, with all resources released. */
 export async function compile(prepared: Prepared, planned: Planned): Promise<Compiled> {
   const { options, data, whole, shaped, from, session, order, batchSize, perBatch, steps, evaluateEvery } = prepared;
   const { initial, base, groups, state } = planned;
@@ -149,5 +147,32 @@ export async function compile(prepared: Prepared, planned: Planned): Promise<Com
     await evaluator?.release();
     checkpoints?.release();
     throw error;
+  }
+}
+
+/** `model` runs batches; `whole` is the model that the adapter serves. */
+interface Finishing extends Pick<EvaluatorRequest, 'model' | 'data' | 'batchSize' | 'session'> {
+  readonly whole: Model;
+}
+
+/** Adds what the task learns to the adapter's notes. */
+async function finished(
+  adapter: Adapter,
+  { model, whole, data, batchSize, session: options }: Finishing,
+): Promise<Adapter> {
+  // Created when the task first asks.
+  let session: Promise<AdapterSession> | undefined;
+  const run: ReportRequest['run'] = async (inputs, which) => {
+    session ??= model.session({ ...options, adapters: { adapted: adapter }, allowBaseMismatch: true });
+    return (await session).run(inputs, { adapter: which === 'base' ? null : 'adapted' });
+  };
+  try {
+    const { tunings } = await model.place(adapter, { allowBaseMismatch: true });
+    const mixesRows = tunings.some(({ tuning }) => tuning.mixesRows);
+    const rows = rowsPerRun({ mixesRows }, batchSize);
+    const request = { run, batchSize: rows, model: whole, adapter, options: { ...options, allowBaseMismatch: true } };
+    return withNotes(adapter, { learned: await data.finish!(request) });
+  } finally {
+    await (await session)?.release();
   }
 }

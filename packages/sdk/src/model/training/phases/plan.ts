@@ -27,7 +27,6 @@ export interface Planned {
   readonly groups: readonly ParameterGroup[];
   readonly identity: RunIdentity;
   readonly state: RunState | undefined;
-  /** Settings that differ from the checkpoint's. */
   readonly changes: readonly string[];
   readonly warnings: readonly string[];
 }

@@ -41,14 +41,11 @@ export interface Prepared {
   readonly batchSize: number;
   readonly perBatch: number;
   readonly steps: number;
-  /** Steps between evaluations; undefined without evaluation. */
   readonly evaluateEvery: number | undefined;
 }
 
 /**
- * Opens adapter, checkpoint and data, attaches the head, and lets the task begin.
- *
- * @throws OnnxLoraError as `train`; for wrong targets before reading data
+ * Opens adapter, checkpoint and data, and attaches the head. Throws as `train`; for wrong targets before reading data.
  */
 export async function prepare(given: Model, options: CheckedOptions): Promise<Prepared> {
   const { seed, batchSize: most, onBadSample } = options;
