@@ -87,7 +87,7 @@ export async function evaluate<Scores extends Metrics = Metrics>(
   if (adapter) await own.place(adapter, { allowBaseMismatch });
   const data = await guardedTask(task).prepare(own);
   const { asked, known, kept } = await examplesOf(data, split, task.name, adapter && options.trainedOn);
-  const examples = kept ? only(asked, kept) : asked;
+  const examples = kept ? { length: kept.length, get: (index: number) => asked.get(kept[index]!) } : asked;
   const leaveOut = (example: number, error: unknown): unknown =>
     bad.push({
       example: (data.measure ? undefined : kept?.[example]) ?? example,
@@ -185,10 +185,6 @@ async function examplesOf(
   const isDivided = known && split === 'held-out' && known.size > 0 && known.size < asked.length;
   const all = [...Array(asked.length).keys()];
   return { asked, known, ...(isDivided ? { kept: all.filter((i) => !known.has(i)) } : {}) };
-}
-
-function only(dataset: Dataset<unknown>, kept: readonly number[]): Dataset<unknown> {
-  return { length: kept.length, get: (index) => dataset.get(kept[index]!) };
 }
 
 function joined(a: Dataset<unknown>, b: Dataset<unknown>): Dataset<unknown> {

@@ -101,10 +101,7 @@ export function writtenBy(config: NamedBase['config']): Generation | undefined {
   return Number(major) < 5 ? 4 : 5;
 }
 
-/**
- * Warns if `config.json` does not name the version of the modules' naming: PEFT with the other silently loads little of
- * it.
- */
+/** Warns if `config.json` does not tell the version of the naming: PEFT with the other silently ignores most tensors. */
 export function namesWarning(
   paths: readonly string[],
   { name, family, config }: NamedBase & { readonly name: string },

@@ -4,10 +4,9 @@
 export type Generation = 4 | 5;
 
 /**
- * A module name, or part of a path, in both generations: `{ 4: 'encoder.layer.{n}.attention.attention.query', 5:
- * 'layers.{n}.attention.q_proj' }`. Matches whole parts anywhere in a path, or with `^` at its start, and keeps the
- * rest. `{n}` is a number, in the same order on both sides. If one side is missing, the module was split or joined and
- * has no counterpart.
+ * A module name in both generations: `{ 4: 'encoder.layer.{n}.attention.attention.query', 5: 'layers.{n}.attention.q_proj' }`.
+ * Matches whole parts anywhere in a path, or with `^` at its start, and keeps the rest. `{n}` is a number, in the same
+ * order on both sides. If one side is missing, the module was split or joined and has no counterpart.
  */
 export interface NamePair {
   /** The name in transformers 4. */

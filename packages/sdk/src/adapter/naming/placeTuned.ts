@@ -146,7 +146,7 @@ function remade(path: string, role: string, dims: readonly number[], first: () =
   );
 }
 
-/** @param what the tensor's name for errors @throws OnnxLoraError `ADAPTER_MISMATCH` if shapes differ */
+/** @throws OnnxLoraError `ADAPTER_MISMATCH` if the shape of the tensor `what` differs from the expected one */
 export function requireShape(what: string, found: readonly number[], expected: readonly number[], model: string): void {
   if (found.length === expected.length && found.every((dim, i) => dim === expected[i])) return;
   const isTurned = found.length === 2 && found[0] === expected[1];

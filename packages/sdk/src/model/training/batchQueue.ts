@@ -78,9 +78,11 @@ export class BatchQueue {
     }
     const results = await Promise.allSettled(loading);
     const good = results.flatMap((result, i) => (result.status === 'fulfilled' ? [{ value: result.value, i }] : []));
-    const bad = results.flatMap((result, i): BadSample[] =>
-      result.status === 'fulfilled' ? [] : [{ example: examples[i]!, message: messageOf(result.reason) }],
-    );
+    const bad = results.flatMap((result, i): BadSample[] => {
+      if (result.status === 'fulfilled') return [];
+      const reason: unknown = result.reason;
+      return [{ example: examples[i]!, message: reason instanceof Error ? reason.message : String(reason) }];
+    });
     if (good.length === 0) {
       throw new OnnxLoraError(
         'DATA_INVALID',
@@ -96,8 +98,4 @@ export class BatchQueue {
     const batch = await data.collate(filled.map(({ value }) => value));
     return { ...batch, examples, rows, bad };
   }
-}
-
-function messageOf(reason: unknown): string {
-  return reason instanceof Error ? reason.message : String(reason);
 }
