@@ -1,4 +1,4 @@
-/** @file What the graphs of a model share while adapters are put into them: the adapter's inputs, which are the main graph's. */
+/** @file The adapter's inputs, shared by a model's graphs during injection. */
 
 import type { Value } from '../graph/builder.ts';
 import type { ModelProto, NodeProto, ValueInfoProto } from '../graph/proto.ts';
@@ -12,86 +12,83 @@ import { kindOf } from './kinds/table.ts';
 import type { AdapterInput, AdapterPlan, ModuleTuning } from './methods/tuning.ts';
 import { valueInfo } from '../graph/valueInfo.ts';
 
-/** How the injected graph will be used. */
+/** Options of {@link injectAdapters}. */
 export interface InjectOptions {
   /** Types of the base graph's values. */
   readonly types: ReadonlyMap<string, ValueType>;
   /**
-   * `training`: ranks are fixed and shapes static, for one adapter. `inference`: inputs that may differ between rows of a
-   * batch take a bank, tensors of several adapters stacked along a first dimension; {@link Injected.rows} says which of them
-   * each row gets. Ranks are any; r = 0 switches an adapter off. `single`: as `inference`, for one adapter at a time.
-   * `branch`: as `single`, for inputs that become constants of a merged file: names say that they are not the base's.
+   * `training`: fixed ranks, static shapes, one adapter. `inference`: any rank (r = 0 disables an adapter), and inputs
+   * that may differ between rows are banks, adapters stacked along a first dimension and picked by {@link
+   * Injected.rows}. `single`: as `inference`, one adapter at a time. `branch`: as `single`, prefixed, for inputs that
+   * become constants.
    */
   readonly mode: 'training' | 'inference' | 'single' | 'branch';
 }
 
-/** A graph with adapters, and the inputs through which they come. */
+/** A graph with adapters, and the inputs that feed them. */
 export interface Injected {
   /** The graph. */
   readonly model: ModelProto;
-  /** The inputs that adapters bring. */
+  /** The adapters' inputs. */
   readonly inputs: readonly AdapterInput[];
-  /**
-   * Name of the int64 input that picks from a bank: `[]` with the place of one adapter for the whole batch, or `[batch]` with
-   * one for each row. Absent where nothing can differ between rows.
-   */
+  /** Name of the int64 input that picks from banks: `[]` for the whole batch, or `[batch]`. Absent without banks. */
   readonly rows?: string;
-  /** Name of the model's input whose first dimension counts the rows of a batch. */
+  /** Name of the model input whose first dimension is the batch. */
   readonly batchInput: string;
-  /** All inputs of the model with rows: the axis of each. */
+  /** The batch axis of each model input that has one. */
   readonly rowInputs: ReadonlyMap<string, number>;
-  /** Path of a layer for which `rows` may only be `[]`, since it is adapted and reads what has no rows. */
+  /** Path of an adapted layer whose input has no batch dimension, so `rows` must be `[]`. */
   readonly apart?: string;
-  /** How rows that differ are computed in several runs. */
+  /** How to split a batch into runs if rows differ. */
   readonly rowsApart: () => RowsApart;
-  /** Values that gradients do not pass. */
+  /** Values that stop gradients. */
   readonly stopped: ReadonlySet<string>;
-  /** Float scalars of a graph for training that are added to the loss. */
+  /** Float scalars that are added to the loss in training. */
   readonly losses: readonly Value[];
-  /** Inputs of a graph for training that say what is left out of a step. */
+  /** Random inputs of a training graph. */
   readonly masks: readonly DropoutMask[];
-  /** Where nodes of the base are others now. */
+  /** Replaced nodes of the base. */
   readonly changes: readonly GraphChange[];
 }
 
-/** Nodes of the base, and what stands in their place. */
+/** Nodes of the base and their replacement. */
 export interface GraphChange {
-  /** The nodes as the base has them, in their order. */
+  /** The nodes of the base, in order. */
   readonly before: readonly NodeProto[];
-  /** The nodes that were emitted for them, in their order; at least one. */
+  /** The nodes emitted for them, in order; at least one. */
   readonly after: readonly NodeProto[];
 }
 
-/** What is drawn anew for each step: what an adapter's change of a layer reads of its input, or noise. */
+/** A random input redrawn at every step: a dropout mask, or noise. */
 export interface DropoutMask {
   /** Name of the graph input. */
   readonly name: string;
   /** Path of the module. */
   readonly module: string;
-  /** Of a mask as the layer's input. */
+  /** Shape; it broadcasts against the layer's input. */
   readonly dims: readonly number[];
-  /** Of a mask, a bool for each number, the share that is kept; `noise` of normally distributed float32 numbers. */
+  /** Share of true values in a bool mask; `noise` for standard normal float32 numbers. */
   readonly keep: number | 'noise';
 }
 
-/** How a batch is taken apart by its rows, and results put together, where no one run can have rows that differ. */
+/** How to split a batch by rows and join the results, if one run cannot mix adapters. */
 export interface RowsApart {
-  /** The inputs of the model with rows: the axis of each. */
+  /** The batch axis of each model input that has one. */
   readonly inputs: ReadonlyMap<string, number>;
-  /** Where each output of the model has the rows. */
+  /** Batch axis of each output of the model. */
   readonly outputs: ReadonlyMap<string, RowPlace>;
 }
 
-/** The adapter's inputs of one model, and what is known of its rows. */
+/** Collects the adapter's inputs of one model and locates the batch axis. */
 export class AdapterInputs {
   readonly training: boolean;
-  /** Whether rows of a batch may differ. */
+  /** Whether rows of a batch may use different adapters. */
   readonly hasBanks: boolean;
   readonly types: ReadonlyMap<string, ValueType>;
   readonly opset: number;
-  /** With what the names of new nodes and values begin: no name of the base does, though adapters were merged into it. */
+  /** Prefix of new nodes and values; unused in the base, even if adapters were merged into it. */
   readonly prefix: string;
-  /** The graph input whose first dimension counts the rows of a batch. */
+  /** The graph input whose first dimension is the batch. */
   readonly batchInput: Value;
   readonly #rowInputs: ReadonlyMap<string, number>;
   readonly #inputs = new Map<
@@ -122,7 +119,7 @@ export class AdapterInputs {
     this.#open = new Set(plan.flatMap(({ isOpen, site }) => (isOpen ? [site] : [])));
   }
 
-  /** What has been added to the main graph: the inputs of the adapter, and their declarations. */
+  /** The inputs added to the main graph. */
   added(): Omit<Injected, 'model' | 'stopped' | 'losses' | 'changes'> & { readonly infos: readonly ValueInfoProto[] } {
     const inputs = [...this.#inputs.values()];
     const rows = this.#rows?.name;
@@ -142,17 +139,12 @@ export class AdapterInputs {
     };
   }
 
-  /** Whether rows of a batch may differ in a site's adapter. */
+  /** Whether rows of a batch may use different adapters in this layer. */
   differs(site: Site): boolean {
     return this.hasBanks && kindOf(site).perRow;
   }
 
-  /**
-   * The axis on which a linear layer's input, its features last, has the rows of the batch; undefined where it has none, so
-   * that a run has one adapter.
-   *
-   * @param holdsBatch whether the layer's graph has the values of a whole batch, as the body of a Scan does not
-   */
+  /** Batch axis of a linear layer's input, features last; undefined if it has none, as values of a Scan's body. */
   rowAxis(site: Site, holdsBatch: boolean): number | undefined {
     const places = (this.#places ??= new RowPlaces(this.#base, this.types));
     const rank = this.types.get(site.input)?.shape?.length ?? 0;
@@ -170,7 +162,7 @@ export class AdapterInputs {
     return { inputs: places.inputs.axes, outputs: new Map(outputs) };
   }
 
-  /** What hooks of training change and no graph reads. */
+  /** States that only training hooks use. */
   #unread(): AdapterInput[] {
     if (!this.training) return [];
     const unread = new Map<string, AdapterInput>();
@@ -181,18 +173,18 @@ export class AdapterInputs {
     return [...unread.values()];
   }
 
-  /** Whether adapters bring any number of outputs of a layer. */
+  /** Whether adapters may bring any number of the layer's outputs. */
   isOpen(site: Site): boolean {
     return this.#open.has(site);
   }
 
-  /** The input that says which adapter of a bank each row of a batch gets. */
+  /** The input that picks an adapter of a bank per row. */
   get rows(): Value {
     this.#rows ??= { name: this.#free('lora_rows'), type: 'int64' };
     return this.#rows;
   }
 
-  /** The input that carries a tensor of a module's tuning; one for all places of the module. */
+  /** The graph input of a tensor, shared by all occurrences of its module. */
   input(tuning: ModuleTuning, role: string, dims: readonly number[] | undefined, perRow: boolean = false): Value {
     const tensor = tuning.tensor(role);
     const known = this.#inputs.get(tensor.name);
@@ -200,7 +192,7 @@ export class AdapterInputs {
       if (tensor.shared && known.input.tuning !== tuning) known.others.add(tuning);
       return known.value;
     }
-    // A parameter that is trained in full is the layer's own.
+    // A fully trained parameter replaces the layer's own and needs no prefix.
     const isOfBranch = this.#isBranch && !tuning.parameter;
     const name = isOfBranch ? `${this.prefix}/${tensor.name}` : this.#free(tensor.name);
     const input = { name, tuning, tensor, perRow };
@@ -210,7 +202,7 @@ export class AdapterInputs {
     return value;
   }
 
-  /** The input that says what of x is left out; one for each place of a module, as PEFT draws anew wherever it is called. */
+  /** A dropout mask input. Each occurrence of a module has its own, as PEFT draws again in every call. */
   mask({ path }: Site, dropout: number, dims: readonly number[]): Value {
     const count = this.#masks.filter(({ module, keep }) => module === path && keep !== 'noise').length;
     const name = this.#free(`${path}.lora_dropout${count === 0 ? '' : `.${count}`}`);
@@ -218,7 +210,7 @@ export class AdapterInputs {
     return { name, type: 'bool', shape: dims };
   }
 
-  /** The input of normally distributed numbers, drawn anew for each step; one for each place of a module. */
+  /** A noise input per occurrence of a module. */
   noise({ path }: Site, dims: readonly number[]): Value {
     const count = this.#masks.filter(({ module, keep }) => module === path && keep === 'noise').length;
     const name = this.#free(`${path}.noise${count === 0 ? '' : `.${count}`}`);

@@ -1,4 +1,4 @@
-/** @file Puts adapters into a graph: low-rank products beside layers, graph inputs in place of trained parameters. */
+/** @file Injects adapters into a graph: low-rank products next to layers, inputs in place of trained parameters. */
 
 import { OnnxLoraError } from '../errors.ts';
 import type { Value } from '../graph/builder.ts';
@@ -17,10 +17,10 @@ import { type AdapterPlan, labelOf, type ModuleTuning, nodesOf } from './methods
 export type { Injected, InjectOptions } from './adapterInputs.ts';
 
 /**
- * Injects adapters. The base model is not changed; its nodes are shared with the result where they stay the same. Operators
- * that were taken apart for finding layers stay so: `refold` puts those together again that have no adapter inside.
+ * Injects adapters. The base model is not changed and shares unaffected nodes with the result. Operators decomposed for
+ * finding layers stay so: `refold` restores those without an adapter inside.
  *
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a plan of another graph, whose layers this one does not have
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a plan made for another graph
  */
 export function injectAdapters(base: ModelProto, plan: AdapterPlan, options: InjectOptions): Injected {
   const shared = new AdapterInputs(base, plan, options);
@@ -31,7 +31,7 @@ export function injectAdapters(base: ModelProto, plan: AdapterPlan, options: Inj
   const losses: Value[] = [];
   const changes: GraphChange[] = [];
   let graphs = 0;
-  // The values of a Scan's body are not those of the whole batch.
+  // Values of a Scan's body are not those of the whole batch.
   const rewrite = (graph: GraphProto, holdsBatch: boolean): GraphProto => {
     const number = graphs++;
     for (const node of graph.node ?? []) found.add(node);
@@ -63,7 +63,7 @@ export function injectAdapters(base: ModelProto, plan: AdapterPlan, options: Inj
 const isWhole = (each: ModuleTuning): each is WholeTuning => each.parameter !== undefined;
 const isProduct = (each: ModuleTuning): each is ProductTuning => each.product !== undefined;
 
-/** What a plan makes of a graph: products beside layers, parameters that are replaced, and what tuners write. */
+/** The lowerings of a plan: products, replaced parameters and other tuners. */
 function loweringsOf(scope: GraphScope, plan: AdapterPlan): Lowering[] {
   const others = plan.filter((each) => !isWhole(each) && !isProduct(each)) as ByTuner[];
   return [

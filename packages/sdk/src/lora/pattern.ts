@@ -1,8 +1,6 @@
 /**
- * @file Python's regular expressions, as PEFT's configs use them, parsed into a tree.
- *
- * A pattern comes with an adapter, so from a stranger, and JavaScript's own engine can be kept busy for years by a
- * short one. The tree is matched in bounded time by patternMatch.ts, and Python's syntax means here what it means there.
+ * @file Parser of Python's regular expressions, as PEFT's configs use them. patternMatch.ts matches the tree in bounded
+ *   time, since patterns come from untrusted adapters, and JavaScript's backtracking can take years for a short one.
  */
 
 import { quote } from '../adapter/formats/foreignJson.ts';
@@ -21,11 +19,11 @@ const MAX_DEPTH = 50;
 const MAX_COUNT = 1000;
 
 /**
- * Parses a Python pattern. Everything that `re` knows is read, except back references, conditions, atomic groups,
- * possessive quantifiers and flags other than (?i) at the start.
+ * Parses a Python pattern: all of `re` except back references, conditions, atomic groups, possessive quantifiers and
+ * flags other than a leading (?i).
  *
- * @param where what the pattern is, for errors, such as `targetModules`.
- * @throws OnnxLoraError `CONFIG_INVALID` when the pattern is not valid, not supported, or too long.
+ * @param where name of the pattern in errors, such as `targetModules`
+ * @throws OnnxLoraError `CONFIG_INVALID` for an invalid, unsupported or too long pattern
  */
 export function parsePattern(source: string, where: string): PatternNode {
   if (source.length > MAX_LENGTH) {
@@ -76,7 +74,7 @@ class Parser {
     return of.length === 1 ? of[0]! : { kind: 'all', of };
   }
 
-  /** One element without its quantifier; nothing for a comment. */
+  /** One element without its quantifier; undefined for a comment. */
   #atom(depth: number): PatternNode | undefined {
     const char = this.#next();
     switch (char) {
@@ -128,7 +126,7 @@ class Parser {
   #quantified(node: PatternNode): PatternNode {
     const range = this.#quantifier();
     if (!range) return node;
-    // Lazy or greedy does not change whether something matches.
+    // Lazy or greedy does not change whether a pattern matches.
     if (!this.#take('?') && this.#sees('+')) this.#fail('possessive quantifiers are not supported');
     if (this.#quantifier()) this.#fail('one quantifier follows another');
     return { kind: 'repeat', of: node, ...range };
@@ -140,7 +138,7 @@ class Parser {
     if (this.#take('?')) return { min: 0, max: 1 };
     if (!this.#sees('{')) return undefined;
     const counts = /^\{(\d{0,9})(,?)(\d{0,9})\}/.exec(this.#source.slice(this.#at, this.#at + 24));
-    // As in Python, braces that hold no counts stand for themselves.
+    // As in Python, braces that hold no counts are literal.
     if (!counts || counts[0] === '{}') return undefined;
     this.#at += counts[0].length;
     const min = Number(counts[1]);
@@ -179,7 +177,7 @@ class Parser {
   #class(): PatternNode {
     const negated = this.#take('^');
     const members: ((char: string) => boolean)[] = [];
-    // A "]" in the first place stands for itself.
+    // A leading "]" is literal.
     for (let first = true; first || !this.#sees(']'); first = false) {
       const from = this.#classMember();
       if (this.#sees('-') && this.#source[this.#at + 1] !== ']') {

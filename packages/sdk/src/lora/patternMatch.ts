@@ -1,9 +1,6 @@
 /**
- * @file Matches a parsed pattern in bounded time.
- *
- * Instead of trying one way after another and going back, every part of the pattern maps the set of positions where it may
- * start to the set of all positions where it can end. `(a+)+b` costs no more than `a+b`, all places where a name may begin
- * are tried at once, and what is still large is cut off by a count of steps.
+ * @file Matches a parsed pattern in bounded time, without backtracking: each part of it maps a set of start positions
+ *   to the set of end positions. `(a+)+b` costs no more than `a+b`, and a step limit bounds the rest.
  */
 
 import { quote } from '../adapter/formats/foreignJson.ts';
@@ -12,44 +9,40 @@ import { type PatternNode, isWord, parsePattern } from './pattern.ts';
 
 /** A pattern ready to be matched against many names. */
 export interface Pattern {
-  /** The pattern as it was given. */
+  /** The source pattern. */
   readonly source: string;
-  /** Whether the whole text matches, as Python's `re.fullmatch`. */
+  /** Python's `re.fullmatch`. */
   fullMatch(text: string): boolean;
-  /** Whether a dot-bounded ending matches, as PEFT's `re.match(r"(.*\.)?(PATTERN)$", text)`. */
+  /** PEFT's `re.match(r"(.*\.)?(PATTERN)$", text)`. */
   endMatch(text: string): boolean;
-  /** Whether dot-bounded parts in the middle match, as PEFT's `re.match(r"(^|.*\.)PATTERN($|\..*)", text)`. */
+  /** PEFT's `re.match(r"(^|.*\.)PATTERN($|\..*)", text)`. */
   partMatch(text: string): boolean;
-  /** Where a match that begins at `start` can end, in ascending order; empty when there is none. */
+  /** Ends of matches that start at `start`, ascending. */
   ends(text: string, start: number): readonly number[];
 }
 
-/** Steps that one match may take: some milliseconds. Honest patterns take hundreds or thousands. */
+/** Step limit of one match: some milliseconds. Honest patterns take hundreds or thousands. */
 const MAX_STEPS = 1_000_000;
 
 /**
- * Steps that all patterns of a setting may take together, over all modules of a model: about a second. Ranks for each of
- * a thousand modules by its full path take a fifth of it.
+ * Step limit of a setting's patterns over all modules: about a second, five times ranks for each of a thousand modules.
  */
 const MAX_TOTAL_STEPS = 20_000_000;
 
-/** Steps that reading a character of a pattern costs. */
+/** Steps charged per pattern character for parsing. */
 const STEPS_PER_CHARACTER = 50;
 
-/** Counts the work that patterns do together: an adapter may bring many of them, each of them at its own limit. */
+/** A step budget shared by patterns: an adapter may bring many, each at its own limit. */
 export class PatternWork {
   #left: number;
 
-  /** So many steps, for all patterns together. */
+  /** A budget of so many steps. */
   constructor(steps: number = MAX_TOTAL_STEPS) {
     this.#left = steps;
   }
 
   /**
-   * Takes steps from what is left.
-   *
-   * @param where what the patterns are, for the error, such as `rankPattern`
-   * @throws OnnxLoraError `CONFIG_INVALID` when all steps are spent, now or before
+   * Spends steps. @throws OnnxLoraError `CONFIG_INVALID` if the budget of `where`, such as `rankPattern`, is exhausted
    */
   spend(steps: number, where: string): void {
     this.#left -= steps;
@@ -62,11 +55,11 @@ export class PatternWork {
 }
 
 /**
- * Prepares a Python pattern.
+ * Compiles a Python pattern.
  *
- * @param where what the pattern is, for errors, such as `targetModules`.
- * @param work shared by patterns whose work is bounded together; by default the pattern has one of its own, for all texts.
- * @throws OnnxLoraError `CONFIG_INVALID` when the pattern is not valid, not supported, or too long.
+ * @param where name of the pattern in errors, such as `targetModules`
+ * @param work budget shared with other patterns; by default the pattern's own
+ * @throws OnnxLoraError `CONFIG_INVALID` for an invalid, unsupported or too long pattern
  */
 export function compilePattern(source: string, where: string, work: PatternWork = new PatternWork()): Pattern {
   work.spend(source.length * STEPS_PER_CHARACTER, where);
@@ -90,7 +83,7 @@ export function compilePattern(source: string, where: string, work: PatternWork 
   };
 }
 
-/** The beginning of the text and the positions after each dot. */
+/** The start of the text and the positions after each dot. */
 function partStarts(text: string): number[] {
   const starts = [0];
   for (let dot = text.indexOf('.'); dot >= 0; dot = text.indexOf('.', dot + 1)) starts.push(dot + 1);
@@ -101,7 +94,7 @@ function isPartStart(text: string, at: number): boolean {
   return at === 0 || (at > 0 && text[at - 1] === '.');
 }
 
-/** What most patterns of tables are: a name, so that a match has one length and needs no search. */
+/** The common case, a plain name: matches have a fixed length and need no search. */
 interface FixedSequence {
   readonly sets: readonly ((char: string) => boolean)[];
   /** Whether it begins with "^", and ends with "$". */
@@ -122,7 +115,7 @@ function fits({ sets, anchors: [atStart, atEnd] }: FixedSequence, text: string, 
   return sets.every((has, i) => has(text[start + i]!));
 }
 
-/** A set of positions of a text: not 0 where one is in the set. The last is the text's end. */
+/** A set of text positions, including the end: nonzero for members. */
 type Positions = Uint8Array;
 
 class Match {
@@ -130,7 +123,7 @@ class Match {
   readonly #source: string;
   readonly #where: string;
   readonly #work: PatternWork;
-  /** What a look-ahead has found at each position: 1 for no, 2 for yes. */
+  /** Cached look-ahead results per position: 1 for no, 2 for yes. */
   readonly #seen = new Map<PatternNode, Uint8Array>();
   #steps = 0;
 
@@ -141,7 +134,7 @@ class Match {
     this.#work = work;
   }
 
-  /** All ends of matches from any of these positions, ascending. */
+  /** All ends of matches from these starts, ascending. */
   ends(root: PatternNode, starts: readonly number[]): readonly number[] {
     const from = this.#none();
     for (const start of starts) from[start] = 1;
@@ -183,7 +176,7 @@ class Match {
       }
       case 'look': {
         if (node.ahead) return this.#only(starts, (at) => this.#isAhead(node.of, at) === node.wanted);
-        // Matches go forward only: what ends here began here or before.
+        // Matches go forward only: what ends here began here or earlier.
         const ends = this.#from(node.of, this.#none().fill(1));
         return this.#only(starts, (at) => (ends[at] === 1) === node.wanted);
       }
@@ -196,7 +189,7 @@ class Match {
     let reached = starts;
     for (let i = 0; i < min && !isEmpty(reached); i++) {
       const next = this.#from(part, reached);
-      // The same positions again: further rounds change nothing.
+      // A fixed point: further rounds change nothing.
       if (next.every((is, at) => is === reached[at])) break;
       reached = next;
     }
@@ -233,7 +226,7 @@ class Match {
     return positions.map((is, at) => (is && holds(at) ? 1 : 0));
   }
 
-  /** Counts one look at all positions. */
+  /** Charges one pass over all positions. */
   #spend(): void {
     const steps = this.#text.length + 1;
     this.#work.spend(steps, this.#where);

@@ -1,44 +1,40 @@
-/** @file Lets one product serve a whole batch with one adapter, or each row with its own. */
+/** @file Shapes linear inputs so that a batch can use one adapter, or one per row. */
 
 import type { GraphBuilder, Value } from '../graph/builder.ts';
 import type { Site } from '../match/sites.ts';
 
-/** A size that the runtime finds: as many as there are numbers left. */
+/** A dimension that Reshape infers. */
 const OPEN = -1;
 const LAST = 2 ** 31 - 1;
 
-/** A linear layer as {@link RowFold} sees it, its features last. */
+/** Sizes of a linear layer, features last, for {@link RowFold}. */
 export interface Fold extends Pick<Site, 'weightShape'> {
-  /** The axis on which values have the rows of the batch; none where all rows must be adapted alike. */
+  /** Batch axis; undefined if all rows must use one adapter. */
   readonly rowAxis: number | undefined;
-  /** Whether adapters bring any number of outputs. */
+  /** Whether adapters may bring any number of outputs. */
   readonly isOpen?: boolean;
 }
 
 /**
- * Brings a layer's input into the form `[batch, positions, in]`. There `MatMul` with A `[in, r]` adapts all rows alike,
- * and with A `[batch, in, r]` each row by its own adapter: the same node does both, by the rank of what is fed. Where all are
- * adapted alike, one row of all positions does as well: a model may have several batches, such as one of texts and one of
- * images, and each as many rows as it likes.
+ * Reshapes a layer's input to `[batch, positions, in]`. There, `MatMul` with A `[in, r]` uses one adapter for all rows,
+ * and with A `[batch, in, r]` one per row. With one adapter, the batch size is 1: a model may have several batches of
+ * different sizes, such as texts and images.
  */
 export class RowFold {
   readonly #g: GraphBuilder;
   readonly #batchInput: Value;
-  /** What has the rows as its first dimension; without a dimension, it stands for one row. */
+  /** Its first dimension counts the rows; a scalar stands for one row. */
   readonly #counting: () => Value;
   #batch: Value | undefined;
 
-  /**
-   * @param batchInput the graph input whose first dimension counts the rows of the batch
-   * @param counting what picks an adapter for each row, or one for all; the batch's input where rows have numbers of their own
-   */
+  /** @param counting picks an adapter per row, or one for all; the batch input if rows have their own numbers */
   constructor(g: GraphBuilder, batchInput: Value, counting: () => Value = () => batchInput) {
     this.#g = g;
     this.#batchInput = batchInput;
     this.#counting = counting;
   }
 
-  /** `product` of the folded x `[batch, positions, in]` → `[batch, positions, out]`, back in the layer's own shape. */
+  /** `product` of the folded x `[batch, positions, in]` → `[batch, positions, out]`, in the layer's own shape again. */
   apply(x: Value, fold: Fold, product: (rows: Value) => Value): Value {
     const { rowAxis } = fold;
     if (rowAxis === undefined) return product(x);
@@ -60,17 +56,17 @@ export class RowFold {
     return g.Reshape(product(folded), g.Concat([leading, g.ints([isOpen ? OPEN : out!])], 0));
   }
 
-  /** `value · factor` where the factor is `[out]` for all rows, or `[batch, 1, out]`. */
+  /** `value · factor`, with a factor `[out]` for all rows, or `[batch, 1, out]`. */
   scale(value: Value, factor: Value, fold: Fold): Value {
     return this.apply(value, onOutputs(fold), (rows) => this.#g.Mul(rows, factor));
   }
 
-  /** `value + term` where the term is `[out]` for all rows, or `[batch, 1, out]`. */
+  /** `value + term`, with a term `[out]` for all rows, or `[batch, 1, out]`. */
   add(value: Value, term: Value, fold: Fold): Value {
     return this.apply(value, onOutputs(fold), (rows) => this.#g.Add(rows, term));
   }
 
-  /** The rows that there are; of what picks one adapter for all the shape is empty. */
+  /** The number of rows; 1 for a scalar that picks one adapter for all. */
   #batchSize(): Value {
     const g = this.#g;
     this.#batch ??= g.Slice(g.Concat([g.Shape(this.#counting()), g.ints([1])], 0), [0], [1], [0]);

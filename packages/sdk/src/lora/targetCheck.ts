@@ -1,4 +1,4 @@
-/** @file Finds the entries of a config that have no effect, and says what the person may have meant. */
+/** @file Finds config entries without effect and suggests what was meant. */
 
 import { quote } from '../adapter/formats/foreignJson.ts';
 import { OnnxLoraError, didYouMean } from '../errors.ts';
@@ -11,7 +11,7 @@ interface Named {
   readonly partOf?: string;
 }
 
-/** Checks one config against one model, after its modules have been selected. */
+/** Checks a config against a model after module selection. */
 export class TargetCheck {
   readonly #modules: readonly Named[];
   readonly #adaptable: readonly Named[];
@@ -25,9 +25,7 @@ export class TargetCheck {
     this.#where = model === undefined ? '' : ` in "${model}"`;
   }
 
-  /**
-   * @throws OnnxLoraError `TARGET_NOT_FOUND` for the first kind of entry that matches nothing.
-   */
+  /** @throws OnnxLoraError `TARGET_NOT_FOUND` for the first kind of entry that matches nothing */
   check(
     selected: { readonly targets: readonly string[]; readonly modulesToSave: readonly string[] },
     isAllLinear: boolean,
@@ -59,7 +57,7 @@ export class TargetCheck {
     if (typeof names === 'string') {
       const rule = nameRule(names, field);
       if (modules.some(({ path }) => rule.matches(path))) return;
-      // The commonest slip: a name where a pattern for whole paths is meant.
+      // The most common mistake: a name instead of a pattern for full paths.
       const isName = this.#existing().has(names)
         ? ` A single string is a pattern for full paths; for module names pass a list: ["${names}"].`
         : '';
@@ -72,7 +70,7 @@ export class TargetCheck {
     );
   }
 
-  /** An entry for nothing but parts of layers that are adapted as a whole: a weight has one adapter. */
+  /** Rejects an entry that only names parts of layers adapted as a whole: a weight has one adapter. */
   #checkOwners(names: string | readonly string[]): void {
     if (typeof names === 'string') return;
     const rule = nameRule(names, 'targetModules');
@@ -125,7 +123,7 @@ export class TargetCheck {
     }
   }
 
-  /** A weight cannot be adapted by its module's name and by its own. */
+  /** Rejects a weight that is adapted by its module's name and by its own. */
   #checkParameters(targets: readonly string[]): void {
     const partOf = new Map(this.#modules.map((each) => [each.path, each.partOf]));
     const twice = (this.#config.targetParameters ?? []).find((name) =>
@@ -186,7 +184,7 @@ export class TargetCheck {
   }
 }
 
-/** The path, and every module around it. */
+/** The path and those of all enclosing modules. */
 function beginnings(path: string): string[] {
   const parts = path.split('.');
   return parts.map((_, i) => parts.slice(0, i + 1).join('.'));

@@ -1,9 +1,9 @@
-/** @file PEFT's rules for which module a target names, one function per rule. */
+/** @file PEFT's rules for selecting modules by name, one function per rule. */
 
 import { OnnxLoraError } from '../errors.ts';
 import { type Pattern, PatternWork, compilePattern } from './patternMatch.ts';
 
-/** The fields of a config that choose modules, with PEFT's meaning; absent and `null` are PEFT's None. */
+/** The config fields that select modules, with PEFT's meaning; `undefined` and `null` are PEFT's None. */
 export interface TargetConfig {
   readonly targetModules?: string | readonly string[] | null | undefined;
   readonly excludeModules?: string | readonly string[] | null | undefined;
@@ -13,23 +13,21 @@ export interface TargetConfig {
   readonly rankPattern?: Readonly<Record<string, number>> | null | undefined;
   readonly alphaPattern?: Readonly<Record<string, number>> | null | undefined;
   readonly taskType?: string | null | undefined;
-  /** Full names of parameters that are adapted beside the modules: patterns for rank and alpha may mean them. */
+  /** Full names of parameters adapted besides modules; rank and alpha patterns may match them. */
   readonly targetParameters?: readonly string[] | null | undefined;
 }
 
-/** A test of module paths: a pattern for the whole path, or a list of names. */
+/** Matches module paths by a full-path pattern or a list of names. */
 export interface NameRule {
-  /** Whether the path is meant. */
+  /** Whether the path is selected. */
   matches(path: string): boolean;
-  /** Whether a list holds the path itself, and not just its end. */
+  /** Whether a list contains the full path, not just its end. */
   matchesExactly(path: string): boolean;
 }
 
 /**
- * A string is a pattern that must match the whole path. An entry of a list must be the path, or its end after a dot:
- * "q_proj" means "a.q_proj", "proj" does not.
- *
- * @param work shared by the patterns of a config
+ * A string is a pattern for the whole path. A list entry must be the path, or its end after a dot: "q_proj" matches
+ * "a.q_proj", "proj" does not.
  */
 export function nameRule(
   names: string | readonly string[],
@@ -44,7 +42,7 @@ export function nameRule(
   const lengths = new Set(names.map(({ length }) => length));
   const matches = (path: string): boolean => {
     for (let at = 0; ; at = path.indexOf('.', at) + 1) {
-      // Most ends have no name's length, and are not cut out.
+      // Most ends have no name's length and are not sliced.
       if (lengths.has(path.length - at) && set.has(path.slice(at))) return true;
       if (!path.includes('.', at)) return false;
     }
@@ -52,25 +50,21 @@ export function nameRule(
   return { matches, matchesExactly: (path) => set.has(path) };
 }
 
-/** The path, and what follows each of its dots. */
+/** The path, and its part after each dot. */
 export function endings(path: string): string[] {
   const parts = path.split('.');
   return parts.map((_, i) => parts.slice(i).join('.'));
 }
 
-/** Tests whether a module is trained in full, or must not be adapted because it may be. */
+/** Whether a module is trained in full, or barred as a target because it may be. */
 export interface SavedRule {
-  /** Whether the module, or a module around it, is wrapped as a whole. PEFT asks for no dot before the name. */
+  /** Whether the module or an enclosing one is wrapped. PEFT requires no dot before the name. */
   wraps(path: string): boolean;
-  /** Whether an adapter would touch such a module. */
+  /** Whether the module cannot be a target. */
   forbids(path: string): boolean;
 }
 
-/**
- * PEFT's two rules for `modules_to_save`: which modules are wrapped, and which are barred from being targets.
- *
- * @param work shared by the patterns of a config
- */
+/** PEFT's two rules for `modules_to_save`: modules to wrap, and modules barred as targets. */
 export function savedRule(names: readonly string[], work: PatternWork = new PatternWork()): SavedRule {
   const patterns = names.map((name) => compilePattern(name, 'modulesToSave', work));
   const wraps = (path: string): boolean => {
@@ -84,22 +78,21 @@ export function savedRule(names: readonly string[], work: PatternWork = new Patt
   return { wraps, forbids: (path) => wraps(path) || patterns.some((pattern) => pattern.partMatch(path)) };
 }
 
-/** Finds the number of the layer that a module lies in. */
+/** Finds the layer number of a module. */
 export interface LayerRule {
-  /** The layer numbers that are wanted; undefined when all are. */
+  /** The requested layer numbers; undefined for all. */
   readonly wanted: ReadonlySet<number> | undefined;
   /** The number in a path, by the first pattern that finds one. */
   numberIn(path: string): number | undefined;
-  /** The number in a path by the pattern at this position of `layersPattern`. */
+  /** The number in a path by the pattern at this index of `layersPattern`. */
   numberBy(pattern: number, path: string): number | undefined;
 }
 
 /**
- * PEFT's rule for `layers_to_transform`: the first number that follows a part of the path matching `layers_pattern`,
- * or any part, provided that something stands before that part and after the number.
+ * PEFT's rule for `layers_to_transform`: the first number after a path component that matches `layers_pattern`, or
+ * after any, with other components before and after.
  *
- * @param work shared by the patterns of a config
- * @throws OnnxLoraError `CONFIG_INVALID` for combinations that PEFT refuses.
+ * @throws OnnxLoraError `CONFIG_INVALID` for combinations that PEFT refuses
  */
 export function layerRule(config: TargetConfig, work: PatternWork = new PatternWork()): LayerRule {
   const { layersToTransform, layersPattern, targetModules } = config;
@@ -145,12 +138,12 @@ function layerNumber(pattern: Pattern, path: string): number | undefined {
   return undefined;
 }
 
-/** PEFT's word for all linear modules; upper and lower case are the same. */
+/** PEFT's word for all linear modules, case-insensitive. */
 export const ALL_LINEAR = 'all-linear';
 
 /**
- * The names that stand for `all-linear`: every linear module but the output layer, those joined of others whole. Where that is unknown, a sequence
- * classifier's head is left out: `score`, else `classifier`.
+ * Modules selected by `all-linear`: every linear one except the output layer, joined projections as a whole. If that
+ * layer is unknown, a sequence classifier's head is left out: `score`, else `classifier`.
  */
 export function allLinear(
   modules: readonly { readonly path: string; readonly kind: string; readonly partOf?: string }[],

@@ -1,4 +1,4 @@
-/** @file Chooses the modules that a config names, as PEFT does, and says what PEFT keeps silent about. */
+/** @file Selects a config's modules as PEFT does, and reports entries that PEFT silently ignores. */
 
 import { PatternWork } from './patternMatch.ts';
 import { TargetCheck } from './targetCheck.ts';
@@ -16,39 +16,38 @@ import {
 
 export type { TargetConfig } from './targetRules.ts';
 
-/** A module of a model: torch's path, and what it is. */
+/** A module of a model: torch's path and kind. */
 export interface NamedModule {
   readonly path: string;
-  /** Linear layers, convolutions, transposed ones and embeddings can be adapted; any other kind can only be saved whole. */
+  /** Linear layers, convolutions, transposed ones and embeddings can be adapted; other kinds only saved whole. */
   readonly kind: string;
-  /** Of queries, keys or values that are one layer with others: the path of that layer. */
+  /** Path of the joined layer that contains this projection. */
   readonly partOf?: string;
-  /** Which of an attention's projections it is, where its name is but what such are usually called. */
+  /** Attention projection, if the name was guessed from usual ones. */
   readonly projection?: Projection;
 }
 
-/** The modules that a config chooses, as paths in the order in which they were given. */
+/** The modules selected by a config, as paths in the given order. */
 export interface SelectedModules {
-  /** Modules that get a low-rank adapter. */
+  /** Modules that get an adapter. */
   readonly targets: string[];
-  /** Modules that are trained in full: those that `modulesToSave` names, and those inside them. */
+  /** Modules trained in full: those matching `modulesToSave`, and their submodules. */
   readonly modulesToSave: string[];
 }
 
-/** How {@link selectModules} chooses. */
+/** Options of {@link selectModules}. */
 export interface SelectOptions {
   /**
-   * Whether an entry that has no effect is an error, as it should be when a person wrote it. PEFT accepts it, so a
-   * loaded adapter may hold some. Default true.
+   * Whether an entry without effect is an error; true by default. PEFT accepts it, so loaded adapters may have some.
    */
   readonly strict?: boolean;
-  /** Path of the layer that makes a language model's logits; `all-linear` leaves it out. */
+  /** Path of a language model's output layer, which `all-linear` leaves out. */
   readonly outputEmbedding?: string | undefined;
-  /** How errors call the model. */
+  /** Name of the model in errors. */
   readonly model?: string;
 }
 
-/** What of the targets may mean parts of joined layers: what no layer is called. */
+/** The entries that match no whole layer, and so may mean parts of joined layers. */
 function forParts(
   names: string | readonly string[],
   modules: readonly NamedModule[],
@@ -61,7 +60,7 @@ function forParts(
   return names.filter((name) => !existing.has(name));
 }
 
-/** A list with the model's own names for projections that it calls otherwise; what names a module stays. */
+/** Replaces usual projection names with the model's own; entries that match a module stay. */
 function ownNames<Names extends TargetConfig['targetModules']>(modules: readonly NamedModule[], names: Names) {
   const projections = modules.filter(({ projection }) => projection !== undefined);
   if (typeof names === 'string' || !names || projections.length === 0) return names;
@@ -89,18 +88,15 @@ const adaptable: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Applies PEFT's target rules: first what is excluded, then what `modulesToSave` bars, then `targetModules`, limited
- * by `layersToTransform` unless an entry is a module's full path.
- *
- * Parts of joined layers are reached by entries that match no layer, so that what means layers in PEFT means them here; the
- * part of a layer that is adapted itself is left out. A list finds projections whose names are guessed under any of the names
- * that such have.
+ * Applies PEFT's target rules: exclusions, then modules barred by `modulesToSave`, then `targetModules`, limited by
+ * `layersToTransform` unless an entry is a module's full path. Entries that match no layer may select parts of joined
+ * layers that are not adapted as a whole. In a list, projections with guessed names match all their usual names.
  *
  * @example
  * selectModules(model.modules(), { targetModules: ['query', 'value'] }).targets
  *
- * @throws OnnxLoraError `TARGET_NOT_FOUND` (strict) when an entry matches nothing, or nothing is left to train;
- * `CONFIG_INVALID` for an unusable pattern and for combinations that PEFT refuses.
+ * @throws OnnxLoraError `TARGET_NOT_FOUND` (strict) if an entry matches nothing or nothing is left to train;
+ *   `CONFIG_INVALID` for an unusable pattern and for combinations that PEFT refuses
  */
 export function selectModules(
   modules: readonly NamedModule[],

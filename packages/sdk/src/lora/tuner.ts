@@ -1,51 +1,50 @@
-/** @file What a tuner of PEFT other than LoRA is: its tensors of a layer, and what the layer computes with them. */
+/** @file The `Tuner` contract of PEFT methods other than LoRA: tensors per layer, and the layer's mathematics. */
 
 import type { GraphBuilder, Value } from '../graph/builder.ts';
 import type { SiteKind } from '../match/sites.ts';
 import type { Random } from '../runtime/random.ts';
 import type { Tensor } from '../runtime/tensor.ts';
 
-/** A layer, as a {@link Tuner} is told of it. */
+/** A layer as passed to a {@link Tuner}. */
 export interface TunedLayer {
-  /** torch's path of the module, as the adapter's config names it. */
+  /** torch's module path, as in the adapter's config. */
   readonly path: string;
-  /** What kind of layer it is: one of {@link Tuner.kinds}. */
+  /** Kind of layer, one of {@link Tuner.kinds}. */
   readonly kind: SiteKind;
-  /** How many features it reads: of a convolution its channels, of an embedding how many ids it knows. */
+  /** Input features: channels of a convolution, vocabulary size of an embedding. */
   readonly in: number;
-  /** How many features it yields. */
+  /** Output features. */
   readonly out: number;
-  /** Its weight as torch has it: `[out, in]`, `[out, in / groups, ...kernel]`, of an embedding `[ids, out]`. */
+  /** torch's weight shape: `[out, in]`, `[out, in / groups, ...kernel]`, of an embedding `[ids, out]`. */
   readonly weightShape: readonly number[];
   /** Whether it has a bias. */
   readonly bias: boolean;
-  /** The base's weight, flat, as torch lays it out: for what is derived from it. Read anew at every call. */
+  /** The base weight, flat, in torch's layout. Each call reads it again. */
   readonly weight: () => Float32Array;
-  /** The base's bias, `[out]`, where it has one. Read anew at every call. */
+  /** The base bias `[out]`, if any. Each call reads it again. */
   readonly ownBias: () => Float32Array | undefined;
 }
 
-/** A tuner's own keys of `adapter_config.json` and their values, as JSON has them. */
+/** A tuner's own keys of `adapter_config.json`, as JSON values. */
 export type TunerSettings = Readonly<Record<string, unknown>>;
 
 /**
- * What a tensor is for. `trained`: moved by the optimizer. `frozen`: drawn once, in the file, without a gradient. `seeded`: made
- * from a key of the config whenever it is needed. `state`: without a gradient, changed between steps by {@link TrainingHooks}
- * (masks, ranks, averages), in checkpoints.
+ * Purpose of a tensor. `trained`: updated by the optimizer. `frozen`: drawn once and saved. `seeded`: recomputed from a
+ * config key. `state`: changed between steps by {@link TrainingHooks} (masks, ranks, averages), in checkpoints.
  */
 export type TunedRole = 'trained' | 'frozen' | 'seeded' | 'state';
 
 /** One tensor of a tuner for a layer, in PEFT's layout. */
 export interface TunedTensor {
-  /** Its shape in PEFT's file. */
+  /** Shape in PEFT's file. */
   readonly dims: readonly number[];
-  /** What it is for; `trained` without. */
+  /** Purpose; `trained` by default. */
   readonly role?: TunedRole;
   /**
-   * Who has the same numbers: the layer alone (`site`, the default), all adapted layers with a tensor of this name and shape
-   * (`shape`), those that name the same group, or all adapted layers (`adapter`). One that is shared is called
-   * `base_model.NAME` in PEFT's file, of a group `base_model.NAME.GROUP`. Where PEFT has it of each layer, that is read, and with
-   * `inEach` written: in place of the group's name, or without a group beside that of all layers.
+   * Scope of sharing: the layer alone (`site`, the default), all adapted layers with a tensor of this name and shape
+   * (`shape`), those with the same group, or all adapted layers (`adapter`). A shared tensor is `base_model.NAME` in
+   * PEFT's file, with a group `base_model.NAME.GROUP`. A copy per layer is read too; `inEach` writes it, instead of the
+   * group's tensor, or in addition to the one of all layers.
    */
   readonly share?:
     | 'site'
@@ -54,119 +53,112 @@ export interface TunedTensor {
     | { readonly group: string; readonly inEach?: true }
     | { readonly group?: undefined; readonly inEach: true };
   /**
-   * Of places in something else: which integers a file has of them, and that each is at least 0 and less than `below`, of which each slice of the first dimension may have its own. They
-   * are not trained. Without, a tensor is float32.
+   * Indices, which are not trained: their type in files and exclusive upper bound, optionally per slice of the first
+   * dimension. By default a tensor is float32.
    */
   readonly integers?: { readonly type: 'int32' | 'int64'; readonly below: number | readonly number[] };
-  /** Whether it is in the adapter's file: what is trained or frozen is, what is seeded or a state is not, unless this says so. */
+  /** Whether files include it; by default only `trained` and `frozen` tensors. */
   readonly saved?: boolean;
   /**
-   * The values that training begins with, flat. What is seeded, and what is not in a file, begins so wherever it is needed:
-   * then nothing may be drawn from `random`.
+   * Initial values, flat. A tensor that is `seeded` or not saved is recomputed on demand and must not draw from
+   * `random`.
    *
-   * @param numbersOf the numbers that a tensor of the layer has which stands before this one in {@link TensorsOfTuning.tensors}
+   * @param numbersOf values of a tensor that precedes this one in {@link TensorsOfTuning.tensors}
    */
   readonly first: (random: Random, numbersOf: (name: string) => TensorNumbers) => TensorNumbers;
-  /** Values that leave the layer as it is, for runs without the adapter, flat. */
+  /** Values that make the layer equal the base, flat; used in runs without the adapter. */
   readonly idle: () => TensorNumbers;
-  /** Whether the gradient is another than the loss's on purpose, such as a projection: `checkTuner` holds it to nothing. */
+  /** Whether the gradient deliberately differs from the loss's, as by a projection; `checkTuner` then skips it. */
   readonly ownGradient?: boolean;
 }
 
-/** Numbers of a tensor, of its own type: float32 but for {@link TunedTensor.integers}. */
+/** Values of a tensor: float32, or its {@link TunedTensor.integers} type. */
 export type TensorNumbers = Float32Array | Int32Array | BigInt64Array;
 
-/** The layer inside a graph. */
+/** A layer while its graph is built. */
 export interface LayerInGraph {
-  /** What it reads as float32: `[..., in]`, of a convolution `[batch, in, ...]`. */
+  /** Its input as float32: `[..., in]`, of a convolution `[batch, in, ...]`. */
   readonly x: Value;
-  /** x without what a step of training leaves out by {@link TensorsOfTuning.dropout}, and what stays so much larger; x itself elsewhere. */
+  /** x after {@link TensorsOfTuning.dropout}; x itself outside training. */
   readonly dropped: () => Value;
-  /** The base's layer, bias included: `[..., out]` or `[batch, out, ...]`. May be called with another input than x. */
+  /** The base layer with its bias: `[..., out]` or `[batch, out, ...]`. May be called with another input than x. */
   readonly forward: (x: Value) => Value;
-  /** The base's weight, as {@link TunedLayer.weightShape} has it, as float32. */
+  /** The base weight as float32, shaped as {@link TunedLayer.weightShape}. */
   readonly weight: () => Value;
   /**
-   * What a linear layer of the model reads where no adapter acts, as float32: the base is computed up to there once more, so
-   * that a run costs twice as much. Of the last linear layer without a path.
+   * Input of a linear layer without adapters, as float32; of the last one without a path. Recomputing the base up to
+   * there doubles the cost of a run.
    *
-   * @throws OnnxLoraError `TARGET_NOT_FOUND` where there is no such layer; `MODEL_UNSUPPORTED` for a base with branches or loops before it
+   * @throws OnnxLoraError `TARGET_NOT_FOUND` for an unknown layer; `MODEL_UNSUPPORTED` for branches or loops before it
    */
   readonly inputOfBase: (path?: string) => Value;
   /**
-   * What the layer reads, as float32, where layers before it that the tuner adapts as well yield these values, by their paths, in
-   * place of theirs: what lies between is computed once more.
+   * The layer's input, as float32, with other outputs of earlier layers adapted by the same tuner, by path. Recomputes
+   * the nodes in between.
    *
-   * @throws OnnxLoraError `MODEL_UNSUPPORTED` where it does not follow from them, and where another adapted layer, a branch or
-   *   a loop lies between
+   * @throws OnnxLoraError `MODEL_UNSUPPORTED` for unrelated layers, or an adapted layer, a branch or a loop in between
    */
   readonly inputGiven: (outputs: Readonly<Record<string, Value>>) => Value;
   /**
-   * Numbers that the examples of a batch bring, such as the task of each: an int64 input `[batch]` of the model by its name,
-   * which `model.withRowInputs` adds.
+   * Per-example numbers, such as task ids: an int64 model input `[batch]` added by `model.withRowInputs`.
    *
-   * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without it
+   * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without this input
    */
   readonly rowInput: (name: string) => Value;
   /**
-   * What `product` makes of a linear layer's input as `[batch, positions, in]`, in the shape of what the layer yields: for what
-   * differs between the examples of a batch.
+   * Applies a change that differs between examples to a linear layer's input `[batch, positions, in]`.
    *
-   * @param product gives `[batch, positions, out]`
-   * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a layer that reads what has no rows
+   * @param product returns `[batch, positions, out]`
+   * @throws OnnxLoraError `MODEL_UNSUPPORTED` for an input without a batch dimension
    */
   readonly byRow: (product: (x: Value) => Value) => Value;
-  /** In training, adds the float32 scalar that is emitted to the task's loss; else nothing is emitted. */
+  /** Adds the emitted float32 scalar to the loss, in training only. */
   readonly addLoss: (emit: () => Value) => void;
-  /** Whether the graph is one for training, where gradients are asked for. */
+  /** Whether the graph is for training. */
   readonly training: boolean;
 }
 
-/** Tensors, or what stands for them, by the names of {@link Tuning.tensors}. */
+/** Values by the names of {@link Tuning.tensors}. */
 export type ByTensor<T> = Readonly<Record<string, T>>;
 
 /**
- * What a tuner makes of one layer. Its mathematics is written once, with operators: the gradient follows from them, and
- * merging computes the very same on the weight, in double precision.
+ * A tuner's change of one layer, written once with operators: gradients follow, and merging computes it on the weight
+ * in double precision.
  */
 export type Tuning = TensorsOfTuning & (ChangeByFactors | ChangeOfWeight | ChangeOfLayer);
 
 /** The tensors of a tuning. */
 export interface TensorsOfTuning {
-  /** Its tensors, by the word that follows the module's path in PEFT's file: `ia3_l`. */
+  /** Tensors by the last part of their name in PEFT's file: `ia3_l`. */
   readonly tensors: ByTensor<TunedTensor>;
   /**
-   * Tensors in which, taken together, the layer's output is linear, counted from their idle values, while the others are the
-   * same. By these, adapters can be blended that have the others in common; a blend of one adapter and the base always can.
+   * Tensors in which, jointly, the output is linear, measured from their idle values. Adapters whose other tensors are
+   * equal can be blended; blending with the base is always possible.
    */
   readonly linearIn?: readonly string[];
-  /** In training: the share of the layer's input, drawn anew for each step, that the change does not see. 0 without. */
+  /** Dropout on the input of the change; 0 by default. */
   readonly dropout?: number;
-  /** Factors whose product B·A is the change of the weight, exactly, where there are such. */
+  /** LoRA factors whose product B·A is exactly the change of the weight. */
   readonly toLora?: (tensors: ByTensor<Tensor>) => LoraFactors;
 }
 
-/** What LoRA has of a layer. */
+/** LoRA's factors of a layer. */
 export interface LoraFactors {
   /** `[r, in]`, of a convolution `[r, in · kernel]`. */
   readonly A: Tensor;
-  /** `[out, r]`, with all scaling in it. */
+  /** `[out, r]`, including all scaling. */
   readonly B: Tensor;
 }
 
-/**
- * A tuning that adds a product B·A to the weight: it is plain LoRA exactly, and computed as that. Convolutions with groups
- * cannot have one.
- */
+/** A tuning that adds a product B·A to the weight, computed as plain LoRA. Not for grouped convolutions. */
 export interface ChangeByFactors {
-  /** Emits A `[r, in]`, of a convolution `[r, in · kernel]`, and B `[out, r]`, with all scaling in them. */
+  /** Emits A `[r, in]`, of a convolution `[r, in · kernel]`, and B `[out, r]`, including all scaling. */
   readonly factors: (g: GraphBuilder, tensors: ByTensor<Value>) => { readonly A: Value; readonly B: Value };
   /**
-   * In training alone: emits what is added to a linear layer's output beside the change, by numbers that are drawn anew for each
-   * step.
+   * In training, emits noise that is added to a linear layer's output.
    *
-   * @param x what the change sees of the layer's input
-   * @param normal normally distributed numbers of this shape, of mean 0 and variance 1
+   * @param x input of the change
+   * @param normal emits standard normal numbers of this shape, redrawn at every step
    */
   readonly sampled?: (
     g: GraphBuilder,
@@ -174,79 +166,69 @@ export interface ChangeByFactors {
     tensors: ByTensor<Value>,
     normal: (dims: readonly number[]) => Value,
   ) => Value;
-  /** Whether tensors depend on W: then it can be taken out of a merged weight by `unmerged` alone. */
+  /** Whether tensors depend on W. Unmerging then needs `unmerged`. */
   readonly readsWeight?: boolean;
-  /** W from W + ΔW, for a change that depends on W. */
+  /** Recovers W from W + ΔW, for a change that depends on W. */
   readonly unmerged?: Pick<ChangeOfLayer, 'weight'>;
 }
 
-/** A tuning that adds to the weight: forward, merging and taking out follow for every kind of layer. */
+/** A tuning that adds to the weight; forward and merging follow for every kind of layer. */
 export interface ChangeOfWeight {
-  /**
-   * Emits ΔW, in the shape of {@link TunedLayer.weightShape}: the layer computes with W + ΔW.
-   *
-   * @param weight emits the base's W, for a change that depends on it: then `readsWeight` must say so
-   */
+  /** Emits ΔW, shaped as {@link TunedLayer.weightShape}. `weight` emits W, and needs `readsWeight`. */
   readonly delta: (g: GraphBuilder, tensors: ByTensor<Value>, weight: () => Value) => Value;
-  /** Whether ΔW depends on W: then it can be taken out of a merged weight by `unmerged` alone. */
+  /** Whether ΔW depends on W. Unmerging then needs `unmerged`. */
   readonly readsWeight?: boolean;
-  /** W from W + ΔW, for a change that depends on W. */
+  /** Recovers W from W + ΔW, for a change that depends on W. */
   readonly unmerged?: Pick<ChangeOfLayer, 'weight'>;
 }
 
-/** A tuning that computes something else in place of the layer. */
+/** A tuning that replaces the layer's computation. */
 export interface ChangeOfLayer {
-  /** Emits what the layer yields in place of `forward(x)`. */
+  /** Emits the layer's output instead of `forward(x)`. */
   readonly apply: (g: GraphBuilder, layer: LayerInGraph, tensors: ByTensor<Value>) => Value;
-  /** What merging makes of the weight. Without, such an adapter cannot be merged. */
+  /** Emits the merged weight. Without it, such an adapter cannot be merged. */
   readonly weight?: (g: GraphBuilder, weight: Value, tensors: ByTensor<Value>) => Value;
-  /** What merging makes of the bias, `[out]`; without, it stays. Only asked where the layer has one. */
+  /** Emits the merged bias `[out]` of a layer with a bias; by default the bias stays. */
   readonly bias?: (g: GraphBuilder, bias: Value, tensors: ByTensor<Value>) => Value;
-  /** The opposites of these two, which take the adapter out of a merged model. Without, that cannot be done. */
+  /** Inverses of both, for unmerging. Without them, a merge cannot be undone. */
   readonly unmerged?: Pick<ChangeOfLayer, 'weight' | 'bias'>;
 }
 
-/** A way to adapt layers other than LoRA, by the name that `lora.tuner` and `--tuner` take. */
+/** A method other than LoRA, selected by name with `lora.tuner` or `--tuner`. */
 export interface Tuner {
-  /** What it is called: `ia3`. */
+  /** Name: `ia3`. */
   readonly name: string;
   /** `peft_type` in the adapter's config: `IA3`. */
   readonly peftType: string;
   /**
-   * Of a variant of LoRA, whose `peftType` is `LORA`: the key of the config that makes an adapter one, such as `kasa_config`.
-   * Where the key says but how an adapter is trained (`velora_config`, `monteclora_config`), it is plain LoRA everywhere else.
+   * Config key of a LoRA variant (`peftType` `LORA`), such as `kasa_config`. If it only affects training
+   * (`velora_config`, `monteclora_config`), the adapter is plain LoRA elsewhere.
    */
   readonly variant?: string;
-  /** Where the method is described: an address. */
+  /** Address of the paper. */
   readonly paper?: string;
   /** One line for `onnx-lora plugins`. */
   readonly description: string;
-  /**
-   * Its keys of `adapter_config.json` with PEFT's defaults, but for those that every tuner has (`target_modules`,
-   * `modules_to_save`, `task_type` …).
-   */
+  /** Its keys of `adapter_config.json` with PEFT's defaults, without those of every tuner (`target_modules` …). */
   readonly defaults: TunerSettings;
   /**
-   * Names of tensors that PEFT computes with, leaves out of its files and makes anew, by numbers that only its own libraries
-   * give. Files have them here, and one of PEFT's needs them added.
+   * Tensors missing in PEFT's files, since only its own libraries can recompute them. Our files have them, and PEFT's
+   * need them added.
    */
   readonly notInPeft?: readonly string[];
-  /** The kinds of layers that it can adapt; linear ones alone without. */
+  /** Kinds of layers it can adapt; `linear` by default. */
   readonly kinds?: readonly SiteKind[];
-  /** Why a layer cannot be adapted so, as the end of a sentence that begins with the layer; or nothing. */
+  /** Why a layer cannot be adapted, worded to follow the layer's name; undefined if it can. */
   refuses?(layer: TunedLayer, settings: TunerSettings): string | undefined;
-  /**
-   * The settings as they are saved, where `target_modules` lists the full paths of all layers: for a setting that names some
-   * of them. Without, they are saved as they were given.
-   */
+  /** The settings to save, given the full paths in `target_modules`; by default the settings as given. */
   saved?(settings: TunerSettings, targets: readonly string[]): TunerSettings;
   /**
-   * Its tensors and its mathematics for one layer.
+   * Tensors and mathematics of one layer.
    *
-   * @param layers all layers that are adapted, for tensors that they share
-   * @param saved of an adapter's file: the shapes of its tensors for this layer, by their names, where they say what settings do not
-   * @param read of an adapter's file: its tensor of this name for the layer, or for another one by its path
-   * @throws OnnxLoraError `CONFIG_INVALID` for a setting that cannot be
+   * @param layers all adapted layers, for shared tensors
+   * @param saved of a loaded adapter: the layer's tensor shapes, where they say more than the settings
+   * @param read of a loaded adapter: reads a tensor of the layer, or of another by path
+   * @throws OnnxLoraError `CONFIG_INVALID` for an invalid setting
    */
   tune(
     layer: TunedLayer,
@@ -255,18 +237,18 @@ export interface Tuner {
     saved?: ByTensor<readonly number[]>,
     read?: (name: string, path?: string) => Tensor | undefined,
   ): Tuning;
-  /** Names that it may ask {@link LayerInGraph.rowInput} for; others are refused. */
+  /** Names allowed in {@link LayerInGraph.rowInput}. */
   readonly rowInputs?: readonly string[];
   /**
-   * Whether what a row of a batch gets depends on the other rows, or on how far they are padded. Sessions, predictors,
-   * evaluation and servers then compute each row by itself; training computes each batch as a whole, as PEFT does.
+   * Whether a row's output depends on other rows or padding. Inference then runs rows alone; training does not, as
+   * PEFT.
    */
   readonly mixesRows?: boolean;
-  /** What it does in training beside gradients of the task's loss. */
+  /** Training hooks besides the gradients of the task's loss. */
   training?(settings: TunerSettings): TrainingHooks;
 }
 
-/** An adapted layer, and something of each of its tensors. */
+/** An adapted layer with a value per tensor. */
 export interface TunedModule<T> {
   /** The layer. */
   readonly layer: TunedLayer;
@@ -278,51 +260,48 @@ export interface TunedModule<T> {
 export interface StepTensor {
   /** Its shape. */
   readonly dims: readonly number[];
-  /** Its numbers, to be changed in place. */
+  /** Its values, changed in place. */
   readonly value: Float32Array;
-  /** The gradient of the loss, clipped, to be changed in place before the optimizer's step; absent where it has none. */
+  /** The clipped gradient of the loss, changed in place before the optimizer's step; absent without a gradient. */
   readonly gradient?: Float32Array;
-  /** Before the optimizer's step: leaves the tensor out of it, so that neither its numbers nor what is remembered of them change. */
+  /** Before the optimizer's step: skips the tensor in it, so that neither values nor optimizer state change. */
   readonly leave?: () => void;
   /**
-   * After the optimizer's step: what that remembers of each of the numbers, such as Adam's two moments, to be changed in
-   * place. What it remembers otherwise, and of what it has not moved yet, is not among it.
+   * After the optimizer's step: per-element optimizer state of moved elements, such as Adam's moments, changed in
+   * place.
    */
   readonly moments?: () => readonly Float32Array[];
-  /**
-   * After the optimizer's step: lets the optimizer forget all of the tensor, its count of steps too, so that its next step is
-   * as its first.
-   */
+  /** After the optimizer's step: resets all optimizer state of the tensor, including its step count. */
   readonly forget?: () => void;
 }
 
-/** A step of the optimizer, as hooks see it. */
+/** An optimizer step, as passed to hooks. */
 export interface TrainingStep {
-  /** How many steps have been made before this one. */
+  /** Number of steps before this one. */
   readonly step: number;
-  /** The learning rate of this step. */
+  /** Learning rate of this step. */
   readonly lr: number;
-  /** Of the run, for what is drawn: with the number of the step it gives the same again where a run goes on. */
+  /** Seed of the run; combined with the step number it makes random draws reproducible when a run resumes. */
   readonly seed: number;
   /** The adapted layers. */
   readonly modules: readonly TunedModule<StepTensor>[];
 }
 
 /**
- * What a tuner does in training. All that hooks remember from step to step they keep in tensors with the role `state`: these
- * are in checkpoints, so that a run that was stopped goes on to the same bytes.
+ * A tuner's training hooks. All their state belongs in tensors with the role `state`, which checkpoints include, so
+ * that a resumed run gives identical bytes.
  */
 export interface TrainingHooks {
-  /** Emits what is added to the task's loss: a float32 scalar. */
+  /** Emits a float32 scalar that is added to the task's loss. */
   loss?(g: GraphBuilder, modules: readonly TunedModule<Value>[]): Value;
-  /** Before the optimizer's step: may change gradients, such as to mask or to precondition them. */
+  /** Before the optimizer's step: may change gradients, such as by masking or preconditioning. */
   gradients?(step: TrainingStep): void;
-  /** After the optimizer's step: may change values, such as for proximal steps, masks and budgets of ranks. */
+  /** After the optimizer's step: may change values, such as for proximal steps, masks and rank budgets. */
   after?(step: TrainingStep): void;
   /**
-   * Behind `after`: may try values, and keep some. Then the task must hold examples out.
+   * After `after`: may try out values and keep some. Needs held-out examples.
    *
-   * @param loss gives the loss of some of them, the same in each step and as many as a batch has, with the values as they are then
+   * @param loss of a batch of held-out examples, the same at each step, at the current values
    */
   review?(step: TrainingStep, loss: () => Promise<number>): Promise<void>;
 }

@@ -2,47 +2,42 @@
 
 import { Random } from '../runtime/random.ts';
 
-/** How intervals are found. */
+/** Options of the bootstrap. */
 export interface BootstrapOptions {
-  /** Sets of examples that are drawn; 1,000 by default. */
+  /** Number of resamples; 1,000 by default. */
   readonly samples?: number;
   /** Seeds the draws; 0 by default. */
   readonly seed?: number;
-  /** The probability with which an interval holds the metric; 0.95 by default. */
+  /** Confidence level; 0.95 by default. */
   readonly level?: number;
-  /**
-   * The group of each example, such as the protein that a residue is of: groups are drawn whole, for examples of one group are
-   * no independent evidence. By default each example is a group.
-   */
+  /** Group of each example, drawn whole, such as a residue's protein. By default each example is its own group. */
   readonly groups?: ArrayLike<number> | undefined;
 }
 
-/** A metric undefined in more samples than this share has no interval: what is left would be a choice of lucky samples. */
+/** A metric undefined in more resamples than this share has no interval: the rest would be lucky samples. */
 const MOST_UNDEFINED = 0.1;
 
-/** A metric on sets of examples that were drawn with replacement. */
+/** A metric's values over resamples drawn with replacement. */
 export interface Drawn {
-  /** Examples, or groups of them, that are drawn from. */
+  /** Number of examples, or of groups, that are drawn from. */
   readonly units: number;
-  /** What seeds the draws: draws of one seed from as many units are the same sets, set by set. */
+  /** Seed of the draws: the same seed and number of units give the same resamples. */
   readonly seed: number;
-  /** The metric on each set, NaN where it is not defined there. */
+  /** The metric on each resample; NaN where undefined. */
   readonly values: Float64Array;
 }
 
-/** Metrics by their names, all on the same sets. */
+/** Bootstrap draws by metric name, all on the same resamples. */
 export type Draws = Readonly<Record<string, Drawn>>;
 
-/** The lowest and the highest value of an interval. */
+/** Bounds of an interval. */
 export type Interval = readonly [low: number, high: number];
 
 /**
- * Metrics on sets of examples that are drawn with replacement, as many as there are, again and again. Two measurements of the
- * same examples are drawn alike, so that their difference on each set is a draw of the difference ({@link differenceOf}).
- * Nothing is drawn from fewer than two examples or groups.
+ * Metrics on bootstrap resamples; none for fewer than two examples or groups. Two measurements of the same `size`
+ * examples get the same resamples, so their differences are paired ({@link differenceOf}).
  *
- * @param measure the metrics when example i counts `times[i]` times, such as {@link numberMeasure} gives
- * @param size the number of examples
+ * @param measure metrics when example i counts `times[i]` times, such as {@link numberMeasure} gives
  * @see Efron, Tibshirani: An Introduction to the Bootstrap, 1993, chapter 13
  */
 export function bootstrapDraws(
@@ -71,11 +66,8 @@ export function bootstrapDraws(
 }
 
 /**
- * Where metrics lie in the middle 95% of their draws. A metric that is no finite number in more than a tenth of the sets, as
- * AUROC is in sets of one class, has no interval.
- *
- * @param level the probability with which an interval holds the metric
- * @see SciPy's `bootstrap(method='percentile')`
+ * Percentile intervals, as SciPy's `bootstrap(method='percentile')`. A metric that is not finite in over a tenth of the
+ * resamples, such as AUROC in resamples of one class, has none.
  */
 export function intervalsOf(draws: Draws, level = 0.95): Readonly<Record<string, Interval>> {
   return Object.fromEntries(
@@ -87,7 +79,7 @@ export function intervalsOf(draws: Draws, level = 0.95): Readonly<Record<string,
   );
 }
 
-/** The draws of one metric less another on the same sets; undefined where the sets are not the same. */
+/** Paired differences of two metrics; undefined where their resamples differ. */
 export function differenceOf(a: Drawn | undefined, b: Drawn | undefined): Drawn | undefined {
   if (!a || !b || a.units !== b.units || a.seed !== b.seed) return undefined;
   const { units, seed } = a;
@@ -95,14 +87,7 @@ export function differenceOf(a: Drawn | undefined, b: Drawn | undefined): Drawn 
   return { units, seed, values: Float64Array.from({ length }, (_, i) => a.values[i]! - b.values[i]!) };
 }
 
-/**
- * Intervals of metrics by the percentile bootstrap.
- *
- * @param measure the metrics when example i counts `times[i]` times, such as {@link numberMeasure} gives
- * @param size the number of examples
- * @see bootstrapDraws
- * @see intervalsOf
- */
+/** Percentile bootstrap intervals of metrics ({@link bootstrapDraws}, {@link intervalsOf}). */
 export function bootstrapIntervals(
   measure: (times: Uint32Array) => Readonly<Record<string, number>>,
   size: number,
@@ -111,13 +96,7 @@ export function bootstrapIntervals(
   return intervalsOf(bootstrapDraws(measure, size, options), level);
 }
 
-/**
- * The interval of one metric; `[NaN, NaN]` where it has none.
- *
- * @param metric the metric when example i counts `times[i]` times
- * @param size the number of examples
- * @see bootstrapIntervals
- */
+/** Percentile bootstrap interval of one metric ({@link bootstrapIntervals}); `[NaN, NaN]` where it has none. */
 export function bootstrapInterval(
   metric: (times: Uint32Array) => number,
   size: number,
@@ -127,15 +106,12 @@ export function bootstrapInterval(
   return value ?? [Number.NaN, Number.NaN];
 }
 
-/**
- * How many sets to draw: 1,000; fewer, but not below 200, where answers are a table of more than a million cells, such as
- * thousands of proteins by hundreds of labels, which would take minutes.
- */
+/** Number of resamples: 1,000, but as few as 200 for tables of over a million cells, which would take minutes. */
 export function drawsFor(cells: number): number {
   return Math.max(200, Math.min(1000, Math.floor(1e9 / cells)));
 }
 
-/** The value below which a share of sorted values lies, between two of them on the line through both; NaN of none. */
+/** Quantile by linear interpolation between sorted values; NaN for no values. */
 export function quantileOf(sorted: Float64Array, share: number): number {
   if (sorted.length === 0) return Number.NaN;
   const at = share * (sorted.length - 1);

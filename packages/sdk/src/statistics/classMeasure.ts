@@ -1,15 +1,15 @@
-/** @file How well one class per example is named. */
+/** @file Metrics of single-label classification. */
 
 import type { Measure } from './measure.ts';
 import { rankingMeasure } from './rankingMeasure.ts';
 
-/** Answers of a classifier, and what is right. */
+/** A classifier's answers and the true classes. */
 export interface ClassAnswers {
-  /** How many classes there are. */
+  /** Number of classes. */
   readonly classes: number;
-  /** Number of each example's class. */
+  /** Class index of each example. */
   readonly truths: ArrayLike<number>;
-  /** `[examples, classes]`, row by row; the highest is the answer, and of equal ones the first. */
+  /** `[examples, classes]`, row-major; the highest is the answer, the first among equals. */
   readonly probabilities: ArrayLike<number>;
 }
 
@@ -31,13 +31,11 @@ export type ClassScores = Readonly<
 >;
 
 /**
- * scikit-learn's metrics by their usual names. Means over classes leave out those that occur neither as truth nor as answer
- * (`balancedAccuracy`: as truth). `mcc` is the correlation of Matthews, for more than two classes as Gorodkin has it, and 0
- * where either side has one class only. `auroc` and `auprc` (average precision) are those of the second of two classes, and of
- * more the mean over each against the rest, where a class has examples and the rest has too. `loss` is the mean cross-entropy
- * in nats.
- *
- * @see Gorodkin: Comparing two K-category assignments by a K-category correlation coefficient, 2004
+ * scikit-learn's metrics by their usual names. Means over classes skip classes that occur neither as truth nor as
+ * answer (`balancedAccuracy`: as truth). `mcc` is the Matthews correlation, for more than two classes in Gorodkin's
+ * form (2004), and 0 where either side has only one class. `auroc` and `auprc` (average precision) are of the second
+ * class of two; for more, the mean of one-vs-rest over classes where both sides have examples. `loss` is the mean
+ * cross-entropy in nats.
  */
 export function classMeasure({ classes, truths, probabilities }: ClassAnswers): Measure<ClassScores> {
   const size = truths.length;
@@ -51,11 +49,11 @@ export function classMeasure({ classes, truths, probabilities }: ClassAnswers): 
   };
 }
 
-/** Answers of a classifier by their names alone. */
+/** Predicted classes without probabilities. */
 export interface NamedClasses extends Pick<ClassAnswers, 'classes' | 'truths'> {
-  /** Number of the class that each example is taken for. */
+  /** Predicted class index of each example. */
   readonly answers: ArrayLike<number>;
-  /** Cross-entropy of each. */
+  /** Cross-entropy of each example. */
   readonly losses: ArrayLike<number>;
 }
 
@@ -73,7 +71,7 @@ export function namedMeasure({
     let [count, hits, loss] = [0, 0, 0];
     for (let i = 0; i < truths.length; i++) {
       const weight = times ? times[i]! : 1;
-      // What is not drawn has no say, even where its loss is infinite.
+      // An example that is not drawn does not count, even if its loss is infinite.
       if (weight === 0) continue;
       count += weight;
       loss += weight * losses[i]!;
@@ -98,7 +96,7 @@ export function namedMeasure({
   };
 }
 
-/** The areas under the curves of {@link classMeasure}. */
+/** AUROC and average precision of {@link classMeasure}. */
 export function areaMeasure({
   classes,
   truths,
@@ -122,7 +120,7 @@ export function areaMeasure({
   };
 }
 
-/** Matthews' correlation from the examples that are right, all of them, and how often each class is true and named. */
+/** Matthews correlation from the counts of correct examples, of all, and of each class as truth and as answer. */
 export function matthews(right: number, all: number, examples: ArrayLike<number>, named: ArrayLike<number>): number {
   let [both, trueSquares, namedSquares] = [0, 0, 0];
   for (let c = 0; c < examples.length; c++) {
@@ -134,7 +132,7 @@ export function matthews(right: number, all: number, examples: ArrayLike<number>
   return size === 0 ? 0 : (right * all - both) / size;
 }
 
-/** Probabilities of rows of scores: `exp(score)` over their sum. */
+/** Softmax of each row. */
 export function softmaxRows(scores: ArrayLike<number>, classes: number): Float64Array {
   const result = Float64Array.from(scores);
   for (let at = 0; at < result.length; at += classes) {
@@ -152,7 +150,7 @@ function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
-/** The place of the highest of the `count` values from `from` on, counted from there; among equals the first. */
+/** Argmax of `count` values starting at `from`, relative to `from`; the first among equals. */
 export function highestOf(values: ArrayLike<number>, from = 0, count: number = values.length): number {
   let best = 0;
   for (let i = 1; i < count; i++) if (values[from + i]! > values[from + best]!) best = i;

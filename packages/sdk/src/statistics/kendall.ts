@@ -1,8 +1,7 @@
 /** @file Kendall's rank correlation. */
 
 /**
- * Kendall's τ-b: pairs in the same order less pairs in the opposite, ties taken out; NaN where either side has one value only.
- * It is SciPy's `kendalltau`. It takes n · log(n) comparisons.
+ * Kendall's τ-b in n · log(n) comparisons, as SciPy's `kendalltau`; NaN where either side is constant.
  *
  * @see Knight: A computer method for calculating Kendall's tau with ungrouped data, 1966
  */
@@ -33,7 +32,7 @@ function tiedPairs(n: number, isSame: (i: number, j: number) => boolean): number
   return sum;
 }
 
-/** Sorts by merging, and counts the pairs that were in the wrong order. */
+/** Merge sort that counts inversions. */
 function inversions(values: Float64Array): number {
   if (values.length < 2) return 0;
   const middle = values.length >> 1;

@@ -1,28 +1,27 @@
-/** @file How well any number of labels per example are named. */
+/** @file Metrics of multi-label classification. */
 
 import type { Measure } from './measure.ts';
 import { matthews } from './classMeasure.ts';
 import { rankingMeasure } from './rankingMeasure.ts';
 
-/** Answers where an example may have several labels, and which are right. */
+/** Multi-label answers and the true labels. */
 export interface LabelAnswers {
-  /** How many labels there are. */
+  /** Number of labels. */
   readonly labels: number;
-  /** `[examples, labels]`, row by row: 1 or true where the example has the label. */
+  /** `[examples, labels]`, row-major: 1 or true where the example has the label. */
   readonly truths: ArrayLike<number | boolean>;
-  /** `[examples, labels]`, row by row. */
+  /** `[examples, labels]`, row-major. */
   readonly probabilities: ArrayLike<number>;
-  /** Probability from which a label counts as given, one per label. */
+  /** Decision threshold per label, inclusive. */
   readonly thresholds: readonly number[];
 }
 
-/** Metrics of labels. */
+/** Multi-label metrics. */
 export type LabelMeasures = Readonly<Record<'mAP' | 'auroc' | 'microF1' | 'macroF1' | 'mcc', number>>;
 
 /**
- * `mAP` and `auroc` are the means over the labels that are true of some examples, and of `auroc` not of all. `microF1` counts
- * all labels as one, `macroF1` and `mcc` are means over the labels; a label that is neither given nor true has an F1 of 0, as in
- * scikit-learn.
+ * `mAP` and `auroc` are means over labels with positive examples (`auroc`: and negative ones). `microF1` pools all
+ * labels; `macroF1` and `mcc` are means over labels. F1 is 0 without positives and predictions, as in scikit-learn.
  */
 export function labelMeasure({ labels, truths, probabilities, thresholds }: LabelAnswers): Measure<LabelMeasures> {
   const size = truths.length / labels;
@@ -61,22 +60,22 @@ export function labelMeasure({ labels, truths, probabilities, thresholds }: Labe
   };
 }
 
-/** Of one label: examples that have it, examples that it is given to, and those that are both. */
+/** Counts of one label. */
 export interface LabelCounts {
-  /** Examples that have the label and are given it. */
+  /** True positives. */
   readonly right: number;
-  /** Examples that are given the label. */
+  /** Predicted positives. */
   readonly given: number;
-  /** Examples that have the label. */
+  /** Actual positives. */
   readonly examples: number;
 }
 
-/** 2 tp / (2 tp + fp + fn); 0 where nothing is given or true. */
+/** 2 tp / (2 tp + fp + fn); 0 where nothing is predicted or true. */
 export function f1({ right, given, examples }: LabelCounts): number {
   return given + examples === 0 ? 0 : (2 * right) / (given + examples);
 }
 
-/** Of the values that are numbers. */
+/** Mean of the values that are not NaN. */
 function mean(values: readonly number[]): number {
   const known = values.filter((value) => !Number.isNaN(value));
   return known.reduce((sum, value) => sum + value, 0) / known.length;

@@ -1,22 +1,18 @@
-/** @file What a metric is to the bootstrap: a function of how often each example is drawn; means and ranks are the simplest. */
+/** @file The {@link Measure} type, a metric as a function of resampling counts; means and ranks. */
 
-/** A number with a name, such as `{ accuracy: 0.87 }`. */
+/** Numbers by name, such as `{ accuracy: 0.87 }`. */
 export type Metrics = Readonly<Record<string, number>>;
 
-/** Metrics of which some are always there: `MetricsNamed<'accuracy' | 'loss'>`. There may be others. */
+/** Metrics that always include the given names: `MetricsNamed<'accuracy' | 'loss'>`. */
 export type MetricsNamed<Name extends string> = Metrics & Readonly<Record<Name, number>>;
 
 /**
- * Metrics of a fixed set of examples, of which each counts `times[i]` times; once without it. Whatever takes long, such as
- * sorting, is done when the measure is made, so that it can be asked a thousand times.
+ * Metrics of a fixed set of examples, example i counted `times[i]` times, or once. Slow work such as sorting is done
+ * when the measure is made, so that it can be called a thousand times.
  */
 export type Measure<Result extends Metrics = Metrics> = (times?: ArrayLike<number>) => Result;
 
-/**
- * Means of numbers that each example has, NaN over no example.
- *
- * @param values by the metric's name: of each example its number
- */
+/** Weighted means of per-example numbers by name; NaN over no examples. */
 export function meanMeasure<Name extends string>(
   values: Readonly<Record<Name, ArrayLike<number>>>,
 ): Measure<MetricsNamed<Name>> {
@@ -27,7 +23,7 @@ export function meanMeasure<Name extends string>(
         let [count, sum] = [0, 0];
         for (let i = 0; i < column.length; i++) {
           const weight = times ? times[i]! : 1;
-          // What is not drawn has no say, even where it is infinite.
+          // An example that is not drawn does not count, even if it is infinite.
           if (weight === 0) continue;
           count += weight;
           sum += weight * column[i]!;
@@ -37,16 +33,16 @@ export function meanMeasure<Name extends string>(
     ) as MetricsNamed<Name>;
 }
 
-/** Only the metrics of these names, in their order; those that there are not are left out. */
+/** Picks metrics by name, in this order; missing ones are skipped. */
 export function pickMetrics<Result extends Metrics>(all: Metrics, names: readonly string[]): Result {
   return Object.fromEntries(names.flatMap((name) => (name in all ? [[name, all[name]!]] : []))) as Result;
 }
 
-/** Numbers in order: which come one after the other, and where runs of equal ones end. */
+/** Sort order of values and their runs of ties. */
 export interface Sorted {
-  /** Indices of the values, the smallest first. */
+  /** Indices of the values in ascending order. */
   readonly order: Int32Array;
-  /** For each run of equal values, the place in `order` after its last. */
+  /** Per run of equal values, the end in `order`, exclusive. */
   readonly ends: Int32Array;
 }
 
@@ -59,7 +55,7 @@ export function sorted(values: ArrayLike<number>): Sorted {
   return { order, ends: Int32Array.from(ends) };
 }
 
-/** Ranks from 1 when value i is there `times[i]` times; equal values share the mean of theirs. */
+/** Ranks from 1 when value i counts `times[i]` times; ties share their mean rank. */
 export function weightedRanks({ order, ends }: Sorted, times?: ArrayLike<number>): Float64Array {
   const ranks = new Float64Array(order.length);
   let [at, before] = [0, 0];

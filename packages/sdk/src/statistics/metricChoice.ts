@@ -1,10 +1,10 @@
-/** @file By which metric models are compared, and which way it is better. */
+/** @file The metric that models are compared by, its direction and its range. */
 
-/** A metric by which evaluations are compared. */
+/** The metric that evaluations are compared by. */
 export interface MetricChoice {
-  /** The metric's name, as evaluations give it. */
+  /** Name of the metric in evaluations. */
   readonly name: string;
-  /** By default read off the name: losses, errors and perplexities are better lower, all else higher. */
+  /** By default derived from the name: losses, errors and perplexities are better lower, all others higher. */
   readonly better?: 'higher' | 'lower';
 }
 
@@ -25,16 +25,16 @@ export function isLowerBetter(name: string, choice: MetricChoice | undefined): b
   return choice?.better === undefined ? isBetterLower(name) : choice.better === 'lower';
 }
 
-/** The least and the greatest that a metric can be. */
+/** Bounds of a metric. */
 export type MetricRange = readonly [least: number, most: number];
 
-/** Words in names of metrics that go from −1 to 1, and from 0 to 1. */
+/** Words in names of metrics from −1 to 1, and from 0 to 1. */
 const correlations = new Set('spearman pearson kendall mcc correlation'.split(' '));
 const shares = new Set(
   'accuracy precision recall f1 auroc auprc auc map ap iou dice ndcg mrr match top5 top1 coverage rouge'.split(' '),
 );
 
-/** What a metric of this name can be: losses and errors are at least 0, shares at most 1; of an unknown name anything. */
+/** Bounds by name: losses and errors are at least 0, shares between 0 and 1; an unknown name is unbounded. */
 export function rangeOf(name: string): MetricRange {
   const words = wordsOf(name);
   if (words.some((word) => correlations.has(word))) return [-1, 1];

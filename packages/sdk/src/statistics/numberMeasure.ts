@@ -1,4 +1,4 @@
-/** @file How far predicted numbers are from the true ones, and whether they are in the same order. */
+/** @file Metrics of regression: errors and correlations. */
 
 import { type Measure, sorted, weightedRanks } from './measure.ts';
 
@@ -6,9 +6,9 @@ import { type Measure, sorted, weightedRanks } from './measure.ts';
 export type NumberScores = Readonly<Record<'spearman' | 'pearson' | 'rmse' | 'mae' | 'r2', number>>;
 
 /**
- * Spearman's and Pearson's correlation (NaN where either side has one value only), the root of the mean squared error, the mean
- * absolute error, and the share of the variance that is explained, 1 − squared errors ÷ squared distances from the mean (NaN
- * where all true values are one). They are SciPy's `spearmanr` and `pearsonr` and scikit-learn's metrics.
+ * Spearman's and Pearson's correlation (NaN where either side is constant), root mean squared error, mean absolute
+ * error, and R² = 1 − squared errors ÷ squared distances from the mean (NaN where the truths are constant). They match
+ * SciPy's `spearmanr` and `pearsonr` and scikit-learn's metrics.
  */
 export function numberMeasure(predicted: ArrayLike<number>, truths: ArrayLike<number>): Measure<NumberScores> {
   const byPrediction = sorted(predicted);
@@ -33,7 +33,7 @@ export function numberMeasure(predicted: ArrayLike<number>, truths: ArrayLike<nu
   };
 }
 
-/** Pearson's correlation when pair i counts `times[i]` times; NaN where either side has one value only. */
+/** Pearson's correlation when pair i counts `times[i]` times; NaN where either side is constant. */
 export function pearson(a: ArrayLike<number>, b: ArrayLike<number>, times?: ArrayLike<number>): number {
   const { covariance, varianceA, varianceB } = moments(a, b, times);
   return quotient(covariance, varianceA, varianceB);
@@ -44,7 +44,7 @@ export function spearman(a: ArrayLike<number>, b: ArrayLike<number>): number {
   return pearson(weightedRanks(sorted(a)), weightedRanks(sorted(b)));
 }
 
-/** Sums of products of distances from the means. */
+/** Sums of products of deviations from the means. */
 function moments(
   a: ArrayLike<number>,
   b: ArrayLike<number>,
@@ -62,7 +62,7 @@ function moments(
   return { covariance, varianceA, varianceB };
 }
 
-/** The mean; of equal values exactly their value, so that their variance is 0 and not what rounding leaves. */
+/** Weighted mean; of equal values exactly that value, so that their variance is 0 without rounding error. */
 function meanOf(values: ArrayLike<number>, times?: ArrayLike<number>): number {
   let [count, sum, low, high] = [0, 0, Infinity, -Infinity];
   for (let i = 0; i < values.length; i++) {

@@ -1,16 +1,14 @@
-/** @file How well scores put what is true before what is not, whatever the threshold. */
+/** @file Threshold-free metrics of one label's scores: AUROC and average precision. */
 
 import { type Measure, sorted } from './measure.ts';
 
-/** Metrics of the scores of one label. */
+/** Metrics of one label's scores. */
 export type RankingScores = Readonly<Record<'auroc' | 'averagePrecision', number>>;
 
 /**
- * The area under the ROC curve (the share of pairs of a true and an untrue example whose scores are in the right order, ties
- * counting half) and the average precision, Σ (recall − recall before) · precision over the different scores from the highest
- * on. They are scikit-learn's `roc_auc_score` and `average_precision_score`; NaN where they are not defined.
- *
- * @param truths per example, 1 or true where the label is right
+ * AUROC (share of positive-negative pairs in the right order, ties counting half) and average precision, Σ (recall −
+ * previous recall) · precision from the highest score down, as scikit-learn's `roc_auc_score` and
+ * `average_precision_score`; NaN where undefined.
  */
 export function rankingMeasure(scores: ArrayLike<number>, truths: ArrayLike<number | boolean>): Measure<RankingScores> {
   const { order, ends } = sorted(scores);
@@ -21,7 +19,7 @@ export function rankingMeasure(scores: ArrayLike<number>, truths: ArrayLike<numb
       all += weight;
       if (truths[i]) positives += weight;
     }
-    // From the highest score on, one run of equal scores at a time.
+    // From the highest score down, one run of equal scores at a time.
     let [right, named, inOrder, precisions] = [0, 0, 0, 0];
     for (let run = ends.length - 1; run >= 0; run--) {
       let [own, ownRight] = [0, 0];
@@ -43,7 +41,7 @@ export function rankingMeasure(scores: ArrayLike<number>, truths: ArrayLike<numb
   };
 }
 
-/** A point per threshold: of the ROC curve `[share of the untrue that is named, share of the true]`, from (0, 0) to (1, 1). */
+/** ROC curve: a point `[false positive rate, true positive rate]` per threshold, from (0, 0) to (1, 1). */
 export function rocCurve(
   scores: ArrayLike<number>,
   truths: ArrayLike<number | boolean>,
@@ -53,7 +51,7 @@ export function rocCurve(
   return steps.map(({ right, wrong }) => [wrong / negatives, right / positives] as const);
 }
 
-/** A point per threshold, the highest first: `[recall, precision]`; it begins at no recall and a precision of 1. */
+/** A point `[recall, precision]` per threshold, from the highest; starts at recall 0 and precision 1. */
 export function precisionRecallCurve(
   scores: ArrayLike<number>,
   truths: ArrayLike<number | boolean>,
@@ -63,7 +61,7 @@ export function precisionRecallCurve(
   return steps.map(({ right, wrong }, i) => [right / positives, i === 0 ? 1 : right / (right + wrong)] as const);
 }
 
-/** How many of both are named from each different score on; none at first. */
+/** True and false positives from each distinct score up, starting with none. */
 function thresholds(
   scores: ArrayLike<number>,
   truths: ArrayLike<number | boolean>,

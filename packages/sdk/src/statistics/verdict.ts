@@ -1,14 +1,14 @@
-/** @file Whether an adapter is shown to help: its metric beside that of the best baseline, with the interval of the difference. */
+/** @file Verdict on whether an adapter helps: its metric against the best baseline's. */
 
 import { differenceOf, type Draws, type Interval, intervalsOf } from './bootstrap.ts';
 import type { Metrics } from './measure.ts';
 import { isLowerBetter, type MetricChoice } from './metricChoice.ts';
 
-/** What is compared: what `evaluate` gives, or what was measured of a baseline on the same examples. */
+/** A measurement to compare: the result of `evaluate`, or a baseline's on the same examples. */
 export interface ComparedMeasurement {
-  /** Metrics by their names. */
+  /** Metrics by name. */
   readonly metrics: Metrics;
-  /** The same on sets of examples that are drawn; without them there is no interval. */
+  /** Their bootstrap draws; without them there is no interval. */
   readonly draws?: Draws | undefined;
 }
 
@@ -16,43 +16,37 @@ export interface ComparedMeasurement {
 export interface VerdictOptions {
   /** The metric to compare by; the first by default. */
   readonly metric?: MetricChoice | undefined;
-  /** What the adapted model is called; `LoRA` by default. */
+  /** Name of the adapted model in the text; `LoRA` by default. */
   readonly name?: string | undefined;
 }
 
 /** Whether an adapter is shown to help. */
 export interface Verdict {
-  /**
-   * `helps` and `harms` where the 95% interval of the difference is wholly on one side of 0, `undecided` where it holds 0 or there
-   * is none.
-   */
+  /** `helps` or `harms` where the 95% interval of the difference excludes 0; otherwise `undecided`. */
   readonly outcome: 'helps' | 'harms' | 'undecided';
-  /** The metric that is compared. */
+  /** Name of the compared metric. */
   readonly metric: string;
   /** The metric with the adapter. */
   readonly adapted: number;
   /** The baseline with the best metric. */
   readonly baseline: { readonly name: string; readonly value: number };
-  /** The metric with the adapter less that of the baseline. */
+  /** The adapted metric minus the baseline's. */
   readonly difference: number;
-  /** The 95% interval of the difference; absent where the task gives no draws, or too few examples are held out. */
+  /** 95% interval of the difference; absent where the task gives no draws or too few examples are held out. */
   readonly interval?: Interval;
-  /** All of this in a sentence. */
+  /** The verdict in a sentence. */
   readonly text: string;
 }
 
-/**
- * With fewer examples nothing is shown: were each of five better, a sign test would still give 2 · 2⁻⁵ = 0.06, while a bootstrap
- * draws better ones alone and is sure of it.
- */
+/** With five examples, all better, a sign test still gives 2 · 2⁻⁵ = 0.06, while a bootstrap is certain. */
 export const FEWEST_SHOWN = 6;
 
 /**
- * Compares an adapter with the best of its baselines on the same held-out examples, by the paired percentile bootstrap. The best
- * baseline is picked on these examples, which is in the baselines' favour.
+ * Compares an adapter with the best of its baselines on the same held-out examples, by the paired percentile bootstrap.
+ * Picking the best baseline on these examples favours the baselines.
  *
- * @param baselines by their names, such as the model without an adapter
- * @returns undefined where neither gives the metric
+ * @param baselines by name, such as the model without an adapter
+ * @returns undefined where neither has the metric
  * @example
  * const base = await evaluate(model, { task });
  * const adapted = await evaluate(model, { task, adapter });
@@ -102,7 +96,7 @@ export function verdictOf(
   };
 }
 
-/** `−0.0412`, four digits. */
+/** Four significant digits with a true minus sign: `−0.0412`. */
 function amount(value: number): string {
   return String(Number(value.toPrecision(4))).replace('-', '−');
 }

@@ -1,4 +1,4 @@
-/** @file CorDA: the adapter takes over components of the weight that matter for what the layer reads. */
+/** @file CorDA: the adapter takes over the weight's components that matter most, or least, for the layer's inputs. */
 
 import { knownOptions } from '../../knownOptions.ts';
 import { solvePositive, svd } from '../../linalg/decompositions.ts';
@@ -17,17 +17,14 @@ import { splitComponents } from './split.ts';
 
 /** Options of {@link corda}. */
 export interface CordaOptions {
-  /**
-   * `ipm` trains the components that matter most for these inputs, and so learns the task best; `kpm` those that matter
-   * least, and so keeps what the inputs stand for.
-   */
+  /** `ipm` trains the components that matter most for the inputs, `kpm` those that matter least (keeps knowledge). */
   readonly method?: 'ipm' | 'kpm';
 }
 
 const requireKnown = knownOptions<CordaOptions>('corda', { method: true });
 
 /**
- * With C = mean over batches of XᵀX, each batch divided by its largest value: the singular components of W·C, times C⁻¹.
+ * CorDA: singular components of W·C, times C⁻¹, for C = mean over batches of XᵀX, each divided by its largest value.
  *
  * @see https://arxiv.org/abs/2406.05223
  */
@@ -43,7 +40,7 @@ export function corda(options: CordaOptions = {}): InputInitializer {
   };
 }
 
-/** Keeps C invertible: this share of its mean diagonal is added to the diagonal. */
+/** Added to C's diagonal, as a share of its mean diagonal, to keep C invertible. */
 const DAMPING = 0.01;
 
 class ScaledCovariance implements InputObserver {
@@ -80,7 +77,7 @@ class ScaledCovariance implements InputObserver {
     const mean = data.map((value) => value / this.#batches);
     let trace = 0;
     for (let i = 0; i < rows; i++) trace += mean[i * rows + i]!;
-    // Inputs that are always zero say nothing: the plain components of the weight are left.
+    // Inputs that are always zero carry no information: the plain components of the weight remain.
     const damping = trace === 0 ? 1 : (DAMPING * trace) / rows;
     for (let i = 0; i < rows; i++) mean[i * rows + i]! += damping;
     return matrix(rows, rows, mean);

@@ -1,4 +1,4 @@
-/** @file EVA: A starts with the directions in which the layer's inputs vary most, and ranks go where these explain most. */
+/** @file EVA: A starts with the principal directions of the layer's inputs, and ranks go where these explain most. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import { knownOptions } from '../../knownOptions.ts';
@@ -15,9 +15,9 @@ import type {
 
 /** Options of {@link eva}. */
 export interface EvaOptions {
-  /** A layer's rank may become up to rho · r; 1 keeps all ranks as they are. 2 by default. */
+  /** A layer's rank may grow to rho · r; 1 keeps all ranks. 2 by default. */
   readonly rho?: number;
-  /** Directions have settled when a batch turns them by no more than this cosine; 0.99 by default. */
+  /** Cosine similarity between batches from which a direction counts as settled; 0.99 by default. */
   readonly tau?: number;
   /** Divide each direction by the root of its singular value; false by default. */
   readonly whiten?: boolean;
@@ -25,12 +25,7 @@ export interface EvaOptions {
 
 const requireKnown = knownOptions<EvaOptions>('eva', { rho: true, tau: true, whiten: true });
 
-/**
- * A = the first principal components of the inputs, B = 0.
- *
- * @see https://arxiv.org/abs/2410.07170
- * @throws OnnxLoraError `CONFIG_INVALID` for a rho below 1
- */
+/** A = first principal components of the inputs, B = 0. @see https://arxiv.org/abs/2410.07170 */
 export function eva(options: EvaOptions = {}): InputInitializer {
   requireKnown(options);
   const { rho = 2, tau = 0.99, whiten = false } = options;
@@ -91,7 +86,7 @@ class Directions implements InputObserver {
   }
 }
 
-/** Shares the sum of all ranks out anew: to the components that explain most of the variance of their layer's inputs. */
+/** Redistributes the sum of all ranks to the components that explain the most variance of their layer's inputs. */
 function shareRanks(layers: readonly ObservedLayer[]): Map<string, number> {
   const budget = layers.reduce((sum, { r }) => sum + r, 0);
   const components = layers.flatMap(({ path, observer }) =>
@@ -103,7 +98,7 @@ function shareRanks(layers: readonly ObservedLayer[]): Map<string, number> {
   return ranks;
 }
 
-/** The matrix with rows of zeros below, or as it is: a batch of few rows has few directions. */
+/** Appends rows of zeros: a batch of few rows has few directions. */
 function withRows(given: Matrix, rows: number): Matrix {
   if (given.rows === rows) return given;
   const result = matrix(rows, given.columns);

@@ -1,11 +1,11 @@
-/** @file Initialisers that need nothing but random numbers: `gaussian`, `orthogonal`, `zeros`, both factors at random. */
+/** @file Initialisers from random numbers alone: `gaussian`, `orthogonal`, `zeros`, both factors random. */
 
 import { type Matrix, matmul, matrix, transpose } from '../../linalg/matrix.ts';
 import { qr } from '../../linalg/qr.ts';
 import type { Random } from '../../runtime/random.ts';
 import type { RandomInitializer } from './initializer.ts';
 
-/** A normal with deviation 1 / r, B zero; an embedding starts as by default. */
+/** A normal with standard deviation 1 / r, B zero; embeddings start as by default. */
 export const gaussian: RandomInitializer = {
   name: 'gaussian',
   needs: 'nothing',
@@ -16,12 +16,7 @@ export const gaussian: RandomInitializer = {
       : { A: normal(r, width, random, 1 / r), B: matrix(out, r / groups) },
 };
 
-/**
- * The default the other way round: A zero, B as torch starts a Linear. The delta is zero as well, and B's columns say from
- * the start where it can go.
- *
- * @see https://arxiv.org/abs/2406.08447 (Init[B])
- */
+/** The default reversed: A zero, B as torch initialises a Linear. @see https://arxiv.org/abs/2406.08447 (Init[B]) */
 export const zeros: RandomInitializer = {
   name: 'zeros',
   needs: 'nothing',
@@ -31,11 +26,7 @@ export const zeros: RandomInitializer = {
   }),
 };
 
-/**
- * Two orthogonal halves of a random basis of the rank: neither factor is zero, yet B·A is.
- *
- * @see https://datta0.github.io/posts/rethink-lora-init/
- */
+/** Two orthogonal halves of a random basis, so that B·A is 0. @see https://datta0.github.io/posts/rethink-lora-init/ */
 export const orthogonal: RandomInitializer = {
   name: 'orthogonal',
   needs: 'nothing',
@@ -57,7 +48,7 @@ export const orthogonal: RandomInitializer = {
   },
 };
 
-/** Both factors as torch starts them, PEFT's `init_lora_weights=False`: the delta is not zero. For tests. */
+/** Both factors as torch initialises them, PEFT's `init_lora_weights=False`: the delta is not zero. For tests. */
 export const bothRandom: RandomInitializer = {
   name: 'false',
   needs: 'nothing',
@@ -69,7 +60,7 @@ export const bothRandom: RandomInitializer = {
   },
 };
 
-/** PEFT's default A of all layers but embeddings. */
+/** PEFT's default A, for all layers but embeddings. */
 export function defaultA(r: number, width: number, random: Random): Matrix {
   return uniform(r, width, random, 1 / Math.sqrt(width));
 }

@@ -1,4 +1,4 @@
-/** @file Initialisers that need the weight alone: PiSSA, OLoRA, MiCA. */
+/** @file Initialisers from the weight alone: PiSSA, OLoRA, MiCA. */
 
 import { leadingSvd } from '../../linalg/leadingSvd.ts';
 import { matrix } from '../../linalg/matrix.ts';
@@ -8,11 +8,7 @@ import { trailingSvd } from '../../linalg/trailingSvd.ts';
 import { refuseRankAbove, type WeightInitializer } from './initializer.ts';
 import { splitComponents } from './split.ts';
 
-/**
- * PiSSA: the adapter takes over the weight's r largest singular components.
- *
- * @see https://arxiv.org/abs/2404.02948
- */
+/** PiSSA: the adapter takes over the weight's r largest singular components. @see https://arxiv.org/abs/2404.02948 */
 export const pissa: WeightInitializer = {
   name: 'pissa',
   needs: 'weight',
@@ -23,7 +19,7 @@ export const pissa: WeightInitializer = {
   }),
 };
 
-/** PiSSA by a random projection and so many subspace iterations: nearly the same, in a fraction of the time. */
+/** PiSSA by randomised SVD with this number of subspace iterations: nearly as accurate, and much faster. */
 export function fastPissa(iterations: number): WeightInitializer {
   return {
     ...pissa,
@@ -35,11 +31,7 @@ export function fastPissa(iterations: number): WeightInitializer {
   };
 }
 
-/**
- * OLoRA: B is the first r columns of Q, A the first r rows of R, where W = Q·R.
- *
- * @see https://arxiv.org/abs/2406.01775
- */
+/** OLoRA: W = Q·R; B is the first r columns of Q, A the first r rows of R. @see https://arxiv.org/abs/2406.01775 */
 export const olora: WeightInitializer = {
   name: 'olora',
   needs: 'weight',
@@ -50,7 +42,7 @@ export const olora: WeightInitializer = {
   },
 };
 
-/** MiCA: B is the r left singular vectors of the smallest components and stays so; A starts at zero and is trained. */
+/** MiCA: B is the r left singular vectors of the smallest components, frozen; A starts at zero. */
 export const mica: WeightInitializer = {
   name: 'mica',
   needs: 'weight',

@@ -1,4 +1,4 @@
-/** @file Principal components of rows that come in batches, in memory that does not grow with them. */
+/** @file Incremental PCA over batches of rows, in constant memory. */
 
 import { svd } from '../../linalg/decompositions.ts';
 import { type Matrix, matrix } from '../../linalg/matrix.ts';
@@ -6,32 +6,27 @@ import { randomSvd } from '../../linalg/randomSvd.ts';
 import type { Random } from '../../runtime/random.ts';
 import type { InputBatch } from './initializer.ts';
 
-/** What {@link IncrementalPca} looks for. */
+/** Options of {@link IncrementalPca}. */
 export interface IncrementalPcaOptions {
   readonly width: number;
-  /** How many components, at most `width`. */
+  /** Number of components, at most `width`. */
   readonly components: number;
-  /** Cosine between a component before and after a batch from which on it counts as settled. */
+  /** Cosine between a component before and after a batch from which it counts as settled. */
   readonly tau: number;
   readonly random: Random;
 }
 
-/** Widths from which on all components would take too long, and only the first are computed, as PEFT always does. */
+/** Above this width only the first components are computed, as PEFT always does: all would take too long. */
 const WIDE = 64;
 
-/**
- * After each batch: the components of the rows of the batch together with the components kept so far, each as long as
- * its singular value. Means are taken off.
- *
- * @see https://www.cs.toronto.edu/~dross/ivt/RossLimLinYang_ijcv.pdf
- */
+/** Incremental PCA (Ross et al. 2008): SVD of each centred batch together with the components so far. */
 export class IncrementalPca {
   readonly #options: IncrementalPcaOptions;
   #components: Matrix;
   #values: Float64Array = new Float64Array(0);
   #rows = 0;
   #mean: Float64Array;
-  /** Σ |x|² over all rows. */
+  /** Σ x ² over all rows. */
   #squares = 0;
   #settled = false;
 
@@ -46,23 +41,23 @@ export class IncrementalPca {
     return this.#components;
   }
 
-  /** Singular values of the rows without their mean, `[components]`. */
+  /** Singular values of the centred rows, `[components]`. */
   get singularValues(): Float64Array {
     return this.#values;
   }
 
-  /** Share of the variance that each component explains. */
+  /** Explained variance ratio of each component. */
   get explained(): readonly number[] {
     const total = this.#squares - this.#rows * sumOfSquares(this.#mean);
     return Array.from(this.#values, (value) => (total > 0 ? (value * value) / total : 0));
   }
 
-  /** Whether the last batch turned no component further than tau allows. */
+  /** Whether all components changed less than tau in the last batch. */
   get settled(): boolean {
     return this.#settled;
   }
 
-  /** Takes in a batch; one of fewer rows than components says too little and is left out. */
+  /** Adds a batch; a batch with fewer rows than components is skipped. */
   update({ gram, sum, rows }: InputBatch): void {
     const { width, components: count } = this.#options;
     if (rows < count) return;
@@ -71,7 +66,7 @@ export class IncrementalPca {
     addOuter(scatter, batchMean, -rows);
     const all = this.#rows + rows;
     for (let j = 0; j < this.#values.length; j++) addOuter(scatter, column(this.#components, j), this.#values[j]! ** 2);
-    // What the batch's own mean misses of the distance between the batch and the rows before.
+    // Correction for the distance between the batch's mean and the mean so far.
     const shift = batchMean.map((value, i) => this.#mean[i]! - value);
     addOuter(scatter, shift, (this.#rows / all) * rows);
 
@@ -86,7 +81,7 @@ export class IncrementalPca {
       before.columns === count && cosines(before, V).every((cosine) => Math.abs(cosine) >= this.#options.tau);
   }
 
-  /** The first eigenvectors of a symmetric matrix without negative eigenvalues, whose singular vectors they are. */
+  /** First eigenvectors of a positive semi-definite matrix, by its SVD. */
   #decompose(scatter: Matrix, count: number): { readonly S: Float64Array; readonly V: Matrix } {
     const { width, random } = this.#options;
     if (width > WIDE) return randomSvd(scatter, { rank: count, width: 2 * count, iterations: 2, random });
@@ -110,7 +105,7 @@ function column({ rows, columns, data }: Matrix, j: number): Float64Array {
   return Float64Array.from({ length: rows }, (_, i) => data[i * columns + j]!);
 }
 
-/** The cosines between corresponding columns, which have length 1. */
+/** Cosines between corresponding columns of length 1. */
 function cosines(a: Matrix, b: Matrix): number[] {
   const result = Array.from({ length: a.columns }, () => 0);
   for (let i = 0; i < a.data.length; i++) result[i % a.columns]! += a.data[i]! * b.data[i]!;

@@ -1,94 +1,94 @@
-/** @file The extension point for first values of adapters: what an initialiser is told, and what it gives. */
+/** @file The contract of initialisers. */
 
 import type { AdapterConfig } from '../../adapter/formats/peftConfig.ts';
 import type { Matrix } from '../../linalg/matrix.ts';
 import type { Random } from '../../runtime/random.ts';
 import type { Factor } from '../kinds/kind.ts';
 
-/** The layer whose adapter gets its first values. The weight and the delta B·A are seen as matrices `[out, width]`. */
+/** A layer to initialise. Weight and delta B·A are matrices `[out, width]`. */
 export interface InitSite {
   /** torch's module path. */
   readonly path: string;
-  /** What kind of layer it is, as `ModuleInfo.kind` says it. */
+  /** Kind of layer, as in `ModuleInfo.kind`. */
   readonly kind: string;
   /** Rows of the delta: the layer's outputs. */
   readonly out: number;
-  /** Numbers in a row of the delta: inputs, times the kernel's size in a convolution. */
+  /** Columns of the delta: inputs, times the kernel size of a convolution. */
   readonly width: number;
-  /** Groups of a convolution; 1 for any other layer. */
+  /** Groups of a convolution; 1 for other layers. */
   readonly groups: number;
   /** The rank. */
   readonly r: number;
-  /** alpha / r, or alpha / √r: what B·A is multiplied with. */
+  /** Factor of B·A: alpha / r, or alpha / √r. */
   readonly scaling: number;
 }
 
-/** First values of both factors. */
+/** Initial factors. */
 export interface InitialFactors {
   /** `[r, width]` */
   readonly A: Matrix;
   /** `[out, r]` */
   readonly B: Matrix;
   /**
-   * `subtract`: the layer goes on computing what the base computes, as scaling · B·A is taken out of the base's weight.
-   * The base itself is never changed; the first values stay in the graph as a second pair that is subtracted.
+   * `subtract`: a constant second pair in the graph subtracts the initial scaling · B·A, so that the layer starts at
+   * the base's output. The base stays unchanged.
    */
   readonly residual?: 'subtract';
 }
 
-/** What all initialisers have. */
+/** Common part of all initialisers. */
 interface NamedInitializer {
-  /** PEFT's word, where PEFT has it. */
+  /** PEFT's name, if PEFT has it. */
   readonly name: string;
   /**
-   * What PEFT's config says of adapters of linear layers that started so. By default, for other layers, and wherever first
-   * values are taken out of the base, `init_lora_weights` is `true`: whoever loads the adapter then leaves the base alone.
+   * PEFT's config values for linear layers. For other layers and with a residual, the default `init_lora_weights: true`
+   * is saved, so that loaders leave the base alone.
    */
   readonly saved?: Partial<Pick<AdapterConfig, 'initLoraWeights' | 'extra'>>;
-  /** Factors that training leaves as they are. */
+  /** Frozen factors. */
   readonly fixed?: readonly Factor[];
-  /** Why a layer cannot be initialised so, as the end of a sentence that begins with the layer; or nothing. */
+  /** Why a layer cannot be initialised, worded to follow the layer's name; undefined if it can. */
   refuses?(site: InitSite): string | undefined;
 }
 
-/** First values from random numbers alone. */
+/** Initial factors from random numbers alone. */
 export interface RandomInitializer extends NamedInitializer {
   readonly needs: 'nothing';
-  /** The first factors of one layer. */
+  /** Initial factors of a layer. */
   init(site: InitSite, random: Random): InitialFactors;
 }
 
-/** First values from the layer's weight, `[out, width]`. */
+/** Initial factors from the layer's weight, `[out, width]`. */
 export interface WeightInitializer extends NamedInitializer {
   readonly needs: 'weight';
-  /** The first factors of one layer. */
+  /** Initial factors of a layer. */
   init(site: InitSite, weight: Matrix, random: Random): InitialFactors;
 }
 
-/** First values from the gradient of the loss with respect to the weight, `[out, width]`, a mean over batches. */
+/** Initial factors from the weight's gradient, `[out, width]`, averaged over batches. */
 export interface GradientInitializer extends NamedInitializer {
   readonly needs: 'gradient';
-  /** The first factors of one layer. */
+  /** Initial factors of a layer. */
   init(site: InitSite, gradient: Matrix, random: Random): InitialFactors;
 }
 
-/** First values from what linear layers read in some batches of the task. */
+/** Initial factors from linear layers' inputs in some batches of the task. */
 export interface InputInitializer extends NamedInitializer {
   readonly needs: 'inputs';
-  /** How often the batches may be gone through until all observers have settled. */
+  /** Maximum passes over the batches until all observers settle. */
   readonly passes: number;
-  /** Observes one value that layers read; `r` is the highest rank among these. */
+  /** Observes an input shared by layers; `r` is their highest rank. */
   observe(request: { readonly width: number; readonly r: number; readonly random: Random }): InputObserver;
-  /** Ranks by module path, where the initialiser shares them out anew; 0 leaves the layer without an adapter. */
+  /** Redistributed ranks by module path; 0 leaves the layer without an adapter. */
   ranks?(layers: readonly ObservedLayer[]): ReadonlyMap<string, number>;
 }
 
-/** How an adapter gets its first values. */
+/** Computes an adapter's initial factors. */
 export type Initializer = RandomInitializer | WeightInitializer | GradientInitializer | InputInitializer;
 
-/** What is known of one batch of rows x that a layer reads; enough for covariances and principal components. */
+/** Statistics of a batch of input rows x, enough for covariances and principal components. */
 export interface InputBatch {
-  /** How many rows there are. */
+  /** Number of rows. */
   readonly rows: number;
   /** Σ x·xᵀ, `[width, width]` */
   readonly gram: Matrix;
@@ -98,15 +98,15 @@ export interface InputBatch {
   readonly max: number;
 }
 
-/** Gathers what an initialiser wants to know of a layer's inputs. */
+/** Accumulates statistics of an input. */
 export interface InputObserver {
-  /** Takes in the layer's inputs of one batch. */
+  /** Adds a batch. */
   update(batch: InputBatch): void;
-  /** Whether more batches would change nothing that matters. */
+  /** Whether further batches would not matter. */
   readonly settled: boolean;
-  /** First values of a layer that reads what was observed. @param weight `[out, width]` */
+  /** Initial factors of a layer with this input. @param weight `[out, width]` */
   factors(site: InitSite, weight: () => Matrix): InitialFactors;
-  /** Share of the variance that each component explains, largest first; for sharing out ranks. */
+  /** Explained variance ratio of each component, largest first, for redistributing ranks. */
   readonly explained?: readonly number[];
 }
 
@@ -114,13 +114,13 @@ export interface InputObserver {
 export interface ObservedLayer {
   /** torch's module path. */
   readonly path: string;
-  /** The rank that is asked for. */
+  /** The requested rank. */
   readonly r: number;
-  /** What has seen the layer's inputs. */
+  /** Observer of the layer's input. */
   readonly observer: InputObserver;
 }
 
-/** The usual reason to refuse: more components are wanted than the weight has. */
+/** Refuses grouped convolutions and more components than the weight has. */
 export function refuseRankAbove(site: InitSite, components: number): string | undefined {
   const most = Math.min(site.out, site.width);
   if (site.groups > 1) return `is a grouped convolution, whose weight is no matrix of outputs and inputs`;

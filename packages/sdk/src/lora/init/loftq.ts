@@ -1,4 +1,4 @@
-/** @file LoftQ for a base that is quantised already: the adapter starts with what quantising has lost. */
+/** @file LoftQ for a quantised base: the adapter starts with the quantisation error. */
 
 import { leadingSvd } from '../../linalg/leadingSvd.ts';
 import type { SingularValues } from '../../linalg/decompositions.ts';
@@ -13,12 +13,10 @@ import { splitComponents } from './split.ts';
 import { weightMatrix } from './weightMatrix.ts';
 
 /**
- * The factors that bring base + scaling · B·A nearest to the weight before quantising: the first r singular components of
- * the difference. A layer that lost nothing starts as by default. PEFT leaves the scaling out, so that its result is right
- * where alpha = r only; there both are the same.
+ * The first r singular components of original − base, divided by the scaling, so that base + scaling · B·A is closest
+ * to the original weight. PEFT omits the scaling, which is only right for alpha = r, where both agree.
  *
- * @param original the layers of the model before it was quantised
- * @see https://arxiv.org/abs/2310.08659 (one round of algorithm 1, whose base is the given one)
+ * @see https://arxiv.org/abs/2310.08659 (one round of algorithm 1, with the given base)
  */
 export function loftq(original: readonly Site[]): WeightInitializer {
   const byPath = new Map(original.map((site) => [site.path, site]));
@@ -42,12 +40,11 @@ export function loftq(original: readonly Site[]): WeightInitializer {
   };
 }
 
-/** Where no more than so many components there are, all are computed. */
+/** Up to this size, the exact SVD is computed. */
 const SMALL = 128;
 
 /**
- * The first components of what rounding has lost. Of large weights it has many of about one size: those that a random projection
- * finds are as good as the first, and take a tenth of the time or less.
+ * First components of a quantisation error. Large errors have many of similar size: a random projection's are as good.
  */
 export function lostComponents(lost: Matrix, rank: number, random: Random): SingularValues {
   if (Math.min(lost.rows, lost.columns) <= SMALL) return leadingSvd(lost, rank, random);

@@ -1,4 +1,4 @@
-/** @file Initialisers by the names that PEFT's `init_lora_weights` and the command line know. */
+/** @file Initialisers by their names in PEFT's `init_lora_weights` and on the command line; LoRA-GA. */
 
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
 import { knownOptions } from '../../knownOptions.ts';
@@ -25,7 +25,7 @@ const named: ReadonlyMap<string, () => Initializer> = new Map<string, () => Init
   ['lora_ga', () => loraGa()],
 ]);
 
-/** All names, `pissa_niter_N` with its placeholder. */
+/** All names, with `pissa_niter_N` as a placeholder. */
 export const initializerNames: readonly string[] = [
   'default',
   ...[...named.keys()].flatMap((name) => (name === 'pissa' ? [name, 'pissa_niter_N'] : [name])),
@@ -33,12 +33,10 @@ export const initializerNames: readonly string[] = [
 ];
 
 /**
- * The initialiser that a user means: one of the names, `true` for PEFT's default, `false` for random values in both
- * factors, or an initialiser itself. Undefined stands for PEFT's default.
+ * Resolves an initialiser: a name, `true` or undefined for PEFT's default, `false` for two random factors, or itself.
  *
- * @param original the layers of the model before it was quantised, for `loftq`
- * @param brought those of plugins, by name
- * @throws OnnxLoraError `CONFIG_INVALID` for an unknown name, and for `loftq` without the model before or any other with it
+ * @param original layers of the model before quantising, for `loftq`
+ * @throws OnnxLoraError `CONFIG_INVALID` for an unknown name, for `loftq` without `original`, or `original` without it
  */
 export function initializerOf(
   given: boolean | string | Initializer | undefined,
@@ -73,17 +71,15 @@ export function initializerOf(
 
 /** Options of {@link loraGa}. */
 export interface LoraGaOptions {
-  /** B is multiplied with ⁴√out / √gamma; 16 by default. */
+  /** B is multiplied by ⁴√out / √gamma; 16 by default. */
   readonly gamma?: number;
 }
 
 const requireKnown = knownOptions<LoraGaOptions>('loraGa', { gamma: true });
 
 /**
- * Of the gradient's singular components, A gets the first r right vectors and B the next r left ones, these times their
- * singular values and ⁴√out / √gamma, as PEFT has it.
- *
- * @see https://arxiv.org/abs/2407.05000
+ * LoRA-GA: A gets the first r right singular vectors of the gradient, and B the next r left ones, times their singular
+ * values and ⁴√out / √gamma, as in PEFT. @see https://arxiv.org/abs/2407.05000
  */
 export function loraGa(options: LoraGaOptions = {}): GradientInitializer {
   requireKnown(options);

@@ -1,4 +1,4 @@
-/** @file Splits singular components into the two factors of an adapter. */
+/** @file Splits singular components into an adapter's two factors. */
 
 import { scaleColumns, sliceColumns, transpose } from '../../linalg/matrix.ts';
 import type { SingularValues } from '../../linalg/decompositions.ts';

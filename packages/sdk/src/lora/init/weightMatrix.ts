@@ -1,24 +1,16 @@
-/** @file A layer's weight, and its gradient, as a matrix with a row per output. */
+/** @file A layer's weight and its gradient as matrices with a row per output. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import { type Matrix, matrix } from '../../linalg/matrix.ts';
 import type { Site } from '../../match/sites.ts';
 import { kindOf } from '../kinds/table.ts';
 
-/**
- * The weight of a layer without groups, `[out, width]`, as torch has it before a normalisation was folded in.
- *
- * @throws OnnxLoraError `MODEL_INVALID` for a weight with values that are not finite
- */
+/** Weight as torch's `[out, width]`, before a normalisation was folded in. @throws OnnxLoraError `MODEL_INVALID` */
 export function weightMatrix(site: Site): Matrix {
   return inRows(site, site.weight.stored.read(), (o) => 1 / (site.foldedScale?.[o] ?? 1));
 }
 
-/**
- * The gradient with respect to {@link weightMatrix}, from that with respect to the graph's weight.
- *
- * @throws OnnxLoraError `MODEL_INVALID` for values that are not finite
- */
+/** Gradient of {@link weightMatrix}, from the graph's weight's. @throws OnnxLoraError `MODEL_INVALID` if not finite */
 export function gradientMatrix(site: Site, gradient: Float32Array): Matrix {
   return inRows(site, gradient, (o) => site.foldedScale?.[o] ?? 1);
 }

@@ -1,4 +1,4 @@
-/** @file Adapters of convolutions: A convolves as the base does, into r channels; B mixes these into the outputs. */
+/** @file Adapters of convolutions: A convolves like the base into r channels; B mixes them into the outputs. */
 
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import type { Attributes } from '../../graph/attributes.ts';
@@ -10,14 +10,13 @@ import { twoVariants } from './linear.ts';
 import { attributeOf } from '../../ops/schema.ts';
 
 /**
- * Convolutions of one and two dimensions with any kernel, stride, padding, dilation and groups. A `[r, in, ...kernel]` is
- * never grouped and reads all channels; B `[out, r / groups, 1, ...]` has the base's groups.
+ * A `[r, in, ...kernel]` is never grouped and reads all channels; B `[out, r / groups, 1, ...]` has the base's groups.
  */
 export const conv: LayerKind = {
   names: { lora_A: 'lora_A', lora_B: 'lora_B' },
   // A convolution has one kernel for all rows of a batch.
   perRow: false,
-  // ONNX Runtime leaves the output of a convolution over no channels as it found the memory.
+  // With zero channels, ONNX Runtime leaves a convolution's output uninitialised.
   leastRank: groupsOf,
   matrix: (site) => ({
     out: site.weightShape[0]!,
@@ -56,7 +55,7 @@ function groupsOf({ node }: Site): number {
   return attributeOf(node, 'group');
 }
 
-/** The attributes of the layer that say where its kernel goes. */
+/** The layer's attributes for sliding its kernel. */
 function windows({ node, weightShape }: Site): Attributes {
   const auto = attributeOf(node, 'auto_pad');
   return {
@@ -73,7 +72,6 @@ function channelwise(site: Site): number[] {
   return [1, site.weightShape[0]!, ...onesLike(site)];
 }
 
-/** A one for each dimension of the kernel. */
 function onesLike({ weightShape }: Site): number[] {
   return weightShape.slice(2).map(() => 1);
 }

@@ -1,4 +1,4 @@
-/** @file Adapters of transposed convolutions: A convolves as the base does, into r channels; B mixes these into the outputs. */
+/** @file Adapters of transposed convolutions: A convolves like the base into r channels; B mixes them. */
 
 import { intsAttribute } from '../../graph/walk.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
@@ -8,10 +8,8 @@ import { twoVariants } from './linear.ts';
 import { attributeOf } from '../../ops/schema.ts';
 
 /**
- * Transposed convolutions of one and two dimensions, whose weight is `[in, out / groups, ...kernel]`. The delta of
- * output o and input i at a place of the kernel is s·Σₖ B[o, k]·A[k, i]. PEFT has no LoRA for them: the factors lie as a
- * convolution's, A `[r, in, ...kernel]` and B `[out, r / groups, 1, ...]`, in files as in the graph. A is never grouped and
- * reads all channels; B has the base's groups.
+ * The weight is `[in, out / groups, ...kernel]`; the delta of output o and input i at a kernel position is s·Σₖ B[o,
+ * k]·A[k, i]. PEFT has no LoRA for them; the factors are those of a convolution.
  */
 export const convTranspose: LayerKind = {
   ...conv,
@@ -58,7 +56,7 @@ export const convTranspose: LayerKind = {
     const result = weight.slice();
     for (let o = 0; o < out; o++) {
       const group = Math.floor(o / own);
-      // A grouped weight has of each output the inputs of its own group.
+      // Each output of a grouped weight only has inputs of its own group.
       for (let i = (group * inputs) / groups; i < ((group + 1) * inputs) / groups; i++)
         for (let k = 0; k < ranks; k++) {
           const b = scaling * B[o * ranks + k]!;

@@ -4,12 +4,11 @@ import { type LayerKind, transposedFactors } from './kind.ts';
 import { matrixNorm } from './linear.ts';
 
 /**
- * Embeddings: the table E is `[vocabulary, dim]`, A `[r, vocabulary]`, B `[dim, r]`. In the graph A is `[vocabulary, r]`,
- * whose rows are looked up like the table's. Other readers of a shared table keep the base's.
+ * The table E is `[vocabulary, dim]`, A `[r, vocabulary]`, B `[dim, r]`. Other readers of a tied table keep the base's.
  */
 export const embedding: LayerKind = {
   names: { lora_A: 'lora_embedding_A', lora_B: 'lora_embedding_B' },
-  // Each row of a batch would have to look its ids up in a table of its own.
+  // Each row of a batch would need its own lookup table.
   perRow: false,
   leastRank: () => 0,
   matrix: ({ weightShape: [vocabulary, dim] }) => ({ out: dim!, width: vocabulary!, layout: 'in-out', groups: 1 }),
@@ -22,7 +21,7 @@ export const embedding: LayerKind = {
   whole: (g, _, ids, table) => g.Gather(table, ids, 0),
   adaptedNorm: (g, _, table, A, B) => matrixNorm(g, table, g.MatMul(A, B), true),
   outputBias: (_, __, bias) => bias,
-  // The other way round than elsewhere: A is zero, so that only rows that are read move away from it.
+  // The reverse of other layers: A is zero, so that only rows that are looked up change.
   initial: (_, factor, size, random) => {
     const values = new Float32Array(size);
     return factor === 'lora_A' ? values : values.map(() => random.normal());

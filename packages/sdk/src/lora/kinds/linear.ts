@@ -23,16 +23,12 @@ export const linear: LayerKind = {
   outputBias: (_, __, bias) => bias,
 };
 
-/** DoRA and a bias of B together mean nothing in PEFT. */
+/** PEFT excludes DoRA together with a bias of B. */
 export function twoVariants({ dora, bias }: { readonly dora: boolean; readonly bias: boolean }): string | undefined {
   return dora && bias ? 'has both DoRA and a lora_B.bias, which exclude each other' : undefined;
 }
 
-/**
- * ‖W + Δ‖ per output where Δ is `[in, out]`.
- *
- * @param isInOut whether W is `[in, out]` too, and not `[out, in]`
- */
+/** ‖W + Δ‖ per output for Δ `[in, out]`. @param isInOut whether W is `[in, out]` too, rather than `[out, in]` */
 export function matrixNorm(g: GraphBuilder, weight: Value, delta: Value, isInOut: boolean): Value {
   const adapted = g.Add(weight, isInOut ? delta : g.Transpose(delta, [1, 0]));
   return g.Sqrt(g.ReduceSumSquare(adapted, [isInOut ? 0 : 1], false));

@@ -6,10 +6,9 @@ import type { Value } from '../../graph/builder.ts';
 import type { Factor, LayerKind } from './kind.ts';
 
 /**
- * A parameter W `[experts, d1, d2]` (PEFT's `target_parameters`). A `[r·experts, d2]` holds r rows for each expert after
- * the other, B `[d1, r·experts]` a column of each expert for each rank after the other; the delta of expert e is
- * s·Σₖ B[:, k·experts + e]·A[e·r + k], as PEFT has it since 0.19 (until then d1 and d2 had each other's places). In the
- * graph both are stacked matrices that Einsum multiplies.
+ * A parameter W `[experts, d1, d2]` (PEFT's `target_parameters`). A `[r·experts, d2]` stacks r rows per expert, B `[d1,
+ * r·experts]` a column per expert for each rank; the delta of expert e is s·Σₖ B[:, k·experts + e]·A[e·r + k], as in
+ * PEFT since 0.19 (earlier with d1 and d2 swapped). In the graph both are stacked matrices for Einsum.
  */
 export const parameter: LayerKind = {
   names: { lora_A: 'lora_A', lora_B: 'lora_B' },
@@ -61,14 +60,14 @@ export const parameter: LayerKind = {
   },
 };
 
-/** PEFT's layout of a factor with its dimensions told apart, their order in the graph, and the graph's shape. */
+/** PEFT's layout of a factor with separate dimensions, their order in the graph, and the graph's shape. */
 function arrangement(
   { weightShape, contracted }: Site,
   factor: Factor,
   r: number,
 ): { readonly before: readonly number[]; readonly perm: readonly number[]; readonly after: readonly number[] } {
   const [experts, first, second] = weightShape as [number, number, number];
-  // The factor that meets the input has the rank last, the other one in the middle.
+  // The factor multiplied with the input has the rank last, the other one in the middle.
   const meetsInput = (factor === 'lora_A') === (contracted === 2);
   const before = factor === 'lora_A' ? [experts, r, second] : [first, r, experts];
   const perm = factor === 'lora_A' ? (meetsInput ? [0, 2, 1] : [0, 1, 2]) : meetsInput ? [2, 0, 1] : [2, 1, 0];

@@ -1,18 +1,15 @@
-/** @file Adapters of recurrent weights: the node reads W + B·A, since nothing beside it could follow its states. */
+/** @file Adapters of recurrent weights: the node reads W + B·A, since a product outside cannot follow its states. */
 
 import type { Site } from '../../match/sites.ts';
 import type { LayerKind } from './kind.ts';
 import { parameter } from './parameter.ts';
 
-/**
- * Which of torch's gates stands at each place of ONNX's weight: torch has LSTM's as i, f, g, o and GRU's as r, z, n; ONNX
- * i, o, f, c and z, r, h.
- */
+/** torch's gate at each place of ONNX's weight. torch: LSTM i, f, g, o, GRU r, z, n; ONNX: i, o, f, c and z, r, h. */
 const gates: Readonly<Record<string, readonly number[]>> = { LSTM: [0, 3, 1, 2], GRU: [1, 0, 2] };
 
 /**
- * A parameter `weight_ih_l0` or `weight_hh_l0` of torch, `[gates · hidden, in]`: A `[r, in]`, B `[gates · hidden, r]`, as PEFT
- * has them of a matrix among its `target_parameters`. In the graph B has its rows in ONNX's order of gates.
+ * torch's `weight_ih_l0` or `weight_hh_l0`, `[gates · hidden, in]`: A `[r, in]`, B `[gates · hidden, r]`, as PEFT's
+ * `target_parameters` of a matrix. In the graph, B's rows follow ONNX's order of gates.
  */
 export const recurrent: LayerKind = {
   ...parameter,
@@ -28,7 +25,7 @@ export const recurrent: LayerKind = {
     return factor === 'lora_A' ? values.slice() : withGates(values, back, sizeOfGate(site) * r);
   },
   perOutputShape: ({ weightShape: [rows] }) => [rows!],
-  /** What is added to the weight of one direction: `[1, gates · hidden, in]`. */
+  /** Added to the weight of one direction: `[1, gates · hidden, in]`. */
   product: (g, { weightShape }, _, A, B) => g.Reshape(g.MatMul(B, A), [1, ...weightShape]),
   addDelta: (site, weight, { A, B, r, scaling }) => {
     const [rows, width] = site.weightShape as [number, number];
@@ -52,7 +49,7 @@ function sizeOfGate(site: Site): number {
   return site.weightShape[0]! / gatesOf(site).length;
 }
 
-/** The blocks of a matrix, each of `size` numbers, in this order. */
+/** The blocks of `size` numbers of a matrix, reordered. */
 function withGates(values: Float32Array, order: readonly number[], size: number): Float32Array {
   const result = new Float32Array(values.length);
   order.forEach((gate, at) => {

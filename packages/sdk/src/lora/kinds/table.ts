@@ -1,4 +1,4 @@
-/** @file Which rules belong to which kind of layer. */
+/** @file The rules of each kind of layer. */
 
 import type { Site, SiteKind } from '../../match/sites.ts';
 import { conv } from './conv.ts';

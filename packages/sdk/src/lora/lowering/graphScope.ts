@@ -1,4 +1,4 @@
-/** @file One graph of a model while adapters are put into it: the main graph, or a branch or body inside a node. */
+/** @file One graph of a model during injection: the main graph, or a subgraph of a node. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
@@ -17,41 +17,35 @@ import { valueInfo } from '../../graph/valueInfo.ts';
 import type { Lowering } from './lowering.ts';
 import type { DropoutPattern } from '../methods/loraSite.ts';
 
-/** The nodes of a graph as the file has them, beside what their subgraphs became. */
+/** The original nodes of a graph with those whose subgraphs were rewritten. */
 type RewrittenNodes = readonly (readonly [original: NodeProto, current: NodeProto])[];
 
-/** What all lowerings of one graph share: its builder, the adapter's inputs, and how the base's values are read and named. */
+/** State shared by all lowerings of one graph: builder, adapter inputs, reading and naming of the base's values. */
 export class GraphScope {
-  /** Where nodes are emitted. */
   readonly g: GraphBuilder;
-  /** The adapter's inputs, which are the main graph's. */
+  /** Shared by the main graph and its subgraphs. */
   readonly inputs: AdapterInputs;
-  /** The graph's nodes, as the file has them. */
+  /** The graph's original nodes. */
   readonly own: ReadonlySet<NodeProto>;
-  /** Brings what differs between rows into layers. */
+  /** Folds rows that may use different adapters. */
   readonly rows: RowFold;
-  /** The same, for what examples bring. */
+  /** Folds rows of per-example inputs. */
   readonly batchRows: RowFold;
-  /** Whether it is the model's own graph, and not one inside a node. */
   readonly isMain: boolean;
-  /** Where nodes of the graph are others now. */
+  /** Replaced nodes of the graph. */
   readonly changes: GraphChange[] = [];
   readonly #graph: GraphProto;
   readonly #holdsBatch: boolean;
   #lowerings: readonly Lowering[] = [];
   readonly #valueInfo: ValueInfoProto[] = [];
   readonly #picked = new Map<string, Value>();
-  /** Nodes that were emitted as the base has them, and read nothing that an adapter changes. */
+  /** Nodes emitted as in the base that read nothing an adapter changes. */
   readonly #plain = new Set<NodeProto>();
   readonly #changed = new Set<string>();
   readonly #untouched = new Map<string, string>();
   #calls = 0;
 
-  /**
-   * The scope of one graph.
-   *
-   * @param place the number of the graph, which is 0 for the model's own, and whether its values have the whole batch
-   */
+  /** @param place number of the graph (0 is the main graph), and whether its values have the whole batch */
   constructor(
     inputs: AdapterInputs,
     graph: GraphProto,
@@ -72,17 +66,17 @@ export class GraphScope {
     this.own = new Set(graph.node);
   }
 
-  /** Whether the graph is for training: one adapter, with known shapes. */
+  /** Whether the graph is for training: one adapter, static shapes. */
   get training(): boolean {
     return this.inputs.training;
   }
 
-  /** Constants that the new nodes read. They belong to the main graph, where every graph sees them. */
+  /** Constants of the new nodes, stored in the main graph, where every subgraph sees them. */
   get constants(): readonly TensorProto[] {
     return this.g.initializers;
   }
 
-  /** The graph with what adapters emit. */
+  /** The graph including the adapters' nodes. */
   rewrite(nodes: RewrittenNodes, lowerings: readonly Lowering[]): GraphProto {
     this.#lowerings = lowerings;
     const dropped: NodeProto[] = [];
@@ -91,7 +85,7 @@ export class GraphScope {
       this.#emit(original, current);
       const after = this.g.nodes.slice(start);
       if (after.length === 1 && after[0] === current) continue;
-      // What a layer drops is no longer there when its last node is emitted.
+      // A layer's dropped nodes precede its last node, which is replaced.
       dropped.push(original);
       if (after.length > 0) this.changes.push({ before: dropped.splice(0), after });
     }
@@ -102,7 +96,6 @@ export class GraphScope {
     };
   }
 
-  /** Emits what becomes of a node. */
   #emit(original: NodeProto, current: NodeProto): void {
     this.#note(original);
     const replaced = this.#lowerings.find((each) => each.replaced.has(original))?.replaced.get(original);
@@ -113,7 +106,7 @@ export class GraphScope {
     else this.g.nodes.push(this.withInputs(original, current));
   }
 
-  /** Notes whether a node gives what it gives in the base, before it is emitted. */
+  /** Notes, before a node is emitted, whether its outputs are those of the base. */
   #note(node: NodeProto): void {
     const isReplaced = this.#lowerings.some((each) => each.replaced.has(node) || each.dropped.has(node));
     const isChanged = isReplaced || (node.input ?? []).some((name) => this.#changed.has(name));
@@ -121,7 +114,7 @@ export class GraphScope {
     else this.#plain.add(node);
   }
 
-  /** The value that a linear layer reads; the last one of the graph without a path. @throws OnnxLoraError `TARGET_NOT_FOUND` */
+  /** Name of a linear layer's input, of the last one without a path. @throws OnnxLoraError `TARGET_NOT_FOUND` */
   inputOf(path?: string): string {
     const sites = findSites(this.#graph, { typeOf: (name) => this.inputs.types.get(name), parts: false });
     const linear = sites.filter(({ kind }) => kind === 'linear');
@@ -130,11 +123,7 @@ export class GraphScope {
     throw new OnnxLoraError('TARGET_NOT_FOUND', `There is no linear layer ${path === undefined ? 'in the graph' : `"${path}"`} whose input could be read. Name another.`); // prettier-ignore
   }
 
-  /**
-   * A value as it is without any adapter. What has not been emitted yet, or reads what adapters change, is computed once more.
-   *
-   * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a branch or a loop among it
-   */
+  /** A value as without any adapter, computed a second time if needed. @throws OnnxLoraError `MODEL_UNSUPPORTED` */
   untouched(name: string): Value {
     for (const node of this.#before(name, (value, node) => this.#untouched.has(value) || this.#plain.has(node))) {
       if (subgraphs(node).length > 0) {
@@ -146,10 +135,7 @@ export class GraphScope {
   }
 
   /**
-   * A value as it is where others, by their names, are in place of what has been emitted under these.
-   *
-   * @throws OnnxLoraError `MODEL_UNSUPPORTED` where it does not follow from them, and for an adapted layer, a branch or a loop
-   *   among what is computed once more
+   * A value computed again with others substituted by name. @throws OnnxLoraError `MODEL_UNSUPPORTED` if it cannot be
    */
   given(name: string, others: ReadonlyMap<string, Value>): Value {
     const prefix = `${this.inputs.prefix}/given/${this.#calls++}/`;
@@ -168,7 +154,7 @@ export class GraphScope {
     return { name: found, ...this.inputs.types.get(name) };
   }
 
-  /** The nodes from which a value follows, in their order, up to those whose outputs are known. */
+  /** The nodes that a value depends on, in order, up to known values. */
   #before(name: string, isKnown: (value: string, node: NodeProto) => boolean): NodeProto[] {
     const nodes = this.#graph.node ?? [];
     const producers = new Map(nodes.flatMap((node) => (node.output ?? []).map((each) => [each, node] as const)));
@@ -184,7 +170,7 @@ export class GraphScope {
     return nodes.filter((node) => needed.has(node));
   }
 
-  /** The node as it stands when what an adapter replaces is read from there. */
+  /** The node reading replaced parameters. */
   withInputs(original: NodeProto, current: NodeProto): NodeProto {
     const names = new Map(
       this.#lowerings.flatMap((each) => [...(each.renamed?.(original) ?? [])].map(([name, to]) => [name, to.name])),
@@ -193,13 +179,7 @@ export class GraphScope {
     return { ...current, input: (current.input ?? []).map((name) => names.get(name) ?? name) };
   }
 
-  /**
-   * What an adapter's change reads of a layer's input: all of it, but in training with dropout without what is left out in the
-   * step, and what stays so much larger that the sum is the same on average.
-   *
-   * @param dropout the share that is left out
-   * @param pattern what is left out together
-   */
+  /** Dropout on the input of an adapter's change, in training. @param pattern group of values dropped together */
   dropped(x: Value, site: Site, dropout = 0, pattern: DropoutPattern = 'element'): Value {
     if (!this.training || dropout === 0) return x;
     const { g } = this;
@@ -207,12 +187,12 @@ export class GraphScope {
     return g.Mul(g.Mul(x, g.Cast(mask, dataTypeNumber('float32'))), 1 / (1 - dropout));
   }
 
-  /** Emits what is added to the loss in training. */
+  /** Emits the terms added to the loss in training. */
   losses(): Value[] {
     return this.#lowerings.flatMap((each) => each.losses?.() ?? []);
   }
 
-  /** What the other adapters make of a layer's product, without its bias. */
+  /** A layer's product, without bias, after the other adapters. */
   adapted(site: Site, product: Value): Value {
     return this.#lowerings.reduce((value, each) => each.adapted?.(site, value) ?? value, product);
   }
@@ -222,16 +202,16 @@ export class GraphScope {
     return { name, ...this.inputs.types.get(name) };
   }
 
-  /** A value in another float type; itself where it has it. */
+  /** Casts a value to another float type if needed. */
   as(value: Value, type: Value['type']): Value {
     const isOther = type !== undefined && value.type !== undefined && type !== value.type;
     return isOther ? this.g.Cast(value, dataTypeNumber(type)) : value;
   }
 
-  /** The base's weight as float32, laid out as the graph has it. */
+  /** The base weight as float32, in the graph's layout. */
   weight({ weight: { name, stored, layout }, part }: Site): Value {
     const { g } = this;
-    // Of a quantised weight the layer's node reads codes, so its numbers must be there besides.
+    // The node of a quantised weight reads codes, so the floats must be added as a constant.
     if (readsCodes(stored)) return g.constant(float32(stored.read(), stored.dims));
     const whole = this.as(this.read(name), 'float32');
     if (!part) return whole;
@@ -239,7 +219,7 @@ export class GraphScope {
     return g.Gather(whole, g.ints(own), layout === 'in-out' ? 1 : 0);
   }
 
-  /** The layer's own nodes once more, for another input. */
+  /** Emits the layer's own nodes again, for another input. */
   forward(site: Site, x: Value): Value {
     const prefix = `${this.inputs.prefix}/base/${this.#calls++}/`;
     const names = new Map([[site.input, x.name]]);
@@ -249,7 +229,7 @@ export class GraphScope {
     return { name: names.get(site.output)!, ...this.inputs.types.get(site.output) };
   }
 
-  /** The layer's product with its weight once more, for another input, without its bias. */
+  /** Emits the layer's product again, for another input, without the bias. */
   bareProduct(site: Site, x: Value): Value {
     const prefix = `${this.inputs.prefix}/base/${this.#calls++}/`;
     const names = new Map([[site.input, x.name]]);
@@ -262,33 +242,33 @@ export class GraphScope {
       this.#emitAgain(bare, names, prefix);
     }
     const product = { name: names.get(site.product)!, ...this.inputs.types.get(site.product) };
-    // Nodes behind the layer's own, which round its product, hold the bias already.
+    // Nodes after the layer's own, which round its product, already include the bias.
     if (isOne || bias === undefined) return product;
     return this.g.Sub(product, kindOf(site).outputBias(this.g, site, this.read(bias)));
   }
 
-  /** Pushes a node under another name, which reads and gives other values. */
+  /** Pushes a copy of a node with renamed inputs and outputs. */
   #emitAgain(node: NodeProto, names: Map<string, string>, prefix: string): void {
     const input = (node.input ?? []).map((name) => names.get(name) ?? name);
     for (const name of node.output ?? []) names.set(name, `${prefix}${name}`);
     const output = (node.output ?? []).map((name) => names.get(name)!);
-    // The runtime takes no two nodes of one name, and a tuner may compute its layer several times.
+    // ONNX Runtime rejects duplicate node names, and a tuner may compute its layer several times.
     this.g.nodes.push({ ...node, ...(node.name ? { name: `${prefix}${node.name}` } : {}), input, output });
   }
 
-  /** What a value of the base is called where another has its name. */
+  /** New name of a base value whose own name is given to another. */
   baseName(value: string): string {
     return `${this.inputs.prefix}/base/${value}`;
   }
 
-  /** Pushes a node, the value `output` among its outputs under a new name, which is returned. */
+  /** Pushes a node with its `output` renamed, and returns the renamed value. */
   emitRenamed(node: NodeProto, output: string): Value {
     const name = this.baseName(output);
     this.g.nodes.push({ ...node, output: node.output!.map((each) => (each === output ? name : each)) });
     return { name, ...this.inputs.types.get(output) };
   }
 
-  /** Gives the value emitted last the name that the rest of the graph reads. */
+  /** Gives the last emitted value the name that the rest of the graph reads. */
   nameLast(value: Value, name: string): void {
     const last = this.g.nodes.at(-1)!;
     if (last.output?.[0] !== value.name) throw new Error('The value to name must have been emitted last.');
@@ -296,20 +276,20 @@ export class GraphScope {
     this.declare(name);
   }
 
-  /** Adapter inputs have no declared rank, so the runtime could not infer the rank behind them without help. */
+  /** Declares the rank, which ONNX Runtime cannot infer behind adapter inputs. */
   declare(name: string): void {
     const type = this.inputs.types.get(name);
     if (!this.training && type?.shape) this.#valueInfo.push(valueInfo(name, type.type, type.shape));
   }
 
-  /** What rows get from a bank: one tensor without the bank's dimension, or `[batch, ...]`. */
+  /** The bank entries of the rows: one tensor without the bank dimension, or `[batch, ...]`. */
   picked(bank: Value): Value {
     let picked = this.#picked.get(bank.name);
     if (!picked) this.#picked.set(bank.name, (picked = this.g.Gather(bank, this.inputs.rows, 0)));
     return picked;
   }
 
-  /** The layer's sizes, of which a head's number of outputs may be open, and where its rows are. */
+  /** The layer's sizes and batch axis; a head's number of outputs may be open. */
   fold(site: Site): Fold {
     const { part, weightShape } = site;
     const whole = part ? [part.total, ...weightShape.slice(1)] : weightShape;
@@ -326,7 +306,7 @@ export class GraphScope {
     const perRow = this.inputs.differs(site);
     const scaled = (rows: Value): Value => (perRow ? this.rows.scale(rows, gain, this.fold(site)) : g.Mul(rows, gain));
     if (!site.arrange) return scaled(value);
-    // The gain of each output broadcasts where outputs are the last dimension.
+    // The gain broadcasts against outputs in the last dimension.
     const { output } = site.arrange;
     const outputsLast = output.map((_, axis) => output.indexOf(axis));
     return g.Transpose(scaled(g.Transpose(value, outputsLast)), [...output]);
@@ -340,11 +320,11 @@ export function withoutInput(node: NodeProto, at: number): NodeProto {
   return { ...node, input };
 }
 
-/** The shape of a mask that leaves out by this pattern; it broadcasts against the layer's input. */
+/** Shape of a dropout mask, broadcast against the layer's input. */
 function maskDims(dims: readonly number[], { kind, arrange }: Site, pattern: DropoutPattern): readonly number[] {
   if (pattern === 'element') return dims;
   const features = kind.startsWith('conv') ? 1 : (arrange?.input.at(-1) ?? dims.length - 1);
   if (pattern === 'row') return dims.map((dim, axis) => (axis === features ? 1 : dim));
-  // With two dimensions there are no places within an example: features are left out of the whole batch.
+  // Two dimensions have no positions within an example: features are dropped for the whole batch.
   return dims.map((dim, axis) => (axis === features || (axis === 0 && dims.length > 2) ? dim : 1));
 }

@@ -1,24 +1,24 @@
-/** @file What tunings of one form make of the nodes of one graph. */
+/** @file The contract of lowerings: how one kind of tuning rewrites a graph's nodes. */
 
 import type { Value } from '../../graph/builder.ts';
 import type { NodeProto } from '../../graph/proto.ts';
 import type { Site } from '../../match/sites.ts';
 
-/** Emits what becomes of a node of the file, whose subgraphs have been rewritten. */
+/** Emits the replacement of a node whose subgraphs are already rewritten. */
 export type EmitNode = (original: NodeProto, current: NodeProto) => void;
 
-/** What tunings of one kind make of one graph: what is emitted for its nodes, in their order. */
+/** Rewrites of a graph's nodes by one kind of tuning. */
 export interface Lowering {
-  /** What stands in place of nodes. */
+  /** Nodes with a replacement. */
   readonly replaced: ReadonlyMap<NodeProto, EmitNode>;
-  /** Nodes that are emitted no more, as those of a layer that is computed otherwise. */
+  /** Nodes that are not emitted, such as the others of a replaced layer. */
   readonly dropped: ReadonlySet<NodeProto>;
-  /** What is emitted with nodes that are neither. */
+  /** Other nodes, emitted with additions. */
   readonly beside: ReadonlyMap<NodeProto, EmitNode>;
-  /** What a node shall read in place of its inputs, by their names. */
+  /** Values a node reads instead of its inputs, by their names. */
   renamed?(original: NodeProto): Iterable<readonly [name: string, value: Value]>;
-  /** Emits into the main graph what is added to the loss in training. */
+  /** Emits terms added to the loss in training, into the main graph. */
   losses?(): readonly Value[];
-  /** What becomes of a layer's product, without its bias, where another tuning computes it from a weight of its own. */
+  /** A layer's product without its bias, adapted for a tuning that recomputes it from its own weight. */
   adapted?(site: Site, product: Value): Value;
 }

@@ -1,4 +1,4 @@
-/** @file What products make of a graph: a sum beside layers, with DoRA in their midst, weights of recurrent nodes. */
+/** @file Lowering of low-rank products: a sum next to layers, DoRA within them, and weights of recurrent nodes. */
 
 import type { Value } from '../../graph/builder.ts';
 import type { NodeProto } from '../../graph/proto.ts';
@@ -12,14 +12,14 @@ import type { AdaptedLayer, ProductForm, ProductTuning } from './productForm.ts'
 import { ProductServing } from './productServing.ts';
 import { ProductTraining } from './productTraining.ts';
 
-/** Emits what is alike in both forms: where a product enters a layer. The product itself is its {@link ProductForm}'s. */
+/** Places products in a graph, for training and inference alike; {@link ProductForm} computes them. */
 export class ProductLowering implements Lowering {
   readonly replaced: ReadonlyMap<NodeProto, EmitNode>;
   readonly dropped: ReadonlySet<NodeProto> = new Set();
   readonly beside: ReadonlyMap<NodeProto, EmitNode>;
   readonly #scope: GraphScope;
   readonly #at: ReadonlyMap<Site, ProductTuning>;
-  /** The layers of this graph with low-rank adapters, by their own nodes. */
+  /** Layers of this graph with low-rank adapters, by their own nodes. */
   readonly #layers = new Map<NodeProto, AdaptedLayer>();
   readonly #form: ProductForm;
 
@@ -62,7 +62,7 @@ export class ProductLowering implements Lowering {
     return layer.some((site) => this.#at.get(site)!.product.dora);
   }
 
-  /** y + (x·A)·B, behind the last node of a layer. */
+  /** y + (x·A)·B, after the last node of a layer. */
   #lora(original: NodeProto, current: NodeProto, layer: AdaptedLayer): void {
     const scope = this.#scope;
     const [{ output }] = layer;
@@ -71,9 +71,7 @@ export class ProductLowering implements Lowering {
   }
 
   /**
-   * gain·(x·W + (x·A)·B) + bias, and alike for other kinds of layers, with gain = magnitude ÷ ‖W + A·B‖ per output, the
-   * norm taken as a constant.
-   * @see https://arxiv.org/abs/2402.09353
+   * gain·(x·W + (x·A)·B) + bias with gain = magnitude ÷ ‖W + A·B‖ per output, the norm a constant (arXiv 2402.09353).
    */
   #dora(original: NodeProto, current: NodeProto, layer: AdaptedLayer): void {
     const scope = this.#scope;
@@ -86,7 +84,7 @@ export class ProductLowering implements Lowering {
     const isFirst = original === site.node;
     const bare = isFirst && addend !== undefined ? withoutInput(read, addend) : read;
     let product = scope.emitRenamed(bare, site.product);
-    // Nodes behind the layer's own, which round its product, hold the bias already.
+    // Nodes after the layer's own, which round its product, already include the bias.
     if (!isFirst && name !== undefined) product = g.Sub(product, kind.outputBias(g, site, scope.read(name)));
     const sum = this.#form.rescaled(product, layer);
     if (name === undefined) return scope.nameLast(sum, site.product);
@@ -94,7 +92,7 @@ export class ProductLowering implements Lowering {
     scope.nameLast(g.Add(sum, bias), site.product);
   }
 
-  /** An LSTM or GRU that reads its weights with the deltas added, `[directions, gates · hidden, in]`. */
+  /** An LSTM or GRU that reads its weights plus the deltas, `[directions, gates · hidden, in]`. */
   #recurrent(node: NodeProto, sites: readonly Site[]): void {
     const scope = this.#scope;
     const { g } = scope;

@@ -1,4 +1,4 @@
-/** @file What the product of a layer has in common while it is trained and while it serves. */
+/** @file Common part of low-rank products in training and inference. */
 
 import type { Value } from '../../graph/builder.ts';
 import type { Site } from '../../match/sites.ts';
@@ -9,13 +9,13 @@ import type { ModuleTuning } from '../methods/tuning.ts';
 import type { OutputRole } from '../methods/loraTensors.ts';
 import type { GraphScope } from './graphScope.ts';
 
-/** The sites of one layer that have adapters: it, or parts of it, in one place where it is computed. */
+/** The adapted sites of one occurrence of a layer: the layer, or parts of it. */
 export type AdaptedLayer = readonly [Site, ...Site[]];
 
 /** A tuning whose change of a layer is a product. */
 export type ProductTuning = ModuleTuning & { readonly site: Site; readonly product: LowRankSite };
 
-/** How the products of a graph's layers are computed. */
+/** Computes the products of a graph's layers. */
 export abstract class ProductForm {
   protected readonly scope: GraphScope;
   readonly #at: ReadonlyMap<Site, ProductTuning>;
@@ -29,13 +29,12 @@ export abstract class ProductForm {
     this.#at = at;
   }
 
-  /** (x·A)·B of a layer. Computed in float32, and given in the layer's own type, as PEFT does. */
+  /** (x·A)·B of a layer, computed in float32 and cast to the layer's type, as in PEFT. */
   abstract product(layer: AdaptedLayer): Value;
 
-  /** A factor of one site that the graph reads. */
   protected abstract read(role: Factor, tuning: ProductTuning): Value;
 
-  /** A factor of one site, as {@link ProductForm.layerFactor} joins it. */
+  /** A factor of one site, input of {@link ProductForm.layerFactor}. */
   factor(role: Factor, tuning: ProductTuning): Value {
     const key = `${role} ${tuning.path}`;
     if (!this.#factors.has(key)) {
@@ -45,7 +44,7 @@ export abstract class ProductForm {
     return this.#factors.get(key)!;
   }
 
-  /** Emits the factors that a tuner computes, laid out as those that the graph reads. */
+  /** Emits factors that a tuner computes, in the graph's layout. */
   #make(tuning: ProductTuning, factors: NonNullable<ModuleTuning['factors']>): void {
     const { g, inputs } = this.scope;
     const { site, path } = tuning;
@@ -64,24 +63,23 @@ export abstract class ProductForm {
       );
   }
 
-  /** DoRA's factor for each output of a site's layer, in the layer's type. */
+  /** DoRA's gain per output of a site's layer, in the layer's type. */
   abstract gain(site: Site): Value;
 
-  /** gain·(product + (x·A)·B), where the product has no bias. */
+  /** gain·(product + (x·A)·B), for a product without bias. */
   abstract rescaled(product: Value, layer: AdaptedLayer): Value;
 
-  /** What each output of a layer is multiplied with: one where no site with DoRA has it. */
+  /** Gain per output of a layer; 1 for outputs of sites without DoRA. */
   protected layerGain(layer: AdaptedLayer): Value {
     const gains = layer.flatMap((site) => (this.tuningAt(site).product.dora ? [this.gain(site)] : []));
     return gains.reduce((product, gain) => this.scope.g.Mul(product, gain));
   }
 
-  /** A site's adapter. */
   protected tuningAt(site: Site): ProductTuning {
     return this.#at.get(site)!;
   }
 
-  /** The factors of a layer's sites side by side, so that one product is the sum of theirs. */
+  /** The factors of a layer's sites concatenated, so that one product is the sum of theirs. */
   protected layerFactor(role: Factor, layer: AdaptedLayer): Value {
     const key = `${role} ${layer.map(({ path }) => path).join(' ')}`;
     const known = this.#layerFactors.get(key);
@@ -92,12 +90,12 @@ export abstract class ProductForm {
     return value;
   }
 
-  /** A factor of a site, lora_B as wide as the layer. */
+  /** A factor of a site, with lora_B as wide as the layer. */
   protected wideFactor(role: Factor, tuning: ProductTuning): Value {
     return this.factor(role, tuning);
   }
 
-  /** The biases of a layer's B's, emitted now; what they make of a product then. */
+  /** Emits the inputs of B's biases now; the returned function adds them to a product. */
   protected biases(layer: AdaptedLayer): (product: Value) => Value {
     const own = layer.flatMap((site) => {
       const tuning = this.tuningAt(site);
@@ -106,12 +104,12 @@ export abstract class ProductForm {
     return (product) => own.reduce((sum, bias) => this.scope.g.Add(sum, bias), product);
   }
 
-  /** Shape of one number per output; none where each row may bring its own. */
+  /** Shape of one number per output; undefined if rows may differ. */
   protected perOutputDims(site: Site): readonly number[] | undefined {
     return this.scope.inputs.differs(site) ? undefined : kindOf(site).perOutputShape(site);
   }
 
-  /** Part of a module's adapter, as the rows of this batch get it; but for lora_A, a number for each output of the layer. */
+  /** An adapter input of a site, picked per row if rows differ, and padded to the layer's outputs except for lora_A. */
   protected input(role: Factor | OutputRole, tuning: ProductTuning, dims: readonly number[] | undefined): Value {
     const { site } = tuning;
     const { inputs } = this.scope;
@@ -122,10 +120,7 @@ export abstract class ProductForm {
     return differs ? this.scope.picked(wide) : wide;
   }
 
-  /**
-   * What has a number for each output of a site in its last dimension, for those of the whole layer, where the site is a part
-   * of one; `fill` for the others.
-   */
+  /** Pads the last dimension from a site's outputs to the whole layer's, if the site is a part of one. */
   protected onOutputs(value: Value, { part }: Site, rank: number, fill = 0): Value {
     if (!part) return value;
     const known = this.#wide.get(value.name);

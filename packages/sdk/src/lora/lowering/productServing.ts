@@ -1,4 +1,4 @@
-/** @file The low-rank product for inference: of any rank, for one adapter or one per row. */
+/** @file The low-rank product for inference: any rank, one adapter or one per row. */
 
 import type { Value } from '../../graph/builder.ts';
 import type { Site } from '../../match/sites.ts';
@@ -6,7 +6,7 @@ import type { Factor } from '../kinds/kind.ts';
 import { kindOf } from '../kinds/table.ts';
 import { type AdaptedLayer, ProductForm, type ProductTuning } from './productForm.ts';
 
-/** Where the kind of layer allows it, factors are banks, of which each row of a batch picks its own. */
+/** Factors are banks where the kind of layer allows it, and each row of a batch picks its own. */
 export class ProductServing extends ProductForm {
   product(layer: AdaptedLayer): Value {
     const { scope } = this;
@@ -35,7 +35,7 @@ export class ProductServing extends ProductForm {
     return this.scope.as(gain, this.scope.read(site.product).type);
   }
 
-  /** The lora_B that is fed has the gain multiplied in already. */
+  /** The fed lora_B already includes the gain. */
   rescaled(product: Value, layer: AdaptedLayer): Value {
     return this.scope.g.Add(this.scope.scale(product, this.layerGain(layer), layer[0]), this.product(layer));
   }

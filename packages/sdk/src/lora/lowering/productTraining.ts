@@ -1,4 +1,4 @@
-/** @file The low-rank product as it is trained: one adapter, few passes over memory, dropout, what of it is constant. */
+/** @file The low-rank product in training: one adapter, few passes over memory, dropout, constant parts. */
 
 import type { Value } from '../../graph/builder.ts';
 import { dataTypeNumber } from '../../graph/dataType.ts';
@@ -12,11 +12,11 @@ import type { GraphScope } from './graphScope.ts';
 import { type AdaptedLayer, ProductForm, type ProductTuning } from './productForm.ts';
 
 /**
- * Linear layers that read the same value, as queries, keys and values do, share one product with their A's side by side: x is
- * then read once, forward and in both of its gradients.
+ * Linear layers with one input, such as queries, keys and values, share a product with concatenated A's: x is then read
+ * once, in the forward pass and in both gradients.
  */
 export class ProductTraining extends ProductForm {
-  /** Linear layers by the value that they read. */
+  /** Linear layers by their input. */
   readonly #bySource = new Map<string, AdaptedLayer[]>();
   /** x·A by layer. */
   readonly #reduced = new Map<AdaptedLayer, Value>();
@@ -32,18 +32,18 @@ export class ProductTraining extends ProductForm {
 
   product(layer: AdaptedLayer): Value {
     if (!this.#drops(layer)) return this.#productOf(layer, () => this.#source(layer[0]));
-    // Each module leaves out others of the same numbers.
+    // Each site has its own dropout mask.
     const parts = layer.map((site) => this.#productOf([site], () => this.#dropped(site)));
     return parts.reduce((sum, part) => this.scope.g.Add(sum, part));
   }
 
-  /** What a layer's low-rank product reads, as float32 where it is no id. */
+  /** The input of a layer's low-rank product, as float32 unless it is ids. */
   #source({ kind, input }: Site): Value {
     const read = this.scope.read(input);
     return kind === 'embedding' ? read : this.scope.as(read, 'float32');
   }
 
-  /** The product of what is read with the factors of some of a layer's sites. */
+  /** The product for some of a layer's sites. */
   #productOf(layer: AdaptedLayer, sourceOf: () => Value): Value {
     const { scope } = this;
     const { g } = scope;
@@ -100,10 +100,7 @@ export class ProductTraining extends ProductForm {
     return scope.as(this.onOutputs(g.Div(magnitude, g.stopGradient(norm)), site, 1, 1), typeOfLayer);
   }
 
-  /**
-   * With dropout, as PEFT has it, the product stays what it is, and what DoRA adds reads x without what is left out:
-   * product + (gain − 1)·x̃·W + gain·(x̃·A)·B.
-   */
+  /** With dropout, as in PEFT, DoRA's part reads the dropped x̃: product + (gain − 1)·x̃·W + gain·(x̃·A)·B. */
   rescaled(product: Value, layer: AdaptedLayer): Value {
     const { scope } = this;
     const { g } = scope;
@@ -122,7 +119,7 @@ export class ProductTraining extends ProductForm {
     }, product);
   }
 
-  /** x·A of a layer, of which others that read x have had theirs from the same product. */
+  /** x·A of a layer, from the product shared with other layers that read x. */
   #reduce(layer: AdaptedLayer): Value {
     const done = this.#reduced.get(layer);
     if (done) return done;
@@ -141,18 +138,18 @@ export class ProductTraining extends ProductForm {
     return this.#reduced.get(layer)!;
   }
 
-  /** Whether steps leave out some of what the adapters of a layer read. */
+  /** Whether any site of the layer has dropout. */
   #drops(layer: AdaptedLayer): boolean {
     return layer.some((site) => this.tuningAt(site).product.dropout);
   }
 
-  /** What a site reads without what is left out in this step. */
+  /** The input of a site after dropout. */
   #dropped(site: Site): Value {
     const { dropout, dropoutPattern } = this.tuningAt(site).product;
     return this.scope.dropped(this.#source(site), site, dropout, dropoutPattern);
   }
 
-  /** What trained rows of a table add: the row of each id that is trained, else zero. */
+  /** Deltas of trained rows of a table: each trained id's row, otherwise zero. */
   #tokenRows(ids: Value, tuning: ProductTuning): Value {
     const { g } = this.scope;
     const { tokens = [] } = tuning.product;
@@ -162,12 +159,12 @@ export class ProductTraining extends ProductForm {
     return g.MatMul(g.Cast(isToken, dataTypeNumber('float32')), this.factor('lora_B', tuning));
   }
 
-  /** The factors of a folded normalisation as a constant. */
+  /** The scale of a folded normalisation as a constant. */
   #perOutput(site: Site, dims: readonly number[]): Value {
     return this.scope.g.constant(float32(site.foldedScale!, dims));
   }
 
-  /** A value of which one half counts as a constant when it is differentiated. */
+  /** The value, with half of it treated as a constant in differentiation. */
   #halfConstant(value: Value): Value {
     const { g } = this.scope;
     const half = g.Mul(value, 0.5);
@@ -175,7 +172,7 @@ export class ProductTraining extends ProductForm {
   }
 }
 
-/** A one for each dimension of a weight behind the first. */
+/** A one for each dimension of a weight after the first. */
 function ones({ weightShape }: Site): number[] {
   return weightShape.slice(1).map(() => 1);
 }

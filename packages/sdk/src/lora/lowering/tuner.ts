@@ -1,4 +1,4 @@
-/** @file What tuners of plugins make of layers: their fragment in place of one, or x·ΔWᵀ behind it. */
+/** @file Lowering of tuners: their fragment replaces a layer, or x·ΔWᵀ is added after it. */
 
 import type { Value } from '../../graph/builder.ts';
 import { OnnxLoraError } from '../../errors.ts';
@@ -15,7 +15,7 @@ import { hookedTunings } from '../methods/trainingHooks.ts';
 import type { Lowering, EmitNode } from './lowering.ts';
 import type { GraphScope } from './graphScope.ts';
 
-/** Emits what tuners write, the same for all rows of a batch. */
+/** Emits tuners' fragments, the same for all rows of a batch. */
 export class TunerLowering implements Lowering {
   readonly replaced: ReadonlyMap<NodeProto, EmitNode>;
   readonly dropped: ReadonlySet<NodeProto>;
@@ -23,7 +23,7 @@ export class TunerLowering implements Lowering {
   readonly #scope: GraphScope;
 
   readonly #losses: Value[] = [];
-  /** Where each layer was computed last, by its path in PEFT's file. */
+  /** Latest occurrence of each layer, by its path in PEFT's file. */
   readonly #latest = new Map<string, Site>();
 
   constructor(scope: GraphScope, tunings: readonly ByTuner[]) {
@@ -47,7 +47,7 @@ export class TunerLowering implements Lowering {
     return this.#losses;
   }
 
-  /** What a tuner makes of a layer, computed in float32 and given in the layer's own type. */
+  /** Replaces a layer, computed in float32 and cast to the layer's type. */
   #apply(site: Site, tuned: ByTuner): void {
     const scope = this.#scope;
     const { g } = scope;
@@ -97,7 +97,7 @@ export class TunerLowering implements Lowering {
     this.#latest.set(tuned.layer.path, site);
   }
 
-  /** y + x·ΔWᵀ, and alike for other kinds of layers, behind the last node of one. */
+  /** y + x·ΔWᵀ, and alike for other kinds of layers, after the last node of one. */
   #delta(original: NodeProto, current: NodeProto, site: Site, tuned: ByTuner): void {
     const scope = this.#scope;
     const { g } = scope;
@@ -113,7 +113,7 @@ export class TunerLowering implements Lowering {
     scope.nameLast(g.Add(base, scope.as(more, scope.read(site.output).type)), site.output);
   }
 
-  /** The base's weight as torch lays it out. */
+  /** The base weight in torch's layout. */
   #weight(site: Site): Value {
     const own = this.#scope.weight(site);
     const isTransposed = site.kind === 'linear' && site.weight.layout === 'in-out';
@@ -148,11 +148,7 @@ function requireLoss(loss: Value, name: string): Value {
   );
 }
 
-/**
- * Emits what hooks of tuners add to the loss, into the main graph.
- *
- * @throws OnnxLoraError `PLUGIN_INVALID` for what is no scalar
- */
+/** Emits loss terms of tuners' hooks into the main graph. @throws OnnxLoraError `PLUGIN_INVALID` if not a scalar */
 export function hookLosses({ g, inputs }: GraphScope, plan: AdapterPlan): Value[] {
   return hookedTunings(plan).flatMap(({ hooks, tunings, name }) => {
     if (!hooks.loss) return [];

@@ -1,4 +1,4 @@
-/** @file What parameters that are trained whole make of a graph: other inputs of nodes, and layers that are written anew. */
+/** @file Lowering of fully trained parameters: replaced node inputs, and rewritten layers. */
 
 import type { Value } from '../../graph/builder.ts';
 import type { NodeProto } from '../../graph/proto.ts';
@@ -16,8 +16,8 @@ import { type GraphScope, withoutInput } from './graphScope.ts';
 export type WholeTuning = ModuleTuning & { readonly parameter: TrainedParameter };
 
 /**
- * Has nodes read trained parameters in place of the base's. A layer is written anew where rows may differ in its parameters,
- * or its node would multiply integers.
+ * Nodes read trained parameters instead of the base's. A layer is rewritten if rows may differ in its parameters or its
+ * node multiplies integers.
  */
 export class WholeLowering implements Lowering {
   readonly replaced: ReadonlyMap<NodeProto, EmitNode>;
@@ -25,7 +25,7 @@ export class WholeLowering implements Lowering {
   readonly beside: ReadonlyMap<NodeProto, EmitNode> = new Map();
   readonly #scope: GraphScope;
   readonly #tunings: readonly WholeTuning[];
-  /** Trained parameters in the type that this graph's nodes compute in. */
+  /** Trained parameters, cast to the type of this graph's nodes. */
   readonly #cast = new Map<WholeTuning, Value>();
 
   constructor(scope: GraphScope, tunings: readonly WholeTuning[]) {
@@ -50,24 +50,21 @@ export class WholeLowering implements Lowering {
     if (known) return known;
     const scope = this.#scope;
     const fed = this.#parameter(tuning);
-    // For inference weights are fed as `[in, out]`, which only layers that are written anew read as it is.
+    // Inference feeds weights as `[in, out]`, which only rewritten layers read without a Transpose.
     const isTransposed = !scope.training && tuning.parameter.layout === 'out-in';
     const value = scope.as(isTransposed ? scope.g.Transpose(fed, [1, 0]) : fed, scope.inputs.types.get(name)?.type);
     this.#cast.set(tuning, value);
     return value;
   }
 
-  /** A trained parameter, as the rows of this batch get it. */
+  /** A trained parameter, picked per row if rows differ. */
   #parameter(tuning: WholeTuning): Value {
     const { inputs } = this.#scope;
     const value = inputs.input(tuning, 'parameter', undefined);
     return isPerRow(inputs, tuning) ? this.#scope.picked(value) : value;
   }
 
-  /**
-   * x·W + b where W is `[in, out]` or `[batch, in, out]` and b `[out]` or `[batch, 1, out]`, as they are fed; alike for
-   * other kinds of layers, for all rows.
-   */
+  /** x·W + b with W `[in, out]` or `[batch, in, out]` and b `[out]` or `[batch, 1, out]`; alike for other kinds. */
   #layer(site: Site): void {
     const scope = this.#scope;
     const { g, inputs } = scope;
@@ -84,7 +81,7 @@ export class WholeLowering implements Lowering {
     const weight = trained('weight');
     const addend = addendOf(site);
     let value: Value;
-    // Of weights of an open size no shape is known otherwise.
+    // Weights of open size have no inferred shape.
     if (weight) value = { ...this.#product(site, weight), ...inputs.types.get(site.product) };
     else {
       const [first, ...rest] = withoutBiasInside(site) as [NodeProto, ...NodeProto[]];
@@ -94,7 +91,7 @@ export class WholeLowering implements Lowering {
         g.nodes.push({ ...node, output: node.output!.map((each) => (each === site.product ? renamed : each)) });
       value = { name: renamed, ...inputs.types.get(site.product) };
     }
-    // Another adapter may have a low-rank product where this one has a weight.
+    // Another adapter may have a low-rank product on a layer whose weight this one replaces.
     value = scope.adapted(site, value);
     if (site.bias) {
       const bias = trained('bias');
@@ -107,7 +104,7 @@ export class WholeLowering implements Lowering {
     scope.nameLast(value, site.output);
   }
 
-  /** A layer's product with a weight of floats, as it is fed. */
+  /** A layer's product with a float weight. */
   #product(site: Site, weight: Value): Value {
     const scope = this.#scope;
     const { g, inputs } = scope;
@@ -124,7 +121,7 @@ export class WholeLowering implements Lowering {
   }
 }
 
-/** Adds the input of a parameter, which comes before all others. */
+/** Adds the input of a parameter, which precedes all others. */
 export function declareParameter(inputs: AdapterInputs, tuning: WholeTuning): void {
   const { stored, layout, isOpen } = tuning.parameter;
   const perRow = isPerRow(inputs, tuning);
@@ -132,19 +129,19 @@ export function declareParameter(inputs: AdapterInputs, tuning: WholeTuning): vo
   inputs.input(tuning, 'parameter', perRow || isOpen ? undefined : dims, perRow);
 }
 
-/** Whether rows of a batch may differ in a trained parameter, so that its layer is written anew. */
+/** Whether rows may differ in a trained parameter, so that its layer is rewritten. */
 function isPerRow({ hasBanks }: AdapterInputs, { parameter: { site } }: WholeTuning): boolean {
   return hasBanks && site?.kind === 'linear' && site.arrange === undefined;
 }
 
-/** Whether a trained parameter's layer is written anew. */
+/** Whether a trained parameter's layer is rewritten. */
 function isRewritten(inputs: AdapterInputs, tuning: WholeTuning): boolean {
   const { site, stored } = tuning.parameter;
   if (isPerRow(inputs, tuning) || !site) return isPerRow(inputs, tuning);
   return readsCodes(stored) || (site.bias?.inside !== undefined && site.bias.stored.name === stored.name);
 }
 
-/** A layer's own nodes, without a bias that they add between integers. */
+/** A layer's own nodes, without a bias added between integers. */
 function withoutBiasInside({ nodes, bias }: Site): readonly NodeProto[] {
   if (!bias?.inside) return nodes;
   const [added] = bias.inside.output ?? [];

@@ -1,4 +1,4 @@
-/** @file What a tuner of a plugin makes of a layer. */
+/** @file Layers adapted by a {@link Tuner}. */
 
 import type { WeightEdit } from '../../adapter/merging/editWeights.ts';
 import { tensorName } from '../../adapter/formats/tensorNames.ts';
@@ -44,20 +44,20 @@ import {
   weightOf,
 } from './tunedLayer.ts';
 
-/** A layer that another tuner than LoRA adapts. Its tensors are in graphs as PEFT has them, the same for all rows of a batch. */
+/** A layer adapted by a tuner other than LoRA. Its tensors are in PEFT's layout, shared by all rows of a batch. */
 export class ByTuner implements ModuleTuning {
   readonly mixesRows: boolean;
   readonly site: Site;
   readonly path: string;
-  /** What the tuner makes of the layer. */
+  /** The tuner's tensors and mathematics for the layer. */
   readonly math: Tuning;
-  /** `peft_type` of the tuner. */
+  /** The tuner's `peft_type`. */
   readonly peftType: string;
   readonly form: string;
-  /** The layer as the tuner is told of it; its path is the one in PEFT's file. */
+  /** The layer as passed to the tuner, with its path in PEFT's file. */
   readonly layer: TunedLayer;
 
-  /** What adapts it. */
+  /** The tuner and its settings. */
   readonly chosen: ChosenTuner;
   readonly #layers: readonly TunedLayer[];
   readonly #inFile: Pick<TunedSite, 'read' | 'saved'>;
@@ -67,7 +67,7 @@ export class ByTuner implements ModuleTuning {
   readonly sampled: ModuleTuning['sampled'];
   /** The product as LoRA's. */
   readonly #lowRank: LowRank | undefined;
-  /** What graphs for inference have in its place: of tensors that layers share, each would have a product of its own. */
+  /** LoRA that replaces it for inference, unless layers share tensors: each layer would need its own product. */
   readonly #served: LowRank | undefined;
 
   private constructor(
@@ -102,10 +102,7 @@ export class ByTuner implements ModuleTuning {
   }
 
   /**
-   * All layers that one adapter adapts: they may share tensors.
-   *
-   * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a layer that cannot be adapted so; `PLUGIN_INVALID` for a tuner that was
-   *   written for an earlier version
+   * All layers of an adapter, which may share tensors. @throws OnnxLoraError `MODEL_UNSUPPORTED` for a refused layer
    */
   static all(sites: readonly TunedSite[], chosen: ChosenTuner): ByTuner[] {
     const { tuner, settings } = chosen;
@@ -170,7 +167,7 @@ export class ByTuner implements ModuleTuning {
     const ofLayer = tensorName(this.layer.path, 'parameter', role);
     return {
       role,
-      // Adapters of one session that share tensors of other shapes have inputs of their own.
+      // Shared tensors of different shapes are separate inputs of a session.
       name: share === 'site' ? `${this.path}.${role}` : [role, group, dims.join('x')].filter(Boolean).join('.'),
       savedAs:
         share === 'site' || (inEach && group !== undefined)
@@ -222,7 +219,7 @@ export class ByTuner implements ModuleTuning {
     return this.tensors().filter(({ use }) => use === 'state');
   }
 
-  /** Its tensors in a graph, by its own names of them. States are inputs only where they are read. */
+  /** Its tensors in a graph by name. States become inputs only when read. */
   inGraph(input: TensorInput): ByTensor<Value> {
     const tensors: Record<string, Value> = {};
     for (const [role, { dims, role: use }] of Object.entries(this.math.tensors)) {
@@ -317,7 +314,7 @@ export class ByTuner implements ModuleTuning {
     ]);
   }
 
-  /** ΔW, flat, as torch lays it out. */
+  /** ΔW, flat, in torch's layout. */
   #delta(
     { delta, readsWeight = false }: ChangeOfWeight,
     saved: SavedTensors,

@@ -1,4 +1,4 @@
-/** @file LoRA and DoRA of a layer: W + s·B·A, with DoRA times a factor for each output. */
+/** @file LoRA and DoRA of a layer: W + s·B·A, with DoRA times a gain per output. */
 
 import { eachDeltaRow, isHeldByGroups, weightSteps, doraGain } from '../../adapter/merging/delta.ts';
 import type { WeightEdit } from '../../adapter/merging/editWeights.ts';
@@ -13,20 +13,20 @@ import { factorTensor, type OutputRole, outputTensor } from './loraTensors.ts';
 import { type Edits, type ModuleTuning, type PlacedTuning, type SavedTensors, type TuningTensor } from './tuning.ts';
 
 /**
- * A low-rank adapter of a layer. In graphs, `lora_A` `[in, r]` and `lora_B` `[r, out]` are transposed from PEFT's layout, and
- * those of convolutions as PEFT has them. lora_B and `lora_B.bias` `[out]` are fed times the scaling, so the graph knows none,
- * and changing it needs no new graph. `lora_magnitude_vector` `[out]` is DoRA's magnitude, while training (`[1, out, 1, ...]` of
- * a convolution); `lora_gain`, of the same shape, is magnitude ÷ norm, computed once per adapter for inference.
+ * A low-rank adapter of a layer. Graphs have `lora_A` `[in, r]` and `lora_B` `[r, out]`, transposed from PEFT's; those
+ * of convolutions as in PEFT. lora_B and `lora_B.bias` `[out]` are fed times the scaling, so that changing it needs no
+ * new graph. `lora_magnitude_vector` `[out]` (`[1, out, 1, ...]` of a convolution) is DoRA's magnitude in training;
+ * `lora_gain`, magnitude ÷ norm, is computed once per adapter for inference.
  */
 export class LowRank implements ModuleTuning {
   /** The layer, and how it is adapted. */
   readonly product: LowRankSite;
-  /** What B·A and the bias are multiplied with. */
+  /** Factor of B·A and of the bias. */
   readonly scaling: number;
-  /** Other first values than PEFT's. */
+  /** Initial values that replace PEFT's. */
   readonly start: FirstValues | undefined;
 
-  /** An adapter of one layer; of one that only serves, without rank and scaling. */
+  /** An adapter of one layer; for inference without rank and scaling. */
   constructor(product: LowRankSite, scaling: number = 1, start?: FirstValues) {
     this.product = product;
     this.scaling = scaling;
@@ -94,7 +94,7 @@ export class LowRank implements ModuleTuning {
     return role === 'lora_A' || role === 'lora_B' ? factorTensor(this, role) : outputTensor(this, role as OutputRole);
   }
 
-  /** The roles of what is trained. */
+  /** The roles of trained tensors. */
   protected roles(): readonly string[] {
     const { dora, bias, tiedTo, fixed } = this.product;
     const factors = tiedTo ? [] : (['lora_A', 'lora_B'] as const).filter((role) => !fixed?.[role]);
@@ -132,7 +132,7 @@ export class LowRank implements ModuleTuning {
     ]);
   }
 
-  /** The factors' numbers in PEFT's layout. */
+  /** The factors' values in PEFT's layout. */
   values(saved: SavedTensors): FactorValues {
     const [A, B] = [saved.get('lora_A')!, saved.get('lora_B')!];
     return { A: floats(A), B: floats(B), r: kindOf(this.site).rankOf(this.site, A.dims), scaling: this.scaling };
@@ -177,13 +177,13 @@ export class LowRank implements ModuleTuning {
   }
 }
 
-/** A low-rank adapter with its place. */
+/** A low-rank adapter with its tensors. */
 export interface PlacedLowRank extends PlacedTuning {
   /** The layer's adapter. */
   readonly tuning: LowRank;
 }
 
-/** As `values.map`, in a fraction of its time: a server does this for each adapter that it loads. */
+/** As `values.map`, but much faster: a server does this for each adapter that it loads. */
 function times(values: Float32Array, factor: number): Float32Array {
   const result = new Float32Array(values.length);
   for (let i = 0; i < values.length; i++) result[i] = factor * values[i]!;

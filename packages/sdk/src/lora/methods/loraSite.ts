@@ -1,24 +1,22 @@
-/** @file What LoRA needs to know of a layer. */
+/** @file A layer's low-rank adapter: {@link LowRankSite} and its initial values. */
 
 import type { Site } from '../../match/sites.ts';
 import type { Tensor } from '../../runtime/tensor.ts';
 import type { Factor } from '../kinds/kind.ts';
 
 /**
- * What dropout leaves out together: single numbers (`element`), a feature of an example in all of its places (`column`), or a
- * place with all of its features, such as a token (`row`).
- *
- * @see https://arxiv.org/abs/2403.00812
+ * Values dropped together: single numbers (`element`), a feature of an example at all positions (`column`), or a
+ * position with all features, such as a token (`row`). @see https://arxiv.org/abs/2403.00812
  */
 export type DropoutPattern = 'element' | 'column' | 'row';
 
-/** First values of one module's factors, flat, in PEFT's layout. */
+/** Initial values of one module's factors, flat, in PEFT's layout. */
 export interface FirstValues {
-  /** `[r, in]`, row by row. */
+  /** `[r, in]`, row-major. */
   readonly lora_A: Float32Array;
-  /** `[out, r]`, row by row. */
+  /** `[out, r]`, row-major. */
   readonly lora_B: Float32Array;
-  /** Whether the layer starts at what the base computes, as the factors are taken out of it. */
+  /** Whether the factors are subtracted from the base, so that the layer starts at the base's output. */
   readonly isResidual: boolean;
 }
 
@@ -26,37 +24,33 @@ export interface FirstValues {
 export interface LowRankSite {
   /** The layer. */
   readonly site: Site;
-  /** The rank, where the graph is built for one adapter; undefined where each run brings its own. */
+  /** The rank of a graph for one adapter; undefined if each run feeds its own. */
   readonly r?: number;
   /** Weight-decomposed (DoRA): outputs are rescaled by a trained magnitude. */
   readonly dora: boolean;
-  /** Whether the low-rank product has a bias of its own (PEFT's `lora_bias`). */
+  /** Whether the low-rank product has a bias (PEFT's `lora_bias`). */
   readonly bias?: boolean;
-  /** In training, the share of what the low-rank product reads that is left out at each step (PEFT's `lora_dropout`). */
+  /** Dropout on the input of the low-rank product in training (PEFT's `lora_dropout`). */
   readonly dropout?: number;
-  /** What is left out together; `element` without. */
+  /** Values dropped together; `element` by default. */
   readonly dropoutPattern?: DropoutPattern;
-  /** The module's name in PEFT's files, where wrappers are nested: `attn.base_layer.out_proj`. */
+  /** The module's name in PEFT's files for nested wrappers: `attn.base_layer.out_proj`. */
   readonly savedAs?: string;
-  /**
-   * Ids whose rows of an embedding are trained (PEFT's `trainable_token_indices`): the low-rank delta then has a fixed A
-   * that picks these rows, and B holds what is added to them.
-   */
+  /** Ids of trained rows (PEFT's `trainable_token_indices`): a fixed A picks the rows, and B is added to them. */
   readonly tokens?: readonly number[];
-  /** Whether the adapter is of PEFT's type for such rows alone, whose file calls them otherwise. */
+  /** Whether the adapter is PEFT's `TRAINABLE_TOKENS`, which names the tensor differently in files. */
   readonly onlyTokens?: boolean;
   /**
-   * A second pair of factors beside the trained one, as constants: first values that are taken out again, so that the
-   * layer starts at what the base computes. In the graph's layout, lora_B times minus the scaling.
+   * A constant second pair that subtracts the initial factors; in the graph's layout, lora_B times minus the scaling.
    */
   readonly constants?: FactorTensors;
-  /** Factors that are not trained, in the graph's layout, lora_B times the scaling. */
+  /** Factors that are constants, in the graph's layout, lora_B times the scaling. */
   readonly fixed?: Partial<FactorTensors>;
-  /** Tensors that training leaves as they begin, by their roles: they enter the graph, and get no gradients. */
+  /** Roles of frozen tensors: graph inputs without gradients. */
   readonly left?: readonly string[];
   /**
-   * The embedding's adapter that this one is the transpose of, since their weights are one: lora_A is the other's lora_B,
-   * and lora_B its lora_A. Their gradients are apart, and an optimizer steps both, as in PEFT; of trained rows it is one.
+   * The embedding's adapter that this one transposes for a tied weight: lora_A is its lora_B and vice versa. Gradients
+   * are separate, and an optimizer steps both, as in PEFT; trained rows have one.
    */
   readonly tiedTo?: LowRankSite;
 }
@@ -64,12 +58,12 @@ export interface LowRankSite {
 /** Values of both factors. */
 export type FactorTensors = Readonly<Record<Factor, Tensor>>;
 
-/** What PEFT calls the `out_proj` inside a MultiheadAttention that it has wrapped. */
+/** PEFT's name of the `out_proj` inside a wrapped MultiheadAttention. */
 const MERGED_TWICE = '.base_layer.out_proj';
 
 /**
- * The module's path of a MultiheadAttention whose `out_proj` the name in PEFT's files means; undefined for any other. PEFT
- * merges the delta of such a layer twice, in training as in inference, and differentiates one of the two.
+ * Path of the MultiheadAttention of such an `out_proj`, else undefined. PEFT merges its delta twice, in training as in
+ * inference, and differentiates one of the two.
  */
 export function attentionAround(savedAs: string | undefined): string | undefined {
   return savedAs?.endsWith(MERGED_TWICE) ? savedAs.slice(0, -MERGED_TWICE.length) : undefined;

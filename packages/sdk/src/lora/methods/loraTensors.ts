@@ -1,4 +1,4 @@
-/** @file The tensors of a low-rank adapter: its factors, and what has one number per output. */
+/** @file Tensors of a low-rank adapter: factors, and one number per output. */
 
 import { adaptedNorm } from '../../adapter/merging/delta.ts';
 import { tensorName } from '../../adapter/formats/tensorNames.ts';
@@ -10,17 +10,16 @@ import { kindOf } from '../kinds/table.ts';
 import type { FirstValues, LowRankSite } from './loraSite.ts';
 import { type LaidOut, moved, type TuningTensor, type Weighted } from './tuning.ts';
 
-/** Tensors with one number per output; `lora_gain` stands for the magnitude in a graph for inference. */
+/** Tensors with one number per output; `lora_gain` replaces the magnitude in a graph for inference. */
 export type OutputRole = 'lora_B.bias' | 'lora_magnitude_vector' | 'lora_gain';
 
-/** An adapter of one layer, as its tensors see it. */
 interface Owner {
   readonly product: LowRankSite;
   readonly scaling: number;
   readonly start: FirstValues | undefined;
 }
 
-/** One of the two factors. PEFT begins with A uniform in ±1/√in and B zero; of an embedding with A zero and B normal. */
+/** A factor. PEFT initialises A uniform in ±1/√in and B zero; for embeddings A zero and B normal. */
 export function factorTensor({ product, scaling, start }: Owner, role: Factor): TuningTensor {
   const { site, r, savedAs = site.path, tiedTo } = product;
   const kind = kindOf(site);
@@ -43,7 +42,7 @@ export function factorTensor({ product, scaling, start }: Owner, role: Factor): 
   };
 }
 
-/** What has one number per output: the bias of B, DoRA's magnitude, and its factor. The magnitude begins as the weight's norm. */
+/** B's bias, DoRA's magnitude, or its gain. The magnitude is initialised with the weight's norm. */
 export function outputTensor({ product, scaling, start }: Owner, role: OutputRole): TuningTensor {
   const { site, r, savedAs = site.path } = product;
   const kind = kindOf(site);
@@ -75,14 +74,14 @@ export function outputTensor({ product, scaling, start }: Owner, role: OutputRol
   };
 }
 
-/** Which dimension of a factor, as the graph takes it, is the rank. */
+/** The rank's axis in a factor of the graph's layout. */
 export function rankAxisOf(site: Site, role: Factor): number {
   const { groups } = kindOf(site).matrix(site);
   const [dims, doubled] = [1, 2].map((times) => kindOf(site).graphShape(site, role, times * groups)) as [number[], number[]]; // prettier-ignore
   return dims.findIndex((dim, axis) => dim !== doubled[axis]);
 }
 
-/** The name of the graph input that carries part of a module's adapter. */
+/** The name of the graph input of a module's tensor. */
 function nameOf(site: Site, role: Factor | OutputRole): string {
   if (role !== 'lora_A' && role !== 'lora_B') return `${site.path}.${role}`;
   const name = kindOf(site).names[role];
@@ -97,7 +96,7 @@ function laidOut({ data, dims }: Tensor): LaidOut {
   return { value: data as Float32Array, dims };
 }
 
-/** Factors joined along their rank; those of B times their weights. */
+/** Factors concatenated along their rank; those of B times their weights. */
 function joinedRanks(parts: readonly Weighted[], site: Site, factor: Factor, axis: number): Tensor {
   const kind = kindOf(site);
   const single = kind.graphShape(site, factor, kind.matrix(site).groups);

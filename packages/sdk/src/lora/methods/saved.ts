@@ -1,4 +1,4 @@
-/** @file A weight or bias that is trained whole: of saved modules (`modules_to_save`), and biases beside adapted weights. */
+/** @file A fully trained weight or bias: of `modules_to_save`, or a bias of an adapted layer. */
 
 import type { WeightEdit } from '../../adapter/merging/editWeights.ts';
 import { tensorName } from '../../adapter/formats/tensorNames.ts';
@@ -11,15 +11,14 @@ import type { TrainedParameter } from './trainedParameter.ts';
 import { type Edits, type LaidOut, type ModuleTuning, moved, type SavedTensors, type TuningTensor } from './tuning.ts';
 
 /**
- * A parameter that is replaced. Graphs for training have it in the layout of the base's own; those for inference have linear
- * weights as `[in, out]`, whatever the graph stores, and all else as torch has it.
+ * A replaced parameter, in training in the base's layout. Inference feeds linear weights as `[in, out]`, others as
+ * torch.
  */
 export class WholeParameter implements ModuleTuning {
   /** The parameter, and where the graph has it. */
   readonly parameter: TrainedParameter;
   readonly noUnmerge = 'is trained in full and has replaced what was there';
 
-  /** A parameter that is replaced. */
   constructor(parameter: TrainedParameter) {
     this.parameter = parameter;
   }
@@ -88,7 +87,7 @@ export class WholeParameter implements ModuleTuning {
     const isMatrix = layout !== 'torch';
     const data = isMatrix ? transposed(floats(tensor), rows, columns) : floats(tensor);
     const wanted = servedDims(this.parameter);
-    // Of a head with as many outputs as the adapter has.
+    // A head with the adapter's number of outputs.
     const open = isMatrix
       ? tensor.dims.toReversed()
       : tensor.dims.length === wanted.length
@@ -97,7 +96,7 @@ export class WholeParameter implements ModuleTuning {
     return new Map([['parameter', float32(data, isOpen && sizeOf(wanted) !== data.length ? open : wanted)]]);
   }
 
-  /** The trained values, wherever the module is computed. */
+  /** The trained values, for every occurrence of the module. */
   edits(saved: SavedTensors): Edits {
     const { site, stored, readers, layout, modulePath: module } = this.parameter;
     const tensor = saved.get('parameter')!;

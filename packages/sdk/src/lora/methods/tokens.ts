@@ -1,4 +1,4 @@
-/** @file Trained rows of an embedding (PEFT's `trainable_token_indices`): a product whose A picks the rows, and B is added to them. */
+/** @file Trained embedding rows (PEFT's `trainable_token_indices`): a fixed A picks rows, and B is added. */
 
 import { tensorName } from '../../adapter/formats/tensorNames.ts';
 import { floats } from '../../graph/tensorData.ts';
@@ -8,7 +8,7 @@ import { LowRank } from './lora.ts';
 import type { LowRankSite } from './loraSite.ts';
 import type { TuningTensor } from './tuning.ts';
 
-/** Rows of an embedding, or of a layer that shares its table. They begin as they are. */
+/** Trained rows of an embedding, or of a layer that shares its table, initialised with their base values. */
 export class TokenRows extends LowRank {
   override get lowRank(): undefined {
     return undefined;
@@ -18,7 +18,7 @@ export class TokenRows extends LowRank {
     return 'replaces rows of the table';
   }
 
-  /** The rows, `[n, dim]`; the graph reads what they are more. */
+  /** The rows, `[n, dim]`; the graph reads their difference from the base. */
   protected override tensorOf(role: string): TuningTensor {
     const { site, tokens, savedAs = site.path, tiedTo, onlyTokens } = this.product;
     const rows = tableRows(site, tokens!);
@@ -31,7 +31,7 @@ export class TokenRows extends LowRank {
       count: tiedTo ? 0 : rows.length,
       first: () => ({ value: rows.slice(), dims }),
       fromSaved: (saved) => {
-        // B `[dim, n]` is what they are more than the table's.
+        // B `[dim, n]` is the difference from the table.
         const more = floats(saved.get('lora_B')!);
         return { value: rows.map((each, i) => each + more[(i % dims[1]) * dims[0] + Math.floor(i / dims[1])]!), dims };
       },
@@ -51,10 +51,7 @@ export function tableRows(site: Site, ids: readonly number[]): Float32Array {
   return Float32Array.from({ length: ids.length * dim }, (_, i) => table[ids[Math.floor(i / dim)]! * dim + (i % dim)]!);
 }
 
-/**
- * The same rows in a layer that shares the table as its weight, such as a language model's output layer: PEFT trains
- * them as one.
- */
+/** The same rows in a layer with a tied weight, such as a language model's output layer: PEFT trains them as one. */
 export function tiedTokens(embedding: LowRankSite, layer: Site): LowRankSite {
   const ids = embedding.tokens!;
   const [vocabulary] = layer.weightShape as [number, number];

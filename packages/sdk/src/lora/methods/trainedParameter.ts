@@ -1,4 +1,4 @@
-/** @file What is known of a parameter that is trained in full. */
+/** @file A fully trained parameter. */
 
 import type { NodeProto } from '../../graph/proto.ts';
 import type { Site, WeightLayout } from '../../match/sites.ts';
@@ -6,34 +6,34 @@ import type { StoredWeight } from '../../match/weights/index.ts';
 
 /** A parameter that is replaced as a whole (`modules_to_save`, trained biases). */
 export interface TrainedParameter {
-  /** torch's name of the parameter, such as `classifier.weight`. */
+  /** torch's name, such as `classifier.weight`. */
   readonly name: string;
-  /** torch's path of the module that has the parameter. */
+  /** torch's path of its module. */
   readonly modulePath: string;
-  /** PEFT's name of the tensor, where it is not the parameter's own: the bias of an adapted layer has `base_layer` in it. */
+  /** PEFT's tensor name, if different: the bias of an adapted layer includes `base_layer`. */
   readonly savedAs?: string;
-  /** How its matrix lies in the graph, compared with torch. */
+  /** Layout of its matrix in the graph relative to torch. */
   readonly layout: WeightLayout;
-  /** Its shape in torch, where the graph's has ones more than that. */
+  /** Its shape in torch, if the graph's has extra dimensions of 1. */
   readonly torchDims?: readonly number[];
-  /** The base's values, and how the graph keeps them. */
+  /** The base's values and their storage in the graph. */
   readonly stored: StoredWeight;
-  /** The module's own nodes: they read the trained parameter, while other readers of a shared one keep the base's. */
+  /** The module's own nodes, which read the trained values; other readers of a shared parameter keep the base's. */
   readonly readers: readonly ParameterReader[];
-  /** The layer that it belongs to, where that can be adapted. */
+  /** Its layer, if it can be adapted. */
   readonly site?: Site;
-  /** Whether adapters may bring any number of outputs, as of a head for labels of their own. */
+  /** Whether adapters may have any number of outputs, as with heads for their own labels. */
   readonly isOpen?: boolean;
-  /** Whether the model has no values of its own for it, as of a head that an adapter attaches. */
+  /** Whether the model has no values for it, as with a head that an adapter adds. */
   readonly isNew?: boolean;
 }
 
-/** A node that reads a parameter, and the name by which it does. */
+/** A node that reads a parameter. */
 export interface ParameterReader {
   /** The node. */
   readonly node: NodeProto;
-  /** The name among the node's inputs. */
+  /** The name of the node's input. */
   readonly name: string;
-  /** The nodes between the stored tensors and the name; those of the parameter's `stored` where left out. */
+  /** Nodes between the stored tensor and the input; those of the parameter's `stored` by default. */
   readonly chain?: readonly NodeProto[];
 }

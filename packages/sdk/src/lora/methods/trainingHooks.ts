@@ -1,4 +1,4 @@
-/** @file What tuners do in training beside gradients: each tuner's hooks, and its modules as they see them. */
+/** @file Training hooks of a plan's tuners. */
 
 import type { TrainingHooks } from '../tuner.ts';
 import { ByTuner } from './byTuner.ts';
@@ -6,13 +6,12 @@ import type { AdapterPlan } from './tuning.ts';
 
 /** The modules of one tuner, and its hooks. */
 export interface HookedTunings {
-  /** What the tuner is called. */
   readonly name: string;
   readonly hooks: TrainingHooks;
   readonly tunings: readonly ByTuner[];
 }
 
-/** The tuners of a plan that have hooks; each has all of its modules together. */
+/** The tuners of a plan that have hooks, each with all of its modules. */
 export function hookedTunings(plan: AdapterPlan): HookedTunings[] {
   const byForm = new Map<string, ByTuner[]>();
   for (const each of plan)

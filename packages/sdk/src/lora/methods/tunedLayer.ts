@@ -1,4 +1,4 @@
-/** @file A layer as a tuner is told of it, and what may come of the two. */
+/** @file Preparing a layer for a tuner, and applying the tuner's fragments. */
 
 import { type AdapterConfig, configKeys } from '../../adapter/formats/peftConfig.ts';
 import type { WeightEdit } from '../../adapter/merging/editWeights.ts';
@@ -17,25 +17,25 @@ import type { Edits, SavedTensors } from './tuning.ts';
 
 /** A tuner with its settings. */
 export interface ChosenTuner {
-  /** What adapts the layers. */
+  /** The tuner. */
   readonly tuner: Tuner;
-  /** Its own keys of `adapter_config.json`, with PEFT's defaults where nothing was said. */
+  /** Its own keys of `adapter_config.json`, with PEFT's defaults. */
   readonly settings: TunerSettings;
 }
 
-/** A layer to be adapted, and what PEFT calls it. */
+/** A layer to be adapted, and its name in PEFT. */
 export interface TunedSite {
   /** The layer. */
   readonly site: Site;
   /** PEFT's name of it. */
   readonly module: string;
-  /** Of an adapter's file: the shapes of its tensors for the layer. */
+  /** Of a loaded adapter: the layer's tensor shapes. */
   readonly saved?: ByTensor<readonly number[]>;
-  /** Of an adapter's file: its tensor of a name for the layer. */
+  /** Of a loaded adapter: reads a tensor by name, of this layer or another path. */
   readonly read?: (name: string, path?: string) => Tensor | undefined;
 }
 
-/** The tuner's settings in an adapter's config, PEFT's defaults where it has none. */
+/** The tuner's settings in an adapter's config, with PEFT's defaults. */
 export function tunerSettings({ defaults }: Tuner, config: AdapterConfig): TunerSettings {
   const keys = configKeys(config);
   return Object.fromEntries(Object.entries(defaults).map(([key, value]) => [key, keys.get(key) ?? value]));
@@ -56,7 +56,7 @@ export function layerOf(site: Site, path: string): TunedLayer {
   return { path, kind, in: width, out, weightShape, bias: bias !== undefined, weight, ownBias };
 }
 
-/** The base's weight, where a tuner has said that it reads it. @throws OnnxLoraError `PLUGIN_INVALID` */
+/** The base weight, if the tuner has declared that it reads it. @throws OnnxLoraError `PLUGIN_INVALID` */
 export function weightOf(weight: Value | undefined, { name }: Tuner): Value {
   if (weight) return weight;
   throw new OnnxLoraError(
@@ -82,24 +82,24 @@ export function refusedKind(site: Site, { kinds = ['linear'] }: Tuner): string |
   return undefined;
 }
 
-/** Why a layer cannot be computed with another input than it has. */
+/** Why a layer cannot be recomputed with another input. */
 export function refusedApply({ arrange, nodes, input }: Site): string | undefined {
   if (arrange !== undefined) return 'has its features in another dimension than the last';
   if (!nodes[0]!.input!.includes(input)) return 'rounds its input before it multiplies';
   return undefined;
 }
 
-/** Why a layer's weight cannot change by factors. */
+/** Why a layer's weight cannot be changed by factors. */
 export function refusedFactors(site: Site): string | undefined {
   return kindOf(site).matrix(site).groups === 1
     ? undefined
     : 'is a convolution with groups, which factors cannot change';
 }
 
-/** Of the operators that tuners write their change of a weight with. */
+/** Opset of the operators in tuners' weight fragments. */
 const FRAGMENT_OPSET = 17;
 
-/** What a fragment makes of an adapter's tensors, in double precision. */
+/** Evaluates a fragment on an adapter's tensors, in double precision. */
 export function computed(
   saved: SavedTensors,
   fragment: (g: GraphBuilder, tensors: ByTensor<Value>, own: Value | undefined) => Value,
@@ -118,7 +118,7 @@ export function computed(
   return evaluate(g, [...given, ...(own ? [[before!, own[0]] as const] : [])], result);
 }
 
-/** Edits of a layer by what becomes of its weight, as torch lays it out, and of its bias. */
+/** Merge edits of a layer from functions of its weight in torch's layout and its bias. */
 export function editsOf(
   site: Site,
   weight: (before: Float32Array) => ArrayLike<number>,
@@ -141,7 +141,7 @@ export function editsOf(
   return { weights: [...weights, ...biases], biases: [] };
 }
 
-/** Numbers of a tuner's tensor, in the type that it has. */
+/** Values of a tuner's tensor, in its type. */
 export function asTensor({ integers }: TunedTensor, numbers: TensorNumbers, dims: readonly number[]): Tensor {
   return integers ? tensor(integers.type, numbers, dims) : float32(numbers as Float32Array, dims);
 }

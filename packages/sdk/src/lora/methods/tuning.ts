@@ -1,4 +1,4 @@
-/** @file The one contract of what an adapter makes of a module: of LoRA, DoRA, saved modules, biases, rows, other tuners. */
+/** @file The `ModuleTuning` contract, implemented by LoRA, DoRA, saved modules, biases, token rows and tuners. */
 
 import type { WeightEdit } from '../../adapter/merging/editWeights.ts';
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
@@ -13,83 +13,79 @@ import type { LoraFactors, TunedRole } from '../tuner.ts';
 import type { FirstValues, LowRankSite } from './loraSite.ts';
 import type { TrainedParameter } from './trainedParameter.ts';
 
-/** Everything that is injected into one graph: what is made of each module. */
+/** All tunings that are injected into one graph. */
 export type AdapterPlan = readonly ModuleTuning[];
 
-/** Values as a graph for training has them. */
+/** Values in a training graph's layout. */
 export interface LaidOut {
-  /** The numbers, row by row. */
+  /** The values, row-major. */
   readonly value: Float32Array;
   /** Their shape. */
   readonly dims: readonly number[];
-  /** Of integers, which nothing changes: they themselves, and `value` is empty. */
+  /** An integer tensor, which training does not change; `value` is then empty. */
   readonly integers?: Tensor;
 }
 
-/** A tuning's tensors as PEFT lays them out, by {@link TuningTensor.role}. */
+/** A tuning's tensors in PEFT's layout, by {@link TuningTensor.role}. */
 export type SavedTensors = ReadonlyMap<string, Tensor>;
 
-/** An adapter's part of a blend: its tensor as the graph is fed it, and how much of it. */
+/** One adapter's part of a blend. */
 export interface Weighted {
-  /** As the graph is fed it. */
+  /** The tensor as fed to the graph. */
   readonly tensor: Tensor;
-  /** How much of it. */
+  /** Its weight in the blend. */
   readonly weight: number;
 }
 
 /**
- * One tensor through which a tuning enters a graph, float32 but for places in something else. A graph for training has one adapter's, in the layout in
- * which an optimizer moves it; one for inference takes any adapter's, times its scaling.
+ * A tensor of a tuning in a graph, float32 except for indices. Training graphs have one adapter's, in the optimizer's
+ * layout; inference graphs take any adapter's, times its scaling.
  */
 export interface TuningTensor {
-  /** What it is to the module, by PEFT's word: `lora_A`, `ia3_l`; `parameter` of a whole weight or bias. */
+  /** Its role in the module, in PEFT's words: `lora_A`, `ia3_l`; `parameter` for a whole weight or bias. */
   readonly role: string;
-  /** What the graph's input is called, where nothing else is. */
+  /** Preferred name of the graph input. */
   readonly name: string;
-  /** PEFT's name of it in a file. */
+  /** PEFT's name in a file. */
   readonly savedAs: string;
-  /** The tensor that has the same numbers, transposed: of a layer whose weight is an embedding's. */
+  /** The tensor with the same values transposed, of a weight tied to an embedding. */
   readonly twin?: { readonly slot: string; readonly role: string };
-  /** What the graph reads is so many times the value … */
+  /** The graph reads scale · value … */
   readonly scale: number;
-  /** … less these. */
+  /** … minus these. */
   readonly base?: Float32Array;
-  /** How many numbers are trained, without those of a twin. */
+  /** Number of trained values, without those of a twin. */
   readonly count: number;
-  /** Its type in graphs; float32 without. */
+  /** Its type in graphs; float32 by default. */
   readonly type?: 'int32' | 'int64';
-  /** Of what is not trained: what it is for instead. */
+  /** Purpose of a tensor that is not trained. */
   readonly use?: Exclude<TunedRole, 'trained'>;
-  /** Whether files do not have it. */
+  /** Whether it is left out of files. */
   readonly unsaved?: boolean;
-  /** Whether other modules have the same tensor, by its name. */
+  /** Whether other modules share the tensor, by name. */
   readonly shared?: boolean;
-  /** Of what is shared and is in files of each module: its name there. */
+  /** Name of the copy of a shared tensor in each module's part of a file. */
   readonly inEach?: string;
-  /** What parameter groups call it, where its name in a file does not say. */
+  /** Parameter group, if its name in a file does not determine it. */
   readonly group?: 'tuned';
-  /** The dimension that is a rank, which each adapter may have another of. */
+  /** The axis of the rank, which may differ between adapters. */
   readonly rankAxis?: number;
-  /** Whether its gradient is another than the loss's, on purpose. */
+  /** Whether its gradient deliberately differs from the loss's. */
   readonly ownGradient?: boolean;
 
-  /**
-   * The values that training begins with.
-   *
-   * @param made those of tensors that stand before it, by their names, for what is derived from them
-   */
+  /** Initial values. @param made values of preceding tensors by name, for derived ones */
   first(random: Random, made: (name: string) => LaidOut): LaidOut;
-  /** Those of an adapter, to train on with. */
+  /** Values of an adapter, for further training. */
   fromSaved(saved: SavedTensors): LaidOut;
   /** Values in PEFT's layout, copied. */
   toSaved(values: LaidOut): Tensor;
-  /** For inference, what leaves the module as it is; factors have the given rank. */
+  /** For inference, values that make the module equal the base; factors have the given rank. */
   idle(rank: 0 | 1): Tensor;
-  /** For inference, several adapters at once. @throws OnnxLoraError `INPUT_INVALID` where they have no sum */
+  /** For inference, several adapters at once. @throws OnnxLoraError `INPUT_INVALID` if they have no sum */
   blend(parts: readonly Weighted[], base: Tensor): Tensor;
 }
 
-/** What merging changes: weights first, biases after all weights and whole parameters. */
+/** Changes made by merging: weights first, biases after all weights and whole parameters. */
 export interface Edits {
   /** Of weights and whole parameters. */
   readonly weights: readonly WeightEdit[];
@@ -97,71 +93,73 @@ export interface Edits {
   readonly biases: readonly WeightEdit[];
 }
 
-/** The graph's input for a tensor of a tuning. */
+/** The graph input of a tuning's tensor. */
 export type TensorInput = (role: string, dims: readonly number[]) => Value;
 
-/** What one adapter makes of one module, or of one of its parameters. */
+/** One adapter's change of one module, or of one of its parameters. */
 export interface ModuleTuning {
   /** torch's path of the module. */
   readonly path: string;
-  /** Tells what of a model is changed: adapters of one session share the inputs of a slot. */
+  /** Identifies the changed part of a model: adapters of one session share a slot's inputs. */
   readonly slot: string;
-  /** The layer, where it is one that can be adapted. */
+  /** The layer, if it can be adapted. */
   readonly site?: Site | undefined;
-  /** The method and its settings as text: two adapters with the same values differ where it does. */
+  /** Method and settings as text: adapters of equal values differ if it does. */
   readonly form?: string;
-  /** The parameter that is replaced. */
+  /** The replaced parameter. */
   readonly parameter?: TrainedParameter;
-  /** The layer whose weight gets a product B·A: initialisers give its factors. */
+  /** The layer whose weight gets a product B·A, with factors from initialisers. */
   readonly lowRank?: LowRankSite | undefined;
-  /** The product B·A that a graph has beside the layer; for inference of any rank, so that tunings share its inputs. */
+  /** The product B·A added to the layer; of any rank for inference, so that tunings share its inputs. */
   readonly product?: LowRankSite | undefined;
-  /** Emits the product's A `[r, in]` and B `[out, r]` from the tensors, where these are others. */
+  /** Emits the product's A `[r, in]` and B `[out, r]` if they are computed from other tensors. */
   readonly factors?: ((g: GraphBuilder, input: TensorInput) => { readonly A: Value; readonly B: Value }) | undefined;
-  /** In training, emits what noise adds to the product. */
+  /** In training, emits noise added to the product. */
   readonly sampled?: ((g: GraphBuilder, x: Value, input: TensorInput, normal: (dims: readonly number[]) => Value) => Value) | undefined; // prettier-ignore
-  /** What the product B·A is multiplied with. */
+  /** Factor of the product B·A. */
   readonly scaling?: number;
-  /** First values of the factors in place of PEFT's. */
+  /** Initial factors that replace PEFT's. */
   readonly start?: FirstValues | undefined;
-  /** Whether adapters may bring any number of outputs of the layer. */
+  /** Whether adapters may have any number of the layer's outputs. */
   readonly isOpen?: boolean;
-  /** Where a graph that serves must have a place for it, and the option that reserves one. */
+  /** Inputs that an inference graph must have for it, and the option that reserves each. */
   readonly wants: readonly { readonly input: string; readonly label: string; readonly option?: string }[];
-  /** Whether what a row of a batch gets depends on the other rows: then serving computes each row by itself. */
+  /** Whether a row's output depends on other rows: inference then computes each row alone. */
   readonly mixesRows?: boolean;
-  /** Why its change is no sum with those of other adapters, as the end of a sentence that begins with the adapter; or nothing. */
+  /** Why its change cannot be summed with those of other adapters, worded to follow the adapter's name. */
   readonly noSum?: string | undefined;
-  /** The method, where there is no sum of several adapters and no part of one. */
+  /** The method, if its adapters can be neither summed nor scaled. */
   readonly noBlend?: string | undefined;
   /** Whether no weight can hold the change. */
   readonly noMerge?: boolean;
-  /** Why merging cannot be undone, as the end of a sentence that begins with the adapter; or nothing. */
+  /** Why merging cannot be undone, worded to follow the adapter's name. */
   readonly noUnmerge?: string | undefined;
 
-  /** Whether no other adapter of one session may change the module in another way. */
+  /** Exclusive within a session. */
   readonly isAlone?: boolean;
   /** Its tensor of this role. */
   tensor(role: string): TuningTensor;
-  /** What it has trained, for counting. */
+  /** Its trained tensors, for counting. */
   trained(): readonly TuningTensor[];
-  /** What changes between steps without a gradient, whether a graph reads it or not. */
+  /** Tensors changed between steps without a gradient, whether or not a graph reads them. */
   states?(): readonly TuningTensor[];
-  /** What a graph for inference has for this and another adapter; undefined where none can have both. */
+  /** The tuning of an inference graph for this and another adapter; undefined if none serves both. */
   join(other?: ModuleTuning): ModuleTuning | undefined;
-  /** What a graph for inference is fed, by role. */
+  /** Inputs of an inference graph, by role. */
   feeds(saved: SavedTensors): ReadonlyMap<string, Tensor>;
-  /** Whether weight and bias have room for its change; they have without. */
+  /** Whether weight and bias have room for its change; true by default. */
   isHeldByWeight?(saved: SavedTensors): boolean;
-  /** The change of weights and biases, or its opposite. @throws OnnxLoraError `MODEL_UNSUPPORTED` where no weight can hold it */
+  /**
+   * The change of weights and biases, or its inverse. @throws OnnxLoraError `MODEL_UNSUPPORTED` if it fits no weight
+   */
   edits(saved: SavedTensors, sign: 1 | -1): Edits;
   /** The same, with some tensors frozen at their first values. */
   leaving?(roles: readonly string[]): ModuleTuning;
   /** The same without dropout, noise, losses and hooks of training. */
   withoutTraining?(): ModuleTuning;
-  /** The change of the layer's weight, as torch lays it out, and whether the bias changes too. @throws OnnxLoraError `MODEL_UNSUPPORTED` where no weight can hold it */
+  /** The change of the layer's weight in torch's layout, and whether the bias changes. */
   change?(saved: SavedTensors): { readonly weight: Float64Array; readonly changesBias: boolean };
-  /** Factors whose product is the change of the weight exactly, where there are such. */
+  /** LoRA factors whose product is exactly the change of the weight. */
   toLora?(saved: SavedTensors): LoraFactors | undefined;
 }
 
@@ -171,46 +169,41 @@ export function nodesOf({ parameter, site }: ModuleTuning): readonly NodeProto[]
   return occurrencesOf(site!).flatMap((each) => [each.node, lastNode(each)]);
 }
 
-/** How errors call what a tuning changes. */
+/** Name of a tuning's target in errors. */
 export function labelOf({ parameter, path }: Pick<ModuleTuning, 'parameter' | 'path'>): string {
   return parameter?.name ?? path;
 }
 
 /** A tuning and an adapter's tensors for it. */
 export interface PlacedTuning {
-  /** What is made of the module. */
+  /** The tuning of the module. */
   readonly tuning: ModuleTuning;
-  /** What the adapter has trained there. */
+  /** The adapter's tensors. */
   readonly saved: SavedTensors;
-  /** The adapter's tensors that these are. */
+  /** Names of these tensors in the adapter. */
   readonly names: readonly string[];
 }
 
 /**
- * A graph input through which an adapter enters. For inference, those that may differ between rows are banks of n adapters:
- * matrices are stacked to `[n, in, r]`, what has one number per output to `[n, 1, out]`.
+ * A graph input of an adapter. For inference, inputs that may differ between rows are banks of n adapters: matrices are
+ * stacked to `[n, in, r]`, vectors per output to `[n, 1, out]`.
  */
 export interface AdapterInput {
   /** Name of the graph input. */
   readonly name: string;
-  /** What is made of the module. */
+  /** The module's tuning. */
   readonly tuning: ModuleTuning;
   /** Other modules that share the tensor. */
   readonly others: readonly ModuleTuning[];
-  /** Which of its tensors the input carries. */
+  /** The tensor it carries. */
   readonly tensor: TuningTensor;
-  /** Whether no graph reads it: only hooks do. */
+  /** Whether no graph reads it, only hooks. */
   readonly isUnread?: boolean;
-  /** Whether each row of a batch may get another: for inference, it is a bank then. */
+  /** Whether rows of a batch may differ: for inference, it is then a bank. */
   readonly perRow: boolean;
 }
 
-/**
- * base + Σ wᵢ·(tensorᵢ − base).
- *
- * @param head the module, where these are parameters of a head
- * @throws OnnxLoraError `INPUT_INVALID` for tensors of other sizes than the base's
- */
+/** base + Σ wᵢ·(tensorᵢ − base). @throws OnnxLoraError `INPUT_INVALID` for tensors of other sizes than the base's */
 export function moved(parts: readonly Weighted[], base: Tensor, head?: string): Tensor {
   if (parts.some(({ tensor }) => tensor.data.length !== base.data.length)) {
     throw new OnnxLoraError(
@@ -227,7 +220,7 @@ export function moved(parts: readonly Weighted[], base: Tensor, head?: string): 
   return float32(data, base.dims);
 }
 
-/** The numbers of a tensor, in a copy; of integers the tensor itself. */
+/** The values of a tensor, copied; an integer tensor itself. */
 export function laidOut(own: Tensor): LaidOut {
   const { type, dims } = own;
   if (type === 'int32' || type === 'int64') return { value: new Float32Array(0), dims, integers: own };
