@@ -19,7 +19,6 @@ export type { Injected, InjectOptions } from './adapterInputs.ts';
 /**
  * Injects adapters. The base model is not changed and shares unaffected nodes with the result. Operators decomposed for
  * finding layers stay so: `refold` restores those without an adapter inside.
- *
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a plan made for another graph
  */
 export function injectAdapters(base: ModelProto, plan: AdapterPlan, options: InjectOptions): Injected {

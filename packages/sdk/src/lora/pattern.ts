@@ -21,7 +21,6 @@ const MAX_COUNT = 1000;
 /**
  * Parses a Python pattern: all of `re` except back references, conditions, atomic groups, possessive quantifiers and
  * flags other than a leading (?i).
- *
  * @param where name of the pattern in errors, such as `targetModules`
  * @throws OnnxLoraError `CONFIG_INVALID` for an invalid, unsupported or too long pattern
  */

@@ -24,9 +24,7 @@ export interface Pattern {
 /** Step limit of one match: some milliseconds. Honest patterns take hundreds or thousands. */
 const MAX_STEPS = 1_000_000;
 
-/**
- * Step limit of a setting's patterns over all modules: about a second, five times ranks for each of a thousand modules.
- */
+/** Step limit of a setting's patterns over all modules: about a second; honest ones take a fifth of it. */
 const MAX_TOTAL_STEPS = 20_000_000;
 
 /** Steps charged per pattern character for parsing. */
@@ -41,9 +39,7 @@ export class PatternWork {
     this.#left = steps;
   }
 
-  /**
-   * Spends steps. @throws OnnxLoraError `CONFIG_INVALID` if the budget of `where`, such as `rankPattern`, is exhausted
-   */
+  /** Spends steps. @throws OnnxLoraError `CONFIG_INVALID` if the budget of `where` is exhausted */
   spend(steps: number, where: string): void {
     this.#left -= steps;
     if (this.#left >= 0) return;
@@ -56,7 +52,6 @@ export class PatternWork {
 
 /**
  * Compiles a Python pattern.
- *
  * @param where name of the pattern in errors, such as `targetModules`
  * @param work budget shared with other patterns; by default the pattern's own
  * @throws OnnxLoraError `CONFIG_INVALID` for an invalid, unsupported or too long pattern

@@ -25,10 +25,7 @@ export interface NameRule {
   matchesExactly(path: string): boolean;
 }
 
-/**
- * A string is a pattern for the whole path. A list entry must be the path, or its end after a dot: "q_proj" matches
- * "a.q_proj", "proj" does not.
- */
+/** A string is a pattern for the whole path; a list entry is the path, or its end after a dot. */
 export function nameRule(
   names: string | readonly string[],
   where: string,
@@ -91,7 +88,6 @@ export interface LayerRule {
 /**
  * PEFT's rule for `layers_to_transform`: the first number after a path component that matches `layers_pattern`, or
  * after any, with other components before and after.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` for combinations that PEFT refuses
  */
 export function layerRule(config: TargetConfig, work: PatternWork = new PatternWork()): LayerRule {

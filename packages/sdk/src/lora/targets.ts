@@ -37,9 +37,7 @@ export interface SelectedModules {
 
 /** Options of {@link selectModules}. */
 export interface SelectOptions {
-  /**
-   * Whether an entry without effect is an error; true by default. PEFT accepts it, so loaded adapters may have some.
-   */
+  /** Whether an entry without effect is an error; true by default. Loaded adapters may have some, as in PEFT. */
   readonly strict?: boolean;
   /** Path of a language model's output layer, which `all-linear` leaves out. */
   readonly outputEmbedding?: string | undefined;
@@ -91,10 +89,8 @@ const adaptable: ReadonlySet<string> = new Set([
  * Applies PEFT's target rules: exclusions, then modules barred by `modulesToSave`, then `targetModules`, limited by
  * `layersToTransform` unless an entry is a module's full path. Entries that match no layer may select parts of joined
  * layers that are not adapted as a whole. In a list, projections with guessed names match all their usual names.
- *
  * @example
  * selectModules(model.modules(), { targetModules: ['query', 'value'] }).targets
- *
  * @throws OnnxLoraError `TARGET_NOT_FOUND` (strict) if an entry matches nothing or nothing is left to train;
  *   `CONFIG_INVALID` for an unusable pattern and for combinations that PEFT refuses
  */

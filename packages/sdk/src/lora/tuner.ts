@@ -52,17 +52,13 @@ export interface TunedTensor {
     | 'adapter'
     | { readonly group: string; readonly inEach?: true }
     | { readonly group?: undefined; readonly inEach: true };
-  /**
-   * Indices, which are not trained: their type in files and exclusive upper bound, optionally per slice of the first
-   * dimension. By default a tensor is float32.
-   */
+  /** Indices, which are not trained: type in files, and exclusive upper bound, optionally per slice. */
   readonly integers?: { readonly type: 'int32' | 'int64'; readonly below: number | readonly number[] };
   /** Whether files include it; by default only `trained` and `frozen` tensors. */
   readonly saved?: boolean;
   /**
    * Initial values, flat. A tensor that is `seeded` or not saved is recomputed on demand and must not draw from
    * `random`.
-   *
    * @param numbersOf values of a tensor that precedes this one in {@link TensorsOfTuning.tensors}
    */
   readonly first: (random: Random, numbersOf: (name: string) => TensorNumbers) => TensorNumbers;
@@ -88,26 +84,22 @@ export interface LayerInGraph {
   /**
    * Input of a linear layer without adapters, as float32; of the last one without a path. Recomputing the base up to
    * there doubles the cost of a run.
-   *
    * @throws OnnxLoraError `TARGET_NOT_FOUND` for an unknown layer; `MODEL_UNSUPPORTED` for branches or loops before it
    */
   readonly inputOfBase: (path?: string) => Value;
   /**
    * The layer's input, as float32, with other outputs of earlier layers adapted by the same tuner, by path. Recomputes
    * the nodes in between.
-   *
    * @throws OnnxLoraError `MODEL_UNSUPPORTED` for unrelated layers, or an adapted layer, a branch or a loop in between
    */
   readonly inputGiven: (outputs: Readonly<Record<string, Value>>) => Value;
   /**
    * Per-example numbers, such as task ids: an int64 model input `[batch]` added by `model.withRowInputs`.
-   *
    * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without this input
    */
   readonly rowInput: (name: string) => Value;
   /**
    * Applies a change that differs between examples to a linear layer's input `[batch, positions, in]`.
-   *
    * @param product returns `[batch, positions, out]`
    * @throws OnnxLoraError `MODEL_UNSUPPORTED` for an input without a batch dimension
    */
@@ -121,10 +113,7 @@ export interface LayerInGraph {
 /** Values by the names of {@link Tuning.tensors}. */
 export type ByTensor<T> = Readonly<Record<string, T>>;
 
-/**
- * A tuner's change of one layer, written once with operators: gradients follow, and merging computes it on the weight
- * in double precision.
- */
+/** A tuner's change of one layer, written once with operators: gradients and merging follow. */
 export type Tuning = TensorsOfTuning & (ChangeByFactors | ChangeOfWeight | ChangeOfLayer);
 
 /** The tensors of a tuning. */
@@ -132,8 +121,7 @@ export interface TensorsOfTuning {
   /** Tensors by the last part of their name in PEFT's file: `ia3_l`. */
   readonly tensors: ByTensor<TunedTensor>;
   /**
-   * Tensors in which, jointly, the output is linear, measured from their idle values. Adapters whose other tensors are
-   * equal can be blended; blending with the base is always possible.
+   * Tensors in which, jointly, the output is linear, from their idle values: adapters that share the rest can blend.
    */
   readonly linearIn?: readonly string[];
   /** Dropout on the input of the change; 0 by default. */
@@ -156,7 +144,6 @@ export interface ChangeByFactors {
   readonly factors: (g: GraphBuilder, tensors: ByTensor<Value>) => { readonly A: Value; readonly B: Value };
   /**
    * In training, emits noise that is added to a linear layer's output.
-   *
    * @param x input of the change
    * @param normal emits standard normal numbers of this shape, redrawn at every step
    */
@@ -200,10 +187,7 @@ export interface Tuner {
   readonly name: string;
   /** `peft_type` in the adapter's config: `IA3`. */
   readonly peftType: string;
-  /**
-   * Config key of a LoRA variant (`peftType` `LORA`), such as `kasa_config`. If it only affects training
-   * (`velora_config`, `monteclora_config`), the adapter is plain LoRA elsewhere.
-   */
+  /** Config key of a LoRA variant (`peftType` `LORA`), such as `kasa_config`; some only affect training. */
   readonly variant?: string;
   /** Address of the paper. */
   readonly paper?: string;
@@ -211,10 +195,7 @@ export interface Tuner {
   readonly description: string;
   /** Its keys of `adapter_config.json` with PEFT's defaults, without those of every tuner (`target_modules` …). */
   readonly defaults: TunerSettings;
-  /**
-   * Tensors missing in PEFT's files, since only its own libraries can recompute them. Our files have them, and PEFT's
-   * need them added.
-   */
+  /** Tensors that PEFT leaves out of its files, since only its own libraries can recompute them; ours have them. */
   readonly notInPeft?: readonly string[];
   /** Kinds of layers it can adapt; `linear` by default. */
   readonly kinds?: readonly SiteKind[];
@@ -224,7 +205,6 @@ export interface Tuner {
   saved?(settings: TunerSettings, targets: readonly string[]): TunerSettings;
   /**
    * Tensors and mathematics of one layer.
-   *
    * @param layers all adapted layers, for shared tensors
    * @param saved of a loaded adapter: the layer's tensor shapes, where they say more than the settings
    * @param read of a loaded adapter: reads a tensor of the layer, or of another by path
@@ -239,10 +219,7 @@ export interface Tuner {
   ): Tuning;
   /** Names allowed in {@link LayerInGraph.rowInput}. */
   readonly rowInputs?: readonly string[];
-  /**
-   * Whether a row's output depends on other rows or padding. Inference then runs rows alone; training does not, as
-   * PEFT.
-   */
+  /** Whether a row's output depends on other rows or padding: inference then runs rows alone, training does not. */
   readonly mixesRows?: boolean;
   /** Training hooks besides the gradients of the task's loss. */
   training?(settings: TunerSettings): TrainingHooks;
@@ -266,10 +243,7 @@ export interface StepTensor {
   readonly gradient?: Float32Array;
   /** Before the optimizer's step: skips the tensor in it, so that neither values nor optimizer state change. */
   readonly leave?: () => void;
-  /**
-   * After the optimizer's step: per-element optimizer state of moved elements, such as Adam's moments, changed in
-   * place.
-   */
+  /** After the optimizer's step: per-element optimizer state, such as Adam's moments, changed in place. */
   readonly moments?: () => readonly Float32Array[];
   /** After the optimizer's step: resets all optimizer state of the tensor, including its step count. */
   readonly forget?: () => void;
@@ -287,10 +261,7 @@ export interface TrainingStep {
   readonly modules: readonly TunedModule<StepTensor>[];
 }
 
-/**
- * A tuner's training hooks. All their state belongs in tensors with the role `state`, which checkpoints include, so
- * that a resumed run gives identical bytes.
- */
+/** A tuner's training hooks. All state belongs in `state` tensors, for bit-identical resumption from checkpoints. */
 export interface TrainingHooks {
   /** Emits a float32 scalar that is added to the task's loss. */
   loss?(g: GraphBuilder, modules: readonly TunedModule<Value>[]): Value;
@@ -300,7 +271,6 @@ export interface TrainingHooks {
   after?(step: TrainingStep): void;
   /**
    * After `after`: may try out values and keep some. Needs held-out examples.
-   *
    * @param loss of a batch of held-out examples, the same at each step, at the current values
    */
   review?(step: TrainingStep, loss: () => Promise<number>): Promise<void>;

@@ -36,7 +36,6 @@ export type Interval = readonly [low: number, high: number];
 /**
  * Metrics on bootstrap resamples; none for fewer than two examples or groups. Two measurements of the same `size`
  * examples get the same resamples, so their differences are paired ({@link differenceOf}).
- *
  * @param measure metrics when example i counts `times[i]` times, such as {@link numberMeasure} gives
  * @see Efron, Tibshirani: An Introduction to the Bootstrap, 1993, chapter 13
  */
@@ -65,10 +64,7 @@ export function bootstrapDraws(
   return draws;
 }
 
-/**
- * Percentile intervals, as SciPy's `bootstrap(method='percentile')`. A metric that is not finite in over a tenth of the
- * resamples, such as AUROC in resamples of one class, has none.
- */
+/** Percentile intervals, as in SciPy; none for a metric that is not finite in over a tenth of the resamples. */
 export function intervalsOf(draws: Draws, level = 0.95): Readonly<Record<string, Interval>> {
   return Object.fromEntries(
     Object.entries(draws).flatMap(([name, { values }]) => {

@@ -1,10 +1,6 @@
 /** @file Kendall's rank correlation. */
 
-/**
- * Kendall's τ-b in n · log(n) comparisons, as SciPy's `kendalltau`; NaN where either side is constant.
- *
- * @see Knight: A computer method for calculating Kendall's tau with ungrouped data, 1966
- */
+/** Kendall's τ-b by Knight's method (1966), as SciPy's `kendalltau`; NaN where either side is constant. */
 export function kendall(a: ArrayLike<number>, b: ArrayLike<number>): number {
   const n = a.length;
   const order = Int32Array.from({ length: n }, (_, i) => i).sort((i, j) => a[i]! - a[j]! || b[i]! - b[j]!);

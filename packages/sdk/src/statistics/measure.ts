@@ -6,10 +6,7 @@ export type Metrics = Readonly<Record<string, number>>;
 /** Metrics that always include the given names: `MetricsNamed<'accuracy' | 'loss'>`. */
 export type MetricsNamed<Name extends string> = Metrics & Readonly<Record<Name, number>>;
 
-/**
- * Metrics of a fixed set of examples, example i counted `times[i]` times, or once. Slow work such as sorting is done
- * when the measure is made, so that it can be called a thousand times.
- */
+/** Metrics of fixed examples, i counted `times[i]` times, or once; slow work is done when the measure is made. */
 export type Measure<Result extends Metrics = Metrics> = (times?: ArrayLike<number>) => Result;
 
 /** Weighted means of per-example numbers by name; NaN over no examples. */

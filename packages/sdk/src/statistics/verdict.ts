@@ -44,7 +44,6 @@ export const FEWEST_SHOWN = 6;
 /**
  * Compares an adapter with the best of its baselines on the same held-out examples, by the paired percentile bootstrap.
  * Picking the best baseline on these examples favours the baselines.
- *
  * @param baselines by name, such as the model without an adapter
  * @returns undefined where neither has the metric
  * @example

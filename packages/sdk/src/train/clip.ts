@@ -1,10 +1,10 @@
-/** @file Bounds on gradients. */
+/** @file Gradient clipping. */
 
 import { notNegative } from '../checks.ts';
 import type { Transformation } from './transformation.ts';
 import { multiply, slices, sumOfSquares } from './turns.ts';
 
-/** How gradients are bounded: all together by their norm, or each number by its size. */
+/** Clips gradients by their global norm, or each element by value. */
 export type ClipOptions = { readonly norm: number } | { readonly value: number };
 
 /** The Euclidean norm of all gradients together. */
@@ -14,18 +14,13 @@ export function* normOf(gradients: Iterable<Float32Array>): Generator<void, numb
   return Math.sqrt(sum);
 }
 
-/**
- * Bounds gradients.
- *
- * @see torch.nn.utils.clip_grad_norm_ and clip_grad_value_
- * @throws OnnxLoraError `CONFIG_INVALID` for a bound below 0
- */
+/** Clips gradients as torch does. @throws OnnxLoraError `CONFIG_INVALID` for a bound below 0 */
 export function clip(options: ClipOptions): Transformation {
   const bound = notNegative('clip', 'norm' in options ? options.norm : options.value);
   return {
     name: 'clip',
     *gradients(gradients, { norm }) {
-      // torch adds 1e-6, so that a norm of 0 divides nothing by 0.
+      // torch adds 1e-6 to avoid a division by 0.
       const factor = bound / (norm + 1e-6);
       for (const gradient of gradients.values()) {
         if (!('norm' in options)) yield* clamp(gradient, bound);

@@ -1,30 +1,26 @@
-/** @file The masks of dropout: drawn outside of the graph from a seed and a counter, so that a run that goes on draws the same. */
+/** @file Dropout masks, drawn from a seed and a counter outside the graph, so that a resumed run draws the same. */
 
 import type { DropoutMask } from '../lora/adapterInputs.ts';
 import { Random } from '../runtime/random.ts';
 import { sizeOf, type Tensor } from '../runtime/tensor.ts';
 
-/** What of a layer's input a step reads: 1 where a number is kept, in the shape of the mask. Of noise the numbers themselves. */
+/** Draws a mask: 1 for kept elements, in the mask's shape; for noise the numbers themselves. */
 export type DrawMask = (mask: DropoutMask, run: number) => Uint8Array | Float32Array;
 
-/** Draws masks, those of each run of a graph by the number of the run. */
+/** Draws masks by run number. */
 export class MaskDrawer {
   readonly #draw: DrawMask | undefined;
   readonly #seed: number;
-  /** How many runs of graphs with masks have been made. */
+  /** Number of runs of graphs with masks. */
   runs = 0;
 
-  /**
-   * Draws from a seed.
-   *
-   * @param draw in place of random numbers
-   */
+  /** @param draw replaces random numbers */
   constructor(seed: number, draw?: DrawMask) {
     this.#seed = seed;
     this.#draw = draw;
   }
 
-  /** The masks of the next run, by the names of their inputs. */
+  /** Masks of the next run, by input name. */
   next(masks: readonly DropoutMask[]): [string, Tensor][] {
     if (masks.length === 0) return [];
     const run = this.runs++;
@@ -40,7 +36,7 @@ function drawn({ dims, keep }: DropoutMask, random: Random): Uint8Array | Float3
   return keep === 'noise' ? new Float32Array(sizeOf(dims)).map(() => random.normal()) : kept(dims, keep, random);
 }
 
-/** Sixteen random bits tell of each number whether it is kept. */
+/** Sixteen random bits per element decide whether it is kept. */
 function kept(dims: readonly number[], keep: number, random: Random): Uint8Array {
   const data = new Uint8Array(sizeOf(dims));
   const below = Math.round(keep * 2 ** 16);

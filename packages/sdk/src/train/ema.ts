@@ -1,4 +1,4 @@
-/** @file The exponential moving average of parameters. */
+/** @file Exponential moving average of parameters. */
 
 import { float32 } from '../runtime/tensor.ts';
 import { savedFloats } from './optimizers/memory.ts';
@@ -9,20 +9,13 @@ import { slices } from './turns.ts';
 
 /** Settings of an exponential moving average. */
 export interface EmaOptions {
-  /** How much of the average stays in each step; 0.999 by default. */
+  /** Share of the average kept in each step; 0.999 by default. */
   readonly decay?: number;
-  /**
-   * Let the average follow faster at first: the decay is at most `(1 + n) / (10 + n)` after n steps, so that the first
-   * values are soon forgotten; true by default.
-   */
+  /** Whether the decay is at most `(1 + n) / (10 + n)` after n steps, to forget first values; true by default. */
   readonly warmup?: boolean;
 }
 
-/**
- * An average of the parameters over the last steps, which often does better on new data than the last step itself.
- *
- * @see torch.optim.swa_utils.get_ema_avg_fn, and for the warm-up tf.train.ExponentialMovingAverage
- */
+/** Moving average of parameters, as torch's get_ema_avg_fn with the warm-up of tf.train.ExponentialMovingAverage. */
 export class Ema implements Transformation {
   readonly name = 'ema';
   readonly #decay: number;
@@ -30,19 +23,19 @@ export class Ema implements Transformation {
   readonly #averages = new Map<string, Float32Array>();
   #steps = 0;
 
-  /** @throws OnnxLoraError `CONFIG_INVALID` for a decay out of its range */
+  /** @throws OnnxLoraError `CONFIG_INVALID` for a decay out of range */
   constructor({ decay = 0.999, warmup = true }: EmaOptions = {}) {
     this.#decay = numberIn('ema.decay', decay, 0, 1);
     this.#warmup = warmup;
   }
 
-  /** Starts from these parameters, unless it has started. */
+  /** Starts from these parameters, if not started. */
   begin(parameters: ParameterSet): void {
     for (const { input, value } of parameters.all)
       if (!this.#averages.has(input.name)) this.#averages.set(input.name, value.slice());
   }
 
-  /** Takes a step's parameters into the average. */
+  /** Adds a step's parameters to the average. */
   *after(parameters: ParameterSet): Generator<void, void> {
     const n = ++this.#steps;
     const decay = this.#warmup ? Math.min(this.#decay, (1 + n) / (10 + n)) : this.#decay;

@@ -1,4 +1,4 @@
-/** @file Parameter groups: which parameters learn at another rate, or decay otherwise. */
+/** @file Parameter groups with their own learning rate or weight decay. */
 
 import { parseTensorName, type TensorRole } from '../adapter/formats/tensorNames.ts';
 import { OnnxLoraError } from '../errors.ts';
@@ -6,42 +6,37 @@ import { nameRule } from '../lora/targetRules.ts';
 import { notNegative, positive } from '../checks.ts';
 import type { Parameter } from './parameters.ts';
 
-/** A trained tensor, as rules of groups see it. */
+/** A trained tensor, as passed to a group's `match`. */
 export interface TrainedTensor {
-  /** PEFT's name of it: `base_model.model.vit.layers.0.attention.query.lora_B.weight`. */
+  /** PEFT's name: `base_model.model.vit.layers.0.attention.query.lora_B.weight`. */
   readonly name: string;
-  /** torch's path of the module. */
+  /** torch's module path. */
   readonly module: string;
-  /** What the tensor is to the module; `tuned` of all tensors of another tuner than LoRA. */
+  /** Role in the module; `tuned` for tensors of tuners other than LoRA. */
   readonly role: TensorRole | 'tuned';
-  /** Its shape in the graph, which may be the transpose of PEFT's. */
+  /** Shape in the graph, which may be transposed from PEFT's. */
   readonly dims: readonly number[];
 }
 
-/** Parameters that are treated alike. */
+/** Parameters with their own settings. */
 export interface ParameterGroup {
-  /**
-   * Which parameters: by module as PEFT's `target_modules` does (a pattern for the whole path, or a list of paths or their
-   * ends), or by a function.
-   */
+  /** Selects parameters by module, as PEFT's `target_modules` (pattern or list), or by a function. */
   readonly match: string | readonly string[] | ((tensor: TrainedTensor) => boolean);
-  /** The learning rate, in parts of the run's. */
+  /** Factor of the run's learning rate. */
   readonly lrFactor?: number;
-  /** Weight decay in place of the optimizer's. */
+  /** Weight decay instead of the optimizer's. */
   readonly weightDecay?: number;
 }
 
-/** How one parameter is treated. */
+/** Settings of one parameter. */
 export interface ParameterRule {
   readonly lrFactor: number;
   readonly weightDecay: number;
 }
 
 /**
- * How each parameter is treated: by default, or as the groups say that it matches, in which a later group overrides what an
- * earlier one says.
- *
- * @throws OnnxLoraError `TARGET_NOT_FOUND` for modules that match nothing, `CONFIG_INVALID` for a number out of its range
+ * Settings of each parameter; later groups override earlier ones.
+ * @throws OnnxLoraError `TARGET_NOT_FOUND` for modules that match nothing, `CONFIG_INVALID` for a number out of range
  */
 export function applyGroups(
   parameters: readonly Parameter[],
@@ -51,7 +46,7 @@ export function applyGroups(
   const tensors = parameters.map((parameter) => [parameter.input.name, trainedTensor(parameter)] as const);
   for (const { match } of groups) {
     const matches = matcher(match);
-    // Functions are general rules that may find nothing in one model; names are meant.
+    // Functions are general rules that may match nothing in a model; names must match.
     if (typeof match !== 'function' && !tensors.some(([, tensor]) => matches(tensor)))
       throw nothingMatches(
         match,
@@ -61,11 +56,7 @@ export function applyGroups(
   return new Map(tensors.map(([input, tensor]) => [input, ruleFor(tensor, groups, weightDecay)]));
 }
 
-/**
- * How one tensor is treated, as {@link applyGroups} says.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` for a number out of its range
- */
+/** Settings of one tensor, by {@link applyGroups}. @throws OnnxLoraError `CONFIG_INVALID` for a number out of range */
 export function ruleFor(tensor: TrainedTensor, groups: readonly ParameterGroup[], weightDecay: number): ParameterRule {
   const rule = { lrFactor: 1, weightDecay };
   for (const group of groups) {
@@ -103,38 +94,34 @@ function nothingMatches(match: string | readonly string[], modules: readonly str
   );
 }
 
-/** transformers' rule for what does not decay; it has its patterns for names in lower case. */
+/** transformers' patterns of undecayed parameters, for names in lower case. */
 const undecayed = [/bias/, /layernorm/, /rmsnorm/, /(?:^|\.)norm(?:$|\.)/, /_norm(?:$|\.)/];
 
 function isUndecayed({ name, role, dims }: TrainedTensor): boolean {
-  // A normalisation that is trained whole may have any name; its weight has one dimension.
+  // A fully trained normalisation may have any name; its weight has one dimension.
   const isNorm = role === 'parameter' && dims.length === 1;
   return isNorm || undecayed.some((pattern) => pattern.test(name.toLowerCase()));
 }
 
-/**
- * The group of what transformers' Trainer does not decay: biases and parameters of normalisations. DoRA's magnitudes do
- * decay, as they do there.
- */
+/** The group that transformers' Trainer does not decay: biases and normalisations, but not DoRA's magnitudes. */
 export const withoutDecay: ParameterGroup = { match: isUndecayed, weightDecay: 0 };
 
 /** Settings of {@link loraPlus}. */
 export interface LoraPlusOptions {
-  /** How many times A's learning rate B's is: 16 is the paper's advice, with a lower rate than without. */
+  /** Factor of B's learning rate relative to A's: the paper advises 16, with a lower rate than usual. */
   readonly ratio: number;
-  /** The run's learning rate, of which the other rates are made. */
+  /** The run's learning rate. */
   readonly lr: number;
-  /** The learning rate of adapters of embeddings; 1e-6 by default. */
+  /** Learning rate of embedding adapters; 1e-6 by default. */
   readonly embeddingLr?: number;
 }
 
 /**
- * LoRA+: B learns faster than A, and embeddings more slowly. The groups are those of PEFT's `create_loraplus_optimizer`:
- * what has one dimension (biases, normalisations, magnitudes of linear layers) learns as B does, and of that biases and
- * normalisations do not decay. They take the place of {@link withoutDecay}.
- *
+ * LoRA+: B learns faster than A, and embeddings more slowly. The groups of PEFT's `create_loraplus_optimizer`:
+ * one-dimensional tensors (biases, normalisations, magnitudes of linear layers) learn like B, biases and normalisations
+ * without decay. They replace {@link withoutDecay}.
  * @see https://arxiv.org/abs/2402.12354
- * @throws OnnxLoraError `CONFIG_INVALID` for a number out of its range
+ * @throws OnnxLoraError `CONFIG_INVALID` for a number out of range
  */
 export function loraPlus({ ratio, lr, embeddingLr = 1e-6 }: LoraPlusOptions): ParameterGroup[] {
   positive('ratio', ratio);

@@ -1,4 +1,4 @@
-/** @file Runs batches through the base, and shows observers what layers read. */
+/** @file Observes layers' inputs over batches of the base. */
 
 import { GraphBuilder, type Value } from '../graph/builder.ts';
 import { dataTypeNumber } from '../graph/dataType.ts';
@@ -12,35 +12,32 @@ import { dropUnreadInitializers, reachable } from '../ops/rewrites/simplify.ts';
 import type { Runtime, SessionOptions } from '../runtime/session.ts';
 import type { Feeds, Tensor } from '../runtime/tensor.ts';
 
-/** A value that layers read, and who watches it. */
+/** An observed input of layers. */
 export interface ObservedValue {
   /** Name of the value in the main graph, `[..., width]` once `order` is applied. */
   readonly name: string;
   readonly width: number;
-  /** Order of dimensions that brings the width last, where it is elsewhere. */
+  /** Permutation that moves the width last, if needed. */
   readonly order?: readonly number[];
   readonly observer: InputObserver;
 }
 
-/** What {@link observeInputs} runs. */
+/** Request of {@link observeInputs}. */
 export interface ObservationRequest {
   readonly base: ModelProto;
   readonly runtime: Runtime;
   readonly session: SessionOptions;
-  /** How errors call the model. */
+  /** Name of the model in errors. */
   readonly name: string;
   /** The inputs of batch `index`. */
   readonly batch: (index: number) => Promise<Feeds>;
   readonly batches: number;
-  /** How often all batches are gone through while observers have not settled. */
+  /** Maximum passes over the batches until observers settle. */
   readonly passes: number;
 }
 
 /**
- * Shows every observer batch after batch until all have settled. The sums of products are computed by the runtime, so that
- * a batch costs as much memory here as the observed widths squared, however many rows it has.
- *
- * @throws OnnxLoraError `RUNTIME_FAILED`
+ * Runs batches until observers settle; memory grows with squared widths only. @throws OnnxLoraError `RUNTIME_FAILED`
  */
 export async function observeInputs(values: readonly ObservedValue[], request: ObservationRequest): Promise<void> {
   const { base, runtime, session: options, name, batch, batches, passes } = request;
@@ -58,7 +55,7 @@ export async function observeInputs(values: readonly ObservedValue[], request: O
   }
 }
 
-/** Names of one value's statistics among the outputs. */
+/** Output names of a value's statistics. */
 interface StatisticNames {
   readonly gram: string;
   readonly sum: string;
@@ -91,7 +88,7 @@ function statisticsGraph(
     ...base,
     graph: dropUnreadInitializers({
       ...graph,
-      // What comes after the last observed value is not computed.
+      // Nodes after the last observed value are not computed.
       node: reachable([...(graph.node ?? []), ...g.nodes], names),
       initializer: [...(graph.initializer ?? []), ...g.initializers],
       output: names.map((name) => ({ name })),

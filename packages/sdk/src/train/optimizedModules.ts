@@ -1,4 +1,4 @@
-/** @file The modules of a run as an optimizer sees them that looks at several tensors together, and what it leaves. */
+/** @file Modules as passed to optimizers that combine tensors or freeze some. */
 
 import { OnnxLoraError } from '../errors.ts';
 import type { AdapterPlan, ModuleTuning } from '../lora/methods/tuning.ts';
@@ -6,11 +6,7 @@ import type { StepTensor } from '../lora/tuner.ts';
 import type { OptimizedModule, Optimizer } from './optimizers/optimizer.ts';
 import type { ParameterSet } from './parameters.ts';
 
-/**
- * The plan without what the optimizer leaves as it begins.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` for a module that it cannot train; `PLUGIN_INVALID` where it leaves what must be trained
- */
+/** Freezes tensors as the optimizer asks. @throws OnnxLoraError `CONFIG_INVALID` or `PLUGIN_INVALID` if it cannot */
 export function leavingOut(plan: AdapterPlan, optimizer: Optimizer): AdapterPlan {
   if (!optimizer.leaves) return plan;
   const modules = plan.map((tuning) => {
@@ -29,7 +25,7 @@ export function leavingOut(plan: AdapterPlan, optimizer: Optimizer): AdapterPlan
   });
 }
 
-/** The modules at a step, each with all of its tensors. */
+/** The modules at a step, each with all its tensors. */
 export function optimizedModules(
   parameters: ParameterSet,
   gradients: ReadonlyMap<string, Float32Array>,

@@ -1,4 +1,4 @@
-/** @file The numbers that training moves: their first values, how they are fed, and the adapter they make. */
+/** @file Trained parameters: initial values, feeds, and export as an adapter. */
 
 import type { AdapterInput, LaidOut } from '../lora/methods/tuning.ts';
 import type { PlacedAdapter } from '../adapter/naming/place.ts';
@@ -7,30 +7,30 @@ import type { Random } from '../runtime/random.ts';
 import { float32, type Tensor } from '../runtime/tensor.ts';
 import { slices } from './turns.ts';
 
-/** One trained tensor, in the graph's layout. */
+/** A trained tensor, in the graph's layout. */
 export interface Parameter {
-  /** The graph input through which it enters. */
+  /** Its graph input. */
   readonly input: AdapterInput;
   /** Shape of `value` in the graph. */
   readonly dims: readonly number[];
-  /** The values that the optimizer moves. lora_B and its bias without the scaling. */
+  /** The values that the optimizer updates; lora_B and its bias without the scaling. */
   readonly value: Float32Array;
-  /** What the graph reads: the values themselves, or scale · value − base as the tensor has it, in a copy. */
+  /** The value fed to the graph: `value` itself, or a copy of scale · value − base. */
   readonly fed: Tensor;
-  /** Of integers: as a file has them. */
+  /** An integer tensor, as in a file. */
   readonly integers?: Tensor;
 }
 
-/** Gives every injected input its first value. */
+/** All parameters of the injected inputs. */
 export class ParameterSet {
-  /** What is trained, in the order of the graph's inputs. */
+  /** Trained parameters, in the order of the graph's inputs. */
   readonly all: readonly Parameter[];
-  /** What tuners have beside it: without gradients, but for states never changed. */
+  /** Untrained tensors of tuners: constant, except for states. */
   readonly still: readonly Parameter[];
-  /** Parameters that are the same numbers, one turned. */
+  /** Pairs of tied parameters, one the transpose of the other. */
   readonly #twins: ReadonlyMap<Parameter, Parameter>;
 
-  /** Of given parameters; {@link ParameterSet.initial} and {@link ParameterSet.of} make them. */
+  /** Of given parameters; see {@link ParameterSet.initial} and {@link ParameterSet.of}. */
   constructor(parameters: readonly Parameter[]) {
     const all = parameters.filter(({ input }) => input.tensor.use === undefined);
     this.all = all;
@@ -42,7 +42,7 @@ export class ParameterSet {
     this.#twins = new Map(pairs);
   }
 
-  /** The values that training begins with: PEFT's, or those that tunings have been given. */
+  /** The initial values: PEFT's, or those of the tunings. */
   static initial(inputs: readonly AdapterInput[], random: Random): ParameterSet {
     const made = new Map<string, LaidOut>();
     const set = new ParameterSet(
@@ -68,37 +68,34 @@ export class ParameterSet {
     );
   }
 
-  /** What a graph is fed. */
+  /** The parameters that the graph reads. */
   fed(): Parameter[] {
     return [...this.all, ...this.still].filter(({ input }) => !input.isUnread);
   }
 
-  /** What changes between steps without a gradient. */
+  /** Tensors that change between steps without a gradient. */
   get states(): readonly Parameter[] {
     return this.still.filter(({ input }) => input.tensor.use === 'state');
   }
 
-  /** How many numbers are trained. */
+  /** Number of trained values. */
   get count(): number {
     const own = this.all.filter((each) => !this.#twins.has(each) || !each.input.tensor.twin);
     return own.reduce((sum, { value }) => sum + value.length, 0);
   }
 
-  /**
-   * Gives the values of a parameter to the one that is the same numbers turned, as of a layer that is tied to an embedding.
-   * In PEFT both lie in the same memory, and an optimizer steps them one after the other.
-   */
+  /** Copies a parameter to its tied transpose. In PEFT both share memory, and are stepped one after the other. */
   share(parameter: Parameter): void {
     const [rows, columns] = parameter.dims as [number, number];
     this.#twins.get(parameter)?.value.set(transposed(parameter.value, rows, columns));
   }
 
-  /** Brings what the graph reads up to date with the values. */
+  /** Updates the fed values. */
   refresh(): void {
     for (const _ of this.refreshInSlices());
   }
 
-  /** As {@link ParameterSet.refresh}, a part at each turn of the iterator; done when iterated to the end. */
+  /** As {@link ParameterSet.refresh}, yielding after each slice. */
   *refreshInSlices(): Generator<void, void> {
     for (const {
       value,
@@ -116,7 +113,7 @@ export class ParameterSet {
     }
   }
 
-  /** The same parameters with other values, by the name of their input, copied. */
+  /** A copy with other values, by input name. */
   withValues(values: ReadonlyMap<string, Float32Array>): ParameterSet {
     return new ParameterSet(
       [...this.all, ...this.still].map((each) => {
@@ -126,7 +123,7 @@ export class ParameterSet {
     );
   }
 
-  /** The tensors under PEFT's names and in PEFT's layout, copied. */
+  /** The tensors with PEFT's names and layout, copied. */
   tensors(): Map<string, Tensor> {
     const saved = [...this.all, ...this.still].filter(({ input }) => !input.tensor.unsaved);
     return new Map(
@@ -146,7 +143,7 @@ function parameter(input: AdapterInput, { value, dims, integers }: LaidOut): Par
   return { input, value, dims, fed: float32(fed, dims) };
 }
 
-/** The parameter of an embedding that a tied layer's is the transpose of. */
+/** The parameter of an embedding that a tied layer's transposes. */
 function twinOf({ input: { tensor } }: Parameter, all: readonly Parameter[]): Parameter | undefined {
   const { twin } = tensor;
   return twin && all.find(({ input }) => input.tensor.role === twin.role && input.tuning.slot === twin.slot);

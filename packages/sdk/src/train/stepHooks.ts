@@ -1,4 +1,4 @@
-/** @file Calls what tuners do around steps of the optimizer, with their modules' tensors. */
+/** @file Calls tuners' hooks around optimizer steps. */
 
 import { type HookedTunings, hookedTunings } from '../lora/methods/trainingHooks.ts';
 import type { AdapterPlan } from '../lora/methods/tuning.ts';
@@ -9,7 +9,7 @@ import type { Parameter, ParameterSet } from './parameters.ts';
 type StepAt = Omit<TrainingStep, 'modules'>;
 type Gradients = ReadonlyMap<string, Float32Array>;
 
-/** Calls the hooks of a plan around steps. */
+/** Calls the hooks of a plan. */
 export class StepHooks {
   readonly #hooked: readonly HookedTunings[];
 
@@ -17,12 +17,7 @@ export class StepHooks {
     this.#hooked = hookedTunings(plan);
   }
 
-  /**
-   * Calls what tuners do before the optimizer's step.
-   *
-   * @param gradients those of the step, by the names of inputs
-   * @returns the names of inputs that the step is to leave
-   */
+  /** Hooks before the optimizer's step. Returns the input names of parameters to skip. */
   before(step: StepAt, parameters: ParameterSet, gradients: Gradients): ReadonlySet<string> {
     const left = new Set<string>();
     const seen = { parameters, gradients, more: ({ input: { name } }: Parameter) => ({ leave: () => left.add(name) }) };
@@ -30,18 +25,18 @@ export class StepHooks {
     return left;
   }
 
-  /** Calls what tuners do after the step of this optimizer. */
+  /** Hooks after this optimizer's step. */
   after(step: StepAt, parameters: ParameterSet, gradients: Gradients, memory: OptimizerMemory): void {
     for (const [hooks, modules] of this.#with('after', { parameters, gradients, more: remembered(memory) }))
       hooks.after!({ ...step, modules });
   }
 
-  /** Whether tuners look at held-out examples. */
+  /** Whether hooks use held-out examples. */
   get reviews(): boolean {
     return this.#hooked.some(({ hooks }) => 'review' in hooks);
   }
 
-  /** Calls what tuners do with held-out examples, whose loss they may ask for. */
+  /** Hooks that may ask for the loss of held-out examples. */
   async review(
     step: StepAt,
     parameters: ParameterSet,
@@ -52,7 +47,7 @@ export class StepHooks {
       await hooks.review!({ ...step, modules }, loss);
   }
 
-  /** The hooks of that name with the modules of their tuners. */
+  /** The hooks of that name with their tuners' modules. */
   #with(
     which: 'gradients' | 'after' | 'review',
     { parameters, gradients, more }: SeenByHooks,
@@ -78,14 +73,14 @@ export class StepHooks {
   }
 }
 
-/** What hooks are shown. */
+/** Values passed to hooks. */
 interface SeenByHooks {
   readonly parameters: ParameterSet;
   readonly gradients: Gradients;
   readonly more: (parameter: Parameter) => Pick<StepTensor, 'leave' | 'moments' | 'forget'>;
 }
 
-/** Lets hooks look at what an optimizer remembers of a parameter, and have it forgotten. */
+/** Lets hooks access and reset the optimizer state of a parameter. */
 function remembered(memory: OptimizerMemory): SeenByHooks['more'] {
   return ({ input: { name }, value }) => ({
     moments: () => memory.moments(name, value.length),

@@ -1,4 +1,4 @@
-/** @file The training step: gradients of a batch, then the optimizer moves the parameters. */
+/** @file The trainer: gradients of a batch, then an optimizer step. */
 
 import { OnnxLoraError } from '../errors.ts';
 import { StepHooks } from './stepHooks.ts';
@@ -22,37 +22,34 @@ import { readTrainerState, type TrainerState, writeTrainerState } from './traine
 import type { Transformation } from './transformation.ts';
 import { inTurns } from '../graph/turns.ts';
 
-/** What a step computes on the way. */
+/** Result of a step. */
 export interface StepResult {
   /** Mean loss of the batch, before the step. */
   readonly loss: number;
-  /** Euclidean norm of all gradients together, before they are clipped. */
+  /** Euclidean norm of all gradients together, before clipping. */
   readonly gradNorm: number;
-  /** Whether gradients overflowed float16, so that nothing moved; the loss scale is lower from now on. */
+  /** Whether gradients overflowed float16, so that the step was skipped and the loss scale lowered. */
   readonly overflowed: boolean;
 }
 
-/** What a trainer is made of. */
+/** Request of a trainer. */
 export interface TrainerRequest extends Omit<GradientStepRequest, 'lossScale'> {
-  /** By name, with settings, or one of your own; AdamW by default. */
+  /** A name, settings, or an optimizer; AdamW by default. */
   readonly optimizer?: OptimizerName | OptimizerOptions | Optimizer;
-  /** Parameters that learn at another rate or decay otherwise. Later groups override earlier ones. */
+  /** Parameters with their own learning rate or weight decay. Later groups override earlier ones. */
   readonly groups?: readonly ParameterGroup[];
-  /** What stands around the optimizer's step, in this order; nothing by default. */
+  /** Transformations around the optimizer's step, in order; none by default. */
   readonly transformations?: readonly Transformation[];
-  /**
-   * Scale the loss where the graph computes in float16, so that small gradients do not become 0; true by default. It makes
-   * no difference to graphs in float32.
-   */
+  /** Whether to scale the loss of float16 graphs, so that small gradients do not underflow; true by default. */
   readonly lossScaling?: boolean | LossScalingOptions;
 }
 
 /**
  * Trains one adapter batch by batch.
  *
- * A step has two halves: {@link Trainer.lossAndGradients} computes and changes nothing, {@link Trainer.apply} moves the
- * parameters. In between anything may change the gradients: accumulate several batches, or average what several machines
- * computed ({@link GradientMean}). Machines that start from the same parameters and apply the same means stay the same.
+ * A step has two halves: {@link Trainer.lossAndGradients} has no side effects, {@link Trainer.apply} updates the
+ * parameters. Gradients may be changed in between: accumulated over batches, or averaged over machines ({@link
+ * GradientMean}), which stay identical if they start alike and apply the same means.
  */
 export class Trainer {
   readonly #gradients: GradientStep | ComparingStep;
@@ -64,18 +61,18 @@ export class Trainer {
   readonly #transformations: readonly Transformation[];
   readonly #lossScale: LossScale | undefined;
   #rules: ReadonlyMap<string, ParameterRule> | undefined;
-  /** Shapes as torch has them, by the names of inputs. */
+  /** Shapes in torch, by input name. */
   #torchDims: ReadonlyMap<string, readonly number[]> = new Map();
   #steps = 0;
 
-  /** @throws OnnxLoraError `CONFIG_INVALID` for settings out of their range */
+  /** @throws OnnxLoraError `CONFIG_INVALID` for settings out of range */
   constructor(request: TrainerRequest) {
     const { optimizer = 'adamw', groups = [], transformations = [], lossScaling = true } = request;
     this.#lossScale = lossScaling ? new LossScale(lossScaling === true ? {} : lossScaling) : undefined;
     this.#optimizer = isOptimizer(optimizer) ? optimizer : createOptimizer(optimizer);
     this.#memory = new OptimizerMemory(this.#optimizer);
     const plan = leavingOut(request.plan, this.#optimizer);
-    // Pieces of a batch would not be mixed as the batch is.
+    // Pieces would not mix rows as the batch does.
     const mixes = plan.some(({ mixesRows }) => mixesRows);
     const whole = mixes ? { pieceRows: (rows: number) => rows } : {};
     const asked = { ...request, ...whole, plan, lossScale: this.#lossScale !== undefined };
@@ -89,15 +86,12 @@ export class Trainer {
     if (averaging && this.#optimizer.evaluated) throw averagesItself(this.#optimizer.name, averaging.name);
   }
 
-  /** The parameters as they are now; undefined before {@link Trainer.compile}. They move in place. */
+  /** The current parameters, updated in place; undefined before {@link Trainer.compile}. */
   get parameters(): ParameterSet | undefined {
     return this.#gradients.parameters;
   }
 
-  /**
-   * A copy of what is to be evaluated and saved in place of the parameters: their moving average, or what the optimizer says;
-   * undefined where these themselves are, and before {@link Trainer.compile}.
-   */
+  /** A copy of the values to evaluate and save instead of the parameters, such as a moving average; or undefined. */
   get averaged(): ParameterSet | undefined {
     const { parameters } = this;
     if (!parameters) return undefined;
@@ -110,22 +104,21 @@ export class Trainer {
     return parameters.withValues(new Map(values));
   }
 
-  /** Steps that moved something. */
+  /** Number of steps, without skipped ones. */
   get steps(): number {
     return this.#steps;
   }
 
-  /** What became of the frozen prefix; undefined before {@link Trainer.compile}, and where it was not asked for. */
+  /** Outcome of the frozen prefix; undefined if not requested or before {@link Trainer.compile}. */
   get prefix(): PrefixReport | undefined {
     return this.#gradients.prefix;
   }
 
   /**
-   * Builds and loads the graph for batches of this shape, which the first step would otherwise do.
-   *
-   * @param examples number of the example in each row, where values of the frozen prefix shall be kept
-   * @throws OnnxLoraError `NO_GRADIENT`, `TARGET_NOT_FOUND` for a group that matches nothing, `PLUGIN_INVALID` for inputs that
-   *   the model does not take
+   * Builds and loads the graph for this batch's shapes in advance.
+   * @param examples example number of each row, if frozen prefix values are kept
+   * @throws OnnxLoraError `NO_GRADIENT`, `TARGET_NOT_FOUND` for a group that matches nothing, `PLUGIN_INVALID` for
+   *   inputs that the model does not take
    */
   async compile(
     inputs: Feeds,
@@ -138,35 +131,32 @@ export class Trainer {
   }
 
   /**
-   * Computes loss and gradients without changing anything.
-   *
-   * @param examples number of the example in each row, where values of the frozen prefix shall be kept
+   * Computes loss and gradients without side effects.
+   * @param examples example number of each row, for the frozen prefix
    * @throws OnnxLoraError as {@link GradientStep.compile}
    */
   async lossAndGradients(inputs: Feeds, targets: Feeds, examples?: readonly number[]): Promise<LossAndGradients> {
     return this.#gradients.lossAndGradients(inputs, targets, this.#lossScale?.value, examples);
   }
 
-  /** Where each operator of a step runs: a profiled run of its own on this batch, which changes nothing. */
+  /** Where each operator of a step runs, by a profiled run on this batch without side effects. */
   providerReport(inputs: Feeds, targets: Feeds, examples?: readonly number[]): Promise<ProviderReport> {
     return this.#gradients.providerReport(inputs, targets, examples);
   }
 
   /**
-   * Moves the parameters against these gradients, which may be changed in place. It takes turns with the event loop; what
-   * reads the parameters meanwhile sees some moved and some not.
-   *
-   * @throws OnnxLoraError `LOSS_NOT_FINITE` before anything has moved, when loss or gradients are NaN or infinite, but for
-   *   gradients that a lower loss scale may bring back
+   * Updates the parameters with these gradients, which it may change. Yields to the event loop, so that readers may see
+   * partly updated parameters meanwhile.
+   * @throws OnnxLoraError `LOSS_NOT_FINITE`, before any update, for a loss or gradients that are NaN or infinite,
+   *   unless a lower loss scale may help
    */
   async apply(gradients: LossAndGradients, lr: number): Promise<StepResult> {
     return inTurns(this.#apply(gradients, lr, this.#required()));
   }
 
   /**
-   * After a step that has moved something: lets tuners try values by the loss of held-out examples, and keep some.
-   *
-   * @param heldOut gives them, once it is asked for
+   * After an unskipped step: lets tuners try values by the loss of held-out examples.
+   * @param heldOut loads them on demand
    * @throws OnnxLoraError `LOSS_NOT_FINITE` for a loss that is NaN or infinite
    */
   async review(lr: number, heldOut: () => Promise<{ readonly inputs: Feeds; readonly targets: Feeds }>): Promise<void> {
@@ -185,39 +175,35 @@ export class Trainer {
 
   /**
    * One optimizer step on one batch.
-   *
-   * @param examples number of the example in each row, where values of the frozen prefix shall be kept
-   * @throws OnnxLoraError `LOSS_NOT_FINITE` before anything has moved, when loss or gradients are NaN or infinite
+   * @param examples example number of each row, if frozen prefix values are kept
+   * @throws OnnxLoraError `LOSS_NOT_FINITE`, before any update, for a loss or gradients that are NaN or infinite
    */
   async step(inputs: Feeds, targets: Feeds, lr: number, examples?: readonly number[]): Promise<StepResult> {
     return this.apply(await this.lossAndGradients(inputs, targets, examples), lr);
   }
 
   /**
-   * Everything that steps depend on but the batches and the learning rate: parameters, what the optimizer remembers, the
-   * moving average, the loss scale. The tensors are copies, so a step may follow while they are written; it must not before
-   * the promise is fulfilled.
+   * Everything that determines further steps except batches and learning rate: parameters, optimizer state, moving
+   * average, loss scale. The tensors are copies, but no step may start before the promise is fulfilled.
    */
   async state(): Promise<TrainerState> {
     return inTurns(writeTrainerState({ ...this.#parts(), steps: this.#steps }));
   }
 
   /**
-   * Goes on from a state: the following steps give the bits that they would have given where it was taken. To be called
-   * after {@link Trainer.compile}.
-   *
-   * @throws OnnxLoraError `FILE_INVALID` where the state is damaged, or belongs to another adapter or other settings
+   * Restores a state after {@link Trainer.compile}: further steps are bit-identical to those where it was taken.
+   * @throws OnnxLoraError `FILE_INVALID` for a damaged state, or one of another adapter or settings
    */
   load(state: TrainerState): void {
     this.#steps = readTrainerState(state, this.#parts());
   }
 
-  /** What the graph built last needs; undefined before the first. */
+  /** Memory needs of the latest graph; undefined before the first. */
   get memoryPlan(): MemoryPlan | undefined {
     return this.#gradients.memoryPlan;
   }
 
-  /** Frees the native sessions, and what was kept of the frozen prefix. */
+  /** Releases the native sessions and the frozen prefix's values. */
   release(): Promise<void> {
     return this.#gradients.release();
   }
@@ -229,7 +215,7 @@ export class Trainer {
   ): Generator<void, StepResult> {
     const gradNorm = yield* normOf(gradients.values());
     if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) {
-      // float16 overflows in the loss itself when the forward pass does, and then no scale helps.
+      // float16 overflows in the loss itself only if the forward pass does, and then no scale helps.
       const mayBeScale = Number.isFinite(loss) && this.#gradients.isScaled;
       if (mayBeScale && this.#lossScale?.overflow()) return { loss, gradNorm, overflowed: true };
       throw nothing === undefined ? notFinite(loss, gradNorm, lr) : new OnnxLoraError('LOSS_NOT_FINITE', nothing);
@@ -256,7 +242,7 @@ export class Trainer {
     return { loss, gradNorm, overflowed: false };
   }
 
-  /** What depends on the parameters, once they are known. */
+  /** Initialises parameter-dependent state. */
   #begin(parameters: ParameterSet): void {
     if (this.#rules) return;
     this.#rules = applyGroups(parameters.all, this.#groups, this.#optimizer.weightDecay);

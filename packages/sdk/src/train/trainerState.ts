@@ -1,4 +1,4 @@
-/** @file A trainer's state as plain tensors and JSON, and back. */
+/** @file Saving and restoring a trainer's state as tensors and JSON. */
 
 import { z } from 'zod';
 import { OnnxLoraError } from '../errors.ts';
@@ -10,15 +10,15 @@ import type { ParameterSet } from './parameters.ts';
 import type { Transformation } from './transformation.ts';
 import { slices } from './turns.ts';
 
-/** Everything that a trainer's steps depend on, but the batches and the learning rate. */
+/** Everything that determines a trainer's further steps except batches and learning rate. */
 export interface TrainerState {
-  /** Tensors by name: `parameter/…`, `optimizer/…`, and those of transformations by theirs: `ema/…`. */
+  /** Tensors by name: `parameter/…`, `optimizer/…`, and a transformation's: `ema/…`. */
   readonly tensors: ReadonlyMap<string, Tensor>;
-  /** The rest, as JSON keeps it exactly. When loaded it is checked, so it may be what a file held. */
+  /** The rest as JSON; validated when loaded, since it may come from a file. */
   readonly json: unknown;
 }
 
-/** What a state is made of. */
+/** The stateful parts of a trainer. */
 export interface TrainerParts {
   readonly parameters: ParameterSet;
   readonly memory: OptimizerMemory;
@@ -33,10 +33,10 @@ const schema = z
     optimizer: z.string(),
     steps: count,
     lossScale: z.object({ value: z.number().positive(), steps: count }).optional(),
-    /** Runs for which dropout was drawn. */
+    /** Number of runs with dropout. */
     dropout: count.optional(),
   })
-  // Transformations that remember something, by name.
+  // Transformations with a state, by name.
   .catchall(z.object({ steps: count }));
 const known = new Set(['optimizer', 'steps', 'lossScale', 'dropout']);
 
@@ -65,7 +65,7 @@ export function* writeTrainerState({
   return { tensors, json };
 }
 
-/** Copied in one go: a processor copies some hundred thousand numbers in the time between two looks at the clock. */
+/** Elements copied between two looks at the clock. */
 const COPIED_AT_ONCE = 1 << 19;
 
 function* copyOf({ type, dims, data }: Tensor): Generator<void, Tensor> {
@@ -76,11 +76,7 @@ function* copyOf({ type, dims, data }: Tensor): Generator<void, Tensor> {
   return { type, dims, data: copy };
 }
 
-/**
- * Takes over a state, and returns the steps that had been made.
- *
- * @throws OnnxLoraError `FILE_INVALID` where it is damaged, or belongs to other parameters, another optimizer or settings
- */
+/** Restores a state and returns its number of steps. @throws OnnxLoraError `FILE_INVALID` if damaged or unfitting */
 export function readTrainerState(
   { tensors, json }: TrainerState,
   { parameters, memory, transformations, lossScale, masks }: TrainerParts,

@@ -1,43 +1,40 @@
-/** @file Transformations: what stands around an optimizer's step, one after the other. */
+/** @file The contract of transformations around an optimizer's step. */
 
 import type { Tensor } from '../runtime/tensor.ts';
 import type { ParameterSet } from './parameters.ts';
 
-/** The step that a transformation belongs to. */
+/** The step of a transformation. */
 export interface TransformedStep {
-  /** Steps before this one that moved something. */
+  /** Number of preceding steps, without skipped ones. */
   readonly step: number;
-  /** The seed of the run: what is drawn by it and the step is the same in a run that goes on. */
+  /** Seed of the run; with the step number it makes random draws reproducible when a run resumes. */
   readonly seed: number;
-  /** The Euclidean norm of all gradients together, before any transformation. */
+  /** Euclidean norm of all gradients together, before any transformation. */
   readonly norm: number;
 }
 
-/**
- * Changes gradients before the optimizer's step, or follows the parameters after it. A chain of transformations is a list of
- * them. Numbers are changed in place, in slices as an optimizer does.
- */
+/** Changes gradients before the optimizer's step, or follows the parameters after it; in place, in slices. */
 export interface Transformation {
-  /** Its option, and the beginning of its tensors' names in checkpoints. */
+  /** Its option, and the prefix of its tensors in checkpoints. */
   readonly name: string;
   /** Called once the parameters are known. */
   begin?(parameters: ParameterSet): void;
-  /** Changes the gradients of a step, by the names of parameters. */
+  /** Changes the gradients of a step, by parameter name. */
   gradients?(gradients: ReadonlyMap<string, Float32Array>, at: TransformedStep): Generator<void, void>;
-  /** Called when the parameters have moved. */
+  /** Called after the parameters were updated. */
   after?(parameters: ParameterSet): Generator<void, void>;
-  /** Parameters to be evaluated and saved in place of these, copied. */
+  /** Parameters to evaluate and save instead of these, copied. */
   readonly averaged?: (parameters: ParameterSet) => ParameterSet;
-  /** All that it remembers; one that remembers nothing has neither this nor `load`. */
+  /** Its state; both this and `load` are absent if it has none. */
   state?(): TransformationState;
   /** @throws OnnxLoraError `FILE_INVALID` for a state of other parameters */
   readonly load?: (state: TransformationState, parameters: ParameterSet) => void;
 }
 
-/** What a transformation remembers. */
+/** A transformation's state. */
 export interface TransformationState {
-  /** By parameter: the memory itself, not a copy. */
+  /** By parameter, not copied. */
   readonly tensors: ReadonlyMap<string, Tensor>;
-  /** Steps that went into it. */
+  /** Number of steps in it. */
   readonly steps: number;
 }

@@ -1,9 +1,9 @@
-/** @file Loops over many numbers in slices, between which the event loop may turn. */
+/** @file Loops in slices that yield to the event loop. */
 
-/** Numbers that are worked through between two looks at the clock: well under a millisecond of the slowest optimizer. */
+/** Elements per slice: well under a millisecond of the slowest optimizer. */
 const SLICE = 1 << 15;
 
-/** Calls `work` with consecutive ranges `[from, to)` that make up `[0, length)`, and yields after each. */
+/** Calls `work` with consecutive ranges `[from, to)` of `[0, length)`, and yields after each. */
 export function* slices(
   length: number,
   work: (from: number, to: number) => void,
@@ -15,7 +15,7 @@ export function* slices(
   }
 }
 
-/** As {@link slices}, of rows that have `columns` numbers each: no range splits a row. */
+/** {@link slices} over rows of `columns` elements: no range splits a row. */
 export function rowSlices(
   rows: number,
   columns: number,
@@ -24,7 +24,7 @@ export function rowSlices(
   return slices(rows, work, Math.max(1, Math.floor(SLICE / Math.max(1, columns))));
 }
 
-/** The sum of the squares of all numbers. */
+/** Sum of squares. */
 export function* sumOfSquares(values: Float32Array): Generator<void, number> {
   let sum = 0;
   yield* slices(values.length, (from, to) => {
@@ -33,14 +33,14 @@ export function* sumOfSquares(values: Float32Array): Generator<void, number> {
   return sum;
 }
 
-// A variable that a closure shares is boxed at each change, so the loop adds to one of its own.
+// A separate function: a variable captured by a closure is boxed at each change.
 function squaresOf(values: Float32Array, from: number, to: number): number {
   let sum = 0;
   for (let i = from; i < to; i++) sum += values[i]! * values[i]!;
   return sum;
 }
 
-/** Multiplies all numbers by a factor, in place. */
+/** Multiplies all values by a factor, in place. */
 export function* multiply(values: Float32Array, factor: number): Generator<void, void> {
   yield* slices(values.length, (from, to) => {
     for (let i = from; i < to; i++) values[i] = factor * values[i]!;

@@ -1,4 +1,4 @@
-/** @file The gradient of the loss with respect to whole weights, as a mean over batches. */
+/** @file Gradients of the loss with respect to whole weights, averaged over batches. */
 
 import { OnnxLoraError } from '../errors.ts';
 import type { ModelProto } from '../graph/proto.ts';
@@ -11,11 +11,11 @@ import { GradientStep } from './step/gradientStep.ts';
 import { ParameterSet } from './parameters.ts';
 import type { LossFragment } from './graph/addLoss.ts';
 
-/** What {@link weightGradients} runs. */
+/** Request of {@link weightGradients}. */
 export interface GradientRequest {
   readonly base: ModelProto;
   readonly loss: LossFragment;
-  /** As the trainer takes it: with it, large batches are computed in pieces. */
+  /** As for the trainer: large batches are computed in pieces. */
   readonly lossWeight?: (targets: Feeds) => number;
   readonly runtime: Runtime;
   readonly session: SessionOptions;
@@ -26,10 +26,9 @@ export interface GradientRequest {
 }
 
 /**
- * Gradients of these parameters at the base's own values, in the graph's layout. Nothing is changed.
- *
- * @throws OnnxLoraError `NO_GRADIENT` for an operator that cannot be differentiated, and for a parameter that the loss does
- *   not depend on; `LOSS_NOT_FINITE`
+ * Gradients of these parameters at the base's values, in the graph's layout, without side effects.
+ * @throws OnnxLoraError `NO_GRADIENT` for an operator without a gradient, or a parameter that does not affect the loss;
+ *   `LOSS_NOT_FINITE`
  */
 export async function weightGradients(
   parameters: readonly TrainedParameter[],

@@ -25,7 +25,6 @@ const requireKnown = knownOptions<CordaOptions>('corda', { method: true });
 
 /**
  * CorDA: singular components of W·C, times C⁻¹, for C = mean over batches of XᵀX, each divided by its largest value.
- *
  * @see https://arxiv.org/abs/2406.05223
  */
 export function corda(options: CordaOptions = {}): InputInitializer {

@@ -29,10 +29,7 @@ export interface InitialFactors {
   readonly A: Matrix;
   /** `[out, r]` */
   readonly B: Matrix;
-  /**
-   * `subtract`: a constant second pair in the graph subtracts the initial scaling · B·A, so that the layer starts at
-   * the base's output. The base stays unchanged.
-   */
+  /** `subtract`: the graph subtracts the initial scaling · B·A, so that the layer starts at the base's output. */
   readonly residual?: 'subtract';
 }
 
@@ -40,10 +37,7 @@ export interface InitialFactors {
 interface NamedInitializer {
   /** PEFT's name, if PEFT has it. */
   readonly name: string;
-  /**
-   * PEFT's config values for linear layers. For other layers and with a residual, the default `init_lora_weights: true`
-   * is saved, so that loaders leave the base alone.
-   */
+  /** PEFT's config values for linear layers; others, and those with a residual, save `init_lora_weights: true`. */
   readonly saved?: Partial<Pick<AdapterConfig, 'initLoraWeights' | 'extra'>>;
   /** Frozen factors. */
   readonly fixed?: readonly Factor[];

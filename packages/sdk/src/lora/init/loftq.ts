@@ -15,7 +15,6 @@ import { weightMatrix } from './weightMatrix.ts';
 /**
  * The first r singular components of original − base, divided by the scaling, so that base + scaling · B·A is closest
  * to the original weight. PEFT omits the scaling, which is only right for alpha = r, where both agree.
- *
  * @see https://arxiv.org/abs/2310.08659 (one round of algorithm 1, with the given base)
  */
 export function loftq(original: readonly Site[]): WeightInitializer {
@@ -43,9 +42,7 @@ export function loftq(original: readonly Site[]): WeightInitializer {
 /** Up to this size, the exact SVD is computed. */
 const SMALL = 128;
 
-/**
- * First components of a quantisation error. Large errors have many of similar size: a random projection's are as good.
- */
+/** First components of a quantisation error; for a large one, a random projection's are as good. */
 export function lostComponents(lost: Matrix, rank: number, random: Random): SingularValues {
   if (Math.min(lost.rows, lost.columns) <= SMALL) return leadingSvd(lost, rank, random);
   return randomSvd(lost, { rank, width: 2 * rank, iterations: 2, random });

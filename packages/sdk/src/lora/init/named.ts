@@ -34,7 +34,6 @@ export const initializerNames: readonly string[] = [
 
 /**
  * Resolves an initialiser: a name, `true` or undefined for PEFT's default, `false` for two random factors, or itself.
- *
  * @param original layers of the model before quantising, for `loftq`
  * @throws OnnxLoraError `CONFIG_INVALID` for an unknown name, for `loftq` without `original`, or `original` without it
  */
@@ -77,10 +76,7 @@ export interface LoraGaOptions {
 
 const requireKnown = knownOptions<LoraGaOptions>('loraGa', { gamma: true });
 
-/**
- * LoRA-GA: A gets the first r right singular vectors of the gradient, and B the next r left ones, times their singular
- * values and ⁴√out / √gamma, as in PEFT. @see https://arxiv.org/abs/2407.05000
- */
+/** LoRA-GA (arXiv 2407.05000): A from the gradient's first r right singular vectors, B from the next r left ones. */
 export function loraGa(options: LoraGaOptions = {}): GradientInitializer {
   requireKnown(options);
   const { gamma = 16 } = options;

@@ -9,9 +9,7 @@ import { type LayerKind, plainFactors } from './kind.ts';
 import { twoVariants } from './linear.ts';
 import { attributeOf } from '../../ops/schema.ts';
 
-/**
- * A `[r, in, ...kernel]` is never grouped and reads all channels; B `[out, r / groups, 1, ...]` has the base's groups.
- */
+/** A `[r, in, ...kernel]` is ungrouped and reads all channels; B `[out, r / groups, 1, ...]` has the base's groups. */
 export const conv: LayerKind = {
   names: { lora_A: 'lora_A', lora_B: 'lora_B' },
   // A convolution has one kernel for all rows of a batch.

@@ -7,10 +7,7 @@ import { type LayerKind, plainFactors } from './kind.ts';
 import { twoVariants } from './linear.ts';
 import { attributeOf } from '../../ops/schema.ts';
 
-/**
- * The weight is `[in, out / groups, ...kernel]`; the delta of output o and input i at a kernel position is s·Σₖ B[o,
- * k]·A[k, i]. PEFT has no LoRA for them; the factors are those of a convolution.
- */
+/** The weight is `[in, out / groups, ...kernel]`, the factors those of a convolution; PEFT has none for this layer. */
 export const convTranspose: LayerKind = {
   ...conv,
   matrix: (site) => {

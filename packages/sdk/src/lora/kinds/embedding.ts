@@ -3,9 +3,7 @@
 import { type LayerKind, transposedFactors } from './kind.ts';
 import { matrixNorm } from './linear.ts';
 
-/**
- * The table E is `[vocabulary, dim]`, A `[r, vocabulary]`, B `[dim, r]`. Other readers of a tied table keep the base's.
- */
+/** Table E `[vocabulary, dim]`, A `[r, vocabulary]`, B `[dim, r]`. Other readers of a tied table keep the base's. */
 export const embedding: LayerKind = {
   names: { lora_A: 'lora_embedding_A', lora_B: 'lora_embedding_B' },
   // Each row of a batch would need its own lookup table.

@@ -134,9 +134,7 @@ export class GraphScope {
     return { name: this.#untouched.get(name) ?? name, ...this.inputs.types.get(name) };
   }
 
-  /**
-   * A value computed again with others substituted by name. @throws OnnxLoraError `MODEL_UNSUPPORTED` if it cannot be
-   */
+  /** A value computed again with others substituted by name. @throws OnnxLoraError `MODEL_UNSUPPORTED` */
   given(name: string, others: ReadonlyMap<string, Value>): Value {
     const prefix = `${this.inputs.prefix}/given/${this.#calls++}/`;
     const names = new Map([...others].map(([own, value]) => [own, value.name]));

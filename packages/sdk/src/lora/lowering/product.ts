@@ -70,9 +70,7 @@ export class ProductLowering implements Lowering {
     scope.nameLast(scope.g.Add(base, this.#form.product(layer)), output);
   }
 
-  /**
-   * gain·(x·W + (x·A)·B) + bias with gain = magnitude ÷ ‖W + A·B‖ per output, the norm a constant (arXiv 2402.09353).
-   */
+  /** gain·(x·W + (x·A)·B) + bias, gain = magnitude ÷ ‖W + A·B‖ per output, the norm constant (arXiv 2402.09353). */
   #dora(original: NodeProto, current: NodeProto, layer: AdaptedLayer): void {
     const scope = this.#scope;
     const { g } = scope;

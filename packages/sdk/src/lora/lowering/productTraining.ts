@@ -11,10 +11,7 @@ import { rankAxisOf } from '../methods/loraTensors.ts';
 import type { GraphScope } from './graphScope.ts';
 import { type AdaptedLayer, ProductForm, type ProductTuning } from './productForm.ts';
 
-/**
- * Linear layers with one input, such as queries, keys and values, share a product with concatenated A's: x is then read
- * once, in the forward pass and in both gradients.
- */
+/** Linear layers with one input, such as queries, keys and values, share one product with concatenated A's. */
 export class ProductTraining extends ProductForm {
   /** Linear layers by their input. */
   readonly #bySource = new Map<string, AdaptedLayer[]>();

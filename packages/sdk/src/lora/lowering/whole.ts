@@ -15,10 +15,7 @@ import { type GraphScope, withoutInput } from './graphScope.ts';
 /** A tuning that replaces a parameter. */
 export type WholeTuning = ModuleTuning & { readonly parameter: TrainedParameter };
 
-/**
- * Nodes read trained parameters instead of the base's. A layer is rewritten if rows may differ in its parameters or its
- * node multiplies integers.
- */
+/** Nodes read trained parameters. A layer is rewritten if rows may differ or its node multiplies integers. */
 export class WholeLowering implements Lowering {
   readonly replaced: ReadonlyMap<NodeProto, EmitNode>;
   readonly dropped: ReadonlySet<NodeProto>;

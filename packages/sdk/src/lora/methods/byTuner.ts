@@ -101,9 +101,7 @@ export class ByTuner implements ModuleTuning {
     this.#inFile = { ...(saved ? { saved } : {}), ...(read ? { read } : {}) };
   }
 
-  /**
-   * All layers of an adapter, which may share tensors. @throws OnnxLoraError `MODEL_UNSUPPORTED` for a refused layer
-   */
+  /** All layers of an adapter, which may share tensors. @throws OnnxLoraError `MODEL_UNSUPPORTED` if refused */
   static all(sites: readonly TunedSite[], chosen: ChosenTuner): ByTuner[] {
     const { tuner, settings } = chosen;
     const layers = sites.map(({ site, module }) => {

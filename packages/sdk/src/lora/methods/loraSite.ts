@@ -4,10 +4,7 @@ import type { Site } from '../../match/sites.ts';
 import type { Tensor } from '../../runtime/tensor.ts';
 import type { Factor } from '../kinds/kind.ts';
 
-/**
- * Values dropped together: single numbers (`element`), a feature of an example at all positions (`column`), or a
- * position with all features, such as a token (`row`). @see https://arxiv.org/abs/2403.00812
- */
+/** Values dropped together: numbers, a feature at all positions, or a position such as a token (arXiv 2403.00812). */
 export type DropoutPattern = 'element' | 'column' | 'row';
 
 /** Initial values of one module's factors, flat, in PEFT's layout. */
@@ -40,9 +37,7 @@ export interface LowRankSite {
   readonly tokens?: readonly number[];
   /** Whether the adapter is PEFT's `TRAINABLE_TOKENS`, which names the tensor differently in files. */
   readonly onlyTokens?: boolean;
-  /**
-   * A constant second pair that subtracts the initial factors; in the graph's layout, lora_B times minus the scaling.
-   */
+  /** A constant second pair that subtracts the initial factors; graph layout, lora_B times minus the scaling. */
   readonly constants?: FactorTensors;
   /** Factors that are constants, in the graph's layout, lora_B times the scaling. */
   readonly fixed?: Partial<FactorTensors>;

@@ -10,10 +10,7 @@ import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
 import type { TrainedParameter } from './trainedParameter.ts';
 import { type Edits, type LaidOut, type ModuleTuning, moved, type SavedTensors, type TuningTensor } from './tuning.ts';
 
-/**
- * A replaced parameter, in training in the base's layout. Inference feeds linear weights as `[in, out]`, others as
- * torch.
- */
+/** A replaced parameter; in training in the base's layout, for inference `[in, out]` if linear, else torch's. */
 export class WholeParameter implements ModuleTuning {
   /** The parameter, and where the graph has it. */
   readonly parameter: TrainedParameter;

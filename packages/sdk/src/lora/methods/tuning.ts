@@ -37,10 +37,7 @@ export interface Weighted {
   readonly weight: number;
 }
 
-/**
- * A tensor of a tuning in a graph, float32 except for indices. Training graphs have one adapter's, in the optimizer's
- * layout; inference graphs take any adapter's, times its scaling.
- */
+/** A tensor of a tuning. Training graphs have one adapter's; inference graphs take any adapter's, times its scaling. */
 export interface TuningTensor {
   /** Its role in the module, in PEFT's words: `lora_A`, `ia3_l`; `parameter` for a whole weight or bias. */
   readonly role: string;
@@ -149,9 +146,7 @@ export interface ModuleTuning {
   feeds(saved: SavedTensors): ReadonlyMap<string, Tensor>;
   /** Whether weight and bias have room for its change; true by default. */
   isHeldByWeight?(saved: SavedTensors): boolean;
-  /**
-   * The change of weights and biases, or its inverse. @throws OnnxLoraError `MODEL_UNSUPPORTED` if it fits no weight
-   */
+  /** Weight and bias changes, or their inverse. @throws OnnxLoraError `MODEL_UNSUPPORTED` if no weight can hold it */
   edits(saved: SavedTensors, sign: 1 | -1): Edits;
   /** The same, with some tensors frozen at their first values. */
   leaving?(roles: readonly string[]): ModuleTuning;

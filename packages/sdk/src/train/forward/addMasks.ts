@@ -1,7 +1,4 @@
-/**
- * @file Masks scores of attention by adding to them. `Where(mask, scores, −∞)` goes over all scores of all heads, and
- * ONNX Runtime's Where takes many times as long as Add; the mask itself is the same for every head.
- */
+/** @file Masks attention scores by adding −∞ instead of Where, which ONNX Runtime computes many times slower. */
 
 import type { Value } from '../../graph/builder.ts';
 import type { NodeProto } from '../../graph/proto.ts';
@@ -11,16 +8,16 @@ import { sizeOf } from '../../runtime/tensor.ts';
 import { axisOf } from '../../ops/schema.ts';
 import { constantNumber, emitted, type ForwardGraph } from './forwardGraph.ts';
 
-/** From here on a number swallows any score that it is added to. */
+/** Adding any score to a number of this size does not change it. */
 const SWALLOWS = 1e30;
 
 /**
- * Rewrites each Where between the scores of a softmax and a constant of huge magnitude, `Where(mask, x, −∞)`, to x plus a mask,
- * where that mask is smaller than x and the same for every query. The sum is the constant, to the last bit, wherever |x| < 10²².
+ * Rewrites `Where(mask, x, −∞)` on the scores of a softmax to x plus a mask, if the constant is huge and the mask
+ * smaller than x and equal for all queries. The sum is bit-identical to the constant for |x| < 10²².
  *
- * Softmax of a row that is hidden as a whole gives equal weights, through which an addition would lead gradients that Where holds
- * back. Masks that differ by query may hide such rows, as DeBERTa's do of queries that are padding; they stay. The others may
- * hide all of an example: its scores are multiplied by 0, or the queries that they are a product of, which are smaller.
+ * Softmax of a fully masked row gives equal weights, and addition would pass gradients that Where stops. Masks that
+ * differ by query may hide such rows, like DeBERTa's padding queries, and stay. Others may hide all of an example: its
+ * scores, or the smaller queries they are computed from, are multiplied by 0.
  */
 export function addMasks(graph: ForwardGraph): void {
   const { types, outputs, g: builder } = graph;
@@ -63,7 +60,7 @@ export function addMasks(graph: ForwardGraph): void {
   graph.nodes = rewritten.flatMap((nodes, i) => (moved.has(graph.nodes[i]!) ? [] : nodes));
 }
 
-/** What was expanded to a mask of the size of the scores. */
+/** The mask before it was expanded to the size of the scores. */
 function unexpanded(name: string, producer: ReadonlyMap<string, NodeProto>): string {
   const node = producer.get(name);
   return node?.opType === 'Expand' ? unexpanded(node.input![0]!, producer) : name;

@@ -1,29 +1,20 @@
-/**
- * @file Which forward values a step keeps for its gradients when memory is short: those at a few places of the graph, from
- * which the others are computed again.
- *
- * @see https://arxiv.org/abs/1604.06174 (Chen et al., 2016)
- */
+/** @file Gradient checkpointing (arXiv 1604.06174): chooses forward values to keep if memory is short. */
 
 import { readNames, subgraphs } from '../../graph/walk.ts';
 import { isRandom } from '../../ops/schema.ts';
 import { type ForwardGraph, bytesOf } from './forwardGraph.ts';
 
-/** Operators that take a pass or less over their values: computing them again costs little. */
+/** Operators with at most one pass over their values, cheap to recompute. */
 const cheap = new Set([
   'Add', 'Sub', 'Mul', 'Div', 'Neg', 'Exp', 'Sqrt', 'Erf', 'Tanh', 'Sigmoid', 'Relu', 'Gelu', 'QuickGelu', 'FastGelu',
   'Softmax', 'LayerNormalization', 'RMSNormalization', 'Transpose', 'Reshape', 'Unsqueeze', 'Squeeze', 'Split', 'Slice',
   'Concat', 'Expand', 'Cast', 'Where', 'Identity', 'BatchNormalization', 'Clip', 'HardSwish', 'HardSigmoid', 'LeakyRelu',
 ]); // prettier-ignore
 
-/** How much is computed again: operators that cost little, or all. */
+/** Recomputed operators: cheap ones, or all. */
 export type Recomputation = 'cheap' | 'all';
 
-/**
- * Values to compute again, given that of every stretch of the graph only what leaves it is kept. Stretches hold about as
- * many bytes each; there are as many as makes what is kept and what one stretch takes about equal. They end where few
- * bytes cross.
- */
+/** Values to recompute if only boundaries between segments of similar size, where few bytes cross, are kept. */
 export function recomputedValues(graph: ForwardGraph, what: Recomputation): ReadonlySet<string> {
   const { nodes, outputs } = graph;
   const kept = new Set<string>();
@@ -32,7 +23,7 @@ export function recomputedValues(graph: ForwardGraph, what: Recomputation): Read
   for (const node of nodes) {
     if (what === 'cheap' && !cheap.has(node.opType ?? '')) continue;
     const names = (node.output ?? []).filter(Boolean);
-    // Noise that is drawn again is other noise.
+    // Redrawn noise would differ.
     if (node.opType === 'Constant' || subgraphs(node).length > 0 || isRandom(node)) continue;
     if (names.some((name) => kept.has(name) || outputs.has(name))) continue;
     for (const name of names) recomputed.add(name);
@@ -40,7 +31,7 @@ export function recomputedValues(graph: ForwardGraph, what: Recomputation): Read
   return recomputed;
 }
 
-/** For each boundary between stretches, the values that cross it. */
+/** The values that cross each boundary between segments. */
 function boundaries({ nodes, types }: ForwardGraph): string[][] {
   const made = new Map<string, number>();
   const lastRead = new Map<string, number>();

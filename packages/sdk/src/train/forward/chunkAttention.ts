@@ -1,7 +1,4 @@
-/**
- * @file Computes attention over long sequences in parts, so that its scores, `[batch, heads, queries, keys]`, never exist as
- * a whole: a part's are made, used and forgotten, and made again for its gradient.
- */
+/** @file Attention in chunks over long sequences, so that the scores never exist as a whole. */
 
 import type { NodeProto } from '../../graph/proto.ts';
 import { isStatic } from '../../graph/value.ts';
@@ -10,21 +7,15 @@ import { isElementwise, isReshape, traceAxis, type TracedAxis } from '../../ops/
 import { sizeOf } from '../../runtime/tensor.ts';
 import { emitted, type ForwardGraph } from './forwardGraph.ts';
 
-/** What differentiation must know of attention in parts. */
+/** Chunked attention, for differentiation. */
 export interface Chunks {
-  /**
-   * Of each attention, in the order of the graph: scores, weights and what else exists for one part alone. These values may be
-   * computed again instead of being kept.
-   */
+  /** Per attention, the scores, weights and other values of single chunks, which may be recomputed. */
   readonly inside: readonly ReadonlySet<string>[];
-  /**
-   * By the output of a part: what the part after it reads. The gradient of the one begins when those of the other are
-   * there, so that no two parts are in memory at a time.
-   */
+  /** Inputs of the next chunk by a chunk's output: gradients wait for them, so that one chunk is in memory. */
   readonly follows: ReadonlyMap<string, readonly string[]>;
 }
 
-/** Splits each attention whose scores take more than `limit` bytes into parts that take less. */
+/** Splits each attention with more than `limit` bytes of scores into chunks. */
 export function chunkAttention(graph: ForwardGraph, limit: number): Chunks {
   const inside: ReadonlySet<string>[] = [];
   const follows = new Map<string, readonly string[]>();
@@ -40,17 +31,17 @@ export function chunkAttention(graph: ForwardGraph, limit: number): Chunks {
   return { inside, follows };
 }
 
-/** Operators that compute parts of their result from parts of their operands, by a shape at most that is written anew. */
+/** Operators that can be computed in chunks, with at most a rewritten shape. */
 function isPartwise(node: NodeProto): boolean {
   const { opType = '' } = node;
   if (isElementwise(node) || ['Softmax', 'MatMul', 'Transpose', 'Expand'].includes(opType)) return true;
   return isReshape(node) && opType !== 'Flatten';
 }
 
-/** Nodes around a softmax whose values are as large as its own, and the one that makes something smaller of them. */
+/** Nodes around a softmax with values as large as its own, up to the one that reduces them. */
 interface Region {
   readonly nodes: readonly NodeProto[];
-  /** The only value that is read outside. */
+  /** The only value read outside. */
   readonly exit: string;
 }
 
@@ -84,7 +75,7 @@ function regionOf(graph: ForwardGraph, softmax: NodeProto, large: number): Regio
   return { nodes: graph.nodes.filter((node) => inside.has(node)), exit };
 }
 
-/** Along which axis each value is split; `whole` for those that all parts read. */
+/** Split axis of each value; `whole` if all chunks read it. */
 interface Plan {
   readonly parts: number;
   readonly axes: ReadonlyMap<string, TracedAxis>;
@@ -93,7 +84,7 @@ interface Plan {
 function planOf(graph: ForwardGraph, region: Region, softmax: NodeProto, least: number): Plan | undefined {
   const exitShape = graph.types.get(region.exit)!.shape as readonly number[];
   const rank = exitShape.length;
-  // Queries first: parts of heads are still quadratic in the length.
+  // Queries first: chunks of heads are still quadratic in the length.
   for (const axis of [rank - 2, ...Array.from({ length: rank - 2 }, (_, i) => rank - 3 - i)]) {
     for (let parts = least; parts <= Math.min(exitShape[axis]!, 4 * least); parts++) {
       const axes = exitShape[axis]! % parts === 0 ? traced(graph, region, axis, parts) : undefined;
@@ -159,7 +150,7 @@ function rewrite(
         const smaller = (shape as readonly number[]).map((size, i) => (i === axis ? size / parts : size));
         types.set(named(output), { type, shape: smaller });
         const input = (node.input ?? []).map(named);
-        // A shape that Reshape or Expand is given is the whole's.
+        // Reshape and Expand need the chunk's shape.
         if (node.opType === 'Reshape' || node.opType === 'Expand') input[1] = g.ints(smaller).name;
         g.nodes.push({ ...node, name: `${node.name ?? output}/part${c}`, input, output: [named(output)] });
         if (output !== exit) inside.add(named(output));

@@ -1,4 +1,4 @@
-/** @file The forward part of a training graph as its rewrites see it: nodes in order, types, constants. */
+/** @file The forward part of a training graph for rewrites: sorted nodes, types, constants. */
 
 import { GraphBuilder } from '../../graph/builder.ts';
 import type { NodeProto, TensorProto } from '../../graph/proto.ts';
@@ -10,31 +10,31 @@ import { bytesPerElement, sizeOf } from '../../runtime/tensor.ts';
 
 const FLOAT = 1;
 
-/** What a rewrite works on. Rewrites replace `nodes` and add to `types` and `g`. */
+/** The object of a rewrite, which replaces `nodes` and adds to `types` and `g`. */
 export interface ForwardGraph {
-  /** Each after those that it reads from. */
+  /** Topologically sorted. */
   nodes: readonly NodeProto[];
   readonly types: Map<string, ValueType>;
-  /** Initializers, and the tensors of Constant nodes, by value name. */
+  /** Initializers and tensors of Constant nodes, by value name. */
   readonly constants: ReadonlyMap<string, TensorProto>;
   /** Values that must keep their names. */
   readonly outputs: ReadonlySet<string>;
-  /** What gradients may flow into: trained values, and what is computed from them. */
+  /** Trained values and all that depend on them. */
   readonly trained: ReadonlySet<string>;
-  /** Makes the new nodes; its initializers belong to the graph. */
+  /** Builds the new nodes; its initializers belong to the graph. */
   readonly g: GraphBuilder;
 }
 
-/** What {@link forwardGraph} is made of. */
+/** Arguments of {@link forwardGraph}. */
 interface Parts extends Pick<ForwardGraph, 'nodes' | 'types'> {
   readonly initializers: readonly TensorProto[];
   readonly outputs: readonly string[];
-  /** Values that are trained; none by default. */
+  /** Trained values; none by default. */
   readonly wrt?: readonly string[];
   readonly opset: number;
 }
 
-/** A forward graph with a builder of its own. */
+/** A forward graph with its own builder. */
 export function forwardGraph({ nodes, types, initializers, outputs, opset, wrt = [] }: Parts): ForwardGraph {
   const trained = new Set(wrt);
   for (const node of nodes)
@@ -44,7 +44,7 @@ export function forwardGraph({ nodes, types, initializers, outputs, opset, wrt =
   return { nodes, types, constants, outputs: new Set(outputs), trained, g };
 }
 
-/** The nodes that `emit` makes, taken out of the builder to be placed; their types become known. */
+/** Takes the nodes built by `emit` out of the builder, and notes their types. */
 export function emitted({ g, types }: ForwardGraph, emit: (g: GraphBuilder) => void): NodeProto[] {
   const start = g.nodes.length;
   emit(g);
@@ -52,7 +52,7 @@ export function emitted({ g, types }: ForwardGraph, emit: (g: GraphBuilder) => v
   return g.nodes.splice(start);
 }
 
-/** The number that a constant float tensor with one element holds; undefined for anything else. */
+/** The value of a constant float tensor with one element; otherwise undefined. */
 export function constantNumber({ constants, types }: ForwardGraph, name: string): number | undefined {
   const tensor = constants.get(name);
   const shape = types.get(name)?.shape ?? tensor?.dims ?? [];
@@ -60,15 +60,14 @@ export function constantNumber({ constants, types }: ForwardGraph, name: string)
   return tensor.dataType === FLOAT ? readFloats(tensor)[0] : undefined;
 }
 
-/** A value of known shape. */
+/** Size of a value of known shape. */
 export interface SizedValue {
-  /** Its shape. */
   readonly dims: readonly number[];
-  /** Bytes of one number. */
+  /** Bytes per element. */
   readonly bytes: number;
 }
 
-/** Those of these values that have a known shape. */
+/** Sizes of the values with known shape. */
 export function sizedValues(names: readonly string[], types: ReadonlyMap<string, ValueType>): SizedValue[] {
   return names.flatMap((name) => {
     const { type, shape } = types.get(name) ?? {};
@@ -76,7 +75,6 @@ export function sizedValues(names: readonly string[], types: ReadonlyMap<string,
   });
 }
 
-/** Bytes of values together. */
 export function bytesOfAll(values: readonly SizedValue[]): number {
   return values.reduce((sum, { dims, bytes }) => sum + sizeOf(dims) * bytes, 0);
 }

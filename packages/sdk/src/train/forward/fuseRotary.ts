@@ -1,7 +1,4 @@
-/**
- * @file Rotary embeddings of positions become one operator: exporters write `x·cos + [−b, a]·sin` for the halves a and b of x,
- * six passes over queries and keys in every layer, and as many for their gradients.
- */
+/** @file Fuses rotary position embeddings, which exporters write as `x·cos + [−b, a]·sin` for halves a and b of x. */
 
 import type { Value } from '../../graph/builder.ts';
 import { dataTypeNumber } from '../../graph/dataType.ts';
@@ -20,10 +17,10 @@ interface Rotation {
   readonly sin: Value;
 }
 
-/** Of narrower heads the operator takes as long as the passes. */
+/** For narrower heads the operator is no faster. */
 const NARROWEST = 24;
 
-/** Rewrites each such sum to RotaryEmbedding, where both halves of a position have the same cosines and sines. */
+/** Rewrites such sums to RotaryEmbedding if both halves of the tables are equal. */
 export function fuseRotary(graph: ForwardGraph): void {
   const found = new Map<NodeProto, Rotation>();
   for (const [node, rotation] of rotations(graph)) found.set(node, rotation);
@@ -52,7 +49,7 @@ function* rotations(graph: ForwardGraph): Generator<readonly [NodeProto, Rotatio
     const node = producer.get(name);
     return node?.opType === opType ? node : undefined;
   };
-  /** What a value is but for casts to the type that it has. */
+  /** The value before casts to its own type. */
   const own = (name = ''): string => {
     let found = name;
     for (let cast = made(found, 'Cast'); cast; cast = made(found, 'Cast')) {
@@ -66,7 +63,7 @@ function* rotations(graph: ForwardGraph): Generator<readonly [NodeProto, Rotatio
     const rank = types.get(node.output![0]!)?.shape?.length;
     return rank !== undefined && axisOf(node, rank, graph.g.opset) === rank - 1;
   };
-  /** What `[−b, a]` is made of halves of. */
+  /** The source of the halves of `[−b, a]`. */
   const halved = (name: string): string | undefined => {
     const joined = made(own(name), 'Concat');
     if (joined?.input?.length !== 2 || !isLast(joined)) return undefined;
@@ -78,7 +75,7 @@ function* rotations(graph: ForwardGraph): Generator<readonly [NodeProto, Rotatio
   };
   /** Large tables, which every layer reads. */
   const doubled = new Map<string, boolean>();
-  /** Whether the last axis is the same numbers twice: joined so, or a table of such rows. */
+  /** Whether the last axis repeats its first half: by Concat, or in a table. */
   const isTwice = (name: string): boolean => {
     let at = name;
     for (;;) {
@@ -91,7 +88,7 @@ function* rotations(graph: ForwardGraph): Generator<readonly [NodeProto, Rotatio
       }
       const inputs = node?.input ?? [];
       if (node?.opType === 'Concat') return isLast(node) && inputs.length === 2 && own(inputs[0]) === own(inputs[1]);
-      // What has one number scales; rows that are chosen, and axes that are added before the last, leave it as it is.
+      // Scalars only scale; gathered rows, and axes added before the last, preserve it.
       const scale = inputs.findIndex((each) => types.get(each)?.shape?.every((dim) => dim === 1));
       const next =
         node?.opType === 'Mul' ? inputs[1 - scale] : KEEPS_LAST.has(node?.opType ?? '') ? inputs[0] : undefined;
@@ -117,7 +114,7 @@ function* rotations(graph: ForwardGraph): Generator<readonly [NodeProto, Rotatio
   }
 }
 
-/** Operators of which every number of the last axis is made of one of the last axis of the first operand, all in the same way. */
+/** Operators that map the last axis of their first operand elementwise and uniformly. */
 const KEEPS_LAST: ReadonlySet<string> = new Set(['Cos', 'Sin', 'Cast', 'Unsqueeze', 'Gather']);
 
 function isDoubled(numbers: Float32Array, width: number): boolean {

@@ -1,4 +1,4 @@
-/** @file Rewrites of the forward pass that make a training step cheaper and leave its results as they are. */
+/** @file Rewrites of the forward pass that make a training step cheaper with identical results. */
 
 import { addMasks } from './addMasks.ts';
 import type { ForwardGraph } from './forwardGraph.ts';
@@ -10,17 +10,17 @@ import { splitSlices } from './splitSlices.ts';
 export { bytesOfAll, type ForwardGraph, forwardGraph, type SizedValue, sizedValues } from './forwardGraph.ts';
 export { type Memory, planMemory } from './planMemory.ts';
 
-/** The name of a rewrite of the forward pass. */
+/** Name of a rewrite of the forward pass. */
 export type ForwardRewrite =
   'mergeEqual' | 'splitSlices' | 'fuseRotary' | 'addMasks' | 'replaceNanGuards' | 'mergeMadeEqual';
 
-/** The rewrites by their names, in their order. */
+/** The rewrites by name, in order. */
 export const forwardRewrites: Readonly<Record<ForwardRewrite, (graph: ForwardGraph) => void>> = {
   mergeEqual,
   splitSlices,
   fuseRotary,
   addMasks,
   replaceNanGuards,
-  // What rewrites have made equal, such as the masks of all layers.
+  // For nodes made equal by rewrites, such as the masks of all layers.
   mergeMadeEqual: mergeEqual,
 };

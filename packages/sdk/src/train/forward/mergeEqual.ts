@@ -1,4 +1,4 @@
-/** @file Computes what a graph says twice only once: exporters repeat masks, positions and shapes in every layer. */
+/** @file Eliminates common subexpressions: exporters repeat masks, positions and shapes in every layer. */
 
 import { readBytes } from '../../graph/bytes.ts';
 import type { AttributeProto, NodeProto, TensorProto } from '../../graph/proto.ts';
@@ -6,10 +6,10 @@ import { subgraphs } from '../../graph/walk.ts';
 import { isRandom } from '../../ops/schema.ts';
 import type { ForwardGraph } from './forwardGraph.ts';
 
-/** Constants up to this size are compared by their contents. */
+/** Constants up to this size are compared by value. */
 const SMALL = 64;
 
-/** Replaces every node that computes what an earlier one does. */
+/** Replaces every node that computes the same as an earlier one. */
 export function mergeEqual(graph: ForwardGraph): void {
   const { constants, outputs } = graph;
   const renamed = new Map<string, string>();
@@ -23,7 +23,7 @@ export function mergeEqual(graph: ForwardGraph): void {
     const names = node.output ?? [];
     const input = (node.input ?? []).map((name) => renamed.get(name) ?? name);
     const own = input.some((name, i) => name !== node.input![i]) ? { ...node, input } : node;
-    // Branches read names of the graph around them.
+    // Branches read names of the surrounding graph.
     if (subgraphs(node).length > 0 || isRandom(node) || node.opType === 'Constant') return [own];
     if (names.some((name) => outputs.has(name))) return [own];
     const key = [

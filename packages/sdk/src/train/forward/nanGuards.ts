@@ -1,7 +1,4 @@
-/**
- * @file Exporters guard softmax against rows in which everything is masked: `Where(IsNaN(p), 0, p)`, three passes over all
- * attention weights, and as many again for the gradient. Here such rows are told by the mask, and their outputs set to zero.
- */
+/** @file Replaces exporters' NaN guards of softmax, `Where(IsNaN(p), 0, p)` for fully masked rows, by masks. */
 
 import type { Value } from '../../graph/builder.ts';
 import { dataTypeNumber } from '../../graph/dataType.ts';
@@ -12,10 +9,10 @@ import { sizeOf } from '../../runtime/tensor.ts';
 import { constantNumber, emitted, type ForwardGraph } from './forwardGraph.ts';
 import { axisOf } from '../../ops/schema.ts';
 
-/** A guarded softmax over scores with an added mask, and the product that reads it. */
+/** A guarded softmax of masked scores, and the product that reads it. */
 interface Guarded {
   readonly add: NodeProto;
-  /** Which input of `add` is the mask. */
+  /** Index of the mask among the inputs of `add`. */
   readonly maskAt: 0 | 1;
   readonly softmax: NodeProto;
   readonly isNaN: NodeProto;
@@ -24,8 +21,8 @@ interface Guarded {
 }
 
 /**
- * Rewrites `Where(IsNaN(softmax(s + mask)), 0, softmax(s + mask)) · v` to `softmax(s + mask′) · v · alive`: rows of the mask
- * that are −∞ throughout become 0 in mask′, and alive is 0 there. Equal, with equal gradients, wherever s is finite.
+ * Rewrites `Where(IsNaN(softmax(s + mask)), 0, softmax(s + mask)) · v` to `softmax(s + mask′) · v · alive`: mask′ is 0
+ * in rows of −∞, where alive is 0. Results and gradients are equal for finite s.
  */
 export function replaceNanGuards(graph: ForwardGraph): void {
   const found = find(graph);
@@ -66,7 +63,7 @@ export function replaceNanGuards(graph: ForwardGraph): void {
 function find(graph: ForwardGraph): Guarded[] {
   const { types, outputs } = graph;
   const { producer, readers } = indexNodes(graph.nodes);
-  /** Whether a value is a product, scaled or not: what else is added may be a mask as well, and then rows of both are hidden. */
+  /** Whether a value is a product, scaled or not: other terms may be masks too, which hide rows in combination. */
   const isProduct = (name: string): boolean => {
     const node = producer.get(name);
     if (node?.opType !== 'Mul' && node?.opType !== 'Div') return node?.opType === 'MatMul';
@@ -96,7 +93,7 @@ function find(graph: ForwardGraph): Guarded[] {
   });
 }
 
-/** A value that is added to scores, and as wide as these. */
+/** Whether a value added to scores is as wide as them. */
 function isMask({ types }: ForwardGraph, mask: string, scores: string, shape: readonly number[]): boolean {
   const [small, whole] = [types.get(mask), types.get(scores)];
   return (

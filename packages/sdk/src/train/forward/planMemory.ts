@@ -1,34 +1,26 @@
-/** @file Decides what of the forward values a step keeps for its gradients, and what it computes again. */
+/** @file Chooses the forward values to keep for gradients, and those to recompute. */
 
 import { recomputedValues } from './checkpoints.ts';
 import { chunkAttention, type Chunks } from './chunkAttention.ts';
 import { bytesOf, type ForwardGraph } from './forwardGraph.ts';
 
-/**
- * How many bytes forward values may take while they wait for their gradients. `auto` keeps them all, except scores of
- * attention over long sequences. With a number, more is computed again until they fit: a step then takes up to a third
- * longer.
- */
+/** Bytes kept for gradients, or `auto`: all but scores of long sequences. Less costs up to a third of a step's time. */
 export type Memory = 'auto' | number;
 
-/** Bytes that attention weights may take in all, with `auto`, beyond which they are computed again; of a budget, they may take half. */
+/** Limit of kept attention weights with `auto`; with a budget, half of it. */
 const ATTENTION_BYTES = 128 << 20;
-/** The same for each piece of a batch, whose other pieces' are not there at the time; but no more than twice as many. */
+/** The same per piece of a batch, as other pieces' are not in memory at the time; at most twice the limit. */
 const PIECE_BYTES = 32 << 20;
-/** Bytes of the scores of one part: small beside everything else, large enough for products to be fast. */
+/** Bytes of a chunk's scores: small relative to everything else, large enough for fast products. */
 const PART_BYTES = 32 << 20;
 
-/** What differentiation is told, and the forward nodes that it takes. */
+/** Input of differentiation, with the forward nodes. */
 export interface MemoryPlan extends Pick<ForwardGraph, 'nodes'> {
   readonly recomputed: ReadonlySet<string>;
   readonly follows: ReadonlyMap<string, readonly string[]>;
 }
 
-/**
- * Rewrites attention where it is too large, and chooses what is computed again.
- *
- * @param pieces how many graphs like this one a batch takes, one after the other
- */
+/** Chunks large attention, and chooses values to recompute. @param pieces graphs run in sequence per batch */
 export function planMemory(graph: ForwardGraph, memory: Memory, pieces = 1): MemoryPlan {
   const budget = memory === 'auto' ? Infinity : memory;
   const most = Math.min(2 * ATTENTION_BYTES, Math.max(ATTENTION_BYTES, PIECE_BYTES * pieces));
@@ -50,10 +42,7 @@ export function planMemory(graph: ForwardGraph, memory: Memory, pieces = 1): Mem
   return { nodes: graph.nodes, recomputed, follows };
 }
 
-/**
- * How many layers compute their attention weights again, so that those of the others take no more than `most` bytes: the first
- * ones, whose gradients come last, when little else is kept.
- */
+/** Number of first layers that recompute attention weights, so that the others' take at most `most` bytes. */
 function attentionAgain({ nodes, types }: ForwardGraph, inside: Chunks['inside'], most: number): number {
   const weights = new Map(
     nodes
@@ -67,7 +56,7 @@ function attentionAgain({ nodes, types }: ForwardGraph, inside: Chunks['inside']
   return again;
 }
 
-/** At most what waits for gradients: all forward values but those that are computed again. */
+/** Upper bound of bytes waiting for gradients: all forward values that are not recomputed. */
 function keptBytes({ nodes, types }: ForwardGraph, recomputed: ReadonlySet<string>): number {
   return nodes
     .flatMap(({ output = [] }) => output)

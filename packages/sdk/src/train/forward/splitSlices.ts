@@ -1,24 +1,21 @@
-/**
- * @file Slices that together are the whole become one Split: its gradient joins the parts in one pass, where each Slice's
- * would be padded to full size and added.
- */
+/** @file Fuses Slices that cover a whole value into one Split, whose gradient joins the parts in one pass. */
 
 import type { NodeProto } from '../../graph/proto.ts';
 import { isStatic } from '../../graph/value.ts';
 import { axisOf, fromFront, slicedAxes } from '../../ops/schema.ts';
 import { emitted, type ForwardGraph } from './forwardGraph.ts';
 
-/** A node that takes a range of one axis. */
+/** A node that reads a range of one axis. */
 interface Part {
   readonly node: NodeProto;
   readonly axis: number;
   readonly start: number;
   readonly end: number;
-  /** Whether the axis goes, as when Gather takes one position. */
+  /** Whether the axis is removed, as by Gather of one position. */
   readonly squeezes: boolean;
 }
 
-/** Rewrites Slices, and Gathers of single positions, whose ranges cover an axis without overlap. */
+/** Rewrites Slices and Gathers of single positions whose ranges cover an axis without overlap. */
 export function splitSlices(graph: ForwardGraph): void {
   const groups = new Map<string, Part[]>();
   for (const node of graph.nodes) {
@@ -34,7 +31,7 @@ export function splitSlices(graph: ForwardGraph): void {
     const covers = ordered.every(({ start }, i) => start === (i === 0 ? 0 : ordered[i - 1]!.end));
     if (parts.length < 2 || !covers || ordered.at(-1)!.end !== size) continue;
     for (const { node } of parts) replacement.set(node, []);
-    // The first of them stands where everything that it reads is there, and before all readers of the others.
+    // At the first part, all inputs exist, and it precedes all readers of the others.
     replacement.set(parts[0]!.node, split(graph, ordered));
   }
   if (replacement.size > 0) graph.nodes = graph.nodes.flatMap((node) => replacement.get(node) ?? [node]);

@@ -1,4 +1,4 @@
-/** @file The base with its adapters in, ready to be differentiated. */
+/** @file Injects adapters into the base and prepares the graph for differentiation. */
 
 import { ActiveValues, scalesOfRows, straightThroughDifferences } from '../../autodiff/activeValues.ts';
 import { ruleOf } from '../../autodiff/rules.ts';
@@ -17,41 +17,41 @@ import type { Feeds } from '../../runtime/tensor.ts';
 import { type InnerFragment, withInside } from './inside.ts';
 import { rewritesWithout, type TrainingRewrite } from './rewrites.ts';
 
-/** The base with its adapters, ready to be differentiated. */
+/** The base with adapters, ready to be differentiated. */
 export interface AdaptedGraph {
-  /** Its nodes, with those of the adapters. */
+  /** The graph including the adapters' nodes. */
   readonly graph: GraphProto;
-  /** Types and shapes, by value. */
+  /** Types and shapes by value. */
   readonly types: Map<string, ValueType>;
-  /** The inputs that the adapter brings. */
+  /** The adapters' inputs. */
   readonly inputs: readonly AdapterInput[];
-  /** Those that are trained. */
+  /** The trained inputs. */
   readonly wrt: readonly AdapterInput[];
-  /** What tuners add to the loss. */
+  /** Loss terms of tuners. */
   readonly losses: readonly Value[];
-  /** Values that gradients do not pass. */
+  /** Values that stop gradients. */
   readonly stopped: ReadonlySet<string>;
-  /** What says what is left out of a step. */
+  /** Random inputs: dropout masks and noise. */
   readonly masks: readonly DropoutMask[];
 }
 
-/** What {@link adaptedGraph} is made from. */
+/** Request of {@link adaptedGraph}. */
 export interface AdaptedGraphRequest {
   /** The model without adapters. */
   readonly base: ModelProto;
-  /** Where adapters enter, and of which form. */
+  /** The adapters' tunings. */
   readonly plan: AdapterPlan;
-  /** One batch as it will be fed. */
+  /** A batch, which sets the shapes. */
   readonly inputs: Feeds;
-  /** What the loss compares outputs with. */
+  /** Targets of the loss. */
   readonly targets?: Feeds;
-  /** What is read in place of values inside the graph, by their names. */
+  /** Replacements of values inside the graph, by name. */
   readonly inside?: Readonly<Record<string, InnerFragment>>;
-  /** Rewrites that are left out, in tests; none by default. */
+  /** Rewrites to skip, in tests; none by default. */
   readonly without?: ReadonlySet<TrainingRewrite>;
 }
 
-/** Injects adapters, fuses GELU, takes apart what has no gradient of its own, and folds shapes; may be interrupted between. */
+/** Injects adapters, fuses GELU, expands operators without a gradient rule, and folds shapes. Yields between stages. */
 export function* adaptedGraph({
   base,
   plan,
@@ -67,8 +67,8 @@ export function* adaptedGraph({
   yield;
   const injected = injectAdapters(fused, plan, { types: baseTypes, mode: 'training' });
   yield;
-  // Operators that finding layers took apart are whole again where no adapter is; then only those on the way of a gradient
-  // are taken apart: a frozen part keeps the kernels that it was exported for.
+  // Decomposed operators are restored where no adapter is; then only those with a gradient are expanded, so that frozen
+  // parts keep their exported kernels.
   const adapted = refold(injected.model);
   yield;
   const types = inferGraph(adapted, { shapes });
@@ -89,7 +89,7 @@ export function* adaptedGraph({
   return { graph, types, inputs: injected.inputs, wrt, losses: injected.losses, stopped, masks: injected.masks };
 }
 
-/** Whether there is a rule for all that gradients flow into here: of RotaryEmbedding there is none for trained tables. */
+/** Whether all inputs that need a gradient have a rule: trained tables of RotaryEmbedding have none. */
 function isRuled(node: NodeProto, active: ActiveValues): boolean {
   const rule = ruleOf(node);
   if (!Array.isArray(rule)) return rule !== undefined;

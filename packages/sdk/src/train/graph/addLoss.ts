@@ -1,4 +1,4 @@
-/** @file Puts a loss at the end of a graph. */
+/** @file Adds a loss to the end of a graph. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
@@ -21,60 +21,56 @@ export type LossFragment = (
 
 type Named = Readonly<Record<string, Value>>;
 
-/** Name of the input that the loss is multiplied by. */
 const LOSS_SCALE = 'loss_scale';
 
 /** The loss at the end of a graph. */
 export interface AddedLoss {
-  /** Holds the nodes that compute it. */
+  /** The builder with the nodes of the loss. */
   readonly g: GraphBuilder;
   /** The loss, a scalar. */
   readonly value: Value;
-  /** The same times `scale`, from which gradients are taken. */
+  /** The loss times `scale`, from which gradients are taken. */
   readonly scaled: Value;
-  /** What it is multiplied by; absent where it is not. */
+  /** Input that scales the loss; absent without loss scaling. */
   readonly scale?: Value;
-  /** What the loss compares; absent but for a part of a batch. */
+  /** Features that the loss compares; only for part of a batch. */
   readonly features?: Value;
-  /** By the targets' own names. */
+  /** Target inputs by the targets' own names. */
   readonly targets: ReadonlyMap<string, Value>;
-  /** What the loss expects of them. */
+  /** Expected target values. */
   readonly expected: ReadonlyMap<string, readonly Expectation[]>;
   /** Values that must be computed. */
   readonly results: readonly string[];
 }
 
-/** What a loss compares, by the builder that holds its nodes. */
+/** Features compared by a loss, by its builder. */
 const compared = new WeakMap<GraphBuilder, Value>();
 
-/** Has the graph give what its loss compares, float32 `[rows, …]`. */
+/** Notes the features that a loss compares, float32 `[rows, …]`, as an output of the graph. */
 export function noteFeatures(g: GraphBuilder, features: Value): void {
   compared.set(g, features);
 }
 
-/** Whether gradients are scaled by a factor that is fed: never, where the graph is of float16, or always. */
+/** Loss scaling by a fed factor: never, for float16 graphs, or always. */
 export type LossScaling = boolean | 'always';
 
-/** What {@link addLoss} adds. */
+/** Request of {@link addLoss}. */
 export interface LossRequest {
-  /** The version of ONNX's operators in the graph. */
+  /** Opset of the graph. */
   readonly opset: number;
-  /** What emits the loss. */
+  /** Emits the loss. */
   readonly loss: LossFragment;
-  /** What the loss compares outputs with, as it is fed. */
+  /** Targets as fed. */
   readonly targets: Feeds;
   /** Whether the loss is multiplied by a factor; false by default. */
   readonly lossScale?: LossScaling | undefined;
-  /**
-   * How many parts have the loss of one batch, each with gradients of its own rows: a part's share of the loss is given, and so are
-   * those of what tuners add. 1 by default.
-   */
+  /** Number of runs that share a batch's loss, which is divided by it; 1 by default. */
   readonly shares?: number | undefined;
-  /** How many parts of a batch the graph has, of whose losses by tuners the mean counts; 1 by default. */
+  /** Number of parts of a batch in the graph; loss terms of tuners are averaged over them. 1 by default. */
   readonly parts?: number | undefined;
 }
 
-/** Calls the loss fragment. Types of what it makes are added to the graph's. */
+/** Emits the loss and adds its types to the graph's. */
 export function addLoss(
   { opset, loss, targets: fed, lossScale = false, shares = 1, parts = 1 }: LossRequest,
   {
@@ -131,12 +127,12 @@ export function addLoss(
   };
 }
 
-/** Operators whose operands must be of one element type. */
+/** Operators whose operands must have one element type. */
 const oneType = new Set(
   'Add Sub Mul Div Min Max Equal Less Greater LessOrEqual GreaterOrEqual MatMul Gemm Concat'.split(' '),
 );
 
-/** ONNX Runtime would name neither the operands nor the remedy, and only when the graph is loaded. */
+/** ONNX Runtime would name neither the operands nor the remedy, and only fail when loading the graph. */
 function requireOneType({ nodes }: GraphBuilder, types: ReadonlyMap<string, ValueType>): void {
   for (const { opType, input = [], domain = '' } of nodes) {
     if (domain !== '' || !oneType.has(opType!)) continue;
@@ -153,7 +149,7 @@ function requireOneType({ nodes }: GraphBuilder, types: ReadonlyMap<string, Valu
   }
 }
 
-/** Calls the fragment; where it fails on a name that there is not, the error says which. */
+/** Calls the fragment; if it fails on an unknown name, the error says which. */
 function withNames(loss: LossFragment, g: GraphBuilder, outputs: Named, targets: Named): Value {
   const missed: string[] = [];
   try {

@@ -1,4 +1,4 @@
-/** @file Holds what a task's `collate` gives against the graph that is trained, before one is built for it. */
+/** @file Checks the result of a task's `collate` against the graph before building one for it. */
 
 import { type FeedCheck, type FeedFault, tensorFault } from '../../adapter/serving/feedCheck.ts';
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
@@ -8,12 +8,7 @@ import { isElementwise } from '../../ops/axes.ts';
 import { broadcast } from '../../ops/dim.ts';
 import type { Feeds } from '../../runtime/tensor.ts';
 
-/**
- * Checks a batch: every input of the model is there and fits, nothing is given that it does not take, targets are tensors.
- *
- * @param model what the model is called, for messages
- * @throws OnnxLoraError `PLUGIN_INVALID` naming the first that is wrong
- */
+/** Checks a batch of `collate`. @throws OnnxLoraError `PLUGIN_INVALID` for the first fault */
 export function requireCollated(check: FeedCheck, inputs: Feeds, targets: Feeds, model: string): void {
   const fault = check.fault(inputs);
   if (fault) throw wrong(inputFault(fault, check.names, inputs, model));
@@ -38,11 +33,10 @@ function wrong(what: string): OnnxLoraError {
 }
 
 /**
- * Checks that inputs of these sizes go together in the graph: a model of 512 positions takes no 600 tokens.
- *
+ * Checks that input sizes fit together: a model of 512 positions takes no 600 tokens.
  * @param types of all values, for a batch
  * @param others inputs of the graph that the model does not have
- * @throws OnnxLoraError `INPUT_INVALID` naming the first operator whose operands have sizes that differ
+ * @throws OnnxLoraError `INPUT_INVALID` for the first operator with operands of mismatched sizes
  */
 export function requireFitting(
   graph: GraphProto,

@@ -1,4 +1,4 @@
-/** @file A loss that compares the rows of a batch with each other, as its two halves, so that a batch can be computed in parts. */
+/** @file A loss that compares rows, as features and comparison, so that a batch can be computed in parts. */
 
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import { dataTypeNumber } from '../../graph/dataType.ts';
@@ -8,38 +8,33 @@ import { type LossFragment, noteFeatures } from './addLoss.ts';
 
 /** Some rows of a batch. */
 export interface BatchPart {
-  /** Which rows of the batch they are. */
+  /** Their row numbers in the batch. */
   readonly places: readonly number[];
-  /** What the graph is fed for them. */
+  /** Their inputs. */
   readonly inputs: Feeds;
   /** Their targets. */
   readonly targets: Feeds;
 }
 
-/** The halves of a loss that compares rows. */
+/** The two halves of a loss that compares rows. */
 export interface Comparison {
-  /** What is compared of each row, `[rows, …]`, no row of which depends on another. */
+  /** The features to compare, `[rows, …]`; no row may depend on another. */
   readonly features: LossFragment;
-  /** The loss, a scalar, from the features of all rows and the targets of the batch. */
+  /** The scalar loss of the features of all rows and the batch's targets. */
   readonly loss: (g: GraphBuilder, features: Value, targets: Readonly<Record<string, Value>>) => Value;
-  /**
-   * Parts of so many rows each, such as those of about one length together, with less padding; undefined for parts in the order of
-   * the batch. `rows` divides the batch.
-   */
+  /** Splits a batch into parts of `rows` rows, such as by length; undefined for the batch's order. */
   readonly parts?: (inputs: Feeds, targets: Feeds, rows: number) => readonly BatchPart[] | undefined;
 }
 
-/** A loss that is known by its halves. */
+/** A loss with known halves. */
 export interface ComparingLoss extends LossFragment {
-  /** The halves. */
   readonly comparison: Comparison;
 }
 
 /**
- * A loss of a task that compares rows, such as a contrastive one. Where a batch takes much memory, what is compared is computed part
- * by part, and then each part has its gradients with the others' features held: the gradients of the batch, at the memory of a part.
- * Where parts have less padding, as questions beside long answers, the graph has a branch for each of two.
- *
+ * Makes a loss that compares rows, such as a contrastive one. To save memory, features are computed part by part, and
+ * then each part's gradients with the others' features fixed: the gradients of the whole batch. If that saves padding,
+ * as for questions with long answers, the graph has a branch for each of two parts.
  * @see Gao et al., "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup" (2021), GradCache
  */
 export function comparingLoss(comparison: Comparison): ComparingLoss {
@@ -48,30 +43,30 @@ export function comparingLoss(comparison: Comparison): ComparingLoss {
   return Object.assign(whole, { comparison });
 }
 
-/** The halves of a loss that has them. */
+/** The halves of a loss, if it compares rows. */
 export function comparisonOf(loss: LossFragment): Comparison | undefined {
   return (loss as Partial<ComparingLoss>).comparison;
 }
 
-/** A function that stands for a loss, with the halves that the loss has. */
+/** Copies a loss's halves to a function that wraps the loss. */
 export function inPlaceOf(given: { readonly loss: LossFragment }, own: LossFragment): LossFragment {
   const comparison = comparisonOf(given.loss);
   return comparison ? Object.assign(own, { comparison }) : own;
 }
 
-/** The target with what is compared of all rows that are not in the graph, `[others, …]`. */
+/** Name of the target with the features of all rows outside the graph, `[others, …]`. */
 export const OTHERS = 'others';
-/** The target that says of each row of the batch its place among those in the graph, part by part, and the others. */
+/** Name of the target with each row's place among the graph's rows, part by part, and the others. */
 export const ORDER = 'order';
-/** Before the names of the whole batch's targets. */
+/** Prefix of the whole batch's targets. */
 const BATCH = 'batch/';
 
-/** What something of part `part` of a graph is called. */
+/** Name of a value of a graph's part. */
 export function partName(name: string, part: number): string {
   return part === 0 ? name : `part-${part}/${name}`;
 }
 
-/** What belongs to part `part`, by its own names. */
+/** The values of a part, by their own names. */
 export function ofPart<Each>(all: Readonly<Record<string, Each>>, part: number): Record<string, Each> {
   const prefix = partName('', part);
   return Object.fromEntries(
@@ -79,7 +74,7 @@ export function ofPart<Each>(all: Readonly<Record<string, Each>>, part: number):
   );
 }
 
-/** The targets of a graph of these parts: inputs of all but the first, targets of each, and those of the whole batch. */
+/** Targets of a graph with these parts: inputs of all but the first, each one's targets, and the whole batch's. */
 export function targetsOfParts(parts: readonly BatchPart[], batch: Feeds): Feeds {
   const named = (feeds: Feeds, name: (own: string) => string): Feeds =>
     Object.fromEntries(Object.entries(feeds).map(([own, tensor]) => [name(own), tensor]));
@@ -93,7 +88,7 @@ export function targetsOfParts(parts: readonly BatchPart[], batch: Feeds): Feeds
   ) as Feeds;
 }
 
-/** The loss of a batch in a graph of so many parts of it: gradients are those with respect to the rows in the graph. */
+/** The loss of a batch in a graph with `parts` of it: gradients are with respect to the rows in the graph. */
 export function partLoss(comparison: Comparison, parts: number): LossFragment {
   return (g, outputs, targets) => {
     const here = ofParts(comparison, parts, g, outputs, targets);
@@ -103,12 +98,12 @@ export function partLoss(comparison: Comparison, parts: number): LossFragment {
   };
 }
 
-/** In place of a loss for a graph of so many parts that gives features alone. */
+/** A substitute for the loss in a graph of `parts` that only outputs features. */
 export function featuresAlone(comparison: Comparison, parts: number): LossFragment {
   return (g, outputs, targets) => total(g, ofParts(comparison, parts, g, outputs, targets), 'mean');
 }
 
-/** What is compared of the rows of all parts, which the graph gives besides. */
+/** The features of all parts' rows, noted as an output. */
 function ofParts(
   { features }: Comparison,
   parts: number,

@@ -1,28 +1,28 @@
-/** @file What a loss expects of its targets, held by value against each batch before anything is computed of it. */
+/** @file Expected target values of a loss, checked before each batch is computed. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import type { Feeds, Tensor } from '../../runtime/tensor.ts';
 
-/** What a loss expects of one target. */
+/** Expected values of a target. */
 export interface Expectation {
-  /** How many classes the scores have that a label is looked up in; of a mask undefined. */
+  /** Number of classes that labels index; undefined for a mask. */
   readonly classes?: number;
-  /** Whether a label or an element of the mask takes no part in the loss. */
+  /** Whether a label or mask element is ignored by the loss. */
   readonly isIgnored: (value: number) => boolean;
-  /** What those are that take no part, in words. */
+  /** The ignored values, in words. */
   readonly ignored: string;
-  /** Whether the loss is a mean over what counts, of which there must be something. */
+  /** Whether the loss is a mean, so that some value must count. */
   readonly isMean: boolean;
 }
 
-/** Expectations by the name of the value, of the losses that one builder holds. */
+/** Expectations by value name, per builder of a loss. */
 const expectations = new WeakMap<GraphBuilder, Map<string, Expectation[]>>();
 
-/** Operators that hand on every value of their first input, in another form. */
+/** Operators that only change the form of their first input. */
 const PRESERVING: ReadonlySet<string> = new Set(['Cast', 'Reshape', 'Squeeze', 'Unsqueeze', 'Transpose', 'Flatten', 'Identity']); // prettier-ignore
 
-/** Notes what a value must be. Of one that the loss computes, what it is computed from where its values are the same. */
+/** Notes the expected values of a target, or of one that it reshapes or casts. */
 export function expectOf(g: GraphBuilder, value: Value, expectation: Expectation): void {
   const own = expectations.get(g) ?? new Map<string, Expectation[]>();
   expectations.set(g, own);
@@ -35,25 +35,22 @@ export function expectOf(g: GraphBuilder, value: Value, expectation: Expectation
   own.set(name, [...(own.get(name) ?? []), expectation]);
 }
 
-/** What is expected of a value of this builder. */
 export function expectedOf(g: GraphBuilder, { name }: Value): readonly Expectation[] {
   return expectations.get(g)?.get(name) ?? [];
 }
 
-/** The row of the batch, by the error that tells of its target. */
+/** Row of the batch with the wrong target, by error. */
 const rowsOfErrors = new WeakMap<object, number>();
 
-/** Which row of the batch has the target that an error of {@link requireExpected} tells of; undefined for any other error. */
+/** The row of the wrong target, for an error of {@link requireExpected}; otherwise undefined. */
 export function wrongRow(error: unknown): number | undefined {
   return typeof error === 'object' && error !== null ? rowsOfErrors.get(error) : undefined;
 }
 
 /**
- * Checks the targets of a batch.
- *
- * @param rows how many rows the batch has
- * @returns why there is no mean loss, where nothing of a target counts
- * @throws OnnxLoraError `DATA_INVALID` for a label that is none of the classes
+ * Checks a batch's targets. Returns why there is no mean loss if all values of a target are ignored.
+ * @param rows number of rows of the batch
+ * @throws OnnxLoraError `DATA_INVALID` for a label outside the classes
  */
 export function requireExpected(
   expected: ReadonlyMap<string, readonly Expectation[]>,

@@ -1,4 +1,4 @@
-/** @file Computes values inside the graph otherwise than the model does, such as embeddings with noise on them. */
+/** @file Replaces values inside the graph, such as embeddings by noisy ones. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
@@ -8,7 +8,7 @@ import { inferNode } from '../../ops/infer.ts';
 import { opsetOf } from '../../ops/inferGraph.ts';
 import type { Feeds } from '../../runtime/tensor.ts';
 
-/** What a target is called as an input of the graph. */
+/** Name of a target as an input of the graph. */
 export function targetInput(target: string): string {
   return `target/${target}`;
 }
@@ -17,18 +17,16 @@ export function targetInput(target: string): string {
 export interface InnerSite {
   /** The batch's targets by name. */
   readonly targets: Readonly<Record<string, Value>>;
-  /** Other values of the graph, with their shapes for the batch: those that the value itself is computed from. */
+  /** Other values that precede this one, with shapes for the batch. */
   readonly value: (name: string) => Value;
 }
 
-/** Gives what is read in place of a value inside the graph, of the same type and shape; the value itself where nothing changes. */
+/** Emits a replacement of the same type and shape for a value inside the graph, or returns it unchanged. */
 export type InnerFragment = (g: GraphBuilder, own: Value, site: InnerSite) => Value;
 
 /**
- * The model in which whatever reads a value reads what its fragment makes of it. Types of what is emitted are noted.
- *
- * @param inside fragments by the names of values
- * @throws OnnxLoraError `PLUGIN_INVALID` for a value that the main graph does not compute, or a fragment that gives another shape
+ * Replaces values for all their readers, and notes the types of emitted ones.
+ * @throws OnnxLoraError `PLUGIN_INVALID` for a value outside the main graph, or a replacement of another shape
  */
 export function withInside(
   model: ModelProto,

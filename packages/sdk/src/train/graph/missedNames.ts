@@ -1,14 +1,10 @@
-/** @file Which names a loss reads that are not there. */
+/** @file Detects names that a loss reads but that do not exist. */
 
 import type { Value } from '../../graph/builder.ts';
 
 type Named = Readonly<Record<string, Value>>;
 
-/**
- * The same values, and a note of each name that is read and is not there.
- *
- * @param missed gets `the output "logit"`, as a message has it
- */
+/** The same values; names that are read but missing are added to `missed`, as `the output "logit"`. */
 export function watchedNames(kind: 'output' | 'target', values: Named, missed: string[]): Named {
   return new Proxy(values, {
     get: (all, name: string | symbol) => {
@@ -18,7 +14,6 @@ export function watchedNames(kind: 'output' | 'target', values: Named, missed: s
   });
 }
 
-/** `a, b`, or `none`. */
 export function namesIn(values: Readonly<Record<string, unknown>>): string {
   return Object.keys(values).join(', ') || 'none';
 }

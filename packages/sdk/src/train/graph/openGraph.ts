@@ -1,4 +1,4 @@
-/** @file One training graph for batches of all sizes, made of graphs for some: what differs between these is computed from the sizes. */
+/** @file One training graph for batches of all sizes, generalised from graphs for some of them. */
 
 import { isDeepStrictEqual } from 'node:util';
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
@@ -19,22 +19,21 @@ import type { TrainingGraph } from './trainingGraph.ts';
 /** A graph for batches of all sizes. */
 export interface OpenGraph {
   readonly graph: TrainingGraph;
-  /** What the graph for a batch of these sizes says of it. */
+  /** The graph's properties for a batch of these sizes. */
   readonly at: (sizes: readonly number[]) => OpenAt;
 }
 
-/** What a graph says of a batch. */
+/** Properties of the graph for a batch. */
 export interface OpenAt extends Pick<TrainingGraph, 'masks' | 'forwardBytes' | 'products'> {
-  /** Whether no value of the forward pass is larger than in one of the graphs that it is made of: that may be computed otherwise. */
+  /** Whether all forward values are at most as large as in a probed graph; larger ones may be computed otherwise. */
   readonly isProven: boolean;
 }
 
 /**
- * The graph of which these are for one batch each. Undefined where they differ in more than whole numbers that grow with the
- * sizes and products of them, and constants that are the beginning of larger ones, such as a table of positions.
- *
- * @param at for the corners of the probes, and the checks
- * @param axes of each size, the axes of the graph's inputs that have it
+ * Generalises graphs that are each for one batch. Undefined if they differ in more than integers that are polynomials
+ * of the sizes, and constants that are prefixes of larger ones, such as a table of positions.
+ * @param at the graphs for the corners of the probes, then for the checks
+ * @param axes input axes of each size
  */
 export function openGraph(
   at: readonly TrainingGraph[],
@@ -43,7 +42,7 @@ export function openGraph(
 ): OpenGraph | undefined {
   const [first, largest] = [at[0]!, at[probes.corners.length]!];
   const opset = opsetOf(first.model);
-  // Slice takes no computed ends before.
+  // Slice takes no computed ends in earlier opsets.
   const aligned = opset < 10 ? undefined : alignedNodes(at.map(({ model }) => model.graph!));
   const sizes = sizesOf(at, probes);
   const constants = aligned && constantsOf(aligned.constants, probes);
@@ -78,19 +77,16 @@ export function openGraph(
   return { graph: { ...largest, model: { ...first.model, graph } }, at: sizes };
 }
 
-/** What constants are called of which a graph has the beginning. */
+/** Prefix of constants of which graphs read a prefix. */
 const TABLE = 'open/table/';
 
-/** Nodes that graphs have alike, and the constants that these read: in each graph one. */
+/** Nodes shared by all graphs, and the constants they read: one per graph. */
 interface Aligned {
   readonly nodes: readonly NodeProto[];
   readonly constants: ReadonlyMap<string, readonly [TensorProto, ...TensorProto[]]>;
 }
 
-/**
- * The nodes of all graphs, if they are alike. Names of constants may differ: builders have one for equal values, and at some
- * sizes values are equal that are not at others.
- */
+/** The nodes of all graphs, if alike. Constants' names may differ: equal values share one, at some sizes only. */
 function alignedNodes(graphs: readonly GraphProto[]): Aligned | undefined {
   const known = graphs.map(({ initializer = [] }) => new Map(initializer.map((each) => [each.name ?? '', each])));
   const constants = new Map<string, readonly [TensorProto, ...TensorProto[]]>();
@@ -115,7 +111,7 @@ function alignedNodes(graphs: readonly GraphProto[]): Aligned | undefined {
       if (read === undefined) return undefined;
       input.push(read);
     }
-    // Branches and bodies read constants by their names.
+    // Branches and bodies read constants by name.
     const inside = readNames(node).filter((name) => known[0]!.has(name) && !node.input?.includes(name));
     if (inside.some((name) => constantOf(graphs.map(() => name)) !== name)) return undefined;
     nodes.push({ ...node, input });
@@ -128,17 +124,17 @@ interface OpenConstant {
   readonly name: string;
   readonly type: ValueType['type'];
   readonly dims: readonly number[];
-  /** Its numbers; of one that is the beginning of a table its sizes along these axes. */
+  /** Its values, or a table's sizes along these axes. */
   readonly growths: readonly Growth[];
-  /** Whether its numbers are one over these. */
+  /** Whether the values are reciprocals. */
   readonly isReciprocal: boolean;
   readonly table?: { readonly tensor: TensorProto; readonly axes: readonly number[] };
 }
 
-/** Types of numbers that are computed as whole numbers. */
+/** Types that can hold computed integers. */
 const countable: ReadonlySet<ValueType['type']> = new Set(['int64', 'int32', 'float32']);
 
-/** The constants that differ; undefined where one of them does in another way. */
+/** The constants that differ; undefined if one cannot be generalised. */
 function constantsOf(constants: Aligned['constants'], probes: Probes): OpenConstant[] | undefined {
   const found: OpenConstant[] = [];
   for (const [name, all] of constants) {
@@ -155,7 +151,7 @@ function constantsOf(constants: Aligned['constants'], probes: Probes): OpenConst
     const numbers = all.map((each) => isTable ? axes.map((axis) => each.dims![axis]!) : Array.from<number | bigint, number>(readTensor(each).data, Number)); // prettier-ignore
     const grown = (of: (value: number) => number): (Growth | undefined)[] => numbers[0]!.map((_, i) => growthOf(probes, numbers.map((own) => of(own[i]!)))); // prettier-ignore
     const direct = grown((value) => value);
-    // A mean multiplies by one over how many there are.
+    // A mean multiplies by the reciprocal of a count.
     const isReciprocal = type === 'float32' && direct.includes(undefined);
     const growths = isReciprocal ? grown(countOf) : direct;
     if (growths.includes(undefined)) return undefined;
@@ -164,13 +160,13 @@ function constantsOf(constants: Aligned['constants'], probes: Probes): OpenConst
   return found;
 }
 
-/** Of what number a float32 is the reciprocal; NaN where that is no whole number. */
+/** The integer whose float32 reciprocal this is, or NaN. */
 function countOf(value: number): number {
   const count = Math.round(1 / value);
   return Math.fround(1 / count) === value ? count : NaN;
 }
 
-/** What graphs say of their sizes, for all sizes. */
+/** Generalises the graphs' sizes. */
 function sizesOf(at: readonly TrainingGraph[], probes: Probes): OpenGraph['at'] | undefined {
   const grown = (
     dimsOf: (graph: TrainingGraph) => readonly (readonly number[])[],
@@ -197,7 +193,7 @@ function sizesOf(at: readonly TrainingGraph[], probes: Probes): OpenGraph['at'] 
   };
 }
 
-/** Numbers that grow, computed from the sizes of the inputs, as one list. */
+/** Emits a list of numbers computed from the sizes of the inputs. */
 function computed(
   g: GraphBuilder,
   numbers: readonly Growth[],
@@ -239,7 +235,7 @@ function isSame(one: TensorProto, other: TensorProto): boolean {
   const [a, b] = [rawBytes(one), rawBytes(other)];
   if (a && b) {
     if (a === b) return true;
-    // What is computed is made of weights, and a file's bytes are where they were.
+    // Computed bytes derive from weights, and bytes of a file stay in place.
     if ('compute' in a || 'compute' in b) return 'compute' in a && 'compute' in b;
     if ('path' in a && 'path' in b) return a.path === b.path && a.offset === b.offset;
   }
@@ -247,7 +243,7 @@ function isSame(one: TensorProto, other: TensorProto): boolean {
   return Buffer.compare(new Uint8Array(x.buffer, x.byteOffset, x.byteLength), new Uint8Array(y.buffer, y.byteOffset, y.byteLength)) === 0; // prettier-ignore
 }
 
-/** Whether a tensor is what a larger one has at the beginning of all dimensions. */
+/** Whether a tensor is a prefix of a larger one in all dimensions. */
 function isBeginning(small: TensorProto, large: TensorProto): boolean {
   const [{ data, dims }, { data: all, dims: largeDims }] = [readTensor(small), readTensor(large)];
   if (dims.some((size, axis) => size > largeDims[axis]!)) return false;

@@ -1,20 +1,19 @@
-/** @file Outputs whose length depends on the data, such as the boxes that are left: what a loss can be computed from instead. */
+/** @file Explains outputs of data-dependent length, such as detected boxes, and suggests values for the loss. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { GraphProto, NodeProto } from '../../graph/proto.ts';
 import { formatShape, isStatic, type ValueType } from '../../graph/value.ts';
 import { indexNodes, readNames } from '../../graph/walk.ts';
 
-/** How many values an error lists. */
+/** Number of values that an error lists. */
 const FEW = 4;
 
 /**
- * What to throw where a shape is not known: of an output as long as the data makes it, which node decides, and values before it
- * that a loss can be computed from, the nearest first: the model's own, of known sizes, and changed by what is trained. The error
- * itself where all outputs have known sizes.
- *
+ * Explains an output of unknown shape: the node that makes its length depend on the data, and, nearest first, earlier
+ * values of the model that a loss can use: of known size and changed by training. Returns the error itself if all
+ * outputs have known sizes.
  * @param own the graph without adapters, whose values a task can name
- * @param trained names of the values that are trained
+ * @param trained names of the trained values
  */
 export function openLengthError(
   error: OnnxLoraError,
@@ -31,7 +30,7 @@ export function openLengthError(
   const changed = changedBy(graph, trained);
   const decided: NodeProto[] = [];
   const before = new Set<string>();
-  // A set takes in what is added while it is walked through.
+  // Iterating a set includes elements added on the way.
   const behind = new Set([output]);
   for (const name of behind) {
     const node = makers.get(name);
@@ -41,7 +40,7 @@ export function openLengthError(
     if (!read.some((each) => makers.has(each) && isOpen(each))) decided.push(node);
     for (const each of read) if (!isOpen(each)) before.add(each);
   }
-  // What is near may be a transpose of weights, or a part of an adapter: then what is further back helps.
+  // The nearest may be transposed weights or part of an adapter; then earlier ones are tried.
   const usable = new Set<string>();
   for (const name of before) {
     if (!changed.has(name)) continue;
@@ -63,7 +62,7 @@ export function openLengthError(
   );
 }
 
-/** Names of the values that depend on some others, these included. Nodes are in order. */
+/** Names of the values that depend on the given ones, including those. Nodes are sorted. */
 function changedBy({ node = [] }: GraphProto, names: readonly string[]): ReadonlySet<string> {
   const found = new Set(names);
   for (const each of node)

@@ -1,17 +1,17 @@
-/** @file Which sizes of batches differ from one to the next, such as the number of tokens, and how numbers grow with them. */
+/** @file Sizes that differ between batches, such as the number of tokens, and numbers that grow with them. */
 
-/** Shapes of a batch, by the graph's inputs. */
+/** Shapes of a batch by graph input. */
 export type BatchShapes = ReadonlyMap<string, readonly number[]>;
 
-/** An axis of one of the graph's inputs. */
+/** An axis of a graph input. */
 export type InputAxis = readonly [input: string, axis: number];
 
-/** The axes that have one size. */
+/** The axes that share a size. */
 export type SizeAxes = readonly [InputAxis, ...InputAxis[]];
 
-/** Sizes that differ between batches, and what these have in common. */
+/** Sizes that differ between batches. */
 export class OpenSizes {
-  /** The axes of each size that differs. */
+  /** The axes of each differing size. */
   readonly axes: readonly SizeAxes[];
   readonly #fixed: BatchShapes;
 
@@ -21,10 +21,8 @@ export class OpenSizes {
   }
 
   /**
-   * What differs between batches: axes that have changed alike have one size. Undefined where nothing does, or something other
-   * than sizes.
-   *
-   * @param byRows whether the first axis of all is the number of rows, which then comes first, also where it has not changed
+   * The differing sizes: axes that change together share one. Undefined if nothing differs, or more than sizes.
+   * @param byRows whether axis 0 of all inputs is the batch, whose size then comes first even if constant
    */
   static of(batches: readonly BatchShapes[], byRows: boolean): OpenSizes | undefined {
     const [first, ...others] = batches as [BatchShapes, ...BatchShapes[]];
@@ -43,7 +41,7 @@ export class OpenSizes {
     return bySizes.size <= Number(byRows) ? undefined : new OpenSizes(first, [...bySizes.values()]);
   }
 
-  /** The sizes that a batch has; undefined where it differs in something else. */
+  /** The sizes of a batch; undefined if it differs in anything else. */
   sizesOf(shapes: BatchShapes): readonly number[] | undefined {
     const sizes = this.axes.map(([[input, axis]]) => shapes.get(input)?.[axis] ?? 0);
     const own = this.at(sizes);
@@ -59,20 +57,19 @@ export class OpenSizes {
   }
 }
 
-/** Sizes for which graphs are built. All are primes, so that none is by chance what something else is. */
+/** Sizes for which graphs are built, all primes to avoid coincidences. */
 export interface Probes {
-  /** One of two sizes of each kind, in all ways together: where bit i of the place is set, that of kind i is its second. */
+  /** All combinations of two sizes per kind: bit i of the index selects kind i's second. */
   readonly corners: readonly (readonly number[])[];
-  /** Others by which is checked what follows: larger ones first, up to which it holds, and small ones last, from which on it does. */
+  /** Sizes that verify the result: large upper bounds first, a small lower bound last. */
   readonly checks: readonly (readonly number[])[];
 }
 
 /**
  * Sizes to probe.
- *
- * @param most up to which sizes it is to hold, at least
- * @param byRows whether the first is the number of rows, of which few are no other case than many
- * @param top sizes of one batch with much to compute, where batches that have most of one size have less of the others
+ * @param most sizes up to which the result must hold
+ * @param byRows whether the first is the batch size, which needs no small check
+ * @param top sizes of the batch with the most to compute, if large sizes do not coincide
  */
 export function probesOf(most: readonly number[], byRows: boolean, top?: readonly number[]): Probes {
   const drawn = primes(2 * most.length, 11);
@@ -83,15 +80,15 @@ export function probesOf(most: readonly number[], byRows: boolean, top?: readonl
   const least = top ? small.at(-1)! : drawn.at(-1)!;
   const large: number[] = [];
   for (const size of top ?? most) large.push(primes(1, Math.max(size, least + 1, (large.at(-1) ?? 0) + 1))[0]!);
-  // The others of these are small.
+  // The other sizes of these are small.
   const alone = most.flatMap((size, i) => (size > large[i]! ? [corners[0]!.with(i, primes(1, size)[0]!)] : []));
   return { corners, checks: [large, ...alone, small.map((size, i) => (byRows && i === 0 ? drawn[0]! : size))] };
 }
 
-/** How a number grows with sizes: the sum over all sets of them of a factor times the product of (size − first size). */
+/** A number as a polynomial of the sizes: the sum over all subsets of factor · Π (size − first size). */
 export interface Growth {
   readonly first: readonly number[];
-  /** By the bits of the set. */
+  /** By the bits of the subset. */
   readonly factors: readonly number[];
 }
 
@@ -100,7 +97,7 @@ export function valueAt({ first, factors }: Growth, sizes: readonly number[]): n
   return factors.reduce((sum, factor, bits) => sum + (factor === 0 ? 0 : factor * productOf(bits, first, sizes)), 0);
 }
 
-/** How a number grows that has these values at the corners and at the checks; undefined where it grows otherwise, or by fractions. */
+/** The polynomial through values at the corners, verified at the checks; undefined if it fails or is not integral. */
 export function growthOf({ corners, checks }: Probes, values: readonly number[]): Growth | undefined {
   const [first, last] = [corners[0]!, corners.at(-1)!];
   const factors = values.slice(0, corners.length);
@@ -117,7 +114,7 @@ function productOf(bits: number, first: readonly number[], sizes: readonly numbe
   return sizes.reduce((product, size, i) => ((bits >> i) & 1 ? product * (size - first[i]!) : product), 1);
 }
 
-/** The first primes from a number on. */
+/** The first primes from a number up. */
 function primes(count: number, from: number): number[] {
   const found: number[] = [];
   for (let each = from; found.length < count; each++) {

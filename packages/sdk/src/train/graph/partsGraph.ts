@@ -1,4 +1,4 @@
-/** @file Several parts of a batch in one graph, each in its own shapes, over the same weights and adapters. */
+/** @file Several parts of a batch in one graph, each with its own shapes, sharing weights and adapters. */
 
 import type { GraphProto } from '../../graph/proto.ts';
 import { withValueNames } from '../../graph/uniqueNames.ts';
@@ -7,18 +7,15 @@ import { type AdaptedGraph, adaptedGraph, type AdaptedGraphRequest } from './ada
 import { targetInput } from './inside.ts';
 import { ofPart, partName } from './comparingLoss.ts';
 
-/** What {@link partsGraph} is made from. */
+/** Request of {@link partsGraph}. */
 export interface PartsGraphRequest extends AdaptedGraphRequest {
-  /** Holds the inputs of all parts but the first, by {@link partName}. */
+  /** Includes the inputs of all parts but the first, by {@link partName}. */
   readonly targets: Feeds;
-  /** How many parts there are. */
+  /** Number of parts. */
   readonly parts: number;
 }
 
-/**
- * The graph of the first part with those of the others beside it. Outputs of part `n` are called `part-n/…`; its inputs come as
- * targets do. Of graphs without branches of their own (If, Loop). May be interrupted between parts.
- */
+/** Joins the graphs of all parts, without If and Loop; outputs of part `n` are `part-n/…`, inputs fed like targets. */
 export function* partsGraph(request: PartsGraphRequest): Generator<void, AdaptedGraph> {
   const { base, targets, parts } = request;
   const first = yield* adaptedGraph(request);
@@ -37,7 +34,7 @@ export function* partsGraph(request: PartsGraphRequest): Generator<void, Adapted
     const given = ofPart(targets, part);
     const fed = Object.fromEntries(Object.entries(given).filter(([name]) => inputs.has(name)));
     const own = yield* adaptedGraph({ ...request, inputs: fed, targets: given });
-    // Constants that shapes were folded into differ by part, weights do not.
+    // Folded shape constants differ by part; weights do not.
     const isShared = new Set((own.graph.initializer ?? []).filter((each) => weights.get(each.name!) === each).map(({ name }) => name!)); // prettier-ignore
     const inputNames = new Map(Object.keys(given).map((name) => [inputs.has(name) ? name : targetInput(name), targetInput(partName(name, part))])); // prettier-ignore
     const rename = (name: string): string =>

@@ -1,7 +1,7 @@
 /**
- * @file THE table of rewrites: each makes a training graph cheaper, and changes nothing that the graph computes. To add one:
- * its name in the union, and a row here. The test of random graphs beside this file holds graphs with all rewrites against
- * graphs with none, and against finite differences; it fails while none of its graphs has the new rewrite at work.
+ * @file Table of rewrites that make training graphs cheaper with identical results. A new one needs its name in the
+ *   union and a row here. The test of random graphs compares graphs with and without rewrites and finite differences;
+ *   it fails if a rewrite never applies.
  */
 
 import { type Shortcut, shortcuts } from '../../autodiff/vjp.ts';
@@ -16,10 +16,10 @@ import { reachable } from '../../ops/rewrites/simplify.ts';
 import { straightenReshapes } from '../../ops/rewrites/straightenReshapes.ts';
 import { type ForwardRewrite, forwardRewrites } from '../forward/index.ts';
 
-/** Rewrites a base, before adapters are in it. */
+/** Rewrites the base before injection. */
 type BaseRewrite = (graph: GraphProto) => GraphProto;
 
-/** Leaves out what `results` do not need. Types of what `g` makes are added to `types`. */
+/** Drops nodes that `results` do not need; adds types of nodes emitted with `g` to `types`. */
 type PickingRewrite = (
   nodes: readonly NodeProto[],
   types: Map<string, ValueType>,
@@ -27,7 +27,7 @@ type PickingRewrite = (
   results: readonly string[],
 ) => NodeProto[];
 
-/** Rewrites nodes, given what is known of values; `results` keep their names. */
+/** Rewrites nodes; `results` keep their names. */
 type NodeRewrite = (
   nodes: readonly NodeProto[],
   g: GraphBuilder,
@@ -35,7 +35,7 @@ type NodeRewrite = (
   results: ReadonlySet<string>,
 ) => NodeProto[];
 
-/** What a training graph can be built without. */
+/** Rewrites that can be skipped. */
 export type TrainingRewrite =
   | 'fuse'
   | 'gatherFirst'
@@ -45,17 +45,17 @@ export type TrainingRewrite =
   | 'straightenReshapes'
   | Shortcut;
 
-/** Tables of rewrites, each in the order of its rows. */
+/** Rewrites by stage, in order. */
 interface Tables {
   /** Of the base. */
   readonly base: Readonly<Record<'fuse', BaseRewrite>>;
-  /** Of the forward pass, which is narrowed to what is read of it. */
+  /** Of the forward pass, narrowed to values that are read. */
   readonly picking: Readonly<Record<'gatherFirst' | 'computeOnlyPicked', PickingRewrite>>;
-  /** Of the forward pass that is left. */
+  /** Of the remaining forward pass. */
   readonly forward: typeof forwardRewrites;
   /** Of the gradient's nodes. */
   readonly gradient: Readonly<Record<'productsWithAddends', NodeRewrite>>;
-  /** Of all nodes, once the graph is whole. */
+  /** Of all nodes at the end. */
   readonly whole: Readonly<Record<'straightenReshapes', NodeRewrite>>;
 }
 
@@ -70,15 +70,14 @@ const tables: Tables = {
   whole: { straightenReshapes: (nodes, _, typeOf, results) => straightenReshapes(nodes, typeOf, results) },
 };
 
-/** The names of all rewrites, and of what gradient rules save. */
+/** Names of all rewrites and gradient shortcuts. */
 export const trainingRewrites: readonly TrainingRewrite[] = [...Object.values(tables), shortcuts].flatMap(
   (table) => Object.keys(table) as TrainingRewrite[],
 );
 
-/** The rewrites of each table, in their order. */
 type Rewrites = { readonly [Table in keyof Tables]: readonly Tables[Table][keyof Tables[Table]][] };
 
-/** The rewrites that a graph is built with: all of the tables but those. */
+/** The rewrites to apply: all except those in `left`. */
 export function rewritesWithout(left: ReadonlySet<TrainingRewrite> = new Set()): Rewrites {
   const of = <Rewrite>(table: Readonly<Partial<Record<TrainingRewrite, Rewrite>>>): Rewrite[] =>
     Object.entries(table).flatMap(([name, rewrite]) => (left.has(name as TrainingRewrite) ? [] : [rewrite]));

@@ -1,4 +1,4 @@
-/** @file One graph that computes a batch's loss and the gradients of everything an adapter trains. */
+/** @file Builds the graph of a batch's loss and gradients. */
 
 import { type Backward, differentiation } from '../../autodiff/backward.ts';
 import { OnnxLoraError } from '../../errors.ts';
@@ -32,49 +32,49 @@ import { openLengthError } from './openLengths.ts';
 import { packedBytes } from '../step/packedBytes.ts';
 import { type PrefixRoom, type Split, splitPrefix } from '../prefix/split.ts';
 
-/** What a training graph is built from. */
+/** Request of {@link buildTrainingGraph}. */
 export interface TrainingGraphRequest {
-  /** The graph without adapters. */
+  /** The model without adapters. */
   readonly base: ModelProto;
-  /** What is trained. */
+  /** The adapters' tunings. */
   readonly plan: AdapterPlan;
   /** The loss, as a graph fragment. */
   readonly loss: LossFragment;
-  /** One batch as it will be fed: the graph is built for its shapes. */
+  /** A batch, which sets the shapes. */
   readonly inputs: Feeds;
-  /** What the loss compares outputs with, likewise. */
+  /** Its targets. */
   readonly targets: Feeds;
-  /** What is read in place of values inside the graph, by their names. */
+  /** Replacements of values inside the graph, by name. */
   readonly inside?: Readonly<Record<string, InnerFragment>>;
-  /** Whether gradients are scaled, by a factor that is fed; false by default. */
+  /** Whether gradients are scaled by a fed factor; false by default. */
   readonly lossScale?: LossScaling;
-  /** Bytes that forward values kept for the gradients may take; `auto` by default. */
+  /** Bytes that forward values kept for gradients may take; `auto` by default. */
   readonly memory?: Memory;
-  /** How many graphs like this one a batch takes, one after the other; 1 by default. */
+  /** Number of graphs like this run in sequence for a batch; 1 by default. */
   readonly pieces?: number;
-  /** How many graphs like this one have the loss of one batch together, as `LossRequest.shares`; 1 by default. */
+  /** Number of runs that share the loss of a batch, as `LossRequest.shares`; 1 by default. */
   readonly shares?: number | undefined;
-  /** How many parts of a batch the graph has, side by side in the shapes of each; 1 by default. */
+  /** Number of parts of a batch in the graph, each with its own shapes; 1 by default. */
   readonly parts?: number | undefined;
-  /** Gives what the loss compares and no gradients; false by default. */
+  /** Whether to output the compared features and no gradients; false by default. */
   readonly featuresOnly?: boolean | undefined;
-  /** In what the base computes; float32 by default. */
+  /** Precision of the base; float32 by default. */
   readonly precision?: BasePrecision;
-  /** Leaves out what gives every example the same values in each epoch, where there is enough of it. */
+  /** Options to move the frozen prefix, constant per example across epochs, into its own graph. */
   readonly prefix?: PrefixRoom;
-  /** Rewrites that are left out, in tests; none by default. */
+  /** Rewrites to skip, in tests; none by default. */
   readonly without?: ReadonlySet<TrainingRewrite>;
 }
 
-/** The frozen part below the lowest trained layer, as a graph of its own. */
+/** The frozen part below the lowest trained layer, as its own graph. */
 export interface FrozenPrefix extends Pick<Split, 'kept' | 'bytesPerExample' | 'share'> {
-  /** Gives the kept values, which the training graph has as inputs. */
+  /** Computes the kept values, which are inputs of the training graph. */
   readonly model: ModelProto;
-  /** How many operators it has. */
+  /** Number of nodes. */
   readonly nodes: number;
-  /** Rows of the batch that it is built for. */
+  /** Rows of the batch it is built for. */
   readonly rows: number;
-  /** Bytes of copies of its weights for products. */
+  /** Bytes of packed copies of its weights. */
   readonly packedBytes: number;
 }
 
@@ -82,61 +82,56 @@ export interface FrozenPrefix extends Pick<Split, 'kept' | 'bytesPerExample' | '
 export interface TrainingGraph {
   /** The graph. */
   readonly model: ModelProto;
-  /** The inputs through which trained tensors enter. */
+  /** The inputs of trained tensors. */
   readonly inputs: readonly AdapterInput[];
-  /** The inputs that say what is left out of a step (dropout). */
+  /** Random inputs: dropout masks and noise. */
   readonly masks: readonly DropoutMask[];
-  /** Name of the loss among the outputs. */
+  /** Name of the loss output. */
   readonly loss: string;
-  /** Name of the output with what the loss compares, float32 `[rows, …]`; absent but for a part of a batch. */
+  /** Name of the output with the compared features, float32 `[rows, …]`; only for part of a batch. */
   readonly features?: string;
-  /** Name of the gradient output by adapter input; absent where the loss does not depend on the input. */
+  /** Gradient output by adapter input; absent if the loss does not depend on the input. */
   readonly gradients: ReadonlyMap<string, string>;
-  /** Prefix that the loss's targets carry as graph inputs. */
+  /** Graph inputs of the loss's targets, by the targets' own names. */
   readonly targetNames: Readonly<Record<string, string>>;
-  /** What the loss expects of the targets, by their own names. */
+  /** Expected target values, by the targets' own names. */
   readonly expected: ReadonlyMap<string, readonly Expectation[]>;
-  /** Name of the input, a float32 scalar, by which all gradients are multiplied; absent where they are not scaled. */
+  /** Name of the float32 scalar input that scales gradients; absent without loss scaling. */
   readonly lossScale?: string;
-  /** What was left out; a string says why nothing was. Absent where it was not asked for. */
+  /** The frozen prefix, or why there is none; absent if not requested. */
   readonly prefix?: FrozenPrefix | string;
-  /** Bytes of all forward values: an upper bound of what a step keeps for its gradients. */
+  /** Bytes of all forward values, an upper bound of the memory for gradients. */
   readonly forwardBytes: number;
-  /** Products of the forward pass with weights. */
+  /** Matrix products of the forward pass with weights. */
   readonly products: Products;
-  /** The values whose bytes those are. */
+  /** The forward values of `forwardBytes`. */
   readonly forwardValues: readonly SizedValue[];
-  /** The products that those are. */
+  /** Sizes of `products`. */
   readonly productSizes: readonly ProductSize[];
-  /** Whether some forward values are computed again: equal nodes must then not be merged. */
+  /** Whether forward values are recomputed: equal nodes must then not be merged. */
   readonly recomputes: boolean;
   /** Bytes of the frozen weights. */
   readonly weightBytes: number;
-  /** Bytes of copies of them for products. */
+  /** Bytes of their packed copies. */
   readonly packedBytes: number;
 }
 
 /**
- * Builds the training graph: adapters injected, GELU fused, other fused operators on the way taken apart, computed shapes
- * folded, loss added, differentiated, and everything ordered so that the runtime keeps as few tensors as it can.
- *
- * @throws OnnxLoraError `NO_GRADIENT` for an operator that cannot be differentiated, and for a loss that depends on nothing
- *   that is trained
+ * Builds the training graph: injects adapters, fuses GELU, expands other fused operators that need gradients, folds
+ * shapes, adds the loss, differentiates, and orders nodes so that few tensors are live.
+ * @throws OnnxLoraError `NO_GRADIENT` for an operator without a gradient, or a loss that no trained tensor affects
  */
 export function buildTrainingGraph(request: TrainingGraphRequest): TrainingGraph {
   return atOnce(atOnce(prepareTraining(request)).build());
 }
 
-/** The forward half of a training graph: enough to know what a batch takes. */
+/** The forward half of a training graph, enough to know a batch's cost. */
 export interface PreparedTraining extends Pick<TrainingGraph, 'forwardBytes' | 'products'> {
-  /** Differentiates it. May be interrupted after each node. */
+  /** Adds the gradients. Yields after each node. */
   build(): Generator<void, TrainingGraph>;
 }
 
-/**
- * The first half of {@link buildTrainingGraph}, for those who may want another batch once they know what this one takes. It
- * may be interrupted between its parts.
- */
+/** The first half of {@link buildTrainingGraph}, to choose another batch by its cost. Yields between stages. */
 export function* prepareTraining(request: TrainingGraphRequest): Generator<void, PreparedTraining> {
   const { base, inputs, memory = 'auto', pieces, prefix: room, precision } = request;
   const { parts: count = 1, without } = request;
@@ -211,7 +206,7 @@ export function* prepareTraining(request: TrainingGraphRequest): Generator<void,
     } catch (error) {
       throw explained(error);
     }
-    // Steps would run, and move nothing.
+    // Steps would run without effect.
     if (backward.gradients.size === 0 && wrt.length > 0) {
       throw new OnnxLoraError(
         'NO_GRADIENT',
@@ -229,7 +224,7 @@ export function* prepareTraining(request: TrainingGraphRequest): Generator<void,
     const graph = dropUnreadInitializers({
       ...adapted.graph,
       node: reachable(nodes, ports),
-      // Read anew: planning the memory makes constants of its own.
+      // Read again: planning the memory adds constants.
       initializer: [...constants, ...rewritten.g.initializers, ...g.initializers],
       input: [
         ...inputPorts(adapted.graph.input, inputs, typeof split === 'object' ? forward : undefined),
@@ -265,10 +260,10 @@ export function* prepareTraining(request: TrainingGraphRequest): Generator<void,
   return { forwardBytes, products, build };
 }
 
-/** Names of the nodes that the gradients add begin with it. */
+/** Prefix of the gradients' node names. */
 const GRADIENT = 'grad/';
 
-/** Whether a node of a training graph is one that gradients add. */
+/** Whether a node of a training graph was added by the gradients. */
 export function isOfGradient({ name = '' }: NodeProto): boolean {
   return name.startsWith(GRADIENT);
 }
@@ -277,7 +272,7 @@ function nameOf({ name }: { readonly name: string }): string {
   return name;
 }
 
-/** Inputs of the model in the shapes of the batch; of a graph without its first part only those that it still reads. */
+/** The model's inputs in the batch's shapes; without the frozen prefix only those still read. */
 function inputPorts(
   infos: readonly ValueInfoProto[] = [],
   inputs: Feeds,
@@ -320,7 +315,6 @@ function weightBytesOf({ initializer = [] }: GraphProto): number {
   return initializer.reduce((sum, tensor) => sum + byteLength(rawBytes(tensor) ?? new Uint8Array()), 0);
 }
 
-/** The module that a node belongs to, for errors. */
 function moduleOf(node: NodeProto): string {
   const scope = scopeOf(node);
   return scope === undefined ? '' : `module "${scope}"`;

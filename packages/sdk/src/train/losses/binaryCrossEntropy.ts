@@ -1,4 +1,4 @@
-/** @file Binary cross-entropy of logits: each element is a yes or a no of its own. */
+/** @file Binary cross-entropy of logits, per element. */
 
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import { formatShape } from '../../graph/value.ts';
@@ -7,19 +7,17 @@ import { type ElementOptions, reduce } from './reduction.ts';
 
 /** Options of {@link binaryCrossEntropy}. */
 export interface BinaryCrossEntropyOptions extends ElementOptions {
-  /** How much a yes counts beside a no: one number, or one for each entry of the last axis. */
+  /** Weight of positives relative to negatives: one number, or one per entry of the last axis. */
   readonly posWeight?: number | readonly number[] | undefined;
-  /** Factor of each element's loss, of a shape that broadcasts to that of the logits. The mean stays over all elements. */
+  /** Factor of each element's loss, broadcast to the logits' shape. The mean stays over all elements. */
   readonly weight?: Value | undefined;
 }
 
 /**
- * Binary cross-entropy of logits, `−y·log σ(x) − (1 − y)·log(1 − σ(x))`.
- *
+ * Binary cross-entropy of logits, `−y·log σ(x) − (1 − y)·log(1 − σ(x))`, as torch.nn.BCEWithLogitsLoss.
  * @param logits any shape, float
  * @param targets the same shape, between 0 and 1
- * @throws OnnxLoraError `PLUGIN_INVALID` where shapes do not fit together
- * @see https://pytorch.org/docs/stable/generated/torch.nn.BCEWithLogitsLoss.html
+ * @throws OnnxLoraError `PLUGIN_INVALID` for mismatched shapes
  */
 export function binaryCrossEntropy(
   g: GraphBuilder,
@@ -33,12 +31,7 @@ export function binaryCrossEntropy(
   return reduce(g, weight ? g.Mul(cost, typed(g, weight, x)) : cost, options);
 }
 
-/**
- * The cross-entropy of each element.
- *
- * @param x float32 or float64
- * @param y the same type and shape, taken as a constant
- */
+/** Binary cross-entropy per element. @param y constant of x's type and shape */
 export function binaryCost(g: GraphBuilder, x: Value, y: Value, posWeight?: number | readonly number[]): Value {
   // log(1 + exp(−|x|)) does not overflow.
   const tail = g.Log(g.Add(g.Exp(g.Neg(g.Abs(x))), 1));

@@ -17,30 +17,24 @@ import {
 
 /** Options of {@link crossEntropy}. */
 export interface CrossEntropyOptions {
-  /** Labels with this value do not count, -100 by default as in torch. */
+  /** Label to ignore, -100 by default as in torch. */
   readonly ignoreIndex?: number | undefined;
-  /** How much of a label is spread evenly over all classes, from 0 (the default) to 1. */
+  /** Share of a label spread evenly over all classes, from 0 (the default) to 1. */
   readonly labelSmoothing?: number | undefined;
-  /** How much each class counts; the mean is then over the weights of the labels. */
+  /** Weight per class; the mean is then over the labels' weights. */
   readonly weight?: readonly number[] | undefined;
   /** `mean` by default: over the labels that count. */
   readonly reduction?: Reduction | undefined;
-  /**
-   * Takes the rows of scores whose labels count, and leaves the others out, before anything is computed of them; where the
-   * scores are a product with weights, as a language model's are, training does not compute the others at all. For sequences
-   * of which a large part is padding, or is only read. False by default; not with the reduction `none`.
-   */
+  /** Drops rows with ignored labels before any computation, even of the scores; not with the reduction `none`. */
   readonly countedOnly?: boolean | undefined;
 }
 
 /**
- * Cross-entropy of class scores, `−log softmax(logits)[label]`.
- *
+ * Cross-entropy of class scores, `−log softmax(logits)[label]`, as torch.nn.CrossEntropyLoss.
  * @param logits `[..., classes]`, float
- * @param labels `[...]` whole numbers, or `[..., classes]` floats: a distribution over the classes, taken as a constant
+ * @param labels `[...]` integers, or `[..., classes]` floats: a constant distribution over the classes
  * @returns a scalar; `[...]` without reduction
- * @throws OnnxLoraError `PLUGIN_INVALID` where shapes or options do not fit together
- * @see https://pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html
+ * @throws OnnxLoraError `PLUGIN_INVALID` for mismatched shapes or options
  */
 export function crossEntropy(
   g: GraphBuilder,
@@ -69,11 +63,7 @@ export function crossEntropy(
   return reduceRows(g, costs, shape, reduction);
 }
 
-/**
- * @param index `[rows, 1]`, int32
- * @param counts `[rows, 1]`, 1 or 0
- * @param weights `[classes]`
- */
+/** With `index` `[rows, 1]` int32, `counts` `[rows, 1]` of 1 or 0, `weights` `[classes]`. */
 function labelCosts(
   g: GraphBuilder,
   rows: RowScores,
@@ -86,7 +76,7 @@ function labelCosts(
   const share = g.Mul(counts, g.Gather(weights, index, 0));
   const costs = g.Mul(labelCost(g, rows, index), share);
   if (labelSmoothing === 0) return { costs, counts: share };
-  // The part that is spread weighs every class by itself, and counts whatever the label.
+  // The smoothed part weights every class by itself, whatever the label.
   const classes = classesOf(rows.scores);
   const even = g.Mul(g.Reshape(weights, [1, classes]), labelSmoothing / classes);
   const spread = g.Mul(targetCost(g, rows, even), counts);
@@ -106,17 +96,15 @@ function distributionCosts(
   return targetCost(g, rows, weights ? g.Mul(smooth, g.Reshape(weights, [1, classes])) : smooth);
 }
 
-/** Options of {@link negativeLogLikelihood}, as of cross-entropy. */
+/** Options of {@link negativeLogLikelihood}. */
 export type NegativeLogLikelihoodOptions = Omit<CrossEntropyOptions, 'labelSmoothing'>;
 
 /**
- * `−logProbabilities[label]`: cross-entropy where the softmax has been taken already.
- *
+ * `−logProbabilities[label]`, cross-entropy after the softmax, as torch.nn.NLLLoss.
  * @param logProbabilities `[..., classes]`, float
- * @param labels `[...]`, whole numbers
+ * @param labels `[...]` integers
  * @returns a scalar; `[...]` without reduction
- * @throws OnnxLoraError `PLUGIN_INVALID` where shapes do not fit together
- * @see https://pytorch.org/docs/stable/generated/torch.nn.NLLLoss.html
+ * @throws OnnxLoraError `PLUGIN_INVALID` for mismatched shapes
  */
 export function negativeLogLikelihood(
   g: GraphBuilder,

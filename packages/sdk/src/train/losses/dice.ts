@@ -1,4 +1,4 @@
-/** @file Dice loss: how little two sets of pixels overlap. */
+/** @file Dice loss of overlapping pixel sets. */
 
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import { invalid, sameShape, typed, wide } from './operands.ts';
@@ -6,30 +6,25 @@ import { reduce, type Reduction } from './reduction.ts';
 
 /** Options of {@link dice}. */
 export interface DiceOptions {
-  /**
-   * What makes probabilities of the logits: `sigmoid` by default, where masks may overlap; `softmax` over the classes,
-   * where each pixel has one; `none` where they are probabilities already.
-   */
+  /** Of logits: `sigmoid` (default) for masks that may overlap, `softmax` for one class per pixel, or `none`. */
   readonly activation?: 'sigmoid' | 'softmax' | 'none' | undefined;
-  /** Added above and below; 1 by default, as SAM and DETR do. */
+  /** Added to numerator and denominator; 1 by default, as in SAM and DETR. */
   readonly smooth?: number | undefined;
-  /** Squares the probabilities in the denominator, as V-Net does; false by default. */
+  /** Whether to square probabilities in the denominator, as V-Net; false by default. */
   readonly squared?: boolean | undefined;
-  /** `sample` by default: an overlap for each class of each sample. `batch`: one for each class over the whole batch. */
+  /** `sample` by default: overlap per class and sample. `batch`: per class over the batch. */
   readonly over?: 'sample' | 'batch' | undefined;
-  /** Which pixels count: 0 or 1, of a shape that broadcasts to that of the logits. */
+  /** Pixels that count: 0 or 1, broadcast to the logits' shape. */
   readonly mask?: Value | undefined;
   /** `mean` by default; `none` gives `[batch, classes]`, or `[classes]` over the batch. */
   readonly reduction?: Reduction | undefined;
 }
 
 /**
- * Soft Dice loss, `1 − (2·Σ p·y + smooth) / (Σ p + Σ y + smooth)`.
- *
+ * Soft Dice loss, `1 − (2·Σ p·y + smooth) / (Σ p + Σ y + smooth)` (arXiv 1606.04797).
  * @param logits `[batch, classes or masks, ...]`, float
  * @param targets the same shape, between 0 and 1
- * @throws OnnxLoraError `PLUGIN_INVALID` where the shapes differ, or have fewer than three axes
- * @see https://arxiv.org/abs/1606.04797
+ * @throws OnnxLoraError `PLUGIN_INVALID` for mismatched shapes, or fewer than three axes
  */
 export function dice(
   g: GraphBuilder,
@@ -51,7 +46,7 @@ export function dice(
   return reduce(g, loss, { reduction });
 }
 
-/** Before opset 13 Softmax joins the axes from its own on, so the classes go last. */
+/** Before opset 13, Softmax flattens all axes from its own on, so the classes are moved last. */
 function softmaxOver1(g: GraphBuilder, x: Value, rank: number): Value {
   const axes = Array.from({ length: rank }, (_, i) => i);
   const last = [0, ...axes.slice(2), 1];

@@ -1,17 +1,10 @@
-/** @file Losses of how far predictions are from targets: squared, absolute, and between the two. */
+/** @file Losses of differences: squared, absolute, and in between. */
 
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import { invalid, sameShape, typed, wide } from './operands.ts';
 import { type ElementOptions, reduce } from './reduction.ts';
 
-/**
- * Mean squared error.
- *
- * @param predictions any shape, float
- * @param targets the same shape
- * @throws OnnxLoraError `PLUGIN_INVALID` where the shapes differ
- * @see https://pytorch.org/docs/stable/generated/torch.nn.MSELoss.html
- */
+/** Mean squared error of values of one shape, as torch.nn.MSELoss. @throws OnnxLoraError `PLUGIN_INVALID` */
 export function meanSquaredError(
   g: GraphBuilder,
   predictions: Value,
@@ -23,31 +16,20 @@ export function meanSquaredError(
   return reduce(g, cost, options);
 }
 
-/**
- * Mean absolute error. Its gradient is 0 where both are equal.
- *
- * @param predictions any shape, float
- * @param targets the same shape
- * @throws OnnxLoraError `PLUGIN_INVALID` where the shapes differ
- * @see https://pytorch.org/docs/stable/generated/torch.nn.L1Loss.html
- */
+/** Mean absolute error, as torch.nn.L1Loss; gradient 0 at 0. @throws OnnxLoraError `PLUGIN_INVALID` */
 export function l1(g: GraphBuilder, predictions: Value, targets: Value, options: ElementOptions = {}): Value {
   return reduce(g, g.Abs(difference(g, 'L1', predictions, targets)), options);
 }
 
 /** Options of {@link huber}. */
 export interface HuberOptions extends ElementOptions {
-  /** Up to this difference the loss is a parabola, beyond it a line; 1 by default. */
+  /** Differences up to this are quadratic, larger ones linear; 1 by default. */
   readonly delta?: number | undefined;
 }
 
 /**
- * Huber's loss: `d²/2` up to `delta`, `delta·(|d| − delta/2)` beyond.
- *
- * @param predictions any shape, float
- * @param targets the same shape
- * @throws OnnxLoraError `PLUGIN_INVALID` where the shapes differ, or `delta` is not above 0
- * @see https://pytorch.org/docs/stable/generated/torch.nn.HuberLoss.html
+ * Huber loss of values of one shape, `d²/2` up to `delta`, `delta·(|d| − delta/2)` beyond, as torch.nn.HuberLoss.
+ * @throws OnnxLoraError `PLUGIN_INVALID` for mismatched shapes, or `delta` not above 0
  */
 export function huber(
   g: GraphBuilder,
@@ -62,17 +44,13 @@ export function huber(
 
 /** Options of {@link smoothL1}. */
 export interface SmoothL1Options extends ElementOptions {
-  /** Up to this difference the loss is a parabola, beyond it a line; 1 by default, and 0 is L1. */
+  /** Differences up to this are quadratic, larger ones linear; 1 by default, and 0 is L1. */
   readonly beta?: number | undefined;
 }
 
 /**
- * Smooth L1: `d²/(2·beta)` up to `beta`, `|d| − beta/2` beyond.
- *
- * @param predictions any shape, float
- * @param targets the same shape
- * @throws OnnxLoraError `PLUGIN_INVALID` where the shapes differ, or `beta` is below 0
- * @see https://pytorch.org/docs/stable/generated/torch.nn.SmoothL1Loss.html
+ * Smooth L1 of values of one shape, `d²/(2·beta)` up to `beta`, `|d| − beta/2` beyond, as torch.nn.SmoothL1Loss.
+ * @throws OnnxLoraError `PLUGIN_INVALID` for mismatched shapes, or `beta` below 0
  */
 export function smoothL1(
   g: GraphBuilder,
@@ -86,7 +64,7 @@ export function smoothL1(
   return reduce(g, g.Mul(huberCost(g, d, beta), 1 / beta), options);
 }
 
-/** With c the difference cut to ±delta, both pieces are `c·(d − c/2)`, and c is the derivative. */
+/** With c the difference clipped to ±delta, both pieces are `c·(d − c/2)`, and c is the derivative. */
 function huberCost(g: GraphBuilder, d: Value, delta: number): Value {
   const cut = g.Max(g.Min(d, delta), -delta);
   return g.withGradient(g.Mul(cut, g.Sub(d, g.Mul(cut, 0.5))), [{ by: d, gradient: cut }]);

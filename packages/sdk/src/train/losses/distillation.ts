@@ -1,4 +1,4 @@
-/** @file Knowledge distillation: a student learns what a teacher thinks of all classes. */
+/** @file Knowledge distillation from a teacher's class scores. */
 
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import { crossEntropy } from './crossEntropy.ts';
@@ -8,21 +8,19 @@ import { rowScores } from './rowScores.ts';
 
 /** Options of {@link distillation}. */
 export interface DistillationOptions extends ElementOptions {
-  /** Both sides' scores are divided by it; 2 by default. Above 1 the unlikely classes say more. */
+  /** Divides both sides' scores; 2 by default. Above 1, unlikely classes weigh more. */
   readonly temperature?: number | undefined;
-  /** True labels, `[...]`, for `hardShare`; -100 does not count. */
+  /** True labels, `[...]`, for `hardShare`; -100 is ignored. */
   readonly labels?: Value | undefined;
-  /** How much of the loss is cross-entropy with the labels, from 0 to 1; 0.5 by default where there are labels. */
+  /** Share of cross-entropy with the labels, from 0 to 1; 0.5 by default with labels. */
   readonly hardShare?: number | undefined;
 }
 
 /**
- * `T²·KL(softmax(teacher / T) ‖ softmax(student / T))`, mean over the rows. The factor T² keeps gradients of one size
- * whatever the temperature.
- *
+ * `T²·KL(softmax(teacher / T) ‖ softmax(student / T))`, mean over rows; T² keeps the size of gradients.
  * @param student `[..., classes]`, float
- * @param teacher the same shape, a constant: logits of another model, as a target
- * @throws OnnxLoraError `PLUGIN_INVALID` where shapes or options do not fit together
+ * @param teacher the same shape: a constant target with another model's logits
+ * @throws OnnxLoraError `PLUGIN_INVALID` for mismatched shapes or options
  * @see https://arxiv.org/abs/1503.02531
  */
 export function distillation(

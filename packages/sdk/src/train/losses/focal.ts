@@ -1,4 +1,4 @@
-/** @file Focal losses: cross-entropy in which what is already recognised counts little. */
+/** @file Focal losses: cross-entropy that down-weights easy examples. */
 
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import { binaryCost } from './binaryCrossEntropy.ts';
@@ -8,19 +8,19 @@ import { labelCost, reduceRows, rowLabels, rowScores, weighted } from './rowScor
 
 /** Options of {@link sigmoidFocal}. */
 export interface SigmoidFocalOptions extends ElementOptions {
-  /** How much a yes counts, of 1 for both; 0.25 by default, and `null` weighs neither. */
+  /** Weight of positives, relative to 1 − alpha of negatives; 0.25 by default, `null` for none. */
   readonly alpha?: number | null | undefined;
-  /** How fast the loss of what is recognised falls; 2 by default, and 0 is cross-entropy. */
+  /** How fast the loss of easy examples falls; 2 by default, and 0 is cross-entropy. */
   readonly gamma?: number | undefined;
 }
 
 /**
- * Focal loss of logits, `α_t·(1 − p_t)^γ·(−log p_t)`, where p_t is the probability given to what is true.
- *
+ * Focal loss of logits, `α_t·(1 − p_t)^γ·(−log p_t)` with p_t the probability of the truth, as torchvision's
+ * `sigmoid_focal_loss`.
  * @param logits any shape, float
- * @param targets the same shape, between 0 and 1, taken as a constant
- * @throws OnnxLoraError `PLUGIN_INVALID` where the shapes differ, or `gamma` is below 0
- * @see https://arxiv.org/abs/1708.02002 and torchvision's `sigmoid_focal_loss`
+ * @param targets the same shape, a constant between 0 and 1
+ * @throws OnnxLoraError `PLUGIN_INVALID` for mismatched shapes, or `gamma` below 0
+ * @see https://arxiv.org/abs/1708.02002
  */
 export function sigmoidFocal(
   g: GraphBuilder,
@@ -32,7 +32,7 @@ export function sigmoidFocal(
   const x = wide(g, logits);
   const y = typed(g, targets, x);
   const p = g.Sigmoid(x);
-  // p + y − 2·p·y is the probability given to what is not true.
+  // p + y − 2·p·y is the probability of the wrong answer.
   const missed = g.Sub(g.Add(p, y), g.Mul(g.Mul(p, y), 2));
   const cost = focused(g, binaryCost(g, x, y), missed, gamma);
   if (alpha === null) return reduce(g, cost, options);
@@ -41,23 +41,22 @@ export function sigmoidFocal(
 
 /** Options of {@link softmaxFocal}. */
 export interface SoftmaxFocalOptions {
-  /** How much each class counts; all alike by default. The mean is over the labels that count, whatever their class. */
+  /** Weight per class; none by default. The mean is over labels that count, unweighted. */
   readonly alpha?: readonly number[] | undefined;
-  /** How fast the loss of what is recognised falls; 2 by default, and 0 is cross-entropy. */
+  /** How fast the loss of easy examples falls; 2 by default, and 0 is cross-entropy. */
   readonly gamma?: number | undefined;
-  /** Labels with this value do not count, -100 by default. */
+  /** Label to ignore, -100 by default. */
   readonly ignoreIndex?: number | undefined;
-  /** How the losses of a batch become one; their mean by default. */
+  /** `mean` by default. */
   readonly reduction?: Reduction | undefined;
 }
 
 /**
  * Focal loss of class scores, `α[label]·(1 − p)^γ·(−log p)` with p the softmax at the label.
- *
  * @param logits `[..., classes]`, float
- * @param labels `[...]`, whole numbers
+ * @param labels `[...]` integers
  * @returns a scalar; `[...]` without reduction
- * @throws OnnxLoraError `PLUGIN_INVALID` where shapes or options do not fit together
+ * @throws OnnxLoraError `PLUGIN_INVALID` for mismatched shapes or options
  */
 export function softmaxFocal(
   g: GraphBuilder,
@@ -74,7 +73,7 @@ export function softmaxFocal(
   return reduceRows(g, { costs, counts: counted }, shapeOf(logits).slice(0, -1), reduction);
 }
 
-/** `missed^γ · cost`, where `missed` is between 0 and 1. */
+/** `missed^γ · cost`, for `missed` between 0 and 1. */
 function focused(g: GraphBuilder, cost: Value, missed: Value, gamma: number): Value {
   if (!(gamma >= 0)) throw invalid(`gamma is a power of at least 0, but it is ${gamma}.`);
   if (gamma === 0) return cost;

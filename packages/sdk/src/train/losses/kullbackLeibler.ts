@@ -6,19 +6,17 @@ import { type ElementOptions, reduce, type Reduction } from './reduction.ts';
 
 /** Options of {@link kullbackLeibler}. */
 export interface KullbackLeiblerOptions extends Omit<ElementOptions, 'reduction'> {
-  /** The targets are log-probabilities too; false by default. */
+  /** Whether targets are log-probabilities too; false by default. */
   readonly logTarget?: boolean | undefined;
-  /** `batchMean` by default: the sum over the first axis's size, which is the divergence. `mean` is over all elements. */
+  /** `batchMean` by default, the divergence: the sum divided by the batch size. `mean` is over all elements. */
   readonly reduction?: Reduction | 'batchMean' | undefined;
 }
 
 /**
- * `Σ target·(log target − input)`.
- *
+ * `Σ target·(log target − input)`, as torch.nn.KLDivLoss.
  * @param input `[batch, ...]`, log-probabilities
- * @param target the same shape, probabilities, taken as a constant
- * @throws OnnxLoraError `PLUGIN_INVALID` where the shapes differ
- * @see https://pytorch.org/docs/stable/generated/torch.nn.KLDivLoss.html
+ * @param target the same shape, constant probabilities
+ * @throws OnnxLoraError `PLUGIN_INVALID` for mismatched shapes
  */
 export function kullbackLeibler(
   g: GraphBuilder,

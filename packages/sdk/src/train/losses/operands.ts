@@ -1,4 +1,4 @@
-/** @file What losses ask of their operands: known shapes that fit together, and floats that sums are exact enough in. */
+/** @file Operands of losses: shape checks, type conversion, constants. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
@@ -6,12 +6,12 @@ import { dataTypeNumber } from '../../graph/dataType.ts';
 import { formatShape, isStatic } from '../../graph/value.ts';
 import { sizeOf, type Tensor } from '../../runtime/tensor.ts';
 
-/** x in float32 where it has fewer bits: sums over thousands of classes or frames need them. */
+/** Casts x to float32 if it has fewer bits, for exact sums over thousands of classes or frames. */
 export function wide(g: GraphBuilder, x: Value): Value {
   return x.type === 'float16' || x.type === 'bfloat16' ? g.Cast(x, dataTypeNumber('float32')) : x;
 }
 
-/** `value` in the element type of `like`. */
+/** Casts `value` to the element type of `like`. */
 export function typed(g: GraphBuilder, value: Value, like: Value): Value {
   return value.type === like.type ? value : g.Cast(value, dataTypeNumber(like.type ?? 'float32'));
 }
@@ -21,11 +21,7 @@ export function isFloat({ type }: Value): boolean {
   return type === 'float32' || type === 'float16' || type === 'bfloat16' || type === 'float64';
 }
 
-/**
- * The shape of an operand, all numbers.
- *
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` where the graph does not tell it
- */
+/** The static shape of an operand. @throws OnnxLoraError `MODEL_UNSUPPORTED` if the graph does not determine it */
 export function shapeOf(value: Value): readonly number[] {
   if (isStatic(value.shape)) return value.shape;
   throw new OnnxLoraError(
@@ -34,11 +30,7 @@ export function shapeOf(value: Value): readonly number[] {
   );
 }
 
-/**
- * Checks that two operands have one shape: broadcasting `[batch]` against `[batch, 1]` would compare all with all.
- *
- * @throws OnnxLoraError `PLUGIN_INVALID` naming both
- */
+/** Requires operands of one shape; broadcasting would pair all rows. @throws OnnxLoraError `PLUGIN_INVALID` */
 export function sameShape(loss: string, a: Value, b: Value): readonly number[] {
   const shape = shapeOf(a);
   if (shape.join() === shapeOf(b).join()) return shape;
@@ -47,24 +39,24 @@ export function sameShape(loss: string, a: Value, b: Value): readonly number[] {
   );
 }
 
-/** The error for a call that a task's author has to correct. */
+/** The error for a wrong call by a task's author. */
 export function invalid(message: string): OnnxLoraError {
   return new OnnxLoraError('PLUGIN_INVALID', `Task author: ${message}`);
 }
 
-/** x as a matrix `[rows, last]`: all axes but the last are joined. */
+/** Flattens x to a matrix `[rows, last]`. */
 export function rowsOf(g: GraphBuilder, x: Value): Value {
   if (x.shape?.length === 2) return x;
   const shape = shapeOf(x);
   return g.Reshape(x, [sizeOf(shape.slice(0, -1)), shape.at(-1)!]);
 }
 
-/** How many classes scores `[rows, classes]` are of; rows may be as many as only running tells. */
+/** Number of classes of scores `[rows, classes]`; rows may be dynamic. */
 export function classesOf({ name, type, shape }: Value): number {
   return shapeOf({ name, type, shape: shape?.slice(-1) })[0]!;
 }
 
-/** These numbers as a constant in the element type of `like`. */
+/** A constant of these numbers in the element type of `like`. */
 export function numbers(g: GraphBuilder, values: ArrayLike<number>, dims: readonly number[], like: Value): Value {
   const tensor: Tensor =
     like.type === 'float64'
@@ -73,7 +65,7 @@ export function numbers(g: GraphBuilder, values: ArrayLike<number>, dims: readon
   return g.constant(tensor);
 }
 
-/** These whole numbers as an int32 constant: WebGPU has no arithmetic on int64. */
+/** An int32 constant of these integers: WebGPU has no int64 arithmetic. */
 export function int32(g: GraphBuilder, values: readonly number[], dims: readonly number[]): Value {
   return g.constant({ type: 'int32', dims, data: Int32Array.from(values) });
 }

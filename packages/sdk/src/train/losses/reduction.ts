@@ -1,4 +1,4 @@
-/** @file From a loss of each element to one number: sums and means, over all or over those that count. */
+/** @file Reductions of per-element losses: sums and means, masked or not. */
 
 import type { GraphBuilder, Operand, Value } from '../../graph/builder.ts';
 import { formatShape } from '../../graph/value.ts';
@@ -6,21 +6,21 @@ import { sizeOf } from '../../runtime/tensor.ts';
 import { expectOf } from '../graph/expected.ts';
 import { invalid, isFloat, shapeOf, typed } from './operands.ts';
 
-/** What becomes of the losses of the single elements: their mean, their sum, or they stay as they are. */
+/** Reduction of per-element losses. */
 export type Reduction = 'mean' | 'sum' | 'none';
 
-/** Options of losses that are made of one number per element. */
+/** Options of per-element losses. */
 export interface ElementOptions {
   /**
-   * Which elements count. Its axes are the first ones of the loss, `[batch]` or `[batch, seq]` against
-   * `[batch, seq, hidden]`, and may be 1. Bool or integers: those that are not 0 count. Floats: how much each counts.
+   * Elements that count. Its axes are the loss's first ones, `[batch]` or `[batch, seq]` for `[batch, seq, hidden]`,
+   * and may be 1. Bool or integers: nonzero ones count. Floats: weights.
    */
   readonly mask?: Value | undefined;
   /** `mean` by default: over what counts. */
   readonly reduction?: Reduction | undefined;
 }
 
-/** Sums up a loss of any shape, as its options say. The mean over nothing is NaN, as in torch. */
+/** Reduces a loss of any shape. The mean over nothing is NaN, as in torch. */
 export function reduce(g: GraphBuilder, losses: Value, { mask, reduction = 'mean' }: ElementOptions): Value {
   if (!mask) return reduction === 'none' ? losses : total(g, losses, reduction);
   expectOf(g, mask, { isIgnored: (value) => value === 0, ignored: '', isMean: reduction === 'mean' });
@@ -34,14 +34,14 @@ export function reduce(g: GraphBuilder, losses: Value, { mask, reduction = 'mean
   return g.Div(sum, g.Mul(total(g, weight, 'sum'), perWeight));
 }
 
-/** The sum or the mean of all elements: a scalar. */
+/** The sum or mean of all elements, a scalar. */
 export function total(g: GraphBuilder, x: Value, reduction: 'mean' | 'sum'): Value {
   const axes = (x.shape ?? shapeOf(x)).map((_, i) => i);
   if (axes.length === 0) return x;
   return reduction === 'mean' ? g.ReduceMean(x, axes, false) : g.ReduceSum(x, axes, false);
 }
 
-/** The mask with axes of size 1 after its own; floats in the type of the losses. */
+/** The mask with trailing axes of size 1; floats in the type of the losses. */
 function aligned(g: GraphBuilder, mask: Value, losses: Value): Value {
   const [shape, whole] = [shapeOf(mask), shapeOf(losses)];
   if (shape.length > whole.length || shape.some((size, i) => size !== 1 && size !== whole[i])) {
@@ -59,12 +59,7 @@ function nonZero(g: GraphBuilder, mask: Value): Value {
   return mask.type === 'bool' ? mask : g.Cast(mask, 9);
 }
 
-/**
- * `Σ weight·loss`.
- *
- * @param parts weights, which are numbers or scalars of the graph, and losses, which are scalars
- * @throws OnnxLoraError `PLUGIN_INVALID` where there is none
- */
+/** `Σ weight·loss` of scalars. @throws OnnxLoraError `PLUGIN_INVALID` for an empty list */
 export function weightedSum(g: GraphBuilder, parts: readonly (readonly [weight: Operand, loss: Value])[]): Value {
   const [first, ...rest] = parts.map(([weight, loss]) => (weight === 1 ? loss : g.Mul(loss, weight)));
   if (!first) throw invalid('a weighted sum needs at least one loss.');

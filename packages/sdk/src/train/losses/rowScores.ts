@@ -1,4 +1,4 @@
-/** @file Cross-entropies of rows of scores, with their gradients as formulas: softmax minus target. */
+/** @file Cross-entropies of rows of scores, with gradients as formulas: softmax minus target. */
 
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import { dataTypeNumber } from '../../graph/dataType.ts';
@@ -8,7 +8,7 @@ import { expectOf } from '../graph/expected.ts';
 import { classesOf, int32, invalid, numbers, rowsOf, shapeOf, wide } from './operands.ts';
 import { type Reduction, total } from './reduction.ts';
 
-/** Rows of class scores, and what every cross-entropy of them is made of. */
+/** Rows of class scores, and the parts of their cross-entropies. */
 export interface RowScores {
   /** `[rows, classes]`, float32 or float64 */
   readonly scores: Value;
@@ -21,10 +21,9 @@ export interface RowScores {
 }
 
 /**
- * Prepares scores `[..., classes]`, times `factor`.
- *
- * Softmax is one operator where exp, sum and log are four passes over memory, and nothing else of the scores' size need
- * be kept: `log Σ exp x = max x − log max softmax(x)`, in which the largest probability is no smaller than 1/classes.
+ * Prepares scores `[..., classes]`, times `factor`. Softmax is one operator instead of four passes for exp, sum and
+ * log, and the only stored value of that size: `log Σ exp x = max x − log max softmax(x)`, where the largest
+ * probability is at least 1/classes.
  */
 export function rowScores(g: GraphBuilder, logits: Value, factor = 1): RowScores {
   const rows = rowsOf(g, wide(g, logits));
@@ -38,11 +37,7 @@ export function rowScores(g: GraphBuilder, logits: Value, factor = 1): RowScores
   };
 }
 
-/**
- * `−log softmax(x)[label]` of each row: `[rows, 1]`. Its gradient is the softmax, less 1 at the label.
- *
- * @param smoothing how much of the label is spread evenly over all classes
- */
+/** `−log softmax(x)[label]` of each row, `[rows, 1]`; its gradient is the softmax, minus 1 at the label. */
 export function labelCost(g: GraphBuilder, rows: RowScores, index: Value, smoothing = 0): Value {
   const { scores, probabilities, top, excess } = rows;
   const picked = g.GatherElements(scores, index, 1);
@@ -55,9 +50,8 @@ export function labelCost(g: GraphBuilder, rows: RowScores, index: Value, smooth
 }
 
 /**
- * `−Σ target · log softmax(x)` of each row: `[rows, 1]`. Its gradient is softmax · Σ target − target.
- *
- * @param target `[rows, classes]` or `[1, classes]`, constant; it need not add up to 1
+ * `−Σ target · log softmax(x)` of each row, `[rows, 1]`, with gradient softmax · Σ target − target.
+ * @param target constant `[rows, classes]` or `[1, classes]`, which need not sum to 1
  */
 export function targetCost(g: GraphBuilder, { scores, probabilities, top, excess }: RowScores, target: Value): Value {
   const sum = g.ReduceSum(target, [1], true);
@@ -65,19 +59,15 @@ export function targetCost(g: GraphBuilder, { scores, probabilities, top, excess
   return g.withGradient(cost, [{ by: scores, gradient: g.Sub(g.Mul(probabilities, sum), target) }]);
 }
 
-/** Labels as indices that are safe to look up, and which of them count; both `[rows, 1]`. */
+/** Safe indices of labels, and those that count; both `[rows, 1]`. */
 export interface RowLabels {
-  /** int32; 0 where the label does not count. */
+  /** int32; 0 for an ignored label. */
   readonly index: Value;
   /** bool */
   readonly counts: Value;
 }
 
-/**
- * Labels `[...]` beside scores `[..., classes]`.
- *
- * @throws OnnxLoraError `PLUGIN_INVALID` where the shapes do not fit
- */
+/** Labels `[...]` of scores `[..., classes]`. @throws OnnxLoraError `PLUGIN_INVALID` for mismatched shapes */
 export function rowLabels(
   g: GraphBuilder,
   labels: Value,
@@ -98,15 +88,15 @@ export function rowLabels(
     ignored: `${ignoreIndex} does not count`,
     isMean: reduction === 'mean',
   });
-  // As int32 the column alone crosses over to a provider that has no int64.
+  // As int32, only the column moves to a provider without int64.
   const column = narrow(g, g.Reshape(labels, [-1, 1]));
   const counts = g.Not(g.Equal(column, int32(g, [ignoreIndex], [])));
-  // Looking up a negative index would count from the end.
+  // A negative index would count from the end.
   const sound = g.Where(g.Less(column, int32(g, [0], [])), int32(g, [classes], []), column);
   return { index: g.Where(counts, sound, int32(g, [0], [])), counts };
 }
 
-/** Whole numbers as int32; those of int64 beyond it are the largest that there is, and not what their last 32 bits say. */
+/** Casts integers to int32, clamping int64 instead of truncating its bits. */
 export function narrow(g: GraphBuilder, numbers: Value): Value {
   const largest = 2 ** 31 - 1;
   const bound = (value: number): Value => g.constant(int64([value], []));
@@ -115,18 +105,14 @@ export function narrow(g: GraphBuilder, numbers: Value): Value {
   return g.Cast(bounded, dataTypeNumber('int32'));
 }
 
-/**
- * A weight for each class, as a constant `[classes]`.
- *
- * @throws OnnxLoraError `PLUGIN_INVALID` unless there are as many as classes
- */
+/** A constant `[classes]` of class weights. @throws OnnxLoraError `PLUGIN_INVALID` unless one per class */
 export function classWeights(g: GraphBuilder, weight: readonly number[], scores: Value): Value {
   const classes = classesOf(scores);
   if (weight.length === classes) return numbers(g, weight, [classes], scores);
   throw invalid(`there are ${weight.length} weights for the ${classes} classes of "${scores.name}".`);
 }
 
-/** How much each label counts, `[rows, 1]`, times the weight of its class where there are weights. */
+/** The weight of each label, `[rows, 1]`, including its class's weight if given. */
 export function weighted(
   g: GraphBuilder,
   counts: Value,
@@ -137,13 +123,13 @@ export function weighted(
   return weight ? g.Mul(counts, g.Gather(classWeights(g, weight, scores), index, 0)) : counts;
 }
 
-/** Costs of rows, `[rows, 1]`, and how much each counts in the mean; all alike where that is left out. */
+/** Costs of rows, `[rows, 1]`, and their weights in the mean; equal by default. */
 export interface RowCosts {
   readonly costs: Value;
   readonly counts?: Value | undefined;
 }
 
-/** Sums up costs of rows; without reduction they get back the shape of the labels. */
+/** Reduces costs of rows; without reduction they get the labels' shape. */
 export function reduceRows(
   g: GraphBuilder,
   { costs, counts }: RowCosts,

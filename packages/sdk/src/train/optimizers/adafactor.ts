@@ -1,4 +1,4 @@
-/** @file Adafactor: second moments of matrices as the product of a column and a row, in a fraction of Adam's memory. */
+/** @file Adafactor: second moments of matrices factored into a column and a row, for a fraction of Adam's memory. */
 
 import { sizeOf } from '../../runtime/tensor.ts';
 import { rowSlices, slices, sumOfSquares } from '../turns.ts';
@@ -8,16 +8,13 @@ import { notNegative, oneOf, positive, settingsOf, zeros } from './settings.ts';
 /** Settings of Adafactor; the defaults are torch's. */
 export interface AdafactorOptions {
   readonly name: 'adafactor';
-  /** The mean square's share of its past grows as `1 − step^beta2Decay`; −0.8 by default. */
+  /** Exponent of the second moments' decay, `1 − step^beta2Decay`; −0.8 by default. */
   readonly beta2Decay?: number;
-  /**
-   * Least root of a mean square, and least scale of a parameter; 2⁻²³ and 1e-3 by default. (In transformers: 1e-30 and
-   * 1e-3.)
-   */
+  /** Lower bounds of a root mean square and a parameter's scale; 2⁻²³, 1e-3 by default (transformers: 1e-30, 1e-3). */
   readonly eps?: readonly [number, number];
-  /** The root mean square that an update may have before the learning rate; 1 by default. torch calls it `d`. */
+  /** Maximum root mean square of an update before the learning rate; 1 by default. torch's `d`. */
   readonly clipThreshold?: number;
-  /** Whether steps are relative to the root mean square of the parameter; true by default. */
+  /** Whether steps are relative to the parameter's root mean square; true by default. */
   readonly scaleParameter?: boolean;
   /** Whether the learning rate is at most 1/√step; true by default. */
   readonly relativeStep?: boolean;
@@ -28,11 +25,8 @@ export interface AdafactorOptions {
 type Slot = 'row_var' | 'col_var' | 'variance';
 
 /**
- * Adafactor in torch's form. It shares torch's way with small numbers (mean squares are bounded below, where
- * transformers adds to them), and takes the two switches of transformers.
- *
- * @see https://arxiv.org/abs/1804.04235 and torch.optim.Adafactor
- * @throws OnnxLoraError `CONFIG_INVALID` for a number out of its range
+ * Adafactor (arXiv 1804.04235) as torch.optim.Adafactor, with two switches of transformers. @throws OnnxLoraError
+ * `CONFIG_INVALID` for a number out of range
  */
 export function adafactor(given: Readonly<Record<string, unknown>>): Optimizer<Slot> {
   const settings = settingsOf<AdafactorOptions>('adafactor', given, {
@@ -85,9 +79,7 @@ function areBounds(value: unknown): boolean {
   return Array.isArray(value) && value.length === 2 && value.every(Number.isFinite) && value[0] > 0 && value[1] >= 0;
 }
 
-/**
- * One over the root of each gradient's mean square: a factor by row, over all matrices, times one by column of each matrix.
- */
+/** Inverse root mean squares of gradients, factored: by row over all matrices, times by column of each matrix. */
 interface InverseRoots {
   readonly byRow: Float64Array;
   readonly byColumn: Float64Array;
@@ -134,7 +126,7 @@ function* factoredRoots(
     yield* rowSlices(rows, columns, (from, to) => {
       total += takeRows(sums, gradient, rowVar, byRow, columns, share, first + from, first + to);
     });
-    // The mean of all rows, by which the product of a row and a column is too large.
+    // The mean of all rows, which the product of row and column contains twice.
     const root = Math.sqrt(Math.max(eps, total / rows));
     for (let column = 0; column < columns; column++) {
       const at = matrix * columns + column;
@@ -145,7 +137,7 @@ function* factoredRoots(
   return { byRow, byColumn };
 }
 
-/** Takes rows into the sums by column and the means by row, and returns the sum of the latter. */
+/** Adds rows to the column sums and updates row means, whose sum is returned. */
 function takeRows(
   sums: Float64Array,
   gradient: Float32Array,
@@ -186,7 +178,7 @@ function updateSquares(
     const root = byRow[row]!;
     for (let i = 0; i < columns; i++) {
       const inverse = root * byColumn[column + i]!;
-      // A comparison that nearly always ends the same way is much faster than Math.min.
+      // A predictable comparison is much faster than Math.min.
       const u = gradient[at + i]! * (inverse < most ? inverse : most);
       sum += u * u;
     }

@@ -6,29 +6,21 @@ import { fractions, notNegative, oneOf, settingsOf, zeros } from './settings.ts'
 
 /** Settings of Adam and AdamW; the defaults are torch's. */
 export interface AdamOptions {
-  /** Which of the two: they differ in what weight decay does. */
+  /** Which of the two: they differ in weight decay. */
   readonly name: 'adamw' | 'adam';
-  /** How slowly the means of gradients and of their squares change; 0.9 and 0.999 by default. */
+  /** Decay rates of the first and second moments; 0.9 and 0.999 by default. */
   readonly betas?: readonly [number, number];
-  /** Added to the root of the mean square; 1e-8 by default. */
+  /** Added to the root of the second moment; 1e-8 by default. */
   readonly eps?: number;
-  /**
-   * AdamW first multiplies the weights by `1 − lr·weightDecay` (0.01 by default); Adam adds `weightDecay` times the weights
-   * to the gradient (0 by default).
-   */
+  /** AdamW multiplies weights by `1 − lr·weightDecay` (0.01); Adam adds `weightDecay` · weights to the gradient (0). */
   readonly weightDecay?: number;
-  /** Divide by the largest mean square so far instead of the present one; false by default. */
+  /** Whether to divide by the largest second moment so far; false by default. */
   readonly amsgrad?: boolean;
 }
 
 type Slot = 'exp_avg' | 'exp_avg_sq' | 'max_exp_avg_sq';
 
-/**
- * Adam, with weight decay in the gradient (`adam`) or decoupled (`adamw`).
- *
- * @see https://arxiv.org/abs/1412.6980, https://arxiv.org/abs/1711.05101, and torch.optim.Adam and AdamW
- * @throws OnnxLoraError `CONFIG_INVALID` for a number out of its range
- */
+/** Adam and AdamW (arXiv 1412.6980, 1711.05101), as torch's. @throws OnnxLoraError `CONFIG_INVALID` */
 export function adam(name: AdamOptions['name'], given: Readonly<Record<string, unknown>>): Optimizer<Slot> {
   const { betas, eps, weightDecay, amsgrad } = settingsOf<AdamOptions>(name, given, {
     betas: fractions(0.9, 0.999),
@@ -69,17 +61,17 @@ interface StepNumbers {
   readonly beta1: number;
   readonly beta2: number;
   readonly eps: number;
-  /** The learning rate over the first moment's bias correction. */
+  /** Learning rate divided by the first moment's bias correction. */
   readonly size: number;
-  /** One over the root of the second moment's bias correction. */
+  /** Inverse root of the second moment's bias correction. */
   readonly correction: number;
-  /** What decoupled decay leaves of a weight. */
+  /** Factor of decoupled decay. */
   readonly keep: number;
-  /** How much of a weight is added to its gradient. */
+  /** Weight decay added to the gradient. */
   readonly l2: number;
 }
 
-// Two loops instead of a branch within: the plain one is most of what a step costs outside the graph.
+// Two loops instead of a branch inside: the plain one is most of a step's cost outside the graph.
 
 function move(
   value: Float32Array,

@@ -1,4 +1,4 @@
-/** @file Lion: steps of one size, in the direction of a mean gradient's sign. */
+/** @file Lion: steps of constant size in the direction of the sign of an averaged gradient. */
 
 import { slices } from '../turns.ts';
 import type { Optimizer } from './optimizer.ts';
@@ -7,18 +7,15 @@ import { fractions, notNegative, settingsOf, zeros } from './settings.ts';
 /** Settings of Lion; the defaults are the paper's. */
 export interface LionOptions {
   readonly name: 'lion';
-  /** The share of the mean in the direction, and how slowly the mean changes; 0.9 and 0.99 by default. */
+  /** Share of the mean in the direction, and decay rate of the mean; 0.9 and 0.99 by default. */
   readonly betas?: readonly [number, number];
   /** Decoupled: a step first multiplies the weights by `1 − lr·weightDecay`; 0 by default. */
   readonly weightDecay?: number;
 }
 
 /**
- * Lion. Every number moves by the learning rate in each step, so the rate is to be 3 to 10 times lower than AdamW's, and
- * the weight decay higher by as much.
- *
- * @see https://arxiv.org/abs/2302.06675, algorithm 2
- * @throws OnnxLoraError `CONFIG_INVALID` for a number out of its range
+ * Lion (arXiv 2302.06675, algorithm 2), for a rate 3 to 10 times lower than AdamW's, and a higher decay. @throws
+ * OnnxLoraError `CONFIG_INVALID` for a number out of range
  */
 export function lion(given: Readonly<Record<string, unknown>>): Optimizer<'exp_avg'> {
   const rules = { betas: fractions(0.9, 0.99), weightDecay: notNegative(0) };
@@ -49,7 +46,7 @@ function move(
     const g = gradient[i]!;
     const m = mean[i]!;
     const direction = beta1 * m + (1 - beta1) * g;
-    // The sign by a division, as Math.sign takes four times as long: a float32 is far above 1e-300, or 0.
+    // The sign by division: Math.sign takes four times as long, and a float32 is 0 or far above 1e-300.
     value[i] = keep * value[i]! - lr * (direction / (Math.abs(direction) + 1e-300));
     mean[i] = beta2 * m + (1 - beta2) * g;
   }

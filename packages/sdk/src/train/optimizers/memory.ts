@@ -1,21 +1,21 @@
-/** @file What an optimizer remembers of each parameter between steps, and how that is saved and loaded. */
+/** @file Optimizer state per parameter, with saving and loading. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import { float32, type Tensor, tensor } from '../../runtime/tensor.ts';
 import type { Optimizer, Remembered, UpdateSettings } from './optimizer.ts';
 
-/** An optimizer with what it remembers of every parameter that it has updated, by the parameter's name. */
+/** An optimizer with its state per parameter, by name. */
 export class OptimizerMemory {
-  /** What moves the parameters. */
+  /** The optimizer. */
   readonly optimizer: Optimizer;
   readonly #all = new Map<string, Remembered>();
 
-  /** Remembers nothing yet. */
+  /** Starts without state. */
   constructor(optimizer: Optimizer) {
     this.optimizer = optimizer;
   }
 
-  /** Moves a parameter in place, as {@link Optimizer.update}. */
+  /** Updates a parameter in place, as {@link Optimizer.update}. */
   *update(name: string, value: Float32Array, gradient: Float32Array, settings: UpdateSettings): Generator<void, void> {
     const own = this.#all.get(name) ?? { step: 0, arrays: this.optimizer.init(settings.dims) };
     this.#all.set(name, own);
@@ -23,23 +23,23 @@ export class OptimizerMemory {
     yield* this.optimizer.update(value, gradient, own, settings);
   }
 
-  /** The values to be evaluated in place of a parameter's. */
+  /** The values to evaluate instead of a parameter's. */
   evaluated(name: string, value: Float32Array): Float32Array {
     const own = this.#all.get(name);
     return (own && this.optimizer.evaluated?.(value, own)) ?? value;
   }
 
-  /** Arrays that have a number for each of a parameter's: the memory itself. */
+  /** State arrays with a parameter's number of elements, not copied. */
   moments(name: string, size: number): Float32Array[] {
     return Object.values(this.#all.get(name)?.arrays ?? {}).filter(({ length }) => length === size);
   }
 
-  /** Begins anew with a parameter. */
+  /** Resets a parameter's state. */
   forget(name: string): void {
     this.#all.delete(name);
   }
 
-  /** `parameter.slot` and `parameter.step` of every parameter: the memory itself, to be copied before the next update. */
+  /** `parameter.slot` and `parameter.step` of every parameter, not copied: copy it before the next update. */
   state(): Map<string, Tensor> {
     const state = new Map<string, Tensor>();
     for (const [name, { step, arrays }] of this.#all) {
@@ -50,18 +50,13 @@ export class OptimizerMemory {
     return state;
   }
 
-  /**
-   * Takes over a state.
-   *
-   * @param dims shapes of the parameters by name
-   * @throws OnnxLoraError `FILE_INVALID` where the state does not belong to these parameters
-   */
+  /** Restores a state of parameters with these shapes. @throws OnnxLoraError `FILE_INVALID` for other parameters */
   load(state: ReadonlyMap<string, Tensor>, dims: ReadonlyMap<string, readonly number[]>): void {
     const loaded = new Map<string, Remembered>();
     const known = new Set<string>();
     for (const [name, shape] of dims) {
       const step = state.get(`${name}.step`);
-      // The loss may not depend on a parameter, which is then never updated.
+      // A parameter that does not affect the loss is never updated.
       if (!step) continue;
       known.add(`${name}.step`);
       if (step.type !== 'int32' || step.data.length !== 1) throw invalid(`${name}.step`, 'is not one int32');
@@ -80,11 +75,7 @@ export class OptimizerMemory {
   }
 }
 
-/**
- * The float32 numbers of a saved tensor.
- *
- * @throws OnnxLoraError `FILE_INVALID` where it is missing, or not of this size
- */
+/** The float32 values of a saved tensor. @throws OnnxLoraError `FILE_INVALID` if it is missing or of another size */
 export function savedFloats(state: ReadonlyMap<string, Tensor>, name: string, size: number): Float32Array {
   const saved = state.get(name);
   if (!saved) throw invalid(name, 'is missing');

@@ -9,13 +9,13 @@ import { sgd, type SgdOptions } from './sgd.ts';
 
 export type { AdafactorOptions, AdamOptions, LionOptions, SgdOptions };
 
-/** An optimizer by name, with its settings. */
+/** An optimizer's name and settings. */
 export type OptimizerOptions = AdamOptions | SgdOptions | LionOptions | AdafactorOptions;
 
 /** The name of an optimizer. */
 export type OptimizerName = OptimizerOptions['name'];
 
-/** What makes each of its settings. */
+/** Constructors by name. */
 const makers: { readonly [Name in OptimizerName]: (given: Readonly<Record<string, unknown>>) => Optimizer } = {
   adamw: (given) => adam('adamw', given),
   adam: (given) => adam('adam', given),
@@ -28,9 +28,8 @@ const makers: { readonly [Name in OptimizerName]: (given: Readonly<Record<string
 export const optimizerNames: readonly OptimizerName[] = Object.keys(makers) as OptimizerName[];
 
 /**
- * Makes the optimizer of this name, with default settings where only the name is given.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` for a name or a setting that there is not, and for settings out of their range
+ * Creates an optimizer by name, with default settings unless given.
+ * @throws OnnxLoraError `CONFIG_INVALID` for an unknown name or setting, or a value out of range
  */
 export function createOptimizer(given: OptimizerName | OptimizerOptions): Optimizer {
   const { name, ...settings } = typeof given === 'string' ? { name: given } : given;

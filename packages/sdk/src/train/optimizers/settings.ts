@@ -1,16 +1,16 @@
-/** @file Tools to make optimizers with: settings, each with its default and in its range, and arrays of zeros. */
+/** @file Helpers for optimizers: validated settings with defaults, and arrays of zeros. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import { requireKnown } from '../../knownOptions.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
 
-/** What a setting must be, and its default. */
+/** Range and default of a setting. */
 export interface Rule<T> {
-  /** What it is where nothing is said. */
+  /** The default. */
   readonly default: T;
-  /** Whether a value is in its range. */
+  /** Whether a value is in range. */
   readonly is: (value: unknown) => boolean;
-  /** The end of a sentence: `must be` … */
+  /** The range in words, after `must be`. */
   readonly range: string;
 }
 
@@ -18,11 +18,9 @@ export interface Rule<T> {
 export type Settings<Options> = Required<Omit<Options, 'name'>>;
 
 /**
- * The settings of an optimizer or a schedule, checked and with their defaults.
- *
+ * Validates settings of an optimizer or a schedule, and adds defaults.
  * @example
  * const { momentum } = settingsOf<{ momentum: number }>('signum', given, { momentum: fraction(0.9) });
- *
  * @throws OnnxLoraError `CONFIG_INVALID` naming the setting
  */
 export function settingsOf<Options extends object>(
@@ -65,12 +63,12 @@ export function fractions(first: number, second: number): Rule<readonly [number,
   };
 }
 
-/** One of some values, of which the first is the default. */
+/** One of some values; the first is the default. */
 export function oneOf<T extends string | boolean>(...values: readonly [T, ...T[]]): Rule<T> {
   return { default: values[0], is: (value) => values.includes(value as T), range: `one of ${values.join(', ')}` };
 }
 
-/** As many zeros as a tensor of this shape has numbers. */
+/** Zeros for a tensor of this shape. */
 export function zeros(dims: readonly number[]): Float32Array {
   return new Float32Array(sizeOf(dims));
 }

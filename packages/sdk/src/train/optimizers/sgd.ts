@@ -8,22 +8,17 @@ import { notNegative, oneOf, settingsOf, zeros } from './settings.ts';
 /** Settings of SGD; the defaults are torch's. */
 export interface SgdOptions {
   readonly name: 'sgd';
-  /** How much of the last move is made again; 0 by default. */
+  /** Share of the previous update that is repeated; 0 by default. */
   readonly momentum?: number;
-  /** How much of a gradient is left out of the momentum, from the second step on; 0 by default. */
+  /** Share of a gradient left out of the momentum from the second step on; 0 by default. */
   readonly dampening?: number;
-  /** Nesterov's momentum: the gradient counts once more; false by default. */
+  /** Whether to use Nesterov momentum; false by default. */
   readonly nesterov?: boolean;
-  /** How much of the weights is added to the gradient; 0 by default. */
+  /** Share of the weights added to the gradient; 0 by default. */
   readonly weightDecay?: number;
 }
 
-/**
- * Gradient descent with momentum, dampening and Nesterov's form of it.
- *
- * @see torch.optim.SGD
- * @throws OnnxLoraError `CONFIG_INVALID` for a number out of its range, and for `nesterov` without plain momentum
- */
+/** SGD with momentum, as torch.optim.SGD. @throws OnnxLoraError `CONFIG_INVALID` for a number out of range */
 export function sgd(given: Readonly<Record<string, unknown>>): Optimizer<'momentum_buffer'> {
   const { momentum, dampening, nesterov, weightDecay } = settingsOf<SgdOptions>('sgd', given, {
     momentum: notNegative(0),

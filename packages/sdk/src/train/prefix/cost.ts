@@ -1,4 +1,4 @@
-/** @file Roughly how long a node computes on one core's worth of CPU: enough to weigh computing against keeping. */
+/** @file Rough CPU cost of nodes, for weighing recomputation against storage. */
 
 import type { NodeProto } from '../../graph/proto.ts';
 import { isStatic, type ValueType } from '../../graph/value.ts';
@@ -8,10 +8,10 @@ import { sizeOf } from '../../runtime/tensor.ts';
 
 /** Nanoseconds per floating-point operation of a product: 50 billion a second. */
 const PER_FLOP = 0.02;
-/** Nanoseconds per number that is read or written. */
+/** Nanoseconds per element read or written. */
 const PER_NUMBER = 0.3;
 
-/** Estimated nanoseconds of a node; 0 for what only gives a tensor another shape. */
+/** Estimated nanoseconds of a node; 0 for mere reshapes. */
 export function costOf(node: NodeProto, types: ReadonlyMap<string, ValueType>): number {
   if (isReshape(node) || node.opType === 'Identity' || node.opType === 'Dropout') return 0;
   const sizes = [...(node.input ?? []), ...(node.output ?? [])].map((name) => sizeOf(dims(name, types)));
@@ -19,13 +19,13 @@ export function costOf(node: NodeProto, types: ReadonlyMap<string, ValueType>): 
   return PER_FLOP * flops(node, types) + PER_NUMBER * numbers;
 }
 
-/** The shape of a value; that of a scalar where it is not known, which counts little. */
+/** The shape of a value; a scalar's if unknown, which counts little. */
 function dims(name: string | undefined, types: ReadonlyMap<string, ValueType>): readonly number[] {
   const shape = name ? types.get(name)?.shape : undefined;
   return isStatic(shape) ? shape : [];
 }
 
-/** Multiplications and additions of products; 0 for other operators. */
+/** Floating-point operations of products; 0 for other operators. */
 function flops(node: NodeProto, types: ReadonlyMap<string, ValueType>): number {
   const [a, b, c] = [0, 1, 2].map((i) => dims(node.input?.[i], types)) as [number[], number[], number[]];
   const y = sizeOf(dims(node.output?.[0], types));

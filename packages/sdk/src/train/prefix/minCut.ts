@@ -1,29 +1,25 @@
-/** @file The cheapest set of edges that separates two places of a network. */
+/** @file Minimum cut of a network. */
 
 interface Edge {
   readonly to: number;
-  /** What can still flow. */
+  /** Residual capacity. */
   free: number;
-  /** The edge back, along which flow can be undone. */
+  /** The reverse edge, which can undo flow. */
   back: Edge | undefined;
 }
 
-/**
- * A network with a source and a sink, whose maximum flow by Dinic's algorithm tells the minimum cut.
- *
- * @see https://en.wikipedia.org/wiki/Dinic%27s_algorithm
- */
+/** A network with a source and a sink; Dinic's maximum flow algorithm gives the minimum cut. */
 export class Network {
   readonly source = 0;
   readonly sink = 1;
   readonly #edges: Edge[][] = [[], []];
 
-  /** A new place. */
+  /** Adds a vertex. */
   place(): number {
     return this.#edges.push([]) - 1;
   }
 
-  /** An edge of this cost to cut; `Infinity` for one that must not be. */
+  /** Adds an edge with its cost to cut; `Infinity` if it must not be. */
   edge(from: number, to: number, cost: number): void {
     const forth: Edge = { to, free: cost, back: undefined };
     const back: Edge = { to: from, free: 0, back: forth };
@@ -32,7 +28,7 @@ export class Network {
     this.#edges[to]!.push(back);
   }
 
-  /** The places on the source's side of a cheapest cut: the fewest of all cheapest ones. */
+  /** The vertices on the source's side of a minimum cut, the fewest possible. */
   sourceSide(): ReadonlySet<number> {
     for (;;) {
       const levels = this.#levels();
@@ -42,7 +38,7 @@ export class Network {
     }
   }
 
-  /** Distance of each place from the source along edges with free capacity; −1 where there is no way. */
+  /** Distance of each vertex from the source along residual edges; −1 if unreachable. */
   #levels(): number[] {
     const levels = new Array<number>(this.#edges.length).fill(-1);
     levels[this.source] = 0;
@@ -57,14 +53,14 @@ export class Network {
     return levels;
   }
 
-  /** Sends flow along one shortest way; false when there is none left. Not recursive: ways are as long as networks deep. */
+  /** Sends flow along a shortest path; false if none is left. Not recursive: paths are as long as networks are deep. */
   #push(levels: readonly number[], next: number[]): boolean {
     const way: Edge[] = [];
     let place = this.source;
     while (place !== this.sink) {
       const edge = this.#edges[place]![next[place]!];
       if (!edge) {
-        // A dead end: back, and never here again.
+        // A dead end: go back, and never return here.
         const last = way.pop();
         if (!last) return false;
         place = last.back!.to;

@@ -1,4 +1,4 @@
-/** @file Runs the frozen prefix for examples that it has not met, and gives back what it kept of the others. */
+/** @file Computes the frozen prefix for new examples, and returns stored values for known ones. */
 
 import type { Session } from '../../runtime/session.ts';
 import { arrayOf, bytesPerElement, type Feeds, sizeOf, type Tensor, type TensorData } from '../../runtime/tensor.ts';
@@ -6,17 +6,17 @@ import { inTurns } from '../../graph/turns.ts';
 import type { RowStore } from './rowStore.ts';
 import type { KeptValue } from './split.ts';
 
-/** What {@link PrefixCache} is made of. */
+/** Request of {@link PrefixCache}. */
 export interface PrefixCacheRequest {
   /** Loads the prefix, for batches of `rows` rows. */
   readonly open: () => Promise<Session>;
-  /** What the prefix gives for `rows` rows. */
+  /** The prefix's outputs for `rows` rows. */
   readonly kept: readonly KeptValue[];
   readonly rows: number;
   readonly store: RowStore;
-  /** Tells batches of other shapes apart, whose rows have other values. */
+  /** Identifies the shapes of batches: rows differ between them. */
   readonly shapes: string;
-  /** How many examples there are. */
+  /** Number of examples. */
   readonly examples: number;
 }
 
@@ -26,7 +26,7 @@ export class PrefixCache {
   readonly #rowBytes: number;
   /** Examples whose rows are in the store. */
   readonly #stored = new Set<number>();
-  /** The bytes of a batch's values, by name: tens of megabytes, which the next batch takes as well. */
+  /** Buffers of a batch's values by name, tens of megabytes, reused by the next batch. */
   readonly #batches = new Map<string, Uint8Array>();
   #session: Promise<Session> | undefined;
 
@@ -35,13 +35,7 @@ export class PrefixCache {
     this.#rowBytes = request.kept.reduce((sum, value) => sum + partBytes(value, request.rows), 0);
   }
 
-  /**
-   * The kept values of a batch, axis 0 as many times longer as the batch has more rows than the prefix takes at once. They
-   * are there until the next batch is asked for.
-   *
-   * @param inputs the batch, a row for each example
-   * @param examples number of the example in each row
-   */
+  /** The kept values of a batch, with an example number per row. Valid until the next call. */
   async values(inputs: Feeds, examples: readonly number[]): Promise<Feeds> {
     const { store, rows } = this.#request;
     const found = await Promise.all(examples.map((example) => store.read(this.#key(example))));
@@ -56,12 +50,12 @@ export class PrefixCache {
         if (await store.write(this.#key(example), computed[i]!)) this.#stored.add(example);
       }
     }
-    // With all rows there the session has nothing to do any more; a row that turns out damaged opens another.
+    // With all rows stored the session is not needed; a damaged row opens another.
     if (this.#stored.size === this.#request.examples) await this.release();
     return inTurns(this.#joined(found as readonly Uint8Array[]));
   }
 
-  /** The kept values of these rows. Megabytes are copied, so others get a turn in between. */
+  /** Joins the kept values of rows. Copies megabytes, and so yields in between. */
   *#joined(found: readonly Uint8Array[]): Generator<void, Feeds> {
     const { kept, rows } = this.#request;
     const feeds: Record<string, Tensor> = {};
@@ -87,16 +81,12 @@ export class PrefixCache {
     return fresh;
   }
 
-  /**
-   * Loads the prefix, which the first batch would otherwise do.
-   *
-   * @throws OnnxLoraError `RUNTIME_FAILED`
-   */
+  /** Loads the prefix in advance. @throws OnnxLoraError `RUNTIME_FAILED` */
   async open(): Promise<Session> {
     return (this.#session ??= this.#request.open());
   }
 
-  /** Frees the session; what was kept stays in the store. */
+  /** Releases the session; stored values remain. */
   async release(): Promise<void> {
     const session = await this.#session;
     this.#session = undefined;
@@ -108,9 +98,8 @@ export class PrefixCache {
   }
 
   /**
-   * The rows at these places of the batch. The prefix always runs with the same number of rows, the last one repeated: with
-   * another number, products may be summed in another order, and a run that is resumed with nothing kept would not come to
-   * the same bits.
+   * The rows at these positions of the batch. The prefix always runs with the same number of rows, repeating the last:
+   * products could otherwise sum in another order, and a resumed run with an empty store would differ in bits.
    */
   async #compute(inputs: Feeds, places: readonly number[], total: number): Promise<Uint8Array[]> {
     const { kept, rows } = this.#request;
@@ -123,7 +112,7 @@ export class PrefixCache {
     return inTurns(this.#cut(parts, places.length));
   }
 
-  /** The first `count` rows of what the prefix gave, each with its parts of all values. */
+  /** The first `count` rows of the prefix's outputs, each with its part of all values. */
   *#cut(parts: readonly Uint8Array[], count: number): Generator<void, Uint8Array[]> {
     const found: Uint8Array[] = [];
     for (let i = 0; i < count; i++) {
@@ -154,13 +143,13 @@ function tensorOf({ type, dims: [first, ...others] }: KeptValue, bytes: Uint8Arr
   return { type, dims: [first! * times, ...others], data };
 }
 
-/** `rows` rows of a batch: those at `places`, then the last of them again. */
+/** `rows` rows of a batch: those at `places`, then the last of them repeated. */
 function pick({ type, dims, data }: Tensor, places: readonly number[], rows: number, total: number): Tensor {
   const length = data.length / total;
   const picked = new (arrayOf(type))(length * rows);
   for (let i = 0; i < rows; i++) {
     const place = places[Math.min(i, places.length - 1)]!;
-    // Same constructor on both sides, which the union of typed arrays cannot express.
+    // One constructor on both sides, which the union of typed arrays cannot express.
     (picked as Float32Array).set(data.subarray(place * length, (place + 1) * length) as Float32Array, i * length);
   }
   return { type, dims: [rows, ...dims.slice(1)], data: picked };

@@ -1,24 +1,24 @@
-/** @file What a caller decides about the frozen prefix, and what it is told of it. */
+/** @file Options and report of the frozen prefix. */
 
 import type { PrefixRoom } from './split.ts';
 
 /** How values of the frozen prefix are kept. */
 export interface PrefixOptions extends PrefixRoom {
-  /** Folder of a file that they are kept in; in memory without one. */
+  /** Folder of the file that stores them; by default they are in memory. */
   readonly folder?: string;
 }
 
-/** What became of the frozen prefix. */
+/** Outcome of the frozen prefix. */
 export type PrefixReport =
   | {
       readonly kept: true;
-      /** Operators that run once for each example. */
+      /** Number of operators that run once per example. */
       readonly nodes: number;
-      /** The part of the forward pass that they are, 0 to 1, estimated. */
+      /** Their estimated share of the forward pass, 0 to 1. */
       readonly share: number;
-      /** What is kept of one example. */
+      /** Bytes kept per example. */
       readonly bytesPerExample: number;
-      /** Whether it is kept in memory or in a file. */
+      /** Whether values are in memory or in a file. */
       readonly where: 'memory' | 'file';
     }
   | {

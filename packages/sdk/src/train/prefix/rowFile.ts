@@ -1,4 +1,4 @@
-/** @file Keeps rows in a file of one run, which goes with the run. */
+/** @file Stores rows in a temporary file of one run. */
 
 import { open, rm, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
@@ -14,24 +14,19 @@ interface Place {
 }
 
 /**
- * Keeps rows in a file until `limit` bytes are written. Where each row lies is known in memory alone, so no later run can
- * take rows of another model for its own. What cannot be read back as it was written counts as not kept; what cannot be
- * written, because the disk is full, is not kept, nor is anything after it.
+ * Stores rows in a file until `limit` bytes are written. Their offsets are only in memory, so no later run can read
+ * rows of another model. A row that cannot be read back intact counts as missing; if writing fails, as on a full disk,
+ * nothing more is stored.
  */
 export class RowFile implements RowStore {
   readonly #file: FileHandle;
-  /** Where the file has to be removed in the end; undefined where its name is gone already. */
+  /** Path to remove at the end; undefined if already unlinked. */
   readonly #path: string | undefined;
   readonly #places = new Map<string, Place>();
   #room: number;
   #end = 0;
 
-  /**
-   * Keeps rows in an open file, from its begin on.
-   *
-   * @param where what to remove in the end, if anything
-   * @param limit in bytes
-   */
+  /** @param where path to remove at the end, if any */
   constructor(file: FileHandle, where: string | undefined, limit: number) {
     this.#file = file;
     this.#path = where;
@@ -39,11 +34,10 @@ export class RowFile implements RowStore {
   }
 
   /**
-   * Makes the file in a folder, which is made too. Where the system lets an open file lose its name, it does at once: then
-   * the space is free again even after a crash.
-   *
+   * Creates the file, and its folder if needed. On systems that allow it, the open file is unlinked at once, so that
+   * its space is freed even after a crash.
    * @param limit in bytes
-   * @throws OnnxLoraError `CONFIG_INVALID` where the folder cannot be written
+   * @throws OnnxLoraError `CONFIG_INVALID` for a folder that cannot be written
    */
   static async create(folder: string, limit: number): Promise<RowFile> {
     const where = path.join(folder, `prefix-${process.pid}-${Date.now()}-${count++}.rows`);
@@ -75,7 +69,7 @@ export class RowFile implements RowStore {
 
   async write(key: string, row: Uint8Array): Promise<boolean> {
     const known = this.#places.get(key);
-    // A row that was damaged is written anew, in its old place.
+    // A damaged row is rewritten in place.
     const offset = known?.length === row.byteLength ? known.offset : this.#end;
     if (offset === this.#end && row.byteLength > this.#room) return false;
     try {

@@ -1,22 +1,21 @@
-/** @file Keeps a row of bytes for each example: in memory here, in a file in `rowFile.ts`. */
+/** @file Stores a row of bytes per example: in memory here, in a file in `rowFile.ts`. */
 
-/** Keeps rows by key, as many as fit. */
+/** Stores rows by key, as many as fit. */
 export interface RowStore {
-  /** The row of a key; undefined where it was never written, did not fit or is damaged. Must not be written to. */
+  /** The row of a key, not to be modified; undefined if never written, not stored or damaged. */
   read(key: string): Promise<Uint8Array | undefined>;
-  /** Keeps a row if there is room, and says whether it did. The row must not be written to any more. */
+  /** Stores a row if it fits, and returns whether it did. The row must not be modified later. */
   write(key: string, row: Uint8Array): Promise<boolean>;
-  /** Frees what is kept. */
+  /** Releases everything. */
   release(): Promise<void>;
 }
 
 /**
- * Keeps rows in memory until `limit` bytes are held; what comes later is not kept, and nothing is thrown out again. In an
- * epoch each example comes once, in an order that is new each time. With room for a part p of the examples, the rows kept
- * first are there in every later epoch: p of all reads succeed. Were the row thrown out that was read longest ago, most
- * examples would be gone before they come again: one read after a part a of an epoch and a part b of the next is there only
- * if at most p of all rows came in between, (1 − a) + a·b of them, which gives p + (1 − p)·ln(1 − p) on average. That is 0.15
- * where half of the rows fit.
+ * Stores rows in memory until `limit` bytes are held, without eviction. Each epoch reads every example once in a new
+ * random order. With room for a share p of the examples, p of all reads succeed. Evicting the least recently used would
+ * lose most rows before their next read: one read after a share a of an epoch and b of the next only survives if at
+ * most p of all rows came in between, (1 − a) + a·b of them, which gives p + (1 − p)·ln(1 − p) on average: 0.15 if half
+ * of the rows fit.
  */
 export class MemoryRows implements RowStore {
   readonly #limit: number;
@@ -28,7 +27,6 @@ export class MemoryRows implements RowStore {
     this.#limit = limit;
   }
 
-  /** Bytes that are held. */
   get bytes(): number {
     return this.#bytes;
   }

@@ -1,7 +1,4 @@
-/**
- * @file Splits the forward nodes of a training graph in two: those that give every example the same values in each epoch,
- * and the rest. What crosses the border is kept for each example.
- */
+/** @file Splits forward nodes into a frozen prefix, whose outputs are kept per example, and the rest. */
 
 import type { NodeProto, TensorProto } from '../../graph/proto.ts';
 import { isStatic, type ValueType } from '../../graph/value.ts';
@@ -12,74 +9,69 @@ import { costOf } from './cost.ts';
 import { Network } from './minCut.ts';
 import { RowStates } from '../../ops/rows/rowStates.ts';
 
-/** What to split. */
+/** Request of {@link splitPrefix}. */
 export interface SplitRequest {
-  /** Forward nodes up to the loss, each after those that it reads from. */
+  /** Sorted forward nodes up to the loss. */
   readonly nodes: readonly NodeProto[];
   readonly types: ReadonlyMap<string, ValueType>;
   readonly opset: number;
   readonly initializers: readonly TensorProto[];
-  /** What the nodes are computed for: the loss first. */
+  /** Values to compute, the loss first. */
   readonly results: readonly string[];
   /** Rows of the batch. */
   readonly rows: number;
-  /** Model inputs that have a row for each example: the axis of each. */
+  /** Batch axis of the model inputs that have one. */
   readonly rowInputs: ReadonlyMap<string, number>;
-  /** Graph inputs that change from epoch to epoch or are no input of the model: what is trained, and targets. */
+  /** Graph inputs that change between epochs or are not the model's: trained tensors and targets. */
   readonly changing: readonly string[];
   readonly room: PrefixRoom;
 }
 
-/** How much may be kept, of how many examples. */
+/** Limits of stored values. */
 export interface PrefixRoom {
-  /** Most bytes to keep. */
+  /** Maximum bytes to store. */
   readonly bytes: number;
-  /** How many examples there are. */
+  /** Number of examples. */
   readonly examples: number;
-  /** Model inputs that differ from epoch to epoch. */
+  /** Model inputs that differ between epochs. */
   readonly changing?: readonly string[];
-  /** The part of the forward pass from which on it is worth while; a tenth by default. */
+  /** Smallest share of the forward pass that is worthwhile; a tenth by default. */
   readonly leastShare?: number;
 }
 
-/** A value that is kept. */
+/** A stored value. */
 export interface KeptValue {
-  /** The value's name in the graph. */
+  /** Its name in the graph. */
   readonly name: string;
   /** Its element type. */
   readonly type: DataType;
-  /** For a whole batch: axis 0 holds an equal part of each row. */
+  /** For a whole batch: axis 0 has an equal part per row. */
   readonly dims: readonly number[];
 }
 
-/** The two parts. */
+/** The prefix and the rest. */
 export interface Split {
-  /** Values that are kept, which the training graph has as inputs. */
+  /** Stored values, inputs of the training graph. */
   readonly kept: readonly KeptValue[];
-  /** Nodes that yield the kept values. */
+  /** Nodes that compute the stored values. */
   readonly prefix: readonly NodeProto[];
-  /** Nodes from there to the loss; some of the first part are computed again here where that costs less than keeping. */
+  /** Nodes from there to the loss, including those of the prefix that are cheaper to recompute than to store. */
   readonly suffix: readonly NodeProto[];
-  /** What is kept of one example. */
+  /** Bytes kept per example. */
   readonly bytesPerExample: number;
-  /** The part of the forward pass that need not be computed any more, 0 to 1, estimated. */
+  /** Estimated share of the forward pass that is saved, 0 to 1. */
   readonly share: number;
 }
 
-/** Below this part of the forward pass, keeping values is not worth the memory. */
+/** A smaller share of the forward pass is not worth the memory. */
 const LEAST_SHARE = 0.1;
 
-/**
- * Nanoseconds that keeping a byte may cost. The first is a few times what copying it back takes. Where not everything
- * fits, a byte gets dearer, so that a value is rather computed again from a smaller one.
- */
+/** Nanoseconds that storing a byte may cost; it rises while not everything fits, so that more is recomputed. */
 const prices = [1, 4, 16, 64];
 
 /**
- * Chooses what to keep: the border at which computing again and reading back together take least. A value can be kept if
- * it depends on the model's inputs alone and has a part for each row that no other row influences.
- *
- * @returns the reason in words where nothing is worth keeping
+ * Chooses the border with the least total cost of recomputing and reading. A value can be stored if it depends on model
+ * inputs alone and has a part per row that no other row influences. Returns the reason if nothing is worthwhile.
  */
 export function splitPrefix(request: SplitRequest): Split | string {
   const { nodes, rows, room } = request;
@@ -87,7 +79,7 @@ export function splitPrefix(request: SplitRequest): Split | string {
   const frozen = frozenNodes(request);
   const states = new RowStates(request);
   for (const node of frozen) states.visit(node);
-  // Values of constants are computed once, when the graph is loaded.
+  // Constant values are computed once, when the graph is loaded.
   const isConstant = (node: NodeProto): boolean =>
     (node.output ?? []).every((name) => !name || ['same', 'uniform'].includes(states.of(name) as string));
   const costs = new Map(nodes.map((node) => [node, isConstant(node) ? 0 : costOf(node, request.types) / rows]));
@@ -146,10 +138,7 @@ function frozenNodes({ nodes, changing }: SplitRequest): NodeProto[] {
   });
 }
 
-/**
- * A minimum cut. On the sink's side is what the rest of the graph needs: of a value there, the node that computes it is
- * either there too, at its cost, or the value is kept, at its own.
- */
+/** A minimum cut: values needed on the sink's side are recomputed or stored, each at its cost. */
 function cheapestSplit(
   { nodes, results }: SplitRequest,
   frozen: readonly NodeProto[],
@@ -188,7 +177,7 @@ function cheapestSplit(
   return { kept, suffix: reachable(suffix, results), spared: frozen.filter(isLeft) };
 }
 
-/** Bytes of one row; infinite for what cannot be cut into rows. */
+/** Bytes of one row; infinite if a value has no rows. */
 function rowBytes(value: ValueType | undefined, rows: number): number {
   const isKnown = value?.type && isStatic(value.shape) && value.shape.length > 0;
   return isKnown ? (sizeOf(value.shape as number[]) * bytesPerElement(value.type!)) / rows : Infinity;

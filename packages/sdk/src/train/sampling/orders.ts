@@ -1,18 +1,18 @@
-/** @file Orders of an epoch in which some examples come more often than others, or those of about one length together. */
+/** @file Orders of an epoch: weighted, or grouped by length. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { Random } from '../../runtime/random.ts';
 
 /**
- * As many indices as there are weights, in random order: of n examples, the one of weight w comes n · w / Σw times, rounded up or
- * down at random. Examples of the same weight come together that often, so that classes come out even.
- *
- * @see Kitagawa, "Monte Carlo filter and smoother for non-Gaussian nonlinear state space models" (1996): systematic resampling
+ * A random order with as many indices as weights: of n examples, one of weight w occurs n · w / Σw times, randomly
+ * rounded up or down. Examples of equal weight jointly occur that often, so that classes are balanced.
+ * @see Kitagawa, "Monte Carlo filter and smoother for non-Gaussian nonlinear state space models" (1996): systematic
+ *   resampling
  */
 export function weightedOrder(random: Random, weights: readonly number[]): number[] {
   const length = weights.length;
   const total = weights.reduce((sum, weight) => sum + weight, 0);
-  // In random order among equals, so that everybody's turn comes to be rounded up.
+  // Shuffled among equals, so that each may be rounded up.
   const order = random.permutation(length).sort((a, b) => weights[a]! - weights[b]!);
   const offset = random.next();
   const drawn: number[] = [];
@@ -21,17 +21,12 @@ export function weightedOrder(random: Random, weights: readonly number[]): numbe
     reached += (length * weights[index]!) / total;
     while (drawn.length < length && drawn.length + offset < reached) drawn.push(index);
   }
-  // The sum may fall short of the length by a rounding error.
+  // Rounding errors may leave the sum short of the length.
   while (drawn.length < length) drawn.push(order.at(-1)!);
   return random.permutation(length).map((at) => drawn[at]!);
 }
 
-/**
- * The weights, checked.
- *
- * @param name what they are called in the message
- * @throws OnnxLoraError `CONFIG_INVALID` unless there is one for each example, none below 0 and one above
- */
+/** Validates weights: one per example, none below 0, and one above. @throws OnnxLoraError `CONFIG_INVALID` */
 export function checkedWeights(weights: readonly number[], length: number, name: string): readonly number[] {
   if (weights.length !== length) {
     throw new OnnxLoraError(
@@ -47,15 +42,14 @@ export function checkedWeights(weights: readonly number[], length: number, name:
   return weights;
 }
 
-/** At most so many batches are sorted at a time. */
+/** Maximum number of batches sorted together. */
 const MOST_BATCHES = 50;
-/** An epoch is sorted in so many pieces at least, where it has as many batches: else every epoch would be alike. */
+/** Minimum number of sorted chunks per epoch, if it has as many batches: otherwise every epoch would be alike. */
 const FEWEST_PIECES = 4;
 
 /**
- * Every index once, in random order but for this: pieces of up to 50 batches are sorted, the longest first, so that each batch is
- * of examples of about one length. The longest of all comes first, so that memory that does not suffice is told at once.
- *
+ * A random permutation in chunks of up to 50 batches, sorted by falling length, so that batches have similar lengths.
+ * The longest example comes first, to detect a lack of memory at once.
  * @see transformers' `LengthGroupedSampler` (`get_length_grouped_indices` in trainer_pt_utils.py)
  */
 export function lengthOrder(random: Random, lengths: readonly number[], batchSize: number): number[] {

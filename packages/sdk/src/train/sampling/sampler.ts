@@ -1,32 +1,33 @@
-/** @file The order in which examples are seen. */
+/** @file The order of training examples. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import { Random, type RandomState } from '../../runtime/random.ts';
 import { lengthOrder, weightedOrder } from './orders.ts';
 
-/** Where a sampler stands: enough to go on exactly. */
+/** A sampler's state, to resume exactly. */
 export interface SamplerState {
-  /** The generator as it was before it drew the present order. */
+  /** The generator's state before the current order was drawn. */
   readonly random: RandomState;
-  /** Examples of the present order that were handed out. */
+  /** Examples of the current order already returned. */
   readonly position: number;
-  /** Orders drawn before the present one. */
+  /** Orders drawn before the current one. */
   readonly epoch: number;
 }
 
-/** What an epoch's order depends on beside chance: how often each example comes, or how long each is; nothing by default. */
+/** Weights or lengths of examples for an epoch's order; neither by default. */
 export interface OrderOptions {
-  /** How often each example comes, compared with others. */
+  /** Relative frequency of each example. */
   readonly weights?: readonly number[];
-  /** How long each example is: batches are then of examples of about one length. */
+  /** Length of each example, to group batches by length. */
   readonly lengths?: readonly number[];
-  /** With lengths: most that a batch may hold, its examples counted as long as the longest; at least one example it has. */
+  /** With lengths: limit of a batch's size times its longest length; a batch has at least one example. */
   readonly batchLength?: number;
 }
 
 /**
- * Indices for batch after batch without end: every epoch a new random order, in which each example comes once, or with weights
- * as often as its weight says. With lengths a batch is of examples of about one length, and with `batchLength` of as many as that has room for. A batch that an epoch does not fill is filled from the next, so that all batches have one size.
+ * Endless batches of indices: every epoch is a new random order with each example once, or by weight. With lengths,
+ * batches have similar lengths, and `batchLength` limits their size. A batch that an epoch does not fill continues in
+ * the next.
  */
 export class ShuffledBatches implements Iterator<number[], never> {
   readonly #length: number;
@@ -38,11 +39,7 @@ export class ShuffledBatches implements Iterator<number[], never> {
   #position = 0;
   #epoch = -1;
 
-  /**
-   * The sampler has its random numbers for itself: whoever else drew from them would make its state incomplete.
-   *
-   * @throws OnnxLoraError `DATA_INVALID` where there are no examples
-   */
+  /** @throws OnnxLoraError `DATA_INVALID` without examples */
   constructor(length: number, batchSize: number, seed: number | RandomState, options: OrderOptions = {}) {
     if (length < 1)
       throw new OnnxLoraError('DATA_INVALID', 'There are no examples to train on. Check what the task was given.');
@@ -53,7 +50,7 @@ export class ShuffledBatches implements Iterator<number[], never> {
     this.#before = this.#random.state();
   }
 
-  /** How many examples were drawn, over all epochs. */
+  /** Number of examples drawn, over all epochs. */
   get drawn(): number {
     return Math.max(this.#epoch, 0) * this.#length + this.#position;
   }
@@ -74,16 +71,12 @@ export class ShuffledBatches implements Iterator<number[], never> {
     return { done: false, value: batch };
   }
 
-  /** Where it stands. Small, whatever the number of examples: take one after each batch where batches are loaded ahead. */
+  /** The current state. Small: take one after each batch if batches are loaded ahead. */
   state(): SamplerState {
     return { random: this.#before, position: this.#position, epoch: this.#epoch };
   }
 
-  /**
-   * A sampler that goes on from a state, over as many examples with the same options.
-   *
-   * @throws OnnxLoraError `FILE_INVALID` for a state that cannot be one of so many examples
-   */
+  /** Resumes from a state over as many examples. @throws OnnxLoraError `FILE_INVALID` for a state that does not fit */
   static at(
     { random, position, epoch }: SamplerState,
     length: number,

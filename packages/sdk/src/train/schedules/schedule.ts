@@ -1,22 +1,22 @@
-/** @file How the learning rate changes over a run. */
+/** @file Learning rate schedules. */
 
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
 import { notNegative as notNegativeNumber } from '../../checks.ts';
 import { fraction, notNegative, positive, type Settings, settingsOf } from '../optimizers/settings.ts';
 
 /**
- * A schedule with its settings. Rates are parts of the highest rate.
+ * A schedule with its settings. Rates are relative to the peak rate.
  *
  * - `constant` stays.
- * - `linear` falls to `end` (0) along a line, `polynomial` to `end` (0) as `(1 − done)^power` (1).
- * - `cosine` falls along a cosine: half a period by default (`cycles` 0.5), down to `end` (0).
- * - `cosine_with_restarts` falls along half a cosine `cycles` (1) times, from the highest rate each time.
- * - `jagged_cosine` falls along half a cosine down to `end` (0.1), and every so many steps (`every`, a quarter of the run) rises
- *   to it anew from 0, over `rewarm` steps (a tenth of these): ReLoRA's.
- * - `inverse_sqrt` falls as one over the root of the steps, without end: `timescale` steps (as many as the warm-up has, or
- *   10,000) after the warm-up's beginning it is at its highest.
+ * - `linear` falls linearly to `end` (0), `polynomial` to `end` (0) as `(1 − done)^power` (1).
+ * - `cosine` falls along a cosine: half a period by default (`cycles` 0.5), to `end` (0).
+ * - `cosine_with_restarts` falls along half a cosine `cycles` (1) times, from the peak each time.
+ * - `jagged_cosine` (ReLoRA) falls along half a cosine to `end` (0.1), and every `every` steps (a quarter of the run)
+ *   warms up again from 0 over `rewarm` steps (a tenth of these).
+ * - `inverse_sqrt` falls with the inverse root of the steps: the peak is `timescale` steps (the warm-up's, or 10,000)
+ *   after the start of the warm-up.
  * - `one_cycle` rises along a cosine from 1/`divFactor` (25) over the first `pctStart` (0.3) of the run, and falls to
- *   1/(`divFactor`·`finalDivFactor`) (1e4) by its end. It brings its own warm-up.
+ *   1/(`divFactor`·`finalDivFactor`) (1e4) by its end, without another warm-up.
  */
 export type ScheduleOptions =
   | { readonly name: 'constant' }
@@ -36,24 +36,22 @@ export type ScheduleOptions =
 /** The name of a schedule. */
 export type ScheduleName = ScheduleOptions['name'];
 
-/** Over which steps a schedule goes. */
+/** The steps of a schedule. */
 export interface ScheduleSpan {
   /** Steps of the whole run. */
   readonly steps: number;
-  /** Steps over which the rate first rises from 0 along a line; 0 by default. Below 1: the part of the run's steps. */
+  /** Steps of the linear warm-up from 0; 0 by default. Below 1: a share of the run's steps. */
   readonly warmup?: number;
 }
 
-/** The factor on the learning rate at a step, counted from 0. */
+/** The factor of the learning rate at a step, counted from 0. */
 export type Schedule = (step: number) => number;
 
 /**
- * The schedule of a run: by step, the factor on the learning rate. It depends on nothing but the step, so a run that is
- * resumed at a step goes on as it would have. The numbers are those of transformers' `get_scheduler`, and for `one_cycle`
- * those of torch's `OneCycleLR`, for `jagged_cosine` those of ReLoRA's authors. As there, the first step of a warm-up has the rate 0;
- * a run of one step has no warm-up.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` for a name or a setting that there is not, and for settings out of their range
+ * The schedule of a run, a function of the step alone, so that a resumed run continues exactly. It matches
+ * transformers' `get_scheduler`, torch's `OneCycleLR` (`one_cycle`) and ReLoRA's code (`jagged_cosine`). As there, a
+ * warm-up starts at rate 0; a run of one step has no warm-up.
+ * @throws OnnxLoraError `CONFIG_INVALID` for an unknown name or setting, or a value out of range
  */
 export function scheduleOf(given: ScheduleName | ScheduleOptions, { steps, warmup = 0 }: ScheduleSpan): Schedule {
   const { name, ...settings } = typeof given === 'string' ? { name: given } : given;
@@ -65,7 +63,7 @@ export function scheduleOf(given: ScheduleName | ScheduleOptions, { steps, warmu
   notNegativeNumber('warmup', warmup);
   // As transformers rounds a warmup_ratio.
   const asked = warmup < 1 ? Math.ceil(steps * warmup) : warmup;
-  // The only step would have the rate 0, and the run would train nothing.
+  // Otherwise the only step would have rate 0 and train nothing.
   const rising = steps === 1 ? 0 : asked;
   const done = (since: number): number => Math.min(1, since / Math.max(1, steps - rising));
   const falling = makers[name](settings, { steps, asked, warmup: rising, done });
@@ -77,17 +75,16 @@ type Given = Readonly<Record<string, unknown>>;
 /** The steps of a schedule after its warm-up. */
 interface Fall {
   readonly steps: number;
-  /** Steps of the warm-up that was asked for, and of the one that there is. */
+  /** Steps of the requested warm-up, and of the actual one. */
   readonly asked: number;
   readonly warmup: number;
-  /** The part of the steps that is over, by steps since the warm-up. */
+  /** Share of the steps done, by steps since the warm-up. */
   readonly done: (since: number) => number;
 }
 
-/** The options of one schedule. */
 type OptionsOf<Name extends ScheduleName> = Extract<ScheduleOptions, { readonly name: Name }>;
 
-/** The options of a schedule, checked and with their defaults. */
+/** Validates a schedule's options and adds defaults. */
 function optionsOf<Name extends ScheduleName>(
   name: Name,
   given: Given,
@@ -96,7 +93,7 @@ function optionsOf<Name extends ScheduleName>(
   return settingsOf<OptionsOf<Name>>(name, given, rules, 'schedule');
 }
 
-/** What makes each: the factor on the rate by steps since the warm-up. */
+/** Constructors by name: the factor of the rate by steps since the warm-up. */
 const makers: { readonly [Name in ScheduleName]: (given: Given, fall: Fall) => Schedule } = {
   constant: (given) => {
     optionsOf('constant', given, {});
@@ -122,13 +119,14 @@ const makers: { readonly [Name in ScheduleName]: (given: Given, fall: Fall) => S
     const every = typeof given['every'] === 'number' ? given['every'] : Math.max(1, Math.ceil(steps / 4));
     const { end, rewarm } = optionsOf('jagged_cosine', given, {
       every: positive(every),
-      // A rise over all of a part would leave the rate at 0.
+      // A warm-up over a whole part would leave the rate at 0.
       rewarm: notNegative(Math.min(every - 1, Math.ceil(every / 10))),
       end: fraction(0.1),
     });
     const height = (at: number): number => end + (1 - end) * 0.5 * (1 + Math.cos(Math.PI * at));
     const length = Math.max(1, steps - warmup);
-    // As ReLoRA's code counts, a rise ends at the height of the steps before it, and only the last part knows of the warm-up.
+    // As in ReLoRA's code, a warm-up ends at the height of the steps before it, and only the last part accounts for the
+    // first warm-up.
     return (since) => {
       const [step, rest] = [since + warmup, (since + warmup) % every];
       return rest < rewarm ? (rest / Math.max(1, rewarm)) * height((step - rest) / length) : height(since / length);

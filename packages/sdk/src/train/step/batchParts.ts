@@ -1,29 +1,29 @@
-/** @file The parts of a batch whose rows are compared with each other, and what their graphs are fed. */
+/** @file Parts of a batch whose rows are compared, and the feeds of their graphs. */
 
 import { type Feeds, float32, int64, sizeOf, type Tensor } from '../../runtime/tensor.ts';
 import { type BatchPart, ORDER, OTHERS, targetsOfParts } from '../graph/comparingLoss.ts';
 import { cut } from './microBatch.ts';
 
-/** A batch in parts, as runs of a graph take them. */
+/** A batch split into runs of a graph. */
 export interface BatchRuns {
-  /** The parts of each run, as many for all. The first has the most to compute. */
+  /** The parts of each run, equally many; the first has the most to compute. */
   readonly runs: readonly (readonly BatchPart[])[];
   readonly targets: Feeds;
   /** Rows of the batch. */
   readonly total: number;
 }
 
-/** How many numbers feeds have. */
+/** Number of elements in all feeds. */
 export function numbersOf(feeds: Feeds): number {
   return Object.values(feeds).reduce((sum, { dims }) => sum + sizeOf(dims), 0);
 }
 
-/** The parts, that with the most to compute first. */
+/** The parts sorted by work, the largest first. */
 export function byWork(parts: readonly BatchPart[]): BatchPart[] {
   return [...parts].sort((a, b) => numbersOf(b.inputs) - numbersOf(a.inputs));
 }
 
-/** Parts of so many rows in the order of the batch. */
+/** Parts of `rows` rows in the batch's order. */
 export function inOrder(inputs: Feeds, targets: Feeds, rows: number, total: number): BatchPart[] {
   return cut(inputs, targets, rows, total).map((piece, i) => ({
     ...piece,
@@ -31,12 +31,12 @@ export function inOrder(inputs: Feeds, targets: Feeds, rows: number, total: numb
   }));
 }
 
-/** The parts in runs of so many each, which divides them. */
+/** The parts grouped into runs of `branches`, which divides their number. */
 export function inRuns(parts: readonly BatchPart[], branches: number): BatchPart[][] {
   return Array.from({ length: parts.length / branches }, (_, i) => parts.slice(i * branches, (i + 1) * branches));
 }
 
-/** The targets of run `at`: those of its parts, the batch's, and what is compared of the other runs. */
+/** The targets of run `at`: its parts', the batch's, and the features of the other runs. */
 export function besideOthers(
   { runs, targets, total }: BatchRuns,
   features: readonly (Tensor | undefined)[],
@@ -57,7 +57,7 @@ export function besideOthers(
   return { ...own, [OTHERS]: float32(data, dims), [ORDER]: order };
 }
 
-/** For each row of a batch its place among the rows of the parts. */
+/** Each batch row's place among the rows of the parts. */
 function orderOf(parts: readonly BatchPart[], total: number): Tensor {
   const order = new Array<number>(total);
   parts.flatMap(({ places }) => places).forEach((place, i) => (order[place] = i));

@@ -1,4 +1,4 @@
-/** @file Loss and gradients of a batch whose rows are compared with each other: at once, or part by part. */
+/** @file Loss and gradients of a batch whose rows are compared, at once or part by part. */
 
 import { subgraphs } from '../../graph/walk.ts';
 import type { ProviderReport, Session } from '../../runtime/session.ts';
@@ -15,50 +15,50 @@ import { prepareStep, takesAnyBatch } from './prepareStep.ts';
 import type { GradientStepRequest, MemoryPlan } from './stepRequest.ts';
 
 /**
- * Bytes of forward values from which on a batch is computed one part after the other, where nobody sets a budget. Measured with one
- * thread on 32 pairs of texts: parts that stay in the processor's cache make a step 9 % faster, though features are computed twice.
+ * Bytes of forward values above which a batch is computed in parts by default. Measured on one thread with 32 text
+ * pairs: parts that fit the processor's cache make a step 9 % faster, although features are computed twice.
  */
 const LARGE_BYTES = 128 << 20;
 
-/** Rows below which none are taken apart for the sake of padding. */
+/** Fewest rows of a half that is split off to save padding. */
 const FEWEST = 8;
 
-/** What two parts may have of a batch's numbers for it to be worth while. */
+/** Highest share of a batch's elements that makes two halves worthwhile. */
 const WORTH = 0.85;
 
-/** A batch in runs, and what computes them. */
+/** A batch in runs, with their graphs. */
 interface RunBatch extends BatchRuns {
   readonly graphs: PartGraphs;
 }
 
-/** The graphs of so many runs, each with branches for parts of the batch. */
+/** The graphs for a number of runs, each with branches for parts of the batch. */
 interface PartGraphs {
   readonly runs: number;
-  /** What is compared of a run's rows, without gradients. */
+  /** Computes a run's features without gradients. */
   readonly features: GradientStep;
   readonly step: GradientStep;
 }
 
 /**
- * Computes gradients of a loss that compares rows. Where the batch is large, the features of all runs but the first are computed
- * without gradients, then each run gets its gradients beside the features of the others, the first of which gives its own on the way.
- * With the same parameters and the same masks of dropout their sum is the gradient of the batch.
+ * Gradients of a loss that compares rows. For a large batch, the features of all runs but the first are computed
+ * without gradients; then each run computes its gradients with the others' features, and the first also its own. With
+ * equal parameters and dropout masks, the sum is the batch's gradient.
  */
 export class ComparingStep {
   readonly #request: GradientStepRequest;
   readonly #comparison: Comparison;
   readonly #whole: GradientStep;
-  /** By how many branches they have. */
+  /** By number of branches. */
   readonly #graphs = new Map<number, PartGraphs>();
   #parameters: ParameterSet | undefined;
   /** By the shapes of batches. */
   readonly #sizes = new Map<string, { readonly bytes: number; readonly rows: number }>();
-  /** What computes the batch that came last. */
+  /** The step of the latest batch. */
   #last: GradientStep;
-  /** Rows of that batch, and of them those that are computed at once. */
+  /** Rows of that batch, and rows computed at once. */
   #taken = { batchRows: 1, rows: 1 };
 
-  /** Builds nothing yet: the first batch tells for which shapes. */
+  /** Builds nothing until the first batch sets the shapes. */
   constructor(request: GradientStepRequest, comparison: Comparison) {
     this.#comparison = comparison;
     this.#request = { ...request, parameters: (inputs) => (this.#parameters ??= request.parameters(inputs)) };
@@ -71,35 +71,29 @@ export class ComparingStep {
     return new GradientStep({ ...request, ...own });
   }
 
-  /** Draws what dropout leaves out. */
   get masks(): MaskDrawer {
     return this.#whole.masks;
   }
 
-  /** As `GradientStep.parameters`. */
   get parameters(): ParameterSet | undefined {
     return this.#parameters;
   }
 
-  /** As `GradientStep.prefix`. */
   get prefix(): PrefixReport | undefined {
     return this.#last === this.#whole
       ? this.#whole.prefix
       : { kept: false, reason: 'a batch is compared part by part' };
   }
 
-  /** As `GradientStep.isScaled`. */
   get isScaled(): boolean {
     return this.#last.isScaled;
   }
 
-  /** As `GradientStep.memoryPlan`. */
   get memoryPlan(): MemoryPlan | undefined {
     const plan = this.#last.memoryPlan;
     return plan && this.#last !== this.#whole ? { ...plan, ...this.#taken } : plan;
   }
 
-  /** As `GradientStep.compile`. */
   async compile(
     inputs: Feeds,
     targets: Feeds,
@@ -109,20 +103,18 @@ export class ComparingStep {
     return this.#last.compile(own, held, examples);
   }
 
-  /** As `GradientStep.providerReport`. */
   async providerReport(inputs: Feeds, targets: Feeds, examples?: readonly number[]): Promise<ProviderReport> {
     const [own, held] = await this.#first(inputs, targets);
     return this.#last.providerReport(own, held, examples);
   }
 
-  /** What the first graph of a batch is fed. */
+  /** The feeds of a batch's first graph. */
   async #first(inputs: Feeds, targets: Feeds): Promise<[Feeds, Feeds]> {
     const batch = await this.#runsOf(inputs, targets);
     if (!batch) return [inputs, targets];
     return [batch.runs[0]![0]!.inputs, besideOthers(batch, await this.#features(batch), 0)];
   }
 
-  /** As `GradientStep.lossAndGradients`. */
   async lossAndGradients(
     inputs: Feeds,
     targets: Feeds,
@@ -148,7 +140,7 @@ export class ComparingStep {
         else sums.set(name, gradient);
       }
     }
-    // They are counted where a graph has some.
+    // Masks are counted if a graph has some.
     if (step.masks.runs === drawn + batch.runs.length) masks.runs = step.masks.runs;
     return { loss, gradients: sums, weight: 1 };
   }
@@ -165,7 +157,7 @@ export class ComparingStep {
     return features;
   }
 
-  /** The batch in parts; undefined where it is computed as it is. */
+  /** Splits the batch; undefined if it is computed at once. */
   async #runsOf(inputs: Feeds, targets: Feeds): Promise<RunBatch | undefined> {
     this.#last = this.#whole;
     const total = rowsOf(inputs, targets);
@@ -201,7 +193,7 @@ export class ComparingStep {
     return graphs;
   }
 
-  /** Bytes of forward values of a batch, and how many rows a part of it should have. */
+  /** Forward bytes of a batch, and the rows of its parts. */
   async #sizeOf(
     inputs: Feeds,
     targets: Feeds,
@@ -220,7 +212,7 @@ export class ComparingStep {
     return found;
   }
 
-  /** Frees the native sessions. */
+  /** Releases the native sessions. */
   async release(): Promise<void> {
     await this.#whole.release();
     for (const graphs of this.#graphs.values()) await releaseGraphs(graphs);

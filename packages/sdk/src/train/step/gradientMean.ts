@@ -1,29 +1,27 @@
-/** @file The mean of several batches' gradients: for accumulation, and for what several machines computed. */
+/** @file Weighted mean of gradients, for accumulation and distributed training. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { Tensor } from '../../runtime/tensor.ts';
 import { inTurns } from '../../graph/turns.ts';
 import { slices } from '../turns.ts';
 
-/** One batch's loss and gradients, in the graph's layout, by adapter input name. */
+/** A batch's loss and gradients, in the graph's layout, by adapter input name. */
 export interface LossAndGradients {
   /** The loss of the batch. */
   readonly loss: number;
-  /** One array per trained tensor, of its shape. */
+  /** One array per trained tensor. */
   readonly gradients: ReadonlyMap<string, Float32Array>;
-  /** How much the batch counts in a mean over batches: its `lossWeight`, or 1 where there is none. */
+  /** The batch's weight in means over batches: its `lossWeight`, or 1. */
   readonly weight: number;
-  /** What the loss compares, `[rows, …]`, where it is of a part of a batch. */
+  /** Features that the loss compares, `[rows, …]`, for a part of a batch. */
   readonly features?: Tensor;
-  /** Why there is no loss, where nothing of the batch counts. */
+  /** Why there is no loss, if all targets of the batch are ignored. */
   readonly nothing?: string | undefined;
 }
 
 /**
- * A mean of losses and gradients, each counted by its weight. With the weights that a task's `lossWeight` gives, the mean
- * over the parts of a batch is what the batch at once gives. This is the place to average what several workers or machines
- * computed with the same parameters: the trainer asks only for a loss and gradients.
- *
+ * A weighted mean of losses and gradients. With weights of a task's `lossWeight`, the mean over parts of a batch equals
+ * the whole batch's result. Use it to average results of workers or machines with the same parameters.
  * @example
  * const mean = new GradientMean();
  * for (const { inputs, targets } of batches) await mean.add(await trainer.lossAndGradients(inputs, targets));
@@ -34,13 +32,12 @@ export class GradientMean {
   #loss = 0;
   #weight = 0;
   #nothing: string | undefined;
-  /** Why there is no loss of a part that was left out. */
+  /** Why a skipped part has no loss. */
   #left: string | undefined;
 
   /**
-   * Adds one part. What weighs nothing, since all its targets are ignored, is left out.
-   *
-   * @throws OnnxLoraError `INPUT_INVALID` for a weight below 0, and where the parts are gradients of different parameters
+   * Adds a part; one of weight 0, with all targets ignored, is skipped.
+   * @throws OnnxLoraError `INPUT_INVALID` for a weight below 0, or gradients of different parameters
    */
   async add({ loss, gradients, weight, nothing }: LossAndGradients): Promise<void> {
     if (!Number.isFinite(weight) || weight < 0) {
@@ -55,7 +52,7 @@ export class GradientMean {
     }
     this.#nothing ??= nothing;
     const isFirst = this.#weight === 0;
-    // Means instead of sums: a sum of gradients can leave the range of float32 where the mean does not.
+    // A running mean: a sum of gradients could overflow float32 where the mean does not.
     this.#weight += weight;
     const share = weight / this.#weight;
     this.#loss += share * (loss - this.#loss);
@@ -68,7 +65,7 @@ export class GradientMean {
     }
   }
 
-  /** The mean so far, of which the loss is NaN when nothing of any weight was added. The arrays are the mean's own. */
+  /** The mean so far, with a loss of NaN if nothing had weight. The arrays are not copied. */
   value(): LossAndGradients {
     const isNone = this.#weight === 0;
     const nothing = isNone ? this.#left : this.#nothing;

@@ -1,4 +1,4 @@
-/** @file Loss and gradients of a batch: compiles the training graph for the batch's shapes and runs it. */
+/** @file Loss and gradients of a batch: compiles and runs the training graph for its shapes. */
 
 import { FeedCheck } from '../../adapter/serving/feedCheck.ts';
 import { OnnxLoraError } from '../../errors.ts';
@@ -30,40 +30,36 @@ import type { GradientStepRequest, MemoryPlan } from './stepRequest.ts';
 interface Compiled {
   readonly graph: TrainingGraph;
   readonly session: Session;
-  /** Rows that one run takes; undefined where a batch is computed at once. */
+  /** Rows per run; undefined if a batch is computed at once. */
   readonly rows: number | undefined;
   readonly prefix: PrefixCache | undefined;
   readonly bytes: number;
   release(): Promise<void>;
 }
 
-/** Copies that the runtime may make of the weights to multiply faster; beyond it they cost more memory than they are worth. */
+/** Limit of packed weight copies; more cost more memory than their speed is worth. */
 const PREPACK_BYTES = 280 << 20;
 
-/** Bytes that graphs for other shapes may hold, such as those of shorter rows. */
+/** Memory limit of graphs for other shapes, such as shorter rows. */
 const KEPT_BYTES = 128 << 20;
 
-/**
- * Computes gradients batch by batch. A graph is built for the shapes of the first batch, and another when a batch has
- * others; small ones are kept for the next batch of their shapes.
- */
+/** Computes gradients batch by batch. Each new shape of batches needs a graph; small graphs are cached. */
 export class GradientStep {
   readonly #request: GradientStepRequest;
-  /** What the graph takes. */
   readonly #check: FeedCheck;
   #parameters: ParameterSet | undefined;
   readonly #graphs = new KeptGraphs<Compiled>(KEPT_BYTES);
   readonly #opened: OpenedGraph;
-  /** What computes batches of all sizes, once it is found. */
+  /** The graph for batches of all sizes, once found. */
   #open: Compiled | undefined;
-  /** Draws what dropout leaves out. */
+  /** Draws dropout masks. */
   readonly masks: MaskDrawer;
   #memoryPlan: MemoryPlan | undefined;
   #rowStore: RowStore | undefined;
   #prefix: PrefixReport | undefined;
   #isPrefixRefused = false;
 
-  /** Builds nothing yet: the first batch tells for which shapes. */
+  /** Builds nothing until the first batch sets the shapes. */
   constructor(request: GradientStepRequest) {
     this.#request = request;
     this.#opened = new OpenedGraph(request);
@@ -71,22 +67,21 @@ export class GradientStep {
     this.#check = FeedCheck.of(request.base.graph ?? {});
   }
 
-  /** The parameters as they are now; undefined before {@link GradientStep.compile}. */
+  /** The current parameters; undefined before {@link GradientStep.compile}. */
   get parameters(): ParameterSet | undefined {
     return this.#parameters;
   }
 
-  /** What became of the frozen prefix; undefined before {@link GradientStep.compile}, and where it was not asked for. */
+  /** Outcome of the frozen prefix; undefined if not requested or before {@link GradientStep.compile}. */
   get prefix(): PrefixReport | undefined {
     return this.#prefix;
   }
 
   /**
-   * Builds and loads the graph for batches of this shape, which the first step would otherwise do.
-   *
-   * @param examples number of the example in each row, where values of the frozen prefix shall be kept
-   * @throws OnnxLoraError `NO_GRADIENT` for an operator without a rule on the way; `PLUGIN_INVALID` for inputs that the model
-   *   does not take; `MODEL_UNSUPPORTED`, `RUNTIME_FAILED`
+   * Builds and loads the graph for this batch's shapes in advance.
+   * @param examples example number of each row, if frozen prefix values are kept
+   * @throws OnnxLoraError `NO_GRADIENT` for an operator without a rule; `PLUGIN_INVALID` for inputs that the model does
+   *   not take; `MODEL_UNSUPPORTED`, `RUNTIME_FAILED`
    */
   async compile(
     inputs: Feeds,
@@ -98,12 +93,11 @@ export class GradientStep {
   }
 
   /**
-   * Computes loss and gradients without changing anything.
-   *
-   * @param lossScale what gradients are multiplied by within the graph, where that computes in float16 and
-   *   {@link GradientStepRequest.lossScale} is set. They are divided by it here; those that overflowed stay infinite or NaN.
-   * @param examples number of the example in each row, where values of the frozen prefix shall be kept
-   * @throws OnnxLoraError as {@link GradientStep.compile}; `DATA_INVALID` for a label that is none of the classes
+   * Computes loss and gradients without side effects.
+   * @param lossScale multiplies gradients inside a float16 graph if {@link GradientStepRequest.lossScale} is set; the
+   *   results are divided by it, and overflows stay infinite or NaN
+   * @param examples example number of each row, if frozen prefix values are kept
+   * @throws OnnxLoraError as {@link GradientStep.compile}; `DATA_INVALID` for a label outside the classes
    */
   async lossAndGradients(
     batch: Feeds,
@@ -127,11 +121,7 @@ export class GradientStep {
     return { ...mean.value(), ...empty };
   }
 
-  /**
-   * Where each operator of a step runs: a profiled run of its own on this batch. It changes nothing.
-   *
-   * @param examples number of the example in each row, where values of the frozen prefix are kept
-   */
+  /** Where each operator of a step runs, by a profiled run on this batch without side effects. */
   async providerReport(batch: Feeds, targets: Feeds, examples?: readonly number[]): Promise<ProviderReport> {
     const compiled = await this.#compile(batch, targets, examples);
     const inputs = compiled.prefix ? await withPrefix(compiled, batch, examples!) : batch;
@@ -163,7 +153,7 @@ export class GradientStep {
       const output = graph.gradients.get(input.name);
       if (output === undefined) continue;
       const data = outputs[output]!.data as Float32Array;
-      // Two parameters may share an output, but not an array, since whoever gets these may change them in place.
+      // Parameters may share an output, but get separate arrays, since callers may change them in place.
       gradients.set(input.name, taken.has(output) ? data.slice() : data);
       taken.add(output);
     }
@@ -177,17 +167,17 @@ export class GradientStep {
     return { loss: outputs[graph.loss]!.data[0] as number, gradients, ...features };
   }
 
-  /** Whether the graph built last computes in float16, and has its gradients scaled. */
+  /** Whether the latest graph computes in float16 and scales gradients. */
   get isScaled(): boolean {
     return (this.#graphs.last ?? this.#open)?.graph.lossScale !== undefined;
   }
 
-  /** What the graph built last needs; undefined before the first. */
+  /** Memory needs of the latest graph; undefined before the first. */
   get memoryPlan(): MemoryPlan | undefined {
     return this.#memoryPlan;
   }
 
-  /** Frees the native sessions, and what was kept of the frozen prefix. */
+  /** Releases the native sessions and the frozen prefix's values. */
   async release(): Promise<void> {
     await this.#graphs.release();
     await this.#open?.release();
@@ -212,7 +202,7 @@ export class GradientStep {
     if (kept) return kept;
     const opened = await this.#openFor(inputs, targets);
     if (opened) return opened;
-    // Before the next is built: what does not fit beside one like the last goes first.
+    // Released first, so that a next graph as large as the last fits.
     await this.#graphs.makeRoom(this.#graphs.last?.bytes);
     const { prepared, rows, total } = await prepareStep(this.#request, inputs, targets, room);
     const graph = await inTurns(prepared.build());
@@ -220,8 +210,8 @@ export class GradientStep {
     const bytes = forwardBytes + weightBytes;
     await this.#graphs.makeRoom(bytes);
     this.#memoryPlan = { batchRows: total ?? 1, rows: rows ?? total ?? 1, forwardBytes, weightBytes };
-    // Weights of a frozen prefix count too: products give the same bits with or without one only if they are packed in the
-    // same cases.
+    // Includes the frozen prefix's weights: results are only bit-identical with and without a prefix if packing is the
+    // same.
     const below = typeof graph.prefix === 'object' ? graph.prefix.packedBytes : 0;
     const prepack = this.#packs(graph.packedBytes + below);
     const cache = await this.#prefixCache(graph.prefix, key, prepack);
@@ -240,7 +230,7 @@ export class GradientStep {
     return compiled;
   }
 
-  /** Whether the runtime shall copy weights. Features alone are computed once for many rows, which gains nothing from it. */
+  /** Whether the runtime packs weights. Features alone are computed once for many rows and gain nothing from it. */
   #packs(bytes: number): boolean {
     return !this.#request.featuresOnly && bytes <= PREPACK_BYTES;
   }
@@ -251,12 +241,12 @@ export class GradientStep {
       { ...sessionModel(graph.model), name },
       { ...options, purpose: 'training', prepack, mergesEqual: !graph.recomputes },
     );
-    // What building has left would lie beside the first run.
+    // Frees memory left by building before the first run.
     collectGarbage();
     return session;
   }
 
-  /** What computes batches of all sizes, where this is one of them. Other providers would compute the sizes on the CPU. */
+  /** The graph for batches of all sizes, if it covers this one. Only on the CPU: others would compute sizes there. */
   async #openFor(inputs: Feeds, targets: Feeds): Promise<Compiled | undefined> {
     let opened = await this.#opened.for(inputs, targets);
     if (!opened) {
@@ -276,7 +266,7 @@ export class GradientStep {
     return { ...this.#open, ...opened };
   }
 
-  /** Where a prefix may be kept of this batch; otherwise says why not. */
+  /** Prefix options for this batch; otherwise notes why there is none. */
   #roomFor(base: ModelProto, inputs: Feeds, examples: readonly number[] | undefined): PrefixOptions | undefined {
     const { prefix } = this.#request;
     if (!prefix || !examples || this.#isPrefixRefused) return undefined;
@@ -286,7 +276,7 @@ export class GradientStep {
     return undefined;
   }
 
-  /** Loads the prefix. Where the runtime refuses this part of a graph, the whole is trained as it is. */
+  /** Loads the prefix; if the runtime refuses it, the whole graph is trained instead. */
   async #opens(cache: PrefixCache): Promise<boolean> {
     try {
       await cache.open();
@@ -321,7 +311,7 @@ export class GradientStep {
   }
 }
 
-/** What the graph without its first part is fed: the inputs that it still reads, and the kept values. */
+/** Feeds of a graph without its prefix: inputs it still reads, and the kept values. */
 async function withPrefix({ session, prefix }: Compiled, inputs: Feeds, examples: readonly number[]): Promise<Feeds> {
   const read = new Set(session.inputNames);
   const still = Object.entries(inputs).filter(([name]) => read.has(name));

@@ -1,28 +1,27 @@
-/** @file Loaded training graphs, one per shape of batches, of which those used last are kept. */
+/** @file Least recently used cache of training graphs by batch shapes. */
 
-/** What is kept. */
 export interface KeptGraph {
-  /** Bytes that it holds while it is kept. */
+  /** Bytes held while cached. */
   readonly bytes: number;
   release(): Promise<void>;
 }
 
-/** Graphs by the shapes that they are for. The one used last is always kept, others while they need no more than `most` bytes. */
+/** Graphs by batch shapes. The latest is always kept, others up to `most` bytes in total. */
 export class KeptGraphs<Graph extends KeptGraph> {
   readonly #most: number;
-  /** Those used last come last. */
+  /** Sorted by last use. */
   readonly #graphs = new Map<string, Graph>();
 
   constructor(most: number) {
     this.#most = most;
   }
 
-  /** The one used last. */
+  /** The graph used last. */
   get last(): Graph | undefined {
     return [...this.#graphs.values()].at(-1);
   }
 
-  /** The graph for these shapes, which is now the one used last; undefined where there is none. */
+  /** The graph for these shapes, marked as used last. */
   use(shapes: string): Graph | undefined {
     const graph = this.#graphs.get(shapes);
     if (graph) {
@@ -32,12 +31,12 @@ export class KeptGraphs<Graph extends KeptGraph> {
     return graph;
   }
 
-  /** Takes in a graph as the one used last. */
+  /** Adds a graph as the one used last. */
   add(shapes: string, graph: Graph): void {
     this.#graphs.set(shapes, graph);
   }
 
-  /** Releases those used longest ago, until what is left and `more` have room. Called before more is loaded. */
+  /** Releases the least recently used graphs until the rest and `more` bytes fit; call it before loading more. */
   async makeRoom(more = 0): Promise<void> {
     const entries = [...this.#graphs];
     let held = entries.reduce((sum, [, { bytes }]) => sum + bytes, more);
@@ -49,7 +48,6 @@ export class KeptGraphs<Graph extends KeptGraph> {
     }
   }
 
-  /** Releases all. */
   async release(): Promise<void> {
     const graphs = [...this.#graphs.values()];
     this.#graphs.clear();

@@ -1,4 +1,4 @@
-/** @file The loss scale of graphs that compute in float16, whose small gradients would otherwise become 0. */
+/** @file Loss scaling for float16 graphs, whose small gradients would underflow. */
 
 import { numberIn, positive } from '../../checks.ts';
 
@@ -6,19 +6,15 @@ import { numberIn, positive } from '../../checks.ts';
 export interface LossScalingOptions {
   /** First scale; 65,536 by default. */
   readonly initial?: number;
-  /** Factor on the scale after `growthInterval` steps without overflow; 2 by default. */
+  /** Factor after `growthInterval` steps without overflow; 2 by default. */
   readonly growth?: number;
-  /** Factor on the scale after an overflow; 0.5 by default. */
+  /** Factor after an overflow; 0.5 by default. */
   readonly backoff?: number;
   /** 2,000 by default. */
   readonly growthInterval?: number;
 }
 
-/**
- * A scale as high as gradients allow: it grows while they are finite, and shrinks when they are not.
- *
- * @see torch.amp.GradScaler, and https://arxiv.org/abs/1710.03740
- */
+/** Dynamic loss scale: grows while gradients are finite, shrinks on overflow, as torch.amp.GradScaler. */
 export class LossScale {
   readonly #growth: number;
   readonly #backoff: number;
@@ -26,7 +22,7 @@ export class LossScale {
   #value: number;
   #steps = 0;
 
-  /** @throws OnnxLoraError `CONFIG_INVALID` for a number out of its range */
+  /** @throws OnnxLoraError `CONFIG_INVALID` for a number out of range */
   constructor({ initial = 65_536, growth = 2, backoff = 0.5, growthInterval = 2000 }: LossScalingOptions = {}) {
     this.#value = positive('lossScaling.initial', initial);
     this.#growth = numberIn('lossScaling.growth', growth, 1, Infinity);
@@ -34,24 +30,20 @@ export class LossScale {
     this.#interval = positive('lossScaling.growthInterval', growthInterval);
   }
 
-  /** What the loss is multiplied by. */
+  /** The current scale. */
   get value(): number {
     return this.#value;
   }
 
-  /** Notes a step whose gradients were finite. */
+  /** Notes a step with finite gradients. */
   succeed(): void {
     if (++this.#steps < this.#interval) return;
     this.#steps = 0;
-    // Above the largest float32 there is nothing to gain, and a scale of Infinity would never come back.
+    // Beyond float32 there is nothing to gain, and a scale of Infinity would never come back.
     if (Number.isFinite(Math.fround(this.#value * this.#growth))) this.#value *= this.#growth;
   }
 
-  /**
-   * Notes a step whose gradients overflowed.
-   *
-   * @returns whether a lower scale may help: with a scale below 1 it was not the scale that made them overflow
-   */
+  /** Notes an overflow. Returns whether a lower scale may help: below 1 the scale was not the cause. */
   overflow(): boolean {
     if (this.#value < 1) return false;
     this.#steps = 0;
@@ -59,19 +51,17 @@ export class LossScale {
     return true;
   }
 
-  /** Scale and position, as plain numbers. */
+  /** The state as plain numbers. */
   state(): LossScaleState {
     return { value: this.#value, steps: this.#steps };
   }
 
-  /** Goes on from a state. */
   load({ value, steps }: LossScaleState): void {
     this.#value = value;
     this.#steps = steps;
   }
 }
 
-/** Where a loss scale stands. */
 export interface LossScaleState {
   readonly value: number;
   /** Steps since the scale last changed. */

@@ -1,7 +1,4 @@
-/**
- * @file Which products of a step must stay in float32, on a batch of the data: those that are too far off in a precision, and as
- * many more as it takes for gradients to point where they do in float32.
- */
+/** @file Selects the products of a step that must stay in float32, by their errors and the gradients' directions. */
 
 import { sessionModel } from '../../graph/file/onnxFile.ts';
 import type { GraphProto, ModelProto } from '../../graph/proto.ts';
@@ -33,45 +30,44 @@ import { prepareStep, stepFeeds } from './prepareStep.ts';
 import { runInParts } from './runInParts.ts';
 import type { GradientStepRequest } from './stepRequest.ts';
 
-/** Error of a product above which it stays in float32, in parts of its norm. Rounding alone is off by 0.01 to 0.02. */
+/** Largest relative error of a product in reduced precision. Rounding alone causes 0.01 to 0.02. */
 const MOST = 0.05;
-/** Cosine that the gradient of every tensor has with that of float32. */
+/** Least cosine of each tensor's gradient with that of float32. */
 const LEAST_COSINE = 0.995;
-/** How far the loss may be off, in parts of it. */
+/** Largest relative error of the loss. */
 const MOST_OF_LOSS = 0.02;
 
-/** A product, and how far it is off. */
+/** A product and its error. */
 export interface MeasuredProduct {
-  /** As the precision calls it: `backward head.weight`. */
+  /** Its name in the precision: `backward head.weight`. */
   readonly name: string;
-  /** The module that it belongs to; its weight where no module is known. */
+  /** Its module, or its weight if no module is known. */
   readonly module: string;
-  /** Euclidean norm of the difference to float32, in parts of that of the product; infinite where it overflows. */
+  /** Euclidean norm of the error relative to the product's; infinite on overflow. */
   readonly error: number;
 }
 
-/** A precision for this model and these data. */
+/** A precision for this model and data. */
 export interface MeasuredPrecision {
-  /** The precision, which now says what stays in float32. */
+  /** The precision, with the products that stay in float32. */
   readonly precision: BasePrecision;
-  /** Products that can be computed in it, in the order of the graph. */
+  /** Products that can use it, in graph order. */
   readonly products: readonly MeasuredProduct[];
-  /** Least cosine of a tensor's gradient with that of float32, by what stays in float32; 1 where everything does. */
+  /** Least cosine of a tensor's gradient with that of float32; 1 if all products stay in float32. */
   readonly cosine: number;
-  /** How far the loss is off, in parts of it. */
+  /** Relative error of the loss. */
   readonly lossError: number;
-  /** Products that stay in float32 not by their own errors, but for the sake of gradients and loss. */
+  /** Products in float32 not for their own errors, but for gradients and loss. */
   readonly forGradients: readonly string[];
-  /** A loss scale with which no gradient overflows; absent but for `float16`. */
+  /** A loss scale without gradient overflow; only for `float16`. */
   readonly lossScale?: number | undefined;
 }
 
 /**
- * Runs one step in float32, computes its products in the precision, of integers samples of them, and runs the step in the
- * precision, with ever more products in float32 until every gradient has a cosine of 0.995 with that of float32 and the loss is
- * within 2%. Nothing is changed.
- *
- * @param few of a batch whose rows are compared, a smaller one: products are measured on it, gradients on the whole
+ * Runs a step in float32 and its products in the precision (samples of them for integers), then steps with ever more
+ * products in float32 until every gradient has a cosine of 0.995 with float32's and the loss is within 2%. No side
+ * effects.
+ * @param few a smaller batch for measuring products, if rows are compared; gradients use the whole
  * @throws OnnxLoraError as `Trainer.compile`
  */
 export async function measurePrecision(
@@ -82,7 +78,7 @@ export async function measurePrecision(
   try {
     return await measure(request, batch, few);
   } finally {
-    // What was compared is as much as a step keeps.
+    // The compared values take as much memory as a step.
     collectGarbage();
   }
 }
@@ -103,9 +99,9 @@ async function measure(
   };
   const { prepared, piece } = await prepareStep(own, few.inputs, few.targets);
   const graph = await inTurns(prepared.build());
-  // Once: a caller may draw them.
+  // Called once: it may draw random values.
   const initial = parameters(graph.inputs);
-  // What goes from part to part is held twice for a moment, and on a GPU nothing shall come back in between.
+  // Values passed between parts are briefly held twice, and must not leave a GPU.
   const isInParts = !isHalf && graph.weightBytes > graph.forwardBytes;
   const run: RunStep = (model, scale) => {
     const feeds = stepFeeds(graph, initial, new MaskDrawer(seed, drawMask), piece, scale);
@@ -141,7 +137,6 @@ async function measure(
   throw new Error('The last try leaves everything in float32.');
 }
 
-/** What a step gives. */
 interface Step {
   readonly loss: number;
   readonly gradients: ReadonlyMap<string, Pick<Tensor, 'data'>>;
@@ -152,7 +147,7 @@ function stepOf({ loss, gradients }: TrainingGraph, outputs: Feeds): Step {
   return { loss: Number(outputs[loss]!.data[0]), gradients: new Map(own) };
 }
 
-/** The step of a loss that compares rows, part by part where the batch is large. */
+/** The step of a loss that compares rows, in parts if the batch is large. */
 async function comparedStep(
   request: GradientStepRequest,
   comparison: Comparison,
@@ -169,13 +164,13 @@ async function comparedStep(
   }
 }
 
-/** Runs a model of the step, with gradients multiplied by a scale where it takes one. */
+/** Runs a model of the step, with this loss scale if it takes one. */
 type RunStep = (model: ModelProto, scale: number) => Promise<Feeds>;
 
-/** Products, and what the step gives in float32. */
+/** Product errors, and the step's results in float32. */
 interface FirstRun extends Pick<MeasuredPrecision, 'products' | 'lossScale'> {
   readonly exact: Feeds;
-  /** Names of the products that are convolutions in integers. */
+  /** Names of integer convolutions. */
   readonly convolutions?: ReadonlySet<string>;
 }
 
@@ -191,7 +186,7 @@ async function measureIntegers(
   return { exact, products: await measureProducts(sampled, exact, precision, request), convolutions };
 }
 
-/** With the loss scaled as a run scales it: less where gradients overflow, but not for those that do so with any scale. */
+/** Measured with the loss scale of a run: lowered while that reduces overflows. */
 async function measureHalves(model: ModelProto, precision: HalfPrecision, run: RunStep): Promise<FirstRun> {
   const modules = modulesByWeight(model.graph ?? {});
   const { model: measuring, errors } = withHalfErrors(model, precision, isOfGradient);
@@ -209,7 +204,7 @@ async function measureHalves(model: ModelProto, precision: HalfPrecision, run: R
   return best;
 }
 
-/** What outputs say of products; one that overflows is off by any measure. */
+/** Product errors from outputs; NaN counts as infinite. */
 function productsFrom(
   errors: readonly ProductError[],
   outputs: Feeds,
@@ -221,15 +216,12 @@ function productsFrom(
   });
 }
 
-/** How many products of gradients overflow. */
+/** Number of gradient products that overflow. */
 function overflown({ products }: FirstRun): number {
   return products.filter(({ name, error }) => error === Infinity && name.startsWith('backward')).length;
 }
 
-/**
- * What is tried to leave in float32, besides what is too far off: nothing; convolutions, through which all that follows hears the
- * inputs; then other forward products, which move the loss as well.
- */
+/** What to keep in float32 besides inaccurate products: none, convolutions, then other forward products. */
 function leftOut(
   products: readonly MeasuredProduct[],
   convolutions: ReadonlySet<string>,
@@ -282,10 +274,10 @@ async function runOnce(
   }
 }
 
-/** A tensor whose gradient is smaller than the largest by this much has none in theory: it is what rounding leaves. */
+/** Gradients smaller than the largest by this factor are zero in theory, except for rounding. */
 const NEGLIGIBLE = 1e-4;
 
-/** The cosine of each gradient with what it should be, by names; without those that are zero but for rounding. */
+/** Cosine of each gradient with the exact one, by name, without those that are zero up to rounding. */
 export function gradientCosines(exact: Step['gradients'], found: Step['gradients']): ReadonlyMap<string, number> {
   const sizes = new Map(
     [...exact].map(([name, tensor]) => [name, Math.sqrt(dot(tensor, tensor) / tensor.data.length)]),
@@ -306,16 +298,16 @@ function dot(a: Pick<Tensor, 'data'>, b: Pick<Tensor, 'data'>): number {
   return sum;
 }
 
-/** Rows of products by which an error is known well enough. */
+/** Rows of a product that determine its error well enough. */
 const PRODUCT_ROWS = 128;
 
-/** As few examples as give products so many rows: float32 and integers beside each other take memory. */
+/** The fewest examples that give products enough rows: float32 and integer results together take memory. */
 function fewRows(total: number, _: number, { rows }: Products): number {
   const divisors = Array.from({ length: total }, (__, i) => i + 1).filter((each) => total % each === 0);
   return divisors.find((each) => (rows * each) / total >= PRODUCT_ROWS) ?? total;
 }
 
-/** The module of each weight, by what the exporter calls the forward product. */
+/** The module of each weight, by its forward product's exported name. */
 function modulesByWeight(graph: GraphProto): ReadonlyMap<string, string> {
   const modules = new Map<string, string>();
   for (const [node, { weight }] of frozenProducts(graph, 1, { convolutions: true })) {

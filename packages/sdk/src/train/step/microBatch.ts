@@ -1,29 +1,26 @@
-/** @file Computes a batch in pieces, so that what a step keeps for its gradients stays small. */
+/** @file Splits a batch into pieces, so that a step's memory for gradients stays small. */
 
 import type { NodeProto } from '../../graph/proto.ts';
 import { isStatic, type ValueType } from '../../graph/value.ts';
 import type { BasePrecision } from '../../ops/precision/precision.ts';
 import { type Feeds, sizeOf, type Tensor, type TensorData } from '../../runtime/tensor.ts';
 
-/** One piece of a batch. */
+/** A piece of a batch. */
 export interface Piece {
-  /** What the model is fed. */
+  /** The model's inputs. */
   readonly inputs: Feeds;
-  /** What its outputs are held against. */
+  /** The loss's targets. */
   readonly targets: Feeds;
 }
 
-/** Rows of a batch: the first dimension that all feeds share; undefined where they differ. */
+/** Rows of a batch: the first dimension that all feeds share; undefined if they differ. */
 export function rowsOf(inputs: Feeds, targets: Feeds): number | undefined {
   const counts = new Set([...Object.values(inputs), ...Object.values(targets)].map(({ dims }) => dims[0]));
   const [rows] = counts;
   return counts.size === 1 ? rows : undefined;
 }
 
-/**
- * A batch cut into pieces of `rows` rows, which must divide it. Pieces share the batch's memory. Axis 0 of a feed holds an
- * equal part of each row.
- */
+/** Cuts a batch into pieces of `rows` rows without copying; axis 0 of a feed has an equal part per row. */
 export function cut(inputs: Feeds, targets: Feeds, rows: number, total: number): Piece[] {
   const slices = (feeds: Feeds, from: number): Feeds =>
     Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, rowsFrom(tensor, from, rows, total)]));
@@ -42,28 +39,28 @@ function rowsFrom({ type, dims, data }: Tensor, from: number, rows: number, tota
   };
 }
 
-/** The products with weights of one batch. */
+/** A batch's matrix products with weights. */
 export interface Products {
-  /** Rows of those that most multiplications belong to. */
+  /** Rows, averaged by multiplications. */
   readonly rows: number;
-  /** Multiplications of numbers in all products together. */
+  /** Total number of multiplications. */
   readonly multiplications: number;
-  /** Multiplications of one product, of those that most multiplications belong to. */
+  /** Multiplications of a product, averaged by multiplications. */
   readonly each: number;
 }
 
-/** Products whose weights are not in float32. */
+/** Products with packed weights. */
 const ofPackedWeights: ReadonlySet<string> = new Set(['MatMulNBits', 'MatMulBnb4', 'MatMulIntegerToFloat']);
 
-/** The sizes of one product with a matrix. */
+/** The size of a product with a matrix. */
 export interface ProductSize {
-  /** Of what is multiplied, without its features. */
+  /** Dimensions of the other operand without its features. */
   readonly rows: readonly number[];
-  /** Numbers of the matrix. */
+  /** Elements of the matrix. */
   readonly numbers: number;
 }
 
-/** The products of a graph with matrices: weights of any form, or what adapters and gradients have. */
+/** The products of a graph with matrices: weights in any form, adapters, gradients. */
 export function productSizesOf(nodes: readonly NodeProto[], types: ReadonlyMap<string, ValueType>): ProductSize[] {
   return nodes.flatMap(({ opType = '', input = [], output = [] }) => {
     const [a, b, y] = [input[0], input[1], output[0]].map((name) => types.get(name ?? '')?.shape);
@@ -75,7 +72,7 @@ export function productSizesOf(nodes: readonly NodeProto[], types: ReadonlyMap<s
   });
 }
 
-/** What products are together. */
+/** Totals and averages of products. */
 export function productsOf(sizes: readonly ProductSize[]): Products {
   let [multiplications, rows, each] = [0, 0, 0];
   for (const { rows: dims, numbers } of sizes) {
@@ -88,19 +85,18 @@ export function productsOf(sizes: readonly ProductSize[]): Products {
   return { rows: rows / multiplications, multiplications, each: each / multiplications };
 }
 
-/** What a run of a piece must not fall short of, and the bytes of forward values that it should not exceed. */
+/** Lower limits for a piece's products, and an upper limit of its forward bytes. */
 interface PieceLimits extends Products {
   readonly bytes: number;
 }
 
 /**
- * Rows from which on a product of matrices uses the processor well, multiplications from which on the products of a run outweigh
- * what starting its operators takes, and bytes in which a step's tensors mostly stay in the processor's cache: measured on ViT-S
- * with two threads, pieces of 128 MiB make a step 4 % faster than the whole batch of 8, at a quarter of the memory. Several
- * threads wait for each other in each operator; a single one is as fast with much less: MiniLM and a small LLaMA take the same
- * time for a step down to an eighth of these. In integers, weights lie ready for products of few rows, and what a product takes is
- * less beside starting operators: a step of ViT-B takes 4 % less with pieces of one image than with two, one of ESM-2 35M with
- * one protein, and one of ViT-S 8 % more.
+ * Rows from which a matrix product uses the processor well, multiplications from which products outweigh the overhead
+ * of operators, and bytes that mostly stay in the processor's cache. Measured on ViT-S with two threads: pieces of 128
+ * MiB make a step 4 % faster than the whole batch of 8, at a quarter of the memory. Threads wait for each other in each
+ * operator; a single one is as fast with far less: MiniLM and a small LLaMA take equal time down to an eighth. Integer
+ * weights are prepared for few rows, and products cost less relative to overhead: with one example per piece instead of
+ * two, a step takes 4 % less on ViT-B and ESM-2 35M, and 8 % more on ViT-S.
  */
 const LIMITS: Readonly<Record<'one' | 'several' | 'integers', PieceLimits>> = {
   one: { bytes: 32 << 20, rows: 240, multiplications: 0.8e9, each: 0 },
@@ -109,13 +105,11 @@ const LIMITS: Readonly<Record<'one' | 'several' | 'integers', PieceLimits>> = {
 };
 
 /**
- * How many rows a piece should have: the most, of those that divide the batch, whose forward values fit; but enough of them
- * for products to be fast, and for there to be enough of them. Measured with two threads: with half the rows that these ask
- * for, a step of ViT-B takes 18 % longer, and one of ESM-2 8M 20 %.
- *
+ * Rows of a piece: the largest divisor of the batch whose forward values fit, but enough for fast products. Measured
+ * with two threads: with half the required rows, a step takes 18 % longer on ViT-B, and 20 % on ESM-2 8M.
  * @param total rows of the batch
  * @param forwardBytes bytes of the batch's forward values
- * @param session its threads, where they are set, and in what the base computes, where not in float32
+ * @param session its thread count, if set, and the base's precision, if not float32
  */
 export function pieceRows(
   total: number,

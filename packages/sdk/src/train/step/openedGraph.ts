@@ -1,4 +1,4 @@
-/** @file The one graph for batches of all sizes, once a few batches have told what differs between them. */
+/** @file Finds the one graph for batches of all sizes after a few batches. */
 
 import { isDeepStrictEqual } from 'node:util';
 import { inTurns } from '../../graph/turns.ts';
@@ -17,47 +17,46 @@ import { pieceRows, rowsOf } from './microBatch.ts';
 import { prepareStep, takesAnyBatch } from './prepareStep.ts';
 import type { GradientStepRequest, MemoryPlan } from './stepRequest.ts';
 
-/** Shapes that are remembered. */
+/** Number of remembered shapes. */
 const MOST_SEEN = 16;
-/** How often it is tried with what batches have shown until then. */
+/** Maximum number of attempts. */
 const TRIES = 3;
-/** Sizes that may differ: graphs are built for two of each in all ways together. */
+/** Maximum number of differing sizes: graphs are built for all combinations of two of each. */
 const MOST_SIZES = 3;
 
 /** The graph for a batch of any size. */
 export interface Opened {
   readonly graph: TrainingGraph;
-  /** Rows that one run takes; undefined where a batch is computed at once. */
+  /** Rows per run; undefined if a batch is computed at once. */
   readonly rows: number | undefined;
   readonly memoryPlan: MemoryPlan;
 }
 
-/** A graph, and for which batches it is. */
+/** A graph, and the batches it covers. */
 interface Found {
   readonly sizes: OpenSizes;
   readonly open: OpenGraph;
-  /** Whether the first size is that of rows, of which a run may take some. */
+  /** Whether the first size is the batch size, which can be split. */
   readonly byRows: boolean;
   readonly least: readonly number[];
   readonly most: readonly number[];
 }
 
-/** Finds the graph, and tells which batches it is for. */
+/** Finds the graph, and decides which batches it covers. */
 export class OpenedGraph {
   readonly #request: GradientStepRequest;
-  /** Shapes of batches that no graph was for, each once. */
+  /** Distinct shapes of batches without a graph. */
   readonly #seen: BatchShapes[] = [];
   readonly #tried = new Set<string>();
-  /** Rows that a run takes of batches, by the sizes of those that nothing is proven of as a whole. */
+  /** Rows per run of batches not proven as a whole, by their sizes. */
   readonly #rows = new Map<string, number>();
   #found: Found | undefined;
 
-  /** Builds nothing yet. */
   constructor(request: GradientStepRequest) {
     this.#request = request;
   }
 
-  /** The graph as it is for a batch; undefined where there is none for it. */
+  /** The graph for a batch; undefined if it does not cover it. */
   async for(inputs: Feeds, targets: Feeds): Promise<Opened | undefined> {
     if (!this.#found) return undefined;
     const { sizes, open, byRows, least, most } = this.#found;
@@ -87,17 +86,15 @@ export class OpenedGraph {
     };
   }
 
-  /** Rows of a batch that may have any number of them; undefined of a single one, whose graph is for one. */
+  /** Rows of a batch of variable size; undefined for a single row, whose graph is specialised. */
   #rowsOf(inputs: Feeds, targets: Feeds): number | undefined {
     const rows = takesAnyBatch(this.#request.base, inputs) ? rowsOf(inputs, targets) : undefined;
     return rows === 1 ? undefined : rows;
   }
 
   /**
-   * Looks for it, or for another, with a batch that none was for.
-   *
-   * @param targetNames what the graph calls the targets; before there is a graph, a batch is only noted
-   * @returns whether there is another one now, which this batch has
+   * Looks for a graph, or a wider one, for a batch without one. Returns whether it now covers this batch.
+   * @param targetNames graph inputs of the targets; before there is a graph, a batch is only noted
    */
   async find(inputs: Feeds, targets: Feeds, targetNames?: Readonly<Record<string, string>>): Promise<boolean> {
     const shapes = shapesOf(inputs, targets);
@@ -106,7 +103,7 @@ export class OpenedGraph {
     if (this.#seen.length < 2 || !targetNames || typeof this.#request.memory === 'number') return false;
     const byRows = this.#rowsOf(inputs, targets) !== undefined;
     const sizes = OpenSizes.of(this.#seen, byRows);
-    // What is known already is tried no more, nor is anything for ever.
+    // Known cases and endless attempts are skipped.
     const tried = JSON.stringify([byRows, sizes?.axes, this.#most(sizes)]);
     if (!sizes || sizes.axes.length > MOST_SIZES || this.#tried.size === TRIES || this.#tried.has(tried)) return false;
     this.#tried.add(tried);
@@ -120,9 +117,9 @@ export class OpenedGraph {
       return graphs.get(key);
     };
     const most = this.#most(sizes);
-    // Longer ones than have come only where the model takes them and computes them alike.
+    // Sizes larger than seen are covered only if the model takes them and computes them alike.
     for (const factor of [2, 1]) {
-      // Where a batch with most of everything is computed otherwise, those that come may still be alike.
+      // If a batch with all sizes at their maximum is computed otherwise, the real ones may still be alike.
       for (const isTop of [false, true]) {
         const top = isTop ? await this.#topOf(sizes, byRows, inputs, targets) : undefined;
         const grown = (all: readonly number[]): number[] => all.map((size) => factor * size);
@@ -138,7 +135,7 @@ export class OpenedGraph {
     return false;
   }
 
-  /** Sizes of what a run takes of the batch with the most numbers. */
+  /** Sizes of a run of the largest batch. */
   async #topOf(sizes: OpenSizes, byRows: boolean, inputs: Feeds, targets: Feeds): Promise<readonly number[]> {
     const numbers = (own: readonly number[]): number => own.reduce((product, size) => product * size, 1);
     const all = this.#seen.map((shapes) => sizes.sizesOf(shapes)).filter((own) => own !== undefined);
@@ -147,7 +144,7 @@ export class OpenedGraph {
     return top.with(0, await this.#pieceRows(top, ...batchAt(sizes, top, inputs, targets), top[0]!));
   }
 
-  /** Rows of a batch that one run takes, as a graph for it alone has them. */
+  /** Rows per run of a batch, as its own graph has them. */
   async #pieceRows(own: readonly number[], inputs: Feeds, targets: Feeds, total: number): Promise<number> {
     const key = own.join();
     const rows = this.#rows.get(key) ?? (await prepareStep(this.#request, inputs, targets)).rows ?? total;
@@ -155,14 +152,14 @@ export class OpenedGraph {
     return rows;
   }
 
-  /** The largest that have come of each size. */
+  /** The largest size seen of each kind. */
   #most(sizes?: OpenSizes): number[] {
     return (sizes?.axes ?? []).map(([[port, axis]]) =>
       Math.max(...this.#seen.map((shapes) => shapes.get(port)![axis]!)),
     );
   }
 
-  /** Holds from the small sizes of the probes on, or where those are computed otherwise from their corners. */
+  /** Covers sizes from the small check, or else from the corners if the small one is computed otherwise. */
   async #openGraph(
     { sizes, byRows }: Pick<Found, 'sizes' | 'byRows'>,
     { corners, checks }: Probes,
@@ -171,7 +168,7 @@ export class OpenedGraph {
   ): Promise<Found | undefined> {
     const nodesAt = async (own: readonly number[]): Promise<number> =>
       (await graphAt(own))?.model.graph?.node?.length ?? 0;
-    // Large graphs first: where one is computed otherwise, no other need be built.
+    // Large graphs first: if one differs, no others need be built.
     const nodes = await nodesAt(corners[0]!);
     for (const own of checks.slice(0, -1)) if ((await nodesAt(own)) !== nodes) return undefined;
     const graphs: TrainingGraph[] = [];
@@ -192,7 +189,7 @@ export class OpenedGraph {
     return undefined;
   }
 
-  /** The graph for a batch as a whole; undefined where the model takes none of that size. */
+  /** The graph for a whole batch; undefined if the model does not take this size. */
   async #graphAt(inputs: Feeds, targets: Feeds): Promise<TrainingGraph | undefined> {
     try {
       const { prepared } = await prepareStep({ ...this.#request, pieceRows: (rows) => rows }, inputs, targets);
@@ -203,7 +200,7 @@ export class OpenedGraph {
   }
 }
 
-/** Before the names of targets, which an input may have too. */
+/** Prefix of target names, which inputs may share. */
 const TARGET = 'target:';
 
 function shapesOf(inputs: Feeds, targets: Feeds): BatchShapes {
@@ -211,7 +208,6 @@ function shapesOf(inputs: Feeds, targets: Feeds): BatchShapes {
   return new Map([...Object.entries(inputs), ...named].map(([name, { dims }]) => [name, dims]));
 }
 
-/** A batch of other sizes. */
 function batchAt(
   sizes: OpenSizes,
   own: readonly number[],
@@ -222,7 +218,7 @@ function batchAt(
   return [resized(inputs, '', shapes), resized(targets, TARGET, shapes)];
 }
 
-/** Feeds of other sizes, zeros where these are not their own. */
+/** Feeds of other sizes, filled with zeros if they differ. */
 function resized(feeds: Feeds, prefix: string, shapes: BatchShapes): Feeds {
   return Object.fromEntries(
     Object.entries(feeds).map(([name, tensor]) => {

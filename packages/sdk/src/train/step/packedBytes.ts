@@ -1,4 +1,4 @@
-/** @file What ONNX Runtime's copies of weights take, in the layout that products read fastest. */
+/** @file Memory of ONNX Runtime's packed weight copies. */
 
 import { byteLength } from '../../graph/bytes.ts';
 import type { GraphProto } from '../../graph/proto.ts';
@@ -6,7 +6,7 @@ import { rawBytes } from '../../graph/tensorData.ts';
 import { allNodes } from '../../graph/walk.ts';
 import { attributeOf } from '../../ops/schema.ts';
 
-/** Operators whose second operand is packed where it is a weight. */
+/** Operators whose second operand is packed if it is a weight. */
 const products = new Set([
   'MatMul',
   'Gemm',
@@ -17,10 +17,7 @@ const products = new Set([
   'MatMulNBits',
 ]);
 
-/**
- * Bytes of the packed copies: one of each weight for each way in which products read it. Forward and backward products read it
- * in two; embeddings, which nothing multiplies by, have none.
- */
+/** Bytes of packed copies: one per weight and orientation. Forward and backward products use two; embeddings none. */
 export function packedBytes(graph: GraphProto): number {
   const weights = new Map((graph.initializer ?? []).map((tensor) => [tensor.name ?? '', tensor]));
   const ways = new Map<string, number>();

@@ -1,4 +1,4 @@
-/** @file What comes before a step runs: its graph, for as many rows as are computed at once, and what that is fed. */
+/** @file Prepares a step: its graph, for the rows computed at once, and its feeds. */
 
 import { inTurns } from '../../graph/turns.ts';
 import type { ModelProto } from '../../graph/proto.ts';
@@ -14,11 +14,11 @@ import type { GradientStepRequest } from './stepRequest.ts';
 /** The forward half of a step's graph. */
 export interface PreparedStep {
   readonly prepared: PreparedTraining;
-  /** Rows that one run takes; undefined where a batch is computed at once. */
+  /** Rows per run; undefined if a batch is computed at once. */
   readonly rows: number | undefined;
-  /** Rows of the batch, where its feeds agree. */
+  /** Rows of the batch, if its feeds agree. */
   readonly total: number | undefined;
-  /** What of the batch the graph is built for. */
+  /** The part of the batch that the graph is built for. */
   readonly piece: Piece;
 }
 
@@ -58,13 +58,13 @@ export async function prepareStep(
   return { prepared: await inTurns(prepareTraining({ ...parts, ...piece, pieces: total / rows })), rows, total, piece };
 }
 
-/** Whether a model leaves the number of rows open; one that was exported for a fixed batch takes no part of it. */
+/** Whether the batch size is variable; a model exported for a fixed batch cannot take a part of it. */
 export function takesAnyBatch({ graph }: ModelProto, inputs: Feeds): boolean {
   const fed = (graph?.input ?? []).filter(({ name = '' }) => inputs[name]);
   return fed.every((info) => typeof declaredType(info).shape?.[0] !== 'number');
 }
 
-/** What one run of a step's graph is fed. */
+/** Feeds of one run of a step's graph. */
 export function stepFeeds(
   graph: TrainingGraph,
   parameters: ParameterSet,

@@ -1,4 +1,4 @@
-/** @file A model run part by part, so that only some of its weights are in memory at a time. */
+/** @file Runs a model in parts, so that only some weights are in memory at a time. */
 
 import type { ModelProto, NodeProto, TensorProto } from '../../graph/proto.ts';
 import { valueInfo } from '../../graph/valueInfo.ts';
@@ -7,15 +7,10 @@ import { dropUnreadInitializers, reachable } from '../../ops/rewrites/simplify.t
 import { isRandom } from '../../ops/schema.ts';
 import { type Feeds, sizeOf } from '../../runtime/tensor.ts';
 
-/** Numbers of the weights that a part reads; one node may read more. */
+/** Weight elements per part; one node may read more. */
 const MOST_WEIGHTS = 16 << 20;
 
-/**
- * Runs a model in as few parts as read no more weights than that. What a part gives is kept until the last that reads it.
- *
- * @param run runs a part
- * @returns the model's outputs
- */
+/** Runs a model in as few parts as stay below `mostWeights`. Values are kept until their last reader. */
 export async function runInParts(
   model: ModelProto,
   feeds: Feeds,
@@ -48,13 +43,13 @@ export async function runInParts(
   return Object.fromEntries(outputs.map((name) => [name, values.get(name)!]));
 }
 
-/** The nodes in their order, cut; but for those that constants alone decide, which are computed wherever they are read. */
+/** The sorted nodes split into parts, and constant subgraphs, which are computed by every reader. */
 function partsOf(
   { graph = {} }: ModelProto,
   outputs: readonly string[],
   mostWeights: number,
 ): { readonly constant: readonly NodeProto[]; readonly parts: readonly (readonly NodeProto[])[] } {
-  /** The weights behind each value that constants alone decide. */
+  /** The weights that each constant value depends on. */
   const behind = new Map((graph.initializer ?? []).map((tensor) => [tensor.name ?? '', [tensor]]));
   const constant: NodeProto[] = [];
   const parts: NodeProto[][] = [[]];

@@ -1,4 +1,4 @@
-/** @file What computing loss and gradients takes, and what it says of its memory. */
+/** @file The request of a gradient step, and its memory plan. */
 
 import type { ModelProto } from '../../graph/proto.ts';
 import type { AdapterInput, AdapterPlan } from '../../lora/methods/tuning.ts';
@@ -13,61 +13,55 @@ import type { Memory } from '../forward/index.ts';
 import type { LossFragment, LossScaling } from '../graph/addLoss.ts';
 import type { InnerFragment } from '../graph/inside.ts';
 
-/** What gradients are computed of. */
+/** Request of a gradient step. */
 export interface GradientStepRequest {
-  /** The graph without adapters. */
+  /** The model without adapters. */
   readonly base: ModelProto;
-  /** What is trained. */
+  /** The adapters' tunings. */
   readonly plan: AdapterPlan;
   /** The loss, as a graph fragment. */
   readonly loss: LossFragment;
-  /** What is read in place of values inside the graph, by their names. */
+  /** Replacements of values inside the graph, by name. */
   readonly inside?: Readonly<Record<string, InnerFragment>>;
-  /** In what the base computes; float32 by default. */
+  /** Precision of the base; float32 by default. */
   readonly precision?: BasePrecision | undefined;
-  /** Where graphs run. */
+  /** The runtime. */
   readonly runtime: Runtime;
-  /** How they are loaded. */
+  /** Options of its sessions. */
   readonly session?: SessionOptions;
-  /**
-   * How much a batch's loss counts when the loss of a larger batch is the mean over its pieces. With it a large batch is
-   * computed in pieces; without it always at once.
-   */
+  /** A batch's weight in means of losses. With it, a large batch is computed in pieces; without it, always at once. */
   readonly lossWeight?: (targets: Feeds) => number;
-  /** How many graphs have the loss of one batch together, as `LossRequest.shares`; 1 by default. */
+  /** Number of runs that share the loss of a batch, as `LossRequest.shares`; 1 by default. */
   readonly shares?: number;
-  /** How many parts of a batch a graph has; 1 by default. */
+  /** Number of parts of a batch in the graph; 1 by default. */
   readonly parts?: number;
-  /** Gives what the loss compares and no gradients; false by default. */
+  /** Whether to output the compared features and no gradients; false by default. */
   readonly featuresOnly?: boolean;
-  /** How many rows a piece has; `pieceRows` by default. */
+  /** Chooses the rows of a piece; `pieceRows` by default. */
   readonly pieceRows?: typeof pieceRows;
-  /** Bytes that forward values may take while they wait for their gradients; `auto` by default. */
+  /** Bytes that forward values kept for gradients may take; `auto` by default. */
   readonly memory?: Memory;
-  /** Gives the parameters their first values, once the graph's inputs are known. */
+  /** Creates the parameters once the graph's inputs are known. */
   readonly parameters: (inputs: readonly AdapterInput[]) => ParameterSet;
-  /** What dropout is drawn from; 0 by default. */
+  /** Seed of dropout; 0 by default. */
   readonly seed?: number;
-  /** What dropout leaves out, in place of random numbers. */
+  /** Dropout masks to use instead of random ones. */
   readonly drawMask?: DrawMask;
-  /** Whether gradients are scaled; false by default, and of a base in precision `float16` wherever others would be. */
+  /** Whether gradients are scaled; false by default. In base precision `float16` always if true. */
   readonly lossScale?: LossScaling;
-  /**
-   * Runs what lies below the lowest trained layer once for each example. Only for data whose examples never change: the same
-   * number of an example must mean the same row of inputs in every batch of the same shape.
-   */
+  /** Runs layers below the lowest trained one once per example, whose inputs must not change between batches. */
   readonly prefix?: PrefixOptions;
-  /** What the model is called, for messages. */
+  /** Name of the model in errors. */
   readonly name: string;
 }
 
-/** What a step was to need, for an error that says what to lower. */
+/** Memory needs of a step, for errors that say what to lower. */
 export interface MemoryPlan {
   /** Examples of a batch. */
   readonly batchRows: number;
-  /** Examples that are computed at once. */
+  /** Examples computed at once. */
   readonly rows: number;
-  /** Bytes of the forward values of those. */
+  /** Bytes of their forward values. */
   readonly forwardBytes: number;
   /** Bytes of the frozen weights. */
   readonly weightBytes: number;

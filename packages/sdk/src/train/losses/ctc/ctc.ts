@@ -1,9 +1,7 @@
 /**
- * @file CTC: the loss of a sequence whose labels have no known places in time.
- *
- * The probability of all ways to stretch the labels over the frames is a recursion over time, which runs as a Scan inside
- * the graph. Its gradient is not found by differentiating the recursion but by the formula, softmax less the probability
- * that a frame says a class: https://www.cs.toronto.edu/~graves/icml_2006.pdf, equation 16.
+ * @file CTC, the loss of labels without known positions in time. The probability of all alignments is a recursion over
+ *   time, a Scan in the graph. Its gradient is not differentiated but follows the formula, softmax minus the posterior
+ *   of each class per frame: https://www.cs.toronto.edu/~graves/icml_2006.pdf, equation 16.
  */
 
 import type { GraphBuilder, Value } from '../../../graph/builder.ts';
@@ -17,25 +15,23 @@ import { narrow, rowScores } from '../rowScores.ts';
 
 /** Options of {@link ctc}. */
 export interface CtcOptions {
-  /** The class that says nothing; 0 by default. */
+  /** Index of the blank class; 0 by default. */
   readonly blank?: number | undefined;
-  /** How many frames of each row are the example's and not padding, `[batch]`, whole numbers; all by default. */
+  /** Number of frames per row without padding, `[batch]` integers; all by default. */
   readonly inputLengths?: Value | undefined;
-  /** `mean` by default, as in torch: each row's loss over the number of its labels, then the mean over the batch. */
+  /** `mean` by default, as in torch: each row's loss divided by its number of labels, then the mean over the batch. */
   readonly reduction?: Reduction | undefined;
-  /** Rows whose labels do not fit into their frames count as 0, and not as infinite; false by default. */
+  /** Whether rows whose labels do not fit into their frames have a loss of 0 rather than infinity; false by default. */
   readonly zeroInfinity?: boolean | undefined;
 }
 
 /**
- * Connectionist temporal classification: `−log` of the probability that the frames, with repeats joined and blanks left
- * out, say the labels. A row with an infinite loss has the gradient 0.
- *
+ * Connectionist temporal classification: `−log` of the probability that the frames yield the labels after merging
+ * repeats and dropping blanks, as torch.nn.CTCLoss. A row with infinite loss has gradient 0.
  * @param logits `[batch, frames, classes]`, float
- * @param labels `[batch, length]`, whole numbers; those below 0 at the end of a row, such as -100, are padding
+ * @param labels `[batch, length]` integers; values below 0 at the end of a row, such as -100, are padding
  * @returns a scalar; `[batch]` without reduction
- * @throws OnnxLoraError `PLUGIN_INVALID` where shapes or options do not fit together
- * @see https://pytorch.org/docs/stable/generated/torch.nn.CTCLoss.html
+ * @throws OnnxLoraError `PLUGIN_INVALID` for mismatched shapes or options
  */
 export function ctc(
   g: GraphBuilder,
@@ -57,7 +53,7 @@ export function ctc(
     ? g.Cast(inputLengths, dataTypeNumber('int64'))
     : g.ints(new Array<number>(batch).fill(frames));
   const isPadding = g.Less(said, int32(g, [0], []));
-  // [batch, 1]: how many labels.
+  // [batch, 1]: number of labels.
   const count = g.ReduceSum(typed(g, g.Not(isPadding), x), [1], true);
   const rows: Rows = {
     states: statesOf(g, g.Where(isPadding, int32(g, [blank], []), said), blank),
@@ -75,7 +71,7 @@ export function ctc(
   const through = g.Where(counts, waysThrough(g, logs, rows), NEVER);
   const all = waysAtStart(g, through);
 
-  // Without frames there is one way to say nothing, and none to say anything.
+  // Without frames there is one way to emit no labels, and none to emit any.
   const nothing = g.Where(g.Greater(count, 0), g.scalar(-NEVER, x.type), 0);
   const hasFrames = g.Less(int32(g, [0], []), int(g.Reshape(lengths, [batch, 1])));
   const cost = g.Where(hasFrames, g.Reshape(typed(g, g.Neg(all), x), [batch, 1]), nothing);
@@ -92,13 +88,13 @@ export function ctc(
   return reduction === 'sum' ? total(g, costs, 'sum') : total(g, g.Div(costs, g.Max(count, 1)), 'mean');
 }
 
-/** What rows say, and how long. */
+/** States and lengths of rows. */
 interface Rows {
-  /** The class that each state says, `[batch, states]`: blank, label, blank, label, …, blank. int32 */
+  /** The class of each state, `[batch, states]`: blank, label, blank, label, …, blank. int32 */
   readonly states: Value;
-  /** How many states are the row's own: int64 `[batch]`. */
+  /** Number of states per row: int64 `[batch]`. */
   readonly ends: Value;
-  /** How many frames are the row's own: int64 `[batch]`. */
+  /** Number of frames per row: int64 `[batch]`. */
   readonly lengths: Value;
   readonly blank: number;
 }
@@ -143,12 +139,9 @@ function statesOf(g: GraphBuilder, labels: Value, blank: number): Value {
 }
 
 /**
- * The log-probability of all ways that are in a state at a frame: `[batch, states, frames]`, float64. What lies outside of
- * a row's own states and frames is meaningless.
- *
- * The ways that lead to a state, and those that lead on from it, are one recursion: the second runs over rows turned
- * around, in the same step.
- *
+ * Log-probability of all paths through a state at a frame, `[batch, states, frames]`, float64; undefined outside a
+ * row's states and frames. The forward and the backward recursion are one: the latter runs over reversed rows in the
+ * same step.
  * @param logs log-probabilities `[batch, frames, classes]`
  */
 function waysThrough(g: GraphBuilder, logs: Value, { states, ends, lengths, blank }: Rows): Value {
@@ -158,12 +151,12 @@ function waysThrough(g: GraphBuilder, logs: Value, { states, ends, lengths, blan
 
   const table = g.Transpose(g.Concat([logs, turn(logs, lengths, 0)], 0), [0, 2, 1]);
   const first = int32(g, range(2 * batch).map((row) => row * classes), [2 * batch, 1]); // prettier-ignore
-  // A label that is no class must not read the next row's.
+  // A label outside the classes must not read the next row's.
   const index = g.Where(g.Less(both, int32(g, [classes], [])), g.Add(both, first), int32(g, [2 * batch * classes], []));
   const read = g.Gather(g.Reshape(table, [2 * batch * classes, frames]), index, 0);
   const emissions = g.Max(g.Cast(read, dataTypeNumber('float64')), NEVER);
 
-  // Before opset 11 Pad takes floats alone, and Equal none.
+  // Before opset 11, Pad only takes floats, and Equal none.
   const twoBack = g.Cast(g.Pad(g.Cast(both, dataTypeNumber('float32')), [0, 2, 0, -2]), dataTypeNumber('int32'));
   const isNew = g.And(g.Not(g.Equal(both, int32(g, [blank], []))), g.Not(g.Equal(both, twoBack)));
   const skip = g.Where(isNew, g.scalar(0, 'float64'), NEVER);
@@ -172,16 +165,11 @@ function waysThrough(g: GraphBuilder, logs: Value, { states, ends, lengths, blan
   const [to, from] = g.Split(ways, [batch, batch], 1) as [Value, Value];
   const last = [1, 2, 0];
   const onward = turn(g.Transpose(turn(from, lengths, 1), last), ends, 0);
-  // Both count what the state says at the frame.
+  // Both include the emission of the state at the frame.
   return g.Sub(g.Add(g.Transpose(to, last), onward), g.Slice(emissions, [0], [batch], [0]));
 }
 
-/**
- * ReverseSequence, which is of opset 10: each row's first steps turned around.
- *
- * @param x `[batch, steps, …]`, or `[steps, batch, …]` where the axis of the batch is 1
- * @param sizes how many steps of each row: int64 `[batch]`
- */
+/** ReverseSequence for opset 9: reverses each row's first `sizes` (int64 `[batch]`) steps of x. */
 function turned(g: GraphBuilder, x: Value, sizes: Value, batchAxis: number): Value {
   const [first, second, ...rest] = shapeOf(x) as [number, number, ...number[]];
   const [rows, steps] = batchAxis === 0 ? [first, second] : [second, first];
@@ -189,13 +177,13 @@ function turned(g: GraphBuilder, x: Value, sizes: Value, batchAxis: number): Val
   const size = g.Reshape(g.Cast(sizes, dataTypeNumber('int32')), byRow!);
   const step = int32(g, range(steps), byStep!);
   const from = g.Where(g.Less(step, size), g.Sub(g.Sub(size, int32(g, [1], [])), step), step);
-  // Where the step of the row is when both axes are one.
+  // Position of a row's step when both axes are joined.
   const [ofStep, ofRow] = batchAxis === 0 ? [1, steps] : [rows, 1];
   const place = g.Add(g.Mul(from, int32(g, [ofStep], [])), int32(g, range(rows).map((row) => row * ofRow), byRow!)); // prettier-ignore
   return g.Gather(g.Reshape(x, [rows * steps, ...rest]), place, 0);
 }
 
-/** All ways begin in one of the first two states: `[batch, 1, 1]`. */
+/** Log-probability of all paths, which begin in one of the first two states: `[batch, 1, 1]`. */
 function waysAtStart(g: GraphBuilder, through: Value): Value {
   const start = g.Slice(through, [0, 0], [2, 1], [1, 2]);
   const best = g.ReduceMax(start, [1], true);

@@ -1,11 +1,11 @@
-/** @file The recursion of CTC over time, as one Scan. */
+/** @file CTC's recursion over time as a Scan. */
 
 import { GraphBuilder, type Value } from '../../../graph/builder.ts';
 import { valueInfo } from '../../../graph/valueInfo.ts';
 import { inferNode } from '../../../ops/infer.ts';
 import { int32, numbers, range, shapeOf } from '../operands.ts';
 
-/** The logarithm of an impossibility: finite, so that sums and differences of it are numbers. */
+/** Log of an impossibility, finite so that sums and differences stay numbers. */
 export const NEVER = -1e30;
 
 /**
@@ -14,7 +14,6 @@ export const NEVER = -1e30;
  *
  * In float64, because logarithms grow with the frames and their differences are what counts; so it runs on the CPU under
  * every provider, where a step of some thousand states takes microseconds.
- *
  * @param emissions log-probability of what each state says: float64 `[frames, rows, states]`
  * @param skip 0 or {@link NEVER}: float64 `[rows, states]`
  * @returns float64 `[frames, rows, states]`
@@ -30,7 +29,7 @@ export function ctcRecursion(g: GraphBuilder, emissions: Value, skip: Value): Va
     shape: [rows, states],
   });
   const [before, frame] = [value('before'), value('frame')];
-  // Where one comes from by moving on by 0, 1 and 2, and what that costs: what would lie before the first state is no way.
+  // Source state and cost of moving by 0, 1 and 2; sources before the first state are impossible.
   const moves = range(3 * states).map((at) => ({ state: at % states, by: Math.floor(at / states) }));
   const sources = moves.map(({ state, by }) => Math.max(0, state - by));
   const outside = moves.map(({ state, by }) => (state < by ? NEVER : 0));

@@ -1,4 +1,4 @@
-/** @file Contrastive losses: each row of a batch must find its partner among all others. */
+/** @file Contrastive losses: each row of a batch must identify its partner among all others. */
 
 import type { GraphBuilder, Value } from '../../../graph/builder.ts';
 import { eye } from '../../../autodiff/vjp.ts';
@@ -10,25 +10,24 @@ import { labelCost, rowScores } from '../rowScores.ts';
 
 /** Options of {@link infoNce}. */
 export interface InfoNceOptions {
-  /** What cosines are divided by; 0.07 by default. Small makes the loss look at the nearest wrong partner. */
+  /** Divides cosines; 0.07 by default. Small values emphasise the hardest negative. */
   readonly temperature?: number | undefined;
-  /** A scalar of the graph that cosines are multiplied by, such as CLIP's `exp(logit_scale)`, in place of `temperature`. */
+  /** A scalar of the graph that multiplies cosines instead of `temperature`, such as CLIP's `exp(logit_scale)`. */
   readonly scale?: Value | undefined;
-  /** Divides vectors by their lengths first, as it is by default; false where the model does. */
+  /** Whether to normalise vectors; true by default, false if the model does. */
   readonly normalize?: boolean | undefined;
-  /** `true` by default: b looks for its partner in a too, as in CLIP. */
+  /** Whether b must identify its partner in a too, as in CLIP; true by default. */
   readonly symmetric?: boolean | undefined;
-  /** `[negatives, width]`: further wrong answers of every row of `a`. */
+  /** `[negatives, width]`: additional negatives of every row of `a`. */
   readonly negatives?: Value | undefined;
 }
 
 /**
- * InfoNCE: row i of `a` belongs to row i of `b`, and the other rows of the batch are the wrong answers. A task with this
- * loss must leave out `lossWeight`: a part of a batch has another loss than the whole.
- *
+ * InfoNCE: row i of `a` matches row i of `b`; the batch's other rows are negatives. Tasks must omit `lossWeight`, since
+ * the loss of a part of a batch differs.
  * @param a `[batch, width]`, float
  * @param b the same shape
- * @throws OnnxLoraError `PLUGIN_INVALID` where the shapes differ or are no matrices
+ * @throws OnnxLoraError `PLUGIN_INVALID` for mismatched shapes, or other than matrices
  * @see https://arxiv.org/abs/1807.03748 and https://arxiv.org/abs/2103.00020
  */
 export function infoNce(
@@ -55,18 +54,17 @@ export function infoNce(
   return g.Mul(g.Add(forward, diagonalCost(g, g.Transpose(similarities, [1, 0]))), 0.5);
 }
 
-/** The mean cross-entropy of rows whose label is their number. */
+/** Mean cross-entropy of rows whose label is their index. */
 function diagonalCost(g: GraphBuilder, scores: Value): Value {
   const rows = shapeOf(scores)[0]!;
   return total(g, labelCost(g, rowScores(g, scores), int32(g, range(rows), [rows, 1])), 'mean');
 }
 
 /**
- * The contrastive loss of a matrix of similarities, such as CLIP's `logits_per_image`: the mean cross-entropy of its rows
- * with the diagonal as labels, and of its columns.
- *
- * @param similarities `[batch, batch]`, float, scaled already
- * @throws OnnxLoraError `PLUGIN_INVALID` unless it is a square
+ * Contrastive loss of a similarity matrix, such as CLIP's `logits_per_image`: mean cross-entropy of rows, and of
+ * columns, with the diagonal as labels.
+ * @param similarities `[batch, batch]`, float, already scaled
+ * @throws OnnxLoraError `PLUGIN_INVALID` unless square
  */
 export function contrastive(
   g: GraphBuilder,
@@ -87,17 +85,16 @@ function squareSize(similarities: Value): number {
   );
 }
 
-/** 1 on the diagonal, 0 elsewhere. */
+/** The identity matrix. */
 export function identity(g: GraphBuilder, size: number, like: Value): Value {
   return numbers(g, eye(size), [size, size], like);
 }
 
 /**
- * SigLIP's loss of a matrix of similarities: each pair of a row and a column is a question of its own, answered yes on the
- * diagonal and no elsewhere; the sum of the binary cross-entropies over the number of rows.
- *
- * @param similarities `[batch, batch]`, float, scaled and shifted already, such as SigLIP's `logits_per_image`
- * @throws OnnxLoraError `PLUGIN_INVALID` unless it is a square
+ * SigLIP's loss of a similarity matrix: binary cross-entropy per pair, positive on the diagonal, summed and divided by
+ * the rows.
+ * @param similarities `[batch, batch]`, float, already scaled and shifted, such as SigLIP's `logits_per_image`
+ * @throws OnnxLoraError `PLUGIN_INVALID` unless square
  * @see https://arxiv.org/abs/2303.15343
  */
 export function sigmoidContrastive(g: GraphBuilder, similarities: Value): Value {
@@ -106,7 +103,7 @@ export function sigmoidContrastive(g: GraphBuilder, similarities: Value): Value 
   return g.Mul(total(g, binaryCost(g, x, identity(g, batch, x)), 'sum'), 1 / batch);
 }
 
-/** Rows of length 1. */
+/** Rows normalised to length 1. */
 export function unit(g: GraphBuilder, x: Value): Value {
   const square = g.ReduceSum(g.Mul(x, x), [1], true);
   return g.Div(x, g.Sqrt(g.Add(square, 1e-12)));

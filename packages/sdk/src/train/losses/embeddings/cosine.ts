@@ -1,4 +1,4 @@
-/** @file Losses of the angle between vectors. */
+/** @file Losses of angles between vectors. */
 
 import type { GraphBuilder, Value } from '../../../graph/builder.ts';
 import { formatShape } from '../../../graph/value.ts';
@@ -6,14 +6,7 @@ import { int32, invalid, sameShape, shapeOf, typed, wide } from '../operands.ts'
 import { type ElementOptions, reduce } from '../reduction.ts';
 import { narrow } from '../rowScores.ts';
 
-/**
- * `1 − cos(a, b)` of vectors along the last axis.
- *
- * @param a `[..., width]`, float
- * @param b the same shape
- * @returns a scalar; `[...]` without reduction
- * @throws OnnxLoraError `PLUGIN_INVALID` where the shapes differ
- */
+/** `1 − cos(a, b)` of `[..., width]`; `[...]` without reduction. @throws OnnxLoraError `PLUGIN_INVALID` */
 export function cosineDistance(g: GraphBuilder, a: Value, b: Value, options: ElementOptions = {}): Value {
   const cosine = cosineOf(g, 'Cosine distance', a, b);
   return reduce(g, g.Sub(g.scalar(1, cosine.type), cosine), options);
@@ -21,19 +14,17 @@ export function cosineDistance(g: GraphBuilder, a: Value, b: Value, options: Ele
 
 /** Options of {@link cosineEmbedding}. */
 export interface CosineEmbeddingOptions extends ElementOptions {
-  /** How alike vectors may be that do not belong together, from -1 to 1; 0 by default. */
+  /** Largest cosine without loss for pairs that do not match, from -1 to 1; 0 by default. */
   readonly margin?: number | undefined;
 }
 
 /**
- * `1 − cos(a, b)` of pairs that belong together (label 1), `max(0, cos(a, b) − margin)` of others (label -1).
- *
+ * `1 − cos(a, b)` for matching pairs, `max(0, cos(a, b) − margin)` for others, as torch.nn.CosineEmbeddingLoss.
  * @param a `[..., width]`, float
  * @param b the same shape
- * @param labels `[...]`, 1 or -1
+ * @param labels `[...]`, 1 (match) or -1
  * @returns a scalar; `[...]` without reduction
- * @throws OnnxLoraError `PLUGIN_INVALID` where the shapes do not fit
- * @see https://pytorch.org/docs/stable/generated/torch.nn.CosineEmbeddingLoss.html
+ * @throws OnnxLoraError `PLUGIN_INVALID` for mismatched shapes
  */
 export function cosineEmbedding(
   g: GraphBuilder,
@@ -53,7 +44,7 @@ export function cosineEmbedding(
   return reduce(g, g.Where(together, far, g.Relu(g.Sub(cosine, margin))), options);
 }
 
-/** The cosine along the last axis, with torch's `sqrt((a·a + 1e-12)·(b·b + 1e-12))` as the denominator. */
+/** The cosine along the last axis, with torch's denominator `sqrt((a·a + 1e-12)·(b·b + 1e-12))`. */
 function cosineOf(g: GraphBuilder, loss: string, a: Value, b: Value): Value {
   const last = sameShape(loss, a, b).length - 1;
   const left = wide(g, a);

@@ -1,4 +1,4 @@
-/** @file Losses of embeddings with labels: rows of one label shall lie near each other, and far from the others. */
+/** @file Metric learning: embeddings of a label should be close, and far from those of others. */
 
 import type { GraphBuilder, Value } from '../../../graph/builder.ts';
 import { dataTypeNumber } from '../../../graph/dataType.ts';
@@ -8,22 +8,21 @@ import { invalid, shapeOf, typed, wide } from '../operands.ts';
 import { total } from '../reduction.ts';
 import { rowScores, targetCost } from '../rowScores.ts';
 
-/** More than any difference of two cosines over a temperature, and small enough for float32. */
+/** Larger than any difference of two cosines over a temperature, and small enough for float32. */
 const FAR = 1e6;
 
 /** Options of {@link supervisedContrastive}. */
 export interface SupervisedContrastiveOptions {
-  /** What cosines are divided by; 0.1 by default, as in the paper. */
+  /** Divides cosines; 0.1 by default, as in the paper. */
   readonly temperature?: number | undefined;
 }
 
 /**
- * Supervised contrastive loss, the paper's L_out: of all other rows of the batch, each row shall find those of its label.
- * The mean is over rows that have another of their label in the batch. A task with this loss must leave out `lossWeight`.
- *
- * @param embeddings `[batch, width]`, float; divided by their lengths here
- * @param labels `[batch]`, whole numbers
- * @throws OnnxLoraError `PLUGIN_INVALID` where shapes or options do not fit
+ * Supervised contrastive loss, the paper's L_out: each row must identify the others of its label, averaged over rows
+ * that have any. Tasks must omit `lossWeight`.
+ * @param embeddings `[batch, width]`, float, normalised here
+ * @param labels `[batch]` integers
+ * @throws OnnxLoraError `PLUGIN_INVALID` for mismatched shapes or options
  * @see https://arxiv.org/abs/2004.11362
  */
 export function supervisedContrastive(
@@ -45,18 +44,16 @@ export function supervisedContrastive(
 
 /** Options of {@link batchHardTriplet}. */
 export interface BatchHardTripletOptions {
-  /** How much nearer the farthest of the same label must be than the nearest of another; 0.2 by default. */
+  /** Required gap between the farthest of the same label and the nearest of another; 0.2 by default. */
   readonly margin?: number | undefined;
 }
 
 /**
- * Triplet loss with the hardest examples of the batch: for each row, the farthest of its label against the nearest of
- * another, by the distance of embeddings of length 1. The mean is over rows that have both. A task with this loss must
- * leave out `lossWeight`.
- *
- * @param embeddings `[batch, width]`, float; divided by their lengths here
- * @param labels `[batch]`, whole numbers
- * @throws OnnxLoraError `PLUGIN_INVALID` where shapes do not fit
+ * Batch-hard triplet loss: per row, the farthest of its label against the nearest of another, by distance of normalised
+ * embeddings, averaged over rows that have both. Tasks must omit `lossWeight`.
+ * @param embeddings `[batch, width]`, float, normalised here
+ * @param labels `[batch]` integers
+ * @throws OnnxLoraError `PLUGIN_INVALID` for mismatched shapes
  * @see https://arxiv.org/abs/1703.07737
  */
 export function batchHardTriplet(
@@ -76,7 +73,7 @@ export function batchHardTriplet(
   return meanOver(g, g.Relu(g.Add(g.Sub(farthest, nearest), margin)), counts);
 }
 
-/** Rows of length 1, and `[batch, batch]` of 0 and 1: which others are alike, and which is the row itself. */
+/** Normalised rows, and `[batch, batch]` masks of other rows with the same label and of the row itself. */
 function compared(g: GraphBuilder, embeddings: Value, labels: Value): { rows: Value; alike: Value; self: Value } {
   const shape = shapeOf(embeddings);
   const batch = shape[0];
@@ -92,7 +89,7 @@ function compared(g: GraphBuilder, embeddings: Value, labels: Value): { rows: Va
   return { rows, alike: g.Sub(same, self), self };
 }
 
-/** The mean of `[rows, 1]` over rows that count; 0 where none does. */
+/** Weighted mean of `[rows, 1]`; 0 if nothing counts. */
 function meanOver(g: GraphBuilder, costs: Value, counts: Value): Value {
   return g.Div(total(g, g.Mul(costs, counts), 'sum'), g.Max(total(g, counts, 'sum'), 1));
 }

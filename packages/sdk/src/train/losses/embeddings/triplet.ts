@@ -1,4 +1,4 @@
-/** @file Triplet loss: an anchor shall be nearer to its like than to another. */
+/** @file Triplet loss: an anchor should be closer to its positive than to its negative. */
 
 import type { GraphBuilder, Value } from '../../../graph/builder.ts';
 import { invalid, sameShape, typed, wide } from '../operands.ts';
@@ -6,23 +6,20 @@ import { type ElementOptions, reduce } from '../reduction.ts';
 
 /** Options of {@link tripletMargin}. */
 export interface TripletMarginOptions extends ElementOptions {
-  /** How much nearer; 1 by default. */
+  /** Required gap; 1 by default. */
   readonly margin?: number | undefined;
-  /** The power of the distance: 2 is Euclid's, as it is by default. */
+  /** Power of the distance's norm; 2 (Euclidean) by default. */
   readonly p?: number | undefined;
-  /** Measures the other from the like where that is nearer than the anchor; false by default. */
+  /** Whether to use the distance from negative to positive if smaller than to the anchor; false by default. */
   readonly swap?: boolean | undefined;
 }
 
 /**
- * `max(0, ‖anchor − positive‖ − ‖anchor − negative‖ + margin)`, with torch's 1e-6 added to each difference.
- *
- * @param anchor `[..., width]`, float
- * @param positive what is like it, the same shape
- * @param negative what is not, the same shape
+ * `max(0, ‖anchor − positive‖ − ‖anchor − negative‖ + margin)`, with 1e-6 added to differences, as
+ * torch.nn.TripletMarginLoss.
+ * @param anchor `[..., width]`, float; `positive` and `negative` of the same shape
  * @returns a scalar; `[...]` without reduction
- * @throws OnnxLoraError `PLUGIN_INVALID` where the shapes differ, or `p` is below 1
- * @see https://pytorch.org/docs/stable/generated/torch.nn.TripletMarginLoss.html
+ * @throws OnnxLoraError `PLUGIN_INVALID` for mismatched shapes, or `p` below 1
  */
 export function tripletMargin(
   g: GraphBuilder,
