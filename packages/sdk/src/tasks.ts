@@ -130,7 +130,7 @@ export * from './statistics/bootstrap.ts';
 export { type MetricRange, rangeOf } from './statistics/metricChoice.ts';
 export { type ClassAnswers, classMeasure, type ClassScores, softmaxRows } from './statistics/classMeasure.ts';
 export * from './statistics/verdict.ts';
-export { kendall } from './statistics/kendall.ts';
+export { kendall } from './statistics/numberMeasure.ts';
 export * from './statistics/labelMeasure.ts';
 export { type Measure, meanMeasure } from './statistics/measure.ts';
 export { numberMeasure, type NumberScores, pearson, spearman } from './statistics/numberMeasure.ts';

@@ -204,18 +204,20 @@ export class AdapterInputs {
 
   /** A dropout mask input. Each occurrence of a module has its own, as PEFT draws again in every call. */
   mask({ path }: Site, dropout: number, dims: readonly number[]): Value {
-    const count = this.#masks.filter(({ module, keep }) => module === path && keep !== 'noise').length;
-    const name = this.#free(`${path}.lora_dropout${count === 0 ? '' : `.${count}`}`);
-    this.#masks.push({ name, module: path, dims, keep: 1 - dropout });
-    return { name, type: 'bool', shape: dims };
+    return this.#drawn(path, 'lora_dropout', dims, 1 - dropout);
   }
 
   /** A noise input per occurrence of a module. */
   noise({ path }: Site, dims: readonly number[]): Value {
-    const count = this.#masks.filter(({ module, keep }) => module === path && keep === 'noise').length;
-    const name = this.#free(`${path}.noise${count === 0 ? '' : `.${count}`}`);
-    this.#masks.push({ name, module: path, dims, keep: 'noise' });
-    return { name, type: 'float32', shape: dims };
+    return this.#drawn(path, 'noise', dims, 'noise');
+  }
+
+  #drawn(module: string, word: string, dims: readonly number[], keep: DropoutMask['keep']): Value {
+    const isNoise = keep === 'noise';
+    const count = this.#masks.filter((each) => each.module === module && (each.keep === 'noise') === isNoise).length;
+    const name = this.#free(`${module}.${word}${count === 0 ? '' : `.${count}`}`);
+    this.#masks.push({ name, module, dims, keep });
+    return { name, type: isNoise ? 'float32' : 'bool', shape: dims };
   }
 
   #free(name: string): string {

@@ -58,7 +58,7 @@ export class TargetCheck {
       const rule = nameRule(names, field);
       if (modules.some(({ path }) => rule.matches(path))) return;
       // The most common mistake: a name instead of a pattern for full paths.
-      const isName = this.#existing().has(names)
+      const isName = this.#modules.some(({ path }) => endings(path).includes(names))
         ? ` A single string is a pattern for full paths; for module names pass a list: ["${names}"].`
         : '';
       this.#fail(`No module${this.#where} matches the ${field} pattern ${quote(names)}.${isName}`);
@@ -178,10 +178,6 @@ export class TargetCheck {
     const word = modules === this.#adaptable ? ', full paths, or "all-linear"' : ' or full paths';
     throw new OnnxLoraError('TARGET_NOT_FOUND', `${what} ${list} Pass names from this list${word}.`);
   };
-
-  #existing(): Set<string> {
-    return new Set(this.#modules.flatMap(({ path }) => endings(path)));
-  }
 }
 
 /** The path and those of all enclosing modules. */

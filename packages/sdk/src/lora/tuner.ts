@@ -139,7 +139,7 @@ export interface LoraFactors {
 }
 
 /** A tuning that adds a product B·A to the weight, computed as plain LoRA. Not for grouped convolutions. */
-export interface ChangeByFactors {
+export interface ChangeByFactors extends Pick<ChangeOfWeight, 'readsWeight' | 'unmerged'> {
   /** Emits A `[r, in]`, of a convolution `[r, in · kernel]`, and B `[out, r]`, including all scaling. */
   readonly factors: (g: GraphBuilder, tensors: ByTensor<Value>) => { readonly A: Value; readonly B: Value };
   /**
@@ -153,17 +153,13 @@ export interface ChangeByFactors {
     tensors: ByTensor<Value>,
     normal: (dims: readonly number[]) => Value,
   ) => Value;
-  /** Whether tensors depend on W. Unmerging then needs `unmerged`. */
-  readonly readsWeight?: boolean;
-  /** Recovers W from W + ΔW, for a change that depends on W. */
-  readonly unmerged?: Pick<ChangeOfLayer, 'weight'>;
 }
 
 /** A tuning that adds to the weight; forward and merging follow for every kind of layer. */
 export interface ChangeOfWeight {
   /** Emits ΔW, shaped as {@link TunedLayer.weightShape}. `weight` emits W, and needs `readsWeight`. */
   readonly delta: (g: GraphBuilder, tensors: ByTensor<Value>, weight: () => Value) => Value;
-  /** Whether ΔW depends on W. Unmerging then needs `unmerged`. */
+  /** Whether ΔW, or its factors, depend on W. Unmerging then needs `unmerged`. */
   readonly readsWeight?: boolean;
   /** Recovers W from W + ΔW, for a change that depends on W. */
   readonly unmerged?: Pick<ChangeOfLayer, 'weight'>;

@@ -15,14 +15,10 @@ const lowerWords = new Set(
   ),
 );
 
-/** Whether a metric of this name is better lower. */
-export function isBetterLower(name: string): boolean {
-  return wordsOf(name).some((word) => lowerWords.has(word));
-}
-
 /** Whether a metric is better lower: as the choice says, or by its name. */
-export function isLowerBetter(name: string, choice: MetricChoice | undefined): boolean {
-  return choice?.better === undefined ? isBetterLower(name) : choice.better === 'lower';
+export function isLowerBetter(name: string, choice?: MetricChoice): boolean {
+  if (choice?.better !== undefined) return choice.better === 'lower';
+  return wordsOf(name).some((word) => lowerWords.has(word));
 }
 
 /** Bounds of a metric. */

@@ -13,7 +13,7 @@ import { type Feeds, float32, type Tensor } from '../runtime/tensor.ts';
 import { GradientMean } from './step/gradientMean.ts';
 import { MaskDrawer } from './dropout.ts';
 import type { LossAndGradients } from './step/gradientMean.ts';
-import { clip } from './clip.ts';
+import { clip } from './transformation.ts';
 import { Ema } from './ema.ts';
 import { withoutDecay } from './groups.ts';
 import { meanSquaredError } from './losses/index.ts';

@@ -2,13 +2,13 @@
 
 import { OnnxLoraError } from '../errors.ts';
 import { StepHooks } from './stepHooks.ts';
-import type { ProviderReport, Session } from '../runtime/session.ts';
+import type { ProviderReport } from '../runtime/session.ts';
 import type { Feeds } from '../runtime/tensor.ts';
-import { normOf } from './clip.ts';
+import { normOf, type Transformation } from './transformation.ts';
 import { ComparingStep } from './step/comparingStep.ts';
 import { GradientStep } from './step/gradientStep.ts';
 import { comparisonOf } from './graph/comparingLoss.ts';
-import type { GradientStepRequest, MemoryPlan } from './step/stepRequest.ts';
+import type { CompiledStep, GradientStepRequest, MemoryPlan } from './step/stepRequest.ts';
 import { leavingOut, optimizedModules } from './optimizedModules.ts';
 import { applyGroups, type ParameterGroup, type ParameterRule } from './groups.ts';
 import type { LossAndGradients } from './step/gradientMean.ts';
@@ -17,9 +17,8 @@ import { createOptimizer, type OptimizerName, type OptimizerOptions } from './op
 import { OptimizerMemory } from './optimizers/memory.ts';
 import type { Optimizer } from './optimizers/optimizer.ts';
 import type { ParameterSet } from './parameters.ts';
-import type { PrefixReport } from './prefix/prefixOptions.ts';
+import type { PrefixReport } from './prefix/split.ts';
 import { readTrainerState, type TrainerState, writeTrainerState } from './trainerState.ts';
-import type { Transformation } from './transformation.ts';
 import { inTurns } from '../graph/turns.ts';
 
 /** Result of a step. */
@@ -120,11 +119,7 @@ export class Trainer {
    * @throws OnnxLoraError `NO_GRADIENT`, `TARGET_NOT_FOUND` for a group that matches nothing, `PLUGIN_INVALID` for
    *   inputs that the model does not take
    */
-  async compile(
-    inputs: Feeds,
-    targets: Feeds,
-    examples?: readonly number[],
-  ): Promise<{ readonly provider: Session['provider']; readonly parameters: ParameterSet }> {
+  async compile(inputs: Feeds, targets: Feeds, examples?: readonly number[]): Promise<CompiledStep> {
     const compiled = await this.#gradients.compile(inputs, targets, examples);
     this.#begin(compiled.parameters);
     return compiled;

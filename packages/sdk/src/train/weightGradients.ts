@@ -1,25 +1,19 @@
 /** @file Gradients of the loss with respect to whole weights, averaged over batches. */
 
 import { OnnxLoraError } from '../errors.ts';
-import type { ModelProto } from '../graph/proto.ts';
-import type { TrainedParameter } from '../lora/methods/trainedParameter.ts';
+import type { TrainedParameter } from '../lora/methods/tuning.ts';
 import { WholeParameter } from '../lora/methods/saved.ts';
 import { Random } from '../runtime/random.ts';
-import type { Runtime, SessionOptions } from '../runtime/session.ts';
 import type { Feeds } from '../runtime/tensor.ts';
 import { GradientStep } from './step/gradientStep.ts';
 import { ParameterSet } from './parameters.ts';
-import type { LossFragment } from './graph/addLoss.ts';
+import type { GradientStepRequest } from './step/stepRequest.ts';
 
 /** Request of {@link weightGradients}. */
-export interface GradientRequest {
-  readonly base: ModelProto;
-  readonly loss: LossFragment;
-  /** As for the trainer: large batches are computed in pieces. */
-  readonly lossWeight?: (targets: Feeds) => number;
-  readonly runtime: Runtime;
-  readonly session: SessionOptions;
-  readonly name: string;
+export interface GradientRequest extends Pick<
+  GradientStepRequest,
+  'base' | 'loss' | 'lossWeight' | 'runtime' | 'session' | 'name'
+> {
   /** Inputs and targets of batch `index`. */
   readonly batch: (index: number) => Promise<{ readonly inputs: Feeds; readonly targets: Feeds }>;
   readonly batches: number;
@@ -32,17 +26,12 @@ export interface GradientRequest {
  */
 export async function weightGradients(
   parameters: readonly TrainedParameter[],
-  { base, loss, lossWeight, runtime, session, name, batch, batches }: GradientRequest,
+  { batch, batches, ...request }: GradientRequest,
 ): Promise<ReadonlyMap<TrainedParameter, Float32Array>> {
   const step = new GradientStep({
-    base,
+    ...request,
     plan: parameters.map((each) => new WholeParameter(each)),
-    loss,
-    ...(lossWeight ? { lossWeight } : {}),
-    runtime,
-    session,
     parameters: (inputs) => ParameterSet.initial(inputs, new Random(0)),
-    name,
   });
   const sums = new Map<TrainedParameter, Float32Array>();
   try {

@@ -3,10 +3,9 @@
 import { OnnxLoraError, nearest } from '../../errors.ts';
 import type { GraphProto } from '../../graph/proto.ts';
 import { kindOf } from '../../lora/kinds/table.ts';
-import type { TrainedParameter } from '../../lora/methods/trainedParameter.ts';
+import type { PlacedTuning, TrainedParameter } from '../../lora/methods/tuning.ts';
 import type { ChosenTuner } from '../../lora/methods/tunedLayer.ts';
 import { LowRank, type PlacedLowRank } from '../../lora/methods/lora.ts';
-import type { PlacedTuning } from '../../lora/methods/tuning.ts';
 import { WholeParameter } from '../../lora/methods/saved.ts';
 import { withParts } from '../../match/partSites.ts';
 import type { Site } from '../../match/sites.ts';

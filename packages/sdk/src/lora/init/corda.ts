@@ -13,7 +13,7 @@ import {
   type InitSite,
   refuseRankAbove,
 } from './initializer.ts';
-import { splitComponents } from './split.ts';
+import { splitComponents } from './fromWeight.ts';
 
 /** Options of {@link corda}. */
 export interface CordaOptions {

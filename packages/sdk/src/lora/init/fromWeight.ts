@@ -1,12 +1,12 @@
-/** @file Initialisers from the weight alone: PiSSA, OLoRA, MiCA. */
+/** @file Initialisers from the weight alone (PiSSA, OLoRA, MiCA), and the split of singular components they share. */
 
+import type { SingularValues } from '../../linalg/decompositions.ts';
 import { leadingSvd } from '../../linalg/leadingSvd.ts';
-import { matrix } from '../../linalg/matrix.ts';
+import { matrix, scaleColumns, sliceColumns, transpose } from '../../linalg/matrix.ts';
 import { qr } from '../../linalg/qr.ts';
 import { randomSvd } from '../../linalg/randomSvd.ts';
 import { trailingSvd } from '../../linalg/trailingSvd.ts';
-import { refuseRankAbove, type WeightInitializer } from './initializer.ts';
-import { splitComponents } from './split.ts';
+import { type InitialFactors, refuseRankAbove, type WeightInitializer } from './initializer.ts';
 
 /** PiSSA: the adapter takes over the weight's r largest singular components. @see https://arxiv.org/abs/2404.02948 */
 export const pissa: WeightInitializer = {
@@ -51,3 +51,17 @@ export const mica: WeightInitializer = {
   refuses: (site) => refuseRankAbove(site, site.r),
   init: ({ r, width }, weight, random) => ({ A: matrix(r, width), B: trailingSvd(weight, r, random).U }),
 };
+
+/** B = U·√(S/s), A = √(S/s)·Vᵀ for components `from` to `to − 1`, so that s·B·A is their part of the matrix. */
+export function splitComponents(
+  { U, S, V }: SingularValues,
+  from: number,
+  to: number,
+  scaling: number,
+): Pick<InitialFactors, 'A' | 'B'> {
+  const roots = S.subarray(from, to).map((value) => Math.sqrt(value / scaling));
+  return {
+    A: transpose(scaleColumns(sliceColumns(V, from, to), roots)),
+    B: scaleColumns(sliceColumns(U, from, to), roots),
+  };
+}

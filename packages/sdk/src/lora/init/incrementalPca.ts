@@ -26,7 +26,7 @@ export class IncrementalPca {
   #values: Float64Array = new Float64Array(0);
   #rows = 0;
   #mean: Float64Array;
-  /** Σ x ² over all rows. */
+  /** Σ |x|² over all rows. */
   #squares = 0;
   #settled = false;
 

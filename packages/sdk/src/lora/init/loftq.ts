@@ -9,7 +9,7 @@ import type { Random } from '../../runtime/random.ts';
 import { kindOf } from '../kinds/table.ts';
 import { defaultA } from './fromRandom.ts';
 import type { WeightInitializer } from './initializer.ts';
-import { splitComponents } from './split.ts';
+import { splitComponents } from './fromWeight.ts';
 import { weightMatrix } from './weightMatrix.ts';
 
 /**

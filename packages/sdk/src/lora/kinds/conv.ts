@@ -1,13 +1,13 @@
-/** @file Adapters of convolutions: A convolves like the base into r channels; B mixes them into the outputs. */
+/** @file Adapters of convolutions, plain and transposed: A convolves like the base into r channels; B mixes them. */
 
-import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import type { Attributes } from '../../graph/attributes.ts';
+import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import { intsAttribute } from '../../graph/walk.ts';
 import type { Site } from '../../match/sites.ts';
+import { attributeOf } from '../../ops/schema.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
 import { type LayerKind, plainFactors } from './kind.ts';
 import { twoVariants } from './linear.ts';
-import { attributeOf } from '../../ops/schema.ts';
 
 /** A `[r, in, ...kernel]` is ungrouped and reads all channels; B `[out, r / groups, 1, ...]` has the base's groups. */
 export const conv: LayerKind = {
@@ -78,3 +78,61 @@ function onesLike({ weightShape }: Site): number[] {
 function asChannels(g: GraphBuilder, site: Site, value: Value): Value {
   return g.Reshape(value, channelwise(site));
 }
+
+/** The weight is `[in, out / groups, ...kernel]`, the factors those of a convolution; PEFT has none for this layer. */
+export const convTranspose: LayerKind = {
+  ...conv,
+  matrix: (site) => {
+    const groups = attributeOf(site.node, 'group');
+    const [inputs, outputs, ...kernel] = site.weightShape as [number, number, ...number[]];
+    return { out: outputs * groups, width: inputs * sizeOf(kernel), layout: 'out-in', groups };
+  },
+  ...plainFactors((site, factor, r) => {
+    const { out, groups } = convTranspose.matrix(site);
+    const [inputs, , ...kernel] = site.weightShape as [number, number, ...number[]];
+    return factor === 'lora_A' ? [r, inputs, ...kernel] : [out, r / groups, ...kernel.map(() => 1)];
+  }),
+  perOutputShape: (site) => [1, convTranspose.matrix(site).out, ...site.weightShape.slice(2).map(() => 1)],
+  refuses: (site, adapter) => {
+    if (adapter.dora) return 'is a transposed convolution, for which there is no DoRA';
+    const { groups } = convTranspose.matrix(site);
+    if (adapter.r % groups !== 0)
+      return `has ${groups} groups, of which the rank must be a multiple, but it is ${adapter.r}`;
+    return twoVariants(adapter);
+  },
+  product: (g, site, x, A, B) => {
+    const { node, weightShape } = site;
+    const auto = attributeOf(node, 'auto_pad');
+    const names = ['strides', 'dilations', 'pads', 'output_padding', 'output_shape'] as const;
+    // ConvTranspose takes `[in, r, ...kernel]`.
+    const swapped = g.Transpose(A, [1, 0, ...weightShape.slice(2).map((_, i) => i + 2)]);
+    const reduced = g.emit('ConvTranspose', [x, swapped], {
+      ...Object.fromEntries(names.map((name) => [name, intsAttribute(node, name)])),
+      kernel_shape: weightShape.slice(2),
+      auto_pad: auto === 'NOTSET' ? undefined : auto,
+    });
+    const { groups } = convTranspose.matrix(site);
+    return g.emit('Conv', [reduced, B], { kernel_shape: weightShape.slice(2).map(() => 1), group: groups });
+  },
+  adaptedNorm: () => {
+    throw new Error('A transposed convolution has no DoRA.');
+  },
+  outputBias: (g, site, bias) => g.Reshape(bias, convTranspose.perOutputShape(site)),
+  addDelta: (site, weight, { A, B, r, scaling }) => {
+    const { out, groups } = convTranspose.matrix(site);
+    const [inputs, own, ...kernel] = site.weightShape as [number, number, ...number[]];
+    const [positions, ranks] = [sizeOf(kernel), r / groups];
+    const result = weight.slice();
+    for (let o = 0; o < out; o++) {
+      const group = Math.floor(o / own);
+      // Each output of a grouped weight only has inputs of its own group.
+      for (let i = (group * inputs) / groups; i < ((group + 1) * inputs) / groups; i++)
+        for (let k = 0; k < ranks; k++) {
+          const b = scaling * B[o * ranks + k]!;
+          const [from, to] = [((group * ranks + k) * inputs + i) * positions, (i * own + (o % own)) * positions];
+          for (let at = 0; at < positions; at++) result[to + at]! += b * A[from + at]!;
+        }
+    }
+    return result;
+  },
+};

@@ -85,10 +85,10 @@ export function graphFactor(kind: LayerKind, site: Site, factor: Factor, values:
   return { type: 'float32', dims: kind.graphShape(site, factor, r), data: kind.toGraph(site, factor, values, r) };
 }
 
+type FactorLayout = Pick<LayerKind, 'factorShape' | 'graphShape' | 'toGraph' | 'fromGraph' | 'rankOf'>;
+
 /** Factors that the graph takes transposed: A as `[in, r]`, B as `[r, out]`. */
-export const transposedFactors: (
-  shape: LayerKind['factorShape'],
-) => Pick<LayerKind, 'factorShape' | 'graphShape' | 'toGraph' | 'fromGraph' | 'rankOf'> = (shape) => ({
+export const transposedFactors = (shape: LayerKind['factorShape']): FactorLayout => ({
   factorShape: shape,
   rankOf: (_, [r]) => r ?? 0,
   graphShape: (site, factor, r) => shape(site, factor, r).toReversed(),
@@ -97,9 +97,7 @@ export const transposedFactors: (
 });
 
 /** Factors that the graph takes as PEFT stores them. */
-export const plainFactors: (
-  shape: LayerKind['factorShape'],
-) => Pick<LayerKind, 'factorShape' | 'graphShape' | 'toGraph' | 'fromGraph' | 'rankOf'> = (shape) => ({
+export const plainFactors = (shape: LayerKind['factorShape']): FactorLayout => ({
   factorShape: shape,
   rankOf: (_, [r]) => r ?? 0,
   graphShape: shape,

@@ -1,13 +1,10 @@
 /** @file The rules of each kind of layer. */
 
 import type { Site, SiteKind } from '../../match/sites.ts';
-import { conv } from './conv.ts';
-import { convTranspose } from './convTranspose.ts';
-import { embedding } from './embedding.ts';
+import { conv, convTranspose } from './conv.ts';
+import { embedding, linear } from './linear.ts';
 import type { LayerKind } from './kind.ts';
-import { linear } from './linear.ts';
-import { parameter } from './parameter.ts';
-import { recurrent } from './recurrent.ts';
+import { parameter, recurrent } from './parameter.ts';
 
 const kinds: Readonly<Record<SiteKind, LayerKind>> = {
   linear,

@@ -8,8 +8,7 @@ import { float32 } from '../../runtime/tensor.ts';
 import { kindOf } from '../kinds/table.ts';
 import type { Lowering, EmitNode } from './lowering.ts';
 import { type GraphScope, withoutInput } from './graphScope.ts';
-import type { AdaptedLayer, ProductForm, ProductTuning } from './productForm.ts';
-import { ProductServing } from './productServing.ts';
+import { type AdaptedLayer, type ProductForm, ProductServing, type ProductTuning } from './productForm.ts';
 import { ProductTraining } from './productTraining.ts';
 
 /** Places products in a graph, for training and inference alike; {@link ProductForm} computes them. */

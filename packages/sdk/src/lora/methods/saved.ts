@@ -7,8 +7,15 @@ import { floats } from '../../graph/tensorData.ts';
 import { occurrencesOf, type Site } from '../../match/sites.ts';
 import { transposed } from '../../runtime/layout.ts';
 import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
-import type { TrainedParameter } from './trainedParameter.ts';
-import { type Edits, type LaidOut, type ModuleTuning, moved, type SavedTensors, type TuningTensor } from './tuning.ts';
+import {
+  type Edits,
+  type LaidOut,
+  type ModuleTuning,
+  moved,
+  type SavedTensors,
+  type TrainedParameter,
+  type TuningTensor,
+} from './tuning.ts';
 
 /** A replaced parameter; in training in the base's layout, for inference `[in, out]` if linear, else torch's. */
 export class WholeParameter implements ModuleTuning {

@@ -7,7 +7,7 @@ import type { SingularValues } from '../../linalg/decompositions.ts';
 import { type Matrix, matmul, matrix, scaleColumns } from '../../linalg/matrix.ts';
 import { defaultA } from '../../lora/init/fromRandom.ts';
 import { lostComponents } from '../../lora/init/loftq.ts';
-import { splitComponents } from '../../lora/init/split.ts';
+import { splitComponents } from '../../lora/init/fromWeight.ts';
 import type { Rows } from '../../ops/quantization/blocks.ts';
 import {
   type QuantizedForm,

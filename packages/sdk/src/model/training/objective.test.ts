@@ -1,17 +1,17 @@
 /** @file Tests of how evaluations are compared. */
 
 import { describe, expect, it } from 'vitest';
-import { isBetterLower } from '../../statistics/metricChoice.ts';
+import { isLowerBetter } from '../../statistics/metricChoice.ts';
 import { Objective, worseMetric } from './objective.ts';
 
 describe('the direction of a metric', () => {
   it.each(['loss', 'val_loss', 'evalLoss', 'wordErrorRate', 'WER', 'cer', 'rmse', 'perplexity', 'mean-absolute-error'])(
     '%s is better lower',
-    (name) => expect(isBetterLower(name)).toBe(true),
+    (name) => expect(isLowerBetter(name)).toBe(true),
   );
   it.each(['accuracy', 'top5', 'macroF1', 'IoU', 'closs', 'f1_per_class', 'bleu', 'terror'])(
     '%s is better higher',
-    (name) => expect(isBetterLower(name)).toBe(false),
+    (name) => expect(isLowerBetter(name)).toBe(false),
   );
 });
 

@@ -5,7 +5,7 @@ import type { Adapter } from '../../adapter/adapter.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import type { Batch } from '../../plugin/dataset.ts';
 import { evenlySpaced, loadExamples } from '../../tasks/batches.ts';
-import type { PrefixReport } from '../../train/prefix/prefixOptions.ts';
+import type { PrefixReport } from '../../train/prefix/split.ts';
 import type { ConcreteProvider, ProviderReport } from '../../runtime/session.ts';
 import { examplesOf, gradientsOf, namesOf } from './batchGradients.ts';
 import type { LoadedBatch } from './batchQueue.ts';

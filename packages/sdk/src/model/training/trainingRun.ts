@@ -2,7 +2,7 @@
 
 import type { Adapter } from '../../adapter/adapter.ts';
 import type { Metrics } from '../../statistics/measure.ts';
-import type { PrefixReport } from '../../train/prefix/prefixOptions.ts';
+import type { PrefixReport } from '../../train/prefix/split.ts';
 import type { ConcreteProvider, ProviderReport } from '../../runtime/session.ts';
 import type { Divergence, TrainEvent } from '../../plugin/events.ts';
 

@@ -3,7 +3,7 @@
 import { OnnxLoraError } from '../../errors.ts';
 import type { InnerFragment } from '../../train/graph/inside.ts';
 import { inPlaceOf } from '../../train/graph/comparingLoss.ts';
-import { namesIn, watchedNames } from '../../train/graph/missedNames.ts';
+import { namesIn, watchedNames } from '../../train/graph/addLoss.ts';
 import type { MetricCollector } from '../dataset.ts';
 import type { Metrics } from '../../statistics/measure.ts';
 import type { Predictor } from '../predictor.ts';

@@ -8,9 +8,8 @@ import { inferNode } from '../../ops/infer.ts';
 import type { Feeds } from '../../runtime/tensor.ts';
 import type { AdaptedGraph } from './adaptedGraph.ts';
 import { requireFitting } from './collated.ts';
+import { type Expectation, expectedOf } from './expected.ts';
 import { targetInput } from './inside.ts';
-import { expectedOf, type Expectation } from './expected.ts';
-import { namesIn, watchedNames } from './missedNames.ts';
 
 /** A loss as a graph fragment: a float scalar, from graph outputs and targets by name. */
 export type LossFragment = (
@@ -162,4 +161,18 @@ function withNames(loss: LossFragment, g: GraphBuilder, outputs: Named, targets:
       { cause },
     );
   }
+}
+
+/** The same values; names that are read but missing are added to `missed`, as `the output "logit"`. */
+export function watchedNames(kind: 'output' | 'target', values: Named, missed: string[]): Named {
+  return new Proxy(values, {
+    get: (all, name: string | symbol) => {
+      if (typeof name === 'string' && !(name in all)) missed.push(`the ${kind} "${name}"`);
+      return Reflect.get(all, name) as Value;
+    },
+  });
+}
+
+export function namesIn(values: Readonly<Record<string, unknown>>): string {
+  return Object.keys(values).join(', ') || 'none';
 }

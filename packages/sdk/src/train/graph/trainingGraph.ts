@@ -10,7 +10,7 @@ import { rawBytes } from '../../graph/tensorData.ts';
 import type { ValueType } from '../../graph/value.ts';
 import { readNames } from '../../graph/walk.ts';
 import type { DropoutMask } from '../../lora/adapterInputs.ts';
-import type { AdapterInput, AdapterPlan } from '../../lora/methods/tuning.ts';
+import type { AdapterInput } from '../../lora/methods/tuning.ts';
 import { valueInfo } from '../../graph/valueInfo.ts';
 import { scopeOf } from '../../match/modulePath.ts';
 import { withContrib } from '../../ops/domains.ts';
@@ -19,51 +19,33 @@ import { opsetOf } from '../../ops/inferGraph.ts';
 import { type BasePrecision, inPrecision } from '../../ops/precision/precision.ts';
 import { dropUnreadInitializers, reachable } from '../../ops/rewrites/simplify.ts';
 import { type Feeds, float32, type Tensor } from '../../runtime/tensor.ts';
-import { adaptedGraph } from './adaptedGraph.ts';
-import { type AddedLoss, addLoss, type LossFragment, type LossScaling } from './addLoss.ts';
+import { adaptedGraph, type AdaptedGraphRequest } from './adaptedGraph.ts';
+import { type AddedLoss, addLoss, type LossRequest } from './addLoss.ts';
 import type { Expectation } from './expected.ts';
-import type { InnerFragment } from './inside.ts';
 import { bytesOfAll, forwardGraph, type Memory, planMemory, type SizedValue, sizedValues } from '../forward/index.ts';
 import { type Products, type ProductSize, productSizesOf, productsOf } from '../step/microBatch.ts';
 import { rowInputsOf } from '../../ops/rows/rowInputs.ts';
 import { partsGraph } from './partsGraph.ts';
-import { rewritesWithout, type TrainingRewrite } from './rewrites.ts';
+import { rewritesWithout } from './rewrites.ts';
 import { openLengthError } from './openLengths.ts';
 import { packedBytes } from '../step/packedBytes.ts';
 import { type PrefixRoom, type Split, splitPrefix } from '../prefix/split.ts';
 
 /** Request of {@link buildTrainingGraph}. */
-export interface TrainingGraphRequest {
-  /** The model without adapters. */
-  readonly base: ModelProto;
-  /** The adapters' tunings. */
-  readonly plan: AdapterPlan;
-  /** The loss, as a graph fragment. */
-  readonly loss: LossFragment;
-  /** A batch, which sets the shapes. */
-  readonly inputs: Feeds;
-  /** Its targets. */
+export interface TrainingGraphRequest
+  extends AdaptedGraphRequest, Pick<LossRequest, 'loss' | 'targets' | 'lossScale' | 'shares' | 'parts'> {
+  /** Targets of the loss. */
   readonly targets: Feeds;
-  /** Replacements of values inside the graph, by name. */
-  readonly inside?: Readonly<Record<string, InnerFragment>>;
-  /** Whether gradients are scaled by a fed factor; false by default. */
-  readonly lossScale?: LossScaling;
   /** Bytes that forward values kept for gradients may take; `auto` by default. */
   readonly memory?: Memory;
   /** Number of graphs like this run in sequence for a batch; 1 by default. */
   readonly pieces?: number;
-  /** Number of runs that share the loss of a batch, as `LossRequest.shares`; 1 by default. */
-  readonly shares?: number | undefined;
-  /** Number of parts of a batch in the graph, each with its own shapes; 1 by default. */
-  readonly parts?: number | undefined;
   /** Whether to output the compared features and no gradients; false by default. */
   readonly featuresOnly?: boolean | undefined;
   /** Precision of the base; float32 by default. */
-  readonly precision?: BasePrecision;
+  readonly precision?: BasePrecision | undefined;
   /** Options to move the frozen prefix, constant per example across epochs, into its own graph. */
-  readonly prefix?: PrefixRoom;
-  /** Rewrites to skip, in tests; none by default. */
-  readonly without?: ReadonlySet<TrainingRewrite>;
+  readonly prefix?: PrefixRoom | undefined;
 }
 
 /** The frozen part below the lowest trained layer, as its own graph. */

@@ -28,7 +28,7 @@ import { Trainer } from '../trainer.ts';
 import type { LossFragment } from '../graph/addLoss.ts';
 import { buildTrainingGraph, type TrainingGraphRequest } from '../graph/trainingGraph.ts';
 import { PrefixCache } from './prefixCache.ts';
-import type { PrefixOptions } from './prefixOptions.ts';
+import type { PrefixOptions } from './split.ts';
 import { MemoryRows } from './rowStore.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-prefix-'));

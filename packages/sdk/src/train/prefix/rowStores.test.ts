@@ -3,8 +3,7 @@ import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { RowFile } from './rowFile.ts';
-import { MemoryRows, type RowStore } from './rowStore.ts';
+import { MemoryRows, RowFile, type RowStore } from './rowStore.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-rows-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -4,10 +4,10 @@ import type { NodeProto, TensorProto } from '../../graph/proto.ts';
 import { isStatic, type ValueType } from '../../graph/value.ts';
 import { readNames } from '../../graph/walk.ts';
 import { reachable } from '../../ops/rewrites/simplify.ts';
+import { RowStates } from '../../ops/rows/rowStates.ts';
 import { bytesPerElement, type DataType, sizeOf } from '../../runtime/tensor.ts';
 import { costOf } from './cost.ts';
 import { Network } from './minCut.ts';
-import { RowStates } from '../../ops/rows/rowStates.ts';
 
 /** Request of {@link splitPrefix}. */
 export interface SplitRequest {
@@ -186,3 +186,28 @@ function rowBytes(value: ValueType | undefined, rows: number): number {
 function sum(values: readonly number[]): number {
   return values.reduce((a, b) => a + b, 0);
 }
+
+/** How values of the frozen prefix are kept. */
+export interface PrefixOptions extends PrefixRoom {
+  /** Folder of the file that stores them; by default they are in memory. */
+  readonly folder?: string;
+}
+
+/** Outcome of the frozen prefix. */
+export type PrefixReport =
+  | {
+      readonly kept: true;
+      /** Number of operators that run once per example. */
+      readonly nodes: number;
+      /** Their estimated share of the forward pass, 0 to 1. */
+      readonly share: number;
+      /** Bytes kept per example. */
+      readonly bytesPerExample: number;
+      /** Whether values are in memory or in a file. */
+      readonly where: 'memory' | 'file';
+    }
+  | {
+      readonly kept: false;
+      /** Why nothing is kept, as a clause. */
+      readonly reason: string;
+    };

@@ -1,8 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../runtime/random.ts';
-import { ShuffledBatches } from './sampler.ts';
-import { lengthOrder, weightedOrder } from './orders.ts';
+import { lengthOrder, ShuffledBatches, weightedOrder } from './sampler.ts';
 
 describe('random numbers', () => {
   it('go on from a saved state', () => {

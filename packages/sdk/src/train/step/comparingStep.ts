@@ -1,18 +1,18 @@
 /** @file Loss and gradients of a batch whose rows are compared, at once or part by part. */
 
 import { subgraphs } from '../../graph/walk.ts';
-import type { ProviderReport, Session } from '../../runtime/session.ts';
+import type { ProviderReport } from '../../runtime/session.ts';
 import type { Feeds, Tensor } from '../../runtime/tensor.ts';
 import type { MaskDrawer } from '../dropout.ts';
 import { type BatchPart, type Comparison, featuresAlone, partLoss, targetsOfParts } from '../graph/comparingLoss.ts';
 import type { ParameterSet } from '../parameters.ts';
-import type { PrefixReport } from '../prefix/prefixOptions.ts';
+import type { PrefixReport } from '../prefix/split.ts';
 import { type BatchRuns, besideOthers, byWork, inOrder, inRuns, numbersOf } from './batchParts.ts';
 import type { LossAndGradients } from './gradientMean.ts';
 import { GradientStep } from './gradientStep.ts';
 import { pieceRows, rowsOf } from './microBatch.ts';
 import { prepareStep, takesAnyBatch } from './prepareStep.ts';
-import type { GradientStepRequest, MemoryPlan } from './stepRequest.ts';
+import type { CompiledStep, GradientStepRequest, MemoryPlan } from './stepRequest.ts';
 
 /**
  * Bytes of forward values above which a batch is computed in parts by default. Measured on one thread with 32 text
@@ -94,11 +94,7 @@ export class ComparingStep {
     return plan && this.#last !== this.#whole ? { ...plan, ...this.#taken } : plan;
   }
 
-  async compile(
-    inputs: Feeds,
-    targets: Feeds,
-    examples?: readonly number[],
-  ): Promise<{ readonly provider: Session['provider']; readonly parameters: ParameterSet }> {
+  async compile(inputs: Feeds, targets: Feeds, examples?: readonly number[]): Promise<CompiledStep> {
     const [own, held] = await this.#first(inputs, targets);
     return this.#last.compile(own, held, examples);
   }

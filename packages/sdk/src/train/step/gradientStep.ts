@@ -18,14 +18,13 @@ import { OpenedGraph } from './openedGraph.ts';
 import { prepareStep, stepFeeds } from './prepareStep.ts';
 import type { ParameterSet } from '../parameters.ts';
 import { PrefixCache } from '../prefix/prefixCache.ts';
-import type { PrefixOptions, PrefixReport } from '../prefix/prefixOptions.ts';
-import { RowFile } from '../prefix/rowFile.ts';
+import type { PrefixOptions, PrefixReport } from '../prefix/split.ts';
+import { MemoryRows, RowFile, type RowStore } from '../prefix/rowStore.ts';
 import { rowInputsOf } from '../../ops/rows/rowInputs.ts';
-import { MemoryRows, type RowStore } from '../prefix/rowStore.ts';
 import type { FrozenPrefix, TrainingGraph } from '../graph/trainingGraph.ts';
 import { inTurns } from '../../graph/turns.ts';
 import { multiply } from '../turns.ts';
-import type { GradientStepRequest, MemoryPlan } from './stepRequest.ts';
+import type { CompiledStep, GradientStepRequest, MemoryPlan } from './stepRequest.ts';
 
 interface Compiled {
   readonly graph: TrainingGraph;
@@ -83,11 +82,7 @@ export class GradientStep {
    * @throws OnnxLoraError `NO_GRADIENT` for an operator without a rule; `PLUGIN_INVALID` for inputs that the model does
    *   not take; `MODEL_UNSUPPORTED`, `RUNTIME_FAILED`
    */
-  async compile(
-    inputs: Feeds,
-    targets: Feeds,
-    examples?: readonly number[],
-  ): Promise<{ readonly provider: Session['provider']; readonly parameters: ParameterSet }> {
+  async compile(inputs: Feeds, targets: Feeds, examples?: readonly number[]): Promise<CompiledStep> {
     const { session } = await this.#compile(inputs, targets, examples);
     return { provider: session.provider, parameters: this.#parameters! };
   }

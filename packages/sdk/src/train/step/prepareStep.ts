@@ -29,24 +29,11 @@ export async function prepareStep(
   targets: Feeds,
   room?: PrefixRoom,
 ): Promise<PreparedStep> {
-  const {
-    base,
-    plan,
-    loss,
-    lossWeight,
-    precision,
-    memory = 'auto',
-    shares,
-    parts: ofBatch,
-    featuresOnly,
-    inside,
-  } = request;
+  const { base, lossWeight, precision, pieceRows: choose = pieceRows, session } = request;
   const lossScale = request.lossScale && precision?.name === 'float16' ? 'always' : (request.lossScale ?? false);
-  const { pieceRows: choose = pieceRows, session } = request;
-  const own = { base, plan, loss, lossScale, memory, shares, featuresOnly, parts: ofBatch };
-  const parts = { ...own, ...(room && { prefix: room }), ...(precision && { precision }), ...(inside && { inside }) };
+  const own = { ...request, lossScale, prefix: room };
   const whole = { inputs, targets };
-  const prepared = await inTurns(prepareTraining({ ...parts, ...whole }));
+  const prepared = await inTurns(prepareTraining({ ...own, ...whole }));
   const total = rowsOf(inputs, targets);
   const rows =
     total === undefined
@@ -55,7 +42,7 @@ export async function prepareStep(
   if (!lossWeight || total === undefined || rows >= total || !takesAnyBatch(base, inputs))
     return { prepared, rows: undefined, total, piece: whole };
   const [piece] = cut(inputs, targets, rows, total) as [Piece];
-  return { prepared: await inTurns(prepareTraining({ ...parts, ...piece, pieces: total / rows })), rows, total, piece };
+  return { prepared: await inTurns(prepareTraining({ ...own, ...piece, pieces: total / rows })), rows, total, piece };
 }
 
 /** Whether the batch size is variable; a model exported for a fixed batch cannot take a part of it. */

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { golden, goldenFloats, shapes } from '../../../fixtures/optimizers/golden.ts';
 import type { AdapterInput } from '../../lora/methods/tuning.ts';
 import { float32 } from '../../runtime/tensor.ts';
-import { clip, type ClipOptions, normOf } from '../clip.ts';
+import { clip, type ClipOptions, normOf } from '../transformation.ts';
 import { Ema } from '../ema.ts';
 import { GradientMean } from './gradientMean.ts';
 import { LossScale } from './lossScale.ts';

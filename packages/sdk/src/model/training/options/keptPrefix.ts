@@ -3,7 +3,7 @@
 import { totalmem } from 'node:os';
 import { defined } from '../../../plugin/defined.ts';
 import type { Dataset } from '../../../plugin/dataset.ts';
-import type { PrefixOptions } from '../../../train/prefix/prefixOptions.ts';
+import type { PrefixOptions } from '../../../train/prefix/split.ts';
 
 /**
  * Cache of the frozen layers' outputs per example. `auto` keeps up to 2 GiB in memory, or a quarter of the machine's if

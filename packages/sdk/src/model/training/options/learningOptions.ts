@@ -1,7 +1,7 @@
 /** @file Learning options of `train`: types and rows. */
 
 import { z } from 'zod';
-import { clip, type ClipOptions } from '../../../train/clip.ts';
+import { clip, type ClipOptions } from '../../../train/transformation.ts';
 import { Ema, type EmaOptions } from '../../../train/ema.ts';
 import type { ParameterGroup } from '../../../train/groups.ts';
 import { type OptimizerName, optimizerNames, type OptimizerOptions } from '../../../train/optimizers/named.ts';

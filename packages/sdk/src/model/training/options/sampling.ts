@@ -3,8 +3,7 @@
 import { createHash } from 'node:crypto';
 import { OnnxLoraError } from '../../../errors.ts';
 import type { Dataset } from '../../../plugin/dataset.ts';
-import { type OrderOptions, ShuffledBatches } from '../../../train/sampling/sampler.ts';
-import { checkedWeights } from '../../../train/sampling/orders.ts';
+import { checkedWeights, type OrderOptions, ShuffledBatches } from '../../../train/sampling/sampler.ts';
 
 /** Each example once, every class equally often, each once in batches of similar length, or by weights. */
 export type Sampling = 'uniform' | 'balanced' | 'length' | readonly number[];

@@ -9,7 +9,7 @@ import type { ConcreteProvider, ProviderReport } from '../../../runtime/session.
 import type { Feeds } from '../../../runtime/tensor.ts';
 import { inPlaceOf } from '../../../train/graph/comparingLoss.ts';
 import { ParameterSet } from '../../../train/parameters.ts';
-import type { PrefixReport } from '../../../train/prefix/prefixOptions.ts';
+import type { PrefixReport } from '../../../train/prefix/split.ts';
 import { ShuffledBatches } from '../../../train/sampling/sampler.ts';
 import { scheduleOf } from '../../../train/schedules/schedule.ts';
 import { Trainer, type TrainerRequest } from '../../../train/trainer.ts';

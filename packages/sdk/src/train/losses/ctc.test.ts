@@ -2,9 +2,9 @@
 
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { runOnce } from '../../../../../../test/support/graphs.ts';
-import { differentiated, gradientValues } from '../../../../../../test/support/differentiated.ts';
-import { float32, int64 } from '../../../runtime/tensor.ts';
+import { runOnce } from '../../../../../test/support/graphs.ts';
+import { differentiated, gradientValues } from '../../../../../test/support/differentiated.ts';
+import { float32, int64 } from '../../runtime/tensor.ts';
 import { ctc } from './ctc.ts';
 
 const [frames, classes, length] = [5, 3, 3];
